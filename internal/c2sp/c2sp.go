@@ -1,0 +1,156 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package c2sp holds strict codecs for the C2SP transparency-log formats:
+// checkpoints (tlog-checkpoint, signed-note), cosignatures (tlog-cosignature),
+// proofs (tlog-proof), add-checkpoint requests (tlog-witness), trust policies
+// (tlog-policy) and tile paths (tlog-tiles).
+//
+// The contract of each parser is: one encoding in, the same bytes out. If
+// Parse accepts b, then Bytes of the result equals b; anything that would
+// need a second spelling (a carriage return, a leading zero, a non-zero
+// trailing bit of base64, a line too many) is [ErrMalformed]. Every parser
+// has a size limit that it checks before it allocates.
+//
+// The package verifies signatures and evaluates policies, and it trusts
+// nobody: a parsed value says only what its bytes say, until
+// [Policy.Verify] or [VerifierKey.Verify] has accepted it. It does no
+// Merkle tree arithmetic and no I/O.
+package c2sp
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits that every parser of this package enforces.
+const (
+	// MaxNameLen is the longest origin or key name in bytes. It is the
+	// length that the ML-DSA-44 signed message can hold (tlog-cosignature,
+	// "ML-DSA-44 signed message").
+	MaxNameLen = 255
+	// MaxSignatures is how many signature lines a note may have. The
+	// specification asks for at least 16 (signed-note, "Format").
+	MaxSignatures = 64
+	// MaxCheckpointSize bounds a checkpoint in bytes: 64 lines with
+	// ML-DSA-44 signatures fit with room to spare.
+	MaxCheckpointSize = 256 << 10
+	// MaxExtensionLines is how many extension lines a checkpoint may have.
+	MaxExtensionLines = 16
+	// MaxExtra bounds the decoded extra data of a tlog-proof in bytes.
+	MaxExtra = 64 << 10
+	// MaxHashes bounds the hashes of an inclusion or consistency proof
+	// (tlog-witness, "add-checkpoint").
+	MaxHashes = 63
+	// MaxPolicySize bounds a policy in bytes, MaxPolicyNames its log,
+	// witness and group lines in each kind.
+	MaxPolicySize  = 1 << 20
+	MaxPolicyNames = 1024
+)
+
+// ErrMalformed is wrapped by every error of a parser in this package.
+var ErrMalformed = errors.New("malformed")
+
+// Hash is a SHA-256 Merkle tree hash (RFC 6962, section 2.1).
+type Hash = [32]byte
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w %s", ErrMalformed, fmt.Sprintf(format, args...))
+}
+
+// strictBase64 rejects non-zero trailing bits; decodeBase64 adds the refusal
+// of line breaks, which the standard library skips.
+var strictBase64 = base64.StdEncoding.Strict()
+
+func decodeBase64(s string) ([]byte, bool) {
+	b, err := strictBase64.DecodeString(s)
+	if err != nil || base64.StdEncoding.EncodedLen(len(b)) != len(s) {
+		return nil, false
+	}
+	return b, true
+}
+
+func decodeHash(s string) (h Hash, ok bool) {
+	if len(s) != 44 {
+		return h, false
+	}
+	b, ok := decodeBase64(s)
+	if !ok || len(b) != len(h) {
+		return h, false
+	}
+	return Hash(b), true
+}
+
+func appendHashLine(b []byte, h Hash) []byte {
+	b = base64.StdEncoding.AppendEncode(b, h[:])
+	return append(b, '\n')
+}
+
+// parseDecimal accepts the ASCII decimal without sign or leading zeros of an
+// integer up to 2^63-1.
+func parseDecimal(s string) (uint64, bool) {
+	if s == "" || len(s) > 19 || (len(s) > 1 && s[0] == '0') {
+		return 0, false
+	}
+	var n uint64
+	for i := range len(s) {
+		c := s[i]
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n, n <= math.MaxInt64
+}
+
+// cutLine splits off the first line. It fails if there is no line feed.
+func cutLine(s string) (line, rest string, ok bool) {
+	return strings.Cut(s, "\n")
+}
+
+// validText says whether s may stand in a note: valid UTF-8 without ASCII
+// control characters other than line feed (signed-note, "Format").
+func validText(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 && s[i] != '\n' {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
+}
+
+// ValidKeyName returns an error unless name can be the key name of a note
+// signature: 1 to 255 bytes of UTF-8 without control characters, Unicode
+// spaces or plus signs (signed-note, "Format").
+func ValidKeyName(name string) error {
+	switch {
+	case name == "":
+		return malformed("key name: it is empty")
+	case len(name) > MaxNameLen:
+		return malformed("key name: it has %d bytes, and %d are allowed", len(name), MaxNameLen)
+	case !validText(name) || strings.Contains(name, "\n"):
+		return malformed("key name: it has a control character or is not UTF-8")
+	case strings.ContainsFunc(name, unicode.IsSpace) || strings.Contains(name, "+"):
+		return malformed("key name %q: it has a space or a plus sign", name)
+	}
+	return nil
+}
+
+// validOrigin is more lenient than ValidKeyName: an origin of a stranger's log
+// may have spaces (tlog-checkpoint, "Note text").
+func validOrigin(origin string) error {
+	switch {
+	case origin == "":
+		return malformed("origin: it is empty")
+	case len(origin) > MaxNameLen:
+		return malformed("origin: it has %d bytes, and %d are allowed", len(origin), MaxNameLen)
+	case !validText(origin) || strings.Contains(origin, "\n"):
+		return malformed("origin: it has a control character or is not UTF-8")
+	}
+	return nil
+}

@@ -1,0 +1,320 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package c2sp
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/cloudflare/circl/sign/mldsa/mldsa44"
+
+	"github.com/vasistas/vasistas/internal/weakkey"
+)
+
+// Algorithm is the signature type byte of a key (signed-note, "Signature
+// types").
+type Algorithm byte
+
+const (
+	Ed25519            Algorithm = 0x01 // a note signature, as logs make
+	CosignatureEd25519 Algorithm = 0x04 // a timestamped cosignature
+	CosignatureMLDSA44 Algorithm = 0x06 // a timestamped post-quantum cosignature
+)
+
+func (a Algorithm) String() string {
+	switch a {
+	case Ed25519:
+		return "Ed25519"
+	case CosignatureEd25519:
+		return "Ed25519 cosignature"
+	case CosignatureMLDSA44:
+		return "ML-DSA-44 cosignature"
+	}
+	return fmt.Sprintf("signature type %#02x", byte(a))
+}
+
+// keySize is the length of the public key in bytes, 0 if a is not known here.
+func (a Algorithm) keySize() int {
+	switch a {
+	case Ed25519, CosignatureEd25519:
+		return ed25519.PublicKeySize
+	case CosignatureMLDSA44:
+		return mldsa44.PublicKeySize
+	}
+	return 0
+}
+
+// ErrBadSignature says that a line names a key and does not verify under it.
+// Such a note is malformed as a whole (signed-note, "Signatures").
+var ErrBadSignature = errors.New("the signature does not verify")
+
+// VerifierKey is a note verifier key: a name, and a public key of one
+// algorithm (signed-note, "Verifier keys"). It is immutable, and made by
+// [NewVerifierKey] or [ParseVerifierKey] only.
+type VerifierKey struct {
+	Name      string
+	ID        uint32
+	Algorithm Algorithm
+	Key       []byte // raw public key
+
+	mldsa *mldsa44.PublicKey // expanded, when Algorithm needs it
+}
+
+// NewVerifierKey makes the verifier key of a raw public key: 32 bytes for
+// Ed25519, 1,312 for ML-DSA-44.
+func NewVerifierKey(name string, a Algorithm, key []byte) (*VerifierKey, error) {
+	if err := ValidKeyName(name); err != nil {
+		return nil, err
+	}
+	if a.keySize() == 0 {
+		return nil, malformed("key of %s: %v is not supported", name, a)
+	}
+	if len(key) != a.keySize() {
+		return nil, malformed("key of %s: %d bytes for an %v key, which has %d", name, len(key), a, a.keySize())
+	}
+	if a != CosignatureMLDSA44 && weakkey.Ed25519(key) {
+		return nil, malformed("key of %s: the Ed25519 key is a point of small order or not in its one canonical encoding", name)
+	}
+	k := &VerifierKey{Name: name, ID: keyID(name, a, key), Algorithm: a, Key: append([]byte(nil), key...)}
+	if a == CosignatureMLDSA44 {
+		k.mldsa = new(mldsa44.PublicKey)
+		if err := k.mldsa.UnmarshalBinary(k.Key); err != nil {
+			return nil, malformed("key of %s: %v", name, err)
+		}
+	}
+	return k, nil
+}
+
+func keyID(name string, a Algorithm, key []byte) uint32 {
+	h := sha256.New()
+	h.Write([]byte(name))
+	h.Write([]byte{'\n', byte(a)})
+	h.Write(key)
+	return binary.BigEndian.Uint32(h.Sum(nil))
+}
+
+// ParseVerifierKey parses a vkey: name+hex(key ID)+base64(type || public key).
+// The key ID must be the recommended one, and the type one of this package's.
+func ParseVerifierKey(vkey string) (*VerifierKey, error) {
+	name, id, raw, err := splitKey(vkey)
+	if err != nil {
+		return nil, err
+	}
+	k, err := NewVerifierKey(name, Algorithm(raw[0]), raw[1:])
+	if err != nil {
+		return nil, err
+	}
+	if k.ID != id {
+		return nil, malformed("key of %s: its key ID is %08x, and it says %08x", name, k.ID, id)
+	}
+	return k, nil
+}
+
+// splitKey splits name+hash+base64, the form of vkeys and of what follows the
+// prefix of signer keys. raw has at least two bytes.
+func splitKey(s string) (name string, id uint32, raw []byte, err error) {
+	if len(s) > 4096 {
+		return "", 0, nil, malformed("key: it has %d characters", len(s))
+	}
+	name, rest, ok1 := strings.Cut(s, "+")
+	hash, encoded, ok2 := strings.Cut(rest, "+")
+	if !ok1 || !ok2 {
+		return "", 0, nil, malformed("key: it is not of the form name+hash+base64")
+	}
+	n, err := strconv.ParseUint(hash, 16, 32)
+	if err != nil || fmt.Sprintf("%08x", n) != hash {
+		return "", 0, nil, malformed("key of %q: the hash is not 8 lowercase hexadecimal digits", name)
+	}
+	raw, ok := decodeBase64(encoded)
+	if !ok || len(raw) < 2 {
+		return "", 0, nil, malformed("key of %q: the key is not base64", name)
+	}
+	return name, uint32(n), raw, nil
+}
+
+// String returns the vkey.
+func (k *VerifierKey) String() string {
+	return fmt.Sprintf("%s+%08x+%s", k.Name, k.ID, base64.StdEncoding.EncodeToString(append([]byte{byte(k.Algorithm)}, k.Key...)))
+}
+
+// Verify checks s, which must be a line of this key (name and key ID), over h.
+// For a cosignature it returns the time in POSIX seconds, which is not 0; for
+// a plain note signature 0. Every failure is [ErrBadSignature]. A cosignature
+// with the timestamp 0 is one of them: it does not state that the tree is the
+// largest one observed (tlog-cosignature, "ML-DSA-44 signed message").
+//
+// An ML-DSA-44 cosignature does not cover the extension lines of h.
+func (k *VerifierKey) Verify(h *Head, s *Signature) (time uint64, err error) {
+	if s.Name != k.Name || s.KeyID != k.ID {
+		return 0, fmt.Errorf("a line of %s+%08x is not one of %s+%08x: %w", s.Name, s.KeyID, k.Name, k.ID, ErrBadSignature)
+	}
+	if k.Algorithm == Ed25519 {
+		if !ed25519.Verify(k.Key, h.Text(), s.Bytes) {
+			return 0, fmt.Errorf("%s: %w", k.Name, ErrBadSignature)
+		}
+		return 0, nil
+	}
+	if len(s.Bytes) < 8 {
+		return 0, fmt.Errorf("%s: a cosignature without a timestamp: %w", k.Name, ErrBadSignature)
+	}
+	time = binary.BigEndian.Uint64(s.Bytes)
+	if time == 0 || time > 1<<63-1 {
+		return 0, fmt.Errorf("%s: a cosignature with the timestamp %d: %w", k.Name, time, ErrBadSignature)
+	}
+	ok := false
+	switch k.Algorithm {
+	case CosignatureEd25519:
+		ok = ed25519.Verify(k.Key, ed25519Message(h, time), s.Bytes[8:])
+	case CosignatureMLDSA44:
+		msg, err := mldsaMessage(k.Name, h, time)
+		ok = err == nil && mldsa44.Verify(k.mldsa, msg, nil, s.Bytes[8:])
+	}
+	if !ok {
+		return 0, fmt.Errorf("%s: %w", k.Name, ErrBadSignature)
+	}
+	return time, nil
+}
+
+// ed25519Message is the text of tlog-cosignature, "Ed25519 signed message".
+func ed25519Message(h *Head, time uint64) []byte {
+	b := []byte("cosignature/v1\ntime ")
+	b = strconv.AppendUint(b, time, 10)
+	b = append(b, '\n')
+	return append(b, h.Text()...)
+}
+
+// mldsaMessage is the structure of tlog-cosignature, "ML-DSA-44 signed
+// message", for a whole tree. Its two length-prefixed names hold 1 to 255
+// bytes. It does not cover extension lines.
+func mldsaMessage(cosigner string, h *Head, time uint64) ([]byte, error) {
+	if cosigner == "" || len(cosigner) > MaxNameLen || h.Origin == "" || len(h.Origin) > MaxNameLen {
+		return nil, malformed("name: an ML-DSA-44 cosignature needs names of 1 to %d bytes", MaxNameLen)
+	}
+	b := []byte("subtree/v1\n\x00")
+	b = append(b, byte(len(cosigner)))
+	b = append(b, cosigner...)
+	b = binary.BigEndian.AppendUint64(b, time)
+	b = append(b, byte(len(h.Origin)))
+	b = append(b, h.Origin...)
+	b = binary.BigEndian.AppendUint64(b, 0)
+	b = binary.BigEndian.AppendUint64(b, h.Size)
+	return append(b, h.Root[:]...), nil
+}
+
+// Signer is a private note key. Ed25519 keys are written as
+// golang.org/x/mod/sumdb/note writes them; the other two have the same form
+// with their own type byte, and a seed of 32 bytes.
+type Signer struct {
+	key  VerifierKey
+	seed [32]byte
+	ed   ed25519.PrivateKey
+	ml   *mldsa44.PrivateKey
+}
+
+const signerPrefix = "PRIVATE+KEY+"
+
+// GenerateSigner makes a new key with the system's randomness.
+func GenerateSigner(name string, a Algorithm) (*Signer, error) {
+	var seed [32]byte
+	rand.Read(seed[:])
+	return newSigner(name, a, seed)
+}
+
+// ParseSigner parses what [Signer.Secret] writes. Its errors do not repeat the
+// key.
+func ParseSigner(skey string) (*Signer, error) {
+	rest, ok := strings.CutPrefix(skey, signerPrefix)
+	if !ok {
+		return nil, malformed("signer key: it does not begin with %s", signerPrefix)
+	}
+	name, id, raw, err := splitKey(rest)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) != 33 {
+		return nil, malformed("signer key of %q: a seed has 32 bytes", name)
+	}
+	s, err := newSigner(name, Algorithm(raw[0]), [32]byte(raw[1:]))
+	if err != nil {
+		return nil, err
+	}
+	if s.key.ID != id {
+		return nil, malformed("signer key of %q: its key ID is not the one it says", name)
+	}
+	return s, nil
+}
+
+func newSigner(name string, a Algorithm, seed [32]byte) (*Signer, error) {
+	s := &Signer{seed: seed}
+	var public []byte
+	switch a {
+	case Ed25519, CosignatureEd25519:
+		s.ed = ed25519.NewKeyFromSeed(seed[:])
+		public = s.ed.Public().(ed25519.PublicKey)
+	case CosignatureMLDSA44:
+		pk, sk := mldsa44.NewKeyFromSeed(&seed)
+		s.ml, public = sk, pk.Bytes()
+	}
+	k, err := NewVerifierKey(name, a, public)
+	if err != nil {
+		return nil, err
+	}
+	s.key = *k
+	return s, nil
+}
+
+// Secret returns the private key as text. Keep it in a file of mode 0600.
+func (s *Signer) Secret() string {
+	return fmt.Sprintf("%s%s+%08x+%s", signerPrefix, s.key.Name, s.key.ID,
+		base64.StdEncoding.EncodeToString(append([]byte{byte(s.key.Algorithm)}, s.seed[:]...)))
+}
+
+// String and GoString name the key, so that a signer that gets into a log line
+// does not take its seed along.
+func (s *Signer) String() string { return fmt.Sprintf("signer %s+%08x", s.key.Name, s.key.ID) }
+
+// GoString returns what String does.
+func (s *Signer) GoString() string { return s.String() }
+
+// Verifier returns the public half.
+func (s *Signer) Verifier() *VerifierKey { return &s.key }
+
+// Sign signs h: a note signature that ignores time, or a cosignature at time
+// (POSIX seconds, not 0). ML-DSA-44 signatures are hedged, so two of one head
+// differ. A head that ParseCheckpoint would refuse is [ErrMalformed].
+func (s *Signer) Sign(h *Head, time uint64) (Signature, error) {
+	if err := h.validate(); err != nil {
+		return Signature{}, fmt.Errorf("signing with the key of %s: %w", s.key.Name, err)
+	}
+	sig := Signature{Name: s.key.Name, KeyID: s.key.ID}
+	if s.key.Algorithm == Ed25519 {
+		sig.Bytes = ed25519.Sign(s.ed, h.Text())
+		return sig, nil
+	}
+	if time == 0 || time > 1<<63-1 {
+		return Signature{}, fmt.Errorf("cosigning at the timestamp %d: it is not between 1 and 2^63-1", time)
+	}
+	sig.Bytes = binary.BigEndian.AppendUint64(nil, time)
+	if s.key.Algorithm == CosignatureEd25519 {
+		sig.Bytes = append(sig.Bytes, ed25519.Sign(s.ed, ed25519Message(h, time))...)
+		return sig, nil
+	}
+	msg, err := mldsaMessage(s.key.Name, h, time)
+	if err != nil {
+		return Signature{}, err
+	}
+	raw := make([]byte, mldsa44.SignatureSize)
+	if err := mldsa44.SignTo(s.ml, msg, nil, true, raw); err != nil {
+		return Signature{}, fmt.Errorf("signing with the ML-DSA-44 key of %s: %w", s.key.Name, err)
+	}
+	sig.Bytes = append(sig.Bytes, raw...)
+	return sig, nil
+}

@@ -1,0 +1,182 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package c2sp
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Errors of [Policy.Verify]. Each means that the checkpoint proves nothing
+// under this policy.
+var (
+	ErrUnknownLog = errors.New("no signature by a log of the policy")
+	ErrNoQuorum   = errors.New("the cosignatures do not meet the quorum of the policy")
+)
+
+// Verified is a checkpoint that a policy accepts.
+type Verified struct {
+	Checkpoint *Checkpoint
+	Logs       []*VerifierKey // keys of the policy's logs that signed
+	Witnesses  []Cosignature  // of the policy's witnesses that signed
+
+	// The two times of the cosignatures, in POSIX seconds, 0 for a policy
+	// with "quorum none". Unless a set of witnesses that meets the policy is
+	// dishonest as a whole, the tree existed before the first, and what is
+	// not in it was logged after the second.
+	ExistedBefore, LoggedAfter uint64
+}
+
+// Cosignature is a line that verified.
+type Cosignature struct {
+	Witness *PolicyWitness
+	Time    uint64 // POSIX seconds
+	Line    *Signature
+}
+
+// Verify judges a checkpoint: a log of the policy signed it, every line of a
+// key of the policy verifies, and the cosignatures meet the quorum. The origin
+// must be the name of the log's key. If origin is not "", it must be that; then
+// the keys of that name decide, and only if the policy's logs have none of that
+// name, any of them does, for a log whose origin is not the name of its key.
+//
+// Lines of keys that the policy does not have are ignored. The error wraps
+// [ErrBadSignature], [ErrUnknownLog] or [ErrNoQuorum].
+func (p *Policy) Verify(c *Checkpoint, origin string) (*Verified, error) {
+	v := &Verified{Checkpoint: c}
+	if err := p.verifyLogs(v, origin); err != nil {
+		return nil, err
+	}
+	times := make(map[int]uint64, len(p.Witnesses))
+	for i := range p.Witnesses {
+		w := &p.Witnesses[i]
+		if s := c.Find(w.Key); s != nil {
+			t, err := w.Key.Verify(&c.Head, s)
+			if err != nil {
+				return nil, fmt.Errorf("cosignature of witness %s: %w", w.Name, err)
+			}
+			v.Witnesses = append(v.Witnesses, Cosignature{Witness: w, Time: t, Line: s})
+			times[i] = t
+		}
+	}
+	var ok bool
+	if v.ExistedBefore, v.LoggedAfter, ok = p.Times(times); !ok {
+		return nil, fmt.Errorf("checkpoint of %q at size %d with %d cosignatures of known witnesses: %w",
+			c.Origin, c.Size, len(v.Witnesses), ErrNoQuorum)
+	}
+	return v, nil
+}
+
+func (p *Policy) verifyLogs(v *Verified, origin string) error {
+	c := v.Checkpoint
+	// A key that has the expected origin as its name speaks for it alone:
+	// another log of the policy must not sign in its place.
+	named := slices.ContainsFunc(p.Logs, func(l PolicyLog) bool { return l.Key.Name == c.Origin })
+	mayDiffer := origin != "" && !named
+	for i := range p.Logs {
+		key := p.Logs[i].Key
+		s := c.Find(key)
+		if s == nil {
+			continue
+		}
+		if _, err := key.Verify(&c.Head, s); err != nil {
+			return fmt.Errorf("signature of the log: %w", err)
+		}
+		if mayDiffer || key.Name == c.Origin {
+			v.Logs = append(v.Logs, key)
+		}
+	}
+	if len(v.Logs) == 0 || (origin != "" && c.Origin != origin) {
+		return fmt.Errorf("checkpoint of %q: %w", c.Origin, ErrUnknownLog)
+	}
+	return nil
+}
+
+// Satisfied returns whether a set of witnesses meets the quorum. Witnesses are
+// meant by their place in p.Witnesses.
+func (p *Policy) Satisfied(has func(witness int) bool) bool {
+	if p.quorum == quorumNone {
+		return true
+	}
+	return p.satisfied(member{group: true, i: p.quorum}, has)
+}
+
+func (p *Policy) satisfied(m member, has func(int) bool) bool {
+	if !m.group {
+		return has(m.i)
+	}
+	n := 0
+	g := &p.groups[m.i]
+	for _, m := range g.members {
+		if p.satisfied(m, has) {
+			n++
+		}
+	}
+	return n >= g.k
+}
+
+// Times returns the two times of a set of cosignatures, by witness: before is
+// the smallest T such that the witnesses with a time of at most T meet the
+// quorum; after the largest T such that those with a time of at least T do.
+// For k of n they are the k-th smallest and the k-th largest time. ok is false
+// if the set does not meet the quorum at all. Both are 0 under "quorum none".
+func (p *Policy) Times(times map[int]uint64) (before, after uint64, ok bool) {
+	if p.quorum == quorumNone {
+		return 0, 0, true
+	}
+	return p.times(member{group: true, i: p.quorum}, times)
+}
+
+// times works from the leaves up: each name is a member once at most, so a
+// group's T is the k-th of its members' (the quorum is a read-once threshold
+// formula).
+func (p *Policy) times(m member, times map[int]uint64) (before, after uint64, ok bool) {
+	if !m.group {
+		t, ok := times[m.i]
+		return t, t, ok
+	}
+	g := &p.groups[m.i]
+	var befores, afters []uint64
+	for _, m := range g.members {
+		if b, a, ok := p.times(m, times); ok {
+			befores, afters = append(befores, b), append(afters, a)
+		}
+	}
+	if len(befores) < g.k {
+		return 0, 0, false
+	}
+	slices.Sort(befores)
+	slices.Sort(afters)
+	return befores[g.k-1], afters[len(afters)-g.k], true
+}
+
+// SmallestSet returns a smallest set of witnesses, in ascending order, that
+// meets the quorum and lies in has. ok is false if there is none.
+func (p *Policy) SmallestSet(has func(witness int) bool) (set []int, ok bool) {
+	if p.quorum == quorumNone {
+		return nil, true
+	}
+	set, ok = p.smallestSet(member{group: true, i: p.quorum}, has)
+	slices.Sort(set)
+	return set, ok
+}
+
+func (p *Policy) smallestSet(m member, has func(int) bool) ([]int, bool) {
+	if !m.group {
+		return []int{m.i}, has(m.i)
+	}
+	g := &p.groups[m.i]
+	var sets [][]int
+	for _, m := range g.members {
+		if s, ok := p.smallestSet(m, has); ok {
+			sets = append(sets, s)
+		}
+	}
+	if len(sets) < g.k {
+		return nil, false
+	}
+	slices.SortStableFunc(sets, func(a, b []int) int { return len(a) - len(b) })
+	return slices.Concat(sets[:g.k]...), true
+}

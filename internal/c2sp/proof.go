@@ -1,0 +1,109 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package c2sp
+
+import (
+	"encoding/base64"
+	"strconv"
+	"strings"
+)
+
+const proofHeader = "c2sp.org/tlog-proof@v1\n"
+
+// MaxProofSize bounds a tlog-proof file in bytes.
+const MaxProofSize = MaxCheckpointSize + MaxExtra/3*4 + 64*(MaxHashes+2) + 256
+
+// Proof is a transparency log proof (tlog-proof, "Format"): a checkpoint, an
+// index, and the inclusion proof of the entry there. Extra is opaque and
+// nothing authenticates it; our proofs carry the entry in it, whose leaf hash
+// the inclusion proof then binds.
+type Proof struct {
+	Extra      []byte // nil if there is none
+	Index      uint64
+	Hashes     []Hash // from the leaf's sibling upwards
+	Checkpoint *Checkpoint
+}
+
+// ParseProof parses a tlog-proof. An extra line without data is malformed,
+// since leaving it out says the same.
+func ParseProof(b []byte) (*Proof, error) {
+	if len(b) > MaxProofSize {
+		return nil, malformed("proof: %d bytes, and %d are allowed", len(b), MaxProofSize)
+	}
+	rest, ok := strings.CutPrefix(string(b), proofHeader)
+	if !ok {
+		return nil, malformed("proof: the first line is not %q", strings.TrimSpace(proofHeader))
+	}
+	p := &Proof{}
+	if strings.HasPrefix(rest, "extra ") {
+		var line string
+		if line, rest, ok = cutLine(rest); !ok {
+			return nil, malformed("proof: the extra line has no line feed")
+		}
+		if p.Extra, ok = decodeBase64(strings.TrimPrefix(line, "extra ")); !ok || len(p.Extra) == 0 {
+			return nil, malformed("proof: the extra line is not base64 of some data")
+		}
+		if len(p.Extra) > MaxExtra {
+			return nil, malformed("proof: %d bytes of extra data, and %d are allowed", len(p.Extra), MaxExtra)
+		}
+	}
+	line, rest, ok := cutLine(rest)
+	index, isIndex := strings.CutPrefix(line, "index ")
+	if !ok || !isIndex {
+		return nil, malformed("proof: there is no index line")
+	}
+	if p.Index, ok = parseDecimal(index); !ok {
+		return nil, malformed("proof: the index is not a decimal below 2^63 without leading zeros")
+	}
+	var err error
+	if p.Hashes, rest, err = parseHashes(rest, "proof"); err != nil {
+		return nil, err
+	}
+	if p.Checkpoint, err = ParseCheckpoint([]byte(rest)); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// parseHashes reads hash lines up to and with an empty line.
+func parseHashes(s, what string) (hashes []Hash, rest string, err error) {
+	for {
+		line, after, ok := cutLine(s)
+		if !ok {
+			return nil, "", malformed("%s: no empty line after the hashes", what)
+		}
+		s = after
+		if line == "" {
+			return hashes, s, nil
+		}
+		if len(hashes) == MaxHashes {
+			return nil, "", malformed("%s: more than %d hashes", what, MaxHashes)
+		}
+		h, ok := decodeHash(line)
+		if !ok {
+			return nil, "", malformed("%s: hash %d is not base64 of 32 bytes", what, len(hashes)+1)
+		}
+		hashes = append(hashes, h)
+	}
+}
+
+// Bytes returns the proof as a file.
+func (p *Proof) Bytes() []byte {
+	cp := p.Checkpoint.Bytes()
+	b := make([]byte, 0, len(proofHeader)+len(cp)+base64.StdEncoding.EncodedLen(len(p.Extra))+45*len(p.Hashes)+40)
+	b = append(b, proofHeader...)
+	if len(p.Extra) > 0 {
+		b = append(b, "extra "...)
+		b = base64.StdEncoding.AppendEncode(b, p.Extra)
+		b = append(b, '\n')
+	}
+	b = append(b, "index "...)
+	b = strconv.AppendUint(b, p.Index, 10)
+	b = append(b, '\n')
+	for _, h := range p.Hashes {
+		b = appendHashLine(b, h)
+	}
+	b = append(b, '\n')
+	return append(b, cp...)
+}
