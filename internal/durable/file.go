@@ -1,0 +1,176 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const tempPrefix, tempSuffix = ".durable-", ".tmp"
+
+// WriteFile atomically replaces name by a file that holds data, with exactly the
+// permissions perm (the umask doesn't apply). If name is a symbolic link, the link
+// is replaced. On an error, name is either untouched or holds all of data, possibly
+// not yet durably. Only a crash leaves a temporary file behind; see [RemoveTemps].
+func WriteFile(name string, data []byte, perm fs.FileMode) error {
+	return FS{}.WriteFile(name, data, perm)
+}
+
+// WriteFile is [WriteFile].
+func (f FS) WriteFile(name string, data []byte, perm fs.FileMode) error {
+	tmp, err := f.closedTemp(name, data, perm)
+	if err != nil {
+		return fmt.Errorf("durable: writing %s: %w", name, err)
+	}
+	if err := f.step(Rename, name, func() error { return os.Rename(tmp, name) }); err != nil {
+		os.Remove(tmp)
+		return fmt.Errorf("durable: replacing %s: %w", name, err)
+	}
+	if err := f.syncDir(filepath.Dir(name)); err != nil {
+		return fmt.Errorf("durable: %s is replaced, but perhaps not durably: %w", name, err)
+	}
+	return nil
+}
+
+// CreateFile is [WriteFile] for a name that must not exist yet: otherwise it fails
+// with [fs.ErrExist] and changes nothing. It needs a file system with hard links.
+func CreateFile(name string, data []byte, perm fs.FileMode) error {
+	return FS{}.CreateFile(name, data, perm)
+}
+
+// CreateFile is [CreateFile].
+func (f FS) CreateFile(name string, data []byte, perm fs.FileMode) error {
+	tmp, err := f.closedTemp(name, data, perm)
+	if err != nil {
+		return fmt.Errorf("durable: creating %s: %w", name, err)
+	}
+	err = f.step(Link, name, func() error { return os.Link(tmp, name) })
+	os.Remove(tmp)
+	if err != nil {
+		return fmt.Errorf("durable: creating %s: %w", name, err)
+	}
+	if err := f.syncDir(filepath.Dir(name)); err != nil {
+		return fmt.Errorf("durable: %s is created, but perhaps not durably: %w", name, err)
+	}
+	return nil
+}
+
+// closedTemp makes a synced temporary file beside name that holds data.
+func (f FS) closedTemp(name string, data []byte, perm fs.FileMode) (tmp string, err error) {
+	file, err := f.temp(name, perm, func(file *os.File) error {
+		return f.write(Write, name, data, file.Write)
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := file.Close(); err != nil { // some network file systems report a failed write only here
+		os.Remove(file.Name())
+		return "", err
+	}
+	return file.Name(), nil
+}
+
+// temp makes a temporary file beside name, fills and syncs it. On an error it is
+// removed; otherwise the caller closes it and renames or removes it.
+func (f FS) temp(name string, perm fs.FileMode, fill func(*os.File) error) (file *os.File, err error) {
+	defer func() {
+		if err != nil && file != nil {
+			file.Close()
+			os.Remove(file.Name())
+			file = nil
+		}
+	}()
+	err = f.step(Create, name, func() (err error) {
+		file, err = os.CreateTemp(filepath.Dir(name), tempPrefix+"*"+tempSuffix)
+		return err
+	})
+	if err != nil {
+		return file, err
+	}
+	if err := file.Chmod(perm.Perm()); err != nil {
+		return file, err
+	}
+	if err := fill(file); err != nil {
+		return file, err
+	}
+	return file, f.step(Sync, name, file.Sync)
+}
+
+// RemoveTemps removes the temporary files that crashed processes left in dir. Only
+// the owner of dir may call it; [LockDir] does so for the locked directory itself.
+func RemoveTemps(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("durable: %w", err)
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), tempPrefix) || !strings.HasSuffix(e.Name(), tempSuffix) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("durable: %w", err)
+		}
+	}
+	return nil
+}
+
+// MkdirAll makes dir and all parents that are missing, with permissions perm before
+// the umask, and syncs the parent of each one before it makes the next. A directory
+// that is there already gets its parent synced too, since an earlier run may have
+// crashed in between; it is left out only where the parent may not be read.
+func MkdirAll(dir string, perm fs.FileMode) error { return FS{}.MkdirAll(dir, perm) }
+
+// MkdirAll is [MkdirAll].
+func (f FS) MkdirAll(dir string, perm fs.FileMode) error {
+	if err := f.mkdirAll(filepath.Clean(dir), perm); err != nil {
+		return fmt.Errorf("durable: making directory %s: %w", dir, err)
+	}
+	return nil
+}
+
+func (f FS) mkdirAll(dir string, perm fs.FileMode) error {
+	parent := filepath.Dir(dir)
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is not a directory", dir)
+	}
+	if err == nil {
+		if err := f.syncDir(parent); !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) || parent == dir {
+		return err
+	}
+	if err := f.mkdirAll(parent, perm); err != nil {
+		return err
+	}
+	err = f.step(Mkdir, dir, func() error { return os.Mkdir(dir, perm) })
+	if err != nil && !isDir(dir, err) {
+		return err
+	}
+	return f.syncDir(parent)
+}
+
+// isDir reports whether mkdir failed with err because somebody else was faster.
+func isDir(dir string, err error) bool {
+	info, serr := os.Stat(dir)
+	return errors.Is(err, fs.ErrExist) && serr == nil && info.IsDir()
+}
+
+func (f FS) syncDir(dir string) error {
+	return f.step(SyncDir, dir, func() error {
+		d, err := os.Open(dir)
+		if err != nil {
+			return err
+		}
+		return errors.Join(d.Sync(), d.Close())
+	})
+}

@@ -1,0 +1,164 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package durable
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+)
+
+// ErrConflict: the register doesn't hold the value that the swap started from.
+// Nothing was changed; load and decide again.
+var ErrConflict = errors.New("durable: register holds another value")
+
+// Register is one small durable value with compare-and-swap, the plain content of a
+// file. What Load returns is durable, always: a caller may sign it.
+type Register struct {
+	fs   FS
+	name string
+	max  int
+
+	mu     sync.Mutex
+	value  []byte // the last value known to be durable
+	doubt  bool   // a swap to intent failed, so the file holds value or intent
+	intent []byte
+	failed error // ErrChanged, for good
+}
+
+// CreateRegister makes the register name with its first value of 1 to max bytes, or
+// fails with [fs.ErrExist]. An empty value is refused ([ErrTooLarge]), for an empty
+// file is what careless copies leave.
+func CreateRegister(name string, max int, value []byte) (*Register, error) {
+	return FS{}.CreateRegister(name, max, value)
+}
+
+// CreateRegister is [CreateRegister].
+func (f FS) CreateRegister(name string, max int, value []byte) (*Register, error) {
+	r := &Register{fs: f, name: name, max: max, value: bytes.Clone(value)}
+	if err := r.checkSize(len(value)); err != nil {
+		return nil, err
+	}
+	if err := f.CreateFile(name, value, 0o600); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// OpenRegister opens a register that exists; if it doesn't, the error is
+// [ErrMissing]. It writes the value once more, because the last owner may have
+// crashed between making it visible and making it durable.
+func OpenRegister(name string, max int) (*Register, error) { return FS{}.OpenRegister(name, max) }
+
+// OpenRegister is [OpenRegister].
+func (f FS) OpenRegister(name string, max int) (*Register, error) {
+	r := &Register{fs: f, name: name, max: max}
+	value, err := r.read()
+	if err != nil {
+		return nil, err
+	}
+	if err := f.WriteFile(name, value, 0o600); err != nil {
+		return nil, err
+	}
+	r.value = value
+	return r, nil
+}
+
+// Load returns a copy of the value. It fails only after a swap whose outcome is
+// unknown, while that can't be settled, and for good after [ErrChanged].
+func (r *Register) Load() ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.settle(); err != nil {
+		return nil, err
+	}
+	return bytes.Clone(r.value), nil
+}
+
+// CompareAndSwap durably replaces the value old by new, of 1 to max bytes. If the
+// value isn't old, it fails with [ErrConflict]. After any other error the register
+// holds old or new, and Load tells which.
+func (r *Register) CompareAndSwap(old, new []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.checkSize(len(new)); err != nil {
+		return err
+	}
+	if err := r.settle(); err != nil {
+		return err
+	}
+	if !bytes.Equal(old, r.value) {
+		return fmt.Errorf("%w: %s", ErrConflict, r.name)
+	}
+	onDisk, err := r.read()
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(onDisk, r.value) {
+		return r.fail()
+	}
+	r.doubt, r.intent = true, bytes.Clone(new)
+	if err := r.fs.WriteFile(r.name, new, 0o600); err != nil {
+		return err
+	}
+	r.value, r.doubt, r.intent = r.intent, false, nil
+	return nil
+}
+
+// settle ends a doubt. It needs r.mu.
+func (r *Register) settle() error {
+	if r.failed != nil || !r.doubt {
+		return r.failed
+	}
+	onDisk, err := r.read()
+	if err != nil {
+		return err
+	}
+	switch {
+	case bytes.Equal(onDisk, r.value): // never replaced, so as durable as before
+	case bytes.Equal(onDisk, r.intent):
+		// Replaced, perhaps not durably. A second fsync of the directory could
+		// succeed without doing anything; a new file and a new rename can't.
+		if err := r.fs.WriteFile(r.name, onDisk, 0o600); err != nil {
+			return err
+		}
+		r.value = r.intent
+	default:
+		return r.fail()
+	}
+	r.doubt, r.intent = false, nil
+	return nil
+}
+
+func (r *Register) fail() error {
+	r.failed = fmt.Errorf("%w: %s; find out who did it, then restart", ErrChanged, r.name)
+	return r.failed
+}
+
+func (r *Register) read() ([]byte, error) {
+	file, err := os.Open(r.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", ErrMissing, r.name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("durable: %w", err)
+	}
+	defer file.Close()
+	value, err := io.ReadAll(io.LimitReader(file, int64(r.max)+1))
+	if err != nil {
+		return nil, fmt.Errorf("durable: %w", err)
+	}
+	return value, r.checkSize(len(value))
+}
+
+func (r *Register) checkSize(n int) error {
+	if n < 1 || n > r.max {
+		return fmt.Errorf("%w: %s: %d bytes (1 to %d allowed)", ErrTooLarge, r.name, n, r.max)
+	}
+	return nil
+}

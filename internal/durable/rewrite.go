@@ -1,0 +1,115 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+)
+
+// Rewrite atomically replaces the content of the journal by records, which must say
+// everything that the caller still promises. It is read before Rewrite returns, with
+// all commits held off, and must not call j; an error in it ends the rewriting.
+//
+// The caller excludes Append *and* the effect of Append on the state that records is
+// made from, with a lock of its own (Append and effect under RLock, Rewrite under
+// Lock); otherwise a record could be acknowledged, and missing here. An Append that
+// is under way is refused with [ErrBusy].
+//
+// If it fails before the rename the journal goes on as it was. From the rename on
+// it has failed for good ([ErrFailed]), and opening it finds the old or the new content.
+func (j *Journal) Rewrite(records iter.Seq2[[]byte, error]) error {
+	if err := j.idle(); err != nil {
+		return err
+	}
+	j.commit.Lock()
+	defer j.commit.Unlock()
+	if err := j.idle(); err != nil {
+		return err
+	}
+	if err := j.checkOwned(); err != nil {
+		return j.fail(err)
+	}
+	line, err := newHeader(j.label)
+	if err != nil {
+		return err
+	}
+	c := newChain(line)
+	file, err := j.fs.temp(j.name, 0o600, func(file *os.File) (err error) {
+		c, err = j.fill(file, line, records)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("durable: rewriting %s (it is unchanged): %w", j.name, err)
+	}
+	return j.replace(file, c)
+}
+
+// idle returns an error unless the journal takes records and no Append is under way.
+func (j *Journal) idle() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err == nil && j.inflight > 0 {
+		return fmt.Errorf("%w: %s", ErrBusy, j.name)
+	}
+	return j.err
+}
+
+// fill writes a whole journal to file and returns where it ends.
+func (j *Journal) fill(file *os.File, line []byte, records iter.Seq2[[]byte, error]) (chain, error) {
+	c := newChain(line)
+	if err := j.fs.write(Write, j.name, line, file.Write); err != nil {
+		return c, err
+	}
+	frame := newFrame()
+	flush := func() error {
+		if len(frame) == frameHeader {
+			return nil
+		}
+		c = seal(frame, c)
+		err := j.fs.write(Write, j.name, frame, file.Write)
+		frame = frame[:frameHeader]
+		return err
+	}
+	for rec, err := range records {
+		if err != nil {
+			return c, err
+		}
+		if len(rec) < 1 || len(rec) > j.maxRecord {
+			return c, fmt.Errorf("%w: record of %d bytes (1 to %d allowed)", ErrTooLarge, len(rec), j.maxRecord)
+		}
+		if len(frame)+recordHeader+len(rec) > frameHeader+batchLimit {
+			if err := flush(); err != nil {
+				return c, err
+			}
+		}
+		frame = addRecord(frame, rec)
+	}
+	return c, flush()
+}
+
+// replace puts the synced temporary file in the journal's place.
+func (j *Journal) replace(file *os.File, c chain) error {
+	temp := file.Name()
+	info, err := file.Stat()
+	if err != nil {
+		return errors.Join(fmt.Errorf("durable: rewriting %s (it is unchanged): %w", j.name, err), file.Close(), os.Remove(temp))
+	}
+	err = j.fs.step(Rename, j.name, func() error { return os.Rename(temp, j.name) })
+	if err == nil {
+		err = j.fs.syncDir(filepath.Dir(j.name))
+	}
+	if err != nil {
+		file.Close()
+		os.Remove(temp)
+		return j.fail(fmt.Errorf("rewriting: %w", err))
+	}
+	j.file.Close() // nothing hangs on the old file any more
+	j.file, j.info, j.chain = file, info, c
+	j.size.Store(c.offset)
+	return nil
+}

@@ -1,0 +1,14 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package durable
+
+import (
+	"os"
+	"syscall"
+)
+
+// datasync is fdatasync(2): it leaves out the times of the inode, but not the size.
+func datasync(f *os.File) error {
+	return control(f, "fdatasync", syscall.Fdatasync)
+}
