@@ -1,0 +1,172 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package prover makes inclusion and consistency proofs out of the tiles of a
+// log (C2SP tlog-tiles, RFC 6962). It trusts no tile: a proof leaves a [Prover]
+// only after it has been verified against the roots that the caller asked for.
+package prover
+
+import (
+	"context"
+	"fmt"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/transparency-dev/merkle/compact"
+	"github.com/transparency-dev/merkle/proof"
+	"github.com/transparency-dev/merkle/rfc6962"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+)
+
+// Prover makes proofs out of tiles, and verifies each before it returns it. It
+// keeps recently used tiles with all their inner nodes: 16 KiB each. It is
+// safe for concurrent use.
+type Prover struct {
+	r     tiles.Reader
+	cache *lru.Cache[c2sp.Tile, *nodes]
+}
+
+// nodes are the nodes of a tile: nodes[0] its hashes, nodes[k] the roots of the
+// perfect subtrees over 2^k of them.
+type nodes [8][]tiles.Hash
+
+// New returns a prover over r that keeps as many tiles, at least 16.
+func New(r tiles.Reader, keep int) *Prover {
+	cache, err := lru.New[c2sp.Tile, *nodes](max(keep, 16))
+	if err != nil {
+		panic(err) // for a size below 1 only
+	}
+	return &Prover{r: r, cache: cache}
+}
+
+func (p *Prover) tile(ctx context.Context, t c2sp.Tile) (*nodes, error) {
+	if n, ok := p.cache.Get(t); ok {
+		return n, nil
+	}
+	hashes, err := tiles.ReadHashes(ctx, p.r, t)
+	if err != nil {
+		return nil, err
+	}
+	n := &nodes{hashes}
+	for k := 1; k < len(n); k++ {
+		below := n[k-1]
+		for i := 0; i+1 < len(below); i += 2 {
+			n[k] = append(n[k], tiles.HashChildren(below[i], below[i+1]))
+		}
+	}
+	p.cache.Add(t, n)
+	return n, nil
+}
+
+// node returns a node of the tree of the given size, and remembers in used
+// where it came from.
+func (p *Prover) node(ctx context.Context, id compact.NodeID, size uint64, used map[c2sp.Tile]bool) (tiles.Hash, error) {
+	level, k := int(id.Level/8), id.Level%8
+	index := id.Index << k / c2sp.TileWidth
+	t := c2sp.Tile{Level: level, Index: index, Width: tiles.Width(level, index, size)}
+	if t.Width == 0 {
+		return tiles.Hash{}, fmt.Errorf("a tree of size %d has no node %d at level %d", size, id.Index, id.Level)
+	}
+	n, err := p.tile(ctx, t)
+	if err != nil {
+		return tiles.Hash{}, err
+	}
+	used[t] = true
+	i := id.Index - index*c2sp.TileWidth>>k
+	if i >= uint64(len(n[k])) {
+		return tiles.Hash{}, &tiles.CorruptError{Tile: t, Reason: fmt.Sprintf("it has no node %d at level %d", id.Index, id.Level)}
+	}
+	return n[k][i], nil
+}
+
+// prove fetches the nodes of a proof and lets check verify it. If that fails,
+// the tiles that it was made of are forgotten, so that a repaired log is not
+// judged by what was read before.
+func (p *Prover) prove(ctx context.Context, n proof.Nodes, size uint64, check func(hashes []tiles.Hash) error) ([]tiles.Hash, error) {
+	used := make(map[c2sp.Tile]bool)
+	hashes := make([][]byte, len(n.IDs))
+	for i, id := range n.IDs {
+		h, err := p.node(ctx, id, size, used)
+		if err != nil {
+			return nil, err
+		}
+		hashes[i] = h[:]
+	}
+	var out []tiles.Hash
+	hashes, err := n.Rehash(hashes, rfc6962.DefaultHasher.HashChildren)
+	if err == nil {
+		for _, h := range hashes {
+			out = append(out, tiles.Hash(h))
+		}
+		err = check(out)
+	}
+	if err != nil {
+		var first c2sp.Tile
+		for t := range used {
+			p.cache.Remove(t)
+			first = t
+		}
+		return nil, &tiles.CorruptError{Tile: first, Reason: fmt.Sprintf("or another of the %d tiles of this proof is: %v", len(used), err)}
+	}
+	return out, nil
+}
+
+// Inclusion returns the inclusion proof of a leaf in the tree of the given size
+// and root (RFC 6962, section 2.1.1).
+func (p *Prover) Inclusion(ctx context.Context, index uint64, leaf tiles.Hash, size uint64, root tiles.Hash) ([]tiles.Hash, error) {
+	n, err := proof.Inclusion(index, size)
+	if err != nil {
+		return nil, fmt.Errorf("inclusion proof of entry %d in a tree of size %d: %w", index, size, err)
+	}
+	return p.prove(ctx, n, size, func(hashes []tiles.Hash) error {
+		return tiles.VerifyInclusion(index, leaf, size, root, hashes)
+	})
+}
+
+// Consistency returns the consistency proof between two trees (RFC 6962,
+// section 2.1.2). It is empty if size1 is 0 or both are one.
+func (p *Prover) Consistency(ctx context.Context, size1 uint64, root1 tiles.Hash, size2 uint64, root2 tiles.Hash) ([]tiles.Hash, error) {
+	if size1 == 0 {
+		return nil, nil
+	}
+	n, err := proof.Consistency(size1, size2)
+	if err != nil {
+		return nil, fmt.Errorf("consistency proof between the sizes %d and %d: %w", size1, size2, err)
+	}
+	return p.prove(ctx, n, size2, func(hashes []tiles.Hash) error {
+		return tiles.VerifyConsistency(size1, root1, size2, root2, hashes)
+	})
+}
+
+// Root returns the root of the tree of the given size, at most the size of the
+// tree that tiles are there for in full width. Nothing vouches for it.
+func (p *Prover) Root(ctx context.Context, size, treeSize uint64) (tiles.Hash, error) {
+	if size == 0 {
+		return tiles.EmptyRoot(), nil
+	}
+	var root tiles.Hash
+	used := make(map[c2sp.Tile]bool)
+	ids := compact.RangeNodes(0, size, nil)
+	for i := len(ids) - 1; i >= 0; i-- {
+		h, err := p.node(ctx, ids[i], treeSize, used)
+		if err != nil {
+			return tiles.Hash{}, err
+		}
+		if i == len(ids)-1 {
+			root = h
+		} else {
+			root = tiles.HashChildren(h, root)
+		}
+	}
+	return root, nil
+}
+
+// Leaf returns the leaf hash at index of a tree of the given size. Nothing
+// vouches for it until it is proven by [Prover.Inclusion].
+func (p *Prover) Leaf(ctx context.Context, index, size uint64) (tiles.Hash, error) {
+	return p.node(ctx, compact.NodeID{Level: 0, Index: index}, size, make(map[c2sp.Tile]bool))
+}
+
+// Forget drops every tile that is kept.
+func (p *Prover) Forget() { p.cache.Purge() }
