@@ -1,0 +1,259 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Bounds of a charter's lists.
+const (
+	maxLogKeys = 8
+	maxParties = 256
+	maxKeys    = 32
+	maxGroups  = 32
+	maxMembers = 32
+	maxVoids   = 64
+	maxPolicy  = 16384
+)
+
+// A Charter founds a log or amends it. It is always whole: an amendment
+// restates everything, so the charter in force is one entry.
+//
+// Policies are C2SP tlog-policy text in one spelling: ASCII, one space
+// between words, one LF after each line, no comments and no empty lines,
+// exactly one quorum line. A log line must name one of LogKeys; a witness
+// line of AuditPolicy must name a cosigner key of an auditor. What the
+// quorum means, the policy's own parser decides.
+//
+// No raw key may stand for two: not in two roles, not for two parties, and
+// not under two names in a policy.
+type Charter struct {
+	Version       uint64     // 1 for the founding charter, then 2, ...
+	Prev          *Reference // the charter before; nil at Version 1
+	Rules         uint64     // version of the rules, from 1
+	LogKeys       []string   // verifier keys under the origin's name, Ed25519 first
+	Parties       []Party    // sorted
+	Groups        []Group    // sorted; empty: the log releases no keys
+	Thresholds    Thresholds
+	Void          []Void // sorted
+	Profile       Profile
+	WitnessPolicy string
+	AuditPolicy   string
+}
+
+// A Party is who holds a role under a name. A name has each role at most once.
+type Party struct {
+	Name      string
+	Role      Role
+	Keys      []*PublicKey // sorted; exactly one for charter, custodian and auditor, whose keys are counted or chained
+	Kind      string       // authority: court, commission, ... as the profile names kinds; "" is none
+	Above     []string     // authority: names of authorities whose warrants it may revoke and defer
+	Cosigners []string     // auditor: verifier keys that cosign for it
+	Gates     []HPKEKey    // custodian: its gate's keys, at most one for each KEM
+}
+
+// A Group is custodians that hold shares of the same escrow keys.
+type Group struct {
+	ID        string
+	Threshold uint64   // t: shares that open
+	Members   []string // names of custodians; the first has share 1, and so on
+}
+
+// Thresholds says how many charter keys sign.
+type Thresholds struct {
+	Amend   uint64 // an amendment
+	Recover uint64 // one that the old witness policy can't confirm; at least Amend
+}
+
+// A Void ends a key: its events from an index on have no effect.
+type Void struct {
+	From uint64
+	Key  string // key id
+}
+
+// Type returns TypeCharter.
+func (*Charter) Type() Type { return TypeCharter }
+
+func (ch *Charter) fields(c *coder) {
+	c.text("auditPolicy", "policy", required, maxPolicy, "\n", &ch.AuditPolicy, "which auditors must cosign before a key opens")
+	listOf(c, "groups", "", optional, sorted, maxGroups, &ch.Groups, "custodian groups", elements((*Group).fields))
+	listOf(c, "logKeys", "verifier keys", required, ordered, maxLogKeys, &ch.LogKeys, "the log's keys under its origin, an Ed25519 key first", vkeyElem)
+	listOf(c, "parties", "", required, sorted, maxParties, &ch.Parties, "who holds which role", elements((*Party).fields))
+	objectOpt(c, "prev", "reference", optional, &ch.Prev, "the charter before; absent at version 1", (*Reference).fields)
+	object(c, "profile", "", &ch.Profile, "what the legislator decided", (*Profile).fields)
+	c.uint("rules", required, 1, &ch.Rules, "version of the rules")
+	object(c, "thresholds", "", &ch.Thresholds, "how many charter keys sign", (*Thresholds).fields)
+	c.uint("version", required, 1, &ch.Version, "1 for the founding charter, then 2, ...")
+	listOf(c, "void", "", optional, sorted, maxVoids, &ch.Void, "keys whose events have no effect from an index on", elements((*Void).fields))
+	c.text("witnessPolicy", "policy", required, maxPolicy, "\n", &ch.WitnessPolicy, "which witnesses must cosign before a head is published")
+}
+
+func vkeyElem(s *string, c *coder) { c.plainValue("", vkeyKind, s) }
+
+func (p *Party) fields(c *coder) {
+	codes(c, "above", codeKind, optional, maxKeys, &p.Above, "authority: names of those whose warrants it may revoke and defer")
+	codes(c, "cosigners", vkeyKind, optional, maxKeys, &p.Cosigners, "auditor: keys that cosign for it")
+	listOf(c, "gates", "", optional, sorted, 2, &p.Gates, "custodian: its gate's keys", elements((*HPKEKey).fields))
+	listOf(c, "keys", "keys", required, sorted, maxKeys, &p.Keys, "event keys (SubjectPublicKeyInfo)", keyElem)
+	code(c, "kind", codeKind, optional, &p.Kind, "authority: its kind, as the profile names kinds")
+	code(c, "name", codeKind, required, &p.Name, "name, one for each role")
+	code(c, "role", roleKind, required, &p.Role, "role")
+}
+
+var roleKind = enumKind(string(RoleAuditor), string(RoleAuthority), string(RoleCharter), string(RoleCustodian), string(RoleDuty), string(RoleProvider))
+
+func keyElem(k **PublicKey, c *coder) {
+	if c.encodes() {
+		if *k == nil {
+			c.fail("", errMissing)
+			return
+		}
+		spki := (*k).SPKI()
+		c.blob("", len(spki), &spki)
+		return
+	}
+	var spki []byte
+	if c.blob("", maxSPKI, &spki); c.err != nil {
+		return
+	}
+	var err error
+	if *k, err = ParsePublicKey(spki); err != nil {
+		c.fail("", err)
+	}
+}
+
+func (g *Group) fields(c *coder) {
+	code(c, "id", codeKind, required, &g.ID, "id of the group")
+	listOf(c, "members", "codes", required, ordered, maxMembers, &g.Members, "names of custodians, in the order of their shares", codeElem)
+	c.uint("threshold", required, 1, &g.Threshold, "how many shares open")
+}
+
+func (t *Thresholds) fields(c *coder) {
+	c.uint("amend", required, 1, &t.Amend, "signatures of an amendment")
+	c.uint("recover", required, 1, &t.Recover, "signatures of an amendment that the old witness policy can't confirm")
+}
+
+var keyIDKind = stringKind{"key id", checkKeyID}
+
+func checkKeyID(s string) error {
+	if b, err := hex.DecodeString(s); err != nil || len(b) != 32 || hex.EncodeToString(b) != s {
+		return errors.New("want a key id: 64 lowercase hex digits")
+	}
+	return nil
+}
+
+func (v *Void) fields(c *coder) {
+	c.uint("from", required, 0, &v.From, "index of the first entry without effect")
+	code(c, "key", keyIDKind, required, &v.Key, "key id")
+}
+
+func (ch *Charter) check(e *Event) error {
+	if (ch.Version == 1) != (ch.Prev == nil) {
+		return errors.New("body.prev: stands in amendments, and in all of them")
+	}
+	for _, check := range []func() error{ch.checkParties, ch.checkGroups, ch.checkVoid, ch.Profile.check, func() error { return ch.checkRawKeys(e.Log) }} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Party returns the party of this role and name, or nil.
+func (ch *Charter) Party(role Role, name string) *Party {
+	for i := range ch.Parties {
+		if p := &ch.Parties[i]; p.Role == role && p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// Holder returns the party whose event key has this id, or nil.
+func (ch *Charter) Holder(keyID string) *Party {
+	for i := range ch.Parties {
+		for _, k := range ch.Parties[i].Keys {
+			if k.KeyID() == keyID {
+				return &ch.Parties[i]
+			}
+		}
+	}
+	return nil
+}
+
+func (ch *Charter) checkParties() error {
+	count := make(map[Role]uint64)
+	for i := range ch.Parties {
+		p := &ch.Parties[i]
+		if ch.Party(p.Role, p.Name) != p {
+			return fmt.Errorf("body.parties: %s %s stands twice", p.Role, p.Name)
+		}
+		if err := ch.checkParty(p); err != nil {
+			return fmt.Errorf("body.parties: %s %s: %w", p.Role, p.Name, err)
+		}
+		count[p.Role]++
+	}
+	if count[RoleProvider] == 0 {
+		return errors.New("body.parties: no provider")
+	}
+	t := ch.Thresholds
+	if t.Amend > t.Recover || t.Recover > count[RoleCharter] {
+		return fmt.Errorf("body.thresholds: want amend <= recover <= %d, the number of charter keys", count[RoleCharter])
+	}
+	return nil
+}
+
+func (ch *Charter) checkParty(p *Party) error {
+	single := p.Role == RoleCharter || p.Role == RoleCustodian || p.Role == RoleAuditor
+	switch {
+	case single && len(p.Keys) != 1:
+		return errors.New("keys: want exactly one")
+	case p.Role != RoleAuthority && (p.Kind != "" || len(p.Above) > 0):
+		return fmt.Errorf("kind, above: %w: for authorities only", errAbsent)
+	case p.Role != RoleAuditor && len(p.Cosigners) > 0:
+		return fmt.Errorf("cosigners: %w: for auditors only", errAbsent)
+	case (p.Role == RoleCustodian) != (len(p.Gates) > 0):
+		return errors.New("gates: stand with custodians, and with all of them")
+	case len(p.Gates) == 2 && p.Gates[0].KEM == p.Gates[1].KEM:
+		return errors.New("gates: two keys of one KEM")
+	case p.Role == RoleDuty && ch.Party(RoleAuthority, p.Name) == nil:
+		return errors.New("a duty key needs an authority of the same name")
+	}
+	for _, name := range p.Above {
+		if name == p.Name || ch.Party(RoleAuthority, name) == nil {
+			return fmt.Errorf("above: %s is not another authority", name)
+		}
+	}
+	return nil
+}
+
+func (ch *Charter) checkGroups() error {
+	for i, g := range ch.Groups {
+		switch {
+		case slices.ContainsFunc(ch.Groups[:i], func(o Group) bool { return o.ID == g.ID }):
+			return fmt.Errorf("body.groups: %s stands twice", g.ID)
+		case g.Threshold > uint64(len(g.Members)):
+			return fmt.Errorf("body.groups: %s: threshold %d of %d members", g.ID, g.Threshold, len(g.Members))
+		}
+		for j, m := range g.Members {
+			if ch.Party(RoleCustodian, m) == nil || slices.Contains(g.Members[:j], m) {
+				return fmt.Errorf("body.groups: %s: %s is not a custodian, or stands twice", g.ID, m)
+			}
+		}
+	}
+	return nil
+}
+
+func (ch *Charter) checkVoid() error {
+	for i, v := range ch.Void {
+		if slices.ContainsFunc(ch.Void[:i], func(o Void) bool { return o.Key == v.Key }) {
+			return fmt.Errorf("body.void: key %s stands twice", v.Key)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestCharterRefuses(t *testing.T) {
+	log2 := vkey("other.example", algEd25519, fill("log2", 32))
+	for name, edit := range map[string]func(*Charter){
+		"prev at version 1":         func(c *Charter) { c.Prev = refp(0) },
+		"no prev at version 2":      func(c *Charter) { c.Version = 2 },
+		"version 0":                 func(c *Charter) { c.Version = 0 },
+		"no rules":                  func(c *Charter) { c.Rules = 0 },
+		"no log key":                func(c *Charter) { c.LogKeys = nil },
+		"log key of another origin": func(c *Charter) { c.LogKeys[0] = log2 },
+		"ML-DSA log key first":      func(c *Charter) { slices.Reverse(c.LogKeys) },
+		"log key twice":             func(c *Charter) { c.LogKeys = append(c.LogKeys, c.LogKeys[0]) },
+		"log key with wrong hash":   func(c *Charter) { c.LogKeys[0] = strings.Replace(c.LogKeys[0], "+", "+0", 1) },
+		"log key is a cosignature":  func(c *Charter) { c.LogKeys = []string{vkey(testLog, algCosignature, fill("log", 32))} },
+		"log key of unknown type":   func(c *Charter) { c.LogKeys = append(c.LogKeys, vkey(testLog, 0x09, fill("z", 32))) },
+		"short log key":             func(c *Charter) { c.LogKeys = append(c.LogKeys, vkey(testLog, algEd25519, fill("z", 31))) },
+		"party twice": func(c *Charter) {
+			c.Parties = append(c.Parties, Party{Name: "messenger", Role: RoleProvider, Keys: []*PublicKey{edSigner("new").Public()}})
+		},
+		"one key, two roles": func(c *Charter) { c.Party(RoleDuty, "ag-berlin").Keys = c.Party(RoleProvider, "messenger").Keys },
+		"event key is the log's": func(c *Charter) {
+			c.LogKeys = append(c.LogKeys, vkey(testLog, algEd25519, edSigner("messenger").Public().raw()))
+		},
+		"gate key twice": func(c *Charter) {
+			c.Party(RoleCustodian, "custodian-1").Gates = c.Party(RoleCustodian, "custodian-2").Gates
+		},
+		"two gate keys of one kem": func(c *Charter) {
+			p := c.Party(RoleCustodian, "custodian-1")
+			p.Gates = []HPKEKey{{KEMX25519, fill("a", 32)}, {KEMX25519, fill("b", 32)}}
+		},
+		"custodian without gate": func(c *Charter) { c.Party(RoleCustodian, "custodian-1").Gates = nil },
+		"provider with gate":     func(c *Charter) { c.Party(RoleProvider, "messenger").Gates = []HPKEKey{{KEMX25519, fill("a", 32)}} },
+		"auditor with two keys": func(c *Charter) {
+			p := c.Party(RoleAuditor, "watchdog")
+			p.Keys = append(p.Keys, edSigner("new").Public())
+		},
+		"founder with two keys": func(c *Charter) {
+			p := c.Party(RoleCharter, "founder-1")
+			p.Keys = append(p.Keys, edSigner("new").Public())
+		},
+		"party without key":      func(c *Charter) { c.Party(RoleProvider, "messenger").Keys = nil },
+		"nil key":                func(c *Charter) { c.Party(RoleProvider, "messenger").Keys = []*PublicKey{nil} },
+		"no provider":            func(c *Charter) { c.Party(RoleProvider, "messenger").Role = RoleCharter },
+		"duty without authority": func(c *Charter) { c.Party(RoleDuty, "ag-berlin").Name = "ag-hamburg" },
+		"above itself":           func(c *Charter) { c.Party(RoleAuthority, "lg-berlin").Above = []string{"lg-berlin"} },
+		"above nobody":           func(c *Charter) { c.Party(RoleAuthority, "lg-berlin").Above = []string{"ag-hamburg"} },
+		"provider of a kind":     func(c *Charter) { c.Party(RoleProvider, "messenger").Kind = "court" },
+		"cosigner of a provider": func(c *Charter) {
+			c.Party(RoleProvider, "messenger").Cosigners = []string{vkey("x", algCosignature, fill("x", 32))}
+		},
+		"cosigner is a witness": func(c *Charter) {
+			c.Party(RoleAuditor, "watchdog").Cosigners = append(c.Party(RoleAuditor, "watchdog").Cosigners, vkey("other", algCosignature, fill("w1", 32)))
+		},
+		"cosigner has a log's type": func(c *Charter) {
+			c.Party(RoleAuditor, "watchdog").Cosigners = []string{vkey("x", algEd25519, fill("x", 32))}
+		},
+		"unknown role":              func(c *Charter) { c.Parties[0].Role = "king" },
+		"recover below amend":       func(c *Charter) { c.Thresholds = Thresholds{2, 1} },
+		"recover above keys":        func(c *Charter) { c.Thresholds = Thresholds{1, 3} },
+		"amend by nobody":           func(c *Charter) { c.Thresholds = Thresholds{0, 1} },
+		"group of nobody":           func(c *Charter) { c.Groups[0].Members = nil },
+		"group threshold 0":         func(c *Charter) { c.Groups[0].Threshold = 0 },
+		"group threshold above n":   func(c *Charter) { c.Groups[0].Threshold = 4 },
+		"group with a stranger":     func(c *Charter) { c.Groups[0].Members[0] = "messenger" },
+		"group member twice":        func(c *Charter) { c.Groups[0].Members[0] = c.Groups[0].Members[1] },
+		"group twice":               func(c *Charter) { c.Groups = append(c.Groups, Group{"main", 1, []string{"custodian-1"}}) },
+		"void twice":                func(c *Charter) { c.Void = append(c.Void, Void{10, c.Void[0].Key}) },
+		"void of no key":            func(c *Charter) { c.Void[0].Key = "x" },
+		"void in upper case":        func(c *Charter) { c.Void[0].Key = strings.ToUpper(c.Void[0].Key) },
+		"no witness policy":         func(c *Charter) { c.WitnessPolicy = "" },
+		"policy without quorum":     func(c *Charter) { c.AuditPolicy = strings.Replace(c.AuditPolicy, "quorum a1\n", "", 1) },
+		"policy with two quorums":   func(c *Charter) { c.AuditPolicy += "quorum none\n" },
+		"policy with a comment":     func(c *Charter) { c.AuditPolicy += "# free text\n" },
+		"policy with an empty line": func(c *Charter) { c.AuditPolicy += "\n" },
+		"policy with two spaces":    func(c *Charter) { c.AuditPolicy = strings.Replace(c.AuditPolicy, "quorum a1", "quorum  a1", 1) },
+		"policy with a tab":         func(c *Charter) { c.AuditPolicy = strings.Replace(c.AuditPolicy, "quorum a1", "quorum\ta1", 1) },
+		"policy with CR":            func(c *Charter) { c.AuditPolicy = strings.ReplaceAll(c.AuditPolicy, "\n", "\r\n") },
+		"policy without last LF":    func(c *Charter) { c.AuditPolicy = strings.TrimSuffix(c.AuditPolicy, "\n") },
+		"policy with another log":   func(c *Charter) { c.WitnessPolicy = "log " + log2 + "\n" + c.WitnessPolicy },
+		"audit policy of a stranger": func(c *Charter) {
+			c.AuditPolicy = "witness a1 " + vkey("x", algCosignature, fill("x", 32)) + "\nquorum a1\n"
+		},
+		"witness is an auditor": func(c *Charter) {
+			c.WitnessPolicy = "witness w2 " + vkey("x", algCosignature, fill("auditor", 32)) + "\n" + c.WitnessPolicy
+		},
+		"witness key twice": func(c *Charter) {
+			c.WitnessPolicy = "witness w2 " + vkey("x", algCosignature, fill("w1", 32)) + "\n" + c.WitnessPolicy
+		},
+		"auditor key twice": func(c *Charter) {
+			c.AuditPolicy = strings.Replace(c.AuditPolicy, "quorum", strings.Replace(strings.SplitAfter(c.AuditPolicy, "\n")[0], "a1", "a2", 1)+"quorum", 1)
+		},
+		"witness with a log's type": func(c *Charter) {
+			c.WitnessPolicy = "witness w2 " + vkey("x", algEd25519, fill("x", 32)) + "\n" + c.WitnessPolicy
+		},
+		"grace too short":           func(c *Charter) { c.Profile.Heartbeat.Grace = 2 * c.Profile.Publication },
+		"emergency grace too short": func(c *Charter) { c.Profile.Emergency.Decision.Grace = 1 },
+		"publication too large":     func(c *Charter) { c.Profile.Publication = MaxInteger },
+		"seal default too long":     func(c *Charter) { c.Profile.Seal.Default = c.Profile.Seal.Longest + 1 },
+		"steps don't begin at 0":    func(c *Charter) { c.Profile.Deferral.Steps[0].After = 1 },
+		"steps don't ascend":        func(c *Charter) { c.Profile.Deferral.Steps[1].After = 0 },
+		"step without length":       func(c *Charter) { c.Profile.Deferral.Steps[1].Longest = 0 },
+		"no steps":                  func(c *Charter) { c.Profile.Deferral.Steps = nil },
+		"never with a length":       func(c *Charter) { c.Profile.Deferral.Never.Longest = 1 },
+		"never signed by nobody":    func(c *Charter) { c.Profile.Deferral.Never.Signatures = 0 },
+		"instrument twice":          func(c *Charter) { c.Profile.Instruments[0].Code = "stpo-100b" },
+		"instrument's bad seal":     func(c *Charter) { c.Profile.Instruments[1].Seal = &SealLimit{2, 1} },
+		"instrument's bad deferral": func(c *Charter) { c.Profile.Instruments[1].Deferral.Steps[0].After = 9 },
+		"no offences":               func(c *Charter) { c.Profile.Offences = nil },
+		"source in free text":       func(c *Charter) { c.Profile.Sources[0].Law = "see <a>" },
+		"figure in free text":       func(c *Charter) { c.Profile.Sources[0].Figure = "a b" },
+	} {
+		c := sampleCharter()
+		edit(c)
+		if _, err := New(testLog, c); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: error is %v", name, err)
+		}
+	}
+}
+
+func TestCharterLookups(t *testing.T) {
+	c := sampleCharter()
+	if p := c.Holder(ecSigner("judge-2").KeyID()); p == nil || p.Name != "ag-berlin" || p.Role != RoleAuthority {
+		t.Errorf("holder is %+v", p)
+	}
+	if c.Holder("x") != nil || c.Party(RoleCharter, "messenger") != nil || c.Profile.Instrument("x") != nil {
+		t.Error("found what isn't there")
+	}
+	// A log without escrow, emergencies and auditors is legal too.
+	c.Groups, c.Void, c.Profile.Emergency, c.AuditPolicy = nil, nil, nil, "quorum none\n"
+	if _, err := New(testLog, c); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,199 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// PayloadType is the DSSE payload type of every event.
+const PayloadType = "application/vnd.vasistas.event+json"
+
+// MaxEntrySize bounds an entry: the exact bytes of an envelope.
+const MaxEntrySize = 48000
+
+// MaxSignatures bounds the signatures of one envelope.
+const MaxSignatures = 16
+
+const maxSignature = 72 // DER of an ECDSA P-256 signature
+
+// A Signature is one signature of an envelope.
+type Signature struct {
+	KeyID string // PublicKey.KeyID of the signer
+	Sig   []byte
+}
+
+// An Envelope is an entry: a DSSE envelope (secure-systems-lab/dsse) in JCS
+// form, with standard padded base64 and signatures sorted by key id, one a
+// key. Payload is the canonical encoding of Event. Treat it as immutable.
+type Envelope struct {
+	Event      *Event
+	Payload    []byte
+	Signatures []Signature
+}
+
+// ParseEnvelope reads an entry in its one encoding, and its payload with
+// Parse. It verifies no signature. Errors wrap ErrMalformed.
+func ParseEnvelope(b []byte) (*Envelope, error) {
+	if len(b) > MaxEntrySize {
+		return nil, fmt.Errorf("%w: entry has %d bytes, at most %d", ErrTooLarge, len(b), MaxEntrySize)
+	}
+	e := new(Envelope)
+	c := coder{mode: decoding, b: b}
+	c.braces(func() { e.fields(&c) })
+	if c.err == nil && c.i != len(b) {
+		c.fail("", fmt.Errorf("%d bytes after the end", len(b)-c.i))
+	}
+	if c.err == nil && !bytes.Equal(e.Bytes(), b) {
+		c.fail("", errors.New("not the canonical encoding"))
+	}
+	if c.err != nil {
+		return nil, fmt.Errorf("envelope: %w", c.err)
+	}
+	var err error
+	if e.Event, err = Parse(e.Payload); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Envelope) fields(c *coder) {
+	if c.member("payload", "base64", required, true, "the event's canonical JSON") && c.mode != describing {
+		c.base64("payload", MaxPayloadSize, &e.Payload)
+	}
+	t := PayloadType
+	code(c, "payloadType", payloadKind, required, &t, "payload type")
+	listOf(c, "signatures", "", required, ordered, MaxSignatures, &e.Signatures, "sorted by key id, one a key", elements((*Signature).fields))
+	for i := 1; i < len(e.Signatures) && c.err == nil; i++ {
+		if e.Signatures[i-1].KeyID >= e.Signatures[i].KeyID {
+			c.fail("signatures", errors.New("not sorted by key id, or two of one key"))
+		}
+	}
+}
+
+var payloadKind = enumKind(PayloadType)
+
+func (s *Signature) fields(c *coder) {
+	code(c, "keyid", keyIDKind, required, &s.KeyID, "hex SHA-256 of the key's SubjectPublicKeyInfo")
+	if c.member("sig", "base64", required, true, "signature over the DSSE pre-authentication encoding") && c.mode != describing {
+		c.base64("sig", maxSignature, &s.Sig)
+	}
+}
+
+// base64 codes a value in standard padded base64.
+func (c *coder) base64(name string, limit int, v *[]byte) {
+	if c.encodes() {
+		c.b = append(c.b, '"')
+		c.b = std.AppendEncode(c.b, *v)
+		c.b = append(c.b, '"')
+		return
+	}
+	s, ok := c.plain()
+	if !ok || len(s) == 0 || len(s) > std.EncodedLen(limit) || !lineless(s) {
+		c.fail(name, errBase64)
+		return
+	}
+	out := make([]byte, std.DecodedLen(len(s)))
+	n, err := std.Decode(out, s)
+	if err != nil {
+		c.fail(name, errBase64)
+		return
+	}
+	*v = out[:n:n]
+}
+
+// Bytes returns the exact bytes of the entry.
+func (e *Envelope) Bytes() []byte {
+	n := 96 + len(PayloadType) + std.EncodedLen(len(e.Payload))
+	for i := range e.Signatures {
+		n += 90 + std.EncodedLen(len(e.Signatures[i].Sig))
+	}
+	c := coder{mode: encoding, b: make([]byte, 0, n)}
+	c.braces(func() { e.fields(&c) })
+	return c.b
+}
+
+// LeafHash returns the RFC 6962 leaf hash of the entry.
+func (e *Envelope) LeafHash() [32]byte {
+	h := sha256.New()
+	h.Write([]byte{0})
+	h.Write(e.Bytes())
+	return [32]byte(h.Sum(nil))
+}
+
+// Hash returns the event hash: SHA-256 of the DSSE pre-authentication
+// encoding. It says what was signed, not by whom.
+func (e *Envelope) Hash() [32]byte {
+	return sha256.Sum256(appendPAE(nil, PayloadType, e.Payload))
+}
+
+// appendPAE appends the pre-authentication encoding (dsse, protocol.md).
+func appendPAE(b []byte, payloadType string, body []byte) []byte {
+	b = slices.Grow(b, len(payloadType)+len(body)+32)
+	b = append(b, "DSSEv1 "...)
+	b = strconv.AppendInt(b, int64(len(payloadType)), 10)
+	b = append(b, ' ')
+	b = append(b, payloadType...)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(len(body)), 10)
+	b = append(b, ' ')
+	return append(b, body...)
+}
+
+// Verify checks every signature. lookup returns the key of an id, or nil: then
+// the error wraps ErrUnknownSigner. A signature that doesn't verify wraps
+// ErrBadSignature; one bad signature fails the envelope. What the keys may
+// sign is not judged here.
+func (e *Envelope) Verify(lookup func(keyID string) *PublicKey) error {
+	if len(e.Signatures) == 0 {
+		return fmt.Errorf("%w: no signature", ErrBadSignature)
+	}
+	pae := appendPAE(nil, PayloadType, e.Payload)
+	for _, s := range e.Signatures {
+		k := lookup(s.KeyID)
+		// A lookup that returns another key would attribute the event wrongly.
+		if k == nil || k.id != s.KeyID {
+			return fmt.Errorf("%w: %s", ErrUnknownSigner, s.KeyID)
+		}
+		if err := k.Verify(pae, s.Sig); err != nil {
+			return fmt.Errorf("%w (key %s)", err, s.KeyID)
+		}
+	}
+	return nil
+}
+
+// AddSignature returns a copy of the envelope with one more signature. It
+// fails when this key has signed already, or the entry would grow too large.
+func (e *Envelope) AddSignature(s Signer) (*Envelope, error) {
+	id := s.KeyID()
+	if s.Public().KeyID() != id {
+		return nil, fmt.Errorf("%w: signer's key and key id disagree", ErrBadKey)
+	}
+	i, found := slices.BinarySearchFunc(e.Signatures, id, func(s Signature, id string) int { return strings.Compare(s.KeyID, id) })
+	if found {
+		return nil, fmt.Errorf("event: key %s has signed already", id)
+	}
+	if len(e.Signatures) == MaxSignatures {
+		return nil, fmt.Errorf("%w: %d signatures", ErrTooLarge, MaxSignatures+1)
+	}
+	pae := appendPAE(nil, PayloadType, e.Payload)
+	sig, err := s.Sign(pae)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Public().Verify(pae, sig); err != nil {
+		return nil, fmt.Errorf("event: signer %s: %w", id, err)
+	}
+	out := &Envelope{e.Event, e.Payload, slices.Insert(slices.Clone(e.Signatures), i, Signature{id, sig})}
+	if n := len(out.Bytes()); n > MaxEntrySize {
+		return nil, fmt.Errorf("%w: entry has %d bytes, at most %d", ErrTooLarge, n, MaxEntrySize)
+	}
+	return out, nil
+}

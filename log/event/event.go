@@ -1,0 +1,210 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// MaxPayloadSize bounds a payload before it is read. The exact bound is the
+// entry's, [MaxEntrySize].
+const MaxPayloadSize = MaxEntrySize / 4 * 3
+
+// MaxDigests is how many digests a class of a sealed section may have, and
+// how many elements any long list of digests may.
+const MaxDigests = 512
+
+// An ID is the header's id: 16 random bytes that a signer never uses twice.
+// Its text is base64url.
+type ID [16]byte
+
+// String returns the text that stands in the header.
+func (id ID) String() string { return url.EncodeToString(id[:]) }
+
+// A Digest is a SHA-256 hash. In payloads it is base64url; leaf hashes have
+// their own place, [Reference].
+type Digest [32]byte
+
+// String returns unpadded base64url.
+func (d Digest) String() string { return url.EncodeToString(d[:]) }
+
+// ParseDigest reads what Digest.String writes.
+func ParseDigest(s string) (Digest, error) {
+	var d Digest
+	c := coder{mode: decoding, b: []byte(`"` + s + `"`)}
+	c.fixedValue("digest", url, d[:])
+	if c.err == nil && c.i != len(c.b) {
+		c.fail("digest", errBase64)
+	}
+	return d, c.err
+}
+
+// A Reference names an entry of the same log by index and RFC 6962 leaf hash.
+type Reference struct {
+	Index uint64
+	Leaf  [32]byte
+}
+
+// String returns the index and the leaf hash in padded standard base64.
+func (r Reference) String() string {
+	return fmt.Sprintf("%d %s", r.Index, base64.StdEncoding.EncodeToString(r.Leaf[:]))
+}
+
+func (r *Reference) fields(c *coder) {
+	c.uint("index", required, 0, &r.Index, "index of the entry, from 0")
+	c.fixed("leaf", "leaf hash", required, std, r.Leaf[:], "RFC 6962 leaf hash of the entry")
+}
+
+// An Event is the payload of an entry.
+type Event struct {
+	Type   Type      // must be the type of Body
+	Log    string    // origin of the log: no replay into another log
+	ID     ID        // random; a signer never uses one twice
+	Time   time.Time // the issuer's claim: UTC, whole seconds
+	Body   Body      // one of *Charter, *Warrant, ... and never nil
+	Sealed *Sealed   // nil: nothing is sealed
+}
+
+// A Body is the part of an event that its type decides. The types in this
+// package are the only ones.
+type Body interface {
+	Type() Type
+	fields(*coder)
+	check(*Event) error // what no single member shows
+}
+
+// New makes an event of this log with a fresh random id and the time now, and
+// sorts the body's lists where order has no meaning. It fails when the body
+// is not well-formed.
+func New(log string, body Body) (*Event, error) {
+	if body == nil {
+		return nil, fmt.Errorf("%w: no body", ErrMalformed)
+	}
+	e := &Event{Type: body.Type(), Log: log, Time: time.Now().UTC().Truncate(time.Second), Body: body}
+	rand.Read(e.ID[:])
+	if err := e.Sort(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Sort sorts, in place, the lists whose order has no meaning, as Bytes wants
+// them. It fails when Bytes would fail for another reason.
+func (e *Event) Sort() error {
+	_, err := e.encode(sorting, 0)
+	return err
+}
+
+// Bytes validates the event and returns its canonical payload, at most
+// MaxPayloadSize bytes.
+func (e *Event) Bytes() ([]byte, error) { return e.encode(encoding, 1024) }
+
+func (e *Event) encode(m mode, room int) ([]byte, error) {
+	if e.Body == nil || e.Body.Type() != e.Type {
+		return nil, fmt.Errorf("%w: type %q and body disagree", ErrMalformed, e.Type)
+	}
+	c := coder{mode: m, b: make([]byte, 0, room)}
+	c.braces(func() { e.fields(&c) })
+	if c.err != nil {
+		return nil, c.err
+	}
+	if len(c.b) > MaxPayloadSize {
+		return nil, fmt.Errorf("%w: payload has %d bytes, at most %d", ErrTooLarge, len(c.b), MaxPayloadSize)
+	}
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	return c.b, nil
+}
+
+func (e *Event) fields(c *coder) {
+	if c.member("body", "object", required, true, "what the type says below") {
+		c.in("body", func() { c.braces(func() { e.Body.fields(c) }) })
+	}
+	c.header(e)
+}
+
+func (c *coder) header(e *Event) {
+	c.fixed("id", "16 bytes", required, url, e.ID[:], "random; a signer never uses one twice")
+	code(c, "log", originKind, required, &e.Log, "origin of the log")
+	objectOpt(c, "sealed", "", optional, &e.Sealed, "digests of values that are opened later", (*Sealed).fields)
+	c.time("time", required, &e.Time, "when the issuer says that it signed")
+	code(c, "type", typeKind, required, &e.Type, "which body this is")
+}
+
+var typeKind = stringKind{"type", func(s string) error {
+	if !Type(s).Valid() {
+		return fmt.Errorf("unknown type %q", s)
+	}
+	return nil
+}}
+
+func (e *Event) check() error {
+	if zero(e.ID[:]) {
+		return fmt.Errorf("%w: id: all zero is not random", ErrMalformed)
+	}
+	if err := e.Body.check(e); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrMalformed, e.Type, err)
+	}
+	if e.Sealed == nil {
+		return nil
+	}
+	if err := e.Sealed.check(e.Type); err != nil {
+		return fmt.Errorf("%w: sealed: %w", ErrMalformed, err)
+	}
+	return nil
+}
+
+// Parse reads a payload in its one encoding: RFC 8785 form, known members
+// only, every value in its bounds. Errors wrap ErrMalformed.
+func Parse(payload []byte) (*Event, error) {
+	if len(payload) > MaxPayloadSize {
+		return nil, fmt.Errorf("%w: payload has %d bytes, at most %d", ErrTooLarge, len(payload), MaxPayloadSize)
+	}
+	info := peekType(payload)
+	if info == nil {
+		return nil, fmt.Errorf("%w: payload must end with a known type", ErrMalformed)
+	}
+	e := &Event{Body: info.body()}
+	c := coder{mode: decoding, b: payload}
+	c.braces(func() { e.fields(&c) })
+	if c.err == nil && c.i != len(payload) {
+		c.fail("", fmt.Errorf("%d bytes after the end", len(payload)-c.i))
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	// The walk above is strict by itself. What decides is that the event, as
+	// we understood it, has these bytes and no others. Bytes checks it too.
+	again, err := e.encode(encoding, len(payload))
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, payload) {
+		return nil, fmt.Errorf("%w: not the canonical encoding", ErrMalformed)
+	}
+	return e, nil
+}
+
+// peekType finds the type, which is the last member in canonical order,
+// though it decides how to read the first.
+func peekType(payload []byte) *typeInfo {
+	const mark = `,"type":"`
+	rest, ok := bytes.CutSuffix(payload, []byte(`"}`))
+	if !ok {
+		return nil
+	}
+	i := bytes.LastIndex(rest, []byte(mark))
+	if i < 0 {
+		return nil
+	}
+	return Type(rest[i+len(mark):]).info()
+}
+
+var errBoth = errors.New("exclude each other")

@@ -1,0 +1,209 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"github.com/vasistas/vasistas/internal/weakkey"
+)
+
+// Errors of keys and signatures.
+var (
+	ErrBadKey        = errors.New("event: not an Ed25519 or ECDSA P-256 public key in its one encoding")
+	ErrUnknownSigner = errors.New("event: signed by an unknown key")
+	ErrBadSignature  = errors.New("event: signature does not verify")
+)
+
+// SubjectPublicKeyInfo of both algorithms is a constant and the key, in the
+// encoding of x509.MarshalPKIXPublicKey (RFC 8410; RFC 5480 with the
+// uncompressed point). Comparing the constant is stricter than any DER
+// parser, and keeps crypto/x509, which links package net, out.
+var (
+	spkiEd25519 = []byte{0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00}
+	spkiP256    = []byte{0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
+		0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00}
+)
+
+const maxSPKI = 91 // a P-256 key's
+
+// A PublicKey is an Ed25519 or ECDSA P-256 event key. It is immutable and
+// safe for concurrent use.
+type PublicKey struct {
+	spki []byte
+	id   string
+	ed   ed25519.PublicKey // nil: ECDSA
+	ec   *ecdsa.PublicKey  // nil: Ed25519
+}
+
+// ParsePublicKey reads a DER SubjectPublicKeyInfo in its one encoding.
+func ParsePublicKey(spki []byte) (*PublicKey, error) {
+	h := sha256.Sum256(spki)
+	k := &PublicKey{spki: bytes.Clone(spki), id: hex.EncodeToString(h[:])}
+	if raw, ok := bytes.CutPrefix(k.spki, spkiEd25519); ok && len(raw) == ed25519.PublicKeySize {
+		if weakkey.Ed25519(raw) {
+			return nil, fmt.Errorf("%w: the Ed25519 key has small order or is not canonical, so others can sign under it", ErrBadKey)
+		}
+		k.ed = raw
+		return k, nil
+	}
+	if point, ok := bytes.CutPrefix(k.spki, spkiP256); ok {
+		ec, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadKey, err)
+		}
+		k.ec = ec
+		return k, nil
+	}
+	return nil, ErrBadKey
+}
+
+// NewPublicKey takes an ed25519.PublicKey or a P-256 *ecdsa.PublicKey.
+func NewPublicKey(key any) (*PublicKey, error) {
+	switch key := key.(type) {
+	case ed25519.PublicKey:
+		return ParsePublicKey(append(bytes.Clone(spkiEd25519), key...))
+	case *ecdsa.PublicKey:
+		if key.Curve != elliptic.P256() {
+			return nil, fmt.Errorf("%w: curve is not P-256", ErrBadKey)
+		}
+		point, err := key.Bytes()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadKey, err)
+		}
+		return ParsePublicKey(append(bytes.Clone(spkiP256), point...))
+	}
+	return nil, fmt.Errorf("%w: it is a %T", ErrBadKey, key)
+}
+
+const pemType = "PUBLIC KEY"
+
+// ParsePublicKeyPEM reads one PEM block of type PUBLIC KEY, without headers
+// and with nothing before or after it: exactly what PEM writes.
+func ParsePublicKeyPEM(b []byte) (*PublicKey, error) {
+	if len(b) > 512 {
+		return nil, fmt.Errorf("%w: PEM is too long", ErrBadKey)
+	}
+	block, rest := pem.Decode(b)
+	if block == nil || block.Type != pemType || len(block.Headers) > 0 || len(rest) > 0 {
+		return nil, fmt.Errorf("%w: want exactly one PEM block %q", ErrBadKey, pemType)
+	}
+	k, err := ParsePublicKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(k.PEM(), b) {
+		return nil, fmt.Errorf("%w: PEM has another layout than RFC 7468, section 3", ErrBadKey)
+	}
+	return k, nil
+}
+
+// PEM returns the key as a PEM block of type PUBLIC KEY.
+func (k *PublicKey) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: k.spki})
+}
+
+// SPKI returns a copy of the DER SubjectPublicKeyInfo.
+func (k *PublicKey) SPKI() []byte { return bytes.Clone(k.spki) }
+
+// KeyID returns the hex SHA-256 of the SubjectPublicKeyInfo.
+func (k *PublicKey) KeyID() string { return k.id }
+
+// Equal says whether both are the same key.
+func (k *PublicKey) Equal(o *PublicKey) bool {
+	return k == o || k != nil && o != nil && bytes.Equal(k.spki, o.spki)
+}
+
+// Algorithm returns "ed25519" or "ecdsa-p256".
+func (k *PublicKey) Algorithm() string {
+	if k.ed != nil {
+		return "ed25519"
+	}
+	return "ecdsa-p256"
+}
+
+// raw returns what tells the key apart whatever encloses it.
+func (k *PublicKey) raw() []byte {
+	if k.ed != nil {
+		return k.ed
+	}
+	return k.spki[len(spkiP256):]
+}
+
+// Verify checks a signature over msg as crypto/ed25519.Verify or, over
+// SHA-256 of msg, ecdsa.VerifyASN1 does; an ECDSA signature must also have a
+// low S, so that nobody can make a second one of it. The error is or wraps
+// ErrBadSignature.
+func (k *PublicKey) Verify(msg, sig []byte) error {
+	if k.ed != nil {
+		if len(sig) != ed25519.SignatureSize || !ed25519.Verify(k.ed, msg, sig) {
+			return ErrBadSignature
+		}
+		return nil
+	}
+	_, s, ok := splitDER(sig)
+	if !ok {
+		return fmt.Errorf("%w: not DER", ErrBadSignature)
+	}
+	if !lowS(s) {
+		return fmt.Errorf("%w: S is not low", ErrBadSignature)
+	}
+	h := sha256.Sum256(msg)
+	if !ecdsa.VerifyASN1(k.ec, h[:], sig) {
+		return ErrBadSignature
+	}
+	return nil
+}
+
+// halfN is (n-1)/2 for the order n of P-256.
+var halfN = [32]byte{
+	0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
+}
+
+func lowS(s []byte) bool {
+	var wide [32]byte
+	copy(wide[32-len(s):], s)
+	return bytes.Compare(wide[:], halfN[:]) <= 0
+}
+
+// splitDER reads SEQUENCE { INTEGER r, INTEGER s } in DER, positive integers
+// of at most 32 bytes, and returns them without sign byte.
+func splitDER(sig []byte) (r, s []byte, ok bool) {
+	// 2*(2+33) is 70, so every length has one byte.
+	if len(sig) < 2 || len(sig) > 72 || sig[0] != 0x30 || int(sig[1]) != len(sig)-2 {
+		return nil, nil, false
+	}
+	r, rest, ok := derInteger(sig[2:])
+	if !ok {
+		return nil, nil, false
+	}
+	s, rest, ok = derInteger(rest)
+	return r, s, ok && len(rest) == 0
+}
+
+func derInteger(b []byte) (n, rest []byte, ok bool) {
+	if len(b) < 3 || b[0] != 0x02 || int(b[1]) > len(b)-2 || b[1] == 0 {
+		return nil, nil, false
+	}
+	n, rest = b[2:2+b[1]], b[2+b[1]:]
+	if n[0]&0x80 != 0 {
+		return nil, nil, false // negative
+	}
+	if n[0] == 0 {
+		if len(n) == 1 || n[1]&0x80 == 0 {
+			return nil, nil, false // zero, or a needless sign byte
+		}
+		n = n[1:]
+	}
+	return n, rest, len(n) <= 32
+}

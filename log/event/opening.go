@@ -1,0 +1,244 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// MaxOpeningSize bounds the text of one opening.
+const MaxOpeningSize = 2048
+
+// Bounds of an opening's value.
+const (
+	maxTextValue  = 512
+	maxCodeValues = 16
+	maxBytesValue = 1024
+)
+
+// A ValueKind is a set of values that an opening of some name may have.
+type ValueKind string
+
+// The kinds. Text is the only one that isn't a code: it names a case or an
+// account, is never opened to the public, and is compared byte by byte (so
+// whoever seals it must write accounts in the one form that the service
+// uses).
+const (
+	KindCode   ValueKind = "code"   // string: a code
+	KindCodes  ValueKind = "codes"  // list of 1 to 16 codes, sorted
+	KindText   ValueKind = "text"   // string: 1 to 512 bytes of UTF-8 without control characters
+	KindBytes  ValueKind = "bytes"  // string: base64url of 1 to 1,024 bytes
+	KindDigest ValueKind = "digest" // string: base64url of 32 bytes
+	KindKey    ValueKind = "key"    // string: base64url of a SubjectPublicKeyInfo
+	KindDecoy  ValueKind = "decoy"  // the integer 0: the one value that says nothing
+)
+
+// A Value is the value of an opening: a string, a sorted list of codes, or
+// the integer 0 of a decoy, which is the zero Value.
+type Value struct {
+	text string
+	list []string
+}
+
+// Text makes a string value: a text, a code, or encoded bytes.
+func Text(s string) Value { return Value{text: s} }
+
+// Bytes makes a string value of base64url bytes.
+func Bytes(b []byte) Value { return Value{text: url.EncodeToString(b)} }
+
+// Codes makes a list value. It sorts and drops duplicates.
+func Codes(codes ...string) Value {
+	list := slices.Clone(codes)
+	slices.Sort(list)
+	return Value{list: slices.Compact(list)}
+}
+
+// Text returns the string, or "" when the value is none.
+func (v Value) Text() string { return v.text }
+
+// Codes returns a copy of the list, or nil when the value is none.
+func (v Value) Codes() []string { return slices.Clone(v.list) }
+
+// Bytes decodes a value of kind bytes, digest or key.
+func (v Value) Bytes() ([]byte, error) {
+	c := coder{mode: decoding, b: []byte(`"` + v.text + `"`)}
+	var out []byte
+	if c.blob("value", maxBytesValue, &out); c.err == nil && c.i != len(c.b) {
+		c.fail("value", errBase64)
+	}
+	return out, c.err
+}
+
+// Key decodes a value of kind key.
+func (v Value) Key() (*PublicKey, error) {
+	der, err := v.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublicKey(der)
+}
+
+func (v Value) check(k ValueKind) error {
+	isText, isList := v.text != "", len(v.list) > 0
+	switch {
+	case k == KindDecoy:
+		if isText || isList {
+			return errors.New("a decoy's value is 0")
+		}
+		return nil
+	case k == KindCodes:
+		if !isList || isText {
+			return errors.New("want a list of codes")
+		}
+		return nil // the encoding checks its elements
+	case !isText || isList:
+		return errors.New("want a string")
+	}
+	switch k {
+	case KindCode:
+		return checkCode(v.text)
+	case KindText:
+		return checkText(v.text, maxTextValue, "")
+	case KindDigest:
+		_, err := ParseDigest(v.text)
+		return err
+	case KindKey:
+		_, err := v.Key()
+		return err
+	default:
+		_, err := v.Bytes()
+		return err
+	}
+}
+
+func (v *Value) code(c *coder) {
+	if c.encodes() {
+		switch {
+		case v.text != "" && len(v.list) > 0:
+			c.fail("value", errBoth)
+		case len(v.list) > maxCodeValues:
+			c.fail("value", errLong)
+		case v.text != "":
+			v.codeText(c)
+		case len(v.list) > 0:
+			writeList(c, sorted, v.list, codeElem)
+		default:
+			c.b = append(c.b, '0')
+		}
+		return
+	}
+	switch {
+	case c.peek('"'):
+		v.codeText(c)
+	case c.peek('['):
+		readList(c, sorted, maxCodeValues, &v.list, codeElem)
+	case c.peek('0'):
+		c.i++
+	default:
+		c.fail("value", errors.New("want a string, a list of codes, or 0"))
+	}
+}
+
+func (v *Value) codeText(c *coder) {
+	if err := c.textValue(url.EncodedLen(maxBytesValue), "", &v.text); err != nil {
+		c.fail("value", err)
+	}
+}
+
+func codeElem(s *string, c *coder) { c.plainValue("", codeKind, s) }
+
+// An Opening is a sealed value with what is needed to check it: a disclosure
+// of RFC 9901, section 4.2.1, in JCS form. Deleting the salt erases the value.
+type Opening struct {
+	Salt  [16]byte // fresh for every opening, always
+	Name  string   // one of Names, or DecoyName
+	Value Value
+}
+
+// NewOpening makes an opening with a fresh 128-bit salt.
+func NewOpening(name string, value Value) Opening {
+	o := Opening{Name: name, Value: value}
+	rand.Read(o.Salt[:])
+	return o
+}
+
+// Decoy makes an opening that stands for nothing.
+func Decoy() Opening { return NewOpening(DecoyName, Value{}) }
+
+var openingName = stringKind{"name", func(s string) error {
+	if s == DecoyName || slices.ContainsFunc(names, func(n Name) bool { return n.Name == s }) {
+		return nil
+	}
+	return errors.New("unknown name")
+}}
+
+func (o *Opening) code(c *coder) {
+	c.token('[')
+	c.fixedValue("salt", url, o.Salt[:])
+	c.token(',')
+	if c.err == nil {
+		c.plainValue("name", openingName, &o.Name)
+	}
+	c.token(',')
+	if c.err == nil {
+		o.Value.code(c)
+	}
+	c.token(']')
+	if c.err == nil && (o.Name == DecoyName) != (o.Value.text == "" && o.Value.list == nil) {
+		c.fail("value", errors.New("0 is the value of decoys, and of decoys only"))
+	}
+}
+
+// Encode returns the disclosure text: base64url(JCS [salt, name, value]). It
+// fails when the name or value is not one that any event seals.
+func (o Opening) Encode() (string, error) {
+	c := coder{mode: encoding}
+	if o.code(&c); c.err != nil {
+		return "", fmt.Errorf("opening: %w", c.err)
+	}
+	if s := url.EncodeToString(c.b); len(s) <= MaxOpeningSize {
+		return s, nil
+	}
+	return "", fmt.Errorf("opening: %w", ErrTooLarge)
+}
+
+// ParseOpening reads a disclosure text in its one encoding.
+func ParseOpening(s string) (Opening, error) {
+	if len(s) > MaxOpeningSize {
+		return Opening{}, fmt.Errorf("opening: %w", ErrTooLarge)
+	}
+	if !lineless([]byte(s)) {
+		return Opening{}, fmt.Errorf("%w: opening: %w", ErrMalformed, errBase64)
+	}
+	b, err := url.DecodeString(s)
+	if err != nil {
+		return Opening{}, fmt.Errorf("%w: opening: %w", ErrMalformed, errBase64)
+	}
+	var o Opening
+	c := coder{mode: decoding, b: b}
+	if o.code(&c); c.err != nil {
+		return Opening{}, fmt.Errorf("opening: %w", c.err)
+	}
+	if again, err := o.Encode(); err != nil || again != s {
+		return Opening{}, fmt.Errorf("%w: opening: not the canonical encoding", ErrMalformed)
+	}
+	return o, nil
+}
+
+// Digest returns the digest that stands in the sealed section.
+func (o Opening) Digest() (Digest, error) {
+	s, err := o.Encode()
+	if err != nil {
+		return Digest{}, err
+	}
+	return DisclosureDigest(s), nil
+}
+
+// DisclosureDigest is the digest of a disclosure text (RFC 9901, section
+// 4.2.3): SHA-256 of the base64url text itself, not of what it encodes.
+func DisclosureDigest(text string) Digest { return sha256.Sum256([]byte(text)) }

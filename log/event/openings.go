@@ -1,0 +1,87 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// MaxOpeningsSize bounds an openings file.
+const MaxOpeningsSize = 4 << 20
+
+// Openings is an openings file: the secrets of one event's sealed section.
+// Whoever holds the file can open the event, and whoever loses it can't, so
+// it is written with mode 0600 and kept as long as the seal.
+//
+// The file is one line of JSON in JCS form, ended by LF: the event's hash and
+// the disclosure texts by class, sorted.
+type Openings struct {
+	Event   Digest // Envelope.Hash of the event
+	Public  []Opening
+	Subject []Opening
+}
+
+func (o *Openings) fields(c *coder) {
+	c.fixed("event", "digest", required, url, o.Event[:], "event hash")
+	listOf(c, "public", "disclosures", optional, sorted, MaxDigests, &o.Public, "opened to everyone", disclosureElem)
+	listOf(c, "subject", "disclosures", optional, sorted, MaxDigests, &o.Subject, "opened to the subject", disclosureElem)
+}
+
+func disclosureElem(o *Opening, c *coder) {
+	if c.encodes() {
+		s, err := o.Encode()
+		if err != nil {
+			c.fail("", err)
+			return
+		}
+		c.b = append(c.b, '"')
+		c.b = append(c.b, s...)
+		c.b = append(c.b, '"')
+		return
+	}
+	s, ok := c.plain()
+	if !ok {
+		c.fail("", errString)
+		return
+	}
+	var err error
+	if *o, err = ParseOpening(string(s)); err != nil {
+		c.fail("", err)
+	}
+}
+
+// Bytes returns the file, sorting Public and Subject in place.
+func (o *Openings) Bytes() ([]byte, error) {
+	c := coder{mode: sorting}
+	c.braces(func() { o.fields(&c) })
+	if c.err != nil {
+		return nil, fmt.Errorf("openings: %w", c.err)
+	}
+	return append(c.b, '\n'), nil
+}
+
+// ParseOpenings reads an openings file in its one encoding.
+func ParseOpenings(b []byte) (*Openings, error) {
+	if len(b) > MaxOpeningsSize {
+		return nil, fmt.Errorf("openings: %w", ErrTooLarge)
+	}
+	line, ok := bytes.CutSuffix(b, []byte("\n"))
+	if !ok {
+		return nil, fmt.Errorf("%w: openings: file must end with LF", ErrMalformed)
+	}
+	o := new(Openings)
+	c := coder{mode: decoding, b: line}
+	c.braces(func() { o.fields(&c) })
+	if c.err == nil && c.i != len(line) {
+		c.fail("", fmt.Errorf("%d bytes after the end", len(line)-c.i))
+	}
+	if c.err != nil {
+		return nil, fmt.Errorf("openings: %w", c.err)
+	}
+	if again, err := o.Bytes(); err != nil || !bytes.Equal(again, b) {
+		return nil, fmt.Errorf("%w: openings: not the canonical encoding", ErrMalformed)
+	}
+	return o, nil
+}

@@ -1,0 +1,238 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Bounds of a profile's lists.
+const (
+	maxCodes   = 128
+	maxSteps   = 8
+	maxSources = 64
+)
+
+// MinGrace is how many publication intervals each grace has at least, so that
+// an honest debtor isn't late because the log was slow to publish.
+const MinGrace = 3
+
+// A Profile is what a legislator decides. All durations are seconds.
+type Profile struct {
+	ID              string // de, us, eu, ca, demo, ...
+	AccessLife      uint64 // how long an access may be answered
+	Publication     uint64 // how often the log publishes a head
+	Inclusion       uint64 // how long an auditor bears that an event it holds is not in the log
+	Lag             uint64 // how old a claim may be when it is logged
+	Skew            uint64 // how far ahead a claim may be
+	Stale           uint64 // age beyond which cosignatures don't count
+	Unfulfilled     uint64 // after how long an overdue becomes a breach
+	DisclosureGrace uint64 // on top of until
+	Anchor          Deadline
+	Heartbeat       Deadline
+	MissingRelease  Deadline
+	Return          Deadline // counted from the end of the warrant's window
+	Seal            SealLimit
+	Deferral        DeferralLimit
+	Emergency       *Emergency   // nil: there are none
+	Instruments     []Instrument // sorted
+	Offences        []string     // sorted codes
+	Grounds         []string     // sorted codes, of warrants and deferrals
+	Reasons         []string     // sorted codes, of revocations, refusals and deferrals
+	Bars            []string     // sorted names of the overdue rules that bar auditors
+	Sources         []Source     // sorted
+}
+
+// A Deadline is due Within seconds, and overdue Grace seconds later.
+type Deadline struct{ Within, Grace uint64 }
+
+// A SealLimit bounds how long a value is sealed, from the event's time.
+type SealLimit struct{ Default, Longest uint64 }
+
+// A DeferralLimit bounds deferrals.
+type DeferralLimit struct {
+	Steps []Step // by After, ascending; the first is 0
+	Total uint64 // longest time of all deferrals together; 0: none
+	Never *Step  // who may say never, and from when; nil: nobody. Longest is 0
+}
+
+// A Step says who may defer from some age on, and by how much. The age is
+// counted from the end of the measure: the warrant's notAfter.
+type Step struct {
+	After      uint64
+	Kinds      []string // kinds of authorities that must sign; empty: whoever has standing
+	Signatures uint64   // of so many of them
+	Longest    uint64   // longest single deferral
+}
+
+// An Emergency bounds accesses without a warrant.
+type Emergency struct {
+	Open     uint64   // how many may be undecided at once
+	Accounts uint64   // how many accounts each may open
+	Decision Deadline // by when an authority has decided
+	Grounds  []string // sorted codes
+}
+
+// An Instrument is a kind of warrant, with limits of its own where the law
+// has some.
+type Instrument struct {
+	Code     string
+	Seal     *SealLimit     // nil: the profile's
+	Deferral *DeferralLimit // nil: the profile's
+}
+
+// A Source names the law that a figure comes from.
+type Source struct {
+	Figure string // path of the figure, such as seal.longest
+	Law    string // such as StPO 101(6)
+}
+
+func (p *Profile) fields(c *coder) {
+	c.uint("accessLife", required, 1, &p.AccessLife, "seconds for which an access may be answered")
+	object(c, "anchor", "deadline", &p.Anchor, "anchors of unanchored entries", (*Deadline).fields)
+	codes(c, "bars", codeKind, optional, maxCodes, &p.Bars, "overdue rules that bar auditors")
+	object(c, "deferral", "deferral limit", &p.Deferral, "limits of deferrals", (*DeferralLimit).fields)
+	c.uint("disclosureGrace", required, 1, &p.DisclosureGrace, "seconds on top of until")
+	objectOpt(c, "emergency", "", optional, &p.Emergency, "accesses without a warrant; absent: there are none", (*Emergency).fields)
+	codes(c, "grounds", codeKind, required, maxCodes, &p.Grounds, "grounds of warrants and deferrals")
+	object(c, "heartbeat", "deadline", &p.Heartbeat, "custodians' heartbeats", (*Deadline).fields)
+	code(c, "id", codeKind, required, &p.ID, "name of the profile")
+	c.uint("inclusion", required, 1, &p.Inclusion, "seconds for which an auditor bears that the log lacks an event it holds")
+	listOf(c, "instruments", "", required, sorted, maxCodes, &p.Instruments, "kinds of warrants", elements((*Instrument).fields))
+	c.uint("lag", required, 1, &p.Lag, "seconds that a claimed time may be old when logged")
+	object(c, "missingRelease", "deadline", &p.MissingRelease, "releases that a heartbeat or a later release states", (*Deadline).fields)
+	codes(c, "offences", codeKind, required, maxCodes, &p.Offences, "offence classes")
+	c.uint("publication", required, 1, &p.Publication, "seconds between published heads")
+	codes(c, "reasons", codeKind, required, maxCodes, &p.Reasons, "reasons of revocations, refusals and deferrals")
+	object(c, "return", "deadline", &p.Return, "returns, from the end of the warrant's window", (*Deadline).fields)
+	object(c, "seal", "seal limit", &p.Seal, "how long values are sealed", (*SealLimit).fields)
+	c.uint("skew", required, 0, &p.Skew, "seconds that a claimed time may be ahead")
+	listOf(c, "sources", "", optional, sorted, maxSources, &p.Sources, "the law behind each figure", elements((*Source).fields))
+	c.uint("stale", required, 1, &p.Stale, "seconds after which cosignatures are stale")
+	c.uint("unfulfilled", required, 1, &p.Unfulfilled, "seconds after which an overdue is a breach")
+}
+
+func (d *Deadline) fields(c *coder) {
+	c.uint("grace", required, 1, &d.Grace, "seconds between due and overdue")
+	c.uint("within", required, 1, &d.Within, "seconds until due")
+}
+
+func (s *SealLimit) fields(c *coder) {
+	c.uint("default", required, 1, &s.Default, "seconds, when the authority says nothing")
+	c.uint("longest", required, 1, &s.Longest, "seconds at most")
+}
+
+func (d *DeferralLimit) fields(c *coder) {
+	objectOpt(c, "never", "step", optional, &d.Never, "who may say never, and from when; absent: nobody", (*Step).fields)
+	listOf(c, "steps", "steps", required, ordered, maxSteps, &d.Steps, "who may defer from which age on", elements((*Step).fields))
+	c.uint("total", optional, 1, &d.Total, "seconds of all deferrals together; absent: no limit")
+}
+
+func (s *Step) fields(c *coder) {
+	c.uint("after", required, 0, &s.After, "seconds since the end of the measure from which it applies")
+	codes(c, "kinds", codeKind, optional, maxCodes, &s.Kinds, "kinds of authorities that must sign; absent: whoever has standing")
+	c.uint("longest", optional, 1, &s.Longest, "seconds of one deferral at most; absent in never")
+	c.uint("signatures", required, 1, &s.Signatures, "how many of them sign")
+}
+
+func (e *Emergency) fields(c *coder) {
+	c.uint("accounts", required, 1, &e.Accounts, "accounts that one may open")
+	object(c, "decision", "deadline", &e.Decision, "an authority's decision", (*Deadline).fields)
+	codes(c, "grounds", codeKind, required, maxCodes, &e.Grounds, "grounds of emergencies")
+	c.uint("open", required, 1, &e.Open, "how many may be undecided at once")
+}
+
+func (i *Instrument) fields(c *coder) {
+	code(c, "code", codeKind, required, &i.Code, "code of the instrument")
+	objectOpt(c, "deferral", "deferral limit", optional, &i.Deferral, "absent: the profile's", (*DeferralLimit).fields)
+	objectOpt(c, "seal", "seal limit", optional, &i.Seal, "absent: the profile's", (*SealLimit).fields)
+}
+
+var figureKind = stringKind{"path", checkFigure}
+
+func checkFigure(s string) error {
+	if len(s) == 0 || len(s) > 96 {
+		return errors.New("want a path of 1 to 96 bytes")
+	}
+	for i := range len(s) {
+		b := s[i]
+		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '.' || b == '_' || b == '-') {
+			return errors.New("want a path of letters, digits, dots, dashes and underscores")
+		}
+	}
+	return nil
+}
+
+func (s *Source) fields(c *coder) {
+	code(c, "figure", figureKind, required, &s.Figure, "path of the figure, such as seal.longest")
+	code(c, "law", lawKind, required, &s.Law, "where the law says it")
+}
+
+// Instrument returns the instrument of this code, or nil.
+func (p *Profile) Instrument(code string) *Instrument {
+	for i := range p.Instruments {
+		if p.Instruments[i].Code == code {
+			return &p.Instruments[i]
+		}
+	}
+	return nil
+}
+
+func (p *Profile) check() error {
+	graces := []uint64{p.DisclosureGrace, p.Anchor.Grace, p.Heartbeat.Grace, p.MissingRelease.Grace, p.Return.Grace}
+	if p.Emergency != nil {
+		graces = append(graces, p.Emergency.Decision.Grace)
+	}
+	// A division, since a product could overflow.
+	if slices.Min(graces)/MinGrace < p.Publication {
+		return fmt.Errorf("body.profile: each grace must be at least %d publication intervals", MinGrace)
+	}
+	if err := p.Seal.check(); err != nil {
+		return err
+	}
+	if err := p.Deferral.check(); err != nil {
+		return err
+	}
+	for i := range p.Instruments {
+		in := &p.Instruments[i]
+		if p.Instrument(in.Code) != in {
+			return fmt.Errorf("body.profile.instruments: %s stands twice", in.Code)
+		}
+		if in.Seal != nil {
+			if err := in.Seal.check(); err != nil {
+				return fmt.Errorf("%w (instrument %s)", err, in.Code)
+			}
+		}
+		if in.Deferral != nil {
+			if err := in.Deferral.check(); err != nil {
+				return fmt.Errorf("%w (instrument %s)", err, in.Code)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *SealLimit) check() error {
+	if s.Default > s.Longest {
+		return errors.New("body.profile.seal: default is longer than longest")
+	}
+	return nil
+}
+
+func (d *DeferralLimit) check() error {
+	for i, s := range d.Steps {
+		if s.Longest == 0 {
+			return fmt.Errorf("body.profile.deferral.steps: longest %w", errMissing)
+		}
+		if i == 0 && s.After != 0 || i > 0 && s.After <= d.Steps[i-1].After {
+			return errors.New("body.profile.deferral.steps: after must begin at 0 and ascend")
+		}
+	}
+	if d.Never != nil && d.Never.Longest != 0 {
+		return fmt.Errorf("body.profile.deferral.never: longest %w", errAbsent)
+	}
+	return nil
+}

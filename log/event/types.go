@@ -1,0 +1,118 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+// A Type says which of the twelve events an entry is.
+type Type string
+
+// The types. Signers and sealed names of each: [Type.Signers], [Names].
+const (
+	TypeCharter    Type = "charter"
+	TypeWarrant    Type = "warrant"
+	TypeRevocation Type = "revocation"
+	TypeAccess     Type = "access"
+	TypeRelease    Type = "release"
+	TypeRefusal    Type = "refusal"
+	TypeDeferral   Type = "deferral"
+	TypeDisclosure Type = "disclosure"
+	TypeReturn     Type = "return"
+	TypeHeartbeat  Type = "heartbeat"
+	TypeAnchor     Type = "anchor"
+	TypeFinding    Type = "finding"
+)
+
+// A Role is what a charter lets a key do.
+type Role string
+
+// The roles that sign events.
+const (
+	RoleCharter   Role = "charter"   // amends the charter, t of n
+	RoleAuthority Role = "authority" // court, judge, commission: decides
+	RoleDuty      Role = "duty"      // an authority's on-call key, for emergencies
+	RoleProvider  Role = "provider"  // operates the service, and the log
+	RoleCustodian Role = "custodian" // holds a share of an escrow key
+	RoleAuditor   Role = "auditor"   // reads every entry and cosigns while the rules hold
+)
+
+// A typeInfo is one row of the table of all types.
+type typeInfo struct {
+	t       Type
+	signers []Role
+	body    func() Body
+	doc     string
+}
+
+// types lists all types in the order of the documentation.
+var types = []typeInfo{
+	{TypeCharter, []Role{RoleCharter}, func() Body { return new(Charter) },
+		"Founds the log (entry 0) or amends it: keys, groups, thresholds, profile, policies."},
+	{TypeWarrant, []Role{RoleAuthority}, func() Body { return new(Warrant) },
+		"An authority's decision on one request for access."},
+	{TypeRevocation, []Role{RoleAuthority}, func() Body { return new(Revocation) },
+		"Ends a warrant before its window does."},
+	{TypeAccess, []Role{RoleProvider, RoleDuty}, func() Body { return new(Access) },
+		"Asks one custodian group to open packages to one recipient key. In an emergency a duty key signs too."},
+	{TypeRelease, []Role{RoleCustodian}, func() Body { return new(Release) },
+		"A custodian's promise, logged before it touches its key."},
+	{TypeRefusal, []Role{RoleCustodian}, func() Body { return new(Refusal) },
+		"A custodian's no to an access that names its group."},
+	{TypeDeferral, []Role{RoleAuthority}, func() Body { return new(Deferral) },
+		"Moves the date by which an event must be disclosed."},
+	{TypeDisclosure, []Role{RoleProvider, RoleAuthority, RoleCustodian}, func() Body { return new(Disclosure) },
+		"Opens sealed values and publishes notices."},
+	{TypeReturn, []Role{RoleProvider}, func() Body { return new(Return) },
+		"What became of a warrant, in figures."},
+	{TypeHeartbeat, []Role{RoleCustodian}, func() Body { return new(Heartbeat) },
+		"A custodian's count of its releases, on a schedule."},
+	{TypeAnchor, []Role{RoleProvider}, func() Body { return new(Anchor) },
+		"An earlier cosigned checkpoint of this log: time that can be replayed."},
+	{TypeFinding, []Role{RoleAuditor}, func() Body { return new(Finding) },
+		"An auditor's statement that a rule was broken, or that it has dealt with it."},
+}
+
+func (t Type) info() *typeInfo {
+	for i := range types {
+		if types[i].t == t {
+			return &types[i]
+		}
+	}
+	return nil
+}
+
+// Valid says whether t is one of the twelve types.
+func (t Type) Valid() bool { return t.info() != nil }
+
+// Types returns all types, in the order of the documentation.
+func Types() []Type {
+	out := make([]Type, len(types))
+	for i := range types {
+		out[i] = types[i].t
+	}
+	return out
+}
+
+// Signers returns the roles whose keys may sign an event of this type; no
+// other key may. Nil for an unknown type. Which of them must sign,
+// [Event.RequiredSigners] says.
+func (t Type) Signers() []Role {
+	if i := t.info(); i != nil {
+		return append([]Role(nil), i.signers...)
+	}
+	return nil
+}
+
+// RequiredSigners returns groups of roles: of each group, at least one
+// signature must be by a key that holds one of its roles. (How many, for a
+// charter or a deferral, the charter and its profile say.)
+func (e *Event) RequiredSigners() [][]Role {
+	switch b := e.Body.(type) {
+	case *Access:
+		if b.Emergency != "" {
+			return [][]Role{{RoleProvider}, {RoleDuty}}
+		}
+		return [][]Role{{RoleProvider}}
+	default:
+		return [][]Role{e.Type.Signers()}
+	}
+}
