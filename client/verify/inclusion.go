@@ -1,0 +1,148 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// Inclusion says that an entry is in a log, and who vouches for it. [Proof],
+// [Entry] and [Leaf] make it; the zero value proves nothing, and its Origin is
+// empty. It is immutable.
+type Inclusion struct {
+	checkpoint *c2sp.Checkpoint
+	logs       []*c2sp.VerifierKey
+	witnesses  []Witness
+	quorum     bool // the policy asks for witnesses
+	before     time.Time
+	after      time.Time
+
+	index             uint64
+	leaf              c2sp.Hash
+	entry             []byte
+	envelope          *event.Envelope
+	signaturesChecked bool
+}
+
+// Witness is a witness of the policy whose cosignature verified.
+type Witness struct {
+	Name    string    // what the policy calls it
+	Key     string    // key name and key ID, as name+01234567
+	Time    time.Time // of the cosignature, as the witness claims
+	Counted bool      // false if the time is in the future
+}
+
+// Origin returns the log's origin.
+func (in *Inclusion) Origin() string {
+	if in.checkpoint == nil {
+		return ""
+	}
+	return in.checkpoint.Origin
+}
+
+// Size returns how many entries the log's tree has at the checkpoint.
+func (in *Inclusion) Size() uint64 {
+	if in.checkpoint == nil {
+		return 0
+	}
+	return in.checkpoint.Size
+}
+
+// Root returns the root hash of that tree.
+func (in *Inclusion) Root() [32]byte {
+	if in.checkpoint == nil {
+		return [32]byte{}
+	}
+	return in.checkpoint.Root
+}
+
+// Checkpoint returns the signed checkpoint as the file has it, with lines that
+// were not judged too.
+func (in *Inclusion) Checkpoint() []byte {
+	if in.checkpoint == nil {
+		return nil
+	}
+	return in.checkpoint.Bytes()
+}
+
+// LogKeys returns the keys of the policy's log that signed, as name+01234567.
+func (in *Inclusion) LogKeys() []string {
+	var keys []string
+	for _, k := range in.logs {
+		keys = append(keys, keyName(k))
+	}
+	return keys
+}
+
+// Index returns the place of the entry, from 0.
+func (in *Inclusion) Index() uint64 { return in.index }
+
+// LeafHash returns the RFC 6962 leaf hash of the entry.
+func (in *Inclusion) LeafHash() [32]byte { return in.leaf }
+
+// Reference returns how other events name the entry.
+func (in *Inclusion) Reference() event.Reference {
+	return event.Reference{Index: in.index, Leaf: in.leaf}
+}
+
+// Entry returns the bytes of the entry, nil after [Leaf].
+func (in *Inclusion) Entry() []byte { return bytes.Clone(in.entry) }
+
+// Envelope returns the entry as [Proof] parsed it, and nil after [Entry] and
+// [Leaf].
+func (in *Inclusion) Envelope() *event.Envelope { return in.envelope }
+
+// SignaturesChecked returns whether every signature of the event was verified
+// with a key that the caller knew. It says nothing about what the keys may sign.
+func (in *Inclusion) SignaturesChecked() bool { return in.signaturesChecked }
+
+// Witnesses returns the policy's witnesses that cosigned, in the policy's
+// order, also those beyond the quorum.
+func (in *Inclusion) Witnesses() []Witness { return slices.Clone(in.witnesses) }
+
+// ExistedBefore returns the time before which the entry, and all of the tree,
+// existed; zero under "quorum none".
+func (in *Inclusion) ExistedBefore() time.Time { return in.before }
+
+// LoggedAfter returns the time after which everything was logged that is not in
+// the tree; zero under "quorum none". It is how fresh the checkpoint is, and no
+// bound for the entry.
+func (in *Inclusion) LoggedAfter() time.Time { return in.after }
+
+// Gap is something that an inclusion leaves open. Its text is stable.
+type Gap string
+
+const (
+	GapSignatures Gap = "signatures"   // the event's signatures were not checked
+	GapWitnesses  Gap = "witnesses"    // no witness was needed: the log may show others another tree
+	GapTime       Gap = "time"         // no witnessed time
+	GapContent    Gap = "content"      // the entry was not seen, or not read as an event
+	GapRoles      Gap = "roles"        // whether the signers hold the role for this event
+	GapLimits     Gap = "limits"       // whether window, limits and deadlines were kept
+	GapLater      Gap = "later-events" // what was logged later: revocation, deferral, disclosure
+	GapOffRecord  Gap = "off-record"   // what was done without the log
+)
+
+// NotShown returns what the inclusion leaves open.
+func (in *Inclusion) NotShown() []Gap {
+	var gaps []Gap
+	if in.envelope != nil && !in.signaturesChecked {
+		gaps = append(gaps, GapSignatures)
+	}
+	if !in.quorum {
+		gaps = append(gaps, GapWitnesses, GapTime)
+	}
+	if in.envelope == nil {
+		return append(gaps, GapContent)
+	}
+	return append(gaps, GapRoles, GapLimits, GapLater, GapOffRecord)
+}
+
+func keyName(k *c2sp.VerifierKey) string { return fmt.Sprintf("%s+%08x", k.Name, k.ID) }

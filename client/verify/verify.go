@@ -1,0 +1,220 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/transparency-dev/merkle/proof"
+	"github.com/transparency-dev/merkle/rfc6962"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// MaxSkew is how far after [Options].Now a cosignature may be and still count.
+const MaxSkew = 5 * time.Minute
+
+// Options are what a verifier may know beside policy and file. The zero value
+// is fine for a file that carries its entry.
+type Options struct {
+	// Origin is the origin that the checkpoint must have. "" means any log of
+	// the policy, under the name of its key. A log whose origin is not the name
+	// of its key is verified only with its origin here; then any log key of the
+	// policy may have signed, unless one of them has the origin as its name.
+	Origin string
+
+	// Entry is the exact bytes of the entry. nil means the file's extra data;
+	// if it isn't nil, the extra data is ignored.
+	Entry []byte
+
+	// Signers returns the key of an id, or nil if it doesn't know the id. With
+	// nil for Signers the event's signatures are not checked, and the result
+	// says so. Only [Proof] uses it.
+	Signers func(keyID string) *event.PublicKey
+
+	// Now is the verifier's time. A cosignature more than MaxSkew later does
+	// not count towards the quorum. Zero means that there is no clock to trust:
+	// all times that years of four digits can express count.
+	Now time.Time
+}
+
+// Proof verifies that an event is in the log that it names.
+func Proof(policy *Policy, file []byte, o Options) (*Inclusion, error) {
+	in, err := Entry(policy, file, o)
+	if err != nil {
+		return nil, err
+	}
+	if in.envelope, err = event.ParseEnvelope(in.entry); err != nil {
+		return nil, fail(NotAnEvent, "the entry is in the log, and is not an event: %w", err)
+	}
+	if log := in.envelope.Event.Log; log != in.Origin() {
+		return nil, fail(WrongOrigin, "the event is for the log %q, and it stands in %q", log, in.Origin())
+	}
+	if o.Signers != nil {
+		if err := verifySignatures(in.envelope, o.Signers); err != nil {
+			return nil, err
+		}
+		in.signaturesChecked = true
+	}
+	return in, nil
+}
+
+// Entry verifies that an entry, of whatever kind, is in a log of the policy:
+// its RFC 6962 leaf hash is included.
+func Entry(policy *Policy, file []byte, o Options) (*Inclusion, error) {
+	p, err := parse(policy, file)
+	if err != nil {
+		return nil, err
+	}
+	entry := bytes.Clone(o.Entry)
+	if entry == nil {
+		entry = p.Extra
+	}
+	if entry == nil {
+		return nil, fail(NoEntry, "the file does not carry the entry; give it beside the file")
+	}
+	in, err := include(policy, p, c2sp.Hash(rfc6962.DefaultHasher.HashLeaf(entry)), o)
+	if err != nil {
+		return nil, err
+	}
+	in.entry = entry
+	return in, nil
+}
+
+// Leaf verifies that a leaf hash is in a log of the policy, and says nothing
+// about what was hashed. o.Entry must be nil.
+func Leaf(policy *Policy, file []byte, leaf [32]byte, o Options) (*Inclusion, error) {
+	if o.Entry != nil {
+		return nil, fail(noReason, "an entry and a leaf hash were given; give one of them")
+	}
+	p, err := parse(policy, file)
+	if err != nil {
+		return nil, err
+	}
+	return include(policy, p, leaf, o)
+}
+
+func parse(policy *Policy, file []byte) (*c2sp.Proof, error) {
+	if policy == nil {
+		return nil, fail(NoPolicy, "no policy: without one, nothing can be believed")
+	}
+	p, err := c2sp.ParseProof(file)
+	if err != nil {
+		return nil, &Error{Malformed, err}
+	}
+	return p, nil
+}
+
+// include judges checkpoint and inclusion proof. It is the only place that
+// makes an Inclusion.
+func include(policy *Policy, p *c2sp.Proof, leaf c2sp.Hash, o Options) (*Inclusion, error) {
+	c := p.Checkpoint
+	if err := checkOrigin(policy, c.Origin, o.Origin); err != nil {
+		return nil, err
+	}
+	v, err := policy.Verify(c, o.Origin)
+	switch {
+	case errors.Is(err, c2sp.ErrNoQuorum):
+		return nil, &Error{NoQuorum, err}
+	case err != nil:
+		return nil, &Error{BadSignature, err}
+	}
+	in := &Inclusion{checkpoint: c, logs: v.Logs, index: p.Index, leaf: leaf, quorum: policy.NeedsWitnesses()}
+	if err := in.count(policy, v, o.Now); err != nil {
+		return nil, err
+	}
+	hashes := make([][]byte, len(p.Hashes))
+	for i := range p.Hashes {
+		hashes[i] = p.Hashes[i][:]
+	}
+	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, p.Index, c.Size, leaf[:], hashes, c.Root[:]); err != nil {
+		return nil, fail(NotIncluded, "the tree of %d entries does not have this entry at index %d: %w", c.Size, p.Index, err)
+	}
+	return in, nil
+}
+
+func checkOrigin(policy *Policy, origin, want string) error {
+	if want != "" && origin != want {
+		return fail(WrongOrigin, "the checkpoint is of the log %q, and %q is wanted", origin, want)
+	}
+	if want != "" && len(policy.Logs) > 0 {
+		return nil
+	}
+	for i := range policy.Logs {
+		if policy.Logs[i].Key.Name == origin {
+			return nil
+		}
+	}
+	return fail(UnknownLog, "the policy has no key of the log %q", origin)
+}
+
+// lastTime is the end of the year 9999: no honest witness is beyond it.
+const lastTime = 253402300799
+
+// count decides which cosignatures count at now, and sets the two times from
+// them. One witness with a fast clock must neither count nor stop the others.
+func (in *Inclusion) count(policy *Policy, v *c2sp.Verified, now time.Time) error {
+	latest := uint64(lastTime)
+	if !now.IsZero() {
+		latest = uint64(min(lastTime, max(0, now.Add(MaxSkew).Unix())))
+	}
+	index := make(map[*c2sp.VerifierKey]int, len(policy.Witnesses))
+	for i := range policy.Witnesses {
+		index[policy.Witnesses[i].Key] = i
+	}
+	times := make(map[int]uint64, len(v.Witnesses))
+	for _, w := range v.Witnesses {
+		counted := w.Time <= latest
+		if counted {
+			times[index[w.Witness.Key]] = w.Time
+		}
+		in.witnesses = append(in.witnesses, Witness{
+			Name: w.Witness.Name, Key: keyName(w.Witness.Key), Time: posix(w.Time), Counted: counted,
+		})
+	}
+	before, after, ok := policy.Times(times)
+	if !ok {
+		return fail(InTheFuture, "the policy is met only by cosignatures in the future; this clock or those witnesses' clocks are wrong")
+	}
+	if in.quorum {
+		in.before, in.after = posix(before), posix(after)
+	}
+	return nil
+}
+
+// posix returns the time of a timestamp, whose range is larger than that of
+// years anyone can read: what is beyond the year 9999 becomes its end.
+func posix(seconds uint64) time.Time {
+	return time.Unix(int64(min(seconds, lastTime, math.MaxInt64)), 0).UTC()
+}
+
+// verifySignatures checks all signatures of known keys before it complains
+// about an unknown one: a forged signature is a forgery, whoever else signed.
+func verifySignatures(e *event.Envelope, signers func(string) *event.PublicKey) error {
+	known := &event.Envelope{Event: e.Event, Payload: e.Payload}
+	unknown := ""
+	for _, s := range e.Signatures {
+		if signers(s.KeyID) == nil {
+			unknown = s.KeyID
+			continue
+		}
+		known.Signatures = append(known.Signatures, s)
+	}
+	if len(known.Signatures) > 0 {
+		if err := known.Verify(signers); errors.Is(err, event.ErrUnknownSigner) {
+			// It is another key than its id says, so it is not known.
+			return &Error{UnknownSigner, err}
+		} else if err != nil {
+			return &Error{BadEventSignature, err}
+		}
+	}
+	if unknown != "" {
+		return fail(UnknownSigner, "%w: %s", event.ErrUnknownSigner, unknown)
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+const testOrigin = "log.example/first"
+
+// world is a small log with three witnesses, all with real keys, whose tree
+// and proofs are made by golang.org/x/mod/sumdb/tlog.
+type world struct {
+	t         testing.TB
+	log       *c2sp.Signer
+	witnesses []*c2sp.Signer
+	signers   []event.Signer
+	entries   [][]byte
+	hashes    []tlog.Hash
+}
+
+func (w *world) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for i, x := range indexes {
+		out[i] = w.hashes[x]
+	}
+	return out, nil
+}
+
+// newWorld makes a log of n entries, each a warrant signed by both signers.
+func newWorld(t testing.TB, n int) *world {
+	t.Helper()
+	w := &world{t: t, log: noteSigner(t, testOrigin, c2sp.Ed25519)}
+	for i := range 3 {
+		w.witnesses = append(w.witnesses, noteSigner(t, fmt.Sprintf("witness.example/w%d", i), c2sp.CosignatureEd25519))
+	}
+	for i := range 2 {
+		seed := sha256.Sum256([]byte{byte(i)})
+		s, err := event.NewSigner(ed25519.NewKeyFromSeed(seed[:]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.signers = append(w.signers, s)
+	}
+	for range n {
+		w.add(w.envelope(testOrigin, w.signers[0]).Bytes())
+	}
+	return w
+}
+
+func noteSigner(t testing.TB, name string, a c2sp.Algorithm) *c2sp.Signer {
+	t.Helper()
+	s, err := c2sp.GenerateSigner(name, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (w *world) envelope(log string, signers ...event.Signer) *event.Envelope {
+	w.t.Helper()
+	from := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	e, err := event.New(log, &event.Warrant{
+		Decision: event.Granted, Provider: "provider", Instrument: "stpo-100b", Offence: "murder",
+		Accounts: 1, Accesses: 1, NotBefore: from, NotAfter: from.AddDate(0, 1, 0),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	digests := func(n int) (d []event.Digest) {
+		for i := range n {
+			d = append(d, sha256.Sum256(append(e.ID[:], byte(n), byte(i))))
+		}
+		return d
+	}
+	e.Sealed = &event.Sealed{Until: from.AddDate(1, 0, 0), Public: digests(4), Subject: digests(3)}
+	if err := e.Sort(); err != nil {
+		w.t.Fatal(err)
+	}
+	env, err := event.Sign(e, signers...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return env
+}
+
+func (w *world) add(entry []byte) (index int) {
+	w.t.Helper()
+	more, err := tlog.StoredHashes(int64(len(w.entries)), entry, w)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.hashes = append(w.hashes, more...)
+	w.entries = append(w.entries, entry)
+	return len(w.entries) - 1
+}
+
+func (w *world) head() c2sp.Head {
+	w.t.Helper()
+	root, err := tlog.TreeHash(int64(len(w.entries)), w)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c2sp.Head{Origin: testOrigin, Size: uint64(len(w.entries)), Root: c2sp.Hash(root)}
+}
+
+// at is when the i-th signer signs.
+func at(i int) uint64 { return 1_800_000_000 + 10*uint64(i) }
+
+// proof returns the proof of an entry under a head that all the signers sign,
+// the i-th at at(i).
+func (w *world) proof(index int, signers ...*c2sp.Signer) *c2sp.Proof {
+	w.t.Helper()
+	h := w.head()
+	c := &c2sp.Checkpoint{Head: h}
+	for i, s := range signers {
+		sig, err := s.Sign(&h, at(i))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		c.Signatures = append(c.Signatures, sig)
+	}
+	hashes, err := tlog.ProveRecord(int64(h.Size), int64(index), w)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := &c2sp.Proof{Extra: w.entries[index], Index: uint64(index), Checkpoint: c}
+	for _, h := range hashes {
+		p.Hashes = append(p.Hashes, c2sp.Hash(h))
+	}
+	return p
+}
+
+// whole is the proof with the log's line and those of all three witnesses.
+func (w *world) whole(index int) *c2sp.Proof {
+	w.t.Helper()
+	return w.proof(index, append([]*c2sp.Signer{w.log}, w.witnesses...)...)
+}
+
+// policy asks for k of the three witnesses A, B, C.
+func (w *world) policy(k int) *Policy {
+	w.t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "log %s\n", w.log.Verifier())
+	for i, s := range w.witnesses {
+		fmt.Fprintf(&b, "witness %c %s\n", 'A'+i, s.Verifier())
+	}
+	fmt.Fprintf(&b, "group g %d A B C\nquorum g\n", k)
+	return parsePolicy(w.t, b.String())
+}
+
+func parsePolicy(t testing.TB, text string) *Policy {
+	t.Helper()
+	p, err := ParsePolicy([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// know is an Options.Signers of these keys.
+func know(signers ...event.Signer) func(string) *event.PublicKey {
+	return func(id string) *event.PublicKey {
+		for _, s := range signers {
+			if s.KeyID() == id {
+				return s.Public()
+			}
+		}
+		return nil
+	}
+}
+
+func wantReason(t *testing.T, in *Inclusion, err error, want Reason) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("verified: %s", in.Report().Text())
+	}
+	if in != nil {
+		t.Error("an Inclusion beside an error")
+	}
+	if got := reasonOf(err); got != want {
+		t.Errorf("reason %q, want %q: %v", got, want, err)
+	}
+	if VerdictOf(err) != want.Verdict() || VerdictOf(err) == Proven {
+		t.Errorf("verdict %v for %v", VerdictOf(err), err)
+	}
+}
