@@ -1,0 +1,110 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// MaxSubmissionSize bounds a submission: an entry, and openings or notices of
+// about four times its size.
+const MaxSubmissionSize = 5 * MaxEntrySize
+
+// A Submission is what a signer sends to a log: the entry, and beside it what
+// the log is to keep until it is disclosed. Only the entry is logged.
+//
+// In its one encoding a submission with openings or notices is the JCS object
+// of "envelope" (the entry itself), "notices" (base64url, sorted) and
+// "openings" (disclosure texts, sorted), each absent if there is none. One
+// without either is the bare entry.
+type Submission struct {
+	Envelope *Envelope
+	Openings []Opening // of every public digest of the event, sorted by their text
+	Notices  [][]byte  // ciphertexts of a release's notices, sorted by base64url text
+}
+
+const submissionPrefix = `{"envelope":`
+
+// ParseSubmission reads a submission. Errors wrap ErrMalformed. Whether the
+// openings open anything is not judged here, see [Event.MatchAll].
+func ParseSubmission(b []byte) (*Submission, error) {
+	if len(b) > MaxSubmissionSize {
+		return nil, fmt.Errorf("submission: %w: %d bytes, at most %d", ErrTooLarge, len(b), MaxSubmissionSize)
+	}
+	if !bytes.HasPrefix(b, []byte(submissionPrefix)) {
+		env, err := ParseEnvelope(b)
+		if err != nil {
+			return nil, err
+		}
+		return &Submission{Envelope: env}, nil
+	}
+	s := new(Submission)
+	c := coder{mode: decoding, b: b}
+	c.braces(func() { s.fields(&c) })
+	if c.err == nil && c.i != len(b) {
+		c.fail("", fmt.Errorf("%d bytes after the end", len(b)-c.i))
+	}
+	if c.err == nil && len(s.Openings)+len(s.Notices) == 0 {
+		c.fail("", errors.New("without openings and notices it is the bare envelope"))
+	}
+	if c.err != nil {
+		return nil, fmt.Errorf("submission: %w", c.err)
+	}
+	again, err := s.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, b) {
+		return nil, fmt.Errorf("submission: %w: not the canonical encoding", ErrMalformed)
+	}
+	return s, nil
+}
+
+func (s *Submission) fields(c *coder) {
+	if c.member("envelope", "object", required, s.Envelope != nil, "the entry") {
+		s.envelope(c)
+	}
+	listOf(c, "notices", "bytes", optional, sorted, maxNotices, &s.Notices, "notices' ciphertexts", func(b *[]byte, c *coder) { c.blob("", MaxNoticeSize, b) })
+	listOf(c, "openings", "disclosures", optional, sorted, MaxDigests, &s.Openings, "openings of the event's public digests", disclosureElem)
+}
+
+// envelope codes the entry as its own exact bytes.
+func (s *Submission) envelope(c *coder) {
+	if c.encodes() {
+		c.b = append(c.b, s.Envelope.Bytes()...)
+		return
+	}
+	start := c.i
+	c.in("envelope", func() { c.braces(func() { new(Envelope).fields(c) }) })
+	if c.err != nil {
+		return
+	}
+	env, err := ParseEnvelope(c.b[start:c.i])
+	if err != nil {
+		c.err = err
+		return
+	}
+	s.Envelope = env
+}
+
+// Bytes encodes the submission. It sorts Openings and Notices in place.
+func (s *Submission) Bytes() ([]byte, error) {
+	if s.Envelope == nil {
+		return nil, fmt.Errorf("submission: %w: no envelope", ErrMalformed)
+	}
+	if len(s.Openings)+len(s.Notices) == 0 {
+		return s.Envelope.Bytes(), nil
+	}
+	c := coder{mode: sorting}
+	c.braces(func() { s.fields(&c) })
+	if c.err != nil {
+		return nil, fmt.Errorf("submission: %w", c.err)
+	}
+	if len(c.b) > MaxSubmissionSize {
+		return nil, fmt.Errorf("submission: %w: %d bytes, at most %d", ErrTooLarge, len(c.b), MaxSubmissionSize)
+	}
+	return c.b, nil
+}
