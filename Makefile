@@ -1,0 +1,35 @@
+# make test    everything that must pass: what CI runs
+# make bench   the figures of docs/performance.md
+# make fuzz    each parser for FUZZTIME
+# make demo    the whole system on this machine
+
+FUZZTIME ?= 5s
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+
+.PHONY: test check race modules fuzz bench demo
+
+test: check race modules fuzz
+
+# What can be seen without running anything.
+check:
+	scripts/need
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go mod tidy -diff
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+race:
+	go test -race -timeout 30m ./...
+
+# Strangers' programs that have a module of their own.
+modules:
+	@set -e; for dir in $$(git ls-files '*/go.mod' | xargs -r -n 1 dirname); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test ./...); done
+
+fuzz:
+	scripts/fuzz $(FUZZTIME)
+
+bench:
+	scripts/bench
+
+demo:
+	go run ./cmd/vasistas-demo

@@ -1,0 +1,141 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package importlaw
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/vasistas/vasistas/"
+
+// layers orders our packages, the lowest first. A package imports packages of
+// lower layers only; within internal, log/event, cmd/vasistas and witness also
+// those of its own layer.
+var layers = []struct {
+	name     string
+	prefixes []string
+	inner    bool // may import its own layer
+}{
+	{"internal", []string{"internal/"}, true},
+	{"event", []string{"log/event"}, true},
+	{"verify", []string{"client/verify"}, false},
+	{"client", []string{"client"}, false},
+	{"roles", []string{"log", "witness"}, false},
+	{"role commands and engines", []string{"log/tesserax", "witness/witnesscmd"}, false},
+	{"cmd", []string{"cmd/"}, true},
+}
+
+// layerOf returns the place of a package of ours in layers: that of the longest
+// prefix which it has.
+func layerOf(t *testing.T, path string) int {
+	best, length := -1, 0
+	for i, l := range layers {
+		for _, p := range l.prefixes {
+			if match := path == p || strings.HasPrefix(path, strings.TrimSuffix(p, "/")+"/"); match && len(p) > length {
+				best, length = i, len(p)
+			}
+		}
+	}
+	if best < 0 {
+		t.Fatalf("%s is in no layer: add it", path)
+	}
+	return best
+}
+
+// engines are the modules that only the package with the x may import.
+var engines = map[string]string{
+	"github.com/transparency-dev/tessera": "log/tesserax",
+	"github.com/google/trillian":          "log/trillianx",
+}
+
+type pkg struct {
+	ImportPath    string
+	Imports, Deps []string
+}
+
+func list(t *testing.T) []pkg {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"...")
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	var pkgs []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+	if len(pkgs) < 10 {
+		t.Fatalf("go list knows %d packages", len(pkgs))
+	}
+	return pkgs
+}
+
+func TestDownwardOnly(t *testing.T) {
+	for _, p := range list(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		from := layerOf(t, path)
+		for _, i := range p.Imports {
+			if in, ok := strings.CutPrefix(i, module); ok {
+				to := layerOf(t, in)
+				if to > from || to == from && !layers[from].inner {
+					t.Errorf("%s (%s) imports %s (%s)", path, layers[from].name, in, layers[to].name)
+				}
+			}
+			for engine, only := range engines {
+				if (i == engine || strings.HasPrefix(i, engine+"/")) && path != only {
+					t.Errorf("%s imports %s, which only %s may", path, i, only)
+				}
+			}
+		}
+	}
+}
+
+// TestLinks checks what is linked into a package or command at all.
+func TestLinks(t *testing.T) {
+	network := []string{"net", "net/http", "crypto/tls"}
+	bare := []string{"golang.org/x/mod/", "golang.org/x/sys/cpu", "github.com/transparency-dev/merkle", "github.com/cloudflare/circl/", module}
+	rules := []struct {
+		path string
+		not  []string // no dependency may be one of these
+		only []string // dependencies outside the standard library begin with one of these
+	}{
+		{"log/event", network, []string{module}},
+		{"client/verify", network, bare},
+		{"witness", nil, bare},
+		{"cmd/vasistas-witness", nil, bare},
+	}
+	pkgs := list(t)
+	for _, r := range rules {
+		i := slices.IndexFunc(pkgs, func(p pkg) bool { return p.ImportPath == module+r.path })
+		if i < 0 {
+			t.Errorf("there is no package %s", r.path)
+			continue
+		}
+		for _, dep := range pkgs[i].Deps {
+			if slices.Contains(r.not, dep) {
+				t.Errorf("%s links %s", r.path, dep)
+			}
+			foreign := strings.Contains(strings.Split(dep, "/")[0], ".")
+			allowed := slices.ContainsFunc(r.only, func(p string) bool { return strings.HasPrefix(dep, p) })
+			if foreign && !allowed {
+				t.Errorf("%s links %s", r.path, dep)
+			}
+		}
+	}
+}
