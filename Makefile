@@ -4,7 +4,7 @@
 # make demo    the whole system on this machine
 
 FUZZTIME ?= 5s
-STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: test check race modules fuzz bench demo
 

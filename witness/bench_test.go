@@ -1,0 +1,150 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package witness_test
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+)
+
+// peer is the binary of internal/interop/tdwitness. If given, it is measured
+// beside ours.
+var peer = flag.String("peer", "", "`binary` of tdwitness, to measure it too")
+
+// BenchmarkAddCheckpoint is over HTTP on the loopback, with every fsync, over
+// 1,000 logs that grow in turn. The client and the server share the machine;
+// the client's requests are made and signed beforehand.
+func BenchmarkAddCheckpoint(b *testing.B) {
+	both := bothSigners(b)
+	for _, keys := range []struct {
+		name    string
+		signers []*c2sp.Signer
+	}{{"Ed25519", both[:1]}, {"both", both}} {
+		for _, conns := range []int{1, 32} {
+			b.Run(fmt.Sprintf("%s/conns=%d", keys.name, conns), func(b *testing.B) { benchmark(b, keys.signers, conns, startOurs) })
+			if *peer != "" {
+				b.Run(fmt.Sprintf("%s/conns=%d/peer", keys.name, conns), func(b *testing.B) { benchmark(b, keys.signers, conns, startPeer) })
+			}
+		}
+	}
+}
+
+const benchmarkLogs = 1000
+
+// startOurs and startPeer serve a witness of the given logs, and return its
+// address.
+func startOurs(b *testing.B, signers []*c2sp.Signer, logs []*testLog) string {
+	return strings.TrimPrefix(serveWitness(b, open(b, create(b, signers, logs...))), "http://")
+}
+
+func startPeer(b *testing.B, signers []*c2sp.Signer, logs []*testLog) string {
+	dir := b.TempDir()
+	args := []string{"-db", dir + "/db", "-logs", dir + "/logs"}
+	for i, s := range signers {
+		name := fmt.Sprintf("%s/%d.key", dir, i)
+		if err := os.WriteFile(name, []byte(s.Secret()), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		args = append(args, "-key", name)
+	}
+	var vkeys []string
+	for _, l := range logs {
+		vkeys = append(vkeys, l.keys[0].Verifier().String())
+	}
+	if err := os.WriteFile(dir+"/logs", []byte(strings.Join(vkeys, "\n")), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(*peer, args...)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		stdin.Close()
+		cmd.Wait()
+	})
+	addr, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return strings.TrimSpace(addr)
+}
+
+func benchmark(b *testing.B, signers []*c2sp.Signer, conns int, start func(*testing.B, []*c2sp.Signer, []*testLog) string) {
+	shared := newLog(b, "x", "x", b.N/benchmarkLogs+2)
+	var logs []*testLog
+	for i := range benchmarkLogs {
+		l := newLog(b, fmt.Sprintf("log.example/%04d", i), "", 0)
+		l.tree = shared.tree
+		logs = append(logs, l)
+	}
+	addr := start(b, signers, logs)
+	requests := make([][]string, conns) // of one connection, each log in order
+	for i := range b.N {
+		k, size := i%benchmarkLogs, uint64(i/benchmarkLogs)
+		body := logs[k].request(size, size+1)
+		requests[k%conns] = append(requests[k%conns], fmt.Sprintf("POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	}
+	b.ResetTimer()
+	var wg sync.WaitGroup
+	for _, list := range requests {
+		wg.Go(func() {
+			if err := drive(addr, list); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
+}
+
+// drive sends requests over one connection, one after the other.
+func drive(addr string, requests []string) error {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for i := 0; i < len(requests); {
+		req := requests[i]
+		if _, err := io.WriteString(conn, req); err != nil {
+			return err
+		}
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			return err
+		}
+		resp.Body.Close()
+		switch resp.StatusCode {
+		case 200:
+			i++
+		case http.StatusTooManyRequests: // the peer's way to say: again
+		default:
+			return fmt.Errorf("status %d", resp.StatusCode)
+		}
+	}
+	return nil
+}

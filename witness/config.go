@@ -1,0 +1,164 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package witness
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
+)
+
+// Limits that are not configured.
+const (
+	maxHeadText   = 4096      // bytes of a note text: three lines and some extension lines
+	maxKeysPerLog = 8         // keys that one origin may have
+	maxSigners    = 4         // keys of the witness itself
+	maxRecord     = 128 << 10 // bytes: a head with the lines of all its keys
+)
+
+// Config says what a witness is. It is not changed and must not be.
+type Config struct {
+	// Dir is the state directory. It must exist: see [Create].
+	Dir string
+	// Signers are the witness's own cosignature keys (types 0x04 and 0x06), at
+	// least one, all of one name. An answer has a line of each, in this order.
+	Signers []*c2sp.Signer
+	// Logs are the keys that the witness trusts; the name of a key is its
+	// log's origin, and an origin may have several keys. A URL, if any, is the
+	// prefix under which the log serves /checkpoint.
+	Logs []c2sp.PolicyLog
+
+	// RequireLogCheck makes [Open] fail if a log that has a URL can't be asked
+	// what it publishes. If false, Open logs a warning and goes on.
+	RequireLogCheck bool
+	// CheckTimeout bounds that asking as a whole; 0 means 30 s.
+	CheckTimeout time.Duration
+	// Client is what asks; nil means a client of its own.
+	Client *http.Client
+
+	MaxBody        int64 // bytes of an add-checkpoint body; 0 means 64 KiB
+	MaxRequests    int   // requests at work at one time; 0 means 256
+	MaxPerLog      int   // of which for one log; 0 means 32
+	MaxConnections int   // connections that Serve accepts at one time; 0 means 512
+
+	// Logger gets what the operator should know; nil discards it.
+	Logger *slog.Logger
+	// FS does the durable steps. The zero FS is the real thing.
+	FS durable.FS
+}
+
+// Name returns the witness's key name, "" without signers.
+func (c *Config) Name() string {
+	if len(c.Signers) == 0 {
+		return ""
+	}
+	return c.Signers[0].Verifier().Name
+}
+
+// withDefaults checks c and fills in what its zero values mean.
+func (c Config) withDefaults() (*Config, error) {
+	if c.Dir == "" {
+		return nil, errors.New("witness: no state directory is configured")
+	}
+	if err := checkSigners(c.Signers); err != nil {
+		return nil, err
+	}
+	for _, f := range []struct {
+		v       *int
+		initial int
+	}{{&c.MaxRequests, 256}, {&c.MaxPerLog, 32}, {&c.MaxConnections, 512}} {
+		if *f.v < 0 {
+			return nil, errors.New("witness: a limit is negative")
+		}
+		if *f.v == 0 {
+			*f.v = f.initial
+		}
+	}
+	if c.MaxBody < 0 || c.MaxBody > c2sp.MaxAddCheckpointSize {
+		return nil, fmt.Errorf("witness: the body limit is %d, and not 0 to %d", c.MaxBody, c2sp.MaxAddCheckpointSize)
+	}
+	if c.MaxBody == 0 {
+		c.MaxBody = 64 << 10
+	}
+	if c.CheckTimeout == 0 {
+		c.CheckTimeout = 30 * time.Second
+	}
+	if c.Client == nil {
+		c.Client = &http.Client{Timeout: 10 * time.Second}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &c, nil
+}
+
+func checkSigners(signers []*c2sp.Signer) error {
+	if len(signers) == 0 || len(signers) > maxSigners {
+		return fmt.Errorf("witness: %d signing keys; it needs 1 to %d", len(signers), maxSigners)
+	}
+	seen := make(map[string]bool)
+	for _, s := range signers {
+		k := s.Verifier()
+		switch {
+		case k.Algorithm != c2sp.CosignatureEd25519 && k.Algorithm != c2sp.CosignatureMLDSA44:
+			return fmt.Errorf("witness: the key %s+%08x is of type %v; a witness signs with a cosignature key", k.Name, k.ID, k.Algorithm)
+		case k.Name != signers[0].Verifier().Name:
+			return fmt.Errorf("witness: its keys have two names, %s and %s", signers[0].Verifier().Name, k.Name)
+		case seen[string(k.Key)]:
+			return fmt.Errorf("witness: the key %s+%08x is given twice", k.Name, k.ID)
+		}
+		seen[string(k.Key)] = true
+	}
+	return nil
+}
+
+// trusted is what is configured of one log.
+type trusted struct {
+	keys []*c2sp.VerifierKey
+	urls []string // without doubles; empty if there is none
+}
+
+// groupLogs collects the keys of each origin. A public key counts once,
+// whatever its name, and no log may have one of ours.
+func groupLogs(c *Config, logs []c2sp.PolicyLog) (map[string]*trusted, error) {
+	used := make(map[string]string)
+	for _, s := range c.Signers {
+		used[string(s.Verifier().Key)] = "this witness"
+	}
+	byOrigin := make(map[string]*trusted)
+	for _, l := range logs {
+		k := l.Key
+		if k.Algorithm == c2sp.CosignatureEd25519 {
+			return nil, fmt.Errorf("witness: the key %s+%08x is of type %v, which no log signs with", k.Name, k.ID, k.Algorithm)
+		}
+		if who, ok := used[string(k.Key)]; ok {
+			return nil, fmt.Errorf("witness: the public key of log %s is already that of %s", k.Name, who)
+		}
+		used[string(k.Key)] = "log " + k.Name
+		t := byOrigin[k.Name]
+		if t == nil {
+			t = &trusted{}
+			byOrigin[k.Name] = t
+		}
+		for _, other := range t.keys {
+			if other.ID == k.ID {
+				return nil, fmt.Errorf("witness: two keys of log %s have the key ID %08x", k.Name, k.ID)
+			}
+		}
+		if len(t.keys) == maxKeysPerLog {
+			return nil, fmt.Errorf("witness: log %s has more than %d keys", k.Name, maxKeysPerLog)
+		}
+		t.keys = append(t.keys, k)
+		if l.URL != "" && !slices.Contains(t.urls, l.URL) {
+			t.urls = append(t.urls, l.URL)
+		}
+	}
+	return byOrigin, nil
+}

@@ -1,0 +1,180 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package witness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+)
+
+// Handler returns the HTTP interface of w: add-checkpoint and the monitors'
+// HASH/checkpoint of tlog-witness, under one prefix that is for the caller to
+// strip; and /healthz, /readyz and /metrics.
+func (w *Witness) Handler() http.Handler { return http.HandlerFunc(w.serve) }
+
+func (w *Witness) serve(rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("X-Content-Type-Options", "nosniff")
+	switch path := r.URL.Path; path {
+	case "/add-checkpoint":
+		start := time.Now()
+		status := w.serveAdd(rw, r)
+		w.metrics.observe(status, time.Since(start))
+	case "/healthz":
+		w.serveGet(rw, r, func() ([]byte, error) { return []byte("ok\n"), nil })
+	case "/readyz":
+		w.serveGet(rw, r, func() ([]byte, error) { return []byte("ready\n"), w.store.ready() })
+	case "/metrics":
+		w.serveGet(rw, r, func() ([]byte, error) { return w.writeMetrics(), nil })
+	default:
+		hash, ok := strings.CutSuffix(strings.TrimPrefix(path, "/"), "/checkpoint")
+		if l := w.view.Load().byHash[hash]; ok && l != nil {
+			w.serveGet(rw, r, func() ([]byte, error) { return w.latest(r.Context(), l) })
+			return
+		}
+		http.Error(rw, "not found", http.StatusNotFound)
+	}
+}
+
+// errNoHead: a log of which nothing was cosigned.
+var errNoHead = errors.New("no checkpoint of this log was cosigned")
+
+func (w *Witness) latest(ctx context.Context, l *logState) ([]byte, error) {
+	if err := w.enter(); err != nil {
+		return nil, err
+	}
+	defer w.leave()
+	note, err := w.checkpoint(ctx, l)
+	if err == nil && note == nil {
+		err = errNoHead
+	}
+	return note, err
+}
+
+// enter takes a place among the requests at work, and does not wait for one.
+func (w *Witness) enter() error {
+	select {
+	case w.slots <- struct{}{}:
+		return nil
+	default:
+		return fmt.Errorf("%w: %d requests are at work", ErrBusy, cap(w.slots))
+	}
+}
+
+func (w *Witness) leave() { <-w.slots }
+
+func (w *Witness) serveGet(rw http.ResponseWriter, r *http.Request, get func() ([]byte, error)) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		rw.Header().Set("Allow", "GET, HEAD")
+		http.Error(rw, "the method is GET", http.StatusMethodNotAllowed)
+		return
+	}
+	body, err := get()
+	if err != nil {
+		w.fail(rw, r, err)
+		return
+	}
+	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	rw.Header().Set("Cache-Control", "no-cache")
+	rw.Write(body)
+}
+
+// serveAdd returns the status that it answered.
+func (w *Witness) serveAdd(rw http.ResponseWriter, r *http.Request) int {
+	if r.Method != http.MethodPost {
+		rw.Header().Set("Allow", "POST")
+		http.Error(rw, "the method is POST", http.StatusMethodNotAllowed)
+		return http.StatusMethodNotAllowed
+	}
+	if err := w.enter(); err != nil {
+		return w.fail(rw, r, err)
+	}
+	defer w.leave()
+	body, err := w.readBody(rw, r)
+	if err != nil {
+		return w.fail(rw, r, err)
+	}
+	lines, err := w.AddCheckpoint(r.Context(), body)
+	if err != nil {
+		return w.fail(rw, r, err)
+	}
+	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	rw.Write(lines)
+	return http.StatusOK
+}
+
+// errBody says that a body could not be read.
+var errBody = errors.New("the body could not be read")
+
+func (w *Witness) readBody(rw http.ResponseWriter, r *http.Request) ([]byte, error) {
+	limit := w.config.MaxBody
+	if r.ContentLength > limit {
+		return nil, fmt.Errorf("%w: the body has %d bytes, and %d are allowed", ErrTooLarge, r.ContentLength, limit)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, limit))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, fmt.Errorf("%w: the body has more than %d bytes", ErrTooLarge, limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errBody, err)
+	}
+	return body, nil
+}
+
+// fail maps an error to its status (tlog-witness, "add-checkpoint") and answers.
+// This is the only place that does.
+func (w *Witness) fail(rw http.ResponseWriter, r *http.Request, err error) int {
+	var conflict *ConflictError
+	var inconsistent *InconsistentError
+	var behind *ClockError
+	status, text, retry := http.StatusInternalServerError, err.Error(), 0
+	switch {
+	case errors.As(err, &conflict):
+		rw.Header().Set("Content-Type", "text/x.tlog.size")
+		rw.WriteHeader(http.StatusConflict)
+		rw.Write(append(strconv.AppendUint(nil, conflict.Size, 10), '\n'))
+		return http.StatusConflict
+	case errors.As(err, &inconsistent):
+		status = http.StatusUnprocessableEntity
+	case errors.Is(err, c2sp.ErrMalformed):
+		status = http.StatusBadRequest
+	case errors.Is(err, ErrUnknownLog), errors.Is(err, errNoHead):
+		status = http.StatusNotFound
+	case errors.Is(err, ErrUntrusted):
+		status = http.StatusForbidden
+	case errors.Is(err, ErrTooLarge):
+		status = http.StatusRequestEntityTooLarge
+	case errors.As(err, &behind):
+		status, retry = http.StatusServiceUnavailable, int(min(max(behind.Behind, 1), 3600))
+	case errors.Is(err, ErrBusy):
+		status, retry = http.StatusServiceUnavailable, 1
+	case errors.Is(err, ErrNotDurable):
+		// The reason, with paths in it, is the operator's to know.
+		status, text, retry = http.StatusServiceUnavailable, ErrNotDurable.Error(), 10
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		status = http.StatusRequestTimeout
+	case errors.Is(err, errBody):
+		status = http.StatusBadRequest
+	default:
+		text = "internal error"
+	}
+	if status >= 500 && !errors.Is(err, ErrBusy) {
+		w.config.Logger.Error("request failed", "path", r.URL.Path, "status", status, "error", err)
+	} else {
+		w.config.Logger.Debug("request refused", "path", r.URL.Path, "status", status, "error", err)
+	}
+	if retry > 0 {
+		rw.Header().Set("Retry-After", strconv.Itoa(retry))
+	}
+	http.Error(rw, text, status)
+	return status
+}

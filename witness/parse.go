@@ -1,0 +1,91 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package witness
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+)
+
+// Errors of [Witness.AddCheckpoint]. What is malformed wraps
+// [c2sp.ErrMalformed]; beside these there are [ConflictError],
+// [InconsistentError] and [ClockError].
+var (
+	// ErrUnknownLog: the origin is not configured.
+	ErrUnknownLog = errors.New("the log is unknown to this witness")
+	// ErrUntrusted: no configured key of the log signed the checkpoint, or a
+	// line of such a key does not verify.
+	ErrUntrusted = errors.New("the checkpoint has no trustworthy signature of its log")
+	// ErrTooLarge: the request exceeds a limit of this witness.
+	ErrTooLarge = errors.New("the request is too large")
+	// ErrBusy: too many requests are at work, as a whole or for this log.
+	ErrBusy = errors.New("the witness is busy")
+	// ErrNotDurable: the state can't be written. Nothing was signed; whether
+	// the head was recorded is found out at the next request.
+	ErrNotDurable = errors.New("the witness can't write its state")
+)
+
+// submission is a request that is well-formed and signed by its log. Whether
+// it may be cosigned depends on the state.
+type submission struct {
+	log   *logState
+	old   uint64 // at most head.Size
+	proof []c2sp.Hash
+	head  c2sp.Head
+	lines []c2sp.Signature // of the log's configured keys, all verified
+}
+
+// parse turns a body into a submission. It looks at no state but the
+// configured keys, so that no stranger's request gets as far as a lock.
+func parse(body []byte, logs map[string]*knownLog) (*submission, error) {
+	r, err := c2sp.ParseAddCheckpoint(body)
+	if err != nil {
+		return nil, err
+	}
+	c := r.Checkpoint
+	if r.Old > c.Size {
+		return nil, fmt.Errorf("%w add-checkpoint: the old size %d is above the checkpoint's size %d", c2sp.ErrMalformed, r.Old, c.Size)
+	}
+	known := logs[c.Origin]
+	if known == nil {
+		return nil, fmt.Errorf("%w: %q", ErrUnknownLog, c.Origin)
+	}
+	if n := len(c.Text()); n > maxHeadText {
+		return nil, fmt.Errorf("%w: the note text has %d bytes, and %d are allowed", ErrTooLarge, n, maxHeadText)
+	}
+	lines, err := verifyLines(c, known.keys)
+	if err != nil {
+		return nil, err
+	}
+	return &submission{
+		log:   known.state,
+		old:   r.Old,
+		proof: r.Proof,
+		head:  cloneHead(&c.Head, known.state.origin),
+		lines: lines,
+	}, nil
+}
+
+// verifyLines returns the lines of keys, re-made from what was understood. One
+// that does not verify spoils the whole (signed-note, "Signatures"); lines of
+// other keys are ignored.
+func verifyLines(c *c2sp.Checkpoint, keys []*c2sp.VerifierKey) ([]c2sp.Signature, error) {
+	var lines []c2sp.Signature
+	for _, k := range keys {
+		s := c.Find(k)
+		if s == nil {
+			continue
+		}
+		if _, err := k.Verify(&c.Head, s); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
+		}
+		lines = append(lines, c2sp.Signature{Name: k.Name, KeyID: k.ID, Bytes: s.Bytes})
+	}
+	if len(lines) == 0 {
+		return nil, fmt.Errorf("%w: none of the %d lines is of a known key of %q", ErrUntrusted, len(c.Signatures), c.Origin)
+	}
+	return lines, nil
+}
