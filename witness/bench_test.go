@@ -12,9 +12,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
 )
@@ -43,10 +45,49 @@ func BenchmarkAddCheckpoint(b *testing.B) {
 
 const benchmarkLogs = 1000
 
-// startOurs and startPeer serve a witness of the given logs, and return its
-// address.
+// startOurs and startPeer start a witness of the given logs as a process, and
+// return its address.
 func startOurs(b *testing.B, signers []*c2sp.Signer, logs []*testLog) string {
-	return strings.TrimPrefix(serveWitness(b, open(b, create(b, signers, logs...))), "http://")
+	dir := b.TempDir()
+	binary := filepath.Join(dir, "vasistas-witness")
+	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/vasistas-witness").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	keys := []string{"-dir", filepath.Join(dir, "state")}
+	for i, s := range signers {
+		name := fmt.Sprintf("%s/%d.key", dir, i)
+		if err := os.WriteFile(name, []byte(s.Secret()+"\n"), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		keys = append(keys, "-key", name)
+	}
+	policy := ""
+	for _, l := range logs {
+		policy += fmt.Sprintf("log %s\n", l.keys[0].Verifier())
+	}
+	list, addrFile := filepath.Join(dir, "logs"), filepath.Join(dir, "addr")
+	if err := os.WriteFile(list, []byte(policy+"quorum none\n"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	if out, err := exec.Command(binary, append([]string{"init"}, keys...)...).CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	cmd := exec.Command(binary, append([]string{"serve", "-listen", "127.0.0.1:0", "-addr-file", addrFile, "-logs", list}, keys...)...)
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		cmd.Process.Signal(os.Interrupt)
+		cmd.Wait()
+	})
+	for end := time.Now().Add(10 * time.Second); ; <-time.After(5 * time.Millisecond) {
+		if addr, err := os.ReadFile(addrFile); err == nil {
+			return strings.TrimSpace(string(addr))
+		}
+		if time.Now().After(end) {
+			b.Fatal("the witness does not start")
+		}
+	}
 }
 
 func startPeer(b *testing.B, signers []*c2sp.Signer, logs []*testLog) string {

@@ -1,0 +1,252 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/tiles/prover"
+)
+
+// Config says which log, whom to believe, and how patient to be.
+type Config struct {
+	// URL of the log: http:// or https:// and the prefix of its resources;
+	// file:// or a path names a directory with the same layout.
+	URL string
+	// Source is read instead of URL, for a mirror of one's own. Submissions
+	// still go to URL. nil: URL.
+	Source Source
+	// Policy decides which checkpoints are accepted. nil: none is, and only
+	// submissions with [WaitSequenced] work.
+	Policy *c2sp.Policy
+	// Origin of the log, for a log whose origin is not the name of its key.
+	// "": the name of the key.
+	Origin string
+	// AllowRollback accepts a smaller tree than one that was verified
+	// before. [Follower] never does.
+	AllowRollback bool
+
+	// HTTPClient. nil: one of the client's own, with limits on every step.
+	// Its transport must not decompress by itself what it did not ask for.
+	HTTPClient *http.Client
+	// UserAgent. "": vasistas.
+	UserAgent string
+	// Timeout of one try of a read. 0: 30 seconds.
+	Timeout time.Duration
+	// SubmitTimeout of one try of a submission: a cosigned answer waits for
+	// the log's next checkpoint and its witnesses. 0: 2 minutes.
+	SubmitTimeout time.Duration
+	// Retries after a connection error, a 429 or a 5xx. 0: 4; below 0: none.
+	Retries int
+	// Backoff is the first pause between tries; it doubles up to 30 seconds.
+	// 0: 250 milliseconds.
+	Backoff time.Duration
+}
+
+// Client reads one log and submits to it. It is safe for concurrent use.
+type Client struct {
+	source Source
+	policy *c2sp.Policy
+	origin string
+	remote *remote // for submissions; nil for a directory
+	submit *remote // the same, with another timeout
+	prover *prover.Prover
+	goBack bool
+
+	mu       sync.Mutex
+	latest   *c2sp.Verified // the largest that was served; it never gets smaller
+	judged   *c2sp.Verified // the last one that was judged
+	judgedAs []byte         // its bytes
+}
+
+// New returns a client of one log. It does not connect.
+func New(c Config) (*Client, error) {
+	c.setDefaults()
+	cl := &Client{source: c.Source, policy: c.Policy, origin: c.Origin, goBack: c.AllowRollback}
+	dir, isDir, err := localDir(c.URL)
+	switch {
+	case err != nil:
+		return nil, err
+	case isDir && cl.source == nil:
+		cl.source = Dir(dir)
+	case !isDir && c.URL != "":
+		if cl.remote, err = newRemote(&c); err != nil {
+			return nil, err
+		}
+		patient := *cl.remote
+		patient.timeout = c.SubmitTimeout
+		cl.submit = &patient
+		if cl.source == nil {
+			cl.source = cl.remote
+		}
+	}
+	if cl.source == nil {
+		return nil, errors.New("no log: give its URL or a directory")
+	}
+	cl.prover = prover.New(cl.source, 64)
+	return cl, nil
+}
+
+func (c *Config) setDefaults() {
+	if c.UserAgent == "" {
+		c.UserAgent = "vasistas"
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 30 * time.Second
+	}
+	if c.SubmitTimeout == 0 {
+		c.SubmitTimeout = 2 * time.Minute
+	}
+	if c.Retries == 0 {
+		c.Retries = 4
+	}
+	if c.Backoff == 0 {
+		c.Backoff = 250 * time.Millisecond
+	}
+}
+
+var _ tiles.Reader = (*Client)(nil)
+
+// ReadTile returns a tile or bundle as the log serves it, of exactly the width
+// asked for. Its hashes are not checked here.
+func (c *Client) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+	return c.source.ReadTile(ctx, t)
+}
+
+// Checkpoint fetches the latest checkpoint and judges it under the policy. One
+// that is smaller than a verified one is a [RollbackError], one of the same
+// size with another root a [ForkError]. That a larger one extends what was
+// verified before is what [Follower] checks; here the policy's witnesses vouch
+// for it.
+func (c *Client) Checkpoint(ctx context.Context) (*c2sp.Verified, error) {
+	// A slower request must not be measured by what a faster one has seen
+	// since.
+	c.mu.Lock()
+	known := c.latest
+	c.mu.Unlock()
+	v, err := c.fetchCheckpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if known != nil && !c.goBack {
+		if err := notBefore(known.Checkpoint, v.Checkpoint); err != nil {
+			return nil, err
+		}
+	}
+	c.remember(v)
+	return v, nil
+}
+
+func (c *Client) remember(v *c2sp.Verified) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.latest == nil || v.Checkpoint.Size >= c.latest.Checkpoint.Size {
+		c.latest = v
+	}
+}
+
+// fetchCheckpoint judges the latest checkpoint by itself.
+func (c *Client) fetchCheckpoint(ctx context.Context) (*c2sp.Verified, error) {
+	if c.policy == nil {
+		return nil, ErrNoPolicy
+	}
+	b, err := c.source.ReadCheckpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.judge(b)
+}
+
+func (c *Client) judge(checkpoint []byte) (*c2sp.Verified, error) {
+	cp, err := c2sp.ParseCheckpoint(checkpoint)
+	if err != nil {
+		return nil, fmt.Errorf("the log's checkpoint: %w", err)
+	}
+	return c.verifyHead(cp)
+}
+
+// verifyHead judges a checkpoint under the policy, each run of the same one
+// once: many proofs carry one checkpoint.
+func (c *Client) verifyHead(cp *c2sp.Checkpoint) (*c2sp.Verified, error) {
+	b := cp.Bytes()
+	c.mu.Lock()
+	v, known := c.judged, c.latest
+	same := v != nil && bytes.Equal(c.judgedAs, b)
+	c.mu.Unlock()
+	if same {
+		return v, nil
+	}
+	v, err := c.policy.Verify(cp, c.origin)
+	if err != nil {
+		return nil, err
+	}
+	if known != nil && known.Checkpoint.Size == cp.Size {
+		if err := notBefore(known.Checkpoint, cp); err != nil {
+			return nil, err
+		}
+	}
+	c.mu.Lock()
+	c.judged, c.judgedAs = v, b
+	c.mu.Unlock()
+	return v, nil
+}
+
+// notBefore returns an error if offered is smaller than known, or another tree
+// of the same size.
+func notBefore(known, offered *c2sp.Checkpoint) error {
+	switch {
+	case offered.Origin != known.Origin:
+		return fmt.Errorf("the log %q now serves checkpoints of %q", known.Origin, offered.Origin)
+	case offered.Size < known.Size:
+		return &RollbackError{Known: known, Offered: offered}
+	case offered.Size == known.Size && offered.Root != known.Root:
+		return &ForkError{Small: known, Large: offered, Prefix: offered.Root}
+	}
+	return nil
+}
+
+// entry returns the bytes of the entry at index in the tree of a verified head,
+// not yet proven to be in it: [Client.Prove] does that.
+func (c *Client) entry(ctx context.Context, index, size uint64) ([]byte, error) {
+	if index >= size {
+		return nil, fmt.Errorf("entry %d is %w, of size %d", index, ErrNotLogged, size)
+	}
+	entries, err := tiles.ReadBundle(ctx, c.source, index/c2sp.TileWidth, size)
+	if err != nil {
+		return nil, err
+	}
+	return entries[index%c2sp.TileWidth], nil
+}
+
+// Prove returns the proof of the entry at index under the latest checkpoint,
+// with the entry as extra: verified, and ready to be kept as a file.
+func (c *Client) Prove(ctx context.Context, index uint64) (*c2sp.Proof, error) {
+	v, err := c.Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.ProveAt(ctx, v, index)
+}
+
+// ProveAt is Prove under a checkpoint that was verified before.
+func (c *Client) ProveAt(ctx context.Context, v *c2sp.Verified, index uint64) (*c2sp.Proof, error) {
+	head := v.Checkpoint
+	entry, err := c.entry(ctx, index, head.Size)
+	if err != nil {
+		return nil, err
+	}
+	hashes, err := c.prover.Inclusion(ctx, index, tiles.LeafHash(entry), head.Size, head.Root)
+	if err != nil {
+		return nil, err
+	}
+	return &c2sp.Proof{Extra: entry, Index: index, Hashes: hashes, Checkpoint: head}, nil
+}

@@ -1,0 +1,75 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+)
+
+type dirSource struct{ path string }
+
+// Dir returns a source that reads a log laid out in files, as C2SP tlog-tiles
+// names the paths: a mirror, or the directory of an engine. Links that lead out
+// of the directory are not followed.
+func Dir(path string) Source { return dirSource{path} }
+
+func (d dirSource) ReadCheckpoint(ctx context.Context) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return d.read("checkpoint", c2sp.MaxCheckpointSize)
+}
+
+func (d dirSource) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	b, err := d.read(t.Path(), maxTile(t))
+	if err == nil {
+		return exactTile(t, b)
+	}
+	if t.Width == c2sp.TileWidth || !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	// A partial tile may be removed once the full one is there (tlog-tiles,
+	// "Partial tiles").
+	full := t
+	full.Width = c2sp.TileWidth
+	b, fullErr := d.read(full.Path(), maxTile(full))
+	if fullErr != nil {
+		return nil, err
+	}
+	if b, err = exactTile(full, b); err != nil {
+		return nil, err
+	}
+	return tiles.Cut(t, b)
+}
+
+func (d dirSource) read(name string, limit int) ([]byte, error) {
+	f, err := os.OpenInRoot(d.path, filepath.FromSlash(name))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", filepath.Join(d.path, name), err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("reading %s: not a regular file", f.Name())
+	}
+	b, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", f.Name(), err)
+	}
+	if len(b) > limit {
+		return nil, fmt.Errorf("reading %s: it has more than %d bytes", f.Name(), limit)
+	}
+	return b, nil
+}

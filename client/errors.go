@@ -1,0 +1,81 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+)
+
+// Errors where the caller decides.
+var (
+	// ErrNoPolicy is returned by everything that would have to believe a
+	// checkpoint, if [Config] has no policy.
+	ErrNoPolicy = errors.New("no policy: a checkpoint can't be verified without one")
+	// ErrReadOnly is returned by submissions to a directory.
+	ErrReadOnly = errors.New("a directory takes no submissions; give the log's URL")
+	// ErrNotLogged says that the head does not have the index asked for.
+	ErrNotLogged = errors.New("not in the tree of the latest verified checkpoint")
+)
+
+// RollbackError says that a log, or whoever stands before it, served a smaller
+// tree than one that was verified before. It is no proof of misbehaviour: a
+// stale cache does the same. Use [Config].AllowRollback, or ask again.
+type RollbackError struct {
+	Known   *c2sp.Checkpoint // verified before
+	Offered *c2sp.Checkpoint // verified, and smaller
+}
+
+func (e *RollbackError) Error() string {
+	return fmt.Sprintf("the log %q goes back: it serves size %d after size %d was verified", e.Offered.Origin, e.Offered.Size, e.Known.Size)
+}
+
+// ForkError says that a log signed two heads of which neither extends the
+// other. It carries what convinces a third party: both signed checkpoints and,
+// if their sizes differ, the root that the larger tree has at the smaller size,
+// with its consistency proof.
+type ForkError struct {
+	Small, Large *c2sp.Checkpoint // Small.Size <= Large.Size
+	Prefix       c2sp.Hash        // root at Small.Size of the tree of Large
+	Proof        []c2sp.Hash      // consistency proof from Prefix to Large; nil if the sizes are equal
+}
+
+func (e *ForkError) Error() string {
+	return fmt.Sprintf("the log %q has forked: it signed root %x at size %d, and a tree of size %d that has root %x there; keep both checkpoints as evidence",
+		e.Small.Origin, e.Small.Root, e.Small.Size, e.Large.Size, e.Prefix)
+}
+
+// Check verifies the evidence from scratch: nil means that a log of the policy
+// signed both heads and that they contradict each other. Witnesses play no
+// part in it. origin is as in [Config].
+func (e *ForkError) Check(policy *c2sp.Policy, origin string) error {
+	for _, c := range []*c2sp.Checkpoint{e.Small, e.Large} {
+		// The log's signature convicts the log; a quorum is not needed.
+		if _, err := policy.Verify(c, origin); err != nil && !errors.Is(err, c2sp.ErrNoQuorum) {
+			return fmt.Errorf("evidence of a fork: %w", err)
+		}
+	}
+	switch {
+	case e.Small.Origin != e.Large.Origin:
+		return errors.New("evidence of a fork: the checkpoints are of two logs")
+	case e.Prefix == e.Small.Root:
+		return errors.New("evidence of a fork: the larger tree extends the smaller one")
+	case e.Small.Size == e.Large.Size && e.Prefix != e.Large.Root:
+		return errors.New("evidence of a fork: the prefix is not the root of the larger head")
+	case e.Small.Size == e.Large.Size:
+		return nil
+	case e.Small.Size == 0:
+		if e.Prefix != tiles.EmptyRoot() {
+			return errors.New("evidence of a fork: the prefix is not the root of the empty tree")
+		}
+		return nil
+	}
+	if err := tiles.VerifyConsistency(e.Small.Size, e.Prefix, e.Large.Size, e.Large.Root, e.Proof); err != nil {
+		return fmt.Errorf("evidence of a fork: %w", err)
+	}
+	return nil
+}

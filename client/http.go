@@ -1,0 +1,242 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"compress/flate"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+)
+
+// maxPause bounds the pause between two tries, whatever Retry-After says.
+const maxPause = 30 * time.Second
+
+// remote speaks HTTP with a log or a mirror.
+type remote struct {
+	base      string // without a trailing slash
+	http      *http.Client
+	userAgent string
+	timeout   time.Duration // of one try
+	retries   int
+	backoff   time.Duration
+}
+
+// newTransport has a limit on every step, so that a silent peer costs a bounded
+// wait. Bodies are decompressed here, where they can be bounded.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxIdleConnsPerHost:    32,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true,
+	}
+}
+
+func newRemote(c *Config) (*remote, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("log URL: %w", err)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("log URL %q: give http://, https:// or file:// and a path, without a query", c.URL)
+	}
+	r := &remote{
+		base:      strings.TrimSuffix(u.String(), "/"),
+		http:      c.HTTPClient,
+		userAgent: c.UserAgent,
+		timeout:   c.Timeout,
+		retries:   c.Retries,
+		backoff:   c.Backoff,
+	}
+	if r.http == nil {
+		r.http = &http.Client{Transport: newTransport()}
+	}
+	return r, nil
+}
+
+func (r *remote) ReadCheckpoint(ctx context.Context) ([]byte, error) {
+	return r.get(ctx, "checkpoint", c2sp.MaxCheckpointSize)
+}
+
+func (r *remote) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+	b, err := r.get(ctx, t.Path(), maxTile(t))
+	if err == nil {
+		return exactTile(t, b)
+	}
+	if t.Width == c2sp.TileWidth || !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	// A partial tile may be removed once the full one is there (tlog-tiles,
+	// "Partial tiles").
+	full := t
+	full.Width = c2sp.TileWidth
+	b, fullErr := r.get(ctx, full.Path(), maxTile(full))
+	if errors.Is(fullErr, fs.ErrNotExist) {
+		return nil, err
+	}
+	if fullErr != nil {
+		return nil, fullErr
+	}
+	if b, err = exactTile(full, b); err != nil {
+		return nil, err
+	}
+	return tiles.Cut(t, b)
+}
+
+// get reads a resource of at most limit bytes.
+func (r *remote) get(ctx context.Context, path string, limit int) (b []byte, err error) {
+	err = r.retry(ctx, func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+"/"+path, nil)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Accept-Encoding", "gzip")
+		resp, err := r.do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		b, err = readBody(resp, limit)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s/%s: %w", r.base, path, err)
+	}
+	return b, nil
+}
+
+// do sends a request. An answer that is no success is a [Problem].
+func (r *remote) do(req *http.Request) (*http.Response, error) {
+	req.Header.Set("User-Agent", r.userAgent)
+	resp, err := r.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		defer resp.Body.Close()
+		return nil, parseProblem(resp)
+	}
+	return resp, nil
+}
+
+var (
+	errBody   = errors.New("unusable body")     // no second try can mend it
+	errBroken = errors.New("broken connection") // a second try may
+)
+
+// readBody reads a body of at most limit bytes once decompressed: a bomb is cut
+// off there.
+func readBody(resp *http.Response, limit int) ([]byte, error) {
+	var body io.Reader = resp.Body
+	switch enc := resp.Header.Get("Content-Encoding"); enc {
+	case "", "identity":
+	case "gzip":
+		z, err := gzip.NewReader(resp.Body)
+		if err != nil {
+			return nil, bodyError(err)
+		}
+		body = z
+	default:
+		return nil, fmt.Errorf("%w: Content-Encoding %q was not asked for", errBody, enc)
+	}
+	b, err := io.ReadAll(io.LimitReader(body, int64(limit)+1))
+	if err != nil {
+		return nil, bodyError(err)
+	}
+	if len(b) > limit {
+		return nil, fmt.Errorf("%w: more than %d bytes", errBody, limit)
+	}
+	return b, nil
+}
+
+func bodyError(err error) error {
+	var flated flate.CorruptInputError
+	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &flated) {
+		return fmt.Errorf("%w: %w", errBody, err)
+	}
+	return fmt.Errorf("%w: %w", errBroken, err)
+}
+
+// retry calls try until it succeeds, fails for good, or has failed too often.
+func (r *remote) retry(ctx context.Context, try func(ctx context.Context) error) error {
+	for n := 0; ; n++ {
+		err := func() error {
+			ctx, cancel := context.WithTimeout(ctx, r.timeout)
+			defer cancel()
+			return try(ctx)
+		}()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if n >= r.retries || !temporary(err) {
+			return err
+		}
+		if err := pause(ctx, r.wait(n, err)); err != nil {
+			return err
+		}
+	}
+}
+
+// wait doubles the pause with every try, half of it at random, so that clients
+// that failed together don't come back together.
+func (r *remote) wait(n int, err error) time.Duration {
+	d := min(r.backoff<<min(n, 16), maxPause)
+	d = d/2 + rand.N(d/2+1)
+	var p *Problem
+	if errors.As(err, &p) {
+		d = max(d, min(p.RetryAfter, maxPause))
+	}
+	return d
+}
+
+// temporary says whether a try may succeed later without anything being
+// changed.
+func temporary(err error) bool {
+	var p *Problem
+	if errors.As(err, &p) {
+		// What is sequenced needs no second submission, only its proof: the
+		// caller knows how long that may take.
+		return p.Temporary() && p.Code() != CodeNoQuorum
+	}
+	var corrupt *tiles.CorruptError
+	var cert *tls.CertificateVerificationError
+	if errors.Is(err, errBody) || errors.Is(err, fs.ErrNotExist) || errors.As(err, &corrupt) || errors.As(err, &cert) {
+		return false
+	}
+	var u *url.Error
+	return errors.As(err, &u) || errors.Is(err, errBroken) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,81 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+)
+
+// MaxStateSize bounds a state file in bytes.
+const MaxStateSize = 2*c2sp.MaxCheckpointSize + 256
+
+// State is where a [Follower] stands: what it has yielded, and the largest head
+// that it ever verified. The zero value is the start of a log. It says nothing
+// that has to be kept secret, but whoever can change it can make a follower
+// skip entries or forget a head.
+type State struct {
+	Size uint64    // entries yielded
+	Root c2sp.Hash // root of the tree of that size; of no meaning at size 0
+	// Checkpoint is the largest verified, as it was served. It is what a
+	// fork is held against. nil at the start.
+	Checkpoint []byte
+}
+
+type stateFile struct {
+	Checkpoint string `json:"checkpoint,omitempty"`
+	Root       string `json:"root"`
+	Size       uint64 `json:"size"`
+}
+
+// Bytes returns the state as a file: one line of JSON.
+func (s State) Bytes() []byte {
+	if s.Size == 0 {
+		s.Root = tiles.EmptyRoot()
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	// Encoding strings and an integer into memory can't fail.
+	_ = enc.Encode(stateFile{string(s.Checkpoint), base64.StdEncoding.EncodeToString(s.Root[:]), s.Size})
+	return b.Bytes()
+}
+
+// ParseState reads what Bytes writes, and nothing else.
+func ParseState(b []byte) (State, error) {
+	if len(b) > MaxStateSize {
+		return State{}, fmt.Errorf("state file: more than %d bytes", MaxStateSize)
+	}
+	var f stateFile
+	if err := json.Unmarshal(b, &f); err != nil {
+		return State{}, fmt.Errorf("state file: %w", err)
+	}
+	s := State{Size: f.Size}
+	root, err := base64.StdEncoding.DecodeString(f.Root)
+	if err != nil || len(root) != len(s.Root) {
+		return State{}, fmt.Errorf("state file: the root is not base64 of 32 bytes")
+	}
+	s.Root = c2sp.Hash(root)
+	var size uint64
+	if f.Checkpoint != "" {
+		s.Checkpoint = []byte(f.Checkpoint)
+		cp, err := c2sp.ParseCheckpoint(s.Checkpoint)
+		if err != nil {
+			return State{}, fmt.Errorf("state file: %w", err)
+		}
+		size = cp.Size
+	}
+	if s.Size > size {
+		return State{}, fmt.Errorf("state file: it counts %d entries, and its checkpoint has %d", s.Size, size)
+	}
+	if !bytes.Equal(s.Bytes(), b) {
+		return State{}, fmt.Errorf("state file: it was changed by hand; remove it to start over")
+	}
+	return s, nil
+}

@@ -1,0 +1,324 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"mime"
+	"net/http"
+	"sync"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+)
+
+// maxLine bounds a line of results: a proof as a JSON string, whose line feeds
+// take two bytes, and some room.
+const maxLine = 2*c2sp.MaxProofSize + maxProblem
+
+// inFlight is how many bytes of unanswered events are kept, to compare the
+// answers with and to submit them again. When it is reached, the caller's
+// iterator waits.
+const inFlight = 32 << 20
+
+// StreamResult is the answer to one event of a stream.
+type StreamResult struct {
+	Submission []byte // as it was given
+	*Submitted        // nil if Err is not
+	Err        error  // a [Problem], or [ErrAnswer]
+}
+
+// SubmitStream submits events as [Client.Submit] does, in one request (NDJSON) and yields the
+// answers in their order, as they arrive. There is no atomicity: each event is
+// accepted or refused by itself. If the connection breaks or the log is busy,
+// what has no answer yet is submitted again, as often as [Config].Retries
+// without an answer in between; an event that was logged without our having
+// been told is then a duplicate. An error as second value ends the stream: what
+// has no answer then may or may not be logged.
+//
+// submissions runs in a goroutine of its own, which ends after the next one
+// once the stream has ended. An error that it yields ends the stream after the
+// answers to what it yielded before.
+func (c *Client) SubmitStream(ctx context.Context, submissions iter.Seq2[[]byte, error], wait Wait) iter.Seq2[StreamResult, error] {
+	return func(yield func(StreamResult, error) bool) {
+		if err := c.maySubmit(wait); err != nil {
+			yield(StreamResult{}, err)
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		s := newStream(ctx)
+		go s.pull(submissions)
+		if err := c.runStream(ctx, s, wait, yield); err != nil {
+			yield(StreamResult{}, fmt.Errorf("submitting to %s: %w", c.submit.base, err))
+		}
+	}
+}
+
+// errStop says that the caller has enough.
+var errStop = errors.New("stop")
+
+// runStream makes one request after the other, until everything is answered.
+func (c *Client) runStream(ctx context.Context, s *stream, wait Wait, yield func(StreamResult, error) bool) error {
+	for tries := 0; s.more(); tries++ {
+		answered := false
+		err := c.request(ctx, s, wait, func(r StreamResult) bool {
+			answered = true
+			return yield(r, nil)
+		})
+		switch {
+		case errors.Is(err, errStop):
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err == nil:
+			err = fmt.Errorf("%w: the answers ended early", errBroken)
+		}
+		if answered || s.idle() {
+			tries = 0
+		}
+		if tries >= c.submit.retries || !temporary(err) {
+			return err
+		}
+		if err := pause(ctx, c.submit.wait(tries, err)); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return s.inputError()
+}
+
+// request sends what has no answer yet, and what follows, in one request.
+func (c *Client) request(ctx context.Context, s *stream, wait Wait, yield func(StreamResult) bool) error {
+	body, w := io.Pipe()
+	defer body.Close() // ends send
+	go s.send(w, s.rewind())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.submit.base+"/events?wait="+string(wait), body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-ndjson")
+	resp, err := c.submit.do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media != "application/x-ndjson" {
+		return fmt.Errorf("%w: it is of type %q", ErrAnswer, media)
+	}
+	lines := bufio.NewReaderSize(resp.Body, 64<<10)
+	for {
+		line, err := readLine(lines)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var r result
+		if err := json.Unmarshal(line, &r); err != nil {
+			return fmt.Errorf("%w: %w", ErrAnswer, err)
+		}
+		e, ok := s.pop()
+		switch {
+		case !ok && r.Error != nil:
+			// It has had enough of us, say since we had nothing to send.
+			return fmt.Errorf("%w: %w", errBroken, r.Error)
+		case !ok:
+			return fmt.Errorf("%w: more results than events", ErrAnswer)
+		}
+		one := StreamResult{Submission: e}
+		if one.Submitted, one.Err = c.streamed(&r, e, wait); one.Err != nil {
+			one.Submitted = nil
+		}
+		if !yield(one) {
+			return errStop
+		}
+	}
+}
+
+func (c *Client) streamed(r *result, submission []byte, wait Wait) (*Submitted, error) {
+	envelope, err := entryOf(submission)
+	if err != nil && r.Error == nil {
+		return nil, fmt.Errorf("%w: it was no submission: %w", ErrAnswer, err)
+	}
+	return c.checkResult(r, envelope, wait)
+}
+
+// stream is what the caller gave and the log has not answered yet.
+type stream struct {
+	ctx context.Context
+
+	mu      sync.Mutex
+	changed *sync.Cond // anything below, or ctx has ended
+	waiting [][]byte
+	sent    int // of waiting, in request number
+	request int
+	bytes   int // of waiting
+	ended   bool
+	err     error // of the caller's iterator, once ended
+}
+
+func newStream(ctx context.Context) *stream {
+	s := &stream{ctx: ctx}
+	s.changed = sync.NewCond(&s.mu)
+	context.AfterFunc(ctx, s.wake)
+	return s
+}
+
+func (s *stream) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed.Broadcast()
+}
+
+// pull takes submissions from the caller, as far as there is room.
+func (s *stream) pull(submissions iter.Seq2[[]byte, error]) {
+	var failed error
+	for e, err := range submissions {
+		if err == nil && bytes.IndexByte(e, '\n') >= 0 {
+			err = errors.New("a submission with a line feed can't be sent in a stream")
+		}
+		if err != nil {
+			failed = err
+			break
+		}
+		if !s.push(e) {
+			break
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended, s.err = true, failed
+	s.changed.Broadcast()
+}
+
+// push waits for room and returns false when the stream has ended.
+func (s *stream) push(e []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.bytes > 0 && s.bytes+len(e) > inFlight && s.ctx.Err() == nil {
+		s.changed.Wait()
+	}
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.waiting = append(s.waiting, e)
+	s.bytes += len(e)
+	s.changed.Broadcast()
+	return true
+}
+
+// send writes what is waiting, until there is no more or the request has
+// ended.
+func (s *stream) send(w *io.PipeWriter, request int) {
+	defer w.Close()
+	for {
+		line, ok := s.next(request)
+		if !ok {
+			return
+		}
+		if _, err := w.Write(line); err != nil {
+			return // whoever reads the answers says why
+		}
+	}
+}
+
+func (s *stream) next(request int) (line []byte, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.request == request && s.sent == len(s.waiting) && !s.ended && s.ctx.Err() == nil {
+		s.changed.Wait()
+	}
+	if s.request != request || s.sent == len(s.waiting) || s.ctx.Err() != nil {
+		return nil, false
+	}
+	e := s.waiting[s.sent]
+	s.sent++
+	return append(e[:len(e):len(e)], '\n'), true
+}
+
+// rewind starts a new request, which sends again what has no answer.
+func (s *stream) rewind() (request int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.request++
+	s.sent = 0
+	s.changed.Broadcast()
+	return s.request
+}
+
+// pop takes the oldest submission that was sent.
+func (s *stream) pop() ([]byte, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sent == 0 {
+		return nil, false
+	}
+	e := s.waiting[0]
+	s.waiting[0] = nil
+	s.waiting = s.waiting[1:]
+	s.sent--
+	s.bytes -= len(e)
+	s.changed.Broadcast()
+	return e, true
+}
+
+// more waits for something to send, and returns false when all is answered.
+func (s *stream) more() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.waiting) == 0 && !s.ended && s.ctx.Err() == nil {
+		s.changed.Wait()
+	}
+	return len(s.waiting) > 0 && s.ctx.Err() == nil
+}
+
+// idle returns whether all that the caller has given is answered.
+func (s *stream) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiting) == 0
+}
+
+func (s *stream) inputError() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// readLine reads a line of at most maxLine bytes, without its line feed.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		if len(line)+len(part) > maxLine {
+			return nil, fmt.Errorf("%w: a line of more than %d bytes", ErrAnswer, maxLine)
+		}
+		line = append(line, part...)
+		switch {
+		case err == nil:
+			return line[:len(line)-1], nil
+		case errors.Is(err, io.EOF) && len(line) == 0:
+			return nil, io.EOF
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, fmt.Errorf("%w: %w", errBroken, unexpected(err))
+		}
+	}
+}
+
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

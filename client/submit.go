@@ -1,0 +1,238 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// Wait says when a submission is answered.
+type Wait string
+
+const (
+	// WaitCosigned answers with the proof under a checkpoint that met the
+	// log's witness policy.
+	WaitCosigned Wait = "cosigned"
+	// WaitSequenced answers as soon as the entry is durable and has its
+	// index. Nobody has witnessed it then.
+	WaitSequenced Wait = "sequenced"
+)
+
+// ErrAnswer is wrapped by the errors about an answer that contradicts what was
+// submitted or what the policy accepts. The event may be logged: submitting it
+// again is safe, and answered with what is.
+var ErrAnswer = errors.New("the log's answer does not hold")
+
+// Submitted is the log's answer to one event, checked.
+type Submitted struct {
+	Index uint64
+	// Leaf hash of the entry that is logged. For a duplicate it may differ
+	// from that of the envelope submitted, which then had other signatures
+	// over the same event.
+	Leaf      c2sp.Hash
+	Duplicate bool // the event was logged before
+	// Proof with the entry as extra, verified under the policy. nil with
+	// WaitSequenced.
+	Proof *c2sp.Proof
+}
+
+// Submit submits one event: an envelope, or one with its openings or notices, in
+// the encoding of [event.Submission]. Tries are repeated as for
+// reads, since a log answers a repeated event with the logged one. The error is
+// a [Problem] if the log refuses; with the code no-quorum it carries the index,
+// since the entry is in the log, and submitting it again asks for the proof.
+func (c *Client) Submit(ctx context.Context, submission []byte, wait Wait) (*Submitted, error) {
+	if err := c.maySubmit(wait); err != nil {
+		return nil, err
+	}
+	envelope, err := entryOf(submission)
+	if err != nil {
+		return nil, err
+	}
+	var s *Submitted
+	err = c.submit.retry(ctx, func(ctx context.Context) error {
+		resp, err := c.post(ctx, wait, submission)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		b, err := readBody(resp, c2sp.MaxProofSize)
+		if err != nil {
+			return err
+		}
+		s, err = c.accept(resp, envelope, wait, b)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("submitting to %s: %w", c.submit.base, err)
+	}
+	return s, nil
+}
+
+func (c *Client) maySubmit(wait Wait) error {
+	switch {
+	case c.submit == nil:
+		return ErrReadOnly
+	case wait == WaitCosigned && c.policy == nil:
+		return ErrNoPolicy
+	case wait != WaitCosigned && wait != WaitSequenced:
+		return fmt.Errorf("wait %q: it is %s or %s", wait, WaitCosigned, WaitSequenced)
+	}
+	return nil
+}
+
+// entryOf returns the envelope of a submission, which is what is logged. Only a
+// submission that has more than that is parsed for it.
+func entryOf(submission []byte) ([]byte, error) {
+	if !bytes.HasPrefix(submission, []byte(`{"envelope":`)) {
+		return submission, nil
+	}
+	s, err := event.ParseSubmission(submission)
+	if err != nil {
+		return nil, err
+	}
+	return s.Envelope.Bytes(), nil
+}
+
+func (c *Client) post(ctx context.Context, wait Wait, submission []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.submit.base+"/events?wait="+string(wait), bytes.NewReader(submission))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return c.submit.do(req)
+}
+
+func (c *Client) accept(resp *http.Response, envelope []byte, wait Wait, body []byte) (*Submitted, error) {
+	if wait == WaitSequenced {
+		var r result
+		if err := json.Unmarshal(body, &r); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
+		}
+		return c.checkResult(&r, envelope, wait)
+	}
+	index, err := strconv.ParseUint(resp.Header.Get("Vasistas-Index"), 10, 63)
+	if err != nil {
+		return nil, fmt.Errorf("%w: there is no header Vasistas-Index with a number", ErrAnswer)
+	}
+	proof := string(body)
+	return c.checkResult(&result{
+		Index:     &index,
+		Duplicate: resp.Header.Get("Vasistas-Duplicate") == "true",
+		Proof:     &proof,
+	}, envelope, wait)
+}
+
+// result is an answer in JSON: of a single submission that did not wait, and a
+// line of a stream.
+type result struct {
+	Index     *uint64  `json:"index"`
+	Leaf      *string  `json:"leaf"`
+	Duplicate bool     `json:"duplicate"`
+	Proof     *string  `json:"proof"`
+	Error     *Problem `json:"error"`
+}
+
+// checkResult believes an answer as far as it can be checked.
+func (c *Client) checkResult(r *result, envelope []byte, wait Wait) (*Submitted, error) {
+	if r.Error != nil {
+		r.Error.clean()
+		return nil, r.Error
+	}
+	if r.Index == nil {
+		return nil, fmt.Errorf("%w: it has no index", ErrAnswer)
+	}
+	s := &Submitted{Index: *r.Index, Duplicate: r.Duplicate, Leaf: tiles.LeafHash(envelope)}
+	if r.Leaf != nil {
+		b, err := base64.StdEncoding.Strict().DecodeString(*r.Leaf)
+		if err != nil || len(b) != len(s.Leaf) {
+			return nil, fmt.Errorf("%w: the leaf is not base64 of 32 bytes", ErrAnswer)
+		}
+		if leaf := c2sp.Hash(b); leaf != s.Leaf {
+			if !s.Duplicate {
+				return nil, fmt.Errorf("%w: the leaf hash %x at index %d is not that of what was submitted", ErrAnswer, leaf, s.Index)
+			}
+			s.Leaf = leaf
+		}
+	}
+	if wait == WaitSequenced {
+		if r.Leaf == nil {
+			return nil, fmt.Errorf("%w: it has no leaf", ErrAnswer)
+		}
+		return s, nil
+	}
+	if r.Proof == nil {
+		return nil, fmt.Errorf("%w: it has no proof", ErrAnswer)
+	}
+	return s, c.checkProof(s, r, envelope)
+}
+
+func (c *Client) checkProof(s *Submitted, r *result, envelope []byte) error {
+	p, err := c2sp.ParseProof([]byte(*r.Proof))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	leaf := tiles.LeafHash(p.Extra)
+	switch {
+	case p.Index != s.Index:
+		return fmt.Errorf("%w: its proof is for index %d, and it says %d", ErrAnswer, p.Index, s.Index)
+	case r.Leaf != nil && leaf != s.Leaf:
+		return fmt.Errorf("%w: its proof is for another leaf hash", ErrAnswer)
+	case !bytes.Equal(p.Extra, envelope) && !s.Duplicate:
+		return fmt.Errorf("%w: its proof is for another entry", ErrAnswer)
+	}
+	if !bytes.Equal(p.Extra, envelope) {
+		if err := sameEvent(p.Extra, envelope); err != nil {
+			return fmt.Errorf("%w: %w", ErrAnswer, err)
+		}
+	}
+	s.Leaf = leaf
+	if _, err := c.verifyHead(p.Checkpoint); err != nil {
+		return fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	head := p.Checkpoint
+	if err := tiles.VerifyInclusion(p.Index, leaf, head.Size, head.Root, p.Hashes); err != nil {
+		return fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	s.Proof = p
+	return nil
+}
+
+// sameEvent returns nil if two envelopes differ in their signatures only.
+func sameEvent(logged, submitted []byte) error {
+	a, err := event.ParseEnvelope(logged)
+	if err != nil {
+		return fmt.Errorf("the logged entry: %w", err)
+	}
+	b, err := event.ParseEnvelope(submitted)
+	if err != nil {
+		return fmt.Errorf("what was submitted: %w", err)
+	}
+	if a.Hash() != b.Hash() {
+		return errors.New("its proof is for another event")
+	}
+	return nil
+}
+
+// Lookup finds a logged event by its envelope, and returns its proof: a log
+// answers a repeated event with the logged one. One that was not logged is
+// thereby submitted.
+func (c *Client) Lookup(ctx context.Context, envelope []byte) (*c2sp.Proof, error) {
+	s, err := c.Submit(ctx, envelope, WaitCosigned)
+	if err != nil {
+		return nil, err
+	}
+	return s.Proof, nil
+}

@@ -1,0 +1,390 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/witness"
+)
+
+// realLog is a log with a witness, both served over HTTP.
+type realLog struct {
+	t       *testing.T
+	url     string
+	policy  *c2sp.Policy
+	signers []event.Signer // authority, custodian
+}
+
+func newRealLog(t *testing.T) *realLog {
+	t.Helper()
+	l := &realLog{t: t}
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var roles []log.Signer
+	for i, role := range []event.Role{event.RoleAuthority, event.RoleAuthority, event.RoleCustodian} {
+		s, err := event.NewSigner(ed)
+		if i > 0 {
+			s, err = event.NewSigner(ec)
+		}
+		if i == 2 {
+			_, key, _ := ed25519.GenerateKey(rand.Reader)
+			s, err = event.NewSigner(key)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.signers = append(l.signers, s)
+		roles = append(roles, log.Signer{Role: string(role), PEM: string(s.Public().PEM())})
+	}
+	key := newSigner(t, origin, c2sp.Ed25519)
+	cosigner := newSigner(t, "witness.example", c2sp.CosignatureEd25519)
+	witnessed := serveWitness(t, key.Verifier(), cosigner)
+	l.policy, err = c2sp.ParsePolicy(fmt.Appendf(nil, "log %s\nwitness w %s %s\nquorum w\n", key.Verifier(), cosigner.Verifier(), witnessed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	state, tree := filepath.Join(dir, "state"), filepath.Join(dir, "tree")
+	err = errors.Join(
+		log.Init(log.InitConfig{StateDir: state, Keys: []*c2sp.Signer{key}, Signers: roles}),
+		tesserax.Create(t.Context(), tree))
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := tesserax.Open(context.Background(), tree, log.DefaultMaxBatch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, err := log.Open(context.Background(), log.Config{
+		StateDir: state, Engine: engine, Keys: []*c2sp.Signer{key}, Policy: l.policy,
+		Interval: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(running.Handler())
+	t.Cleanup(func() {
+		s.Close()
+		if err := running.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	l.url = s.URL
+	awaitReady(t, s.URL)
+	return l
+}
+
+// awaitReady polls until the log admits events.
+func awaitReady(t *testing.T, url string) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		resp, err := http.Get(url + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatal("the log did not get ready")
+		}
+	}
+}
+
+func serveWitness(t *testing.T, logKey *c2sp.VerifierKey, signer *c2sp.Signer) string {
+	t.Helper()
+	config := witness.Config{
+		Dir: filepath.Join(t.TempDir(), "witness"), Signers: []*c2sp.Signer{signer},
+		Logs: []c2sp.PolicyLog{{Key: logKey}},
+	}
+	if err := witness.Create(config.Dir, config); err != nil {
+		t.Fatal(err)
+	}
+	w, err := witness.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(w.Handler())
+	t.Cleanup(func() {
+		s.Close()
+		w.Close()
+	})
+	return s.URL
+}
+
+func (l *realLog) client() *client.Client {
+	l.t.Helper()
+	return newClient(l.t, client.Config{URL: l.url, Policy: l.policy})
+}
+
+func revocation(t testing.TB, origin string) *event.Event {
+	t.Helper()
+	ev, err := event.New(origin, &event.Revocation{Warrant: event.Reference{Index: 1}, Reason: "moot"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ev
+}
+
+func sign(t testing.TB, ev *event.Event, s ...event.Signer) *event.Envelope {
+	t.Helper()
+	envelope, err := event.Sign(ev, s...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return envelope
+}
+
+func TestSubmit(t *testing.T) {
+	l := newRealLog(t)
+	cl := l.client()
+	envelope := sign(t, revocation(t, origin), l.signers[0])
+	first, err := cl.Submit(t.Context(), envelope.Bytes(), client.WaitCosigned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Duplicate || first.Leaf != envelope.LeafHash() {
+		t.Errorf("%+v", first)
+	}
+	in, err := verify.Proof(l.policy, first.Proof.Bytes(), verify.Options{Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in.Index() != first.Index || in.Envelope().Hash() != envelope.Hash() {
+		t.Errorf("the proof is for entry %d, event %x", in.Index(), in.Envelope().Hash())
+	}
+
+	again, err := cl.Submit(t.Context(), envelope.Bytes(), client.WaitCosigned)
+	if err != nil || !again.Duplicate || again.Index != first.Index {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+	// The same event under another key is the logged one still.
+	other := sign(t, envelope.Event, l.signers[1])
+	dup, err := cl.Submit(t.Context(), other.Bytes(), client.WaitSequenced)
+	if err != nil || !dup.Duplicate || dup.Index != first.Index || dup.Leaf != envelope.LeafHash() || dup.Proof != nil {
+		t.Errorf("other signature: %+v, %v", dup, err)
+	}
+	p, err := cl.Lookup(t.Context(), other.Bytes())
+	if err != nil || p.Index != first.Index || !bytes.Equal(p.Extra, envelope.Bytes()) {
+		t.Errorf("lookup: %v", err)
+	}
+
+	next := sign(t, revocation(t, origin), l.signers[1])
+	second, err := cl.Submit(t.Context(), next.Bytes(), client.WaitSequenced)
+	if err != nil || second.Duplicate || second.Index != first.Index+1 || second.Leaf != next.LeafHash() {
+		t.Errorf("%+v, %v", second, err)
+	}
+}
+
+// A submission may carry openings; what is logged and proven is its envelope.
+func TestSubmitOpenings(t *testing.T) {
+	l := newRealLog(t)
+	envelope := sign(t, revocation(t, origin), l.signers[0])
+	submission, err := (&event.Submission{Envelope: envelope, Openings: []event.Opening{event.Decoy()}}).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The log behind this server gets the envelope, as from a vault.
+	cl := server(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil && !bytes.Equal(body, submission) {
+			err = fmt.Errorf("the log got %q", body)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		resp, err := http.Post(l.url+r.URL.RequestURI(), r.Header.Get("Content-Type"), bytes.NewReader(envelope.Bytes()))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		w.Header().Set("Vasistas-Index", resp.Header.Get("Vasistas-Index"))
+		w.WriteHeader(resp.StatusCode)
+		io.Copy(w, resp.Body)
+	}, l.policy)
+	s, err := cl.Submit(t.Context(), submission, client.WaitCosigned)
+	if err != nil || s.Leaf != envelope.LeafHash() || !bytes.Equal(s.Proof.Extra, envelope.Bytes()) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if _, err := cl.Submit(t.Context(), submission[:len(submission)-1], client.WaitCosigned); !errors.Is(err, event.ErrMalformed) {
+		t.Errorf("cut off: %v", err)
+	}
+}
+
+func TestSubmitRefused(t *testing.T) {
+	l := newRealLog(t)
+	cl := l.client()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := event.NewSigner(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := sign(t, revocation(t, origin), l.signers[0])
+	forged := *good
+	forged.Signatures = []event.Signature{{KeyID: good.Signatures[0].KeyID, Sig: bytes.Repeat([]byte{1}, 64)}}
+	for code, envelope := range map[string][]byte{
+		client.CodeForm:          []byte("{}"),
+		client.CodeTooLarge:      make([]byte, event.MaxEntrySize+1),
+		client.CodeOrigin:        sign(t, revocation(t, "other.example"), l.signers[0]).Bytes(),
+		client.CodeUnknownSigner: sign(t, revocation(t, origin), stranger).Bytes(),
+		client.CodeRole:          sign(t, revocation(t, origin), l.signers[2]).Bytes(),
+		client.CodeSignature:     forged.Bytes(),
+	} {
+		_, err := cl.Submit(t.Context(), envelope, client.WaitCosigned)
+		var p *client.Problem
+		if !errors.As(err, &p) || p.Code() != code || p.Temporary() {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
+	if _, err := cl.Submit(t.Context(), good.Bytes(), "soon"); err == nil {
+		t.Error("an unknown wait was accepted")
+	}
+	unbelieving := newClient(t, client.Config{URL: l.url})
+	if _, err := unbelieving.Submit(t.Context(), good.Bytes(), client.WaitCosigned); !errors.Is(err, client.ErrNoPolicy) {
+		t.Errorf("without a policy: %v", err)
+	}
+	if _, err := unbelieving.Submit(t.Context(), good.Bytes(), client.WaitSequenced); err != nil {
+		t.Errorf("sequenced, without a policy: %v", err)
+	}
+}
+
+// An answer is believed as far as it can be checked.
+func TestSubmitLies(t *testing.T) {
+	l := newRealLog(t)
+	a := sign(t, revocation(t, origin), l.signers[0]).Bytes()
+	b := sign(t, revocation(t, origin), l.signers[0]).Bytes()
+	cl := l.client()
+	sa, err := cl.Submit(t.Context(), a, client.WaitCosigned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sb, err := cl.Submit(t.Context(), b, client.WaitCosigned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := *sa.Proof
+	moved.Index = 1 - sa.Proof.Index
+	type answer struct {
+		index, duplicate string
+		proof            []byte
+	}
+	for name, c := range map[string]answer{
+		"other event":            {"1", "", sb.Proof.Bytes()},
+		"other event, duplicate": {"1", "true", sb.Proof.Bytes()},
+		"other index":            {"1", "", sa.Proof.Bytes()},
+		"proof moved":            {"1", "", moved.Bytes()},
+		"no index":               {"", "", sa.Proof.Bytes()},
+		"no proof":               {"0", "", []byte("trust me")},
+		"other log":              {"0", "", strangersProof(t, a)},
+	} {
+		tries := 0
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			tries++
+			if c.index != "" {
+				w.Header().Set("Vasistas-Index", c.index)
+			}
+			if c.duplicate != "" {
+				w.Header().Set("Vasistas-Duplicate", c.duplicate)
+			}
+			w.Write(c.proof)
+		}))
+		cl := newClient(t, client.Config{URL: s.URL, Policy: l.policy})
+		if got, err := cl.Submit(t.Context(), a, client.WaitCosigned); !errors.Is(err, client.ErrAnswer) || got != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		s.Close()
+		if tries != 1 {
+			t.Errorf("%s: tried %d times", name, tries)
+		}
+	}
+	for name, c := range map[string]string{
+		"no index":    `{"leaf":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}`,
+		"no leaf":     `{"index":0}`,
+		"other leaf":  `{"index":0,"leaf":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}`,
+		"short leaf":  `{"index":0,"leaf":"47DE"}`,
+		"not JSON":    "0",
+		"large index": `{"index":99999999999999999999}`,
+	} {
+		cl := server(t, func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			if r.Header.Get("Content-Type") == "application/x-ndjson" {
+				w.Header().Set("Content-Type", "application/x-ndjson")
+			}
+			io.WriteString(w, c+"\n")
+		}, l.policy)
+		if _, err := cl.Submit(t.Context(), a, client.WaitSequenced); !errors.Is(err, client.ErrAnswer) {
+			t.Errorf("%s: %v", name, err)
+		}
+		for r, err := range cl.SubmitStream(t.Context(), envelopes([][]byte{a}, nil), client.WaitSequenced) {
+			if !errors.Is(errors.Join(err, r.Err), client.ErrAnswer) {
+				t.Errorf("%s in a stream: %v, %v", name, err, r.Err)
+			}
+		}
+	}
+}
+
+// strangersProof proves the same entry in a log that the policy doesn't know.
+func strangersProof(t *testing.T, entry []byte) []byte {
+	l := newFileLog(t)
+	l.entry = func(uint64) []byte { return entry }
+	l.grow(1)
+	p, err := newClient(t, client.Config{URL: l.dir, Policy: l.policy()}).Prove(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Bytes()
+}
+
+// A log that has sequenced an event and lacks its quorum says where it is; the
+// client does not submit for ever.
+func TestNoQuorum(t *testing.T) {
+	tries := 0
+	cl := server(t, func(w http.ResponseWriter, _ *http.Request) {
+		tries++
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusGatewayTimeout)
+		io.WriteString(w, `{"type":"urn:vasistas:error:no-quorum","title":"x","status":504,"index":12}`)
+	}, newFileLog(t).policy())
+	_, err := cl.Submit(t.Context(), []byte("{}"), client.WaitCosigned)
+	var p *client.Problem
+	if !errors.As(err, &p) || p.Code() != client.CodeNoQuorum || p.Index == nil || *p.Index != 12 || tries != 1 {
+		t.Errorf("after %d tries: %v", tries, err)
+	}
+}

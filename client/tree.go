@@ -1,0 +1,189 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+)
+
+// keepTiles is how many tiles a tree keeps, 8 KiB each. A walk needs one a
+// level.
+const keepTiles = 64
+
+// tree reads the tiles of one tree and returns only those that the root
+// vouches for. It is what makes a tile of a stranger trustworthy: the partial
+// tiles of the right edge give the root, and the hash of every full tile
+// stands in the tile above it. It is not safe for concurrent use.
+type tree struct {
+	r    tiles.Reader
+	size uint64
+	root c2sp.Hash
+	edge map[c2sp.Tile][]c2sp.Hash          // the partial tiles
+	full *lru.Cache[c2sp.Tile, []c2sp.Hash] // full tiles that were accepted
+}
+
+// openTree reads the right edge of a tree and checks it against the root.
+func openTree(ctx context.Context, r tiles.Reader, size uint64, root c2sp.Hash) (*tree, error) {
+	f, err := tiles.LoadFrontier(ctx, r, size, root)
+	if err != nil {
+		return nil, err
+	}
+	full, err := lru.New[c2sp.Tile, []c2sp.Hash](keepTiles)
+	if err != nil {
+		return nil, err
+	}
+	t := &tree{r: r, size: size, root: root, edge: make(map[c2sp.Tile][]c2sp.Hash), full: full}
+	err = f.Partial(func(tile c2sp.Tile, b []byte) error {
+		t.edge[tile] = splitHashes(b)
+		return nil
+	})
+	return t, err
+}
+
+// adopt keeps what o accepted, of which t is an extension: full tiles never
+// change.
+func (t *tree) adopt(o *tree) {
+	if o != nil {
+		t.full = o.full
+	}
+}
+
+func splitHashes(b []byte) []c2sp.Hash {
+	hashes := make([]c2sp.Hash, len(b)/sha256.Size)
+	for i := range hashes {
+		hashes[i] = c2sp.Hash(b[i*sha256.Size:])
+	}
+	return hashes
+}
+
+// tile returns all hashes that the tree has in a tile.
+func (t *tree) tile(ctx context.Context, level int, index uint64) ([]c2sp.Hash, error) {
+	id := c2sp.Tile{Level: level, Index: index, Width: tiles.Width(level, index, t.size)}
+	if id.Width == 0 {
+		return nil, fmt.Errorf("a tree of size %d has no tile %d at level %d", t.size, index, level)
+	}
+	if id.Width < c2sp.TileWidth {
+		return t.edge[id], nil
+	}
+	if hashes, ok := t.full.Get(id); ok {
+		return hashes, nil
+	}
+	hashes, err := tiles.ReadHashes(ctx, t.r, id)
+	if err != nil {
+		return nil, err
+	}
+	want, err := t.above(ctx, level, index)
+	if err != nil {
+		return nil, err
+	}
+	if perfectRoot(hashes) != want {
+		return nil, &tiles.CorruptError{Tile: id, Reason: "its hash is not the one in the tile above it"}
+	}
+	t.full.Add(id, hashes)
+	return hashes, nil
+}
+
+// above returns the hash of a full tile, out of the tile above it.
+func (t *tree) above(ctx context.Context, level int, index uint64) (c2sp.Hash, error) {
+	up, err := t.tile(ctx, level+1, index/c2sp.TileWidth)
+	if err != nil {
+		return c2sp.Hash{}, err
+	}
+	return up[index%c2sp.TileWidth], nil
+}
+
+// perfectRoot returns the root over a power of two of hashes.
+func perfectRoot(hashes []c2sp.Hash) c2sp.Hash {
+	h := append([]c2sp.Hash(nil), hashes...)
+	for len(h) > 1 {
+		for i := range len(h) / 2 {
+			h[i] = tiles.HashChildren(h[2*i], h[2*i+1])
+		}
+		h = h[:len(h)/2]
+	}
+	return h[0]
+}
+
+// ReadTile is [tiles.Reader], for tiles of hashes only, of any width that
+// the tree has. So a frontier or a proof can be made of accepted tiles.
+func (t *tree) ReadTile(ctx context.Context, id c2sp.Tile) ([]byte, error) {
+	hashes, err := t.tile(ctx, id.Level, id.Index)
+	if err != nil {
+		return nil, err
+	}
+	if len(hashes) < id.Width {
+		return nil, fmt.Errorf("a tree of size %d does not have %s", t.size, id.Path())
+	}
+	b := make([]byte, 0, id.Width*sha256.Size)
+	for _, h := range hashes[:id.Width] {
+		b = append(b, h[:]...)
+	}
+	return b, nil
+}
+
+// rootAt returns the root that the tree had at a smaller size.
+func (t *tree) rootAt(ctx context.Context, size uint64) (c2sp.Hash, error) {
+	switch {
+	case size > t.size:
+		return c2sp.Hash{}, fmt.Errorf("a tree of size %d has no root at size %d", t.size, size)
+	case size == t.size:
+		return t.root, nil
+	case size == 0:
+		return tiles.EmptyRoot(), nil
+	}
+	var root c2sp.Hash
+	have := false
+	for _, id := range tiles.Edge(size) {
+		hashes, err := t.tile(ctx, id.Level, id.Index)
+		if err != nil {
+			return c2sp.Hash{}, err
+		}
+		for end := id.Width; end > 0; {
+			n := end & -end
+			left := perfectRoot(hashes[end-n : end])
+			if have {
+				root = tiles.HashChildren(left, root)
+			} else {
+				root, have = left, true
+			}
+			end -= n
+		}
+	}
+	return root, nil
+}
+
+// bundle accepts the leaf hashes of bundle n, all that the tree has of it.
+func (t *tree) bundle(ctx context.Context, n uint64, leaves []c2sp.Hash) error {
+	id := c2sp.Tile{Level: c2sp.Entries, Index: n, Width: len(leaves)}
+	if len(leaves) < c2sp.TileWidth {
+		have, err := t.tile(ctx, 0, n)
+		if err != nil {
+			return err
+		}
+		if len(have) != len(leaves) {
+			return &tiles.CorruptError{Tile: id, Reason: fmt.Sprintf("it has %d entries, and the tree has %d there", len(leaves), len(have))}
+		}
+		for i := range leaves {
+			if leaves[i] != have[i] {
+				return &tiles.CorruptError{Tile: id, Reason: fmt.Sprintf("entry %d is not the one that the tree has", n*c2sp.TileWidth+uint64(i))}
+			}
+		}
+		return nil
+	}
+	want, err := t.above(ctx, 0, n)
+	if err != nil {
+		return err
+	}
+	if perfectRoot(leaves) != want {
+		return &tiles.CorruptError{Tile: id, Reason: "its entries are not those that the tree has"}
+	}
+	return nil
+}
