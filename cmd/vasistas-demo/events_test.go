@@ -1,0 +1,211 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+func testSigners(t testing.TB, rows []row) *signers {
+	t.Helper()
+	dir := t.TempDir()
+	check(t, makeSigners(dir, rows))
+	k, err := loadSigners(t.Context(), dir)
+	check(t, err)
+	return k
+}
+
+// TestEveryRow finds for every row an event, or why there is none. It makes all
+// emergency accesses and each fifth warrant; of the others, what decides whether
+// they can be made.
+func TestEveryRow(t *testing.T) {
+	t.Parallel()
+	b, err := decideRows(allRows(t))
+	check(t, err)
+	want := map[refusal]int{
+		refusedPeriod: 63, refusedSigned: 5, refusedNoWindow: 107, refusedTime: 1,
+		refusedNoProvider: 123, refusedNotOneName: 14, refusedAgency: 2, refusedLongAgency: 19,
+	}
+	if !maps.Equal(b.refused, want) {
+		t.Errorf("refused: %v", b.refused)
+	}
+	if b.warrants != 4995 || b.accesses != 53 {
+		t.Errorf("%d warrants, %d accesses", b.warrants, b.accesses)
+	}
+	refused := 0
+	for _, n := range b.refused {
+		refused += n
+	}
+	if len(b.accepted) != b.warrants+b.accesses || len(b.accepted)+refused != numRows {
+		t.Errorf("%d events and %d refused", len(b.accepted), refused)
+	}
+	var some []row
+	for i, a := range b.accepted {
+		if a.Emergency || i%5 == 0 {
+			some = append(some, *a.row)
+			continue
+		}
+		_, public, subject, err := newWarrant(origin, a.row, &a.terms)
+		check(t, err)
+		public = append(public, event.NewOpening("agency", event.Text(a.agency)))
+		for _, o := range append(public, subject...) {
+			_, err := o.Digest()
+			check(t, err)
+		}
+	}
+	checkSigned(t, some)
+}
+
+// checkSigned signs rows, and reads the events as others will.
+func checkSigned(t *testing.T, rows []row) {
+	t.Helper()
+	k := testSigners(t, rows)
+	b := signRows(t, k, rows, nil)
+	if len(b.events) != len(rows) {
+		t.Errorf("%d events of %d rows", len(b.events), len(rows))
+	}
+	ids := make(map[event.ID]bool)
+	public := k.public()
+	for i, e := range b.events {
+		env, err := event.ParseEnvelope(e.Envelope)
+		check(t, err)
+		check(t, env.Verify(public))
+		openings, err := event.ParseOpenings(e.Openings)
+		check(t, err)
+		check(t, env.Event.MatchAll(event.ClassPublic, openings.Public))
+		check(t, env.Event.MatchAll(event.ClassSubject, openings.Subject))
+		if openings.Event != env.Hash() {
+			t.Fatalf("event %d has the openings of another", i)
+		}
+		if ids[env.Event.ID] {
+			t.Fatalf("event %d has the id of another", i)
+		}
+		ids[env.Event.ID] = true
+	}
+}
+
+func signRows(t *testing.T, k *signers, rows []row, kept []*signedEvent) *batch {
+	t.Helper()
+	b, err := decideRows(rows)
+	check(t, err)
+	check(t, b.sign(origin, k, kept))
+	return b
+}
+
+func TestEvents(t *testing.T) {
+	warrant := oneRow(t, map[string]string{"warrant_number": "18SW-1", "primary_nature": "Homicide", "delay_reasons": "x",
+		"grounds": "was stolen or embezzled"})
+	filed := oneRow(t, map[string]string{"row_id": "2016:1", "info_start": "", "info_end": "", "signed": "2016-01-05",
+		"submitted": "2016-01-06T23:15:02Z", "served_on": "Device Only", "business_name": ""})
+	emergency := oneRow(t, map[string]string{"emergency": "Yes", "info_start": "", "info_end": ""})
+	k := testSigners(t, []row{*warrant, *filed, *emergency})
+
+	ev, openings := signed(t, k, warrant)
+	w := ev.Body.(*event.Warrant)
+	if w.Decision != event.Granted || w.Provider != "sprint" || w.Offence != "homicide" || w.Accounts != 1 || w.Accesses != 1 ||
+		!w.NotBefore.Equal(date("2018-01-01 00:00:00")) || !w.NotAfter.Equal(date("2018-01-31 23:59:59")) {
+		t.Errorf("warrant: %+v", w)
+	}
+	if openings["case"] != "18SW-1" || openings["agency"] != "chico-police-department" || ev.Sealed.Until.Sub(ev.Time) != 90*24*time.Hour {
+		t.Errorf("seals: %v until %v", openings, ev.Sealed.Until)
+	}
+
+	ev, openings = signed(t, k, filed)
+	w = ev.Body.(*event.Warrant)
+	if w.Provider != "none" || w.Offence != "not-stated" || !w.NotBefore.Equal(date("2016-01-05 00:00:00")) || !w.NotAfter.Equal(filed.Submitted) {
+		t.Errorf("warrant of 2016: %+v", w)
+	}
+	if openings["case"] != "row 2016:1, which states no warrant number" || ev.Sealed.Until.Sub(ev.Time) != 3*24*time.Hour {
+		t.Errorf("seals: %v until %v", openings, ev.Sealed.Until)
+	}
+
+	ev, openings = signed(t, k, emergency)
+	a := ev.Body.(*event.Access)
+	if a.Warrant != nil || a.Emergency != emergencyGround || a.Accounts != 1 {
+		t.Errorf("access: %+v", a)
+	}
+	message, err := event.AgencyMessage(event.Digest{}, ev.ID, a.Recipient)
+	check(t, err)
+	agency, err := k.agency("chico-police-department")
+	check(t, err)
+	signature, err := event.Text(openings["agencySignature"]).Bytes()
+	check(t, err)
+	check(t, agency.Public().Verify(message, signature))
+}
+
+func sign(t *testing.T, k *signers, r *row) *signedEvent {
+	t.Helper()
+	c, err := decide(r)
+	check(t, err)
+	e, err := signEvent(origin, k, r, &c)
+	check(t, err)
+	return e
+}
+
+// signed returns the event of a row, and the texts under its seals.
+func signed(t *testing.T, k *signers, r *row) (*event.Event, map[string]string) {
+	t.Helper()
+	e := sign(t, k, r)
+	env, err := event.ParseEnvelope(e.Envelope)
+	check(t, err)
+	check(t, env.Verify(k.public()))
+	o, err := event.ParseOpenings(e.Openings)
+	check(t, err)
+	texts := make(map[string]string)
+	for _, o := range append(o.Public, o.Subject...) {
+		texts[o.Name] = o.Value.Text()
+	}
+	return env.Event, texts
+}
+
+func TestRefusals(t *testing.T) {
+	for want, over := range map[refusal]map[string]string{
+		refusedPeriod:     {"info_start": "2018-02-01"},
+		refusedSigned:     {"info_start": "", "info_end": "", "signed": "2018-01-03"},
+		refusedNoWindow:   {"info_start": "", "info_end": ""},
+		refusedTime:       {"info_start": "1969-12-31"},
+		refusedNoProvider: {"emergency": "Yes", "business_name": "", "served_on": "Device Only"},
+		refusedNotOneName: {"emergency": "Yes", "business_name": "Sprint and Cox"},
+		refusedAgency:     {"agency": "17-169"},
+		refusedLongAgency: {"agency": "A Police Department With A Name That Is Longer Than Sixty-Four Letters"},
+		refusedProvider:   {"business_name": "..."},
+		refusedGrounds:    {"grounds": "because"},
+	} {
+		_, err := decide(oneRow(t, over))
+		var got refusal
+		if !errors.As(err, &got) || got != want {
+			t.Errorf("%v: %v, want %q", over, err, want)
+		}
+	}
+}
+
+// TestTwice holds that a row that stands twice is two events, and that events
+// which were signed before are taken up, and not signed anew.
+func TestTwice(t *testing.T) {
+	r, bad := oneRow(t, nil), oneRow(t, map[string]string{"info_start": "2018-02-01"})
+	rows := []row{*r, *bad, *r}
+	k := testSigners(t, rows)
+	first := signRows(t, k, rows, nil)
+	if len(first.events) != 2 || string(first.events[0].Envelope) == string(first.events[1].Envelope) {
+		t.Fatalf("%d events, or one twice", len(first.events))
+	}
+	dir := t.TempDir()
+	check(t, saveEvents(dir, first.events))
+	kept, err := loadEvents(dir)
+	check(t, err)
+	again := signRows(t, k, append(rows, *r), kept)
+	if len(again.events) != 3 || again.refused[refusedPeriod] != 1 {
+		t.Fatalf("%d events, refused %v", len(again.events), again.refused)
+	}
+	for i, e := range first.events {
+		if string(again.events[i].Envelope) != string(e.Envelope) || string(again.events[i].Openings) != string(e.Openings) {
+			t.Errorf("event %d was signed anew", i)
+		}
+	}
+}

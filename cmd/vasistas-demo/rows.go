@@ -1,0 +1,156 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	_ "embed" // the data
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+//go:embed data/warrants-2016-2019.csv.gz
+var packedRows []byte
+
+//go:embed data/PROVENANCE.md
+var provenance []byte
+
+// columns is the header of the CSV, which is the only one that readRows takes.
+var columns = []string{
+	"row_id", "source_file", "submitted", "submitted_raw", "signed", "agency", "county_of_court", "warrant_number",
+	"primary_nature", "violence_options", "secondary_nature", "served_on", "business_name", "items",
+	"info_start", "info_end", "info_days", "grounds", "delay_reasons", "emergency",
+}
+
+// row is one notification: a warrant that was executed, or an emergency access.
+// Text is as the source has it; "" is a cell that says nothing.
+type row struct {
+	ID        string // year:number
+	Digest    [32]byte
+	Submitted time.Time // when it was filed; local wall clock, except in 2016
+	Signed    time.Time // 2016 only; the zero time is none
+	Agency    string
+	County    string // of the court
+	Number    string // of the warrant; "" also for the ways to say that there is none
+	Natures   []string
+	ServedOn  []string
+	Business  string
+	InfoStart time.Time // first and last day that data was asked for;
+	InfoEnd   time.Time // both or neither
+	Grounds   []string
+	Delayed   bool // delayed notice was requested
+	Emergency bool
+}
+
+// unpackRows returns the CSV.
+func unpackRows() ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(packedRows))
+	if err != nil {
+		return nil, fmt.Errorf("the data in this program: %w", err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		return nil, fmt.Errorf("the data in this program: %w", err)
+	}
+	return b, nil
+}
+
+// readRows reads rows in their order. It is strict: the data is fixed, so what
+// it does not understand is a mistake in this program, and never guessed at.
+func readRows(r io.Reader) ([]row, error) {
+	in := csv.NewReader(r)
+	in.FieldsPerRecord = len(columns)
+	header, err := in.Read()
+	if err != nil {
+		return nil, fmt.Errorf("rows: %w", err)
+	}
+	if !slices.Equal(header, columns) {
+		return nil, fmt.Errorf("rows: the header is not the expected one: %q", header)
+	}
+	var rows []row
+	for {
+		record, err := in.Read()
+		if errors.Is(err, io.EOF) {
+			return rows, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("rows: %w", err)
+		}
+		one, err := parseRow(record)
+		if err != nil {
+			return nil, fmt.Errorf("rows: %s: %w", record[0], err)
+		}
+		rows = append(rows, one)
+	}
+}
+
+func parseRow(record []string) (row, error) {
+	cell := func(name string) string { return record[slices.Index(columns, name)] }
+	r := row{
+		ID: cell("row_id"), Digest: digestOf(record), Agency: cell("agency"), County: cell("county_of_court"),
+		Number: warrantNumber(cell("warrant_number")), Natures: list(cell("primary_nature")),
+		ServedOn: list(cell("served_on")), Business: cell("business_name"), Grounds: list(cell("grounds")),
+		Delayed: cell("delay_reasons") != "",
+	}
+	var errs [4]error
+	r.Submitted, errs[0] = moment(cell("submitted"))
+	r.Signed, errs[1] = day(cell("signed"))
+	r.InfoStart, errs[2] = day(cell("info_start"))
+	r.InfoEnd, errs[3] = day(cell("info_end"))
+	if err := errors.Join(errs[:]...); err != nil {
+		return row{}, err
+	}
+	switch e := cell("emergency"); e {
+	case "Yes", "No":
+		r.Emergency = e == "Yes"
+	default:
+		return row{}, fmt.Errorf("emergency is %q", e)
+	}
+	if r.ID == "" || r.Agency == "" || r.County == "" || len(r.ServedOn) == 0 || r.InfoStart.IsZero() != r.InfoEnd.IsZero() {
+		return row{}, errors.New("a cell that all rows have is empty")
+	}
+	return r, nil
+}
+
+// list splits a list of the source.
+func list(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, "|")
+}
+
+// moment reads a time of filing. Only 2016 says the zone, and it is UTC.
+func moment(s string) (time.Time, error) {
+	for _, layout := range []string{"2006-01-02T15:04:05Z", "2006-01-02T15:04"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no time of filing", s)
+}
+
+// day reads a date, which may be missing.
+func day(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	return time.Parse(time.DateOnly, s)
+}
+
+// noNumber is what people wrote where a warrant's number should be.
+var noNumber = []string{"n/a", "na", "none", "tbd", "unk", "pending", "see attached", "not available"}
+
+func warrantNumber(s string) string {
+	if slices.Contains(noNumber, strings.ToLower(strings.TrimSpace(s))) {
+		return ""
+	}
+	return s
+}

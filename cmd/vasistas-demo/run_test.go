@@ -1,0 +1,252 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/vasistas/vasistas/cmd/vasistas/cli"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
+)
+
+// output is a buffer that says when a text has been written to it.
+type output struct {
+	mu   sync.Mutex
+	b    bytes.Buffer
+	want string
+	seen chan struct{}
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.b.Write(p)
+	if o.want != "" && strings.Contains(o.b.String(), o.want) {
+		o.want = ""
+		close(o.seen)
+	}
+	return len(p), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// TestDemo runs the demo until it is up, then all that it says to type, stops
+// it, and runs it again in the same directory with more rows.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "demo")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	stdout, stderr := &output{want: "until Ctrl-C", seen: make(chan struct{})}, &output{}
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, []string{"-rows", "60", "-dir", dir, "-listen", "127.0.0.1:0", "-proofs", "5"}, nil, stdout, stderr)
+	}()
+	select {
+	case <-stdout.seen:
+	case c := <-code:
+		t.Fatalf("exit code %d\n%s%s", c, stdout, stderr)
+	}
+	size := tryCommands(t, dir, stdout.String(), 7)
+	stop()
+	if c := <-code; c != 0 {
+		t.Fatalf("stopped: exit code %d\n%s", c, stderr)
+	}
+
+	var again, warnings bytes.Buffer
+	if c := run(t.Context(), []string{"-rows", "80", "-dir", dir, "-listen", "127.0.0.1:0", "-exit", "-proofs", "0"}, nil, &again, &warnings); c != 0 {
+		t.Fatalf("again: exit code %d\n%s%s", c, &again, &warnings)
+	}
+	if want := fmt.Sprintf("%d were in the log from an earlier run", size); !strings.Contains(again.String(), want) {
+		t.Errorf("again: it does not say %q:\n%s", want, &again)
+	}
+	tryCommands(t, dir, again.String(), 4)
+	verifyAll(t, dir)
+	checkDir(t, dir)
+}
+
+// tryCommands runs the commands in a text, of which there are n, and returns the
+// size of the log, if it was followed.
+func tryCommands(t *testing.T, dir, text string, n int) (size int) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		command, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "    ")
+		var out string
+		if args, is := strings.CutPrefix(command, "go run ./cmd/vasistas "); ok && is {
+			want := 0
+			if strings.Contains(args, filepath.Join(dir, "attacks")) {
+				want = 1
+			}
+			out = tool(t, want, strings.Fields(args)...)
+			if strings.Contains(out, "NOT checked") {
+				t.Errorf("%s: a signature was not checked:\n%s", command, out)
+			}
+			if strings.HasPrefix(args, "follow ") {
+				size = strings.Count(out, "\n")
+			}
+		} else if url, is := strings.CutPrefix(command, "curl "); ok && is {
+			out = fetch(t, url)
+			if _, err := c2sp.ParseCheckpoint([]byte(out)); err != nil {
+				t.Errorf("%s: %v", command, err)
+			}
+		} else {
+			continue
+		}
+		n--
+	}
+	if n != 0 {
+		t.Errorf("%d commands too few in the text:\n%s", n, text)
+	}
+	return size
+}
+
+// tool runs the command vasistas.
+func tool(t *testing.T, want int, args ...string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if code := cli.Run(t.Context(), args, strings.NewReader(""), &stdout, &stderr); code != want {
+		t.Errorf("vasistas %q: exit code %d, want %d\n%s%s", args, code, want, &stdout, &stderr)
+	}
+	return stdout.String()
+}
+
+func fetch(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	check(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	check(t, err)
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("GET %s: %s", url, resp.Status)
+	}
+	return string(b)
+}
+
+// verifyAll verifies all proofs in dir by the tool, with the courts' keys.
+func verifyAll(t *testing.T, dir string) {
+	t.Helper()
+	args := []string{"verify", "--policy", filepath.Join(dir, "policy.txt")}
+	for _, keys := range []string{"courts", "duty", "providers"} {
+		files, err := filepath.Glob(filepath.Join(dir, "keys", keys, "*.pub"))
+		check(t, err)
+		for _, f := range files {
+			args = append(args, "--key", f)
+		}
+	}
+	proofs, err := filepath.Glob(filepath.Join(dir, "proofs", "*.tlog-proof"))
+	check(t, err)
+	events, err := loadEvents(dir)
+	check(t, err)
+	if len(proofs) != len(events) || len(proofs) == 0 {
+		t.Fatalf("%d proofs of %d events", len(proofs), len(events))
+	}
+	out := tool(t, 0, append(args, proofs...)...)
+	if n := strings.Count(out, "PROVEN: "); n != len(proofs) {
+		t.Errorf("%d of %d proven", n, len(proofs))
+	}
+	if strings.Contains(out, "NOT checked") {
+		t.Error("a signature was not checked")
+	}
+}
+
+// checkDir looks for what others must not read, and what they need.
+func checkDir(t *testing.T, dir string) {
+	t.Helper()
+	check(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		secret := strings.HasSuffix(path, ".key") || strings.HasSuffix(path, ".pem") || strings.HasSuffix(path, ".seed") ||
+			strings.Contains(d.Name(), "openings")
+		if secret && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", path, info.Mode())
+		}
+		return nil
+	}))
+	for _, name := range []string{"log.url", "log.vkey", "witness1.vkey", "witness3-mldsa44.vkey", "PROVENANCE.md", "policy-all.txt"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestTaken starts demos where somebody else is: at a port, and in a directory.
+func TestTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer taken.Close()
+	rows := allRows(t)[:3]
+	dir := filepath.Join(t.TempDir(), "demo")
+	w, made, err := openWorld(t.Context(), dir, rows)
+	check(t, err)
+	defer func() { check(t, w.close(t.Context())) }()
+	address := taken.Addr().String()
+	if err := w.start(t.Context(), address, false); !errors.Is(err, syscall.EADDRINUSE) || !made {
+		t.Fatalf("at a port that is taken: %v, new: %v", err, made)
+	}
+	check(t, w.start(t.Context(), address, true))
+	if w.url == "http://"+address || fetch(t, w.url+"/healthz") != "ok\n" {
+		t.Errorf("instead of %s the log is at %s", address, w.url)
+	}
+	second, made, err := openWorld(t.Context(), dir, rows)
+	check(t, err)
+	defer func() { check(t, second.close(t.Context())) }()
+	if err := second.start(t.Context(), "127.0.0.1:0", false); !errors.Is(err, durable.ErrLocked) || made {
+		t.Errorf("in a directory that is in use: %v, new: %v", err, made)
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	foreign := t.TempDir()
+	check(t, os.WriteFile(filepath.Join(foreign, "letter.txt"), nil, 0o600))
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"help":         {[]string{"-h"}, 0, ""},
+		"flag":         {[]string{"-nonsense"}, 2, "nonsense"},
+		"argument":     {[]string{"all"}, 2, "not a flag"},
+		"rows":         {[]string{"-rows", "-1"}, 2, "-rows is negative"},
+		"proofs":       {[]string{"-proofs", "-1"}, 2, "-proofs is negative"},
+		"no directory": {[]string{"-dir", ""}, 2, "-dir is empty"},
+		"foreign":      {[]string{"-dir", foreign, "-exit"}, 1, "something else than a demo"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			if code := run(t.Context(), c.args, nil, &stdout, &stderr); code != c.code || !strings.Contains(stderr.String(), c.says) {
+				t.Errorf("exit code %d, want %d: %s", code, c.code, &stderr)
+			}
+			if name == "help" && !strings.Contains(stdout.String(), "-rows N") {
+				t.Errorf("help: %s", &stdout)
+			}
+		})
+	}
+	if entries, err := os.ReadDir(foreign); err != nil || len(entries) != 1 {
+		t.Errorf("the foreign directory was touched: %v, %v", entries, err)
+	}
+}

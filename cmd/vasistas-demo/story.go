@@ -1,0 +1,386 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event/eventkey"
+)
+
+// story is the demo while it is told.
+type story struct {
+	*world
+	o      *options
+	stdout io.Writer
+	stderr io.Writer
+	bold   bool
+
+	client *client.Client
+	batch  *batch
+	done   *appended
+	leaves []c2sp.Hash // of the whole log, as it was read back
+}
+
+// demo runs everything. A nil error means that every proof held and every
+// attack was refused.
+func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error) {
+	data, err := unpackRows()
+	if err != nil {
+		return err
+	}
+	rows, err := readRows(bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	s := &story{o: o, stdout: stdout, stderr: stderr, bold: terminal(stdout) && os.Getenv("NO_COLOR") == ""}
+	s.introduce(len(rows))
+	var made bool
+	if s.world, made, err = openWorld(ctx, o.dir, rows); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close(ctx)) }()
+	if err := s.start(ctx, o.listen, o.fallback); err != nil {
+		return err
+	}
+	if err := s.describeWorld(made); err != nil {
+		return err
+	}
+	if o.rows > 0 && o.rows < len(rows) {
+		rows = rows[:o.rows]
+	}
+	for _, chapter := range []func(context.Context) error{
+		func(context.Context) error { return s.signRows(rows) },
+		s.logEvents, s.readBack, s.attack,
+	} {
+		if err := chapter(ctx); err != nil {
+			return err
+		}
+	}
+	s.conclude()
+	if o.exit {
+		return nil
+	}
+	s.say("\nThe log and its witnesses stay up until Ctrl-C.")
+	<-ctx.Done()
+	s.say("Stopped.")
+	return nil
+}
+
+func (s *story) say(format string, args ...any) { fmt.Fprintf(s.stdout, format+"\n", args...) }
+
+func (s *story) title(text string) {
+	if s.bold {
+		text = "\x1b[1m" + text + "\x1b[0m"
+	}
+	s.say("\n%s", text)
+}
+
+const lineWidth = 86
+
+// wrap says a text in lines of a fair width, all with this indent.
+func (s *story) wrap(indent, text string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(indent)+len(line)+1+len(word) > lineWidth {
+			s.say("%s%s", indent, line)
+			line = ""
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	s.say("%s%s", indent, line)
+}
+
+func (s *story) introduce(n int) {
+	s.say("Vasistas: a transparency log for warrants and escrow access. A demonstration.")
+	s.title("The data")
+	s.wrap("  ", fmt.Sprintf("%d electronic search warrant notifications, 2016 to 2019, as the State of California's "+
+		"Department of Justice published them. They are real people's cases. The courts, agencies and providers in "+
+		"them have nothing to do with this demonstration, which makes a key for each and signs in its place.", n))
+}
+
+// describeWorld writes the files that others need, and says who runs.
+func (s *story) describeWorld(made bool) error {
+	files := map[string][]byte{
+		"policy.txt": s.policy.Bytes(), "policy-all.txt": s.all.Bytes(),
+		"log.url": []byte(s.url + "\n"), "PROVENANCE.md": provenance,
+	}
+	for _, o := range append([]operator{s.log}, s.witnesses...) {
+		for i, suffix := range []string{".vkey", "-mldsa44.vkey"} {
+			files[o.name+suffix] = []byte(o.keys[i].Verifier().String() + "\n")
+		}
+	}
+	for name, b := range files {
+		if err := durable.WriteFile(s.path(name), b, 0o644); err != nil {
+			return err
+		}
+	}
+	s.title("The parts, each with keys and a server of its own")
+	was := "new, in " + s.dir
+	if !made {
+		was = "going on with the one in " + s.dir
+	}
+	s.say("  log       %s  %s (%s)", s.url, origin, was)
+	for i, o := range s.witnesses {
+		s.say("  %-9s %s  cosigns a tree that only grew", o.name, s.urls[i])
+	}
+	if _, port, _ := strings.Cut(s.o.listen, ":"); s.o.fallback && !strings.HasSuffix(s.url, ":"+port) {
+		s.say("  Port %s was taken, so the log has another one.", port)
+	}
+	s.wrap("  ", fmt.Sprintf("Each signs twice: with Ed25519, and with ML-DSA-44 against quantum computers. "+
+		"The log publishes only what %d of the %d witnesses cosigned, so it goes on while one is down. "+
+		"But with one dishonest witness it could then show two people two histories. "+
+		"Whoever wants to rule that out asks for all three (policy-all.txt).", quorum, numWitnesses))
+	return nil
+}
+
+func (s *story) signRows(rows []row) error {
+	kept, err := loadEvents(s.dir)
+	if err != nil {
+		return err
+	}
+	if s.batch, err = decideRows(rows); err != nil {
+		return err
+	}
+	if err := s.batch.sign(origin, s.signers, kept); err != nil {
+		return err
+	}
+	if len(s.batch.events) > len(kept) {
+		if err := saveEvents(s.dir, s.batch.events); err != nil {
+			return err
+		}
+	}
+	b := s.batch
+	s.title("From rows to signed events")
+	s.say("  %5d rows", len(rows))
+	s.say("  %5d are warrants, each signed by the key of its county's superior court", b.warrants)
+	s.say("  %5d are emergency accesses, signed by the provider and the court's duty key", b.accesses)
+	for _, why := range byCount(b.refused) {
+		s.say("  %5d refused: %s", b.refused[why], why)
+	}
+	if len(kept) > 0 {
+		s.say("  %d of the events were signed in an earlier run.", min(len(kept), len(b.events)))
+	}
+	s.wrap("  ", "Agency and grounds are sealed: only salted hashes of them are public, until a date that the event "+
+		"states: 90 days if notice was to be delayed, else 3 (Penal Code section 1546.2). The warrant's number is "+
+		"sealed for the subject alone. The demonstration keeps the secrets, and discloses none.")
+	s.say("  An event needs more than a row says. Of the warrants")
+	for _, gap := range byCount(b.gaps) {
+		s.say("  %5d %s", b.gaps[gap], gap)
+	}
+	s.wrap("  ", "and codes such as \"not-stated\" say so. The rows never say how many accounts or accesses were "+
+		"granted: each event says 1. They know no escrow: an access names a recipient key that nobody holds. "+
+		"The claimed time is now, when the demonstration signs. A warrant's window is the period that data was "+
+		"asked for or, in 2016, the time from signing to filing.")
+	return nil
+}
+
+func (s *story) logEvents(ctx context.Context) (err error) {
+	s.title("Logging them, and verifying each proof offline")
+	if s.client, err = client.New(client.Config{URL: s.url, Policy: s.policy, UserAgent: "vasistas-demo"}); err != nil {
+		return err
+	}
+	p := newProgress(s.stderr, "events logged and verified", len(s.batch.events))
+	if s.done, err = s.appendAll(ctx, s.batch.events, s.o.proofs, p); err != nil {
+		return err
+	}
+	n := len(s.batch.events)
+	s.wrap("  ", fmt.Sprintf("%d of %d proofs hold, in %.1f s: each event is in the log at its place, signed by the "+
+		"keys that it names, in a tree that the log and at least %d witnesses signed.", n, n, s.done.Took.Seconds(), quorum))
+	if s.done.Duplicates > 0 {
+		s.say("  %d were in the log from an earlier run: the log gave the proof of that entry.", s.done.Duplicates)
+	}
+	return nil
+}
+
+// readBack reads the log as any stranger would, and compares it with what was
+// submitted.
+func (s *story) readBack(ctx context.Context) error {
+	f, err := s.client.Follower(client.FollowOptions{UntilHead: true})
+	if err != nil {
+		return err
+	}
+	s.leaves = nil
+	for e, err := range f.All(ctx) {
+		if err != nil {
+			return err
+		}
+		s.leaves = append(s.leaves, e.Leaf)
+	}
+	for i, e := range s.batch.events {
+		index := s.done.Indices[i]
+		if index >= uint64(len(s.leaves)) || s.leaves[index] != rfcLeaf(e.Envelope) {
+			return fmt.Errorf("entry %d of the log is not the event that was logged there", index)
+		}
+	}
+	s.wrap("  ", fmt.Sprintf("Read back through the public interface: %d entries, whose root is the signed one, "+
+		"and every event stands where its proof says.", len(s.leaves)))
+	return nil
+}
+
+// attackTimeout is how long to wait for a head that all witnesses cosigned.
+const attackTimeout = 30 * time.Second
+
+func (s *story) attack(ctx context.Context) error {
+	if len(s.batch.events) == 0 {
+		return errors.New("no row became an event, so there is nothing to attack; use more -rows")
+	}
+	s.title("Three attacks")
+	if err := os.MkdirAll(s.path("attacks"), 0o755); err != nil {
+		return err
+	}
+	proof, err := s.completeProof(ctx)
+	if err != nil {
+		return err
+	}
+	changed, a, err := changeByte(s.policy, proof)
+	if err != nil {
+		return err
+	}
+	s.tellAttack(1, "A changed byte", a)
+	if err := s.attackForks(ctx); err != nil {
+		return err
+	}
+	cut, a, err := twoOfThree(s.policy, s.all, proof, s.witnesses[numWitnesses-1])
+	if err != nil {
+		return err
+	}
+	s.tellAttack(3, "Too few witnesses", a)
+	for name, p := range map[string]*c2sp.Proof{"changed-byte": changed, "two-of-three": cut} {
+		if err := os.WriteFile(s.path("attacks", name+".tlog-proof"), p.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// completeProof returns the proof of an event under a head that all witnesses
+// have cosigned.
+func (s *story) completeProof(ctx context.Context) (*c2sp.Proof, error) {
+	ctx, cancel := context.WithTimeout(ctx, attackTimeout)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	index := s.done.Indices[len(s.done.Indices)/2]
+	for {
+		p, err := s.client.Prove(ctx, index)
+		if err != nil {
+			return nil, err
+		}
+		all := true
+		for _, o := range s.witnesses {
+			for _, k := range o.keys {
+				all = all && p.Checkpoint.Find(k.Verifier()) != nil
+			}
+		}
+		if all {
+			_, err := s.all.Verify(p.Checkpoint, origin)
+			return p, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for a head that all witnesses have cosigned: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *story) attackForks(ctx context.Context) error {
+	for i, o := range s.witnesses {
+		a, err := forkHead(ctx, s.log, s.urls[i], o, s.leaves)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			s.tellAttack(2, "A forked log", a)
+			continue
+		}
+		for _, r := range a.Refused {
+			s.wrap("     ", "-> "+r)
+		}
+	}
+	file, err := evidence(s.policy, s.path(s.witnesses[0].name))
+	if err != nil {
+		return err
+	}
+	s.wrap("     ", "The two heads of one size, both signed by the log, convict it before anybody who has its key. "+
+		"Each witness keeps them; this file was checked:")
+	s.say("     %s", file)
+	return nil
+}
+
+func (s *story) tellAttack(n int, name string, a *attack) {
+	s.say("  %d. %s", n, name)
+	s.wrap("     ", a.Tried)
+	for _, r := range a.Refused {
+		s.wrap("     ", "-> "+r)
+	}
+}
+
+func (s *story) conclude() {
+	s.title("What this shows, and what it does not")
+	s.wrap("  ", "It shows that what is logged can't be changed or dropped afterwards without being seen by whoever "+
+		"verifies, unless witnesses collude with the log: one, under the policy of two; all, under the policy of three.")
+	s.wrap("  ", "It does not show that the rows are true or complete: reporters found the data incomplete, and a "+
+		"missing row proves nothing. A log does not see what happens without it, as when a seized device is searched. "+
+		"And here all keys are in one directory, so whoever holds it is everybody at once.")
+	s.title("Look for yourself")
+	s.wrap("  ", fmt.Sprintf("Everything is in %s: policy.txt, the keys, %d proofs in proofs/, each with the .openings "+
+		"of its seals, and PROVENANCE.md on the data. From the top of the source tree:", s.dir, len(s.done.Files)))
+	s.commands()
+}
+
+// commands prints commands that work as they stand, each on a line of its own
+// after four spaces.
+func (s *story) commands() {
+	first := s.done.Files[0]
+	policy := quote(s.path("policy.txt"))
+	tool := "    go run ./cmd/vasistas "
+	s.say("\n  Verify a proof, offline; then see what the event says, and what its seals hide:")
+	s.say("%sverify --policy %s%s %s", tool, policy, s.keyFlags(), quote(first))
+	s.say("%sshow %s %s", tool, quote(first), quote(strings.TrimSuffix(first, ".tlog-proof")+".openings"))
+	s.say("  Try the forgeries; these two must fail:")
+	s.say("%sverify --policy %s %s", tool, policy, quote(s.path("attacks", "changed-byte.tlog-proof")))
+	s.say("%sverify --policy %s %s", tool, quote(s.path("policy-all.txt")), quote(s.path("attacks", "two-of-three.tlog-proof")))
+	if s.o.exit {
+		return
+	}
+	s.say("  Ask the log, while it is up, and read all of it, verified:")
+	s.say("    curl %s/checkpoint", s.url)
+	s.say("%sprove --policy %s --index %d --out %s", tool, policy, len(s.leaves)-1, quote(s.path("last.tlog-proof")))
+	s.say("%sfollow --policy %s --until-head", tool, policy)
+}
+
+// keyFlags name the keys that signed the first event.
+func (s *story) keyFlags() string {
+	a := &s.batch.accepted[0]
+	files := []string{s.path("keys", "courts", a.court)}
+	if a.Emergency {
+		files = []string{s.path("keys", "providers", a.provider), s.path("keys", "duty", a.court)}
+	}
+	flags := ""
+	for _, f := range files {
+		flags += " --key " + quote(f+keySuffix+eventkey.PublicSuffix)
+	}
+	return flags
+}
+
+// quote makes a word for a shell.
+func quote(s string) string {
+	plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") == ""
+	if plain && !strings.HasPrefix(s, "-") {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
