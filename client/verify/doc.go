@@ -15,9 +15,10 @@
 //   - for [Proof]: the entry is a well-formed event that names this log.
 //
 // It trusts the policy, and nobody else: not the log, not who hands over the
-// file, not a clock (unless [Options].Now gives one), and unless a set of
-// witnesses that meets the policy is dishonest as a whole, everybody who
-// verifies sees the same log.
+// file, not a clock (unless [Options].Now gives one). Everybody who verifies
+// under one policy sees one log, unless the log lies and every witness that two
+// quorums have in common is dishonest: under k of n that can be 2k-n of them, so
+// one under 2 of 3, and all under 3 of 3.
 //
 // An Inclusion does not show whether the signers held the roles that they
 // claim, whether limits and deadlines were kept, or what was logged later: that

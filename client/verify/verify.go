@@ -9,10 +9,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/transparency-dev/merkle/proof"
-	"github.com/transparency-dev/merkle/rfc6962"
-
 	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -78,7 +76,7 @@ func Entry(policy *Policy, file []byte, o Options) (*Inclusion, error) {
 	if entry == nil {
 		return nil, fail(NoEntry, "the file does not carry the entry; give it beside the file")
 	}
-	in, err := include(policy, p, c2sp.Hash(rfc6962.DefaultHasher.HashLeaf(entry)), o)
+	in, err := include(policy, p, tiles.LeafHash(entry), o)
 	if err != nil {
 		return nil, err
 	}
@@ -128,11 +126,7 @@ func include(policy *Policy, p *c2sp.Proof, leaf c2sp.Hash, o Options) (*Inclusi
 	if err := in.count(policy, v, o.Now); err != nil {
 		return nil, err
 	}
-	hashes := make([][]byte, len(p.Hashes))
-	for i := range p.Hashes {
-		hashes[i] = p.Hashes[i][:]
-	}
-	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, p.Index, c.Size, leaf[:], hashes, c.Root[:]); err != nil {
+	if err := tiles.VerifyInclusion(p.Index, leaf, c.Size, c.Root, p.Hashes); err != nil {
 		return nil, fail(NotIncluded, "the tree of %d entries does not have this entry at index %d: %w", c.Size, p.Index, err)
 	}
 	return in, nil

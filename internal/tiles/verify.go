@@ -19,7 +19,7 @@ var ErrProof = errors.New("the Merkle proof does not verify")
 // size and root (RFC 6962, section 2.1.1).
 func VerifyInclusion(index uint64, leaf Hash, size uint64, root Hash, hashes []Hash) error {
 	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, index, size, leaf[:], byteSlices(hashes), root[:]); err != nil {
-		return fmt.Errorf("%w: entry %d in the tree of size %d: %w", ErrProof, index, size, err)
+		return fmt.Errorf("%w: entry %d in the tree of size %d: %s", ErrProof, index, size, reason(err))
 	}
 	return nil
 }
@@ -32,9 +32,18 @@ func VerifyConsistency(size1 uint64, root1 Hash, size2 uint64, root2 Hash, hashe
 		return fmt.Errorf("%w: there is none for the empty tree", ErrProof)
 	}
 	if err := proof.VerifyConsistency(rfc6962.DefaultHasher, size1, size2, byteSlices(hashes), root1[:], root2[:]); err != nil {
-		return fmt.Errorf("%w: from size %d to %d: %w", ErrProof, size1, size2, err)
+		return fmt.Errorf("%w: from size %d to %d: %s", ErrProof, size1, size2, reason(err))
 	}
 	return nil
+}
+
+// reason is the text of an error, without two hashes as lists of numbers.
+func reason(err error) string {
+	var mismatch proof.RootMismatchError
+	if errors.As(err, &mismatch) {
+		return fmt.Sprintf("it leads to the root %x, and the head has %x", mismatch.CalculatedRoot, mismatch.ExpectedRoot)
+	}
+	return err.Error()
 }
 
 func byteSlices(hashes []Hash) [][]byte {
