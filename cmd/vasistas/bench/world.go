@@ -1,0 +1,412 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bench
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+const (
+	origin    = "bench.example/log"
+	witnesses = 3
+
+	tesseraPackage = "github.com/transparency-dev/tessera/cmd/conformance/posix@v1.0.4"
+)
+
+// world is the processes that are measured.
+type world struct {
+	cfg        Config
+	interval   time.Duration
+	authority  event.Signer
+	processes  []*process
+	logURL     string // with a trailing slash
+	tesseraURL string
+}
+
+type process struct {
+	name   string
+	cmd    *exec.Cmd
+	stderr bytes.Buffer
+	ended  chan error
+}
+
+func startWorld(ctx context.Context, cfg Config) (_ *world, err error) {
+	w := &world{cfg: cfg, interval: 200 * time.Millisecond}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.stop())
+		}
+	}()
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := w.build(ctx); err != nil {
+		return nil, err
+	}
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	if w.authority, err = event.NewSigner(private); err != nil {
+		return nil, err
+	}
+	if err := w.startLog(ctx); err != nil {
+		return nil, err
+	}
+	if !cfg.NoTessera {
+		if err := w.startTessera(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+func (w *world) path(elem ...string) string {
+	return filepath.Join(append([]string{w.cfg.Dir}, elem...)...)
+}
+
+// build makes the binaries that were not given.
+func (w *world) build(ctx context.Context) error {
+	for _, b := range []struct {
+		binary *string
+		pkg    string
+	}{
+		{&w.cfg.LogBinary, "github.com/vasistas/vasistas/cmd/vasistas-log"},
+		{&w.cfg.WitnessBinary, "github.com/vasistas/vasistas/cmd/vasistas-witness"},
+	} {
+		if *b.binary == "" {
+			*b.binary = w.path("bin", filepath.Base(b.pkg))
+			if err := w.command(ctx, "go", "build", "-o", *b.binary, b.pkg); err != nil {
+				return fmt.Errorf("%w; run this in the source tree, or name the binary", err)
+			}
+		}
+	}
+	if w.cfg.TesseraBinary == "" && !w.cfg.NoTessera {
+		bin := w.path("bin")
+		if abs, err := filepath.Abs(bin); err == nil {
+			bin = abs
+		}
+		fmt.Fprintln(w.cfg.Progress, "building Tessera's conformance server")
+		if err := w.command(ctx, "env", "GOBIN="+bin, "go", "install", tesseraPackage); err != nil {
+			return fmt.Errorf("%w; name the binary, or leave Tessera out", err)
+		}
+		w.cfg.TesseraBinary = filepath.Join(bin, "posix")
+	}
+	return nil
+}
+
+// command runs a program to its end.
+func (w *world) command(ctx context.Context, name string, args ...string) error {
+	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// start starts a program that runs until stop.
+func (w *world) start(name, binary string, args ...string) error {
+	p := &process{name: name, cmd: exec.Command(binary, args...), ended: make(chan error, 1)}
+	p.cmd.Stderr = &limited{b: &p.stderr}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for us to pass on
+	if err := p.cmd.Start(); err != nil {
+		return fmt.Errorf("starting %s: %w", name, err)
+	}
+	go func() { p.ended <- p.cmd.Wait() }()
+	w.processes = append(w.processes, p)
+	return nil
+}
+
+// limited keeps the first 64 KiB.
+type limited struct {
+	mu sync.Mutex
+	b  *bytes.Buffer
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if room := 64<<10 - l.b.Len(); room > 0 {
+		l.b.Write(p[:min(room, len(p))])
+	}
+	return len(p), nil
+}
+
+func (w *world) startLog(ctx context.Context) error {
+	signer := w.path("authority.pub")
+	if err := os.WriteFile(signer, w.authority.Public().PEM(), 0o644); err != nil {
+		return err
+	}
+	if err := w.command(ctx, w.cfg.LogBinary, "init", "-dir", w.path("log"), "-origin", origin, "-signer", "authority="+signer); err != nil {
+		return err
+	}
+	key, err := readSigner(w.path("log", "keys", "ed25519.key"))
+	if err != nil {
+		return err
+	}
+	logs := w.path("logs.policy")
+	if err := os.WriteFile(logs, fmt.Appendf(nil, "log %s\nquorum none\n", key.Verifier()), 0o644); err != nil {
+		return err
+	}
+	policy := fmt.Sprintf("log %s\n", key.Verifier())
+	var names []string
+	for i := range witnesses {
+		name := fmt.Sprintf("w%d", i+1)
+		line, err := w.startWitness(ctx, name, logs)
+		if err != nil {
+			return err
+		}
+		policy += line
+		names = append(names, name)
+	}
+	policy += fmt.Sprintf("group quorate all %s\nquorum quorate\n", strings.Join(names, " "))
+	policyFile := w.path("policy.txt")
+	if err := os.WriteFile(policyFile, []byte(policy), 0o644); err != nil {
+		return err
+	}
+	addr := w.path("log.url")
+	if err := w.start("vasistas-log", w.cfg.LogBinary, "serve", "-dir", w.path("log"), "-policy", policyFile,
+		"-listen", "127.0.0.1:0", "-interval", w.interval.String(), "-addr-file", addr); err != nil {
+		return err
+	}
+	if w.logURL, err = w.awaitURL(ctx, addr); err != nil {
+		return err
+	}
+	return w.awaitStatus(ctx, w.logURL+"readyz")
+}
+
+// startWitness makes a witness with an Ed25519 key and returns its policy line.
+func (w *world) startWitness(ctx context.Context, name, logs string) (line string, err error) {
+	key, err := c2sp.GenerateSigner(name+".example", c2sp.CosignatureEd25519)
+	if err != nil {
+		return "", err
+	}
+	keyFile, dir, addr := w.path(name+".key"), w.path(name), w.path(name+".url")
+	if err := os.WriteFile(keyFile, []byte(key.Secret()+"\n"), 0o600); err != nil {
+		return "", err
+	}
+	if err := w.command(ctx, w.cfg.WitnessBinary, "init", "-dir", dir, "-key", keyFile); err != nil {
+		return "", err
+	}
+	if err := w.start(name, w.cfg.WitnessBinary, "serve", "-dir", dir, "-key", keyFile, "-logs", logs, "-listen", "127.0.0.1:0", "-addr-file", addr); err != nil {
+		return "", err
+	}
+	url, err := w.awaitURL(ctx, addr)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("witness %s %s %s\n", name, key.Verifier(), url), nil
+}
+
+func readSigner(name string) (*c2sp.Signer, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	return c2sp.ParseSigner(strings.TrimSpace(string(b)))
+}
+
+// startTessera starts the conformance server on a port that was free a moment
+// ago, since it can't choose one.
+func (w *world) startTessera(ctx context.Context) error {
+	skey, _, err := note.GenerateKey(rand.Reader, "tessera.example")
+	if err != nil {
+		return err
+	}
+	keyFile := w.path("tessera.key")
+	if err := os.WriteFile(keyFile, []byte(skey), 0o600); err != nil {
+		return err
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return err
+	}
+	w.tesseraURL = "http://" + addr
+	if err := w.start("tessera", w.cfg.TesseraBinary, "--storage_dir", w.path("tessera"), "--private_key", keyFile, "--listen", addr); err != nil {
+		return err
+	}
+	return w.awaitStatus(ctx, w.tesseraURL+"/checkpoint")
+}
+
+// check returns an error if a process has ended.
+func (w *world) check() error {
+	for _, p := range w.processes {
+		select {
+		case err := <-p.ended:
+			p.ended <- err
+			return fmt.Errorf("%s ended: %w\n%s", p.name, err, p.stderr.Bytes())
+		default:
+		}
+	}
+	return nil
+}
+
+func (w *world) poll(ctx context.Context, done func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		if err := w.check(); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// awaitURL waits for a file with the address of a server.
+func (w *world) awaitURL(ctx context.Context, name string) (url string, err error) {
+	err = w.poll(ctx, func() bool {
+		b, err := os.ReadFile(name)
+		url = "http://" + strings.TrimSpace(string(b)) + "/"
+		return err == nil
+	})
+	if err != nil {
+		return "", fmt.Errorf("waiting for %s: %w", name, err)
+	}
+	return url, nil
+}
+
+func (w *world) awaitStatus(ctx context.Context, url string) error {
+	err := w.poll(ctx, func() bool {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return false
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for %s: %w", url, err)
+	}
+	return nil
+}
+
+// stop ends all processes, gently at first.
+func (w *world) stop() error {
+	var errs []error
+	for i := len(w.processes) - 1; i >= 0; i-- {
+		p := w.processes[i]
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			errs = append(errs, err)
+		}
+		select {
+		case <-p.ended:
+		case <-time.After(20 * time.Second):
+			errs = append(errs, fmt.Errorf("%s does not stop", p.name), p.cmd.Process.Kill())
+		}
+	}
+	w.processes = nil
+	return errors.Join(errs...)
+}
+
+// measureMemory reads the peaks of the processes.
+func (w *world) measureMemory(ctx context.Context, r *Report) error {
+	r.Memory = make(map[string]float64)
+	for _, p := range w.processes {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+		if err != nil {
+			continue // not on this system
+		}
+		_, rest, _ := strings.Cut(string(b), "VmHWM:")
+		field, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		if kib, err := strconv.ParseFloat(field, 64); err == nil {
+			r.Memory[p.name] = kib / 1024
+		}
+	}
+	// Once one more event is published, so are all before it.
+	last, err := w.makeEntries(1)
+	if err != nil {
+		return err
+	}
+	if _, err := w.driveLog(ctx, 1, "cosigned", last); err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.logURL+"checkpoint", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(http.MaxBytesReader(nil, resp.Body, c2sp.MaxCheckpointSize)); err != nil {
+		return err
+	}
+	cp, err := c2sp.ParseCheckpoint(b.Bytes())
+	if err != nil {
+		return err
+	}
+	r.Entries = cp.Size
+	return nil
+}
+
+// makeEntries signs n warrants of about 1 KiB.
+func (w *world) makeEntries(n int) ([][]byte, error) {
+	entries := make([][]byte, n)
+	errs := make([]error, runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for g := range errs {
+		wg.Go(func() {
+			for i := g; i < n && errs[g] == nil; i += len(errs) {
+				entries[i], errs[g] = w.warrant()
+			}
+		})
+	}
+	wg.Wait()
+	return entries, errors.Join(errs...)
+}
+
+func (w *world) warrant() ([]byte, error) {
+	now := time.Now().UTC().Truncate(time.Second)
+	ev, err := event.New(origin, &event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
+		Accounts: 1, Accesses: 1, NotBefore: now, NotAfter: now.Add(24 * time.Hour)})
+	if err != nil {
+		return nil, err
+	}
+	public := []event.Opening{
+		event.NewOpening("agency", event.Text("police")),
+		event.NewOpening("agencyKey", event.Bytes(w.authority.Public().SPKI())),
+		event.NewOpening("grounds", event.Codes("ground")),
+	}
+	subject := []event.Opening{event.NewOpening("case", event.Text("1/2026"))}
+	if err := ev.Seal(now.Add(90*24*time.Hour), public, subject); err != nil {
+		return nil, err
+	}
+	env, err := event.Sign(ev, w.authority)
+	if err != nil {
+		return nil, err
+	}
+	return env.Bytes(), nil
+}

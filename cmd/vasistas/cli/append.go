@@ -1,0 +1,302 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+const proofSuffix = ".tlog-proof"
+
+type appendFlags struct {
+	logFlags
+	wait         string
+	ndjson, json bool
+	proofs, out  string
+	openings     string
+}
+
+func (e *env) append() *cobra.Command {
+	var f appendFlags
+	c := &cobra.Command{
+		Use:   "append [FILE...]",
+		Short: "Submit signed events to the log",
+		Long: `append submits signed events and writes the proof of each beside its file, as
+FILE.tlog-proof: verified under the policy, and ready to be verified offline.
+Submitting an event again is safe: the log answers with what it has.
+
+The openings of what the event seals for everyone go with it, for the log to keep
+until they are disclosed: --openings names the file that 'vasistas sign' wrote.
+What is for the subject alone stays in that file. An event file may also be a
+whole submission, with openings or notices in it.
+
+With --ndjson the files, or the standard input, have an event a line; they are
+sent in one stream, and proofs go to the directory of --proofs.
+
+With --wait sequenced it does not wait for witnesses, and gets no proof.`,
+		Example: `  vasistas append --policy policy.txt --openings w.openings w.event
+  vasistas append --policy policy.txt --ndjson --proofs proofs < events.ndjson`,
+		RunE: do(func(ctx context.Context, args []string) error { return e.runAppend(ctx, &f, args) }),
+	}
+	f.add(c)
+	fl := c.Flags()
+	fl.StringVar(&f.wait, "wait", "cosigned", "when to answer: cosigned, or sequenced")
+	fl.BoolVar(&f.ndjson, "ndjson", false, "the input has an event a line")
+	fl.StringVar(&f.proofs, "proofs", "", "directory for the proofs (default: beside each file; with --ndjson none are written)")
+	fl.StringVar(&f.out, "out", "", "file for the proof, of one event")
+	fl.StringVar(&f.openings, "openings", "", "openings file of the event, whose public openings are sent along")
+	fl.BoolVar(&f.json, "json", false, "print a line of JSON for each event")
+	c.MarkFlagsMutuallyExclusive("out", "proofs")
+	c.MarkFlagsMutuallyExclusive("out", "ndjson")
+	c.MarkFlagsMutuallyExclusive("openings", "ndjson")
+	return c
+}
+
+func (e *env) runAppend(ctx context.Context, f *appendFlags, files []string) error {
+	if len(files) == 0 {
+		files = []string{"-"}
+	}
+	if f.out != "" && len(files) > 1 {
+		return usagef("--out is for one event; use --proofs DIR")
+	}
+	if f.openings != "" && len(files) > 1 {
+		return usagef("--openings is for one event")
+	}
+	wait := client.Wait(f.wait)
+	if wait != client.WaitCosigned && wait != client.WaitSequenced {
+		return usagef("--wait %q: it is cosigned or sequenced", f.wait)
+	}
+	if f.proofs != "" {
+		if err := os.MkdirAll(f.proofs, 0o755); err != nil {
+			return err
+		}
+	}
+	cl, err := e.connect(&f.logFlags, wait == client.WaitCosigned)
+	if err != nil {
+		return err
+	}
+	if f.ndjson {
+		return e.appendStream(ctx, cl, f, files, wait)
+	}
+	failed := 0
+	for _, name := range files {
+		if err := e.appendFile(ctx, cl, f, name, wait); err != nil {
+			if len(files) == 1 {
+				return err
+			}
+			failed++
+			e.note("vasistas: %s: %v", name, err)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d events were not logged, or have no proof yet", failed, len(files))
+	}
+	return nil
+}
+
+func (e *env) appendFile(ctx context.Context, cl *client.Client, f *appendFlags, name string, wait client.Wait) error {
+	submission, err := e.readSubmission(name, f.openings)
+	if err != nil {
+		return err
+	}
+	s, err := cl.Submit(ctx, submission, wait)
+	if err != nil {
+		return err
+	}
+	proof := f.out
+	switch {
+	case proof != "":
+	case name == "-" && f.proofs == "":
+		proof = strconv.FormatUint(s.Index, 10) + proofSuffix
+	case f.proofs != "":
+		proof = filepath.Join(f.proofs, strconv.FormatUint(s.Index, 10)+proofSuffix)
+	default:
+		proof = name + proofSuffix
+	}
+	return e.report(f, name, s, proof)
+}
+
+// readSubmission reads an event, and adds the public openings of a file.
+func (e *env) readSubmission(name, openings string) ([]byte, error) {
+	b, err := e.read(name, event.MaxSubmissionSize+1)
+	if err != nil {
+		return nil, err
+	}
+	s, err := event.ParseSubmission(bytes.TrimSuffix(b, []byte("\n")))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if openings == "" {
+		return s.Bytes()
+	}
+	if b, err = e.read(openings, event.MaxOpeningsSize); err != nil {
+		return nil, err
+	}
+	o, err := event.ParseOpenings(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", openings, err)
+	}
+	if o.Event != s.Envelope.Hash() {
+		return nil, fmt.Errorf("%s: these are the openings of another event", openings)
+	}
+	if err := s.Envelope.Event.MatchAll(event.ClassPublic, o.Public); err != nil {
+		return nil, fmt.Errorf("%s: %w", openings, err)
+	}
+	s.Openings = o.Public
+	return s.Bytes()
+}
+
+// appended is a line that --json prints.
+type appended struct {
+	File      string          `json:"file,omitempty"`
+	Index     *uint64         `json:"index,omitempty"`
+	Leaf      string          `json:"leaf,omitempty"`
+	Duplicate bool            `json:"duplicate,omitempty"`
+	Proof     string          `json:"proof,omitempty"` // file
+	Error     *client.Problem `json:"error,omitempty"`
+}
+
+// report writes the proof, if there is one and it has a place, and says so.
+func (e *env) report(f *appendFlags, name string, s *client.Submitted, proof string) error {
+	if s.Proof == nil {
+		proof = ""
+	}
+	if proof != "" {
+		if err := durable.WriteFile(proof, s.Proof.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	if f.json {
+		return e.printJSON(appended{
+			File: name, Index: &s.Index, Leaf: base64.StdEncoding.EncodeToString(s.Leaf[:]),
+			Duplicate: s.Duplicate, Proof: proof,
+		})
+	}
+	was := "is entry"
+	if s.Duplicate {
+		was = "was already entry"
+	}
+	e.printf("%s %s %d%s\n", name, was, s.Index, witnessed(s.Proof, proof))
+	return nil
+}
+
+func witnessed(p *c2sp.Proof, file string) string {
+	switch {
+	case p == nil:
+		return ", not yet witnessed"
+	case file == "":
+		return fmt.Sprintf(" of %d", p.Checkpoint.Size)
+	}
+	return fmt.Sprintf(" of %d; proof in %s", p.Checkpoint.Size, file)
+}
+
+// appendStream submits an event a line.
+func (e *env) appendStream(ctx context.Context, cl *client.Client, f *appendFlags, files []string, wait client.Wait) error {
+	bar := e.progress("events")
+	defer bar.clear()
+	var n, failed uint64
+	for r, err := range cl.SubmitStream(ctx, e.lines(files), wait) {
+		if err != nil {
+			return err
+		}
+		n++
+		name := "line " + strconv.FormatUint(n, 10)
+		if r.Err != nil {
+			failed++
+			if err := e.streamFailed(f, name, r.Err); err != nil {
+				return err
+			}
+			continue
+		}
+		proof := ""
+		if f.proofs != "" {
+			proof = filepath.Join(f.proofs, strconv.FormatUint(r.Index, 10)+proofSuffix)
+		}
+		if err := e.report(f, name, r.Submitted, proof); err != nil {
+			return err
+		}
+		bar.set(n, 0)
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d events were not logged, or have no proof yet", failed, n)
+	}
+	return nil
+}
+
+func (e *env) streamFailed(f *appendFlags, name string, err error) error {
+	var p *client.Problem
+	if f.json && errors.As(err, &p) {
+		return e.printJSON(appended{File: name, Error: p})
+	}
+	e.note("vasistas: %s: %v", name, err)
+	return nil
+}
+
+// lines yields the lines of the files, one after the other.
+func (e *env) lines(files []string) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for _, name := range files {
+			if !e.fileLines(name, yield) {
+				return
+			}
+		}
+	}
+}
+
+func (e *env) fileLines(name string, yield func([]byte, error) bool) bool {
+	in := e.stdin
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			yield(nil, err)
+			return false
+		}
+		defer file.Close()
+		in = file
+	}
+	lines := bufio.NewScanner(in)
+	lines.Buffer(make([]byte, 0, 64<<10), event.MaxSubmissionSize+2)
+	lines.Split(splitLF)
+	for lines.Scan() {
+		if !yield(append([]byte(nil), lines.Bytes()...), nil) {
+			return false
+		}
+	}
+	if err := lines.Err(); err != nil {
+		yield(nil, fmt.Errorf("%s: %w", name, err))
+		return false
+	}
+	return true
+}
+
+// splitLF is bufio.ScanLines, but leaves a carriage return for the log to
+// refuse.
+func splitLF(b []byte, atEOF bool) (advance int, token []byte, err error) {
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		return i + 1, b[:i], nil
+	}
+	if atEOF && len(b) > 0 {
+		return len(b), b, nil
+	}
+	return 0, nil, nil
+}

@@ -1,0 +1,155 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cli is the command vasistas, to be run in process: each file is one of
+// its commands.
+//
+// Exit codes: 0 is success, 1 a failure, 2 wrong usage. verify has its own
+// meaning for them: 0 proven, 1 disproven, 2 could not tell.
+//
+// The command keeps no state but the files that it is told to write. It trusts
+// its operator's files, and of the rest only what the operator's policy
+// accepts. Private keys and openings are written with mode 0600 and are never
+// overwritten, and no secret has to be given as an argument.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// env is what a command may touch of the process.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// exitError is an error with an exit code of its own. An error of a command
+// that is none means exitFailed, one of cobra's parsing exitUsage.
+type exitError struct {
+	code int
+	err  error // nil: it has been said
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// usagef is an error about how the command was called.
+func usagef(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// Run runs the command with its arguments, without its name, and returns the
+// exit code.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	e := &env{stdin, stdout, stderr}
+	root := newRoot(e)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	var exit *exitError
+	if !errors.As(err, &exit) {
+		exit = &exitError{exitUsage, err} // cobra's own
+	}
+	if exit.err != nil {
+		fmt.Fprintf(stderr, "vasistas: %v\n", exit.err)
+		if exit.code == exitUsage && cmd.Name() != "verify" {
+			fmt.Fprintf(stderr, "See '%s --help'.\n", cmd.CommandPath())
+		}
+	}
+	return exit.code
+}
+
+func newRoot(e *env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "vasistas",
+		Short: "A transparency log for warrants and escrow access",
+		Long: `vasistas makes keys, signs events, submits them to a log, and proves and
+verifies what is in one.
+
+What it reports as verified was checked here, under the policy file that you
+give (C2SP tlog-policy): it trusts neither the log nor the network.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.AddCommand(
+		e.keygen(), e.sign(), e.show(), e.append(), e.prove(), e.verify(),
+		e.follow(), e.policy(), e.charter(), e.bench(), e.vault(), e.version(),
+	)
+	return root
+}
+
+// do makes a command's function cobra's, and gives its errors their exit code.
+func do(f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		err := f(c.Context(), args)
+		var exit *exitError
+		if err == nil || errors.As(err, &exit) {
+			return err
+		}
+		return &exitError{exitFailed, err}
+	}
+}
+
+// printJSON prints a value as one line of JSON.
+func (e *env) printJSON(v any) error {
+	enc := json.NewEncoder(e.stdout)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+func (e *env) printf(format string, args ...any) {
+	fmt.Fprintf(e.stdout, format, args...)
+}
+
+// note tells the person at the terminal, apart from the output.
+func (e *env) note(format string, args ...any) {
+	fmt.Fprintf(e.stderr, format+"\n", args...)
+}
+
+// read reads a file of at most limit bytes; - is the standard input.
+func (e *env) read(name string, limit int) ([]byte, error) {
+	in := e.stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, int64(limit)+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	if len(b) > limit {
+		return nil, fmt.Errorf("reading %s: it has more than %d bytes", name, limit)
+	}
+	return b, nil
+}

@@ -1,0 +1,79 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/c2sp"
+)
+
+// logFlags are the flags of every command that talks to a log.
+type logFlags struct {
+	log, policy, origin string
+}
+
+func (f *logFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.log, "log", "", "URL of the log, or a directory with its tiles (default: the URL in the policy)")
+	f.addPolicy(c)
+}
+
+func (f *logFlags) addPolicy(c *cobra.Command) {
+	c.Flags().StringVar(&f.policy, "policy", "", "policy file: which log and which witnesses you believe")
+	c.Flags().StringVar(&f.origin, "origin", "", "origin of the log (default: the name of its key in the policy)")
+	c.MarkFlagFilename("policy")
+}
+
+// readPolicy reads a policy file.
+func (e *env) readPolicy(name string) (*c2sp.Policy, error) {
+	b, err := e.read(name, c2sp.MaxPolicySize)
+	if err != nil {
+		return nil, err
+	}
+	p, err := c2sp.ParsePolicy(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return p, nil
+}
+
+// connect returns a client, with a policy unless none was given and none is
+// needed.
+func (e *env) connect(f *logFlags, needPolicy bool) (*client.Client, error) {
+	config := client.Config{URL: f.log, Origin: f.origin, UserAgent: "vasistas/" + version()}
+	if f.policy == "" && needPolicy {
+		return nil, usagef("give --policy FILE: without one, nothing that the log says can be believed")
+	}
+	if f.policy != "" {
+		var err error
+		if config.Policy, err = e.readPolicy(f.policy); err != nil {
+			return nil, err
+		}
+		if config.URL == "" {
+			config.URL = policyURL(config.Policy, f.origin)
+		}
+	}
+	if config.URL == "" {
+		return nil, usagef("give --log URL: the policy has no URL of the log")
+	}
+	return client.New(config)
+}
+
+// policyURL returns the URL that a policy gives for the log, if it is one.
+func policyURL(p *c2sp.Policy, origin string) string {
+	found := ""
+	for _, l := range p.Logs {
+		if l.URL == "" || origin != "" && l.Key.Name != origin {
+			continue
+		}
+		if found != "" && found != l.URL {
+			return "" // two logs: the caller must say which
+		}
+		found = l.URL
+	}
+	return found
+}

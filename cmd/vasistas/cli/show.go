@@ -1,0 +1,267 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+func (e *env) show() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "show FILE...",
+		Short: "Show what is in a file: event, proof, checkpoint, policy, or openings",
+		Long: `show says what a file says. It finds out by itself what kind of file it is, and
+parses it strictly, but verifies nothing: see 'vasistas verify'.`,
+		Example: "  vasistas show w.event w.event.tlog-proof",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: do(func(_ context.Context, args []string) error {
+			for _, name := range args {
+				b, err := e.read(name, max(c2sp.MaxPolicySize, event.MaxOpeningsSize))
+				if err != nil {
+					return err
+				}
+				if err := e.showFile(b, asJSON); err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+			}
+			return nil
+		}),
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one line of JSON for each file")
+	return c
+}
+
+// showFile tells the kinds apart by how each begins: no two begin alike.
+func (e *env) showFile(b []byte, asJSON bool) error {
+	starts := func(s string) bool { return bytes.HasPrefix(b, []byte(s)) }
+	var shown any
+	var err error
+	switch {
+	case starts("c2sp.org/tlog-proof"):
+		shown, err = describeProof(b)
+	case starts(`{"payload"`):
+		shown, err = describeEnvelope(bytes.TrimSuffix(b, []byte("\n")))
+	case starts(`{"event"`):
+		shown, err = describeOpenings(b)
+	case bytes.Contains(b, []byte("\n\n\u2014 ")):
+		shown, err = describeCheckpoint(b)
+	default:
+		var p *c2sp.Policy
+		if p, err = c2sp.ParsePolicy(b); err == nil && !asJSON {
+			e.showPolicy(p)
+			return nil
+		} else if err == nil {
+			shown = describePolicy(p)
+		} else {
+			err = fmt.Errorf("no event, proof, checkpoint or openings file; and as a policy it has an error: %w", err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return e.printJSON(shown)
+	}
+	shown.(interface{ text(*env) }).text(e)
+	return nil
+}
+
+type envelopeJSON struct {
+	Kind  string          `json:"kind"`
+	Hash  string          `json:"hash"`
+	Leaf  string          `json:"leaf"`
+	Keys  []string        `json:"keys"`
+	Event json.RawMessage `json:"event"`
+	ev    *event.Event
+}
+
+func describeEnvelope(b []byte) (*envelopeJSON, error) {
+	envelope, err := event.ParseEnvelope(b)
+	if err != nil {
+		return nil, err
+	}
+	hash, leaf := envelope.Hash(), envelope.LeafHash()
+	d := &envelopeJSON{
+		Kind: "event", Hash: hex.EncodeToString(hash[:]), Leaf: base64.StdEncoding.EncodeToString(leaf[:]),
+		Event: envelope.Payload, ev: envelope.Event,
+	}
+	for _, s := range envelope.Signatures {
+		d.Keys = append(d.Keys, s.KeyID)
+	}
+	return d, nil
+}
+
+func (d *envelopeJSON) text(e *env) {
+	e.printf("event: a %s for the log %s\n", d.ev.Type, d.ev.Log)
+	e.printf("  event hash   %s\n  leaf hash    %s\n", d.Hash, d.Leaf)
+	e.printf("  id           %s\n  claims time  %s\n", d.ev.ID, d.ev.Time.Format(time.RFC3339))
+	for _, k := range d.Keys {
+		e.printf("  signed by    %s (not verified here)\n", k)
+	}
+	if s := d.ev.Sealed; s != nil {
+		e.printf("  sealed       %d values for everyone by %s, %d for the subject alone\n",
+			len(s.Public), s.Until.Format(time.RFC3339), len(s.Subject))
+	}
+	var fields struct {
+		Body json.RawMessage `json:"body"`
+	}
+	var pretty bytes.Buffer
+	// The payload was parsed strictly before.
+	if json.Unmarshal(d.Event, &fields) == nil && json.Indent(&pretty, fields.Body, "  ", "  ") == nil {
+		e.printf("  %s\n", pretty.Bytes())
+	}
+}
+
+type openingsJSON struct {
+	Kind    string        `json:"kind"`
+	Event   string        `json:"event"` // event hash, hex
+	Public  []openingJSON `json:"public,omitempty"`
+	Subject []openingJSON `json:"subject,omitempty"`
+}
+
+type openingJSON struct {
+	Name   string `json:"name"`
+	Value  any    `json:"value,omitempty"` // a string, or a list of codes
+	Digest string `json:"digest"`
+}
+
+func describeOpenings(b []byte) (*openingsJSON, error) {
+	o, err := event.ParseOpenings(b)
+	if err != nil {
+		return nil, err
+	}
+	d := &openingsJSON{Kind: "openings", Event: hex.EncodeToString(o.Event[:])}
+	if d.Public, err = describeClass(o.Public); err != nil {
+		return nil, err
+	}
+	d.Subject, err = describeClass(o.Subject)
+	return d, err
+}
+
+func describeClass(list []event.Opening) ([]openingJSON, error) {
+	var out []openingJSON
+	for _, o := range list {
+		digest, err := o.Digest()
+		if err != nil {
+			return nil, err
+		}
+		d := openingJSON{Name: o.Name, Digest: digest.String()}
+		if codes := o.Value.Codes(); codes != nil {
+			d.Value = codes
+		} else if s := o.Value.Text(); s != "" {
+			d.Value = s
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+func (d *openingsJSON) text(e *env) {
+	e.printf("openings: SECRETS of the event %s\n", d.Event)
+	for _, class := range []struct {
+		name string
+		list []openingJSON
+	}{{"public", d.Public}, {"subject", d.Subject}} {
+		for _, o := range class.list {
+			if o.Value == nil {
+				e.printf("  %-8s %s\n", class.name, o.Name)
+				continue
+			}
+			e.printf("  %-8s %s = %q\n", class.name, o.Name, o.Value)
+		}
+	}
+}
+
+type checkpointJSON struct {
+	Kind       string     `json:"kind"`
+	Origin     string     `json:"origin"`
+	Size       uint64     `json:"size"`
+	Root       string     `json:"root"`
+	Extension  []string   `json:"extension,omitempty"`
+	Signatures []lineJSON `json:"signatures"`
+}
+
+type lineJSON struct {
+	Name  string `json:"name"`
+	KeyID string `json:"keyId"`
+}
+
+func describeCheckpoint(b []byte) (*checkpointJSON, error) {
+	c, err := c2sp.ParseCheckpoint(b)
+	if err != nil {
+		return nil, err
+	}
+	d := newCheckpointJSON(c)
+	return &d, nil
+}
+
+func newCheckpointJSON(c *c2sp.Checkpoint) checkpointJSON {
+	d := checkpointJSON{
+		Kind: "checkpoint", Origin: c.Origin, Size: c.Size,
+		Root: base64.StdEncoding.EncodeToString(c.Root[:]), Extension: c.Extension,
+	}
+	for _, s := range c.Signatures {
+		d.Signatures = append(d.Signatures, lineJSON{s.Name, fmt.Sprintf("%08x", s.KeyID)})
+	}
+	return d
+}
+
+func (d *checkpointJSON) text(e *env) {
+	e.printf("checkpoint: the log %q at size %d\n", d.Origin, d.Size)
+	e.printf("  root         %s\n", d.Root)
+	for _, x := range d.Extension {
+		e.printf("  extension    %q\n", x)
+	}
+	for _, s := range d.Signatures {
+		e.printf("  signed by    %q, key %s (not verified here)\n", s.Name, s.KeyID)
+	}
+}
+
+type proofJSON struct {
+	Kind       string         `json:"kind"`
+	Index      uint64         `json:"index"`
+	Hashes     int            `json:"hashes"`
+	Checkpoint checkpointJSON `json:"checkpoint"`
+	Entry      *envelopeJSON  `json:"entry,omitempty"` // if it is an event
+	Extra      int            `json:"extra,omitempty"` // its bytes
+}
+
+func describeProof(b []byte) (*proofJSON, error) {
+	p, err := c2sp.ParseProof(b)
+	if err != nil {
+		return nil, err
+	}
+	d := &proofJSON{
+		Kind: "proof", Index: p.Index, Hashes: len(p.Hashes),
+		Checkpoint: newCheckpointJSON(p.Checkpoint), Extra: len(p.Extra),
+	}
+	// Extra of a stranger's log is something else.
+	if entry, err := describeEnvelope(p.Extra); err == nil {
+		d.Entry = entry
+	}
+	return d, nil
+}
+
+func (d *proofJSON) text(e *env) {
+	e.printf("proof: that an entry has index %d (%d hashes)\n", d.Index, d.Hashes)
+	switch {
+	case d.Entry != nil:
+		d.Entry.text(e)
+	case d.Extra > 0:
+		e.printf("extra: %d bytes that are no event\n", d.Extra)
+	}
+	d.Checkpoint.text(e)
+}

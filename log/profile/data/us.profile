@@ -1,0 +1,46 @@
+profile | us
+title   | United States, federal: stored communications and delayed-notice warrants
+
+rests | 18 USC 2705(a) | Read: delay of 90 days at most; adverse results (A) to (E); extensions of up to 90 days each, by the court or by certification.
+rests | 18 USC 3103a(b), (c), (d) | Read as enacted by Public Law 109-177, sec. 114: notice within 30 days at most after execution, or on a later date certain if the facts justify it; extensions by the court for good cause, of 90 days or less unless the facts justify longer; the judge reports within 30 days after the delay expires. The two exceptions for longer periods are not in this profile: it allows the rule only.
+rests | 18 USC 2702(b)(8), 2703, 2705(a)(5), Fed. R. Crim. P. 41(e)(2)(A) | Not read again.
+
+seal.default                | 30d | design, 18 USC 3103a(b)(3) | the law states the longest, and no usual time
+seal.longest                | 30d | 18 USC 3103a(b)(3) | the exception for a later date certain is not taken
+deferral.steps.0.after      | 0s  | 18 USC 2705(a)(4), 3103a(c)
+deferral.steps.0.kinds      | court | 18 USC 2705(a)(4), 3103a(c) | 2705 also lets the agency certify; that is not taken
+deferral.steps.0.longest    | 90d | 18 USC 2705(a)(4), 3103a(c)
+deferral.steps.0.signatures | 1   | 18 USC 2705(a)(4), 3103a(c)
+deferral.total              | none | 18 USC 2705(a)(4), 3103a(c) | no limit in all
+deferral.never              | none | 18 USC 2705(a)(5) | when a delay expires, notice is due
+
+instruments.usc-3103a-warrant | yes | 18 USC 3103a(b)
+instruments.usc-2703-warrant  | yes | 18 USC 2703(a)
+instruments.usc-2703-order    | yes | 18 USC 2703(d)
+instruments.usc-2703-order.seal.default | 90d | design, 18 USC 2705(a)(1)
+instruments.usc-2703-order.seal.longest | 90d | 18 USC 2705(a)(1)
+
+emergency | none | design, 18 USC 2702(b)(8) | it names no court and no time, so there is no figure to ship
+
+offences              | child-exploitation computer-crime drugs fraud homicide kidnapping organised-crime other public-corruption robbery terrorism trafficking | design
+grounds               | endangering-life evidence-tampering flight-from-prosecution jeopardy-to-investigation probable-cause specific-facts witness-intimidation | design, 18 USC 2703, 2705(a)(2) | undue delay of a trial alone is no ground under 3103a(b)(1)
+reasons               | account-mismatch breach-open ended expired group-mismatch limits-exceeded mistake moot openings-mismatch overdue-bars package-mismatch quashed recipient-mismatch revoked superseded unreadable | design
+bars                  | anchor disclosure missing-release | design
+accessLife            | 14d | design, Fed. R. Crim. P. 41(e)(2)(A) | a warrant is executed within 14 days
+return.within         | 30d | 18 USC 3103a(d)(1) | the judge's report
+return.grace          | 7d  | design
+
+# Operation: no law says these, the machine needs them.
+publication           | 60s | design | heads are published once a minute
+inclusion             | 10m | design | an auditor waits so long for an event that it was given directly
+lag                   | 7d  | design | a warrant signed before a long weekend can still be logged
+skew                  | 60s | design
+stale                 | 1h  | design | older cosignatures don't count at a gate
+unfulfilled           | 7d  | design | an overdue that lasted so long is a breach
+disclosureGrace       | 1d  | design | the log discloses by itself; this covers an outage
+anchor.within         | 1h  | design
+anchor.grace          | 1h  | design
+heartbeat.within      | 1d  | design
+heartbeat.grace       | 6h  | design
+missingRelease.within | 1h  | design
+missingRelease.grace  | 1h  | design

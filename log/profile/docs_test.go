@@ -1,0 +1,85 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package profile_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vasistas/vasistas/log/profile"
+)
+
+var update = flag.Bool("update", false, "write docs/profiles.md")
+
+const docs = "../../docs/profiles.md"
+
+const intro = `# Profiles
+
+Rendered from the files in ` + "`log/profile/data`" + `; change those, then run
+` + "`go test ./log/profile -run TestDocs -update`" + `.
+
+A profile is what a legislator decides. A charter carries one whole, so that everybody who reads the log reads it.
+` + "`vasistas charter new --profile NAME`" + ` takes one of these, or a file of one's own in the same format. What each figure
+means is in [events.md](events.md). A profile is no legal advice: whoever founds a log answers for the one in its
+charter.
+
+Each figure has its source, and the source says which of three it is:
+
+- a **citation**: the law states this figure, or gives this permission;
+- **design, citation**: the law asks for it, but states no figure, or one that can't be counted in seconds (court days,
+  "without undue delay"); the figure is ours, and what is cited is what it has to serve;
+- **design**: no law; the machine needs it.
+
+*none* is a decision too: nobody may say never, there are no emergencies, or deferrals have no limit in all.
+
+Months and years have no fixed length, so they are rounded to the side of disclosure: limits of secrecy, and the ages
+from which a stricter rule holds, to the shortest such period (6 months: 181 days; 12 months: 365); ages from which
+something more is allowed, to the longest (6 months: 184 days; 12 months: 366; 5 years: 1,827).
+
+"Read" means that the text of the law was read when the profile was written; "not read again" that its figures come
+from knowledge of the law and wait for somebody who checks them.
+`
+
+func render(t *testing.T) []byte {
+	var b bytes.Buffer
+	b.WriteString(intro)
+	for _, name := range profile.Names() {
+		f, err := profile.LoadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n", name, f.Title)
+		for _, r := range f.Basis {
+			fmt.Fprintf(&b, "- %s: %s\n", r.Law, r.Text)
+		}
+		b.WriteString("\n| figure | value | source | note |\n|---|---|---|---|\n")
+		for _, fig := range f.Figures {
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", fig.Path, fig.Value, fig.Law, fig.Note)
+		}
+	}
+	return bytes.ReplaceAll(b.Bytes(), []byte(" |  |\n"), []byte(" | |\n"))
+}
+
+// The documentation says what the files say.
+func TestDocs(t *testing.T) {
+	want := render(t)
+	if *update {
+		if err := os.WriteFile(docs, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(docs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(got), "\n")); diff != "" {
+		t.Errorf("docs/profiles.md is stale; run with -update (-want +got):\n%s", diff)
+	}
+}
