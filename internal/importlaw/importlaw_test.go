@@ -25,10 +25,11 @@ var layers = []struct {
 }{
 	{"internal", []string{"internal/"}, true},
 	{"event", []string{"log/event"}, true},
+	{"what entries mean", []string{"log/ledger", "log/profile", "log/vault"}, false},
 	{"verify", []string{"client/verify"}, false},
 	{"client", []string{"client"}, false},
-	{"roles", []string{"log", "witness"}, false},
-	{"role commands and engines", []string{"log/tesserax", "witness/witnesscmd"}, false},
+	{"roles", []string{"log", "witness", "client/audit"}, false},
+	{"role commands and engines", []string{"log/tesserax", "log/vault/vaultcmd", "witness/witnesscmd"}, false},
 	{"cmd", []string{"cmd/"}, true},
 }
 
@@ -116,6 +117,7 @@ func TestLinks(t *testing.T) {
 		only []string // dependencies outside the standard library begin with one of these
 	}{
 		{"log/event", network, []string{module}},
+		{"log/ledger", network, bare},
 		{"client/verify", network, bare},
 		{"witness", nil, bare},
 		{"cmd/vasistas-witness", nil, bare},

@@ -1,0 +1,243 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package vault
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+const (
+	auditDir  = "audit"
+	auditFile = "exports.jsonl"
+	// MaxExportEntries bounds the entries of one export.
+	MaxExportEntries = 10000
+	maxBy            = 255
+	maxAuditLine     = MaxExportEntries*100 + 8192
+	timeLayout       = "2006-01-02T15:04:05Z"
+)
+
+// An AuditRecord is one line of the audit file: an export that was made, or was
+// about to be made when the process ended.
+type AuditRecord struct {
+	By      string        // who asked for it, as the caller said
+	Entries []ExportEntry // as the caller named them
+	Prev    event.Digest  // SHA-256 of the line before, with its LF; zero: the first
+	SHA256  event.Digest  // of the age file that was given out
+	Size    int64         // of that file
+	Time    time.Time     // UTC, whole seconds; as the caller said
+	To      string        // age recipient
+}
+
+// auditJSON is the line, its members in the order of their names.
+type auditJSON struct {
+	By      string      `json:"by"`
+	Entries []entryJSON `json:"entries"`
+	Prev    string      `json:"prev,omitempty"`
+	SHA256  string      `json:"sha256"`
+	Size    int64       `json:"size"`
+	Time    string      `json:"time"`
+	To      string      `json:"to"`
+}
+
+type entryJSON struct {
+	Event string `json:"event"`
+	Index uint64 `json:"index"`
+}
+
+// Bytes returns the line, with LF.
+func (a *AuditRecord) Bytes() ([]byte, error) {
+	if err := a.check(); err != nil {
+		return nil, err
+	}
+	j := auditJSON{By: a.By, SHA256: a.SHA256.String(), Size: a.Size, Time: a.Time.Format(timeLayout), To: a.To}
+	if a.Prev != (event.Digest{}) {
+		j.Prev = a.Prev.String()
+	}
+	for _, e := range a.Entries {
+		j.Entries = append(j.Entries, entryJSON{e.Event.String(), e.Index})
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(j); err != nil {
+		return nil, fmt.Errorf("vault: audit: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+func (a *AuditRecord) check() error {
+	switch {
+	case !printable(a.By, maxBy):
+		return fmt.Errorf("%w: audit: who exports must be 1 to %d printable characters of ASCII", ErrMalformed, maxBy)
+	case !printable(a.To, maxKeyFile/2):
+		return fmt.Errorf("%w: audit: recipient", ErrMalformed)
+	case len(a.Entries) == 0 || len(a.Entries) > MaxExportEntries:
+		return fmt.Errorf("%w: audit: %d entries, 1 to %d are allowed", ErrMalformed, len(a.Entries), MaxExportEntries)
+	case a.Time.Location() != time.UTC || a.Time.Nanosecond() != 0 || a.Time.Year() < 1970 || a.Time.Year() > 9999:
+		return fmt.Errorf("%w: audit: the time must be UTC and in whole seconds", ErrMalformed)
+	case a.Size < 0:
+		return fmt.Errorf("%w: audit: negative size", ErrMalformed)
+	}
+	return nil
+}
+
+func printable(s string, limit int) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return len(s) > 0 && len(s) <= limit
+}
+
+// ParseAuditRecord reads a line in its one encoding.
+func ParseAuditRecord(line []byte) (*AuditRecord, error) {
+	if len(line) > maxAuditLine {
+		return nil, fmt.Errorf("%w: audit: line of %d bytes", ErrTooLarge, len(line))
+	}
+	var j auditJSON
+	if err := json.Unmarshal(line, &j); err != nil {
+		return nil, fmt.Errorf("%w: audit: %w", ErrMalformed, err)
+	}
+	a := &AuditRecord{By: j.By, Size: j.Size, To: j.To}
+	var err error
+	if a.Time, err = time.Parse(timeLayout, j.Time); err != nil {
+		return nil, fmt.Errorf("%w: audit: %w", ErrMalformed, err)
+	}
+	if a.SHA256, err = event.ParseDigest(j.SHA256); err != nil {
+		return nil, fmt.Errorf("%w: audit: sha256: %w", ErrMalformed, err)
+	}
+	if j.Prev != "" {
+		if a.Prev, err = event.ParseDigest(j.Prev); err != nil {
+			return nil, fmt.Errorf("%w: audit: prev: %w", ErrMalformed, err)
+		}
+	}
+	for _, e := range j.Entries {
+		d, err := event.ParseDigest(e.Event)
+		if err != nil {
+			return nil, fmt.Errorf("%w: audit: event: %w", ErrMalformed, err)
+		}
+		a.Entries = append(a.Entries, ExportEntry{e.Index, d})
+	}
+	again, err := a.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, line) {
+		return nil, fmt.Errorf("%w: audit: not the one encoding", ErrMalformed)
+	}
+	return a, nil
+}
+
+// Audit reads the audit file and checks its chain. A line that is cut off at the
+// end is an export that never began, and is left out.
+func (v *Vault) Audit() ([]*AuditRecord, error) {
+	var out []*AuditRecord
+	_, _, err := v.readAudit(func(a *AuditRecord) { out = append(out, a) })
+	return out, err
+}
+
+// readAudit returns the hash of the last line, zero if there is none, and the
+// length of all whole lines.
+func (v *Vault) readAudit(each func(*AuditRecord)) (prev event.Digest, length int64, err error) {
+	name := filepath.Join(v.cfg.Dir, auditDir, auditFile)
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return prev, 0, nil
+	} else if err != nil {
+		return prev, 0, fmt.Errorf("vault: audit: %w", err)
+	}
+	defer f.Close()
+	in := bufio.NewReaderSize(f, maxAuditLine+1)
+	for n := 1; ; n++ {
+		line, err := in.ReadSlice('\n')
+		if err == io.EOF {
+			return prev, length, nil
+		} else if err != nil {
+			return prev, length, fmt.Errorf("vault: audit: %s, line %d: %w", name, n, err)
+		}
+		a, err := ParseAuditRecord(line)
+		if err == nil && a.Prev != prev {
+			err = fmt.Errorf("%w: a line before it was changed or removed", ErrMalformed)
+		}
+		if err != nil {
+			return prev, length, fmt.Errorf("vault: audit: %s, line %d: %w; nothing is exported until somebody has looked into it, and has put that file aside", name, n, err)
+		}
+		prev, length = sha256.Sum256(line), length+int64(len(line))
+		each(a)
+	}
+}
+
+// appendAudit makes the record the last line of the audit file, durably. It sets
+// Prev.
+func (v *Vault) appendAudit(a *AuditRecord) (err error) {
+	dir := filepath.Join(v.cfg.Dir, auditDir)
+	if err := v.cfg.FS.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("vault: audit: %w", err)
+	}
+	lock, err := durable.LockDir(dir)
+	if err != nil {
+		return fmt.Errorf("vault: audit: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	prev, length, err := v.readAudit(func(*AuditRecord) {})
+	if err != nil {
+		return err
+	}
+	a.Prev = prev
+	line, err := a.Bytes()
+	if err != nil {
+		return err
+	}
+	if len(line) > maxAuditLine {
+		return fmt.Errorf("%w: audit: line of %d bytes", ErrTooLarge, len(line))
+	}
+	if err := v.appendLine(filepath.Join(dir, auditFile), line, length); err != nil {
+		return fmt.Errorf("vault: audit: %w", err)
+	}
+	return nil
+}
+
+// appendLine writes a line behind the first length bytes of a file; more is there
+// only if a crash cut a line off.
+func (v *Vault) appendLine(name string, line []byte, length int64) (err error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() > length {
+		if err := v.step(durable.Truncate, name, func() error { return f.Truncate(length) }); err != nil {
+			return err
+		}
+	}
+	write := func(b []byte) error { _, err := f.Write(b); return err }
+	err = v.step(durable.Append, name, func() error { return write(line) })
+	if torn := (*durable.Torn)(nil); errors.As(err, &torn) {
+		return errors.Join(err, write(line[:min(torn.Bytes, len(line))]))
+	} else if err != nil {
+		return err
+	}
+	if err := v.step(durable.AppendSync, name, f.Sync); err != nil {
+		return err
+	}
+	return v.step(durable.SyncDir, filepath.Dir(name), func() error { return syncDir(filepath.Dir(name)) })
+}

@@ -1,0 +1,267 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package vault
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+
+	"filippo.io/age"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// The stanza that carries a batch's index.
+const (
+	indexType    = "github.com/vasistas/vasistas/vault"
+	indexVersion = "v1"
+	indexEntry   = 32 + 4
+	maxRecords   = 4096 // in one batch
+	batchSuffix  = ".age"
+)
+
+// batchName is the name of a batch file. Numbers are never used twice by one
+// process, so a name means one content.
+func batchName(seq uint64) string { return fmt.Sprintf("%016x%s", seq, batchSuffix) }
+
+func parseBatchName(name string) (uint64, bool) {
+	if len(name) != 16+len(batchSuffix) {
+		return 0, false
+	}
+	seq, err := strconv.ParseUint(name[:16], 16, 64)
+	return seq, err == nil && batchName(seq) == name
+}
+
+// stored is a record as it goes from and to files: its text is not parsed.
+type stored struct {
+	hash event.Digest
+	text []byte
+}
+
+// place is where in the plaintext of a batch a record is.
+type place struct {
+	hash event.Digest
+	off  int64
+	n    int
+}
+
+// encodeBatch makes a batch file, and returns its index too. It sorts the records,
+// which must be of different events.
+func encodeBatch(recipients []age.Recipient, records []stored) ([]byte, []place, error) {
+	slices.SortFunc(records, func(a, b stored) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+	places := make([]place, len(records))
+	var size int64
+	for i, r := range records {
+		places[i] = place{r.hash, size, len(r.text)}
+		size += int64(len(r.text))
+	}
+	index := encodeIndex(places)
+	if _, err := parseIndex(index); err != nil {
+		return nil, nil, err
+	}
+	room := int(size) + int(size)/2048 + len(index)*3/2 + 2048*(len(recipients)+1)
+	out := bytes.NewBuffer(make([]byte, 0, room))
+	w, err := age.Encrypt(out, &indexed{recipients, index})
+	if err != nil {
+		return nil, nil, fmt.Errorf("vault: encrypting: %w", err)
+	}
+	for _, r := range records {
+		if _, err := w.Write(r.text); err != nil {
+			return nil, nil, fmt.Errorf("vault: encrypting: %w", err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, nil, fmt.Errorf("vault: encrypting: %w", err)
+	}
+	return out.Bytes(), places, nil
+}
+
+// indexed is all recipients of a batch as one, which adds the stanza of the index.
+// That the recipients may be mixed was checked when they were read.
+type indexed struct {
+	recipients []age.Recipient
+	index      []byte
+}
+
+func (r *indexed) Wrap(fileKey []byte) ([]*age.Stanza, error) {
+	var out []*age.Stanza
+	for _, to := range r.recipients {
+		stanzas, err := to.Wrap(fileKey)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, stanzas...)
+	}
+	return append(out, &age.Stanza{Type: indexType, Args: []string{indexVersion}, Body: r.index}), nil
+}
+
+// unwrapper is all identities as one, which takes the index out of the stanzas
+// that age gives it.
+type unwrapper struct {
+	identities []age.Identity
+	index      []byte
+	err        error // what is wrong with the index's stanza
+}
+
+func (u *unwrapper) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	u.err = fmt.Errorf("%w: batch: no index", ErrMalformed)
+	for i, n := 0, 0; i < len(stanzas); i++ {
+		s := stanzas[i]
+		if s.Type != indexType {
+			continue
+		}
+		if n++; n > 1 || len(s.Args) != 1 || s.Args[0] != indexVersion {
+			u.index, u.err = nil, fmt.Errorf("%w: batch: two indices, or one of an unknown version", ErrMalformed)
+			break
+		}
+		u.index, u.err = s.Body, nil
+	}
+	for _, id := range u.identities {
+		key, err := id.Unwrap(stanzas)
+		if errors.Is(err, age.ErrIncorrectIdentity) {
+			continue
+		}
+		return key, err
+	}
+	return nil, age.ErrIncorrectIdentity
+}
+
+func encodeIndex(places []place) []byte {
+	b := make([]byte, 0, len(places)*indexEntry)
+	for _, p := range places {
+		b = append(b, p.hash[:]...)
+		b = binary.BigEndian.AppendUint32(b, uint32(p.n))
+	}
+	return b
+}
+
+// parseIndex reads an index: its records, in ascending order of their hashes.
+func parseIndex(b []byte) ([]place, error) {
+	if len(b) == 0 || len(b)%indexEntry != 0 || len(b) > maxRecords*indexEntry {
+		return nil, fmt.Errorf("%w: index of %d bytes", ErrMalformed, len(b))
+	}
+	out := make([]place, len(b)/indexEntry)
+	var off int64
+	for i := range out {
+		p := place{hash: event.Digest(b[:32]), off: off, n: int(binary.BigEndian.Uint32(b[32:]))}
+		if p.n == 0 || p.n > MaxRecordSize {
+			return nil, fmt.Errorf("%w: index: record of %d bytes", ErrMalformed, p.n)
+		}
+		if i > 0 && bytes.Compare(out[i-1].hash[:], p.hash[:]) >= 0 {
+			return nil, fmt.Errorf("%w: index is not sorted, or has an event twice", ErrMalformed)
+		}
+		out[i] = p
+		off += int64(p.n)
+		b = b[indexEntry:]
+	}
+	return out, nil
+}
+
+// ioErrors is a file that remembers whether reading it failed, so that a disk that
+// does not answer is not taken for a damaged file.
+type ioErrors struct {
+	*os.File
+	err error
+}
+
+func (f *ioErrors) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		f.err = err
+	}
+	return n, err
+}
+
+// openBatch is a batch file being read.
+type openBatch struct {
+	file  *ioErrors
+	size  int64 // of the file
+	index []place
+	plain io.ReaderAt
+}
+
+// open reads and authenticates the header of a batch. The caller closes the file.
+// With an error that is a *brokenError the file is damaged, and the index that
+// comes with it is what the file claims; any other error is of the file system.
+func open(name string, identities []age.Identity) (*openBatch, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	b := &openBatch{file: &ioErrors{File: f}}
+	if err := b.read(identities); err != nil {
+		f.Close()
+		if b.file.err != nil {
+			return nil, b.file.err
+		}
+		return nil, &brokenError{b.index, err}
+	}
+	return b, nil
+}
+
+func (b *openBatch) read(identities []age.Identity) error {
+	info, err := b.file.Stat()
+	if err != nil {
+		b.file.err = err
+		return err
+	}
+	b.size = info.Size()
+	u := &unwrapper{identities: identities, err: errors.New("not an age file")}
+	plain, size, err := age.DecryptReaderAt(b.file, b.size, u)
+	if u.err == nil {
+		b.index, u.err = parseIndex(u.index)
+	}
+	var noMatch *age.NoIdentityMatchError
+	switch {
+	case errors.As(err, &noMatch):
+		return ErrWrongKey
+	case err != nil:
+		return err
+	case u.err != nil:
+		return u.err
+	}
+	if last := b.index[len(b.index)-1]; last.off+int64(last.n) != size {
+		return fmt.Errorf("%w: the index is of %d bytes, and the batch has %d", ErrMalformed, last.off+int64(last.n), size)
+	}
+	b.plain = plain
+	return nil
+}
+
+// record reads one record's text.
+func (b *openBatch) record(p place) ([]byte, error) {
+	text := make([]byte, p.n)
+	if n, err := b.plain.ReadAt(text, p.off); n < p.n {
+		if b.file.err != nil {
+			return nil, b.file.err
+		}
+		return nil, &brokenError{err: err}
+	}
+	return text, nil
+}
+
+// find returns the place of an event's record.
+func (b *openBatch) find(h event.Digest) (place, bool) { return findPlace(b.index, h) }
+
+func findPlace(index []place, h event.Digest) (place, bool) {
+	i, ok := slices.BinarySearchFunc(index, h, func(p place, h event.Digest) int { return bytes.Compare(p.hash[:], h[:]) })
+	if !ok {
+		return place{}, false
+	}
+	return index[i], true
+}
+
+// brokenError: the bytes of a file are not what was written.
+type brokenError struct {
+	index []place // what the file claims to hold; nil if unreadable
+	err   error
+}
+
+func (e *brokenError) Error() string { return e.err.Error() }
+func (e *brokenError) Unwrap() error { return e.err }

@@ -1,0 +1,227 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package vault
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// Get decrypts records. It returns those that it could read, in the order of
+// events, and one error that says why others are not among them: it wraps a
+// *[MissingError] for those that the vault hasn't and a *[DamagedError] for each
+// file that can't be read. The caller bounds how many it asks for: all are in
+// memory at once.
+func (v *Vault) Get(ctx context.Context, events ...event.Digest) ([]*Record, error) {
+	found := make(map[event.Digest]*Record, len(events))
+	var errs []error
+	// A file may be rewritten between the look-up and the reading. Then its
+	// records are elsewhere: look again.
+	const attempts = 100
+	for attempt := 0; ; attempt++ {
+		moved := false
+		for f, places := range v.locate(events, found) {
+			if err := ctx.Err(); err != nil {
+				return nil, fmt.Errorf("vault: %w", err)
+			}
+			err := v.readFile(f, places, found)
+			var damaged *DamagedError
+			switch {
+			case errors.As(err, &damaged):
+				errs = append(errs, err)
+			case errors.Is(err, fs.ErrNotExist) && attempt < attempts:
+				moved = true
+			case err != nil:
+				errs = append(errs, err)
+			}
+		}
+		if !moved {
+			break
+		}
+		if v.lock == nil {
+			if err := v.scan(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	out := make([]*Record, 0, len(events))
+	missing := &MissingError{}
+	for _, h := range events {
+		if r := found[h]; r != nil {
+			out = append(out, r)
+		} else {
+			missing.Events = append(missing.Events, h)
+		}
+	}
+	if len(missing.Events) > 0 {
+		errs = append(errs, missing)
+	}
+	return out, errors.Join(errs...)
+}
+
+// locate returns what is still to be read, by file.
+func (v *Vault) locate(events []event.Digest, found map[event.Digest]*Record) map[*batchFile][]place {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	out := make(map[*batchFile][]place)
+	for _, h := range events {
+		if at, ok := v.records[h]; ok && found[h] == nil {
+			out[at.file] = append(out[at.file], place{h, int64(at.off), int(at.n)})
+		}
+	}
+	for _, places := range out {
+		slices.SortFunc(places, func(a, b place) int { return int(a.off - b.off) })
+	}
+	return out
+}
+
+// readFile reads records of one file; all that count, if places is nil. What turns
+// out to be damaged is no longer counted as kept.
+func (v *Vault) readFile(f *batchFile, places []place, found map[event.Digest]*Record) error {
+	b, err := open(v.path(f.seq), v.identities)
+	if err != nil {
+		return v.readError(f, v.livePlaces(f), err) // none can be read
+	}
+	defer b.file.Close()
+	if places == nil {
+		places = v.liveIn(f, b.index)
+	}
+	var lost []place
+	var cause error
+	for _, p := range places {
+		r, err := readRecord(b, p)
+		var broken *brokenError
+		if errors.As(err, &broken) {
+			lost, cause = append(lost, p), err
+			continue
+		} else if err != nil {
+			return v.readError(f, nil, err)
+		}
+		found[r.hash] = r
+	}
+	if len(lost) > 0 {
+		return v.readError(f, lost, &brokenError{b.index, cause})
+	}
+	return nil
+}
+
+func readRecord(b *openBatch, p place) (*Record, error) {
+	text, err := b.record(p)
+	if err != nil {
+		return nil, err
+	}
+	r, err := parseRecord(text)
+	if err == nil && r.hash != p.hash {
+		err = fmt.Errorf("%w: the index has another event than the record", ErrMalformed)
+	}
+	if err != nil {
+		return nil, &brokenError{err: err}
+	}
+	return r, nil
+}
+
+// readError says what an error means for the records that were to be read. A file
+// that is gone while its records still point to it is damage too.
+func (v *Vault) readError(f *batchFile, places []place, err error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	gone := errors.Is(err, fs.ErrNotExist)
+	if gone && (v.lock == nil || v.files[f.seq] != f) {
+		return err // rewritten by its owner: look again
+	}
+	var broken *brokenError
+	if !gone && !errors.As(err, &broken) {
+		return fmt.Errorf("vault: reading %s: %w", v.path(f.seq), err)
+	}
+	bad := v.damage[f.seq]
+	if bad == nil {
+		bad = &badFile{err: err}
+		v.damage[f.seq] = bad
+	}
+	for _, p := range places {
+		if at, ok := v.records[p.hash]; ok && at.file == f {
+			v.drop(p.hash)
+			bad.claims = append(bad.claims, p)
+		}
+	}
+	slices.SortFunc(bad.claims, func(a, b place) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+	return v.damaged(f.seq, bad)
+}
+
+// damaged makes the error. It needs mu.
+func (v *Vault) damaged(seq uint64, bad *badFile) *DamagedError {
+	// Of a file that opening it could not authenticate, the index may be wrong.
+	e := &DamagedError{File: v.path(seq), Unsure: v.files[seq] == nil, Err: bad.err}
+	for _, p := range bad.claims {
+		if _, ok := v.records[p.hash]; !ok {
+			e.Events = append(e.Events, p.hash)
+		}
+	}
+	return e
+}
+
+// Damage returns the damage that is known: what Open found in the headers, and what
+// reading has met since. Check looks everywhere.
+func (v *Vault) Damage() []*DamagedError {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var out []*DamagedError
+	for _, seq := range slices.Sorted(maps.Keys(v.damage)) {
+		out = append(out, v.damaged(seq, v.damage[seq]))
+	}
+	return out
+}
+
+// Check decrypts every record, one file in memory at a time, and returns all
+// damage. An error means that it could not look everywhere.
+func (v *Vault) Check(ctx context.Context) ([]*DamagedError, error) {
+	for _, f := range v.openFiles() {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("vault: %w", err)
+		}
+		err := v.readFile(f, nil, make(map[event.Digest]*Record))
+		var damaged *DamagedError
+		// A file that was rewritten meanwhile was read by whoever did so.
+		if err != nil && !errors.As(err, &damaged) && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return v.Damage(), nil
+}
+
+func (v *Vault) openFiles() []*batchFile {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(v.files), func(a, b *batchFile) int { return cmp.Compare(a.seq, b.seq) })
+}
+
+// liveIn returns those places of a file's index whose records count.
+func (v *Vault) liveIn(f *batchFile, index []place) []place {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return slices.DeleteFunc(slices.Clone(index), func(p place) bool { return v.records[p.hash].file != f })
+}
+
+// livePlaces is liveIn for a file whose index can't be read any more. It looks at
+// every record there is.
+func (v *Vault) livePlaces(f *batchFile) []place {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	var places []place
+	for h, at := range v.records {
+		if at.file == f {
+			places = append(places, place{h, int64(at.off), int(at.n)})
+		}
+	}
+	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.off, b.off) })
+	return places
+}

@@ -1,0 +1,157 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package vault
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// MaxRecordSize bounds a record, in bytes: a submission has no more.
+const MaxRecordSize = event.MaxSubmissionSize
+
+// maxNotices is how many notices a submission, and a disclosure, may carry.
+const maxNotices = 64
+
+// A Record is what is kept for one event. It is immutable.
+type Record struct {
+	hash     event.Digest
+	openings []event.Opening // of all public digests, sorted by their text
+	notices  [][]byte        // a release's, sorted by base64url text
+	text     []byte          // the one encoding
+}
+
+// Event returns the event hash.
+func (r *Record) Event() event.Digest { return r.hash }
+
+// Openings returns the openings of the event's public digests.
+func (r *Record) Openings() []event.Opening { return slices.Clone(r.openings) }
+
+// Notices returns the ciphertexts of a release's notices. They are shared.
+func (r *Record) Notices() [][]byte { return slices.Clone(r.notices) }
+
+// Bytes returns the record in its one encoding. It is shared.
+func (r *Record) Bytes() []byte { return r.text }
+
+// Prepare checks what a submission carries beside its entry, and makes a record of
+// it: nil if the event has nothing to be disclosed. Any fault is a
+// *[SubmissionError]. It does not change s, and may be called concurrently.
+func Prepare(s *event.Submission) (*Record, error) {
+	if s == nil || s.Envelope == nil || s.Envelope.Event == nil {
+		return nil, &SubmissionError{Err: fmt.Errorf("%w: no envelope", event.ErrMalformed)}
+	}
+	r := &Record{hash: s.Envelope.Hash(), openings: slices.Clone(s.Openings), notices: slices.Clone(s.Notices)}
+	if err := r.check(s.Envelope.Event); err != nil {
+		return nil, &SubmissionError{r.hash, err}
+	}
+	if len(r.openings)+len(r.notices) == 0 {
+		return nil, nil
+	}
+	if err := r.encode(); err != nil {
+		return nil, &SubmissionError{r.hash, err}
+	}
+	return r, nil
+}
+
+// check holds the record against its event. Since digests are what is compared,
+// there is but one record for an event.
+func (r *Record) check(ev *event.Event) error {
+	if len(ev.Sealed.Digests(event.ClassPublic)) > 0 || len(r.openings) > 0 {
+		if err := ev.MatchAll(event.ClassPublic, r.openings); err != nil {
+			return fmt.Errorf("openings: %w", err)
+		}
+	}
+	var want []event.Digest
+	if release, ok := ev.Body.(*event.Release); ok {
+		want = release.Notices
+	} else if len(r.notices) > 0 {
+		return fmt.Errorf("%w: a %s has no notices", event.ErrNoMatch, ev.Type)
+	}
+	if len(want) > maxNotices {
+		return fmt.Errorf("%w: %d notices, at most %d fit into a submission", ErrTooLarge, len(want), maxNotices)
+	}
+	if len(r.notices) > len(want) {
+		return fmt.Errorf("%w: %d notices for %d digests", event.ErrNoMatch, len(r.notices), len(want))
+	}
+	open := make(map[event.Digest]bool, len(want))
+	for _, n := range r.notices {
+		d := event.Digest(sha256.Sum256(n))
+		if !slices.Contains(want, d) {
+			return fmt.Errorf("notices: %w: one hashes to %s", event.ErrNoMatch, d)
+		}
+		if open[d] {
+			return fmt.Errorf("notices: %w: %s", event.ErrRepeated, d)
+		}
+		if len(n) == 0 || len(n) > event.MaxNoticeSize {
+			return fmt.Errorf("notices: %w: one has %d bytes, 1 to %d are allowed", ErrTooLarge, len(n), event.MaxNoticeSize)
+		}
+		open[d] = true
+	}
+	if len(open) < len(want) {
+		return fmt.Errorf("notices: %w: %d of %d are missing", event.ErrIncomplete, len(want)-len(open), len(want))
+	}
+	return nil
+}
+
+// encode sorts the record's lists and sets its text.
+func (r *Record) encode() error {
+	o := event.Openings{Event: r.hash, Public: r.openings}
+	text, err := o.Bytes()
+	if err != nil {
+		return err
+	}
+	lines := make([][]byte, len(r.notices))
+	for i, n := range r.notices {
+		lines[i] = append(url.AppendEncode(nil, n), '\n')
+	}
+	slices.SortFunc(lines, bytes.Compare)
+	for i, line := range lines {
+		text = append(text, line...)
+		if r.notices[i], err = url.AppendDecode(nil, line[:len(line)-1]); err != nil {
+			return err
+		}
+	}
+	if len(text) > MaxRecordSize {
+		return fmt.Errorf("%w: %d bytes of openings and notices, at most %d", ErrTooLarge, len(text), MaxRecordSize)
+	}
+	r.text = text
+	return nil
+}
+
+// parseRecord reads what Record.Bytes wrote, and keeps b.
+func parseRecord(b []byte) (*Record, error) {
+	if len(b) > MaxRecordSize {
+		return nil, fmt.Errorf("%w: record of %d bytes", ErrTooLarge, len(b))
+	}
+	end := bytes.IndexByte(b, '\n') + 1
+	o, err := event.ParseOpenings(b[:end])
+	if err != nil {
+		return nil, fmt.Errorf("%w: record: %w", ErrMalformed, err)
+	}
+	if len(o.Subject) > 0 {
+		return nil, fmt.Errorf("%w: record: a subject's openings are not kept", ErrMalformed)
+	}
+	r := &Record{hash: o.Event, openings: o.Public, text: b}
+	var last []byte
+	for rest := b[end:]; len(rest) > 0; {
+		line, after, ok := bytes.Cut(rest, []byte("\n"))
+		if !ok || bytes.Compare(last, line) >= 0 || bytes.IndexByte(line, '\r') >= 0 {
+			return nil, fmt.Errorf("%w: record: notices are not sorted lines", ErrMalformed)
+		}
+		notice, err := url.AppendDecode(nil, line)
+		if err != nil || len(notice) > event.MaxNoticeSize || len(r.notices) == maxNotices {
+			return nil, fmt.Errorf("%w: record: a notice is not base64url of up to %d bytes, or one too many", ErrMalformed, event.MaxNoticeSize)
+		}
+		r.notices = append(r.notices, notice)
+		last, rest = line, after
+	}
+	if len(r.openings)+len(r.notices) == 0 {
+		return nil, fmt.Errorf("%w: record: it holds nothing", ErrMalformed)
+	}
+	return r, nil
+}

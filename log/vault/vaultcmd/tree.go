@@ -1,0 +1,103 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package vaultcmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// dir reads tiles from the files of a tree (C2SP tlog-tiles).
+type dir string
+
+func (d dir) ReadTile(_ context.Context, t c2sp.Tile) ([]byte, error) {
+	b, err := os.ReadFile(filepath.Join(string(d), filepath.FromSlash(t.Path())))
+	if errors.Is(err, fs.ErrNotExist) && t.Width < c2sp.TileWidth {
+		full := t // which replaces partial ones
+		full.Width = c2sp.TileWidth
+		b, err = os.ReadFile(filepath.Join(string(d), filepath.FromSlash(full.Path())))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return tiles.Cut(t, b)
+}
+
+// size returns the size of the published log.
+func (c *command) size() (uint64, error) {
+	name := filepath.Join(c.state, "checkpoint")
+	b, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("the log has published no checkpoint yet (%w)", err)
+	} else if err != nil {
+		return 0, err
+	}
+	cp, err := c2sp.ParseCheckpoint(b)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	return cp.Size, nil
+}
+
+func (c *command) entry(ctx context.Context, i, size uint64) (*event.Envelope, error) {
+	if i >= size {
+		return nil, fmt.Errorf("there is no entry %d: the published log has %d", i, size)
+	}
+	entries, err := tiles.ReadBundle(ctx, dir(c.tree), i/c2sp.TileWidth, size)
+	if err != nil {
+		return nil, err
+	}
+	env, err := event.ParseEnvelope(entries[i%c2sp.TileWidth])
+	if err != nil {
+		return nil, fmt.Errorf("entry %d: %w", i, err)
+	}
+	return env, nil
+}
+
+// indices finds the entries of events. It reads the whole log, unless it finds all
+// of them before the end.
+func (c *command) indices(ctx context.Context, events []event.Digest) (map[event.Digest]uint64, error) {
+	wanted := make(map[event.Digest]bool, len(events))
+	for _, h := range events {
+		wanted[h] = true
+	}
+	out := make(map[event.Digest]uint64, len(events))
+	if len(wanted) == 0 {
+		return out, nil
+	}
+	size, err := c.size()
+	if errors.Is(err, fs.ErrNotExist) {
+		return out, nil
+	} else if err != nil {
+		return nil, err
+	}
+	for n := uint64(0); n*c2sp.TileWidth < size && len(wanted) > 0; n++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		entries, err := tiles.ReadBundle(ctx, dir(c.tree), n, size)
+		if err != nil {
+			return nil, err
+		}
+		for i, b := range entries {
+			env, err := event.ParseEnvelope(b)
+			if err != nil {
+				return nil, fmt.Errorf("entry %d: %w", n*c2sp.TileWidth+uint64(i), err)
+			}
+			if h := event.Digest(env.Hash()); wanted[h] {
+				out[h] = n*c2sp.TileWidth + uint64(i)
+				delete(wanted, h)
+			}
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,258 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package vaultcmd is the command that looks into a log's vault, for the binaries
+// that have it: vasistas-log vault and vasistas vault.
+//
+// It works on the directory of a log that may be running, and changes nothing in
+// it but the audit file. It trusts that directory: that the entry with an index is
+// the one in the tree's files was checked when the log wrote them.
+package vaultcmd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/vault"
+)
+
+// ErrUsage: the arguments are wrong.
+var ErrUsage = errors.New("wrong use")
+
+// Usage says how the command is used.
+const Usage = `vault: what the log keeps until it is disclosed
+
+Usage:
+  vault init   -dir DIR [-recovery age1pq1...]            make an empty one, and its key
+  vault ls     -dir DIR                                   list what is in it
+  vault check  -dir DIR                                   decrypt everything; what is lost?
+  vault export -dir DIR -entry INDEX... -to age1... -by NAME -out FILE
+                                                          give openings to an inspector
+  vault audit  -dir DIR                                   list all exports
+
+An export is an age file with a tar archive: age -d -i KEY FILE | tar -x
+It is recorded in DIR/vault/audit/exports.jsonl before FILE is written.
+`
+
+type command struct {
+	dir, tree, state, vault, identity string
+	recovery                          []string
+	entries                           []uint64
+	to, by, out                       string
+	stdout                            io.Writer
+}
+
+// Run runs the command with its arguments, which begin with init, ls, check, export
+// or audit. flag.ErrHelp means that help was asked for, and given.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, Usage)
+		return fmt.Errorf("%w: say what to do with the vault", ErrUsage)
+	}
+	c := &command{stdout: stdout}
+	verbs := map[string]func(context.Context) error{
+		"init": c.init, "ls": c.ls, "check": c.check, "export": c.export, "audit": c.audit,
+	}
+	verb := verbs[args[0]]
+	switch {
+	case args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help":
+		fmt.Fprint(stdout, Usage)
+		return flag.ErrHelp
+	case verb == nil:
+		fmt.Fprint(stderr, Usage)
+		return fmt.Errorf("%w: there is no command vault %q", ErrUsage, args[0])
+	}
+	if err := c.parse(args[0], args[1:], stderr); err != nil {
+		return err
+	}
+	return verb(ctx)
+}
+
+func (c *command) parse(verb string, args []string, stderr io.Writer) error {
+	set := flag.NewFlagSet("vault "+verb, flag.ContinueOnError)
+	set.SetOutput(stderr)
+	set.StringVar(&c.dir, "dir", "", "`directory` of the log (required)")
+	set.StringVar(&c.tree, "tree", "", "directory of the tree, if not DIR/tree")
+	set.StringVar(&c.state, "state", "", "directory of the state, if not DIR/state")
+	set.StringVar(&c.vault, "vault", "", "directory of the vault, if not DIR/vault")
+	set.StringVar(&c.identity, "identity", "", "`file` with the vault's age identity, if not DIR/keys/vault.key")
+	switch verb {
+	case "init":
+		set.Func("recovery", "`recipient` (age1pq1..., from age-keygen -pq) that can decrypt everything too; repeat it", func(s string) error {
+			c.recovery = append(c.recovery, s)
+			return nil
+		})
+	case "export":
+		set.Func("entry", "`index` of an entry; repeat it, or separate several by commas", c.addEntries)
+		set.StringVar(&c.to, "to", "", "the inspector's age `recipient`")
+		set.StringVar(&c.by, "by", "", "`name` of who exports, for the audit file")
+		set.StringVar(&c.out, "out", "", "`file` to write; it must not exist")
+	}
+	if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return err
+	} else if err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if set.NArg() > 0 {
+		return fmt.Errorf("%w: unexpected argument %q", ErrUsage, set.Arg(0))
+	}
+	if c.dir == "" {
+		return fmt.Errorf("%w: -dir is missing: say which directory holds the log", ErrUsage)
+	}
+	if verb == "export" && (len(c.entries) == 0 || c.to == "" || c.by == "" || c.out == "") {
+		return fmt.Errorf("%w: an export needs -entry, -to, -by and -out", ErrUsage)
+	}
+	for path, name := range map[*string]string{&c.tree: "tree", &c.state: "state", &c.vault: "vault", &c.identity: "keys/vault.key"} {
+		if *path == "" {
+			*path = filepath.Join(c.dir, filepath.FromSlash(name))
+		}
+	}
+	return nil
+}
+
+func (c *command) addEntries(s string) error {
+	for part := range strings.SplitSeq(s, ",") {
+		n, err := strconv.ParseUint(part, 10, 63)
+		if err != nil {
+			return fmt.Errorf("%q is no index of an entry", part)
+		}
+		c.entries = append(c.entries, n)
+	}
+	return nil
+}
+
+func (c *command) config() vault.Config { return vault.Config{Dir: c.vault, Identity: c.identity} }
+
+func (c *command) init(context.Context) error {
+	if err := vault.Create(c.config(), c.recovery...); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stdout, "Made an empty vault in %s. Its key is %s: keep a copy of it offline. Who has it can read all openings; without it nothing can be disclosed.\n", c.vault, c.identity)
+	return nil
+}
+
+// ls scans the log for the entries that the records belong to.
+func (c *command) ls(ctx context.Context) error {
+	v, err := vault.OpenReadOnly(c.config())
+	if err != nil {
+		return err
+	}
+	events := v.All()
+	at, err := c.indices(ctx, events)
+	if err != nil {
+		return err
+	}
+	for _, h := range events {
+		fmt.Fprintf(c.stdout, "%s %s\n", h, place(at, h))
+	}
+	s := v.Stats()
+	fmt.Fprintf(c.stdout, "%d records of %d bytes, in %d files of %d bytes\n", s.Records, s.RecordBytes, s.Files, s.FileBytes)
+	return c.damage(ctx, v.Damage())
+}
+
+func place(at map[event.Digest]uint64, h event.Digest) string {
+	if i, ok := at[h]; ok {
+		return fmt.Sprintf("entry %d", i)
+	}
+	return "(not in the published log)"
+}
+
+func (c *command) check(ctx context.Context) error {
+	v, err := vault.OpenReadOnly(c.config())
+	if err != nil {
+		return err
+	}
+	damage, err := v.Check(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := v.Audit(); err != nil {
+		return err
+	}
+	if err := c.damage(ctx, damage); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stdout, "%d records, all readable\n", v.Len())
+	return nil
+}
+
+// damage lists what can no longer be disclosed, and is an error if there is damage.
+func (c *command) damage(ctx context.Context, damage []*vault.DamagedError) error {
+	var errs []error
+	var lost []event.Digest
+	for _, d := range damage {
+		errs = append(errs, d)
+		lost = append(lost, d.Events...)
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	at, err := c.indices(ctx, lost)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, h := range lost {
+		fmt.Fprintf(c.stdout, "lost: %s %s\n", h, place(at, h))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *command) export(ctx context.Context) error {
+	if _, err := os.Lstat(c.out); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is there already: %w", c.out, errors.Join(err, fs.ErrExist))
+	}
+	req := vault.ExportRequest{To: c.to, By: c.by, Time: time.Now()}
+	size, err := c.size()
+	if err != nil {
+		return err
+	}
+	for _, i := range c.entries {
+		env, err := c.entry(ctx, i, size)
+		if err != nil {
+			return err
+		}
+		req.Entries = append(req.Entries, vault.ExportEntry{Index: i, Event: env.Hash()})
+	}
+	v, err := vault.OpenReadOnly(c.config())
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	a, err := v.Export(ctx, req, &out)
+	if err != nil {
+		return err
+	}
+	if err := durable.CreateFile(c.out, out.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("the audit file has this export, but it could not be written: %w", err)
+	}
+	fmt.Fprintf(c.stdout, "Wrote %s: the openings of %d entries, %d bytes, SHA-256 %x.\n", c.out, len(a.Entries), a.Size, a.SHA256)
+	return nil
+}
+
+func (c *command) audit(context.Context) error {
+	v, err := vault.OpenReadOnly(c.config())
+	if err != nil {
+		return err
+	}
+	lines, err := v.Audit()
+	for _, a := range lines {
+		b, berr := a.Bytes()
+		if berr != nil {
+			return berr
+		}
+		c.stdout.Write(b)
+	}
+	return err
+}
