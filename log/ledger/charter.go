@@ -1,0 +1,331 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+var (
+	charterFirst    = &Way{"charter", "first", KindBreach, "entry 0 is not a first charter of this log", ""}
+	charterMiddle   = &Way{"charter", "middle", KindBreach, "a first charter stands in the middle of the log", ""}
+	charterVersion  = &Way{"charter", "version", KindBreach, "it has the version %d, and %d is next", ""}
+	charterTaken    = &Way{"charter", "taken", KindNoEffect, "the version %d is in the log already, and the first stands", "sign an amendment of the charter in force"}
+	charterPrev     = &Way{"charter", "prev", KindBreach, "prev does not name the charter in force, entry %d", ""}
+	charterFew      = &Way{"charter", "few", KindBreach, "%d charter keys signed, and %d must", "log it with more signatures"}
+	charterPolicy   = &Way{"charter", "policy", KindBreach, "the %s policy: %v", ""}
+	charterOperator = &Way{"charter", "operator", KindBreach, "the %s policy can count %s twice: put the operator's keys into one group that any of them satisfies", ""}
+	charterBars     = &Way{"charter", "bars", KindBreach, "the profile bars on %q, which is no rule that can be overdue", ""}
+)
+
+// A Charter is one that the log accepted, with its policies parsed. It is
+// immutable.
+type Charter struct {
+	*event.Charter
+	Index uint64
+	Leaf  [32]byte
+	Time  int64 // of its claim or, if later, what anchors had proven; POSIX seconds
+
+	// The policies, with all the log's keys as log lines.
+	Witnesses, Auditors *c2sp.Policy
+
+	rules     *rules
+	holders   map[string]*holder
+	cosigners map[string]string // key in the audit policy -> auditor
+	env       *event.Envelope
+	number    uint32 // place in Ledger.charters
+}
+
+// Charter returns the charter in force at the next index, nil before entry 0.
+func (l *Ledger) Charter() *Charter {
+	if len(l.charters) == 0 {
+		return nil
+	}
+	return l.charters[len(l.charters)-1]
+}
+
+// CharterAt returns the charter in force at an index, or at a tree of that size:
+// the last below it. It is nil at 0.
+func (l *Ledger) CharterAt(size uint64) *Charter {
+	for _, c := range slices.Backward(l.charters) {
+		if c.Index < size {
+			return c
+		}
+	}
+	return nil
+}
+
+// Policies returns the witness policies that a head of the given size must meet,
+// for one whose last accepted head has the size from: that in force there, and
+// that of each amendment since. So the head that first contains an amendment
+// meets the old and the new one. A log publishes a head that ends with the
+// amendment (size index+1) under both, so that whoever comes later finds the
+// step; with from equal to size the answer is the policy in force.
+func (l *Ledger) Policies(from, size uint64) []*c2sp.Policy {
+	var out []*c2sp.Policy
+	for _, c := range l.charters {
+		if c.Index >= size {
+			break
+		}
+		if c.Index < from {
+			out = out[:0] // it is followed by the one in force at from, or is it
+		}
+		out = append(out, c.Witnesses)
+	}
+	return out
+}
+
+// Signer returns who holds an event key under this charter, nil if nobody does or
+// the key is void at that index.
+func (c *Charter) Signer(keyID string, index uint64) *event.Party {
+	h := c.holders[keyID]
+	if h == nil || h.void && index >= h.from {
+		return nil
+	}
+	return h.party
+}
+
+// found judges entry 0.
+func (x *act) found() (effect, *Violation, error) {
+	ch, ok := x.ev.Body.(*event.Charter)
+	if !ok || ch.Version != 1 || x.e.Index != 0 {
+		return nil, x.fail(charterFirst), nil
+	}
+	c, v := x.newCharter(ch)
+	if v != nil {
+		return nil, v, nil
+	}
+	for i, s := range x.e.Envelope.Signatures {
+		p := ch.Holder(s.KeyID)
+		switch {
+		case p == nil:
+			return nil, x.fail(roleUnknown, s.KeyID), nil
+		case p.Role != event.RoleCharter:
+			return nil, x.fail(roleWrong, p.Role, p.Name, x.ev.Type), nil
+		}
+		if v := x.verify(i, p, keyOf(p, s.KeyID)); v != nil {
+			return nil, v, nil
+		}
+	}
+	if n := uint64(len(x.e.Envelope.Signatures)); n < ch.Thresholds.Amend {
+		return nil, x.fail(charterFew, n, ch.Thresholds.Amend), nil
+	}
+	if c.rules == nil {
+		return nil, nil, fmt.Errorf("%w (version %d)", ErrRules, ch.Rules)
+	}
+	return func() { x.install(c) }, nil, nil
+}
+
+// charter judges an amendment.
+func (x *act) charter(ch *event.Charter) (effect, *Violation, error) {
+	switch now := x.c; {
+	case ch.Version == 1:
+		return nil, x.fail(charterMiddle), nil
+	case ch.Version <= now.Version:
+		return nil, x.fail(charterTaken, ch.Version), nil
+	case ch.Version != now.Version+1:
+		return nil, x.fail(charterVersion, ch.Version, now.Version+1), nil
+	case ch.Prev.Index != now.Index || ch.Prev.Leaf != now.Leaf:
+		return nil, x.refer(*ch.Prev, charterPrev, now.Index), nil
+	case uint64(len(x.signers)) < now.Thresholds.Amend:
+		return nil, x.fail(charterFew, len(x.signers), now.Thresholds.Amend), nil
+	}
+	c, v := x.newCharter(ch)
+	if v != nil {
+		return nil, v, nil
+	}
+	if c.rules == nil {
+		return nil, nil, fmt.Errorf("%w (version %d)", ErrRules, ch.Rules)
+	}
+	return func() { x.install(c) }, nil, nil
+}
+
+// Recovers says whether an envelope that was given out of band takes the log
+// over from the charter in force: the next version of it, well-formed under the
+// rules, with valid signatures of as many of its charter keys as its recovery
+// threshold says. What the heads of the log meet is then the new charter alone;
+// whoever accepts it does so by name. The index is where it stands or will stand.
+func (l *Ledger) Recovers(env *event.Envelope, index uint64) (*Charter, error) {
+	now := l.Charter()
+	ch, ok := env.Event.Body.(*event.Charter)
+	if !ok || now == nil {
+		return nil, errors.New("ledger: recovery takes a charter, and a log that has one")
+	}
+	x := &act{l: l, e: &Entry{Index: index, Leaf: env.LeafHash(), Envelope: env}, ev: env.Event, by: Log, c: now,
+		time: env.Event.Time.Unix(), base: env.Event.Time.Unix()}
+	if x.ev.Log != l.origin {
+		return nil, x.fail(formOrigin, x.ev.Log)
+	}
+	if v := x.sign(); v != nil {
+		return nil, v
+	}
+	if n := uint64(len(x.signers)); n < now.Thresholds.Recover {
+		return nil, x.fail(charterFew, n, now.Thresholds.Recover)
+	}
+	if _, v, err := x.charter(ch); v != nil {
+		return nil, v
+	} else if err != nil {
+		return nil, err
+	}
+	c, v := x.newCharter(ch)
+	if v != nil {
+		return nil, v
+	}
+	return c, nil
+}
+
+// newCharter judges what a charter says by itself. An unknown version of the rules
+// is the caller's to refuse: rules is then nil.
+func (x *act) newCharter(ch *event.Charter) (*Charter, *Violation) {
+	c := &Charter{
+		Charter: ch, Index: x.e.Index, Leaf: x.e.Leaf, Time: x.base, env: x.e.Envelope,
+		rules: versions[ch.Rules], holders: make(map[string]*holder), cosigners: make(map[string]string),
+	}
+	for i := range ch.Parties {
+		p := &ch.Parties[i]
+		for _, k := range p.Keys {
+			c.holders[k.KeyID()] = &holder{party: p}
+		}
+		for _, s := range p.Cosigners {
+			c.cosigners[s] = p.Name
+		}
+	}
+	for _, v := range ch.Void {
+		if h := c.holders[v.Key]; h != nil {
+			h.void, h.from = true, v.From
+		}
+	}
+	var v *Violation
+	if c.Witnesses, v = x.policy("witness", ch.WitnessPolicy, ch.LogKeys, nil); v != nil {
+		return nil, v
+	}
+	if c.Auditors, v = x.policy("audit", ch.AuditPolicy, ch.LogKeys, c.cosigners); v != nil {
+		return nil, v
+	}
+	if c.rules == nil {
+		return c, nil
+	}
+	for _, b := range ch.Profile.Bars {
+		if !slices.Contains(c.rules.overdue, b) {
+			return nil, x.fail(charterBars, b)
+		}
+	}
+	return c, nil
+}
+
+// policy parses a policy with all the log's keys in it, and holds it to count no
+// operator twice.
+func (x *act) policy(which, text string, logKeys []string, auditors map[string]string) (*c2sp.Policy, *Violation) {
+	var b strings.Builder
+	for _, k := range logKeys {
+		if !strings.Contains(text, "log "+k+"\n") && !strings.Contains(text, "log "+k+" ") {
+			b.WriteString("log " + k + "\n")
+		}
+	}
+	p, err := c2sp.ParsePolicy([]byte(b.String() + text))
+	if err != nil {
+		return nil, x.fail(charterPolicy, which, err)
+	}
+	if o := twice(p, text, auditors); o != "" {
+		return nil, x.fail(charterOperator, which, o)
+	}
+	return p, nil
+}
+
+// twice returns an operator that a policy can count twice, "" if there is none.
+// Keys with one name, or of one auditor, are one operator's; then they must all be
+// members of one group with the threshold 1.
+func twice(p *c2sp.Policy, text string, auditors map[string]string) string {
+	group := make(map[string]string) // witness -> its group, if that has threshold 1
+	for line := range strings.Lines(text) {
+		if words := strings.Fields(line); words[0] == "group" && (words[2] == "any" || words[2] == "1") {
+			for _, m := range words[3:] {
+				group[m] = words[1]
+			}
+		}
+	}
+	place := make(map[string]string) // operator -> group of its first witness
+	for _, w := range p.Witnesses {
+		operators := []string{w.Key.Name}
+		if a := auditors[w.Key.String()]; a != "" {
+			operators = append(operators, "auditor "+a)
+		}
+		for _, o := range operators {
+			first, ok := place[o]
+			if ok && (first == "" || group[w.Name] != first) {
+				return o
+			}
+			place[o] = group[w.Name]
+		}
+	}
+	return ""
+}
+
+// install puts a charter into force.
+func (x *act) install(c *Charter) {
+	l := x.l
+	c.number = uint32(len(l.charters))
+	l.number(c)
+	l.charters = append(l.charters, c)
+	for i := range c.Parties {
+		p := &c.Parties[i]
+		if p.Role != event.RoleCustodian {
+			continue
+		}
+		k := l.keyNum[p.Keys[0].KeyID()]
+		if ch := l.chains[k]; ch == nil {
+			l.chains[k] = &chain{key: k, name: p.Name, charter: c.number, beat: c.Time, beatIndex: c.Index}
+		} else {
+			ch.restart(p.Name, c)
+		}
+	}
+	for _, ch := range l.sortedChains() {
+		h := c.holders[l.keys[ch.key].KeyID()]
+		if !ch.ended && (h == nil || h.party.Role != event.RoleCustodian || h.void && h.from <= c.Index) {
+			x.end(ch)
+		}
+	}
+	for _, v := range c.Void {
+		if k, ok := l.keyNum[v.Key]; ok {
+			x.void(k, v.From)
+		}
+	}
+}
+
+// number gives numbers to the charter's keys, in their order.
+func (l *Ledger) number(c *Charter) {
+	for i := range c.Parties {
+		for _, k := range c.Parties[i].Keys {
+			n, ok := l.keyNum[k.KeyID()]
+			if !ok {
+				n = uint32(len(l.keys))
+				l.keys = append(l.keys, k)
+				l.keyNum[k.KeyID()] = n
+			}
+			c.holders[k.KeyID()].key = n
+		}
+	}
+}
+
+// void takes away what a key's events from an index on allow, and leaves what
+// they owe.
+func (x *act) void(key uint32, from uint64) {
+	for _, it := range x.l.sortedItems() {
+		if it.index >= from && it.voidAt == 0 && slices.Contains(it.keys, key) {
+			it.voidAt = x.e.Index
+		}
+		it.seal.void(key, from, x.base)
+		x.l.watch(it)
+		x.l.settle(it)
+	}
+	for _, b := range x.l.breaches {
+		b.closers = slices.DeleteFunc(b.closers, func(c closer) bool { return c.key == key && c.index >= from })
+	}
+}

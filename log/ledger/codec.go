@@ -1,0 +1,153 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// ErrSnapshot: the bytes are no snapshot, or one of another tree.
+var ErrSnapshot = errors.New("ledger: not a snapshot of this tree; replay the log from its start")
+
+// codec writes or reads a snapshot: one walk for both, so that what is written is
+// what is read. Integers are varints in their shortest form.
+type codec struct {
+	b       []byte
+	reading bool
+	err     error
+	names   map[string]string // interned, when reading
+}
+
+func (c *codec) fail(what string) {
+	if c.err == nil {
+		c.err = fmt.Errorf("%w: %s", ErrSnapshot, what)
+	}
+	c.b = nil
+}
+
+func (c *codec) uint(v *uint64) {
+	if !c.reading {
+		c.b = binary.AppendUvarint(c.b, *v)
+		return
+	}
+	x, n := binary.Uvarint(c.b)
+	if n <= 0 || n > 1 && c.b[n-1] == 0 {
+		c.fail("an integer")
+		return
+	}
+	*v, c.b = x, c.b[n:]
+}
+
+func (c *codec) u32(v *uint32) {
+	x := uint64(*v)
+	if c.uint(&x); x > 1<<32-1 {
+		c.fail("an integer")
+	}
+	*v = uint32(x)
+}
+
+func (c *codec) u8(v *uint8) {
+	x := uint64(*v)
+	if c.uint(&x); x > 255 {
+		c.fail("an integer")
+	}
+	*v = uint8(x)
+}
+
+// time writes a time: none is negative.
+func (c *codec) time(v *int64) {
+	x := uint64(*v)
+	if c.uint(&x); x > 1<<62 {
+		c.fail("a time")
+	}
+	*v = int64(x)
+}
+
+func (c *codec) state(v *dutyState) {
+	x := uint8(*v)
+	if c.u8(&x); x > uint8(lapsed) {
+		c.fail("a state")
+	}
+	*v = dutyState(x)
+}
+
+func (c *codec) bool(v *bool) {
+	x := uint8(0)
+	if *v {
+		x = 1
+	}
+	if c.u8(&x); x > 1 {
+		c.fail("a flag")
+	}
+	*v = x == 1
+}
+
+func (c *codec) raw(v []byte) {
+	if !c.reading {
+		c.b = append(c.b, v...)
+		return
+	}
+	if len(c.b) < len(v) {
+		c.fail("it is cut off")
+		return
+	}
+	copy(v, c.b)
+	c.b = c.b[len(v):]
+}
+
+func (c *codec) bytes(v *[]byte) {
+	n := c.length(len(*v), 1)
+	if c.reading {
+		*v = slices.Clone(c.b[:n])
+		c.b = c.b[n:]
+		return
+	}
+	c.b = append(c.b, *v...)
+}
+
+func (c *codec) string(v *string) {
+	n := c.length(len(*v), 1)
+	if !c.reading {
+		c.b = append(c.b, *v...)
+		return
+	}
+	s, ok := c.names[string(c.b[:n])]
+	if !ok {
+		s = string(c.b[:n])
+		c.names[s] = s
+	}
+	*v, c.b = s, c.b[n:]
+}
+
+// length codes how many elements follow, of at least size bytes each, so that no
+// length makes a reader allocate more than the snapshot has.
+func (c *codec) length(n, size int) int {
+	x := uint64(n)
+	c.uint(&x)
+	if c.reading && x > uint64(len(c.b)/size) {
+		c.fail("a length")
+		return 0
+	}
+	return int(x)
+}
+
+// list codes a slice; an empty one is nil again.
+func list[T any](c *codec, v *[]T, size int, each func(*T)) {
+	n := c.length(len(*v), size)
+	if c.reading {
+		*v = nil
+		if n > 0 {
+			*v = make([]T, n)
+		}
+	}
+	for i := range *v {
+		if c.err != nil {
+			return
+		}
+		each(&(*v)[i])
+	}
+}

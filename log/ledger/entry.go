@@ -1,0 +1,113 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"fmt"
+
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// A Tree answers for what the ledger doesn't keep: entries below its size, and
+// roots of sizes up to it. It is the caller's verified tree; a caller that applies
+// entries before they are stored answers for those too. An error fails the
+// Apply that asked, and changes nothing.
+type Tree interface {
+	Entry(index uint64) ([]byte, error)
+	Root(size uint64) ([32]byte, error)
+}
+
+// A SigState is what is known of one signature.
+type SigState uint8
+
+// The states.
+const (
+	Unchecked SigState = iota // Apply verifies it
+	Good                      // verified by the caller, under Ledger.Key's key
+	Bad                       // does not verify
+)
+
+// An Entry is one entry of the log, read. All that is costly about reading one
+// can be done in parallel, before Apply: [Read] and [Entry.Verify].
+type Entry struct {
+	Index      uint64
+	Leaf       [32]byte        // RFC 6962 leaf hash
+	Envelope   *event.Envelope // nil: does not parse
+	Err        error           // why it does not parse
+	Hash       [32]byte        // event hash; zero: Apply computes it
+	Signatures []SigState      // by envelope signature; nil: all Unchecked
+}
+
+// Read parses the bytes of an entry. It never fails: that an entry doesn't parse
+// is a verdict about it.
+func Read(index uint64, b []byte) Entry {
+	e := Entry{Index: index, Leaf: tiles.LeafHash(b)}
+	if e.Envelope, e.Err = event.ParseEnvelope(b); e.Err != nil {
+		e.Envelope = nil
+		return e
+	}
+	e.Hash = e.Envelope.Hash()
+	return e
+}
+
+// Verify verifies the signatures whose keys lookup knows ([Ledger.Key]) and
+// leaves the others to Apply, which knows the charter at the entry's index.
+func (e *Entry) Verify(lookup func(keyID string) *event.PublicKey) {
+	if e.Envelope == nil {
+		return
+	}
+	e.Signatures = make([]SigState, len(e.Envelope.Signatures))
+	for i, s := range e.Envelope.Signatures {
+		if k := lookup(s.KeyID); k != nil {
+			e.Signatures[i] = verify(e.Envelope, i, k)
+		}
+	}
+}
+
+func verify(env *event.Envelope, i int, k *event.PublicKey) SigState {
+	one := event.Envelope{Event: env.Event, Payload: env.Payload, Signatures: env.Signatures[i : i+1]}
+	if one.Verify(func(string) *event.PublicKey { return k }) != nil {
+		return Bad
+	}
+	return Good
+}
+
+// A Kind says what a violation does.
+type Kind uint8
+
+// The kinds.
+const (
+	KindBreach   Kind = iota + 1 // for ever; bars auditors until they close it
+	KindOverdue                  // until it is cured, or unfulfilled
+	KindNoEffect                 // the entry changes nothing, and nobody is to blame
+)
+
+func (k Kind) String() string {
+	return [...]string{"", "breach", "overdue", "no effect"}[k]
+}
+
+// Log is Violation.By of what admission must have refused.
+const Log = "log"
+
+// A Violation is a verdict about an entry.
+type Violation struct {
+	Rule  string
+	Way   string // which way to break the rule; see docs/rules.md
+	Kind  Kind
+	Index uint64           // the entry at fault
+	Seen  uint64           // the entry at which it showed: Index or a later one
+	By    string           // who is to answer: Log, or role and name; "X or log" if nobody can tell which
+	About *event.Reference // what the entry refers to, if that is at issue
+	Text  string
+	Cure  string // what would cure it; "": nothing does
+}
+
+// orLog is Violation.By of what either the party or the log did, and the log's
+// entries can't tell which.
+func orLog(by string) string { return by + " or " + Log }
+
+func (v *Violation) Error() string {
+	return fmt.Sprintf("rule %s (%s): entry %d: %s", v.Rule, v.Way, v.Index, v.Text)
+}

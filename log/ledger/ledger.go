@@ -1,0 +1,357 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// Errors of Apply that are no verdicts: nothing has changed.
+var (
+	// ErrOrder: the entry is not the next one.
+	ErrOrder = errors.New("ledger: not the next entry")
+	// ErrRules: a valid charter names rules that this binary does not know.
+	// Only a newer binary can judge what comes after.
+	ErrRules = errors.New("ledger: the charter names rules that this version does not know; upgrade")
+	// ErrTree: the caller's Tree failed.
+	ErrTree = errors.New("ledger: reading the tree")
+)
+
+// A Ledger is the state after some entries of one log. One goroutine applies;
+// none reads meanwhile. It is made by [New] and [Restore].
+type Ledger struct {
+	origin string
+	tree   Tree
+	edge   *tiles.Frontier // of exactly the entries that were applied
+
+	charters  []*Charter         // accepted ones, ascending
+	keys      []*event.PublicKey // every key a charter ever named, by number
+	keyNum    map[string]uint32  // key id -> number
+	open      map[uint64]*item   // by index
+	released  map[uint64]uint64  // release with closed notices -> its access
+	chains    map[uint32]*chain  // by key number
+	ids       map[idKey]idUse    // those below floor mean nothing
+	lastIDs   int                // len(ids) after the last sweep
+	breaches  []*Breach          // in the order in which they were seen
+	undecided int                // emergency accesses; derived from open
+
+	anchored   uint64  // size of the largest anchored head
+	after      int64   // logged-after: the greatest of all anchors
+	floor      int64   // claims below it are too old; never goes back
+	unanchored []claim // effective entries from anchored on, ascending
+	wake       wakes   // when open items want to be looked at; derived
+
+	soonest int64  // no open item has anything overdue up to then; derived, a lower bound
+	scanned uint64 // the size at which soonest was exact
+
+	roots [4]knownRoot // a cache of Tree.Root; not state
+	found []*Violation // by the effect that is being applied
+}
+
+type knownRoot struct {
+	size uint64
+	root [32]byte
+}
+
+// idKey is who used an id; idUse for what.
+type idKey struct {
+	key uint32
+	id  event.ID
+}
+
+type idUse struct {
+	time   int64
+	hash   [16]byte // of the event, cut
+	leaf   [8]byte  // of the entry, cut: only the log's own copies need telling apart
+	effect bool
+}
+
+// claim is the claimed time of an entry that no anchor covers.
+type claim struct {
+	index  uint64
+	time   int64
+	base   int64  // time, or what is proven, if that is later
+	by     uint32 // key number + 1 of the custodian or auditor who is to answer; 0: the log
+	anchor bool
+}
+
+// New returns the ledger of a log without entries. The first one must be its
+// charter.
+func New(origin string, tree Tree) *Ledger {
+	return &Ledger{
+		origin: origin, tree: tree, edge: new(tiles.Frontier),
+		keyNum: make(map[string]uint32), open: make(map[uint64]*item), released: make(map[uint64]uint64),
+		chains: make(map[uint32]*chain), ids: make(map[idKey]idUse), soonest: maxTime,
+	}
+}
+
+// Origin returns the log's origin.
+func (l *Ledger) Origin() string { return l.origin }
+
+// Size returns how many entries were applied: the index of the next one.
+func (l *Ledger) Size() uint64 { return l.edge.Size() }
+
+// Root returns the root hash of the tree of the entries that were applied.
+func (l *Ledger) Root() [32]byte { return l.edge.Root() }
+
+// Key returns the key of an id, if any charter in force, or formerly, named it.
+func (l *Ledger) Key(keyID string) *event.PublicKey {
+	if n, ok := l.keyNum[keyID]; ok {
+		return l.keys[n]
+	}
+	return nil
+}
+
+// act is the judgement of one entry.
+type act struct {
+	l       *Ledger
+	e       *Entry
+	ev      *event.Event
+	c       *Charter // in force at this index; nil for entry 0
+	time    int64    // claimed
+	base    int64    // time, or what is proven, if that is later
+	by      string   // who is to answer for a violation
+	signers []*holder
+}
+
+// effect changes the state. It can't fail: whatever can was tried before.
+type effect func()
+
+// Apply applies the next entry and returns the verdicts that it brings: about
+// itself, and about earlier ones on which it sheds light. A bad entry is no error.
+// On an error (ErrOrder, ErrRules, ErrTree) nothing has changed.
+func (l *Ledger) Apply(e Entry) ([]*Violation, error) {
+	if e.Index != l.Size() {
+		return nil, fmt.Errorf("%w: entry %d, and %d is next", ErrOrder, e.Index, l.Size())
+	}
+	x, do, v, err := l.judge(&e)
+	if err != nil {
+		return nil, err
+	}
+	l.found = nil
+	if v != nil {
+		l.note(v)
+	}
+	x.remember(do != nil)
+	if do != nil {
+		l.unanchored = append(l.unanchored, x.claim())
+		do()
+	}
+	// An error could only come from the callback.
+	_ = l.edge.Append(e.Leaf, func(c2sp.Tile, []byte) error { return nil })
+	return l.found, nil
+}
+
+// claim is what an effective entry claims, to be held against a later anchor.
+func (x *act) claim() claim {
+	c := claim{index: x.e.Index, time: x.time, base: x.base, anchor: x.ev.Type == event.TypeAnchor}
+	if x.by != Log {
+		c.by = x.signers[0].key + 1
+	}
+	return c
+}
+
+// answerer is Violation.By of a claim.
+func (l *Ledger) answerer(c claim) string {
+	if c.by == 0 {
+		return Log
+	}
+	p := l.CharterAt(c.index).holders[l.keys[c.by-1].KeyID()].party
+	return string(p.Role) + " " + p.Name
+}
+
+// Check returns the verdict that e would have as the next entry, whatever its
+// Index; nil if it would have its full effect.
+func (l *Ledger) Check(e Entry) (*Violation, error) {
+	e.Index = l.Size()
+	_, _, v, err := l.judge(&e)
+	return v, err
+}
+
+// Admit returns the verdict with which admission must refuse e as the next
+// entry, nil if it must not. It refuses whatever would be no valid event of this
+// log, and the provider's and authorities' own violations; what a custodian or an
+// auditor says is never suppressed.
+func (l *Ledger) Admit(e Entry) (*Violation, error) {
+	v, err := l.Check(e)
+	if v == nil || v.By != Log && (v.Rule != formRepeated.Rule || v.Way != formRepeated.Code) {
+		return nil, err
+	}
+	return v, nil
+}
+
+// note records a verdict, and lists it for Apply.
+func (l *Ledger) note(v *Violation) {
+	l.found = append(l.found, v)
+	if v.Kind == KindBreach {
+		l.breach(v)
+	}
+}
+
+// judge finds the verdict and the effect, and changes nothing.
+func (l *Ledger) judge(e *Entry) (*act, effect, *Violation, error) {
+	x := &act{l: l, e: e, by: Log, c: l.Charter()}
+	if e.Envelope == nil {
+		if x.c == nil {
+			return x, nil, x.fail(charterFirst), nil
+		}
+		return x, nil, x.fail(formMalformed, e.Err), nil
+	}
+	x.ev = e.Envelope.Event
+	x.time = x.ev.Time.Unix()
+	x.base = max(x.time, l.after)
+	if x.ev.Log != l.origin {
+		return x, nil, x.fail(formOrigin, x.ev.Log), nil
+	}
+	if x.c == nil {
+		do, v, err := x.found()
+		return x, do, v, err
+	}
+	if v := x.sign(); v != nil {
+		return x, nil, v, nil
+	}
+	if v := x.known(); v != nil {
+		return x, nil, v, nil
+	}
+	exempt := x.ev.Type == event.TypeCharter || x.ev.Type == event.TypeRelease
+	if x.time < l.floor && !exempt {
+		return x, nil, x.fail(timeOld), nil
+	}
+	do, v, err := x.handle()
+	return x, do, v, err
+}
+
+var (
+	formMalformed = &Way{"form", "malformed", KindBreach, "it does not parse: %v", ""}
+	formOrigin    = &Way{"form", "origin", KindBreach, "it names the log %q", ""}
+	formID        = &Way{"form", "id", KindBreach, "its signer has used this id for another event", "sign the event anew, under a fresh id"}
+	formRepeated  = &Way{"form", "repeated", KindNoEffect, "this event is in the log already", ""}
+	formCode      = &Way{"form", "code", KindBreach, "the profile has no %s %q", "sign an event with the profile's codes, or amend the charter"}
+	formName      = &Way{"form", "name", KindBreach, "the charter has no %s %q", "sign an event with the charter's names, or amend the charter"}
+
+	timeOld   = &Way{"honest-time", "old", KindNoEffect, "its claimed time is older than what may be logged now", "sign the event anew"}
+	timeAhead = &Way{"honest-time", "ahead", KindBreach, "its claimed time is after the head, cosigned %d seconds earlier, that has it", ""}
+)
+
+// known finds an id that one of the signers has used.
+func (x *act) known() *Violation {
+	for _, h := range x.signers {
+		use, ok := x.l.ids[idKey{h.key, x.ev.ID}]
+		switch {
+		case !ok || use.time < x.l.floor:
+		case use.hash != cut(x.hash()):
+			return x.fail(formID)
+		case use.effect || use.leaf == [8]byte(x.e.Leaf[:8]):
+			return x.fail(formRepeated)
+		}
+	}
+	return nil
+}
+
+func cut(h [32]byte) [16]byte { return [16]byte(h[:16]) }
+
+func (x *act) hash() [32]byte {
+	if x.e.Hash == [32]byte{} {
+		x.e.Hash = x.e.Envelope.Hash()
+	}
+	return x.e.Hash
+}
+
+// remember keeps the ids that the signers have used. A claim below the floor need
+// not be remembered: its event would have no effect again.
+func (x *act) remember(effect bool) {
+	if len(x.signers) == 0 || x.time < x.l.floor {
+		return
+	}
+	h := x.hash()
+	for _, s := range x.signers {
+		k := idKey{s.key, x.ev.ID}
+		if use, ok := x.l.ids[k]; ok && use.time >= x.l.floor && (use.effect || !effect) {
+			continue // of two claims to one place the first stands
+		}
+		x.l.ids[k] = idUse{x.time, cut(h), [8]byte(x.e.Leaf[:8]), effect}
+	}
+}
+
+// forget drops the ids below the floor, from time to time.
+func (l *Ledger) forget() {
+	if len(l.ids) < 2*l.lastIDs+1024 {
+		return
+	}
+	for k, use := range l.ids {
+		if use.time < l.floor {
+			delete(l.ids, k)
+		}
+	}
+	l.lastIDs = len(l.ids)
+}
+
+// root asks the tree for a root, and remembers the last few: many releases rely
+// on one head.
+func (l *Ledger) root(size uint64) ([32]byte, error) {
+	for _, k := range l.roots {
+		if k.size == size {
+			return k.root, nil
+		}
+	}
+	r, err := l.tree.Root(size)
+	if err != nil {
+		return r, fmt.Errorf("%w: root at size %d: %w", ErrTree, size, err)
+	}
+	copy(l.roots[1:], l.roots[:])
+	l.roots[0] = knownRoot{size, r}
+	return r, nil
+}
+
+var (
+	referenceFuture = &Way{"reference", "future", KindBreach, "it refers to entry or size %d, which is not below itself", ""}
+	referenceLeaf   = &Way{"reference", "leaf", KindBreach, "entry %d has another leaf hash than it says", ""}
+	referenceType   = &Way{"reference", "type", KindBreach, "entry %d is of the type %s, which it can't refer to", ""}
+	referenceHead   = &Way{"reference", "head", KindBreach, "this log's tree of size %d has another root: its signer is wrong, or was shown another log", ""}
+)
+
+// resolve finds what a reference names: an open item, or, if it has none, the
+// event in the tree, which is closed or never had an effect.
+func (x *act) resolve(ref event.Reference, want ...event.Type) (*item, *event.Event, *Violation, error) {
+	if ref.Index >= x.e.Index {
+		return nil, nil, x.refer(ref, referenceFuture, ref.Index), nil
+	}
+	if it := x.l.open[ref.Index]; it != nil {
+		switch {
+		case it.leaf != ref.Leaf:
+			return nil, nil, x.refer(ref, referenceLeaf, ref.Index), nil
+		case !slices.Contains(want, it.kind):
+			return nil, nil, x.refer(ref, referenceType, ref.Index, it.kind), nil
+		}
+		return it, nil, nil, nil
+	}
+	b, err := x.l.tree.Entry(ref.Index)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("%w: entry %d: %w", ErrTree, ref.Index, err)
+	}
+	if leaf := tiles.LeafHash(b); !bytes.Equal(leaf[:], ref.Leaf[:]) {
+		return nil, nil, x.refer(ref, referenceLeaf, ref.Index), nil
+	}
+	env, err := event.ParseEnvelope(b)
+	if err != nil {
+		return nil, nil, x.refer(ref, referenceType, ref.Index, "string of bytes"), nil
+	}
+	if !slices.Contains(want, env.Event.Type) {
+		return nil, nil, x.refer(ref, referenceType, ref.Index, env.Event.Type), nil
+	}
+	return nil, env.Event, nil, nil
+}
+
+func (x *act) refer(ref event.Reference, w *Way, args ...any) *Violation {
+	v := x.fail(w, args...)
+	v.About = &ref
+	return v
+}

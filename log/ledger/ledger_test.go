@@ -1,0 +1,389 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+func TestPolicies(t *testing.T) {
+	w := founded(t, nil)
+	w.warrant(w.now + day)
+	w.amend(func(c *event.Charter) { c.WitnessPolicy = policyText(2, "w2", "w3", "w4") }) // entry 2
+	w.warrant(w.now + day)
+	w.amend(func(c *event.Charter) { c.WitnessPolicy = policyText(1, "w4") }) // entry 4
+	w.warrant(w.now + day)
+	for _, tt := range []struct {
+		from, size uint64
+		want       []uint64 // charters
+	}{
+		{2, 2, []uint64{0}}, {2, 3, []uint64{0, 2}}, {3, 3, []uint64{2}}, {3, 4, []uint64{2}}, {1, 5, []uint64{0, 2, 4}},
+		{4, 6, []uint64{2, 4}}, {5, 6, []uint64{4}}, {6, 6, []uint64{4}},
+	} {
+		var got []uint64
+		for _, p := range w.l.Policies(tt.from, tt.size) {
+			for _, c := range w.l.charters {
+				if c.Witnesses == p {
+					got = append(got, c.Index)
+				}
+			}
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("Policies(%d, %d) are those of %v, want %v", tt.from, tt.size, got, tt.want)
+		}
+	}
+	if c := w.l.CharterAt(4); c.Index != 2 {
+		t.Errorf("entry 4 is judged by the charter %d, want 2", c.Index)
+	}
+}
+
+func TestRecovery(t *testing.T) {
+	w := founded(t, nil)
+	next := func(edit func(*event.Charter), by ...string) *event.Envelope {
+		return w.sign(w.event(w.nextCharter(edit)), by...)
+	}
+	newKeys := func(c *event.Charter) { c.WitnessPolicy = policyText(1, "w4") }
+	c, err := w.l.Recovers(next(newKeys, "f1", "f2", "f3"), w.l.Size())
+	if err != nil || c.Version != 2 || len(c.Witnesses.Witnesses) != 1 {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	for name, env := range map[string]*event.Envelope{
+		"enough to amend only": next(newKeys, "f1", "f2"),
+		"another prev":         next(func(c *event.Charter) { c.Prev.Leaf[0] ^= 1 }, "f1", "f2", "f3"),
+		"a later version":      next(func(c *event.Charter) { c.Version = 3 }, "f1", "f2", "f3"),
+		"an operator twice":    next(func(c *event.Charter) { c.WitnessPolicy = twiceText(2) }, "f1", "f2", "f3"),
+		"no charter":           w.sign(w.event(&event.Heartbeat{From: at(1), To: at(2)}), "c1"),
+	} {
+		if c, err := w.l.Recovers(env, w.l.Size()); err == nil {
+			t.Errorf("%s: recovers to version %d", name, c.Version)
+		}
+	}
+	bad := next(newKeys, "f1", "f2", "f3")
+	bad.Signatures[2].Sig[0] ^= 1
+	if _, err := w.l.Recovers(bad, w.l.Size()); err == nil {
+		t.Error("a bad signature counts")
+	}
+	if w.l.Size() != 1 || w.l.Charter().Version != 1 {
+		t.Error("asking has changed the ledger")
+	}
+}
+
+func TestUnknownRules(t *testing.T) {
+	w := newWorld(t)
+	ch := testCharter()
+	ch.Rules = 2
+	if _, err := w.l.Apply(Read(0, w.sign(w.event(ch), "f1", "f2").Bytes())); !errors.Is(err, ErrRules) {
+		t.Errorf("entry 0: %v", err)
+	}
+	w = founded(t, nil)
+	two := func(c *event.Charter) { c.Rules = 2 }
+	before := w.l.Snapshot()
+	if _, err := w.l.Apply(Read(1, w.sign(w.event(w.nextCharter(two)), "f1", "f2").Bytes())); !errors.Is(err, ErrRules) {
+		t.Errorf("amendment: %v", err)
+	}
+	if !bytes.Equal(before, w.l.Snapshot()) {
+		t.Error("an error changed the state")
+	}
+	// Too few can't stop a log by naming rules that nobody knows.
+	v, err := w.l.Apply(Read(1, w.sign(w.event(w.nextCharter(two)), "f1").Bytes()))
+	if err != nil || len(v) != 1 || v[0].Way != "few" {
+		t.Errorf("%v, %v", v, err)
+	}
+}
+
+func TestOrder(t *testing.T) {
+	w := founded(t, nil)
+	if _, err := w.l.Apply(Read(2, w.charter.env.Bytes())); !errors.Is(err, ErrOrder) {
+		t.Error(err)
+	}
+}
+
+// failingTree fails for every other question.
+type failingTree struct {
+	*memTree
+	asked int
+}
+
+var errDisk = errors.New("disk")
+
+func (f *failingTree) fail() error {
+	if f.asked++; f.asked%2 == 1 {
+		return errDisk
+	}
+	return nil
+}
+
+func (f *failingTree) Entry(i uint64) ([]byte, error) {
+	if err := f.fail(); err != nil {
+		return nil, err
+	}
+	return f.memTree.Entry(i)
+}
+
+func (f *failingTree) Root(size uint64) ([32]byte, error) {
+	if err := f.fail(); err != nil {
+		return [32]byte{}, err
+	}
+	return f.memTree.Root(size)
+}
+
+// An Apply that fails with the tree changes nothing, and can be repeated.
+func TestTreeFails(t *testing.T) {
+	w := founded(t, nil)
+	warrant := w.warrant(w.now + hour)
+	access := w.access(warrant, w.now+hour)
+	w.answer(access, "c1")
+	w.anchor()
+	w.log(w.event(&event.Revocation{Warrant: w.charter.ref(), Reason: "ended"}), "court")
+	l := New(testLog, &failingTree{memTree: w.tree})
+	failed := 0
+	for i, b := range w.tree.entries {
+		before := l.Snapshot()
+		_, err := l.Apply(Read(uint64(i), b))
+		if err == nil {
+			continue
+		}
+		failed++
+		if !errors.Is(err, ErrTree) || !errors.Is(err, errDisk) {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(before, l.Snapshot()) {
+			t.Fatalf("entry %d: the failed Apply changed the state", i)
+		}
+		if _, err := l.Apply(Read(uint64(i), b)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if failed != 3 || !bytes.Equal(l.Snapshot(), w.l.Snapshot()) {
+		t.Errorf("%d failures, and the state differs: %v", failed, !bytes.Equal(l.Snapshot(), w.l.Snapshot()))
+	}
+}
+
+// What admission refuses, and what it must let in.
+func TestAdmit(t *testing.T) {
+	w := founded(t, nil)
+	warrant := w.warrant(w.now + hour)
+	access := w.access(warrant, w.now+hour)
+	release, _ := w.release(access, "c4") // of another group
+	origin := w.event(&event.Heartbeat{From: at(1), To: at(2)})
+	origin.Log = "other.example"
+	early := w.event(&event.Disclosure{Event: warrant.ref(), Openings: warrant.public})
+	for _, tt := range []struct {
+		name string
+		env  *event.Envelope
+		want string // way of the refusal; "": admitted
+	}{
+		{"a custodian's breach", w.sign(release, "c4"), ""},
+		{"a custodian's too old event", func() *event.Envelope {
+			return w.sign(w.event(&event.Heartbeat{From: at(1), To: at(2)}), "c1")
+		}(), ""},
+		{"an auditor's reference to the future", w.sign(w.event(&event.Finding{First: 1, Last: 99, Rule: "form", State: event.FindingOpen, Digest: hash("x")}), "a1"), ""},
+		{"an authority's breach", w.sign(w.event(&event.Revocation{Warrant: access.ref(), Reason: "ended"}), "court"), "type"},
+		{"a provider's breach", w.sign(early, "messenger"), "early"},
+		{"another log, by a custodian", w.sign(origin, "c1"), "origin"},
+		{"another role, by a custodian", w.sign(w.event(&event.Revocation{Warrant: warrant.ref(), Reason: "ended"}), "c1"), "wrong"},
+		{"a stranger", w.sign(w.event(&event.Heartbeat{From: at(1), To: at(2)}), "stranger"), "unknown"},
+		{"a custodian opens what is not its own", w.sign(early, "c1"), "standing"},
+		{"a repetition", warrant.env, "repeated"},
+		{"a charter with too few signatures", w.sign(w.event(w.nextCharter(nil)), "f1"), "few"},
+	} {
+		before := w.l.Snapshot()
+		v, err := w.l.Admit(Read(0, tt.env.Bytes()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if v != nil {
+			got = v.Way
+		}
+		if got != tt.want {
+			t.Errorf("%s: refused for %q (%v), want %q", tt.name, got, v, tt.want)
+		}
+		if !bytes.Equal(before, w.l.Snapshot()) {
+			t.Errorf("%s: asking has changed the state", tt.name)
+		}
+	}
+}
+
+// Signatures that were verified before, in parallel, give the same verdict.
+func TestVerifiedBefore(t *testing.T) {
+	w := founded(t, nil)
+	warrant := w.sign(w.event(&event.Heartbeat{From: at(1), To: at(2)}), "c1")
+	for _, bad := range []bool{false, true} {
+		env := *warrant
+		env.Signatures = slices.Clone(env.Signatures)
+		if bad {
+			env.Signatures[0].Sig = bytes.Clone(env.Signatures[0].Sig)
+			env.Signatures[0].Sig[0] ^= 1
+		}
+		plain := Read(1, env.Bytes())
+		checked := plain
+		checked.Verify(w.l.Key)
+		if want := map[bool]SigState{false: Good, true: Bad}[bad]; checked.Signatures[0] != want {
+			t.Errorf("state %d, want %d", checked.Signatures[0], want)
+		}
+		a, err := w.l.Check(plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := w.l.Check(checked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fmt.Sprint(a) != fmt.Sprint(b) || (a != nil) != bad {
+			t.Errorf("%v, %v", a, b)
+		}
+	}
+}
+
+// A void takes away what a stolen key allowed, and leaves what it owes.
+func TestVoid(t *testing.T) {
+	w := founded(t, nil)
+	warrant := w.warrant(w.now + 20*day)
+	access := w.access(warrant, w.now+20*day)
+	d := &event.Deferral{Event: warrant.ref(), Until: at(w.now + 60*day), Ground: "investigation", Ordinal: 1}
+	w.log(w.event(d), "court2")
+	d.Until, d.Ordinal = at(w.now+90*day), 2
+	w.log(w.event(d), "court")
+	from := w.l.Size()
+	w.now += 30 * day
+	w.amend(func(c *event.Charter) {
+		c.Void = []event.Void{{From: 3, Key: keyID("court2")}, {From: from, Key: keyID("messenger")}}
+		slices.SortFunc(c.Void, func(a, b event.Void) int { return strings.Compare(a.Key, b.Key) })
+	})
+	s, _ := w.l.Sealed(warrant.index)
+	if got := s.Until.Unix(); got != w.now || s.Deferrals != 2 {
+		t.Errorf("until day %d, after %d deferrals; want the day of the amendment", (got-testStart)/day, s.Deferrals)
+	}
+	if a, _ := w.l.Access(access.index); a.Dead != "" {
+		t.Errorf("an access before the index is dead: %s", a.Dead)
+	}
+	if v, _ := w.l.Warrant(warrant.index); !v.Live {
+		t.Error("a warrant of another key of the court is dead")
+	}
+	w.amend(func(c *event.Charter) {
+		c.Void = append(c.Void, event.Void{From: 0, Key: keyID("court")})
+		slices.SortFunc(c.Void, func(a, b event.Void) int { return strings.Compare(a.Key, b.Key) })
+	})
+	if v, _ := w.l.Warrant(warrant.index); v.Live {
+		t.Error("the voided warrant is live")
+	}
+	if a, _ := w.l.Access(access.index); a.Dead == "" {
+		t.Error("an access on a voided warrant is live")
+	}
+	if !slices.ContainsFunc(w.l.Due(), func(o Obligation) bool { return o.Rule == "disclosure" && o.Index == warrant.index }) {
+		t.Error("the voided warrant owes no disclosure")
+	}
+}
+
+// Nobody makes another late by backdating: due times count from no earlier than
+// what is proven.
+func TestBackdating(t *testing.T) {
+	w := founded(t, nil)
+	w.now += 6 * day
+	w.anchor()
+	e := w.event(testWarrant(w))
+	e.Time = at(w.now - 6*day)
+	w.seal(e, w.now-5*day)
+	w.log(e, "court")
+	for _, o := range w.l.Overdue(at(w.now + hour)) {
+		t.Errorf("overdue: %s of entry %d", o.Rule, o.Index)
+	}
+}
+
+// Whoever breaks a rule too often is counted, not listed.
+func TestManyBreaches(t *testing.T) {
+	w := founded(t, nil)
+	access := w.access(nil, w.now+day)
+	for range 3 * maxListed {
+		e, _ := w.release(access, "c4")
+		w.log(e, "c4")
+	}
+	b := w.l.Breaches()
+	if len(b) != maxListed || b[maxListed-1].Count != 2*maxListed+1 || b[maxListed-1].Last != w.l.Size()-1 {
+		t.Fatalf("%d breaches, the last of %d up to entry %d", len(b), b[len(b)-1].Count, b[len(b)-1].Last)
+	}
+	w.finding("a1", "release-chain", event.FindingClosed, 0, w.l.Size()-1)
+	if bars := w.l.Barred("a1", at(w.now)); len(bars) > 0 {
+		t.Errorf("barred: %+v", bars[0].Breach)
+	}
+	e, _ := w.release(access, "c4")
+	w.log(e, "c4")
+	if bars := w.l.Barred("a1", at(w.now)); len(bars) != 1 {
+		t.Errorf("a breach after the finding does not bar: %d", len(bars))
+	}
+}
+
+// The state is what is open: when all is closed and the lag is over, little is left.
+func TestMemoryIsWhatIsOpen(t *testing.T) {
+	w := founded(t, nil)
+	for range 50 {
+		warrant := w.warrant(w.now + minute)
+		access := w.access(warrant, w.now+minute)
+		r := w.answer(access, "c1")
+		w.now += hour
+		w.disclose(access, r)
+		w.disclose(warrant)
+		w.log(w.event(&event.Return{Warrant: warrant.ref()}), "messenger")
+		w.heartbeat("c2")
+		w.heartbeat("c3")
+		w.heartbeat("c4")
+	}
+	w.now += 10 * day
+	w.anchor()
+	if open, _ := w.l.Open(); open != 0 {
+		t.Errorf("%d events are open", open)
+	}
+	if len(w.l.breaches) != 0 {
+		t.Errorf("%+v", w.l.breaches[0])
+	}
+	if n := len(w.l.Snapshot()); n > 64<<10 {
+		t.Errorf("the snapshot has %d bytes", n)
+	}
+	if len(w.l.released) > 0 || len(w.l.unanchored) != 1 {
+		t.Errorf("%d releases, %d unanchored entries are left", len(w.l.released), len(w.l.unanchored))
+	}
+	if c, _ := w.l.Chain(keyID("c1")); c.Seq != 50 || c.Broken || c.Waiting != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestComplete(t *testing.T) {
+	w := founded(t, nil)
+	warrant, access := w.event(testWarrant(w)), w.event(testAccess(nil))
+	public := w.seal(warrant, w.now+day)
+	if err := w.l.Complete(warrant, public); err != nil {
+		t.Error(err)
+	}
+	if err := w.l.Complete(warrant, public[1:]); !errors.Is(err, event.ErrIncomplete) {
+		t.Errorf("an opening too few: %v", err)
+	}
+	tea := append(slices.Clone(public[:2]), w.opening("grounds", event.Codes("tea")))
+	if err := warrant.Seal(at(w.now+day), tea, []event.Opening{w.opening("case", event.Text("1"))}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.l.Complete(warrant, tea); !errors.Is(err, event.ErrWrongName) {
+		t.Errorf("a ground that the profile lacks: %v", err)
+	}
+	public = w.seal(access, w.now+day)
+	if err := w.l.Complete(access, public); err != nil {
+		t.Error(err)
+	}
+	bare := []event.Opening{w.opening("unit", event.Text("legal")), event.Decoy(), event.Decoy()}
+	subject := []event.Opening{w.opening("account", event.Text("x")), w.opening("agencySignature", event.Bytes([]byte("s"))),
+		w.opening("package", event.Text(event.Digest(hash("p")).String()))}
+	if err := access.Seal(at(w.now+day), bare, subject); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.l.Complete(access, bare); !errors.Is(err, event.ErrIncomplete) {
+		t.Errorf("an emergency without its agency: %v", err)
+	}
+}

@@ -1,0 +1,342 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// dutyKind says which of an item's obligations a duty is.
+type dutyKind uint8
+
+const (
+	dutySeal dutyKind = iota
+	dutyNotices
+	dutyDecision
+	dutyReturn
+	dutyHeartbeat
+	dutyMissing
+	dutyAnchor
+)
+
+// duty is one thing that is owed.
+type duty struct {
+	kind   dutyKind
+	index  uint64 // of the entry that owes it
+	n      int    // which of the access's releases
+	left   uint64 // how much is owed, if there is a number
+	has    uint64 // how much there is
+	name   string // of the custodian, who must not release meanwhile
+	debtor string
+	due    int64
+	grace  int64
+	unful  int64 // after being late for so long it lapses
+}
+
+func (d *duty) late() int64   { return d.due + d.grace }
+func (d *duty) lapses() int64 { return d.late() + d.unful }
+
+var (
+	disclosureLate    = &Way{"disclosure", "late", KindOverdue, "%d of the public digests of entry %d are not opened", "log a disclosure that opens them, or a deferral in time"}
+	disclosureNotices = &Way{"disclosure", "notices", KindOverdue, "%d notices of release %d are not published", "log a disclosure that carries them"}
+	emergencyLate     = &Way{"emergency", "late", KindOverdue, "the log has no authority's decision on the emergency access %d", "log a warrant that decides on it (validates)"}
+	returnLate        = &Way{"return", "late", KindOverdue, "the log has no return of warrant %d", "log its return"}
+	heartbeatLate     = &Way{"heartbeat", "late", KindOverdue, "the log has no heartbeat of custodian %s since entry %d", "log its next heartbeat, or end its key by an amendment"}
+	missingLate       = &Way{"missing-release", "late", KindOverdue, "custodian %s has stated %d releases in entry %d, and the log holds %d", "log the missing releases"}
+	anchorLate        = &Way{"anchor", "late", KindOverdue, "the entries from %d on are not anchored", "log an anchor of a cosigned head that has them"}
+	unfulfilled       = &Way{"unfulfilled", "unfulfilled", KindBreach, "%s, due %s: %s", ""}
+)
+
+// verdict says what is owed.
+func (d *duty) verdict() *Violation {
+	switch d.kind {
+	case dutySeal:
+		return disclosureLate.violation(d.left, d.index)
+	case dutyNotices:
+		return disclosureNotices.violation(d.left, d.index)
+	case dutyDecision:
+		return emergencyLate.violation(d.index)
+	case dutyReturn:
+		return returnLate.violation(d.index)
+	case dutyHeartbeat:
+		return heartbeatLate.violation(d.name, d.index)
+	case dutyMissing:
+		return missingLate.violation(d.name, d.left, d.index, d.has)
+	default:
+		return anchorLate.violation(d.index)
+	}
+}
+
+// duties calls do for what an item owes. No claim moves a date to before what was
+// proven when the item was logged.
+func (l *Ledger) duties(it *item, do func(duty)) {
+	p := &l.charters[it.charter].Profile
+	d := duty{index: it.index, debtor: it.provider, unful: int64(p.Unfulfilled)}
+	if s := &it.seal; s.state == owed && !s.never {
+		d.kind, d.left, d.due, d.grace = dutySeal, uint64(s.digests.closed), max(s.until, it.base), int64(p.DisclosureGrace)
+		do(d)
+	}
+	if w := it.warrant; w != nil && !w.denied && w.returned == owed {
+		d.kind, d.due, d.grace = dutyReturn, max(w.notAfter, it.base)+int64(p.Return.Within), int64(p.Return.Grace)
+		do(d)
+	}
+	a := it.access
+	if a == nil {
+		return
+	}
+	if a.emergency && a.decision == owed {
+		e := d
+		e.kind, e.debtor = dutyDecision, it.authority
+		e.due, e.grace = it.base+int64(p.Emergency.Decision.Within), int64(p.Emergency.Decision.Grace)
+		do(e)
+	}
+	for i := range a.releases {
+		r := &a.releases[i]
+		if r.state != owed || it.seal.never {
+			continue
+		}
+		rp := &l.charters[r.charter].Profile
+		d.kind, d.index, d.n, d.left = dutyNotices, r.index, i, uint64(r.notices.closed)
+		d.due, d.grace, d.unful = max(it.seal.until, r.base), int64(rp.DisclosureGrace), int64(rp.Unfulfilled)
+		do(d)
+	}
+}
+
+// chainDuties calls do for what is owed about a custodian's chain.
+func (l *Ledger) chainDuties(c *chain, do func(duty)) {
+	if c.ended {
+		return
+	}
+	if p := &l.charters[c.charter].Profile; !c.silent {
+		do(duty{kind: dutyHeartbeat, index: c.beatIndex, name: c.name, debtor: c.name,
+			due: c.beat + int64(p.Heartbeat.Within), grace: int64(p.Heartbeat.Grace), unful: int64(p.Unfulfilled)})
+	}
+	if len(c.stated) > 0 {
+		s := &c.stated[0]
+		p := &l.charters[s.charter].Profile
+		do(duty{kind: dutyMissing, index: s.index, name: c.name, left: s.seq, has: c.count,
+			due: s.base + int64(p.MissingRelease.Within), grace: int64(p.MissingRelease.Grace), unful: int64(p.Unfulfilled)})
+	}
+}
+
+// anchorDuty calls do if an anchor is owed: for an entry that is none itself, and
+// under a policy by which an anchor proves a time. It never lapses: what an anchor
+// doesn't have was not there yet when its head was cosigned.
+func (l *Ledger) anchorDuty(do func(duty)) {
+	first := -1
+	for i, c := range l.unanchored {
+		if !c.anchor && (first < 0 || c.base < l.unanchored[first].base) {
+			first = i
+		}
+	}
+	if first < 0 {
+		return
+	}
+	c := l.unanchored[first]
+	in := l.CharterAt(max(c.index, 1))
+	if !in.Witnesses.NeedsWitnesses() {
+		return
+	}
+	do(duty{kind: dutyAnchor, index: c.index,
+		due: c.base + int64(in.Profile.Anchor.Within), grace: int64(in.Profile.Anchor.Grace), unful: maxTime})
+}
+
+// debtorName is the debtor as Violation.By has it.
+func (d *duty) debtorName() string {
+	switch d.kind {
+	case dutyAnchor:
+		return Log
+	case dutyMissing: // one of them is wrong, and nobody else can tell which
+		return orLog("custodian " + d.name)
+	case dutyDecision:
+		return "authority " + d.debtor
+	case dutyHeartbeat:
+		return "custodian " + d.debtor
+	}
+	return "provider " + d.debtor
+}
+
+// An Obligation is something that is owed.
+type Obligation struct {
+	Rule        string
+	Way         string
+	Index       uint64 // the entry that owes it
+	Debtor      string // role and name, or Log
+	Due         time.Time
+	Late        time.Time // due and grace: it is overdue after this
+	Unfulfilled time.Time // once an anchor proves a time after this, it is a breach
+	Text, Cure  string
+
+	// What it bars while it is overdue.
+	Auditors  bool   // from cosigning; and so every gate
+	Custodian string // from releasing; "": none
+}
+
+func obligation(d duty) Obligation {
+	v := d.verdict()
+	at := func(t int64) time.Time { return time.Unix(t, 0).UTC() }
+	return Obligation{Rule: v.Rule, Way: v.Way, Index: d.index, Debtor: d.debtorName(), Text: v.Text, Cure: v.Cure,
+		Due: at(d.due), Late: at(d.late()), Unfulfilled: at(d.lapses()), Custodian: d.name}
+}
+
+// rescan makes soonest exact again, if time has passed it and enough was applied
+// since the last time to be worth the walk.
+func (l *Ledger) rescan() {
+	if l.after <= l.soonest || l.Size()-l.scanned < uint64(len(l.open)/8) {
+		return
+	}
+	l.soonest, l.scanned = maxTime, l.Size()
+	for _, it := range l.open {
+		l.duties(it, func(d duty) { l.soonest = min(l.soonest, d.late()) })
+	}
+}
+
+// each calls do for everything that is owed at this size, and may leave out items
+// of which nothing is overdue at a time.
+func (l *Ledger) each(now int64, do func(duty)) {
+	if now > l.soonest {
+		for _, it := range l.open {
+			l.duties(it, do)
+		}
+	}
+	for _, c := range l.chains {
+		l.chainDuties(c, do)
+	}
+	l.anchorDuty(do)
+}
+
+// Due returns all that is owed at this size, the soonest first: for whoever
+// fulfils it (disclosures, anchors) and whoever watches.
+func (l *Ledger) Due() []Obligation { return l.owed(1<<62, func(*duty) bool { return true }) }
+
+// Overdue returns what is overdue at a time, by the state at this size. It is
+// pure: the same for whoever asks, whenever. An obligation that has lapsed into a
+// breach is not in it.
+func (l *Ledger) Overdue(t time.Time) []Obligation {
+	now := t.Unix()
+	return l.owed(now, func(d *duty) bool { return now > d.late() })
+}
+
+func (l *Ledger) owed(now int64, want func(*duty) bool) []Obligation {
+	var out []Obligation
+	c := l.Charter()
+	if c == nil {
+		return nil
+	}
+	l.each(now, func(d duty) {
+		if want(&d) {
+			out = append(out, obligation(d))
+		}
+	})
+	slices.SortFunc(out, func(a, b Obligation) int {
+		return cmp.Or(a.Late.Compare(b.Late), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Text, b.Text))
+	})
+	few := sync0(func() bool { return l.fewCurrent(c, now) })
+	for i := range out {
+		o := &out[i]
+		o.Auditors = slices.Contains(c.Profile.Bars, o.Rule) && (o.Rule != "heartbeat" || few())
+	}
+	return out
+}
+
+// sync0 makes a function that computes its value once.
+func sync0(f func() bool) func() bool {
+	done, value := false, false
+	return func() bool {
+		if !done {
+			done, value = true, f()
+		}
+		return value
+	}
+}
+
+// fewCurrent says whether fewer than the threshold of some group have sent their
+// heartbeats in time.
+func (l *Ledger) fewCurrent(c *Charter, now int64) bool {
+	for _, g := range c.Groups {
+		n := uint64(0)
+		for _, name := range g.Members {
+			if l.current(c, name, now) {
+				n++
+			}
+		}
+		if n < g.Threshold {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *Ledger) current(c *Charter, name string, now int64) bool {
+	p := c.Party(event.RoleCustodian, name)
+	ch := l.chains[l.keyNum[p.Keys[0].KeyID()]]
+	if ch == nil || ch.ended || ch.silent {
+		return false
+	}
+	h := l.charters[ch.charter].Profile.Heartbeat
+	return now <= ch.beat+int64(h.Within)+int64(h.Grace)
+}
+
+// pass lets the proven time pass: what wanted to be looked at is, and what was
+// owed for too long becomes a breach. Its index is the debtor's.
+func (l *Ledger) pass(index uint64) {
+	for _, it := range l.woken() {
+		l.duties(it, func(d duty) {
+			if l.after <= d.lapses() {
+				return
+			}
+			l.lapse(&d, index)
+			switch d.kind {
+			case dutySeal:
+				it.seal.state = lapsed
+			case dutyReturn:
+				it.warrant.returned = lapsed
+			case dutyDecision:
+				it.access.decision = lapsed
+				l.undecided--
+			case dutyNotices:
+				it.access.releases[d.n].state = lapsed
+			}
+		})
+		l.settle(it)
+		if l.open[it.index] == it {
+			l.watch(it)
+		}
+	}
+	for _, c := range l.sortedChains() {
+		l.chainDuties(c, func(d duty) {
+			if l.after <= d.lapses() {
+				return
+			}
+			l.lapse(&d, index)
+			if d.kind == dutyHeartbeat {
+				c.silent = true
+			} else {
+				c.breakOff()
+			}
+		})
+	}
+	l.forget()
+	l.rescan()
+}
+
+// breakOff ends what a chain owes: what it stated is a breach now.
+func (c *chain) breakOff() {
+	c.broken = c.stated[len(c.stated)-1].seq
+	c.stated = nil
+}
+
+// lapse records that a duty was not fulfilled.
+func (l *Ledger) lapse(d *duty, seen uint64) {
+	v := d.verdict()
+	u := unfulfilled.violation(v.Rule, stamp(d.due), v.Text)
+	u.Index, u.Seen, u.By = d.index, seen, d.debtorName()
+	l.note(u)
+}
+
+func stamp(t int64) string { return time.Unix(t, 0).UTC().Format(time.RFC3339) }

@@ -1,0 +1,432 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// history is a log as it grew, with what mentions what.
+type history struct {
+	*world
+	rt      *rapid.T
+	mention map[uint64][]uint64 // entry -> entries that it mentions
+}
+
+// newHistory founds a log whose limits are wide enough for any interleaving.
+func newHistory(t testing.TB, rt *rapid.T) *history {
+	w := founded(t, func(c *event.Charter) { c.Profile.Emergency.Open = 100 })
+	return &history{w, rt, make(map[uint64][]uint64)}
+}
+
+func (h *history) mentions(e *logged, of ...*logged) *logged {
+	for _, o := range of {
+		h.mention[e.index] = append(h.mention[e.index], o.index)
+	}
+	return e
+}
+
+// step is one event of a case, made when its turn has come.
+type step func()
+
+// accessCase is a warrant, or an emergency with its decision, and all that follows.
+func (h *history) accessCase() []step {
+	emergency := rapid.Bool().Draw(h.rt, "emergency")
+	answers := rapid.IntRange(0, 3).Draw(h.rt, "answers")
+	var warrant, access *logged
+	var releases []*logged
+	var warrantUntil, accessUntil int64
+	var steps []step
+	add := func(s step) { steps = append(steps, s) }
+	seal := func() int64 { return h.now + int64(rapid.IntRange(1, 3600).Draw(h.rt, "seal")) }
+	if emergency {
+		add(func() { accessUntil = seal(); access = h.access(nil, accessUntil) })
+	} else {
+		add(func() { warrantUntil = seal(); warrant = h.warrant(warrantUntil) })
+		add(func() {
+			accessUntil = min(warrantUntil, h.now+1)
+			access = h.mentions(h.access(warrant, accessUntil), warrant)
+		})
+	}
+	for i := range answers {
+		add(func() {
+			r := h.answer(access, fmt.Sprintf("c%d", i+1))
+			releases = append(releases, h.mentions(r, access))
+		})
+	}
+	if rapid.Bool().Draw(h.rt, "refused") {
+		add(func() {
+			h.mentions(h.log(h.event(&event.Refusal{Access: access.ref(), Reason: "unreadable"}), "c1"), access)
+		})
+	}
+	if emergency {
+		add(func() {
+			w := testWarrant(h.world)
+			ref := access.ref()
+			w.Validates = &ref
+			e := h.event(w)
+			warrantUntil = seal()
+			public := h.seal(e, warrantUntil)
+			warrant = h.mentions(h.log(e, "court"), access)
+			warrant.public = public
+		})
+	}
+	add(func() {
+		h.now = max(h.now, accessUntil)
+		h.mentions(h.disclose(access, releases...), access)
+	})
+	add(func() {
+		h.now = max(h.now, warrantUntil)
+		h.mentions(h.disclose(warrant), warrant)
+	})
+	add(func() {
+		h.mentions(h.log(h.event(&event.Return{Warrant: warrant.ref(), Executed: true}), "messenger"), warrant)
+	})
+	return steps
+}
+
+// sideCase is what goes on beside: time, heartbeats, amendments.
+func (h *history) sideCase() []step {
+	var steps []step
+	for range rapid.IntRange(1, 6).Draw(h.rt, "side") {
+		switch rapid.IntRange(0, 3).Draw(h.rt, "what") {
+		case 0, 1:
+			steps = append(steps, func() { h.anchor() })
+		case 2:
+			who := fmt.Sprintf("c%d", rapid.IntRange(1, 4).Draw(h.rt, "who"))
+			steps = append(steps, func() { h.heartbeat(who) })
+		case 3:
+			steps = append(steps, func() {
+				before := h.charter
+				h.mentions(h.amend(nil), before)
+			})
+		}
+	}
+	return steps
+}
+
+// grow logs cases, interleaved at random.
+func (h *history) grow() {
+	cases := [][]step{h.sideCase()}
+	for range rapid.IntRange(1, 4).Draw(h.rt, "cases") {
+		cases = append(cases, h.accessCase())
+	}
+	for len(cases) > 0 {
+		i := rapid.IntRange(0, len(cases)-1).Draw(h.rt, "next")
+		cases[i][0]()
+		if len(h.found) > 0 {
+			h.rt.Fatalf("entry %d of a valid history: %v", h.l.Size()-1, h.found[0])
+		}
+		if cases[i] = cases[i][1:]; len(cases[i]) == 0 {
+			cases = slices.Delete(cases, i, i+1)
+		}
+		h.now += int64(rapid.IntRange(0, 600).Draw(h.rt, "pause"))
+	}
+}
+
+// replay applies entries to a ledger, from its size on.
+func replay(rt *rapid.T, l *Ledger, entries [][]byte) []*Violation {
+	var found []*Violation
+	for i := l.Size(); i < uint64(len(entries)); i++ {
+		v, err := l.Apply(Read(i, entries[i]))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		found = append(found, v...)
+	}
+	return found
+}
+
+func treeOf(entries [][]byte) *memTree {
+	m := new(memTree)
+	for _, e := range entries {
+		m.add(e)
+	}
+	return m
+}
+
+func TestInterleavingsAreValid(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHistory(t, rt)
+		h.grow()
+		// When all is done nothing is owed but anchors, heartbeats and the like.
+		for _, o := range h.l.Due() {
+			if o.Rule != "anchor" && o.Rule != "heartbeat" {
+				rt.Fatalf("still due: %+v", o)
+			}
+		}
+	})
+}
+
+func TestTamperingIsNoticed(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHistory(t, rt)
+		h.grow()
+		var later []uint64
+		for e := range h.mention {
+			later = append(later, e)
+		}
+		slices.Sort(later)
+		j := rapid.SampledFrom(later).Draw(rt, "mentioning")
+		i := rapid.SampledFrom(h.mention[j]).Draw(rt, "mentioned")
+		entries := slices.Clone(h.tree.entries)
+		e := entries[i]
+		switch rapid.IntRange(0, 2).Draw(rt, "tampering") {
+		case 0:
+			entries = slices.Delete(entries, int(i), int(i)+1)
+		case 1:
+			entries = slices.Insert(entries, int(j)+1, e)
+			entries = slices.Delete(entries, int(i), int(i)+1)
+		case 2:
+			at := rapid.IntRange(int(i)+1, len(entries)).Draw(rt, "copy")
+			entries = slices.Insert(entries, at, e)
+		}
+		if len(replay(rt, New(testLog, treeOf(entries)), entries)) == 0 {
+			rt.Fatal("nobody noticed")
+		}
+	})
+}
+
+func TestReplayFromAnySnapshot(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHistory(t, rt)
+		r := newRogue(h, rapid.SampledFrom(rogues).Draw(rt, "rogue"))
+		h.grow()
+		for range rapid.IntRange(0, 10).Draw(rt, "mischief") {
+			r.act(false)
+		}
+		h.now += int64(rapid.IntRange(0, 100).Draw(rt, "days")) * day
+		h.anchor()
+		entries := h.tree.entries
+		whole := New(testLog, h.tree)
+		all := replay(rt, whole, entries)
+		if !bytes.Equal(whole.Snapshot(), h.l.Snapshot()) {
+			rt.Fatal("two replays differ")
+		}
+		at := rapid.IntRange(0, len(entries)).Draw(rt, "at")
+		first := New(testLog, h.tree)
+		found := replay(rt, first, entries[:at])
+		root, _ := h.tree.Root(uint64(at))
+		second, err := Restore(first.Snapshot(), uint64(at), root, h.tree)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		found = append(found, replay(rt, second, entries)...)
+		if !bytes.Equal(second.Snapshot(), whole.Snapshot()) {
+			rt.Fatal("the replay from the snapshot differs")
+		}
+		if fmt.Sprint(texts(found)) != fmt.Sprint(texts(all)) {
+			rt.Fatalf("verdicts differ:\n%v\n%v", texts(found), texts(all))
+		}
+		sameOverdue(rt, h, second, whole)
+	})
+}
+
+func texts(vs []*Violation) []string {
+	out := []string{}
+	for _, v := range vs {
+		out = append(out, v.Error())
+	}
+	return out
+}
+
+// sameOverdue asks several ledgers of one state, in any order.
+func sameOverdue(rt *rapid.T, h *history, ledgers ...*Ledger) {
+	for _, l := range ledgers {
+		c, err := l.Clone()
+		if err != nil {
+			rt.Fatal(err)
+		}
+		ledgers = append(ledgers, c)
+	}
+	times := rapid.SliceOfN(rapid.Int64Range(testStart, testStart+400*day), 1, 4).Draw(rt, "times")
+	want := make(map[int64]string)
+	for _, l := range append(ledgers, h.l) {
+		for _, t := range append(slices.Clone(times), times...) {
+			got := fmt.Sprintf("%+v", l.Overdue(time.Unix(t, 0)))
+			if want[t] == "" {
+				want[t] = got
+			} else if got != want[t] {
+				rt.Fatalf("Overdue at %d differs:\n%s\n%s", t, got, want[t])
+			}
+		}
+	}
+}
+
+// rogues are parties that are below their threshold alone.
+var rogues = []string{"c1", "a1", "court", "f1", "other"}
+
+// rogue signs what it likes, with its own key.
+type rogue struct {
+	*history
+	name   string
+	seen   []*logged // events to refer to
+	served []*logged // warrants of its own
+}
+
+func newRogue(h *history, name string) *rogue {
+	w := h.warrant(h.now + 10)
+	a := h.access(w, h.now+5)
+	return &rogue{history: h, name: name, seen: []*logged{w, a, h.charter}}
+}
+
+func (r *rogue) any() *logged { return rapid.SampledFrom(r.seen).Draw(r.rt, "seen") }
+
+func (r *rogue) ref() event.Reference {
+	ref := r.any().ref()
+	if rapid.IntRange(0, 4).Draw(r.rt, "ref") == 0 {
+		ref.Index = rapid.Uint64Range(0, r.l.Size()+3).Draw(r.rt, "index")
+	}
+	return ref
+}
+
+func (r *rogue) body() event.Body {
+	seq := rapid.SampledFrom([]uint64{1, 2, 3, 50, 1 << 40}).Draw(r.rt, "seq")
+	prev := event.Digest{}
+	if seq > 1 {
+		prev = hash(fmt.Sprint("prev ", seq))
+	}
+	switch r.name[0] {
+	case 'c':
+		if r.name == "court" {
+			break
+		}
+		switch rapid.IntRange(0, 3).Draw(r.rt, "kind") {
+		case 0:
+			size := rapid.Uint64Range(1, r.l.Size()+2).Draw(r.rt, "size")
+			root, _ := r.tree.Root(min(size, r.l.Size()))
+			return &event.Release{Access: r.ref(), Seq: seq, Prev: prev, Notices: []event.Digest{hash("n")}, Head: event.Head{Size: size, Root: root}}
+		case 1:
+			return &event.Heartbeat{From: at(r.now), To: at(r.now + day), Seq: seq, Prev: hash("x")}
+		case 2:
+			return &event.Refusal{Access: r.ref(), Reason: "ended"}
+		}
+		return &event.Disclosure{Event: r.ref(), Notices: [][]byte{[]byte("n")}}
+	case 'a':
+		last := rapid.Uint64Range(0, r.l.Size()+2).Draw(r.rt, "last")
+		return &event.Finding{First: 0, Last: last, Rule: rapid.SampledFrom([]string{"form", "unfulfilled", "tea"}).Draw(r.rt, "rule"), State: event.FindingOpen, Digest: hash("t")}
+	case 'f':
+		return r.nextCharter(func(c *event.Charter) { c.Thresholds.Amend = 1 })
+	}
+	switch rapid.IntRange(0, 3).Draw(r.rt, "kind") {
+	case 0:
+		return &event.Revocation{Warrant: r.ref(), Reason: "ended"}
+	case 1:
+		return &event.Deferral{Event: r.ref(), Until: at(r.now + 20*day), Ground: "investigation", Ordinal: 1}
+	case 2:
+		return &event.Disclosure{Event: r.ref(), Openings: r.seen[0].public}
+	}
+	w := testWarrant(r.world)
+	w.Accesses, w.Accounts = rapid.Uint64Range(1, event.MaxInteger).Draw(r.rt, "n"), event.MaxInteger
+	return w
+}
+
+// act signs something; if it must be admitted first, it is logged only then.
+func (r *rogue) act(admitted bool) {
+	e := r.event(r.body())
+	e.Time = at(r.now + rapid.Int64Range(-10*day, 10*day).Draw(r.rt, "claim"))
+	var public []event.Opening
+	if _, ok := e.Body.(*event.Warrant); ok {
+		public = r.seal(e, e.Time.Unix()+rapid.Int64Range(0, 180*day).Draw(r.rt, "until"))
+	}
+	env := r.sign(e, r.name)
+	b := env.Bytes()
+	if admitted {
+		v, err := r.l.Admit(Read(0, b))
+		if err != nil {
+			r.rt.Fatal(err)
+		}
+		if v != nil {
+			return
+		}
+	}
+	out := &logged{env: env, index: r.l.Size(), public: public}
+	r.logBytes(b)
+	r.seen = append(r.seen, out)
+	if public != nil && len(r.found) == 0 {
+		r.served = append(r.served, out)
+	}
+}
+
+// Whatever one party does that admission lets in, the others can go on: they
+// close the breaches, fulfil what is owed, end the party's key, and then nothing
+// bars anybody, and an access goes through.
+func TestNobodyStopsEveryone(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHistory(t, rt)
+		name := rapid.SampledFrom(rogues).Draw(rt, "rogue")
+		h.amend(func(c *event.Charter) { c.AuditPolicy = policyText(1, "a1", "a2") })
+		r := newRogue(h, name)
+		for range rapid.IntRange(1, 30).Draw(rt, "mischief") {
+			r.act(true)
+			h.now += int64(rapid.IntRange(0, 3*day).Draw(rt, "pause"))
+			if rapid.Bool().Draw(rt, "anchor") {
+				h.anchor()
+			}
+		}
+		h.amend(func(c *event.Charter) {
+			drop := func(p event.Party) bool { return p.Name == name && p.Role != event.RoleDuty }
+			if name == "court" {
+				c.Party(event.RoleAuthority, "court").Keys = keysOf("court3")
+				return
+			}
+			if name == "f1" {
+				c.Party(event.RoleCharter, "f1").Keys = keysOf("f4")
+				return
+			}
+			if name == "a1" {
+				c.AuditPolicy = policyText(1, "a2")
+			}
+			c.Parties = slices.DeleteFunc(c.Parties, drop)
+			c.Groups[0].Members = slices.DeleteFunc(slices.Clone(c.Groups[0].Members), func(n string) bool { return n == name })
+		}, "f2", "f3")
+		if h.l.Charter().Index != h.l.Size()-1 {
+			rt.Fatalf("no amendment: %v", h.found)
+		}
+		h.now += 400 * day
+		for _, w := range append(r.served, r.seen[:2]...) {
+			if _, ok := h.l.Sealed(w.index); ok {
+				h.disclose(w)
+			}
+		}
+		h.anchor()
+		for _, rule := range Rules(1) {
+			h.finding("a2", rule.Name, event.FindingClosed, 0, h.l.Size()-1)
+		}
+		for _, who := range []string{"", "a2"} {
+			if bars := h.l.Barred(who, at(h.now)); len(bars) > 0 {
+				rt.Fatalf("%q is barred: %+v %+v", who, bars[0].Breach, bars[0].Obligation)
+			}
+		}
+		w := h.event(testWarrant(h.world))
+		public := h.seal(w, h.now+day)
+		warrant := h.log(w, map[bool]string{true: "court3", false: "court"}[name == "court"])
+		warrant.public = public
+		h.ok()
+		access := h.access(warrant, h.now+day)
+		h.ok()
+		for _, c := range []string{"c2", "c3"} {
+			h.answer(access, c)
+			h.ok()
+		}
+		if a, _ := h.l.Access(access.index); len(a.Answered) != 2 {
+			rt.Fatalf("answered by %v", a.Answered)
+		}
+	})
+}
+
+func (h *history) ok() {
+	h.t.Helper()
+	if len(h.found) > 0 {
+		h.rt.Fatalf("entry %d: %v", h.l.Size()-1, h.found[0])
+	}
+}

@@ -1,0 +1,282 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// MaxAhead is how many releases of one custodian may be in the log ahead of its
+// chain, because the log did not order them: a gate has no more than that many on
+// their way at once.
+const MaxAhead = 64
+
+var (
+	releaseDead  = &Way{"release-chain", "dead", KindBreach, "it answers access %d, and its custodian could know that the access %s", ""}
+	releaseLate  = &Way{"release-chain", "late", KindNoEffect, "access %d %s before it was logged: it counts in the chain and opens nothing", ""}
+	releaseGroup = &Way{"release-chain", "group", KindBreach, "access %d names the group %s, of which custodian %s is no member", ""}
+	releaseTwice = &Way{"release-chain", "twice", KindBreach, "custodian %s has answered access %d before", ""}
+	releasePrev  = &Way{"release-chain", "prev", KindBreach, "prev is not the release %d of this chain", ""}
+	releaseFar   = &Way{"release-chain", "far", KindBreach, "its seq is %d, and the chain has %d", "log the releases between them first"}
+	releaseEarly = &Way{"release-chain", "early", KindNoEffect, "its seq is %d, and the chain has %d: it has an effect when those between them are logged", "log the releases between them"}
+	releasePast  = &Way{"release-chain", "past", KindNoEffect, "its seq is %d, and the chain has %d: it is in the log already, or too old to tell", ""}
+	refusalTwice = &Way{"release-chain", "refused", KindNoEffect, "access %d is closed, or was refused for this reason", ""}
+
+	equivocationRelease   = &Way{"equivocation", "release", KindBreach, "custodian %s signed another event for the seq %d", ""}
+	equivocationHeartbeat = &Way{"equivocation", "heartbeat", KindBreach, "custodian %s states another release for the seq %d than it signed", ""}
+)
+
+// release judges a custodian's promise: what it says of the tree, its place in the
+// chain, and the access that it answers.
+func (x *act) release(r *event.Release) (effect, *Violation, error) {
+	signer, v := x.one(event.RoleCustodian)
+	if v != nil {
+		return nil, v, nil
+	}
+	c := x.l.chains[signer.key]
+	if v := x.place(c, r); v != nil {
+		return nil, v, nil
+	}
+	if r.Head.Size > x.e.Index {
+		return nil, x.fail(referenceFuture, r.Head.Size), nil
+	}
+	root, err := x.l.root(r.Head.Size)
+	if err != nil {
+		return nil, nil, err
+	}
+	if root != r.Head.Root {
+		v := x.fail(referenceHead, r.Head.Size)
+		v.By = orLog(v.By)
+		return nil, v, nil
+	}
+	it, ev, v, err := x.resolve(r.Access, event.TypeAccess)
+	if v != nil || err != nil {
+		return nil, v, err
+	}
+	group := ""
+	if it != nil {
+		group = it.access.group
+	} else {
+		group = ev.Body.(*event.Access).Group
+	}
+	if !member(x.l.CharterAt(r.Access.Index), group, c.name) {
+		return nil, x.refer(r.Access, releaseGroup, r.Access.Index, group, c.name), nil
+	}
+	late := x.live(r, it, ev)
+	if late != nil && late.Kind == KindBreach {
+		return nil, late, nil
+	}
+	if it != nil && it.answered(c.name) || slices.ContainsFunc(c.pending, func(p pending) bool { return p.access == r.Access.Index && !p.dead }) {
+		return nil, x.refer(r.Access, releaseTwice, c.name, r.Access.Index), nil
+	}
+	p := pending{seq: r.Seq, hash: x.hash(), prev: r.Prev, access: r.Access.Index, dead: late != nil,
+		release: release{index: x.e.Index, leaf: x.e.Leaf, key: signer.key, name: c.name, base: x.base, charter: x.c.number}}
+	if !p.dead {
+		p.notices = digests{slices.Clone(r.Notices), len(r.Notices)}
+	}
+	if r.Seq > c.count+1 {
+		return func() {
+			c.pending = append(c.pending, p)
+			slices.SortFunc(c.pending, func(a, b pending) int { return cmp.Compare(a.seq, b.seq) })
+			c.state(stated{r.Seq, p.hash, x.base, x.e.Index, x.c.number})
+		}, x.fail(releaseEarly, r.Seq, c.count), nil
+	}
+	return func() {
+		x.l.advance(c, p)
+		x.drain(c)
+	}, late, nil
+}
+
+// place judges the seq of a release. A second event for one seq is evidence,
+// whatever else is wrong with it.
+func (x *act) place(c *chain, r *event.Release) *Violation {
+	h, known := c.hashOf(r.Seq)
+	here := slices.ContainsFunc(c.pending, func(p pending) bool { return p.seq == r.Seq })
+	switch {
+	case known && h != x.hash():
+		return x.fail(equivocationRelease, c.name, r.Seq)
+	case r.Seq <= c.count && !known && x.time >= x.l.floor:
+		// Its id would be known if it were the one that was logged.
+		return x.fail(equivocationRelease, c.name, r.Seq)
+	case r.Seq <= c.count || here:
+		return x.fail(releasePast, r.Seq, c.count)
+	case r.Seq > c.count+MaxAhead:
+		return x.fail(releaseFar, r.Seq, c.count)
+	case r.Seq == c.count+1 && r.Prev != c.last():
+		return x.fail(releasePrev, c.count)
+	}
+	return nil
+}
+
+func member(c *Charter, group, name string) bool {
+	return slices.ContainsFunc(c.Groups, func(g event.Group) bool { return g.ID == group && slices.Contains(g.Members, name) })
+}
+
+func (it *item) answered(name string) bool {
+	return slices.ContainsFunc(it.access.releases, func(r release) bool { return r.name == name })
+}
+
+// live judges whether the access was live: nil if it was, a breach if its
+// custodian could know that it wasn't, from the head that it relied on or its own
+// clock, and no effect if it could not.
+func (x *act) live(r *event.Release, it *item, ev *event.Event) *Violation {
+	at := r.Access.Index
+	verdict := func(knew bool, why string) *Violation {
+		w := releaseLate
+		if knew {
+			w = releaseDead
+		}
+		return x.refer(r.Access, w, at, why)
+	}
+	if r.Head.Size <= at {
+		return verdict(true, "was not in the head that it relied on")
+	}
+	if it == nil {
+		life := int64(x.l.CharterAt(at).Profile.AccessLife)
+		return verdict(x.l.inBreach(at) || x.time > max(ev.Time.Unix(), x.l.after)+life, "was over or without effect")
+	}
+	if why, at := x.l.dead(it); at != 0 {
+		return verdict(at < r.Head.Size, why)
+	} else if x.time > it.access.ends+int64(x.c.Profile.Skew) {
+		return verdict(true, "had expired")
+	} else if why != "" {
+		return verdict(false, why)
+	}
+	return nil
+}
+
+// dead says why no release may answer an access, and by which entry; 0 if by the
+// time that is proven. It is "" for a live one.
+func (l *Ledger) dead(it *item) (why string, by uint64) {
+	a := it.access
+	if a.onWarrant {
+		switch on := l.open[a.warrant]; {
+		case on.warrant.revokedAt != 0:
+			return "had lost its warrant by a revocation", on.warrant.revokedAt
+		case on.voidAt != 0:
+			return "had lost its warrant by an amendment", on.voidAt
+		}
+	}
+	switch {
+	case it.voidAt != 0:
+		return "was voided", it.voidAt
+	case a.denied:
+		return "was denied", a.decidedAt
+	case l.after > a.ends:
+		return "had expired", 0
+	}
+	return "", 0
+}
+
+// advance takes the next release into its chain. One that is not dead answers its
+// access, unless that was closed or answered while the release waited.
+func (l *Ledger) advance(c *chain, p pending) {
+	c.count++
+	c.recent = append(c.recent, p.hash)
+	if len(c.recent) > MaxAhead {
+		c.recent = c.recent[1:]
+	}
+	for len(c.stated) > 0 && c.stated[0].seq <= c.count {
+		c.stated = c.stated[1:]
+	}
+	it := l.open[p.access]
+	if p.dead || it == nil || it.answered(c.name) {
+		return
+	}
+	it.access.releases = append(it.access.releases, p.release)
+	l.released[p.index] = p.access
+	l.watch(it)
+}
+
+// drain takes releases that waited for this one.
+func (x *act) drain(c *chain) {
+	for len(c.pending) > 0 && c.pending[0].seq <= c.count+1 {
+		p := c.pending[0]
+		c.pending = c.pending[1:]
+		if p.prev == c.last() {
+			x.l.advance(c, p)
+			continue
+		}
+		c.stated = slices.DeleteFunc(c.stated, func(s stated) bool { return s.index == p.index })
+		v := releasePrev.violation(c.count)
+		v.Index, v.Seen, v.By = p.index, x.e.Index, "custodian "+c.name
+		x.l.note(v)
+	}
+}
+
+// state notes a count that the log doesn't hold yet. A chain that is broken owes
+// nothing up to where it broke; more than MaxAhead statements are not needed.
+func (c *chain) state(s stated) {
+	if s.seq <= c.count || s.seq <= c.broken || len(c.stated) == MaxAhead {
+		return
+	}
+	if n := len(c.stated); n == 0 || c.stated[n-1].seq < s.seq {
+		c.stated = append(c.stated, s)
+	}
+}
+
+// restart takes up a chain whose key a charter names.
+func (c *chain) restart(name string, by *Charter) {
+	c.name = name
+	if c.ended {
+		c.ended, c.silent = false, false
+		c.beat, c.beatIndex, c.charter = by.Time, by.Index, by.number
+	}
+}
+
+// end closes the chain of a key that is no custodian's any more. What it stated
+// and the log lacks can't come any more, so it is a breach at once.
+func (x *act) end(c *chain) {
+	x.l.chainDuties(c, func(d duty) {
+		if d.kind == dutyMissing {
+			x.l.lapse(&d, x.e.Index)
+			c.breakOff()
+		}
+	})
+	c.ended, c.pending = true, nil
+}
+
+// refusal judges a custodian's no. It says so once, and has no other effect.
+func (x *act) refusal(r *event.Refusal) (effect, *Violation, error) {
+	signer, v := x.one(event.RoleCustodian)
+	if v != nil {
+		return nil, v, nil
+	}
+	it, _, v, err := x.resolve(r.Access, event.TypeAccess)
+	if v != nil || err != nil {
+		return nil, v, err
+	}
+	no := refused{signer.key, r.Reason}
+	switch {
+	case !slices.Contains(x.c.Profile.Reasons, r.Reason):
+		return nil, x.fail(formCode, "reason", r.Reason), nil
+	case it == nil || slices.Contains(it.access.refusals, no):
+		return nil, x.refer(r.Access, refusalTwice, r.Access.Index), nil
+	case !member(x.l.CharterAt(it.index), it.access.group, signer.party.Name):
+		return nil, x.refer(r.Access, releaseGroup, it.index, it.access.group, signer.party.Name), nil
+	}
+	return func() { it.access.refusals = append(it.access.refusals, no) }, nil, nil
+}
+
+// heartbeat judges a custodian's count.
+func (x *act) heartbeat(b *event.Heartbeat) (effect, *Violation, error) {
+	signer, v := x.one(event.RoleCustodian)
+	if v != nil {
+		return nil, v, nil
+	}
+	c := x.l.chains[signer.key]
+	if h, known := c.hashOf(b.Seq); known && h != b.Prev {
+		return nil, x.fail(equivocationHeartbeat, c.name, b.Seq), nil
+	}
+	return func() {
+		c.state(stated{b.Seq, b.Prev, x.base, x.e.Index, x.c.number})
+		// A period that ends after its own statement doesn't count ahead.
+		if to := min(b.To.Unix(), x.time); to > c.beat {
+			c.beat, c.beatIndex, c.charter, c.silent = to, x.e.Index, x.c.number, false
+		}
+	}, nil, nil
+}

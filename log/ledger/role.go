@@ -1,0 +1,189 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"slices"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+var (
+	roleUnknown   = &Way{"role", "unknown", KindBreach, "no charter ever named the key %s", ""}
+	roleEnded     = &Way{"role", "ended", KindNoEffect, "the charter in force no longer names the key %s", "sign the event anew with a key that it names"}
+	roleVoid      = &Way{"role", "void", KindNoEffect, "the charter voids the key %s from entry %d on", "sign the event anew with another key"}
+	roleWrong     = &Way{"role", "wrong", KindBreach, "%s %s signs no %s", ""}
+	roleSignature = &Way{"role", "signature", KindBreach, "the signature of %s %s does not verify", ""}
+	roleMissing   = &Way{"role", "missing", KindBreach, "a signature of %v is missing", "log the event with all its signatures"}
+	roleSeveral   = &Way{"role", "several", KindBreach, "%s and %s signed, and one must", ""}
+	roleStanding  = &Way{"role", "standing", KindBreach, "%s %s has no standing in entry %d", ""}
+)
+
+// holder is a key and who holds it under one charter.
+type holder struct {
+	party *event.Party
+	key   uint32 // number; of a charter that is not installed yet: not set
+	void  bool
+	from  uint64 // if void
+}
+
+// signerRoles are the roles that may sign a type.
+var signerRoles = func() map[event.Type][]event.Role {
+	m := make(map[event.Type][]event.Role)
+	for _, t := range event.Types() {
+		m[t] = t.Signers()
+	}
+	return m
+}()
+
+// sign judges the signatures: each must verify, by a key that holds a role that
+// signs this type, and those that the type needs must be there.
+func (x *act) sign() *Violation {
+	env := x.e.Envelope
+	signers := make([]*holder, 0, len(env.Signatures))
+	var ended *Violation
+	for i, s := range env.Signatures {
+		h, named := x.c.holders[s.KeyID], x.l.Key(s.KeyID) != nil
+		if h == nil && x.ev.Type == event.TypeCharter {
+			// A new charter key may sign the charter that names it. It doesn't count.
+			p := x.ev.Body.(*event.Charter).Holder(s.KeyID)
+			if p != nil && p.Role == event.RoleCharter {
+				if v := x.verify(i, p, keyOf(p, s.KeyID)); v != nil {
+					return v
+				}
+				continue
+			}
+		}
+		switch {
+		case h == nil && !named:
+			return x.fail(roleUnknown, s.KeyID)
+		case h == nil:
+			ended = x.fail(roleEnded, s.KeyID)
+			continue
+		case !slices.Contains(signerRoles[x.ev.Type], h.party.Role):
+			return x.fail(roleWrong, h.party.Role, h.party.Name, x.ev.Type)
+		}
+		if v := x.verify(i, h.party, x.l.keys[h.key]); v != nil {
+			return v
+		}
+		if h.void && x.e.Index >= h.from {
+			ended = x.fail(roleVoid, s.KeyID, h.from)
+			continue
+		}
+		signers = append(signers, h)
+	}
+	if ended != nil {
+		return ended
+	}
+	if v := x.required(signers); v != nil {
+		return v
+	}
+	x.signers = signers
+	x.by = x.answers()
+	return nil
+}
+
+func (x *act) verify(i int, p *event.Party, k *event.PublicKey) *Violation {
+	state := Unchecked
+	if i < len(x.e.Signatures) {
+		state = x.e.Signatures[i]
+	}
+	if state == Unchecked {
+		state = verify(x.e.Envelope, i, k)
+	}
+	if state != Good {
+		return x.fail(roleSignature, p.Role, p.Name)
+	}
+	return nil
+}
+
+func keyOf(p *event.Party, id string) *event.PublicKey {
+	i := slices.IndexFunc(p.Keys, func(k *event.PublicKey) bool { return k.KeyID() == id })
+	return p.Keys[i]
+}
+
+// required is event.RequiredSigners, without its allocations.
+func (x *act) required(signers []*holder) *Violation {
+	has := func(r event.Role) bool {
+		return slices.ContainsFunc(signers, func(h *holder) bool { return h.party.Role == r })
+	}
+	access, ok := x.ev.Body.(*event.Access)
+	if !ok {
+		if len(signers) == 0 {
+			return x.fail(roleMissing, signerRoles[x.ev.Type])
+		}
+		return nil
+	}
+	switch {
+	case !has(event.RoleProvider):
+		return x.fail(roleMissing, event.RoleProvider)
+	case access.Emergency != "" && !has(event.RoleDuty):
+		return x.fail(roleMissing, event.RoleDuty)
+	case access.Emergency == "" && has(event.RoleDuty):
+		i := slices.IndexFunc(signers, func(h *holder) bool { return h.party.Role == event.RoleDuty })
+		return x.fail(roleWrong, event.RoleDuty, signers[i].party.Name, "access on a warrant")
+	}
+	return nil
+}
+
+// answers says who is to answer for what the event does: custodians and auditors
+// for their own, and the log for what it had to refuse.
+func (x *act) answers() string {
+	for _, h := range x.signers {
+		if h.party.Role != event.RoleCustodian && h.party.Role != event.RoleAuditor {
+			return Log
+		}
+	}
+	return string(x.signers[0].party.Role) + " " + x.signers[0].party.Name
+}
+
+// one returns the one party of this role that signed. Two keys of one party are
+// one party.
+func (x *act) one(r event.Role) (*holder, *Violation) {
+	var first *holder
+	for _, h := range x.signers {
+		switch {
+		case h.party.Role != r:
+		case first == nil:
+			first = h
+		case first.party.Name != h.party.Name:
+			v := x.fail(roleSeveral, first.party.Name, h.party.Name)
+			v.By = Log
+			return nil, v
+		}
+	}
+	return first, nil
+}
+
+// standing says whether a signer is the authority of that name, or one that the
+// charter sets above it.
+func (h *holder) standing(authority string) bool {
+	return h.party.Role == event.RoleAuthority &&
+		(h.party.Name == authority || slices.Contains(h.party.Above, authority))
+}
+
+// stand wants each authority that signed to have standing.
+func (x *act) stand(authority string, index uint64) *Violation {
+	for _, h := range x.signers {
+		if h.party.Role == event.RoleAuthority && !h.standing(authority) {
+			return x.noStanding(h, index)
+		}
+	}
+	return nil
+}
+
+func (x *act) noStanding(h *holder, index uint64) *Violation {
+	v := x.fail(roleStanding, h.party.Role, h.party.Name, index)
+	v.By = Log // admission refuses it, whoever signed
+	return v
+}
+
+// keyNumbers are the keys that signed.
+func (x *act) keyNumbers() []uint32 {
+	out := make([]uint32, len(x.signers))
+	for i, h := range x.signers {
+		out[i] = h.key
+	}
+	return out
+}

@@ -1,0 +1,572 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// script runs a section of testdata: one event a line, as testdata/README.md says,
+// and after each line the verdicts that it brings, each behind "= ".
+type script struct {
+	*world
+	names map[string]*logged
+	ways  map[string]bool
+}
+
+// line is one line, taken apart.
+type line struct {
+	verb  string
+	words []string
+	opt   map[string]string
+}
+
+func parseLine(s string) line {
+	l := line{opt: make(map[string]string)}
+	for i, word := range strings.Fields(s) {
+		k, v, ok := strings.Cut(word, "=")
+		switch {
+		case i == 0:
+			l.verb = word
+		case ok:
+			l.opt[k] = v
+		default:
+			l.words = append(l.words, word)
+		}
+	}
+	return l
+}
+
+func (l line) or(key, otherwise string) string {
+	if v, ok := l.opt[key]; ok {
+		return v
+	}
+	return otherwise
+}
+
+func (l line) number(key string, otherwise uint64) uint64 {
+	v, ok := l.opt[key]
+	if !ok {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(v, 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// date reads 3d12h, from the start of the log.
+func date(s string) int64 {
+	days, rest, ok := strings.Cut(s, "d")
+	if !ok {
+		days, rest = "0", s
+	}
+	n, err := strconv.ParseInt(days, 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	var d time.Duration
+	if rest != "" {
+		if d, err = time.ParseDuration(rest); err != nil {
+			panic(err)
+		}
+	}
+	return testStart + n*day + int64(d/time.Second)
+}
+
+func (l line) date(key string, otherwise int64) int64 {
+	if v, ok := l.opt[key]; ok {
+		return date(v)
+	}
+	return otherwise
+}
+
+func TestRules(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ways, kept := make(map[string]bool), make(map[string]bool)
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rule := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		for i := range a.Files {
+			f := &a.Files[i]
+			t.Run(rule+"/"+f.Name, func(t *testing.T) {
+				s := &script{world: newWorld(t), names: make(map[string]*logged), ways: make(map[string]bool)}
+				got := s.run(string(f.Data))
+				if *update {
+					f.Data = []byte(got)
+				} else if got != string(f.Data) {
+					t.Errorf("got:\n%s\nwant:\n%s", got, f.Data)
+				}
+				for w := range s.ways {
+					if r, _, _ := strings.Cut(w, "/"); r == rule {
+						ways[w] = true
+					}
+				}
+				if strings.HasPrefix(f.Name, "keeps") {
+					kept[rule] = true
+					if len(s.ways) > 0 {
+						t.Errorf("it keeps the rule, and has verdicts: %v", s.ways)
+					}
+				}
+			})
+		}
+		if *update {
+			if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, r := range Rules(1) {
+		if !kept[r.Name] {
+			t.Errorf("testdata/%s.txtar has no section keeps", r.Name)
+		}
+		for _, w := range r.Ways {
+			if w.Rule != r.Name {
+				t.Errorf("the way %s/%s stands with rule %s", w.Rule, w.Code, r.Name)
+			}
+			if !ways[w.Rule+"/"+w.Code] {
+				t.Errorf("testdata/%s.txtar never shows the way %s", r.Name, w.Code)
+			}
+		}
+	}
+}
+
+func (s *script) run(text string) string {
+	var out strings.Builder
+	for row := range strings.Lines(text) {
+		row = strings.TrimRight(row, "\n")
+		if strings.HasPrefix(row, "= ") {
+			continue
+		}
+		out.WriteString(row + "\n")
+		row, _, _ = strings.Cut(row, "#")
+		if strings.TrimSpace(row) == "" {
+			continue
+		}
+		s.found = nil
+		for _, o := range s.do(parseLine(row)) {
+			out.WriteString("= " + keyNames.Replace(o) + "\n")
+		}
+	}
+	return out.String()
+}
+
+// do runs a line, and returns what is to be shown.
+func (s *script) do(l line) []string {
+	if s.l.Size() == 0 && l.verb != "charter" && l.verb != "raw" && l.opt["first"] == "" {
+		s.do(parseLine("charter"))
+	}
+	now := s.now
+	defer func() { s.now = now }()
+	if v, ok := l.opt["at"]; ok {
+		s.now = date(v)
+	}
+	switch l.verb {
+	case "now":
+		now = date(l.words[0])
+		return nil
+	case "overdue":
+		return s.overdue()
+	case "barred":
+		return s.barred(append(l.words, "")[0])
+	}
+	e := s.make(l)
+	if len(l.words) > 0 && e != nil && s.names[l.words[0]] == nil {
+		s.names[l.words[0]] = e
+	}
+	var out []string
+	for _, v := range s.found {
+		out = append(out, s.verdict(v))
+	}
+	return out
+}
+
+func (s *script) verdict(v *Violation) string {
+	s.ways[v.Rule+"/"+v.Way] = true
+	text := fmt.Sprintf("%s %s/%s", v.Kind, v.Rule, v.Way)
+	if v.Index != v.Seen {
+		text += fmt.Sprintf(" of entry %d", v.Index)
+	}
+	if v.Kind == KindBreach {
+		text += " by " + v.By
+	}
+	text += ": " + v.Text
+	if v.Cure != "" {
+		text += "; cure: " + v.Cure
+	}
+	return text
+}
+
+func (s *script) overdue() []string {
+	var out []string
+	for _, o := range s.l.Overdue(at(s.now)) {
+		s.ways[o.Rule+"/"+o.Way] = true
+		text := fmt.Sprintf("overdue %s/%s of entry %d by %s since %s: %s; cure: %s", o.Rule, o.Way, o.Index, o.Debtor, stamp(o.Late.Unix()), o.Text, o.Cure)
+		if o.Auditors {
+			text += "; bars auditors"
+		}
+		if o.Custodian != "" {
+			text += "; bars custodian " + o.Custodian
+		}
+		out = append(out, text)
+	}
+	if out == nil {
+		out = []string{"nothing"}
+	}
+	return out
+}
+
+func (s *script) barred(auditor string) []string {
+	out := []string{}
+	for _, b := range s.l.Barred(auditor, at(s.now)) {
+		if b.Breach != nil {
+			out = append(out, fmt.Sprintf("barred by breach %s of entry %d, closed by %v", b.Breach.Rule, b.Breach.Index, b.Breach.ClosedBy()))
+		} else {
+			out = append(out, fmt.Sprintf("barred by overdue %s of entry %d", b.Obligation.Rule, b.Obligation.Index))
+		}
+	}
+	if len(out) == 0 {
+		out = []string{"not barred"}
+	}
+	return out
+}
+
+func (s *script) get(name string) *logged {
+	e := s.names[name]
+	if e == nil {
+		s.t.Fatalf("no event is called %s", name)
+	}
+	return e
+}
+
+func (s *script) ref(l line, i int) event.Reference {
+	name := l.words[i]
+	r := event.Reference{Index: s.l.Size() + 5, Leaf: hash("future")}
+	if name != "future" {
+		r = s.get(name).ref()
+	}
+	if l.opt["leaf"] == "wrong" {
+		r.Leaf = hash("wrong")
+	}
+	return r
+}
+
+// sign makes an event with what every line may say about it, and logs it.
+func (s *script) logLine(l line, body event.Body, by string, until int64) *logged {
+	e := s.event(body)
+	if id := l.opt["id"]; id != "" {
+		e.ID = s.get(id).env.Event.ID
+	}
+	if o := l.opt["origin"]; o != "" {
+		e.Log = o
+	}
+	out := &logged{index: s.l.Size()}
+	if until != 0 && l.opt["seal"] != "none" {
+		out.public = s.seal(e, until)
+		switch l.opt["seal"] {
+		case "few":
+			e.Sealed.Public = e.Sealed.Public[:1]
+		case "decoys":
+			for i := range e.Sealed.Public {
+				out.public[i] = s.opening(event.DecoyName, event.Value{})
+				e.Sealed.Public[i], _ = out.public[i].Digest()
+			}
+			event.SortDigests(e.Sealed.Public)
+		}
+	}
+	out.env = s.world.sign(e, strings.Split(l.or("by", by), ",")...)
+	if k := l.opt["badsig"]; k != "" {
+		for i, sig := range out.env.Signatures {
+			if sig.KeyID == keyID(k) {
+				out.env.Signatures[i].Sig = append([]byte{sig.Sig[0] ^ 1}, sig.Sig[1:]...)
+			}
+		}
+	}
+	if l.opt["unlogged"] == "" {
+		s.logBytes(out.env.Bytes())
+	}
+	return out
+}
+
+func (s *script) make(l line) *logged {
+	switch l.verb {
+	case "charter":
+		ch := testCharter()
+		edit(s, l, ch)
+		s.charter = s.logLine(l, ch, "f1,f2", 0)
+		return s.charter
+	case "amend":
+		ch := s.nextCharter(func(c *event.Charter) { edit(s, l, c) })
+		out := s.logLine(l, ch, "f1,f2", 0)
+		if c := s.l.Charter(); c != nil && c.Index == out.index {
+			s.charter = out
+		}
+		return out
+	case "again":
+		s.logBytes(s.get(l.words[0]).env.Bytes())
+		return nil
+	case "cosign": // the same event, signed by others
+		e := s.get(l.words[0])
+		out := &logged{env: s.world.sign(e.env.Event, strings.Split(l.opt["by"], ",")...), index: s.l.Size(), public: e.public, notices: e.notices}
+		s.logBytes(out.env.Bytes())
+		s.names[l.words[0]] = out
+		return out
+	case "raw":
+		s.logBytes([]byte(strings.Join(l.words, " ")))
+		return nil
+	case "warrant":
+		return s.makeWarrant(l)
+	case "revocation":
+		return s.logLine(l, &event.Revocation{Warrant: s.ref(l, 1), Reason: l.or("reason", "ended")}, "court", 0)
+	case "access":
+		return s.makeAccess(l)
+	case "release":
+		return s.makeRelease(l)
+	case "refusal":
+		return s.logLine(l, &event.Refusal{Access: s.ref(l, 1), Reason: l.or("reason", "unreadable")}, "c1", 0)
+	case "deferral":
+		d := &event.Deferral{Event: s.ref(l, 1), Ground: l.or("ground", "investigation"), Ordinal: l.number("ordinal", 1)}
+		if d.Never = l.opt["until"] == "never"; !d.Never {
+			d.Until = at(l.date("until", s.now+10*day))
+		}
+		return s.logLine(l, d, "court", l.date("sealed", 0))
+	case "disclosure":
+		return s.makeDisclosure(l)
+	case "return":
+		return s.logLine(l, &event.Return{Warrant: s.ref(l, 1), Executed: true, Persons: 1}, "messenger", 0)
+	case "heartbeat":
+		return s.makeHeartbeat(l)
+	case "anchor":
+		return s.makeAnchor(l)
+	case "finding":
+		i := s.get(l.words[1]).index
+		return s.logLine(l, &event.Finding{First: l.number("first", i), Last: l.number("last", i), Rule: l.opt["rule"],
+			State: event.FindingState(l.or("state", "closed")), Digest: hash("text")}, "a1", 0)
+	}
+	s.t.Fatalf("no verb %q", l.verb)
+	return nil
+}
+
+func (s *script) makeWarrant(l line) *logged {
+	w := testWarrant(s.world)
+	w.Decision = event.Decision(l.or("decision", "granted"))
+	w.Accounts, w.Accesses = l.number("accounts", 2), l.number("accesses", 1)
+	w.NotBefore, w.NotAfter = at(l.date("from", s.now)), at(l.date("to", s.now+30*day))
+	w.Instrument, w.Offence, w.Provider = l.or("instrument", "search"), l.or("offence", "fraud"), l.or("provider", "messenger")
+	if w.Decision == event.Denied {
+		w.Accounts, w.Accesses, w.NotBefore, w.NotAfter = 0, 0, time.Time{}, time.Time{}
+	}
+	if v := l.opt["validates"]; v != "" {
+		r := s.get(v).ref()
+		w.Validates = &r
+	}
+	return s.logLine(l, w, "court", l.date("until", s.now+30*day))
+}
+
+func (s *script) makeAccess(l line) *logged {
+	a := testAccess(nil)
+	by := "messenger,duty"
+	if len(l.words) > 1 {
+		r := s.ref(l, 1)
+		a.Warrant, a.Emergency, by = &r, "", "messenger"
+	}
+	if g := l.opt["ground"]; g != "" {
+		a.Emergency = g
+	}
+	a.Group, a.Accounts = l.or("group", "main"), l.number("accounts", 1)
+	return s.logLine(l, a, by, l.date("until", s.now+20*day))
+}
+
+func (s *script) makeRelease(l line) *logged {
+	by := l.or("by", "c1")
+	access := &logged{}
+	if l.words[1] != "future" {
+		access = s.get(l.words[1])
+	} else {
+		access = s.get("w")
+	}
+	e, notices := s.release(access, by)
+	r := e.Body.(*event.Release)
+	r.Access = s.ref(l, 1)
+	if n := l.number("seq", r.Seq); n != r.Seq {
+		r.Seq, r.Prev = n, hash("prev")
+		if n == 1 {
+			r.Prev = event.Digest{}
+		}
+	}
+	if p := l.opt["prev"]; p == "wrong" {
+		r.Prev = hash("wrong")
+	} else if p != "" {
+		r.Prev = event.Digest(s.get(p).env.Hash())
+	}
+	if h := l.opt["head"]; h != "" {
+		r.Head.Size = l.number("head", 0)
+		if r.Head.Size <= s.l.Size() {
+			r.Head.Root, _ = s.tree.Root(r.Head.Size)
+		}
+	}
+	if l.opt["root"] == "wrong" {
+		r.Head.Root = hash("wrong")
+	}
+	s.serial-- // logLine makes the event anew
+	out := s.logLine(l, r, by, 0)
+	out.notices = notices
+	if l.opt["seq"] == "" && l.opt["prev"] == "" && !slices.ContainsFunc(s.found, func(v *Violation) bool { return v.Kind == KindBreach }) {
+		s.follow(by, out.env)
+	}
+	return out
+}
+
+func (s *script) makeDisclosure(l line) *logged {
+	d := &event.Disclosure{Event: s.ref(l, 1)}
+	only := strings.Split(l.or("open", "all"), ",")
+	for _, o := range s.get(l.words[1]).public {
+		if only[0] == "all" || slices.Contains(only, o.Name) {
+			d.Openings = append(d.Openings, o)
+		}
+	}
+	switch l.opt["open"] {
+	case "wrong":
+		d.Openings = []event.Opening{s.opening("agency", event.Text("other"))}
+	case "none":
+		d.Openings = nil
+	}
+	if v := l.opt["notices"]; v != "" {
+		for _, n := range strings.Split(v, ",") {
+			if n == "wrong" {
+				d.Notices = append(d.Notices, []byte("no such notice"))
+			} else {
+				d.Notices = append(d.Notices, s.get(n).notices...)
+			}
+		}
+	}
+	return s.logLine(l, d, "messenger", 0)
+}
+
+func (s *script) makeHeartbeat(l line) *logged {
+	by := l.or("by", "c1")
+	h := &event.Heartbeat{From: at(s.now - day), To: at(l.date("to", s.now))}
+	if c, ok := s.chains[by]; ok {
+		h.Seq, h.Prev = c[0].(uint64), c[1].(event.Digest)
+	}
+	if n := l.number("seq", h.Seq); n != h.Seq {
+		h.Seq, h.Prev = n, hash("prev")
+	}
+	if p := l.opt["prev"]; p == "wrong" {
+		h.Prev = hash("wrong")
+	} else if p != "" {
+		h.Prev = event.Digest(s.get(p).env.Hash())
+	}
+	return s.logLine(l, h, by, 0)
+}
+
+func (s *script) makeAnchor(l line) *logged {
+	size := l.number("size", s.l.Size())
+	var cp string
+	if size <= s.l.Size() {
+		by := strings.Split(l.or("witnesses", "w1,w2"), ",")
+		if by[0] == "none" {
+			by = nil
+		}
+		c := s.checkpoint(size, l.date("time", s.now), by...)
+		if l.opt["root"] == "wrong" {
+			c.Root = hash("wrong")
+			c.Signatures = nil
+			for _, k := range []string{"w1", "w2"} {
+				sig, err := witnessSigner(k).Sign(&c.Head, uint64(s.now))
+				if err != nil {
+					s.t.Fatal(err)
+				}
+				c.Signatures = append(c.Signatures, sig)
+			}
+			sig, err := logSigner().Sign(&c.Head, 0)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			c.Signatures = append(c.Signatures, sig)
+		}
+		cp = string(c.Bytes())
+	} else {
+		c := s.checkpoint(1, s.now, "w1", "w2")
+		cp = strings.Replace(string(c.Bytes()), "\n1\n", fmt.Sprintf("\n%d\n", size), 1)
+	}
+	return s.logLine(l, &event.Anchor{Checkpoint: cp}, "messenger", 0)
+}
+
+// edit changes a charter as a line says.
+func edit(s *script, l line, c *event.Charter) {
+	for k, v := range l.opt {
+		role, rest, _ := strings.Cut(v, ":")
+		switch k {
+		case "emergency":
+			c.Profile.Emergency = nil
+		case "lag":
+			c.Profile.Lag = l.number(k, 0) * day
+		case "cap":
+			e := *c.Profile.Emergency
+			e.Open = l.number(k, 0)
+			c.Profile.Emergency = &e
+		case "bars":
+			c.Profile.Bars = strings.Split(v, ",")
+		case "version":
+			c.Version = l.number(k, 0)
+			if c.Version == 1 {
+				c.Prev = nil
+			} else if c.Prev == nil {
+				c.Prev = &event.Reference{}
+			}
+		case "prev":
+			c.Prev.Leaf = hash("wrong")
+		case "rules":
+			c.Rules = l.number(k, 1)
+		case "drop":
+			c.Parties = slices.DeleteFunc(c.Parties, func(p event.Party) bool { return p.Role == event.Role(role) && p.Name == rest })
+			for i, g := range c.Groups {
+				c.Groups[i].Members = slices.DeleteFunc(slices.Clone(g.Members), func(n string) bool { return n == rest })
+			}
+		case "key": // role:name:keys
+			name, keys, _ := strings.Cut(rest, ":")
+			c.Party(event.Role(role), name).Keys = keysOf(strings.Split(keys, "+")...)
+		case "void": // key:index
+			from, _ := strconv.ParseUint(rest, 10, 64)
+			c.Void = append(c.Void, event.Void{From: from, Key: keyID(role)})
+		case "witnesses":
+			c.WitnessPolicy = map[string]string{
+				"none":  "quorum none\n",
+				"bad":   strings.Replace(c.WitnessPolicy, "group g 2", "group g 4", 1),
+				"w4":    policyText(2, "w2", "w3", "w4"),
+				"twice": twiceText(2), "any": twiceText(1),
+			}[v]
+		case "audit":
+			c.AuditPolicy = "quorum none\n"
+		}
+	}
+}
+
+// twiceText is a policy in which w1.example has two keys, in a group of which k
+// must sign.
+func twiceText(k int) string {
+	other := noteSigner("w1.example", c2sp.CosignatureEd25519, "w1 second")
+	return fmt.Sprintf("witness w1 %s\nwitness w1b %s\nwitness w2 %s\ngroup one %d w1 w1b\ngroup g 2 one w2\nquorum g\n",
+		witnessSigner("w1").Verifier(), other.Verifier(), witnessSigner("w2").Verifier(), k)
+}

@@ -1,0 +1,158 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"slices"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+var (
+	sealMissing = &Way{"seal-limit", "missing", KindBreach, "it seals %d public and %d subject values, and its type needs %d and %d", ""}
+	sealLong    = &Way{"seal-limit", "long", KindBreach, "it is sealed for longer than the %d seconds that the profile allows", ""}
+	sealOwn     = &Way{"seal-limit", "own", KindBreach, "it is sealed for longer than what it stands on", ""}
+
+	deferralFew     = &Way{"seal-limit", "few", KindBreach, "%d signatures count, and at this age %d must", "log a deferral with more of them"}
+	deferralLong    = &Way{"seal-limit", "step", KindBreach, "it defers by more than the %d seconds that one deferral may at this age", ""}
+	deferralTotal   = &Way{"seal-limit", "total", KindBreach, "all deferrals together would be more than %d seconds", ""}
+	deferralBack    = &Way{"seal-limit", "back", KindBreach, "its date is not after the one in force", ""}
+	deferralNever   = &Way{"seal-limit", "never", KindBreach, "the profile doesn't allow never at this age", ""}
+	deferralOrdinal = &Way{"seal-limit", "ordinal", KindBreach, "it has the ordinal %d, and %d is next", ""}
+	deferralTaken   = &Way{"seal-limit", "taken", KindNoEffect, "the ordinal %d is in the log already, and the first stands", "sign a deferral with the next ordinal"}
+	deferralExpired = &Way{"seal-limit", "expired", KindNoEffect, "it comes too late: an anchor below it proves that the seal of entry %d had expired", ""}
+	deferralOver    = &Way{"seal-limit", "over", KindNoEffect, "entry %d has nothing to defer", ""}
+)
+
+// sealed judges the seals of a warrant or access: that they are there, no longer
+// than the limit from the claimed time, and no longer than until own, if not 0.
+func (x *act) sealed(limit event.SealLimit, own int64) *Violation {
+	s := x.ev.Sealed
+	public, subject := event.MinDigests(x.ev.Type, event.ClassPublic), event.MinDigests(x.ev.Type, event.ClassSubject)
+	if a, ok := x.ev.Body.(*event.Access); ok && a.Emergency != "" {
+		public += 2 // the agency and its key, which no warrant says
+	}
+	nPublic, nSubject := len(s.Digests(event.ClassPublic)), len(s.Digests(event.ClassSubject))
+	switch {
+	case s == nil || nPublic < public || nSubject < subject:
+		return x.fail(sealMissing, nPublic, nSubject, public, subject)
+	case s.Until.Unix() > x.time+int64(limit.Longest):
+		return x.fail(sealLong, limit.Longest)
+	case own != 0 && s.Until.Unix() > own:
+		return x.fail(sealOwn)
+	}
+	return nil
+}
+
+// sealLimit is that of the instrument, if it has its own, or the profile's.
+func (x *act) sealLimit(instrument string) event.SealLimit {
+	if in := x.c.Profile.Instrument(instrument); in != nil && in.Seal != nil {
+		return *in.Seal
+	}
+	return x.c.Profile.Seal
+}
+
+// deferral judges a move of the date of disclosure, under the profile in force at
+// its own index: it is a new decision.
+func (x *act) deferral(d *event.Deferral) (effect, *Violation, error) {
+	it, _, v, err := x.resolve(d.Event, event.TypeWarrant, event.TypeAccess, event.TypeDeferral)
+	if v != nil || err != nil {
+		return nil, v, err
+	}
+	p := &x.c.Profile
+	switch {
+	case it == nil || it.seal.state != owed || it.seal.never:
+		return nil, x.refer(d.Event, deferralOver, d.Event.Index), nil
+	case !slices.Contains(p.Grounds, d.Ground):
+		return nil, x.fail(formCode, "ground", d.Ground), nil
+	case d.Ordinal <= it.seal.ordinal:
+		return nil, x.fail(deferralTaken, d.Ordinal), nil
+	case d.Ordinal != it.seal.ordinal+1:
+		return nil, x.fail(deferralOrdinal, d.Ordinal, it.seal.ordinal+1), nil
+	case x.l.after > it.seal.until:
+		return nil, x.refer(d.Event, deferralExpired, it.index), nil
+	}
+	if v := x.moves(it, d); v != nil {
+		return nil, v, nil
+	}
+	var own *item
+	if x.ev.Sealed != nil {
+		until := d.Until.Unix()
+		if d.Never {
+			until = 0
+		}
+		if v := x.sealed(p.Seal, until); v != nil {
+			return nil, v, nil
+		}
+		own = x.item(it.authority, it.provider)
+		own.instrument, own.seal.end = it.instrument, it.seal.end
+	}
+	return func() {
+		s := &it.seal
+		s.deferrals = append(s.deferrals, deferred{x.e.Index, s.until, x.keyNumbers()})
+		s.ordinal, s.never = d.Ordinal, d.Never
+		if !d.Never {
+			s.until = d.Until.Unix()
+		}
+		x.l.watch(it)
+		if own != nil {
+			x.l.add(own)
+		}
+	}, nil, nil
+}
+
+// moves judges who signed a deferral, and how far it goes. The age counts from
+// the end of the measure. A signature counts if its authority is of a kind that
+// the step names or, if it names none, has standing; whoever signs must be one or
+// the other.
+func (x *act) moves(it *item, d *event.Deferral) *Violation {
+	limit := x.limit(it)
+	age := uint64(max(0, x.time-it.seal.end))
+	step := limit.Never
+	if !d.Never {
+		i := len(limit.Steps) - 1
+		for limit.Steps[i].After > age {
+			i--
+		}
+		step = &limit.Steps[i]
+	} else if step == nil || age < step.After {
+		return x.fail(deferralNever)
+	}
+	n := uint64(0)
+	for _, h := range x.signers {
+		kind := slices.Contains(step.Kinds, h.party.Kind)
+		stands := h.standing(it.authority)
+		if !kind && !stands {
+			return x.noStanding(h, it.index)
+		}
+		if kind || len(step.Kinds) == 0 {
+			n++
+		}
+	}
+	if n < step.Signatures {
+		return x.fail(deferralFew, n, step.Signatures)
+	}
+	if d.Never {
+		return nil
+	}
+	until := d.Until.Unix()
+	switch {
+	case until <= it.seal.until:
+		return x.fail(deferralBack)
+	case uint64(until-it.seal.until) > step.Longest:
+		return x.fail(deferralLong, step.Longest)
+	case limit.Total != 0 && until > it.seal.first && uint64(until-it.seal.first) > limit.Total:
+		return x.fail(deferralTotal, limit.Total)
+	}
+	return nil
+}
+
+// limit is that of the instrument, if it has its own, or the profile's. What
+// stands on no warrant has no instrument.
+func (x *act) limit(it *item) *event.DeferralLimit {
+	if in := x.c.Profile.Instrument(it.instrument); in != nil && in.Deferral != nil {
+		return in.Deferral
+	}
+	return &x.c.Profile.Deferral
+}

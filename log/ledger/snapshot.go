@@ -1,0 +1,435 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// magic begins a snapshot. It changes with the layout; a snapshot of another
+// layout is refused, and the log replayed.
+const magic = "vasistas ledger snapshot 1\n"
+
+// Snapshot returns the state in its one encoding: equal states, equal bytes. It
+// has the size and root of the tree, its right edge, and SHA-256 of itself at the
+// end, which finds damage; whoever could write the bytes could also write the
+// hash, so a snapshot is kept like any state of one's own.
+func (l *Ledger) Snapshot() []byte {
+	c := &codec{b: make([]byte, 0, 1024+400*len(l.open)+48*len(l.ids))}
+	c.b = append(c.b, magic...)
+	l.code(c)
+	sum := sha256.Sum256(c.b)
+	return append(c.b, sum[:]...)
+}
+
+// Restore returns the ledger of a snapshot, which must be that of the tree of this
+// size and root: the caller's own, verified one. Errors wrap ErrSnapshot.
+func Restore(b []byte, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
+	if len(b) < len(magic)+sha256.Size || !strings.HasPrefix(string(b[:len(magic)]), magic) {
+		return nil, fmt.Errorf("%w: it has another layout", ErrSnapshot)
+	}
+	body := b[:len(b)-sha256.Size]
+	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], b[len(body):]) {
+		return nil, fmt.Errorf("%w: it is damaged", ErrSnapshot)
+	}
+	l := New("", tree)
+	c := &codec{b: body[len(magic):], reading: true, names: make(map[string]string)}
+	l.code(c)
+	if c.err == nil && len(c.b) > 0 {
+		c.fail("it goes on after its end")
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	if l.Size() != size || l.Root() != root {
+		return nil, fmt.Errorf("%w: it is of size %d and a root that begins with %s", ErrSnapshot, l.Size(), short(l.Root()))
+	}
+	if err := l.derive(); err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(l.Snapshot(), b) {
+		return nil, fmt.Errorf("%w: it has another encoding", ErrSnapshot)
+	}
+	return l, nil
+}
+
+// Clone returns a copy that can be applied to apart from l, for who wants to try
+// entries that may yet fail to be stored. It costs what a snapshot costs.
+func (l *Ledger) Clone() (*Ledger, error) {
+	return Restore(l.Snapshot(), l.Size(), l.Root(), l.tree)
+}
+
+func (l *Ledger) code(c *codec) {
+	c.string(&l.origin)
+	l.codeEdge(c)
+	l.codeCharters(c)
+	c.uint(&l.anchored)
+	c.time(&l.after)
+	c.time(&l.floor)
+	list(c, &l.unanchored, 5, func(x *claim) {
+		c.uint(&x.index)
+		c.time(&x.time)
+		c.time(&x.base)
+		c.u32(&x.by)
+		c.bool(&x.anchor)
+	})
+	items := l.sortedItems()
+	list(c, &items, 40, func(it **item) { codePtr(c, it, c.item) })
+	chains := l.sortedChains()
+	list(c, &chains, 8, func(ch **chain) { codePtr(c, ch, c.chain) })
+	l.codeIDs(c)
+	list(c, &l.breaches, 8, func(b **Breach) { codePtr(c, b, c.breach) })
+	if !c.reading || c.err != nil {
+		return
+	}
+	for _, it := range items {
+		l.open[it.index] = it
+	}
+	for _, ch := range chains {
+		l.chains[ch.key] = ch
+	}
+}
+
+func codePtr[T any](c *codec, p **T, code func(*T)) {
+	if c.reading {
+		*p = new(T)
+	}
+	code(*p)
+}
+
+// codeEdge codes the size, the root, and the partial tiles of the right edge.
+func (l *Ledger) codeEdge(c *codec) {
+	size, root := l.edge.Size(), l.edge.Root()
+	c.uint(&size)
+	c.raw(root[:])
+	if !c.reading {
+		_ = l.edge.Partial(func(_ c2sp.Tile, b []byte) error { c.raw(b); return nil })
+		return
+	}
+	if size > 1<<53 {
+		c.fail("its size")
+		return
+	}
+	held := make(edgeTiles)
+	for _, t := range tiles.Edge(size) {
+		b := make([]byte, t.Width*sha256.Size)
+		c.raw(b)
+		held[t] = b
+	}
+	if c.err != nil {
+		return
+	}
+	edge, err := tiles.LoadFrontier(context.Background(), held, size, root)
+	if err != nil {
+		c.fail("the edge of its tree")
+		return
+	}
+	l.edge = edge
+}
+
+// edgeTiles are the tiles of a snapshot, as a tiles.Reader.
+type edgeTiles map[c2sp.Tile][]byte
+
+// ReadTile returns a tile of the edge: no other is asked for.
+func (e edgeTiles) ReadTile(_ context.Context, t c2sp.Tile) ([]byte, error) { return e[t], nil }
+
+// codeCharters codes the charters as they stand in the log. Their keys get the
+// same numbers again.
+func (l *Ledger) codeCharters(c *codec) {
+	list(c, &l.charters, 64, func(p **Charter) {
+		if c.reading {
+			*p = new(Charter)
+		}
+		ch := *p
+		c.uint(&ch.Index)
+		c.time(&ch.Time)
+		var b []byte
+		if !c.reading {
+			b = ch.env.Bytes()
+		}
+		c.bytes(&b)
+		if !c.reading || c.err != nil {
+			return
+		}
+		env, err := event.ParseEnvelope(b)
+		if err != nil {
+			c.fail("a charter")
+			return
+		}
+		body, ok := env.Event.Body.(*event.Charter)
+		if !ok {
+			c.fail("a charter")
+			return
+		}
+		x := &act{l: l, e: &Entry{Index: ch.Index, Leaf: tiles.LeafHash(b), Envelope: env}, ev: env.Event, base: ch.Time}
+		read, v := x.newCharter(body)
+		if v != nil {
+			c.fail("a charter")
+			return
+		}
+		if read.rules == nil {
+			c.err = fmt.Errorf("%w (version %d)", ErrRules, body.Rules)
+			return
+		}
+		*p = read
+	})
+	if !c.reading || c.err != nil {
+		return
+	}
+	for i, ch := range l.charters {
+		ch.number = uint32(i)
+		l.number(ch)
+	}
+}
+
+// codeIDs codes the ids that still matter.
+func (l *Ledger) codeIDs(c *codec) {
+	keys := slices.Collect(maps.Keys(l.ids))
+	keys = slices.DeleteFunc(keys, func(k idKey) bool { return l.ids[k].time < l.floor })
+	slices.SortFunc(keys, func(a, b idKey) int { return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.id[:], b.id[:])) })
+	list(c, &keys, 43, func(k *idKey) {
+		use := l.ids[*k]
+		c.u32(&k.key)
+		c.raw(k.id[:])
+		c.time(&use.time)
+		c.raw(use.hash[:])
+		c.raw(use.leaf[:])
+		c.bool(&use.effect)
+		if c.reading {
+			l.ids[*k] = use
+		}
+	})
+}
+
+func (c *codec) item(it *item) {
+	c.uint(&it.index)
+	c.raw(it.leaf[:])
+	kind := string(it.kind)
+	c.string(&kind)
+	it.kind = event.Type(kind)
+	c.u32(&it.charter)
+	c.time(&it.time)
+	c.time(&it.base)
+	list(c, &it.keys, 1, c.u32)
+	c.string(&it.authority)
+	c.string(&it.provider)
+	c.string(&it.instrument)
+	c.uint(&it.voidAt)
+	c.seal(&it.seal)
+	switch it.kind {
+	case event.TypeWarrant:
+		codePtr(c, &it.warrant, c.warrant)
+	case event.TypeAccess:
+		codePtr(c, &it.access, c.access)
+	case event.TypeDeferral:
+	default:
+		c.fail("a type")
+	}
+}
+
+func (c *codec) seal(s *seal) {
+	c.time(&s.end)
+	c.time(&s.first)
+	c.time(&s.until)
+	c.bool(&s.never)
+	c.state(&s.state)
+	c.digests(&s.digests)
+	for i := range s.names {
+		c.u8(&s.names[i])
+	}
+	c.uint(&s.ordinal)
+	list(c, &s.deferrals, 3, func(d *deferred) {
+		c.uint(&d.index)
+		c.time(&d.until)
+		list(c, &d.keys, 1, c.u32)
+	})
+}
+
+// digests codes both parts in order: in memory they stand as they were opened.
+func (c *codec) digests(d *digests) {
+	if !c.reading {
+		d = &digests{slices.Clone(d.list), d.closed}
+		slices.SortFunc(d.list[:d.closed], compareDigests)
+		slices.SortFunc(d.list[d.closed:], compareDigests)
+	}
+	list(c, &d.list, 32, func(x *event.Digest) { c.raw(x[:]) })
+	closed := uint64(d.closed)
+	if c.uint(&closed); closed > uint64(len(d.list)) {
+		c.fail("digests")
+		return
+	}
+	d.closed = int(closed)
+}
+
+func compareDigests(a, b event.Digest) int { return bytes.Compare(a[:], b[:]) }
+
+func (c *codec) warrant(w *warrant) {
+	c.bool(&w.denied)
+	c.time(&w.notBefore)
+	c.time(&w.notAfter)
+	c.uint(&w.accesses)
+	c.uint(&w.accounts)
+	c.uint(&w.revokedAt)
+	c.state(&w.returned)
+}
+
+func (c *codec) access(a *access) {
+	c.bool(&a.onWarrant)
+	c.uint(&a.warrant)
+	c.bool(&a.emergency)
+	c.uint(&a.accounts)
+	c.string(&a.group)
+	c.time(&a.ends)
+	c.state(&a.decision)
+	c.uint(&a.decidedAt)
+	c.bool(&a.denied)
+	list(c, &a.releases, 40, c.release)
+	list(c, &a.refusals, 2, func(r *refused) {
+		c.u32(&r.key)
+		c.string(&r.reason)
+	})
+}
+
+func (c *codec) release(r *release) {
+	c.uint(&r.index)
+	c.raw(r.leaf[:])
+	c.u32(&r.key)
+	c.string(&r.name)
+	c.time(&r.base)
+	c.u32(&r.charter)
+	c.digests(&r.notices)
+	c.state(&r.state)
+}
+
+func (c *codec) chain(ch *chain) {
+	c.u32(&ch.key)
+	c.string(&ch.name)
+	c.uint(&ch.count)
+	list(c, &ch.recent, 32, func(h *[32]byte) { c.raw(h[:]) })
+	list(c, &ch.pending, 100, func(p *pending) {
+		c.uint(&p.seq)
+		c.raw(p.hash[:])
+		c.raw(p.prev[:])
+		c.uint(&p.access)
+		c.bool(&p.dead)
+		c.release(&p.release)
+	})
+	list(c, &ch.stated, 36, func(s *stated) {
+		c.uint(&s.seq)
+		c.raw(s.hash[:])
+		c.time(&s.base)
+		c.uint(&s.index)
+		c.u32(&s.charter)
+	})
+	c.uint(&ch.broken)
+	c.bool(&ch.ended)
+	c.time(&ch.beat)
+	c.uint(&ch.beatIndex)
+	c.u32(&ch.charter)
+	c.bool(&ch.silent)
+}
+
+func (c *codec) breach(b *Breach) {
+	c.string(&b.Rule)
+	c.string(&b.Way)
+	kind := uint8(b.Kind)
+	if c.u8(&kind); kind != uint8(KindBreach) {
+		c.fail("a breach")
+	}
+	b.Kind = Kind(kind)
+	c.uint(&b.Index)
+	c.uint(&b.Seen)
+	c.string(&b.By)
+	about := b.About != nil
+	c.bool(&about)
+	if about {
+		codePtr(c, &b.About, func(r *event.Reference) {
+			c.uint(&r.Index)
+			c.raw(r.Leaf[:])
+		})
+	}
+	c.string(&b.Text)
+	c.string(&b.Cure)
+	c.uint(&b.Last)
+	c.uint(&b.Count)
+	list(c, &b.closers, 3, func(x *closer) {
+		c.string(&x.auditor)
+		c.u32(&x.key)
+		c.uint(&x.index)
+	})
+}
+
+// derive computes what a snapshot doesn't have, and refuses numbers that point
+// nowhere.
+func (l *Ledger) derive() error {
+	bad := func(what string) error { return fmt.Errorf("%w: %s", ErrSnapshot, what) }
+	if len(l.charters) == 0 && l.Size() > 0 && len(l.open)+len(l.chains) > 0 {
+		return bad("it has no charter")
+	}
+	charter := func(n uint32) bool { return int(n) < len(l.charters) }
+	for _, it := range l.open {
+		if !charter(it.charter) {
+			return bad("an event's charter")
+		}
+		a := it.access
+		if a == nil {
+			continue
+		}
+		if w := l.open[a.warrant]; a.onWarrant && (w == nil || w.warrant == nil) {
+			return bad("an access without its warrant")
+		}
+		if a.onWarrant {
+			l.open[a.warrant].warrant.open++
+		}
+		if a.emergency && a.decision == owed {
+			if l.charters[it.charter].Profile.Emergency == nil {
+				return bad("an emergency")
+			}
+			l.undecided++
+		}
+		for i := range a.releases {
+			if !charter(a.releases[i].charter) {
+				return bad("a release's charter")
+			}
+			l.released[a.releases[i].index] = it.index
+		}
+	}
+	for _, c := range l.unanchored {
+		if c.by == 0 {
+			continue
+		}
+		in := l.CharterAt(c.index)
+		if in == nil || int(c.by) > len(l.keys) || in.holders[l.keys[c.by-1].KeyID()] == nil {
+			return bad("a claim")
+		}
+	}
+	for _, c := range l.chains {
+		ok := charter(c.charter) && int(c.key) < len(l.keys)
+		for i := range c.stated {
+			ok = ok && charter(c.stated[i].charter)
+		}
+		for i := range c.pending {
+			ok = ok && charter(c.pending[i].charter)
+		}
+		if !ok {
+			return bad("a chain")
+		}
+	}
+	l.lastIDs = len(l.ids)
+	for _, it := range l.open {
+		l.watch(it)
+	}
+	return nil
+}

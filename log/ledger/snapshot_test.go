@@ -1,0 +1,155 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"testing"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// rich is a world with something of everything in its state.
+func rich(t testing.TB) *world {
+	w := founded(t, nil)
+	warrant := w.warrant(w.now + hour)
+	access := w.access(warrant, w.now+hour)
+	w.answer(access, "c1")
+	w.log(w.event(&event.Refusal{Access: access.ref(), Reason: "unreadable"}), "c2")
+	w.access(nil, w.now+hour)
+	w.log(w.event(&event.Deferral{Event: warrant.ref(), Until: at(w.now + 40*day), Ground: "investigation", Ordinal: 1}), "court")
+	w.log(w.event(&event.Heartbeat{From: at(1), To: at(2), Seq: 7, Prev: hash("x")}), "c3")
+	e, _ := w.release(access, "c3")
+	r := e.Body.(*event.Release)
+	r.Seq, r.Prev = 3, hash("y")
+	w.log(e, "c3")
+	e, _ = w.release(access, "c4")
+	w.log(e, "c4")
+	w.finding("a1", "release-chain", event.FindingClosed, 0, w.l.Size()-1)
+	w.now += hour
+	w.anchor()
+	d := &event.Disclosure{Event: warrant.ref(), Openings: warrant.public[:1]}
+	w.log(w.event(d), "court")
+	w.amend(nil)
+	w.log(w.event(testWarrant(w)), "court") // without a seal
+	return w
+}
+
+func (w *world) restore(b []byte) (*Ledger, error) {
+	return Restore(b, w.l.Size(), w.tree.edge.Root(), w.tree)
+}
+
+func TestSnapshot(t *testing.T) {
+	w := rich(t)
+	b := w.l.Snapshot()
+	l, err := w.restore(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(l.Snapshot(), b) {
+		t.Fatal("another snapshot")
+	}
+	if l.Size() != w.l.Size() || l.Origin() != testLog || l.undecided != 1 || len(l.KeyIDs()) != len(w.l.KeyIDs()) {
+		t.Error("state differs")
+	}
+	for name, f := range map[string]func() (*Ledger, error){
+		"another size": func() (*Ledger, error) { return Restore(b, w.l.Size()-1, w.tree.edge.Root(), w.tree) },
+		"another root": func() (*Ledger, error) { return Restore(b, w.l.Size(), hash("x"), w.tree) },
+		"no bytes":     func() (*Ledger, error) { return w.restore(nil) },
+		"another layout": func() (*Ledger, error) {
+			return w.restore(bytes.Replace(b, []byte("snapshot 1"), []byte("snapshot 2"), 1))
+		},
+	} {
+		if _, err := f(); !errors.Is(err, ErrSnapshot) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for i := range b {
+		bad := bytes.Clone(b)
+		bad[i] ^= 1
+		if _, err := w.restore(bad); !errors.Is(err, ErrSnapshot) {
+			t.Fatalf("a flipped bit in byte %d: %v", i, err)
+		}
+	}
+}
+
+// An empty ledger has a snapshot too.
+func TestEmptySnapshot(t *testing.T) {
+	l := New(testLog, new(memTree))
+	if _, err := Restore(l.Snapshot(), 0, l.Root(), new(memTree)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCloneIsApart(t *testing.T) {
+	w := rich(t)
+	before := w.l.Snapshot()
+	c, err := w.l.Clone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Apply(Read(c.Size(), w.sign(w.event(&event.Heartbeat{From: at(1), To: at(2)}), "c2").Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(before, w.l.Snapshot()) || bytes.Equal(before, c.Snapshot()) {
+		t.Error("the copy and its source are not apart")
+	}
+}
+
+// resum gives changed bytes the hash that they need, so that fuzzing gets behind it.
+func resum(b []byte) []byte {
+	if len(b) < sha256.Size {
+		return b
+	}
+	body := b[:len(b)-sha256.Size]
+	sum := sha256.Sum256(body)
+	return append(bytes.Clone(body), sum[:]...)
+}
+
+// Damage that has the right hash is an error or the same bytes again, and what is
+// read can be asked anything.
+func FuzzRestore(f *testing.F) {
+	w := rich(f)
+	b := w.l.Snapshot()
+	f.Add(b)
+	f.Add(New(testLog, w.tree).Snapshot())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		b = resum(b)
+		l, err := w.restore(b)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(l.Snapshot(), b) {
+			t.Fatal("not the same bytes again")
+		}
+		l.Due()
+		l.Overdue(at(testStart + 100*day))
+		l.Barred("a1", at(testStart))
+		if _, err := l.Apply(Read(l.Size(), w.charter.env.Bytes())); err != nil && !errors.Is(err, ErrTree) && !errors.Is(err, ErrRules) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func FuzzRead(f *testing.F) {
+	w := rich(f)
+	for _, e := range w.tree.entries {
+		f.Add(e)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e := Read(w.l.Size(), b)
+		if e.Envelope != nil && !bytes.Equal(e.Envelope.Bytes(), b) {
+			t.Fatal("not the same bytes again")
+		}
+		before := w.l.Snapshot()
+		if _, err := w.l.Check(e); err != nil && !errors.Is(err, ErrTree) && !errors.Is(err, ErrRules) {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(before, w.l.Snapshot()) {
+			t.Fatal("Check changed the state")
+		}
+	})
+}

@@ -1,0 +1,326 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// maxTime bounds what a cosignature may claim: the last second that an event can
+// state. Sums of times and profile figures then fit an int64.
+const maxTime = 253402300799
+
+// item is an event that is open: it allows or owes something.
+type item struct {
+	index      uint64
+	leaf       [32]byte
+	kind       event.Type // warrant, access, or deferral (for its own seal)
+	charter    uint32     // in force at its index
+	time       int64      // claimed
+	base       int64      // time, or what was proven, if that was later
+	keys       []uint32   // that signed
+	authority  string     // of the warrant; in an emergency the duty key's
+	provider   string
+	instrument string // of the warrant; "" in an emergency
+	voidAt     uint64 // index of the charter that voided it; 0: not void
+	seal       seal
+	warrant    *warrant // of a warrant
+	access     *access  // of an access
+}
+
+// dutyState says what became of an obligation.
+type dutyState uint8
+
+const (
+	owed dutyState = iota
+	fulfilled
+	lapsed // unfulfilled: a breach was recorded in its place
+)
+
+// seal is what must be opened, and when.
+type seal struct {
+	end       int64 // of the measure, from which a deferral's age counts
+	first     int64 // until, as it was sealed
+	until     int64 // as deferred
+	never     bool
+	state     dutyState
+	digests   digests
+	names     [4]uint8   // openings by name, in the order of event.Names
+	ordinal   uint64     // of the last deferral
+	deferrals []deferred // those that count, ascending
+}
+
+// deferred is one deferral, and what it replaced.
+type deferred struct {
+	index uint64
+	until int64 // before it
+	keys  []uint32
+}
+
+// digests are a class's digests, the closed ones first.
+type digests struct {
+	list   []event.Digest
+	closed int
+}
+
+func (d *digests) open(x event.Digest) bool {
+	i := slices.Index(d.list[:d.closed], x)
+	if i < 0 {
+		return false
+	}
+	d.closed--
+	d.list[i], d.list[d.closed] = d.list[d.closed], d.list[i]
+	return true
+}
+
+// void undoes the deferrals of a key, but moves until to before now for nobody.
+func (s *seal) void(key uint32, from uint64, now int64) {
+	for i, d := range s.deferrals {
+		if d.index >= from && slices.Contains(d.keys, key) {
+			// What followed was built on it.
+			s.deferrals = s.deferrals[:i]
+			if s.never || s.until > now {
+				s.until = max(d.until, now)
+			}
+			s.never = false
+			return
+		}
+	}
+}
+
+// warrant is what is left of a warrant.
+type warrant struct {
+	denied              bool
+	notBefore, notAfter int64
+	accesses, accounts  uint64 // left
+	revokedAt           uint64 // index of the revocation; 0: none
+	returned            dutyState
+	open                int // accesses on it that are open; derived
+}
+
+// access is what is open about an access.
+type access struct {
+	onWarrant bool
+	warrant   uint64 // index
+	emergency bool
+	accounts  uint64
+	group     string
+	ends      int64
+	decision  dutyState // emergency: owed until an authority decides
+	decidedAt uint64    // index of the decision
+	denied    bool
+	releases  []release
+	refusals  []refused
+}
+
+// release is a custodian's effective release.
+type release struct {
+	index   uint64
+	leaf    [32]byte
+	key     uint32
+	name    string // of the custodian
+	base    int64
+	charter uint32
+	notices digests
+	state   dutyState
+}
+
+type refused struct {
+	key    uint32
+	reason string
+}
+
+// chain is what a custodian's key has signed in order.
+type chain struct {
+	key     uint32
+	name    string
+	count   uint64     // effective releases
+	recent  [][32]byte // event hashes of the last of them, at most MaxAhead
+	pending []pending  // releases ahead of the chain, by seq
+	stated  []stated   // counts that the log doesn't hold yet, ascending
+	broken  uint64     // below it a missing release has become a breach
+	ended   bool       // its key is no custodian's any more
+
+	beat      int64  // the end of the last period, at which the next one is counted
+	beatIndex uint64 // the entry that said so
+	charter   uint32 // in force there
+	silent    bool   // its silence has become a breach
+}
+
+// stated is a count that a custodian stated at some index.
+type stated struct {
+	seq     uint64
+	hash    [32]byte // event hash of the release of that seq
+	base    int64
+	index   uint64
+	charter uint32
+}
+
+// pending is a release that waits for those before it.
+type pending struct {
+	seq        uint64
+	hash, prev [32]byte
+	access     uint64 // index
+	dead       bool   // it came too late to answer
+	release
+}
+
+// last returns the hash of the last effective release, zero if there is none.
+func (c *chain) last() [32]byte {
+	if len(c.recent) == 0 {
+		return [32]byte{}
+	}
+	return c.recent[len(c.recent)-1]
+}
+
+// hashOf returns the hash of a release by its seq, if it is still known.
+func (c *chain) hashOf(seq uint64) (h [32]byte, ok bool) {
+	if seq == 0 {
+		return h, true
+	}
+	if seq <= c.count && c.count-seq < uint64(len(c.recent)) {
+		return c.recent[uint64(len(c.recent))-1-(c.count-seq)], true
+	}
+	if i := slices.IndexFunc(c.pending, func(p pending) bool { return p.seq == seq }); i >= 0 {
+		return c.pending[i].hash, true
+	}
+	if i := slices.IndexFunc(c.stated, func(s stated) bool { return s.seq == seq }); i >= 0 {
+		return c.stated[i].hash, true
+	}
+	return h, false
+}
+
+// live says whether accesses may be logged on a warrant, apart from their time.
+func (w *warrant) live() bool { return !w.denied && w.revokedAt == 0 && w.returned == owed }
+
+// settle drops an item that allows and owes nothing any more.
+func (l *Ledger) settle(it *item) {
+	if l.open[it.index] != it || !l.settled(it) {
+		return
+	}
+	delete(l.open, it.index)
+	if a := it.access; a != nil {
+		for i := range a.releases {
+			delete(l.released, a.releases[i].index)
+		}
+		if a.onWarrant {
+			w := l.open[a.warrant]
+			w.warrant.open--
+			l.settle(w)
+		}
+	}
+}
+
+func (l *Ledger) settled(it *item) bool {
+	if it.seal.state == owed {
+		return false
+	}
+	switch {
+	case it.warrant != nil:
+		w := it.warrant
+		live := w.live() && it.voidAt == 0 && l.after <= w.notAfter
+		return !live && w.open == 0 && (w.denied || w.returned != owed)
+	case it.access != nil:
+		a := it.access
+		return l.after > a.ends && (!a.emergency || a.decision != owed) &&
+			!slices.ContainsFunc(a.releases, func(r release) bool { return r.state == owed })
+	}
+	return true
+}
+
+// add opens an item.
+func (l *Ledger) add(it *item) {
+	l.open[it.index] = it
+	if it.access != nil && it.access.onWarrant {
+		l.open[it.access.warrant].warrant.open++
+	}
+	l.watch(it)
+	l.settle(it)
+}
+
+func (l *Ledger) sortedItems() []*item {
+	return slices.SortedFunc(maps.Values(l.open), func(a, b *item) int { return cmp.Compare(a.index, b.index) })
+}
+
+func (l *Ledger) sortedChains() []*chain {
+	return slices.SortedFunc(maps.Values(l.chains), func(a, b *chain) int { return cmp.Compare(a.key, b.key) })
+}
+
+// wakes is a heap of times at which an item wants to be looked at, once an anchor
+// proves that they are past. It may hold items that are gone, and times that have
+// moved on: looking does no harm.
+type wakes []wake
+
+type wake struct {
+	time  int64
+	index uint64
+}
+
+// push and pop are those of container/heap, without its allocations.
+func (w *wakes) push(x wake) {
+	h := append(*w, x)
+	i := len(h) - 1
+	for i > 0 && h[i].time < h[(i-1)/2].time {
+		h[i], h[(i-1)/2] = h[(i-1)/2], h[i]
+		i = (i - 1) / 2
+	}
+	*w = h
+}
+
+func (w *wakes) pop() wake {
+	h := *w
+	top, n := h[0], len(h)-1
+	h[0] = h[n]
+	h = h[:n]
+	for i := 0; ; {
+		least := i
+		for _, child := range []int{2*i + 1, 2*i + 2} {
+			if child < n && h[child].time < h[least].time {
+				least = child
+			}
+		}
+		if least == i {
+			break
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
+	*w = h
+	return top
+}
+
+// watch pushes the next time at which the item wants to be looked at.
+func (l *Ledger) watch(it *item) {
+	next := int64(maxTime)
+	if w := it.warrant; w != nil && !w.denied && w.notAfter >= l.after {
+		next = min(next, w.notAfter)
+	}
+	if a := it.access; a != nil && a.ends >= l.after {
+		next = min(next, a.ends)
+	}
+	l.duties(it, func(d duty) {
+		next = min(next, d.lapses())
+		l.soonest = min(l.soonest, d.late())
+	})
+	if next < maxTime {
+		l.wake.push(wake{next, it.index})
+	}
+}
+
+// woken returns the items whose time has come, ascending.
+func (l *Ledger) woken() []*item {
+	var out []*item
+	for len(l.wake) > 0 && l.wake[0].time < l.after {
+		w := l.wake.pop()
+		if it := l.open[w.index]; it != nil {
+			out = append(out, it)
+		}
+	}
+	slices.SortFunc(out, func(a, b *item) int { return cmp.Compare(a.index, b.index) })
+	return slices.Compact(out)
+}

@@ -1,0 +1,142 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"encoding/hex"
+	"slices"
+	"time"
+)
+
+// Time returns what the anchors prove: an entry that is added now was logged
+// after it. It is the zero time if no anchor has proven any.
+func (l *Ledger) Time() time.Time {
+	if l.after == 0 {
+		return time.Time{}
+	}
+	return time.Unix(l.after, 0).UTC()
+}
+
+// Anchored returns the size of the largest anchored head.
+func (l *Ledger) Anchored() uint64 { return l.anchored }
+
+// Open returns how many events are open, and how many ids are remembered.
+func (l *Ledger) Open() (events, ids int) { return len(l.open), len(l.ids) }
+
+// A Seal is what an open event has sealed for the public.
+type Seal struct {
+	Index      uint64
+	Until      time.Time
+	Never      bool
+	Deferrals  uint64 // the ordinal of the last one
+	Closed     int    // digests that are not opened
+	Authority  string // who may open it before Until
+	Instrument string // "" in an emergency
+}
+
+func (it *item) sealView() Seal {
+	return Seal{Index: it.index, Until: time.Unix(it.seal.until, 0).UTC(), Never: it.seal.never, Deferrals: it.seal.ordinal,
+		Closed: it.seal.digests.closed, Authority: it.authority, Instrument: it.instrument}
+}
+
+// Sealed returns the seal of an open event.
+func (l *Ledger) Sealed(index uint64) (Seal, bool) {
+	it := l.open[index]
+	if it == nil {
+		return Seal{}, false
+	}
+	return it.sealView(), true
+}
+
+// An Access is an open access, as a gate asks for it.
+type Access struct {
+	Seal
+	Warrant   uint64 // index; meaningless in an emergency
+	Emergency bool
+	Provider  string
+	Group     string
+	Accounts  uint64
+	Ends      time.Time // after it no release answers it
+	Dead      string    // why none may now, but for Ends; "": it is live
+	Answered  []string  // custodians whose release has its effect
+}
+
+// Access returns an access that is open. One that isn't is over, or never had an
+// effect.
+func (l *Ledger) Access(index uint64) (Access, bool) {
+	it := l.open[index]
+	if it == nil || it.access == nil {
+		return Access{}, false
+	}
+	a := it.access
+	out := Access{Seal: it.sealView(), Warrant: a.warrant, Emergency: a.emergency, Provider: it.provider, Group: a.group,
+		Accounts: a.accounts, Ends: time.Unix(a.ends, 0).UTC()}
+	out.Dead, _ = l.dead(it)
+	for _, r := range a.releases {
+		out.Answered = append(out.Answered, r.name)
+	}
+	return out, true
+}
+
+// A Warrant is an open warrant.
+type Warrant struct {
+	Seal
+	Provider            string
+	NotBefore, NotAfter time.Time
+	Accesses, Accounts  uint64 // left
+	Live                bool   // not denied, revoked, voided or returned
+}
+
+// Warrant returns a warrant that is open.
+func (l *Ledger) Warrant(index uint64) (Warrant, bool) {
+	it := l.open[index]
+	if it == nil || it.warrant == nil {
+		return Warrant{}, false
+	}
+	w := it.warrant
+	out := Warrant{Seal: it.sealView(), Provider: it.provider, Accesses: w.accesses, Accounts: w.accounts, Live: w.live() && it.voidAt == 0}
+	if !w.denied {
+		out.NotBefore, out.NotAfter = time.Unix(w.notBefore, 0).UTC(), time.Unix(w.notAfter, 0).UTC()
+	}
+	return out, true
+}
+
+// A Chain is the chain of a custodian's key.
+type Chain struct {
+	Custodian string
+	Seq       uint64    // of the last release that has its place in it
+	Hash      [32]byte  // its event hash; zero at Seq 0
+	Waiting   int       // releases that are ahead of it
+	Stated    uint64    // the count that the custodian has stated, if that is more
+	Broken    bool      // a stated release never came
+	Ended     bool      // the key is no custodian's any more
+	Heartbeat time.Time // the end of the last period
+}
+
+// Chain returns the chain of a custodian's event key.
+func (l *Ledger) Chain(keyID string) (Chain, bool) {
+	n, ok := l.keyNum[keyID]
+	c := l.chains[n]
+	if !ok || c == nil {
+		return Chain{}, false
+	}
+	out := Chain{Custodian: c.name, Seq: c.count, Hash: c.last(), Waiting: len(c.pending), Broken: c.count < c.broken,
+		Ended: c.ended, Heartbeat: time.Unix(c.beat, 0).UTC()}
+	if len(c.stated) > 0 {
+		out.Stated = c.stated[len(c.stated)-1].seq
+	}
+	return out, true
+}
+
+// KeyIDs returns the ids of all keys that any charter ever named.
+func (l *Ledger) KeyIDs() []string {
+	out := make([]string, 0, len(l.keys))
+	for _, k := range l.keys {
+		out = append(out, k.KeyID())
+	}
+	slices.Sort(out)
+	return out
+}
+
+func short(h [32]byte) string { return hex.EncodeToString(h[:8]) }
