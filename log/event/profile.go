@@ -59,8 +59,8 @@ type DeferralLimit struct {
 	Never *Step  // who may say never, and from when; nil: nobody. Longest is 0
 }
 
-// A Step says who may defer from some age on, and by how much. The age is
-// counted from the end of the measure: the warrant's notAfter.
+// A Step says who may defer to a date beyond some age, and by how much. The age
+// is counted from the end of the measure: the warrant's notAfter.
 type Step struct {
 	After      uint64
 	Kinds      []string // kinds of authorities that must sign; empty: whoever has standing
@@ -132,7 +132,7 @@ func (d *DeferralLimit) fields(c *coder) {
 }
 
 func (s *Step) fields(c *coder) {
-	c.uint("after", required, 0, &s.After, "seconds since the end of the measure from which it applies")
+	c.uint("after", required, 0, &s.After, "seconds since the end of the measure: for deferrals to a date beyond")
 	codes(c, "kinds", codeKind, optional, maxCodes, &s.Kinds, "kinds of authorities that must sign; absent: whoever has standing")
 	c.uint("longest", optional, 1, &s.Longest, "seconds of one deferral at most; absent in never")
 	c.uint("signatures", required, 1, &s.Signatures, "how many of them sign")

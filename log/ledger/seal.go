@@ -103,14 +103,18 @@ func (x *act) deferral(d *event.Deferral) (effect, *Violation, error) {
 }
 
 // moves judges who signed a deferral, and how far it goes. The age counts from
-// the end of the measure. A signature counts if its authority is of a kind that
-// the step names or, if it names none, has standing; whoever signs must be one or
-// the other.
+// the end of the measure, up to the date that the deferral sets: several of them
+// on one day don't get around the step that names a court. For never, it counts
+// up to the claim. A signature counts if its authority is of a kind that the step
+// names or, if it names none, has standing; whoever signs must be one or the
+// other.
 func (x *act) moves(it *item, d *event.Deferral) *Violation {
 	limit := x.limit(it)
 	age := uint64(max(0, x.time-it.seal.end))
 	step := limit.Never
 	if !d.Never {
+		// A date on the very boundary is still the step's before it.
+		age = max(age, uint64(max(1, d.Until.Unix()-it.seal.end))-1)
 		i := len(limit.Steps) - 1
 		for limit.Steps[i].After > age {
 			i--

@@ -283,7 +283,8 @@ func (w *world) poll(ctx context.Context, done func() bool) error {
 func (w *world) awaitURL(ctx context.Context, name string) (url string, err error) {
 	err = w.poll(ctx, func() bool {
 		b, err := os.ReadFile(name)
-		url = "http://" + strings.TrimSpace(string(b)) + "/"
+		// The log writes a URL, the witness an address.
+		url = "http://" + strings.Trim(strings.TrimPrefix(string(b), "http://"), "/\n") + "/"
 		return err == nil
 	})
 	if err != nil {
