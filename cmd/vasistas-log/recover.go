@@ -1,0 +1,90 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tesserax"
+)
+
+// copyOf is a client as the source of a recovery.
+type copyOf struct{ *client.Client }
+
+func (c copyOf) ReadCheckpoint(ctx context.Context) ([]byte, error) {
+	v, err := c.Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return v.Checkpoint.Bytes(), nil
+}
+
+func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var (
+		l    layout
+		keys []*c2sp.Signer
+	)
+	fs := flag.NewFlagSet("recover", flag.ContinueOnError)
+	l.define(fs)
+	fs.Func("key", "`file` with a note key of the log, if not in DIR/keys; in the order of init", func(name string) error {
+		k, err := readKey(name)
+		keys = append(keys, k)
+		return err
+	})
+	policyFile := fs.String("policy", "", "`file` with the witness policy that the copy's checkpoint must meet (required)")
+	from := fs.String("from", "", "`URL or directory` of a copy of the log (required)")
+	if err := parse(fs, args, stderr); err != nil {
+		return err
+	}
+	if err := l.complete(); err != nil {
+		return err
+	}
+	if *from == "" {
+		return wrongUse("-from is missing: name a copy of the log")
+	}
+	policy, err := readPolicy(*policyFile)
+	if err != nil {
+		return err
+	}
+	if keys, err = openKeys(l, keys); err != nil {
+		return err
+	}
+	source, err := client.New(client.Config{URL: *from, Policy: policy})
+	if err != nil {
+		return err
+	}
+	shown := time.Now()
+	rec, err := log.Recover(ctx, log.RecoverConfig{
+		StateDir: l.state, TreeDir: l.tree, Keys: keys, Policy: policy, Source: copyOf{source},
+		OpenTree: func(ctx context.Context, dir string) (log.Engine, error) {
+			return tesserax.Open(ctx, dir, log.DefaultMaxBatch)
+		},
+		CreateTree: tesserax.Create,
+		Salvage:    tesserax.Salvage,
+		Progress: func(done, total uint64) {
+			if time.Since(shown) > time.Second || done == total {
+				shown = time.Now()
+				fmt.Fprintf(stderr, "%d of %d entries (%d %%)\n", done, total, done*100/max(total, 1))
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "The tree has %d entries; %d of them were missing.\n", rec.Size, rec.Added)
+	if rec.Salvaged > 0 {
+		fmt.Fprintf(stdout, "The copy ends before the last %d of them, which the old tree still had.\n", rec.Salvaged)
+	}
+	if rec.Old != "" {
+		fmt.Fprintf(stdout, "The tree was built anew. The old one, which could not be used, is in %s.\n", rec.Old)
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
+	"k8s.io/klog/v2"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tesserax"
+)
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	layout
+	keys                       []*c2sp.Signer
+	policy, listen, addrFile   string
+	interval, refresh, timeout time.Duration
+	shutdown                   time.Duration
+	maxConns                   int
+}
+
+func (o *serveOptions) parse(args []string, stderr io.Writer) error {
+	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
+	o.define(fs)
+	fs.Func("key", "`file` with a note key of the log, if not in DIR/keys; in the order of init", func(name string) error {
+		k, err := readKey(name)
+		o.keys = append(o.keys, k)
+		return err
+	})
+	fs.StringVar(&o.policy, "policy", "", "`file` with the witness policy; witnesses have URLs (required)")
+	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
+	fs.StringVar(&o.addrFile, "addr-file", "", "`file` to write the address to, once it is known")
+	fs.DurationVar(&o.interval, "interval", 200*time.Millisecond, "least time between two checkpoints")
+	fs.DurationVar(&o.refresh, "refresh", time.Minute, "how old the cosignatures of an idle log get")
+	fs.DurationVar(&o.timeout, "witness-timeout", 5*time.Second, "how long a witness may take")
+	fs.DurationVar(&o.shutdown, "shutdown-timeout", 15*time.Second, "how long to go on publishing what was accepted, when told to stop")
+	fs.IntVar(&o.maxConns, "max-connections", 8192, "connections served at once; more wait")
+	if err := parse(fs, args, stderr); err != nil {
+		return err
+	}
+	return o.complete()
+}
+
+func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var o serveOptions
+	if err := o.parse(args, stderr); err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewTextHandler(stderr, nil))
+	klog.SetSlogLogger(logger.With("part", "tessera"))
+	listener, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fmt.Errorf("listening: %w", err)
+	}
+	defer listener.Close()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	l, err := o.open(ctx, logger, reg)
+	if err != nil {
+		return err
+	}
+	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+	handler := l.Handler()
+	err = o.serve(ctx, logger, stdout, l, listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// No ServeMux, which would redirect paths that it finds unclean.
+		if r.URL.EscapedPath() == "/metrics" {
+			metrics.ServeHTTP(w, r)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	}))
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.shutdown)
+	defer cancel()
+	err = errors.Join(err, l.Close(closing))
+	logger.Info("closed", "err", err)
+	return err
+}
+
+// open opens the log with its engine.
+func (o *serveOptions) open(ctx context.Context, logger *slog.Logger, reg prometheus.Registerer) (*log.Log, error) {
+	policy, err := readPolicy(o.policy)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := openKeys(o.layout, o.keys)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := tesserax.Open(ctx, o.tree, log.DefaultMaxBatch)
+	if err != nil {
+		return nil, err
+	}
+	l, err := log.Open(ctx, log.Config{
+		StateDir: o.state, Engine: engine, Keys: keys, Policy: policy, Interval: o.interval, Refresh: o.refresh,
+		WitnessTimeout: o.timeout, Logger: logger, Registry: reg,
+	})
+	if err != nil {
+		return nil, errors.Join(err, engine.Close(ctx))
+	}
+	return l, nil
+}
+
+// serve answers requests until ctx ends, and then those that are under way.
+func (o *serveOptions) serve(ctx context.Context, logger *slog.Logger, stdout io.Writer, l *log.Log, listener net.Listener, h http.Handler) error {
+	addr := listener.Addr().String()
+	fmt.Fprintf(stdout, "http://%s/\n", addr)
+	logger.Info("serving", "origin", l.Origin(), "url", "http://"+addr+"/")
+	if o.addrFile != "" {
+		if err := durable.WriteFile(o.addrFile, []byte("http://"+addr+"/\n"), 0o644); err != nil {
+			return err
+		}
+	}
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second, // streams extend it line by line
+		WriteTimeout:      90 * time.Second, // more than a submitter may wait
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(netutil.LimitListener(listener, o.maxConns)) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving: %w", err)
+	case <-ctx.Done():
+	}
+	logger.Info("shutting down")
+	l.Drain()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.shutdown)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		return errors.Join(fmt.Errorf("waiting for requests under way: %w", err), server.Close())
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+)
+
+// maxLines is how many signature lines a published checkpoint has at most: what
+// every reader of notes must accept (signed-note, "Format").
+const maxLines = 16
+
+// answer is what a witness said to a head.
+type answer struct {
+	witness *witnessClient
+	lines   map[int]c2sp.Cosignature
+	err     error
+}
+
+// ask offers the head to all witnesses side by side. Each answers once, within
+// the time-out; one that is too slow for this round may still finish.
+func (p *publisher) ask(ctx context.Context) <-chan answer {
+	answers := make(chan answer, len(p.witnesses))
+	head := p.head.signed
+	for _, w := range p.witnesses {
+		p.requests.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, p.cfg.WitnessTimeout)
+			defer cancel()
+			lines, err := w.cosign(ctx, head)
+			p.metrics.witness(w.name(), err)
+			answers <- answer{w, lines, err}
+		})
+	}
+	return answers
+}
+
+// consult asks all witnesses for their cosignatures of the recorded head, and
+// adds them to lines. Once there are enough, it waits for the others for a grace
+// period only. It returns why witnesses did not cosign, and as err that the log
+// must stop: see conflict.
+func (p *publisher) consult(ctx context.Context, lines map[int]c2sp.Cosignature, enough func() bool, grace time.Duration) (failures, err error) {
+	var stop <-chan time.Time
+	if enough() {
+		stop = time.After(grace)
+	}
+	var errs []error
+	answers := p.ask(ctx)
+	for range p.witnesses {
+		select {
+		case a := <-answers:
+			if a.err != nil {
+				if err := p.conflict(ctx, a); err != nil {
+					return nil, err
+				}
+				errs = append(errs, fmt.Errorf("witness %s: %w", a.witness.name(), a.err))
+				continue
+			}
+			for i, l := range a.lines {
+				lines[i] = l
+			}
+			if stop == nil && enough() {
+				stop = time.After(grace)
+			}
+		case <-stop:
+			return errors.Join(errs...), nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return errors.Join(errs...), nil
+}
+
+// gather returns the recorded head with cosignatures that meet the policy.
+func (p *publisher) gather(ctx context.Context) (*c2sp.Checkpoint, error) {
+	lines := make(map[int]c2sp.Cosignature)
+	has := func(i int) bool { _, ok := lines[i]; return ok }
+	failures, err := p.consult(ctx, lines, func() bool { return p.cfg.Policy.Satisfied(has) }, p.cfg.Interval/4)
+	if err != nil {
+		return nil, fmt.Errorf("gathering cosignatures: %w", err)
+	}
+	set, ok := p.cfg.Policy.SmallestSet(has)
+	if !ok {
+		return nil, fmt.Errorf("%w: %w", c2sp.ErrNoQuorum, failures)
+	}
+	if len(p.head.signed.Signatures)+len(set) > maxLines {
+		return nil, fmt.Errorf("%w: the smallest set has %d lines, and a checkpoint has %d", c2sp.ErrNoQuorum, len(set), maxLines)
+	}
+	return p.assemble(set, lines), nil
+}
+
+// assemble puts a satisfying set first, and leaves out what does not fit.
+func (p *publisher) assemble(set []int, lines map[int]c2sp.Cosignature) *c2sp.Checkpoint {
+	cp := &c2sp.Checkpoint{Head: p.head.signed.Head}
+	cp.Signatures = append(cp.Signatures, p.head.signed.Signatures...)
+	in := make(map[int]bool)
+	for _, i := range set {
+		in[i] = true
+		cp.Signatures = append(cp.Signatures, *lines[i].Line)
+	}
+	for i := range p.cfg.Policy.Witnesses {
+		if l, ok := lines[i]; ok && !in[i] && len(cp.Signatures) < maxLines {
+			cp.Signatures = append(cp.Signatures, *l.Line)
+		}
+	}
+	return cp
+}
+
+// hearWitnesses offers the recorded head to the witnesses until so many have
+// cosigned it that no quorum can have seen a later one. It returns false if the
+// log must not go on, or is being shut down.
+func (p *publisher) hearWitnesses(ctx context.Context) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.draining, cancel)()
+	heard := make(map[int]c2sp.Cosignature)
+	for wait := p.cfg.Interval; ; wait = min(2*wait, 5*time.Second) {
+		err := p.hear(ctx, heard)
+		if err == nil {
+			p.status.setPublisher(nil)
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		if errors.Is(err, ErrLogBehind) || errors.Is(err, ErrForked) {
+			p.status.halt(err)
+			p.logger.Error("the log will sign nothing", "err", err)
+			return false
+		}
+		if p.status.setPublisher(fmt.Errorf("%w: %w", ErrStarting, err)) {
+			p.logger.Warn("waiting for witnesses", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(wait):
+		}
+	}
+}
+
+// hear asks once and adds to heard who cosigned the recorded head. A witness that
+// claims to have seen more counts as unheard, unless it can show a head with the
+// log's own signature: then the log is behind.
+func (p *publisher) hear(ctx context.Context, heard map[int]c2sp.Cosignature) error {
+	policy := p.cfg.Policy
+	unheard := func(i int) bool { _, ok := heard[i]; return !ok }
+	enough := func() bool { return policy.NeedsWitnesses() && !policy.Satisfied(unheard) }
+	failures, err := p.consult(ctx, heard, enough, 0)
+	if err != nil || enough() || !policy.NeedsWitnesses() {
+		return err
+	}
+	if errors.Is(failures, errWitnessAhead) {
+		return fmt.Errorf("%w; if that is so, this log was restored from an older backup: "+
+			"bring the later entries back with \"vasistas-log recover -from MIRROR\"", failures)
+	}
+	if failures == nil {
+		failures = errors.New("it needs more witnesses")
+	}
+	return failures
+}

@@ -1,0 +1,149 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// Headers of an answer to a single event.
+const (
+	headerIndex     = "Vasistas-Index"
+	headerDuplicate = "Vasistas-Duplicate"
+)
+
+// line is one line of an answer to NDJSON, and the answer to a single event with
+// wait=sequenced.
+type line struct {
+	Index     *uint64  `json:"index,omitempty"`
+	Leaf      string   `json:"leaf,omitempty"` // standard base64
+	Duplicate bool     `json:"duplicate,omitempty"`
+	Proof     string   `json:"proof,omitempty"` // a tlog-proof
+	Error     *Problem `json:"error,omitempty"`
+}
+
+// appendLine appends the line for a result, with its line feed.
+func appendLine(b []byte, r *Result, err error) []byte {
+	if err != nil {
+		return appendJSON(b, line{Error: problemOf(err)})
+	}
+	if r.Proof != nil || r.Duplicate {
+		l := line{Index: &r.Index, Leaf: base64.StdEncoding.EncodeToString(r.Leaf[:]), Duplicate: r.Duplicate}
+		if r.Proof != nil {
+			l.Proof = string(r.Proof.Bytes())
+		}
+		return appendJSON(b, l)
+	}
+	// The same, for what there is most of.
+	b = append(b, `{"index":`...)
+	b = strconv.AppendUint(b, r.Index, 10)
+	b = append(b, `,"leaf":"`...)
+	b = base64.StdEncoding.AppendEncode(b, r.Leaf[:])
+	return append(b, '"', '}', '\n')
+}
+
+func (l *Log) serveEvents(w http.ResponseWriter, r *http.Request) {
+	wait, err := parseQuery(r.URL.RawQuery)
+	if err != nil {
+		problemOf(err).writeTo(w)
+		return
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	encoding := r.Header.Get("Content-Encoding")
+	switch {
+	case err != nil || encoding != "" && encoding != "identity":
+		problemOf(errMediaType).writeTo(w)
+	case kind == "application/json":
+		l.serveOne(w, r, wait)
+	case kind == "application/x-ndjson":
+		l.serveStream(w, r, wait)
+	default:
+		problemOf(errMediaType).writeTo(w)
+	}
+}
+
+// serveOne answers with the proof, or the index for wait=sequenced.
+func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) {
+	rc := http.NewResponseController(w)
+	entry, err := readEntry(r)
+	if err != nil {
+		w.Header().Set("Connection", "close")
+		problemOf(err).writeTo(w)
+		linger(rc, r.Body)
+		return
+	}
+	// The server watches the connection while we wait, and would end the
+	// request when its time for reading is over.
+	_ = rc.SetReadDeadline(time.Time{})
+	res, err := l.Submit(r.Context(), entry, wait)
+	if err != nil {
+		problemOf(err).writeTo(w)
+		return
+	}
+	h := w.Header()
+	status := http.StatusCreated
+	if wait == Sequenced {
+		status = http.StatusAccepted
+	}
+	if res.Duplicate {
+		status = http.StatusOK
+		h.Set(headerDuplicate, "true")
+	}
+	h.Set(headerIndex, strconv.FormatUint(res.Index, 10))
+	h.Set("Cache-Control", "no-store")
+	if wait == Sequenced {
+		h.Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		w.Write(appendLine(nil, res, nil))
+		return
+	}
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	w.Write(res.Proof.Bytes())
+}
+
+// readEntry reads a body of at most the length of an entry. Memory is taken as
+// bytes arrive, and not by what the header says.
+func readEntry(r *http.Request) ([]byte, error) {
+	tooLarge := fmt.Errorf("%w: an entry has at most %d bytes", event.ErrTooLarge, event.MaxEntrySize)
+	if r.ContentLength > event.MaxEntrySize {
+		return nil, tooLarge
+	}
+	room := int64(2048)
+	if r.ContentLength >= 0 {
+		room = min(room, r.ContentLength)
+	}
+	entry := make([]byte, 0, room+1)
+	for {
+		n, err := r.Body.Read(entry[len(entry):min(cap(entry), event.MaxEntrySize+1)])
+		entry = entry[:len(entry)+n]
+		switch {
+		case len(entry) > event.MaxEntrySize:
+			return nil, tooLarge
+		case err == io.EOF:
+			return entry, nil
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", errIncomplete, err)
+		}
+		if len(entry) == cap(entry) {
+			entry = append(entry, 0)[:len(entry)]
+		}
+	}
+}
+
+// linger sends what was answered, and reads on for a moment: a client that is
+// still sending when its connection is closed would lose the answer.
+func linger(rc *http.ResponseController, body io.Reader) {
+	if rc.Flush() == nil && rc.SetReadDeadline(time.Now().Add(500*time.Millisecond)) == nil {
+		_, _ = io.CopyN(io.Discard, body, 1<<20)
+	}
+}

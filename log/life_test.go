@@ -1,0 +1,109 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log_test
+
+import (
+	"bytes"
+	"net/http"
+	"sync"
+	"testing"
+)
+
+// TestLife is one event's way from its signer to a proof that verifies offline.
+func TestLife(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2, 3)
+	w.start()
+	entry := w.warrant()
+	p := w.append(entry)
+	if p.Index != 0 || !bytes.Equal(p.Extra, entry) {
+		t.Errorf("the proof is of entry %d", p.Index)
+	}
+	again := w.append(entry)
+	if again.Index != 0 {
+		t.Errorf("the same event again is at %d", again.Index)
+	}
+	if q := w.append(w.warrant()); q.Index != 1 {
+		t.Errorf("the second event is at %d", q.Index)
+	}
+	if cp := w.checkpoint(); cp.Size != 2 || len(cp.Signatures) < 4 {
+		t.Errorf("published: size %d, %d lines", cp.Size, len(cp.Signatures))
+	}
+	w.stop()
+	w.start()
+	if cp := w.checkpoint(); cp.Size != 2 {
+		t.Errorf("after a restart: size %d", cp.Size)
+	}
+	if r, _ := w.post("?wait=sequenced", "application/json", entry); r.StatusCode != http.StatusOK ||
+		r.Header.Get("Vasistas-Index") != "0" || r.Header.Get("Vasistas-Duplicate") != "true" {
+		t.Errorf("after a restart, the first event again: %s at %s", r.Status, r.Header.Get("Vasistas-Index"))
+	}
+	w.audit()
+}
+
+// TestConcurrency: many submit at once, each event by several; the indices are
+// contiguous, each event has one, and all proofs verify.
+func TestConcurrency(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2, 3)
+	w.start()
+	entries := w.warrants(300)
+	indices := make([]map[uint64]bool, len(entries))
+	for i := range indices {
+		indices[i] = make(map[uint64]bool)
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	submit := func(i int, sequence bool) {
+		var index uint64
+		var err error
+		if sequence {
+			index, err = w.sequence(entries[i])
+		} else if p, perr := w.submit(entries[i]); perr != nil {
+			err = perr
+		} else {
+			index = p.Index
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			t.Error(err)
+		}
+		indices[i][index] = true
+	}
+	const submitters = 32
+	for s := range submitters {
+		wg.Go(func() {
+			for i := range entries {
+				// Each event by four submitters, and the first by all of them.
+				if (i+s)%8 == 0 || i == 0 {
+					submit(i, s%2 == 0)
+				}
+			}
+		})
+	}
+	// One event a hundred times at once.
+	for n := range 100 {
+		wg.Go(func() { submit(len(entries)-1, n%2 == 0) })
+	}
+	wg.Wait()
+	used := make(map[uint64]int)
+	for i, at := range indices {
+		if len(at) != 1 {
+			t.Errorf("event %d has the indices %v", i, at)
+		}
+		for index := range at {
+			if other, ok := used[index]; ok {
+				t.Errorf("the events %d and %d are both at %d", i, other, index)
+			}
+			used[index] = i
+			if index >= uint64(len(entries)) {
+				t.Errorf("event %d is at %d of %d", i, index, len(entries))
+			}
+		}
+	}
+	if got := w.audit(); len(got) != len(entries) {
+		t.Errorf("the log has %d entries; want %d", len(got), len(entries))
+	}
+}

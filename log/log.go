@@ -1,0 +1,286 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package log is the provider's part: it admits signed events, has an [Engine]
+// sequence them, signs the growing tree, gathers the cosignatures of a witness
+// quorum and only then publishes.
+//
+// Nobody trusts the provider, since every lie is visible; the provider in turn
+// trusts nothing but its own recorded head. What the package promises:
+//
+//   - An event that was acknowledged is in every later tree that is published.
+//   - No two heads that it signs conflict, whatever was restored or raced. What
+//     it signs is the tree that it computed itself, from the last head that it
+//     durably recorded, in a store apart from the tree; before its first
+//     signature after a start, it offers that head again to its witnesses, and
+//     needs answers from so many that no quorum can have seen a later one.
+//   - It publishes no head that does not meet the witness policy, and
+//     /checkpoint never goes back.
+//   - In any doubt it publishes nothing and says why. It goes on by itself once
+//     the reason is gone, unless the reason is one that time can't mend.
+//
+// Data flows one way: admission (parse, check, verify) -> sequencer (order, drop
+// what is already there, append, compare what the engine wrote) -> publisher
+// (record, sign, cosign, publish) -> whoever waits for its proof.
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
+)
+
+// Config configures [Open].
+type Config struct {
+	// StateDir is what [Init] made. It must not be within the engine's
+	// directory, so that no restore brings both back to the same moment
+	// unnoticed.
+	StateDir string
+	// Engine is the tree. The log closes it.
+	Engine Engine
+	// Keys are the log's note keys that Init was given, in the same order.
+	Keys []*c2sp.Signer
+	// Policy is the witness policy. Each witness that is to be asked has a
+	// URL; those that share one are asked together.
+	Policy *c2sp.Policy
+
+	// Interval is the least time between two signed heads. 0: 200 ms.
+	Interval time.Duration
+	// Refresh is how old the cosignatures of an idle log get before they are
+	// gathered again. 0: one minute.
+	Refresh time.Duration
+	// WitnessTimeout is how long a witness may take to answer. 0: 5 s.
+	WitnessTimeout time.Duration
+	// MaxWait is how long a submitter may wait for a cosigned head. 0: 30 s.
+	MaxWait time.Duration
+	// MaxBatch is how many entries the engine is given at once. 0: 1024.
+	MaxBatch int
+	// MaxInFlight is how many events, submitted one by one, may be on their
+	// way from admission to their answer. 0: 8192.
+	MaxInFlight int64
+	// MaxInFlightBytes is how many bytes those may have. 0: 64 MiB.
+	MaxInFlightBytes int64
+	// MaxStreams is how many NDJSON requests are served at once, each with at
+	// most 4 MiB of events on their way. 0: 16.
+	MaxStreams int
+
+	// Logger gets what the operator should know. nil: slog.Default().
+	Logger *slog.Logger
+	// Registry gets the metrics. nil: they are counted, and not shown.
+	Registry prometheus.Registerer
+	// HTTP is used to ask witnesses. nil: a client of its own.
+	HTTP *http.Client
+	// FS is for tests that inject faults. The zero FS is the real thing.
+	FS durable.FS
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&c.Interval, 200*time.Millisecond)
+	set(&c.Refresh, time.Minute)
+	set(&c.WitnessTimeout, 5*time.Second)
+	set(&c.MaxWait, 30*time.Second)
+	if c.MaxBatch == 0 {
+		c.MaxBatch = DefaultMaxBatch
+	}
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = 8192
+	}
+	if c.MaxInFlightBytes == 0 {
+		c.MaxInFlightBytes = 64 << 20
+	}
+	if c.MaxStreams == 0 {
+		c.MaxStreams = 16
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.HTTP == nil {
+		c.HTTP = witnessHTTP()
+	}
+	return c
+}
+
+// check refuses a configuration that can't work.
+func (c *Config) check() error {
+	switch {
+	case c.Engine == nil:
+		return errors.New("it needs an engine")
+	case c.Policy == nil:
+		return errors.New("it needs a witness policy; one that says \"quorum none\" asks for no witnesses")
+	case c.Interval < 0 || c.Refresh < 0 || c.WitnessTimeout < 0 || c.MaxWait < 0,
+		c.MaxBatch < 0 || c.MaxInFlight < 0 || c.MaxInFlightBytes < 0 || c.MaxStreams < 0:
+		return errors.New("a limit or a duration is negative")
+	}
+	return nil
+}
+
+// DefaultMaxBatch is the default of Config.MaxBatch.
+const DefaultMaxBatch = 1024
+
+// Log is a running log.
+type Log struct {
+	cfg       Config
+	origin    string
+	store     *store
+	admission *admission
+	index     *eventIndex
+	sequencer *sequencer
+	publisher *publisher
+	status    *status
+	metrics   *metrics
+
+	inFlight *semaphore.Weighted // one for each event that is submitted alone
+	bytes    *semaphore.Weighted // their bytes
+	streams  *semaphore.Weighted
+
+	draining  context.Context // ends with admission
+	drain     context.CancelFunc
+	sequenced chan struct{} // closed when the sequencer has ended
+}
+
+// Open starts the log in cfg.StateDir. It refuses a tree that does not contain
+// the recorded head, with an error that says what happened and what to do:
+// [ErrTreeBehind], [ErrTreeConflict], or durable.ErrLocked for a second
+// instance. When it returns, reads are served; events are admitted once enough
+// witnesses have been heard. ctx bounds the opening only. After an error the
+// engine is still the caller's to close.
+func Open(ctx context.Context, cfg Config) (*Log, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	st, err := openStore(cfg.StateDir, cfg.FS)
+	if err != nil {
+		return nil, err
+	}
+	l, err := open(ctx, cfg, st)
+	if err != nil {
+		return nil, errors.Join(err, st.close())
+	}
+	l.start()
+	return l, nil
+}
+
+// open loads all parts, and starts none.
+func open(ctx context.Context, cfg Config, st *store) (_ *Log, err error) {
+	if err := st.checkKeys(cfg.Keys); err != nil {
+		return nil, err
+	}
+	l := &Log{
+		cfg:     cfg,
+		origin:  st.settings.Origin,
+		store:   st,
+		status:  newStatus(),
+		metrics: newMetrics(),
+
+		inFlight: semaphore.NewWeighted(cfg.MaxInFlight),
+		bytes:    semaphore.NewWeighted(cfg.MaxInFlightBytes),
+		streams:  semaphore.NewWeighted(int64(cfg.MaxStreams)),
+
+		sequenced: make(chan struct{}),
+	}
+	if l.admission, err = newAdmission(st.settings); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	head, err := loadHead(st, cfg.Keys)
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	if l.publisher, err = newPublisher(cfg, st, head, l.status, l.metrics); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	if l.index, err = openEventIndex(st.path("events"), cfg.Engine); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.index.close())
+		}
+	}()
+	tree, err := l.loadTree(ctx, &head.signed.Head)
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	l.publisher.tree, l.publisher.index = tree, l.index
+	l.sequencer = newSequencer(cfg, tree, l.index, l.status, l.metrics, l.publisher.wake)
+	if err := l.metrics.register(cfg.Registry); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	return l, nil
+}
+
+// loadTree checks the tree against the recorded head, and fills the index with
+// what it has.
+func (l *Log) loadTree(ctx context.Context, head *c2sp.Head) (*tree, error) {
+	loaded := false
+	each := func(i uint64, entry []byte) error {
+		if !loaded {
+			// The right edge of the head is sound, so its entries can be read.
+			loaded = true
+			if err := l.index.load(ctx, head.Size); err != nil {
+				return err
+			}
+		}
+		return l.index.addEntry(i, entry)
+	}
+	t, err := loadTree(ctx, l.cfg.Engine, head, each)
+	if err == nil && !loaded {
+		err = l.index.load(ctx, head.Size)
+	}
+	return t, err
+}
+
+func (l *Log) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	l.publisher.stop = stop
+	l.draining, l.drain = context.WithCancel(ctx)
+	go func() {
+		defer close(l.sequenced)
+		l.sequencer.run()
+	}()
+	go l.publisher.run(ctx)
+}
+
+// Origin returns the log's origin.
+func (l *Log) Origin() string { return l.origin }
+
+// Err returns nil if the log admits events, else why it does not.
+func (l *Log) Err() error { return l.status.err() }
+
+// Drain stops admission, for good. What was admitted is still sequenced,
+// published and answered, and reads are served until [Log.Close].
+func (l *Log) Drain() {
+	l.status.close()
+	l.drain()
+}
+
+// Close stops admission, lets the sequencer finish what was admitted, tries to
+// publish it until ctx ends, and closes the engine. What was acknowledged is
+// durable whether or not ctx ends first. No request may be under way in the
+// handler; see [Log.Drain].
+func (l *Log) Close(ctx context.Context) error {
+	l.Drain()
+	l.sequencer.close()
+	<-l.sequenced
+	err := l.publisher.finish(ctx)
+	l.metrics.unregister(l.cfg.Registry)
+	err = errors.Join(err, l.index.close(), l.cfg.Engine.Close(ctx), l.store.close())
+	if err != nil {
+		return fmt.Errorf("closing the log: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,470 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/tiles/prover"
+)
+
+// Source is a copy of a log: a mirror, a directory, or the log itself under
+// another address. It is not trusted.
+type Source interface {
+	tiles.Reader
+	// ReadCheckpoint returns the copy's checkpoint as it is served.
+	ReadCheckpoint(ctx context.Context) ([]byte, error)
+}
+
+// RecoverConfig configures [Recover].
+type RecoverConfig struct {
+	StateDir string
+	Keys     []*c2sp.Signer
+	Policy   *c2sp.Policy // that the copy's checkpoint must meet
+	Source   Source
+
+	// TreeDir is the engine's directory.
+	TreeDir string
+	// OpenTree opens the engine in a directory, CreateTree makes an empty one.
+	OpenTree   func(ctx context.Context, dir string) (Engine, error)
+	CreateTree func(ctx context.Context, dir string) error
+	// Salvage yields the entries from an index on that are left in a
+	// directory, whatever its state, as far as they go. nil: there are none.
+	Salvage func(dir string, from uint64) iter.Seq[[]byte]
+
+	// Progress, if not nil, is told how many of the entries have been checked
+	// or copied.
+	Progress func(done, total uint64)
+	FS       durable.FS
+}
+
+// Recovered is what [Recover] did.
+type Recovered struct {
+	Size     uint64 // of the tree, at least that of the copy's checkpoint
+	Added    uint64 // entries that came from the copy
+	Salvaged uint64 // entries beyond the copy that came from the damaged tree
+	Rebuilt  bool   // the tree was built anew
+	Old      string // where the old tree was put, if it was of no use
+}
+
+// recovery is one call of Recover.
+type recovery struct {
+	RecoverConfig
+	store     *store
+	admission *admission
+	head      *c2sp.Checkpoint // recorded; nil: it is lost
+	headTime  uint64
+	copy      *c2sp.Checkpoint
+}
+
+// Recover brings back what a log lacks, from a copy whose checkpoint the log's
+// key signed and a quorum of its witnesses cosigned. Every entry is checked
+// against that checkpoint. A tree that is a part of the copy is completed; any
+// other is put aside, and built anew. Entries beyond the copy that the old tree
+// still has, each signed by one who may, are kept: some of them were
+// acknowledged. The log must not be running.
+//
+// Before the copy is known to be good and to have all that the log has signed
+// for, nothing is changed. If Recover is cut off, it can be run again.
+func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("recovering the log: %w", err)
+		}
+	}()
+	set, err := readSettings(filepath.Join(cfg.StateDir, "log.json"))
+	if err != nil {
+		return nil, err
+	}
+	lock, err := durable.LockDir(cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	r := &recovery{RecoverConfig: cfg, store: &store{dir: cfg.StateDir, fs: cfg.FS, lock: lock, settings: set}}
+	if err := r.store.checkKeys(cfg.Keys); err != nil {
+		return nil, err
+	}
+	if r.admission, err = newAdmission(set); err != nil {
+		return nil, err
+	}
+	if err := r.readCopy(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.readHead(ctx); err != nil {
+		return nil, err
+	}
+	rec, err := r.completeTree(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return rec, r.adopt()
+}
+
+// readCopy reads the checkpoint of the copy.
+func (r *recovery) readCopy(ctx context.Context) error {
+	b, err := r.Source.ReadCheckpoint(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the checkpoint of the copy: %w", err)
+	}
+	if r.copy, err = c2sp.ParseCheckpoint(b); err != nil {
+		return fmt.Errorf("the checkpoint of the copy: %w", err)
+	}
+	if origin := r.store.settings.Origin; r.copy.Origin != origin {
+		return fmt.Errorf("the copy is one of the log %q, and this is %q", r.copy.Origin, origin)
+	}
+	if _, err := r.Policy.Verify(r.copy, ""); err != nil {
+		return fmt.Errorf("the checkpoint of the copy: %w", err)
+	}
+	return nil
+}
+
+// readHead reads the recorded head, and refuses a copy that conflicts with it. A
+// head that is lost or damaged is replaced by the copy's; whether the log has
+// signed a later one, its witnesses will say at the next start.
+func (r *recovery) readHead(ctx context.Context) (err error) {
+	s := r.store
+	s.head, err = r.FS.OpenRegister(s.path("head"), c2sp.MaxCheckpointSize)
+	if errors.Is(err, durable.ErrMissing) || errors.Is(err, durable.ErrTooLarge) {
+		s.head = nil
+		return nil
+	} else if err != nil {
+		return err
+	}
+	r.head, r.headTime, err = s.loadHead()
+	if errors.Is(err, errHeadDamaged) {
+		return nil
+	} else if err != nil || r.head.Size > r.copy.Size {
+		return err
+	}
+	root, err := provenRoot(ctx, prover.New(r.Source, 0), r.head.Size, &r.copy.Head)
+	if err != nil {
+		return fmt.Errorf("reading the copy: %w", err)
+	}
+	if root != r.head.Root {
+		return fmt.Errorf("%w (the copy's root at size %d is another than the recorded one)", ErrForked, r.head.Size)
+	}
+	return nil
+}
+
+// completeTree makes the tree hold every entry of the copy, and those beyond it
+// that are left. Nothing is written before all of it has been checked.
+func (r *recovery) completeTree(ctx context.Context) (_ *Recovered, err error) {
+	old, sound, err := r.openTree(ctx)
+	if err != nil {
+		return nil, err
+	}
+	engine := old
+	closeOne := func(e *Engine) {
+		if *e != nil {
+			err = errors.Join(err, (*e).Close(ctx))
+			*e = nil
+		}
+	}
+	defer func() { closeOne(&engine); closeOne(&old) }()
+	rec, from := &Recovered{Rebuilt: sound == nil}, &tiles.Frontier{}
+	if rec.Rebuilt {
+		engine = nil
+	} else {
+		old, from = nil, sound
+	}
+	tail, end, err := r.check(ctx, from, old)
+	if err != nil {
+		return nil, err
+	}
+	fresh := r.TreeDir + ".new"
+	if rec.Rebuilt {
+		if err := errors.Join(os.RemoveAll(fresh), r.CreateTree(ctx, fresh)); err != nil {
+			return nil, err
+		}
+		if engine, err = r.OpenTree(ctx, fresh); err != nil {
+			return nil, err
+		}
+	}
+	if rec.Size, err = r.write(ctx, engine, from, tail, end); err != nil {
+		return nil, err
+	}
+	base := max(from.Size(), r.copy.Size)
+	rec.Added, rec.Salvaged = base-from.Size(), rec.Size-base
+	closeOne(&engine)
+	closeOne(&old)
+	if err == nil && rec.Rebuilt {
+		rec.Old, err = r.swapTrees(fresh)
+	}
+	return rec, err
+}
+
+// openTree opens the present tree. It returns its verified right edge if it is
+// sound, and a part of the copy or the other way round, and has no files beyond
+// that, as it has when its state was rolled back; else it can at most be salvaged
+// from.
+func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error) {
+	engine, err := r.OpenTree(ctx, r.TreeDir)
+	if err != nil {
+		// What another try could mend must not cost the tree.
+		if errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrPermission) || ctx.Err() != nil {
+			return nil, nil, err
+		}
+		return nil, nil, nil
+	}
+	size, root, err := engine.Tree(ctx)
+	if err == nil {
+		var f *tiles.Frontier
+		f, err = (&tiles.Frontier{}).Extend(ctx, engine, size, r.progress(size+r.copy.Size, 0))
+		if err == nil && f.Root() == root && r.related(ctx, engine, f) && !r.more(size) {
+			return engine, f, nil
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, nil, errors.Join(ctx.Err(), engine.Close(ctx))
+	}
+	return engine, nil, nil
+}
+
+// more returns whether the directory of the tree has entries beyond its size.
+func (r *recovery) more(size uint64) bool {
+	if r.Salvage != nil {
+		for range r.Salvage(r.TreeDir, size) {
+			return true
+		}
+	}
+	return false
+}
+
+// related returns whether one of the tree and the copy contains the other.
+func (r *recovery) related(ctx context.Context, engine Engine, f *tiles.Frontier) bool {
+	if f.Size() <= r.copy.Size {
+		root, err := provenRoot(ctx, prover.New(r.Source, 0), f.Size(), &r.copy.Head)
+		return err == nil && root == f.Root()
+	}
+	root, err := provenRoot(ctx, prover.New(engine, 0), r.copy.Size, &c2sp.Head{Size: f.Size(), Root: f.Root()})
+	return err == nil && root == r.copy.Root
+}
+
+// check checks the copy from the right edge of a sound tree on, and what is left
+// beyond both. It returns that tail, and the tree that all of it makes, which has
+// everything that the log has signed for.
+func (r *recovery) check(ctx context.Context, from *tiles.Frontier, old Engine) (tail func() iter.Seq[[]byte], end *tiles.Frontier, err error) {
+	base := from
+	if from.Size() < r.copy.Size {
+		if base, err = from.Extend(ctx, r.Source, r.copy.Size, r.progress(r.copy.Size, 0)); err != nil {
+			return nil, nil, fmt.Errorf("checking the copy: %w", err)
+		}
+		if base.Root() != r.copy.Root {
+			return nil, nil, errors.New("the entries of the copy do not have the root of its checkpoint")
+		}
+	}
+	tail = func() iter.Seq[[]byte] { return r.tail(ctx, old, base.Size()) }
+	end = base.Clone()
+	signed := r.head == nil || r.head.Size < base.Size() || end.Root() == r.head.Root && end.Size() == r.head.Size
+	for entry := range tail() {
+		if err := end.Append(tiles.LeafHash(entry), func(c2sp.Tile, []byte) error { return nil }); err != nil {
+			return nil, nil, err
+		}
+		if r.head != nil && end.Size() == r.head.Size {
+			signed = end.Root() == r.head.Root
+		}
+	}
+	if !signed {
+		return nil, nil, fmt.Errorf("the copy has %d entries, this log has signed a head of %d, and the entries in between are not left in the tree; find a later copy",
+			r.copy.Size, r.head.Size)
+	}
+	return tail, end, nil
+}
+
+// tail yields the entries from an index on that the old tree still has. It stops
+// at the first that is not an event signed by one who may.
+func (r *recovery) tail(ctx context.Context, old Engine, from uint64) iter.Seq[[]byte] {
+	entries := func(func([]byte) bool) {}
+	if size := treeSize(ctx, old); size > from {
+		entries = readEntries(ctx, old, from, size)
+	} else if r.Salvage != nil {
+		entries = r.Salvage(r.TreeDir, from)
+	}
+	return func(yield func([]byte) bool) {
+		for entry := range entries {
+			if _, err := r.admission.admit(entry); err != nil || !yield(entry) {
+				return
+			}
+		}
+	}
+}
+
+func treeSize(ctx context.Context, e Engine) uint64 {
+	if e == nil {
+		return 0
+	}
+	size, _, err := e.Tree(ctx)
+	if err != nil {
+		return 0
+	}
+	return size
+}
+
+// readEntries yields entries of a tree, up to the first bundle that can't be
+// read.
+func readEntries(ctx context.Context, r tiles.Reader, from, size uint64) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for from < size {
+			entries, err := tiles.ReadBundle(ctx, r, from/c2sp.TileWidth, size)
+			if err != nil {
+				return
+			}
+			for _, e := range entries[from%c2sp.TileWidth:] {
+				if !yield(e) {
+					return
+				}
+				from++
+			}
+		}
+	}
+}
+
+// write adds to the engine's tree of right edge from what the copy and the tail
+// have, and checks that it then is end.
+func (r *recovery) write(ctx context.Context, engine Engine, from *tiles.Frontier, tail func() iter.Seq[[]byte], end *tiles.Frontier) (size uint64, err error) {
+	w := &batchWriter{engine: engine, next: from.Size()}
+	if from.Size() < r.copy.Size {
+		progress := r.progress(r.copy.Size, 0)
+		_, err := from.Extend(ctx, r.Source, r.copy.Size, func(i uint64, entry []byte, leaf tiles.Hash) error {
+			return errors.Join(w.add(ctx, entry), progress(i, entry, leaf))
+		})
+		if err != nil {
+			return 0, fmt.Errorf("copying entries: %w", err)
+		}
+	}
+	for entry := range tail() {
+		if w.size() == end.Size() {
+			break
+		}
+		if err := w.add(ctx, entry); err != nil {
+			return 0, fmt.Errorf("copying entries: %w", err)
+		}
+	}
+	if err := w.flush(ctx); err != nil {
+		return 0, fmt.Errorf("copying entries: %w", err)
+	}
+	size, _, err = engine.Tree(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if size != end.Size() {
+		return 0, fmt.Errorf("after copying, the tree has %d entries, and it should have %d", size, end.Size())
+	}
+	// Every tile and bundle, as they are now.
+	got, err := from.Extend(ctx, engine, size, nil)
+	if err != nil {
+		return 0, fmt.Errorf("reading what was copied: %w", err)
+	}
+	if got.Root() != end.Root() {
+		return 0, fmt.Errorf("after copying, the tree has the root %x, and it should have %x", got.Root(), end.Root())
+	}
+	return size, nil
+}
+
+// batchWriter adds entries to an engine in batches.
+type batchWriter struct {
+	engine Engine
+	next   uint64
+	batch  [][]byte
+}
+
+func (w *batchWriter) size() uint64 { return w.next + uint64(len(w.batch)) }
+
+func (w *batchWriter) add(ctx context.Context, entry []byte) error {
+	w.batch = append(w.batch, append([]byte(nil), entry...))
+	if len(w.batch) < DefaultMaxBatch {
+		return nil
+	}
+	return w.flush(ctx)
+}
+
+func (w *batchWriter) flush(ctx context.Context) error {
+	if len(w.batch) == 0 {
+		return nil
+	}
+	first, err := w.engine.Add(ctx, w.batch)
+	if err == nil && first != w.next {
+		err = fmt.Errorf("the engine put a batch at index %d instead of %d", first, w.next)
+	}
+	w.next += uint64(len(w.batch))
+	w.batch = nil
+	return err
+}
+
+func (r *recovery) progress(total, offset uint64) func(uint64, []byte, tiles.Hash) error {
+	return func(i uint64, _ []byte, _ tiles.Hash) error {
+		if r.Progress != nil && (i%c2sp.TileWidth == c2sp.TileWidth-1 || i+offset+1 == total) {
+			r.Progress(i+offset+1, total)
+		}
+		return nil
+	}
+}
+
+// swapTrees puts the rebuilt tree in place, and returns where the old one went.
+// Between the two steps there is none, and Recover can be run again.
+func (r *recovery) swapTrees(fresh string) (old string, err error) {
+	if _, err := os.Lstat(r.TreeDir); err == nil {
+		old = r.TreeDir + ".old-" + time.Now().UTC().Format("20060102T150405.000Z")
+		if err := os.Rename(r.TreeDir, old); err != nil {
+			return "", fmt.Errorf("putting the old tree aside: %w", err)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("putting the old tree aside: %w", err)
+	}
+	if err := os.Rename(fresh, r.TreeDir); err != nil {
+		return "", fmt.Errorf("putting the new tree in place (the old one is %s): %w", old, err)
+	}
+	// Of a directory that is there, this makes the name durable.
+	return old, r.FS.MkdirAll(r.TreeDir, 0o755)
+}
+
+// adopt makes the copy's checkpoint the recorded head and the published
+// checkpoint, if they were behind, and drops the cache of events. Neither goes
+// back.
+func (r *recovery) adopt() error {
+	s := r.store
+	// The tree may be another one. The removal is durable once the head is.
+	if err := os.Remove(s.path("events")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if r.head == nil || r.head.Size < r.copy.Size {
+		if err := r.adoptHead(); err != nil {
+			return err
+		}
+	}
+	if cp, err := s.published(); err == nil && cp != nil && cp.Size > r.copy.Size {
+		if _, err := r.Policy.Verify(cp, ""); err == nil {
+			return nil
+		}
+	}
+	return s.publish(r.copy.Bytes())
+}
+
+func (r *recovery) adoptHead() error {
+	s := r.store
+	head, err := signHead(r.Keys, r.copy.Head, max(r.headTime, uint64(time.Now().Unix())))
+	if err != nil {
+		return err
+	}
+	if s.head == nil {
+		// It is not there, or empty.
+		return r.FS.WriteFile(s.path("head"), head.Bytes(), 0o600)
+	}
+	old, err := s.head.Load()
+	if err != nil {
+		return err
+	}
+	return s.head.CompareAndSwap(old, head.Bytes())
+}

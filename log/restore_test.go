@@ -1,0 +1,534 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tesserax"
+)
+
+// mirror copies what the running log publishes into a directory, tile by tile, as
+// a stranger would.
+func (w *world) mirror() string {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	cp := w.checkpoint()
+	save := func(path string, b []byte) {
+		name := filepath.Join(dir, path)
+		check(w.t, os.MkdirAll(filepath.Dir(name), 0o755))
+		check(w.t, os.WriteFile(name, b, 0o644))
+	}
+	fetch := func(t c2sp.Tile) {
+		b, err := overHTTP(w.url).ReadTile(w.t.Context(), t)
+		check(w.t, err)
+		save(t.Path(), b)
+	}
+	for level := -1; level < 8; level++ {
+		for i := uint64(0); tiles.Width(max(level, 0), i, cp.Size) > 0; i++ {
+			fetch(c2sp.Tile{Level: level, Index: i, Width: tiles.Width(max(level, 0), i, cp.Size)})
+		}
+	}
+	save("checkpoint", cp.Bytes())
+	return dir
+}
+
+// recover runs log.Recover from a copy.
+func (w *world) recover(from log.Source) (*log.Recovered, error) {
+	return log.Recover(w.t.Context(), log.RecoverConfig{
+		StateDir: w.state(), Keys: w.keys, Policy: w.policy, Source: from, TreeDir: w.tree(),
+		OpenTree: func(ctx context.Context, dir string) (log.Engine, error) {
+			return tesserax.Open(ctx, dir, log.DefaultMaxBatch)
+		},
+		CreateTree: tesserax.Create, Salvage: tesserax.Salvage,
+	})
+}
+
+// story is a log of 330 published entries, stopped, with a backup from when it had
+// 280, and mirrors of both.
+type story struct {
+	*world
+	backup, early, late string
+}
+
+func newStory(t *testing.T) *story {
+	t.Helper()
+	w := newWorld(t, 2, 3)
+	w.start()
+	s := &story{world: w, backup: filepath.Join(t.TempDir(), "backup")}
+	w.stream(w.warrants(280), "cosigned")
+	s.early = w.mirror()
+	w.stop()
+	copyDir(t, w.dir, s.backup)
+	w.start()
+	w.stream(w.warrants(50), "cosigned")
+	s.late = w.mirror()
+	w.stop()
+	return s
+}
+
+// goesOn checks that everything is there, and that the log takes more.
+func (w *world) goesOn() {
+	w.t.Helper()
+	w.start()
+	n := uint64(len(w.audit()))
+	// Entries that nobody was told of may be in the tree, and not published yet.
+	p := w.append(w.warrant())
+	if p.Index < n {
+		w.t.Errorf("the next event is at %d, and %d are published", p.Index, n)
+	}
+	w.stop()
+	w.start()
+	if n := uint64(len(w.audit())); n != p.Index+1 {
+		w.t.Errorf("after a restart, the log has %d entries; want %d", n, p.Index+1)
+	}
+	w.stop()
+}
+
+// TestRestore: whatever is lost or restored from a backup, the log refuses to
+// start, says what happened and what to do; doing that brings all back.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	tree := func(dir string) string { return filepath.Join(dir, "tree") }
+	for _, c := range []struct {
+		name    string
+		harm    func(t *testing.T, w *world)
+		want    error
+		says    string
+		rebuilt bool
+	}{
+		{"tree restored from a backup", func(t *testing.T, w *world) { copyDir(t, tree(s.backup), w.tree()) },
+			log.ErrTreeBehind, "the tree has 280 entries, the head 330", false},
+		{"tree state deleted", func(t *testing.T, w *world) { check(t, os.RemoveAll(filepath.Join(w.tree(), ".state"))) },
+			log.ErrTreeBehind, "state is missing", true},
+		{"tree state rolled back beside newer tiles", func(t *testing.T, w *world) {
+			copyDir(t, filepath.Join(tree(s.backup), ".state"), filepath.Join(w.tree(), ".state"))
+		}, log.ErrTreeBehind, "the tree has 280 entries, the head 330", true},
+		{"tree gone", func(t *testing.T, w *world) { check(t, os.RemoveAll(w.tree())) },
+			log.ErrTreeBehind, "state is missing", true},
+		{"tree state damaged", func(t *testing.T, w *world) {
+			check(t, os.WriteFile(filepath.Join(w.tree(), ".state", "treeState"), []byte("{"), 0o644))
+		}, nil, "", true},
+		{"a tile of the right edge damaged", func(t *testing.T, w *world) { flip(t, filepath.Join(w.tree(), "tile/0/001.p/74"), 100) },
+			log.ErrTreeConflict, "tile/0/001.p/74", true},
+		{"another log's tree", func(t *testing.T, w *world) {
+			other := newWorld(t, 0, 0)
+			other.start()
+			other.stream(other.warrants(330), "cosigned")
+			other.stop()
+			copyDir(t, other.tree(), w.tree())
+		}, log.ErrTreeConflict, "recover", true},
+		{"head missing", func(t *testing.T, w *world) { check(t, os.Remove(filepath.Join(w.state(), "head"))) },
+			durable.ErrMissing, "recover", false},
+		{"head damaged", func(t *testing.T, w *world) { flip(t, filepath.Join(w.state(), "head"), 30) }, nil, "", false},
+		{"head empty", func(t *testing.T, w *world) { check(t, os.Truncate(filepath.Join(w.state(), "head"), 0)) },
+			durable.ErrTooLarge, "recover", false},
+		{"head restored beside the published checkpoint", func(t *testing.T, w *world) {
+			b, err := os.ReadFile(filepath.Join(s.backup, "state", "head"))
+			check(t, err)
+			check(t, os.WriteFile(filepath.Join(w.state(), "head"), b, 0o600))
+		}, log.ErrLogBehind, "the published checkpoint has 330 entries, the recorded head 280", false},
+		{"index of events gone", func(t *testing.T, w *world) { check(t, os.Remove(filepath.Join(w.state(), "events"))) }, nil, "none", false},
+		{"published checkpoint gone", func(t *testing.T, w *world) { check(t, os.Remove(filepath.Join(w.state(), "checkpoint"))) }, nil, "none", false},
+		{"published checkpoint damaged", func(t *testing.T, w *world) { flip(t, filepath.Join(w.state(), "checkpoint"), 30) }, nil, "none", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := s.clone(t, 2)
+			c.harm(t, w)
+			if c.says == "none" {
+				w.goesOn() // nothing that it needs
+				return
+			}
+			if c.want != nil {
+				w.refuses(c.want, c.says)
+				w.refuses(c.want, "recover")
+			} else if err := w.open(); err == nil || !strings.Contains(err.Error(), "damaged") && !strings.Contains(err.Error(), "Unmarshal") {
+				t.Fatalf("the log opened: %v", err)
+			}
+			rec, err := w.recover(client.Dir(s.late))
+			check(t, err)
+			if rec.Size != 330 || rec.Rebuilt != c.rebuilt || rec.Salvaged != 0 {
+				t.Errorf("recovered: %+v", rec)
+			}
+			if rec.Old != "" {
+				if _, err := os.Stat(rec.Old); err != nil {
+					t.Errorf("the old tree is not where it is said to be: %v", err)
+				}
+			}
+			w.goesOn()
+		})
+	}
+}
+
+// TestRestoreAll: tree and state restored together look sound. The witnesses know
+// better, and can prove it.
+func TestRestoreAll(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	w := s.clone(t, 2)
+	copyDir(t, s.backup, w.dir)
+	w.mustOpen()
+	eventually(t, func() error {
+		if err := w.log.Err(); !errors.Is(err, log.ErrLogBehind) {
+			return fmt.Errorf("the log says %w", err)
+		}
+		return nil
+	})
+	says := w.log.Err().Error()
+	for _, part := range []string{"recover", "330", "280", "evidence-330-"} {
+		if !strings.Contains(says, part) {
+			t.Errorf("it does not say %q: %s", part, says)
+		}
+	}
+	status, body := w.get("/readyz")
+	if status != http.StatusServiceUnavailable || !strings.Contains(string(body), "recover") {
+		t.Errorf("readyz: %d %s", status, body)
+	}
+	if _, err := w.sequence(w.warrant()); !isProblem(err, "not-ready") {
+		t.Errorf("a log that is behind admits events: %v", err)
+	}
+	evidence, err := filepath.Glob(filepath.Join(w.state(), "evidence-330-*"))
+	check(t, err)
+	if len(evidence) != 1 {
+		t.Fatalf("the evidence: %v", evidence)
+	}
+	cp, err := c2sp.ParseCheckpoint(must(os.ReadFile(evidence[0])))
+	check(t, err)
+	if _, err := w.keys[0].Verifier().Verify(&cp.Head, cp.Find(w.keys[0].Verifier())); err != nil || cp.Size != 330 {
+		t.Errorf("the evidence is of size %d: %v", cp.Size, err)
+	}
+	// Whoever had the checkpoint that was published then still gets it.
+	w.checkpoint()
+	w.stop()
+
+	// From the log itself, under another address.
+	rest := s.clone(t, 2)
+	rest.start()
+	rec, err := w.recover(overHTTP(rest.url))
+	check(t, err)
+	if rec.Size != 330 || rec.Added != 50 || rec.Rebuilt {
+		t.Errorf("recovered: %+v", rec)
+	}
+	rest.stop()
+	w.goesOn()
+}
+
+// TestSalvage: entries that were acknowledged and are in no copy yet outlive the
+// loss of the tree's state, and damage elsewhere in the tree.
+func TestSalvage(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	w := s.clone(t, 2)
+	w.start()
+	w.witnesses[0].answer(down)
+	w.witnesses[1].answer(down)
+	w.stream(w.warrants(300), "sequenced")
+	w.stop()
+	for _, c := range []struct {
+		name    string
+		harm    func(t *testing.T, w *world)
+		rebuilt bool
+	}{
+		{"state deleted", func(t *testing.T, w *world) { check(t, os.RemoveAll(filepath.Join(w.tree(), ".state"))) }, true},
+		{"state rolled back", func(t *testing.T, w *world) {
+			copyDir(t, filepath.Join(s.backup, "tree", ".state"), filepath.Join(w.tree(), ".state"))
+		}, true},
+		{"a bundle damaged that the copy has", func(t *testing.T, w *world) { flip(t, filepath.Join(w.tree(), "tile/entries/000"), 1000) }, true},
+		{"a tile damaged", func(t *testing.T, w *world) { flip(t, filepath.Join(w.tree(), "tile/0/001"), 1000) }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := w.clone(t, 2)
+			c.harm(t, w)
+			if err := w.open(); err == nil {
+				w.stop() // a damaged tile that is not at the right edge
+			}
+			rec, err := w.recover(client.Dir(s.late))
+			check(t, err)
+			if rec.Size != 630 || rec.Salvaged != 300 || rec.Rebuilt != c.rebuilt {
+				t.Errorf("recovered: %+v", rec)
+			}
+			w.goesOn()
+		})
+	}
+	t.Run("what is beyond the copy is damaged", func(t *testing.T) {
+		w := w.clone(t, 2)
+		// The head was recorded at 630 already.
+		flip(t, filepath.Join(w.tree(), "tile/entries/001"), 150000)
+		before := snapshot(t, w.dir)
+		_, err := w.recover(client.Dir(s.late))
+		if err == nil || !strings.Contains(err.Error(), "find a later copy") {
+			t.Fatalf("recovered: %v", err)
+		}
+		if after := snapshot(t, w.dir); !maps.Equal(before, after) {
+			t.Error("something was changed")
+		}
+	})
+}
+
+// TestRecoverRefuses: a copy that is bad, another's or too old is refused, and
+// nothing is changed.
+func TestRecoverRefuses(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	damaged := func(name string, at int64) string {
+		dir := filepath.Join(t.TempDir(), "copy")
+		copyDir(t, s.late, dir)
+		flip(t, filepath.Join(dir, name), at)
+		return dir
+	}
+	without := func(name string) string {
+		dir := filepath.Join(t.TempDir(), "copy")
+		copyDir(t, s.late, dir)
+		check(t, os.Remove(filepath.Join(dir, name)))
+		return dir
+	}
+	other := newWorld(t, 0, 0)
+	other.start()
+	other.append(other.warrant())
+	otherCopy := other.mirror()
+	other.stop()
+	unwitnessed := filepath.Join(t.TempDir(), "copy")
+	copyDir(t, s.late, unwitnessed)
+	cp, err := c2sp.ParseCheckpoint(must(os.ReadFile(filepath.Join(unwitnessed, "checkpoint"))))
+	check(t, err)
+	cp.Signatures = cp.Signatures[:3] // two of the log, one of a witness
+	check(t, os.WriteFile(filepath.Join(unwitnessed, "checkpoint"), cp.Bytes(), 0o644))
+	for _, c := range []struct {
+		name, copy string
+		old        bool // the log restored from a backup instead of one without a tree
+		says       string
+	}{
+		{"no copy", t.TempDir(), false, "checkpoint of the copy"},
+		{"a bad checkpoint", damaged("checkpoint", 30), false, "checkpoint of the copy"},
+		{"another log's copy", otherCopy, false, "checkpoint of the copy"},
+		{"a copy without a quorum", unwitnessed, false, "quorum"},
+		{"a copy that is too old", s.early, false, "find a later copy"},
+		{"a damaged entry", damaged("tile/entries/000", 4000), false, "copy"},
+		{"a damaged entry at the edge", damaged("tile/entries/001.p/74", 4000), false, "copy"},
+		{"a damaged entry among the missing ones", damaged("tile/entries/001.p/74", 60000), true, "copy"},
+		{"a damaged tile", damaged("tile/0/000", 4000), false, "copy"},
+		{"a damaged tile at the edge", damaged("tile/0/001.p/74", 1000), true, "copy"},
+		{"a damaged tile at the top", damaged("tile/1/000.p/1", 3), false, "copy"},
+		{"a bundle is missing", without("tile/entries/000"), false, "copy"},
+		{"a tile is missing", without("tile/0/001.p/74"), true, "copy"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := s.clone(t, 2)
+			if c.old {
+				copyDir(t, s.backup, w.dir)
+			} else {
+				check(t, os.RemoveAll(w.tree()))
+			}
+			before := snapshot(t, w.dir)
+			_, err := w.recover(client.Dir(c.copy))
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Fatalf("recovered: %v; want an error that says %q", err, c.says)
+			}
+			if after := snapshot(t, w.dir); !maps.Equal(before, after) {
+				t.Errorf("something was changed:\n%v\n%v", before, after)
+			}
+			_, err = w.recover(client.Dir(s.late))
+			check(t, err)
+			w.goesOn()
+		})
+	}
+	t.Run("a fork", func(t *testing.T) {
+		// Another log with this one's keys, that the same witnesses do not
+		// know: a policy without witnesses would accept it.
+		fork := newWorld(t, 0, 0)
+		check(t, os.RemoveAll(fork.state()))
+		fork.keys, fork.authority = s.keys, s.authority
+		check(t, log.Init(log.InitConfig{StateDir: fork.state(), Keys: fork.keys,
+			Signers: []log.Signer{{Role: "authority", PEM: string(s.authority.Public().PEM())}}}))
+		fork.setPolicy(0)
+		fork.start()
+		fork.stream(fork.warrants(340), "cosigned")
+		w := s.clone(t, 2)
+		w.policy = fork.policy
+		before := snapshot(t, w.dir)
+		if _, err := w.recover(overHTTP(fork.url)); !errors.Is(err, log.ErrForked) {
+			t.Fatalf("recovered from a fork: %v", err)
+		}
+		if after := snapshot(t, w.dir); !maps.Equal(before, after) {
+			t.Error("something was changed")
+		}
+	})
+	t.Run("a running log", func(t *testing.T) {
+		w := s.clone(t, 2)
+		w.start()
+		if _, err := w.recover(client.Dir(s.late)); !errors.Is(err, durable.ErrLocked) {
+			t.Fatalf("recovered under a running log: %v", err)
+		}
+		w.audit()
+	})
+}
+
+// TestRecoverInterrupted: a recovery that fails at any durable step can be run
+// again, and the log never starts with half of it.
+func TestRecoverInterrupted(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	w := s.clone(t, 2)
+	check(t, os.RemoveAll(w.tree()))
+	calls := 0
+	_, err := log.Recover(ctx, log.RecoverConfig{
+		StateDir: w.state(), Keys: w.keys, Policy: w.policy, Source: client.Dir(s.late), TreeDir: w.tree(),
+		OpenTree: func(ctx context.Context, dir string) (log.Engine, error) {
+			e, err := tesserax.Open(ctx, dir, log.DefaultMaxBatch)
+			if err != nil {
+				return nil, err
+			}
+			return failing{e, func() error { calls++; cancel(); return errors.New("power cut") }, true}, nil
+		},
+		CreateTree: tesserax.Create,
+	})
+	if err == nil || calls == 0 {
+		t.Fatalf("after %d failures: %v", calls, err)
+	}
+	w.refuses(log.ErrTreeBehind, "recover")
+	rec, err := w.recover(client.Dir(s.late))
+	check(t, err)
+	if rec.Size != 330 {
+		t.Errorf("recovered: %+v", rec)
+	}
+	w.goesOn()
+}
+
+// TestSecondInstance: one directory is one log's.
+func TestSecondInstance(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 1)
+	w.start()
+	w.append(w.warrant())
+	second := *w
+	second.log = nil
+	second.refuses(durable.ErrLocked, "stop it first")
+	// Also with a tree of its own.
+	other := newWorld(t, 0, 0)
+	engine, err := tesserax.Open(t.Context(), other.tree(), 1)
+	check(t, err)
+	defer engine.Close(t.Context())
+	_, err = log.Open(t.Context(), log.Config{StateDir: w.state(), Engine: engine, Keys: w.keys, Policy: w.policy})
+	if !errors.Is(err, durable.ErrLocked) {
+		t.Errorf("a second log over one state: %v", err)
+	}
+	w.append(w.warrant())
+	w.audit()
+}
+
+// TestTwoCopies: two copies of one log never have two conflicting heads
+// published. One of them goes on, or none.
+func TestTwoCopies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2, 3)
+	w.config.MaxWait = 2e9
+	w.start()
+	w.append(w.warrant())
+	w.stop()
+	copies := []*world{w.copy(t), w.copy(t)}
+	for _, c := range copies {
+		c.seen = newSightings() // of its own clients only
+		c.start()
+	}
+	published := make(map[uint64]map[[32]byte]bool)
+	note := func(cp *c2sp.Checkpoint) {
+		if published[cp.Size] == nil {
+			published[cp.Size] = make(map[[32]byte]bool)
+		}
+		published[cp.Size][cp.Root] = true
+	}
+	halted := 0
+	for range 20 {
+		halted = 0
+		for _, c := range copies {
+			if p, err := c.submit(c.warrant()); err == nil {
+				note(p.Checkpoint)
+			}
+			note(c.checkpoint())
+			if errors.Is(c.log.Err(), log.ErrForked) || errors.Is(c.log.Err(), log.ErrLogBehind) {
+				halted++
+			}
+		}
+		if halted > 0 {
+			break
+		}
+	}
+	if halted == 0 {
+		t.Error("neither copy has noticed the other")
+	}
+	for size, roots := range published {
+		if len(roots) != 1 {
+			t.Errorf("%d conflicting heads of size %d were published", len(roots), size)
+		}
+	}
+}
+
+// flip flips a bit of a file.
+func flip(t testing.TB, name string, at int64) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	check(t, err)
+	defer f.Close()
+	b := make([]byte, 1)
+	_, err = f.ReadAt(b, at)
+	check(t, err)
+	b[0] ^= 1
+	_, err = f.WriteAt(b, at)
+	check(t, err)
+}
+
+// snapshot returns the hash of each file that matters. Partial tiles may go, and
+// Tessera may tidy up.
+func snapshot(t testing.TB, dir string) map[string][32]byte {
+	t.Helper()
+	files := make(map[string][32]byte)
+	check(t, filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		rel, _ := filepath.Rel(dir, name)
+		if err != nil || e.IsDir() || e.Name() == "lock" || strings.Contains(rel, ".p/") ||
+			strings.Contains(rel, ".state/") && e.Name() != "treeState" {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		files[rel] = sha256.Sum256(b)
+		return err
+	}))
+	return files
+}
+
+// failing is an engine whose writes fail, before or after they are done.
+type failing struct {
+	log.Engine
+	fail  func() error // nil: not this time
+	after bool
+}
+
+func (f failing) Add(ctx context.Context, entries [][]byte) (uint64, error) {
+	if !f.after {
+		if err := f.fail(); err != nil {
+			return 0, err
+		}
+	}
+	first, err := f.Engine.Add(ctx, entries)
+	if err == nil && f.after {
+		err = f.fail()
+	}
+	return first, err
+}

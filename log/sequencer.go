@@ -1,0 +1,277 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/tiles"
+)
+
+// submission is an admitted event on its way into the tree.
+type submission struct {
+	*admitted
+	done chan sequenced // has room for the answer, which always comes
+}
+
+// sequenced is the answer to a submission.
+type sequenced struct {
+	logged
+	duplicate bool // the event was logged before
+	err       error
+}
+
+// errOutcomeUnknown: the engine failed, and the event may or may not be in the
+// tree.
+var errOutcomeUnknown = errors.New("the event may or may not have been logged; submit it again, which logs it once only")
+
+// storageError says that an event was not logged, because the engine failed.
+type storageError struct{ err error }
+
+func (e *storageError) Error() string { return "the event was not logged: " + e.err.Error() }
+func (e *storageError) Unwrap() error { return e.err }
+
+// unknownError is errOutcomeUnknown with its cause.
+type unknownError struct{ err error }
+
+func (e *unknownError) Error() string   { return errOutcomeUnknown.Error() + ": " + e.err.Error() }
+func (e *unknownError) Unwrap() []error { return []error{errOutcomeUnknown, e.err} }
+
+// sequencer is the one writer of the engine. It gives admitted events their
+// order, drops those that are logged already, and answers once an event is
+// durable and the tree was found to be what it must be.
+//
+// When it is in doubt about the tree it admits nothing, and looks again until
+// the doubt is gone.
+type sequencer struct {
+	tree     *tree
+	index    *eventIndex
+	maxBatch int
+	idle     time.Duration // between two checks of a tree that nobody writes to
+	status   *status
+	metrics  *metrics
+	logger   *slog.Logger
+	wake     func() // called when the tree has grown
+
+	queue chan *submission
+	doubt bool // owned by run
+
+	mu     sync.RWMutex // held for writing while queue is closed
+	closed bool
+}
+
+// doubtPause is how long the sequencer waits before it looks again at a tree
+// that it can't write to.
+const doubtPause = 500 * time.Millisecond
+
+func newSequencer(cfg Config, t *tree, index *eventIndex, st *status, m *metrics, wake func()) *sequencer {
+	return &sequencer{
+		tree: t, index: index, maxBatch: cfg.MaxBatch, idle: cfg.Refresh, status: st, metrics: m, logger: cfg.Logger, wake: wake,
+		queue: make(chan *submission, int(cfg.MaxInFlight)+cfg.MaxStreams*streamWindow),
+	}
+}
+
+// submit queues an admitted event. The queue has room for all that admission
+// lets in.
+func (s *sequencer) submit(ev *admitted) (<-chan sequenced, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, ErrClosing
+	}
+	sub := &submission{ev, make(chan sequenced, 1)}
+	s.queue <- sub
+	return sub.done, nil
+}
+
+func (s *sequencer) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		close(s.queue)
+	}
+}
+
+// run sequences until the queue is closed and empty. What was admitted is
+// sequenced whoever has left, so it has no context to end it.
+func (s *sequencer) run() {
+	ctx := context.Background()
+	timer := time.NewTimer(s.idle)
+	defer timer.Stop()
+	for {
+		select {
+		case first, ok := <-s.queue:
+			if !ok {
+				return
+			}
+			s.sequence(ctx, s.batch(first))
+		case <-timer.C:
+			s.look(ctx)
+		}
+		if s.doubt {
+			timer.Reset(doubtPause)
+		} else {
+			timer.Reset(s.idle)
+		}
+	}
+}
+
+// batch adds to first what else is waiting.
+func (s *sequencer) batch(first *submission) []*submission {
+	batch := []*submission{first}
+	for len(batch) < s.maxBatch {
+		select {
+		case sub, ok := <-s.queue:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, sub)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// look checks the tree, and takes up what is there if that was in doubt.
+func (s *sequencer) look(ctx context.Context) {
+	var err error
+	if s.doubt {
+		_, err = s.catchUp(ctx)
+	} else {
+		err = s.tree.check(ctx)
+	}
+	s.decide(err)
+}
+
+// decide stops or opens admission.
+func (s *sequencer) decide(err error) {
+	s.doubt = err != nil
+	if !s.status.setTree(err) {
+		return
+	}
+	if err != nil {
+		s.logger.Error("admission has stopped", "err", err)
+	} else {
+		s.logger.Info("the tree is as it must be; admitting again")
+	}
+}
+
+// sequence answers each submission of a batch.
+func (s *sequencer) sequence(ctx context.Context, batch []*submission) {
+	if err := s.status.working(); err != nil {
+		for _, sub := range batch {
+			sub.done <- sequenced{err: err}
+		}
+		return
+	}
+	fresh, again := s.split(ctx, batch)
+	if len(fresh) == 0 {
+		return
+	}
+	entries, leaves := make([][]byte, len(fresh)), make([]tiles.Hash, len(fresh))
+	for i, sub := range fresh {
+		entries[i], leaves[i] = sub.entry, sub.leaf
+	}
+	first := s.tree.size()
+	began := time.Now()
+	err := s.tree.append(ctx, entries, leaves)
+	s.metrics.batch(len(fresh), time.Since(began))
+	answers := make([]sequenced, len(fresh))
+	if err == nil {
+		for i, sub := range fresh {
+			answers[i].logged = logged{first + uint64(i), sub.entry, sub.leaf}
+			s.index.add(first+uint64(i), sub.hash)
+		}
+	} else {
+		s.failed(ctx, fresh, answers, err)
+	}
+	for i, sub := range fresh {
+		sub.done <- answers[i]
+		for _, other := range again[sub.hash] {
+			a := answers[i]
+			// Its signatures may be others; the logged ones count.
+			a.duplicate = a.err == nil
+			other.done <- a
+		}
+	}
+	s.wake()
+}
+
+// split returns the events of a batch that are new, each once, and those that
+// repeat one of them, by its hash. It answers those that are logged.
+func (s *sequencer) split(ctx context.Context, batch []*submission) (fresh []*submission, again map[[32]byte][]*submission) {
+	inBatch := make(map[[32]byte]bool, len(batch))
+	for _, sub := range batch {
+		if inBatch[sub.hash] {
+			if again == nil {
+				again = make(map[[32]byte][]*submission)
+			}
+			again[sub.hash] = append(again[sub.hash], sub)
+			continue
+		}
+		found, err := s.index.find(ctx, sub.hash)
+		switch {
+		case err != nil:
+			sub.done <- sequenced{err: err}
+		case found != nil:
+			sub.done <- sequenced{logged: *found, duplicate: true}
+		default:
+			inBatch[sub.hash] = true
+			fresh = append(fresh, sub)
+		}
+	}
+	return fresh, again
+}
+
+// failed finds out what of a batch is in the tree after an error, and answers
+// accordingly.
+func (s *sequencer) failed(ctx context.Context, fresh []*submission, answers []sequenced, cause error) {
+	s.logger.Error("sequencing failed", "entries", len(fresh), "err", cause)
+	var add *addError
+	if !errors.As(cause, &add) {
+		// The tree is not what it must be, and was not touched.
+		s.decide(cause)
+		for i := range answers {
+			answers[i].err = &storageError{cause}
+		}
+		return
+	}
+	at, err := s.catchUp(ctx)
+	s.decide(err)
+	for i, sub := range fresh {
+		if err != nil {
+			answers[i].err = &unknownError{cause}
+		} else if index, ok := at[sub.leaf]; ok {
+			answers[i].logged = logged{index, sub.entry, sub.leaf}
+		} else {
+			answers[i].err = &storageError{cause}
+		}
+	}
+}
+
+// catchUp takes up what the tree has, and returns the indices of what is new by
+// leaf hash.
+func (s *sequencer) catchUp(ctx context.Context) (map[tiles.Hash]uint64, error) {
+	all, err := s.tree.catchUp(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at := make(map[tiles.Hash]uint64)
+	for _, a := range all {
+		s.index.add(a.index, a.hash)
+		if _, ok := at[a.leaf]; !ok { // the first one counts
+			at[a.leaf] = a.index
+		}
+	}
+	if len(all) > 0 {
+		s.wake()
+	}
+	return at, nil
+}

@@ -1,0 +1,293 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+const (
+	// streamWindow is how many lines of one stream may be on their way.
+	streamWindow = 2048
+	// streamBytes is how many bytes those may have, without what is buffered.
+	streamBytes = 4 << 20
+	// streamStep is how long a stream may stand still before it is cut off.
+	streamStep = 30 * time.Second
+)
+
+// stream is one request with NDJSON. Its lines are judged side by side, sequenced
+// in their order, answered in that order, and have nothing else in common: there
+// is no atomicity. A client that does not read its answers is not read from
+// either, and stands in nobody's way but its own.
+//
+// A line goes from read to judge and, in its order, to queue and to answer. Each
+// of these is a goroutine; none outlives the request.
+type stream struct {
+	log  *Log
+	rc   *http.ResponseController
+	wait Wait
+	room *semaphore.Weighted // bytes of the lines on their way
+
+	mu   sync.Mutex
+	over bool // nothing more is to be read
+}
+
+// job is one line of a stream.
+type job struct {
+	size   int64
+	came   time.Time
+	entry  []byte
+	judged chan struct{} // closed when these are set:
+	ev     *admitted
+	done   <-chan sequenced
+	err    error
+}
+
+func (l *Log) serveStream(w http.ResponseWriter, r *http.Request, wait Wait) {
+	if err := l.status.err(); err != nil {
+		problemOf(err).writeTo(w)
+		return
+	}
+	if !l.streams.TryAcquire(1) {
+		problemOf(errStreams).writeTo(w)
+		return
+	}
+	defer l.streams.Release(1)
+	s := &stream{log: l, rc: http.NewResponseController(w), wait: wait, room: semaphore.NewWeighted(streamBytes)}
+	// HTTP/1 clients that send all before they read work too, up to the window.
+	if err := s.rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		problemOf(err).writeTo(w)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/x-ndjson")
+	h.Set("Cache-Control", "no-store")
+	if r.ProtoMajor == 1 {
+		h.Set("Connection", "close") // its deadlines are not those of another request
+	}
+	// The context of the request ends with the first error of reading, and what
+	// was read is to be answered all the same.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	defer cancel()
+	defer context.AfterFunc(l.draining, s.stopReading)()
+	read, toJudge, queued := make(chan *job, streamWindow/2), make(chan *job, streamWindow/2), make(chan *job, streamWindow/2)
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() { s.judge(ctx, toJudge) })
+	}
+	wg.Go(func() { s.read(ctx, r.Body, read, toJudge) })
+	wg.Go(func() { s.queue(ctx, read, queued) })
+	err := s.answer(ctx, w, queued)
+	if err != nil {
+		cancel()
+		s.stopReading()
+		for range queued { // what was sequenced stays so
+		}
+	}
+	wg.Wait()
+	if err == nil {
+		linger(s.rc, r.Body)
+	}
+}
+
+// stopReading ends read, also while it waits for the client.
+func (s *stream) stopReading() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	// An error means that the connection has no deadlines; then the body ends
+	// by itself.
+	_ = s.rc.SetReadDeadline(time.Unix(1, 0))
+}
+
+// readAll lifts the deadline: the server watches the connection while the rest is
+// answered, and would end the request by it.
+func (s *stream) readAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.over = true
+		_ = s.rc.SetReadDeadline(time.Time{})
+	}
+}
+
+// mayRead gives the client time for another line.
+func (s *stream) mayRead() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return false
+	}
+	_ = s.rc.SetReadDeadline(time.Now().Add(streamStep))
+	return true
+}
+
+// read cuts the body into jobs.
+func (s *stream) read(ctx context.Context, body io.Reader, read, toJudge chan<- *job) {
+	defer close(read)
+	defer close(toJudge)
+	lines := bufio.NewReaderSize(body, event.MaxEntrySize+2)
+	for {
+		j := s.next(ctx, lines)
+		if j == nil {
+			return
+		}
+		last := j.err != nil
+		if last {
+			close(j.judged)
+		}
+		select {
+		case read <- j:
+		case <-ctx.Done():
+			return
+		}
+		if last {
+			return
+		}
+		toJudge <- j
+	}
+}
+
+// next reads a line. A job with an error is the last; nil is the end.
+func (s *stream) next(ctx context.Context, lines *bufio.Reader) *job {
+	j := &job{judged: make(chan struct{})}
+	if lines.Buffered() == 0 && !s.mayRead() {
+		j.err = s.log.status.err()
+		if j.err == nil {
+			return nil
+		}
+		return j
+	}
+	b, err := lines.ReadSlice('\n')
+	j.came = time.Now()
+	switch {
+	case errors.Is(err, io.EOF) && len(b) == 0:
+		s.readAll()
+		return nil
+	case errors.Is(err, bufio.ErrBufferFull):
+		j.err = fmt.Errorf("%w: a line has at most %d bytes; the rest of the stream was not read", event.ErrTooLarge, event.MaxEntrySize)
+	case err != nil && s.log.draining.Err() != nil:
+		j.err = ErrClosing
+	case err != nil:
+		j.err = fmt.Errorf("%w: a line must end in a line feed: %w", errIncomplete, err)
+	default:
+		j.size = int64(len(b)) + 512
+		if s.room.Acquire(ctx, j.size) != nil {
+			return nil
+		}
+		j.entry = bytes.Clone(b[:len(b)-1])
+	}
+	return j
+}
+
+// judge judges entries, as one of several.
+func (s *stream) judge(ctx context.Context, jobs <-chan *job) {
+	for j := range jobs {
+		if j.ev, j.err = s.log.admit(j.entry); j.err == nil {
+			j.done, j.err = s.log.lookUp(ctx, j.ev)
+		}
+		j.entry = nil // ev has it
+		close(j.judged)
+	}
+}
+
+// queue hands the events that passed to the sequencer, in their order.
+func (s *stream) queue(ctx context.Context, read <-chan *job, queued chan<- *job) {
+	defer close(queued)
+	for j := range read {
+		<-j.judged
+		if j.err == nil {
+			j.err = s.log.status.err()
+		}
+		if j.err == nil && j.done == nil {
+			j.done, j.err = s.log.sequencer.submit(j.ev)
+		}
+		select {
+		case queued <- j:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// answer writes the results, and before it waits, shows what there is. An error
+// means that the client has gone.
+func (s *stream) answer(ctx context.Context, w io.Writer, queued <-chan *job) error {
+	out := bufio.NewWriterSize(patient{w, s.rc}, 32<<10)
+	flush := func() error {
+		if out.Buffered() == 0 {
+			return nil
+		}
+		return errors.Join(out.Flush(), s.rc.Flush())
+	}
+	var buf []byte
+	for {
+		var j *job
+		select {
+		case j = <-queued:
+		default:
+			if err := flush(); err != nil {
+				return err
+			}
+			j = <-queued
+		}
+		if j == nil {
+			return flush()
+		}
+		r, err := s.result(ctx, j, flush)
+		s.room.Release(j.size)
+		buf = appendLine(buf[:0], r, err)
+		if _, err := out.Write(buf); err != nil {
+			return err
+		}
+	}
+}
+
+// result waits for what one line asked for, and calls flush if that takes time.
+// The time is counted from when the line came, so that a stream does not wait
+// anew for each of its lines.
+func (s *stream) result(ctx context.Context, j *job, flush func() error) (*Result, error) {
+	if j.err != nil {
+		return nil, j.err
+	}
+	ctx, cancel := context.WithDeadline(ctx, j.came.Add(s.log.cfg.MaxWait))
+	defer cancel()
+	if len(j.done) == 0 {
+		if err := flush(); err != nil {
+			return nil, err
+		}
+	}
+	// The sequencer always answers, and until then the line takes its room.
+	seq := <-j.done
+	s.log.count(j.ev, seq)
+	if seq.err == nil && s.wait == Cosigned && !s.log.isPublished(seq.index) {
+		if err := flush(); err != nil {
+			return nil, err
+		}
+	}
+	return s.log.result(ctx, seq, s.wait)
+}
+
+// patient gives the client time for each write.
+type patient struct {
+	io.Writer
+	rc *http.ResponseController
+}
+
+func (p patient) Write(b []byte) (int, error) {
+	_ = p.rc.SetWriteDeadline(time.Now().Add(streamStep))
+	return p.Writer.Write(b)
+}

@@ -1,0 +1,189 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+)
+
+// Wait says how far an event must be when its submitter is answered.
+type Wait string
+
+const (
+	// Sequenced: the event has its index and is durable.
+	Sequenced Wait = "sequenced"
+	// Cosigned: a published checkpoint contains it.
+	Cosigned Wait = "cosigned"
+)
+
+// parseQuery reads the query of a submission. Without wait it is Cosigned.
+func parseQuery(query string) (Wait, error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errQuery, err)
+	}
+	wait := []string{string(Cosigned)}
+	for name, v := range values {
+		if name != "wait" || len(v) != 1 {
+			return "", errQuery
+		}
+		wait = v
+	}
+	switch w := Wait(wait[0]); w {
+	case Sequenced, Cosigned:
+		return w, nil
+	}
+	return "", errQuery
+}
+
+// Result is where an event is in the log.
+type Result struct {
+	Index     uint64
+	Leaf      [32]byte
+	Duplicate bool        // it had been logged before
+	Proof     *c2sp.Proof // with the logged envelope as extra; nil for Sequenced
+}
+
+// Submit admits one entry, given as its exact bytes, and waits. For the errors,
+// see problemOf.
+func (l *Log) Submit(ctx context.Context, entry []byte, wait Wait) (*Result, error) {
+	if err := l.status.err(); err != nil {
+		return nil, err
+	}
+	release, err := l.reserve(len(entry))
+	if err != nil {
+		return nil, err
+	}
+	ev, done, err := l.submit(ctx, entry)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.MaxWait)
+	defer cancel()
+	select {
+	case seq := <-done:
+		defer release()
+		l.count(ev, seq)
+		return l.result(ctx, seq, wait)
+	case <-ctx.Done():
+		// Its place is taken until the sequencer has answered.
+		go func() {
+			l.count(ev, <-done)
+			release()
+		}()
+		return nil, &unknownError{ctx.Err()}
+	}
+}
+
+// submit judges an entry and queues it, unless it is logged already.
+func (l *Log) submit(ctx context.Context, entry []byte) (*admitted, <-chan sequenced, error) {
+	ev, err := l.admit(entry)
+	if err != nil {
+		return nil, nil, err
+	}
+	done, err := l.lookUp(ctx, ev)
+	if err == nil && done == nil {
+		done, err = l.sequencer.submit(ev)
+	}
+	return ev, done, err
+}
+
+// lookUp answers for an event that is logged, and returns nil for any other.
+// Anyone can submit again what is public, so this is not for the one goroutine
+// of the sequencer.
+func (l *Log) lookUp(ctx context.Context, ev *admitted) (<-chan sequenced, error) {
+	found, err := l.index.find(ctx, ev.hash)
+	if err != nil || found == nil {
+		return nil, err
+	}
+	done := make(chan sequenced, 1)
+	done <- sequenced{logged: *found, duplicate: true}
+	return done, nil
+}
+
+// reserve takes a place among the events in flight, or fails at once.
+func (l *Log) reserve(n int) (release func(), err error) {
+	if !l.inFlight.TryAcquire(1) {
+		return nil, errQueueFull
+	}
+	if !l.bytes.TryAcquire(int64(n)) {
+		l.inFlight.Release(1)
+		return nil, errQueueFull
+	}
+	return func() {
+		l.bytes.Release(int64(n))
+		l.inFlight.Release(1)
+	}, nil
+}
+
+// admit judges an entry and counts a refusal.
+func (l *Log) admit(entry []byte) (*admitted, error) {
+	ev, err := l.admission.admit(entry)
+	if err != nil {
+		l.metrics.event("unknown", problemOf(err).code)
+		return nil, err
+	}
+	return ev, nil
+}
+
+// count counts what became of an admitted event.
+func (l *Log) count(ev *admitted, seq sequenced) {
+	outcome := "admitted"
+	switch {
+	case seq.err != nil:
+		outcome = problemOf(seq.err).code
+	case seq.duplicate:
+		outcome = "duplicate"
+	}
+	l.metrics.event(string(ev.kind), outcome)
+}
+
+// result is the answer for an event that the sequencer has answered for.
+func (l *Log) result(ctx context.Context, seq sequenced, wait Wait) (*Result, error) {
+	if seq.err != nil {
+		return nil, seq.err
+	}
+	r := &Result{Index: seq.index, Leaf: seq.leaf, Duplicate: seq.duplicate}
+	if wait == Sequenced {
+		return r, nil
+	}
+	pub, err := l.awaitPublication(ctx, seq.index)
+	if err != nil {
+		return nil, err
+	}
+	// Not by ctx, which may be about to end: this takes no time.
+	hashes, err := l.publisher.prover.Inclusion(context.WithoutCancel(ctx), seq.index, seq.leaf, pub.checkpoint.Size, pub.checkpoint.Root)
+	if err != nil {
+		l.cfg.Logger.Error("an entry can't be proven", "index", seq.index, "err", err)
+		return nil, &notProven{seq.index, err}
+	}
+	r.Proof = &c2sp.Proof{Extra: seq.entry, Index: seq.index, Hashes: hashes, Checkpoint: pub.checkpoint}
+	return r, nil
+}
+
+// isPublished returns whether a published checkpoint contains the entry.
+func (l *Log) isPublished(index uint64) bool {
+	pub := l.publisher.published.Load()
+	return pub != nil && pub.checkpoint.Size > index
+}
+
+// awaitPublication waits for a published checkpoint that contains the entry.
+func (l *Log) awaitPublication(ctx context.Context, index uint64) (*publication, error) {
+	for {
+		pub, changed := l.publisher.current()
+		if pub != nil && pub.checkpoint.Size > index {
+			return pub, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, &errNoQuorum{index}
+		}
+	}
+}

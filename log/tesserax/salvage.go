@@ -1,0 +1,115 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tesserax
+
+import (
+	"errors"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+)
+
+// Salvage yields the entries from an index on that are left in the directory of
+// a tree, whatever its state, as far as they go. It takes the files as they are:
+// nothing vouches for what they say.
+func Salvage(dir string, from uint64) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for {
+			n := from / c2sp.TileWidth
+			width := widest(dir, n)
+			if uint64(width) <= from%c2sp.TileWidth {
+				return
+			}
+			t := c2sp.Tile{Level: c2sp.Entries, Index: n, Width: width}
+			b, err := os.ReadFile(filepath.Join(dir, t.Path()))
+			if err != nil {
+				return
+			}
+			entries, err := tiles.ParseBundle(b, width)
+			if err != nil {
+				return
+			}
+			for _, e := range entries[from%c2sp.TileWidth:] {
+				if !yield(e) {
+					return
+				}
+				from++
+			}
+			if width < c2sp.TileWidth {
+				return
+			}
+		}
+	}
+}
+
+// widest returns the width of the widest file of the bundle with index n, 0 if
+// there is none.
+func widest(dir string, n uint64) (width int) {
+	full := c2sp.Tile{Level: c2sp.Entries, Index: n, Width: c2sp.TileWidth}
+	if _, err := os.Stat(filepath.Join(dir, full.Path())); err == nil {
+		return c2sp.TileWidth
+	}
+	files, err := os.ReadDir(filepath.Join(dir, full.Path()+".p"))
+	if err != nil {
+		return 0
+	}
+	for _, f := range files {
+		width = max(width, partialWidth(f.Name()))
+	}
+	return width
+}
+
+// partialWidth returns the width that the name of a partial tile says, 0 if it is
+// not the name of one.
+func partialWidth(name string) int {
+	w, err := strconv.Atoi(name)
+	if err != nil || w < 1 || w >= c2sp.TileWidth || strconv.Itoa(w) != name {
+		return 0
+	}
+	return w
+}
+
+// removeBeyond removes what there is of the bundle t beyond its width, and of all
+// bundles after it. The last go first, so that it can be cut off and done again.
+func removeBeyond(dir string, t c2sp.Tile) error {
+	last := t.Index
+	for widest(dir, last+1) > 0 {
+		last++
+	}
+	for n := last; n > t.Index; n-- {
+		if err := removeWider(dir, c2sp.Tile{Level: c2sp.Entries, Index: n}); err != nil {
+			return err
+		}
+	}
+	return removeWider(dir, t)
+}
+
+// removeWider removes the files of a bundle that have more entries than t.Width.
+func removeWider(dir string, t c2sp.Tile) error {
+	full := t
+	full.Width = c2sp.TileWidth
+	name := filepath.Join(dir, full.Path())
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	files, err := os.ReadDir(name + ".p")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if partialWidth(f.Name()) > t.Width {
+			if err := os.Remove(filepath.Join(name+".p", f.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

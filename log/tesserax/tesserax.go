@@ -1,0 +1,284 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package tesserax is the log's default engine: Tessera's POSIX storage, one
+// directory of files on one machine. The x says that it links a heavy
+// dependency, which nothing else may.
+//
+// Tessera is used as a store only. Left to itself it would sign: restored from
+// a backup, or with its state directory rolled back or gone, it signs a fork
+// without an error. So it gets no key here. It writes a checkpoint of its own,
+// whose signature is 64 zero bytes, since it collects garbage by it; nobody
+// serves that file. Whether the tree is the right one is for the log's publisher
+// to find out.
+//
+// BUG(tesserax): Tessera panics, and the process with it, if it can't open its
+// lock file, for example when the process is out of file descriptors or the
+// directory has been removed. Nothing acknowledged is lost by that.
+package tesserax
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/transparency-dev/tessera"
+	"github.com/transparency-dev/tessera/storage/posix"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log"
+)
+
+// Engine is a [log.Engine] over a directory.
+type Engine struct {
+	dir      string
+	appender *tessera.Appender
+	reader   tessera.LogReader
+	lock     *durable.Lock
+	cancel   context.CancelFunc
+
+	adding sync.Mutex // held while Tessera may write
+	untidy bool       // there may be files beyond the right edge; guarded by adding
+	// doubt: Tessera's state may be visible and not durable, since writing it
+	// failed or its last owner crashed. Set with adding held.
+	doubt atomic.Bool
+}
+
+var _ log.Engine = (*Engine)(nil)
+
+const (
+	// batchAge is how long Tessera's queue waits for the rest of a batch. It
+	// must be longer than handing over a batch takes (1 µs an entry), or the
+	// batch is written in two steps.
+	batchAge = 3 * time.Millisecond
+	// housekeeping is how often Tessera looks for partial tiles that a full
+	// one has replaced. It removes 100 at a time.
+	housekeeping = time.Second
+)
+
+// state is the file without which Tessera takes a directory for a new log.
+const state = ".state/treeState"
+
+// ErrMissing says that a directory holds no tree. It is what is left of a log
+// whose state was deleted, and never a reason to begin a new one.
+var ErrMissing = fmt.Errorf("%w; the tree's state is missing: %w", log.ErrTreeBehind, fs.ErrNotExist)
+
+// Create makes an empty tree in dir, which must not hold one.
+func Create(ctx context.Context, dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, state)); err == nil {
+		return fmt.Errorf("creating a tree in %s: %w", dir, fs.ErrExist)
+	}
+	if err := durable.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("creating a tree: %w", err)
+	}
+	e, err := open(ctx, dir, 1)
+	if err != nil {
+		return err
+	}
+	return e.Close(ctx)
+}
+
+// Open opens the tree in dir for one writer. maxBatch is the length of the
+// longest slice that Add will be given; a batch of that length is written
+// without waiting.
+func Open(ctx context.Context, dir string, maxBatch int) (*Engine, error) {
+	if _, err := os.Stat(filepath.Join(dir, state)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("opening the tree in %s: %w", dir, ErrMissing)
+	} else if err != nil {
+		return nil, fmt.Errorf("opening the tree: %w", err)
+	}
+	return open(ctx, dir, maxBatch)
+}
+
+func open(ctx context.Context, dir string, maxBatch int) (*Engine, error) {
+	// Tessera's own lock does not keep out a second instance in one process.
+	lock, err := durable.LockDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the tree: %w", err)
+	}
+	if err := durable.RemoveTemps(filepath.Dir(filepath.Join(dir, state))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(fmt.Errorf("opening the tree: %w", err), lock.Close())
+	}
+	driver, err := posix.New(ctx, posix.Config{Path: dir})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the tree in %s: %w", dir, err), lock.Close())
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	appender, _, reader, err := tessera.NewAppender(ctx, driver, tessera.NewAppendOptions().
+		WithCheckpointSigner(noKey{}).
+		WithCheckpointInterval(housekeeping).
+		WithGarbageCollectionInterval(housekeeping).
+		WithBatching(uint(maxBatch), batchAge))
+	if err != nil {
+		cancel()
+		return nil, errors.Join(fmt.Errorf("opening the tree in %s: %w", dir, err), lock.Close())
+	}
+	e := &Engine{dir: dir, appender: appender, reader: reader, lock: lock, cancel: cancel, untidy: true}
+	e.doubt.Store(true)
+	return e, nil
+}
+
+// noKey signs nothing, in a name that can't exist.
+type noKey struct{}
+
+func (noKey) Name() string                { return "unsigned.invalid" }
+func (noKey) KeyHash() uint32             { return 0 }
+func (noKey) Sign([]byte) ([]byte, error) { return make([]byte, 64), nil }
+
+// Add implements [log.Engine]. It does not give up when ctx ends, since Tessera
+// doesn't either.
+func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err error) {
+	if len(entries) == 0 {
+		return 0, errors.New("adding no entries")
+	}
+	e.adding.Lock()
+	defer e.adding.Unlock()
+	if err := e.settle(); err != nil {
+		return 0, err
+	}
+	if err := e.tidy(ctx); err != nil {
+		return 0, err
+	}
+	defer func() {
+		if err != nil {
+			e.doubt.Store(true)
+			e.untidy = true
+		}
+	}()
+	// Hash first: handing over must be quick, see batchAge.
+	batch := make([]*tessera.Entry, len(entries))
+	for i, b := range entries {
+		batch[i] = tessera.NewEntry(b)
+	}
+	futures := make([]tessera.IndexFuture, len(entries))
+	for i, entry := range batch {
+		futures[i] = e.appender.Add(context.WithoutCancel(ctx), entry)
+	}
+	var errs error
+	for i, f := range futures {
+		index, err := f()
+		switch {
+		case err != nil:
+			if errs == nil { // the others say the same
+				errs = fmt.Errorf("adding entries to the tree: %w", err)
+			}
+		case i == 0:
+			first = index.Index
+		case errs == nil && index.Index != first+uint64(i):
+			// Two flushes of Tessera's queue can overtake each other.
+			errs = fmt.Errorf("adding entries to the tree: entry %d of the batch is at index %d, and the first is at %d", i, index.Index, first)
+		}
+	}
+	return first, errs
+}
+
+// tidy removes what a batch that failed has left beyond the right edge, so that
+// [Salvage] never takes it for what was added instead. It also makes the partial
+// tiles of the right edge, if they are missing: where only a full one is left,
+// because the state was rolled back beside it, Tessera would take that as it is,
+// and append to it. It needs adding.
+func (e *Engine) tidy(ctx context.Context) error {
+	if !e.untidy {
+		return nil
+	}
+	size, err := e.reader.IntegratedSize(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the size of the tree: %w", err)
+	}
+	bundle := c2sp.Tile{Level: c2sp.Entries, Index: size / c2sp.TileWidth, Width: int(size % c2sp.TileWidth)}
+	edge := tiles.Edge(size)
+	if bundle.Width > 0 {
+		edge = append(edge, bundle)
+	}
+	for _, t := range edge {
+		if err := e.makePartial(ctx, t); err != nil {
+			return fmt.Errorf("mending the right edge of the tree: %w", err)
+		}
+	}
+	if err := removeBeyond(e.dir, bundle); err != nil {
+		return fmt.Errorf("tidying the right edge of the tree: %w", err)
+	}
+	e.untidy = false
+	return nil
+}
+
+func (e *Engine) makePartial(ctx context.Context, t c2sp.Tile) error {
+	name := filepath.Join(e.dir, t.Path())
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	b, err := e.ReadTile(ctx, t)
+	if err != nil {
+		return err
+	}
+	if err := durable.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	return durable.WriteFile(name, b, 0o644)
+}
+
+// settle makes the state that can be read durable: in a new file, since a second
+// fsync of the old one could succeed without doing anything. It needs adding.
+func (e *Engine) settle() error {
+	if !e.doubt.Load() {
+		return nil
+	}
+	name := filepath.Join(e.dir, state)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("reading the state of the tree: %w", err)
+	}
+	if err := durable.WriteFile(name, b, 0o644); err != nil {
+		return fmt.Errorf("making the state of the tree durable: %w", err)
+	}
+	e.doubt.Store(false)
+	return nil
+}
+
+// Tree implements [log.Engine].
+func (e *Engine) Tree(ctx context.Context) (size uint64, root [32]byte, err error) {
+	if e.doubt.Load() {
+		e.adding.Lock()
+		err := e.settle()
+		e.adding.Unlock()
+		if err != nil {
+			return 0, root, err
+		}
+	}
+	if size, err = e.reader.IntegratedSize(ctx); err != nil {
+		return 0, root, fmt.Errorf("reading the size of the tree: %w", err)
+	}
+	if root, err = prover.New(e, 0).Root(ctx, size, size); err != nil {
+		return 0, root, fmt.Errorf("reading the right edge of the tree: %w", err)
+	}
+	return size, root, nil
+}
+
+// ReadTile implements [log.Engine].
+func (e *Engine) ReadTile(ctx context.Context, t c2sp.Tile) (b []byte, err error) {
+	width := uint8(t.Width % c2sp.TileWidth) // 0 means full
+	if t.Level == c2sp.Entries {
+		b, err = e.reader.ReadEntryBundle(ctx, t.Index, width)
+	} else {
+		b, err = e.reader.ReadTile(ctx, uint64(t.Level), t.Index, width)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return tiles.Cut(t, b)
+}
+
+// Close implements [log.Engine].
+func (e *Engine) Close(context.Context) error {
+	e.cancel()
+	return e.lock.Close()
+}

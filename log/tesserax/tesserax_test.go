@@ -1,0 +1,174 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tesserax_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tesserax"
+)
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func create(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "tree")
+	check(t, tesserax.Create(t.Context(), dir))
+	return dir
+}
+
+func open(t testing.TB, dir string) *tesserax.Engine {
+	t.Helper()
+	e, err := tesserax.Open(t.Context(), dir, 1024)
+	check(t, err)
+	t.Cleanup(func() { e.Close(t.Context()) })
+	return e
+}
+
+func batch(from, n int) [][]byte {
+	var out [][]byte
+	for i := range n {
+		out = append(out, fmt.Appendf(nil, "entry %d", from+i))
+	}
+	return out
+}
+
+// TestAdd: batches of all sizes are contiguous and in order, and the tree is that
+// of their entries, whatever was open and closed in between.
+func TestAdd(t *testing.T) {
+	t.Parallel()
+	dir := create(t)
+	size := 0
+	for _, n := range []int{1, 254, 1, 1, 255, 300, 1024, 3} {
+		e, err := tesserax.Open(t.Context(), dir, 1024)
+		check(t, err)
+		first, err := e.Add(t.Context(), batch(size, n))
+		check(t, err)
+		if first != uint64(size) {
+			t.Fatalf("a batch is at %d; want %d", first, size)
+		}
+		size += n
+		got, root, err := e.Tree(t.Context())
+		check(t, err)
+		var f tiles.Frontier
+		next, err := f.Extend(t.Context(), e, uint64(size), func(i uint64, entry []byte, _ tiles.Hash) error {
+			if want := fmt.Sprintf("entry %d", i); string(entry) != want {
+				return fmt.Errorf("%q at %d", entry, i)
+			}
+			return nil
+		})
+		check(t, err)
+		if got != uint64(size) || root != next.Root() {
+			t.Fatalf("the tree has %d entries and the root %x; want %d and %x", got, root, size, next.Root())
+		}
+		check(t, e.Close(t.Context()))
+	}
+	e := open(t, dir)
+	if _, err := e.Add(t.Context(), nil); err == nil {
+		t.Error("nothing was added")
+	}
+	if _, err := e.ReadTile(t.Context(), c2sp.Tile{Level: 0, Index: 99, Width: 256}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a tile that is not there: %v", err)
+	}
+}
+
+// TestMissing: a directory without a state is not taken for a new tree, and one
+// with a state not made anew.
+func TestMissing(t *testing.T) {
+	t.Parallel()
+	dir := create(t)
+	if err := tesserax.Create(t.Context(), dir); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("created twice: %v", err)
+	}
+	e := open(t, dir)
+	if _, err := tesserax.Open(t.Context(), dir, 1); !errors.Is(err, durable.ErrLocked) {
+		t.Errorf("opened twice: %v", err)
+	}
+	check(t, e.Close(t.Context()))
+	check(t, os.RemoveAll(filepath.Join(dir, ".state")))
+	for _, dir := range []string{dir, t.TempDir(), filepath.Join(t.TempDir(), "none")} {
+		_, err := tesserax.Open(t.Context(), dir, 1)
+		if !errors.Is(err, tesserax.ErrMissing) || !errors.Is(err, log.ErrTreeBehind) {
+			t.Errorf("opened: %v", err)
+		}
+	}
+}
+
+// TestSalvage: the entries are found without a state, also if only full files are
+// left, and end where they are cut.
+func TestSalvage(t *testing.T) {
+	t.Parallel()
+	dir := create(t)
+	e := open(t, dir)
+	all := batch(0, 600)
+	for _, n := range []int{100, 200, 250, 50} {
+		_, err := e.Add(t.Context(), all[:n])
+		check(t, err)
+		all = slices.Concat(all[n:], all[:n])
+	}
+	check(t, e.Close(t.Context()))
+	check(t, os.RemoveAll(filepath.Join(dir, ".state")))
+	for _, from := range []int{0, 1, 255, 256, 599, 600, 10000} {
+		got := slices.Collect(tesserax.Salvage(dir, uint64(from)))
+		want := all[min(from, 600):]
+		if !slices.EqualFunc(got, want, bytes.Equal) {
+			t.Errorf("from %d: %d entries; want %d", from, len(got), len(want))
+		}
+	}
+	check(t, os.WriteFile(filepath.Join(dir, "tile/entries/001"), []byte("x"), 0o644))
+	if got := slices.Collect(tesserax.Salvage(dir, 0)); len(got) != 256 {
+		t.Errorf("with a bad bundle: %d entries", len(got))
+	}
+}
+
+// TestTidy: what a batch that failed has left behind is gone before the next, and
+// partial tiles that Tessera would miss are there.
+func TestTidy(t *testing.T) {
+	t.Parallel()
+	dir := create(t)
+	state := filepath.Join(dir, ".state", "treeState")
+	e := open(t, dir)
+	_, err := e.Add(t.Context(), batch(0, 300))
+	check(t, err)
+	before, err := os.ReadFile(state)
+	check(t, err)
+	_, err = e.Add(t.Context(), batch(1000, 700))
+	check(t, err)
+	check(t, e.Close(t.Context()))
+	// As if the second batch had failed in its last step, and Tessera had
+	// removed the partial tiles that it filled.
+	check(t, os.WriteFile(state, before, 0o644))
+	check(t, os.RemoveAll(filepath.Join(dir, "tile/0/001.p")))
+	check(t, os.RemoveAll(filepath.Join(dir, "tile/entries/001.p")))
+	e = open(t, dir)
+	_, err = e.Add(t.Context(), batch(300, 300))
+	check(t, err)
+	var f tiles.Frontier
+	_, err = f.Extend(t.Context(), e, 600, func(i uint64, entry []byte, _ tiles.Hash) error {
+		if want := fmt.Sprintf("entry %d", i); string(entry) != want {
+			return fmt.Errorf("%q at %d", entry, i)
+		}
+		return nil
+	})
+	check(t, err)
+	if got := slices.Collect(tesserax.Salvage(dir, 0)); !slices.EqualFunc(got, batch(0, 600), bytes.Equal) {
+		t.Errorf("salvaged: %d entries", len(got))
+	}
+}

@@ -1,0 +1,526 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/witness"
+)
+
+const origin = "log.example/warrants"
+
+// world is a log with its witnesses, as real servers over real directories.
+type world struct {
+	t         testing.TB
+	dir       string
+	keys      []*c2sp.Signer
+	authority event.Signer
+	witnesses []*witnessServer
+	policy    *c2sp.Policy
+	config    log.Config // of the next start; StateDir, Engine, Keys and Policy are filled in
+	// wrap, if not nil, stands between the log and Tessera from the next start.
+	wrap  func(log.Engine) log.Engine
+	seen  *sightings
+	grace time.Duration // for closing
+
+	log *log.Log
+	url string // of the running log
+	web *httptest.Server
+}
+
+// newWorld makes a log and n witnesses, k of which must cosign. The log is not
+// started.
+func newWorld(t testing.TB, k, n int) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), seen: newSightings()}
+	w.config.Interval, w.grace = 10*time.Millisecond, 2*time.Second
+	for _, a := range []c2sp.Algorithm{c2sp.Ed25519, c2sp.CosignatureMLDSA44} {
+		key, err := c2sp.GenerateSigner(origin, a)
+		check(t, err)
+		w.keys = append(w.keys, key)
+	}
+	w.authority = newAuthority(t)
+	check(t, tesserax.Create(t.Context(), w.tree()))
+	check(t, log.Init(log.InitConfig{StateDir: w.state(), Keys: w.keys,
+		Signers: []log.Signer{{Role: "authority", PEM: string(w.authority.Public().PEM())}}}))
+	w.setWitnesses(k, n)
+	return w
+}
+
+func newAuthority(t testing.TB) event.Signer {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	check(t, err)
+	s, err := event.NewSigner(private)
+	check(t, err)
+	return s
+}
+
+func (w *world) tree() string  { return filepath.Join(w.dir, "tree") }
+func (w *world) state() string { return filepath.Join(w.dir, "state") }
+
+// copy returns a world of the same log and witnesses over a copy of its
+// directories.
+func (w *world) copy(t testing.TB) *world {
+	t.Helper()
+	c := *w
+	c.t, c.dir, c.log = t, t.TempDir(), nil
+	copyDir(t, w.tree(), c.tree())
+	copyDir(t, w.state(), c.state())
+	return &c
+}
+
+// clone returns a copy of the whole world: the log, its witnesses, and what was
+// seen. The log must not be running.
+func (w *world) clone(t testing.TB, k int) *world {
+	t.Helper()
+	c := w.copy(t)
+	c.seen = w.seen.clone()
+	c.witnesses = nil
+	for _, s := range w.witnesses {
+		dir := filepath.Join(t.TempDir(), "witness")
+		copyDir(t, s.dir, dir)
+		c.witnesses = append(c.witnesses, openWitness(t, dir, s.key, w.keys, c.seen))
+	}
+	c.setPolicy(k)
+	return c
+}
+
+// setWitnesses starts n witnesses and makes the policy that k of them meet.
+func (w *world) setWitnesses(k, n int) {
+	w.t.Helper()
+	for i := range n {
+		w.witnesses = append(w.witnesses, newWitness(w.t, fmt.Sprintf("witness%d.example", i+1), w.keys, w.seen))
+	}
+	w.setPolicy(k)
+}
+
+// setPolicy makes the policy that k of the witnesses meet.
+func (w *world) setPolicy(k int) {
+	w.t.Helper()
+	policy := fmt.Sprintf("log %s\n", w.keys[0].Verifier())
+	var names []string
+	for i, s := range w.witnesses {
+		names = append(names, fmt.Sprintf("w%d", i+1))
+		policy += fmt.Sprintf("witness w%d %s %s\n", i+1, s.key.Verifier(), s.URL)
+	}
+	if k == 0 {
+		policy += "quorum none\n"
+	} else {
+		policy += fmt.Sprintf("group quorate %d %s\nquorum quorate\n", k, strings.Join(names, " "))
+	}
+	var err error
+	w.policy, err = c2sp.ParsePolicy([]byte(policy))
+	check(w.t, err)
+}
+
+// witnessServer is a witness that can be cut off, slowed down, or made to lie.
+type witnessServer struct {
+	*httptest.Server
+	key *c2sp.Signer
+	dir string
+	lie atomic.Pointer[lie]
+}
+
+// lie answers a request instead of the witness, which is h.
+type lie func(w http.ResponseWriter, r *http.Request, h http.Handler)
+
+// answer makes the witness answer by l, or honestly again if it is nil.
+func (s *witnessServer) answer(l lie) {
+	if l == nil {
+		s.lie.Store(nil)
+		return
+	}
+	s.lie.Store(&l)
+}
+
+// down is the lie of a witness that is not there.
+func down(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
+
+func newWitness(t testing.TB, name string, logKeys []*c2sp.Signer, seen *sightings) *witnessServer {
+	t.Helper()
+	key, err := c2sp.GenerateSigner(name, c2sp.CosignatureEd25519)
+	check(t, err)
+	dir := filepath.Join(t.TempDir(), "witness")
+	check(t, witness.Create(dir, witnessConfig(dir, key, logKeys)))
+	return openWitness(t, dir, key, logKeys, seen)
+}
+
+func witnessConfig(dir string, key *c2sp.Signer, logKeys []*c2sp.Signer) witness.Config {
+	cfg := witness.Config{Dir: dir, Signers: []*c2sp.Signer{key}}
+	for _, k := range logKeys {
+		if k.Verifier().Algorithm == c2sp.Ed25519 {
+			cfg.Logs = append(cfg.Logs, c2sp.PolicyLog{Key: k.Verifier()})
+		}
+	}
+	return cfg
+}
+
+func openWitness(t testing.TB, dir string, key *c2sp.Signer, logKeys []*c2sp.Signer, seen *sightings) *witnessServer {
+	t.Helper()
+	wit, err := witness.Open(t.Context(), witnessConfig(dir, key, logKeys))
+	check(t, err)
+	h := seen.watch(wit.Handler())
+	s := &witnessServer{key: key, dir: dir}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if l := s.lie.Load(); l != nil {
+			(*l)(w, r, h)
+			return
+		}
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+		check(t, wit.Close())
+	})
+	return s
+}
+
+// open starts the log, and returns the error of log.Open.
+func (w *world) open() error {
+	w.t.Helper()
+	var engine log.Engine
+	engine, err := tesserax.Open(w.t.Context(), w.tree(), log.DefaultMaxBatch)
+	if err != nil {
+		return err
+	}
+	if w.wrap != nil {
+		engine = w.wrap(engine)
+	}
+	cfg := w.config
+	cfg.StateDir, cfg.Engine, cfg.Keys, cfg.Policy = w.state(), engine, w.keys, w.policy
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	l, err := log.Open(w.t.Context(), cfg)
+	if err != nil {
+		return errors.Join(err, engine.Close(w.t.Context()))
+	}
+	w.log = l
+	w.web = httptest.NewServer(l.Handler())
+	w.url = w.web.URL
+	return nil
+}
+
+// start opens the log and waits until it admits events.
+func (w *world) start() {
+	w.t.Helper()
+	w.mustOpen()
+	w.ready()
+}
+
+// mustOpen opens the log, and closes it when the test ends.
+func (w *world) mustOpen() {
+	w.t.Helper()
+	check(w.t, w.open())
+	w.t.Cleanup(w.stop)
+}
+
+// refuses checks that the log does not open, for the reason that is wanted and
+// with a text that says what to do.
+func (w *world) refuses(want error, says string) {
+	w.t.Helper()
+	err := w.open()
+	if err == nil {
+		w.stop()
+		w.t.Fatalf("the log opened; want %v", want)
+	}
+	if !errors.Is(err, want) {
+		w.t.Fatalf("the log refused with %v; want %v", err, want)
+	}
+	if !strings.Contains(err.Error(), says) {
+		w.t.Fatalf("the log refused with %q, which does not say %q", err, says)
+	}
+}
+
+// ready waits until the log is ready.
+func (w *world) ready() {
+	w.t.Helper()
+	eventually(w.t, func() error {
+		status, body := w.get("/readyz")
+		if status != http.StatusOK {
+			return fmt.Errorf("not ready: %s", body)
+		}
+		return nil
+	})
+}
+
+// stop closes the log, if it runs.
+func (w *world) stop() {
+	if w.log == nil {
+		return
+	}
+	w.log.Drain()
+	w.web.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), w.grace)
+	defer cancel()
+	if err := w.log.Close(ctx); err != nil {
+		w.t.Logf("closing: %v", err)
+	}
+	w.log = nil
+}
+
+// warrant returns a fresh, signed, sealed warrant.
+func (w *world) warrant() []byte {
+	w.t.Helper()
+	return warrant(w.t, origin, w.authority)
+}
+
+func (w *world) warrants(n int) [][]byte {
+	w.t.Helper()
+	out := make([][]byte, n)
+	for i := range out {
+		out[i] = w.warrant()
+	}
+	return out
+}
+
+func warrant(t testing.TB, origin string, signers ...event.Signer) []byte {
+	t.Helper()
+	now := time.Now().UTC().Truncate(time.Second)
+	ev, err := event.New(origin, &event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
+		Accounts: 1, Accesses: 1, NotBefore: now, NotAfter: now.Add(24 * time.Hour)})
+	check(t, err)
+	public := []event.Opening{
+		event.NewOpening("agency", event.Text("police")),
+		event.NewOpening("agencyKey", event.Bytes(signers[0].Public().SPKI())),
+		event.NewOpening("grounds", event.Codes("ground")),
+	}
+	subject := []event.Opening{event.NewOpening("case", event.Text("1/2026")), event.Decoy()}
+	check(t, ev.Seal(now.Add(90*24*time.Hour), public, subject))
+	env, err := event.Sign(ev, signers...)
+	check(t, err)
+	return env.Bytes()
+}
+
+func (w *world) get(path string) (status int, body []byte) {
+	w.t.Helper()
+	resp, err := http.Get(w.url + path)
+	check(w.t, err)
+	defer resp.Body.Close()
+	body, err = io.ReadAll(resp.Body)
+	check(w.t, err)
+	return resp.StatusCode, body
+}
+
+func (w *world) post(query, kind string, body []byte) (resp *http.Response, answer []byte) {
+	w.t.Helper()
+	resp, answer, err := post(w.url+"/events"+query, kind, body)
+	check(w.t, err)
+	return resp, answer
+}
+
+func post(url, kind string, body []byte) (resp *http.Response, answer []byte, err error) {
+	if resp, err = http.Post(url, kind, bytes.NewReader(body)); err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err = io.ReadAll(resp.Body)
+	return resp, answer, err
+}
+
+// append submits an entry and verifies the proof that comes back.
+func (w *world) append(entry []byte) *c2sp.Proof {
+	w.t.Helper()
+	p, err := w.submit(entry)
+	check(w.t, err)
+	return p
+}
+
+// submit is append for goroutines.
+func (w *world) submit(entry []byte) (*c2sp.Proof, error) {
+	resp, answer, err := post(w.url+"/events", "application/json", entry)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
+		return nil, problemOf(resp, answer)
+	}
+	p, err := c2sp.ParseProof(answer)
+	if err != nil {
+		return nil, err
+	}
+	if header := resp.Header.Get("Vasistas-Index"); header != strconv.FormatUint(p.Index, 10) {
+		return nil, fmt.Errorf("the header says %q, the proof %d", header, p.Index)
+	}
+	w.seen.acknowledged(p.Index, p.Extra)
+	return p, w.verify(p)
+}
+
+// sequence submits an entry with wait=sequenced, and returns its index.
+func (w *world) sequence(entry []byte) (uint64, error) {
+	resp, answer, err := post(w.url+"/events?wait=sequenced", "application/json", entry)
+	if err != nil {
+		return 0, err
+	}
+	if resp.StatusCode != http.StatusAccepted && resp.StatusCode != http.StatusOK {
+		return 0, problemOf(resp, answer)
+	}
+	var line struct {
+		Index *uint64
+		Leaf  []byte
+	}
+	if err := json.Unmarshal(answer, &line); err != nil || line.Index == nil || len(line.Leaf) != 32 {
+		return 0, fmt.Errorf("%s: %v", answer, err)
+	}
+	if leaf := tiles.LeafHash(entry); !bytes.Equal(line.Leaf, leaf[:]) {
+		return 0, fmt.Errorf("the leaf hash is another: %s", answer)
+	}
+	w.seen.acknowledged(*line.Index, entry)
+	return *line.Index, nil
+}
+
+func (w *world) mustSequence(entry []byte) uint64 {
+	w.t.Helper()
+	i, err := w.sequence(entry)
+	check(w.t, err)
+	return i
+}
+
+// problem is an answer that is not success.
+type problem struct {
+	status     int
+	code       string
+	Type       string
+	Title      string
+	Status     int
+	Detail     string
+	Index      *uint64
+	retryAfter string
+}
+
+func (p *problem) Error() string { return fmt.Sprintf("%d %s: %s", p.status, p.code, p.Detail) }
+
+func problemOf(resp *http.Response, answer []byte) error {
+	if kind := resp.Header.Get("Content-Type"); kind != "application/problem+json" {
+		return fmt.Errorf("%s of type %s: %s", resp.Status, kind, answer)
+	}
+	p := &problem{status: resp.StatusCode, retryAfter: resp.Header.Get("Retry-After")}
+	d := json.NewDecoder(bytes.NewReader(answer))
+	d.DisallowUnknownFields()
+	if err := d.Decode(p); err != nil {
+		return err
+	}
+	code, ok := strings.CutPrefix(p.Type, "urn:vasistas:error:")
+	if !ok || p.Status != p.status || p.Title == "" || p.Detail == "" {
+		return fmt.Errorf("not the problem that its status says: %s: %s", resp.Status, answer)
+	}
+	p.code = code
+	return p
+}
+
+// isProblem returns whether err is a problem of the code.
+func isProblem(err error, code string) bool {
+	var p *problem
+	return errors.As(err, &p) && p.code == code
+}
+
+// verify judges a proof of this log offline.
+func (w *world) verify(p *c2sp.Proof) error {
+	cp := p.Checkpoint
+	w.seen.head(cp)
+	if len(cp.Signatures) > 16 {
+		return fmt.Errorf("%d signature lines", len(cp.Signatures))
+	}
+	if _, err := w.policy.Verify(cp, ""); err != nil {
+		return err
+	}
+	return tiles.VerifyInclusion(p.Index, tiles.LeafHash(p.Extra), cp.Size, cp.Root, p.Hashes)
+}
+
+func (w *world) checkpoint() *c2sp.Checkpoint {
+	w.t.Helper()
+	status, b := w.get("/checkpoint")
+	if status != http.StatusOK {
+		w.t.Fatalf("GET /checkpoint: %d: %s", status, b)
+	}
+	cp, err := c2sp.ParseCheckpoint(b)
+	check(w.t, err)
+	if _, err := w.policy.Verify(cp, ""); err != nil {
+		w.t.Fatal(err)
+	}
+	w.seen.head(cp)
+	return cp
+}
+
+// published waits until the published checkpoint has the size.
+func (w *world) published(size uint64) {
+	w.t.Helper()
+	eventually(w.t, func() error {
+		if cp := w.checkpoint(); cp.Size < size {
+			return fmt.Errorf("published: %d of %d", cp.Size, size)
+		}
+		return nil
+	})
+}
+
+// sequencedUp waits until the engine's tree has the size.
+func (w *world) sequencedUp(size uint64) {
+	w.t.Helper()
+	eventually(w.t, func() error {
+		b, err := os.ReadFile(filepath.Join(w.tree(), ".state", "treeState"))
+		var state struct{ Size uint64 }
+		if err == nil {
+			err = json.Unmarshal(b, &state)
+		}
+		if err == nil && state.Size < size {
+			err = fmt.Errorf("sequenced: %d of %d", state.Size, size)
+		}
+		return err
+	})
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually polls until f returns nil, for half a minute.
+func eventually(t testing.TB, f func() error) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(30 * time.Second); ; <-tick.C {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("still after 30 s: %v", err)
+		}
+	}
+}
+
+// copyDir copies a directory, as a backup would.
+func copyDir(t testing.TB, from, to string) {
+	t.Helper()
+	check(t, os.RemoveAll(to))
+	check(t, os.CopyFS(to, os.DirFS(from)))
+}
