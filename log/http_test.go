@@ -548,7 +548,7 @@ func TestConfig(t *testing.T) {
 		for i, u := range urls {
 			text += fmt.Sprintf("witness w%d %s %s\n", i, w.witnesses[i].key.Verifier(), u)
 		}
-		p, err := c2sp.ParsePolicy([]byte(text + fmt.Sprintf("group g 1 w0 w1\nquorum g\n")))
+		p, err := c2sp.ParsePolicy([]byte(text + "group g 1 w0 w1\nquorum g\n"))
 		check(t, err)
 		return p
 	}
