@@ -4,6 +4,8 @@
 package log
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -11,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 
@@ -19,33 +22,37 @@ import (
 )
 
 // eventIndex finds a logged event by its event hash, so that a re-submission
-// gets the logged entry. What it finds is checked against the tree, so a damaged
-// index can only miss: then an event is logged twice, which has no effect.
+// gets the logged entry. What it finds is checked against the tree.
 //
 // The file is a cache of what can be computed from the tree: 16 random bytes, and
-// a fingerprint of 8 bytes an entry. It is synced before a head is recorded, and
-// is believed up to that head only.
+// for each full bundle a group of 256 fingerprints of 8 bytes with a checksum. It
+// is written without sync, and believed as far as the checksums go.
 type eventIndex struct {
 	engine Engine
 	file   *os.File
+	logger *slog.Logger
 
-	seed [16]byte // nobody who chooses events can make their prints meet
+	seed [indexHeader]byte // nobody who chooses events can make their prints meet
 
-	mu      sync.RWMutex
-	prints  prints
-	size    uint64 // entries in prints
-	written uint64 // entries in file
-	buf     []byte // fingerprints of the entries from written to size
+	mu     sync.RWMutex
+	prints prints
+	size   uint64 // entries in prints
+	groups uint64 // groups in the file; owned by the sequencer, as is:
+	buf    []byte // fingerprints of the entries after them
 }
 
-const indexHeader = 16
+const (
+	indexHeader = 16
+	groupPrints = 8 * c2sp.TileWidth
+	groupSize   = groupPrints + 8
+)
 
-func openEventIndex(name string, engine Engine) (*eventIndex, error) {
+func openEventIndex(name string, engine Engine, logger *slog.Logger) (*eventIndex, error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the index of events: %w", err)
 	}
-	return &eventIndex{engine: engine, file: file}, nil
+	return &eventIndex{engine: engine, file: file, logger: logger}, nil
 }
 
 // load reads the fingerprints of the first trusted entries, as far as the file
@@ -69,8 +76,6 @@ func (x *eventIndex) load(ctx context.Context, trusted uint64) error {
 }
 
 func (x *eventIndex) loadFile(trusted uint64) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	if _, err := io.ReadFull(x.file, x.seed[:]); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		rand.Read(x.seed[:])
 		if _, err := x.file.WriteAt(x.seed[:], 0); err != nil {
@@ -80,22 +85,35 @@ func (x *eventIndex) loadFile(trusted uint64) error {
 	} else if err != nil {
 		return fmt.Errorf("reading the index of events: %w", err)
 	}
-	r := io.NewSectionReader(x.file, indexHeader, int64(min(trusted, 1<<50))*8)
-	block := make([]byte, 64<<10)
-	for {
-		n, err := io.ReadFull(r, block)
-		for b := block[:n-n%8]; len(b) > 0; b = b[8:] {
-			x.prints.add(binary.LittleEndian.Uint64(b), x.size)
-			x.size++
-		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	r := bufio.NewReaderSize(x.file, 64<<10)
+	group := make([]byte, groupSize)
+	for (x.groups+1)*c2sp.TileWidth <= trusted {
+		if _, err := io.ReadFull(r, group); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break
 		} else if err != nil {
 			return fmt.Errorf("reading the index of events: %w", err)
 		}
+		if !bytes.Equal(group[groupPrints:], x.checksum(x.groups, group[:groupPrints])) {
+			break
+		}
+		for b := group[:groupPrints]; len(b) > 0; b = b[8:] {
+			x.prints.add(binary.LittleEndian.Uint64(b), x.size)
+			x.size++
+		}
+		x.groups++
 	}
-	x.written = x.size
 	return nil
+}
+
+// checksum returns the checksum of a group.
+func (x *eventIndex) checksum(n uint64, prints []byte) []byte {
+	h := sha256.New()
+	h.Write(x.seed[:])
+	h.Write(binary.LittleEndian.AppendUint64(nil, n))
+	h.Write(prints)
+	return h.Sum(nil)[:8]
 }
 
 func (x *eventIndex) fingerprint(hash [32]byte) uint64 {
@@ -110,13 +128,33 @@ func (x *eventIndex) fingerprint(hash [32]byte) uint64 {
 func (x *eventIndex) add(index uint64, hash [32]byte) {
 	f := x.fingerprint(hash)
 	x.mu.Lock()
-	defer x.mu.Unlock()
 	if index != x.size {
 		panic(fmt.Sprintf("event index: entry %d after %d entries", index, x.size))
 	}
 	x.prints.add(f, index)
-	x.buf = binary.LittleEndian.AppendUint64(x.buf, f)
 	x.size++
+	x.mu.Unlock()
+	x.buf = binary.LittleEndian.AppendUint64(x.buf, f)
+	if index%c2sp.TileWidth == c2sp.TileWidth-1 {
+		x.write()
+	}
+}
+
+// write writes the groups that are full. What can't be written is tried again
+// with the next; it is a cache.
+func (x *eventIndex) write() {
+	var out []byte
+	n := x.groups
+	for b := x.buf; len(b) >= groupPrints; b = b[groupPrints:] {
+		out = append(append(out, b[:groupPrints]...), x.checksum(n, b[:groupPrints])...)
+		n++
+	}
+	if _, err := x.file.WriteAt(out, indexHeader+int64(x.groups)*groupSize); err != nil {
+		x.logger.Warn("the index of events can't be written; the next start will take longer", "err", err)
+		return
+	}
+	x.buf = append(x.buf[:0], x.buf[int(n-x.groups)*groupPrints:]...)
+	x.groups = n
 }
 
 // addEntry is add for an entry as the tree has it.
@@ -184,30 +222,6 @@ func (x *eventIndex) read(ctx context.Context, index, size uint64, hash [32]byte
 		return nil, err
 	}
 	return &logged{index, entry, leaf}, nil
-}
-
-// sync makes the file durable up to what was added.
-func (x *eventIndex) sync() error {
-	x.mu.Lock()
-	buf, at := x.buf, x.written
-	x.buf = nil
-	x.written += uint64(len(buf) / 8)
-	x.mu.Unlock()
-	if len(buf) == 0 {
-		return nil
-	}
-	_, err := x.file.WriteAt(buf, indexHeader+int64(at)*8)
-	if err == nil {
-		err = x.file.Sync()
-	}
-	if err != nil {
-		x.mu.Lock()
-		x.buf = append(buf, x.buf...)
-		x.written = at
-		x.mu.Unlock()
-		return fmt.Errorf("writing the index of events: %w", err)
-	}
-	return nil
 }
 
 func (x *eventIndex) close() error { return x.file.Close() }

@@ -70,7 +70,7 @@ type Config struct {
 	// MaxInFlightBytes is how many bytes those may have. 0: 64 MiB.
 	MaxInFlightBytes int64
 	// MaxStreams is how many NDJSON requests are served at once, each with at
-	// most 4 MiB of events on their way. 0: 16.
+	// most 8 MiB of events on their way. 0: 16.
 	MaxStreams int
 
 	// Logger gets what the operator should know. nil: slog.Default().
@@ -203,7 +203,7 @@ func open(ctx context.Context, cfg Config, st *store) (_ *Log, err error) {
 	if l.publisher, err = newPublisher(cfg, st, head, l.status, l.metrics); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	if l.index, err = openEventIndex(st.path("events"), cfg.Engine); err != nil {
+	if l.index, err = openEventIndex(st.path("events"), cfg.Engine, cfg.Logger); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -215,7 +215,7 @@ func open(ctx context.Context, cfg Config, st *store) (_ *Log, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	l.publisher.tree, l.publisher.index = tree, l.index
+	l.publisher.tree = tree
 	l.sequencer = newSequencer(cfg, tree, l.index, l.status, l.metrics, l.publisher.wake)
 	if err := l.metrics.register(cfg.Registry); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)

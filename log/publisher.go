@@ -23,7 +23,6 @@ type publisher struct {
 	store     *store
 	head      *head
 	tree      *tree // of which it reads edge
-	index     *eventIndex
 	prover    *prover.Prover
 	witnesses []*witnessClient
 	status    *status
@@ -209,11 +208,6 @@ func (p *publisher) finish(ctx context.Context) error {
 func (p *publisher) round(ctx context.Context) error {
 	edge := p.tree.edge.Load()
 	p.metrics.tree(edge.size)
-	if edge.size > p.head.signed.Size {
-		if err := p.index.sync(); err != nil {
-			return fmt.Errorf("%w: %w", errState, err)
-		}
-	}
 	if err := p.head.advance(*edge); err != nil {
 		return err
 	}

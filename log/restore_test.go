@@ -131,7 +131,7 @@ func TestRestore(t *testing.T) {
 		{"another log's tree", func(t *testing.T, w *world) {
 			other := newWorld(t, 0, 0)
 			other.start()
-			other.stream(other.warrants(330), "cosigned")
+			other.stream(other.others(330), "cosigned")
 			other.stop()
 			copyDir(t, other.tree(), w.tree())
 		}, log.ErrTreeConflict, "recover", true},
@@ -301,7 +301,7 @@ func TestRecoverRefuses(t *testing.T) {
 	}
 	other := newWorld(t, 0, 0)
 	other.start()
-	other.append(other.warrant())
+	other.append(other.others(1)[0])
 	otherCopy := other.mirror()
 	other.stop()
 	unwitnessed := filepath.Join(t.TempDir(), "copy")
@@ -359,7 +359,7 @@ func TestRecoverRefuses(t *testing.T) {
 			Signers: []log.Signer{{Role: "authority", PEM: string(s.authority.Public().PEM())}}}))
 		fork.setPolicy(0)
 		fork.start()
-		fork.stream(fork.warrants(340), "cosigned")
+		fork.stream(fork.others(340), "cosigned")
 		w := s.clone(t, 2)
 		w.policy = fork.policy
 		before := snapshot(t, w.dir)
@@ -459,7 +459,7 @@ func TestTwoCopies(t *testing.T) {
 	for range 20 {
 		halted = 0
 		for _, c := range copies {
-			if p, err := c.submit(c.warrant()); err == nil {
+			if p, err := c.submit(c.others(1)[0]); err == nil {
 				note(p.Checkpoint)
 			}
 			note(c.checkpoint())

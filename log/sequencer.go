@@ -59,11 +59,18 @@ type sequencer struct {
 	wake     func() // called when the tree has grown
 
 	queue chan *submission
-	doubt bool // owned by run
+
+	// Owned by run.
+	doubt    bool
+	busy     int           // events that were in flight after the last write
+	patience time.Duration // how long to wait for as many again
 
 	mu     sync.RWMutex // held for writing while queue is closed
 	closed bool
 }
+
+// maxPatience bounds how long an event waits for others to share its write.
+const maxPatience = 20 * time.Millisecond
 
 // doubtPause is how long the sequencer waits before it looks again at a tree
 // that it can't write to.
@@ -122,9 +129,13 @@ func (s *sequencer) run() {
 	}
 }
 
-// batch adds to first what else is waiting.
+// batch adds to first what else is waiting. Events mostly come from clients that
+// wait for an answer before they send the next: so if many were answered at once,
+// it waits a moment for all of them to be back, and shares the cost of a write
+// among them.
 func (s *sequencer) batch(first *submission) []*submission {
 	batch := []*submission{first}
+	var late <-chan time.Time
 	for len(batch) < s.maxBatch {
 		select {
 		case sub, ok := <-s.queue:
@@ -132,11 +143,34 @@ func (s *sequencer) batch(first *submission) []*submission {
 				return batch
 			}
 			batch = append(batch, sub)
+			continue
 		default:
+		}
+		if len(batch) >= s.busy {
+			return batch
+		}
+		if late == nil {
+			late = time.After(s.patience)
+		}
+		select {
+		case sub, ok := <-s.queue:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, sub)
+		case <-late:
 			return batch
 		}
 	}
 	return batch
+}
+
+// measure notes how many events were in flight when a write that took so long
+// ended.
+func (s *sequencer) measure(n int, took time.Duration) {
+	s.busy = min(n+len(s.queue), s.maxBatch)
+	s.patience = min(took/4, maxPatience)
+	s.metrics.batch(n, took)
 }
 
 // look checks the tree, and takes up what is there if that was in doubt.
@@ -182,7 +216,7 @@ func (s *sequencer) sequence(ctx context.Context, batch []*submission) {
 	first := s.tree.size()
 	began := time.Now()
 	err := s.tree.append(ctx, entries, leaves)
-	s.metrics.batch(len(fresh), time.Since(began))
+	s.measure(len(fresh), time.Since(began))
 	answers := make([]sequenced, len(fresh))
 	if err == nil {
 		for i, sub := range fresh {

@@ -22,9 +22,9 @@ import (
 
 const (
 	// streamWindow is how many lines of one stream may be on their way.
-	streamWindow = 2048
+	streamWindow = 4096
 	// streamBytes is how many bytes those may have, without what is buffered.
-	streamBytes = 4 << 20
+	streamBytes = 8 << 20
 	// streamStep is how long a stream may stand still before it is cut off.
 	streamStep = 30 * time.Second
 )

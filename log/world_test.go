@@ -17,8 +17,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,6 +41,7 @@ type world struct {
 	dir       string
 	keys      []*c2sp.Signer
 	authority event.Signer
+	used      *atomic.Int64 // of the pool
 	witnesses []*witnessServer
 	policy    *c2sp.Policy
 	config    log.Config // of the next start; StateDir, Engine, Keys and Policy are filled in
@@ -56,14 +59,14 @@ type world struct {
 // started.
 func newWorld(t testing.TB, k, n int) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), seen: newSightings()}
+	w := &world{t: t, dir: t.TempDir(), seen: newSightings(), used: new(atomic.Int64)}
 	w.config.Interval, w.grace = 10*time.Millisecond, 2*time.Second
 	for _, a := range []c2sp.Algorithm{c2sp.Ed25519, c2sp.CosignatureMLDSA44} {
 		key, err := c2sp.GenerateSigner(origin, a)
 		check(t, err)
 		w.keys = append(w.keys, key)
 	}
-	w.authority = newAuthority(t)
+	w.authority = poolAuthority(t)
 	check(t, tesserax.Create(t.Context(), w.tree()))
 	check(t, log.Init(log.InitConfig{StateDir: w.state(), Keys: w.keys,
 		Signers: []log.Signer{{Role: "authority", PEM: string(w.authority.Public().PEM())}}}))
@@ -89,6 +92,8 @@ func (w *world) copy(t testing.TB) *world {
 	t.Helper()
 	c := *w
 	c.t, c.dir, c.log = t, t.TempDir(), nil
+	c.used = new(atomic.Int64)
+	c.used.Store(w.used.Load())
 	copyDir(t, w.tree(), c.tree())
 	copyDir(t, w.state(), c.state())
 	return &c
@@ -285,19 +290,45 @@ func (w *world) stop() {
 	w.log = nil
 }
 
-// warrant returns a fresh, signed, sealed warrant.
+// pool are signed events of one authority. Each world takes them in this order,
+// since signing is most of the work of many tests.
+var pool struct {
+	mu        sync.Mutex
+	authority event.Signer
+	entries   [][]byte
+}
+
+func poolAuthority(t testing.TB) event.Signer {
+	t.Helper()
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	if pool.authority == nil {
+		pool.authority = newAuthority(t)
+	}
+	return pool.authority
+}
+
+// warrant returns a signed, sealed warrant that this world has not used yet.
 func (w *world) warrant() []byte {
 	w.t.Helper()
-	return warrant(w.t, origin, w.authority)
+	return w.warrants(1)[0]
 }
 
 func (w *world) warrants(n int) [][]byte {
 	w.t.Helper()
-	out := make([][]byte, n)
-	for i := range out {
-		out[i] = w.warrant()
+	end := int(w.used.Add(int64(n)))
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	for len(pool.entries) < end {
+		pool.entries = append(pool.entries, warrant(w.t, origin, pool.authority))
 	}
-	return out
+	return slices.Clone(pool.entries[end-n : end])
+}
+
+// others returns warrants that no other world has.
+func (w *world) others(n int) [][]byte {
+	w.t.Helper()
+	return warrantsOf(w.t, w.authority, n)
 }
 
 func warrant(t testing.TB, origin string, signers ...event.Signer) []byte {

@@ -11,10 +11,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"k8s.io/klog/v2"
 )
 
 func main() {
@@ -59,6 +62,8 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 			fmt.Fprintf(stderr, "vasistas-log: there is no command %q\n\n%s", name, usage)
 			return 2
 		}
+		// What Tessera says of its daily work is nobody's business here.
+		klog.SetSlogLogger(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})).With("part", "tessera"))
 		err := command(ctx, args[1:], stdout, stderr)
 		var wrong usageError
 		switch {

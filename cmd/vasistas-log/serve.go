@@ -18,7 +18,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
-	"k8s.io/klog/v2"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
@@ -64,7 +63,6 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
-	klog.SetSlogLogger(logger.With("part", "tessera"))
 	listener, err := net.Listen("tcp", o.listen)
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)

@@ -1,0 +1,122 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/vasistas/vasistas/cmd/vasistas/cli"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"vasistas-log": main,
+		"vasistas": func() {
+			os.Exit(cli.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		},
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"await":  await,
+			"code":   code,
+			"mode":   mode,
+			"damage": damage,
+		},
+	})
+}
+
+func check(ts *testscript.TestScript, err error) {
+	if err != nil {
+		ts.Fatalf("%v", err)
+	}
+}
+
+// await NAME ADDRFILE waits until a log that was started in the background is
+// ready, and sets $NAME to its URL.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	var last error
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); <-tick.C {
+		b, err := os.ReadFile(ts.MkAbs(args[1]))
+		if err != nil {
+			last = err
+			continue
+		}
+		url := strings.TrimSuffix(strings.TrimSpace(string(b)), "/")
+		ts.Setenv(args[0], url)
+		resp, err := http.Get(url + "/readyz")
+		if err != nil {
+			last = err
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return
+		}
+		last = errors.New(resp.Status)
+	}
+	ts.Fatalf("the log is not ready: %v", last)
+}
+
+// code N COMMAND... runs a command that must exit with N.
+func code(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	check(ts, err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// mode PERM FILE checks a file's permissions.
+func mode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	check(ts, err)
+	want, err := strconv.ParseUint(args[0], 8, 32)
+	check(ts, err)
+	if info.Mode().Perm() != fs.FileMode(want) {
+		ts.Fatalf("%s has the mode %v", args[1], info.Mode())
+	}
+}
+
+// damage FILE AT flips a bit of a file.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	name := ts.MkAbs(args[0])
+	b, err := os.ReadFile(name)
+	check(ts, err)
+	at, err := strconv.Atoi(args[1])
+	check(ts, err)
+	if at >= len(b) {
+		ts.Fatalf("%s has %d bytes", args[0], len(b))
+	}
+	b[at] ^= 1
+	check(ts, os.WriteFile(name, b, 0o600))
+	fmt.Fprintf(ts.Stdout(), "damaged %s\n", args[0])
+}

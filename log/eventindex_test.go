@@ -1,0 +1,165 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// memEngine serves bundles and leaf tiles of entries in memory, which is all that
+// the index reads.
+type memEngine struct {
+	Engine
+	entries [][]byte
+	reads   int
+}
+
+func (m *memEngine) ReadTile(_ context.Context, t c2sp.Tile) ([]byte, error) {
+	m.reads++
+	from := t.Index * c2sp.TileWidth
+	if from+uint64(t.Width) > uint64(len(m.entries)) {
+		return nil, fs.ErrNotExist
+	}
+	var b []byte
+	for _, e := range m.entries[from : from+uint64(t.Width)] {
+		if t.Level == c2sp.Entries {
+			b = tiles.AppendEntry(b, e)
+		} else {
+			leaf := tiles.LeafHash(e)
+			b = append(b, leaf[:]...)
+		}
+	}
+	return b, nil
+}
+
+// unsigned returns an entry whose signature is noise: the index does not verify.
+func unsigned(t testing.TB) ([]byte, [32]byte) {
+	t.Helper()
+	now := time.Now().UTC().Truncate(time.Second)
+	ev, err := event.New("log.example", &event.Heartbeat{From: now.Add(-time.Hour), To: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := ev.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig := make([]byte, 64)
+	rand.Read(sig)
+	env := &event.Envelope{Event: ev, Payload: payload, Signatures: []event.Signature{{KeyID: fmt.Sprintf("%064x", 1), Sig: sig}}}
+	return env.Bytes(), env.Hash()
+}
+
+// TestEventIndex: what was added is found, after any restart, whatever the file
+// says; and a sound file is used.
+func TestEventIndex(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "events")
+	engine := &memEngine{}
+	var hashes [][32]byte
+	open := func(trusted uint64) *eventIndex {
+		t.Helper()
+		x, err := openEventIndex(name, engine, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		engine.reads = 0
+		if err := x.load(t.Context(), trusted); err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	verify := func(x *eventIndex) {
+		t.Helper()
+		for i, h := range hashes {
+			if i%37 != 0 && i != len(hashes)-1 {
+				continue
+			}
+			found, err := x.find(t.Context(), h)
+			if err != nil || found == nil || found.index != uint64(i) {
+				t.Fatalf("event %d: %+v, %v", i, found, err)
+			}
+		}
+		if found, err := x.find(t.Context(), [32]byte{1}); found != nil || err != nil {
+			t.Fatalf("an event that is not there: %+v, %v", found, err)
+		}
+	}
+	x := open(0)
+	for range 700 {
+		e, h := unsigned(t)
+		engine.entries, hashes = append(engine.entries, e), append(hashes, h)
+		x.add(uint64(len(hashes)-1), h)
+	}
+	verify(x)
+	x.close()
+	x = open(700)
+	if engine.reads != 1 {
+		t.Errorf("%d bundles were read; want the last one only", engine.reads)
+	}
+	verify(x)
+	x.close()
+	// Believed up to the head only.
+	x = open(300)
+	if x.size != 300 || engine.reads != 1 {
+		t.Errorf("with a head of 300: %d entries, %d bundles read", x.size, engine.reads)
+	}
+	for i := 300; i < 700; i++ {
+		x.add(uint64(i), hashes[i])
+	}
+	verify(x)
+	x.close()
+	// An event that is there twice is found at its first place.
+	engine.entries = append(engine.entries, engine.entries[5])
+	x = open(701)
+	if found, err := x.find(t.Context(), hashes[5]); err != nil || found.index != 5 {
+		t.Errorf("an event that is there twice: %+v, %v", found, err)
+	}
+	x.close()
+	engine.entries = engine.entries[:700]
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, damage := range map[string][]byte{
+		"empty":             nil,
+		"cut in the header": whole[:7],
+		"cut in a group":    whole[:indexHeader+groupSize+100],
+		"a flipped bit":     flipped(whole, indexHeader+groupSize+20),
+		"another seed":      flipped(whole, 3),
+		"groups swapped": append(append(append([]byte(nil), whole[:indexHeader]...), whole[indexHeader+groupSize:indexHeader+2*groupSize]...),
+			whole[indexHeader:indexHeader+groupSize]...),
+		"something behind": binary.LittleEndian.AppendUint64(whole[:len(whole):len(whole)], 7),
+	} {
+		if err := os.WriteFile(name, damage, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		x = open(700)
+		verify(x)
+		x.close()
+		x = open(700)
+		if engine.reads != 1 {
+			t.Errorf("%s: the file was not mended: %d bundles read", what, engine.reads)
+		}
+		verify(x)
+		x.close()
+	}
+}
+
+func flipped(b []byte, at int) []byte {
+	b = append([]byte(nil), b...)
+	b[at] ^= 1
+	return b
+}
