@@ -28,6 +28,7 @@ import (
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"
 )
 
@@ -35,11 +36,15 @@ const origin = "log.example/warrants"
 
 // world is a log with its witnesses, as real servers over real directories.
 type world struct {
-	t         testing.TB
-	dir       string
+	t      testing.TB
+	dir    string
+	keyDir string // of the vault's key, apart from the rest as it should be
+	people
+	profile   event.Profile
 	keys      []*c2sp.Signer
-	authority event.Signer
 	witnesses []*witnessServer
+	quorum    int             // of the witnesses
+	founding  *event.Envelope // entry 0
 	policy    *c2sp.Policy
 	config    log.Config // of the next start; StateDir, Engine, Keys and Policy are filled in
 	// wrap, if not nil, stands between the log and Tessera from the next start.
@@ -47,31 +52,36 @@ type world struct {
 	seen  *sightings
 	grace time.Duration // for closing
 
-	log *log.Log
-	url string // of the running log
-	web *httptest.Server
+	log   *log.Log
+	vault *vault.Vault
+	url   string // of the running log
+	web   *httptest.Server
 }
 
 // newWorld makes a log and n witnesses, k of which must cosign. The log is not
 // started.
 func newWorld(t testing.TB, k, n int) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), seen: newSightings()}
+	w := prepareWorld(t, k, n)
+	w.found()
+	return w
+}
+
+// prepareWorld is newWorld before the log is founded.
+func prepareWorld(t testing.TB, k, n int) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), keyDir: t.TempDir(), seen: newSightings(), people: newPeople(t), profile: testProfile()}
 	w.config.Interval, w.grace = 10*time.Millisecond, 2*time.Second
 	for _, a := range []c2sp.Algorithm{c2sp.Ed25519, c2sp.CosignatureMLDSA44} {
 		key, err := c2sp.GenerateSigner(origin, a)
 		check(t, err)
 		w.keys = append(w.keys, key)
 	}
-	w.authority = newAuthority(t)
-	check(t, tesserax.Create(t.Context(), w.tree()))
-	check(t, log.Init(log.InitConfig{StateDir: w.state(), Keys: w.keys,
-		Signers: []log.Signer{{Role: "authority", PEM: string(w.authority.Public().PEM())}}}))
 	w.setWitnesses(k, n)
 	return w
 }
 
-func newAuthority(t testing.TB) event.Signer {
+func newSigner(t testing.TB) event.Signer {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
@@ -91,6 +101,7 @@ func (w *world) copy(t testing.TB) *world {
 	c.t, c.dir, c.log = t, t.TempDir(), nil
 	copyDir(t, w.tree(), c.tree())
 	copyDir(t, w.state(), c.state())
+	copyDir(t, w.vaultConfig().Dir, c.vaultConfig().Dir)
 	return &c
 }
 
@@ -122,19 +133,9 @@ func (w *world) setWitnesses(k, n int) {
 // setPolicy makes the policy that k of the witnesses meet.
 func (w *world) setPolicy(k int) {
 	w.t.Helper()
-	policy := fmt.Sprintf("log %s\n", w.keys[0].Verifier())
-	var names []string
-	for i, s := range w.witnesses {
-		names = append(names, fmt.Sprintf("w%d", i+1))
-		policy += fmt.Sprintf("witness w%d %s %s\n", i+1, s.key.Verifier(), s.URL)
-	}
-	if k == 0 {
-		policy += "quorum none\n"
-	} else {
-		policy += fmt.Sprintf("group quorate %d %s\nquorum quorate\n", k, strings.Join(names, " "))
-	}
+	w.quorum = k
 	var err error
-	w.policy, err = c2sp.ParsePolicy([]byte(policy))
+	w.policy, err = c2sp.ParsePolicy([]byte(fmt.Sprintf("log %s\n", w.keys[0].Verifier()) + policyOf(w.witnesses, k, true)))
 	check(w.t, err)
 }
 
@@ -212,14 +213,20 @@ func (w *world) open() error {
 	if w.wrap != nil {
 		engine = w.wrap(engine)
 	}
+	if w.vault, err = vault.Open(w.vaultConfig()); err != nil {
+		return errors.Join(err, engine.Close(w.t.Context()))
+	}
 	cfg := w.config
-	cfg.StateDir, cfg.Engine, cfg.Keys, cfg.Policy = w.state(), engine, w.keys, w.policy
+	cfg.StateDir, cfg.Engine, cfg.Vault, cfg.Policy = w.state(), engine, w.vault, w.policy
+	if cfg.Keys == nil {
+		cfg.Keys = w.keys
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	l, err := log.Open(w.t.Context(), cfg)
 	if err != nil {
-		return errors.Join(err, engine.Close(w.t.Context()))
+		return errors.Join(err, engine.Close(w.t.Context()), w.vault.Close())
 	}
 	w.log = l
 	w.web = httptest.NewServer(l.Handler())
@@ -282,6 +289,7 @@ func (w *world) stop() {
 	if err := w.log.Close(ctx); err != nil {
 		w.t.Logf("closing: %v", err)
 	}
+	check(w.t, w.vault.Close())
 	w.log = nil
 }
 
@@ -302,20 +310,7 @@ func (w *world) warrants(n int) [][]byte {
 
 func warrant(t testing.TB, origin string, signers ...event.Signer) []byte {
 	t.Helper()
-	now := time.Now().UTC().Truncate(time.Second)
-	ev, err := event.New(origin, &event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
-		Accounts: 1, Accesses: 1, NotBefore: now, NotAfter: now.Add(24 * time.Hour)})
-	check(t, err)
-	public := []event.Opening{
-		event.NewOpening("agency", event.Text("police")),
-		event.NewOpening("agencyKey", event.Bytes(signers[0].Public().SPKI())),
-		event.NewOpening("grounds", event.Codes("ground")),
-	}
-	subject := []event.Opening{event.NewOpening("case", event.Text("1/2026")), event.Decoy()}
-	check(t, ev.Seal(now.Add(90*24*time.Hour), public, subject))
-	env, err := event.Sign(ev, signers...)
-	check(t, err)
-	return env.Bytes()
+	return bytesOf(t, newWarrant(t, origin, warrantTerms{}, signers...))
 }
 
 func (w *world) get(path string) (status int, body []byte) {
@@ -388,10 +383,10 @@ func (w *world) sequence(entry []byte) (uint64, error) {
 	if err := json.Unmarshal(answer, &line); err != nil || line.Index == nil || len(line.Leaf) != 32 {
 		return 0, fmt.Errorf("%s: %v", answer, err)
 	}
-	if leaf := tiles.LeafHash(entry); !bytes.Equal(line.Leaf, leaf[:]) {
+	if leaf := tiles.LeafHash(entryOf(entry)); !bytes.Equal(line.Leaf, leaf[:]) {
 		return 0, fmt.Errorf("the leaf hash is another: %s", answer)
 	}
-	w.seen.acknowledged(*line.Index, entry)
+	w.seen.acknowledged(*line.Index, entryOf(entry))
 	return *line.Index, nil
 }
 
@@ -411,6 +406,10 @@ type problem struct {
 	Status     int
 	Detail     string
 	Index      *uint64
+	Rule       string
+	Way        string
+	Cure       string
+	Reference  *log.Reference
 	retryAfter string
 }
 
