@@ -6,6 +6,7 @@ package log_test
 import (
 	"crypto/ecdh"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -90,11 +91,17 @@ func policyOf(witnesses []*witnessServer, k int, urls bool) string {
 	return policy + fmt.Sprintf("group quorate %d %s\nquorum quorate\n", k, strings.Join(names, " "))
 }
 
-// signed returns the entry of an event.
+// signed returns the entry of an event, signed now.
 func signed(t testing.TB, body event.Body, by ...event.Signer) *event.Envelope {
+	t.Helper()
+	return signedAt(t, time.Now(), body, by...)
+}
+
+func signedAt(t testing.TB, at time.Time, body event.Body, by ...event.Signer) *event.Envelope {
 	t.Helper()
 	ev, err := event.New(origin, body)
 	check(t, err)
+	ev.Time = whole(at)
 	env, err := event.Sign(ev, by...)
 	check(t, err)
 	return env
@@ -107,7 +114,7 @@ func (w *world) found() {
 	check(w.t, tesserax.Create(w.t.Context(), w.tree()))
 	engine, err := tesserax.Open(w.t.Context(), w.tree(), log.DefaultMaxBatch)
 	check(w.t, err)
-	w.founding = signed(w.t, w.charter(), w.founder)
+	w.founding = signedAt(w.t, w.now(), w.charter(), w.founder)
 	check(w.t, log.Init(w.t.Context(), log.InitConfig{StateDir: w.state(), Engine: engine, Keys: w.keys, Charter: w.founding.Bytes()}))
 	check(w.t, engine.Close(w.t.Context()))
 	w.seen.acknowledged(0, w.founding.Bytes())
@@ -117,8 +124,20 @@ func (w *world) vaultConfig() vault.Config {
 	return vault.Config{Dir: filepath.Join(w.dir, "vault"), Identity: filepath.Join(w.keyDir, "vault.key")}
 }
 
-// sealed is what a sealed warrant of a test says.
+// whole is a time as an event states it.
+func whole(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+// now is the time as the world has it.
+func (w *world) now() time.Time {
+	if w.witnessed.Load() == 0 {
+		return time.Now()
+	}
+	return time.Unix(w.witnessed.Load(), 0)
+}
+
+// warrantTerms is what a warrant of a test says.
 type warrantTerms struct {
+	at                 time.Time // zero: now
 	until              time.Time // of the seal; zero: 90 days
 	accesses, accounts uint64    // 0: 1
 }
@@ -126,10 +145,14 @@ type warrantTerms struct {
 // newWarrant returns a fresh, signed, sealed warrant with its openings.
 func newWarrant(t testing.TB, origin string, terms warrantTerms, signers ...event.Signer) *event.Submission {
 	t.Helper()
-	now := time.Now().UTC().Truncate(time.Second)
+	now := whole(time.Now())
+	if !terms.at.IsZero() {
+		now = whole(terms.at)
+	}
 	ev, err := event.New(origin, &event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
 		Accounts: max(1, terms.accounts), Accesses: max(1, terms.accesses), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour)})
 	check(t, err)
+	ev.Time = now
 	public := []event.Opening{
 		event.NewOpening("agency", event.Text("police")),
 		event.NewOpening("agencyKey", event.Bytes(signers[0].Public().SPKI())),
@@ -139,7 +162,7 @@ func newWarrant(t testing.TB, origin string, terms warrantTerms, signers ...even
 	if terms.until.IsZero() {
 		terms.until = now.Add(90 * 24 * time.Hour)
 	}
-	check(t, ev.Seal(terms.until.UTC().Truncate(time.Second), public, subject))
+	check(t, ev.Seal(whole(terms.until), public, subject))
 	env, err := event.Sign(ev, signers...)
 	check(t, err)
 	return &event.Submission{Envelope: env, Openings: public}
@@ -153,16 +176,27 @@ func (w *world) newAccess(warrant event.Reference, until time.Time) *event.Submi
 	ev, err := event.New(origin, &event.Access{Warrant: &warrant, Group: "main", Accounts: 1,
 		Recipient: event.HPKEKey{KEM: event.KEMX25519, Public: recipient.PublicKey().Bytes()}})
 	check(w.t, err)
+	ev.Time = whole(w.now())
 	public := []event.Opening{event.NewOpening("unit", event.Text("desk"))}
 	subject := []event.Opening{
 		event.NewOpening("account", event.Text("+1 555 0100")),
 		event.NewOpening("agencySignature", event.Bytes(make([]byte, 64))),
 		event.NewOpening("package", event.Text(event.Digest{1}.String())),
 	}
-	check(w.t, ev.Seal(until.UTC().Truncate(time.Second), public, subject))
+	check(w.t, ev.Seal(whole(until), public, subject))
 	env, err := event.Sign(ev, w.provider)
 	check(w.t, err)
 	return &event.Submission{Envelope: env, Openings: public}
+}
+
+// release returns a custodian's release with a notice.
+func (w *world) release(access event.Reference, seq uint64, prev [32]byte, head event.Head) *event.Submission {
+	w.t.Helper()
+	notice := make([]byte, 100)
+	rand.Read(notice)
+	env := signedAt(w.t, w.now(), &event.Release{Access: access, Seq: seq, Prev: prev, Head: head,
+		Notices: []event.Digest{sha256.Sum256(notice)}}, w.custodian)
+	return &event.Submission{Envelope: env, Notices: [][]byte{notice}}
 }
 
 // bytesOf is the one encoding of a submission.

@@ -45,6 +45,7 @@ type world struct {
 	witnesses []*witnessServer
 	quorum    int             // of the witnesses
 	founding  *event.Envelope // entry 0
+	witnessed *atomic.Int64   // the witnesses' clock, POSIX seconds, if not 0; see tick
 	policy    *c2sp.Policy
 	config    log.Config // of the next start; StateDir, Engine, Keys and Policy are filled in
 	// wrap, if not nil, stands between the log and Tessera from the next start.
@@ -70,7 +71,7 @@ func newWorld(t testing.TB, k, n int) *world {
 // prepareWorld is newWorld before the log is founded.
 func prepareWorld(t testing.TB, k, n int) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), keyDir: t.TempDir(), seen: newSightings(), people: newPeople(t), profile: testProfile()}
+	w := &world{t: t, dir: t.TempDir(), witnessed: new(atomic.Int64), keyDir: t.TempDir(), seen: newSightings(), people: newPeople(t), profile: testProfile()}
 	w.config.Interval, w.grace = 10*time.Millisecond, 2*time.Second
 	for _, a := range []c2sp.Algorithm{c2sp.Ed25519, c2sp.CosignatureMLDSA44} {
 		key, err := c2sp.GenerateSigner(origin, a)
