@@ -6,102 +6,139 @@ package log
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"time"
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/vault"
 )
 
-// Reasons why an event is refused, besides those of package event.
-var (
-	// ErrOrigin: the event names another log.
-	ErrOrigin = errors.New("the event is for another log")
-	// ErrRole: a key signed what its role may not sign, or a signature that
-	// the event needs is missing.
-	ErrRole = errors.New("the signatures are not those that this event needs")
-)
+// ErrOrigin: an event names another log. Other reasons to refuse one are those of
+// package event, *[vault.SubmissionError], and [RuleError].
+var ErrOrigin = errors.New("the event is for another log")
 
-// admission decides which entries may enter the log.
+// RuleError says which rule an event would break as the next entry.
+type RuleError struct{ *ledger.Violation }
+
+func (e *RuleError) Error() string {
+	text := fmt.Sprintf("rule %s (%s): %s", e.Rule, e.Way, e.Text)
+	if e.Cure != "" {
+		text += "; to mend it: " + e.Cure
+	}
+	return text
+}
+
+// admission decides what the rules do not need the order of entries for. It is
+// safe for concurrent use; what needs the order, the book decides.
 type admission struct {
 	origin string
-	roles  map[string]event.Role // by key id
-	keys   map[string]*event.PublicKey
+	book   *book
+	clock  *clock
 }
 
-// admitted is an entry that may enter the log.
+// admitted is an event on its way into the log.
 type admitted struct {
-	kind  event.Type
-	entry []byte
-	hash  [32]byte // of the event
-	leaf  [32]byte
+	kind       event.Type
+	entry      []byte
+	env        *event.Envelope
+	hash       [32]byte // of the event
+	leaf       [32]byte
+	signatures []ledger.SigState
+	beside     *event.Submission // what came beside the entry
+	record     *vault.Record     // the same, checked; nil: nothing
+	own        bool              // an anchor or a disclosure of the log itself
 }
 
-func newAdmission(set settings) (*admission, error) {
-	a := &admission{origin: set.Origin, roles: make(map[string]event.Role), keys: make(map[string]*event.PublicKey)}
-	for _, s := range set.Signers {
-		key, err := event.ParsePublicKeyPEM([]byte(s.PEM))
-		if err != nil {
-			return nil, fmt.Errorf("signer in the role %q: %w", s.Role, err)
-		}
-		role := event.Role(s.Role)
-		if !slices.Contains(Roles(), role) {
-			return nil, fmt.Errorf("signer %s: there is no role %q; there are %v", key.KeyID(), s.Role, Roles())
-		}
-		if other, ok := a.roles[key.KeyID()]; ok {
-			return nil, fmt.Errorf("signer %s has two roles, %s and %s; a key has one", key.KeyID(), other, role)
-		}
-		a.roles[key.KeyID()], a.keys[key.KeyID()] = role, key
-	}
-	return a, nil
-}
-
-// Roles returns the roles that sign some event, sorted.
-func Roles() []event.Role {
-	var roles []event.Role
-	for _, t := range event.Types() {
-		roles = append(roles, t.Signers()...)
-	}
-	slices.Sort(roles)
-	return slices.Compact(roles)
-}
-
-// admit judges one entry, given as its exact bytes. The error wraps
-// event.ErrMalformed, event.ErrTooLarge, [ErrOrigin], event.ErrUnknownSigner,
-// [ErrRole] or event.ErrBadSignature.
-func (a *admission) admit(entry []byte) (*admitted, error) {
-	env, err := event.ParseEnvelope(entry)
+// read judges what a submission says by itself: its form, its origin, its
+// signatures. The error wraps event.ErrMalformed, event.ErrTooLarge, [ErrOrigin],
+// event.ErrUnknownSigner or event.ErrBadSignature.
+func (a *admission) read(submission []byte) (*admitted, error) {
+	s, err := event.ParseSubmission(submission)
 	if err != nil {
 		return nil, err
 	}
-	if env.Event.Log != a.origin {
-		return nil, fmt.Errorf("%w: it names %q, and this is %q", ErrOrigin, env.Event.Log, a.origin)
+	ev := &admitted{kind: s.Envelope.Event.Type, env: s.Envelope, beside: s}
+	if name := s.Envelope.Event.Log; name != a.origin {
+		return nil, fmt.Errorf("%w: it names %q, and this is %q", ErrOrigin, name, a.origin)
 	}
-	if err := a.checkRoles(env); err != nil {
+	if ev.signatures, err = a.verify(s.Envelope); err != nil {
 		return nil, err
 	}
-	if err := env.Verify(func(id string) *event.PublicKey { return a.keys[id] }); err != nil {
-		return nil, err
+	ev.entry = submission
+	if len(s.Openings)+len(s.Notices) > 0 {
+		ev.entry = s.Envelope.Bytes()
 	}
-	return &admitted{kind: env.Event.Type, entry: entry, hash: env.Hash(), leaf: tiles.LeafHash(entry)}, nil
+	ev.hash, ev.leaf = s.Envelope.Hash(), tiles.LeafHash(ev.entry)
+	return ev, nil
 }
 
-func (a *admission) checkRoles(env *event.Envelope) error {
-	may := env.Event.Type.Signers()
-	var signed []event.Role
-	for _, s := range env.Signatures {
-		role, ok := a.roles[s.KeyID]
-		if !ok {
-			return fmt.Errorf("%w: %s", event.ErrUnknownSigner, s.KeyID)
+// verify verifies all signatures, by keys that a charter names or ever named. Of an
+// amendment, those of keys that it brings are left to the rules.
+func (a *admission) verify(env *event.Envelope) ([]ledger.SigState, error) {
+	keys := a.book.view.Load().keys
+	ch, amends := env.Event.Body.(*event.Charter)
+	states := make([]ledger.SigState, len(env.Signatures))
+	err := env.Verify(func(id string) *event.PublicKey {
+		if k := keys[id]; k != nil || !amends {
+			return k
 		}
-		if !slices.Contains(may, role) {
-			return fmt.Errorf("%w: key %s has the role %s, and a %s is signed by %v", ErrRole, s.KeyID, role, env.Event.Type, may)
+		if p := ch.Holder(id); p != nil {
+			for _, k := range p.Keys {
+				if k.KeyID() == id {
+					return k
+				}
+			}
 		}
-		signed = append(signed, role)
+		return nil
+	})
+	for i := range states {
+		states[i] = ledger.Good
 	}
-	for _, one := range env.Event.RequiredSigners() {
-		if !slices.ContainsFunc(signed, func(r event.Role) bool { return slices.Contains(one, r) }) {
-			return fmt.Errorf("%w: a signature of %v is missing", ErrRole, one)
-		}
-	}
-	return nil
+	return states, err
 }
+
+// judge judges an event that is not in the log yet: what came beside it, and its
+// claimed time. The error is a *[vault.SubmissionError] or a *[RuleError].
+func (a *admission) judge(ev *admitted) error {
+	var err error
+	if ev.record, err = vault.Prepare(ev.beside); err != nil {
+		return err
+	}
+	ev.beside = nil
+	return a.honestTime(ev.env)
+}
+
+// honestTime refuses a claim that is ahead of the time that the witnesses have, or
+// too old for the event to have an effect. It leaves to the rules what custodians
+// and auditors claim, which is theirs to answer for and not to be suppressed, and
+// the age of charters and releases, which have an order of their own.
+func (a *admission) honestTime(env *event.Envelope) error {
+	c := a.book.view.Load().inForce()
+	voice := true
+	for _, s := range env.Signatures {
+		p := c.Signer(s.KeyID, c.Index+1)
+		voice = voice && p != nil && (p.Role == event.RoleCustodian || p.Role == event.RoleAuditor)
+	}
+	if voice {
+		return nil
+	}
+	now, claim := a.clock.now(), env.Event.Time
+	v := &ledger.Violation{Rule: "honest-time", Kind: ledger.KindNoEffect, By: ledger.Log, Cure: "sign the event anew"}
+	switch skew, lag := seconds(c.Profile.Skew), seconds(c.Profile.Lag); {
+	case claim.After(now.Add(skew)):
+		v.Way = "ahead"
+		v.Text = fmt.Sprintf("it claims to be signed at %s, and it is %s, by the witnesses' clocks", stamp(claim), stamp(now))
+	case claim.Before(now.Add(-lag)) && env.Event.Type != event.TypeCharter:
+		v.Way = "old"
+		v.Text = fmt.Sprintf("it claims to be signed at %s, and the profile lets an event be %s old", stamp(claim), lag)
+	default:
+		return nil
+	}
+	return &RuleError{v}
+}
+
+// seconds bounds a figure of a profile to what a Duration can hold.
+func seconds(n uint64) time.Duration { return time.Duration(min(n, 1<<33)) * time.Second }
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

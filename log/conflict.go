@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 )
 
@@ -48,12 +49,14 @@ func (p *publisher) conflict(ctx context.Context, a answer) error {
 	return fmt.Errorf("%w (witness %s has a head of size %d, this log one of size %d; see %s)", reason, a.witness.name(), cp.Size, head.Size, name)
 }
 
-// signedByUs returns whether a key of this log signed the head.
+// signedByUs returns whether a key that this log has, or ever had, signed the head.
 func (p *publisher) signedByUs(cp *c2sp.Checkpoint) bool {
-	for _, k := range p.cfg.Keys {
-		if line := cp.Find(k.Verifier()); line != nil {
-			if _, err := k.Verifier().Verify(&cp.Head, line); err == nil {
-				return true
+	for _, c := range p.book.view.Load().charters {
+		for _, l := range c.Witnesses.Logs {
+			if line := cp.Find(l.Key); line != nil {
+				if _, err := l.Key.Verify(&cp.Head, line); err == nil {
+					return true
+				}
 			}
 		}
 	}
@@ -63,8 +66,11 @@ func (p *publisher) signedByUs(cp *c2sp.Checkpoint) bool {
 // provenRoot returns the root that the tree of head had at an earlier size. It
 // proves it: a damaged tile must not look like a fork.
 func provenRoot(ctx context.Context, p *prover.Prover, size uint64, head *c2sp.Head) ([32]byte, error) {
-	if size == head.Size {
+	switch size {
+	case head.Size:
 		return head.Root, nil
+	case 0:
+		return tiles.EmptyRoot(), nil
 	}
 	root, err := p.Root(ctx, size, head.Size)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
@@ -19,7 +21,7 @@ const maxLines = 16
 // answer is what a witness said to a head.
 type answer struct {
 	witness *witnessClient
-	lines   map[int]c2sp.Cosignature
+	lines   lines
 	err     error
 }
 
@@ -32,19 +34,19 @@ func (p *publisher) ask(ctx context.Context) <-chan answer {
 		p.requests.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, p.cfg.WitnessTimeout)
 			defer cancel()
-			lines, err := w.cosign(ctx, head)
+			got, err := w.cosign(ctx, head)
 			p.metrics.witness(w.name(), err)
-			answers <- answer{w, lines, err}
+			answers <- answer{w, got, err}
 		})
 	}
 	return answers
 }
 
 // consult asks all witnesses for their cosignatures of the recorded head, and
-// adds them to lines. Once there are enough, it waits for the others for a grace
+// adds them to have. Once there are enough, it waits for the others for a grace
 // period only. It returns why witnesses did not cosign, and as err that the log
 // must stop: see conflict.
-func (p *publisher) consult(ctx context.Context, lines map[int]c2sp.Cosignature, enough func() bool, grace time.Duration) (failures, err error) {
+func (p *publisher) consult(ctx context.Context, have lines, enough func() bool, grace time.Duration) (failures, err error) {
 	var stop <-chan time.Time
 	if enough() {
 		stop = time.After(grace)
@@ -61,9 +63,7 @@ func (p *publisher) consult(ctx context.Context, lines map[int]c2sp.Cosignature,
 				errs = append(errs, fmt.Errorf("witness %s: %w", a.witness.name(), a.err))
 				continue
 			}
-			for i, l := range a.lines {
-				lines[i] = l
-			}
+			maps.Copy(have, a.lines)
 			if stop == nil && enough() {
 				stop = time.After(grace)
 			}
@@ -76,35 +76,34 @@ func (p *publisher) consult(ctx context.Context, lines map[int]c2sp.Cosignature,
 	return errors.Join(errs...), nil
 }
 
-// gather returns the recorded head with cosignatures that meet the policy.
+// gather returns the recorded head with cosignatures that meet the demand.
 func (p *publisher) gather(ctx context.Context) (*c2sp.Checkpoint, error) {
-	lines := make(map[int]c2sp.Cosignature)
-	has := func(i int) bool { _, ok := lines[i]; return ok }
-	failures, err := p.consult(ctx, lines, func() bool { return p.cfg.Policy.Satisfied(has) }, p.cfg.Interval/4)
+	have := make(lines)
+	has := func(key string) bool { _, ok := have[key]; return ok }
+	failures, err := p.consult(ctx, have, func() bool { return p.demand.satisfied(has) }, p.cfg.Interval/4)
 	if err != nil {
 		return nil, fmt.Errorf("gathering cosignatures: %w", err)
 	}
-	set, ok := p.cfg.Policy.SmallestSet(has)
+	set, ok := p.demand.smallest(have)
 	if !ok {
 		return nil, fmt.Errorf("%w: %w", c2sp.ErrNoQuorum, failures)
 	}
 	if len(p.head.signed.Signatures)+len(set) > maxLines {
 		return nil, fmt.Errorf("%w: the smallest set has %d lines, and a checkpoint has %d", c2sp.ErrNoQuorum, len(set), maxLines)
 	}
-	return p.assemble(set, lines), nil
+	return p.assemble(set, have), nil
 }
 
 // assemble puts a satisfying set first, and leaves out what does not fit.
-func (p *publisher) assemble(set []int, lines map[int]c2sp.Cosignature) *c2sp.Checkpoint {
+func (p *publisher) assemble(set []string, have lines) *c2sp.Checkpoint {
 	cp := &c2sp.Checkpoint{Head: p.head.signed.Head}
 	cp.Signatures = append(cp.Signatures, p.head.signed.Signatures...)
-	in := make(map[int]bool)
-	for _, i := range set {
-		in[i] = true
-		cp.Signatures = append(cp.Signatures, *lines[i].Line)
+	for _, key := range set {
+		cp.Signatures = append(cp.Signatures, *have[key].Line)
 	}
-	for i := range p.cfg.Policy.Witnesses {
-		if l, ok := lines[i]; ok && !in[i] && len(cp.Signatures) < maxLines {
+	for _, w := range p.demand.witnesses {
+		key := w.Key.String()
+		if l, ok := have[key]; ok && !slices.Contains(set, key) && len(cp.Signatures) < maxLines {
 			cp.Signatures = append(cp.Signatures, *l.Line)
 		}
 	}
@@ -118,7 +117,7 @@ func (p *publisher) hearWitnesses(ctx context.Context) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.draining, cancel)()
-	heard := make(map[int]c2sp.Cosignature)
+	heard := make(lines)
 	for wait := p.cfg.Interval; ; wait = min(2*wait, 5*time.Second) {
 		err := p.hear(ctx, heard)
 		if err == nil {
@@ -147,12 +146,11 @@ func (p *publisher) hearWitnesses(ctx context.Context) bool {
 // hear asks once and adds to heard who cosigned the recorded head. A witness that
 // claims to have seen more counts as unheard, unless it can show a head with the
 // log's own signature: then the log is behind.
-func (p *publisher) hear(ctx context.Context, heard map[int]c2sp.Cosignature) error {
-	policy := p.cfg.Policy
-	unheard := func(i int) bool { _, ok := heard[i]; return !ok }
-	enough := func() bool { return policy.NeedsWitnesses() && !policy.Satisfied(unheard) }
+func (p *publisher) hear(ctx context.Context, heard lines) error {
+	unheard := func(key string) bool { _, ok := heard[key]; return !ok }
+	enough := func() bool { return p.demand.needsWitnesses() && !p.demand.anySatisfied(unheard) }
 	failures, err := p.consult(ctx, heard, enough, 0)
-	if err != nil || enough() || !policy.NeedsWitnesses() {
+	if err != nil || enough() || !p.demand.needsWitnesses() {
 		return err
 	}
 	if errors.Is(failures, errWitnessAhead) {

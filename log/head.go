@@ -5,8 +5,9 @@ package log
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"time"
+	"slices"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
 )
@@ -15,7 +16,8 @@ import (
 // sign next depends on it alone. The publisher owns it.
 type head struct {
 	store  *store
-	keys   []*c2sp.Signer
+	keys   []*c2sp.Signer // those that the log was given
+	clock  *clock
 	signed *c2sp.Checkpoint // with the log's own lines
 	// next is what a write that failed would have recorded: the record is
 	// signed or next. nil: there is no doubt.
@@ -23,25 +25,61 @@ type head struct {
 	time uint64 // of the last ML-DSA-44 line; never goes back
 }
 
-func loadHead(st *store, keys []*c2sp.Signer) (*head, error) {
-	cp, time, err := st.loadHead()
-	if err != nil {
-		return nil, err
-	}
-	return &head{store: st, keys: keys, signed: cp, time: time}, nil
+func loadHead(st *store, keys []*c2sp.Signer, c *clock) (*head, error) {
+	h := &head{store: st, keys: keys, clock: c}
+	var err error
+	h.signed, h.time, err = st.loadHead(verifiers(keys))
+	return h, err
 }
 
-// advance signs the head of a tree that extends the recorded one, and records it.
-// Nothing of it has left the process before.
-func (h *head) advance(e edge) error {
+func verifiers(keys []*c2sp.Signer) []*c2sp.VerifierKey {
+	out := make([]*c2sp.VerifierKey, len(keys))
+	for i, k := range keys {
+		out[i] = k.Verifier()
+	}
+	return out
+}
+
+// errKeys: none of the keys that the log was given may sign.
+var errKeys = errors.New("none of the keys given is one that the charter in force names")
+
+// signersOf returns those of the keys that sign a head of this size: those that the
+// charter in force names and, if the head ends with an amendment, also those of the
+// charter before, since it meets the old policies and the new ones.
+func (v *view) signersOf(keys []*c2sp.Signer, size uint64) ([]*c2sp.Signer, error) {
+	now := v.at(size)
+	named := slices.Clone(now.LogKeys)
+	if now.Index+1 == size {
+		named = append(named, v.at(now.Index).LogKeys...)
+	}
+	var out []*c2sp.Signer
+	for _, vkey := range named {
+		i := slices.IndexFunc(keys, func(k *c2sp.Signer) bool { return k.Verifier().String() == vkey })
+		if i >= 0 && !slices.Contains(out, keys[i]) {
+			out = append(out, keys[i])
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%w: %q", errKeys, now.LogKeys)
+	}
+	return out, nil
+}
+
+// advance signs the head of a tree that extends the recorded one, with the keys that
+// the charters say, and records it. Nothing of it has left the process before.
+func (h *head) advance(e edge, v *view) error {
 	if err := h.settle(); err != nil {
 		return err
 	}
 	if e.size <= h.signed.Size {
 		return nil
 	}
-	at := max(h.time, uint64(time.Now().Unix()))
-	next, err := signHead(h.keys, c2sp.Head{Origin: h.signed.Origin, Size: e.size, Root: e.root}, at)
+	keys, err := v.signersOf(h.keys, e.size)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errState, err)
+	}
+	at := max(h.time, uint64(h.clock.now().Unix()))
+	next, err := signHead(keys, c2sp.Head{Origin: h.signed.Origin, Size: e.size, Root: e.root}, at)
 	if err != nil {
 		return err
 	}
@@ -58,7 +96,7 @@ func (h *head) settle() error {
 	if h.next == nil {
 		return nil
 	}
-	cp, time, err := h.store.loadHead()
+	cp, time, err := h.store.loadHead(verifiers(h.keys))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errState, err)
 	}

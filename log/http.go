@@ -17,8 +17,8 @@ import (
 	"github.com/vasistas/vasistas/internal/tiles"
 )
 
-// Handler returns the log's HTTP interface: POST /events, and the reads of
-// tlog-tiles for what is published. Metrics, profiles and the like are not in
+// Handler returns the log's HTTP interface: POST /events, GET /charter, and the reads
+// of tlog-tiles for what is published. Metrics, profiles and the like are not in
 // it. The server should bound headers, idle connections and the time of a
 // request; a stream moves its deadlines by itself.
 //
@@ -33,6 +33,7 @@ func (l *Log) Handler() http.Handler {
 	resources := map[string]resource{
 		"/events":     {"POST", l.serveEvents},
 		"/checkpoint": {read, l.serveCheckpoint},
+		"/charter":    {read, l.serveCharter},
 		"/healthz":    {read, func(w http.ResponseWriter, _ *http.Request) { writeText(w, "ok\n") }},
 		"/readyz":     {read, l.serveReady},
 	}
@@ -84,6 +85,29 @@ func (l *Log) serveCheckpoint(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Write(pub.bytes)
+}
+
+// serveCharter serves the charter in force at the published size, as its entry, and
+// its index in a header. A reader that has no earlier head believes it no more than
+// the entry itself, which it can prove.
+func (l *Log) serveCharter(w http.ResponseWriter, r *http.Request) {
+	pub := l.publisher.published.Load()
+	if pub == nil {
+		problemOf(fmt.Errorf("%w: no checkpoint is published yet", errNotFound)).writeTo(w)
+		return
+	}
+	c := l.book.view.Load().at(pub.checkpoint.Size)
+	entry, err := readProven(r.Context(), l.cfg.Engine, l.publisher.prover, c.Index, &edge{pub.checkpoint.Size, pub.checkpoint.Root})
+	if err != nil {
+		l.cfg.Logger.Error("the charter can't be read", "entry", c.Index, "err", err)
+		problemOf(errReading).writeTo(w)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-cache")
+	h.Set(headerIndex, strconv.FormatUint(c.Index, 10))
+	w.Write(entry)
 }
 
 // serveTile: tlog-tiles, "Merkle Tree" and "Log entries". Only what a published

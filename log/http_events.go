@@ -111,11 +111,11 @@ func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) {
 	w.Write(res.Proof.Bytes())
 }
 
-// readEntry reads a body of at most the length of an entry. Memory is taken as
+// readEntry reads a body of at most the length of a submission. Memory is taken as
 // bytes arrive, and not by what the header says.
 func readEntry(r *http.Request) ([]byte, error) {
-	tooLarge := fmt.Errorf("%w: an entry has at most %d bytes", event.ErrTooLarge, event.MaxEntrySize)
-	if r.ContentLength > event.MaxEntrySize {
+	tooLarge := fmt.Errorf("%w: a submission has at most %d bytes, and an entry 48000", event.ErrTooLarge, event.MaxSubmissionSize)
+	if r.ContentLength > event.MaxSubmissionSize {
 		return nil, tooLarge
 	}
 	room := int64(2048)
@@ -124,10 +124,10 @@ func readEntry(r *http.Request) ([]byte, error) {
 	}
 	entry := make([]byte, 0, room+1)
 	for {
-		n, err := r.Body.Read(entry[len(entry):min(cap(entry), event.MaxEntrySize+1)])
+		n, err := r.Body.Read(entry[len(entry):min(cap(entry), event.MaxSubmissionSize+1)])
 		entry = entry[:len(entry)+n]
 		switch {
-		case len(entry) > event.MaxEntrySize:
+		case len(entry) > event.MaxSubmissionSize:
 			return nil, tooLarge
 		case err == io.EOF:
 			return entry, nil

@@ -10,9 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +26,8 @@ import (
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/vault"
 )
 
 // request is a request as it goes over the wire: net/http's client would mend
@@ -80,7 +84,7 @@ func TestBadRequests(t *testing.T) {
 		i++
 		flipped[i] ^= 1
 	}
-	provider := newAuthority(t)
+	stranger := newSigner(t)
 	for _, c := range []struct {
 		name   string
 		req    request
@@ -88,11 +92,11 @@ func TestBadRequests(t *testing.T) {
 		code   string
 		says   string
 	}{
-		{"unknown signer", post(jsonType, string(warrant(t, origin, provider))), 403, "unknown-signer", provider.KeyID()},
-		{"one known and one unknown signer", post(jsonType, string(warrant(t, origin, w.authority, provider))), 403, "unknown-signer", provider.KeyID()},
+		{"unknown signer", post(jsonType, string(warrant(t, origin, stranger))), 403, "unknown-signer", stranger.KeyID()},
+		{"one known and one unknown signer", post(jsonType, string(warrant(t, origin, w.authority, stranger))), 403, "unknown-signer", stranger.KeyID()},
 		{"bad signature", post(jsonType, string(flipped)), 422, "signature", w.authority.KeyID()},
 		{"another log", post(jsonType, string(warrant(t, "other.example", w.authority))), 421, "origin", "other.example"},
-		{"wrong role", post(jsonType, string(w.heartbeat())), 403, "role", "authority"},
+		{"wrong role", post(jsonType, string(w.heartbeat())), 403, "rule", "authority"},
 		{"no JSON", post(jsonType, "hello"), 400, "form", ""},
 		{"empty", post(jsonType+"Content-Length: 0\r\n", ""), 400, "form", ""},
 		{"JSON, but no envelope", post(jsonType, "{}"), 400, "form", ""},
@@ -140,7 +144,7 @@ func TestBadRequests(t *testing.T) {
 		{"a tile of width 0", get("/tile/0/000.p/0"), 400, "form", ""},
 		{"a tile of width 256", get("/tile/0/000.p/256"), 400, "form", ""},
 		{"a tile of width 01", get("/tile/0/000.p/01"), 400, "form", ""},
-		{"a wider tile than there is", get("/tile/0/000.p/2"), 404, "not-found", ""},
+		{"a wider tile than there is", get("/tile/0/000.p/3"), 404, "not-found", ""},
 		{"a full tile that is not", get("/tile/0/000"), 404, "not-found", ""},
 		{"a tile beyond the tree", get("/tile/0/001.p/1"), 404, "not-found", ""},
 		{"a bundle beyond the tree", get("/tile/entries/x001/234.p/1"), 404, "not-found", ""},
@@ -162,8 +166,8 @@ func TestBadRequests(t *testing.T) {
 			}
 		})
 	}
-	if p := w.append([]byte(good)); p.Index != 1 {
-		t.Errorf("the bad requests left %d entries", p.Index-1)
+	if p := w.append([]byte(good)); p.Index != 2 {
+		t.Errorf("the bad requests left %d entries", p.Index-2)
 	}
 	w.audit()
 }
@@ -202,7 +206,7 @@ func TestCutOff(t *testing.T) {
 	if err := problemOf(resp, body); !isProblem(err, "incomplete") {
 		t.Errorf("a body that is cut off: %v", err)
 	}
-	if p := w.append(w.warrant()); p.Index != 0 {
+	if p := w.append(w.warrant()); p.Index != 1 {
 		t.Errorf("an event that was cut off was logged")
 	}
 }
@@ -213,7 +217,7 @@ func TestReads(t *testing.T) {
 	w := newWorld(t, 1, 1)
 	w.start()
 	w.stream(w.warrants(300), "sequenced")
-	w.published(300)
+	w.published(301)
 	header := func(path, accept string) (*http.Response, []byte) {
 		t.Helper()
 		req, err := http.NewRequest(http.MethodGet, w.url+path, nil)
@@ -315,7 +319,7 @@ func TestQueueFull(t *testing.T) {
 			gate.open()
 			check(t, <-answered)
 			eventually(t, func() error { _, err := w.sequence(entries[2]); return err })
-			if n := len(w.audit()); n != 3 {
+			if n := len(w.audit()); n != 4 {
 				t.Errorf("the log has %d entries", n)
 			}
 		})
@@ -352,9 +356,9 @@ func TestAbandoned(t *testing.T) {
 		t.Errorf("the places of those who left are free: %v", err)
 	}
 	gate.open()
-	w.published(4)
+	w.published(5)
 	for i, e := range entries[:4] {
-		if p := w.append(e); p.Index != uint64(i) {
+		if p := w.append(e); p.Index != uint64(i+1) {
 			t.Errorf("event %d is at %d", i, p.Index)
 		}
 	}
@@ -375,21 +379,21 @@ func TestNoQuorum(t *testing.T) {
 	entry := w.warrant()
 	_, err := w.submit(entry)
 	var p *problem
-	if !errors.As(err, &p) || p.code != "no-quorum" || p.status != http.StatusGatewayTimeout || p.Index == nil || *p.Index != 1 || p.retryAfter == "" {
+	if !errors.As(err, &p) || p.code != "no-quorum" || p.status != http.StatusGatewayTimeout || p.Index == nil || *p.Index != 2 || p.retryAfter == "" {
 		t.Fatalf("without a quorum: %v", err)
 	}
-	if i := w.mustSequence(entry); i != 1 {
+	if i := w.mustSequence(entry); i != 2 {
 		t.Errorf("again: at %d", i)
 	}
-	if cp := w.checkpoint(); cp.Size != 1 {
+	if cp := w.checkpoint(); cp.Size != 2 {
 		t.Errorf("published without a quorum: %d", cp.Size)
 	}
 	if status, _ := w.get("/readyz"); status != http.StatusOK {
 		t.Errorf("a missing quorum stops publication only; readyz says %d", status)
 	}
 	w.witnesses[1].answer(nil)
-	w.published(2)
-	if p := w.append(entry); p.Index != 1 {
+	w.published(3)
+	if p := w.append(entry); p.Index != 2 {
 		t.Errorf("its proof is for %d", p.Index)
 	}
 	w.audit()
@@ -419,7 +423,7 @@ func TestPatience(t *testing.T) {
 			answers <- answer{resp, body, err}
 		}()
 	}
-	w.sequencedUp(3)
+	w.sequencedUp(4)
 	select {
 	case a := <-answers:
 		t.Fatalf("answered without a quorum: %v %s %v", a.resp, a.body, a.err)
@@ -535,14 +539,23 @@ func TestConfig(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 2)
 	open := func(change func(*log.Config)) error {
-		c := log.Config{StateDir: w.state(), Engine: &gate{}, Keys: w.keys, Policy: w.policy}
+		engine, err := tesserax.Open(t.Context(), w.tree(), log.DefaultMaxBatch)
+		check(t, err)
+		v, err := vault.Open(w.vaultConfig())
+		check(t, err)
+		defer func() { check(t, v.Close()) }()
+		c := log.Config{StateDir: w.state(), Engine: engine, Keys: w.keys, Vault: v, Policy: w.policy, Logger: slog.New(slog.DiscardHandler)}
 		change(&c)
 		l, err := log.Open(t.Context(), c)
 		if err == nil {
-			l.Close(t.Context())
+			return l.Close(t.Context())
 		}
-		return err
+		return errors.Join(err, engine.Close(t.Context()))
 	}
+	another, err := c2sp.GenerateSigner(origin, c2sp.Ed25519)
+	check(t, err)
+	elsewhere, err := c2sp.GenerateSigner("other.example", c2sp.Ed25519)
+	check(t, err)
 	none := func(urls ...string) *c2sp.Policy {
 		text := fmt.Sprintf("log %s\n", w.keys[0].Verifier())
 		for i, u := range urls {
@@ -556,12 +569,14 @@ func TestConfig(t *testing.T) {
 		change func(*log.Config)
 		says   string
 	}{
-		{func(c *log.Config) { c.Policy = nil }, "witness policy"},
+		{func(c *log.Config) { c.Policy = nil }, "name them with -policy"}, // the charter has no URLs
+		{func(c *log.Config) { c.Vault = nil }, "vault"},
 		{func(c *log.Config) { c.Engine = nil }, "engine"},
 		{func(c *log.Config) { c.Interval = -1 }, "negative"},
 		{func(c *log.Config) { c.MaxStreams = -1 }, "negative"},
-		{func(c *log.Config) { c.Keys = w.keys[:1] }, "keys"},
-		{func(c *log.Config) { c.Keys = []*c2sp.Signer{w.keys[1], w.keys[0]} }, "keys"},
+		{func(c *log.Config) { c.Keys = nil }, "needs a key"},
+		{func(c *log.Config) { c.Keys = []*c2sp.Signer{another} }, "no signature by any of the keys"},
+		{func(c *log.Config) { c.Keys = []*c2sp.Signer{elsewhere} }, "other.example"},
 		{func(c *log.Config) { c.Policy = none("", "") }, "can't be met"},
 		{func(c *log.Config) { c.Policy = none(w.witnesses[0].URL, "") }, "without a URL"},
 		{func(c *log.Config) { c.StateDir = t.TempDir() }, "init"},
@@ -582,26 +597,64 @@ func TestInit(t *testing.T) {
 	w := newWorld(t, 0, 0)
 	other, err := c2sp.GenerateSigner("other.example", c2sp.CosignatureMLDSA44)
 	check(t, err)
-	pem := string(w.authority.Public().PEM())
+	good := w.founding.Bytes()
+	made := func(change func(ch *event.Charter), by ...event.Signer) []byte {
+		ch := w.charter()
+		change(ch)
+		return signed(t, ch, by...).Bytes()
+	}
+	none := func(*event.Charter) {}
+	many := func(ch *event.Charter) {
+		ch.Parties = append(ch.Parties, event.Party{Name: "second", Role: event.RoleCharter, Keys: []*event.PublicKey{newSigner(t).Public()}})
+		ch.Thresholds = event.Thresholds{Amend: 2, Recover: 2}
+	}
+	key, err := c2sp.GenerateSigner("other.example/log", c2sp.Ed25519)
+	check(t, err)
+	ch := w.charter()
+	ch.LogKeys = []string{key.Verifier().String()}
+	foreign, err := event.New("other.example/log", ch)
+	check(t, err)
+	elsewhere, err := event.Sign(foreign, w.founder)
+	check(t, err)
 	for _, c := range []struct {
-		cfg  log.InitConfig
-		says string
+		name    string
+		state   string
+		keys    []*c2sp.Signer
+		charter []byte
+		says    string
 	}{
-		{log.InitConfig{StateDir: w.state(), Keys: w.keys}, "there is one"},
-		{log.InitConfig{}, "needs a key"},
-		{log.InitConfig{Keys: []*c2sp.Signer{w.keys[1]}}, "first key"},
-		{log.InitConfig{Keys: []*c2sp.Signer{w.keys[0], w.keys[0]}}, "second key"},
-		{log.InitConfig{Keys: []*c2sp.Signer{w.keys[0], other}}, "two names"},
-		{log.InitConfig{Keys: []*c2sp.Signer{w.keys[0], w.keys[1], w.keys[1]}}, "more than two"},
-		{log.InitConfig{Keys: w.keys, Signers: []log.Signer{{Role: "authority", PEM: "x"}}}, "authority"},
-		{log.InitConfig{Keys: w.keys, Signers: []log.Signer{{Role: "king", PEM: pem}}}, "king"},
-		{log.InitConfig{Keys: w.keys, Signers: []log.Signer{{Role: "authority", PEM: pem}, {Role: "provider", PEM: pem}}}, "two roles"},
+		{"a log is there", w.state(), w.keys, good, "there is one"},
+		{"no key", "", nil, good, "needs a key"},
+		{"ML-DSA first", "", []*c2sp.Signer{w.keys[1]}, good, "first key"},
+		{"Ed25519 twice", "", []*c2sp.Signer{w.keys[0], w.keys[0]}, good, "second key"},
+		{"two names", "", []*c2sp.Signer{w.keys[0], other}, good, "two names"},
+		{"three keys", "", []*c2sp.Signer{w.keys[0], w.keys[1], w.keys[1]}, good, "more than two"},
+		{"fewer keys than the charter names", "", w.keys[:1], good, "the charter names the log keys"},
+		{"no charter", "", w.keys, nil, "vasistas charter new"},
+		{"no envelope", "", w.keys, []byte("{}"), "the charter"},
+		{"a warrant", "", w.keys, entryOf(w.warrant()), "charter (first)"},
+		{"too few signatures", "", w.keys, made(many, w.founder), "charter (few)"},
+		{"signed by another", "", w.keys, made(none, newSigner(t)), "role (unknown)"},
+		{"signed by the authority", "", w.keys, made(none, w.authority), "role (wrong)"},
+		{"unknown rules", "", w.keys, made(func(ch *event.Charter) { ch.Rules = 99 }, w.founder), "rules that this version does not know"},
+		{"another log's", "", w.keys, elsewhere.Bytes(), "form (origin)"},
 	} {
-		if c.cfg.StateDir == "" {
-			c.cfg.StateDir = t.TempDir()
-		}
-		if err := log.Init(c.cfg); err == nil || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%v; want one that says %q", err, c.says)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if c.state == "" {
+				c.state = filepath.Join(dir, "state")
+			}
+			check(t, tesserax.Create(t.Context(), filepath.Join(dir, "tree")))
+			engine, err := tesserax.Open(t.Context(), filepath.Join(dir, "tree"), log.DefaultMaxBatch)
+			check(t, err)
+			defer engine.Close(t.Context())
+			err = log.Init(t.Context(), log.InitConfig{StateDir: c.state, Engine: engine, Keys: c.keys, Charter: c.charter})
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v; want one that says %q", err, c.says)
+			}
+			if size, _, err := engine.Tree(t.Context()); err != nil || size != 0 {
+				t.Errorf("the tree has %d entries: %v", size, err)
+			}
+		})
 	}
 }

@@ -4,38 +4,50 @@
 package log
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
 )
 
 // InitConfig configures [Init].
 type InitConfig struct {
 	StateDir string
+	// Engine is the tree, which must be empty. It stays the caller's.
+	Engine Engine
 	// Keys are the log's note keys, all under the origin's name: an Ed25519
 	// key first, then an ML-DSA-44 cosignature key if there is to be one.
-	Keys    []*c2sp.Signer
-	Signers []Signer
+	// They are the log keys that the charter names.
+	Keys []*c2sp.Signer
+	// Charter is the exact bytes of the charter's envelope, with enough
+	// signatures. It becomes entry 0.
+	Charter []byte
 	FS      durable.FS
 }
 
-// Init makes the state directory of a new log, whose tree must be empty. It
-// signs the empty tree. It refuses a directory that holds a log.
-func Init(cfg InitConfig) (err error) {
+// Init makes a new log of its charter: entry 0 of the tree, a state directory, and
+// the signed head of size 1. It refuses a directory that holds a log, and a charter
+// that breaks a rule, with the *[RuleError]. If it is cut off, it can be run again
+// once the state directory is removed.
+func Init(ctx context.Context, cfg InitConfig) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("creating a log: %w", err)
 		}
 	}()
-	set, err := cfg.settings()
+	entry, err := cfg.check()
 	if err != nil {
 		return err
 	}
@@ -50,7 +62,12 @@ func Init(cfg InitConfig) (err error) {
 	if _, err := os.Stat(filepath.Join(cfg.StateDir, "log.json")); err == nil {
 		return fmt.Errorf("there is one in %s: %w", cfg.StateDir, fs.ErrExist)
 	}
-	first, err := signHead(cfg.Keys, c2sp.Head{Origin: set.Origin, Root: tiles.EmptyRoot()}, uint64(time.Now().Unix()))
+	origin := cfg.Keys[0].Verifier().Name
+	head, err := cfg.found(ctx, origin, entry.Leaf)
+	if err != nil {
+		return err
+	}
+	first, err := signHead(cfg.Keys, *head, uint64(time.Now().Unix()))
 	if err != nil {
 		return err
 	}
@@ -60,34 +77,89 @@ func Init(cfg InitConfig) (err error) {
 	} else if err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(set, "", "  ")
+	text, err := json.MarshalIndent(settings{Origin: origin, Charter: entry.Leaf[:]}, "", "  ")
 	if err != nil {
 		return err
 	}
 	return cfg.FS.CreateFile(filepath.Join(cfg.StateDir, "log.json"), append(text, '\n'), 0o600)
 }
 
-// settings checks what Init was given.
-func (cfg *InitConfig) settings() (settings, error) {
-	set := settings{Signers: cfg.Signers}
+// check judges the keys, and the charter by the rules.
+func (cfg *InitConfig) check() (*ledger.Entry, error) {
+	if cfg.Engine == nil {
+		return nil, errors.New("it needs an engine")
+	}
+	if len(cfg.Keys) == 0 {
+		return nil, errors.New("it needs a key")
+	}
+	origin := cfg.Keys[0].Verifier().Name
 	for i, k := range cfg.Keys {
 		v := k.Verifier()
 		switch {
 		case i == 0 && v.Algorithm != c2sp.Ed25519:
-			return set, fmt.Errorf("the first key must be an Ed25519 note key, and it is an %v key", v.Algorithm)
+			return nil, fmt.Errorf("the first key must be an Ed25519 note key, and it is an %v key", v.Algorithm)
 		case i > 0 && v.Algorithm != c2sp.CosignatureMLDSA44:
-			return set, fmt.Errorf("the second key must be an ML-DSA-44 cosignature key, and it is an %v key", v.Algorithm)
+			return nil, fmt.Errorf("the second key must be an ML-DSA-44 cosignature key, and it is an %v key", v.Algorithm)
 		case i > 1:
-			return set, errors.New("more than two keys")
-		case i > 0 && v.Name != set.Origin:
-			return set, fmt.Errorf("the keys have two names, %s and %s", set.Origin, v.Name)
+			return nil, errors.New("more than two keys")
+		case v.Name != origin:
+			return nil, fmt.Errorf("the keys have two names, %s and %s", origin, v.Name)
 		}
-		set.Origin = v.Name
-		set.Keys = append(set.Keys, v.String())
 	}
-	if len(set.Keys) == 0 {
-		return set, errors.New("it needs a key")
+	if len(cfg.Charter) == 0 {
+		return nil, errors.New("it needs a charter; make one with \"vasistas charter new\"")
 	}
-	_, err := newAdmission(set)
-	return set, err
+	env, err := event.ParseEnvelope(cfg.Charter)
+	if err != nil {
+		return nil, fmt.Errorf("the charter: %w", err)
+	}
+	e := ledger.Entry{Leaf: tiles.LeafHash(cfg.Charter), Envelope: env, Hash: env.Hash()}
+	if v, err := ledger.New(origin, nil).Check(e); err != nil {
+		return nil, err
+	} else if v != nil {
+		return nil, fmt.Errorf("the charter: %w", &RuleError{v})
+	}
+	named := env.Event.Body.(*event.Charter).LogKeys
+	var given []string
+	for _, k := range cfg.Keys {
+		given = append(given, k.Verifier().String())
+	}
+	if !slices.Equal(slices.Sorted(slices.Values(named)), slices.Sorted(slices.Values(given))) {
+		return nil, fmt.Errorf("the charter names the log keys %q, and those given are %q", named, given)
+	}
+	return &e, nil
+}
+
+// found makes the charter the one entry of the tree.
+func (cfg *InitConfig) found(ctx context.Context, origin string, leaf tiles.Hash) (*c2sp.Head, error) {
+	size, _, err := cfg.Engine.Tree(ctx)
+	if err != nil {
+		return nil, treeError(err)
+	}
+	switch size {
+	case 0:
+		if first, err := cfg.Engine.Add(ctx, [][]byte{cfg.Charter}); err != nil {
+			return nil, fmt.Errorf("storing the charter: %w", err)
+		} else if first != 0 {
+			return nil, fmt.Errorf("%w (the engine put the first entry at index %d)", ErrTreeConflict, first)
+		}
+	case 1: // perhaps an attempt that was cut off
+		entries, err := tiles.ReadBundle(ctx, cfg.Engine, 0, 1)
+		if err != nil {
+			return nil, treeError(err)
+		}
+		if !bytes.Equal(entries[0], cfg.Charter) {
+			return nil, errors.New("the tree holds another charter; give an empty tree")
+		}
+	default:
+		return nil, fmt.Errorf("the tree has %d entries; give an empty tree", size)
+	}
+	f, err := (&tiles.Frontier{}).Extend(ctx, cfg.Engine, 1, func(uint64, []byte, tiles.Hash) error { return nil })
+	if err != nil {
+		return nil, treeError(err)
+	}
+	if f.Root() != leaf {
+		return nil, fmt.Errorf("%w (it does not hold the charter that was given to it)", ErrTreeConflict)
+	}
+	return &c2sp.Head{Origin: origin, Size: 1, Root: leaf}, nil
 }

@@ -17,26 +17,26 @@ func TestLife(t *testing.T) {
 	w.start()
 	entry := w.warrant()
 	p := w.append(entry)
-	if p.Index != 0 || !bytes.Equal(p.Extra, entry) {
+	if p.Index != 1 || !bytes.Equal(p.Extra, entryOf(entry)) {
 		t.Errorf("the proof is of entry %d", p.Index)
 	}
 	again := w.append(entry)
-	if again.Index != 0 {
+	if again.Index != 1 {
 		t.Errorf("the same event again is at %d", again.Index)
 	}
-	if q := w.append(w.warrant()); q.Index != 1 {
+	if q := w.append(w.warrant()); q.Index != 2 {
 		t.Errorf("the second event is at %d", q.Index)
 	}
-	if cp := w.checkpoint(); cp.Size != 2 || len(cp.Signatures) < 4 {
+	if cp := w.checkpoint(); cp.Size != 3 || len(cp.Signatures) < 4 {
 		t.Errorf("published: size %d, %d lines", cp.Size, len(cp.Signatures))
 	}
 	w.stop()
 	w.start()
-	if cp := w.checkpoint(); cp.Size != 2 {
+	if cp := w.checkpoint(); cp.Size != 3 {
 		t.Errorf("after a restart: size %d", cp.Size)
 	}
 	if r, _ := w.post("?wait=sequenced", "application/json", entry); r.StatusCode != http.StatusOK ||
-		r.Header.Get("Vasistas-Index") != "0" || r.Header.Get("Vasistas-Duplicate") != "true" {
+		r.Header.Get("Vasistas-Index") != "1" || r.Header.Get("Vasistas-Duplicate") != "true" {
 		t.Errorf("after a restart, the first event again: %s at %s", r.Status, r.Header.Get("Vasistas-Index"))
 	}
 	w.audit()
@@ -98,12 +98,12 @@ func TestConcurrency(t *testing.T) {
 				t.Errorf("the events %d and %d are both at %d", i, other, index)
 			}
 			used[index] = i
-			if index >= uint64(len(entries)) {
+			if index > uint64(len(entries)) {
 				t.Errorf("event %d is at %d of %d", i, index, len(entries))
 			}
 		}
 	}
-	if got := w.audit(); len(got) != len(entries) {
+	if got := w.audit(); len(got) != len(entries)+1 {
 		t.Errorf("the log has %d entries; want %d", len(got), len(entries))
 	}
 }

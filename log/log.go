@@ -37,6 +37,9 @@ import (
 
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/vault"
 )
 
 // Config configures [Open].
@@ -47,9 +50,17 @@ type Config struct {
 	StateDir string
 	// Engine is the tree. The log closes it.
 	Engine Engine
-	// Keys are the log's note keys that Init was given, in the same order.
+	// Keys are the log's note keys. Those sign that the charter in force names;
+	// until a head with new ones is published, the old ones must be here too.
 	Keys []*c2sp.Signer
-	// Policy is the witness policy. Each witness that is to be asked has a
+	// Vault keeps what is to be disclosed. It stays the caller's.
+	Vault *vault.Vault
+	// Provider signs anchors and disclosures: an event key of a provider that
+	// the charter names. nil: the log logs neither, and somebody else must.
+	Provider event.Signer
+	// Policy, if not nil, is a witness policy that published heads must meet
+	// beside those of the charters, and says where witnesses are: a URL in it
+	// counts before one in a charter. Each witness that is to be asked has a
 	// URL; those that share one are asked together.
 	Policy *c2sp.Policy
 
@@ -119,8 +130,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Engine == nil:
 		return errors.New("it needs an engine")
-	case c.Policy == nil:
-		return errors.New("it needs a witness policy; one that says \"quorum none\" asks for no witnesses")
+	case c.Vault == nil:
+		return errors.New("it needs a vault")
 	case c.Interval < 0 || c.Refresh < 0 || c.WitnessTimeout < 0 || c.MaxWait < 0,
 		c.MaxBatch < 0 || c.MaxInFlight < 0 || c.MaxInFlightBytes < 0 || c.MaxStreams < 0:
 		return errors.New("a limit or a duration is negative")
@@ -136,10 +147,13 @@ type Log struct {
 	cfg       Config
 	origin    string
 	store     *store
-	admission *admission
 	index     *eventIndex
+	admission *admission
+	book      *book
+	clock     *clock
 	sequencer *sequencer
 	publisher *publisher
+	keeper    *keeper
 	status    *status
 	metrics   *metrics
 
@@ -150,6 +164,7 @@ type Log struct {
 	draining  context.Context // ends with admission
 	drain     context.CancelFunc
 	sequenced chan struct{} // closed when the sequencer has ended
+	kept      chan struct{} // closed when the keeper has ended
 }
 
 // Open starts the log in cfg.StateDir. It refuses a tree that does not contain
@@ -186,21 +201,17 @@ func open(ctx context.Context, cfg Config, st *store) (_ *Log, err error) {
 		store:   st,
 		status:  newStatus(),
 		metrics: newMetrics(),
+		clock:   &clock{logger: cfg.Logger},
 
 		inFlight: semaphore.NewWeighted(cfg.MaxInFlight),
 		bytes:    semaphore.NewWeighted(cfg.MaxInFlightBytes),
 		streams:  semaphore.NewWeighted(int64(cfg.MaxStreams)),
 
 		sequenced: make(chan struct{}),
+		kept:      make(chan struct{}),
 	}
-	if l.admission, err = newAdmission(st.settings); err != nil {
-		return nil, fmt.Errorf("opening the log: %w", err)
-	}
-	head, err := loadHead(st, cfg.Keys)
+	head, err := loadHead(st, cfg.Keys, l.clock)
 	if err != nil {
-		return nil, fmt.Errorf("opening the log: %w", err)
-	}
-	if l.publisher, err = newPublisher(cfg, st, head, l.status, l.metrics); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
 	if l.index, err = openEventIndex(st.path("events"), cfg.Engine, cfg.Logger); err != nil {
@@ -211,16 +222,50 @@ func open(ctx context.Context, cfg Config, st *store) (_ *Log, err error) {
 			err = errors.Join(err, l.index.close())
 		}
 	}()
-	tree, err := l.loadTree(ctx, &head.signed.Head)
-	if err != nil {
-		return nil, fmt.Errorf("opening the log: %w", err)
-	}
-	l.publisher.tree = tree
-	l.sequencer = newSequencer(cfg, tree, l.index, l.status, l.metrics, l.publisher.wake)
-	if err := l.metrics.register(cfg.Registry); err != nil {
+	if err := l.assemble(ctx, head); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
 	return l, nil
+}
+
+// assemble reads the tree, what its entries mean, and what is published, in this
+// order, and makes the parts of them.
+func (l *Log) assemble(ctx context.Context, head *head) error {
+	tree, err := l.loadTree(ctx, &head.signed.Head)
+	if err != nil {
+		return err
+	}
+	l.book = newBook(l.origin, l.store, l.cfg.Engine, prover.New(l.cfg.Engine, 1024), l.metrics, l.cfg.Logger)
+	if err := l.book.open(ctx, tree); err != nil {
+		return err
+	}
+	l.admission = &admission{origin: l.origin, book: l.book, clock: l.clock}
+	if l.publisher, err = newPublisher(l.cfg, l.store, head, l.book, l.clock, l.status, l.metrics); err != nil {
+		return err
+	}
+	l.sequencer = newSequencer(l.cfg, tree, l.book, l.index, l.status, l.metrics, l.publisher.wake)
+	l.keeper = newKeeper(l.cfg, l.book, l.publisher, l.sequencer, l.clock, l.metrics)
+	if err := l.keeper.clean(ctx); err != nil {
+		return err
+	}
+	l.warn()
+	return l.metrics.register(l.cfg.Registry)
+}
+
+// warn says what this configuration leaves to others.
+func (l *Log) warn() {
+	c, key := l.book.view.Load().inForce(), l.cfg.Provider
+	switch {
+	case !c.Witnesses.NeedsWitnesses():
+		l.cfg.Logger.Warn("the charter asks for no witness: no time can be proven, so the log anchors and discloses nothing by itself")
+	case key == nil:
+		l.cfg.Logger.Warn("the log has no event key of its provider, so it anchors and discloses nothing by itself")
+	default:
+		if p := c.Signer(key.KeyID(), c.Index+1); p == nil || p.Role != event.RoleProvider {
+			l.cfg.Logger.Error("the event key that the log was given is not one of a provider that the charter in force names: "+
+				"it can't anchor or disclose anything", "key", key.KeyID())
+		}
+	}
 }
 
 // loadTree checks the tree against the recorded head, and fills the index with
@@ -253,6 +298,10 @@ func (l *Log) start() {
 		l.sequencer.run()
 	}()
 	go l.publisher.run(ctx)
+	go func() {
+		defer close(l.kept)
+		l.keeper.run(l.draining)
+	}()
 }
 
 // Origin returns the log's origin.
@@ -274,9 +323,13 @@ func (l *Log) Drain() {
 // handler; see [Log.Drain].
 func (l *Log) Close(ctx context.Context) error {
 	l.Drain()
+	<-l.kept
 	l.sequencer.close()
 	<-l.sequenced
 	err := l.publisher.finish(ctx)
+	if !l.sequencer.stale {
+		err = errors.Join(err, l.book.save())
+	}
 	l.metrics.unregister(l.cfg.Registry)
 	err = errors.Join(err, l.index.close(), l.cfg.Engine.Close(ctx), l.store.close())
 	if err != nil {

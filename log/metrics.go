@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/vault"
 )
 
 // metrics are what /metrics shows. Every label has few values, none of which a
@@ -25,6 +27,15 @@ type metrics struct {
 	rounds        *prometheus.CounterVec
 	gather        prometheus.Histogram
 	witnesses     *prometheus.CounterVec
+	refusals      *prometheus.CounterVec
+	violations    *prometheus.CounterVec
+	overdue       *prometheus.GaugeVec
+	open          prometheus.Gauge
+	disclosures   *prometheus.CounterVec
+	lost          prometheus.Gauge
+	vaultRecords  prometheus.Gauge
+	vaultBytes    prometheus.Gauge
+	vaultDamaged  prometheus.Gauge
 }
 
 func newMetrics() *metrics {
@@ -47,11 +58,30 @@ func newMetrics() *metrics {
 			Help: "Time to gather cosignatures.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14)}),
 		witnesses: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_log_witness_requests_total",
 			Help: "Requests to witnesses, by the policy's name of the witness."}, []string{"witness", "outcome"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_log_refused_total",
+			Help: "Events refused for a rule that they would break."}, []string{"rule"}),
+		violations: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_log_violations_total",
+			Help: "Verdicts about entries that were logged: breaches, and what had no effect."}, []string{"rule", "kind"}),
+		overdue: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "vasistas_log_overdue",
+			Help: "What is overdue at the time of the published head, by rule."}, []string{"rule"}),
+		open: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_open_events",
+			Help: "Events that allow or owe something."}),
+		disclosures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_log_own_events_total",
+			Help: "Anchors and disclosures by the log itself: logged, or failed and to be tried again."}, []string{"type", "outcome"}),
+		lost: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_vault_lost",
+			Help: "Sealed events that the log can't disclose, since the vault has lost them."}),
+		vaultRecords: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_vault_records",
+			Help: "Events whose openings or notices the vault has."}),
+		vaultBytes: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_vault_bytes",
+			Help: "Bytes of the vault's files."}),
+		vaultDamaged: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_vault_damaged_files",
+			Help: "Files of the vault that can't be read."}),
 	}
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.events, m.batches, m.addSeconds, m.treeSize, m.publishedSize, m.publishedAt, m.rounds, m.gather, m.witnesses}
+	return []prometheus.Collector{m.events, m.batches, m.addSeconds, m.treeSize, m.publishedSize, m.publishedAt, m.rounds, m.gather, m.witnesses,
+		m.refusals, m.violations, m.overdue, m.open, m.disclosures, m.lost, m.vaultRecords, m.vaultBytes, m.vaultDamaged}
 }
 
 func (m *metrics) register(reg prometheus.Registerer) error {
@@ -112,4 +142,25 @@ func (m *metrics) witness(name string, err error) {
 	default:
 		m.witnesses.WithLabelValues(name, "failed").Inc()
 	}
+}
+
+func (m *metrics) refused(rule string) { m.refusals.WithLabelValues(rule).Inc() }
+
+func (m *metrics) violation(v *ledger.Violation) {
+	m.violations.WithLabelValues(v.Rule, v.Kind.String()).Inc()
+}
+
+// owed shows what is overdue and open.
+func (m *metrics) owed(rules map[string]int, open int) {
+	m.overdue.Reset()
+	for rule, n := range rules {
+		m.overdue.WithLabelValues(rule).Set(float64(n))
+	}
+	m.open.Set(float64(open))
+}
+
+func (m *metrics) vault(s vault.Stats) {
+	m.vaultRecords.Set(float64(s.Records))
+	m.vaultBytes.Set(float64(s.FileBytes))
+	m.vaultDamaged.Set(float64(s.DamagedFiles))
 }

@@ -4,6 +4,7 @@
 package log
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/vault"
 )
 
 // Problem is an answer of type application/problem+json (RFC 9457).
@@ -23,9 +25,21 @@ type Problem struct {
 	// Index is where the event is, in answers of the code no-quorum: it is in
 	// the tree, and only its publication is late.
 	Index *uint64 `json:"index,omitempty"`
+	// Of the code rule: which rule, in which way, what would mend it, and the
+	// entry that the event refers to, if that is at issue.
+	Rule      string     `json:"rule,omitempty"`
+	Way       string     `json:"way,omitempty"`
+	Cure      string     `json:"cure,omitempty"`
+	Reference *Reference `json:"reference,omitempty"`
 
 	code       string
 	retryAfter int // seconds, 0 for none
+}
+
+// Reference names an entry.
+type Reference struct {
+	Index uint64 `json:"index"`
+	Leaf  string `json:"leaf"` // standard base64
 }
 
 func (p *Problem) Error() string {
@@ -82,7 +96,6 @@ var answers = []struct {
 	{event.ErrTooLarge, "too-large", http.StatusRequestEntityTooLarge, "Too large", 0},
 	{ErrOrigin, "origin", http.StatusMisdirectedRequest, "Event for another log", 0},
 	{event.ErrUnknownSigner, "unknown-signer", http.StatusForbidden, "Unknown signer", 0},
-	{ErrRole, "role", http.StatusForbidden, "Wrong role", 0},
 	{event.ErrBadSignature, "signature", http.StatusUnprocessableEntity, "Bad signature", 0},
 	{event.ErrMalformed, "form", http.StatusBadRequest, "Malformed", 0},
 	{c2sp.ErrMalformed, "form", http.StatusBadRequest, "Malformed", 0},
@@ -106,6 +119,8 @@ func problemOf(err error) *Problem {
 		late     *errNoQuorum
 		unproven *notProven
 		storage  *storageError
+		rule     *RuleError
+		beside   *vault.SubmissionError
 		detail   = err.Error()
 	)
 	switch {
@@ -117,6 +132,10 @@ func problemOf(err error) *Problem {
 		p := newProblem("internal", http.StatusInternalServerError, "Not proven", detail)
 		p.Index = &unproven.index
 		return p
+	case errors.As(err, &rule):
+		return ruleProblem(rule)
+	case errors.As(err, &beside):
+		return newProblem("openings", http.StatusUnprocessableEntity, "Openings or notices do not match", detail)
 	case errors.As(err, &storage):
 		p := newProblem("storage", http.StatusInsufficientStorage, "Not stored", detail)
 		p.retryAfter = 5
@@ -131,6 +150,20 @@ func problemOf(err error) *Problem {
 	}
 	p := newProblem("not-ready", http.StatusServiceUnavailable, "Not ready", detail)
 	p.retryAfter = 5
+	return p
+}
+
+// ruleProblem is the answer to an event that would break a rule.
+func ruleProblem(err *RuleError) *Problem {
+	status := http.StatusConflict
+	if err.Rule == "role" {
+		status = http.StatusForbidden
+	}
+	p := newProblem("rule", status, "Against the rules", err.Error())
+	p.Rule, p.Way, p.Cure = err.Rule, err.Way, err.Cure
+	if a := err.About; a != nil {
+		p.Reference = &Reference{a.Index, base64.StdEncoding.EncodeToString(a.Leaf[:])}
+	}
 	return p
 }
 

@@ -22,9 +22,12 @@ type publisher struct {
 	cfg       Config
 	store     *store
 	head      *head
-	tree      *tree // of which it reads edge
+	book      *book
 	prover    *prover.Prover
-	witnesses []*witnessClient
+	clock     *clock
+	demand    *demand                   // of the next head to publish
+	clients   map[string]*witnessClient // all there ever were, by URL
+	witnesses []*witnessClient          // those that the demand asks
 	status    *status
 	metrics   *metrics
 	logger    *slog.Logger
@@ -43,27 +46,41 @@ type publisher struct {
 	changed   chan struct{}               // closed at the next publication; guarded by mu
 }
 
-// publication is a checkpoint that meets the policy and is durable.
+// publication is a checkpoint that meets the policies and is durable.
 type publication struct {
 	checkpoint *c2sp.Checkpoint
 	bytes      []byte
+	after      uint64 // its logged-after time, in POSIX seconds; 0 if there is none
+	fresh      bool   // published by this process
 }
 
-func newPublisher(cfg Config, st *store, h *head, s *status, m *metrics) (*publisher, error) {
+func newPublisher(cfg Config, st *store, h *head, b *book, c *clock, s *status, m *metrics) (*publisher, error) {
 	p := &publisher{
-		cfg: cfg, store: st, head: h, prover: prover.New(cfg.Engine, 1024), status: s, metrics: m, logger: cfg.Logger,
-		grew: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
+		cfg: cfg, store: st, head: h, book: b, prover: b.pages.prover, clock: c, status: s, metrics: m, logger: cfg.Logger,
+		clients: make(map[string]*witnessClient),
+		grew:    make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
 	}
 	p.draining, p.drain = context.WithCancel(context.Background())
-	var err error
-	if p.witnesses, err = newWitnessClients(cfg.Policy, cfg.HTTP, p.prover); err != nil {
+	v := b.view.Load()
+	if _, err := v.signersOf(cfg.Keys, v.inForce().Index+2); err != nil {
 		return nil, err
 	}
-	if set, _ := cfg.Policy.SmallestSet(func(int) bool { return true }); len(cfg.Keys)+len(set) > maxLines {
-		return nil, fmt.Errorf("the witness policy needs %d cosignatures, and beside the log's own a checkpoint has room for %d; ask for a smaller quorum",
-			len(set), maxLines-len(cfg.Keys))
+	// A later head than the recorded one would have met the policy in force there.
+	p.setDemand(v.policies(h.signed.Size, h.signed.Size))
+	if err := p.demand.reachable(len(cfg.Keys)); err != nil {
+		return nil, err
 	}
 	return p, p.loadPublished()
+}
+
+// setDemand says what the next head to publish must meet, apart from the
+// operator's own policy.
+func (p *publisher) setDemand(charters []*c2sp.Policy) {
+	d := newDemand(charters, p.cfg.Policy)
+	if d.same(p.demand) {
+		return
+	}
+	p.demand, p.witnesses = d, p.clientsOf(d)
 }
 
 // wake tells the publisher that the tree has grown.
@@ -87,8 +104,9 @@ func (p *publisher) current() (*publication, <-chan struct{}) {
 // publishes the recorded head or a later one.
 func (p *publisher) loadPublished() error {
 	cp, err := p.store.published()
+	v := p.book.view.Load()
 	if err == nil && cp != nil {
-		_, err = p.cfg.Policy.Verify(cp, "")
+		err = newDemand(v.policies(cp.Size, cp.Size), p.cfg.Policy).verify(cp, p.book.origin)
 	}
 	switch {
 	case err != nil:
@@ -99,8 +117,19 @@ func (p *publisher) loadPublished() error {
 	case cp.Size > p.head.signed.Size:
 		return fmt.Errorf("%w (the published checkpoint has %d entries, the recorded head %d)", ErrLogBehind, cp.Size, p.head.signed.Size)
 	}
-	p.published.Store(&publication{checkpoint: cp, bytes: cp.Bytes()})
+	after := loggedAfter(v, cp)
+	p.clock.remember(after)
+	p.published.Store(&publication{checkpoint: cp, bytes: cp.Bytes(), after: after})
 	return nil
+}
+
+// loggedAfter returns that time of a checkpoint, by the policy in force at its size.
+func loggedAfter(v *view, cp *c2sp.Checkpoint) uint64 {
+	ok, err := v.at(cp.Size).Witnesses.Verify(cp, "")
+	if err != nil {
+		return 0 // it was published under an earlier policy
+	}
+	return ok.LoggedAfter
 }
 
 // run publishes until ctx ends, or all is published after drain.
@@ -121,7 +150,7 @@ func (p *publisher) run(ctx context.Context) {
 		} else {
 			failures++
 		}
-		if p.draining.Err() != nil && p.last == nil && p.head.signed.Size == p.tree.edge.Load().size {
+		if p.draining.Err() != nil && p.last == nil && p.head.signed.Size == p.book.edge.Load().size {
 			return
 		}
 		p.wait(ctx, began, failures)
@@ -198,7 +227,7 @@ func (p *publisher) finish(ctx context.Context) error {
 		published = pub.checkpoint.Size
 	}
 	// A log that has not begun to publish, or has stopped for good, has said so.
-	if err = errors.Join(err, p.last); err != nil && published < p.tree.edge.Load().size {
+	if err = errors.Join(err, p.last); err != nil && published < p.book.edge.Load().size {
 		return fmt.Errorf("what was sequenced last, from entry %d on, is durable, and will be published after the next start: %w", published, err)
 	}
 	return nil
@@ -206,13 +235,22 @@ func (p *publisher) finish(ctx context.Context) error {
 
 // round signs what the tree has grown by, gathers cosignatures, and publishes.
 func (p *publisher) round(ctx context.Context) error {
-	edge := p.tree.edge.Load()
+	edge := p.book.edge.Load()
+	v := p.book.view.Load()
 	p.metrics.tree(edge.size)
-	if err := p.head.advance(*edge); err != nil {
+	next, err := p.next(ctx, v, edge)
+	if err != nil {
+		return err
+	}
+	if err := p.head.advance(*next, v); err != nil {
 		return err
 	}
 	if pub := p.published.Load(); p.draining.Err() != nil && pub != nil && pub.checkpoint.Size == p.head.signed.Size {
 		return nil
+	}
+	p.setDemand(v.policies(p.from(), p.head.signed.Size))
+	if err := p.demand.reachable(len(p.head.signed.Signatures)); err != nil {
+		return fmt.Errorf("%w: %w", c2sp.ErrNoQuorum, err)
 	}
 	began := time.Now()
 	cp, err := p.gather(ctx)
@@ -220,18 +258,42 @@ func (p *publisher) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.publish(cp)
+	return p.publish(v, cp)
+}
+
+// from returns the size of the head after which the next one is published.
+func (p *publisher) from() uint64 {
+	if pub := p.published.Load(); pub != nil {
+		return pub.checkpoint.Size
+	}
+	// So that one that ends with an amendment meets the old policy too.
+	return p.head.signed.Size - 1
+}
+
+// next returns the head to publish next: that of the tree or, if there is an
+// amendment before, the one that ends with it, so that whoever comes later finds the
+// step from the old policy to the new one.
+func (p *publisher) next(ctx context.Context, v *view, e *edge) (*edge, error) {
+	size := max(v.step(p.from(), e.size), p.head.signed.Size)
+	if size >= e.size {
+		return e, nil
+	}
+	root, err := provenRoot(ctx, p.prover, size, &c2sp.Head{Size: e.size, Root: e.root})
+	if err != nil {
+		return nil, treeError(err)
+	}
+	return &edge{size, root}, nil
 }
 
 // publish checks once more, on the very bytes, that the checkpoint meets the
-// policy, and makes it the published one.
-func (p *publisher) publish(cp *c2sp.Checkpoint) error {
+// policies, and makes it the published one.
+func (p *publisher) publish(v *view, cp *c2sp.Checkpoint) error {
 	b := cp.Bytes()
 	cp, err := c2sp.ParseCheckpoint(b)
 	if err != nil {
 		return fmt.Errorf("the checkpoint to publish: %w", err)
 	}
-	if _, err := p.cfg.Policy.Verify(cp, ""); err != nil {
+	if err := p.demand.verify(cp, p.book.origin); err != nil {
 		return fmt.Errorf("the checkpoint to publish: %w", err)
 	}
 	if pub := p.published.Load(); pub != nil && pub.checkpoint.Size > cp.Size {
@@ -240,8 +302,10 @@ func (p *publisher) publish(cp *c2sp.Checkpoint) error {
 	if err := p.store.publish(b); err != nil {
 		return err
 	}
+	after := loggedAfter(v, cp)
+	p.clock.witness(after)
 	p.mu.Lock()
-	p.published.Store(&publication{checkpoint: cp, bytes: b})
+	p.published.Store(&publication{checkpoint: cp, bytes: b, after: after, fresh: true})
 	close(p.changed)
 	p.changed = make(chan struct{})
 	p.mu.Unlock()

@@ -17,6 +17,7 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/ledger"
 )
 
 // Source is a copy of a log: a mirror, a directory, or the log itself under
@@ -61,18 +62,17 @@ type Recovered struct {
 // recovery is one call of Recover.
 type recovery struct {
 	RecoverConfig
-	store     *store
-	admission *admission
-	head      *c2sp.Checkpoint // recorded; nil: it is lost
-	headTime  uint64
-	copy      *c2sp.Checkpoint
+	store    *store
+	head     *c2sp.Checkpoint // recorded; nil: it is lost
+	headTime uint64
+	copy     *c2sp.Checkpoint
 }
 
 // Recover brings back what a log lacks, from a copy whose checkpoint the log's
 // key signed and a quorum of its witnesses cosigned. Every entry is checked
 // against that checkpoint. A tree that is a part of the copy is completed; any
 // other is put aside, and built anew. Entries beyond the copy that the old tree
-// still has, each signed by one who may, are kept: some of them were
+// still has, as far as the rules let them follow, are kept: some of them were
 // acknowledged. The log must not be running.
 //
 // Before the copy is known to be good and to have all that the log has signed
@@ -94,9 +94,6 @@ func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
 	defer func() { err = errors.Join(err, lock.Close()) }()
 	r := &recovery{RecoverConfig: cfg, store: &store{dir: cfg.StateDir, fs: cfg.FS, lock: lock, settings: set}}
 	if err := r.store.checkKeys(cfg.Keys); err != nil {
-		return nil, err
-	}
-	if r.admission, err = newAdmission(set); err != nil {
 		return nil, err
 	}
 	if err := r.readCopy(ctx); err != nil {
@@ -142,7 +139,7 @@ func (r *recovery) readHead(ctx context.Context) (err error) {
 	} else if err != nil {
 		return err
 	}
-	r.head, r.headTime, err = s.loadHead()
+	r.head, r.headTime, err = s.loadHead(verifiers(r.Keys))
 	if errors.Is(err, errHeadDamaged) {
 		return nil
 	} else if err != nil || r.head.Size > r.copy.Size {
@@ -179,7 +176,7 @@ func (r *recovery) completeTree(ctx context.Context) (_ *Recovered, err error) {
 	} else {
 		old, from = nil, sound
 	}
-	tail, end, err := r.check(ctx, from, old)
+	tail, end, err := r.check(ctx, engine, from, old)
 	if err != nil {
 		return nil, err
 	}
@@ -255,7 +252,7 @@ func (r *recovery) related(ctx context.Context, engine Engine, f *tiles.Frontier
 // check checks the copy from the right edge of a sound tree on, and what is left
 // beyond both. It returns that tail, and the tree that all of it makes, which has
 // everything that the log has signed for.
-func (r *recovery) check(ctx context.Context, from *tiles.Frontier, old Engine) (tail func() iter.Seq[[]byte], end *tiles.Frontier, err error) {
+func (r *recovery) check(ctx context.Context, engine Engine, from *tiles.Frontier, old Engine) (tail func() iter.Seq[[]byte], end *tiles.Frontier, err error) {
 	base := from
 	if from.Size() < r.copy.Size {
 		if base, err = from.Extend(ctx, r.Source, r.copy.Size, r.progress(r.copy.Size, 0)); err != nil {
@@ -268,7 +265,16 @@ func (r *recovery) check(ctx context.Context, from *tiles.Frontier, old Engine) 
 	tail = func() iter.Seq[[]byte] { return r.tail(ctx, old, base.Size()) }
 	end = base.Clone()
 	signed := r.head == nil || r.head.Size < base.Size() || end.Root() == r.head.Root && end.Size() == r.head.Size
+	var judge *tailJudge
 	for entry := range tail() {
+		if judge == nil {
+			if judge, err = r.newTailJudge(ctx, engine, from, base); err != nil {
+				return nil, nil, err
+			}
+		}
+		if !judge.admits(entry) {
+			break
+		}
 		if err := end.Append(tiles.LeafHash(entry), func(c2sp.Tile, []byte) error { return nil }); err != nil {
 			return nil, nil, err
 		}
@@ -283,22 +289,50 @@ func (r *recovery) check(ctx context.Context, from *tiles.Frontier, old Engine) 
 	return tail, end, nil
 }
 
-// tail yields the entries from an index on that the old tree still has. It stops
-// at the first that is not an event signed by one who may.
+// tailJudge says which entries the rules let follow those of a tree.
+type tailJudge struct {
+	pages  *pages
+	ledger *ledger.Ledger
+}
+
+// newTailJudge reads all entries of base, the sound tree or that with the copy.
+func (r *recovery) newTailJudge(ctx context.Context, engine Engine, from, base *tiles.Frontier) (*tailJudge, error) {
+	reader := tiles.Reader(r.Source)
+	if from.Size() >= r.copy.Size {
+		reader = engine
+	}
+	t := &tree{frontier: base.Clone()}
+	t.edge.Store(&edge{base.Size(), base.Root()})
+	j := &tailJudge{pages: &pages{reader: reader, prover: prover.New(reader, 0), tree: t}}
+	j.ledger = ledger.New(r.store.settings.Origin, j.pages)
+	o := &opened{ledger: j.ledger, deposits: make(map[uint64]*deposit)}
+	if err := replay(ctx, o, reader, t.edge.Load()); err != nil {
+		return nil, fmt.Errorf("reading what the entries mean: %w", err)
+	}
+	return j, nil
+}
+
+func (j *tailJudge) admits(entry []byte) bool {
+	e := ledger.Read(j.ledger.Size(), entry)
+	if v, err := j.ledger.Admit(e); v != nil || err != nil {
+		return false
+	}
+	if _, err := j.ledger.Apply(e); err != nil {
+		return false
+	}
+	j.pages.add(entry)
+	return true
+}
+
+// tail yields the entries from an index on that the old tree still has.
 func (r *recovery) tail(ctx context.Context, old Engine, from uint64) iter.Seq[[]byte] {
-	entries := func(func([]byte) bool) {}
 	if size := treeSize(ctx, old); size > from {
-		entries = readEntries(ctx, old, from, size)
-	} else if r.Salvage != nil {
-		entries = r.Salvage(r.TreeDir, from)
+		return readEntries(ctx, old, from, size)
 	}
-	return func(yield func([]byte) bool) {
-		for entry := range entries {
-			if _, err := r.admission.admit(entry); err != nil || !yield(entry) {
-				return
-			}
-		}
+	if r.Salvage != nil {
+		return r.Salvage(r.TreeDir, from)
 	}
+	return func(func([]byte) bool) {}
 }
 
 func treeSize(ctx context.Context, e Engine) uint64 {
@@ -454,7 +488,16 @@ func (r *recovery) adopt() error {
 
 func (r *recovery) adoptHead() error {
 	s := r.store
-	head, err := signHead(r.Keys, r.copy.Head, max(r.headTime, uint64(time.Now().Unix())))
+	var keys []*c2sp.Signer // those that the charter names
+	for _, k := range r.Keys {
+		if r.copy.Find(k.Verifier()) != nil {
+			keys = append(keys, k)
+		}
+	}
+	if len(keys) == 0 {
+		return errors.New("none of the keys given signed the copy's checkpoint")
+	}
+	head, err := signHead(keys, r.copy.Head, max(r.headTime, uint64(time.Now().Unix())))
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func newStory(t *testing.T) *story {
 	w := newWorld(t, 2, 3)
 	w.start()
 	s := &story{world: w, backup: filepath.Join(t.TempDir(), "backup")}
-	w.stream(w.warrants(280), "cosigned")
+	w.stream(w.warrants(279), "cosigned")
 	s.early = w.mirror()
 	w.stop()
 	copyDir(t, w.dir, s.backup)
@@ -131,7 +131,7 @@ func TestRestore(t *testing.T) {
 		{"another log's tree", func(t *testing.T, w *world) {
 			other := newWorld(t, 0, 0)
 			other.start()
-			other.stream(other.others(330), "cosigned")
+			other.stream(other.warrants(329), "cosigned")
 			other.stop()
 			copyDir(t, other.tree(), w.tree())
 		}, log.ErrTreeConflict, "recover", true},
@@ -301,7 +301,7 @@ func TestRecoverRefuses(t *testing.T) {
 	}
 	other := newWorld(t, 0, 0)
 	other.start()
-	other.append(other.others(1)[0])
+	other.append(other.warrant())
 	otherCopy := other.mirror()
 	other.stop()
 	unwitnessed := filepath.Join(t.TempDir(), "copy")
@@ -352,14 +352,12 @@ func TestRecoverRefuses(t *testing.T) {
 	t.Run("a fork", func(t *testing.T) {
 		// Another log with this one's keys, that the same witnesses do not
 		// know: a policy without witnesses would accept it.
-		fork := newWorld(t, 0, 0)
-		check(t, os.RemoveAll(fork.state()))
-		fork.keys, fork.authority = s.keys, s.authority
-		check(t, log.Init(log.InitConfig{StateDir: fork.state(), Keys: fork.keys,
-			Signers: []log.Signer{{Role: "authority", PEM: string(s.authority.Public().PEM())}}}))
+		fork := prepareWorld(t, 0, 0)
+		fork.keys, fork.people = s.keys, s.people
 		fork.setPolicy(0)
+		fork.found()
 		fork.start()
-		fork.stream(fork.others(340), "cosigned")
+		fork.stream(fork.warrants(339), "cosigned")
 		w := s.clone(t, 2)
 		w.policy = fork.policy
 		before := snapshot(t, w.dir)
@@ -426,7 +424,7 @@ func TestSecondInstance(t *testing.T) {
 	engine, err := tesserax.Open(t.Context(), other.tree(), 1)
 	check(t, err)
 	defer engine.Close(t.Context())
-	_, err = log.Open(t.Context(), log.Config{StateDir: w.state(), Engine: engine, Keys: w.keys, Policy: w.policy})
+	_, err = log.Open(t.Context(), log.Config{StateDir: w.state(), Engine: engine, Keys: w.keys, Vault: w.vault, Policy: w.policy})
 	if !errors.Is(err, durable.ErrLocked) {
 		t.Errorf("a second log over one state: %v", err)
 	}
@@ -459,7 +457,7 @@ func TestTwoCopies(t *testing.T) {
 	for range 20 {
 		halted = 0
 		for _, c := range copies {
-			if p, err := c.submit(c.others(1)[0]); err == nil {
+			if p, err := c.submit(c.warrant()); err == nil {
 				note(p.Checkpoint)
 			}
 			note(c.checkpoint())

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/vault"
 )
 
 // submission is an admitted event on its way into the tree.
@@ -43,13 +44,16 @@ func (e *unknownError) Error() string   { return errOutcomeUnknown.Error() + ": 
 func (e *unknownError) Unwrap() []error { return []error{errOutcomeUnknown, e.err} }
 
 // sequencer is the one writer of the engine. It gives admitted events their
-// order, drops those that are logged already, and answers once an event is
-// durable and the tree was found to be what it must be.
+// order, drops those that are logged already, refuses those that would break a rule
+// as the next entry, gives the vault what it is to keep, and answers once an event
+// is durable and the tree was found to be what it must be.
 //
 // When it is in doubt about the tree it admits nothing, and looks again until
 // the doubt is gone.
 type sequencer struct {
 	tree     *tree
+	book     *book
+	vault    *vault.Vault
 	index    *eventIndex
 	maxBatch int
 	idle     time.Duration // between two checks of a tree that nobody writes to
@@ -62,6 +66,7 @@ type sequencer struct {
 
 	// Owned by run.
 	doubt    bool
+	stale    bool          // the book is ahead of the tree, or behind it
 	busy     int           // events that were in flight after the last write
 	patience time.Duration // how long to wait for as many again
 
@@ -76,10 +81,10 @@ const maxPatience = 20 * time.Millisecond
 // that it can't write to.
 const doubtPause = 500 * time.Millisecond
 
-func newSequencer(cfg Config, t *tree, index *eventIndex, st *status, m *metrics, wake func()) *sequencer {
+func newSequencer(cfg Config, t *tree, b *book, index *eventIndex, st *status, m *metrics, wake func()) *sequencer {
 	return &sequencer{
-		tree: t, index: index, maxBatch: cfg.MaxBatch, idle: cfg.Refresh, status: st, metrics: m, logger: cfg.Logger, wake: wake,
-		queue: make(chan *submission, int(cfg.MaxInFlight)+cfg.MaxStreams*streamWindow),
+		tree: t, book: b, vault: cfg.Vault, index: index, maxBatch: cfg.MaxBatch, idle: cfg.Refresh, status: st, metrics: m, logger: cfg.Logger, wake: wake,
+		queue: make(chan *submission, int(cfg.MaxInFlight)+cfg.MaxStreams*streamWindow+keeperWindow),
 	}
 }
 
@@ -175,13 +180,12 @@ func (s *sequencer) measure(n int, took time.Duration) {
 
 // look checks the tree, and takes up what is there if that was in doubt.
 func (s *sequencer) look(ctx context.Context) {
-	var err error
-	if s.doubt {
-		_, err = s.catchUp(ctx)
-	} else {
-		err = s.tree.check(ctx)
+	if s.doubt || s.stale {
+		_, err := s.catchUp(ctx)
+		s.decide(err)
+		return
 	}
-	s.decide(err)
+	s.decide(s.tree.check(ctx))
 }
 
 // decide stops or opens admission.
@@ -209,22 +213,9 @@ func (s *sequencer) sequence(ctx context.Context, batch []*submission) {
 	if len(fresh) == 0 {
 		return
 	}
-	entries, leaves := make([][]byte, len(fresh)), make([]tiles.Hash, len(fresh))
-	for i, sub := range fresh {
-		entries[i], leaves[i] = sub.entry, sub.leaf
-	}
-	first := s.tree.size()
-	began := time.Now()
-	err := s.tree.append(ctx, entries, leaves)
-	s.measure(len(fresh), time.Since(began))
 	answers := make([]sequenced, len(fresh))
-	if err == nil {
-		for i, sub := range fresh {
-			answers[i].logged = logged{first + uint64(i), sub.entry, sub.leaf}
-			s.index.add(first+uint64(i), sub.hash)
-		}
-	} else {
-		s.failed(ctx, fresh, answers, err)
+	if in := s.judge(fresh, answers); len(in) > 0 {
+		s.store(ctx, fresh, in, answers)
 	}
 	for i, sub := range fresh {
 		sub.done <- answers[i]
@@ -237,6 +228,68 @@ func (s *sequencer) sequence(ctx context.Context, batch []*submission) {
 	}
 	s.wake()
 }
+
+// judge applies to the book those events of a batch that may enter the log, in
+// their order, and returns their places. Each is judged by those before it.
+func (s *sequencer) judge(fresh []*submission, answers []sequenced) (in []int) {
+	for i, sub := range fresh {
+		if err := s.book.add(sub.admitted); err != nil {
+			answers[i].err = err
+		} else {
+			in = append(in, i)
+		}
+	}
+	return in
+}
+
+// store makes durable what was applied, first what the vault keeps, and answers.
+func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, answers []sequenced) {
+	entries, leaves := make([][]byte, len(in)), make([]tiles.Hash, len(in))
+	var records []*vault.Record
+	for n, i := range in {
+		entries[n], leaves[n] = fresh[i].entry, fresh[i].leaf
+		if fresh[i].record != nil {
+			records = append(records, fresh[i].record)
+		}
+	}
+	first := s.tree.size()
+	began := time.Now()
+	err := s.keep(ctx, records)
+	if err == nil {
+		err = s.tree.append(ctx, entries, leaves)
+	}
+	s.measure(len(in), time.Since(began))
+	if err != nil {
+		s.failed(ctx, fresh, in, answers, err)
+		return
+	}
+	for n, i := range in {
+		answers[i].logged = logged{first + uint64(n), fresh[i].entry, fresh[i].leaf}
+		s.index.add(first+uint64(n), fresh[i].hash)
+	}
+	s.book.settle(s.tree)
+	if s.book.due() {
+		s.book.saveLater()
+	}
+}
+
+// keep makes records durable in the vault.
+func (s *sequencer) keep(ctx context.Context, records []*vault.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	if err := s.vault.PutBatch(ctx, records); err != nil {
+		return &vaultError{err}
+	}
+	return nil
+}
+
+// vaultError: the vault can't keep what is to be disclosed. The tree was not
+// touched, and there is no doubt about it.
+type vaultError struct{ err error }
+
+func (e *vaultError) Error() string { return e.err.Error() }
+func (e *vaultError) Unwrap() error { return e.err }
 
 // split returns the events of a batch that are new, each once, and those that
 // repeat one of them, by its hash. It answers those that are logged.
@@ -265,33 +318,32 @@ func (s *sequencer) split(ctx context.Context, batch []*submission) (fresh []*su
 }
 
 // failed finds out what of a batch is in the tree after an error, and answers
-// accordingly.
-func (s *sequencer) failed(ctx context.Context, fresh []*submission, answers []sequenced, cause error) {
-	s.logger.Error("sequencing failed", "entries", len(fresh), "err", cause)
+// accordingly. What was refused was judged by entries that may not be there.
+func (s *sequencer) failed(ctx context.Context, fresh []*submission, in []int, answers []sequenced, cause error) {
+	s.logger.Error("sequencing failed", "entries", len(in), "err", cause)
+	s.stale = true
 	var add *addError
-	if !errors.As(cause, &add) {
-		// The tree is not what it must be, and was not touched.
-		s.decide(cause)
-		for i := range answers {
-			answers[i].err = &storageError{cause}
-		}
-		return
+	var keep *vaultError
+	var at map[tiles.Hash]uint64
+	err := cause
+	if errors.As(cause, &add) || errors.As(cause, &keep) {
+		at, err = s.catchUp(ctx)
 	}
-	at, err := s.catchUp(ctx)
 	s.decide(err)
-	for i, sub := range fresh {
-		if err != nil {
+	for i := range answers {
+		answers[i].err = &storageError{cause}
+	}
+	for _, i := range in {
+		if index, ok := at[fresh[i].leaf]; ok {
+			answers[i] = sequenced{logged: logged{index, fresh[i].entry, fresh[i].leaf}}
+		} else if err != nil && add != nil {
 			answers[i].err = &unknownError{cause}
-		} else if index, ok := at[sub.leaf]; ok {
-			answers[i].logged = logged{index, sub.entry, sub.leaf}
-		} else {
-			answers[i].err = &storageError{cause}
 		}
 	}
 }
 
 // catchUp takes up what the tree has, and returns the indices of what is new by
-// leaf hash.
+// leaf hash. If the book is not of that tree, it is opened again.
 func (s *sequencer) catchUp(ctx context.Context) (map[tiles.Hash]uint64, error) {
 	all, err := s.tree.catchUp(ctx)
 	if err != nil {
@@ -303,6 +355,13 @@ func (s *sequencer) catchUp(ctx context.Context) (map[tiles.Hash]uint64, error) 
 		if _, ok := at[a.leaf]; !ok { // the first one counts
 			at[a.leaf] = a.index
 		}
+		s.stale = true
+	}
+	if s.stale {
+		if err := s.book.open(ctx, s.tree); err != nil {
+			return at, err
+		}
+		s.stale = false
 	}
 	if len(all) > 0 {
 		s.wake()

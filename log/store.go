@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
@@ -20,10 +19,11 @@ import (
 
 // store is the state directory: what the log must remember apart from the tree.
 //
-//	log.json    what Init was given; written last, once
+//	log.json    which log this is; written last, once
 //	head        the last head that the log signed, with the log's own lines
 //	checkpoint  the last checkpoint that was published
 //	events      a cache of event hashes, see eventIndex
+//	ledger      a cache of what the entries mean, see snapshot.go
 //	lock
 type store struct {
 	dir      string
@@ -36,19 +36,12 @@ type store struct {
 // settings is log.json.
 type settings struct {
 	Origin string `json:"origin"`
-	// Keys are the log's vkeys. The name of each is the origin.
-	Keys []string `json:"keys"`
-	// Signers are who may sign events.
-	Signers []Signer `json:"signers"`
+	// Charter is the leaf hash of the first charter: what gates and monitors
+	// are configured with.
+	Charter []byte `json:"charter"`
 }
 
-// Signer is a public key that may sign events in one role.
-type Signer struct {
-	Role string `json:"role"`
-	PEM  string `json:"pem"` // SubjectPublicKeyInfo
-}
-
-const maxSettings = 4 << 20
+const maxSettings = 4 << 10
 
 // errState: the log can't write down what it must remember. It signs and
 // publishes nothing until it can.
@@ -93,8 +86,8 @@ func readSettings(name string) (settings, error) {
 		err = fmt.Errorf("%d bytes, and %d are allowed", len(b), maxSettings)
 	case d.Decode(&struct{}{}) != io.EOF:
 		err = errors.New("something follows its end")
-	case set.Origin == "" || len(set.Keys) == 0:
-		err = errors.New("no origin or no keys")
+	case set.Origin == "" || len(set.Charter) != 32:
+		err = errors.New("no origin or no charter")
 	default:
 		return set, nil
 	}
@@ -105,14 +98,15 @@ func (s *store) path(name string) string { return filepath.Join(s.dir, name) }
 
 func (s *store) close() error { return s.lock.Close() }
 
-// checkKeys refuses to serve a log under other keys than it began with.
+// checkKeys refuses keys of another log.
 func (s *store) checkKeys(keys []*c2sp.Signer) error {
-	var have []string
-	for _, k := range keys {
-		have = append(have, k.Verifier().String())
+	if len(keys) == 0 {
+		return fmt.Errorf("opening the log: it needs a key of the log %s", s.settings.Origin)
 	}
-	if !slices.Equal(have, s.settings.Keys) {
-		return fmt.Errorf("opening the log: the keys given are not those of the log %s, in their order: %q", s.settings.Origin, s.settings.Keys)
+	for _, k := range keys {
+		if v := k.Verifier(); v.Name != s.settings.Origin {
+			return fmt.Errorf("opening the log: a key has the name %q, and this is the log %q", v.Name, s.settings.Origin)
+		}
 	}
 	return nil
 }
@@ -121,13 +115,13 @@ func (s *store) checkKeys(keys []*c2sp.Signer) error {
 const howToRestoreHead = "restore it, or bring it back from the published log with \"vasistas-log recover -from MIRROR\""
 
 // loadHead returns the recorded head and the time of its ML-DSA-44 line, in POSIX
-// seconds, or 0. It must carry a valid line of each key.
-func (s *store) loadHead() (cp *c2sp.Checkpoint, time uint64, err error) {
+// seconds, or 0. It must carry a valid line of one of the keys.
+func (s *store) loadHead(keys []*c2sp.VerifierKey) (cp *c2sp.Checkpoint, time uint64, err error) {
 	b, err := s.head.Load()
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading the last signed head: %w", err)
 	}
-	if cp, time, err = s.parseHead(b); err != nil {
+	if cp, time, err = s.parseHead(b, keys); err != nil {
 		return nil, 0, fmt.Errorf("%w: %w; "+howToRestoreHead, errHeadDamaged, err)
 	}
 	return cp, time, nil
@@ -135,27 +129,27 @@ func (s *store) loadHead() (cp *c2sp.Checkpoint, time uint64, err error) {
 
 var errHeadDamaged = errors.New("the record of the last signed head is damaged")
 
-func (s *store) parseHead(b []byte) (cp *c2sp.Checkpoint, time uint64, err error) {
+func (s *store) parseHead(b []byte, keys []*c2sp.VerifierKey) (cp *c2sp.Checkpoint, time uint64, err error) {
 	if cp, err = c2sp.ParseCheckpoint(b); err != nil {
 		return nil, 0, err
 	}
 	if cp.Origin != s.settings.Origin {
 		return nil, 0, fmt.Errorf("it is one of the log %q, and this is %q", cp.Origin, s.settings.Origin)
 	}
-	for _, vkey := range s.settings.Keys {
-		key, err := c2sp.ParseVerifierKey(vkey)
-		if err != nil {
-			return nil, 0, fmt.Errorf("log.json: %w", err)
-		}
+	signed := false
+	for _, key := range keys {
 		line := cp.Find(key)
 		if line == nil {
-			return nil, 0, fmt.Errorf("it has no signature by the key %s+%08x", key.Name, key.ID)
+			continue
 		}
 		t, err := key.Verify(&cp.Head, line)
 		if err != nil {
 			return nil, 0, err
 		}
-		time = max(time, t)
+		time, signed = max(time, t), true
+	}
+	if !signed {
+		return nil, 0, errors.New("it has no signature by any of the keys given; give those that signed it too, until a head with the new ones is published")
 	}
 	return cp, time, nil
 }

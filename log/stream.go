@@ -140,7 +140,7 @@ func (s *stream) mayRead() bool {
 func (s *stream) read(ctx context.Context, body io.Reader, read, toJudge chan<- *job) {
 	defer close(read)
 	defer close(toJudge)
-	lines := bufio.NewReaderSize(body, event.MaxEntrySize+2)
+	lines := bufio.NewReaderSize(body, event.MaxSubmissionSize+2)
 	for {
 		j := s.next(ctx, lines)
 		if j == nil {
@@ -179,7 +179,7 @@ func (s *stream) next(ctx context.Context, lines *bufio.Reader) *job {
 		s.readAll()
 		return nil
 	case errors.Is(err, bufio.ErrBufferFull):
-		j.err = fmt.Errorf("%w: a line has at most %d bytes; the rest of the stream was not read", event.ErrTooLarge, event.MaxEntrySize)
+		j.err = fmt.Errorf("%w: a line has at most %d bytes; the rest of the stream was not read", event.ErrTooLarge, event.MaxSubmissionSize)
 	case err != nil && s.log.draining.Err() != nil:
 		j.err = ErrClosing
 	case err != nil:
@@ -198,7 +198,7 @@ func (s *stream) next(ctx context.Context, lines *bufio.Reader) *job {
 func (s *stream) judge(ctx context.Context, jobs <-chan *job) {
 	for j := range jobs {
 		if j.ev, j.err = s.log.admit(j.entry); j.err == nil {
-			j.done, j.err = s.log.lookUp(ctx, j.ev)
+			j.done, j.err = s.log.judge(ctx, j.ev)
 		}
 		j.entry = nil // ev has it
 		close(j.judged)

@@ -77,16 +77,16 @@ func (w *world) stream(entries [][]byte, wait string) []result {
 		w.t.Fatalf("%d answers for %d events", len(results), len(entries))
 	}
 	for i, r := range results {
-		leaf := tiles.LeafHash(entries[i])
+		leaf := tiles.LeafHash(entryOf(entries[i]))
 		if r.Error != nil || !bytes.Equal(r.Leaf, leaf[:]) {
 			w.t.Fatalf("line %d: %+v %v", i, r, r.Error)
 		}
-		w.seen.acknowledged(*r.Index, entries[i])
+		w.seen.acknowledged(*r.Index, entryOf(entries[i]))
 		if wait == "cosigned" {
 			p, err := c2sp.ParseProof([]byte(r.Proof))
 			check(w.t, err)
 			check(w.t, w.verify(p))
-			if p.Index != *r.Index || !bytes.Equal(p.Extra, entries[i]) {
+			if p.Index != *r.Index || !bytes.Equal(p.Extra, entryOf(entries[i])) {
 				w.t.Fatalf("line %d has the proof of another entry", i)
 			}
 		}
@@ -100,12 +100,12 @@ func TestStream(t *testing.T) {
 	w := newWorld(t, 2, 3)
 	w.start()
 	for i, r := range w.stream(w.warrants(700), "sequenced") {
-		if *r.Index != uint64(i) {
+		if *r.Index != uint64(i+1) {
 			t.Fatalf("line %d is at %d", i, *r.Index)
 		}
 	}
 	for i, r := range w.stream(w.warrants(300), "cosigned") {
-		if *r.Index != uint64(700+i) {
+		if *r.Index != uint64(701+i) {
 			t.Fatalf("line %d is at %d", i, *r.Index)
 		}
 	}
@@ -113,18 +113,18 @@ func TestStream(t *testing.T) {
 		t.Errorf("an empty stream has the answers %v", r)
 	}
 	good := w.warrants(4)
-	stranger := warrant(t, origin, newAuthority(t))
+	stranger := warrant(t, origin, newSigner(t))
 	long := strings.Repeat("x", event.MaxEntrySize+1)
 	body := strings.Join([]string{
 		string(good[0]), "", string(stranger), string(good[1]) + "\r", string(good[1]), string(good[1]), "{}",
-		string(warrant(t, "other.example", w.authority)), long, string(good[2]), long + long, string(good[3]),
+		string(warrant(t, "other.example", w.authority)), long, string(good[2]), strings.Repeat(long, 5), string(good[3]),
 	}, "\n") + "\n"
 	want := []string{"", "form", "unknown-signer", "form", "", "", "form", "origin", "too-large", "", "too-large"}
 	results := w.lines(body, "sequenced")
 	if len(results) != len(want) {
 		t.Fatalf("%d answers; want %d: a line that is too long by far ends the stream", len(results), len(want))
 	}
-	next := uint64(1000)
+	next := uint64(1001)
 	for i, r := range results {
 		if r.code() != want[i] {
 			t.Errorf("line %d: %q; want %q", i, r.code(), want[i])
@@ -175,7 +175,7 @@ func TestStreamSpeaksBoth(t *testing.T) {
 		check(t, err)
 		var r result
 		check(t, json.Unmarshal(b, &r))
-		if r.Index == nil || *r.Index != uint64(i) || r.Proof == "" {
+		if r.Index == nil || *r.Index != uint64(i+1) || r.Proof == "" {
 			t.Fatalf("line %d: %s", i, b)
 		}
 		if i < 4 {
@@ -339,7 +339,7 @@ func TestStreamNoQuorum(t *testing.T) {
 		t.Errorf("50 lines waited for %v", took)
 	}
 	for i, r := range results {
-		if r.code() != "no-quorum" || r.Error.Index == nil || *r.Error.Index != uint64(i+1) {
+		if r.code() != "no-quorum" || r.Error.Index == nil || *r.Error.Index != uint64(i+2) {
 			t.Errorf("line %d: %+v", i, r)
 		}
 	}
@@ -376,7 +376,7 @@ func TestStreamDrain(t *testing.T) {
 		check(t, err)
 		readers[i] = resp
 	}
-	w.published(200)
+	w.published(201)
 	w.log.Drain()
 	for _, resp := range readers {
 		results := parseResults(t, resp.Body)
@@ -390,7 +390,7 @@ func TestStreamDrain(t *testing.T) {
 	wg.Wait()
 	w.stop()
 	w.start()
-	if n := len(w.audit()); n != 200 {
-		t.Errorf("the log has %d entries; want 200", n)
+	if n := len(w.audit()); n != 201 {
+		t.Errorf("the log has %d entries; want 201", n)
 	}
 }

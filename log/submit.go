@@ -9,6 +9,7 @@ import (
 	"net/url"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/vault"
 )
 
 // Wait says how far an event must be when its submitter is answered.
@@ -49,17 +50,17 @@ type Result struct {
 	Proof     *c2sp.Proof // with the logged envelope as extra; nil for Sequenced
 }
 
-// Submit admits one entry, given as its exact bytes, and waits. For the errors,
-// see problemOf.
-func (l *Log) Submit(ctx context.Context, entry []byte, wait Wait) (*Result, error) {
+// Submit admits one event, given in the encoding of [event.Submission], and waits.
+// For the errors, see problemOf.
+func (l *Log) Submit(ctx context.Context, submission []byte, wait Wait) (*Result, error) {
 	if err := l.status.err(); err != nil {
 		return nil, err
 	}
-	release, err := l.reserve(len(entry))
+	release, err := l.reserve(len(submission))
 	if err != nil {
 		return nil, err
 	}
-	ev, done, err := l.submit(ctx, entry)
+	ev, done, err := l.submit(ctx, submission)
 	if err != nil {
 		release()
 		return nil, err
@@ -81,30 +82,58 @@ func (l *Log) Submit(ctx context.Context, entry []byte, wait Wait) (*Result, err
 	}
 }
 
-// submit judges an entry and queues it, unless it is logged already.
-func (l *Log) submit(ctx context.Context, entry []byte) (*admitted, <-chan sequenced, error) {
-	ev, err := l.admit(entry)
+// submit judges an event and queues it, unless it is logged already.
+func (l *Log) submit(ctx context.Context, submission []byte) (*admitted, <-chan sequenced, error) {
+	ev, err := l.admit(submission)
 	if err != nil {
 		return nil, nil, err
 	}
-	done, err := l.lookUp(ctx, ev)
+	done, err := l.judge(ctx, ev)
 	if err == nil && done == nil {
 		done, err = l.sequencer.submit(ev)
 	}
 	return ev, done, err
 }
 
-// lookUp answers for an event that is logged, and returns nil for any other.
-// Anyone can submit again what is public, so this is not for the one goroutine
-// of the sequencer.
-func (l *Log) lookUp(ctx context.Context, ev *admitted) (<-chan sequenced, error) {
+// judge answers for an event that is logged, and returns nil for any other that
+// the sequencer may have. Anyone can submit again what is public, so looking it up
+// is not for the one goroutine of the sequencer.
+func (l *Log) judge(ctx context.Context, ev *admitted) (<-chan sequenced, error) {
 	found, err := l.index.find(ctx, ev.hash)
-	if err != nil || found == nil {
+	if err != nil {
+		return nil, err
+	}
+	if found == nil {
+		if err := l.admission.judge(ev); err != nil {
+			l.metrics.event(string(ev.kind), problemOf(err).code)
+			return nil, err
+		}
+		return nil, nil
+	}
+	if err := l.restore(ctx, ev, found.index); err != nil {
 		return nil, err
 	}
 	done := make(chan sequenced, 1)
 	done <- sequenced{logged: *found, duplicate: true}
 	return done, nil
+}
+
+// restore gives the vault what it has lost of a logged event, if it comes with the
+// event when that is submitted again.
+func (l *Log) restore(ctx context.Context, ev *admitted, index uint64) error {
+	if len(ev.beside.Openings)+len(ev.beside.Notices) == 0 || !l.book.owes(index) || l.cfg.Vault.Has(ev.hash) {
+		return nil
+	}
+	record, err := vault.Prepare(ev.beside)
+	if err != nil {
+		return err
+	}
+	if err := l.cfg.Vault.PutBatch(ctx, []*vault.Record{record}); err != nil {
+		return &storageError{err}
+	}
+	l.cfg.Logger.Info("the vault has again what it had lost", "entry", index)
+	l.book.found(ev.hash, index)
+	return nil
 }
 
 // reserve takes a place among the events in flight, or fails at once.
@@ -122,9 +151,9 @@ func (l *Log) reserve(n int) (release func(), err error) {
 	}, nil
 }
 
-// admit judges an entry and counts a refusal.
-func (l *Log) admit(entry []byte) (*admitted, error) {
-	ev, err := l.admission.admit(entry)
+// admit judges what an event says by itself, and counts a refusal.
+func (l *Log) admit(submission []byte) (*admitted, error) {
+	ev, err := l.admission.read(submission)
 	if err != nil {
 		l.metrics.event("unknown", problemOf(err).code)
 		return nil, err

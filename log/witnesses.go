@@ -19,48 +19,48 @@ import (
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 )
 
-// witnessClient asks one witness, by the tlog-witness protocol. The witnesses of
-// the policy that share its URL are keys of one operator, and answer together.
+// witnessClient asks one witness, by the tlog-witness protocol. Witnesses of the
+// policies that share its URL are keys of one operator, and answer together.
 type witnessClient struct {
 	url    string // submission prefix without a trailing slash
-	policy *c2sp.Policy
-	keys   []int // places in policy.Witnesses
 	http   *http.Client
 	prover *prover.Prover
+	clock  *clock
 
 	busy sync.Mutex // held during a call
+	// What follows is guarded by busy.
+	keys []*c2sp.PolicyWitness
 	// known is the size of the head that the witness cosigned last, as far as
-	// we know; guarded by busy.
+	// we know.
 	known   uint64
 	isKnown bool
+	label   string // for logs and metrics; never changes
 }
 
-func newWitnessClients(policy *c2sp.Policy, client *http.Client, p *prover.Prover) ([]*witnessClient, error) {
+// clientsOf returns the clients for those witnesses of a demand that have URLs. A
+// client of an earlier demand goes on.
+func (p *publisher) clientsOf(d *demand) []*witnessClient {
 	var out []*witnessClient
-	byURL := make(map[string]*witnessClient)
-	for i, w := range policy.Witnesses {
+	keys := make(map[string][]*c2sp.PolicyWitness)
+	for _, w := range d.witnesses {
 		if w.URL == "" {
 			continue
 		}
 		url := strings.TrimSuffix(w.URL, "/")
-		c := byURL[url]
-		if c == nil {
-			c = &witnessClient{url: url, policy: policy, http: client, prover: p}
-			byURL[url] = c
-			out = append(out, c)
+		if p.clients[url] == nil {
+			p.clients[url] = &witnessClient{url: url, http: p.cfg.HTTP, prover: p.prover, clock: p.clock, label: w.Name}
 		}
-		c.keys = append(c.keys, i)
+		if keys[url] == nil {
+			out = append(out, p.clients[url])
+		}
+		keys[url] = append(keys[url], w)
 	}
-	asked := func(i int) bool { return policy.Witnesses[i].URL != "" }
-	if !policy.Satisfied(asked) {
-		return nil, errors.New("the witness policy can't be met: too many of its witnesses have no URL")
+	for _, c := range out {
+		c.busy.Lock()
+		c.keys = keys[c.url]
+		c.busy.Unlock()
 	}
-	// The log must hear so many that no quorum is unheard.
-	if policy.NeedsWitnesses() && policy.Satisfied(func(i int) bool { return !asked(i) }) {
-		return nil, errors.New("the witness policy can be met by witnesses without a URL: " +
-			"the log could never know that they have seen no later head; give them URLs, or ask for a larger quorum")
-	}
-	return out, nil
+	return out
 }
 
 // witnessHTTP returns the default of Config.HTTP. It follows no redirection,
@@ -78,7 +78,7 @@ func witnessHTTP() *http.Client {
 }
 
 // name is the name of the first key, for logs and metrics.
-func (c *witnessClient) name() string { return c.policy.Witnesses[c.keys[0]].Name }
+func (c *witnessClient) name() string { return c.label }
 
 // Errors of witnessClient.cosign that call for more than trying again.
 var (
@@ -93,9 +93,8 @@ var (
 // maxClockLead is how far in the future a cosignature's time may be.
 const maxClockLead = 5 * time.Minute
 
-// cosign returns the witness's lines over head, by their place in the policy,
-// each verified. head carries the log's own lines only.
-func (c *witnessClient) cosign(ctx context.Context, head *c2sp.Checkpoint) (map[int]c2sp.Cosignature, error) {
+// cosign returns the witness's lines over head, each verified. head carries the log's own lines only.
+func (c *witnessClient) cosign(ctx context.Context, head *c2sp.Checkpoint) (lines, error) {
 	if !c.busy.TryLock() {
 		return nil, errBusy
 	}
@@ -104,16 +103,16 @@ func (c *witnessClient) cosign(ctx context.Context, head *c2sp.Checkpoint) (map[
 		c.known, c.isKnown = head.Size, true
 	}
 	for range 3 {
-		lines, retry, err := c.try(ctx, head)
+		got, retry, err := c.try(ctx, head)
 		if !retry {
-			return lines, err
+			return got, err
 		}
 	}
 	return nil, errors.New("the witness keeps changing its mind about the size that it has cosigned")
 }
 
 // try makes one request from c.known. retry says that c.known was wrong.
-func (c *witnessClient) try(ctx context.Context, head *c2sp.Checkpoint) (lines map[int]c2sp.Cosignature, retry bool, err error) {
+func (c *witnessClient) try(ctx context.Context, head *c2sp.Checkpoint) (got lines, retry bool, err error) {
 	req := c2sp.AddCheckpoint{Old: min(c.known, head.Size), Checkpoint: head}
 	if req.Old > 0 && req.Old < head.Size {
 		root, err := c.prover.Root(ctx, req.Old, head.Size)
@@ -130,11 +129,11 @@ func (c *witnessClient) try(ctx context.Context, head *c2sp.Checkpoint) (lines m
 	}
 	switch status {
 	case http.StatusOK:
-		if lines, err = c.verify(head, body); err != nil {
+		if got, err = c.verify(head, body); err != nil {
 			return nil, false, err
 		}
 		c.known = head.Size
-		return lines, false, nil
+		return got, false, nil
 	case http.StatusConflict:
 		size, err := c2sp.ParseTreeSize(body)
 		if err != nil {
@@ -156,15 +155,14 @@ func (c *witnessClient) try(ctx context.Context, head *c2sp.Checkpoint) (lines m
 
 // verify reads an answer of 200. Lines of keys that are not the witness's are
 // ignored; one that does not verify spoils the answer.
-func (c *witnessClient) verify(head *c2sp.Checkpoint, body []byte) (map[int]c2sp.Cosignature, error) {
+func (c *witnessClient) verify(head *c2sp.Checkpoint, body []byte) (lines, error) {
 	sigs, err := c2sp.ParseSignatureLines(body)
 	if err != nil {
 		return nil, fmt.Errorf("the answer of the witness: %w", err)
 	}
 	answer := c2sp.Checkpoint{Head: head.Head, Signatures: sigs}
-	lines := make(map[int]c2sp.Cosignature)
-	for _, i := range c.keys {
-		w := &c.policy.Witnesses[i]
+	got := make(lines)
+	for _, w := range c.keys {
 		line := answer.Find(w.Key)
 		if line == nil {
 			continue
@@ -173,15 +171,15 @@ func (c *witnessClient) verify(head *c2sp.Checkpoint, body []byte) (map[int]c2sp
 		if err != nil {
 			return nil, fmt.Errorf("the answer of the witness: %w", err)
 		}
-		if limit := time.Now().Add(maxClockLead); t > uint64(limit.Unix()) {
-			return nil, fmt.Errorf("the answer of the witness: the cosignature is from the future, %s", time.Unix(int64(t), 0).UTC().Format(time.RFC3339))
+		if limit := c.clock.now().Add(maxClockLead); t > uint64(limit.Unix()) {
+			return nil, fmt.Errorf("the answer of the witness: the cosignature is from the future, %s: its clock is wrong, or this machine's", time.Unix(int64(t), 0).UTC().Format(time.RFC3339))
 		}
-		lines[i] = c2sp.Cosignature{Witness: w, Time: t, Line: line}
+		got[w.Key.String()] = c2sp.Cosignature{Witness: w, Time: t, Line: line}
 	}
-	if len(lines) == 0 {
+	if len(got) == 0 {
 		return nil, fmt.Errorf("the answer of the witness has no line of a key that the policy names")
 	}
-	return lines, nil
+	return got, nil
 }
 
 // latest fetches the checkpoint that the witness serves to monitors for the

@@ -17,19 +17,19 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"
 )
 
@@ -37,12 +37,16 @@ const origin = "log.example/warrants"
 
 // world is a log with its witnesses, as real servers over real directories.
 type world struct {
-	t         testing.TB
-	dir       string
+	t      testing.TB
+	dir    string
+	keyDir string // of the vault's key, apart from the rest as it should be
+	people
+	profile   event.Profile
 	keys      []*c2sp.Signer
-	authority event.Signer
-	used      *atomic.Int64 // of the pool
 	witnesses []*witnessServer
+	quorum    int             // of the witnesses
+	founding  *event.Envelope // entry 0
+	witnessed *atomic.Int64   // the witnesses' clock, POSIX seconds, if not 0; see tick
 	policy    *c2sp.Policy
 	config    log.Config // of the next start; StateDir, Engine, Keys and Policy are filled in
 	// wrap, if not nil, stands between the log and Tessera from the next start.
@@ -50,31 +54,36 @@ type world struct {
 	seen  *sightings
 	grace time.Duration // for closing
 
-	log *log.Log
-	url string // of the running log
-	web *httptest.Server
+	log   *log.Log
+	vault *vault.Vault
+	url   string // of the running log
+	web   *httptest.Server
 }
 
 // newWorld makes a log and n witnesses, k of which must cosign. The log is not
 // started.
 func newWorld(t testing.TB, k, n int) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), seen: newSightings(), used: new(atomic.Int64)}
+	w := prepareWorld(t, k, n)
+	w.found()
+	return w
+}
+
+// prepareWorld is newWorld before the log is founded.
+func prepareWorld(t testing.TB, k, n int) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), witnessed: new(atomic.Int64), keyDir: t.TempDir(), seen: newSightings(), people: newPeople(t), profile: testProfile()}
 	w.config.Interval, w.grace = 10*time.Millisecond, 2*time.Second
 	for _, a := range []c2sp.Algorithm{c2sp.Ed25519, c2sp.CosignatureMLDSA44} {
 		key, err := c2sp.GenerateSigner(origin, a)
 		check(t, err)
 		w.keys = append(w.keys, key)
 	}
-	w.authority = poolAuthority(t)
-	check(t, tesserax.Create(t.Context(), w.tree()))
-	check(t, log.Init(log.InitConfig{StateDir: w.state(), Keys: w.keys,
-		Signers: []log.Signer{{Role: "authority", PEM: string(w.authority.Public().PEM())}}}))
 	w.setWitnesses(k, n)
 	return w
 }
 
-func newAuthority(t testing.TB) event.Signer {
+func newSigner(t testing.TB) event.Signer {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
@@ -92,10 +101,9 @@ func (w *world) copy(t testing.TB) *world {
 	t.Helper()
 	c := *w
 	c.t, c.dir, c.log = t, t.TempDir(), nil
-	c.used = new(atomic.Int64)
-	c.used.Store(w.used.Load())
 	copyDir(t, w.tree(), c.tree())
 	copyDir(t, w.state(), c.state())
+	copyDir(t, w.vaultConfig().Dir, c.vaultConfig().Dir)
 	return &c
 }
 
@@ -127,19 +135,9 @@ func (w *world) setWitnesses(k, n int) {
 // setPolicy makes the policy that k of the witnesses meet.
 func (w *world) setPolicy(k int) {
 	w.t.Helper()
-	policy := fmt.Sprintf("log %s\n", w.keys[0].Verifier())
-	var names []string
-	for i, s := range w.witnesses {
-		names = append(names, fmt.Sprintf("w%d", i+1))
-		policy += fmt.Sprintf("witness w%d %s %s\n", i+1, s.key.Verifier(), s.URL)
-	}
-	if k == 0 {
-		policy += "quorum none\n"
-	} else {
-		policy += fmt.Sprintf("group quorate %d %s\nquorum quorate\n", k, strings.Join(names, " "))
-	}
+	w.quorum = k
 	var err error
-	w.policy, err = c2sp.ParsePolicy([]byte(policy))
+	w.policy, err = c2sp.ParsePolicy([]byte(fmt.Sprintf("log %s\n", w.keys[0].Verifier()) + policyOf(w.witnesses, k, true)))
 	check(w.t, err)
 }
 
@@ -217,14 +215,20 @@ func (w *world) open() error {
 	if w.wrap != nil {
 		engine = w.wrap(engine)
 	}
+	if w.vault, err = vault.Open(w.vaultConfig()); err != nil {
+		return errors.Join(err, engine.Close(w.t.Context()))
+	}
 	cfg := w.config
-	cfg.StateDir, cfg.Engine, cfg.Keys, cfg.Policy = w.state(), engine, w.keys, w.policy
+	cfg.StateDir, cfg.Engine, cfg.Vault, cfg.Policy = w.state(), engine, w.vault, w.policy
+	if cfg.Keys == nil {
+		cfg.Keys = w.keys
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	l, err := log.Open(w.t.Context(), cfg)
 	if err != nil {
-		return errors.Join(err, engine.Close(w.t.Context()))
+		return errors.Join(err, engine.Close(w.t.Context()), w.vault.Close())
 	}
 	w.log = l
 	w.web = httptest.NewServer(l.Handler())
@@ -242,7 +246,15 @@ func (w *world) start() {
 // mustOpen opens the log, and closes it when the test ends.
 func (w *world) mustOpen() {
 	w.t.Helper()
-	check(w.t, w.open())
+	eventually(w.t, func() error {
+		err := w.open()
+		if err != nil && !errors.Is(err, durable.ErrLocked) {
+			w.t.Fatal(err)
+		}
+		// A process that another test is just starting holds, for a moment, all
+		// locks that this one had.
+		return err
+	})
 	w.t.Cleanup(w.stop)
 }
 
@@ -287,66 +299,28 @@ func (w *world) stop() {
 	if err := w.log.Close(ctx); err != nil {
 		w.t.Logf("closing: %v", err)
 	}
+	check(w.t, w.vault.Close())
 	w.log = nil
 }
 
-// pool are signed events of one authority. Each world takes them in this order,
-// since signing is most of the work of many tests.
-var pool struct {
-	mu        sync.Mutex
-	authority event.Signer
-	entries   [][]byte
-}
-
-func poolAuthority(t testing.TB) event.Signer {
-	t.Helper()
-	pool.mu.Lock()
-	defer pool.mu.Unlock()
-	if pool.authority == nil {
-		pool.authority = newAuthority(t)
-	}
-	return pool.authority
-}
-
-// warrant returns a signed, sealed warrant that this world has not used yet.
+// warrant returns a fresh, signed, sealed warrant.
 func (w *world) warrant() []byte {
 	w.t.Helper()
-	return w.warrants(1)[0]
+	return warrant(w.t, origin, w.authority)
 }
 
 func (w *world) warrants(n int) [][]byte {
 	w.t.Helper()
-	end := int(w.used.Add(int64(n)))
-	pool.mu.Lock()
-	defer pool.mu.Unlock()
-	for len(pool.entries) < end {
-		pool.entries = append(pool.entries, warrant(w.t, origin, pool.authority))
+	out := make([][]byte, n)
+	for i := range out {
+		out[i] = w.warrant()
 	}
-	return slices.Clone(pool.entries[end-n : end])
-}
-
-// others returns warrants that no other world has.
-func (w *world) others(n int) [][]byte {
-	w.t.Helper()
-	return warrantsOf(w.t, w.authority, n)
+	return out
 }
 
 func warrant(t testing.TB, origin string, signers ...event.Signer) []byte {
 	t.Helper()
-	now := time.Now().UTC().Truncate(time.Second)
-	ev, err := event.New(origin, &event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
-		Accounts: 1, Accesses: 1, NotBefore: now, NotAfter: now.Add(24 * time.Hour)})
-	check(t, err)
-	public := []event.Opening{
-		event.NewOpening("agency", event.Text("police")),
-		event.NewOpening("agencyKey", event.Bytes(signers[0].Public().SPKI())),
-		event.NewOpening("grounds", event.Codes("ground")),
-	}
-	subject := []event.Opening{event.NewOpening("case", event.Text("1/2026")), event.Decoy()}
-	check(t, ev.Seal(now.Add(90*24*time.Hour), public, subject))
-	env, err := event.Sign(ev, signers...)
-	check(t, err)
-	return env.Bytes()
+	return bytesOf(t, newWarrant(t, origin, warrantTerms{}, signers...))
 }
 
 func (w *world) get(path string) (status int, body []byte) {
@@ -419,10 +393,10 @@ func (w *world) sequence(entry []byte) (uint64, error) {
 	if err := json.Unmarshal(answer, &line); err != nil || line.Index == nil || len(line.Leaf) != 32 {
 		return 0, fmt.Errorf("%s: %v", answer, err)
 	}
-	if leaf := tiles.LeafHash(entry); !bytes.Equal(line.Leaf, leaf[:]) {
+	if leaf := tiles.LeafHash(entryOf(entry)); !bytes.Equal(line.Leaf, leaf[:]) {
 		return 0, fmt.Errorf("the leaf hash is another: %s", answer)
 	}
-	w.seen.acknowledged(*line.Index, entry)
+	w.seen.acknowledged(*line.Index, entryOf(entry))
 	return *line.Index, nil
 }
 
@@ -442,6 +416,10 @@ type problem struct {
 	Status     int
 	Detail     string
 	Index      *uint64
+	Rule       string
+	Way        string
+	Cure       string
+	Reference  *log.Reference
 	retryAfter string
 }
 

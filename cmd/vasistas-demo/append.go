@@ -109,7 +109,7 @@ func (w *world) appendAll(ctx context.Context, events []*signedEvent, keep int, 
 	judges, ctx := errgroup.WithContext(ctx)
 	judges.SetLimit(runtime.GOMAXPROCS(0))
 	i := 0
-	for r, err := range cl.SubmitStream(ctx, envelopes(events), client.WaitCosigned) {
+	for r, err := range cl.SubmitStream(ctx, submissions(events), client.WaitCosigned) {
 		if err == nil {
 			err = r.Err
 		}
@@ -152,10 +152,10 @@ func (w *world) appendAll(ctx context.Context, events []*signedEvent, keep int, 
 	return out, nil
 }
 
-func envelopes(events []*signedEvent) iter.Seq2[[]byte, error] {
+func submissions(events []*signedEvent) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for _, e := range events {
-			if !yield(e.Envelope, nil) {
+			if b, err := e.submission(); !yield(b, err) || err != nil {
 				return
 			}
 		}

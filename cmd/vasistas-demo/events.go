@@ -115,10 +115,24 @@ func window(r *row) (from, to time.Time, err error) {
 	return from, to, nil
 }
 
-// signedEvent is a row as it is submitted, with the secrets of its seals.
+// signedEvent is a row's event, and the secrets of its seals.
 type signedEvent struct {
 	Envelope []byte
 	Openings []byte
+}
+
+// submission is the event as it is submitted: with what it seals for everyone,
+// which the log keeps until then.
+func (e *signedEvent) submission() ([]byte, error) {
+	env, err := event.ParseEnvelope(e.Envelope)
+	if err != nil {
+		return nil, err
+	}
+	o, err := event.ParseOpenings(e.Openings)
+	if err != nil {
+		return nil, err
+	}
+	return (&event.Submission{Envelope: env, Openings: o.Public}).Bytes()
 }
 
 // signEvent makes the event of a row on its terms: a warrant, signed by its
@@ -137,7 +151,9 @@ func signEvent(origin string, k *signers, r *row, c *terms) (*signedEvent, error
 		ev, public, subject, err = newAccess(origin, agency, r)
 		by = []event.Signer{k.providers[c.provider], k.duties[c.court]}
 	} else {
-		ev, public, subject, err = newWarrant(origin, r, c)
+		in := *c
+		in.provider = k.listed(c.provider)
+		ev, public, subject, err = newWarrant(origin, r, &in)
 		by = []event.Signer{k.courts[c.court]}
 	}
 	if err != nil {

@@ -17,7 +17,6 @@ import (
 
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
-	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
 )
@@ -30,6 +29,8 @@ type signers struct {
 	courts    map[string]event.Signer
 	duties    map[string]event.Signer
 	providers map[string]event.Signer
+	founders  map[string]event.Signer
+	holders   map[string]event.Signer
 	seed      []byte
 
 	mu       sync.Mutex
@@ -40,7 +41,14 @@ type signers struct {
 var keyDirs = []struct {
 	dir  string
 	role event.Role
-}{{"courts", event.RoleAuthority}, {"duty", event.RoleDuty}, {"providers", event.RoleProvider}}
+	of   func(*signers) map[string]event.Signer
+}{
+	{"courts", event.RoleAuthority, func(k *signers) map[string]event.Signer { return k.courts }},
+	{"duty", event.RoleDuty, func(k *signers) map[string]event.Signer { return k.duties }},
+	{"providers", event.RoleProvider, func(k *signers) map[string]event.Signer { return k.providers }},
+	{"founders", event.RoleCharter, func(k *signers) map[string]event.Signer { return k.founders }},
+	{"holders", event.RoleCustodian, func(k *signers) map[string]event.Signer { return k.holders }},
+}
 
 const (
 	seedFile  = "agencies.seed"
@@ -69,7 +77,7 @@ func (k *signers) agency(code string) (event.Signer, error) {
 // public returns the key of an id, as verify.Options wants it.
 func (k *signers) public() func(id string) *event.PublicKey {
 	keys := make(map[string]*event.PublicKey)
-	for _, m := range []map[string]event.Signer{k.courts, k.duties, k.providers} {
+	for _, m := range []map[string]event.Signer{k.courts, k.duties, k.providers, k.founders, k.holders} {
 		for _, s := range m {
 			keys[s.KeyID()] = s.Public()
 		}
@@ -79,7 +87,7 @@ func (k *signers) public() func(id string) *event.PublicKey {
 
 // makeSigners makes the keys that any of the rows will need, in dir.
 func makeSigners(dir string, rows []row) error {
-	want := make(map[string]map[string]bool)
+	want, named := make(map[string]map[string]bool), make(map[string]int)
 	for _, d := range keyDirs {
 		want[d.dir] = make(map[string]bool)
 		if err := durable.MkdirAll(filepath.Join(dir, d.dir), 0o700); err != nil {
@@ -91,12 +99,17 @@ func makeSigners(dir string, rows []row) error {
 		if err != nil {
 			continue // a row that is refused needs no keys
 		}
+		want["courts"][c.court] = true // a duty key is some court's
 		if rows[i].Emergency {
 			want["duty"][c.court], want["providers"][c.provider] = true, true
-		} else {
-			want["courts"][c.court] = true
+		} else if named[c.provider]++; named[c.provider] >= minListed {
+			want["providers"][c.provider] = true
 		}
 	}
+	for _, c := range []string{codeNone, codeNotOneName, unlisted} {
+		want["providers"][c] = true
+	}
+	want["founders"][founder], want["holders"][holder] = true, true
 	for name, codes := range want {
 		for code := range codes {
 			if _, err := eventkey.Generate(eventkey.Ed25519, filepath.Join(dir, name, code+keySuffix)); err != nil {
@@ -116,7 +129,7 @@ func loadSigners(ctx context.Context, dir string) (*signers, error) {
 	for _, d := range []struct {
 		dir  string
 		keys *map[string]event.Signer
-	}{{"courts", &k.courts}, {"duty", &k.duties}, {"providers", &k.providers}} {
+	}{{"courts", &k.courts}, {"duty", &k.duties}, {"providers", &k.providers}, {"founders", &k.founders}, {"holders", &k.holders}} {
 		if *d.keys, err = loadDir(ctx, filepath.Join(dir, d.dir)); err != nil {
 			return nil, err
 		}
@@ -143,15 +156,12 @@ func loadDir(ctx context.Context, dir string) (map[string]event.Signer, error) {
 	return keys, nil
 }
 
-// roles returns who may sign what, for log.Init.
-func (k *signers) roles() []log.Signer {
-	var out []log.Signer
-	for i, m := range []map[string]event.Signer{k.courts, k.duties, k.providers} {
-		for _, s := range m {
-			out = append(out, log.Signer{Role: string(keyDirs[i].role), PEM: string(s.Public().PEM())})
-		}
+// listed returns the provider's name in the charter.
+func (k *signers) listed(provider string) string {
+	if k.providers[provider] == nil {
+		return unlisted
 	}
-	return out
+	return provider
 }
 
 // makeNoteKey makes the note key of a log or witness. It never replaces one.

@@ -180,7 +180,8 @@ func (s *story) signRows(rows []row) error {
 		s.say("  %5d %s", b.gaps[gap], gap)
 	}
 	s.wrap("  ", "and codes such as \"not-stated\" say so. The rows never say how many accounts or accesses were "+
-		"granted: each event says 1. They know no escrow: an access names a recipient key that nobody holds. "+
+		"granted: each event says 1. A provider that fewer than four of all rows name is \"unlisted\", since a charter "+
+		"has no room for hundreds. They know no escrow: an access names a recipient key that nobody holds. "+
 		"The claimed time is now, when the demonstration signs. A warrant's window is the period that data was "+
 		"asked for or, in 2016, the time from signing to filing.")
 	return nil

@@ -27,6 +27,7 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"
 )
 
@@ -164,10 +165,31 @@ func (w *world) make(ctx context.Context, rows []row) error {
 			return err
 		}
 	}
+	return w.found(ctx)
+}
+
+// found makes the log, of its charter.
+func (w *world) found(ctx context.Context) (err error) {
+	charter, err := w.charter()
+	if err != nil {
+		return err
+	}
+	if err := vault.Create(w.vaultConfig()); err != nil {
+		return err
+	}
 	if err := tesserax.Create(ctx, w.path("log", "tree")); err != nil {
 		return err
 	}
-	return log.Init(log.InitConfig{StateDir: w.path("log", "state"), Keys: w.log.keys, Signers: w.signers.roles()})
+	engine, err := tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
+	return log.Init(ctx, log.InitConfig{StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Charter: charter})
+}
+
+func (w *world) vaultConfig() vault.Config {
+	return vault.Config{Dir: w.path("log", "vault"), Identity: w.path("keys", "vault.key")}
 }
 
 // load reads the keys and opens the servers' own log.
@@ -255,15 +277,8 @@ func (w *world) makePolicies() error {
 	for _, k := range w.log.keys {
 		fmt.Fprintf(&b, "log %s %s\n", k.Verifier(), w.url)
 	}
-	var groups []string
-	for i, o := range w.witnesses {
-		for j, k := range o.keys {
-			fmt.Fprintf(&b, "witness %s %s %s\n", o.name+[]string{"-ed25519", "-mldsa44"}[j], k.Verifier(), w.urls[i])
-		}
-		fmt.Fprintf(&b, "group %s any %s-ed25519 %s-mldsa44\n", o.name, o.name, o.name)
-		groups = append(groups, o.name)
-	}
-	names := strings.Join(groups, " ")
+	b.WriteString(w.witnessLines(true))
+	names := strings.Join(w.groups(), " ")
 	for _, p := range []struct {
 		policy **c2sp.Policy
 		quorum string
@@ -277,18 +292,48 @@ func (w *world) makePolicies() error {
 	return nil
 }
 
+// witnessLines are the lines of a policy that name the witnesses, a group for the
+// keys of each.
+func (w *world) witnessLines(urls bool) string {
+	var b strings.Builder
+	for i, o := range w.witnesses {
+		for j, k := range o.keys {
+			fmt.Fprintf(&b, "witness %s %s", o.name+[]string{"-ed25519", "-mldsa44"}[j], k.Verifier())
+			if urls {
+				b.WriteString(" " + w.urls[i])
+			}
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "group %s any %s-ed25519 %s-mldsa44\n", o.name, o.name, o.name)
+	}
+	return b.String()
+}
+
+// groups are the names of the witnesses' groups.
+func (w *world) groups() []string {
+	var names []string
+	for _, o := range w.witnesses {
+		names = append(names, o.name)
+	}
+	return names
+}
+
 func (w *world) startLog(ctx context.Context, l net.Listener) error {
 	engine, err := tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
 	if err != nil {
 		return err
 	}
+	kept, err := vault.Open(w.vaultConfig())
+	if err != nil {
+		return errors.Join(err, engine.Close(ctx))
+	}
 	reg := prometheus.NewRegistry()
 	running, err := log.Open(ctx, log.Config{
-		StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Policy: w.policy,
+		StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Vault: kept, Policy: w.policy,
 		Refresh: refresh, Logger: w.logger.With("part", "log"), Registry: reg,
 	})
 	if err != nil {
-		return errors.Join(err, engine.Close(ctx))
+		return errors.Join(err, engine.Close(ctx), kept.Close())
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", running.Handler())
@@ -314,7 +359,7 @@ func (w *world) startLog(ctx context.Context, l net.Listener) error {
 			err = errors.Join(err, server.Close())
 		}
 		wg.Wait()
-		return errors.Join(err, running.Close(ctx))
+		return errors.Join(err, running.Close(ctx), kept.Close())
 	})
 	return nil
 }

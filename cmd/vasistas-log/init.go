@@ -4,69 +4,57 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/vault"
 )
 
-// layout is where the parts of a log are.
-type layout struct{ dir, tree, state string }
-
-// define adds the flags that every command has.
-func (l *layout) define(fs *flag.FlagSet) {
-	fs.StringVar(&l.dir, "dir", "", "`directory` of the log (required)")
-	fs.StringVar(&l.tree, "tree", "", "directory of the tree, if not DIR/tree")
-	fs.StringVar(&l.state, "state", "", "directory of the state, if not DIR/state; another disk than the tree's is best")
-}
-
-func (l *layout) complete() error {
-	if l.dir == "" {
-		return wrongUse("-dir is missing: say which directory holds the log")
+func runKeygen(_ context.Context, args []string, stdout, stderr io.Writer) error {
+	fs := flag.NewFlagSet("keygen", flag.ContinueOnError)
+	dir := fs.String("dir", "", "`directory` of the log (required)")
+	origin := fs.String("origin", "", "origin of the log: a `name` that is yours for ever, like example.com/warrants (required)")
+	mldsa := fs.Bool("mldsa", true, "make a post-quantum ML-DSA-44 key too")
+	if err := parse(fs, args, stderr); err != nil {
+		return err
 	}
-	if l.tree == "" {
-		l.tree = filepath.Join(l.dir, "tree")
+	if *dir == "" || *origin == "" {
+		return wrongUse("give -dir and -origin")
 	}
-	if l.state == "" {
-		l.state = filepath.Join(l.dir, "state")
+	keys, err := makeKeys(*dir, *origin, *mldsa)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "Made the keys of the log %s in %s/keys. Lines for policies:\n", *origin, *dir)
+	for _, k := range keys {
+		fmt.Fprintf(stdout, "log %s\n", k.Verifier())
 	}
 	return nil
 }
 
-// The key files that init makes.
-const (
-	ed25519File = "ed25519.key"
-	mldsaFile   = "mldsa.key"
-)
+// maxCharterFile leaves room for a line feed.
+const maxCharterFile = event.MaxEntrySize + 1
 
-func runInit(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	var (
-		l       layout
-		signers []log.Signer
-		keys    []*c2sp.Signer
-	)
+func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error) {
+	var l layout
+	var recovery []string
 	fs := flag.NewFlagSet("init", flag.ContinueOnError)
 	l.define(fs)
-	origin := fs.String("origin", "", "origin of the log: a name that is yours for ever, like example.com/warrants (required, unless -key is given)")
-	mldsa := fs.Bool("mldsa", true, "make a post-quantum ML-DSA-44 key too")
-	fs.Func("key", "`file` with a note key to use instead of new ones; the Ed25519 key first", func(name string) error {
-		k, err := readKey(name)
-		keys = append(keys, k)
-		return err
-	})
-	fs.Func("signer", "`ROLE=FILE`: public key (PEM) that may sign events in a role; repeat it. Roles: "+roles(), func(s string) error {
-		signer, err := readSigner(s)
-		signers = append(signers, signer)
-		return err
+	l.defineKeys(fs)
+	l.defineVault(fs)
+	charterFile := fs.String("charter", "", "`file` with the first charter and enough signatures, from \"vasistas charter\" (required)")
+	fs.Func("vault-recovery", "age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault too; repeat it", func(s string) error {
+		recovery = append(recovery, s)
+		return nil
 	})
 	if err := parse(fs, args, stderr); err != nil {
 		return err
@@ -74,114 +62,58 @@ func runInit(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err := l.complete(); err != nil {
 		return err
 	}
-	if (*origin == "") == (len(keys) == 0) {
-		return wrongUse("give either -origin, to make new keys, or -key")
+	if *charterFile == "" {
+		return wrongUse("-charter is missing: a log starts with a charter only; make one with \"vasistas charter new\"")
 	}
-	if len(keys) == 0 {
-		var err error
-		if keys, err = makeKeys(l.dir, *origin, *mldsa); err != nil {
-			return err
-		}
+	charter, err := readEnvelope(*charterFile)
+	if err != nil {
+		return err
+	}
+	keys, err := openKeys(&l)
+	if err != nil {
+		return err
+	}
+	if err := makeVault(&l, recovery); err != nil {
+		return err
 	}
 	if err := tesserax.Create(ctx, l.tree); err != nil {
 		return err
 	}
-	if err := log.Init(log.InitConfig{StateDir: l.state, Keys: keys, Signers: signers}); err != nil {
+	engine, err := tesserax.Open(ctx, l.tree, log.DefaultMaxBatch)
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "Made the log %s in %s, with %d signers. Lines for policies:\n", keys[0].Verifier().Name, l.dir, len(signers))
-	for _, k := range keys {
-		fmt.Fprintf(stdout, "log %s\n", k.Verifier())
+	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
+	if err := log.Init(ctx, log.InitConfig{StateDir: l.state, Engine: engine, Keys: keys, Charter: charter}); err != nil {
+		return err
 	}
+	fmt.Fprintf(stderr, "Made the log %s in %s. Its charter is entry 0.\n", keys[0].Verifier().Name, l.dir)
 	return nil
 }
 
-func roles() string {
-	var names []string
-	for _, r := range log.Roles() {
-		names = append(names, string(r))
+// makeVault makes a vault, unless there is one.
+func makeVault(l *layout, recovery []string) error {
+	err := vault.Create(l.vaultConfig(), recovery...)
+	if errors.Is(err, fs.ErrExist) && len(recovery) == 0 {
+		return nil
 	}
-	return strings.Join(names, ", ")
+	return err
 }
 
-// makeKeys writes new keys to DIR/keys. It never replaces one.
-func makeKeys(dir, origin string, mldsa bool) ([]*c2sp.Signer, error) {
-	dir = filepath.Join(dir, "keys")
-	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	var keys []*c2sp.Signer
-	for _, k := range []struct {
-		file      string
-		algorithm c2sp.Algorithm
-	}{{ed25519File, c2sp.Ed25519}, {mldsaFile, c2sp.CosignatureMLDSA44}} {
-		if k.file == mldsaFile && !mldsa {
-			continue
-		}
-		signer, err := c2sp.GenerateSigner(origin, k.algorithm)
-		if err != nil {
-			return nil, err
-		}
-		if err := durable.CreateFile(filepath.Join(dir, k.file), []byte(signer.Secret()+"\n"), 0o600); err != nil {
-			return nil, fmt.Errorf("writing a new key: %w", err)
-		}
-		keys = append(keys, signer)
-	}
-	return keys, nil
-}
-
-// openKeys reads the keys that were named, or else those that init made.
-func openKeys(l layout, named []*c2sp.Signer) ([]*c2sp.Signer, error) {
-	if len(named) > 0 {
-		return named, nil
-	}
-	first, err := readKey(filepath.Join(l.dir, "keys", ed25519File))
+// readEnvelope reads the file of a signed event.
+func readEnvelope(name string) ([]byte, error) {
+	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("%w; name the log's keys with -key", err)
+		return nil, fmt.Errorf("reading the charter: %w", err)
 	}
-	keys := []*c2sp.Signer{first}
-	second, err := readKey(filepath.Join(l.dir, "keys", mldsaFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return keys, nil
-	}
-	return append(keys, second), err
-}
-
-func readKey(name string) (*c2sp.Signer, error) {
-	b, err := os.ReadFile(name)
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxCharterFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading a key: %w", err)
+		return nil, fmt.Errorf("reading the charter: %w", err)
 	}
-	k, err := c2sp.ParseSigner(strings.TrimSuffix(string(b), "\n"))
-	if err != nil {
-		return nil, fmt.Errorf("reading the key in %s: %w", name, err)
+	b = bytes.TrimSuffix(b, []byte("\n"))
+	if _, err := event.ParseEnvelope(b); err != nil {
+		return nil, fmt.Errorf("%s is no signed event: %w", name, err)
 	}
-	return k, nil
-}
-
-func readSigner(s string) (log.Signer, error) {
-	role, name, ok := strings.Cut(s, "=")
-	if !ok {
-		return log.Signer{}, fmt.Errorf("%q is not of the form ROLE=FILE", s)
-	}
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return log.Signer{}, err
-	}
-	return log.Signer{Role: role, PEM: string(b)}, nil
-}
-
-func readPolicy(name string) (*c2sp.Policy, error) {
-	if name == "" {
-		return nil, wrongUse("-policy is missing: it names the witnesses whose cosignatures a checkpoint needs")
-	}
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("reading the policy: %w", err)
-	}
-	p, err := c2sp.ParsePolicy(b)
-	if err != nil {
-		return nil, fmt.Errorf("policy %s: %w", name, err)
-	}
-	return p, nil
+	return b, nil
 }

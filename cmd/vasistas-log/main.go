@@ -30,15 +30,17 @@ func main() {
 const usage = `vasistas-log: the provider's log
 
 Usage:
-  vasistas-log init    -dir DIR -origin NAME -signer ROLE=FILE...   make a new log
-  vasistas-log serve   -dir DIR -policy FILE -listen ADDR           run it
-  vasistas-log recover -dir DIR -policy FILE -from URL|DIR          bring back what it lacks
-  vasistas-log vault   init|ls|check|export|audit -dir DIR ...      look into what it keeps sealed
+  vasistas-log keygen  -dir DIR -origin NAME                make its keys
+  vasistas-log init    -dir DIR -charter FILE               make the log, of its charter
+  vasistas-log serve   -dir DIR -event-key KEY -listen ADDR run it
+  vasistas-log recover -dir DIR -policy FILE -from URL|DIR  bring back what it lacks
+  vasistas-log vault   init|ls|check|export|audit -dir DIR  look into what it keeps sealed
   vasistas-log version
 
 "vasistas-log COMMAND -h" shows the options of a command. A log's directory has
-three parts: tree (the entries), state (what the log signed last) and keys. Do not
-restore tree and state from a backup and start: the log would refuse. Use recover.
+four parts: tree (the entries), state (what the log signed last), vault (what it is
+to disclose) and keys. Do not restore tree and state from a backup and start: the
+log would refuse. Use recover.
 
 Exit codes: 0 done, 1 failed, 2 wrong use.
 `
@@ -50,7 +52,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		return 2
 	}
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"init": runInit, "serve": runServe, "recover": runRecover, "vault": runVault, "version": runVersion,
+		"keygen": runKeygen, "init": runInit, "serve": runServe, "recover": runRecover, "vault": runVault, "version": runVersion,
 	}
 	switch name := args[0]; name {
 	case "help", "-h", "-help", "--help":

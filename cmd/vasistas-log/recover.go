@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
 )
@@ -28,17 +27,10 @@ func (c copyOf) ReadCheckpoint(ctx context.Context) ([]byte, error) {
 }
 
 func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	var (
-		l    layout
-		keys []*c2sp.Signer
-	)
+	var l layout
 	fs := flag.NewFlagSet("recover", flag.ContinueOnError)
 	l.define(fs)
-	fs.Func("key", "`file` with a note key of the log, if not in DIR/keys; in the order of init", func(name string) error {
-		k, err := readKey(name)
-		keys = append(keys, k)
-		return err
-	})
+	l.defineKeys(fs)
 	policyFile := fs.String("policy", "", "`file` with the witness policy that the copy's checkpoint must meet (required)")
 	from := fs.String("from", "", "`URL or directory` of a copy of the log (required)")
 	if err := parse(fs, args, stderr); err != nil {
@@ -50,11 +42,15 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if *from == "" {
 		return wrongUse("-from is missing: name a copy of the log")
 	}
+	if *policyFile == "" {
+		return wrongUse("-policy is missing: it names the witnesses whose cosignatures the copy's checkpoint needs")
+	}
 	policy, err := readPolicy(*policyFile)
 	if err != nil {
 		return err
 	}
-	if keys, err = openKeys(l, keys); err != nil {
+	keys, err := openKeys(&l)
+	if err != nil {
 		return err
 	}
 	source, err := client.New(client.Config{URL: *from, Policy: policy})

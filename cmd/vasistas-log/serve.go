@@ -19,17 +19,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/event/eventkey"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/vault"
 )
 
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	layout
-	keys                       []*c2sp.Signer
 	policy, listen, addrFile   string
+	eventKey                   string
 	interval, refresh, timeout time.Duration
 	shutdown                   time.Duration
 	maxConns                   int
@@ -38,12 +40,10 @@ type serveOptions struct {
 func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	o.define(fs)
-	fs.Func("key", "`file` with a note key of the log, if not in DIR/keys; in the order of init", func(name string) error {
-		k, err := readKey(name)
-		o.keys = append(o.keys, k)
-		return err
-	})
-	fs.StringVar(&o.policy, "policy", "", "`file` with the witness policy; witnesses have URLs (required)")
+	o.defineKeys(fs)
+	o.defineVault(fs)
+	fs.StringVar(&o.policy, "policy", "", "`file` with a witness policy that heads must meet beside the charter's, and with URLs of witnesses")
+	fs.StringVar(&o.eventKey, "event-key", "", "provider's event `key`, that signs anchors and disclosures: a file, or NAME://KEY of a KMS; without one the log makes none")
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
 	fs.StringVar(&o.addrFile, "addr-file", "", "`file` to write the address to, once it is known")
 	fs.DurationVar(&o.interval, "interval", 200*time.Millisecond, "least time between two checkpoints")
@@ -57,7 +57,7 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	return o.complete()
 }
 
-func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var o serveOptions
 	if err := o.parse(args, stderr); err != nil {
 		return err
@@ -70,7 +70,12 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	defer listener.Close()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	l, err := o.open(ctx, logger, reg)
+	kept, err := vault.Open(o.vaultConfig())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, kept.Close()) }()
+	l, err := o.open(ctx, kept, logger, reg)
 	if err != nil {
 		return err
 	}
@@ -92,21 +97,27 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 }
 
 // open opens the log with its engine.
-func (o *serveOptions) open(ctx context.Context, logger *slog.Logger, reg prometheus.Registerer) (*log.Log, error) {
+func (o *serveOptions) open(ctx context.Context, kept *vault.Vault, logger *slog.Logger, reg prometheus.Registerer) (*log.Log, error) {
 	policy, err := readPolicy(o.policy)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := openKeys(o.layout, o.keys)
+	keys, err := openKeys(&o.layout)
 	if err != nil {
 		return nil, err
+	}
+	var provider event.Signer
+	if o.eventKey != "" {
+		if provider, err = eventkey.Load(ctx, o.eventKey); err != nil {
+			return nil, err
+		}
 	}
 	engine, err := tesserax.Open(ctx, o.tree, log.DefaultMaxBatch)
 	if err != nil {
 		return nil, err
 	}
 	l, err := log.Open(ctx, log.Config{
-		StateDir: o.state, Engine: engine, Keys: keys, Policy: policy, Interval: o.interval, Refresh: o.refresh,
+		StateDir: o.state, Engine: engine, Keys: keys, Vault: kept, Provider: provider, Policy: policy, Interval: o.interval, Refresh: o.refresh,
 		WitnessTimeout: o.timeout, Logger: logger, Registry: reg,
 	})
 	if err != nil {

@@ -1,0 +1,140 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/vault"
+)
+
+// layout is where the parts of a log are.
+type layout struct {
+	dir, tree, state, vault, identity string
+	keys                              []*c2sp.Signer // named by flags
+}
+
+// define adds the flags that every command has.
+func (l *layout) define(fs *flag.FlagSet) {
+	fs.StringVar(&l.dir, "dir", "", "`directory` of the log (required)")
+	fs.StringVar(&l.tree, "tree", "", "directory of the tree, if not DIR/tree")
+	fs.StringVar(&l.state, "state", "", "directory of the state, if not DIR/state; another disk than the tree's is best")
+}
+
+// defineKeys adds the flag for keys that are not where keygen puts them.
+func (l *layout) defineKeys(fs *flag.FlagSet) {
+	fs.Func("key", "`file` with a note key of the log, if not in DIR/keys; the Ed25519 key first", func(name string) error {
+		k, err := readKey(name)
+		l.keys = append(l.keys, k)
+		return err
+	})
+}
+
+// defineVault adds the flags for the vault.
+func (l *layout) defineVault(fs *flag.FlagSet) {
+	fs.StringVar(&l.vault, "vault", "", "directory of the vault, if not DIR/vault")
+	fs.StringVar(&l.identity, "identity", "", "`file` with the vault's age identity, if not DIR/keys/vault.key")
+}
+
+func (l *layout) complete() error {
+	if l.dir == "" {
+		return wrongUse("-dir is missing: say which directory holds the log")
+	}
+	for path, name := range map[*string]string{&l.tree: "tree", &l.state: "state", &l.vault: "vault", &l.identity: "keys/vault.key"} {
+		if *path == "" {
+			*path = filepath.Join(l.dir, filepath.FromSlash(name))
+		}
+	}
+	return nil
+}
+
+func (l *layout) vaultConfig() vault.Config { return vault.Config{Dir: l.vault, Identity: l.identity} }
+
+// The key files that keygen makes.
+const (
+	ed25519File = "ed25519.key"
+	mldsaFile   = "mldsa.key"
+)
+
+// makeKeys writes new keys to DIR/keys. It never replaces one.
+func makeKeys(dir, origin string, mldsa bool) ([]*c2sp.Signer, error) {
+	dir = filepath.Join(dir, "keys")
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	var keys []*c2sp.Signer
+	for _, k := range []struct {
+		file      string
+		algorithm c2sp.Algorithm
+	}{{ed25519File, c2sp.Ed25519}, {mldsaFile, c2sp.CosignatureMLDSA44}} {
+		if k.file == mldsaFile && !mldsa {
+			continue
+		}
+		signer, err := c2sp.GenerateSigner(origin, k.algorithm)
+		if err != nil {
+			return nil, err
+		}
+		if err := durable.CreateFile(filepath.Join(dir, k.file), []byte(signer.Secret()+"\n"), 0o600); err != nil {
+			return nil, fmt.Errorf("writing a new key: %w", err)
+		}
+		vkey := strings.TrimSuffix(k.file, ".key") + ".vkey"
+		if err := durable.WriteFile(filepath.Join(dir, vkey), []byte(signer.Verifier().String()+"\n"), 0o644); err != nil {
+			return nil, err
+		}
+		keys = append(keys, signer)
+	}
+	return keys, nil
+}
+
+// openKeys reads the keys that were named, or else those that keygen made.
+func openKeys(l *layout) ([]*c2sp.Signer, error) {
+	if len(l.keys) > 0 {
+		return l.keys, nil
+	}
+	first, err := readKey(filepath.Join(l.dir, "keys", ed25519File))
+	if err != nil {
+		return nil, fmt.Errorf("%w; make keys with \"vasistas-log keygen\", or name them with -key", err)
+	}
+	keys := []*c2sp.Signer{first}
+	second, err := readKey(filepath.Join(l.dir, "keys", mldsaFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return keys, nil
+	}
+	return append(keys, second), err
+}
+
+func readKey(name string) (*c2sp.Signer, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading a key: %w", err)
+	}
+	k, err := c2sp.ParseSigner(strings.TrimSuffix(string(b), "\n"))
+	if err != nil {
+		return nil, fmt.Errorf("reading the key in %s: %w", name, err)
+	}
+	return k, nil
+}
+
+// readPolicy reads a policy file; without a name there is none.
+func readPolicy(name string) (*c2sp.Policy, error) {
+	if name == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy: %w", err)
+	}
+	p, err := c2sp.ParsePolicy(b)
+	if err != nil {
+		return nil, fmt.Errorf("policy %s: %w", name, err)
+	}
+	return p, nil
+}

@@ -1,0 +1,222 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log_test
+
+import (
+	"crypto/ecdh"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/vault"
+)
+
+// people are the event keys of the parties of a charter.
+type people struct {
+	founder, authority, provider, custodian, duty, auditor event.Signer
+}
+
+func newPeople(t testing.TB) people {
+	t.Helper()
+	return people{newSigner(t), newSigner(t), newSigner(t), newSigner(t), newSigner(t), newSigner(t)}
+}
+
+// testProfile is a profile in which nothing of a test gets too old.
+func testProfile() event.Profile {
+	const hour, day = 3600, 86400
+	within := event.Deadline{Within: 30 * day, Grace: day}
+	return event.Profile{
+		ID: "test", AccessLife: day, Publication: 1, Inclusion: hour, Lag: 7 * day, Skew: 60, Stale: hour,
+		Unfulfilled: 30 * day, DisclosureGrace: day,
+		Anchor: event.Deadline{Within: 30 * day, Grace: hour}, Heartbeat: within, MissingRelease: within, Return: within,
+		Seal:        event.SealLimit{Default: 30 * day, Longest: 180 * day},
+		Deferral:    event.DeferralLimit{Steps: []event.Step{{Signatures: 1, Longest: 90 * day}}},
+		Emergency:   &event.Emergency{Open: 2, Accounts: 2, Decision: within, Grounds: []string{"life"}},
+		Instruments: []event.Instrument{{Code: "search"}},
+		Offences:    []string{"fraud"}, Grounds: []string{"ground"}, Reasons: []string{"ended", "unreadable"},
+		Bars: []string{"anchor", "disclosure"},
+	}
+}
+
+// charter returns the first charter of the world, as it may be changed.
+func (w *world) charter() *event.Charter {
+	w.t.Helper()
+	gate, err := ecdh.X25519().GenerateKey(rand.Reader)
+	check(w.t, err)
+	party := func(role event.Role, name string, s event.Signer) event.Party {
+		return event.Party{Name: name, Role: role, Keys: []*event.PublicKey{s.Public()}}
+	}
+	custodian := party(event.RoleCustodian, "holder", w.custodian)
+	custodian.Gates = []event.HPKEKey{{KEM: event.KEMX25519, Public: gate.PublicKey().Bytes()}}
+	ch := &event.Charter{
+		Version: 1, Rules: 1, Profile: w.profile,
+		Parties: []event.Party{
+			party(event.RoleCharter, "founder", w.founder), party(event.RoleAuthority, "court", w.authority),
+			party(event.RoleDuty, "court", w.duty), party(event.RoleProvider, "messenger", w.provider),
+			party(event.RoleAuditor, "watchdog", w.auditor), custodian,
+		},
+		Groups:        []event.Group{{ID: "main", Threshold: 1, Members: []string{"holder"}}},
+		Thresholds:    event.Thresholds{Amend: 1, Recover: 1},
+		WitnessPolicy: policyOf(w.witnesses, w.quorum, false), AuditPolicy: "quorum none\n",
+	}
+	for _, k := range w.keys {
+		ch.LogKeys = append(ch.LogKeys, k.Verifier().String())
+	}
+	return ch
+}
+
+// policyOf is the text of a policy that k of the witnesses meet.
+func policyOf(witnesses []*witnessServer, k int, urls bool) string {
+	policy := ""
+	var names []string
+	for i, s := range witnesses {
+		names = append(names, fmt.Sprintf("w%d", i+1))
+		policy += fmt.Sprintf("witness w%d %s", i+1, s.key.Verifier())
+		if urls {
+			policy += " " + s.URL
+		}
+		policy += "\n"
+	}
+	if k == 0 {
+		return policy + "quorum none\n"
+	}
+	return policy + fmt.Sprintf("group quorate %d %s\nquorum quorate\n", k, strings.Join(names, " "))
+}
+
+// signed returns the entry of an event, signed now.
+func signed(t testing.TB, body event.Body, by ...event.Signer) *event.Envelope {
+	t.Helper()
+	return signedAt(t, time.Now(), body, by...)
+}
+
+func signedAt(t testing.TB, at time.Time, body event.Body, by ...event.Signer) *event.Envelope {
+	t.Helper()
+	ev, err := event.New(origin, body)
+	check(t, err)
+	ev.Time = whole(at)
+	env, err := event.Sign(ev, by...)
+	check(t, err)
+	return env
+}
+
+// found makes the log and its vault.
+func (w *world) found() {
+	w.t.Helper()
+	check(w.t, vault.Create(w.vaultConfig()))
+	check(w.t, tesserax.Create(w.t.Context(), w.tree()))
+	engine, err := tesserax.Open(w.t.Context(), w.tree(), log.DefaultMaxBatch)
+	check(w.t, err)
+	w.founding = signedAt(w.t, w.now(), w.charter(), w.founder)
+	check(w.t, log.Init(w.t.Context(), log.InitConfig{StateDir: w.state(), Engine: engine, Keys: w.keys, Charter: w.founding.Bytes()}))
+	check(w.t, engine.Close(w.t.Context()))
+	w.seen.acknowledged(0, w.founding.Bytes())
+}
+
+func (w *world) vaultConfig() vault.Config {
+	return vault.Config{Dir: filepath.Join(w.dir, "vault"), Identity: filepath.Join(w.keyDir, "vault.key")}
+}
+
+// whole is a time as an event states it.
+func whole(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+// now is the time as the world has it.
+func (w *world) now() time.Time {
+	if w.witnessed.Load() == 0 {
+		return time.Now()
+	}
+	return time.Unix(w.witnessed.Load(), 0)
+}
+
+// warrantTerms is what a warrant of a test says.
+type warrantTerms struct {
+	at                 time.Time // zero: now
+	until              time.Time // of the seal; zero: 90 days
+	accesses, accounts uint64    // 0: 1
+}
+
+// newWarrant returns a fresh, signed, sealed warrant with its openings.
+func newWarrant(t testing.TB, origin string, terms warrantTerms, signers ...event.Signer) *event.Submission {
+	t.Helper()
+	now := whole(time.Now())
+	if !terms.at.IsZero() {
+		now = whole(terms.at)
+	}
+	ev, err := event.New(origin, &event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
+		Accounts: max(1, terms.accounts), Accesses: max(1, terms.accesses), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour)})
+	check(t, err)
+	ev.Time = now
+	public := []event.Opening{
+		event.NewOpening("agency", event.Text("police")),
+		event.NewOpening("agencyKey", event.Bytes(signers[0].Public().SPKI())),
+		event.NewOpening("grounds", event.Codes("ground")),
+	}
+	subject := []event.Opening{event.NewOpening("case", event.Text("1/2026")), event.Decoy()}
+	if terms.until.IsZero() {
+		terms.until = now.Add(90 * 24 * time.Hour)
+	}
+	check(t, ev.Seal(whole(terms.until), public, subject))
+	env, err := event.Sign(ev, signers...)
+	check(t, err)
+	return &event.Submission{Envelope: env, Openings: public}
+}
+
+// newAccess returns an access on a warrant, with its opening.
+func (w *world) newAccess(warrant event.Reference, until time.Time) *event.Submission {
+	w.t.Helper()
+	recipient, err := ecdh.X25519().GenerateKey(rand.Reader)
+	check(w.t, err)
+	ev, err := event.New(origin, &event.Access{Warrant: &warrant, Group: "main", Accounts: 1,
+		Recipient: event.HPKEKey{KEM: event.KEMX25519, Public: recipient.PublicKey().Bytes()}})
+	check(w.t, err)
+	ev.Time = whole(w.now())
+	public := []event.Opening{event.NewOpening("unit", event.Text("desk"))}
+	subject := []event.Opening{
+		event.NewOpening("account", event.Text("+1 555 0100")),
+		event.NewOpening("agencySignature", event.Bytes(make([]byte, 64))),
+		event.NewOpening("package", event.Text(event.Digest{1}.String())),
+	}
+	check(w.t, ev.Seal(whole(until), public, subject))
+	env, err := event.Sign(ev, w.provider)
+	check(w.t, err)
+	return &event.Submission{Envelope: env, Openings: public}
+}
+
+// release returns a custodian's release with a notice.
+func (w *world) release(access event.Reference, seq uint64, prev [32]byte, head event.Head) *event.Submission {
+	w.t.Helper()
+	notice := make([]byte, 100)
+	rand.Read(notice)
+	env := signedAt(w.t, w.now(), &event.Release{Access: access, Seq: seq, Prev: prev, Head: head,
+		Notices: []event.Digest{sha256.Sum256(notice)}}, w.custodian)
+	return &event.Submission{Envelope: env, Notices: [][]byte{notice}}
+}
+
+// bytesOf is the one encoding of a submission.
+func bytesOf(t testing.TB, s *event.Submission) []byte {
+	t.Helper()
+	b, err := s.Bytes()
+	check(t, err)
+	return b
+}
+
+// entryOf is the entry of a submission.
+func entryOf(submission []byte) []byte {
+	s, err := event.ParseSubmission(submission)
+	if err != nil {
+		return submission
+	}
+	return s.Envelope.Bytes()
+}
+
+// referTo is a reference to an entry.
+func referTo(index uint64, env *event.Envelope) event.Reference {
+	return event.Reference{Index: index, Leaf: env.LeafHash()}
+}

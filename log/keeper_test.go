@@ -1,0 +1,351 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/vault"
+)
+
+// tick makes all witnesses tell this time, and stand still there: they cosign what
+// the log signed last. So what the machine's clock says can be anything.
+func (w *world) tick(at time.Time) {
+	w.t.Helper()
+	w.witnessed.Store(at.Unix())
+	for _, s := range w.witnesses {
+		s.answer(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+			body, err := io.ReadAll(r.Body)
+			if err == nil && r.Method == http.MethodPost {
+				var req *c2sp.AddCheckpoint
+				if req, err = c2sp.ParseAddCheckpoint(body); err == nil {
+					w.seen.head(req.Checkpoint)
+					line, serr := s.key.Sign(&req.Checkpoint.Head, uint64(w.witnessed.Load()))
+					cosigned := (&c2sp.Checkpoint{Head: req.Checkpoint.Head, Signatures: []c2sp.Signature{line}}).Bytes()
+					_, lines, _ := bytes.Cut(cosigned, []byte("\n\n"))
+					if err = serr; err == nil {
+						rw.Write(lines)
+						return
+					}
+				}
+			}
+			http.Error(rw, fmt.Sprint(err), http.StatusBadRequest)
+		})
+	}
+}
+
+// pass lets time pass, in steps that a log believes.
+func (w *world) pass(to time.Time) {
+	w.t.Helper()
+	to = whole(to)
+	for now := w.now(); now.Before(to); now = w.now() {
+		next := now.Add(4 * time.Minute)
+		if next.After(to) {
+			next = to
+		}
+		w.witnessed.Store(next.Unix())
+		w.tells(next)
+	}
+}
+
+// tells waits until the published head has this time.
+func (w *world) tells(at time.Time) {
+	w.t.Helper()
+	eventually(w.t, func() error {
+		cp := w.checkpoint()
+		ok, err := w.policy.Verify(cp, "")
+		if err == nil && ok.LoggedAfter < uint64(at.Unix()) {
+			err = fmt.Errorf("the published head is of %d, and it is %d", ok.LoggedAfter, at.Unix())
+		}
+		return err
+	})
+}
+
+// oddWorld is a world whose witnesses live at a time of their own, with an interval
+// of anchors.
+func oddWorld(t testing.TB, begin time.Time, interval uint64) *world {
+	t.Helper()
+	w := prepareWorld(t, 2, 3)
+	w.tick(begin)
+	w.profile.Anchor.Within = interval
+	w.config.Refresh = 20 * time.Millisecond
+	w.config.Provider = w.provider
+	w.found()
+	return w
+}
+
+// of returns the events of a type that the log publishes.
+func (w *world) of(kind event.Type) (events []*event.Envelope) {
+	w.t.Helper()
+	for _, e := range w.read() {
+		env, err := event.ParseEnvelope(e)
+		check(w.t, err)
+		if env.Event.Type == kind {
+			events = append(events, env)
+		}
+	}
+	return events
+}
+
+// awaits waits until the log publishes so many events of a type.
+func (w *world) awaits(n int, kind event.Type) []*event.Envelope {
+	w.t.Helper()
+	eventually(w.t, func() error {
+		if got := len(w.of(kind)); got < n {
+			return fmt.Errorf("the log has %d of %d events of the type %s", got, n, kind)
+		}
+		return nil
+	})
+	got := w.of(kind)
+	if len(got) != n {
+		w.t.Fatalf("the log has %d events of the type %s; want %d", len(got), kind, n)
+	}
+	return got
+}
+
+// notes collects what the log tells its operator.
+type notes struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (n *notes) Write(p []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.buf.Write(p)
+}
+
+func (n *notes) String() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.buf.String()
+}
+
+func (n *notes) says(text string) error {
+	if s := n.String(); !strings.Contains(s, text) {
+		return fmt.Errorf("the log has not said %q:\n%s", text, s)
+	}
+	return nil
+}
+
+func (w *world) listen() *notes {
+	n := new(notes)
+	w.config.Logger = slog.New(slog.NewTextHandler(n, nil))
+	return n
+}
+
+// TestAnchors: the log anchors what is published at the profile's interval, while
+// there is something other than anchors.
+func TestAnchors(t *testing.T) {
+	begin := time.Now()
+	w := oddWorld(t, begin, 600)
+	w.start()
+	w.pass(begin.Add(4 * time.Minute))
+	if n := len(w.of(event.TypeAnchor)); n != 0 {
+		t.Errorf("%d anchors before half of the interval", n)
+	}
+	w.pass(begin.Add(6 * time.Minute))
+	first := w.awaits(1, event.TypeAnchor)[0]
+	cp, err := c2sp.ParseCheckpoint([]byte(first.Event.Body.(*event.Anchor).Checkpoint))
+	check(t, err)
+	if cp.Size != 1 || len(cp.Signatures) != 2+2 {
+		t.Errorf("the first anchor is of size %d, with %d lines", cp.Size, len(cp.Signatures))
+	}
+	// There is nothing else, so no other comes.
+	w.pass(begin.Add(30 * time.Minute))
+	w.awaits(1, event.TypeAnchor)
+	w.put(newWarrant(t, origin, warrantTerms{at: w.now()}, w.authority))
+	w.awaits(2, event.TypeAnchor)
+	w.stop()
+	w.start()
+	w.pass(begin.Add(60 * time.Minute))
+	w.awaits(2, event.TypeAnchor)
+}
+
+// TestDisclosure: a seal ends by the witnesses' time, and by nothing else. The
+// machine's clock is a day ahead of them here, or two hours behind.
+func TestDisclosure(t *testing.T) {
+	for name, off := range map[string]time.Duration{"ahead": -24 * time.Hour, "behind": 2 * time.Hour, "right": 0} {
+		t.Run(name, func(t *testing.T) {
+			begin := time.Now()
+			if off < 0 {
+				begin = begin.Add(off)
+			}
+			w := oddWorld(t, begin, 30*86400)
+			said := w.listen()
+			w.start()
+			if off > 0 {
+				begin = begin.Add(off)
+				w.pass(begin) // a clock that was set back is one that the witnesses leave behind
+			}
+			end := begin.Add(2 * time.Minute)
+			warrant := newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority)
+			ref := w.put(warrant)
+			deferred := w.put(newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority))
+			w.mustSequence(signedAt(t, begin, &event.Deferral{Event: deferred, Until: whole(end.Add(10 * time.Minute)), Ground: "ground", Ordinal: 1}, w.authority).Bytes())
+			w.pass(end.Add(-time.Second))
+			w.awaits(0, event.TypeDisclosure)
+			w.pass(end)
+			d := w.awaits(1, event.TypeDisclosure)[0]
+			body := d.Event.Body.(*event.Disclosure)
+			if body.Event != ref || len(body.Openings) != len(warrant.Openings) || d.Event.Time != whole(end) {
+				t.Errorf("the disclosure of entry %d at %v opens %d", body.Event.Index, d.Event.Time, len(body.Openings))
+			}
+			check(t, warrant.Envelope.Event.MatchAll(event.ClassPublic, body.Openings))
+			eventually(t, func() error {
+				if w.vault.Has(warrant.Envelope.Hash()) {
+					return errors.New("the vault still has what is disclosed")
+				}
+				return nil
+			})
+			w.pass(end.Add(9 * time.Minute))
+			w.awaits(1, event.TypeDisclosure)
+			w.pass(end.Add(10 * time.Minute))
+			w.awaits(2, event.TypeDisclosure)
+			if off != 0 {
+				check(t, said.says("this machine's clock is not that of the witnesses"))
+			}
+			w.stop()
+			w.start()
+			w.pass(end.Add(12 * time.Minute))
+			w.awaits(2, event.TypeDisclosure)
+		})
+	}
+}
+
+// TestNotices: with an access, the notices of its releases are published too.
+func TestNotices(t *testing.T) {
+	begin := time.Now()
+	w := oddWorld(t, begin, 30*86400)
+	w.start()
+	end := begin.Add(2 * time.Minute)
+	warrant := w.put(newWarrant(t, origin, warrantTerms{at: begin, until: end.Add(time.Hour)}, w.authority))
+	access := w.put(w.newAccess(warrant, end))
+	w.published(access.Index + 1)
+	cp := w.checkpoint()
+	release := w.release(access, 1, [32]byte{}, event.Head{Size: cp.Size, Root: cp.Root})
+	ref := w.put(release)
+	w.pass(end)
+	found := false
+	for _, env := range w.awaits(2, event.TypeDisclosure) {
+		d := env.Event.Body.(*event.Disclosure)
+		if d.Event == ref {
+			found = len(d.Notices) == 1 && bytes.Equal(d.Notices[0], release.Notices[0])
+		}
+	}
+	if !found {
+		t.Error("the notice was not published")
+	}
+	eventually(t, func() error {
+		if n := w.vault.Len(); n != 1 {
+			return fmt.Errorf("the vault has %d records; want the warrant's", n)
+		}
+		return nil
+	})
+}
+
+// TestLostVault: what the vault has lost can't be disclosed, and the log names it.
+// It says so, goes on with all else, and takes it back from whoever still has it.
+func TestLostVault(t *testing.T) {
+	begin := time.Now()
+	w := oddWorld(t, begin, 30*86400)
+	w.start()
+	end := begin.Add(2 * time.Minute)
+	first := newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority)
+	second := newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority)
+	lost := w.put(first)
+	w.stop()
+	files, err := filepath.Glob(filepath.Join(w.vaultConfig().Dir, "*.age"))
+	check(t, err)
+	for _, f := range files {
+		check(t, os.Remove(f))
+	}
+	said := w.listen()
+	w.start()
+	kept := w.put(second)
+	for _, text := range []string{"can't be disclosed", fmt.Sprintf("entry=%d", lost.Index), event.Digest(first.Envelope.Hash()).String()} {
+		check(t, said.says(text))
+	}
+	w.pass(end)
+	if d := w.awaits(1, event.TypeDisclosure)[0].Event.Body.(*event.Disclosure); d.Event != kept {
+		t.Errorf("disclosed: entry %d", d.Event.Index)
+	}
+	if i := w.mustSequence(bytesOf(t, first)); i != lost.Index {
+		t.Errorf("the event again is at %d", i)
+	}
+	check(t, said.says("the vault has again what it had lost"))
+	w.pass(end.Add(2 * time.Minute))
+	w.awaits(2, event.TypeDisclosure)
+}
+
+// TestOrphans: what was given to the vault and never sequenced is dropped at the
+// next start; what is sealed stays.
+func TestOrphans(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	w.start()
+	s := newWarrant(t, origin, warrantTerms{}, w.authority)
+	w.put(s)
+	w.stop()
+	orphan := newWarrant(t, origin, warrantTerms{}, w.authority)
+	v, err := vault.Open(w.vaultConfig())
+	check(t, err)
+	record, err := vault.Prepare(orphan)
+	check(t, err)
+	check(t, v.PutBatch(t.Context(), []*vault.Record{record}))
+	check(t, v.Close())
+	w.start()
+	if !w.vault.Has(s.Envelope.Hash()) || w.vault.Has(orphan.Envelope.Hash()) {
+		t.Errorf("the vault has %d records", w.vault.Len())
+	}
+}
+
+// TestDowntime: a seal that ended while the log was down waits, so that a deferral
+// gets in that was signed in time; without one it is disclosed in time.
+func TestDowntime(t *testing.T) {
+	begin := time.Now()
+	w := oddWorld(t, begin, 240)
+	w.profile.DisclosureGrace = 1200
+	w.dir = t.TempDir()
+	w.seen = newSightings()
+	w.found()
+	w.start()
+	end := begin.Add(4 * time.Minute)
+	var refs [2]event.Reference
+	for i := range refs {
+		refs[i] = w.put(newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority))
+	}
+	w.pass(begin.Add(3 * time.Minute))
+	w.awaits(1, event.TypeAnchor)
+	w.stop()
+	up := end.Add(3 * time.Minute)
+	w.witnessed.Store(up.Unix())
+	w.start()
+	w.tells(up)
+	w.put(newWarrant(t, origin, warrantTerms{at: up, until: up.Add(time.Hour)}, w.authority))
+	// No disclosure, and no anchor that would prove that the seal had ended.
+	w.pass(up.Add(time.Minute))
+	w.awaits(1, event.TypeAnchor)
+	w.awaits(0, event.TypeDisclosure)
+	w.mustSequence(signedAt(t, begin.Add(time.Minute), &event.Deferral{Event: refs[1], Until: whole(end.Add(time.Hour)), Ground: "ground", Ordinal: 1}, w.authority).Bytes())
+	w.pass(end.Add(9 * time.Minute))
+	w.awaits(0, event.TypeDisclosure)
+	w.pass(end.Add(10 * time.Minute)) // half of the grace
+	if d := w.awaits(1, event.TypeDisclosure)[0].Event.Body.(*event.Disclosure); d.Event != refs[0] {
+		t.Errorf("disclosed: entry %d", d.Event.Index)
+	}
+	w.awaits(2, event.TypeAnchor)
+}
