@@ -48,7 +48,7 @@ func TestConcurrency(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, 3)
 	w.start()
-	entries := w.warrants(300)
+	entries := w.warrants(150)
 	indices := make([]map[uint64]bool, len(entries))
 	for i := range indices {
 		indices[i] = make(map[uint64]bool)
@@ -72,7 +72,7 @@ func TestConcurrency(t *testing.T) {
 		}
 		indices[i][index] = true
 	}
-	const submitters = 32
+	const submitters = 24
 	for s := range submitters {
 		wg.Go(func() {
 			for i := range entries {

@@ -33,7 +33,11 @@ func TestMemory(t *testing.T) {
 	check(t, err)
 	for done := 0; done < entries; {
 		n := min(log.DefaultMaxBatch, entries-done)
-		_, err := engine.Add(t.Context(), warrantsOf(t, w.authority, n))
+		batch := w.warrants
+		if *long {
+			batch = w.others
+		}
+		_, err := engine.Add(t.Context(), batch(n))
 		check(t, err)
 		done += n
 	}
@@ -68,7 +72,7 @@ func (w *world) load(t *testing.T, clients, each int, size uint64) {
 					}
 					resp.Body.Close()
 				}
-				if _, err := w.sequence(warrant(t, origin, w.authority)); err != nil {
+				if _, err := w.sequence(w.warrant()); err != nil {
 					t.Error(err)
 				}
 			}

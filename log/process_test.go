@@ -31,15 +31,15 @@ type daemon struct {
 
 // spawn starts a process, and returns once it serves. The world's url is then
 // that of the process.
-func (w *world) spawn() *daemon {
+func (w *world) spawn(options ...string) *daemon {
 	w.t.Helper()
-	d := w.command()
+	d := w.command(options...)
 	w.serves(d)
 	return d
 }
 
 // command starts a process.
-func (w *world) command() *daemon {
+func (w *world) command(options ...string) *daemon {
 	w.t.Helper()
 	dir := w.t.TempDir()
 	args := []string{"serve", "-dir", w.dir, "-policy", filepath.Join(dir, "policy"), "-listen", "127.0.0.1:0",
@@ -50,7 +50,7 @@ func (w *world) command() *daemon {
 		check(w.t, os.WriteFile(name, []byte(k.Secret()+"\n"), 0o600))
 		args = append(args, "-key", name)
 	}
-	d := &daemon{Cmd: exec.Command(build(w.t, "..", "./cmd/vasistas-log"), args...), exited: make(chan error, 1)}
+	d := &daemon{Cmd: exec.Command(build(w.t, "..", "./cmd/vasistas-log"), append(args, options...)...), exited: make(chan error, 1)}
 	d.Env = append(os.Environ(), "ADDR="+filepath.Join(dir, "addr"))
 	d.Stderr = &d.stderr
 	check(w.t, d.Start())
@@ -139,13 +139,22 @@ func TestKill(t *testing.T) {
 		d := w.command()
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg *sync.WaitGroup
+		delay := rand.N(200 * time.Millisecond) // into its start
 		if rand.IntN(8) > 0 {
 			w.serves(d)
 			serving++
 			wg = w.busy(ctx, queue, 4)
+			delay = rand.N(40 * time.Millisecond)
+			enough := w.seen.count() + rand.IntN(8)
+			eventually(t, func() error {
+				if w.seen.count() < enough {
+					return errors.New("nothing is acknowledged")
+				}
+				return nil
+			})
 		}
 		select {
-		case <-time.After(rand.N(350 * time.Millisecond)):
+		case <-time.After(delay):
 		case err := <-d.exited:
 			t.Fatalf("it ended by itself: %v\n%s", err, &d.stderr)
 		}
@@ -212,7 +221,7 @@ func TestTerminate(t *testing.T) {
 func TestTerminateWithoutQuorum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
-	d := w.spawn()
+	d := w.spawn("-shutdown-timeout", "2s")
 	w.ready()
 	w.append(w.warrant())
 	w.witnesses[0].answer(down)

@@ -150,6 +150,7 @@ func TestRestore(t *testing.T) {
 		{"published checkpoint damaged", func(t *testing.T, w *world) { flip(t, filepath.Join(w.state(), "checkpoint"), 30) }, nil, "none", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := s.clone(t, 2)
 			c.harm(t, w)
 			if c.says == "none" {
@@ -254,6 +255,7 @@ func TestSalvage(t *testing.T) {
 		{"a tile damaged", func(t *testing.T, w *world) { flip(t, filepath.Join(w.tree(), "tile/0/001"), 1000) }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := w.clone(t, 2)
 			c.harm(t, w)
 			if err := w.open(); err == nil {
@@ -268,6 +270,7 @@ func TestSalvage(t *testing.T) {
 		})
 	}
 	t.Run("what is beyond the copy is damaged", func(t *testing.T) {
+		t.Parallel()
 		w := w.clone(t, 2)
 		// The head was recorded at 630 already.
 		flip(t, filepath.Join(w.tree(), "tile/entries/001"), 150000)
@@ -330,6 +333,7 @@ func TestRecoverRefuses(t *testing.T) {
 		{"a tile is missing", without("tile/0/001.p/74"), true, "copy"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := s.clone(t, 2)
 			if c.old {
 				copyDir(t, s.backup, w.dir)
@@ -350,6 +354,7 @@ func TestRecoverRefuses(t *testing.T) {
 		})
 	}
 	t.Run("a fork", func(t *testing.T) {
+		t.Parallel()
 		// Another log with this one's keys, that the same witnesses do not
 		// know: a policy without witnesses would accept it.
 		fork := prepareWorld(t, 0, 0)
@@ -369,6 +374,7 @@ func TestRecoverRefuses(t *testing.T) {
 		}
 	})
 	t.Run("a running log", func(t *testing.T) {
+		t.Parallel()
 		w := s.clone(t, 2)
 		w.start()
 		if _, err := w.recover(client.Dir(s.late)); !errors.Is(err, durable.ErrLocked) {

@@ -68,6 +68,13 @@ func (s *sightings) size() (size uint64) {
 	return size
 }
 
+// count is how many events were acknowledged.
+func (s *sightings) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.acked)
+}
+
 func (s *sightings) clone() *sightings {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -56,9 +56,9 @@ type Engine struct {
 var _ log.Engine = (*Engine)(nil)
 
 const (
-	// batchAge is how long Tessera's queue waits for the rest of a batch. It
-	// must be longer than handing over a batch takes (1 µs an entry), or the
-	// batch is written in two steps.
+	// batchAge is how long Tessera's queue waits for the rest of a batch. If
+	// handing it over takes more than half of that (it takes 1 µs an entry),
+	// the batch is written in two steps.
 	batchAge = 3 * time.Millisecond
 	// housekeeping is how often Tessera looks for partial tiles that a full
 	// one has replaced. It removes 100 at a time.
@@ -160,7 +160,16 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 		batch[i] = tessera.NewEntry(b)
 	}
 	futures := make([]tessera.IndexFuture, len(entries))
+	began := time.Now()
 	for i, entry := range batch {
+		// If Tessera may have begun to write what it has, the rest waits for
+		// that: two flushes of its queue can overtake each other.
+		if i > 0 && time.Since(began) > batchAge/2 {
+			if _, err := futures[i-1](); err != nil {
+				return 0, fmt.Errorf("adding entries to the tree: %w", err)
+			}
+			began = time.Now()
+		}
 		futures[i] = e.appender.Add(context.WithoutCancel(ctx), entry)
 	}
 	var errs error
@@ -174,7 +183,6 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 		case i == 0:
 			first = index.Index
 		case errs == nil && index.Index != first+uint64(i):
-			// Two flushes of Tessera's queue can overtake each other.
 			errs = fmt.Errorf("adding entries to the tree: entry %d of the batch is at index %d, and the first is at %d", i, index.Index, first)
 		}
 	}
