@@ -27,6 +27,7 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"
 )
 
@@ -91,6 +92,8 @@ type world struct {
 	log       operator
 	witnesses []operator
 	signers   *signers
+
+	vault *vault.Vault // of the running log; only the seeded fault touches it
 
 	url    string       // of the log, without a trailing slash
 	urls   []string     // of the witnesses
@@ -167,7 +170,28 @@ func (w *world) make(ctx context.Context, rows []row) error {
 	if err := tesserax.Create(ctx, w.path("log", "tree")); err != nil {
 		return err
 	}
-	return log.Init(log.InitConfig{StateDir: w.path("log", "state"), Keys: w.log.keys, Signers: w.signers.roles()})
+	if err := vault.Create(w.vaultConfig()); err != nil {
+		return err
+	}
+	return w.found(ctx)
+}
+
+// found makes the charter and, of it, the log.
+func (w *world) found(ctx context.Context) (err error) {
+	charter, err := w.charter()
+	if err != nil {
+		return fmt.Errorf("the charter: %w", err)
+	}
+	engine, err := tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
+	return log.Init(ctx, log.InitConfig{StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Charter: charter.Bytes()})
+}
+
+func (w *world) vaultConfig() vault.Config {
+	return vault.Config{Dir: w.path("log", "vault"), Identity: w.path("keys", "vault.key")}
 }
 
 // load reads the keys and opens the servers' own log.
@@ -251,33 +275,55 @@ func (w *world) start(ctx context.Context, address string, fallback bool) (err e
 // of the witnesses; and beside it, for who wants more, all of them. The keys of
 // one witness are one group, so that they count once.
 func (w *world) makePolicies() error {
-	var b strings.Builder
-	for _, k := range w.log.keys {
-		fmt.Fprintf(&b, "log %s %s\n", k.Verifier(), w.url)
-	}
-	var groups []string
-	for i, o := range w.witnesses {
-		for j, k := range o.keys {
-			fmt.Fprintf(&b, "witness %s %s %s\n", o.name+[]string{"-ed25519", "-mldsa44"}[j], k.Verifier(), w.urls[i])
-		}
-		fmt.Fprintf(&b, "group %s any %s-ed25519 %s-mldsa44\n", o.name, o.name, o.name)
-		groups = append(groups, o.name)
-	}
-	names := strings.Join(groups, " ")
 	for _, p := range []struct {
 		policy **c2sp.Policy
 		quorum string
 	}{{&w.policy, fmt.Sprint(quorum)}, {&w.all, "all"}} {
+		var b strings.Builder
+		for _, k := range w.log.keys {
+			fmt.Fprintf(&b, "log %s %s\n", k.Verifier(), w.url)
+		}
 		var err error
-		text := fmt.Sprintf("%sgroup witnesses %s %s\nquorum witnesses\n", b.String(), p.quorum, names)
-		if *p.policy, err = c2sp.ParsePolicy([]byte(text)); err != nil {
+		if *p.policy, err = c2sp.ParsePolicy([]byte(b.String() + w.witnessPolicy(p.quorum, w.urls))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// witnessPolicy is the text of a policy of the witnesses; urls may be nil.
+func (w *world) witnessPolicy(quorum string, urls []string) string {
+	var b strings.Builder
+	var groups []string
+	for i, o := range w.witnesses {
+		for j, k := range o.keys {
+			fmt.Fprintf(&b, "witness %s %s", o.name+[]string{"-ed25519", "-mldsa44"}[j], k.Verifier())
+			if urls != nil {
+				b.WriteString(" " + urls[i])
+			}
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "group %s any %s-ed25519 %s-mldsa44\n", o.name, o.name, o.name)
+		groups = append(groups, o.name)
+	}
+	fmt.Fprintf(&b, "group witnesses %s %s\nquorum witnesses\n", quorum, strings.Join(groups, " "))
+	return b.String()
+}
+
 func (w *world) startLog(ctx context.Context, l net.Listener) error {
+	kept, err := vault.Open(w.vaultConfig())
+	if err != nil {
+		return err
+	}
+	if err := w.openLog(ctx, kept, l); err != nil {
+		return errors.Join(err, kept.Close())
+	}
+	w.vault = kept
+	return nil
+}
+
+// openLog opens the log with its vault, which close closes too.
+func (w *world) openLog(ctx context.Context, kept *vault.Vault, l net.Listener) error {
 	engine, err := tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
 	if err != nil {
 		return err
@@ -285,6 +331,7 @@ func (w *world) startLog(ctx context.Context, l net.Listener) error {
 	reg := prometheus.NewRegistry()
 	running, err := log.Open(ctx, log.Config{
 		StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Policy: w.policy,
+		Vault: kept, Provider: w.signers.provider,
 		Refresh: refresh, Logger: w.logger.With("part", "log"), Registry: reg,
 	})
 	if err != nil {
@@ -314,7 +361,7 @@ func (w *world) startLog(ctx context.Context, l net.Listener) error {
 			err = errors.Join(err, server.Close())
 		}
 		wg.Wait()
-		return errors.Join(err, running.Close(ctx))
+		return errors.Join(err, running.Close(ctx), kept.Close())
 	})
 	return nil
 }
@@ -373,13 +420,16 @@ func (w *world) close(ctx context.Context) error {
 const maxAnswer = c2sp.MaxCheckpointSize
 
 func get(ctx context.Context, url string) (status int, body []byte, err error) {
-	return call(ctx, http.MethodGet, url, nil)
+	return call(ctx, http.MethodGet, url, "", nil)
 }
 
-func call(ctx context.Context, method, url string, send io.Reader) (status int, body []byte, err error) {
+func call(ctx context.Context, method, url, mediaType string, send io.Reader) (status int, body []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, send)
 	if err != nil {
 		return 0, nil, err
+	}
+	if mediaType != "" {
+		req.Header.Set("Content-Type", mediaType)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
