@@ -105,12 +105,18 @@ func (d *demand) verify(cp *c2sp.Checkpoint, origin string) error {
 var errUnreachable = errors.New("the witness policy can't be met: too many of its witnesses have no URL; " +
 	"name them with -policy, or in an amendment")
 
-// reachable checks that witnesses with URLs can meet the demand, and that the log
-// can hear so many of them that no quorum is unheard.
-func (d *demand) reachable() error {
-	asked := make(map[string]bool)
+// reachable checks that witnesses with URLs can meet the demand, that the log can
+// hear so many of them that no quorum is unheard, and that the cosignatures fit into
+// a checkpoint beside the log's own lines.
+func (d *demand) reachable(own int) error {
+	asked, all := make(map[string]bool), make(lines)
 	for _, w := range d.witnesses {
 		asked[w.Key.String()] = w.URL != ""
+		all[w.Key.String()] = c2sp.Cosignature{}
+	}
+	if set, _ := d.smallest(all); own+len(set) > maxLines {
+		return fmt.Errorf("the witness policy needs %d cosignatures, and beside the log's own a checkpoint has room for %d; ask for a smaller quorum",
+			len(set), maxLines-own)
 	}
 	if !d.satisfied(func(key string) bool { return asked[key] }) {
 		return errUnreachable

@@ -243,7 +243,7 @@ func TestEngineHalves(t *testing.T) {
 					t.Errorf("line %d: written %v, and the answer is %+v", i, written[string(entries[i])], r)
 				}
 				if r.Error == nil {
-					w.seen.acknowledged(*r.Index, entries[i])
+					w.seen.acknowledged(*r.Index, entryOf(entries[i]))
 				}
 			}
 			f.heal()
@@ -357,7 +357,7 @@ func TestDamage(t *testing.T) {
 				for i, r := range w.lines(string(bytes.Join(entries, []byte("\n")))+"\n", "sequenced") {
 					failed = failed || r.Error != nil
 					if r.Error == nil {
-						w.seen.acknowledged(*r.Index, entries[i])
+						w.seen.acknowledged(*r.Index, entryOf(entries[i]))
 					}
 				}
 			}

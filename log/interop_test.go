@@ -252,7 +252,7 @@ func TestStrangersWitness(t *testing.T) {
 	w.append(w.warrant())
 	w.stop()
 	w.start()
-	if p := w.append(w.warrant()); p.Index != 301 {
+	if p := w.append(w.warrant()); p.Index != 302 {
 		t.Errorf("after a restart, the next event is at %d", p.Index)
 	}
 	w.audit()
@@ -278,7 +278,7 @@ func TestStatic(t *testing.T) {
 			}
 		}
 	}
-	if n := strconv.FormatUint(cp.Size, 10); n != "600" {
+	if n := strconv.FormatUint(cp.Size, 10); n != "601" {
 		t.Errorf("the log has %s entries", n)
 	}
 }

@@ -44,8 +44,8 @@ func TestFullDisk(t *testing.T) {
 			return err
 		})
 	}
-	if n := len(w.audit()); n != 63 {
-		t.Errorf("the log has %d entries; want 63", n)
+	if n := len(w.audit()); n != 64 {
+		t.Errorf("the log has %d entries; want 64", n)
 	}
 	if err := d.end(t, unix.SIGTERM); err != nil {
 		t.Errorf("it ended with %v\n%s", err, &d.stderr)

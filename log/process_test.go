@@ -43,7 +43,7 @@ func (w *world) command() *daemon {
 	w.t.Helper()
 	dir := w.t.TempDir()
 	args := []string{"serve", "-dir", w.dir, "-policy", filepath.Join(dir, "policy"), "-listen", "127.0.0.1:0",
-		"-addr-file", filepath.Join(dir, "addr"), "-interval", "10ms", "-shutdown-timeout", "10s"}
+		"-addr-file", filepath.Join(dir, "addr"), "-identity", w.vaultConfig().Identity, "-interval", "10ms", "-shutdown-timeout", "10s"}
 	check(w.t, os.WriteFile(filepath.Join(dir, "policy"), w.policy.Bytes(), 0o644))
 	for i, k := range w.keys {
 		name := filepath.Join(dir, fmt.Sprintf("key%d", i))
@@ -225,7 +225,7 @@ func TestTerminateWithoutQuorum(t *testing.T) {
 	}
 	w.witnesses[0].answer(nil)
 	w.start()
-	if n := len(w.audit()); n != 2 {
+	if n := len(w.audit()); n != 3 {
 		t.Errorf("the log has %d entries", n)
 	}
 }
@@ -244,7 +244,7 @@ func TestSecondProcess(t *testing.T) {
 		t.Errorf("the second process: %v\n%s", err, &second.stderr)
 	}
 	w.append(w.warrant())
-	if status, b := w.get("/metrics"); status != http.StatusOK || !bytes.Contains(b, []byte("vasistas_log_published_size 1")) {
+	if status, b := w.get("/metrics"); status != http.StatusOK || !bytes.Contains(b, []byte("vasistas_log_published_size 2")) {
 		t.Errorf("metrics: %d\n%s", status, b)
 	}
 	for _, path := range []string{"/tile/../metrics", "/metrics/", "/debug/pprof/"} {

@@ -66,13 +66,9 @@ func newPublisher(cfg Config, st *store, h *head, b *book, c *clock, s *status, 
 	if _, err := signersOf(cfg.Keys, v.inForce().Charter); err != nil {
 		return nil, err
 	}
-	if set, _ := cfg.Policy.SmallestSet(func(int) bool { return true }); len(cfg.Keys)+len(set) > maxLines {
-		return nil, fmt.Errorf("the witness policy needs %d cosignatures, and beside the log's own a checkpoint has room for %d; ask for a smaller quorum",
-			len(set), maxLines-len(cfg.Keys))
-	}
 	// A later head than the recorded one would have met the policy in force there.
 	p.setDemand(v.policies(h.signed.Size, h.signed.Size))
-	if err := p.demand.reachable(); err != nil {
+	if err := p.demand.reachable(len(cfg.Keys)); err != nil {
 		return nil, err
 	}
 	return p, p.loadPublished()
@@ -259,7 +255,7 @@ func (p *publisher) round(ctx context.Context) error {
 		return nil
 	}
 	p.setDemand(v.policies(p.from(), p.head.signed.Size))
-	if err := p.demand.reachable(); err != nil {
+	if err := p.demand.reachable(len(p.head.signed.Signatures)); err != nil {
 		return fmt.Errorf("%w: %w", c2sp.ErrNoQuorum, err)
 	}
 	began := time.Now()

@@ -175,12 +175,12 @@ func TestWitnessFaults(t *testing.T) {
 			if _, err := w.submit(entry); !isProblem(err, "no-quorum") {
 				t.Fatalf("with a majority: %v", err)
 			}
-			if cp := w.checkpoint(); cp.Size != 3 {
+			if cp := w.checkpoint(); cp.Size != 4 {
 				t.Fatalf("published without a quorum: %d entries", cp.Size)
 			}
 			w.mustSequence(w.warrant())
 			w.witnesses[1].answer(nil)
-			w.published(5)
+			w.published(6)
 			w.append(entry)
 			if err := w.log.Err(); err != nil {
 				t.Errorf("the log says %v", err)
@@ -309,7 +309,7 @@ func TestRefresh(t *testing.T) {
 	first := w.checkpoint()
 	eventually(t, func() error {
 		now := w.checkpoint()
-		if now.Size != 1 || bytes.Equal(now.Bytes(), first.Bytes()) {
+		if now.Size != 2 || bytes.Equal(now.Bytes(), first.Bytes()) {
 			return errors.New("the checkpoint is the same")
 		}
 		return nil

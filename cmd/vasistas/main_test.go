@@ -6,6 +6,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdh"
+	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,7 +28,10 @@ import (
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/profile"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"
 )
 
@@ -84,24 +90,24 @@ func startWitness(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // startlog NAME KEY POLICY ROLE=PUBLICKEY... serves a log, whose URL becomes
-// $NAME, and waits until it admits events.
+// $NAME, and waits until it admits events. Its charter names each key under a name
+// of its own, and a provider and a founder.
 func startLog(ts *testscript.TestScript, _ bool, args []string) {
 	policy, err := c2sp.ParsePolicy([]byte(ts.ReadFile(args[2])))
 	check(ts, err)
 	keys := []*c2sp.Signer{signer(ts, args[1])}
-	var signers []log.Signer
-	for _, arg := range args[3:] {
-		role, file, _ := strings.Cut(arg, "=")
-		signers = append(signers, log.Signer{Role: role, PEM: ts.ReadFile(file)})
-	}
 	ctx := context.Background()
 	state, tree := ts.MkAbs(args[0]+".state"), ts.MkAbs(args[0]+".tree")
-	check(ts, log.Init(log.InitConfig{StateDir: state, Keys: keys, Signers: signers}))
 	check(ts, tesserax.Create(ctx, tree))
+	kept := vault.Config{Dir: ts.MkAbs(args[0] + ".vault"), Identity: ts.MkAbs(args[0] + ".vault.key")}
+	check(ts, vault.Create(kept))
+	v, err := vault.Open(kept)
+	check(ts, err)
 	engine, err := tesserax.Open(ctx, tree, log.DefaultMaxBatch)
 	check(ts, err)
+	check(ts, log.Init(ctx, log.InitConfig{StateDir: state, Engine: engine, Keys: keys, Charter: founding(ts, keys[0], args[3:])}))
 	l, err := log.Open(ctx, log.Config{
-		StateDir: state, Engine: engine, Keys: keys, Policy: policy,
+		StateDir: state, Engine: engine, Keys: keys, Vault: v, Policy: policy,
 		Interval: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	})
 	check(ts, err)
@@ -109,9 +115,50 @@ func startLog(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() {
 		s.Close()
 		l.Close(ctx)
+		v.Close()
 	})
 	ts.Setenv(args[0], s.URL)
 	check(ts, awaitReady(s.URL))
+}
+
+// founding is a charter of the demo's profile, signed by a founder who is gone.
+func founding(ts *testscript.TestScript, key *c2sp.Signer, roles []string) []byte {
+	founder, provider := freshSigner(ts), freshSigner(ts)
+	p, err := profile.Load("demo")
+	check(ts, err)
+	ch := &event.Charter{
+		Version: 1, Rules: 1, Profile: p, LogKeys: []string{key.Verifier().String()},
+		Thresholds: event.Thresholds{Amend: 1, Recover: 1}, WitnessPolicy: "quorum none\n", AuditPolicy: "quorum none\n",
+		Parties: []event.Party{
+			{Name: "founder", Role: event.RoleCharter, Keys: []*event.PublicKey{founder.Public()}},
+			{Name: "provider", Role: event.RoleProvider, Keys: []*event.PublicKey{provider.Public()}},
+		},
+	}
+	for i, arg := range roles {
+		role, file, _ := strings.Cut(arg, "=")
+		k, err := event.ParsePublicKeyPEM([]byte(ts.ReadFile(file)))
+		check(ts, err)
+		party := event.Party{Name: "p" + strconv.Itoa(i+1), Role: event.Role(role), Keys: []*event.PublicKey{k}}
+		if party.Role == event.RoleCustodian {
+			gate, err := ecdh.X25519().GenerateKey(rand.Reader)
+			check(ts, err)
+			party.Gates = []event.HPKEKey{{KEM: event.KEMX25519, Public: gate.PublicKey().Bytes()}}
+		}
+		ch.Parties = append(ch.Parties, party)
+	}
+	ev, err := event.New(key.Verifier().Name, ch)
+	check(ts, err)
+	env, err := event.Sign(ev, founder)
+	check(ts, err)
+	return env.Bytes()
+}
+
+func freshSigner(ts *testscript.TestScript) event.Signer {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	check(ts, err)
+	s, err := event.NewSigner(private)
+	check(ts, err)
+	return s
 }
 
 func awaitReady(url string) error {

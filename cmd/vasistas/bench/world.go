@@ -25,6 +25,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/profile"
 )
 
 const (
@@ -64,11 +65,7 @@ func startWorld(ctx context.Context, cfg Config) (_ *world, err error) {
 	if err := w.build(ctx); err != nil {
 		return nil, err
 	}
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	if w.authority, err = event.NewSigner(private); err != nil {
+	if w.authority, err = newSigner(); err != nil {
 		return nil, err
 	}
 	if err := w.startLog(ctx); err != nil {
@@ -153,26 +150,28 @@ func (l *limited) Write(p []byte) (int, error) {
 }
 
 func (w *world) startLog(ctx context.Context) error {
-	signer := w.path("authority.pub")
-	if err := os.WriteFile(signer, w.authority.Public().PEM(), 0o644); err != nil {
+	if err := w.command(ctx, w.cfg.LogBinary, "keygen", "-dir", w.path("log"), "-origin", origin); err != nil {
 		return err
 	}
-	if err := w.command(ctx, w.cfg.LogBinary, "init", "-dir", w.path("log"), "-origin", origin, "-signer", "authority="+signer); err != nil {
+	var vkeys []string
+	logs := ""
+	for _, name := range []string{"ed25519.key", "mldsa.key"} {
+		key, err := readSigner(w.path("log", "keys", name))
+		if err != nil {
+			return err
+		}
+		vkeys = append(vkeys, key.Verifier().String())
+		logs += "log " + key.Verifier().String() + "\n"
+	}
+	logsFile := w.path("logs.policy")
+	if err := os.WriteFile(logsFile, []byte(logs+"quorum none\n"), 0o644); err != nil {
 		return err
 	}
-	key, err := readSigner(w.path("log", "keys", "ed25519.key"))
-	if err != nil {
-		return err
-	}
-	logs := w.path("logs.policy")
-	if err := os.WriteFile(logs, fmt.Appendf(nil, "log %s\nquorum none\n", key.Verifier()), 0o644); err != nil {
-		return err
-	}
-	policy := fmt.Sprintf("log %s\n", key.Verifier())
+	policy := ""
 	var names []string
 	for i := range witnesses {
 		name := fmt.Sprintf("w%d", i+1)
-		line, err := w.startWitness(ctx, name, logs)
+		line, err := w.startWitness(ctx, name, logsFile)
 		if err != nil {
 			return err
 		}
@@ -180,12 +179,19 @@ func (w *world) startLog(ctx context.Context) error {
 		names = append(names, name)
 	}
 	policy += fmt.Sprintf("group quorate all %s\nquorum quorate\n", strings.Join(names, " "))
-	policyFile := w.path("policy.txt")
-	if err := os.WriteFile(policyFile, []byte(policy), 0o644); err != nil {
+	charter, err := w.charter(vkeys, policy)
+	if err != nil {
+		return err
+	}
+	charterFile := w.path("charter.event")
+	if err := os.WriteFile(charterFile, charter, 0o644); err != nil {
+		return err
+	}
+	if err := w.command(ctx, w.cfg.LogBinary, "init", "-dir", w.path("log"), "-charter", charterFile); err != nil {
 		return err
 	}
 	addr := w.path("log.url")
-	if err := w.start("vasistas-log", w.cfg.LogBinary, "serve", "-dir", w.path("log"), "-policy", policyFile,
+	if err := w.start("vasistas-log", w.cfg.LogBinary, "serve", "-dir", w.path("log"),
 		"-listen", "127.0.0.1:0", "-interval", w.interval.String(), "-addr-file", addr); err != nil {
 		return err
 	}
@@ -193,6 +199,52 @@ func (w *world) startLog(ctx context.Context) error {
 		return err
 	}
 	return w.awaitStatus(ctx, w.logURL+"readyz")
+}
+
+// charter is that of the benchmark's log: one authority, one provider, and a
+// founder whose key is not kept.
+func (w *world) charter(logKeys []string, policy string) ([]byte, error) {
+	p, err := profile.Load("demo")
+	if err != nil {
+		return nil, err
+	}
+	p.Seal.Longest, p.Lag = sealFor, sealFor
+	founder, err := newSigner()
+	if err != nil {
+		return nil, err
+	}
+	provider, err := newSigner()
+	if err != nil {
+		return nil, err
+	}
+	ev, err := event.New(origin, &event.Charter{
+		Version: 1, Rules: 1, Profile: p, LogKeys: logKeys, WitnessPolicy: policy, AuditPolicy: "quorum none\n",
+		Thresholds: event.Thresholds{Amend: 1, Recover: 1},
+		Parties: []event.Party{
+			{Name: "founder", Role: event.RoleCharter, Keys: []*event.PublicKey{founder.Public()}},
+			{Name: "court", Role: event.RoleAuthority, Keys: []*event.PublicKey{w.authority.Public()}},
+			{Name: "messenger", Role: event.RoleProvider, Keys: []*event.PublicKey{provider.Public()}},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	env, err := event.Sign(ev, founder)
+	if err != nil {
+		return nil, err
+	}
+	return env.Bytes(), nil
+}
+
+// sealFor is how long the benchmark's warrants are sealed, in seconds.
+const sealFor = 90 * 86400
+
+func newSigner() (event.Signer, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return event.NewSigner(private)
 }
 
 // startWitness makes a witness with an Ed25519 key and returns its policy line.
@@ -373,7 +425,7 @@ func (w *world) measureMemory(ctx context.Context, r *Report) error {
 	return nil
 }
 
-// makeEntries signs n warrants of about 1 KiB.
+// makeEntries signs n warrants of about 1 KiB, with their openings.
 func (w *world) makeEntries(n int) ([][]byte, error) {
 	entries := make([][]byte, n)
 	errs := make([]error, runtime.GOMAXPROCS(0))
@@ -391,7 +443,7 @@ func (w *world) makeEntries(n int) ([][]byte, error) {
 
 func (w *world) warrant() ([]byte, error) {
 	now := time.Now().UTC().Truncate(time.Second)
-	ev, err := event.New(origin, &event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
+	ev, err := event.New(origin, &event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "calecpa-search-warrant", Offence: "homicide",
 		Accounts: 1, Accesses: 1, NotBefore: now, NotAfter: now.Add(24 * time.Hour)})
 	if err != nil {
 		return nil, err
@@ -399,15 +451,15 @@ func (w *world) warrant() ([]byte, error) {
 	public := []event.Opening{
 		event.NewOpening("agency", event.Text("police")),
 		event.NewOpening("agencyKey", event.Bytes(w.authority.Public().SPKI())),
-		event.NewOpening("grounds", event.Codes("ground")),
+		event.NewOpening("grounds", event.Codes("danger-to-safety")),
 	}
 	subject := []event.Opening{event.NewOpening("case", event.Text("1/2026"))}
-	if err := ev.Seal(now.Add(90*24*time.Hour), public, subject); err != nil {
+	if err := ev.Seal(now.Add(sealFor*time.Second), public, subject); err != nil {
 		return nil, err
 	}
 	env, err := event.Sign(ev, w.authority)
 	if err != nil {
 		return nil, err
 	}
-	return env.Bytes(), nil
+	return (&event.Submission{Envelope: env, Openings: public}).Bytes()
 }
