@@ -61,11 +61,17 @@ func (d dirSource) read(name string, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("reading %s: %w", filepath.Join(d.path, name), err)
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("reading %s: not a regular file", f.Name())
 	}
-	b, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
-	if err != nil {
+	// One byte more than there should be, so that a file that has grown shows.
+	b := make([]byte, min(info.Size(), int64(limit))+1)
+	n, err := io.ReadFull(f, b)
+	if b = b[:n]; err == nil && n <= limit {
+		err = errors.New("it was changed meanwhile")
+	}
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return nil, fmt.Errorf("reading %s: %w", f.Name(), err)
 	}
 	if len(b) > limit {

@@ -250,8 +250,9 @@ func readList[T any](c *coder, o order, limit int, v *[]T, elem func(*T, *coder)
 			return
 		}
 		start := c.i
-		var t T
-		elem(&t, c)
+		var zero T
+		*v = append(*v, zero)
+		elem(&(*v)[n], c)
 		if c.err != nil {
 			return
 		}
@@ -261,7 +262,11 @@ func readList[T any](c *coder, o order, limit int, v *[]T, elem func(*T, *coder)
 			return
 		}
 		previous = text
-		*v = append(*v, t)
+		if n == 0 {
+			// Most elements are as long as the first; a wrong guess costs no more
+			// than the input has.
+			*v = slices.Grow(*v, min(limit-1, (bytes.IndexByte(c.b[c.i:], ']')+1)/(len(text)+1)))
+		}
 		if !c.peek(',') {
 			break
 		}

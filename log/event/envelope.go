@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // PayloadType is the DSSE payload type of every event.
@@ -51,8 +52,13 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 	if c.err == nil && c.i != len(b) {
 		c.fail("", fmt.Errorf("%d bytes after the end", len(b)-c.i))
 	}
-	if c.err == nil && !bytes.Equal(e.Bytes(), b) {
-		c.fail("", errors.New("not the canonical encoding"))
+	if c.err == nil {
+		again := scratch.Get().(*[]byte)
+		*again = e.appendTo((*again)[:0])
+		if !bytes.Equal(*again, b) {
+			c.fail("", errors.New("not the canonical encoding"))
+		}
+		scratch.Put(again)
 	}
 	if c.err != nil {
 		return nil, fmt.Errorf("envelope: %w", c.err)
@@ -115,10 +121,18 @@ func (e *Envelope) Bytes() []byte {
 	for i := range e.Signatures {
 		n += 90 + std.EncodedLen(len(e.Signatures[i].Sig))
 	}
-	c := coder{mode: encoding, b: make([]byte, 0, n)}
+	return e.appendTo(make([]byte, 0, n))
+}
+
+func (e *Envelope) appendTo(b []byte) []byte {
+	c := coder{mode: encoding, b: b}
 	c.braces(func() { e.fields(&c) })
 	return c.b
 }
+
+// scratch are buffers for bytes that nobody keeps: parsing an entry encodes it
+// again, and its signatures are about an encoding of its payload.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // LeafHash returns the RFC 6962 leaf hash of the entry.
 func (e *Envelope) LeafHash() [32]byte {
@@ -131,7 +145,10 @@ func (e *Envelope) LeafHash() [32]byte {
 // Hash returns the event hash: SHA-256 of the DSSE pre-authentication
 // encoding. It says what was signed, not by whom.
 func (e *Envelope) Hash() [32]byte {
-	return sha256.Sum256(appendPAE(nil, PayloadType, e.Payload))
+	pae := scratch.Get().(*[]byte)
+	defer scratch.Put(pae)
+	*pae = appendPAE((*pae)[:0], PayloadType, e.Payload)
+	return sha256.Sum256(*pae)
 }
 
 // appendPAE appends the pre-authentication encoding (dsse, protocol.md).
@@ -155,7 +172,10 @@ func (e *Envelope) Verify(lookup func(keyID string) *PublicKey) error {
 	if len(e.Signatures) == 0 {
 		return fmt.Errorf("%w: no signature", ErrBadSignature)
 	}
-	pae := appendPAE(nil, PayloadType, e.Payload)
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	*buf = appendPAE((*buf)[:0], PayloadType, e.Payload)
+	pae := *buf
 	for _, s := range e.Signatures {
 		k := lookup(s.KeyID)
 		// A lookup that returns another key would attribute the event wrongly.

@@ -97,19 +97,20 @@ func New(log string, body Body) (*Event, error) {
 // Sort sorts, in place, the lists whose order has no meaning, as Bytes wants
 // them. It fails when Bytes would fail for another reason.
 func (e *Event) Sort() error {
-	_, err := e.encode(sorting, 0)
+	_, err := e.encode(sorting, nil)
 	return err
 }
 
 // Bytes validates the event and returns its canonical payload, at most
 // MaxPayloadSize bytes.
-func (e *Event) Bytes() ([]byte, error) { return e.encode(encoding, 1024) }
+func (e *Event) Bytes() ([]byte, error) { return e.encode(encoding, make([]byte, 0, 1024)) }
 
-func (e *Event) encode(m mode, room int) ([]byte, error) {
+// encode appends the event to b, which is empty.
+func (e *Event) encode(m mode, b []byte) ([]byte, error) {
 	if e.Body == nil || e.Body.Type() != e.Type {
 		return nil, fmt.Errorf("%w: type %q and body disagree", ErrMalformed, e.Type)
 	}
-	c := coder{mode: m, b: make([]byte, 0, room)}
+	c := coder{mode: m, b: b}
 	c.braces(func() { e.fields(&c) })
 	if c.err != nil {
 		return nil, c.err
@@ -182,10 +183,13 @@ func Parse(payload []byte) (*Event, error) {
 	}
 	// The walk above is strict by itself. What decides is that the event, as
 	// we understood it, has these bytes and no others. Bytes checks it too.
-	again, err := e.encode(encoding, len(payload))
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	again, err := e.encode(encoding, (*buf)[:0])
 	if err != nil {
 		return nil, err
 	}
+	*buf = again
 	if !bytes.Equal(again, payload) {
 		return nil, fmt.Errorf("%w: not the canonical encoding", ErrMalformed)
 	}

@@ -1,0 +1,347 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package audit_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/client/audit/audittest"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+const day = 24 * 3600
+
+// run audits a log at a URL or in a directory.
+func run(t testing.TB, url string, policy *c2sp.Policy, c audit.Config) *audit.Report {
+	t.Helper()
+	cl, err := client.New(client.Config{URL: url, Policy: policy, Retries: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Client, c.Policy = cl, policy
+	return audit.Run(t.Context(), c)
+}
+
+// audits audits a log under the policy of its charter.
+func audits(t testing.TB, w *audittest.World) *audit.Report {
+	t.Helper()
+	return run(t, w.Dir, w.Policy(2, "w1", "w2", "w3"), audit.Config{})
+}
+
+func serve(t testing.TB, dir string) string {
+	s := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func wants(t *testing.T, r *audit.Report, want audit.Verdict, reasons ...string) {
+	t.Helper()
+	var got []string
+	for _, why := range r.Reasons {
+		got = append(got, why.Code)
+	}
+	if r.Result() != want || r.Verdict != want.String() || !slices.Equal(got, reasons) {
+		t.Fatalf("%s, reasons %v; want %s, reasons %v\n%s", r.Verdict, got, want, reasons, r.Text(10))
+	}
+}
+
+// only returns the only verdict of a kind.
+func only(t *testing.T, r *audit.Report, kind string) audit.Rule {
+	t.Helper()
+	var out []audit.Rule
+	for _, rule := range r.Rules {
+		if rule.Kind == kind {
+			out = append(out, rule)
+		}
+	}
+	if len(out) != 1 {
+		t.Fatalf("%d verdicts of the kind %s, want one\n%s", len(out), kind, r.Text(10))
+	}
+	return out[0]
+}
+
+func TestClean(t *testing.T) {
+	w := audittest.New(t, nil)
+	w.Live(700)
+	w.Publish("w1", "w3")
+	policy := w.Policy(2, "w1", "w2", "w3")
+	for name, url := range map[string]string{"directory": w.Dir, "http": serve(t, w.Dir)} {
+		t.Run(name, func(t *testing.T) {
+			var last [2]uint64
+			r := run(t, url, policy, audit.Config{Progress: func(done, size uint64) { last = [2]uint64{done, size} }})
+			wants(t, r, audit.Clean)
+			size := w.Size()
+			if size < 3*c2sp.TileWidth {
+				t.Fatalf("a log of %d entries tests no read-ahead", size)
+			}
+			if r.Audited != size || !r.Complete || r.Log.Size != size || last != [2]uint64{size, size} || r.Resumed != 0 {
+				t.Errorf("audited %d of %d, progress %v", r.Audited, size, last)
+			}
+			if r.Signatures != (audit.Signatures{Valid: size + 1}) { // the charter has two
+				t.Errorf("signatures: %+v", r.Signatures)
+			}
+			if n := r.Events["warrant"]; r.Events["charter"] != 1 || n == 0 || r.Events["access"] != n || r.Events["release"] != 2*n || r.Events["disclosure"] != 2*n || r.Events["return"] != n {
+				t.Errorf("events: %v", r.Events)
+			}
+			if len(r.Witnesses) != 2 || r.LoggedAfter == "" || r.ExistedBefore < r.LoggedAfter || r.OverdueAt != r.LoggedAfter || !r.Charter.Met {
+				t.Errorf("%+v", r)
+			}
+			text := r.Text(10)
+			for _, part := range []string{"CLEAN: the log \"log.example/2026\" kept its rules\n", "up to the signed root", "witness          \"w1\" at", "0 invalid", "Overdue at"} {
+				if !strings.Contains(text, part) {
+					t.Errorf("the text lacks %q:\n%s", part, text)
+				}
+			}
+		})
+	}
+}
+
+// What is broken, and what must be found. Nothing else may be.
+func TestBreaches(t *testing.T) {
+	for name, test := range map[string]struct {
+		do   func(w *audittest.World)
+		rule string
+		by   string
+		sigs audit.Signatures // besides the two of the charter
+	}{
+		"a signature does not verify": {func(w *audittest.World) {
+			e, _ := w.WarrantEvent(w.Now + day)
+			w.LogBadly(e, "court")
+		}, "role/signature", "log", audit.Signatures{Invalid: 1}},
+		"nobody knows the key": {func(w *audittest.World) {
+			e, _ := w.WarrantEvent(w.Now + day)
+			w.Log(e, "stranger")
+		}, "role/unknown", "log", audit.Signatures{Unknown: 1}},
+		"a provider signs a warrant": {func(w *audittest.World) {
+			e, _ := w.WarrantEvent(w.Now + day)
+			w.Log(e, "messenger")
+		}, "role/wrong", "log", audit.Signatures{Valid: 1}},
+		"no event": {func(w *audittest.World) { w.Append([]byte("no event")) }, "form/malformed", "log", audit.Signatures{}},
+		"a second access on a warrant for one": {func(w *audittest.World) {
+			warrant := w.Warrant(w.Now + day)
+			w.Access(warrant, w.Now+day)
+			w.Access(warrant, w.Now+day)
+		}, "warrant-live/accesses", "log", audit.Signatures{Valid: 3}},
+		"a custodian answers twice": {func(w *audittest.World) {
+			access := w.Access(w.Warrant(w.Now+day), w.Now+day)
+			w.Release(access, "c1")
+			w.Release(access, "c1")
+		}, "release-chain/twice", "custodian c1", audit.Signatures{Valid: 4}},
+		"an anchor of another tree": {func(w *audittest.World) {
+			f := w.Fork()
+			f.Append([]byte("another story"))
+			cp := f.Checkpoint("w1", "w2")
+			w.Warrant(w.Now + day)
+			w.Anchor(cp)
+		}, "reference/head", "log", audit.Signatures{Valid: 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := audittest.New(t, nil)
+			test.do(w)
+			w.Publish("w1", "w2")
+			r := audits(t, w)
+			wants(t, r, audit.Violations)
+			got := only(t, r, "breach")
+			if got.Rule+"/"+got.Way != test.rule || got.Count != 1 || len(got.Listed) != 1 {
+				t.Fatalf("got %+v, want %s", got, test.rule)
+			}
+			f := got.Listed[0]
+			if f.Index != w.Size()-1 || f.By != test.by || f.Text == "" {
+				t.Errorf("%+v", f)
+			}
+			test.sigs.Valid += 2
+			if r.Signatures != test.sigs {
+				t.Errorf("signatures %+v, want %+v", r.Signatures, test.sigs)
+			}
+			if r.Breaches != 1 || len(r.Unclosed) != 1 || r.Unclosed[0].Index != f.Index || len(r.Bars) != 3 {
+				t.Errorf("unclosed %+v, bars %+v", r.Unclosed, r.Bars)
+			}
+			if !strings.HasPrefix(r.Text(10), "VIOLATIONS: ") {
+				t.Error(r.Text(10))
+			}
+		})
+	}
+}
+
+// All are counted, the first are listed.
+func TestManyBreaches(t *testing.T) {
+	w := audittest.New(t, nil)
+	for range 1000 {
+		w.Append([]byte("\x1b[2J"))
+	}
+	w.Publish("w1", "w2")
+	r := audits(t, w)
+	wants(t, r, audit.Violations)
+	got := only(t, r, "breach")
+	if got.Count != 1000 || len(got.Listed) != 64 || r.Breaches != 1000 || r.Unreadable != 1000 {
+		t.Errorf("count %d, listed %d, breaches %d, unreadable %d", got.Count, len(got.Listed), r.Breaches, r.Unreadable)
+	}
+	text := r.Text(3)
+	if strings.Contains(text, "\x1b") || !strings.Contains(text, "and 997 more") {
+		t.Error(text)
+	}
+}
+
+// A breach that both auditors have closed is one for ever, but bars nobody.
+func TestClosedBreach(t *testing.T) {
+	w := audittest.New(t, nil)
+	bad := w.Append([]byte("no event"))
+	w.Finding("a1", "form", bad.Index)
+	w.Publish("w1", "w2")
+	r := audits(t, w)
+	wants(t, r, audit.Violations)
+	if len(r.Unclosed) != 1 || !slices.Equal(r.Unclosed[0].ClosedBy, []string{"a1"}) || !slices.Equal(r.Bars, []audit.Bar{{Who: "gates", Breaches: 1}, {Who: "auditor a2", Breaches: 1}}) {
+		t.Errorf("unclosed %+v, bars %+v", r.Unclosed, r.Bars)
+	}
+	w.Finding("a2", "form", bad.Index)
+	w.Publish("w1", "w2")
+	r = audits(t, w)
+	wants(t, r, audit.Violations)
+	if r.Breaches != 1 || len(r.Unclosed) != 0 || len(r.Bars) != 0 {
+		t.Errorf("breaches %d, unclosed %+v, bars %+v", r.Breaches, r.Unclosed, r.Bars)
+	}
+}
+
+// What is overdue is judged at the time that the head's cosignatures prove.
+func TestOverdue(t *testing.T) {
+	w := audittest.New(t, nil)
+	warrant := w.Warrant(w.Now + day)
+	w.Now += 12 * 3600
+	w.Anchor(w.Checkpoint("w1", "w2"))
+	w.Publish("w1", "w2")
+	wants(t, audits(t, w), audit.Clean)
+	// A grace of a day after a day, and one second.
+	w.Now = audittest.Start + 2*day
+	w.Publish("w1", "w2")
+	wants(t, audits(t, w), audit.Clean)
+	w.Now++
+	w.Publish("w1", "w2")
+	r := audits(t, w)
+	wants(t, r, audit.Violations)
+	if r.Overdue != 1 || r.Breaches != 0 || len(r.Owed) != 1 {
+		t.Fatal(r.Text(10))
+	}
+	o := r.Owed[0]
+	if o.Rule != "disclosure" || o.Index != warrant.Index || o.By != "provider messenger" || o.Late != "2026-01-03T00:00:00Z" || !o.Auditors || o.Cure == "" {
+		t.Errorf("%+v", o)
+	}
+	if len(r.Bars) != 3 || r.OverdueAt != "2026-01-03T00:00:01Z" {
+		t.Errorf("bars %+v at %s", r.Bars, r.OverdueAt)
+	}
+	w.Disclose(warrant)
+	w.Anchor(w.Checkpoint("w1", "w2"))
+	w.Publish("w1", "w2")
+	wants(t, audits(t, w), audit.Clean)
+}
+
+// Without effect is no violation, and is told.
+func TestNoEffect(t *testing.T) {
+	w := audittest.New(t, nil)
+	warrant := w.Warrant(w.Now + day)
+	w.Append(warrant.Envelope.Bytes())
+	w.Publish("w1", "w2")
+	r := audits(t, w)
+	wants(t, r, audit.Clean)
+	if got := only(t, r, "no effect"); got.Rule != "form" || got.Way != "repeated" || !strings.Contains(r.Text(10), "nobody's fault") {
+		t.Error(r.Text(10))
+	}
+}
+
+// Keys that an amendment names are verified like those of the first charter,
+// however far ahead the workers are.
+func TestAmendment(t *testing.T) {
+	w := audittest.New(t, nil)
+	w.Amend(w.Founded(), func(c *event.Charter) {
+		c.Parties = append(slices.Clone(c.Parties), event.Party{Name: "court2", Role: event.RoleAuthority, Kind: "court", Keys: []*event.PublicKey{w.Key("court2")}})
+		slices.SortFunc(c.Parties, func(a, b event.Party) int {
+			return strings.Compare(string(a.Role)+" "+a.Name, string(b.Role)+" "+b.Name)
+		})
+	})
+	for range 600 {
+		e, _ := w.WarrantEvent(w.Now + day)
+		w.Log(e, "court2")
+	}
+	e, _ := w.WarrantEvent(w.Now + day)
+	w.LogBadly(e, "court2")
+	w.Publish("w1", "w2")
+	for range 5 {
+		r := audits(t, w)
+		wants(t, r, audit.Violations)
+		if r.Signatures != (audit.Signatures{Valid: 604, Invalid: 1}) || r.Breaches != 1 || r.Charter.Version != 2 || r.Charter.Index != 1 {
+			t.Fatalf("signatures %+v\n%s", r.Signatures, r.Text(10))
+		}
+	}
+}
+
+// References to what is closed are read again from the log, and judged.
+func TestOldReferences(t *testing.T) {
+	w := audittest.New(t, nil)
+	warrant := w.Warrant(w.Now + 3600)
+	w.Now += 3600
+	w.Disclose(warrant)
+	w.Return(warrant)
+	for w.Size() < 70*c2sp.TileWidth {
+		w.Append([]byte("no event"))
+	}
+	w.Return(warrant)
+	w.Publish("w1", "w2")
+	for name, url := range map[string]string{"directory": w.Dir, "http": serve(t, w.Dir)} {
+		r := run(t, url, w.Policy(2, "w1", "w2", "w3"), audit.Config{})
+		if got := only(t, r, "no effect"); got.Rule != "return" || got.Way != "taken" || got.Listed[0].Index != w.Size()-1 {
+			t.Errorf("%s: %s", name, r.Text(10))
+		}
+	}
+}
+
+func TestNoCharter(t *testing.T) {
+	w := audittest.Empty(t)
+	w.Publish("w1", "w2")
+	wants(t, audits(t, w), audit.Undecided, audit.ReasonEmpty)
+	w.Warrant(w.Now + day)
+	w.Warrant(w.Now + day)
+	w.Publish("w1", "w2")
+	r := audits(t, w)
+	wants(t, r, audit.Violations)
+	if got := only(t, r, "breach"); got.Rule != "charter" || got.Way != "first" || got.Count != 2 || r.Signatures.Unknown != 2 || r.Charter != nil {
+		t.Error(r.Text(10))
+	}
+}
+
+// The names in the JSON are stable.
+func TestJSON(t *testing.T) {
+	w := audittest.New(t, nil)
+	w.Append([]byte("no event"))
+	w.Publish("w1", "w2")
+	b, err := json.Marshal(audits(t, w))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	names := make([]string, 0, len(got))
+	for n := range got {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	want := []string{"anchored", "audited", "bars", "breaches", "charter", "complete", "events", "existedBefore", "log", "loggedAfter",
+		"overdue", "overdueAt", "resumed", "rules", "signatures", "unclosed", "unreadable", "verdict", "witnesses"}
+	if d := cmp.Diff(want, names); d != "" {
+		t.Error(d)
+	}
+	if got["verdict"] != "violations" {
+		t.Errorf("verdict %v", got["verdict"])
+	}
+}

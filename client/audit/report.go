@@ -1,0 +1,339 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+)
+
+// Verdict is the result of an audit, and the exit code of the command.
+type Verdict int
+
+// The verdicts.
+const (
+	Clean Verdict = iota
+	Violations
+	Undecided
+)
+
+func (v Verdict) String() string { return [...]string{"clean", "violations", "undecided"}[v] }
+
+// Codes of reasons.
+const (
+	ReasonPolicy      = "policy"      // the policy does not accept the log's checkpoint
+	ReasonCharter     = "charter"     // the head does not meet the charter's own witness policy
+	ReasonRollback    = "rollback"    // the log serves a smaller tree than was seen before
+	ReasonCorrupt     = "corrupt"     // a tile or bundle does not fit the tree
+	ReasonUnreadable  = "unreadable"  // the log could not be read
+	ReasonRules       = "rules"       // the charter names rules that this version does not know
+	ReasonTime        = "time"        // nothing proves a time at which to judge what is overdue
+	ReasonEmpty       = "empty"       // the log has no entries
+	ReasonSnapshot    = "snapshot"    // the snapshot does not fit, or can't be kept
+	ReasonInterrupted = "interrupted" // the audit was stopped
+)
+
+// Reason is why the audit could not tell.
+type Reason struct {
+	Code string `json:"code"`
+	Text string `json:"text"`
+}
+
+// maxOwed is how many overdue obligations are listed; all are counted.
+const maxOwed = 256
+
+// Report is the result for people and scripts. Names and meanings of its JSON
+// members are stable; members may be added. Times are 2006-01-02T15:04:05Z,
+// hashes base64.
+type Report struct {
+	Verdict string   `json:"verdict"`           // clean, violations or undecided
+	Reasons []Reason `json:"reasons,omitempty"` // why it could not tell
+
+	Log       *Log      `json:"log,omitempty"` // absent: no head was accepted
+	Witnesses []Witness `json:"witnesses,omitempty"`
+	// The two times of the cosignatures; absent under "quorum none".
+	ExistedBefore string `json:"existedBefore,omitempty"`
+	LoggedAfter   string `json:"loggedAfter,omitempty"`
+
+	Audited    uint64            `json:"audited"`  // entries judged, from the first
+	Resumed    uint64            `json:"resumed"`  // how many of them by the run that left the snapshot
+	Complete   bool              `json:"complete"` // all entries, up to the signed root
+	Anchored   uint64            `json:"anchored"` // size of the largest anchored head
+	Charter    *Charter          `json:"charter,omitempty"`
+	Events     map[string]uint64 `json:"events,omitempty"` // by type
+	Unreadable uint64            `json:"unreadable"`       // entries that are no events
+	Signatures Signatures        `json:"signatures"`
+
+	Breaches uint64   `json:"breaches"`           // how many, closed ones too
+	Rules    []Rule   `json:"rules,omitempty"`    // all verdicts about entries
+	Unclosed []Breach `json:"unclosed,omitempty"` // breaches that no audit quorum has closed
+	// What is overdue, if the audit is complete and a time is proven.
+	OverdueAt string       `json:"overdueAt,omitempty"`
+	Overdue   uint64       `json:"overdue"`
+	Owed      []Obligation `json:"owed,omitempty"` // the longest overdue, 256 at most
+	Bars      []Bar        `json:"bars,omitempty"`
+	Fork      *Fork        `json:"fork,omitempty"`
+
+	verdict Verdict
+}
+
+// Log says which log, at which checkpoint.
+type Log struct {
+	Origin  string   `json:"origin"`
+	Size    uint64   `json:"size"`
+	Root    string   `json:"root"`
+	Keys    []string `json:"keys"`              // that signed, as name+01234567
+	Founded string   `json:"founded,omitempty"` // leaf hash of the first charter
+}
+
+// Witness is one of the policy that cosigned.
+type Witness struct {
+	Name string `json:"name"`
+	Key  string `json:"key"`
+	Time string `json:"time"`
+}
+
+// Charter is the one in force at the end of what was audited.
+type Charter struct {
+	Version uint64 `json:"version"`
+	Rules   uint64 `json:"rules"`
+	Profile string `json:"profile"`
+	Index   uint64 `json:"index"`
+	Leaf    string `json:"leaf"`
+	// Met says that the head meets this charter's witness policy.
+	Met bool `json:"met"`
+}
+
+// Breach is a breach on record.
+type Breach struct {
+	Rule     string   `json:"rule"`
+	Way      string   `json:"way"`
+	Index    uint64   `json:"index"`
+	Last     uint64   `json:"last"`  // index of the last one that is counted with it
+	Count    uint64   `json:"count"` // 1 but for whoever breaks a rule too often
+	By       string   `json:"by"`
+	Text     string   `json:"text"`
+	Cure     string   `json:"cure,omitempty"`
+	ClosedBy []string `json:"closedBy,omitempty"` // auditors, fewer than their quorum
+}
+
+// Obligation is something that is overdue.
+type Obligation struct {
+	Rule      string `json:"rule"`
+	Way       string `json:"way"`
+	Index     uint64 `json:"index"` // the entry that owes it
+	By        string `json:"by"`
+	Due       string `json:"due"`
+	Late      string `json:"late"` // due and grace
+	Text      string `json:"text"`
+	Cure      string `json:"cure,omitempty"`
+	Auditors  bool   `json:"auditors"`            // it bars them, and so every gate
+	Custodian string `json:"custodian,omitempty"` // it bars this one from releasing
+}
+
+// Bar says whom breaches and obligations keep from acting at OverdueAt: an auditor
+// from cosigning, or the gates from opening keys.
+type Bar struct {
+	Who      string `json:"who"` // gates, or an auditor's name behind "auditor "
+	Breaches int    `json:"breaches"`
+	Overdue  int    `json:"overdue"`
+}
+
+// Fork is the evidence that the log signed two heads of which neither extends the
+// other: it convinces who has nothing but the log's key.
+type Fork struct {
+	Small  string   `json:"small"` // the checkpoints, whole
+	Large  string   `json:"large"`
+	Prefix string   `json:"prefix"` // root that the larger tree has at the smaller size
+	Proof  []string `json:"proof"`  // its consistency proof
+}
+
+// Result returns the verdict.
+func (r *Report) Result() Verdict { return r.verdict }
+
+// report says what was found, and what errs kept from being found.
+func (a *auditor) report(errs ...error) *Report {
+	r := &Report{Complete: a.done, Resumed: a.resumed, Events: a.totals.Events, Unreadable: a.totals.Unreadable,
+		Signatures: a.totals.Signatures, Rules: a.totals.Rules, Breaches: a.totals.breaches()}
+	for _, err := range errs {
+		if err != nil {
+			a.reportError(r, err)
+		}
+	}
+	if a.head != nil {
+		a.reportHead(r)
+	}
+	if a.l != nil {
+		a.reportLedger(r)
+	}
+	switch {
+	case r.Breaches > 0 || r.Overdue > 0 || r.Fork != nil:
+		r.verdict = Violations
+	case len(r.Reasons) > 0 || !r.Complete:
+		r.verdict = Undecided
+	}
+	r.Verdict = r.verdict.String()
+	return r
+}
+
+func (r *Report) cannot(code, format string, args ...any) {
+	r.Reasons = append(r.Reasons, Reason{code, fmt.Sprintf(format, args...)})
+}
+
+// reportError says what ended the audit early.
+func (a *auditor) reportError(r *Report, err error) {
+	var fork *client.ForkError
+	if errors.As(err, &fork) {
+		// Only what a third party would believe is a verdict.
+		if bad := fork.Check(a.c.Policy, a.c.Origin); bad == nil {
+			r.Fork = forkReport(fork)
+			return
+		}
+	}
+	r.cannot(reasonOf(err), "%v", err)
+}
+
+func reasonOf(err error) string {
+	var (
+		rollback *client.RollbackError
+		corrupt  *tiles.CorruptError
+		snap     *SnapshotError
+		save     *saveError
+	)
+	switch {
+	case errors.As(err, &snap), errors.As(err, &save):
+		return ReasonSnapshot
+	case errors.Is(err, context.Canceled):
+		return ReasonInterrupted
+	case errors.As(err, &rollback):
+		return ReasonRollback
+	case errors.As(err, &corrupt), errors.Is(err, tiles.ErrProof), errors.Is(err, c2sp.ErrMalformed):
+		return ReasonCorrupt
+	case errors.Is(err, ledger.ErrRules):
+		return ReasonRules
+	case errors.Is(err, client.ErrNoPolicy), errors.Is(err, c2sp.ErrNoQuorum), errors.Is(err, c2sp.ErrUnknownLog), errors.Is(err, c2sp.ErrBadSignature):
+		return ReasonPolicy
+	}
+	return ReasonUnreadable
+}
+
+func forkReport(f *client.ForkError) *Fork {
+	out := &Fork{Small: string(f.Small.Bytes()), Large: string(f.Large.Bytes()), Prefix: hashText(f.Prefix), Proof: []string{}}
+	for _, h := range f.Proof {
+		out.Proof = append(out.Proof, base64.StdEncoding.EncodeToString(h[:]))
+	}
+	return out
+}
+
+func (a *auditor) reportHead(r *Report) {
+	cp := a.head.Checkpoint
+	r.Log = &Log{Origin: cp.Origin, Size: cp.Size, Root: hashText(cp.Root)}
+	for _, k := range a.head.Logs {
+		r.Log.Keys = append(r.Log.Keys, fmt.Sprintf("%s+%08x", k.Name, k.ID))
+	}
+	for _, w := range a.head.Witnesses {
+		r.Witnesses = append(r.Witnesses, Witness{w.Witness.Name, fmt.Sprintf("%s+%08x", w.Witness.Key.Name, w.Witness.Key.ID), stamp(w.Time)})
+	}
+	if a.c.Policy.NeedsWitnesses() {
+		r.ExistedBefore, r.LoggedAfter = stamp(a.head.ExistedBefore), stamp(a.head.LoggedAfter)
+	}
+}
+
+func (a *auditor) reportLedger(r *Report) {
+	r.Audited, r.Anchored = a.l.Size(), a.l.Anchored()
+	if a.done && r.Audited == 0 {
+		r.cannot(ReasonEmpty, "the log has no entries: not even a charter that says which rules it keeps")
+		return
+	}
+	c := a.l.Charter()
+	var byCharter *c2sp.Verified
+	if c != nil {
+		r.Log.Founded = hashText(a.l.CharterAt(1).Leaf)
+		r.Charter = &Charter{Version: c.Version, Rules: c.Rules, Profile: c.Profile.ID, Index: c.Index, Leaf: hashText(c.Leaf)}
+		if a.done {
+			var err error
+			byCharter, err = c.Witnesses.Verify(a.head.Checkpoint, a.l.Origin())
+			if r.Charter.Met = err == nil; err != nil {
+				r.cannot(ReasonCharter, "the head meets your policy and not the witness policy of the log's own charter: %v", err)
+			}
+		}
+	}
+	now := a.now(byCharter)
+	a.reportBreaches(r, now)
+	if !a.done || c == nil {
+		return
+	}
+	if now.IsZero() {
+		r.cannot(ReasonTime, "neither cosignatures nor anchors prove a time, so nobody can tell what is overdue")
+		return
+	}
+	a.reportOverdue(r, now)
+}
+
+// now is the greatest time that is known to be over.
+func (a *auditor) now(byCharter *c2sp.Verified) time.Time {
+	after := a.head.LoggedAfter
+	if !a.c.Policy.NeedsWitnesses() && byCharter != nil {
+		after = byCharter.LoggedAfter
+	}
+	now := a.l.Time()
+	if after > 0 && after < 1<<40 && time.Unix(int64(after), 0).After(now) {
+		now = time.Unix(int64(after), 0).UTC()
+	}
+	return now
+}
+
+// reportBreaches lists the breaches that no audit quorum has closed.
+func (a *auditor) reportBreaches(r *Report, now time.Time) {
+	for _, bar := range a.l.Barred("", now) {
+		b := bar.Breach
+		if b == nil {
+			continue
+		}
+		r.Unclosed = append(r.Unclosed, Breach{Rule: b.Rule, Way: b.Way, Index: b.Index, Last: b.Last, Count: b.Count,
+			By: b.By, Text: b.Text, Cure: b.Cure, ClosedBy: b.ClosedBy()})
+	}
+}
+
+func (a *auditor) reportOverdue(r *Report, now time.Time) {
+	overdue := a.l.Overdue(now)
+	r.OverdueAt, r.Overdue = now.Format(time.RFC3339), uint64(len(overdue))
+	for _, o := range overdue[:min(len(overdue), maxOwed)] {
+		r.Owed = append(r.Owed, Obligation{Rule: o.Rule, Way: o.Way, Index: o.Index, By: o.Debtor,
+			Due: o.Due.Format(time.RFC3339), Late: o.Late.Format(time.RFC3339), Text: o.Text, Cure: o.Cure,
+			Auditors: o.Auditors, Custodian: o.Custodian})
+	}
+	add := func(who, auditor string) {
+		b := Bar{Who: who}
+		for _, bar := range a.l.Barred(auditor, now) {
+			if bar.Breach != nil {
+				b.Breaches++
+			} else {
+				b.Overdue++
+			}
+		}
+		if b.Breaches+b.Overdue > 0 {
+			r.Bars = append(r.Bars, b)
+		}
+	}
+	add("gates", "")
+	for _, p := range a.l.Charter().Parties {
+		if p.Role == event.RoleAuditor {
+			add("auditor "+p.Name, p.Name)
+		}
+	}
+	slices.SortFunc(r.Bars, func(a, b Bar) int { return b.Breaches + b.Overdue - a.Breaches - a.Overdue })
+}
+
+func stamp(t uint64) string { return time.Unix(int64(min(t, 1<<40)), 0).UTC().Format(time.RFC3339) }
