@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 )
@@ -205,6 +206,9 @@ func (s *story) late(ctx context.Context, h *history) (watch, error) {
 			if o.Auditors {
 				s.wrap("       ", "While it lasts, no auditor may cosign; and so no key could be opened, if there were gates here.")
 			}
+			if err := s.auditLate(ctx); err != nil {
+				return false, err
+			}
 			var err error
 			cured, err = s.submit(ctx, cure.Bytes())
 			return false, err
@@ -214,6 +218,17 @@ func (s *story) late(ctx context.Context, h *history) (watch, error) {
 		s.say("     %s  row %s is cured: its court disclosed it (entry %d), late, for all to see", clock(s.replay.now()), h.ID, cured)
 		return true, s.sayOpened(h)
 	}, nil
+}
+
+// auditLate shows that an audit finds what is late.
+func (s *story) auditLate(ctx context.Context) error {
+	r := s.runAudit(ctx)
+	if r.Result() != audit.Violations || r.Overdue == 0 {
+		return fmt.Errorf("a disclosure is late, and the audit does not find it: %s", r.Verdict)
+	}
+	headline, _, _ := strings.Cut(r.Text(0), "\n")
+	s.wrap("       ", "The audit of the whole log says: "+headline)
+	return nil
 }
 
 // overdue returns the late disclosure of an entry, nil if there is none at the head.

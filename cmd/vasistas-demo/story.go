@@ -248,9 +248,12 @@ func (s *story) conclude() {
 	s.title("What this shows, and what it does not")
 	s.wrap("  ", "It shows that what is logged can't be changed or dropped afterwards without being seen by whoever "+
 		"verifies, unless witnesses collude with the log: one, under the policy of two; all, under the policy of three.")
+	s.wrap("  ", "It shows that the log keeps the rules of its charter, or that whoever replays it sees that it did not: what was "+
+		"sealed is disclosed by its date, and what is late can't be hidden.")
 	s.wrap("  ", "It does not show that the rows are true or complete: reporters found the data incomplete, and a "+
 		"missing row proves nothing. A log does not see what happens without it, as when a seized device is searched. "+
-		"And here all keys are in one directory, so whoever holds it is everybody at once.")
+		"And here all keys are in one directory, so whoever holds it is everybody at once. The decisions on emergencies, "+
+		"the returns, the accesses on warrants and the deferral are the demonstration's own: no row has them.")
 	s.title("Look for yourself")
 	s.wrap("  ", fmt.Sprintf("Everything is in %s: policy.txt, the keys, %d proofs in proofs/, each with the .openings "+
 		"of its seals, and PROVENANCE.md on the data. From the top of the source tree:", s.dir, len(s.done.Files)))
@@ -276,6 +279,8 @@ func (s *story) commands() {
 	s.say("    curl %s/checkpoint", s.url)
 	s.say("%sprove --policy %s --index %d --out %s", tool, policy, len(s.replay.leaves)-1, quote(s.path("last.tlog-proof")))
 	s.say("%sfollow --policy %s --until-head", tool, policy)
+	s.say("  Replay it by the rules; what is sealed for 90 seconds is disclosed meanwhile:")
+	s.say("%saudit --policy %s", tool, policy)
 }
 
 // keyFlags name the keys that signed the first event.
