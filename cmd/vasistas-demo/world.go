@@ -88,6 +88,7 @@ type world struct {
 	dir    string
 	logger *slog.Logger
 	file   *os.File // of the logger
+	quiet  bool     // the tree's library logs there too
 
 	log       operator
 	witnesses []operator
@@ -128,14 +129,17 @@ func openWorld(ctx context.Context, dir string, rows []row) (w *world, made bool
 		return nil, false, fmt.Errorf("%s: %w", dir, errNotOurs)
 	default:
 		if err := w.make(ctx, rows); err != nil {
+			if w.file != nil {
+				err = errors.Join(err, w.file.Close())
+			}
 			return nil, false, fmt.Errorf("making the demo in %s: %w", dir, err)
 		}
-		made = true
+		return w, true, nil
 	}
 	if err := w.load(ctx); err != nil {
 		return nil, false, fmt.Errorf("opening the demo in %s: %w", dir, err)
 	}
-	return w, made, nil
+	return w, false, nil
 }
 
 // make makes all keys, the witnesses' states, and the log, which comes last and
@@ -161,7 +165,6 @@ func (w *world) make(ctx context.Context, rows []row) error {
 	if err := w.load(ctx); err != nil {
 		return err
 	}
-	defer w.file.Close()
 	for _, o := range w.witnesses {
 		if err := witness.Create(w.path(o.name), witness.Config{Signers: o.keys}); err != nil {
 			return err
@@ -182,12 +185,22 @@ func (w *world) found(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("the charter: %w", err)
 	}
-	engine, err := tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
+	engine, err := w.openTree(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
 	return log.Init(ctx, log.InitConfig{StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Charter: charter.Bytes()})
+}
+
+// openTree opens the log's tree. Its library has one logger for the process, which
+// would else write to the standard error; it is set before the first tree runs.
+func (w *world) openTree(ctx context.Context) (log.Engine, error) {
+	if !w.quiet {
+		klog.SetSlogLogger(w.logger.With("part", "tessera"))
+		w.quiet = true
+	}
+	return tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
 }
 
 func (w *world) vaultConfig() vault.Config {
@@ -224,7 +237,6 @@ func (w *world) load(ctx context.Context) error {
 		return err
 	}
 	w.logger = slog.New(slog.NewTextHandler(w.file, nil))
-	klog.SetSlogLogger(w.logger.With("part", "tessera")) // else it writes to the standard error
 	return nil
 }
 
@@ -324,7 +336,7 @@ func (w *world) startLog(ctx context.Context, l net.Listener) error {
 
 // openLog opens the log with its vault, which close closes too.
 func (w *world) openLog(ctx context.Context, kept *vault.Vault, l net.Listener) error {
-	engine, err := tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
+	engine, err := w.openTree(ctx)
 	if err != nil {
 		return err
 	}
