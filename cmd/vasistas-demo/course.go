@@ -23,7 +23,7 @@ func reference(index uint64, envelope []byte) event.Reference {
 	return event.Reference{Index: index, Leaf: rfcLeaf(envelope)}
 }
 
-// follow logs what has to follow on the events from one to another: first the
+// followUp logs what has to follow on the events from one to another: first the
 // decisions, which have 3 seconds and a grace of 5, then the returns of all
 // warrants but of those whose history is told later.
 func (s *story) followUp(ctx context.Context, from, to int) error {
