@@ -367,11 +367,11 @@ func TestProblemText(t *testing.T) {
 	cl := server(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusForbidden)
-		io.WriteString(w, `{"type":"urn:vasistas:error:role","detail":"\u001b[2Jgone","status":200}`)
+		io.WriteString(w, `{"type":"urn:vasistas:error:rule","detail":"\u001b[2Jgone","status":200}`)
 	}, newFileLog(t).policy())
 	_, err := cl.Checkpoint(t.Context())
 	var p *client.Problem
-	if !errors.As(err, &p) || p.Status != 403 || p.Code() != client.CodeRole {
+	if !errors.As(err, &p) || p.Status != 403 || p.Code() != client.CodeRule {
 		t.Fatalf("got %v", err)
 	}
 	if strings.ContainsRune(err.Error(), '\x1b') {

@@ -28,7 +28,8 @@ const (
 	CodeMediaType     = "media-type"     // 415
 	CodeOrigin        = "origin"         // 421: the event is for another log
 	CodeUnknownSigner = "unknown-signer" // 403
-	CodeRole          = "role"           // 403
+	CodeRule          = "rule"           // 409, or 403 for the rule role: see Problem.Rule
+	CodeOpenings      = "openings"       // 422: not those that the event seals
 	CodeSignature     = "signature"      // 422
 	CodeQueueFull     = "queue-full"     // 429, Retry-After
 	CodeNotReady      = "not-ready"      // 503, Retry-After
@@ -45,6 +46,12 @@ type Problem struct {
 	Status int     `json:"status,omitempty"`
 	Detail string  `json:"detail,omitempty"`
 	Index  *uint64 `json:"index,omitempty"` // of the entry, if it was sequenced nevertheless
+
+	// Of the code rule: its name, in which way the event breaks it, and what
+	// would mend that; see docs/rules.md.
+	Rule string `json:"rule,omitempty"`
+	Way  string `json:"way,omitempty"`
+	Cure string `json:"cure,omitempty"`
 
 	RetryAfter time.Duration `json:"-"` // 0: the answer does not say
 }
@@ -108,7 +115,7 @@ func parseProblem(resp *http.Response) *Problem {
 
 // clean keeps a hostile log's words from steering a terminal.
 func (p *Problem) clean() {
-	for _, s := range []*string{&p.Type, &p.Title, &p.Detail} {
+	for _, s := range []*string{&p.Type, &p.Title, &p.Detail, &p.Rule, &p.Way, &p.Cure} {
 		*s = strings.Map(func(r rune) rune {
 			if !unicode.IsPrint(r) {
 				return '\ufffd'

@@ -45,7 +45,7 @@ func TestSubmitStream(t *testing.T) {
 		case i%100 == 8:
 			list = append(list, list[i-8])
 		default:
-			list = append(list, sign(t, revocation(t, origin), l.signers[0]).Bytes())
+			list = append(list, sign(t, heartbeat(t, origin), l.signers[0]).Bytes())
 		}
 	}
 	logged := make(map[uint64][]byte)
@@ -110,7 +110,7 @@ func TestSubmitStreamEnds(t *testing.T) {
 	l := newRealLog(t)
 	var list [][]byte
 	for range 3 {
-		list = append(list, sign(t, revocation(t, origin), l.signers[0]).Bytes())
+		list = append(list, sign(t, heartbeat(t, origin), l.signers[0]).Bytes())
 	}
 	// The caller's error comes after the answers to what came before it.
 	stop := errors.New("the input broke")
@@ -147,7 +147,7 @@ func TestSubmitStreamResumes(t *testing.T) {
 	l := newRealLog(t)
 	var list [][]byte
 	for range 500 {
-		list = append(list, sign(t, revocation(t, origin), l.signers[0]).Bytes())
+		list = append(list, sign(t, heartbeat(t, origin), l.signers[0]).Bytes())
 	}
 	target, err := url.Parse(l.url)
 	if err != nil {
@@ -184,7 +184,7 @@ func TestSubmitStreamResumes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Err != nil || !bytes.Equal(r.Submission, list[i]) || r.Index != uint64(i) {
+		if r.Err != nil || !bytes.Equal(r.Submission, list[i]) || r.Index != uint64(i+1) { // after the charter
 			t.Fatalf("answer %d: %+v, %v", i, r.Submitted, r.Err)
 		}
 		if r.Duplicate {

@@ -6,6 +6,7 @@ package client_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -25,7 +26,9 @@ import (
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/profile"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"
 )
 
@@ -34,7 +37,7 @@ type realLog struct {
 	t       *testing.T
 	url     string
 	policy  *c2sp.Policy
-	signers []event.Signer // authority, custodian
+	signers []event.Signer // two custodians, an authority
 }
 
 func newRealLog(t *testing.T) *realLog {
@@ -48,8 +51,7 @@ func newRealLog(t *testing.T) *realLog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var roles []log.Signer
-	for i, role := range []event.Role{event.RoleAuthority, event.RoleAuthority, event.RoleCustodian} {
+	for i := range 3 {
 		s, err := event.NewSigner(ed)
 		if i > 0 {
 			s, err = event.NewSigner(ec)
@@ -62,7 +64,6 @@ func newRealLog(t *testing.T) *realLog {
 			t.Fatal(err)
 		}
 		l.signers = append(l.signers, s)
-		roles = append(roles, log.Signer{Role: string(role), PEM: string(s.Public().PEM())})
 	}
 	key := newSigner(t, origin, c2sp.Ed25519)
 	cosigner := newSigner(t, "witness.example", c2sp.CosignatureEd25519)
@@ -73,9 +74,11 @@ func newRealLog(t *testing.T) *realLog {
 	}
 	dir := t.TempDir()
 	state, tree := filepath.Join(dir, "state"), filepath.Join(dir, "tree")
-	err = errors.Join(
-		log.Init(log.InitConfig{StateDir: state, Keys: []*c2sp.Signer{key}, Signers: roles}),
-		tesserax.Create(t.Context(), tree))
+	kept := vault.Config{Dir: filepath.Join(dir, "vault"), Identity: filepath.Join(dir, "vault.key")}
+	if err := errors.Join(vault.Create(kept), tesserax.Create(t.Context(), tree)); err != nil {
+		t.Fatal(err)
+	}
+	v, err := vault.Open(kept)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +86,11 @@ func newRealLog(t *testing.T) *realLog {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := log.Init(t.Context(), log.InitConfig{StateDir: state, Engine: engine, Keys: []*c2sp.Signer{key}, Charter: l.charter(key)}); err != nil {
+		t.Fatal(err)
+	}
 	running, err := log.Open(context.Background(), log.Config{
-		StateDir: state, Engine: engine, Keys: []*c2sp.Signer{key}, Policy: l.policy,
+		StateDir: state, Engine: engine, Keys: []*c2sp.Signer{key}, Vault: v, Policy: l.policy,
 		Interval: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -93,13 +99,55 @@ func newRealLog(t *testing.T) *realLog {
 	s := httptest.NewServer(running.Handler())
 	t.Cleanup(func() {
 		s.Close()
-		if err := running.Close(context.Background()); err != nil {
+		if err := errors.Join(running.Close(context.Background()), v.Close()); err != nil {
 			t.Error(err)
 		}
 	})
 	l.url = s.URL
 	awaitReady(t, s.URL)
 	return l
+}
+
+// charter is that of the log, of the demo's profile.
+func (l *realLog) charter(key *c2sp.Signer) []byte {
+	l.t.Helper()
+	p, err := profile.Load("demo")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	ch := &event.Charter{Version: 1, Rules: 1, Profile: p, LogKeys: []string{key.Verifier().String()},
+		Thresholds: event.Thresholds{Amend: 1, Recover: 1}, WitnessPolicy: "quorum none\n", AuditPolicy: "quorum none\n"}
+	party := func(role event.Role, name string, s event.Signer) *event.Party {
+		ch.Parties = append(ch.Parties, event.Party{Name: name, Role: role, Keys: []*event.PublicKey{s.Public()}})
+		return &ch.Parties[len(ch.Parties)-1]
+	}
+	fresh := func() event.Signer {
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		s, err := event.NewSigner(private)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		return s
+	}
+	for i, name := range []string{"first", "second"} {
+		gate, err := ecdh.X25519().GenerateKey(rand.Reader)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		party(event.RoleCustodian, name, l.signers[i]).Gates = []event.HPKEKey{{KEM: event.KEMX25519, Public: gate.PublicKey().Bytes()}}
+	}
+	party(event.RoleAuthority, "court", l.signers[2])
+	party(event.RoleProvider, "provider", fresh())
+	founder := fresh()
+	party(event.RoleCharter, "founder", founder)
+	ev, err := event.New(origin, ch)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return sign(l.t, ev, founder).Bytes()
 }
 
 // awaitReady polls until the log admits events.
@@ -150,9 +198,9 @@ func (l *realLog) client() *client.Client {
 	return newClient(l.t, client.Config{URL: l.url, Policy: l.policy})
 }
 
-func revocation(t testing.TB, origin string) *event.Event {
+func heartbeat(t testing.TB, origin string) *event.Event {
 	t.Helper()
-	ev, err := event.New(origin, &event.Revocation{Warrant: event.Reference{Index: 1}, Reason: "moot"})
+	ev, err := event.New(origin, &event.Heartbeat{From: time.Unix(1767225600, 0).UTC(), To: time.Unix(1767312000, 0).UTC()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +219,7 @@ func sign(t testing.TB, ev *event.Event, s ...event.Signer) *event.Envelope {
 func TestSubmit(t *testing.T) {
 	l := newRealLog(t)
 	cl := l.client()
-	envelope := sign(t, revocation(t, origin), l.signers[0])
+	envelope := sign(t, heartbeat(t, origin), l.signers[0])
 	first, err := cl.Submit(t.Context(), envelope.Bytes(), client.WaitCosigned)
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +250,7 @@ func TestSubmit(t *testing.T) {
 		t.Errorf("lookup: %v", err)
 	}
 
-	next := sign(t, revocation(t, origin), l.signers[1])
+	next := sign(t, heartbeat(t, origin), l.signers[1])
 	second, err := cl.Submit(t.Context(), next.Bytes(), client.WaitSequenced)
 	if err != nil || second.Duplicate || second.Index != first.Index+1 || second.Leaf != next.LeafHash() {
 		t.Errorf("%+v, %v", second, err)
@@ -212,7 +260,7 @@ func TestSubmit(t *testing.T) {
 // A submission may carry openings; what is logged and proven is its envelope.
 func TestSubmitOpenings(t *testing.T) {
 	l := newRealLog(t)
-	envelope := sign(t, revocation(t, origin), l.signers[0])
+	envelope := sign(t, heartbeat(t, origin), l.signers[0])
 	submission, err := (&event.Submission{Envelope: envelope, Openings: []event.Opening{event.Decoy()}}).Bytes()
 	if err != nil {
 		t.Fatal(err)
@@ -256,15 +304,15 @@ func TestSubmitRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := sign(t, revocation(t, origin), l.signers[0])
+	good := sign(t, heartbeat(t, origin), l.signers[0])
 	forged := *good
 	forged.Signatures = []event.Signature{{KeyID: good.Signatures[0].KeyID, Sig: bytes.Repeat([]byte{1}, 64)}}
 	for code, envelope := range map[string][]byte{
 		client.CodeForm:          []byte("{}"),
-		client.CodeTooLarge:      make([]byte, event.MaxEntrySize+1),
-		client.CodeOrigin:        sign(t, revocation(t, "other.example"), l.signers[0]).Bytes(),
-		client.CodeUnknownSigner: sign(t, revocation(t, origin), stranger).Bytes(),
-		client.CodeRole:          sign(t, revocation(t, origin), l.signers[2]).Bytes(),
+		client.CodeTooLarge:      make([]byte, event.MaxSubmissionSize+1),
+		client.CodeOrigin:        sign(t, heartbeat(t, "other.example"), l.signers[0]).Bytes(),
+		client.CodeUnknownSigner: sign(t, heartbeat(t, origin), stranger).Bytes(),
+		client.CodeRule:          sign(t, heartbeat(t, origin), l.signers[2]).Bytes(),
 		client.CodeSignature:     forged.Bytes(),
 	} {
 		_, err := cl.Submit(t.Context(), envelope, client.WaitCosigned)
@@ -288,8 +336,8 @@ func TestSubmitRefused(t *testing.T) {
 // An answer is believed as far as it can be checked.
 func TestSubmitLies(t *testing.T) {
 	l := newRealLog(t)
-	a := sign(t, revocation(t, origin), l.signers[0]).Bytes()
-	b := sign(t, revocation(t, origin), l.signers[0]).Bytes()
+	a := sign(t, heartbeat(t, origin), l.signers[0]).Bytes()
+	b := sign(t, heartbeat(t, origin), l.signers[0]).Bytes()
 	cl := l.client()
 	sa, err := cl.Submit(t.Context(), a, client.WaitCosigned)
 	if err != nil {
@@ -300,19 +348,19 @@ func TestSubmitLies(t *testing.T) {
 		t.Fatal(err)
 	}
 	moved := *sa.Proof
-	moved.Index = 1 - sa.Proof.Index
+	moved.Index = sb.Proof.Index
 	type answer struct {
 		index, duplicate string
 		proof            []byte
 	}
 	for name, c := range map[string]answer{
-		"other event":            {"1", "", sb.Proof.Bytes()},
-		"other event, duplicate": {"1", "true", sb.Proof.Bytes()},
-		"other index":            {"1", "", sa.Proof.Bytes()},
-		"proof moved":            {"1", "", moved.Bytes()},
+		"other event":            {"2", "", sb.Proof.Bytes()},
+		"other event, duplicate": {"2", "true", sb.Proof.Bytes()},
+		"other index":            {"2", "", sa.Proof.Bytes()},
+		"proof moved":            {"2", "", moved.Bytes()},
 		"no index":               {"", "", sa.Proof.Bytes()},
-		"no proof":               {"0", "", []byte("trust me")},
-		"other log":              {"0", "", strangersProof(t, a)},
+		"no proof":               {"1", "", []byte("trust me")},
+		"other log":              {"1", "", strangersProof(t, a)},
 	} {
 		tries := 0
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

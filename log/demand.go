@@ -16,6 +16,7 @@ import (
 // witnesses are.
 type demand struct {
 	policies  []*c2sp.Policy
+	own       *c2sp.Policy          // the operator's, which is also in policies; or nil
 	witnesses []*c2sp.PolicyWitness // of all policies, each key once, with a URL if any policy has one
 }
 
@@ -25,7 +26,7 @@ type lines map[string]c2sp.Cosignature
 // newDemand makes a demand of the charters' policies and the operator's, which may
 // be nil.
 func newDemand(charters []*c2sp.Policy, own *c2sp.Policy) *demand {
-	d := &demand{policies: slices.Clone(charters)}
+	d := &demand{policies: slices.Clone(charters), own: own}
 	if own != nil {
 		d.policies = append(d.policies, own)
 	}
@@ -91,12 +92,31 @@ func (d *demand) smallest(have lines) (set []string, ok bool) {
 	return set, true
 }
 
-// verify checks the very lines of a checkpoint against every policy.
+// verify checks the very lines of a checkpoint against every policy. Which keys are
+// the log's, the charters say: the log lines of the operator's policy are not asked.
 func (d *demand) verify(cp *c2sp.Checkpoint, origin string) error {
 	for _, p := range d.policies {
+		if p == d.own {
+			continue
+		}
 		if _, err := p.Verify(cp, origin); err != nil {
 			return err
 		}
+	}
+	if d.own == nil {
+		return nil
+	}
+	has := make([]bool, len(d.own.Witnesses))
+	for i, w := range d.own.Witnesses {
+		if line := cp.Find(w.Key); line != nil {
+			if _, err := w.Key.Verify(&cp.Head, line); err != nil {
+				return fmt.Errorf("cosignature of witness %s: %w", w.Name, err)
+			}
+			has[i] = true
+		}
+	}
+	if !d.own.Satisfied(func(i int) bool { return has[i] }) {
+		return fmt.Errorf("%w that the operator gave", c2sp.ErrNoQuorum)
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
-	"github.com/vasistas/vasistas/log/event"
 )
 
 // head is the last head that the log signed, and its record: what the log may
@@ -44,31 +43,38 @@ func verifiers(keys []*c2sp.Signer) []*c2sp.VerifierKey {
 // errKeys: none of the keys that the log was given may sign.
 var errKeys = errors.New("none of the keys given is one that the charter in force names")
 
-// signersOf returns those of the keys that a charter names, in its order.
-func signersOf(keys []*c2sp.Signer, c *event.Charter) ([]*c2sp.Signer, error) {
+// signersOf returns those of the keys that sign a head of this size: those that the
+// charter in force names and, if the head ends with an amendment, also those of the
+// charter before, since it meets the old policies and the new ones.
+func (v *view) signersOf(keys []*c2sp.Signer, size uint64) ([]*c2sp.Signer, error) {
+	now := v.at(size)
+	named := slices.Clone(now.LogKeys)
+	if now.Index+1 == size {
+		named = append(named, v.at(now.Index).LogKeys...)
+	}
 	var out []*c2sp.Signer
-	for _, vkey := range c.LogKeys {
-		if i := slices.IndexFunc(keys, func(k *c2sp.Signer) bool { return k.Verifier().String() == vkey }); i >= 0 {
+	for _, vkey := range named {
+		i := slices.IndexFunc(keys, func(k *c2sp.Signer) bool { return k.Verifier().String() == vkey })
+		if i >= 0 && !slices.Contains(out, keys[i]) {
 			out = append(out, keys[i])
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%w: %q", errKeys, c.LogKeys)
+		return nil, fmt.Errorf("%w: %q", errKeys, now.LogKeys)
 	}
 	return out, nil
 }
 
-// advance signs the head of a tree that extends the recorded one, with those keys
-// that the charter in force there names, and records it. Nothing of it has left the
-// process before.
-func (h *head) advance(e edge, c *event.Charter) error {
+// advance signs the head of a tree that extends the recorded one, with the keys that
+// the charters say, and records it. Nothing of it has left the process before.
+func (h *head) advance(e edge, v *view) error {
 	if err := h.settle(); err != nil {
 		return err
 	}
 	if e.size <= h.signed.Size {
 		return nil
 	}
-	keys, err := signersOf(h.keys, c)
+	keys, err := v.signersOf(h.keys, e.size)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errState, err)
 	}

@@ -62,13 +62,13 @@ func newKeeper(cfg Config, b *book, p *publisher, s *sequencer, c *clock, m *met
 	}
 }
 
-// clean drops from the vault what nothing is owed of: what was put and never
-// sequenced, and what was disclosed. It names what the vault should have and
-// hasn't.
+// clean drops from the vault what was put and never sequenced, and forgets what was
+// disclosed and is gone. What was disclosed and is still there stays until a head is
+// published that shows it. It names what the vault should have and hasn't.
 func (k *keeper) clean(ctx context.Context) error {
-	owed := k.book.deposited()
-	keep := make(map[event.Digest]bool, len(owed))
-	for _, d := range owed {
+	deposits := k.book.deposited()
+	keep := make(map[event.Digest]bool, len(deposits))
+	for _, d := range deposits {
 		keep[d.hash] = true
 	}
 	dropped, err := k.vault.Retain(ctx, func(h event.Digest) bool { return keep[h] })
@@ -76,13 +76,21 @@ func (k *keeper) clean(ctx context.Context) error {
 		return fmt.Errorf("cleaning the vault: %w", err)
 	}
 	if len(dropped) > 0 {
-		k.logger.Info("dropped from the vault what nothing is owed of", "events", len(dropped))
+		k.logger.Info("dropped from the vault what was never logged", "events", len(dropped))
 	}
-	for i := range owed {
-		if !k.vault.Has(owed[i].hash) {
-			k.lose(&owed[i], nil)
+	var gone []uint64
+	for i := range deposits {
+		d := &deposits[i]
+		if k.vault.Has(d.hash) {
+			continue
+		}
+		if _, _, over := k.book.sealed(d); over {
+			gone = append(gone, d.index)
+		} else {
+			k.lose(d, nil)
 		}
 	}
+	k.book.drop(gone)
 	return nil
 }
 

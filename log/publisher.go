@@ -63,7 +63,7 @@ func newPublisher(cfg Config, st *store, h *head, b *book, c *clock, s *status, 
 	}
 	p.draining, p.drain = context.WithCancel(context.Background())
 	v := b.view.Load()
-	if _, err := signersOf(cfg.Keys, v.inForce().Charter); err != nil {
+	if _, err := v.signersOf(cfg.Keys, v.inForce().Index+2); err != nil {
 		return nil, err
 	}
 	// A later head than the recorded one would have met the policy in force there.
@@ -248,7 +248,7 @@ func (p *publisher) round(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", errState, err)
 		}
 	}
-	if err := p.head.advance(*next, v.at(next.size).Charter); err != nil {
+	if err := p.head.advance(*next, v); err != nil {
 		return err
 	}
 	if pub := p.published.Load(); p.draining.Err() != nil && pub != nil && pub.checkpoint.Size == p.head.signed.Size {

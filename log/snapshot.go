@@ -64,15 +64,7 @@ func (b *book) restore(ctx context.Context, t *tree) (*opened, error) {
 		o = &opened{ledger: ledger.New(b.origin, b.pages), deposits: make(map[uint64]*deposit)}
 	}
 	o.saved = o.ledger.Size()
-	if err := replay(ctx, o, b.pages.reader, t.edge.Load()); err != nil {
-		return nil, err
-	}
-	for i, d := range o.deposits {
-		if _, _, over := sealedIn(o.ledger, d); over {
-			delete(o.deposits, i)
-		}
-	}
-	return o, nil
+	return o, replay(ctx, o, b.pages.reader, t.edge.Load())
 }
 
 // readSnapshot reads the file, and believes it if it is of the tree of this edge.

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
@@ -245,7 +246,15 @@ func (w *world) start() {
 // mustOpen opens the log, and closes it when the test ends.
 func (w *world) mustOpen() {
 	w.t.Helper()
-	check(w.t, w.open())
+	eventually(w.t, func() error {
+		err := w.open()
+		if err != nil && !errors.Is(err, durable.ErrLocked) {
+			w.t.Fatal(err)
+		}
+		// A process that another test is just starting holds, for a moment, all
+		// locks that this one had.
+		return err
+	})
 	w.t.Cleanup(w.stop)
 }
 

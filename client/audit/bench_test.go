@@ -21,7 +21,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-var benchEvents = flag.Uint64("audit.events", 200_000, "events of the log of BenchmarkAudit")
+var benchEvents = flag.Uint64("audit.events", 100_000, "events of the log of BenchmarkAudit")
 
 // work is what nobody can leave out about one entry, with all else done before.
 type work struct {
