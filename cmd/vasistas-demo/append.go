@@ -27,7 +27,9 @@ import (
 // The events as they were signed, and the secrets of their seals, a line each
 // and in the same order. The events are written before the first is submitted:
 // submitted again, they have the same index, so a demo that is cut off or
-// started again logs no row twice.
+// started again logs no row twice. (One that was cut off before a chunk of them was
+// logged must be started again within the profile's lag, an hour; later the log
+// refuses them as too old, and the demo ends with what it said.)
 const (
 	eventsFile   = "events.ndjson"
 	openingsFile = "openings.ndjson"
@@ -82,27 +84,26 @@ func saveEvents(dir string, events []*signedEvent) error {
 	return durable.WriteFile(filepath.Join(dir, eventsFile), envelopes, 0o644)
 }
 
-// appended is what appendAll did.
+// appended is what appendAll did, chunk by chunk.
 type appended struct {
 	Indices    []uint64 // in the log, by event
 	Duplicates int      // that were logged in an earlier run
 	Files      []string // of the proofs that were kept
 	Took       time.Duration
+
+	total, keep int // events in all, and how many proofs to keep
 }
 
-// appendAll submits the events in one stream, verifies each proof offline, with
-// the signers' keys, and keeps some of the proofs as files. It fails at the
-// first event that has no proof, or whose proof does not hold.
-func (w *world) appendAll(ctx context.Context, events []*signedEvent, keep int, p *progress) (*appended, error) {
-	cl, err := client.New(client.Config{URL: w.url, Policy: w.policy, UserAgent: "vasistas-demo"})
-	if err != nil {
-		return nil, err
-	}
+// appendAll submits the next chunk of events in one stream, verifies each proof
+// offline, with the signers' keys, and keeps some of the proofs as files. It fails
+// at the first event that has no proof, or whose proof does not hold.
+func (w *world) appendAll(ctx context.Context, cl *client.Client, events []*signedEvent, out *appended, p *progress) error {
 	if err := os.MkdirAll(w.path("proofs"), 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	began := time.Now()
-	out := &appended{Indices: make([]uint64, len(events)), Files: make([]string, 0, keep)}
+	first := len(out.Indices)
+	out.Indices = append(out.Indices, make([]uint64, len(events))...)
 	files := make([]string, len(events))
 	options := verify.Options{Origin: origin, Signers: w.signers.public()}
 	var verified atomic.Int64
@@ -115,11 +116,11 @@ func (w *world) appendAll(ctx context.Context, events []*signedEvent, keep int, 
 		}
 		if err != nil {
 			// A judge's refusal ends the stream too, and is the better reason.
-			return nil, errors.Join(judges.Wait(), err)
+			return errors.Join(judges.Wait(), err)
 		}
 		n := i // of this event
 		i++
-		out.Indices[n] = r.Index
+		out.Indices[first+n] = r.Index
 		if r.Duplicate {
 			out.Duplicates++
 		}
@@ -128,34 +129,34 @@ func (w *world) appendAll(ctx context.Context, events []*signedEvent, keep int, 
 				return fmt.Errorf("the proof of entry %d: %w", r.Index, err)
 			}
 			verified.Add(1)
-			if !sampled(n, len(events), keep) {
+			if !sampled(first+n, out.total, out.keep) {
 				return nil
 			}
 			name, err := w.keepProof(r.Index, r.Proof, events[n])
 			files[n] = name
 			return err
 		})
-		p.set(i)
+		p.set(first + i)
 	}
 	if err := judges.Wait(); err != nil {
-		return nil, err
+		return err
 	}
 	if n := int(verified.Load()); n != len(events) {
-		return nil, fmt.Errorf("%d of %d events were logged and verified", n, len(events))
+		return fmt.Errorf("%d of %d events were logged and verified", n, len(events))
 	}
 	for _, f := range files {
 		if f != "" {
 			out.Files = append(out.Files, f)
 		}
 	}
-	out.Took = time.Since(began)
-	return out, nil
+	out.Took += time.Since(began)
+	return nil
 }
 
 func submissions(events []*signedEvent) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for _, e := range events {
-			if b, err := e.submission(); !yield(b, err) || err != nil {
+			if !yield(e.submission()) {
 				return
 			}
 		}

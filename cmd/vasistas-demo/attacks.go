@@ -35,6 +35,10 @@ type attack struct {
 // that must never happen.
 var errSucceeded = errors.New("THE ATTACK SUCCEEDED")
 
+// errMoved says that a witness has cosigned a later head of the log meanwhile, so
+// that what was offered was not what it has.
+var errMoved = errors.New("the log has grown")
+
 // changeByte flips one bit in the middle of the entry that a proof carries.
 func changeByte(policy *verify.Policy, proof *c2sp.Proof) (changed *c2sp.Proof, a *attack, err error) {
 	forged := *proof
@@ -63,7 +67,7 @@ func refusedBy(policy *verify.Policy, p *c2sp.Proof, want verify.Reason) (string
 		return "", fmt.Errorf("a forged proof was refused, but not as %s: %w", want, err)
 	}
 	// The two root hashes that follow tell a reader nothing.
-	text, _, _ := strings.Cut(err.Error(), ": calculated root")
+	text, _, _ := strings.Cut(err.Error(), ": it leads to the root")
 	return fmt.Sprintf("%s (%s)", text, refused.Reason), nil
 }
 
@@ -110,7 +114,7 @@ func forkHead(ctx context.Context, logKeys operator, url string, target operator
 		return nil, fmt.Errorf("%s: %w", target.name, err)
 	}
 	if size == 0 || size > uint64(len(leaves)) {
-		return nil, fmt.Errorf("%s has cosigned a tree of %d entries, and the log has %d", target.name, size, len(leaves))
+		return nil, fmt.Errorf("%w: %s has cosigned a tree of %d entries, and %d were read", errMoved, target.name, size, len(leaves))
 	}
 	forged := slices.Clone(leaves[:size])
 	victim := len(forged) / 2
@@ -125,7 +129,7 @@ func forkHead(ctx context.Context, logKeys operator, url string, target operator
 		if request.Checkpoint, err = signHead(logKeys, c2sp.Head{Origin: origin, Size: uint64(len(forged)), Root: treeRoot(forged)}); err != nil {
 			return nil, err
 		}
-		status, answer, err := call(ctx, http.MethodPost, url+"/add-checkpoint", bytes.NewReader(request.Bytes()))
+		status, answer, err := call(ctx, http.MethodPost, url+"/add-checkpoint", "", bytes.NewReader(request.Bytes()))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", target.name, err)
 		}
@@ -134,12 +138,17 @@ func forkHead(ctx context.Context, logKeys operator, url string, target operator
 		case http.StatusOK:
 			return nil, fmt.Errorf("%w: %s cosigned a fork", errSucceeded, target.name)
 		case http.StatusUnprocessableEntity:
+		case http.StatusConflict:
+			return nil, fmt.Errorf("%w: %s: %s", errMoved, target.name, text)
 		default:
 			return nil, fmt.Errorf("%s answered %d to a fork, and not 422: %s", target.name, status, text)
 		}
 		a.Refused = append(a.Refused, fmt.Sprintf("%s: HTTP %d for %d entries: %s", target.name, status, len(forged), text))
 	}
 	after, err := witnessSize(ctx, url)
+	if err == nil && after > size {
+		return nil, fmt.Errorf("%w: %s was at size %d", errMoved, target.name, size)
+	}
 	if err != nil || after != size {
 		return nil, fmt.Errorf("%s is at size %d after a fork, and was at %d: %w", target.name, after, size, errors.Join(errSucceeded, err))
 	}

@@ -9,51 +9,52 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/profile"
 )
 
+// The profile is the one named demo, with one figure changed: nobody sends
+// heartbeats, since no gate runs here, so the first is due after the demonstration.
 const (
-	// founder signs the charter, and holder stands for the custodians of an
-	// escrow that the rows don't know: an access must name a group.
-	founder = "founder"
-	holder  = "holder"
-	// unlisted is the provider of a warrant whose row names one that is in few
-	// rows: a charter has room for about as many parties as it has kilobytes,
-	// and the rows name hundreds.
-	unlisted  = "unlisted"
-	minListed = 4 // rows
+	profileID     = "demo-without-gates"
+	heartbeatsDue = 10 * 365 * 24 * 60 * 60 // seconds
 )
 
-// charter is the first charter of the demo's log, signed.
-func (w *world) charter() ([]byte, error) {
-	p, err := demoProfile()
+// charter makes the log's charter, entry 0, and signs it with two of its three
+// founders' keys.
+//
+// A charter has at most 256 parties, and the data names more businesses than
+// that. So one provider stands in for all of them: warrants address it, it signs
+// accesses, and it runs the log. The courts are the counties of the data. One
+// group of custodians is there since an access must name one; its one custodian
+// holds nothing, and the private half of its gate's key was not kept.
+func (w *world) charter() (*event.Envelope, error) {
+	p, err := profile.Load("demo")
 	if err != nil {
 		return nil, err
 	}
-	// Nothing is released to the holder, so its private half is not kept.
+	p.ID, p.Heartbeat.Within = profileID, heartbeatsDue
 	gate, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
 	ch := &event.Charter{
 		Version: 1, Rules: 1, Profile: p,
-		Groups:        []event.Group{{ID: noGroup, Threshold: 1, Members: []string{holder}}},
-		Thresholds:    event.Thresholds{Amend: 1, Recover: 1},
-		WitnessPolicy: w.witnessLines(false) + fmt.Sprintf("group witnesses %d %s\nquorum witnesses\n", quorum, strings.Join(w.groups(), " ")),
-		AuditPolicy:   "quorum none\n",
+		Groups:        []event.Group{{ID: noGroup, Threshold: 1, Members: []string{custodianName}}},
+		Thresholds:    event.Thresholds{Amend: 2, Recover: numFounders},
+		WitnessPolicy: w.witnessPolicy(fmt.Sprint(quorum), nil), AuditPolicy: "quorum none\n",
 	}
 	for _, k := range w.log.keys {
 		ch.LogKeys = append(ch.LogKeys, k.Verifier().String())
 	}
-	for _, d := range keyDirs {
-		keys := d.of(w.signers)
-		for _, name := range slices.Sorted(maps.Keys(keys)) {
-			party := event.Party{Name: name, Role: d.role, Keys: []*event.PublicKey{keys[name].Public()}}
-			if d.role == event.RoleCustodian {
+	for _, r := range w.signers.roles() {
+		for name, s := range *r.keys {
+			party := event.Party{Name: name, Role: r.role, Keys: []*event.PublicKey{s.Public()}}
+			switch r.role {
+			case event.RoleAuthority:
+				party.Kind = "court"
+			case event.RoleCustodian:
 				party.Gates = []event.HPKEKey{{KEM: event.KEMX25519, Public: gate.PublicKey().Bytes()}}
 			}
 			ch.Parties = append(ch.Parties, party)
@@ -63,18 +64,6 @@ func (w *world) charter() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	env, err := event.Sign(ev, w.signers.founders[founder])
-	if err != nil {
-		return nil, err
-	}
-	return env.Bytes(), nil
-}
-
-// demoProfile is the profile demo, with seals as long as the law lets notice be
-// delayed, and any age of a claim: what is signed once is submitted in every run.
-func demoProfile() (event.Profile, error) {
-	p, err := profile.Load("demo")
-	p.Seal.Longest = uint64(sealDelayed / time.Second)
-	p.Lag = 100 * 366 * 86400
-	return p, err
+	names := slices.Sorted(maps.Keys(w.signers.founders))
+	return event.Sign(ev, w.signers.founders[names[0]], w.signers.founders[names[1]])
 }

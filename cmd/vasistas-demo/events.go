@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -25,13 +26,15 @@ import (
 const (
 	instrumentWarrant = "calecpa-search-warrant" // what every row that is no emergency is
 	emergencyGround   = "calecpa-emergency"      // Penal Code section 1546.1(c)(6)
-	noGroup           = "none"                   // the rows know no escrow, so no custodians
+	noGroup           = "nobody"                 // the rows know no escrow: the charter's group has no gate
 	noAccount         = "not stated in the data" // the rows name no accounts
 
-	// Penal Code section 1546.2: notice may be delayed by 90 days; what is not
-	// delayed is notified at once or, of an emergency, within 3 court days.
-	sealDelayed = 90 * 24 * time.Hour
-	sealDefault = 3 * 24 * time.Hour
+	// The limits of the profile demo, which are those of Penal Code sections 1534
+	// and 1546.2 with a second for each day: notice may be delayed by 90.
+	demoDay     = time.Second
+	sealDelayed = 90 * demoDay
+	sealDefault = 10 * demoDay
+	warrantLife = 10 * demoDay // section 1534(a); of a decision on an emergency
 )
 
 // refusal is why a row can't be an event. It is counted and shown, and the row
@@ -59,14 +62,22 @@ const (
 type terms struct {
 	court, agency, provider, offence string // codes
 	grounds                          []string
-	from, to                         time.Time // a warrant's window
+	window                           time.Duration // a warrant's, a second for each day
+	seal                             time.Duration
 }
+
+// impossible says whether a row is refused for dates that can't be: the log is
+// offered such an event, and refuses it.
+func (r refusal) impossible() bool { return r == refusedPeriod || r == refusedSigned }
 
 // decide maps a row to the terms of its event, or refuses it.
 func decide(r *row) (terms, error) {
 	c := terms{
 		court: countyCode(r.County), agency: agencyCode(r.Agency),
-		provider: providerCode(r.Business, r.ServedOn), offence: offenceCode(r.Natures),
+		provider: providerCode(r.Business, r.ServedOn), offence: offenceCode(r.Natures), seal: sealDefault,
+	}
+	if r.Delayed {
+		c.seal = sealDelayed
 	}
 	var ok bool
 	if c.grounds, ok = groundCodes(r.Grounds); !ok || len(c.grounds) > maxCodesPerOpening {
@@ -87,42 +98,41 @@ func decide(r *row) (terms, error) {
 		return c, nil
 	}
 	var err error
-	c.from, c.to, err = window(r)
+	c.window, err = window(r)
 	return c, err
 }
 
-// window is what a warrant's window is taken from: since 2017 the days that
-// data was asked for; in 2016, which has none, the day of signing up to the
-// time of filing.
-func window(r *row) (from, to time.Time, err error) {
+// window is what the length of a warrant's window is taken from: since 2017 the
+// days that data was asked for; in 2016, which has none, the time from signing to
+// filing. Each day is a second. The window itself begins when the event is signed.
+// With a refusal for impossible dates comes the length that those make.
+func window(r *row) (time.Duration, error) {
+	days := func(from, to time.Time) time.Duration {
+		return time.Duration(math.Floor(to.Sub(from).Hours()/24)) * demoDay
+	}
 	switch {
 	case !r.InfoStart.IsZero():
-		from, to = r.InfoStart, r.InfoEnd.Add(24*time.Hour-time.Second)
-		if to.Before(from) {
-			return from, to, refusedPeriod
+		if n := days(r.InfoStart, r.InfoEnd); n < 0 {
+			return n, refusedPeriod
 		}
+		return days(r.InfoStart, r.InfoEnd), nil
 	case !r.Signed.IsZero():
-		from, to = r.Signed, r.Submitted
-		if to.Before(from) {
-			return from, to, refusedSigned
+		if n := days(r.Signed, r.Submitted); n < 0 {
+			return n, refusedSigned
 		}
-	default:
-		return from, to, refusedNoWindow
+		return days(r.Signed, r.Submitted), nil
 	}
-	if from.Unix() < 0 {
-		return from, to, refusedTime
-	}
-	return from, to, nil
+	return 0, refusedNoWindow
 }
 
-// signedEvent is a row's event, and the secrets of its seals.
+// signedEvent is a row as it is submitted, with the secrets of its seals.
 type signedEvent struct {
 	Envelope []byte
 	Openings []byte
 }
 
-// submission is the event as it is submitted: with what it seals for everyone,
-// which the log keeps until then.
+// submission is what the log is sent: the event, and the openings that it is to
+// disclose. Those of the subject stay here.
 func (e *signedEvent) submission() ([]byte, error) {
 	env, err := event.ParseEnvelope(e.Envelope)
 	if err != nil {
@@ -144,36 +154,36 @@ func signEvent(origin string, k *signers, r *row, c *terms) (*signedEvent, error
 	if err != nil {
 		return nil, err
 	}
-	var ev *event.Event
-	var public, subject []event.Opening
-	var by []event.Signer
 	if r.Emergency {
-		ev, public, subject, err = newAccess(origin, agency, r)
-		by = []event.Signer{k.providers[c.provider], k.duties[c.court]}
-	} else {
-		in := *c
-		in.provider = k.listed(c.provider)
-		ev, public, subject, err = newWarrant(origin, r, &in)
-		by = []event.Signer{k.courts[c.court]}
+		d, err := newAccess(origin, agency, r, c, nil, event.Digest{})
+		if err != nil {
+			return nil, err
+		}
+		d.public = append(d.public, agencyOpenings(agency, c)...)
+		return d.sign(d.Time.Add(c.seal), k.provider, k.duties[c.court])
 	}
+	d, err := newWarrant(origin, agency, r, c)
 	if err != nil {
 		return nil, err
 	}
-	public = append(public,
-		event.NewOpening("agency", event.Text(c.agency)),
-		event.NewOpening("agencyKey", event.Bytes(agency.Public().SPKI())))
-	until := ev.Time.Add(sealDefault)
-	if r.Delayed {
-		until = ev.Time.Add(sealDelayed)
-	}
-	if err := ev.Seal(until, public, subject); err != nil {
+	return d.sign(d.Time.Add(c.seal), k.courts[c.court])
+}
+
+// draft is an event with what it is to seal.
+type draft struct {
+	*event.Event
+	public, subject []event.Opening
+}
+
+func (d *draft) sign(until time.Time, by ...event.Signer) (*signedEvent, error) {
+	if err := d.Seal(until, d.public, d.subject); err != nil {
 		return nil, err
 	}
-	env, err := event.Sign(ev, by...)
+	env, err := event.Sign(d.Event, by...)
 	if err != nil {
 		return nil, err
 	}
-	openings := event.Openings{Event: env.Hash(), Public: public, Subject: subject}
+	openings := event.Openings{Event: env.Hash(), Public: d.public, Subject: d.subject}
 	secret, err := openings.Bytes()
 	if err != nil {
 		return nil, err
@@ -181,15 +191,29 @@ func signEvent(origin string, k *signers, r *row, c *terms) (*signedEvent, error
 	return &signedEvent{env.Bytes(), secret}, nil
 }
 
-func newWarrant(origin string, r *row, c *terms) (ev *event.Event, public, subject []event.Opening, err error) {
-	ev, err = event.New(origin, &event.Warrant{
-		Decision: event.Granted, Provider: c.provider, Instrument: instrumentWarrant, Offence: c.offence,
-		Accounts: 1, Accesses: 1, NotBefore: c.from, NotAfter: c.to,
+func agencyOpenings(agency event.Signer, c *terms) []event.Opening {
+	return []event.Opening{
+		event.NewOpening("agency", event.Text(c.agency)),
+		event.NewOpening("agencyKey", event.Bytes(agency.Public().SPKI())),
+	}
+}
+
+func newWarrant(origin string, agency event.Signer, r *row, c *terms) (*draft, error) {
+	now := time.Now().UTC().Truncate(time.Second)
+	ev, err := event.New(origin, &event.Warrant{
+		Decision: event.Granted, Provider: providerName, Instrument: instrumentWarrant, Offence: c.offence,
+		Accounts: 1, Accesses: 1, NotBefore: now, NotAfter: now.Add(c.window),
 	})
-	public = []event.Opening{event.NewOpening("grounds", event.Codes(c.grounds...))}
-	// The decoy hides whether identifiers are sealed too. There are none.
-	subject = []event.Opening{event.NewOpening("case", event.Text(caseOf(r))), event.Decoy()}
-	return ev, public, subject, err
+	if err != nil {
+		return nil, err
+	}
+	ev.Time = now
+	return &draft{
+		Event:  ev,
+		public: append(agencyOpenings(agency, c), event.NewOpening("grounds", event.Codes(c.grounds...))),
+		// The decoy hides whether identifiers are sealed too. There are none.
+		subject: []event.Opening{event.NewOpening("case", event.Text(caseOf(r))), event.Decoy()},
+	}, nil
 }
 
 // caseOf is the warrant's number or, as most rows have none, the row's own.
@@ -197,35 +221,43 @@ func caseOf(r *row) string {
 	return cmp.Or(r.Number, "row "+r.ID+", which states no warrant number")
 }
 
-func newAccess(origin string, agency event.Signer, r *row) (ev *event.Event, public, subject []event.Opening, err error) {
+// newAccess makes an access on a warrant, whose event hash comes with it, or for
+// no warrant that of an emergency.
+func newAccess(origin string, agency event.Signer, r *row, c *terms, warrant *event.Reference, hash event.Digest) (*draft, error) {
 	// Nothing is released to the recipient, so its private half is not kept.
 	recipient, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	body := &event.Access{
-		Emergency: emergencyGround, Group: noGroup, Accounts: 1,
+		Warrant: warrant, Group: noGroup, Accounts: 1,
 		Recipient: event.HPKEKey{KEM: event.KEMX25519, Public: recipient.PublicKey().Bytes()},
 	}
-	if ev, err = event.New(origin, body); err != nil {
-		return nil, nil, nil, err
+	if warrant == nil {
+		body.Emergency = emergencyGround
 	}
-	message, err := event.AgencyMessage(event.Digest{}, ev.ID, body.Recipient)
+	ev, err := event.New(origin, body)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
+	}
+	message, err := event.AgencyMessage(hash, ev.ID, body.Recipient)
+	if err != nil {
+		return nil, err
 	}
 	signature, err := agency.Sign(message)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
-	public = []event.Opening{event.NewOpening("unit", event.Text(codeNotStated))}
-	// The digest of the row stands where that of an escrow package would.
-	subject = []event.Opening{
-		event.NewOpening("account", event.Text(noAccount)),
-		event.NewOpening("agencySignature", event.Bytes(signature)),
-		event.NewOpening("package", event.Text(event.Digest(r.Digest).String())),
-	}
-	return ev, public, subject, nil
+	return &draft{
+		Event:  ev,
+		public: []event.Opening{event.NewOpening("unit", event.Text(c.provider))},
+		// The digest of the row stands where that of an escrow package would.
+		subject: []event.Opening{
+			event.NewOpening("account", event.Text(noAccount)),
+			event.NewOpening("agencySignature", event.Bytes(signature)),
+			event.NewOpening("package", event.Text(event.Digest(r.Digest).String())),
+		},
+	}, nil
 }
 
 // digestOf is SHA-256 of a row's cells, each ended by a line feed.
@@ -235,12 +267,14 @@ func digestOf(record []string) [32]byte {
 
 // batch is what became of the rows.
 type batch struct {
-	accepted []accepted
-	events   []*signedEvent // of the accepted rows, once they are signed
-	warrants int
-	accesses int
-	refused  map[refusal]int
-	gaps     map[string]int // warrants by what their row does not say
+	accepted   []accepted
+	impossible []accepted     // refused for dates that can't be
+	events     []*signedEvent // of the accepted rows, as far as they are signed
+	histories  []int          // of accepted, those that are told at length; see pick
+	warrants   int
+	accesses   int
+	refused    map[refusal]int
+	gaps       map[string]int // warrants by what their row does not say
 }
 
 type accepted struct {
@@ -256,6 +290,9 @@ func decideRows(rows []row) (*batch, error) {
 		var no refusal
 		if errors.As(err, &no) {
 			b.refused[no]++
+			if no.impossible() {
+				b.impossible = append(b.impossible, accepted{&rows[i], c})
+			}
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("row %s: %w", rows[i].ID, err)
@@ -266,23 +303,63 @@ func decideRows(rows []row) (*batch, error) {
 	return b, nil
 }
 
-// sign makes the events, in order. The first of them are those that were kept,
-// since they were signed before: the same rows are accepted each time.
-func (b *batch) sign(origin string, k *signers, kept []*signedEvent) error {
-	b.events = make([]*signedEvent, len(b.accepted))
-	first := copy(b.events, kept)
+// pick takes the last rows with delayed notice, of those that no earlier run has
+// signed, for the histories that are told at length. So that those don't take 90
+// seconds each, they are sealed for less; the profile allows it. The window must
+// leave time for an access.
+func (b *batch) pick(n, kept int) {
+	for i := len(b.accepted) - 1; i >= kept && len(b.histories) < n; i-- {
+		if a := &b.accepted[i]; a.Delayed && !a.Emergency && a.window >= warrantLife {
+			a.seal = historySeal
+			b.histories = append(b.histories, i)
+		}
+	}
+	slices.Reverse(b.histories)
+}
+
+// chunks cuts the accepted rows into those that are signed and logged together:
+// what has a deadline is dealt with after each. The last one begins with the first
+// history.
+func (b *batch) chunks() [][2]int {
+	var out [][2]int
+	end := len(b.accepted)
+	if len(b.histories) > 0 {
+		end = b.histories[0]
+	}
+	for i := 0; i < end; i += maxChunk {
+		out = append(out, [2]int{i, min(i+maxChunk, end)})
+	}
+	for i := end; i < len(b.accepted); i += maxChunk {
+		out = append(out, [2]int{i, min(i+maxChunk, len(b.accepted))})
+	}
+	return out
+}
+
+const maxChunk = 1024
+
+// sign makes the events of accepted rows, in order, that are not signed already.
+func (b *batch) sign(origin string, k *signers, from, to int) error {
+	first := max(from, len(b.events))
+	if first >= to {
+		return nil
+	}
+	signed := make([]*signedEvent, to-first)
 	var work errgroup.Group
 	work.SetLimit(runtime.GOMAXPROCS(0))
-	for i := first; i < len(b.accepted); i++ {
+	for i := range signed {
 		work.Go(func() (err error) {
-			a := &b.accepted[i]
-			if b.events[i], err = signEvent(origin, k, a.row, &a.terms); err != nil {
+			a := &b.accepted[first+i]
+			if signed[i], err = signEvent(origin, k, a.row, &a.terms); err != nil {
 				return fmt.Errorf("row %s: %w", a.ID, err)
 			}
 			return nil
 		})
 	}
-	return work.Wait()
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	b.events = append(b.events, signed...)
+	return nil
 }
 
 func (b *batch) count(r *row, c *terms) {

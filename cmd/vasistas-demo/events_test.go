@@ -4,8 +4,12 @@
 package main
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,13 +33,13 @@ func TestEveryRow(t *testing.T) {
 	b, err := decideRows(allRows(t))
 	check(t, err)
 	want := map[refusal]int{
-		refusedPeriod: 63, refusedSigned: 5, refusedNoWindow: 107, refusedTime: 1,
+		refusedPeriod: 63, refusedSigned: 5, refusedNoWindow: 107,
 		refusedNoProvider: 123, refusedNotOneName: 14, refusedAgency: 2, refusedLongAgency: 19,
 	}
 	if !maps.Equal(b.refused, want) {
 		t.Errorf("refused: %v", b.refused)
 	}
-	if b.warrants != 4995 || b.accesses != 53 {
+	if b.warrants != 4996 || b.accesses != 53 {
 		t.Errorf("%d warrants, %d accesses", b.warrants, b.accesses)
 	}
 	refused := 0
@@ -45,16 +49,19 @@ func TestEveryRow(t *testing.T) {
 	if len(b.accepted) != b.warrants+b.accesses || len(b.accepted)+refused != numRows {
 		t.Errorf("%d events and %d refused", len(b.accepted), refused)
 	}
+	if len(b.impossible) != 68 {
+		t.Errorf("%d rows with impossible dates", len(b.impossible))
+	}
+	agency := newEventSigner(t)
 	var some []row
 	for i, a := range b.accepted {
 		if a.Emergency || i%5 == 0 {
 			some = append(some, *a.row)
 			continue
 		}
-		_, public, subject, err := newWarrant(origin, a.row, &a.terms)
+		d, err := newWarrant(origin, agency, a.row, &a.terms)
 		check(t, err)
-		public = append(public, event.NewOpening("agency", event.Text(a.agency)))
-		for _, o := range append(public, subject...) {
+		for _, o := range append(d.public, d.subject...) {
 			_, err := o.Digest()
 			check(t, err)
 		}
@@ -90,11 +97,21 @@ func checkSigned(t *testing.T, rows []row) {
 	}
 }
 
+func newEventSigner(t *testing.T) event.Signer {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	check(t, err)
+	s, err := event.NewSigner(key)
+	check(t, err)
+	return s
+}
+
 func signRows(t *testing.T, k *signers, rows []row, kept []*signedEvent) *batch {
 	t.Helper()
 	b, err := decideRows(rows)
 	check(t, err)
-	check(t, b.sign(origin, k, kept))
+	b.events = kept
+	check(t, b.sign(origin, k, 0, len(b.accepted)))
 	return b
 }
 
@@ -108,25 +125,28 @@ func TestEvents(t *testing.T) {
 
 	ev, openings := signed(t, k, warrant)
 	w := ev.Body.(*event.Warrant)
-	if w.Decision != event.Granted || w.Provider != "sprint" || w.Offence != "homicide" || w.Accounts != 1 || w.Accesses != 1 ||
-		!w.NotBefore.Equal(date("2018-01-01 00:00:00")) || !w.NotAfter.Equal(date("2018-01-31 23:59:59")) {
+	if w.Decision != event.Granted || w.Provider != providerName || w.Offence != "homicide" || w.Accounts != 1 || w.Accesses != 1 ||
+		!w.NotBefore.Equal(ev.Time) || w.NotAfter.Sub(w.NotBefore) != 30*time.Second {
 		t.Errorf("warrant: %+v", w)
 	}
-	if openings["case"] != "18SW-1" || openings["agency"] != "chico-police-department" || ev.Sealed.Until.Sub(ev.Time) != 90*24*time.Hour {
+	if openings["case"] != "18SW-1" || openings["agency"] != "chico-police-department" || ev.Sealed.Until.Sub(ev.Time) != 90*time.Second {
 		t.Errorf("seals: %v until %v", openings, ev.Sealed.Until)
 	}
 
 	ev, openings = signed(t, k, filed)
 	w = ev.Body.(*event.Warrant)
-	if w.Provider != "none" || w.Offence != "not-stated" || !w.NotBefore.Equal(date("2016-01-05 00:00:00")) || !w.NotAfter.Equal(filed.Submitted) {
+	if w.Provider != providerName || w.Offence != "not-stated" || !w.NotBefore.Equal(ev.Time) || w.NotAfter.Sub(w.NotBefore) != time.Second {
 		t.Errorf("warrant of 2016: %+v", w)
 	}
-	if openings["case"] != "row 2016:1, which states no warrant number" || ev.Sealed.Until.Sub(ev.Time) != 3*24*time.Hour {
+	if openings["case"] != "row 2016:1, which states no warrant number" || ev.Sealed.Until.Sub(ev.Time) != 10*time.Second {
 		t.Errorf("seals: %v until %v", openings, ev.Sealed.Until)
 	}
 
 	ev, openings = signed(t, k, emergency)
 	a := ev.Body.(*event.Access)
+	if openings["unit"] != "sprint" || openings["agency"] != "chico-police-department" {
+		t.Errorf("seals of an access: %v", openings)
+	}
 	if a.Warrant != nil || a.Emergency != emergencyGround || a.Accounts != 1 {
 		t.Errorf("access: %+v", a)
 	}
@@ -169,7 +189,6 @@ func TestRefusals(t *testing.T) {
 		refusedPeriod:     {"info_start": "2018-02-01"},
 		refusedSigned:     {"info_start": "", "info_end": "", "signed": "2018-01-03"},
 		refusedNoWindow:   {"info_start": "", "info_end": ""},
-		refusedTime:       {"info_start": "1969-12-31"},
 		refusedNoProvider: {"emergency": "Yes", "business_name": "", "served_on": "Device Only"},
 		refusedNotOneName: {"emergency": "Yes", "business_name": "Sprint and Cox"},
 		refusedAgency:     {"agency": "17-169"},
@@ -207,5 +226,74 @@ func TestTwice(t *testing.T) {
 		if string(again.events[i].Envelope) != string(e.Envelope) || string(again.events[i].Openings) != string(e.Openings) {
 			t.Errorf("event %d was signed anew", i)
 		}
+	}
+}
+
+// TestWindow holds that a day is a second, and that days are counted whole.
+func TestWindow(t *testing.T) {
+	for _, c := range []struct {
+		over map[string]string
+		want time.Duration
+		no   error
+	}{
+		{map[string]string{"info_end": "2018-01-01"}, 0, nil},
+		{map[string]string{"info_start": "1969-12-31", "info_end": "1970-01-02"}, 2 * time.Second, nil},
+		{map[string]string{"info_start": "2018-02-02"}, -2 * time.Second, refusedPeriod},
+		{map[string]string{"info_start": "", "info_end": "", "signed": "2018-01-01"}, time.Second, nil},
+		{map[string]string{"info_start": "", "info_end": "", "signed": "2018-01-03"}, -time.Second, refusedSigned},
+		{map[string]string{"info_start": "", "info_end": ""}, 0, refusedNoWindow},
+	} {
+		if got, err := window(oneRow(t, c.over)); got != c.want || err != c.no {
+			t.Errorf("%v: %v, %v", c.over, got, err)
+		}
+	}
+}
+
+// TestImpossible holds that an event with impossible dates is signed as any other,
+// and that its dates are all that is wrong with it.
+func TestImpossible(t *testing.T) {
+	r := oneRow(t, map[string]string{"info_start": "2018-02-02"})
+	b, err := decideRows([]row{*r})
+	check(t, err)
+	k := testSigners(t, []row{*r})
+	entry, err := impossibleEvent(origin, k, &b.impossible[0])
+	check(t, err)
+	if _, err := event.ParseEnvelope(entry); !errors.Is(err, event.ErrMalformed) || !strings.Contains(err.Error(), "before notBefore") {
+		t.Errorf("impossible dates: %v", err)
+	}
+	good := sign(t, k, oneRow(t, nil))
+	env, err := event.ParseEnvelope(good.Envelope)
+	check(t, err)
+	raw, err := signRaw(env.Payload, k.courts["butte"])
+	check(t, err)
+	again, err := event.ParseEnvelope(raw)
+	check(t, err)
+	check(t, again.Verify(k.public()))
+}
+
+// TestPick holds that histories are of new rows, and that the last chunk has them.
+func TestPick(t *testing.T) {
+	b, err := decideRows(allRows(t))
+	check(t, err)
+	b.pick(numHistories, 0)
+	chunks := b.chunks()
+	if len(b.histories) != numHistories || chunks[len(chunks)-1][0] != b.histories[0] || !slices.IsSorted(b.histories) {
+		t.Fatalf("histories %v, chunks %v", b.histories, chunks)
+	}
+	end := 0
+	for _, c := range chunks {
+		if c[0] != end || c[1] <= c[0] || c[1]-c[0] > maxChunk {
+			t.Errorf("chunk %v after %d", c, end)
+		}
+		end = c[1]
+	}
+	if end != len(b.accepted) {
+		t.Errorf("the chunks end at %d of %d", end, len(b.accepted))
+	}
+	none, err := decideRows(allRows(t)[:60])
+	check(t, err)
+	none.pick(numHistories, len(none.accepted))
+	if len(none.histories) != 0 {
+		t.Errorf("histories of rows that were signed before: %v", none.histories)
 	}
 }

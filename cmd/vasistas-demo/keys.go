@@ -9,6 +9,7 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,34 +22,46 @@ import (
 	"github.com/vasistas/vasistas/log/event/eventkey"
 )
 
-// signers are the event keys of everybody in the data: each county's superior
-// court and its duty key, and each provider that an emergency row names. All
-// are in files of D/keys. An agency's key signs no event; it is derived from a
-// secret in there, since there are hundreds.
+// signers are the event keys of everybody who signs: each county's superior court
+// and its duty key, the provider, and those whom a charter needs besides. All are
+// in files of D/keys. An agency's key signs no event; it is derived from a secret
+// in there, since there are hundreds.
 type signers struct {
-	courts    map[string]event.Signer
-	duties    map[string]event.Signer
-	providers map[string]event.Signer
-	founders  map[string]event.Signer
-	holders   map[string]event.Signer
-	seed      []byte
+	courts     map[string]event.Signer
+	duties     map[string]event.Signer
+	founders   map[string]event.Signer
+	custodians map[string]event.Signer
+	providers  map[string]event.Signer // one
+	provider   event.Signer            // that one, which runs the log
+	seed       []byte
 
 	mu       sync.Mutex
 	agencies map[string]event.Signer // those that were asked for; guarded by mu
 }
 
-// The directories below D/keys, and the role of the keys in each.
-var keyDirs = []struct {
+// roles are the keys of each role, and the directory below D/keys that they are in.
+func (k *signers) roles() []struct {
 	dir  string
 	role event.Role
-	of   func(*signers) map[string]event.Signer
-}{
-	{"courts", event.RoleAuthority, func(k *signers) map[string]event.Signer { return k.courts }},
-	{"duty", event.RoleDuty, func(k *signers) map[string]event.Signer { return k.duties }},
-	{"providers", event.RoleProvider, func(k *signers) map[string]event.Signer { return k.providers }},
-	{"founders", event.RoleCharter, func(k *signers) map[string]event.Signer { return k.founders }},
-	{"holders", event.RoleCustodian, func(k *signers) map[string]event.Signer { return k.holders }},
+	keys *map[string]event.Signer
+} {
+	return []struct {
+		dir  string
+		role event.Role
+		keys *map[string]event.Signer
+	}{
+		{"courts", event.RoleAuthority, &k.courts}, {"duty", event.RoleDuty, &k.duties},
+		{"providers", event.RoleProvider, &k.providers}, {"founders", event.RoleCharter, &k.founders},
+		{"custodians", event.RoleCustodian, &k.custodians},
+	}
 }
+
+// The parties that the rows do not name.
+const (
+	providerName  = "demo-provider" // stands in for all businesses, and runs the log
+	custodianName = "nobody"        // runs no gate
+	numFounders   = 3
+)
 
 const (
 	seedFile  = "agencies.seed"
@@ -77,8 +90,8 @@ func (k *signers) agency(code string) (event.Signer, error) {
 // public returns the key of an id, as verify.Options wants it.
 func (k *signers) public() func(id string) *event.PublicKey {
 	keys := make(map[string]*event.PublicKey)
-	for _, m := range []map[string]event.Signer{k.courts, k.duties, k.providers, k.founders, k.holders} {
-		for _, s := range m {
+	for _, r := range k.roles() {
+		for _, s := range *r.keys {
 			keys[s.KeyID()] = s.Public()
 		}
 	}
@@ -87,30 +100,27 @@ func (k *signers) public() func(id string) *event.PublicKey {
 
 // makeSigners makes the keys that any of the rows will need, in dir.
 func makeSigners(dir string, rows []row) error {
-	want, named := make(map[string]map[string]bool), make(map[string]int)
-	for _, d := range keyDirs {
-		want[d.dir] = make(map[string]bool)
-		if err := durable.MkdirAll(filepath.Join(dir, d.dir), 0o700); err != nil {
-			return err
-		}
+	want := map[string]map[string]bool{
+		"courts": {}, "duty": {}, "founders": {}, "providers": {providerName: true}, "custodians": {custodianName: true},
+	}
+	for i := range numFounders {
+		want["founders"][fmt.Sprintf("founder%d", i+1)] = true
 	}
 	for i := range rows {
 		c, err := decide(&rows[i])
-		if err != nil {
+		var no refusal
+		if err != nil && !(errors.As(err, &no) && no.impossible()) {
 			continue // a row that is refused needs no keys
 		}
-		want["courts"][c.court] = true // a duty key is some court's
+		want["courts"][c.court] = true
 		if rows[i].Emergency {
-			want["duty"][c.court], want["providers"][c.provider] = true, true
-		} else if named[c.provider]++; named[c.provider] >= minListed {
-			want["providers"][c.provider] = true
+			want["duty"][c.court] = true
 		}
 	}
-	for _, c := range []string{codeNone, codeNotOneName, unlisted} {
-		want["providers"][c] = true
-	}
-	want["founders"][founder], want["holders"][holder] = true, true
 	for name, codes := range want {
+		if err := durable.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			return err
+		}
 		for code := range codes {
 			if _, err := eventkey.Generate(eventkey.Ed25519, filepath.Join(dir, name, code+keySuffix)); err != nil {
 				return err
@@ -126,13 +136,13 @@ func makeSigners(dir string, rows []row) error {
 func loadSigners(ctx context.Context, dir string) (*signers, error) {
 	k := &signers{agencies: make(map[string]event.Signer)}
 	var err error
-	for _, d := range []struct {
-		dir  string
-		keys *map[string]event.Signer
-	}{{"courts", &k.courts}, {"duty", &k.duties}, {"providers", &k.providers}, {"founders", &k.founders}, {"holders", &k.holders}} {
-		if *d.keys, err = loadDir(ctx, filepath.Join(dir, d.dir)); err != nil {
+	for _, r := range k.roles() {
+		if *r.keys, err = loadDir(ctx, filepath.Join(dir, r.dir)); err != nil {
 			return nil, err
 		}
+	}
+	if k.provider = k.providers[providerName]; k.provider == nil {
+		return nil, fmt.Errorf("%s: the provider's key is missing", dir)
 	}
 	k.seed, err = os.ReadFile(filepath.Join(dir, seedFile))
 	return k, err
@@ -154,14 +164,6 @@ func loadDir(ctx context.Context, dir string) (map[string]event.Signer, error) {
 		}
 	}
 	return keys, nil
-}
-
-// listed returns the provider's name in the charter.
-func (k *signers) listed(provider string) string {
-	if k.providers[provider] == nil {
-		return unlisted
-	}
-	return provider
 }
 
 // makeNoteKey makes the note key of a log or witness. It never replaces one.

@@ -5,10 +5,13 @@
 // witnesses, and the 5,382 electronic search warrant notifications that
 // California published for 2016 to 2019 (data/PROVENANCE.md).
 //
-// It turns the rows into signed events, logs them, verifies each proof offline,
-// shows three attacks that fail, and stays up for whoever wants to look. Every
-// part is the one that the daemons run, over HTTP. Its exit code is 0 only if
-// every proof held and every attack was refused.
+// It turns the rows into signed events, logs them under a charter, verifies each
+// proof offline, and follows them to their end: decisions, returns, deferral,
+// disclosure by the log itself when a seal ends. One disclosure is made late on
+// purpose, and cured. It shows three attacks that fail, audits the whole log, and
+// stays up for whoever wants to look. Every part is the one that the daemons run,
+// over HTTP. Its exit code is 0 only if every proof held, every attack was refused,
+// and the log kept its rules.
 //
 // It is a demonstration: all keys stand in one directory, so whoever has that
 // directory can do anything. What the rows lack and an event needs is filled

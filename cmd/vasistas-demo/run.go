@@ -18,8 +18,10 @@ Usage:
 
 It starts a log and three witnesses, turns 5,382 real electronic search warrant
 notifications (California, 2016 to 2019) into signed events, logs them, verifies
-each proof offline, and shows three attacks that fail. Then it stays up, for you
-to look with the tool vasistas, until Ctrl-C.
+each proof offline, waits until the log has disclosed what is sealed for 10 days
+(here a day is a second), shows one disclosure that is late and cured, and three
+attacks that fail, and audits the log. Then it stays up, for you to look with the
+tool vasistas, until Ctrl-C.
 
 Everything that it makes is in the directory of -dir. If there is a demo in it
 already, the demo goes on: what was logged stays, and no row is logged twice. A
@@ -29,8 +31,8 @@ Flags:
 `
 
 const exitCodes = `
-Exit codes: 0 every proof held and every attack was refused, 1 something failed,
-2 wrong use.
+Exit codes: 0 every proof held, every attack was refused and the audit was clean,
+1 something failed, 2 wrong use.
 `
 
 // options are the flags.

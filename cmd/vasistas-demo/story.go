@@ -11,10 +11,8 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event/eventkey"
 )
@@ -27,10 +25,14 @@ type story struct {
 	stderr io.Writer
 	bold   bool
 
+	made   bool // the log is new
 	client *client.Client
+	replay *replay
 	batch  *batch
+	kept   int // events that an earlier run has signed
 	done   *appended
-	leaves []c2sp.Hash // of the whole log, as it was read back
+
+	decisions, returns int // that were logged in this run
 }
 
 // demo runs everything. A nil error means that every proof held and every
@@ -46,15 +48,14 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 	}
 	s := &story{o: o, stdout: stdout, stderr: stderr, bold: terminal(stdout) && os.Getenv("NO_COLOR") == ""}
 	s.introduce(len(rows))
-	var made bool
-	if s.world, made, err = openWorld(ctx, o.dir, rows); err != nil {
+	if s.world, s.made, err = openWorld(ctx, o.dir, rows); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	if err := s.start(ctx, o.listen, o.fallback); err != nil {
 		return err
 	}
-	if err := s.describeWorld(made); err != nil {
+	if err := s.describeWorld(); err != nil {
 		return err
 	}
 	if o.rows > 0 && o.rows < len(rows) {
@@ -62,7 +63,7 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 	}
 	for _, chapter := range []func(context.Context) error{
 		func(context.Context) error { return s.signRows(rows) },
-		s.logEvents, s.readBack, s.attack,
+		s.logEvents, s.readBack, s.offerImpossible, s.tellHistories, s.attack, s.audit,
 	} {
 		if err := chapter(ctx); err != nil {
 			return err
@@ -111,7 +112,7 @@ func (s *story) introduce(n int) {
 }
 
 // describeWorld writes the files that others need, and says who runs.
-func (s *story) describeWorld(made bool) error {
+func (s *story) describeWorld() error {
 	files := map[string][]byte{
 		"policy.txt": s.policy.Bytes(), "policy-all.txt": s.all.Bytes(),
 		"log.url": []byte(s.url + "\n"), "PROVENANCE.md": provenance,
@@ -128,7 +129,7 @@ func (s *story) describeWorld(made bool) error {
 	}
 	s.title("The parts, each with keys and a server of its own")
 	was := "new, in " + s.dir
-	if !made {
+	if !s.made {
 		was = "going on with the one in " + s.dir
 	}
 	s.say("  log       %s  %s (%s)", s.url, origin, was)
@@ -153,15 +154,10 @@ func (s *story) signRows(rows []row) error {
 	if s.batch, err = decideRows(rows); err != nil {
 		return err
 	}
-	if err := s.batch.sign(origin, s.signers, kept); err != nil {
-		return err
-	}
-	if len(s.batch.events) > len(kept) {
-		if err := saveEvents(s.dir, s.batch.events); err != nil {
-			return err
-		}
-	}
 	b := s.batch
+	b.events = kept[:min(len(kept), len(b.accepted))]
+	s.kept = len(kept)
+	b.pick(numHistories, s.kept)
 	s.title("From rows to signed events")
 	s.say("  %5d rows", len(rows))
 	s.say("  %5d are warrants, each signed by the key of its county's superior court", b.warrants)
@@ -169,173 +165,95 @@ func (s *story) signRows(rows []row) error {
 	for _, why := range byCount(b.refused) {
 		s.say("  %5d refused: %s", b.refused[why], why)
 	}
-	if len(kept) > 0 {
-		s.say("  %d of the events were signed in an earlier run.", min(len(kept), len(b.events)))
+	if s.kept > 0 {
+		s.say("  %d of the events were signed in an earlier run.", len(b.events))
 	}
-	s.wrap("  ", "Agency and grounds are sealed: only salted hashes of them are public, until a date that the event "+
-		"states: 90 days if notice was to be delayed, else 3 (Penal Code section 1546.2). The warrant's number is "+
-		"sealed for the subject alone. The demonstration keeps the secrets, and discloses none.")
+	s.wrap("  ", "The charter (entry 0) has the limits of California's law, with a second for each day. Agency and grounds "+
+		"are sealed: only salted hashes of them are public, for 90 seconds if notice was to be delayed, else for 10 "+
+		"(Penal Code sections 1534 and 1546.2). The secrets go to the log's vault with the event, and the log has to "+
+		"disclose them then. The warrant's number is sealed for the subject alone, and never goes there.")
 	s.say("  An event needs more than a row says. Of the warrants")
 	for _, gap := range byCount(b.gaps) {
 		s.say("  %5d %s", b.gaps[gap], gap)
 	}
 	s.wrap("  ", "and codes such as \"not-stated\" say so. The rows never say how many accounts or accesses were "+
-		"granted: each event says 1. A provider that fewer than four of all rows name is \"unlisted\", since a charter "+
-		"has no room for hundreds. They know no escrow: an access names a recipient key that nobody holds. "+
-		"The claimed time is now, when the demonstration signs. A warrant's window is the period that data was "+
-		"asked for or, in 2016, the time from signing to filing.")
+		"granted: each event says 1. The time is now, when the demonstration signs, and a warrant's window lasts as "+
+		"many seconds from now as data was asked for days or, in 2016, as there are days from signing to filing. A charter "+
+		"has room for 256 parties, and the rows name more businesses: one provider, which runs the log, stands in "+
+		"for all. Which business it was is in no warrant, and in an access it is the sealed unit.")
+	s.wrap("  ", "The rows know no escrow, and no gate runs here: an access names a group whose one custodian is nobody. So "+
+		"no key is opened, and the charter asks for no heartbeat before ten years.")
 	return nil
 }
 
+// logEvents signs and logs the rows chunk by chunk, and what has to follow on each.
 func (s *story) logEvents(ctx context.Context) (err error) {
 	s.title("Logging them, and verifying each proof offline")
 	if s.client, err = client.New(client.Config{URL: s.url, Policy: s.policy, UserAgent: "vasistas-demo"}); err != nil {
 		return err
 	}
-	p := newProgress(s.stderr, "events logged and verified", len(s.batch.events))
-	if s.done, err = s.appendAll(ctx, s.batch.events, s.o.proofs, p); err != nil {
-		return err
+	n := len(s.batch.accepted)
+	s.done = &appended{total: n, keep: s.o.proofs}
+	p := newProgress(s.stderr, "events logged and verified", n)
+	for _, c := range s.batch.chunks() {
+		if err := s.batch.sign(origin, s.signers, c[0], c[1]); err != nil {
+			return err
+		}
+		if c[1] > s.kept {
+			if err := saveEvents(s.dir, s.batch.events); err != nil {
+				return err
+			}
+		}
+		if err := s.appendAll(ctx, s.client, s.batch.events[c[0]:c[1]], s.done, p); err != nil {
+			return err
+		}
+		if err := s.followUp(ctx, c[0], c[1]); err != nil {
+			return err
+		}
 	}
-	n := len(s.batch.events)
 	s.wrap("  ", fmt.Sprintf("%d of %d proofs hold, in %.1f s: each event is in the log at its place, signed by the "+
 		"keys that it names, in a tree that the log and at least %d witnesses signed.", n, n, s.done.Took.Seconds(), quorum))
 	if s.done.Duplicates > 0 {
 		s.say("  %d were in the log from an earlier run: the log gave the proof of that entry.", s.done.Duplicates)
 	}
+	s.wrap("  ", fmt.Sprintf("What the rules want to follow was logged too: %d decisions of a court on an emergency, in time, "+
+		"and %d returns. The rows don't say what courts decided, so all emergencies are granted. And since no key was "+
+		"opened here, each return says \"not executed\", though the rows are of warrants that were.", s.decisions, s.returns))
 	return nil
 }
 
 // readBack reads the log as any stranger would, and compares it with what was
 // submitted.
 func (s *story) readBack(ctx context.Context) error {
-	f, err := s.client.Follower(client.FollowOptions{UntilHead: true})
-	if err != nil {
+	var err error
+	if s.replay, err = newReplay(s.client); err != nil {
 		return err
 	}
-	s.leaves = nil
-	for e, err := range f.All(ctx) {
-		if err != nil {
-			return err
-		}
-		s.leaves = append(s.leaves, e.Leaf)
+	if err := s.replay.catchUp(ctx); err != nil {
+		return err
 	}
-	for i, e := range s.batch.events {
+	leaves := s.replay.leaves
+	for i, e := range s.batch.events[:len(s.done.Indices)] {
 		index := s.done.Indices[i]
-		if index >= uint64(len(s.leaves)) || s.leaves[index] != rfcLeaf(e.Envelope) {
+		if index >= uint64(len(leaves)) || leaves[index] != rfcLeaf(e.Envelope) {
 			return fmt.Errorf("entry %d of the log is not the event that was logged there", index)
 		}
 	}
 	s.wrap("  ", fmt.Sprintf("Read back through the public interface: %d entries, whose root is the signed one, "+
-		"and every event stands where its proof says.", len(s.leaves)))
+		"and every event stands where its proof says.", len(leaves)))
 	return nil
-}
-
-// attackTimeout is how long to wait for a head that all witnesses cosigned.
-const attackTimeout = 30 * time.Second
-
-func (s *story) attack(ctx context.Context) error {
-	if len(s.batch.events) == 0 {
-		return errors.New("no row became an event, so there is nothing to attack; use more -rows")
-	}
-	s.title("Three attacks")
-	if err := os.MkdirAll(s.path("attacks"), 0o755); err != nil {
-		return err
-	}
-	proof, err := s.completeProof(ctx)
-	if err != nil {
-		return err
-	}
-	changed, a, err := changeByte(s.policy, proof)
-	if err != nil {
-		return err
-	}
-	s.tellAttack(1, "A changed byte", a)
-	if err := s.attackForks(ctx); err != nil {
-		return err
-	}
-	cut, a, err := twoOfThree(s.policy, s.all, proof, s.witnesses[numWitnesses-1])
-	if err != nil {
-		return err
-	}
-	s.tellAttack(3, "Too few witnesses", a)
-	for name, p := range map[string]*c2sp.Proof{"changed-byte": changed, "two-of-three": cut} {
-		if err := os.WriteFile(s.path("attacks", name+".tlog-proof"), p.Bytes(), 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// completeProof returns the proof of an event under a head that all witnesses
-// have cosigned.
-func (s *story) completeProof(ctx context.Context) (*c2sp.Proof, error) {
-	ctx, cancel := context.WithTimeout(ctx, attackTimeout)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	index := s.done.Indices[len(s.done.Indices)/2]
-	for {
-		p, err := s.client.Prove(ctx, index)
-		if err != nil {
-			return nil, err
-		}
-		all := true
-		for _, o := range s.witnesses {
-			for _, k := range o.keys {
-				all = all && p.Checkpoint.Find(k.Verifier()) != nil
-			}
-		}
-		if all {
-			_, err := s.all.Verify(p.Checkpoint, origin)
-			return p, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for a head that all witnesses have cosigned: %w", ctx.Err())
-		case <-tick.C:
-		}
-	}
-}
-
-func (s *story) attackForks(ctx context.Context) error {
-	for i, o := range s.witnesses {
-		a, err := forkHead(ctx, s.log, s.urls[i], o, s.leaves)
-		if err != nil {
-			return err
-		}
-		if i == 0 {
-			s.tellAttack(2, "A forked log", a)
-			continue
-		}
-		for _, r := range a.Refused {
-			s.wrap("     ", "-> "+r)
-		}
-	}
-	file, err := evidence(s.policy, s.path(s.witnesses[0].name))
-	if err != nil {
-		return err
-	}
-	s.wrap("     ", "The two heads of one size, both signed by the log, convict it before anybody who has its key. "+
-		"Each witness keeps them; this file was checked:")
-	s.say("     %s", file)
-	return nil
-}
-
-func (s *story) tellAttack(n int, name string, a *attack) {
-	s.say("  %d. %s", n, name)
-	s.wrap("     ", a.Tried)
-	for _, r := range a.Refused {
-		s.wrap("     ", "-> "+r)
-	}
 }
 
 func (s *story) conclude() {
 	s.title("What this shows, and what it does not")
 	s.wrap("  ", "It shows that what is logged can't be changed or dropped afterwards without being seen by whoever "+
 		"verifies, unless witnesses collude with the log: one, under the policy of two; all, under the policy of three.")
+	s.wrap("  ", "It shows that the log keeps the rules of its charter, or that whoever replays it sees that it did not: what was "+
+		"sealed is disclosed by its date, and what is late can't be hidden.")
 	s.wrap("  ", "It does not show that the rows are true or complete: reporters found the data incomplete, and a "+
 		"missing row proves nothing. A log does not see what happens without it, as when a seized device is searched. "+
-		"And here all keys are in one directory, so whoever holds it is everybody at once.")
+		"And here all keys are in one directory, so whoever holds it is everybody at once. The decisions on emergencies, "+
+		"the returns, the accesses on warrants and the deferral are the demonstration's own: no row has them.")
 	s.title("Look for yourself")
 	s.wrap("  ", fmt.Sprintf("Everything is in %s: policy.txt, the keys, %d proofs in proofs/, each with the .openings "+
 		"of its seals, and PROVENANCE.md on the data. From the top of the source tree:", s.dir, len(s.done.Files)))
@@ -359,8 +277,10 @@ func (s *story) commands() {
 	}
 	s.say("  Ask the log, while it is up, and read all of it, verified:")
 	s.say("    curl %s/checkpoint", s.url)
-	s.say("%sprove --policy %s --index %d --out %s", tool, policy, len(s.leaves)-1, quote(s.path("last.tlog-proof")))
+	s.say("%sprove --policy %s --index %d --out %s", tool, policy, len(s.replay.leaves)-1, quote(s.path("last.tlog-proof")))
 	s.say("%sfollow --policy %s --until-head", tool, policy)
+	s.say("  Replay it by the rules; what is sealed for 90 seconds is disclosed meanwhile:")
+	s.say("%saudit --policy %s", tool, policy)
 }
 
 // keyFlags name the keys that signed the first event.
@@ -368,7 +288,7 @@ func (s *story) keyFlags() string {
 	a := &s.batch.accepted[0]
 	files := []string{s.path("keys", "courts", a.court)}
 	if a.Emergency {
-		files = []string{s.path("keys", "providers", a.provider), s.path("keys", "duty", a.court)}
+		files = []string{s.path("keys", "providers", providerName), s.path("keys", "duty", a.court)}
 	}
 	flags := ""
 	for _, f := range files {

@@ -88,10 +88,13 @@ type world struct {
 	dir    string
 	logger *slog.Logger
 	file   *os.File // of the logger
+	quiet  bool     // the tree's library logs there too
 
 	log       operator
 	witnesses []operator
 	signers   *signers
+
+	vault *vault.Vault // of the running log; only the seeded fault touches it
 
 	url    string       // of the log, without a trailing slash
 	urls   []string     // of the witnesses
@@ -126,14 +129,17 @@ func openWorld(ctx context.Context, dir string, rows []row) (w *world, made bool
 		return nil, false, fmt.Errorf("%s: %w", dir, errNotOurs)
 	default:
 		if err := w.make(ctx, rows); err != nil {
+			if w.file != nil {
+				err = errors.Join(err, w.file.Close())
+			}
 			return nil, false, fmt.Errorf("making the demo in %s: %w", dir, err)
 		}
-		made = true
+		return w, true, nil
 	}
 	if err := w.load(ctx); err != nil {
 		return nil, false, fmt.Errorf("opening the demo in %s: %w", dir, err)
 	}
-	return w, made, nil
+	return w, false, nil
 }
 
 // make makes all keys, the witnesses' states, and the log, which comes last and
@@ -159,33 +165,42 @@ func (w *world) make(ctx context.Context, rows []row) error {
 	if err := w.load(ctx); err != nil {
 		return err
 	}
-	defer w.file.Close()
 	for _, o := range w.witnesses {
 		if err := witness.Create(w.path(o.name), witness.Config{Signers: o.keys}); err != nil {
 			return err
 		}
 	}
-	return w.found(ctx)
-}
-
-// found makes the log, of its charter.
-func (w *world) found(ctx context.Context) (err error) {
-	charter, err := w.charter()
-	if err != nil {
+	if err := tesserax.Create(ctx, w.path("log", "tree")); err != nil {
 		return err
 	}
 	if err := vault.Create(w.vaultConfig()); err != nil {
 		return err
 	}
-	if err := tesserax.Create(ctx, w.path("log", "tree")); err != nil {
-		return err
+	return w.found(ctx)
+}
+
+// found makes the charter and, of it, the log.
+func (w *world) found(ctx context.Context) (err error) {
+	charter, err := w.charter()
+	if err != nil {
+		return fmt.Errorf("the charter: %w", err)
 	}
-	engine, err := tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
+	engine, err := w.openTree(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
-	return log.Init(ctx, log.InitConfig{StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Charter: charter})
+	return log.Init(ctx, log.InitConfig{StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Charter: charter.Bytes()})
+}
+
+// openTree opens the log's tree. Its library has one logger for the process, which
+// would else write to the standard error; it is set before the first tree runs.
+func (w *world) openTree(ctx context.Context) (log.Engine, error) {
+	if !w.quiet {
+		klog.SetSlogLogger(w.logger.With("part", "tessera"))
+		w.quiet = true
+	}
+	return tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
 }
 
 func (w *world) vaultConfig() vault.Config {
@@ -222,7 +237,6 @@ func (w *world) load(ctx context.Context) error {
 		return err
 	}
 	w.logger = slog.New(slog.NewTextHandler(w.file, nil))
-	klog.SetSlogLogger(w.logger.With("part", "tessera")) // else it writes to the standard error
 	return nil
 }
 
@@ -273,67 +287,67 @@ func (w *world) start(ctx context.Context, address string, fallback bool) (err e
 // of the witnesses; and beside it, for who wants more, all of them. The keys of
 // one witness are one group, so that they count once.
 func (w *world) makePolicies() error {
-	var b strings.Builder
-	for _, k := range w.log.keys {
-		fmt.Fprintf(&b, "log %s %s\n", k.Verifier(), w.url)
-	}
-	b.WriteString(w.witnessLines(true))
-	names := strings.Join(w.groups(), " ")
 	for _, p := range []struct {
 		policy **c2sp.Policy
 		quorum string
 	}{{&w.policy, fmt.Sprint(quorum)}, {&w.all, "all"}} {
+		var b strings.Builder
+		for _, k := range w.log.keys {
+			fmt.Fprintf(&b, "log %s %s\n", k.Verifier(), w.url)
+		}
 		var err error
-		text := fmt.Sprintf("%sgroup witnesses %s %s\nquorum witnesses\n", b.String(), p.quorum, names)
-		if *p.policy, err = c2sp.ParsePolicy([]byte(text)); err != nil {
+		if *p.policy, err = c2sp.ParsePolicy([]byte(b.String() + w.witnessPolicy(p.quorum, w.urls))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// witnessLines are the lines of a policy that name the witnesses, a group for the
-// keys of each.
-func (w *world) witnessLines(urls bool) string {
+// witnessPolicy is the text of a policy of the witnesses; urls may be nil.
+func (w *world) witnessPolicy(quorum string, urls []string) string {
 	var b strings.Builder
+	var groups []string
 	for i, o := range w.witnesses {
 		for j, k := range o.keys {
 			fmt.Fprintf(&b, "witness %s %s", o.name+[]string{"-ed25519", "-mldsa44"}[j], k.Verifier())
-			if urls {
-				b.WriteString(" " + w.urls[i])
+			if urls != nil {
+				b.WriteString(" " + urls[i])
 			}
-			b.WriteByte('\n')
+			b.WriteString("\n")
 		}
 		fmt.Fprintf(&b, "group %s any %s-ed25519 %s-mldsa44\n", o.name, o.name, o.name)
+		groups = append(groups, o.name)
 	}
+	fmt.Fprintf(&b, "group witnesses %s %s\nquorum witnesses\n", quorum, strings.Join(groups, " "))
 	return b.String()
 }
 
-// groups are the names of the witnesses' groups.
-func (w *world) groups() []string {
-	var names []string
-	for _, o := range w.witnesses {
-		names = append(names, o.name)
-	}
-	return names
-}
-
 func (w *world) startLog(ctx context.Context, l net.Listener) error {
-	engine, err := tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
+	kept, err := vault.Open(w.vaultConfig())
 	if err != nil {
 		return err
 	}
-	kept, err := vault.Open(w.vaultConfig())
+	if err := w.openLog(ctx, kept, l); err != nil {
+		return errors.Join(err, kept.Close())
+	}
+	w.vault = kept
+	return nil
+}
+
+// openLog opens the log with its vault, which close closes too.
+func (w *world) openLog(ctx context.Context, kept *vault.Vault, l net.Listener) error {
+	engine, err := w.openTree(ctx)
 	if err != nil {
-		return errors.Join(err, engine.Close(ctx))
+		return err
 	}
 	reg := prometheus.NewRegistry()
 	running, err := log.Open(ctx, log.Config{
-		StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Vault: kept, Policy: w.policy,
+		StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Policy: w.policy,
+		Vault: kept, Provider: w.signers.provider,
 		Refresh: refresh, Logger: w.logger.With("part", "log"), Registry: reg,
 	})
 	if err != nil {
-		return errors.Join(err, engine.Close(ctx), kept.Close())
+		return errors.Join(err, engine.Close(ctx))
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", running.Handler())
@@ -418,13 +432,16 @@ func (w *world) close(ctx context.Context) error {
 const maxAnswer = c2sp.MaxCheckpointSize
 
 func get(ctx context.Context, url string) (status int, body []byte, err error) {
-	return call(ctx, http.MethodGet, url, nil)
+	return call(ctx, http.MethodGet, url, "", nil)
 }
 
-func call(ctx context.Context, method, url string, send io.Reader) (status int, body []byte, err error) {
+func call(ctx context.Context, method, url, mediaType string, send io.Reader) (status int, body []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, send)
 	if err != nil {
 		return 0, nil, err
+	}
+	if mediaType != "" {
+		req.Header.Set("Content-Type", mediaType)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

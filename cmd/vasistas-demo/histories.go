@@ -1,0 +1,295 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+)
+
+const (
+	numHistories = 3
+	// historySeal and historyDelay are short, so that the histories end while
+	// somebody watches. The profile allows 90 for each.
+	historySeal  = 6 * demoDay
+	historyDelay = 6 * demoDay
+)
+
+// history is a warrant that is followed to its end.
+type history struct {
+	*accepted
+	signed *signedEvent
+	env    *event.Envelope
+	ref    event.Reference
+	until  time.Time
+}
+
+func (s *story) history(i int) (*history, error) {
+	h := &history{accepted: &s.batch.accepted[i], signed: s.batch.events[i]}
+	var err error
+	if h.env, err = event.ParseEnvelope(h.signed.Envelope); err != nil {
+		return nil, err
+	}
+	h.ref, h.until = reference(s.done.Indices[i], h.signed.Envelope), h.env.Event.Sealed.Until
+	return h, nil
+}
+
+// clock is a time of the day as the story shows it.
+func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
+
+// submit logs an event, and returns its entry.
+func (s *story) submit(ctx context.Context, submission []byte) (uint64, error) {
+	r, err := s.client.Submit(ctx, submission, client.WaitCosigned)
+	if err != nil {
+		return 0, err
+	}
+	return r.Index, nil
+}
+
+// tellHistories tells what becomes of a few warrants up to their disclosure, and
+// waits until the log has disclosed all that ends meanwhile.
+func (s *story) tellHistories(ctx context.Context) error {
+	tellers := []func(context.Context, *history) (watch, error){s.plain, s.deferred, s.late}
+	tellers = tellers[numHistories-len(s.batch.histories):]
+	watches := []watch{s.watchRest()}
+	if len(tellers) == 0 {
+		s.title("Until disclosure")
+		s.say("  No new row asked for delayed notice: those of an earlier run have their history in the log.")
+	} else {
+		s.title("A few histories, until disclosure")
+		s.wrap("  ", fmt.Sprintf("A day is a second here. These rows asked for delayed notice, and their warrants are "+
+			"sealed for %d seconds instead of 90. Times are those of the witnesses (UTC).", int(historySeal.Seconds())))
+	}
+	var warrants []event.Reference
+	for n, i := range s.batch.histories {
+		h, err := s.history(i)
+		if err != nil {
+			return err
+		}
+		warrants = append(warrants, h.ref)
+		s.say("  Row %s: entry %d, a warrant of the court of %s, sealed until %s", h.ID, h.ref.Index, h.court, clock(h.until))
+		w, err := tellers[n](ctx, h)
+		if err != nil {
+			return fmt.Errorf("the history of row %s: %w", h.ID, err)
+		}
+		watches = append(watches, w)
+	}
+	if err := s.returnAll(ctx, warrants); err != nil {
+		return err
+	}
+	s.say("  And then, as it is read back from the log:")
+	return s.replay.await(ctx, watches...)
+}
+
+// plain: an access on the warrant. The log discloses both.
+func (s *story) plain(ctx context.Context, h *history) (watch, error) {
+	access := func() ([]byte, error) {
+		agency, err := s.signers.agency(h.agency)
+		if err != nil {
+			return nil, err
+		}
+		d, err := newAccess(origin, agency, h.row, &h.terms, &h.ref, h.env.Hash())
+		if err != nil {
+			return nil, err
+		}
+		e, err := d.sign(h.until, s.signers.provider)
+		if err != nil {
+			return nil, err
+		}
+		return e.submission()
+	}
+	first, err := access()
+	if err != nil {
+		return nil, err
+	}
+	index, err := s.submit(ctx, first)
+	if err != nil {
+		return nil, err
+	}
+	s.say("     entry %d: an access on it", index)
+	second, err := access()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.refuse(ctx, "a second access, on a warrant that bears one", second, "warrant-live"); err != nil {
+		return nil, err
+	}
+	return func() (bool, error) {
+		by, ok := s.replay.opened[h.ref.Index]
+		byToo, okToo := s.replay.opened[index]
+		if !ok || !okToo {
+			return false, nil
+		}
+		s.say("     %s  row %s: the log disclosed the warrant (entry %d) and the access (entry %d)", clock(s.replay.now()), h.ID, by, byToo)
+		return true, s.sayOpened(h)
+	}, nil
+}
+
+// deferred: a court delays the disclosure further.
+func (s *story) deferred(ctx context.Context, h *history) (watch, error) {
+	until := h.until.Add(historyDelay)
+	body := &event.Deferral{Event: h.ref, Until: until, Ground: "jeopardy-to-investigation", Ordinal: 1}
+	env, err := signNow(body, s.signers.courts[h.court])
+	if err != nil {
+		return nil, err
+	}
+	index, err := s.submit(ctx, env.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	s.say("     entry %d: its court defers the disclosure to %s", index, clock(until))
+	early, err := s.opening(h, s.signers.provider)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.refuse(ctx, "the provider opening it early", early.Bytes(), "opening"); err != nil {
+		return nil, err
+	}
+	silent := false
+	return func() (bool, error) {
+		now := s.replay.now()
+		by, ok := s.replay.opened[h.ref.Index]
+		switch {
+		case ok && now.Before(until):
+			return false, fmt.Errorf("%w: entry %d was disclosed before %s", errSucceeded, h.ref.Index, clock(until))
+		case ok:
+			s.say("     %s  row %s: the log disclosed it (entry %d)", clock(now), h.ID, by)
+			return true, s.sayOpened(h)
+		case now.After(h.until) && now.Before(until) && !silent:
+			silent = true
+			s.say("     %s  row %s: its first date has passed; the log holds the deferral, and discloses nothing", clock(now), h.ID)
+		}
+		return false, nil
+	}, nil
+}
+
+// opening is a disclosure of all that a warrant seals for the public.
+func (s *story) opening(h *history, by event.Signer) (*event.Envelope, error) {
+	o, err := event.ParseOpenings(h.signed.Openings)
+	if err != nil {
+		return nil, err
+	}
+	return signNow(&event.Disclosure{Event: h.ref, Openings: o.Public}, by)
+}
+
+// late: the provider's vault loses the openings, which the court still has.
+func (s *story) late(ctx context.Context, h *history) (watch, error) {
+	if err := s.vault.Erase(ctx, h.env.Hash()); err != nil {
+		return nil, err
+	}
+	s.wrap("     ", "A fault, made on purpose: the vault of the log was made to lose what it is to disclose of this one.")
+	cure, err := s.opening(h, s.signers.courts[h.court])
+	if err != nil {
+		return nil, err
+	}
+	cured := uint64(0)
+	return func() (bool, error) {
+		o := s.overdue(h.ref.Index)
+		switch {
+		case cured == 0 && o == nil:
+			if by, ok := s.replay.opened[h.ref.Index]; ok {
+				return false, fmt.Errorf("entry %d opens what the vault has lost", by)
+			}
+			return false, nil
+		case cured == 0:
+			s.say("     %s  row %s is OVERDUE:", clock(s.replay.now()), h.ID)
+			s.wrap("       ", fmt.Sprintf("rule %s (%s), owed by %s: %s. It was due %s, and late after %s. To cure it: %s.",
+				o.Rule, o.Way, o.Debtor, o.Text, clock(o.Due), clock(o.Late), o.Cure))
+			if o.Auditors {
+				s.wrap("       ", "While it lasts, no auditor may cosign; and so no key could be opened, if there were gates here.")
+			}
+			if err := s.auditLate(ctx); err != nil {
+				return false, err
+			}
+			var err error
+			cured, err = s.submit(ctx, cure.Bytes())
+			return false, err
+		case o != nil || s.replay.opened[h.ref.Index] != cured:
+			return false, nil
+		}
+		s.say("     %s  row %s is cured: its court disclosed it (entry %d), late, for all to see", clock(s.replay.now()), h.ID, cured)
+		return true, s.sayOpened(h)
+	}, nil
+}
+
+// auditLate shows that an audit finds what is late.
+func (s *story) auditLate(ctx context.Context) error {
+	r := s.runAudit(ctx)
+	if r.Result() != audit.Violations || r.Overdue == 0 {
+		return fmt.Errorf("a disclosure is late, and the audit does not find it: %s", r.Verdict)
+	}
+	headline, _, _ := strings.Cut(r.Text(0), "\n")
+	s.wrap("       ", "The audit of the whole log says: "+headline)
+	return nil
+}
+
+// overdue returns the late disclosure of an entry, nil if there is none at the head.
+func (s *story) overdue(index uint64) *ledger.Obligation {
+	for _, o := range s.replay.ledger.Overdue(s.replay.now()) {
+		if o.Rule == "disclosure" && o.Index == index {
+			return &o
+		}
+	}
+	return nil
+}
+
+// sayOpened says what was disclosed. It must be what the court had sealed.
+func (s *story) sayOpened(h *history) error {
+	values, err := s.replay.openings(h.ref.Index)
+	if err != nil {
+		return err
+	}
+	if got := values["agency"].Text(); got != h.agency {
+		return fmt.Errorf("entry %d was sealed for the agency %s, and disclosed as %s", h.ref.Index, h.agency, got)
+	}
+	s.wrap("       ", fmt.Sprintf("agency %s, grounds %s", h.agency, strings.Join(values["grounds"].Codes(), ", ")))
+	return nil
+}
+
+// refuse offers what the rule must refuse, and shows the answer.
+func (s *story) refuse(ctx context.Context, what string, submission []byte, rule string) error {
+	got, err := s.offer(ctx, submission)
+	if err != nil {
+		return err
+	}
+	if got.Rule != rule {
+		return fmt.Errorf("%s was refused, but not by the rule %s: %s", what, rule, got.Detail)
+	}
+	s.wrap("     ", fmt.Sprintf("Offered: %s. -> HTTP %d, %s", what, got.status, got.Detail))
+	return nil
+}
+
+// watchRest waits for the disclosure of everything that was sealed for 10 days, and
+// waits for nobody.
+func (s *story) watchRest() watch {
+	var owed []uint64
+	for i, a := range s.batch.accepted {
+		if a.seal == sealDefault {
+			owed = append(owed, s.done.Indices[i])
+		}
+	}
+	n := len(owed)
+	return func() (bool, error) {
+		left := owed[:0]
+		for _, index := range owed {
+			if _, ok := s.replay.opened[index]; !ok {
+				left = append(left, index)
+			}
+		}
+		if owed = left; len(owed) > 0 {
+			return false, nil
+		}
+		if n > 0 {
+			s.say("     %s  all %d rows without delayed notice are disclosed, by the log itself", clock(s.replay.now()), n)
+		}
+		return true, nil
+	}
+}
