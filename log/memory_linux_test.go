@@ -33,11 +33,7 @@ func TestMemory(t *testing.T) {
 	check(t, err)
 	for done := 0; done < entries; {
 		n := min(log.DefaultMaxBatch, entries-done)
-		batch := w.warrants
-		if *long {
-			batch = w.others
-		}
-		_, err := engine.Add(t.Context(), batch(n))
+		_, err := engine.Add(t.Context(), w.warrants(n))
 		check(t, err)
 		done += n
 	}
