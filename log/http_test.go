@@ -371,7 +371,7 @@ func TestAbandoned(t *testing.T) {
 func TestNoQuorum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, 3)
-	w.config.MaxWait = 300 * time.Millisecond
+	w.config.MaxWait = 3 * time.Second
 	w.start()
 	w.append(w.warrant())
 	w.witnesses[0].answer(down)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tesserax"
 )
 
@@ -33,7 +34,13 @@ func TestMemory(t *testing.T) {
 	check(t, err)
 	for done := 0; done < entries; {
 		n := min(log.DefaultMaxBatch, entries-done)
-		_, err := engine.Add(t.Context(), w.warrants(n))
+		batch := make([][]byte, n)
+		for i, b := range w.warrants(n) {
+			sub, err := event.ParseSubmission(b)
+			check(t, err)
+			batch[i] = sub.Envelope.Bytes()
+		}
+		_, err := engine.Add(t.Context(), batch)
 		check(t, err)
 		done += n
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
 
+	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
@@ -68,6 +69,14 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 		return fmt.Errorf("listening: %w", err)
 	}
 	defer listener.Close()
+	policy, err := readPolicy(o.policy)
+	if err != nil {
+		return err
+	}
+	keys, err := openKeys(&o.layout)
+	if err != nil {
+		return err
+	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	kept, err := vault.Open(o.vaultConfig())
@@ -75,7 +84,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, kept.Close()) }()
-	l, err := o.open(ctx, kept, logger, reg)
+	l, err := o.open(ctx, policy, keys, kept, logger, reg)
 	if err != nil {
 		return err
 	}
@@ -97,17 +106,10 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 }
 
 // open opens the log with its engine.
-func (o *serveOptions) open(ctx context.Context, kept *vault.Vault, logger *slog.Logger, reg prometheus.Registerer) (*log.Log, error) {
-	policy, err := readPolicy(o.policy)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := openKeys(&o.layout)
-	if err != nil {
-		return nil, err
-	}
+func (o *serveOptions) open(ctx context.Context, policy *c2sp.Policy, keys []*c2sp.Signer, kept *vault.Vault, logger *slog.Logger, reg prometheus.Registerer) (*log.Log, error) {
 	var provider event.Signer
 	if o.eventKey != "" {
+		var err error
 		if provider, err = eventkey.Load(ctx, o.eventKey); err != nil {
 			return nil, err
 		}
