@@ -19,7 +19,7 @@ const (
 	numHistories = 3
 	// historySeal and historyDelay are short, so that the histories end while
 	// somebody watches. The profile allows 90 for each.
-	historySeal  = 6 * demoDay
+	historySeal  = 15 * demoDay
 	historyDelay = 6 * demoDay
 )
 
