@@ -91,7 +91,8 @@ func TestStateFaults(t *testing.T) {
 						t.Errorf("it did not recover by itself: %d of 2 worked", worked)
 					}
 				}
-				w.config.FS = durable.FS{}
+				// Now it must work, on however slow a machine.
+				w.config.FS, w.config.MaxWait, w.grace = durable.FS{}, 30*time.Second, 10*time.Second
 				w.goesOn()
 			})
 		}

@@ -85,7 +85,7 @@ func AppendEntry(bundle, entry []byte) []byte {
 // ParseBundle splits an entry bundle of exactly width entries (tlog-tiles, "Log
 // entries"). The entries alias b.
 func ParseBundle(b []byte, width int) ([][]byte, error) {
-	entries := make([][]byte, 0, min(width, c2sp.TileWidth))
+	entries := make([][]byte, 0, max(0, min(width, c2sp.TileWidth)))
 	for len(b) > 0 {
 		if len(entries) == width {
 			return nil, fmt.Errorf("entry bundle: more than %d entries", width)
