@@ -79,8 +79,13 @@ func holder(file *os.File) string {
 	return fmt.Sprintf("process %d", pid)
 }
 
-// Close gives the directory back. The lock file stays.
-func (l *Lock) Close() error { return l.file.Close() }
+// Close gives the directory back. The lock file stays. The lock is released by
+// name, for a child process that is just being started may still hold a copy of the
+// descriptor, and the lock would live as long as that.
+func (l *Lock) Close() error {
+	err := control(l.file, "flock", func(fd int) error { return syscall.Flock(fd, syscall.LOCK_UN) })
+	return errors.Join(err, l.file.Close())
+}
 
 // control calls a system call on the descriptor of f, again if it was interrupted.
 func control(f *os.File, name string, call func(fd int) error) error {
