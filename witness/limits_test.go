@@ -199,8 +199,10 @@ func TestBodies(t *testing.T) {
 			if _, err := io.WriteString(conn, "POST /add-checkpoint HTTP/1.1\r\nHost: x\r\n"+c.request); err != nil {
 				t.Fatal(err)
 			}
-			if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
-				t.Fatal(err)
+			if c.name == "cut off" { // else the server takes it that the client has gone
+				if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+					t.Fatal(err)
+				}
 			}
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
