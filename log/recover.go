@@ -449,19 +449,22 @@ func (r *recovery) progress(total, offset uint64) func(uint64, []byte, tiles.Has
 // swapTrees puts the rebuilt tree in place, and returns where the old one went.
 // Between the two steps there is none, and Recover can be run again.
 func (r *recovery) swapTrees(fresh string) (old string, err error) {
-	if _, err := os.Lstat(r.TreeDir); err == nil {
-		old = r.TreeDir + ".old-" + time.Now().UTC().Format("20060102T150405.000Z")
-		if err := os.Rename(r.TreeDir, old); err != nil {
-			return "", fmt.Errorf("putting the old tree aside: %w", err)
+	// What the closed engine may still be doing can make the directory anew.
+	for try := range 5 {
+		aside := fmt.Sprintf("%s.old-%s-%d", r.TreeDir, time.Now().UTC().Format("20060102T150405.000Z"), try)
+		if err := os.Rename(r.TreeDir, aside); err == nil && old == "" {
+			old = aside
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return old, fmt.Errorf("putting the old tree aside: %w", err)
 		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("putting the old tree aside: %w", err)
+		if err = os.Rename(fresh, r.TreeDir); err == nil {
+			// Of a directory that is there, this makes the name durable.
+			return old, r.FS.MkdirAll(r.TreeDir, 0o755)
+		} else if !errors.Is(err, fs.ErrExist) {
+			break
+		}
 	}
-	if err := os.Rename(fresh, r.TreeDir); err != nil {
-		return "", fmt.Errorf("putting the new tree in place (the old one is %s): %w", old, err)
-	}
-	// Of a directory that is there, this makes the name durable.
-	return old, r.FS.MkdirAll(r.TreeDir, 0o755)
+	return old, fmt.Errorf("putting the new tree in place: %w; run this again", err)
 }
 
 // adopt makes the copy's checkpoint the recorded head and the published

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -269,6 +270,29 @@ func TestSalvage(t *testing.T) {
 			w.goesOn()
 		})
 	}
+	t.Run("what was not signed for is damaged", func(t *testing.T) {
+		t.Parallel()
+		// Salvaged are the entries up to the first that is not as it was
+		// signed.
+		w := w.clone(t, 2)
+		copyDir(t, filepath.Join(s.backup, "state"), w.state())
+		check(t, os.RemoveAll(filepath.Join(w.tree(), ".state")))
+		flip(t, filepath.Join(w.tree(), "tile/entries/001"), 150000)
+		rec, err := w.recover(client.Dir(s.early))
+		check(t, err)
+		if rec.Size <= 280 || rec.Size >= 630 || rec.Salvaged != rec.Size-280 {
+			t.Errorf("recovered: %+v", rec)
+		}
+		entries := slices.Collect(tesserax.Salvage(w.tree(), 0))
+		if uint64(len(entries)) != rec.Size {
+			t.Errorf("the tree has %d entries", len(entries))
+		}
+		for i, e := range entries {
+			if tiles.LeafHash(e) != w.seen.acked[uint64(i)] {
+				t.Errorf("entry %d is another", i)
+			}
+		}
+	})
 	t.Run("what is beyond the copy is damaged", func(t *testing.T) {
 		t.Parallel()
 		w := w.clone(t, 2)
@@ -382,6 +406,32 @@ func TestRecoverRefuses(t *testing.T) {
 		}
 		w.audit()
 	})
+}
+
+// TestRecoverOtherTree: the entries of a copy are held against its checkpoint, also
+// when nothing is left to compare with.
+func TestRecoverOtherTree(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	other := newWorld(t, 0, 0)
+	other.start()
+	other.stream(other.warrants(329), "cosigned")
+	mixed := other.mirror()
+	other.stop()
+	check(t, os.WriteFile(filepath.Join(mixed, "checkpoint"), must(os.ReadFile(filepath.Join(s.late, "checkpoint"))), 0o644))
+	w := s.clone(t, 2)
+	check(t, os.RemoveAll(w.tree()))
+	check(t, os.Remove(filepath.Join(w.state(), "head")))
+	before := snapshot(t, w.dir)
+	if _, err := w.recover(client.Dir(mixed)); err == nil || !strings.Contains(err.Error(), "do not have the root of its checkpoint") {
+		t.Errorf("recovered: %v", err)
+	}
+	if after := snapshot(t, w.dir); !maps.Equal(before, after) {
+		t.Error("something was changed")
+	}
+	_, err := w.recover(client.Dir(s.late))
+	check(t, err)
+	w.goesOn()
 }
 
 // TestRecoverInterrupted: a recovery that fails at any durable step can be run
