@@ -6,8 +6,13 @@ package log_test
 import (
 	"bytes"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
 )
 
 // TestLife is one event's way from its signer to a proof that verifies offline.
@@ -105,5 +110,30 @@ func TestConcurrency(t *testing.T) {
 	}
 	if got := w.audit(); len(got) != len(entries)+1 {
 		t.Errorf("the log has %d entries; want %d", len(got), len(entries))
+	}
+}
+
+// TestClock: the time in the log's ML-DSA-44 line never goes back, also when the
+// clock does between two runs.
+func TestClock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 1)
+	ahead := uint64(time.Now().Add(time.Hour).Unix())
+	head, err := c2sp.ParseCheckpoint(must(os.ReadFile(filepath.Join(w.state(), "head"))))
+	check(t, err)
+	head.Signatures = nil
+	for _, k := range w.keys {
+		sig, err := k.Sign(&head.Head, ahead)
+		check(t, err)
+		head.Signatures = append(head.Signatures, sig)
+	}
+	check(t, os.WriteFile(filepath.Join(w.state(), "head"), head.Bytes(), 0o600))
+	w.start()
+	for range 2 {
+		cp := w.append(w.warrant()).Checkpoint
+		at, err := w.keys[1].Verifier().Verify(&cp.Head, cp.Find(w.keys[1].Verifier()))
+		if err != nil || at < ahead {
+			t.Errorf("signed with the time %d after %d: %v", at, ahead, err)
+		}
 	}
 }

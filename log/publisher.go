@@ -136,6 +136,7 @@ func loggedAfter(v *view, cp *c2sp.Checkpoint) uint64 {
 func (p *publisher) run(ctx context.Context) {
 	defer close(p.done)
 	defer p.requests.Wait()
+	defer p.stop()
 	if !p.hearWitnesses(ctx) {
 		return
 	}

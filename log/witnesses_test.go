@@ -242,9 +242,13 @@ func TestWitnessEvidence(t *testing.T) {
 // a fork.
 func TestWitnessDamage(t *testing.T) {
 	t.Parallel()
-	s := newStory(t)
-	w := s.clone(t, 2)
-	early := must(os.ReadFile(filepath.Join(s.early, "checkpoint")))
+	w := newWorld(t, 2, 3)
+	w.start()
+	w.stream(w.warrants(99), "cosigned")
+	early := w.checkpoint().Bytes()
+	w.stream(w.warrants(200), "cosigned")
+	w.stop()
+	// Of which the root at size 100 is made.
 	flip(t, filepath.Join(w.tree(), "tile/0/000"), 20)
 	w.start()
 	asked := make(chan struct{}, 100)
