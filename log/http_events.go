@@ -73,17 +73,13 @@ func (l *Log) serveEvents(w http.ResponseWriter, r *http.Request) {
 
 // serveOne answers with the proof, or the index for wait=sequenced.
 func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) {
-	rc := http.NewResponseController(w)
 	entry, err := readEntry(r)
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		problemOf(err).writeTo(w)
-		linger(rc, r.Body)
+		linger(http.NewResponseController(w), r.Body)
 		return
 	}
-	// The server watches the connection while we wait, and would end the
-	// request when its time for reading is over.
-	_ = rc.SetReadDeadline(time.Time{})
 	res, err := l.Submit(r.Context(), entry, wait)
 	if err != nil {
 		problemOf(err).writeTo(w)

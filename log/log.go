@@ -83,6 +83,9 @@ type Config struct {
 	// MaxStreams is how many NDJSON requests are served at once, each with at
 	// most 8 MiB of events on their way. 0: 16.
 	MaxStreams int
+	// StreamIdle is how long a stream may stand still before it is cut off.
+	// 0: 30 s.
+	StreamIdle time.Duration
 
 	// Logger gets what the operator should know. nil: slog.Default().
 	Logger *slog.Logger
@@ -104,6 +107,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Refresh, time.Minute)
 	set(&c.WitnessTimeout, 5*time.Second)
 	set(&c.MaxWait, 30*time.Second)
+	set(&c.StreamIdle, 30*time.Second)
 	if c.MaxBatch == 0 {
 		c.MaxBatch = DefaultMaxBatch
 	}
@@ -132,7 +136,7 @@ func (c *Config) check() error {
 		return errors.New("it needs an engine")
 	case c.Vault == nil:
 		return errors.New("it needs a vault")
-	case c.Interval < 0 || c.Refresh < 0 || c.WitnessTimeout < 0 || c.MaxWait < 0,
+	case c.Interval < 0 || c.Refresh < 0 || c.WitnessTimeout < 0 || c.MaxWait < 0 || c.StreamIdle < 0,
 		c.MaxBatch < 0 || c.MaxInFlight < 0 || c.MaxInFlightBytes < 0 || c.MaxStreams < 0:
 		return errors.New("a limit or a duration is negative")
 	}

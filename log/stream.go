@@ -25,8 +25,6 @@ const (
 	streamWindow = 4096
 	// streamBytes is how many bytes those may have, without what is buffered.
 	streamBytes = 8 << 20
-	// streamStep is how long a stream may stand still before it is cut off.
-	streamStep = 30 * time.Second
 )
 
 // stream is one request with NDJSON. Its lines are judged side by side, sequenced
@@ -114,17 +112,6 @@ func (s *stream) stopReading() {
 	_ = s.rc.SetReadDeadline(time.Unix(1, 0))
 }
 
-// readAll lifts the deadline: the server watches the connection while the rest is
-// answered, and would end the request by it.
-func (s *stream) readAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.over {
-		s.over = true
-		_ = s.rc.SetReadDeadline(time.Time{})
-	}
-}
-
 // mayRead gives the client time for another line.
 func (s *stream) mayRead() bool {
 	s.mu.Lock()
@@ -132,7 +119,7 @@ func (s *stream) mayRead() bool {
 	if s.over {
 		return false
 	}
-	_ = s.rc.SetReadDeadline(time.Now().Add(streamStep))
+	_ = s.rc.SetReadDeadline(time.Now().Add(s.log.cfg.StreamIdle))
 	return true
 }
 
@@ -176,7 +163,6 @@ func (s *stream) next(ctx context.Context, lines *bufio.Reader) *job {
 	j.came = time.Now()
 	switch {
 	case errors.Is(err, io.EOF) && len(b) == 0:
-		s.readAll()
 		return nil
 	case errors.Is(err, bufio.ErrBufferFull):
 		j.err = fmt.Errorf("%w: a line has at most %d bytes; the rest of the stream was not read", event.ErrTooLarge, event.MaxSubmissionSize)
@@ -226,7 +212,7 @@ func (s *stream) queue(ctx context.Context, read <-chan *job, queued chan<- *job
 // answer writes the results, and before it waits, shows what there is. An error
 // means that the client has gone.
 func (s *stream) answer(ctx context.Context, w io.Writer, queued <-chan *job) error {
-	out := bufio.NewWriterSize(patient{w, s.rc}, 32<<10)
+	out := bufio.NewWriterSize(patient{w, s.rc, s.log.cfg.StreamIdle}, 32<<10)
 	flush := func() error {
 		if out.Buffered() == 0 {
 			return nil
@@ -284,10 +270,11 @@ func (s *stream) result(ctx context.Context, j *job, flush func() error) (*Resul
 // patient gives the client time for each write.
 type patient struct {
 	io.Writer
-	rc *http.ResponseController
+	rc   *http.ResponseController
+	time time.Duration
 }
 
 func (p patient) Write(b []byte) (int, error) {
-	_ = p.rc.SetWriteDeadline(time.Now().Add(streamStep))
+	_ = p.rc.SetWriteDeadline(time.Now().Add(p.time))
 	return p.Writer.Write(b)
 }

@@ -305,6 +305,24 @@ func TestStreamGone(t *testing.T) {
 	}
 }
 
+// TestStreamIdle: a stream that stands still is cut off, with a line that says so,
+// after the answers to what came before.
+func TestStreamIdle(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 1)
+	w.config.StreamIdle = 200 * time.Millisecond
+	w.start()
+	conn := w.streamConn("cosigned")
+	check(t, writeChunk(conn, string(w.warrant())+"\n"+string(w.warrant()[:100])))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	check(t, err)
+	r := parseResults(t, resp.Body)
+	if len(r) != 2 || r[0].Proof == "" || r[1].code() != "incomplete" {
+		t.Errorf("answers: %+v", r)
+	}
+	w.append(w.warrant())
+}
+
 // TestStreamLimit: too many streams get a 429; single events do not suffer.
 func TestStreamLimit(t *testing.T) {
 	t.Parallel()
