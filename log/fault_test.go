@@ -37,9 +37,9 @@ func TestStateFaults(t *testing.T) {
 	base.stop()
 	// play starts the log and submits, until something works again or the
 	// patience is over.
-	play := func(w *world, patience time.Duration) (worked int) {
+	play := func(w *world, patience time.Duration) (worked int, opened bool) {
 		if err := w.open(); err != nil {
-			return 0
+			return 0, false
 		}
 		defer w.stop()
 		end := time.Now().Add(patience)
@@ -55,16 +55,16 @@ func TestStateFaults(t *testing.T) {
 					t.Errorf("a fault of the disk is answered with %v", err)
 				}
 				if time.Now().After(end) {
-					return worked
+					return worked, true
 				}
 			}
 		}
-		return worked
+		return worked, true
 	}
 	var trace durabletest.Injector
 	w := base.clone(t, 1)
 	w.config.FS = trace.FS()
-	if n := play(w, 20*time.Second); n != 2 {
+	if n, _ := play(w, 20*time.Second); n != 2 {
 		t.Fatalf("without faults: %d of 2", n)
 	}
 	points := trace.Points()
@@ -87,7 +87,7 @@ func TestStateFaults(t *testing.T) {
 					play(w, 100*time.Millisecond)
 				} else {
 					in.FailAt(n, syscall.EIO)
-					if worked := play(w, 20*time.Second); worked != 2 && w.log != nil {
+					if worked, opened := play(w, 20*time.Second); opened && worked != 2 {
 						t.Errorf("it did not recover by itself: %d of 2 worked", worked)
 					}
 				}
@@ -374,6 +374,39 @@ func TestDamage(t *testing.T) {
 			if n := len(w.audit()); n != 530 {
 				t.Errorf("the log has %d entries", n)
 			}
+		})
+	}
+}
+
+// TestDamagedBeforeWrite: the right edge is compared before each write, so that
+// nothing is written on top of damage, which would spread.
+func TestDamagedBeforeWrite(t *testing.T) {
+	t.Parallel()
+	base := newStory(t)
+	for _, file := range []string{"tile/entries/001.p/74", "tile/0/001.p/74", "tile/1/000.p/1"} {
+		t.Run(strings.ReplaceAll(file, "/", "_"), func(t *testing.T) {
+			t.Parallel()
+			w := base.clone(t, 2)
+			w.config.Refresh = time.Hour // it does not look when idle
+			w.start()
+			flip(t, filepath.Join(w.tree(), file), 20)
+			entry := w.warrant()
+			_, err := w.sequence(entry)
+			var p *problem
+			if !errors.As(err, &p) || p.code != "storage" || !strings.Contains(p.Detail, file) || !strings.Contains(p.Detail, "was not logged") {
+				t.Errorf("answered: %v", err)
+			}
+			for _, next := range []string{"tile/entries/001.p/75", "tile/0/001.p/75"} {
+				if _, err := os.Stat(filepath.Join(w.tree(), next)); err == nil {
+					t.Errorf("%s was written", next)
+				}
+			}
+			flip(t, filepath.Join(w.tree(), file), 20)
+			w.ready()
+			if i := w.mustSequence(entry); i != 330 {
+				t.Errorf("the event is at %d", i)
+			}
+			w.audit()
 		})
 	}
 }
