@@ -5,13 +5,15 @@ package log
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"strconv"
-	"time"
 
+	"github.com/vasistas/vasistas/internal/linger"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -59,8 +61,10 @@ func (l *Log) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	encoding := r.Header.Get("Content-Encoding")
+	// Of two headers of one name, others may believe the other one.
+	twice := len(r.Header.Values("Content-Type")) > 1 || len(r.Header.Values("Content-Encoding")) > 1
 	switch {
-	case err != nil || encoding != "" && encoding != "identity":
+	case err != nil || twice || encoding != "" && encoding != "identity":
 		problemOf(errMediaType).writeTo(w)
 	case kind == "application/json":
 		l.serveOne(w, r, wait)
@@ -77,7 +81,7 @@ func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) {
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		problemOf(err).writeTo(w)
-		linger(http.NewResponseController(w), r.Body)
+		linger.On(http.NewResponseController(w), r.Body)
 		return
 	}
 	res, err := l.Submit(r.Context(), entry, wait)
@@ -128,7 +132,7 @@ func readEntry(r *http.Request) ([]byte, error) {
 		case err == io.EOF:
 			return entry, nil
 		case err != nil:
-			return nil, fmt.Errorf("%w: %w", errIncomplete, err)
+			return nil, bodyError(err)
 		}
 		if len(entry) == cap(entry) {
 			entry = append(entry, 0)[:len(entry)]
@@ -136,10 +140,12 @@ func readEntry(r *http.Request) ([]byte, error) {
 	}
 }
 
-// linger sends what was answered, and reads on for a moment: a client that is
-// still sending when its connection is closed would lose the answer.
-func linger(rc *http.ResponseController, body io.Reader) {
-	if rc.Flush() == nil && rc.SetReadDeadline(time.Now().Add(500*time.Millisecond)) == nil {
-		_, _ = io.CopyN(io.Discard, body, 1<<20)
+// bodyError tells a body that did not come in time from one that is not in the form
+// of HTTP.
+func bodyError(err error) error {
+	var cut net.Error
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &cut) {
+		return fmt.Errorf("%w: %w", errIncomplete, err)
 	}
+	return fmt.Errorf("%w: %w", errBody, err)
 }

@@ -81,6 +81,7 @@ var (
 	errQuery      = errors.New("the one query parameter is wait, and it is sequenced or cosigned")
 	errNotFound   = errors.New("there is no such resource")
 	errIncomplete = errors.New("the request was cut off or took too long")
+	errBody       = errors.New("the body is not in the form of HTTP")
 	errMethod     = errors.New("the resource does not have this method")
 	errReading    = errors.New("a tile of the published tree can't be read")
 )
@@ -100,6 +101,7 @@ var answers = []struct {
 	{event.ErrMalformed, "form", http.StatusBadRequest, "Malformed", 0},
 	{c2sp.ErrMalformed, "form", http.StatusBadRequest, "Malformed", 0},
 	{errQuery, "form", http.StatusBadRequest, "Malformed", 0},
+	{errBody, "form", http.StatusBadRequest, "Malformed", 0},
 	{errIncomplete, "incomplete", http.StatusRequestTimeout, "Incomplete request", 0},
 	{errMediaType, "media-type", http.StatusUnsupportedMediaType, "Unsupported media type", 0},
 	{errNotFound, "not-found", http.StatusNotFound, "Not found", 0},

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/vasistas/vasistas/internal/linger"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -98,7 +99,7 @@ func (l *Log) serveStream(w http.ResponseWriter, r *http.Request, wait Wait) {
 	}
 	wg.Wait()
 	if err == nil {
-		linger(s.rc, r.Body)
+		linger.On(s.rc, r.Body)
 	}
 }
 

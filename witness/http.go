@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/linger"
 )
 
 // Handler returns the HTTP interface of w: add-checkpoint and the monitors'
@@ -95,14 +96,18 @@ func (w *Witness) serveAdd(rw http.ResponseWriter, r *http.Request) int {
 		http.Error(rw, "the method is POST", http.StatusMethodNotAllowed)
 		return http.StatusMethodNotAllowed
 	}
+	body, err := w.readBody(rw, r)
+	if err != nil {
+		rw.Header().Set("Connection", "close")
+		status := w.fail(rw, r, err)
+		linger.On(http.NewResponseController(rw), r.Body)
+		return status
+	}
+	// Not before the body is here: a client that is slow stands in nobody's way.
 	if err := w.enter(); err != nil {
 		return w.fail(rw, r, err)
 	}
 	defer w.leave()
-	body, err := w.readBody(rw, r)
-	if err != nil {
-		return w.fail(rw, r, err)
-	}
 	lines, err := w.AddCheckpoint(r.Context(), body)
 	if err != nil {
 		return w.fail(rw, r, err)

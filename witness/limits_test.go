@@ -73,6 +73,32 @@ func TestBusy(t *testing.T) {
 	}
 }
 
+// TestSlowBodies: clients whose bodies do not come take no place among the requests
+// at work.
+func TestSlowBodies(t *testing.T) {
+	l := newLog(t, "log.example/a", "a", 9)
+	c := create(t, bothSigners(t)[:1], l)
+	c.MaxRequests = 1
+	url := serveWitness(t, open(t, c))
+	for range 3 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 400\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		// The server asks for the body when it reads it.
+		if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+			t.Fatalf("%q, %v", line, err)
+		}
+	}
+	if got := post(t, url, l.request(0, 3)); got.status != 200 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
 // TestNothingBeforeDurable: while the sync has not returned, no signature is to
 // be had anywhere.
 func TestNothingBeforeDurable(t *testing.T) {
@@ -183,11 +209,13 @@ func TestBodies(t *testing.T) {
 		status        int
 	}{
 		{"announced over the limit", "Content-Length: 65537\r\n\r\n", 413},
+		{"sent over the limit", "Content-Length: 5000000\r\n\r\n" + strings.Repeat("x", 5000000), 413},
+		{"chunked far over the limit", "Transfer-Encoding: chunked\r\n\r\n4c4b40\r\n" + strings.Repeat("x", 5000000) + "\r\n0\r\n\r\n", 413},
 		{"chunked over the limit", "Transfer-Encoding: chunked\r\n\r\n10001\r\n" + strings.Repeat("x", 0x10001) + "\r\n0\r\n\r\n", 413},
 		{"cut off", "Content-Length: 400\r\n\r\n" + body, 400},
 		{"a bad chunk", "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
 		{"two lengths", "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400},
-		{"too many headers", "X: " + strings.Repeat("x", 16<<10) + "\r\n\r\n", 431},
+		{"too many headers", "X: " + strings.Repeat("x", 12<<10-len("POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nX: ")), 431}, // all of which is read
 		{"chunked", fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(body), body), 200},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -8,8 +8,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Report is a result for people and scripts. Names and meanings of its JSON
@@ -179,11 +181,11 @@ func (g Gap) text() string {
 	return string(g)
 }
 
-// printable replaces what a terminal would not show as it is.
+// printable quotes what a terminal would not show as it is. Quotation marks stay:
+// errors have names in them that are quoted already.
 func printable(s string) string {
-	quoted := fmt.Sprintf("%q", s)
-	if quoted == `"`+s+`"` {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return s
 	}
-	return quoted
+	return strconv.Quote(s)
 }

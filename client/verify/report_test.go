@@ -164,6 +164,10 @@ func TestFailureText(t *testing.T) {
 	if want := "NOT PROVEN (disproven)\n  \"the log \\u202e\\x1b[2J\"\n"; text != want {
 		t.Errorf("got %q, want %q", text, want)
 	}
+	text = Failure(fail(WrongOrigin, "checkpoint of %q", "a log")).Text()
+	if want := "NOT PROVEN (disproven)\n  checkpoint of \"a log\"\n"; text != want {
+		t.Errorf("got %q, want %q", text, want)
+	}
 	text = Failure(fail(NoPolicy, "no policy")).Text()
 	if want := "NOT PROVEN (undecided)\n  no policy\n"; text != want {
 		t.Errorf("got %q, want %q", text, want)

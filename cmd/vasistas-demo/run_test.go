@@ -195,6 +195,10 @@ func checkDir(t *testing.T, dir string) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	// What Tessera says of its work goes there, and not between the lines of the story.
+	if b, err := os.ReadFile(filepath.Join(dir, "servers.log")); err != nil || !bytes.Contains(b, []byte("part=tessera")) {
+		t.Errorf("servers.log: %v\n%s", err, b)
+	}
 }
 
 // TestTaken starts demos where somebody else is: at a port, and in a directory.

@@ -88,7 +88,6 @@ type world struct {
 	dir    string
 	logger *slog.Logger
 	file   *os.File // of the logger
-	quiet  bool     // the tree's library logs there too
 
 	log       operator
 	witnesses []operator
@@ -193,13 +192,8 @@ func (w *world) found(ctx context.Context) (err error) {
 	return log.Init(ctx, log.InitConfig{StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Charter: charter.Bytes()})
 }
 
-// openTree opens the log's tree. Its library has one logger for the process, which
-// would else write to the standard error; it is set before the first tree runs.
+// openTree opens the log's tree.
 func (w *world) openTree(ctx context.Context) (log.Engine, error) {
-	if !w.quiet {
-		klog.SetSlogLogger(w.logger.With("part", "tessera"))
-		w.quiet = true
-	}
 	return tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
 }
 
@@ -237,6 +231,9 @@ func (w *world) load(ctx context.Context) error {
 		return err
 	}
 	w.logger = slog.New(slog.NewTextHandler(w.file, nil))
+	// The tree's library has one logger for the process, which would else write to
+	// the standard error. It is set before the first tree is made or opened.
+	klog.SetSlogLogger(w.logger.With("part", "tessera"))
 	return nil
 }
 

@@ -293,5 +293,8 @@ func TestHelp(t *testing.T) {
 		if !strings.Contains(out.String(), fmt.Sprintf("  vasistas %s", name)) || !strings.Contains(out.String(), "Examples:") {
 			t.Errorf("%s has no example:\n%s", name, out.String())
 		}
+		if strings.Contains(out.String(), `\\`+"\n") {
+			t.Errorf("%s has an example that no shell takes:\n%s", name, out.String())
+		}
 	}
 }

@@ -48,7 +48,7 @@ open the event, and whoever loses it can't.
 
 A KEY is a private key file, or NAME://KEY for a key in an HSM or KMS, which the
 plug-in sigstore-kms-NAME holds.`,
-		Example: `  vasistas sign --type warrant --origin example.com/log --body warrant.json \\
+		Example: `  vasistas sign --type warrant --origin example.com/log --body warrant.json \
       --sealed sealed.json --key judge.pem --out w.event --openings w.openings
   vasistas sign --add access.event --key duty.pem --out access2.event`,
 		Args: cobra.NoArgs,
