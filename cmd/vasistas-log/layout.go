@@ -25,8 +25,8 @@ type layout struct {
 // define adds the flags that every command has.
 func (l *layout) define(fs *flag.FlagSet) {
 	fs.StringVar(&l.dir, "dir", "", "`directory` of the log (required)")
-	fs.StringVar(&l.tree, "tree", "", "directory of the tree, if not DIR/tree")
-	fs.StringVar(&l.state, "state", "", "directory of the state, if not DIR/state; another disk than the tree's is best")
+	fs.StringVar(&l.tree, "tree", "", "`directory` of the tree, if not DIR/tree")
+	fs.StringVar(&l.state, "state", "", "`directory` of the state, if not DIR/state; another disk than the tree's is best")
 }
 
 // defineKeys adds the flag for keys that are not where keygen puts them.
@@ -40,7 +40,7 @@ func (l *layout) defineKeys(fs *flag.FlagSet) {
 
 // defineVault adds the flags for the vault.
 func (l *layout) defineVault(fs *flag.FlagSet) {
-	fs.StringVar(&l.vault, "vault", "", "directory of the vault, if not DIR/vault")
+	fs.StringVar(&l.vault, "vault", "", "`directory` of the vault, if not DIR/vault")
 	fs.StringVar(&l.identity, "identity", "", "`file` with the vault's age identity, if not DIR/keys/vault.key")
 }
 
@@ -112,6 +112,13 @@ func openKeys(l *layout) ([]*c2sp.Signer, error) {
 }
 
 func readKey(name string) (*c2sp.Signer, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading a key: %w", err)
+	}
+	if info.Mode().Perm()&0o007 != 0 {
+		return nil, fmt.Errorf("reading the key in %s: everyone on this machine may use it; chmod 600 it", name)
+	}
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading a key: %w", err)

@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
+	"github.com/vasistas/vasistas/witness/witnesscmd"
 )
 
 func TestMain(m *testing.M) {
@@ -26,6 +27,9 @@ func TestMain(m *testing.M) {
 		"vasistas-log": main,
 		"vasistas": func() {
 			os.Exit(cli.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		},
+		"vasistas-witness": func() {
+			os.Exit(witnesscmd.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
 	})
 }
@@ -40,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"code":   code,
 			"mode":   mode,
 			"damage": damage,
+			"walk":   walk,
 		},
 	})
 }
