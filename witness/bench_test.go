@@ -131,19 +131,12 @@ func startPeer(b *testing.B, signers []*c2sp.Signer, logs []*testLog) string {
 }
 
 func benchmark(b *testing.B, signers []*c2sp.Signer, conns int, start func(*testing.B, []*c2sp.Signer, []*testLog) string) {
-	shared := newLog(b, "x", "x", b.N/benchmarkLogs+2)
-	var logs []*testLog
-	for i := range benchmarkLogs {
-		l := newLog(b, fmt.Sprintf("log.example/%04d", i), "", 0)
-		l.tree = shared.tree
-		logs = append(logs, l)
-	}
+	logs := benchmarkedLogs(b)
 	addr := start(b, signers, logs)
 	requests := make([][]string, conns) // of one connection, each log in order
 	for i := range b.N {
-		k, size := i%benchmarkLogs, uint64(i/benchmarkLogs)
-		body := logs[k].request(size, size+1)
-		requests[k%conns] = append(requests[k%conns], fmt.Sprintf("POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+		c := i % benchmarkLogs % conns
+		requests[c] = append(requests[c], requestFor(logs, i))
 	}
 	b.ResetTimer()
 	var wg sync.WaitGroup
@@ -158,20 +151,86 @@ func benchmark(b *testing.B, signers []*c2sp.Signer, conns int, start func(*test
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
 }
 
-// drive sends requests over one connection, one after the other.
-func drive(addr string, requests []string) error {
+// BenchmarkRatio is BenchmarkAddCheckpoint from one connection to ours and one to the
+// peer, request by request in turn, so that what else runs on the machine slows both.
+func BenchmarkRatio(b *testing.B) {
+	if *peer == "" {
+		b.Fatal("name the peer: -args -peer FILE")
+	}
+	both := bothSigners(b)
+	for _, keys := range []struct {
+		name    string
+		signers []*c2sp.Signer
+	}{{"Ed25519", both[:1]}, {"both", both}} {
+		b.Run(keys.name, func(b *testing.B) {
+			logs := benchmarkedLogs(b)
+			var clients [2]*client
+			for i, start := range []func(*testing.B, []*c2sp.Signer, []*testLog) string{startOurs, startPeer} {
+				var err error
+				if clients[i], err = dial(start(b, keys.signers, logs)); err != nil {
+					b.Fatal(err)
+				}
+				defer clients[i].conn.Close()
+			}
+			var took [2]time.Duration
+			b.ResetTimer()
+			for i := range b.N {
+				req := requestFor(logs, i)
+				for n, c := range clients {
+					began := time.Now()
+					if err := c.send(req); err != nil {
+						b.Fatal(err)
+					}
+					took[n] += time.Since(began)
+				}
+			}
+			b.ReportMetric(float64(b.N)/took[0].Seconds(), "ours/s")
+			b.ReportMetric(float64(b.N)/took[1].Seconds(), "peer/s")
+			b.ReportMetric(took[1].Seconds()/took[0].Seconds(), "ratio")
+		})
+	}
+}
+
+// benchmarkedLogs are logs that have one tree.
+func benchmarkedLogs(b *testing.B) []*testLog {
+	shared := newLog(b, "x", "x", b.N/benchmarkLogs+2)
+	var logs []*testLog
+	for i := range benchmarkLogs {
+		l := newLog(b, fmt.Sprintf("log.example/%04d", i), "", 0)
+		l.tree = shared.tree
+		logs = append(logs, l)
+	}
+	return logs
+}
+
+// requestFor is the i-th request, each of the logs in turn.
+func requestFor(logs []*testLog, i int) string {
+	size := uint64(i / benchmarkLogs)
+	body := logs[i%benchmarkLogs].request(size, size+1)
+	return fmt.Sprintf("POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+// client is one connection to a witness.
+type client struct {
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+func dial(addr string) (*client, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer conn.Close()
-	r := bufio.NewReader(conn)
-	for i := 0; i < len(requests); {
-		req := requests[i]
-		if _, err := io.WriteString(conn, req); err != nil {
+	return &client{conn, bufio.NewReader(conn)}, nil
+}
+
+// send sends a request until it is answered well.
+func (c *client) send(req string) error {
+	for {
+		if _, err := io.WriteString(c.conn, req); err != nil {
 			return err
 		}
-		resp, err := http.ReadResponse(r, nil)
+		resp, err := http.ReadResponse(c.r, nil)
 		if err != nil {
 			return err
 		}
@@ -181,10 +240,24 @@ func drive(addr string, requests []string) error {
 		resp.Body.Close()
 		switch resp.StatusCode {
 		case 200:
-			i++
+			return nil
 		case http.StatusTooManyRequests: // the peer's way to say: again
 		default:
 			return fmt.Errorf("status %d", resp.StatusCode)
+		}
+	}
+}
+
+// drive sends requests over one connection, one after the other.
+func drive(addr string, requests []string) error {
+	c, err := dial(addr)
+	if err != nil {
+		return err
+	}
+	defer c.conn.Close()
+	for _, req := range requests {
+		if err := c.send(req); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -153,14 +153,15 @@ func (s *store) logs() []*logState {
 
 // persist stamps next and makes it the accepted head of l, if that is still
 // prev: otherwise errMoved. Once it returns nil, next is durable. Many calls
-// share one fsync. It needs the lock of l.
-func (s *store) persist(l *logState, prev, next *accepted) error {
+// share one fsync. It calls stamped before it waits for the disk. It needs the lock
+// of l.
+func (s *store) persist(l *logState, prev, next *accepted, stamped func()) error {
 	if s.failed.Load() {
 		if err := s.reopen(); err != nil {
 			return fmt.Errorf("%w: %w", ErrNotDurable, err)
 		}
 	}
-	if err := s.append(l, prev, next); err != nil {
+	if err := s.append(l, prev, next, stamped); err != nil {
 		return err
 	}
 	if s.grown() {
@@ -169,7 +170,7 @@ func (s *store) persist(l *logState, prev, next *accepted) error {
 	return nil
 }
 
-func (s *store) append(l *logState, prev, next *accepted) (err error) {
+func (s *store) append(l *logState, prev, next *accepted, stamped func()) (err error) {
 	s.order.RLock()
 	defer s.order.RUnlock()
 	if l.last.Load() != prev {
@@ -178,6 +179,7 @@ func (s *store) append(l *logState, prev, next *accepted) (err error) {
 	if next.time, err = s.clock.stamp(); err != nil {
 		return err
 	}
+	stamped()
 	if err := s.journal.Append(next.record()); err != nil {
 		s.fail(err)
 		return fmt.Errorf("%w: %w", ErrNotDurable, err)

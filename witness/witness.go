@@ -196,20 +196,21 @@ func (w *Witness) AddCheckpoint(ctx context.Context, body []byte) ([]byte, error
 		return nil, err
 	}
 	defer s.log.release()
-	next, err := w.advance(s)
+	next, lines, err := w.advance(s)
 	if err != nil {
 		return nil, err
 	}
-	next, err = w.answer(s.log, next)
-	if err != nil {
-		return nil, err
+	signed := <-lines
+	if signed.err != nil {
+		return nil, signed.err
 	}
-	return c2sp.SignatureLines(next.ours), nil
+	return c2sp.SignatureLines(w.keep(s.log, next, signed.ours).ours), nil
 }
 
 // advance is decide and persist, repeated if the state was read anew from the
-// disk in between. It needs the lock of the log.
-func (w *Witness) advance(s *submission) (*accepted, error) {
+// disk in between. While the disk is busy the lines are made; without an error they
+// are of what was persisted, and may leave. It needs the lock of the log.
+func (w *Witness) advance(s *submission) (*accepted, <-chan cosigned, error) {
 	for {
 		prev := s.log.last.Load()
 		next, err := decide(prev, s)
@@ -217,30 +218,49 @@ func (w *Witness) advance(s *submission) (*accepted, error) {
 			if e := evidenceOf(err); e != nil {
 				w.keepEvidence(e)
 			}
-			return nil, err
+			return nil, nil, err
 		}
-		err = w.store.persist(s.log, prev, next)
+		lines := make(chan cosigned, 1)
+		err = w.store.persist(s.log, prev, next, func() {
+			go func() {
+				ours, err := w.cosign(next)
+				lines <- cosigned{ours, err}
+			}()
+		})
 		if !errors.Is(err, errMoved) {
-			return next, err
+			return next, lines, err
 		}
 	}
 }
 
-// answer cosigns what was persisted, and keeps the lines for monitors. It needs
-// the lock of the log.
-func (w *Witness) answer(l *logState, a *accepted) (*accepted, error) {
-	signed := *a
-	signed.ours = make([]c2sp.Signature, 0, len(w.config.Signers))
+// cosigned is what became of cosigning.
+type cosigned struct {
+	ours []c2sp.Signature
+	err  error
+}
+
+// cosign makes our lines for a head at its time. They must not leave, nor be kept,
+// before that is durable.
+func (w *Witness) cosign(a *accepted) ([]c2sp.Signature, error) {
+	ours := make([]c2sp.Signature, 0, len(w.config.Signers))
 	for _, s := range w.config.Signers {
 		sig, err := s.Sign(&a.head, a.time)
 		if err != nil {
 			return nil, fmt.Errorf("witness: %w", err)
 		}
-		signed.ours = append(signed.ours, sig)
+		ours = append(ours, sig)
 	}
+	return ours, nil
+}
+
+// keep keeps the lines for what was persisted, for monitors. It needs the lock of
+// the log.
+func (w *Witness) keep(l *logState, a *accepted, ours []c2sp.Signature) *accepted {
+	signed := *a
+	signed.ours = ours
 	// Unless the store was read anew, which put the same head there.
 	l.last.CompareAndSwap(a, &signed)
-	return &signed, nil
+	return &signed
 }
 
 // checkpoint returns the latest head of a log with its lines and ours, or nil
@@ -257,10 +277,11 @@ func (w *Witness) checkpoint(ctx context.Context, l *logState) ([]byte, error) {
 		}
 		defer l.release()
 		if a = l.last.Load(); a.ours == nil {
-			var err error
-			if a, err = w.answer(l, a); err != nil {
+			ours, err := w.cosign(a)
+			if err != nil {
 				return nil, err
 			}
+			a = w.keep(l, a, ours)
 		}
 	}
 	return a.note(), nil
