@@ -372,7 +372,7 @@ func TestAbandoned(t *testing.T) {
 func TestNoQuorum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, 3)
-	w.config.MaxWait = 3 * time.Second
+	w.config.MaxWait = 10 * time.Second // for the first event too
 	w.start()
 	w.append(w.warrant())
 	w.witnesses[0].answer(down)
@@ -405,12 +405,13 @@ func TestNoQuorum(t *testing.T) {
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
-	w.config.StreamIdle = 300 * time.Millisecond
+	const patience = 2 * time.Second // enough to send an event, also on a slow machine
+	w.config.StreamIdle = patience
 	w.start()
 	w.append(w.warrant())
 	w.witnesses[0].answer(down)
 	web := httptest.NewUnstartedServer(w.log.Handler())
-	web.Config.ReadTimeout = 300 * time.Millisecond
+	web.Config.ReadTimeout = patience
 	web.Start()
 	defer web.Close()
 	type answer struct {
@@ -430,7 +431,7 @@ func TestPatience(t *testing.T) {
 	select {
 	case a := <-answers:
 		t.Fatalf("answered without a quorum: %v %s %v", a.resp, a.body, a.err)
-	case <-time.After(time.Second):
+	case <-time.After(2 * patience):
 	}
 	w.witnesses[0].answer(nil)
 	for range 2 {

@@ -310,7 +310,7 @@ func TestStreamGone(t *testing.T) {
 func TestStreamIdle(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
-	w.config.StreamIdle = 200 * time.Millisecond
+	w.config.StreamIdle = 2 * time.Second
 	w.start()
 	conn := w.streamConn("cosigned")
 	check(t, writeChunk(conn, string(w.warrant())+"\n"+string(w.warrant()[:100])))
@@ -346,14 +346,14 @@ func TestStreamLimit(t *testing.T) {
 func TestStreamNoQuorum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
-	w.config.MaxWait = 4 * time.Second
+	w.config.MaxWait = 8 * time.Second // for the first event too
 	w.start()
 	w.append(w.warrant())
 	w.witnesses[0].answer(down)
 	began := time.Now()
 	entries := w.warrants(50)
 	results := w.lines(string(bytes.Join(entries, []byte("\n")))+"\n", "cosigned")
-	if took := time.Since(began); took > 30*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("50 lines waited for %v", took)
 	}
 	for i, r := range results {

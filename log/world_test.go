@@ -511,18 +511,18 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// eventually polls until f returns nil, for half a minute.
+// eventually polls until f returns nil, for a minute.
 func eventually(t testing.TB, f func() error) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(30 * time.Second); ; <-tick.C {
+	for end := time.Now().Add(time.Minute); ; <-tick.C {
 		err := f()
 		if err == nil {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("still after 30 s: %v", err)
+			t.Fatalf("still after a minute: %v", err)
 		}
 	}
 }
