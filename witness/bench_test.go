@@ -179,7 +179,7 @@ func BenchmarkRatio(b *testing.B) {
 				for n, c := range clients {
 					began := time.Now()
 					if err := c.send(req); err != nil {
-						b.Fatal(err)
+						b.Fatalf("%s: %v", [...]string{"ours", "the peer"}[n], err)
 					}
 					took[n] += time.Since(began)
 				}
