@@ -42,6 +42,7 @@ type book struct {
 	deposits map[uint64]*deposit // what is, or should be, in the vault, by index
 	wake     wakes               // when deposits want to be looked at
 	saved    uint64              // size of the last snapshot
+	recovery [32]byte            // leaf hash of the charter by which the operator recovers the log; or zero
 	writing  sync.Mutex          // held while a snapshot is written
 }
 
@@ -57,6 +58,7 @@ type deposit struct {
 type view struct {
 	charters []*ledger.Charter // ascending, at least one
 	keys     map[string]*event.PublicKey
+	recovery *ledger.Charter // one of the charters, by which the operator recovers the log; or nil
 }
 
 // at returns the charter in force at a tree of that size.
@@ -73,14 +75,15 @@ func (v *view) at(size uint64) *ledger.Charter {
 func (v *view) inForce() *ledger.Charter { return v.charters[len(v.charters)-1] }
 
 // policies returns the witness policies that a head must meet; see
-// ledger.Ledger.Policies.
+// ledger.Ledger.Policies. One that first contains a recovery need not meet what was
+// before that.
 func (v *view) policies(from, size uint64) []*c2sp.Policy {
 	var out []*c2sp.Policy
 	for _, c := range v.charters {
 		if c.Index >= size {
 			break
 		}
-		if c.Index < from {
+		if c.Index < from || c == v.recovery {
 			out = out[:0]
 		}
 		out = append(out, c.Witnesses)
@@ -92,6 +95,9 @@ func (v *view) policies(from, size uint64) []*c2sp.Policy {
 // from: the tree's own, or that which ends with the next amendment.
 func (v *view) step(from, size uint64) uint64 {
 	for _, c := range v.charters {
+		if v.recovery != nil && c.Index < v.recovery.Index {
+			continue
+		}
 		if c.Index >= from && c.Index+1 < size {
 			return c.Index + 1
 		}
@@ -144,6 +150,9 @@ func (b *book) publish(last *view) {
 	slices.Reverse(v.charters)
 	for _, id := range b.ledger.KeyIDs() {
 		v.keys[id] = b.ledger.Key(id)
+	}
+	if i := slices.IndexFunc(v.charters, func(c *ledger.Charter) bool { return c.Leaf == b.recovery }); i > 0 {
+		v.recovery = v.charters[i]
 	}
 	b.view.Store(v)
 }

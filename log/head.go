@@ -25,10 +25,16 @@ type head struct {
 	time uint64 // of the last ML-DSA-44 line; never goes back
 }
 
-func loadHead(st *store, keys []*c2sp.Signer, c *clock) (*head, error) {
+// loadHead reads the record. With recovering, whose keys signed it is left to
+// takeOver.
+func loadHead(st *store, keys []*c2sp.Signer, c *clock, recovering bool) (*head, error) {
 	h := &head{store: st, keys: keys, clock: c}
+	by := verifiers(keys)
+	if recovering {
+		by = nil
+	}
 	var err error
-	h.signed, h.time, err = st.loadHead(verifiers(keys))
+	h.signed, h.time, err = st.loadHead(by)
 	return h, err
 }
 

@@ -259,10 +259,15 @@ func TestNotices(t *testing.T) {
 }
 
 // TestLostVault: what the vault has lost can't be disclosed, and the log names it.
-// It says so, goes on with all else, and takes it back from whoever still has it.
+// It says so, goes on with all else, and takes it back from whoever still has it: also
+// when that it wasn't disclosed is a breach already, which it stays.
 func TestLostVault(t *testing.T) {
 	begin := time.Now()
-	w := oddWorld(t, begin, 30*86400)
+	w := oddWorld(t, begin, 240)
+	w.profile.DisclosureGrace, w.profile.Unfulfilled = 60, 600
+	w.dir = t.TempDir()
+	w.seen = newSightings()
+	w.found()
 	w.start()
 	end := begin.Add(2 * time.Minute)
 	first := newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority)
@@ -284,11 +289,18 @@ func TestLostVault(t *testing.T) {
 	if d := w.awaits(1, event.TypeDisclosure)[0].Event.Body.(*event.Disclosure); d.Event != kept {
 		t.Errorf("disclosed: entry %d", d.Event.Index)
 	}
+	w.mustSequence(signedAt(t, end, &event.Return{Warrant: lost}, w.provider).Bytes()) // so nothing else keeps it open
+	late := end.Add(20 * time.Minute)
+	w.pass(late)
+	w.put(newWarrant(t, origin, warrantTerms{at: late, until: late.Add(time.Hour)}, w.authority)) // to be anchored
+	late = late.Add(8 * time.Minute)
+	w.pass(late)
+	eventually(t, func() error { return said.says("rule=unfulfilled") })
 	if i := w.mustSequence(bytesOf(t, first)); i != lost.Index {
 		t.Errorf("the event again is at %d", i)
 	}
 	check(t, said.says("the vault has again what it had lost"))
-	w.pass(end.Add(2 * time.Minute))
+	w.pass(late.Add(2 * time.Minute))
 	w.awaits(2, event.TypeDisclosure)
 }
 

@@ -63,6 +63,12 @@ type Config struct {
 	// counts before one in a charter. Each witness that is to be asked has a
 	// URL; those that share one are asked together.
 	Policy *c2sp.Policy
+	// Recovery, if not nil, is the exact bytes of an amendment that as many charter
+	// keys have signed as the charter before it asks of a recovery, and that the
+	// operator has decided to accept: for a log whose key is lost, or whose
+	// witnesses are. Open logs it, unless it is logged. The head that first contains
+	// it meets its policy alone, and is signed by its keys alone.
+	Recovery []byte
 
 	// Interval is the least time between two signed heads. 0: 200 ms.
 	Interval time.Duration
@@ -214,7 +220,7 @@ func open(ctx context.Context, cfg Config, st *store) (_ *Log, err error) {
 		sequenced: make(chan struct{}),
 		kept:      make(chan struct{}),
 	}
-	head, err := loadHead(st, cfg.Keys, l.clock)
+	head, err := loadHead(st, cfg.Keys, l.clock, cfg.Recovery != nil)
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
@@ -242,6 +248,11 @@ func (l *Log) assemble(ctx context.Context, head *head) error {
 	l.book = newBook(l.origin, l.store, l.cfg.Engine, prover.New(l.cfg.Engine, 1024), l.metrics, l.cfg.Logger)
 	if err := l.book.open(ctx, tree); err != nil {
 		return err
+	}
+	if l.cfg.Recovery != nil {
+		if err := l.takeOver(ctx, tree, head); err != nil {
+			return fmt.Errorf("the recovery: %w", err)
+		}
 	}
 	l.admission = &admission{origin: l.origin, book: l.book, clock: l.clock}
 	if l.publisher, err = newPublisher(l.cfg, l.store, head, l.book, l.clock, l.status, l.metrics); err != nil {

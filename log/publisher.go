@@ -66,7 +66,7 @@ func newPublisher(cfg Config, st *store, h *head, b *book, c *clock, s *status, 
 		return nil, err
 	}
 	// A later head than the recorded one would have met the policy in force there.
-	p.setDemand(v.policies(h.signed.Size, h.signed.Size))
+	p.setDemand(v.hearing(h.signed.Size))
 	if err := p.demand.reachable(len(cfg.Keys)); err != nil {
 		return nil, err
 	}

@@ -104,12 +104,12 @@ func makeVault(l *layout, recovery []string) error {
 func readEnvelope(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("reading the charter: %w", err)
+		return nil, fmt.Errorf("reading an event: %w", err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxCharterFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the charter: %w", err)
+		return nil, fmt.Errorf("reading an event: %w", err)
 	}
 	b = bytes.TrimSuffix(b, []byte("\n"))
 	if _, err := event.ParseEnvelope(b); err != nil {

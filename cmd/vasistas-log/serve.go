@@ -31,7 +31,8 @@ import (
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	layout
-	policy, listen, addrFile   string
+	policy, recovery           string
+	listen, addrFile           string
 	eventKey                   string
 	interval, refresh, timeout time.Duration
 	shutdown                   time.Duration
@@ -44,6 +45,7 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	o.defineKeys(fs)
 	o.defineVault(fs)
 	fs.StringVar(&o.policy, "policy", "", "`file` with a witness policy that heads must meet beside the charter's, and with URLs of witnesses")
+	fs.StringVar(&o.recovery, "recovery", "", "`file` with an amendment that enough founders signed to recover the log, and that you accept: its heads then meet that charter alone")
 	fs.StringVar(&o.eventKey, "event-key", "", "provider's event `key`, that signs anchors and disclosures: a file, or NAME://KEY of a KMS; without one the log makes none")
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
 	fs.StringVar(&o.addrFile, "addr-file", "", "`file` to write the address to, once it is known")
@@ -114,12 +116,19 @@ func (o *serveOptions) open(ctx context.Context, policy *c2sp.Policy, keys []*c2
 			return nil, err
 		}
 	}
+	var recovery []byte
+	if o.recovery != "" {
+		var err error
+		if recovery, err = readEnvelope(o.recovery); err != nil {
+			return nil, fmt.Errorf("the recovery: %w", err)
+		}
+	}
 	engine, err := tesserax.Open(ctx, o.tree, log.DefaultMaxBatch)
 	if err != nil {
 		return nil, err
 	}
 	l, err := log.Open(ctx, log.Config{
-		StateDir: o.state, Engine: engine, Keys: keys, Vault: kept, Provider: provider, Policy: policy, Interval: o.interval, Refresh: o.refresh,
+		StateDir: o.state, Engine: engine, Keys: keys, Vault: kept, Provider: provider, Policy: policy, Recovery: recovery, Interval: o.interval, Refresh: o.refresh,
 		WitnessTimeout: o.timeout, Logger: logger, Registry: reg,
 	})
 	if err != nil {

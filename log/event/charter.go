@@ -137,7 +137,7 @@ func (t *Thresholds) fields(c *coder) {
 	c.uint("recover", required, 1, &t.Recover, "signatures of an amendment that the old witness policy can't confirm")
 }
 
-var keyIDKind = stringKind{"key id", checkKeyID}
+var keyIDKind = stringKind{name: "key id", check: checkKeyID}
 
 func checkKeyID(s string) error {
 	ok := len(s) == 64

@@ -61,7 +61,11 @@ type coder struct {
 	err  error  // the first error; the walk goes on without effect
 	path []string
 	rows []row
+	room [6]string // for path, which is rarely longer
 }
+
+// begin makes a coder that has no error ready for another walk.
+func (c *coder) begin(m mode, b []byte) { c.mode, c.b, c.i, c.more = m, b, 0, false }
 
 func (c *coder) encodes() bool { return c.mode <= sorting }
 
@@ -165,6 +169,9 @@ func (c *coder) braces(f func()) {
 
 // in runs f with name on the path that errors and documentation show.
 func (c *coder) in(name string, f func()) {
+	if c.path == nil {
+		c.path = c.room[:0]
+	}
 	c.path = append(c.path, name)
 	f()
 	c.path = c.path[:len(c.path)-1]
@@ -243,6 +250,9 @@ func readList[T any](c *coder, o order, limit int, v *[]T, elem func(*T, *coder)
 	if c.err == nil && c.peek(']') {
 		c.fail("", errEmptyList)
 	}
+	if c.err == nil && c.peek('"') { // strings, mostly of one length
+		*v = make([]T, 0, min(limit, (c.to(']')+1)/(c.to(',')+1)+1))
+	}
 	var previous []byte
 	for n := 0; c.err == nil; n++ {
 		if n == limit {
@@ -262,10 +272,10 @@ func readList[T any](c *coder, o order, limit int, v *[]T, elem func(*T, *coder)
 			return
 		}
 		previous = text
-		if n == 0 {
+		if n == 0 && c.peek(',') {
 			// Most elements are as long as the first; a wrong guess costs no more
 			// than the input has.
-			*v = slices.Grow(*v, min(limit-1, (bytes.IndexByte(c.b[c.i:], ']')+1)/(len(text)+1)))
+			*v = slices.Grow(*v, min(limit-1, (c.to(']')+1)/(len(text)+1)))
 		}
 		if !c.peek(',') {
 			break
@@ -273,6 +283,15 @@ func readList[T any](c *coder, o order, limit int, v *[]T, elem func(*T, *coder)
 		c.i++
 	}
 	c.token(']')
+}
+
+// to returns how far the next such byte is, or how much is left.
+func (c *coder) to(b byte) int {
+	rest := c.b[c.i:]
+	if n := bytes.IndexByte(rest, b); n >= 0 {
+		return n
+	}
+	return len(rest)
 }
 
 func writeList[T any](c *coder, o order, v []T, elem func(*T, *coder)) {

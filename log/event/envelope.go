@@ -54,8 +54,9 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 	}
 	if c.err == nil {
 		again := scratch.Get().(*[]byte)
-		*again = e.appendTo((*again)[:0])
-		if !bytes.Equal(*again, b) {
+		c.begin(encoding, (*again)[:0])
+		c.braces(func() { e.fields(&c) })
+		if *again = c.b; !bytes.Equal(*again, b) {
 			c.fail("", errors.New("not the canonical encoding"))
 		}
 		scratch.Put(again)

@@ -106,12 +106,14 @@ func (e *Event) Sort() error {
 func (e *Event) Bytes() ([]byte, error) { return e.encode(encoding, make([]byte, 0, 1024)) }
 
 // encode appends the event to b, which is empty.
-func (e *Event) encode(m mode, b []byte) ([]byte, error) {
+func (e *Event) encode(m mode, b []byte) ([]byte, error) { return e.encodeWith(new(coder), m, b) }
+
+func (e *Event) encodeWith(c *coder, m mode, b []byte) ([]byte, error) {
 	if e.Body == nil || e.Body.Type() != e.Type {
 		return nil, fmt.Errorf("%w: type %q and body disagree", ErrMalformed, e.Type)
 	}
-	c := coder{mode: m, b: b}
-	c.braces(func() { e.fields(&c) })
+	c.begin(m, b)
+	c.braces(func() { e.fields(c) })
 	if c.err != nil {
 		return nil, c.err
 	}
@@ -144,7 +146,7 @@ var typeKind = stringKind{"type", func(s string) error {
 		return fmt.Errorf("unknown type %q", s)
 	}
 	return nil
-}}
+}, typeNames()}
 
 func (e *Event) check() error {
 	if zero(e.ID[:]) {
@@ -185,7 +187,7 @@ func Parse(payload []byte) (*Event, error) {
 	// we understood it, has these bytes and no others. Bytes checks it too.
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
-	again, err := e.encode(encoding, (*buf)[:0])
+	again, err := e.encodeWith(&c, encoding, (*buf)[:0])
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@
 package event
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -171,11 +172,21 @@ func NewOpening(name string, value Value) Opening {
 func Decoy() Opening { return NewOpening(DecoyName, Value{}) }
 
 var openingName = stringKind{"name", func(s string) error {
-	if s == DecoyName || slices.ContainsFunc(names, func(n Name) bool { return n.Name == s }) {
+	if slices.Contains(openingNames, s) {
 		return nil
 	}
 	return errors.New("unknown name")
-}}
+}, openingNames}
+
+var openingNames = func() []string {
+	out := []string{DecoyName}
+	for i := range names {
+		if !slices.Contains(out, names[i].Name) {
+			out = append(out, names[i].Name)
+		}
+	}
+	return out
+}()
 
 func (o *Opening) code(c *coder) {
 	c.token('[')
@@ -197,25 +208,38 @@ func (o *Opening) code(c *coder) {
 // Encode returns the disclosure text: base64url(JCS [salt, name, value]). It
 // fails when the name or value is not one that any event seals.
 func (o Opening) Encode() (string, error) {
-	c := coder{mode: encoding}
+	b, err := o.appendTo(nil)
+	return string(b), err
+}
+
+// appendTo appends the disclosure text.
+func (o *Opening) appendTo(b []byte) ([]byte, error) {
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	c := coder{mode: encoding, b: (*buf)[:0]}
 	if o.code(&c); c.err != nil {
-		return "", fmt.Errorf("opening: %w", c.err)
+		return nil, fmt.Errorf("opening: %w", c.err)
 	}
-	if s := url.EncodeToString(c.b); len(s) <= MaxOpeningSize {
-		return s, nil
+	*buf = c.b
+	if url.EncodedLen(len(c.b)) > MaxOpeningSize {
+		return nil, fmt.Errorf("opening: %w", ErrTooLarge)
 	}
-	return "", fmt.Errorf("opening: %w", ErrTooLarge)
+	return url.AppendEncode(b, c.b), nil
 }
 
 // ParseOpening reads a disclosure text in its one encoding.
-func ParseOpening(s string) (Opening, error) {
+func ParseOpening(s string) (Opening, error) { return parseOpening([]byte(s)) }
+
+func parseOpening(s []byte) (Opening, error) {
 	if len(s) > MaxOpeningSize {
 		return Opening{}, fmt.Errorf("opening: %w", ErrTooLarge)
 	}
-	if !lineless([]byte(s)) {
+	if !lineless(s) {
 		return Opening{}, fmt.Errorf("%w: opening: %w", ErrMalformed, errBase64)
 	}
-	b, err := url.DecodeString(s)
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	b, err := url.AppendDecode((*buf)[:0], s)
 	if err != nil {
 		return Opening{}, fmt.Errorf("%w: opening: %w", ErrMalformed, errBase64)
 	}
@@ -224,7 +248,7 @@ func ParseOpening(s string) (Opening, error) {
 	if o.code(&c); c.err != nil {
 		return Opening{}, fmt.Errorf("opening: %w", c.err)
 	}
-	if again, err := o.Encode(); err != nil || again != s {
+	if *buf, err = o.appendTo(b[:0]); err != nil || !bytes.Equal(*buf, s) {
 		return Opening{}, fmt.Errorf("%w: opening: not the canonical encoding", ErrMalformed)
 	}
 	return o, nil
@@ -232,11 +256,14 @@ func ParseOpening(s string) (Opening, error) {
 
 // Digest returns the digest that stands in the sealed section.
 func (o Opening) Digest() (Digest, error) {
-	s, err := o.Encode()
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	b, err := o.appendTo((*buf)[:0])
 	if err != nil {
 		return Digest{}, err
 	}
-	return DisclosureDigest(s), nil
+	*buf = b
+	return sha256.Sum256(b), nil
 }
 
 // DisclosureDigest is the digest of a disclosure text (RFC 9901, section

@@ -31,14 +31,12 @@ func (o *Openings) fields(c *coder) {
 
 func disclosureElem(o *Opening, c *coder) {
 	if c.encodes() {
-		s, err := o.Encode()
+		b, err := o.appendTo(append(c.b, '"'))
 		if err != nil {
 			c.fail("", err)
 			return
 		}
-		c.b = append(c.b, '"')
-		c.b = append(c.b, s...)
-		c.b = append(c.b, '"')
+		c.b = append(b, '"')
 		return
 	}
 	s, ok := c.plain()
@@ -47,7 +45,7 @@ func disclosureElem(o *Opening, c *coder) {
 		return
 	}
 	var err error
-	if *o, err = ParseOpening(string(s)); err != nil {
+	if *o, err = parseOpening(s); err != nil {
 		c.fail("", err)
 	}
 }

@@ -151,7 +151,7 @@ func (i *Instrument) fields(c *coder) {
 	objectOpt(c, "seal", "seal limit", optional, &i.Seal, "absent: the profile's", (*SealLimit).fields)
 }
 
-var figureKind = stringKind{"path", checkFigure}
+var figureKind = stringKind{name: "path", check: checkFigure}
 
 func checkFigure(s string) error {
 	if len(s) == 0 || len(s) > 96 {

@@ -129,16 +129,27 @@ func (c *coder) plain() ([]byte, bool) {
 
 // A stringKind is a set of strings that need no JSON escapes.
 type stringKind struct {
-	name  string
-	check func(string) error
+	name   string
+	check  func(string) error
+	values []string // if there are few: one that is read is not copied
 }
 
 var (
-	codeKind   = stringKind{"code", checkCode}
-	originKind = stringKind{"origin", checkOrigin}
-	vkeyKind   = stringKind{"verifier key", checkVKey}
-	lawKind    = stringKind{"citation", checkCitation}
+	codeKind   = stringKind{name: "code", check: checkCode}
+	originKind = stringKind{name: "origin", check: checkOrigin}
+	vkeyKind   = stringKind{name: "verifier key", check: checkVKey}
+	lawKind    = stringKind{name: "citation", check: checkCitation}
 )
+
+// string returns the text, and the kind's own copy of it if it has one.
+func (k *stringKind) string(b []byte) string {
+	for _, v := range k.values {
+		if string(b) == v {
+			return v
+		}
+	}
+	return string(b)
+}
 
 func enumKind(values ...string) stringKind {
 	list := strings.Join(values, ", ")
@@ -149,7 +160,7 @@ func enumKind(values ...string) stringKind {
 			}
 		}
 		return fmt.Errorf("want one of: %s", list)
-	}}
+	}, values}
 }
 
 // code codes a member that is a plain string of the kind.
@@ -173,7 +184,7 @@ func (c *coder) plainValue(name string, k stringKind, v *string) {
 			c.fail(name, errString)
 			return
 		}
-		*v = string(s)
+		*v = k.string(s)
 	}
 	if err := k.check(*v); err != nil {
 		c.fail(name, err)
@@ -293,8 +304,12 @@ func (c *coder) readText(limit int) (string, error) {
 	if !c.peek('"') {
 		return "", errString
 	}
-	var out []byte
-	for j := c.i + 1; j < len(c.b) && len(out) <= limit; j++ {
+	j := c.i + 1
+	for j < len(c.b) && j-c.i <= limit+1 && c.b[j] >= ' ' && c.b[j] != '"' && c.b[j] != '\\' {
+		j++
+	}
+	out := c.b[c.i+1 : j : j] // up to the first escape it is the text itself
+	for ; j < len(c.b) && len(out) <= limit; j++ {
 		b := c.b[j]
 		switch {
 		case b == '"':
@@ -401,7 +416,7 @@ func (c *coder) time(name string, p presence, v *time.Time, doc string) {
 			return
 		}
 		c.b = append(c.b, '"')
-		c.b = v.AppendFormat(c.b, timeLayout)
+		c.b = v.AppendFormat(c.b, time.RFC3339) // of UTC the same as timeLayout, and fast
 		c.b = append(c.b, '"')
 		return
 	}

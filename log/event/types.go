@@ -92,6 +92,14 @@ func Types() []Type {
 	return out
 }
 
+func typeNames() []string {
+	out := make([]string, len(types))
+	for i := range types {
+		out[i] = string(types[i].t)
+	}
+	return out
+}
+
 // Signers returns the roles whose keys may sign an event of this type; no
 // other key may. Nil for an unknown type. Which of them must sign,
 // [Event.RequiredSigners] says.

@@ -131,7 +131,7 @@ func (d *Deferral) until(c *coder) {
 	}
 }
 
-var untilKind = stringKind{"time, or never", func(s string) error {
+var untilKind = stringKind{name: "time, or never", check: func(s string) error {
 	if s == never {
 		return nil
 	}

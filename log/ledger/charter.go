@@ -148,15 +148,20 @@ func (x *act) charter(ch *event.Charter) (effect, *Violation, error) {
 }
 
 // Recovers says whether an envelope that was given out of band takes the log
-// over from the charter in force: the next version of it, well-formed under the
+// over from the charter before it: the next version of it, well-formed under the
 // rules, with valid signatures of as many of its charter keys as its recovery
 // threshold says. What the heads of the log meet is then the new charter alone;
-// whoever accepts it does so by name. The index is where it stands or will stand.
+// whoever accepts it does so by name. The index is where it stands or will stand:
+// the charter before it is the one in force or, if the log has the envelope
+// already, the one that was.
 func (l *Ledger) Recovers(env *event.Envelope, index uint64) (*Charter, error) {
-	now := l.Charter()
 	ch, ok := env.Event.Body.(*event.Charter)
-	if !ok || now == nil {
+	if !ok || l.Charter() == nil {
 		return nil, errors.New("ledger: recovery takes a charter, and a log that has one")
+	}
+	now := l.Charter()
+	if i := slices.IndexFunc(l.charters, func(c *Charter) bool { return c.Leaf == env.LeafHash() }); i > 0 {
+		now, index = l.charters[i-1], l.charters[i].Index
 	}
 	x := &act{l: l, e: &Entry{Index: index, Leaf: env.LeafHash(), Envelope: env}, ev: env.Event, by: Log, c: now,
 		time: env.Event.Time.Unix(), base: env.Event.Time.Unix()}

@@ -198,9 +198,7 @@ func (x *act) disclose(it *item, got disclosed) {
 		s.digests.open(d)
 	}
 	if len(got.digests) > 0 && s.digests.closed == 0 {
-		if s.state == owed {
-			s.state = fulfilled
-		}
+		s.state = fulfilled
 		x.whole(it)
 	}
 	if it.access != nil {
@@ -209,7 +207,7 @@ func (x *act) disclose(it *item, got disclosed) {
 			for _, n := range got.notices {
 				r.notices.open(n)
 			}
-			if r.notices.closed == 0 && r.state == owed {
+			if r.notices.closed == 0 {
 				r.state = fulfilled
 			}
 		}

@@ -74,6 +74,20 @@ func TestRecovery(t *testing.T) {
 	if w.l.Size() != 1 || w.l.Charter().Version != 1 {
 		t.Error("asking has changed the ledger")
 	}
+	// The log has them: each is judged by the charter before it.
+	recovery, few := next(newKeys, "f1", "f2", "f3"), event.Envelope{}
+	w.charter = w.logEnvelope(recovery)
+	few = *next(nil, "f1", "f2")
+	w.charter = w.logEnvelope(&few)
+	if c, err := w.l.Recovers(recovery, 9); err != nil || c.Index != 1 || w.l.Charter().Version != 3 {
+		t.Errorf("logged: %+v, %v", c, err)
+	}
+	if _, err := w.l.Recovers(&few, 2); err == nil {
+		t.Error("an amendment that is logged recovers")
+	}
+	if _, err := w.l.Recovers(next(nil, "f1", "f2", "f3"), 3); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestUnknownRules(t *testing.T) {

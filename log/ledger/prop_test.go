@@ -20,12 +20,13 @@ type history struct {
 	*world
 	rt      *rapid.T
 	mention map[uint64][]uint64 // entry -> entries that it mentions
+	between func()              // if not nil: called between two steps of grow
 }
 
 // newHistory founds a log whose limits are wide enough for any interleaving.
 func newHistory(t testing.TB, rt *rapid.T) *history {
 	w := founded(t, func(c *event.Charter) { c.Profile.Emergency.Open = 100 })
-	return &history{w, rt, make(map[uint64][]uint64)}
+	return &history{world: w, rt: rt, mention: make(map[uint64][]uint64)}
 }
 
 func (h *history) mentions(e *logged, of ...*logged) *logged {
@@ -130,6 +131,9 @@ func (h *history) grow() {
 			cases = slices.Delete(cases, i, i+1)
 		}
 		h.now += int64(rapid.IntRange(0, 600).Draw(h.rt, "pause"))
+		if h.between != nil {
+			h.between()
+		}
 	}
 }
 
@@ -194,6 +198,39 @@ func TestTamperingIsNoticed(t *testing.T) {
 			rt.Fatal("nobody noticed")
 		}
 	})
+}
+
+// Entries in breach, or of no effect, among those of a valid history: that stays
+// valid and owes the same, and the rest of the state does not move. (logBytes
+// compares that for every entry of every test here.)
+func TestBreachChangesNothingElse(t *testing.T) {
+	breaches := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHistory(t, rt)
+		r := newRogue(h, rapid.SampledFrom(rogues).Draw(rt, "rogue"))
+		for _, e := range r.seen[:2] { // else they stay open
+			h.log(h.event(&event.Disclosure{Event: e.ref(), Openings: e.public}), "court")
+		}
+		h.log(h.event(&event.Return{Warrant: r.seen[0].ref()}), "messenger")
+		h.between = func() {
+			for range rapid.IntRange(0, 2).Draw(rt, "mischief") {
+				if b := r.breach(); b != nil {
+					h.logBytes(b)
+					breaches += len(h.found)
+					h.found = nil
+				}
+			}
+		}
+		h.grow()
+		for _, o := range h.l.Due() {
+			if o.Rule != "anchor" && o.Rule != "heartbeat" {
+				rt.Fatalf("still due: %+v", o)
+			}
+		}
+	})
+	if breaches == 0 {
+		t.Error("no entry was in breach")
+	}
 }
 
 func TestReplayFromAnySnapshot(t *testing.T) {
@@ -330,15 +367,41 @@ func (r *rogue) body() event.Body {
 	return w
 }
 
-// act signs something; if it must be admitted first, it is logged only then.
-func (r *rogue) act(admitted bool) {
+// make signs something.
+func (r *rogue) make() (*event.Envelope, []event.Opening) {
 	e := r.event(r.body())
 	e.Time = at(r.now + rapid.Int64Range(-10*day, 10*day).Draw(r.rt, "claim"))
 	var public []event.Opening
 	if _, ok := e.Body.(*event.Warrant); ok {
 		public = r.seal(e, e.Time.Unix()+rapid.Int64Range(0, 180*day).Draw(r.rt, "until"))
 	}
-	env := r.sign(e, r.name)
+	return r.sign(e, r.name), public
+}
+
+// breach makes an entry that has no effect, of its own or of somebody else's with a
+// fault; nil if what it made has one.
+func (r *rogue) breach() []byte {
+	env, _ := r.make()
+	switch rapid.IntRange(0, 3).Draw(r.rt, "fault") {
+	case 0: // a signature by somebody else's name
+		env.Signatures[0] = event.Signature{KeyID: keyID("c2"), Sig: env.Signatures[0].Sig}
+	case 1: // what is in the log already
+		return rapid.SampledFrom(r.tree.entries).Draw(r.rt, "again")
+	}
+	b := env.Bytes()
+	v, err := r.l.Check(Read(0, b))
+	if err != nil {
+		r.rt.Fatal(err)
+	}
+	if v == nil || v.Way == "early" || v.Way == "late" {
+		return nil
+	}
+	return b
+}
+
+// act signs something; if it must be admitted first, it is logged only then.
+func (r *rogue) act(admitted bool) {
+	env, public := r.make()
 	b := env.Bytes()
 	if admitted {
 		v, err := r.l.Admit(Read(0, b))

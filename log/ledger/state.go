@@ -39,7 +39,7 @@ type dutyState uint8
 const (
 	owed dutyState = iota
 	fulfilled
-	lapsed // unfulfilled: a breach was recorded in its place
+	lapsed // unfulfilled: a breach was recorded; it can still be fulfilled, which changes nothing about that
 )
 
 // seal is what must be opened, and when.
@@ -217,18 +217,18 @@ func (l *Ledger) settle(it *item) {
 }
 
 func (l *Ledger) settled(it *item) bool {
-	if it.seal.state == owed {
+	if it.seal.state != fulfilled {
 		return false
 	}
 	switch {
 	case it.warrant != nil:
 		w := it.warrant
 		live := w.live() && it.voidAt == 0 && l.after <= w.notAfter
-		return !live && w.open == 0 && (w.denied || w.returned != owed)
+		return !live && w.open == 0 && (w.denied || w.returned == fulfilled)
 	case it.access != nil:
 		a := it.access
-		return l.after > a.ends && (!a.emergency || a.decision != owed) &&
-			!slices.ContainsFunc(a.releases, func(r release) bool { return r.state == owed })
+		return l.after > a.ends && (!a.emergency || a.decision == fulfilled) &&
+			!slices.ContainsFunc(a.releases, func(r release) bool { return r.state != fulfilled })
 	}
 	return true
 }

@@ -81,7 +81,8 @@ ones are counted with the last.
 
 **Overdue.** Something that is owed was due, and its grace is over. It ends when it is cured, or becomes the breach
 ~unfulfilled~ once an anchor proves that the profile's time for that is over too. ~Overdue~ is a pure function of size and
-time: an auditor evaluates it at the very time that it signs.
+time: an auditor evaluates it at the very time that it signs. What became a breach can still be disclosed, returned or decided:
+the log stays open for it, and the breach stays.
 
 **No effect.** The entry changes nothing, and nobody is to blame: it came second, too late, or to something that is
 over. A release that comes too late keeps its place in its custodian's chain and opens nothing.

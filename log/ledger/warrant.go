@@ -120,7 +120,7 @@ func (x *act) returns(r *event.Return) (effect, *Violation, error) {
 			return nil, x.noStanding(h, r.Warrant.Index), nil
 		}
 	}
-	if it == nil || it.warrant.denied || it.warrant.returned != owed {
+	if it == nil || it.warrant.denied || it.warrant.returned == fulfilled {
 		return nil, x.refer(r.Warrant, returnTaken, r.Warrant.Index), nil
 	}
 	return func() {

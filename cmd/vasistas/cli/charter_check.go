@@ -154,6 +154,7 @@ func (e *env) recoveryAdvice(file *charterFile) {
 			who = append(who, string(p.Role)+" "+p.Name)
 		}
 	}
+	e.printf("The log takes it with: vasistas-log serve -recovery %s\n", file.name)
 	e.printf("Give it to the operators of all gates, monitors and verifiers (%s); each confirms by name what it changes.\n", strings.Join(who, ", "))
 }
 
