@@ -51,6 +51,9 @@ func Init(ctx context.Context, cfg InitConfig) (err error) {
 	if err != nil {
 		return err
 	}
+	if cfg.Engine == nil {
+		return errors.New("it needs an engine")
+	}
 	if err := cfg.FS.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return err
 	}
@@ -84,11 +87,17 @@ func Init(ctx context.Context, cfg InitConfig) (err error) {
 	return cfg.FS.CreateFile(filepath.Join(cfg.StateDir, "log.json"), append(text, '\n'), 0o600)
 }
 
+// Check returns the error of [Init] for keys or a charter that no log can be made of,
+// so that nothing is made for them. It needs neither engine nor directory.
+func (cfg *InitConfig) Check() error {
+	if _, err := cfg.check(); err != nil {
+		return fmt.Errorf("creating a log: %w", err)
+	}
+	return nil
+}
+
 // check judges the keys, and the charter by the rules.
 func (cfg *InitConfig) check() (*ledger.Entry, error) {
-	if cfg.Engine == nil {
-		return nil, errors.New("it needs an engine")
-	}
 	if len(cfg.Keys) == 0 {
 		return nil, errors.New("it needs a key")
 	}

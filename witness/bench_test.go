@@ -80,7 +80,7 @@ func startOurs(b *testing.B, signers []*c2sp.Signer, logs []*testLog) string {
 		cmd.Process.Signal(os.Interrupt)
 		cmd.Wait()
 	})
-	for end := time.Now().Add(10 * time.Second); ; <-time.After(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; <-time.After(5 * time.Millisecond) {
 		if addr, err := os.ReadFile(addrFile); err == nil {
 			return strings.TrimSpace(string(addr))
 		}

@@ -47,16 +47,16 @@ const maxCharterFile = event.MaxEntrySize + 1
 func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error) {
 	var l layout
 	var recovery []string
-	fs := flag.NewFlagSet("init", flag.ContinueOnError)
-	l.define(fs)
-	l.defineKeys(fs)
-	l.defineVault(fs)
-	charterFile := fs.String("charter", "", "`file` with the first charter and enough signatures, from \"vasistas charter\" (required)")
-	fs.Func("vault-recovery", "age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault too; repeat it", func(s string) error {
+	flags := flag.NewFlagSet("init", flag.ContinueOnError)
+	l.define(flags)
+	l.defineKeys(flags)
+	l.defineVault(flags)
+	charterFile := flags.String("charter", "", "`file` with the first charter and enough signatures, from \"vasistas charter\" (required)")
+	flags.Func("vault-recovery", "age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault too; repeat it", func(s string) error {
 		recovery = append(recovery, s)
 		return nil
 	})
-	if err := parse(fs, args, stderr); err != nil {
+	if err := parse(flags, args, stderr); err != nil {
 		return err
 	}
 	if err := l.complete(); err != nil {
@@ -73,10 +73,15 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
+	cfg := log.InitConfig{StateDir: l.state, Keys: keys, Charter: charter}
+	if err := cfg.Check(); err != nil {
+		return err
+	}
 	if err := makeVault(&l, recovery); err != nil {
 		return err
 	}
-	if err := tesserax.Create(ctx, l.tree); err != nil {
+	// One that is there may be left of an attempt that was cut off; Init looks into it.
+	if err := tesserax.Create(ctx, l.tree); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	engine, err := tesserax.Open(ctx, l.tree, log.DefaultMaxBatch)
@@ -84,7 +89,8 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
-	if err := log.Init(ctx, log.InitConfig{StateDir: l.state, Engine: engine, Keys: keys, Charter: charter}); err != nil {
+	cfg.Engine = engine
+	if err := log.Init(ctx, cfg); err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "Made the log %s in %s. Its charter is entry 0.\n", keys[0].Verifier().Name, l.dir)
