@@ -4,6 +4,7 @@
 package log
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -67,7 +68,7 @@ func (a *admission) read(submission []byte) (*admitted, error) {
 	}
 	ev.entry = submission
 	if len(s.Openings)+len(s.Notices) > 0 {
-		ev.entry = s.Envelope.Bytes()
+		ev.entry = bytes.Clone(s.Entry())
 	}
 	ev.hash, ev.leaf = s.Envelope.Hash(), tiles.LeafHash(ev.entry)
 	return ev, nil
@@ -104,6 +105,9 @@ func (a *admission) judge(ev *admitted) error {
 	var err error
 	if ev.record, err = vault.Prepare(ev.beside); err != nil {
 		return err
+	}
+	if err := a.book.view.Load().inForce().Complete(ev.env.Event, ev.beside.Openings); err != nil {
+		return &vault.SubmissionError{Event: ev.hash, Err: fmt.Errorf("openings: %w", err)}
 	}
 	ev.beside = nil
 	return a.honestTime(ev.env)

@@ -163,34 +163,28 @@ func (b *book) add(ev *admitted) error {
 	e := ledger.Entry{Leaf: ev.leaf, Envelope: ev.env, Hash: ev.hash, Signatures: ev.signatures}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	v, err := b.ledger.Admit(e)
+	e.Index = b.ledger.Size()
+	v, found, err := b.ledger.Add(e)
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("applying entry %d: %w", e.Index, err)
 	case v != nil:
 		b.metrics.refused(v.Rule)
 		return &RuleError{v}
 	}
-	e.Index = b.ledger.Size()
-	if err := b.apply(&e); err != nil {
-		return err
-	}
+	b.applied(&e, found)
 	b.pages.add(ev.entry)
 	return nil
 }
 
-// apply needs mu.
-func (b *book) apply(e *ledger.Entry) error {
-	found, err := b.ledger.Apply(*e)
-	if err != nil {
-		return fmt.Errorf("applying entry %d: %w", e.Index, err)
-	}
+// applied takes note of an entry that the ledger has. It needs mu.
+func (b *book) applied(e *ledger.Entry, found []*ledger.Violation) {
 	for _, v := range found {
 		b.metrics.violation(v)
 		b.logger.Warn("an entry is against the rules", "rule", v.Rule, "way", v.Way, "kind", v.Kind.String(), "entry", v.Index, "seen", v.Seen, "by", v.By, "text", v.Text)
 	}
 	if e.Envelope == nil {
-		return nil
+		return
 	}
 	b.deposit(e)
 	switch body := e.Envelope.Event.Body.(type) {
@@ -207,7 +201,6 @@ func (b *book) apply(e *ledger.Entry) error {
 			}
 		}
 	}
-	return nil
 }
 
 // deposit notes what an entry has in the vault.

@@ -295,10 +295,13 @@ func (c *coder) to(b byte) int {
 }
 
 func writeList[T any](c *coder, o order, v []T, elem func(*T, *coder)) {
-	if c.mode == sorting && o == sorted {
-		sortList(c, v, elem)
-	}
+	writeSorted(c, o, v, elem, false)
+}
+
+// writeSorted is writeList. When it has sorted the list, it writes it again.
+func writeSorted[T any](c *coder, o order, v []T, elem func(*T, *coder), again bool) {
 	c.token('[')
+	first := len(c.b)
 	var last, end int // the previous element is c.b[last:end]
 	for n := range v {
 		if n > 0 {
@@ -310,6 +313,12 @@ func writeList[T any](c *coder, o order, v []T, elem func(*T, *coder)) {
 			return
 		}
 		if o == sorted && n > 0 && bytes.Compare(c.b[last:end], c.b[start:]) >= 0 {
+			if c.mode == sorting && !again {
+				c.b = c.b[:first-1]
+				sortList(c, v, elem)
+				writeSorted(c, o, v, elem, true)
+				return
+			}
 			c.fail("", errUnsorted)
 			return
 		}

@@ -24,6 +24,9 @@ type Submission struct {
 	Envelope *Envelope
 	Openings []Opening // of every public digest of the event, sorted by their text
 	Notices  [][]byte  // ciphertexts of a release's notices, sorted by base64url text
+
+	entry   []byte // the bytes of entryOf, as it was read
+	entryOf *Envelope
 }
 
 const submissionPrefix = `{"envelope":`
@@ -53,10 +56,13 @@ func ParseSubmission(b []byte) (*Submission, error) {
 	if c.err != nil {
 		return nil, fmt.Errorf("submission: %w", c.err)
 	}
-	again, err := s.Bytes()
+	buf := scratch.Get().(*[]byte)
+	defer scratch.Put(buf)
+	again, err := s.appendTo((*buf)[:0])
 	if err != nil {
 		return nil, err
 	}
+	*buf = again
 	if !bytes.Equal(again, b) {
 		return nil, fmt.Errorf("submission: %w: not the canonical encoding", ErrMalformed)
 	}
@@ -74,7 +80,7 @@ func (s *Submission) fields(c *coder) {
 // envelope codes the entry as its own exact bytes.
 func (s *Submission) envelope(c *coder) {
 	if c.encodes() {
-		c.b = append(c.b, s.Envelope.Bytes()...)
+		c.b = append(c.b, s.Entry()...)
 		return
 	}
 	start := c.i
@@ -87,7 +93,17 @@ func (s *Submission) envelope(c *coder) {
 		c.err = err
 		return
 	}
-	s.Envelope = env
+	s.Envelope, s.entry = env, c.b[start:c.i:c.i]
+	s.entryOf = env
+}
+
+// Entry returns the exact bytes of the envelope. Those of a submission that was read
+// are a part of what it was read from.
+func (s *Submission) Entry() []byte {
+	if s.entryOf != nil && s.entryOf == s.Envelope {
+		return s.entry
+	}
+	return s.Envelope.Bytes()
 }
 
 // Bytes encodes the submission. It sorts Openings and Notices in place.
@@ -95,10 +111,14 @@ func (s *Submission) Bytes() ([]byte, error) {
 	if s.Envelope == nil {
 		return nil, fmt.Errorf("submission: %w: no envelope", ErrMalformed)
 	}
+	return s.appendTo(nil)
+}
+
+func (s *Submission) appendTo(b []byte) ([]byte, error) {
 	if len(s.Openings)+len(s.Notices) == 0 {
-		return s.Envelope.Bytes(), nil
+		return append(b, s.Entry()...), nil
 	}
-	c := coder{mode: sorting}
+	c := coder{mode: sorting, b: b}
 	c.braces(func() { s.fields(&c) })
 	if c.err != nil {
 		return nil, fmt.Errorf("submission: %w", c.err)

@@ -271,17 +271,13 @@ func (x *act) closed(d *event.Disclosure, ev *event.Event) *Violation {
 	return x.refer(ref, openingOpened, ref.Index, ref.Index)
 }
 
-// Complete says whether these are all the openings of an event for the public, as
-// its type and the charter in force want them: every digest opened, an emergency
-// with its agency, codes that the profile has. Nobody sees that in the log until
-// they are disclosed, so admission asks before it lets the event in. The error
+// Complete says whether all the openings of an event for the public, which
+// event.Event.MatchAll has found to be that, are as the charter wants them: an
+// emergency with its agency, codes that the profile has. Nobody sees that in the log
+// until they are disclosed, so admission asks before it lets the event in. The error
 // wraps one of package event's.
-func (l *Ledger) Complete(ev *event.Event, public []event.Opening) error {
-	if err := ev.MatchAll(event.ClassPublic, public); err != nil {
-		return err
-	}
-	c := l.Charter()
-	if c == nil {
+func (c *Charter) Complete(ev *event.Event, public []event.Opening) error {
+	if len(public) == 0 {
 		return nil
 	}
 	lists := map[string][]string{"grounds": c.Profile.Grounds, "reasons": c.Profile.Reasons}

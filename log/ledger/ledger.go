@@ -136,6 +136,23 @@ func (l *Ledger) Apply(e Entry) ([]*Violation, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.take(x, do, v), nil
+}
+
+// Add applies e as the next entry, whatever its Index, unless admission must refuse
+// it: then it returns the verdict that Admit returns, and nothing has changed. It
+// judges once what Admit and Apply judge twice.
+func (l *Ledger) Add(e Entry) (refused *Violation, found []*Violation, err error) {
+	e.Index = l.Size()
+	x, do, v, err := l.judge(&e)
+	if err != nil || refuses(v) {
+		return v, nil, err
+	}
+	return nil, l.take(x, do, v), nil
+}
+
+// take puts the judgement of the next entry into effect.
+func (l *Ledger) take(x *act, do effect, v *Violation) []*Violation {
 	l.found = nil
 	if v != nil {
 		l.note(v)
@@ -146,8 +163,8 @@ func (l *Ledger) Apply(e Entry) ([]*Violation, error) {
 		do()
 	}
 	// An error could only come from the callback.
-	_ = l.edge.Append(e.Leaf, func(c2sp.Tile, []byte) error { return nil })
-	return l.found, nil
+	_ = l.edge.Append(x.e.Leaf, func(c2sp.Tile, []byte) error { return nil })
+	return l.found
 }
 
 // claim is what an effective entry claims, to be held against a later anchor.
@@ -182,10 +199,14 @@ func (l *Ledger) Check(e Entry) (*Violation, error) {
 // auditor says is never suppressed.
 func (l *Ledger) Admit(e Entry) (*Violation, error) {
 	v, err := l.Check(e)
-	if v == nil || v.By != Log && (v.Rule != formRepeated.Rule || v.Way != formRepeated.Code) {
+	if !refuses(v) {
 		return nil, err
 	}
 	return v, nil
+}
+
+func refuses(v *Violation) bool {
+	return v != nil && (v.By == Log || v.Rule == formRepeated.Rule && v.Way == formRepeated.Code)
 }
 
 // note records a verdict, and lists it for Apply.

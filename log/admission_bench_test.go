@@ -1,0 +1,135 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package log_test
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/vault"
+)
+
+// BenchmarkAdmission measures what the rules and the vault add to taking events in.
+// A stream of warrants goes over HTTP into a log with a witness; beside it, in turns,
+// the same warrants go through what a log without rules would leave out: reading and
+// matching their openings, judging and applying them, and keeping the openings. It
+// gives the ratio of the second to the rest of the first, in processor time.
+func BenchmarkAdmission(b *testing.B) {
+	w := newWorld(b, 1, 1)
+	w.start()
+	alone := newAlone(b, w)
+	const n = 2048
+	rounds := 0
+	var whole, added, without time.Duration
+	for b.Loop() {
+		entries := warrantsOf(b, w.authority, n)
+		body := append(bytes.Join(entries, []byte("\n")), '\n')
+		took(b, &added, func() { alone.take(entries[:n/2]) })
+		took(b, &whole, func() {
+			resp, answer := w.post("?wait=sequenced", "application/x-ndjson", body)
+			if got := bytes.Count(answer, []byte(`"index":`)); resp.StatusCode != http.StatusOK || got != n {
+				b.Fatalf("%s, and %d of %d events have an index", resp.Status, got, n)
+			}
+			w.published(uint64(n*(rounds+1) + 1)) // so that nothing of it is still under way
+		})
+		took(b, &added, func() { alone.take(entries[n/2:]) })
+		// A log without rules reads the entry alone, and hashes it too.
+		took(b, &without, func() {
+			for _, e := range alone.entries {
+				env, err := event.ParseEnvelope(e)
+				check(b, err)
+				_, _ = env.Hash(), tiles.LeafHash(e)
+			}
+		})
+		alone.entries = nil
+		rounds++
+	}
+	added -= without
+	events := float64(n * b.N)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(whole.Microseconds())/events, "µs/event")
+	b.ReportMetric(float64(added.Microseconds())/events, "added-µs/event")
+	b.ReportMetric(added.Seconds()/(whole-added).Seconds(), "ratio")
+}
+
+// took adds the processor time that f takes.
+func took(b *testing.B, sum *time.Duration, f func()) {
+	used := func() time.Duration {
+		var u syscall.Rusage
+		check(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	began := used()
+	f()
+	*sum += used() - began
+}
+
+// alone is a ledger and a vault without a log.
+type alone struct {
+	b       *testing.B
+	ledger  *ledger.Ledger
+	vault   *vault.Vault
+	entries [][]byte // that were taken
+}
+
+// noTree is the tree of a log in which nothing refers to another entry.
+type noTree struct{}
+
+var errNoTree = errors.New("nobody needs the tree")
+
+func (noTree) Entry(uint64) ([]byte, error)  { return nil, errNoTree }
+func (noTree) Root(uint64) ([32]byte, error) { return [32]byte{}, errNoTree }
+
+func newAlone(b *testing.B, w *world) *alone {
+	cfg := vault.Config{Dir: filepath.Join(b.TempDir(), "vault"), Identity: filepath.Join(b.TempDir(), "vault.key")}
+	check(b, vault.Create(cfg))
+	v, err := vault.Open(cfg)
+	check(b, err)
+	b.Cleanup(func() { check(b, v.Close()) })
+	a := &alone{b: b, ledger: ledger.New(origin, noTree{}), vault: v}
+	found, err := a.ledger.Apply(ledger.Read(0, w.founding.Bytes()))
+	check(b, err)
+	if len(found) > 0 {
+		b.Fatal(found[0])
+	}
+	return a
+}
+
+// take does with submissions what a log does with them because of its rules, in the
+// batches that a stream makes.
+func (a *alone) take(submissions [][]byte) {
+	const batch = 256
+	var records []*vault.Record
+	for i, b := range submissions {
+		s, err := event.ParseSubmission(b)
+		check(a.b, err)
+		record, err := vault.Prepare(s)
+		check(a.b, err)
+		records = append(records, record)
+		entry := bytes.Clone(s.Entry())
+		a.entries = append(a.entries, entry)
+		e := ledger.Entry{Index: a.ledger.Size(), Leaf: tiles.LeafHash(entry), Envelope: s.Envelope, Hash: s.Envelope.Hash(),
+			Signatures: []ledger.SigState{ledger.Good}}
+		check(a.b, a.ledger.Charter().Complete(s.Envelope.Event, s.Openings))
+		v, found, err := a.ledger.Add(e)
+		check(a.b, err)
+		if v != nil || len(found) > 0 {
+			a.b.Fatal(v, found)
+		}
+		if len(records) == batch || i == len(submissions)-1 {
+			check(a.b, a.vault.PutBatch(a.b.Context(), records))
+			records = nil
+		}
+	}
+}
