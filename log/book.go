@@ -35,6 +35,9 @@ type book struct {
 	pages *pages // answers for entries
 	view  atomic.Pointer[view]
 	edge  atomic.Pointer[edge] // of the tree whose entries are all applied; written by the sequencer
+	// opened is how often the book was opened: after each time but the first, what
+	// was applied before may not be in the tree.
+	opened atomic.Uint64
 
 	mu       sync.Mutex // guards what follows
 	ledger   *ledger.Ledger
@@ -124,6 +127,7 @@ func (b *book) open(ctx context.Context, t *tree) error {
 	for i := range b.deposits {
 		b.look(0, i)
 	}
+	b.opened.Add(1)
 	b.mu.Unlock()
 	b.publish(nil)
 	b.settle(t)

@@ -41,6 +41,7 @@ type keeper struct {
 	first   int64             // time of the first head since; 0: none yet
 	waiting map[uint64]int64  // deposits that wait, and until when
 	closing map[uint64]uint64 // deposits of which nothing is owed, and the size that says so
+	opened  uint64            // the book's count when closing was begun
 	told    map[string]bool   // failures that the operator was told of
 	counted time.Time         // when overdue was counted last
 	costs   time.Duration     // what that took
@@ -195,6 +196,9 @@ func (k *keeper) judge(deposits []deposit, now int64) []deposit {
 	for _, d := range deposits {
 		until, never, over := k.book.sealed(&d)
 		switch {
+		case d.index >= k.book.edge.Load().size:
+			// It is applied and not stored yet, and perhaps never will be.
+			k.book.lookAt(now+1, d.index)
 		case over:
 			k.closing[d.index] = k.book.size()
 			delete(k.waiting, d.index)
@@ -233,6 +237,14 @@ func (k *keeper) patience(until int64) int64 {
 
 // erase drops from the vault what a published head shows that nothing is owed of.
 func (k *keeper) erase(ctx context.Context, pub *publication) {
+	if n := k.book.opened.Load(); n != k.opened {
+		// What closed them was applied, and perhaps not stored.
+		for i := range k.closing {
+			k.book.lookAt(0, i)
+		}
+		clear(k.closing)
+		k.opened = n
+	}
 	var gone []uint64
 	for i, size := range k.closing {
 		if size <= pub.checkpoint.Size {

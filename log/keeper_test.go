@@ -5,6 +5,7 @@ package log_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -323,6 +324,80 @@ func TestOrphans(t *testing.T) {
 	if !w.vault.Has(s.Envelope.Hash()) || w.vault.Has(orphan.Envelope.Hash()) {
 		t.Errorf("the vault has %d records", w.vault.Len())
 	}
+}
+
+// TestSealEndsBeforeStored: a seal that ends while its event is applied and not yet
+// stored is disclosed once the event is.
+func TestSealEndsBeforeStored(t *testing.T) {
+	begin := time.Now()
+	w := oddWorld(t, begin, 3600)
+	gate := new(gate)
+	w.wrap = gate.wrap
+	w.start()
+	gate.close()
+	t.Cleanup(gate.open)
+	end := begin.Add(time.Minute)
+	s := newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := w.sequence(bytesOf(t, s))
+		answered <- err
+	}()
+	eventually(t, gate.busy)
+	for range 5 {
+		w.pass(w.now().Add(time.Minute))
+	}
+	gate.open()
+	check(t, <-answered)
+	w.pass(w.now().Add(2 * time.Minute))
+	if d := w.awaits(1, event.TypeDisclosure)[0].Event.Body.(*event.Disclosure); d.Event.Index != 1 {
+		t.Errorf("disclosed: entry %d", d.Event.Index)
+	}
+}
+
+// TestOpenedAndNotStored: a disclosure that was applied and could not be stored does
+// not have the vault forget what it would have opened.
+func TestOpenedAndNotStored(t *testing.T) {
+	begin := time.Now()
+	w := oddWorld(t, begin, 3600)
+	f := new(faulty)
+	w.wrap = f.wrap
+	w.start()
+	end := begin.Add(30 * time.Minute)
+	s := newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority)
+	ref := w.put(s)
+	fail, waits := make(chan struct{}), make(chan struct{})
+	f.onAdd(func(context.Context, [][]byte) (uint64, error) {
+		close(waits)
+		<-fail
+		f.heal()
+		return 0, errors.New("no")
+	})
+	opening := signedAt(t, w.now(), &event.Disclosure{Event: ref, Openings: s.Openings}, w.authority)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := w.sequence(opening.Bytes())
+		answered <- err
+	}()
+	<-waits
+	for range 3 { // heads at which the keeper looks
+		w.pass(w.now().Add(time.Minute))
+	}
+	close(fail)
+	if err := <-answered; !isProblem(err, "storage") {
+		t.Fatalf("the disclosure: %v", err)
+	}
+	w.ready()
+	// Another entry comes to be where it would have been.
+	w.put(newWarrant(t, origin, warrantTerms{at: w.now()}, w.authority))
+	for range 3 {
+		w.pass(w.now().Add(time.Minute))
+	}
+	if !w.vault.Has(s.Envelope.Hash()) {
+		t.Fatal("the vault has forgotten what nobody opened")
+	}
+	w.pass(end.Add(2 * time.Minute))
+	w.awaits(1, event.TypeDisclosure)
 }
 
 // TestDowntime: a seal that ended while the log was down waits, so that a deferral

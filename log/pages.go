@@ -45,6 +45,9 @@ func (p *pages) Entry(index uint64) ([]byte, error) {
 
 // readProven returns an entry of a tree, proven to be in it.
 func readProven(ctx context.Context, r tiles.Reader, p *prover.Prover, index uint64, e *edge) ([]byte, error) {
+	if index >= e.size {
+		return nil, fmt.Errorf("a tree of size %d has no entry %d", e.size, index)
+	}
 	entries, err := tiles.ReadBundle(ctx, r, index/c2sp.TileWidth, e.size)
 	if err != nil {
 		return nil, treeError(err)

@@ -271,6 +271,23 @@ func TestImpossible(t *testing.T) {
 	check(t, again.Verify(k.public()))
 }
 
+// TestPace: a slow machine gets more time for its histories, within what the profile
+// allows.
+func TestPace(t *testing.T) {
+	for _, c := range []struct {
+		took time.Duration
+		n    int
+		want time.Duration
+	}{
+		{0, 0, 15 * time.Second}, {2 * time.Second, 300, 15 * time.Second}, {20 * time.Second, 50, 55 * time.Second},
+		{60 * time.Second, 5000, 16 * time.Second}, {time.Hour, 10, 75 * time.Second},
+	} {
+		if got := paceOf(c.took, c.n); got != c.want {
+			t.Errorf("%v for %d events: %v, want %v", c.took, c.n, got, c.want)
+		}
+	}
+}
+
 // TestPick holds that histories are of new rows, and that the last chunk has them.
 func TestPick(t *testing.T) {
 	b, err := decideRows(allRows(t))

@@ -128,7 +128,7 @@ func (r *replay) openings(index uint64) (map[string]event.Value, error) {
 type watch func() (done bool, err error)
 
 // watchTimeout bounds the wait for what has a deadline of seconds.
-const watchTimeout = 90 * time.Second
+const watchTimeout = 3 * time.Minute
 
 // await follows the log until all have seen what they wait for.
 func (r *replay) await(ctx context.Context, all ...watch) error {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/durable"
@@ -195,7 +196,13 @@ func (s *story) logEvents(ctx context.Context) (err error) {
 	n := len(s.batch.accepted)
 	s.done = &appended{total: n, keep: s.o.proofs}
 	p := newProgress(s.stderr, "events logged and verified", n)
+	began := time.Now()
 	for _, c := range s.batch.chunks() {
+		if len(s.batch.histories) > 0 && c[0] == s.batch.histories[0] {
+			for _, i := range s.batch.histories {
+				s.batch.accepted[i].seal = paceOf(time.Since(began), c[0])
+			}
+		}
 		if err := s.batch.sign(origin, s.signers, c[0], c[1]); err != nil {
 			return err
 		}

@@ -88,6 +88,7 @@ type world struct {
 	dir    string
 	logger *slog.Logger
 	file   *os.File // of the logger
+	quiet  bool     // the tree's library logs there too
 
 	log       operator
 	witnesses []operator
@@ -169,6 +170,7 @@ func (w *world) make(ctx context.Context, rows []row) error {
 			return err
 		}
 	}
+	w.quieten()
 	if err := tesserax.Create(ctx, w.path("log", "tree")); err != nil {
 		return err
 	}
@@ -192,8 +194,19 @@ func (w *world) found(ctx context.Context) (err error) {
 	return log.Init(ctx, log.InitConfig{StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Charter: charter.Bytes()})
 }
 
+// quieten sends what the tree's library says to the servers' own log: it has one
+// logger for the process, which would else write to the standard error. It is set
+// before the first tree is made or opened.
+func (w *world) quieten() {
+	if !w.quiet {
+		klog.SetSlogLogger(w.logger.With("part", "tessera"))
+		w.quiet = true
+	}
+}
+
 // openTree opens the log's tree.
 func (w *world) openTree(ctx context.Context) (log.Engine, error) {
+	w.quieten()
 	return tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
 }
 
@@ -231,9 +244,6 @@ func (w *world) load(ctx context.Context) error {
 		return err
 	}
 	w.logger = slog.New(slog.NewTextHandler(w.file, nil))
-	// The tree's library has one logger for the process, which would else write to
-	// the standard error. It is set before the first tree is made or opened.
-	klog.SetSlogLogger(w.logger.With("part", "tessera"))
 	return nil
 }
 

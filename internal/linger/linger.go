@@ -16,7 +16,7 @@ import (
 // What a client that was answered already may cost.
 const (
 	most  = 16 << 20         // bytes
-	idle  = time.Second      // between two of them
+	idle  = 3 * time.Second  // between two of them
 	total = 10 * time.Second // in all
 )
 
