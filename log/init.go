@@ -84,11 +84,24 @@ func Init(ctx context.Context, cfg InitConfig) (err error) {
 	return cfg.FS.CreateFile(filepath.Join(cfg.StateDir, "log.json"), append(text, '\n'), 0o600)
 }
 
-// check judges the keys, and the charter by the rules.
+// CheckCharter returns why [Init] would refuse these keys or this charter, so that
+// nothing need be made for a log that can't be.
+func CheckCharter(keys []*c2sp.Signer, charter []byte) error {
+	if _, err := (&InitConfig{Keys: keys, Charter: charter}).founds(); err != nil {
+		return fmt.Errorf("creating a log: %w", err)
+	}
+	return nil
+}
+
 func (cfg *InitConfig) check() (*ledger.Entry, error) {
 	if cfg.Engine == nil {
 		return nil, errors.New("it needs an engine")
 	}
+	return cfg.founds()
+}
+
+// founds judges the keys, and the charter by the rules.
+func (cfg *InitConfig) founds() (*ledger.Entry, error) {
 	if len(cfg.Keys) == 0 {
 		return nil, errors.New("it needs a key")
 	}

@@ -73,6 +73,9 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
+	if err := log.CheckCharter(keys, charter); err != nil {
+		return err
+	}
 	if err := makeVault(&l, recovery); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,11 +20,18 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
+	"github.com/vasistas/vasistas/witness/witnesscmd"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"vasistas-log": main,
+		"vasistas-witness": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+			code := witnesscmd.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+			stop()
+			os.Exit(code)
+		},
 		"vasistas": func() {
 			os.Exit(cli.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
@@ -36,6 +44,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"appear": appear,
 			"await":  await,
 			"code":   code,
 			"mode":   mode,
@@ -48,6 +57,18 @@ func check(ts *testscript.TestScript, err error) {
 	if err != nil {
 		ts.Fatalf("%v", err)
 	}
+}
+
+// appear FILE waits until a command in the background has written a file.
+func appear(ts *testscript.TestScript, _ bool, args []string) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); <-tick.C {
+		if info, err := os.Stat(ts.MkAbs(args[0])); err == nil && info.Size() > 0 {
+			return
+		}
+	}
+	ts.Fatalf("%s did not appear", args[0])
 }
 
 // await NAME ADDRFILE waits until a log that was started in the background is
