@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,6 +26,12 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"vasistas-log": main,
+		"vasistas-witness": func() {
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+			code := witnesscmd.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+			stop()
+			os.Exit(code)
+		},
 		"vasistas": func() {
 			os.Exit(cli.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
@@ -40,6 +47,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"appear": appear,
 			"await":  await,
 			"code":   code,
 			"mode":   mode,
@@ -53,6 +61,18 @@ func check(ts *testscript.TestScript, err error) {
 	if err != nil {
 		ts.Fatalf("%v", err)
 	}
+}
+
+// appear FILE waits until a command in the background has written a file.
+func appear(ts *testscript.TestScript, _ bool, args []string) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); <-tick.C {
+		if info, err := os.Stat(ts.MkAbs(args[0])); err == nil && info.Size() > 0 {
+			return
+		}
+	}
+	ts.Fatalf("%s did not appear", args[0])
 }
 
 // await NAME ADDRFILE waits until a log that was started in the background is

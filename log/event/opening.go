@@ -4,7 +4,6 @@
 package event
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -228,9 +227,20 @@ func (o *Opening) appendTo(b []byte) ([]byte, error) {
 }
 
 // ParseOpening reads a disclosure text in its one encoding.
-func ParseOpening(s string) (Opening, error) { return parseOpening([]byte(s)) }
+func ParseOpening(s string) (Opening, error) {
+	o, err := readOpening([]byte(s))
+	if err != nil {
+		return Opening{}, err
+	}
+	if again, err := o.Encode(); err != nil || again != s {
+		return Opening{}, fmt.Errorf("%w: opening: not the canonical encoding", ErrMalformed)
+	}
+	return o, nil
+}
 
-func parseOpening(s []byte) (Opening, error) {
+// readOpening reads a disclosure text. The caller compares it with the encoding of
+// what was read.
+func readOpening(s []byte) (Opening, error) {
 	if len(s) > MaxOpeningSize {
 		return Opening{}, fmt.Errorf("opening: %w", ErrTooLarge)
 	}
@@ -248,9 +258,7 @@ func parseOpening(s []byte) (Opening, error) {
 	if o.code(&c); c.err != nil {
 		return Opening{}, fmt.Errorf("opening: %w", c.err)
 	}
-	if *buf, err = o.appendTo(b[:0]); err != nil || !bytes.Equal(*buf, s) {
-		return Opening{}, fmt.Errorf("%w: opening: not the canonical encoding", ErrMalformed)
-	}
+	*buf = b
 	return o, nil
 }
 

@@ -45,7 +45,8 @@ func disclosureElem(o *Opening, c *coder) {
 		return
 	}
 	var err error
-	if *o, err = parseOpening(s); err != nil {
+	// Whoever reads a list of them compares its encoding with what was read.
+	if *o, err = readOpening(s); err != nil {
 		c.fail("", err)
 	}
 }

@@ -83,11 +83,14 @@ func (s *Submission) envelope(c *coder) {
 		c.b = append(c.b, s.Entry()...)
 		return
 	}
+	// An envelope has no brace in a string, and ends with its list of signatures.
 	start := c.i
-	c.in("envelope", func() { c.braces(func() { new(Envelope).fields(c) }) })
-	if c.err != nil {
+	n := bytes.Index(c.b[start:], []byte("}]}"))
+	if n < 0 {
+		c.fail("envelope", errors.New("it has no end"))
 		return
 	}
+	c.i = start + n + len("}]}")
 	env, err := ParseEnvelope(c.b[start:c.i])
 	if err != nil {
 		c.err = err

@@ -138,7 +138,7 @@ func (x *act) decide(on, by *item) {
 	if a.decision == owed {
 		x.l.undecided--
 	}
-	a.decision, a.decidedAt, a.denied = fulfilled, x.e.Index, w.denied
+	a.decision, a.decidedAt, a.decidedBy, a.denied = fulfilled, x.e.Index, by.keys, w.denied
 	on.authority, on.instrument = by.authority, by.instrument
 	w.accesses -= min(w.accesses, 1)
 	w.accounts -= min(w.accounts, a.accounts)

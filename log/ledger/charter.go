@@ -327,6 +327,10 @@ func (x *act) void(key uint32, from uint64) {
 			it.voidAt = x.e.Index
 		}
 		it.seal.void(key, from, x.base)
+		if a := it.access; a != nil && a.decision == fulfilled && !a.denied && a.decidedAt >= from && slices.Contains(a.decidedBy, key) {
+			a.decision, a.decideBy = owed, x.base // by somebody else, from now on
+			x.l.undecided++
+		}
 		x.l.watch(it)
 		x.l.settle(it)
 	}

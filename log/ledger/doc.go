@@ -48,7 +48,8 @@
 //     events, since admission must not suppress them; the log for all else, since
 //     admission refuses it, so only the log can have let it in.
 //   - A void takes away what an event allowed, never what it owes: warrants,
-//     accesses, deferrals and closed findings of the key from that index on end;
+//     accesses, deferrals and closed findings of the key from that index on end, and
+//     an emergency that it validated awaits a decision again;
 //     debts, anchors and disclosures stay, since mathematics proves them.
 //   - Operators: cosigner keys with one name, or of one auditor, are one operator's.
 //     If a policy has two of them, they stand in one group that any of its members

@@ -92,7 +92,7 @@ func (l *Ledger) duties(it *item, do func(duty)) {
 	if a.emergency && a.decision == owed {
 		e := d
 		e.kind, e.debtor = dutyDecision, it.authority
-		e.due, e.grace = it.base+int64(p.Emergency.Decision.Within), int64(p.Emergency.Decision.Grace)
+		e.due, e.grace = max(it.base, a.decideBy)+int64(p.Emergency.Decision.Within), int64(p.Emergency.Decision.Grace)
 		do(e)
 	}
 	for i := range a.releases {

@@ -294,6 +294,8 @@ func (c *codec) access(a *access) {
 	c.time(&a.ends)
 	c.state(&a.decision)
 	c.uint(&a.decidedAt)
+	list(c, &a.decidedBy, 1, c.u32)
+	c.time(&a.decideBy)
 	c.bool(&a.denied)
 	list(c, &a.releases, 40, c.release)
 	list(c, &a.refusals, 2, func(r *refused) {

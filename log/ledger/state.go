@@ -113,6 +113,8 @@ type access struct {
 	ends      int64
 	decision  dutyState // emergency: owed until an authority decides
 	decidedAt uint64    // index of the decision
+	decidedBy []uint32  // keys that signed it
+	decideBy  int64     // from when a decision is owed; 0: from the access on
 	denied    bool
 	releases  []release
 	refusals  []refused

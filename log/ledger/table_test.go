@@ -114,7 +114,8 @@ party for a while, or at once. An event under a key that a charter named before 
 have been on its way.
 
 **Void.** A charter may void a key from an index on. That takes away what its events allowed (warrants, accesses,
-deferrals, closed findings) and leaves what they owe. A deferral that is taken away moves no date to before the amendment.
+deferrals, decisions that validate an emergency, closed findings) and leaves what they owe. A deferral that is taken away moves
+no date to before the amendment; a decision that is taken away is owed again from the amendment on.
 
 **Operators.** Keys in a policy that have one name, or are cosigners of one auditor, are one operator's. They must stand
 in one group with the threshold 1 (~any~): so they can't count twice. One raw key in two roles does not parse.
