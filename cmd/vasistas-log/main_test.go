@@ -35,9 +35,6 @@ func TestMain(m *testing.M) {
 		"vasistas": func() {
 			os.Exit(cli.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
-		"vasistas-witness": func() {
-			os.Exit(witnesscmd.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-		},
 	})
 }
 
