@@ -106,6 +106,7 @@ var answers = []struct {
 	{errMethod, "method", http.StatusMethodNotAllowed, "Method not allowed", 0},
 	{errQueueFull, "queue-full", http.StatusTooManyRequests, "Queue full", 1},
 	{errStreams, "queue-full", http.StatusTooManyRequests, "Queue full", 5},
+	{ErrNoLeader, "no-leader", http.StatusServiceUnavailable, "No leader", 1},
 	{ErrOusted, "not-leading", http.StatusServiceUnavailable, "Not leading", 1},
 	{ErrClosing, "shutting-down", http.StatusServiceUnavailable, "Shutting down", 5},
 	{errReading, "internal", http.StatusInternalServerError, "Tree unreadable", 0},

@@ -62,6 +62,9 @@ type Founder interface {
 // ErrOusted: another front end may write to the log by now, and this one may not.
 var ErrOusted = errors.New("this front end does not lead the log any more; submit the event again, which logs it once only")
 
+// ErrNoLeader: no front end is known that leads, or it can't be reached.
+var ErrNoLeader = errors.New("no front end leads the log at the moment; try again")
+
 // ErrStateChanged: the record of the last signed head is not what this process
 // wrote. Only opening the log again can help, since that reads everything anew.
 var ErrStateChanged = errors.New("the record of the last signed head was changed by somebody else")
