@@ -43,8 +43,8 @@ type status struct {
 	closing   bool
 	halted    error         // stays; nil: not halted
 	over      chan struct{} // closed when halted is set
-	tree      error // of the sequencer; nil: it can write
-	publisher error // of the publisher; nil: it may sign
+	tree      error         // of the sequencer; nil: it can write
+	publisher error         // of the publisher; nil: it may sign
 }
 
 func newStatus() *status { return &status{publisher: ErrStarting, over: make(chan struct{})} }
