@@ -15,6 +15,7 @@ import (
 
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/pgstate"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/vault"
 )
@@ -51,6 +52,7 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	l.define(fs)
 	l.defineKeys(fs)
 	l.defineVault(fs)
+	l.defineDatabase(fs)
 	charterFile := fs.String("charter", "", "`file` with the first charter and enough signatures, from \"vasistas charter\" (required)")
 	fs.Func("vault-recovery", "age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault too; repeat it", func(s string) error {
 		recovery = append(recovery, s)
@@ -73,7 +75,17 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	if err := makeVault(&l, recovery); err != nil {
+	place := log.InitConfig{StateDir: l.state, Keys: keys, Charter: charter}
+	files := l.vaultConfig()
+	if l.database != "" {
+		db, err := pgstate.Create(ctx, l.database)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		place.State, files.Storage = db.Founder(), db.Vault()
+	}
+	if err := makeVault(files, recovery); err != nil {
 		return err
 	}
 	if err := tesserax.Create(ctx, l.tree); err != nil {
@@ -84,7 +96,8 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
-	if err := log.Init(ctx, log.InitConfig{StateDir: l.state, Engine: engine, Keys: keys, Charter: charter}); err != nil {
+	place.Engine = engine
+	if err := log.Init(ctx, place); err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "Made the log %s in %s. Its charter is entry 0.\n", keys[0].Verifier().Name, l.dir)
@@ -92,8 +105,8 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 }
 
 // makeVault makes a vault, unless there is one.
-func makeVault(l *layout, recovery []string) error {
-	err := vault.Create(l.vaultConfig(), recovery...)
+func makeVault(cfg vault.Config, recovery []string) error {
+	err := vault.Create(cfg, recovery...)
 	if errors.Is(err, fs.ErrExist) && len(recovery) == 0 {
 		return nil
 	}

@@ -19,6 +19,7 @@ import (
 // layout is where the parts of a log are.
 type layout struct {
 	dir, tree, state, vault, identity string
+	database                          string         // of several front ends; "": the state and the vault are directories
 	keys                              []*c2sp.Signer // named by flags
 }
 
@@ -27,6 +28,11 @@ func (l *layout) define(fs *flag.FlagSet) {
 	fs.StringVar(&l.dir, "dir", "", "`directory` of the log (required)")
 	fs.StringVar(&l.tree, "tree", "", "directory of the tree, if not DIR/tree")
 	fs.StringVar(&l.state, "state", "", "directory of the state, if not DIR/state; another disk than the tree's is best")
+}
+
+// defineDatabase adds the flag for what several front ends share.
+func (l *layout) defineDatabase(fs *flag.FlagSet) {
+	fs.StringVar(&l.database, "database", "", "`DSN` of the PostgreSQL database that has the state and the vault instead of directories, for several front ends; its password stands in PGPASSFILE")
 }
 
 // defineKeys adds the flag for keys that are not where keygen puts them.
