@@ -57,6 +57,9 @@ func layerOf(t *testing.T, path string) int {
 var engines = map[string][]string{
 	"github.com/transparency-dev/tessera": {"log/tesserax"},
 	"github.com/google/trillian":          {"log/trillianx", "internal/trilliantest"},
+	"github.com/jackc/pgx":                {"log/pgstate"},
+	"k8s.io/client-go":                    {"log/electx"},
+	"k8s.io/apimachinery":                 {"log/electx"},
 }
 
 type pkg struct {
