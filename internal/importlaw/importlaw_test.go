@@ -29,7 +29,7 @@ var layers = []struct {
 	{"verify", []string{"client/verify"}, false},
 	{"client", []string{"client"}, false},
 	{"roles", []string{"log", "witness", "client/audit"}, false},
-	{"role commands and engines", []string{"log/tesserax", "log/trillianx", "log/vault/vaultcmd", "witness/witnesscmd"}, false},
+	{"role commands and engines", []string{"log/tesserax", "log/trillianx", "log/enginetest", "log/vault/vaultcmd", "witness/witnesscmd"}, false},
 	{"cmd", []string{"cmd/"}, true},
 }
 
