@@ -199,7 +199,14 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 	for _, c := range lies {
 		t.Run(c.name, func(t *testing.T) {
 			before := files(t, p.dir)
-			l.tell(c.lie)
+			var sent atomic.Bool // it lies once the leaves are stored
+			l.tell(func(answer proto.Message) error {
+				if _, ok := answer.(*trillian.AddSequencedLeavesResponse); ok || !sent.Load() {
+					sent.Store(sent.Load() || ok)
+					return nil
+				}
+				return c.lie(answer)
+			})
 			batch := enginetest.Batch(len(all), 20)
 			_, err := e.Add(t.Context(), batch)
 			_, _, terr := e.Tree(t.Context())
@@ -219,6 +226,14 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 			l.honest()
 			all = append(all, batch...)
 			enginetest.Holds(t, e, all)
+			if c.want != nil && strings.Contains(c.name, "root") || strings.Contains(c.name, "tree") {
+				l.tell(c.lie)
+				if _, err := e.Add(t.Context(), enginetest.Batch(0, 1)); !errors.Is(err, c.want) {
+					t.Errorf("adding: %v", err)
+				}
+				l.honest()
+				enginetest.Holds(t, e, all) // it was not even tried
+			}
 		})
 	}
 	// Tiles that are lost are made of true leaves only.

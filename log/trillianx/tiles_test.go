@@ -176,4 +176,3 @@ func testOtherTiles(t *testing.T, tr *trilliantest.Trillian) {
 	}
 	enginetest.Holds(t, p.open(t), enginetest.Batch(0, 600))
 }
-
