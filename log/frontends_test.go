@@ -10,16 +10,20 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/trilliantest"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/pgstate"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/trillianx"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -30,6 +34,9 @@ type cluster struct {
 	dsn   string
 	lease time.Duration
 	ends  []*end
+
+	trillian *trilliantest.Trillian // nil: the tree is Tessera's, in one directory
+	options  []string               // of every front end
 }
 
 // end is a front end.
@@ -41,10 +48,37 @@ type end struct {
 
 func (e *end) at() string { return e.url.Load().(string) }
 
-// newCluster founds a log in a database of its own. No front end runs yet.
+// newCluster founds a log in a database of its own, with its tree in Trillian. No
+// front end runs yet.
 func newCluster(t testing.TB, k, n int) *cluster {
 	t.Helper()
 	c := &cluster{world: prepareWorld(t, k, n), db: trilliantest.StartPostgres(t), lease: 2 * time.Second}
+	c.trillian = trilliantest.StartTrillian(t, c.db)
+	tree := c.trillian.CreateTree(t)
+	stored, err := trillianx.OpenDir(filepath.Join(c.dir, "tiles"), durable.FS{})
+	check(t, err)
+	engine, err := trillianx.Open(t.Context(), trillianx.Config{Addr: c.trillian.Addr(), Tree: tree, Tiles: stored})
+	check(t, err)
+	c.options = []string{"-engine", "trillian", "-trillian", c.trillian.Addr(), "-tree", fmt.Sprint(tree)}
+	c.foundIn(engine)
+	return c
+}
+
+// newFileCluster is newCluster with a tree of Tessera, which has one owner at a time.
+func newFileCluster(t testing.TB, k, n int) *cluster {
+	t.Helper()
+	c := &cluster{world: prepareWorld(t, k, n), db: trilliantest.StartPostgres(t), lease: 2 * time.Second}
+	check(t, tesserax.Create(t.Context(), c.tree()))
+	engine, err := tesserax.Open(t.Context(), c.tree(), log.DefaultMaxBatch)
+	check(t, err)
+	c.foundIn(engine)
+	return c
+}
+
+// foundIn founds the log in an empty tree.
+func (c *cluster) foundIn(engine log.Engine) {
+	t := c.t
+	t.Helper()
 	c.dsn = c.db.CreateDatabase(t, "vasistas")
 	db, err := pgstate.Create(t.Context(), c.dsn)
 	check(t, err)
@@ -52,14 +86,10 @@ func newCluster(t testing.TB, k, n int) *cluster {
 	files := c.vaultConfig()
 	files.Storage = db.Vault()
 	check(t, vault.Create(files))
-	check(t, tesserax.Create(t.Context(), c.tree()))
-	engine, err := tesserax.Open(t.Context(), c.tree(), log.DefaultMaxBatch)
-	check(t, err)
 	c.founding = signedAt(t, c.now(), c.charter(), c.founder)
 	check(t, log.Init(t.Context(), log.InitConfig{State: db.Founder(), Engine: engine, Keys: c.keys, Charter: c.founding.Bytes()}))
 	check(t, engine.Close(t.Context()))
 	c.seen.acknowledged(0, c.founding.Bytes())
-	return c
 }
 
 // launch starts a front end whose database is at dsn, and waits until it answers.
@@ -75,7 +105,7 @@ func (c *cluster) launch(dsn string, options ...string) *end {
 func (c *cluster) relaunch(e *end, dsn string, options ...string) {
 	c.t.Helper()
 	e.daemon = c.command(append([]string{"-database", dsn, "-advertise", "http://127.0.0.1:0", "-lease", c.lease.String(),
-		"-state", e.dir, "-refresh", "500ms"}, options...)...)
+		"-state", e.dir, "-refresh", "500ms"}, slices.Concat(c.options, options)...)...)
 	c.serves(e.daemon)
 	e.url.Store(c.world.url)
 }
@@ -217,7 +247,7 @@ func (c *cluster) acknowledges(more int) {
 // what is published; they hand over in order when one is told to end.
 func TestFrontEnds(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 2, 3)
+	c := newFileCluster(t, 2, 3)
 	for range 3 {
 		c.launch(c.dsn)
 	}

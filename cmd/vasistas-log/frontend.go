@@ -14,7 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/frontend"
 	"github.com/vasistas/vasistas/log/pgstate"
@@ -33,12 +32,16 @@ func (o *serveOptions) serveFrontEnd(ctx context.Context, cfg log.Config, stdout
 		return err
 	}
 	defer db.Close()
+	tree, err := o.readTree()
+	if err != nil {
+		return err
+	}
 	self, err := advertised(o.advertise, listener)
 	if err != nil {
 		return err
 	}
 	f, err := frontend.New(frontend.Config{
-		DB: db, URL: self, Lease: o.lease, Tiles: client.Dir(o.tree), Dir: o.state, Shutdown: o.shutdown, Logger: cfg.Logger, Registry: reg,
+		DB: db, URL: self, Lease: o.lease, Tiles: tree, Dir: o.state, Shutdown: o.shutdown, Logger: cfg.Logger, Registry: reg,
 		Open: func(ctx context.Context, term *pgstate.Term) (frontend.Opened, error) {
 			return o.openTerm(ctx, cfg, term)
 		},

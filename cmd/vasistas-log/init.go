@@ -16,7 +16,6 @@ import (
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/pgstate"
-	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -53,6 +52,7 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	l.defineKeys(fs)
 	l.defineVault(fs)
 	l.defineDatabase(fs)
+	l.defineEngine(fs)
 	charterFile := fs.String("charter", "", "`file` with the first charter and enough signatures, from \"vasistas charter\" (required)")
 	fs.Func("vault-recovery", "age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault too; repeat it", func(s string) error {
 		recovery = append(recovery, s)
@@ -62,6 +62,9 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 		return err
 	}
 	if err := l.complete(); err != nil {
+		return err
+	}
+	if err := l.checkEngine(true); err != nil {
 		return err
 	}
 	if *charterFile == "" {
@@ -88,10 +91,10 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err := makeVault(files, recovery); err != nil {
 		return err
 	}
-	if err := tesserax.Create(ctx, l.tree); err != nil {
+	if err := l.createTree(ctx); err != nil {
 		return err
 	}
-	engine, err := tesserax.Open(ctx, l.tree, log.DefaultMaxBatch)
+	engine, err := l.openTree(ctx)
 	if err != nil {
 		return err
 	}
@@ -101,6 +104,9 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 		return err
 	}
 	fmt.Fprintf(stderr, "Made the log %s in %s. Its charter is entry 0.\n", keys[0].Verifier().Name, l.dir)
+	if l.engine == engineTrillian {
+		fmt.Fprintf(stderr, "Its tree in Trillian is -tree %s.\n", l.tree)
+	}
 	return nil
 }
 

@@ -21,6 +21,7 @@ type layout struct {
 	dir, tree, state, vault, identity string
 	database                          string         // of several front ends; "": the state and the vault are directories
 	keys                              []*c2sp.Signer // named by flags
+	engineOptions
 }
 
 // define adds the flags that every command has.

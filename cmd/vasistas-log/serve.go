@@ -22,7 +22,6 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event/eventkey"
-	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -44,6 +43,7 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	o.defineKeys(fs)
 	o.defineVault(fs)
 	o.defineDatabase(fs)
+	o.defineEngine(fs)
 	fs.StringVar(&o.advertise, "advertise", "", "`URL` at which the other front ends reach this one; with -database only, and needed there")
 	fs.DurationVar(&o.lease, "lease", 3*time.Second, "how long a leading front end is believed to live that says nothing; whole seconds, the same for all")
 	fs.StringVar(&o.policy, "policy", "", "`file` with a witness policy that heads must meet beside the charter's, and with URLs of witnesses")
@@ -61,7 +61,10 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	if (o.database == "") != (o.advertise == "") {
 		return wrongUse("-database and -advertise go together: the one for what front ends share, the other for how they reach this one")
 	}
-	return o.complete()
+	if err := o.complete(); err != nil {
+		return err
+	}
+	return o.checkEngine(false)
 }
 
 func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -129,7 +132,7 @@ func withMetrics(h http.Handler, reg *prometheus.Registry) http.Handler {
 
 // open opens the log with its engine.
 func (o *serveOptions) open(ctx context.Context, cfg log.Config) (*log.Log, error) {
-	engine, err := tesserax.Open(ctx, o.tree, log.DefaultMaxBatch)
+	engine, err := o.openTree(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ var layers = []struct {
 	{"verify", []string{"client/verify"}, false},
 	{"client", []string{"client"}, false},
 	{"roles", []string{"log", "witness", "client/audit"}, false},
-	{"role commands, engines and states", []string{"log/tesserax", "log/trillianx", "log/pgstate", "log/vault/vaultcmd", "witness/witnesscmd"}, false},
+	{"role commands, engines and states", []string{"log/tesserax", "log/trillianx", "log/enginetest", "log/pgstate", "log/vault/vaultcmd", "witness/witnesscmd"}, false},
 	{"election", []string{"log/electx"}, false},
 	{"front ends", []string{"log/frontend"}, false},
 	{"cmd", []string{"cmd/"}, true},

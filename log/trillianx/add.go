@@ -42,7 +42,8 @@ func (e *Engine) identity(index uint64, hash tiles.Hash) [sha256.Size]byte {
 	return sha256.Sum256(append(b, hash[:]...))
 }
 
-// Add implements [log.Engine]. If it fails while it is unknown what Trillian did,
+// Add implements [log.Engine]. If the tree has grown since the caller last saw it,
+// it adds nothing: an entry's place may depend on those before it. If it fails while it is unknown what Trillian did,
 // the next call of Add or Tree finds that out first.
 func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err error) {
 	if len(entries) == 0 {
@@ -58,7 +59,19 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 	if err := e.settle(ctx); err != nil && !errors.Is(err, ErrContested) {
 		return 0, err
 	}
-	p := &pending{first: e.edge.frontier.Size()}
+	// Trillian would take leaves beyond a hole, too.
+	h, err := e.head(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("adding entries to the tree in Trillian: %w", err)
+	}
+	before := e.edge.frontier.Size()
+	if err := e.follow(ctx, h, nil); err != nil {
+		return 0, fmt.Errorf("adding entries to the tree in Trillian: %w", err)
+	}
+	if h.size > before {
+		return 0, fmt.Errorf("adding entries to the tree in Trillian: %w", ErrContested)
+	}
+	p := &pending{first: before}
 	for i, b := range entries {
 		index := p.first + uint64(i)
 		id := e.identity(index, tiles.LeafHash(b))

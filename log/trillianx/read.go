@@ -45,7 +45,8 @@ func (e *Engine) stored(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 		if b, err = e.cfg.Tiles.Get(ctx, full.Path()); err != nil {
 			return nil, err
 		}
-		return tiles.Cut(t, b)
+		cut, err := tiles.Cut(t, b)
+		return bytes.Clone(cut), err // which does not keep all of the full one
 	} else if err != nil {
 		return nil, err
 	}

@@ -78,14 +78,12 @@ func (d *Dir) Get(_ context.Context, path string) ([]byte, error) {
 // Put implements [Tiles].
 func (d *Dir) Put(ctx context.Context, path string, b []byte) error {
 	name := d.name(path)
-	dir := filepath.Dir(name)
-	if _, ok := d.made.Load(dir); !ok {
-		if err := d.fs.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-		d.made.Store(dir, true)
+	err := d.create(name, b)
+	if errors.Is(err, fs.ErrNotExist) {
+		// The directory was removed behind our back.
+		d.made.Delete(filepath.Dir(name))
+		err = d.create(name, b)
 	}
-	err := d.fs.CreateFile(name, b, 0o644)
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -98,6 +96,17 @@ func (d *Dir) Put(ctx context.Context, path string, b []byte) error {
 	}
 	// Whoever wrote it may have been cut off before it was durable.
 	return d.fs.WriteFile(name, b, 0o644)
+}
+
+func (d *Dir) create(name string, b []byte) error {
+	dir := filepath.Dir(name)
+	if _, ok := d.made.Load(dir); !ok {
+		if err := d.fs.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		d.made.Store(dir, true)
+	}
+	return d.fs.CreateFile(name, b, 0o644)
 }
 
 // RemovePartials implements [Tiles].
