@@ -164,9 +164,9 @@ func (c *cluster) at(e *end) *world {
 	return &w
 }
 
-// load submits at all front ends until stop is called, which returns what was not
-// acknowledged. Nothing that is refused for another reason than that the log can't
-// at the moment is right.
+// load submits at all front ends in turn, what failed again at the next, until stop is
+// called, which returns what is not acknowledged. It is wrong if something is refused
+// for another reason than that the log can't at the moment.
 func (c *cluster) load(clients int) (stop func() [][]byte) {
 	ctx, cancel := context.WithCancel(c.t.Context())
 	var wg sync.WaitGroup
@@ -174,9 +174,9 @@ func (c *cluster) load(clients int) (stop func() [][]byte) {
 	var failed [][]byte
 	for n := range clients {
 		wg.Go(func() {
+			entry := c.warrant()
 			for i := n; ctx.Err() == nil; i++ {
 				w := c.at(c.ends[i%len(c.ends)])
-				entry := w.warrant()
 				var err error
 				if i%2 == 0 {
 					_, err = w.sequence(entry)
@@ -184,20 +184,21 @@ func (c *cluster) load(clients int) (stop func() [][]byte) {
 					_, err = w.submit(entry)
 				}
 				if err == nil {
+					entry = c.warrant()
 					continue
 				}
 				var p *problem
 				if errors.As(err, &p) && (p.status < 500 || p.status == http.StatusInternalServerError) {
 					c.t.Errorf("refused: %v", err)
 				}
-				mu.Lock()
-				failed = append(failed, entry)
-				mu.Unlock()
 				select {
 				case <-ctx.Done():
-				case <-time.After(20 * time.Millisecond):
+				case <-time.After(50 * time.Millisecond):
 				}
 			}
+			mu.Lock()
+			defer mu.Unlock()
+			failed = append(failed, entry)
 		})
 	}
 	return func() [][]byte {
