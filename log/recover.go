@@ -47,6 +47,10 @@ type RecoverConfig struct {
 	// directory, whatever its state, as far as they go. nil: there are none.
 	Salvage func(dir string, from uint64) iter.Seq[[]byte]
 
+	// InPlace: the tree can only be completed where it is, and not be built anew.
+	// What Salvage yields is what was stored beside it.
+	InPlace bool
+
 	// Progress, if not nil, is told how many of the entries have been checked
 	// or copied.
 	Progress func(done, total uint64)
@@ -228,7 +232,7 @@ func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error
 	engine, err := r.OpenTree(ctx, r.TreeDir)
 	if err != nil {
 		// What another try could mend must not cost the tree.
-		if errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrPermission) || ctx.Err() != nil {
+		if r.InPlace || errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrPermission) || ctx.Err() != nil {
 			return nil, nil, err
 		}
 		return nil, nil, nil
@@ -237,15 +241,22 @@ func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error
 	if err == nil {
 		var f *tiles.Frontier
 		f, err = (&tiles.Frontier{}).Extend(ctx, engine, size, r.progress(size+r.copy.Size, 0))
-		if err == nil && f.Root() == root && r.related(ctx, engine, f) && !r.more(size) {
+		if err == nil && f.Root() == root && r.related(ctx, engine, f) && (r.InPlace || !r.more(size)) {
 			return engine, f, nil
 		}
 	}
 	if ctx.Err() != nil {
 		return nil, nil, errors.Join(ctx.Err(), engine.Close(ctx))
 	}
+	if r.InPlace {
+		return nil, nil, errors.Join(errNotCompleted, err, engine.Close(ctx))
+	}
 	return engine, nil, nil
 }
+
+// errNotCompleted: the tree is another one than the copy's.
+var errNotCompleted = errors.New("the tree is not a part of the copy, and can't be completed from it; " +
+	"put its tiles aside, make the log anew in an empty tree from the copy, and keep the old one as evidence")
 
 // more returns whether the directory of the tree has entries beyond its size.
 func (r *recovery) more(size uint64) bool {
@@ -503,10 +514,31 @@ func (r *recovery) adopt(ctx context.Context) error {
 			return nil
 		}
 	}
+	p := Published{Checkpoint: r.copy.Bytes()}
 	if r.State != nil {
-		return nil // the log publishes it when it starts, and then knows the charter in force
+		var err error
+		if p.Charter, err = r.charter(ctx); err != nil {
+			return err
+		}
 	}
-	return r.record.publish(ctx, Published{Checkpoint: r.copy.Bytes()})
+	return r.record.publish(ctx, p)
+}
+
+// charter returns the index of the charter in force at the copy's size.
+func (r *recovery) charter(ctx context.Context) (uint64, error) {
+	whole, err := (&tiles.Frontier{}).Extend(ctx, r.Source, r.copy.Size, nil)
+	if err != nil {
+		return 0, fmt.Errorf("reading the copy: %w", err)
+	}
+	j, err := r.newTailJudge(ctx, nil, &tiles.Frontier{}, whole)
+	if err != nil {
+		return 0, err
+	}
+	c := j.ledger.Charter()
+	if c == nil {
+		return 0, errors.New("the copy has no charter")
+	}
+	return c.Index, nil
 }
 
 func (r *recovery) adoptHead(ctx context.Context) error {

@@ -8,11 +8,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"time"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/electx"
+	"github.com/vasistas/vasistas/log/pgstate"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/trillianx"
 )
 
 // copyOf is a client as the source of a recovery.
@@ -31,12 +35,17 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	fs := flag.NewFlagSet("recover", flag.ContinueOnError)
 	l.define(fs)
 	l.defineKeys(fs)
+	l.defineDatabase(fs)
+	l.defineEngine(fs)
 	policyFile := fs.String("policy", "", "`file` with the witness policy that the copy's checkpoint must meet (required)")
 	from := fs.String("from", "", "`URL or directory` of a copy of the log (required)")
 	if err := parse(fs, args, stderr); err != nil {
 		return err
 	}
 	if err := l.complete(); err != nil {
+		return err
+	}
+	if err := l.checkEngine(false); err != nil {
 		return err
 	}
 	if *from == "" {
@@ -58,10 +67,12 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		return err
 	}
 	shown := time.Now()
-	rec, err := log.Recover(ctx, log.RecoverConfig{
+	cfg := log.RecoverConfig{
 		StateDir: l.state, TreeDir: l.tree, Keys: keys, Policy: policy, Source: copyOf{source},
 		OpenTree: func(ctx context.Context, dir string) (log.Engine, error) {
-			return tesserax.Open(ctx, dir, log.DefaultMaxBatch)
+			at := l
+			at.tree = dir
+			return at.openTree(ctx)
 		},
 		CreateTree: tesserax.Create,
 		Salvage:    tesserax.Salvage,
@@ -71,7 +82,12 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 				fmt.Fprintf(stderr, "%d of %d entries (%d %%)\n", done, total, done*100/max(total, 1))
 			}
 		},
-	})
+	}
+	if l.engine == engineTrillian {
+		cfg.InPlace, cfg.CreateTree = true, nil
+		cfg.Salvage = func(_ string, from uint64) iter.Seq[[]byte] { return l.salvage(ctx, from) }
+	}
+	rec, err := l.recover(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -83,4 +99,59 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		fmt.Fprintf(stdout, "The tree was built anew. The old one, which could not be used, is in %s.\n", rec.Old)
 	}
 	return nil
+}
+
+// recoverWait is how long recover waits for the lease: longer than one lasts.
+const recoverWait = 30 * time.Second
+
+// recover recovers the log. With a database it first becomes the one that leads.
+func (l *layout) recover(ctx context.Context, cfg log.RecoverConfig) (rec *log.Recovered, err error) {
+	if l.database == "" {
+		return log.Recover(ctx, cfg)
+	}
+	db, err := pgstate.Open(ctx, l.database)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	led := false
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	late := time.AfterFunc(recoverWait, stop)
+	defer late.Stop()
+	ran := electx.Run(ctx, electx.Config{
+		DB: db, URL: "recover", Lease: 10 * time.Second,
+		Lead: func(leads context.Context, term *pgstate.Term) time.Duration {
+			defer stop() // once is enough
+			if !late.Stop() {
+				return 0
+			}
+			led = true
+			cfg.State = term.State()
+			rec, err = log.Recover(leads, cfg)
+			return 0
+		},
+	})
+	if ran != nil {
+		err = ran
+	} else if err == nil && !led {
+		lease, _ := db.Lease(context.WithoutCancel(ctx))
+		err = fmt.Errorf("the front end %s leads the log; stop all front ends first", lease.URL)
+	}
+	return rec, err
+}
+
+// salvage yields what is stored of a tree in Trillian as tiles, from an index on.
+func (l *layout) salvage(ctx context.Context, from uint64) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		cfg, err := l.trillianConfig()
+		if err != nil {
+			return
+		}
+		for entry := range trillianx.Salvage(ctx, cfg.Tiles, from) {
+			if !yield(entry) {
+				return
+			}
+		}
+	}
 }
