@@ -43,6 +43,9 @@ type RecoverConfig struct {
 	// Salvage yields the entries from an index on that are left in a
 	// directory, whatever its state, as far as they go. nil: there are none.
 	Salvage func(dir string, from uint64) iter.Seq[[]byte]
+	// InPlace is for an engine whose tree can't be put aside: it is completed,
+	// or Recover fails. TreeDir is then for Salvage alone.
+	InPlace bool
 
 	// Progress, if not nil, is told how many of the entries have been checked
 	// or copied.
@@ -171,6 +174,9 @@ func (r *recovery) completeTree(ctx context.Context) (_ *Recovered, err error) {
 	}
 	defer func() { closeOne(&engine); closeOne(&old) }()
 	rec, from := &Recovered{Rebuilt: sound == nil}, &tiles.Frontier{}
+	if rec.Rebuilt && r.InPlace {
+		return nil, fmt.Errorf("%w (neither it nor the copy extends the other; make an empty tree, and name that)", ErrTreeConflict)
+	}
 	if rec.Rebuilt {
 		engine = nil
 	} else {
@@ -210,7 +216,7 @@ func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error
 	engine, err := r.OpenTree(ctx, r.TreeDir)
 	if err != nil {
 		// What another try could mend must not cost the tree.
-		if errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrPermission) || ctx.Err() != nil {
+		if r.InPlace || errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrPermission) || ctx.Err() != nil {
 			return nil, nil, err
 		}
 		return nil, nil, nil
@@ -219,7 +225,7 @@ func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error
 	if err == nil {
 		var f *tiles.Frontier
 		f, err = (&tiles.Frontier{}).Extend(ctx, engine, size, r.progress(size+r.copy.Size, 0))
-		if err == nil && f.Root() == root && r.related(ctx, engine, f) && !r.more(size) {
+		if err == nil && f.Root() == root && r.related(ctx, engine, f) && (r.InPlace || !r.more(size)) {
 			return engine, f, nil
 		}
 	}

@@ -11,11 +11,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -59,7 +59,7 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err := parse(fs, args, stderr); err != nil {
 		return err
 	}
-	if err := l.complete(); err != nil {
+	if err := l.complete(false); err != nil {
 		return err
 	}
 	if *charterFile == "" {
@@ -73,19 +73,24 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
+	if err := refuseSecond(l.state); err != nil {
+		return err
+	}
 	if err := makeVault(&l, recovery); err != nil {
 		return err
 	}
-	if err := tesserax.Create(ctx, l.tree); err != nil {
-		return err
-	}
-	engine, err := tesserax.Open(ctx, l.tree, log.DefaultMaxBatch)
+	engine, err := l.engine.create(ctx, slog.New(slog.NewTextHandler(stderr, nil)), stderr)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
 	if err := log.Init(ctx, log.InitConfig{StateDir: l.state, Engine: engine, Keys: keys, Charter: charter}); err != nil {
 		return err
+	}
+	if l.engine.engine != enginePOSIX {
+		if err := writePlace(l.dir, &l.engine); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(stderr, "Made the log %s in %s. Its charter is entry 0.\n", keys[0].Verifier().Name, l.dir)
 	return nil

@@ -18,14 +18,15 @@ import (
 
 // layout is where the parts of a log are.
 type layout struct {
-	dir, tree, state, vault, identity string
-	keys                              []*c2sp.Signer // named by flags
+	engine                      engineOptions
+	dir, state, vault, identity string
+	keys                        []*c2sp.Signer // named by flags
 }
 
 // define adds the flags that every command has.
 func (l *layout) define(fs *flag.FlagSet) {
 	fs.StringVar(&l.dir, "dir", "", "`directory` of the log (required)")
-	fs.StringVar(&l.tree, "tree", "", "directory of the tree, if not DIR/tree")
+	l.engine.define(fs)
 	fs.StringVar(&l.state, "state", "", "directory of the state, if not DIR/state; another disk than the tree's is best")
 }
 
@@ -44,16 +45,17 @@ func (l *layout) defineVault(fs *flag.FlagSet) {
 	fs.StringVar(&l.identity, "identity", "", "`file` with the vault's age identity, if not DIR/keys/vault.key")
 }
 
-func (l *layout) complete() error {
+// complete fills in what was not given. tree says whether the tree is there.
+func (l *layout) complete(tree bool) error {
 	if l.dir == "" {
 		return wrongUse("-dir is missing: say which directory holds the log")
 	}
-	for path, name := range map[*string]string{&l.tree: "tree", &l.state: "state", &l.vault: "vault", &l.identity: "keys/vault.key"} {
+	for path, name := range map[*string]string{&l.state: "state", &l.vault: "vault", &l.identity: "keys/vault.key"} {
 		if *path == "" {
 			*path = filepath.Join(l.dir, filepath.FromSlash(name))
 		}
 	}
-	return nil
+	return l.engine.complete(l.dir, tree)
 }
 
 func (l *layout) vaultConfig() vault.Config { return vault.Config{Dir: l.vault, Identity: l.identity} }

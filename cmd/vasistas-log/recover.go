@@ -8,11 +8,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log"
-	"github.com/vasistas/vasistas/log/tesserax"
 )
 
 // copyOf is a client as the source of a recovery.
@@ -36,7 +36,7 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err := parse(fs, args, stderr); err != nil {
 		return err
 	}
-	if err := l.complete(); err != nil {
+	if err := l.complete(true); err != nil {
 		return err
 	}
 	if *from == "" {
@@ -58,20 +58,17 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		return err
 	}
 	shown := time.Now()
-	rec, err := log.Recover(ctx, log.RecoverConfig{
-		StateDir: l.state, TreeDir: l.tree, Keys: keys, Policy: policy, Source: copyOf{source},
-		OpenTree: func(ctx context.Context, dir string) (log.Engine, error) {
-			return tesserax.Open(ctx, dir, log.DefaultMaxBatch)
-		},
-		CreateTree: tesserax.Create,
-		Salvage:    tesserax.Salvage,
+	cfg := log.RecoverConfig{
+		StateDir: l.state, Keys: keys, Policy: policy, Source: copyOf{source},
 		Progress: func(done, total uint64) {
 			if time.Since(shown) > time.Second || done == total {
 				shown = time.Now()
 				fmt.Fprintf(stderr, "%d of %d entries (%d %%)\n", done, total, done*100/max(total, 1))
 			}
 		},
-	})
+	}
+	l.engine.recovers(&cfg, slog.New(slog.NewTextHandler(stderr, nil)))
+	rec, err := log.Recover(ctx, cfg)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,6 @@ import (
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
-	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -55,7 +54,7 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	if err := parse(fs, args, stderr); err != nil {
 		return err
 	}
-	return o.complete()
+	return o.complete(true)
 }
 
 func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -114,7 +113,7 @@ func (o *serveOptions) open(ctx context.Context, policy *c2sp.Policy, keys []*c2
 			return nil, err
 		}
 	}
-	engine, err := tesserax.Open(ctx, o.tree, log.DefaultMaxBatch)
+	engine, err := o.engine.open(ctx, logger)
 	if err != nil {
 		return nil, err
 	}
