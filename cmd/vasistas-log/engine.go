@@ -19,7 +19,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/trillianx"
@@ -41,8 +43,8 @@ type engineOptions struct {
 	number            int64 // of the tree in Trillian; 0: it is yet to be made
 }
 
-// define adds the flags.
-func (o *engineOptions) define(fs *flag.FlagSet) {
+// defineEngine adds the flags.
+func (o *engineOptions) defineEngine(fs *flag.FlagSet) {
 	fs.StringVar(&o.engine, "engine", "", "what keeps the tree: posix, the default, or trillian")
 	fs.StringVar(&o.tree, "tree", "", "directory of the tree, if not DIR/tree; with -engine trillian the `number` of the tree")
 	fs.StringVar(&o.trillian, "trillian", "", "`address` of Trillian's log server, or several, separated by commas")
@@ -53,9 +55,10 @@ func (o *engineOptions) define(fs *flag.FlagSet) {
 	fs.Int64Var(&o.cacheMiB, "tile-cache", 64, "with -engine trillian, `MiB` of tiles that are kept in memory")
 }
 
-// complete fills in what was not given, and refuses what makes no sense together.
-// needTree is false if the tree is yet to be made.
-func (o *engineOptions) complete(dir string, needTree bool) error {
+// checkEngine completes what says where the tree is. made: the tree is to be made.
+func (l *layout) checkEngine(made bool) error { return l.completeEngine(l.dir, made) }
+
+func (o *engineOptions) completeEngine(dir string, made bool) error {
 	if err := o.takePlace(dir); err != nil {
 		return err
 	}
@@ -82,7 +85,7 @@ func (o *engineOptions) complete(dir string, needTree bool) error {
 	if o.cacheMiB < 1 || o.cacheMiB > 1<<20 {
 		return wrongUse("-tile-cache must be between 1 and %d", 1<<20)
 	}
-	if o.tree == "" && !needTree {
+	if o.tree == "" && made {
 		return nil
 	}
 	n, err := strconv.ParseInt(o.tree, 10, 64)
@@ -120,8 +123,8 @@ func (o *engineOptions) openTiles() (trillianx.Tiles, error) {
 	return trillianx.OpenDir(o.tiles, durable.FS{})
 }
 
-// open opens the tree.
-func (o *engineOptions) open(ctx context.Context, logger *slog.Logger) (log.Engine, error) {
+// openTree opens the tree for its one writer.
+func (o *engineOptions) openTree(ctx context.Context, logger *slog.Logger) (log.Engine, error) {
 	if o.engine == enginePOSIX {
 		return tesserax.Open(ctx, o.tree, log.DefaultMaxBatch)
 	}
@@ -143,14 +146,26 @@ func (o *engineOptions) open(ctx context.Context, logger *slog.Logger) (log.Engi
 	return e, nil
 }
 
-// create makes an empty tree, and opens it. In Trillian it may be there already:
+// readTree reads the published tree without opening it.
+func (o *engineOptions) readTree(logger *slog.Logger) (tiles.Reader, error) {
+	if o.engine == enginePOSIX {
+		return client.Dir(o.tree), nil
+	}
+	cfg, err := o.config(logger)
+	if err != nil {
+		return nil, err
+	}
+	return trillianx.NewReader(cfg)
+}
+
+// createTree makes an empty tree, and opens it. In Trillian it may be there already:
 // whoever may write logs may not be whoever may make trees.
-func (o *engineOptions) create(ctx context.Context, logger *slog.Logger, stderr io.Writer) (log.Engine, error) {
+func (o *engineOptions) createTree(ctx context.Context, logger *slog.Logger, stderr io.Writer) (log.Engine, error) {
 	if o.engine == enginePOSIX {
 		if err := tesserax.Create(ctx, o.tree); err != nil {
 			return nil, err
 		}
-		return o.open(ctx, logger)
+		return o.openTree(ctx, logger)
 	}
 	if o.number == 0 {
 		cfg, err := o.config(logger)
@@ -162,7 +177,7 @@ func (o *engineOptions) create(ctx context.Context, logger *slog.Logger, stderr 
 		}
 		fmt.Fprintf(stderr, "Made a tree in Trillian. From now on give: -engine trillian -trillian %s -tree %d\n", o.trillian, o.number)
 	}
-	return o.open(ctx, logger)
+	return o.openTree(ctx, logger)
 }
 
 // recovers says how a recovery reaches the tree.
@@ -176,7 +191,7 @@ func (o *engineOptions) recovers(cfg *log.RecoverConfig, logger *slog.Logger) {
 	}
 	// Its tiles are files of the same layout, if they are files.
 	cfg.TreeDir, cfg.InPlace, cfg.CreateTree = o.tiles, true, nil
-	cfg.OpenTree = func(ctx context.Context, _ string) (log.Engine, error) { return o.open(ctx, logger) }
+	cfg.OpenTree = func(ctx context.Context, _ string) (log.Engine, error) { return o.openTree(ctx, logger) }
 }
 
 // refuseSecond refuses to make a log where there is one.

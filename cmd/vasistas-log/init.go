@@ -16,6 +16,7 @@ import (
 
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/pgstate"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -51,6 +52,8 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	l.define(fs)
 	l.defineKeys(fs)
 	l.defineVault(fs)
+	l.defineDatabase(fs)
+	l.defineEngine(fs)
 	charterFile := fs.String("charter", "", "`file` with the first charter and enough signatures, from \"vasistas charter\" (required)")
 	fs.Func("vault-recovery", "age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault too; repeat it", func(s string) error {
 		recovery = append(recovery, s)
@@ -59,7 +62,10 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err := parse(fs, args, stderr); err != nil {
 		return err
 	}
-	if err := l.complete(false); err != nil {
+	if err := l.complete(); err != nil {
+		return err
+	}
+	if err := l.checkEngine(true); err != nil {
 		return err
 	}
 	if *charterFile == "" {
@@ -73,22 +79,35 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	if err := refuseSecond(l.state); err != nil {
+	if l.database == "" {
+		if err := refuseSecond(l.state); err != nil {
+			return err
+		}
+	}
+	place := log.InitConfig{StateDir: l.state, Keys: keys, Charter: charter}
+	files := l.vaultConfig()
+	if l.database != "" {
+		db, err := pgstate.Create(ctx, l.database)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		place.State, files.Storage = db.Founder(), db.Vault()
+	}
+	if err := makeVault(files, recovery); err != nil {
 		return err
 	}
-	if err := makeVault(&l, recovery); err != nil {
-		return err
-	}
-	engine, err := l.engine.create(ctx, slog.New(slog.NewTextHandler(stderr, nil)), stderr)
+	engine, err := l.createTree(ctx, slog.New(slog.NewTextHandler(stderr, nil)), stderr)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
-	if err := log.Init(ctx, log.InitConfig{StateDir: l.state, Engine: engine, Keys: keys, Charter: charter}); err != nil {
+	place.Engine = engine
+	if err := log.Init(ctx, place); err != nil {
 		return err
 	}
-	if l.engine.engine != enginePOSIX {
-		if err := writePlace(l.dir, &l.engine); err != nil {
+	if l.engine != enginePOSIX {
+		if err := writePlace(l.dir, &l.engineOptions); err != nil {
 			return err
 		}
 	}
@@ -97,8 +116,8 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 }
 
 // makeVault makes a vault, unless there is one.
-func makeVault(l *layout, recovery []string) error {
-	err := vault.Create(l.vaultConfig(), recovery...)
+func makeVault(cfg vault.Config, recovery []string) error {
+	err := vault.Create(cfg, recovery...)
 	if errors.Is(err, fs.ErrExist) && len(recovery) == 0 {
 		return nil
 	}

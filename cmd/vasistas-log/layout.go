@@ -18,16 +18,21 @@ import (
 
 // layout is where the parts of a log are.
 type layout struct {
-	engine                      engineOptions
 	dir, state, vault, identity string
+	database                    string         // of several front ends; "": the state and the vault are directories
 	keys                        []*c2sp.Signer // named by flags
+	engineOptions
 }
 
 // define adds the flags that every command has.
 func (l *layout) define(fs *flag.FlagSet) {
 	fs.StringVar(&l.dir, "dir", "", "`directory` of the log (required)")
-	l.engine.define(fs)
 	fs.StringVar(&l.state, "state", "", "directory of the state, if not DIR/state; another disk than the tree's is best")
+}
+
+// defineDatabase adds the flag for what several front ends share.
+func (l *layout) defineDatabase(fs *flag.FlagSet) {
+	fs.StringVar(&l.database, "database", "", "`DSN` of the PostgreSQL database that has the state and the vault instead of directories, for several front ends; its password stands in PGPASSFILE")
 }
 
 // defineKeys adds the flag for keys that are not where keygen puts them.
@@ -45,8 +50,7 @@ func (l *layout) defineVault(fs *flag.FlagSet) {
 	fs.StringVar(&l.identity, "identity", "", "`file` with the vault's age identity, if not DIR/keys/vault.key")
 }
 
-// complete fills in what was not given. tree says whether the tree is there.
-func (l *layout) complete(tree bool) error {
+func (l *layout) complete() error {
 	if l.dir == "" {
 		return wrongUse("-dir is missing: say which directory holds the log")
 	}
@@ -55,7 +59,7 @@ func (l *layout) complete(tree bool) error {
 			*path = filepath.Join(l.dir, filepath.FromSlash(name))
 		}
 	}
-	return l.engine.complete(l.dir, tree)
+	return nil
 }
 
 func (l *layout) vaultConfig() vault.Config { return vault.Config{Dir: l.vault, Identity: l.identity} }

@@ -31,12 +31,16 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	fs := flag.NewFlagSet("recover", flag.ContinueOnError)
 	l.define(fs)
 	l.defineKeys(fs)
+	l.defineEngine(fs)
 	policyFile := fs.String("policy", "", "`file` with the witness policy that the copy's checkpoint must meet (required)")
 	from := fs.String("from", "", "`URL or directory` of a copy of the log (required)")
 	if err := parse(fs, args, stderr); err != nil {
 		return err
 	}
-	if err := l.complete(true); err != nil {
+	if err := l.complete(); err != nil {
+		return err
+	}
+	if err := l.checkEngine(false); err != nil {
 		return err
 	}
 	if *from == "" {
@@ -67,7 +71,7 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 			}
 		},
 	}
-	l.engine.recovers(&cfg, slog.New(slog.NewTextHandler(stderr, nil)))
+	l.recovers(&cfg, slog.New(slog.NewTextHandler(stderr, nil)))
 	rec, err := log.Recover(ctx, cfg)
 	if err != nil {
 		return err

@@ -29,7 +29,9 @@ var layers = []struct {
 	{"verify", []string{"client/verify"}, false},
 	{"client", []string{"client"}, false},
 	{"roles", []string{"log", "witness", "client/audit"}, false},
-	{"role commands and engines", []string{"log/tesserax", "log/trillianx", "log/enginetest", "log/vault/vaultcmd", "witness/witnesscmd"}, false},
+	{"role commands, engines and states", []string{"log/tesserax", "log/trillianx", "log/enginetest", "log/pgstate", "log/vault/vaultcmd", "witness/witnesscmd"}, false},
+	{"election", []string{"log/electx"}, false},
+	{"front ends", []string{"log/frontend"}, false},
 	{"cmd", []string{"cmd/"}, true},
 }
 
@@ -55,6 +57,9 @@ func layerOf(t *testing.T, path string) int {
 var engines = map[string][]string{
 	"github.com/transparency-dev/tessera": {"log/tesserax"},
 	"github.com/google/trillian":          {"log/trillianx", "internal/trilliantest"},
+	"github.com/jackc/pgx":                {"log/pgstate"},
+	"k8s.io/client-go":                    {"log/electx"},
+	"k8s.io/apimachinery":                 {"log/electx"},
 }
 
 type pkg struct {
