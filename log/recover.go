@@ -46,9 +46,8 @@ type RecoverConfig struct {
 	// Salvage yields the entries from an index on that are left in a
 	// directory, whatever its state, as far as they go. nil: there are none.
 	Salvage func(dir string, from uint64) iter.Seq[[]byte]
-
-	// InPlace: the tree can only be completed where it is, and not be built anew.
-	// What Salvage yields is what was stored beside it.
+	// InPlace is for an engine whose tree can't be put aside: it is completed,
+	// or Recover fails. What Salvage yields is then what is stored beside it.
 	InPlace bool
 
 	// Progress, if not nil, is told how many of the entries have been checked
@@ -249,14 +248,13 @@ func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error
 		return nil, nil, errors.Join(ctx.Err(), engine.Close(ctx))
 	}
 	if r.InPlace {
-		return nil, nil, errors.Join(errNotCompleted, err, engine.Close(ctx))
+		if err == nil {
+			err = fmt.Errorf("%w (neither it nor the copy extends the other; make an empty tree, and name that)", ErrTreeConflict)
+		}
+		return nil, nil, errors.Join(err, engine.Close(ctx))
 	}
 	return engine, nil, nil
 }
-
-// errNotCompleted: the tree is another one than the copy's.
-var errNotCompleted = errors.New("the tree is not a part of the copy, and can't be completed from it; " +
-	"put its tiles aside, make the log anew in an empty tree from the copy, and keep the old one as evidence")
 
 // more returns whether the directory of the tree has entries beyond its size.
 func (r *recovery) more(size uint64) bool {

@@ -32,7 +32,7 @@ func (o *serveOptions) serveFrontEnd(ctx context.Context, cfg log.Config, stdout
 		return err
 	}
 	defer db.Close()
-	tree, err := o.readTree()
+	tree, err := o.readTree(cfg.Logger)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 
 	"github.com/vasistas/vasistas/log"
@@ -78,6 +79,11 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
+	if l.database == "" {
+		if err := refuseSecond(l.state); err != nil {
+			return err
+		}
+	}
 	place := log.InitConfig{StateDir: l.state, Keys: keys, Charter: charter}
 	files := l.vaultConfig()
 	if l.database != "" {
@@ -91,10 +97,7 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err := makeVault(files, recovery); err != nil {
 		return err
 	}
-	if err := l.createTree(ctx); err != nil {
-		return err
-	}
-	engine, err := l.openTree(ctx)
+	engine, err := l.createTree(ctx, slog.New(slog.NewTextHandler(stderr, nil)), stderr)
 	if err != nil {
 		return err
 	}
@@ -103,10 +106,12 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err := log.Init(ctx, place); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "Made the log %s in %s. Its charter is entry 0.\n", keys[0].Verifier().Name, l.dir)
-	if l.engine == engineTrillian {
-		fmt.Fprintf(stderr, "Its tree in Trillian is -tree %s.\n", l.tree)
+	if l.engine != enginePOSIX {
+		if err := writePlace(l.dir, &l.engineOptions); err != nil {
+			return err
+		}
 	}
+	fmt.Fprintf(stderr, "Made the log %s in %s. Its charter is entry 0.\n", keys[0].Verifier().Name, l.dir)
 	return nil
 }
 

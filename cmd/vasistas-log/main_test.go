@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,20 +20,50 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
+	"github.com/vasistas/vasistas/internal/trilliantest"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"vasistas-log": main,
+		"vasistas-log": func() {
+			// So that the same scripts make their logs in Trillian.
+			if addr := os.Getenv("TRILLIAN"); addr != "" && len(os.Args) > 1 && os.Args[1] == "init" {
+				os.Args = append(os.Args, "-engine", "trillian", "-trillian", addr)
+			}
+			main()
+		},
 		"vasistas": func() {
 			os.Exit(cli.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
 	})
 }
 
-func TestScripts(t *testing.T) {
+// TestScripts runs the commands over POSIX files.
+func TestScripts(t *testing.T) { runScripts(t, nil, "testdata/script/*.txtar") }
+
+// TestTrillianScripts runs the same over Trillian, and what is to be seen there
+// only. Left out is what happens to the files of the other engine.
+func TestTrillianScripts(t *testing.T) {
+	tr := trilliantest.StartTrillian(t, trilliantest.StartPostgres(t))
+	setup := func(e *testscript.Env) error {
+		e.Setenv("TRILLIAN", tr.Addr())
+		return nil
+	}
+	runScripts(t, setup, "testdata/script/life.txtar", "testdata/script/use.txtar", "testdata/trillian/*.txtar")
+}
+
+func runScripts(t *testing.T, setup func(*testscript.Env) error, patterns ...string) {
+	var files []string
+	for _, p := range patterns {
+		found, err := filepath.Glob(p)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no scripts %s: %v", p, err)
+		}
+		files = append(files, found...)
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Files:               files,
+		Setup:               setup,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -8,15 +8,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"iter"
+	"log/slog"
 	"time"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/electx"
 	"github.com/vasistas/vasistas/log/pgstate"
-	"github.com/vasistas/vasistas/log/tesserax"
-	"github.com/vasistas/vasistas/log/trillianx"
 )
 
 // copyOf is a client as the source of a recovery.
@@ -68,14 +66,7 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	}
 	shown := time.Now()
 	cfg := log.RecoverConfig{
-		StateDir: l.state, TreeDir: l.tree, Keys: keys, Policy: policy, Source: copyOf{source},
-		OpenTree: func(ctx context.Context, dir string) (log.Engine, error) {
-			at := l
-			at.tree = dir
-			return at.openTree(ctx)
-		},
-		CreateTree: tesserax.Create,
-		Salvage:    tesserax.Salvage,
+		StateDir: l.state, Keys: keys, Policy: policy, Source: copyOf{source},
 		Progress: func(done, total uint64) {
 			if time.Since(shown) > time.Second || done == total {
 				shown = time.Now()
@@ -83,9 +74,8 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 			}
 		},
 	}
-	if l.engine == engineTrillian {
-		cfg.InPlace, cfg.CreateTree = true, nil
-		cfg.Salvage = func(_ string, from uint64) iter.Seq[[]byte] { return l.salvage(ctx, from) }
+	if err := l.recovers(ctx, &cfg, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+		return err
 	}
 	rec, err := l.recover(ctx, cfg)
 	if err != nil {
@@ -139,19 +129,4 @@ func (l *layout) recover(ctx context.Context, cfg log.RecoverConfig) (rec *log.R
 		err = fmt.Errorf("the front end %s leads the log; stop all front ends first", lease.URL)
 	}
 	return rec, err
-}
-
-// salvage yields what is stored of a tree in Trillian as tiles, from an index on.
-func (l *layout) salvage(ctx context.Context, from uint64) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		cfg, err := l.trillianConfig()
-		if err != nil {
-			return
-		}
-		for entry := range trillianx.Salvage(ctx, cfg.Tiles, from) {
-			if !yield(entry) {
-				return
-			}
-		}
-	}
 }

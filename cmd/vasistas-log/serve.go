@@ -132,7 +132,7 @@ func withMetrics(h http.Handler, reg *prometheus.Registry) http.Handler {
 
 // open opens the log with its engine.
 func (o *serveOptions) open(ctx context.Context, cfg log.Config) (*log.Log, error) {
-	engine, err := o.openTree(ctx)
+	engine, err := o.openTree(ctx, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
