@@ -272,6 +272,13 @@ func TestRestoreDatabase(t *testing.T) {
 			t.Errorf("it ended with %v\n%s", err, &e.stderr)
 		}
 	}
+	again := c.ends[1]
+	c.relaunch(again, c.dsn)
+	refuses(again)
+	if cp := c.at(again).checkpoint(); cp.Size < published.Size {
+		t.Errorf("after a restart it serves %d entries, and served %d before", cp.Size, published.Size)
+	}
+	check(t, again.end(t, syscall.SIGTERM))
 	fresh := c.launch(c.dsn)
 	refuses(fresh)
 	lease, head := c.terms()
