@@ -28,7 +28,7 @@ import (
 // the tree, as at a start.
 type book struct {
 	origin  string
-	store   *store
+	caches  *stateDir
 	metrics *metrics
 	logger  *slog.Logger
 
@@ -108,8 +108,8 @@ func (v *view) step(from, size uint64) uint64 {
 	return size
 }
 
-func newBook(origin string, st *store, engine Engine, p *prover.Prover, m *metrics, logger *slog.Logger) *book {
-	b := &book{origin: origin, store: st, metrics: m, logger: logger}
+func newBook(origin string, caches *stateDir, engine Engine, p *prover.Prover, m *metrics, logger *slog.Logger) *book {
+	b := &book{origin: origin, caches: caches, metrics: m, logger: logger}
 	b.pages = &pages{reader: engine, prover: p}
 	return b
 }

@@ -15,7 +15,6 @@ import (
 
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -111,8 +110,8 @@ func signedAt(t testing.TB, at time.Time, body event.Body, by ...event.Signer) *
 func (w *world) found() {
 	w.t.Helper()
 	check(w.t, vault.Create(w.vaultConfig()))
-	check(w.t, tesserax.Create(w.t.Context(), w.tree()))
-	engine, err := tesserax.Open(w.t.Context(), w.tree(), log.DefaultMaxBatch)
+	w.createTree()
+	engine, err := w.openTree()
 	check(w.t, err)
 	w.founding = signedAt(w.t, w.now(), w.charter(), w.founder)
 	check(w.t, log.Init(w.t.Context(), log.InitConfig{StateDir: w.state(), Engine: engine, Keys: w.keys, Charter: w.founding.Bytes()}))

@@ -176,7 +176,7 @@ func TestEngineFaults(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 1, 1)
 			f := new(faulty)
-			w.wrap = f.wrap
+			w.wrap, w.config.Refresh = f.wrap, time.Second
 			w.start()
 			w.append(w.warrant())
 			f.onAdd(func(ctx context.Context, e [][]byte) (uint64, error) { return c.do(f, ctx, e) })
@@ -194,6 +194,7 @@ func TestEngineFaults(t *testing.T) {
 			if again := w.mustSequence(entry); again != 2 || c.code == "" && index != again {
 				t.Errorf("the event is at %d, and again at %d", index, again)
 			}
+			w.published(c.size)
 			if n := uint64(len(w.audit())); n != c.size {
 				t.Errorf("the log has %d entries; want %d", n, c.size)
 			}

@@ -5,6 +5,7 @@ package log
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,7 +16,7 @@ import (
 // head is the last head that the log signed, and its record: what the log may
 // sign next depends on it alone. The publisher owns it.
 type head struct {
-	store  *store
+	record record
 	keys   []*c2sp.Signer // those that the log was given
 	clock  *clock
 	signed *c2sp.Checkpoint // with the log's own lines
@@ -27,14 +28,14 @@ type head struct {
 
 // loadHead reads the record. With recovering, whose keys signed it is left to
 // takeOver.
-func loadHead(st *store, keys []*c2sp.Signer, c *clock, recovering bool) (*head, error) {
-	h := &head{store: st, keys: keys, clock: c}
+func loadHead(ctx context.Context, st record, keys []*c2sp.Signer, c *clock, recovering bool) (*head, error) {
+	h := &head{record: st, keys: keys, clock: c}
 	by := verifiers(keys)
 	if recovering {
 		by = nil
 	}
 	var err error
-	h.signed, h.time, err = st.loadHead(by)
+	h.signed, h.time, err = st.head(ctx, by)
 	return h, err
 }
 
@@ -73,8 +74,8 @@ func (v *view) signersOf(keys []*c2sp.Signer, size uint64) ([]*c2sp.Signer, erro
 
 // advance signs the head of a tree that extends the recorded one, with the keys that
 // the charters say, and records it. Nothing of it has left the process before.
-func (h *head) advance(e edge, v *view) error {
-	if err := h.settle(); err != nil {
+func (h *head) advance(ctx context.Context, e edge, v *view) error {
+	if err := h.settle(ctx); err != nil {
 		return err
 	}
 	if e.size <= h.signed.Size {
@@ -89,7 +90,7 @@ func (h *head) advance(e edge, v *view) error {
 	if err != nil {
 		return err
 	}
-	if err := h.store.recordHead(h.signed, next); err != nil {
+	if err := h.record.recordHead(ctx, h.signed, next); err != nil {
 		h.next = next
 		return err
 	}
@@ -98,16 +99,16 @@ func (h *head) advance(e edge, v *view) error {
 }
 
 // settle reads the record again, after a write with an unknown outcome.
-func (h *head) settle() error {
+func (h *head) settle(ctx context.Context) error {
 	if h.next == nil {
 		return nil
 	}
-	cp, time, err := h.store.loadHead(verifiers(h.keys))
+	cp, time, err := h.record.head(ctx, verifiers(h.keys))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errState, err)
 	}
 	if b := cp.Bytes(); !bytes.Equal(b, h.signed.Bytes()) && !bytes.Equal(b, h.next.Bytes()) {
-		return fmt.Errorf("%w: the record of the last signed head was changed by somebody else", errState)
+		return fmt.Errorf("%w: %w", errState, ErrStateChanged)
 	}
 	h.signed, h.time, h.next = cp, max(h.time, time), nil
 	return nil

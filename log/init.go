@@ -6,12 +6,8 @@ package log
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -25,6 +21,8 @@ import (
 // InitConfig configures [Init].
 type InitConfig struct {
 	StateDir string
+	// State, if not nil, makes the state instead of files in StateDir.
+	State Founder
 	// Engine is the tree, which must be empty. It stays the caller's.
 	Engine Engine
 	// Keys are the log's note keys, all under the origin's name: an Ed25519
@@ -54,17 +52,14 @@ func Init(ctx context.Context, cfg InitConfig) (err error) {
 	if cfg.Engine == nil {
 		return errors.New("it needs an engine")
 	}
-	if err := cfg.FS.MkdirAll(cfg.StateDir, 0o700); err != nil {
-		return err
+	if cfg.State == nil {
+		cfg.State = &stateDir{dir: cfg.StateDir, fs: cfg.FS}
 	}
-	lock, err := durable.LockDir(cfg.StateDir)
+	begun, err := cfg.State.Begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
-	if _, err := os.Stat(filepath.Join(cfg.StateDir, "log.json")); err == nil {
-		return fmt.Errorf("there is one in %s: %w", cfg.StateDir, fs.ErrExist)
-	}
+	defer func() { err = errors.Join(err, begun.Close()) }()
 	origin := cfg.Keys[0].Verifier().Name
 	head, err := cfg.found(ctx, origin, entry.Leaf)
 	if err != nil {
@@ -74,17 +69,7 @@ func Init(ctx context.Context, cfg InitConfig) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = cfg.FS.CreateRegister(filepath.Join(cfg.StateDir, "head"), c2sp.MaxCheckpointSize, first.Bytes())
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("an earlier attempt in %s was not finished; remove the directory and try again: %w", cfg.StateDir, err)
-	} else if err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(settings{Origin: origin, Charter: entry.Leaf[:]}, "", "  ")
-	if err != nil {
-		return err
-	}
-	return cfg.FS.CreateFile(filepath.Join(cfg.StateDir, "log.json"), append(text, '\n'), 0o600)
+	return cfg.State.Found(ctx, Settings{Origin: origin, Charter: entry.Leaf}, first.Bytes())
 }
 
 // Check returns the error of [Init] for keys or a charter that no log can be made of,

@@ -19,6 +19,11 @@
 //   - In any doubt it publishes nothing and says why. It goes on by itself once
 //     the reason is gone, unless the reason is one that time can't mend.
 //
+// What it must remember is a [State], by default files in a directory. Several front
+// ends that share one in a database each have the log closed, but for the one that
+// they elected; see package frontend. A [Reader] serves what is published without
+// opening the log.
+//
 // Data flows one way: admission (parse, check, verify) -> sequencer (order, drop
 // what is already there, append, compare what the engine wrote) -> publisher
 // (record, sign, cosign, publish) -> whoever waits for its proof.
@@ -46,8 +51,12 @@ import (
 type Config struct {
 	// StateDir is what [Init] made. It must not be within the engine's
 	// directory, so that no restore brings both back to the same moment
-	// unnoticed.
+	// unnoticed. With another State it has only what can be computed again,
+	// and is made if it is not there.
 	StateDir string
+	// State, if not nil, is used instead of the files in StateDir. It stays the
+	// caller's.
+	State State
 	// Engine is the tree. The log closes it.
 	Engine Engine
 	// Keys are the log's note keys. Those sign that the charter in force names;
@@ -156,7 +165,7 @@ const DefaultMaxBatch = 1024
 type Log struct {
 	cfg       Config
 	origin    string
-	store     *store
+	caches    *stateDir
 	index     *eventIndex
 	admission *admission
 	book      *book
@@ -164,6 +173,7 @@ type Log struct {
 	sequencer *sequencer
 	publisher *publisher
 	keeper    *keeper
+	reads     *reads
 	status    *status
 	metrics   *metrics
 
@@ -173,6 +183,8 @@ type Log struct {
 
 	draining  context.Context // ends with admission
 	drain     context.CancelFunc
+	working   context.Context // ends with Stop
+	abandon   context.CancelFunc
 	sequenced chan struct{} // closed when the sequencer has ended
 	kept      chan struct{} // closed when the keeper has ended
 }
@@ -188,27 +200,31 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	st, err := openStore(cfg.StateDir, cfg.FS)
+	dir, err := openStateDir(cfg.StateDir, cfg.FS, cfg.State != nil)
 	if err != nil {
 		return nil, err
 	}
-	l, err := open(ctx, cfg, st)
+	if cfg.State == nil {
+		cfg.State = dir
+	}
+	l, err := open(ctx, cfg, dir)
 	if err != nil {
-		return nil, errors.Join(err, st.close())
+		return nil, errors.Join(err, dir.close())
 	}
 	l.start()
 	return l, nil
 }
 
 // open loads all parts, and starts none.
-func open(ctx context.Context, cfg Config, st *store) (_ *Log, err error) {
+func open(ctx context.Context, cfg Config, caches *stateDir) (_ *Log, err error) {
+	st := record{cfg.State}
 	if err := st.checkKeys(cfg.Keys); err != nil {
 		return nil, err
 	}
 	l := &Log{
 		cfg:     cfg,
-		origin:  st.settings.Origin,
-		store:   st,
+		origin:  st.Settings().Origin,
+		caches:  caches,
 		status:  newStatus(),
 		metrics: newMetrics(),
 		clock:   &clock{logger: cfg.Logger},
@@ -220,11 +236,11 @@ func open(ctx context.Context, cfg Config, st *store) (_ *Log, err error) {
 		sequenced: make(chan struct{}),
 		kept:      make(chan struct{}),
 	}
-	head, err := loadHead(st, cfg.Keys, l.clock, cfg.Recovery != nil)
+	head, err := loadHead(ctx, st, cfg.Keys, l.clock, cfg.Recovery != nil)
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	if l.index, err = openEventIndex(st.path("events"), cfg.Engine, cfg.Logger); err != nil {
+	if l.index, err = openEventIndex(caches.path("events"), cfg.Engine, cfg.Logger); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -245,7 +261,7 @@ func (l *Log) assemble(ctx context.Context, head *head) error {
 	if err != nil {
 		return err
 	}
-	l.book = newBook(l.origin, l.store, l.cfg.Engine, prover.New(l.cfg.Engine, 1024), l.metrics, l.cfg.Logger)
+	l.book = newBook(l.origin, l.caches, l.cfg.Engine, prover.New(l.cfg.Engine, 1024), l.metrics, l.cfg.Logger)
 	if err := l.book.open(ctx, tree); err != nil {
 		return err
 	}
@@ -255,9 +271,10 @@ func (l *Log) assemble(ctx context.Context, head *head) error {
 		}
 	}
 	l.admission = &admission{origin: l.origin, book: l.book, clock: l.clock}
-	if l.publisher, err = newPublisher(l.cfg, l.store, head, l.book, l.clock, l.status, l.metrics); err != nil {
+	if l.publisher, err = newPublisher(ctx, l.cfg, head, l.book, l.clock, l.status, l.metrics); err != nil {
 		return err
 	}
+	l.reads = &reads{&l.publisher.published, l.cfg.Engine, l.publisher.prover, l.cfg.Logger}
 	l.sequencer = newSequencer(l.cfg, tree, l.book, l.index, l.status, l.metrics, l.publisher.wake)
 	l.keeper = newKeeper(l.cfg, l.book, l.publisher, l.sequencer, l.clock, l.metrics)
 	if err := l.keeper.clean(ctx); err != nil {
@@ -308,9 +325,10 @@ func (l *Log) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	l.publisher.stop = stop
 	l.draining, l.drain = context.WithCancel(ctx)
+	l.working, l.abandon = context.WithCancel(context.Background())
 	go func() {
 		defer close(l.sequenced)
-		l.sequencer.run()
+		l.sequencer.run(l.working)
 	}()
 	go l.publisher.run(ctx)
 	go func() {
@@ -332,6 +350,17 @@ func (l *Log) Drain() {
 	l.drain()
 }
 
+// Stop ends all work at once, for good, since this process may not write any more:
+// nothing is sequenced, signed or published after what is just being written, and
+// all that is under way is answered with the reason, or with where it is in the
+// tree. [Log.Close] is still to be called, and takes no time then.
+func (l *Log) Stop(reason error) {
+	l.status.halt(reason)
+	l.Drain()
+	l.abandon()
+	l.publisher.stop()
+}
+
 // Close stops admission, lets the sequencer finish what was admitted, tries to
 // publish it until ctx ends, and closes the engine. What was acknowledged is
 // durable whether or not ctx ends first. No request may be under way in the
@@ -345,8 +374,9 @@ func (l *Log) Close(ctx context.Context) error {
 	if !l.sequencer.stale {
 		err = errors.Join(err, l.book.save())
 	}
+	l.abandon()
 	l.metrics.unregister(l.cfg.Registry)
-	err = errors.Join(err, l.index.close(), l.cfg.Engine.Close(ctx), l.store.close())
+	err = errors.Join(err, l.index.close(), l.cfg.Engine.Close(ctx), l.caches.close())
 	if err != nil {
 		return fmt.Errorf("closing the log: %w", err)
 	}

@@ -73,16 +73,22 @@ func (e *notProven) Error() string {
 
 func (e *notProven) Unwrap() error { return e.err }
 
+// Errors that front ends answer with, too.
+var (
+	ErrBusy   = errors.New("too many events are on their way; try again")
+	ErrMethod = errors.New("the resource does not have this method")
+)
+
 // Errors of the HTTP layer itself.
 var (
-	errQueueFull  = errors.New("too many events are on their way; try again")
+	errQueueFull  = ErrBusy
 	errStreams    = errors.New("too many streams are open; try again, or submit the events one by one")
 	errMediaType  = errors.New("send application/json (one envelope) or application/x-ndjson (one envelope a line), without a content encoding")
 	errQuery      = errors.New("the one query parameter is wait, and it is sequenced or cosigned")
 	errNotFound   = errors.New("there is no such resource")
 	errIncomplete = errors.New("the request was cut off or took too long")
 	errBody       = errors.New("the body is not in the form of HTTP")
-	errMethod     = errors.New("the resource does not have this method")
+	errMethod     = ErrMethod
 	errReading    = errors.New("a tile of the published tree can't be read")
 )
 
@@ -108,6 +114,8 @@ var answers = []struct {
 	{errMethod, "method", http.StatusMethodNotAllowed, "Method not allowed", 0},
 	{errQueueFull, "queue-full", http.StatusTooManyRequests, "Queue full", 1},
 	{errStreams, "queue-full", http.StatusTooManyRequests, "Queue full", 5},
+	{ErrNoLeader, "no-leader", http.StatusServiceUnavailable, "No leader", 1},
+	{ErrOusted, "not-leading", http.StatusServiceUnavailable, "Not leading", 1},
 	{ErrClosing, "shutting-down", http.StatusServiceUnavailable, "Shutting down", 5},
 	{errReading, "internal", http.StatusInternalServerError, "Tree unreadable", 0},
 	{errOutcomeUnknown, "storage", http.StatusInsufficientStorage, "Not stored", 5},

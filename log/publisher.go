@@ -20,7 +20,7 @@ import (
 // run, owns everything but what is said to be shared.
 type publisher struct {
 	cfg       Config
-	store     *store
+	record    record
 	head      *head
 	book      *book
 	prover    *prover.Prover
@@ -50,13 +50,14 @@ type publisher struct {
 type publication struct {
 	checkpoint *c2sp.Checkpoint
 	bytes      []byte
+	charter    uint64 // index of the one in force at that size
 	after      uint64 // its logged-after time, in POSIX seconds; 0 if there is none
 	fresh      bool   // published by this process
 }
 
-func newPublisher(cfg Config, st *store, h *head, b *book, c *clock, s *status, m *metrics) (*publisher, error) {
+func newPublisher(ctx context.Context, cfg Config, h *head, b *book, c *clock, s *status, m *metrics) (*publisher, error) {
 	p := &publisher{
-		cfg: cfg, store: st, head: h, book: b, prover: b.pages.prover, clock: c, status: s, metrics: m, logger: cfg.Logger,
+		cfg: cfg, record: h.record, head: h, book: b, prover: b.pages.prover, clock: c, status: s, metrics: m, logger: cfg.Logger,
 		clients: make(map[string]*witnessClient),
 		grew:    make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
 	}
@@ -70,7 +71,7 @@ func newPublisher(cfg Config, st *store, h *head, b *book, c *clock, s *status, 
 	if err := p.demand.reachable(len(cfg.Keys)); err != nil {
 		return nil, err
 	}
-	return p, p.loadPublished()
+	return p, p.loadPublished(ctx)
 }
 
 // setDemand says what the next head to publish must meet, apart from the
@@ -102,8 +103,8 @@ func (p *publisher) current() (*publication, <-chan struct{}) {
 // loadPublished takes up what was published last. If it does not meet the
 // policy any more, or is damaged, nothing is served until the next round, which
 // publishes the recorded head or a later one.
-func (p *publisher) loadPublished() error {
-	cp, err := p.store.published()
+func (p *publisher) loadPublished(ctx context.Context) error {
+	cp, err := p.record.published(ctx)
 	v := p.book.view.Load()
 	if err == nil && cp != nil {
 		err = newDemand(v.policies(cp.Size, cp.Size), p.cfg.Policy).verify(cp, p.book.origin)
@@ -119,7 +120,7 @@ func (p *publisher) loadPublished() error {
 	}
 	after := loggedAfter(v, cp)
 	p.clock.remember(after)
-	p.published.Store(&publication{checkpoint: cp, bytes: cp.Bytes(), after: after})
+	p.published.Store(&publication{checkpoint: cp, bytes: cp.Bytes(), charter: v.at(cp.Size).Index, after: after})
 	return nil
 }
 
@@ -243,7 +244,7 @@ func (p *publisher) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.head.advance(*next, v); err != nil {
+	if err := p.head.advance(ctx, *next, v); err != nil {
 		return err
 	}
 	if pub := p.published.Load(); p.draining.Err() != nil && pub != nil && pub.checkpoint.Size == p.head.signed.Size {
@@ -259,7 +260,7 @@ func (p *publisher) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.publish(v, cp)
+	return p.publish(ctx, v, cp)
 }
 
 // from returns the size of the head after which the next one is published.
@@ -288,7 +289,7 @@ func (p *publisher) next(ctx context.Context, v *view, e *edge) (*edge, error) {
 
 // publish checks once more, on the very bytes, that the checkpoint meets the
 // policies, and makes it the published one.
-func (p *publisher) publish(v *view, cp *c2sp.Checkpoint) error {
+func (p *publisher) publish(ctx context.Context, v *view, cp *c2sp.Checkpoint) error {
 	b := cp.Bytes()
 	cp, err := c2sp.ParseCheckpoint(b)
 	if err != nil {
@@ -300,13 +301,13 @@ func (p *publisher) publish(v *view, cp *c2sp.Checkpoint) error {
 	if pub := p.published.Load(); pub != nil && pub.checkpoint.Size > cp.Size {
 		return fmt.Errorf("the checkpoint to publish has %d entries, and one with %d is published", cp.Size, pub.checkpoint.Size)
 	}
-	if err := p.store.publish(b); err != nil {
+	if err := p.record.publish(ctx, Published{b, v.at(cp.Size).Index}); err != nil {
 		return err
 	}
 	after := loggedAfter(v, cp)
 	p.clock.witness(after)
 	p.mu.Lock()
-	p.published.Store(&publication{checkpoint: cp, bytes: b, after: after, fresh: true})
+	p.published.Store(&publication{checkpoint: cp, bytes: b, charter: v.at(cp.Size).Index, after: after, fresh: true})
 	close(p.changed)
 	p.changed = make(chan struct{})
 	p.mu.Unlock()

@@ -31,9 +31,12 @@ type Source interface {
 // RecoverConfig configures [Recover].
 type RecoverConfig struct {
 	StateDir string
-	Keys     []*c2sp.Signer
-	Policy   *c2sp.Policy // that the copy's checkpoint must meet
-	Source   Source
+	// State, if not nil, is recovered instead of the files in StateDir. The
+	// caller sees to it that no log uses it.
+	State  State
+	Keys   []*c2sp.Signer
+	Policy *c2sp.Policy // that the copy's checkpoint must meet
+	Source Source
 
 	// TreeDir is the engine's directory.
 	TreeDir string
@@ -43,6 +46,9 @@ type RecoverConfig struct {
 	// Salvage yields the entries from an index on that are left in a
 	// directory, whatever its state, as far as they go. nil: there are none.
 	Salvage func(dir string, from uint64) iter.Seq[[]byte]
+	// InPlace is for an engine whose tree can't be put aside: it is completed,
+	// or Recover fails. What Salvage yields is then what is stored beside it.
+	InPlace bool
 
 	// Progress, if not nil, is told how many of the entries have been checked
 	// or copied.
@@ -62,7 +68,8 @@ type Recovered struct {
 // recovery is one call of Recover.
 type recovery struct {
 	RecoverConfig
-	store    *store
+	record   record
+	caches   *stateDir
 	head     *c2sp.Checkpoint // recorded; nil: it is lost
 	headTime uint64
 	copy     *c2sp.Checkpoint
@@ -83,17 +90,16 @@ func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
 			err = fmt.Errorf("recovering the log: %w", err)
 		}
 	}()
-	set, err := readSettings(filepath.Join(cfg.StateDir, "log.json"))
+	dir, err := openForRecovery(cfg)
 	if err != nil {
 		return nil, err
 	}
-	lock, err := durable.LockDir(cfg.StateDir)
-	if err != nil {
-		return nil, err
+	defer func() { err = errors.Join(err, dir.close()) }()
+	r := &recovery{RecoverConfig: cfg, record: record{cfg.State}, caches: dir}
+	if cfg.State == nil {
+		r.record.State = dir
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	r := &recovery{RecoverConfig: cfg, store: &store{dir: cfg.StateDir, fs: cfg.FS, lock: lock, settings: set}}
-	if err := r.store.checkKeys(cfg.Keys); err != nil {
+	if err := r.record.checkKeys(cfg.Keys); err != nil {
 		return nil, err
 	}
 	if err := r.readCopy(ctx); err != nil {
@@ -106,7 +112,30 @@ func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return rec, r.adopt()
+	return rec, r.adopt(ctx)
+}
+
+// openForRecovery opens a state directory whose head may be lost.
+func openForRecovery(cfg RecoverConfig) (*stateDir, error) {
+	if cfg.State != nil {
+		return openStateDir(cfg.StateDir, cfg.FS, true)
+	}
+	set, err := readSettings(filepath.Join(cfg.StateDir, "log.json"))
+	if err != nil {
+		return nil, err
+	}
+	lock, err := durable.LockDir(cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	s := &stateDir{dir: cfg.StateDir, fs: cfg.FS, lock: lock, settings: set}
+	s.head, err = cfg.FS.OpenRegister(s.path("head"), c2sp.MaxCheckpointSize)
+	if errors.Is(err, durable.ErrMissing) || errors.Is(err, durable.ErrTooLarge) {
+		return s, nil
+	} else if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return s, nil
 }
 
 // readCopy reads the checkpoint of the copy.
@@ -118,7 +147,7 @@ func (r *recovery) readCopy(ctx context.Context) error {
 	if r.copy, err = c2sp.ParseCheckpoint(b); err != nil {
 		return fmt.Errorf("the checkpoint of the copy: %w", err)
 	}
-	if origin := r.store.settings.Origin; r.copy.Origin != origin {
+	if origin := r.record.Settings().Origin; r.copy.Origin != origin {
 		return fmt.Errorf("the copy is one of the log %q, and this is %q", r.copy.Origin, origin)
 	}
 	if _, err := r.Policy.Verify(r.copy, ""); err != nil {
@@ -131,16 +160,8 @@ func (r *recovery) readCopy(ctx context.Context) error {
 // head that is lost or damaged is replaced by the copy's; whether the log has
 // signed a later one, its witnesses will say at the next start.
 func (r *recovery) readHead(ctx context.Context) (err error) {
-	s := r.store
-	s.head, err = r.FS.OpenRegister(s.path("head"), c2sp.MaxCheckpointSize)
-	if errors.Is(err, durable.ErrMissing) || errors.Is(err, durable.ErrTooLarge) {
-		s.head = nil
-		return nil
-	} else if err != nil {
-		return err
-	}
-	r.head, r.headTime, err = s.loadHead(verifiers(r.Keys))
-	if errors.Is(err, errHeadDamaged) {
+	r.head, r.headTime, err = r.record.head(ctx, verifiers(r.Keys))
+	if errors.Is(err, errHeadDamaged) || errors.Is(err, durable.ErrMissing) {
 		return nil
 	} else if err != nil || r.head.Size > r.copy.Size {
 		return err
@@ -210,7 +231,7 @@ func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error
 	engine, err := r.OpenTree(ctx, r.TreeDir)
 	if err != nil {
 		// What another try could mend must not cost the tree.
-		if errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrPermission) || ctx.Err() != nil {
+		if r.InPlace || errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrPermission) || ctx.Err() != nil {
 			return nil, nil, err
 		}
 		return nil, nil, nil
@@ -219,12 +240,18 @@ func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error
 	if err == nil {
 		var f *tiles.Frontier
 		f, err = (&tiles.Frontier{}).Extend(ctx, engine, size, r.progress(size+r.copy.Size, 0))
-		if err == nil && f.Root() == root && r.related(ctx, engine, f) && !r.more(size) {
+		if err == nil && f.Root() == root && r.related(ctx, engine, f) && (r.InPlace || !r.more(size)) {
 			return engine, f, nil
 		}
 	}
 	if ctx.Err() != nil {
 		return nil, nil, errors.Join(ctx.Err(), engine.Close(ctx))
+	}
+	if r.InPlace {
+		if err == nil {
+			err = fmt.Errorf("%w (neither it nor the copy extends the other; make an empty tree, and name that)", ErrTreeConflict)
+		}
+		return nil, nil, errors.Join(err, engine.Close(ctx))
 	}
 	return engine, nil, nil
 }
@@ -304,7 +331,7 @@ func (r *recovery) newTailJudge(ctx context.Context, engine Engine, from, base *
 	t := &tree{frontier: base.Clone()}
 	t.edge.Store(&edge{base.Size(), base.Root()})
 	j := &tailJudge{pages: &pages{reader: reader, prover: prover.New(reader, 0), tree: t}}
-	j.ledger = ledger.New(r.store.settings.Origin, j.pages)
+	j.ledger = ledger.New(r.record.Settings().Origin, j.pages)
 	o := &opened{ledger: j.ledger, deposits: make(map[uint64]*deposit)}
 	if err := replay(ctx, o, reader, t.edge.Load()); err != nil {
 		return nil, fmt.Errorf("reading what the entries mean: %w", err)
@@ -470,27 +497,49 @@ func (r *recovery) swapTrees(fresh string) (old string, err error) {
 // adopt makes the copy's checkpoint the recorded head and the published
 // checkpoint, if they were behind, and drops the cache of events. Neither goes
 // back.
-func (r *recovery) adopt() error {
-	s := r.store
+func (r *recovery) adopt(ctx context.Context) error {
 	// The tree may be another one. The removal is durable once the head is.
-	if err := os.Remove(s.path("events")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(r.caches.path("events")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if r.head == nil || r.head.Size < r.copy.Size {
-		if err := r.adoptHead(); err != nil {
+		if err := r.adoptHead(ctx); err != nil {
 			return err
 		}
 	}
-	if cp, err := s.published(); err == nil && cp != nil && cp.Size > r.copy.Size {
+	if cp, err := r.record.published(ctx); err == nil && cp != nil && cp.Size > r.copy.Size {
 		if _, err := r.Policy.Verify(cp, ""); err == nil {
 			return nil
 		}
 	}
-	return s.publish(r.copy.Bytes())
+	p := Published{Checkpoint: r.copy.Bytes()}
+	if r.State != nil {
+		var err error
+		if p.Charter, err = r.charter(ctx); err != nil {
+			return err
+		}
+	}
+	return r.record.publish(ctx, p)
 }
 
-func (r *recovery) adoptHead() error {
-	s := r.store
+// charter returns the index of the charter in force at the copy's size.
+func (r *recovery) charter(ctx context.Context) (uint64, error) {
+	whole, err := (&tiles.Frontier{}).Extend(ctx, r.Source, r.copy.Size, nil)
+	if err != nil {
+		return 0, fmt.Errorf("reading the copy: %w", err)
+	}
+	j, err := r.newTailJudge(ctx, nil, &tiles.Frontier{}, whole)
+	if err != nil {
+		return 0, err
+	}
+	c := j.ledger.Charter()
+	if c == nil {
+		return 0, errors.New("the copy has no charter")
+	}
+	return c.Index, nil
+}
+
+func (r *recovery) adoptHead(ctx context.Context) error {
 	var keys []*c2sp.Signer // those that the charter names
 	for _, k := range r.Keys {
 		if r.copy.Find(k.Verifier()) != nil {
@@ -504,13 +553,5 @@ func (r *recovery) adoptHead() error {
 	if err != nil {
 		return err
 	}
-	if s.head == nil {
-		// It is not there, or empty.
-		return r.FS.WriteFile(s.path("head"), head.Bytes(), 0o600)
-	}
-	old, err := s.head.Load()
-	if err != nil {
-		return err
-	}
-	return s.head.CompareAndSwap(old, head.Bytes())
+	return r.record.RestoreHead(ctx, head.Bytes())
 }

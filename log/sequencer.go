@@ -111,9 +111,8 @@ func (s *sequencer) close() {
 }
 
 // run sequences until the queue is closed and empty. What was admitted is
-// sequenced whoever has left, so it has no context to end it.
-func (s *sequencer) run() {
-	ctx := context.Background()
+// sequenced whoever has left: ctx ends with the whole log only.
+func (s *sequencer) run(ctx context.Context) {
 	timer := time.NewTimer(s.idle)
 	defer timer.Stop()
 	for {

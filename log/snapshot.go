@@ -69,7 +69,7 @@ func (b *book) restore(ctx context.Context, t *tree) (*opened, error) {
 
 // readSnapshot reads the file, and believes it if it is of the tree of this edge.
 func (b *book) readSnapshot(ctx context.Context, e *edge) (*opened, error) {
-	text, err := os.ReadFile(b.store.path("ledger"))
+	text, err := os.ReadFile(b.caches.path("ledger"))
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +183,7 @@ func (b *book) write(text []byte, saved uint64) error {
 }
 
 func (b *book) put(text []byte, saved uint64) error {
-	err := b.store.fs.WriteFile(b.store.path("ledger"), text, 0o600)
+	err := b.caches.fs.WriteFile(b.caches.path("ledger"), text, 0o600)
 	if err != nil {
 		b.mu.Lock()
 		b.saved = min(b.saved, saved)

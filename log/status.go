@@ -41,12 +41,13 @@ var (
 type status struct {
 	mu        sync.Mutex
 	closing   bool
-	halted    error // stays; nil: not halted
-	tree      error // of the sequencer; nil: it can write
-	publisher error // of the publisher; nil: it may sign
+	halted    error         // stays; nil: not halted
+	over      chan struct{} // closed when halted is set
+	tree      error         // of the sequencer; nil: it can write
+	publisher error         // of the publisher; nil: it may sign
 }
 
-func newStatus() *status { return &status{publisher: ErrStarting} }
+func newStatus() *status { return &status{publisher: ErrStarting, over: make(chan struct{})} }
 
 // err returns nil if events are admitted.
 func (s *status) err() error {
@@ -97,6 +98,7 @@ func (s *status) halt(reason error) {
 	defer s.mu.Unlock()
 	if s.halted == nil {
 		s.halted = reason
+		close(s.over)
 	}
 }
 

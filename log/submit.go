@@ -211,6 +211,8 @@ func (l *Log) awaitPublication(ctx context.Context, index uint64) (*publication,
 		}
 		select {
 		case <-changed:
+		case <-l.status.over:
+			return nil, &errNoQuorum{index}
 		case <-ctx.Done():
 			return nil, &errNoQuorum{index}
 		}

@@ -28,9 +28,9 @@ func (l *Log) takeOver(ctx context.Context, t *tree, h *head) error {
 	if err != nil {
 		return err
 	}
-	if pub, err := l.store.published(); err == nil && pub != nil && pub.Size > c.Index {
+	if pub, err := h.record.published(ctx); err == nil && pub != nil && pub.Size > c.Index {
 		l.cfg.Logger.Info("this recovery took the log over before", "version", c.Version, "entry", c.Index)
-		_, _, err = l.store.loadHead(verifiers(h.keys))
+		_, _, err = h.record.head(ctx, verifiers(h.keys))
 		return err
 	}
 	keys, err := h.keysOf(c)
@@ -47,10 +47,10 @@ func (l *Log) takeOver(ctx context.Context, t *tree, h *head) error {
 		}
 	}
 	l.book.takeOver(c)
-	if err := h.signedBy(l.book.view.Load()); err != nil {
+	if err := h.signedBy(ctx, l.book.view.Load()); err != nil {
 		return err
 	}
-	if err := h.takeOver(keys); err != nil {
+	if err := h.takeOver(ctx, keys); err != nil {
 		return err
 	}
 	l.cfg.Logger.Warn("a recovery takes the log over: its heads meet this charter alone",
@@ -105,7 +105,7 @@ func (v *view) hearing(size uint64) []*c2sp.Policy {
 
 // signedBy checks that the recorded head has a signature by a key that a charter
 // named at its size, or that the recovery names.
-func (h *head) signedBy(v *view) error {
+func (h *head) signedBy(ctx context.Context, v *view) error {
 	size := h.signed.Size
 	named := slices.Concat(v.at(size).LogKeys, v.at(max(size, 1)-1).LogKeys, v.recovery.LogKeys)
 	var keys []*c2sp.VerifierKey
@@ -116,7 +116,7 @@ func (h *head) signedBy(v *view) error {
 		}
 		keys = append(keys, k)
 	}
-	_, _, err := h.store.loadHead(keys)
+	_, _, err := h.record.head(ctx, keys)
 	return err
 }
 
@@ -136,7 +136,7 @@ func (h *head) keysOf(c *ledger.Charter) ([]*c2sp.Signer, error) {
 
 // takeOver signs the recorded head with the keys that a recovery names, and records
 // that. It is the head that was signed before: so it can't conflict with anything.
-func (h *head) takeOver(keys []*c2sp.Signer) error {
+func (h *head) takeOver(ctx context.Context, keys []*c2sp.Signer) error {
 	if !slices.ContainsFunc(keys, func(k *c2sp.Signer) bool { return h.signed.Find(k.Verifier()) == nil }) {
 		return nil
 	}
@@ -144,7 +144,7 @@ func (h *head) takeOver(keys []*c2sp.Signer) error {
 	if err != nil {
 		return err
 	}
-	if err := h.store.recordHead(h.signed, next); err != nil {
+	if err := h.record.recordHead(ctx, h.signed, next); err != nil {
 		return err
 	}
 	h.signed = next

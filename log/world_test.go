@@ -28,7 +28,6 @@ import (
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"
 )
@@ -49,7 +48,7 @@ type world struct {
 	witnessed *atomic.Int64   // the witnesses' clock, POSIX seconds, if not 0; see tick
 	policy    *c2sp.Policy
 	config    log.Config // of the next start; StateDir, Engine, Keys and Policy are filled in
-	// wrap, if not nil, stands between the log and Tessera from the next start.
+	// wrap, if not nil, stands between the log and its engine from the next start.
 	wrap  func(log.Engine) log.Engine
 	seen  *sightings
 	grace time.Duration // for closing
@@ -207,8 +206,7 @@ func openWitness(t testing.TB, dir string, key *c2sp.Signer, logKeys []*c2sp.Sig
 // open starts the log, and returns the error of log.Open.
 func (w *world) open() error {
 	w.t.Helper()
-	var engine log.Engine
-	engine, err := tesserax.Open(w.t.Context(), w.tree(), log.DefaultMaxBatch)
+	engine, err := w.openTree()
 	if err != nil {
 		return err
 	}
@@ -492,6 +490,9 @@ func (w *world) published(size uint64) {
 func (w *world) sequencedUp(size uint64) {
 	w.t.Helper()
 	eventually(w.t, func() error {
+		if os.Getenv(trillianVar) != "" {
+			return w.trillianUp(size)
+		}
 		b, err := os.ReadFile(filepath.Join(w.tree(), ".state", "treeState"))
 		var state struct{ Size uint64 }
 		if err == nil {

@@ -11,11 +11,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/pgstate"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -51,6 +52,8 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	l.define(flags)
 	l.defineKeys(flags)
 	l.defineVault(flags)
+	l.defineDatabase(flags)
+	l.defineEngine(flags)
 	charterFile := flags.String("charter", "", "`file` with the first charter and enough signatures, from \"vasistas charter\" (required)")
 	flags.Func("vault-recovery", "age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault too; repeat it", func(s string) error {
 		recovery = append(recovery, s)
@@ -60,6 +63,9 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 		return err
 	}
 	if err := l.complete(); err != nil {
+		return err
+	}
+	if err := l.checkEngine(true); err != nil {
 		return err
 	}
 	if *charterFile == "" {
@@ -77,14 +83,24 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err := cfg.Check(); err != nil {
 		return err
 	}
-	if err := makeVault(&l, recovery); err != nil {
+	if l.database == "" {
+		if err := refuseSecond(l.state); err != nil {
+			return err
+		}
+	}
+	files := l.vaultConfig()
+	if l.database != "" {
+		db, err := pgstate.Create(ctx, l.database)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		cfg.State, files.Storage = db.Founder(), db.Vault()
+	}
+	if err := makeVault(files, recovery); err != nil {
 		return err
 	}
-	// One that is there may be left of an attempt that was cut off; Init looks into it.
-	if err := tesserax.Create(ctx, l.tree); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	engine, err := tesserax.Open(ctx, l.tree, log.DefaultMaxBatch)
+	engine, err := l.createTree(ctx, slog.New(slog.NewTextHandler(stderr, nil)), stderr)
 	if err != nil {
 		return err
 	}
@@ -93,13 +109,18 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err := log.Init(ctx, cfg); err != nil {
 		return err
 	}
+	if l.engine != enginePOSIX {
+		if err := writePlace(l.dir, &l.engineOptions); err != nil {
+			return err
+		}
+	}
 	fmt.Fprintf(stderr, "Made the log %s in %s. Its charter is entry 0.\n", keys[0].Verifier().Name, l.dir)
 	return nil
 }
 
 // makeVault makes a vault, unless there is one.
-func makeVault(l *layout, recovery []string) error {
-	err := vault.Create(l.vaultConfig(), recovery...)
+func makeVault(cfg vault.Config, recovery []string) error {
+	err := vault.Create(cfg, recovery...)
 	if errors.Is(err, fs.ErrExist) && len(recovery) == 0 {
 		return nil
 	}

@@ -18,15 +18,21 @@ import (
 
 // layout is where the parts of a log are.
 type layout struct {
-	dir, tree, state, vault, identity string
-	keys                              []*c2sp.Signer // named by flags
+	dir, state, vault, identity string
+	database                    string         // of several front ends; "": the state and the vault are directories
+	keys                        []*c2sp.Signer // named by flags
+	engineOptions
 }
 
 // define adds the flags that every command has.
 func (l *layout) define(fs *flag.FlagSet) {
 	fs.StringVar(&l.dir, "dir", "", "`directory` of the log (required)")
-	fs.StringVar(&l.tree, "tree", "", "`directory` of the tree, if not DIR/tree")
 	fs.StringVar(&l.state, "state", "", "`directory` of the state, if not DIR/state; another disk than the tree's is best")
+}
+
+// defineDatabase adds the flag for what several front ends share.
+func (l *layout) defineDatabase(fs *flag.FlagSet) {
+	fs.StringVar(&l.database, "database", "", "`DSN` of the PostgreSQL database that has the state and the vault instead of directories, for several front ends; its password stands in PGPASSFILE")
 }
 
 // defineKeys adds the flag for keys that are not where keygen puts them.
@@ -48,7 +54,7 @@ func (l *layout) complete() error {
 	if l.dir == "" {
 		return wrongUse("-dir is missing: say which directory holds the log")
 	}
-	for path, name := range map[*string]string{&l.tree: "tree", &l.state: "state", &l.vault: "vault", &l.identity: "keys/vault.key"} {
+	for path, name := range map[*string]string{&l.state: "state", &l.vault: "vault", &l.identity: "keys/vault.key"} {
 		if *path == "" {
 			*path = filepath.Join(l.dir, filepath.FromSlash(name))
 		}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,17 +21,24 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
+	"github.com/vasistas/vasistas/internal/trilliantest"
 	"github.com/vasistas/vasistas/witness/witnesscmd"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"vasistas-log": main,
 		"vasistas-witness": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 			code := witnesscmd.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 			stop()
 			os.Exit(code)
+		},
+		"vasistas-log": func() {
+			// So that the same scripts make their logs in Trillian.
+			if addr := os.Getenv("TRILLIAN"); addr != "" && len(os.Args) > 1 && os.Args[1] == "init" {
+				os.Args = append(os.Args, "-engine", "trillian", "-trillian", addr)
+			}
+			main()
 		},
 		"vasistas": func() {
 			os.Exit(cli.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -38,9 +46,42 @@ func TestMain(m *testing.M) {
 	})
 }
 
-func TestScripts(t *testing.T) {
+// TestScripts runs the commands over POSIX files.
+func TestScripts(t *testing.T) { runScripts(t, nil, "testdata/script/*.txtar") }
+
+// TestTrillianScripts runs the same over Trillian, and what is to be seen there
+// only. Left out is what happens to the files of the other engine.
+func TestTrillianScripts(t *testing.T) {
+	tr := trilliantest.StartTrillian(t, trilliantest.StartPostgres(t))
+	setup := func(e *testscript.Env) error {
+		e.Setenv("TRILLIAN", tr.Addr())
+		return nil
+	}
+	runScripts(t, setup, "testdata/script/life.txtar", "testdata/script/use.txtar", "testdata/trillian/*.txtar")
+}
+
+// TestDatabaseScripts runs what several front ends share.
+func TestDatabaseScripts(t *testing.T) {
+	dsn := trilliantest.StartPostgres(t).CreateDatabase(t, "vasistas") // of the one script
+	setup := func(e *testscript.Env) error {
+		e.Setenv("DATABASE", dsn)
+		return nil
+	}
+	runScripts(t, setup, "testdata/database/frontends.txtar")
+}
+
+func runScripts(t *testing.T, setup func(*testscript.Env) error, patterns ...string) {
+	var files []string
+	for _, p := range patterns {
+		found, err := filepath.Glob(p)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no scripts %s: %v", p, err)
+		}
+		files = append(files, found...)
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Files:               files,
+		Setup:               setup,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

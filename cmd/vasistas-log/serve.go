@@ -19,12 +19,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
-	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
-	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -37,6 +34,8 @@ type serveOptions struct {
 	interval, refresh, timeout time.Duration
 	shutdown                   time.Duration
 	maxConns                   int
+	advertise                  string // URL of this front end, with database
+	lease                      time.Duration
 }
 
 func (o *serveOptions) parse(args []string, stderr io.Writer) error {
@@ -44,6 +43,10 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	o.define(fs)
 	o.defineKeys(fs)
 	o.defineVault(fs)
+	o.defineDatabase(fs)
+	o.defineEngine(fs)
+	fs.StringVar(&o.advertise, "advertise", "", "`URL` at which the other front ends reach this one; with -database only, and needed there")
+	fs.DurationVar(&o.lease, "lease", 3*time.Second, "how long a leading front end is believed to live that says nothing; whole seconds, the same for all")
 	fs.StringVar(&o.policy, "policy", "", "`file` with a witness policy that heads must meet beside the charter's, and with URLs of witnesses")
 	fs.StringVar(&o.recovery, "recovery", "", "`file` with an amendment that enough founders signed to recover the log, and that you accept: its heads then meet that charter alone")
 	fs.StringVar(&o.eventKey, "event-key", "", "provider's event `key`, that signs anchors and disclosures: a file, or NAME://KEY of a KMS; without one the log makes none")
@@ -57,7 +60,13 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	if err := parse(fs, args, stderr); err != nil {
 		return err
 	}
-	return o.complete()
+	if (o.database == "") != (o.advertise == "") {
+		return wrongUse("-database and -advertise go together: the one for what front ends share, the other for how they reach this one")
+	}
+	if err := o.complete(); err != nil {
+		return err
+	}
+	return o.checkEngine(false)
 }
 
 func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -81,25 +90,33 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	cfg := log.Config{
+		StateDir: o.state, Keys: keys, Policy: policy, Interval: o.interval, Refresh: o.refresh, WitnessTimeout: o.timeout, Logger: logger, Registry: reg,
+	}
+	if o.eventKey != "" {
+		if cfg.Provider, err = eventkey.Load(ctx, o.eventKey); err != nil {
+			return err
+		}
+	}
+	if o.recovery != "" {
+		if cfg.Recovery, err = readEnvelope(o.recovery); err != nil {
+			return fmt.Errorf("the recovery: %w", err)
+		}
+	}
+	if o.database != "" {
+		return o.serveFrontEnd(ctx, cfg, stdout, listener, reg)
+	}
 	kept, err := vault.Open(o.vaultConfig())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, kept.Close()) }()
-	l, err := o.open(ctx, policy, keys, kept, logger, reg)
+	cfg.Vault = kept
+	l, err := o.open(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
-	handler := l.Handler()
-	err = o.serve(ctx, logger, stdout, l, listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// No ServeMux, which would redirect paths that it finds unclean.
-		if r.URL.EscapedPath() == "/metrics" {
-			metrics.ServeHTTP(w, r)
-			return
-		}
-		handler.ServeHTTP(w, r)
-	}))
+	err = o.serve(ctx, logger, stdout, l.Origin(), listener, withMetrics(l.Handler(), reg), l.Drain)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.shutdown)
 	defer cancel()
 	err = errors.Join(err, l.Close(closing))
@@ -107,41 +124,39 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	return err
 }
 
+// withMetrics adds /metrics.
+func withMetrics(h http.Handler, reg *prometheus.Registry) http.Handler {
+	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// No ServeMux, which would redirect paths that it finds unclean.
+		if r.URL.EscapedPath() == "/metrics" {
+			metrics.ServeHTTP(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // open opens the log with its engine.
-func (o *serveOptions) open(ctx context.Context, policy *c2sp.Policy, keys []*c2sp.Signer, kept *vault.Vault, logger *slog.Logger, reg prometheus.Registerer) (*log.Log, error) {
-	var provider event.Signer
-	if o.eventKey != "" {
-		var err error
-		if provider, err = eventkey.Load(ctx, o.eventKey); err != nil {
-			return nil, err
-		}
-	}
-	var recovery []byte
-	if o.recovery != "" {
-		var err error
-		if recovery, err = readEnvelope(o.recovery); err != nil {
-			return nil, fmt.Errorf("the recovery: %w", err)
-		}
-	}
-	engine, err := tesserax.Open(ctx, o.tree, log.DefaultMaxBatch)
+func (o *serveOptions) open(ctx context.Context, cfg log.Config) (*log.Log, error) {
+	engine, err := o.openTree(ctx, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
-	l, err := log.Open(ctx, log.Config{
-		StateDir: o.state, Engine: engine, Keys: keys, Vault: kept, Provider: provider, Policy: policy, Recovery: recovery, Interval: o.interval, Refresh: o.refresh,
-		WitnessTimeout: o.timeout, Logger: logger, Registry: reg,
-	})
+	cfg.Engine = engine
+	l, err := log.Open(ctx, cfg)
 	if err != nil {
-		return nil, errors.Join(err, engine.Close(ctx))
+		return nil, errors.Join(err, engine.Close(context.WithoutCancel(ctx)))
 	}
 	return l, nil
 }
 
-// serve answers requests until ctx ends, and then those that are under way.
-func (o *serveOptions) serve(ctx context.Context, logger *slog.Logger, stdout io.Writer, l *log.Log, listener net.Listener, h http.Handler) error {
+// serve answers requests until ctx ends, and then, when drain has returned, those
+// that are still under way.
+func (o *serveOptions) serve(ctx context.Context, logger *slog.Logger, stdout io.Writer, origin string, listener net.Listener, h http.Handler, drain func()) error {
 	addr := listener.Addr().String()
 	fmt.Fprintf(stdout, "http://%s/\n", addr)
-	logger.Info("serving", "origin", l.Origin(), "url", "http://"+addr+"/")
+	logger.Info("serving", "origin", origin, "url", "http://"+addr+"/")
 	if o.addrFile != "" {
 		if err := durable.WriteFile(o.addrFile, []byte("http://"+addr+"/\n"), 0o644); err != nil {
 			return err
@@ -164,7 +179,7 @@ func (o *serveOptions) serve(ctx context.Context, logger *slog.Logger, stdout io
 	case <-ctx.Done():
 	}
 	logger.Info("shutting down")
-	l.Drain()
+	drain()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.shutdown)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {

@@ -22,9 +22,9 @@ type Frontier struct {
 	edge [][]Hash
 }
 
-// LoadFrontier reads the right edge of a tree of the given size, and checks it
-// against root.
-func LoadFrontier(ctx context.Context, r Reader, size uint64, root Hash) (*Frontier, error) {
+// ReadFrontier reads the right edge of a tree of the given size. Nothing vouches
+// for it.
+func ReadFrontier(ctx context.Context, r Reader, size uint64) (*Frontier, error) {
 	f := &Frontier{size: size}
 	for _, t := range Edge(size) {
 		hashes, err := ReadHashes(ctx, r, t)
@@ -35,6 +35,16 @@ func LoadFrontier(ctx context.Context, r Reader, size uint64, root Hash) (*Front
 			f.edge = append(f.edge, nil)
 		}
 		f.edge[t.Level] = hashes
+	}
+	return f, nil
+}
+
+// LoadFrontier reads the right edge of a tree of the given size, and checks it
+// against root.
+func LoadFrontier(ctx context.Context, r Reader, size uint64, root Hash) (*Frontier, error) {
+	f, err := ReadFrontier(ctx, r, size)
+	if err != nil {
+		return nil, err
 	}
 	if f.Root() != root {
 		edge := Edge(size)

@@ -13,10 +13,10 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/enginetest"
 	"github.com/vasistas/vasistas/log/tesserax"
 )
 
@@ -50,43 +50,13 @@ func batch(from, n int) [][]byte {
 	return out
 }
 
-// TestAdd: batches of all sizes are contiguous and in order, and the tree is that
-// of their entries, whatever was open and closed in between.
-func TestAdd(t *testing.T) {
+// TestContract: it is an engine as any other.
+func TestContract(t *testing.T) {
 	t.Parallel()
-	dir := create(t)
-	size := 0
-	for _, n := range []int{1, 254, 1, 1, 255, 300, 1024, 3} {
-		e, err := tesserax.Open(t.Context(), dir, 1024)
-		check(t, err)
-		first, err := e.Add(t.Context(), batch(size, n))
-		check(t, err)
-		if first != uint64(size) {
-			t.Fatalf("a batch is at %d; want %d", first, size)
-		}
-		size += n
-		got, root, err := e.Tree(t.Context())
-		check(t, err)
-		var f tiles.Frontier
-		next, err := f.Extend(t.Context(), e, uint64(size), func(i uint64, entry []byte, _ tiles.Hash) error {
-			if want := fmt.Sprintf("entry %d", i); string(entry) != want {
-				return fmt.Errorf("%q at %d", entry, i)
-			}
-			return nil
-		})
-		check(t, err)
-		if got != uint64(size) || root != next.Root() {
-			t.Fatalf("the tree has %d entries and the root %x; want %d and %x", got, root, size, next.Root())
-		}
-		check(t, e.Close(t.Context()))
-	}
-	e := open(t, dir)
-	if _, err := e.Add(t.Context(), nil); err == nil {
-		t.Error("nothing was added")
-	}
-	if _, err := e.ReadTile(t.Context(), c2sp.Tile{Level: 0, Index: 99, Width: 256}); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a tile that is not there: %v", err)
-	}
+	enginetest.Run(t, func(t testing.TB) func() (log.Engine, error) {
+		dir := create(t)
+		return func() (log.Engine, error) { return tesserax.Open(t.Context(), dir, enginetest.MaxBatch) }
+	})
 }
 
 // TestMissing: a directory without a state is not taken for a new tree, and one

@@ -12,11 +12,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -154,8 +151,7 @@ func (v *Vault) Audit() ([]*AuditRecord, error) {
 // readAudit returns the hash of the last line, zero if there is none, and the
 // length of all whole lines.
 func (v *Vault) readAudit(each func(*AuditRecord)) (prev event.Digest, length int64, err error) {
-	name := filepath.Join(v.cfg.Dir, auditDir, auditFile)
-	f, err := os.Open(name)
+	f, err := v.files.ReadAudit()
 	if errors.Is(err, fs.ErrNotExist) {
 		return prev, 0, nil
 	} else if err != nil {
@@ -168,28 +164,27 @@ func (v *Vault) readAudit(each func(*AuditRecord)) (prev event.Digest, length in
 		if err == io.EOF {
 			return prev, length, nil
 		} else if err != nil {
-			return prev, length, fmt.Errorf("vault: audit: %s, line %d: %w", name, n, err)
+			return prev, length, fmt.Errorf("vault: audit: %s, line %d: %w", v.auditName(), n, err)
 		}
 		a, err := ParseAuditRecord(line)
 		if err == nil && a.Prev != prev {
 			err = fmt.Errorf("%w: a line before it was changed or removed", ErrMalformed)
 		}
 		if err != nil {
-			return prev, length, fmt.Errorf("vault: audit: %s, line %d: %w; nothing is exported until somebody has looked into it, and has put that file aside", name, n, err)
+			return prev, length, fmt.Errorf("vault: audit: %s, line %d: %w; nothing is exported until somebody has looked into it, and has put that file aside", v.auditName(), n, err)
 		}
 		prev, length = sha256.Sum256(line), length+int64(len(line))
 		each(a)
 	}
 }
 
+// auditName says where the audit trail is.
+func (v *Vault) auditName() string { return fmt.Sprintf("%s, %s/%s", v.files, auditDir, auditFile) }
+
 // appendAudit makes the record the last line of the audit file, durably. It sets
 // Prev.
 func (v *Vault) appendAudit(a *AuditRecord) (err error) {
-	dir := filepath.Join(v.cfg.Dir, auditDir)
-	if err := v.cfg.FS.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("vault: audit: %w", err)
-	}
-	lock, err := durable.LockDir(dir)
+	lock, err := v.files.LockAudit()
 	if err != nil {
 		return fmt.Errorf("vault: audit: %w", err)
 	}
@@ -206,38 +201,8 @@ func (v *Vault) appendAudit(a *AuditRecord) (err error) {
 	if len(line) > maxAuditLine {
 		return fmt.Errorf("%w: audit: line of %d bytes", ErrTooLarge, len(line))
 	}
-	if err := v.appendLine(filepath.Join(dir, auditFile), line, length); err != nil {
+	if err := v.files.AppendAudit(length, line); err != nil {
 		return fmt.Errorf("vault: audit: %w", err)
 	}
 	return nil
-}
-
-// appendLine writes a line behind the first length bytes of a file; more is there
-// only if a crash cut a line off.
-func (v *Vault) appendLine(name string, line []byte, length int64) (err error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if info.Size() > length {
-		if err := v.step(durable.Truncate, name, func() error { return f.Truncate(length) }); err != nil {
-			return err
-		}
-	}
-	write := func(b []byte) error { _, err := f.Write(b); return err }
-	err = v.step(durable.Append, name, func() error { return write(line) })
-	if torn := (*durable.Torn)(nil); errors.As(err, &torn) {
-		return errors.Join(err, write(line[:min(torn.Bytes, len(line))]))
-	} else if err != nil {
-		return err
-	}
-	if err := v.step(durable.AppendSync, name, f.Sync); err != nil {
-		return err
-	}
-	return v.step(durable.SyncDir, filepath.Dir(name), func() error { return syncDir(filepath.Dir(name)) })
 }

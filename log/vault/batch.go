@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 
@@ -167,12 +166,12 @@ func parseIndex(b []byte) ([]place, error) {
 // ioErrors is a file that remembers whether reading it failed, so that a disk that
 // does not answer is not taken for a damaged file.
 type ioErrors struct {
-	*os.File
+	BatchFile
 	err error
 }
 
 func (f *ioErrors) ReadAt(p []byte, off int64) (int, error) {
-	n, err := f.File.ReadAt(p, off)
+	n, err := f.BatchFile.ReadAt(p, off)
 	if err != nil && err != io.EOF {
 		f.err = err
 	}
@@ -190,13 +189,13 @@ type openBatch struct {
 // open reads and authenticates the header of a batch. The caller closes the file.
 // With an error that is a *brokenError the file is damaged, and the index that
 // comes with it is what the file claims; any other error is of the file system.
-func open(name string, identities []age.Identity) (*openBatch, error) {
-	f, err := os.Open(name)
+func (v *Vault) open(seq uint64) (*openBatch, error) {
+	f, err := v.files.Open(seq)
 	if err != nil {
 		return nil, err
 	}
-	b := &openBatch{file: &ioErrors{File: f}}
-	if err := b.read(identities); err != nil {
+	b := &openBatch{file: &ioErrors{BatchFile: f}, size: f.Size()}
+	if err := b.read(v.identities); err != nil {
 		f.Close()
 		if b.file.err != nil {
 			return nil, b.file.err
@@ -207,12 +206,6 @@ func open(name string, identities []age.Identity) (*openBatch, error) {
 }
 
 func (b *openBatch) read(identities []age.Identity) error {
-	info, err := b.file.Stat()
-	if err != nil {
-		b.file.err = err
-		return err
-	}
-	b.size = info.Size()
 	u := &unwrapper{identities: identities, err: errors.New("not an age file")}
 	plain, size, err := age.DecryptReaderAt(b.file, b.size, u)
 	if u.err == nil {

@@ -8,24 +8,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"math/bits"
-	"os"
 	"slices"
+	"time"
 
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 )
 
-const (
-	// fanIn is how many files of similar size make Compact merge them. So each
-	// record is rewritten a few times in its life, and there are at most a few
-	// dozen files that could be merged.
-	fanIn = 8
-	// stepRemove is the removal of a file, for the faults of a test.
-	stepRemove durable.Step = "remove"
-)
+// fanIn is how many files of similar size make Compact merge them. So each
+// record is rewritten a few times in its life, and there are at most a few
+// dozen files that could be merged.
+const fanIn = 8
 
 // Compact removes files that nothing is left in, rewrites those that are half
 // empty, and merges small ones. When there is nothing to do it costs next to
@@ -57,7 +51,7 @@ func (v *Vault) choose() []*batchFile {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	tiers := make(map[int][]*batchFile)
-	for seq, f := range v.files {
+	for seq, f := range v.batches {
 		switch {
 		case v.damage[seq] != nil: // left as it is
 		case f.live == 0:
@@ -120,14 +114,14 @@ func (v *Vault) rewrite(ctx context.Context, inputs []*batchFile) error {
 		at, ok := v.records[h]
 		return ok && at.file == from[h]
 	}
-	for batch := range v.batches(records) {
+	for batch := range v.cut(records) {
 		if err := v.write(batch, only); err != nil {
 			return err
 		}
 	}
 	v.mu.Lock()
 	for _, f := range inputs {
-		if v.files[f.seq] == f && f.live == 0 && v.damage[f.seq] == nil {
+		if v.batches[f.seq] == f && f.live == 0 && v.damage[f.seq] == nil {
 			v.forget(f.seq)
 		}
 	}
@@ -162,13 +156,7 @@ func (v *Vault) removeDoomed() error {
 	if len(doomed) == 0 {
 		return nil
 	}
-	for _, seq := range doomed {
-		err := v.step(stepRemove, v.path(seq), func() error { return os.Remove(v.path(seq)) })
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("vault: removing a file that is no longer needed: %w", err)
-		}
-	}
-	if err := v.step(durable.SyncDir, v.cfg.Dir, func() error { return syncDir(v.cfg.Dir) }); err != nil {
+	if err := v.files.Remove(doomed); err != nil {
 		return fmt.Errorf("vault: removing files that are no longer needed: %w", err)
 	}
 	v.mu.Lock()
@@ -177,29 +165,6 @@ func (v *Vault) removeDoomed() error {
 		delete(v.doomed, seq)
 	}
 	return nil
-}
-
-// step is a durable step that package durable does not have.
-func (v *Vault) step(s durable.Step, path string, do func() error) error {
-	fault := v.cfg.FS.Fault
-	if fault == nil {
-		return do()
-	}
-	if err := fault(durable.Op{Step: s}, path); err != nil {
-		return err
-	}
-	if err := do(); err != nil {
-		return err
-	}
-	return fault(durable.Op{Step: s, After: true}, path)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Erase forgets records, whether they are known or not, and returns when no file of
@@ -260,13 +225,13 @@ func notErased(err error) error {
 func (v *Vault) holders(events []event.Digest) (files []*batchFile, errs []error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	for _, f := range v.files {
+	for _, f := range v.batches {
 		if f.live < f.records {
 			files = append(files, f)
 		}
 	}
 	for _, seq := range slices.Sorted(maps.Keys(v.damage)) {
-		if v.files[seq] != nil {
+		if v.batches[seq] != nil {
 			continue
 		}
 		bad := v.damage[seq]
@@ -280,12 +245,20 @@ func (v *Vault) holders(events []event.Digest) (files []*batchFile, errs []error
 }
 
 func (v *Vault) holds(f *batchFile, events []event.Digest) (bool, error) {
-	b, err := open(v.path(f.seq), v.identities)
+	b, err := v.open(f.seq)
 	if err != nil {
 		return false, v.readError(f, v.livePlaces(f), err)
 	}
 	defer b.file.Close()
 	return slices.ContainsFunc(events, func(h event.Digest) bool { _, ok := b.find(h); return ok }), nil
+}
+
+// spares returns whether a record is too young to be dropped.
+func (v *Vault) spares(h event.Digest) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	at, ok := v.records[h]
+	return ok && time.Since(at.file.made) < v.cfg.Spare
 }
 
 // Retain erases all records that keep does not want, and returns their events. Call
@@ -299,7 +272,7 @@ func (v *Vault) Retain(ctx context.Context, keep func(event.Digest) bool) ([]eve
 	defer v.compactor.Unlock()
 	var dropped []event.Digest
 	for _, h := range v.All() {
-		if !keep(h) {
+		if !keep(h) && !v.spares(h) {
 			dropped = append(dropped, h)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"filippo.io/age"
 
@@ -26,7 +27,13 @@ type Config struct {
 	// it. It may have more than one: the first that is in recipients.txt is the
 	// vault's own, and all serve to decrypt.
 	Identity string
-	// FS does the durable steps. The zero FS is the real one.
+	// Storage, if not nil, has the files instead of Dir.
+	Storage Storage
+	// Spare is for how long after it was put [Vault.Retain] leaves a record,
+	// whatever it is told, since another writer may yet log the event. 0: not at
+	// all, for the one writer of a directory.
+	Spare time.Duration
+	// FS does the durable steps in Dir. The zero FS is the real one.
 	FS durable.FS
 	// MaxFileSize bounds what Compact merges into one file, in bytes.
 	// 0 means 16 MiB; 1 GiB is the most.
@@ -39,6 +46,13 @@ const (
 	defaultFileSize = 16 << 20
 	maxFileSize     = 1 << 30 // offsets have 32 bits
 )
+
+func (c Config) storage() Storage {
+	if c.Storage != nil {
+		return c.Storage
+	}
+	return &dir{c.Dir, c.FS}
+}
 
 func (c Config) maxFileSize() int {
 	if c.MaxFileSize > 0 {
@@ -71,13 +85,7 @@ func Create(cfg Config, recovery ...string) error {
 	if _, err := parseRecipients(text); err != nil {
 		return err
 	}
-	if err := cfg.FS.MkdirAll(filepath.Join(cfg.Dir, auditDir), 0o700); err != nil {
-		return fmt.Errorf("vault: %w", err)
-	}
-	if err := cfg.FS.CreateFile(filepath.Join(cfg.Dir, recipientsFile), text, 0o600); err != nil {
-		return fmt.Errorf("vault: creating one in %s: %w", cfg.Dir, err)
-	}
-	return nil
+	return cfg.storage().CreateRecipients(text)
 }
 
 func createIdentity(cfg Config) error {
@@ -148,9 +156,9 @@ const maxRecipients = 16
 
 // readKeys reads both key files, and checks that what will be written can be read.
 func readKeys(cfg Config) ([]age.Identity, []age.Recipient, error) {
-	b, err := readSmall(filepath.Join(cfg.Dir, recipientsFile))
+	b, err := cfg.storage().Recipients()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%w: there is no vault in %s (no %s); bring it back from a backup, or create an empty one: the log loses nothing, but what was in it can't be disclosed", ErrMissing, cfg.Dir, recipientsFile)
+		return nil, nil, fmt.Errorf("%w: there is no vault in %s (no %s); bring it back from a backup, or create an empty one: the log loses nothing, but what was in it can't be disclosed", ErrMissing, cfg.storage(), recipientsFile)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("vault: %w", err)
@@ -176,8 +184,8 @@ func readKeys(cfg Config) ([]age.Identity, []age.Recipient, error) {
 		}
 		have = append(have, shorten(own))
 	}
-	return nil, nil, fmt.Errorf("%w: %s has the key of %s, and %s wants that of %s", ErrWrongKey,
-		cfg.Identity, strings.Join(have, ", "), filepath.Join(cfg.Dir, recipientsFile), shorten(fmt.Sprint(recipients[0])))
+	return nil, nil, fmt.Errorf("%w: %s has the key of %s, and %s in %s wants that of %s", ErrWrongKey,
+		cfg.Identity, strings.Join(have, ", "), recipientsFile, cfg.storage(), shorten(fmt.Sprint(recipients[0])))
 }
 
 // shorten keeps a recipient recognisable: post-quantum ones have 2,000 characters.

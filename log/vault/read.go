@@ -87,7 +87,7 @@ func (v *Vault) locate(events []event.Digest, found map[event.Digest]*Record) ma
 // readFile reads records of one file; all that count, if places is nil. What turns
 // out to be damaged is no longer counted as kept.
 func (v *Vault) readFile(f *batchFile, places []place, found map[event.Digest]*Record) error {
-	b, err := open(v.path(f.seq), v.identities)
+	b, err := v.open(f.seq)
 	if err != nil {
 		return v.readError(f, v.livePlaces(f), err) // none can be read
 	}
@@ -135,7 +135,7 @@ func (v *Vault) readError(f *batchFile, places []place, err error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	gone := errors.Is(err, fs.ErrNotExist)
-	if gone && (v.lock == nil || v.files[f.seq] != f) {
+	if gone && (v.lock == nil || v.batches[f.seq] != f) {
 		return err // rewritten by its owner: look again
 	}
 	var broken *brokenError
@@ -160,7 +160,7 @@ func (v *Vault) readError(f *batchFile, places []place, err error) error {
 // damaged makes the error. It needs mu.
 func (v *Vault) damaged(seq uint64, bad *badFile) *DamagedError {
 	// Of a file that opening it could not authenticate, the index may be wrong.
-	e := &DamagedError{File: v.path(seq), Unsure: v.files[seq] == nil, Err: bad.err}
+	e := &DamagedError{File: v.path(seq), Unsure: v.batches[seq] == nil, Err: bad.err}
 	for _, p := range bad.claims {
 		if _, ok := v.records[p.hash]; !ok {
 			e.Events = append(e.Events, p.hash)
@@ -201,7 +201,7 @@ func (v *Vault) Check(ctx context.Context) ([]*DamagedError, error) {
 func (v *Vault) openFiles() []*batchFile {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return slices.SortedFunc(maps.Values(v.files), func(a, b *batchFile) int { return cmp.Compare(a.seq, b.seq) })
+	return slices.SortedFunc(maps.Values(v.batches), func(a, b *batchFile) int { return cmp.Compare(a.seq, b.seq) })
 }
 
 // liveIn returns those places of a file's index whose records count.

@@ -7,15 +7,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"filippo.io/age"
 
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -25,14 +25,15 @@ type Vault struct {
 	cfg        Config
 	identities []age.Identity
 	recipients []age.Recipient
-	lock       *durable.Lock // nil: opened for reading only
+	files      Storage
+	lock       io.Closer // nil: opened for reading only
 
 	putting   sync.Mutex // held by PutBatch
 	compactor sync.Mutex // held by what rewrites files: Compact, Erase, Retain
 
 	mu      sync.RWMutex
 	records map[event.Digest]location
-	files   map[uint64]*batchFile
+	batches map[uint64]*batchFile
 	seq     uint64              // of the last file that was named; never goes back
 	doomed  map[uint64]bool     // files that may be there and must not: failed writes and removals
 	damage  map[uint64]*badFile // files that can't be read, or not in full
@@ -54,6 +55,7 @@ type batchFile struct {
 	bytes     int64 // of all records
 	live      int   // records that Vault.records finds here
 	liveBytes int64
+	made      time.Time
 }
 
 // Every copy of a record's text is in the file where Vault.records finds it, or in
@@ -72,7 +74,7 @@ func Open(cfg Config) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v.lock, err = durable.LockDir(cfg.Dir); err != nil {
+	if v.lock, err = v.files.Lock(); err != nil {
 		return nil, fmt.Errorf("opening the vault: %w", err)
 	}
 	if err := v.scan(); err != nil {
@@ -96,7 +98,7 @@ func prepare(cfg Config) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Vault{cfg: cfg, identities: identities, recipients: recipients, doomed: make(map[uint64]bool)}, nil
+	return &Vault{cfg: cfg, files: cfg.storage(), identities: identities, recipients: recipients, doomed: make(map[uint64]bool)}, nil
 }
 
 // Close gives the directory back. No call may follow.
@@ -107,7 +109,7 @@ func (v *Vault) Close() error {
 	return v.lock.Close()
 }
 
-func (v *Vault) path(seq uint64) string { return filepath.Join(v.cfg.Dir, batchName(seq)) }
+func (v *Vault) path(seq uint64) string { return v.files.Path(seq) }
 
 // scan fills the maps from the headers of the files. Files may vanish meanwhile,
 // if another process owns them: then it begins again.
@@ -123,20 +125,18 @@ func (v *Vault) scan() error {
 }
 
 func (v *Vault) scanOnce() error {
-	entries, err := os.ReadDir(v.cfg.Dir)
+	list, err := v.files.List()
 	if err != nil {
-		return fmt.Errorf("vault: %w", err)
+		return err
 	}
+	now := time.Now()
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.records, v.files, v.damage = make(map[event.Digest]location), make(map[uint64]*batchFile), make(map[uint64]*badFile)
-	for _, e := range entries { // in ascending order
-		seq, ok := parseBatchName(e.Name())
-		if !ok {
-			continue
-		}
+	v.records, v.batches, v.damage = make(map[event.Digest]location), make(map[uint64]*batchFile), make(map[uint64]*badFile)
+	for _, info := range list {
+		seq := info.Seq
 		v.seq = max(v.seq, seq)
-		b, err := open(v.path(seq), v.identities)
+		b, err := v.open(seq)
 		var broken *brokenError
 		switch {
 		case errors.As(err, &broken):
@@ -147,9 +147,10 @@ func (v *Vault) scanOnce() error {
 		}
 		b.file.Close()
 		v.add(seq, b.size, b.index, nil)
+		v.batches[seq].made = now.Add(-info.Age)
 	}
 	// All that is in files without a live record is in others too.
-	for seq, f := range v.files {
+	for seq, f := range v.batches {
 		if f.live == 0 {
 			v.forget(seq)
 		}
@@ -160,8 +161,8 @@ func (v *Vault) scanOnce() error {
 // add makes the records of a new file those that count, except where another file
 // has one and only says otherwise. It needs mu.
 func (v *Vault) add(seq uint64, size int64, index []place, only func(event.Digest) bool) {
-	f := &batchFile{seq: seq, size: size, records: len(index)}
-	v.files[seq] = f
+	f := &batchFile{seq: seq, size: size, records: len(index), made: time.Now()}
+	v.batches[seq] = f
 	for _, p := range index {
 		f.bytes += int64(p.n)
 		if only != nil && !only(p.hash) {
@@ -188,7 +189,7 @@ func (v *Vault) drop(h event.Digest) bool {
 // forget takes a file without live records out of use; it is to be removed. It
 // needs mu.
 func (v *Vault) forget(seq uint64) {
-	delete(v.files, seq)
+	delete(v.batches, seq)
 	if v.lock != nil {
 		v.doomed[seq] = true
 	}
@@ -204,7 +205,7 @@ func (v *Vault) PutBatch(ctx context.Context, records []*Record) error {
 	}
 	v.putting.Lock()
 	defer v.putting.Unlock()
-	for batch := range v.batches(v.fresh(records)) {
+	for batch := range v.cut(v.fresh(records)) {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("vault: %w", err)
 		}
@@ -233,8 +234,8 @@ func (v *Vault) fresh(records []*Record) []stored {
 	return out
 }
 
-// batches cuts records into what one file may hold.
-func (v *Vault) batches(records []stored) iter.Seq[[]stored] {
+// cut cuts records into what one file may hold.
+func (v *Vault) cut(records []stored) iter.Seq[[]stored] {
 	return func(yield func([]stored) bool) {
 		begin, size := 0, 0
 		for i, r := range records {
@@ -262,7 +263,7 @@ func (v *Vault) write(records []stored, only func(event.Digest) bool) error {
 	v.seq++
 	seq := v.seq
 	v.mu.Unlock()
-	if err := v.cfg.FS.CreateFile(v.path(seq), data, 0o600); err != nil {
+	if err := v.files.Create(seq, data); err != nil {
 		// It may be there all the same, and what is in it may be erased later.
 		v.mu.Lock()
 		v.doomed[seq] = true
@@ -346,8 +347,8 @@ type Stats struct {
 func (v *Vault) Stats() Stats {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	s := Stats{Records: len(v.records), Files: len(v.files), DamagedFiles: len(v.damage)}
-	for _, f := range v.files {
+	s := Stats{Records: len(v.records), Files: len(v.batches), DamagedFiles: len(v.damage)}
+	for _, f := range v.batches {
 		s.RecordBytes += f.liveBytes
 		s.FileBytes += f.size
 	}

@@ -1,0 +1,212 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/trillianx"
+)
+
+// The engines.
+const (
+	enginePOSIX    = "posix"
+	engineTrillian = "trillian"
+)
+
+// engineOptions say which engine keeps the tree, and where.
+type engineOptions struct {
+	engine, tree      string
+	trillian, ca      string
+	tiles             string
+	timeout, patience time.Duration
+	cacheMiB          int64
+	number            int64 // of the tree in Trillian; 0: it is yet to be made
+}
+
+// defineEngine adds the flags.
+func (o *engineOptions) defineEngine(fs *flag.FlagSet) {
+	fs.StringVar(&o.engine, "engine", "", "what keeps the tree: posix, the default, or trillian")
+	fs.StringVar(&o.tree, "tree", "", "directory of the tree, if not DIR/tree; with -engine trillian the `number` of the tree")
+	fs.StringVar(&o.trillian, "trillian", "", "`address` of Trillian's log server, or several, separated by commas")
+	fs.StringVar(&o.ca, "trillian-ca", "", "`file` with the certificates that Trillian's must be signed by; without it the connection is not secured")
+	fs.StringVar(&o.tiles, "tiles", "", "with -engine trillian, `directory` of the tiles, if not DIR/tiles, or s3://BUCKET/PREFIX")
+	fs.DurationVar(&o.timeout, "trillian-timeout", 10*time.Second, "how long one call of Trillian may take")
+	fs.DurationVar(&o.patience, "trillian-patience", 20*time.Second, "how long a batch may wait for Trillian's answer and its signer")
+	fs.Int64Var(&o.cacheMiB, "tile-cache", 64, "with -engine trillian, `MiB` of tiles that are kept in memory")
+}
+
+// checkEngine completes what says where the tree is. made: the tree is to be made.
+func (l *layout) checkEngine(made bool) error { return l.completeEngine(l.dir, made) }
+
+func (o *engineOptions) completeEngine(dir string, made bool) error {
+	if err := o.takePlace(dir); err != nil {
+		return err
+	}
+	switch o.engine {
+	case "", enginePOSIX:
+		o.engine = enginePOSIX
+		if o.trillian != "" || o.tiles != "" || o.ca != "" {
+			return wrongUse("-trillian, -trillian-ca and -tiles are for -engine trillian")
+		}
+		if o.tree == "" {
+			o.tree = filepath.Join(dir, "tree")
+		}
+		return nil
+	case engineTrillian:
+	default:
+		return wrongUse("there is no engine %q; there are %s and %s", o.engine, enginePOSIX, engineTrillian)
+	}
+	if o.trillian == "" {
+		return wrongUse("-trillian is missing: say where Trillian's log server is")
+	}
+	if o.tiles == "" {
+		o.tiles = filepath.Join(dir, "tiles")
+	}
+	if o.cacheMiB < 1 || o.cacheMiB > 1<<20 {
+		return wrongUse("-tile-cache must be between 1 and %d", 1<<20)
+	}
+	if o.tree == "" && made {
+		return nil
+	}
+	n, err := strconv.ParseInt(o.tree, 10, 64)
+	if err != nil || n <= 0 {
+		return wrongUse("-tree is to be the number of a tree in Trillian, and it is %q", o.tree)
+	}
+	o.number = n
+	return nil
+}
+
+// config returns what trillianx needs.
+func (o *engineOptions) config(logger *slog.Logger) (trillianx.Config, error) {
+	cfg := trillianx.Config{Addr: o.trillian, Tree: o.number, Timeout: o.timeout, Patience: o.patience,
+		CacheBytes: int(o.cacheMiB << 20), Logger: logger}
+	if o.ca != "" {
+		pem, err := os.ReadFile(o.ca)
+		if err != nil {
+			return cfg, fmt.Errorf("reading the certificates: %w", err)
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(pem) {
+			return cfg, fmt.Errorf("%s has no certificate", o.ca)
+		}
+		cfg.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	var err error
+	cfg.Tiles, err = o.openTiles()
+	return cfg, err
+}
+
+func (o *engineOptions) openTiles() (trillianx.Tiles, error) {
+	if strings.Contains(o.tiles, "://") {
+		return nil, wrongUse("-tiles is a directory or s3://BUCKET/PREFIX, and it is %q", o.tiles)
+	}
+	return trillianx.OpenDir(o.tiles, durable.FS{})
+}
+
+// openTree opens the tree for its one writer.
+func (o *engineOptions) openTree(ctx context.Context, logger *slog.Logger) (log.Engine, error) {
+	if o.engine == enginePOSIX {
+		return tesserax.Open(ctx, o.tree, log.DefaultMaxBatch)
+	}
+	cfg, err := o.config(logger)
+	if err != nil {
+		return nil, err
+	}
+	shown := time.Now()
+	cfg.Progress = func(done, total uint64) {
+		if time.Since(shown) > 2*time.Second {
+			shown = time.Now()
+			logger.Info("making tiles that are missing", "entries", done, "of", total)
+		}
+	}
+	e, err := trillianx.Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// readTree reads the published tree without opening it.
+func (o *engineOptions) readTree(logger *slog.Logger) (tiles.Reader, error) {
+	if o.engine == enginePOSIX {
+		return client.Dir(o.tree), nil
+	}
+	cfg, err := o.config(logger)
+	if err != nil {
+		return nil, err
+	}
+	return trillianx.NewReader(cfg)
+}
+
+// createTree makes an empty tree, and opens it. In Trillian it may be there already:
+// whoever may write logs may not be whoever may make trees.
+func (o *engineOptions) createTree(ctx context.Context, logger *slog.Logger, stderr io.Writer) (log.Engine, error) {
+	if o.engine == enginePOSIX {
+		// One that is there may be left of an attempt that was cut off; Init looks into it.
+		if err := tesserax.Create(ctx, o.tree); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		return o.openTree(ctx, logger)
+	}
+	if o.number == 0 {
+		cfg, err := o.config(logger)
+		if err != nil {
+			return nil, err
+		}
+		if o.number, err = trillianx.NewTree(ctx, cfg); err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(stderr, "Made a tree in Trillian. From now on give: -engine trillian -trillian %s -tree %d\n", o.trillian, o.number)
+	}
+	return o.openTree(ctx, logger)
+}
+
+// recovers says how a recovery reaches the tree.
+func (o *engineOptions) recovers(ctx context.Context, cfg *log.RecoverConfig, logger *slog.Logger) error {
+	cfg.TreeDir, cfg.CreateTree, cfg.Salvage = o.tree, tesserax.Create, tesserax.Salvage
+	cfg.OpenTree = func(ctx context.Context, dir string) (log.Engine, error) {
+		return tesserax.Open(ctx, dir, log.DefaultMaxBatch)
+	}
+	if o.engine == enginePOSIX {
+		return nil
+	}
+	stored, err := o.openTiles()
+	if err != nil {
+		return err
+	}
+	cfg.InPlace, cfg.CreateTree = true, nil
+	cfg.Salvage = func(_ string, from uint64) iter.Seq[[]byte] { return trillianx.Salvage(ctx, stored, from) }
+	cfg.OpenTree = func(ctx context.Context, _ string) (log.Engine, error) { return o.openTree(ctx, logger) }
+	return nil
+}
+
+// refuseSecond refuses to make a log where there is one.
+func refuseSecond(state string) error {
+	if _, err := os.Stat(filepath.Join(state, "log.json")); err == nil {
+		return fmt.Errorf("there is a log in %s: %w", state, fs.ErrExist)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

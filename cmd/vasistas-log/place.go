@@ -1,0 +1,89 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/vasistas/vasistas/internal/durable"
+)
+
+// place is DIR/engine.json: where the tree of this log is, if not in DIR/tree. It is
+// written last when a log is made or has moved, so that a log that has moved is not
+// opened in its old place.
+type place struct {
+	Engine   string `json:"engine"`
+	Tree     string `json:"tree,omitempty"`
+	Trillian string `json:"trillian,omitempty"`
+	Tiles    string `json:"tiles,omitempty"`
+}
+
+const (
+	placeFile = "engine.json"
+	maxPlace  = 4 << 10
+)
+
+// readPlace returns nil if there is no file.
+func readPlace(dir string) (*place, error) {
+	name := filepath.Join(dir, placeFile)
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxPlace+1))
+	if err != nil {
+		return nil, err
+	}
+	var p place
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err = d.Decode(&p); err == nil && (len(b) > maxPlace || d.Decode(&struct{}{}) != io.EOF) {
+		err = errors.New("something follows its end")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s, which says where the tree is, is damaged: %w; restore it, or write it anew", name, err)
+	}
+	return &p, nil
+}
+
+func writePlace(dir string, o *engineOptions) error {
+	p := place{Engine: o.engine, Tree: o.tree}
+	if o.engine == engineTrillian {
+		p = place{o.engine, fmt.Sprint(o.number), o.trillian, o.tiles}
+	}
+	b, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(filepath.Join(dir, placeFile), append(b, '\n'), 0o644)
+}
+
+// takePlace fills in what is written down and was not given. The address and the
+// tiles may be given otherwise; the tree may not.
+func (o *engineOptions) takePlace(dir string) error {
+	p, err := readPlace(dir)
+	if err != nil || p == nil {
+		return err
+	}
+	if o.engine != "" && o.engine != p.Engine || o.tree != "" && o.tree != p.Tree {
+		return wrongUse("%s says that the tree of this log is %s %s, and not %s %s; a log moves with \"vasistas-log migrate\" only",
+			filepath.Join(dir, placeFile), p.Engine, p.Tree, o.engine, o.tree)
+	}
+	for _, v := range []struct{ flag, said *string }{{&o.engine, &p.Engine}, {&o.tree, &p.Tree}, {&o.trillian, &p.Trillian}, {&o.tiles, &p.Tiles}} {
+		if *v.flag == "" {
+			*v.flag = *v.said
+		}
+	}
+	return nil
+}

@@ -1,0 +1,246 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package trilliantest runs the real things for tests: PostgreSQL, and Trillian's
+// log server and signer on it. It is for tests only.
+//
+//	db := trilliantest.StartPostgres(t)
+//	tr := trilliantest.StartTrillian(t, db)
+//	tree := tr.CreateTree(t)
+//
+// Each process can be killed and started again. All end with the test, and on
+// Linux also when the test's process dies. PostgreSQL writes durably, as in
+// service: fsync stays on. Several databases can share one server, see
+// [Postgres.CreateDatabase], so a package needs to start only one.
+package trilliantest
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+// Postgres is a PostgreSQL server with a data directory of its own. It listens on
+// a Unix socket only, so that no port is taken. Its superuser needs no password.
+type Postgres struct {
+	bin  string // where PostgreSQL's programs are
+	dir  string // holds the data and the socket
+	cred *syscall.Credential
+	p    *process
+}
+
+const (
+	superuser = "vasistas"
+	// pgPort is a part of the socket's name, and nothing else.
+	pgPort = "5432"
+)
+
+// StartPostgres makes a new, empty cluster and starts it.
+func StartPostgres(t testing.TB) *Postgres {
+	t.Helper()
+	db := &Postgres{bin: postgresBin(t)}
+	var err error
+	if db.cred, err = unprivileged(); err != nil {
+		t.Fatal(err)
+	}
+	if db.dir, err = os.MkdirTemp("", "vasistas-pg-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(db.dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if db.cred != nil {
+		if err := os.Chown(db.dir, int(db.cred.Uid), int(db.cred.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	initdb := db.command("initdb", "--pgdata", db.data(), "--username", superuser, "--auth", "trust",
+		"--encoding", "UTF8", "--locale", "C", "--no-instructions")
+	if _, err := run(initdb); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if db.p != nil && db.p.running() {
+			db.p.end(t, syscall.SIGQUIT)
+		}
+	})
+	db.Start(t)
+	return db
+}
+
+func (db *Postgres) data() string { return filepath.Join(db.dir, "data") }
+
+// command is one of PostgreSQL's programs, run as a user that PostgreSQL accepts.
+func (db *Postgres) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(db.bin, name), args...)
+	cmd.Dir = db.dir
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC", "HOME=" + db.dir}
+	if db.cred != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: db.cred}
+	}
+	return cmd
+}
+
+// SocketDir returns the directory of its Unix socket, which is named as libpq and
+// pgx expect for port 5432.
+func (db *Postgres) SocketDir() string { return db.dir }
+
+// Socket returns the path of its Unix socket, for a proxy in between.
+func (db *Postgres) Socket() string { return filepath.Join(db.dir, ".s.PGSQL."+pgPort) }
+
+// DSN returns the URL of the database that is always there, for pgx and libpq.
+func (db *Postgres) DSN() string { return db.dsn("postgres") }
+
+func (db *Postgres) dsn(database string) string {
+	q := url.Values{"host": {db.SocketDir()}, "port": {pgPort}, "user": {superuser}}
+	return "postgresql:///" + database + "?" + q.Encode()
+}
+
+// CreateDatabase makes an empty database and returns its URL.
+func (db *Postgres) CreateDatabase(t testing.TB, name string) string {
+	t.Helper()
+	db.PSQL(t, db.DSN(), "CREATE DATABASE "+name)
+	return db.dsn(name)
+}
+
+// PSQL runs SQL through psql in the database with this URL and returns what it
+// prints: one line a row, the columns separated by |.
+func (db *Postgres) PSQL(t testing.TB, dsn, sql string) string {
+	t.Helper()
+	out, err := run(db.psql(dsn, "--command", sql))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func (db *Postgres) psql(dsn string, args ...string) *exec.Cmd {
+	return db.command("psql", slices.Concat([]string{"--no-psqlrc", "--quiet", "--tuples-only", "--no-align",
+		"--set", "ON_ERROR_STOP=1", "--dbname", dsn}, args)...)
+}
+
+// Start starts the server, on the data that it left, and waits until it answers.
+func (db *Postgres) Start(t testing.TB) {
+	t.Helper()
+	if db.p != nil && db.p.running() {
+		t.Fatal("PostgreSQL runs already")
+	}
+	eventually(t, "starting PostgreSQL", func() error {
+		if db.p == nil || !db.p.running() {
+			// After a kill it may have to wait for its own last processes.
+			var err error
+			if db.p, err = start(db.command("postgres", "-D", db.data(), "-k", db.dir,
+				"-c", "listen_addresses=", "-c", "port="+pgPort, "-c", "max_connections=200",
+				"-c", "shared_buffers=64MB"), syscall.SIGQUIT); err != nil {
+				return fatalError{err}
+			}
+		}
+		_, err := run(db.psql(db.DSN(), "--command", "SELECT 1"))
+		if err != nil {
+			return fmt.Errorf("%w\nPostgreSQL said: %s", err, db.p.output)
+		}
+		return nil
+	})
+}
+
+// Stop ends the server in order: it closes its connections and writes all out.
+func (db *Postgres) Stop(t testing.TB) {
+	t.Helper()
+	db.p.end(t, syscall.SIGINT)
+}
+
+// Kill ends the server at once, with SIGKILL. Its processes for each connection
+// see that and end too.
+func (db *Postgres) Kill(t testing.TB) {
+	t.Helper()
+	db.p.end(t, syscall.SIGKILL)
+}
+
+// Backup stops the server, copies all that it holds, and starts it again. It
+// returns the copy, for [Postgres.Restore].
+func (db *Postgres) Backup(t testing.TB) string {
+	t.Helper()
+	db.Stop(t)
+	copied, err := os.MkdirTemp(db.dir, "backup-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(exec.Command("cp", "-a", db.data(), copied)); err != nil {
+		t.Fatal(err)
+	}
+	db.Start(t)
+	return copied
+}
+
+// Restore puts a backup in the place of what the server holds.
+func (db *Postgres) Restore(t testing.TB, backup string) {
+	t.Helper()
+	if db.p.running() {
+		db.Stop(t)
+	}
+	if err := os.RemoveAll(db.data()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(exec.Command("cp", "-a", filepath.Join(backup, "data"), db.dir)); err != nil {
+		t.Fatal(err)
+	}
+	db.Start(t)
+}
+
+// postgresBin finds PostgreSQL's programs: Debian keeps them outside of PATH.
+func postgresBin(t testing.TB) string {
+	t.Helper()
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest, best := "", 0
+	for _, name := range found {
+		dir := filepath.Dir(name)
+		if v, err := strconv.Atoi(filepath.Base(filepath.Dir(dir))); err == nil && v > best {
+			newest, best = dir, v
+		}
+	}
+	if newest != "" {
+		return newest
+	}
+	name, err := exec.LookPath("postgres")
+	if err != nil {
+		t.Fatalf("PostgreSQL is not installed (scripts/need installs it): %v", err)
+	}
+	return filepath.Dir(name)
+}
+
+// unprivileged returns the user that PostgreSQL runs as, nil for the present one:
+// it refuses to run as root.
+func unprivileged() (*syscall.Credential, error) {
+	if runtime.GOOS == "windows" || os.Getuid() != 0 {
+		return nil, nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, err := strconv.ParseUint(u.Uid, 10, 32)
+		if err != nil {
+			continue
+		}
+		gid, err := strconv.ParseUint(u.Gid, 10, 32)
+		if err != nil {
+			continue
+		}
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	}
+	return nil, fmt.Errorf("PostgreSQL does not run as root, and there is no other user for it")
+}

@@ -1,0 +1,134 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package trilliantest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait. It is long: the machine may be slow and busy.
+const patience = 2 * time.Minute
+
+// process is one that ends with the test, and with the test's process.
+type process struct {
+	cmd    *exec.Cmd
+	output *tail
+	done   chan struct{} // closed when it has ended
+	err    error         // how; valid after done
+}
+
+// start starts cmd. death is the signal that it gets if this process dies.
+func start(cmd *exec.Cmd, death syscall.Signal) (*process, error) {
+	p := &process{cmd: cmd, output: &tail{}, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = p.output, p.output
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
+	setDeathSignal(cmd.SysProcAttr, death)
+	started := make(chan error)
+	go func() {
+		// The kernel sends the signal when the thread ends that started
+		// it, so that thread waits for it.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// running reports whether it has not ended.
+func (p *process) running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// end sends a signal and waits until it has ended, with force after a while.
+func (p *process) end(t testing.TB, sig syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("%v to %s: %v", sig, p.cmd.Path, err)
+	}
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		t.Errorf("%s did not end on %v\n%s", p.cmd.Path, sig, p.output)
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		<-p.done
+	}
+}
+
+// tail keeps the end of what a process writes.
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+const tailSize = 16 << 10
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, b...)
+	if len(t.b) > 2*tailSize {
+		t.b = append(t.b[:0], t.b[len(t.b)-tailSize:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(bytes.Clone(t.b))
+}
+
+// eventually calls f until it returns no error.
+func eventually(t testing.TB, what string, f func() error) {
+	t.Helper()
+	for began, wait := time.Now(), 5*time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+		err := f()
+		if err == nil {
+			return
+		}
+		var fatal fatalError
+		if errors.As(err, &fatal) || time.Since(began) > patience {
+			t.Fatalf("%s: %v", what, err)
+		}
+		time.Sleep(wait)
+	}
+}
+
+// fatalError is one that waiting does not mend.
+type fatalError struct{ error }
+
+// run runs a command to its end and returns what it printed.
+func run(cmd *exec.Cmd) (string, error) {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("%s: %w\n%s", cmd, err, out)
+	}
+	return string(out), nil
+}

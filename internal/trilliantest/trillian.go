@@ -1,0 +1,228 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package trilliantest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/trillian"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// Trillian is a log server and a signer, which share a database.
+type Trillian struct {
+	dsn            string
+	addr           string
+	server, signer *process
+}
+
+// StartTrillian makes a database in the server, loads Trillian's schema into it,
+// and starts a log server and a signer there.
+func StartTrillian(t testing.TB, db *Postgres) *Trillian {
+	t.Helper()
+	bins := binaries(t)
+	tr := &Trillian{dsn: db.CreateDatabase(t, "trillian"+suffix())}
+	schema, err := os.ReadFile(bins.schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	psql := db.psql(tr.dsn)
+	psql.Stdin = strings.NewReader("SET client_min_messages = warning;\n" + string(schema))
+	if _, err := run(psql); err != nil {
+		t.Fatal(err)
+	}
+	tr.addr = freeAddr(t)
+	t.Cleanup(func() {
+		for _, p := range []*process{tr.signer, tr.server} {
+			if p != nil && p.running() {
+				p.end(t, syscall.SIGKILL)
+			}
+		}
+	})
+	tr.StartServer(t)
+	tr.StartSigner(t)
+	return tr
+}
+
+var (
+	suffixMu   sync.Mutex
+	lastSuffix int
+)
+
+// suffix tells the databases of one process apart.
+func suffix() string {
+	suffixMu.Lock()
+	defer suffixMu.Unlock()
+	lastSuffix++
+	return fmt.Sprintf("_%d", lastSuffix)
+}
+
+// DSN returns the URL of Trillian's database.
+func (tr *Trillian) DSN() string { return tr.dsn }
+
+// Addr returns the address of the log server, which it keeps when it is started
+// again.
+func (tr *Trillian) Addr() string { return tr.addr }
+
+// StartServer starts the log server and waits until it answers. StartTrillian has
+// done that; it is for a server that was killed.
+func (tr *Trillian) StartServer(t testing.TB) {
+	t.Helper()
+	eventually(t, "starting Trillian's log server", func() (err error) {
+		if tr.server == nil || !tr.server.running() {
+			// Someone may have taken the port meanwhile.
+			if tr.server, err = start(exec.Command(binaries(t).server, "-rpc_endpoint", tr.addr, "-http_endpoint", "",
+				"-storage_system", "postgresql", "-postgresql_uri", tr.dsn, "-quota_system", "noop",
+				"-max_msg_size_bytes", "16777216", "-logtostderr"), syscall.SIGKILL); err != nil {
+				return fatalError{err}
+			}
+		}
+		if err := tr.answers(); err != nil {
+			return fmt.Errorf("%w\nit said: %s", err, tr.server.output)
+		}
+		return nil
+	})
+}
+
+func (tr *Trillian) answers() error {
+	return tr.call(func(ctx context.Context, conn *grpc.ClientConn) error {
+		_, err := trillian.NewTrillianAdminClient(conn).ListTrees(ctx, &trillian.ListTreesRequest{})
+		return err
+	})
+}
+
+// call calls f with a connection to the log server, for as long as it takes.
+func (tr *Trillian) call(f func(context.Context, *grpc.ClientConn) error) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := grpc.NewClient("passthrough:///"+tr.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	return f(ctx, conn)
+}
+
+// KillServer ends the log server at once.
+func (tr *Trillian) KillServer(t testing.TB) { t.Helper(); tr.server.end(t, syscall.SIGKILL) }
+
+// StartSigner starts the signer. It is the only one, so it needs no election.
+func (tr *Trillian) StartSigner(t testing.TB) {
+	t.Helper()
+	if tr.signer != nil && tr.signer.running() {
+		t.Fatal("Trillian's signer runs already")
+	}
+	var err error
+	if tr.signer, err = start(exec.Command(binaries(t).signer, "-rpc_endpoint", "127.0.0.1:0", "-http_endpoint", "",
+		"-storage_system", "postgresql", "-postgresql_uri", tr.dsn, "-quota_system", "noop", "-force_master",
+		"-sequencer_interval", "20ms", "-batch_size", "2048", "-num_sequencers", "2", "-logtostderr"), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// KillSigner ends the signer at once.
+func (tr *Trillian) KillSigner(t testing.TB) { t.Helper(); tr.signer.end(t, syscall.SIGKILL) }
+
+// PauseSigner stops the signer until ResumeSigner, so that nothing is integrated.
+func (tr *Trillian) PauseSigner(t testing.TB)  { t.Helper(); tr.signalSigner(t, syscall.SIGSTOP) }
+func (tr *Trillian) ResumeSigner(t testing.TB) { t.Helper(); tr.signalSigner(t, syscall.SIGCONT) }
+
+func (tr *Trillian) signalSigner(t testing.TB, sig syscall.Signal) {
+	t.Helper()
+	if err := tr.signer.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// CreateTree makes an empty tree, in which the caller assigns the indices, and
+// returns its ID.
+func (tr *Trillian) CreateTree(t testing.TB) int64 {
+	t.Helper()
+	var id int64
+	if err := tr.call(func(ctx context.Context, conn *grpc.ClientConn) error {
+		tree, err := trillian.NewTrillianAdminClient(conn).CreateTree(ctx, &trillian.CreateTreeRequest{Tree: &trillian.Tree{
+			TreeState:       trillian.TreeState_ACTIVE,
+			TreeType:        trillian.TreeType_PREORDERED_LOG,
+			MaxRootDuration: durationpb.New(0), // no new root without new leaves
+		}})
+		if err != nil {
+			return err
+		}
+		id = tree.TreeId
+		_, err = trillian.NewTrillianLogClient(conn).InitLog(ctx, &trillian.InitLogRequest{LogId: id})
+		return err
+	}); err != nil {
+		t.Fatalf("creating a tree: %v", err)
+	}
+	return id
+}
+
+// freeAddr returns an address that nobody listens on now.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// programs are the paths of what the module internal/interop/trillian pins.
+type programs struct{ server, signer, schema string }
+
+var build = sync.OnceValues(func() (p programs, err error) {
+	gomod, err := run(exec.Command("go", "env", "GOMOD"))
+	if err != nil {
+		return p, err
+	}
+	dir := filepath.Join(filepath.Dir(strings.TrimSpace(gomod)), "internal", "interop", "trillian")
+	flags, err := run(exec.Command("go", "env", "GOFLAGS"))
+	if err != nil {
+		return p, err
+	}
+	command := func(args ...string) (string, error) {
+		cmd := exec.Command("go", args...)
+		cmd.Dir = dir
+		cmd.Env = slices.Concat(os.Environ(), []string{"GOFLAGS=" + strings.TrimSpace(strings.TrimSpace(flags)+" -tags=postgresql,etcd")})
+		out, err := cmd.Output() // what it downloads is said on standard error
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("%s: %w\n%s", cmd, err, exit.Stderr)
+		}
+		return strings.TrimSpace(string(out)), err
+	}
+	// With -n it builds the tool, keeps it in the build cache and says where.
+	if p.server, err = command("tool", "-n", "trillian_log_server"); err != nil {
+		return p, err
+	}
+	if p.signer, err = command("tool", "-n", "trillian_log_signer"); err != nil {
+		return p, err
+	}
+	module, err := command("list", "-m", "-f", "{{.Dir}}", "github.com/google/trillian")
+	p.schema = filepath.Join(module, "storage", "postgresql", "schema", "storage.sql")
+	return p, err
+})
+
+func binaries(t testing.TB) programs {
+	t.Helper()
+	p, err := build()
+	if err != nil {
+		t.Fatalf("building Trillian: %v", err)
+	}
+	return p
+}

@@ -1,0 +1,304 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+)
+
+// follows waits until a front end says that it leads no more.
+func (c *cluster) follows(e *end) {
+	c.t.Helper()
+	eventually(c.t, func() error {
+		status, text := e.request("/metrics")
+		if status != http.StatusOK || !strings.Contains(text, "vasistas_frontend_leads 0\n") {
+			return fmt.Errorf("it still leads (%d)", status)
+		}
+		return nil
+	})
+}
+
+// says waits until /readyz of a front end says no, with this text.
+func (c *cluster) says(e *end, text string) {
+	c.t.Helper()
+	eventually(c.t, func() error {
+		status, body := e.request("/readyz")
+		if status != http.StatusServiceUnavailable || !strings.Contains(body, text) {
+			return fmt.Errorf("/readyz: %d %s", status, body)
+		}
+		return nil
+	})
+}
+
+// term is that of the lease, and that in which the last head was recorded.
+func (c *cluster) terms() (lease, head string) {
+	c.t.Helper()
+	lease = strings.TrimSpace(c.db.PSQL(c.t, c.dsn, "SELECT term FROM vasistas.lease"))
+	return lease, strings.TrimSpace(c.db.PSQL(c.t, c.dsn, "SELECT term FROM vasistas.log"))
+}
+
+// TestStopLeader stops the leader in the middle of its work for longer than its lease
+// lasts, and lets it go on: it signs nothing more, and stops to lead.
+func TestStopLeader(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, 3)
+	for range 3 {
+		c.launch(c.dsn)
+	}
+	last := c.leader(c.ends...)
+	stop := c.load(4)
+	for range 2 {
+		c.acknowledges(20)
+		check(t, last.Process.Signal(syscall.SIGSTOP))
+		next := c.leader(c.others(last)...)
+		for range 3 { // clients may all be waiting for the one that is stopped
+			c.at(next).append(c.warrant())
+		}
+		check(t, last.Process.Signal(syscall.SIGCONT))
+		c.follows(last)
+		lease, head := c.terms()
+		if lease != head {
+			t.Errorf("the head was recorded in term %s, and it is term %s", head, lease)
+		}
+		c.acknowledges(20)
+		last = next
+	}
+	failed := stop()
+	c.settle(c.leader(c.ends...), failed)
+}
+
+// TestKillDatabase kills the database under load. While it is away nothing is
+// acknowledged, and what is published is served; afterwards all goes on by itself.
+func TestKillDatabase(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, 3)
+	for range 3 {
+		c.launch(c.dsn)
+	}
+	c.leader(c.ends...)
+	stop := c.load(4)
+	for range 2 {
+		c.acknowledges(20)
+		c.db.Kill(t)
+		for _, e := range c.ends {
+			c.says(e, "no-leader")
+			c.at(e).checkpoint()
+		}
+		c.db.Start(t)
+		c.leader(c.ends...)
+	}
+	c.acknowledges(20)
+	failed := stop()
+	c.settle(c.leader(c.ends...), failed)
+}
+
+// droppingProxy passes connections on until it is told to drop what comes: then the
+// connections stay open, and nothing gets through, as with a network that is cut.
+type droppingProxy struct {
+	net.Listener
+	mu      sync.Mutex
+	dropped chan struct{} // nil: it passes on; else closed when it does again
+}
+
+// newDroppingProxy passes on to a Unix socket.
+func newDroppingProxy(t testing.TB, to string) *droppingProxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	p := &droppingProxy{Listener: l}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("unix", to)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			go p.pass(in, out)
+			go p.pass(out, in)
+		}
+	}()
+	return p
+}
+
+func (p *droppingProxy) pass(from, to net.Conn) {
+	defer from.Close()
+	defer to.Close()
+	b := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(b)
+		if err != nil && !errors.Is(err, io.EOF) || n == 0 {
+			return
+		}
+		p.mu.Lock()
+		dropped := p.dropped
+		p.mu.Unlock()
+		if dropped != nil { // these bytes never arrive, and neither do any after them
+			<-dropped
+			return
+		}
+		if _, err := to.Write(b[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// drop cuts the network, or mends it.
+func (p *droppingProxy) drop(cut bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if cut {
+		p.dropped = make(chan struct{})
+		return
+	}
+	close(p.dropped)
+	p.dropped = nil
+}
+
+// TestCutLeader cuts the leader from the database, under load: it stops its log by
+// itself, another takes over, and it still serves what it knows. When the network is
+// back it takes part again.
+func TestCutLeader(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, 3)
+	proxy := newDroppingProxy(t, c.db.Socket())
+	host, port, err := net.SplitHostPort(proxy.Addr().String())
+	check(t, err)
+	through := fmt.Sprintf("postgresql://vasistas@%s/vasistas?port=%s&sslmode=disable", host, port)
+	first := c.launch(through)
+	c.leader(first)
+	for range 2 {
+		c.launch(c.dsn)
+	}
+	stop := c.load(4)
+	c.acknowledges(20)
+	size := c.seen.size()
+	began := time.Now()
+	proxy.drop(true)
+	second := c.leader(c.others(first)...)
+	c.at(second).published(size + 1)
+	took := time.Since(began)
+	t.Logf("publication went on after %v, %.1f lease times", took.Round(time.Millisecond), took.Seconds()/c.lease.Seconds())
+	c.follows(first)
+	c.says(first, "no-leader")
+	c.at(first).checkpoint()
+	if _, err := c.at(first).sequence(c.warrant()); !isProblem(err, "no-leader") {
+		t.Errorf("a front end without a database says %v", err)
+	}
+	proxy.drop(false)
+	w := c.at(first)
+	w.ready()
+	w.append(c.warrant())
+	failed := stop()
+	c.settle(first, failed)
+}
+
+// TestRestoreDatabase restores the database, and with it Trillian's tree, from a
+// backup that is older than what was published. No front end signs or acknowledges
+// anything: those that ran know what they served, and a new one hears it from the
+// witnesses. A mirror brings back what is lost, and what was acknowledged beyond it is
+// found in the tiles.
+func TestRestoreDatabase(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, 3)
+	for range 2 {
+		c.launch(c.dsn)
+	}
+	first := c.leader(c.ends...)
+	c.at(first).append(c.warrant())
+	backup := c.db.Backup(t)
+	first = c.leader(c.ends...)
+	for range 5 {
+		c.at(first).append(c.warrant())
+	}
+	for _, e := range c.ends {
+		c.at(e).published(c.seen.size())
+	}
+	// A mirror that has all that was published, and not all that was acknowledged.
+	mirror := t.TempDir()
+	check(t, os.WriteFile(filepath.Join(mirror, "checkpoint"), c.at(first).checkpoint().Bytes(), 0o644))
+	check(t, os.CopyFS(filepath.Join(mirror, "tile"), os.DirFS(filepath.Join(c.dir, "tiles", "tile"))))
+	for _, s := range c.witnesses {
+		s.answer(down)
+	}
+	for range 3 {
+		c.at(first).mustSequence(c.warrant())
+	}
+	check(t, first.Process.Signal(syscall.SIGSTOP)) // so that it does not publish them
+	for _, s := range c.witnesses {
+		s.answer(nil)
+	}
+	c.db.Restore(t, backup)
+	check(t, first.Process.Signal(syscall.SIGCONT))
+	const says = "restored from an older backup"
+	refuses := func(e *end) {
+		t.Helper()
+		c.says(e, says)
+		c.says(e, "recover -from MIRROR")
+		if _, err := c.at(e).sequence(c.warrant()); err == nil {
+			t.Error("an event was acknowledged")
+		}
+	}
+	published, err := c2sp.ParseCheckpoint(must(os.ReadFile(filepath.Join(mirror, "checkpoint"))))
+	check(t, err)
+	for _, e := range c.ends {
+		refuses(e)
+		if cp := c.at(e).checkpoint(); cp.Size < published.Size {
+			t.Errorf("the checkpoint went back to %d entries, and one of %d was seen", cp.Size, published.Size)
+		}
+	}
+	for _, e := range c.ends {
+		if err := e.end(t, syscall.SIGTERM); err != nil {
+			t.Errorf("it ended with %v\n%s", err, &e.stderr)
+		}
+	}
+	again := c.ends[1]
+	c.relaunch(again, c.dsn)
+	refuses(again)
+	if cp := c.at(again).checkpoint(); cp.Size < published.Size {
+		t.Errorf("after a restart it serves %d entries, and served %d before", cp.Size, published.Size)
+	}
+	check(t, again.end(t, syscall.SIGTERM))
+	fresh := c.launch(c.dsn)
+	refuses(fresh)
+	lease, head := c.terms()
+	if lease == head {
+		t.Errorf("a head was recorded in the present term, %s", lease)
+	}
+	args := c.arguments("recover", slices.Concat([]string{"-database", c.dsn, "-from", mirror, "-state", t.TempDir()}, c.options)...)
+	if out, err := exec.Command(build(t, "..", "./cmd/vasistas-log"), args...).CombinedOutput(); err == nil || !strings.Contains(string(out), "stop all front ends first") {
+		t.Errorf("recovering beside a front end: %v\n%s", err, out)
+	}
+	check(t, fresh.end(t, syscall.SIGTERM))
+	out, err := exec.Command(build(t, "..", "./cmd/vasistas-log"), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("recovering: %v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+	for _, e := range c.ends {
+		c.relaunch(e, c.dsn)
+	}
+	last := c.leader(c.ends...)
+	c.at(last).append(c.warrant())
+	c.settle(last, nil)
+}

@@ -1,0 +1,243 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pgstate
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/vasistas/vasistas/log"
+)
+
+//go:embed schema.sql
+var schema string
+
+// version is that of the schema.
+const version = 1
+
+var (
+	// ErrMissing: the database has no log.
+	ErrMissing = fmt.Errorf("the database has no log; if it had one, restore it, else create one with \"vasistas-log init -database\": %w", fs.ErrNotExist)
+	// ErrVersion: the schema is one of another version of this program.
+	ErrVersion = errors.New("the database has a schema of another version; use the program that made it")
+	// ErrUnsafe: the server may lose what it said was written.
+	ErrUnsafe = errors.New("the database server is not safe to write to")
+)
+
+const (
+	connectTimeout = 5 * time.Second
+	// callTimeout bounds every call but those about the lease.
+	callTimeout = 15 * time.Second
+	maxConns    = 8
+)
+
+// DB is a database with the schema, and a log if it is founded. Its methods are safe
+// for concurrent use.
+type DB struct {
+	pool     *pgxpool.Pool
+	leases   *pgxpool.Pool // so that no other work delays the lease
+	name     string
+	settings log.Settings // zero: not founded
+}
+
+// Open opens the database of a log. The DSN is a URL or a list of settings as libpq
+// knows them. A password stands in PGPASSFILE or PGPASSWORD, and is refused in the
+// DSN, which everybody on the machine can read.
+func Open(ctx context.Context, dsn string) (*DB, error) {
+	db, err := connect(ctx, dsn)
+	if err != nil {
+		return nil, err
+	}
+	err = db.checkVersion(ctx)
+	if err == nil {
+		err = db.loadSettings(ctx)
+	}
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("opening the database of the log: %w", err)
+	}
+	return db, nil
+}
+
+// Create makes the schema in a database that has none, and opens it: it has no log
+// yet. What an attempt left that was cut off before the log was founded is used. If
+// there is a log, the error is [fs.ErrExist].
+func Create(ctx context.Context, dsn string) (_ *DB, err error) {
+	db, err := connect(ctx, dsn)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			db.Close()
+			err = fmt.Errorf("creating the database of the log: %w", err)
+		}
+	}()
+	if err := db.makeSchema(ctx); err != nil {
+		return nil, err
+	}
+	if err := db.checkVersion(ctx); err != nil {
+		return nil, err
+	}
+	switch err := db.loadSettings(ctx); {
+	case err == nil:
+		return nil, fmt.Errorf("there is the log %s in %s: %w", db.settings.Origin, db.name, fs.ErrExist)
+	case !errors.Is(err, ErrMissing):
+		return nil, err
+	}
+	return db, nil
+}
+
+func (db *DB) makeSchema(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		var there bool
+		if err := tx.QueryRow(ctx, `SELECT to_regnamespace('vasistas') IS NOT NULL`).Scan(&there); err != nil || there {
+			return err
+		}
+		if _, err := tx.Exec(ctx, schema); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO vasistas.meta (version) VALUES ($1)`, version); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO vasistas.lease (holder, url, term, seconds, acquired, renewed, version) VALUES ('', '', 0, 1, now(), now(), 0)`)
+		return err
+	})
+}
+
+func connect(ctx context.Context, dsn string) (*DB, error) {
+	cfg, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		// Without the text, which may have a password.
+		return nil, errors.New("the database's DSN is malformed; give a URL like postgresql://USER@HOST/DATABASE")
+	}
+	if err := refusePassword(dsn); err != nil {
+		return nil, err
+	}
+	cfg.ConnConfig.ConnectTimeout = connectTimeout
+	for name, value := range map[string]string{
+		"application_name":                    "vasistas-log",
+		"statement_timeout":                   "20s",
+		"idle_in_transaction_session_timeout": "5s",
+		// So that the server gives up on a client that vanished.
+		"tcp_keepalives_idle":              "5",
+		"tcp_keepalives_interval":          "2",
+		"tcp_keepalives_count":             "3",
+		"client_connection_check_interval": "2s",
+	} {
+		cfg.ConnConfig.RuntimeParams[name] = value
+	}
+	cfg.AfterConnect = checkServer
+	cfg.MaxConns, cfg.MinConns = maxConns, 0
+	db := &DB{name: fmt.Sprintf("database %s on %s", cfg.ConnConfig.Database, cfg.ConnConfig.Host)}
+	if db.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), cfg); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", db.name, err)
+	}
+	few := cfg.Copy()
+	few.MaxConns = 2
+	if db.leases, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), few); err != nil {
+		db.pool.Close()
+		return nil, fmt.Errorf("opening %s: %w", db.name, err)
+	}
+	return db, nil
+}
+
+// refusePassword parses the DSN in an environment that has none.
+func refusePassword(dsn string) error {
+	for _, has := range []func(string) bool{urlPassword, keywordPassword} {
+		if has(dsn) {
+			return errors.New("the database's DSN has a password, which everybody on this machine can read; put it into the file that PGPASSFILE names")
+		}
+	}
+	return nil
+}
+
+// checkServer refuses a server that may lose what it acknowledged.
+func checkServer(ctx context.Context, c *pgx.Conn) error {
+	var commit, fsync, pages string
+	var standby bool
+	err := c.QueryRow(ctx, `SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes'), pg_is_in_recovery()`).
+		Scan(&commit, &fsync, &pages, &standby)
+	switch {
+	case err != nil:
+		return err
+	case standby:
+		return fmt.Errorf("%w: it is a standby; name the primary", ErrUnsafe)
+	case commit != "on" && commit != "remote_apply":
+		return fmt.Errorf("%w: synchronous_commit is %s, and must be on", ErrUnsafe, commit)
+	case fsync != "on" || pages != "on":
+		return fmt.Errorf("%w: fsync is %s and full_page_writes %s, and both must be on", ErrUnsafe, fsync, pages)
+	}
+	return nil
+}
+
+func (db *DB) checkVersion(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var is int
+	err := db.pool.QueryRow(ctx, `SELECT version FROM vasistas.meta`).Scan(&is)
+	switch {
+	case noTable(err):
+		return fmt.Errorf("%w (%s)", ErrMissing, db.name)
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("%w (%s has no version)", ErrVersion, db.name)
+	case err != nil:
+		return db.unreachable(err)
+	case is != version:
+		return fmt.Errorf("%w (%s has version %d, this program %d)", ErrVersion, db.name, is, version)
+	}
+	return nil
+}
+
+func (db *DB) loadSettings(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var charter []byte
+	var origin string
+	err := db.pool.QueryRow(ctx, `SELECT origin, charter FROM vasistas.log`).Scan(&origin, &charter)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("%w (%s: the schema is there, and no log was founded)", ErrMissing, db.name)
+	case err != nil:
+		return db.unreachable(err)
+	case len(charter) != 32:
+		return fmt.Errorf("%s is damaged: the charter's hash has %d bytes", db.name, len(charter))
+	}
+	db.settings = log.Settings{Origin: origin, Charter: [32]byte(charter)}
+	return nil
+}
+
+// unreachable says what an error of the database means.
+func (db *DB) unreachable(err error) error {
+	var pg *pgconn.PgError
+	if err == nil || errors.Is(err, ErrUnsafe) || errors.As(err, &pg) {
+		return err
+	}
+	return fmt.Errorf("%s can't be reached: %w", db.name, err)
+}
+
+// noTable returns whether the schema is missing.
+func noTable(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000")
+}
+
+// Name says which database it is.
+func (db *DB) Name() string { return db.name }
+
+// Close closes all connections. No call may follow.
+func (db *DB) Close() {
+	db.leases.Close()
+	db.pool.Close()
+}

@@ -1,0 +1,158 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pgstate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log"
+)
+
+// state is the state of the log, for a term or for reading only.
+type state struct {
+	db   *DB
+	term *Term // nil: for reading only
+}
+
+var _ log.State = (*state)(nil)
+
+// State returns the log's state for whoever only reads it.
+func (db *DB) State() log.State { return &state{db: db} }
+
+// State returns the log's state for the writer of this term.
+func (t *Term) State() log.State { return &state{t.db, t} }
+
+func (s *state) Settings() log.Settings { return s.db.settings }
+
+func (s *state) LoadHead(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var head []byte
+	err := s.db.pool.QueryRow(ctx, `SELECT head FROM vasistas.log`).Scan(&head)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, fmt.Errorf("%w (%s)", ErrMissing, s.db.name)
+	}
+	return head, s.db.unreachable(err)
+}
+
+func (s *state) SwapHead(ctx context.Context, old, next []byte) error {
+	n, err := s.term.exec(ctx, `UPDATE vasistas.log SET head = $3, term = $2 WHERE head = $4 AND EXISTS (SELECT 1 FROM fence)`, next, old)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w (in %s)", log.ErrStateChanged, s.db.name)
+	}
+	return err
+}
+
+func (s *state) RestoreHead(ctx context.Context, next []byte) error {
+	n, err := s.term.exec(ctx, `UPDATE vasistas.log SET head = $3, term = $2 WHERE EXISTS (SELECT 1 FROM fence)`, next)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w (%s)", ErrMissing, s.db.name)
+	}
+	return err
+}
+
+func (s *state) Published(ctx context.Context) (log.Published, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var p log.Published
+	var charter int64
+	err := s.db.pool.QueryRow(ctx, `SELECT checkpoint, charter FROM vasistas.published`).Scan(&p.Checkpoint, &charter)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return log.Published{}, nil
+	}
+	p.Charter = uint64(charter)
+	return p, s.db.unreachable(err)
+}
+
+func (s *state) Publish(ctx context.Context, p log.Published) error {
+	cp, err := c2sp.ParseCheckpoint(p.Checkpoint)
+	if err != nil {
+		return err
+	}
+	n, err := s.term.exec(ctx, `INSERT INTO vasistas.published (size, checkpoint, charter) SELECT $3, $4, $5 FROM fence
+		ON CONFLICT (one) DO UPDATE SET size = excluded.size, checkpoint = excluded.checkpoint, charter = excluded.charter
+		WHERE published.size <= excluded.size`, int64(cp.Size), p.Checkpoint, int64(p.Charter))
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%s has a published checkpoint of more than %d entries, and it never goes back", s.db.name, cp.Size)
+	}
+	return err
+}
+
+func (s *state) KeepEvidence(ctx context.Context, name string, checkpoint []byte) (string, error) {
+	where := fmt.Sprintf("%s in the table vasistas.evidence of the %s", name, s.db.name)
+	_, err := s.term.exec(ctx, `INSERT INTO vasistas.evidence (name, checkpoint) SELECT $3, $4 FROM fence ON CONFLICT (name) DO UPDATE SET checkpoint = excluded.checkpoint`, name, checkpoint)
+	return where, err
+}
+
+// exec runs a statement behind the fence, and returns how many rows it changed. If
+// these are none because the term is over, the error is log.ErrOusted.
+func (t *Term) exec(ctx context.Context, sql string, args ...any) (int64, error) {
+	if t == nil {
+		return 0, fmt.Errorf("%w: it was opened for reading only", log.ErrOusted)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	tag, err := t.db.pool.Exec(ctx, fence+sql, append([]any{t.holder, t.number}, args...)...)
+	if err != nil {
+		return 0, t.db.unreachable(err)
+	}
+	if n := tag.RowsAffected(); n > 0 {
+		return n, nil
+	}
+	return 0, t.check(ctx)
+}
+
+// check returns log.ErrOusted if the term is over.
+func (t *Term) check(ctx context.Context) error {
+	var mine bool
+	if err := t.db.pool.QueryRow(ctx, `SELECT holder = $1 AND term = $2 FROM vasistas.lease`, t.holder, t.number).Scan(&mine); err != nil {
+		return t.db.unreachable(err)
+	}
+	if !mine {
+		t.Oust()
+		return log.ErrOusted
+	}
+	return nil
+}
+
+// founder founds the log in a database without one.
+type founder struct{ db *DB }
+
+// Founder returns what makes the state of a new log.
+func (db *DB) Founder() log.Founder { return founder{db} }
+
+type nothing struct{}
+
+func (nothing) Close() error { return nil }
+
+// Begin keeps nobody out: of two that found a log, one will.
+func (f founder) Begin(ctx context.Context) (io.Closer, error) {
+	if err := f.db.loadSettings(ctx); err == nil {
+		return nil, fmt.Errorf("there is one in %s: %w", f.db.name, fs.ErrExist)
+	} else if !errors.Is(err, ErrMissing) {
+		return nil, err
+	}
+	return nothing{}, nil
+}
+
+func (f founder) Found(ctx context.Context, set log.Settings, head []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	tag, err := f.db.pool.Exec(ctx, `INSERT INTO vasistas.log (origin, charter, head, term) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING`, set.Origin, set.Charter[:], head)
+	if err != nil {
+		return f.db.unreachable(err)
+	}
+	if tag.RowsAffected() != 1 {
+		return fmt.Errorf("there is one in %s: %w", f.db.name, fs.ErrExist)
+	}
+	f.db.settings = set
+	return nil
+}

@@ -1,0 +1,214 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pgstate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/vasistas/vasistas/log/vault"
+)
+
+// files is where the vault's files are, for a term or for reading only. Exports are
+// audited without a term: whoever may read the vault may export from it, at any
+// front end.
+type files struct {
+	db   *DB
+	term *Term
+}
+
+var _ vault.Storage = (*files)(nil)
+
+// Vault returns the vault's files for whoever only reads them, or makes the vault.
+func (db *DB) Vault() vault.Storage { return &files{db: db} }
+
+// Vault returns the vault's files for the writer of this term.
+func (t *Term) Vault() vault.Storage { return &files{t.db, t} }
+
+// MaxVaultFile is what vault.Config.MaxFileSize should be here, since a file is
+// written by one statement.
+const MaxVaultFile = 4 << 20
+
+// call bounds a call of an interface that has no context.
+func call() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), callTimeout)
+}
+
+func (f *files) String() string { return "the " + f.db.name }
+
+func (f *files) Path(seq uint64) string { return fmt.Sprintf("batch %d in the %s", seq, f.db.name) }
+
+// Lock finds out whether the term still is. What keeps others out is the fence of
+// each write.
+func (f *files) Lock() (io.Closer, error) {
+	ctx, cancel := call()
+	defer cancel()
+	return nothing{}, f.term.check(ctx)
+}
+
+func (f *files) Recipients() ([]byte, error) {
+	ctx, cancel := call()
+	defer cancel()
+	var text []byte
+	err := f.db.pool.QueryRow(ctx, `SELECT text FROM vasistas.recipients`).Scan(&text)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, fs.ErrNotExist
+	}
+	return text, f.db.unreachable(err)
+}
+
+func (f *files) CreateRecipients(text []byte) error {
+	ctx, cancel := call()
+	defer cancel()
+	tag, err := f.db.pool.Exec(ctx, `INSERT INTO vasistas.recipients (text) VALUES ($1) ON CONFLICT DO NOTHING`, text)
+	if err != nil {
+		return fmt.Errorf("vault: %w", f.db.unreachable(err))
+	}
+	if tag.RowsAffected() == 0 {
+		return fmt.Errorf("vault: creating one in %s: %w", f, fs.ErrExist)
+	}
+	return nil
+}
+
+func (f *files) List() ([]vault.BatchInfo, error) {
+	ctx, cancel := call()
+	defer cancel()
+	rows, err := f.db.pool.Query(ctx, `SELECT seq, extract(epoch FROM now() - made)::float8 FROM vasistas.batch ORDER BY seq`)
+	if err != nil {
+		return nil, fmt.Errorf("vault: %w", f.db.unreachable(err))
+	}
+	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (vault.BatchInfo, error) {
+		var seq int64
+		var age float64
+		err := row.Scan(&seq, &age)
+		return vault.BatchInfo{Seq: uint64(seq), Age: time.Duration(age * float64(time.Second))}, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("vault: %w", f.db.unreachable(err))
+	}
+	return out, nil
+}
+
+// chunk is how much of a batch is read at once, at least.
+const chunk = 256 << 10
+
+// batch is a batch that is being read. It keeps what it read last, since most
+// readers go on from there.
+type batch struct {
+	files *files
+	seq   uint64
+	size  int64
+	at    int64
+	have  []byte
+}
+
+func (f *files) Open(seq uint64) (vault.BatchFile, error) {
+	ctx, cancel := call()
+	defer cancel()
+	b := &batch{files: f, seq: seq}
+	err := f.db.pool.QueryRow(ctx, `SELECT octet_length(data), substring(data FROM 1 FOR $2) FROM vasistas.batch WHERE seq = $1`, int64(seq), chunk).Scan(&b.size, &b.have)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, fs.ErrNotExist
+	} else if err != nil {
+		return nil, f.db.unreachable(err)
+	}
+	return b, nil
+}
+
+func (b *batch) Size() int64 { return b.size }
+
+func (b *batch) Close() error { return nil }
+
+func (b *batch) ReadAt(p []byte, off int64) (n int, err error) {
+	for n < len(p) {
+		at := off + int64(n)
+		if at >= b.size {
+			return n, io.EOF
+		}
+		if at < b.at || at >= b.at+int64(len(b.have)) {
+			if err := b.read(at, max(chunk, len(p)-n)); err != nil {
+				return n, err
+			}
+		}
+		n += copy(p[n:], b.have[at-b.at:])
+	}
+	return n, nil
+}
+
+func (b *batch) read(at int64, n int) error {
+	ctx, cancel := call()
+	defer cancel()
+	var have []byte
+	err := b.files.db.pool.QueryRow(ctx, `SELECT substring(data FROM $2 FOR $3) FROM vasistas.batch WHERE seq = $1`, int64(b.seq), at+1, n).Scan(&have)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return fs.ErrNotExist // compacted meanwhile
+	case err != nil:
+		return b.files.db.unreachable(err)
+	case len(have) == 0:
+		return io.ErrUnexpectedEOF
+	}
+	b.at, b.have = at, have
+	return nil
+}
+
+func (f *files) Create(seq uint64, data []byte) error {
+	ctx, cancel := call()
+	defer cancel()
+	_, err := f.term.exec(ctx, `INSERT INTO vasistas.batch (seq, data) SELECT $3, $4 FROM fence`, int64(seq), data)
+	return err
+}
+
+func (f *files) Remove(seqs []uint64) error {
+	ctx, cancel := call()
+	defer cancel()
+	list := make([]int64, len(seqs))
+	for i, seq := range seqs {
+		list[i] = int64(seq)
+	}
+	_, err := f.term.exec(ctx, `DELETE FROM vasistas.batch WHERE seq = ANY($3) AND EXISTS (SELECT 1 FROM fence)`, list)
+	return err
+}
+
+func (f *files) LockAudit() (io.Closer, error) { return nothing{}, nil }
+
+func (f *files) ReadAudit() (io.ReadCloser, error) {
+	ctx, cancel := call()
+	defer cancel()
+	rows, err := f.db.pool.Query(ctx, `SELECT line FROM vasistas.audit ORDER BY start`)
+	if err != nil {
+		return nil, f.db.unreachable(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
+	if err != nil {
+		return nil, f.db.unreachable(err)
+	}
+	if len(lines) == 0 {
+		return nil, fs.ErrNotExist
+	}
+	return io.NopCloser(bytes.NewReader(bytes.Join(lines, nil))), nil
+}
+
+// AppendAudit adds a line if the trail has this length, so that of two at once one
+// fails and is not exported.
+func (f *files) AppendAudit(length int64, line []byte) error {
+	ctx, cancel := call()
+	defer cancel()
+	tag, err := f.db.pool.Exec(ctx, `INSERT INTO vasistas.audit (start, line) SELECT $1::bigint, $2
+		WHERE $1 = (SELECT coalesce(max(start + octet_length(line)), 0) FROM vasistas.audit) ON CONFLICT DO NOTHING`, length, line)
+	if err != nil {
+		return f.db.unreachable(err)
+	}
+	if tag.RowsAffected() != 1 {
+		return errors.New("another export is being made; try again")
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log
+
+import (
+	"compress/gzip"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/tiles/prover"
+)
+
+// reads serves what is published: the same bytes from the process that writes the
+// log and from any other that can read its tiles.
+type reads struct {
+	published *atomic.Pointer[publication]
+	tiles     tiles.Reader
+	prover    *prover.Prover
+	logger    *slog.Logger
+}
+
+// serveCheckpoint: tlog-tiles, "Checkpoints".
+func (r *reads) serveCheckpoint(w http.ResponseWriter, _ *http.Request) {
+	pub := r.published.Load()
+	if pub == nil {
+		problemOf(fmt.Errorf("%w: no checkpoint is published yet", errNotFound)).writeTo(w)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Write(pub.bytes)
+}
+
+// serveCharter serves the charter in force at the published size, as its entry, and
+// its index in a header. A reader that has no earlier head believes it no more than
+// the entry itself, which it can prove.
+func (r *reads) serveCharter(w http.ResponseWriter, req *http.Request) {
+	pub := r.published.Load()
+	if pub == nil {
+		problemOf(fmt.Errorf("%w: no checkpoint is published yet", errNotFound)).writeTo(w)
+		return
+	}
+	entry, err := readProven(req.Context(), r.tiles, r.prover, pub.charter, &edge{pub.checkpoint.Size, pub.checkpoint.Root})
+	if err != nil {
+		r.logger.Error("the charter can't be read", "entry", pub.charter, "err", err)
+		problemOf(errReading).writeTo(w)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-cache")
+	h.Set(headerIndex, strconv.FormatUint(pub.charter, 10))
+	w.Write(entry)
+}
+
+// serveTile: tlog-tiles, "Merkle Tree" and "Log entries". Only what a published
+// checkpoint commits to is served. The path is parsed into a tile, and never
+// used as one.
+func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) {
+	t, err := c2sp.ParseTilePath(strings.TrimPrefix(req.URL.EscapedPath(), "/"))
+	if err != nil {
+		problemOf(err).writeTo(w)
+		return
+	}
+	pub := r.published.Load()
+	if pub == nil || !t.In(pub.checkpoint.Size) {
+		problemOf(errNotFound).writeTo(w)
+		return
+	}
+	// In the width that the engine has for sure.
+	whole := t
+	whole.Width = tiles.Width(max(t.Level, 0), t.Index, pub.checkpoint.Size)
+	b, err := r.tiles.ReadTile(req.Context(), whole)
+	if err == nil {
+		b, err = tiles.Cut(t, b)
+	}
+	if err != nil {
+		r.logger.Error("a tile can't be read", "tile", t.Path(), "err", err)
+		problemOf(errReading).writeTo(w)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	if t.Level == c2sp.Entries {
+		h.Set("Vary", "Accept-Encoding")
+		if acceptsGzip(req) {
+			h.Set("Content-Encoding", "gzip")
+			if req.Method != http.MethodHead {
+				writeGzip(w, b)
+			}
+			return
+		}
+	}
+	h.Set("Content-Length", strconv.Itoa(len(b)))
+	w.Write(b)
+}
+
+// acceptsGzip follows RFC 9110, section 12.5.3, as far as gzip goes.
+func acceptsGzip(r *http.Request) bool {
+	accepts := false
+	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
+		coding, q, _ := strings.Cut(strings.TrimSpace(part), ";")
+		coding = strings.TrimSpace(coding)
+		gzip := strings.EqualFold(coding, "gzip")
+		if !gzip && coding != "*" {
+			continue
+		}
+		weight, err := strconv.ParseFloat(strings.TrimPrefix(strings.TrimSpace(q), "q="), 64)
+		accepts = q == "" || err == nil && weight > 0
+		if gzip {
+			return accepts
+		}
+	}
+	return accepts
+}
+
+var gzipWriters = sync.Pool{New: func() any {
+	w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil {
+		panic(err) // for an unknown level only
+	}
+	return w
+}}
+
+func writeGzip(w http.ResponseWriter, b []byte) {
+	z := gzipWriters.Get().(*gzip.Writer)
+	defer gzipWriters.Put(z)
+	z.Reset(w)
+	// An error means that the reader has gone.
+	if _, err := z.Write(b); err == nil {
+		z.Close()
+	}
+}

@@ -1,0 +1,181 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+)
+
+// Settings say which log this is. They never change.
+type Settings struct {
+	Origin string
+	// Charter is the leaf hash of the first charter: what gates and monitors
+	// are configured with.
+	Charter [32]byte
+}
+
+// State is what a log must remember apart from its tree. The default is files in a
+// directory; package pgstate keeps it in PostgreSQL, where several front ends share
+// it. All that a method wrote is durable when it returns nil.
+//
+// A state has one writer. Where others could believe to be it, every write is
+// refused with [ErrOusted] unless the writer still is.
+type State interface {
+	Settings() Settings
+	// LoadHead returns the record of the last signed head.
+	LoadHead(ctx context.Context) ([]byte, error)
+	// SwapHead replaces the record if it is old, byte by byte. After an error
+	// it may be old or next, which LoadHead then tells.
+	SwapHead(ctx context.Context, old, next []byte) error
+	// RestoreHead replaces a record that is lost or damaged. Only [Recover] may.
+	RestoreHead(ctx context.Context, next []byte) error
+	// Published returns what was published last, zero if nothing was.
+	Published(ctx context.Context) (Published, error)
+	// Publish replaces that.
+	Publish(ctx context.Context, p Published) error
+	// KeepEvidence keeps a head that should not exist, and says where.
+	KeepEvidence(ctx context.Context, name string, checkpoint []byte) (where string, err error)
+}
+
+// Published is what readers are served by.
+type Published struct {
+	Checkpoint []byte
+	// Charter is the index of the charter in force at the checkpoint's size.
+	Charter uint64
+}
+
+// Founder makes the state of a new log.
+type Founder interface {
+	// Begin refuses a place that has a log, with fs.ErrExist, and keeps others
+	// out until it is closed.
+	Begin(ctx context.Context) (io.Closer, error)
+	// Found writes the state. What is cut off is no log, and can be begun again.
+	Found(ctx context.Context, set Settings, head []byte) error
+}
+
+// ErrOusted: another front end may write to the log by now, and this one may not.
+var ErrOusted = errors.New("this front end does not lead the log any more; submit the event again, which logs it once only")
+
+// ErrNoLeader: no front end is known that leads, or it can't be reached.
+var ErrNoLeader = errors.New("no front end leads the log at the moment; try again")
+
+// ErrStateChanged: the record of the last signed head is not what this process
+// wrote. Only opening the log again can help, since that reads everything anew.
+var ErrStateChanged = errors.New("the record of the last signed head was changed by somebody else")
+
+// errState: the log can't write down what it must remember. It signs and
+// publishes nothing until it can.
+var errState = errors.New("the log's state can't be written")
+
+var errHeadDamaged = errors.New("the record of the last signed head is damaged")
+
+// howToRestoreHead ends errors about the record of the head.
+const howToRestoreHead = "restore it, or bring it back from the published log with \"vasistas-log recover -from MIRROR\""
+
+// record reads and writes the parts of a state as what they mean.
+type record struct{ State }
+
+// checkKeys refuses keys of another log.
+func (r record) checkKeys(keys []*c2sp.Signer) error {
+	origin := r.Settings().Origin
+	if len(keys) == 0 {
+		return fmt.Errorf("opening the log: it needs a key of the log %s", origin)
+	}
+	for _, k := range keys {
+		if v := k.Verifier(); v.Name != origin {
+			return fmt.Errorf("opening the log: a key has the name %q, and this is the log %q", v.Name, origin)
+		}
+	}
+	return nil
+}
+
+// head returns the recorded head and the time of its ML-DSA-44 line, in POSIX
+// seconds, or 0. It must carry a valid line of one of the keys; nil: that is left to the
+// caller.
+func (r record) head(ctx context.Context, keys []*c2sp.VerifierKey) (cp *c2sp.Checkpoint, time uint64, err error) {
+	b, err := r.LoadHead(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading the last signed head: %w", err)
+	}
+	if cp, time, err = r.parseHead(b, keys); err != nil {
+		return nil, 0, fmt.Errorf("%w: %w; "+howToRestoreHead, errHeadDamaged, err)
+	}
+	return cp, time, nil
+}
+
+func (r record) parseHead(b []byte, keys []*c2sp.VerifierKey) (cp *c2sp.Checkpoint, time uint64, err error) {
+	if cp, err = c2sp.ParseCheckpoint(b); err != nil {
+		return nil, 0, err
+	}
+	if origin := r.Settings().Origin; cp.Origin != origin {
+		return nil, 0, fmt.Errorf("it is one of the log %q, and this is %q", cp.Origin, origin)
+	}
+	signed := keys == nil
+	for _, key := range keys {
+		line := cp.Find(key)
+		if line == nil {
+			continue
+		}
+		t, err := key.Verify(&cp.Head, line)
+		if err != nil {
+			return nil, 0, err
+		}
+		time, signed = max(time, t), true
+	}
+	if !signed {
+		return nil, 0, errors.New("it has no signature by any of the keys given; give those that signed it too, until a head with the new ones is published")
+	}
+	return cp, time, nil
+}
+
+// recordHead replaces the recorded head, if it is still old. Nothing of next may
+// leave the process before it has returned nil.
+func (r record) recordHead(ctx context.Context, old, next *c2sp.Checkpoint) error {
+	if err := r.SwapHead(ctx, old.Bytes(), next.Bytes()); err != nil {
+		return fmt.Errorf("%w: recording the new head: %w", errState, err)
+	}
+	return nil
+}
+
+// publish makes a checkpoint the published one, for good.
+func (r record) publish(ctx context.Context, p Published) error {
+	if err := r.Publish(ctx, p); err != nil {
+		return fmt.Errorf("%w: writing the checkpoint to publish: %w", errState, err)
+	}
+	return nil
+}
+
+// published returns the checkpoint that was published last, nil if none was.
+func (r record) published(ctx context.Context) (*c2sp.Checkpoint, error) {
+	p, err := r.Published(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the published checkpoint: %w", err)
+	} else if p.Checkpoint == nil {
+		return nil, nil
+	}
+	cp, err := c2sp.ParseCheckpoint(p.Checkpoint)
+	if err != nil {
+		return nil, fmt.Errorf("the published checkpoint is damaged: %w", err)
+	}
+	return cp, nil
+}
+
+// signHead signs a head with every key. An ML-DSA-44 line is a cosignature and
+// carries time, in POSIX seconds.
+func signHead(keys []*c2sp.Signer, h c2sp.Head, time uint64) (*c2sp.Checkpoint, error) {
+	cp := &c2sp.Checkpoint{Head: h}
+	for _, k := range keys {
+		sig, err := k.Sign(&h, time)
+		if err != nil {
+			return nil, fmt.Errorf("signing the head of size %d: %w", h.Size, err)
+		}
+		cp.Signatures = append(cp.Signatures, sig)
+	}
+	return cp, nil
+}

@@ -1,0 +1,185 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package trillianx_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/trilliantest"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/enginetest"
+	"github.com/vasistas/vasistas/log/trillianx"
+)
+
+// load adds batches until ctx ends, and remembers where it was told that they are.
+type load struct {
+	mu     sync.Mutex
+	at     map[string]uint64
+	last   uint64 // of the acknowledged entries
+	failed int
+}
+
+func (l *load) run(ctx context.Context, t testing.TB, e *trillianx.Engine) {
+	for i := 0; ctx.Err() == nil; i++ {
+		batch := enginetest.Batch(1000*i, 1+i%50)
+		first, err := e.Add(context.WithoutCancel(ctx), batch)
+		l.mu.Lock()
+		if err != nil {
+			l.failed++
+		} else {
+			for n, b := range batch {
+				l.at[string(b)] = first + uint64(n)
+			}
+			l.last = first + uint64(len(batch))
+		}
+		l.mu.Unlock()
+		if errors.Is(err, trillianx.ErrContested) {
+			t.Error(err)
+		}
+	}
+}
+
+func (l *load) size() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+// more waits until more is acknowledged.
+func (l *load) more(t testing.TB) {
+	t.Helper()
+	before := l.size()
+	eventually(t, func() error {
+		if n := l.size(); n < before+20 {
+			return fmt.Errorf("only %d entries more are acknowledged", n-before)
+		}
+		return nil
+	})
+}
+
+// holds checks that all that was acknowledged is where that was said, and nothing
+// is there twice.
+func (l *load) holds(t testing.TB, e log.Engine) {
+	t.Helper()
+	size, root, err := e.Tree(t.Context())
+	check(t, err)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seen := make(map[string]bool)
+	var f tiles.Frontier
+	next, err := f.Extend(t.Context(), e, size, func(i uint64, entry []byte, _ tiles.Hash) error {
+		if seen[string(entry)] {
+			t.Errorf("%q is there twice", entry)
+		}
+		seen[string(entry)] = true
+		if at, ok := l.at[string(entry)]; ok && at != i {
+			t.Errorf("%q is at %d, and was acknowledged at %d", entry, i, at)
+		}
+		return nil
+	})
+	check(t, err)
+	if next.Root() != root {
+		t.Errorf("the root is %x; want %x", root, next.Root())
+	}
+	for entry := range l.at {
+		if !seen[entry] {
+			t.Errorf("%q was acknowledged, and is not there", entry)
+		}
+	}
+	t.Logf("%d entries, %d acknowledged, %d batches failed", size, len(l.at), l.failed)
+}
+
+// TestKilled kills each of Trillian's processes under load, and its database:
+// nothing that was acknowledged is lost, and it goes on by itself.
+func TestKilled(t *testing.T) {
+	db := trilliantest.StartPostgres(t)
+	tr := trilliantest.StartTrillian(t, db)
+	for _, patience := range []time.Duration{time.Minute, 300 * time.Millisecond} {
+		p := newPlace(t, tr)
+		p.Patience = patience
+		e := p.open(t)
+		l := &load{at: make(map[string]uint64)}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { l.run(ctx, t, e) })
+		for range 2 {
+			l.more(t)
+			tr.KillServer(t)
+			tr.StartServer(t)
+			l.more(t)
+			tr.KillSigner(t)
+			tr.StartSigner(t)
+			l.more(t)
+			db.Kill(t)
+			db.Start(t)
+			l.more(t)
+			db.Stop(t) // in order
+			db.Start(t)
+			l.more(t)
+		}
+		cancel()
+		wg.Wait()
+		eventually(t, func() error { _, _, err := e.Tree(t.Context()); return err })
+		l.holds(t, e)
+		if patience < time.Second && l.failed == 0 {
+			t.Error("no batch has failed: the test has not tried much")
+		}
+		check(t, e.Close(t.Context()))
+		l.holds(t, p.open(t))
+	}
+}
+
+// TestRestored restores Trillian's database from a backup: it is noticed, said,
+// and nothing is added. Readers are served all the while.
+func TestRestored(t *testing.T) {
+	db := trilliantest.StartPostgres(t)
+	tr := trilliantest.StartTrillian(t, db)
+	p := newPlace(t, tr)
+	p.Patience = 2 * time.Second
+	e := p.open(t)
+	all := enginetest.Batch(0, 500)
+	_, err := e.Add(t.Context(), all[:300])
+	check(t, err)
+	backup := db.Backup(t)
+	_, err = e.Add(t.Context(), all[300:])
+	check(t, err)
+	root := enginetest.Holds(t, e, all)
+	db.Restore(t, backup)
+	eventually(t, func() error {
+		_, _, err := e.Tree(t.Context())
+		if !errors.Is(err, log.ErrTreeBehind) {
+			return fmt.Errorf("the tree of a restored database: %w", err)
+		}
+		if !strings.Contains(err.Error(), "restored from a backup") || !strings.Contains(err.Error(), "recover -from") {
+			t.Errorf("it does not say what to do: %v", err)
+		}
+		return nil
+	})
+	var f tiles.Frontier
+	next, err := f.Extend(t.Context(), e, 500, nil)
+	check(t, err)
+	if next.Root() != root {
+		t.Error("readers see another tree")
+	}
+	if _, err := e.Add(t.Context(), enginetest.Batch(900, 10)); err == nil {
+		t.Error("something was added beyond the hole")
+	}
+	check(t, e.Close(t.Context()))
+	// After a restart, whoever opens it finds the shorter tree, and the log knows
+	// better. What was lost can be added again: the tiles there are the same.
+	e = p.open(t)
+	if size, _, err := e.Tree(t.Context()); err != nil || size != 300 {
+		t.Fatalf("after a restart: %d entries, %v", size, err)
+	}
+	_, err = e.Add(t.Context(), all[300:])
+	check(t, err)
+	enginetest.Holds(t, e, all)
+}

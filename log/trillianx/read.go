@@ -1,0 +1,238 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package trillianx
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+)
+
+// ReadTile implements [log.Engine]. It never waits for Trillian, unless a tile is
+// lost and has to be made again.
+func (e *Engine) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+	if b, ok := e.cache.get(t); ok {
+		return b, nil
+	}
+	b, err := e.stored(ctx, t)
+	if errors.Is(err, fs.ErrNotExist) {
+		b, err = e.remake(ctx, t)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e.cache.add(t, b)
+	return b, nil
+}
+
+// stored reads a tile that is kept in this width, or in full.
+func (e *Engine) stored(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
+	defer cancel()
+	b, err := e.cfg.Tiles.Get(ctx, t.Path())
+	if errors.Is(err, fs.ErrNotExist) && t.Width < c2sp.TileWidth {
+		full := t
+		full.Width = c2sp.TileWidth
+		if b, err = e.cfg.Tiles.Get(ctx, full.Path()); err != nil {
+			return nil, err
+		}
+		cut, err := tiles.Cut(t, b)
+		return bytes.Clone(cut), err // which does not keep all of the full one
+	} else if err != nil {
+		return nil, err
+	}
+	cut, err := tiles.Cut(t, b)
+	if err == nil && len(cut) != len(b) {
+		err = &tiles.CorruptError{Tile: t, Reason: "it has too many entries or hashes"}
+	}
+	return cut, err
+}
+
+// remake makes a tile again that is lost, of the tree that was written, and keeps
+// it. The tile is one of that tree: it is checked up to the tree's root.
+func (e *Engine) remake(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+	f := e.written.Load()
+	missing := &fs.PathError{Op: "read", Path: t.Path(), Err: fs.ErrNotExist}
+	if f == nil {
+		return nil, missing
+	}
+	width := tiles.Width(max(t.Level, 0), t.Index, f.Size())
+	if width < t.Width {
+		return nil, missing
+	}
+	whole := t
+	whole.Width = width // as it is now
+	b, err := e.make(ctx, whole)
+	if err == nil {
+		err = e.proves(ctx, f, whole, b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("making %s again: %w", t.Path(), err)
+	}
+	if err := e.write(ctx, []tileBytes{{whole, b}}); err != nil {
+		return nil, err
+	}
+	e.cfg.Logger.Warn("a tile was lost, and was made again", "tile", whole.Path())
+	return tiles.Cut(t, b)
+}
+
+// make makes a tile or a bundle out of what is below it.
+func (e *Engine) make(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+	if t.Level > 0 {
+		return e.makeOfTiles(ctx, t)
+	}
+	leaves, err := e.leaves(ctx, t.Index*c2sp.TileWidth, t.Width)
+	if err != nil {
+		return nil, err
+	}
+	var b []byte
+	for _, l := range leaves {
+		if t.Level == c2sp.Entries {
+			b = tiles.AppendEntry(b, l.value)
+		} else {
+			b = append(b, l.hash[:]...)
+		}
+	}
+	return b, nil
+}
+
+// makeOfTiles makes a tile of the roots of the tiles below it.
+func (e *Engine) makeOfTiles(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+	b := make([]byte, t.Width*sha256.Size)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for i := range t.Width {
+		g.Go(func() error {
+			below := c2sp.Tile{Level: t.Level - 1, Index: t.Index*c2sp.TileWidth + uint64(i), Width: c2sp.TileWidth}
+			hashes, err := e.stored(ctx, below)
+			if errors.Is(err, fs.ErrNotExist) {
+				hashes, err = e.make(ctx, below)
+			}
+			if err != nil {
+				return err
+			}
+			root := tileRoot(hashes)
+			copy(b[i*sha256.Size:], root[:])
+			return nil
+		})
+	}
+	return b, g.Wait()
+}
+
+// proves checks that a tile, as wide as the tree of f has it, is of that tree.
+func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t c2sp.Tile, b []byte) error {
+	if t.Level == c2sp.Entries {
+		entries, err := tiles.ParseBundle(b, t.Width)
+		if err != nil {
+			return err
+		}
+		b = nil
+		for _, entry := range entries {
+			h := tiles.LeafHash(entry)
+			b = append(b, h[:]...)
+		}
+		t.Level = 0
+	}
+	if t.Width < c2sp.TileWidth {
+		return sameEdge(f, t, b)
+	}
+	parent := c2sp.Tile{Level: t.Level + 1, Index: t.Index / c2sp.TileWidth}
+	parent.Width = tiles.Width(parent.Level, parent.Index, f.Size())
+	above := edgeTile(f, parent)
+	if parent.Width == c2sp.TileWidth {
+		var err error
+		if above, err = e.stored(ctx, parent); errors.Is(err, fs.ErrNotExist) {
+			above, err = e.make(ctx, parent)
+		}
+		if err != nil {
+			return err
+		}
+		if err := e.proves(ctx, f, parent, above); err != nil {
+			return err
+		}
+	}
+	i := int(t.Index%c2sp.TileWidth) * sha256.Size
+	if root := tileRoot(b); i+sha256.Size > len(above) || !bytes.Equal(above[i:i+sha256.Size], root[:]) {
+		return &tiles.CorruptError{Tile: t, Reason: "it is not of the tree that was written: the leaves in Trillian, or the tiles above it, were changed"}
+	}
+	return nil
+}
+
+func sameEdge(f *tiles.Frontier, t c2sp.Tile, b []byte) error {
+	if want := edgeTile(f, t); !bytes.Equal(b, want) {
+		return &tiles.CorruptError{Tile: t, Reason: "it is not of the tree that was written: the leaves in Trillian were changed"}
+	}
+	return nil
+}
+
+// edgeTile returns the hashes of a partial tile of f.
+func edgeTile(f *tiles.Frontier, t c2sp.Tile) (b []byte) {
+	_ = f.Partial(func(p c2sp.Tile, hashes []byte) error { // which returns no error of its own
+		if p == t {
+			b = hashes
+		}
+		return nil
+	})
+	return b
+}
+
+// tileRoot returns the root of a full tile.
+func tileRoot(b []byte) tiles.Hash {
+	nodes := make([]tiles.Hash, len(b)/sha256.Size)
+	for i := range nodes {
+		nodes[i] = tiles.Hash(b[i*sha256.Size:])
+	}
+	for len(nodes) > 1 {
+		for i := range len(nodes) / 2 {
+			nodes[i] = tiles.HashChildren(nodes[2*i], nodes[2*i+1])
+		}
+		nodes = nodes[:len(nodes)/2]
+	}
+	return nodes[0]
+}
+
+// lastFull returns the right edge of the largest tree whose bundles are all full
+// and whose tiles are there, up to a size. Nothing vouches for it.
+func (e *Engine) lastFull(ctx context.Context, size uint64) (*tiles.Frontier, error) {
+	has := func(n uint64) (bool, error) { // the first n full tiles of level 0
+		if n == 0 {
+			return true, nil
+		}
+		_, err := e.stored(ctx, c2sp.Tile{Level: 0, Index: n - 1, Width: c2sp.TileWidth})
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	low, high := uint64(0), size/c2sp.TileWidth
+	ok, err := has(high)
+	if ok {
+		low = high
+	}
+	for err == nil && low+1 < high {
+		mid := low + (high-low)/2
+		if ok, err = has(mid); ok {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the tiles: %w", err)
+	}
+	return tiles.ReadFrontier(ctx, maker{e}, low*c2sp.TileWidth)
+}
+
+// maker reads partial tiles as what they are made of.
+type maker struct{ *Engine }
+
+func (m maker) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) { return m.make(ctx, t) }

@@ -1,0 +1,157 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package trillianx
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/tiles"
+)
+
+// Tiles is where tiles and entry bundles are kept, by their tlog-tiles path. It is
+// not trusted. It is safe for concurrent use, also by several processes.
+type Tiles interface {
+	// Get returns what is kept under a path; fs.ErrNotExist if nothing is.
+	Get(ctx context.Context, path string) ([]byte, error)
+	// Put keeps b under a path, and returns once it is durable. If something
+	// else is kept there it changes nothing and fails with [ErrOtherTile].
+	Put(ctx context.Context, path string, b []byte) error
+	// RemovePartials removes what is kept of a tile in narrower widths than the
+	// full one, whose path is given.
+	RemovePartials(ctx context.Context, path string) error
+}
+
+// ErrOtherTile says that the place for tiles has the tiles of another tree.
+var ErrOtherTile = errors.New("there is another tile of that name: the tiles there are of another tree, or were damaged; " +
+	"if Trillian's tree is the right one, put the tiles aside, and they are made anew")
+
+// Dir keeps tiles as files below a directory, as a file server can serve them.
+type Dir struct {
+	path string
+	fs   durable.FS
+	made sync.Map // directories that are there, durably
+}
+
+var _ Tiles = (*Dir)(nil)
+
+// OpenDir returns the tiles in a directory, which it makes if need be. fsys is
+// for tests that inject faults; the zero FS is the real thing.
+func OpenDir(path string, fsys durable.FS) (*Dir, error) {
+	if err := fsys.MkdirAll(path, 0o755); err != nil {
+		return nil, fmt.Errorf("opening the directory of tiles: %w", err)
+	}
+	return &Dir{path: path, fs: fsys}, nil
+}
+
+// maxTile is the length of the longest bundle.
+const maxTile = c2sp.TileWidth * (2 + tiles.MaxEntrySize)
+
+func (d *Dir) name(path string) string { return filepath.Join(d.path, filepath.FromSlash(path)) }
+
+// Get implements [Tiles].
+func (d *Dir) Get(_ context.Context, path string) ([]byte, error) {
+	f, err := os.Open(d.name(path))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxTile+1))
+	if err == nil && len(b) > maxTile {
+		err = fmt.Errorf("%s is longer than any tile", f.Name())
+	}
+	return b, err
+}
+
+// Put implements [Tiles].
+func (d *Dir) Put(ctx context.Context, path string, b []byte) error {
+	name := d.name(path)
+	err := d.create(name, b)
+	if errors.Is(err, fs.ErrNotExist) {
+		// The directory was removed behind our back.
+		d.made.Delete(filepath.Dir(name))
+		err = d.create(name, b)
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	old, err := d.Get(ctx, path)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(old, b) {
+		return fmt.Errorf("%s: %w", name, ErrOtherTile)
+	}
+	// Whoever wrote it may have been cut off before it was durable.
+	return d.fs.WriteFile(name, b, 0o644)
+}
+
+func (d *Dir) create(name string, b []byte) error {
+	dir := filepath.Dir(name)
+	if _, ok := d.made.Load(dir); !ok {
+		if err := d.fs.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		d.made.Store(dir, true)
+	}
+	return d.fs.CreateFile(name, b, 0o644)
+}
+
+// RemovePartials implements [Tiles].
+func (d *Dir) RemovePartials(_ context.Context, path string) error {
+	dir := d.name(path) + ".p"
+	d.made.Delete(dir)
+	return os.RemoveAll(dir)
+}
+
+// cache keeps tiles in memory, up to a number of bytes.
+type cache struct {
+	mu    sync.Mutex
+	lru   *lru.Cache[c2sp.Tile, []byte]
+	bytes int
+	most  int
+}
+
+// cacheOverhead is what a tile takes in the cache beside its bytes.
+const cacheOverhead = 256
+
+func newCache(most int) *cache {
+	c := &cache{most: most}
+	var err error
+	c.lru, err = lru.NewWithEvict(max(16, most/cacheOverhead), func(_ c2sp.Tile, b []byte) { c.bytes -= len(b) + cacheOverhead })
+	if err != nil {
+		panic(err) // for a size below 1 only
+	}
+	return c
+}
+
+func (c *cache) get(t c2sp.Tile) ([]byte, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lru.Get(t)
+}
+
+func (c *cache) add(t c2sp.Tile, b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lru.Remove(t)
+	c.bytes += len(b) + cacheOverhead
+	c.lru.Add(t, b)
+	for c.bytes > c.most {
+		if _, _, ok := c.lru.RemoveOldest(); !ok {
+			return
+		}
+	}
+}

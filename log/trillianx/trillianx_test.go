@@ -1,0 +1,98 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package trillianx_test
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/trilliantest"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/enginetest"
+	"github.com/vasistas/vasistas/log/trillianx"
+)
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// place is a tree in Trillian and the directory of its tiles.
+type place struct {
+	trillianx.Config
+	dir string
+}
+
+func newPlace(t testing.TB, tr *trilliantest.Trillian) *place {
+	t.Helper()
+	p := &place{dir: filepath.Join(t.TempDir(), "tiles")}
+	p.Addr, p.Logger = tr.Addr(), slog.New(slog.DiscardHandler)
+	p.Tiles = tileDir(t, p.dir)
+	var err error
+	p.Tree, err = trillianx.NewTree(t.Context(), p.Config)
+	check(t, err)
+	return p
+}
+
+func tileDir(t testing.TB, dir string) *trillianx.Dir {
+	t.Helper()
+	d, err := trillianx.OpenDir(dir, durable.FS{})
+	check(t, err)
+	return d
+}
+
+func (p *place) open(t testing.TB) *trillianx.Engine {
+	t.Helper()
+	e, err := trillianx.Open(t.Context(), p.Config)
+	check(t, err)
+	t.Cleanup(func() { e.Close(t.Context()) })
+	return e
+}
+
+// eventually polls until f returns nil.
+func eventually(t testing.TB, f func() error) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(2 * time.Minute); ; <-tick.C {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("still after two minutes: %v", err)
+		}
+	}
+}
+
+// TestTrillian runs all that needs nothing but a healthy Trillian, on one.
+func TestTrillian(t *testing.T) {
+	db := trilliantest.StartPostgres(t)
+	tr := trilliantest.StartTrillian(t, db)
+	t.Run("Contract", func(t *testing.T) {
+		enginetest.Run(t, func(t testing.TB) func() (log.Engine, error) {
+			p := newPlace(t, tr)
+			return func() (log.Engine, error) {
+				e, err := trillianx.Open(t.Context(), p.Config)
+				if err != nil {
+					return nil, fmt.Errorf("opening: %w", err)
+				}
+				return e, nil
+			}
+		})
+	})
+	for name, test := range map[string]func(*testing.T, *trilliantest.Trillian){
+		"Lies": testLies, "LongLies": testLongLies, "LostAnswers": testLostAnswers, "Writers": testWriters,
+		"TileFaults": testTileFaults, "OtherTiles": testOtherTiles,
+		"LostTiles": func(t *testing.T, tr *trilliantest.Trillian) { testLostTiles(t, tr, db) },
+	} {
+		t.Run(name, func(t *testing.T) { test(t, tr) })
+	}
+}

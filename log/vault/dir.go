@@ -1,0 +1,175 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/durable"
+)
+
+// dir is a vault's directory.
+type dir struct {
+	name string
+	fs   durable.FS
+}
+
+var _ Storage = (*dir)(nil)
+
+// stepRemove is the removal of a file, for the faults of a test.
+const stepRemove durable.Step = "remove"
+
+func (d *dir) String() string { return d.name }
+
+func (d *dir) Path(seq uint64) string { return filepath.Join(d.name, batchName(seq)) }
+
+func (d *dir) Lock() (io.Closer, error) { return lockDir(d.name) }
+
+// lockDir makes no interface of a nil pointer.
+func lockDir(name string) (io.Closer, error) {
+	l, err := durable.LockDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (d *dir) Recipients() ([]byte, error) { return readSmall(filepath.Join(d.name, recipientsFile)) }
+
+func (d *dir) CreateRecipients(text []byte) error {
+	if err := d.fs.MkdirAll(filepath.Join(d.name, auditDir), 0o700); err != nil {
+		return fmt.Errorf("vault: %w", err)
+	}
+	if err := d.fs.CreateFile(filepath.Join(d.name, recipientsFile), text, 0o600); err != nil {
+		return fmt.Errorf("vault: creating one in %s: %w", d.name, err)
+	}
+	return nil
+}
+
+func (d *dir) List() ([]BatchInfo, error) {
+	entries, err := os.ReadDir(d.name)
+	if err != nil {
+		return nil, fmt.Errorf("vault: %w", err)
+	}
+	var out []BatchInfo
+	for _, e := range entries { // in ascending order
+		seq, ok := parseBatchName(e.Name())
+		if !ok {
+			continue
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // gone meanwhile
+		} else if err != nil {
+			return nil, fmt.Errorf("vault: %w", err)
+		}
+		out = append(out, BatchInfo{seq, time.Since(info.ModTime())})
+	}
+	return out, nil
+}
+
+// dirFile is an open batch with its size.
+type dirFile struct {
+	*os.File
+	size int64
+}
+
+func (f *dirFile) Size() int64 { return f.size }
+
+func (d *dir) Open(seq uint64) (BatchFile, error) {
+	f, err := os.Open(d.Path(seq))
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &dirFile{f, info.Size()}, nil
+}
+
+func (d *dir) Create(seq uint64, data []byte) error {
+	return d.fs.CreateFile(d.Path(seq), data, 0o600)
+}
+
+func (d *dir) Remove(seqs []uint64) error {
+	for _, seq := range seqs {
+		name := d.Path(seq)
+		err := d.step(stepRemove, name, func() error { return os.Remove(name) })
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return d.step(durable.SyncDir, d.name, func() error { return syncDir(d.name) })
+}
+
+func (d *dir) auditFile() string { return filepath.Join(d.name, auditDir, auditFile) }
+
+func (d *dir) LockAudit() (io.Closer, error) {
+	name := filepath.Join(d.name, auditDir)
+	if err := d.fs.MkdirAll(name, 0o700); err != nil {
+		return nil, err
+	}
+	return lockDir(name)
+}
+
+func (d *dir) ReadAudit() (io.ReadCloser, error) { return os.Open(d.auditFile()) }
+
+func (d *dir) AppendAudit(length int64, line []byte) (err error) {
+	name := d.auditFile()
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() > length {
+		if err := d.step(durable.Truncate, name, func() error { return f.Truncate(length) }); err != nil {
+			return err
+		}
+	}
+	write := func(b []byte) error { _, err := f.Write(b); return err }
+	err = d.step(durable.Append, name, func() error { return write(line) })
+	if torn := (*durable.Torn)(nil); errors.As(err, &torn) {
+		return errors.Join(err, write(line[:min(torn.Bytes, len(line))]))
+	} else if err != nil {
+		return err
+	}
+	if err := d.step(durable.AppendSync, name, f.Sync); err != nil {
+		return err
+	}
+	return d.step(durable.SyncDir, filepath.Dir(name), func() error { return syncDir(filepath.Dir(name)) })
+}
+
+// step is a durable step that package durable does not have.
+func (d *dir) step(s durable.Step, path string, do func() error) error {
+	fault := d.fs.Fault
+	if fault == nil {
+		return do()
+	}
+	if err := fault(durable.Op{Step: s}, path); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	return fault(durable.Op{Step: s, After: true}, path)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
