@@ -195,11 +195,32 @@ func TestOpenings(t *testing.T) {
 	with := func(openings ...event.Opening) []byte {
 		return bytesOf(t, &event.Submission{Envelope: s.Envelope, Openings: openings})
 	}
+	// What only the profile tells: an emergency names its agency, and codes are its own.
+	emergency := w.newAccess(event.Reference{}, time.Now().Add(time.Hour)).Envelope.Event
+	emergency.Body.(*event.Access).Warrant, emergency.Body.(*event.Access).Emergency = nil, "life"
+	bare := []event.Opening{event.NewOpening("unit", event.Text("desk")), event.Decoy(), event.Decoy()}
+	subject := []event.Opening{event.NewOpening("account", event.Text("x")), event.NewOpening("agencySignature", event.Bytes(make([]byte, 64))),
+		event.NewOpening("package", event.Text(event.Digest{1}.String()))}
+	check(t, emergency.Seal(emergency.Sealed.Until, bare, subject))
+	nameless, err := event.Sign(emergency, w.provider, w.duty)
+	check(t, err)
+	tea := *other.Envelope.Event
+	whim := []event.Opening{event.NewOpening("agency", event.Text("police")), other.Openings[1], event.NewOpening("grounds", event.Codes("tea"))}
+	for _, o := range other.Openings {
+		if o.Name == "agencyKey" {
+			whim[1] = o
+		}
+	}
+	check(t, tea.Seal(tea.Sealed.Until, whim, []event.Opening{event.NewOpening("case", event.Text("1"))}))
+	groundless, err := event.Sign(&tea, w.authority)
+	check(t, err)
 	for _, c := range []struct {
 		name string
 		body []byte
 		says string
 	}{
+		{"an emergency without its agency", bytesOf(t, &event.Submission{Envelope: nameless, Openings: bare}), "opens its agency"},
+		{"a ground that the profile lacks", bytesOf(t, &event.Submission{Envelope: groundless, Openings: whim}), "no grounds"},
 		{"none", s.Envelope.Bytes(), "closed"},
 		{"one is missing", with(s.Openings[:2]...), "closed"},
 		{"another's", with(other.Openings...), "matches no digest"},
