@@ -85,6 +85,10 @@ func (n *Notice) plaintext() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return padNotice(b)
+}
+
+func padNotice(b []byte) ([]byte, error) {
 	for _, size := range noticeSizes {
 		if 4+len(b) <= size {
 			out := make([]byte, size)
