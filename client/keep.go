@@ -14,19 +14,19 @@ import (
 	"github.com/vasistas/vasistas/internal/c2sp"
 )
 
-// Keep returns a source that reads each tile and bundle of another source once, and
+// keep returns a source that reads each tile and bundle of another source once, and
 // keeps it in a directory, in the layout of C2SP tlog-tiles: so that who serves the
 // log does not see what is read again, and why. What is kept is judged by its hashes,
 // like all else; a file that does not fit its tree can be removed, or the directory.
 //
 // Only full tiles are kept as files, since partial ones are soon outgrown; those are
 // kept in memory, as many as the right edges of a few heads have.
-func Keep(from Source, dir string) Source {
+func keep(from Source, dir string) Source {
 	return &keeper{from: from, kept: dirSource{dir}, partial: make(map[c2sp.Tile][]byte)}
 }
 
-// maxPartial bounds the partial tiles in memory: 8 of them may be bundles.
-const maxPartial = 64
+// maxPartial bounds the partial tiles in memory, in bytes.
+const maxPartial = 32 << 20
 
 type keeper struct {
 	from Source
@@ -34,6 +34,7 @@ type keeper struct {
 
 	mu      sync.Mutex
 	partial map[c2sp.Tile][]byte
+	bytes   int // of partial
 }
 
 func (k *keeper) ReadCheckpoint(ctx context.Context) ([]byte, error) {
@@ -67,10 +68,14 @@ func (k *keeper) readPartial(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.partial) >= maxPartial {
+	if k.bytes+len(b) > maxPartial {
 		clear(k.partial)
+		k.bytes = 0
 	}
-	k.partial[t] = b
+	if _, ok := k.partial[t]; !ok {
+		k.bytes += len(b)
+		k.partial[t] = b
+	}
 	return b, nil
 }
 

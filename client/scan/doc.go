@@ -16,7 +16,7 @@
 //
 // A scan reads the whole log, in order, as every audit does; which notices opened
 // changes nothing of what it asks for, if the client keeps what it reads (see
-// [client.Keep]), or reads a directory. Otherwise the entries of a case are asked for
+// Keep of [client.Config]), or reads a directory. Otherwise the entries of a case are asked for
 // again, and who serves them may guess why.
 //
 // # How

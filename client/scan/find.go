@@ -76,7 +76,7 @@ type finder struct {
 	last escrow.Period
 
 	origin string
-	keys   []key // set by Start; the workers' too
+	keys   []key          // set by Start; the workers' too
 	ledger *ledger.Ledger // nil: the log was not read
 	head   *c2sp.Verified
 

@@ -57,7 +57,7 @@ What a second recipient of the same file opens, no log sees.`,
 		RunE: do(func(_ context.Context, args []string) error { return e.runEscrow(&f, args) }),
 	}
 	f.add(c)
-	c.AddCommand(e.escrowSeed(), e.escrowRecipient(), e.escrowShow(), e.escrowRewrap())
+	c.AddCommand(e.escrowSeed(), e.escrowKey(), e.escrowRecipient(), e.escrowShow(), e.escrowRewrap())
 	return c
 }
 
