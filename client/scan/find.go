@@ -177,8 +177,11 @@ func (f *finder) Before(l *ledger.Ledger, e *ledger.Entry, note any) error {
 			}
 			x.Notice = b
 		}
-		for _, r := range l.Stating(d.Event, digest) {
-			if custodian == "" || r.Custodian == custodian {
+		// Anyone may state another's notice too: that of its author counts.
+		stating := l.Stating(d.Event, digest)
+		byAuthor := func(r ledger.Stating) bool { return r.Custodian == custodian }
+		for _, r := range stating {
+			if byAuthor(r) || !slices.ContainsFunc(stating, byAuthor) {
 				x.Releases = append(x.Releases, refOf(r.Reference))
 			}
 		}

@@ -104,6 +104,9 @@ func (j *joiner) join() {
 		j.add(x)
 	}
 	slices.SortStableFunc(r.Cases, func(a, b *Case) int { return int(a.access.Index) - int(b.access.Index) })
+	for _, c := range r.Cases {
+		slices.SortStableFunc(c.Notices, func(a, b *Notice) int { return int(a.Release.Index) - int(b.Release.Index) })
+	}
 	r.conclude()
 }
 
