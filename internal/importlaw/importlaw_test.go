@@ -27,8 +27,9 @@ var layers = []struct {
 	{"event", []string{"log/event"}, true},
 	{"what entries mean", []string{"log/ledger", "log/profile", "log/vault"}, false},
 	{"verify", []string{"client/verify"}, false},
+	{"escrow", []string{"client/escrow"}, false},
 	{"client", []string{"client"}, false},
-	{"roles", []string{"log", "witness", "client/audit"}, false},
+	{"roles", []string{"log", "witness", "client/audit", "client/escrow/agency"}, false},
 	{"role commands and engines", []string{"log/tesserax", "log/vault/vaultcmd", "witness/witnesscmd"}, false},
 	{"cmd", []string{"cmd/"}, true},
 }
@@ -119,6 +120,7 @@ func TestLinks(t *testing.T) {
 		{"log/event", network, []string{module}},
 		{"log/ledger", network, bare},
 		{"client/verify", network, bare},
+		{"client/escrow", network, append([]string{"filippo.io/age", "filippo.io/hpke", "filippo.io/nistec", "filippo.io/edwards25519", "github.com/bwesterb/go-ristretto", "golang.org/x/crypto/", "golang.org/x/sys/"}, bare...)},
 		{"witness", nil, bare},
 		{"cmd/vasistas-witness", nil, bare},
 	}
