@@ -14,6 +14,7 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 )
 
@@ -151,8 +152,7 @@ func (b *book) apply(l *ledger.Ledger, t *tree, e client.Entry) error {
 		return b.stop(fmt.Errorf("%w: it has the leaf hash %x", ErrFounded, e.Leaf))
 	}
 	entry := ledger.Read(e.Index, e.Bytes)
-	if b.own != nil && entry.Envelope != nil && b.signed(entry) {
-		entry.Verify(l.Key)
+	if b.own != nil && entry.Envelope != nil && b.signed(&entry) {
 		if err := b.own(entry); err != nil {
 			return b.stop(err)
 		}
@@ -164,14 +164,17 @@ func (b *book) apply(l *ledger.Ledger, t *tree, e client.Entry) error {
 	return nil
 }
 
-// signed says whether an entry bears this gate's signature, valid or not.
-func (b *book) signed(e ledger.Entry) bool {
-	for _, s := range e.Envelope.Signatures {
-		if s.KeyID == b.cfg.Signer.KeyID() {
-			return true
+// signed says whether this gate's key has signed an entry. What only bears its id is
+// somebody else's.
+func (b *book) signed(e *ledger.Entry) bool {
+	own := b.cfg.Signer
+	e.Verify(func(id string) *event.PublicKey {
+		if id == own.KeyID() {
+			return own.Public()
 		}
-	}
-	return false
+		return nil
+	})
+	return slices.Contains(e.Signatures, ledger.Good)
 }
 
 // leap reads up to a head that meets no policy known so far. It counts only if an
@@ -280,9 +283,7 @@ func (b *book) newKeys() error {
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(b.keys, func(o *c2sp.VerifierKey) bool { return o.String() == k.String() }) {
-			b.keys = append(b.keys, k)
-		}
+		b.addKey(k)
 	}
 	if len(b.keys) == known {
 		return nil

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,7 +40,7 @@ type Config struct {
 	Founded [32]byte
 	// Signer is the custodian's event key, Keys the gate's own keys.
 	Signer event.Signer
-	Keys   KeyHolder
+	Keys   []KeyHolder
 
 	// Poll is the pause between two looks at the log, and between two tries to
 	// post what the log does not take. 0: a second.
@@ -64,8 +65,8 @@ func (c *Config) setDefaults() error {
 		return errors.New("gate: the state directory, the log's origin and its keys must be given")
 	case c.URL == "" && c.Source == nil:
 		return errors.New("gate: the log's URL must be given")
-	case c.Signer == nil:
-		return errors.New("gate: the custodian's event key must be given")
+	case c.Signer == nil || len(c.Keys) == 0:
+		return errors.New("gate: the custodian's event key and the gate's keys must be given")
 	}
 	if c.Poll <= 0 {
 		c.Poll = time.Second
@@ -91,8 +92,9 @@ type Gate struct {
 
 	// lock is held by whoever uses book. It is a channel, so that waiting for it
 	// can be given up.
-	lock chan struct{}
-	book *book
+	lock   chan struct{}
+	book   *book
+	client atomic.Pointer[client.Client] // book's
 
 	slots   chan struct{} // requests that are judged
 	queue   chan struct{} // requests that are judged or wait
@@ -163,6 +165,7 @@ func Open(c Config) (_ *Gate, err error) {
 		return nil, err
 	}
 	g.book = b
+	g.client.Store(b.client)
 	if c.Registry != nil {
 		if err := g.metrics.register(c.Registry, g); err != nil {
 			return nil, err
@@ -235,7 +238,7 @@ func (g *Gate) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(g.post(ctx), g.journal.flush())
+	return errors.Join(g.post(ctx), g.forward(ctx), g.journal.flush())
 }
 
 // with calls do with the book.
@@ -261,7 +264,9 @@ func (g *Gate) follow(ctx context.Context, b *book, since time.Time) error {
 	if !b.followed.Before(since) {
 		return nil
 	}
-	if err := b.sync(ctx); err != nil {
+	err := b.sync(ctx)
+	g.client.Store(b.client)
+	if err != nil {
 		return err
 	}
 	if chain, ok := b.ledger.Chain(g.cfg.Signer.KeyID()); ok {

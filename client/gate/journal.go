@@ -71,9 +71,10 @@ type journal struct {
 	outbox   []*signed // not known to be logged, in the order of signing
 	marks    []*signed // known to be logged, and not yet recorded as such
 	revoked  map[uint64]*event.Envelope
-	beat     time.Time // the end of the last heartbeat's period; zero: there is none
-	resumed  bool      // no heartbeat has said yet that the chain was resumed
-	err      error     // why no more is signed; never reset
+	sent     map[uint64]bool // revocations that the log took, in this run
+	beat     time.Time       // the end of the last heartbeat's period; zero: there is none
+	resumed  bool            // no heartbeat has said yet that the chain was resumed
+	err      error           // why no more is signed; never reset
 }
 
 func createJournal(fs durable.FS, name, keyID string) error {
@@ -86,7 +87,7 @@ func createJournal(fs durable.FS, name, keyID string) error {
 
 func openJournal(fs durable.FS, name, keyID string) (*journal, error) {
 	j := &journal{known: make(map[[32]byte]*signed), releases: make(map[uint64]*signed), refused: make(map[refusalKey]bool),
-		revoked: make(map[uint64]*event.Envelope)}
+		revoked: make(map[uint64]*event.Envelope), sent: make(map[uint64]bool)}
 	begun := false
 	d, err := fs.OpenJournal(name, label(keyID), maxRecord, func(rec []byte) error {
 		if !begun && rec[0] != recordBase {
@@ -367,4 +368,23 @@ func (j *journal) failed() error {
 func (j *journal) close() error {
 	err := j.flush()
 	return errors.Join(err, j.j.Close())
+}
+
+// unforwarded returns the revocations that the log may lack, by warrant.
+func (j *journal) unforwarded() map[uint64]*event.Envelope {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out := make(map[uint64]*event.Envelope)
+	for w, env := range j.revoked {
+		if !j.sent[w] {
+			out[w] = env
+		}
+	}
+	return out
+}
+
+func (j *journal) forwarded(warrant uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.sent[warrant] = true
 }

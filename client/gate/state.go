@@ -110,6 +110,9 @@ func (b *book) load(dir string) error {
 	b.client, b.follower = c, f
 	b.tree.c = c
 	b.tree.prover = newTree(c).prover
+	if b.ledger.Charter() != nil {
+		return b.trust()
+	}
 	return nil
 }
 
