@@ -103,6 +103,7 @@ func (b *book) sync(ctx context.Context) error {
 	}
 	switch {
 	case v.Checkpoint.Size == b.ledger.Size():
+		b.tree.head = v.Checkpoint
 	case b.meetsAny(v):
 		if err := b.replay(ctx, b.follower, b.ledger, b.tree, v); err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"k8s.io/klog/v2"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/escrow"
@@ -36,6 +38,11 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"
 )
+
+func TestMain(m *testing.M) {
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // Tessera's
+	os.Exit(m.Run())
+}
 
 const (
 	origin = "log.example/warrants"
