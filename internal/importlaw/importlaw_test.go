@@ -28,9 +28,9 @@ var layers = []struct {
 	{"what entries mean", []string{"log/ledger", "log/profile", "log/vault"}, false},
 	{"verify", []string{"client/verify"}, false},
 	{"escrow", []string{"client/escrow"}, false},
-	{"client", []string{"client"}, false},
+	{"client", []string{"client", "client/escrow/charters"}, false},
 	{"roles", []string{"log", "witness", "client/audit", "client/escrow/agency"}, false},
-	{"role commands and engines", []string{"log/tesserax", "log/vault/vaultcmd", "witness/witnesscmd"}, false},
+	{"role commands and engines", []string{"log/tesserax", "log/vault/vaultcmd", "witness/witnesscmd", "client/escrow/plugincmd"}, false},
 	{"cmd", []string{"cmd/"}, true},
 }
 
