@@ -19,7 +19,7 @@ func problemOf(resp *http.Response, b []byte) error {
 	var p gate.Problem
 	code, ok := "", false
 	if err := json.Unmarshal(b, &p); err == nil {
-		code, ok = strings.CutPrefix(p.Type, "urn:vasistas:gate:")
+		code, ok = strings.CutPrefix(p.Type, "urn:vasistas:error:")
 	}
 	if !ok || p.Status != resp.StatusCode || p.Detail == "" {
 		return fmt.Errorf("%s: no problem of a gate: %s", resp.Status, b)

@@ -5,6 +5,7 @@ package gate
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,14 +32,14 @@ const (
 
 // Problem is an answer of type application/problem+json (RFC 9457).
 type Problem struct {
-	Type   string `json:"type"` // urn:vasistas:gate:CODE
+	Type   string `json:"type"` // urn:vasistas:error:CODE
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
 }
 
 // problemURN begins every Problem.Type; a code follows.
-const problemURN = "urn:vasistas:gate:"
+const problemURN = "urn:vasistas:error:"
 
 // Codes of HTTP alone.
 const (
@@ -70,7 +71,8 @@ type server struct {
 }
 
 // Handler returns the gate's HTTP interface: requests and revocations by POST,
-// /healthz and /readyz. Metrics are not in it. The server should bound headers,
+// /healthz, /readyz, and /status ([Status], which has nothing that the log doesn't
+// tell). Metrics are not in it. The server should bound headers,
 // idle connections, and the time of a request.
 func (g *Gate) Handler() http.Handler {
 	s := &server{g: g}
@@ -83,6 +85,7 @@ func (g *Gate) Handler() http.Handler {
 		RevocationPath:     {"POST", s.revoke},
 		"/healthz":         {"GET", func(w http.ResponseWriter, _ *http.Request) { writeText(w, "ok\n") }},
 		"/readyz":          {"GET", s.ready},
+		"/status":          {"GET", s.status},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		res, ok := resources[r.URL.EscapedPath()]
@@ -110,6 +113,24 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	writeText(w, "ready\n")
+}
+
+func (s *server) status(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	st, err := s.g.Status(ctx)
+	if err != nil {
+		writeProblem(w, refuse(CodeBusy, "%w", err))
+		return
+	}
+	b, err := json.Marshal(st)
+	if err != nil {
+		writeProblem(w, refuse(CodeNotReady, "%w", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Write(append(b, '\n'))
 }
 
 func (s *server) release(w http.ResponseWriter, r *http.Request) {
