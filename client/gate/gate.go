@@ -187,7 +187,7 @@ func (g *Gate) Close() error {
 		g.stop()
 	}
 	g.done.Wait()
-	err := g.book.save(g.cfg.Dir, 1)
+	err := g.with(context.Background(), func(b *book) error { return b.save(g.cfg.Dir, 1) })
 	return errors.Join(err, g.release())
 }
 

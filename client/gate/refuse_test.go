@@ -226,12 +226,21 @@ func TestForm(t *testing.T) {
 	stranger, err := escrow.GenerateKey(event.KEMX25519)
 	check(t, err)
 	for name, body := range map[string]func() []byte{
-		"empty":       func() []byte { return nil },
-		"random":      func() []byte { return bytes.Repeat([]byte{7}, 5000) },
-		"other key":   func() []byte { b, err := a.request().Seal(origin, stranger.Public()); check(t, err); return b },
-		"other log":   func() []byte { b, err := a.request().Seal("other.example/log", s.key.Public()); check(t, err); return b },
-		"flipped bit": func() []byte { b, err := a.request().Seal(origin, s.key.Public()); check(t, err); b[200] ^= 1; return b },
-		"cut off":     func() []byte { b, err := a.request().Seal(origin, s.key.Public()); check(t, err); return b[:len(b)-1] },
+		"empty":     func() []byte { return nil },
+		"random":    func() []byte { return bytes.Repeat([]byte{7}, 5000) },
+		"other key": func() []byte { b, err := a.request().Seal(origin, stranger.Public()); check(t, err); return b },
+		"other log": func() []byte {
+			b, err := a.request().Seal("other.example/log", s.key.Public())
+			check(t, err)
+			return b
+		},
+		"flipped bit": func() []byte {
+			b, err := a.request().Seal(origin, s.key.Public())
+			check(t, err)
+			b[200] ^= 1
+			return b
+		},
+		"cut off": func() []byte { b, err := a.request().Seal(origin, s.key.Public()); check(t, err); return b[:len(b)-1] },
 	} {
 		_, err := postTo(s.url+escrow.RequestPath, escrow.RequestType, body())
 		var no *refused
