@@ -35,8 +35,8 @@ type World struct {
 	Group   *escrow.Group
 	Charter *event.Charter
 	Holders map[string][]escrow.KeyHolder // by custodian: post-quantum, and X25519
-	Agency  event.Signer // that warrants name
-	Consent event.Signer // who signs for recipient keys; nil: Agency
+	Agency  event.Signer                  // that warrants name
+	Consent event.Signer                  // who signs for recipient keys; nil: Agency
 }
 
 // New returns a log with its charter.
