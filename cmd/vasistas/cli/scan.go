@@ -26,7 +26,7 @@ import (
 const noticeSuffix = ".notice"
 
 // maxSeedFile bounds a seed file.
-const maxSeedFile = 256
+const maxSeedFile = 4096
 
 type scanFlags struct {
 	logFlags
