@@ -141,9 +141,9 @@ func TestPeriods(t *testing.T) {
 func TestPrivate(t *testing.T) {
 	w := newWorld(t)
 	mine := w.release([]string{me}, w.key(0, kems[0]))
-	w.Live(1500)
+	w.Live(400)
 	w.disclose(mine)
-	w.Live(w.Size() + 600)
+	w.Live(w.Size() + 200)
 	var mu sync.Mutex
 	var asked []string
 	url := w.serve(func(path string) {

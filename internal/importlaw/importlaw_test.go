@@ -28,8 +28,9 @@ var layers = []struct {
 	{"what entries mean", []string{"log/ledger", "log/profile", "log/vault"}, false},
 	{"verify", []string{"client/verify"}, false},
 	{"escrow", []string{"client/escrow"}, false},
-	{"client", []string{"client", "client/escrow/charters"}, false},
+	{"client", []string{"client", "client/notice", "client/escrow/charters"}, false},
 	{"roles", []string{"log", "witness", "client/audit", "client/escrow/agency", "client/gate"}, false},
+	{"what observes an audit", []string{"client/scan"}, false},
 	{"role commands and engines", []string{"log/tesserax", "log/vault/vaultcmd", "witness/witnesscmd", "client/escrow/plugincmd", "client/escrow/escrowtest"}, false},
 	{"cmd", []string{"cmd/"}, true},
 }
@@ -112,6 +113,7 @@ func TestDownwardOnly(t *testing.T) {
 func TestLinks(t *testing.T) {
 	network := []string{"net", "net/http", "crypto/tls", "os/exec", "plugin"}
 	bare := []string{"golang.org/x/mod/", "golang.org/x/sys/cpu", "github.com/transparency-dev/merkle", "github.com/cloudflare/circl/", module}
+	ages := append([]string{"filippo.io/age", "filippo.io/hpke", "filippo.io/nistec", "filippo.io/edwards25519", "github.com/bwesterb/go-ristretto", "golang.org/x/crypto/", "golang.org/x/sys/"}, bare...)
 	rules := []struct {
 		path string
 		not  []string // no dependency may be one of these
@@ -120,7 +122,8 @@ func TestLinks(t *testing.T) {
 		{"log/event", network, []string{module}},
 		{"log/ledger", network, bare},
 		{"client/verify", network, bare},
-		{"client/escrow", network, append([]string{"filippo.io/age", "filippo.io/hpke", "filippo.io/nistec", "filippo.io/edwards25519", "github.com/bwesterb/go-ristretto", "golang.org/x/crypto/", "golang.org/x/sys/"}, bare...)},
+		{"client/escrow", network, ages},
+		{"client/notice", network, ages},
 		{"witness", nil, bare},
 		{"cmd/vasistas-witness", nil, bare},
 	}
