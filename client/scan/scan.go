@@ -38,7 +38,7 @@ type Config struct {
 	// Save, if not nil, is called with a state from time to time and at the end, also
 	// if the scan ends early. Its error ends the scan.
 	Save func(state []byte) error
-	// SaveEvery is how many entries lie between two states. 0: 262,144.
+	// SaveEvery is how many entries lie between two states. 0: 32,768.
 	SaveEvery uint64
 
 	// Progress, if not nil, is called after each bundle with how many entries of the
@@ -56,6 +56,9 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	}
 	if c.Workers <= 0 {
 		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	if c.SaveEvery == 0 {
+		c.SaveEvery = 1 << 15
 	}
 	f := &finder{seed: c.Seed, last: lastPeriod(c.Now, c.Seed.First), state: &state{Seed: seedName(c.Seed)}}
 	a := audit.Config{Client: c.Client, Policy: c.Policy, Origin: c.Origin, SaveEvery: c.SaveEvery,

@@ -143,7 +143,7 @@ func TestPrivate(t *testing.T) {
 	mine := w.release([]string{me}, w.key(0, kems[0]))
 	w.Live(400)
 	w.disclose(mine)
-	w.Live(w.Size() + 200)
+	w.Live(w.Size() + 300)
 	var mu sync.Mutex
 	var asked []string
 	url := w.serve(func(path string) {
@@ -157,7 +157,7 @@ func TestPrivate(t *testing.T) {
 			c.Client, c.Seed = w.client(client.Config{URL: url, Keep: t.TempDir()}), seed
 		})
 		if r.Outcome() != want {
-			t.Fatal(r.Text(10))
+			t.Fatal(r.Audit.Text(3), r.Text(10))
 		}
 		slices.Sort(asked)
 		return asked

@@ -23,13 +23,13 @@ func long(t *testing.T) *world {
 	w := newWorld(t)
 	for range 3 {
 		c := w.release([]string{me}, w.key(0, kems[0]))
-		w.Live(w.Size() + 200)
+		w.Live(w.Size() + 300)
 		w.disclose(c)
 	}
 	bad := &released{Case: w.NewCase(hour12, []string{me}, w.Wrap(w.key(0, kems[1]), me))}
 	bad.releases = append(bad.releases, w.ReleaseWith(bad.Access, "c1", sealRaw(t, w.key(0, kems[1]), make([]byte, 4096))))
 	w.disclose(bad)
-	w.Live(w.Size() + 200)
+	w.Live(w.Size() + 300)
 	w.Publish("w1", "w2")
 	return w
 }

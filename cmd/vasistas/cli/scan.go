@@ -10,12 +10,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/internal/durable"
@@ -103,7 +105,7 @@ func (e *env) runScan(ctx context.Context, f *scanFlags, args []string) error {
 	if f.list < 0 {
 		return usagef("--list %d: it must not be negative", f.list)
 	}
-	c, clean, err := e.scanConfig(f)
+	c, kept, clean, err := e.scanConfig(f)
 	if err != nil {
 		return err
 	}
@@ -113,6 +115,9 @@ func (e *env) runScan(ctx context.Context, f *scanFlags, args []string) error {
 	c.Progress(0, 0)
 	if err != nil {
 		return err
+	}
+	if kept != "" && slices.ContainsFunc(r.Audit.Reasons, func(why audit.Reason) bool { return why.Code == audit.ReasonCorrupt }) {
+		e.note("vasistas: what was served, or what is kept in %s, is damaged; to read the log anew, remove that directory, and the state", kept)
 	}
 	if f.save != "" {
 		if err := e.saveNotices(f.save, r); err != nil {
@@ -133,39 +138,40 @@ func (e *env) runScan(ctx context.Context, f *scanFlags, args []string) error {
 	return nil
 }
 
-// scanConfig makes what a scan needs. clean removes what it needs no more.
-func (e *env) scanConfig(f *scanFlags) (c *scan.Config, clean func(), err error) {
+// scanConfig makes what a scan needs, and says where the log is kept as it is read.
+// clean removes what it needs no more.
+func (e *env) scanConfig(f *scanFlags) (c *scan.Config, kept string, clean func(), err error) {
 	clean = func() {}
 	if f.policy == "" {
-		return nil, clean, usagef("give --policy FILE: without one, nothing that the log says can be believed")
+		return nil, "", clean, usagef("give --policy FILE: without one, nothing that the log says can be believed")
 	}
 	seed, err := e.readSeed(f.identity)
 	if err != nil {
-		return nil, clean, err
+		return nil, "", clean, err
 	}
 	policy, err := e.readPolicy(f.policy)
 	if err != nil {
-		return nil, clean, err
+		return nil, "", clean, err
 	}
 	config := client.Config{URL: f.log, Origin: f.origin, Policy: policy, UserAgent: "vasistas/" + version()}
 	if config.URL == "" {
 		config.URL = policyURL(policy, f.origin)
 	}
 	if config.URL == "" {
-		return nil, clean, usagef("give the URL of the log, or a directory: the policy has no URL of it")
+		return nil, "", clean, usagef("give the URL of the log, or a directory: the policy has no URL of it")
 	}
 	c = &scan.Config{Policy: policy, Origin: f.origin, Seed: seed, Now: time.Now()}
 	if err := e.scanState(f, c); err != nil {
-		return nil, clean, err
+		return nil, "", clean, err
 	}
 	if config.Keep, clean, err = keepDir(f, config.URL); err != nil {
-		return nil, clean, err
+		return nil, "", clean, err
 	}
 	if c.Client, err = client.New(config); err != nil {
 		clean()
-		return nil, func() {}, err
+		return nil, "", func() {}, err
 	}
-	return c, clean, nil
+	return c, config.Keep, clean, nil
 }
 
 // keepDir returns where the log is kept, "" if it is read from files anyway.
