@@ -4,6 +4,7 @@
 package scan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -106,9 +107,9 @@ func (j *joiner) join() {
 	for _, x := range j.f.state.Found {
 		j.add(x)
 	}
-	slices.SortStableFunc(r.Cases, func(a, b *Case) int { return int(a.access.Index) - int(b.access.Index) })
+	slices.SortStableFunc(r.Cases, func(a, b *Case) int { return cmp.Compare(a.access.Index, b.access.Index) })
 	for _, c := range r.Cases {
-		slices.SortStableFunc(c.Notices, func(a, b *Notice) int { return int(a.Release.Index) - int(b.Release.Index) })
+		slices.SortStableFunc(c.Notices, func(a, b *Notice) int { return cmp.Compare(a.Release.Index, b.Release.Index) })
 	}
 	r.conclude()
 }
@@ -207,7 +208,7 @@ func (j *joiner) file(n *escrow.Notice, digest event.Digest, release reference) 
 		}
 		charters = append(charters, event.Reference{Index: c.Index, Leaf: c.Leaf})
 	}
-	slices.SortFunc(charters, func(a, b event.Reference) int { return int(a.Index) - int(b.Index) })
+	slices.SortFunc(charters, func(a, b event.Reference) int { return cmp.Compare(a.Index, b.Index) })
 	for _, c := range slices.Compact(charters) {
 		b, err := prove(c)
 		if err != nil {

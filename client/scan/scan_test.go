@@ -171,3 +171,88 @@ func TestPrivate(t *testing.T) {
 		t.Errorf("%d of %d requests were repeated", len(found)-n, len(found))
 	}
 }
+
+// Each entry is judged by the charter of its own time: the court's key was replaced after
+// its warrant.
+func TestAmended(t *testing.T) {
+	w := newWorld(t)
+	c := &released{Case: w.NewCase(hour12, []string{me}, w.Wrap(w.key(0, kems[0]), me))}
+	w.See()
+	w.Amend(w.Founded(), func(ch *event.Charter) {
+		ch.Parties = slices.Clone(ch.Parties)
+		for i := range ch.Parties {
+			if ch.Parties[i].Name == "court" {
+				ch.Parties[i].Keys = []*event.PublicKey{w.Key("another court key")}
+			}
+		}
+	})
+	for _, name := range []string{"c1", "c2"} {
+		c.releases = append(c.releases, w.Release(c.Case, name))
+	}
+	w.disclose(c)
+	r := w.scan(nil)
+	wants(t, r, scan.Found, 1)
+	n := r.Cases[0].Notices[0]
+	if len(n.Charters) != 2 || n.Warrant.By != "court" || len(n.Warnings) > 0 {
+		t.Errorf("%+v", n.Verified)
+	}
+	n.File.Charters = n.File.Charters[1:] // which does not know the court's old key
+	if _, err := n.File.Verify(w.Policy(2, "w1", "w2", "w3"), verify.Options{}); verify.VerdictOf(err) == verify.Proven {
+		t.Error("a file without the charter of the warrant's time")
+	}
+}
+
+// Cosignatures that are in the future for this machine prove nothing yet.
+func TestFuture(t *testing.T) {
+	w := newWorld(t)
+	w.disclose(w.release([]string{me}, w.key(0, kems[0])))
+	r := w.scan(func(c *scan.Config) { c.Now = c.Now.AddDate(0, 0, -7) })
+	wants(t, r, scan.Undecided, 0)
+	has(t, r.Text(10), "in the future")
+}
+
+// An emergency has no warrant; who was on duty is told instead.
+func TestEmergency(t *testing.T) {
+	w := newWorld(t)
+	w.Amend(w.Founded(), func(ch *event.Charter) {
+		ch.Profile.Emergency = &event.Emergency{Open: 5, Accounts: 5, Decision: event.Deadline{Within: 30 * day, Grace: day}, Grounds: []string{"life"}}
+		ch.Parties = append(slices.Clone(ch.Parties), event.Party{Name: "court", Role: event.RoleDuty, Keys: []*event.PublicKey{w.Key("duty")}})
+		slices.SortFunc(ch.Parties, func(a, b event.Party) int {
+			return strings.Compare(string(a.Role)+" "+a.Name, string(b.Role)+" "+b.Name)
+		})
+	})
+	p := w.Wrap(w.key(0, kems[0]), me)
+	recipient := w.stranger(kems[0])
+	e := w.Event(&event.Access{Emergency: "life", Group: "main", Recipient: recipient, Accounts: 1})
+	message, err := event.AgencyMessage(event.Digest{}, e.ID, recipient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, err := w.Agency.Sign(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := []event.Opening{event.NewOpening("unit", event.Text("legal")), event.NewOpening("agency", event.Text("police")),
+		event.NewOpening("agencyKey", event.Bytes(w.Agency.Public().SPKI()))}
+	subject := []event.Opening{event.NewOpening("account", event.Text(me)), event.NewOpening("package", event.Text(p.Digest().String())),
+		event.NewOpening("agencySignature", event.Bytes(signature))}
+	access := w.Sealed(e, w.Now+12*hour, public, subject, "messenger", "duty")
+	n := &escrow.Notice{Origin: access.Envelope.Event.Log, Access: access.Reference, Custodian: "c1", Seq: w.Seq("c1"), Recipient: recipient,
+		AccessOpenings: &event.Openings{Event: access.Envelope.Hash(), Public: public, Subject: subject}}
+	b, err := n.Seal(w.key(0, kems[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := w.ReleaseWith(access, "c1", b)
+	w.anchor()
+	w.Now += 13 * hour
+	w.anchor()
+	w.Disclose(access, release)
+	w.anchor()
+	r := w.scan(nil)
+	wants(t, r, scan.Found, 1)
+	if got := r.Cases[0].Notices[0]; len(got.Warnings)+len(r.Cases[0].Breaches)+len(r.Reasons) > 0 || got.Warrant != nil || !got.Consent || got.Duty != "court" {
+		t.Errorf("%+v\n%s", got.Verified, r.Text(10))
+	}
+	has(t, r.Text(10), "emergency        life, signed for by court; there was no warrant", "the custodian, the provider and who was on duty")
+}
