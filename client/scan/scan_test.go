@@ -40,7 +40,6 @@ func TestFound(t *testing.T) {
 	for _, kem := range kems {
 		t.Run(string(kem), func(t *testing.T) {
 			w := newWorld(t)
-			w.Live(300)
 			others := w.release([]string{"bob@example.org"}, w.stranger(kem))
 			mine := w.release([]string{me, "eve@example.org"}, w.key(0, kem), w.stranger(kem))
 			w.disclose(others, mine)

@@ -53,7 +53,7 @@ func (l *life) read(name string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// in replaces what begins with a slash by a path in the directory.
+// in makes paths that begin with ./ ones in the directory.
 func (l *life) in(args []string) []string {
 	out := make([]string, len(args))
 	for i, a := range args {
@@ -65,13 +65,14 @@ func (l *life) in(args []string) []string {
 	return out
 }
 
-// vasistas runs the command, and returns what it prints and its exit code.
+// exit runs the command, and returns what it prints and its exit code.
 func (l *life) exit(args ...string) (string, int) {
 	var out, notes bytes.Buffer
 	code := cli.Run(l.Context(), l.in(args), strings.NewReader(""), &out, &notes)
 	return out.String() + notes.String(), code
 }
 
+// vasistas runs the command, which must succeed, and returns what it prints.
 func (l *life) vasistas(args ...string) string {
 	l.Helper()
 	var out, notes bytes.Buffer
@@ -165,7 +166,7 @@ func (l *life) witness(logKey string) (vkey, url string) {
 	return l.read("w1.key.pub"), s.URL
 }
 
-// reference is how others name an event that was appended.
+// append appends an event, and returns how others name it.
 func (l *life) append(event, openings string) string {
 	l.Helper()
 	var a struct {
@@ -181,7 +182,7 @@ func (l *life) append(event, openings string) string {
 
 // found makes the log, two gates and their charter, and starts them. Whatever the law
 // gives days or weeks for gets minutes here, and it is the demonstration's otherwise.
-func (l *life) found() (log string, gates [2]string) {
+func (l *life) found() (gates [2]string) {
 	l.Helper()
 	for _, k := range []string{"founder", "provider", "judge", "agency"} {
 		l.vasistas("keygen", "--out", "./"+k+".pem")
@@ -204,13 +205,13 @@ func (l *life) found() (log string, gates [2]string) {
 	l.vasistas(charter...)
 	l.vasistas("charter", "sign", "./first.charter", "--key", "./founder.pem")
 	l.tool("vasistas-log", "init", "-dir", "./log", "-charter", "./first.charter")
-	log = l.serve("vasistas-log", "log.addr", "serve", "-dir", "./log", "-policy", "./served.txt", "-event-key", "./provider.pem", "-interval", "50ms", "-refresh", "1s")
+	log := l.serve("vasistas-log", "log.addr", "serve", "-dir", "./log", "-policy", "./served.txt", "-event-key", "./provider.pem", "-interval", "50ms", "-refresh", "1s")
 	l.write("policy.txt", "log "+l.read("log/keys/ed25519.vkey")+" "+log+"\nwitness w1 "+w+"\nquorum w1\n")
 	for i, g := range []string{"one", "two"} {
 		l.tool("vasistas-gate", "join", "-dir", "./"+g, "-charter", "./first.charter", "-log", log)
 		gates[i] = l.serve("vasistas-gate", g+".addr", "serve", "-dir", "./"+g, "-poll", "100ms")
 	}
-	return log, gates
+	return gates
 }
 
 // TestSubject takes one file all the way: escrowed by its owner, released by two gates
@@ -222,7 +223,7 @@ func TestSubject(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	_, gates := l.found()
+	gates := l.found()
 	scan := func(seed string, args ...string) (string, int) {
 		return l.exit(append([]string{"scan", "-i", "./" + seed, "--policy", "./policy.txt", "--state", "./" + seed + ".state", "--save", "./cases"}, args...)...)
 	}
