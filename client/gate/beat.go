@@ -6,6 +6,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/vasistas/vasistas/client"
@@ -89,12 +90,20 @@ func (g *Gate) post(ctx context.Context) error {
 		return nil
 	}
 	defer g.posting.Unlock()
+	var refused error
 	for _, s := range g.journal.waiting() {
-		if err := g.postOne(ctx, s); err != nil {
-			return err
+		err := g.postOne(ctx, s)
+		var p *client.Problem
+		if errors.As(err, &p) && !p.Temporary() {
+			// What comes after it may be taken all the same.
+			refused = errors.Join(refused, fmt.Errorf("the log refuses a %s: %w", s.kind, err))
+			continue
+		}
+		if err != nil {
+			return errors.Join(refused, err)
 		}
 	}
-	return nil
+	return refused
 }
 
 func (g *Gate) postOne(ctx context.Context, s *signed) error {

@@ -189,22 +189,16 @@ func (b *book) signed(e *ledger.Entry) bool {
 // leap reads up to a head that meets no policy known so far. It counts only if an
 // amendment on the way explains it: else nothing has happened.
 func (b *book) leap(ctx context.Context) error {
-	l := ledger.New(b.cfg.Origin, nil)
-	c, f, err := b.dial(client.State{})
-	t := newTree(c)
-	if b.ledger.Size() > 0 {
-		if err == nil {
-			c, f, err = b.dial(b.state())
-		}
-		t = b.tree.clone(c)
-	}
+	c, f, err := b.dial(b.state())
 	if err != nil {
 		return err
 	}
-	if b.ledger.Size() == 0 {
-		l = ledger.New(b.cfg.Origin, t)
-	} else if l, err = ledger.Restore(b.ledger.Snapshot(), b.ledger.Size(), b.ledger.Root(), t); err != nil {
-		return err
+	t := b.tree.clone(c)
+	l := ledger.New(b.cfg.Origin, t)
+	if b.ledger.Size() > 0 {
+		if l, err = ledger.Restore(b.ledger.Snapshot(), b.ledger.Size(), b.ledger.Root(), t); err != nil {
+			return err
+		}
 	}
 	v, err := f.Update(ctx)
 	if err != nil {
@@ -239,7 +233,7 @@ func (b *book) accept(v, head *c2sp.Verified) error {
 	if in == nil {
 		return errBehind
 	}
-	if err := b.trust(); err != nil {
+	if err := b.settleTrust(); err != nil {
 		return err
 	}
 	if head == nil {

@@ -145,7 +145,10 @@ func Open(c Config) (_ *Gate, err error) {
 			err = errors.Join(err, g.release())
 		}
 	}()
-	b := &book{cfg: &g.cfg, keys: c.LogKeys}
+	b := &book{cfg: &g.cfg}
+	for _, k := range c.LogKeys {
+		b.addKey(k)
+	}
 	if b.register, err = c.FS.OpenRegister(filepath.Join(c.Dir, headFile), maxHead); err != nil {
 		return nil, err
 	}

@@ -182,11 +182,11 @@ func (g *Gate) unbarred(b *book, name string, now time.Time) error {
 	if !ok || chain.Ended || chain.Broken {
 		return refuse(CodeChain, "the chain of custodian %s is broken or has ended", name)
 	}
-	for _, bar := range b.ledger.Barred("", now) {
-		if bar.Breach != nil {
-			return refuse(CodeBreach, "no audit quorum has closed the breach of the rule %s at entry %d: %s", bar.Breach.Rule, bar.Breach.Index, bar.Breach.Text).logged(reasonBreach)
+	if bars := b.ledger.Barred("", now); len(bars) > 0 {
+		if v := bars[0].Breach; v != nil {
+			return refuse(CodeBreach, "no audit quorum has closed the breach of the rule %s at entry %d: %s", v.Rule, v.Index, v.Text).logged(reasonBreach)
 		}
-		o := bar.Obligation
+		o := bars[0].Obligation
 		return refuse(CodeOverdue, "%s (%s), due %s, bars", o.Rule, o.Text, stamp(o.Due)).logged(reasonOverdue)
 	}
 	for _, o := range b.ledger.Overdue(now) {

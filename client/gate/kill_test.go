@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
@@ -109,8 +110,11 @@ func TestKill(t *testing.T) {
 		a := w.access(warrants[i%2], accessTerms{}, w.escrow(alice))
 		p.start()
 		answered := make(chan error, 1)
+		sealed, err := a.request().Seal(origin, p.key.Public())
+		check(t, err)
+		url := p.url + escrow.RequestPath
 		go func() {
-			_, err := w.ask(p.gateServer, a.request())
+			_, err := postTo(url, escrow.RequestType, sealed)
 			answered <- err
 		}()
 		select {
