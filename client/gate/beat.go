@@ -26,7 +26,7 @@ func (g *Gate) beat(b *book) error {
 	}
 	in := b.ledger.Charter()
 	now := time.Now().UTC().Truncate(time.Second)
-	if b.head == nil || b.head.Checkpoint.Size != b.ledger.Size() || fresh(b.head, in, now) != nil {
+	if b.head == nil || b.head.Checkpoint.Size != b.ledger.Size() || fresh(b.head.Checkpoint.Size, b.head.LoggedAfter, in, now) != nil {
 		return nil // what was signed elsewhere may not be seen yet
 	}
 	from, resumed := g.journal.last()
