@@ -32,6 +32,13 @@ type Config struct {
 	// SaveEvery is how many entries lie between two snapshots. 0: 262,144.
 	SaveEvery uint64
 
+	// Observe, if not nil, is called with each entry that is read as an event, in the
+	// log's order, before the ledger judges it. Finish is called with the ledger when
+	// the replay has ended, complete or not, unless there is none. Neither may change
+	// the ledger or keep it.
+	Observe func(l *ledger.Ledger, e *ledger.Entry) error
+	Finish  func(l *ledger.Ledger)
+
 	// Progress, if not nil, is called after each bundle with how many entries
 	// of the head's are done. It must be quick.
 	Progress func(done, size uint64)
@@ -76,6 +83,9 @@ func Run(ctx context.Context, c Config) *Report {
 	err := a.replay(ctx)
 	if err == nil {
 		err = a.finish()
+	}
+	if a.c.Finish != nil {
+		a.c.Finish(a.l)
 	}
 	var unsaved *saveError
 	if errors.As(err, &unsaved) {

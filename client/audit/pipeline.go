@@ -179,6 +179,11 @@ func (a *auditor) apply(b *batch) error {
 		e := &b.read[i]
 		before := a.l.Charter()
 		a.recheck(e)
+		if a.c.Observe != nil && e.Envelope != nil {
+			if err := a.c.Observe(a.l, e); err != nil {
+				return err
+			}
+		}
 		found, err := a.l.Apply(*e)
 		if err != nil {
 			return err

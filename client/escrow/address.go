@@ -5,7 +5,6 @@ package escrow
 
 import (
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -58,11 +57,8 @@ func (a *Address) check() error {
 	if suite(a.KEM) == nil {
 		return fmt.Errorf("%w: unknown KEM %q", ErrKey, a.KEM)
 	}
-	if !utf8.ValidString(a.Account) {
-		return malformed("the account is not UTF-8")
-	}
-	if _, err := event.NewOpening(accountName, event.Text(a.Account)).Encode(); err != nil {
-		return fmt.Errorf("%w: the account: %w", ErrMalformed, err)
+	if err := checkAccount(event.NewOpening(accountName, event.Text(a.Account))); err != nil {
+		return err
 	}
 	if err := CheckKey(a.Notice); err != nil {
 		return fmt.Errorf("the notice key: %w", err)

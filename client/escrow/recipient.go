@@ -36,8 +36,8 @@ func NewRecipient(g *Group, kem event.KEM, notice event.HPKEKey, account string)
 	if err := CheckKey(notice); err != nil {
 		return nil, fmt.Errorf("the notice key: %w", err)
 	}
-	if _, err := event.NewOpening(accountName, event.Text(account)).Encode(); err != nil {
-		return nil, fmt.Errorf("the account: %w", err)
+	if err := checkAccount(event.NewOpening(accountName, event.Text(account))); err != nil {
+		return nil, err
 	}
 	for i := range g.members {
 		if _, err := g.members[i].key(kem); err != nil {
@@ -49,6 +49,20 @@ func NewRecipient(g *Group, kem event.KEM, notice event.HPKEKey, account string)
 
 // accountName is the name of the opening that a package's account is.
 const accountName = "account"
+
+// maxAccount is how long an account may be that a warrant can name.
+const maxAccount = 512
+
+// checkAccount holds an account to what an access's opening of it may be.
+func checkAccount(o event.Opening) error {
+	if n := len(o.Value.Text()); o.Name != accountName || n == 0 || n > maxAccount {
+		return malformed("the account: want an opening named %s, of 1 to %d bytes", accountName, maxAccount)
+	}
+	if _, err := o.Encode(); err != nil {
+		return fmt.Errorf("%w: the account: %w", ErrMalformed, err)
+	}
+	return nil
+}
 
 // Wrap implements [age.Recipient].
 func (r *Recipient) Wrap(fileKey []byte) ([]*age.Stanza, error) {
@@ -204,8 +218,8 @@ func decodeNoticePart(b []byte) (*NoticePart, error) {
 	if n.Account, err = event.ParseOpening(string(account)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	if n.Account.Name != accountName {
-		return nil, malformed("an opening named %s, want %s", n.Account.Name, accountName)
+	if err := checkAccount(n.Account); err != nil {
+		return nil, err
 	}
 	again, err := encodeNoticePart(n)
 	if err != nil || string(again) != string(b) {

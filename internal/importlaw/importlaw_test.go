@@ -30,7 +30,7 @@ var layers = []struct {
 	{"escrow", []string{"client/escrow"}, false},
 	{"client", []string{"client", "client/escrow/charters"}, false},
 	{"roles", []string{"log", "witness", "client/audit", "client/escrow/agency", "client/gate"}, false},
-	{"role commands and engines", []string{"log/tesserax", "log/vault/vaultcmd", "witness/witnesscmd", "client/escrow/plugincmd", "client/escrow/escrowtest"}, false},
+	{"role commands and engines", []string{"log/tesserax", "log/vault/vaultcmd", "witness/witnesscmd", "client/escrow/plugincmd", "client/escrow/escrowtest", "client/escrow/notices"}, false},
 	{"cmd", []string{"cmd/"}, true},
 }
 

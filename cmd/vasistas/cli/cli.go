@@ -4,7 +4,7 @@
 // Package cli is the command vasistas, to be run in process: each file is one of
 // its commands.
 //
-// Exit codes: 0 is success, 1 a failure, 2 wrong usage. verify and audit have their
+// Exit codes: 0 is success, 1 a failure, 2 wrong usage. verify, audit and scan have their
 // own meaning for them: 0 proven or clean, 1 disproven or rules broken, 2 could
 // not tell.
 //
@@ -78,7 +78,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if exit.err != nil {
 		fmt.Fprintf(stderr, "vasistas: %v\n", exit.err)
-		if exit.code == exitUsage && cmd.Name() != "verify" && cmd.Name() != "audit" {
+		if exit.code == exitUsage && cmd.Name() != "verify" && cmd.Name() != "audit" && cmd.Name() != "scan" {
 			fmt.Fprintf(stderr, "See '%s --help'.\n", cmd.CommandPath())
 		}
 	}
@@ -101,7 +101,7 @@ give (C2SP tlog-policy): it trusts neither the log nor the network.`,
 	}
 	root.AddCommand(
 		e.keygen(), e.sign(), e.show(), e.append(), e.prove(), e.verify(),
-		e.follow(), e.audit(), e.policy(), e.charter(), e.bench(), e.vault(), e.escrow(), e.open(), e.version(),
+		e.follow(), e.audit(), e.policy(), e.charter(), e.bench(), e.vault(), e.escrow(), e.open(), e.scan(), e.version(),
 	)
 	return root
 }
