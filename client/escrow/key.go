@@ -194,7 +194,15 @@ func ParseSecretKey(b []byte) (*SecretKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	return newSecretKey(t.KEM, k)
+	key, err := newSecretKey(t.KEM, k)
+	if err != nil {
+		return nil, err
+	}
+	// X25519 ignores some bits of a private key, and crypto/hpke clears them.
+	if again, err := key.Bytes(); err != nil || !bytes.Equal(again, b) {
+		return nil, malformed("the private key is not in its one encoding")
+	}
+	return key, nil
 }
 
 // Bytes returns the key file: one line of JSON, to be kept with mode 0600.

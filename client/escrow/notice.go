@@ -75,20 +75,21 @@ func (n *Notice) text() (t noticeText, err error) {
 	return t, nil
 }
 
-// plaintext is the JSON with its length, and zeros up to one of the sizes.
-func (n *Notice) plaintext() ([]byte, error) {
+// Bytes encodes the notice as JSON, as it stands in the ciphertext before its padding.
+func (n *Notice) Bytes() ([]byte, error) {
 	t, err := n.text()
 	if err != nil {
 		return nil, err
 	}
-	b, err := encode(t)
+	return encode(t)
+}
+
+// plaintext is the JSON with its length, and zeros up to one of the sizes.
+func (n *Notice) plaintext() ([]byte, error) {
+	b, err := n.Bytes()
 	if err != nil {
 		return nil, err
 	}
-	return padNotice(b)
-}
-
-func padNotice(b []byte) ([]byte, error) {
 	for _, size := range noticeSizes {
 		if 4+len(b) <= size {
 			out := make([]byte, size)
@@ -143,12 +144,25 @@ func OpenNotice(origin string, h KeyHolder, ciphertext []byte) (*Notice, error) 
 	return n, nil
 }
 
+// parseNotice reads a plaintext with its padding.
 func parseNotice(plain []byte) (*Notice, error) {
 	if len(plain) < 4 || int64(binary.BigEndian.Uint32(plain)) > int64(len(plain)-4) {
 		return nil, malformed("it has no end")
 	}
+	n, err := ParseNotice(plain[4 : 4+binary.BigEndian.Uint32(plain)])
+	if err != nil {
+		return nil, err
+	}
+	if again, err := n.plaintext(); err != nil || !bytes.Equal(again, plain) {
+		return nil, malformed("its padding is not the canonical one")
+	}
+	return n, nil
+}
+
+// ParseNotice reads what Bytes writes.
+func ParseNotice(b []byte) (*Notice, error) {
 	var t noticeText
-	if err := decode(plain[4:4+binary.BigEndian.Uint32(plain)], len(plain), &t); err != nil {
+	if err := decode(b, noticeSizes[len(noticeSizes)-1], &t); err != nil {
 		return nil, err
 	}
 	n := &Notice{Origin: t.Origin, Custodian: t.Custodian, Seq: t.Seq, Recipient: event.HPKEKey{KEM: t.Recipient.KEM, Public: t.Recipient.Public}}
@@ -174,11 +188,11 @@ func parseNotice(plain []byte) (*Notice, error) {
 	if err := CheckKey(n.Recipient); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	again, err := n.plaintext()
+	again, err := n.Bytes()
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(again, plain) {
+	if !bytes.Equal(again, b) {
 		return nil, malformed("not the canonical encoding")
 	}
 	return n, nil

@@ -6,6 +6,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/vasistas/vasistas/client"
@@ -26,7 +27,7 @@ func (g *Gate) beat(b *book) error {
 	}
 	in := b.ledger.Charter()
 	now := time.Now().UTC().Truncate(time.Second)
-	if b.head == nil || b.head.Checkpoint.Size != b.ledger.Size() || fresh(b.head, in, now) != nil {
+	if b.head == nil || b.head.Checkpoint.Size != b.ledger.Size() || fresh(b.head.Checkpoint.Size, b.head.LoggedAfter, in, now) != nil {
 		return nil // what was signed elsewhere may not be seen yet
 	}
 	from, resumed := g.journal.last()
@@ -89,12 +90,20 @@ func (g *Gate) post(ctx context.Context) error {
 		return nil
 	}
 	defer g.posting.Unlock()
+	var refused error
 	for _, s := range g.journal.waiting() {
-		if err := g.postOne(ctx, s); err != nil {
-			return err
+		err := g.postOne(ctx, s)
+		var p *client.Problem
+		if errors.As(err, &p) && !p.Temporary() {
+			// What comes after it may be taken all the same.
+			refused = errors.Join(refused, fmt.Errorf("the log refuses a %s: %w", s.kind, err))
+			continue
+		}
+		if err != nil {
+			return errors.Join(refused, err)
 		}
 	}
-	return nil
+	return refused
 }
 
 func (g *Gate) postOne(ctx context.Context, s *signed) error {

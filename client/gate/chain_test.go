@@ -4,11 +4,13 @@
 package gate_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,7 +36,11 @@ func (w *world) chain(s *gateServer) []*event.Release {
 	w.t.Helper()
 	var out []*event.Release
 	var prev event.Digest
-	for i, e := range w.of(s, event.TypeRelease) {
+	list := w.of(s, event.TypeRelease)
+	slices.SortFunc(list, func(a, b *event.Envelope) int { // the log decides their order
+		return cmp.Compare(a.Event.Body.(*event.Release).Seq, b.Event.Body.(*event.Release).Seq)
+	})
+	for i, e := range list {
 		r := e.Event.Body.(*event.Release)
 		if r.Seq != uint64(i+1) || r.Prev != prev {
 			w.t.Fatalf("release %d has the number %d and another prev than the one before", i+1, r.Seq)

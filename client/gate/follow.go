@@ -101,10 +101,15 @@ func (b *book) sync(ctx context.Context) error {
 	if err != nil {
 		return b.fork(err)
 	}
+	var judged *c2sp.Verified // under the charter in force before the entries
+	before := b.ledger.Charter()
+	if before != nil {
+		judged, _ = before.Witnesses.Verify(v.Checkpoint, b.cfg.Origin)
+	}
 	switch {
 	case v.Checkpoint.Size == b.ledger.Size():
 		b.tree.head = v.Checkpoint
-	case b.meetsAny(v):
+	case judged != nil, b.meetsTrusted(v):
 		if err := b.replay(ctx, b.follower, b.ledger, b.tree, v); err != nil {
 			return err
 		}
@@ -113,18 +118,21 @@ func (b *book) sync(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := b.accept(v); err != nil {
+	if b.ledger.Charter() != before {
+		judged = nil
+	}
+	if err := b.accept(v, judged); err != nil {
 		return err
 	}
 	b.followed = begun
 	return b.newKeys()
 }
 
-// meetsAny says whether a head meets the policy of the charter in force, or of the
-// one that is trusted: enough to read what it has.
-func (b *book) meetsAny(v *c2sp.Verified) bool {
-	c := b.ledger.Charter()
-	return c != nil && (meets(v, c.Witnesses, b.cfg.Origin) == nil || meets(v, b.trusted.charter.Witnesses, b.cfg.Origin) == nil)
+// meetsTrusted says whether a head meets the policy of the charter that is trusted,
+// if that is not the one in force: enough to read what it has.
+func (b *book) meetsTrusted(v *c2sp.Verified) bool {
+	c := b.trusted.charter
+	return c != nil && c != b.ledger.Charter() && meets(v, c.Witnesses, b.cfg.Origin) == nil
 }
 
 func meets(v *c2sp.Verified, p *c2sp.Policy, origin string) error {
@@ -181,22 +189,16 @@ func (b *book) signed(e *ledger.Entry) bool {
 // leap reads up to a head that meets no policy known so far. It counts only if an
 // amendment on the way explains it: else nothing has happened.
 func (b *book) leap(ctx context.Context) error {
-	l := ledger.New(b.cfg.Origin, nil)
-	c, f, err := b.dial(client.State{})
-	t := newTree(c)
-	if b.ledger.Size() > 0 {
-		if err == nil {
-			c, f, err = b.dial(b.state())
-		}
-		t = b.tree.clone(c)
-	}
+	c, f, err := b.dial(b.state())
 	if err != nil {
 		return err
 	}
-	if b.ledger.Size() == 0 {
-		l = ledger.New(b.cfg.Origin, t)
-	} else if l, err = ledger.Restore(b.ledger.Snapshot(), b.ledger.Size(), b.ledger.Root(), t); err != nil {
-		return err
+	t := b.tree.clone(c)
+	l := ledger.New(b.cfg.Origin, t)
+	if b.ledger.Size() > 0 {
+		if l, err = ledger.Restore(b.ledger.Snapshot(), b.ledger.Size(), b.ledger.Root(), t); err != nil {
+			return err
+		}
 	}
 	v, err := f.Update(ctx)
 	if err != nil {
@@ -224,18 +226,21 @@ func (b *book) rewind() error {
 }
 
 // accept makes a head the one that is judged at, if every policy that it must meet
-// is met. It is durable before it counts.
-func (b *book) accept(v *c2sp.Verified) error {
+// is met. It is durable before it counts. head is v as judged under the charter in
+// force; nil: it is judged here.
+func (b *book) accept(v, head *c2sp.Verified) error {
 	in := b.ledger.Charter()
 	if in == nil {
 		return errBehind
 	}
-	if err := b.trust(); err != nil {
+	if err := b.settleTrust(); err != nil {
 		return err
 	}
-	head, err := in.Witnesses.Verify(v.Checkpoint, b.cfg.Origin)
-	if err != nil {
-		return fmt.Errorf("the log's head of size %d: %w", v.Checkpoint.Size, err)
+	if head == nil {
+		var err error
+		if head, err = in.Witnesses.Verify(v.Checkpoint, b.cfg.Origin); err != nil {
+			return fmt.Errorf("the log's head of size %d: %w", v.Checkpoint.Size, err)
+		}
 	}
 	if b.trusted.charter != in {
 		if err := meets(v, b.trusted.charter.Witnesses, b.cfg.Origin); err != nil {
@@ -290,6 +295,17 @@ func (b *book) newKeys() error {
 		return nil
 	}
 	return b.connect()
+}
+
+// fromLog says whether a key of the log has signed a checkpoint.
+func (b *book) fromLog(cp *c2sp.Checkpoint) bool {
+	for _, k := range b.keys {
+		if s := cp.Find(k); s != nil {
+			_, err := k.Verify(&cp.Head, s)
+			return err == nil
+		}
+	}
+	return false
 }
 
 // contains says whether a head is one of the log that this gate follows, and of

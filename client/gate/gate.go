@@ -145,7 +145,10 @@ func Open(c Config) (_ *Gate, err error) {
 			err = errors.Join(err, g.release())
 		}
 	}()
-	b := &book{cfg: &g.cfg, keys: c.LogKeys}
+	b := &book{cfg: &g.cfg}
+	for _, k := range c.LogKeys {
+		b.addKey(k)
+	}
 	if b.register, err = c.FS.OpenRegister(filepath.Join(c.Dir, headFile), maxHead); err != nil {
 		return nil, err
 	}
@@ -286,18 +289,18 @@ func (g *Gate) custodian(b *book) (string, error) {
 	return p.Name, nil
 }
 
-// fresh says whether a head's cosignatures are young enough, and this machine's
-// clock not behind them.
-func fresh(head *c2sp.Verified, c *ledger.Charter, now time.Time) error {
+// fresh says whether a head's cosignatures are young enough, by its logged-after
+// time, and this machine's clock not behind them.
+func fresh(size, loggedAfter uint64, c *ledger.Charter, now time.Time) error {
 	if !c.Witnesses.NeedsWitnesses() {
 		return nil
 	}
-	at := time.Unix(int64(head.LoggedAfter), 0)
+	at := time.Unix(int64(loggedAfter), 0)
 	switch age := now.Sub(at); {
 	case age < 0:
 		return refuse(CodeClock, "this machine's clock says %s, and witnesses have signed at %s", stamp(now), stamp(at))
 	case age > time.Duration(c.Profile.Stale)*time.Second:
-		return refuse(CodeStale, "the head of size %d was cosigned at %s, more than %d seconds ago", head.Checkpoint.Size, stamp(at), c.Profile.Stale)
+		return refuse(CodeStale, "the head of size %d was cosigned at %s, more than %d seconds ago", size, stamp(at), c.Profile.Stale)
 	}
 	return nil
 }
@@ -327,7 +330,7 @@ func (g *Gate) Ready() error {
 		if _, err := g.custodian(b); err != nil {
 			return err
 		}
-		if err := fresh(b.head, b.ledger.Charter(), time.Now()); err != nil {
+		if err := fresh(b.head.Checkpoint.Size, b.head.LoggedAfter, b.ledger.Charter(), time.Now()); err != nil {
 			return err
 		}
 		if list := b.pending(); len(list) > 0 {

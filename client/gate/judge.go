@@ -73,8 +73,8 @@ func (g *Gate) proof(ctx context.Context, b *book, file []byte, now time.Time) (
 		return nil, refuse(CodeProof, "a head of size %d", cp.Size)
 	}
 	// Only a log's signature makes a head worth a look into the log.
-	if _, err := in.Witnesses.Verify(cp, g.cfg.Origin); err != nil && !errors.Is(err, c2sp.ErrNoQuorum) {
-		return nil, refuse(CodeProof, "%w", err)
+	if !b.fromLog(cp) {
+		return nil, refuse(CodeProof, "the log has not signed the checkpoint")
 	}
 	switch err := b.contains(ctx, cp); {
 	case errors.Is(err, errBehind):
@@ -91,14 +91,16 @@ func (g *Gate) proof(ctx context.Context, b *book, file []byte, now time.Time) (
 	} else if err != nil {
 		return nil, refuse(CodeProof, "%w", err)
 	}
-	if _, err := in.Auditors.Verify(cp, g.cfg.Origin); err != nil {
-		return nil, refuse(CodeQuorum, "the audit policy: %w", err)
+	if in.Auditors.NeedsWitnesses() {
+		audited, err := in.Auditors.Verify(cp, g.cfg.Origin)
+		if err != nil {
+			return nil, refuse(CodeQuorum, "the audit policy: %w", err)
+		}
+		if err := fresh(cp.Size, audited.LoggedAfter, in, now); err != nil {
+			return nil, err
+		}
 	}
-	head, err := in.Witnesses.Verify(cp, g.cfg.Origin)
-	if err != nil {
-		return nil, refuse(CodeQuorum, "%w", err)
-	}
-	return inclusion, fresh(head, in, now)
+	return inclusion, fresh(cp.Size, uint64(max(0, inclusion.LoggedAfter().Unix())), in, now)
 }
 
 // judge is step 3, and step 8 with the release: what the ledger says of the access
@@ -111,7 +113,7 @@ func (g *Gate) judge(b *book, c *claim, now time.Time) error {
 		return refuse(CodeNotReady, "%w", errBehind)
 	}
 	in := b.ledger.Charter()
-	if err := fresh(b.head, in, now); err != nil {
+	if err := fresh(b.head.Checkpoint.Size, b.head.LoggedAfter, in, now); err != nil {
 		return err
 	}
 	c.head = event.Head{Size: b.head.Checkpoint.Size, Root: b.head.Checkpoint.Root}
@@ -180,11 +182,11 @@ func (g *Gate) unbarred(b *book, name string, now time.Time) error {
 	if !ok || chain.Ended || chain.Broken {
 		return refuse(CodeChain, "the chain of custodian %s is broken or has ended", name)
 	}
-	for _, bar := range b.ledger.Barred("", now) {
-		if bar.Breach != nil {
-			return refuse(CodeBreach, "no audit quorum has closed the breach of the rule %s at entry %d: %s", bar.Breach.Rule, bar.Breach.Index, bar.Breach.Text).logged(reasonBreach)
+	if bars := b.ledger.Barred("", now); len(bars) > 0 {
+		if v := bars[0].Breach; v != nil {
+			return refuse(CodeBreach, "no audit quorum has closed the breach of the rule %s at entry %d: %s", v.Rule, v.Index, v.Text).logged(reasonBreach)
 		}
-		o := bar.Obligation
+		o := bars[0].Obligation
 		return refuse(CodeOverdue, "%s (%s), due %s, bars", o.Rule, o.Text, stamp(o.Due)).logged(reasonOverdue)
 	}
 	for _, o := range b.ledger.Overdue(now) {

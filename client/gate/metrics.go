@@ -89,13 +89,12 @@ func (m *metrics) register(reg prometheus.Registerer, g *Gate) error {
 		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "vasistas_gate_outbox", Help: "Events that the log has not shown yet."},
 			func() float64 { return float64(len(g.journal.waiting())) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "vasistas_gate_stopped", Help: "1 if the gate opens nothing until its operator acts."},
-			func() float64 {
-				if g.journal.failed() != nil {
-					return 1
-				}
-				return 0
-			}),
+		gauge("vasistas_gate_stopped", "1 if the gate opens nothing until its operator acts.", func(b *book) float64 {
+			if b.stopped != nil || g.journal.failed() != nil {
+				return 1
+			}
+			return 0
+		}),
 	}
 	for i, c := range list {
 		if err := reg.Register(c); err != nil {

@@ -34,7 +34,7 @@ func (g *Gate) Resume(ctx context.Context) (seq uint64, err error) {
 		if err := b.sync(ctx); err != nil {
 			return err
 		}
-		if err := fresh(b.head, b.ledger.Charter(), time.Now()); err != nil {
+		if err := fresh(b.head.Checkpoint.Size, b.head.LoggedAfter, b.ledger.Charter(), time.Now()); err != nil {
 			return err
 		}
 		chain, ok := b.ledger.Chain(g.cfg.Signer.KeyID())

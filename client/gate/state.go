@@ -111,7 +111,7 @@ func (b *book) load(dir string) error {
 	b.tree.c = c
 	b.tree.prover = newTree(c).prover
 	if b.ledger.Charter() != nil {
-		return b.trust()
+		return b.settleTrust()
 	}
 	return nil
 }

@@ -32,8 +32,8 @@ type Change struct {
 	Group string `json:"group,omitempty"`
 }
 
-// trust goes on to the charter in force if that changes nobody's trust.
-func (b *book) trust() error {
+// settleTrust goes on to the charter in force if that changes nobody's trust.
+func (b *book) settleTrust() error {
 	in := b.ledger.Charter()
 	if b.trusted.charter == nil {
 		c := b.ledger.CharterAt(b.trusted.index + 1)

@@ -176,8 +176,29 @@ func testProfile() event.Profile {
 // which runs.
 func newWorld(t testing.TB, threshold, n int, edit func(*event.Charter)) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), people: make(map[string]event.Signer), interval: 10 * time.Millisecond, profile: testProfile(),
+	w := prepareWorld(t)
+	w.found(threshold, n, edit)
+	return w
+}
+
+// newWorldAt is newWorld with another publication interval.
+func newWorldAt(t testing.TB, interval time.Duration, threshold, n int) *world {
+	t.Helper()
+	w := prepareWorld(t)
+	w.interval = interval
+	w.found(threshold, n, nil)
+	return w
+}
+
+func prepareWorld(t testing.TB) *world {
+	return &world{t: t, dir: t.TempDir(), people: make(map[string]event.Signer), interval: 10 * time.Millisecond, profile: testProfile(),
 		until: time.Now().UTC().Truncate(time.Second).Add(30 * 24 * time.Hour)}
+}
+
+// found makes and starts the log.
+func (w *world) found(threshold, n int, edit func(*event.Charter)) {
+	t := w.t
+	t.Helper()
 	key, err := c2sp.GenerateSigner(origin, c2sp.Ed25519)
 	check(t, err)
 	w.logKeys = []*c2sp.Signer{key}
@@ -196,7 +217,6 @@ func newWorld(t testing.TB, threshold, n int, edit func(*event.Charter)) *world 
 	w.founded = w.founding.LeafHash()
 	w.charter = &logged{Reference: event.Reference{Leaf: w.founded}, env: w.founding}
 	w.start()
-	return w
 }
 
 func (w *world) firstCharter(threshold int) *event.Charter {
@@ -592,9 +612,13 @@ func (w *world) access(warrant *logged, terms accessTerms, files ...*file) *aske
 
 // request makes the request for an access.
 func (a *asked) request() *escrow.Request {
-	r := &escrow.Request{Access: a.proof, AccessOpenings: a.openings}
+	// Encoding a request sorts its openings in place, and several may do it at once.
+	own := func(o *event.Openings) *event.Openings {
+		return &event.Openings{Event: o.Event, Public: slices.Clone(o.Public), Subject: slices.Clone(o.Subject)}
+	}
+	r := &escrow.Request{Access: a.proof, AccessOpenings: own(a.openings)}
 	if a.warrant != nil {
-		r.Warrant, r.WarrantOpenings = a.warrant.proof, a.warrant.openings
+		r.Warrant, r.WarrantOpenings = a.warrant.proof, own(a.warrant.openings)
 	}
 	for _, f := range a.files {
 		r.Packages = append(r.Packages, f.pkg)

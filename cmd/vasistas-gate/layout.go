@@ -30,6 +30,7 @@ type layout struct {
 	eventKey string
 	url      string
 	timeout  time.Duration
+	logKeys  []*c2sp.VerifierKey
 }
 
 func (l *layout) define(fs *flag.FlagSet) {
@@ -41,6 +42,11 @@ func (l *layout) defineRun(fs *flag.FlagSet) {
 	l.define(fs)
 	fs.StringVar(&l.eventKey, "event-key", "", "the custodian's event `key`, if not DIR/keys/event.pem: a file, or NAME://KEY of a KMS")
 	fs.StringVar(&l.url, "log", "", "`URL` of the log, if not the one that was joined")
+	fs.Func("log-key", "verifier `key` of the log beside those that were joined, for a log that lost its key; repeat it", func(s string) error {
+		k, err := c2sp.ParseVerifierKey(s)
+		l.logKeys = append(l.logKeys, k)
+		return err
+	})
 	fs.DurationVar(&l.timeout, "timeout", 30*time.Second, "how long the log may take, and a release its publication")
 }
 
@@ -123,6 +129,7 @@ func (l *layout) config(ctx context.Context) (gate.Config, error) {
 		}
 		c.LogKeys = append(c.LogKeys, k)
 	}
+	c.LogKeys = append(c.LogKeys, l.logKeys...)
 	if c.Signer, err = eventkey.Load(ctx, l.eventKey); err != nil {
 		return c, err
 	}

@@ -77,11 +77,12 @@ type Outstanding struct {
 }
 
 // Outstanding counts over everything that is open. Releases that are ahead of their
-// chain count, since their notices are owed once they have their place in it.
+// chain count, since their notices are owed once they have their place in it. What came
+// never is a breach, and not sealed any more.
 func (l *Ledger) Outstanding() Outstanding {
 	var out Outstanding
 	count := func(it *item, r *release) {
-		if r.notices.closed == 0 {
+		if r.notices.closed == 0 || r.state != owed {
 			return
 		}
 		out.Releases++

@@ -79,3 +79,21 @@ func TestNotices(t *testing.T) {
 }
 
 func digestOf(notice []byte) event.Digest { return sha256.Sum256(notice) }
+
+// What never came is no more sealed than it is told.
+func TestNeverTold(t *testing.T) {
+	w := founded(t, nil)
+	until := w.now + day
+	w.answer(w.access(w.warrant(until), until), "c1")
+	w.anchor()
+	if got := w.l.Outstanding(); got.Releases != 1 {
+		t.Errorf("%+v", got)
+	}
+	w.now += 60 * day
+	w.anchor()
+	w.anchor()
+	got := w.l.Outstanding()
+	if got.Releases != 0 || !got.Last.IsZero() {
+		t.Errorf("%+v", got)
+	}
+}
