@@ -38,6 +38,7 @@ type Verified struct {
 	Unit      string   `json:"unit"`
 	Group     string   `json:"group"`
 	Recipient string   `json:"recipient"` // hex SHA-256 of the key to which it was opened
+	Closed    int      `json:"closed"`    // sealed values that stay closed to this subject: others', or decoys
 	Release   Entry    `json:"release"`
 	Seq       uint64   `json:"seq"`
 
@@ -177,6 +178,9 @@ func (v *Verified) Story(line func(format string, args ...any)) {
 	}
 	line("  agency           %s, under the key %s", v.Agency, v.AgencyKey)
 	line("  access           entry %d by the provider %s (unit %s), signed %s", v.Access.Index, v.Access.By, v.Unit, when(v.Access.Time))
+	if v.Closed > 0 {
+		line("  closed to you    %d sealed values: of other persons, or decoys", v.Closed)
+	}
 	line("  opened to        the one-time key %s, for which the agency %s", v.Recipient, map[bool]string{true: "signed", false: "DID NOT SIGN"}[v.Consent])
 }
 

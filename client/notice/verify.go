@@ -185,13 +185,16 @@ func (j *judgement) refer() error {
 // open verifies every opening against the digests of its event.
 func (j *judgement) open() error {
 	n := j.f.Notice
-	if err := matches(j.access, n.AccessOpenings); err != nil {
+	closed, err := matches(j.access, n.AccessOpenings)
+	if err != nil {
 		return bad("openings of the access: %w", err)
 	}
+	j.v.Closed = closed
 	if j.warrant != nil {
-		if err := matches(j.warrant, n.WarrantOpenings); err != nil {
+		if closed, err = matches(j.warrant, n.WarrantOpenings); err != nil {
 			return bad("openings of the warrant: %w", err)
 		}
+		j.v.Closed += closed
 	}
 	j.v.Accounts = texts(n.AccessOpenings.Subject, "account")
 	if len(j.v.Accounts) == 0 {
@@ -212,17 +215,17 @@ func (j *judgement) open() error {
 }
 
 // matches wants all of the public's openings, and of the subject's those that are
-// there.
-func matches(in *verify.Inclusion, o *event.Openings) error {
+// there; it returns how many of these stay closed.
+func matches(in *verify.Inclusion, o *event.Openings) (closed int, err error) {
 	env := in.Envelope()
 	if o.Event != env.Hash() {
-		return errors.New("they are of another event")
+		return 0, errors.New("they are of another event")
 	}
 	if err := env.Event.MatchAll(event.ClassPublic, o.Public); err != nil {
-		return err
+		return 0, err
 	}
-	_, err := env.Event.Match(event.ClassSubject, o.Subject)
-	return err
+	rest, err := env.Event.Match(event.ClassSubject, o.Subject)
+	return len(rest), err
 }
 
 func texts(openings []event.Opening, name string) []string {
