@@ -25,6 +25,11 @@ type Config struct {
 	// Source is read instead of URL, for a mirror of one's own. Submissions
 	// still go to URL. nil: URL.
 	Source Source
+	// Keep, if not "", is a directory in which each full tile and bundle is kept
+	// that was read, in the layout of C2SP tlog-tiles, and from which it is read
+	// again: so that who serves the log does not see what is read twice, and why.
+	// What is kept is judged by its hashes, like all else. It is made if needed.
+	Keep string
 	// Policy decides which checkpoints are accepted. nil: none is, and only
 	// submissions with [WaitSequenced] work.
 	Policy *c2sp.Policy
@@ -91,6 +96,9 @@ func New(c Config) (*Client, error) {
 	}
 	if cl.source == nil {
 		return nil, errors.New("no log: give its URL or a directory")
+	}
+	if c.Keep != "" {
+		cl.source = keep(cl.source, c.Keep)
 	}
 	cl.prover = prover.New(cl.source, 64)
 	return cl, nil

@@ -39,6 +39,8 @@ type Config struct {
 	Workers int
 	// ReadAhead is how many bundles are fetched at a time. 0: 8.
 	ReadAhead int
+	// Observer, if not nil, is shown what is read.
+	Observer Observer
 }
 
 // auditor is one run. What is not said to be the workers' belongs to Run's
@@ -73,7 +75,13 @@ func Run(ctx context.Context, c Config) *Report {
 	if err := a.start(ctx); err != nil {
 		return a.report(err)
 	}
-	err := a.replay(ctx)
+	var err error
+	if c.Observer != nil {
+		err = c.Observer.Start(a.l, a.head)
+	}
+	if err == nil {
+		err = a.replay(ctx)
+	}
 	if err == nil {
 		err = a.finish()
 	}

@@ -22,6 +22,7 @@ type batch struct {
 	first uint64         // index of the first entry
 	raw   []client.Entry // as followed
 	read  []ledger.Entry // as parsed, with the states of the signatures
+	notes []any          // the observer's, of each entry; nil without one
 	nodes *nodes         // of the bundle, up to the last entry
 	ready chan struct{}  // closed once all but raw is there
 
@@ -158,6 +159,9 @@ func (b *batch) compare() error {
 func (a *auditor) check(b *batch) {
 	b.read = make([]ledger.Entry, len(b.raw))
 	lookup := a.keys.lookup()
+	if a.c.Observer != nil {
+		b.notes = make([]any, len(b.raw))
+	}
 	for i := range b.raw {
 		raw, e := &b.raw[i], &b.read[i]
 		e.Index, e.Leaf = raw.Index, raw.Leaf
@@ -167,6 +171,9 @@ func (a *auditor) check(b *batch) {
 		}
 		e.Hash = e.Envelope.Hash()
 		e.Verify(lookup)
+		if b.notes != nil {
+			b.notes[i] = a.c.Observer.Read(e)
+		}
 	}
 	b.nodes.grow()
 	b.bad = b.compare()
@@ -179,6 +186,9 @@ func (a *auditor) apply(b *batch) error {
 		e := &b.read[i]
 		before := a.l.Charter()
 		a.recheck(e)
+		if err := a.before(b, i); err != nil {
+			return err
+		}
 		found, err := a.l.Apply(*e)
 		if err != nil {
 			return err
@@ -188,6 +198,9 @@ func (a *auditor) apply(b *batch) error {
 			a.recheck(e)
 		}
 		a.totals.add(a.l, e, found)
+		if err := a.after(e, found); err != nil {
+			return err
+		}
 	}
 	if a.c.Progress != nil {
 		a.c.Progress(a.l.Size(), a.head.Checkpoint.Size)

@@ -43,6 +43,7 @@ const (
 	NotIncluded       Reason = "not-included"  // the tree of the checkpoint does not have the entry at the index
 	NotAnEvent        Reason = "not-an-event"  // the entry is not an event in its one encoding
 	BadEventSignature Reason = "bad-event-sig" // a signature of the event does not verify
+	BadNotice         Reason = "bad-notice"    // a notice and the entries that it names contradict each other
 	noReason          Reason = ""              // of errors that aren't ours
 )
 
@@ -58,7 +59,7 @@ const (
 // Verdict returns what the reason means.
 func (r Reason) Verdict() Verdict {
 	switch r {
-	case Malformed, WrongOrigin, BadSignature, NoQuorum, NotIncluded, NotAnEvent, BadEventSignature:
+	case Malformed, WrongOrigin, BadSignature, NoQuorum, NotIncluded, NotAnEvent, BadEventSignature, BadNotice:
 		return Disproven
 	}
 	return Undecided

@@ -117,6 +117,9 @@ func makeSigners(dir string, rows []row) error {
 			want["duty"][c.court] = true
 		}
 	}
+	for i := range numGates {
+		want["custodians"][gateName(i)] = true
+	}
 	for name, codes := range want {
 		if err := durable.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
 			return err

@@ -19,9 +19,10 @@ Usage:
 It starts a log and three witnesses, turns 5,382 real electronic search warrant
 notifications (California, 2016 to 2019) into signed events, logs them, verifies
 each proof offline, waits until the log has disclosed what is sealed for 10 days
-(here a day is a second), shows one disclosure that is late and cured, and three
-attacks that fail, and audits the log. Then it stays up, for you to look with the
-tool vasistas, until Ctrl-C.
+(here a day is a second), shows one disclosure that is late and cured, takes one
+warrant all the way, from an escrowed file through three gates to the notice of
+the person concerned, shows attacks that fail, and audits the log. Then it stays
+up, for you to look with the tool vasistas, until Ctrl-C.
 
 Everything that it makes is in the directory of -dir. If there is a demo in it
 already, the demo goes on: what was logged stays, and no row is logged twice. A

@@ -64,7 +64,7 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 	}
 	for _, chapter := range []func(context.Context) error{
 		func(context.Context) error { return s.signRows(rows) },
-		s.logEvents, s.readBack, s.offerImpossible, s.tellHistories, s.attack, s.audit,
+		s.logEvents, s.readBack, s.offerImpossible, s.tellHistories, s.openCase, s.attack, s.audit,
 	} {
 		if err := chapter(ctx); err != nil {
 			return err
@@ -182,8 +182,8 @@ func (s *story) signRows(rows []row) error {
 		"many seconds from now as data was asked for days or, in 2016, as there are days from signing to filing. A charter "+
 		"has room for 256 parties, and the rows name more businesses: one provider, which runs the log, stands in "+
 		"for all. Which business it was is in no warrant, and in an access it is the sealed unit.")
-	s.wrap("  ", "The rows know no escrow, and no gate runs here: an access names a group whose one custodian is nobody. So "+
-		"no key is opened, and the charter asks for no heartbeat before ten years.")
+	s.wrap("  ", "The rows know no escrow: their accesses name a group whose one custodian is nobody. So no key is opened "+
+		"for them, and the charter asks for no heartbeat before ten years.")
 	return nil
 }
 

@@ -6,6 +6,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,7 +25,10 @@ func WriteFile(name string, data []byte, perm fs.FileMode) error {
 
 // WriteFile is [WriteFile].
 func (f FS) WriteFile(name string, data []byte, perm fs.FileMode) error {
-	tmp, err := f.closedTemp(name, data, perm)
+	tmp, err := f.closedTemp(name, perm, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("durable: writing %s: %w", name, err)
 	}
@@ -46,7 +50,21 @@ func CreateFile(name string, data []byte, perm fs.FileMode) error {
 
 // CreateFile is [CreateFile].
 func (f FS) CreateFile(name string, data []byte, perm fs.FileMode) error {
-	tmp, err := f.closedTemp(name, data, perm)
+	return f.CreateStream(name, perm, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// CreateStream is [CreateFile] for what fill writes, of any size. The name exists
+// only once fill has returned without an error.
+func CreateStream(name string, perm fs.FileMode, fill func(io.Writer) error) error {
+	return FS{}.CreateStream(name, perm, fill)
+}
+
+// CreateStream is [CreateStream].
+func (f FS) CreateStream(name string, perm fs.FileMode, fill func(io.Writer) error) error {
+	tmp, err := f.closedTemp(name, perm, fill)
 	if err != nil {
 		return fmt.Errorf("durable: creating %s: %w", name, err)
 	}
@@ -61,10 +79,24 @@ func (f FS) CreateFile(name string, data []byte, perm fs.FileMode) error {
 	return nil
 }
 
-// closedTemp makes a synced temporary file beside name that holds data.
-func (f FS) closedTemp(name string, data []byte, perm fs.FileMode) (tmp string, err error) {
+// stepWriter makes each write to a file a step.
+type stepWriter struct {
+	f    FS
+	name string
+	file *os.File
+}
+
+func (w *stepWriter) Write(p []byte) (int, error) {
+	if err := w.f.write(Write, w.name, p, w.file.Write); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// closedTemp makes a synced temporary file beside name that holds what fill writes.
+func (f FS) closedTemp(name string, perm fs.FileMode, fill func(io.Writer) error) (tmp string, err error) {
 	file, err := f.temp(name, perm, func(file *os.File) error {
-		return f.write(Write, name, data, file.Write)
+		return fill(&stepWriter{f, name, file})
 	})
 	if err != nil {
 		return "", err

@@ -3,7 +3,13 @@
 
 package ledger
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/vasistas/vasistas/log/event"
+)
 
 // Notices returns the access that a release answers, and how many of its notices
 // are not published. ok is false if none is owed, now or later: the release has no
@@ -23,4 +29,87 @@ func (l *Ledger) Notices(index uint64) (access uint64, closed int, ok bool) {
 		}
 	}
 	return 0, 0, false
+}
+
+// A Stating release is one that states a notice.
+type Stating struct {
+	event.Reference
+	Custodian string
+	Waiting   bool // it is ahead of its chain, and has no effect yet
+}
+
+// Stating returns the releases that state a notice, if they are or answer what a
+// disclosure names: a release, or an access that is open.
+func (l *Ledger) Stating(ref event.Reference, notice event.Digest) []Stating {
+	access := ref.Index
+	if a, found := l.released[ref.Index]; found {
+		access = a
+	}
+	var out []Stating
+	add := func(r *release, waiting bool) {
+		if (r.index == ref.Index || access == ref.Index) && slices.Contains(r.notices.list, notice) {
+			out = append(out, Stating{event.Reference{Index: r.index, Leaf: r.leaf}, r.name, waiting})
+		}
+	}
+	if it := l.open[access]; it != nil && it.access != nil {
+		for i := range it.access.releases {
+			add(&it.access.releases[i], false)
+		}
+	}
+	for _, c := range l.chains {
+		for i := range c.pending {
+			if p := &c.pending[i]; p.access == access || p.index == ref.Index {
+				add(&p.release, true)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Stating) int { return cmp.Compare(a.Index, b.Index) })
+	return out
+}
+
+// Outstanding is how much of what was released its subjects can't read yet.
+type Outstanding struct {
+	Releases uint64    // with notices that are not published
+	Notices  uint64    // of them
+	Never    uint64    // of the releases: sealed without end
+	Last     time.Time // until when the last of the others is sealed, unless it is deferred; zero: there are none
+	Live     uint64    // accesses that a release may still answer
+}
+
+// Outstanding counts over everything that is open. Releases that are ahead of their
+// chain count, since their notices are owed once they have their place in it. What came
+// never is a breach, and not sealed any more.
+func (l *Ledger) Outstanding() Outstanding {
+	var out Outstanding
+	count := func(it *item, r *release) {
+		if r.notices.closed == 0 || r.state != owed {
+			return
+		}
+		out.Releases++
+		out.Notices += uint64(r.notices.closed)
+		if it.seal.never {
+			out.Never++
+		} else if until := time.Unix(it.seal.until, 0).UTC(); until.After(out.Last) {
+			out.Last = until
+		}
+	}
+	for _, it := range l.open {
+		if it.access == nil {
+			continue
+		}
+		for i := range it.access.releases {
+			count(it, &it.access.releases[i])
+		}
+		if why, _ := l.dead(it); why == "" {
+			out.Live++
+		}
+	}
+	for _, c := range l.chains {
+		for i := range c.pending {
+			if p := &c.pending[i]; !p.dead && l.open[p.access] != nil {
+				count(l.open[p.access], &p.release)
+			}
+		}
+	}
+	return out
 }

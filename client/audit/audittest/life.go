@@ -77,17 +77,42 @@ func (w *World) See() { w.head = event.Head{Size: w.Size(), Root: w.frontier.Roo
 // Release logs a custodian's next release.
 func (w *World) Release(access *Logged, custodian string) *Logged {
 	w.TB.Helper()
-	if w.head.Size <= access.Index {
-		w.See()
-	}
 	w.serial++
 	notice := make([]byte, 512) // as long as a short one that is padded and encrypted
 	copy(notice, fmt.Appendf(nil, "notice %d of %s", w.serial, custodian))
+	return w.ReleaseWith(access, custodian, notice)
+}
+
+// Seq returns the number of a custodian's next release.
+func (w *World) Seq(custodian string) uint64 { return w.chains[custodian].seq + 1 }
+
+// ReleaseWith logs a custodian's next release, with these notices.
+func (w *World) ReleaseWith(access *Logged, custodian string, notices ...[]byte) *Logged {
+	w.TB.Helper()
+	if w.head.Size <= access.Index {
+		w.See()
+	}
 	last := w.chains[custodian]
+	var digests []event.Digest
+	for _, n := range notices {
+		digests = append(digests, sha256.Sum256(n))
+	}
+	event.SortDigests(digests)
 	out := w.Log(w.Event(&event.Release{Access: access.Reference, Seq: last.seq + 1, Prev: last.hash,
-		Notices: []event.Digest{sha256.Sum256(notice)}, Head: w.head}), custodian)
-	out.notices = [][]byte{notice}
+		Notices: digests, Head: w.head}), custodian)
+	out.notices = notices
 	w.chains[custodian] = link{last.seq + 1, out.Envelope.Hash()}
+	return out
+}
+
+// Sealed seals an event with these openings, and logs it.
+func (w *World) Sealed(e *event.Event, until int64, public, subject []event.Opening, by ...string) *Logged {
+	w.TB.Helper()
+	if err := e.Seal(at(until), public, subject); err != nil {
+		w.TB.Fatal(err)
+	}
+	out := w.Log(e, by...)
+	out.public = public
 	return out
 }
 
@@ -135,6 +160,16 @@ func (w *World) Amend(charter *Logged, edit func(*event.Charter)) *Logged {
 	next.Version, next.Prev = next.Version+1, &ref
 	edit(&next)
 	return w.Log(w.Event(&next), "f1", "f2")
+}
+
+// Signer returns a party's key.
+func (w *World) Signer(name string) event.Signer {
+	w.TB.Helper()
+	s, err := event.NewSigner(w.key(name).private)
+	if err != nil {
+		w.TB.Fatal(err)
+	}
+	return s
 }
 
 // Key returns the public key of a party, or of one that is to be.

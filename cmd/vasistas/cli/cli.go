@@ -4,9 +4,9 @@
 // Package cli is the command vasistas, to be run in process: each file is one of
 // its commands.
 //
-// Exit codes: 0 is success, 1 a failure, 2 wrong usage. verify and audit have their
-// own meaning for them: 0 proven or clean, 1 disproven or rules broken, 2 could
-// not tell.
+// Exit codes: 0 is success, 1 a failure, 2 wrong usage. verify, audit and scan have
+// their own meaning for them: 0 proven, clean or nothing found; 1 disproven, rules
+// broken or a notice found; 2 could not tell.
 //
 // The command keeps no state but the files that it is told to write. It trusts
 // its operator's files, and of the rest only what the operator's policy
@@ -78,7 +78,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if exit.err != nil {
 		fmt.Fprintf(stderr, "vasistas: %v\n", exit.err)
-		if exit.code == exitUsage && cmd.Name() != "verify" && cmd.Name() != "audit" {
+		if exit.code == exitUsage && cmd.Name() != "verify" && cmd.Name() != "audit" && cmd.Name() != "scan" {
 			fmt.Fprintf(stderr, "See '%s --help'.\n", cmd.CommandPath())
 		}
 	}
@@ -101,7 +101,7 @@ give (C2SP tlog-policy): it trusts neither the log nor the network.`,
 	}
 	root.AddCommand(
 		e.keygen(), e.sign(), e.show(), e.append(), e.prove(), e.verify(),
-		e.follow(), e.audit(), e.policy(), e.charter(), e.bench(), e.vault(), e.version(),
+		e.follow(), e.audit(), e.policy(), e.charter(), e.bench(), e.vault(), e.escrow(), e.open(), e.scan(), e.version(),
 	)
 	return root
 }

@@ -22,6 +22,7 @@ import (
 
 type signFlags struct {
 	kind, origin, body, time string
+	id                       string
 	payload, add             string
 	keys                     []string
 	seal                     sealFlags
@@ -59,6 +60,7 @@ plug-in sigstore-kms-NAME holds.`,
 	fl.StringVar(&f.origin, "origin", "", "origin of the log that the event is for")
 	fl.StringVar(&f.body, "body", "", "file with the body as JSON; - is the standard input")
 	fl.StringVar(&f.time, "time", "", "time that the event claims (default: now)")
+	fl.StringVar(&f.id, "id", "", "id of the event, if others have signed for it: 16 random bytes in base64url (default: fresh ones)")
 	fl.StringVar(&f.payload, "payload", "", "sign this payload as it is")
 	fl.StringVar(&f.add, "add", "", "add a signature to this signed event")
 	fl.StringArrayVar(&f.keys, "key", nil, "private key file, or NAME://KEY of a KMS (repeatable)")
@@ -77,8 +79,8 @@ plug-in sigstore-kms-NAME holds.`,
 }
 
 func (e *env) runSign(ctx context.Context, f *signFlags) error {
-	if f.kind == "" && (!f.seal.empty() || f.openings != "" || f.time != "") {
-		return usagef("an event that exists already can't be sealed or dated; use --type")
+	if f.kind == "" && (!f.seal.empty() || f.openings != "" || f.time != "" || f.id != "") {
+		return usagef("an event that exists already can't be sealed, named or dated; use --type")
 	}
 	if !f.seal.empty() && f.openings == "" {
 		return usagef("give --openings FILE: without its openings, what is sealed is lost")
@@ -158,13 +160,17 @@ func (e *env) makeEvent(f *signFlags) (*event.Event, error) {
 	}
 	var id event.ID
 	rand.Read(id[:])
+	name := id.String()
+	if f.id != "" {
+		name = f.id // the parser below judges it
+	}
 	payload, err := json.Marshal(struct {
 		Body json.RawMessage `json:"body"`
 		ID   string          `json:"id"`
 		Log  string          `json:"log"`
 		Time string          `json:"time"`
 		Type string          `json:"type"`
-	}{body, id.String(), f.origin, at, f.kind})
+	}{body, name, f.origin, at, f.kind})
 	if err != nil {
 		return nil, fmt.Errorf("%s is not JSON: %w", f.body, err)
 	}

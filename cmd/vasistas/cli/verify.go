@@ -5,10 +5,12 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
@@ -27,13 +29,15 @@ func (e *env) verify() *cobra.Command {
 	var f verifyFlags
 	c := &cobra.Command{
 		Use:   "verify --policy FILE PROOF...",
-		Short: "Verify proof files, offline",
-		Long: `verify judges proof files (C2SP tlog-proof) under your policy. It uses no
-network.
+		Short: "Verify proof files and notices, offline",
+		Long: `verify judges proof files (C2SP tlog-proof), and notices that 'vasistas scan --save'
+has kept, under your policy. It uses no network.
 
 It says what a proof shows: the event, the log, the witnesses and the times they
 vouch for; and what it does not: whether the signers hold the roles they claim,
-whether limits were kept, and what was logged later.
+whether limits were kept, and what was logged later. A notice holds the proofs of a release,
+of the access and the warrant behind it, and of the charters that name who signed
+them; its openings are verified against all of these.
 
 Exit code: 0 if all are proven, 1 if one is disproven, else 2 if it could not
 tell: a file or the policy can't be read, or the policy does not know the log.`,
@@ -54,10 +58,26 @@ tell: a file or the policy can't be read, or the policy does not know the log.`,
 	return c
 }
 
-// fileReport is the line that --json prints for a file.
-type fileReport struct {
-	File string `json:"file"`
-	*verify.Report
+// fileReport and noticeReport are the lines that --json prints for a file.
+type (
+	fileReport struct {
+		File string `json:"file"`
+		*verify.Report
+	}
+	noticeReport struct {
+		File     string           `json:"file"`
+		Verdict  string           `json:"verdict"`
+		Notice   *notice.Verified `json:"notice"`
+		Shown    []string         `json:"shown"`
+		NotShown []string         `json:"notShown"`
+	}
+)
+
+func reportOf(name string, j reporter) any {
+	if v, ok := j.(*notice.Verified); ok {
+		return noticeReport{name, verify.Proven.String(), v, v.Shown(), v.NotShown()}
+	}
+	return fileReport{name, j.(*verify.Report)}
 }
 
 func (e *env) runVerify(f *verifyFlags, files []string) error {
@@ -81,12 +101,13 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 	}
 	worst := verify.Proven
 	for _, name := range files {
-		report, verdict := e.verifyFile(policy, name, f.anyEntry, o)
+		b, err := e.read(name, max(c2sp.MaxProofSize, notice.MaxFileSize))
+		report, verdict := e.verifyFile(policy, b, err, f.anyEntry, o)
 		if worst != verify.Disproven && verdict != verify.Proven {
 			worst = verdict
 		}
 		if f.json {
-			if err := e.printJSON(fileReport{name, report}); err != nil {
+			if err := e.printJSON(reportOf(name, report)); err != nil {
 				return err
 			}
 			continue
@@ -102,18 +123,38 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 	return nil
 }
 
-func (e *env) verifyFile(policy *c2sp.Policy, name string, anyEntry bool, o verify.Options) (*verify.Report, verify.Verdict) {
-	b, err := e.read(name, c2sp.MaxProofSize)
+// reporter is what was found out about a file.
+type reporter interface{ Text() string }
+
+// verifyFile judges what was read, or could not be read.
+func (e *env) verifyFile(policy *c2sp.Policy, b []byte, err error, anyEntry bool, o verify.Options) (reporter, verify.Verdict) {
 	var in *verify.Inclusion
-	if err == nil && anyEntry {
+	switch {
+	case err != nil:
+	case notice.Is(b):
+		return verifyNotice(policy, b, o)
+	case len(b) > c2sp.MaxProofSize:
+		err = fmt.Errorf("it has more than %d bytes", c2sp.MaxProofSize)
+	case anyEntry:
 		in, err = verify.Entry(policy, b, o)
-	} else if err == nil {
+	default:
 		in, err = verify.Proof(policy, b, o)
 	}
 	if err != nil {
 		return verify.Failure(err), verify.VerdictOf(err)
 	}
 	return in.Report(), verify.Proven
+}
+
+func verifyNotice(policy *c2sp.Policy, b []byte, o verify.Options) (reporter, verify.Verdict) {
+	f, err := notice.Parse(b)
+	if err == nil {
+		var v *notice.Verified
+		if v, err = f.Verify(policy, o); err == nil {
+			return v, verify.Proven
+		}
+	}
+	return verify.Failure(err), verify.VerdictOf(err)
 }
 
 func loadSigners(names []string) (func(string) *event.PublicKey, error) {

@@ -1,0 +1,371 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package agency
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"filippo.io/age"
+
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// Options say how patient an agency is. The zero value is fine.
+type Options struct {
+	// HTTPClient. nil: one with limits on every step, which follows no redirects.
+	HTTPClient *http.Client
+	// UserAgent. "": vasistas.
+	UserAgent string
+	// Timeout of all that is asked of one gate; a gate answers once its release is
+	// published. 0: 2 minutes.
+	Timeout time.Duration
+	// Backoff is the first pause before a gate that says "later" is asked again; it
+	// doubles up to 10 seconds. 0: 250 milliseconds.
+	Backoff time.Duration
+	// Progress, if not nil, is called when a gate has answered or failed. Calls don't
+	// overlap.
+	Progress func(Result)
+}
+
+// A Result is what came of one gate.
+type Result struct {
+	Custodian string
+	URL       string           // "": none is known, it was not asked
+	Err       error            // nil: it gave its shares
+	Release   *event.Reference // that it answered under
+}
+
+// A Refusal is a gate's no.
+type Refusal struct {
+	Status     int
+	Code       string // stable: see docs/operations.md; "" if the answer has none
+	Detail     string
+	RetryAfter time.Duration
+}
+
+func (r *Refusal) Error() string {
+	s := fmt.Sprintf("it answers %d", r.Status)
+	if r.Code != "" {
+		s += " (" + r.Code + ")"
+	}
+	if r.Detail != "" {
+		s += ": " + r.Detail
+	}
+	return s
+}
+
+// Temporary says whether asking again may help.
+func (r *Refusal) Temporary() bool {
+	return r.Status == http.StatusTooManyRequests || r.Status == http.StatusBadGateway ||
+		r.Status == http.StatusServiceUnavailable || r.Status == http.StatusGatewayTimeout
+}
+
+// ErrTooFew is wrapped by the error that too few gates gave their shares.
+var ErrTooFew = errors.New("too few gates gave their shares")
+
+// FileKeys asks all gates of the case side by side, until as many have given their
+// shares as open, and returns the file keys by the packages' digests. What came of
+// each gate is in the results, in the order of the group, also with an error.
+func (c *Case) FileKeys(ctx context.Context, o Options) (map[event.Digest][]byte, []Result, error) {
+	o.setDefaults()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	members := c.group.Members()
+	results := make([]Result, len(members))
+	type answer struct {
+		i       int
+		shares  []*escrow.Share
+		release event.Reference
+		err     error
+	}
+	answers := make(chan answer, len(members))
+	asked := 0
+	for i, m := range members {
+		results[i] = Result{Custodian: m.Name, URL: c.Gates[m.Name], Err: errors.New("not asked: its URL is not known")}
+		if results[i].URL == "" {
+			continue
+		}
+		asked++
+		go func() {
+			ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+			defer cancel()
+			a := answer{i: i}
+			a.shares, a.release, a.err = c.ask(ctx, m, results[i].URL, &o)
+			answers <- a
+		}()
+	}
+	got := make(map[event.Digest][]*escrow.Share)
+	good := 0
+	for range asked {
+		a := <-answers
+		r := &results[a.i]
+		switch {
+		case a.err == nil:
+			r.Err, r.Release = nil, &a.release
+			good++
+			for j, s := range a.shares {
+				d := c.request.Packages[j].Digest()
+				got[d] = append(got[d], s)
+			}
+		case good >= c.group.Threshold() && errors.Is(a.err, context.Canceled):
+			r.Err = errors.New("its answer was not waited for")
+		default:
+			r.Err = a.err
+		}
+		if o.Progress != nil {
+			o.Progress(*r)
+		}
+		if good == c.group.Threshold() {
+			cancel()
+		}
+	}
+	if good < c.group.Threshold() {
+		return nil, results, fmt.Errorf("%w: %d of %d, and %d are needed", ErrTooFew, good, len(members), c.group.Threshold())
+	}
+	keys := make(map[event.Digest][]byte)
+	for _, p := range c.request.Packages {
+		k, err := p.FileKey(got[p.Digest()])
+		if err != nil {
+			return nil, results, fmt.Errorf("the package %s: %w", p.Digest(), err)
+		}
+		keys[p.Digest()] = k
+	}
+	return keys, results, nil
+}
+
+func (o *Options) setDefaults() {
+	if o.Timeout <= 0 {
+		o.Timeout = 2 * time.Minute
+	}
+	if o.Backoff <= 0 {
+		o.Backoff = 250 * time.Millisecond
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "vasistas"
+	}
+	if o.HTTPClient == nil {
+		o.HTTPClient = &http.Client{
+			Transport: &http.Transport{
+				Proxy:                  http.ProxyFromEnvironment,
+				DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+				TLSHandshakeTimeout:    10 * time.Second,
+				MaxResponseHeaderBytes: 64 << 10,
+				DisableCompression:     true,
+				ForceAttemptHTTP2:      true,
+				IdleConnTimeout:        time.Minute,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+}
+
+// ask gets one gate's shares, of the packages in their order. It asks again while the
+// gate is away or says "later", until ctx ends.
+func (c *Case) ask(ctx context.Context, m escrow.Member, base string, o *Options) ([]*escrow.Share, event.Reference, error) {
+	sealed, err := c.request.Seal(c.group.Origin(), strongest(m.Keys))
+	if err != nil {
+		return nil, event.Reference{}, err
+	}
+	signer := c.charter.Party(event.RoleCustodian, m.Name).Keys[0]
+	for pause := o.Backoff; ; pause = min(2*pause, 10*time.Second) {
+		b, err := post(ctx, o, strings.TrimSuffix(base, "/")+escrow.RequestPath, sealed)
+		if err == nil {
+			want := escrow.Delivery{Origin: c.group.Origin(), Access: c.accessRef}
+			shares, err := escrow.OpenAnswer(b, &want, m.Index, signer, c.key, c.request.Packages)
+			if err != nil {
+				return nil, event.Reference{}, fmt.Errorf("its answer does not hold: %w", err)
+			}
+			return shares, want.Release, nil
+		}
+		var no *Refusal
+		if errors.As(err, &no) && !no.Temporary() {
+			return nil, event.Reference{}, err
+		}
+		wait := pause
+		if no != nil {
+			wait = max(wait, no.RetryAfter)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				err = fmt.Errorf("no answer within %v; the last word: %w", o.Timeout, err)
+			} else {
+				err = ctx.Err()
+			}
+			return nil, event.Reference{}, err
+		}
+	}
+}
+
+// strongest prefers the post-quantum key.
+func strongest(keys []event.HPKEKey) event.HPKEKey {
+	for _, k := range keys {
+		if k.KEM == event.KEMMLKEMX25519 {
+			return k
+		}
+	}
+	return keys[0]
+}
+
+// post sends a request and reads a bounded answer.
+func post(ctx context.Context, o *Options, url string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", escrow.RequestType)
+	req.Header.Set("Accept", escrow.AnswerType)
+	req.Header.Set("User-Agent", o.UserAgent)
+	resp, err := o.HTTPClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, readRefusal(resp)
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, escrow.MaxAnswerSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > escrow.MaxAnswerSize {
+		return nil, &Refusal{Status: http.StatusOK, Detail: "an answer without end"}
+	}
+	return b, nil
+}
+
+// problemPrefix starts the type of every problem that a gate answers with.
+const problemPrefix = "urn:vasistas:error:"
+
+// readRefusal reads the problem of an answer (RFC 9457); one that is none has its
+// status only.
+func readRefusal(resp *http.Response) *Refusal {
+	r := &Refusal{Status: resp.StatusCode, Detail: http.StatusText(resp.StatusCode)}
+	if n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16); err == nil {
+		r.RetryAfter = time.Duration(n) * time.Second
+	}
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if media != "application/problem+json" {
+		return r
+	}
+	var p struct{ Type, Title, Detail string }
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil || json.Unmarshal(b, &p) != nil {
+		return r
+	}
+	if code, ok := strings.CutPrefix(p.Type, problemPrefix); ok {
+		r.Code = printable(code)
+	}
+	for _, s := range []string{p.Detail, p.Title} {
+		if s != "" {
+			r.Detail = printable(s)
+			break
+		}
+	}
+	return r
+}
+
+// printable keeps a hostile gate's words from steering a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '\ufffd'
+		}
+		return r
+	}, s)
+}
+
+// Identity opens the age files of a case. It asks the gates when it is first used, and
+// remembers the file keys.
+type Identity struct {
+	ctx  context.Context
+	c    *Case
+	o    Options
+	keys map[event.Digest][]byte
+	// Results of the gates, once they were asked.
+	Results []Result
+}
+
+var _ age.Identity = (*Identity)(nil)
+
+// Identity returns the case as an age identity. It is not safe for concurrent use.
+func (c *Case) Identity(ctx context.Context, o Options) *Identity {
+	return &Identity{ctx: ctx, c: c, o: o}
+}
+
+// Unwrap implements [age.Identity].
+func (id *Identity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	packages, err := escrow.ParsePackages(stanzas)
+	if err != nil {
+		return nil, err
+	}
+	mine := -1
+	for i, p := range packages {
+		if id.c.names(p.Digest()) {
+			mine = i
+		}
+	}
+	if mine < 0 {
+		if len(packages) > 0 {
+			return nil, fmt.Errorf("%w: the access does not name the package of this file, %s", age.ErrIncorrectIdentity, packages[0].Digest())
+		}
+		return nil, age.ErrIncorrectIdentity
+	}
+	if id.keys == nil {
+		keys, results, err := id.c.FileKeys(id.ctx, id.o)
+		id.Results = results
+		if err != nil {
+			return nil, &failure{err, results}
+		}
+		id.keys = keys
+	}
+	return id.keys[packages[mine].Digest()], nil
+}
+
+// names says whether the case has this package.
+func (c *Case) names(d event.Digest) bool {
+	for _, p := range c.request.Packages {
+		if p.Digest() == d {
+			return true
+		}
+	}
+	return false
+}
+
+// failure is an error that says what came of each gate.
+type failure struct {
+	err     error
+	results []Result
+}
+
+func (f *failure) Unwrap() error { return f.err }
+
+func (f *failure) Error() string {
+	s := f.err.Error()
+	for _, r := range f.results {
+		s += "; gate " + r.Custodian + ": "
+		if r.Err == nil {
+			s += "gave its shares"
+		} else {
+			s += r.Err.Error()
+		}
+	}
+	return s
+}

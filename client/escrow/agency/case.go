@@ -1,0 +1,268 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package agency collects shares: it asks the gates of a custodian group for an access
+// that is logged, puts their shares together, and opens files.
+//
+// It promises its caller that a file key which it returns is the one that the
+// package's maker wrapped: each share is the one whose hash the package names, and
+// the file key's own cipher has confirmed them together. Gates that are down, slow,
+// or answer nonsense cost no more than their share, as long as enough others answer;
+// which one did what is in the results. It trusts its case file, and no gate.
+//
+// Nothing here can open a file without the gates, and no gate opens without the log.
+package agency
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/escrow/charters"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// MaxCaseSize bounds a case file.
+const MaxCaseSize = 2 * escrow.MaxRequestSize
+
+// A Case is one access of an agency: what its gates are shown, and the one-time key
+// that they encrypt to. ParseCase or Check makes sure that it is whole.
+type Case struct {
+	Charter         []byte            `json:"charter"`                   // entry, or proof file, of the charter in force at the access
+	Key             []byte            `json:"key"`                       // escrow.SecretKey of the access's recipient
+	Warrant         []byte            `json:"warrant,omitempty"`         // proof file; nil in an emergency
+	WarrantOpenings []byte            `json:"warrantOpenings,omitempty"` // openings file; nil in an emergency
+	Access          []byte            `json:"access"`                    // proof file
+	AccessOpenings  []byte            `json:"accessOpenings"`            // openings file
+	Packages        []string          `json:"packages"`                  // texts of all packages of the access
+	Gates           map[string]string `json:"gates"`                     // URLs by the custodians' names
+
+	charter   *charters.Charter
+	group     *escrow.Group
+	key       *escrow.SecretKey
+	accessRef event.Reference
+	request   escrow.Request
+}
+
+// caseMagic is the member that tells the file's layout.
+const caseMagic = "vasistas case 1"
+
+type caseText struct {
+	Format string `json:"format"`
+	*Case
+}
+
+// Bytes returns the case file. It holds the private key and the openings, so it is
+// kept with mode 0600.
+func (c *Case) Bytes() ([]byte, error) {
+	b, err := json.MarshalIndent(caseText{caseMagic, c}, "", " ")
+	return append(b, '\n'), err
+}
+
+// ParseCase reads a case file and checks it.
+func ParseCase(b []byte) (*Case, error) {
+	if len(b) > MaxCaseSize {
+		return nil, fmt.Errorf("a case file of more than %d bytes", MaxCaseSize)
+	}
+	t := caseText{Case: new(Case)}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&t); err != nil {
+		return nil, fmt.Errorf("not a case file: %w", err)
+	}
+	if _, err := dec.Token(); err != io.EOF || t.Format != caseMagic || t.Case == nil {
+		return nil, errors.New("not a case file")
+	}
+	return t.Case, t.Check()
+}
+
+// Check makes sure that the case is whole and fits together, so that what a gate would
+// refuse is said before anything is sent. It needs no policy: whether warrant and
+// access are in the log is the gates' to say.
+func (c *Case) Check() (err error) {
+	if c.charter, err = charters.Parse(c.Charter); err != nil {
+		return fmt.Errorf("the charter: %w", err)
+	}
+	if c.key, err = escrow.ParseSecretKey(c.Key); err != nil {
+		return fmt.Errorf("the recipient key: %w", err)
+	}
+	accessEnv, ref, err := entryOf(c.Access)
+	if err != nil {
+		return fmt.Errorf("the access: %w", err)
+	}
+	access, ok := accessEnv.Event.Body.(*event.Access)
+	if !ok {
+		return fmt.Errorf("the access: it is a %s", accessEnv.Event.Type)
+	}
+	c.accessRef = ref
+	if accessEnv.Event.Log != c.charter.Origin {
+		return fmt.Errorf("the access is for the log %q, and the charter of %q", accessEnv.Event.Log, c.charter.Origin)
+	}
+	if c.group, err = escrow.NewGroup(c.charter.Origin, c.charter.Charter, access.Group); err != nil {
+		return err
+	}
+	if own := c.key.Public(); own.KEM != access.Recipient.KEM || !bytes.Equal(own.Public, access.Recipient.Public) {
+		return errors.New("the access is to another recipient key than this case's")
+	}
+	c.request = escrow.Request{Access: c.Access}
+	if c.request.AccessOpenings, err = openingsOf(c.AccessOpenings, accessEnv); err != nil {
+		return fmt.Errorf("the access: %w", err)
+	}
+	agencyKey, warrant, err := c.checkWarrant(access)
+	if err != nil {
+		return err
+	}
+	if err := c.checkConsent(agencyKey, warrant, accessEnv.Event.ID, access); err != nil {
+		return err
+	}
+	if err := c.checkPackages(); err != nil {
+		return err
+	}
+	return c.checkGates()
+}
+
+// checkWarrant returns the agency's key, from the warrant or, in an emergency, the
+// access; and the warrant's event hash.
+func (c *Case) checkWarrant(access *event.Access) (*event.PublicKey, event.Digest, error) {
+	if access.Warrant == nil {
+		if len(c.Warrant)+len(c.WarrantOpenings) > 0 {
+			return nil, event.Digest{}, errors.New("a warrant, and the access is an emergency's without one")
+		}
+		k, err := agencyKeyOf(c.request.AccessOpenings)
+		return k, event.Digest{}, err
+	}
+	env, ref, err := entryOf(c.Warrant)
+	if err != nil {
+		return nil, event.Digest{}, fmt.Errorf("the warrant: %w", err)
+	}
+	if ref != *access.Warrant {
+		return nil, event.Digest{}, fmt.Errorf("the access stands on entry %d, and the warrant given is another", access.Warrant.Index)
+	}
+	c.request.Warrant = c.Warrant
+	if c.request.WarrantOpenings, err = openingsOf(c.WarrantOpenings, env); err != nil {
+		return nil, event.Digest{}, fmt.Errorf("the warrant: %w", err)
+	}
+	k, err := agencyKeyOf(c.request.WarrantOpenings)
+	return k, env.Hash(), err
+}
+
+func agencyKeyOf(o *event.Openings) (*event.PublicKey, error) {
+	for _, p := range o.Public {
+		if p.Name == "agencyKey" {
+			return p.Value.Key()
+		}
+	}
+	return nil, errors.New("no opening names the agency's key")
+}
+
+// checkConsent checks the agency's signature over the recipient key.
+func (c *Case) checkConsent(k *event.PublicKey, warrant event.Digest, id event.ID, access *event.Access) error {
+	msg, err := event.AgencyMessage(warrant, id, access.Recipient)
+	if err != nil {
+		return err
+	}
+	for _, o := range c.request.AccessOpenings.Subject {
+		if o.Name != "agencySignature" {
+			continue
+		}
+		sig, err := o.Value.Bytes()
+		if err != nil {
+			return err
+		}
+		if err := k.Verify(msg, sig); err != nil {
+			return fmt.Errorf("the agency did not sign for this recipient key: %w", err)
+		}
+		return nil
+	}
+	return errors.New("no opening has the agency's signature")
+}
+
+// checkPackages wants exactly the packages that the access opens.
+func (c *Case) checkPackages() error {
+	var want []event.Digest
+	for _, o := range c.request.AccessOpenings.Subject {
+		if o.Name == "package" {
+			d, err := event.ParseDigest(o.Value.Text())
+			if err != nil {
+				return err
+			}
+			want = append(want, d)
+		}
+	}
+	for _, text := range c.Packages {
+		p, err := escrow.ParsePackageText([]byte(text))
+		if err != nil {
+			return err
+		}
+		if p.Group() != c.group.Digest() {
+			return fmt.Errorf("the package %s is for another group than %s", p.Digest(), c.group.ID())
+		}
+		i := slices.Index(want, p.Digest())
+		if i < 0 {
+			return fmt.Errorf("the access does not name the package %s, or it is given twice", p.Digest())
+		}
+		want = slices.Delete(want, i, i+1)
+		c.request.Packages = append(c.request.Packages, p)
+	}
+	if len(want) > 0 {
+		return fmt.Errorf("%d packages that the access names are not given, such as %s: a gate wants to see all, to write to all", len(want), want[0])
+	}
+	return nil
+}
+
+// checkGates wants a URL of enough custodians.
+func (c *Case) checkGates() error {
+	known := 0
+	for _, m := range c.group.Members() {
+		if c.Gates[m.Name] != "" {
+			known++
+		}
+	}
+	if known < c.group.Threshold() {
+		return fmt.Errorf("URLs of %d gates of the group %s, and %d shares open", known, c.group.ID(), c.group.Threshold())
+	}
+	for name, s := range c.Gates {
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return fmt.Errorf("gate %s: %q is no http or https URL", name, s)
+		}
+		if !slices.ContainsFunc(c.group.Members(), func(m escrow.Member) bool { return m.Name == name }) {
+			return fmt.Errorf("gate %s: the group %s has no such custodian", name, c.group.ID())
+		}
+	}
+	return nil
+}
+
+// entryOf returns the event that a proof file carries.
+func entryOf(proof []byte) (*event.Envelope, event.Reference, error) {
+	p, err := c2sp.ParseProof(proof)
+	if err != nil {
+		return nil, event.Reference{}, err
+	}
+	env, err := event.ParseEnvelope(p.Extra)
+	if err != nil {
+		return nil, event.Reference{}, fmt.Errorf("what its proof file carries: %w", err)
+	}
+	return env, event.Reference{Index: p.Index, Leaf: env.LeafHash()}, nil
+}
+
+// openingsOf reads an openings file, which must open all of the event.
+func openingsOf(b []byte, env *event.Envelope) (*event.Openings, error) {
+	o, err := event.ParseOpenings(b)
+	if err != nil {
+		return nil, err
+	}
+	if o.Event != env.Hash() {
+		return nil, errors.New("the openings are of another event")
+	}
+	if err := env.Event.MatchAll(event.ClassPublic, o.Public); err != nil {
+		return nil, err
+	}
+	return o, env.Event.MatchAll(event.ClassSubject, o.Subject)
+}

@@ -1,0 +1,211 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package escrow
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// MaxAnswerSize bounds an answer.
+const MaxAnswerSize = 2 << 20
+
+// A SealedShare is a share of one package, encrypted to the recipient.
+type SealedShare struct {
+	Package event.Digest
+	Sealed  []byte
+}
+
+// An Answer carries a gate's shares. The gate's event key signs it, so that an agency
+// can show which custodian answered, or answered wrongly.
+type Answer struct {
+	Delivery  Delivery // its Recipient is not sent, but its hash
+	Index     int      // of the gate's shares, from 1
+	Shares    []SealedShare
+	Signature event.Signature // by Sign
+}
+
+// answerText is an answer in JSON. Only the last member is not signed.
+type answerText struct {
+	Access    reference    `json:"access"`
+	Index     uint64       `json:"index"`
+	Origin    string       `json:"origin"`
+	Recipient blob         `json:"recipient"`
+	Release   reference    `json:"release"`
+	Shares    []shareText  `json:"shares"`
+	Signature *signatureTx `json:"signature,omitempty"`
+}
+
+type shareText struct {
+	Package blob `json:"package"`
+	Sealed  blob `json:"sealed"`
+}
+
+type signatureTx struct {
+	KeyID string `json:"keyid"`
+	Sig   blob   `json:"sig"`
+}
+
+func (a *Answer) text() (*answerText, error) {
+	key, err := KeyHash(a.Delivery.Recipient)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkName("origin", a.Delivery.Origin); err != nil {
+		return nil, err
+	}
+	if a.Index < 1 || a.Index > maxMembers || len(a.Shares) == 0 || len(a.Shares) > MaxPackages {
+		return nil, malformed("answer: share %d of %d packages", a.Index, len(a.Shares))
+	}
+	t := &answerText{
+		Access: refOf(a.Delivery.Access), Index: uint64(a.Index), Origin: a.Delivery.Origin,
+		Recipient: key[:], Release: refOf(a.Delivery.Release),
+	}
+	for i := range a.Shares {
+		s := &a.Shares[i]
+		t.Shares = append(t.Shares, shareText{s.Package[:], s.Sealed})
+	}
+	return t, nil
+}
+
+// message is what the gate signs: the DSSE pre-authentication encoding of the answer
+// without its signature, under AnswerType.
+func (t *answerText) message() ([]byte, error) {
+	unsigned := *t
+	unsigned.Signature = nil
+	b, err := encode(unsigned)
+	if err != nil {
+		return nil, err
+	}
+	head := "DSSEv1 " + strconv.Itoa(len(AnswerType)) + " " + AnswerType + " " + strconv.Itoa(len(b)) + " "
+	return append([]byte(head), b...), nil
+}
+
+// Sign signs the answer with the gate's event key and encodes it.
+func (a *Answer) Sign(s event.Signer) ([]byte, error) {
+	t, err := a.text()
+	if err != nil {
+		return nil, err
+	}
+	msg, err := t.message()
+	if err != nil {
+		return nil, err
+	}
+	sig, err := s.Sign(msg)
+	if err != nil {
+		return nil, err
+	}
+	a.Signature = event.Signature{KeyID: s.KeyID(), Sig: sig}
+	t.Signature = &signatureTx{s.KeyID(), sig}
+	b, err := encode(t)
+	if err == nil && len(b) > MaxAnswerSize {
+		err = malformed("an answer of %d bytes, at most %d", len(b), MaxAnswerSize)
+	}
+	return b, err
+}
+
+// OpenAnswer reads an answer in its one encoding, and takes nothing from it but what
+// was asked: want's log, access and recipient, the share of the custodian with this
+// index and event key, for packages of the request. holder holds the recipient key.
+// want.Release is filled in. The shares that it returns are those that the packages
+// name; errors wrap ErrMalformed, ErrOpen, ErrShare, or event.ErrBadSignature.
+func OpenAnswer(b []byte, want *Delivery, index int, signer *event.PublicKey, holder KeyHolder, packages []*Package) ([]*Share, error) {
+	t, err := parseAnswer(b)
+	if err != nil {
+		return nil, fmt.Errorf("answer: %w", err)
+	}
+	d := *want
+	access, err := t.Access.ref()
+	if err == nil {
+		d.Release, err = t.Release.ref()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("answer: %w", err)
+	}
+	key, err := KeyHash(holder.Public())
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case t.Origin != want.Origin || access != want.Access:
+		return nil, malformed("answer: it is about another access")
+	case event.Digest(t.Recipient) != key:
+		return nil, malformed("answer: it is for another recipient key")
+	case t.Index != uint64(index):
+		return nil, malformed("answer: it has share %d, and this custodian's is %d", t.Index, index)
+	case t.Signature.KeyID != signer.KeyID():
+		return nil, fmt.Errorf("answer: %w: signed by key %s, and this custodian's is %s", event.ErrBadSignature, t.Signature.KeyID, signer.KeyID())
+	}
+	msg, err := t.message()
+	if err != nil {
+		return nil, err
+	}
+	if err := signer.Verify(msg, t.Signature.Sig); err != nil {
+		return nil, fmt.Errorf("answer: %w", err)
+	}
+	d.Recipient = holder.Public()
+	shares, err := openShares(t, &d, index, holder, packages)
+	if err == nil {
+		want.Release = d.Release
+	}
+	return shares, err
+}
+
+// openShares opens one share for each package.
+func openShares(t *answerText, d *Delivery, index int, holder KeyHolder, packages []*Package) ([]*Share, error) {
+	if len(t.Shares) != len(packages) {
+		return nil, malformed("answer: shares of %d packages, want %d", len(t.Shares), len(packages))
+	}
+	var out []*Share
+	for _, p := range packages {
+		var sealed []byte
+		for i := range t.Shares {
+			if event.Digest(t.Shares[i].Package) == p.digest {
+				sealed = t.Shares[i].Sealed
+			}
+		}
+		if sealed == nil {
+			return nil, malformed("answer: no share of the package %s", p.digest)
+		}
+		info, err := d.info(index, p.digest)
+		if err != nil {
+			return nil, err
+		}
+		b, err := holder.Open(ForAnswer, info, sealed)
+		if err != nil {
+			return nil, fmt.Errorf("answer: %w", err)
+		}
+		s, err := p.newShare(index, b)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// parseAnswer reads an answer in its one encoding; it is not verified.
+func parseAnswer(b []byte) (*answerText, error) {
+	t := new(answerText)
+	if err := decode(b, MaxAnswerSize, t); err != nil {
+		return nil, err
+	}
+	if err := checkName("origin", t.Origin); err != nil {
+		return nil, err
+	}
+	if t.Signature == nil || len(t.Recipient) != 32 || t.Index < 1 || t.Index > maxMembers {
+		return nil, malformed("want an index from 1 to %d, a recipient's hash and a signature", maxMembers)
+	}
+	if len(t.Shares) == 0 || len(t.Shares) > MaxPackages {
+		return nil, malformed("shares of %d packages", len(t.Shares))
+	}
+	for _, s := range t.Shares {
+		if n := len(s.Sealed); len(s.Package) != 32 || n != sharePartX25519 && n != sharePartHybrid {
+			return nil, malformed("a share of %d bytes", n)
+		}
+	}
+	return t, nil
+}

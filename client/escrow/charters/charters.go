@@ -1,0 +1,122 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package charters finds custodian groups in a directory of charters.
+//
+// Each file of the directory whose name ends in .charter is a charter's entry, or a
+// proof file (C2SP tlog-proof) that carries one. Of several charters of one log the
+// one with the highest version counts. The files are believed, as a policy file is:
+// whoever can write the directory decides to whose keys files are escrowed. Their
+// form is checked, and the keys of each group that is asked for; signatures are not.
+package charters
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// Env names the environment variable with the directory; without it, it is
+// vasistas/charters in the user's configuration directory.
+const Env = "VASISTAS_CHARTERS"
+
+// Suffix is what a charter's file name ends in.
+const Suffix = ".charter"
+
+// maxFiles bounds the files that are read.
+const maxFiles = 1024
+
+// A Charter is what a file says.
+type Charter struct {
+	Origin string
+	*event.Charter
+}
+
+// Dir returns the directory that Env names, or the default one.
+func Dir() (string, error) {
+	if d := os.Getenv(Env); d != "" {
+		return d, nil
+	}
+	d, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("no directory of charters: set %s: %w", Env, err)
+	}
+	return filepath.Join(d, "vasistas", "charters"), nil
+}
+
+// Group returns a custodian group of a log, from the charters in a directory.
+func Group(dir, origin, id string) (*escrow.Group, error) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("the directory of charters: %w", err)
+	}
+	var best *Charter
+	seen := 0
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), Suffix) {
+			continue
+		}
+		if seen++; seen > maxFiles {
+			return nil, fmt.Errorf("%s has more than %d charters", dir, maxFiles)
+		}
+		c, err := Load(filepath.Join(dir, f.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if c.Origin == origin && (best == nil || c.Version > best.Version) {
+			best = c
+		}
+	}
+	if best == nil {
+		return nil, fmt.Errorf("%s has no charter of the log %q: put its file there, with a name ending in %s", dir, origin, Suffix)
+	}
+	return escrow.NewGroup(origin, best.Charter, id)
+}
+
+// Load reads a file.
+func Load(name string) (*Charter, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, c2sp.MaxProofSize+1))
+	if err != nil {
+		return nil, err
+	}
+	c, err := Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+// Parse reads a charter's entry, or a proof file with one. A line feed at the end of
+// an entry, as editors leave it, is not part of it.
+func Parse(b []byte) (*Charter, error) {
+	entry := bytes.TrimSuffix(b, []byte("\n"))
+	if !bytes.HasPrefix(b, []byte("{")) {
+		p, err := c2sp.ParseProof(b)
+		if err != nil {
+			return nil, err
+		}
+		entry = p.Extra
+	}
+	env, err := event.ParseEnvelope(entry)
+	if err != nil {
+		return nil, err
+	}
+	ch, ok := env.Event.Body.(*event.Charter)
+	if !ok {
+		return nil, errors.New("the event is no charter")
+	}
+	return &Charter{env.Event.Log, ch}, nil
+}

@@ -1,0 +1,129 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package escrow
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// Errors that callers decide by.
+var (
+	// ErrMalformed is wrapped by every error about bytes that are not in the one
+	// encoding of what they ought to be.
+	ErrMalformed = errors.New("escrow: malformed")
+	// ErrKey is wrapped by errors about keys that nobody should encrypt to.
+	ErrKey = errors.New("escrow: bad key")
+	// ErrOpen says that a ciphertext does not open: under another key, with other
+	// bound fields, or damaged. It doesn't say which, since nobody can tell.
+	ErrOpen = errors.New("escrow: does not open under this key and these fields")
+	// ErrNotMine says that a package has no part for this custodian or key.
+	ErrNotMine = errors.New("escrow: not for this key")
+	// ErrShare says that a share is not the one that the package names.
+	ErrShare = errors.New("escrow: bad share")
+)
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrMalformed, fmt.Errorf(format, args...))
+}
+
+var url64 = base64.RawURLEncoding.Strict()
+
+// labelled is the one way in which anything here is bound or hashed: a label and
+// parts, each with its length, so that no two lists have the same bytes.
+func labelled(label string, parts ...[]byte) []byte {
+	n := 4 + len(label)
+	for _, p := range parts {
+		n += 4 + len(p)
+	}
+	b := make([]byte, 0, n)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(label)))
+	b = append(b, label...)
+	for _, p := range parts {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(p)))
+		b = append(b, p...)
+	}
+	return b
+}
+
+func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// blob is bytes whose JSON is unpadded base64url.
+type blob []byte
+
+func (b blob) MarshalText() ([]byte, error) { return url64.AppendEncode(nil, b), nil }
+
+func (b *blob) UnmarshalText(text []byte) error {
+	if bytes.ContainsAny(text, "\r\n") {
+		return errors.New("base64 with line breaks")
+	}
+	out, err := url64.AppendDecode(nil, text)
+	*b = out
+	return err
+}
+
+// reference is an event.Reference as events write it.
+type reference struct {
+	Index uint64 `json:"index"`
+	Leaf  []byte `json:"leaf"` // encoding/json writes padded standard base64
+}
+
+func refOf(r event.Reference) reference { return reference{r.Index, r.Leaf[:]} }
+
+func (r *reference) ref() (event.Reference, error) {
+	if len(r.Leaf) != 32 || r.Index > event.MaxInteger {
+		return event.Reference{}, malformed("want a reference: an index up to 2^53-1 and a leaf hash")
+	}
+	return event.Reference{Index: r.Index, Leaf: [32]byte(r.Leaf)}, nil
+}
+
+// encode writes a struct as RFC 8785 wants it. The members of every struct that is
+// given to it stand in the order of their names, and hold printable ASCII
+// without escapes, integers up to 2^53-1, and lists and structs of those.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// decode reads what encode writes, and nothing else: what decides is that v, as it
+// was understood, has these bytes and no others.
+func decode(b []byte, limit int, v any) error {
+	if len(b) > limit {
+		return malformed("it has %d bytes, at most %d", len(b), limit)
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	again, err := encode(v)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(again, b) {
+		return malformed("not the canonical encoding")
+	}
+	return nil
+}
+
+// checkName holds origins, names and codes to what needs no escape in JSON.
+func checkName(what, s string) error {
+	ok := len(s) > 0 && len(s) <= 255
+	for i := 0; ok && i < len(s); i++ {
+		ok = s[i] > ' ' && s[i] <= '~' && s[i] != '"' && s[i] != '\\'
+	}
+	if !ok {
+		return malformed("%s: want 1 to 255 printable ASCII characters without space, quote and backslash", what)
+	}
+	return nil
+}

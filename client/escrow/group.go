@@ -1,0 +1,115 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package escrow
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// maxMembers bounds the custodians of a group, as a charter does.
+const maxMembers = 32
+
+// A Group is the custodians that hold shares of the same keys, as a charter names
+// them. NewGroup makes it; it is immutable.
+type Group struct {
+	origin    string
+	id        string
+	threshold int
+	members   []Member
+	digest    event.Digest
+}
+
+// A Member is one custodian of a group.
+type Member struct {
+	Index int             // of its shares, from 1
+	Name  string          // of the custodian
+	Keys  []event.HPKEKey // its gate's, at most one of each KEM, all checked
+}
+
+// NewGroup takes a group from the charter of a log. It refuses keys of low order and
+// malformed ones: the charter's signers are not asked to know better.
+func NewGroup(origin string, ch *event.Charter, id string) (*Group, error) {
+	for i := range ch.Groups {
+		if ch.Groups[i].ID == id {
+			return newGroup(origin, ch, &ch.Groups[i])
+		}
+	}
+	return nil, fmt.Errorf("escrow: the charter of %q has no custodian group %q", origin, id)
+}
+
+func newGroup(origin string, ch *event.Charter, g *event.Group) (*Group, error) {
+	n := len(g.Members)
+	if err := checkName("origin", origin); err != nil {
+		return nil, err
+	}
+	if n == 0 || n > maxMembers || g.Threshold == 0 || g.Threshold > uint64(n) {
+		return nil, malformed("group %s: %d of %d shares", g.ID, g.Threshold, n)
+	}
+	out := &Group{origin: origin, id: g.ID, threshold: int(g.Threshold)}
+	for i, name := range g.Members {
+		p := ch.Party(event.RoleCustodian, name)
+		if p == nil || len(p.Gates) == 0 {
+			return nil, malformed("group %s: %s is no custodian with a gate", g.ID, name)
+		}
+		for _, k := range p.Gates {
+			if err := CheckKey(k); err != nil {
+				return nil, fmt.Errorf("the gate of custodian %s: %w", name, err)
+			}
+		}
+		out.members = append(out.members, Member{i + 1, name, p.Gates})
+	}
+	out.digest = groupDigest(origin, g.ID, out.threshold, n)
+	return out, nil
+}
+
+// groupDigest is how a package names its group.
+func groupDigest(origin, id string, t, n int) event.Digest {
+	return sha256.Sum256(labelled("vasistas group v1", []byte(origin), []byte(id), number(uint64(t)), number(uint64(n))))
+}
+
+// Origin returns the origin of the group's log.
+func (g *Group) Origin() string { return g.origin }
+
+// ID returns the group's id in the charter.
+func (g *Group) ID() string { return g.id }
+
+// Threshold returns how many shares open.
+func (g *Group) Threshold() int { return g.threshold }
+
+// Members returns the custodians in the order of their shares.
+func (g *Group) Members() []Member { return append([]Member(nil), g.members...) }
+
+// Digest is how packages name the group: it covers origin, id, threshold and how many
+// members it has, not who they are.
+func (g *Group) Digest() event.Digest { return g.digest }
+
+// Holds says which share a key has in this group, 0 if none: the index and name of
+// the member whose gate's key it is.
+func (g *Group) Holds(k event.HPKEKey) (index int, name string) {
+	h, err := KeyHash(k)
+	if err != nil {
+		return 0, ""
+	}
+	for _, m := range g.members {
+		for _, own := range m.Keys {
+			if o, err := KeyHash(own); err == nil && o == h {
+				return m.Index, m.Name
+			}
+		}
+	}
+	return 0, ""
+}
+
+// key returns a member's key of this KEM.
+func (m *Member) key(kem event.KEM) (event.HPKEKey, error) {
+	for _, k := range m.Keys {
+		if k.KEM == kem {
+			return k, nil
+		}
+	}
+	return event.HPKEKey{}, fmt.Errorf("%w: the gate of custodian %s has no %s key", ErrKey, m.Name, kem)
+}

@@ -1,0 +1,246 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package escrow
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/hpke"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// A Purpose says what a key is asked to open. It is bound to the ciphertext, so
+// that no ciphertext serves two purposes.
+type Purpose string
+
+// The purposes.
+const (
+	ForRequest Purpose = "vasistas request v1"     // a gate's key: what an agency asks
+	ForNotice  Purpose = "vasistas notice part v1" // a gate's key: part one of a stanza
+	ForShare   Purpose = "vasistas share part v1"  // a gate's key: part two, the share
+	ForAnswer  Purpose = "vasistas answer v1"      // a recipient key: a share, re-encrypted
+	ForSubject Purpose = "vasistas notice v1"      // a notice key: a notice
+)
+
+// A KeyHolder holds an HPKE private key: in memory as a [SecretKey] does, or in an
+// HSM. Whoever implements it can see what each use is for, and may refuse one.
+type KeyHolder interface {
+	// Public returns the key that others encrypt to.
+	Public() event.HPKEKey
+	// Open opens one HPKE ciphertext (encapsulated key and ciphertext, RFC 9180,
+	// section 6.1, HKDF-SHA256, ChaCha20-Poly1305) under info, which begins with
+	// the purpose. The error wraps ErrOpen if it doesn't open.
+	Open(p Purpose, info, sealed []byte) ([]byte, error)
+}
+
+// suite returns the KEM's implementation, nil for an unknown one.
+func suite(k event.KEM) hpke.KEM {
+	switch k {
+	case event.KEMX25519:
+		return hpke.DHKEM(ecdh.X25519())
+	case event.KEMMLKEMX25519:
+		return hpke.MLKEM768X25519()
+	}
+	return nil
+}
+
+const (
+	x25519Size = 32
+	hybridSize = 1184 + x25519Size // ML-KEM-768's first
+)
+
+// publicKey reads a key to encrypt to. It refuses what crypto/hpke takes: X25519 keys
+// of low order, under which the shared secret is no secret, and second spellings of
+// one key, under which one key has two hashes.
+func publicKey(k event.HPKEKey) (hpke.PublicKey, error) {
+	kem := suite(k.KEM)
+	if kem == nil {
+		return nil, fmt.Errorf("%w: unknown KEM %q", ErrKey, k.KEM)
+	}
+	pub, err := kem.NewPublicKey(k.Public)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	if n := len(k.Public); n != x25519Size && n != hybridSize {
+		return nil, fmt.Errorf("%w: it has %d bytes", ErrKey, n)
+	}
+	if err := checkX25519(k.Public[len(k.Public)-x25519Size:]); err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(pub.Bytes(), k.Public) {
+		return nil, fmt.Errorf("%w: not in its one encoding", ErrKey)
+	}
+	return pub, nil
+}
+
+// probe is a private key that is none: only whether a product with it is zero
+// matters, which is so for every private key or for none (RFC 7748, section 6.1).
+var probe = func() *ecdh.PrivateKey {
+	k, err := ecdh.X25519().NewPrivateKey(bytes.Repeat([]byte{0x40}, x25519Size))
+	if err != nil {
+		panic(err) // any 32 bytes are one
+	}
+	return k
+}()
+
+// checkX25519 refuses points of low order and coordinates of 2^255-19 or more.
+func checkX25519(u []byte) error {
+	high := u[31] == 0x7f && u[0] >= 0xed
+	for _, b := range u[1:31] {
+		high = high && b == 0xff
+	}
+	if u[31]&0x80 != 0 || high {
+		return fmt.Errorf("%w: the X25519 key is not canonical", ErrKey)
+	}
+	p, err := ecdh.X25519().NewPublicKey(u)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	if _, err := probe.ECDH(p); err != nil {
+		return fmt.Errorf("%w: the X25519 key has low order", ErrKey)
+	}
+	return nil
+}
+
+// CheckKey says whether a public key is one to encrypt to. The error wraps ErrKey.
+func CheckKey(k event.HPKEKey) error {
+	_, err := publicKey(k)
+	return err
+}
+
+// KeyHash returns what names a public key: SHA-256 of its canonical JSON.
+func KeyHash(k event.HPKEKey) (event.Digest, error) {
+	b, err := k.Bytes()
+	if err != nil {
+		return event.Digest{}, err
+	}
+	return sha256.Sum256(b), nil
+}
+
+// keyText is an event.HPKEKey, or a private key, in JSON.
+type keyText struct {
+	KEM     event.KEM `json:"kem"`
+	Private blob      `json:"private,omitempty"`
+	Public  blob      `json:"public,omitempty"`
+}
+
+// MaxKeyFile bounds a file with one key.
+const MaxKeyFile = 4096
+
+// ParsePublicKey reads a public key's canonical JSON, with a line's end or without
+// it as newline says, and checks that it is one to encrypt to.
+func ParsePublicKey(b []byte) (event.HPKEKey, error) {
+	var t keyText
+	if err := decode(b, MaxKeyFile, &t); err != nil {
+		return event.HPKEKey{}, err
+	}
+	k := event.HPKEKey{KEM: t.KEM, Public: t.Public}
+	if t.Private != nil {
+		return event.HPKEKey{}, malformed("a private key, where a public one is wanted")
+	}
+	return k, CheckKey(k)
+}
+
+// A SecretKey is an HPKE key in memory: a gate's, or a recipient's, or a subject's
+// notice key. It is immutable and safe for concurrent use.
+type SecretKey struct {
+	kem    event.KEM
+	key    hpke.PrivateKey
+	public event.HPKEKey
+}
+
+var _ KeyHolder = (*SecretKey)(nil)
+
+func newSecretKey(kem event.KEM, k hpke.PrivateKey) (*SecretKey, error) {
+	s := &SecretKey{kem, k, event.HPKEKey{KEM: kem, Public: k.PublicKey().Bytes()}}
+	if err := CheckKey(s.public); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// GenerateKey makes a key.
+func GenerateKey(kem event.KEM) (*SecretKey, error) {
+	s := suite(kem)
+	if s == nil {
+		return nil, fmt.Errorf("%w: unknown KEM %q", ErrKey, kem)
+	}
+	k, err := s.GenerateKey()
+	if err != nil {
+		return nil, err
+	}
+	return newSecretKey(kem, k)
+}
+
+// ParseSecretKey reads what Bytes writes.
+func ParseSecretKey(b []byte) (*SecretKey, error) {
+	line, ok := bytes.CutSuffix(b, []byte("\n"))
+	if !ok {
+		return nil, malformed("a key file ends with LF")
+	}
+	var t keyText
+	if err := decode(line, MaxKeyFile, &t); err != nil {
+		return nil, err
+	}
+	s := suite(t.KEM)
+	if s == nil || t.Private == nil || t.Public != nil {
+		return nil, malformed("want a KEM and a private key")
+	}
+	k, err := s.NewPrivateKey(t.Private)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	key, err := newSecretKey(t.KEM, k)
+	if err != nil {
+		return nil, err
+	}
+	// X25519 ignores some bits of a private key, and crypto/hpke clears them.
+	if again, err := key.Bytes(); err != nil || !bytes.Equal(again, b) {
+		return nil, malformed("the private key is not in its one encoding")
+	}
+	return key, nil
+}
+
+// Bytes returns the key file: one line of JSON, to be kept with mode 0600.
+func (k *SecretKey) Bytes() ([]byte, error) {
+	private, err := k.key.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	b, err := encode(keyText{KEM: k.kem, Private: private})
+	return append(b, '\n'), err
+}
+
+// Public returns the key that others encrypt to.
+func (k *SecretKey) Public() event.HPKEKey { return k.public }
+
+// Open is a [KeyHolder]'s.
+func (k *SecretKey) Open(_ Purpose, info, sealed []byte) ([]byte, error) {
+	b, err := hpke.Open(k.key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info, sealed)
+	if err != nil {
+		return nil, ErrOpen
+	}
+	return b, nil
+}
+
+// seal encrypts to a key for a purpose.
+func seal(to event.HPKEKey, info, plaintext []byte) ([]byte, error) {
+	pub, err := publicKey(to)
+	if err != nil {
+		return nil, err
+	}
+	return hpke.Seal(pub, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info, plaintext)
+}
+
+// overhead returns how much longer a ciphertext is than its plaintext.
+func overhead(k event.KEM) int {
+	const tag = 16
+	if k == event.KEMX25519 {
+		return x25519Size + tag
+	}
+	return 1088 + x25519Size + tag // ML-KEM-768's ciphertext
+}

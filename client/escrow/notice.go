@@ -1,0 +1,227 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package escrow
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// A Notice tells a subject of an access: what the public will read, and what is the
+// subject's alone. The gate writes it, since who opens the key is who must not be able
+// to keep silent.
+type Notice struct {
+	Origin          string
+	Warrant         *event.Reference // nil in an emergency
+	Access          event.Reference
+	Custodian       string          // who wrote it
+	Seq             uint64          // of its release
+	Recipient       event.HPKEKey   // to whom it was opened
+	WarrantOpenings *event.Openings // nil in an emergency; see SubjectOpenings
+	AccessOpenings  *event.Openings
+}
+
+// noticeText is a notice in JSON.
+type noticeText struct {
+	Access          reference  `json:"access"`
+	AccessOpenings  blob       `json:"accessOpenings"`
+	Custodian       string     `json:"custodian"`
+	Origin          string     `json:"origin"`
+	Recipient       keyText    `json:"recipient"`
+	Seq             uint64     `json:"seq"`
+	Warrant         *reference `json:"warrant,omitempty"`
+	WarrantOpenings blob       `json:"warrantOpenings,omitempty"`
+}
+
+// noticeSizes are the lengths that a notice's plaintext has, so that its length tells
+// little: of two accounts and of four nobody sees which.
+var noticeSizes = [...]int{4096, 8192, 16384, 22528}
+
+// NoticeDigest is how a release names a notice: SHA-256 of its ciphertext.
+func NoticeDigest(ciphertext []byte) event.Digest { return sha256.Sum256(ciphertext) }
+
+func (n *Notice) text() (t noticeText, err error) {
+	for what, s := range map[string]string{"origin": n.Origin, "custodian": n.Custodian} {
+		if err := checkName(what, s); err != nil {
+			return t, err
+		}
+	}
+	switch {
+	case n.AccessOpenings == nil:
+		return t, malformed("a notice without openings of the access")
+	case (n.Warrant == nil) != (n.WarrantOpenings == nil):
+		return t, malformed("a warrant and its openings stand together")
+	case n.Seq == 0 || n.Seq > event.MaxInteger:
+		return t, malformed("seq %d", n.Seq)
+	}
+	t = noticeText{Access: refOf(n.Access), Custodian: n.Custodian, Origin: n.Origin, Seq: n.Seq,
+		Recipient: keyText{KEM: n.Recipient.KEM, Public: n.Recipient.Public}}
+	if t.AccessOpenings, err = n.AccessOpenings.Bytes(); err != nil {
+		return t, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if n.Warrant != nil {
+		r := refOf(*n.Warrant)
+		t.Warrant = &r
+		if t.WarrantOpenings, err = n.WarrantOpenings.Bytes(); err != nil {
+			return t, fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+	}
+	return t, nil
+}
+
+// Bytes encodes the notice as JSON, as it stands in the ciphertext before its padding.
+func (n *Notice) Bytes() ([]byte, error) {
+	t, err := n.text()
+	if err != nil {
+		return nil, err
+	}
+	return encode(t)
+}
+
+// plaintext is the JSON with its length, and zeros up to one of the sizes.
+func (n *Notice) plaintext() ([]byte, error) {
+	b, err := n.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	for _, size := range noticeSizes {
+		if 4+len(b) <= size {
+			out := make([]byte, size)
+			binary.BigEndian.PutUint32(out, uint32(len(b)))
+			copy(out[4:], b)
+			return out, nil
+		}
+	}
+	return nil, malformed("a notice of %d bytes, at most %d", len(b), noticeSizes[len(noticeSizes)-1]-4)
+}
+
+// Seal encrypts the notice to a subject's notice key. It sorts the openings in place.
+func (n *Notice) Seal(to event.HPKEKey) ([]byte, error) {
+	b, err := n.plaintext()
+	if err != nil {
+		return nil, err
+	}
+	return seal(to, noticeInfo(n.Origin), b)
+}
+
+func noticeInfo(origin string) []byte { return labelled(string(ForSubject), []byte(origin)) }
+
+// noticeKEM returns the KEM of the key that a ciphertext of this length is sealed to,
+// "" if none: lengths are public, and save a scanner half of its work.
+func noticeKEM(length int) event.KEM {
+	for _, kem := range []event.KEM{event.KEMX25519, event.KEMMLKEMX25519} {
+		if slices.Contains(noticeSizes[:], length-overhead(kem)) {
+			return kem
+		}
+	}
+	return ""
+}
+
+// OpenNotice opens a notice with one key. ErrOpen says that it is for another key, or
+// of another log; ErrMalformed that it is for this key, and that whoever wrote it
+// wrote what is no notice.
+func OpenNotice(origin string, h KeyHolder, ciphertext []byte) (*Notice, error) {
+	if noticeKEM(len(ciphertext)) != h.Public().KEM {
+		return nil, ErrOpen
+	}
+	b, err := h.Open(ForSubject, noticeInfo(origin), ciphertext)
+	if err != nil {
+		return nil, err
+	}
+	n, err := parseNotice(b)
+	if err == nil && n.Origin != origin {
+		err = malformed("it names the log %q", n.Origin)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("notice: %w", err)
+	}
+	return n, nil
+}
+
+// parseNotice reads a plaintext with its padding.
+func parseNotice(plain []byte) (*Notice, error) {
+	if len(plain) < 4 || int64(binary.BigEndian.Uint32(plain)) > int64(len(plain)-4) {
+		return nil, malformed("it has no end")
+	}
+	n, err := ParseNotice(plain[4 : 4+binary.BigEndian.Uint32(plain)])
+	if err != nil {
+		return nil, err
+	}
+	if again, err := n.plaintext(); err != nil || !bytes.Equal(again, plain) {
+		return nil, malformed("its padding is not the canonical one")
+	}
+	return n, nil
+}
+
+// ParseNotice reads what Bytes writes.
+func ParseNotice(b []byte) (*Notice, error) {
+	var t noticeText
+	if err := decode(b, noticeSizes[len(noticeSizes)-1], &t); err != nil {
+		return nil, err
+	}
+	n := &Notice{Origin: t.Origin, Custodian: t.Custodian, Seq: t.Seq, Recipient: event.HPKEKey{KEM: t.Recipient.KEM, Public: t.Recipient.Public}}
+	var err error
+	if n.Access, err = t.Access.ref(); err != nil {
+		return nil, err
+	}
+	if t.Warrant != nil {
+		r, err := t.Warrant.ref()
+		if err != nil {
+			return nil, err
+		}
+		n.Warrant = &r
+	}
+	if n.AccessOpenings, err = event.ParseOpenings(t.AccessOpenings); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if t.WarrantOpenings != nil {
+		if n.WarrantOpenings, err = event.ParseOpenings(t.WarrantOpenings); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+	}
+	if err := CheckKey(n.Recipient); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	again, err := n.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, b) {
+		return nil, malformed("not the canonical encoding")
+	}
+	return n, nil
+}
+
+// SubjectOpenings returns what of an event's openings is the business of the subject
+// with these accounts and packages: all that is opened to the public, the case, the
+// agency's signature, and of identifiers, accounts and packages its own. Those of other
+// subjects, and decoys among them, stay closed: who else a warrant names is not for
+// each of them to know.
+func SubjectOpenings(all *event.Openings, accounts []string, packages []event.Digest) *event.Openings {
+	if all == nil {
+		return nil
+	}
+	out := &event.Openings{Event: all.Event, Public: slices.Clone(all.Public)}
+	for _, o := range all.Subject {
+		keep := true
+		switch o.Name {
+		case event.DecoyName:
+			keep = false
+		case "identifier", accountName:
+			keep = slices.Contains(accounts, o.Value.Text())
+		case "package":
+			d, err := event.ParseDigest(o.Value.Text())
+			keep = err == nil && slices.Contains(packages, d)
+		}
+		if keep {
+			out.Subject = append(out.Subject, o)
+		}
+	}
+	return out
+}

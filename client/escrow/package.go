@@ -1,0 +1,303 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package escrow
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"filippo.io/age"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// StanzaType is the type of the stanzas of an escrow package in an age header.
+const StanzaType = "vasistas/escrow/v1"
+
+// Bounds of what is parsed.
+const (
+	// MaxPackageSize bounds the canonical text of a package.
+	MaxPackageSize = maxMembers * 8192
+	// MaxHeaderSize bounds the age header that [ReadPackages] reads.
+	MaxHeaderSize = 4 << 20
+
+	nonceSize   = 16
+	fileKeySize = 16
+	wrappedSize = fileKeySize + 16
+)
+
+// A Package is what an age file holds for one custodian group: a stanza for each
+// custodian. ParsePackages and ParsePackage make it; it is immutable. That it was
+// parsed says that it is well-formed, not that it opens.
+type Package struct {
+	group     event.Digest
+	threshold int
+	nonce     [nonceSize]byte
+	account   event.Digest
+	wrapped   [wrappedSize]byte
+	parts     []part // in the order of the shares
+	digest    event.Digest
+}
+
+// part is a custodian's stanza.
+type part struct {
+	key    event.Digest // hash of the gate's key
+	share  event.Digest // commitment to the share
+	notice []byte       // part one
+	sealed []byte       // part two
+}
+
+// Group returns the digest of the group, see [Group.Digest].
+func (p *Package) Group() event.Digest { return p.group }
+
+// Threshold returns how many shares open it, and Custodians how many it has.
+func (p *Package) Threshold() int { return p.threshold }
+
+// Custodians returns how many shares it has.
+func (p *Package) Custodians() int { return len(p.parts) }
+
+// Account returns the digest of the account's sealed opening.
+func (p *Package) Account() event.Digest { return p.account }
+
+// Digest is what an access names: SHA-256 of the canonical text of all its stanzas.
+func (p *Package) Digest() event.Digest { return p.digest }
+
+// Key returns the hash of the key that a custodian's stanza is for. Index is from 1;
+// it is the zero digest for one that the package doesn't have.
+func (p *Package) Key(index int) event.Digest {
+	if index < 1 || index > len(p.parts) {
+		return event.Digest{}
+	}
+	return p.parts[index-1].key
+}
+
+// Stanzas returns the package as it stands in an age header.
+func (p *Package) Stanzas() []*age.Stanza {
+	out := make([]*age.Stanza, len(p.parts))
+	for i := range p.parts {
+		q := &p.parts[i]
+		out[i] = &age.Stanza{Type: StanzaType, Args: []string{
+			p.group.String(), url64.EncodeToString(p.nonce[:]), p.account.String(),
+			strconv.Itoa(i + 1), strconv.Itoa(p.threshold), strconv.Itoa(len(p.parts)),
+			q.key.String(), q.share.String(), url64.EncodeToString(p.wrapped[:]),
+		}, Body: body(q)}
+	}
+	return out
+}
+
+const stanzaArgs = 9
+
+// body is part one with its length, and part two.
+func body(q *part) []byte {
+	b := make([]byte, 0, 2+len(q.notice)+len(q.sealed))
+	b = append(b, byte(len(q.notice)>>8), byte(len(q.notice)))
+	return append(append(b, q.notice...), q.sealed...)
+}
+
+// Text returns the canonical text: the stanzas as age writes them.
+func (p *Package) Text() []byte {
+	var b bytes.Buffer
+	for _, s := range p.Stanzas() {
+		writeStanza(&b, s)
+	}
+	return b.Bytes()
+}
+
+// writeStanza writes a stanza as C2SP age does: the body in unpadded standard base64,
+// in lines of 64 columns, of which the last is shorter, if need be empty.
+func writeStanza(b *bytes.Buffer, s *age.Stanza) {
+	b.WriteString("-> " + s.Type)
+	for _, a := range s.Args {
+		b.WriteString(" " + a)
+	}
+	b.WriteByte('\n')
+	text := base64.RawStdEncoding.EncodeToString(s.Body)
+	for len(text) >= 64 {
+		b.WriteString(text[:64] + "\n")
+		text = text[64:]
+	}
+	b.WriteString(text + "\n")
+}
+
+// ParsePackages finds the packages among the stanzas of an age header; stanzas of
+// other types are not looked at. Stanzas of one package have one nonce and stand
+// together in the order of their shares. None is not an error.
+func ParsePackages(stanzas []*age.Stanza) ([]*Package, error) {
+	var out []*Package
+	var run []*age.Stanza
+	flush := func() error {
+		if len(run) == 0 {
+			return nil
+		}
+		p, err := parseRun(run)
+		if err != nil {
+			return err
+		}
+		for _, o := range out {
+			if o.nonce == p.nonce {
+				return malformed("two packages have one nonce")
+			}
+		}
+		out, run = append(out, p), nil
+		return nil
+	}
+	for _, s := range stanzas {
+		if s.Type != StanzaType {
+			continue
+		}
+		if len(s.Args) != stanzaArgs {
+			return nil, malformed("stanza: %d arguments, want %d", len(s.Args), stanzaArgs)
+		}
+		if len(run) > 0 && (s.Args[1] != run[0].Args[1] || len(run) == maxMembers) {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+		run = append(run, s)
+	}
+	return out, flush()
+}
+
+// ParsePackage reads the stanzas of exactly one package.
+func ParsePackage(stanzas []*age.Stanza) (*Package, error) {
+	list, err := ParsePackages(stanzas)
+	if err == nil && len(list) != 1 {
+		err = malformed("%d packages, want one", len(list))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// ParsePackageText reads what Text writes.
+func ParsePackageText(text []byte) (*Package, error) {
+	if len(text) > MaxPackageSize {
+		return nil, malformed("a package of %d bytes, at most %d", len(text), MaxPackageSize)
+	}
+	var stanzas []*age.Stanza
+	rest, ok := string(text), false
+	for rest != "" {
+		var first string
+		var b64 strings.Builder
+		if first, rest, ok = strings.Cut(rest, "\n"); !ok || !strings.HasPrefix(first, "-> "+StanzaType+" ") {
+			return nil, malformed("package: want a stanza %s", StanzaType)
+		}
+		for done := false; !done; {
+			var line string
+			if line, rest, ok = strings.Cut(rest, "\n"); !ok || len(line) > 64 {
+				return nil, malformed("package: a stanza's body has no end")
+			}
+			b64.WriteString(line)
+			done = len(line) < 64
+		}
+		if strings.Contains(b64.String(), "\r") {
+			return nil, malformed("package: base64 with line breaks")
+		}
+		raw, err := base64.RawStdEncoding.Strict().DecodeString(b64.String())
+		if err != nil {
+			return nil, malformed("package: %w", err)
+		}
+		fields := strings.Split(first, " ")
+		stanzas = append(stanzas, &age.Stanza{Type: StanzaType, Args: fields[2:], Body: raw})
+	}
+	p, err := ParsePackage(stanzas)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(p.Text(), text) {
+		return nil, malformed("package: not the canonical encoding")
+	}
+	return p, nil
+}
+
+// ReadPackages reads the header of an age file, and nothing of its content.
+func ReadPackages(file io.Reader) ([]*Package, error) {
+	header, err := age.ExtractHeader(io.LimitReader(file, MaxHeaderSize))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	var seen capture
+	if _, err := age.DecryptHeader(header, &seen); !errors.As(err, new(*age.NoIdentityMatchError)) {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return ParsePackages(seen)
+}
+
+// capture is an identity that only looks: age has no other way to the stanzas.
+type capture []*age.Stanza
+
+func (c *capture) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
+	*c = stanzas
+	return nil, age.ErrIncorrectIdentity
+}
+
+// parseRun reads the stanzas of one package.
+func parseRun(stanzas []*age.Stanza) (*Package, error) {
+	p := new(Package)
+	n := len(stanzas)
+	for i, s := range stanzas {
+		q, o, err := parseStanza(s, i+1, n)
+		if err != nil {
+			return nil, fmt.Errorf("stanza %d of %d: %w", i+1, n, err)
+		}
+		if i == 0 {
+			*p = *o
+		} else if o.group != p.group || o.threshold != p.threshold || o.nonce != p.nonce || o.account != p.account || o.wrapped != p.wrapped {
+			return nil, malformed("stanza %d of %d is of another package", i+1, n)
+		}
+		for _, before := range p.parts {
+			if before.key == q.key {
+				return nil, malformed("two stanzas are for one key")
+			}
+		}
+		p.parts = append(p.parts, *q)
+	}
+	text := p.Text()
+	if len(text) > MaxPackageSize {
+		return nil, malformed("a package of %d bytes, at most %d", len(text), MaxPackageSize)
+	}
+	p.digest = sha256.Sum256(text)
+	return p, nil
+}
+
+// parseStanza reads one stanza: what it says of its package, and its own part.
+func parseStanza(s *age.Stanza, index, n int) (*part, *Package, error) {
+	p, q := new(Package), new(part)
+	for _, f := range []struct {
+		to  []byte
+		arg int
+	}{{p.group[:], 0}, {p.nonce[:], 1}, {p.account[:], 2}, {q.key[:], 6}, {q.share[:], 7}, {p.wrapped[:], 8}} {
+		var b blob
+		if err := b.UnmarshalText([]byte(s.Args[f.arg])); err != nil || len(b) != len(f.to) {
+			return nil, nil, malformed("argument %d is not %d bytes in base64url", f.arg+1, len(f.to))
+		}
+		copy(f.to, b)
+	}
+	t, err := strconv.Atoi(s.Args[4])
+	if err != nil || t < 1 || t > n || strconv.Itoa(t) != s.Args[4] {
+		return nil, nil, malformed("threshold %q of %d shares", s.Args[4], n)
+	}
+	p.threshold = t
+	if s.Args[3] != strconv.Itoa(index) || s.Args[5] != strconv.Itoa(n) {
+		return nil, nil, malformed("it says that it is share %q of %q", s.Args[3], s.Args[5])
+	}
+	if len(s.Body) < 2 {
+		return nil, nil, malformed("no body")
+	}
+	one := int(s.Body[0])<<8 | int(s.Body[1])
+	two := len(s.Body) - 2 - one
+	if one < minNoticePart || one > maxNoticePart || two != sharePartX25519 && two != sharePartHybrid {
+		return nil, nil, malformed("parts of %d and %d bytes", one, two)
+	}
+	q.notice = bytes.Clone(s.Body[2 : 2+one])
+	q.sealed = bytes.Clone(s.Body[2+one:])
+	return q, p, nil
+}

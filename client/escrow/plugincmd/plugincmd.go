@@ -1,0 +1,173 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plugincmd is the command age-plugin-vasistas, and the strings by which age
+// calls it: recipients, and identities.
+//
+// As a recipient it escrows a file to the custodian group that the string names, with
+// the keys of the charter in the directory of package charters. As an identity it is an
+// agency's: the string holds the path of a case file, which it reads, and asks the
+// gates. age passes on what went wrong; which gate did what is shown as a message.
+package plugincmd
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"filippo.io/age"
+	"filippo.io/age/plugin"
+
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/escrow/agency"
+	"github.com/vasistas/vasistas/client/escrow/charters"
+)
+
+// name is the plug-in's in the strings: age1vasistas1... and AGE-PLUGIN-VASISTAS-1...
+const name = "vasistas"
+
+// maxLine is the longest line that age reads from a recipients file.
+const maxLine = 8192
+
+// Recipient returns the string for an address.
+func Recipient(a *escrow.Address) (string, error) {
+	b, err := a.Bytes()
+	if err != nil {
+		return "", err
+	}
+	s := plugin.EncodeRecipient(name, b)
+	if s == "" || len(s) > maxLine {
+		return "", fmt.Errorf("a recipient of %d characters, and age reads %d", len(s), maxLine)
+	}
+	return s, nil
+}
+
+// ParseRecipient reads what Recipient writes, and finds the group's keys in a directory
+// of charters.
+func ParseRecipient(s, dir string) (*escrow.Recipient, *escrow.Address, error) {
+	n, b, err := plugin.ParseRecipient(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	if n != name {
+		return nil, nil, fmt.Errorf("a recipient of the plug-in %q", n)
+	}
+	return recipient(b, dir)
+}
+
+func recipient(b []byte, dir string) (*escrow.Recipient, *escrow.Address, error) {
+	a, err := escrow.ParseAddress(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	g, err := charters.Group(dir, a.Origin, a.Group)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := a.Recipient(g)
+	return r, a, err
+}
+
+// identityVersion begins what an identity string holds; the path follows.
+const identityVersion = "case1:"
+
+// Identity returns the string for a case file. It holds the file's path, and no secret.
+func Identity(file string) (string, error) {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return "", err
+	}
+	if s := plugin.EncodeIdentity(name, []byte(identityVersion+path)); s != "" {
+		return s, nil
+	}
+	return "", fmt.Errorf("%s: this path does not fit into an identity", path)
+}
+
+func identity(ctx context.Context, b []byte, p *plugin.Plugin) (age.Identity, error) {
+	path, ok := strings.CutPrefix(string(b), identityVersion)
+	if !ok || !filepath.IsAbs(path) {
+		return nil, errors.New("the identity holds no path of a case file")
+	}
+	c, err := LoadCase(path)
+	if err != nil {
+		return nil, err
+	}
+	return c.Identity(ctx, agency.Options{UserAgent: "age-plugin-vasistas", Progress: func(r agency.Result) {
+		if r.Err != nil {
+			// If age can't show it, the error will say it too.
+			_ = p.DisplayMessage(fmt.Sprintf("gate %s: %v", r.Custodian, r.Err))
+		}
+	}}), nil
+}
+
+// LoadCase reads a case file, which nobody else may read.
+func LoadCase(path string) (*agency.Case, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s holds a private key, and others may read it: its mode is %#o, want 0600", path, info.Mode().Perm())
+	}
+	b, err := io.ReadAll(io.LimitReader(f, agency.MaxCaseSize+1))
+	if err != nil {
+		return nil, err
+	}
+	c, err := agency.ParseCase(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Run is the command.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("age-plugin-vasistas", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	machine := fs.String("age-plugin", "", "the state machine that age asks for")
+	fs.Usage = func() {
+		fmt.Fprint(stderr, "age calls this program for recipients age1vasistas1..., which 'vasistas escrow\nrecipient' makes, and identities AGE-PLUGIN-VASISTAS-1..., which 'vasistas open\nprepare' makes. Charters are in $"+charters.Env+".\n")
+	}
+	if err := fs.Parse(args); err != nil || fs.NArg() > 0 || *machine == "" {
+		if err == nil {
+			fs.Usage()
+		}
+		return 2
+	}
+	p, err := plugin.New(name)
+	if err != nil {
+		fmt.Fprintf(stderr, "age-plugin-vasistas: %v\n", err)
+		return 1
+	}
+	p.SetIO(stdin, stdout, stderr)
+	p.HandleRecipient(func(b []byte) (age.Recipient, error) {
+		dir, err := charters.Dir()
+		if err != nil {
+			return nil, err
+		}
+		r, _, err := recipient(b, dir)
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	})
+	p.HandleIdentity(func(b []byte) (age.Identity, error) { return identity(ctx, b, p) })
+	switch *machine {
+	case "recipient-v1":
+		return p.RecipientV1()
+	case "identity-v1":
+		return p.IdentityV1()
+	}
+	fmt.Fprintf(stderr, "age-plugin-vasistas: unknown state machine %q\n", *machine)
+	return 2
+}

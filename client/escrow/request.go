@@ -1,0 +1,187 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package escrow
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// What a gate and an agency speak over HTTP.
+const (
+	// RequestPath is where a gate takes requests, by POST.
+	RequestPath = "/release"
+	// RequestType is the media type of a sealed request.
+	RequestType = "application/vnd.vasistas.request"
+	// AnswerType is the media type, and the payload type of the signature, of an answer.
+	AnswerType = "application/vnd.vasistas.answer+json"
+)
+
+// Bounds of a request.
+const (
+	// MaxRequestSize bounds a sealed request: about 250 post-quantum packages of
+	// three custodians.
+	MaxRequestSize = 4 << 20
+	// MaxPackages is how many packages a request may name, as many as an access.
+	MaxPackages = event.MaxDigests
+)
+
+// A Request asks a gate to release its shares for an access. Everything in it is a
+// claim, which the gate verifies; the agency's signature over the recipient key is
+// among the openings of the access (agencySignature).
+type Request struct {
+	Warrant         []byte          // proof file with the entry as extra; nil in an emergency
+	Access          []byte          // the same
+	WarrantOpenings *event.Openings // of all digests; nil in an emergency
+	AccessOpenings  *event.Openings // of all digests
+	Packages        []*Package      // at least one, no two the same
+}
+
+// requestText is a request in JSON, with its members in canonical order.
+type requestText struct {
+	Access          blob   `json:"access"`
+	AccessOpenings  blob   `json:"accessOpenings"`
+	Packages        []blob `json:"packages"`
+	Warrant         blob   `json:"warrant,omitempty"`
+	WarrantOpenings blob   `json:"warrantOpenings,omitempty"`
+}
+
+// Bytes encodes the request. It sorts the openings in place.
+func (r *Request) Bytes() ([]byte, error) {
+	var t requestText
+	var err error
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	t.Access, t.Warrant = r.Access, r.Warrant
+	if t.AccessOpenings, err = r.AccessOpenings.Bytes(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if r.WarrantOpenings != nil {
+		if t.WarrantOpenings, err = r.WarrantOpenings.Bytes(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+	}
+	for _, p := range r.Packages {
+		t.Packages = append(t.Packages, p.Text())
+	}
+	b, err := encode(t)
+	if err == nil && len(b) > MaxRequestSize {
+		err = malformed("a request of %d bytes, at most %d", len(b), MaxRequestSize)
+	}
+	return b, err
+}
+
+func (r *Request) check() error {
+	switch {
+	case len(r.Access) == 0 || r.AccessOpenings == nil:
+		return malformed("a request without access")
+	case (len(r.Warrant) == 0) != (r.WarrantOpenings == nil):
+		return malformed("a warrant and its openings stand together")
+	case len(r.Packages) == 0 || len(r.Packages) > MaxPackages:
+		return malformed("%d packages, want 1 to %d", len(r.Packages), MaxPackages)
+	case len(r.Access) > c2sp.MaxProofSize || len(r.Warrant) > c2sp.MaxProofSize:
+		return malformed("a proof of more than %d bytes", c2sp.MaxProofSize)
+	}
+	seen := make(map[event.Digest]bool)
+	for _, p := range r.Packages {
+		if seen[p.digest] {
+			return malformed("a package stands twice")
+		}
+		seen[p.digest] = true
+	}
+	return nil
+}
+
+// ParseRequest reads a request in its one encoding. Its proofs are not parsed here:
+// the gate's verifier does that.
+func ParseRequest(b []byte) (*Request, error) {
+	var t requestText
+	if err := decode(b, MaxRequestSize, &t); err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	r := &Request{Warrant: t.Warrant, Access: t.Access}
+	if len(t.Packages) > MaxPackages {
+		return nil, malformed("request: %d packages, at most %d", len(t.Packages), MaxPackages)
+	}
+	var err error
+	if r.AccessOpenings, err = event.ParseOpenings(t.AccessOpenings); err != nil {
+		return nil, fmt.Errorf("request: %w: %w", ErrMalformed, err)
+	}
+	if t.WarrantOpenings != nil {
+		if r.WarrantOpenings, err = event.ParseOpenings(t.WarrantOpenings); err != nil {
+			return nil, fmt.Errorf("request: %w: %w", ErrMalformed, err)
+		}
+	}
+	for _, text := range t.Packages {
+		p, err := ParsePackageText(text)
+		if err != nil {
+			return nil, fmt.Errorf("request: %w", err)
+		}
+		r.Packages = append(r.Packages, p)
+	}
+	again, err := r.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	if !bytes.Equal(again, b) {
+		return nil, malformed("request: not the canonical encoding")
+	}
+	return r, nil
+}
+
+// requestInfo binds a sealed request to the log and the gate's key.
+func requestInfo(origin string, key event.Digest) []byte {
+	return labelled(string(ForRequest), []byte(origin), key[:])
+}
+
+// Seal encrypts the request to a gate's key: the key's hash, and the ciphertext.
+func (r *Request) Seal(origin string, to event.HPKEKey) ([]byte, error) {
+	b, err := r.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	hash, err := KeyHash(to)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := seal(to, requestInfo(origin, hash), b)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(hash) + len(sealed); n > MaxRequestSize {
+		return nil, malformed("a request of %d bytes, at most %d", n, MaxRequestSize)
+	}
+	return append(hash[:], sealed...), nil
+}
+
+// OpenRequest opens and parses a request that is sealed to one of the holders' keys.
+// Errors wrap ErrNotMine, ErrOpen or ErrMalformed.
+func OpenRequest(origin string, holders []KeyHolder, sealed []byte) (*Request, error) {
+	if len(sealed) > MaxRequestSize {
+		return nil, malformed("a request of %d bytes, at most %d", len(sealed), MaxRequestSize)
+	}
+	if len(sealed) < 32 {
+		return nil, malformed("a request of %d bytes", len(sealed))
+	}
+	want := event.Digest(sealed[:32])
+	for _, h := range holders {
+		hash, err := KeyHash(h.Public())
+		if err != nil {
+			return nil, err
+		}
+		if hash != want {
+			continue
+		}
+		b, err := h.Open(ForRequest, requestInfo(origin, hash), sealed[32:])
+		if err != nil {
+			return nil, fmt.Errorf("request: %w", err)
+		}
+		return ParseRequest(b)
+	}
+	return nil, fmt.Errorf("%w: the request is sealed to another key", ErrNotMine)
+}

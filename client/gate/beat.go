@@ -1,0 +1,121 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// maxOutbox is how many events may wait to be posted before no more are made:
+// half of what the ledger lets a chain be ahead.
+const maxOutbox = 32
+
+var errOutbox = errors.New("too many events wait for the log to take them")
+
+// beat signs a heartbeat if one is due: at once after a resumption, and then once
+// in each of the profile's periods.
+func (g *Gate) beat(b *book) error {
+	if _, err := g.custodian(b); err != nil {
+		return nil // of nobody's chain
+	}
+	in := b.ledger.Charter()
+	now := time.Now().UTC().Truncate(time.Second)
+	if b.head == nil || b.head.Checkpoint.Size != b.ledger.Size() || fresh(b.head.Checkpoint.Size, b.head.LoggedAfter, in, now) != nil {
+		return nil // what was signed elsewhere may not be seen yet
+	}
+	from, resumed := g.journal.last()
+	if c, ok := b.ledger.Chain(g.cfg.Signer.KeyID()); ok && c.Heartbeat.After(from) {
+		from = c.Heartbeat
+	}
+	period := time.Duration(in.Profile.Heartbeat.Within) * time.Second
+	if !resumed && now.Sub(from) < period || !from.Before(now) {
+		return nil
+	}
+	_, err := g.journal.sign(func(seq uint64, prev event.Digest) (*event.Submission, error) {
+		if len(g.journal.outbox) >= maxOutbox {
+			return nil, errOutbox
+		}
+		ev, err := event.New(g.cfg.Origin, &event.Heartbeat{From: from, To: now, Seq: seq, Prev: prev, Resumed: resumed})
+		if err != nil {
+			return nil, err
+		}
+		env, err := event.Sign(ev, g.cfg.Signer)
+		if err != nil {
+			return nil, err
+		}
+		return &event.Submission{Envelope: env}, nil
+	})
+	if errors.Is(err, errOutbox) {
+		return nil
+	}
+	return err
+}
+
+// refuseInLog tells the log that an access was refused, once for each reason.
+func (g *Gate) refuseInLog(access event.Reference, reason string) error {
+	if g.journal.hasRefused(access.Index, reason) {
+		return nil
+	}
+	_, err := g.journal.sign(func(uint64, event.Digest) (*event.Submission, error) {
+		if g.journal.refused[refusalKey{access.Index, reason}] || len(g.journal.outbox) >= maxOutbox {
+			return nil, errOutbox
+		}
+		ev, err := event.New(g.cfg.Origin, &event.Refusal{Access: access, Reason: reason})
+		if err != nil {
+			return nil, err
+		}
+		env, err := event.Sign(ev, g.cfg.Signer)
+		if err != nil {
+			return nil, err
+		}
+		return &event.Submission{Envelope: env}, nil
+	})
+	if errors.Is(err, errOutbox) {
+		return nil
+	}
+	return err
+}
+
+// post submits what the log does not hold yet, in the order of signing. What a
+// head then shows to be logged leaves the outbox; see journal.seen.
+func (g *Gate) post(ctx context.Context) error {
+	if !g.posting.TryLock() {
+		return nil
+	}
+	defer g.posting.Unlock()
+	var refused error
+	for _, s := range g.journal.waiting() {
+		err := g.postOne(ctx, s)
+		var p *client.Problem
+		if errors.As(err, &p) && !p.Temporary() {
+			// What comes after it may be taken all the same.
+			refused = errors.Join(refused, fmt.Errorf("the log refuses a %s: %w", s.kind, err))
+			continue
+		}
+		if err != nil {
+			return errors.Join(refused, err)
+		}
+	}
+	return refused
+}
+
+func (g *Gate) postOne(ctx context.Context, s *signed) error {
+	c := g.client.Load()
+	_, err := c.Submit(ctx, s.submission, client.WaitSequenced)
+	g.metrics.posted(s.kind, err)
+	var p *client.Problem
+	if err == nil || s.kind == event.TypeRelease || !errors.As(err, &p) || p.Temporary() {
+		return err
+	}
+	// A heartbeat or refusal that the log will never take holds up nothing.
+	g.cfg.Logger.Error("the log refuses an event", "type", s.kind, "err", err)
+	g.journal.drop(s.hash)
+	return nil
+}

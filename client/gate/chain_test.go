@@ -1,0 +1,374 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate_test
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// block lets nobody submit to the log but the world itself.
+func (w *world) block() {
+	w.between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+		if r.Method == http.MethodPost {
+			http.Error(rw, "no", http.StatusServiceUnavailable)
+			return
+		}
+		h.ServeHTTP(rw, r)
+	})
+}
+
+// chain checks that a gate's releases are numbered without gaps, and returns them.
+func (w *world) chain(s *gateServer) []*event.Release {
+	w.t.Helper()
+	var out []*event.Release
+	var prev event.Digest
+	list := w.of(s, event.TypeRelease)
+	slices.SortFunc(list, func(a, b *event.Envelope) int { // the log decides their order
+		return cmp.Compare(a.Event.Body.(*event.Release).Seq, b.Event.Body.(*event.Release).Seq)
+	})
+	for i, e := range list {
+		r := e.Event.Body.(*event.Release)
+		if r.Seq != uint64(i+1) || r.Prev != prev {
+			w.t.Fatalf("release %d has the number %d and another prev than the one before", i+1, r.Seq)
+		}
+		prev = e.Hash()
+		out = append(out, r)
+	}
+	return out
+}
+
+// copyState copies a gate's state, as a backup does, without its lock.
+func (w *world) copyState(from, to string) {
+	w.t.Helper()
+	check(w.t, os.RemoveAll(to))
+	check(w.t, os.CopyFS(to, os.DirFS(from)))
+}
+
+// TestRestart: what was promised is remembered, and the chain goes on.
+func TestRestart(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	one := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	_, ref := w.shares(s, one)
+	s.stop()
+	w.run(s)
+	if _, again := w.shares(s, one); again != ref {
+		t.Fatalf("the access is answered by %v and %v", ref, again)
+	}
+	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
+	if n := len(w.chain(s)); n != 2 {
+		t.Fatalf("%d releases", n)
+	}
+	// Without the ledger's snapshot, and with a damaged one, it replays.
+	for _, damage := range []func(string) error{os.Remove, func(name string) error { return os.WriteFile(name, []byte("x"), 0o600) }} {
+		s.stop()
+		check(t, damage(filepath.Join(s.cfg.Dir, "ledger")))
+		w.run(s)
+		w.shares(s, one)
+	}
+	if n := len(w.chain(s)); n != 2 {
+		t.Fatalf("%d releases", n)
+	}
+}
+
+// TestSameRelease: a release that is in the journal is posted after a restart,
+// the same one, without anybody asking.
+func TestSameRelease(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	s := w.gates[0]
+	s.cfg.Timeout = 200 * time.Millisecond
+	w.runAll()
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	w.block()
+	w.wantCode(s, a.request(), gate.CodeLog)
+	s.stop()
+	w.between(nil)
+	s.cfg.Timeout = 20 * time.Second
+	w.run(s)
+	eventually(t, func() error {
+		if n := len(w.chain(s)); n != 1 {
+			return fmt.Errorf("%d releases", n)
+		}
+		return nil
+	})
+	untouched(t, s, escrow.ForNotice)
+	w.shares(s, a)
+	if n := len(w.chain(s)); n != 1 {
+		t.Fatalf("%d releases", n)
+	}
+}
+
+// TestBackup: a gate that was restored from a backup finds out and stops; resumed,
+// it goes on where the log is and says so.
+func TestBackup(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
+	s.stop()
+	backup := filepath.Join(t.TempDir(), "backup")
+	w.copyState(s.cfg.Dir, backup)
+	w.run(s)
+	two := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	w.shares(s, two)
+	s.stop()
+	w.copyState(backup, s.cfg.Dir)
+
+	w.open(s)
+	eventually(t, func() error {
+		if err := s.g.Ready(); !errors.Is(err, gate.ErrElsewhere) {
+			return fmt.Errorf("the gate has not found out: %w", err)
+		}
+		return nil
+	})
+	three := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	s.key.forget()
+	t.Log(w.wantCode(s, three.request(), gate.CodeStopped))
+	untouched(t, s)
+	s.stop()
+
+	g, err := gate.Open(s.cfg)
+	check(t, err)
+	seq, err := g.Resume(t.Context())
+	check(t, err)
+	check(t, g.Close())
+	if seq != 2 {
+		t.Fatalf("resumed after release %d", seq)
+	}
+	w.run(s)
+	t.Log(w.wantCode(s, two.request(), gate.CodeAnswered))
+	untouched(t, s)
+	w.shares(s, three)
+	if n := len(w.chain(s)); n != 3 {
+		t.Fatalf("%d releases", n)
+	}
+	eventually(t, func() error {
+		for _, e := range w.of(s, event.TypeHeartbeat) {
+			if b := e.Event.Body.(*event.Heartbeat); b.Resumed && b.Seq >= 2 {
+				return nil
+			}
+		}
+		return errors.New("no heartbeat says that the chain was resumed")
+	})
+}
+
+// TestJournalAlone: an old journal beside a newer ledger is found out, too.
+func TestJournalAlone(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	s.stop()
+	old, err := os.ReadFile(filepath.Join(s.cfg.Dir, "journal"))
+	check(t, err)
+	w.run(s)
+	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
+	s.stop()
+	check(t, os.WriteFile(filepath.Join(s.cfg.Dir, "journal"), old, 0o600))
+	w.open(s)
+	eventually(t, func() error {
+		if err := s.g.Ready(); !errors.Is(err, gate.ErrElsewhere) {
+			return fmt.Errorf("the gate has not found out: %w", err)
+		}
+		return nil
+	})
+}
+
+// TestTwins: of two gates with one key, at most one release of a number counts, and
+// no key is touched for another; both find out.
+func TestTwins(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	s.stop()
+	twin := &gateServer{name: s.name, signer: s.signer, key: &recorder{SecretKey: s.key.SecretKey, name: "twin"}, cfg: s.cfg}
+	twin.cfg.Dir = filepath.Join(t.TempDir(), "twin")
+	twin.cfg.Keys = []gate.KeyHolder{twin.key}
+	w.copyState(s.cfg.Dir, twin.cfg.Dir)
+	w.run(s)
+	w.run(twin)
+	one := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	two := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	s.key.forget()
+	twin.key.forget()
+	answers := make(chan error, 2)
+	go func() { _, err := w.ask(s, one.request()); answers <- err }()
+	go func() { _, err := w.ask(twin, two.request()); answers <- err }()
+	good := 0
+	for range 2 {
+		if err := <-answers; err == nil {
+			good++
+		} else {
+			t.Log(err)
+		}
+	}
+	if good == 2 || s.key.count(escrow.ForShare)+twin.key.count(escrow.ForShare) > 1 {
+		t.Fatalf("%d of two gates with one key answered", good)
+	}
+	stopped := 0
+	eventually(t, func() error {
+		stopped = 0
+		for _, g := range []*gateServer{s, twin} {
+			if errors.Is(g.g.Ready(), gate.ErrElsewhere) {
+				stopped++
+			}
+		}
+		if stopped == 0 {
+			return errors.New("none of the two has found out")
+		}
+		return nil
+	})
+}
+
+// TestDirectory: a state directory is one gate's and one process's.
+func TestDirectory(t *testing.T) {
+	w := newWorld(t, 1, 2, nil)
+	w.runAll()
+	s, other := w.gates[0], w.gates[1]
+	if _, err := gate.Open(s.cfg); !errors.Is(err, durable.ErrLocked) {
+		t.Errorf("a second instance: %v", err)
+	}
+	s.stop()
+	other.stop()
+	fails := func(what string, want error) {
+		t.Helper()
+		g, err := gate.Open(s.cfg)
+		if err == nil {
+			check(t, g.Close())
+			t.Fatalf("%s: the gate opened", what)
+		}
+		if want != nil && !errors.Is(err, want) {
+			t.Errorf("%s: %v", what, err)
+		}
+		t.Logf("%s: %v", what, err)
+	}
+	if err := gate.Create(s.cfg); err == nil {
+		t.Error("a gate's state is made anew")
+	}
+	journal := filepath.Join(s.cfg.Dir, "journal")
+	own, err := os.ReadFile(journal)
+	check(t, err)
+	foreign, err := os.ReadFile(filepath.Join(other.cfg.Dir, "journal"))
+	check(t, err)
+	check(t, os.WriteFile(journal, foreign, 0o600))
+	fails("a journal of another gate", durable.ErrLabel)
+	check(t, os.WriteFile(journal, own[:20], 0o600))
+	fails("a journal that was cut off in its header", durable.ErrCorrupt)
+	check(t, os.WriteFile(journal, own[:len(own)-1], 0o600))
+	fails("a journal that was cut off in its first record", nil)
+	check(t, os.Remove(journal))
+	fails("a missing journal", durable.ErrMissing)
+	check(t, os.WriteFile(journal, own, 0o600))
+	head := filepath.Join(s.cfg.Dir, "head")
+	register, err := os.ReadFile(head)
+	check(t, err)
+	mine, err := os.ReadFile(filepath.Join(other.cfg.Dir, "head"))
+	check(t, err)
+	check(t, os.WriteFile(head, mine, 0o600))
+	fails("a head of another gate", nil)
+	check(t, os.WriteFile(head, register[1:], 0o600))
+	fails("a damaged head", nil)
+	check(t, os.Remove(head))
+	fails("a missing head", durable.ErrMissing)
+	check(t, os.WriteFile(head, register, 0o600))
+	w.run(s)
+}
+
+// TestHeartbeats: they come on the profile's schedule, without gaps, even when
+// nothing happens.
+func TestHeartbeats(t *testing.T) {
+	w := newWorld(t, 1, 1, func(ch *event.Charter) { ch.Profile.Heartbeat = event.Deadline{Within: 1, Grace: 600} })
+	w.runAll()
+	s := w.gates[0]
+	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
+	eventually(t, func() error {
+		if n := len(w.of(s, event.TypeHeartbeat)); n < 3 {
+			return fmt.Errorf("%d heartbeats", n)
+		}
+		return nil
+	})
+	var last *event.Heartbeat
+	for _, e := range w.of(s, event.TypeHeartbeat) {
+		b := e.Event.Body.(*event.Heartbeat)
+		if last != nil && !b.From.Equal(last.To) {
+			t.Errorf("a period begins at %v, and the one before ended at %v", b.From, last.To)
+		}
+		last = b
+	}
+	if last.Seq != 1 {
+		t.Errorf("the last one counts %d releases", last.Seq)
+	}
+}
+
+// TestOtherLog: a log whose first charter is not the configured one is not
+// followed.
+func TestOtherLog(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	s := w.gates[0]
+	w.founded[0] ^= 1
+	w.create(s)
+	w.open(s)
+	eventually(t, func() error {
+		if err := s.g.Ready(); !errors.Is(err, gate.ErrFounded) {
+			return fmt.Errorf("want ErrFounded: %w", err)
+		}
+		return nil
+	})
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	w.wantCode(s, a.request(), gate.CodeStopped)
+	untouched(t, s)
+}
+
+// TestEmergency: a duty key's access is answered; without it, or with too many
+// accounts, the log has none; and once an authority has denied it, it is a breach
+// that bars the gate.
+func TestEmergency(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	one := w.access(nil, accessTerms{emergency: true}, w.escrow(alice))
+	shares, _ := w.shares(s, one)
+	if w.decrypt(one.files[0], shares...) != one.files[0].plain {
+		t.Fatal("another plaintext")
+	}
+	// The same with a recipient that the agency did not sign for.
+	stranger, err := escrow.GenerateKey(event.KEMX25519)
+	check(t, err)
+	s.key.forget()
+	two := w.access(nil, accessTerms{emergency: true, consent: stranger}, w.escrow(alice))
+	w.wantCode(s, two.request(), gate.CodeRecipient)
+	untouched(t, s)
+	// An access that is not answered yet, and denied.
+	three := w.access(nil, accessTerms{emergency: true}, w.escrow(alice))
+	w.deny(three)
+	t.Log(w.wantCode(s, three.request(), gate.CodeDead))
+	untouched(t, s)
+	// The denial is a breach: until it is closed, nothing opens.
+	four := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	t.Log(w.wantCode(s, four.request(), gate.CodeBreach))
+	untouched(t, s)
+}
+
+// deny logs an authority's denial of an emergency access.
+func (w *world) deny(a *asked) {
+	w.t.Helper()
+	ev := w.event(&event.Warrant{Decision: event.Denied, Provider: "messenger", Instrument: "search", Offence: "fraud", Validates: &a.Reference})
+	o := w.seal(ev, []event.Opening{event.NewOpening("agency", event.Text("police")),
+		event.NewOpening("agencyKey", event.Bytes(w.person("agency").Public().SPKI())),
+		event.NewOpening("grounds", event.Codes("ground"))}, []event.Opening{event.NewOpening("case", event.Text("1/26"))})
+	w.submit(w.signEvent(ev, "court"), o)
+}

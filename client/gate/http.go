@@ -1,0 +1,258 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+const (
+	// RevocationPath is where a gate takes revocations, by POST: an envelope.
+	RevocationPath = "/revocations"
+	// maxBuffered bounds the bytes of all requests that are being read or wait.
+	maxBuffered = 128 << 20
+	chunk       = 8 << 10
+	// retrySeconds is when to ask again.
+	retrySeconds = 2
+)
+
+// Problem is an answer of type application/problem+json (RFC 9457).
+type Problem struct {
+	Type   string `json:"type"` // urn:vasistas:error:CODE
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// problemURN begins every Problem.Type; a code follows.
+const problemURN = "urn:vasistas:error:"
+
+// Codes of HTTP alone.
+const (
+	codeNotFound  Code = "not-found"
+	codeMethod    Code = "method"
+	codeMediaType Code = "media-type"
+	codeTooLarge  Code = "too-large"
+	codeCutOff    Code = "incomplete"
+)
+
+// statuses says which code is which status. It is the only place where the gate
+// chooses one; a code that is not in it is 403: proven, judged, and refused.
+var statuses = map[Code]int{
+	CodeForm: http.StatusBadRequest, CodeProof: http.StatusUnprocessableEntity, CodeOpenings: http.StatusUnprocessableEntity,
+	CodePackage: http.StatusUnprocessableEntity, CodeStanza: http.StatusUnprocessableEntity, CodeShare: http.StatusUnprocessableEntity,
+	CodeNotice: http.StatusUnprocessableEntity, CodeQuorum: http.StatusUnprocessableEntity, CodeStale: http.StatusUnprocessableEntity,
+	CodeAccess: http.StatusConflict, CodeDead: http.StatusConflict, CodeAnswered: http.StatusConflict, CodeEffect: http.StatusConflict,
+	CodeBusy: http.StatusServiceUnavailable, CodeNotReady: http.StatusServiceUnavailable, CodeStopped: http.StatusServiceUnavailable,
+	CodeHead: http.StatusServiceUnavailable, CodeClock: http.StatusServiceUnavailable, CodeLog: http.StatusGatewayTimeout,
+	CodeStorage: http.StatusInsufficientStorage, CodeFork: http.StatusConflict,
+	codeNotFound: http.StatusNotFound, codeMethod: http.StatusMethodNotAllowed, codeMediaType: http.StatusUnsupportedMediaType,
+	codeTooLarge: http.StatusRequestEntityTooLarge, codeCutOff: http.StatusRequestTimeout,
+}
+
+// server is the HTTP side of a gate.
+type server struct {
+	g        *Gate
+	buffered atomic.Int64
+}
+
+// Handler returns the gate's HTTP interface: requests and revocations by POST,
+// /healthz, /readyz, and /status ([Status], which has nothing that the log doesn't
+// tell). Metrics are not in it. The server should bound headers,
+// idle connections, and the time of a request.
+func (g *Gate) Handler() http.Handler {
+	s := &server{g: g}
+	type resource struct {
+		methods string
+		serve   http.HandlerFunc
+	}
+	resources := map[string]resource{
+		escrow.RequestPath: {"POST", s.release},
+		RevocationPath:     {"POST", s.revoke},
+		"/healthz":         {"GET", func(w http.ResponseWriter, _ *http.Request) { writeText(w, "ok\n") }},
+		"/readyz":          {"GET", s.ready},
+		"/status":          {"GET", s.status},
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		res, ok := resources[r.URL.EscapedPath()]
+		switch {
+		case !ok:
+			writeProblem(w, refuse(codeNotFound, "there is no such resource"))
+		case r.Method == res.methods, res.methods == "GET" && r.Method == http.MethodHead:
+			res.serve(w, r)
+		default:
+			w.Header().Set("Allow", res.methods)
+			writeProblem(w, refuse(codeMethod, "the resource has %s", res.methods))
+		}
+	})
+}
+
+func writeText(w http.ResponseWriter, s string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	io.WriteString(w, s)
+}
+
+func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
+	if err := s.g.Ready(); err != nil {
+		writeProblem(w, refuse(CodeNotReady, "%w", err))
+		return
+	}
+	writeText(w, "ready\n")
+}
+
+func (s *server) status(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	st, err := s.g.Status(ctx)
+	if err != nil {
+		writeProblem(w, refuse(CodeBusy, "%w", err))
+		return
+	}
+	b, err := json.Marshal(st)
+	if err != nil {
+		writeProblem(w, refuse(CodeNotReady, "%w", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Write(append(b, '\n'))
+}
+
+func (s *server) release(w http.ResponseWriter, r *http.Request) {
+	b, done, err := s.read(w, r, escrow.RequestType, escrow.MaxRequestSize)
+	defer done()
+	if err != nil {
+		writeProblem(w, err)
+		return
+	}
+	leave, err := s.g.enter(r)
+	if err != nil {
+		writeProblem(w, err)
+		return
+	}
+	defer leave()
+	answer, err := s.g.Release(r.Context(), b)
+	if err != nil {
+		writeProblem(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", escrow.AnswerType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+	w.Write(answer)
+}
+
+func (s *server) revoke(w http.ResponseWriter, r *http.Request) {
+	b, done, err := s.read(w, r, "application/json", event.MaxEntrySize)
+	defer done()
+	if err == nil {
+		err = s.g.Revoke(r.Context(), b)
+	}
+	if err != nil {
+		writeProblem(w, err)
+		return
+	}
+	writeText(w, "revoked\n")
+}
+
+// enter waits for a place among the requests that are judged.
+func (g *Gate) enter(r *http.Request) (leave func(), err error) {
+	select {
+	case g.queue <- struct{}{}:
+	default:
+		g.metrics.refused.Inc()
+		return nil, refuse(CodeBusy, "too many requests wait")
+	}
+	select {
+	case g.slots <- struct{}{}:
+		return func() { <-g.slots; <-g.queue }, nil
+	case <-r.Context().Done():
+		<-g.queue
+		return nil, refuse(CodeBusy, "%w", r.Context().Err())
+	}
+}
+
+// read reads a body. What all requests have sent together is bounded, so that
+// many large or slow ones cost those who come later a try, and not the memory.
+func (s *server) read(w http.ResponseWriter, r *http.Request, mediaType string, limit int64) (b []byte, done func(), err error) {
+	charged := int64(0)
+	done = func() { s.buffered.Add(-charged) }
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != mediaType || r.Header.Get("Content-Encoding") != "" {
+		return nil, done, refuse(codeMediaType, "send %s, without a content encoding", mediaType)
+	}
+	if r.ContentLength > limit {
+		return nil, done, refuse(codeTooLarge, "%d bytes, at most %d", r.ContentLength, limit)
+	}
+	var buf bytes.Buffer
+	body := http.MaxBytesReader(w, r.Body, limit)
+	for {
+		n, err := io.CopyN(&buf, body, chunk)
+		charged += n
+		if s.buffered.Add(n) > maxBuffered {
+			s.g.metrics.refused.Inc()
+			return nil, done, refuse(CodeBusy, "too many requests are being read")
+		}
+		var large *http.MaxBytesError
+		switch {
+		case errors.As(err, &large):
+			return nil, done, refuse(codeTooLarge, "more than %d bytes", limit)
+		case errors.Is(err, io.EOF):
+			return buf.Bytes(), done, nil
+		case err != nil:
+			return nil, done, refuse(codeCutOff, "the request was cut off or took too long: %w", err)
+		}
+	}
+}
+
+// writeProblem answers with a refusal.
+func writeProblem(w http.ResponseWriter, err error) {
+	var r *Refusal
+	if !errors.As(err, &r) {
+		r = refuse(CodeNotReady, "%w", err)
+	}
+	status, ok := statuses[r.Code]
+	if !ok {
+		status = http.StatusForbidden
+	}
+	p := Problem{Type: problemURN + string(r.Code), Title: http.StatusText(status), Status: status, Detail: r.Err.Error()}
+	b, err := json.Marshal(&p)
+	if err != nil {
+		b = fmt.Appendf(nil, `{"type":%q,"status":%d}`, p.Type, status) // of codes and numbers only
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	if r.Temporary() {
+		h.Set("Retry-After", strconv.Itoa(retrySeconds))
+	}
+	w.WriteHeader(status)
+	w.Write(append(b, '\n'))
+}
+
+// Server returns an HTTP server for a gate, with limits on all that a stranger can
+// make last.
+func Server(h http.Handler, timeout time.Duration) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      timeout + 30*time.Second, // a release waits for its publication
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    8 << 10,
+	}
+}

@@ -1,0 +1,390 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+)
+
+// maxRecord bounds a record of the journal: a submission, and its kind.
+const maxRecord = event.MaxSubmissionSize + 1
+
+// Kinds of records, their first byte.
+const (
+	recordBase    = 'B' // where the chain begins: entries, seq, prev, resumed
+	recordSigned  = 'S' // a submission that this gate's key has signed
+	recordLogged  = 'L' // event hash, index and leaf hash of one that is in the log
+	recordRevoked = 'V' // the envelope of a revocation that was handed to this gate
+)
+
+func label(keyID string) string { return "vasistas gate " + keyID }
+
+// signed is something that this gate's key has signed.
+type signed struct {
+	hash       [32]byte
+	kind       event.Type
+	submission []byte // as it is posted; nil once it is logged
+	access     event.Reference
+	seq        uint64 // of a release
+	logged     bool
+	index      uint64 // of a logged one, as the next
+	leaf       [32]byte
+}
+
+// base is where a journal begins to be complete: what this key has signed and is
+// in the log below size was dealt with by the operator.
+type base struct {
+	size    uint64
+	seq     uint64
+	prev    event.Digest
+	resumed bool
+}
+
+// refusalKey is one access and reason.
+type refusalKey struct {
+	access uint64
+	reason string
+}
+
+// journal is what this gate's key has signed, and what was handed to it. It is
+// safe for concurrent use.
+type journal struct {
+	mu sync.Mutex
+	j  *durable.Journal
+
+	base     base
+	seq      uint64 // of the last release in the chain
+	prev     event.Digest
+	known    map[[32]byte]*signed
+	releases map[uint64]*signed // by access
+	refused  map[refusalKey]bool
+	outbox   []*signed // not known to be logged, in the order of signing
+	marks    []*signed // known to be logged, and not yet recorded as such
+	revoked  map[uint64]*event.Envelope
+	sent     map[uint64]bool // revocations that the log took, in this run
+	beat     time.Time       // the end of the last heartbeat's period; zero: there is none
+	resumed  bool            // no heartbeat has said yet that the chain was resumed
+	err      error           // why no more is signed; never reset
+}
+
+func createJournal(fs durable.FS, name, keyID string) error {
+	j, err := fs.CreateJournal(name, label(keyID), maxRecord)
+	if err != nil {
+		return err
+	}
+	return errors.Join(j.Append(base{}.record()), j.Close())
+}
+
+func openJournal(fs durable.FS, name, keyID string) (*journal, error) {
+	j := &journal{known: make(map[[32]byte]*signed), releases: make(map[uint64]*signed), refused: make(map[refusalKey]bool),
+		revoked: make(map[uint64]*event.Envelope), sent: make(map[uint64]bool)}
+	begun := false
+	d, err := fs.OpenJournal(name, label(keyID), maxRecord, func(rec []byte) error {
+		if !begun && rec[0] != recordBase {
+			return errors.New("its first record is not where a chain begins")
+		}
+		begun = true
+		return j.replay(rec)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !begun {
+		return nil, errors.Join(fmt.Errorf("%s has no records: it was cut off; restore it, or take the chain up from the log into a new one", name), d.Close())
+	}
+	j.j = d
+	return j, nil
+}
+
+// replay takes up a record.
+func (j *journal) replay(rec []byte) error {
+	switch body := rec[1:]; rec[0] {
+	case recordBase:
+		b, err := parseBase(body)
+		if err != nil {
+			return err
+		}
+		j.begin(b)
+	case recordSigned:
+		s, ev, err := parseSigned(body)
+		if err != nil {
+			return err
+		}
+		j.add(s, ev)
+	case recordLogged:
+		if len(body) != 72 {
+			return errors.New("a record of a logged event has another length")
+		}
+		s := j.known[[32]byte(body)]
+		if s == nil {
+			return errors.New("a logged event is not in the journal")
+		}
+		j.log(s, binary.BigEndian.Uint64(body[32:]), [32]byte(body[40:]))
+	case recordRevoked:
+		env, err := event.ParseEnvelope(body)
+		if err != nil {
+			return err
+		}
+		r, ok := env.Event.Body.(*event.Revocation)
+		if !ok {
+			return errors.New("a revocation is none")
+		}
+		j.revoked[r.Warrant.Index] = env
+	default:
+		return fmt.Errorf("a record of an unknown kind %q", rec[0])
+	}
+	return nil
+}
+
+func (b base) record() []byte {
+	out := binary.BigEndian.AppendUint64([]byte{recordBase}, b.size)
+	out = binary.BigEndian.AppendUint64(out, b.seq)
+	out = append(out, b.prev[:]...)
+	if b.resumed {
+		return append(out, 1)
+	}
+	return append(out, 0)
+}
+
+func parseBase(b []byte) (base, error) {
+	if len(b) != 49 || b[48] > 1 {
+		return base{}, errors.New("a record of the chain's beginning has another form")
+	}
+	return base{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), event.Digest(b[16:48]), b[48] == 1}, nil
+}
+
+// begin takes the chain up where the log has it. What was to be posted and does
+// not continue it is given up.
+func (j *journal) begin(b base) {
+	j.base, j.seq, j.prev, j.resumed = b, b.seq, b.prev, b.resumed
+	j.outbox = slices.DeleteFunc(j.outbox, func(s *signed) bool { return s.kind == event.TypeRelease && s.seq <= b.seq })
+	for _, s := range j.outbox {
+		if s.kind == event.TypeRelease {
+			j.seq, j.prev = s.seq, s.hash
+		}
+	}
+}
+
+func parseSigned(b []byte) (*signed, *event.Event, error) {
+	sub, err := event.ParseSubmission(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &signed{hash: sub.Envelope.Hash(), kind: sub.Envelope.Event.Type, submission: slices.Clone(b)}, sub.Envelope.Event, nil
+}
+
+// add takes something signed into the state.
+func (j *journal) add(s *signed, ev *event.Event) {
+	j.known[s.hash] = s
+	j.outbox = append(j.outbox, s)
+	switch body := ev.Body.(type) {
+	case *event.Release:
+		s.access, s.seq = body.Access, body.Seq
+		j.releases[body.Access.Index] = s
+		j.seq, j.prev = body.Seq, s.hash
+	case *event.Refusal:
+		s.access = body.Access
+		j.refused[refusalKey{body.Access.Index, body.Reason}] = true
+	case *event.Heartbeat:
+		j.beat = body.To
+		j.resumed = j.resumed && !body.Resumed
+	}
+}
+
+func (j *journal) log(s *signed, index uint64, leaf [32]byte) {
+	s.logged, s.index, s.leaf, s.submission = true, index, leaf, nil
+	j.outbox = slices.DeleteFunc(j.outbox, func(o *signed) bool { return o == s })
+}
+
+// sign makes an event, journals it, and returns it once it is durable. make gets
+// the chain as it is, under the lock, so that no two events have one place in it.
+func (j *journal) sign(make func(seq uint64, prev event.Digest) (*event.Submission, error)) (*signed, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err != nil {
+		return nil, j.err
+	}
+	sub, err := make(j.seq, j.prev)
+	if err != nil {
+		return nil, err
+	}
+	b, err := sub.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	s, ev, err := parseSigned(b)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.append(append([]byte{recordSigned}, b...)); err != nil {
+		return nil, err
+	}
+	j.add(s, ev)
+	return s, nil
+}
+
+// append makes a record durable. After a failure it is not known what the journal
+// holds, so nothing more is signed until it is opened again.
+func (j *journal) append(rec []byte) error {
+	if j.err != nil {
+		return j.err
+	}
+	if err := j.j.Append(rec); err != nil {
+		if !errors.Is(err, durable.ErrTooLarge) {
+			j.err = fmt.Errorf("the journal has failed; start the gate again: %w", err)
+			return j.err
+		}
+		return err
+	}
+	return nil
+}
+
+// seen is told of an entry that this gate's key has signed.
+func (j *journal) seen(e ledger.Entry) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.known[e.Hash]
+	switch {
+	case s != nil && !s.logged:
+		j.log(s, e.Index, e.Leaf)
+		j.marks = append(j.marks, s)
+	case s == nil && e.Index >= j.base.size:
+		j.err = fmt.Errorf("%w: entry %d, a %s", ErrElsewhere, e.Index, e.Envelope.Event.Type)
+		return j.err
+	}
+	return nil
+}
+
+// fits says whether the log's chain of this key is a beginning of the journal's.
+func (j *journal) fits(c ledger.Chain) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if c.Seq > j.seq || c.Stated > j.seq || c.Seq == j.seq && event.Digest(c.Hash) != j.prev {
+		j.err = fmt.Errorf("%w: the log has %d releases and the count %d, the journal %d", ErrElsewhere, c.Seq, c.Stated, j.seq)
+		return j.err
+	}
+	return nil
+}
+
+// flush records what is known to be logged.
+func (j *journal) flush() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for len(j.marks) > 0 {
+		s := j.marks[0]
+		rec := append([]byte{recordLogged}, s.hash[:]...)
+		rec = binary.BigEndian.AppendUint64(rec, s.index)
+		if err := j.append(append(rec, s.leaf[:]...)); err != nil {
+			return err
+		}
+		j.marks = j.marks[1:]
+	}
+	return nil
+}
+
+// revoke keeps a revocation that was handed to the gate.
+func (j *journal) revoke(env *event.Envelope) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	warrant := env.Event.Body.(*event.Revocation).Warrant.Index
+	if j.revoked[warrant] != nil {
+		return nil
+	}
+	// It counts at once, whatever the disk says.
+	j.revoked[warrant] = env
+	return j.append(append([]byte{recordRevoked}, env.Bytes()...))
+}
+
+func (j *journal) isRevoked(warrant uint64) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.revoked[warrant] != nil
+}
+
+// release returns the release that answers an access, nil if there is none.
+func (j *journal) release(access uint64) *signed {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.releases[access].copy()
+}
+
+func (s *signed) copy() *signed {
+	if s == nil {
+		return nil
+	}
+	c := *s
+	return &c
+}
+
+// waiting returns what is to be posted.
+func (j *journal) waiting() []*signed {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out := make([]*signed, len(j.outbox))
+	for i, s := range j.outbox {
+		out[i] = s.copy()
+	}
+	return out
+}
+
+// drop gives up what the log will never take.
+func (j *journal) drop(hash [32]byte) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.outbox = slices.DeleteFunc(j.outbox, func(s *signed) bool { return s.hash == hash })
+}
+
+// last returns the end of the last heartbeat's period, and whether the next one
+// must say that the chain was resumed.
+func (j *journal) last() (time.Time, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.beat, j.resumed
+}
+
+func (j *journal) hasRefused(access uint64, reason string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.refused[refusalKey{access, reason}]
+}
+
+// failed returns why nothing more is signed, nil if all is well.
+func (j *journal) failed() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.err
+}
+
+func (j *journal) close() error {
+	err := j.flush()
+	return errors.Join(err, j.j.Close())
+}
+
+// unforwarded returns the revocations that the log may lack, by warrant.
+func (j *journal) unforwarded() map[uint64]*event.Envelope {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out := make(map[uint64]*event.Envelope)
+	for w, env := range j.revoked {
+		if !j.sent[w] {
+			out[w] = env
+		}
+	}
+	return out
+}
+
+func (j *journal) forwarded(warrant uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.sent[warrant] = true
+}

@@ -1,0 +1,317 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// claim is a request whose warrant and access are proven to be in the log.
+type claim struct {
+	request *escrow.Request
+	access  *verify.Inclusion
+	warrant *verify.Inclusion // nil in an emergency
+	body    *event.Access
+	name    string // of this gate's custodian, as the access's group knows it
+	group   *escrow.Group
+	head    event.Head // the largest head, at which the access was judged
+	release *signed    // this gate's, if it has answered before
+}
+
+func (c *claim) event() *event.Event { return c.access.Envelope().Event }
+
+// prove is step 2: warrant and access stand in the log that this gate follows,
+// under a head that meets the policies in force there and is fresh.
+func (g *Gate) prove(ctx context.Context, b *book, r *escrow.Request, now time.Time) (*claim, error) {
+	c := &claim{request: r}
+	var err error
+	if c.access, err = g.proof(ctx, b, r.Access, now); err != nil {
+		return nil, err
+	}
+	body, ok := c.event().Body.(*event.Access)
+	if !ok {
+		return nil, refuse(CodeAccess, "entry %d is a %s", c.access.Index(), c.event().Type)
+	}
+	c.body = body
+	if (body.Warrant == nil) != (r.Warrant == nil) {
+		return nil, refuse(CodeProof, "a request has its access's warrant, and an emergency has none")
+	}
+	if r.Warrant == nil {
+		return c, nil
+	}
+	if c.warrant, err = g.proof(ctx, b, r.Warrant, now); err != nil {
+		return nil, err
+	}
+	if c.warrant.Reference() != *body.Warrant {
+		return nil, refuse(CodeProof, "access %d stands on entry %d, and the request has entry %d", c.access.Index(), body.Warrant.Index, c.warrant.Index())
+	}
+	return c, nil
+}
+
+// proof judges one proof file.
+func (g *Gate) proof(ctx context.Context, b *book, file []byte, now time.Time) (*verify.Inclusion, error) {
+	p, err := c2sp.ParseProof(file)
+	if err != nil {
+		return nil, refuse(CodeProof, "%w", err)
+	}
+	cp := p.Checkpoint
+	if cp.Origin != g.cfg.Origin {
+		return nil, refuse(CodeProof, "it is of the log %q", cp.Origin)
+	}
+	in := b.ledger.CharterAt(cp.Size)
+	if in == nil {
+		return nil, refuse(CodeProof, "a head of size %d", cp.Size)
+	}
+	// Only a log's signature makes a head worth a look into the log.
+	if !b.fromLog(cp) {
+		return nil, refuse(CodeProof, "the log has not signed the checkpoint")
+	}
+	switch err := b.contains(ctx, cp); {
+	case errors.Is(err, errBehind):
+		return nil, refuse(CodeHead, "the head has the size %d, and the log publishes %d", cp.Size, b.ledger.Size())
+	case errors.Is(err, ErrForked):
+		return nil, refuse(CodeFork, "%w", err)
+	case err != nil:
+		return nil, refuse(CodeNotReady, "%w", err)
+	}
+	inclusion, err := verify.Proof(in.Witnesses, file, verify.Options{Origin: g.cfg.Origin, Signers: b.ledger.Key})
+	var failed *verify.Error
+	if errors.As(err, &failed) && failed.Reason == verify.NoQuorum {
+		return nil, refuse(CodeQuorum, "the witness policy: %w", err)
+	} else if err != nil {
+		return nil, refuse(CodeProof, "%w", err)
+	}
+	if in.Auditors.NeedsWitnesses() {
+		audited, err := in.Auditors.Verify(cp, g.cfg.Origin)
+		if err != nil {
+			return nil, refuse(CodeQuorum, "the audit policy: %w", err)
+		}
+		if err := fresh(cp.Size, audited.LoggedAfter, in, now); err != nil {
+			return nil, err
+		}
+	}
+	return inclusion, fresh(cp.Size, uint64(max(0, inclusion.LoggedAfter().Unix())), in, now)
+}
+
+// judge is step 3, and step 8 with the release: what the ledger says of the access
+// at the largest head that this gate has ever verified.
+func (g *Gate) judge(b *book, c *claim, now time.Time) error {
+	if b.stopped != nil {
+		return refuse(CodeStopped, "%w", b.stopped)
+	}
+	if b.head == nil || b.head.Checkpoint.Size != b.ledger.Size() {
+		return refuse(CodeNotReady, "%w", errBehind)
+	}
+	in := b.ledger.Charter()
+	if err := fresh(b.head.Checkpoint.Size, b.head.LoggedAfter, in, now); err != nil {
+		return err
+	}
+	c.head = event.Head{Size: b.head.Checkpoint.Size, Root: b.head.Checkpoint.Root}
+	for _, p := range b.pending() {
+		if p.Group == "" || p.Group == c.body.Group {
+			return refuse(CodeTrust, "an amendment waits for this gate's operator to confirm it: %s", p.Text)
+		}
+	}
+	if err := g.member(b, c); err != nil {
+		return err
+	}
+	if err := g.alive(b, c, now); err != nil {
+		return err
+	}
+	return g.unbarred(b, c.name, now)
+}
+
+// member says whether this gate is a member of the access's group, now and when
+// the access was logged.
+func (g *Gate) member(b *book, c *claim) error {
+	name, err := g.custodian(b)
+	if err != nil {
+		return refuse(CodeGroup, "%w", err)
+	}
+	then := b.ledger.CharterAt(c.access.Index())
+	list := group(then.Charter, c.body.Group)
+	if list == nil || !slices.Contains(list.Members, name) {
+		return refuse(CodeGroup, "access %d names the group %s, of which %s is no member", c.access.Index(), c.body.Group, name)
+	}
+	c.name = name
+	if c.group, err = escrow.NewGroup(g.cfg.Origin, then.Charter, c.body.Group); err != nil {
+		return refuse(CodeGroup, "%w", err)
+	}
+	return nil
+}
+
+// alive says whether the access is live, and whether this gate has answered it.
+func (g *Gate) alive(b *book, c *claim, now time.Time) error {
+	index := c.access.Index()
+	a, ok := b.ledger.Access(index)
+	if !ok {
+		return refuse(CodeAccess, "access %d is over, or never had an effect", index)
+	}
+	switch {
+	case a.Dead != "":
+		return refuse(CodeDead, "access %d %s", index, a.Dead).logged(reasonRevoked)
+	case !a.Emergency && g.journal.isRevoked(a.Warrant):
+		return refuse(CodeDead, "access %d has lost its warrant by a revocation that was handed to this gate", index).logged(reasonRevoked)
+	case now.After(a.Ends):
+		return refuse(CodeDead, "access %d had expired at %s", index, stamp(a.Ends)).logged(reasonExpired)
+	}
+	c.release = g.journal.release(index)
+	answered := slices.Contains(a.Answered, c.name)
+	switch {
+	case c.release == nil && answered:
+		return refuse(CodeAnswered, "this custodian has answered access %d, and the gate has lost what it signed", index)
+	case c.release != nil && c.release.logged && !answered:
+		return refuse(CodeEffect, "this gate's release %d had no effect on access %d", c.release.seq, index)
+	}
+	return nil
+}
+
+// unbarred says whether anything keeps this custodian from opening.
+func (g *Gate) unbarred(b *book, name string, now time.Time) error {
+	chain, ok := b.ledger.Chain(g.cfg.Signer.KeyID())
+	if !ok || chain.Ended || chain.Broken {
+		return refuse(CodeChain, "the chain of custodian %s is broken or has ended", name)
+	}
+	if bars := b.ledger.Barred("", now); len(bars) > 0 {
+		if v := bars[0].Breach; v != nil {
+			return refuse(CodeBreach, "no audit quorum has closed the breach of the rule %s at entry %d: %s", v.Rule, v.Index, v.Text).logged(reasonBreach)
+		}
+		o := bars[0].Obligation
+		return refuse(CodeOverdue, "%s (%s), due %s, bars", o.Rule, o.Text, stamp(o.Due)).logged(reasonOverdue)
+	}
+	for _, o := range b.ledger.Overdue(now) {
+		if o.Custodian == name {
+			return refuse(CodeOverdue, "%s (%s), due %s, bars this custodian", o.Rule, o.Text, stamp(o.Due))
+		}
+	}
+	return nil
+}
+
+// sealed is what the openings of a claim say, once all of them fit.
+type sealed struct {
+	accounts []string       // of the access
+	packages []event.Digest // of the access
+}
+
+// open is step 4: everything that warrant and access seal, and who signed for the
+// recipient.
+func (c *claim) open() (*sealed, error) {
+	values, err := matchAll(c.access.Envelope(), c.request.AccessOpenings)
+	if err != nil {
+		return nil, refuse(CodeOpenings, "the access: %w", err).logged(reasonOpenings)
+	}
+	agency, warrant := values, event.Digest{}
+	var named map[string][]event.Value
+	if c.warrant != nil {
+		if named, err = matchAll(c.warrant.Envelope(), c.request.WarrantOpenings); err != nil {
+			return nil, refuse(CodeOpenings, "the warrant: %w", err).logged(reasonOpenings)
+		}
+		agency, warrant = named, c.warrant.Envelope().Hash()
+	}
+	out := new(sealed)
+	for _, v := range values["package"] {
+		d, err := event.ParseDigest(v.Text())
+		if err != nil {
+			return nil, refuse(CodeOpenings, "%w", err).logged(reasonOpenings)
+		}
+		out.packages = append(out.packages, d)
+	}
+	if err := c.accounts(out, values["account"], named); err != nil {
+		return nil, err
+	}
+	if err := c.consent(agency["agencyKey"], values["agencySignature"], warrant); err != nil {
+		return nil, err
+	}
+	return out, c.packages(out)
+}
+
+// accounts: each is one that the warrant names, and no more than the access says.
+func (c *claim) accounts(out *sealed, values []event.Value, warrant map[string][]event.Value) error {
+	for _, v := range values {
+		if slices.Contains(out.accounts, v.Text()) {
+			return refuse(CodeAccount, "an account stands twice").logged(reasonAccount)
+		}
+		named := slices.ContainsFunc(warrant["identifier"], func(i event.Value) bool { return i.Text() == v.Text() })
+		if c.warrant != nil && !named {
+			return refuse(CodeAccount, "an account of access %d is not one that warrant %d names", c.access.Index(), c.warrant.Index()).logged(reasonAccount)
+		}
+		out.accounts = append(out.accounts, v.Text())
+	}
+	if n := uint64(len(out.accounts)); n > c.body.Accounts {
+		return refuse(CodeAccount, "access %d seals %d accounts, and says %d", c.access.Index(), n, c.body.Accounts).logged(reasonLimits)
+	}
+	return nil
+}
+
+// consent: the agency has signed for the recipient key, which is one to encrypt to.
+func (c *claim) consent(keys, signatures []event.Value, warrant event.Digest) error {
+	no := func(format string, args ...any) error {
+		return refuse(CodeRecipient, format, args...).logged(reasonRecipient)
+	}
+	if len(keys) != 1 || len(signatures) != 1 {
+		return no("there is no agency key, or no signature of it")
+	}
+	key, err := keys[0].Key()
+	if err != nil {
+		return no("%w", err)
+	}
+	sig, err := signatures[0].Bytes()
+	if err != nil {
+		return no("%w", err)
+	}
+	msg, err := event.AgencyMessage(warrant, c.event().ID, c.body.Recipient)
+	if err != nil {
+		return no("%w", err)
+	}
+	if err := key.Verify(msg, sig); err != nil {
+		return no("the agency did not sign for the recipient of access %d: %w", c.access.Index(), err)
+	}
+	if err := escrow.CheckKey(c.body.Recipient); err != nil {
+		return no("%w", err)
+	}
+	return nil
+}
+
+// packages: each of the request is one of the access. The first request has all of
+// them, so that every subject gets a notice before any share is out.
+func (c *claim) packages(out *sealed) error {
+	for _, p := range c.request.Packages {
+		if !slices.Contains(out.packages, p.Digest()) {
+			return refuse(CodePackage, "access %d does not name the package %s", c.access.Index(), p.Digest()).logged(reasonPackage)
+		}
+		if p.Group() != c.group.Digest() {
+			return refuse(CodePackage, "the package %s is for another group", p.Digest()).logged(reasonPackage)
+		}
+	}
+	if n := len(c.request.Packages); c.release == nil && n != len(out.packages) {
+		return refuse(CodePackage, "access %d names %d packages, and the first request for it must have all of them, not %d", c.access.Index(), len(out.packages), n)
+	}
+	return nil
+}
+
+// matchAll opens every digest of an event, and returns the values by name.
+func matchAll(env *event.Envelope, openings *event.Openings) (map[string][]event.Value, error) {
+	if event.Digest(env.Hash()) != openings.Event {
+		return nil, errors.New("the openings are of another event")
+	}
+	values := make(map[string][]event.Value)
+	for class, list := range map[event.Class][]event.Opening{event.ClassPublic: openings.Public, event.ClassSubject: openings.Subject} {
+		if err := env.Event.MatchAll(class, list); err != nil {
+			return nil, fmt.Errorf("%s: %w", class, err)
+		}
+		for _, o := range list {
+			values[o.Name] = append(values[o.Name], o.Value)
+		}
+	}
+	return values, nil
+}

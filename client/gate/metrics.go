@@ -1,0 +1,108 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// metrics are what /metrics shows. Every label has few values, none of which a
+// stranger chooses.
+type metrics struct {
+	requests *prometheus.CounterVec // by code
+	seconds  *prometheus.HistogramVec
+	posts    *prometheus.CounterVec // by type and outcome
+	looks    *prometheus.CounterVec // by outcome
+	refused  prometheus.Counter     // before they were read
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_gate_requests_total",
+			Help: "Requests, by outcome: answered, or the code of the refusal."}, []string{"outcome"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vasistas_gate_request_seconds",
+			Help: "Time that a request took.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}, []string{"answered"}),
+		posts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_gate_posts_total",
+			Help: "Submissions to the log, by type and outcome."}, []string{"type", "outcome"}),
+		looks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_gate_looks_total",
+			Help: "Looks at the log: ok or failed."}, []string{"outcome"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "vasistas_gate_busy_total",
+			Help: "Requests that were not read, since too many were under way."}),
+	}
+	for _, c := range append(Codes(), "answered") {
+		m.requests.WithLabelValues(string(c))
+	}
+	return m
+}
+
+func (m *metrics) answer(outcome string, begun time.Time) {
+	m.requests.WithLabelValues(outcome).Inc()
+	m.seconds.WithLabelValues(fmt.Sprint(outcome == "answered")).Observe(time.Since(begun).Seconds())
+}
+
+func (m *metrics) posted(kind event.Type, err error) {
+	m.posts.WithLabelValues(string(kind), outcome(err)).Inc()
+}
+
+func (m *metrics) look(err error) { m.looks.WithLabelValues(outcome(err)).Inc() }
+
+func outcome(err error) string {
+	if err != nil {
+		return "failed"
+	}
+	return "ok"
+}
+
+// register registers all metrics, and what is read off the gate.
+func (m *metrics) register(reg prometheus.Registerer, g *Gate) error {
+	gauge := func(name, help string, read func(*book) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			var v float64
+			_ = g.with(ctx, func(b *book) error { v = read(b); return nil }) // 0 while it is busy
+			return v
+		})
+	}
+	list := []prometheus.Collector{m.requests, m.seconds, m.posts, m.looks, m.refused,
+		gauge("vasistas_gate_head_size", "Size of the largest head that this gate has verified.", func(b *book) float64 {
+			if b.head == nil {
+				return 0
+			}
+			return float64(b.head.Checkpoint.Size)
+		}),
+		gauge("vasistas_gate_head_timestamp_seconds", "When that head's cosignatures prove it was the latest.", func(b *book) float64 {
+			if b.head == nil {
+				return 0
+			}
+			return float64(b.head.LoggedAfter)
+		}),
+		gauge("vasistas_gate_unconfirmed_changes", "Changes of who is trusted that the operator has not confirmed.", func(b *book) float64 {
+			return float64(len(b.pending()))
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "vasistas_gate_outbox", Help: "Events that the log has not shown yet."},
+			func() float64 { return float64(len(g.journal.waiting())) }),
+		gauge("vasistas_gate_stopped", "1 if the gate opens nothing until its operator acts.", func(b *book) float64 {
+			if b.stopped != nil || g.journal.failed() != nil {
+				return 1
+			}
+			return 0
+		}),
+	}
+	for i, c := range list {
+		if err := reg.Register(c); err != nil {
+			for _, d := range list[:i] {
+				reg.Unregister(d)
+			}
+			return fmt.Errorf("metrics: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"errors"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+)
+
+// Revoke takes a revocation that somebody hands to this gate directly. One that the
+// log would give its effect counts at once, whether the log takes it or not; the
+// gate submits it, too.
+func (g *Gate) Revoke(ctx context.Context, envelope []byte) error {
+	if len(envelope) > event.MaxEntrySize {
+		return refuse(CodeForm, "%w", event.ErrTooLarge)
+	}
+	e := ledger.Read(0, envelope)
+	if e.Envelope == nil {
+		return refuse(CodeForm, "%w", e.Err)
+	}
+	r, ok := e.Envelope.Event.Body.(*event.Revocation)
+	if !ok {
+		return refuse(CodeForm, "it is a %s, and no revocation", e.Envelope.Event.Type)
+	}
+	return g.with(ctx, func(b *book) error {
+		if b.ledger.Charter() == nil {
+			return refuse(CodeNotReady, "%w", errBehind)
+		}
+		w, ok := b.ledger.Warrant(r.Warrant.Index)
+		if ok && !w.Live || g.journal.isRevoked(r.Warrant.Index) {
+			return nil // it has ended already
+		}
+		v, err := b.ledger.Check(e)
+		switch {
+		case err != nil:
+			return refuse(CodeNotReady, "%w", err)
+		case v != nil:
+			return refuse(CodeAccess, "%w", v)
+		}
+		if err := g.journal.revoke(e.Envelope); err != nil {
+			return refuse(CodeStorage, "%w", err)
+		}
+		g.cfg.Logger.Info("a revocation was handed in", "warrant", r.Warrant.Index)
+		return nil
+	})
+}
+
+// forward submits what was handed in and the log lacks.
+func (g *Gate) forward(ctx context.Context) error {
+	for warrant, env := range g.journal.unforwarded() {
+		live := false
+		err := g.with(ctx, func(b *book) error {
+			w, ok := b.ledger.Warrant(warrant)
+			live = ok && w.Live
+			return nil
+		})
+		if err == nil && live {
+			_, err = g.client.Load().Submit(ctx, env.Bytes(), client.WaitSequenced)
+			g.metrics.posted(event.TypeRevocation, err)
+		}
+		var p *client.Problem
+		if err == nil || errors.As(err, &p) && !p.Temporary() {
+			g.journal.forwarded(warrant)
+			continue
+		}
+		return err
+	}
+	return nil
+}

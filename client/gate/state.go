@@ -1,0 +1,226 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/ledger"
+)
+
+// Files of a gate's state directory.
+const (
+	headFile    = "head"    // register: the largest verified head, and who is trusted
+	journalFile = "journal" // what this gate's key has signed
+	ledgerFile  = "ledger"  // snapshot of the ledger: a cache
+	forkFile    = "fork"    // evidence that the log has forked
+)
+
+// maxHead bounds the head register in bytes.
+const maxHead = 2*c2sp.MaxCheckpointSize + 1024
+
+// headRecord is the content of the head register.
+type headRecord struct {
+	Checkpoint string `json:"checkpoint,omitempty"` // absent: none was verified yet
+	Gate       string `json:"gate"`                 // id of the event key
+	Trusted    uint64 `json:"trusted"`              // index of the trusted charter
+	Leaf       string `json:"leaf"`                 // its leaf hash, base64
+}
+
+func (r *headRecord) bytes() []byte {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // strings and numbers only
+	}
+	return append(b, '\n')
+}
+
+func parseHeadRecord(b []byte) (*headRecord, [32]byte, error) {
+	var r headRecord
+	var leaf [32]byte
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, leaf, fmt.Errorf("the head register: %w", err)
+	}
+	raw, err := base64.StdEncoding.Strict().DecodeString(r.Leaf)
+	if err != nil || len(raw) != len(leaf) || !bytes.Equal(r.bytes(), b) {
+		return nil, leaf, errors.New("the head register was changed by hand")
+	}
+	return &r, [32]byte(raw), nil
+}
+
+// record makes a head, and who is trusted, durable.
+func (b *book) record(head *c2sp.Verified) error {
+	r := headRecord{Gate: b.cfg.Signer.KeyID(), Trusted: b.trusted.index, Leaf: base64.StdEncoding.EncodeToString(b.trusted.leaf[:])}
+	if head != nil {
+		r.Checkpoint = string(head.Checkpoint.Bytes())
+	}
+	old, err := b.register.Load()
+	if err != nil {
+		return err
+	}
+	next := r.bytes()
+	if bytes.Equal(old, next) {
+		return nil
+	}
+	return b.register.CompareAndSwap(old, next)
+}
+
+// load takes up what the register and the snapshot say. The log's own signature
+// is what makes the head one to hold later ones against; its cosignatures are
+// judged again at the next head.
+func (b *book) load(dir string) error {
+	value, err := b.register.Load()
+	if err != nil {
+		return err
+	}
+	r, leaf, err := parseHeadRecord(value)
+	if err != nil {
+		return err
+	}
+	if r.Gate != b.cfg.Signer.KeyID() {
+		return fmt.Errorf("the state in %s is that of the gate with the key %s", dir, r.Gate)
+	}
+	b.trusted = trust{index: r.Trusted, leaf: leaf}
+	from := client.State{}
+	if r.Checkpoint != "" {
+		from.Checkpoint = []byte(r.Checkpoint)
+	}
+	b.tree = newTree(nil)
+	b.ledger = ledger.New(b.cfg.Origin, b.tree)
+	if from.Checkpoint != nil {
+		b.snapshot(filepath.Join(dir, ledgerFile), &from)
+	}
+	c, f, err := b.dial(from)
+	if err != nil {
+		return err
+	}
+	b.client, b.follower = c, f
+	b.tree.c = c
+	b.tree.prover = newTree(c).prover
+	if b.ledger.Charter() != nil {
+		return b.settleTrust()
+	}
+	return nil
+}
+
+const snapshotMagic = "vasistas gate ledger 1\n"
+
+// snapshot takes up a ledger that was saved. One that is missing or damaged costs
+// the replay of the log, and nothing else: whatever is taken up is held against
+// the log's tree before a head counts.
+func (b *book) snapshot(name string, from *client.State) {
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			b.cfg.Logger.Warn("the ledger's snapshot can't be read; the log is replayed", "err", err)
+		}
+		return
+	}
+	l, size, root, err := b.parseSnapshot(raw)
+	if err == nil {
+		var cp *c2sp.Checkpoint
+		if cp, err = c2sp.ParseCheckpoint(from.Checkpoint); err == nil && cp.Size < size {
+			err = errors.New("it is ahead of the verified head")
+		}
+	}
+	if err != nil {
+		b.cfg.Logger.Warn("the ledger's snapshot is of no use; the log is replayed", "err", err)
+		return
+	}
+	b.ledger, b.saved = l, size
+	from.Size, from.Root = size, root
+	for _, c := range l.Charter().LogKeys {
+		if k, err := c2sp.ParseVerifierKey(c); err == nil {
+			b.addKey(k)
+		}
+	}
+}
+
+func (b *book) parseSnapshot(raw []byte) (*ledger.Ledger, uint64, [32]byte, error) {
+	const head = len(snapshotMagic) + 8 + 32
+	var root [32]byte
+	if len(raw) < head+sha256.Size || string(raw[:len(snapshotMagic)]) != snapshotMagic {
+		return nil, 0, root, errors.New("it has another layout")
+	}
+	body := raw[:len(raw)-sha256.Size]
+	if sha256.Sum256(body) != [32]byte(raw[len(body):]) {
+		return nil, 0, root, errors.New("it is damaged")
+	}
+	size := binary.BigEndian.Uint64(raw[len(snapshotMagic):])
+	root = [32]byte(raw[len(snapshotMagic)+8:])
+	l, err := ledger.Restore(body[head:], size, root, b.tree)
+	if err != nil {
+		return nil, 0, root, err
+	}
+	c := l.CharterAt(1)
+	if c == nil || c.Leaf != b.cfg.Founded || l.Origin() != b.cfg.Origin {
+		return nil, 0, root, errors.New("it is of another log")
+	}
+	return l, size, root, nil
+}
+
+// save writes a snapshot of the ledger, if it has grown by so many entries.
+func (b *book) save(dir string, every uint64) error {
+	size := b.ledger.Size()
+	if b.head == nil || size != b.head.Checkpoint.Size || size-b.saved < every {
+		return nil
+	}
+	root := b.ledger.Root()
+	out := append([]byte(snapshotMagic), binary.BigEndian.AppendUint64(nil, size)...)
+	out = append(append(out, root[:]...), b.ledger.Snapshot()...)
+	sum := sha256.Sum256(out)
+	if err := b.cfg.FS.WriteFile(filepath.Join(dir, ledgerFile), append(out, sum[:]...), 0o600); err != nil {
+		return err
+	}
+	b.saved = size
+	return nil
+}
+
+// forkEvidence is the file that convinces a third party.
+type forkEvidence struct {
+	Small  string   `json:"small"`
+	Large  string   `json:"large"`
+	Prefix string   `json:"prefix"` // root that the larger tree has at the smaller size
+	Proof  []string `json:"proof"`  // its consistency proof
+}
+
+// evidence keeps a fork's evidence; the first stands.
+func (b *book) evidence(f *client.ForkError) error {
+	e := forkEvidence{Small: string(f.Small.Bytes()), Large: string(f.Large.Bytes()), Prefix: hashText(f.Prefix)}
+	for _, h := range f.Proof {
+		e.Proof = append(e.Proof, hashText(h))
+	}
+	raw, err := json.MarshalIndent(&e, "", "  ")
+	if err != nil {
+		return err
+	}
+	err = b.cfg.FS.CreateFile(filepath.Join(b.cfg.Dir, forkFile), append(raw, '\n'), 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+func hashText(h tiles.Hash) string { return base64.StdEncoding.EncodeToString(h[:]) }
+
+func (b *book) addKey(k *c2sp.VerifierKey) {
+	for _, o := range b.keys {
+		if o.String() == k.String() {
+			return
+		}
+	}
+	b.keys = append(b.keys, k)
+}

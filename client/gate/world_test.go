@@ -1,0 +1,740 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"k8s.io/klog/v2"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/vault"
+	"github.com/vasistas/vasistas/witness"
+)
+
+func TestMain(m *testing.M) {
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // Tessera's
+	os.Exit(m.Run())
+}
+
+const (
+	origin = "log.example/warrants"
+	day    = 86400
+)
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually polls until f returns nil, for a minute.
+func eventually(t testing.TB, f func() error) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(time.Minute); ; <-tick.C {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("still after a minute: %v", err)
+		}
+	}
+}
+
+func newSigner(t testing.TB) event.Signer {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	check(t, err)
+	s, err := event.NewSigner(private)
+	check(t, err)
+	return s
+}
+
+// world is a log with its witnesses and gates, as real servers over real
+// directories.
+type world struct {
+	t         testing.TB
+	dir       string
+	people    map[string]event.Signer
+	logKeys   []*c2sp.Signer
+	witnesses []*witnessServer
+	interval  time.Duration
+	until     time.Time // of all seals
+	profile   event.Profile
+	founding  *event.Envelope
+	founded   [32]byte
+	charter   *logged // in force
+	policy    *c2sp.Policy
+	client    *client.Client // of whoever uses the log
+
+	log    *log.Log
+	vault  *vault.Vault
+	web    *httptest.Server
+	front  atomic.Pointer[func(http.ResponseWriter, *http.Request, http.Handler)]
+	gates  []*gateServer
+	closed sync.Once
+}
+
+// person returns the event key of a name.
+func (w *world) person(name string) event.Signer {
+	if w.people[name] == nil {
+		w.people[name] = newSigner(w.t)
+	}
+	return w.people[name]
+}
+
+type witnessServer struct {
+	*httptest.Server
+	key *c2sp.Signer
+	w   *witness.Witness
+}
+
+func (w *world) newWitness(name string) *witnessServer {
+	w.t.Helper()
+	key, err := c2sp.GenerateSigner(name+".example", c2sp.CosignatureEd25519)
+	check(w.t, err)
+	cfg := witness.Config{Dir: filepath.Join(w.t.TempDir(), "witness"), Signers: []*c2sp.Signer{key},
+		Logs: []c2sp.PolicyLog{{Key: w.logKeys[0].Verifier()}}}
+	check(w.t, witness.Create(cfg.Dir, witness.Config{Signers: cfg.Signers}))
+	s := &witnessServer{key: key}
+	s.w, err = witness.Open(w.t.Context(), cfg)
+	check(w.t, err)
+	s.Server = httptest.NewServer(s.w.Handler())
+	w.t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+		check(w.t, s.w.Close())
+	})
+	return s
+}
+
+func policyText(k int, urls bool, witnesses ...*witnessServer) string {
+	var b strings.Builder
+	var names []string
+	for _, s := range witnesses {
+		name := strings.TrimSuffix(s.key.Verifier().Name, ".example")
+		names = append(names, name)
+		fmt.Fprintf(&b, "witness %s %s", name, s.key.Verifier())
+		if urls {
+			b.WriteString(" " + s.URL)
+		}
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "group quorate %d %s\nquorum quorate\n", k, strings.Join(names, " "))
+	return b.String()
+}
+
+func testProfile() event.Profile {
+	within := event.Deadline{Within: 30 * day, Grace: day}
+	return event.Profile{
+		ID: "test", AccessLife: day, Publication: 1, Inclusion: 3600, Lag: 7 * day, Skew: 60, Stale: 3600,
+		Unfulfilled: 30 * day, DisclosureGrace: day,
+		Anchor: event.Deadline{Within: 30 * day, Grace: 3600}, Heartbeat: within, MissingRelease: within, Return: within,
+		Seal:        event.SealLimit{Default: 30 * day, Longest: 180 * day},
+		Deferral:    event.DeferralLimit{Steps: []event.Step{{Signatures: 1, Longest: 90 * day}}},
+		Emergency:   &event.Emergency{Open: 8, Accounts: 2, Decision: within, Grounds: []string{"life"}},
+		Instruments: []event.Instrument{{Code: "search"}},
+		Offences:    []string{"fraud"}, Grounds: []string{"ground"},
+		Reasons: []string{"account-mismatch", "breach-open", "ended", "expired", "limits-exceeded", "openings-mismatch", "overdue-bars",
+			"package-mismatch", "recipient-mismatch", "revoked", "unreadable"},
+		Bars: []string{"anchor", "disclosure", "emergency", "missing-release"},
+	}
+}
+
+// newWorld makes a log whose charter edit may change, with t of n gates, none of
+// which runs.
+func newWorld(t testing.TB, threshold, n int, edit func(*event.Charter)) *world {
+	t.Helper()
+	w := prepareWorld(t)
+	w.found(threshold, n, edit)
+	return w
+}
+
+// newWorldAt is newWorld with another publication interval.
+func newWorldAt(t testing.TB, interval time.Duration, threshold, n int) *world {
+	t.Helper()
+	w := prepareWorld(t)
+	w.interval = interval
+	w.found(threshold, n, nil)
+	return w
+}
+
+func prepareWorld(t testing.TB) *world {
+	return &world{t: t, dir: t.TempDir(), people: make(map[string]event.Signer), interval: 10 * time.Millisecond, profile: testProfile(),
+		until: time.Now().UTC().Truncate(time.Second).Add(30 * 24 * time.Hour)}
+}
+
+// found makes and starts the log.
+func (w *world) found(threshold, n int, edit func(*event.Charter)) {
+	t := w.t
+	t.Helper()
+	key, err := c2sp.GenerateSigner(origin, c2sp.Ed25519)
+	check(t, err)
+	w.logKeys = []*c2sp.Signer{key}
+	for i := range 3 {
+		w.witnesses = append(w.witnesses, w.newWitness(fmt.Sprintf("w%d", i+1)))
+	}
+	for i := range n {
+		w.gates = append(w.gates, w.newGate(fmt.Sprintf("c%d", i+1)))
+	}
+	ch := w.firstCharter(threshold)
+	if edit != nil {
+		edit(ch)
+	}
+	w.profile = ch.Profile
+	w.founding = w.sign(ch, "founder")
+	w.founded = w.founding.LeafHash()
+	w.charter = &logged{Reference: event.Reference{Leaf: w.founded}, env: w.founding}
+	w.start()
+}
+
+func (w *world) firstCharter(threshold int) *event.Charter {
+	party := func(role event.Role, name, key string) event.Party {
+		return event.Party{Name: name, Role: role, Keys: []*event.PublicKey{w.person(key).Public()}}
+	}
+	ch := &event.Charter{Version: 1, Rules: 1, Profile: w.profile,
+		Parties: []event.Party{party(event.RoleCharter, "founder", "founder"), party(event.RoleAuthority, "court", "court"),
+			party(event.RoleDuty, "court", "duty"), party(event.RoleProvider, "messenger", "messenger")},
+		Thresholds:    event.Thresholds{Amend: 1, Recover: 1},
+		LogKeys:       []string{w.logKeys[0].Verifier().String()},
+		WitnessPolicy: policyText(2, false, w.witnesses...), AuditPolicy: "quorum none\n",
+	}
+	g := event.Group{ID: "main", Threshold: uint64(threshold)}
+	for _, s := range w.gates {
+		ch.Parties = append(ch.Parties, s.party())
+		g.Members = append(g.Members, s.name)
+	}
+	ch.Groups = []event.Group{g}
+	return ch
+}
+
+// start makes the log, if there is none, and runs it.
+func (w *world) start() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	tree, state := filepath.Join(w.dir, "tree"), filepath.Join(w.dir, "state")
+	check(w.t, tesserax.Create(ctx, tree))
+	kept := vault.Config{Dir: filepath.Join(w.dir, "vault"), Identity: filepath.Join(w.dir, "vault.key")}
+	check(w.t, vault.Create(kept))
+	engine, err := tesserax.Open(ctx, tree, log.DefaultMaxBatch)
+	check(w.t, err)
+	check(w.t, log.Init(ctx, log.InitConfig{StateDir: state, Engine: engine, Keys: w.logKeys, Charter: w.founding.Bytes()}))
+	text := "log " + w.logKeys[0].Verifier().String() + "\n"
+	w.policy, err = c2sp.ParsePolicy([]byte(text + policyText(2, true, w.witnesses...)))
+	check(w.t, err)
+	// For URLs only: the charter says who must cosign.
+	lines, _, _ := strings.Cut(policyText(2, true, w.witnesses...), "group ")
+	urls, err := c2sp.ParsePolicy([]byte(text + lines + "quorum none\n"))
+	check(w.t, err)
+	w.vault, err = vault.Open(kept)
+	check(w.t, err)
+	w.log, err = log.Open(ctx, log.Config{StateDir: state, Engine: engine, Vault: w.vault, Policy: urls, Keys: w.logKeys,
+		Interval: w.interval, Refresh: time.Second, Provider: w.person("messenger"), Logger: slog.New(slog.DiscardHandler)})
+	check(w.t, err)
+	h := w.log.Handler()
+	w.web = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if f := w.front.Load(); f != nil {
+			(*f)(rw, r, h)
+			return
+		}
+		h.ServeHTTP(rw, r)
+	}))
+	w.t.Cleanup(w.stop)
+	w.client, err = client.New(client.Config{URL: w.web.URL, Policy: w.policy})
+	check(w.t, err)
+	eventually(w.t, func() error {
+		_, err := w.client.Checkpoint(ctx)
+		return err
+	})
+}
+
+// between stands between everybody and the log; nil takes it away.
+func (w *world) between(f func(rw http.ResponseWriter, r *http.Request, h http.Handler)) {
+	if f == nil {
+		w.front.Store(nil)
+		return
+	}
+	w.front.Store(&f)
+}
+
+func (w *world) stop() {
+	w.closed.Do(func() {
+		w.log.Drain()
+		w.web.CloseClientConnections()
+		w.web.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := w.log.Close(ctx); err != nil {
+			w.t.Logf("closing the log: %v", err)
+		}
+		check(w.t, w.vault.Close())
+	})
+}
+
+// use is one use of a gate's key.
+type use struct {
+	gate    string
+	purpose escrow.Purpose
+}
+
+// recorder is a key holder that records each use, and may look around at one.
+type recorder struct {
+	*escrow.SecretKey
+	name string
+	mu   sync.Mutex
+	uses []use
+	look func(escrow.Purpose)
+}
+
+func (r *recorder) Open(p escrow.Purpose, info, sealed []byte) ([]byte, error) {
+	r.mu.Lock()
+	r.uses = append(r.uses, use{r.name, p})
+	look := r.look
+	r.mu.Unlock()
+	if look != nil {
+		look(p)
+	}
+	return r.SecretKey.Open(p, info, sealed)
+}
+
+// count returns how often the key was used for a purpose.
+func (r *recorder) count(p escrow.Purpose) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, u := range r.uses {
+		if u.purpose == p {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *recorder) forget() {
+	r.mu.Lock()
+	r.uses = nil
+	r.mu.Unlock()
+}
+
+// gateServer is a gate with its keys and its server.
+type gateServer struct {
+	name   string
+	signer event.Signer
+	key    *recorder
+	cfg    gate.Config // of the next start
+	faulty bool        // closing it may fail
+
+	g    *gate.Gate
+	web  *http.Server
+	url  string
+	stop func()
+}
+
+func (w *world) newGate(name string) *gateServer {
+	w.t.Helper()
+	k, err := escrow.GenerateKey(event.KEMX25519)
+	check(w.t, err)
+	s := &gateServer{name: name, signer: w.person(name), key: &recorder{SecretKey: k, name: name}}
+	s.cfg = gate.Config{Dir: filepath.Join(w.dir, "gate-"+name), Origin: origin, Signer: s.signer, Keys: []gate.KeyHolder{s.key},
+		Poll: 20 * time.Millisecond, Timeout: 20 * time.Second}
+	return s
+}
+
+func (s *gateServer) party() event.Party {
+	return event.Party{Name: s.name, Role: event.RoleCustodian, Keys: []*event.PublicKey{s.signer.Public()}, Gates: []event.HPKEKey{s.key.Public()}}
+}
+
+// create makes the gate's state.
+func (w *world) create(s *gateServer) {
+	w.t.Helper()
+	s.cfg.URL, s.cfg.Founded, s.cfg.LogKeys = w.web.URL, w.founded, []*c2sp.VerifierKey{w.logKeys[0].Verifier()}
+	check(w.t, gate.Create(s.cfg))
+}
+
+// run starts a gate and its server, and waits until it is ready.
+func (w *world) run(s *gateServer) {
+	w.t.Helper()
+	w.open(s)
+	eventually(w.t, s.g.Ready)
+}
+
+// open starts a gate and its server.
+func (w *world) open(s *gateServer) {
+	w.t.Helper()
+	g, err := gate.Open(s.cfg)
+	check(w.t, err)
+	s.g = g
+	g.Start()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(w.t, err)
+	s.url = "http://" + l.Addr().String()
+	s.web = gate.Server(g.Handler(), s.cfg.Timeout)
+	go s.web.Serve(l)
+	var once sync.Once
+	s.stop = func() {
+		once.Do(func() {
+			s.web.Close()
+			if err := g.Close(); err != nil && !s.faulty {
+				w.t.Errorf("closing gate %s: %v", s.name, err)
+			}
+		})
+	}
+	w.t.Cleanup(s.stop)
+}
+
+// runAll makes and starts all gates.
+func (w *world) runAll() {
+	w.t.Helper()
+	for _, s := range w.gates {
+		w.create(s)
+		w.run(s)
+	}
+}
+
+// logged is an event that is in the log.
+type logged struct {
+	event.Reference
+	env      *event.Envelope
+	proof    []byte
+	openings *event.Openings
+}
+
+func (w *world) sign(body event.Body, by ...string) *event.Envelope {
+	w.t.Helper()
+	return w.signEvent(w.event(body), by...)
+}
+
+func (w *world) event(body event.Body) *event.Event {
+	w.t.Helper()
+	ev, err := event.New(origin, body)
+	check(w.t, err)
+	return ev
+}
+
+func (w *world) signEvent(ev *event.Event, by ...string) *event.Envelope {
+	w.t.Helper()
+	var signers []event.Signer
+	for _, name := range by {
+		signers = append(signers, w.person(name))
+	}
+	env, err := event.Sign(ev, signers...)
+	check(w.t, err)
+	return env
+}
+
+// submit logs an event with its openings.
+func (w *world) submit(env *event.Envelope, o *event.Openings) *logged {
+	w.t.Helper()
+	sub := event.Submission{Envelope: env}
+	if o != nil {
+		o.Event = env.Hash()
+		sub.Openings = slices.Clone(o.Public)
+	}
+	b, err := sub.Bytes()
+	check(w.t, err)
+	s, err := w.client.Submit(w.t.Context(), b, client.WaitCosigned)
+	check(w.t, err)
+	return &logged{Reference: event.Reference{Index: s.Index, Leaf: s.Leaf}, env: env, proof: s.Proof.Bytes(), openings: o}
+}
+
+// refresh gets an event's proof under the present head.
+func (w *world) refresh(l *logged) {
+	w.t.Helper()
+	p, err := w.client.Prove(w.t.Context(), l.Index)
+	check(w.t, err)
+	l.proof = p.Bytes()
+}
+
+// seal seals an event and returns its openings.
+func (w *world) seal(ev *event.Event, public, subject []event.Opening) *event.Openings {
+	w.t.Helper()
+	o := &event.Openings{Public: append(public, event.Decoy()), Subject: append(subject, event.Decoy())}
+	check(w.t, ev.Seal(w.until, o.Public, o.Subject))
+	return o
+}
+
+// warrant logs a warrant that names accounts.
+func (w *world) warrant(accounts ...string) *logged {
+	w.t.Helper()
+	now := time.Now().UTC().Truncate(time.Second)
+	ev := w.event(&event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
+		Accounts: 8, Accesses: 8, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(30 * 24 * time.Hour)})
+	subject := []event.Opening{event.NewOpening("case", event.Text("12/26"))}
+	for _, a := range accounts {
+		subject = append(subject, event.NewOpening("identifier", event.Text(a)))
+	}
+	o := w.seal(ev, []event.Opening{event.NewOpening("agency", event.Text("police")),
+		event.NewOpening("agencyKey", event.Bytes(w.person("agency").Public().SPKI())),
+		event.NewOpening("grounds", event.Codes("ground"))}, subject)
+	return w.submit(w.signEvent(ev, "court"), o)
+}
+
+// file is an escrowed file.
+type file struct {
+	plain   string
+	age     []byte
+	pkg     *escrow.Package
+	account string
+	notice  *escrow.SecretKey
+}
+
+// escrow escrows a file of an account to the group main of the charter in force.
+func (w *world) escrow(account string) *file {
+	w.t.Helper()
+	k, err := escrow.GenerateKey(event.KEMX25519)
+	check(w.t, err)
+	return w.escrowTo(w.charter.env.Event.Body.(*event.Charter), account, k)
+}
+
+func (w *world) escrowTo(ch *event.Charter, account string, notice *escrow.SecretKey) *file {
+	w.t.Helper()
+	f := &file{plain: "the diary of " + account + "\n", account: account, notice: notice}
+	group, err := escrow.NewGroup(origin, ch, "main")
+	check(w.t, err)
+	r, err := escrow.NewRecipient(group, event.KEMX25519, notice.Public(), account)
+	check(w.t, err)
+	var out bytes.Buffer
+	to, err := age.Encrypt(&out, r)
+	check(w.t, err)
+	_, err = io.WriteString(to, f.plain)
+	check(w.t, err)
+	check(w.t, to.Close())
+	f.age = out.Bytes()
+	list, err := escrow.ReadPackages(bytes.NewReader(f.age))
+	check(w.t, err)
+	f.pkg = list[0]
+	return f
+}
+
+// asked is an access with all that a request for it needs.
+type asked struct {
+	*logged
+	warrant   *logged // nil in an emergency
+	recipient *escrow.SecretKey
+	files     []*file
+}
+
+// accessTerms is what an access may say otherwise.
+type accessTerms struct {
+	accounts  []string          // default: the files'
+	recipient *escrow.SecretKey // default: a new one
+	consent   *escrow.SecretKey // whose key the agency signs for; default: the recipient's
+	count     uint64            // of accounts; default: as many as there are
+	packages  []event.Digest    // default: the files'
+	emergency bool
+	by        []string // default: messenger
+}
+
+// access logs an access on a warrant, for files.
+func (w *world) access(warrant *logged, terms accessTerms, files ...*file) *asked {
+	w.t.Helper()
+	a := &asked{warrant: warrant, files: files, recipient: terms.recipient}
+	var err error
+	if a.recipient == nil {
+		a.recipient, err = escrow.GenerateKey(event.KEMX25519)
+		check(w.t, err)
+	}
+	for _, f := range files {
+		if terms.accounts == nil || !slices.Contains(terms.accounts, f.account) && terms.count == 0 {
+			terms.accounts = append(terms.accounts, f.account)
+		}
+		terms.packages = append(terms.packages, f.pkg.Digest())
+	}
+	if terms.count == 0 {
+		terms.count = uint64(len(terms.accounts))
+	}
+	if terms.consent == nil {
+		terms.consent = a.recipient
+	}
+	body := &event.Access{Group: "main", Recipient: a.recipient.Public(), Accounts: terms.count}
+	public, of := []event.Opening{event.NewOpening("unit", event.Text("legal"))}, event.Digest{}
+	if terms.emergency {
+		body.Emergency = "life"
+		public = append(public, event.NewOpening("agency", event.Text("police")),
+			event.NewOpening("agencyKey", event.Bytes(w.person("agency").Public().SPKI())))
+		terms.by = append(terms.by, "messenger", "duty")
+	} else {
+		body.Warrant, of = &warrant.Reference, warrant.env.Hash()
+	}
+	if terms.by == nil {
+		terms.by = []string{"messenger"}
+	}
+	ev := w.event(body)
+	msg, err := event.AgencyMessage(of, ev.ID, terms.consent.Public())
+	check(w.t, err)
+	sig, err := w.person("agency").Sign(msg)
+	check(w.t, err)
+	subject := []event.Opening{event.NewOpening("agencySignature", event.Bytes(sig))}
+	for _, s := range terms.accounts {
+		subject = append(subject, event.NewOpening("account", event.Text(s)))
+	}
+	for _, d := range terms.packages {
+		subject = append(subject, event.NewOpening("package", event.Text(d.String())))
+	}
+	o := w.seal(ev, public, subject)
+	a.logged = w.submit(w.signEvent(ev, terms.by...), o)
+	if warrant != nil {
+		w.refresh(warrant)
+	}
+	return a
+}
+
+// request makes the request for an access.
+func (a *asked) request() *escrow.Request {
+	// Encoding a request sorts its openings in place, and several may do it at once.
+	own := func(o *event.Openings) *event.Openings {
+		return &event.Openings{Event: o.Event, Public: slices.Clone(o.Public), Subject: slices.Clone(o.Subject)}
+	}
+	r := &escrow.Request{Access: a.proof, AccessOpenings: own(a.openings)}
+	if a.warrant != nil {
+		r.Warrant, r.WarrantOpenings = a.warrant.proof, own(a.warrant.openings)
+	}
+	for _, f := range a.files {
+		r.Packages = append(r.Packages, f.pkg)
+	}
+	return r
+}
+
+// refused is a gate's no.
+type refused struct {
+	code   gate.Code
+	status int
+	detail string
+}
+
+func (r *refused) Error() string { return fmt.Sprintf("%d %s: %s", r.status, r.code, r.detail) }
+
+// ask seals a request to a gate and posts it.
+func (w *world) ask(s *gateServer, r *escrow.Request) ([]byte, error) {
+	w.t.Helper()
+	b, err := r.Seal(origin, s.key.Public())
+	if err != nil {
+		return nil, err
+	}
+	return postTo(s.url+escrow.RequestPath, escrow.RequestType, b)
+}
+
+func postTo(url, kind string, body []byte) ([]byte, error) {
+	resp, err := http.Post(url, kind, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		return b, nil
+	}
+	return nil, problemOf(resp, b)
+}
+
+// wantCode asks, and wants a refusal of this code.
+func (w *world) wantCode(s *gateServer, r *escrow.Request, want gate.Code) *refused {
+	w.t.Helper()
+	_, err := w.ask(s, r)
+	var no *refused
+	if !errors.As(err, &no) || no.code != want {
+		w.t.Fatalf("got %v; want a refusal of the code %s", err, want)
+	}
+	return no
+}
+
+// shares asks one gate and opens its answer.
+func (w *world) shares(s *gateServer, a *asked) ([]*escrow.Share, event.Reference) {
+	w.t.Helper()
+	answer, err := w.ask(s, a.request())
+	check(w.t, err)
+	return w.openAnswer(s, a, answer)
+}
+
+func (w *world) openAnswer(s *gateServer, a *asked, answer []byte) ([]*escrow.Share, event.Reference) {
+	w.t.Helper()
+	var packages []*escrow.Package
+	for _, f := range a.files {
+		packages = append(packages, f.pkg)
+	}
+	index := 1 + slices.Index(w.gates, s)
+	d := escrow.Delivery{Origin: origin, Access: a.Reference, Recipient: a.recipient.Public()}
+	out, err := escrow.OpenAnswer(answer, &d, index, s.signer.Public(), a.recipient, packages)
+	check(w.t, err)
+	return out, d.Release
+}
+
+// decrypt opens a file with shares.
+func (w *world) decrypt(f *file, shares ...*escrow.Share) string {
+	w.t.Helper()
+	key, err := f.pkg.FileKey(shares)
+	check(w.t, err)
+	r, err := age.Decrypt(bytes.NewReader(f.age), identity(key))
+	check(w.t, err)
+	b, err := io.ReadAll(r)
+	check(w.t, err)
+	return string(b)
+}
+
+type identity []byte
+
+func (i identity) Unwrap([]*age.Stanza) ([]byte, error) { return i, nil }
+
+// entries returns what the log publishes.
+func (w *world) entries() []*event.Envelope {
+	w.t.Helper()
+	cp, err := w.client.Checkpoint(w.t.Context())
+	check(w.t, err)
+	var out []*event.Envelope
+	for n := uint64(0); n*c2sp.TileWidth < cp.Checkpoint.Size; n++ {
+		list, err := tiles.ReadBundle(w.t.Context(), w.client, n, cp.Checkpoint.Size)
+		check(w.t, err)
+		for _, b := range list {
+			env, err := event.ParseEnvelope(b)
+			check(w.t, err)
+			out = append(out, env)
+		}
+	}
+	return out
+}
+
+// of returns the events of a type that a gate has signed and the log publishes.
+func (w *world) of(s *gateServer, kind event.Type) []*event.Envelope {
+	w.t.Helper()
+	var out []*event.Envelope
+	for _, e := range w.entries() {
+		if e.Event.Type == kind && e.Signatures[0].KeyID == s.signer.KeyID() {
+			out = append(out, e)
+		}
+	}
+	return out
+}

@@ -1,0 +1,185 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package scan_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/client/audit/audittest"
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/scan"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+var (
+	benchNotices = flag.Int("scan.notices", 6_000, "notices of the log of BenchmarkScan")
+	benchKEM     = flag.String("scan.kem", string(event.KEMMLKEMX25519), "kind of key that the notices are for")
+	benchMonths  = flag.Int("scan.months", 12, "months of keys that are tried")
+)
+
+// crowd is a log with notices of others, which are not told from random bytes but by
+// whom they are for. An access has as many accounts as one disclosure can tell of.
+type crowd struct {
+	*world
+	random *rand.ChaCha8
+	length int // of a notice
+	each   int // notices of a release
+	sample [][]byte
+}
+
+func newCrowd(b testing.TB, kem event.KEM) *crowd {
+	c := &crowd{world: newWorld(b), random: rand.NewChaCha8(sha256.Sum256([]byte("notices")))}
+	c.length, c.each = 4096+48, 6
+	if kem == event.KEMMLKEMX25519 {
+		c.length, c.each = 4096+1136, 5
+	}
+	return c
+}
+
+func (c *crowd) notice() []byte {
+	n := make([]byte, c.length)
+	c.random.Read(n)
+	if c.length == 4096+48 {
+		n[31] &= 0x7f // as canonical keys are
+	}
+	if len(c.sample) < 512 {
+		c.sample = append(c.sample, n)
+	}
+	return n
+}
+
+// grow logs cases until there are so many notices: all at once, and their disclosures
+// once their time has come.
+func (c *crowd) grow(notices int) {
+	const group = 32
+	for done := 0; done < notices; {
+		var warrants, accesses []*audittest.Logged
+		for range group {
+			warrants = append(warrants, c.Warrant(c.Now+hour))
+			accesses = append(accesses, c.Access(warrants[len(warrants)-1], c.Now+hour))
+		}
+		c.See()
+		type release struct {
+			*audittest.Logged
+			notices [][]byte
+		}
+		var releases []release
+		for _, a := range accesses {
+			for _, name := range []string{"c1", "c2"} {
+				r := release{notices: make([][]byte, c.each)}
+				for i := range r.notices {
+					r.notices[i] = c.notice()
+				}
+				done += c.each
+				r.Logged = c.ReleaseWith(a, name, r.notices...)
+				releases = append(releases, r)
+			}
+		}
+		c.anchor()
+		c.Now += 2 * hour
+		c.anchor()
+		for i, a := range accesses {
+			c.Disclose(a)
+			c.Disclose(warrants[i])
+			c.Return(warrants[i])
+		}
+		for _, r := range releases {
+			c.Log(c.Event(&event.Disclosure{Event: r.Reference, Notices: r.notices}), "messenger")
+		}
+	}
+	c.anchor()
+}
+
+// trials tries the sample's notices n times on all cores: what nobody can leave out.
+func (c *crowd) trials(b *testing.B, keys []*escrow.SecretKey, n uint64) {
+	var wg sync.WaitGroup
+	var next atomic.Uint64
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < n; i = next.Add(1) - 1 {
+				k := keys[i%uint64(len(keys))]
+				if _, err := escrow.OpenNotice(audittest.Origin, k, c.sample[i%uint64(len(c.sample))]); !errors.Is(err, escrow.ErrOpen) {
+					panic(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func usage(b *testing.B) (cpu time.Duration, peak float64) {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), float64(u.Maxrss) / 1024
+}
+
+// BenchmarkScan scans a log on disk with its replay, and measures beside it how many
+// trial decryptions a second the cores allow: half before, half after, so that what
+// else the machine does weighs on both. peak-MB is of the whole process.
+func BenchmarkScan(b *testing.B) {
+	kem := event.KEM(*benchKEM)
+	c := newCrowd(b, kem)
+	c.grow(*benchNotices)
+	c.Publish("w1", "w2")
+	last := c.seed.First + escrow.Period(*benchMonths-1)
+	all, err := c.seed.Keys(audittest.Origin, last)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var keys []*escrow.SecretKey
+	for _, k := range all {
+		if k.Public().KEM == kem {
+			keys = append(keys, k)
+		}
+	}
+	var least, took, leastCPU, tookCPU time.Duration
+	var trials, tries uint64
+	measure := func(wall, cpu *time.Duration, f func()) {
+		start := time.Now()
+		before, _ := usage(b)
+		f()
+		*wall += time.Since(start)
+		after, _ := usage(b)
+		*cpu += after - before
+	}
+	n := uint64(*benchNotices**benchMonths) / 8
+	for b.Loop() {
+		measure(&least, &leastCPU, func() { c.trials(b, keys, n) })
+		var r *scan.Report
+		measure(&took, &tookCPU, func() {
+			r, err = scan.Run(b.Context(), c.config(func(s *scan.Config) { s.Now = monthOf(last - 1) }))
+		})
+		if err != nil || r.Outcome() != scan.Nothing || r.Notices < uint64(*benchNotices) || r.Tries != r.Notices*uint64(len(keys)) {
+			b.Fatalf("%v\n%s", err, r.Text(10))
+		}
+		measure(&least, &leastCPU, func() { c.trials(b, keys, n) })
+		trials, tries = trials+2*n, tries+r.Tries
+	}
+	_, peak := usage(b)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(c.Size()), "entries")
+	b.ReportMetric(float64(tries)/float64(b.N), "tries")
+	b.ReportMetric(float64(tries)/took.Seconds(), "tries/s")
+	b.ReportMetric(float64(trials)/least.Seconds(), "trials/s")
+	b.ReportMetric(float64(tries)/took.Seconds()/(float64(trials)/least.Seconds()), "ratio")
+	b.ReportMetric(float64(tries)/tookCPU.Seconds()/(float64(trials)/leastCPU.Seconds()), "cpu-ratio")
+	b.ReportMetric(peak, "peak-MB")
+}
+
+func monthOf(p escrow.Period) time.Time {
+	return time.Date(int(p)/12, time.Month(int(p)%12+1), 15, 0, 0, 0, 0, time.UTC)
+}

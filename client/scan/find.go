@@ -1,0 +1,235 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scan
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+)
+
+// maxFound is how many notices are kept, and maxBreaches how many entries in breach.
+// More are counted. Only who may sign disclosures can make many of the first, and
+// only a log that lets in what it must refuse many of the second.
+const (
+	maxFound    = 10_000
+	maxBreaches = 100_000
+)
+
+// A found notice is one that opened, and what the ledger knew of it. It is part of a
+// state, so its encoding is.
+type found struct {
+	Digest     event.Digest `json:"-"`
+	DigestText string       `json:"digest"`
+	Disclosure uint64       `json:"disclosure"`         // index
+	Event      reference    `json:"event"`              // what the disclosure names
+	Releases   []reference  `json:"releases,omitempty"` // those that state it
+	After      int64        `json:"after,omitempty"`    // witnessed time after which the disclosure was logged
+	Effect     bool         `json:"effect"`             // the disclosure kept the rules
+	Period     string       `json:"period"`             // of the key that opened it
+	Notice     []byte       `json:"notice,omitempty"`   // as escrow.Notice.Bytes
+	Error      string       `json:"error,omitempty"`    // why it is none, if it opened and is none
+}
+
+// reference is an event.Reference in JSON.
+type reference struct {
+	Index uint64 `json:"index"`
+	Leaf  []byte `json:"leaf"`
+}
+
+func refOf(r event.Reference) reference { return reference{r.Index, r.Leaf[:]} }
+
+func (r reference) ref() (event.Reference, error) {
+	if len(r.Leaf) != sha256.Size {
+		return event.Reference{}, errors.New("a leaf hash has 32 bytes")
+	}
+	return event.Reference{Index: r.Index, Leaf: [32]byte(r.Leaf)}, nil
+}
+
+// breach is an entry that broke a rule.
+type breach struct {
+	Index uint64 `json:"index"`
+	Rule  string `json:"rule"`
+	Text  string `json:"text"`
+}
+
+// key is a notice key, and its period.
+type key struct {
+	holder escrow.KeyHolder
+	period string
+}
+
+// finder observes an audit. What is not said to be the workers' belongs to the
+// audit's goroutine.
+type finder struct {
+	seed *escrow.Seed
+	last escrow.Period
+
+	origin string
+	keys   []key          // set by Start; the workers' too
+	ledger *ledger.Ledger // nil: the log was not read
+	head   *c2sp.Verified
+
+	tries atomic.Uint64 // of this run
+
+	state *state
+	fresh []*found
+}
+
+var _ audit.Observer = (*finder)(nil)
+
+// Start makes the keys.
+func (f *finder) Start(l *ledger.Ledger, head *c2sp.Verified) error {
+	f.ledger, f.head, f.origin = l, head, l.Origin()
+	keys, err := f.seed.Keys(f.origin, f.last)
+	if err != nil {
+		return err
+	}
+	for p, i := f.seed.First, 0; i < len(keys); p, i = p+1, i+2 {
+		f.keys = append(f.keys, key{keys[i], p.String()}, key{keys[i+1], p.String()})
+	}
+	return nil
+}
+
+// opened is a notice that opened, in a worker's hands.
+type opened struct {
+	place  int // in the disclosure
+	period string
+	notice *escrow.Notice // nil: err says why it is none
+	err    error
+}
+
+// Read tries the notices of a disclosure.
+func (f *finder) Read(e *ledger.Entry) any {
+	d, ok := e.Envelope.Event.Body.(*event.Disclosure)
+	if !ok || len(d.Notices) == 0 {
+		return nil
+	}
+	var out []opened
+	for i, b := range d.Notices {
+		if o := f.try(b); o != nil {
+			o.place = i
+			out = append(out, *o)
+		}
+	}
+	if out == nil {
+		return nil
+	}
+	return out
+}
+
+func (f *finder) try(ciphertext []byte) *opened {
+	tries := uint64(0)
+	defer func() { f.tries.Add(tries) }()
+	kem, ok := escrow.NoticeKEM(len(ciphertext))
+	if !ok {
+		return nil
+	}
+	for i := range f.keys {
+		k := &f.keys[i]
+		if k.holder.Public().KEM != kem {
+			continue
+		}
+		tries++
+		n, err := escrow.OpenNotice(f.origin, k.holder, ciphertext)
+		if errors.Is(err, escrow.ErrOpen) {
+			continue
+		}
+		return &opened{period: k.period, notice: n, err: err}
+	}
+	return nil
+}
+
+// Before notes what opened, while the ledger still has the releases in sight.
+func (f *finder) Before(l *ledger.Ledger, e *ledger.Entry, note any) error {
+	f.fresh = f.fresh[:0]
+	if e.Envelope != nil {
+		if d, ok := e.Envelope.Event.Body.(*event.Disclosure); ok {
+			f.state.Notices += uint64(len(d.Notices))
+		}
+	}
+	list, _ := note.([]opened)
+	for _, o := range list {
+		d := e.Envelope.Event.Body.(*event.Disclosure)
+		digest := escrow.NoticeDigest(d.Notices[o.place])
+		x := &found{Digest: digest, DigestText: digest.String(), Disclosure: e.Index, Event: refOf(d.Event), Period: o.period}
+		if t := l.Time(); !t.IsZero() {
+			x.After = t.Unix()
+		}
+		custodian := ""
+		if o.err != nil {
+			x.Error = o.err.Error()
+		} else {
+			custodian = o.notice.Custodian
+			b, err := o.notice.Bytes()
+			if err != nil {
+				return fmt.Errorf("keeping a notice: %w", err)
+			}
+			x.Notice = b
+		}
+		// Anyone may state another's notice too: that of its author counts.
+		stating := l.Stating(d.Event, digest)
+		byAuthor := func(r ledger.Stating) bool { return r.Custodian == custodian }
+		for _, r := range stating {
+			if byAuthor(r) || !slices.ContainsFunc(stating, byAuthor) {
+				x.Releases = append(x.Releases, refOf(r.Reference))
+			}
+		}
+		f.fresh = append(f.fresh, x)
+	}
+	return nil
+}
+
+// After keeps it, with whether the disclosure had an effect.
+func (f *finder) After(_ *ledger.Ledger, e *ledger.Entry, violations []*ledger.Violation) error {
+	effect := true
+	for _, v := range violations {
+		if v.Index == e.Index {
+			effect = false
+		}
+		if v.Kind != ledger.KindBreach {
+			continue
+		}
+		f.state.BreachCount++
+		if len(f.state.Breaches) < maxBreaches {
+			f.state.Breaches = append(f.state.Breaches, breach{v.Index, v.Rule, v.Text})
+		}
+	}
+	for _, x := range f.fresh {
+		x.Effect = effect
+		f.state.add(x)
+	}
+	f.fresh = f.fresh[:0]
+	return nil
+}
+
+// add keeps a notice; one that is published again only if it had no effect before.
+func (s *state) add(x *found) {
+	if i := slices.IndexFunc(s.Found, func(o *found) bool { return o.Digest == x.Digest }); i >= 0 {
+		if !s.Found[i].Effect && x.Effect {
+			s.Found[i] = x
+		}
+		return
+	}
+	if len(s.Found) == maxFound {
+		s.Left++
+		return
+	}
+	s.Found = append(s.Found, x)
+}
+
+// lastPeriod is the last month whose keys are tried: the next one, since a client's
+// clock may be ahead of this one.
+func lastPeriod(now time.Time, first escrow.Period) escrow.Period {
+	return max(escrow.PeriodOf(now)+1, first)
+}

@@ -1,0 +1,237 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scan
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/notice"
+	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// Config says in which log to look, for whom, and under whose policy.
+type Config struct {
+	// Client of the log, with the policy below.
+	Client *client.Client
+	// Policy is the client's. It must not be nil.
+	Policy *c2sp.Policy
+	// Origin is the client's. "": the name of the log's key.
+	Origin string
+
+	// Seed of the subject's notice keys.
+	Seed *escrow.Seed
+	// Now is this machine's time: keys are tried up to the month after it.
+	Now time.Time
+
+	// State to go on from. nil: from the first entry.
+	State []byte
+	// Save, if not nil, is called with a state from time to time and at the end, also
+	// if the scan ends early. Its error ends the scan.
+	Save func(state []byte) error
+	// SaveEvery is how many entries lie between two states. 0: 32,768.
+	SaveEvery uint64
+
+	// Progress, if not nil, is called after each bundle with how many entries of the
+	// head's are done. It must be quick.
+	Progress func(done, size uint64)
+	// Workers is how many goroutines try keys and verify signatures. 0: GOMAXPROCS.
+	Workers int
+}
+
+// Run scans the log up to its present head. The error says that nothing was done: the
+// state is none, or there is no seed. All else is in the report.
+func Run(ctx context.Context, c Config) (*Report, error) {
+	if c.Seed == nil || c.Client == nil || c.Policy == nil {
+		return nil, fmt.Errorf("scan: it needs a seed and a log, and a policy: %w", client.ErrNoPolicy)
+	}
+	if c.Workers <= 0 {
+		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	if c.SaveEvery == 0 {
+		c.SaveEvery = 1 << 15
+	}
+	f := &finder{seed: c.Seed, last: lastPeriod(c.Now, c.Seed.First), state: &state{Seed: seedName(c.Seed)}}
+	a := audit.Config{Client: c.Client, Policy: c.Policy, Origin: c.Origin, SaveEvery: c.SaveEvery,
+		Progress: c.Progress, Workers: c.Workers, Observer: f}
+	if c.State != nil {
+		s, snapshot, err := parseState(c.State)
+		if err != nil {
+			return nil, err
+		}
+		if s.Seed != f.state.Seed {
+			return nil, &StateError{"it is of another seed"}
+		}
+		f.state, a.Snapshot = s, snapshot
+	}
+	if c.Save != nil {
+		a.Save = func(snapshot []byte) error {
+			b, err := f.state.bytes(snapshot)
+			if err != nil {
+				return err
+			}
+			return c.Save(b)
+		}
+	}
+	r := &Report{Audit: audit.Run(ctx, a), From: c.Seed.First.String(), To: f.last.String()}
+	r.Notices, r.Tries, r.Left = f.state.Notices, f.tries.Load(), f.state.Left
+	j := &joiner{ctx: ctx, c: c, f: f, r: r}
+	j.join()
+	return r, nil
+}
+
+// joiner makes cases of what was found.
+type joiner struct {
+	ctx context.Context
+	c   Config
+	f   *finder
+	r   *Report
+}
+
+func (j *joiner) join() {
+	r := j.r
+	if r.Audit.Complete && j.f.ledger != nil {
+		o := j.f.ledger.Outstanding()
+		r.Sealed = &Sealed{Releases: o.Releases, Notices: o.Notices, Never: o.Never, Last: o.Last, Live: o.Live}
+	}
+	for _, x := range j.f.state.Found {
+		j.add(x)
+	}
+	slices.SortStableFunc(r.Cases, func(a, b *Case) int { return cmp.Compare(a.access.Index, b.access.Index) })
+	for _, c := range r.Cases {
+		slices.SortStableFunc(c.Notices, func(a, b *Notice) int { return cmp.Compare(a.Release.Index, b.Release.Index) })
+	}
+	r.conclude()
+}
+
+// add puts a notice into its case, or among those that prove nothing.
+func (j *joiner) add(x *found) {
+	doubt := func(format string, args ...any) {
+		j.r.Unproven = append(j.r.Unproven, Unproven{x.Disclosure, x.DigestText, x.Period, fmt.Sprintf(format, args...)})
+	}
+	if x.Error != "" {
+		doubt("it opens under your key, and is no notice: %s", x.Error)
+		return
+	}
+	n, err := escrow.ParseNotice(x.Notice)
+	if err != nil {
+		doubt("%v", err)
+		return
+	}
+	if j.f.ledger == nil {
+		doubt("it could not be proven in this run")
+		return
+	}
+	releases := x.Releases
+	if len(releases) == 0 {
+		releases = []reference{x.Event} // closed before: it may name the release itself
+	}
+	var file *notice.File
+	var v *notice.Verified
+	for _, r := range releases {
+		if file, err = j.file(n, x.Digest, r); err == nil {
+			v, err = file.Verify(j.c.Policy, verify.Options{Origin: j.c.Origin, Now: j.c.Now})
+		}
+		if err == nil {
+			break
+		}
+	}
+	if err != nil {
+		doubt("%v", err)
+		return
+	}
+	c := j.r.caseOf(n.Access)
+	c.Notices = append(c.Notices, &Notice{Verified: v, Digest: x.DigestText, Disclosure: x.Disclosure, PublishedAfter: unix(x.After),
+		Period: x.Period, Effect: x.Effect, File: file})
+	for _, b := range j.f.state.Breaches {
+		if c.concerns(b.Index, v) && !slices.Contains(c.Breaches, Breach(b)) {
+			c.Breaches = append(c.Breaches, Breach(b))
+		}
+	}
+}
+
+func unix(t int64) time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return time.Unix(t, 0).UTC()
+}
+
+// file gathers the proofs that a notice needs, under one head, and holds the notice's
+// digest against the release.
+func (j *joiner) file(n *escrow.Notice, digest event.Digest, release reference) (*notice.File, error) {
+	ref, err := release.ref()
+	if err != nil {
+		return nil, err
+	}
+	file := &notice.File{Notice: n}
+	prove := func(r event.Reference) ([]byte, error) {
+		p, err := j.c.Client.ProveAt(j.ctx, j.f.head, r.Index)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d: %w", r.Index, err)
+		}
+		return p.Bytes(), nil
+	}
+	if file.Release, err = prove(ref); err != nil {
+		return nil, err
+	}
+	if err := states(file.Release, ref, digest); err != nil {
+		return nil, err
+	}
+	if file.Access, err = prove(n.Access); err != nil {
+		return nil, err
+	}
+	if n.Warrant != nil {
+		if file.Warrant, err = prove(*n.Warrant); err != nil {
+			return nil, err
+		}
+	}
+	at := []uint64{n.Access.Index, ref.Index}
+	if n.Warrant != nil {
+		at = append(at, n.Warrant.Index)
+	}
+	var charters []event.Reference
+	for _, i := range at {
+		c := j.f.ledger.CharterAt(i)
+		if c == nil {
+			return nil, fmt.Errorf("entry %d stands before every charter", i)
+		}
+		charters = append(charters, event.Reference{Index: c.Index, Leaf: c.Leaf})
+	}
+	slices.SortFunc(charters, func(a, b event.Reference) int { return cmp.Compare(a.Index, b.Index) })
+	for _, c := range slices.Compact(charters) {
+		b, err := prove(c)
+		if err != nil {
+			return nil, err
+		}
+		file.Charters = append(file.Charters, b)
+	}
+	return file, nil
+}
+
+// states says whether an entry is a release that states the notice.
+func states(proof []byte, ref event.Reference, digest event.Digest) error {
+	p, err := c2sp.ParseProof(proof)
+	if err != nil {
+		return err
+	}
+	env, err := event.ParseEnvelope(p.Extra)
+	if err != nil {
+		return err
+	}
+	r, ok := env.Event.Body.(*event.Release)
+	if !ok || !slices.Contains(r.Notices, digest) {
+		return fmt.Errorf("no release states it: anyone who may sign disclosures, and knows your notice key, can have written it")
+	}
+	return nil
+}

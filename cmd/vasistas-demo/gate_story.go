@@ -1,0 +1,601 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/escrow/agency"
+	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// The subject of the case, and somebody else. The rows name no accounts.
+const (
+	subjectAccount = "subject@messenger.example"
+	otherAccount   = "somebody-else@messenger.example"
+	letter         = "A letter that was escrowed, and that a court has ordered to be opened.\n"
+
+	// caseSeal is short, so that the disclosure comes while somebody watches;
+	// caseWindow outlasts the chapter.
+	caseSeal   = 20 * demoDay
+	caseWindow = 60 * demoDay
+	gateTries  = 60 * time.Second
+)
+
+// escrowed is a file, escrowed by age, of somebody with a notice key.
+type escrowed struct {
+	file    []byte
+	pkg     *escrow.Package
+	notice  *escrow.SecretKey
+	account string
+}
+
+// opening is the one case that goes all the way.
+type opening struct {
+	*accepted
+	agency  event.Signer
+	court   event.Signer
+	charter []byte // the envelope
+	gates   []*gateServer
+	wire    *wire
+	until   time.Time
+
+	warrant         event.Reference
+	warrantEnv      *event.Envelope
+	warrantOpenings *event.Openings
+}
+
+// access is an access of the case.
+type access struct {
+	event.Reference
+	env       *event.Envelope
+	openings  *event.Openings
+	recipient *escrow.SecretKey
+	files     []*escrowed
+}
+
+// openCase takes one real warrant all the way: from an escrowed file to its plaintext
+// with the agency, and to the notice with the subject.
+func (s *story) openCase(ctx context.Context) error {
+	o := new(opening)
+	for i := range s.batch.accepted {
+		if a := &s.batch.accepted[i]; !a.Emergency {
+			o.accepted = a
+			break
+		}
+	}
+	if o.accepted == nil {
+		return errors.New("no row is a warrant; use more -rows")
+	}
+	s.title("One warrant, and three gates")
+	if err := s.startCase(ctx, o); err != nil {
+		return err
+	}
+	file, err := s.escrow(o, subjectAccount)
+	if err != nil {
+		return err
+	}
+	if err := s.orderCase(ctx, o); err != nil {
+		return err
+	}
+	a, err := s.logAccess(ctx, o, accessTerms{account: subjectAccount}, file)
+	if err != nil {
+		return err
+	}
+	old, err := s.requestFor(ctx, o, a)
+	if err != nil {
+		return err
+	}
+	if err := s.readLetter(ctx, o, a); err != nil {
+		return err
+	}
+	if err := s.attackGates(ctx, o, a, old, file); err != nil {
+		return err
+	}
+	return s.findNotices(ctx, o, a, file)
+}
+
+// startCase starts the gates.
+func (s *story) startCase(ctx context.Context, o *opening) error {
+	if err := s.replay.catchUp(ctx); err != nil {
+		return err
+	}
+	o.charter = s.replay.entries[0]
+	var err error
+	if o.gates, o.wire, err = s.startGates(ctx, o.charter); err != nil {
+		return err
+	}
+	if o.agency, err = s.signers.agency(o.accepted.agency); err != nil {
+		return err
+	}
+	o.court = s.signers.courts[o.accepted.court]
+	for _, g := range o.gates {
+		s.say("  %s  the gate of %s", g.url, g.name)
+	}
+	s.wrap("  ", fmt.Sprintf("Each has an event key and a post-quantum key of its own, follows the log from its first charter, and "+
+		"runs the rules over every entry. Any %d of the %d together open a file.", gateThreshold, numGates))
+	return nil
+}
+
+// escrow escrows a file with age.
+func (s *story) escrow(o *opening, account string) (*escrowed, error) {
+	env, err := event.ParseEnvelope(o.charter)
+	if err != nil {
+		return nil, err
+	}
+	group, err := escrow.NewGroup(origin, env.Event.Body.(*event.Charter), gateGroup)
+	if err != nil {
+		return nil, err
+	}
+	seed := escrow.NewSeed(time.Now())
+	e := &escrowed{account: account}
+	if e.notice, err = seed.Key(origin, seed.First, event.KEMMLKEMX25519); err != nil {
+		return nil, err
+	}
+	to, err := escrow.NewRecipient(group, event.KEMMLKEMX25519, e.notice.Public(), account)
+	if err != nil {
+		return nil, err
+	}
+	var file bytes.Buffer
+	w, err := age.Encrypt(&file, to)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(w, letter); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	e.file = file.Bytes()
+	list, err := escrow.ReadPackages(bytes.NewReader(e.file))
+	if err != nil {
+		return nil, err
+	}
+	e.pkg = list[0]
+	if account == subjectAccount {
+		if err := os.MkdirAll(s.path("case"), 0o700); err != nil {
+			return nil, err
+		}
+		for name, b := range map[string][]byte{"letter.age": e.file, "subject.seed": seed.Bytes()} {
+			if err := durable.WriteFile(s.path("case", name), b, 0o600); err != nil {
+				return nil, err
+			}
+		}
+		s.wrap("  ", fmt.Sprintf("A user's client encrypts a letter with age (%d bytes, %s), and states whom a notice is for.", len(e.file), s.path("case", "letter.age")))
+	}
+	return e, nil
+}
+
+// orderCase logs the warrant: the row's, with an account that no row names.
+func (s *story) orderCase(ctx context.Context, o *opening) error {
+	c := o.accepted.terms
+	c.window = caseWindow
+	d, err := newWarrant(origin, o.agency, o.accepted.row, &c)
+	if err != nil {
+		return err
+	}
+	d.Body.(*event.Warrant).Accesses, d.Body.(*event.Warrant).Accounts = 8, 8
+	d.subject = append(d.subject, event.NewOpening("identifier", event.Text(subjectAccount)))
+	o.until = d.Time.Add(caseSeal)
+	index, env, openings, err := s.logSealed(ctx, d, o.until, o.court)
+	if err != nil {
+		return err
+	}
+	o.warrant, o.warrantEnv, o.warrantOpenings = reference(index, env.Bytes()), env, openings
+	s.wrap("  ", fmt.Sprintf("The warrant is that of row %s again: the court %s, the agency %s and the offence class are the row's. "+
+		"The account and the letter are the demonstration's own. It is entry %d.", o.accepted.ID, o.accepted.court, o.accepted.agency, index))
+	return nil
+}
+
+// logSealed signs, seals and logs a draft.
+func (s *story) logSealed(ctx context.Context, d *draft, until time.Time, by ...event.Signer) (uint64, *event.Envelope, *event.Openings, error) {
+	signed, err := d.sign(until, by...)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	sub, err := signed.submission()
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	index, err := s.submit(ctx, sub)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	env, err := event.ParseEnvelope(signed.Envelope)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	openings, err := event.ParseOpenings(signed.Openings)
+	return index, env, openings, err
+}
+
+// accessTerms is what an access says.
+type accessTerms struct {
+	account string
+	consent *escrow.SecretKey // for whose key the agency signs; nil: the recipient's
+	offline bool              // it is signed and not logged
+}
+
+// logAccess makes an access on the warrant, for files, and logs it.
+func (s *story) logAccess(ctx context.Context, o *opening, terms accessTerms, files ...*escrowed) (*access, error) {
+	recipient, err := escrow.GenerateKey(event.KEMMLKEMX25519)
+	if err != nil {
+		return nil, err
+	}
+	if terms.consent == nil {
+		terms.consent = recipient
+	}
+	ev, err := event.New(origin, &event.Access{Warrant: &o.warrant, Group: gateGroup, Recipient: recipient.Public(), Accounts: 1})
+	if err != nil {
+		return nil, err
+	}
+	msg, err := event.AgencyMessage(o.warrantEnv.Hash(), ev.ID, terms.consent.Public())
+	if err != nil {
+		return nil, err
+	}
+	sig, err := o.agency.Sign(msg)
+	if err != nil {
+		return nil, err
+	}
+	d := &draft{Event: ev, public: []event.Opening{event.NewOpening("unit", event.Text("lawful-access"))},
+		subject: []event.Opening{event.NewOpening("agencySignature", event.Bytes(sig)), event.NewOpening("account", event.Text(terms.account)), event.Decoy()}}
+	for _, f := range files {
+		d.subject = append(d.subject, event.NewOpening("package", event.Text(f.pkg.Digest().String())))
+	}
+	a := &access{recipient: recipient, files: files}
+	if terms.offline {
+		signed, err := d.sign(o.until, s.signers.provider)
+		if err != nil {
+			return nil, err
+		}
+		if a.env, err = event.ParseEnvelope(signed.Envelope); err != nil {
+			return nil, err
+		}
+		a.openings, err = event.ParseOpenings(signed.Openings)
+		return a, err
+	}
+	index, env, openings, err := s.logSealed(ctx, d, o.until, s.signers.provider)
+	if err != nil {
+		return nil, err
+	}
+	a.Reference, a.env, a.openings = reference(index, env.Bytes()), env, openings
+	return a, nil
+}
+
+// requestFor makes the request for an access, with proofs under the present head.
+func (s *story) requestFor(ctx context.Context, o *opening, a *access) (*escrow.Request, error) {
+	warrant, err := s.client.Prove(ctx, o.warrant.Index)
+	if err != nil {
+		return nil, err
+	}
+	proof, err := s.client.Prove(ctx, a.Index)
+	if err != nil {
+		return nil, err
+	}
+	r := &escrow.Request{Warrant: warrant.Bytes(), WarrantOpenings: o.warrantOpenings, Access: proof.Bytes(), AccessOpenings: a.openings}
+	for _, f := range a.files {
+		r.Packages = append(r.Packages, f.pkg)
+	}
+	return r, nil
+}
+
+// readLetter opens the letter as the agency does, with age and the gates.
+func (s *story) readLetter(ctx context.Context, o *opening, a *access) error {
+	r, err := s.requestFor(ctx, o, a)
+	if err != nil {
+		return err
+	}
+	c := &agency.Case{Charter: o.charter, Warrant: r.Warrant, Access: r.Access, Packages: []string{string(a.files[0].pkg.Text())}, Gates: make(map[string]string)}
+	for _, g := range o.gates {
+		c.Gates[g.name] = g.url
+	}
+	if c.Key, err = a.recipient.Bytes(); err != nil {
+		return err
+	}
+	if c.WarrantOpenings, err = o.warrantOpenings.Bytes(); err != nil {
+		return err
+	}
+	if c.AccessOpenings, err = a.openings.Bytes(); err != nil {
+		return err
+	}
+	if err := c.Check(); err != nil {
+		return err
+	}
+	begun := time.Now()
+	id := c.Identity(ctx, agency.Options{Timeout: gateTries})
+	plain, err := age.Decrypt(bytes.NewReader(a.files[0].file), id)
+	if err != nil {
+		return err
+	}
+	b, err := io.ReadAll(plain)
+	if err != nil {
+		return err
+	}
+	if string(b) != letter {
+		return errors.New("the gates' shares open another letter")
+	}
+	s.wrap("  ", fmt.Sprintf("The provider logs an access (entry %d) to a one-time key that the agency signed for. The agency asks all "+
+		"gates; each logs its release, with a notice for the subject, and only then touches its key:", a.Index))
+	for _, r := range id.Results {
+		if r.Err == nil {
+			s.say("  -> %s released its share by entry %d", r.Custodian, r.Release.Index)
+		} else {
+			s.say("  -> %s was not needed", r.Custodian)
+		}
+	}
+	s.wrap("  ", fmt.Sprintf("After %d ms the agency reads: %q", time.Since(begun).Milliseconds(), bytes.TrimSpace(b)))
+	return nil
+}
+
+// findNotices waits for the disclosure, and finds the notices as the subject does:
+// by trying its key on every notice of the log.
+func (s *story) findNotices(ctx context.Context, o *opening, a *access, f *escrowed) error {
+	env, err := signNow(&event.Return{Warrant: o.warrant, Executed: true, Encryption: true, Plaintext: true, Persons: 1, Days: 1}, s.signers.provider)
+	if err != nil {
+		return err
+	}
+	if _, err := s.submit(ctx, env.Bytes()); err != nil {
+		return err
+	}
+	s.wrap("  ", fmt.Sprintf("At %s the seals of the case end, and the log discloses it by itself. The subject's client tries its key on "+
+		"every notice in the log. Nobody learns that it asked:", clock(o.until)))
+	found := make(map[string]uint64) // by custodian
+	next := 0
+	err = s.replay.await(ctx, func() (bool, error) {
+		for ; next < len(s.replay.entries); next++ {
+			env, err := event.ParseEnvelope(s.replay.entries[next])
+			if err != nil {
+				return false, err
+			}
+			d, ok := env.Event.Body.(*event.Disclosure)
+			if !ok {
+				continue
+			}
+			for _, b := range d.Notices {
+				n, err := escrow.OpenNotice(origin, f.notice, b)
+				if errors.Is(err, escrow.ErrOpen) {
+					continue
+				} else if err != nil {
+					return false, err
+				}
+				if n.Access == a.Reference {
+					found[n.Custodian] = uint64(next)
+					if len(found) == 1 {
+						s.tellNotice(n)
+					}
+				}
+			}
+		}
+		_, opened := s.replay.opened[a.Index]
+		return opened && len(found) >= gateThreshold, nil
+	})
+	if err != nil {
+		return fmt.Errorf("the subject has %d notices: %w", len(found), err)
+	}
+	for i := range numGates {
+		if index := found[gateName(i)]; index > 0 {
+			s.say("  -> the notice of %s, in entry %d", gateName(i), index)
+		}
+	}
+	return nil
+}
+
+func (s *story) tellNotice(n *escrow.Notice) {
+	values := make(map[string]event.Value)
+	for _, list := range [][]event.Opening{n.WarrantOpenings.Public, n.WarrantOpenings.Subject, n.AccessOpenings.Public, n.AccessOpenings.Subject} {
+		for _, o := range list {
+			values[o.Name] = o.Value
+		}
+	}
+	s.wrap("  ", fmt.Sprintf("\"On warrant %d, case %q, the agency %s was given the key to a file of your account %s, by access %d.\"",
+		n.Warrant.Index, values["case"].Text(), values["agency"].Text(), values["account"].Text(), n.Access.Index))
+}
+
+// attackGates tries to get shares that nobody may have.
+func (s *story) attackGates(ctx context.Context, o *opening, a *access, old *escrow.Request, f *escrowed) error {
+	s.title("Nine attacks on the gates")
+	one := o.gates[0]
+	n := 0
+	tell := func(tried, why string) {
+		n++
+		s.wrap("  ", fmt.Sprintf("%d. %s", n, tried))
+		s.wrap("     ", "-> "+why)
+	}
+	refused := func(tried string, r *escrow.Request, want gate.Code) error {
+		why, err := askGate(ctx, one, r, want)
+		if err == nil {
+			tell(tried, why)
+		}
+		return err
+	}
+	other, err := s.escrow(o, otherAccount)
+	if err != nil {
+		return err
+	}
+	good, err := s.requestFor(ctx, o, a)
+	if err != nil {
+		return err
+	}
+
+	unlogged, err := s.logAccess(ctx, o, accessTerms{account: subjectAccount, offline: true}, f)
+	if err != nil {
+		return err
+	}
+	r := *good
+	if r.Access, err = otherExtra(good.Access, unlogged.env.Bytes()); err != nil {
+		return err
+	}
+	r.AccessOpenings = unlogged.openings
+	if err := refused("An access that is signed and not logged, with the proof of another entry.", &r, gate.CodeProof); err != nil {
+		return err
+	}
+	if err := s.attackByFork(ctx, o, good, tell); err != nil {
+		return err
+	}
+	r = *good
+	r.Packages = []*escrow.Package{other.pkg}
+	if err := refused("Another person's file, under this access.", &r, gate.CodePackage); err != nil {
+		return err
+	}
+	if err := s.attackByAccess(ctx, o, accessTerms{account: otherAccount}, other, "An access to an account that the warrant does not name.", gate.CodeAccount, refused); err != nil {
+		return err
+	}
+	stranger, err := escrow.GenerateKey(event.KEMX25519)
+	if err != nil {
+		return err
+	}
+	if err := s.attackByAccess(ctx, o, accessTerms{account: subjectAccount, consent: stranger}, f, "A recipient key that the agency did not sign for.", gate.CodeRecipient, refused); err != nil {
+		return err
+	}
+	if err := s.attackTwice(ctx, o, a, good, tell); err != nil {
+		return err
+	}
+	if err := s.attackCut(ctx, o, f, tell); err != nil {
+		return err
+	}
+	return s.attackStale(ctx, old, one, tell)
+}
+
+// attackByAccess logs an access that a gate must refuse.
+func (s *story) attackByAccess(ctx context.Context, o *opening, terms accessTerms, f *escrowed, tried string, want gate.Code, refused func(string, *escrow.Request, gate.Code) error) error {
+	a, err := s.logAccess(ctx, o, terms, f)
+	if err != nil {
+		return err
+	}
+	r, err := s.requestFor(ctx, o, a)
+	if err != nil {
+		return err
+	}
+	return refused(tried, r, want)
+}
+
+// attackByFork shows a head that contradicts the log to a gate of its own: it ends
+// that gate for good.
+func (s *story) attackByFork(ctx context.Context, o *opening, good *escrow.Request, tell func(tried, why string)) error {
+	dir, err := os.MkdirTemp(s.dir, "forked-gate-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	key, err := escrow.GenerateKey(event.KEMX25519)
+	if err != nil {
+		return err
+	}
+	// Any key that has signed nothing: the gate sees the fork before it asks whose
+	// gate it is.
+	c, err := s.gateConfig(o.agency, key, filepath.Join(dir, "state"), s.url, o.charter)
+	if err != nil {
+		return err
+	}
+	if err := gate.Create(c); err != nil {
+		return err
+	}
+	g, err := gate.Open(c)
+	if err != nil {
+		return err
+	}
+	r := *good
+	if r.Access, err = s.forkedProof(good.Access); err != nil {
+		return errors.Join(err, g.Close())
+	}
+	why, err := askGate(ctx, &gateServer{name: "a bystander", key: key, g: g}, &r, gate.CodeFork)
+	if err == nil {
+		tell("The access under a forked head, which the log and all three witnesses have signed.", firstWords(why))
+	}
+	return errors.Join(err, g.Close())
+}
+
+// attackTwice asks for the same access again, and one gate alone for all.
+func (s *story) attackTwice(ctx context.Context, o *opening, a *access, good *escrow.Request, tell func(tried, why string)) error {
+	one := o.gates[0]
+	var shares []*escrow.Share
+	var releases []event.Reference
+	for range 2 {
+		sealed, err := good.Seal(origin, one.key.Public())
+		if err != nil {
+			return err
+		}
+		answer, err := one.g.Release(ctx, sealed)
+		if err != nil {
+			return err
+		}
+		d := escrow.Delivery{Origin: origin, Access: a.Reference, Recipient: a.recipient.Public()}
+		got, err := escrow.OpenAnswer(answer, &d, 1, s.signers.custodians[one.name].Public(), a.recipient, good.Packages)
+		if err != nil {
+			return err
+		}
+		shares, releases = append(shares, got...), append(releases, d.Release)
+	}
+	if releases[0] != releases[1] {
+		return fmt.Errorf("%w: one access has two releases", errSucceeded)
+	}
+	tell("The same access twice.", fmt.Sprintf("the same answer to the same key, under the same release (entry %d): there is no second one", releases[0].Index))
+	_, err := good.Packages[0].FileKey(shares)
+	if err == nil {
+		return fmt.Errorf("%w: one gate's share opens the letter", errSucceeded)
+	}
+	tell("One gate alone.", err.Error())
+	return nil
+}
+
+// attackCut lets the log take no release.
+func (s *story) attackCut(ctx context.Context, o *opening, f *escrowed, tell func(tried, why string)) error {
+	a, err := s.logAccess(ctx, o, accessTerms{account: subjectAccount}, f)
+	if err != nil {
+		return err
+	}
+	r, err := s.requestFor(ctx, o, a)
+	if err != nil {
+		return err
+	}
+	o.wire.cut.Store(true)
+	why, err := askGate(ctx, o.gates[2], r, gate.CodeLog)
+	o.wire.cut.Store(false)
+	if err != nil {
+		return err
+	}
+	tell("A log that does not take the release.", firstWords(why))
+	return nil
+}
+
+// attackStale shows an old head, once it is old.
+func (s *story) attackStale(ctx context.Context, old *escrow.Request, one *gateServer, tell func(tried, why string)) error {
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		sealed, err := old.Seal(origin, one.key.Public())
+		if err != nil {
+			return err
+		}
+		_, err = one.g.Release(ctx, sealed)
+		var no *gate.Refusal
+		if errors.As(err, &no) && no.Code == gate.CodeStale {
+			tell("The same request, under a head that was good when the access was logged.", no.Error())
+			return nil
+		}
+		if err != nil && !(errors.As(err, &no) && no.Temporary()) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: an old head is still taken", errSucceeded)
+		case <-tick.C:
+		}
+	}
+}

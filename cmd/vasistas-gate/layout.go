@@ -1,0 +1,160 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/event/eventkey"
+)
+
+// layout is where the parts of a gate are.
+type layout struct {
+	dir      string
+	eventKey string
+	url      string
+	timeout  time.Duration
+	logKeys  []*c2sp.VerifierKey
+}
+
+func (l *layout) define(fs *flag.FlagSet) {
+	fs.StringVar(&l.dir, "dir", "", "`directory` of the gate (required)")
+}
+
+// defineRun adds the flags of the commands that talk to the log.
+func (l *layout) defineRun(fs *flag.FlagSet) {
+	l.define(fs)
+	fs.StringVar(&l.eventKey, "event-key", "", "the custodian's event `key`, if not DIR/keys/event.pem: a file, or NAME://KEY of a KMS")
+	fs.StringVar(&l.url, "log", "", "`URL` of the log, if not the one that was joined")
+	fs.Func("log-key", "verifier `key` of the log beside those that were joined, for a log that lost its key; repeat it", func(s string) error {
+		k, err := c2sp.ParseVerifierKey(s)
+		l.logKeys = append(l.logKeys, k)
+		return err
+	})
+	fs.DurationVar(&l.timeout, "timeout", 30*time.Second, "how long the log may take, and a release its publication")
+}
+
+func (l *layout) complete() error {
+	if l.dir == "" {
+		return wrongUse("-dir is missing: say which directory holds the gate")
+	}
+	if l.eventKey == "" {
+		l.eventKey = l.path("keys", "event.pem")
+	}
+	return nil
+}
+
+func (l *layout) path(names ...string) string {
+	return filepath.Join(append([]string{l.dir}, names...)...)
+}
+
+// kems are the gate's keys, and the names of their files.
+var kems = []event.KEM{event.KEMMLKEMX25519, event.KEMX25519}
+
+func (l *layout) keyFile(k event.KEM) string { return l.path("keys", string(k)+".key") }
+
+// joined is the content of gate.json: which log.
+type joined struct {
+	Origin  string   `json:"origin"`
+	URL     string   `json:"url"`
+	Founded string   `json:"founded"` // leaf hash of the first charter, base64
+	LogKeys []string `json:"logKeys"`
+}
+
+func (j *joined) bytes() []byte {
+	b, err := json.MarshalIndent(j, "", "  ")
+	if err != nil {
+		panic(err) // strings only
+	}
+	return append(b, '\n')
+}
+
+const maxJoined = 64 << 10
+
+// readFile reads a small file.
+func readFile(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s has more than %d bytes", name, limit)
+	}
+	return b, err
+}
+
+// config loads the keys, and which log they are for.
+func (l *layout) config(ctx context.Context) (gate.Config, error) {
+	c := gate.Config{Dir: l.path("state"), Timeout: l.timeout}
+	b, err := readFile(l.path("gate.json"), maxJoined)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, fmt.Errorf("%w: this gate has joined no log; see \"vasistas-gate join\"", err)
+	} else if err != nil {
+		return c, err
+	}
+	var j joined
+	if err := json.Unmarshal(b, &j); err != nil || !bytes.Equal(j.bytes(), b) {
+		return c, fmt.Errorf("gate.json is not as join wrote it")
+	}
+	founded, err := base64.StdEncoding.Strict().DecodeString(j.Founded)
+	if err != nil || len(founded) != len(c.Founded) {
+		return c, fmt.Errorf("gate.json: the leaf hash of the first charter is not base64 of 32 bytes")
+	}
+	c.Founded, c.Origin, c.URL = [32]byte(founded), j.Origin, j.URL
+	if l.url != "" {
+		c.URL = l.url
+	}
+	for _, s := range j.LogKeys {
+		k, err := c2sp.ParseVerifierKey(s)
+		if err != nil {
+			return c, fmt.Errorf("gate.json: %w", err)
+		}
+		c.LogKeys = append(c.LogKeys, k)
+	}
+	c.LogKeys = append(c.LogKeys, l.logKeys...)
+	if c.Signer, err = eventkey.Load(ctx, l.eventKey); err != nil {
+		return c, err
+	}
+	c.Keys, err = l.loadKeys()
+	return c, err
+}
+
+// loadKeys loads the keys that are there; one must be.
+func (l *layout) loadKeys() ([]gate.KeyHolder, error) {
+	var out []gate.KeyHolder
+	for _, kem := range kems {
+		b, err := readFile(l.keyFile(kem), escrow.MaxKeyFile)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
+		k, err := escrow.ParseSecretKey(b)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.keyFile(kem), err)
+		}
+		out = append(out, k)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s has no key of this gate; see \"vasistas-gate init\"", l.path("keys"))
+	}
+	return out, nil
+}

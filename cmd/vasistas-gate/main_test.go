@@ -1,0 +1,119 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/vasistas/vasistas/cmd/vasistas/cli"
+	"github.com/vasistas/vasistas/witness/witnesscmd"
+)
+
+func TestMain(m *testing.M) {
+	program := func(run func() int) func() { return func() { os.Exit(run()) } }
+	testscript.Main(m, map[string]func(){
+		"vasistas-gate": main,
+		"vasistas": program(func() int {
+			return cli.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+		}),
+		"vasistas-witness": program(func() int {
+			return witnesscmd.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+		}),
+	})
+}
+
+func TestScripts(t *testing.T) {
+	// The log's program can't be linked into this one.
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "../vasistas-log")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", bin+string(filepath.ListSeparator)+e.Getenv("PATH"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "field": field, "now": now},
+	})
+}
+
+func check(ts *testscript.TestScript, err error) {
+	if err != nil {
+		ts.Fatalf("%v", err)
+	}
+}
+
+// await NAME ADDRFILE [PATH] waits until a server that was started in the
+// background answers PATH (default: /readyz) with 200, and sets $NAME to its URL.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	path := "/readyz"
+	if len(args) > 2 {
+		path = args[2]
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	var last error
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-tick.C {
+		b, err := os.ReadFile(ts.MkAbs(args[1]))
+		if err != nil {
+			last = err
+			continue
+		}
+		url := strings.TrimSpace(string(b))
+		if !strings.Contains(url, "://") {
+			url = "http://" + url
+		}
+		url = strings.TrimSuffix(url, "/")
+		ts.Setenv(args[0], url)
+		resp, err := http.Get(url + path)
+		if err != nil {
+			last = err
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK || path == "/" {
+			return
+		}
+		last = errors.New(resp.Status)
+	}
+	ts.Fatalf("%s is not ready: %v", args[0], last)
+}
+
+// field NAME FILE MEMBER sets $NAME to a member of a JSON object.
+func field(ts *testscript.TestScript, _ bool, args []string) {
+	var v map[string]any
+	check(ts, json.Unmarshal([]byte(ts.ReadFile(args[1])), &v))
+	if v[args[2]] == nil {
+		ts.Fatalf("%s has no %s", args[1], args[2])
+	}
+	switch x := v[args[2]].(type) {
+	case float64:
+		ts.Setenv(args[0], fmt.Sprintf("%.0f", x))
+	default:
+		ts.Setenv(args[0], fmt.Sprint(x))
+	}
+}
+
+// now NAME SECONDS sets $NAME to the time so many seconds from now.
+func now(ts *testscript.TestScript, _ bool, args []string) {
+	d, err := time.ParseDuration(args[1])
+	check(ts, err)
+	ts.Setenv(args[0], time.Now().Add(d).UTC().Format("2006-01-02T15:04:05Z"))
+}

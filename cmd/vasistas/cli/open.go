@@ -1,0 +1,362 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/escrow/agency"
+	"github.com/vasistas/vasistas/client/escrow/plugincmd"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/event/eventkey"
+)
+
+type openFlags struct {
+	file, out string
+	timeout   time.Duration
+	json      bool
+}
+
+func (e *env) open() *cobra.Command {
+	var f openFlags
+	c := &cobra.Command{
+		Use:   "open --case CASE [-o FILE] FILE",
+		Short: "Open an escrowed file, for an access that is in the log (agencies)",
+		Long: `open asks the gates of the custodian group side by side, for the access of a case
+file; needs as many shares as the group says; and decrypts the file. Gates that are
+down or slow, or that answer nonsense, are named and done without.
+
+A gate opens only what is in the log: it writes its release and the notices to the
+persons concerned first. What it refuses, it says why.`,
+		Example: `  vasistas open key --out case.key
+  vasistas open consent --key agency.pem --warrant w.tlog-proof --recipient case.key.pub
+  vasistas open prepare --key case.key --charter main.charter --warrant w.tlog-proof --warrant-openings w.openings \
+      --access a.tlog-proof --access-openings a.openings --gate one=https://gate.example letter.age --out letter.case
+  vasistas open --case letter.case -o letter.txt letter.age`,
+		Args: cobra.ExactArgs(1),
+		RunE: do(func(ctx context.Context, args []string) error { return e.runOpen(ctx, &f, args) }),
+	}
+	c.Flags().StringVar(&f.file, "case", "", "case file, which 'open prepare' makes")
+	c.Flags().StringVarP(&f.out, "out", "o", "", "file of the plaintext (default: standard output)")
+	c.Flags().DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long one gate is waited for")
+	c.Flags().BoolVar(&f.json, "json", false, "print what came of each gate as JSON, on standard error")
+	c.MarkFlagRequired("case")
+	c.AddCommand(e.openKey(), e.openConsent(), e.openPrepare())
+	return c
+}
+
+// gateReport is the line that open --json prints for a gate.
+type gateReport struct {
+	Gate    string  `json:"gate"`
+	URL     string  `json:"url,omitempty"`
+	Release *uint64 `json:"release,omitempty"` // index of its release
+	Code    string  `json:"code,omitempty"`    // if it refused
+	Error   string  `json:"error,omitempty"`
+}
+
+func (e *env) runOpen(ctx context.Context, f *openFlags, args []string) error {
+	c, err := plugincmd.LoadCase(f.file)
+	if err != nil {
+		return err
+	}
+	in, err := e.openInput(args)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	id := c.Identity(ctx, agency.Options{
+		UserAgent: "vasistas/" + version(), Timeout: f.timeout, Progress: func(r agency.Result) { e.gateNote(f, r) },
+	})
+	return e.stream(f.out, func(w io.Writer) error {
+		plain, err := age.Decrypt(in, id)
+		if err != nil {
+			var none *age.NoIdentityMatchError
+			if errors.As(err, &none) && len(none.Errors) > 0 {
+				return none.Errors[0]
+			}
+			return err
+		}
+		_, err = io.Copy(w, plain)
+		return err
+	})
+}
+
+// gateNote says what came of a gate, as soon as it is known.
+func (e *env) gateNote(f *openFlags, r agency.Result) {
+	report := gateReport{Gate: r.Custodian, URL: r.URL}
+	var no *agency.Refusal
+	if errors.As(r.Err, &no) {
+		report.Code = no.Code
+	}
+	if r.Err != nil {
+		report.Error = r.Err.Error()
+	}
+	if r.Release != nil {
+		report.Release = &r.Release.Index
+	}
+	switch {
+	case f.json:
+		(&env{stdout: e.stderr}).printJSON(report)
+	case r.Err != nil:
+		e.note("vasistas: gate %s: %v", r.Custodian, r.Err)
+	default:
+		e.note("vasistas: gate %s gave its shares; its release is entry %d", r.Custodian, r.Release.Index)
+	}
+}
+
+func (e *env) openKey() *cobra.Command {
+	var out, kem string
+	c := &cobra.Command{
+		Use:   "key --out FILE",
+		Short: "Make the recipient key of one access",
+		Long: `key makes the key that gates encrypt their shares to, for one access. The public
+half, in FILE.pub, goes into the access; sign for it with 'open consent'.`,
+		Example: `  vasistas open key --out case.key`,
+		Args:    cobra.NoArgs,
+		RunE:    do(func(context.Context, []string) error { return runOpenKey(out, kem) }),
+	}
+	c.Flags().StringVar(&out, "out", "", "file of the private key (mode 0600)")
+	c.Flags().StringVar(&kem, "kem", string(event.KEMMLKEMX25519), "mlkem768-x25519 (post-quantum) or x25519")
+	c.MarkFlagRequired("out")
+	return c
+}
+
+func runOpenKey(out, kem string) error {
+	k, err := escrow.GenerateKey(event.KEM(kem))
+	if err != nil {
+		return usagef("--kem: %w", err)
+	}
+	private, err := k.Bytes()
+	if err != nil {
+		return err
+	}
+	public, err := k.Public().Bytes()
+	if err != nil {
+		return err
+	}
+	if err := durable.CreateFile(out, private, 0o600); err != nil {
+		return err
+	}
+	if err := durable.CreateFile(out+eventkey.PublicSuffix, append(public, '\n'), 0o644); err != nil {
+		return errors.Join(err, os.Remove(out)) // nobody has seen it
+	}
+	return nil
+}
+
+type consentFlags struct {
+	key, warrant, recipient, id string
+}
+
+func (e *env) openConsent() *cobra.Command {
+	var f consentFlags
+	c := &cobra.Command{
+		Use:   "consent --key AGENCYKEY --recipient FILE [--warrant FILE]",
+		Short: "Sign for a recipient key",
+		Long: `consent signs, with the agency's key that the warrant names, that a recipient key is
+its own, for one access on one warrant. It prints the id that the access must have and
+the signature: the provider makes the access with them ('sign --id ID --subject
+agencySignature=SIGNATURE'). Without --warrant it is for an emergency.`,
+		Example: `  vasistas open consent --key agency.pem --warrant w.tlog-proof --recipient case.key.pub`,
+		Args:    cobra.NoArgs,
+		RunE:    do(func(ctx context.Context, _ []string) error { return e.runConsent(ctx, &f) }),
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.key, "key", "", "the agency's private key file, or NAME://KEY of a KMS")
+	fl.StringVar(&f.warrant, "warrant", "", "the warrant: its event or proof file")
+	fl.StringVar(&f.recipient, "recipient", "", "public key file, which 'open key' makes")
+	fl.StringVar(&f.id, "id", "", "id of the access (default: a fresh one)")
+	c.MarkFlagRequired("key")
+	c.MarkFlagRequired("recipient")
+	return c
+}
+
+func (e *env) runConsent(ctx context.Context, f *consentFlags) error {
+	signer, err := eventkey.Load(ctx, f.key)
+	if err != nil {
+		return err
+	}
+	b, err := e.read(f.recipient, escrow.MaxKeyFile)
+	if err != nil {
+		return err
+	}
+	recipient, err := escrow.ParsePublicKey([]byte(strings.TrimSuffix(string(b), "\n")))
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.recipient, err)
+	}
+	var warrant event.Digest
+	if f.warrant != "" {
+		env, err := e.readEvent(f.warrant)
+		if err != nil {
+			return err
+		}
+		if env.Event.Type != event.TypeWarrant {
+			return fmt.Errorf("%s: it is a %s, and no warrant", f.warrant, env.Event.Type)
+		}
+		warrant = env.Hash()
+	}
+	var id event.ID
+	rand.Read(id[:])
+	if f.id != "" {
+		raw, err := event.Text(f.id).Bytes()
+		if err != nil || len(raw) != len(id) {
+			return usagef("--id %q: want 16 bytes in base64url", f.id)
+		}
+		id = event.ID(raw)
+	}
+	msg, err := event.AgencyMessage(warrant, id, recipient)
+	if err != nil {
+		return err
+	}
+	sig, err := signer.Sign(msg)
+	if err != nil {
+		return err
+	}
+	return e.printJSON(struct {
+		ID        string `json:"id"`
+		Signature string `json:"agencySignature"`
+	}{id.String(), event.Bytes(sig).Text()})
+}
+
+// readEvent reads a signed event, or the one that a proof file carries.
+func (e *env) readEvent(name string) (*event.Envelope, error) {
+	b, err := e.read(name, c2sp.MaxProofSize)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > 0 && b[0] != '{' {
+		p, err := c2sp.ParseProof(b)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		b = p.Extra
+	}
+	env, err := event.ParseEnvelope([]byte(strings.TrimSuffix(string(b), "\n")))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return env, nil
+}
+
+type prepareFlags struct {
+	key, charter             string
+	warrant, warrantOpenings string
+	access, accessOpenings   string
+	gates                    []string
+	out                      string
+}
+
+func (e *env) openPrepare() *cobra.Command {
+	var f prepareFlags
+	c := &cobra.Command{
+		Use:   "prepare --key FILE --charter FILE --access FILE --access-openings FILE --gate NAME=URL... --out CASE FILE...",
+		Short: "Put a case file together",
+		Long: `prepare puts into one file all that the gates ask for: warrant and access with
+their proofs and openings, the packages of all files that the access names (their
+headers; not their content), and the recipient key. It checks what can be checked
+without a log, so that a gate has less to refuse.
+
+It prints the identity under which age opens the files, with age-plugin-vasistas.`,
+		Example: `  vasistas open prepare --key case.key --charter main.charter --warrant w.tlog-proof --warrant-openings w.openings \
+      --access a.tlog-proof --access-openings a.openings --gate one=https://gate.example letter.age --out letter.case`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: do(func(_ context.Context, args []string) error { return e.runPrepare(&f, args) }),
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.key, "key", "", "the access's private key, which 'open key' made")
+	fl.StringVar(&f.charter, "charter", "", "charter in force at the access: its event or proof file")
+	fl.StringVar(&f.warrant, "warrant", "", "proof file of the warrant; none in an emergency")
+	fl.StringVar(&f.warrantOpenings, "warrant-openings", "", "openings of the warrant")
+	fl.StringVar(&f.access, "access", "", "proof file of the access")
+	fl.StringVar(&f.accessOpenings, "access-openings", "", "openings of the access")
+	fl.StringArrayVar(&f.gates, "gate", nil, "a custodian's gate, as NAME=URL (repeatable)")
+	fl.StringVar(&f.out, "out", "", "case file to write (mode 0600)")
+	for _, name := range []string{"key", "charter", "access", "access-openings", "gate", "out"} {
+		c.MarkFlagRequired(name)
+	}
+	c.MarkFlagsRequiredTogether("warrant", "warrant-openings")
+	return c
+}
+
+func (e *env) runPrepare(f *prepareFlags, files []string) error {
+	c := &agency.Case{Gates: make(map[string]string)}
+	for _, in := range []struct {
+		to    *[]byte
+		name  string
+		limit int
+	}{
+		{&c.Key, f.key, escrow.MaxKeyFile}, {&c.Charter, f.charter, c2sp.MaxProofSize},
+		{&c.Warrant, f.warrant, c2sp.MaxProofSize}, {&c.WarrantOpenings, f.warrantOpenings, event.MaxOpeningsSize},
+		{&c.Access, f.access, c2sp.MaxProofSize}, {&c.AccessOpenings, f.accessOpenings, event.MaxOpeningsSize},
+	} {
+		if in.name == "" {
+			continue
+		}
+		b, err := e.read(in.name, in.limit)
+		if err != nil {
+			return err
+		}
+		*in.to = b
+	}
+	for _, g := range f.gates {
+		name, url, ok := strings.Cut(g, "=")
+		if !ok || c.Gates[name] != "" {
+			return usagef("--gate %q: write NAME=URL, once a custodian", g)
+		}
+		c.Gates[name] = url
+	}
+	// A file may be escrowed to other groups too, so only what the access names is
+	// taken. What it lacks, Check says.
+	openings, err := event.ParseOpenings(c.AccessOpenings)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.accessOpenings, err)
+	}
+	named := make(map[string]bool)
+	for _, o := range openings.Subject {
+		named[o.Value.Text()] = o.Name == "package"
+	}
+	for _, name := range files {
+		list, err := e.readPackages(name)
+		if err != nil {
+			return err
+		}
+		found := false
+		for _, p := range list {
+			if named[p.Digest().String()] {
+				c.Packages, found = append(c.Packages, string(p.Text())), true
+			}
+		}
+		if !found {
+			return fmt.Errorf("%s: the access does not name its package, %s", name, list[0].Digest())
+		}
+	}
+	if err := c.Check(); err != nil {
+		return err
+	}
+	b, err := c.Bytes()
+	if err != nil {
+		return err
+	}
+	if err := durable.CreateFile(f.out, b, 0o600); err != nil {
+		return err
+	}
+	id, err := plugincmd.Identity(f.out)
+	if err != nil {
+		return err
+	}
+	e.printf("%s\n", id)
+	return nil
+}
