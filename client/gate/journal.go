@@ -85,9 +85,13 @@ func createJournal(fs durable.FS, name, keyID string) error {
 	return errors.Join(j.Append(base{}.record()), j.Close())
 }
 
-func openJournal(fs durable.FS, name, keyID string) (*journal, error) {
-	j := &journal{known: make(map[[32]byte]*signed), releases: make(map[uint64]*signed), refused: make(map[refusalKey]bool),
+func newJournal() *journal {
+	return &journal{known: make(map[[32]byte]*signed), releases: make(map[uint64]*signed), refused: make(map[refusalKey]bool),
 		revoked: make(map[uint64]*event.Envelope), sent: make(map[uint64]bool)}
+}
+
+func openJournal(fs durable.FS, name, keyID string) (*journal, error) {
+	j := newJournal()
 	begun := false
 	d, err := fs.OpenJournal(name, label(keyID), maxRecord, func(rec []byte) error {
 		if !begun && rec[0] != recordBase {

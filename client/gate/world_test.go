@@ -549,6 +549,7 @@ type asked struct {
 type accessTerms struct {
 	accounts  []string          // default: the files'
 	recipient *escrow.SecretKey // default: a new one
+	public    *event.HPKEKey    // in the place of its public half
 	consent   *escrow.SecretKey // whose key the agency signs for; default: the recipient's
 	count     uint64            // of accounts; default: as many as there are
 	packages  []event.Digest    // default: the files'
@@ -578,6 +579,10 @@ func (w *world) access(warrant *logged, terms accessTerms, files ...*file) *aske
 		terms.consent = a.recipient
 	}
 	body := &event.Access{Group: "main", Recipient: a.recipient.Public(), Accounts: terms.count}
+	to := terms.consent.Public()
+	if terms.public != nil {
+		body.Recipient, to = *terms.public, *terms.public
+	}
 	public, of := []event.Opening{event.NewOpening("unit", event.Text("legal"))}, event.Digest{}
 	if terms.emergency {
 		body.Emergency = "life"
@@ -591,7 +596,7 @@ func (w *world) access(warrant *logged, terms accessTerms, files ...*file) *aske
 		terms.by = []string{"messenger"}
 	}
 	ev := w.event(body)
-	msg, err := event.AgencyMessage(of, ev.ID, terms.consent.Public())
+	msg, err := event.AgencyMessage(of, ev.ID, to)
 	check(w.t, err)
 	sig, err := w.person("agency").Sign(msg)
 	check(w.t, err)

@@ -123,6 +123,7 @@ func TestLinks(t *testing.T) {
 		{"client/escrow", network, append([]string{"filippo.io/age", "filippo.io/hpke", "filippo.io/nistec", "filippo.io/edwards25519", "github.com/bwesterb/go-ristretto", "golang.org/x/crypto/", "golang.org/x/sys/"}, bare...)},
 		{"witness", nil, bare},
 		{"cmd/vasistas-witness", nil, bare},
+		{"cmd/vasistas-gate", []string{module + "log", module + "witness", module + "log/vault", module + "log/tesserax"}, []string{""}},
 	}
 	pkgs := list(t)
 	for _, r := range rules {
