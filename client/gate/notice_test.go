@@ -6,15 +6,49 @@ package gate_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/log/event"
 )
+
+// TestSuppressed: notices that the provider does not publish in time, the gate does,
+// also after a restart.
+func TestSuppressed(t *testing.T) {
+	w := prepareWorld(t)
+	w.silent = true
+	w.found(1, 1, func(ch *event.Charter) { ch.Profile.DisclosureGrace = 3 })
+	w.runAll()
+	s := w.gates[0]
+	w.until = time.Now().UTC().Truncate(time.Second).Add(10 * time.Second)
+	one, two := w.escrow(alice), w.escrow(bob)
+	a := w.access(w.warrant(alice, bob), accessTerms{accounts: []string{alice, bob}, count: 2}, one, two)
+	w.shares(s, a)
+	s.stop()
+	w.open(s)
+	found := make(map[*file]bool)
+	eventually(t, func() error {
+		for _, e := range w.of(s, event.TypeDisclosure) {
+			for _, b := range e.Event.Body.(*event.Disclosure).Notices {
+				for _, f := range []*file{one, two} {
+					if _, err := escrow.OpenNotice(origin, f.notice, b); err == nil {
+						found[f] = true
+					}
+				}
+			}
+		}
+		if len(found) != 2 {
+			return fmt.Errorf("%d of two subjects have a notice", len(found))
+		}
+		return nil
+	})
+}
 
 // TestNotices: each notice key gets one notice, which says what its subject may know
 // and nothing of others; the release names them all.

@@ -85,6 +85,7 @@ type world struct {
 	witnesses []*witnessServer
 	interval  time.Duration
 	until     time.Time // of all seals
+	silent    bool      // the provider discloses nothing
 	profile   event.Profile
 	founding  *event.Envelope
 	founded   [32]byte
@@ -253,8 +254,12 @@ func (w *world) start() {
 	check(w.t, err)
 	w.vault, err = vault.Open(kept)
 	check(w.t, err)
+	provider := w.person("messenger")
+	if w.silent {
+		provider = nil
+	}
 	w.log, err = log.Open(ctx, log.Config{StateDir: state, Engine: engine, Vault: w.vault, Policy: urls, Keys: w.logKeys,
-		Interval: w.interval, Refresh: time.Second, Provider: w.person("messenger"), Logger: slog.New(slog.DiscardHandler)})
+		Interval: w.interval, Refresh: time.Second, Provider: provider, Logger: slog.New(slog.DiscardHandler)})
 	check(w.t, err)
 	h := w.log.Handler()
 	w.web = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
