@@ -35,7 +35,7 @@ type Config struct {
 	// Observe, if not nil, is called with each entry that is read as an event, in the
 	// log's order, before the ledger judges it. Finish is called with the ledger when
 	// the replay has ended, complete or not, unless there is none. Neither may change
-	// the ledger or keep it.
+	// the ledger; who Finish gave it to may ask it once Run has returned.
 	Observe func(l *ledger.Ledger, e *ledger.Entry) error
 	Finish  func(l *ledger.Ledger)
 

@@ -185,7 +185,8 @@ func ParsePackageText(text []byte) (*Package, error) {
 	var stanzas []*age.Stanza
 	rest, ok := string(text), false
 	for rest != "" {
-		var first, b64 string
+		var first string
+		var b64 strings.Builder
 		if first, rest, ok = strings.Cut(rest, "\n"); !ok || !strings.HasPrefix(first, "-> "+StanzaType+" ") {
 			return nil, malformed("package: want a stanza %s", StanzaType)
 		}
@@ -194,12 +195,13 @@ func ParsePackageText(text []byte) (*Package, error) {
 			if line, rest, ok = strings.Cut(rest, "\n"); !ok || len(line) > 64 {
 				return nil, malformed("package: a stanza's body has no end")
 			}
-			b64, done = b64+line, len(line) < 64
+			b64.WriteString(line)
+			done = len(line) < 64
 		}
-		if strings.ContainsAny(b64, "\r") {
+		if strings.Contains(b64.String(), "\r") {
 			return nil, malformed("package: base64 with line breaks")
 		}
-		raw, err := base64.RawStdEncoding.Strict().DecodeString(b64)
+		raw, err := base64.RawStdEncoding.Strict().DecodeString(b64.String())
 		if err != nil {
 			return nil, malformed("package: %w", err)
 		}

@@ -284,7 +284,7 @@ func followUntil(ts *testscript.TestScript, _ bool, args []string) {
 
 // A command for which the help has no example is one that nobody can use.
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"append", "follow", "keygen", "policy check", "prove", "show", "sign", "verify", "version"} {
+	for _, name := range []string{"append", "escrow", "escrow recipient", "escrow rewrap", "escrow seed", "escrow show", "follow", "keygen", "open", "open consent", "open key", "open prepare", "policy check", "prove", "scan", "show", "sign", "verify", "version"} {
 		var out bytes.Buffer
 		args := append(strings.Fields(name), "--help")
 		if exit := cli.Run(t.Context(), args, strings.NewReader(""), &out, &out); exit != 0 {

@@ -174,6 +174,38 @@ func TestResume(t *testing.T) {
 	refused("empty", s.ada, []byte{})
 }
 
+// TestTwice has a notice published by two, which is one case; and a custodian that signs
+// under another's name.
+func TestTwice(t *testing.T) {
+	w := escrowtest.New(t)
+	ada := newPerson("ada@example.org")
+	c := w.NewCase(time.Hour, []string{ada.account}, w.Wrap(ada.key(t, 0, event.KEMX25519), ada.account))
+	release := w.Release(c, "c1")
+	n := w.Notice(c, "c2", 0)
+	n.Custodian = "c3"
+	b, err := n.Seal(ada.key(t, 0, event.KEMX25519))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := w.ReleaseWith(c.Access, "c2", b)
+	w.Anchor(w.Checkpoint("w1", "w2"))
+	w.Now += 2 * 3600
+	w.Anchor(w.Checkpoint("w1", "w2"))
+	w.Disclose(c.Access, release, other)
+	w.Disclose(c.Access, release)
+	w.Publish("w1", "w2")
+	r := scan(t, w, ada, nil)
+	if r.Result() != audit.Violations || len(r.Cases) != 2 || r.Tried != 3 {
+		t.Fatalf("%d tried\n%s", r.Tried, r.Text(10))
+	}
+	for _, k := range r.Cases {
+		lies := k.Custodian == "c3"
+		if lies != (len(k.Against) == 1 && strings.Contains(k.Against[0], "not custodian c3's")) || lies == (len(k.ByReplay) == 1) {
+			t.Errorf("%s: %q, %q", k.Custodian, k.Against, k.ByReplay)
+		}
+	}
+}
+
 // TestContradictions has a custodian lie in its notice, in each thing that it says.
 func TestContradictions(t *testing.T) {
 	for name, edit := range map[string]func(*escrow.Notice, *escrowtest.Case){

@@ -29,6 +29,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,13 +92,12 @@ func (r *Report) Result() audit.Verdict { return r.verdict }
 
 // scan is one run.
 type scan struct {
-	c       Config
-	trial   *trial
-	state   state
-	batch   []candidate
-	client  *client.Client
-	undone  ledger.Undisclosed
-	charter *ledger.Charter
+	c      Config
+	trial  *trial
+	state  state
+	batch  []candidate
+	client *client.Client
+	ledger *ledger.Ledger // once the replay has ended; nil if it never began
 }
 
 // Scan scans the log up to its present head. The report is never nil.
@@ -125,7 +125,7 @@ func Scan(ctx context.Context, c Config) *Report {
 	run.Observe = s.observe
 	run.Finish = func(l *ledger.Ledger) {
 		s.flush()
-		s.undone, s.charter = l.Undisclosed(), l.Charter()
+		s.ledger = l
 	}
 	var last []byte // the audit's snapshot
 	if c.Save != nil {
@@ -140,7 +140,7 @@ func Scan(ctx context.Context, c Config) *Report {
 	if err == nil && last != nil {
 		err = s.save(last) // with the entries that the notices name
 	}
-	return s.report(a, found, err)
+	return s.report(ctx, a, found, err)
 }
 
 // observe tries the notices that an entry publishes.
@@ -152,7 +152,7 @@ func (s *scan) observe(l *ledger.Ledger, e *ledger.Entry) error {
 	for _, n := range d.Notices {
 		c := candidate{Ciphertext: n, Disclosed: e.Index}
 		if r, ok := l.ReleaseOf(d.Event.Index, escrow.NoticeDigest(n)); ok {
-			c.Release = r
+			c.Release, c.Effective = r, true
 		} else if d.Event.Index < e.Index {
 			c.Release = d.Event // if it is a release at all
 		}
@@ -291,26 +291,32 @@ func (s *scan) months() string {
 }
 
 // report says what was found, and what is not there.
-func (s *scan) report(a *audit.Report, found []candidate, err error) *Report {
+func (s *scan) report(ctx context.Context, a *audit.Report, found []candidate, err error) *Report {
 	r := &Report{Complete: a.Complete && err == nil, Until: a.LoggedAfter, Months: s.months(), Tried: s.trial.tried,
 		Audit: a, verdict: a.Result(), Cases: []*Case{}}
-	r.Sealed = Sealed{s.undone.Releases, s.undone.Notices, s.undone.Never, stamp(s.undone.Last)}
+	if s.ledger != nil {
+		u := s.ledger.Undisclosed()
+		r.Sealed = Sealed{u.Releases, u.Notices, u.Never, stamp(u.Last)}
+	}
 	if err != nil {
 		a.Reasons = append(a.Reasons, audit.Reason{Code: audit.ReasonUnreadable, Text: err.Error()})
 		if r.verdict == audit.Clean {
 			r.verdict = audit.Undecided
 		}
 	}
+	against := false
 	for _, c := range found {
 		k, err := s.build(c)
 		if err != nil {
 			r.Bad = append(r.Bad, fmt.Sprintf("the notice that entry %d publishes is to you, and: %v", c.Disclosed, err))
 			continue
 		}
-		s.judge(k, a)
+		s.judge(k, a, c.Effective)
+		k.ByAuditors, k.NotShown = s.auditors(ctx, k.ByAuditors, k.NotShown)
 		r.Cases = append(r.Cases, k)
+		against = against || len(k.Against) > 0
 	}
-	if len(r.Bad) > 0 && r.verdict == audit.Clean {
+	if (against || len(r.Bad) > 0) && r.verdict == audit.Clean {
 		r.verdict = audit.Violations
 	}
 	r.Verdict = r.verdict.String()
@@ -346,40 +352,47 @@ func (s *scan) build(c candidate) (*Case, error) {
 	return build(n, c.Ciphertext, release, access, warrant)
 }
 
-// judge adds what the replay has shown of a case, and what auditors say.
-func (s *scan) judge(k *Case, a *audit.Report) {
+// judge adds what the replay has shown of a case.
+func (s *scan) judge(k *Case, a *audit.Report, effective bool) {
+	if !a.Complete || s.ledger == nil {
+		k.NotShown = append(k.NotShown, "that the signers held their roles and kept their limits: the replay was not finished")
+		return
+	}
 	entries := []uint64{k.Release, k.Access}
 	if k.Warrant != nil {
 		entries = append(entries, *k.Warrant)
 	}
-	for _, b := range a.Unclosed {
+	for _, b := range s.ledger.Breaches() {
 		for _, i := range entries {
-			if b.Index == i {
+			switch {
+			case b.Index == i:
 				k.Against = append(k.Against, fmt.Sprintf("entry %d breaks the rule %s: %s", i, b.Rule, b.Text))
+			case b.Count > 1 && b.Index < i && i <= b.Last:
+				k.Against = append(k.Against, fmt.Sprintf("entry %d may be one of %d that break the rule %s", i, b.Count, b.Rule))
 			}
 		}
 	}
-	if s.charter != nil {
-		if name := custodianOf(s.charter, k.Signers["release"]); name != k.Custodian {
-			k.Against = append(k.Against, fmt.Sprintf("the key that signed the release is not that of custodian %s in the charter in force now", k.Custodian))
-		}
+	if name := custodianOf(s.ledger.CharterAt(k.Release), k.Signers["release"]); name != k.Custodian {
+		k.Against = append(k.Against, fmt.Sprintf("the key that signed the release is not custodian %s's, as the notice says, but %q's", k.Custodian, name))
 	}
 	switch {
-	case !a.Complete:
-		k.NotShown = append(k.NotShown, "that the signers held their roles and kept their limits: the replay was not finished")
-	case len(k.Against) == 0:
+	case len(k.Against) > 0:
+	case !effective:
+		k.NotShown = append(k.NotShown, "that the release answers its access: the ledger had closed it, or gave it no effect")
+	default:
 		k.ByReplay = append(k.ByReplay, "everyone who signed the warrant, the access and the release held the role for it, and none of the three broke a rule")
 	}
-	k.ByAuditors, k.NotShown = s.auditors(a, k.ByAuditors, k.NotShown)
 }
 
+// custodianOf returns the custodian of a charter whose event key is among these.
 func custodianOf(c *ledger.Charter, keyIDs []string) string {
+	if c == nil {
+		return ""
+	}
 	for _, p := range c.Parties {
 		for _, k := range p.Keys {
-			for _, id := range keyIDs {
-				if p.Role == event.RoleCustodian && k.KeyID() == id {
-					return p.Name
-				}
+			if p.Role == event.RoleCustodian && slices.Contains(keyIDs, k.KeyID()) {
+				return p.Name
 			}
 		}
 	}
@@ -387,21 +400,22 @@ func custodianOf(c *ledger.Charter, keyIDs []string) string {
 }
 
 // auditors says whether auditors have cosigned the head as the charter wants it.
-func (s *scan) auditors(a *audit.Report, word, gaps []string) ([]string, []string) {
+func (s *scan) auditors(ctx context.Context, word, gaps []string) ([]string, []string) {
 	const none = "the auditors' word: "
-	if s.charter == nil || a.Log == nil {
+	if s.ledger == nil || s.ledger.Charter() == nil {
 		return word, append(gaps, none+"no charter was read")
 	}
+	charter := s.ledger.Charter()
 	var text strings.Builder
-	for _, k := range s.charter.LogKeys {
+	for _, k := range charter.LogKeys {
 		text.WriteString("log " + k + "\n")
 	}
-	text.WriteString(s.charter.AuditPolicy)
+	text.WriteString(charter.AuditPolicy)
 	p, err := c2sp.ParsePolicy([]byte(text.String()))
 	if err != nil || !p.NeedsWitnesses() {
 		return word, append(gaps, none+"the log's charter asks for no auditors")
 	}
-	cp, err := s.client.Checkpoint(context.Background())
+	cp, err := s.client.Checkpoint(ctx)
 	if err == nil {
 		_, err = p.Verify(cp.Checkpoint, s.c.Audit.Origin)
 	}

@@ -4,6 +4,7 @@
 package notices
 
 import (
+	"bytes"
 	"errors"
 	"runtime"
 	"slices"
@@ -17,7 +18,9 @@ import (
 type candidate struct {
 	Ciphertext []byte          `json:"ciphertext"`
 	Disclosed  uint64          `json:"disclosed"` // index of the disclosure
-	Release    event.Reference `json:"release"`   // that states it; Index is 0 if none is known
+	Release    event.Reference `json:"release"`   // that states it
+	// Effective says that the ledger held the release for one that answers its access.
+	Effective bool `json:"effective"`
 }
 
 // trial tries keys on notices, side by side. A key's work is the same whether it opens or
@@ -59,10 +62,20 @@ func (t *trial) work() {
 			}
 		}
 		t.mu.Lock()
-		t.found = append(t.found, hits...)
+		for _, c := range hits {
+			t.hit(c)
+		}
 		t.tried += uint64(len(b))
 		t.mu.Unlock()
 		t.open.Done()
+	}
+}
+
+// hit keeps a notice that is to the subject, once: a provider and its custodian may both
+// have published it.
+func (t *trial) hit(c candidate) {
+	if !slices.ContainsFunc(t.found, func(o candidate) bool { return bytes.Equal(o.Ciphertext, c.Ciphertext) }) {
+		t.found = append(t.found, c)
 	}
 }
 
