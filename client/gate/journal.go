@@ -35,7 +35,8 @@ type signed struct {
 	kind       event.Type
 	submission []byte // as it is posted; nil once it is logged
 	access     event.Reference
-	seq        uint64 // of a release
+	seq        uint64   // of a release
+	notices    [][]byte // of a release, until the log has published them
 	logged     bool
 	index      uint64 // of a logged one, as the next
 	leaf       [32]byte
@@ -85,9 +86,13 @@ func createJournal(fs durable.FS, name, keyID string) error {
 	return errors.Join(j.Append(base{}.record()), j.Close())
 }
 
-func openJournal(fs durable.FS, name, keyID string) (*journal, error) {
-	j := &journal{known: make(map[[32]byte]*signed), releases: make(map[uint64]*signed), refused: make(map[refusalKey]bool),
+func newJournal() *journal {
+	return &journal{known: make(map[[32]byte]*signed), releases: make(map[uint64]*signed), refused: make(map[refusalKey]bool),
 		revoked: make(map[uint64]*event.Envelope), sent: make(map[uint64]bool)}
+}
+
+func openJournal(fs durable.FS, name, keyID string) (*journal, error) {
+	j := newJournal()
 	begun := false
 	d, err := fs.OpenJournal(name, label(keyID), maxRecord, func(rec []byte) error {
 		if !begun && rec[0] != recordBase {
@@ -180,7 +185,7 @@ func parseSigned(b []byte) (*signed, *event.Event, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &signed{hash: sub.Envelope.Hash(), kind: sub.Envelope.Event.Type, submission: slices.Clone(b)}, sub.Envelope.Event, nil
+	return &signed{hash: sub.Envelope.Hash(), kind: sub.Envelope.Event.Type, submission: slices.Clone(b), notices: sub.Notices}, sub.Envelope.Event, nil
 }
 
 // add takes something signed into the state.
@@ -324,6 +329,27 @@ func (s *signed) copy() *signed {
 	}
 	c := *s
 	return &c
+}
+
+// unpublished returns the releases that are logged and whose notices are not known
+// to be published.
+func (j *journal) unpublished() []*signed {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var out []*signed
+	for _, s := range j.releases {
+		if s.logged && s.notices != nil {
+			out = append(out, s.copy())
+		}
+	}
+	return out
+}
+
+// published forgets the notices of an access's release.
+func (j *journal) published(access uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.releases[access].notices = nil
 }
 
 // waiting returns what is to be posted.
