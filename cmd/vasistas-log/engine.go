@@ -44,15 +44,18 @@ type engineOptions struct {
 }
 
 // defineEngine adds the flags.
-func (o *engineOptions) defineEngine(fs *flag.FlagSet) {
-	fs.StringVar(&o.engine, "engine", "", "what keeps the tree: posix, the default, or trillian")
-	fs.StringVar(&o.tree, "tree", "", "directory of the tree, if not DIR/tree; with -engine trillian the `number` of the tree")
-	fs.StringVar(&o.trillian, "trillian", "", "`address` of Trillian's log server, or several, separated by commas")
-	fs.StringVar(&o.ca, "trillian-ca", "", "`file` with the certificates that Trillian's must be signed by; without it the connection is not secured")
-	fs.StringVar(&o.tiles, "tiles", "", "with -engine trillian, `directory` of the tiles, if not DIR/tiles, or s3://BUCKET/PREFIX")
-	fs.DurationVar(&o.timeout, "trillian-timeout", 10*time.Second, "how long one call of Trillian may take")
-	fs.DurationVar(&o.patience, "trillian-patience", 20*time.Second, "how long a batch may wait for Trillian's answer and its signer")
-	fs.Int64Var(&o.cacheMiB, "tile-cache", 64, "with -engine trillian, `MiB` of tiles that are kept in memory")
+func (o *engineOptions) defineEngine(fs *flag.FlagSet) { o.defineNamed(fs, "") }
+
+// defineNamed adds them under names with a prefix.
+func (o *engineOptions) defineNamed(fs *flag.FlagSet, prefix string) {
+	fs.StringVar(&o.engine, prefix+"engine", "", "what keeps the tree: posix, the default, or trillian")
+	fs.StringVar(&o.tree, prefix+"tree", "", "directory of the tree, if not DIR/tree; with -engine trillian the `number` of the tree")
+	fs.StringVar(&o.trillian, prefix+"trillian", "", "`address` of Trillian's log server, or several, separated by commas")
+	fs.StringVar(&o.ca, prefix+"trillian-ca", "", "`file` with the certificates that Trillian's must be signed by; without it the connection is not secured")
+	fs.StringVar(&o.tiles, prefix+"tiles", "", "with -engine trillian, `directory` of the tiles, if not DIR/tiles, or s3://BUCKET/PREFIX")
+	fs.DurationVar(&o.timeout, prefix+"trillian-timeout", 10*time.Second, "how long one call of Trillian may take")
+	fs.DurationVar(&o.patience, prefix+"trillian-patience", 20*time.Second, "how long a batch may wait for Trillian's answer and its signer")
+	fs.Int64Var(&o.cacheMiB, prefix+"tile-cache", 64, "with -engine trillian, `MiB` of tiles that are kept in memory")
 }
 
 // checkEngine completes what says where the tree is. made: the tree is to be made.
@@ -62,6 +65,11 @@ func (o *engineOptions) completeEngine(dir string, made bool) error {
 	if err := o.takePlace(dir); err != nil {
 		return err
 	}
+	return o.fill(dir, made)
+}
+
+// fill fills in the defaults, and refuses what makes no sense together.
+func (o *engineOptions) fill(dir string, made bool) error {
 	switch o.engine {
 	case "", enginePOSIX:
 		o.engine = enginePOSIX
