@@ -25,6 +25,7 @@ import (
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/trillianx"
+	"github.com/vasistas/vasistas/log/trillianx/s3store"
 )
 
 // The engines.
@@ -52,7 +53,7 @@ func (o *engineOptions) defineNamed(fs *flag.FlagSet, prefix string) {
 	fs.StringVar(&o.tree, prefix+"tree", "", "directory of the tree, if not DIR/tree; with -engine trillian the `number` of the tree")
 	fs.StringVar(&o.trillian, prefix+"trillian", "", "`address` of Trillian's log server, or several, separated by commas")
 	fs.StringVar(&o.ca, prefix+"trillian-ca", "", "`file` with the certificates that Trillian's must be signed by; without it the connection is not secured")
-	fs.StringVar(&o.tiles, prefix+"tiles", "", "with -engine trillian, `directory` of the tiles, if not DIR/tiles, or s3://BUCKET/PREFIX")
+	fs.StringVar(&o.tiles, prefix+"tiles", "", "with -engine trillian, `directory` of the tiles, if not DIR/tiles, or s3://BUCKET/PREFIX?endpoint=URL&region=NAME")
 	fs.DurationVar(&o.timeout, prefix+"trillian-timeout", 10*time.Second, "how long one call of Trillian may take")
 	fs.DurationVar(&o.patience, prefix+"trillian-patience", 20*time.Second, "how long a batch may wait for Trillian's answer and its signer")
 	fs.Int64Var(&o.cacheMiB, prefix+"tile-cache", 64, "with -engine trillian, `MiB` of tiles that are kept in memory")
@@ -105,7 +106,7 @@ func (o *engineOptions) fill(dir string, made bool) error {
 }
 
 // config returns what trillianx needs.
-func (o *engineOptions) config(logger *slog.Logger) (trillianx.Config, error) {
+func (o *engineOptions) config(ctx context.Context, logger *slog.Logger) (trillianx.Config, error) {
 	cfg := trillianx.Config{Addr: o.trillian, Tree: o.number, Timeout: o.timeout, Patience: o.patience,
 		CacheBytes: int(o.cacheMiB << 20), Logger: logger}
 	if o.ca != "" {
@@ -120,11 +121,16 @@ func (o *engineOptions) config(logger *slog.Logger) (trillianx.Config, error) {
 		cfg.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
 	var err error
-	cfg.Tiles, err = o.openTiles()
+	cfg.Tiles, err = o.openTiles(ctx)
 	return cfg, err
 }
 
-func (o *engineOptions) openTiles() (trillianx.Tiles, error) {
+func (o *engineOptions) openTiles(ctx context.Context) (trillianx.Tiles, error) {
+	if strings.HasPrefix(o.tiles, "s3://") {
+		ctx, cancel := context.WithTimeout(ctx, o.timeout)
+		defer cancel()
+		return s3store.Open(ctx, o.tiles)
+	}
 	if strings.Contains(o.tiles, "://") {
 		return nil, wrongUse("-tiles is a directory or s3://BUCKET/PREFIX, and it is %q", o.tiles)
 	}
@@ -136,7 +142,7 @@ func (o *engineOptions) openTree(ctx context.Context, logger *slog.Logger) (log.
 	if o.engine == enginePOSIX {
 		return tesserax.Open(ctx, o.tree, log.DefaultMaxBatch)
 	}
-	cfg, err := o.config(logger)
+	cfg, err := o.config(ctx, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -155,11 +161,11 @@ func (o *engineOptions) openTree(ctx context.Context, logger *slog.Logger) (log.
 }
 
 // readTree reads the published tree without opening it.
-func (o *engineOptions) readTree(logger *slog.Logger) (tiles.Reader, error) {
+func (o *engineOptions) readTree(ctx context.Context, logger *slog.Logger) (tiles.Reader, error) {
 	if o.engine == enginePOSIX {
 		return client.Dir(o.tree), nil
 	}
-	cfg, err := o.config(logger)
+	cfg, err := o.config(ctx, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +182,7 @@ func (o *engineOptions) createTree(ctx context.Context, logger *slog.Logger, std
 		return o.openTree(ctx, logger)
 	}
 	if o.number == 0 {
-		cfg, err := o.config(logger)
+		cfg, err := o.config(ctx, logger)
 		if err != nil {
 			return nil, err
 		}
