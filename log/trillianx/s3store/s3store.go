@@ -25,6 +25,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -133,6 +134,24 @@ const forEver = "public, max-age=31536000, immutable"
 
 // Put implements [trillianx.Tiles].
 func (s *Store) Put(ctx context.Context, path string, b []byte) error {
+	for wait := 10 * time.Millisecond; ; wait *= 2 {
+		err := s.put(ctx, path, b)
+		// Another put of that name may be under way: then it is refused, and
+		// what it is refused for is not to be seen yet.
+		if !errors.Is(err, errUnderWay) || wait > time.Second {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(wait):
+		}
+	}
+}
+
+var errUnderWay = errors.New("somebody else is writing it")
+
+func (s *Store) put(ctx context.Context, path string, b []byte) error {
 	o := minio.PutObjectOptions{ContentType: "application/octet-stream", CacheControl: forEver, SendContentMd5: true, DisableMultipart: true}
 	o.SetMatchETagExcept("*")
 	_, err := s.client.PutObject(ctx, s.bucket, s.prefix+path, bytes.NewReader(b), int64(len(b)), o)
@@ -144,6 +163,8 @@ func (s *Store) Put(ctx context.Context, path string, b []byte) error {
 	}
 	old, gerr := s.Get(ctx, path)
 	switch {
+	case errors.Is(gerr, fs.ErrNotExist):
+		return fmt.Errorf("s3://%s/%s%s: %w: %w", s.bucket, s.prefix, path, errUnderWay, err)
 	case gerr != nil:
 		return errors.Join(err, gerr)
 	case !bytes.Equal(old, b):
