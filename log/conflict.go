@@ -43,7 +43,9 @@ func (p *publisher) conflict(ctx context.Context, a answer) error {
 		return warn("shows one that this log's extends", nil)
 	}
 	name, err := p.record.KeepEvidence(ctx, fmt.Sprintf("evidence-%d-%x", cp.Size, cp.Root[:4]), cp.Bytes())
-	if err != nil {
+	if errors.Is(err, ErrOusted) {
+		return err // that head is the successor's, and no evidence of anything
+	} else if err != nil {
 		p.logger.Error("evidence could not be kept", "checkpoint", string(cp.Bytes()), "err", err)
 	}
 	return fmt.Errorf("%w (witness %s has a head of size %d, this log one of size %d; see %s)", reason, a.witness.name(), cp.Size, head.Size, name)

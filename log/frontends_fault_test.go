@@ -9,11 +9,17 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/vasistas/vasistas/internal/c2sp"
 )
 
 // follows waits until a front end says that it leads no more.
@@ -210,7 +216,8 @@ func TestCutLeader(t *testing.T) {
 // TestRestoreDatabase restores the database, and with it Trillian's tree, from a
 // backup that is older than what was published. No front end signs or acknowledges
 // anything: those that ran know what they served, and a new one hears it from the
-// witnesses.
+// witnesses. A mirror brings back what is lost, and what was acknowledged beyond it is
+// found in the tiles.
 func TestRestoreDatabase(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2, 3)
@@ -227,7 +234,22 @@ func TestRestoreDatabase(t *testing.T) {
 	for _, e := range c.ends {
 		c.at(e).published(c.seen.size())
 	}
+	// A mirror that has all that was published, and not all that was acknowledged.
+	mirror := t.TempDir()
+	check(t, os.WriteFile(filepath.Join(mirror, "checkpoint"), c.at(first).checkpoint().Bytes(), 0o644))
+	check(t, os.CopyFS(filepath.Join(mirror, "tile"), os.DirFS(filepath.Join(c.dir, "tiles", "tile"))))
+	for _, s := range c.witnesses {
+		s.answer(down)
+	}
+	for range 3 {
+		c.at(first).mustSequence(c.warrant())
+	}
+	check(t, first.Process.Signal(syscall.SIGSTOP)) // so that it does not publish them
+	for _, s := range c.witnesses {
+		s.answer(nil)
+	}
 	c.db.Restore(t, backup)
+	check(t, first.Process.Signal(syscall.SIGCONT))
 	const says = "restored from an older backup"
 	refuses := func(e *end) {
 		t.Helper()
@@ -237,22 +259,46 @@ func TestRestoreDatabase(t *testing.T) {
 			t.Error("an event was acknowledged")
 		}
 	}
+	published, err := c2sp.ParseCheckpoint(must(os.ReadFile(filepath.Join(mirror, "checkpoint"))))
+	check(t, err)
 	for _, e := range c.ends {
 		refuses(e)
-		if cp := c.at(e).checkpoint(); cp.Size < c.seen.size() {
-			t.Errorf("the checkpoint went back to %d entries, and one of %d was seen", cp.Size, c.seen.size())
+		if cp := c.at(e).checkpoint(); cp.Size < published.Size {
+			t.Errorf("the checkpoint went back to %d entries, and one of %d was seen", cp.Size, published.Size)
 		}
 	}
-	c.t.Log("those that ran refuse")
 	for _, e := range c.ends {
 		if err := e.end(t, syscall.SIGTERM); err != nil {
 			t.Errorf("it ended with %v\n%s", err, &e.stderr)
 		}
 	}
+	again := c.ends[1]
+	c.relaunch(again, c.dsn)
+	refuses(again)
+	if cp := c.at(again).checkpoint(); cp.Size < published.Size {
+		t.Errorf("after a restart it serves %d entries, and served %d before", cp.Size, published.Size)
+	}
+	check(t, again.end(t, syscall.SIGTERM))
 	fresh := c.launch(c.dsn)
 	refuses(fresh)
 	lease, head := c.terms()
 	if lease == head {
 		t.Errorf("a head was recorded in the present term, %s", lease)
 	}
+	args := c.arguments("recover", slices.Concat([]string{"-database", c.dsn, "-from", mirror, "-state", t.TempDir()}, c.options)...)
+	if out, err := exec.Command(build(t, "..", "./cmd/vasistas-log"), args...).CombinedOutput(); err == nil || !strings.Contains(string(out), "stop all front ends first") {
+		t.Errorf("recovering beside a front end: %v\n%s", err, out)
+	}
+	check(t, fresh.end(t, syscall.SIGTERM))
+	out, err := exec.Command(build(t, "..", "./cmd/vasistas-log"), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("recovering: %v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+	for _, e := range c.ends {
+		c.relaunch(e, c.dsn)
+	}
+	last := c.leader(c.ends...)
+	c.at(last).append(c.warrant())
+	c.settle(last, nil)
 }

@@ -19,6 +19,11 @@
 //   - In any doubt it publishes nothing and says why. It goes on by itself once
 //     the reason is gone, unless the reason is one that time can't mend.
 //
+// What it must remember is a [State], by default files in a directory. Several front
+// ends that share one in a database each have the log closed, but for the one that
+// they elected; see package frontend. A [Reader] serves what is published without
+// opening the log.
+//
 // Data flows one way: admission (parse, check, verify) -> sequencer (order, drop
 // what is already there, append, compare what the engine wrote) -> publisher
 // (record, sign, cosign, publish) -> whoever waits for its proof.

@@ -42,21 +42,30 @@ func (w *world) spawn(options ...string) *daemon {
 func (w *world) command(options ...string) *daemon {
 	w.t.Helper()
 	dir := w.t.TempDir()
-	args := []string{"serve", "-dir", w.dir, "-policy", filepath.Join(dir, "policy"), "-listen", "127.0.0.1:0",
-		"-addr-file", filepath.Join(dir, "addr"), "-identity", w.vaultConfig().Identity, "-interval", "10ms", "-shutdown-timeout", "10s"}
-	check(w.t, os.WriteFile(filepath.Join(dir, "policy"), w.policy.Bytes(), 0o644))
-	for i, k := range w.keys {
-		name := filepath.Join(dir, fmt.Sprintf("key%d", i))
-		check(w.t, os.WriteFile(name, []byte(k.Secret()+"\n"), 0o600))
-		args = append(args, "-key", name)
-	}
-	d := &daemon{Cmd: exec.Command(build(w.t, "..", "./cmd/vasistas-log"), append(args, options...)...), exited: make(chan error, 1)}
+	args := w.arguments("serve", append([]string{"-listen", "127.0.0.1:0", "-addr-file", filepath.Join(dir, "addr"),
+		"-identity", w.vaultConfig().Identity, "-interval", "10ms", "-shutdown-timeout", "10s"}, options...)...)
+	d := &daemon{Cmd: exec.Command(build(w.t, "..", "./cmd/vasistas-log"), args...), exited: make(chan error, 1)}
 	d.Env = append(os.Environ(), "ADDR="+filepath.Join(dir, "addr"))
 	d.Stderr = &d.stderr
 	check(w.t, d.Start())
 	go func() { d.exited <- d.Wait() }()
 	w.t.Cleanup(func() { d.Process.Kill() })
 	return d
+}
+
+// arguments are those of a command over the world's directories, with its keys and
+// its policy.
+func (w *world) arguments(command string, options ...string) []string {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	args := []string{command, "-dir", w.dir, "-policy", filepath.Join(dir, "policy")}
+	check(w.t, os.WriteFile(filepath.Join(dir, "policy"), w.policy.Bytes(), 0o644))
+	for i, k := range w.keys {
+		name := filepath.Join(dir, fmt.Sprintf("key%d", i))
+		check(w.t, os.WriteFile(name, []byte(k.Secret()+"\n"), 0o600))
+		args = append(args, "-key", name)
+	}
+	return append(args, options...)
 }
 
 // serves waits until the process listens.

@@ -47,7 +47,7 @@ type RecoverConfig struct {
 	// directory, whatever its state, as far as they go. nil: there are none.
 	Salvage func(dir string, from uint64) iter.Seq[[]byte]
 	// InPlace is for an engine whose tree can't be put aside: it is completed,
-	// or Recover fails. TreeDir is then for Salvage alone.
+	// or Recover fails. What Salvage yields is then what is stored beside it.
 	InPlace bool
 
 	// Progress, if not nil, is told how many of the entries have been checked
@@ -192,9 +192,6 @@ func (r *recovery) completeTree(ctx context.Context) (_ *Recovered, err error) {
 	}
 	defer func() { closeOne(&engine); closeOne(&old) }()
 	rec, from := &Recovered{Rebuilt: sound == nil}, &tiles.Frontier{}
-	if rec.Rebuilt && r.InPlace {
-		return nil, fmt.Errorf("%w (neither it nor the copy extends the other; make an empty tree, and name that)", ErrTreeConflict)
-	}
 	if rec.Rebuilt {
 		engine = nil
 	} else {
@@ -249,6 +246,12 @@ func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error
 	}
 	if ctx.Err() != nil {
 		return nil, nil, errors.Join(ctx.Err(), engine.Close(ctx))
+	}
+	if r.InPlace {
+		if err == nil {
+			err = fmt.Errorf("%w (neither it nor the copy extends the other; make an empty tree, and name that)", ErrTreeConflict)
+		}
+		return nil, nil, errors.Join(err, engine.Close(ctx))
 	}
 	return engine, nil, nil
 }
@@ -509,10 +512,31 @@ func (r *recovery) adopt(ctx context.Context) error {
 			return nil
 		}
 	}
+	p := Published{Checkpoint: r.copy.Bytes()}
 	if r.State != nil {
-		return nil // the log publishes it when it starts, and then knows the charter in force
+		var err error
+		if p.Charter, err = r.charter(ctx); err != nil {
+			return err
+		}
 	}
-	return r.record.publish(ctx, Published{Checkpoint: r.copy.Bytes()})
+	return r.record.publish(ctx, p)
+}
+
+// charter returns the index of the charter in force at the copy's size.
+func (r *recovery) charter(ctx context.Context) (uint64, error) {
+	whole, err := (&tiles.Frontier{}).Extend(ctx, r.Source, r.copy.Size, nil)
+	if err != nil {
+		return 0, fmt.Errorf("reading the copy: %w", err)
+	}
+	j, err := r.newTailJudge(ctx, nil, &tiles.Frontier{}, whole)
+	if err != nil {
+		return 0, err
+	}
+	c := j.ledger.Charter()
+	if c == nil {
+		return 0, errors.New("the copy has no charter")
+	}
+	return c.Index, nil
 }
 
 func (r *recovery) adoptHead(ctx context.Context) error {

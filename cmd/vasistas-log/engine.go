@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -195,17 +196,22 @@ func (o *engineOptions) createTree(ctx context.Context, logger *slog.Logger, std
 }
 
 // recovers says how a recovery reaches the tree.
-func (o *engineOptions) recovers(cfg *log.RecoverConfig, logger *slog.Logger) {
+func (o *engineOptions) recovers(ctx context.Context, cfg *log.RecoverConfig, logger *slog.Logger) error {
 	cfg.TreeDir, cfg.CreateTree, cfg.Salvage = o.tree, tesserax.Create, tesserax.Salvage
 	cfg.OpenTree = func(ctx context.Context, dir string) (log.Engine, error) {
 		return tesserax.Open(ctx, dir, log.DefaultMaxBatch)
 	}
 	if o.engine == enginePOSIX {
-		return
+		return nil
 	}
-	// Its tiles are files of the same layout, if they are files.
-	cfg.TreeDir, cfg.InPlace, cfg.CreateTree = o.tiles, true, nil
+	stored, err := o.openTiles()
+	if err != nil {
+		return err
+	}
+	cfg.InPlace, cfg.CreateTree = true, nil
+	cfg.Salvage = func(_ string, from uint64) iter.Seq[[]byte] { return trillianx.Salvage(ctx, stored, from) }
 	cfg.OpenTree = func(ctx context.Context, _ string) (log.Engine, error) { return o.openTree(ctx, logger) }
+	return nil
 }
 
 // refuseSecond refuses to make a log where there is one.

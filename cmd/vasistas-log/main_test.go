@@ -52,6 +52,16 @@ func TestTrillianScripts(t *testing.T) {
 	runScripts(t, setup, "testdata/script/life.txtar", "testdata/script/use.txtar", "testdata/trillian/*.txtar")
 }
 
+// TestDatabaseScripts runs what several front ends share.
+func TestDatabaseScripts(t *testing.T) {
+	dsn := trilliantest.StartPostgres(t).CreateDatabase(t, "vasistas") // of the one script
+	setup := func(e *testscript.Env) error {
+		e.Setenv("DATABASE", dsn)
+		return nil
+	}
+	runScripts(t, setup, "testdata/database/frontends.txtar")
+}
+
 func runScripts(t *testing.T, setup func(*testscript.Env) error, patterns ...string) {
 	var files []string
 	for _, p := range patterns {

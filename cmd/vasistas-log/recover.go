@@ -13,6 +13,8 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/electx"
+	"github.com/vasistas/vasistas/log/pgstate"
 )
 
 // copyOf is a client as the source of a recovery.
@@ -31,6 +33,7 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	fs := flag.NewFlagSet("recover", flag.ContinueOnError)
 	l.define(fs)
 	l.defineKeys(fs)
+	l.defineDatabase(fs)
 	l.defineEngine(fs)
 	policyFile := fs.String("policy", "", "`file` with the witness policy that the copy's checkpoint must meet (required)")
 	from := fs.String("from", "", "`URL or directory` of a copy of the log (required)")
@@ -71,8 +74,10 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 			}
 		},
 	}
-	l.recovers(&cfg, slog.New(slog.NewTextHandler(stderr, nil)))
-	rec, err := log.Recover(ctx, cfg)
+	if err := l.recovers(ctx, &cfg, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+		return err
+	}
+	rec, err := l.recover(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -84,4 +89,44 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		fmt.Fprintf(stdout, "The tree was built anew. The old one, which could not be used, is in %s.\n", rec.Old)
 	}
 	return nil
+}
+
+// recoverWait is how long recover waits for the lease: longer than one lasts.
+const recoverWait = 30 * time.Second
+
+// recover recovers the log. With a database it first becomes the one that leads.
+func (l *layout) recover(ctx context.Context, cfg log.RecoverConfig) (rec *log.Recovered, err error) {
+	if l.database == "" {
+		return log.Recover(ctx, cfg)
+	}
+	db, err := pgstate.Open(ctx, l.database)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	led := false
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	late := time.AfterFunc(recoverWait, stop)
+	defer late.Stop()
+	ran := electx.Run(ctx, electx.Config{
+		DB: db, URL: "recover", Lease: 10 * time.Second,
+		Lead: func(leads context.Context, term *pgstate.Term) time.Duration {
+			defer stop() // once is enough
+			if !late.Stop() {
+				return 0
+			}
+			led = true
+			cfg.State = term.State()
+			rec, err = log.Recover(leads, cfg)
+			return 0
+		},
+	})
+	if ran != nil {
+		err = ran
+	} else if err == nil && !led {
+		lease, _ := db.Lease(context.WithoutCancel(ctx))
+		err = fmt.Errorf("the front end %s leads the log; stop all front ends first", lease.URL)
+	}
+	return rec, err
 }

@@ -8,13 +8,27 @@ import (
 	"errors"
 	"io"
 
+	"github.com/vasistas/vasistas/log/pgstate"
 	"github.com/vasistas/vasistas/log/vault/vaultcmd"
 )
 
 func runVault(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	err := vaultcmd.Run(ctx, args, stdout, stderr)
+	err := vaultcmd.RunShared(ctx, args, stdout, stderr, openShared)
 	if errors.Is(err, vaultcmd.ErrUsage) {
 		return usageError{err}
 	}
 	return err
+}
+
+// openShared opens the vault that several front ends share, for reading and exports.
+func openShared(ctx context.Context, dsn string) (*vaultcmd.Shared, error) {
+	db, err := pgstate.Open(ctx, dsn)
+	if err != nil {
+		return nil, err
+	}
+	published := func(ctx context.Context) ([]byte, error) {
+		p, err := db.State().Published(ctx)
+		return p.Checkpoint, err
+	}
+	return &vaultcmd.Shared{Storage: db.Vault(), Published: published, Close: db.Close}, nil
 }

@@ -4,10 +4,12 @@
 package trillianx
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
@@ -66,4 +68,41 @@ func (r *reader) stored(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 		return append([]byte(nil), cut...), err
 	}
 	return nil, &fs.PathError{Op: "read", Path: t.Path(), Err: fs.ErrNotExist}
+}
+
+// Salvage yields the entries from an index on that are stored as tiles, as far as
+// they go, whatever Trillian has. Nobody has checked them.
+func Salvage(ctx context.Context, from Tiles, index uint64) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for {
+			entries := widest(ctx, from, index/c2sp.TileWidth)
+			if uint64(len(entries)) <= index%c2sp.TileWidth {
+				return
+			}
+			for _, e := range entries[index%c2sp.TileWidth:] {
+				if !yield(e) {
+					return
+				}
+				index++
+			}
+			if len(entries) < c2sp.TileWidth {
+				return
+			}
+		}
+	}
+}
+
+// widest returns the entries of the widest bundle that is stored with a number.
+func widest(ctx context.Context, from Tiles, n uint64) [][]byte {
+	for w := c2sp.TileWidth; w > 0; w-- {
+		t := c2sp.Tile{Level: c2sp.Entries, Index: n, Width: w}
+		b, err := from.Get(ctx, t.Path())
+		if err != nil {
+			continue
+		}
+		if entries, err := tiles.ParseBundle(bytes.Clone(b), w); err == nil {
+			return entries
+		}
+	}
+	return nil
 }

@@ -33,9 +33,16 @@ func (d dir) ReadTile(_ context.Context, t c2sp.Tile) ([]byte, error) {
 }
 
 // size returns the size of the published log.
-func (c *command) size() (uint64, error) {
+func (c *command) size(ctx context.Context) (uint64, error) {
 	name := filepath.Join(c.state, "checkpoint")
-	b, err := os.ReadFile(name)
+	read := func(context.Context) ([]byte, error) { return os.ReadFile(name) }
+	if c.shared != nil {
+		name, read = "the published checkpoint", c.shared.Published
+	}
+	b, err := read(ctx)
+	if err == nil && b == nil {
+		err = fs.ErrNotExist
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("the log has published no checkpoint yet (%w)", err)
 	} else if err != nil {
@@ -74,7 +81,7 @@ func (c *command) indices(ctx context.Context, events []event.Digest) (map[event
 	if len(wanted) == 0 {
 		return out, nil
 	}
-	size, err := c.size()
+	size, err := c.size(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		return out, nil
 	} else if err != nil {

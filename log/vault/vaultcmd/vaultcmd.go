@@ -43,11 +43,22 @@ Usage:
   vault audit  -dir DIR                                   list all exports
 
 An export is an age file with a tar archive: age -d -i KEY FILE | tar -x
-It is recorded in DIR/vault/audit/exports.jsonl before FILE is written.
+It is recorded in DIR/vault/audit/exports.jsonl, or in the database, before FILE is
+written.
 `
+
+// Shared is a vault in a database, with the published checkpoint of its log.
+type Shared struct {
+	Storage   vault.Storage
+	Published func(ctx context.Context) ([]byte, error) // nil bytes: none
+	Close     func()
+}
 
 type command struct {
 	dir, tree, state, vault, identity string
+	database                          string
+	open                              func(ctx context.Context, dsn string) (*Shared, error) // nil: there are directories only
+	shared                            *Shared
 	recovery                          []string
 	entries                           []uint64
 	to, by, out                       string
@@ -57,11 +68,16 @@ type command struct {
 // Run runs the command with its arguments, which begin with init, ls, check, export
 // or audit. flag.ErrHelp means that help was asked for, and given.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	return RunShared(ctx, args, stdout, stderr, nil)
+}
+
+// RunShared is Run, and has a flag -database for what open opens.
+func RunShared(ctx context.Context, args []string, stdout, stderr io.Writer, open func(ctx context.Context, dsn string) (*Shared, error)) (err error) {
 	if len(args) == 0 {
 		fmt.Fprint(stderr, Usage)
 		return fmt.Errorf("%w: say what to do with the vault", ErrUsage)
 	}
-	c := &command{stdout: stdout}
+	c := &command{stdout: stdout, open: open}
 	verbs := map[string]func(context.Context) error{
 		"init": c.init, "ls": c.ls, "check": c.check, "export": c.export, "audit": c.audit,
 	}
@@ -77,6 +93,12 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := c.parse(args[0], args[1:], stderr); err != nil {
 		return err
 	}
+	if c.database != "" {
+		if c.shared, err = open(ctx, c.database); err != nil {
+			return err
+		}
+		defer c.shared.Close()
+	}
 	return verb(ctx)
 }
 
@@ -88,6 +110,9 @@ func (c *command) parse(verb string, args []string, stderr io.Writer) error {
 	set.StringVar(&c.state, "state", "", "directory of the state, if not DIR/state")
 	set.StringVar(&c.vault, "vault", "", "directory of the vault, if not DIR/vault")
 	set.StringVar(&c.identity, "identity", "", "`file` with the vault's age identity, if not DIR/keys/vault.key")
+	if c.open != nil && verb != "init" {
+		set.StringVar(&c.database, "database", "", "`DSN` of the database that has the vault; -tree then is the directory of the tiles")
+	}
 	switch verb {
 	case "init":
 		set.Func("recovery", "`recipient` (age1pq1..., from age-keygen -pq) that can decrypt everything too; repeat it", func(s string) error {
@@ -133,7 +158,13 @@ func (c *command) addEntries(s string) error {
 	return nil
 }
 
-func (c *command) config() vault.Config { return vault.Config{Dir: c.vault, Identity: c.identity} }
+func (c *command) config() vault.Config {
+	cfg := vault.Config{Dir: c.vault, Identity: c.identity}
+	if c.shared != nil {
+		cfg.Storage = c.shared.Storage
+	}
+	return cfg
+}
 
 func (c *command) init(context.Context) error {
 	if err := vault.Create(c.config(), c.recovery...); err != nil {
@@ -214,7 +245,7 @@ func (c *command) export(ctx context.Context) error {
 		return fmt.Errorf("%s is there already: %w", c.out, errors.Join(err, fs.ErrExist))
 	}
 	req := vault.ExportRequest{To: c.to, By: c.by, Time: time.Now()}
-	size, err := c.size()
+	size, err := c.size(ctx)
 	if err != nil {
 		return err
 	}
