@@ -204,7 +204,7 @@ func (o *engineOptions) recovers(ctx context.Context, cfg *log.RecoverConfig, lo
 	if o.engine == enginePOSIX {
 		return nil
 	}
-	stored, err := o.openTiles()
+	stored, err := o.openTiles(ctx)
 	if err != nil {
 		return err
 	}

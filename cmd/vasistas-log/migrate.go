@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/log"
-	"github.com/vasistas/vasistas/log/pgstate"
 	"github.com/vasistas/vasistas/log/tesserax"
 )
 
@@ -51,15 +50,10 @@ func runMigrate(ctx context.Context, args []string, stdout, stderr io.Writer) (e
 		return err
 	}
 	cfg := log.MigrateConfig{StateDir: l.state, Keys: keys, Progress: bar(stderr)}
-	if l.database != "" {
-		db, err := pgstate.Open(ctx, l.database)
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		cfg.State = db.State()
-	}
-	return l.move(ctx, &to, cfg, stdout, stderr)
+	return l.alone(ctx, "migrate", func(ctx context.Context, st log.State) error {
+		cfg.State = st
+		return l.move(ctx, &to, cfg, stdout, stderr)
+	})
 }
 
 // destination completes where the log moves to: where an earlier attempt began to,
