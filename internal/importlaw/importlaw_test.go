@@ -30,7 +30,7 @@ var layers = []struct {
 	{"client", []string{"client"}, false},
 	{"roles", []string{"log", "witness", "client/audit"}, false},
 	{"role commands, engines and states", []string{"log/tesserax", "log/trillianx", "log/enginetest", "log/pgstate", "log/vault/vaultcmd", "witness/witnesscmd"}, false},
-	{"election", []string{"log/electx"}, false},
+	{"election and buckets", []string{"log/electx", "log/trillianx/s3store"}, false},
 	{"front ends", []string{"log/frontend"}, false},
 	{"cmd", []string{"cmd/"}, true},
 }
@@ -58,6 +58,7 @@ var engines = map[string][]string{
 	"github.com/transparency-dev/tessera": {"log/tesserax"},
 	"github.com/google/trillian":          {"log/trillianx", "internal/trilliantest"},
 	"github.com/jackc/pgx":                {"log/pgstate"},
+	"github.com/minio/minio-go":           {"log/trillianx/s3store"},
 	"k8s.io/client-go":                    {"log/electx"},
 	"k8s.io/apimachinery":                 {"log/electx"},
 }
