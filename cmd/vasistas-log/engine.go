@@ -26,6 +26,7 @@ import (
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/trillianx"
+	"github.com/vasistas/vasistas/log/trillianx/s3store"
 )
 
 // The engines.
@@ -45,15 +46,18 @@ type engineOptions struct {
 }
 
 // defineEngine adds the flags.
-func (o *engineOptions) defineEngine(fs *flag.FlagSet) {
-	fs.StringVar(&o.engine, "engine", "", "what keeps the tree: posix, the default, or trillian")
-	fs.StringVar(&o.tree, "tree", "", "directory of the tree, if not DIR/tree; with -engine trillian the `number` of the tree")
-	fs.StringVar(&o.trillian, "trillian", "", "`address` of Trillian's log server, or several, separated by commas")
-	fs.StringVar(&o.ca, "trillian-ca", "", "`file` with the certificates that Trillian's must be signed by; without it the connection is not secured")
-	fs.StringVar(&o.tiles, "tiles", "", "with -engine trillian, `directory` of the tiles, if not DIR/tiles, or s3://BUCKET/PREFIX")
-	fs.DurationVar(&o.timeout, "trillian-timeout", 10*time.Second, "how long one call of Trillian may take")
-	fs.DurationVar(&o.patience, "trillian-patience", 20*time.Second, "how long a batch may wait for Trillian's answer and its signer")
-	fs.Int64Var(&o.cacheMiB, "tile-cache", 64, "with -engine trillian, `MiB` of tiles that are kept in memory")
+func (o *engineOptions) defineEngine(fs *flag.FlagSet) { o.defineNamed(fs, "") }
+
+// defineNamed adds them under names with a prefix.
+func (o *engineOptions) defineNamed(fs *flag.FlagSet, prefix string) {
+	fs.StringVar(&o.engine, prefix+"engine", "", "what keeps the tree: posix, the default, or trillian")
+	fs.StringVar(&o.tree, prefix+"tree", "", "directory of the tree, if not DIR/tree; with -engine trillian the `number` of the tree")
+	fs.StringVar(&o.trillian, prefix+"trillian", "", "`address` of Trillian's log server, or several, separated by commas")
+	fs.StringVar(&o.ca, prefix+"trillian-ca", "", "`file` with the certificates that Trillian's must be signed by; without it the connection is not secured")
+	fs.StringVar(&o.tiles, prefix+"tiles", "", "with -engine trillian, `directory` of the tiles, if not DIR/tiles, or s3://BUCKET/PREFIX?endpoint=URL&region=NAME")
+	fs.DurationVar(&o.timeout, prefix+"trillian-timeout", 10*time.Second, "how long one call of Trillian may take")
+	fs.DurationVar(&o.patience, prefix+"trillian-patience", 20*time.Second, "how long a batch may wait for Trillian's answer and its signer")
+	fs.Int64Var(&o.cacheMiB, prefix+"tile-cache", 64, "with -engine trillian, `MiB` of tiles that are kept in memory")
 }
 
 // checkEngine completes what says where the tree is. made: the tree is to be made.
@@ -63,6 +67,11 @@ func (o *engineOptions) completeEngine(dir string, made bool) error {
 	if err := o.takePlace(dir); err != nil {
 		return err
 	}
+	return o.fill(dir, made)
+}
+
+// fill fills in the defaults, and refuses what makes no sense together.
+func (o *engineOptions) fill(dir string, made bool) error {
 	switch o.engine {
 	case "", enginePOSIX:
 		o.engine = enginePOSIX
@@ -98,7 +107,7 @@ func (o *engineOptions) completeEngine(dir string, made bool) error {
 }
 
 // config returns what trillianx needs.
-func (o *engineOptions) config(logger *slog.Logger) (trillianx.Config, error) {
+func (o *engineOptions) config(ctx context.Context, logger *slog.Logger) (trillianx.Config, error) {
 	cfg := trillianx.Config{Addr: o.trillian, Tree: o.number, Timeout: o.timeout, Patience: o.patience,
 		CacheBytes: int(o.cacheMiB << 20), Logger: logger}
 	if o.ca != "" {
@@ -113,11 +122,16 @@ func (o *engineOptions) config(logger *slog.Logger) (trillianx.Config, error) {
 		cfg.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
 	var err error
-	cfg.Tiles, err = o.openTiles()
+	cfg.Tiles, err = o.openTiles(ctx)
 	return cfg, err
 }
 
-func (o *engineOptions) openTiles() (trillianx.Tiles, error) {
+func (o *engineOptions) openTiles(ctx context.Context) (trillianx.Tiles, error) {
+	if strings.HasPrefix(o.tiles, "s3://") {
+		ctx, cancel := context.WithTimeout(ctx, o.timeout)
+		defer cancel()
+		return s3store.Open(ctx, o.tiles)
+	}
 	if strings.Contains(o.tiles, "://") {
 		return nil, wrongUse("-tiles is a directory or s3://BUCKET/PREFIX, and it is %q", o.tiles)
 	}
@@ -129,7 +143,7 @@ func (o *engineOptions) openTree(ctx context.Context, logger *slog.Logger) (log.
 	if o.engine == enginePOSIX {
 		return tesserax.Open(ctx, o.tree, log.DefaultMaxBatch)
 	}
-	cfg, err := o.config(logger)
+	cfg, err := o.config(ctx, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -148,11 +162,11 @@ func (o *engineOptions) openTree(ctx context.Context, logger *slog.Logger) (log.
 }
 
 // readTree reads the published tree without opening it.
-func (o *engineOptions) readTree(logger *slog.Logger) (tiles.Reader, error) {
+func (o *engineOptions) readTree(ctx context.Context, logger *slog.Logger) (tiles.Reader, error) {
 	if o.engine == enginePOSIX {
 		return client.Dir(o.tree), nil
 	}
-	cfg, err := o.config(logger)
+	cfg, err := o.config(ctx, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +184,7 @@ func (o *engineOptions) createTree(ctx context.Context, logger *slog.Logger, std
 		return o.openTree(ctx, logger)
 	}
 	if o.number == 0 {
-		cfg, err := o.config(logger)
+		cfg, err := o.config(ctx, logger)
 		if err != nil {
 			return nil, err
 		}
@@ -191,7 +205,7 @@ func (o *engineOptions) recovers(ctx context.Context, cfg *log.RecoverConfig, lo
 	if o.engine == enginePOSIX {
 		return nil
 	}
-	stored, err := o.openTiles()
+	stored, err := o.openTiles(ctx)
 	if err != nil {
 		return err
 	}

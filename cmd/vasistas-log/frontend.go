@@ -32,7 +32,7 @@ func (o *serveOptions) serveFrontEnd(ctx context.Context, cfg log.Config, stdout
 		return err
 	}
 	defer db.Close()
-	tree, err := o.readTree(cfg.Logger)
+	tree, err := o.readTree(ctx, cfg.Logger)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
@@ -110,7 +111,7 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 		return err
 	}
 	if l.engine != enginePOSIX {
-		if err := writePlace(l.dir, &l.engineOptions); err != nil {
+		if err := writePlace(filepath.Join(l.dir, placeFile), &l.engineOptions); err != nil {
 			return err
 		}
 	}

@@ -34,6 +34,7 @@ Usage:
   vasistas-log init    -dir DIR -charter FILE               make the log, of its charter
   vasistas-log serve   -dir DIR -event-key KEY -listen ADDR run it
   vasistas-log recover -dir DIR -policy FILE -from URL|DIR  bring back what it lacks
+  vasistas-log migrate -dir DIR -to-engine ENGINE           move its tree to another engine
   vasistas-log vault   init|ls|check|export|audit -dir DIR  look into what it keeps sealed
   vasistas-log version
 
@@ -52,7 +53,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		return 2
 	}
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"keygen": runKeygen, "init": runInit, "serve": runServe, "recover": runRecover, "vault": runVault, "version": runVersion,
+		"keygen": runKeygen, "init": runInit, "serve": runServe, "recover": runRecover, "migrate": runMigrate, "vault": runVault, "version": runVersion,
 	}
 	switch name := args[0]; name {
 	case "help", "-h", "-help", "--help":

@@ -31,9 +31,8 @@ const (
 	maxPlace  = 4 << 10
 )
 
-// readPlace returns nil if there is no file.
-func readPlace(dir string) (*place, error) {
-	name := filepath.Join(dir, placeFile)
+// readPlace returns nil if there is no such file.
+func readPlace(name string) (*place, error) {
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -57,7 +56,7 @@ func readPlace(dir string) (*place, error) {
 	return &p, nil
 }
 
-func writePlace(dir string, o *engineOptions) error {
+func writePlace(name string, o *engineOptions) error {
 	p := place{Engine: o.engine, Tree: o.tree}
 	if o.engine == engineTrillian {
 		p = place{o.engine, fmt.Sprint(o.number), o.trillian, o.tiles}
@@ -66,13 +65,13 @@ func writePlace(dir string, o *engineOptions) error {
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(filepath.Join(dir, placeFile), append(b, '\n'), 0o644)
+	return durable.WriteFile(name, append(b, '\n'), 0o644)
 }
 
 // takePlace fills in what is written down and was not given. The address and the
 // tiles may be given otherwise; the tree may not.
 func (o *engineOptions) takePlace(dir string) error {
-	p, err := readPlace(dir)
+	p, err := readPlace(filepath.Join(dir, placeFile))
 	if err != nil || p == nil {
 		return err
 	}
@@ -80,10 +79,15 @@ func (o *engineOptions) takePlace(dir string) error {
 		return wrongUse("%s says that the tree of this log is %s %s, and not %s %s; a log moves with \"vasistas-log migrate\" only",
 			filepath.Join(dir, placeFile), p.Engine, p.Tree, o.engine, o.tree)
 	}
+	o.take(p)
+	return nil
+}
+
+// take fills in what was not given.
+func (o *engineOptions) take(p *place) {
 	for _, v := range []struct{ flag, said *string }{{&o.engine, &p.Engine}, {&o.tree, &p.Tree}, {&o.trillian, &p.Trillian}, {&o.tiles, &p.Tiles}} {
 		if *v.flag == "" {
 			*v.flag = *v.said
 		}
 	}
-	return nil
 }

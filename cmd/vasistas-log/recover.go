@@ -94,14 +94,26 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 // recoverWait is how long recover waits for the lease: longer than one lasts.
 const recoverWait = 30 * time.Second
 
-// recover recovers the log. With a database it first becomes the one that leads.
+// recover recovers the log.
 func (l *layout) recover(ctx context.Context, cfg log.RecoverConfig) (rec *log.Recovered, err error) {
+	err = l.alone(ctx, "recover", func(ctx context.Context, st log.State) (err error) {
+		cfg.State = st
+		rec, err = log.Recover(ctx, cfg)
+		return err
+	})
+	return rec, err
+}
+
+// alone calls do with the state of a log that nobody else writes to: nil for that in
+// a directory, which do locks. With a database it first becomes the one that leads,
+// under a name.
+func (l *layout) alone(ctx context.Context, name string, do func(context.Context, log.State) error) (err error) {
 	if l.database == "" {
-		return log.Recover(ctx, cfg)
+		return do(ctx, nil)
 	}
 	db, err := pgstate.Open(ctx, l.database)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer db.Close()
 	led := false
@@ -110,15 +122,14 @@ func (l *layout) recover(ctx context.Context, cfg log.RecoverConfig) (rec *log.R
 	late := time.AfterFunc(recoverWait, stop)
 	defer late.Stop()
 	ran := electx.Run(ctx, electx.Config{
-		DB: db, URL: "recover", Lease: 10 * time.Second,
+		DB: db, URL: name, Lease: 10 * time.Second,
 		Lead: func(leads context.Context, term *pgstate.Term) time.Duration {
 			defer stop() // once is enough
 			if !late.Stop() {
 				return 0
 			}
 			led = true
-			cfg.State = term.State()
-			rec, err = log.Recover(leads, cfg)
+			err = do(leads, term.State())
 			return 0
 		},
 	})
@@ -128,5 +139,5 @@ func (l *layout) recover(ctx context.Context, cfg log.RecoverConfig) (rec *log.R
 		lease, _ := db.Lease(context.WithoutCancel(ctx))
 		err = fmt.Errorf("the front end %s leads the log; stop all front ends first", lease.URL)
 	}
-	return rec, err
+	return err
 }

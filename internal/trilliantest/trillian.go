@@ -186,37 +186,46 @@ func freeAddr(t testing.TB) string {
 type programs struct{ server, signer, schema string }
 
 var build = sync.OnceValues(func() (p programs, err error) {
-	gomod, err := run(exec.Command("go", "env", "GOMOD"))
+	dir, err := moduleDir("trillian")
 	if err != nil {
 		return p, err
 	}
-	dir := filepath.Join(filepath.Dir(strings.TrimSpace(gomod)), "internal", "interop", "trillian")
-	flags, err := run(exec.Command("go", "env", "GOFLAGS"))
-	if err != nil {
-		return p, err
-	}
-	command := func(args ...string) (string, error) {
-		cmd := exec.Command("go", args...)
-		cmd.Dir = dir
-		cmd.Env = slices.Concat(os.Environ(), []string{"GOFLAGS=" + strings.TrimSpace(strings.TrimSpace(flags)+" -tags=postgresql,etcd")})
-		out, err := cmd.Output() // what it downloads is said on standard error
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			err = fmt.Errorf("%s: %w\n%s", cmd, err, exit.Stderr)
-		}
-		return strings.TrimSpace(string(out)), err
-	}
+	const tags = "-tags=postgresql,etcd"
 	// With -n it builds the tool, keeps it in the build cache and says where.
-	if p.server, err = command("tool", "-n", "trillian_log_server"); err != nil {
+	if p.server, err = goIn(dir, tags, "tool", "-n", "trillian_log_server"); err != nil {
 		return p, err
 	}
-	if p.signer, err = command("tool", "-n", "trillian_log_signer"); err != nil {
+	if p.signer, err = goIn(dir, tags, "tool", "-n", "trillian_log_signer"); err != nil {
 		return p, err
 	}
-	module, err := command("list", "-m", "-f", "{{.Dir}}", "github.com/google/trillian")
+	module, err := goIn(dir, tags, "list", "-m", "-f", "{{.Dir}}", "github.com/google/trillian")
 	p.schema = filepath.Join(module, "storage", "postgresql", "schema", "storage.sql")
 	return p, err
 })
+
+// moduleDir returns the directory of a module in internal/interop.
+func moduleDir(name string) (string, error) {
+	gomod, err := run(exec.Command("go", "env", "GOMOD"))
+	return filepath.Join(filepath.Dir(strings.TrimSpace(gomod)), "internal", "interop", name), err
+}
+
+// goIn runs the go command in a directory, with a flag more, and returns what it
+// prints.
+func goIn(dir, flag string, args ...string) (string, error) {
+	flags, err := run(exec.Command("go", "env", "GOFLAGS"))
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
+	cmd.Env = slices.Concat(os.Environ(), []string{"GOFLAGS=" + strings.TrimSpace(strings.TrimSpace(flags)+" "+flag)})
+	out, err := cmd.Output() // what it downloads is said on standard error
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = fmt.Errorf("%s: %w\n%s", cmd, err, exit.Stderr)
+	}
+	return strings.TrimSpace(string(out)), err
+}
 
 func binaries(t testing.TB) programs {
 	t.Helper()

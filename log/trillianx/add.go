@@ -20,6 +20,9 @@ const (
 	// maxRequest bounds what is sent at once: 4 MiB is what a log server takes
 	// if it was not told otherwise.
 	maxRequest = 3 << 20
+	// maxLeaves bounds it too, so that Trillian's signer integrates the first
+	// half of a long batch while the second is stored.
+	maxLeaves = 512
 	// leafOverhead is what a leaf takes in a request beside its value.
 	leafOverhead = 128
 )
@@ -127,7 +130,7 @@ func (e *Engine) sendAll(ctx context.Context, p *pending) error {
 	for p.refuse == nil && !p.lost && p.sent < len(p.leaves) {
 		n, size := 0, 0
 		for _, l := range p.leaves[p.sent:] {
-			if size += len(l.LeafValue) + leafOverhead; n > 0 && size > maxRequest {
+			if size += len(l.LeafValue) + leafOverhead; n == maxLeaves || n > 0 && size > maxRequest {
 				break
 			}
 			n++

@@ -1,0 +1,9 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package s3server pins the S3 server that the tests of log/trillianx/s3store run:
+// versitygw, which keeps objects as files. It is a module of its own, so that
+// nothing of what it needs gets into ours.
+//
+//	go tool versitygw
+package s3server
