@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -82,6 +83,17 @@ func (r *reference) ref() (event.Reference, error) {
 		return event.Reference{}, malformed("want a reference: an index up to 2^53-1 and a leaf hash")
 	}
 	return event.Reference{Index: r.Index, Leaf: [32]byte(r.Leaf)}, nil
+}
+
+// openingsBytes encodes an openings file. Its own Bytes sorts in place, and callers seal
+// one request to several gates at a time.
+func openingsBytes(o *event.Openings) ([]byte, error) {
+	c := event.Openings{Event: o.Event, Public: slices.Clone(o.Public), Subject: slices.Clone(o.Subject)}
+	b, err := c.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return b, nil
 }
 
 // encode writes a struct as RFC 8785 wants it. The members of every struct that is

@@ -62,14 +62,14 @@ func (n *Notice) text() (t noticeText, err error) {
 	}
 	t = noticeText{Access: refOf(n.Access), Custodian: n.Custodian, Origin: n.Origin, Seq: n.Seq,
 		Recipient: keyText{KEM: n.Recipient.KEM, Public: n.Recipient.Public}}
-	if t.AccessOpenings, err = n.AccessOpenings.Bytes(); err != nil {
-		return t, fmt.Errorf("%w: %w", ErrMalformed, err)
+	if t.AccessOpenings, err = openingsBytes(n.AccessOpenings); err != nil {
+		return t, err
 	}
 	if n.Warrant != nil {
 		r := refOf(*n.Warrant)
 		t.Warrant = &r
-		if t.WarrantOpenings, err = n.WarrantOpenings.Bytes(); err != nil {
-			return t, fmt.Errorf("%w: %w", ErrMalformed, err)
+		if t.WarrantOpenings, err = openingsBytes(n.WarrantOpenings); err != nil {
+			return t, err
 		}
 	}
 	return t, nil
@@ -101,7 +101,7 @@ func (n *Notice) plaintext() ([]byte, error) {
 	return nil, malformed("a notice of %d bytes, at most %d", len(b), noticeSizes[len(noticeSizes)-1]-4)
 }
 
-// Seal encrypts the notice to a subject's notice key. It sorts the openings in place.
+// Seal encrypts the notice to a subject's notice key.
 func (n *Notice) Seal(to event.HPKEKey) ([]byte, error) {
 	b, err := n.plaintext()
 	if err != nil {

@@ -50,7 +50,7 @@ type requestText struct {
 	WarrantOpenings blob   `json:"warrantOpenings,omitempty"`
 }
 
-// Bytes encodes the request. It sorts the openings in place.
+// Bytes encodes the request. Like Seal, it may be called concurrently.
 func (r *Request) Bytes() ([]byte, error) {
 	var t requestText
 	var err error
@@ -58,12 +58,12 @@ func (r *Request) Bytes() ([]byte, error) {
 		return nil, err
 	}
 	t.Access, t.Warrant = r.Access, r.Warrant
-	if t.AccessOpenings, err = r.AccessOpenings.Bytes(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	if t.AccessOpenings, err = openingsBytes(r.AccessOpenings); err != nil {
+		return nil, err
 	}
 	if r.WarrantOpenings != nil {
-		if t.WarrantOpenings, err = r.WarrantOpenings.Bytes(); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		if t.WarrantOpenings, err = openingsBytes(r.WarrantOpenings); err != nil {
+			return nil, err
 		}
 	}
 	for _, p := range r.Packages {

@@ -42,6 +42,12 @@
 // ([Gate.Resume]). A release that is in the journal and not in the log is posted
 // again, the same bytes, until the log has it.
 //
+// The notices stay in the journal. If the provider has not published those of a
+// release in time, the gate discloses them itself.
+//
+// BUG(gate): the journal is never cut: it grows by a release's submission, some 10 to
+// 30 KB, for ever, and opening it reads all of it.
+//
 // # Trust
 //
 // A gate is configured with the log's keys and the leaf hash of its first charter.
@@ -49,4 +55,8 @@
 // auditors, custodians, thresholds), it opens nothing that depends on it until
 // its operator has confirmed each change by name ([Gate.Confirm]). Two heads of the
 // log that do not extend each other end a gate for good: the evidence is kept.
+//
+// BUG(gate): recovery envelopes are not taken: what a gate follows stands in the log,
+// so a log that has lost its key must have logged the amendment before this gate is
+// given the new key.
 package gate

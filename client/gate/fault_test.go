@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
@@ -31,6 +30,20 @@ func (w *world) settle(s *gateServer) {
 	})
 }
 
+// mustShare asks until the gate answers.
+func (w *world) mustShare(s *gateServer, a *asked) {
+	w.t.Helper()
+	eventually(w.t, func() error {
+		w.refresh(a.logged)
+		w.refresh(a.warrant)
+		answer, err := w.ask(s, a.request())
+		if err == nil {
+			w.openAnswer(s, a, answer)
+		}
+		return err
+	})
+}
+
 // TestFaults lets each durable step of a release fail, before and after it was done;
 // looks at the whole world; restarts, and asks again.
 func TestFaults(t *testing.T) {
@@ -38,14 +51,13 @@ func TestFaults(t *testing.T) {
 	s := w.gates[0]
 	inject := new(durabletest.Injector)
 	s.cfg.FS, s.faulty = inject.FS(), true
-	s.cfg.Timeout = 2 * time.Second
 	w.runAll()
 	w.settle(s)
 	opened := 0
 	trace := func() int {
 		a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 		before := len(inject.Points())
-		w.shares(s, a)
+		w.mustShare(s, a)
 		opened++
 		return len(inject.Points()) - before
 	}
@@ -66,9 +78,7 @@ func TestFaults(t *testing.T) {
 		inject.FailAt(1<<30, nil)
 		s.stop()
 		w.run(s)
-		w.refresh(a.logged)
-		w.refresh(a.warrant)
-		w.shares(s, a)
+		w.mustShare(s, a)
 		opened++
 		if got := w.chain(s); len(got) != opened {
 			t.Fatalf("fault %d: %d releases, want %d", n, len(got), opened)

@@ -105,6 +105,8 @@ type Gate struct {
 
 	mu     sync.Mutex
 	lately error // of the last look at the log
+
+	disclosing time.Time // when to look for overdue notices again; run's alone
 }
 
 // Create makes the state directory of a new gate. A gate of a key that has signed
@@ -232,7 +234,7 @@ func (g *Gate) round(ctx context.Context) error {
 		if err := g.follow(ctx, b, time.Now()); err != nil {
 			return err
 		}
-		if err := g.beat(b); err != nil {
+		if err := errors.Join(g.beat(b), g.disclose(b)); err != nil {
 			return err
 		}
 		return b.save(g.cfg.Dir, saveEvery)

@@ -138,6 +138,16 @@ func TestRefusals(t *testing.T) {
 		{"a recipient that the agency did not sign for", gate.CodeRecipient, "recipient-mismatch", false, func() *escrow.Request {
 			return w.access(warrant, accessTerms{consent: stranger}, w.escrow(alice)).request()
 		}},
+		{"a recipient key of low order", gate.CodeRecipient, "recipient-mismatch", false, func() *escrow.Request {
+			return w.access(warrant, accessTerms{public: &event.HPKEKey{KEM: event.KEMX25519, Public: make([]byte, 32)}}, w.escrow(alice)).request()
+		}},
+		{"more persons than a release can have notices for", gate.CodeNotice, "limits-exceeded", true, func() *escrow.Request {
+			var files []*file
+			for range 65 {
+				files = append(files, w.escrow(alice))
+			}
+			return w.access(w.warrant(alice), accessTerms{accounts: []string{alice}, count: 1}, files...).request()
+		}},
 		{"a package of another group", gate.CodePackage, "package-mismatch", false, func() *escrow.Request {
 			return w.access(warrant, accessTerms{}, outsider).request()
 		}},

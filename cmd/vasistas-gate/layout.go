@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/client/escrow"
@@ -137,19 +138,26 @@ func (l *layout) config(ctx context.Context) (gate.Config, error) {
 	return c, err
 }
 
-// loadKeys loads the keys that are there; one must be.
+// loadKeys loads the keys that are there, those that packages were encrypted to
+// formerly too; one must be.
 func (l *layout) loadKeys() ([]gate.KeyHolder, error) {
+	files, err := os.ReadDir(l.path("keys"))
+	if err != nil {
+		return nil, err
+	}
 	var out []gate.KeyHolder
-	for _, kem := range kems {
-		b, err := readFile(l.keyFile(kem), escrow.MaxKeyFile)
-		if errors.Is(err, fs.ErrNotExist) {
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".key") {
 			continue
-		} else if err != nil {
+		}
+		name := l.path("keys", f.Name())
+		b, err := readFile(name, escrow.MaxKeyFile)
+		if err != nil {
 			return nil, err
 		}
 		k, err := escrow.ParseSecretKey(b)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", l.keyFile(kem), err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		out = append(out, k)
 	}

@@ -126,6 +126,7 @@ func TestLinks(t *testing.T) {
 		{"client/notice", network, ages},
 		{"witness", nil, bare},
 		{"cmd/vasistas-witness", nil, bare},
+		{"cmd/vasistas-gate", []string{module + "log", module + "witness", module + "log/vault", module + "log/tesserax"}, []string{""}},
 	}
 	pkgs := list(t)
 	for _, r := range rules {

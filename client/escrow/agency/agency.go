@@ -84,32 +84,9 @@ func (c *Case) FileKeys(ctx context.Context, o Options) (map[event.Digest][]byte
 	o.setDefaults()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	members := c.group.Members()
-	results := make([]Result, len(members))
-	type answer struct {
-		i       int
-		shares  []*escrow.Share
-		release event.Reference
-		err     error
-	}
-	answers := make(chan answer, len(members))
-	asked := 0
-	for i, m := range members {
-		results[i] = Result{Custodian: m.Name, URL: c.Gates[m.Name], Err: errors.New("not asked: its URL is not known")}
-		if results[i].URL == "" {
-			continue
-		}
-		asked++
-		go func() {
-			ctx, cancel := context.WithTimeout(ctx, o.Timeout)
-			defer cancel()
-			a := answer{i: i}
-			a.shares, a.release, a.err = c.ask(ctx, m, results[i].URL, &o)
-			answers <- a
-		}()
-	}
+	results, answers, asked := c.askAll(ctx, &o)
 	got := make(map[event.Digest][]*escrow.Share)
-	good := 0
+	good, threshold := 0, c.group.Threshold()
 	for range asked {
 		a := <-answers
 		r := &results[a.i]
@@ -121,7 +98,7 @@ func (c *Case) FileKeys(ctx context.Context, o Options) (map[event.Digest][]byte
 				d := c.request.Packages[j].Digest()
 				got[d] = append(got[d], s)
 			}
-		case good >= c.group.Threshold() && errors.Is(a.err, context.Canceled):
+		case good >= threshold && errors.Is(a.err, context.Canceled):
 			r.Err = errors.New("its answer was not waited for")
 		default:
 			r.Err = a.err
@@ -129,12 +106,12 @@ func (c *Case) FileKeys(ctx context.Context, o Options) (map[event.Digest][]byte
 		if o.Progress != nil {
 			o.Progress(*r)
 		}
-		if good == c.group.Threshold() {
+		if good == threshold {
 			cancel()
 		}
 	}
-	if good < c.group.Threshold() {
-		return nil, results, fmt.Errorf("%w: %d of %d, and %d are needed", ErrTooFew, good, len(members), c.group.Threshold())
+	if good < threshold {
+		return nil, results, fmt.Errorf("%w: %d of %d, and %d are needed", ErrTooFew, good, len(results), threshold)
 	}
 	keys := make(map[event.Digest][]byte)
 	for _, p := range c.request.Packages {
@@ -145,6 +122,39 @@ func (c *Case) FileKeys(ctx context.Context, o Options) (map[event.Digest][]byte
 		keys[p.Digest()] = k
 	}
 	return keys, results, nil
+}
+
+// answer is what one gate, the i-th of the group, has said.
+type answer struct {
+	i       int
+	shares  []*escrow.Share // of the request's packages, in their order
+	release event.Reference
+	err     error
+}
+
+// askAll asks each gate whose URL is known, and returns where their answers come, and how
+// many.
+func (c *Case) askAll(ctx context.Context, o *Options) ([]Result, <-chan answer, int) {
+	members := c.group.Members()
+	results := make([]Result, len(members))
+	answers := make(chan answer, len(members))
+	asked := 0
+	for i, m := range members {
+		results[i] = Result{Custodian: m.Name, URL: c.Gates[m.Name], Err: errors.New("not asked: its URL is not known")}
+		url := results[i].URL
+		if url == "" {
+			continue
+		}
+		asked++
+		go func() {
+			ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+			defer cancel()
+			a := answer{i: i}
+			a.shares, a.release, a.err = c.ask(ctx, m, url, o)
+			answers <- a
+		}()
+	}
+	return results, answers, asked
 }
 
 func (o *Options) setDefaults() {

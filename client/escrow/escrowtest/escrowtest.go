@@ -17,13 +17,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/event"
-
-	"github.com/vasistas/vasistas/client"
 )
 
 // Custodians are those of the group main, of which two open.

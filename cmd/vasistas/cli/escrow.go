@@ -236,13 +236,9 @@ one person's by the gates that open them.`,
 }
 
 func (e *env) runRecipient(f *recipientFlags) error {
-	b, err := e.read(f.seed, 256)
+	seed, err := e.readSeed(f.seed)
 	if err != nil {
 		return err
-	}
-	seed, err := escrow.ParseSeed(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.seed, err)
 	}
 	period := escrow.PeriodOf(time.Now())
 	if f.period != "" {

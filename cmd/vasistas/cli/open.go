@@ -318,8 +318,30 @@ func (e *env) runPrepare(f *prepareFlags, files []string) error {
 		}
 		c.Gates[name] = url
 	}
-	// A file may be escrowed to other groups too, so only what the access names is
-	// taken. What it lacks, Check says.
+	if err := e.addPackages(c, f, files); err != nil {
+		return err
+	}
+	if err := c.Check(); err != nil {
+		return err
+	}
+	b, err := c.Bytes()
+	if err != nil {
+		return err
+	}
+	if err := durable.CreateFile(f.out, b, 0o600); err != nil {
+		return err
+	}
+	id, err := plugincmd.Identity(f.out)
+	if err != nil {
+		return err
+	}
+	e.printf("%s\n", id)
+	return nil
+}
+
+// addPackages takes from files the packages that the access names, and at least one of
+// each. A file may be escrowed to other groups too; what is missing, Check says.
+func (e *env) addPackages(c *agency.Case, f *prepareFlags, files []string) error {
 	openings, err := event.ParseOpenings(c.AccessOpenings)
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.accessOpenings, err)
@@ -343,20 +365,5 @@ func (e *env) runPrepare(f *prepareFlags, files []string) error {
 			return fmt.Errorf("%s: the access does not name its package, %s", name, list[0].Digest())
 		}
 	}
-	if err := c.Check(); err != nil {
-		return err
-	}
-	b, err := c.Bytes()
-	if err != nil {
-		return err
-	}
-	if err := durable.CreateFile(f.out, b, 0o600); err != nil {
-		return err
-	}
-	id, err := plugincmd.Identity(f.out)
-	if err != nil {
-		return err
-	}
-	e.printf("%s\n", id)
 	return nil
 }

@@ -1,0 +1,138 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// TestAudited: where the charter asks for auditors, a head that they have not cosigned,
+// or not of late, opens nothing; a breach that they have closed bars nothing.
+func TestAudited(t *testing.T) {
+	auditor, err := c2sp.GenerateSigner("dog.example", c2sp.CosignatureEd25519)
+	check(t, err)
+	w := prepareWorld(t)
+	w.found(1, 2, func(ch *event.Charter) {
+		ch.Parties = append(ch.Parties, event.Party{Name: "dog", Role: event.RoleAuditor,
+			Keys: []*event.PublicKey{w.person("dog").Public()}, Cosigners: []string{auditor.Verifier().String()}})
+		ch.AuditPolicy = "witness dog " + auditor.Verifier().String() + "\nquorum dog\n"
+	})
+	w.runAll()
+	s := w.gates[0]
+	// audited is a proof whose head the auditor has cosigned at a time.
+	audited := func(proof []byte, at time.Time) []byte {
+		p, err := c2sp.ParseProof(proof)
+		check(t, err)
+		sig, err := auditor.Sign(&p.Checkpoint.Head, uint64(at.Unix()))
+		check(t, err)
+		p.Checkpoint.Signatures = append(p.Checkpoint.Signatures, sig)
+		return p.Bytes()
+	}
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	request := func(at time.Time) *escrow.Request {
+		w.refresh(a.logged)
+		w.refresh(a.warrant)
+		r := a.request()
+		r.Access, r.Warrant = audited(r.Access, at), audited(r.Warrant, at)
+		return r
+	}
+	s.key.forget()
+	t.Log(w.wantCode(s, a.request(), gate.CodeQuorum))
+	t.Log(w.wantCode(s, request(time.Now().Add(-2*time.Hour)), gate.CodeStale))
+	untouched(t, s)
+	if _, err := w.ask(s, request(time.Now().Add(-time.Second))); err != nil {
+		t.Fatal(err)
+	}
+
+	// A breach, and the auditor's finding that closes it.
+	cp, err := w.client.Checkpoint(t.Context())
+	check(t, err)
+	notice := []byte("notice")
+	w.sequence(w.sign(&event.Release{Access: event.Reference{Index: 1, Leaf: [32]byte{1}}, Seq: 1, Notices: []event.Digest{escrow.NoticeDigest(notice)},
+		Head: event.Head{Size: cp.Checkpoint.Size, Root: cp.Checkpoint.Root}}, "c2"), [][]byte{notice})
+	s.key.forget()
+	t.Log(w.wantCode(s, request(time.Now().Add(-time.Second)), gate.CodeBreach))
+	untouched(t, s)
+	at := cp.Checkpoint.Size
+	for i, e := range w.entries() {
+		if r, ok := e.Event.Body.(*event.Release); ok && r.Access.Leaf == [32]byte{1} {
+			at = uint64(i)
+		}
+	}
+	w.submit(w.sign(&event.Finding{First: at, Last: at, Rule: "reference", State: event.FindingClosed, Digest: event.Digest{1}}, "dog"), nil)
+	if _, err := w.ask(s, request(time.Now().Add(-time.Second))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBehind: a gate whose clock is behind a witnessed time opens nothing.
+func TestBehind(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	r := a.request()
+	p, err := c2sp.ParseProof(r.Access)
+	check(t, err)
+	p.Checkpoint.Signatures = p.Checkpoint.Signatures[:1]
+	for _, wit := range w.witnesses {
+		sig, err := wit.key.Sign(&p.Checkpoint.Head, uint64(time.Now().Add(time.Hour).Unix()))
+		check(t, err)
+		p.Checkpoint.Signatures = append(p.Checkpoint.Signatures, sig)
+	}
+	r.Access = p.Bytes()
+	s.key.forget()
+	t.Log(w.wantCode(s, r, gate.CodeClock))
+	untouched(t, s)
+}
+
+// TestUnwitnessed: a head without its witnesses, or one that is older than what the gate
+// has seen, is not followed, and leaves no trace.
+func TestUnwitnessed(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	old, err := w.client.Checkpoint(t.Context())
+	check(t, err)
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	check(t, s.g.Sync(t.Context()))
+	later := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	s.key.forget()
+	for name, change := range map[string]func(*c2sp.Checkpoint) *c2sp.Checkpoint{
+		"unwitnessed": func(cp *c2sp.Checkpoint) *c2sp.Checkpoint {
+			return &c2sp.Checkpoint{Head: cp.Head, Signatures: cp.Signatures[:1]}
+		},
+		"old": func(*c2sp.Checkpoint) *c2sp.Checkpoint { return old.Checkpoint },
+	} {
+		w.between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+			if r.URL.Path != "/checkpoint" {
+				h.ServeHTTP(rw, r)
+				return
+			}
+			var out sink
+			out.header = make(http.Header)
+			h.ServeHTTP(&out, r)
+			cp, err := c2sp.ParseCheckpoint(out.body.Bytes())
+			if err != nil {
+				http.Error(rw, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			rw.Write(change(cp).Bytes())
+		})
+		for _, x := range []*asked{a, later} {
+			t.Log(name, w.wantCode(s, x.request(), gate.CodeNotReady))
+		}
+	}
+	untouched(t, s)
+	w.between(nil)
+	w.shares(s, a)
+	w.shares(s, later)
+}
