@@ -232,6 +232,36 @@ func TestJournalAlone(t *testing.T) {
 	})
 }
 
+// TestOldJournal: a journal that does not know yet that its release is logged, beside a
+// ledger that has read it, finds out from the log.
+func TestOldJournal(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	name, old := filepath.Join(s.cfg.Dir, "journal"), []byte(nil)
+	s.key.look = func(p escrow.Purpose) {
+		if p == escrow.ForShare && old == nil {
+			old, _ = os.ReadFile(name) // nil: the test fails below
+		}
+	}
+	_, ref := w.shares(s, a)
+	s.stop()
+	now, err := os.ReadFile(name)
+	check(t, err)
+	if old == nil || len(old) > len(now) {
+		t.Fatal("the journal was not read")
+	}
+	check(t, os.WriteFile(name, old, 0o600))
+	w.run(s)
+	if _, again := w.shares(s, a); again != ref {
+		t.Fatalf("the release is %v, and was %v", again, ref)
+	}
+	if n := len(w.chain(s)); n != 1 {
+		t.Fatalf("%d releases", n)
+	}
+}
+
 // TestTwins: of two gates with one key, at most one release of a number counts, and
 // no key is touched for another; both find out.
 func TestTwins(t *testing.T) {

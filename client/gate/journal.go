@@ -403,10 +403,7 @@ func (j *journal) failed() error {
 	return j.err
 }
 
-func (j *journal) close() error {
-	err := j.flush()
-	return errors.Join(err, j.j.Close())
-}
+func (j *journal) close() error { return j.j.Close() }
 
 // unforwarded returns the revocations that the log may lack, by warrant.
 func (j *journal) unforwarded() map[uint64]*event.Envelope {
