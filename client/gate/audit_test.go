@@ -4,6 +4,7 @@
 package gate_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -91,4 +92,47 @@ func TestBehind(t *testing.T) {
 	s.key.forget()
 	t.Log(w.wantCode(s, r, gate.CodeClock))
 	untouched(t, s)
+}
+
+// TestUnwitnessed: a head without its witnesses, or one that is older than what the gate
+// has seen, is not followed, and leaves no trace.
+func TestUnwitnessed(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	old, err := w.client.Checkpoint(t.Context())
+	check(t, err)
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	check(t, s.g.Sync(t.Context()))
+	later := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	s.key.forget()
+	for name, change := range map[string]func(*c2sp.Checkpoint) *c2sp.Checkpoint{
+		"unwitnessed": func(cp *c2sp.Checkpoint) *c2sp.Checkpoint {
+			return &c2sp.Checkpoint{Head: cp.Head, Signatures: cp.Signatures[:1]}
+		},
+		"old": func(*c2sp.Checkpoint) *c2sp.Checkpoint { return old.Checkpoint },
+	} {
+		w.between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+			if r.URL.Path != "/checkpoint" {
+				h.ServeHTTP(rw, r)
+				return
+			}
+			var out sink
+			out.header = make(http.Header)
+			h.ServeHTTP(&out, r)
+			cp, err := c2sp.ParseCheckpoint(out.body.Bytes())
+			if err != nil {
+				http.Error(rw, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			rw.Write(change(cp).Bytes())
+		})
+		for _, x := range []*asked{a, later} {
+			t.Log(name, w.wantCode(s, x.request(), gate.CodeNotReady))
+		}
+	}
+	untouched(t, s)
+	w.between(nil)
+	w.shares(s, a)
+	w.shares(s, later)
 }

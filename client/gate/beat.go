@@ -11,6 +11,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
 )
 
 // maxOutbox is how many events may wait to be posted before no more are made:
@@ -106,10 +107,32 @@ func (g *Gate) post(ctx context.Context) error {
 	return refused
 }
 
+// settle takes an event for logged that the log says it has at an index which this gate
+// has read already: its journal may be older than its ledger. The verified tree says
+// whether that is so.
+func (g *Gate) settle(ctx context.Context, b *book, s *signed, index uint64) error {
+	if b.stopped != nil || index >= b.ledger.Size() {
+		return nil
+	}
+	b.tree.ctx = ctx
+	raw, err := b.tree.Entry(index)
+	b.tree.ctx = context.Background()
+	if err != nil {
+		return err
+	}
+	if e := ledger.Read(index, raw); e.Hash == s.hash {
+		return g.journal.seen(e)
+	}
+	return nil
+}
+
 func (g *Gate) postOne(ctx context.Context, s *signed) error {
 	c := g.client.Load()
-	_, err := c.Submit(ctx, s.submission, client.WaitSequenced)
+	got, err := c.Submit(ctx, s.submission, client.WaitSequenced)
 	g.metrics.posted(s.kind, err)
+	if err == nil && got.Duplicate {
+		return g.with(ctx, func(b *book) error { return g.settle(ctx, b, s, got.Index) })
+	}
 	var p *client.Problem
 	if err == nil || s.kind == event.TypeRelease || !errors.As(err, &p) || p.Temporary() {
 		return err

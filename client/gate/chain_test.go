@@ -167,6 +167,50 @@ func TestBackup(t *testing.T) {
 	})
 }
 
+// TestResumedTwin: a gate that has promised a release under a number which another
+// instance has used gives it up when it is resumed, and answers under the next.
+func TestResumedTwin(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	s.stop()
+	twin := &gateServer{name: s.name, signer: s.signer, key: &recorder{SecretKey: s.key.SecretKey, name: "twin"}, cfg: s.cfg}
+	twin.cfg.Dir = filepath.Join(t.TempDir(), "twin")
+	twin.cfg.Keys, twin.cfg.Timeout = []gate.KeyHolder{twin.key}, 300*time.Millisecond
+	w.copyState(s.cfg.Dir, twin.cfg.Dir)
+	one := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	two := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	w.run(twin)
+	w.block()
+	w.wantCode(twin, two.request(), gate.CodeLog)
+	twin.stop()
+	w.between(nil)
+	w.run(s)
+	w.shares(s, one)
+	s.stop()
+
+	twin.cfg.Timeout = 20 * time.Second
+	g, err := gate.Open(twin.cfg)
+	check(t, err)
+	if err := g.Sync(t.Context()); !errors.Is(err, gate.ErrElsewhere) {
+		t.Fatalf("want ErrElsewhere: %v", err)
+	}
+	_, err = g.Resume(t.Context())
+	check(t, err)
+	check(t, g.Close())
+	w.gates[0] = twin
+	for range 2 { // as resumed, and as read again
+		w.run(twin)
+		w.refresh(two.logged)
+		w.refresh(two.warrant)
+		w.shares(twin, two)
+		twin.stop()
+	}
+	if n := len(w.chain(twin)); n != 2 {
+		t.Fatalf("%d releases", n)
+	}
+}
+
 // TestJournalAlone: an old journal beside a newer ledger is found out, too.
 func TestJournalAlone(t *testing.T) {
 	w := newWorld(t, 1, 1, nil)
@@ -186,6 +230,36 @@ func TestJournalAlone(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestOldJournal: a journal that does not know yet that its release is logged, beside a
+// ledger that has read it, finds out from the log.
+func TestOldJournal(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	name, old := filepath.Join(s.cfg.Dir, "journal"), []byte(nil)
+	s.key.look = func(p escrow.Purpose) {
+		if p == escrow.ForShare && old == nil {
+			old, _ = os.ReadFile(name) // nil: the test fails below
+		}
+	}
+	_, ref := w.shares(s, a)
+	s.stop()
+	now, err := os.ReadFile(name)
+	check(t, err)
+	if old == nil || len(old) > len(now) {
+		t.Fatal("the journal was not read")
+	}
+	check(t, os.WriteFile(name, old, 0o600))
+	w.run(s)
+	if _, again := w.shares(s, a); again != ref {
+		t.Fatalf("the release is %v, and was %v", again, ref)
+	}
+	if n := len(w.chain(s)); n != 1 {
+		t.Fatalf("%d releases", n)
+	}
 }
 
 // TestTwins: of two gates with one key, at most one release of a number counts, and

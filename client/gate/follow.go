@@ -53,7 +53,7 @@ func (b *book) connect() error {
 		return err
 	}
 	b.client, b.follower = c, f
-	b.tree = b.tree.clone(c)
+	b.tree.use(c)
 	return nil
 }
 
@@ -110,11 +110,11 @@ func (b *book) sync(ctx context.Context) error {
 	case v.Checkpoint.Size == b.ledger.Size():
 		b.tree.head = v.Checkpoint
 	case judged != nil, b.meetsTrusted(v):
-		if err := b.replay(ctx, b.follower, b.ledger, b.tree, v); err != nil {
+		if err := b.replay(ctx, b.follower, b.ledger, b.tree, b.own); err != nil {
 			return err
 		}
 	default:
-		if err := b.leap(ctx); err != nil {
+		if v, err = b.leap(ctx); err != nil {
 			return err
 		}
 	}
@@ -140,15 +140,16 @@ func meets(v *c2sp.Verified, p *c2sp.Policy, origin string) error {
 	return err
 }
 
-// replay applies the entries up to the follower's head.
-func (b *book) replay(ctx context.Context, f *client.Follower, l *ledger.Ledger, t *tree, v *c2sp.Verified) error {
-	t.ctx, t.head = ctx, v.Checkpoint
+// replay applies the entries up to the follower's head. own, if not nil, is told of
+// those that this gate's key has signed.
+func (b *book) replay(ctx context.Context, f *client.Follower, l *ledger.Ledger, t *tree, own func(ledger.Entry) error) error {
+	t.ctx, t.head = ctx, f.Head().Checkpoint
 	defer func() { t.ctx = context.Background() }()
 	for e, err := range f.Entries(ctx) {
 		if err != nil {
 			return err
 		}
-		if err := b.apply(l, t, e); err != nil {
+		if err := b.apply(l, t, e, own); err != nil {
 			// The follower has gone on; the ledger has not.
 			return errors.Join(err, b.connect())
 		}
@@ -156,13 +157,13 @@ func (b *book) replay(ctx context.Context, f *client.Follower, l *ledger.Ledger,
 	return nil
 }
 
-func (b *book) apply(l *ledger.Ledger, t *tree, e client.Entry) error {
+func (b *book) apply(l *ledger.Ledger, t *tree, e client.Entry, own func(ledger.Entry) error) error {
 	if e.Index == 0 && e.Leaf != b.cfg.Founded {
 		return b.stop(fmt.Errorf("%w: it has the leaf hash %x", ErrFounded, e.Leaf))
 	}
 	entry := ledger.Read(e.Index, e.Bytes)
-	if b.own != nil && entry.Envelope != nil && b.signed(&entry) {
-		if err := b.own(entry); err != nil {
+	if own != nil && entry.Envelope != nil && b.signed(&entry) {
+		if err := own(entry); err != nil {
 			return b.stop(err)
 		}
 	}
@@ -187,36 +188,51 @@ func (b *book) signed(e *ledger.Entry) bool {
 }
 
 // leap reads up to a head that meets no policy known so far. It counts only if an
-// amendment on the way explains it: else nothing has happened.
-func (b *book) leap(ctx context.Context) error {
+// amendment on the way explains it: else nothing has happened, and nothing that this
+// head shows is taken for logged.
+func (b *book) leap(ctx context.Context) (*c2sp.Verified, error) {
 	c, f, err := b.dial(b.state())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	t := b.tree.clone(c)
 	l := ledger.New(b.cfg.Origin, t)
 	if b.ledger.Size() > 0 {
 		if l, err = ledger.Restore(b.ledger.Snapshot(), b.ledger.Size(), b.ledger.Root(), t); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	v, err := f.Update(ctx)
 	if err != nil {
-		return b.fork(err)
+		return nil, b.fork(err)
 	}
-	if err := b.replay(ctx, f, l, t, v); err != nil {
-		return err
+	var own []ledger.Entry
+	collect := func(e ledger.Entry) error {
+		e.Envelope = &event.Envelope{Event: &event.Event{Type: e.Envelope.Event.Type}} // all that is asked for
+		own = append(own, e)
+		return nil
+	}
+	if err := b.replay(ctx, f, l, t, collect); err != nil {
+		return nil, err
 	}
 	in := l.Charter()
 	if in == nil {
-		return b.stop(ErrFounded)
+		return nil, b.stop(ErrFounded)
 	}
 	if err := meets(v, in.Witnesses, b.cfg.Origin); err != nil {
 		// The follower goes back to where it was, with what it has verified.
-		return errors.Join(fmt.Errorf("the log's head of size %d: %w", v.Checkpoint.Size, err), b.rewind())
+		return nil, errors.Join(fmt.Errorf("the log's head of size %d: %w", v.Checkpoint.Size, err), b.rewind())
 	}
 	b.client, b.follower, b.ledger, b.tree = c, f, l, t
-	return nil
+	if b.own == nil {
+		return v, nil
+	}
+	for _, e := range own {
+		if err := b.own(e); err != nil {
+			return nil, b.stop(err)
+		}
+	}
+	return v, nil
 }
 
 // rewind makes the follower forget a head that nobody vouches for.

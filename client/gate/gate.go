@@ -192,7 +192,7 @@ func (g *Gate) Close() error {
 		g.stop()
 	}
 	g.done.Wait()
-	err := g.with(context.Background(), func(b *book) error { return b.save(g.cfg.Dir, 1) })
+	err := g.with(context.Background(), func(b *book) error { return g.save(b, 1) })
 	return errors.Join(err, g.release())
 }
 
@@ -237,13 +237,22 @@ func (g *Gate) round(ctx context.Context) error {
 		if err := errors.Join(g.beat(b), g.disclose(b)); err != nil {
 			return err
 		}
-		return b.save(g.cfg.Dir, saveEvery)
+		return g.save(b, saveEvery)
 	})
 	g.metrics.look(err)
 	if err != nil {
 		return err
 	}
-	return errors.Join(g.post(ctx), g.forward(ctx), g.journal.flush())
+	return errors.Join(g.post(ctx), g.forward(ctx))
+}
+
+// save records what is known to be logged, and then the ledger: one that is ahead of
+// the journal would never be shown those entries again.
+func (g *Gate) save(b *book, every uint64) error {
+	if err := g.journal.flush(); err != nil {
+		return err
+	}
+	return b.save(g.cfg.Dir, every)
 }
 
 // with calls do with the book.

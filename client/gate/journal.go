@@ -35,8 +35,9 @@ type signed struct {
 	kind       event.Type
 	submission []byte // as it is posted; nil once it is logged
 	access     event.Reference
-	seq        uint64   // of a release
-	notices    [][]byte // of a release, until the log has published them
+	seq        uint64 // of a release, as the next two
+	prev       event.Digest
+	notices    [][]byte // until the log has published them
 	logged     bool
 	index      uint64 // of a logged one, as the next
 	leaf       [32]byte
@@ -168,16 +169,25 @@ func parseBase(b []byte) (base, error) {
 	return base{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), event.Digest(b[16:48]), b[48] == 1}, nil
 }
 
-// begin takes the chain up where the log has it. What was to be posted and does
-// not continue it is given up.
+// begin takes the chain up where the log has it. Releases that were to be posted
+// and continue it are kept, since the log may have them already; all others are given
+// up, and their accesses unanswered: to post one would be a second event of its
+// number.
 func (j *journal) begin(b base) {
 	j.base, j.seq, j.prev, j.resumed = b, b.seq, b.prev, b.resumed
-	j.outbox = slices.DeleteFunc(j.outbox, func(s *signed) bool { return s.kind == event.TypeRelease && s.seq <= b.seq })
-	for _, s := range j.outbox {
-		if s.kind == event.TypeRelease {
+	j.outbox = slices.DeleteFunc(j.outbox, func(s *signed) bool {
+		switch {
+		case s.kind != event.TypeRelease:
+			return false
+		case s.seq == j.seq+1 && s.prev == j.prev:
 			j.seq, j.prev = s.seq, s.hash
+			return false
 		}
-	}
+		if j.releases[s.access.Index] == s {
+			delete(j.releases, s.access.Index)
+		}
+		return true
+	})
 }
 
 func parseSigned(b []byte) (*signed, *event.Event, error) {
@@ -194,7 +204,7 @@ func (j *journal) add(s *signed, ev *event.Event) {
 	j.outbox = append(j.outbox, s)
 	switch body := ev.Body.(type) {
 	case *event.Release:
-		s.access, s.seq = body.Access, body.Seq
+		s.access, s.seq, s.prev = body.Access, body.Seq, body.Prev
 		j.releases[body.Access.Index] = s
 		j.seq, j.prev = body.Seq, s.hash
 	case *event.Refusal:
@@ -349,7 +359,9 @@ func (j *journal) unpublished() []*signed {
 func (j *journal) published(access uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.releases[access].notices = nil
+	if s := j.releases[access]; s != nil {
+		s.notices = nil
+	}
 }
 
 // waiting returns what is to be posted.
@@ -391,10 +403,7 @@ func (j *journal) failed() error {
 	return j.err
 }
 
-func (j *journal) close() error {
-	err := j.flush()
-	return errors.Join(err, j.j.Close())
-}
+func (j *journal) close() error { return j.j.Close() }
 
 // unforwarded returns the revocations that the log may lack, by warrant.
 func (j *journal) unforwarded() map[uint64]*event.Envelope {

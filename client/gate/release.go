@@ -214,8 +214,12 @@ func (g *Gate) published(ctx context.Context, c *claim) error {
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, g.cfg.Poll) {
 		if !c.release.logged {
 			// With the answer a head is published that has it.
-			_, last = g.client.Load().Submit(ctx, c.release.submission, client.WaitCosigned)
+			var got *client.Submitted
+			got, last = g.client.Load().Submit(ctx, c.release.submission, client.WaitCosigned)
 			g.metrics.posted(event.TypeRelease, last)
+			if last == nil && got.Duplicate {
+				last = g.with(ctx, func(b *book) error { return g.settle(ctx, b, c.release, got.Index) })
+			}
 		}
 		done := false
 		asked := time.Now()

@@ -108,8 +108,7 @@ func (b *book) load(dir string) error {
 		return err
 	}
 	b.client, b.follower = c, f
-	b.tree.c = c
-	b.tree.prover = newTree(c).prover
+	b.tree.use(c)
 	if b.ledger.Charter() != nil {
 		return b.settleTrust()
 	}

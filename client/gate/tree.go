@@ -32,8 +32,13 @@ type tree struct {
 var _ ledger.Tree = (*tree)(nil)
 
 func newTree(c *client.Client) *tree {
-	return &tree{ctx: context.Background(), c: c, prover: prover.New(c, 64), roots: make(map[uint64]c2sp.Hash)}
+	t := &tree{ctx: context.Background(), roots: make(map[uint64]c2sp.Hash)}
+	t.use(c)
+	return t
 }
+
+// use reads through another client from now on: the ledger keeps its tree.
+func (t *tree) use(c *client.Client) { t.c, t.prover = c, prover.New(c, 64) }
 
 // keep remembers the root of a size that was applied.
 func (t *tree) keep(size uint64, root c2sp.Hash) {
@@ -41,7 +46,7 @@ func (t *tree) keep(size uint64, root c2sp.Hash) {
 	delete(t.roots, size-keepRoots)
 }
 
-// clone returns a tree that reads through another client.
+// clone returns a tree for another ledger, that reads through another client.
 func (t *tree) clone(c *client.Client) *tree {
 	n := newTree(c)
 	for size, root := range t.roots {

@@ -6,6 +6,7 @@ package scan
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -52,8 +53,11 @@ type Config struct {
 // Run scans the log up to its present head. The error says that nothing was done: the
 // state is none, or there is no seed. All else is in the report.
 func Run(ctx context.Context, c Config) (*Report, error) {
-	if c.Seed == nil || c.Client == nil || c.Policy == nil {
-		return nil, fmt.Errorf("scan: it needs a seed and a log, and a policy: %w", client.ErrNoPolicy)
+	if c.Seed == nil || c.Client == nil {
+		return nil, errors.New("scan: it needs a seed, and the client of a log")
+	}
+	if c.Policy == nil {
+		return nil, client.ErrNoPolicy
 	}
 	if c.Workers <= 0 {
 		c.Workers = runtime.GOMAXPROCS(0)
