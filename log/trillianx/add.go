@@ -237,7 +237,7 @@ func (e *Engine) sendOne(ctx context.Context, p *pending, leaves []*trillian.Log
 		p.doubt = true
 		select {
 		case <-ctx.Done():
-			return false, fmt.Errorf("Trillian does not say whether it has stored them: %w", unreadable(err))
+			return false, fmt.Errorf("it is not known whether Trillian has stored them: %w", unreadable(err))
 		case <-time.After(wait):
 		}
 	}
