@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -47,7 +49,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the commands over POSIX files.
-func TestScripts(t *testing.T) { runScripts(t, nil, "testdata/script/*.txtar") }
+func TestScripts(t *testing.T) { runScripts(t, nil, nil, "testdata/script/*.txtar") }
 
 // TestTrillianScripts runs the same over Trillian, and what is to be seen there
 // only. Left out is what happens to the files of the other engine.
@@ -57,7 +59,7 @@ func TestTrillianScripts(t *testing.T) {
 		e.Setenv("TRILLIAN", tr.Addr())
 		return nil
 	}
-	runScripts(t, setup, "testdata/script/life.txtar", "testdata/script/use.txtar", "testdata/trillian/*.txtar")
+	runScripts(t, setup, nil, "testdata/script/life.txtar", "testdata/script/use.txtar", "testdata/trillian/*.txtar")
 }
 
 // TestDatabaseScripts runs what several front ends share.
@@ -67,10 +69,28 @@ func TestDatabaseScripts(t *testing.T) {
 		e.Setenv("DATABASE", dsn)
 		return nil
 	}
-	runScripts(t, setup, "testdata/database/frontends.txtar")
+	runScripts(t, setup, nil, "testdata/database/frontends.txtar")
 }
 
-func runScripts(t *testing.T, setup func(*testscript.Env) error, patterns ...string) {
+// TestRestoredScripts runs what restores Trillian's database from a backup.
+func TestRestoredScripts(t *testing.T) {
+	db := trilliantest.StartPostgres(t)
+	tr := trilliantest.StartTrillian(t, db)
+	setup := func(e *testscript.Env) error {
+		e.Setenv("TRILLIAN", tr.Addr())
+		return nil
+	}
+	var kept string
+	runScripts(t, setup, commands{
+		"backup":  func(*testscript.TestScript, bool, []string) { kept = db.Backup(t) },
+		"restore": func(*testscript.TestScript, bool, []string) { db.Restore(t, kept) },
+	}, "testdata/restored/*.txtar")
+}
+
+// commands are those of scripts.
+type commands = map[string]func(*testscript.TestScript, bool, []string)
+
+func runScripts(t *testing.T, setup func(*testscript.Env) error, more commands, patterns ...string) {
 	var files []string
 	for _, p := range patterns {
 		found, err := filepath.Glob(p)
@@ -79,19 +99,14 @@ func runScripts(t *testing.T, setup func(*testscript.Env) error, patterns ...str
 		}
 		files = append(files, found...)
 	}
+	cmds := commands{"appear": appear, "await": await, "code": code, "mode": mode, "damage": damage, "refuses": refuses, "walk": walk}
+	maps.Copy(cmds, more)
 	testscript.Run(t, testscript.Params{
 		Files:               files,
 		Setup:               setup,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"appear": appear,
-			"await":  await,
-			"code":   code,
-			"mode":   mode,
-			"damage": damage,
-			"walk":   walk,
-		},
+		Cmds:                cmds,
 	})
 }
 
@@ -139,6 +154,25 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		last = errors.New(resp.Status)
 	}
 	ts.Fatalf("the log is not ready: %v", last)
+}
+
+// refuses ADDRFILE TEXT waits until a log is not ready, for a reason with that text.
+func refuses(ts *testscript.TestScript, _ bool, args []string) {
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	check(ts, err)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	var last string
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-tick.C {
+		resp, err := http.Get(strings.TrimSuffix(strings.TrimSpace(string(b)), "/") + "/readyz")
+		check(ts, err)
+		body, err := io.ReadAll(resp.Body)
+		check(ts, errors.Join(err, resp.Body.Close()))
+		if last = string(body); resp.StatusCode != http.StatusOK && strings.Contains(last, args[1]) {
+			return
+		}
+	}
+	ts.Fatalf("the log says %q", last)
 }
 
 // code N COMMAND... runs a command that must exit with N.

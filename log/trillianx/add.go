@@ -9,10 +9,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/trillian"
 
+	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 )
 
@@ -20,8 +22,8 @@ const (
 	// maxRequest bounds what is sent at once: 4 MiB is what a log server takes
 	// if it was not told otherwise.
 	maxRequest = 3 << 20
-	// maxLeaves bounds it too, so that Trillian's signer integrates the first
-	// half of a long batch while the second is stored.
+	// maxLeaves bounds it too, so that the first leaves of a long batch are
+	// integrated and read back while the last are stored.
 	maxLeaves = 512
 	// leafOverhead is what a leaf takes in a request beside its value.
 	leafOverhead = 128
@@ -32,11 +34,17 @@ const (
 type pending struct {
 	first  uint64
 	leaves []*trillian.LogLeaf
-	sent   int   // how many Trillian has answered for: each index has a leaf
-	doubt  bool  // a request is, or was, on its way with no answer
-	lost   bool  // another writer's leaf had an index before
-	refuse error // why the leaves after those sent will not be
+
+	sent   atomic.Int64 // how many Trillian has answered for: each index has a leaf
+	doubt  bool         // a request is, or was, on its way with no answer
+	lost   bool         // another writer's leaf had an index before
+	refuse error        // why the leaves after those sent will not be
+
+	foreign bool // another writer's leaf was read back
 }
+
+// end is the size of the tree with all that were sent.
+func (p *pending) end() uint64 { return p.first + uint64(p.sent.Load()) }
 
 // identity is the mark of a leaf: who wrote it, where, and what.
 func (e *Engine) identity(index uint64, hash tiles.Hash) [sha256.Size]byte {
@@ -88,7 +96,8 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 }
 
 // settle brings what is pending to its end: the leaves are integrated, read back
-// and written as tiles, or it is known that they are not there. It needs mu.
+// and written as tiles, or it is known that they are not there. While some are
+// still sent, others are read back. It needs mu.
 func (e *Engine) settle(ctx context.Context) error {
 	p := e.pending
 	if p == nil {
@@ -96,57 +105,119 @@ func (e *Engine) settle(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Patience)
 	defer cancel()
-	if err := e.sendAll(ctx, p); err != nil {
-		return err
+	sending, stop := context.WithCancel(ctx)
+	var serr error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		serr = e.sendAll(sending, p)
+	}()
+	err := e.readBack(ctx, p, done)
+	if err != nil {
+		stop()
 	}
-	mine := !p.lost && p.refuse == nil
-	if p.sent > 0 {
-		h, err := e.integrated(ctx, p.first+uint64(p.sent))
-		if err != nil {
-			return err
-		}
-		err = e.follow(ctx, h, func(index uint64, l leaf) {
-			if i := index - p.first; index >= p.first && i < uint64(p.sent) && l.identity != [sha256.Size]byte(p.leaves[i].LeafIdentityHash) {
-				mine = false
-			}
-		})
-		if err != nil {
-			return err
-		}
+	<-done
+	stop()
+	if serr != nil && (err == nil || err == ctx.Err()) {
+		err = serr // which says more
+	}
+	if err != nil {
+		return err
 	}
 	e.pending = nil
 	switch {
 	case p.refuse != nil:
 		return p.refuse
-	case !mine:
+	case p.lost || p.foreign:
 		return ErrContested
 	}
 	return nil
 }
 
+// readBack follows the tree until all that was sent is in it, and nothing more will
+// be, which is when done is closed.
+func (e *Engine) readBack(ctx context.Context, p *pending, done <-chan struct{}) error {
+	const least, most = 3 * time.Millisecond, 100 * time.Millisecond
+	look := func(index uint64, l leaf) {
+		if i := index - p.first; index >= p.first && i < uint64(len(p.leaves)) && l.identity != [sha256.Size]byte(p.leaves[i].LeafIdentityHash) {
+			p.foreign = true
+		}
+	}
+	for wait := least; ; wait = min(wait*3/2, most) {
+		over := false
+		select {
+		case <-done:
+			over = true
+		default:
+		}
+		have := e.edge.frontier.Size()
+		if over && have >= p.end() {
+			return nil
+		}
+		var h head
+		var err error
+		if have < p.end() {
+			if h, err = e.head(ctx); err == nil && (h.size != have) {
+				if err := e.follow(ctx, h, look); err != nil {
+					return err
+				}
+				wait = least
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return e.notIntegrated(ctx, p, err)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// notIntegrated says why what was sent is not in the tree. err is that of the last
+// attempt to see it there.
+func (e *Engine) notIntegrated(ctx context.Context, p *pending, err error) error {
+	if err != nil {
+		return err
+	}
+	if have := e.edge.frontier.Size(); have < p.end() {
+		return fmt.Errorf("the leaves are stored, and not integrated: Trillian's tree has %d leaves of %d; see that its signer runs", have, p.end())
+	}
+	return ctx.Err() // there are more to be sent, and the sender says why they are not
+}
+
 // sendAll sends the leaves that Trillian has not answered for, in requests of a
 // bounded size, each until it is answered.
 func (e *Engine) sendAll(ctx context.Context, p *pending) error {
-	for p.refuse == nil && !p.lost && p.sent < len(p.leaves) {
-		n, size := 0, 0
-		for _, l := range p.leaves[p.sent:] {
-			if size += len(l.LeafValue) + leafOverhead; n == maxLeaves || n > 0 && size > maxRequest {
-				break
-			}
-			n++
-		}
-		taken, err := e.sendOne(ctx, p, p.leaves[p.sent:p.sent+n])
+	for p.refuse == nil && !p.lost && p.end() < p.first+uint64(len(p.leaves)) {
+		rest := p.leaves[p.sent.Load():]
+		rest = rest[:requestLength(p.end(), rest)]
+		taken, err := e.sendOne(ctx, p, rest)
 		if err != nil {
 			return err
 		}
 		if p.refuse == nil {
-			p.sent += n
 			// If it was sent more than once, the leaves there may be these.
 			p.lost = !taken && !p.doubt
+			p.sent.Add(int64(len(rest)))
 		}
 		p.doubt = false
 	}
 	return nil
+}
+
+// requestLength returns how many of the leaves from an index on go into a request.
+// It ends with a bundle, if it can: so what it makes is written once.
+func requestLength(first uint64, leaves []*trillian.LogLeaf) int {
+	n, size := 0, 0
+	for n < min(len(leaves), maxLeaves) {
+		if size += len(leaves[n].LeafValue) + leafOverhead; n > 0 && size > maxRequest {
+			break
+		}
+		n++
+	}
+	if over := int((first + uint64(n)) % c2sp.TileWidth); n < len(leaves) && over < n {
+		n -= over
+	}
+	return n
 }
 
 // sendOne sends leaves until there is an answer. The same leaves at the same
@@ -166,28 +237,7 @@ func (e *Engine) sendOne(ctx context.Context, p *pending, leaves []*trillian.Log
 		p.doubt = true
 		select {
 		case <-ctx.Done():
-			return false, fmt.Errorf("Trillian does not say whether it has stored them: %w", unreadable(err))
-		case <-time.After(wait):
-		}
-	}
-}
-
-// integrated waits until Trillian's signer has integrated the tree up to a size.
-func (e *Engine) integrated(ctx context.Context, size uint64) (head, error) {
-	for wait := 2 * time.Millisecond; ; wait = min(wait*3/2, 100*time.Millisecond) {
-		h, err := e.head(ctx)
-		if err == nil && h.size >= size {
-			return h, nil
-		}
-		if err == nil && h.size < e.edge.frontier.Size() {
-			return h, e.follow(ctx, h, nil) // which says that the tree shrank
-		}
-		select {
-		case <-ctx.Done():
-			if err != nil {
-				return h, err
-			}
-			return h, fmt.Errorf("the leaves are stored, and not integrated: Trillian's tree has %d leaves of %d; see that its signer runs", h.size, size)
+			return false, fmt.Errorf("it is not known whether Trillian has stored them: %w", unreadable(err))
 		case <-time.After(wait):
 		}
 	}

@@ -83,7 +83,7 @@ func median(x []float64) float64 {
 func BenchmarkAdd(b *testing.B) {
 	tr := trilliantest.StartTrillian(b, trilliantest.StartPostgres(b))
 	const batches = 8
-	for _, n := range []int{1, 64, log.DefaultMaxBatch} {
+	for _, n := range []int{1, 64, log.DefaultMaxBatch, 4 * log.DefaultMaxBatch} {
 		b.Run(fmt.Sprint("batch=", n), func(b *testing.B) {
 			e := newPlace(b, tr).open(b)
 			g := newBare(b, tr)

@@ -214,7 +214,7 @@ func (e *Engine) send(ctx context.Context, leaves []*trillian.LogLeaf) (taken bo
 		return false, err
 	}
 	if len(resp.Results) != len(leaves) {
-		return false, fmt.Errorf("Trillian answered for %d leaves of %d", len(resp.Results), len(leaves))
+		return false, fmt.Errorf("there is an answer for %d leaves of %d", len(resp.Results), len(leaves))
 	}
 	for _, r := range resp.Results {
 		switch codes.Code(r.GetStatus().GetCode()) {

@@ -342,7 +342,7 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 		return nil
 	})
 	batch := enginetest.Batch(len(all), 30)
-	if _, err := e.Add(t.Context(), batch); err == nil || !strings.Contains(err.Error(), "does not say whether") {
+	if _, err := e.Add(t.Context(), batch); err == nil || !strings.Contains(err.Error(), "not known whether") {
 		t.Fatalf("without an answer: %v", err)
 	}
 	if _, _, err := e.Tree(t.Context()); err == nil {
