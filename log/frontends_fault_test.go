@@ -91,7 +91,7 @@ func TestKillDatabase(t *testing.T) {
 	for range 3 {
 		c.launch(c.dsn)
 	}
-	c.leader(c.ends...)
+	stopStreams := c.streams(c.others(c.leader(c.ends...))[0])
 	stop := c.load(4)
 	for range 2 {
 		c.acknowledges(20)
@@ -104,7 +104,7 @@ func TestKillDatabase(t *testing.T) {
 		c.leader(c.ends...)
 	}
 	c.acknowledges(20)
-	failed := stop()
+	failed := append(stop(), stopStreams()...)
 	c.settle(c.leader(c.ends...), failed)
 }
 

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/trilliantest"
 	"github.com/vasistas/vasistas/log"
@@ -137,9 +138,12 @@ func (c *cluster) leader(among ...*end) *end {
 	var found *end
 	eventually(c.t, func() error {
 		for _, e := range among {
-			if status, _ := e.request("/readyz"); status == http.StatusOK && e.leads() {
-				found = e
-				return nil
+			// In this order: one that follows may be ready too.
+			if e.leads() {
+				if status, _ := e.request("/readyz"); status == http.StatusOK {
+					found = e
+					return nil
+				}
 			}
 		}
 		return errors.New("nobody leads")
@@ -208,13 +212,62 @@ func (c *cluster) load(clients int) (stop func() [][]byte) {
 	}
 }
 
+// stream submits in one stream after the other at a front end, as the client library
+// does, until stop is called, which returns what was refused for the moment.
+func (c *cluster) streams(e *end) (stop func() [][]byte) {
+	ctx, cancel := context.WithCancel(c.t.Context())
+	log, err := client.New(client.Config{URL: e.at(), Policy: c.policy, Retries: 1000, Backoff: 20 * time.Millisecond})
+	check(c.t, err)
+	events := func(yield func([]byte, error) bool) {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil && yield(c.warrant(), nil) {
+			<-tick.C
+		}
+	}
+	var failed [][]byte
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		answers := 0
+		for r, err := range log.SubmitStream(c.t.Context(), events, client.WaitCosigned) {
+			if err != nil {
+				c.t.Errorf("a stream ended: %v", err)
+				return
+			}
+			if r.Err != nil {
+				var p *client.Problem
+				if !errors.As(r.Err, &p) || p.Status < 500 {
+					c.t.Errorf("refused in a stream: %v", r.Err)
+				}
+				failed = append(failed, r.Submission)
+				continue
+			}
+			answers++
+			c.seen.acknowledged(r.Index, entryOf(r.Submission))
+			if err := c.verify(r.Proof); err != nil {
+				c.t.Error(err)
+			}
+		}
+		c.t.Logf("%d answers in streams, %d refused for the moment", answers, len(failed))
+		if answers == 0 {
+			c.t.Error("nothing was acknowledged in a stream")
+		}
+	})
+	return func() [][]byte {
+		cancel()
+		wg.Wait()
+		return failed
+	}
+}
+
 // settle submits again, at a front end, what was not acknowledged, and checks the
 // whole world.
 func (c *cluster) settle(e *end, failed [][]byte) {
 	c.t.Helper()
 	w := c.at(e)
-	for _, entry := range failed {
-		eventually(c.t, func() error { _, err := w.sequence(entry); return err })
+	w.ready()
+	if len(failed) > 0 {
+		w.stream(failed, "sequenced")
 	}
 	entries := w.audit()
 	seen := make(map[string]bool)

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
@@ -40,9 +39,7 @@ type Reader struct {
 	published atomic.Pointer[publication]
 	serve     *reads
 
-	mu      sync.Mutex // held by Refresh; guards what follows
-	written time.Time  // when file was written last
-	kept    uint64     // size that it has
+	mu sync.Mutex // held by Refresh
 }
 
 // ReaderConfig configures [NewReader].
@@ -56,9 +53,6 @@ type ReaderConfig struct {
 	// Logger: nil means slog.Default().
 	Logger *slog.Logger
 }
-
-// rememberEvery is how often the file of the last checkpoint is written.
-const rememberEvery = time.Second
 
 // NewReader takes up what this front end served last.
 func NewReader(cfg ReaderConfig) (*Reader, error) {
@@ -81,7 +75,6 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 		return nil, fmt.Errorf("%s, what was served last, is damaged; remove it: %w", r.file, err)
 	}
 	r.published.Store(pub)
-	r.kept = pub.checkpoint.Size
 	return r, nil
 }
 
@@ -137,19 +130,13 @@ func (r *Reader) Refresh(ctx context.Context) error {
 			return fmt.Errorf("%w (it has one of %d entries, and one of %d was served)", ErrPublishedBehind, is.Size, was.Size)
 		}
 	}
+	// Nobody is shown a size that could be forgotten.
+	if last == nil || last.checkpoint.Size < next.checkpoint.Size {
+		if err := durable.WriteFile(r.file, fmt.Appendf(nil, "%d\n%s", next.charter, next.bytes), 0o600); err != nil {
+			return fmt.Errorf("remembering what is to be served: %w", err)
+		}
+	}
 	r.published.Store(next)
-	return r.remember(next)
-}
-
-// remember needs mu.
-func (r *Reader) remember(pub *publication) error {
-	if pub.checkpoint.Size == r.kept || time.Since(r.written) < rememberEvery {
-		return nil
-	}
-	if err := durable.WriteFile(r.file, fmt.Appendf(nil, "%d\n%s", pub.charter, pub.bytes), 0o600); err != nil {
-		return fmt.Errorf("remembering what is served: %w", err)
-	}
-	r.kept, r.written = pub.checkpoint.Size, time.Now()
 	return nil
 }
 
