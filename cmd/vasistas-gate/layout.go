@@ -21,6 +21,7 @@ import (
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
 )
@@ -53,7 +54,7 @@ func (l *layout) defineRun(fs *flag.FlagSet) {
 
 func (l *layout) complete() error {
 	if l.dir == "" {
-		return wrongUse("-dir is missing: say which directory holds the gate")
+		return daemon.WrongUse("-dir is missing: say which directory holds the gate")
 	}
 	if l.eventKey == "" {
 		l.eventKey = l.path("keys", "event.pem")

@@ -7,14 +7,12 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
+
+	"github.com/vasistas/vasistas/internal/daemon"
 )
 
 func main() {
@@ -44,64 +42,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use.
 
 // run is the program. It returns the exit code, and ends when ctx does.
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	if len(args) == 0 {
-		fmt.Fprint(stderr, usage)
-		return 2
-	}
-	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"init": runInit, "join": runJoin, "serve": runServe, "status": runStatus, "confirm": runConfirm, "resume": runResume, "version": runVersion,
-	}
-	switch name := args[0]; name {
-	case "help", "-h", "-help", "--help":
-		fmt.Fprint(stdout, usage)
-		return 0
-	default:
-		command := commands[name]
-		if command == nil {
-			fmt.Fprintf(stderr, "vasistas-gate: there is no command %q\n\n%s", name, usage)
-			return 2
-		}
-		err := command(ctx, args[1:], stdout, stderr)
-		var wrong usageError
-		switch {
-		case err == nil, errors.Is(err, flag.ErrHelp):
-			return 0
-		case errors.As(err, &wrong):
-			fmt.Fprintf(stderr, "vasistas-gate %s: %v\n", name, err)
-			return 2
-		}
-		fmt.Fprintf(stderr, "vasistas-gate %s: %v\n", name, err)
-		return 1
-	}
-}
-
-// usageError says that the arguments are wrong.
-type usageError struct{ error }
-
-func wrongUse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
-// parse parses the flags of a command that takes no other arguments.
-func parse(fs *flag.FlagSet, args []string, stderr io.Writer) error {
-	fs.SetOutput(stderr)
-	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return err
-	} else if err != nil {
-		return usageError{err}
-	}
-	if fs.NArg() > 0 {
-		return wrongUse("unexpected argument %q", fs.Arg(0))
-	}
-	return nil
-}
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
-}
-
-func runVersion(_ context.Context, _ []string, stdout, _ io.Writer) error {
-	fmt.Fprintln(stdout, "vasistas-gate", version())
-	return nil
+	return daemon.Run(ctx, "vasistas-gate", usage, map[string]daemon.Command{
+		"init": runInit, "join": runJoin, "serve": runServe, "status": runStatus, "confirm": runConfirm, "resume": runResume,
+	}, args, stdout, stderr)
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/daemon"
 )
 
 // open takes up a gate that does not serve.
@@ -34,7 +35,7 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	l.defineRun(flags)
 	url := flags.String("gate", "", "`URL` of a gate that runs, in place of -dir")
 	asJSON := flags.Bool("json", false, "print JSON")
-	if err := parse(flags, args, stderr); err != nil {
+	if err := daemon.Parse(flags, args, stderr); err != nil {
 		return err
 	}
 	s := new(gate.Status)
@@ -122,7 +123,7 @@ func runConfirm(ctx context.Context, args []string, stdout, stderr io.Writer) (e
 		names = append(names, s)
 		return nil
 	})
-	if err := parse(flags, args, stderr); err != nil {
+	if err := daemon.Parse(flags, args, stderr); err != nil {
 		return err
 	}
 	if err := l.complete(); err != nil {
@@ -149,14 +150,14 @@ func runResume(ctx context.Context, args []string, stdout, stderr io.Writer) (er
 	flags := flag.NewFlagSet("resume", flag.ContinueOnError)
 	l.defineRun(flags)
 	confirm := flags.Bool("confirm", false, "confirm that no other gate runs with this key, and that the journal is lost (required)")
-	if err := parse(flags, args, stderr); err != nil {
+	if err := daemon.Parse(flags, args, stderr); err != nil {
 		return err
 	}
 	if err := l.complete(); err != nil {
 		return err
 	}
 	if !*confirm {
-		return wrongUse("it takes the chain up from the log, and the log's readers will see that; if no other gate runs with this key, and its journal is lost, say -confirm")
+		return daemon.WrongUse("it takes the chain up from the log, and the log's readers will see that; if no other gate runs with this key, and its journal is lost, say -confirm")
 	}
 	g, err := l.open(ctx, stderr)
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
@@ -41,7 +42,7 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	fs.DurationVar(&o.shutdown, "shutdown-timeout", 15*time.Second, "how long to go on with requests under way, when told to stop")
 	fs.IntVar(&o.maxConns, "max-connections", 8192, "connections served at once; more wait")
 	fs.IntVar(&o.requests, "requests", 64, "requests judged at once; more wait")
-	if err := parse(fs, args, stderr); err != nil {
+	if err := daemon.Parse(fs, args, stderr); err != nil {
 		return err
 	}
 	return o.complete()

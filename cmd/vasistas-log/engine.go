@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
@@ -76,7 +77,7 @@ func (o *engineOptions) fill(dir string, made bool) error {
 	case "", enginePOSIX:
 		o.engine = enginePOSIX
 		if o.trillian != "" || o.tiles != "" || o.ca != "" {
-			return wrongUse("-trillian, -trillian-ca and -tiles are for -engine trillian")
+			return daemon.WrongUse("-trillian, -trillian-ca and -tiles are for -engine trillian")
 		}
 		if o.tree == "" {
 			o.tree = filepath.Join(dir, "tree")
@@ -84,23 +85,23 @@ func (o *engineOptions) fill(dir string, made bool) error {
 		return nil
 	case engineTrillian:
 	default:
-		return wrongUse("there is no engine %q; there are %s and %s", o.engine, enginePOSIX, engineTrillian)
+		return daemon.WrongUse("there is no engine %q; there are %s and %s", o.engine, enginePOSIX, engineTrillian)
 	}
 	if o.trillian == "" {
-		return wrongUse("-trillian is missing: say where Trillian's log server is")
+		return daemon.WrongUse("-trillian is missing: say where Trillian's log server is")
 	}
 	if o.tiles == "" {
 		o.tiles = filepath.Join(dir, "tiles")
 	}
 	if o.cacheMiB < 1 || o.cacheMiB > 1<<20 {
-		return wrongUse("-tile-cache must be between 1 and %d", 1<<20)
+		return daemon.WrongUse("-tile-cache must be between 1 and %d", 1<<20)
 	}
 	if o.tree == "" && made {
 		return nil
 	}
 	n, err := strconv.ParseInt(o.tree, 10, 64)
 	if err != nil || n <= 0 {
-		return wrongUse("-tree is to be the number of a tree in Trillian, and it is %q", o.tree)
+		return daemon.WrongUse("-tree is to be the number of a tree in Trillian, and it is %q", o.tree)
 	}
 	o.number = n
 	return nil
@@ -133,7 +134,7 @@ func (o *engineOptions) openTiles(ctx context.Context) (trillianx.Tiles, error) 
 		return s3store.Open(ctx, o.tiles)
 	}
 	if strings.Contains(o.tiles, "://") {
-		return nil, wrongUse("-tiles is a directory or s3://BUCKET/PREFIX, and it is %q", o.tiles)
+		return nil, daemon.WrongUse("-tiles is a directory or s3://BUCKET/PREFIX, and it is %q", o.tiles)
 	}
 	return trillianx.OpenDir(o.tiles, durable.FS{})
 }

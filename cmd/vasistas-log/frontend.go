@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/frontend"
 	"github.com/vasistas/vasistas/log/pgstate"
@@ -67,7 +68,7 @@ func (o *serveOptions) serveFrontEnd(ctx context.Context, cfg log.Config, stdout
 func advertised(s string, listener net.Listener) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil {
-		return "", wrongUse("-advertise: %v", err)
+		return "", daemon.WrongUse("-advertise: %v", err)
 	}
 	if addr, ok := listener.Addr().(*net.TCPAddr); ok && u.Port() == "0" {
 		u.Host = net.JoinHostPort(u.Hostname(), strconv.Itoa(addr.Port))

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/pgstate"
@@ -26,11 +27,11 @@ func runKeygen(_ context.Context, args []string, stdout, stderr io.Writer) error
 	dir := fs.String("dir", "", "`directory` of the log (required)")
 	origin := fs.String("origin", "", "origin of the log: a `name` that is yours for ever, like example.com/warrants (required)")
 	mldsa := fs.Bool("mldsa", true, "make a post-quantum ML-DSA-44 key too")
-	if err := parse(fs, args, stderr); err != nil {
+	if err := daemon.Parse(fs, args, stderr); err != nil {
 		return err
 	}
 	if *dir == "" || *origin == "" {
-		return wrongUse("give -dir and -origin")
+		return daemon.WrongUse("give -dir and -origin")
 	}
 	keys, err := makeKeys(*dir, *origin, *mldsa)
 	if err != nil {
@@ -60,7 +61,7 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 		recovery = append(recovery, s)
 		return nil
 	})
-	if err := parse(flags, args, stderr); err != nil {
+	if err := daemon.Parse(flags, args, stderr); err != nil {
 		return err
 	}
 	if err := l.complete(); err != nil {
@@ -70,7 +71,7 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 		return err
 	}
 	if *charterFile == "" {
-		return wrongUse("-charter is missing: a log starts with a charter only; make one with \"vasistas charter new\"")
+		return daemon.WrongUse("-charter is missing: a log starts with a charter only; make one with \"vasistas charter new\"")
 	}
 	charter, err := readEnvelope(*charterFile)
 	if err != nil {

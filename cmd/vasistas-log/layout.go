@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/vault"
 )
@@ -52,7 +53,7 @@ func (l *layout) defineVault(fs *flag.FlagSet) {
 
 func (l *layout) complete() error {
 	if l.dir == "" {
-		return wrongUse("-dir is missing: say which directory holds the log")
+		return daemon.WrongUse("-dir is missing: say which directory holds the log")
 	}
 	for path, name := range map[*string]string{&l.state: "state", &l.vault: "vault", &l.identity: "keys/vault.key"} {
 		if *path == "" {

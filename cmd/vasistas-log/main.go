@@ -7,17 +7,15 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"k8s.io/klog/v2"
+
+	"github.com/vasistas/vasistas/internal/daemon"
 )
 
 func main() {
@@ -48,63 +46,9 @@ Exit codes: 0 done, 1 failed, 2 wrong use.
 
 // run is the program. It returns the exit code, and ends when ctx does.
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	if len(args) == 0 {
-		fmt.Fprint(stderr, usage)
-		return 2
-	}
-	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"keygen": runKeygen, "init": runInit, "serve": runServe, "recover": runRecover, "migrate": runMigrate, "vault": runVault, "version": runVersion,
-	}
-	switch name := args[0]; name {
-	case "help", "-h", "-help", "--help":
-		fmt.Fprint(stdout, usage)
-		return 0
-	default:
-		command := commands[name]
-		if command == nil {
-			fmt.Fprintf(stderr, "vasistas-log: there is no command %q\n\n%s", name, usage)
-			return 2
-		}
-		// What Tessera says of its daily work is nobody's business here.
-		klog.SetSlogLogger(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})).With("part", "tessera"))
-		err := command(ctx, args[1:], stdout, stderr)
-		var wrong usageError
-		switch {
-		case err == nil, errors.Is(err, flag.ErrHelp):
-			return 0
-		case errors.As(err, &wrong):
-			fmt.Fprintf(stderr, "vasistas-log %s: %v\n", name, err)
-			return 2
-		}
-		fmt.Fprintf(stderr, "vasistas-log %s: %v\n", name, err)
-		return 1
-	}
-}
-
-// usageError says that the arguments are wrong.
-type usageError struct{ error }
-
-func wrongUse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
-// parse parses the flags of a command that takes no other arguments.
-func parse(fs *flag.FlagSet, args []string, stderr io.Writer) error {
-	fs.SetOutput(stderr)
-	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return err
-	} else if err != nil {
-		return usageError{err}
-	}
-	if fs.NArg() > 0 {
-		return wrongUse("unexpected argument %q", fs.Arg(0))
-	}
-	return nil
-}
-
-func runVersion(_ context.Context, _ []string, stdout, _ io.Writer) error {
-	version := "(devel)"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		version = info.Main.Version
-	}
-	fmt.Fprintln(stdout, "vasistas-log", version)
-	return nil
+	// What Tessera says of its daily work is nobody's business here.
+	klog.SetSlogLogger(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})).With("part", "tessera"))
+	return daemon.Run(ctx, "vasistas-log", usage, map[string]daemon.Command{
+		"keygen": runKeygen, "init": runInit, "serve": runServe, "recover": runRecover, "migrate": runMigrate, "vault": runVault,
+	}, args, stdout, stderr)
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
 )
@@ -33,7 +34,7 @@ func runMigrate(ctx context.Context, args []string, stdout, stderr io.Writer) (e
 	l.defineDatabase(fs)
 	l.defineEngine(fs)
 	to.defineNamed(fs, "to-")
-	if err := parse(fs, args, stderr); err != nil {
+	if err := daemon.Parse(fs, args, stderr); err != nil {
 		return err
 	}
 	if err := l.complete(); err != nil {
@@ -60,7 +61,7 @@ func runMigrate(ctx context.Context, args []string, stdout, stderr io.Writer) (e
 // or where the flags say.
 func (o *engineOptions) destination(l *layout) error {
 	if o.engine == "" {
-		return wrongUse("-to-engine is missing: say which engine gets the tree")
+		return daemon.WrongUse("-to-engine is missing: say which engine gets the tree")
 	}
 	begun, err := readPlace(filepath.Join(l.dir, moveFile))
 	if err != nil {
@@ -68,7 +69,7 @@ func (o *engineOptions) destination(l *layout) error {
 	}
 	if begun != nil {
 		if begun.Engine != o.engine || o.tree != "" && o.tree != begun.Tree {
-			return wrongUse("a move to %s %s was begun; finish it, or remove %s", begun.Engine, begun.Tree, filepath.Join(l.dir, moveFile))
+			return daemon.WrongUse("a move to %s %s was begun; finish it, or remove %s", begun.Engine, begun.Tree, filepath.Join(l.dir, moveFile))
 		}
 		o.take(begun)
 	}
@@ -76,7 +77,7 @@ func (o *engineOptions) destination(l *layout) error {
 		return err
 	}
 	if o.engine == l.engine && o.tree == l.tree {
-		return wrongUse("the tree is there already; give another -to-engine or -to-tree")
+		return daemon.WrongUse("the tree is there already; give another -to-engine or -to-tree")
 	}
 	return nil
 }

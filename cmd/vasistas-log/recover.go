@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/electx"
 	"github.com/vasistas/vasistas/log/pgstate"
@@ -37,7 +38,7 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	l.defineEngine(fs)
 	policyFile := fs.String("policy", "", "`file` with the witness policy that the copy's checkpoint must meet (required)")
 	from := fs.String("from", "", "`URL or directory` of a copy of the log (required)")
-	if err := parse(fs, args, stderr); err != nil {
+	if err := daemon.Parse(fs, args, stderr); err != nil {
 		return err
 	}
 	if err := l.complete(); err != nil {
@@ -47,10 +48,10 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		return err
 	}
 	if *from == "" {
-		return wrongUse("-from is missing: name a copy of the log")
+		return daemon.WrongUse("-from is missing: name a copy of the log")
 	}
 	if *policyFile == "" {
-		return wrongUse("-policy is missing: it names the witnesses whose cosignatures the copy's checkpoint needs")
+		return daemon.WrongUse("-policy is missing: it names the witnesses whose cosignatures the copy's checkpoint needs")
 	}
 	policy, err := readPolicy(*policyFile)
 	if err != nil {

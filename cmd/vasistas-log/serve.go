@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
 
+	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event/eventkey"
@@ -57,11 +58,11 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	fs.DurationVar(&o.timeout, "witness-timeout", 5*time.Second, "how long a witness may take")
 	fs.DurationVar(&o.shutdown, "shutdown-timeout", 15*time.Second, "how long to go on publishing what was accepted, when told to stop")
 	fs.IntVar(&o.maxConns, "max-connections", 8192, "connections served at once; more wait")
-	if err := parse(fs, args, stderr); err != nil {
+	if err := daemon.Parse(fs, args, stderr); err != nil {
 		return err
 	}
 	if (o.database == "") != (o.advertise == "") {
-		return wrongUse("-database and -advertise go together: the one for what front ends share, the other for how they reach this one")
+		return daemon.WrongUse("-database and -advertise go together: the one for what front ends share, the other for how they reach this one")
 	}
 	if err := o.complete(); err != nil {
 		return err

@@ -1,0 +1,80 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package daemon is what the command lines of the daemons have in common: commands
+// by name, each with flags and no other arguments, and three exit codes: 0 done, 1
+// failed, 2 wrong use.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"runtime/debug"
+)
+
+// A Command does something until it is done or ctx ends.
+type Command = func(ctx context.Context, args []string, stdout, stderr io.Writer) error
+
+// Run runs the command that args names, and returns the exit code. It adds "version"
+// and the usual spellings of "help".
+func Run(ctx context.Context, program, usage string, commands map[string]Command, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return 2
+	}
+	name := args[0]
+	switch name {
+	case "help", "-h", "-help", "--help":
+		fmt.Fprint(stdout, usage)
+		return 0
+	case "version":
+		fmt.Fprintln(stdout, program, Version())
+		return 0
+	}
+	command := commands[name]
+	if command == nil {
+		fmt.Fprintf(stderr, "%s: there is no command %q\n\n%s", program, name, usage)
+		return 2
+	}
+	err := command(ctx, args[1:], stdout, stderr)
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	fmt.Fprintf(stderr, "%s %s: %v\n", program, name, err)
+	if errors.As(err, new(usageError)) {
+		return 2
+	}
+	return 1
+}
+
+// usageError says that the arguments are wrong.
+type usageError struct{ error }
+
+// WrongUse returns an error that says that the arguments are wrong.
+func WrongUse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// Parse parses the flags of a command that takes no other arguments. Its errors are
+// of wrong use, or flag.ErrHelp.
+func Parse(fs *flag.FlagSet, args []string, stderr io.Writer) error {
+	fs.SetOutput(stderr)
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return err
+	} else if err != nil {
+		return usageError{err}
+	}
+	if fs.NArg() > 0 {
+		return WrongUse("unexpected argument %q", fs.Arg(0))
+	}
+	return nil
+}
+
+// Version returns the version that the program was built as.
+func Version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

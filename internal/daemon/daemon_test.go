@@ -1,0 +1,60 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/vasistas/vasistas/internal/daemon"
+)
+
+// TestRun: what is wrong use exits with 2, what fails with 1, and each says why.
+func TestRun(t *testing.T) {
+	commands := map[string]daemon.Command{
+		"greet": func(_ context.Context, args []string, stdout, stderr io.Writer) error {
+			fs := flag.NewFlagSet("greet", flag.ContinueOnError)
+			name := fs.String("name", "", "whom")
+			if err := daemon.Parse(fs, args, stderr); err != nil {
+				return err
+			}
+			if *name == "" {
+				return daemon.WrongUse("-name is missing")
+			}
+			fmt.Fprintln(stdout, "hello", *name)
+			return nil
+		},
+		"fail": func(context.Context, []string, io.Writer, io.Writer) error { return errors.New("no disk") },
+	}
+	for _, c := range []struct {
+		args           string
+		code           int
+		stdout, stderr string
+	}{
+		{"", 2, "", "the usage"},
+		{"help", 0, "the usage", ""},
+		{"--help", 0, "the usage", ""},
+		{"version", 0, "prog ", ""},
+		{"greet -name you", 0, "hello you", ""},
+		{"greet -h", 0, "", "whom"},
+		{"greet", 2, "", "prog greet: -name is missing"},
+		{"greet -nme you", 2, "", "not defined"},
+		{"greet -name you too", 2, "", `unexpected argument "too"`},
+		{"fail", 1, "", "prog fail: no disk"},
+		{"wave", 2, "", `there is no command "wave"`},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := daemon.Run(t.Context(), "prog", "the usage", commands, strings.Fields(c.args), &stdout, &stderr)
+		if code != c.code || !strings.Contains(stdout.String(), c.stdout) || !strings.Contains(stderr.String(), c.stderr) ||
+			c.stdout == "" && stdout.Len() > 0 || c.stderr == "" && stderr.Len() > 0 {
+			t.Errorf("%q: %d, %q, %q", c.args, code, stdout.String(), stderr.String())
+		}
+	}
+}
