@@ -47,10 +47,29 @@ func dial(cfg Config) (*grpc.ClientConn, error) {
 	slow.BaseDelay, slow.MaxDelay = 50*time.Millisecond, time.Second
 	host, _, _ := strings.Cut(strings.TrimSpace(strings.Split(cfg.Addr, ",")[0]), ":")
 	return grpc.NewClient("trillian:///"+host, grpc.WithResolvers(r), grpc.WithTransportCredentials(creds),
-		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`),
+		grpc.WithDefaultServiceConfig(serviceConfig),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: slow, MinConnectTimeout: cfg.Timeout}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
 }
+
+// serviceConfig has reads tried again: after its database was started anew, Trillian
+// answers with UNKNOWN once for each connection that it had. Writes are not: what
+// became of one that failed is found out first.
+const serviceConfig = `{
+	"loadBalancingConfig": [{"round_robin": {}}],
+	"methodConfig": [{
+		"name": [
+			{"service": "trillian.TrillianLog", "method": "GetLatestSignedLogRoot"},
+			{"service": "trillian.TrillianLog", "method": "GetConsistencyProof"},
+			{"service": "trillian.TrillianLog", "method": "GetLeavesByRange"},
+			{"service": "trillian.TrillianAdmin", "method": "GetTree"}
+		],
+		"retryPolicy": {
+			"maxAttempts": 5, "initialBackoff": "0.02s", "maxBackoff": "0.5s", "backoffMultiplier": 2,
+			"retryableStatusCodes": ["UNAVAILABLE", "UNKNOWN"]
+		}
+	}]
+}`
 
 // newTree makes and begins a tree.
 func newTree(ctx context.Context, cfg Config, conn *grpc.ClientConn) (int64, error) {
