@@ -235,21 +235,27 @@ one person's by the gates that open them.`,
 	return c
 }
 
-func (e *env) runRecipient(f *recipientFlags) error {
-	seed, err := e.readSeed(f.seed)
+// noticeKey returns the key of a seed's file for a log and a month, this one if it is
+// not given.
+func (e *env) noticeKey(file, origin, month, kem string) (*escrow.SecretKey, error) {
+	seed, err := e.readSeed(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	period := escrow.PeriodOf(time.Now())
-	if f.period != "" {
-		if period, err = escrow.ParsePeriod(f.period); err != nil {
-			return usagef("--period: %w", err)
+	if month != "" {
+		if period, err = escrow.ParsePeriod(month); err != nil {
+			return nil, usagef("--period: %w", err)
 		}
 	}
 	if period < seed.First {
-		return usagef("--period %s: the seed is of %s, and no notice would be looked for before that", period, seed.First)
+		return nil, usagef("--period %s: the seed is of %s, and no notice would be looked for before that", period, seed.First)
 	}
-	k, err := seed.Key(f.origin, period, event.KEM(f.kem))
+	return seed.Key(origin, period, event.KEM(kem))
+}
+
+func (e *env) runRecipient(f *recipientFlags) error {
+	k, err := e.noticeKey(f.seed, f.origin, f.period, f.kem)
 	if err != nil {
 		return err
 	}

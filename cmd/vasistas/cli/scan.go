@@ -253,20 +253,7 @@ It is derived from your seed, and says nothing about any other key of it.`,
 }
 
 func (e *env) runNoticeKey(f *noticeKeyFlags) error {
-	seed, err := e.readSeed(f.seed)
-	if err != nil {
-		return err
-	}
-	period := escrow.PeriodOf(time.Now())
-	if f.period != "" {
-		if period, err = escrow.ParsePeriod(f.period); err != nil {
-			return usagef("--period: %w", err)
-		}
-	}
-	if period < seed.First {
-		return usagef("--period %s: the seed is of %s, and no notice would be looked for before that", period, seed.First)
-	}
-	k, err := seed.Key(f.origin, period, event.KEM(f.kem))
+	k, err := e.noticeKey(f.seed, f.origin, f.period, f.kem)
 	if err != nil {
 		return err
 	}
