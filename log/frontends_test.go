@@ -35,6 +35,7 @@ type cluster struct {
 	dsn   string
 	lease time.Duration
 	ends  []*end
+	mu    sync.Mutex // guards the world's url, which moves while others ask
 
 	trillian *trilliantest.Trillian // nil: the tree is Tessera's, in one directory
 	options  []string               // of every front end
@@ -107,8 +108,11 @@ func (c *cluster) relaunch(e *end, dsn string, options ...string) {
 	c.t.Helper()
 	e.daemon = c.command(append([]string{"-database", dsn, "-advertise", "http://127.0.0.1:0", "-lease", c.lease.String(),
 		"-state", e.dir, "-refresh", "500ms"}, slices.Concat(c.options, options)...)...)
-	c.serves(e.daemon)
-	e.url.Store(c.world.url)
+	url := c.listens(e.daemon)
+	c.mu.Lock()
+	c.world.url = url
+	c.mu.Unlock()
+	e.url.Store(url)
 }
 
 // request sends a request, and returns the status and the body.
@@ -163,7 +167,9 @@ func (c *cluster) others(not *end) (out []*end) {
 
 // at is the world as it is seen at a front end.
 func (c *cluster) at(e *end) *world {
+	c.mu.Lock()
 	w := *c.world
+	c.mu.Unlock()
 	w.url = e.at()
 	return &w
 }

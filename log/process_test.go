@@ -68,8 +68,14 @@ func (w *world) arguments(command string, options ...string) []string {
 	return append(args, options...)
 }
 
-// serves waits until the process listens.
+// serves waits until the process listens, and has the world ask there.
 func (w *world) serves(d *daemon) {
+	w.t.Helper()
+	w.url = w.listens(d)
+}
+
+// listens waits until the process listens, and returns where.
+func (w *world) listens(d *daemon) (url string) {
 	w.t.Helper()
 	_, addr, _ := strings.Cut(d.Env[len(d.Env)-1], "=")
 	eventually(w.t, func() error {
@@ -79,9 +85,10 @@ func (w *world) serves(d *daemon) {
 		default:
 		}
 		b, err := os.ReadFile(addr)
-		w.url = strings.TrimSuffix(strings.TrimSpace(string(b)), "/")
+		url = strings.TrimSuffix(strings.TrimSpace(string(b)), "/")
 		return err
 	})
+	return url
 }
 
 // end tells the process to stop, and returns how it ended.
