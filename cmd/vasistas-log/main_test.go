@@ -55,8 +55,12 @@ func TestScripts(t *testing.T) { runScripts(t, nil, nil, "testdata/script/*.txta
 // only. Left out is what happens to the files of the other engine.
 func TestTrillianScripts(t *testing.T) {
 	tr := trilliantest.StartTrillian(t, trilliantest.StartPostgres(t))
+	bucket := trilliantest.StartS3(t)
 	setup := func(e *testscript.Env) error {
 		e.Setenv("TRILLIAN", tr.Addr())
+		e.Setenv("TILES", bucket.URL("log"))
+		e.Setenv("AWS_ACCESS_KEY_ID", trilliantest.S3Key)
+		e.Setenv("AWS_SECRET_ACCESS_KEY", trilliantest.S3Secret)
 		return nil
 	}
 	runScripts(t, setup, nil, "testdata/script/life.txtar", "testdata/script/use.txtar", "testdata/trillian/*.txtar")
