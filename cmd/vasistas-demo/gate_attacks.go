@@ -144,7 +144,7 @@ func (s *story) attackTwice(ctx context.Context, o *opening, a *access, good *es
 		if err != nil {
 			return err
 		}
-		answer, err := one.g.Release(ctx, sealed)
+		answer, err := one.release(ctx, sealed)
 		if err != nil {
 			return err
 		}
@@ -198,7 +198,7 @@ func (s *story) attackStale(ctx context.Context, old *escrow.Request, one *gateS
 		if err != nil {
 			return err
 		}
-		_, err = one.g.Release(ctx, sealed)
+		_, err = one.release(ctx, sealed)
 		var no *gate.Refusal
 		if errors.As(err, &no) && no.Code == gate.CodeStale {
 			tell("The same request, under a head that was good when the access was logged.", no.Error())

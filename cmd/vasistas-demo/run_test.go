@@ -66,7 +66,7 @@ func TestDemo(t *testing.T) {
 	case c := <-code:
 		t.Fatalf("exit code %d\n%s%s", c, stdout, stderr)
 	}
-	tryCommands(t, dir, stdout.String(), 8)
+	tryCommands(t, dir, stdout.String(), 9)
 	for _, want := range []string{"rule form: ", "rule warrant-live (accesses)", "rule opening (early)", "is OVERDUE:", "VIOLATIONS: ",
 		"is cured", "discloses nothing", "by the log itself", "CLEAN: "} {
 		if !strings.Contains(strings.Join(strings.Fields(stdout.String()), " "), want) {
@@ -87,7 +87,7 @@ func TestDemo(t *testing.T) {
 	if want := fmt.Sprintf("%d were in the log from an earlier run", len(before)); !strings.Contains(again.String(), want) {
 		t.Errorf("again: it does not say %q:\n%s", want, &again)
 	}
-	tryCommands(t, dir, again.String(), 4)
+	tryCommands(t, dir, again.String(), 5)
 	verifyAll(t, dir)
 	checkDir(t, dir)
 }

@@ -276,6 +276,8 @@ func (s *story) commands() {
 	s.say("\n  Verify a proof, offline; then see what the event says, and what its seals hide:")
 	s.say("%sverify --policy %s%s %s", tool, policy, s.keyFlags(), quote(first))
 	s.say("%sshow %s %s", tool, quote(first), quote(strings.TrimSuffix(first, ".tlog-proof")+".openings"))
+	s.say("  What the subject can show to others, of the case that went all the way:")
+	s.say("%sverify --policy %s %s", tool, policy, quote(s.path("case", "1.notice")))
 	s.say("  Try the forgeries; these two must fail:")
 	s.say("%sverify --policy %s %s", tool, policy, quote(s.path("attacks", "changed-byte.tlog-proof")))
 	s.say("%sverify --policy %s %s", tool, quote(s.path("policy-all.txt")), quote(s.path("attacks", "two-of-three.tlog-proof")))
