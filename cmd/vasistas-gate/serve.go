@@ -11,17 +11,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 
 	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/internal/daemon"
-	"github.com/vasistas/vasistas/internal/durable"
 )
 
 // serveOptions are the flags of serve.
@@ -72,42 +68,9 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	}
 	defer listener.Close()
 	g.Start()
-	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 8, Timeout: 10 * time.Second})
-	handler := g.Handler()
-	return o.serve(ctx, logger, stdout, listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// No ServeMux, which would redirect paths that it finds unclean.
-		if r.URL.EscapedPath() == "/metrics" {
-			metrics.ServeHTTP(w, r)
-			return
-		}
-		handler.ServeHTTP(w, r)
-	}))
-}
-
-// serve answers requests until ctx ends, and then those that are under way.
-func (o *serveOptions) serve(ctx context.Context, logger *slog.Logger, stdout io.Writer, listener net.Listener, h http.Handler) error {
-	addr := listener.Addr().String()
-	fmt.Fprintf(stdout, "http://%s/\n", addr)
-	logger.Info("serving", "url", "http://"+addr+"/")
-	if o.addrFile != "" {
-		if err := durable.WriteFile(o.addrFile, []byte("http://"+addr+"/\n"), 0o644); err != nil {
-			return err
-		}
+	service := daemon.Service{
+		Server: gate.Server(daemon.WithMetrics(g.Handler(), reg), o.timeout), Listener: listener, MaxConns: o.maxConns,
+		AddrFile: o.addrFile, Shutdown: o.shutdown, Logger: logger,
 	}
-	server := gate.Server(h, o.timeout)
-	server.ErrorLog = slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(netutil.LimitListener(listener, o.maxConns)) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serving: %w", err)
-	case <-ctx.Done():
-	}
-	logger.Info("shutting down")
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.shutdown)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		return errors.Join(fmt.Errorf("waiting for requests under way: %w", err), server.Close())
-	}
-	return nil
+	return service.Run(ctx, stdout)
 }

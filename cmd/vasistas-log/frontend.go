@@ -59,7 +59,7 @@ func (o *serveOptions) serveFrontEnd(ctx context.Context, cfg log.Config, stdout
 		ran = <-ended
 		ended <- nil
 	}
-	err = o.serve(ctx, cfg.Logger, stdout, db.State().Settings().Origin, listener, withMetrics(f.Handler(), reg), drain)
+	err = o.serve(ctx, cfg.Logger.With("origin", db.State().Settings().Origin), stdout, listener, daemon.WithMetrics(f.Handler(), reg), drain)
 	stop()
 	return errors.Join(err, <-ended, ran)
 }

@@ -16,11 +16,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 
 	"github.com/vasistas/vasistas/internal/daemon"
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event/eventkey"
 	"github.com/vasistas/vasistas/log/vault"
@@ -117,25 +114,12 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	if err != nil {
 		return err
 	}
-	err = o.serve(ctx, logger, stdout, l.Origin(), listener, withMetrics(l.Handler(), reg), l.Drain)
+	err = o.serve(ctx, logger.With("origin", l.Origin()), stdout, listener, daemon.WithMetrics(l.Handler(), reg), l.Drain)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.shutdown)
 	defer cancel()
 	err = errors.Join(err, l.Close(closing))
 	logger.Info("closed", "err", err)
 	return err
-}
-
-// withMetrics adds /metrics.
-func withMetrics(h http.Handler, reg *prometheus.Registry) http.Handler {
-	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// No ServeMux, which would redirect paths that it finds unclean.
-		if r.URL.EscapedPath() == "/metrics" {
-			metrics.ServeHTTP(w, r)
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
 }
 
 // open opens the log with its engine.
@@ -154,37 +138,17 @@ func (o *serveOptions) open(ctx context.Context, cfg log.Config) (*log.Log, erro
 
 // serve answers requests until ctx ends, and then, when drain has returned, those
 // that are still under way.
-func (o *serveOptions) serve(ctx context.Context, logger *slog.Logger, stdout io.Writer, origin string, listener net.Listener, h http.Handler, drain func()) error {
-	addr := listener.Addr().String()
-	fmt.Fprintf(stdout, "http://%s/\n", addr)
-	logger.Info("serving", "origin", origin, "url", "http://"+addr+"/")
-	if o.addrFile != "" {
-		if err := durable.WriteFile(o.addrFile, []byte("http://"+addr+"/\n"), 0o644); err != nil {
-			return err
-		}
+func (o *serveOptions) serve(ctx context.Context, logger *slog.Logger, stdout io.Writer, listener net.Listener, h http.Handler, drain func()) error {
+	service := daemon.Service{
+		Server: &http.Server{
+			Handler:           h,
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       30 * time.Second, // streams extend it line by line
+			WriteTimeout:      90 * time.Second, // more than a submitter may wait
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    16 << 10,
+		},
+		Listener: listener, MaxConns: o.maxConns, AddrFile: o.addrFile, Shutdown: o.shutdown, Drain: drain, Logger: logger,
 	}
-	server := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second, // streams extend it line by line
-		WriteTimeout:      90 * time.Second, // more than a submitter may wait
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(netutil.LimitListener(listener, o.maxConns)) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serving: %w", err)
-	case <-ctx.Done():
-	}
-	logger.Info("shutting down")
-	drain()
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.shutdown)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		return errors.Join(fmt.Errorf("waiting for requests under way: %w", err), server.Close())
-	}
-	return nil
+	return service.Run(ctx, stdout)
 }

@@ -1,0 +1,76 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
+
+	"github.com/vasistas/vasistas/internal/durable"
+)
+
+// WithMetrics adds /metrics to a handler.
+func WithMetrics(h http.Handler, reg *prometheus.Registry) http.Handler {
+	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 8, Timeout: 10 * time.Second})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// No ServeMux, which would redirect paths that it finds unclean.
+		if r.URL.EscapedPath() == "/metrics" {
+			metrics.ServeHTTP(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// Service is what [Service.Run] serves.
+type Service struct {
+	Server   *http.Server // its ErrorLog is set
+	Listener net.Listener
+	MaxConns int           // connections at once; more wait
+	AddrFile string        // gets the address; "": none does
+	Shutdown time.Duration // how long requests under way go on, when told to stop
+	Drain    func()        // called when told to stop, before that; nil: nothing
+	Logger   *slog.Logger
+}
+
+// Run prints the address, and answers requests until ctx ends, and then those that are
+// under way.
+func (s *Service) Run(ctx context.Context, stdout io.Writer) error {
+	url := "http://" + s.Listener.Addr().String() + "/"
+	fmt.Fprintln(stdout, url)
+	s.Logger.Info("serving", "url", url)
+	if s.AddrFile != "" {
+		if err := durable.WriteFile(s.AddrFile, []byte(url+"\n"), 0o644); err != nil {
+			return err
+		}
+	}
+	s.Server.ErrorLog = slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn)
+	failed := make(chan error, 1)
+	go func() { failed <- s.Server.Serve(netutil.LimitListener(s.Listener, s.MaxConns)) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving: %w", err)
+	case <-ctx.Done():
+	}
+	s.Logger.Info("shutting down")
+	if s.Drain != nil {
+		s.Drain()
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Shutdown)
+	defer cancel()
+	if err := s.Server.Shutdown(grace); err != nil {
+		return errors.Join(fmt.Errorf("waiting for requests under way: %w", err), s.Server.Close())
+	}
+	return nil
+}
