@@ -215,7 +215,7 @@ func (s *story) late(ctx context.Context, h *history) (watch, error) {
 			s.wrap("       ", fmt.Sprintf("rule %s (%s), owed by %s: %s. It was due %s, and late after %s. To cure it: %s.",
 				o.Rule, o.Way, o.Debtor, o.Text, clock(o.Due), clock(o.Late), o.Cure))
 			if o.Auditors {
-				s.wrap("       ", "While it lasts, no auditor may cosign; and so no key could be opened, if there were gates here.")
+				s.wrap("       ", "While it lasts, no auditor may cosign, and gates open no key.")
 			}
 			if err := s.auditLate(ctx); err != nil {
 				return false, err

@@ -8,8 +8,10 @@
 // It turns the rows into signed events, logs them under a charter, verifies each
 // proof offline, and follows them to their end: decisions, returns, deferral,
 // disclosure by the log itself when a seal ends. One disclosure is made late on
-// purpose, and cured. It shows three attacks that fail, audits the whole log, and
-// stays up for whoever wants to look. Every part is the one that the daemons run,
+// purpose, and cured. One warrant goes all the way, from an escrowed file through
+// three gates to the notice of the person concerned. It shows nine attacks on the
+// gates and three on the log that fail, audits the whole log, and stays up for
+// whoever wants to look. Every part is the one that the daemons run,
 // over HTTP. Its exit code is 0 only if every proof held, every attack was refused,
 // and the log kept its rules.
 //
