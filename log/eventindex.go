@@ -36,7 +36,7 @@ type eventIndex struct {
 
 	mu     sync.RWMutex
 	prints prints
-	size   uint64 // entries in prints
+	size   uint64 // entries in prints; once it is loaded, that of a tree that was checked
 	groups uint64 // groups in the file; owned by the sequencer, as is:
 	buf    []byte // fingerprints of the entries after them
 }
@@ -124,18 +124,27 @@ func (x *eventIndex) fingerprint(hash [32]byte) uint64 {
 	return binary.LittleEndian.Uint64(sum[:])
 }
 
-// add notes the event of the entry at index, which must be the next one.
-func (x *eventIndex) add(index uint64, hash [32]byte) {
-	f := x.fingerprint(hash)
-	x.mu.Lock()
-	if index != x.size {
-		panic(fmt.Sprintf("event index: entry %d after %d entries", index, x.size))
+// add notes the events of the entries from first on, which must be the next ones.
+// They are found all at once: in between, the tree would have a size that was never
+// written, and that nothing can be read at.
+func (x *eventIndex) add(first uint64, hashes ...[32]byte) {
+	fingerprints := make([]uint64, len(hashes))
+	for i, h := range hashes {
+		fingerprints[i] = x.fingerprint(h)
 	}
-	x.prints.add(f, index)
-	x.size++
+	x.mu.Lock()
+	if first != x.size {
+		panic(fmt.Sprintf("event index: entry %d after %d entries", first, x.size))
+	}
+	for _, f := range fingerprints {
+		x.prints.add(f, x.size)
+		x.size++
+	}
 	x.mu.Unlock()
-	x.buf = binary.LittleEndian.AppendUint64(x.buf, f)
-	if index%c2sp.TileWidth == c2sp.TileWidth-1 {
+	for _, f := range fingerprints {
+		x.buf = binary.LittleEndian.AppendUint64(x.buf, f)
+	}
+	if len(x.buf) >= groupPrints {
 		x.write()
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -162,4 +163,74 @@ func flipped(b []byte, at int) []byte {
 	b = append([]byte(nil), b...)
 	b[at] ^= 1
 	return b
+}
+
+// writtenEngine has, of the bundle that is not full, the widths that the tree had
+// after a batch only, as an engine does.
+type writtenEngine struct {
+	memEngine
+	mu      sync.Mutex
+	written map[int]bool // widths of the first bundle
+}
+
+func (m *writtenEngine) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.written[t.Width] {
+		return nil, fmt.Errorf("reading %s: %w", t.Path(), fs.ErrNotExist)
+	}
+	return m.memEngine.ReadTile(ctx, t)
+}
+
+// TestEventIndexWhileAdding: whoever looks for an event reads the tree at a size
+// that it had, also while a batch is being added.
+func TestEventIndexWhileAdding(t *testing.T) {
+	engine := &writtenEngine{written: make(map[int]bool)}
+	x, err := openEventIndex(filepath.Join(t.TempDir(), "events"), engine, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.close()
+	if err := x.load(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	var hashes [][32]byte
+	grow := func(n int) {
+		batch := make([][32]byte, n)
+		engine.mu.Lock()
+		for i := range batch {
+			var e []byte
+			e, batch[i] = unsigned(t)
+			engine.entries = append(engine.entries, e)
+		}
+		engine.written[len(engine.entries)] = true
+		engine.mu.Unlock()
+		x.add(uint64(len(hashes)), batch...)
+		hashes = append(hashes, batch...)
+	}
+	grow(2)
+	first := hashes[0]
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if found, err := x.find(t.Context(), first); err != nil || found == nil || found.index != 0 {
+					t.Errorf("%+v, %v", found, err)
+					return
+				}
+			}
+		})
+	}
+	for range 6 {
+		grow(40)
+		time.Sleep(time.Millisecond)
+	}
+	close(done)
+	wg.Wait()
 }

@@ -262,10 +262,12 @@ func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, an
 		s.failed(ctx, fresh, in, answers, err)
 		return
 	}
+	hashes := make([][32]byte, len(in))
 	for n, i := range in {
 		answers[i].logged = logged{first + uint64(n), fresh[i].entry, fresh[i].leaf}
-		s.index.add(first+uint64(n), fresh[i].hash)
+		hashes[n] = fresh[i].hash
 	}
+	s.index.add(first, hashes...)
 	s.book.settle(s.tree)
 	if s.book.due() {
 		s.book.saveLater()
@@ -349,12 +351,16 @@ func (s *sequencer) catchUp(ctx context.Context) (map[tiles.Hash]uint64, error) 
 		return nil, err
 	}
 	at := make(map[tiles.Hash]uint64)
-	for _, a := range all {
-		s.index.add(a.index, a.hash)
+	hashes := make([][32]byte, len(all))
+	for i, a := range all {
+		hashes[i] = a.hash
 		if _, ok := at[a.leaf]; !ok { // the first one counts
 			at[a.leaf] = a.index
 		}
 		s.stale = true
+	}
+	if len(all) > 0 {
+		s.index.add(all[0].index, hashes...)
 	}
 	if s.stale {
 		if err := s.book.open(ctx, s.tree); err != nil {
