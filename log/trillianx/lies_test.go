@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -137,7 +138,8 @@ var lies = []struct {
 	{"no root", rootLie(func(r *types.LogRootV1) { r.RootHash, r.TreeSize = nil, 0 }), log.ErrTreeUnreadable, "0 bytes"},
 	{"a smaller tree", rootLie(func(r *types.LogRootV1) { r.TreeSize = 200 }), log.ErrTreeBehind, "restored from a backup"},
 	{"an empty tree", rootLie(func(r *types.LogRootV1) { e := tiles.EmptyRoot(); r.TreeSize, r.RootHash = 0, e[:] }), log.ErrTreeBehind, "Trillian's tree has 0 leaves"},
-	{"a larger tree", rootLie(func(r *types.LogRootV1) { r.TreeSize += 10 }), log.ErrTreeConflict, "lacks the leaf"},
+	// Larger than it can get meanwhile.
+	{"a larger tree", rootLie(func(r *types.LogRootV1) { r.TreeSize += 1000 }), log.ErrTreeConflict, "lacks the leaf"},
 	{"a changed leaf", leafLie(func(l []*trillian.LogLeaf) []*trillian.LogLeaf {
 		l[len(l)-1].LeafValue[0] ^= 1
 		return l
@@ -152,12 +154,15 @@ var lies = []struct {
 	{"a missing leaf", leafLie(func(l []*trillian.LogLeaf) []*trillian.LogLeaf { return l[:len(l)-1] }), log.ErrTreeConflict, "lacks the leaf"},
 	{"no leaves", leafLie(func([]*trillian.LogLeaf) []*trillian.LogLeaf { return nil }), log.ErrTreeConflict, "lacks the leaf"},
 	{"another order", leafLie(func(l []*trillian.LogLeaf) []*trillian.LogLeaf {
-		l[0], l[1] = l[1], l[0]
+		slices.Reverse(l)
 		return l
 	}), log.ErrTreeConflict, "gave the leaf"},
 	{"another order, renumbered", leafLie(func(l []*trillian.LogLeaf) []*trillian.LogLeaf {
-		l[0].LeafIndex, l[1].LeafIndex = l[1].LeafIndex, l[0].LeafIndex
-		l[0], l[1] = l[1], l[0]
+		first := l[0].LeafIndex
+		slices.Reverse(l)
+		for i := range l {
+			l[i].LeafIndex = first + int64(i)
+		}
 		return l
 	}), log.ErrTreeConflict, "the leaves in Trillian's tree"},
 	{"an empty leaf", leafLie(func(l []*trillian.LogLeaf) []*trillian.LogLeaf {
