@@ -55,6 +55,9 @@ func (s *Service) Run(ctx context.Context, stdout io.Writer) error {
 			return err
 		}
 	}
+	bounded, unbind := context.WithCancel(context.WithoutCancel(ctx))
+	defer unbind()
+	go boundMemory(bounded)
 	s.Server.ErrorLog = slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn)
 	failed := make(chan error, 1)
 	go func() { failed <- s.Server.Serve(netutil.LimitListener(s.Listener, s.MaxConns)) }()

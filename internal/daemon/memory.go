@@ -1,0 +1,49 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"math"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// The collector may let memory grow to leastLimit as usual, to twice what is live.
+// Beyond that, where what is live is what is open in a log, half of it has to do.
+const (
+	leastLimit = 192 << 20
+	spareLimit = 32 << 20
+)
+
+// memoryLimit returns the limit for so many live bytes on the heap.
+func memoryLimit(live uint64) int64 {
+	return int64(max(leastLimit, min(live, math.MaxInt64/2)/2*3+spareLimit))
+}
+
+// boundMemory keeps the runtime's memory limit in proportion to what is live, until
+// ctx ends. Who sets GOMEMLIMIT or GOGC knows better.
+func boundMemory(ctx context.Context) {
+	if os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {
+		return
+	}
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	for {
+		metrics.Read(live)
+		if v := live[0].Value; v.Kind() == metrics.KindUint64 {
+			debug.SetMemoryLimit(memoryLimit(v.Uint64()))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,65 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+)
+
+// TestMemoryLimit: the limit is above what is live, whatever that is.
+func TestMemoryLimit(t *testing.T) {
+	for live, want := range map[uint64]int64{
+		0: 192 << 20, 100 << 20: 192 << 20, 400 << 20: 632 << 20, math.MaxUint64: math.MaxInt64/2/2*3 + 32<<20,
+	} {
+		if got := memoryLimit(live); got != want {
+			t.Errorf("%d live: %d; want %d", live, got, want)
+		}
+	}
+}
+
+// TestBoundMemory: the runtime gets a limit that follows what is live, has it for as
+// long as the daemon serves, and not if the operator sets one.
+func TestBoundMemory(t *testing.T) {
+	none := debug.SetMemoryLimit(-1)
+	limited := func() bool { return debug.SetMemoryLimit(-1) != none }
+	run := func() (stop func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			boundMemory(ctx)
+		}()
+		return func() { cancel(); <-done }
+	}
+	await := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: the limit is %d", what, debug.SetMemoryLimit(-1))
+			}
+		}
+	}
+	t.Setenv("GOMEMLIMIT", "")
+	t.Setenv("GOGC", "")
+	stop := run()
+	await("at the start", limited)
+	held := make([]byte, 300<<20)
+	runtime.GC()
+	await("with 300 MiB", func() bool { return debug.SetMemoryLimit(-1) >= 450<<20 })
+	runtime.KeepAlive(held)
+	stop()
+	if limited() {
+		t.Error("the limit stays")
+	}
+	t.Setenv("GOMEMLIMIT", "1GiB")
+	boundMemory(t.Context())
+	if limited() {
+		t.Error("the operator's limit was replaced")
+	}
+}
