@@ -117,8 +117,7 @@ func (b *book) readSnapshot(ctx context.Context, e *edge) (*opened, error) {
 
 // snapshot encodes the book. It needs mu.
 func (b *book) snapshot() []byte {
-	inside := b.ledger.Snapshot()
-	out := make([]byte, 0, len(snapshotMagic)+24+8*len(b.anchors)+depositSize*len(b.deposits)+len(inside)+sha256.Size)
+	out := make([]byte, 0, len(snapshotMagic)+24+8*len(b.anchors)+depositSize*len(b.deposits))
 	out = append(out, snapshotMagic...)
 	for _, n := range []uint64{b.ledger.Size(), uint64(len(b.anchors)), uint64(len(b.deposits))} {
 		out = binary.BigEndian.AppendUint64(out, n)
@@ -135,7 +134,7 @@ func (b *book) snapshot() []byte {
 		}
 		out = append(append(out, kind), d.hash[:]...)
 	}
-	out = append(out, inside...)
+	out = b.ledger.AppendSnapshot(out)
 	sum := sha256.Sum256(out)
 	return append(out, sum[:]...)
 }

@@ -179,7 +179,7 @@ func (b *book) save(dir string, every uint64) error {
 	}
 	root := b.ledger.Root()
 	out := append([]byte(snapshotMagic), binary.BigEndian.AppendUint64(nil, size)...)
-	out = append(append(out, root[:]...), b.ledger.Snapshot()...)
+	out = b.ledger.AppendSnapshot(append(out, root[:]...))
 	sum := sha256.Sum256(out)
 	if err := b.cfg.FS.WriteFile(filepath.Join(dir, ledgerFile), append(out, sum[:]...), 0o600); err != nil {
 		return err

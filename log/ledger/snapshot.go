@@ -26,11 +26,16 @@ const magic = "vasistas ledger snapshot 1\n"
 // has the size and root of the tree, its right edge, and SHA-256 of itself at the
 // end, which finds damage; whoever could write the bytes could also write the
 // hash, so a snapshot is kept like any state of one's own.
-func (l *Ledger) Snapshot() []byte {
-	c := &codec{b: make([]byte, 0, 1024+400*len(l.open)+48*len(l.ids))}
+func (l *Ledger) Snapshot() []byte { return l.AppendSnapshot(nil) }
+
+// AppendSnapshot appends what Snapshot returns. With much that is open that is long,
+// and better not copied.
+func (l *Ledger) AppendSnapshot(b []byte) []byte {
+	start := len(b)
+	c := &codec{b: slices.Grow(b, 1024+400*len(l.open)+48*len(l.ids))}
 	c.b = append(c.b, magic...)
 	l.code(c)
-	sum := sha256.Sum256(c.b)
+	sum := sha256.Sum256(c.b[start:])
 	return append(c.b, sum[:]...)
 }
 
