@@ -34,7 +34,9 @@ type Config struct {
 	Connections int // 0: 256
 	Streams     int // NDJSON streams at a time; 0: 4
 	Idle        int // proofs to wait for on an idle log; 0: 20
-	Fill        int // entries to append at the end, to see the memory at that size; 0: none
+	// Entries to append at the end, to see the memory at that size: first Fill that
+	// owe nothing (heartbeats), then FillOwed that owe a disclosure (warrants).
+	Fill, FillOwed int
 
 	// Progress is told what is going on. nil: nobody is.
 	Progress io.Writer
@@ -109,19 +111,51 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	if err := w.measureIdle(ctx, cfg, r); err != nil {
 		return nil, err
 	}
-	if cfg.Fill > 0 {
-		fmt.Fprintf(cfg.Progress, "filling the log with %d entries\n", cfg.Fill)
-		for n := 0; n < cfg.Fill; n += cfg.Events {
-			entries, err := w.makeEntries(min(cfg.Events, cfg.Fill-n))
-			if err != nil {
-				return nil, err
-			}
-			if _, err := w.driveStream(ctx, cfg.Streams, entries); err != nil {
-				return nil, err
-			}
+	if err := w.fill(ctx, cfg, "that owe nothing", cfg.Fill, w.heartbeats); err != nil {
+		return nil, err
+	}
+	if err := w.fill(ctx, cfg, "that owe a disclosure", cfg.FillOwed, w.makeEntries); err != nil {
+		return nil, err
+	}
+	return r, w.measureMemory(ctx, cfg, r)
+}
+
+// measureMemory reads the peaks of all processes. If the log was filled, it is started
+// again and given a round's events: what it needs at that size, not in getting there.
+func (w *world) measureMemory(ctx context.Context, cfg Config, r *Report) error {
+	r.Memory = make(map[string]float64)
+	w.readMemory(r)
+	if cfg.Fill+cfg.FillOwed > 0 {
+		if err := w.restartLog(ctx, "vasistas-log, started again"); err != nil {
+			return err
+		}
+		entries, err := w.makeEntries(cfg.Events)
+		if err != nil {
+			return err
+		}
+		if _, err := w.driveLog(ctx, cfg.Connections, "sequenced", entries); err != nil {
+			return err
+		}
+		w.readMemory(r)
+	}
+	return w.countEntries(ctx, r)
+}
+
+// fill appends n entries of what it makes.
+func (w *world) fill(ctx context.Context, cfg Config, what string, n int, entries func(int) ([][]byte, error)) error {
+	if n > 0 {
+		fmt.Fprintf(cfg.Progress, "filling the log with %d entries %s\n", n, what)
+	}
+	for done := 0; done < n; done += cfg.Events {
+		list, err := entries(min(cfg.Events, n-done))
+		if err != nil {
+			return err
+		}
+		if _, err := w.driveStream(ctx, cfg.Streams, list); err != nil {
+			return err
 		}
 	}
-	return r, w.measureMemory(ctx, r)
+	return nil
 }
 
 // measureRates runs every case once a round.

@@ -6,15 +6,18 @@ package bench
 import (
 	"bytes"
 	"context"
+	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +28,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/event/eventkey"
 	"github.com/vasistas/vasistas/log/profile"
 )
 
@@ -40,6 +44,7 @@ type world struct {
 	cfg        Config
 	interval   time.Duration
 	authority  event.Signer
+	custodian  event.Signer
 	processes  []*process
 	logURL     string // with a trailing slash
 	tesseraURL string
@@ -65,8 +70,10 @@ func startWorld(ctx context.Context, cfg Config) (_ *world, err error) {
 	if err := w.build(ctx); err != nil {
 		return nil, err
 	}
-	if w.authority, err = newSigner(); err != nil {
-		return nil, err
+	for _, s := range []*event.Signer{&w.authority, &w.custodian} {
+		if *s, err = newSigner(); err != nil {
+			return nil, err
+		}
 	}
 	if err := w.startLog(ctx); err != nil {
 		return nil, err
@@ -190,9 +197,18 @@ func (w *world) startLog(ctx context.Context) error {
 	if err := w.command(ctx, w.cfg.LogBinary, "init", "-dir", w.path("log"), "-charter", charterFile); err != nil {
 		return err
 	}
+	return w.serveLog(ctx, "vasistas-log")
+}
+
+// serveLog starts the log, as a process of this name.
+func (w *world) serveLog(ctx context.Context, name string) error {
 	addr := w.path("log.url")
-	if err := w.start("vasistas-log", w.cfg.LogBinary, "serve", "-dir", w.path("log"),
-		"-listen", "127.0.0.1:0", "-interval", w.interval.String(), "-addr-file", addr); err != nil {
+	if err := os.Remove(addr); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	err := w.start(name, w.cfg.LogBinary, "serve", "-dir", w.path("log"),
+		"-event-key", w.path("provider.key"), "-listen", "127.0.0.1:0", "-interval", w.interval.String(), "-addr-file", addr)
+	if err != nil {
 		return err
 	}
 	if w.logURL, err = w.awaitURL(ctx, addr); err != nil {
@@ -201,19 +217,36 @@ func (w *world) startLog(ctx context.Context) error {
 	return w.awaitStatus(ctx, w.logURL+"readyz")
 }
 
-// charter is that of the benchmark's log: one authority, one provider, and a
-// founder whose key is not kept.
+// restartLog ends the log and starts it again, as a process of another name.
+func (w *world) restartLog(ctx context.Context, name string) error {
+	i := slices.IndexFunc(w.processes, func(p *process) bool { return p.name == "vasistas-log" })
+	p := w.processes[i]
+	w.processes = slices.Delete(w.processes, i, i+1)
+	if err := p.end(); err != nil {
+		return err
+	}
+	return w.serveLog(ctx, name)
+}
+
+// charter is that of the benchmark's log: one authority, one provider, whose key the
+// log has, one custodian, and a founder whose key is not kept.
 func (w *world) charter(logKeys []string, policy string) ([]byte, error) {
 	p, err := profile.Load("demo")
 	if err != nil {
 		return nil, err
 	}
-	p.Seal.Longest, p.Lag = sealFor, sealFor
+	// A log remembers the ids of events for as long as their claims may be old; where
+	// so many come at once, a minute has as many as elsewhere a month.
+	p.Seal.Longest, p.Lag = sealFor, 60
 	founder, err := newSigner()
 	if err != nil {
 		return nil, err
 	}
-	provider, err := newSigner()
+	provider, err := eventkey.Generate(eventkey.Ed25519, w.path("provider.key"))
+	if err != nil {
+		return nil, err
+	}
+	gate, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +256,9 @@ func (w *world) charter(logKeys []string, policy string) ([]byte, error) {
 		Parties: []event.Party{
 			{Name: "founder", Role: event.RoleCharter, Keys: []*event.PublicKey{founder.Public()}},
 			{Name: "court", Role: event.RoleAuthority, Keys: []*event.PublicKey{w.authority.Public()}},
-			{Name: "messenger", Role: event.RoleProvider, Keys: []*event.PublicKey{provider.Public()}},
+			{Name: "keeper", Role: event.RoleCustodian, Keys: []*event.PublicKey{w.custodian.Public()},
+				Gates: []event.HPKEKey{{KEM: event.KEMX25519, Public: gate.PublicKey().Bytes()}}},
+			{Name: "messenger", Role: event.RoleProvider, Keys: []*event.PublicKey{provider}},
 		},
 	})
 	if err != nil {
@@ -364,27 +399,32 @@ func (w *world) awaitStatus(ctx context.Context, url string) error {
 	return nil
 }
 
-// stop ends all processes, gently at first.
+// stop ends all processes.
 func (w *world) stop() error {
 	var errs []error
-	for i := len(w.processes) - 1; i >= 0; i-- {
-		p := w.processes[i]
-		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			errs = append(errs, err)
-		}
-		select {
-		case <-p.ended:
-		case <-time.After(20 * time.Second):
-			errs = append(errs, fmt.Errorf("%s does not stop", p.name), p.cmd.Process.Kill())
-		}
+	for _, p := range slices.Backward(w.processes) {
+		errs = append(errs, p.end())
 	}
 	w.processes = nil
 	return errors.Join(errs...)
 }
 
-// measureMemory reads the peaks of the processes.
-func (w *world) measureMemory(ctx context.Context, r *Report) error {
-	r.Memory = make(map[string]float64)
+// end ends a process, gently at first.
+func (p *process) end() error {
+	var errs []error
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		errs = append(errs, err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(20 * time.Second):
+		errs = append(errs, fmt.Errorf("%s does not stop", p.name), p.cmd.Process.Kill())
+	}
+	return errors.Join(errs...)
+}
+
+// readMemory reads the peaks of the processes.
+func (w *world) readMemory(r *Report) {
 	for _, p := range w.processes {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 		if err != nil {
@@ -396,6 +436,10 @@ func (w *world) measureMemory(ctx context.Context, r *Report) error {
 			r.Memory[p.name] = kib / 1024
 		}
 	}
+}
+
+// countEntries reads how many entries the log has.
+func (w *world) countEntries(ctx context.Context, r *Report) error {
 	// Once one more event is published, so are all before it.
 	last, err := w.makeEntries(1)
 	if err != nil {
@@ -426,19 +470,38 @@ func (w *world) measureMemory(ctx context.Context, r *Report) error {
 }
 
 // makeEntries signs n warrants of about 1 KiB, with their openings.
-func (w *world) makeEntries(n int) ([][]byte, error) {
+func (w *world) makeEntries(n int) ([][]byte, error) { return each(n, w.warrant) }
+
+// heartbeats signs n events that nothing is owed for.
+func (w *world) heartbeats(n int) ([][]byte, error) { return each(n, w.heartbeat) }
+
+// each calls f n times, on all processors.
+func each(n int, f func() ([]byte, error)) ([][]byte, error) {
 	entries := make([][]byte, n)
 	errs := make([]error, runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup
 	for g := range errs {
 		wg.Go(func() {
 			for i := g; i < n && errs[g] == nil; i += len(errs) {
-				entries[i], errs[g] = w.warrant()
+				entries[i], errs[g] = f()
 			}
 		})
 	}
 	wg.Wait()
 	return entries, errors.Join(errs...)
+}
+
+func (w *world) heartbeat() ([]byte, error) {
+	now := time.Now().UTC().Truncate(time.Second)
+	ev, err := event.New(origin, &event.Heartbeat{From: now.Add(-time.Second), To: now})
+	if err != nil {
+		return nil, err
+	}
+	env, err := event.Sign(ev, w.custodian)
+	if err != nil {
+		return nil, err
+	}
+	return env.Bytes(), nil
 }
 
 func (w *world) warrant() ([]byte, error) {

@@ -25,7 +25,7 @@ with the same generator; and prints rates, ratios, times and memory.
 
 The ratios are what to quote: all sides shared one machine and one run. Binaries
 that are not named are built with the go command, in the source tree.`,
-		Example: "  vasistas bench --events 20000 --rounds 3\n  vasistas bench --no-tessera --fill 1000000 --json",
+		Example: "  vasistas bench --events 20000 --rounds 3\n  vasistas bench --no-tessera --rounds 1 --fill 1000000 --json",
 		Args:    cobra.NoArgs,
 		RunE: do(func(ctx context.Context, _ []string) error {
 			cfg.Progress = e.stderr
@@ -46,7 +46,8 @@ that are not named are built with the go command, in the source tree.`,
 	fl.IntVar(&cfg.Connections, "connections", 256, "connections for one event a request")
 	fl.IntVar(&cfg.Streams, "streams", 4, "NDJSON streams at a time")
 	fl.IntVar(&cfg.Idle, "idle", 20, "proofs to wait for on an idle log")
-	fl.IntVar(&cfg.Fill, "fill", 0, "events to append at the end, to see the memory at that size")
+	fl.IntVar(&cfg.Fill, "fill", 0, "events that owe nothing to append at the end, to see the memory at that size")
+	fl.IntVar(&cfg.FillOwed, "fill-owed", 0, "events that owe a disclosure to append after them")
 	fl.BoolVar(&cfg.NoTessera, "no-tessera", false, "leave Tessera out")
 	fl.StringVar(&cfg.LogBinary, "log-binary", "", "vasistas-log (default: built)")
 	fl.StringVar(&cfg.WitnessBinary, "witness-binary", "", "vasistas-witness (default: built)")
