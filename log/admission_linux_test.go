@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -64,15 +66,22 @@ func BenchmarkAdmission(b *testing.B) {
 	for _, name := range slices.Sorted(maps.Keys(ways)) {
 		b.Run(name, func(b *testing.B) {
 			w := newWorld(b, 1, 1)
+			reg := prometheus.NewRegistry()
+			w.config.Registry = reg
 			w.start()
+			// One round says how long batches are that are made in this way.
+			ways[name](w, warrantsOf(b, w.authority, n))
+			w.published(n + 1)
+			batches, entries := batchesOf(b, reg)
 			alone := newAlone(b, w)
+			alone.batch = max(1, entries/batches)
 			var whole, added, without time.Duration
 			for rounds := uint64(0); b.Loop(); rounds++ {
 				entries := warrantsOf(b, w.authority, n)
 				took(b, syscall.RUSAGE_THREAD, &added, func() { alone.take(entries[:n/2]) })
 				took(b, syscall.RUSAGE_SELF, &whole, func() {
 					ways[name](w, entries)
-					w.published(n*(rounds+1) + 1) // so that nothing of it is still under way
+					w.published(n*(rounds+2) + 1) // so that nothing of it is still under way
 				})
 				took(b, syscall.RUSAGE_THREAD, &added, func() { alone.take(entries[n/2:]) })
 				took(b, syscall.RUSAGE_THREAD, &without, alone.plain)
@@ -80,11 +89,26 @@ func BenchmarkAdmission(b *testing.B) {
 			added -= without
 			events := float64(n * b.N)
 			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(float64(alone.batch), "entries/batch")
 			b.ReportMetric(float64(whole.Microseconds())/events, "µs/event")
 			b.ReportMetric(float64(added.Microseconds())/events, "added-µs/event")
 			b.ReportMetric(added.Seconds()/(whole-added).Seconds(), "ratio")
 		})
 	}
+}
+
+// batchesOf returns how many batches a log has written, and of how many entries.
+func batchesOf(b *testing.B, reg *prometheus.Registry) (batches, entries int) {
+	families, err := reg.Gather()
+	check(b, err)
+	for _, f := range families {
+		if f.GetName() == "vasistas_log_batch_entries" {
+			h := f.Metric[0].GetHistogram()
+			return int(h.GetSampleCount()), int(h.GetSampleSum())
+		}
+	}
+	b.Fatal("the log does not say how long its batches are")
+	return 0, 0
 }
 
 // took adds the processor time that f takes: of this thread, or of the process.
@@ -106,6 +130,7 @@ type alone struct {
 	b       *testing.B
 	ledger  *ledger.Ledger
 	vault   *vault.Vault
+	batch   int      // how many records the vault gets at once
 	entries [][]byte // that were taken
 }
 
@@ -132,10 +157,8 @@ func newAlone(b *testing.B, w *world) *alone {
 	return a
 }
 
-// take does with submissions what a log does with them because of its rules, in the
-// batches that a stream makes.
+// take does with submissions what a log does with them because of its rules.
 func (a *alone) take(submissions [][]byte) {
-	const batch = 256
 	var records []*vault.Record
 	for i, b := range submissions {
 		s, err := event.ParseSubmission(b)
@@ -153,7 +176,7 @@ func (a *alone) take(submissions [][]byte) {
 		if v != nil || len(found) > 0 {
 			a.b.Fatal(v, found)
 		}
-		if len(records) == batch || i == len(submissions)-1 {
+		if len(records) == a.batch || i == len(submissions)-1 {
 			check(a.b, a.vault.PutBatch(a.b.Context(), records))
 			records = nil
 		}

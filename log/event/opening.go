@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // MaxOpeningSize bounds the text of one opening.
@@ -204,6 +205,17 @@ func (o *Opening) code(c *coder) {
 	}
 }
 
+// openingCoders are coders with room for one opening, of which an event may have
+// hundreds.
+var openingCoders = sync.Pool{New: func() any { return new(coder) }}
+
+// openingCoder returns one without an error. Its b is free to be written to.
+func openingCoder() *coder {
+	c := openingCoders.Get().(*coder)
+	*c = coder{b: c.b}
+	return c
+}
+
 // Encode returns the disclosure text: base64url(JCS [salt, name, value]). It
 // fails when the name or value is not one that any event seals.
 func (o Opening) Encode() (string, error) {
@@ -213,13 +225,12 @@ func (o Opening) Encode() (string, error) {
 
 // appendTo appends the disclosure text.
 func (o *Opening) appendTo(b []byte) ([]byte, error) {
-	buf := scratch.Get().(*[]byte)
-	defer scratch.Put(buf)
-	c := coder{mode: encoding, b: (*buf)[:0]}
-	if o.code(&c); c.err != nil {
+	c := openingCoder()
+	defer openingCoders.Put(c)
+	c.begin(encoding, c.b[:0])
+	if o.code(c); c.err != nil {
 		return nil, fmt.Errorf("opening: %w", c.err)
 	}
-	*buf = c.b
 	if url.EncodedLen(len(c.b)) > MaxOpeningSize {
 		return nil, fmt.Errorf("opening: %w", ErrTooLarge)
 	}
@@ -247,18 +258,17 @@ func readOpening(s []byte) (Opening, error) {
 	if !lineless(s) {
 		return Opening{}, fmt.Errorf("%w: opening: %w", ErrMalformed, errBase64)
 	}
-	buf := scratch.Get().(*[]byte)
-	defer scratch.Put(buf)
-	b, err := url.AppendDecode((*buf)[:0], s)
+	c := openingCoder()
+	defer openingCoders.Put(c)
+	b, err := url.AppendDecode(c.b[:0], s)
 	if err != nil {
 		return Opening{}, fmt.Errorf("%w: opening: %w", ErrMalformed, errBase64)
 	}
+	c.begin(decoding, b)
 	var o Opening
-	c := coder{mode: decoding, b: b}
-	if o.code(&c); c.err != nil {
+	if o.code(c); c.err != nil {
 		return Opening{}, fmt.Errorf("opening: %w", c.err)
 	}
-	*buf = b
 	return o, nil
 }
 

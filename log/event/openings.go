@@ -11,6 +11,9 @@ import (
 // MaxOpeningsSize bounds an openings file.
 const MaxOpeningsSize = 4 << 20
 
+// usualOpening is the length of most disclosure texts.
+const usualOpening = 120
+
 // Openings is an openings file: the secrets of one event's sealed section.
 // Whoever holds the file can open the event, and whoever loses it can't, so
 // it is written with mode 0600 and kept as long as the seal.
@@ -53,7 +56,7 @@ func disclosureElem(o *Opening, c *coder) {
 
 // Bytes returns the file, sorting Public and Subject in place.
 func (o *Openings) Bytes() ([]byte, error) {
-	c := coder{mode: sorting}
+	c := coder{mode: sorting, b: make([]byte, 0, 128+usualOpening*(len(o.Public)+len(o.Subject)))}
 	c.braces(func() { o.fields(&c) })
 	if c.err != nil {
 		return nil, fmt.Errorf("openings: %w", c.err)

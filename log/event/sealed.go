@@ -175,10 +175,7 @@ func (e *Event) Seal(until time.Time, public, subject []Opening) error {
 // ErrNoMatch, ErrWrongName or ErrRepeated.
 func (e *Event) Match(class Class, openings []Opening) (closed []Digest, err error) {
 	digests := e.Sealed.Digests(class)
-	at := make(map[Digest]int, len(digests))
-	for i, d := range digests {
-		at[d] = i
-	}
+	find := finder(digests)
 	open := make([]bool, len(digests))
 	for _, o := range openings {
 		if err := e.checkName(class, o); err != nil {
@@ -188,8 +185,8 @@ func (e *Event) Match(class Class, openings []Opening) (closed []Digest, err err
 		if err != nil {
 			return nil, err
 		}
-		i, ok := at[d]
-		if !ok {
+		i := find(d)
+		if i < 0 {
 			return nil, fmt.Errorf("%w: %s %s", ErrNoMatch, class, o.Name)
 		}
 		if open[i] {
@@ -203,6 +200,24 @@ func (e *Event) Match(class Class, openings []Opening) (closed []Digest, err err
 		}
 	}
 	return closed, nil
+}
+
+// finder returns a function that returns the place of a digest in list, or -1. Most
+// lists are so short that looking at each is quicker than a map.
+func finder(list []Digest) func(Digest) int {
+	if len(list) <= 16 {
+		return func(d Digest) int { return slices.Index(list, d) }
+	}
+	at := make(map[Digest]int, len(list))
+	for i, d := range list {
+		at[d] = i
+	}
+	return func(d Digest) int {
+		if i, ok := at[d]; ok {
+			return i
+		}
+		return -1
+	}
 }
 
 // MatchAll is Match that also wants every digest of the class opened, decoys
@@ -234,12 +249,18 @@ func (e *Event) checkName(class Class, o Opening) error {
 }
 
 func (e *Event) checkCounts(class Class, openings []Opening) error {
-	count := make(map[string]int)
-	for _, o := range openings {
-		count[o.Name]++
-	}
-	for _, n := range Names(e.Type) {
-		if got := count[n.Name]; n.Class == class && (got < n.Min || got > n.Max) {
+	for i := range names {
+		n := &names[i]
+		if n.Type != e.Type || n.Class != class {
+			continue
+		}
+		got := 0
+		for j := range openings {
+			if openings[j].Name == n.Name {
+				got++
+			}
+		}
+		if got < n.Min || got > n.Max {
 			return fmt.Errorf("%w: %d %s openings named %s, want %d to %d", ErrIncomplete, got, class, n.Name, n.Min, n.Max)
 		}
 	}
