@@ -31,8 +31,8 @@
 // logged-after is the greatest such time of all anchors below an entry. An act is
 // late if that proves it, and in doubt it isn't. Due times count from claimed
 // times, but no claim moves one to before what an anchor below it proves: so
-// nobody makes another late by backdating. An obligation is judged under the
-// profile in force at the debtor's own index.
+// nobody makes another late by backdating to before the last anchor. An obligation
+// is judged under the profile in force at the debtor's own index.
 //
 // # Memory
 //

@@ -298,8 +298,8 @@ func TestVoid(t *testing.T) {
 	}
 }
 
-// Nobody makes another late by backdating: due times count from no earlier than
-// what is proven.
+// Nobody makes another late by backdating to before the last anchor: due times count
+// from no earlier than what is proven.
 func TestBackdating(t *testing.T) {
 	w := founded(t, nil)
 	w.now += 6 * day
@@ -310,6 +310,25 @@ func TestBackdating(t *testing.T) {
 	w.log(e, "court")
 	for _, o := range w.l.Overdue(at(w.now + hour)) {
 		t.Errorf("overdue: %s of entry %d", o.Rule, o.Index)
+	}
+}
+
+// On a log that was quiet, an old claim makes its own anchor late, and nothing else,
+// until that is logged.
+func TestQuietLog(t *testing.T) {
+	w := founded(t, nil)
+	w.anchor()
+	w.now += 6 * day
+	e := w.event(testWarrant(w))
+	e.Time = at(w.now - 5*day)
+	w.seal(e, w.now+day)
+	w.log(e, "court")
+	if o := w.l.Overdue(at(w.now)); len(o) != 1 || o[0].Rule != "anchor" {
+		t.Errorf("overdue: %+v", o)
+	}
+	w.anchor()
+	for _, o := range w.l.Overdue(at(w.now)) {
+		t.Errorf("overdue after the anchor: %s of entry %d", o.Rule, o.Index)
 	}
 }
 

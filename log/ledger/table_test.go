@@ -93,9 +93,11 @@ answers for everything else: admission refuses it, so only the log can have let 
 **Time.** *existed before* and *logged after* are those of anchors: cosigned checkpoints of this log, judged by the
 witness policy in force at their size. An act is late if and only if an anchor below it proves it. Due times count from
 claimed times, but from no earlier than what an anchor below the debtor proves, so nobody makes another late by
-backdating. They count under the profile in force at the debtor's own index; a limit on a new decision (a deferral) is
-that in force at the decision. What lapses is judged by the state at the anchor and the time that it proves: a cure
-between the anchored head and its anchor counts.
+backdating to before the last anchor. (On a log that was quiet for longer than an anchor may take, an event that claims to
+be as old makes the anchor of itself late, until the log has logged that: a matter of its interval.) Due times count under
+the profile in force at the debtor's own index; a limit on a new decision (a deferral) is that in force at the decision.
+What lapses is judged by the state at the anchor and the time that it proves: a cure between the anchored head and its
+anchor counts.
 
 **Bars.** Of what is overdue, that bars auditors which the profile in force names in ~bars~. A late heartbeat bars its
 custodian; auditors only if ~bars~ names it and fewer than the threshold of some group are current.
