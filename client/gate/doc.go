@@ -56,7 +56,7 @@
 // its operator has confirmed each change by name ([Gate.Confirm]). Two heads of the
 // log that do not extend each other end a gate for good: the evidence is kept.
 //
-// BUG(gate): recovery envelopes are not taken: what a gate follows stands in the log,
-// so a log that has lost its key must have logged the amendment before this gate is
-// given the new key.
+// So a gate takes no recovery envelope: what it follows stands in the log. If the log
+// has lost its key, its operator configures the new one besides, and confirms the
+// recovery like any other change.
 package gate

@@ -168,3 +168,34 @@ func TestReplace(t *testing.T) {
 	t.Log(w.wantCode(old, two.request(), gate.CodeGroup))
 	untouched(t, old)
 }
+
+// TestRecovery: a log has lost its key and its witnesses, and its founders take it over
+// to others. A gate believes no head of the new key until its operator names that, and
+// judges at none until each change is confirmed.
+func TestRecovery(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
+	key, err := c2sp.GenerateSigner(origin, c2sp.Ed25519)
+	check(t, err)
+	w.recover(key)
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	s.key.forget()
+	t.Log(w.wantCode(s, a.request(), gate.CodeNotReady))
+	untouched(t, s)
+	s.stop()
+	s.cfg.LogKeys = append(s.cfg.LogKeys, key.Verifier())
+	w.open(s)
+	t.Log(w.wantCode(s, a.request(), gate.CodeTrust))
+	untouched(t, s)
+	names := w.names(s)
+	t.Log(strings.Join(names, ", "))
+	s.stop()
+	if err := w.confirm(s, names[1:]...); err == nil {
+		t.Fatal("confirmed without all names")
+	}
+	check(t, w.confirm(s, names...))
+	w.run(s)
+	w.shares(s, a)
+}

@@ -94,12 +94,13 @@ type world struct {
 	policy    *c2sp.Policy
 	client    *client.Client // of whoever uses the log
 
-	log    *log.Log
-	vault  *vault.Vault
-	web    *httptest.Server
-	front  atomic.Pointer[func(http.ResponseWriter, *http.Request, http.Handler)]
-	gates  []*gateServer
-	closed sync.Once
+	log     *log.Log
+	vault   *vault.Vault
+	web     *httptest.Server
+	handler atomic.Pointer[http.Handler] // of the log that runs
+	front   atomic.Pointer[func(http.ResponseWriter, *http.Request, http.Handler)]
+	gates   []*gateServer
+	closed  sync.Once
 }
 
 // person returns the event key of a name.
@@ -235,35 +236,19 @@ func (w *world) firstCharter(threshold int) *event.Charter {
 	return ch
 }
 
-// start makes the log, if there is none, and runs it.
+// start makes the log and runs it.
 func (w *world) start() {
 	w.t.Helper()
 	ctx := w.t.Context()
 	tree, state := filepath.Join(w.dir, "tree"), filepath.Join(w.dir, "state")
 	check(w.t, tesserax.Create(ctx, tree))
-	kept := vault.Config{Dir: filepath.Join(w.dir, "vault"), Identity: filepath.Join(w.dir, "vault.key")}
-	check(w.t, vault.Create(kept))
+	check(w.t, vault.Create(w.vaultConfig()))
 	engine, err := tesserax.Open(ctx, tree, log.DefaultMaxBatch)
 	check(w.t, err)
 	check(w.t, log.Init(ctx, log.InitConfig{StateDir: state, Engine: engine, Keys: w.logKeys, Charter: w.founding.Bytes()}))
-	text := "log " + w.logKeys[0].Verifier().String() + "\n"
-	w.policy, err = c2sp.ParsePolicy([]byte(text + policyText(2, true, w.witnesses...)))
-	check(w.t, err)
-	// For URLs only: the charter says who must cosign.
-	lines, _, _ := strings.Cut(policyText(2, true, w.witnesses...), "group ")
-	urls, err := c2sp.ParsePolicy([]byte(text + lines + "quorum none\n"))
-	check(w.t, err)
-	w.vault, err = vault.Open(kept)
-	check(w.t, err)
-	provider := w.person("messenger")
-	if w.silent {
-		provider = nil
-	}
-	w.log, err = log.Open(ctx, log.Config{StateDir: state, Engine: engine, Vault: w.vault, Policy: urls, Keys: w.logKeys,
-		Interval: w.interval, Refresh: time.Second, Provider: provider, Logger: slog.New(slog.DiscardHandler)})
-	check(w.t, err)
-	h := w.log.Handler()
+	w.runLog(engine, nil)
 	w.web = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		h := *w.handler.Load()
 		if f := w.front.Load(); f != nil {
 			(*f)(rw, r, h)
 			return
@@ -271,12 +256,69 @@ func (w *world) start() {
 		h.ServeHTTP(rw, r)
 	}))
 	w.t.Cleanup(w.stop)
+	w.connect()
+}
+
+func (w *world) vaultConfig() vault.Config {
+	return vault.Config{Dir: filepath.Join(w.dir, "vault"), Identity: filepath.Join(w.dir, "vault.key")}
+}
+
+// runLog opens the log with its present keys and witnesses; recovery, if not nil, takes
+// it over to them.
+func (w *world) runLog(engine log.Engine, recovery []byte) {
+	w.t.Helper()
+	text := "log " + w.logKeys[0].Verifier().String() + "\n"
+	var err error
+	w.policy, err = c2sp.ParsePolicy([]byte(text + policyText(2, true, w.witnesses...)))
+	check(w.t, err)
+	// For URLs only: the charter says who must cosign.
+	lines, _, _ := strings.Cut(policyText(2, true, w.witnesses...), "group ")
+	urls, err := c2sp.ParsePolicy([]byte(text + lines + "quorum none\n"))
+	check(w.t, err)
+	w.vault, err = vault.Open(w.vaultConfig())
+	check(w.t, err)
+	provider := w.person("messenger")
+	if w.silent {
+		provider = nil
+	}
+	w.log, err = log.Open(w.t.Context(), log.Config{StateDir: filepath.Join(w.dir, "state"), Engine: engine, Vault: w.vault, Policy: urls, Keys: w.logKeys,
+		Interval: w.interval, Refresh: time.Second, Provider: provider, Recovery: recovery, Logger: slog.New(slog.DiscardHandler)})
+	check(w.t, err)
+	h := w.log.Handler()
+	w.handler.Store(&h)
+}
+
+// connect makes the client of whoever uses the log, and waits for a head.
+func (w *world) connect() {
+	w.t.Helper()
+	var err error
 	w.client, err = client.New(client.Config{URL: w.web.URL, Policy: w.policy})
 	check(w.t, err)
 	eventually(w.t, func() error {
-		_, err := w.client.Checkpoint(ctx)
+		_, err := w.client.Checkpoint(w.t.Context())
 		return err
 	})
+}
+
+// recover starts the log again with another key and other witnesses, by a recovery
+// that the founder has signed.
+func (w *world) recover(key *c2sp.Signer) {
+	w.t.Helper()
+	w.closeLog()
+	w.logKeys = []*c2sp.Signer{key}
+	for i := range w.witnesses {
+		w.witnesses[i] = w.newWitness(fmt.Sprintf("n%d", i+1))
+	}
+	next := *w.charter.env.Event.Body.(*event.Charter)
+	ref := w.charter.Reference
+	next.Version, next.Prev = next.Version+1, &ref
+	next.LogKeys, next.WitnessPolicy = []string{key.Verifier().String()}, policyText(2, false, w.witnesses...)
+	env := w.sign(&next, "founder")
+	engine, err := tesserax.Open(w.t.Context(), filepath.Join(w.dir, "tree"), log.DefaultMaxBatch)
+	check(w.t, err)
+	w.runLog(engine, env.Bytes())
+	w.connect()
+	w.charter = w.submit(env, nil) // it is logged: this tells where
 }
 
 // between stands between everybody and the log; nil takes it away.
@@ -293,13 +335,18 @@ func (w *world) stop() {
 		w.log.Drain()
 		w.web.CloseClientConnections()
 		w.web.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		if err := w.log.Close(ctx); err != nil {
-			w.t.Logf("closing the log: %v", err)
-		}
-		check(w.t, w.vault.Close())
+		w.closeLog()
 	})
+}
+
+func (w *world) closeLog() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	w.log.Drain()
+	if err := w.log.Close(ctx); err != nil {
+		w.t.Logf("closing the log: %v", err)
+	}
+	check(w.t, w.vault.Close())
 }
 
 // use is one use of a gate's key.
