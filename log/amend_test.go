@@ -4,10 +4,14 @@
 package log_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,6 +75,42 @@ func TestAmendWitnesses(t *testing.T) {
 	w.stop()
 	w.start() // hears the new ones alone
 	w.append(w.warrant())
+	w.audit()
+}
+
+// TestStepIsRead: while the log can publish no more than a head that ends with an
+// amendment, what that head has can be read, also if the amendment came among others.
+func TestStepIsRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2, 2)
+	fresh := newWitness(t, "new.example", w.keys, w.seen)
+	w.witnesses = append(w.witnesses, fresh)
+	w.urls(w.witnesses)
+	w.start()
+	w.append(w.warrant())
+	amend := w.amendment(2, referTo(0, w.founding), func(ch *event.Charter) { ch.WitnessPolicy = policyOf([]*witnessServer{fresh}, 1, false) })
+	entries := slices.Concat(w.warrants(100), [][]byte{amend.Bytes()}, w.warrants(100))
+	const step = 2 + 101 // the size of the tree that ends with the amendment
+	fresh.answer(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+		body, err := io.ReadAll(r.Body)
+		if req, perr := c2sp.ParseAddCheckpoint(body); err != nil || perr != nil || req.Checkpoint.Size > step {
+			down(rw, r, h)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		h.ServeHTTP(rw, r)
+	})
+	w.stream(entries, "sequenced")
+	eventually(t, func() error {
+		if cp := w.checkpoint(); cp.Size != step {
+			return fmt.Errorf("a head of size %d is published; want %d", cp.Size, step)
+		}
+		return nil
+	})
+	if n := len(w.read()); n != step {
+		t.Errorf("%d entries were read; want %d", n, step)
+	}
+	fresh.answer(nil)
+	w.published(step + 100)
 	w.audit()
 }
 

@@ -176,6 +176,9 @@ func (p *publisher) wait(ctx context.Context, began time.Time, failures int) {
 		return
 	case <-time.After(p.cfg.Interval - time.Since(began)):
 	}
+	if pub := p.published.Load(); pub != nil && pub.checkpoint.Size < p.book.edge.Load().size {
+		return // it was a step, or the tree has grown meanwhile
+	}
 	select {
 	case <-ctx.Done():
 	case <-p.draining.Done():

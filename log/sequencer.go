@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -212,20 +213,45 @@ func (s *sequencer) sequence(ctx context.Context, batch []*submission) {
 	if len(fresh) == 0 {
 		return
 	}
-	answers := make([]sequenced, len(fresh))
-	if in := s.judge(fresh, answers); len(in) > 0 {
-		s.store(ctx, fresh, in, answers)
-	}
-	for i, sub := range fresh {
-		sub.done <- answers[i]
-		for _, other := range again[sub.hash] {
-			a := answers[i]
-			// Its signatures may be others; the logged ones count.
-			a.duplicate = a.err == nil
-			other.done <- a
+	for len(fresh) > 0 {
+		part := upToCharter(fresh)
+		fresh = fresh[len(part):]
+		for i, a := range s.enter(ctx, part) {
+			part[i].done <- a
+			for _, other := range again[part[i].hash] {
+				// Its signatures may be others; the logged ones count.
+				a.duplicate = a.err == nil
+				other.done <- a
+			}
 		}
 	}
 	s.wake()
+}
+
+// enter judges and stores new events, and returns the answers to them.
+func (s *sequencer) enter(ctx context.Context, fresh []*submission) []sequenced {
+	answers := make([]sequenced, len(fresh))
+	if err := s.status.working(); err != nil {
+		for i := range answers {
+			answers[i].err = err
+		}
+		return answers
+	}
+	if in := s.judge(fresh, answers); len(in) > 0 {
+		s.store(ctx, fresh, in, answers)
+	}
+	return answers
+}
+
+// upToCharter returns the submissions up to the first charter. A head is published that
+// ends with it, so that has to be a size at which the engine can be read.
+func upToCharter(batch []*submission) []*submission {
+	for i, sub := range batch {
+		if sub.kind == event.TypeCharter {
+			return batch[:i+1]
+		}
+	}
+	return batch
 }
 
 // judge applies to the book those events of a batch that may enter the log, in
