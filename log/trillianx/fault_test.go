@@ -143,7 +143,7 @@ func TestRestored(t *testing.T) {
 	db := trilliantest.StartPostgres(t)
 	tr := trilliantest.StartTrillian(t, db)
 	p := newPlace(t, tr)
-	p.Patience = 2 * time.Second
+	p.Patience = 10 * time.Second
 	e := p.open(t)
 	all := enginetest.Batch(0, 500)
 	_, err := e.Add(t.Context(), all[:300])
