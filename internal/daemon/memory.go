@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"time"
 )
 
@@ -24,6 +25,14 @@ func memoryLimit(live uint64) int64 {
 	return int64(max(leastLimit, min(live, math.MaxInt64/2)/2*3+spareLimit))
 }
 
+// bounding counts who bounds the memory of this process; the last one leaves it as the
+// first one found it.
+var bounding struct {
+	sync.Mutex
+	n      int
+	before int64
+}
+
 // boundMemory keeps the runtime's memory limit in proportion to what is live, until
 // ctx ends. Who sets GOMEMLIMIT or GOGC knows better.
 func boundMemory(ctx context.Context) {
@@ -33,8 +42,18 @@ func boundMemory(ctx context.Context) {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	before := debug.SetMemoryLimit(-1)
-	defer debug.SetMemoryLimit(before)
+	bounding.Lock()
+	if bounding.n++; bounding.n == 1 {
+		bounding.before = debug.SetMemoryLimit(-1)
+	}
+	bounding.Unlock()
+	defer func() {
+		bounding.Lock()
+		defer bounding.Unlock()
+		if bounding.n--; bounding.n == 0 {
+			debug.SetMemoryLimit(bounding.before)
+		}
+	}()
 	for {
 		metrics.Read(live)
 		if v := live[0].Value; v.Kind() == metrics.KindUint64 {

@@ -47,8 +47,10 @@ func TestBoundMemory(t *testing.T) {
 	}
 	t.Setenv("GOMEMLIMIT", "")
 	t.Setenv("GOGC", "")
-	stop := run()
+	stop, other := run(), run()
 	await("at the start", limited)
+	other()
+	await("when another one has stopped", limited)
 	held := make([]byte, 300<<20)
 	runtime.GC()
 	await("with 300 MiB", func() bool { return debug.SetMemoryLimit(-1) >= 450<<20 })
