@@ -240,9 +240,10 @@ func TestSubject(t *testing.T) {
 
 	// The court, the agency, the provider.
 	now := time.Now().UTC()
+	until := now.Add(12 * time.Second).Format("2006-01-02T15:04:05Z") // of both, or the access would be sealed for longer
 	l.write("w.json", fmt.Sprintf(`{"decision":"granted","provider":"messenger","instrument":"calecpa-search-warrant","offence":"narcotics","accounts":1,"accesses":1,"notBefore":%q,"notAfter":%q}`,
 		now.Add(-time.Minute).Format("2006-01-02T15:04:05Z"), now.Add(time.Hour).Format("2006-01-02T15:04:05Z")))
-	l.vasistas("sign", "--type", "warrant", "--origin", "log.example/life", "--body", "./w.json", "--key", "./judge.pem", "--until", "4s", "--public", "agency=sheriff",
+	l.vasistas("sign", "--type", "warrant", "--origin", "log.example/life", "--body", "./w.json", "--key", "./judge.pem", "--until", until, "--public", "agency=sheriff",
 		"--public", "agencyKey=@"+l.path("agency.pem.pub"), "--public", "grounds=evidence-of-felony", "--subject", "case=SW 7/26", "--subject", "identifier=ada@example.org",
 		"--decoys", "2", "--out", "./w.event", "--openings", "./w.openings")
 	warrant := l.append("w.event", "w.openings")
@@ -259,7 +260,7 @@ func TestSubject(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.write("a.json", fmt.Sprintf(`{"warrant":%s,"group":"main","recipient":%s,"accounts":1}`, warrant, l.read("case.key.pub")))
-	l.vasistas("sign", "--type", "access", "--origin", "log.example/life", "--id", consent.ID, "--body", "./a.json", "--key", "./provider.pem", "--until", "4s", "--public", "unit=legal",
+	l.vasistas("sign", "--type", "access", "--origin", "log.example/life", "--id", consent.ID, "--body", "./a.json", "--key", "./provider.pem", "--until", until, "--public", "unit=legal",
 		"--subject", "account=ada@example.org", "--subject", "package="+pack.Package, "--subject", "agencySignature="+consent.Sig, "--out", "./a.event", "--openings", "./a.openings")
 	l.append("a.event", "a.openings")
 	l.vasistas("open", "prepare", "--key", "./case.key", "--charter", "./first.charter", "--warrant", "./w.event.tlog-proof", "--warrant-openings", "./w.openings",
