@@ -307,7 +307,7 @@ func TestQueueFull(t *testing.T) {
 			}()
 			eventually(t, gate.busy)
 			// One that leaves keeps its place.
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
 			if _, err := w.log.Submit(ctx, entries[1], log.Sequenced); !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatalf("behind a closed gate: %v", err)

@@ -136,7 +136,7 @@ func TestFaults(t *testing.T) {
 				t.Fatalf("%d keys, %v", len(keys), err)
 			}
 			c = e.gates(t, fault, fault, escrowtest.Honest)
-			keys, results, err := c.FileKeys(t.Context(), agency.Options{Timeout: 2 * time.Second, Backoff: time.Millisecond})
+			keys, results, err := c.FileKeys(t.Context(), agency.Options{Timeout: 5 * time.Second, Backoff: time.Millisecond})
 			if !errors.Is(err, agency.ErrTooFew) || keys != nil {
 				t.Fatalf("%d keys, %v", len(keys), err)
 			}
@@ -168,7 +168,7 @@ func TestDown(t *testing.T) {
 	if c, err = agency.ParseCase(b); err != nil {
 		t.Fatal(err)
 	}
-	_, results, err = c.FileKeys(t.Context(), agency.Options{Timeout: time.Second, Backoff: time.Millisecond})
+	_, results, err = c.FileKeys(t.Context(), agency.Options{Timeout: 5 * time.Second, Backoff: time.Millisecond})
 	if !errors.Is(err, agency.ErrTooFew) || !strings.Contains(results[0].Err.Error(), "refused") {
 		t.Fatalf("%v, %v", results, err)
 	}
