@@ -274,7 +274,7 @@ func TestForm(t *testing.T) {
 
 // TestStale: an old but valid head is refused, and answered once it is renewed.
 func TestStale(t *testing.T) {
-	w := newWorld(t, 1, 1, func(ch *event.Charter) { ch.Profile.Stale = 3 })
+	w := newWorld(t, 1, 1, func(ch *event.Charter) { ch.Profile.Stale = 8 })
 	w.runAll()
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
@@ -284,7 +284,7 @@ func TestStale(t *testing.T) {
 	v, err := w.policy.Verify(p.Checkpoint, "")
 	check(t, err)
 	eventually(t, func() error {
-		if time.Since(time.Unix(int64(v.LoggedAfter), 0)) <= 4*time.Second {
+		if time.Since(time.Unix(int64(v.LoggedAfter), 0)) <= 9*time.Second {
 			return errors.New("the head is not old yet")
 		}
 		return nil
