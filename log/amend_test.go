@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/vasistas/vasistas/internal/c2sp"
@@ -57,7 +58,17 @@ func TestAmendWitnesses(t *testing.T) {
 	if cp := w.checkpoint(); cp.Size != at {
 		t.Fatalf("published without the new witnesses: %d entries", cp.Size)
 	}
-	old[0].answer(down)
+	var refused atomic.Int32
+	old[0].answer(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+		refused.Add(1)
+		down(rw, r, h)
+	})
+	eventually(t, func() error { // a round in which it cosigned may still wait for the new one
+		if refused.Load() < 2 {
+			return errors.New("it was not asked again")
+		}
+		return nil
+	})
 	added[0].answer(nil)
 	w.never(at+1, 20)
 	old[0].answer(nil)
