@@ -299,7 +299,7 @@ func (c *cluster) settle(e *end, failed [][]byte) {
 			c.t.Error("an event is acknowledged and not in the log")
 		}
 	}
-	c.t.Logf("%d entries, %d of them submitted again; %d heads seen", len(entries), len(failed), len(c.seen.heads))
+	c.t.Logf("%d entries, %d of them submitted again; %d heads seen", len(entries), len(failed), len(c.seen.clone().heads))
 }
 
 // acknowledges waits until so many more events are acknowledged.

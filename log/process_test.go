@@ -195,7 +195,7 @@ func TestKill(t *testing.T) {
 		}
 		seen[string(e)] = true
 	}
-	t.Logf("%d kills, %d of them of a serving process; %d entries, %d acknowledged, %d heads seen", kills, serving, len(entries), len(w.seen.acked), len(w.seen.heads))
+	t.Logf("%d kills, %d of them of a serving process; %d entries, %d acknowledged, %d heads seen", kills, serving, len(entries), len(w.seen.clone().acked), len(w.seen.clone().heads))
 	if len(w.seen.acked) < kills {
 		t.Errorf("only %d events were acknowledged: the test has not tried much", len(w.seen.acked))
 	}
