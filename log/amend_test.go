@@ -19,6 +19,7 @@ import (
 	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tesserax"
 )
 
 // amendment returns the next charter, changed and signed.
@@ -123,6 +124,22 @@ func TestStepIsRead(t *testing.T) {
 	fresh.answer(nil)
 	w.published(step + 100)
 	w.audit()
+
+	// So it can be where the tree is copied to.
+	w.stop()
+	ctx, dir := t.Context(), filepath.Join(t.TempDir(), "tree")
+	from, err := tesserax.Open(ctx, w.tree(), log.DefaultMaxBatch)
+	check(t, err)
+	defer from.Close(ctx)
+	check(t, tesserax.Create(ctx, dir))
+	to, err := tesserax.Open(ctx, dir, log.DefaultMaxBatch)
+	check(t, err)
+	defer to.Close(ctx)
+	_, err = log.Migrate(ctx, log.MigrateConfig{StateDir: w.state(), Keys: w.keys, From: from, To: to})
+	check(t, err)
+	if _, err := to.ReadTile(ctx, c2sp.Tile{Level: c2sp.Entries, Width: step}); err != nil {
+		t.Errorf("the copy can't be read up to the amendment: %v", err)
+	}
 }
 
 func parsePolicy(t testing.TB, w *world, text string) *c2sp.Policy {

@@ -17,6 +17,7 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 )
 
@@ -434,7 +435,8 @@ func (r *recovery) write(ctx context.Context, engine Engine, from *tiles.Frontie
 	return size, nil
 }
 
-// batchWriter adds entries to an engine in batches.
+// batchWriter adds entries to an engine in batches. Like the sequencer it ends one with
+// each charter: the next head to publish may be the one that ends with it.
 type batchWriter struct {
 	engine Engine
 	next   uint64
@@ -445,10 +447,15 @@ func (w *batchWriter) size() uint64 { return w.next + uint64(len(w.batch)) }
 
 func (w *batchWriter) add(ctx context.Context, entry []byte) error {
 	w.batch = append(w.batch, append([]byte(nil), entry...))
-	if len(w.batch) < DefaultMaxBatch {
+	if len(w.batch) < DefaultMaxBatch && !isCharter(entry) {
 		return nil
 	}
 	return w.flush(ctx)
+}
+
+func isCharter(entry []byte) bool {
+	env, err := event.ParseEnvelope(entry)
+	return err == nil && env.Event.Type == event.TypeCharter
 }
 
 func (w *batchWriter) flush(ctx context.Context) error {
