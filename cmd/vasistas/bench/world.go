@@ -16,12 +16,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -48,13 +44,6 @@ type world struct {
 	processes  []*process
 	logURL     string // with a trailing slash
 	tesseraURL string
-}
-
-type process struct {
-	name   string
-	cmd    *exec.Cmd
-	stderr bytes.Buffer
-	ended  chan error
 }
 
 func startWorld(ctx context.Context, cfg Config) (_ *world, err error) {
@@ -126,34 +115,6 @@ func (w *world) command(ctx context.Context, name string, args ...string) error 
 		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
 	}
 	return nil
-}
-
-// start starts a program that runs until stop.
-func (w *world) start(name, binary string, args ...string) error {
-	p := &process{name: name, cmd: exec.Command(binary, args...), ended: make(chan error, 1)}
-	p.cmd.Stderr = &limited{b: &p.stderr}
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for us to pass on
-	if err := p.cmd.Start(); err != nil {
-		return fmt.Errorf("starting %s: %w", name, err)
-	}
-	go func() { p.ended <- p.cmd.Wait() }()
-	w.processes = append(w.processes, p)
-	return nil
-}
-
-// limited keeps the first 64 KiB.
-type limited struct {
-	mu sync.Mutex
-	b  *bytes.Buffer
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if room := 64<<10 - l.b.Len(); room > 0 {
-		l.b.Write(p[:min(room, len(p))])
-	}
-	return len(p), nil
 }
 
 func (w *world) startLog(ctx context.Context) error {
@@ -335,37 +296,6 @@ func (w *world) startTessera(ctx context.Context) error {
 	return w.awaitStatus(ctx, w.tesseraURL+"/checkpoint")
 }
 
-// check returns an error if a process has ended.
-func (w *world) check() error {
-	for _, p := range w.processes {
-		select {
-		case err := <-p.ended:
-			p.ended <- err
-			return fmt.Errorf("%s ended: %w\n%s", p.name, err, p.stderr.Bytes())
-		default:
-		}
-	}
-	return nil
-}
-
-func (w *world) poll(ctx context.Context, done func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		if err := w.check(); err != nil {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
 // awaitURL waits for a file with the address of a server.
 func (w *world) awaitURL(ctx context.Context, name string) (url string, err error) {
 	err = w.poll(ctx, func() bool {
@@ -399,45 +329,6 @@ func (w *world) awaitStatus(ctx context.Context, url string) error {
 	return nil
 }
 
-// stop ends all processes.
-func (w *world) stop() error {
-	var errs []error
-	for _, p := range slices.Backward(w.processes) {
-		errs = append(errs, p.end())
-	}
-	w.processes = nil
-	return errors.Join(errs...)
-}
-
-// end ends a process, gently at first.
-func (p *process) end() error {
-	var errs []error
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		errs = append(errs, err)
-	}
-	select {
-	case <-p.ended:
-	case <-time.After(20 * time.Second):
-		errs = append(errs, fmt.Errorf("%s does not stop", p.name), p.cmd.Process.Kill())
-	}
-	return errors.Join(errs...)
-}
-
-// readMemory reads the peaks of the processes.
-func (w *world) readMemory(r *Report) {
-	for _, p := range w.processes {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-		if err != nil {
-			continue // not on this system
-		}
-		_, rest, _ := strings.Cut(string(b), "VmHWM:")
-		field, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-		if kib, err := strconv.ParseFloat(field, 64); err == nil {
-			r.Memory[p.name] = kib / 1024
-		}
-	}
-}
-
 // countEntries reads how many entries the log has.
 func (w *world) countEntries(ctx context.Context, r *Report) error {
 	// Once one more event is published, so are all before it.
@@ -467,62 +358,4 @@ func (w *world) countEntries(ctx context.Context, r *Report) error {
 	}
 	r.Entries = cp.Size
 	return nil
-}
-
-// makeEntries signs n warrants of about 1 KiB, with their openings.
-func (w *world) makeEntries(n int) ([][]byte, error) { return each(n, w.warrant) }
-
-// heartbeats signs n events that nothing is owed for.
-func (w *world) heartbeats(n int) ([][]byte, error) { return each(n, w.heartbeat) }
-
-// each calls f n times, on all processors.
-func each(n int, f func() ([]byte, error)) ([][]byte, error) {
-	entries := make([][]byte, n)
-	errs := make([]error, runtime.GOMAXPROCS(0))
-	var wg sync.WaitGroup
-	for g := range errs {
-		wg.Go(func() {
-			for i := g; i < n && errs[g] == nil; i += len(errs) {
-				entries[i], errs[g] = f()
-			}
-		})
-	}
-	wg.Wait()
-	return entries, errors.Join(errs...)
-}
-
-func (w *world) heartbeat() ([]byte, error) {
-	now := time.Now().UTC().Truncate(time.Second)
-	ev, err := event.New(origin, &event.Heartbeat{From: now.Add(-time.Second), To: now})
-	if err != nil {
-		return nil, err
-	}
-	env, err := event.Sign(ev, w.custodian)
-	if err != nil {
-		return nil, err
-	}
-	return env.Bytes(), nil
-}
-
-func (w *world) warrant() ([]byte, error) {
-	now := time.Now().UTC().Truncate(time.Second)
-	ev, err := event.New(origin, &event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "calecpa-search-warrant", Offence: "homicide",
-		Accounts: 1, Accesses: 1, NotBefore: now, NotAfter: now.Add(24 * time.Hour)})
-	if err != nil {
-		return nil, err
-	}
-	public := []event.Opening{
-		event.NewOpening("agency", event.Text("police")),
-		event.NewOpening("agencyKey", event.Bytes(w.authority.Public().SPKI())),
-		event.NewOpening("grounds", event.Codes("danger-to-safety")),
-	}
-	subject := []event.Opening{event.NewOpening("case", event.Text("1/2026"))}
-	if err := ev.Seal(now.Add(sealFor*time.Second), public, subject); err != nil {
-		return nil, err
-	}
-	env, err := event.Sign(ev, w.authority)
-	if err != nil {
-		return nil, err
-	}
-	return (&event.Submission{Envelope: env, Openings: public}).Bytes()
 }
