@@ -229,7 +229,6 @@ func TestEventIndexWhileAdding(t *testing.T) {
 	}
 	for range 6 {
 		grow(40)
-		time.Sleep(time.Millisecond)
 	}
 	close(done)
 	wg.Wait()

@@ -263,7 +263,10 @@ func (c *cluster) streams(e *end) (stop func() [][]byte) {
 			return true
 		}
 		for !stream() {
-			time.Sleep(50 * time.Millisecond)
+			select {
+			case <-ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
 		}
 		c.t.Logf("%d answers in streams, %d refused for the moment", answers, len(failed))
 		if answers == 0 {

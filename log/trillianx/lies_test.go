@@ -6,6 +6,7 @@ package trillianx_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -356,15 +357,13 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 	l.honest()
 	all = append(all, batch...)
 	// It is found out sooner or later, each time with little patience.
-	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+	eventually(t, func() error {
 		size, _, err := e.Tree(t.Context())
-		if err == nil && size == uint64(len(all)) {
-			break
+		if err == nil && size != uint64(len(all)) {
+			err = fmt.Errorf("the tree has %d entries; want %d", size, len(all))
 		}
-		if time.Now().After(end) {
-			t.Fatalf("the tree has %d entries, %v; want %d", size, err, len(all))
-		}
-	}
+		return err
+	})
 	enginetest.Holds(t, p.open(t), all)
 }
 
