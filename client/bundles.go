@@ -8,15 +8,15 @@ import (
 	"iter"
 	"sync"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // bundle is a bundle as it was read, and what its entries hash to.
 type bundle struct {
 	n       uint64
 	entries [][]byte
-	leaves  []c2sp.Hash
+	leaves  []tlog.Hash
 	err     error
 }
 
@@ -25,7 +25,7 @@ func readBundle(ctx context.Context, r tiles.Reader, n, size uint64) bundle {
 	if err != nil {
 		return bundle{err: err}
 	}
-	b := bundle{n: n, entries: entries, leaves: make([]c2sp.Hash, len(entries))}
+	b := bundle{n: n, entries: entries, leaves: make([]tlog.Hash, len(entries))}
 	for i, e := range entries {
 		b.leaves[i] = tiles.LeafHash(e)
 	}
@@ -46,7 +46,7 @@ func readBundles(ctx context.Context, r tiles.Reader, from, size uint64, ahead i
 		queue := make(chan chan bundle, max(ahead-1, 0))
 		wg.Go(func() {
 			defer close(queue)
-			for n := from / c2sp.TileWidth; from < size; n++ {
+			for n := from / tlog.TileWidth; from < size; n++ {
 				slot := make(chan bundle, 1)
 				wg.Go(func() { slot <- readBundle(ctx, r, n, size) })
 				select {
@@ -54,7 +54,7 @@ func readBundles(ctx context.Context, r tiles.Reader, from, size uint64, ahead i
 				case <-ctx.Done():
 					return
 				}
-				from = (n + 1) * c2sp.TileWidth
+				from = (n + 1) * tlog.TileWidth
 			}
 		})
 		for slot := range queue {

@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Config says which log, whom to believe, and how patient to be.
@@ -32,7 +32,7 @@ type Config struct {
 	Keep string
 	// Policy decides which checkpoints are accepted. nil: none is, and only
 	// submissions with [WaitSequenced] work.
-	Policy *c2sp.Policy
+	Policy *tlog.Policy
 	// Origin of the log, for a log whose origin is not the name of its key.
 	// "": the name of the key.
 	Origin string
@@ -60,7 +60,7 @@ type Config struct {
 // Client reads one log and submits to it. It is safe for concurrent use.
 type Client struct {
 	source Source
-	policy *c2sp.Policy
+	policy *tlog.Policy
 	origin string
 	remote *remote // for submissions; nil for a directory
 	submit *remote // the same, with another timeout
@@ -68,8 +68,8 @@ type Client struct {
 	goBack bool
 
 	mu       sync.Mutex
-	latest   *c2sp.Verified // the largest that was served; it never gets smaller
-	judged   *c2sp.Verified // the last one that was judged
+	latest   *tlog.Verified // the largest that was served; it never gets smaller
+	judged   *tlog.Verified // the last one that was judged
 	judgedAs []byte         // its bytes
 }
 
@@ -126,7 +126,7 @@ var _ tiles.Reader = (*Client)(nil)
 
 // ReadTile returns a tile or bundle as the log serves it, of exactly the width
 // asked for. Its hashes are not checked here.
-func (c *Client) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (c *Client) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return c.source.ReadTile(ctx, t)
 }
 
@@ -135,7 +135,7 @@ func (c *Client) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 // size with another root a [ForkError]. That a larger one extends what was
 // verified before is what [Follower] checks; here the policy's witnesses vouch
 // for it.
-func (c *Client) Checkpoint(ctx context.Context) (*c2sp.Verified, error) {
+func (c *Client) Checkpoint(ctx context.Context) (*tlog.Verified, error) {
 	// A slower request must not be measured by what a faster one has seen
 	// since.
 	c.mu.Lock()
@@ -154,7 +154,7 @@ func (c *Client) Checkpoint(ctx context.Context) (*c2sp.Verified, error) {
 	return v, nil
 }
 
-func (c *Client) remember(v *c2sp.Verified) {
+func (c *Client) remember(v *tlog.Verified) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.latest == nil || v.Checkpoint.Size >= c.latest.Checkpoint.Size {
@@ -163,7 +163,7 @@ func (c *Client) remember(v *c2sp.Verified) {
 }
 
 // fetchCheckpoint judges the latest checkpoint by itself.
-func (c *Client) fetchCheckpoint(ctx context.Context) (*c2sp.Verified, error) {
+func (c *Client) fetchCheckpoint(ctx context.Context) (*tlog.Verified, error) {
 	if c.policy == nil {
 		return nil, ErrNoPolicy
 	}
@@ -174,8 +174,8 @@ func (c *Client) fetchCheckpoint(ctx context.Context) (*c2sp.Verified, error) {
 	return c.judge(b)
 }
 
-func (c *Client) judge(checkpoint []byte) (*c2sp.Verified, error) {
-	cp, err := c2sp.ParseCheckpoint(checkpoint)
+func (c *Client) judge(checkpoint []byte) (*tlog.Verified, error) {
+	cp, err := tlog.ParseCheckpoint(checkpoint)
 	if err != nil {
 		return nil, fmt.Errorf("the log's checkpoint: %w", err)
 	}
@@ -184,7 +184,7 @@ func (c *Client) judge(checkpoint []byte) (*c2sp.Verified, error) {
 
 // verifyHead judges a checkpoint under the policy, each run of the same one
 // once: many proofs carry one checkpoint.
-func (c *Client) verifyHead(cp *c2sp.Checkpoint) (*c2sp.Verified, error) {
+func (c *Client) verifyHead(cp *tlog.Checkpoint) (*tlog.Verified, error) {
 	b := cp.Bytes()
 	c.mu.Lock()
 	v, known := c.judged, c.latest
@@ -210,7 +210,7 @@ func (c *Client) verifyHead(cp *c2sp.Checkpoint) (*c2sp.Verified, error) {
 
 // notBefore returns an error if offered is smaller than known, or another tree
 // of the same size.
-func notBefore(known, offered *c2sp.Checkpoint) error {
+func notBefore(known, offered *tlog.Checkpoint) error {
 	switch {
 	case offered.Origin != known.Origin:
 		return fmt.Errorf("the log %q now serves checkpoints of %q", known.Origin, offered.Origin)
@@ -228,16 +228,16 @@ func (c *Client) entry(ctx context.Context, index, size uint64) ([]byte, error) 
 	if index >= size {
 		return nil, fmt.Errorf("entry %d is %w, of size %d", index, ErrNotLogged, size)
 	}
-	entries, err := tiles.ReadBundle(ctx, c.source, index/c2sp.TileWidth, size)
+	entries, err := tiles.ReadBundle(ctx, c.source, index/tlog.TileWidth, size)
 	if err != nil {
 		return nil, err
 	}
-	return entries[index%c2sp.TileWidth], nil
+	return entries[index%tlog.TileWidth], nil
 }
 
 // Prove returns the proof of the entry at index under the latest checkpoint,
 // with the entry as extra: verified, and ready to be kept as a file.
-func (c *Client) Prove(ctx context.Context, index uint64) (*c2sp.Proof, error) {
+func (c *Client) Prove(ctx context.Context, index uint64) (*tlog.Proof, error) {
 	v, err := c.Checkpoint(ctx)
 	if err != nil {
 		return nil, err
@@ -246,7 +246,7 @@ func (c *Client) Prove(ctx context.Context, index uint64) (*c2sp.Proof, error) {
 }
 
 // ProveAt is Prove under a checkpoint that was verified before.
-func (c *Client) ProveAt(ctx context.Context, v *c2sp.Verified, index uint64) (*c2sp.Proof, error) {
+func (c *Client) ProveAt(ctx context.Context, v *tlog.Verified, index uint64) (*tlog.Proof, error) {
 	head := v.Checkpoint
 	entry, err := c.entry(ctx, index, head.Size)
 	if err != nil {
@@ -256,5 +256,5 @@ func (c *Client) ProveAt(ctx context.Context, v *c2sp.Verified, index uint64) (*
 	if err != nil {
 		return nil, err
 	}
-	return &c2sp.Proof{Extra: entry, Index: index, Hashes: hashes, Checkpoint: head}, nil
+	return &tlog.Proof{Extra: entry, Index: index, Hashes: hashes, Checkpoint: head}, nil
 }

@@ -12,8 +12,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 type dirSource struct{ path string }
@@ -27,10 +27,10 @@ func (d dirSource) ReadCheckpoint(ctx context.Context) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return d.read("checkpoint", c2sp.MaxCheckpointSize)
+	return d.read("checkpoint", tlog.MaxCheckpointSize)
 }
 
-func (d dirSource) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (d dirSource) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -38,13 +38,13 @@ func (d dirSource) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 	if err == nil {
 		return exactTile(t, b)
 	}
-	if t.Width == c2sp.TileWidth || !errors.Is(err, fs.ErrNotExist) {
+	if t.Width == tlog.TileWidth || !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	// A partial tile may be removed once the full one is there (tlog-tiles,
 	// "Partial tiles").
 	full := t
-	full.Width = c2sp.TileWidth
+	full.Width = tlog.TileWidth
 	b, fullErr := d.read(full.Path(), maxTile(full))
 	if fullErr != nil {
 		return nil, err

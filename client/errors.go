@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Errors where the caller decides.
@@ -26,8 +26,8 @@ var (
 // tree than one that was verified before. It is no proof of misbehaviour: a
 // stale cache does the same. Use [Config].AllowRollback, or ask again.
 type RollbackError struct {
-	Known   *c2sp.Checkpoint // verified before
-	Offered *c2sp.Checkpoint // verified, and smaller
+	Known   *tlog.Checkpoint // verified before
+	Offered *tlog.Checkpoint // verified, and smaller
 }
 
 func (e *RollbackError) Error() string {
@@ -39,9 +39,9 @@ func (e *RollbackError) Error() string {
 // if their sizes differ, the root that the larger tree has at the smaller size,
 // with its consistency proof.
 type ForkError struct {
-	Small, Large *c2sp.Checkpoint // Small.Size <= Large.Size
-	Prefix       c2sp.Hash        // root at Small.Size of the tree of Large
-	Proof        []c2sp.Hash      // consistency proof from Prefix to Large; nil if the sizes are equal
+	Small, Large *tlog.Checkpoint // Small.Size <= Large.Size
+	Prefix       tlog.Hash        // root at Small.Size of the tree of Large
+	Proof        []tlog.Hash      // consistency proof from Prefix to Large; nil if the sizes are equal
 }
 
 func (e *ForkError) Error() string {
@@ -52,10 +52,10 @@ func (e *ForkError) Error() string {
 // Check verifies the evidence from scratch: nil means that a log of the policy
 // signed both heads and that they contradict each other. Witnesses play no
 // part in it. origin is as in [Config].
-func (e *ForkError) Check(policy *c2sp.Policy, origin string) error {
-	for _, c := range []*c2sp.Checkpoint{e.Small, e.Large} {
+func (e *ForkError) Check(policy *tlog.Policy, origin string) error {
+	for _, c := range []*tlog.Checkpoint{e.Small, e.Large} {
 		// The log's signature convicts the log; a quorum is not needed.
-		if _, err := policy.Verify(c, origin); err != nil && !errors.Is(err, c2sp.ErrNoQuorum) {
+		if _, err := policy.Verify(c, origin); err != nil && !errors.Is(err, tlog.ErrNoQuorum) {
 			return fmt.Errorf("evidence of a fork: %w", err)
 		}
 	}

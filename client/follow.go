@@ -10,9 +10,9 @@ import (
 	"iter"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // FollowOptions says from where, how far, and how eagerly.
@@ -39,11 +39,11 @@ type FollowOptions struct {
 // Entry is an entry that is proven to be in the tree of a verified head.
 type Entry struct {
 	Index uint64
-	Leaf  c2sp.Hash // leaf hash
+	Leaf  tlog.Hash // leaf hash
 	Bytes []byte    // it shares memory with its bundle
 	// Head is the checkpoint in whose tree it was proven to be. The entry is
 	// the last one of it if Index+1 is its size.
-	Head *c2sp.Verified
+	Head *tlog.Verified
 }
 
 // StateError says that a state can't be resumed from with this log.
@@ -60,13 +60,13 @@ type Follower struct {
 	opts FollowOptions
 
 	size     uint64          // entries yielded
-	root     c2sp.Hash       // root at size, until frontier is loaded
+	root     tlog.Hash       // root at size, until frontier is loaded
 	fresh    bool            // root is not known: size is the caller's wish
 	frontier *tiles.Frontier // of size; nil before the first head
 	// largest is the largest head ever verified. It never gets smaller and no
 	// later head contradicts it. nil at the start.
-	largest *c2sp.Checkpoint
-	head    *c2sp.Verified // largest, as it was judged in this run; or nil
+	largest *tlog.Checkpoint
+	head    *tlog.Verified // largest, as it was judged in this run; or nil
 	tree    *tree          // of head; or nil
 }
 
@@ -96,13 +96,13 @@ func (c *Client) Follower(o FollowOptions) (*Follower, error) {
 		f.size, f.fresh = o.Start, o.Start > 0
 		return f, nil
 	}
-	cp, err := c2sp.ParseCheckpoint(o.From.Checkpoint)
+	cp, err := tlog.ParseCheckpoint(o.From.Checkpoint)
 	if err != nil {
 		return nil, &StateError{err.Error()}
 	}
 	// The witnesses of the policy may have changed since; the log's own
 	// signature is what makes it a head to hold later ones against.
-	if _, err := c.policy.Verify(cp, c.origin); err != nil && !errors.Is(err, c2sp.ErrNoQuorum) {
+	if _, err := c.policy.Verify(cp, c.origin); err != nil && !errors.Is(err, tlog.ErrNoQuorum) {
 		return nil, &StateError{err.Error()}
 	}
 	if f.size > cp.Size {
@@ -138,11 +138,11 @@ func (f *Follower) State() State {
 }
 
 // Head returns the head that entries are yielded up to, nil before the first.
-func (f *Follower) Head() *c2sp.Verified { return f.head }
+func (f *Follower) Head() *tlog.Verified { return f.head }
 
 // Update fetches the latest checkpoint and accepts it as the head if it is
 // valid under the policy and extends every head before: see Offer.
-func (f *Follower) Update(ctx context.Context) (*c2sp.Verified, error) {
+func (f *Follower) Update(ctx context.Context) (*tlog.Verified, error) {
 	v, err := f.c.fetchCheckpoint(ctx)
 	if err != nil {
 		return nil, err
@@ -158,7 +158,7 @@ func (f *Follower) Update(ctx context.Context) (*c2sp.Verified, error) {
 // Update does one of the log. One that contradicts the largest verified head is
 // a [ForkError]; one that is smaller and consistent a [RollbackError]. One of
 // the same tree, with other cosignatures, takes the head's place.
-func (f *Follower) Offer(ctx context.Context, checkpoint []byte) (*c2sp.Verified, error) {
+func (f *Follower) Offer(ctx context.Context, checkpoint []byte) (*tlog.Verified, error) {
 	v, err := f.c.judge(checkpoint)
 	if err != nil {
 		return nil, err
@@ -169,7 +169,7 @@ func (f *Follower) Offer(ctx context.Context, checkpoint []byte) (*c2sp.Verified
 	return v, nil
 }
 
-func (f *Follower) offer(ctx context.Context, v *c2sp.Verified) error {
+func (f *Follower) offer(ctx context.Context, v *tlog.Verified) error {
 	cp := v.Checkpoint
 	if f.largest != nil {
 		err := notBefore(f.largest, cp)
@@ -228,7 +228,7 @@ func (f *Follower) load(ctx context.Context, t *tree) error {
 
 // extends returns a [ForkError] unless the tree t, of the head large, has the
 // root of small at its size.
-func extends(ctx context.Context, t *tree, small, large *c2sp.Checkpoint) error {
+func extends(ctx context.Context, t *tree, small, large *tlog.Checkpoint) error {
 	prefix, err := t.rootAt(ctx, small.Size)
 	if err != nil {
 		return err
@@ -266,8 +266,8 @@ func (f *Follower) entries(ctx context.Context, yield func(Entry, error) bool) e
 		if err := t.bundle(ctx, b.n, b.leaves); err != nil {
 			return err
 		}
-		for i := f.size % c2sp.TileWidth; i < uint64(len(b.entries)); i++ {
-			if err := f.frontier.Append(b.leaves[i], func(c2sp.Tile, []byte) error { return nil }); err != nil {
+		for i := f.size % tlog.TileWidth; i < uint64(len(b.entries)); i++ {
+			if err := f.frontier.Append(b.leaves[i], func(tlog.Tile, []byte) error { return nil }); err != nil {
 				return err
 			}
 			e := Entry{Index: f.size, Leaf: b.leaves[i], Bytes: b.entries[i], Head: head}

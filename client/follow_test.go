@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // collect follows up to the head, checks every entry, and returns the first
@@ -196,9 +196,9 @@ func TestFollowLieOfTwoTiles(t *testing.T) {
 	l.grow(66100)
 	const n = 254
 	var lie []byte
-	var hashes []c2sp.Hash
-	for i := range uint64(c2sp.TileWidth) {
-		e := bytes.ToUpper(l.entry(n*c2sp.TileWidth + i))
+	var hashes []tlog.Hash
+	for i := range uint64(tlog.TileWidth) {
+		e := bytes.ToUpper(l.entry(n*tlog.TileWidth + i))
 		lie = tiles.AppendEntry(lie, e)
 		hashes = append(hashes, tiles.LeafHash(e))
 	}
@@ -207,14 +207,14 @@ func TestFollowLieOfTwoTiles(t *testing.T) {
 			hashes[i] = tiles.HashChildren(hashes[2*i], hashes[2*i+1])
 		}
 	}
-	above := c2sp.Tile{Level: 1, Index: 0, Width: c2sp.TileWidth}
+	above := tlog.Tile{Level: 1, Index: 0, Width: tlog.TileWidth}
 	b, err := os.ReadFile(filepath.Join(l.dir, above.Path()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	copy(b[n*len(hashes[0]):], hashes[0][:])
 	l.write(above.Path(), b)
-	l.write(c2sp.Tile{Level: c2sp.Entries, Index: n, Width: c2sp.TileWidth}.Path(), lie)
+	l.write(tlog.Tile{Level: tlog.Entries, Index: n, Width: tlog.TileWidth}.Path(), lie)
 	cl := newClient(t, client.Config{URL: l.dir, Policy: l.policy()})
 	for e, err := range follower(t, cl, client.FollowOptions{Start: 65000}).All(t.Context()) {
 		if err != nil {
@@ -285,7 +285,7 @@ func TestOffer(t *testing.T) {
 	if _, err := f.Offer(t.Context(), old.Bytes()); !errors.As(err, &back) {
 		t.Errorf("an older head of the same log: %v", err)
 	}
-	for _, cp := range []*c2sp.Checkpoint{lie, sameSize} {
+	for _, cp := range []*tlog.Checkpoint{lie, sameSize} {
 		var fork *client.ForkError
 		_, err := f.Offer(t.Context(), cp.Bytes())
 		if !errors.As(err, &fork) {

@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const origin = "log.example/2026"
@@ -22,16 +22,16 @@ const origin = "log.example/2026"
 type fileLog struct {
 	t        testing.TB
 	dir      string
-	key      *c2sp.Signer
-	witness  *c2sp.Signer
+	key      *tlog.Signer
+	witness  *tlog.Signer
 	frontier tiles.Frontier
 	bundle   []byte
 	entry    func(i uint64) []byte
 }
 
-func newSigner(t testing.TB, name string, a c2sp.Algorithm) *c2sp.Signer {
+func newSigner(t testing.TB, name string, a tlog.Algorithm) *tlog.Signer {
 	t.Helper()
-	s, err := c2sp.GenerateSigner(name, a)
+	s, err := tlog.GenerateSigner(name, a)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +41,8 @@ func newSigner(t testing.TB, name string, a c2sp.Algorithm) *c2sp.Signer {
 func newFileLog(t testing.TB) *fileLog {
 	return &fileLog{
 		t: t, dir: t.TempDir(),
-		key:     newSigner(t, origin, c2sp.Ed25519),
-		witness: newSigner(t, "witness.example", c2sp.CosignatureEd25519),
+		key:     newSigner(t, origin, tlog.Ed25519),
+		witness: newSigner(t, "witness.example", tlog.CosignatureEd25519),
 		entry:   func(i uint64) []byte { return fmt.Appendf(nil, "entry %d", i) },
 	}
 }
@@ -52,9 +52,9 @@ func (l *fileLog) branch(entry func(i uint64) []byte) *fileLog {
 	return &fileLog{t: l.t, dir: l.t.TempDir(), key: l.key, witness: l.witness, entry: entry}
 }
 
-func (l *fileLog) policy() *c2sp.Policy {
+func (l *fileLog) policy() *tlog.Policy {
 	l.t.Helper()
-	p, err := c2sp.ParsePolicy(fmt.Appendf(nil, "log %s\nwitness w %s\nquorum w\n", l.key.Verifier(), l.witness.Verifier()))
+	p, err := tlog.ParsePolicy(fmt.Appendf(nil, "log %s\nwitness w %s\nquorum w\n", l.key.Verifier(), l.witness.Verifier()))
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -72,13 +72,13 @@ func (l *fileLog) write(name string, b []byte) {
 	}
 }
 
-func (l *fileLog) writeTile(t c2sp.Tile, b []byte) error {
+func (l *fileLog) writeTile(t tlog.Tile, b []byte) error {
 	l.write(t.Path(), b)
 	return nil
 }
 
 // grow appends entries up to a size, and publishes the head.
-func (l *fileLog) grow(size uint64) *c2sp.Checkpoint {
+func (l *fileLog) grow(size uint64) *tlog.Checkpoint {
 	l.t.Helper()
 	for l.frontier.Size() < size {
 		i := l.frontier.Size()
@@ -87,25 +87,25 @@ func (l *fileLog) grow(size uint64) *c2sp.Checkpoint {
 		if err := l.frontier.Append(tiles.LeafHash(e), l.writeTile); err != nil {
 			l.t.Fatal(err)
 		}
-		if (i+1)%c2sp.TileWidth == 0 {
-			l.write(c2sp.Tile{Level: c2sp.Entries, Index: i / c2sp.TileWidth, Width: c2sp.TileWidth}.Path(), l.bundle)
+		if (i+1)%tlog.TileWidth == 0 {
+			l.write(tlog.Tile{Level: tlog.Entries, Index: i / tlog.TileWidth, Width: tlog.TileWidth}.Path(), l.bundle)
 			l.bundle = nil
 		}
 	}
 	if err := l.frontier.Partial(l.writeTile); err != nil {
 		l.t.Fatal(err)
 	}
-	if w := int(size % c2sp.TileWidth); w > 0 {
-		l.write(c2sp.Tile{Level: c2sp.Entries, Index: size / c2sp.TileWidth, Width: w}.Path(), l.bundle)
+	if w := int(size % tlog.TileWidth); w > 0 {
+		l.write(tlog.Tile{Level: tlog.Entries, Index: size / tlog.TileWidth, Width: w}.Path(), l.bundle)
 	}
 	return l.publish(1_700_000_000 + size)
 }
 
 // publish signs the tree as it is.
-func (l *fileLog) publish(time uint64) *c2sp.Checkpoint {
+func (l *fileLog) publish(time uint64) *tlog.Checkpoint {
 	l.t.Helper()
-	cp := &c2sp.Checkpoint{Head: c2sp.Head{Origin: origin, Size: l.frontier.Size(), Root: l.frontier.Root()}}
-	for _, s := range []*c2sp.Signer{l.key, l.witness} {
+	cp := &tlog.Checkpoint{Head: tlog.Head{Origin: origin, Size: l.frontier.Size(), Root: l.frontier.Root()}}
+	for _, s := range []*tlog.Signer{l.key, l.witness} {
 		line, err := s.Sign(&cp.Head, time)
 		if err != nil {
 			l.t.Fatal(err)

@@ -19,8 +19,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // maxPause bounds the pause between two tries, whatever Retry-After says.
@@ -74,21 +74,21 @@ func newRemote(c *Config) (*remote, error) {
 }
 
 func (r *remote) ReadCheckpoint(ctx context.Context) ([]byte, error) {
-	return r.get(ctx, "checkpoint", c2sp.MaxCheckpointSize)
+	return r.get(ctx, "checkpoint", tlog.MaxCheckpointSize)
 }
 
-func (r *remote) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (r *remote) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	b, err := r.get(ctx, t.Path(), maxTile(t))
 	if err == nil {
 		return exactTile(t, b)
 	}
-	if t.Width == c2sp.TileWidth || !errors.Is(err, fs.ErrNotExist) {
+	if t.Width == tlog.TileWidth || !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	// A partial tile may be removed once the full one is there (tlog-tiles,
 	// "Partial tiles").
 	full := t
-	full.Width = c2sp.TileWidth
+	full.Width = tlog.TileWidth
 	b, fullErr := r.get(ctx, full.Path(), maxTile(full))
 	if errors.Is(fullErr, fs.ErrNotExist) {
 		return nil, err

@@ -22,13 +22,13 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/verify"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // server serves one handler, and returns a client of it that is quick to try
 // again.
-func server(t *testing.T, h http.HandlerFunc, policy *c2sp.Policy) *client.Client {
+func server(t *testing.T, h http.HandlerFunc, policy *tlog.Policy) *client.Client {
 	t.Helper()
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
@@ -53,16 +53,16 @@ func zipped(b []byte) []byte {
 
 func TestReadTile(t *testing.T) {
 	hashes := bytes.Repeat([]byte{7}, 256*32)
-	entries := c2sp.Tile{Level: c2sp.Entries, Index: 1, Width: 3}
-	tile := c2sp.Tile{Level: 0, Index: 1, Width: 3}
-	full := func(t c2sp.Tile) c2sp.Tile { t.Width = 256; return t }
+	entries := tlog.Tile{Level: tlog.Entries, Index: 1, Width: 3}
+	tile := tlog.Tile{Level: 0, Index: 1, Width: 3}
+	full := func(t tlog.Tile) tlog.Tile { t.Width = 256; return t }
 	type answer struct {
 		body []byte
 		gzip bool
 	}
 	corrupt := new(*tiles.CorruptError)
 	for name, c := range map[string]struct {
-		ask    c2sp.Tile
+		ask    tlog.Tile
 		served map[string]answer
 		want   []byte
 		is     error
@@ -128,9 +128,9 @@ func TestDirMatchesHTTP(t *testing.T) {
 	l := newFileLog(t)
 	l.grow(700)
 	over, local := newClient(t, client.Config{URL: l.serve().URL}), newClient(t, client.Config{URL: l.dir})
-	for _, id := range []c2sp.Tile{
+	for _, id := range []tlog.Tile{
 		{Level: 0, Index: 1, Width: 256}, {Level: 0, Index: 1, Width: 17}, {Level: 0, Index: 2, Width: 188}, {Level: 1, Index: 0, Width: 2},
-		{Level: c2sp.Entries, Index: 0, Width: 256}, {Level: c2sp.Entries, Index: 0, Width: 1}, {Level: c2sp.Entries, Index: 2, Width: 188},
+		{Level: tlog.Entries, Index: 0, Width: 256}, {Level: tlog.Entries, Index: 0, Width: 1}, {Level: tlog.Entries, Index: 2, Width: 188},
 		{Level: 0, Index: 3, Width: 256}, {Level: 3, Index: 0, Width: 1},
 	} {
 		a, errA := over.ReadTile(t.Context(), id)
@@ -268,15 +268,15 @@ func TestCheckpoint(t *testing.T) {
 	unsigned.Signatures = unsigned.Signatures[:1] // the witness's is missing
 	stranger := newFileLog(t).grow(9)
 
-	var serve *c2sp.Checkpoint
+	var serve *tlog.Checkpoint
 	handler := func(w http.ResponseWriter, _ *http.Request) { w.Write(serve.Bytes()) }
 	cl := server(t, handler, l.policy())
-	get := func(c *c2sp.Checkpoint) error {
+	get := func(c *tlog.Checkpoint) error {
 		serve = c
 		_, err := cl.Checkpoint(t.Context())
 		return err
 	}
-	for _, c := range []*c2sp.Checkpoint{small, small, large, large} {
+	for _, c := range []*tlog.Checkpoint{small, small, large, large} {
 		if err := get(c); err != nil {
 			t.Fatal(err)
 		}
@@ -291,10 +291,10 @@ func TestCheckpoint(t *testing.T) {
 	} else if err := fork.Check(l.policy(), ""); err != nil {
 		t.Error(err)
 	}
-	if err := get(&unsigned); !errors.Is(err, c2sp.ErrNoQuorum) {
+	if err := get(&unsigned); !errors.Is(err, tlog.ErrNoQuorum) {
 		t.Errorf("without the witness: %v", err)
 	}
-	if err := get(stranger); !errors.Is(err, c2sp.ErrUnknownLog) {
+	if err := get(stranger); !errors.Is(err, tlog.ErrUnknownLog) {
 		t.Errorf("of another log: %v", err)
 	}
 	if err := get(large); err != nil {
@@ -338,7 +338,7 @@ func TestProve(t *testing.T) {
 		})
 	}
 	// A bundle with another entry proves nothing.
-	path := c2sp.Tile{Level: c2sp.Entries, Index: 2, Width: 188}.Path()
+	path := tlog.Tile{Level: tlog.Entries, Index: 2, Width: 188}.Path()
 	b, err := os.ReadFile(filepath.Join(l.dir, path))
 	if err != nil {
 		t.Fatal(err)

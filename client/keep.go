@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // keep returns a source that reads each tile and bundle of another source once, and
@@ -22,7 +22,7 @@ import (
 // Only full tiles are kept as files, since partial ones are soon outgrown; those are
 // kept in memory, as many as the right edges of a few heads have.
 func keep(from Source, dir string) Source {
-	return &keeper{from: from, kept: dirSource{dir}, partial: make(map[c2sp.Tile][]byte)}
+	return &keeper{from: from, kept: dirSource{dir}, partial: make(map[tlog.Tile][]byte)}
 }
 
 // maxPartial bounds the partial tiles in memory, in bytes.
@@ -33,7 +33,7 @@ type keeper struct {
 	kept dirSource
 
 	mu      sync.Mutex
-	partial map[c2sp.Tile][]byte
+	partial map[tlog.Tile][]byte
 	bytes   int // of partial
 }
 
@@ -41,8 +41,8 @@ func (k *keeper) ReadCheckpoint(ctx context.Context) ([]byte, error) {
 	return k.from.ReadCheckpoint(ctx)
 }
 
-func (k *keeper) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
-	if t.Width < c2sp.TileWidth {
+func (k *keeper) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
+	if t.Width < tlog.TileWidth {
 		return k.readPartial(ctx, t)
 	}
 	b, err := k.kept.ReadTile(ctx, t)
@@ -55,7 +55,7 @@ func (k *keeper) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 	return b, k.write(t, b)
 }
 
-func (k *keeper) readPartial(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (k *keeper) readPartial(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	k.mu.Lock()
 	b, ok := k.partial[t]
 	k.mu.Unlock()
@@ -81,7 +81,7 @@ func (k *keeper) readPartial(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 
 // write makes the file whole at once. It need not survive a crash of the machine: it
 // can be read again.
-func (k *keeper) write(t c2sp.Tile, b []byte) error {
+func (k *keeper) write(t tlog.Tile, b []byte) error {
 	name := filepath.Join(k.kept.path, filepath.FromSlash(t.Path()))
 	dir := filepath.Dir(name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

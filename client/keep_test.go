@@ -13,7 +13,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit/audittest"
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // counted is a source that counts what is asked of it.
@@ -23,7 +23,7 @@ type counted struct {
 	asked map[string]int
 }
 
-func (c *counted) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (c *counted) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	c.mu.Lock()
 	c.asked[t.Path()]++
 	c.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Source is where a log is read from: the log itself, a mirror, a directory.
@@ -25,15 +25,15 @@ type Source interface {
 // maxBundle is the most bytes a bundle of that many entries can have.
 func maxBundle(width int) int { return width * (2 + tiles.MaxEntrySize) }
 
-func maxTile(t c2sp.Tile) int {
-	if t.Level == c2sp.Entries {
+func maxTile(t tlog.Tile) int {
+	if t.Level == tlog.Entries {
 		return maxBundle(t.Width)
 	}
-	return t.Width * len(c2sp.Hash{})
+	return t.Width * len(tlog.Hash{})
 }
 
 // exactTile returns b if it is a tile with exactly t's width.
-func exactTile(t c2sp.Tile, b []byte) ([]byte, error) {
+func exactTile(t tlog.Tile, b []byte) ([]byte, error) {
 	cut, err := tiles.Cut(t, b)
 	if err != nil {
 		return nil, err

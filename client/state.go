@@ -9,12 +9,12 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // MaxStateSize bounds a state file in bytes.
-const MaxStateSize = 2*c2sp.MaxCheckpointSize + 256
+const MaxStateSize = 2*tlog.MaxCheckpointSize + 256
 
 // State is where a [Follower] stands: what it has yielded, and the largest head
 // that it ever verified. The zero value is the start of a log. It says nothing
@@ -22,7 +22,7 @@ const MaxStateSize = 2*c2sp.MaxCheckpointSize + 256
 // skip entries or forget a head.
 type State struct {
 	Size uint64    // entries yielded
-	Root c2sp.Hash // root of the tree of that size; of no meaning at size 0
+	Root tlog.Hash // root of the tree of that size; of no meaning at size 0
 	// Checkpoint is the largest verified, as it was served. It is what a
 	// fork is held against. nil at the start.
 	Checkpoint []byte
@@ -61,11 +61,11 @@ func ParseState(b []byte) (State, error) {
 	if err != nil || len(root) != len(s.Root) {
 		return State{}, fmt.Errorf("state file: the root is not base64 of 32 bytes")
 	}
-	s.Root = c2sp.Hash(root)
+	s.Root = tlog.Hash(root)
 	var size uint64
 	if f.Checkpoint != "" {
 		s.Checkpoint = []byte(f.Checkpoint)
-		cp, err := c2sp.ParseCheckpoint(s.Checkpoint)
+		cp, err := tlog.ParseCheckpoint(s.Checkpoint)
 		if err != nil {
 			return State{}, fmt.Errorf("state file: %w", err)
 		}

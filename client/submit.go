@@ -13,9 +13,9 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Wait says when a submission is answered.
@@ -41,11 +41,11 @@ type Submitted struct {
 	// Leaf hash of the entry that is logged. For a duplicate it may differ
 	// from that of the envelope submitted, which then had other signatures
 	// over the same event.
-	Leaf      c2sp.Hash
+	Leaf      tlog.Hash
 	Duplicate bool // the event was logged before
 	// Proof with the entry as extra, verified under the policy. nil with
 	// WaitSequenced.
-	Proof *c2sp.Proof
+	Proof *tlog.Proof
 }
 
 // Submit submits one event: an envelope, or one with its openings or notices, in
@@ -68,7 +68,7 @@ func (c *Client) Submit(ctx context.Context, submission []byte, wait Wait) (*Sub
 			return err
 		}
 		defer resp.Body.Close()
-		b, err := readBody(resp, c2sp.MaxProofSize)
+		b, err := readBody(resp, tlog.MaxProofSize)
 		if err != nil {
 			return err
 		}
@@ -160,7 +160,7 @@ func (c *Client) checkResult(r *result, envelope []byte, wait Wait) (*Submitted,
 		if err != nil || len(b) != len(s.Leaf) {
 			return nil, fmt.Errorf("%w: the leaf is not base64 of 32 bytes", ErrAnswer)
 		}
-		if leaf := c2sp.Hash(b); leaf != s.Leaf {
+		if leaf := tlog.Hash(b); leaf != s.Leaf {
 			if !s.Duplicate {
 				return nil, fmt.Errorf("%w: the leaf hash %x at index %d is not that of what was submitted", ErrAnswer, leaf, s.Index)
 			}
@@ -180,7 +180,7 @@ func (c *Client) checkResult(r *result, envelope []byte, wait Wait) (*Submitted,
 }
 
 func (c *Client) checkProof(s *Submitted, r *result, envelope []byte) error {
-	p, err := c2sp.ParseProof([]byte(*r.Proof))
+	p, err := tlog.ParseProof([]byte(*r.Proof))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
@@ -229,7 +229,7 @@ func sameEvent(logged, submitted []byte) error {
 // Lookup finds a logged event by its envelope, and returns its proof: a log
 // answers a repeated event with the logged one. One that was not logged is
 // thereby submitted.
-func (c *Client) Lookup(ctx context.Context, envelope []byte) (*c2sp.Proof, error) {
+func (c *Client) Lookup(ctx context.Context, envelope []byte) (*tlog.Proof, error) {
 	s, err := c.Submit(ctx, envelope, WaitCosigned)
 	if err != nil {
 		return nil, err

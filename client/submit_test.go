@@ -23,11 +23,11 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/verify"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/profile"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"
 )
@@ -36,7 +36,7 @@ import (
 type realLog struct {
 	t       *testing.T
 	url     string
-	policy  *c2sp.Policy
+	policy  *tlog.Policy
 	signers []event.Signer // two custodians, an authority
 }
 
@@ -65,10 +65,10 @@ func newRealLog(t *testing.T) *realLog {
 		}
 		l.signers = append(l.signers, s)
 	}
-	key := newSigner(t, origin, c2sp.Ed25519)
-	cosigner := newSigner(t, "witness.example", c2sp.CosignatureEd25519)
+	key := newSigner(t, origin, tlog.Ed25519)
+	cosigner := newSigner(t, "witness.example", tlog.CosignatureEd25519)
 	witnessed := serveWitness(t, key.Verifier(), cosigner)
-	l.policy, err = c2sp.ParsePolicy(fmt.Appendf(nil, "log %s\nwitness w %s %s\nquorum w\n", key.Verifier(), cosigner.Verifier(), witnessed))
+	l.policy, err = tlog.ParsePolicy(fmt.Appendf(nil, "log %s\nwitness w %s %s\nquorum w\n", key.Verifier(), cosigner.Verifier(), witnessed))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,11 +86,11 @@ func newRealLog(t *testing.T) *realLog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Init(t.Context(), log.InitConfig{StateDir: state, Engine: engine, Keys: []*c2sp.Signer{key}, Charter: l.charter(key)}); err != nil {
+	if err := log.Init(t.Context(), log.InitConfig{StateDir: state, Engine: engine, Keys: []*tlog.Signer{key}, Charter: l.charter(key)}); err != nil {
 		t.Fatal(err)
 	}
 	running, err := log.Open(context.Background(), log.Config{
-		StateDir: state, Engine: engine, Keys: []*c2sp.Signer{key}, Vault: v, Policy: l.policy,
+		StateDir: state, Engine: engine, Keys: []*tlog.Signer{key}, Vault: v, Policy: l.policy,
 		Interval: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -109,7 +109,7 @@ func newRealLog(t *testing.T) *realLog {
 }
 
 // charter is that of the log, of the demo's profile.
-func (l *realLog) charter(key *c2sp.Signer) []byte {
+func (l *realLog) charter(key *tlog.Signer) []byte {
 	l.t.Helper()
 	p, err := profile.Load("demo")
 	if err != nil {
@@ -172,11 +172,11 @@ func awaitReady(t *testing.T, url string) {
 	}
 }
 
-func serveWitness(t *testing.T, logKey *c2sp.VerifierKey, signer *c2sp.Signer) string {
+func serveWitness(t *testing.T, logKey *tlog.VerifierKey, signer *tlog.Signer) string {
 	t.Helper()
 	config := witness.Config{
-		Dir: filepath.Join(t.TempDir(), "witness"), Signers: []*c2sp.Signer{signer},
-		Logs: []c2sp.PolicyLog{{Key: logKey}},
+		Dir: filepath.Join(t.TempDir(), "witness"), Signers: []*tlog.Signer{signer},
+		Logs: []tlog.PolicyLog{{Key: logKey}},
 	}
 	if err := witness.Create(config.Dir, config); err != nil {
 		t.Fatal(err)

@@ -10,8 +10,8 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // keepTiles is how many tiles a tree keeps, 8 KiB each. A walk needs one a
@@ -25,23 +25,23 @@ const keepTiles = 64
 type tree struct {
 	r    tiles.Reader
 	size uint64
-	root c2sp.Hash
-	edge map[c2sp.Tile][]c2sp.Hash          // the partial tiles
-	full *lru.Cache[c2sp.Tile, []c2sp.Hash] // full tiles that were accepted
+	root tlog.Hash
+	edge map[tlog.Tile][]tlog.Hash          // the partial tiles
+	full *lru.Cache[tlog.Tile, []tlog.Hash] // full tiles that were accepted
 }
 
 // openTree reads the right edge of a tree and checks it against the root.
-func openTree(ctx context.Context, r tiles.Reader, size uint64, root c2sp.Hash) (*tree, error) {
+func openTree(ctx context.Context, r tiles.Reader, size uint64, root tlog.Hash) (*tree, error) {
 	f, err := tiles.LoadFrontier(ctx, r, size, root)
 	if err != nil {
 		return nil, err
 	}
-	full, err := lru.New[c2sp.Tile, []c2sp.Hash](keepTiles)
+	full, err := lru.New[tlog.Tile, []tlog.Hash](keepTiles)
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{r: r, size: size, root: root, edge: make(map[c2sp.Tile][]c2sp.Hash), full: full}
-	err = f.Partial(func(tile c2sp.Tile, b []byte) error {
+	t := &tree{r: r, size: size, root: root, edge: make(map[tlog.Tile][]tlog.Hash), full: full}
+	err = f.Partial(func(tile tlog.Tile, b []byte) error {
 		t.edge[tile] = splitHashes(b)
 		return nil
 	})
@@ -56,21 +56,21 @@ func (t *tree) adopt(o *tree) {
 	}
 }
 
-func splitHashes(b []byte) []c2sp.Hash {
-	hashes := make([]c2sp.Hash, len(b)/sha256.Size)
+func splitHashes(b []byte) []tlog.Hash {
+	hashes := make([]tlog.Hash, len(b)/sha256.Size)
 	for i := range hashes {
-		hashes[i] = c2sp.Hash(b[i*sha256.Size:])
+		hashes[i] = tlog.Hash(b[i*sha256.Size:])
 	}
 	return hashes
 }
 
 // tile returns all hashes that the tree has in a tile.
-func (t *tree) tile(ctx context.Context, level int, index uint64) ([]c2sp.Hash, error) {
-	id := c2sp.Tile{Level: level, Index: index, Width: tiles.Width(level, index, t.size)}
+func (t *tree) tile(ctx context.Context, level int, index uint64) ([]tlog.Hash, error) {
+	id := tlog.Tile{Level: level, Index: index, Width: tiles.Width(level, index, t.size)}
 	if id.Width == 0 {
 		return nil, fmt.Errorf("a tree of size %d has no tile %d at level %d", t.size, index, level)
 	}
-	if id.Width < c2sp.TileWidth {
+	if id.Width < tlog.TileWidth {
 		return t.edge[id], nil
 	}
 	if hashes, ok := t.full.Get(id); ok {
@@ -92,17 +92,17 @@ func (t *tree) tile(ctx context.Context, level int, index uint64) ([]c2sp.Hash, 
 }
 
 // above returns the hash of a full tile, out of the tile above it.
-func (t *tree) above(ctx context.Context, level int, index uint64) (c2sp.Hash, error) {
-	up, err := t.tile(ctx, level+1, index/c2sp.TileWidth)
+func (t *tree) above(ctx context.Context, level int, index uint64) (tlog.Hash, error) {
+	up, err := t.tile(ctx, level+1, index/tlog.TileWidth)
 	if err != nil {
-		return c2sp.Hash{}, err
+		return tlog.Hash{}, err
 	}
-	return up[index%c2sp.TileWidth], nil
+	return up[index%tlog.TileWidth], nil
 }
 
 // perfectRoot returns the root over a power of two of hashes.
-func perfectRoot(hashes []c2sp.Hash) c2sp.Hash {
-	h := append([]c2sp.Hash(nil), hashes...)
+func perfectRoot(hashes []tlog.Hash) tlog.Hash {
+	h := append([]tlog.Hash(nil), hashes...)
 	for len(h) > 1 {
 		for i := range len(h) / 2 {
 			h[i] = tiles.HashChildren(h[2*i], h[2*i+1])
@@ -114,7 +114,7 @@ func perfectRoot(hashes []c2sp.Hash) c2sp.Hash {
 
 // ReadTile is [tiles.Reader], for tiles of hashes only, of any width that
 // the tree has. So a frontier or a proof can be made of accepted tiles.
-func (t *tree) ReadTile(ctx context.Context, id c2sp.Tile) ([]byte, error) {
+func (t *tree) ReadTile(ctx context.Context, id tlog.Tile) ([]byte, error) {
 	hashes, err := t.tile(ctx, id.Level, id.Index)
 	if err != nil {
 		return nil, err
@@ -130,21 +130,21 @@ func (t *tree) ReadTile(ctx context.Context, id c2sp.Tile) ([]byte, error) {
 }
 
 // rootAt returns the root that the tree had at a smaller size.
-func (t *tree) rootAt(ctx context.Context, size uint64) (c2sp.Hash, error) {
+func (t *tree) rootAt(ctx context.Context, size uint64) (tlog.Hash, error) {
 	switch {
 	case size > t.size:
-		return c2sp.Hash{}, fmt.Errorf("a tree of size %d has no root at size %d", t.size, size)
+		return tlog.Hash{}, fmt.Errorf("a tree of size %d has no root at size %d", t.size, size)
 	case size == t.size:
 		return t.root, nil
 	case size == 0:
 		return tiles.EmptyRoot(), nil
 	}
-	var root c2sp.Hash
+	var root tlog.Hash
 	have := false
 	for _, id := range tiles.Edge(size) {
 		hashes, err := t.tile(ctx, id.Level, id.Index)
 		if err != nil {
-			return c2sp.Hash{}, err
+			return tlog.Hash{}, err
 		}
 		for end := id.Width; end > 0; {
 			n := end & -end
@@ -161,9 +161,9 @@ func (t *tree) rootAt(ctx context.Context, size uint64) (c2sp.Hash, error) {
 }
 
 // bundle accepts the leaf hashes of bundle n, all that the tree has of it.
-func (t *tree) bundle(ctx context.Context, n uint64, leaves []c2sp.Hash) error {
-	id := c2sp.Tile{Level: c2sp.Entries, Index: n, Width: len(leaves)}
-	if len(leaves) < c2sp.TileWidth {
+func (t *tree) bundle(ctx context.Context, n uint64, leaves []tlog.Hash) error {
+	id := tlog.Tile{Level: tlog.Entries, Index: n, Width: len(leaves)}
+	if len(leaves) < tlog.TileWidth {
 		have, err := t.tile(ctx, 0, n)
 		if err != nil {
 			return err
@@ -173,7 +173,7 @@ func (t *tree) bundle(ctx context.Context, n uint64, leaves []c2sp.Hash) error {
 		}
 		for i := range leaves {
 			if leaves[i] != have[i] {
-				return &tiles.CorruptError{Tile: id, Reason: fmt.Sprintf("entry %d is not the one that the tree has", n*c2sp.TileWidth+uint64(i))}
+				return &tiles.CorruptError{Tile: id, Reason: fmt.Sprintf("entry %d is not the one that the tree has", n*tlog.TileWidth+uint64(i))}
 			}
 		}
 		return nil

@@ -11,8 +11,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // adopt makes the copy's checkpoint the recorded head and the published
@@ -61,7 +61,7 @@ func (r *recovery) charter(ctx context.Context) (uint64, error) {
 }
 
 func (r *recovery) adoptHead(ctx context.Context) error {
-	var keys []*c2sp.Signer // those that the charter names
+	var keys []*tlog.Signer // those that the charter names
 	for _, k := range r.Keys {
 		if r.copy.Find(k.Verifier()) != nil {
 			keys = append(keys, k)

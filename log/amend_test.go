@@ -16,10 +16,10 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // amendment returns the next charter, changed and signed.
@@ -105,7 +105,7 @@ func TestStepIsRead(t *testing.T) {
 	const step = 2 + 101 // the size of the tree that ends with the amendment
 	fresh.answer(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
 		body, err := io.ReadAll(r.Body)
-		if req, perr := c2sp.ParseAddCheckpoint(body); err != nil || perr != nil || req.Checkpoint.Size > step {
+		if req, perr := tlog.ParseAddCheckpoint(body); err != nil || perr != nil || req.Checkpoint.Size > step {
 			down(rw, r, h)
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
@@ -137,14 +137,14 @@ func TestStepIsRead(t *testing.T) {
 	defer to.Close(ctx)
 	_, err = log.Migrate(ctx, log.MigrateConfig{StateDir: w.state(), Keys: w.keys, From: from, To: to})
 	check(t, err)
-	if _, err := to.ReadTile(ctx, c2sp.Tile{Level: c2sp.Entries, Width: step}); err != nil {
+	if _, err := to.ReadTile(ctx, tlog.Tile{Level: tlog.Entries, Width: step}); err != nil {
 		t.Errorf("the copy can't be read up to the amendment: %v", err)
 	}
 }
 
-func parsePolicy(t testing.TB, w *world, text string) *c2sp.Policy {
+func parsePolicy(t testing.TB, w *world, text string) *tlog.Policy {
 	t.Helper()
-	p, err := c2sp.ParsePolicy([]byte(fmt.Sprintf("log %s\n", w.keys[0].Verifier()) + text))
+	p, err := tlog.ParsePolicy([]byte(fmt.Sprintf("log %s\n", w.keys[0].Verifier()) + text))
 	check(t, err)
 	return p
 }
@@ -190,15 +190,15 @@ func (w *world) never(size uint64, rounds int) {
 func TestAmendKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0, 0)
-	next, err := c2sp.GenerateSigner(origin, c2sp.Ed25519)
+	next, err := tlog.GenerateSigner(origin, tlog.Ed25519)
 	check(t, err)
 	first := w.keys
-	w.config.Keys = []*c2sp.Signer{first[0], first[1], next}
+	w.config.Keys = []*tlog.Signer{first[0], first[1], next}
 	w.start()
 	if p := w.append(w.warrant()); p.Checkpoint.Find(next.Verifier()) != nil || len(p.Checkpoint.Signatures) != 2 {
 		t.Errorf("a key signs that no charter names; %d lines", len(p.Checkpoint.Signatures))
 	}
-	w.keys = []*c2sp.Signer{next}
+	w.keys = []*tlog.Signer{next}
 	amend := w.amendment(2, referTo(0, w.founding), func(*event.Charter) {})
 	// The head that ends with the amendment is signed by both.
 	if p := w.append(amend.Bytes()); p.Checkpoint.Find(next.Verifier()) == nil || len(p.Checkpoint.Signatures) != 3 {
@@ -213,7 +213,7 @@ func TestAmendKeys(t *testing.T) {
 	if err := w.open(); err == nil || !strings.Contains(err.Error(), "no signature by any of the keys given") {
 		t.Errorf("opened with the old keys alone: %v", err)
 	}
-	w.config.Keys = []*c2sp.Signer{next}
+	w.config.Keys = []*tlog.Signer{next}
 	w.start()
 	w.append(w.warrant())
 	w.audit()

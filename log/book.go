@@ -13,10 +13,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // book is what the entries mean: the ledger, and beside it what the log owes the
@@ -80,8 +80,8 @@ func (v *view) inForce() *ledger.Charter { return v.charters[len(v.charters)-1] 
 // policies returns the witness policies that a head must meet; see
 // ledger.Ledger.Policies. One that first contains a recovery need not meet what was
 // before that.
-func (v *view) policies(from, size uint64) []*c2sp.Policy {
-	var out []*c2sp.Policy
+func (v *view) policies(from, size uint64) []*tlog.Policy {
+	var out []*tlog.Policy
 	for _, c := range v.charters {
 		if c.Index >= size {
 			break

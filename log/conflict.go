@@ -8,9 +8,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // conflict looks for evidence behind a witness's claim to know better. It returns
@@ -52,7 +52,7 @@ func (p *publisher) conflict(ctx context.Context, a answer) error {
 }
 
 // signedByUs returns whether a key that this log has, or ever had, signed the head.
-func (p *publisher) signedByUs(cp *c2sp.Checkpoint) bool {
+func (p *publisher) signedByUs(cp *tlog.Checkpoint) bool {
 	for _, c := range p.book.view.Load().charters {
 		for _, l := range c.Witnesses.Logs {
 			if line := cp.Find(l.Key); line != nil {
@@ -67,7 +67,7 @@ func (p *publisher) signedByUs(cp *c2sp.Checkpoint) bool {
 
 // provenRoot returns the root that the tree of head had at an earlier size. It
 // proves it: a damaged tile must not look like a fork.
-func provenRoot(ctx context.Context, p *prover.Prover, size uint64, head *c2sp.Head) ([32]byte, error) {
+func provenRoot(ctx context.Context, p *prover.Prover, size uint64, head *tlog.Head) ([32]byte, error) {
 	switch size {
 	case head.Size:
 		return head.Root, nil

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // maxLines is how many signature lines a published checkpoint has at most: what
@@ -77,7 +77,7 @@ func (p *publisher) consult(ctx context.Context, have lines, enough func() bool,
 }
 
 // gather returns the recorded head with cosignatures that meet the demand.
-func (p *publisher) gather(ctx context.Context) (*c2sp.Checkpoint, error) {
+func (p *publisher) gather(ctx context.Context) (*tlog.Checkpoint, error) {
 	have := make(lines)
 	has := func(key string) bool { _, ok := have[key]; return ok }
 	failures, err := p.consult(ctx, have, func() bool { return p.demand.satisfied(has) }, p.cfg.Interval/4)
@@ -86,17 +86,17 @@ func (p *publisher) gather(ctx context.Context) (*c2sp.Checkpoint, error) {
 	}
 	set, ok := p.demand.smallest(have)
 	if !ok {
-		return nil, fmt.Errorf("%w: %w", c2sp.ErrNoQuorum, failures)
+		return nil, fmt.Errorf("%w: %w", tlog.ErrNoQuorum, failures)
 	}
 	if len(p.head.signed.Signatures)+len(set) > maxLines {
-		return nil, fmt.Errorf("%w: the smallest set has %d lines, and a checkpoint has %d", c2sp.ErrNoQuorum, len(set), maxLines)
+		return nil, fmt.Errorf("%w: the smallest set has %d lines, and a checkpoint has %d", tlog.ErrNoQuorum, len(set), maxLines)
 	}
 	return p.assemble(set, have), nil
 }
 
 // assemble puts a satisfying set first, and leaves out what does not fit.
-func (p *publisher) assemble(set []string, have lines) *c2sp.Checkpoint {
-	cp := &c2sp.Checkpoint{Head: p.head.signed.Head}
+func (p *publisher) assemble(set []string, have lines) *tlog.Checkpoint {
+	cp := &tlog.Checkpoint{Head: p.head.signed.Head}
 	cp.Signatures = append(cp.Signatures, p.head.signed.Signatures...)
 	for _, key := range set {
 		cp.Signatures = append(cp.Signatures, *have[key].Line)

@@ -8,24 +8,24 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // demand is what the cosignatures of a head must meet: each of its policies. Those
 // of the charters bind; one that the operator gave asks for more, and says where
 // witnesses are.
 type demand struct {
-	policies  []*c2sp.Policy
-	own       *c2sp.Policy          // the operator's, which is also in policies; or nil
-	witnesses []*c2sp.PolicyWitness // of all policies, each key once, with a URL if any policy has one
+	policies  []*tlog.Policy
+	own       *tlog.Policy          // the operator's, which is also in policies; or nil
+	witnesses []*tlog.PolicyWitness // of all policies, each key once, with a URL if any policy has one
 }
 
 // lines are cosignatures of one head, by vkey.
-type lines map[string]c2sp.Cosignature
+type lines map[string]tlog.Cosignature
 
 // newDemand makes a demand of the charters' policies and the operator's, which may
 // be nil.
-func newDemand(charters []*c2sp.Policy, own *c2sp.Policy) *demand {
+func newDemand(charters []*tlog.Policy, own *tlog.Policy) *demand {
 	d := &demand{policies: slices.Clone(charters), own: own}
 	if own != nil {
 		d.policies = append(d.policies, own)
@@ -65,14 +65,14 @@ func (d *demand) satisfied(has func(key string) bool) bool {
 
 // anySatisfied returns whether they meet a policy that asks for witnesses.
 func (d *demand) anySatisfied(has func(key string) bool) bool {
-	return slices.ContainsFunc(d.policies, func(p *c2sp.Policy) bool {
+	return slices.ContainsFunc(d.policies, func(p *tlog.Policy) bool {
 		return p.NeedsWitnesses() && p.Satisfied(func(i int) bool { return has(p.Witnesses[i].Key.String()) })
 	})
 }
 
 // needsWitnesses returns whether any policy asks for one.
 func (d *demand) needsWitnesses() bool {
-	return slices.ContainsFunc(d.policies, (*c2sp.Policy).NeedsWitnesses)
+	return slices.ContainsFunc(d.policies, (*tlog.Policy).NeedsWitnesses)
 }
 
 // smallest returns vkeys, of those that there are lines of, that meet every policy,
@@ -94,7 +94,7 @@ func (d *demand) smallest(have lines) (set []string, ok bool) {
 
 // verify checks the very lines of a checkpoint against every policy. Which keys are
 // the log's, the charters say: the log lines of the operator's policy are not asked.
-func (d *demand) verify(cp *c2sp.Checkpoint, origin string) error {
+func (d *demand) verify(cp *tlog.Checkpoint, origin string) error {
 	for _, p := range d.policies {
 		if p == d.own {
 			continue
@@ -116,7 +116,7 @@ func (d *demand) verify(cp *c2sp.Checkpoint, origin string) error {
 		}
 	}
 	if !d.own.Satisfied(func(i int) bool { return has[i] }) {
-		return fmt.Errorf("%w that the operator gave", c2sp.ErrNoQuorum)
+		return fmt.Errorf("%w that the operator gave", tlog.ErrNoQuorum)
 	}
 	return nil
 }
@@ -132,7 +132,7 @@ func (d *demand) reachable(own int) error {
 	asked, all := make(map[string]bool), make(lines)
 	for _, w := range d.witnesses {
 		asked[w.Key.String()] = w.URL != ""
-		all[w.Key.String()] = c2sp.Cosignature{}
+		all[w.Key.String()] = tlog.Cosignature{}
 	}
 	if set, _ := d.smallest(all); own+len(set) > maxLines {
 		return fmt.Errorf("the witness policy needs %d cosignatures, and beside the log's own a checkpoint has room for %d; ask for a smaller quorum",

@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -68,8 +68,8 @@ func (k *keeper) anchor(ctx context.Context, pub *publication) error {
 }
 
 // minimal returns the checkpoint with no more lines than a policy needs.
-func minimal(cp *c2sp.Checkpoint, p *c2sp.Policy) (*c2sp.Checkpoint, error) {
-	out := &c2sp.Checkpoint{Head: cp.Head}
+func minimal(cp *tlog.Checkpoint, p *tlog.Policy) (*tlog.Checkpoint, error) {
+	out := &tlog.Checkpoint{Head: cp.Head}
 	for _, l := range p.Logs {
 		if s := cp.Find(l.Key); s != nil {
 			out.Signatures = append(out.Signatures, *s)
@@ -77,7 +77,7 @@ func minimal(cp *c2sp.Checkpoint, p *c2sp.Policy) (*c2sp.Checkpoint, error) {
 	}
 	set, ok := p.SmallestSet(func(i int) bool { return cp.Find(p.Witnesses[i].Key) != nil })
 	if !ok {
-		return nil, fmt.Errorf("anchoring the head of size %d: %w", cp.Size, c2sp.ErrNoQuorum)
+		return nil, fmt.Errorf("anchoring the head of size %d: %w", cp.Size, tlog.ErrNoQuorum)
 	}
 	for _, i := range set {
 		out.Signatures = append(out.Signatures, *cp.Find(p.Witnesses[i].Key))

@@ -6,7 +6,7 @@ package log
 import (
 	"context"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Engine sequences and stores entries. It is not trusted: it holds no key, and
@@ -21,7 +21,7 @@ type Engine interface {
 	Tree(ctx context.Context) (size uint64, root [32]byte, err error)
 	// ReadTile returns a tile or entry bundle in the encoding of tlog-tiles, of
 	// exactly t.Width; fs.ErrNotExist if it is not there.
-	ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error)
+	ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error)
 	// Close waits for what is under way. No call may follow.
 	Close(ctx context.Context) error
 }

@@ -17,8 +17,8 @@ import (
 	"os"
 	"sync"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // eventIndex finds a logged event by its event hash, so that a re-submission
@@ -43,7 +43,7 @@ type eventIndex struct {
 
 const (
 	indexHeader = 16
-	groupPrints = 8 * c2sp.TileWidth
+	groupPrints = 8 * tlog.TileWidth
 	groupSize   = groupPrints + 8
 )
 
@@ -62,11 +62,11 @@ func (x *eventIndex) load(ctx context.Context, trusted uint64) error {
 		return err
 	}
 	for x.size < trusted {
-		entries, err := tiles.ReadBundle(ctx, x.engine, x.size/c2sp.TileWidth, trusted)
+		entries, err := tiles.ReadBundle(ctx, x.engine, x.size/tlog.TileWidth, trusted)
 		if err != nil {
 			return treeError(err)
 		}
-		for _, entry := range entries[x.size%c2sp.TileWidth:] {
+		for _, entry := range entries[x.size%tlog.TileWidth:] {
 			if err := x.addEntry(x.size, entry); err != nil {
 				return err
 			}
@@ -89,7 +89,7 @@ func (x *eventIndex) loadFile(trusted uint64) error {
 	defer x.mu.Unlock()
 	r := bufio.NewReaderSize(x.file, 64<<10)
 	group := make([]byte, groupSize)
-	for (x.groups+1)*c2sp.TileWidth <= trusted {
+	for (x.groups+1)*tlog.TileWidth <= trusted {
 		if _, err := io.ReadFull(r, group); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break
 		} else if err != nil {
@@ -212,14 +212,14 @@ func (x *eventIndex) find(ctx context.Context, hash [32]byte) (*logged, error) {
 
 // read returns the entry at index if it holds the event.
 func (x *eventIndex) read(ctx context.Context, index, size uint64, hash [32]byte) (*logged, error) {
-	n, i := index/c2sp.TileWidth, index%c2sp.TileWidth
+	n, i := index/tlog.TileWidth, index%tlog.TileWidth
 	entries, err := tiles.ReadBundle(ctx, x.engine, n, size)
 	if err != nil {
 		return nil, treeError(err)
 	}
 	entry := entries[i]
 	leaf := tiles.LeafHash(entry)
-	t := c2sp.Tile{Level: 0, Index: n, Width: len(entries)}
+	t := tlog.Tile{Level: 0, Index: n, Width: len(entries)}
 	hashes, err := tiles.ReadHashes(ctx, x.engine, t)
 	if err != nil {
 		return nil, treeError(err)

@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // memEngine serves bundles and leaf tiles of entries in memory, which is all that
@@ -29,15 +29,15 @@ type memEngine struct {
 	reads   int
 }
 
-func (m *memEngine) ReadTile(_ context.Context, t c2sp.Tile) ([]byte, error) {
+func (m *memEngine) ReadTile(_ context.Context, t tlog.Tile) ([]byte, error) {
 	m.reads++
-	from := t.Index * c2sp.TileWidth
+	from := t.Index * tlog.TileWidth
 	if from+uint64(t.Width) > uint64(len(m.entries)) {
 		return nil, fs.ErrNotExist
 	}
 	var b []byte
 	for _, e := range m.entries[from : from+uint64(t.Width)] {
-		if t.Level == c2sp.Entries {
+		if t.Level == tlog.Entries {
 			b = tiles.AppendEntry(b, e)
 		} else {
 			leaf := tiles.LeafHash(e)
@@ -173,7 +173,7 @@ type writtenEngine struct {
 	written map[int]bool // widths of the first bundle
 }
 
-func (m *writtenEngine) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (m *writtenEngine) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.written[t.Width] {

@@ -18,11 +18,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // TestStateFaults fails before and after every durable step of the state, once
@@ -414,7 +414,7 @@ func TestDamagedBeforeWrite(t *testing.T) {
 
 func mustBundle(t testing.TB, name string) [][]byte {
 	t.Helper()
-	entries, err := tiles.ParseBundle(must(os.ReadFile(name)), c2sp.TileWidth)
+	entries, err := tiles.ParseBundle(must(os.ReadFile(name)), tlog.TileWidth)
 	check(t, err)
 	return entries
 }

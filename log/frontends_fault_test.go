@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // follows waits until a front end says that it leads no more.
@@ -259,7 +259,7 @@ func TestRestoreDatabase(t *testing.T) {
 			t.Error("an event was acknowledged")
 		}
 	}
-	published, err := c2sp.ParseCheckpoint(must(os.ReadFile(filepath.Join(mirror, "checkpoint"))))
+	published, err := tlog.ParseCheckpoint(must(os.ReadFile(filepath.Join(mirror, "checkpoint"))))
 	check(t, err)
 	for _, e := range c.ends {
 		refuses(e)

@@ -10,25 +10,25 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // head is the last head that the log signed, and its record: what the log may
 // sign next depends on it alone. The publisher owns it.
 type head struct {
 	record record
-	keys   []*c2sp.Signer // those that the log was given
+	keys   []*tlog.Signer // those that the log was given
 	clock  *clock
-	signed *c2sp.Checkpoint // with the log's own lines
+	signed *tlog.Checkpoint // with the log's own lines
 	// next is what a write that failed would have recorded: the record is
 	// signed or next. nil: there is no doubt.
-	next *c2sp.Checkpoint
+	next *tlog.Checkpoint
 	time uint64 // of the last ML-DSA-44 line; never goes back
 }
 
 // loadHead reads the record. With recovering, whose keys signed it is left to
 // takeOver.
-func loadHead(ctx context.Context, st record, keys []*c2sp.Signer, c *clock, recovering bool) (*head, error) {
+func loadHead(ctx context.Context, st record, keys []*tlog.Signer, c *clock, recovering bool) (*head, error) {
 	h := &head{record: st, keys: keys, clock: c}
 	by := verifiers(keys)
 	if recovering {
@@ -39,8 +39,8 @@ func loadHead(ctx context.Context, st record, keys []*c2sp.Signer, c *clock, rec
 	return h, err
 }
 
-func verifiers(keys []*c2sp.Signer) []*c2sp.VerifierKey {
-	out := make([]*c2sp.VerifierKey, len(keys))
+func verifiers(keys []*tlog.Signer) []*tlog.VerifierKey {
+	out := make([]*tlog.VerifierKey, len(keys))
 	for i, k := range keys {
 		out[i] = k.Verifier()
 	}
@@ -53,15 +53,15 @@ var errKeys = errors.New("none of the keys given is one that the charter in forc
 // signersOf returns those of the keys that sign a head of this size: those that the
 // charter in force names and, if the head ends with an amendment, also those of the
 // charter before, since it meets the old policies and the new ones.
-func (v *view) signersOf(keys []*c2sp.Signer, size uint64) ([]*c2sp.Signer, error) {
+func (v *view) signersOf(keys []*tlog.Signer, size uint64) ([]*tlog.Signer, error) {
 	now := v.at(size)
 	named := slices.Clone(now.LogKeys)
 	if now.Index+1 == size {
 		named = append(named, v.at(now.Index).LogKeys...)
 	}
-	var out []*c2sp.Signer
+	var out []*tlog.Signer
 	for _, vkey := range named {
-		i := slices.IndexFunc(keys, func(k *c2sp.Signer) bool { return k.Verifier().String() == vkey })
+		i := slices.IndexFunc(keys, func(k *tlog.Signer) bool { return k.Verifier().String() == vkey })
 		if i >= 0 && !slices.Contains(out, keys[i]) {
 			out = append(out, keys[i])
 		}
@@ -86,7 +86,7 @@ func (h *head) advance(ctx context.Context, e edge, v *view) error {
 		return fmt.Errorf("%w: %w", errState, err)
 	}
 	at := max(h.time, uint64(h.clock.now().Unix()))
-	next, err := signHead(keys, c2sp.Head{Origin: h.signed.Origin, Size: e.size, Root: e.root}, at)
+	next, err := signHead(keys, tlog.Head{Origin: h.signed.Origin, Size: e.size, Root: e.root}, at)
 	if err != nil {
 		return err
 	}

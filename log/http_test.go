@@ -21,12 +21,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -556,16 +556,16 @@ func TestConfig(t *testing.T) {
 		}
 		return errors.Join(err, engine.Close(t.Context()))
 	}
-	another, err := c2sp.GenerateSigner(origin, c2sp.Ed25519)
+	another, err := tlog.GenerateSigner(origin, tlog.Ed25519)
 	check(t, err)
-	elsewhere, err := c2sp.GenerateSigner("other.example", c2sp.Ed25519)
+	elsewhere, err := tlog.GenerateSigner("other.example", tlog.Ed25519)
 	check(t, err)
-	none := func(urls ...string) *c2sp.Policy {
+	none := func(urls ...string) *tlog.Policy {
 		text := fmt.Sprintf("log %s\n", w.keys[0].Verifier())
 		for i, u := range urls {
 			text += fmt.Sprintf("witness w%d %s %s\n", i, w.witnesses[i].key.Verifier(), u)
 		}
-		p, err := c2sp.ParsePolicy([]byte(text + "group g 1 w0 w1\nquorum g\n"))
+		p, err := tlog.ParsePolicy([]byte(text + "group g 1 w0 w1\nquorum g\n"))
 		check(t, err)
 		return p
 	}
@@ -579,8 +579,8 @@ func TestConfig(t *testing.T) {
 		{func(c *log.Config) { c.Interval = -1 }, "negative"},
 		{func(c *log.Config) { c.MaxStreams = -1 }, "negative"},
 		{func(c *log.Config) { c.Keys = nil }, "needs a key"},
-		{func(c *log.Config) { c.Keys = []*c2sp.Signer{another} }, "no signature by any of the keys"},
-		{func(c *log.Config) { c.Keys = []*c2sp.Signer{elsewhere} }, "other.example"},
+		{func(c *log.Config) { c.Keys = []*tlog.Signer{another} }, "no signature by any of the keys"},
+		{func(c *log.Config) { c.Keys = []*tlog.Signer{elsewhere} }, "other.example"},
 		{func(c *log.Config) { c.Policy = none("", "") }, "can't be met"},
 		{func(c *log.Config) { c.Policy = none(w.witnesses[0].URL, "") }, "without a URL"},
 		{func(c *log.Config) { c.StateDir = t.TempDir() }, "init"},
@@ -599,7 +599,7 @@ func TestConfig(t *testing.T) {
 func TestInit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0, 0)
-	other, err := c2sp.GenerateSigner("other.example", c2sp.CosignatureMLDSA44)
+	other, err := tlog.GenerateSigner("other.example", tlog.CosignatureMLDSA44)
 	check(t, err)
 	good := w.founding.Bytes()
 	made := func(change func(ch *event.Charter), by ...event.Signer) []byte {
@@ -612,7 +612,7 @@ func TestInit(t *testing.T) {
 		ch.Parties = append(ch.Parties, event.Party{Name: "second", Role: event.RoleCharter, Keys: []*event.PublicKey{newSigner(t).Public()}})
 		ch.Thresholds = event.Thresholds{Amend: 2, Recover: 2}
 	}
-	key, err := c2sp.GenerateSigner("other.example/log", c2sp.Ed25519)
+	key, err := tlog.GenerateSigner("other.example/log", tlog.Ed25519)
 	check(t, err)
 	ch := w.charter()
 	ch.LogKeys = []string{key.Verifier().String()}
@@ -623,16 +623,16 @@ func TestInit(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		state   string
-		keys    []*c2sp.Signer
+		keys    []*tlog.Signer
 		charter []byte
 		says    string
 	}{
 		{"a log is there", w.state(), w.keys, good, "there is one"},
 		{"no key", "", nil, good, "needs a key"},
-		{"ML-DSA first", "", []*c2sp.Signer{w.keys[1]}, good, "first key"},
-		{"Ed25519 twice", "", []*c2sp.Signer{w.keys[0], w.keys[0]}, good, "second key"},
-		{"two names", "", []*c2sp.Signer{w.keys[0], other}, good, "two names"},
-		{"three keys", "", []*c2sp.Signer{w.keys[0], w.keys[1], w.keys[1]}, good, "more than two"},
+		{"ML-DSA first", "", []*tlog.Signer{w.keys[1]}, good, "first key"},
+		{"Ed25519 twice", "", []*tlog.Signer{w.keys[0], w.keys[0]}, good, "second key"},
+		{"two names", "", []*tlog.Signer{w.keys[0], other}, good, "two names"},
+		{"three keys", "", []*tlog.Signer{w.keys[0], w.keys[1], w.keys[1]}, good, "more than two"},
 		{"fewer keys than the charter names", "", w.keys[:1], good, "the charter names the log keys"},
 		{"no charter", "", w.keys, nil, "vasistas charter new"},
 		{"no envelope", "", w.keys, []byte("{}"), "the charter"},

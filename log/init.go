@@ -11,11 +11,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // InitConfig configures [Init].
@@ -28,7 +28,7 @@ type InitConfig struct {
 	// Keys are the log's note keys, all under the origin's name: an Ed25519
 	// key first, then an ML-DSA-44 cosignature key if there is to be one.
 	// They are the log keys that the charter names.
-	Keys []*c2sp.Signer
+	Keys []*tlog.Signer
 	// Charter is the exact bytes of the charter's envelope, with enough
 	// signatures. It becomes entry 0.
 	Charter []byte
@@ -90,9 +90,9 @@ func (cfg *InitConfig) check() (*ledger.Entry, error) {
 	for i, k := range cfg.Keys {
 		v := k.Verifier()
 		switch {
-		case i == 0 && v.Algorithm != c2sp.Ed25519:
+		case i == 0 && v.Algorithm != tlog.Ed25519:
 			return nil, fmt.Errorf("the first key must be an Ed25519 note key, and it is an %v key", v.Algorithm)
-		case i > 0 && v.Algorithm != c2sp.CosignatureMLDSA44:
+		case i > 0 && v.Algorithm != tlog.CosignatureMLDSA44:
 			return nil, fmt.Errorf("the second key must be an ML-DSA-44 cosignature key, and it is an %v key", v.Algorithm)
 		case i > 1:
 			return nil, errors.New("more than two keys")
@@ -125,7 +125,7 @@ func (cfg *InitConfig) check() (*ledger.Entry, error) {
 }
 
 // found makes the charter the one entry of the tree.
-func (cfg *InitConfig) found(ctx context.Context, origin string, leaf tiles.Hash) (*c2sp.Head, error) {
+func (cfg *InitConfig) found(ctx context.Context, origin string, leaf tiles.Hash) (*tlog.Head, error) {
 	size, _, err := cfg.Engine.Tree(ctx)
 	if err != nil {
 		return nil, treeError(err)
@@ -155,5 +155,5 @@ func (cfg *InitConfig) found(ctx context.Context, origin string, leaf tiles.Hash
 	if f.Root() != leaf {
 		return nil, fmt.Errorf("%w (it does not hold the charter that was given to it)", ErrTreeConflict)
 	}
-	return &c2sp.Head{Origin: origin, Size: 1, Root: leaf}, nil
+	return &tlog.Head{Origin: origin, Size: 1, Root: leaf}, nil
 }

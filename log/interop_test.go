@@ -27,13 +27,13 @@ import (
 	tesseraclient "github.com/transparency-dev/tessera/client"
 	"github.com/transparency-dev/tessera/fsck"
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
+	sumdb "golang.org/x/mod/sumdb/tlog"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
-func verifier(t testing.TB, k *c2sp.Signer) note.Verifier {
+func verifier(t testing.TB, k *tlog.Signer) note.Verifier {
 	t.Helper()
 	v, err := note.NewVerifier(k.Verifier().String())
 	check(t, err)
@@ -92,10 +92,10 @@ type tileReader struct{ w *world }
 
 func (r tileReader) Height() int { return 8 }
 
-func (r tileReader) ReadTiles(ts []tlog.Tile) ([][]byte, error) {
+func (r tileReader) ReadTiles(ts []sumdb.Tile) ([][]byte, error) {
 	var out [][]byte
 	for _, t := range ts {
-		b, err := overHTTP(r.w.url).ReadTile(r.w.t.Context(), c2sp.Tile{Level: t.L, Index: uint64(t.N), Width: t.W})
+		b, err := overHTTP(r.w.url).ReadTile(r.w.t.Context(), tlog.Tile{Level: t.L, Index: uint64(t.N), Width: t.W})
 		if err != nil {
 			return nil, err
 		}
@@ -104,7 +104,7 @@ func (r tileReader) ReadTiles(ts []tlog.Tile) ([][]byte, error) {
 	return out, nil
 }
 
-func (r tileReader) SaveTiles([]tlog.Tile, [][]byte) {}
+func (r tileReader) SaveTiles([]sumdb.Tile, [][]byte) {}
 
 // TestSumDBReads: the Go checksum database's code proves out of our tiles, and
 // verifies our proofs.
@@ -116,22 +116,22 @@ func TestSumDBReads(t *testing.T) {
 	old := w.checkpoint()
 	p := w.append(w.warrant())
 	cp := p.Checkpoint
-	hashes := tlog.TileHashReader(tlog.Tree{N: int64(cp.Size), Hash: tlog.Hash(cp.Root)}, tileReader{w})
-	tree, err := tlog.ProveTree(int64(cp.Size), int64(old.Size), hashes)
+	hashes := sumdb.TileHashReader(sumdb.Tree{N: int64(cp.Size), Hash: sumdb.Hash(cp.Root)}, tileReader{w})
+	tree, err := sumdb.ProveTree(int64(cp.Size), int64(old.Size), hashes)
 	check(t, err)
-	check(t, tlog.CheckTree(tree, int64(cp.Size), tlog.Hash(cp.Root), int64(old.Size), tlog.Hash(old.Root)))
+	check(t, sumdb.CheckTree(tree, int64(cp.Size), sumdb.Hash(cp.Root), int64(old.Size), sumdb.Hash(old.Root)))
 	for _, i := range []int64{0, 255, 256, int64(p.Index)} {
-		rp, err := tlog.ProveRecord(int64(cp.Size), i, hashes)
+		rp, err := sumdb.ProveRecord(int64(cp.Size), i, hashes)
 		check(t, err)
-		leaf, err := hashes.ReadHashes([]int64{tlog.StoredHashIndex(0, i)})
+		leaf, err := hashes.ReadHashes([]int64{sumdb.StoredHashIndex(0, i)})
 		check(t, err)
-		check(t, tlog.CheckRecord(rp, int64(cp.Size), tlog.Hash(cp.Root), i, leaf[0]))
+		check(t, sumdb.CheckRecord(rp, int64(cp.Size), sumdb.Hash(cp.Root), i, leaf[0]))
 	}
-	var ours tlog.RecordProof
+	var ours sumdb.RecordProof
 	for _, h := range p.Hashes {
-		ours = append(ours, tlog.Hash(h))
+		ours = append(ours, sumdb.Hash(h))
 	}
-	check(t, tlog.CheckRecord(ours, int64(cp.Size), tlog.Hash(cp.Root), int64(p.Index), tlog.RecordHash(p.Extra)))
+	check(t, sumdb.CheckRecord(ours, int64(cp.Size), sumdb.Hash(cp.Root), int64(p.Index), sumdb.RecordHash(p.Extra)))
 	// And its notes are ours, up to the key types that it does not know.
 	n, err := note.Open(cp.Bytes(), note.VerifierList(verifier(t, w.keys[0])))
 	check(t, err)
@@ -214,9 +214,9 @@ func TestStrangersWitness(t *testing.T) {
 	w := newWorld(t, 0, 0)
 	dir := t.TempDir()
 	args := []string{"-db", filepath.Join(dir, "db"), "-log", w.keys[0].Verifier().String()}
-	var vkeys []*c2sp.VerifierKey
-	for _, a := range []c2sp.Algorithm{c2sp.CosignatureEd25519, c2sp.CosignatureMLDSA44} {
-		key, err := c2sp.GenerateSigner("stranger.example", a)
+	var vkeys []*tlog.VerifierKey
+	for _, a := range []tlog.Algorithm{tlog.CosignatureEd25519, tlog.CosignatureMLDSA44} {
+		key, err := tlog.GenerateSigner("stranger.example", a)
 		check(t, err)
 		name := filepath.Join(dir, a.String())
 		check(t, os.WriteFile(name, []byte(key.Secret()+"\n"), 0o600))
@@ -245,7 +245,7 @@ func TestStrangersWitness(t *testing.T) {
 		policy += fmt.Sprintf("witness key%d %s http://%s\n", i, k, strings.TrimSpace(address))
 	}
 	// Both keys, which one request is to bring.
-	w.policy, err = c2sp.ParsePolicy([]byte(policy + "group stranger all key0 key1\nquorum stranger\n"))
+	w.policy, err = tlog.ParsePolicy([]byte(policy + "group stranger all key0 key1\nquorum stranger\n"))
 	check(t, err)
 	w.start()
 	w.stream(w.warrants(300), "cosigned")
@@ -269,7 +269,7 @@ func TestStatic(t *testing.T) {
 	dir := os.DirFS(w.tree())
 	for level := -1; level < 3; level++ {
 		for i := uint64(0); tiles.Width(max(level, 0), i, cp.Size) > 0; i++ {
-			tile := c2sp.Tile{Level: level, Index: i, Width: tiles.Width(max(level, 0), i, cp.Size)}
+			tile := tlog.Tile{Level: level, Index: i, Width: tiles.Width(max(level, 0), i, cp.Size)}
 			status, b := w.get("/" + tile.Path())
 			onDisk, err := fs.ReadFile(dir, tile.Path())
 			check(t, err)

@@ -18,8 +18,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -32,11 +32,11 @@ func (w *world) tick(at time.Time) {
 		s.answer(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
 			body, err := io.ReadAll(r.Body)
 			if err == nil && r.Method == http.MethodPost {
-				var req *c2sp.AddCheckpoint
-				if req, err = c2sp.ParseAddCheckpoint(body); err == nil {
+				var req *tlog.AddCheckpoint
+				if req, err = tlog.ParseAddCheckpoint(body); err == nil {
 					w.seen.head(req.Checkpoint)
 					line, serr := s.key.Sign(&req.Checkpoint.Head, uint64(w.witnessed.Load()))
-					cosigned := (&c2sp.Checkpoint{Head: req.Checkpoint.Head, Signatures: []c2sp.Signature{line}}).Bytes()
+					cosigned := (&tlog.Checkpoint{Head: req.Checkpoint.Head, Signatures: []tlog.Signature{line}}).Bytes()
 					_, lines, _ := bytes.Cut(cosigned, []byte("\n\n"))
 					if err = serr; err == nil {
 						rw.Write(lines)
@@ -161,7 +161,7 @@ func TestAnchors(t *testing.T) {
 	}
 	w.pass(begin.Add(6 * time.Minute))
 	first := w.awaits(1, event.TypeAnchor)[0]
-	cp, err := c2sp.ParseCheckpoint([]byte(first.Event.Body.(*event.Anchor).Checkpoint))
+	cp, err := tlog.ParseCheckpoint([]byte(first.Event.Body.(*event.Anchor).Checkpoint))
 	check(t, err)
 	if cp.Size != 1 || len(cp.Signatures) != 2+2 {
 		t.Errorf("the first anchor is of size %d, with %d lines", cp.Size, len(cp.Signatures))

@@ -20,13 +20,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -58,14 +58,14 @@ func TestMortalLog(t *testing.T) {
 	check(t, err)
 	engine, err := tesserax.Open(t.Context(), m.Tree, log.DefaultMaxBatch)
 	check(t, err)
-	policy, err := c2sp.ParsePolicy(must(os.ReadFile(m.Policy)))
+	policy, err := tlog.ParsePolicy(must(os.ReadFile(m.Policy)))
 	check(t, err)
 	provider, err := eventkey.Load(t.Context(), m.Provider)
 	check(t, err)
 	cfg := log.Config{StateDir: m.State, Engine: stepping{engine, step}, Vault: kept, Provider: provider, Policy: policy,
 		Interval: 10 * time.Millisecond, Refresh: 20 * time.Millisecond, FS: fsys, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	for _, k := range m.Keys {
-		cfg.Keys = append(cfg.Keys, must(c2sp.ParseSigner(k)))
+		cfg.Keys = append(cfg.Keys, must(tlog.ParseSigner(k)))
 	}
 	l, err := log.Open(t.Context(), cfg)
 	check(t, err)
@@ -202,7 +202,7 @@ func (w *world) lives(ended <-chan error, at time.Time) bool {
 		case <-tick.C:
 		}
 		if cp, err := overHTTP(w.url).ReadCheckpoint(w.t.Context()); err == nil {
-			if head, err := c2sp.ParseCheckpoint(cp); err == nil && w.discloses(head, at) {
+			if head, err := tlog.ParseCheckpoint(cp); err == nil && w.discloses(head, at) {
 				return true
 			}
 		}
@@ -212,7 +212,7 @@ func (w *world) lives(ended <-chan error, at time.Time) bool {
 }
 
 // discloses returns whether the published head ends with a disclosure.
-func (w *world) discloses(head *c2sp.Checkpoint, at time.Time) bool {
+func (w *world) discloses(head *tlog.Checkpoint, at time.Time) bool {
 	entries, err := readTail(w.t.Context(), overHTTP(w.url), head.Size)
 	if err != nil {
 		return false
@@ -287,5 +287,5 @@ func readTail(ctx context.Context, r tiles.Reader, size uint64) ([][]byte, error
 	if size == 0 {
 		return nil, nil
 	}
-	return tiles.ReadBundle(ctx, r, (size-1)/c2sp.TileWidth, size)
+	return tiles.ReadBundle(ctx, r, (size-1)/tlog.TileWidth, size)
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // TestLife is one event's way from its signer to a proof that verifies offline.
@@ -119,7 +119,7 @@ func TestClock(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
 	ahead := uint64(time.Now().Add(time.Hour).Unix())
-	head, err := c2sp.ParseCheckpoint(must(os.ReadFile(filepath.Join(w.state(), "head"))))
+	head, err := tlog.ParseCheckpoint(must(os.ReadFile(filepath.Join(w.state(), "head"))))
 	check(t, err)
 	head.Signatures = nil
 	for _, k := range w.keys {

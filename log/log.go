@@ -40,10 +40,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -61,7 +61,7 @@ type Config struct {
 	Engine Engine
 	// Keys are the log's note keys. Those sign that the charter in force names;
 	// until a head with new ones is published, the old ones must be here too.
-	Keys []*c2sp.Signer
+	Keys []*tlog.Signer
 	// Vault keeps what is to be disclosed. It stays the caller's.
 	Vault *vault.Vault
 	// Provider signs anchors and disclosures: an event key of a provider that
@@ -71,7 +71,7 @@ type Config struct {
 	// beside those of the charters, and says where witnesses are: a URL in it
 	// counts before one in a charter. Each witness that is to be asked has a
 	// URL; those that share one are asked together.
-	Policy *c2sp.Policy
+	Policy *tlog.Policy
 	// Recovery, if not nil, is the exact bytes of an amendment that as many charter
 	// keys have signed as the charter before it asks of a recovery, and that the
 	// operator has decided to accept: for a log whose key is lost, or whose
@@ -302,7 +302,7 @@ func (l *Log) warn() {
 
 // loadTree checks the tree against the recorded head, and fills the index with
 // what it has.
-func (l *Log) loadTree(ctx context.Context, head *c2sp.Head) (*tree, error) {
+func (l *Log) loadTree(ctx context.Context, head *tlog.Head) (*tree, error) {
 	loaded := false
 	each := func(i uint64, entry []byte) error {
 		if !loaded {

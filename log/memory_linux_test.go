@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 var long = flag.Bool("long", false, "run TestMemory with a million entries instead of a few thousand")
@@ -66,9 +66,9 @@ func (w *world) load(t *testing.T, clients, each int, size uint64) {
 	for c := range clients {
 		wg.Go(func() {
 			for i := range each {
-				n := uint64(c*7919+i*104729) % (size / c2sp.TileWidth)
-				for _, level := range []int{c2sp.Entries, 0} {
-					resp, err := http.Get(w.url + "/" + c2sp.Tile{Level: level, Index: n, Width: c2sp.TileWidth}.Path())
+				n := uint64(c*7919+i*104729) % (size / tlog.TileWidth)
+				for _, level := range []int{tlog.Entries, 0} {
+					resp, err := http.Get(w.url + "/" + tlog.Tile{Level: level, Index: n, Width: tlog.TileWidth}.Path())
 					if err != nil {
 						t.Error(err)
 						return

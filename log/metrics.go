@@ -10,8 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -124,7 +124,7 @@ func (m *metrics) round(err error) {
 	switch {
 	case err == nil:
 		m.rounds.WithLabelValues("published").Inc()
-	case errors.Is(err, c2sp.ErrNoQuorum):
+	case errors.Is(err, tlog.ErrNoQuorum):
 		m.rounds.WithLabelValues("no_quorum").Inc()
 	default:
 		m.rounds.WithLabelValues("failed").Inc()

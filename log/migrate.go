@@ -8,16 +8,16 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // MigrateConfig configures [Migrate].
 type MigrateConfig struct {
 	StateDir string
 	State    State // as in Config
-	Keys     []*c2sp.Signer
+	Keys     []*tlog.Signer
 	// From has the tree, To gets it. To is empty, or has a part of the tree from
 	// an attempt that was cut off. Both stay the caller's.
 	From, To Engine
@@ -67,7 +67,7 @@ func Migrate(ctx context.Context, cfg MigrateConfig) (size uint64, err error) {
 // migration is one call of Migrate.
 type migration struct {
 	MigrateConfig
-	head   *c2sp.Head      // recorded
+	head   *tlog.Head      // recorded
 	common *tiles.Frontier // of what both have
 	whole  *tiles.Frontier // of what From has
 }
@@ -145,7 +145,7 @@ func (m *migration) copy(ctx context.Context) error {
 
 func (m *migration) progress(what string, total uint64) func(uint64, []byte, tiles.Hash) error {
 	return func(i uint64, _ []byte, _ tiles.Hash) error {
-		if m.Progress != nil && (i%c2sp.TileWidth == c2sp.TileWidth-1 || i+1 == total) {
+		if m.Progress != nil && (i%tlog.TileWidth == tlog.TileWidth-1 || i+1 == total) {
 			m.Progress(what, i+1, total)
 		}
 		return nil

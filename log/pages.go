@@ -7,10 +7,10 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // pages answers for entries: those of the tree, each proven to be in it, and those
@@ -48,11 +48,11 @@ func readProven(ctx context.Context, r tiles.Reader, p *prover.Prover, index uin
 	if index >= e.size {
 		return nil, fmt.Errorf("a tree of size %d has no entry %d", e.size, index)
 	}
-	entries, err := tiles.ReadBundle(ctx, r, index/c2sp.TileWidth, e.size)
+	entries, err := tiles.ReadBundle(ctx, r, index/tlog.TileWidth, e.size)
 	if err != nil {
 		return nil, treeError(err)
 	}
-	entry := entries[index%c2sp.TileWidth]
+	entry := entries[index%tlog.TileWidth]
 	if _, err := p.Inclusion(ctx, index, tiles.LeafHash(entry), e.size, e.root); err != nil {
 		return nil, treeError(err)
 	}
@@ -63,7 +63,7 @@ func readProven(ctx context.Context, r tiles.Reader, p *prover.Prover, index uin
 func (p *pages) Root(size uint64) ([32]byte, error) {
 	e := p.tree.edge.Load()
 	if size <= e.size {
-		root, err := provenRoot(context.Background(), p.prover, size, &c2sp.Head{Size: e.size, Root: e.root})
+		root, err := provenRoot(context.Background(), p.prover, size, &tlog.Head{Size: e.size, Root: e.root})
 		if err != nil {
 			return root, treeError(err)
 		}
@@ -74,7 +74,7 @@ func (p *pages) Root(size uint64) ([32]byte, error) {
 	}
 	f := p.tree.frontier.Clone()
 	for _, entry := range p.pending[:size-e.size] {
-		if err := f.Append(tiles.LeafHash(entry), func(c2sp.Tile, []byte) error { return nil }); err != nil {
+		if err := f.Append(tiles.LeafHash(entry), func(tlog.Tile, []byte) error { return nil }); err != nil {
 			return [32]byte{}, err
 		}
 	}

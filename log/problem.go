@@ -11,8 +11,8 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -105,7 +105,7 @@ var answers = []struct {
 	{event.ErrUnknownSigner, "unknown-signer", http.StatusForbidden, "Unknown signer", 0},
 	{event.ErrBadSignature, "signature", http.StatusUnprocessableEntity, "Bad signature", 0},
 	{event.ErrMalformed, "form", http.StatusBadRequest, "Malformed", 0},
-	{c2sp.ErrMalformed, "form", http.StatusBadRequest, "Malformed", 0},
+	{tlog.ErrMalformed, "form", http.StatusBadRequest, "Malformed", 0},
 	{errQuery, "form", http.StatusBadRequest, "Malformed", 0},
 	{errBody, "form", http.StatusBadRequest, "Malformed", 0},
 	{errIncomplete, "incomplete", http.StatusRequestTimeout, "Incomplete request", 0},

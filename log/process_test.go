@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // daemon is a process of vasistas-log over a world's directories.
@@ -221,7 +221,7 @@ func TestTerminate(t *testing.T) {
 			}
 			cancel()
 			wg.Wait()
-			cp, err := c2sp.ParseCheckpoint(must(os.ReadFile(filepath.Join(w.state(), "checkpoint"))))
+			cp, err := tlog.ParseCheckpoint(must(os.ReadFile(filepath.Join(w.state(), "checkpoint"))))
 			check(t, err)
 			if size := w.seen.size(); cp.Size < size {
 				t.Errorf("published are %d entries, and %d were seen", cp.Size, size)

@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // publisher turns the growing tree into published checkpoints. One goroutine,
@@ -48,7 +48,7 @@ type publisher struct {
 
 // publication is a checkpoint that meets the policies and is durable.
 type publication struct {
-	checkpoint *c2sp.Checkpoint
+	checkpoint *tlog.Checkpoint
 	bytes      []byte
 	charter    uint64 // index of the one in force at that size
 	after      uint64 // its logged-after time, in POSIX seconds; 0 if there is none
@@ -76,7 +76,7 @@ func newPublisher(ctx context.Context, cfg Config, h *head, b *book, c *clock, s
 
 // setDemand says what the next head to publish must meet, apart from the
 // operator's own policy.
-func (p *publisher) setDemand(charters []*c2sp.Policy) {
+func (p *publisher) setDemand(charters []*tlog.Policy) {
 	d := newDemand(charters, p.cfg.Policy)
 	if d.same(p.demand) {
 		return
@@ -125,7 +125,7 @@ func (p *publisher) loadPublished(ctx context.Context) error {
 }
 
 // loggedAfter returns that time of a checkpoint, by the policy in force at its size.
-func loggedAfter(v *view, cp *c2sp.Checkpoint) uint64 {
+func loggedAfter(v *view, cp *tlog.Checkpoint) uint64 {
 	ok, err := v.at(cp.Size).Witnesses.Verify(cp, "")
 	if err != nil {
 		return 0 // it was published under an earlier policy
@@ -200,7 +200,7 @@ func (p *publisher) report(err error) bool {
 		p.status.halt(err)
 		p.logger.Error("publication has stopped for good", "err", err)
 		return false
-	case errors.Is(err, c2sp.ErrNoQuorum):
+	case errors.Is(err, tlog.ErrNoQuorum):
 		p.logger.Warn("not published: no quorum of witnesses; trying again", "err", err)
 	default:
 		reason = err
@@ -255,7 +255,7 @@ func (p *publisher) round(ctx context.Context) error {
 	}
 	p.setDemand(v.policies(p.from(), p.head.signed.Size))
 	if err := p.demand.reachable(len(p.head.signed.Signatures)); err != nil {
-		return fmt.Errorf("%w: %w", c2sp.ErrNoQuorum, err)
+		return fmt.Errorf("%w: %w", tlog.ErrNoQuorum, err)
 	}
 	began := time.Now()
 	cp, err := p.gather(ctx)
@@ -283,7 +283,7 @@ func (p *publisher) next(ctx context.Context, v *view, e *edge) (*edge, error) {
 	if size >= e.size {
 		return e, nil
 	}
-	root, err := provenRoot(ctx, p.prover, size, &c2sp.Head{Size: e.size, Root: e.root})
+	root, err := provenRoot(ctx, p.prover, size, &tlog.Head{Size: e.size, Root: e.root})
 	if err != nil {
 		return nil, treeError(err)
 	}
@@ -292,9 +292,9 @@ func (p *publisher) next(ctx context.Context, v *view, e *edge) (*edge, error) {
 
 // publish checks once more, on the very bytes, that the checkpoint meets the
 // policies, and makes it the published one.
-func (p *publisher) publish(ctx context.Context, v *view, cp *c2sp.Checkpoint) error {
+func (p *publisher) publish(ctx context.Context, v *view, cp *tlog.Checkpoint) error {
 	b := cp.Bytes()
-	cp, err := c2sp.ParseCheckpoint(b)
+	cp, err := tlog.ParseCheckpoint(b)
 	if err != nil {
 		return fmt.Errorf("the checkpoint to publish: %w", err)
 	}

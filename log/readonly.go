@@ -18,10 +18,10 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // ErrPublishedBehind: what the state says is published is not what was.
@@ -92,7 +92,7 @@ func (r *Reader) parse(b []byte) (*publication, error) {
 }
 
 func (r *Reader) publication(p Published) (*publication, error) {
-	cp, err := c2sp.ParseCheckpoint(p.Checkpoint)
+	cp, err := tlog.ParseCheckpoint(p.Checkpoint)
 	switch origin := r.state.Settings().Origin; {
 	case err != nil:
 		return nil, err

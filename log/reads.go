@@ -13,9 +13,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // reads serves what is published: the same bytes from the process that writes the
@@ -65,7 +65,7 @@ func (r *reads) serveCharter(w http.ResponseWriter, req *http.Request) {
 // checkpoint commits to is served. The path is parsed into a tile, and never
 // used as one.
 func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) {
-	t, err := c2sp.ParseTilePath(strings.TrimPrefix(req.URL.EscapedPath(), "/"))
+	t, err := tlog.ParseTilePath(strings.TrimPrefix(req.URL.EscapedPath(), "/"))
 	if err != nil {
 		problemOf(err).writeTo(w)
 		return
@@ -90,7 +90,7 @@ func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
-	if t.Level == c2sp.Entries {
+	if t.Level == tlog.Entries {
 		h.Set("Vary", "Accept-Encoding")
 		if acceptsGzip(req) {
 			h.Set("Content-Encoding", "gzip")

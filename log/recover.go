@@ -13,12 +13,12 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Source is a copy of a log: a mirror, a directory, or the log itself under
@@ -35,8 +35,8 @@ type RecoverConfig struct {
 	// State, if not nil, is recovered instead of the files in StateDir. The
 	// caller sees to it that no log uses it.
 	State  State
-	Keys   []*c2sp.Signer
-	Policy *c2sp.Policy // that the copy's checkpoint must meet
+	Keys   []*tlog.Signer
+	Policy *tlog.Policy // that the copy's checkpoint must meet
 	Source Source
 
 	// TreeDir is the engine's directory.
@@ -71,9 +71,9 @@ type recovery struct {
 	RecoverConfig
 	record   record
 	caches   *stateDir
-	head     *c2sp.Checkpoint // recorded; nil: it is lost
+	head     *tlog.Checkpoint // recorded; nil: it is lost
 	headTime uint64
-	copy     *c2sp.Checkpoint
+	copy     *tlog.Checkpoint
 }
 
 // Recover brings back what a log lacks, from a copy whose checkpoint the log's
@@ -130,7 +130,7 @@ func openForRecovery(cfg RecoverConfig) (*stateDir, error) {
 		return nil, err
 	}
 	s := &stateDir{dir: cfg.StateDir, fs: cfg.FS, lock: lock, settings: set}
-	s.head, err = cfg.FS.OpenRegister(s.path("head"), c2sp.MaxCheckpointSize)
+	s.head, err = cfg.FS.OpenRegister(s.path("head"), tlog.MaxCheckpointSize)
 	if errors.Is(err, durable.ErrMissing) || errors.Is(err, durable.ErrTooLarge) {
 		return s, nil
 	} else if err != nil {
@@ -145,7 +145,7 @@ func (r *recovery) readCopy(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the checkpoint of the copy: %w", err)
 	}
-	if r.copy, err = c2sp.ParseCheckpoint(b); err != nil {
+	if r.copy, err = tlog.ParseCheckpoint(b); err != nil {
 		return fmt.Errorf("the checkpoint of the copy: %w", err)
 	}
 	if origin := r.record.Settings().Origin; r.copy.Origin != origin {
@@ -273,7 +273,7 @@ func (r *recovery) related(ctx context.Context, engine Engine, f *tiles.Frontier
 		root, err := provenRoot(ctx, prover.New(r.Source, 0), f.Size(), &r.copy.Head)
 		return err == nil && root == f.Root()
 	}
-	root, err := provenRoot(ctx, prover.New(engine, 0), r.copy.Size, &c2sp.Head{Size: f.Size(), Root: f.Root()})
+	root, err := provenRoot(ctx, prover.New(engine, 0), r.copy.Size, &tlog.Head{Size: f.Size(), Root: f.Root()})
 	return err == nil && root == r.copy.Root
 }
 
@@ -303,7 +303,7 @@ func (r *recovery) check(ctx context.Context, engine Engine, from *tiles.Frontie
 		if !judge.admits(entry) {
 			break
 		}
-		if err := end.Append(tiles.LeafHash(entry), func(c2sp.Tile, []byte) error { return nil }); err != nil {
+		if err := end.Append(tiles.LeafHash(entry), func(tlog.Tile, []byte) error { return nil }); err != nil {
 			return nil, nil, err
 		}
 		if r.head != nil && end.Size() == r.head.Size {
@@ -379,11 +379,11 @@ func treeSize(ctx context.Context, e Engine) uint64 {
 func readEntries(ctx context.Context, r tiles.Reader, from, size uint64) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for from < size {
-			entries, err := tiles.ReadBundle(ctx, r, from/c2sp.TileWidth, size)
+			entries, err := tiles.ReadBundle(ctx, r, from/tlog.TileWidth, size)
 			if err != nil {
 				return
 			}
-			for _, e := range entries[from%c2sp.TileWidth:] {
+			for _, e := range entries[from%tlog.TileWidth:] {
 				if !yield(e) {
 					return
 				}
@@ -473,7 +473,7 @@ func (w *batchWriter) flush(ctx context.Context) error {
 
 func (r *recovery) progress(total, offset uint64) func(uint64, []byte, tiles.Hash) error {
 	return func(i uint64, _ []byte, _ tiles.Hash) error {
-		if r.Progress != nil && (i%c2sp.TileWidth == c2sp.TileWidth-1 || i+offset+1 == total) {
+		if r.Progress != nil && (i%tlog.TileWidth == tlog.TileWidth-1 || i+offset+1 == total) {
 			r.Progress(i+offset+1, total)
 		}
 		return nil

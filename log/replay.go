@@ -10,10 +10,10 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // replay applies to o what the tree of an edge has beyond it, and checks that what
@@ -21,11 +21,11 @@ import (
 func replay(ctx context.Context, o *opened, r tiles.Reader, e *edge) error {
 	for o.ledger.Size() < e.size {
 		at := o.ledger.Size()
-		entries, err := tiles.ReadBundle(ctx, r, at/c2sp.TileWidth, e.size)
+		entries, err := tiles.ReadBundle(ctx, r, at/tlog.TileWidth, e.size)
 		if err != nil {
 			return treeError(err)
 		}
-		for _, entry := range readAll(at, entries[at%c2sp.TileWidth:], o.ledger.Key) {
+		for _, entry := range readAll(at, entries[at%tlog.TileWidth:], o.ledger.Key) {
 			if _, err := o.ledger.Apply(entry); err != nil {
 				return fmt.Errorf("applying entry %d: %w", entry.Index, err)
 			}

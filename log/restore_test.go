@@ -18,11 +18,11 @@ import (
 	"testing"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // mirror copies what the running log publishes into a directory, tile by tile, as
@@ -36,14 +36,14 @@ func (w *world) mirror() string {
 		check(w.t, os.MkdirAll(filepath.Dir(name), 0o755))
 		check(w.t, os.WriteFile(name, b, 0o644))
 	}
-	fetch := func(t c2sp.Tile) {
+	fetch := func(t tlog.Tile) {
 		b, err := overHTTP(w.url).ReadTile(w.t.Context(), t)
 		check(w.t, err)
 		save(t.Path(), b)
 	}
 	for level := -1; level < 8; level++ {
 		for i := uint64(0); tiles.Width(max(level, 0), i, cp.Size) > 0; i++ {
-			fetch(c2sp.Tile{Level: level, Index: i, Width: tiles.Width(max(level, 0), i, cp.Size)})
+			fetch(tlog.Tile{Level: level, Index: i, Width: tiles.Width(max(level, 0), i, cp.Size)})
 		}
 	}
 	save("checkpoint", cp.Bytes())
@@ -211,7 +211,7 @@ func TestRestoreAll(t *testing.T) {
 	if len(evidence) != 1 {
 		t.Fatalf("the evidence: %v", evidence)
 	}
-	cp, err := c2sp.ParseCheckpoint(must(os.ReadFile(evidence[0])))
+	cp, err := tlog.ParseCheckpoint(must(os.ReadFile(evidence[0])))
 	check(t, err)
 	if _, err := w.keys[0].Verifier().Verify(&cp.Head, cp.Find(w.keys[0].Verifier())); err != nil || cp.Size != 330 {
 		t.Errorf("the evidence is of size %d: %v", cp.Size, err)
@@ -333,7 +333,7 @@ func TestRecoverRefuses(t *testing.T) {
 	other.stop()
 	unwitnessed := filepath.Join(t.TempDir(), "copy")
 	copyDir(t, s.late, unwitnessed)
-	cp, err := c2sp.ParseCheckpoint(must(os.ReadFile(filepath.Join(unwitnessed, "checkpoint"))))
+	cp, err := tlog.ParseCheckpoint(must(os.ReadFile(filepath.Join(unwitnessed, "checkpoint"))))
 	check(t, err)
 	cp.Signatures = cp.Signatures[:3] // two of the log, one of a witness
 	check(t, os.WriteFile(filepath.Join(unwitnessed, "checkpoint"), cp.Bytes(), 0o644))
@@ -503,7 +503,7 @@ func TestTwoCopies(t *testing.T) {
 		c.start()
 	}
 	published := make(map[uint64]map[[32]byte]bool)
-	note := func(cp *c2sp.Checkpoint) {
+	note := func(cp *tlog.Checkpoint) {
 		if published[cp.Size] == nil {
 			published[cp.Size] = make(map[[32]byte]bool)
 		}

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // put submits an event, which must be admitted, and returns where it is.
@@ -178,8 +178,8 @@ func (w *world) foundingAgain() []byte {
 func twoKeysOfOne(t *testing.T) string {
 	t.Helper()
 	text := ""
-	for i, a := range []c2sp.Algorithm{c2sp.CosignatureEd25519, c2sp.CosignatureMLDSA44} {
-		k, err := c2sp.GenerateSigner("one.example", a)
+	for i, a := range []tlog.Algorithm{tlog.CosignatureEd25519, tlog.CosignatureMLDSA44} {
+		k, err := tlog.GenerateSigner("one.example", a)
 		check(t, err)
 		text += "witness k" + string(rune('a'+i)) + " " + k.Verifier().String() + "\n"
 	}

@@ -15,27 +15,27 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // sightings are all heads that left a log, to clients or witnesses, and all that
 // it acknowledged: what must hold in the end, whatever happened.
 type sightings struct {
 	mu    sync.Mutex
-	heads map[string]*c2sp.Head // by text
+	heads map[string]*tlog.Head // by text
 	acked map[uint64]tiles.Hash // leaf by index
 	at    map[tiles.Hash]uint64 // index by leaf
 	bad   []string
 }
 
 func newSightings() *sightings {
-	return &sightings{heads: make(map[string]*c2sp.Head), acked: make(map[uint64]tiles.Hash), at: make(map[tiles.Hash]uint64)}
+	return &sightings{heads: make(map[string]*tlog.Head), acked: make(map[uint64]tiles.Hash), at: make(map[tiles.Hash]uint64)}
 }
 
 // head notes a head that was seen. All checkpoints given to it must carry a valid
 // signature of the log.
-func (s *sightings) head(cp *c2sp.Checkpoint) {
+func (s *sightings) head(cp *tlog.Checkpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.heads[string(cp.Text())] = &cp.Head
@@ -86,7 +86,7 @@ func (s *sightings) watch(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err == nil && r.Method == http.MethodPost {
-			if req, err := c2sp.ParseAddCheckpoint(body); err == nil {
+			if req, err := tlog.ParseAddCheckpoint(body); err == nil {
 				s.head(req.Checkpoint)
 			}
 		}
@@ -109,7 +109,7 @@ func (s *sightings) judge(t testing.TB, entries [][]byte) {
 	var f tiles.Frontier
 	for i, e := range entries {
 		leaves[i] = tiles.LeafHash(e)
-		check(t, f.Append(leaves[i], func(c2sp.Tile, []byte) error { return nil }))
+		check(t, f.Append(leaves[i], func(tlog.Tile, []byte) error { return nil }))
 		roots = append(roots, f.Root())
 	}
 	for _, h := range s.heads {
@@ -158,7 +158,7 @@ func (w *world) read() [][]byte {
 // overHTTP reads a log at a URL.
 type overHTTP string
 
-func (u overHTTP) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (u overHTTP) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return u.read(ctx, "/"+t.Path())
 }
 

@@ -15,9 +15,9 @@ import (
 	"os"
 	"slices"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // The file "ledger" in the state directory has what the entries up to some size
@@ -102,7 +102,7 @@ func (b *book) readSnapshot(ctx context.Context, e *edge) (*opened, error) {
 		body = body[33:]
 		o.deposits[d.index] = d
 	}
-	root, err := provenRoot(ctx, b.pages.prover, size, &c2sp.Head{Size: e.size, Root: e.root})
+	root, err := provenRoot(ctx, b.pages.prover, size, &tlog.Head{Size: e.size, Root: e.root})
 	if err != nil {
 		return nil, treeError(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Settings say which log this is. They never change.
@@ -82,7 +82,7 @@ const howToRestoreHead = "restore it, or bring it back from the published log wi
 type record struct{ State }
 
 // checkKeys refuses keys of another log.
-func (r record) checkKeys(keys []*c2sp.Signer) error {
+func (r record) checkKeys(keys []*tlog.Signer) error {
 	origin := r.Settings().Origin
 	if len(keys) == 0 {
 		return fmt.Errorf("opening the log: it needs a key of the log %s", origin)
@@ -98,7 +98,7 @@ func (r record) checkKeys(keys []*c2sp.Signer) error {
 // head returns the recorded head and the time of its ML-DSA-44 line, in POSIX
 // seconds, or 0. It must carry a valid line of one of the keys; nil: that is left to the
 // caller.
-func (r record) head(ctx context.Context, keys []*c2sp.VerifierKey) (cp *c2sp.Checkpoint, time uint64, err error) {
+func (r record) head(ctx context.Context, keys []*tlog.VerifierKey) (cp *tlog.Checkpoint, time uint64, err error) {
 	b, err := r.LoadHead(ctx)
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading the last signed head: %w", err)
@@ -109,8 +109,8 @@ func (r record) head(ctx context.Context, keys []*c2sp.VerifierKey) (cp *c2sp.Ch
 	return cp, time, nil
 }
 
-func (r record) parseHead(b []byte, keys []*c2sp.VerifierKey) (cp *c2sp.Checkpoint, time uint64, err error) {
-	if cp, err = c2sp.ParseCheckpoint(b); err != nil {
+func (r record) parseHead(b []byte, keys []*tlog.VerifierKey) (cp *tlog.Checkpoint, time uint64, err error) {
+	if cp, err = tlog.ParseCheckpoint(b); err != nil {
 		return nil, 0, err
 	}
 	if origin := r.Settings().Origin; cp.Origin != origin {
@@ -136,7 +136,7 @@ func (r record) parseHead(b []byte, keys []*c2sp.VerifierKey) (cp *c2sp.Checkpoi
 
 // recordHead replaces the recorded head, if it is still old. Nothing of next may
 // leave the process before it has returned nil.
-func (r record) recordHead(ctx context.Context, old, next *c2sp.Checkpoint) error {
+func (r record) recordHead(ctx context.Context, old, next *tlog.Checkpoint) error {
 	if err := r.SwapHead(ctx, old.Bytes(), next.Bytes()); err != nil {
 		return fmt.Errorf("%w: recording the new head: %w", errState, err)
 	}
@@ -152,14 +152,14 @@ func (r record) publish(ctx context.Context, p Published) error {
 }
 
 // published returns the checkpoint that was published last, nil if none was.
-func (r record) published(ctx context.Context) (*c2sp.Checkpoint, error) {
+func (r record) published(ctx context.Context) (*tlog.Checkpoint, error) {
 	p, err := r.Published(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the published checkpoint: %w", err)
 	} else if p.Checkpoint == nil {
 		return nil, nil
 	}
-	cp, err := c2sp.ParseCheckpoint(p.Checkpoint)
+	cp, err := tlog.ParseCheckpoint(p.Checkpoint)
 	if err != nil {
 		return nil, fmt.Errorf("the published checkpoint is damaged: %w", err)
 	}
@@ -168,8 +168,8 @@ func (r record) published(ctx context.Context) (*c2sp.Checkpoint, error) {
 
 // signHead signs a head with every key. An ML-DSA-44 line is a cosignature and
 // carries time, in POSIX seconds.
-func signHead(keys []*c2sp.Signer, h c2sp.Head, time uint64) (*c2sp.Checkpoint, error) {
-	cp := &c2sp.Checkpoint{Head: h}
+func signHead(keys []*tlog.Signer, h tlog.Head, time uint64) (*tlog.Checkpoint, error) {
+	cp := &tlog.Checkpoint{Head: h}
 	for _, k := range keys {
 		sig, err := k.Sign(&h, time)
 		if err != nil {

@@ -14,8 +14,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // stateDir is the state in a directory, which also has the caches:
@@ -67,7 +67,7 @@ func openStateDir(dir string, fsys durable.FS, cachesOnly bool) (_ *stateDir, er
 	if cachesOnly {
 		return s, nil
 	}
-	if s.head, err = fsys.OpenRegister(s.path("head"), c2sp.MaxCheckpointSize); err != nil {
+	if s.head, err = fsys.OpenRegister(s.path("head"), tlog.MaxCheckpointSize); err != nil {
 		err = fmt.Errorf("opening the log: the record of the last signed head: %w; "+howToRestoreHead, err)
 		return nil, errors.Join(err, s.lock.Close())
 	}
@@ -162,7 +162,7 @@ func (s *stateDir) Begin(context.Context) (io.Closer, error) {
 }
 
 func (s *stateDir) Found(_ context.Context, set Settings, head []byte) error {
-	_, err := s.fs.CreateRegister(s.path("head"), c2sp.MaxCheckpointSize, head)
+	_, err := s.fs.CreateRegister(s.path("head"), tlog.MaxCheckpointSize, head)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("an earlier attempt in %s was not finished; remove the directory and try again: %w", s.dir, err)
 	} else if err != nil {

@@ -17,9 +17,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // result is one line of an answer to NDJSON.
@@ -83,7 +83,7 @@ func (w *world) stream(entries [][]byte, wait string) []result {
 		}
 		w.seen.acknowledged(*r.Index, entryOf(entries[i]))
 		if wait == "cosigned" {
-			p, err := c2sp.ParseProof([]byte(r.Proof))
+			p, err := tlog.ParseProof([]byte(r.Proof))
 			check(w.t, err)
 			check(w.t, w.verify(p))
 			if p.Index != *r.Index || !bytes.Equal(p.Extra, entryOf(entries[i])) {

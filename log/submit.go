@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"net/url"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -47,7 +47,7 @@ type Result struct {
 	Index     uint64
 	Leaf      [32]byte
 	Duplicate bool        // it had been logged before
-	Proof     *c2sp.Proof // with the logged envelope as extra; nil for Sequenced
+	Proof     *tlog.Proof // with the logged envelope as extra; nil for Sequenced
 }
 
 // Submit admits one event, given in the encoding of [event.Submission], and waits.
@@ -192,7 +192,7 @@ func (l *Log) result(ctx context.Context, seq sequenced, wait Wait) (*Result, er
 		l.cfg.Logger.Error("an entry can't be proven", "index", seq.index, "err", err)
 		return nil, &notProven{seq.index, err}
 	}
-	r.Proof = &c2sp.Proof{Extra: seq.entry, Index: seq.index, Hashes: hashes, Checkpoint: pub.checkpoint}
+	r.Proof = &tlog.Proof{Extra: seq.entry, Index: seq.index, Hashes: hashes, Checkpoint: pub.checkpoint}
 	return r, nil
 }
 

@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // takeOver lets the recovery that the operator gave take the log over: it is logged,
@@ -96,9 +96,9 @@ func (b *book) takeOver(c *ledger.Charter) {
 
 // hearing returns the policies of those that are asked, at a start, whether they know
 // a later head than that of this size.
-func (v *view) hearing(size uint64) []*c2sp.Policy {
+func (v *view) hearing(size uint64) []*tlog.Policy {
 	if v.recovery != nil && v.recovery.Index >= size {
-		return []*c2sp.Policy{v.recovery.Witnesses}
+		return []*tlog.Policy{v.recovery.Witnesses}
 	}
 	return v.policies(size, size)
 }
@@ -108,9 +108,9 @@ func (v *view) hearing(size uint64) []*c2sp.Policy {
 func (h *head) signedBy(ctx context.Context, v *view) error {
 	size := h.signed.Size
 	named := slices.Concat(v.at(size).LogKeys, v.at(max(size, 1)-1).LogKeys, v.recovery.LogKeys)
-	var keys []*c2sp.VerifierKey
+	var keys []*tlog.VerifierKey
 	for _, s := range named {
-		k, err := c2sp.ParseVerifierKey(s)
+		k, err := tlog.ParseVerifierKey(s)
 		if err != nil {
 			return err
 		}
@@ -121,8 +121,8 @@ func (h *head) signedBy(ctx context.Context, v *view) error {
 }
 
 // keysOf returns those of the keys that a charter names.
-func (h *head) keysOf(c *ledger.Charter) ([]*c2sp.Signer, error) {
-	var out []*c2sp.Signer
+func (h *head) keysOf(c *ledger.Charter) ([]*tlog.Signer, error) {
+	var out []*tlog.Signer
 	for _, k := range h.keys {
 		if slices.Contains(c.LogKeys, k.Verifier().String()) {
 			out = append(out, k)
@@ -136,8 +136,8 @@ func (h *head) keysOf(c *ledger.Charter) ([]*c2sp.Signer, error) {
 
 // takeOver signs the recorded head with the keys that a recovery names, and records
 // that. It is the head that was signed before: so it can't conflict with anything.
-func (h *head) takeOver(ctx context.Context, keys []*c2sp.Signer) error {
-	if !slices.ContainsFunc(keys, func(k *c2sp.Signer) bool { return h.signed.Find(k.Verifier()) == nil }) {
+func (h *head) takeOver(ctx context.Context, keys []*tlog.Signer) error {
+	if !slices.ContainsFunc(keys, func(k *tlog.Signer) bool { return h.signed.Find(k.Verifier()) == nil }) {
 		return nil
 	}
 	next, err := signHead(keys, h.signed.Head, max(h.time, uint64(h.clock.now().Unix())))

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // TestRecoverQuorum: the witnesses are gone for good. A recovery that the operator
@@ -69,10 +69,10 @@ func TestRecoverKey(t *testing.T) {
 	w.start()
 	w.append(w.warrant())
 	w.stop()
-	next, err := c2sp.GenerateSigner(origin, c2sp.Ed25519)
+	next, err := tlog.GenerateSigner(origin, tlog.Ed25519)
 	check(t, err)
 	lost := w.keys
-	w.keys = []*c2sp.Signer{next}
+	w.keys = []*tlog.Signer{next}
 	dir := filepath.Join(t.TempDir(), "witness")
 	copyDir(t, w.witnesses[0].dir, dir)
 	w.witnesses = []*witnessServer{openWitness(t, dir, w.witnesses[0].key, w.keys, w.seen)}
@@ -99,7 +99,7 @@ func TestRecoverKey(t *testing.T) {
 func TestRecoverRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0, 0)
-	stranger, err := c2sp.GenerateSigner(origin, c2sp.Ed25519)
+	stranger, err := tlog.GenerateSigner(origin, tlog.Ed25519)
 	check(t, err)
 	prev := referTo(0, w.founding)
 	amend := func(change func(*event.Charter)) []byte { return w.amendment(2, prev, change).Bytes() }

@@ -11,9 +11,9 @@ import (
 	"io/fs"
 	"sync/atomic"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // tree is the engine's tree, as far as this process has computed it itself. It
@@ -38,7 +38,7 @@ type edge struct {
 
 // loadTree proves that the engine's tree extends head. each is called with every
 // entry beyond it.
-func loadTree(ctx context.Context, engine Engine, head *c2sp.Head, each func(index uint64, entry []byte) error) (*tree, error) {
+func loadTree(ctx context.Context, engine Engine, head *tlog.Head, each func(index uint64, entry []byte) error) (*tree, error) {
 	size, _, err := engine.Tree(ctx)
 	if err != nil {
 		return nil, treeError(err)
@@ -81,7 +81,7 @@ func (t *tree) extend(ctx context.Context, size uint64, each func(index uint64, 
 
 // readBundle reads the partial bundle of f, and compares it with f's hashes.
 func (t *tree) readBundle(ctx context.Context, f *tiles.Frontier) error {
-	n, width := f.Size()/c2sp.TileWidth, int(f.Size()%c2sp.TileWidth)
+	n, width := f.Size()/tlog.TileWidth, int(f.Size()%tlog.TileWidth)
 	if width == 0 {
 		t.bundle = nil
 		return nil
@@ -96,9 +96,9 @@ func (t *tree) readBundle(ctx context.Context, f *tiles.Frontier) error {
 		hashes = append(hashes, leaf[:]...)
 		bundle = tiles.AppendEntry(bundle, e)
 	}
-	err = f.Partial(func(p c2sp.Tile, want []byte) error {
+	err = f.Partial(func(p tlog.Tile, want []byte) error {
 		if p.Level == 0 && !bytes.Equal(want, hashes) {
-			return &tiles.CorruptError{Tile: c2sp.Tile{Level: c2sp.Entries, Index: n, Width: width}, Reason: "it does not have the entries that the tree has"}
+			return &tiles.CorruptError{Tile: tlog.Tile{Level: tlog.Entries, Index: n, Width: width}, Reason: "it does not have the entries that the tree has"}
 		}
 		return nil
 	})
@@ -133,8 +133,8 @@ func (t *tree) check(ctx context.Context) error {
 }
 
 // comparer returns a function that compares a tile with what it must be.
-func (t *tree) comparer(ctx context.Context) func(c2sp.Tile, []byte) error {
-	return func(tile c2sp.Tile, want []byte) error {
+func (t *tree) comparer(ctx context.Context) func(tlog.Tile, []byte) error {
+	return func(tile tlog.Tile, want []byte) error {
 		got, err := t.engine.ReadTile(ctx, tile)
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", tile.Path(), err)
@@ -147,9 +147,9 @@ func (t *tree) comparer(ctx context.Context) func(c2sp.Tile, []byte) error {
 }
 
 // bundleTile names the bundle with the last entry of f.
-func (t *tree) bundleTile(f *tiles.Frontier) c2sp.Tile {
+func (t *tree) bundleTile(f *tiles.Frontier) tlog.Tile {
 	last := f.Size() - 1
-	return c2sp.Tile{Level: c2sp.Entries, Index: last / c2sp.TileWidth, Width: int(last%c2sp.TileWidth) + 1}
+	return tlog.Tile{Level: tlog.Entries, Index: last / tlog.TileWidth, Width: int(last%tlog.TileWidth) + 1}
 }
 
 // addError is an error of the engine while it added entries: nothing is known of
@@ -192,7 +192,7 @@ func (t *tree) grown(ctx context.Context, entries [][]byte, leaves []tiles.Hash)
 		if err := next.Append(leaves[i], same); err != nil {
 			return nil, nil, err
 		}
-		if next.Size()%c2sp.TileWidth == 0 {
+		if next.Size()%tlog.TileWidth == 0 {
 			if err := same(t.bundleTile(next), bundle); err != nil {
 				return nil, nil, err
 			}

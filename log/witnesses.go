@@ -15,8 +15,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // witnessClient asks one witness, by the tlog-witness protocol. Witnesses of the
@@ -29,7 +29,7 @@ type witnessClient struct {
 
 	busy sync.Mutex // held during a call
 	// What follows is guarded by busy.
-	keys []*c2sp.PolicyWitness
+	keys []*tlog.PolicyWitness
 	// known is the size of the head that the witness cosigned last, as far as
 	// we know.
 	known   uint64
@@ -41,7 +41,7 @@ type witnessClient struct {
 // client of an earlier demand goes on.
 func (p *publisher) clientsOf(d *demand) []*witnessClient {
 	var out []*witnessClient
-	keys := make(map[string][]*c2sp.PolicyWitness)
+	keys := make(map[string][]*tlog.PolicyWitness)
 	for _, w := range d.witnesses {
 		if w.URL == "" {
 			continue
@@ -94,7 +94,7 @@ var (
 const maxClockLead = 5 * time.Minute
 
 // cosign returns the witness's lines over head, each verified. head carries the log's own lines only.
-func (c *witnessClient) cosign(ctx context.Context, head *c2sp.Checkpoint) (lines, error) {
+func (c *witnessClient) cosign(ctx context.Context, head *tlog.Checkpoint) (lines, error) {
 	if !c.busy.TryLock() {
 		return nil, errBusy
 	}
@@ -112,8 +112,8 @@ func (c *witnessClient) cosign(ctx context.Context, head *c2sp.Checkpoint) (line
 }
 
 // try makes one request from c.known. retry says that c.known was wrong.
-func (c *witnessClient) try(ctx context.Context, head *c2sp.Checkpoint) (got lines, retry bool, err error) {
-	req := c2sp.AddCheckpoint{Old: min(c.known, head.Size), Checkpoint: head}
+func (c *witnessClient) try(ctx context.Context, head *tlog.Checkpoint) (got lines, retry bool, err error) {
+	req := tlog.AddCheckpoint{Old: min(c.known, head.Size), Checkpoint: head}
 	if req.Old > 0 && req.Old < head.Size {
 		root, err := c.prover.Root(ctx, req.Old, head.Size)
 		if err != nil {
@@ -135,7 +135,7 @@ func (c *witnessClient) try(ctx context.Context, head *c2sp.Checkpoint) (got lin
 		c.known = head.Size
 		return got, false, nil
 	case http.StatusConflict:
-		size, err := c2sp.ParseTreeSize(body)
+		size, err := tlog.ParseTreeSize(body)
 		if err != nil {
 			return nil, false, fmt.Errorf("witness answered 409 without a size: %w", err)
 		}
@@ -155,12 +155,12 @@ func (c *witnessClient) try(ctx context.Context, head *c2sp.Checkpoint) (got lin
 
 // verify reads an answer of 200. Lines of keys that are not the witness's are
 // ignored; one that does not verify spoils the answer.
-func (c *witnessClient) verify(head *c2sp.Checkpoint, body []byte) (lines, error) {
-	sigs, err := c2sp.ParseSignatureLines(body)
+func (c *witnessClient) verify(head *tlog.Checkpoint, body []byte) (lines, error) {
+	sigs, err := tlog.ParseSignatureLines(body)
 	if err != nil {
 		return nil, fmt.Errorf("the answer of the witness: %w", err)
 	}
-	answer := c2sp.Checkpoint{Head: head.Head, Signatures: sigs}
+	answer := tlog.Checkpoint{Head: head.Head, Signatures: sigs}
 	got := make(lines)
 	for _, w := range c.keys {
 		line := answer.Find(w.Key)
@@ -174,7 +174,7 @@ func (c *witnessClient) verify(head *c2sp.Checkpoint, body []byte) (lines, error
 		if limit := c.clock.now().Add(maxClockLead); t > uint64(limit.Unix()) {
 			return nil, fmt.Errorf("the answer of the witness: the cosignature is from the future, %s: its clock is wrong, or this machine's", time.Unix(int64(t), 0).UTC().Format(time.RFC3339))
 		}
-		got[w.Key.String()] = c2sp.Cosignature{Witness: w, Time: t, Line: line}
+		got[w.Key.String()] = tlog.Cosignature{Witness: w, Time: t, Line: line}
 	}
 	if len(got) == 0 {
 		return nil, fmt.Errorf("the answer of the witness has no line of a key that the policy names")
@@ -184,7 +184,7 @@ func (c *witnessClient) verify(head *c2sp.Checkpoint, body []byte) (lines, error
 
 // latest fetches the checkpoint that the witness serves to monitors for the
 // origin.
-func (c *witnessClient) latest(ctx context.Context, origin string) (*c2sp.Checkpoint, error) {
+func (c *witnessClient) latest(ctx context.Context, origin string) (*tlog.Checkpoint, error) {
 	hash := sha256.Sum256([]byte(origin))
 	status, body, err := c.call(ctx, http.MethodGet, fmt.Sprintf("%s/%x/checkpoint", c.url, hash), nil)
 	if err != nil {
@@ -193,7 +193,7 @@ func (c *witnessClient) latest(ctx context.Context, origin string) (*c2sp.Checkp
 	if status != http.StatusOK {
 		return nil, fmt.Errorf("witness answered %d: %s", status, excerpt(body))
 	}
-	return c2sp.ParseCheckpoint(body)
+	return tlog.ParseCheckpoint(body)
 }
 
 func (c *witnessClient) call(ctx context.Context, method, url string, body []byte) (status int, answer []byte, err error) {
@@ -207,7 +207,7 @@ func (c *witnessClient) call(ctx context.Context, method, url string, body []byt
 		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	answer, err = io.ReadAll(io.LimitReader(resp.Body, c2sp.MaxCheckpointSize+1))
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, tlog.MaxCheckpointSize+1))
 	if err != nil {
 		return 0, nil, fmt.Errorf("reading the answer of the witness: %w", err)
 	}

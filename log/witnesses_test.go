@@ -19,18 +19,18 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // cosign answers as a witness of the key would, at a time.
-func cosign(t testing.TB, key *c2sp.Signer, at time.Time) lie {
+func cosign(t testing.TB, key *tlog.Signer, at time.Time) lie {
 	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return
 		}
-		req, err := c2sp.ParseAddCheckpoint(body)
+		req, err := tlog.ParseAddCheckpoint(body)
 		if err != nil {
 			t.Error(err)
 			return
@@ -40,7 +40,7 @@ func cosign(t testing.TB, key *c2sp.Signer, at time.Time) lie {
 			t.Error(err)
 			return
 		}
-		w.Write(c2sp.SignatureLines([]c2sp.Signature{sig}))
+		w.Write(tlog.SignatureLines([]tlog.Signature{sig}))
 	}
 }
 
@@ -49,7 +49,7 @@ func cosign(t testing.TB, key *c2sp.Signer, at time.Time) lie {
 // on either way.
 func TestWitnessFaults(t *testing.T) {
 	t.Parallel()
-	stranger, err := c2sp.GenerateSigner("witness1.example", c2sp.CosignatureEd25519)
+	stranger, err := tlog.GenerateSigner("witness1.example", tlog.CosignatureEd25519)
 	check(t, err)
 	says := func(status int, body string) func(*witnessServer) lie {
 		return func(*witnessServer) lie {
@@ -116,18 +116,18 @@ func TestWitnessFaults(t *testing.T) {
 		"ahead, showing a head of another key": func(*witnessServer) lie {
 			return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 				if r.Method == http.MethodGet {
-					key, err := c2sp.GenerateSigner(origin, c2sp.Ed25519)
+					key, err := tlog.GenerateSigner(origin, tlog.Ed25519)
 					if err != nil {
 						t.Error(err)
 						return
 					}
-					head := c2sp.Head{Origin: origin, Size: 999}
+					head := tlog.Head{Origin: origin, Size: 999}
 					sig, err := key.Sign(&head, 0)
 					if err != nil {
 						t.Error(err)
 						return
 					}
-					w.Write((&c2sp.Checkpoint{Head: head, Signatures: []c2sp.Signature{sig}}).Bytes())
+					w.Write((&tlog.Checkpoint{Head: head, Signatures: []tlog.Signature{sig}}).Bytes())
 					return
 				}
 				w.WriteHeader(409)
@@ -138,11 +138,11 @@ func TestWitnessFaults(t *testing.T) {
 		"a time in the future":      func(s *witnessServer) lie { return cosign(t, s.key, time.Now().Add(time.Hour)) },
 		"a signature of another tree": func(s *witnessServer) lie {
 			return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
-				sig, err := s.key.Sign(&c2sp.Head{Origin: origin, Size: 1}, uint64(time.Now().Unix()))
+				sig, err := s.key.Sign(&tlog.Head{Origin: origin, Size: 1}, uint64(time.Now().Unix()))
 				if err != nil {
 					t.Error(err)
 				}
-				w.Write(c2sp.SignatureLines([]c2sp.Signature{sig}))
+				w.Write(tlog.SignatureLines([]tlog.Signature{sig}))
 			}
 		},
 		"a flipped bit": func(*witnessServer) lie {
@@ -229,10 +229,10 @@ func TestWitnessEvidence(t *testing.T) {
 			w.start()
 			w.append(w.warrant())
 			w.append(w.warrant())
-			head := c2sp.Head{Origin: origin, Size: size, Root: [32]byte{1}}
+			head := tlog.Head{Origin: origin, Size: size, Root: [32]byte{1}}
 			sig, err := w.keys[0].Sign(&head, 0)
 			check(t, err)
-			fork := (&c2sp.Checkpoint{Head: head, Signatures: []c2sp.Signature{sig}}).Bytes()
+			fork := (&tlog.Checkpoint{Head: head, Signatures: []tlog.Signature{sig}}).Bytes()
 			w.witnesses[2].answer(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 				if r.Method == http.MethodGet {
 					w.Write(fork)

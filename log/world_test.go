@@ -23,11 +23,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"
 )
@@ -41,12 +41,12 @@ type world struct {
 	keyDir string // of the vault's key, apart from the rest as it should be
 	people
 	profile   event.Profile
-	keys      []*c2sp.Signer
+	keys      []*tlog.Signer
 	witnesses []*witnessServer
 	quorum    int             // of the witnesses
 	founding  *event.Envelope // entry 0
 	witnessed *atomic.Int64   // the witnesses' clock, POSIX seconds, if not 0; see tick
-	policy    *c2sp.Policy
+	policy    *tlog.Policy
 	config    log.Config // of the next start; StateDir, Engine, Keys and Policy are filled in
 	// wrap, if not nil, stands between the log and its engine from the next start.
 	wrap  func(log.Engine) log.Engine
@@ -73,8 +73,8 @@ func prepareWorld(t testing.TB, k, n int) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), witnessed: new(atomic.Int64), keyDir: t.TempDir(), seen: newSightings(), people: newPeople(t), profile: testProfile()}
 	w.config.Interval, w.grace = 10*time.Millisecond, 2*time.Second
-	for _, a := range []c2sp.Algorithm{c2sp.Ed25519, c2sp.CosignatureMLDSA44} {
-		key, err := c2sp.GenerateSigner(origin, a)
+	for _, a := range []tlog.Algorithm{tlog.Ed25519, tlog.CosignatureMLDSA44} {
+		key, err := tlog.GenerateSigner(origin, a)
 		check(t, err)
 		w.keys = append(w.keys, key)
 	}
@@ -136,14 +136,14 @@ func (w *world) setPolicy(k int) {
 	w.t.Helper()
 	w.quorum = k
 	var err error
-	w.policy, err = c2sp.ParsePolicy([]byte(fmt.Sprintf("log %s\n", w.keys[0].Verifier()) + policyOf(w.witnesses, k, true)))
+	w.policy, err = tlog.ParsePolicy([]byte(fmt.Sprintf("log %s\n", w.keys[0].Verifier()) + policyOf(w.witnesses, k, true)))
 	check(w.t, err)
 }
 
 // witnessServer is a witness that can be cut off, slowed down, or made to lie.
 type witnessServer struct {
 	*httptest.Server
-	key *c2sp.Signer
+	key *tlog.Signer
 	dir string
 	lie atomic.Pointer[lie]
 }
@@ -163,26 +163,26 @@ func (s *witnessServer) answer(l lie) {
 // down is the lie of a witness that is not there.
 func down(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
 
-func newWitness(t testing.TB, name string, logKeys []*c2sp.Signer, seen *sightings) *witnessServer {
+func newWitness(t testing.TB, name string, logKeys []*tlog.Signer, seen *sightings) *witnessServer {
 	t.Helper()
-	key, err := c2sp.GenerateSigner(name, c2sp.CosignatureEd25519)
+	key, err := tlog.GenerateSigner(name, tlog.CosignatureEd25519)
 	check(t, err)
 	dir := filepath.Join(t.TempDir(), "witness")
 	check(t, witness.Create(dir, witnessConfig(dir, key, logKeys)))
 	return openWitness(t, dir, key, logKeys, seen)
 }
 
-func witnessConfig(dir string, key *c2sp.Signer, logKeys []*c2sp.Signer) witness.Config {
-	cfg := witness.Config{Dir: dir, Signers: []*c2sp.Signer{key}}
+func witnessConfig(dir string, key *tlog.Signer, logKeys []*tlog.Signer) witness.Config {
+	cfg := witness.Config{Dir: dir, Signers: []*tlog.Signer{key}}
 	for _, k := range logKeys {
-		if k.Verifier().Algorithm == c2sp.Ed25519 {
-			cfg.Logs = append(cfg.Logs, c2sp.PolicyLog{Key: k.Verifier()})
+		if k.Verifier().Algorithm == tlog.Ed25519 {
+			cfg.Logs = append(cfg.Logs, tlog.PolicyLog{Key: k.Verifier()})
 		}
 	}
 	return cfg
 }
 
-func openWitness(t testing.TB, dir string, key *c2sp.Signer, logKeys []*c2sp.Signer, seen *sightings) *witnessServer {
+func openWitness(t testing.TB, dir string, key *tlog.Signer, logKeys []*tlog.Signer, seen *sightings) *witnessServer {
 	t.Helper()
 	wit, err := witness.Open(t.Context(), witnessConfig(dir, key, logKeys))
 	check(t, err)
@@ -348,7 +348,7 @@ func post(url, kind string, body []byte) (resp *http.Response, answer []byte, er
 }
 
 // append submits an entry and verifies the proof that comes back.
-func (w *world) append(entry []byte) *c2sp.Proof {
+func (w *world) append(entry []byte) *tlog.Proof {
 	w.t.Helper()
 	p, err := w.submit(entry)
 	check(w.t, err)
@@ -356,7 +356,7 @@ func (w *world) append(entry []byte) *c2sp.Proof {
 }
 
 // submit is append for goroutines.
-func (w *world) submit(entry []byte) (*c2sp.Proof, error) {
+func (w *world) submit(entry []byte) (*tlog.Proof, error) {
 	resp, answer, err := post(w.url+"/events", "application/json", entry)
 	if err != nil {
 		return nil, err
@@ -364,7 +364,7 @@ func (w *world) submit(entry []byte) (*c2sp.Proof, error) {
 	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
 		return nil, problemOf(resp, answer)
 	}
-	p, err := c2sp.ParseProof(answer)
+	p, err := tlog.ParseProof(answer)
 	if err != nil {
 		return nil, err
 	}
@@ -448,7 +448,7 @@ func isProblem(err error, code string) bool {
 }
 
 // verify judges a proof of this log offline.
-func (w *world) verify(p *c2sp.Proof) error {
+func (w *world) verify(p *tlog.Proof) error {
 	cp := p.Checkpoint
 	w.seen.head(cp)
 	if len(cp.Signatures) > 16 {
@@ -460,13 +460,13 @@ func (w *world) verify(p *c2sp.Proof) error {
 	return tiles.VerifyInclusion(p.Index, tiles.LeafHash(p.Extra), cp.Size, cp.Root, p.Hashes)
 }
 
-func (w *world) checkpoint() *c2sp.Checkpoint {
+func (w *world) checkpoint() *tlog.Checkpoint {
 	w.t.Helper()
 	status, b := w.get("/checkpoint")
 	if status != http.StatusOK {
 		w.t.Fatalf("GET /checkpoint: %d: %s", status, b)
 	}
-	cp, err := c2sp.ParseCheckpoint(b)
+	cp, err := tlog.ParseCheckpoint(b)
 	check(w.t, err)
 	if _, err := w.policy.Verify(cp, ""); err != nil {
 		w.t.Fatal(err)

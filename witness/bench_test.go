@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // peer is the binary of internal/interop/tdwitness. If given, it is measured
@@ -32,7 +32,7 @@ func BenchmarkAddCheckpoint(b *testing.B) {
 	both := bothSigners(b)
 	for _, keys := range []struct {
 		name    string
-		signers []*c2sp.Signer
+		signers []*tlog.Signer
 	}{{"Ed25519", both[:1]}, {"both", both}} {
 		for _, conns := range []int{1, 32} {
 			b.Run(fmt.Sprintf("%s/conns=%d", keys.name, conns), func(b *testing.B) { benchmark(b, keys.signers, conns, startOurs) })
@@ -47,7 +47,7 @@ const benchmarkLogs = 1000
 
 // startOurs and startPeer start a witness of the given logs as a process, and
 // return its address.
-func startOurs(b *testing.B, signers []*c2sp.Signer, logs []*testLog) string {
+func startOurs(b *testing.B, signers []*tlog.Signer, logs []*testLog) string {
 	dir := b.TempDir()
 	binary := filepath.Join(dir, "vasistas-witness")
 	if out, err := exec.Command("go", "build", "-o", binary, "../cmd/vasistas-witness").CombinedOutput(); err != nil {
@@ -90,7 +90,7 @@ func startOurs(b *testing.B, signers []*c2sp.Signer, logs []*testLog) string {
 	}
 }
 
-func startPeer(b *testing.B, signers []*c2sp.Signer, logs []*testLog) string {
+func startPeer(b *testing.B, signers []*tlog.Signer, logs []*testLog) string {
 	dir := b.TempDir()
 	args := []string{"-db", dir + "/db", "-logs", dir + "/logs"}
 	for i, s := range signers {
@@ -130,7 +130,7 @@ func startPeer(b *testing.B, signers []*c2sp.Signer, logs []*testLog) string {
 	return strings.TrimSpace(addr)
 }
 
-func benchmark(b *testing.B, signers []*c2sp.Signer, conns int, start func(*testing.B, []*c2sp.Signer, []*testLog) string) {
+func benchmark(b *testing.B, signers []*tlog.Signer, conns int, start func(*testing.B, []*tlog.Signer, []*testLog) string) {
 	logs := benchmarkedLogs(b)
 	addr := start(b, signers, logs)
 	requests := make([][]string, conns) // of one connection, each log in order
@@ -160,12 +160,12 @@ func BenchmarkRatio(b *testing.B) {
 	both := bothSigners(b)
 	for _, keys := range []struct {
 		name    string
-		signers []*c2sp.Signer
+		signers []*tlog.Signer
 	}{{"Ed25519", both[:1]}, {"both", both}} {
 		b.Run(keys.name, func(b *testing.B) {
 			logs := benchmarkedLogs(b)
 			var clients [2]*client
-			for i, start := range []func(*testing.B, []*c2sp.Signer, []*testLog) string{startOurs, startPeer} {
+			for i, start := range []func(*testing.B, []*tlog.Signer, []*testLog) string{startOurs, startPeer} {
 				var err error
 				if clients[i], err = dial(start(b, keys.signers, logs)); err != nil {
 					b.Fatal(err)

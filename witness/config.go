@@ -11,8 +11,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Limits that are not configured.
@@ -29,11 +29,11 @@ type Config struct {
 	Dir string
 	// Signers are the witness's own cosignature keys (types 0x04 and 0x06), at
 	// least one, all of one name. An answer has a line of each, in this order.
-	Signers []*c2sp.Signer
+	Signers []*tlog.Signer
 	// Logs are the keys that the witness trusts; the name of a key is its
 	// log's origin, and an origin may have several keys. A URL, if any, is the
 	// prefix under which the log serves /checkpoint.
-	Logs []c2sp.PolicyLog
+	Logs []tlog.PolicyLog
 
 	// RequireLogCheck makes [Open] fail if a log that has a URL can't be asked
 	// what it publishes. If false, Open logs a warning and goes on.
@@ -81,8 +81,8 @@ func (c Config) withDefaults() (*Config, error) {
 			*f.v = f.initial
 		}
 	}
-	if c.MaxBody < 0 || c.MaxBody > c2sp.MaxAddCheckpointSize {
-		return nil, fmt.Errorf("witness: the body limit is %d, and not 0 to %d", c.MaxBody, c2sp.MaxAddCheckpointSize)
+	if c.MaxBody < 0 || c.MaxBody > tlog.MaxAddCheckpointSize {
+		return nil, fmt.Errorf("witness: the body limit is %d, and not 0 to %d", c.MaxBody, tlog.MaxAddCheckpointSize)
 	}
 	if c.MaxBody == 0 {
 		c.MaxBody = 64 << 10
@@ -99,7 +99,7 @@ func (c Config) withDefaults() (*Config, error) {
 	return &c, nil
 }
 
-func checkSigners(signers []*c2sp.Signer) error {
+func checkSigners(signers []*tlog.Signer) error {
 	if len(signers) == 0 || len(signers) > maxSigners {
 		return fmt.Errorf("witness: %d signing keys; it needs 1 to %d", len(signers), maxSigners)
 	}
@@ -107,7 +107,7 @@ func checkSigners(signers []*c2sp.Signer) error {
 	for _, s := range signers {
 		k := s.Verifier()
 		switch {
-		case k.Algorithm != c2sp.CosignatureEd25519 && k.Algorithm != c2sp.CosignatureMLDSA44:
+		case k.Algorithm != tlog.CosignatureEd25519 && k.Algorithm != tlog.CosignatureMLDSA44:
 			return fmt.Errorf("witness: the key %s+%08x is of type %v; a witness signs with a cosignature key", k.Name, k.ID, k.Algorithm)
 		case k.Name != signers[0].Verifier().Name:
 			return fmt.Errorf("witness: its keys have two names, %s and %s", signers[0].Verifier().Name, k.Name)
@@ -121,13 +121,13 @@ func checkSigners(signers []*c2sp.Signer) error {
 
 // trusted is what is configured of one log.
 type trusted struct {
-	keys []*c2sp.VerifierKey
+	keys []*tlog.VerifierKey
 	urls []string // without doubles; empty if there is none
 }
 
 // groupLogs collects the keys of each origin. A public key counts once,
 // whatever its name, and no log may have one of ours.
-func groupLogs(c *Config, logs []c2sp.PolicyLog) (map[string]*trusted, error) {
+func groupLogs(c *Config, logs []tlog.PolicyLog) (map[string]*trusted, error) {
 	used := make(map[string]string)
 	for _, s := range c.Signers {
 		used[string(s.Verifier().Key)] = "this witness"
@@ -135,7 +135,7 @@ func groupLogs(c *Config, logs []c2sp.PolicyLog) (map[string]*trusted, error) {
 	byOrigin := make(map[string]*trusted)
 	for _, l := range logs {
 		k := l.Key
-		if k.Algorithm == c2sp.CosignatureEd25519 {
+		if k.Algorithm == tlog.CosignatureEd25519 {
 			return nil, fmt.Errorf("witness: the key %s+%08x is of type %v, which no log signs with", k.Name, k.ID, k.Algorithm)
 		}
 		if who, ok := used[string(k.Key)]; ok {

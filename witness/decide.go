@@ -9,7 +9,7 @@ import (
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // ConflictError says that the old size of a request is not the size of the
@@ -34,7 +34,7 @@ type InconsistentError struct {
 
 func (e *InconsistentError) Error() string { return e.Reason }
 
-var emptyRoot = c2sp.Hash(rfc6962.DefaultHasher.EmptyRoot())
+var emptyRoot = tlog.Hash(rfc6962.DefaultHasher.EmptyRoot())
 
 // decide says whether the head of s may follow prev, which is nil if nothing
 // was accepted of this log. It changes nothing. The order of its checks is that

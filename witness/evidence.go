@@ -16,8 +16,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // EvidenceKind says what a piece of evidence is worth.
@@ -57,7 +57,7 @@ type Evidence struct {
 }
 
 func newEvidence(kind EvidenceKind, prev *accepted, s *submission) *Evidence {
-	r := c2sp.AddCheckpoint{Old: s.old, Proof: s.proof, Checkpoint: &c2sp.Checkpoint{Head: s.head, Signatures: s.lines}}
+	r := tlog.AddCheckpoint{Old: s.old, Proof: s.proof, Checkpoint: &tlog.Checkpoint{Head: s.head, Signatures: s.lines}}
 	e := &Evidence{
 		Kind:    kind,
 		Origin:  s.head.Origin,

@@ -13,15 +13,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/witness"
 )
 
 // claim is a head that was cosigned, with its time.
 type claim struct {
-	head c2sp.Head
+	head tlog.Head
 	time uint64
 }
 
@@ -91,7 +91,7 @@ func checkWorld(t *testing.T, c witness.Config, claims []claim, logs ...*testLog
 				t.Errorf("%s: the state has nothing, and %v was claimed", l.origin, last)
 			}
 		} else {
-			got, err := c2sp.ParseCheckpoint(m.body)
+			got, err := tlog.ParseCheckpoint(m.body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -261,7 +261,7 @@ func TestMissingState(t *testing.T) {
 	}
 	w.Close()
 	other := c
-	other.Signers = []*c2sp.Signer{signer(t, "witness.example/w2", c2sp.CosignatureEd25519)}
+	other.Signers = []*tlog.Signer{signer(t, "witness.example/w2", tlog.CosignatureEd25519)}
 	if _, err := witness.Open(t.Context(), other); !errors.Is(err, durable.ErrLabel) {
 		t.Errorf("the state of another witness: %v", err)
 	}

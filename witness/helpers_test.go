@@ -15,30 +15,30 @@ import (
 	"github.com/transparency-dev/merkle/rfc6962"
 	"github.com/transparency-dev/merkle/testonly"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/witness"
 )
 
 const witnessName = "witness.example/w1"
 
-func signer(t testing.TB, name string, a c2sp.Algorithm) *c2sp.Signer {
+func signer(t testing.TB, name string, a tlog.Algorithm) *tlog.Signer {
 	t.Helper()
-	s, err := c2sp.GenerateSigner(name, a)
+	s, err := tlog.GenerateSigner(name, a)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func bothSigners(t testing.TB) []*c2sp.Signer {
-	return []*c2sp.Signer{signer(t, witnessName, c2sp.CosignatureEd25519), signer(t, witnessName, c2sp.CosignatureMLDSA44)}
+func bothSigners(t testing.TB) []*tlog.Signer {
+	return []*tlog.Signer{signer(t, witnessName, tlog.CosignatureEd25519), signer(t, witnessName, tlog.CosignatureMLDSA44)}
 }
 
 // testLog is a log with a real tree.
 type testLog struct {
 	t      testing.TB
 	origin string
-	keys   []*c2sp.Signer
+	keys   []*tlog.Signer
 	tree   *testonly.Tree
 	ext    []string
 }
@@ -46,7 +46,7 @@ type testLog struct {
 // newLog makes a log of n entries. Two logs with different seeds share no head.
 func newLog(t testing.TB, origin, seed string, n int) *testLog {
 	l := &testLog{t: t, origin: origin, tree: testonly.New(rfc6962.DefaultHasher)}
-	l.keys = []*c2sp.Signer{signer(t, origin, c2sp.Ed25519)}
+	l.keys = []*tlog.Signer{signer(t, origin, tlog.Ed25519)}
 	for i := range n {
 		l.tree.AppendData(fmt.Appendf(nil, "%s %d", seed, i))
 	}
@@ -60,13 +60,13 @@ func (l *testLog) fork(seed string, n int) *testLog {
 	return f
 }
 
-func (l *testLog) head(size uint64) c2sp.Head {
-	return c2sp.Head{Origin: l.origin, Size: size, Root: c2sp.Hash(l.tree.HashAt(size)), Extension: l.ext}
+func (l *testLog) head(size uint64) tlog.Head {
+	return tlog.Head{Origin: l.origin, Size: size, Root: tlog.Hash(l.tree.HashAt(size)), Extension: l.ext}
 }
 
-func (l *testLog) sign(h c2sp.Head) *c2sp.Checkpoint {
+func (l *testLog) sign(h tlog.Head) *tlog.Checkpoint {
 	l.t.Helper()
-	c := &c2sp.Checkpoint{Head: h}
+	c := &tlog.Checkpoint{Head: h}
 	for _, k := range l.keys {
 		s, err := k.Sign(&h, 1)
 		if err != nil {
@@ -77,9 +77,9 @@ func (l *testLog) sign(h c2sp.Head) *c2sp.Checkpoint {
 	return c
 }
 
-func (l *testLog) checkpoint(size uint64) *c2sp.Checkpoint { return l.sign(l.head(size)) }
+func (l *testLog) checkpoint(size uint64) *tlog.Checkpoint { return l.sign(l.head(size)) }
 
-func (l *testLog) proof(old, size uint64) []c2sp.Hash {
+func (l *testLog) proof(old, size uint64) []tlog.Hash {
 	l.t.Helper()
 	if old == 0 {
 		return nil
@@ -88,27 +88,27 @@ func (l *testLog) proof(old, size uint64) []c2sp.Hash {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	var hashes []c2sp.Hash
+	var hashes []tlog.Hash
 	for _, h := range p {
-		hashes = append(hashes, c2sp.Hash(h))
+		hashes = append(hashes, tlog.Hash(h))
 	}
 	return hashes
 }
 
 func (l *testLog) request(old, size uint64) []byte {
-	return (&c2sp.AddCheckpoint{Old: old, Proof: l.proof(old, size), Checkpoint: l.checkpoint(size)}).Bytes()
+	return (&tlog.AddCheckpoint{Old: old, Proof: l.proof(old, size), Checkpoint: l.checkpoint(size)}).Bytes()
 }
 
-func (l *testLog) policy() []c2sp.PolicyLog {
-	var logs []c2sp.PolicyLog
+func (l *testLog) policy() []tlog.PolicyLog {
+	var logs []tlog.PolicyLog
 	for _, k := range l.keys {
-		logs = append(logs, c2sp.PolicyLog{Key: k.Verifier()})
+		logs = append(logs, tlog.PolicyLog{Key: k.Verifier()})
 	}
 	return logs
 }
 
 // create makes a state and returns its configuration.
-func create(t testing.TB, signers []*c2sp.Signer, logs ...*testLog) witness.Config {
+func create(t testing.TB, signers []*tlog.Signer, logs ...*testLog) witness.Config {
 	t.Helper()
 	c := witness.Config{Dir: t.TempDir() + "/state", Signers: signers}
 	for _, l := range logs {
@@ -189,9 +189,9 @@ func get(t testing.TB, url string) answer {
 
 // verify checks that lines are exactly one valid cosignature a key on h, all of
 // one time, and returns it.
-func verify(t testing.TB, keys []*c2sp.Signer, h c2sp.Head, lines []byte) uint64 {
+func verify(t testing.TB, keys []*tlog.Signer, h tlog.Head, lines []byte) uint64 {
 	t.Helper()
-	sigs, err := c2sp.ParseSignatureLines(lines)
+	sigs, err := tlog.ParseSignatureLines(lines)
 	if err != nil {
 		t.Fatalf("%v in %q", err, lines)
 	}

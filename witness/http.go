@@ -14,8 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/linger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Handler returns the HTTP interface of w: add-checkpoint and the monitors'
@@ -150,7 +150,7 @@ func (w *Witness) fail(rw http.ResponseWriter, r *http.Request, err error) int {
 		return http.StatusConflict
 	case errors.As(err, &inconsistent):
 		status = http.StatusUnprocessableEntity
-	case errors.Is(err, c2sp.ErrMalformed):
+	case errors.Is(err, tlog.ErrMalformed):
 		status = http.StatusBadRequest
 	case errors.Is(err, ErrUnknownLog), errors.Is(err, errNoHead):
 		status = http.StatusNotFound

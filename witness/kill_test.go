@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // binary builds the real command.
@@ -39,10 +39,10 @@ type installation struct {
 	binary string
 	dir    string
 	args   []string
-	keys   []*c2sp.Signer
+	keys   []*tlog.Signer
 }
 
-func install(t testing.TB, keys []*c2sp.Signer, logs ...*testLog) *installation {
+func install(t testing.TB, keys []*tlog.Signer, logs ...*testLog) *installation {
 	t.Helper()
 	in := &installation{t: t, binary: binary(t), dir: t.TempDir(), keys: keys}
 	in.args = []string{"-dir", in.dir + "/state"}
@@ -111,7 +111,7 @@ type ledger struct {
 
 // drive asks for growing heads, and for those of a fork, until the witness is
 // gone. It counts what was cosigned.
-func (g *ledger) drive(t *testing.T, keys []*c2sp.Signer, url string, client *http.Client, count func()) {
+func (g *ledger) drive(t *testing.T, keys []*tlog.Signer, url string, client *http.Client, count func()) {
 	size := uint64(0)
 	ask := func(body []byte) (int, []byte) {
 		resp, err := client.Post(url+"/add-checkpoint", "", bytes.NewReader(body))
@@ -140,7 +140,7 @@ func (g *ledger) drive(t *testing.T, keys []*c2sp.Signer, url string, client *ht
 			count()
 		case 409:
 			var err error
-			if size, err = c2sp.ParseTreeSize(body); err != nil {
+			if size, err = tlog.ParseTreeSize(body); err != nil {
 				t.Error(err)
 				return
 			}
@@ -167,7 +167,7 @@ func (g *ledger) check(t *testing.T, url string) {
 		}
 		last = c
 	}
-	got, err := c2sp.ParseCheckpoint(get(t, monitorURL(url, g.log.origin)).body)
+	got, err := tlog.ParseCheckpoint(get(t, monitorURL(url, g.log.origin)).body)
 	if len(g.claims) > 0 && (err != nil || got.Size < last.head.Size || got.Root != g.log.head(got.Size).Root) {
 		t.Errorf("%s: %v: the state is %v, and %v was cosigned", g.log.origin, err, got, last)
 	}

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // LostStateError says that logs publish cosignatures by our own keys which the
@@ -32,8 +32,8 @@ func (e *LostStateError) Error() string {
 // published is what a log serves under /checkpoint.
 type published struct {
 	origin string
-	head   c2sp.Head
-	lines  []c2sp.Signature // of the log, verified
+	head   tlog.Head
+	lines  []tlog.Signature // of the log, verified
 	// own is the latest time of a verified cosignature of ours on head, 0 if
 	// there is none.
 	own uint64
@@ -139,7 +139,7 @@ func (w *Witness) fetchLog(ctx context.Context, origin string, t *trusted) (*pub
 // fetch gets and checks the checkpoint of a log. Our own cosignature on it
 // counts for what it is even if no configured key of the log signed beside it:
 // we don't cosign for other keys.
-func (w *Witness) fetch(ctx context.Context, url, origin string, keys []*c2sp.VerifierKey) (*published, error) {
+func (w *Witness) fetch(ctx context.Context, url, origin string, keys []*tlog.VerifierKey) (*published, error) {
 	url = strings.TrimSuffix(url, "/") + "/checkpoint"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -153,11 +153,11 @@ func (w *Witness) fetch(ctx context.Context, url, origin string, keys []*c2sp.Ve
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s: status %d", url, resp.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, c2sp.MaxCheckpointSize+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, tlog.MaxCheckpointSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", url, err)
 	}
-	c, err := c2sp.ParseCheckpoint(body)
+	c, err := tlog.ParseCheckpoint(body)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", url, err)
 	}

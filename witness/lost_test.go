@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/witness"
 )
 
@@ -38,7 +38,7 @@ func publish(t *testing.T) *publisher {
 	return p
 }
 
-func (p *publisher) set(c *c2sp.Checkpoint, lines ...[]byte) {
+func (p *publisher) set(c *tlog.Checkpoint, lines ...[]byte) {
 	b := c.Bytes()
 	for _, l := range lines {
 		b = append(b, l...)
@@ -46,7 +46,7 @@ func (p *publisher) set(c *c2sp.Checkpoint, lines ...[]byte) {
 	p.body.Store(&b)
 }
 
-func withURL(logs []c2sp.PolicyLog, url string) []c2sp.PolicyLog {
+func withURL(logs []tlog.PolicyLog, url string) []tlog.PolicyLog {
 	logs = slices.Clone(logs)
 	for i := range logs {
 		logs[i].URL = url
@@ -102,14 +102,14 @@ func TestLostState(t *testing.T) {
 		}
 	}
 	// One of our two lines is enough, and no line of the log's is needed.
-	sigs, _ := c2sp.ParseSignatureLines(lines)
-	p.set(&c2sp.Checkpoint{Head: l.head(9), Signatures: sigs[1:]})
+	sigs, _ := tlog.ParseSignatureLines(lines)
+	p.set(&tlog.Checkpoint{Head: l.head(9), Signatures: sigs[1:]})
 	if _, err := witness.Open(t.Context(), backup); !errors.As(err, new(*witness.LostStateError)) {
 		t.Errorf("our ML-DSA-44 line alone: %v", err)
 	}
 	// A line that is not ours to have made, is not.
 	sigs[0].Bytes[20] ^= 1
-	p.set(l.checkpoint(9), c2sp.SignatureLines(sigs[:1]))
+	p.set(l.checkpoint(9), tlog.SignatureLines(sigs[:1]))
 	open(t, backup).Close()
 
 	// The same size with another root hash, which we cosigned.
@@ -119,7 +119,7 @@ func TestLostState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.set(other.checkpoint(5), c2sp.SignatureLines([]c2sp.Signature{s}))
+	p.set(other.checkpoint(5), tlog.SignatureLines([]tlog.Signature{s}))
 	if _, err := witness.Open(t.Context(), backup); !errors.As(err, new(*witness.LostStateError)) {
 		t.Errorf("another root hash: %v", err)
 	}
@@ -131,7 +131,7 @@ func TestLostState(t *testing.T) {
 	if s, err = c.Signers[0].Sign(&h, 1<<40); err != nil {
 		t.Fatal(err)
 	}
-	p.set(l.checkpoint(5), c2sp.SignatureLines([]c2sp.Signature{s}))
+	p.set(l.checkpoint(5), tlog.SignatureLines([]tlog.Signature{s}))
 	if _, err := witness.Open(t.Context(), backup); !errors.As(err, new(*witness.LostStateError)) {
 		t.Errorf("a later time: %v", err)
 	}
@@ -159,7 +159,7 @@ func TestLogUnreachable(t *testing.T) {
 	check("another log")
 	p.set(impostor.checkpoint(5))
 	check("another key")
-	huge := make([]byte, c2sp.MaxCheckpointSize+1)
+	huge := make([]byte, tlog.MaxCheckpointSize+1)
 	p.body.Store(&huge)
 	check("too large")
 	p.set(l.checkpoint(5))
@@ -178,7 +178,7 @@ func TestReload(t *testing.T) {
 		}
 		return lines
 	}
-	set := func(logs ...c2sp.PolicyLog) {
+	set := func(logs ...tlog.PolicyLog) {
 		t.Helper()
 		if err := w.SetLogs(t.Context(), logs); err != nil {
 			t.Fatal(err)
@@ -193,14 +193,14 @@ func TestReload(t *testing.T) {
 		t.Errorf("a log that was left out: %d", rec.Code)
 	}
 	// It goes on from where it was, with another key too.
-	a.keys = []*c2sp.Signer{signer(t, a.origin, c2sp.Ed25519)}
+	a.keys = []*tlog.Signer{signer(t, a.origin, tlog.Ed25519)}
 	set(a.policy()[0], b.policy()[0])
 	if _, err := w.AddCheckpoint(t.Context(), a.request(0, 6)); !errors.As(err, new(*witness.ConflictError)) {
 		t.Fatal(err)
 	}
 	try(a, 5, 6, nil)
 
-	bad := [][]c2sp.PolicyLog{
+	bad := [][]tlog.PolicyLog{
 		{a.policy()[0], a.policy()[0]},
 		{{Key: c.Signers[0].Verifier()}},
 	}

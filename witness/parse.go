@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Errors of [Witness.AddCheckpoint]. What is malformed wraps
-// [c2sp.ErrMalformed]; beside these there are [ConflictError],
+// [tlog.ErrMalformed]; beside these there are [ConflictError],
 // [InconsistentError] and [ClockError].
 var (
 	// ErrUnknownLog: the origin is not configured.
@@ -33,21 +33,21 @@ var (
 type submission struct {
 	log   *logState
 	old   uint64 // at most head.Size
-	proof []c2sp.Hash
-	head  c2sp.Head
-	lines []c2sp.Signature // of the log's configured keys, all verified
+	proof []tlog.Hash
+	head  tlog.Head
+	lines []tlog.Signature // of the log's configured keys, all verified
 }
 
 // parse turns a body into a submission. It looks at no state but the
 // configured keys, so that no stranger's request gets as far as a lock.
 func parse(body []byte, logs map[string]*knownLog) (*submission, error) {
-	r, err := c2sp.ParseAddCheckpoint(body)
+	r, err := tlog.ParseAddCheckpoint(body)
 	if err != nil {
 		return nil, err
 	}
 	c := r.Checkpoint
 	if r.Old > c.Size {
-		return nil, fmt.Errorf("%w add-checkpoint: the old size %d is above the checkpoint's size %d", c2sp.ErrMalformed, r.Old, c.Size)
+		return nil, fmt.Errorf("%w add-checkpoint: the old size %d is above the checkpoint's size %d", tlog.ErrMalformed, r.Old, c.Size)
 	}
 	known := logs[c.Origin]
 	if known == nil {
@@ -72,8 +72,8 @@ func parse(body []byte, logs map[string]*knownLog) (*submission, error) {
 // verifyLines returns the lines of keys, re-made from what was understood. One
 // that does not verify spoils the whole (signed-note, "Signatures"); lines of
 // other keys are ignored.
-func verifyLines(c *c2sp.Checkpoint, keys []*c2sp.VerifierKey) ([]c2sp.Signature, error) {
-	var lines []c2sp.Signature
+func verifyLines(c *tlog.Checkpoint, keys []*tlog.VerifierKey) ([]tlog.Signature, error) {
+	var lines []tlog.Signature
 	for _, k := range keys {
 		s := c.Find(k)
 		if s == nil {
@@ -82,7 +82,7 @@ func verifyLines(c *c2sp.Checkpoint, keys []*c2sp.VerifierKey) ([]c2sp.Signature
 		if _, err := k.Verify(&c.Head, s); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
 		}
-		lines = append(lines, c2sp.Signature{Name: k.Name, KeyID: k.ID, Bytes: s.Bytes})
+		lines = append(lines, tlog.Signature{Name: k.Name, KeyID: k.ID, Bytes: s.Bytes})
 	}
 	if len(lines) == 0 {
 		return nil, fmt.Errorf("%w: none of the %d lines is of a known key of %q", ErrUntrusted, len(c.Signatures), c.Origin)

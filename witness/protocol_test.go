@@ -16,7 +16,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/witness"
 )
 
@@ -31,8 +31,8 @@ func TestStatuses(t *testing.T) {
 	other := l.fork("b", 20)
 	stranger := newLog(t, "log.example/stranger", "s", 20)
 	impostor := newLog(t, l.origin, "a", 20)
-	change := func(old, size uint64, f func(*c2sp.AddCheckpoint)) []byte {
-		r, err := c2sp.ParseAddCheckpoint(l.request(old, size))
+	change := func(old, size uint64, f func(*tlog.AddCheckpoint)) []byte {
+		r, err := tlog.ParseAddCheckpoint(l.request(old, size))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,14 +47,14 @@ func TestStatuses(t *testing.T) {
 	}
 	ok := l.request(5, 9)
 	sigLine := string(ok[bytes.Index(ok, []byte("— ")):])
-	many := change(5, 9, func(r *c2sp.AddCheckpoint) {
+	many := change(5, 9, func(r *tlog.AddCheckpoint) {
 		for i := range 63 {
-			r.Checkpoint.Signatures = append(r.Checkpoint.Signatures, c2sp.Signature{Name: "x", KeyID: uint32(i), Bytes: []byte{1}})
+			r.Checkpoint.Signatures = append(r.Checkpoint.Signatures, tlog.Signature{Name: "x", KeyID: uint32(i), Bytes: []byte{1}})
 		}
 	})
-	foreign := change(5, 9, func(r *c2sp.AddCheckpoint) {
+	foreign := change(5, 9, func(r *tlog.AddCheckpoint) {
 		s := impostor.sign(r.Checkpoint.Head).Signatures[0]
-		w := c2sp.Signature{Name: witnessName, KeyID: 7, Bytes: bytes.Repeat([]byte{9}, 72)}
+		w := tlog.Signature{Name: witnessName, KeyID: 7, Bytes: bytes.Repeat([]byte{9}, 72)}
 		r.Checkpoint.Signatures = slices.Insert(r.Checkpoint.Signatures, 0, s, w)
 	})
 	zero := l.head(0)
@@ -84,7 +84,7 @@ func TestStatuses(t *testing.T) {
 		{"a hash of 31 bytes", text(ok, "old 5\n", "old 5\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==\n"), 400, "hash 1"},
 		{"a hash with trailing bits", text(ok, "old 5\n", "old 5\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAF=\n"), 400, "hash 1"},
 		{"a hash that is none", text(ok, "old 5\n", "old 5\nhello\n"), 400, "hash 1"},
-		{"64 hashes", change(5, 9, func(r *c2sp.AddCheckpoint) { r.Proof = make([]c2sp.Hash, 64) }), 400, "63 hashes"},
+		{"64 hashes", change(5, 9, func(r *tlog.AddCheckpoint) { r.Proof = make([]tlog.Hash, 64) }), 400, "63 hashes"},
 		{"no empty line", text(ok, "\n\n", "\n"), 400, "malformed"},
 		{"no checkpoint", []byte("old 5\n\n"), 400, "checkpoint"},
 		{"no signatures", ok[:bytes.Index(ok, []byte("— "))], 400, "signature"},
@@ -95,11 +95,11 @@ func TestStatuses(t *testing.T) {
 		{"the same line twice", append(slices.Clone(ok), sigLine...), 400, "two lines"},
 		{"65 lines", append(slices.Clone(many), "— y AAAAAAA=\n"...), 400, "64 lines"},
 		{"a control character", text(ok, "log.example/a\n", "log.example/a\x01\n"), 400, "control character"},
-		{"old above size", change(5, 9, func(r *c2sp.AddCheckpoint) { r.Old = 10 }), 400, "above"},
+		{"old above size", change(5, 9, func(r *tlog.AddCheckpoint) { r.Old = 10 }), 400, "above"},
 
-		{"no signature of the log", change(5, 9, func(r *c2sp.AddCheckpoint) { r.Checkpoint = impostor.checkpoint(9) }), 403, "known key"},
-		{"a bad signature", change(5, 9, func(r *c2sp.AddCheckpoint) { r.Checkpoint.Signatures[0].Bytes[9] ^= 1 }), 403, "does not verify"},
-		{"a short signature", change(5, 9, func(r *c2sp.AddCheckpoint) { r.Checkpoint.Signatures[0].Bytes = []byte{1} }), 403, "does not verify"},
+		{"no signature of the log", change(5, 9, func(r *tlog.AddCheckpoint) { r.Checkpoint = impostor.checkpoint(9) }), 403, "known key"},
+		{"a bad signature", change(5, 9, func(r *tlog.AddCheckpoint) { r.Checkpoint.Signatures[0].Bytes[9] ^= 1 }), 403, "does not verify"},
+		{"a short signature", change(5, 9, func(r *tlog.AddCheckpoint) { r.Checkpoint.Signatures[0].Bytes = []byte{1} }), 403, "does not verify"},
 		{"signed for another size", text(ok, "\n9\n", "\n8\n"), 403, "does not verify"},
 
 		{"unknown origin", stranger.request(0, 9), 404, "unknown"},
@@ -119,10 +119,10 @@ func TestStatuses(t *testing.T) {
 
 		{"other root, same size", other.request(5, 5), 422, "root hash"},
 		{"other tree", other.request(5, 9), 422, "proof"},
-		{"no proof", change(5, 9, func(r *c2sp.AddCheckpoint) { r.Proof = nil }), 422, "proof"},
-		{"a bad proof", change(5, 9, func(r *c2sp.AddCheckpoint) { r.Proof[0][0] ^= 1 }), 422, "proof"},
-		{"a proof too long", change(5, 9, func(r *c2sp.AddCheckpoint) { r.Proof = append(r.Proof, c2sp.Hash{}) }), 422, "proof"},
-		{"a proof for the same size", change(5, 5, func(r *c2sp.AddCheckpoint) { r.Proof = make([]c2sp.Hash, 1) }), 422, "proof"},
+		{"no proof", change(5, 9, func(r *tlog.AddCheckpoint) { r.Proof = nil }), 422, "proof"},
+		{"a bad proof", change(5, 9, func(r *tlog.AddCheckpoint) { r.Proof[0][0] ^= 1 }), 422, "proof"},
+		{"a proof too long", change(5, 9, func(r *tlog.AddCheckpoint) { r.Proof = append(r.Proof, tlog.Hash{}) }), 422, "proof"},
+		{"a proof for the same size", change(5, 5, func(r *tlog.AddCheckpoint) { r.Proof = make([]tlog.Hash, 1) }), 422, "proof"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := create(t, bothSigners(t), l)
@@ -137,7 +137,7 @@ func TestStatuses(t *testing.T) {
 			want := uint64(5)
 			switch a.status {
 			case 200:
-				r, err := c2sp.ParseAddCheckpoint(c.body)
+				r, err := tlog.ParseAddCheckpoint(c.body)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -149,7 +149,7 @@ func TestStatuses(t *testing.T) {
 				}
 			}
 			m := get(t, monitorURL(url, l.origin))
-			if got, err := c2sp.ParseCheckpoint(m.body); err != nil || got.Size != want {
+			if got, err := tlog.ParseCheckpoint(m.body); err != nil || got.Size != want {
 				t.Errorf("the state after it is %q, want size %d", m.body, want)
 			}
 		})
@@ -161,18 +161,18 @@ func TestStatusesAtStart(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 20)
 	badZero := l.head(0)
 	badZero.Root[0] ^= 1
-	hash := []c2sp.Hash{{}}
+	hash := []tlog.Hash{{}}
 	for _, c := range []struct {
 		name   string
-		r      c2sp.AddCheckpoint
+		r      tlog.AddCheckpoint
 		status int
 	}{
-		{"empty tree", c2sp.AddCheckpoint{Checkpoint: l.checkpoint(0)}, 200},
-		{"first", c2sp.AddCheckpoint{Checkpoint: l.checkpoint(7)}, 200},
-		{"old 3", c2sp.AddCheckpoint{Old: 3, Proof: l.proof(3, 7), Checkpoint: l.checkpoint(7)}, 409},
-		{"a proof from 0", c2sp.AddCheckpoint{Proof: hash, Checkpoint: l.checkpoint(7)}, 422},
-		{"a proof from 0 to 0", c2sp.AddCheckpoint{Proof: hash, Checkpoint: l.checkpoint(0)}, 422},
-		{"size 0 with another root", c2sp.AddCheckpoint{Checkpoint: l.sign(badZero)}, 422},
+		{"empty tree", tlog.AddCheckpoint{Checkpoint: l.checkpoint(0)}, 200},
+		{"first", tlog.AddCheckpoint{Checkpoint: l.checkpoint(7)}, 200},
+		{"old 3", tlog.AddCheckpoint{Old: 3, Proof: l.proof(3, 7), Checkpoint: l.checkpoint(7)}, 409},
+		{"a proof from 0", tlog.AddCheckpoint{Proof: hash, Checkpoint: l.checkpoint(7)}, 422},
+		{"a proof from 0 to 0", tlog.AddCheckpoint{Proof: hash, Checkpoint: l.checkpoint(0)}, 422},
+		{"size 0 with another root", tlog.AddCheckpoint{Checkpoint: l.sign(badZero)}, 422},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			url := serveWitness(t, open(t, create(t, bothSigners(t)[:1], l)))
@@ -219,7 +219,7 @@ func TestEverySize(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r, err := c2sp.ParseAddCheckpoint(l.request(old, size))
+			r, err := tlog.ParseAddCheckpoint(l.request(old, size))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -306,7 +306,7 @@ func TestRace(t *testing.T) {
 				t.Fatalf("statuses %v", status)
 			}
 		}
-		got, err := c2sp.ParseCheckpoint(get(t, monitorURL(url, l.origin)).body)
+		got, err := tlog.ParseCheckpoint(get(t, monitorURL(url, l.origin)).body)
 		if err != nil || got.Size != won {
 			t.Fatalf("%v: the state is %v, and %d won", err, got, won)
 		}
@@ -318,15 +318,15 @@ func TestRace(t *testing.T) {
 // after a restart the same claim.
 func TestMonitor(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
-	l.keys = append(l.keys, signer(t, l.origin, c2sp.CosignatureMLDSA44))
+	l.keys = append(l.keys, signer(t, l.origin, tlog.CosignatureMLDSA44))
 	l.ext = []string{"an extension", "and another"}
 	config := create(t, bothSigners(t), l)
 	w := open(t, config)
 	url := serveWitness(t, w)
 	c := l.checkpoint(9)
-	unknown := c2sp.Signature{Name: "stranger", KeyID: 1, Bytes: []byte{1}}
-	with := &c2sp.Checkpoint{Head: c.Head, Signatures: append([]c2sp.Signature{unknown}, c.Signatures...)}
-	a := post(t, url, (&c2sp.AddCheckpoint{Checkpoint: with}).Bytes())
+	unknown := tlog.Signature{Name: "stranger", KeyID: 1, Bytes: []byte{1}}
+	with := &tlog.Checkpoint{Head: c.Head, Signatures: append([]tlog.Signature{unknown}, c.Signatures...)}
+	a := post(t, url, (&tlog.AddCheckpoint{Checkpoint: with}).Bytes())
 	if a.status != 200 {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
@@ -338,7 +338,7 @@ func TestMonitor(t *testing.T) {
 	w.Close()
 
 	// Also for a log that is not configured any more.
-	for _, logs := range [][]c2sp.PolicyLog{config.Logs, nil} {
+	for _, logs := range [][]tlog.PolicyLog{config.Logs, nil} {
 		config.Logs = logs
 		w = open(t, config)
 		m := get(t, monitorURL(serveWitness(t, w), l.origin))
@@ -354,10 +354,10 @@ func TestMonitor(t *testing.T) {
 
 func TestSeveralKeys(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
-	first, second := l.keys[0], signer(t, l.origin, c2sp.CosignatureMLDSA44)
+	first, second := l.keys[0], signer(t, l.origin, tlog.CosignatureMLDSA44)
 	l.keys = append(l.keys, second)
 	url := serveWitness(t, open(t, create(t, bothSigners(t)[:1], l)))
-	for i, keys := range [][]*c2sp.Signer{{first}, {second}, {first, second}} {
+	for i, keys := range [][]*tlog.Signer{{first}, {second}, {first, second}} {
 		l.keys = keys
 		if a := post(t, url, l.request(uint64(i), uint64(i+1))); a.status != 200 {
 			t.Errorf("%d: %d %s", i, a.status, a.body)
@@ -366,7 +366,7 @@ func TestSeveralKeys(t *testing.T) {
 	// One good line does not save a bad one.
 	c := l.checkpoint(4)
 	c.Signatures[1].Bytes[100] ^= 1
-	if a := post(t, url, (&c2sp.AddCheckpoint{Old: 3, Proof: l.proof(3, 4), Checkpoint: c}).Bytes()); a.status != 403 {
+	if a := post(t, url, (&tlog.AddCheckpoint{Old: 3, Proof: l.proof(3, 4), Checkpoint: c}).Bytes()); a.status != 403 {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 }
@@ -398,15 +398,15 @@ func TestEvidence(t *testing.T) {
 			t.Fatal(err)
 		}
 		n[e.Kind]++
-		accepted, err := c2sp.ParseCheckpoint([]byte(e.Accepted))
+		accepted, err := tlog.ParseCheckpoint([]byte(e.Accepted))
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := c2sp.ParseAddCheckpoint([]byte(e.Request))
+		r, err := tlog.ParseAddCheckpoint([]byte(e.Request))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, c := range []*c2sp.Checkpoint{accepted, r.Checkpoint} {
+		for _, c := range []*tlog.Checkpoint{accepted, r.Checkpoint} {
 			k := l.keys[0].Verifier()
 			if _, err := k.Verify(&c.Head, c.Find(k)); err != nil {
 				t.Error(err)

@@ -9,20 +9,20 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // accepted is a head that the witness took for the latest of its log. It is
 // immutable once it was given to another goroutine.
 type accepted struct {
-	head c2sp.Head
+	head tlog.Head
 	// time is what our cosignatures of head state, in POSIX seconds. 0: we
 	// never cosigned it, the operator resumed there (see [ResumeLost]).
 	time  uint64
-	lines []c2sp.Signature // of the log, verified; one or more
+	lines []tlog.Signature // of the log, verified; one or more
 	// ours are our cosignatures at time; nil if they weren't made since the
 	// start. They state nothing that the record in the journal doesn't.
-	ours []c2sp.Signature
+	ours []tlog.Signature
 }
 
 // record is how the journal holds a: a line "time N", and the checkpoint with
@@ -31,7 +31,7 @@ func (a *accepted) record() []byte {
 	b := []byte("time ")
 	b = strconv.AppendUint(b, a.time, 10)
 	b = append(b, '\n')
-	return append(b, (&c2sp.Checkpoint{Head: a.head, Signatures: a.lines}).Bytes()...)
+	return append(b, (&tlog.Checkpoint{Head: a.head, Signatures: a.lines}).Bytes()...)
 }
 
 // clockRecord is how a compacted journal holds the latest timestamp, since the
@@ -58,7 +58,7 @@ func parseRecord(rec []byte) (*accepted, error) {
 	if err != nil {
 		return nil, fmt.Errorf("witness: a record of the journal has a bad time: %w", err)
 	}
-	c, err := c2sp.ParseCheckpoint([]byte(note))
+	c, err := tlog.ParseCheckpoint([]byte(note))
 	if err != nil {
 		return nil, fmt.Errorf("witness: a record of the journal: %w", err)
 	}
@@ -80,14 +80,14 @@ func parseRecord(rec []byte) (*accepted, error) {
 
 // note is the head as a monitor gets it: the log's lines, then ours.
 func (a *accepted) note() []byte {
-	c := c2sp.Checkpoint{Head: a.head}
+	c := tlog.Checkpoint{Head: a.head}
 	c.Signatures = append(append(c.Signatures, a.lines...), a.ours...)
 	return c.Bytes()
 }
 
 // cloneHead copies what would otherwise keep the whole request in memory.
-func cloneHead(h *c2sp.Head, origin string) c2sp.Head {
-	out := c2sp.Head{Origin: origin, Size: h.Size, Root: h.Root}
+func cloneHead(h *tlog.Head, origin string) tlog.Head {
+	out := tlog.Head{Origin: origin, Size: h.Size, Root: h.Root}
 	for _, e := range h.Extension {
 		out.Extension = append(out.Extension, strings.Clone(e))
 	}

@@ -7,22 +7,22 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // FuzzRecord: one encoding in, the same bytes out.
 func FuzzRecord(f *testing.F) {
-	s, err := c2sp.GenerateSigner("log.example/a", c2sp.Ed25519)
+	s, err := tlog.GenerateSigner("log.example/a", tlog.Ed25519)
 	if err != nil {
 		f.Fatal(err)
 	}
-	h := c2sp.Head{Origin: "log.example/a", Size: 7, Extension: []string{"more"}}
+	h := tlog.Head{Origin: "log.example/a", Size: 7, Extension: []string{"more"}}
 	sig, err := s.Sign(&h, 0)
 	if err != nil {
 		f.Fatal(err)
 	}
 	for _, t := range []uint64{0, 1, 1_800_000_000, 1<<63 - 1} {
-		f.Add((&accepted{head: h, time: t, lines: []c2sp.Signature{sig}}).record())
+		f.Add((&accepted{head: h, time: t, lines: []tlog.Signature{sig}}).record())
 		f.Add(clockRecord(t))
 	}
 	f.Add([]byte("time 01\n"))

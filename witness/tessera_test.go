@@ -13,7 +13,7 @@ import (
 	"github.com/transparency-dev/tessera/storage/posix"
 	"golang.org/x/mod/sumdb/note"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // TestTessera lets a stranger's log, built with Tessera, collect cosignatures
@@ -26,13 +26,13 @@ func TestTessera(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var keys []*c2sp.Signer
+	var keys []*tlog.Signer
 	var group []tessera.Witness
 	for _, name := range []string{"witness.example/w1", "witness.example/w2"} {
-		k := signer(t, name, c2sp.CosignatureEd25519)
+		k := signer(t, name, tlog.CosignatureEd25519)
 		keys = append(keys, k)
 		// The second line, of a type that Tessera does not know, must not hurt.
-		c := create(t, []*c2sp.Signer{signer(t, name, c2sp.CosignatureMLDSA44), k}, l)
+		c := create(t, []*tlog.Signer{signer(t, name, tlog.CosignatureMLDSA44), k}, l)
 		u, err := url.Parse(serveWitness(t, open(t, c)))
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +62,7 @@ func TestTessera(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cp, err := c2sp.ParseCheckpoint(raw)
+		cp, err := tlog.ParseCheckpoint(raw)
 		if err != nil {
 			t.Fatal(err)
 		}

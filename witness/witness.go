@@ -14,8 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Names in the state directory.
@@ -45,7 +45,7 @@ type view struct {
 
 // knownLog is a configured log.
 type knownLog struct {
-	keys  []*c2sp.VerifierKey
+	keys  []*tlog.VerifierKey
 	state *logState
 }
 
@@ -147,8 +147,8 @@ func (w *Witness) Close() error {
 }
 
 // Keys returns the witness's verifier keys, in the order of its answers.
-func (w *Witness) Keys() []*c2sp.VerifierKey {
-	var keys []*c2sp.VerifierKey
+func (w *Witness) Keys() []*tlog.VerifierKey {
+	var keys []*tlog.VerifierKey
 	for _, s := range w.config.Signers {
 		keys = append(keys, s.Verifier())
 	}
@@ -158,7 +158,7 @@ func (w *Witness) Keys() []*c2sp.VerifierKey {
 // SetLogs replaces the configured logs. Logs that are new here are first asked
 // what they publish, as [Open] does; if SetLogs fails, nothing is changed. A
 // log that is left out keeps its state, and goes on from it if it comes back.
-func (w *Witness) SetLogs(ctx context.Context, logs []c2sp.PolicyLog) error {
+func (w *Witness) SetLogs(ctx context.Context, logs []tlog.PolicyLog) error {
 	w.reload.Lock()
 	defer w.reload.Unlock()
 	byOrigin, err := groupLogs(w.config, logs)
@@ -204,7 +204,7 @@ func (w *Witness) AddCheckpoint(ctx context.Context, body []byte) ([]byte, error
 	if signed.err != nil {
 		return nil, signed.err
 	}
-	return c2sp.SignatureLines(w.keep(s.log, next, signed.ours).ours), nil
+	return tlog.SignatureLines(w.keep(s.log, next, signed.ours).ours), nil
 }
 
 // advance is decide and persist, repeated if the state was read anew from the
@@ -235,14 +235,14 @@ func (w *Witness) advance(s *submission) (*accepted, <-chan cosigned, error) {
 
 // cosigned is what became of cosigning.
 type cosigned struct {
-	ours []c2sp.Signature
+	ours []tlog.Signature
 	err  error
 }
 
 // cosign makes our lines for a head at its time. They must not leave, nor be kept,
 // before that is durable.
-func (w *Witness) cosign(a *accepted) ([]c2sp.Signature, error) {
-	ours := make([]c2sp.Signature, 0, len(w.config.Signers))
+func (w *Witness) cosign(a *accepted) ([]tlog.Signature, error) {
+	ours := make([]tlog.Signature, 0, len(w.config.Signers))
 	for _, s := range w.config.Signers {
 		sig, err := s.Sign(&a.head, a.time)
 		if err != nil {
@@ -255,7 +255,7 @@ func (w *Witness) cosign(a *accepted) ([]c2sp.Signature, error) {
 
 // keep keeps the lines for what was persisted, for monitors. It needs the lock of
 // the log.
-func (w *Witness) keep(l *logState, a *accepted, ours []c2sp.Signature) *accepted {
+func (w *Witness) keep(l *logState, a *accepted, ours []tlog.Signature) *accepted {
 	signed := *a
 	signed.ours = ours
 	// Unless the store was read anew, which put the same head there.

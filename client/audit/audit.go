@@ -11,8 +11,8 @@ import (
 	"runtime"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Config says what to audit, under whose policy, and with how much effort.
@@ -20,7 +20,7 @@ type Config struct {
 	// Client of the log, with the policy below.
 	Client *client.Client
 	// Policy is the client's. It must not be nil.
-	Policy *c2sp.Policy
+	Policy *tlog.Policy
 	// Origin is the client's. "": the name of the log's key.
 	Origin string
 
@@ -49,7 +49,7 @@ type auditor struct {
 	c        Config
 	policy   [32]byte // digest of the policy
 	follower *client.Follower
-	head     *c2sp.Verified // nil: none was accepted
+	head     *tlog.Verified // nil: none was accepted
 	l        *ledger.Ledger // nil: before the head
 	tree     *tree          // what l asks
 	totals   *totals        // of the entries below l.Size

@@ -16,14 +16,14 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/audit/audittest"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const day = 24 * 3600
 
 // run audits a log at a URL or in a directory.
-func run(t testing.TB, url string, policy *c2sp.Policy, c audit.Config) *audit.Report {
+func run(t testing.TB, url string, policy *tlog.Policy, c audit.Config) *audit.Report {
 	t.Helper()
 	cl, err := client.New(client.Config{URL: url, Policy: policy, Retries: -1})
 	if err != nil {
@@ -82,7 +82,7 @@ func TestClean(t *testing.T) {
 			r := run(t, url, policy, audit.Config{Progress: func(done, size uint64) { last = [2]uint64{done, size} }})
 			wants(t, r, audit.Clean)
 			size := w.Size()
-			if size < 3*c2sp.TileWidth {
+			if size < 3*tlog.TileWidth {
 				t.Fatalf("a log of %d entries tests no read-ahead", size)
 			}
 			if r.Audited != size || !r.Complete || r.Log.Size != size || last != [2]uint64{size, size} || r.Resumed != 0 {
@@ -291,7 +291,7 @@ func TestOldReferences(t *testing.T) {
 	w.Now += 3600
 	w.Disclose(warrant)
 	w.Return(warrant)
-	for w.Size() < 70*c2sp.TileWidth {
+	for w.Size() < 70*tlog.TileWidth {
 		w.Append([]byte("no event"))
 	}
 	w.Return(warrant)

@@ -16,9 +16,9 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/audit/audittest"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 var benchEvents = flag.Uint64("audit.events", 200_000, "events of the log of BenchmarkAudit")
@@ -28,11 +28,11 @@ type work struct {
 	raw, pae   []byte
 	key        *event.PublicKey
 	sig        []byte
-	checkpoint *c2sp.Checkpoint // of an anchor; or nil
+	checkpoint *tlog.Checkpoint // of an anchor; or nil
 }
 
 // sampleWork parses entries from the middle of a log.
-func sampleWork(b *testing.B, w *audittest.World, policy *c2sp.Policy) []work {
+func sampleWork(b *testing.B, w *audittest.World, policy *tlog.Policy) []work {
 	cl, err := client.New(client.Config{URL: w.Dir, Policy: policy})
 	if err != nil {
 		b.Fatal(err)
@@ -52,7 +52,7 @@ func sampleWork(b *testing.B, w *audittest.World, policy *c2sp.Policy) []work {
 		}
 		x := work{raw: e.Bytes, pae: audittest.PAE(env.Payload), key: keys[env.Signatures[0].KeyID], sig: env.Signatures[0].Sig}
 		if a, ok := env.Event.Body.(*event.Anchor); ok {
-			if x.checkpoint, err = c2sp.ParseCheckpoint([]byte(a.Checkpoint)); err != nil {
+			if x.checkpoint, err = tlog.ParseCheckpoint([]byte(a.Checkpoint)); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -65,18 +65,18 @@ func sampleWork(b *testing.B, w *audittest.World, policy *c2sp.Policy) []work {
 
 // primitives does n times what nobody can leave out: the leaf hash, a node of the
 // tree, the hash of the event, its signature and an anchor's, on all cores.
-func primitives(sample []work, n uint64, policy *c2sp.Policy) {
+func primitives(sample []work, n uint64, policy *tlog.Policy) {
 	var wg sync.WaitGroup
 	var next atomic.Uint64
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			var node c2sp.Hash
+			var node tlog.Hash
 			for {
-				i := next.Add(c2sp.TileWidth) - c2sp.TileWidth
+				i := next.Add(tlog.TileWidth) - tlog.TileWidth
 				if i >= n {
 					return
 				}
-				for end := min(i+c2sp.TileWidth, n); i < end; i++ {
+				for end := min(i+tlog.TileWidth, n); i < end; i++ {
 					x := &sample[i%uint64(len(sample))]
 					node = tiles.HashChildren(node, tiles.LeafHash(x.raw))
 					_ = tiles.LeafHash(x.pae)

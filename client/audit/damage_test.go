@@ -13,8 +13,8 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/audit/audittest"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // edit changes a file of a log's directory.
@@ -178,11 +178,11 @@ func TestFork(t *testing.T) {
 			if r.Fork == nil || r.Breaches != 0 || !strings.Contains(r.Text(10), "signed a fork") {
 				t.Fatal(r.Text(10))
 			}
-			small, err := c2sp.ParseCheckpoint([]byte(r.Fork.Small))
+			small, err := tlog.ParseCheckpoint([]byte(r.Fork.Small))
 			if err != nil {
 				t.Fatal(err)
 			}
-			large, err := c2sp.ParseCheckpoint([]byte(r.Fork.Large))
+			large, err := tlog.ParseCheckpoint([]byte(r.Fork.Large))
 			if err != nil {
 				t.Fatal(err)
 			}

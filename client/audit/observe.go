@@ -4,8 +4,8 @@
 package audit
 
 import (
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // An Observer is shown what an audit reads: for who looks for something in a log and
@@ -14,7 +14,7 @@ import (
 type Observer interface {
 	// Start is called once, before the first entry that is not in the snapshot, with
 	// the ledger that the audit keeps, and the head that it goes up to.
-	Start(*ledger.Ledger, *c2sp.Verified) error
+	Start(*ledger.Ledger, *tlog.Verified) error
 	// Read is called with each event by the workers: side by side, in no order, and
 	// perhaps for entries that the audit never comes to apply. What it returns goes
 	// to Before.

@@ -10,10 +10,10 @@ import (
 	"sync/atomic"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // batch is what passes from hand to hand: the entries of one bundle, or what is
@@ -26,7 +26,7 @@ type batch struct {
 	nodes *nodes         // of the bundle, up to the last entry
 	ready chan struct{}  // closed once all but raw is there
 
-	tile    []c2sp.Hash // as the log serves the leaf hashes, if the bundle is full
+	tile    []tlog.Hash // as the log serves the leaf hashes, if the bundle is full
 	tileErr error
 	fetched chan struct{} // closed once the tile is there; nil: none is fetched
 	bad     error         // why the tile is not that of the bundle
@@ -80,7 +80,7 @@ func (a *auditor) read(ctx context.Context, order, jobs chan<- *batch, spawn fun
 	var b *batch
 	known := a.tree.partial // leaf hashes of the bundle where a snapshot ended
 	send := func() error {
-		leaves := make([]c2sp.Hash, 0, c2sp.TileWidth)
+		leaves := make([]tlog.Hash, 0, tlog.TileWidth)
 		leaves = append(leaves, known...)
 		for i := range b.raw {
 			leaves = append(leaves, b.raw[i].Leaf)
@@ -88,7 +88,7 @@ func (a *auditor) read(ctx context.Context, order, jobs chan<- *batch, spawn fun
 		known, b.nodes = nil, &nodes{leaves}
 		out := b
 		b = nil
-		if len(leaves) == c2sp.TileWidth {
+		if len(leaves) == tlog.TileWidth {
 			out.fetched = make(chan struct{})
 		}
 		select {
@@ -110,13 +110,13 @@ func (a *auditor) read(ctx context.Context, order, jobs chan<- *batch, spawn fun
 			return err
 		}
 		if b == nil {
-			b = &batch{first: e.Index, raw: make([]client.Entry, 0, c2sp.TileWidth), ready: make(chan struct{})}
+			b = &batch{first: e.Index, raw: make([]client.Entry, 0, tlog.TileWidth), ready: make(chan struct{})}
 		}
 		if e.Index == 0 {
 			a.keys.charter(e.Bytes)
 		}
 		b.raw = append(b.raw, e)
-		if end := e.Index + 1; end%c2sp.TileWidth == 0 || end == size {
+		if end := e.Index + 1; end%tlog.TileWidth == 0 || end == size {
 			if err := send(); err != nil {
 				return err
 			}
@@ -132,8 +132,8 @@ func (b *batch) fetch(ctx context.Context, c *client.Client) {
 	b.tile, b.tileErr = tiles.ReadHashes(ctx, c, b.tileID())
 }
 
-func (b *batch) tileID() c2sp.Tile {
-	return c2sp.Tile{Level: 0, Index: b.first / c2sp.TileWidth, Width: c2sp.TileWidth}
+func (b *batch) tileID() tlog.Tile {
+	return tlog.Tile{Level: 0, Index: b.first / tlog.TileWidth, Width: tlog.TileWidth}
 }
 
 // compare holds the tile against the entries.
@@ -148,7 +148,7 @@ func (b *batch) compare() error {
 	}
 	for i, h := range b.nodes[0] {
 		if b.tile[i] != h {
-			return &tiles.CorruptError{Tile: id, Reason: fmt.Sprintf("it has another hash than entry %d", id.Index*c2sp.TileWidth+uint64(i))}
+			return &tiles.CorruptError{Tile: id, Reason: fmt.Sprintf("it has another hash than entry %d", id.Index*tlog.TileWidth+uint64(i))}
 		}
 	}
 	b.tile = nil

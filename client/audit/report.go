@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Verdict is the result of an audit, and the exit code of the command.
@@ -218,11 +218,11 @@ func reasonOf(err error) string {
 		return ReasonInterrupted
 	case errors.As(err, &rollback):
 		return ReasonRollback
-	case errors.As(err, &corrupt), errors.Is(err, tiles.ErrProof), errors.Is(err, c2sp.ErrMalformed):
+	case errors.As(err, &corrupt), errors.Is(err, tiles.ErrProof), errors.Is(err, tlog.ErrMalformed):
 		return ReasonCorrupt
 	case errors.Is(err, ledger.ErrRules):
 		return ReasonRules
-	case errors.Is(err, client.ErrNoPolicy), errors.Is(err, c2sp.ErrNoQuorum), errors.Is(err, c2sp.ErrUnknownLog), errors.Is(err, c2sp.ErrBadSignature):
+	case errors.Is(err, client.ErrNoPolicy), errors.Is(err, tlog.ErrNoQuorum), errors.Is(err, tlog.ErrUnknownLog), errors.Is(err, tlog.ErrBadSignature):
 		return ReasonPolicy
 	}
 	return ReasonUnreadable
@@ -257,7 +257,7 @@ func (a *auditor) reportLedger(r *Report) {
 		return
 	}
 	c := a.l.Charter()
-	var byCharter *c2sp.Verified
+	var byCharter *tlog.Verified
 	if c != nil {
 		r.Log.Founded = hashText(a.l.CharterAt(1).Leaf)
 		r.Charter = &Charter{Version: c.Version, Rules: c.Rules, Profile: c.Profile.ID, Index: c.Index, Leaf: hashText(c.Leaf)}
@@ -282,7 +282,7 @@ func (a *auditor) reportLedger(r *Report) {
 }
 
 // now is the greatest time that is known to be over.
-func (a *auditor) now(byCharter *c2sp.Verified) time.Time {
+func (a *auditor) now(byCharter *tlog.Verified) time.Time {
 	after := a.head.LoggedAfter
 	if !a.c.Policy.NeedsWitnesses() && byCharter != nil {
 		after = byCharter.LoggedAfter

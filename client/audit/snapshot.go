@@ -12,7 +12,7 @@ import (
 	"fmt"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // MaxSnapshotSize bounds a snapshot in bytes: some millions of open events.
@@ -44,7 +44,7 @@ type snapshot struct {
 	Totals     *totals `json:"totals"`
 
 	ledger []byte
-	root   c2sp.Hash // set by parseSnapshot
+	root   tlog.Hash // set by parseSnapshot
 }
 
 func (s *snapshot) header() ([]byte, error) {
@@ -101,14 +101,14 @@ func parseSnapshot(b []byte) (*snapshot, error) {
 	if err != nil || len(root) != len(s.root) {
 		return bad("its root is not base64 of 32 bytes")
 	}
-	s.root = c2sp.Hash(root)
+	s.root = tlog.Hash(root)
 	if again, err := s.header(); err != nil || !bytes.Equal(again, body[:n]) {
 		return bad("its header has another encoding")
 	}
 	if s.Totals == nil || s.Size == 0 || s.Totals.entries() != s.Size {
 		return bad("its counts do not add up to its size")
 	}
-	cp, err := c2sp.ParseCheckpoint([]byte(s.Checkpoint))
+	cp, err := tlog.ParseCheckpoint([]byte(s.Checkpoint))
 	if err != nil {
 		return bad("its checkpoint: %v", err)
 	}

@@ -12,10 +12,10 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // What the ledger asks for is mostly recent: the last bundles are kept, up to
@@ -28,13 +28,13 @@ const (
 
 // nodes are the nodes of a bundle: nodes[0] its leaf hashes, nodes[k] the roots of
 // the perfect subtrees over 2^k of them.
-type nodes [9][]c2sp.Hash
+type nodes [9][]tlog.Hash
 
 // grow computes all but the leaves.
 func (n *nodes) grow() {
 	for k := 1; k < len(n); k++ {
 		below := n[k-1]
-		n[k] = make([]c2sp.Hash, 0, len(below)/2)
+		n[k] = make([]tlog.Hash, 0, len(below)/2)
 		for i := 0; i+1 < len(below); i += 2 {
 			n[k] = append(n[k], tiles.HashChildren(below[i], below[i+1]))
 		}
@@ -45,7 +45,7 @@ func (n *nodes) grow() {
 // subtrees, from the largest, as many as its number of bundles has bits.
 type recent struct {
 	n      uint64
-	prefix []c2sp.Hash
+	prefix []tlog.Hash
 	nodes  *nodes
 	first  uint64 // index of entries[0]
 	raw    []client.Entry
@@ -57,21 +57,21 @@ type recent struct {
 type tree struct {
 	ctx    context.Context // of the run: ledger.Tree has none
 	c      *client.Client
-	head   *c2sp.Verified
+	head   *tlog.Verified
 	prover *prover.Prover
 	old    *lru.Cache[uint64, [][]byte] // bundles as the log served them
 
 	recent  []recent // ascending, without gaps
 	bytes   int      // of recent
-	prefix  []c2sp.Hash
-	partial []c2sp.Hash // leaf hashes that the snapshot's tree has in its last bundle
+	prefix  []tlog.Hash
+	partial []tlog.Hash // leaf hashes that the snapshot's tree has in its last bundle
 }
 
 var _ ledger.Tree = (*tree)(nil)
 
 // newTree returns the tree from a state on that the head's tree was found to
 // extend.
-func newTree(ctx context.Context, c *client.Client, head *c2sp.Verified, from client.State) (*tree, error) {
+func newTree(ctx context.Context, c *client.Client, head *tlog.Verified, from client.State) (*tree, error) {
 	old, err := lru.New[uint64, [][]byte](keepOld)
 	if err != nil {
 		return nil, err
@@ -84,10 +84,10 @@ func newTree(ctx context.Context, c *client.Client, head *c2sp.Verified, from cl
 	if err != nil {
 		return nil, err
 	}
-	err = f.Partial(func(tile c2sp.Tile, b []byte) error {
-		hashes := make([]c2sp.Hash, tile.Width)
+	err = f.Partial(func(tile tlog.Tile, b []byte) error {
+		hashes := make([]tlog.Hash, tile.Width)
 		for i := range hashes {
-			hashes[i] = c2sp.Hash(b[i*sha256.Size:])
+			hashes[i] = tlog.Hash(b[i*sha256.Size:])
 		}
 		if tile.Level == 0 {
 			t.partial = hashes
@@ -106,7 +106,7 @@ type asOf struct {
 	size uint64
 }
 
-func (r asOf) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (r asOf) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	wide := t
 	wide.Width = tiles.Width(t.Level, t.Index, r.size)
 	b, err := r.c.ReadTile(ctx, wide)
@@ -118,11 +118,11 @@ func (r asOf) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 
 // perfect returns the roots of the perfect subtrees that hashes divide into, the
 // largest first.
-func perfect(hashes []c2sp.Hash) []c2sp.Hash {
-	var out []c2sp.Hash
+func perfect(hashes []tlog.Hash) []tlog.Hash {
+	var out []tlog.Hash
 	for len(hashes) > 0 {
 		n := 1 << (bits.Len(uint(len(hashes))) - 1)
-		h := append([]c2sp.Hash(nil), hashes[:n]...)
+		h := append([]tlog.Hash(nil), hashes[:n]...)
 		for len(h) > 1 {
 			for i := range len(h) / 2 {
 				h[i] = tiles.HashChildren(h[2*i], h[2*i+1])
@@ -136,7 +136,7 @@ func perfect(hashes []c2sp.Hash) []c2sp.Hash {
 
 // add keeps a batch, and forgets the oldest.
 func (t *tree) add(b *batch) {
-	r := recent{n: b.first / c2sp.TileWidth, prefix: t.prefix, nodes: b.nodes, first: b.first, raw: b.raw}
+	r := recent{n: b.first / tlog.TileWidth, prefix: t.prefix, nodes: b.nodes, first: b.first, raw: b.raw}
 	for i := range b.raw {
 		r.bytes += len(b.raw[i].Bytes)
 	}
@@ -151,7 +151,7 @@ func (t *tree) add(b *batch) {
 		return
 	}
 	// One more bundle: as one is added to a binary number.
-	next := append([]c2sp.Hash(nil), t.prefix...)
+	next := append([]tlog.Hash(nil), t.prefix...)
 	h := b.nodes[8][0]
 	for n := r.n; n&1 == 1; n >>= 1 {
 		h = tiles.HashChildren(next[len(next)-1], h)
@@ -172,9 +172,9 @@ func (t *tree) Root(size uint64) ([32]byte, error) {
 	if size == 0 {
 		return tiles.EmptyRoot(), nil
 	}
-	last := (size - 1) / c2sp.TileWidth
+	last := (size - 1) / tlog.TileWidth
 	r := t.find(last)
-	if width := size - last*c2sp.TileWidth; r != nil && width <= uint64(len(r.nodes[0])) {
+	if width := size - last*tlog.TileWidth; r != nil && width <= uint64(len(r.nodes[0])) {
 		return r.root(width), nil
 	}
 	cp := t.head.Checkpoint
@@ -191,10 +191,10 @@ func (t *tree) Root(size uint64) ([32]byte, error) {
 
 // root returns the root of the tree that ends after so many entries of the
 // bundle, from 1 to 256.
-func (r *recent) root(width uint64) c2sp.Hash {
-	var root c2sp.Hash
+func (r *recent) root(width uint64) tlog.Hash {
+	var root tlog.Hash
 	have := false
-	join := func(left c2sp.Hash) {
+	join := func(left tlog.Hash) {
 		if have {
 			left = tiles.HashChildren(left, root)
 		}
@@ -212,7 +212,7 @@ func (r *recent) root(width uint64) c2sp.Hash {
 
 // Entry returns an entry below the ledger's size.
 func (t *tree) Entry(index uint64) ([]byte, error) {
-	n := index / c2sp.TileWidth
+	n := index / tlog.TileWidth
 	if r := t.find(n); r != nil && index >= r.first && index-r.first < uint64(len(r.raw)) {
 		return r.raw[index-r.first].Bytes, nil
 	}
@@ -228,7 +228,7 @@ func (t *tree) Entry(index uint64) ([]byte, error) {
 		}
 		t.old.Add(n, entries)
 	}
-	b := entries[index%c2sp.TileWidth]
+	b := entries[index%tlog.TileWidth]
 	if _, err := t.prover.Inclusion(t.ctx, index, tiles.LeafHash(b), cp.Size, cp.Root); err != nil {
 		t.old.Remove(n) // the log may be repaired
 		return nil, err

@@ -7,8 +7,8 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // What a gate and an agency speak over HTTP.
@@ -84,8 +84,8 @@ func (r *Request) check() error {
 		return malformed("a warrant and its openings stand together")
 	case len(r.Packages) == 0 || len(r.Packages) > MaxPackages:
 		return malformed("%d packages, want 1 to %d", len(r.Packages), MaxPackages)
-	case len(r.Access) > c2sp.MaxProofSize || len(r.Warrant) > c2sp.MaxProofSize:
-		return malformed("a proof of more than %d bytes", c2sp.MaxProofSize)
+	case len(r.Access) > tlog.MaxProofSize || len(r.Warrant) > tlog.MaxProofSize:
+		return malformed("a proof of more than %d bytes", tlog.MaxProofSize)
 	}
 	seen := make(map[event.Digest]bool)
 	for _, p := range r.Packages {

@@ -10,14 +10,14 @@ import (
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // TestAudited: where the charter asks for auditors, a head that they have not cosigned,
 // or not of late, opens nothing; a breach that they have closed bars nothing.
 func TestAudited(t *testing.T) {
-	auditor, err := c2sp.GenerateSigner("dog.example", c2sp.CosignatureEd25519)
+	auditor, err := tlog.GenerateSigner("dog.example", tlog.CosignatureEd25519)
 	check(t, err)
 	w := prepareWorld(t)
 	w.found(1, 2, func(ch *event.Charter) {
@@ -29,7 +29,7 @@ func TestAudited(t *testing.T) {
 	s := w.gates[0]
 	// audited is a proof whose head the auditor has cosigned at a time.
 	audited := func(proof []byte, at time.Time) []byte {
-		p, err := c2sp.ParseProof(proof)
+		p, err := tlog.ParseProof(proof)
 		check(t, err)
 		sig, err := auditor.Sign(&p.Checkpoint.Head, uint64(at.Unix()))
 		check(t, err)
@@ -80,7 +80,7 @@ func TestBehind(t *testing.T) {
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	r := a.request()
-	p, err := c2sp.ParseProof(r.Access)
+	p, err := tlog.ParseProof(r.Access)
 	check(t, err)
 	p.Checkpoint.Signatures = p.Checkpoint.Signatures[:1]
 	for _, wit := range w.witnesses {
@@ -106,11 +106,11 @@ func TestUnwitnessed(t *testing.T) {
 	check(t, s.g.Sync(t.Context()))
 	later := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	s.key.forget()
-	for name, change := range map[string]func(*c2sp.Checkpoint) *c2sp.Checkpoint{
-		"unwitnessed": func(cp *c2sp.Checkpoint) *c2sp.Checkpoint {
-			return &c2sp.Checkpoint{Head: cp.Head, Signatures: cp.Signatures[:1]}
+	for name, change := range map[string]func(*tlog.Checkpoint) *tlog.Checkpoint{
+		"unwitnessed": func(cp *tlog.Checkpoint) *tlog.Checkpoint {
+			return &tlog.Checkpoint{Head: cp.Head, Signatures: cp.Signatures[:1]}
 		},
-		"old": func(*c2sp.Checkpoint) *c2sp.Checkpoint { return old.Checkpoint },
+		"old": func(*tlog.Checkpoint) *tlog.Checkpoint { return old.Checkpoint },
 	} {
 		w.between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
 			if r.URL.Path != "/checkpoint" {
@@ -120,7 +120,7 @@ func TestUnwitnessed(t *testing.T) {
 			var out sink
 			out.header = make(http.Header)
 			h.ServeHTTP(&out, r)
-			cp, err := c2sp.ParseCheckpoint(out.body.Bytes())
+			cp, err := tlog.ParseCheckpoint(out.body.Bytes())
 			if err != nil {
 				http.Error(rw, err.Error(), http.StatusInternalServerError)
 				return

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client/escrow"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // waiting is a transport that counts the time that is spent on the log: the network,
@@ -94,7 +94,7 @@ func BenchmarkRelease(b *testing.B) {
 // took.
 func (w *world) primitives(b *testing.B, a *asked, sealed []byte) func() time.Duration {
 	b.Helper()
-	proof, err := c2sp.ParseProof(a.proof)
+	proof, err := tlog.ParseProof(a.proof)
 	check(b, err)
 	key := w.person("agency")
 	msg := make([]byte, 1500)

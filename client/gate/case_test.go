@@ -17,9 +17,9 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // logged is an event that is in the log.
@@ -320,7 +320,7 @@ func (w *world) entries() []*event.Envelope {
 	cp, err := w.client.Checkpoint(w.t.Context())
 	check(w.t, err)
 	var out []*event.Envelope
-	for n := uint64(0); n*c2sp.TileWidth < cp.Checkpoint.Size; n++ {
+	for n := uint64(0); n*tlog.TileWidth < cp.Checkpoint.Size; n++ {
 		list, err := tiles.ReadBundle(w.t.Context(), w.client, n, cp.Checkpoint.Size)
 		check(w.t, err)
 		for _, b := range list {

@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // book is what the gate knows of the log: every entry up to the largest head that
@@ -27,7 +27,7 @@ type book struct {
 	// ledger applies it.
 	own func(ledger.Entry) error
 
-	keys     []*c2sp.VerifierKey // of the log: configured, or named by a charter
+	keys     []*tlog.VerifierKey // of the log: configured, or named by a charter
 	client   *client.Client
 	follower *client.Follower
 	ledger   *ledger.Ledger
@@ -35,7 +35,7 @@ type book struct {
 	// head is the largest head that met the policies of the charter in force and
 	// of the one that the operator trusts. It never gets smaller, and is in the
 	// register before anything is judged by it. nil before the first.
-	head     *c2sp.Verified
+	head     *tlog.Verified
 	trusted  trust     // the last charter that is trusted
 	saved    uint64    // size of the ledger's last snapshot
 	followed time.Time // when the last sync that succeeded had begun
@@ -64,7 +64,7 @@ func (b *book) dial(from client.State) (*client.Client, *client.Follower, error)
 	for _, k := range b.keys {
 		fmt.Fprintf(&text, "log %s\n", k)
 	}
-	policy, err := c2sp.ParsePolicy([]byte(text.String() + "quorum none\n"))
+	policy, err := tlog.ParsePolicy([]byte(text.String() + "quorum none\n"))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -101,7 +101,7 @@ func (b *book) sync(ctx context.Context) error {
 	if err != nil {
 		return b.fork(err)
 	}
-	var judged *c2sp.Verified // under the charter in force before the entries
+	var judged *tlog.Verified // under the charter in force before the entries
 	before := b.ledger.Charter()
 	if before != nil {
 		judged, _ = before.Witnesses.Verify(v.Checkpoint, b.cfg.Origin)
@@ -130,12 +130,12 @@ func (b *book) sync(ctx context.Context) error {
 
 // meetsTrusted says whether a head meets the policy of the charter that is trusted,
 // if that is not the one in force: enough to read what it has.
-func (b *book) meetsTrusted(v *c2sp.Verified) bool {
+func (b *book) meetsTrusted(v *tlog.Verified) bool {
 	c := b.trusted.charter
 	return c != nil && c != b.ledger.Charter() && meets(v, c.Witnesses, b.cfg.Origin) == nil
 }
 
-func meets(v *c2sp.Verified, p *c2sp.Policy, origin string) error {
+func meets(v *tlog.Verified, p *tlog.Policy, origin string) error {
 	_, err := p.Verify(v.Checkpoint, origin)
 	return err
 }
@@ -190,7 +190,7 @@ func (b *book) signed(e *ledger.Entry) bool {
 // leap reads up to a head that meets no policy known so far. It counts only if an
 // amendment on the way explains it: else nothing has happened, and nothing that this
 // head shows is taken for logged.
-func (b *book) leap(ctx context.Context) (*c2sp.Verified, error) {
+func (b *book) leap(ctx context.Context) (*tlog.Verified, error) {
 	c, f, err := b.dial(b.state())
 	if err != nil {
 		return nil, err
@@ -244,7 +244,7 @@ func (b *book) rewind() error {
 // accept makes a head the one that is judged at, if every policy that it must meet
 // is met. It is durable before it counts. head is v as judged under the charter in
 // force; nil: it is judged here.
-func (b *book) accept(v, head *c2sp.Verified) error {
+func (b *book) accept(v, head *tlog.Verified) error {
 	in := b.ledger.Charter()
 	if in == nil {
 		return errBehind
@@ -301,7 +301,7 @@ func (b *book) stop(err error) error {
 func (b *book) newKeys() error {
 	known := len(b.keys)
 	for _, s := range b.ledger.Charter().LogKeys {
-		k, err := c2sp.ParseVerifierKey(s)
+		k, err := tlog.ParseVerifierKey(s)
 		if err != nil {
 			return err
 		}
@@ -314,7 +314,7 @@ func (b *book) newKeys() error {
 }
 
 // fromLog says whether a key of the log has signed a checkpoint.
-func (b *book) fromLog(cp *c2sp.Checkpoint) bool {
+func (b *book) fromLog(cp *tlog.Checkpoint) bool {
 	for _, k := range b.keys {
 		if s := cp.Find(k); s != nil {
 			_, err := k.Verify(&cp.Head, s)
@@ -326,7 +326,7 @@ func (b *book) fromLog(cp *c2sp.Checkpoint) bool {
 
 // contains says whether a head is one of the log that this gate follows, and of
 // no more than it has read. A contradiction is a fork, and stops the gate.
-func (b *book) contains(ctx context.Context, cp *c2sp.Checkpoint) error {
+func (b *book) contains(ctx context.Context, cp *tlog.Checkpoint) error {
 	if cp.Size > b.ledger.Size() {
 		return errBehind
 	}

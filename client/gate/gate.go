@@ -19,10 +19,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Config says which log, whose gate, and where its state is.
@@ -35,7 +35,7 @@ type Config struct {
 	// Origin of the log, and the keys that it signs heads with: those of its
 	// first charter, and later ones that this gate could not see announced.
 	Origin  string
-	LogKeys []*c2sp.VerifierKey
+	LogKeys []*tlog.VerifierKey
 	// Founded is the leaf hash of the log's first charter.
 	Founded [32]byte
 	// Signer is the custodian's event key, Keys the gate's own keys.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/verify"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // claim is a request whose warrant and access are proven to be in the log.
@@ -60,7 +60,7 @@ func (g *Gate) prove(ctx context.Context, b *book, r *escrow.Request, now time.T
 
 // proof judges one proof file.
 func (g *Gate) proof(ctx context.Context, b *book, file []byte, now time.Time) (*verify.Inclusion, error) {
-	p, err := c2sp.ParseProof(file)
+	p, err := tlog.ParseProof(file)
 	if err != nil {
 		return nil, refuse(CodeProof, "%w", err)
 	}

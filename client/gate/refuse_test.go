@@ -17,8 +17,8 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const alice, bob = "alice@example.org", "bob@example.org"
@@ -63,7 +63,7 @@ func TestRefusals(t *testing.T) {
 		}},
 		{"a proof of another entry", gate.CodeProof, "", false, func() *escrow.Request {
 			r := good.request()
-			p, err := c2sp.ParseProof(r.Access)
+			p, err := tlog.ParseProof(r.Access)
 			check(t, err)
 			p.Extra = warrant.env.Bytes()
 			r.Access = p.Bytes()
@@ -71,7 +71,7 @@ func TestRefusals(t *testing.T) {
 		}},
 		{"a checkpoint with a signature that does not verify", gate.CodeProof, "", false, func() *escrow.Request {
 			r := good.request()
-			p, err := c2sp.ParseProof(r.Access)
+			p, err := tlog.ParseProof(r.Access)
 			check(t, err)
 			p.Checkpoint.Signatures[0].Bytes[5] ^= 1
 			r.Access = p.Bytes()
@@ -79,7 +79,7 @@ func TestRefusals(t *testing.T) {
 		}},
 		{"a checkpoint without witnesses", gate.CodeQuorum, "", false, func() *escrow.Request {
 			r := good.request()
-			p, err := c2sp.ParseProof(r.Access)
+			p, err := tlog.ParseProof(r.Access)
 			check(t, err)
 			p.Checkpoint.Signatures = p.Checkpoint.Signatures[:1]
 			r.Access = p.Bytes()
@@ -279,7 +279,7 @@ func TestStale(t *testing.T) {
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	old := a.request()
-	p, err := c2sp.ParseProof(old.Access)
+	p, err := tlog.ParseProof(old.Access)
 	check(t, err)
 	v, err := w.policy.Verify(p.Checkpoint, "")
 	check(t, err)
@@ -336,12 +336,12 @@ func TestFork(t *testing.T) {
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	r := a.request()
-	p, err := c2sp.ParseProof(r.Access)
+	p, err := tlog.ParseProof(r.Access)
 	check(t, err)
 	p.Checkpoint.Root[0] ^= 1
 	sig, err := w.logKeys[0].Sign(&p.Checkpoint.Head, 0)
 	check(t, err)
-	p.Checkpoint.Signatures = []c2sp.Signature{sig}
+	p.Checkpoint.Signatures = []tlog.Signature{sig}
 	for _, wit := range w.witnesses { // all of them are dishonest
 		sig, err := wit.key.Sign(&p.Checkpoint.Head, uint64(time.Now().Unix()))
 		check(t, err)

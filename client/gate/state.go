@@ -16,9 +16,9 @@ import (
 	"path/filepath"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Files of a gate's state directory.
@@ -30,7 +30,7 @@ const (
 )
 
 // maxHead bounds the head register in bytes.
-const maxHead = 2*c2sp.MaxCheckpointSize + 1024
+const maxHead = 2*tlog.MaxCheckpointSize + 1024
 
 // headRecord is the content of the head register.
 type headRecord struct {
@@ -62,7 +62,7 @@ func parseHeadRecord(b []byte) (*headRecord, [32]byte, error) {
 }
 
 // record makes a head, and who is trusted, durable.
-func (b *book) record(head *c2sp.Verified) error {
+func (b *book) record(head *tlog.Verified) error {
 	r := headRecord{Gate: b.cfg.Signer.KeyID(), Trusted: b.trusted.index, Leaf: base64.StdEncoding.EncodeToString(b.trusted.leaf[:])}
 	if head != nil {
 		r.Checkpoint = string(head.Checkpoint.Bytes())
@@ -130,8 +130,8 @@ func (b *book) snapshot(name string, from *client.State) {
 	}
 	l, size, root, err := b.parseSnapshot(raw)
 	if err == nil {
-		var cp *c2sp.Checkpoint
-		if cp, err = c2sp.ParseCheckpoint(from.Checkpoint); err == nil && cp.Size < size {
+		var cp *tlog.Checkpoint
+		if cp, err = tlog.ParseCheckpoint(from.Checkpoint); err == nil && cp.Size < size {
 			err = errors.New("it is ahead of the verified head")
 		}
 	}
@@ -142,7 +142,7 @@ func (b *book) snapshot(name string, from *client.State) {
 	b.ledger, b.saved = l, size
 	from.Size, from.Root = size, root
 	for _, c := range l.Charter().LogKeys {
-		if k, err := c2sp.ParseVerifierKey(c); err == nil {
+		if k, err := tlog.ParseVerifierKey(c); err == nil {
 			b.addKey(k)
 		}
 	}
@@ -215,7 +215,7 @@ func (b *book) evidence(f *client.ForkError) error {
 
 func hashText(h tiles.Hash) string { return base64.StdEncoding.EncodeToString(h[:]) }
 
-func (b *book) addKey(k *c2sp.VerifierKey) {
+func (b *book) addKey(k *tlog.VerifierKey) {
 	for _, o := range b.keys {
 		if o.String() == k.String() {
 			return

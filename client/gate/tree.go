@@ -8,10 +8,10 @@ import (
 	"fmt"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // keepRoots is how many of the latest roots are kept: releases rely on recent
@@ -24,15 +24,15 @@ type tree struct {
 	ctx    context.Context // of the call that applies: ledger.Tree has none
 	c      *client.Client
 	prover *prover.Prover
-	head   *c2sp.Checkpoint // that vouches for what is read; nil before the first
-	roots  map[uint64]c2sp.Hash
+	head   *tlog.Checkpoint // that vouches for what is read; nil before the first
+	roots  map[uint64]tlog.Hash
 	size   uint64 // of the latest root that is kept
 }
 
 var _ ledger.Tree = (*tree)(nil)
 
 func newTree(c *client.Client) *tree {
-	t := &tree{ctx: context.Background(), roots: make(map[uint64]c2sp.Hash)}
+	t := &tree{ctx: context.Background(), roots: make(map[uint64]tlog.Hash)}
 	t.use(c)
 	return t
 }
@@ -41,7 +41,7 @@ func newTree(c *client.Client) *tree {
 func (t *tree) use(c *client.Client) { t.c, t.prover = c, prover.New(c, 64) }
 
 // keep remembers the root of a size that was applied.
-func (t *tree) keep(size uint64, root c2sp.Hash) {
+func (t *tree) keep(size uint64, root tlog.Hash) {
 	t.roots[size], t.size = root, size
 	delete(t.roots, size-keepRoots)
 }
@@ -80,11 +80,11 @@ func (t *tree) Entry(index uint64) ([]byte, error) {
 	if t.head == nil || index >= t.head.Size {
 		return nil, fmt.Errorf("entry %d is %w", index, client.ErrNotLogged)
 	}
-	entries, err := tiles.ReadBundle(t.ctx, t.c, index/c2sp.TileWidth, t.head.Size)
+	entries, err := tiles.ReadBundle(t.ctx, t.c, index/tlog.TileWidth, t.head.Size)
 	if err != nil {
 		return nil, err
 	}
-	b := entries[index%c2sp.TileWidth]
+	b := entries[index%tlog.TileWidth]
 	if _, err := t.prover.Inclusion(t.ctx, index, tiles.LeafHash(b), t.head.Size, t.head.Root); err != nil {
 		return nil, err
 	}

@@ -11,9 +11,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // trust is the last charter that the operator trusts: the first one, which is
@@ -167,7 +167,7 @@ func diff(was, is []string, do func(s, how string)) {
 
 // keyName shortens a verifier key to its name and key id.
 func keyName(vkey string) string {
-	k, err := c2sp.ParseVerifierKey(vkey)
+	k, err := tlog.ParseVerifierKey(vkey)
 	if err != nil {
 		return vkey
 	}

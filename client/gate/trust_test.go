@@ -9,8 +9,8 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/gate"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // amend logs the next version of the charter.
@@ -31,7 +31,7 @@ func (w *world) amendWitnesses(list []*witnessServer) {
 	next.Version, next.Prev, next.WitnessPolicy = next.Version+1, &ref, policyText(2, true, list...)
 	env := w.sign(&next, "founder")
 	var err error
-	w.policy, err = c2sp.ParsePolicy([]byte("log " + w.logKeys[0].Verifier().String() + "\n" + next.WitnessPolicy))
+	w.policy, err = tlog.ParsePolicy([]byte("log " + w.logKeys[0].Verifier().String() + "\n" + next.WitnessPolicy))
 	check(w.t, err)
 	w.client, err = client.New(client.Config{URL: w.web.URL, Policy: w.policy})
 	check(w.t, err)
@@ -177,7 +177,7 @@ func TestRecovery(t *testing.T) {
 	w.runAll()
 	s := w.gates[0]
 	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
-	key, err := c2sp.GenerateSigner(origin, c2sp.Ed25519)
+	key, err := tlog.GenerateSigner(origin, tlog.Ed25519)
 	check(t, err)
 	w.recover(key)
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))

@@ -26,10 +26,10 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"
 )
@@ -82,7 +82,7 @@ type world struct {
 	t         testing.TB
 	dir       string
 	people    map[string]event.Signer
-	logKeys   []*c2sp.Signer
+	logKeys   []*tlog.Signer
 	witnesses []*witnessServer
 	interval  time.Duration
 	until     time.Time // of all seals
@@ -91,7 +91,7 @@ type world struct {
 	founding  *event.Envelope
 	founded   [32]byte
 	charter   *logged // in force
-	policy    *c2sp.Policy
+	policy    *tlog.Policy
 	client    *client.Client // of whoever uses the log
 
 	log     *log.Log
@@ -113,16 +113,16 @@ func (w *world) person(name string) event.Signer {
 
 type witnessServer struct {
 	*httptest.Server
-	key *c2sp.Signer
+	key *tlog.Signer
 	w   *witness.Witness
 }
 
 func (w *world) newWitness(name string) *witnessServer {
 	w.t.Helper()
-	key, err := c2sp.GenerateSigner(name+".example", c2sp.CosignatureEd25519)
+	key, err := tlog.GenerateSigner(name+".example", tlog.CosignatureEd25519)
 	check(w.t, err)
-	cfg := witness.Config{Dir: filepath.Join(w.t.TempDir(), "witness"), Signers: []*c2sp.Signer{key},
-		Logs: []c2sp.PolicyLog{{Key: w.logKeys[0].Verifier()}}}
+	cfg := witness.Config{Dir: filepath.Join(w.t.TempDir(), "witness"), Signers: []*tlog.Signer{key},
+		Logs: []tlog.PolicyLog{{Key: w.logKeys[0].Verifier()}}}
 	check(w.t, witness.Create(cfg.Dir, witness.Config{Signers: cfg.Signers}))
 	s := &witnessServer{key: key}
 	s.w, err = witness.Open(w.t.Context(), cfg)
@@ -196,9 +196,9 @@ func prepareWorld(t testing.TB) *world {
 func (w *world) found(threshold, n int, edit func(*event.Charter)) {
 	t := w.t
 	t.Helper()
-	key, err := c2sp.GenerateSigner(origin, c2sp.Ed25519)
+	key, err := tlog.GenerateSigner(origin, tlog.Ed25519)
 	check(t, err)
-	w.logKeys = []*c2sp.Signer{key}
+	w.logKeys = []*tlog.Signer{key}
 	for i := range 3 {
 		w.witnesses = append(w.witnesses, w.newWitness(fmt.Sprintf("w%d", i+1)))
 	}
@@ -269,11 +269,11 @@ func (w *world) runLog(engine log.Engine, recovery []byte) {
 	w.t.Helper()
 	text := "log " + w.logKeys[0].Verifier().String() + "\n"
 	var err error
-	w.policy, err = c2sp.ParsePolicy([]byte(text + policyText(2, true, w.witnesses...)))
+	w.policy, err = tlog.ParsePolicy([]byte(text + policyText(2, true, w.witnesses...)))
 	check(w.t, err)
 	// For URLs only: the charter says who must cosign.
 	lines, _, _ := strings.Cut(policyText(2, true, w.witnesses...), "group ")
-	urls, err := c2sp.ParsePolicy([]byte(text + lines + "quorum none\n"))
+	urls, err := tlog.ParsePolicy([]byte(text + lines + "quorum none\n"))
 	check(w.t, err)
 	w.vault, err = vault.Open(w.vaultConfig())
 	check(w.t, err)
@@ -302,10 +302,10 @@ func (w *world) connect() {
 
 // recover starts the log again with another key and other witnesses, by a recovery
 // that the founder has signed.
-func (w *world) recover(key *c2sp.Signer) {
+func (w *world) recover(key *tlog.Signer) {
 	w.t.Helper()
 	w.closeLog()
-	w.logKeys = []*c2sp.Signer{key}
+	w.logKeys = []*tlog.Signer{key}
 	for i := range w.witnesses {
 		w.witnesses[i] = w.newWitness(fmt.Sprintf("n%d", i+1))
 	}
@@ -425,7 +425,7 @@ func (s *gateServer) party() event.Party {
 // create makes the gate's state.
 func (w *world) create(s *gateServer) {
 	w.t.Helper()
-	s.cfg.URL, s.cfg.Founded, s.cfg.LogKeys = w.web.URL, w.founded, []*c2sp.VerifierKey{w.logKeys[0].Verifier()}
+	s.cfg.URL, s.cfg.Founded, s.cfg.LogKeys = w.web.URL, w.founded, []*tlog.VerifierKey{w.logKeys[0].Verifier()}
 	check(w.t, gate.Create(s.cfg))
 }
 

@@ -23,7 +23,7 @@ import (
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/verify"
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // magic is the first line of a file.
@@ -34,7 +34,7 @@ const magic = "vasistas notice file v1\n"
 const MaxCharters = 3
 
 // MaxFileSize bounds a file.
-const MaxFileSize = (3+MaxCharters)*(c2sp.MaxProofSize*4/3+64) + 1<<16
+const MaxFileSize = (3+MaxCharters)*(tlog.MaxProofSize*4/3+64) + 1<<16
 
 // A File is a notice with the proofs of what it speaks of (C2SP tlog-proof, with the
 // entry as extra), all under one checkpoint.
@@ -137,7 +137,7 @@ func Parse(b []byte) (*File, error) {
 		return nil, malformed("a notice that names a warrant has the warrant's proof, and no other has one")
 	}
 	for _, p := range f.proofs() {
-		if _, err := c2sp.ParseProof(p); err != nil {
+		if _, err := tlog.ParseProof(p); err != nil {
 			return nil, malformed("%w", err)
 		}
 	}

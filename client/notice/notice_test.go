@@ -16,8 +16,8 @@ import (
 	"github.com/vasistas/vasistas/client/escrow/escrowtest"
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/verify"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // world is a log with two cases of two subjects, released by c1 and published.
@@ -25,7 +25,7 @@ type world struct {
 	*escrowtest.World
 	cases    [2]*escrowtest.Case
 	releases [2]*audittest.Logged
-	head     *c2sp.Checkpoint
+	head     *tlog.Checkpoint
 	seq      [2]uint64
 }
 
@@ -44,7 +44,7 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-func (w *world) policy() *c2sp.Policy { return w.Policy(2, "w1", "w2", "w3") }
+func (w *world) policy() *tlog.Policy { return w.Policy(2, "w1", "w2", "w3") }
 
 // file is the file of a case.
 func (w *world) file(i int) *notice.File {
@@ -65,7 +65,7 @@ func encode(t testing.TB, f *notice.File) []byte {
 }
 
 // judge parses and verifies.
-func judge(b []byte, p *c2sp.Policy) (*notice.Verified, error) {
+func judge(b []byte, p *tlog.Policy) (*notice.Verified, error) {
 	f, err := notice.Parse(b)
 	if err != nil {
 		return nil, err

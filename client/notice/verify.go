@@ -13,8 +13,8 @@ import (
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/verify"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // judgement is a file that is being verified: its proofs, each proven to be in the
@@ -322,11 +322,11 @@ func (j *judgement) auditors() {
 			fmt.Fprintf(&text, "log %s\n", k)
 		}
 	}
-	p, err := c2sp.ParsePolicy([]byte(text.String() + c.AuditPolicy))
+	p, err := tlog.ParsePolicy([]byte(text.String() + c.AuditPolicy))
 	if err != nil || !p.NeedsWitnesses() {
 		return
 	}
-	cp, err := c2sp.ParseCheckpoint(j.access.Checkpoint())
+	cp, err := tlog.ParseCheckpoint(j.access.Checkpoint())
 	if err != nil {
 		return
 	}

@@ -13,9 +13,9 @@ import (
 
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/escrow"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // maxFound is how many notices are kept, and maxBreaches how many entries in breach.
@@ -78,7 +78,7 @@ type finder struct {
 	origin string
 	keys   []key          // set by Start; the workers' too
 	ledger *ledger.Ledger // nil: the log was not read
-	head   *c2sp.Verified
+	head   *tlog.Verified
 
 	tries atomic.Uint64 // of this run
 
@@ -89,7 +89,7 @@ type finder struct {
 var _ audit.Observer = (*finder)(nil)
 
 // Start makes the keys.
-func (f *finder) Start(l *ledger.Ledger, head *c2sp.Verified) error {
+func (f *finder) Start(l *ledger.Ledger, head *tlog.Verified) error {
 	f.ledger, f.head, f.origin = l, head, l.Origin()
 	keys, err := f.seed.Keys(f.origin, f.last)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/verify"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Config says in which log to look, for whom, and under whose policy.
@@ -26,7 +26,7 @@ type Config struct {
 	// Client of the log, with the policy below.
 	Client *client.Client
 	// Policy is the client's. It must not be nil.
-	Policy *c2sp.Policy
+	Policy *tlog.Policy
 	// Origin is the client's. "": the name of the log's key.
 	Origin string
 
@@ -225,7 +225,7 @@ func (j *joiner) file(n *escrow.Notice, digest event.Digest, release reference) 
 
 // states says whether an entry is a release that states the notice.
 func states(proof []byte, ref event.Reference, digest event.Digest) error {
-	p, err := c2sp.ParseProof(proof)
+	p, err := tlog.ParseProof(proof)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Verdict is the outcome of a verification. Its numbers are exit codes and
@@ -99,11 +99,11 @@ func fail(r Reason, format string, args ...any) error {
 }
 
 // Policy is a trust policy (C2SP tlog-policy): logs, witnesses and a quorum.
-type Policy = c2sp.Policy
+type Policy = tlog.Policy
 
 // PolicyError names the line of a policy that breaks a rule.
-type PolicyError = c2sp.PolicyError
+type PolicyError = tlog.PolicyError
 
 // ParsePolicy parses a policy file. It fails closed: whatever the format does
 // not allow by name is a [PolicyError].
-func ParsePolicy(b []byte) (*Policy, error) { return c2sp.ParsePolicy(b) }
+func ParsePolicy(b []byte) (*Policy, error) { return tlog.ParsePolicy(b) }

@@ -9,23 +9,23 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Inclusion says that an entry is in a log, and who vouches for it. [Proof],
 // [Entry] and [Leaf] make it; the zero value proves nothing, and its Origin is
 // empty. It is immutable.
 type Inclusion struct {
-	checkpoint *c2sp.Checkpoint
-	logs       []*c2sp.VerifierKey
+	checkpoint *tlog.Checkpoint
+	logs       []*tlog.VerifierKey
 	witnesses  []Witness
 	quorum     bool // the policy asks for witnesses
 	before     time.Time
 	after      time.Time
 
 	index             uint64
-	leaf              c2sp.Hash
+	leaf              tlog.Hash
 	entry             []byte
 	envelope          *event.Envelope
 	signaturesChecked bool
@@ -145,4 +145,4 @@ func (in *Inclusion) NotShown() []Gap {
 	return append(gaps, GapRoles, GapLimits, GapLater, GapOffRecord)
 }
 
-func keyName(k *c2sp.VerifierKey) string { return fmt.Sprintf("%s+%08x", k.Name, k.ID) }
+func keyName(k *tlog.VerifierKey) string { return fmt.Sprintf("%s+%08x", k.Name, k.ID) }

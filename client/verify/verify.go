@@ -9,9 +9,9 @@ import (
 	"math"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // MaxSkew is how far after [Options].Now a cosignature may be and still count.
@@ -97,11 +97,11 @@ func Leaf(policy *Policy, file []byte, leaf [32]byte, o Options) (*Inclusion, er
 	return include(policy, p, leaf, o)
 }
 
-func parse(policy *Policy, file []byte) (*c2sp.Proof, error) {
+func parse(policy *Policy, file []byte) (*tlog.Proof, error) {
 	if policy == nil {
 		return nil, fail(NoPolicy, "no policy: without one, nothing can be believed")
 	}
-	p, err := c2sp.ParseProof(file)
+	p, err := tlog.ParseProof(file)
 	if err != nil {
 		return nil, &Error{Malformed, err}
 	}
@@ -110,14 +110,14 @@ func parse(policy *Policy, file []byte) (*c2sp.Proof, error) {
 
 // include judges checkpoint and inclusion proof. It is the only place that
 // makes an Inclusion.
-func include(policy *Policy, p *c2sp.Proof, leaf c2sp.Hash, o Options) (*Inclusion, error) {
+func include(policy *Policy, p *tlog.Proof, leaf tlog.Hash, o Options) (*Inclusion, error) {
 	c := p.Checkpoint
 	if err := checkOrigin(policy, c.Origin, o.Origin); err != nil {
 		return nil, err
 	}
 	v, err := policy.Verify(c, o.Origin)
 	switch {
-	case errors.Is(err, c2sp.ErrNoQuorum):
+	case errors.Is(err, tlog.ErrNoQuorum):
 		return nil, &Error{NoQuorum, err}
 	case err != nil:
 		return nil, &Error{BadSignature, err}
@@ -152,12 +152,12 @@ const lastTime = 253402300799
 
 // count decides which cosignatures count at now, and sets the two times from
 // them. One witness with a fast clock must neither count nor stop the others.
-func (in *Inclusion) count(policy *Policy, v *c2sp.Verified, now time.Time) error {
+func (in *Inclusion) count(policy *Policy, v *tlog.Verified, now time.Time) error {
 	latest := uint64(lastTime)
 	if !now.IsZero() {
 		latest = uint64(min(lastTime, max(0, now.Add(MaxSkew).Unix())))
 	}
-	index := make(map[*c2sp.VerifierKey]int, len(policy.Witnesses))
+	index := make(map[*tlog.VerifierKey]int, len(policy.Witnesses))
 	for i := range policy.Witnesses {
 		index[policy.Witnesses[i].Key] = i
 	}

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Every index of trees of several shapes, with each of the three functions.
@@ -107,9 +107,9 @@ func TestZeroInclusionProvesNothing(t *testing.T) {
 func TestRefused(t *testing.T) {
 	w := newWorld(t, 7)
 	other := newWorld(t, 7)
-	all := append([]*c2sp.Signer{w.log}, w.witnesses...)
+	all := append([]*tlog.Signer{w.log}, w.witnesses...)
 	good := w.whole(4)
-	edit := func(f func(p *c2sp.Proof)) []byte {
+	edit := func(f func(p *tlog.Proof)) []byte {
 		p := w.whole(4)
 		f(p)
 		return p.Bytes()
@@ -117,10 +117,10 @@ func TestRefused(t *testing.T) {
 	stray := w.envelope("log.example/other", w.signers[0])
 	strayIndex := w.add(stray.Bytes())
 	textIndex := w.add([]byte("no event"))
-	mlLog := noteSigner(t, testOrigin, c2sp.CosignatureMLDSA44)
+	mlLog := noteSigner(t, testOrigin, tlog.CosignatureMLDSA44)
 	three, strangers := w.policy(3), other.policy(3)
 	noLogs := parsePolicy(t, "quorum none\n")
-	otherName := parsePolicy(t, fmt.Sprintf("log %s\nquorum none\n", noteSigner(t, "log.example/other", c2sp.Ed25519).Verifier()))
+	otherName := parsePolicy(t, fmt.Sprintf("log %s\nquorum none\n", noteSigner(t, "log.example/other", tlog.Ed25519).Verifier()))
 
 	for _, c := range []struct {
 		name   string
@@ -142,20 +142,20 @@ func TestRefused(t *testing.T) {
 		{"another origin wanted", three, good.Bytes(), Options{Origin: "log.example/other"}, WrongOrigin},
 		{"two of three", three, w.proof(4, all[0], all[1], all[2]).Bytes(), Options{}, NoQuorum},
 		{"witnesses alone", three, w.proof(4, all[1:]...).Bytes(), Options{}, BadSignature},
-		{"log's line of another key", three, w.proof(4, append([]*c2sp.Signer{mlLog}, all[1:]...)...).Bytes(), Options{}, BadSignature},
-		{"log's signature flipped", three, edit(func(p *c2sp.Proof) { p.Checkpoint.Signatures[0].Bytes[0] ^= 1 }), Options{}, BadSignature},
-		{"witness's signature flipped", three, edit(func(p *c2sp.Proof) { p.Checkpoint.Signatures[3].Bytes[70] ^= 1 }), Options{}, BadSignature},
-		{"witness's time flipped", three, edit(func(p *c2sp.Proof) { p.Checkpoint.Signatures[3].Bytes[7] ^= 1 }), Options{}, BadSignature},
-		{"other size", three, edit(func(p *c2sp.Proof) { p.Checkpoint.Size++ }), Options{}, BadSignature},
-		{"other index", three, edit(func(p *c2sp.Proof) { p.Index = 5 }), Options{}, NotIncluded},
-		{"index beyond the tree", three, edit(func(p *c2sp.Proof) { p.Index = 1<<63 - 1 }), Options{}, NotIncluded},
-		{"a hash less", three, edit(func(p *c2sp.Proof) { p.Hashes = p.Hashes[1:] }), Options{}, NotIncluded},
-		{"a hash more", three, edit(func(p *c2sp.Proof) { p.Hashes = append(p.Hashes, c2sp.Hash{}) }), Options{}, NotIncluded},
-		{"hashes swapped", three, edit(func(p *c2sp.Proof) { p.Hashes[0], p.Hashes[1] = p.Hashes[1], p.Hashes[0] }), Options{}, NotIncluded},
-		{"another entry", three, edit(func(p *c2sp.Proof) { p.Extra = w.entries[3] }), Options{}, NotIncluded},
+		{"log's line of another key", three, w.proof(4, append([]*tlog.Signer{mlLog}, all[1:]...)...).Bytes(), Options{}, BadSignature},
+		{"log's signature flipped", three, edit(func(p *tlog.Proof) { p.Checkpoint.Signatures[0].Bytes[0] ^= 1 }), Options{}, BadSignature},
+		{"witness's signature flipped", three, edit(func(p *tlog.Proof) { p.Checkpoint.Signatures[3].Bytes[70] ^= 1 }), Options{}, BadSignature},
+		{"witness's time flipped", three, edit(func(p *tlog.Proof) { p.Checkpoint.Signatures[3].Bytes[7] ^= 1 }), Options{}, BadSignature},
+		{"other size", three, edit(func(p *tlog.Proof) { p.Checkpoint.Size++ }), Options{}, BadSignature},
+		{"other index", three, edit(func(p *tlog.Proof) { p.Index = 5 }), Options{}, NotIncluded},
+		{"index beyond the tree", three, edit(func(p *tlog.Proof) { p.Index = 1<<63 - 1 }), Options{}, NotIncluded},
+		{"a hash less", three, edit(func(p *tlog.Proof) { p.Hashes = p.Hashes[1:] }), Options{}, NotIncluded},
+		{"a hash more", three, edit(func(p *tlog.Proof) { p.Hashes = append(p.Hashes, tlog.Hash{}) }), Options{}, NotIncluded},
+		{"hashes swapped", three, edit(func(p *tlog.Proof) { p.Hashes[0], p.Hashes[1] = p.Hashes[1], p.Hashes[0] }), Options{}, NotIncluded},
+		{"another entry", three, edit(func(p *tlog.Proof) { p.Extra = w.entries[3] }), Options{}, NotIncluded},
 		{"another entry given", three, good.Bytes(), Options{Entry: w.entries[3]}, NotIncluded},
 		{"an empty entry given", three, good.Bytes(), Options{Entry: []byte{}}, NotIncluded},
-		{"no entry", three, edit(func(p *c2sp.Proof) { p.Extra = nil }), Options{}, NoEntry},
+		{"no entry", three, edit(func(p *tlog.Proof) { p.Extra = nil }), Options{}, NoEntry},
 		{"an event for another log", three, w.whole(strayIndex).Bytes(), Options{}, WrongOrigin},
 		{"not an event", three, w.whole(textIndex).Bytes(), Options{}, NotAnEvent},
 		{"unknown event key", three, good.Bytes(), Options{Signers: know(w.signers[1])}, UnknownSigner},
@@ -184,7 +184,7 @@ func TestEntryGiven(t *testing.T) {
 	w := newWorld(t, 3)
 	bare, wrong := w.whole(1), w.whole(1)
 	bare.Extra, wrong.Extra = nil, []byte("something else")
-	for _, p := range []*c2sp.Proof{bare, wrong, w.whole(1)} {
+	for _, p := range []*tlog.Proof{bare, wrong, w.whole(1)} {
 		in, err := Proof(w.policy(3), p.Bytes(), Options{Entry: w.entries[1]})
 		if err != nil || !bytes.Equal(in.Entry(), w.entries[1]) {
 			t.Error(err)
@@ -282,9 +282,9 @@ func TestFutureWitness(t *testing.T) {
 // either spoils the file.
 func TestBothLogKeys(t *testing.T) {
 	w := newWorld(t, 3)
-	ml := noteSigner(t, testOrigin, c2sp.CosignatureMLDSA44)
+	ml := noteSigner(t, testOrigin, tlog.CosignatureMLDSA44)
 	policy := parsePolicy(t, fmt.Sprintf("log %s\nlog %s\nquorum none\n", w.log.Verifier(), ml.Verifier()))
-	for _, signers := range [][]*c2sp.Signer{{w.log}, {ml}, {w.log, ml}} {
+	for _, signers := range [][]*tlog.Signer{{w.log}, {ml}, {w.log, ml}} {
 		in, err := Proof(policy, w.proof(1, signers...).Bytes(), Options{})
 		if err != nil || len(in.LogKeys()) != len(signers) {
 			t.Errorf("%d lines: %v", len(signers), err)

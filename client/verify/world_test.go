@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/mod/sumdb/tlog"
+	sumdb "golang.org/x/mod/sumdb/tlog"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const testOrigin = "log.example/first"
@@ -23,15 +23,15 @@ const testOrigin = "log.example/first"
 // and proofs are made by golang.org/x/mod/sumdb/tlog.
 type world struct {
 	t         testing.TB
-	log       *c2sp.Signer
-	witnesses []*c2sp.Signer
+	log       *tlog.Signer
+	witnesses []*tlog.Signer
 	signers   []event.Signer
 	entries   [][]byte
-	hashes    []tlog.Hash
+	hashes    []sumdb.Hash
 }
 
-func (w *world) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	out := make([]tlog.Hash, len(indexes))
+func (w *world) ReadHashes(indexes []int64) ([]sumdb.Hash, error) {
+	out := make([]sumdb.Hash, len(indexes))
 	for i, x := range indexes {
 		out[i] = w.hashes[x]
 	}
@@ -41,9 +41,9 @@ func (w *world) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 // newWorld makes a log of n entries, each a warrant signed by both signers.
 func newWorld(t testing.TB, n int) *world {
 	t.Helper()
-	w := &world{t: t, log: noteSigner(t, testOrigin, c2sp.Ed25519)}
+	w := &world{t: t, log: noteSigner(t, testOrigin, tlog.Ed25519)}
 	for i := range 3 {
-		w.witnesses = append(w.witnesses, noteSigner(t, fmt.Sprintf("witness.example/w%d", i), c2sp.CosignatureEd25519))
+		w.witnesses = append(w.witnesses, noteSigner(t, fmt.Sprintf("witness.example/w%d", i), tlog.CosignatureEd25519))
 	}
 	for i := range 2 {
 		seed := sha256.Sum256([]byte{byte(i)})
@@ -59,9 +59,9 @@ func newWorld(t testing.TB, n int) *world {
 	return w
 }
 
-func noteSigner(t testing.TB, name string, a c2sp.Algorithm) *c2sp.Signer {
+func noteSigner(t testing.TB, name string, a tlog.Algorithm) *tlog.Signer {
 	t.Helper()
-	s, err := c2sp.GenerateSigner(name, a)
+	s, err := tlog.GenerateSigner(name, a)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func (w *world) envelope(log string, signers ...event.Signer) *event.Envelope {
 
 func (w *world) add(entry []byte) (index int) {
 	w.t.Helper()
-	more, err := tlog.StoredHashes(int64(len(w.entries)), entry, w)
+	more, err := sumdb.StoredHashes(int64(len(w.entries)), entry, w)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -106,13 +106,13 @@ func (w *world) add(entry []byte) (index int) {
 	return len(w.entries) - 1
 }
 
-func (w *world) head() c2sp.Head {
+func (w *world) head() tlog.Head {
 	w.t.Helper()
-	root, err := tlog.TreeHash(int64(len(w.entries)), w)
+	root, err := sumdb.TreeHash(int64(len(w.entries)), w)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return c2sp.Head{Origin: testOrigin, Size: uint64(len(w.entries)), Root: c2sp.Hash(root)}
+	return tlog.Head{Origin: testOrigin, Size: uint64(len(w.entries)), Root: tlog.Hash(root)}
 }
 
 // at is when the i-th signer signs.
@@ -120,10 +120,10 @@ func at(i int) uint64 { return 1_800_000_000 + 10*uint64(i) }
 
 // proof returns the proof of an entry under a head that all the signers sign,
 // the i-th at at(i).
-func (w *world) proof(index int, signers ...*c2sp.Signer) *c2sp.Proof {
+func (w *world) proof(index int, signers ...*tlog.Signer) *tlog.Proof {
 	w.t.Helper()
 	h := w.head()
-	c := &c2sp.Checkpoint{Head: h}
+	c := &tlog.Checkpoint{Head: h}
 	for i, s := range signers {
 		sig, err := s.Sign(&h, at(i))
 		if err != nil {
@@ -131,21 +131,21 @@ func (w *world) proof(index int, signers ...*c2sp.Signer) *c2sp.Proof {
 		}
 		c.Signatures = append(c.Signatures, sig)
 	}
-	hashes, err := tlog.ProveRecord(int64(h.Size), int64(index), w)
+	hashes, err := sumdb.ProveRecord(int64(h.Size), int64(index), w)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := &c2sp.Proof{Extra: w.entries[index], Index: uint64(index), Checkpoint: c}
+	p := &tlog.Proof{Extra: w.entries[index], Index: uint64(index), Checkpoint: c}
 	for _, h := range hashes {
-		p.Hashes = append(p.Hashes, c2sp.Hash(h))
+		p.Hashes = append(p.Hashes, tlog.Hash(h))
 	}
 	return p
 }
 
 // whole is the proof with the log's line and those of all three witnesses.
-func (w *world) whole(index int) *c2sp.Proof {
+func (w *world) whole(index int) *tlog.Proof {
 	w.t.Helper()
-	return w.proof(index, append([]*c2sp.Signer{w.log}, w.witnesses...)...)
+	return w.proof(index, append([]*tlog.Signer{w.log}, w.witnesses...)...)
 }
 
 // policy asks for k of the three witnesses A, B, C.

@@ -20,8 +20,8 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/verify"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // The events as they were signed, and the secrets of their seals, a line each
@@ -165,7 +165,7 @@ func submissions(events []*signedEvent) iter.Seq2[[]byte, error] {
 
 // judge verifies a proof as somebody who has nothing but the file, the policy
 // and the signers' keys.
-func judge(policy *verify.Policy, p *c2sp.Proof, e *signedEvent, o verify.Options) error {
+func judge(policy *verify.Policy, p *tlog.Proof, e *signedEvent, o verify.Options) error {
 	o.Now = time.Now()
 	in, err := verify.Proof(policy, p.Bytes(), o)
 	if err != nil {
@@ -191,7 +191,7 @@ func sampled(i, n, keep int) bool {
 }
 
 // keepProof writes a proof, and the secrets of its seals beside it.
-func (w *world) keepProof(index uint64, p *c2sp.Proof, e *signedEvent) (string, error) {
+func (w *world) keepProof(index uint64, p *tlog.Proof, e *signedEvent) (string, error) {
 	name := w.path("proofs", strconv.FormatUint(index, 10))
 	if err := os.WriteFile(name+".openings", e.Openings, 0o600); err != nil {
 		return "", err

@@ -10,7 +10,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // attackTimeout is how long to wait for a head that all witnesses cosigned.
@@ -41,7 +41,7 @@ func (s *story) attack(ctx context.Context) error {
 		return err
 	}
 	s.tellAttack(3, "Too few witnesses", a)
-	for name, p := range map[string]*c2sp.Proof{"changed-byte": changed, "two-of-three": cut} {
+	for name, p := range map[string]*tlog.Proof{"changed-byte": changed, "two-of-three": cut} {
 		if err := os.WriteFile(s.path("attacks", name+".tlog-proof"), p.Bytes(), 0o644); err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func (s *story) attack(ctx context.Context) error {
 
 // completeProof returns the proof of an event under a head that all witnesses
 // have cosigned.
-func (s *story) completeProof(ctx context.Context) (*c2sp.Proof, error) {
+func (s *story) completeProof(ctx context.Context) (*tlog.Proof, error) {
 	ctx, cancel := context.WithTimeout(ctx, attackTimeout)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)

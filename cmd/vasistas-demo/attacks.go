@@ -21,7 +21,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/verify"
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/witness"
 )
 
@@ -40,7 +40,7 @@ var errSucceeded = errors.New("THE ATTACK SUCCEEDED")
 var errMoved = errors.New("the log has grown")
 
 // changeByte flips one bit in the middle of the entry that a proof carries.
-func changeByte(policy *verify.Policy, proof *c2sp.Proof) (changed *c2sp.Proof, a *attack, err error) {
+func changeByte(policy *verify.Policy, proof *tlog.Proof) (changed *tlog.Proof, a *attack, err error) {
 	forged := *proof
 	forged.Extra = bytes.Clone(proof.Extra)
 	at := len(forged.Extra) / 2
@@ -57,7 +57,7 @@ func changeByte(policy *verify.Policy, proof *c2sp.Proof) (changed *c2sp.Proof, 
 
 // refusedBy verifies a forged proof, and returns why it is refused, which must
 // be for this reason.
-func refusedBy(policy *verify.Policy, p *c2sp.Proof, want verify.Reason) (string, error) {
+func refusedBy(policy *verify.Policy, p *tlog.Proof, want verify.Reason) (string, error) {
 	_, err := verify.Proof(policy, p.Bytes(), verify.Options{Now: time.Now()})
 	if err == nil {
 		return "", fmt.Errorf("%w: a forged proof was verified", errSucceeded)
@@ -74,14 +74,14 @@ func refusedBy(policy *verify.Policy, p *c2sp.Proof, want verify.Reason) (string
 // twoOfThree leaves a proof the cosignatures of all witnesses but the last. It
 // must hold under the policy that asks for two, and not under that which asks
 // for all three.
-func twoOfThree(two, all *verify.Policy, proof *c2sp.Proof, last operator) (cut *c2sp.Proof, a *attack, err error) {
+func twoOfThree(two, all *verify.Policy, proof *tlog.Proof, last operator) (cut *tlog.Proof, a *attack, err error) {
 	head := *proof.Checkpoint
 	head.Signatures = slices.Clone(head.Signatures)
 	for _, k := range last.keys {
 		if head.Find(k.Verifier()) == nil {
 			return nil, nil, fmt.Errorf("the proof to begin with has no cosignature of %s", last.name)
 		}
-		head.Signatures = slices.DeleteFunc(head.Signatures, func(s c2sp.Signature) bool {
+		head.Signatures = slices.DeleteFunc(head.Signatures, func(s tlog.Signature) bool {
 			return s.Name == k.Verifier().Name && s.KeyID == k.Verifier().ID
 		})
 	}
@@ -108,7 +108,7 @@ func twoOfThree(two, all *verify.Policy, proof *c2sp.Proof, last operator) (cut 
 // forkHead signs, with the log's real keys, a history in which one entry is
 // another one, and offers it to a witness: first in place of the head that the
 // witness has cosigned, then grown by an entry, with a consistency proof.
-func forkHead(ctx context.Context, logKeys operator, url string, target operator, leaves []c2sp.Hash) (*attack, error) {
+func forkHead(ctx context.Context, logKeys operator, url string, target operator, leaves []tlog.Hash) (*attack, error) {
 	size, err := witnessSize(ctx, url)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", target.name, err)
@@ -125,8 +125,8 @@ func forkHead(ctx context.Context, logKeys operator, url string, target operator
 		if extra > 0 {
 			forged = append(forged, rfcLeaf([]byte("and one more entry")))
 		}
-		request := c2sp.AddCheckpoint{Old: size, Proof: consistency(forged, size)}
-		if request.Checkpoint, err = signHead(logKeys, c2sp.Head{Origin: origin, Size: uint64(len(forged)), Root: treeRoot(forged)}); err != nil {
+		request := tlog.AddCheckpoint{Old: size, Proof: consistency(forged, size)}
+		if request.Checkpoint, err = signHead(logKeys, tlog.Head{Origin: origin, Size: uint64(len(forged)), Root: treeRoot(forged)}); err != nil {
 			return nil, err
 		}
 		status, answer, err := call(ctx, http.MethodPost, url+"/add-checkpoint", "", bytes.NewReader(request.Bytes()))
@@ -164,15 +164,15 @@ func witnessSize(ctx context.Context, url string) (uint64, error) {
 	if status != http.StatusOK {
 		return 0, fmt.Errorf("HTTP %d: %s", status, body)
 	}
-	c, err := c2sp.ParseCheckpoint(body)
+	c, err := tlog.ParseCheckpoint(body)
 	if err != nil {
 		return 0, err
 	}
 	return c.Size, nil
 }
 
-func signHead(log operator, h c2sp.Head) (*c2sp.Checkpoint, error) {
-	c := &c2sp.Checkpoint{Head: h}
+func signHead(log operator, h tlog.Head) (*tlog.Checkpoint, error) {
+	c := &tlog.Checkpoint{Head: h}
 	for _, k := range log.keys {
 		s, err := k.Sign(&h, uint64(time.Now().Unix()))
 		if err != nil {
@@ -202,11 +202,11 @@ func evidence(policy *verify.Policy, dir string) (string, error) {
 	if err := json.Unmarshal(b, &e); err != nil {
 		return "", fmt.Errorf("%s: %w", files[0], err)
 	}
-	accepted, err := c2sp.ParseCheckpoint([]byte(e.Accepted))
+	accepted, err := tlog.ParseCheckpoint([]byte(e.Accepted))
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", files[0], err)
 	}
-	request, err := c2sp.ParseAddCheckpoint([]byte(e.Request))
+	request, err := tlog.ParseAddCheckpoint([]byte(e.Request))
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", files[0], err)
 	}
@@ -215,30 +215,30 @@ func evidence(policy *verify.Policy, dir string) (string, error) {
 	return files[0], fork.Check(policy, origin)
 }
 
-func rfcLeaf(entry []byte) c2sp.Hash { return c2sp.Hash(rfc6962.DefaultHasher.HashLeaf(entry)) }
+func rfcLeaf(entry []byte) tlog.Hash { return tlog.Hash(rfc6962.DefaultHasher.HashLeaf(entry)) }
 
 // treeRoot is MTH of RFC 6962, section 2.1, as it stands there. leaves are leaf
 // hashes, at least one.
-func treeRoot(leaves []c2sp.Hash) c2sp.Hash {
+func treeRoot(leaves []tlog.Hash) tlog.Hash {
 	if len(leaves) == 1 {
 		return leaves[0]
 	}
 	k := split(len(leaves))
 	left, right := treeRoot(leaves[:k]), treeRoot(leaves[k:])
-	return c2sp.Hash(rfc6962.DefaultHasher.HashChildren(left[:], right[:]))
+	return tlog.Hash(rfc6962.DefaultHasher.HashChildren(left[:], right[:]))
 }
 
 // consistency is PROOF(size, D[n]) of RFC 6962, section 2.1.2.
-func consistency(leaves []c2sp.Hash, size uint64) []c2sp.Hash {
+func consistency(leaves []tlog.Hash, size uint64) []tlog.Hash {
 	return subproof(int(size), leaves, true)
 }
 
-func subproof(m int, leaves []c2sp.Hash, whole bool) []c2sp.Hash {
+func subproof(m int, leaves []tlog.Hash, whole bool) []tlog.Hash {
 	if m == len(leaves) {
 		if whole {
 			return nil
 		}
-		return []c2sp.Hash{treeRoot(leaves)}
+		return []tlog.Hash{treeRoot(leaves)}
 	}
 	k := split(len(leaves))
 	if m <= k {

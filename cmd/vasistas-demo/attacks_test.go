@@ -14,12 +14,12 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client/verify"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
-func testLeaves(n int) []c2sp.Hash {
-	var leaves []c2sp.Hash
+func testLeaves(n int) []tlog.Hash {
+	var leaves []tlog.Hash
 	for i := range n {
 		leaves = append(leaves, rfcLeaf(fmt.Append(nil, i)))
 	}
@@ -43,7 +43,7 @@ func TestForgedTrees(t *testing.T) {
 type testProof struct {
 	log       operator
 	witnesses []operator
-	proof     *c2sp.Proof
+	proof     *tlog.Proof
 }
 
 func newTestProof(t *testing.T) *testProof {
@@ -52,7 +52,7 @@ func newTestProof(t *testing.T) *testProof {
 	check(t, eachOperator(func(file, name string, isLog bool) error {
 		o := operator{name: file}
 		for _, k := range keyFiles(isLog) {
-			key, err := c2sp.GenerateSigner(name, k.algorithm)
+			key, err := tlog.GenerateSigner(name, k.algorithm)
 			if err != nil {
 				return err
 			}
@@ -67,7 +67,7 @@ func newTestProof(t *testing.T) *testProof {
 	}))
 	r := oneRow(t, nil)
 	e := sign(t, testSigners(t, []row{*r}), r)
-	head, err := signHead(p.log, c2sp.Head{Origin: origin, Size: 1, Root: rfcLeaf(e.Envelope)})
+	head, err := signHead(p.log, tlog.Head{Origin: origin, Size: 1, Root: rfcLeaf(e.Envelope)})
 	check(t, err)
 	for _, w := range p.witnesses {
 		for _, k := range w.keys {
@@ -76,7 +76,7 @@ func newTestProof(t *testing.T) *testProof {
 			head.Signatures = append(head.Signatures, line)
 		}
 	}
-	p.proof = &c2sp.Proof{Extra: e.Envelope, Checkpoint: head}
+	p.proof = &tlog.Proof{Extra: e.Envelope, Checkpoint: head}
 	return p
 }
 
@@ -112,7 +112,7 @@ func TestAttacksCanSucceed(t *testing.T) {
 	if _, err := refusedBy(two, p.proof, verify.NotIncluded); !errors.Is(err, errSucceeded) {
 		t.Errorf("a proof that was not changed: %v", err)
 	}
-	if _, err := refusedBy(all, &c2sp.Proof{Extra: []byte("x"), Checkpoint: p.proof.Checkpoint}, verify.NoQuorum); err == nil || errors.Is(err, errSucceeded) {
+	if _, err := refusedBy(all, &tlog.Proof{Extra: []byte("x"), Checkpoint: p.proof.Checkpoint}, verify.NoQuorum); err == nil || errors.Is(err, errSucceeded) {
 		t.Errorf("a forgery that is refused for another reason: %v", err)
 	}
 
@@ -125,7 +125,7 @@ func TestAttacksCanSucceed(t *testing.T) {
 		w.WriteHeader(status)
 	}))
 	defer gullible.Close()
-	leaves := []c2sp.Hash{p.proof.Checkpoint.Root}
+	leaves := []tlog.Hash{p.proof.Checkpoint.Root}
 	if _, err := forkHead(t.Context(), p.log, gullible.URL, last, leaves); !errors.Is(err, errSucceeded) {
 		t.Errorf("a witness that cosigns a fork: %v", err)
 	}

@@ -17,9 +17,9 @@ import (
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // The group of custodians whose gates run here.
@@ -206,13 +206,13 @@ func askGate(ctx context.Context, s *gateServer, r *escrow.Request, want gate.Co
 // forkedProof is the proof of an entry under a head that the log and all witnesses
 // have signed, and that contradicts the log.
 func (w *world) forkedProof(proof []byte) ([]byte, error) {
-	p, err := c2sp.ParseProof(proof)
+	p, err := tlog.ParseProof(proof)
 	if err != nil {
 		return nil, err
 	}
 	head := p.Checkpoint.Head
 	head.Root[0] ^= 1
-	p.Checkpoint = &c2sp.Checkpoint{Head: head}
+	p.Checkpoint = &tlog.Checkpoint{Head: head}
 	for _, o := range append([]operator{w.log}, w.witnesses...) {
 		for _, k := range o.keys {
 			sig, err := k.Sign(&head, uint64(time.Now().Unix()))
@@ -227,7 +227,7 @@ func (w *world) forkedProof(proof []byte) ([]byte, error) {
 
 // otherExtra puts another entry into a proof.
 func otherExtra(proof, entry []byte) ([]byte, error) {
-	p, err := c2sp.ParseProof(proof)
+	p, err := tlog.ParseProof(proof)
 	if err != nil {
 		return nil, err
 	}

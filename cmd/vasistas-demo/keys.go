@@ -16,10 +16,10 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // signers are the event keys of everybody who signs: each county's superior court
@@ -170,8 +170,8 @@ func loadDir(ctx context.Context, dir string) (map[string]event.Signer, error) {
 }
 
 // makeNoteKey makes the note key of a log or witness. It never replaces one.
-func makeNoteKey(file, name string, a c2sp.Algorithm) error {
-	s, err := c2sp.GenerateSigner(name, a)
+func makeNoteKey(file, name string, a tlog.Algorithm) error {
+	s, err := tlog.GenerateSigner(name, a)
 	if err != nil {
 		return err
 	}
@@ -179,12 +179,12 @@ func makeNoteKey(file, name string, a c2sp.Algorithm) error {
 }
 
 // loadNoteKey loads what makeNoteKey made.
-func loadNoteKey(file, name string, a c2sp.Algorithm) (*c2sp.Signer, error) {
+func loadNoteKey(file, name string, a tlog.Algorithm) (*tlog.Signer, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	s, err := c2sp.ParseSigner(strings.TrimSuffix(string(b), "\n"))
+	s, err := tlog.ParseSigner(strings.TrimSuffix(string(b), "\n"))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}

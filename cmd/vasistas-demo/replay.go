@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // replay reads the log as any stranger would, from its first entry on, and judges
@@ -23,10 +23,10 @@ import (
 type replay struct {
 	follower *client.Follower
 	ledger   *ledger.Ledger
-	head     *c2sp.Verified
+	head     *tlog.Verified
 
 	entries [][]byte
-	leaves  []c2sp.Hash
+	leaves  []tlog.Hash
 	opened  map[uint64]uint64 // by sealed entry that is wholly open, the disclosure that did it
 }
 

@@ -20,8 +20,8 @@ import (
 	"testing"
 
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // output is a buffer that says when a text has been written to it.
@@ -109,7 +109,7 @@ func tryCommands(t *testing.T, dir, text string, n int) {
 			}
 		} else if url, is := strings.CutPrefix(command, "curl "); ok && is {
 			out = fetch(t, url)
-			if _, err := c2sp.ParseCheckpoint([]byte(out)); err != nil {
+			if _, err := tlog.ParseCheckpoint([]byte(out)); err != nil {
 				t.Errorf("%s: %v", command, err)
 			}
 		} else {

@@ -23,10 +23,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/klog/v2"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"
 )
@@ -50,22 +50,22 @@ const (
 // operator is the note keys of a log or witness, the Ed25519 key first.
 type operator struct {
 	name string // of its files
-	keys []*c2sp.Signer
+	keys []*tlog.Signer
 }
 
 // keyFiles are an operator's key files and the algorithms in them.
 func keyFiles(isLog bool) []struct {
 	suffix    string
-	algorithm c2sp.Algorithm
+	algorithm tlog.Algorithm
 } {
-	ed := c2sp.CosignatureEd25519
+	ed := tlog.CosignatureEd25519
 	if isLog {
-		ed = c2sp.Ed25519
+		ed = tlog.Ed25519
 	}
 	return []struct {
 		suffix    string
-		algorithm c2sp.Algorithm
-	}{{"-ed25519.key", ed}, {"-mldsa44.key", c2sp.CosignatureMLDSA44}}
+		algorithm tlog.Algorithm
+	}{{"-ed25519.key", ed}, {"-mldsa44.key", tlog.CosignatureMLDSA44}}
 }
 
 func witnessName(i int) string { return fmt.Sprintf("witness%d", i+1) }
@@ -98,8 +98,8 @@ type world struct {
 
 	url    string       // of the log, without a trailing slash
 	urls   []string     // of the witnesses
-	policy *c2sp.Policy // quorum of the witnesses; what the log runs with
-	all    *c2sp.Policy // every witness
+	policy *tlog.Policy // quorum of the witnesses; what the log runs with
+	all    *tlog.Policy // every witness
 
 	closers []func(context.Context) error // in the order of starting
 }
@@ -295,7 +295,7 @@ func (w *world) start(ctx context.Context, address string, fallback bool) (err e
 // one witness are one group, so that they count once.
 func (w *world) makePolicies() error {
 	for _, p := range []struct {
-		policy **c2sp.Policy
+		policy **tlog.Policy
 		quorum string
 	}{{&w.policy, fmt.Sprint(quorum)}, {&w.all, "all"}} {
 		var b strings.Builder
@@ -303,7 +303,7 @@ func (w *world) makePolicies() error {
 			fmt.Fprintf(&b, "log %s %s\n", k.Verifier(), w.url)
 		}
 		var err error
-		if *p.policy, err = c2sp.ParsePolicy([]byte(b.String() + w.witnessPolicy(p.quorum, w.urls))); err != nil {
+		if *p.policy, err = tlog.ParsePolicy([]byte(b.String() + w.witnessPolicy(p.quorum, w.urls))); err != nil {
 			return err
 		}
 	}
@@ -389,7 +389,7 @@ func (w *world) startWitness(ctx context.Context, i int, l net.Listener) error {
 	o := w.witnesses[i]
 	cfg := witness.Config{Dir: w.path(o.name), Signers: o.keys, Logger: w.logger.With("part", o.name)}
 	for _, k := range w.log.keys {
-		cfg.Logs = append(cfg.Logs, c2sp.PolicyLog{Key: k.Verifier(), URL: w.url})
+		cfg.Logs = append(cfg.Logs, tlog.PolicyLog{Key: k.Verifier(), URL: w.url})
 	}
 	wit, err := witness.Open(ctx, cfg)
 	if err != nil {
@@ -436,7 +436,7 @@ func (w *world) close(ctx context.Context) error {
 }
 
 // maxAnswer is more than any answer that the demo reads by itself.
-const maxAnswer = c2sp.MaxCheckpointSize
+const maxAnswer = tlog.MaxCheckpointSize
 
 func get(ctx context.Context, url string) (status int, body []byte, err error) {
 	return call(ctx, http.MethodGet, url, "", nil)

@@ -20,10 +20,10 @@ import (
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // layout is where the parts of a gate are.
@@ -32,7 +32,7 @@ type layout struct {
 	eventKey string
 	url      string
 	timeout  time.Duration
-	logKeys  []*c2sp.VerifierKey
+	logKeys  []*tlog.VerifierKey
 }
 
 func (l *layout) define(fs *flag.FlagSet) {
@@ -45,7 +45,7 @@ func (l *layout) defineRun(fs *flag.FlagSet) {
 	fs.StringVar(&l.eventKey, "event-key", "", "the custodian's event `key`, if not DIR/keys/event.pem: a file, or NAME://KEY of a KMS")
 	fs.StringVar(&l.url, "log", "", "`URL` of the log, if not the one that was joined")
 	fs.Func("log-key", "verifier `key` of the log beside those that were joined, for a log that lost its key; repeat it", func(s string) error {
-		k, err := c2sp.ParseVerifierKey(s)
+		k, err := tlog.ParseVerifierKey(s)
 		l.logKeys = append(l.logKeys, k)
 		return err
 	})
@@ -125,7 +125,7 @@ func (l *layout) config(ctx context.Context) (gate.Config, error) {
 		c.URL = l.url
 	}
 	for _, s := range j.LogKeys {
-		k, err := c2sp.ParseVerifierKey(s)
+		k, err := tlog.ParseVerifierKey(s)
 		if err != nil {
 			return c, fmt.Errorf("gate.json: %w", err)
 		}

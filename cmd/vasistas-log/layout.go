@@ -11,9 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -21,7 +21,7 @@ import (
 type layout struct {
 	dir, state, vault, identity string
 	database                    string         // of several front ends; "": the state and the vault are directories
-	keys                        []*c2sp.Signer // named by flags
+	keys                        []*tlog.Signer // named by flags
 	engineOptions
 }
 
@@ -72,20 +72,20 @@ const (
 )
 
 // makeKeys writes new keys to DIR/keys. It never replaces one.
-func makeKeys(dir, origin string, mldsa bool) ([]*c2sp.Signer, error) {
+func makeKeys(dir, origin string, mldsa bool) ([]*tlog.Signer, error) {
 	dir = filepath.Join(dir, "keys")
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	var keys []*c2sp.Signer
+	var keys []*tlog.Signer
 	for _, k := range []struct {
 		file      string
-		algorithm c2sp.Algorithm
-	}{{ed25519File, c2sp.Ed25519}, {mldsaFile, c2sp.CosignatureMLDSA44}} {
+		algorithm tlog.Algorithm
+	}{{ed25519File, tlog.Ed25519}, {mldsaFile, tlog.CosignatureMLDSA44}} {
 		if k.file == mldsaFile && !mldsa {
 			continue
 		}
-		signer, err := c2sp.GenerateSigner(origin, k.algorithm)
+		signer, err := tlog.GenerateSigner(origin, k.algorithm)
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +102,7 @@ func makeKeys(dir, origin string, mldsa bool) ([]*c2sp.Signer, error) {
 }
 
 // openKeys reads the keys that were named, or else those that keygen made.
-func openKeys(l *layout) ([]*c2sp.Signer, error) {
+func openKeys(l *layout) ([]*tlog.Signer, error) {
 	if len(l.keys) > 0 {
 		return l.keys, nil
 	}
@@ -110,7 +110,7 @@ func openKeys(l *layout) ([]*c2sp.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w; make keys with \"vasistas-log keygen\", or name them with -key", err)
 	}
-	keys := []*c2sp.Signer{first}
+	keys := []*tlog.Signer{first}
 	second, err := readKey(filepath.Join(l.dir, "keys", mldsaFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return keys, nil
@@ -118,7 +118,7 @@ func openKeys(l *layout) ([]*c2sp.Signer, error) {
 	return append(keys, second), err
 }
 
-func readKey(name string) (*c2sp.Signer, error) {
+func readKey(name string) (*tlog.Signer, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, fmt.Errorf("reading a key: %w", err)
@@ -130,7 +130,7 @@ func readKey(name string) (*c2sp.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading a key: %w", err)
 	}
-	k, err := c2sp.ParseSigner(strings.TrimSuffix(string(b), "\n"))
+	k, err := tlog.ParseSigner(strings.TrimSuffix(string(b), "\n"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the key in %s: %w", name, err)
 	}
@@ -138,7 +138,7 @@ func readKey(name string) (*c2sp.Signer, error) {
 }
 
 // readPolicy reads a policy file; without a name there is none.
-func readPolicy(name string) (*c2sp.Policy, error) {
+func readPolicy(name string) (*tlog.Policy, error) {
 	if name == "" {
 		return nil, nil
 	}
@@ -146,7 +146,7 @@ func readPolicy(name string) (*c2sp.Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the policy: %w", err)
 	}
-	p, err := c2sp.ParsePolicy(b)
+	p, err := tlog.ParsePolicy(b)
 	if err != nil {
 		return nil, fmt.Errorf("policy %s: %w", name, err)
 	}

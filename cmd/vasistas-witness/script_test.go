@@ -14,7 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 func TestMain(m *testing.M) {
@@ -37,7 +37,7 @@ func TestScripts(t *testing.T) {
 // logKey makes a log: logkey FILE ORIGIN writes its key to FILE, and a file of
 // logs to FILE.logs.
 func logKey(ts *testscript.TestScript, _ bool, args []string) {
-	s, err := c2sp.GenerateSigner(args[1], c2sp.Ed25519)
+	s, err := tlog.GenerateSigner(args[1], tlog.Ed25519)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(s.Secret()), 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".logs"), []byte("log "+s.Verifier().String()+"\nquorum none\n"), 0o600))
@@ -68,15 +68,15 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 // request ADDRFILE KEYFILE STATUS sends the head of the empty tree of a log
 // until the witness answers with STATUS.
 func request(ts *testscript.TestScript, _ bool, args []string) {
-	key, err := c2sp.ParseSigner(ts.ReadFile(args[1]))
+	key, err := tlog.ParseSigner(ts.ReadFile(args[1]))
 	ts.Check(err)
-	h := c2sp.Head{Origin: key.Verifier().Name, Root: c2sp.Hash{
+	h := tlog.Head{Origin: key.Verifier().Name, Root: tlog.Hash{
 		0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
 		0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
 	}}
 	sig, err := key.Sign(&h, 0)
 	ts.Check(err)
-	r := c2sp.AddCheckpoint{Checkpoint: &c2sp.Checkpoint{Head: h, Signatures: []c2sp.Signature{sig}}}
+	r := tlog.AddCheckpoint{Checkpoint: &tlog.Checkpoint{Head: h, Signatures: []tlog.Signature{sig}}}
 	url := "http://" + strings.TrimSpace(ts.ReadFile(args[0])) + "/add-checkpoint"
 	last := ""
 	poll(ts, "status "+args[2], func() bool {
@@ -98,7 +98,7 @@ func signalAll(ts *testscript.TestScript, _ bool, args []string) {
 
 // policy FILE checks that FILE, with a quorum line, is a policy.
 func policy(ts *testscript.TestScript, _ bool, args []string) {
-	p, err := c2sp.ParsePolicy([]byte(ts.ReadFile(args[0]) + "quorum " + args[1] + "\n"))
+	p, err := tlog.ParsePolicy([]byte(ts.ReadFile(args[0]) + "quorum " + args[1] + "\n"))
 	ts.Check(err)
 	if len(p.Witnesses) != 2 || !p.Satisfied(func(i int) bool { return i == 1 }) {
 		ts.Fatalf("either of two keys should do: %s", p.Bytes())

@@ -26,11 +26,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/profile"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"
 )
@@ -63,20 +63,20 @@ func check(ts *testscript.TestScript, err error) {
 	}
 }
 
-func signer(ts *testscript.TestScript, file string) *c2sp.Signer {
-	s, err := c2sp.ParseSigner(strings.TrimSuffix(ts.ReadFile(file), "\n"))
+func signer(ts *testscript.TestScript, file string) *tlog.Signer {
+	s, err := tlog.ParseSigner(strings.TrimSuffix(ts.ReadFile(file), "\n"))
 	check(ts, err)
 	return s
 }
 
 // startwitness NAME KEY LOGVKEY serves a witness, whose URL becomes $NAME.
 func startWitness(ts *testscript.TestScript, _ bool, args []string) {
-	logKey, err := c2sp.ParseVerifierKey(strings.TrimSuffix(ts.ReadFile(args[2]), "\n"))
+	logKey, err := tlog.ParseVerifierKey(strings.TrimSuffix(ts.ReadFile(args[2]), "\n"))
 	check(ts, err)
 	config := witness.Config{
 		Dir:     ts.MkAbs(args[0] + ".state"),
-		Signers: []*c2sp.Signer{signer(ts, args[1])},
-		Logs:    []c2sp.PolicyLog{{Key: logKey}},
+		Signers: []*tlog.Signer{signer(ts, args[1])},
+		Logs:    []tlog.PolicyLog{{Key: logKey}},
 	}
 	check(ts, witness.Create(config.Dir, config))
 	w, err := witness.Open(context.Background(), config)
@@ -93,9 +93,9 @@ func startWitness(ts *testscript.TestScript, _ bool, args []string) {
 // $NAME, and waits until it admits events. Its charter names each key under a name
 // of its own, and a provider and a founder.
 func startLog(ts *testscript.TestScript, _ bool, args []string) {
-	policy, err := c2sp.ParsePolicy([]byte(ts.ReadFile(args[2])))
+	policy, err := tlog.ParsePolicy([]byte(ts.ReadFile(args[2])))
 	check(ts, err)
-	keys := []*c2sp.Signer{signer(ts, args[1])}
+	keys := []*tlog.Signer{signer(ts, args[1])}
 	ctx := context.Background()
 	state, tree := ts.MkAbs(args[0]+".state"), ts.MkAbs(args[0]+".tree")
 	check(ts, tesserax.Create(ctx, tree))
@@ -122,7 +122,7 @@ func startLog(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // founding is a charter of the demo's profile, signed by a founder who is gone.
-func founding(ts *testscript.TestScript, key *c2sp.Signer, roles []string) []byte {
+func founding(ts *testscript.TestScript, key *tlog.Signer, roles []string) []byte {
 	founder, provider := freshSigner(ts), freshSigner(ts)
 	p, err := profile.Load("demo")
 	check(ts, err)

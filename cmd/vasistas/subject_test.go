@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/witness"
 )
 
@@ -142,15 +142,15 @@ func (l *life) await(what string, done func() bool) {
 func (l *life) witness(logKey string) (vkey, url string) {
 	l.Helper()
 	l.vasistas("keygen", "--note", "w1.example", "--alg", "cosignature", "--out", "./w1.key")
-	key, err := c2sp.ParseVerifierKey(logKey)
+	key, err := tlog.ParseVerifierKey(logKey)
 	if err != nil {
 		l.Fatal(err)
 	}
-	signer, err := c2sp.ParseSigner(l.read("w1.key"))
+	signer, err := tlog.ParseSigner(l.read("w1.key"))
 	if err != nil {
 		l.Fatal(err)
 	}
-	c := witness.Config{Dir: l.path("witness"), Signers: []*c2sp.Signer{signer}, Logs: []c2sp.PolicyLog{{Key: key}}}
+	c := witness.Config{Dir: l.path("witness"), Signers: []*tlog.Signer{signer}, Logs: []tlog.PolicyLog{{Key: key}}}
 	if err := witness.Create(c.Dir, c); err != nil {
 		l.Fatal(err)
 	}

@@ -23,6 +23,8 @@ var layers = []struct {
 	prefixes []string
 	inner    bool // may import its own layer
 }{
+	{"key checks", []string{"internal/weakkey"}, false},
+	{"formats", []string{"log/tlog"}, false},
 	{"internal", []string{"internal/"}, true},
 	{"event", []string{"log/event"}, true},
 	{"what entries mean", []string{"log/ledger", "log/profile", "log/vault"}, false},
@@ -126,6 +128,7 @@ func TestLinks(t *testing.T) {
 		not  []string // no dependency may be one of these
 		only []string // dependencies outside the standard library begin with one of these
 	}{
+		{"log/tlog", network, []string{"golang.org/x/mod/", "golang.org/x/sys/cpu", "github.com/cloudflare/circl/", module + "log/tlog", module + "internal/weakkey"}},
 		{"log/event", network, []string{module}},
 		{"log/ledger", network, bare},
 		{"client/verify", network, bare},

@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Frontier is the right edge of a tree: the hashes of its partial tiles. It is
@@ -94,17 +94,17 @@ func (f *Frontier) Root() Hash {
 // Append adds a leaf hash. For each tile that it fills, from level 0 up, it
 // calls full with the tile and its 8,192 bytes; an error of full is returned,
 // and the frontier is then not usable.
-func (f *Frontier) Append(leaf Hash, full func(t c2sp.Tile, b []byte) error) error {
+func (f *Frontier) Append(leaf Hash, full func(t tlog.Tile, b []byte) error) error {
 	h := leaf
 	for l := 0; ; l++ {
 		if l == len(f.edge) {
 			f.edge = append(f.edge, nil)
 		}
 		f.edge[l] = append(f.edge[l], h)
-		if len(f.edge[l]) < c2sp.TileWidth {
+		if len(f.edge[l]) < tlog.TileWidth {
 			break
 		}
-		t := c2sp.Tile{Level: l, Index: f.size >> (8 * (l + 1)), Width: c2sp.TileWidth}
+		t := tlog.Tile{Level: l, Index: f.size >> (8 * (l + 1)), Width: tlog.TileWidth}
 		if err := full(t, join(f.edge[l])); err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func (f *Frontier) Append(leaf Hash, full func(t c2sp.Tile, b []byte) error) err
 }
 
 // Partial calls do for each partial tile of the right edge, from level 0 up.
-func (f *Frontier) Partial(do func(t c2sp.Tile, b []byte) error) error {
+func (f *Frontier) Partial(do func(t tlog.Tile, b []byte) error) error {
 	for _, t := range Edge(f.size) {
 		if err := do(t, join(f.edge[t.Level])); err != nil {
 			return err
@@ -144,7 +144,7 @@ func (f *Frontier) Extend(ctx context.Context, r Reader, size uint64, each func(
 		return nil, fmt.Errorf("a tree of size %d can't extend one of size %d", size, f.size)
 	}
 	next := f.Clone()
-	compare := func(t c2sp.Tile, want []byte) error {
+	compare := func(t tlog.Tile, want []byte) error {
 		got, err := r.ReadTile(ctx, t)
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", t.Path(), err)
@@ -168,19 +168,19 @@ func (f *Frontier) Extend(ctx context.Context, r Reader, size uint64, each func(
 }
 
 // extendBundle appends what the bundle at the right edge has beyond f.
-func (f *Frontier) extendBundle(ctx context.Context, r Reader, size uint64, compare func(c2sp.Tile, []byte) error, each func(uint64, []byte, Hash) error) error {
-	n := f.size / c2sp.TileWidth
+func (f *Frontier) extendBundle(ctx context.Context, r Reader, size uint64, compare func(tlog.Tile, []byte) error, each func(uint64, []byte, Hash) error) error {
+	n := f.size / tlog.TileWidth
 	entries, err := ReadBundle(ctx, r, n, size)
 	if err != nil {
 		return err
 	}
-	known := int(f.size % c2sp.TileWidth)
+	known := int(f.size % tlog.TileWidth)
 	for i, e := range entries {
 		leaf := LeafHash(e)
 		if i < known {
 			if f.edge[0][i] != leaf {
-				t := c2sp.Tile{Level: c2sp.Entries, Index: n, Width: len(entries)}
-				return &CorruptError{t, fmt.Sprintf("entry %d is not the one that the tree has", n*c2sp.TileWidth+uint64(i))}
+				t := tlog.Tile{Level: tlog.Entries, Index: n, Width: len(entries)}
+				return &CorruptError{t, fmt.Sprintf("entry %d is not the one that the tree has", n*tlog.TileWidth+uint64(i))}
 			}
 			continue
 		}

@@ -16,23 +16,23 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Hash is a Merkle tree hash.
-type Hash = c2sp.Hash
+type Hash = tlog.Hash
 
 // Reader reads tiles and entry bundles of one log.
 type Reader interface {
 	// ReadTile returns exactly t.Width hashes or entries. If only a wider
 	// tile is left, it is cut ([Cut]). A tile that is not there is
 	// fs.ErrNotExist.
-	ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error)
+	ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error)
 }
 
 // CorruptError says that a tile or bundle does not say what the tree says.
 type CorruptError struct {
-	Tile   c2sp.Tile
+	Tile   tlog.Tile
 	Reason string
 }
 
@@ -85,7 +85,7 @@ func AppendEntry(bundle, entry []byte) []byte {
 // ParseBundle splits an entry bundle of exactly width entries (tlog-tiles, "Log
 // entries"). The entries alias b.
 func ParseBundle(b []byte, width int) ([][]byte, error) {
-	entries := make([][]byte, 0, max(0, min(width, c2sp.TileWidth)))
+	entries := make([][]byte, 0, max(0, min(width, tlog.TileWidth)))
 	for len(b) > 0 {
 		if len(entries) == width {
 			return nil, fmt.Errorf("entry bundle: more than %d entries", width)
@@ -105,9 +105,9 @@ func ParseBundle(b []byte, width int) ([][]byte, error) {
 
 // Cut returns the first width hashes or entries of a tile of that many or
 // more.
-func Cut(t c2sp.Tile, b []byte) ([]byte, error) {
-	if t.Level != c2sp.Entries {
-		if len(b)%sha256.Size != 0 || len(b) < t.Width*sha256.Size || len(b) > c2sp.TileWidth*sha256.Size {
+func Cut(t tlog.Tile, b []byte) ([]byte, error) {
+	if t.Level != tlog.Entries {
+		if len(b)%sha256.Size != 0 || len(b) < t.Width*sha256.Size || len(b) > tlog.TileWidth*sha256.Size {
 			return nil, &CorruptError{t, fmt.Sprintf("it has %d bytes", len(b))}
 		}
 		return b[:t.Width*sha256.Size], nil
@@ -123,7 +123,7 @@ func Cut(t c2sp.Tile, b []byte) ([]byte, error) {
 }
 
 // ReadHashes reads and splits a tile of hashes.
-func ReadHashes(ctx context.Context, r Reader, t c2sp.Tile) ([]Hash, error) {
+func ReadHashes(ctx context.Context, r Reader, t tlog.Tile) ([]Hash, error) {
 	b, err := r.ReadTile(ctx, t)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", t.Path(), err)
@@ -141,7 +141,7 @@ func ReadHashes(ctx context.Context, r Reader, t c2sp.Tile) ([]Hash, error) {
 // ReadBundle reads and splits the bundle with index n of a tree of the given
 // size.
 func ReadBundle(ctx context.Context, r Reader, n, size uint64) ([][]byte, error) {
-	t := c2sp.Tile{Level: c2sp.Entries, Index: n, Width: Width(0, n, size)}
+	t := tlog.Tile{Level: tlog.Entries, Index: n, Width: Width(0, n, size)}
 	if t.Width == 0 {
 		return nil, fmt.Errorf("a tree of size %d has no bundle %d", size, n)
 	}
@@ -163,19 +163,19 @@ func Width(level int, index, size uint64) int {
 		return 0
 	}
 	n := size >> (8 * level)
-	if n <= index*c2sp.TileWidth {
+	if n <= index*tlog.TileWidth {
 		return 0
 	}
-	return int(min(n-index*c2sp.TileWidth, c2sp.TileWidth))
+	return int(min(n-index*tlog.TileWidth, tlog.TileWidth))
 }
 
 // Edge returns the partial tiles of a tree of the given size, from level 0 up.
-func Edge(size uint64) []c2sp.Tile {
-	var tiles []c2sp.Tile
+func Edge(size uint64) []tlog.Tile {
+	var tiles []tlog.Tile
 	for l := 0; size>>(8*l) > 0 && l < 8; l++ {
 		n := size >> (8 * l)
-		if w := int(n % c2sp.TileWidth); w > 0 {
-			tiles = append(tiles, c2sp.Tile{Level: l, Index: n / c2sp.TileWidth, Width: w})
+		if w := int(n % tlog.TileWidth); w > 0 {
+			tiles = append(tiles, tlog.Tile{Level: l, Index: n / tlog.TileWidth, Width: w})
 		}
 	}
 	return tiles

@@ -17,28 +17,28 @@ import (
 	"testing"
 
 	"github.com/transparency-dev/merkle/rfc6962"
-	"golang.org/x/mod/sumdb/tlog"
+	sumdb "golang.org/x/mod/sumdb/tlog"
 	"pgregory.net/rapid"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	. "github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // store is a tiled log in memory, written by a Frontier.
 type store struct {
-	files   map[c2sp.Tile][]byte
+	files   map[tlog.Tile][]byte
 	entries [][]byte
 	f       Frontier
 	roots   []Hash // by size
 }
 
-func (s *store) ReadTile(_ context.Context, t c2sp.Tile) ([]byte, error) {
+func (s *store) ReadTile(_ context.Context, t tlog.Tile) ([]byte, error) {
 	if b, ok := s.files[t]; ok {
 		return b, nil
 	}
 	full := t
-	full.Width = c2sp.TileWidth
+	full.Width = tlog.TileWidth
 	if b, ok := s.files[full]; ok {
 		return Cut(t, b)
 	}
@@ -48,10 +48,10 @@ func (s *store) ReadTile(_ context.Context, t c2sp.Tile) ([]byte, error) {
 // grow appends n entries, keeping the partial tiles of every size.
 func (s *store) grow(t testing.TB, n int) {
 	if s.files == nil {
-		s.files = make(map[c2sp.Tile][]byte)
+		s.files = make(map[tlog.Tile][]byte)
 		s.roots = []Hash{EmptyRoot()}
 	}
-	put := func(t c2sp.Tile, b []byte) error { s.files[t] = b; return nil }
+	put := func(t tlog.Tile, b []byte) error { s.files[t] = b; return nil }
 	for range n {
 		i := uint64(len(s.entries))
 		entry := fmt.Appendf(nil, "entry %d", i)
@@ -62,28 +62,28 @@ func (s *store) grow(t testing.TB, n int) {
 		if err := s.f.Partial(put); err != nil {
 			t.Fatal(err)
 		}
-		first := i / c2sp.TileWidth * c2sp.TileWidth
+		first := i / tlog.TileWidth * tlog.TileWidth
 		var bundle []byte
 		for _, e := range s.entries[first:] {
 			bundle = AppendEntry(bundle, e)
 		}
-		s.files[c2sp.Tile{Level: c2sp.Entries, Index: i / c2sp.TileWidth, Width: int(i%c2sp.TileWidth) + 1}] = bundle
+		s.files[tlog.Tile{Level: tlog.Entries, Index: i / tlog.TileWidth, Width: int(i%tlog.TileWidth) + 1}] = bundle
 		s.roots = append(s.roots, s.f.Root())
 	}
 }
 
 // oracle is golang.org/x/mod/sumdb/tlog over the same entries.
-func oracle(t *testing.T, entries [][]byte) tlog.HashReader {
-	var hashes []tlog.Hash
-	r := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
-		var out []tlog.Hash
+func oracle(t *testing.T, entries [][]byte) sumdb.HashReader {
+	var hashes []sumdb.Hash
+	r := sumdb.HashReaderFunc(func(indexes []int64) ([]sumdb.Hash, error) {
+		var out []sumdb.Hash
 		for _, i := range indexes {
 			out = append(out, hashes[i])
 		}
 		return out, nil
 	})
 	for i, e := range entries {
-		h, err := tlog.StoredHashes(int64(i), e, r)
+		h, err := sumdb.StoredHashes(int64(i), e, r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestAgainstSumdbTlog(t *testing.T) {
 	r := oracle(t, s.entries)
 	p := prover.New(s, 64)
 	for size := uint64(0); size <= 700; size += 1 + size/40 {
-		want, err := tlog.TreeHash(int64(size), r)
+		want, err := sumdb.TreeHash(int64(size), r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func TestAgainstSumdbTlog(t *testing.T) {
 			t.Fatalf("Root(%d) = %x, %v, want %x", size, got, err, want)
 		}
 		for i := uint64(0); i < size; i += 1 + size/7 {
-			want, err := tlog.ProveRecord(int64(size), int64(i), r)
+			want, err := sumdb.ProveRecord(int64(size), int64(i), r)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -119,7 +119,7 @@ func TestAgainstSumdbTlog(t *testing.T) {
 				t.Fatalf("Inclusion(%d, %d): %v, %v", i, size, got, err)
 			}
 			for j := range got {
-				if tlog.Hash(got[j]) != want[j] {
+				if sumdb.Hash(got[j]) != want[j] {
 					t.Fatalf("Inclusion(%d, %d): hash %d differs", i, size, j)
 				}
 			}
@@ -129,12 +129,12 @@ func TestAgainstSumdbTlog(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var th tlog.TreeProof
+			var th sumdb.TreeProof
 			for _, h := range got {
-				th = append(th, tlog.Hash(h))
+				th = append(th, sumdb.Hash(h))
 			}
 			if old > 0 {
-				if err := tlog.CheckTree(th, int64(size), tlog.Hash(s.roots[size]), int64(old), tlog.Hash(s.roots[old])); err != nil {
+				if err := sumdb.CheckTree(th, int64(size), sumdb.Hash(s.roots[size]), int64(old), sumdb.Hash(s.roots[old])); err != nil {
 					t.Fatalf("Consistency(%d, %d): %v", old, size, err)
 				}
 			}
@@ -145,8 +145,8 @@ func TestAgainstSumdbTlog(t *testing.T) {
 func TestAcrossTwoLevels(t *testing.T) {
 	ctx := context.Background()
 	const size = 256*256 + 300
-	s := &store{files: make(map[c2sp.Tile][]byte)}
-	put := func(t c2sp.Tile, b []byte) error { s.files[t] = b; return nil }
+	s := &store{files: make(map[tlog.Tile][]byte)}
+	put := func(t tlog.Tile, b []byte) error { s.files[t] = b; return nil }
 	mid := Hash{}
 	for i := range size {
 		if i == 65530 {
@@ -188,7 +188,7 @@ func TestExtendNoticesEveryFlippedBit(t *testing.T) {
 	if err != nil || next.Root() != s.roots[to] || next.Size() != to || base.Root() != s.roots[from] {
 		t.Fatalf("Extend: %v", err)
 	}
-	read := make(map[c2sp.Tile]bool)
+	read := make(map[tlog.Tile]bool)
 	if _, err := base.Extend(ctx, recorder{s, read}, to, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -225,10 +225,10 @@ func TestExtendNoticesEveryFlippedBit(t *testing.T) {
 
 type recorder struct {
 	*store
-	read map[c2sp.Tile]bool
+	read map[tlog.Tile]bool
 }
 
-func (r recorder) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (r recorder) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if _, ok := r.files[t]; ok {
 		r.read[t] = true
 	}
@@ -241,7 +241,7 @@ func TestProverForgetsBadTiles(t *testing.T) {
 	s := &store{}
 	s.grow(t, 300)
 	good := maps.Clone(s.files)
-	tile := c2sp.Tile{Level: 0, Index: 0, Width: 256}
+	tile := tlog.Tile{Level: 0, Index: 0, Width: 256}
 	bad := bytes.Clone(s.files[tile])
 	bad[40] ^= 1
 	s.files[tile] = bad
@@ -397,6 +397,6 @@ func BenchmarkAppend(b *testing.B) {
 	var f Frontier
 	leaf := LeafHash(nil)
 	for b.Loop() {
-		_ = f.Append(leaf, func(c2sp.Tile, []byte) error { return nil })
+		_ = f.Append(leaf, func(tlog.Tile, []byte) error { return nil })
 	}
 }

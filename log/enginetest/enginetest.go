@@ -16,9 +16,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // MaxBatch is the longest batch that the tests add.
@@ -133,8 +133,8 @@ func testRefused(t *testing.T, open func() (log.Engine, error)) {
 	batch := Batch(0, 3)
 	_, err := e.Add(t.Context(), batch)
 	check(t, err)
-	for _, tile := range []c2sp.Tile{{Level: 0, Index: 0, Width: 4}, {Level: 0, Index: 0, Width: 256}, {Level: 0, Index: 99, Width: 256},
-		{Level: c2sp.Entries, Index: 0, Width: 4}, {Level: c2sp.Entries, Index: 1, Width: 256}, {Level: 1, Index: 0, Width: 1}} {
+	for _, tile := range []tlog.Tile{{Level: 0, Index: 0, Width: 4}, {Level: 0, Index: 0, Width: 256}, {Level: 0, Index: 99, Width: 256},
+		{Level: tlog.Entries, Index: 0, Width: 4}, {Level: tlog.Entries, Index: 1, Width: 256}, {Level: 1, Index: 0, Width: 1}} {
 		if b, err := e.ReadTile(t.Context(), tile); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s, which is not there: %d bytes, %v", tile.Path(), len(b), err)
 		}
@@ -147,7 +147,7 @@ func testRefused(t *testing.T, open func() (log.Engine, error)) {
 func testWidths(t *testing.T, open func() (log.Engine, error)) {
 	e := mustOpen(t, open)
 	defer func() { check(t, e.Close(t.Context())) }()
-	shown := make(map[c2sp.Tile][]byte)
+	shown := make(map[tlog.Tile][]byte)
 	var all [][]byte
 	for _, n := range []int{1, 2, 250, 3, 1, 200, 500} {
 		batch := Batch(len(all), n)
@@ -157,8 +157,8 @@ func testWidths(t *testing.T, open func() (log.Engine, error)) {
 		Holds(t, e, all)
 		size := uint64(len(all))
 		edge := tiles.Edge(size)
-		if w := int(size % c2sp.TileWidth); w > 0 {
-			edge = append(edge, c2sp.Tile{Level: c2sp.Entries, Index: size / c2sp.TileWidth, Width: w})
+		if w := int(size % tlog.TileWidth); w > 0 {
+			edge = append(edge, tlog.Tile{Level: tlog.Entries, Index: size / tlog.TileWidth, Width: w})
 		}
 		for _, tile := range edge {
 			b, err := e.ReadTile(t.Context(), tile)

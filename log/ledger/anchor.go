@@ -6,8 +6,8 @@ package ledger
 import (
 	"errors"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 var (
@@ -18,7 +18,7 @@ var (
 
 // anchor judges an earlier checkpoint of this log.
 func (x *act) anchor(a *event.Anchor) (effect, *Violation, error) {
-	cp, err := c2sp.ParseCheckpoint([]byte(a.Checkpoint))
+	cp, err := tlog.ParseCheckpoint([]byte(a.Checkpoint))
 	switch {
 	case err != nil:
 		return nil, x.fail(anchorBad, err), nil

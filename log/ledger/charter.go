@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 var (
@@ -34,7 +34,7 @@ type Charter struct {
 	Time  int64 // of its claim or, if later, what anchors had proven; POSIX seconds
 
 	// The policies, with all the log's keys as log lines.
-	Witnesses, Auditors *c2sp.Policy
+	Witnesses, Auditors *tlog.Policy
 
 	rules     *rules
 	holders   map[string]*holder
@@ -68,8 +68,8 @@ func (l *Ledger) CharterAt(size uint64) *Charter {
 // meets the old and the new one. A log publishes a head that ends with the
 // amendment (size index+1) under both, so that whoever comes later finds the
 // step; with from equal to size the answer is the policy in force.
-func (l *Ledger) Policies(from, size uint64) []*c2sp.Policy {
-	var out []*c2sp.Policy
+func (l *Ledger) Policies(from, size uint64) []*tlog.Policy {
+	var out []*tlog.Policy
 	for _, c := range l.charters {
 		if c.Index >= size {
 			break
@@ -227,14 +227,14 @@ func (x *act) newCharter(ch *event.Charter) (*Charter, *Violation) {
 
 // policy parses a policy with all the log's keys in it, and holds it to count no
 // operator twice.
-func (x *act) policy(which, text string, logKeys []string, auditors map[string]string) (*c2sp.Policy, *Violation) {
+func (x *act) policy(which, text string, logKeys []string, auditors map[string]string) (*tlog.Policy, *Violation) {
 	var b strings.Builder
 	for _, k := range logKeys {
 		if !strings.Contains(text, "log "+k+"\n") && !strings.Contains(text, "log "+k+" ") {
 			b.WriteString("log " + k + "\n")
 		}
 	}
-	p, err := c2sp.ParsePolicy([]byte(b.String() + text))
+	p, err := tlog.ParsePolicy([]byte(b.String() + text))
 	if err != nil {
 		return nil, x.fail(charterPolicy, which, err)
 	}
@@ -247,7 +247,7 @@ func (x *act) policy(which, text string, logKeys []string, auditors map[string]s
 // twice returns an operator that a policy can count twice, "" if there is none.
 // Keys with one name, or of one auditor, are one operator's; then they must all be
 // members of one group with the threshold 1.
-func twice(p *c2sp.Policy, text string, auditors map[string]string) string {
+func twice(p *tlog.Policy, text string, auditors map[string]string) string {
 	group := make(map[string]string) // witness -> its group, if that has threshold 1
 	for line := range strings.Lines(text) {
 		if words := strings.Fields(line); words[0] == "group" && (words[2] == "any" || words[2] == "1") {

@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Errors of Apply that are no verdicts: nothing has changed.
@@ -163,7 +163,7 @@ func (l *Ledger) take(x *act, do effect, v *Violation) []*Violation {
 		do()
 	}
 	// An error could only come from the callback.
-	_ = l.edge.Append(x.e.Leaf, func(c2sp.Tile, []byte) error { return nil })
+	_ = l.edge.Append(x.e.Leaf, func(tlog.Tile, []byte) error { return nil })
 	return l.found
 }
 

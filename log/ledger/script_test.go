@@ -15,8 +15,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // script runs a section of testdata: one event a line, as testdata/README.md says,
@@ -566,7 +566,7 @@ func edit(s *script, l line, c *event.Charter) {
 // twiceText is a policy in which w1.example has two keys, in a group of which k
 // must sign.
 func twiceText(k int) string {
-	other := noteSigner("w1.example", c2sp.CosignatureEd25519, "w1 second")
+	other := noteSigner("w1.example", tlog.CosignatureEd25519, "w1 second")
 	return fmt.Sprintf("witness w1 %s\nwitness w1b %s\nwitness w2 %s\ngroup one %d w1 w1b\ngroup g 2 one w2\nquorum g\n",
 		witnessSigner("w1").Verifier(), other.Verifier(), witnessSigner("w2").Verifier(), k)
 }

@@ -13,9 +13,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // magic begins a snapshot. It changes with the layout; a snapshot of another
@@ -120,7 +120,7 @@ func (l *Ledger) codeEdge(c *codec) {
 	c.uint(&size)
 	c.raw(root[:])
 	if !c.reading {
-		_ = l.edge.Partial(func(_ c2sp.Tile, b []byte) error { c.raw(b); return nil })
+		_ = l.edge.Partial(func(_ tlog.Tile, b []byte) error { c.raw(b); return nil })
 		return
 	}
 	if size > 1<<53 {
@@ -145,10 +145,10 @@ func (l *Ledger) codeEdge(c *codec) {
 }
 
 // edgeTiles are the tiles of a snapshot, as a tiles.Reader.
-type edgeTiles map[c2sp.Tile][]byte
+type edgeTiles map[tlog.Tile][]byte
 
 // ReadTile returns a tile of the edge: no other is asked for.
-func (e edgeTiles) ReadTile(_ context.Context, t c2sp.Tile) ([]byte, error) { return e[t], nil }
+func (e edgeTiles) ReadTile(_ context.Context, t tlog.Tile) ([]byte, error) { return e[t], nil }
 
 // codeCharters codes the charters as they stand in the log. Their keys get the
 // same numbers again.

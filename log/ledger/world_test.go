@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const testLog = "log.example/2026"
@@ -48,24 +48,24 @@ func signer(name string) event.Signer {
 
 var signers sync.Map // making keys is slow
 
-func noteSigner(name string, a c2sp.Algorithm, seed string) *c2sp.Signer {
+func noteSigner(name string, a tlog.Algorithm, seed string) *tlog.Signer {
 	h := hash("note key " + seed)
 	public := ed25519.NewKeyFromSeed(h[:]).Public().(ed25519.PublicKey)
-	k, err := c2sp.NewVerifierKey(name, a, public)
+	k, err := tlog.NewVerifierKey(name, a, public)
 	if err != nil {
 		panic(err)
 	}
 	text := fmt.Sprintf("PRIVATE+KEY+%s+%08x+%s", name, k.ID, base64.StdEncoding.EncodeToString(append([]byte{byte(a)}, h[:]...)))
-	s, err := c2sp.ParseSigner(text)
+	s, err := tlog.ParseSigner(text)
 	if err != nil {
 		panic(err)
 	}
 	return s
 }
 
-func logSigner() *c2sp.Signer { return noteSigner(testLog, c2sp.Ed25519, "log") }
-func witnessSigner(name string) *c2sp.Signer {
-	return noteSigner(name+".example", c2sp.CosignatureEd25519, name)
+func logSigner() *tlog.Signer { return noteSigner(testLog, tlog.Ed25519, "log") }
+func witnessSigner(name string) *tlog.Signer {
+	return noteSigner(name+".example", tlog.CosignatureEd25519, name)
 }
 
 func testProfile() event.Profile {
@@ -148,7 +148,7 @@ func (m *memTree) add(b []byte) {
 		m.roots = append(m.roots, m.edge.Root())
 	}
 	m.entries = append(m.entries, b)
-	if err := m.edge.Append(tiles.LeafHash(b), func(c2sp.Tile, []byte) error { return nil }); err != nil {
+	if err := m.edge.Append(tiles.LeafHash(b), func(tlog.Tile, []byte) error { return nil }); err != nil {
 		panic(err)
 	}
 	m.roots = append(m.roots, m.edge.Root())
@@ -402,14 +402,14 @@ func (w *world) heartbeat(custodian string) *logged {
 }
 
 // checkpoint is one of this log's heads, cosigned by these witnesses at a time.
-func (w *world) checkpoint(size uint64, cosigned int64, witnesses ...string) *c2sp.Checkpoint {
+func (w *world) checkpoint(size uint64, cosigned int64, witnesses ...string) *tlog.Checkpoint {
 	w.t.Helper()
 	root, err := w.tree.Root(size)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cp := &c2sp.Checkpoint{Head: c2sp.Head{Origin: testLog, Size: size, Root: root}}
-	signers := []*c2sp.Signer{logSigner()}
+	cp := &tlog.Checkpoint{Head: tlog.Head{Origin: testLog, Size: size, Root: root}}
+	signers := []*tlog.Signer{logSigner()}
 	for _, n := range witnesses {
 		signers = append(signers, witnessSigner(n))
 	}

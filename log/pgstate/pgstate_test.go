@@ -17,10 +17,10 @@ import (
 
 	"filippo.io/age"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/trilliantest"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/pgstate"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -34,22 +34,22 @@ func check(t testing.TB, err error) {
 }
 
 // head is a signed head of this size.
-func head(t testing.TB, key *c2sp.Signer, size uint64) []byte {
+func head(t testing.TB, key *tlog.Signer, size uint64) []byte {
 	t.Helper()
-	h := c2sp.Head{Origin: origin, Size: size, Root: [32]byte{byte(size)}}
+	h := tlog.Head{Origin: origin, Size: size, Root: [32]byte{byte(size)}}
 	sig, err := key.Sign(&h, 0)
 	check(t, err)
-	return (&c2sp.Checkpoint{Head: h, Signatures: []c2sp.Signature{sig}}).Bytes()
+	return (&tlog.Checkpoint{Head: h, Signatures: []tlog.Signature{sig}}).Bytes()
 }
 
 // founded makes a database with a log.
-func founded(t testing.TB, server *trilliantest.Postgres, name string) (db *pgstate.DB, dsn string, key *c2sp.Signer) {
+func founded(t testing.TB, server *trilliantest.Postgres, name string) (db *pgstate.DB, dsn string, key *tlog.Signer) {
 	t.Helper()
 	dsn = server.CreateDatabase(t, name)
 	db, err := pgstate.Create(t.Context(), dsn)
 	check(t, err)
 	t.Cleanup(db.Close)
-	key, err = c2sp.GenerateSigner(origin, c2sp.Ed25519)
+	key, err = tlog.GenerateSigner(origin, tlog.Ed25519)
 	check(t, err)
 	check(t, db.Founder().Found(t.Context(), log.Settings{Origin: origin, Charter: [32]byte{1}}, head(t, key, 1)))
 	return db, dsn, key
@@ -206,7 +206,7 @@ func race(t *testing.T, server *trilliantest.Postgres) {
 				s := mine.Term(name, l.Term).State()
 				at, err := s.LoadHead(ctx)
 				for i := 0; err == nil; i++ {
-					cp, perr := c2sp.ParseCheckpoint(at)
+					cp, perr := tlog.ParseCheckpoint(at)
 					if perr != nil || cp.Size == uint64(len(heads)) {
 						stop()
 						return

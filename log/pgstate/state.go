@@ -12,8 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // state is the state of the log, for a term or for reading only.
@@ -73,7 +73,7 @@ func (s *state) Published(ctx context.Context) (log.Published, error) {
 }
 
 func (s *state) Publish(ctx context.Context, p log.Published) error {
-	cp, err := c2sp.ParseCheckpoint(p.Checkpoint)
+	cp, err := tlog.ParseCheckpoint(p.Checkpoint)
 	if err != nil {
 		return err
 	}

@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Salvage yields the entries from an index on that are left in the directory of
@@ -21,12 +21,12 @@ import (
 func Salvage(dir string, from uint64) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for {
-			n := from / c2sp.TileWidth
+			n := from / tlog.TileWidth
 			width := widest(dir, n)
-			if uint64(width) <= from%c2sp.TileWidth {
+			if uint64(width) <= from%tlog.TileWidth {
 				return
 			}
-			t := c2sp.Tile{Level: c2sp.Entries, Index: n, Width: width}
+			t := tlog.Tile{Level: tlog.Entries, Index: n, Width: width}
 			b, err := os.ReadFile(filepath.Join(dir, t.Path()))
 			if err != nil {
 				return
@@ -35,13 +35,13 @@ func Salvage(dir string, from uint64) iter.Seq[[]byte] {
 			if err != nil {
 				return
 			}
-			for _, e := range entries[from%c2sp.TileWidth:] {
+			for _, e := range entries[from%tlog.TileWidth:] {
 				if !yield(e) {
 					return
 				}
 				from++
 			}
-			if width < c2sp.TileWidth {
+			if width < tlog.TileWidth {
 				return
 			}
 		}
@@ -51,9 +51,9 @@ func Salvage(dir string, from uint64) iter.Seq[[]byte] {
 // widest returns the width of the widest file of the bundle with index n, 0 if
 // there is none.
 func widest(dir string, n uint64) (width int) {
-	full := c2sp.Tile{Level: c2sp.Entries, Index: n, Width: c2sp.TileWidth}
+	full := tlog.Tile{Level: tlog.Entries, Index: n, Width: tlog.TileWidth}
 	if _, err := os.Stat(filepath.Join(dir, full.Path())); err == nil {
-		return c2sp.TileWidth
+		return tlog.TileWidth
 	}
 	files, err := os.ReadDir(filepath.Join(dir, full.Path()+".p"))
 	if err != nil {
@@ -69,7 +69,7 @@ func widest(dir string, n uint64) (width int) {
 // not the name of one.
 func partialWidth(name string) int {
 	w, err := strconv.Atoi(name)
-	if err != nil || w < 1 || w >= c2sp.TileWidth || strconv.Itoa(w) != name {
+	if err != nil || w < 1 || w >= tlog.TileWidth || strconv.Itoa(w) != name {
 		return 0
 	}
 	return w
@@ -77,13 +77,13 @@ func partialWidth(name string) int {
 
 // removeBeyond removes what there is of the bundle t beyond its width, and of all
 // bundles after it. The last go first, so that it can be cut off and done again.
-func removeBeyond(dir string, t c2sp.Tile) error {
+func removeBeyond(dir string, t tlog.Tile) error {
 	last := t.Index
 	for widest(dir, last+1) > 0 {
 		last++
 	}
 	for n := last; n > t.Index; n-- {
-		if err := removeWider(dir, c2sp.Tile{Level: c2sp.Entries, Index: n}); err != nil {
+		if err := removeWider(dir, tlog.Tile{Level: tlog.Entries, Index: n}); err != nil {
 			return err
 		}
 	}
@@ -91,9 +91,9 @@ func removeBeyond(dir string, t c2sp.Tile) error {
 }
 
 // removeWider removes the files of a bundle that have more entries than t.Width.
-func removeWider(dir string, t c2sp.Tile) error {
+func removeWider(dir string, t tlog.Tile) error {
 	full := t
-	full.Width = c2sp.TileWidth
+	full.Width = tlog.TileWidth
 	name := filepath.Join(dir, full.Path())
 	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

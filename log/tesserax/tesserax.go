@@ -31,11 +31,11 @@ import (
 	"github.com/transparency-dev/tessera"
 	"github.com/transparency-dev/tessera/storage/posix"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Engine is a [log.Engine] over a directory.
@@ -202,7 +202,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the size of the tree: %w", err)
 	}
-	bundle := c2sp.Tile{Level: c2sp.Entries, Index: size / c2sp.TileWidth, Width: int(size % c2sp.TileWidth)}
+	bundle := tlog.Tile{Level: tlog.Entries, Index: size / tlog.TileWidth, Width: int(size % tlog.TileWidth)}
 	edge := tiles.Edge(size)
 	if bundle.Width > 0 {
 		edge = append(edge, bundle)
@@ -219,7 +219,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 	return nil
 }
 
-func (e *Engine) makePartial(ctx context.Context, t c2sp.Tile) error {
+func (e *Engine) makePartial(ctx context.Context, t tlog.Tile) error {
 	name := filepath.Join(e.dir, t.Path())
 	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -272,9 +272,9 @@ func (e *Engine) Tree(ctx context.Context) (size uint64, root [32]byte, err erro
 }
 
 // ReadTile implements [log.Engine].
-func (e *Engine) ReadTile(ctx context.Context, t c2sp.Tile) (b []byte, err error) {
-	width := uint8(t.Width % c2sp.TileWidth) // 0 means full
-	if t.Level == c2sp.Entries {
+func (e *Engine) ReadTile(ctx context.Context, t tlog.Tile) (b []byte, err error) {
+	width := uint8(t.Width % tlog.TileWidth) // 0 means full
+	if t.Level == tlog.Entries {
 		b, err = e.reader.ReadEntryBundle(ctx, t.Index, width)
 	} else {
 		b, err = e.reader.ReadTile(ctx, uint64(t.Level), t.Index, width)

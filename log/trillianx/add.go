@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/trillian"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const (
@@ -214,7 +214,7 @@ func requestLength(first uint64, leaves []*trillian.LogLeaf) int {
 		}
 		n++
 	}
-	if over := int((first + uint64(n)) % c2sp.TileWidth); n < len(leaves) && over < n {
+	if over := int((first + uint64(n)) % tlog.TileWidth); n < len(leaves) && over < n {
 		n -= over
 	}
 	return n

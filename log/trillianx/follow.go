@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const (
@@ -31,7 +31,7 @@ type edge struct {
 
 // tileBytes is a tile to be written.
 type tileBytes struct {
-	tile c2sp.Tile
+	tile tlog.Tile
 	b    []byte
 }
 
@@ -61,7 +61,7 @@ func (e *Engine) follow(ctx context.Context, h head, each func(index uint64, l l
 // segment does a part of follow.
 func (e *Engine) segment(ctx context.Context, h head, each func(index uint64, l leaf)) error {
 	from := e.edge.frontier.Size()
-	to := min(h.size, (from/c2sp.TileWidth+segmentBundles)*c2sp.TileWidth)
+	to := min(h.size, (from/tlog.TileWidth+segmentBundles)*tlog.TileWidth)
 	leaves, err := e.readRange(ctx, from, to)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (e *Engine) readRange(ctx context.Context, from, to uint64) ([]leaf, error)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for i, at := 0, from; at < to; i++ {
-		end := min(to, (at/c2sp.TileWidth+1)*c2sp.TileWidth)
+		end := min(to, (at/tlog.TileWidth+1)*tlog.TileWidth)
 		first := at
 		g.Go(func() (err error) {
 			parts[i], err = e.leaves(ctx, first, int(end-first))
@@ -133,7 +133,7 @@ func (e *Engine) readRange(ctx context.Context, from, to uint64) ([]leaf, error)
 // they make.
 func (d edge) grow(leaves []leaf) (next edge, bundles, hashes []tileBytes, err error) {
 	next = edge{d.frontier.Clone(), bytes.Clone(d.bundle)}
-	full := func(t c2sp.Tile, b []byte) error {
+	full := func(t tlog.Tile, b []byte) error {
 		hashes = append(hashes, tileBytes{t, b})
 		return nil
 	}
@@ -142,8 +142,8 @@ func (d edge) grow(leaves []leaf) (next edge, bundles, hashes []tileBytes, err e
 		if err := next.frontier.Append(l.hash, full); err != nil {
 			return next, nil, nil, err
 		}
-		if size := next.frontier.Size(); size%c2sp.TileWidth == 0 {
-			t := c2sp.Tile{Level: c2sp.Entries, Index: size/c2sp.TileWidth - 1, Width: c2sp.TileWidth}
+		if size := next.frontier.Size(); size%tlog.TileWidth == 0 {
+			t := tlog.Tile{Level: tlog.Entries, Index: size/tlog.TileWidth - 1, Width: tlog.TileWidth}
 			bundles = append(bundles, tileBytes{t, next.bundle})
 			next.bundle = nil
 		}
@@ -153,11 +153,11 @@ func (d edge) grow(leaves []leaf) (next edge, bundles, hashes []tileBytes, err e
 
 // partial returns the partial bundle and tiles of an edge.
 func (d edge) partial() (bundles, hashes []tileBytes) {
-	if size := d.frontier.Size(); size%c2sp.TileWidth > 0 {
-		t := c2sp.Tile{Level: c2sp.Entries, Index: size / c2sp.TileWidth, Width: int(size % c2sp.TileWidth)}
+	if size := d.frontier.Size(); size%tlog.TileWidth > 0 {
+		t := tlog.Tile{Level: tlog.Entries, Index: size / tlog.TileWidth, Width: int(size % tlog.TileWidth)}
 		bundles = append(bundles, tileBytes{t, d.bundle})
 	}
-	_ = d.frontier.Partial(func(t c2sp.Tile, b []byte) error { // which returns no error of its own
+	_ = d.frontier.Partial(func(t tlog.Tile, b []byte) error { // which returns no error of its own
 		hashes = append(hashes, tileBytes{t, b})
 		return nil
 	})
@@ -187,7 +187,7 @@ func (e *Engine) sweep(lists ...[]tileBytes) {
 	var full []string
 	for _, list := range lists {
 		for _, t := range list {
-			if t.tile.Width == c2sp.TileWidth {
+			if t.tile.Width == tlog.TileWidth {
 				full = append(full, t.tile.Path())
 			}
 		}

@@ -16,10 +16,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/trilliantest"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
@@ -118,8 +118,8 @@ func BenchmarkColdRead(b *testing.B) {
 }
 
 // growFiles writes the tiles of a tree, and returns their names.
-func growFiles(b *testing.B, dir string, size uint64) (all []c2sp.Tile) {
-	put := func(t c2sp.Tile, data []byte) error {
+func growFiles(b *testing.B, dir string, size uint64) (all []tlog.Tile) {
+	put := func(t tlog.Tile, data []byte) error {
 		all = append(all, t)
 		name := filepath.Join(dir, t.Path())
 		if err := os.MkdirAll(filepath.Dir(name), fs.ModePerm); err != nil {
@@ -134,8 +134,8 @@ func growFiles(b *testing.B, dir string, size uint64) (all []c2sp.Tile) {
 		copy(entry, fmt.Sprintf("%20d", i))
 		bundle = tiles.AppendEntry(bundle, entry)
 		check(b, f.Append(tiles.LeafHash(entry), put))
-		if n := i + 1; n%c2sp.TileWidth == 0 {
-			check(b, put(c2sp.Tile{Level: c2sp.Entries, Index: i / c2sp.TileWidth, Width: c2sp.TileWidth}, bundle))
+		if n := i + 1; n%tlog.TileWidth == 0 {
+			check(b, put(tlog.Tile{Level: tlog.Entries, Index: i / tlog.TileWidth, Width: tlog.TileWidth}, bundle))
 			bundle = bundle[:0]
 		}
 	}

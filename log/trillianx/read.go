@@ -13,13 +13,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // ReadTile implements [log.Engine]. It never waits for Trillian, unless a tile is
 // lost and has to be made again.
-func (e *Engine) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (e *Engine) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if b, ok := e.cache.get(t); ok {
 		return b, nil
 	}
@@ -35,13 +35,13 @@ func (e *Engine) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 }
 
 // stored reads a tile that is kept in this width, or in full.
-func (e *Engine) stored(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (e *Engine) stored(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
 	defer cancel()
 	b, err := e.cfg.Tiles.Get(ctx, t.Path())
-	if errors.Is(err, fs.ErrNotExist) && t.Width < c2sp.TileWidth {
+	if errors.Is(err, fs.ErrNotExist) && t.Width < tlog.TileWidth {
 		full := t
-		full.Width = c2sp.TileWidth
+		full.Width = tlog.TileWidth
 		if b, err = e.cfg.Tiles.Get(ctx, full.Path()); err != nil {
 			return nil, err
 		}
@@ -59,7 +59,7 @@ func (e *Engine) stored(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 
 // remake makes a tile again that is lost, of the tree that was written, and keeps
 // it. The tile is one of that tree: it is checked up to the tree's root.
-func (e *Engine) remake(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (e *Engine) remake(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	f := e.written.Load()
 	missing := &fs.PathError{Op: "read", Path: t.Path(), Err: fs.ErrNotExist}
 	if f == nil {
@@ -86,17 +86,17 @@ func (e *Engine) remake(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 }
 
 // make makes a tile or a bundle out of what is below it.
-func (e *Engine) make(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (e *Engine) make(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if t.Level > 0 {
 		return e.makeOfTiles(ctx, t)
 	}
-	leaves, err := e.leaves(ctx, t.Index*c2sp.TileWidth, t.Width)
+	leaves, err := e.leaves(ctx, t.Index*tlog.TileWidth, t.Width)
 	if err != nil {
 		return nil, err
 	}
 	var b []byte
 	for _, l := range leaves {
-		if t.Level == c2sp.Entries {
+		if t.Level == tlog.Entries {
 			b = tiles.AppendEntry(b, l.value)
 		} else {
 			b = append(b, l.hash[:]...)
@@ -106,13 +106,13 @@ func (e *Engine) make(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 }
 
 // makeOfTiles makes a tile of the roots of the tiles below it.
-func (e *Engine) makeOfTiles(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (e *Engine) makeOfTiles(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	b := make([]byte, t.Width*sha256.Size)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for i := range t.Width {
 		g.Go(func() error {
-			below := c2sp.Tile{Level: t.Level - 1, Index: t.Index*c2sp.TileWidth + uint64(i), Width: c2sp.TileWidth}
+			below := tlog.Tile{Level: t.Level - 1, Index: t.Index*tlog.TileWidth + uint64(i), Width: tlog.TileWidth}
 			hashes, err := e.stored(ctx, below)
 			if errors.Is(err, fs.ErrNotExist) {
 				hashes, err = e.make(ctx, below)
@@ -129,8 +129,8 @@ func (e *Engine) makeOfTiles(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 }
 
 // proves checks that a tile, as wide as the tree of f has it, is of that tree.
-func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t c2sp.Tile, b []byte) error {
-	if t.Level == c2sp.Entries {
+func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t tlog.Tile, b []byte) error {
+	if t.Level == tlog.Entries {
 		entries, err := tiles.ParseBundle(b, t.Width)
 		if err != nil {
 			return err
@@ -142,13 +142,13 @@ func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t c2sp.Tile, b [
 		}
 		t.Level = 0
 	}
-	if t.Width < c2sp.TileWidth {
+	if t.Width < tlog.TileWidth {
 		return sameEdge(f, t, b)
 	}
-	parent := c2sp.Tile{Level: t.Level + 1, Index: t.Index / c2sp.TileWidth}
+	parent := tlog.Tile{Level: t.Level + 1, Index: t.Index / tlog.TileWidth}
 	parent.Width = tiles.Width(parent.Level, parent.Index, f.Size())
 	above := edgeTile(f, parent)
-	if parent.Width == c2sp.TileWidth {
+	if parent.Width == tlog.TileWidth {
 		var err error
 		if above, err = e.stored(ctx, parent); errors.Is(err, fs.ErrNotExist) {
 			above, err = e.make(ctx, parent)
@@ -160,14 +160,14 @@ func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t c2sp.Tile, b [
 			return err
 		}
 	}
-	i := int(t.Index%c2sp.TileWidth) * sha256.Size
+	i := int(t.Index%tlog.TileWidth) * sha256.Size
 	if root := tileRoot(b); i+sha256.Size > len(above) || !bytes.Equal(above[i:i+sha256.Size], root[:]) {
 		return &tiles.CorruptError{Tile: t, Reason: "it is not of the tree that was written: the leaves in Trillian, or the tiles above it, were changed"}
 	}
 	return nil
 }
 
-func sameEdge(f *tiles.Frontier, t c2sp.Tile, b []byte) error {
+func sameEdge(f *tiles.Frontier, t tlog.Tile, b []byte) error {
 	if want := edgeTile(f, t); !bytes.Equal(b, want) {
 		return &tiles.CorruptError{Tile: t, Reason: "it is not of the tree that was written: the leaves in Trillian were changed"}
 	}
@@ -175,8 +175,8 @@ func sameEdge(f *tiles.Frontier, t c2sp.Tile, b []byte) error {
 }
 
 // edgeTile returns the hashes of a partial tile of f.
-func edgeTile(f *tiles.Frontier, t c2sp.Tile) (b []byte) {
-	_ = f.Partial(func(p c2sp.Tile, hashes []byte) error { // which returns no error of its own
+func edgeTile(f *tiles.Frontier, t tlog.Tile) (b []byte) {
+	_ = f.Partial(func(p tlog.Tile, hashes []byte) error { // which returns no error of its own
 		if p == t {
 			b = hashes
 		}
@@ -207,13 +207,13 @@ func (e *Engine) lastFull(ctx context.Context, size uint64) (*tiles.Frontier, er
 		if n == 0 {
 			return true, nil
 		}
-		_, err := e.stored(ctx, c2sp.Tile{Level: 0, Index: n - 1, Width: c2sp.TileWidth})
+		_, err := e.stored(ctx, tlog.Tile{Level: 0, Index: n - 1, Width: tlog.TileWidth})
 		if errors.Is(err, fs.ErrNotExist) {
 			return false, nil
 		}
 		return err == nil, err
 	}
-	low, high := uint64(0), size/c2sp.TileWidth
+	low, high := uint64(0), size/tlog.TileWidth
 	ok, err := has(high)
 	if ok {
 		low = high
@@ -229,10 +229,10 @@ func (e *Engine) lastFull(ctx context.Context, size uint64) (*tiles.Frontier, er
 	if err != nil {
 		return nil, fmt.Errorf("reading the tiles: %w", err)
 	}
-	return tiles.ReadFrontier(ctx, maker{e}, low*c2sp.TileWidth)
+	return tiles.ReadFrontier(ctx, maker{e}, low*tlog.TileWidth)
 }
 
 // maker reads partial tiles as what they are made of.
 type maker struct{ *Engine }
 
-func (m maker) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) { return m.make(ctx, t) }
+func (m maker) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) { return m.make(ctx, t) }

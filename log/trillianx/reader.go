@@ -12,8 +12,8 @@ import (
 	"iter"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // reader reads what an engine wrote, perhaps in another process.
@@ -35,7 +35,7 @@ func NewReader(cfg Config) (tiles.Reader, error) {
 
 // ReadTile returns a tile. One that the engine never kept in this width, since the
 // tree grew past it at once, is cut out of a wider one.
-func (r *reader) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (r *reader) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if b, ok := r.cache.get(t); ok {
 		return b, nil
 	}
@@ -49,10 +49,10 @@ func (r *reader) ReadTile(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 	return b, nil
 }
 
-func (r *reader) stored(ctx context.Context, t c2sp.Tile) ([]byte, error) {
+func (r *reader) stored(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	// The full one comes second, for it replaces those that are not.
-	widths := []int{t.Width, c2sp.TileWidth}
-	for w := t.Width + 1; w < c2sp.TileWidth; w++ {
+	widths := []int{t.Width, tlog.TileWidth}
+	for w := t.Width + 1; w < tlog.TileWidth; w++ {
 		widths = append(widths, w)
 	}
 	for _, w := range widths {
@@ -75,17 +75,17 @@ func (r *reader) stored(ctx context.Context, t c2sp.Tile) ([]byte, error) {
 func Salvage(ctx context.Context, from Tiles, index uint64) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for {
-			entries := widest(ctx, from, index/c2sp.TileWidth)
-			if uint64(len(entries)) <= index%c2sp.TileWidth {
+			entries := widest(ctx, from, index/tlog.TileWidth)
+			if uint64(len(entries)) <= index%tlog.TileWidth {
 				return
 			}
-			for _, e := range entries[index%c2sp.TileWidth:] {
+			for _, e := range entries[index%tlog.TileWidth:] {
 				if !yield(e) {
 					return
 				}
 				index++
 			}
-			if len(entries) < c2sp.TileWidth {
+			if len(entries) < tlog.TileWidth {
 				return
 			}
 		}
@@ -94,8 +94,8 @@ func Salvage(ctx context.Context, from Tiles, index uint64) iter.Seq[[]byte] {
 
 // widest returns the entries of the widest bundle that is stored with a number.
 func widest(ctx context.Context, from Tiles, n uint64) [][]byte {
-	for w := c2sp.TileWidth; w > 0; w-- {
-		t := c2sp.Tile{Level: c2sp.Entries, Index: n, Width: w}
+	for w := tlog.TileWidth; w > 0; w-- {
+		t := tlog.Tile{Level: tlog.Entries, Index: n, Width: w}
 		b, err := from.Get(ctx, t.Path())
 		if err != nil {
 			continue

@@ -16,9 +16,9 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Tiles is where tiles and entry bundles are kept, by their tlog-tiles path. It is
@@ -57,7 +57,7 @@ func OpenDir(path string, fsys durable.FS) (*Dir, error) {
 }
 
 // maxTile is the length of the longest bundle.
-const maxTile = c2sp.TileWidth * (2 + tiles.MaxEntrySize)
+const maxTile = tlog.TileWidth * (2 + tiles.MaxEntrySize)
 
 func (d *Dir) name(path string) string { return filepath.Join(d.path, filepath.FromSlash(path)) }
 
@@ -119,7 +119,7 @@ func (d *Dir) RemovePartials(_ context.Context, path string) error {
 // cache keeps tiles in memory, up to a number of bytes.
 type cache struct {
 	mu    sync.Mutex
-	lru   *lru.Cache[c2sp.Tile, []byte]
+	lru   *lru.Cache[tlog.Tile, []byte]
 	bytes int
 	most  int
 }
@@ -130,20 +130,20 @@ const cacheOverhead = 256
 func newCache(most int) *cache {
 	c := &cache{most: most}
 	var err error
-	c.lru, err = lru.NewWithEvict(max(16, most/cacheOverhead), func(_ c2sp.Tile, b []byte) { c.bytes -= len(b) + cacheOverhead })
+	c.lru, err = lru.NewWithEvict(max(16, most/cacheOverhead), func(_ tlog.Tile, b []byte) { c.bytes -= len(b) + cacheOverhead })
 	if err != nil {
 		panic(err) // for a size below 1 only
 	}
 	return c
 }
 
-func (c *cache) get(t c2sp.Tile) ([]byte, bool) {
+func (c *cache) get(t tlog.Tile) ([]byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lru.Get(t)
 }
 
-func (c *cache) add(t c2sp.Tile, b []byte) {
+func (c *cache) add(t tlog.Tile, b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lru.Remove(t)

@@ -12,10 +12,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/internal/trilliantest"
 	"github.com/vasistas/vasistas/log/enginetest"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
@@ -119,14 +119,14 @@ func testLostTiles(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.Pos
 	// Trillian may have integrated them in several steps, each of which left a
 	// partial tile of its own: the nine of the whole tree are
 	// there in any case.
-	var tiles []c2sp.Tile
-	for _, level := range []int{c2sp.Entries, 0} {
+	var tiles []tlog.Tile
+	for _, level := range []int{tlog.Entries, 0} {
 		for i := range uint64(3) {
-			tiles = append(tiles, c2sp.Tile{Level: level, Index: i, Width: c2sp.TileWidth})
+			tiles = append(tiles, tlog.Tile{Level: level, Index: i, Width: tlog.TileWidth})
 		}
-		tiles = append(tiles, c2sp.Tile{Level: level, Index: 3, Width: 1000 % c2sp.TileWidth})
+		tiles = append(tiles, tlog.Tile{Level: level, Index: 3, Width: 1000 % tlog.TileWidth})
 	}
-	tiles = append(tiles, c2sp.Tile{Level: 1, Width: 1000 / c2sp.TileWidth})
+	tiles = append(tiles, tlog.Tile{Level: 1, Width: 1000 / tlog.TileWidth})
 	for _, tile := range tiles {
 		name := filepath.Join(p.dir, filepath.FromSlash(tile.Path()))
 		want, err := os.ReadFile(name)
@@ -151,7 +151,7 @@ func testLostTiles(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.Pos
 	// A leaf that was changed in the database, and a tile above it that is lost.
 	db.PSQL(t, tr.DSN(), fmt.Sprintf(`UPDATE leafdata SET leafvalue = 'forged' FROM sequencedleafdata s
 		WHERE s.treeid = %d AND s.sequencenumber = 300 AND leafdata.treeid = s.treeid AND leafdata.leafidentityhash = s.leafidentityhash`, p.Tree))
-	for _, tile := range []c2sp.Tile{{Level: c2sp.Entries, Index: 1, Width: 256}, {Level: 0, Index: 1, Width: 256}} {
+	for _, tile := range []tlog.Tile{{Level: tlog.Entries, Index: 1, Width: 256}, {Level: 0, Index: 1, Width: 256}} {
 		check(t, os.Remove(filepath.Join(p.dir, filepath.FromSlash(tile.Path()))))
 		if b, err := e.ReadTile(t.Context(), tile); err == nil {
 			t.Errorf("%s was made of a forged leaf: %d bytes", tile.Path(), len(b))

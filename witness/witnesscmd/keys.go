@@ -13,15 +13,15 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // algorithms are the keys that keygen makes, with the names of their files.
 var algorithms = []struct {
 	short     string
-	algorithm c2sp.Algorithm
-}{{"ed25519", c2sp.CosignatureEd25519}, {"mldsa44", c2sp.CosignatureMLDSA44}}
+	algorithm tlog.Algorithm
+}{{"ed25519", tlog.CosignatureEd25519}, {"mldsa44", tlog.CosignatureMLDSA44}}
 
 func keygen(_ context.Context, c *command) error {
 	name := c.flags.String("name", "", "`name` of the witness: a URL without scheme, like witness.example/w1")
@@ -30,16 +30,16 @@ func keygen(_ context.Context, c *command) error {
 	if err := c.parse("name", "out"); err != nil {
 		return err
 	}
-	var signers []*c2sp.Signer
+	var signers []*tlog.Signer
 	for _, a := range algorithms {
-		s, err := c2sp.GenerateSigner(*name, a.algorithm)
+		s, err := tlog.GenerateSigner(*name, a.algorithm)
 		if err != nil {
 			return err
 		}
 		signers = append(signers, s)
 	}
 	lines := policyLines(signers, *url)
-	if _, err := c2sp.ParsePolicy([]byte(lines + "quorum " + *name + "\n")); err != nil {
+	if _, err := tlog.ParsePolicy([]byte(lines + "quorum " + *name + "\n")); err != nil {
 		return fmt.Errorf("this name or URL can't stand in a policy: %w", err)
 	}
 	if err := durable.MkdirAll(*out, 0o700); err != nil {
@@ -72,7 +72,7 @@ func vkey(_ context.Context, c *command) error {
 }
 
 // printKeys prints a whole policy fragment: the verifier keys stand in it.
-func printKeys(w io.Writer, signers []*c2sp.Signer, url string) error {
+func printKeys(w io.Writer, signers []*tlog.Signer, url string) error {
 	var b strings.Builder
 	b.WriteString("# verifier keys\n")
 	for _, s := range signers {
@@ -86,7 +86,7 @@ func printKeys(w io.Writer, signers []*c2sp.Signer, url string) error {
 
 // policyLines puts the keys of one operator into one group, so that they count
 // once.
-func policyLines(signers []*c2sp.Signer, url string) string {
+func policyLines(signers []*tlog.Signer, url string) string {
 	var b strings.Builder
 	name := signers[0].Verifier().Name
 	group := "group " + name + " any"
@@ -105,8 +105,8 @@ func policyLines(signers []*c2sp.Signer, url string) string {
 }
 
 // readSigners reads key files: one key each, and a line feed.
-func readSigners(files []string) ([]*c2sp.Signer, error) {
-	var signers []*c2sp.Signer
+func readSigners(files []string) ([]*tlog.Signer, error) {
+	var signers []*tlog.Signer
 	for _, name := range files {
 		info, err := os.Stat(name)
 		if err != nil {
@@ -119,7 +119,7 @@ func readSigners(files []string) ([]*c2sp.Signer, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := c2sp.ParseSigner(strings.TrimSuffix(string(b), "\n"))
+		s, err := tlog.ParseSigner(strings.TrimSuffix(string(b), "\n"))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}

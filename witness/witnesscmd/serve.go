@@ -14,8 +14,8 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/witness"
 )
 
@@ -55,14 +55,14 @@ func (c *command) config(s *state) (witness.Config, error) {
 
 // readLogs reads files of logs. What a policy says on witnesses has no meaning
 // here, and is refused rather than passed over.
-func readLogs(files []string) ([]c2sp.PolicyLog, error) {
-	var logs []c2sp.PolicyLog
+func readLogs(files []string) ([]tlog.PolicyLog, error) {
+	var logs []tlog.PolicyLog
 	for _, name := range files {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err
 		}
-		p, err := c2sp.ParsePolicy(b)
+		p, err := tlog.ParsePolicy(b)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}

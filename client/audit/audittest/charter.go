@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const (
@@ -41,16 +41,16 @@ func (w *World) key(name string) *key {
 }
 
 // note is the key of the log, or of who cosigns under a name.
-func (w *World) note(name string) *c2sp.Signer {
+func (w *World) note(name string) *tlog.Signer {
 	w.TB.Helper()
 	if s := w.notes[name]; s != nil {
 		return s
 	}
-	full, algorithm := name+".example", c2sp.CosignatureEd25519
+	full, algorithm := name+".example", tlog.CosignatureEd25519
 	if name == Origin {
-		full, algorithm = Origin, c2sp.Ed25519
+		full, algorithm = Origin, tlog.Ed25519
 	}
-	s, err := c2sp.GenerateSigner(full, algorithm)
+	s, err := tlog.GenerateSigner(full, algorithm)
 	if err != nil {
 		w.TB.Fatal(err)
 	}
@@ -59,9 +59,9 @@ func (w *World) note(name string) *c2sp.Signer {
 }
 
 // Policy returns a policy that wants k of the witnesses.
-func (w *World) Policy(k int, witnesses ...string) *c2sp.Policy {
+func (w *World) Policy(k int, witnesses ...string) *tlog.Policy {
 	w.TB.Helper()
-	p, err := c2sp.ParsePolicy([]byte("log " + w.note(Origin).Verifier().String() + "\n" + w.policyText(k, witnesses...)))
+	p, err := tlog.ParsePolicy([]byte("log " + w.note(Origin).Verifier().String() + "\n" + w.policyText(k, witnesses...)))
 	if err != nil {
 		w.TB.Fatal(err)
 	}

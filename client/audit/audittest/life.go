@@ -7,8 +7,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 func (w *World) opening(name string, v event.Value) event.Opening {
@@ -140,7 +140,7 @@ func (w *World) Heartbeat(custodian string) *Logged {
 }
 
 // Anchor logs a head of this log.
-func (w *World) Anchor(head *c2sp.Checkpoint) *Logged {
+func (w *World) Anchor(head *tlog.Checkpoint) *Logged {
 	w.TB.Helper()
 	return w.Log(w.Event(&event.Anchor{Checkpoint: string(head.Bytes())}), "messenger")
 }

@@ -18,9 +18,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Origin of every log of this package.
@@ -36,7 +36,7 @@ type World struct {
 	Now int64 // POSIX seconds: the time that everyone claims
 
 	keys   map[string]*key
-	notes  map[string]*c2sp.Signer
+	notes  map[string]*tlog.Signer
 	chains map[string]link // custodian -> its last release
 
 	frontier tiles.Frontier
@@ -77,7 +77,7 @@ func (w *World) Founded() *Logged { return w.founded }
 
 // Empty returns a log without entries.
 func Empty(t testing.TB) *World {
-	return &World{TB: t, Dir: t.TempDir(), Now: Start, keys: make(map[string]*key), notes: make(map[string]*c2sp.Signer),
+	return &World{TB: t, Dir: t.TempDir(), Now: Start, keys: make(map[string]*key), notes: make(map[string]*tlog.Signer),
 		chains: make(map[string]link), made: make(map[string]bool)}
 }
 
@@ -109,14 +109,14 @@ func (w *World) Append(entry []byte) event.Reference {
 	if err := w.frontier.Append(leaf, w.tile); err != nil {
 		w.TB.Fatal(err)
 	}
-	if (i+1)%c2sp.TileWidth == 0 {
-		w.write(c2sp.Tile{Level: c2sp.Entries, Index: i / c2sp.TileWidth, Width: c2sp.TileWidth}.Path(), w.bundle)
+	if (i+1)%tlog.TileWidth == 0 {
+		w.write(tlog.Tile{Level: tlog.Entries, Index: i / tlog.TileWidth, Width: tlog.TileWidth}.Path(), w.bundle)
 		w.bundle = w.bundle[:0]
 	}
 	return event.Reference{Index: i, Leaf: leaf}
 }
 
-func (w *World) tile(t c2sp.Tile, b []byte) error {
+func (w *World) tile(t tlog.Tile, b []byte) error {
 	w.write(t.Path(), b)
 	return nil
 }
@@ -137,13 +137,13 @@ func (w *World) write(name string, b []byte) {
 
 // Publish writes the right edge of the tree and a head that the witnesses cosign
 // now. It returns the head.
-func (w *World) Publish(witnesses ...string) *c2sp.Checkpoint {
+func (w *World) Publish(witnesses ...string) *tlog.Checkpoint {
 	w.TB.Helper()
 	if err := w.frontier.Partial(w.tile); err != nil {
 		w.TB.Fatal(err)
 	}
-	if size := w.Size(); size%c2sp.TileWidth > 0 {
-		w.write(c2sp.Tile{Level: c2sp.Entries, Index: size / c2sp.TileWidth, Width: int(size % c2sp.TileWidth)}.Path(), w.bundle)
+	if size := w.Size(); size%tlog.TileWidth > 0 {
+		w.write(tlog.Tile{Level: tlog.Entries, Index: size / tlog.TileWidth, Width: int(size % tlog.TileWidth)}.Path(), w.bundle)
 	}
 	cp := w.Checkpoint(witnesses...)
 	w.write("checkpoint", cp.Bytes())
@@ -151,9 +151,9 @@ func (w *World) Publish(witnesses ...string) *c2sp.Checkpoint {
 }
 
 // Checkpoint returns the present head, cosigned now.
-func (w *World) Checkpoint(witnesses ...string) *c2sp.Checkpoint {
+func (w *World) Checkpoint(witnesses ...string) *tlog.Checkpoint {
 	w.TB.Helper()
-	cp := &c2sp.Checkpoint{Head: c2sp.Head{Origin: Origin, Size: w.Size(), Root: w.frontier.Root()}}
+	cp := &tlog.Checkpoint{Head: tlog.Head{Origin: Origin, Size: w.Size(), Root: w.frontier.Root()}}
 	for _, n := range append([]string{Origin}, witnesses...) {
 		sig, err := w.note(n).Sign(&cp.Head, uint64(w.Now))
 		if err != nil {

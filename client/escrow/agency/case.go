@@ -24,8 +24,8 @@ import (
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/escrow/charters"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // MaxCaseSize bounds a case file.
@@ -241,7 +241,7 @@ func (c *Case) checkGates() error {
 
 // entryOf returns the event that a proof file carries.
 func entryOf(proof []byte) (*event.Envelope, event.Reference, error) {
-	p, err := c2sp.ParseProof(proof)
+	p, err := tlog.ParseProof(proof)
 	if err != nil {
 		return nil, event.Reference{}, err
 	}

@@ -20,8 +20,8 @@ import (
 	"strings"
 
 	"github.com/vasistas/vasistas/client/escrow"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Env names the environment variable with the directory; without it, it is
@@ -88,7 +88,7 @@ func Load(name string) (*Charter, error) {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, c2sp.MaxProofSize+1))
+	b, err := io.ReadAll(io.LimitReader(f, tlog.MaxProofSize+1))
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func Load(name string) (*Charter, error) {
 func Parse(b []byte) (*Charter, error) {
 	entry := bytes.TrimSuffix(b, []byte("\n"))
 	if !bytes.HasPrefix(b, []byte("{")) {
-		p, err := c2sp.ParseProof(b)
+		p, err := tlog.ParseProof(b)
 		if err != nil {
 			return nil, err
 		}

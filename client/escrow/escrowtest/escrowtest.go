@@ -20,9 +20,9 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/client/escrow"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Custodians are those of the group main, of which two open.
@@ -175,14 +175,14 @@ func (w *World) Release(c *Case, custodian string) *audittest.Logged {
 }
 
 // Proof returns the proof file of an entry under the head that was published last.
-func (w *World) Proof(cp *c2sp.Checkpoint, e *audittest.Logged) []byte {
+func (w *World) Proof(cp *tlog.Checkpoint, e *audittest.Logged) []byte {
 	w.TB.Helper()
 	p := prover.New(client.Dir(w.Dir), 64)
 	hashes, err := p.Inclusion(w.TB.Context(), e.Index, e.Leaf, cp.Size, cp.Root)
 	if err != nil {
 		w.TB.Fatal(err)
 	}
-	proof := &c2sp.Proof{Extra: e.Envelope.Bytes(), Index: e.Index, Hashes: hashes, Checkpoint: cp}
+	proof := &tlog.Proof{Extra: e.Envelope.Bytes(), Index: e.Index, Hashes: hashes, Checkpoint: cp}
 	return proof.Bytes()
 }
 
@@ -259,7 +259,7 @@ func (w *World) answer(custodian string, fault Fault, r *http.Request) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	proof, err := c2sp.ParseProof(req.Access)
+	proof, err := tlog.ParseProof(req.Access)
 	if err != nil {
 		return nil, err
 	}

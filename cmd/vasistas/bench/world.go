@@ -22,10 +22,10 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
 	"github.com/vasistas/vasistas/log/profile"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const (
@@ -245,7 +245,7 @@ func newSigner() (event.Signer, error) {
 
 // startWitness makes a witness with an Ed25519 key and returns its policy line.
 func (w *world) startWitness(ctx context.Context, name, logs string) (line string, err error) {
-	key, err := c2sp.GenerateSigner(name+".example", c2sp.CosignatureEd25519)
+	key, err := tlog.GenerateSigner(name+".example", tlog.CosignatureEd25519)
 	if err != nil {
 		return "", err
 	}
@@ -266,12 +266,12 @@ func (w *world) startWitness(ctx context.Context, name, logs string) (line strin
 	return fmt.Sprintf("witness %s %s %s\n", name, key.Verifier(), url), nil
 }
 
-func readSigner(name string) (*c2sp.Signer, error) {
+func readSigner(name string) (*tlog.Signer, error) {
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	return c2sp.ParseSigner(strings.TrimSpace(string(b)))
+	return tlog.ParseSigner(strings.TrimSpace(string(b)))
 }
 
 // startTessera starts the conformance server on a port that was free a moment
@@ -349,10 +349,10 @@ func (w *world) countEntries(ctx context.Context, r *Report) error {
 	}
 	defer resp.Body.Close()
 	var b bytes.Buffer
-	if _, err := b.ReadFrom(http.MaxBytesReader(nil, resp.Body, c2sp.MaxCheckpointSize)); err != nil {
+	if _, err := b.ReadFrom(http.MaxBytesReader(nil, resp.Body, tlog.MaxCheckpointSize)); err != nil {
 		return err
 	}
-	cp, err := c2sp.ParseCheckpoint(b.Bytes())
+	cp, err := tlog.ParseCheckpoint(b.Bytes())
 	if err != nil {
 		return err
 	}

@@ -18,9 +18,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const proofSuffix = ".tlog-proof"
@@ -200,7 +200,7 @@ func (e *env) report(f *appendFlags, name string, s *client.Submitted, proof str
 	return nil
 }
 
-func witnessed(p *c2sp.Proof, file string) string {
+func witnessed(p *tlog.Proof, file string) string {
 	switch {
 	case p == nil:
 		return ", not yet witnessed"

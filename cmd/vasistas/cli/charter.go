@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 func (e *env) charter() *cobra.Command {
@@ -49,7 +49,7 @@ const proofMagic = "c2sp.org/tlog-proof"
 
 // readCharter reads a charter of any of the three kinds.
 func (e *env) readCharter(name string) (*charterFile, error) {
-	b, err := e.read(name, c2sp.MaxProofSize)
+	b, err := e.read(name, tlog.MaxProofSize)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (e *env) readCharter(name string) (*charterFile, error) {
 func parseCharter(b []byte) (*charterFile, error) {
 	f := new(charterFile)
 	if bytes.HasPrefix(b, []byte(proofMagic)) {
-		proof, err := c2sp.ParseProof(b)
+		proof, err := tlog.ParseProof(b)
 		if err != nil {
 			return nil, err
 		}

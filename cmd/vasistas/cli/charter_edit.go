@@ -13,9 +13,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // apply makes the changes that the flags ask for. What is removed goes first,
@@ -314,7 +314,7 @@ func (e *env) vkey(s string) (string, error) {
 	if strings.HasPrefix(s, "PRIVATE+KEY+") {
 		return "", fmt.Errorf("this is the private half: give the public one")
 	}
-	k, err := c2sp.ParseVerifierKey(s)
+	k, err := tlog.ParseVerifierKey(s)
 	if err != nil {
 		return "", err
 	}

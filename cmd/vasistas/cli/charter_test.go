@@ -17,10 +17,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/profile"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const testOrigin = "log.example/2026"
@@ -40,10 +40,10 @@ func eventSigner(t testing.TB, name string) event.Signer {
 	return s
 }
 
-func verifierKey(t testing.TB, name, seed string, a c2sp.Algorithm) string {
+func verifierKey(t testing.TB, name, seed string, a tlog.Algorithm) string {
 	t.Helper()
 	h := sha256.Sum256([]byte(seed))
-	k, err := c2sp.NewVerifierKey(name, a, ed25519.NewKeyFromSeed(h[:]).Public().(ed25519.PublicKey))
+	k, err := tlog.NewVerifierKey(name, a, ed25519.NewKeyFromSeed(h[:]).Public().(ed25519.PublicKey))
 	check(t, err)
 	return k.String()
 }
@@ -62,7 +62,7 @@ func testCharter(t testing.TB, n int) *event.Charter {
 	}
 	court, appeal, dog := party(event.RoleAuthority, "court", "judge-1", "judge-2"), party(event.RoleAuthority, "appeal", "judge-3"), party(event.RoleAuditor, "dog", "dog")
 	court.Kind, appeal.Kind, appeal.Above = "court", "court", []string{"court"}
-	dog.Cosigners = []string{verifierKey(t, "dog.example", "dog cosigner", c2sp.CosignatureEd25519)}
+	dog.Cosigners = []string{verifierKey(t, "dog.example", "dog cosigner", tlog.CosignatureEd25519)}
 	custodian := func(name string) event.Party {
 		c, h := party(event.RoleCustodian, name, name), sha256.Sum256([]byte(name+" gate"))
 		c.Gates = []event.HPKEKey{{KEM: event.KEMX25519, Public: h[:]}}
@@ -70,11 +70,11 @@ func testCharter(t testing.TB, n int) *event.Charter {
 	}
 	ch := &event.Charter{
 		Version: 1, Rules: 1, Profile: p, Thresholds: event.Thresholds{Amend: 2, Recover: 3},
-		LogKeys:       []string{verifierKey(t, testOrigin, "log", c2sp.Ed25519), verifierKey(t, testOrigin, "log 2", c2sp.Ed25519)},
+		LogKeys:       []string{verifierKey(t, testOrigin, "log", tlog.Ed25519), verifierKey(t, testOrigin, "log 2", tlog.Ed25519)},
 		Parties:       []event.Party{court, appeal, dog, party(event.RoleDuty, "court", "duty"), party(event.RoleProvider, "messenger", "messenger"), custodian("a"), custodian("b")},
 		Groups:        []event.Group{{ID: "main", Threshold: 1, Members: []string{"a", "b"}}},
 		Void:          []event.Void{{From: 9, Key: eventSigner(t, "lost").KeyID()}},
-		WitnessPolicy: "witness w " + verifierKey(t, "w.example", "w", c2sp.CosignatureEd25519) + "\nquorum w\n",
+		WitnessPolicy: "witness w " + verifierKey(t, "w.example", "w", tlog.CosignatureEd25519) + "\nquorum w\n",
 		AuditPolicy:   "witness dog " + dog.Cosigners[0] + "\nquorum dog\n",
 	}
 	for i := range n {
@@ -148,12 +148,12 @@ func TestDiffSeesEverything(t *testing.T) {
 func TestFromProof(t *testing.T) {
 	envelope, err := event.Sign(testEvent(t, testCharter(t, 3)), eventSigner(t, "founder-1"))
 	check(t, err)
-	log, err := c2sp.GenerateSigner(testOrigin, c2sp.Ed25519)
+	log, err := tlog.GenerateSigner(testOrigin, tlog.Ed25519)
 	check(t, err)
-	head := c2sp.Head{Origin: testOrigin, Size: 8, Root: envelope.LeafHash()}
+	head := tlog.Head{Origin: testOrigin, Size: 8, Root: envelope.LeafHash()}
 	sig, err := log.Sign(&head, 0)
 	check(t, err)
-	proof := c2sp.Proof{Extra: envelope.Bytes(), Index: 7, Hashes: make([]c2sp.Hash, 3), Checkpoint: &c2sp.Checkpoint{Head: head, Signatures: []c2sp.Signature{sig}}}
+	proof := tlog.Proof{Extra: envelope.Bytes(), Index: 7, Hashes: make([]tlog.Hash, 3), Checkpoint: &tlog.Checkpoint{Head: head, Signatures: []tlog.Signature{sig}}}
 	name := filepath.Join(t.TempDir(), "c.tlog-proof")
 	check(t, os.WriteFile(name, proof.Bytes(), 0o600))
 	e := &env{stdin: strings.NewReader("")}
@@ -318,17 +318,17 @@ func TestLedgerAgrees(t *testing.T) {
 
 // A policy in the charter's spelling says what the file said.
 func FuzzNormalPolicy(f *testing.F) {
-	w := verifierKey(f, "w.example", "w", c2sp.CosignatureEd25519)
+	w := verifierKey(f, "w.example", "w", tlog.CosignatureEd25519)
 	f.Add("# a\nwitness\tw  " + w + " https://w.example/\n\n  # b\ngroup g any w \nquorum g\n")
 	f.Add("quorum none\n")
 	f.Add(" quorum\u00a0none\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		p, err := c2sp.ParsePolicy([]byte(text))
+		p, err := tlog.ParsePolicy([]byte(text))
 		if err != nil {
 			return
 		}
 		normal := normalPolicy(text)
-		q, err := c2sp.ParsePolicy([]byte(normal))
+		q, err := tlog.ParsePolicy([]byte(normal))
 		if err != nil {
 			t.Fatalf("%q became %q: %v", text, normal, err)
 		}

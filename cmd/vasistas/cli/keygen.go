@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event/eventkey"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 type keygenFlags struct {
@@ -49,10 +49,10 @@ key of a log or witness of that name (C2SP signed-note).`,
 
 var eventAlgorithms = map[string]string{"ed25519": eventkey.Ed25519, "p256": eventkey.ECDSAP256}
 
-var noteAlgorithms = map[string]c2sp.Algorithm{
-	"ed25519":     c2sp.Ed25519,
-	"cosignature": c2sp.CosignatureEd25519,
-	"mldsa":       c2sp.CosignatureMLDSA44,
+var noteAlgorithms = map[string]tlog.Algorithm{
+	"ed25519":     tlog.Ed25519,
+	"cosignature": tlog.CosignatureEd25519,
+	"mldsa":       tlog.CosignatureMLDSA44,
 }
 
 func (e *env) runKeygen(f *keygenFlags) error {
@@ -82,7 +82,7 @@ func (e *env) noteKey(f *keygenFlags) error {
 	if !ok {
 		return usagef("--alg %q: it is ed25519, cosignature or mldsa", f.alg)
 	}
-	s, err := c2sp.GenerateSigner(f.note, alg)
+	s, err := tlog.GenerateSigner(f.note, alg)
 	if err != nil {
 		return usagef("--note: %w", err)
 	}

@@ -19,10 +19,10 @@ import (
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/escrow/agency"
 	"github.com/vasistas/vasistas/client/escrow/plugincmd"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 type openFlags struct {
@@ -233,12 +233,12 @@ func (e *env) runConsent(ctx context.Context, f *consentFlags) error {
 
 // readEvent reads a signed event, or the one that a proof file carries.
 func (e *env) readEvent(name string) (*event.Envelope, error) {
-	b, err := e.read(name, c2sp.MaxProofSize)
+	b, err := e.read(name, tlog.MaxProofSize)
 	if err != nil {
 		return nil, err
 	}
 	if len(b) > 0 && b[0] != '{' {
-		p, err := c2sp.ParseProof(b)
+		p, err := tlog.ParseProof(b)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -298,9 +298,9 @@ func (e *env) runPrepare(f *prepareFlags, files []string) error {
 		name  string
 		limit int
 	}{
-		{&c.Key, f.key, escrow.MaxKeyFile}, {&c.Charter, f.charter, c2sp.MaxProofSize},
-		{&c.Warrant, f.warrant, c2sp.MaxProofSize}, {&c.WarrantOpenings, f.warrantOpenings, event.MaxOpeningsSize},
-		{&c.Access, f.access, c2sp.MaxProofSize}, {&c.AccessOpenings, f.accessOpenings, event.MaxOpeningsSize},
+		{&c.Key, f.key, escrow.MaxKeyFile}, {&c.Charter, f.charter, tlog.MaxProofSize},
+		{&c.Warrant, f.warrant, tlog.MaxProofSize}, {&c.WarrantOpenings, f.warrantOpenings, event.MaxOpeningsSize},
+		{&c.Access, f.access, tlog.MaxProofSize}, {&c.AccessOpenings, f.accessOpenings, event.MaxOpeningsSize},
 	} {
 		if in.name == "" {
 			continue

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 func (e *env) policy() *cobra.Command {
@@ -58,7 +58,7 @@ type policyParty struct {
 	URL       string `json:"url,omitempty"`
 }
 
-func describePolicy(p *c2sp.Policy) policyJSON {
+func describePolicy(p *tlog.Policy) policyJSON {
 	d := policyJSON{Kind: "policy", Logs: []policyParty{}, Witnesses: []policyParty{}}
 	for _, l := range p.Logs {
 		d.Logs = append(d.Logs, policyParty{l.Key.Name, l.Key.String(), l.Key.Algorithm.String(), l.URL})
@@ -71,7 +71,7 @@ func describePolicy(p *c2sp.Policy) policyJSON {
 	return d
 }
 
-func (e *env) showPolicy(p *c2sp.Policy) {
+func (e *env) showPolicy(p *tlog.Policy) {
 	d := describePolicy(p)
 	e.printf("policy: %d log keys, %d witness keys\n", len(d.Logs), len(d.Witnesses))
 	for _, l := range d.Logs {

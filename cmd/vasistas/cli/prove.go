@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 type proveFlags struct {
@@ -57,7 +57,7 @@ what it has. If the log does not have the event yet, it has it then.`,
 	return c
 }
 
-func (e *env) getProof(ctx context.Context, cl *client.Client, f *proveFlags) (*c2sp.Proof, error) {
+func (e *env) getProof(ctx context.Context, cl *client.Client, f *proveFlags) (*tlog.Proof, error) {
 	if f.event == "" {
 		return cl.Prove(ctx, f.index)
 	}

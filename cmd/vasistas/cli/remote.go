@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/c2sp"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // logFlags are the flags of every command that talks to a log.
@@ -29,12 +29,12 @@ func (f *logFlags) addPolicy(c *cobra.Command) {
 }
 
 // readPolicy reads a policy file.
-func (e *env) readPolicy(name string) (*c2sp.Policy, error) {
-	b, err := e.read(name, c2sp.MaxPolicySize)
+func (e *env) readPolicy(name string) (*tlog.Policy, error) {
+	b, err := e.read(name, tlog.MaxPolicySize)
 	if err != nil {
 		return nil, err
 	}
-	p, err := c2sp.ParsePolicy(b)
+	p, err := tlog.ParsePolicy(b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -64,7 +64,7 @@ func (e *env) connect(f *logFlags, needPolicy bool) (*client.Client, error) {
 }
 
 // policyURL returns the URL that a policy gives for the log, if it is one.
-func policyURL(p *c2sp.Policy, origin string) string {
+func policyURL(p *tlog.Policy, origin string) string {
 	found := ""
 	for _, l := range p.Logs {
 		if l.URL == "" || origin != "" && l.Key.Name != origin {

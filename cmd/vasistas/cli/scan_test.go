@@ -20,8 +20,8 @@ import (
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // scanWorld is a log with one case of a subject's and one of another's, both
@@ -156,7 +156,7 @@ func TestScanSaves(t *testing.T) {
 	w.run(1, []string{"verify", "--policy", w.policy, w.file("bad.notice", b)}, "NOT PROVEN (disproven)")
 	w.run(1, []string{"verify", "--policy", w.policy, w.file("cut.notice", b[:100])}, "NOT PROVEN (disproven)")
 	w.run(2, []string{"verify", "--policy", w.policy, filepath.Join(w.dir, "none.notice")}, "NOT PROVEN (undecided)")
-	w.run(2, []string{"verify", "--policy", w.policy, w.file("large", make([]byte, c2sp.MaxProofSize+1))}, "it has more than")
+	w.run(2, []string{"verify", "--policy", w.policy, w.file("large", make([]byte, tlog.MaxProofSize+1))}, "it has more than")
 }
 
 func TestScanState(t *testing.T) {

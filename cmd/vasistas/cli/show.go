@@ -14,8 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 func (e *env) show() *cobra.Command {
@@ -29,7 +29,7 @@ parses it strictly, but verifies nothing: see 'vasistas verify'.`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: do(func(_ context.Context, args []string) error {
 			for _, name := range args {
-				b, err := e.read(name, max(c2sp.MaxPolicySize, event.MaxOpeningsSize))
+				b, err := e.read(name, max(tlog.MaxPolicySize, event.MaxOpeningsSize))
 				if err != nil {
 					return err
 				}
@@ -59,8 +59,8 @@ func (e *env) showFile(b []byte, asJSON bool) error {
 	case bytes.Contains(b, []byte("\n\n\u2014 ")):
 		shown, err = describeCheckpoint(b)
 	default:
-		var p *c2sp.Policy
-		if p, err = c2sp.ParsePolicy(b); err == nil && !asJSON {
+		var p *tlog.Policy
+		if p, err = tlog.ParsePolicy(b); err == nil && !asJSON {
 			e.showPolicy(p)
 			return nil
 		} else if err == nil {
@@ -200,7 +200,7 @@ type lineJSON struct {
 }
 
 func describeCheckpoint(b []byte) (*checkpointJSON, error) {
-	c, err := c2sp.ParseCheckpoint(b)
+	c, err := tlog.ParseCheckpoint(b)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func describeCheckpoint(b []byte) (*checkpointJSON, error) {
 	return &d, nil
 }
 
-func newCheckpointJSON(c *c2sp.Checkpoint) checkpointJSON {
+func newCheckpointJSON(c *tlog.Checkpoint) checkpointJSON {
 	d := checkpointJSON{
 		Kind: "checkpoint", Origin: c.Origin, Size: c.Size,
 		Root: base64.StdEncoding.EncodeToString(c.Root[:]), Extension: c.Extension,
@@ -240,7 +240,7 @@ type proofJSON struct {
 }
 
 func describeProof(b []byte) (*proofJSON, error) {
-	p, err := c2sp.ParseProof(b)
+	p, err := tlog.ParseProof(b)
 	if err != nil {
 		return nil, err
 	}

@@ -12,10 +12,10 @@ import (
 
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/verify"
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 type verifyFlags struct {
@@ -101,7 +101,7 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 	}
 	worst := verify.Proven
 	for _, name := range files {
-		b, err := e.read(name, max(c2sp.MaxProofSize, notice.MaxFileSize))
+		b, err := e.read(name, max(tlog.MaxProofSize, notice.MaxFileSize))
 		report, verdict := e.verifyFile(policy, b, err, f.anyEntry, o)
 		if worst != verify.Disproven && verdict != verify.Proven {
 			worst = verdict
@@ -127,14 +127,14 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 type reporter interface{ Text() string }
 
 // verifyFile judges what was read, or could not be read.
-func (e *env) verifyFile(policy *c2sp.Policy, b []byte, err error, anyEntry bool, o verify.Options) (reporter, verify.Verdict) {
+func (e *env) verifyFile(policy *tlog.Policy, b []byte, err error, anyEntry bool, o verify.Options) (reporter, verify.Verdict) {
 	var in *verify.Inclusion
 	switch {
 	case err != nil:
 	case notice.Is(b):
 		return verifyNotice(policy, b, o)
-	case len(b) > c2sp.MaxProofSize:
-		err = fmt.Errorf("it has more than %d bytes", c2sp.MaxProofSize)
+	case len(b) > tlog.MaxProofSize:
+		err = fmt.Errorf("it has more than %d bytes", tlog.MaxProofSize)
 	case anyEntry:
 		in, err = verify.Entry(policy, b, o)
 	default:
@@ -146,7 +146,7 @@ func (e *env) verifyFile(policy *c2sp.Policy, b []byte, err error, anyEntry bool
 	return in.Report(), verify.Proven
 }
 
-func verifyNotice(policy *c2sp.Policy, b []byte, o verify.Options) (reporter, verify.Verdict) {
+func verifyNotice(policy *tlog.Policy, b []byte, o verify.Options) (reporter, verify.Verdict) {
 	f, err := notice.Parse(b)
 	if err == nil {
 		var v *notice.Verified

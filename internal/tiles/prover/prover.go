@@ -15,8 +15,8 @@ import (
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Prover makes proofs out of tiles, and verifies each before it returns it. It
@@ -24,7 +24,7 @@ import (
 // safe for concurrent use.
 type Prover struct {
 	r     tiles.Reader
-	cache *lru.Cache[c2sp.Tile, *nodes]
+	cache *lru.Cache[tlog.Tile, *nodes]
 }
 
 // nodes are the nodes of a tile: nodes[0] its hashes, nodes[k] the roots of the
@@ -33,14 +33,14 @@ type nodes [8][]tiles.Hash
 
 // New returns a prover over r that keeps as many tiles, at least 16.
 func New(r tiles.Reader, keep int) *Prover {
-	cache, err := lru.New[c2sp.Tile, *nodes](max(keep, 16))
+	cache, err := lru.New[tlog.Tile, *nodes](max(keep, 16))
 	if err != nil {
 		panic(err) // for a size below 1 only
 	}
 	return &Prover{r: r, cache: cache}
 }
 
-func (p *Prover) tile(ctx context.Context, t c2sp.Tile) (*nodes, error) {
+func (p *Prover) tile(ctx context.Context, t tlog.Tile) (*nodes, error) {
 	if n, ok := p.cache.Get(t); ok {
 		return n, nil
 	}
@@ -61,10 +61,10 @@ func (p *Prover) tile(ctx context.Context, t c2sp.Tile) (*nodes, error) {
 
 // node returns a node of the tree of the given size, and remembers in used
 // where it came from.
-func (p *Prover) node(ctx context.Context, id compact.NodeID, size uint64, used map[c2sp.Tile]bool) (tiles.Hash, error) {
+func (p *Prover) node(ctx context.Context, id compact.NodeID, size uint64, used map[tlog.Tile]bool) (tiles.Hash, error) {
 	level, k := int(id.Level/8), id.Level%8
-	index := id.Index << k / c2sp.TileWidth
-	t := c2sp.Tile{Level: level, Index: index, Width: tiles.Width(level, index, size)}
+	index := id.Index << k / tlog.TileWidth
+	t := tlog.Tile{Level: level, Index: index, Width: tiles.Width(level, index, size)}
 	if t.Width == 0 {
 		return tiles.Hash{}, fmt.Errorf("a tree of size %d has no node %d at level %d", size, id.Index, id.Level)
 	}
@@ -73,7 +73,7 @@ func (p *Prover) node(ctx context.Context, id compact.NodeID, size uint64, used 
 		return tiles.Hash{}, err
 	}
 	used[t] = true
-	i := id.Index - index*c2sp.TileWidth>>k
+	i := id.Index - index*tlog.TileWidth>>k
 	if i >= uint64(len(n[k])) {
 		return tiles.Hash{}, &tiles.CorruptError{Tile: t, Reason: fmt.Sprintf("it has no node %d at level %d", id.Index, id.Level)}
 	}
@@ -84,7 +84,7 @@ func (p *Prover) node(ctx context.Context, id compact.NodeID, size uint64, used 
 // the tiles that it was made of are forgotten, so that a repaired log is not
 // judged by what was read before.
 func (p *Prover) prove(ctx context.Context, n proof.Nodes, size uint64, check func(hashes []tiles.Hash) error) ([]tiles.Hash, error) {
-	used := make(map[c2sp.Tile]bool)
+	used := make(map[tlog.Tile]bool)
 	hashes := make([][]byte, len(n.IDs))
 	for i, id := range n.IDs {
 		h, err := p.node(ctx, id, size, used)
@@ -102,7 +102,7 @@ func (p *Prover) prove(ctx context.Context, n proof.Nodes, size uint64, check fu
 		err = check(out)
 	}
 	if err != nil {
-		var first c2sp.Tile
+		var first tlog.Tile
 		for t := range used {
 			p.cache.Remove(t)
 			first = t
@@ -146,7 +146,7 @@ func (p *Prover) Root(ctx context.Context, size, treeSize uint64) (tiles.Hash, e
 		return tiles.EmptyRoot(), nil
 	}
 	var root tiles.Hash
-	used := make(map[c2sp.Tile]bool)
+	used := make(map[tlog.Tile]bool)
 	ids := compact.RangeNodes(0, size, nil)
 	for i := len(ids) - 1; i >= 0; i-- {
 		h, err := p.node(ctx, ids[i], treeSize, used)
@@ -165,7 +165,7 @@ func (p *Prover) Root(ctx context.Context, size, treeSize uint64) (tiles.Hash, e
 // Leaf returns the leaf hash at index of a tree of the given size. Nothing
 // vouches for it until it is proven by [Prover.Inclusion].
 func (p *Prover) Leaf(ctx context.Context, index, size uint64) (tiles.Hash, error) {
-	return p.node(ctx, compact.NodeID{Level: 0, Index: index}, size, make(map[c2sp.Tile]bool))
+	return p.node(ctx, compact.NodeID{Level: 0, Index: index}, size, make(map[tlog.Tile]bool))
 }
 
 // Forget drops every tile that is kept.

@@ -30,8 +30,8 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
@@ -103,7 +103,7 @@ func open(ctx context.Context, place string) (*Store, error) {
 }
 
 // maxTile is the length of the longest bundle.
-const maxTile = c2sp.TileWidth * (2 + tiles.MaxEntrySize)
+const maxTile = tlog.TileWidth * (2 + tiles.MaxEntrySize)
 
 // Get implements [trillianx.Tiles].
 func (s *Store) Get(ctx context.Context, path string) (b []byte, err error) {

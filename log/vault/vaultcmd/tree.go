@@ -11,19 +11,19 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // dir reads tiles from the files of a tree (C2SP tlog-tiles).
 type dir string
 
-func (d dir) ReadTile(_ context.Context, t c2sp.Tile) ([]byte, error) {
+func (d dir) ReadTile(_ context.Context, t tlog.Tile) ([]byte, error) {
 	b, err := os.ReadFile(filepath.Join(string(d), filepath.FromSlash(t.Path())))
-	if errors.Is(err, fs.ErrNotExist) && t.Width < c2sp.TileWidth {
+	if errors.Is(err, fs.ErrNotExist) && t.Width < tlog.TileWidth {
 		full := t // which replaces partial ones
-		full.Width = c2sp.TileWidth
+		full.Width = tlog.TileWidth
 		b, err = os.ReadFile(filepath.Join(string(d), filepath.FromSlash(full.Path())))
 	}
 	if err != nil {
@@ -48,7 +48,7 @@ func (c *command) size(ctx context.Context) (uint64, error) {
 	} else if err != nil {
 		return 0, err
 	}
-	cp, err := c2sp.ParseCheckpoint(b)
+	cp, err := tlog.ParseCheckpoint(b)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", name, err)
 	}
@@ -59,11 +59,11 @@ func (c *command) entry(ctx context.Context, i, size uint64) (*event.Envelope, e
 	if i >= size {
 		return nil, fmt.Errorf("there is no entry %d: the published log has %d", i, size)
 	}
-	entries, err := tiles.ReadBundle(ctx, dir(c.tree), i/c2sp.TileWidth, size)
+	entries, err := tiles.ReadBundle(ctx, dir(c.tree), i/tlog.TileWidth, size)
 	if err != nil {
 		return nil, err
 	}
-	env, err := event.ParseEnvelope(entries[i%c2sp.TileWidth])
+	env, err := event.ParseEnvelope(entries[i%tlog.TileWidth])
 	if err != nil {
 		return nil, fmt.Errorf("entry %d: %w", i, err)
 	}
@@ -87,7 +87,7 @@ func (c *command) indices(ctx context.Context, events []event.Digest) (map[event
 	} else if err != nil {
 		return nil, err
 	}
-	for n := uint64(0); n*c2sp.TileWidth < size && len(wanted) > 0; n++ {
+	for n := uint64(0); n*tlog.TileWidth < size && len(wanted) > 0; n++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -98,10 +98,10 @@ func (c *command) indices(ctx context.Context, events []event.Digest) (map[event
 		for i, b := range entries {
 			env, err := event.ParseEnvelope(b)
 			if err != nil {
-				return nil, fmt.Errorf("entry %d: %w", n*c2sp.TileWidth+uint64(i), err)
+				return nil, fmt.Errorf("entry %d: %w", n*tlog.TileWidth+uint64(i), err)
 			}
 			if h := event.Digest(env.Hash()); wanted[h] {
-				out[h] = n*c2sp.TileWidth + uint64(i)
+				out[h] = n*tlog.TileWidth + uint64(i)
 				delete(wanted, h)
 			}
 		}

@@ -19,9 +19,9 @@ import (
 
 	"filippo.io/age"
 
-	"github.com/vasistas/vasistas/internal/c2sp"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/log/vault/vaultcmd"
 )
@@ -98,9 +98,9 @@ func makeLog(t *testing.T, subs []*event.Submission) string {
 	size, root, err := engine.Tree(ctx)
 	check(t, err)
 	check(t, engine.Close(ctx))
-	signer, err := c2sp.GenerateSigner(origin, c2sp.Ed25519)
+	signer, err := tlog.GenerateSigner(origin, tlog.Ed25519)
 	check(t, err)
-	cp := &c2sp.Checkpoint{Head: c2sp.Head{Origin: origin, Size: size, Root: root}}
+	cp := &tlog.Checkpoint{Head: tlog.Head{Origin: origin, Size: size, Root: root}}
 	sig, err := signer.Sign(&cp.Head, 0)
 	check(t, err)
 	cp.Signatures = append(cp.Signatures, sig)

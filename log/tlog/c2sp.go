@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package c2sp holds strict codecs for the C2SP transparency-log formats:
+// Package tlog holds strict codecs for the C2SP transparency-log formats:
 // checkpoints (tlog-checkpoint, signed-note), cosignatures (tlog-cosignature),
 // proofs (tlog-proof), add-checkpoint requests (tlog-witness), trust policies
 // (tlog-policy) and tile paths (tlog-tiles).
@@ -16,7 +16,7 @@
 // nobody: a parsed value says only what its bytes say, until
 // [Policy.Verify] or [VerifierKey.Verify] has accepted it. It does no
 // Merkle tree arithmetic and no I/O.
-package c2sp
+package tlog
 
 import (
 	"encoding/base64"
