@@ -6,13 +6,11 @@ package log_test
 import (
 	"bytes"
 	"errors"
-	"io"
 	"maps"
 	"net/http"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -41,26 +39,7 @@ func BenchmarkAdmission(b *testing.B) {
 			}
 		},
 		"single": func(w *world, entries [][]byte) {
-			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
-			defer client.CloseIdleConnections()
-			var wg sync.WaitGroup
-			for i := range 256 {
-				wg.Go(func() {
-					for ; i < n; i += 256 {
-						resp, err := client.Post(w.url+"/events?wait=sequenced", "application/json", bytes.NewReader(entries[i]))
-						if err != nil {
-							b.Error(err)
-							return
-						}
-						io.Copy(io.Discard, resp.Body)
-						resp.Body.Close()
-						if resp.StatusCode >= 300 {
-							b.Error(resp.Status)
-						}
-					}
-				})
-			}
-			wg.Wait()
+			drive(b, w.url+"/events?wait=sequenced", "application/json", 256, entries)
 		},
 	}
 	for _, name := range slices.Sorted(maps.Keys(ways)) {

@@ -89,7 +89,7 @@ func (w *world) load(t *testing.T, clients, each int, size uint64) {
 
 // memory returns the most memory that a process has had resident, and what it has
 // now, in bytes.
-func memory(t *testing.T, d *daemon) (peak, now int64) {
+func memory(t testing.TB, d *daemon) (peak, now int64) {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.Process.Pid))
 	check(t, err)

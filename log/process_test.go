@@ -44,12 +44,18 @@ func (w *world) command(options ...string) *daemon {
 	dir := w.t.TempDir()
 	args := w.arguments("serve", append([]string{"-listen", "127.0.0.1:0", "-addr-file", filepath.Join(dir, "addr"),
 		"-identity", w.vaultConfig().Identity, "-interval", "10ms", "-shutdown-timeout", "10s"}, options...)...)
-	d := &daemon{Cmd: exec.Command(build(w.t, "..", "./cmd/vasistas-log"), args...), exited: make(chan error, 1)}
-	d.Env = append(os.Environ(), "ADDR="+filepath.Join(dir, "addr"))
+	return launch(w.t, filepath.Join(dir, "addr"), build(w.t, "..", "./cmd/vasistas-log"), args...)
+}
+
+// launch starts a process that writes where it listens into the file addr.
+func launch(t testing.TB, addr, binary string, args ...string) *daemon {
+	t.Helper()
+	d := &daemon{Cmd: exec.Command(binary, args...), exited: make(chan error, 1)}
+	d.Env = append(os.Environ(), "ADDR="+addr)
 	d.Stderr = &d.stderr
-	check(w.t, d.Start())
+	check(t, d.Start())
 	go func() { d.exited <- d.Wait() }()
-	w.t.Cleanup(func() { d.Process.Kill() })
+	t.Cleanup(func() { d.Process.Kill() })
 	return d
 }
 
@@ -81,7 +87,7 @@ func (w *world) listens(d *daemon) (url string) {
 	eventually(w.t, func() error {
 		select {
 		case err := <-d.exited:
-			w.t.Fatalf("vasistas-log: %v\n%s", err, &d.stderr)
+			w.t.Fatalf("%s: %v\n%s", filepath.Base(d.Path), err, &d.stderr)
 		default:
 		}
 		b, err := os.ReadFile(addr)

@@ -101,7 +101,7 @@ give (C2SP tlog-policy): it trusts neither the log nor the network.`,
 	}
 	root.AddCommand(
 		e.keygen(), e.sign(), e.show(), e.append(), e.prove(), e.verify(),
-		e.follow(), e.audit(), e.policy(), e.charter(), e.bench(), e.vault(), e.escrow(), e.open(), e.scan(), e.version(),
+		e.follow(), e.audit(), e.policy(), e.charter(), e.vault(), e.escrow(), e.open(), e.scan(), e.version(),
 	)
 	return root
 }

@@ -1,0 +1,237 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log_test
+
+import (
+	"crypto/rand"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/event/eventkey"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// The benchmarks below measure a log with three witnesses, each a process of its own.
+var (
+	tessera     = flag.String("append.tessera", "", "`binary` of Tessera's cmd/conformance/posix, to measure it too")
+	appendN     = flag.Int("append.events", 20_000, "events of a case and round")
+	appendConns = flag.Int("append.connections", 256, "connections for one event a request")
+	appendFill  = flag.Int("append.fill", 0, "events that owe nothing, for BenchmarkAppendMemory to append first")
+	appendOwed  = flag.Int("append.fill-owed", 0, "events that owe a disclosure, for BenchmarkAppendMemory to append next")
+)
+
+const (
+	appendStreams  = 4
+	appendInterval = 200 * time.Millisecond
+)
+
+// appending is a log under measurement.
+type appending struct {
+	*world
+	b         *testing.B
+	options   []string
+	process   *daemon // the log
+	witnesses []*daemon
+}
+
+func newAppending(b *testing.B) *appending {
+	a := &appending{world: prepareWorld(b, 0, 0), b: b}
+	// A log remembers the ids of events for as long as their claims may be old; where
+	// so many come at once, a minute has as many as elsewhere a month.
+	a.profile.Lag, a.profile.Anchor = 60, event.Deadline{Within: 5, Grace: 5}
+	key := filepath.Join(b.TempDir(), "provider.key")
+	_, err := eventkey.Generate(eventkey.Ed25519, key)
+	check(b, err)
+	a.provider, err = eventkey.Load(b.Context(), key)
+	check(b, err)
+	for i := range 3 {
+		a.spawnWitness(fmt.Sprintf("witness%d.example", i+1))
+	}
+	a.setPolicy(3)
+	a.found()
+	a.options = []string{"-event-key", key, "-interval", appendInterval.String()}
+	a.startLog()
+	return a
+}
+
+// startLog starts the log, or starts it again.
+func (a *appending) startLog() {
+	if a.process != nil {
+		check(a.b, a.process.end(a.b, os.Interrupt))
+	}
+	a.process = a.spawn(a.options...)
+	a.ready()
+}
+
+func (a *appending) spawnWitness(name string) {
+	key, err := tlog.GenerateSigner(name, tlog.CosignatureEd25519)
+	check(a.b, err)
+	dir := a.b.TempDir()
+	state, keyFile, logs, addr := filepath.Join(dir, "state"), filepath.Join(dir, "key"), filepath.Join(dir, "logs"), filepath.Join(dir, "addr")
+	check(a.b, os.WriteFile(keyFile, []byte(key.Secret()+"\n"), 0o600))
+	check(a.b, os.WriteFile(logs, fmt.Appendf(nil, "log %s\nquorum none\n", a.keys[0].Verifier()), 0o600))
+	binary := build(a.b, "..", "./cmd/vasistas-witness")
+	if out, err := exec.Command(binary, "init", "-dir", state, "-key", keyFile).CombinedOutput(); err != nil {
+		a.b.Fatalf("%v\n%s", err, out)
+	}
+	d := launch(a.b, addr, binary, "serve", "-dir", state, "-key", keyFile, "-logs", logs, "-listen", "127.0.0.1:0", "-addr-file", addr)
+	a.world.witnesses = append(a.world.witnesses, &witnessServer{key: key, Server: &httptest.Server{URL: "http://" + a.listens(d)}})
+	a.witnesses = append(a.witnesses, d)
+}
+
+// spawnTessera starts the conformance server on a port that was free a moment ago,
+// since it can't choose one.
+func (a *appending) spawnTessera() (url string, d *daemon) {
+	skey, _, err := note.GenerateKey(rand.Reader, "tessera.example")
+	check(a.b, err)
+	dir := a.b.TempDir()
+	check(a.b, os.WriteFile(filepath.Join(dir, "key"), []byte(skey), 0o600))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(a.b, err)
+	check(a.b, l.Close())
+	url = "http://" + l.Addr().String()
+	d = launch(a.b, "", *tessera, "--storage_dir", filepath.Join(dir, "tree"), "--private_key", filepath.Join(dir, "key"), "--listen", l.Addr().String())
+	eventually(a.b, func() error {
+		resp, err := http.Get(url + "/checkpoint")
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s\n%s", resp.Status, &d.stderr)
+		}
+		return nil
+	})
+	return url, d
+}
+
+func (a *appending) single(wait string, conns int, entries [][]byte) time.Duration {
+	return drive(a.b, a.url+"/events?wait="+wait, "application/json", conns, entries)
+}
+
+func (a *appending) stream(entries [][]byte) time.Duration {
+	return driveStreams(a.b, a.url+"/events?wait=sequenced", appendStreams, entries)
+}
+
+// peak is the most memory that one of the processes has had resident, in MiB.
+func (a *appending) peak(processes ...*daemon) (most float64) {
+	for _, d := range processes {
+		peak, _ := memory(a.b, d)
+		most = max(most, float64(peak)/(1<<20))
+	}
+	return most
+}
+
+// BenchmarkAppendRatio takes events in, in each way once a round. If it is named,
+// Tessera's conformance server, which checks nothing and has no witnesses, gets the
+// same entries from the same generator in each round; a ratio is the median of the
+// rates divided by Tessera's in the same round.
+func BenchmarkAppendRatio(b *testing.B) {
+	a := newAppending(b)
+	type way struct {
+		name          string
+		part          int // of the events
+		run           func(entries [][]byte) time.Duration
+		rates, ratios []float64
+	}
+	ways := []*way{
+		{name: "single", part: 1, run: func(e [][]byte) time.Duration { return a.single("sequenced", *appendConns, e) }},
+		{name: "stream", part: 1, run: a.stream},
+		{name: "cosigned", part: 2, run: func(e [][]byte) time.Duration { return a.single("cosigned", 4**appendConns, e) }},
+	}
+	if *tessera != "" {
+		url, d := a.spawnTessera()
+		defer func() { b.ReportMetric(a.peak(d), "tessera-MiB") }()
+		ways = slices.Insert(ways, 0, &way{name: "tessera", part: 1, run: func(e [][]byte) time.Duration {
+			return drive(b, url+"/add", "application/octet-stream", *appendConns, e)
+		}})
+	}
+	for b.Loop() {
+		for _, w := range ways {
+			entries := warrantsOf(b, a.authority, *appendN/w.part)
+			took := w.run(entries)
+			if b.Failed() {
+				b.FailNow()
+			}
+			w.rates = append(w.rates, float64(len(entries))/took.Seconds())
+			w.ratios = append(w.ratios, w.rates[len(w.rates)-1]/ways[0].rates[len(w.rates)-1])
+			b.Logf("%s: %.0f a second", w.name, w.rates[len(w.rates)-1])
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(len(a.warrant())), "B/event")
+	for _, w := range ways {
+		b.ReportMetric(median(w.rates), w.name+"/s")
+		if *tessera != "" {
+			b.ReportMetric(median(w.ratios), w.name+"-ratio")
+		}
+	}
+	b.ReportMetric(a.peak(a.process), "log-MiB")
+	b.ReportMetric(a.peak(a.witnesses...), "witness-MiB")
+}
+
+// BenchmarkAppendIdle measures the time from request to cosigned proof on an idle log.
+func BenchmarkAppendIdle(b *testing.B) {
+	a := newAppending(b)
+	var times []float64
+	for b.Loop() {
+		// The pauses make the log idle, and are not in step with its interval.
+		<-time.After(appendInterval*5/2 + time.Duration(len(times)*37%100)*appendInterval/100)
+		times = append(times, float64(a.single("cosigned", 1, [][]byte{a.warrant()}).Microseconds())/1000)
+	}
+	slices.Sort(times)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(times), "ms-median")
+	b.ReportMetric(times[len(times)*9/10], "ms-p90")
+	b.ReportMetric(times[len(times)-1], "ms-max")
+}
+
+// BenchmarkAppendMemory fills a log, starts it again, and gives it a round of events
+// one by one: what it needs while it is filled, and at that size.
+func BenchmarkAppendMemory(b *testing.B) {
+	a := newAppending(b)
+	heartbeat := func() []byte {
+		now := whole(time.Now())
+		return signed(b, &event.Heartbeat{From: now.Add(-time.Second), To: now}, a.custodian).Bytes()
+	}
+	for _, fill := range []struct {
+		n    int
+		make func() []byte
+	}{{*appendFill, heartbeat}, {*appendOwed, a.warrant}} {
+		for left := fill.n; left > 0 && !b.Failed(); left -= *appendN {
+			a.stream(many(min(*appendN, left), fill.make))
+		}
+	}
+	filling := a.peak(a.process)
+	a.startLog()
+	rounds := 0
+	for ; b.Loop(); rounds++ {
+		a.single("sequenced", *appendConns, warrantsOf(b, a.authority, *appendN))
+	}
+	size := a.append(a.warrant()).Checkpoint.Size
+	if least := *appendFill + *appendOwed + rounds**appendN + 2; size < uint64(least) { // with the charter
+		b.Errorf("the log has %d entries; want %d", size, least)
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(size), "entries")
+	b.ReportMetric(filling, "filling-MiB")
+	b.ReportMetric(a.peak(a.process), "log-MiB")
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
