@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -133,7 +134,7 @@ func (r *remote) do(req *http.Request) (*http.Response, error) {
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		defer resp.Body.Close()
-		return nil, parseProblem(resp)
+		return nil, fmt.Errorf("the log answers %w", problem.Read(resp))
 	}
 	return resp, nil
 }

@@ -16,12 +16,13 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // maxLine bounds a line of results: a proof as a JSON string, whose line feeds
 // take two bytes, and some room.
-const maxLine = 2*tlog.MaxProofSize + maxProblem
+const maxLine = 2*tlog.MaxProofSize + problem.MaxSize
 
 // inFlight is how many bytes of unanswered events are kept, to compare the
 // answers with and to submit them again. When it is reached, the caller's

@@ -148,8 +148,7 @@ type result struct {
 // checkResult believes an answer as far as it can be checked.
 func (c *Client) checkResult(r *result, envelope []byte, wait Wait) (*Submitted, error) {
 	if r.Error != nil {
-		r.Error.clean()
-		return nil, r.Error
+		return nil, fmt.Errorf("the log answers %w", r.Error)
 	}
 	if r.Index == nil {
 		return nil, fmt.Errorf("%w: it has no index", ErrAnswer)

@@ -307,7 +307,7 @@ func TestSubmitRefused(t *testing.T) {
 	good := sign(t, heartbeat(t, origin), l.signers[0])
 	forged := *good
 	forged.Signatures = []event.Signature{{KeyID: good.Signatures[0].KeyID, Sig: bytes.Repeat([]byte{1}, 64)}}
-	for code, envelope := range map[string][]byte{
+	for code, envelope := range map[client.Code][]byte{
 		client.CodeForm:          []byte("{}"),
 		client.CodeTooLarge:      make([]byte, event.MaxSubmissionSize+1),
 		client.CodeOrigin:        sign(t, heartbeat(t, "other.example"), l.signers[0]).Bytes(),

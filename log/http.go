@@ -40,12 +40,12 @@ func (l *Log) Handler() http.Handler {
 		}
 		switch {
 		case !ok:
-			problemOf(errNotFound).writeTo(w)
+			problemOf(errNotFound).Answer(w)
 		case r.Method == res.methods, res.methods == read && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 			res.serve(w, r)
 		default:
 			w.Header().Set("Allow", res.methods)
-			problemOf(fmt.Errorf("%w; it has %s", errMethod, res.methods)).writeTo(w)
+			problemOf(fmt.Errorf("%w; it has %s", errMethod, res.methods)).Answer(w)
 		}
 	})
 }
@@ -63,7 +63,7 @@ func (l *Log) serveReady(w http.ResponseWriter, _ *http.Request) {
 		err = errors.New("nothing is published yet")
 	}
 	if err != nil {
-		problemOf(err).writeTo(w)
+		problemOf(err).Answer(w)
 		return
 	}
 	writeText(w, "ready\n")

@@ -14,6 +14,7 @@ import (
 	"strconv"
 
 	"github.com/vasistas/vasistas/internal/linger"
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -26,11 +27,11 @@ const (
 // line is one line of an answer to NDJSON, and the answer to a single event with
 // wait=sequenced.
 type line struct {
-	Index     *uint64  `json:"index,omitempty"`
-	Leaf      string   `json:"leaf,omitempty"` // standard base64
-	Duplicate bool     `json:"duplicate,omitempty"`
-	Proof     string   `json:"proof,omitempty"` // a tlog-proof
-	Error     *Problem `json:"error,omitempty"`
+	Index     *uint64          `json:"index,omitempty"`
+	Leaf      string           `json:"leaf,omitempty"` // standard base64
+	Duplicate bool             `json:"duplicate,omitempty"`
+	Proof     string           `json:"proof,omitempty"` // a tlog-proof
+	Error     *problem.Problem `json:"error,omitempty"`
 }
 
 // appendLine appends the line for a result, with its line feed.
@@ -56,7 +57,7 @@ func appendLine(b []byte, r *Result, err error) []byte {
 func (l *Log) serveEvents(w http.ResponseWriter, r *http.Request) {
 	wait, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
-		problemOf(err).writeTo(w)
+		problemOf(err).Answer(w)
 		return
 	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -65,13 +66,13 @@ func (l *Log) serveEvents(w http.ResponseWriter, r *http.Request) {
 	twice := len(r.Header.Values("Content-Type")) > 1 || len(r.Header.Values("Content-Encoding")) > 1
 	switch {
 	case err != nil || twice || encoding != "" && encoding != "identity":
-		problemOf(errMediaType).writeTo(w)
+		problemOf(errMediaType).Answer(w)
 	case kind == "application/json":
 		l.serveOne(w, r, wait)
 	case kind == "application/x-ndjson":
 		l.serveStream(w, r, wait)
 	default:
-		problemOf(errMediaType).writeTo(w)
+		problemOf(errMediaType).Answer(w)
 	}
 }
 
@@ -80,13 +81,13 @@ func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) {
 	entry, err := readEntry(r)
 	if err != nil {
 		w.Header().Set("Connection", "close")
-		problemOf(err).writeTo(w)
+		problemOf(err).Answer(w)
 		linger.On(http.NewResponseController(w), r.Body)
 		return
 	}
 	res, err := l.Submit(r.Context(), entry, wait)
 	if err != nil {
-		problemOf(err).writeTo(w)
+		problemOf(err).Answer(w)
 		return
 	}
 	h := w.Header()

@@ -16,7 +16,7 @@ import (
 )
 
 // metrics are what /metrics shows. Every label has few values, none of which a
-// stranger chooses: event types, codes of [Problem], names of the policy.
+// stranger chooses: event types, codes of problems, names of the policy.
 type metrics struct {
 	events        *prometheus.CounterVec // by type and outcome
 	batches       prometheus.Histogram

@@ -5,53 +5,16 @@ package log
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
+	"time"
 
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
-
-// Problem is an answer of type application/problem+json (RFC 9457).
-type Problem struct {
-	Type   string `json:"type"` // urn:vasistas:error:CODE
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail,omitempty"`
-	// Index is where the event is, in answers of the code no-quorum: it is in
-	// the tree, and only its publication is late.
-	Index *uint64 `json:"index,omitempty"`
-	// Of the code rule: which rule, in which way, what would mend it, and the
-	// entry that the event refers to, if that is at issue.
-	Rule      string     `json:"rule,omitempty"`
-	Way       string     `json:"way,omitempty"`
-	Cure      string     `json:"cure,omitempty"`
-	Reference *Reference `json:"reference,omitempty"`
-
-	code       string
-	retryAfter int // seconds, 0 for none
-}
-
-// Reference names an entry.
-type Reference struct {
-	Index uint64 `json:"index"`
-	Leaf  string `json:"leaf"` // standard base64
-}
-
-func (p *Problem) Error() string {
-	return fmt.Sprintf("%s (%d): %s", p.Title, p.Status, p.Detail)
-}
-
-// problemURN begins every Problem.Type; a code follows.
-const problemURN = "urn:vasistas:error:"
-
-func newProblem(code string, status int, title, detail string) *Problem {
-	return &Problem{Type: problemURN + code, Title: title, Status: status, Detail: detail, code: code}
-}
 
 // errNoQuorum says that the wait for a cosigned head took too long.
 type errNoQuorum struct{ index uint64 }
@@ -95,36 +58,34 @@ var (
 // answers says which error is which problem. The first that fits counts.
 var answers = []struct {
 	err        error
-	code       string
-	status     int
+	code       problem.Code
 	title      string
-	retryAfter int // seconds
+	retryAfter time.Duration
 }{
-	{event.ErrTooLarge, "too-large", http.StatusRequestEntityTooLarge, "Too large", 0},
-	{ErrOrigin, "origin", http.StatusMisdirectedRequest, "Event for another log", 0},
-	{event.ErrUnknownSigner, "unknown-signer", http.StatusForbidden, "Unknown signer", 0},
-	{event.ErrBadSignature, "signature", http.StatusUnprocessableEntity, "Bad signature", 0},
-	{event.ErrMalformed, "form", http.StatusBadRequest, "Malformed", 0},
-	{tlog.ErrMalformed, "form", http.StatusBadRequest, "Malformed", 0},
-	{errQuery, "form", http.StatusBadRequest, "Malformed", 0},
-	{errBody, "form", http.StatusBadRequest, "Malformed", 0},
-	{errIncomplete, "incomplete", http.StatusRequestTimeout, "Incomplete request", 0},
-	{errMediaType, "media-type", http.StatusUnsupportedMediaType, "Unsupported media type", 0},
-	{errNotFound, "not-found", http.StatusNotFound, "Not found", 0},
-	{errMethod, "method", http.StatusMethodNotAllowed, "Method not allowed", 0},
-	{errQueueFull, "queue-full", http.StatusTooManyRequests, "Queue full", 1},
-	{errStreams, "queue-full", http.StatusTooManyRequests, "Queue full", 5},
-	{ErrNoLeader, "no-leader", http.StatusServiceUnavailable, "No leader", 1},
-	{ErrOusted, "not-leading", http.StatusServiceUnavailable, "Not leading", 1},
-	{ErrClosing, "shutting-down", http.StatusServiceUnavailable, "Shutting down", 5},
-	{errReading, "internal", http.StatusInternalServerError, "Tree unreadable", 0},
-	{errOutcomeUnknown, "storage", http.StatusInsufficientStorage, "Not stored", 5},
-	{errState, "storage", http.StatusInsufficientStorage, "Not stored", 5},
+	{event.ErrTooLarge, problem.TooLarge, "Too large", 0},
+	{ErrOrigin, problem.Origin, "Event for another log", 0},
+	{event.ErrUnknownSigner, problem.UnknownSigner, "Unknown signer", 0},
+	{event.ErrBadSignature, problem.Signature, "Bad signature", 0},
+	{event.ErrMalformed, problem.Form, "Malformed", 0},
+	{tlog.ErrMalformed, problem.Form, "Malformed", 0},
+	{errQuery, problem.Form, "Malformed", 0},
+	{errBody, problem.Form, "Malformed", 0},
+	{errIncomplete, problem.Incomplete, "Incomplete request", 0},
+	{errMediaType, problem.MediaType, "Unsupported media type", 0},
+	{errNotFound, problem.NotFound, "Not found", 0},
+	{errMethod, problem.Method, "Method not allowed", 0},
+	{errQueueFull, problem.QueueFull, "Queue full", time.Second},
+	{errStreams, problem.QueueFull, "Queue full", 5 * time.Second},
+	{ErrNoLeader, problem.NoLeader, "No leader", time.Second},
+	{ErrOusted, problem.NotLeading, "Not leading", time.Second},
+	{ErrClosing, problem.ShuttingDown, "Shutting down", 5 * time.Second},
+	{errReading, problem.Internal, "Tree unreadable", 0},
+	{errOutcomeUnknown, problem.Storage, "Not stored", 5 * time.Second},
+	{errState, problem.Storage, "Not stored", 5 * time.Second},
 }
 
-// problemOf maps an error to its answer. It is the only place where the log
-// chooses a status.
-func problemOf(err error) *Problem {
+// problemOf maps an error to its answer.
+func problemOf(err error) *problem.Problem {
 	var (
 		late     *errNoQuorum
 		unproven *notProven
@@ -135,60 +96,43 @@ func problemOf(err error) *Problem {
 	)
 	switch {
 	case errors.As(err, &late):
-		p := newProblem("no-quorum", http.StatusGatewayTimeout, "Not cosigned yet", detail)
-		p.Index, p.retryAfter = &late.index, 1
+		p := problem.New(problem.NoQuorum, "Not cosigned yet", detail)
+		p.Index, p.RetryAfter = &late.index, time.Second
 		return p
 	case errors.As(err, &unproven):
-		p := newProblem("internal", http.StatusInternalServerError, "Not proven", detail)
+		p := problem.New(problem.Internal, "Not proven", detail)
 		p.Index = &unproven.index
 		return p
 	case errors.As(err, &rule):
 		return ruleProblem(rule)
 	case errors.As(err, &beside):
-		return newProblem("openings", http.StatusUnprocessableEntity, "Openings or notices do not match", detail)
+		return problem.New(problem.Openings, "Openings or notices do not match", detail)
 	case errors.As(err, &storage):
-		p := newProblem("storage", http.StatusInsufficientStorage, "Not stored", detail)
-		p.retryAfter = 5
+		p := problem.New(problem.Storage, "Not stored", detail)
+		p.RetryAfter = 5 * time.Second
 		return p
 	}
 	for _, a := range answers {
 		if errors.Is(err, a.err) {
-			p := newProblem(a.code, a.status, a.title, detail)
-			p.retryAfter = a.retryAfter
+			p := problem.New(a.code, a.title, detail)
+			p.RetryAfter = a.retryAfter
 			return p
 		}
 	}
-	p := newProblem("not-ready", http.StatusServiceUnavailable, "Not ready", detail)
-	p.retryAfter = 5
+	p := problem.New(problem.NotReady, "Not ready", detail)
+	p.RetryAfter = 5 * time.Second
 	return p
 }
 
 // ruleProblem is the answer to an event that would break a rule.
-func ruleProblem(err *RuleError) *Problem {
-	status := http.StatusConflict
+func ruleProblem(err *RuleError) *problem.Problem {
+	p := problem.New(problem.Rule, "Against the rules", err.Error())
 	if err.Rule == "role" {
-		status = http.StatusForbidden
+		p.Status = http.StatusForbidden
 	}
-	p := newProblem("rule", status, "Against the rules", err.Error())
 	p.Rule, p.Way, p.Cure = err.Rule, err.Way, err.Cure
 	if a := err.About; a != nil {
-		p.Reference = &Reference{a.Index, base64.StdEncoding.EncodeToString(a.Leaf[:])}
+		p.Reference = &problem.Reference{Index: a.Index, Leaf: base64.StdEncoding.EncodeToString(a.Leaf[:])}
 	}
 	return p
-}
-
-// writeTo answers with the problem.
-func (p *Problem) writeTo(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	if p.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
-	}
-	w.WriteHeader(p.Status)
-	b, err := json.Marshal(p)
-	if err != nil {
-		panic(err) // strings and numbers only
-	}
-	w.Write(append(b, '\n'))
 }

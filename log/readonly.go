@@ -170,4 +170,4 @@ func (r *Reader) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 // WriteProblem answers with what the log says to an error, of its own or
 // [ErrNoLeader].
-func WriteProblem(w http.ResponseWriter, err error) { problemOf(err).writeTo(w) }
+func WriteProblem(w http.ResponseWriter, err error) { problemOf(err).Answer(w) }

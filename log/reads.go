@@ -31,7 +31,7 @@ type reads struct {
 func (r *reads) serveCheckpoint(w http.ResponseWriter, _ *http.Request) {
 	pub := r.published.Load()
 	if pub == nil {
-		problemOf(fmt.Errorf("%w: no checkpoint is published yet", errNotFound)).writeTo(w)
+		problemOf(fmt.Errorf("%w: no checkpoint is published yet", errNotFound)).Answer(w)
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -45,13 +45,13 @@ func (r *reads) serveCheckpoint(w http.ResponseWriter, _ *http.Request) {
 func (r *reads) serveCharter(w http.ResponseWriter, req *http.Request) {
 	pub := r.published.Load()
 	if pub == nil {
-		problemOf(fmt.Errorf("%w: no checkpoint is published yet", errNotFound)).writeTo(w)
+		problemOf(fmt.Errorf("%w: no checkpoint is published yet", errNotFound)).Answer(w)
 		return
 	}
 	entry, err := readProven(req.Context(), r.tiles, r.prover, pub.charter, &edge{pub.checkpoint.Size, pub.checkpoint.Root})
 	if err != nil {
 		r.logger.Error("the charter can't be read", "entry", pub.charter, "err", err)
-		problemOf(errReading).writeTo(w)
+		problemOf(errReading).Answer(w)
 		return
 	}
 	h := w.Header()
@@ -67,12 +67,12 @@ func (r *reads) serveCharter(w http.ResponseWriter, req *http.Request) {
 func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) {
 	t, err := tlog.ParseTilePath(strings.TrimPrefix(req.URL.EscapedPath(), "/"))
 	if err != nil {
-		problemOf(err).writeTo(w)
+		problemOf(err).Answer(w)
 		return
 	}
 	pub := r.published.Load()
 	if pub == nil || !t.In(pub.checkpoint.Size) {
-		problemOf(errNotFound).writeTo(w)
+		problemOf(errNotFound).Answer(w)
 		return
 	}
 	// In the width that the engine has for sure.
@@ -84,7 +84,7 @@ func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) {
 	}
 	if err != nil {
 		r.logger.Error("a tile can't be read", "tile", t.Path(), "err", err)
-		problemOf(errReading).writeTo(w)
+		problemOf(errReading).Answer(w)
 		return
 	}
 	h := w.Header()

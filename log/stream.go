@@ -58,18 +58,18 @@ type job struct {
 
 func (l *Log) serveStream(w http.ResponseWriter, r *http.Request, wait Wait) {
 	if err := l.status.err(); err != nil {
-		problemOf(err).writeTo(w)
+		problemOf(err).Answer(w)
 		return
 	}
 	if !l.streams.TryAcquire(1) {
-		problemOf(errStreams).writeTo(w)
+		problemOf(errStreams).Answer(w)
 		return
 	}
 	defer l.streams.Release(1)
 	s := &stream{log: l, rc: http.NewResponseController(w), wait: wait, room: semaphore.NewWeighted(streamBytes)}
 	// HTTP/1 clients that send all before they read work too, up to the window.
 	if err := s.rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		problemOf(err).writeTo(w)
+		problemOf(err).Answer(w)
 		return
 	}
 	h := w.Header()

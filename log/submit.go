@@ -105,7 +105,7 @@ func (l *Log) judge(ctx context.Context, ev *admitted) (<-chan sequenced, error)
 	}
 	if found == nil {
 		if err := l.admission.judge(ev); err != nil {
-			l.metrics.event(string(ev.kind), problemOf(err).code)
+			l.metrics.event(string(ev.kind), string(problemOf(err).Code()))
 			return nil, err
 		}
 		return nil, nil
@@ -155,7 +155,7 @@ func (l *Log) reserve(n int) (release func(), err error) {
 func (l *Log) admit(submission []byte) (*admitted, error) {
 	ev, err := l.admission.read(submission)
 	if err != nil {
-		l.metrics.event("unknown", problemOf(err).code)
+		l.metrics.event("unknown", string(problemOf(err).Code()))
 		return nil, err
 	}
 	return ev, nil
@@ -166,7 +166,7 @@ func (l *Log) count(ev *admitted, seq sequenced) {
 	outcome := "admitted"
 	switch {
 	case seq.err != nil:
-		outcome = problemOf(seq.err).code
+		outcome = string(problemOf(seq.err).Code())
 	case seq.duplicate:
 		outcome = "duplicate"
 	}

@@ -407,17 +407,20 @@ func (w *world) mustSequence(entry []byte) uint64 {
 
 // problem is an answer that is not success.
 type problem struct {
-	status     int
-	code       string
-	Type       string
-	Title      string
-	Status     int
-	Detail     string
-	Index      *uint64
-	Rule       string
-	Way        string
-	Cure       string
-	Reference  *log.Reference
+	status    int
+	code      string
+	Type      string
+	Title     string
+	Status    int
+	Detail    string
+	Index     *uint64
+	Rule      string
+	Way       string
+	Cure      string
+	Reference *struct {
+		Index uint64
+		Leaf  string
+	}
 	retryAfter string
 }
 

@@ -6,50 +6,24 @@ package gate
 import (
 	"errors"
 	"fmt"
+
+	"github.com/vasistas/vasistas/internal/problem"
 )
 
-// A Code says at which step a request was refused, and why. Codes are stable:
-// they stand in answers, metrics and docs/operations.md.
-type Code string
+// A Code says at which step a request was refused, and why. Codes are stable: they
+// stand in answers, metrics and docs/operations.md.
+type Code = problem.Code
 
 // The codes, in the order of the steps.
 const (
-	CodeForm      Code = "form"      // not a request in its one encoding, or not sealed to this gate
-	CodeBusy      Code = "busy"      // too much is under way; ask again
-	CodeNotReady  Code = "not-ready" // the log can't be followed at the moment; ask again
-	CodeStopped   Code = "stopped"   // the gate opens nothing until its operator acts
-	CodeProof     Code = "proof"     // warrant or access is not proven to be in the head
-	CodeFork      Code = "fork"      // the head contradicts the log that this gate follows
-	CodeHead      Code = "head"      // the log does not publish this head
-	CodeQuorum    Code = "quorum"    // the head does not meet the witness or the audit policy
-	CodeStale     Code = "stale"     // the head's cosignatures are too old
-	CodeClock     Code = "clock"     // the gate's clock is behind a witnessed time
-	CodeTrust     Code = "trust"     // the operator has not confirmed who is trusted now
-	CodeAccess    Code = "access"    // it is no access of this log, or had no effect
-	CodeGroup     Code = "group"     // it names a group without this gate
-	CodeDead      Code = "dead"      // revoked, voided, denied or expired
-	CodeAnswered  Code = "answered"  // this gate has answered it, to nobody that this request fits
-	CodeChain     Code = "chain"     // this gate's chain is broken
-	CodeBreach    Code = "breach"    // the log has a breach that no audit quorum has closed
-	CodeOverdue   Code = "overdue"   // something overdue bars
-	CodeOpenings  Code = "openings"  // not every digest is opened as sealed
-	CodePackage   Code = "package"   // the packages are not the access's
-	CodeAccount   Code = "account"   // an account that the warrant does not name, or too many
-	CodeRecipient Code = "recipient" // the agency did not sign for the recipient
-	CodeStanza    Code = "stanza"    // a stanza does not open with this gate's key
-	CodeNotice    Code = "notice"    // a notice can't be written
-	CodeStorage   Code = "storage"   // the journal can't be written
-	CodeLog       Code = "log"       // the log does not take the release, or shows it to nobody
-	CodeEffect    Code = "effect"    // the release is logged, and had no effect
-	CodeShare     Code = "share"     // part two does not open, or holds no share
+	CodeForm, CodeBusy, CodeNotReady, CodeStopped      = problem.Form, problem.Busy, problem.NotReady, problem.Stopped
+	CodeProof, CodeFork, CodeHead, CodeQuorum          = problem.Proof, problem.Fork, problem.Head, problem.Quorum
+	CodeStale, CodeClock, CodeTrust, CodeAccess        = problem.Stale, problem.Clock, problem.Trust, problem.Access
+	CodeGroup, CodeDead, CodeAnswered, CodeChain       = problem.Group, problem.Dead, problem.Answered, problem.Chain
+	CodeBreach, CodeOverdue, CodeOpenings, CodePackage = problem.Breach, problem.Overdue, problem.Openings, problem.Package
+	CodeAccount, CodeRecipient, CodeStanza, CodeNotice = problem.Account, problem.Recipient, problem.Stanza, problem.Notice
+	CodeStorage, CodeLog, CodeEffect, CodeShare        = problem.Storage, problem.Log, problem.Effect, problem.Share
 )
-
-// Codes returns all codes.
-func Codes() []Code {
-	return []Code{CodeForm, CodeBusy, CodeNotReady, CodeStopped, CodeProof, CodeFork, CodeHead, CodeQuorum, CodeStale, CodeClock,
-		CodeTrust, CodeAccess, CodeGroup, CodeDead, CodeAnswered, CodeChain, CodeBreach, CodeOverdue, CodeOpenings, CodePackage,
-		CodeAccount, CodeRecipient, CodeStanza, CodeNotice, CodeStorage, CodeLog, CodeEffect, CodeShare}
-}
 
 // A Refusal is why a gate does not open. It is the error of every request.
 type Refusal struct {

@@ -7,24 +7,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/vasistas/vasistas/client/escrow"
-	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
 )
 
 func problemOf(resp *http.Response, b []byte) error {
-	var p gate.Problem
-	code, ok := "", false
-	if err := json.Unmarshal(b, &p); err == nil {
-		code, ok = strings.CutPrefix(p.Type, "urn:vasistas:error:")
-	}
-	if !ok || p.Status != resp.StatusCode || p.Detail == "" {
+	var p problem.Problem
+	if err := json.Unmarshal(b, &p); err != nil || p.Code() == "" || p.Status != resp.StatusCode || p.Detail == "" {
 		return fmt.Errorf("%s: no problem of a gate: %s", resp.Status, b)
 	}
-	return &refused{gate.Code(code), p.Status, p.Detail}
+	return &refused{p.Code(), p.Status, p.Detail}
 }
 
 // TestRelease opens a file with two of three gates, and asks, whenever a key is

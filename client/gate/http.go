@@ -8,7 +8,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -26,43 +26,9 @@ const (
 	// maxBuffered bounds the bytes of all requests that are being read or wait.
 	maxBuffered = 128 << 20
 	chunk       = 8 << 10
-	// retrySeconds is when to ask again.
-	retrySeconds = 2
+	// retryAfter is when to ask again.
+	retryAfter = 2 * time.Second
 )
-
-// Problem is an answer of type application/problem+json (RFC 9457).
-type Problem struct {
-	Type   string `json:"type"` // urn:vasistas:error:CODE
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail,omitempty"`
-}
-
-// problemURN begins every Problem.Type; a code follows.
-const problemURN = "urn:vasistas:error:"
-
-// Codes of HTTP alone.
-const (
-	codeNotFound  Code = "not-found"
-	codeMethod    Code = "method"
-	codeMediaType Code = "media-type"
-	codeTooLarge  Code = "too-large"
-	codeCutOff    Code = "incomplete"
-)
-
-// statuses says which code is which status. It is the only place where the gate
-// chooses one; a code that is not in it is 403: proven, judged, and refused.
-var statuses = map[Code]int{
-	CodeForm: http.StatusBadRequest, CodeProof: http.StatusUnprocessableEntity, CodeOpenings: http.StatusUnprocessableEntity,
-	CodePackage: http.StatusUnprocessableEntity, CodeStanza: http.StatusUnprocessableEntity, CodeShare: http.StatusUnprocessableEntity,
-	CodeNotice: http.StatusUnprocessableEntity, CodeQuorum: http.StatusUnprocessableEntity, CodeStale: http.StatusUnprocessableEntity,
-	CodeAccess: http.StatusConflict, CodeDead: http.StatusConflict, CodeAnswered: http.StatusConflict, CodeEffect: http.StatusConflict,
-	CodeBusy: http.StatusServiceUnavailable, CodeNotReady: http.StatusServiceUnavailable, CodeStopped: http.StatusServiceUnavailable,
-	CodeHead: http.StatusServiceUnavailable, CodeClock: http.StatusServiceUnavailable, CodeLog: http.StatusGatewayTimeout,
-	CodeStorage: http.StatusInsufficientStorage, CodeFork: http.StatusConflict,
-	codeNotFound: http.StatusNotFound, codeMethod: http.StatusMethodNotAllowed, codeMediaType: http.StatusUnsupportedMediaType,
-	codeTooLarge: http.StatusRequestEntityTooLarge, codeCutOff: http.StatusRequestTimeout,
-}
 
 // server is the HTTP side of a gate.
 type server struct {
@@ -91,12 +57,12 @@ func (g *Gate) Handler() http.Handler {
 		res, ok := resources[r.URL.EscapedPath()]
 		switch {
 		case !ok:
-			writeProblem(w, refuse(codeNotFound, "there is no such resource"))
+			writeProblem(w, refuse(problem.NotFound, "there is no such resource"))
 		case r.Method == res.methods, res.methods == "GET" && r.Method == http.MethodHead:
 			res.serve(w, r)
 		default:
 			w.Header().Set("Allow", res.methods)
-			writeProblem(w, refuse(codeMethod, "the resource has %s", res.methods))
+			writeProblem(w, refuse(problem.Method, "the resource has %s", res.methods))
 		}
 	})
 }
@@ -193,10 +159,10 @@ func (s *server) read(w http.ResponseWriter, r *http.Request, mediaType string, 
 	charged := int64(0)
 	done = func() { s.buffered.Add(-charged) }
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != mediaType || r.Header.Get("Content-Encoding") != "" {
-		return nil, done, refuse(codeMediaType, "send %s, without a content encoding", mediaType)
+		return nil, done, refuse(problem.MediaType, "send %s, without a content encoding", mediaType)
 	}
 	if r.ContentLength > limit {
-		return nil, done, refuse(codeTooLarge, "%d bytes, at most %d", r.ContentLength, limit)
+		return nil, done, refuse(problem.TooLarge, "%d bytes, at most %d", r.ContentLength, limit)
 	}
 	var buf bytes.Buffer
 	body := http.MaxBytesReader(w, r.Body, limit)
@@ -210,11 +176,11 @@ func (s *server) read(w http.ResponseWriter, r *http.Request, mediaType string, 
 		var large *http.MaxBytesError
 		switch {
 		case errors.As(err, &large):
-			return nil, done, refuse(codeTooLarge, "more than %d bytes", limit)
+			return nil, done, refuse(problem.TooLarge, "more than %d bytes", limit)
 		case errors.Is(err, io.EOF):
 			return buf.Bytes(), done, nil
 		case err != nil:
-			return nil, done, refuse(codeCutOff, "the request was cut off or took too long: %w", err)
+			return nil, done, refuse(problem.Incomplete, "the request was cut off or took too long: %w", err)
 		}
 	}
 }
@@ -225,23 +191,11 @@ func writeProblem(w http.ResponseWriter, err error) {
 	if !errors.As(err, &r) {
 		r = refuse(CodeNotReady, "%w", err)
 	}
-	status, ok := statuses[r.Code]
-	if !ok {
-		status = http.StatusForbidden
-	}
-	p := Problem{Type: problemURN + string(r.Code), Title: http.StatusText(status), Status: status, Detail: r.Err.Error()}
-	b, err := json.Marshal(&p)
-	if err != nil {
-		b = fmt.Appendf(nil, `{"type":%q,"status":%d}`, p.Type, status) // of codes and numbers only
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
+	p := problem.New(r.Code, http.StatusText(r.Code.Status()), r.Err.Error())
 	if r.Temporary() {
-		h.Set("Retry-After", strconv.Itoa(retrySeconds))
+		p.RetryAfter = retryAfter
 	}
-	w.WriteHeader(status)
-	w.Write(append(b, '\n'))
+	p.Answer(w)
 }
 
 // Server returns an HTTP server for a gate, with limits on all that a stranger can

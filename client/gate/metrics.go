@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -36,7 +37,7 @@ func newMetrics() *metrics {
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "vasistas_gate_busy_total",
 			Help: "Requests that were not read, since too many were under way."}),
 	}
-	for _, c := range append(Codes(), "answered") {
+	for _, c := range append(problem.OfGate(), "answered") {
 		m.requests.WithLabelValues(string(c))
 	}
 	return m

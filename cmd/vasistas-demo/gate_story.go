@@ -353,7 +353,7 @@ func (s *story) readLetter(ctx context.Context, o *opening, a *access) error {
 // barred returns whether a gate opens nothing while something is overdue.
 func barred(results []agency.Result) bool {
 	for _, r := range results {
-		if no := (*agency.Refusal)(nil); errors.As(r.Err, &no) && no.Code == string(gate.CodeOverdue) {
+		if no := (*agency.Refusal)(nil); errors.As(r.Err, &no) && no.Code() == gate.CodeOverdue {
 			return true
 		}
 	}

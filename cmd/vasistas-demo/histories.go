@@ -274,7 +274,7 @@ func (s *story) refuse(ctx context.Context, what string, submission []byte, rule
 	if got.Rule != rule {
 		return fmt.Errorf("%s was refused, but not by the rule %s: %s", what, rule, got.Detail)
 	}
-	s.wrap("     ", fmt.Sprintf("Offered: %s. -> HTTP %d, %s", what, got.status, got.Detail))
+	s.wrap("     ", fmt.Sprintf("Offered: %s. -> HTTP %d, %s", what, got.Status, got.Detail))
 	return nil
 }
 

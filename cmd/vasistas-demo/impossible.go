@@ -5,7 +5,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -65,24 +65,8 @@ func signRaw(payload []byte, by event.Signer) ([]byte, error) {
 	}{payload, event.PayloadType, []signature{{by.KeyID(), sig}}})
 }
 
-// answer is what the log says to a submission that it refuses.
-type answer struct {
-	Type   string `json:"type"`
-	Rule   string `json:"rule"`
-	Way    string `json:"way"`
-	Detail string `json:"detail"`
-
-	status int
-}
-
-// rule is the rule's name. What does not parse breaks the rule "form", and the log
-// says so in the type of its answer.
-func (a *answer) rule() string {
-	return cmp.Or(a.Rule, strings.TrimPrefix(a.Type, "urn:vasistas:error:"))
-}
-
 // offer submits what the log must refuse.
-func (w *world) offer(ctx context.Context, submission []byte) (*answer, error) {
+func (w *world) offer(ctx context.Context, submission []byte) (*client.Problem, error) {
 	status, body, err := call(ctx, http.MethodPost, w.url+"/events", "application/json", bytes.NewReader(submission))
 	if err != nil {
 		return nil, err
@@ -90,7 +74,7 @@ func (w *world) offer(ctx context.Context, submission []byte) (*answer, error) {
 	if status/100 == 2 {
 		return nil, fmt.Errorf("%w: the log took what it must refuse", errSucceeded)
 	}
-	a := &answer{status: status}
+	a := new(client.Problem)
 	if err := json.Unmarshal(body, a); err != nil {
 		return nil, fmt.Errorf("the log answered %d: %s", status, body)
 	}
@@ -113,10 +97,10 @@ func (s *story) offerImpossible(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("row %s: %w", a.ID, err)
 		}
-		if got.rule() != "form" || !strings.Contains(got.Detail, "notAfter") {
+		if got.Code() != client.CodeForm || !strings.Contains(got.Detail, "notAfter") {
 			return errors.New("row " + a.ID + " was refused, but not for its dates: " + got.Detail)
 		}
-		refused[fmt.Sprintf("HTTP %d, rule %s: %s", got.status, got.rule(), got.Detail)]++
+		refused[fmt.Sprintf("HTTP %d, rule %s: %s", got.Status, got.Code(), got.Detail)]++
 	}
 	if len(refused) == 0 {
 		return nil

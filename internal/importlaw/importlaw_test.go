@@ -23,7 +23,7 @@ var layers = []struct {
 	prefixes []string
 	inner    bool // may import its own layer
 }{
-	{"key checks", []string{"internal/weakkey"}, false},
+	{"key checks and problems", []string{"internal/weakkey", "internal/problem"}, false},
 	{"formats", []string{"log/tlog"}, false},
 	{"internal", []string{"internal/"}, true},
 	{"event", []string{"log/event"}, true},
@@ -129,6 +129,7 @@ func TestLinks(t *testing.T) {
 		only []string // dependencies outside the standard library begin with one of these
 	}{
 		{"log/tlog", network, []string{"golang.org/x/mod/", "golang.org/x/sys/cpu", "github.com/cloudflare/circl/", module + "log/tlog", module + "internal/weakkey"}},
+		{"internal/problem", []string{"os/exec", "plugin"}, nil},
 		{"log/event", network, []string{module}},
 		{"log/ledger", network, bare},
 		{"client/verify", network, bare},

@@ -6,21 +6,18 @@ package agency
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"filippo.io/age"
 
 	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -41,37 +38,15 @@ type Options struct {
 	Progress func(Result)
 }
 
+// A Refusal is a gate's no.
+type Refusal = problem.Problem
+
 // A Result is what came of one gate.
 type Result struct {
 	Custodian string
 	URL       string           // "": none is known, it was not asked
-	Err       error            // nil: it gave its shares
+	Err       error            // nil: it gave its shares; a [Refusal] if it refused
 	Release   *event.Reference // that it answered under
-}
-
-// A Refusal is a gate's no.
-type Refusal struct {
-	Status     int
-	Code       string // stable: see docs/operations.md; "" if the answer has none
-	Detail     string
-	RetryAfter time.Duration
-}
-
-func (r *Refusal) Error() string {
-	s := fmt.Sprintf("it answers %d", r.Status)
-	if r.Code != "" {
-		s += " (" + r.Code + ")"
-	}
-	if r.Detail != "" {
-		s += ": " + r.Detail
-	}
-	return s
-}
-
-// Temporary says whether asking again may help.
-func (r *Refusal) Temporary() bool {
-	return r.Status == http.StatusTooManyRequests || r.Status == http.StatusBadGateway ||
-		r.Status == http.StatusServiceUnavailable || r.Status == http.StatusGatewayTimeout
 }
 
 // ErrTooFew is wrapped by the error that too few gates gave their shares.
@@ -249,57 +224,16 @@ func post(ctx context.Context, o *Options, url string, body []byte) ([]byte, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, readRefusal(resp)
+		return nil, fmt.Errorf("it answers %w", problem.Read(resp))
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, escrow.MaxAnswerSize+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(b) > escrow.MaxAnswerSize {
-		return nil, &Refusal{Status: http.StatusOK, Detail: "an answer without end"}
+		return nil, fmt.Errorf("it answers %w", &Refusal{Status: http.StatusOK, Detail: "an answer without end"})
 	}
 	return b, nil
-}
-
-// problemPrefix starts the type of every problem that a gate answers with.
-const problemPrefix = "urn:vasistas:error:"
-
-// readRefusal reads the problem of an answer (RFC 9457); one that is none has its
-// status only.
-func readRefusal(resp *http.Response) *Refusal {
-	r := &Refusal{Status: resp.StatusCode, Detail: http.StatusText(resp.StatusCode)}
-	if n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16); err == nil {
-		r.RetryAfter = time.Duration(n) * time.Second
-	}
-	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if media != "application/problem+json" {
-		return r
-	}
-	var p struct{ Type, Title, Detail string }
-	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	if err != nil || json.Unmarshal(b, &p) != nil {
-		return r
-	}
-	if code, ok := strings.CutPrefix(p.Type, problemPrefix); ok {
-		r.Code = printable(code)
-	}
-	for _, s := range []string{p.Detail, p.Title} {
-		if s != "" {
-			r.Detail = printable(s)
-			break
-		}
-	}
-	return r
-}
-
-// printable keeps a hostile gate's words from steering a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '\ufffd'
-		}
-		return r
-	}, s)
 }
 
 // Identity opens the age files of a case. It asks the gates when it is first used, and

@@ -10,7 +10,6 @@ package escrowtest
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +19,7 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -223,13 +223,13 @@ func (w *World) Gate(custodian string, fault Fault) *httptest.Server {
 			case <-done:
 			}
 		case Refuses:
-			problem(rw, http.StatusForbidden, "breach", "the log has an open breach")
+			problem.New(problem.Breach, "", "the log has an open breach").Answer(rw)
 		case Later:
-			problem(rw, http.StatusServiceUnavailable, "not-ready", "the log can't be followed")
+			problem.New(problem.NotReady, "", "the log can't be followed").Answer(rw)
 		default:
 			b, err := w.answer(custodian, fault, r)
 			if err != nil {
-				problem(rw, http.StatusBadRequest, "form", err.Error())
+				problem.New(problem.Form, "", err.Error()).Answer(rw)
 				return
 			}
 			rw.Header().Set("Content-Type", escrow.AnswerType)
@@ -241,12 +241,6 @@ func (w *World) Gate(custodian string, fault Fault) *httptest.Server {
 		s.Close()
 	})
 	return s
-}
-
-func problem(rw http.ResponseWriter, status int, code, detail string) {
-	rw.Header().Set("Content-Type", "application/problem+json")
-	rw.WriteHeader(status)
-	json.NewEncoder(rw).Encode(map[string]any{"type": "urn:vasistas:error:" + code, "status": status, "detail": detail})
 }
 
 // answer opens everything that a request names.

@@ -100,7 +100,7 @@ func (e *env) gateNote(f *openFlags, r agency.Result) {
 	report := gateReport{Gate: r.Custodian, URL: r.URL}
 	var no *agency.Refusal
 	if errors.As(r.Err, &no) {
-		report.Code = no.Code
+		report.Code = string(no.Code())
 	}
 	if r.Err != nil {
 		report.Error = r.Err.Error()
