@@ -12,8 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,6 +21,7 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -31,12 +32,16 @@ import (
 // logged must be started again within the profile's lag, an hour; later the log
 // refuses them as too old, and the demo ends with what it said.)
 const (
-	eventsFile   = "events.ndjson"
+	eventsFile   = "signed.ndjson"
 	openingsFile = "openings.ndjson"
+	formerEvents = "events.ndjson" // of a demonstration that took other rows for events
 )
 
 // loadEvents reads what was signed in earlier runs.
 func loadEvents(dir string) ([]*signedEvent, error) {
+	if _, err := os.Stat(filepath.Join(dir, formerEvents)); err == nil {
+		return nil, fmt.Errorf("%s is of an earlier version of this demonstration; give another -dir, or remove it", dir)
+	}
 	openings, err := lines(filepath.Join(dir, openingsFile))
 	if err != nil {
 		return nil, err
@@ -47,36 +52,43 @@ func loadEvents(dir string) ([]*signedEvent, error) {
 	}
 	// The openings are written first.
 	if len(openings) < len(envelopes) {
-		return nil, fmt.Errorf("%s has %d lines, and %s has %d: some secrets are lost; start anew in another -dir",
+		return nil, fmt.Errorf("%s has %d lines, and %s has %d: some secrets are lost; give another -dir",
 			openingsFile, len(openings), eventsFile, len(envelopes))
 	}
 	events := make([]*signedEvent, len(envelopes))
 	for i, e := range envelopes {
-		events[i] = &signedEvent{Envelope: bytes.TrimSuffix(e, []byte("\n")), Openings: openings[i]}
+		env, err := event.ParseEnvelope(bytes.TrimSuffix(e, []byte("\n")))
+		if err != nil {
+			return nil, err
+		}
+		o, err := event.ParseOpenings(openings[i])
+		if err != nil {
+			return nil, err
+		}
+		events[i] = &signedEvent{env, o}
 	}
 	return events, nil
 }
 
 // lines returns the lines of a file, with their line feeds; none if there is no
 // file.
-func lines(name string) (list [][]byte, err error) {
+func lines(name string) ([][]byte, error) {
 	b, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	for l := range bytes.Lines(b) {
-		list = append(list, l)
-	}
-	return list, nil
+	return slices.Collect(bytes.Lines(b)), nil
 }
 
 func saveEvents(dir string, events []*signedEvent) error {
 	var envelopes, openings []byte
 	for _, e := range events {
-		envelopes = append(append(envelopes, e.Envelope...), '\n')
-		openings = append(openings, e.Openings...)
+		o, err := e.openings.Bytes()
+		if err != nil {
+			return err
+		}
+		envelopes = append(append(envelopes, e.env.Bytes()...), '\n')
+		openings = append(openings, o...)
 	}
 	if err := durable.WriteFile(filepath.Join(dir, openingsFile), openings, 0o600); err != nil {
 		return err
@@ -97,57 +109,42 @@ type appended struct {
 // appendAll submits the next chunk of events in one stream, verifies each proof
 // offline, with the signers' keys, and keeps some of the proofs as files. It fails
 // at the first event that has no proof, or whose proof does not hold.
-func (w *world) appendAll(ctx context.Context, cl *client.Client, events []*signedEvent, out *appended, p *progress) error {
+func (w *world) appendAll(ctx context.Context, cl *client.Client, events []*signedEvent, out *appended) error {
 	if err := os.MkdirAll(w.path("proofs"), 0o755); err != nil {
 		return err
 	}
 	began := time.Now()
 	first := len(out.Indices)
-	out.Indices = append(out.Indices, make([]uint64, len(events))...)
-	files := make([]string, len(events))
 	options := verify.Options{Origin: origin, Signers: w.signers.public()}
-	var verified atomic.Int64
 	judges, ctx := errgroup.WithContext(ctx)
 	judges.SetLimit(runtime.GOMAXPROCS(0))
-	i := 0
 	for r, err := range cl.SubmitStream(ctx, submissions(events), client.WaitCosigned) {
-		if err == nil {
-			err = r.Err
-		}
-		if err != nil {
+		if err = errors.Join(err, r.Err); err != nil {
 			// A judge's refusal ends the stream too, and is the better reason.
 			return errors.Join(judges.Wait(), err)
 		}
-		n := i // of this event
-		i++
-		out.Indices[first+n] = r.Index
+		n := len(out.Indices) // of this event
+		out.Indices = append(out.Indices, r.Index)
 		if r.Duplicate {
 			out.Duplicates++
 		}
+		keep := ""
+		if sampled(n, out.total, out.keep) {
+			keep = w.path("proofs", strconv.FormatUint(r.Index, 10))
+			out.Files = append(out.Files, keep+".tlog-proof")
+		}
 		judges.Go(func() error {
-			if err := judge(w.policy, r.Proof, events[n], options); err != nil {
+			if err := judge(w.policy, r.Proof, events[n-first], options, keep); err != nil {
 				return fmt.Errorf("the proof of entry %d: %w", r.Index, err)
 			}
-			verified.Add(1)
-			if !sampled(first+n, out.total, out.keep) {
-				return nil
-			}
-			name, err := w.keepProof(r.Index, r.Proof, events[n])
-			files[n] = name
-			return err
+			return nil
 		})
-		p.set(first + i)
 	}
 	if err := judges.Wait(); err != nil {
 		return err
 	}
-	if n := int(verified.Load()); n != len(events) {
+	if n := len(out.Indices) - first; n != len(events) {
 		return fmt.Errorf("%d of %d events were logged and verified", n, len(events))
-	}
-	for _, f := range files {
-		if f != "" {
-			out.Files = append(out.Files, f)
-		}
 	}
 	out.Took += time.Since(began)
 	return nil
@@ -163,39 +160,32 @@ func submissions(events []*signedEvent) iter.Seq2[[]byte, error] {
 	}
 }
 
-// judge verifies a proof as somebody who has nothing but the file, the policy
-// and the signers' keys.
-func judge(policy *verify.Policy, p *tlog.Proof, e *signedEvent, o verify.Options) error {
+// judge verifies a proof as a stranger does who has nothing but the file, the policy
+// and the signers' keys. If it holds, it is kept under this name, unless that is
+// empty, next to the secrets of its seals.
+func judge(policy *verify.Policy, p *tlog.Proof, e *signedEvent, o verify.Options, keep string) error {
 	o.Now = time.Now()
 	in, err := verify.Proof(policy, p.Bytes(), o)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(in.Entry(), e.Envelope) {
+	if !bytes.Equal(in.Entry(), e.env.Bytes()) {
 		return errors.New("it is of another event")
 	}
-	return nil
+	if keep == "" {
+		return nil
+	}
+	openings, err := e.openings.Bytes()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(keep+".openings", openings, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(keep+".tlog-proof", p.Bytes(), 0o644)
 }
 
-// sampled spreads keep of n evenly, with the first and the last.
+// sampled spreads keep of n evenly, with the first; a keep of 0 means all.
 func sampled(i, n, keep int) bool {
-	if keep <= 0 || keep >= n {
-		return true
-	}
-	if keep == 1 {
-		return i == 0
-	}
-	// i is the place of the j-th one for some j.
-	j := (i*(keep-1) + n - 2) / (n - 1)
-	return j*(n-1)/(keep-1) == i
-}
-
-// keepProof writes a proof, and the secrets of its seals beside it.
-func (w *world) keepProof(index uint64, p *tlog.Proof, e *signedEvent) (string, error) {
-	name := w.path("proofs", strconv.FormatUint(index, 10))
-	if err := os.WriteFile(name+".openings", e.Openings, 0o600); err != nil {
-		return "", err
-	}
-	name += ".tlog-proof"
-	return name, os.WriteFile(name, p.Bytes(), 0o644)
+	return keep == 0 || (i*keep+n-1)/n != ((i+1)*keep+n-1)/n
 }

@@ -7,22 +7,18 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/profile"
 )
 
-// The profile is the one named demo, with three figures changed: the custodian of the
+// The profile is the one named demo, with two figures changed: the custodian of the
 // rows' group runs no gate and sends no heartbeats, so the first is due after the
-// demonstration; an access lives as long as a slow machine may need; and a head gets
-// old while somebody watches.
+// demonstration; and an access lives as long as a slow machine may need.
 const (
 	profileID     = "demo-on-one-machine"
 	heartbeatsDue = 10 * 365 * 24 * 60 * 60 // seconds
 	accessLife    = 60
-	headsStale    = 15
 )
 
 // charter makes the log's charter, entry 0, and signs it with two of its three
@@ -38,7 +34,7 @@ func (w *world) charter() (*event.Envelope, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.ID, p.Heartbeat.Within, p.AccessLife, p.Stale = profileID, heartbeatsDue, accessLife, headsStale
+	p.ID, p.Heartbeat.Within, p.AccessLife = profileID, heartbeatsDue, accessLife
 	gate, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -58,21 +54,20 @@ func (w *world) charter() (*event.Envelope, error) {
 	for i := range numGates {
 		ch.Groups[0].Members = append(ch.Groups[0].Members, gateName(i))
 	}
-	for _, r := range w.signers.roles() {
-		for name, s := range *r.keys {
-			party := event.Party{Name: name, Role: r.role, Keys: []*event.PublicKey{s.Public()}}
-			switch r.role {
-			case event.RoleAuthority:
+	for dir, named := range w.signers.keys {
+		for name, s := range named {
+			party := event.Party{Name: name, Role: roles[dir], Keys: []*event.PublicKey{s.Public()}}
+			switch {
+			case dir == courts:
 				party.Kind = "court"
-			case event.RoleCustodian:
+			case name == custodianName:
 				party.Gates = []event.HPKEKey{{KEM: event.KEMX25519, Public: gate.PublicKey().Bytes()}}
-				if name != custodianName {
-					k, err := w.loadGateKey(name)
-					if err != nil {
-						return nil, err
-					}
-					party.Gates = []event.HPKEKey{k.Public()}
+			case dir == custodians:
+				k, err := w.loadGateKey(name)
+				if err != nil {
+					return nil, err
 				}
+				party.Gates = []event.HPKEKey{k.Public()}
 			}
 			ch.Parties = append(ch.Parties, party)
 		}
@@ -81,6 +76,5 @@ func (w *world) charter() (*event.Envelope, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := slices.Sorted(maps.Keys(w.signers.founders))
-	return event.Sign(ev, w.signers.founders[names[0]], w.signers.founders[names[1]])
+	return event.Sign(ev, w.signers.keys[founders]["founder1"], w.signers.keys[founders]["founder2"])
 }

@@ -12,28 +12,37 @@ import (
 // Codes for what a row does not say. An event takes no free text, and these
 // state a gap instead of closing it.
 const (
-	codeNotStated  = "not-stated"   // the cell is empty
-	codeWithheld   = "withheld"     // the cell was withheld before it came to us
-	codeNone       = "none"         // no business was served: a device or a home was searched
-	codeNotOneName = "not-one-name" // several companies, remarks beside a name, or nobody's name
-	codeSeveral    = "several"      // several offence classes
-	codeOther      = "other"        // an offence in somebody's own words
+	codeNotStated = "not-stated" // the cell is empty
+	codeWithheld  = "withheld"   // the cell was withheld before it came to us
+	codeSeveral   = "several"    // several offence classes
+	codeOther     = "other"      // an offence that was typed by hand
 )
 
-const cellWithheld = "[WITHHELD]"
+const (
+	cellWithheld = "[WITHHELD]"
+	maxCode      = 64
+)
 
-// The form's own options for the nature of an investigation. Everything else in
-// that column was typed by hand, and becomes codeOther.
-var offences = map[string]string{
-	"Homicide":                "homicide",
-	"Narcotics":               "narcotics",
-	"Theft/Fraud":             "theft-fraud",
-	"Crime of Violence":       "crime-of-violence",
-	"Child Exploitation":      "child-exploitation",
-	"Arrest/Warrant Fugitive": "arrest-warrant-fugitive",
-	"Threats/Harassment":      "threats-harassment",
-	"Human Trafficking":       "human-trafficking",
-	"Computer Crime Fraud":    "computer-crime-fraud",
+var (
+	dropped = strings.NewReplacer("'", "", "’", "", ".", "")
+	between = regexp.MustCompile(`[^a-z0-9]+`)
+)
+
+// code makes a code of a name by its spelling alone: lower case, without apostrophes
+// and dots, and a hyphen for all else that is no letter or digit. It says what was
+// written, and does not decide who was meant.
+func code(name string) string {
+	return strings.Trim(between.ReplaceAllString(dropped.Replace(strings.ToLower(name)), "-"), "-")
+}
+
+// isCode returns whether an event can state a code.
+func isCode(s string) bool { return s != "" && len(s) <= maxCode }
+
+// offences are the codes of the form's own options for the nature of an investigation.
+// Everything else in that column becomes codeOther.
+var offences = []string{
+	"arrest-warrant-fugitive", "child-exploitation", "computer-crime-fraud", "crime-of-violence", "homicide",
+	"human-trafficking", "narcotics", "theft-fraud", "threats-harassment", codeWithheld,
 }
 
 // offenceCode maps the nature of an investigation to one class: an event has
@@ -44,11 +53,9 @@ func offenceCode(natures []string) string {
 		return codeNotStated
 	case len(natures) > 1:
 		return codeSeveral
-	case natures[0] == cellWithheld:
-		return codeWithheld
 	}
-	if code, ok := offences[natures[0]]; ok {
-		return code
+	if c := code(natures[0]); slices.Contains(offences, c) {
+		return c
 	}
 	return codeOther
 }
@@ -77,107 +84,4 @@ func groundCodes(list []string) (codes []string, ok bool) {
 		codes = append(codes, grounds[i].code)
 	}
 	return codes, true
-}
-
-// countyCode is the name of a county's superior court, among these courts.
-func countyCode(county string) string { return strings.Join(words(county), "-") }
-
-// Abbreviations that stand for one thing in this data. Those of whole names
-// (LAPD, SBCSD) stay as they are, and so do misspellings: the mapping says what
-// was written, and does not decide who was meant.
-var abbreviations = map[string]string{
-	"pd": "police department", "dept": "department", "da": "district attorney", "so": "sheriff",
-	"attorneys": "attorney", "sheriffs": "sheriff", "us": "united states",
-}
-
-// agencyCode maps an agency's name: lower case, no possessives, abbreviations
-// spelled out, and "office" or "department" dropped after the words sheriff and
-// district attorney, for which people write either. It is "" for a name without
-// a letter.
-func agencyCode(s string) string {
-	if s == cellWithheld {
-		return codeWithheld
-	}
-	if !strings.ContainsAny(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz") {
-		return ""
-	}
-	var out []string
-	for _, w := range words(s) {
-		if long, ok := abbreviations[w]; ok {
-			w = long
-		}
-		out = append(out, strings.Fields(w)...)
-	}
-	if n := len(out); n > 2 && (out[n-1] == "office" || out[n-1] == "department") && (out[n-2] == "sheriff" || out[n-2] == "attorney") {
-		out = out[:n-1]
-	}
-	return strings.Join(out, "-")
-}
-
-var (
-	possessive = regexp.MustCompile(`['’]s\b|['’]`)
-	initials   = regexp.MustCompile(`\b([a-z])\.`)
-	word       = regexp.MustCompile(`[a-z0-9]+`)
-)
-
-// words returns the lower-case words of a name. Initials with dots are one:
-// L.A. is la.
-func words(s string) []string {
-	s = possessive.ReplaceAllString(strings.ToLower(s), "")
-	return word.FindAllString(initials.ReplaceAllString(s, "$1"), -1)
-}
-
-// oneName are names that have in them what separates two names elsewhere.
-var oneName = []struct {
-	spelled *regexp.Regexp
-	name    string
-}{
-	{regexp.MustCompile(`\bat ?(&|and) ?t\b`), "att"},
-	{regexp.MustCompile(`\b1 ?(&|and) ?1\b`), "1-1"},
-	{regexp.MustCompile(`\bmail (&|and) media\b`), "mail media"},
-	{regexp.MustCompile(`\bprint and ship\b`), "print ship"},
-	{regexp.MustCompile(`\bd/b/a\b`), "dba"},
-	{regexp.MustCompile(`\bt-mobile, usa\b`), "t-mobile usa"},
-}
-
-// noName is what stands where a name should be and names nobody.
-var noName = []string{
-	"all carriers", "cell phone companies", "cell tower owner", "cellular telephone companies", "m", "motel",
-	"multiple", "phone only", "tower dump", "tower dump to major service providers", "tower dump-all carriers", "unknown",
-}
-
-var (
-	// legalForm is how a company's name ends, with whatever stands between.
-	legalForm = regexp.MustCompile(`[ ,.]*\b(inc|incorporated|llc|llp|lp|ltd|corp|corporation)[ ,.!]*$`)
-	separator = regexp.MustCompile(`[,;/|&()#:"]| and | - |\.\s`)
-	provider  = regexp.MustCompile(`[a-z0-9]+(\.[a-z0-9]+)*`)
-)
-
-// providerCode maps a business's name: lower case, without its legal form. A
-// cell that holds more than one plain name is codeNotOneName. It is "" for a
-// name without a letter or digit.
-func providerCode(s string, servedOn []string) string {
-	switch {
-	case s == cellWithheld:
-		return codeWithheld
-	case s == "" && slices.Contains(servedOn, "Business"):
-		return codeNotStated
-	case s == "":
-		return codeNone
-	}
-	s = initials.ReplaceAllString(strings.ToLower(strings.TrimSpace(s)), "$1")
-	for _, n := range oneName {
-		s = n.spelled.ReplaceAllString(s, n.name)
-	}
-	s = legalForm.ReplaceAllString(s, "")
-	s = strings.TrimRight(possessive.ReplaceAllString(s, ""), " .,!")
-	if separator.MatchString(s) || slices.Contains(noName, s) {
-		return codeNotOneName
-	}
-	return strings.Join(provider.FindAllString(s, -1), "-")
-}
-
-// named says whether a provider's code is the name of one.
-func named(provider string) bool {
-	return !slices.Contains([]string{codeNone, codeNotStated, codeWithheld, codeNotOneName}, provider)
 }

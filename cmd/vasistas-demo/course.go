@@ -9,18 +9,19 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // What has to follow on a logged event, in time: a court's decision on an
 // emergency access, and the return of a warrant.
 
 // reference names the entry of an event that was logged.
-func reference(index uint64, envelope []byte) event.Reference {
-	return event.Reference{Index: index, Leaf: rfcLeaf(envelope)}
+func reference(index uint64, env *event.Envelope) event.Reference {
+	return event.Reference{Index: index, Leaf: tlog.Hash(env.LeafHash())}
 }
 
 // followUp logs what has to follow on the events from one to another: first the
@@ -30,7 +31,7 @@ func (s *story) followUp(ctx context.Context, from, to int) error {
 	var decisions []*signedEvent
 	var warrants []event.Reference
 	for i := from; i < to; i++ {
-		a, ref := &s.batch.accepted[i], reference(s.done.Indices[i], s.batch.events[i].Envelope)
+		a, ref := &s.batch.accepted[i], reference(s.done.Indices[i], s.batch.events[i].env)
 		if !a.Emergency {
 			if !slices.Contains(s.batch.histories, i) {
 				warrants = append(warrants, ref)
@@ -43,19 +44,28 @@ func (s *story) followUp(ctx context.Context, from, to int) error {
 		}
 		decisions = append(decisions, d)
 	}
-	n := 0
-	for r, err := range s.client.SubmitStream(ctx, submissions(decisions), client.WaitSequenced) {
-		switch err := errors.Join(err, answered(r)); {
-		case isRule(err, "emergency", "decided"): // in an earlier run
-		case err != nil:
-			return fmt.Errorf("a decision on an emergency: %w", err)
-		default:
-			s.decisions++
-			warrants = append(warrants, reference(r.Index, decisions[n].Envelope))
-		}
-		n++
+	decided, err := s.logOnce(ctx, "emergency", "decided", submissions(decisions))
+	if err != nil {
+		return fmt.Errorf("a decision on an emergency: %w", err)
 	}
-	return s.returnAll(ctx, warrants)
+	s.decisions += len(decided)
+	return s.returnAll(ctx, append(warrants, decided...))
+}
+
+// logOnce logs events, but those which by this way to break this rule were logged in
+// an earlier run.
+func (s *story) logOnce(ctx context.Context, rule, way string, list iter.Seq2[[]byte, error]) ([]event.Reference, error) {
+	var logged []event.Reference
+	for r, err := range s.client.SubmitStream(ctx, list, client.WaitSequenced) {
+		if err = errors.Join(err, r.Err); err == nil {
+			logged = append(logged, event.Reference{Index: r.Index, Leaf: r.Leaf})
+			continue
+		}
+		if p, ok := errors.AsType[*client.Problem](err); !ok || p.Rule != rule || p.Way != way {
+			return nil, err
+		}
+	}
+	return logged, nil
 }
 
 // decision is a court's warrant that validates an emergency access. The rows don't
@@ -67,54 +77,72 @@ func decision(k *signers, a *accepted, on event.Reference) (*signedEvent, error)
 	}
 	c := a.terms
 	c.window = warrantLife
-	d, err := newWarrant(origin, agency, a.row, &c)
+	d, err := newWarrant(agency, a.row, &c)
 	if err != nil {
 		return nil, err
 	}
 	d.Body.(*event.Warrant).Validates = &on
-	return d.sign(d.Time.Add(c.seal), k.courts[a.court])
+	return d.sign(d.Time.Add(c.seal), k.keys[courts][a.court])
 }
 
 // returnAll logs the returns of warrants. No gate runs here, so no key was opened
 // on any: that is what a return's figures are about.
 func (s *story) returnAll(ctx context.Context, warrants []event.Reference) error {
-	returns := func(yield func([]byte, error) bool) {
+	logged, err := s.logOnce(ctx, "return", "taken", func(yield func([]byte, error) bool) {
 		for _, ref := range warrants {
-			env, err := signNow(&event.Return{Warrant: ref}, s.signers.provider)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if !yield(env.Bytes(), nil) {
+			if !yield(signNow(&event.Return{Warrant: ref}, s.signers.provider)) {
 				return
 			}
 		}
+	})
+	if err != nil {
+		return fmt.Errorf("the return of a warrant: %w", err)
 	}
-	for r, err := range s.client.SubmitStream(ctx, iter.Seq2[[]byte, error](returns), client.WaitSequenced) {
-		switch err := errors.Join(err, answered(r)); {
-		case isRule(err, "return", "taken"): // in an earlier run
-		case err != nil:
-			return fmt.Errorf("the return of a warrant: %w", err)
-		default:
-			s.returns++
-		}
-	}
+	s.returns += len(logged)
 	return nil
 }
 
 // signNow signs an event that seals nothing.
-func signNow(body event.Body, by ...event.Signer) (*event.Envelope, error) {
+func signNow(body event.Body, by ...event.Signer) ([]byte, error) {
 	ev, err := event.New(origin, body)
 	if err != nil {
 		return nil, err
 	}
-	return event.Sign(ev, by...)
+	env, err := event.Sign(ev, by...)
+	if err != nil {
+		return nil, err
+	}
+	return env.Bytes(), nil
 }
 
-func answered(r client.StreamResult) error { return r.Err }
+// submit logs an event, and returns its entry.
+func (s *story) submit(ctx context.Context, submission []byte, err error) (uint64, error) {
+	if err != nil {
+		return 0, err
+	}
+	r, err := s.client.Submit(ctx, submission, client.WaitCosigned)
+	if err != nil {
+		return 0, err
+	}
+	return r.Index, nil
+}
 
-// isRule says whether the log refused an event by a rule, in one way to break it.
-func isRule(err error, rule, way string) bool {
-	var p *client.Problem
-	return errors.As(err, &p) && strings.Contains(p.Detail, fmt.Sprintf("rule %s (%s)", rule, way))
+// logged is an event with its entry.
+type logged struct {
+	*signedEvent
+	event.Reference
+}
+
+// logDraft signs, seals and logs an event.
+func (s *story) logDraft(ctx context.Context, d *draft, until time.Time, by event.Signer) (*logged, error) {
+	signed, err := d.sign(until, by)
+	if err != nil {
+		return nil, err
+	}
+	submission, err := signed.submission()
+	index, err := s.submit(ctx, submission, err)
+	if err != nil {
+		return nil, err
+	}
+	return &logged{signed, reference(index, signed.env)}, nil
 }

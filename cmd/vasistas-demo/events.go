@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -44,18 +43,14 @@ type refusal string
 func (r refusal) Error() string { return string(r) }
 
 const (
-	refusedPeriod      refusal = "the period ends before it begins"
-	refusedSigned      refusal = "signed after it was filed"
-	refusedNoWindow    refusal = "neither a date of signing nor a period"
-	refusedTime        refusal = "a date before 1970, which an event can't state"
-	refusedNoProvider  refusal = "an emergency that names no provider: nobody could have logged the access"
-	refusedNotOneName  refusal = "an emergency with more than one provider's name: an access is by one"
-	refusedAgency      refusal = "the agency is no name"
-	refusedLongAgency  refusal = "the agency's name is longer than a code"
-	refusedProvider    refusal = "the provider is no name, or longer than a code"
-	refusedGrounds     refusal = "a ground that is none of the form's"
-	maxCode                    = 64
-	maxCodesPerOpening         = 16
+	refusedPeriod   refusal = "the period ends before it begins"
+	refusedSigned   refusal = "signed after it was filed"
+	refusedNoWindow refusal = "neither a date of signing nor a period"
+	refusedProvider refusal = "an emergency whose row names no provider, which would have logged the access"
+	refusedAgency   refusal = "the agency's name is longer than a code, or none"
+	refusedGrounds  refusal = "a ground that is none of the form's"
+
+	maxCodesPerOpening = 16
 )
 
 // terms are what an event takes from its row.
@@ -66,15 +61,10 @@ type terms struct {
 	seal                             time.Duration
 }
 
-// impossible says whether a row is refused for dates that can't be: the log is
-// offered such an event, and refuses it.
-func (r refusal) impossible() bool { return r == refusedPeriod || r == refusedSigned }
-
 // decide maps a row to the terms of its event, or refuses it.
 func decide(r *row) (terms, error) {
 	c := terms{
-		court: countyCode(r.County), agency: agencyCode(r.Agency),
-		provider: providerCode(r.Business, r.ServedOn), offence: offenceCode(r.Natures), seal: sealDefault,
+		court: code(r.County), agency: code(r.Agency), provider: code(r.Business), offence: offenceCode(r.Natures), seal: sealDefault,
 	}
 	if r.Delayed {
 		c.seal = sealDelayed
@@ -84,16 +74,10 @@ func decide(r *row) (terms, error) {
 		return c, refusedGrounds
 	}
 	switch {
-	case c.agency == "":
+	case !isCode(c.agency):
 		return c, refusedAgency
-	case len(c.agency) > maxCode:
-		return c, refusedLongAgency
-	case c.provider == "" || len(c.provider) > maxCode:
+	case r.Emergency && !isCode(c.provider):
 		return c, refusedProvider
-	case r.Emergency && c.provider == codeNotOneName:
-		return c, refusedNotOneName
-	case r.Emergency && !named(c.provider):
-		return c, refusedNoProvider
 	case r.Emergency:
 		return c, nil
 	}
@@ -105,68 +89,54 @@ func decide(r *row) (terms, error) {
 // window is what the length of a warrant's window is taken from: since 2017 the
 // days that data was asked for; in 2016, which has none, the time from signing to
 // filing. Each day is a second. The window itself begins when the event is signed.
-// With a refusal for impossible dates comes the length that those make.
 func window(r *row) (time.Duration, error) {
-	days := func(from, to time.Time) time.Duration {
-		return time.Duration(math.Floor(to.Sub(from).Hours()/24)) * demoDay
+	from, to, impossible := r.InfoStart, r.InfoEnd, refusedPeriod
+	if from.IsZero() {
+		from, to, impossible = r.Signed, r.Submitted, refusedSigned
 	}
 	switch {
-	case !r.InfoStart.IsZero():
-		if n := days(r.InfoStart, r.InfoEnd); n < 0 {
-			return n, refusedPeriod
-		}
-		return days(r.InfoStart, r.InfoEnd), nil
-	case !r.Signed.IsZero():
-		if n := days(r.Signed, r.Submitted); n < 0 {
-			return n, refusedSigned
-		}
-		return days(r.Signed, r.Submitted), nil
+	case from.IsZero():
+		return 0, refusedNoWindow
+	case to.Before(from):
+		return 0, impossible
 	}
-	return 0, refusedNoWindow
+	return time.Duration(to.Sub(from).Hours()/24) * demoDay, nil
 }
 
-// signedEvent is a row as it is submitted, with the secrets of its seals.
+// signedEvent is an event as it is submitted, with the secrets of its seals.
 type signedEvent struct {
-	Envelope []byte
-	Openings []byte
+	env      *event.Envelope
+	openings *event.Openings
 }
 
 // submission is what the log is sent: the event, and the openings that it is to
 // disclose. Those of the subject stay here.
 func (e *signedEvent) submission() ([]byte, error) {
-	env, err := event.ParseEnvelope(e.Envelope)
-	if err != nil {
-		return nil, err
-	}
-	o, err := event.ParseOpenings(e.Openings)
-	if err != nil {
-		return nil, err
-	}
-	return (&event.Submission{Envelope: env, Openings: o.Public}).Bytes()
+	return (&event.Submission{Envelope: e.env, Openings: e.openings.Public}).Bytes()
 }
 
 // signEvent makes the event of a row on its terms: a warrant, signed by its
 // court, or an emergency access, signed by the provider and the court's duty
 // key. Every call makes another event: ids and salts are random, and two equal
 // rows are two events.
-func signEvent(origin string, k *signers, r *row, c *terms) (*signedEvent, error) {
+func signEvent(k *signers, r *row, c *terms) (*signedEvent, error) {
 	agency, err := k.agency(c.agency)
 	if err != nil {
 		return nil, err
 	}
 	if r.Emergency {
-		d, err := newAccess(origin, agency, r, c, nil, event.Digest{})
+		d, err := rowAccess(agency, r, c, nil, event.Digest{})
 		if err != nil {
 			return nil, err
 		}
 		d.public = append(d.public, agencyOpenings(agency, c)...)
-		return d.sign(d.Time.Add(c.seal), k.provider, k.duties[c.court])
+		return d.sign(d.Time.Add(c.seal), k.provider, k.keys[duties][c.court])
 	}
-	d, err := newWarrant(origin, agency, r, c)
+	d, err := newWarrant(agency, r, c)
 	if err != nil {
 		return nil, err
 	}
-	return d.sign(d.Time.Add(c.seal), k.courts[c.court])
+	return d.sign(d.Time.Add(c.seal), k.keys[courts][c.court])
 }
 
 // draft is an event with what it is to seal.
@@ -183,12 +153,7 @@ func (d *draft) sign(until time.Time, by ...event.Signer) (*signedEvent, error) 
 	if err != nil {
 		return nil, err
 	}
-	openings := event.Openings{Event: env.Hash(), Public: d.public, Subject: d.subject}
-	secret, err := openings.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	return &signedEvent{env.Bytes(), secret}, nil
+	return &signedEvent{env, &event.Openings{Event: env.Hash(), Public: d.public, Subject: d.subject}}, nil
 }
 
 func agencyOpenings(agency event.Signer, c *terms) []event.Opening {
@@ -198,7 +163,7 @@ func agencyOpenings(agency event.Signer, c *terms) []event.Opening {
 	}
 }
 
-func newWarrant(origin string, agency event.Signer, r *row, c *terms) (*draft, error) {
+func newWarrant(agency event.Signer, r *row, c *terms) (*draft, error) {
 	now := time.Now().UTC().Truncate(time.Second)
 	ev, err := event.New(origin, &event.Warrant{
 		Decision: event.Granted, Provider: providerName, Instrument: instrumentWarrant, Offence: c.offence,
@@ -221,18 +186,17 @@ func caseOf(r *row) string {
 	return cmp.Or(r.Number, "row "+r.ID+", which states no warrant number")
 }
 
+// accessTerms are what an access says apart from its warrant.
+type accessTerms struct {
+	group, unit, account string
+	recipient            event.HPKEKey
+	packages             []event.Digest
+}
+
 // newAccess makes an access on a warrant, whose event hash comes with it, or for
 // no warrant that of an emergency.
-func newAccess(origin string, agency event.Signer, r *row, c *terms, warrant *event.Reference, hash event.Digest) (*draft, error) {
-	// Nothing is released to the recipient, so its private half is not kept.
-	recipient, err := ecdh.X25519().GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	body := &event.Access{
-		Warrant: warrant, Group: noGroup, Accounts: 1,
-		Recipient: event.HPKEKey{KEM: event.KEMX25519, Public: recipient.PublicKey().Bytes()},
-	}
+func newAccess(agency event.Signer, warrant *event.Reference, hash event.Digest, t accessTerms) (*draft, error) {
+	body := &event.Access{Warrant: warrant, Group: t.group, Accounts: 1, Recipient: t.recipient}
 	if warrant == nil {
 		body.Emergency = emergencyGround
 	}
@@ -248,16 +212,37 @@ func newAccess(origin string, agency event.Signer, r *row, c *terms, warrant *ev
 	if err != nil {
 		return nil, err
 	}
-	return &draft{
+	d := &draft{
 		Event:  ev,
-		public: []event.Opening{event.NewOpening("unit", event.Text(c.provider))},
-		// The digest of the row stands where that of an escrow package would.
+		public: []event.Opening{event.NewOpening("unit", event.Text(t.unit))},
 		subject: []event.Opening{
-			event.NewOpening("account", event.Text(noAccount)),
+			event.NewOpening("account", event.Text(t.account)),
 			event.NewOpening("agencySignature", event.Bytes(signature)),
-			event.NewOpening("package", event.Text(event.Digest(r.Digest).String())),
 		},
-	}, nil
+	}
+	for _, p := range t.packages {
+		d.subject = append(d.subject, event.NewOpening("package", event.Text(p.String())))
+	}
+	return d, nil
+}
+
+// rowAccess makes the access of a row.
+func rowAccess(agency event.Signer, r *row, c *terms, warrant *event.Reference, hash event.Digest) (*draft, error) {
+	// Nothing is released to the recipient, so its private half is not kept.
+	recipient, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	unit := c.provider
+	if !isCode(unit) {
+		unit = codeNotStated
+	}
+	return newAccess(agency, warrant, hash, accessTerms{
+		group: noGroup, unit: unit, account: noAccount,
+		recipient: event.HPKEKey{KEM: event.KEMX25519, Public: recipient.PublicKey().Bytes()},
+		// The digest of the row stands where that of an escrow package would.
+		packages: []event.Digest{event.Digest(r.Digest)},
+	})
 }
 
 // digestOf is SHA-256 of a row's cells, each ended by a line feed.
@@ -267,14 +252,13 @@ func digestOf(record []string) [32]byte {
 
 // batch is what became of the rows.
 type batch struct {
-	accepted   []accepted
-	impossible []accepted     // refused for dates that can't be
-	events     []*signedEvent // of the accepted rows, as far as they are signed
-	histories  []int          // of accepted, those that are told at length; see pick
-	warrants   int
-	accesses   int
-	refused    map[refusal]int
-	gaps       map[string]int // warrants by what their row does not say
+	accepted  []accepted
+	events    []*signedEvent // of the accepted rows, as far as they are signed
+	histories []int          // of accepted, those that are told at length; see pick
+	warrants  int
+	accesses  int
+	refused   map[refusal]int
+	gaps      map[string]int // warrants by what their row does not say
 }
 
 type accepted struct {
@@ -287,12 +271,8 @@ func decideRows(rows []row) (*batch, error) {
 	b := &batch{refused: make(map[refusal]int), gaps: make(map[string]int)}
 	for i := range rows {
 		c, err := decide(&rows[i])
-		var no refusal
-		if errors.As(err, &no) {
+		if no, ok := errors.AsType[refusal](err); ok {
 			b.refused[no]++
-			if no.impossible() {
-				b.impossible = append(b.impossible, accepted{&rows[i], c})
-			}
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("row %s: %w", rows[i].ID, err)
@@ -338,7 +318,7 @@ func (b *batch) chunks() [][2]int {
 const maxChunk = 1024
 
 // sign makes the events of accepted rows, in order, that are not signed already.
-func (b *batch) sign(origin string, k *signers, from, to int) error {
+func (b *batch) sign(k *signers, from, to int) error {
 	first := max(from, len(b.events))
 	if first >= to {
 		return nil
@@ -349,7 +329,7 @@ func (b *batch) sign(origin string, k *signers, from, to int) error {
 	for i := range signed {
 		work.Go(func() (err error) {
 			a := &b.accepted[first+i]
-			if signed[i], err = signEvent(origin, k, a.row, &a.terms); err != nil {
+			if signed[i], err = signEvent(k, a.row, &a.terms); err != nil {
 				return fmt.Errorf("row %s: %w", a.ID, err)
 			}
 			return nil
@@ -369,8 +349,7 @@ func (b *batch) count(r *row, c *terms) {
 	}
 	b.warrants++
 	for gap, is := range map[string]bool{
-		"name no provider: a device or a home was searched":         c.provider == codeNone,
-		"name several providers, or have other words in that place": c.provider == codeNotOneName,
+		"name no provider: a device or a home was searched": r.Business == "" && !slices.Contains(r.ServedOn, "Business"),
 		"state no offence":               c.offence == codeNotStated,
 		"state an offence in free words": c.offence == codeOther,
 		"state several offences":         c.offence == codeSeveral,

@@ -19,22 +19,23 @@ import (
 	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// The subject of the case, and somebody else. The rows name no accounts.
+// The subject of the case, and another person. The rows name no accounts.
 const (
 	subjectAccount = "subject@messenger.example"
-	otherAccount   = "somebody-else@messenger.example"
+	otherAccount   = "other-person@messenger.example"
 	letter         = "A letter that was escrowed, and that a court has ordered to be opened.\n"
 
-	// caseSeal is short, so that the disclosure comes while somebody watches;
+	// caseSeal is short, so that the disclosure comes while the reader watches;
 	// caseWindow outlasts the chapter.
 	caseSeal   = 20 * demoDay
 	caseWindow = 60 * demoDay
 	gateTries  = 60 * time.Second
 )
 
-// escrowed is a file, escrowed by age, of somebody with a seed of notice keys.
+// escrowed is a file, escrowed by age, of a user with a seed of notice keys.
 type escrowed struct {
 	file    []byte
 	pkg     *escrow.Package
@@ -46,24 +47,17 @@ type escrowed struct {
 type opening struct {
 	*accepted
 	agency  event.Signer
-	court   event.Signer
-	charter []byte // the envelope
+	charter *event.Envelope
 	gates   []*gateServer
-	wire    *wire
 	until   time.Time
-
-	warrant         event.Reference
-	warrantEnv      *event.Envelope
-	warrantOpenings *event.Openings
+	warrant *logged
 }
 
 // access is an access of the case.
 type access struct {
-	event.Reference
-	env       *event.Envelope
-	openings  *event.Openings
+	*logged
 	recipient *escrow.SecretKey
-	files     []*escrowed
+	file      *escrowed
 }
 
 // openCase takes one real warrant all the way: from an escrowed file to its plaintext
@@ -90,18 +84,14 @@ func (s *story) openCase(ctx context.Context) error {
 	if err := s.orderCase(ctx, o); err != nil {
 		return err
 	}
-	a, err := s.logAccess(ctx, o, accessTerms{account: subjectAccount}, file)
-	if err != nil {
-		return err
-	}
-	old, err := s.requestFor(ctx, o, a)
+	a, err := s.logAccess(ctx, o, file)
 	if err != nil {
 		return err
 	}
 	if err := s.readLetter(ctx, o, a); err != nil {
 		return err
 	}
-	if err := s.attackGates(ctx, o, a, old, file); err != nil {
+	if err := s.attackGates(ctx, o, a); err != nil {
 		return err
 	}
 	return s.findNotices(ctx, o, a, file.seed)
@@ -112,15 +102,16 @@ func (s *story) startCase(ctx context.Context, o *opening) error {
 	if err := s.replay.catchUp(ctx); err != nil {
 		return err
 	}
-	o.charter = s.replay.entries[0]
 	var err error
-	if o.gates, o.wire, err = s.startGates(ctx, o.charter); err != nil {
+	if o.charter, err = event.ParseEnvelope(s.replay.entries[0]); err != nil {
+		return err
+	}
+	if o.gates, err = s.startGates(ctx, o.charter); err != nil {
 		return err
 	}
 	if o.agency, err = s.signers.agency(o.accepted.agency); err != nil {
 		return err
 	}
-	o.court = s.signers.courts[o.accepted.court]
 	for _, g := range o.gates {
 		s.say("  %s  the gate of %s", g.url, g.name)
 	}
@@ -131,11 +122,7 @@ func (s *story) startCase(ctx context.Context, o *opening) error {
 
 // escrow escrows a file with age.
 func (s *story) escrow(o *opening, account string) (*escrowed, error) {
-	env, err := event.ParseEnvelope(o.charter)
-	if err != nil {
-		return nil, err
-	}
-	group, err := escrow.NewGroup(origin, env.Event.Body.(*event.Charter), gateGroup)
+	group, err := escrow.NewGroup(origin, o.charter.Event.Body.(*event.Charter), gateGroup)
 	if err != nil {
 		return nil, err
 	}
@@ -183,96 +170,46 @@ func (s *story) escrow(o *opening, account string) (*escrowed, error) {
 func (s *story) orderCase(ctx context.Context, o *opening) error {
 	c := o.accepted.terms
 	c.window = caseWindow
-	d, err := newWarrant(origin, o.agency, o.accepted.row, &c)
+	d, err := newWarrant(o.agency, o.accepted.row, &c)
 	if err != nil {
 		return err
 	}
 	d.Body.(*event.Warrant).Accesses, d.Body.(*event.Warrant).Accounts = 8, 8
 	d.subject = append(d.subject, event.NewOpening("identifier", event.Text(subjectAccount)))
 	o.until = d.Time.Add(caseSeal)
-	index, env, openings, err := s.logSealed(ctx, d, o.until, o.court)
-	if err != nil {
+	if o.warrant, err = s.logDraft(ctx, d, o.until, s.signers.keys[courts][o.court]); err != nil {
 		return err
 	}
-	o.warrant, o.warrantEnv, o.warrantOpenings = reference(index, env.Bytes()), env, openings
 	s.wrap("  ", fmt.Sprintf("The warrant is that of row %s again: the court %s, the agency %s and the offence class are the row's. "+
-		"The account and the letter are the demonstration's own. It is entry %d.", o.accepted.ID, o.accepted.court, o.accepted.agency, index))
+		"The account and the letter are the demonstration's own. It is entry %d.", o.ID, o.court, o.accepted.agency, o.warrant.Index))
 	return nil
 }
 
-// logSealed signs, seals and logs a draft.
-func (s *story) logSealed(ctx context.Context, d *draft, until time.Time, by ...event.Signer) (uint64, *event.Envelope, *event.Openings, error) {
-	signed, err := d.sign(until, by...)
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	sub, err := signed.submission()
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	index, err := s.submit(ctx, sub)
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	env, err := event.ParseEnvelope(signed.Envelope)
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	openings, err := event.ParseOpenings(signed.Openings)
-	return index, env, openings, err
-}
-
-// accessTerms is what an access says.
-type accessTerms struct {
-	account string
-	consent *escrow.SecretKey // for whose key the agency signs; nil: the recipient's
-	offline bool              // it is signed and not logged
-}
-
-// logAccess makes an access on the warrant, for files, and logs it.
-func (s *story) logAccess(ctx context.Context, o *opening, terms accessTerms, files ...*escrowed) (*access, error) {
+// draftAccess makes an access on the warrant, for a file.
+func (s *story) draftAccess(o *opening, f *escrowed) (*draft, *escrow.SecretKey, error) {
 	recipient, err := escrow.GenerateKey(event.KEMMLKEMX25519)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if terms.consent == nil {
-		terms.consent = recipient
+	d, err := newAccess(o.agency, &o.warrant.Reference, o.warrant.env.Hash(), accessTerms{
+		group: gateGroup, unit: "lawful-access", account: f.account, recipient: recipient.Public(),
+		packages: []event.Digest{f.pkg.Digest()},
+	})
+	if err != nil {
+		return nil, nil, err
 	}
-	ev, err := event.New(origin, &event.Access{Warrant: &o.warrant, Group: gateGroup, Recipient: recipient.Public(), Accounts: 1})
+	d.subject = append(d.subject, event.Decoy())
+	return d, recipient, nil
+}
+
+// logAccess logs an access.
+func (s *story) logAccess(ctx context.Context, o *opening, f *escrowed) (*access, error) {
+	d, recipient, err := s.draftAccess(o, f)
 	if err != nil {
 		return nil, err
 	}
-	msg, err := event.AgencyMessage(o.warrantEnv.Hash(), ev.ID, terms.consent.Public())
-	if err != nil {
-		return nil, err
-	}
-	sig, err := o.agency.Sign(msg)
-	if err != nil {
-		return nil, err
-	}
-	d := &draft{Event: ev, public: []event.Opening{event.NewOpening("unit", event.Text("lawful-access"))},
-		subject: []event.Opening{event.NewOpening("agencySignature", event.Bytes(sig)), event.NewOpening("account", event.Text(terms.account)), event.Decoy()}}
-	for _, f := range files {
-		d.subject = append(d.subject, event.NewOpening("package", event.Text(f.pkg.Digest().String())))
-	}
-	a := &access{recipient: recipient, files: files}
-	if terms.offline {
-		signed, err := d.sign(o.until, s.signers.provider)
-		if err != nil {
-			return nil, err
-		}
-		if a.env, err = event.ParseEnvelope(signed.Envelope); err != nil {
-			return nil, err
-		}
-		a.openings, err = event.ParseOpenings(signed.Openings)
-		return a, err
-	}
-	index, env, openings, err := s.logSealed(ctx, d, o.until, s.signers.provider)
-	if err != nil {
-		return nil, err
-	}
-	a.Reference, a.env, a.openings = reference(index, env.Bytes()), env, openings
-	return a, nil
+	entry, err := s.logDraft(ctx, d, o.until, s.signers.provider)
+	return &access{entry, recipient, f}, err
 }
 
 // requestFor makes the request for an access, with proofs under the present head.
@@ -285,11 +222,8 @@ func (s *story) requestFor(ctx context.Context, o *opening, a *access) (*escrow.
 	if err != nil {
 		return nil, err
 	}
-	r := &escrow.Request{Warrant: warrant.Bytes(), WarrantOpenings: o.warrantOpenings, Access: proof.Bytes(), AccessOpenings: a.openings}
-	for _, f := range a.files {
-		r.Packages = append(r.Packages, f.pkg)
-	}
-	return r, nil
+	return &escrow.Request{Warrant: warrant.Bytes(), WarrantOpenings: o.warrant.openings, Access: proof.Bytes(), AccessOpenings: a.openings,
+		Packages: []*escrow.Package{a.file.pkg}}, nil
 }
 
 // readLetter opens the letter as the agency does, with age and the gates.
@@ -298,14 +232,14 @@ func (s *story) readLetter(ctx context.Context, o *opening, a *access) error {
 	if err != nil {
 		return err
 	}
-	c := &agency.Case{Charter: o.charter, Warrant: r.Warrant, Access: r.Access, Packages: []string{string(a.files[0].pkg.Text())}, Gates: make(map[string]string)}
+	c := &agency.Case{Charter: o.charter.Bytes(), Warrant: r.Warrant, Access: r.Access, Packages: []string{string(a.file.pkg.Text())}, Gates: make(map[string]string)}
 	for _, g := range o.gates {
 		c.Gates[g.name] = g.url
 	}
 	if c.Key, err = a.recipient.Bytes(); err != nil {
 		return err
 	}
-	if c.WarrantOpenings, err = o.warrantOpenings.Bytes(); err != nil {
+	if c.WarrantOpenings, err = o.warrant.openings.Bytes(); err != nil {
 		return err
 	}
 	if c.AccessOpenings, err = a.openings.Bytes(); err != nil {
@@ -315,18 +249,19 @@ func (s *story) readLetter(ctx context.Context, o *opening, a *access) error {
 		return err
 	}
 	begun := time.Now()
-	id := c.Identity(ctx, agency.Options{Timeout: gateTries})
-	plain, err := age.Decrypt(bytes.NewReader(a.files[0].file), id)
-	for err != nil && barred(id.Results) && time.Since(begun) < gateTries {
-		// On a slow machine the log's anchors are late at times, and it cures that.
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(demoDay):
-		}
+	var id *agency.Identity
+	var plain io.Reader
+	tries, cancel := context.WithTimeout(ctx, gateTries)
+	defer cancel()
+	err = poll(tries, "the gates to open", func() (bool, error) {
 		id = c.Identity(ctx, agency.Options{Timeout: gateTries})
-		plain, err = age.Decrypt(bytes.NewReader(a.files[0].file), id)
-	}
+		plain, err = age.Decrypt(bytes.NewReader(a.file.file), id)
+		// On a slow machine the log's anchors are late at times, and it cures that.
+		if err != nil && barred(id.Results) {
+			return false, nil
+		}
+		return true, err
+	})
 	if err != nil {
 		return err
 	}
@@ -358,4 +293,49 @@ func barred(results []agency.Result) bool {
 		}
 	}
 	return false
+}
+
+// attackGates tries to get shares that no one may have.
+func (s *story) attackGates(ctx context.Context, o *opening, a *access) error {
+	s.title("Two attacks on the gates")
+	// An access that is not in the log, in the proof of one that is.
+	d, _, err := s.draftAccess(o, a.file)
+	if err != nil {
+		return err
+	}
+	hidden, err := d.sign(o.until, s.signers.provider)
+	if err != nil {
+		return err
+	}
+	r, err := s.requestFor(ctx, o, a)
+	if err != nil {
+		return err
+	}
+	p, err := tlog.ParseProof(r.Access)
+	if err != nil {
+		return err
+	}
+	p.Extra = hidden.env.Bytes()
+	r.Access, r.AccessOpenings = p.Bytes(), hidden.openings
+	why, err := askGate(ctx, o.gates[0], r, gate.CodeProof)
+	if err != nil {
+		return err
+	}
+	s.tellAttack(1, "A hidden access: signed, not logged, and shown with the proof of another entry.", why)
+	file, err := s.escrow(o, otherAccount)
+	if err != nil {
+		return err
+	}
+	other, err := s.logAccess(ctx, o, file)
+	if err != nil {
+		return err
+	}
+	if r, err = s.requestFor(ctx, o, other); err != nil {
+		return err
+	}
+	if why, err = askGate(ctx, o.gates[0], r, gate.CodeAccount); err != nil {
+		return err
+	}
+	s.tellAttack(2, "An access to an account that the warrant does not name. The log can't see that, for accounts are sealed; a gate can.", why)
+	return nil
 }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -37,33 +38,13 @@ func paceOf(took time.Duration, n int) time.Duration {
 // history is a warrant that is followed to its end.
 type history struct {
 	*accepted
-	signed *signedEvent
-	env    *event.Envelope
-	ref    event.Reference
-	until  time.Time
+	logged
 }
 
-func (s *story) history(i int) (*history, error) {
-	h := &history{accepted: &s.batch.accepted[i], signed: s.batch.events[i]}
-	var err error
-	if h.env, err = event.ParseEnvelope(h.signed.Envelope); err != nil {
-		return nil, err
-	}
-	h.ref, h.until = reference(s.done.Indices[i], h.signed.Envelope), h.env.Event.Sealed.Until
-	return h, nil
-}
+func (h *history) until() time.Time { return h.env.Event.Sealed.Until }
 
 // clock is a time of the day as the story shows it.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
-
-// submit logs an event, and returns its entry.
-func (s *story) submit(ctx context.Context, submission []byte) (uint64, error) {
-	r, err := s.client.Submit(ctx, submission, client.WaitCosigned)
-	if err != nil {
-		return 0, err
-	}
-	return r.Index, nil
-}
 
 // tellHistories tells what becomes of a few warrants up to their disclosure, and
 // waits until the log has disclosed all that ends meanwhile.
@@ -81,12 +62,10 @@ func (s *story) tellHistories(ctx context.Context) error {
 	}
 	var warrants []event.Reference
 	for n, i := range s.batch.histories {
-		h, err := s.history(i)
-		if err != nil {
-			return err
-		}
-		warrants = append(warrants, h.ref)
-		s.say("  Row %s: entry %d, a warrant of the court of %s, sealed until %s", h.ID, h.ref.Index, h.court, clock(h.until))
+		signed := s.batch.events[i]
+		h := &history{&s.batch.accepted[i], logged{signed, reference(s.done.Indices[i], signed.env)}}
+		warrants = append(warrants, h.Reference)
+		s.say("  Row %s: entry %d, a warrant of the court of %s, sealed until %s", h.ID, h.Index, h.court, clock(h.until()))
 		w, err := tellers[n](ctx, h)
 		if err != nil {
 			return fmt.Errorf("the history of row %s: %w", h.ID, err)
@@ -102,40 +81,29 @@ func (s *story) tellHistories(ctx context.Context) error {
 
 // plain: an access on the warrant. The log discloses both.
 func (s *story) plain(ctx context.Context, h *history) (watch, error) {
-	access := func() ([]byte, error) {
-		agency, err := s.signers.agency(h.agency)
-		if err != nil {
-			return nil, err
-		}
-		d, err := newAccess(origin, agency, h.row, &h.terms, &h.ref, h.env.Hash())
-		if err != nil {
-			return nil, err
-		}
-		e, err := d.sign(h.until, s.signers.provider)
-		if err != nil {
-			return nil, err
-		}
-		return e.submission()
-	}
-	first, err := access()
+	agency, err := s.signers.agency(h.agency)
 	if err != nil {
 		return nil, err
 	}
-	index, err := s.submit(ctx, first)
+	d, err := rowAccess(agency, h.row, &h.terms, &h.Reference, h.env.Hash())
 	if err != nil {
 		return nil, err
 	}
-	s.say("     entry %d: an access on it", index)
-	second, err := access()
+	access, err := s.logDraft(ctx, d, h.until(), s.signers.provider)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.refuse(ctx, "a second access, on a warrant that bears one", second, "warrant-live"); err != nil {
+	s.say("     entry %d: an access on it", access.Index)
+	if d, err = rowAccess(agency, h.row, &h.terms, &h.Reference, h.env.Hash()); err != nil {
+		return nil, err
+	}
+	_, err = s.logDraft(ctx, d, h.until(), s.signers.provider)
+	if err := s.refused("a second access, on a warrant that bears one", err, "warrant-live"); err != nil {
 		return nil, err
 	}
 	return func() (bool, error) {
-		by, ok := s.replay.opened[h.ref.Index]
-		byToo, okToo := s.replay.opened[index]
+		by, ok := s.replay.opened[h.Index]
+		byToo, okToo := s.replay.opened[access.Index]
 		if !ok || !okToo {
 			return false, nil
 		}
@@ -146,35 +114,30 @@ func (s *story) plain(ctx context.Context, h *history) (watch, error) {
 
 // deferred: a court delays the disclosure further.
 func (s *story) deferred(ctx context.Context, h *history) (watch, error) {
-	until := h.until.Add(historyDelay)
-	body := &event.Deferral{Event: h.ref, Until: until, Ground: "jeopardy-to-investigation", Ordinal: 1}
-	env, err := signNow(body, s.signers.courts[h.court])
-	if err != nil {
-		return nil, err
-	}
-	index, err := s.submit(ctx, env.Bytes())
+	until := h.until().Add(historyDelay)
+	body := &event.Deferral{Event: h.Reference, Until: until, Ground: "jeopardy-to-investigation", Ordinal: 1}
+	deferral, err := signNow(body, s.signers.keys[courts][h.court])
+	index, err := s.submit(ctx, deferral, err)
 	if err != nil {
 		return nil, err
 	}
 	s.say("     entry %d: its court defers the disclosure to %s", index, clock(until))
-	early, err := s.opening(h, s.signers.provider)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.refuse(ctx, "the provider opening it early", early.Bytes(), "opening"); err != nil {
+	early, err := signNow(h.opening(), s.signers.provider)
+	_, err = s.submit(ctx, early, err)
+	if err := s.refused("the provider opening it early", err, "opening"); err != nil {
 		return nil, err
 	}
 	silent := false
 	return func() (bool, error) {
 		now := s.replay.now()
-		by, ok := s.replay.opened[h.ref.Index]
+		by, ok := s.replay.opened[h.Index]
 		switch {
 		case ok && now.Before(until):
-			return false, fmt.Errorf("%w: entry %d was disclosed before %s", errSucceeded, h.ref.Index, clock(until))
+			return false, fmt.Errorf("%w: entry %d was disclosed before %s", errSucceeded, h.Index, clock(until))
 		case ok:
 			s.say("     %s  row %s: the log disclosed it (entry %d)", clock(now), h.ID, by)
 			return true, s.sayOpened(h)
-		case now.After(h.until) && now.Before(until) && !silent:
+		case now.After(h.until()) && now.Before(until) && !silent:
 			silent = true
 			s.say("     %s  row %s: its first date has passed; the log holds the deferral, and discloses nothing", clock(now), h.ID)
 		}
@@ -183,12 +146,8 @@ func (s *story) deferred(ctx context.Context, h *history) (watch, error) {
 }
 
 // opening is a disclosure of all that a warrant seals for the public.
-func (s *story) opening(h *history, by event.Signer) (*event.Envelope, error) {
-	o, err := event.ParseOpenings(h.signed.Openings)
-	if err != nil {
-		return nil, err
-	}
-	return signNow(&event.Disclosure{Event: h.ref, Openings: o.Public}, by)
+func (h *history) opening() *event.Disclosure {
+	return &event.Disclosure{Event: h.Reference, Openings: h.openings.Public}
 }
 
 // late: the provider's vault loses the openings, which the court still has.
@@ -197,16 +156,12 @@ func (s *story) late(ctx context.Context, h *history) (watch, error) {
 		return nil, err
 	}
 	s.wrap("     ", "A fault, made on purpose: the vault of the log was made to lose what it is to disclose of this one.")
-	cure, err := s.opening(h, s.signers.courts[h.court])
-	if err != nil {
-		return nil, err
-	}
 	cured := uint64(0)
 	return func() (bool, error) {
-		o := s.overdue(h.ref.Index)
+		o := s.overdue(h.Index)
 		switch {
 		case cured == 0 && o == nil:
-			if by, ok := s.replay.opened[h.ref.Index]; ok {
+			if by, ok := s.replay.opened[h.Index]; ok {
 				return false, fmt.Errorf("entry %d opens what the vault has lost", by)
 			}
 			return false, nil
@@ -220,10 +175,10 @@ func (s *story) late(ctx context.Context, h *history) (watch, error) {
 			if err := s.auditLate(ctx); err != nil {
 				return false, err
 			}
-			var err error
-			cured, err = s.submit(ctx, cure.Bytes())
+			cure, err := signNow(h.opening(), s.signers.keys[courts][h.court])
+			cured, err = s.submit(ctx, cure, err)
 			return false, err
-		case o != nil || s.replay.opened[h.ref.Index] != cured:
+		case o != nil || s.replay.opened[h.Index] != cured:
 			return false, nil
 		}
 		s.say("     %s  row %s is cured: its court disclosed it (entry %d), late, for all to see", clock(s.replay.now()), h.ID, cured)
@@ -254,32 +209,31 @@ func (s *story) overdue(index uint64) *ledger.Obligation {
 
 // sayOpened says what was disclosed. It must be what the court had sealed.
 func (s *story) sayOpened(h *history) error {
-	values, err := s.replay.openings(h.ref.Index)
+	values, err := s.replay.openings(h.Index)
 	if err != nil {
 		return err
 	}
 	if got := values["agency"].Text(); got != h.agency {
-		return fmt.Errorf("entry %d was sealed for the agency %s, and disclosed as %s", h.ref.Index, h.agency, got)
+		return fmt.Errorf("entry %d was sealed for the agency %s, and disclosed as %s", h.Index, h.agency, got)
 	}
 	s.wrap("       ", fmt.Sprintf("agency %s, grounds %s", h.agency, strings.Join(values["grounds"].Codes(), ", ")))
 	return nil
 }
 
-// refuse offers what the rule must refuse, and shows the answer.
-func (s *story) refuse(ctx context.Context, what string, submission []byte, rule string) error {
-	got, err := s.offer(ctx, submission)
-	if err != nil {
-		return err
+// refused shows the log's answer to what the rule must refuse.
+func (s *story) refused(what string, err error, rule string) error {
+	if err == nil {
+		return fmt.Errorf("%w: the log took %s", errSucceeded, what)
 	}
-	if got.Rule != rule {
-		return fmt.Errorf("%s was refused, but not by the rule %s: %s", what, rule, got.Detail)
+	p, ok := errors.AsType[*client.Problem](err)
+	if !ok || p.Rule != rule {
+		return fmt.Errorf("%s was not refused by the rule %s: %w", what, rule, err)
 	}
-	s.wrap("     ", fmt.Sprintf("Offered: %s. -> HTTP %d, %s", what, got.Status, got.Detail))
+	s.wrap("     ", fmt.Sprintf("Offered: %s. -> HTTP %d, %s", what, p.Status, p.Detail))
 	return nil
 }
 
-// watchRest waits for the disclosure of everything that was sealed for 10 days, and
-// waits for nobody.
+// watchRest waits for the disclosure of everything that was sealed for 10 days.
 func (s *story) watchRest() watch {
 	var owed []uint64
 	for i, a := range s.batch.accepted {

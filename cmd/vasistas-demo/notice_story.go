@@ -19,15 +19,12 @@ import (
 
 // findNotices waits for the disclosure, and scans the log as the subject does.
 func (s *story) findNotices(ctx context.Context, o *opening, a *access, seed *escrow.Seed) error {
-	env, err := signNow(&event.Return{Warrant: o.warrant, Executed: true, Encryption: true, Plaintext: true, Persons: 1, Days: 1}, s.signers.provider)
-	if err != nil {
-		return err
-	}
-	if _, err := s.submit(ctx, env.Bytes()); err != nil {
+	returned, err := signNow(&event.Return{Warrant: o.warrant.Reference, Executed: true, Encryption: true, Plaintext: true, Persons: 1, Days: 1}, s.signers.provider)
+	if _, err := s.submit(ctx, returned, err); err != nil {
 		return err
 	}
 	s.wrap("  ", fmt.Sprintf("At %s the seals of the case end, and the log discloses it by itself. The subject's client tries its keys on "+
-		"every notice in the log. Nobody learns that it asked:", clock(o.until)))
+		"every notice in the log. No one learns that it asked:", clock(o.until)))
 	cl, err := client.New(client.Config{URL: s.url, Policy: s.policy, UserAgent: "vasistas-demo", Keep: s.path("case", "subject.tiles")})
 	if err != nil {
 		return err

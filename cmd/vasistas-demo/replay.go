@@ -6,11 +6,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -52,7 +52,13 @@ func (r *replay) Root(size uint64) ([32]byte, error) {
 	if size == 0 || size > uint64(len(r.leaves)) {
 		return [32]byte{}, fmt.Errorf("the tree of size %d was not read yet", size)
 	}
-	return treeRoot(r.leaves[:size]), nil
+	var f tiles.Frontier
+	for _, leaf := range r.leaves[:size] {
+		if err := f.Append(leaf, func(tlog.Tile, []byte) error { return nil }); err != nil {
+			return [32]byte{}, err
+		}
+	}
+	return f.Root(), nil
 }
 
 // catchUp reads and judges what is new up to the published head.
@@ -134,29 +140,21 @@ const watchTimeout = 3 * time.Minute
 func (r *replay) await(ctx context.Context, all ...watch) error {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	return poll(ctx, "what the log is to do", func() (bool, error) {
 		if err := r.catchUp(ctx); err != nil {
-			return err
+			return false, err
 		}
 		left := all[:0:0]
 		for _, w := range all {
 			done, err := w()
 			if err != nil {
-				return err
+				return false, err
 			}
 			if !done {
 				left = append(left, w)
 			}
 		}
-		if all = left; len(all) == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(errors.New("the log does not do what was waited for"), ctx.Err())
-		case <-tick.C:
-		}
-	}
+		all = left
+		return len(all) == 0, nil
+	})
 }

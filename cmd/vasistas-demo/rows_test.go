@@ -164,65 +164,24 @@ func TestReadRowRefuses(t *testing.T) {
 	}
 }
 
-func TestAgencyCode(t *testing.T) {
+func TestCode(t *testing.T) {
 	for name, want := range map[string]string{
-		"Riverside County District Attorney's Office": "riverside-county-district-attorney",
-		"Riverside County District Attorney's office": "riverside-county-district-attorney",
-		"Riverside County DA's Office":                "riverside-county-district-attorney",
-		"SAN BERNARDINO COUNTY SHERIFF'S DEPARTMENT":  "san-bernardino-county-sheriff",
-		"Los Angeles County Sheriffs Department":      "los-angeles-county-sheriff",
-		"Ventura County Sheriff":                      "ventura-county-sheriff",
-		"Monterey County S.O.":                        "monterey-county-sheriff",
-		"Oxnard P.D.":                                 "oxnard-police-department",
-		"ANTIOCH POLICE DEPT.":                        "antioch-police-department",
+		"Riverside County District Attorney's Office": "riverside-county-district-attorneys-office",
+		"Riverside County District Attorney’s office": "riverside-county-district-attorneys-office",
+		"SAN BERNARDINO COUNTY SHERIFF":               "san-bernardino-county-sheriff",
 		"ANTIOCH POLICE DETP":                         "antioch-police-detp", // a misspelling stays one
+		"SBCSD":                                       "sbcsd",               // whose it is, is not for the mapping to say
 		"L.A. IMPACT":                                 "la-impact",
-		"SBCSD":                                       "sbcsd", // whose it is, is not for the mapping to say
-		"U.S. Marshals Service":                       "united-states-marshals-service",
+		"17-169":                                      "17-169",
+		" Google, Inc. ":                              "google-inc",
+		"AT&T and Sprint":                             "at-t-and-sprint",
 		"[WITHHELD]":                                  "withheld",
-		"17-169":                                      "",
+		"...":                                         "",
+		"":                                            "",
 	} {
-		if got := agencyCode(name); got != want {
+		if got := code(name); got != want || isCode(got) != (want != "") {
 			t.Errorf("%q is %q, want %q", name, got, want)
 		}
-	}
-}
-
-func TestProviderCode(t *testing.T) {
-	for name, want := range map[string]string{
-		"Google Inc.":               "google",
-		"GOOGLE, INC":               "google",
-		"Google LLC.":               "google",
-		"Google":                    "google",
-		"Faceboook":                 "faceboook",
-		"Facebook.com":              "facebook.com",
-		"AT&T":                      "att",
-		"AT and T":                  "att",
-		"AT&T Wireless":             "att-wireless",
-		"1&1 Mail & Media, Inc":     "1-1-mail-media",
-		"Snapchat & T-Mobile":       "not-one-name",
-		"AT&T and Sprint":           "not-one-name",
-		"T-MOBILE | AT&T":           "not-one-name",
-		"Metro PCS/ T-Mobile":       "not-one-name",
-		"Verizon (Phone #'s)":       "not-one-name",
-		"Tower Dump":                "not-one-name",
-		"Unknown":                   "not-one-name",
-		"T-Mobile USA, Inc.":        "t-mobile-usa",
-		"U.S. Bank":                 "us-bank",
-		"Cellco d/b/a Verizon":      "cellco-dba-verizon",
-		"Sprint Spectrum, L.P.":     "sprint-spectrum",
-		"Yahoo!":                    "yahoo",
-		"Monterey County Sheriff's": "monterey-county-sheriff",
-		"[WITHHELD]":                "withheld",
-		"":                          "not-stated",
-		"...":                       "",
-	} {
-		if got := providerCode(name, []string{"Device Only", "Business"}); got != want {
-			t.Errorf("%q is %q, want %q", name, got, want)
-		}
-	}
-	if got := providerCode("", []string{"Device Only"}); got != "none" {
-		t.Errorf("no business is %q", got)
 	}
 }
 

@@ -67,7 +67,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("exit code %d\n%s%s", c, stdout, stderr)
 	}
 	tryCommands(t, dir, stdout.String(), 9)
-	for _, want := range []string{"rule form: ", "rule warrant-live (accesses)", "rule opening (early)", "is OVERDUE:", "VIOLATIONS: ",
+	for _, want := range []string{"rule warrant-live (accesses)", "rule opening (early)", "is OVERDUE:", "VIOLATIONS: ",
 		"is cured", "discloses nothing", "by the log itself", "CLEAN: "} {
 		if !strings.Contains(strings.Join(strings.Fields(stdout.String()), " "), want) {
 			t.Errorf("the story does not say %q:\n%s", want, stdout)

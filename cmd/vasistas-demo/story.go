@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/term"
+
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event/eventkey"
@@ -47,7 +49,7 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 	if err != nil {
 		return err
 	}
-	s := &story{o: o, stdout: stdout, stderr: stderr, bold: terminal(stdout) && os.Getenv("NO_COLOR") == ""}
+	s := &story{o: o, stdout: stdout, stderr: stderr, bold: isTerminal(stdout) && os.Getenv("NO_COLOR") == ""}
 	s.introduce(len(rows))
 	if s.world, s.made, err = openWorld(ctx, o.dir, rows); err != nil {
 		return err
@@ -64,7 +66,7 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 	}
 	for _, chapter := range []func(context.Context) error{
 		func(context.Context) error { return s.signRows(rows) },
-		s.logEvents, s.readBack, s.offerImpossible, s.tellHistories, s.openCase, s.attack, s.audit,
+		s.logEvents, s.readBack, s.tellHistories, s.openCase, s.attack, s.audit,
 	} {
 		if err := chapter(ctx); err != nil {
 			return err
@@ -78,6 +80,12 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 	<-ctx.Done()
 	s.say("Stopped.")
 	return nil
+}
+
+// isTerminal returns whether w is one.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func (s *story) say(format string, args ...any) { fmt.Fprintf(s.stdout, format+"\n", args...) }
@@ -120,7 +128,7 @@ func (s *story) describeWorld() error {
 	}
 	for _, o := range append([]operator{s.log}, s.witnesses...) {
 		for i, suffix := range []string{".vkey", "-mldsa44.vkey"} {
-			files[o.name+suffix] = []byte(o.keys[i].Verifier().String() + "\n")
+			files[o.file+suffix] = []byte(o.keys[i].Verifier().String() + "\n")
 		}
 	}
 	for name, b := range files {
@@ -135,7 +143,7 @@ func (s *story) describeWorld() error {
 	}
 	s.say("  log       %s  %s (%s)", s.url, origin, was)
 	for i, o := range s.witnesses {
-		s.say("  %-9s %s  cosigns a tree that only grew", o.name, s.urls[i])
+		s.say("  %-9s %s  cosigns a tree that only grew", o.file, s.urls[i])
 	}
 	if _, port, _ := strings.Cut(s.o.listen, ":"); s.o.fallback && !strings.HasSuffix(s.url, ":"+port) {
 		s.say("  Port %s was taken, so the log has another one.", port)
@@ -195,7 +203,6 @@ func (s *story) logEvents(ctx context.Context) (err error) {
 	}
 	n := len(s.batch.accepted)
 	s.done = &appended{total: n, keep: s.o.proofs}
-	p := newProgress(s.stderr, "events logged and verified", n)
 	began := time.Now()
 	for _, c := range s.batch.chunks() {
 		if len(s.batch.histories) > 0 && c[0] == s.batch.histories[0] {
@@ -203,7 +210,7 @@ func (s *story) logEvents(ctx context.Context) (err error) {
 				s.batch.accepted[i].seal = paceOf(time.Since(began), c[0])
 			}
 		}
-		if err := s.batch.sign(origin, s.signers, c[0], c[1]); err != nil {
+		if err := s.batch.sign(s.signers, c[0], c[1]); err != nil {
 			return err
 		}
 		if c[1] > s.kept {
@@ -211,12 +218,13 @@ func (s *story) logEvents(ctx context.Context) (err error) {
 				return err
 			}
 		}
-		if err := s.appendAll(ctx, s.client, s.batch.events[c[0]:c[1]], s.done, p); err != nil {
+		if err := s.appendAll(ctx, s.client, s.batch.events[c[0]:c[1]], s.done); err != nil {
 			return err
 		}
 		if err := s.followUp(ctx, c[0], c[1]); err != nil {
 			return err
 		}
+		fmt.Fprintf(s.stderr, "%d of %d events logged and verified, %v\n", c[1], n, time.Since(began).Round(time.Second))
 	}
 	s.wrap("  ", fmt.Sprintf("%d of %d proofs hold, in %.1f s: each event is in the log at its place, signed by the "+
 		"keys that it names, in a tree that the log and at least %d witnesses signed.", n, n, s.done.Took.Seconds(), quorum))
@@ -239,15 +247,17 @@ func (s *story) readBack(ctx context.Context) error {
 	if err := s.replay.catchUp(ctx); err != nil {
 		return err
 	}
-	leaves := s.replay.leaves
-	for i, e := range s.batch.events[:len(s.done.Indices)] {
-		index := s.done.Indices[i]
-		if index >= uint64(len(leaves)) || leaves[index] != rfcLeaf(e.Envelope) {
+	for i, index := range s.done.Indices {
+		got, err := s.replay.Entry(index)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(got, s.batch.events[i].env.Bytes()) {
 			return fmt.Errorf("entry %d of the log is not the event that was logged there", index)
 		}
 	}
 	s.wrap("  ", fmt.Sprintf("Read back through the public interface: %d entries, whose root is the signed one, "+
-		"and every event stands where its proof says.", len(leaves)))
+		"and every event stands where its proof says.", len(s.replay.entries)))
 	return nil
 }
 
@@ -286,7 +296,7 @@ func (s *story) commands() {
 	}
 	s.say("  Ask the log, while it is up, and read all of it, verified:")
 	s.say("    curl %s/checkpoint", s.url)
-	s.say("%sprove --policy %s --index %d --out %s", tool, policy, len(s.replay.leaves)-1, quote(s.path("last.tlog-proof")))
+	s.say("%sprove --policy %s --index %d --out %s", tool, policy, len(s.replay.entries)-1, quote(s.path("last.tlog-proof")))
 	s.say("%sfollow --policy %s --until-head", tool, policy)
 	s.say("  Replay it by the rules; what is sealed for 90 seconds is disclosed meanwhile:")
 	s.say("%saudit --policy %s", tool, policy)
@@ -295,9 +305,9 @@ func (s *story) commands() {
 // keyFlags name the keys that signed the first event.
 func (s *story) keyFlags() string {
 	a := &s.batch.accepted[0]
-	files := []string{s.path("keys", "courts", a.court)}
+	files := []string{s.path("keys", courts, a.court)}
 	if a.Emergency {
-		files = []string{s.path("keys", "providers", providerName), s.path("keys", "duty", a.court)}
+		files = []string{s.path("keys", providers, providerName), s.path("keys", duties, a.court)}
 	}
 	flags := ""
 	for _, f := range files {

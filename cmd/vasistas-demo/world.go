@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -15,14 +14,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/klog/v2"
 
+	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
@@ -40,47 +39,51 @@ const (
 	// Under the policy that asks for all, it needs all.
 	quorum = 2
 
-	// refresh is how often the idle log gathers cosignatures anew, so that a
+	// refresh is how often the idle log gathers cosignatures again, so that a
 	// witness that was too slow for a head is not missing for long.
 	refresh      = 2 * time.Second
 	readyTimeout = 30 * time.Second
 	closeTimeout = 15 * time.Second
 )
 
-// operator is the note keys of a log or witness, the Ed25519 key first.
+// operator is the log or a witness, with its note keys in the order of keySuffixes.
 type operator struct {
-	name string // of its files
+	file string // its keys' names begin so
+	name string // in its keys
 	keys []*tlog.Signer
 }
 
-// keyFiles are an operator's key files and the algorithms in them.
-func keyFiles(isLog bool) []struct {
-	suffix    string
-	algorithm tlog.Algorithm
-} {
-	ed := tlog.CosignatureEd25519
-	if isLog {
-		ed = tlog.Ed25519
+var keySuffixes = []string{"-ed25519", "-mldsa44"}
+
+// operators are the log and then the witnesses, without their keys.
+func operators() []operator {
+	list := []operator{{file: "log", name: origin}}
+	for i := range numWitnesses {
+		file := fmt.Sprintf("witness%d", i+1)
+		list = append(list, operator{file: file, name: file + ".vasistas-demo.example"})
 	}
-	return []struct {
-		suffix    string
-		algorithm tlog.Algorithm
-	}{{"-ed25519.key", ed}, {"-mldsa44.key", tlog.CosignatureMLDSA44}}
+	return list
 }
 
-func witnessName(i int) string { return fmt.Sprintf("witness%d", i+1) }
-
-// eachOperator calls f for the log and each witness, with its note key's name.
-func eachOperator(f func(file, name string, isLog bool) error) error {
-	if err := f("log", origin, true); err != nil {
-		return err
+// makeKeys makes an operator's keys.
+func (o *operator) makeKeys() error {
+	ed := tlog.CosignatureEd25519
+	if o.name == origin {
+		ed = tlog.Ed25519
 	}
-	for i := range numWitnesses {
-		if err := f(witnessName(i), witnessName(i)+".vasistas-demo.example", false); err != nil {
+	for _, algorithm := range []tlog.Algorithm{ed, tlog.CosignatureMLDSA44} {
+		s, err := tlog.GenerateSigner(o.name, algorithm)
+		if err != nil {
 			return err
 		}
+		o.keys = append(o.keys, s)
 	}
 	return nil
+}
+
+// keyFile is the file of an operator's i-th key.
+func (w *world) keyFile(o *operator, i int) string {
+	return w.path("keys", o.file+keySuffixes[i]+".key")
 }
 
 // world is the directory D and the servers that run in it.
@@ -148,16 +151,15 @@ func (w *world) make(ctx context.Context, rows []row) error {
 	if err := durable.MkdirAll(w.path("keys"), 0o700); err != nil {
 		return err
 	}
-	err := eachOperator(func(file, name string, isLog bool) error {
-		for _, k := range keyFiles(isLog) {
-			if err := makeNoteKey(w.path("keys", file+k.suffix), name, k.algorithm); err != nil {
+	for _, o := range operators() {
+		if err := o.makeKeys(); err != nil {
+			return err
+		}
+		for i, k := range o.keys {
+			if err := durable.CreateFile(w.keyFile(&o, i), []byte(k.Secret()+"\n"), 0o600); err != nil {
 				return err
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	if err := makeSigners(w.path("keys"), rows); err != nil {
 		return err
@@ -166,7 +168,7 @@ func (w *world) make(ctx context.Context, rows []row) error {
 		return err
 	}
 	for _, o := range w.witnesses {
-		if err := witness.Create(w.path(o.name), witness.Config{Signers: o.keys}); err != nil {
+		if err := witness.Create(w.path(o.file), witness.Config{Signers: o.keys}); err != nil {
 			return err
 		}
 	}
@@ -177,21 +179,17 @@ func (w *world) make(ctx context.Context, rows []row) error {
 	if err := vault.Create(w.vaultConfig()); err != nil {
 		return err
 	}
-	return w.found(ctx)
-}
-
-// found makes the charter and, of it, the log.
-func (w *world) found(ctx context.Context) (err error) {
 	charter, err := w.charter()
 	if err != nil {
 		return fmt.Errorf("the charter: %w", err)
 	}
-	engine, err := w.openTree(ctx)
+	engine, err := tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
-	return log.Init(ctx, log.InitConfig{StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Charter: charter.Bytes()})
+	return errors.Join(
+		log.Init(ctx, log.InitConfig{StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Charter: charter.Bytes()}),
+		engine.Close(ctx))
 }
 
 // quieten sends what the tree's library says to the servers' own log: it has one
@@ -204,38 +202,29 @@ func (w *world) quieten() {
 	}
 }
 
-// openTree opens the log's tree.
-func (w *world) openTree(ctx context.Context) (log.Engine, error) {
-	w.quieten()
-	return tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
-}
-
 func (w *world) vaultConfig() vault.Config {
 	return vault.Config{Dir: w.path("log", "vault"), Identity: w.path("keys", "vault.key")}
 }
 
 // load reads the keys and opens the servers' own log.
 func (w *world) load(ctx context.Context) error {
-	w.witnesses = nil
-	err := eachOperator(func(file, name string, isLog bool) error {
-		o := operator{name: file}
-		for _, k := range keyFiles(isLog) {
-			key, err := loadNoteKey(w.path("keys", file+k.suffix), name, k.algorithm)
+	list := operators()
+	for i := range list {
+		o := &list[i]
+		for j := range keySuffixes {
+			b, err := os.ReadFile(w.keyFile(o, j))
 			if err != nil {
 				return err
 			}
+			key, err := tlog.ParseSigner(strings.TrimSuffix(string(b), "\n"))
+			if err != nil {
+				return fmt.Errorf("%s: %w", w.keyFile(o, j), err)
+			}
 			o.keys = append(o.keys, key)
 		}
-		if isLog {
-			w.log = o
-		} else {
-			w.witnesses = append(w.witnesses, o)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
+	w.log, w.witnesses = list[0], list[1:]
+	var err error
 	if w.signers, err = loadSigners(ctx, w.path("keys")); err != nil {
 		return err
 	}
@@ -316,36 +305,29 @@ func (w *world) witnessPolicy(quorum string, urls []string) string {
 	var groups []string
 	for i, o := range w.witnesses {
 		for j, k := range o.keys {
-			fmt.Fprintf(&b, "witness %s %s", o.name+[]string{"-ed25519", "-mldsa44"}[j], k.Verifier())
+			fmt.Fprintf(&b, "witness %s %s", o.file+keySuffixes[j], k.Verifier())
 			if urls != nil {
 				b.WriteString(" " + urls[i])
 			}
 			b.WriteString("\n")
 		}
-		fmt.Fprintf(&b, "group %s any %s-ed25519 %s-mldsa44\n", o.name, o.name, o.name)
-		groups = append(groups, o.name)
+		fmt.Fprintf(&b, "group %s any %s-ed25519 %s-mldsa44\n", o.file, o.file, o.file)
+		groups = append(groups, o.file)
 	}
 	fmt.Fprintf(&b, "group witnesses %s %s\nquorum witnesses\n", quorum, strings.Join(groups, " "))
 	return b.String()
 }
 
+// startLog opens the log with its vault, which close closes too.
 func (w *world) startLog(ctx context.Context, l net.Listener) error {
 	kept, err := vault.Open(w.vaultConfig())
 	if err != nil {
 		return err
 	}
-	if err := w.openLog(ctx, kept, l); err != nil {
-		return errors.Join(err, kept.Close())
-	}
-	w.vault = kept
-	return nil
-}
-
-// openLog opens the log with its vault, which close closes too.
-func (w *world) openLog(ctx context.Context, kept *vault.Vault, l net.Listener) error {
-	engine, err := w.openTree(ctx)
+	w.quieten()
+	engine, err := tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
 	if err != nil {
-		return err
+		return errors.Join(err, kept.Close())
 	}
 	reg := prometheus.NewRegistry()
 	running, err := log.Open(ctx, log.Config{
@@ -354,40 +336,38 @@ func (w *world) openLog(ctx context.Context, kept *vault.Vault, l net.Listener) 
 		Refresh: refresh, Logger: w.logger.With("part", "log"), Registry: reg,
 	})
 	if err != nil {
-		return errors.Join(err, engine.Close(ctx))
+		return errors.Join(err, engine.Close(ctx), kept.Close())
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", running.Handler())
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	server := &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second, // streams extend it line by line
-		WriteTimeout:      90 * time.Second, // more than a submitter may wait
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(w.logger.Handler(), slog.LevelWarn),
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			w.logger.Error("the log's server ended", "err", err)
-		}
-	})
+	w.vault = kept
+	stop := w.serve(l, daemon.WithMetrics(running.Handler(), reg))
 	w.closers = append(w.closers, func(ctx context.Context) error {
-		err := server.Shutdown(ctx)
-		if err != nil {
-			err = errors.Join(err, server.Close())
-		}
-		wg.Wait()
-		return errors.Join(err, running.Close(ctx), kept.Close())
+		return errors.Join(stop(ctx), running.Close(ctx), kept.Close())
 	})
 	return nil
 }
 
+// serve answers requests, until what it returns is called. The limits are those of a
+// gate, which suit a log too: its streams extend their deadlines line by line.
+func (w *world) serve(l net.Listener, h http.Handler) (stop func(context.Context) error) {
+	server := gate.Server(h, readyTimeout)
+	server.ErrorLog = slog.NewLogLogger(w.logger.Handler(), slog.LevelWarn)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	return func(ctx context.Context) error {
+		err := server.Shutdown(ctx)
+		if err != nil {
+			err = errors.Join(err, server.Close())
+		}
+		if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+			err = errors.Join(err, ended)
+		}
+		return err
+	}
+}
+
 func (w *world) startWitness(ctx context.Context, i int, l net.Listener) error {
 	o := w.witnesses[i]
-	cfg := witness.Config{Dir: w.path(o.name), Signers: o.keys, Logger: w.logger.With("part", o.name)}
+	cfg := witness.Config{Dir: w.path(o.file), Signers: o.keys, Logger: w.logger.With("part", o.file)}
 	for _, k := range w.log.keys {
 		cfg.Logs = append(cfg.Logs, tlog.PolicyLog{Key: k.Verifier(), URL: w.url})
 	}
@@ -409,19 +389,17 @@ func (w *world) startWitness(ctx context.Context, i int, l net.Listener) error {
 func (w *world) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		status, body, err := get(ctx, w.url+"/readyz")
-		if err == nil && status == http.StatusOK {
-			return nil
+	return poll(ctx, "the log to get ready", func() (bool, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/readyz", nil)
+		if err != nil {
+			return false, err
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the log does not get ready: %s: %w", body, errors.Join(err, ctx.Err()))
-		case <-tick.C:
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false, err
 		}
-	}
+		return resp.StatusCode == http.StatusOK, resp.Body.Close()
+	})
 }
 
 // close ends the log, which publishes what it has admitted, then the witnesses.
@@ -433,28 +411,4 @@ func (w *world) close(ctx context.Context) error {
 		err = errors.Join(err, c(ctx))
 	}
 	return errors.Join(err, w.file.Close())
-}
-
-// maxAnswer is more than any answer that the demo reads by itself.
-const maxAnswer = tlog.MaxCheckpointSize
-
-func get(ctx context.Context, url string) (status int, body []byte, err error) {
-	return call(ctx, http.MethodGet, url, "", nil)
-}
-
-func call(ctx context.Context, method, url, mediaType string, send io.Reader) (status int, body []byte, err error) {
-	req, err := http.NewRequestWithContext(ctx, method, url, send)
-	if err != nil {
-		return 0, nil, err
-	}
-	if mediaType != "" {
-		req.Header.Set("Content-Type", mediaType)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer resp.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	return resp.StatusCode, body, err
 }
