@@ -32,14 +32,28 @@ func (f FS) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("durable: writing %s: %w", name, err)
 	}
-	if err := f.step(Rename, name, func() error { return os.Rename(tmp, name) }); err != nil {
+	if err := f.Step(Rename, name, func() error { return os.Rename(tmp, name) }); err != nil {
 		os.Remove(tmp)
 		return fmt.Errorf("durable: replacing %s: %w", name, err)
 	}
-	if err := f.syncDir(filepath.Dir(name)); err != nil {
+	if err := f.SyncDir(filepath.Dir(name)); err != nil {
 		return fmt.Errorf("durable: %s is replaced, but perhaps not durably: %w", name, err)
 	}
 	return nil
+}
+
+// ReadFile reads a file of at most limit bytes. A longer one is [ErrTooLarge].
+func ReadFile(name string, limit int) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	if err == nil && len(b) > limit {
+		err = fmt.Errorf("%w: %s has more than %d bytes", ErrTooLarge, name, limit)
+	}
+	return b, err
 }
 
 // CreateFile is [WriteFile] for a name that must not exist yet: otherwise it fails
@@ -68,12 +82,12 @@ func (f FS) CreateStream(name string, perm fs.FileMode, fill func(io.Writer) err
 	if err != nil {
 		return fmt.Errorf("durable: creating %s: %w", name, err)
 	}
-	err = f.step(Link, name, func() error { return os.Link(tmp, name) })
+	err = f.Step(Link, name, func() error { return os.Link(tmp, name) })
 	os.Remove(tmp)
 	if err != nil {
 		return fmt.Errorf("durable: creating %s: %w", name, err)
 	}
-	if err := f.syncDir(filepath.Dir(name)); err != nil {
+	if err := f.SyncDir(filepath.Dir(name)); err != nil {
 		return fmt.Errorf("durable: %s is created, but perhaps not durably: %w", name, err)
 	}
 	return nil
@@ -87,7 +101,7 @@ type stepWriter struct {
 }
 
 func (w *stepWriter) Write(p []byte) (int, error) {
-	if err := w.f.write(Write, w.name, p, w.file.Write); err != nil {
+	if err := w.f.WriteStep(Write, w.name, p, w.file.Write); err != nil {
 		return 0, err
 	}
 	return len(p), nil
@@ -118,7 +132,7 @@ func (f FS) temp(name string, perm fs.FileMode, fill func(*os.File) error) (file
 			file = nil
 		}
 	}()
-	err = f.step(Create, name, func() (err error) {
+	err = f.Step(Create, name, func() (err error) {
 		file, err = os.CreateTemp(filepath.Dir(name), tempPrefix+"*"+tempSuffix)
 		return err
 	})
@@ -131,7 +145,7 @@ func (f FS) temp(name string, perm fs.FileMode, fill func(*os.File) error) (file
 	if err := fill(file); err != nil {
 		return file, err
 	}
-	return file, f.step(Sync, name, file.Sync)
+	return file, f.Step(Sync, name, file.Sync)
 }
 
 // RemoveTemps removes the temporary files that crashed processes left in dir. Only
@@ -173,7 +187,7 @@ func (f FS) mkdirAll(dir string, perm fs.FileMode) error {
 		return fmt.Errorf("%s is not a directory", dir)
 	}
 	if err == nil {
-		if err := f.syncDir(parent); !errors.Is(err, fs.ErrPermission) {
+		if err := f.SyncDir(parent); !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
 		return nil
@@ -184,11 +198,11 @@ func (f FS) mkdirAll(dir string, perm fs.FileMode) error {
 	if err := f.mkdirAll(parent, perm); err != nil {
 		return err
 	}
-	err = f.step(Mkdir, dir, func() error { return os.Mkdir(dir, perm) })
+	err = f.Step(Mkdir, dir, func() error { return os.Mkdir(dir, perm) })
 	if err != nil && !isDir(dir, err) {
 		return err
 	}
-	return f.syncDir(parent)
+	return f.SyncDir(parent)
 }
 
 // isDir reports whether mkdir failed with err because somebody else was faster.
@@ -197,8 +211,9 @@ func isDir(dir string, err error) bool {
 	return errors.Is(err, fs.ErrExist) && serr == nil && info.IsDir()
 }
 
-func (f FS) syncDir(dir string) error {
-	return f.step(SyncDir, dir, func() error {
+// SyncDir syncs a directory.
+func (f FS) SyncDir(dir string) error {
+	return f.Step(SyncDir, dir, func() error {
 		d, err := os.Open(dir)
 		if err != nil {
 			return err

@@ -75,7 +75,8 @@ func (f FS) fault(op Op, path string) error {
 	return nil
 }
 
-func (f FS) step(s Step, path string, do func() error) error {
+// Step does one step, with the faults before and after it.
+func (f FS) Step(s Step, path string, do func() error) error {
 	if err := f.fault(Op{Step: s}, path); err != nil {
 		return err
 	}
@@ -85,7 +86,8 @@ func (f FS) step(s Step, path string, do func() error) error {
 	return f.fault(Op{Step: s, After: true}, path)
 }
 
-func (f FS) write(s Step, path string, p []byte, do func([]byte) (int, error)) error {
+// WriteStep is Step for a write, which a fault may tear.
+func (f FS) WriteStep(s Step, path string, p []byte, do func([]byte) (int, error)) error {
 	err := f.fault(Op{Step: s}, path)
 	if torn := (*Torn)(nil); errors.As(err, &torn) {
 		_, werr := do(p[:min(max(torn.Bytes, 0), len(p))])

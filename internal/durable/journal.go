@@ -127,7 +127,7 @@ func (j *Journal) recover(replay func([]byte) error) error {
 // and after that the kernel may take pages for clean that never reached the disk.
 func (j *Journal) harden(r *replayer) error {
 	if j.truncated > 0 {
-		if err := j.fs.step(Truncate, j.name, func() error { return j.file.Truncate(j.chain.offset) }); err != nil {
+		if err := j.fs.Step(Truncate, j.name, func() error { return j.file.Truncate(j.chain.offset) }); err != nil {
 			return err
 		}
 	}
@@ -135,14 +135,14 @@ func (j *Journal) harden(r *replayer) error {
 	if err := r.readAt(last, r.last); err != nil {
 		return err
 	}
-	err := j.fs.write(Write, j.name, last, func(p []byte) (int, error) { return j.file.WriteAt(p, r.last) })
+	err := j.fs.WriteStep(Write, j.name, last, func(p []byte) (int, error) { return j.file.WriteAt(p, r.last) })
 	if err != nil {
 		return err
 	}
-	if err := j.fs.step(Sync, j.name, j.file.Sync); err != nil {
+	if err := j.fs.Step(Sync, j.name, j.file.Sync); err != nil {
 		return err
 	}
-	return j.fs.syncDir(filepath.Dir(j.name))
+	return j.fs.SyncDir(filepath.Dir(j.name))
 }
 
 // Truncated returns the length in bytes of the torn tail that opening cut off.

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -56,23 +55,14 @@ func OpenDir(path string, fsys durable.FS) (*Dir, error) {
 	return &Dir{path: path, fs: fsys}, nil
 }
 
-// maxTile is the length of the longest bundle.
-const maxTile = tlog.TileWidth * (2 + tiles.MaxEntrySize)
+// MaxTile is the length of the longest bundle.
+const MaxTile = tlog.TileWidth * (2 + tiles.MaxEntrySize)
 
 func (d *Dir) name(path string) string { return filepath.Join(d.path, filepath.FromSlash(path)) }
 
 // Get implements [Tiles].
 func (d *Dir) Get(_ context.Context, path string) ([]byte, error) {
-	f, err := os.Open(d.name(path))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxTile+1))
-	if err == nil && len(b) > maxTile {
-		err = fmt.Errorf("%s is longer than any tile", f.Name())
-	}
-	return b, err
+	return durable.ReadFile(d.name(path), MaxTile)
 }
 
 // Put implements [Tiles].

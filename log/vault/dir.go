@@ -41,7 +41,9 @@ func lockDir(name string) (io.Closer, error) {
 	return l, nil
 }
 
-func (d *dir) Recipients() ([]byte, error) { return readSmall(filepath.Join(d.name, recipientsFile)) }
+func (d *dir) Recipients() ([]byte, error) {
+	return durable.ReadFile(filepath.Join(d.name, recipientsFile), maxKeyFile)
+}
 
 func (d *dir) CreateRecipients(text []byte) error {
 	if err := d.fs.MkdirAll(filepath.Join(d.name, auditDir), 0o700); err != nil {
@@ -102,12 +104,12 @@ func (d *dir) Create(seq uint64, data []byte) error {
 func (d *dir) Remove(seqs []uint64) error {
 	for _, seq := range seqs {
 		name := d.Path(seq)
-		err := d.step(stepRemove, name, func() error { return os.Remove(name) })
+		err := d.fs.Step(stepRemove, name, func() error { return os.Remove(name) })
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	return d.step(durable.SyncDir, d.name, func() error { return syncDir(d.name) })
+	return d.fs.SyncDir(d.name)
 }
 
 func (d *dir) auditFile() string { return filepath.Join(d.name, auditDir, auditFile) }
@@ -134,42 +136,15 @@ func (d *dir) AppendAudit(length int64, line []byte) (err error) {
 		return err
 	}
 	if info.Size() > length {
-		if err := d.step(durable.Truncate, name, func() error { return f.Truncate(length) }); err != nil {
+		if err := d.fs.Step(durable.Truncate, name, func() error { return f.Truncate(length) }); err != nil {
 			return err
 		}
 	}
-	write := func(b []byte) error { _, err := f.Write(b); return err }
-	err = d.step(durable.Append, name, func() error { return write(line) })
-	if torn := (*durable.Torn)(nil); errors.As(err, &torn) {
-		return errors.Join(err, write(line[:min(torn.Bytes, len(line))]))
-	} else if err != nil {
+	if err := d.fs.WriteStep(durable.Append, name, line, f.Write); err != nil {
 		return err
 	}
-	if err := d.step(durable.AppendSync, name, f.Sync); err != nil {
+	if err := d.fs.Step(durable.AppendSync, name, f.Sync); err != nil {
 		return err
 	}
-	return d.step(durable.SyncDir, filepath.Dir(name), func() error { return syncDir(filepath.Dir(name)) })
-}
-
-// step is a durable step that package durable does not have.
-func (d *dir) step(s durable.Step, path string, do func() error) error {
-	fault := d.fs.Fault
-	if fault == nil {
-		return do()
-	}
-	if err := fault(durable.Op{Step: s}, path); err != nil {
-		return err
-	}
-	if err := do(); err != nil {
-		return err
-	}
-	return fault(durable.Op{Step: s, After: true}, path)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return d.fs.SyncDir(filepath.Dir(name))
 }

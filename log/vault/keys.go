@@ -105,7 +105,7 @@ func createIdentity(cfg Config) error {
 
 // readIdentities never puts anything of the file into an error.
 func readIdentities(name string) ([]age.Identity, error) {
-	b, err := readSmall(name)
+	b, err := durable.ReadFile(name, maxKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: the identity file %s; without it, or a recovery key, nothing can be disclosed: bring it back from a backup", ErrMissing, name)
 	}
@@ -194,17 +194,4 @@ func shorten(recipient string) string {
 		return recipient[:32] + "..." + recipient[len(recipient)-6:]
 	}
 	return recipient
-}
-
-func readSmall(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	if err == nil && len(b) > maxKeyFile {
-		err = fmt.Errorf("%s has more than %d bytes", name, maxKeyFile)
-	}
-	return b, err
 }

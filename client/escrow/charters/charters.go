@@ -14,12 +14,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -83,12 +83,7 @@ func Group(dir, origin, id string) (*escrow.Group, error) {
 
 // Load reads a file.
 func Load(name string) (*Charter, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, tlog.MaxProofSize+1))
+	b, err := durable.ReadFile(name, tlog.MaxProofSize)
 	if err != nil {
 		return nil, err
 	}

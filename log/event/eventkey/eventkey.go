@@ -27,7 +27,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -35,6 +34,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/kms"
 	"github.com/sigstore/sigstore/pkg/signature/options"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -92,39 +92,14 @@ func Generate(algorithm, name string) (*event.PublicKey, error) {
 		return nil, fmt.Errorf("eventkey: %w", err)
 	}
 	private := pem.EncodeToMemory(&pem.Block{Type: privateType, Bytes: der})
-	if err := create(name, private, 0o600); err != nil {
-		return nil, err
+	if err := durable.CreateFile(name, private, 0o600); err != nil {
+		return nil, fmt.Errorf("eventkey: %w", err)
 	}
-	if err := create(name+PublicSuffix, public.PEM(), 0o644); err != nil {
+	if err := durable.CreateFile(name+PublicSuffix, public.PEM(), 0o644); err != nil {
 		// Nobody has seen the private key yet, and it is ours.
-		return nil, errors.Join(err, os.Remove(name))
+		return nil, fmt.Errorf("eventkey: %w", errors.Join(err, os.Remove(name)))
 	}
 	return public, nil
-}
-
-// create writes a new file and makes it durable.
-func create(name string, data []byte, perm os.FileMode) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
-	if err != nil {
-		return fmt.Errorf("eventkey: %w", err)
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = syncDir(filepath.Dir(name))
-	}
-	if err != nil {
-		return fmt.Errorf("eventkey: %w", errors.Join(err, os.Remove(name)))
-	}
-	return nil
-}
-
-func syncDir(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Load returns the signer of a reference: a KMS's NAME://KEY, or the name of

@@ -30,8 +30,6 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
-	"github.com/vasistas/vasistas/internal/tiles"
-	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
@@ -102,9 +100,6 @@ func open(ctx context.Context, place string) (*Store, error) {
 	return s, err
 }
 
-// maxTile is the length of the longest bundle.
-const maxTile = tlog.TileWidth * (2 + tiles.MaxEntrySize)
-
 // Get implements [trillianx.Tiles].
 func (s *Store) Get(ctx context.Context, path string) (b []byte, err error) {
 	o, err := s.client.GetObject(ctx, s.bucket, s.prefix+path, minio.GetObjectOptions{})
@@ -112,10 +107,10 @@ func (s *Store) Get(ctx context.Context, path string) (b []byte, err error) {
 		return nil, notFound(path, err)
 	}
 	defer func() { err = errors.Join(err, o.Close()) }()
-	if b, err = io.ReadAll(io.LimitReader(o, maxTile+1)); err != nil {
+	if b, err = io.ReadAll(io.LimitReader(o, trillianx.MaxTile+1)); err != nil {
 		return nil, notFound(path, err)
 	}
-	if len(b) > maxTile {
+	if len(b) > trillianx.MaxTile {
 		return nil, fmt.Errorf("%s is longer than any tile", path)
 	}
 	return b, nil
