@@ -49,11 +49,13 @@ func (k *HPKEKey) fields(c *coder) {
 }
 
 // Bytes returns the key's canonical JSON.
-func (k HPKEKey) Bytes() ([]byte, error) {
-	c := coder{mode: encoding}
-	c.braces(func() { k.fields(&c) })
-	return c.b, c.err
-}
+func (k HPKEKey) Bytes() ([]byte, error) { return appendObject(nil, k.fields) }
+
+// MarshalJSON is Bytes.
+func (k HPKEKey) MarshalJSON() ([]byte, error) { return k.Bytes() }
+
+// UnmarshalJSON reads what Bytes writes.
+func (k *HPKEKey) UnmarshalJSON(b []byte) error { return new(coder).read(b, k.fields) }
 
 // ConsentType is the payload type of what an agency signs for an access.
 const ConsentType = "application/vnd.vasistas.consent"

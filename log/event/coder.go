@@ -67,6 +67,23 @@ type coder struct {
 // begin makes a coder that has no error ready for another walk.
 func (c *coder) begin(m mode, b []byte) { c.mode, c.b, c.i, c.more = m, b, 0, false }
 
+// read decodes an object, which is all of b.
+func (c *coder) read(b []byte, fields func(*coder)) error {
+	c.begin(decoding, b)
+	c.braces(func() { fields(c) })
+	if c.err == nil && c.i != len(b) {
+		c.fail("", fmt.Errorf("%d bytes after the end", len(b)-c.i))
+	}
+	return c.err
+}
+
+// appendObject appends the encoding of an object.
+func appendObject(b []byte, fields func(*coder)) ([]byte, error) {
+	c := coder{mode: encoding, b: b}
+	c.braces(func() { fields(&c) })
+	return c.b, c.err
+}
+
 func (c *coder) encodes() bool { return c.mode <= sorting }
 
 // fail records the first error, with the path of the member it is about.

@@ -47,12 +47,8 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 		return nil, fmt.Errorf("%w: entry has %d bytes, at most %d", ErrTooLarge, len(b), MaxEntrySize)
 	}
 	e := new(Envelope)
-	c := coder{mode: decoding, b: b}
-	c.braces(func() { e.fields(&c) })
-	if c.err == nil && c.i != len(b) {
-		c.fail("", fmt.Errorf("%d bytes after the end", len(b)-c.i))
-	}
-	if c.err == nil {
+	var c coder
+	if c.read(b, e.fields) == nil {
 		again := scratch.Get().(*[]byte)
 		c.begin(encoding, (*again)[:0])
 		c.braces(func() { e.fields(&c) })
@@ -73,7 +69,7 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 
 func (e *Envelope) fields(c *coder) {
 	if c.member("payload", "base64", required, true, "the event's canonical JSON") && c.mode != describing {
-		c.base64("payload", MaxPayloadSize, &e.Payload)
+		c.base64("payload", std, MaxPayloadSize, &e.Payload)
 	}
 	t := PayloadType
 	code(c, "payloadType", payloadKind, required, &t, "payload type")
@@ -90,30 +86,8 @@ var payloadKind = enumKind(PayloadType)
 func (s *Signature) fields(c *coder) {
 	code(c, "keyid", keyIDKind, required, &s.KeyID, "hex SHA-256 of the key's SubjectPublicKeyInfo")
 	if c.member("sig", "base64", required, true, "signature over the DSSE pre-authentication encoding") && c.mode != describing {
-		c.base64("sig", maxSignature, &s.Sig)
+		c.base64("sig", std, maxSignature, &s.Sig)
 	}
-}
-
-// base64 codes a value in standard padded base64.
-func (c *coder) base64(name string, limit int, v *[]byte) {
-	if c.encodes() {
-		c.b = append(c.b, '"')
-		c.b = std.AppendEncode(c.b, *v)
-		c.b = append(c.b, '"')
-		return
-	}
-	s, ok := c.plain()
-	if !ok || len(s) == 0 || len(s) > std.EncodedLen(limit) || !lineless(s) {
-		c.fail(name, errBase64)
-		return
-	}
-	out := make([]byte, std.DecodedLen(len(s)))
-	n, err := std.Decode(out, s)
-	if err != nil {
-		c.fail(name, errBase64)
-		return
-	}
-	*v = out[:n:n]
 }
 
 // Bytes returns the exact bytes of the entry.
@@ -122,13 +96,8 @@ func (e *Envelope) Bytes() []byte {
 	for i := range e.Signatures {
 		n += 90 + std.EncodedLen(len(e.Signatures[i].Sig))
 	}
-	return e.appendTo(make([]byte, 0, n))
-}
-
-func (e *Envelope) appendTo(b []byte) []byte {
-	c := coder{mode: encoding, b: b}
-	c.braces(func() { e.fields(&c) })
-	return c.b
+	b, _ := appendObject(make([]byte, 0, n), e.fields) // its parts were checked when it was made
+	return b
 }
 
 // scratch are buffers for bytes that nobody keeps: parsing an entry encodes it

@@ -45,6 +45,15 @@ func ParseDigest(s string) (Digest, error) {
 	return d, c.err
 }
 
+// MarshalText returns what String does.
+func (d Digest) MarshalText() ([]byte, error) { return url.AppendEncode(nil, d[:]), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (d *Digest) UnmarshalText(text []byte) (err error) {
+	*d, err = ParseDigest(string(text))
+	return err
+}
+
 // A Reference names an entry of the same log by index and RFC 6962 leaf hash.
 type Reference struct {
 	Index uint64
@@ -55,6 +64,12 @@ type Reference struct {
 func (r Reference) String() string {
 	return fmt.Sprintf("%d %s", r.Index, base64.StdEncoding.EncodeToString(r.Leaf[:]))
 }
+
+// MarshalJSON writes the reference as it stands in payloads.
+func (r Reference) MarshalJSON() ([]byte, error) { return appendObject(nil, r.fields) }
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (r *Reference) UnmarshalJSON(b []byte) error { return new(coder).read(b, r.fields) }
 
 func (r *Reference) fields(c *coder) {
 	c.uint("index", required, 0, &r.Index, "index of the entry, from 0")
@@ -175,13 +190,9 @@ func Parse(payload []byte) (*Event, error) {
 		return nil, fmt.Errorf("%w: payload must end with a known type", ErrMalformed)
 	}
 	e := &Event{Body: info.body()}
-	c := coder{mode: decoding, b: payload}
-	c.braces(func() { e.fields(&c) })
-	if c.err == nil && c.i != len(payload) {
-		c.fail("", fmt.Errorf("%d bytes after the end", len(payload)-c.i))
-	}
-	if c.err != nil {
-		return nil, c.err
+	var c coder
+	if err := c.read(payload, e.fields); err != nil {
+		return nil, err
 	}
 	// The walk above is strict by itself. What decides is that the event, as
 	// we understood it, has these bytes and no others. Bytes checks it too.

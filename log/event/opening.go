@@ -272,7 +272,8 @@ func readOpening(s []byte) (Opening, error) {
 	return o, nil
 }
 
-// Digest returns the digest that stands in the sealed section.
+// Digest returns the digest that stands in the sealed section (RFC 9901, section
+// 4.2.3): SHA-256 of the base64url text itself, not of what it encodes.
 func (o Opening) Digest() (Digest, error) {
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
@@ -283,7 +284,3 @@ func (o Opening) Digest() (Digest, error) {
 	*buf = b
 	return sha256.Sum256(b), nil
 }
-
-// DisclosureDigest is the digest of a disclosure text (RFC 9901, section
-// 4.2.3): SHA-256 of the base64url text itself, not of what it encodes.
-func DisclosureDigest(text string) Digest { return sha256.Sum256([]byte(text)) }

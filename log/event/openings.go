@@ -74,13 +74,8 @@ func ParseOpenings(b []byte) (*Openings, error) {
 		return nil, fmt.Errorf("%w: openings: file must end with LF", ErrMalformed)
 	}
 	o := new(Openings)
-	c := coder{mode: decoding, b: line}
-	c.braces(func() { o.fields(&c) })
-	if c.err == nil && c.i != len(line) {
-		c.fail("", fmt.Errorf("%d bytes after the end", len(line)-c.i))
-	}
-	if c.err != nil {
-		return nil, fmt.Errorf("openings: %w", c.err)
+	if err := new(coder).read(line, o.fields); err != nil {
+		return nil, fmt.Errorf("openings: %w", err)
 	}
 	if again, err := o.Bytes(); err != nil || !bytes.Equal(again, b) {
 		return nil, fmt.Errorf("%w: openings: not the canonical encoding", ErrMalformed)

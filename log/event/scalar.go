@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -154,10 +155,8 @@ func (k *stringKind) string(b []byte) string {
 func enumKind(values ...string) stringKind {
 	list := strings.Join(values, ", ")
 	return stringKind{"one of: " + list, func(s string) error {
-		for _, v := range values {
-			if s == v {
-				return nil
-			}
+		if slices.Contains(values, s) {
+			return nil
 		}
 		return fmt.Errorf("want one of: %s", list)
 	}, values}
@@ -366,24 +365,29 @@ func (c *coder) fixedValue(name string, enc *base64.Encoding, v []byte) {
 	copy(v, room[:])
 }
 
-// blob reads or writes base64url bytes of 1 to limit length.
+// blob codes base64url bytes of 1 to limit length.
 func (c *coder) blob(name string, limit int, v *[]byte) {
+	if c.encodes() && (len(*v) == 0 || len(*v) > limit) {
+		c.fail(name, fmt.Errorf("want 1 to %d bytes", limit))
+		return
+	}
+	c.base64(name, url, limit, v)
+}
+
+// base64 codes bytes, of which it reads 1 to limit.
+func (c *coder) base64(name string, enc *base64.Encoding, limit int, v *[]byte) {
 	if c.encodes() {
-		if len(*v) == 0 || len(*v) > limit {
-			c.fail(name, fmt.Errorf("want 1 to %d bytes", limit))
-			return
-		}
 		c.b = append(c.b, '"')
-		c.b = url.AppendEncode(c.b, *v)
+		c.b = enc.AppendEncode(c.b, *v)
 		c.b = append(c.b, '"')
 		return
 	}
 	s, ok := c.plain()
-	if !ok || len(s) == 0 || len(s) > url.EncodedLen(limit) || !lineless(s) {
+	if !ok || len(s) == 0 || len(s) > enc.EncodedLen(limit) || !lineless(s) {
 		c.fail(name, errBase64)
 		return
 	}
-	out, err := url.AppendDecode(nil, s)
+	out, err := enc.AppendDecode(nil, s)
 	if err != nil {
 		c.fail(name, errBase64)
 		return

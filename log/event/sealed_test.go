@@ -5,6 +5,7 @@ package event
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -27,10 +28,10 @@ var rfc9901 = []struct{ disclosure, digest, name, value string }{
 }
 
 // The RFC's disclosures aren't in JCS form (they have spaces), so its digests
-// check DisclosureDigest, and their canonical form checks the shape.
+// check how Digest hashes a text, and their canonical form checks the shape.
 func TestRFC9901(t *testing.T) {
 	for _, v := range rfc9901 {
-		if got := DisclosureDigest(v.disclosure).String(); got != v.digest {
+		if got := Digest(sha256.Sum256([]byte(v.disclosure))).String(); got != v.digest {
 			t.Errorf("%s: digest is %s, want %s", v.name, got, v.digest)
 		}
 		text, err := base64.RawURLEncoding.DecodeString(v.disclosure)

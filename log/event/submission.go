@@ -45,12 +45,8 @@ func ParseSubmission(b []byte) (*Submission, error) {
 		return &Submission{Envelope: env}, nil
 	}
 	s := new(Submission)
-	c := coder{mode: decoding, b: b}
-	c.braces(func() { s.fields(&c) })
-	if c.err == nil && c.i != len(b) {
-		c.fail("", fmt.Errorf("%d bytes after the end", len(b)-c.i))
-	}
-	if c.err == nil && len(s.Openings)+len(s.Notices) == 0 {
+	var c coder
+	if c.read(b, s.fields) == nil && len(s.Openings)+len(s.Notices) == 0 {
 		c.fail("", errors.New("without openings and notices it is the bare envelope"))
 	}
 	if c.err != nil {

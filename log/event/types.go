@@ -114,13 +114,12 @@ func (t Type) Signers() []Role {
 // signature must be by a key that holds one of its roles. (How many, for a
 // charter or a deferral, the charter and its profile say.)
 func (e *Event) RequiredSigners() [][]Role {
-	switch b := e.Body.(type) {
-	case *Access:
-		if b.Emergency != "" {
-			return [][]Role{{RoleProvider}, {RoleDuty}}
-		}
-		return [][]Role{{RoleProvider}}
-	default:
+	a, ok := e.Body.(*Access)
+	switch {
+	case !ok:
 		return [][]Role{e.Type.Signers()}
+	case a.Emergency != "":
+		return [][]Role{{RoleProvider}, {RoleDuty}}
 	}
+	return [][]Role{{RoleProvider}}
 }
