@@ -24,35 +24,18 @@ const (
 	MaxExportEntries = 10000
 	maxBy            = 255
 	maxAuditLine     = MaxExportEntries*100 + 8192
-	timeLayout       = "2006-01-02T15:04:05Z"
 )
 
 // An AuditRecord is one line of the audit file: an export that was made, or was
 // about to be made when the process ended.
-type AuditRecord struct {
-	By      string        // who asked for it, as the caller said
-	Entries []ExportEntry // as the caller named them
-	Prev    event.Digest  // SHA-256 of the line before, with its LF; zero: the first
-	SHA256  event.Digest  // of the age file that was given out
-	Size    int64         // of that file
-	Time    time.Time     // UTC, whole seconds; as the caller said
-	To      string        // age recipient
-}
-
-// auditJSON is the line, its members in the order of their names.
-type auditJSON struct {
-	By      string      `json:"by"`
-	Entries []entryJSON `json:"entries"`
-	Prev    string      `json:"prev,omitempty"`
-	SHA256  string      `json:"sha256"`
-	Size    int64       `json:"size"`
-	Time    string      `json:"time"`
-	To      string      `json:"to"`
-}
-
-type entryJSON struct {
-	Event string `json:"event"`
-	Index uint64 `json:"index"`
+type AuditRecord struct { // the members in the order of their names
+	By      string        `json:"by"`            // who asked for it, as the caller said
+	Entries []ExportEntry `json:"entries"`       // as the caller named them
+	Prev    event.Digest  `json:"prev,omitzero"` // SHA-256 of the line before, with its LF; zero: the first
+	SHA256  event.Digest  `json:"sha256"`        // of the age file that was given out
+	Size    int64         `json:"size"`          // of that file
+	Time    time.Time     `json:"time"`          // UTC, whole seconds; as the caller said
+	To      string        `json:"to"`            // age recipient
 }
 
 // Bytes returns the line, with LF.
@@ -60,17 +43,10 @@ func (a *AuditRecord) Bytes() ([]byte, error) {
 	if err := a.check(); err != nil {
 		return nil, err
 	}
-	j := auditJSON{By: a.By, SHA256: a.SHA256.String(), Size: a.Size, Time: a.Time.Format(timeLayout), To: a.To}
-	if a.Prev != (event.Digest{}) {
-		j.Prev = a.Prev.String()
-	}
-	for _, e := range a.Entries {
-		j.Entries = append(j.Entries, entryJSON{e.Event.String(), e.Index})
-	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(j); err != nil {
+	if err := enc.Encode(a); err != nil {
 		return nil, fmt.Errorf("vault: audit: %w", err)
 	}
 	return b.Bytes(), nil
@@ -106,29 +82,9 @@ func ParseAuditRecord(line []byte) (*AuditRecord, error) {
 	if len(line) > maxAuditLine {
 		return nil, fmt.Errorf("%w: audit: line of %d bytes", ErrTooLarge, len(line))
 	}
-	var j auditJSON
-	if err := json.Unmarshal(line, &j); err != nil {
+	a := new(AuditRecord)
+	if err := json.Unmarshal(line, a); err != nil {
 		return nil, fmt.Errorf("%w: audit: %w", ErrMalformed, err)
-	}
-	a := &AuditRecord{By: j.By, Size: j.Size, To: j.To}
-	var err error
-	if a.Time, err = time.Parse(timeLayout, j.Time); err != nil {
-		return nil, fmt.Errorf("%w: audit: %w", ErrMalformed, err)
-	}
-	if a.SHA256, err = event.ParseDigest(j.SHA256); err != nil {
-		return nil, fmt.Errorf("%w: audit: sha256: %w", ErrMalformed, err)
-	}
-	if j.Prev != "" {
-		if a.Prev, err = event.ParseDigest(j.Prev); err != nil {
-			return nil, fmt.Errorf("%w: audit: prev: %w", ErrMalformed, err)
-		}
-	}
-	for _, e := range j.Entries {
-		d, err := event.ParseDigest(e.Event)
-		if err != nil {
-			return nil, fmt.Errorf("%w: audit: event: %w", ErrMalformed, err)
-		}
-		a.Entries = append(a.Entries, ExportEntry{e.Index, d})
 	}
 	again, err := a.Bytes()
 	if err != nil {

@@ -239,15 +239,10 @@ func (b *openBatch) record(p place) ([]byte, error) {
 	return text, nil
 }
 
-// find returns the place of an event's record.
-func (b *openBatch) find(h event.Digest) (place, bool) { return findPlace(b.index, h) }
-
-func findPlace(index []place, h event.Digest) (place, bool) {
-	i, ok := slices.BinarySearchFunc(index, h, func(p place, h event.Digest) int { return bytes.Compare(p.hash[:], h[:]) })
-	if !ok {
-		return place{}, false
-	}
-	return index[i], true
+// names returns whether an index has an event.
+func names(index []place, h event.Digest) bool {
+	_, ok := slices.BinarySearchFunc(index, h, func(p place, h event.Digest) int { return bytes.Compare(p.hash[:], h[:]) })
+	return ok
 }
 
 // brokenError: the bytes of a file are not what was written.

@@ -235,7 +235,7 @@ func (v *Vault) holders(events []event.Digest) (files []*batchFile, errs []error
 			continue
 		}
 		bad := v.damage[seq]
-		claimed := func(h event.Digest) bool { _, ok := findPlace(bad.claims, h); return ok }
+		claimed := func(h event.Digest) bool { return names(bad.claims, h) }
 		believed := bad.claims != nil && errors.Is(bad.err, ErrWrongKey) // not damaged, only closed
 		if !believed || slices.ContainsFunc(events, claimed) {
 			errs = append(errs, notErased(v.damaged(seq, bad)))
@@ -250,7 +250,7 @@ func (v *Vault) holds(f *batchFile, events []event.Digest) (bool, error) {
 		return false, v.readError(f, v.livePlaces(f), err)
 	}
 	defer b.file.Close()
-	return slices.ContainsFunc(events, func(h event.Digest) bool { _, ok := b.find(h); return ok }), nil
+	return slices.ContainsFunc(events, func(h event.Digest) bool { return names(b.index, h) }), nil
 }
 
 // spares returns whether a record is too young to be dropped.

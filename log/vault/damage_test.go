@@ -57,7 +57,7 @@ func TestDamageAnywhere(t *testing.T) {
 			got, err := v.Get(ctx, r.hash)
 			if err != nil {
 				lost = append(lost, r.hash)
-			} else if string(got[0].Bytes()) == string(r.Bytes()) {
+			} else if string(got[0].text) == string(r.text) {
 				readable++
 			} else {
 				t.Fatalf("%s: wrong bytes", name)
@@ -71,7 +71,7 @@ func TestDamageAnywhere(t *testing.T) {
 				t.Errorf("%s: the error doesn't name %s: %v", name, h, d)
 			}
 		}
-		if m := v.Missing(hashes(records)); !slices.Equal(m, lost) {
+		if m := lacking(v, hashes(records)); !slices.Equal(m, lost) {
 			t.Errorf("%s: missing %v, lost %v", name, m, lost)
 		}
 		mustHave(t, v, other)
@@ -129,7 +129,7 @@ func TestVaultLost(t *testing.T) {
 	}
 	check(t, Create(cfg))
 	v = mustOpen(t, cfg)
-	if m := v.Missing(hashes(records)); !slices.Equal(m, hashes(records)) {
+	if m := lacking(v, hashes(records)); !slices.Equal(m, hashes(records)) {
 		t.Errorf("missing: %v", m)
 	}
 	put(t, v, records...)

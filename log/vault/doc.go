@@ -21,7 +21,7 @@
 //     what it says; [Vault.Retain] drops it at the next start.
 //   - Damage costs what it hits and nothing else. A vault with a bad file opens,
 //     and the error names the events that can no longer be disclosed
-//     ([DamagedError], [Vault.Missing]). A vault that is lost altogether loses no
+//     ([DamagedError], [Vault.Has]). A vault that is lost altogether loses no
 //     log: only deadlines that will be missed, for all to see.
 //   - No export without a trace: [Vault.Export] has its line in the audit file on
 //     stable storage before the first byte leaves.

@@ -57,8 +57,8 @@ type DamagedError struct {
 	File   string
 	Events []event.Digest // that are in no other file; sorted
 	// Unsure: the file's header is damaged too, so that Events is only what its
-	// index claims, if it can be read at all. [Vault.Missing] knows better, given
-	// all events that are still sealed.
+	// index claims, if it can be read at all. [Vault.Has] knows better, asked
+	// of all events that are still sealed.
 	Unsure bool
 	Err    error
 }

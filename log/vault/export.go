@@ -25,8 +25,8 @@ const MaxExportSize = 64 << 20
 
 // An ExportEntry is an entry of the log whose openings are exported.
 type ExportEntry struct {
-	Index uint64
-	Event event.Digest
+	Event event.Digest `json:"event"`
+	Index uint64       `json:"index"`
 }
 
 // An ExportRequest says what to give to an inspector.

@@ -66,7 +66,7 @@ func TestOrdinaryAge(t *testing.T) {
 		out, err := os.Create(file)
 		check(t, err)
 		_, err = v.Export(context.Background(), ExportRequest{
-			Entries: []ExportEntry{{7, records[0].hash}, {9, records[1].hash}}, To: to, By: "the clerk", Time: time.Now(),
+			Entries: []ExportEntry{{records[0].hash, 7}, {records[1].hash, 9}}, To: to, By: "the clerk", Time: time.Now(),
 		}, out)
 		check(t, err)
 		check(t, out.Close())
@@ -103,7 +103,7 @@ func TestAudit(t *testing.T) {
 	put(t, v, records...)
 	id, err := age.GenerateX25519Identity()
 	check(t, err)
-	good := ExportRequest{Entries: []ExportEntry{{1, records[0].hash}}, To: id.Recipient().String(), By: "clerk 7", Time: time.Now()}
+	good := ExportRequest{Entries: []ExportEntry{{records[0].hash, 1}}, To: id.Recipient().String(), By: "clerk 7", Time: time.Now()}
 	with := func(f func(*ExportRequest)) ExportRequest { r := good; f(&r); return r }
 	file := filepath.Join(cfg.Dir, auditDir, auditFile)
 	for name, req := range map[string]ExportRequest{
@@ -114,7 +114,7 @@ func TestAudit(t *testing.T) {
 		"a secret key":   with(func(r *ExportRequest) { r.To = id.String() }),
 		"no recipient":   with(func(r *ExportRequest) { r.To = "" }),
 		"twice":          with(func(r *ExportRequest) { r.Entries = append(r.Entries, r.Entries...) }),
-		"unknown":        with(func(r *ExportRequest) { r.Entries = append(r.Entries, ExportEntry{2, event.Digest{1}}) }),
+		"unknown":        with(func(r *ExportRequest) { r.Entries = append(r.Entries, ExportEntry{event.Digest{1}, 2}) }),
 		"no time":        with(func(r *ExportRequest) { r.Time = time.Time{} }),
 	} {
 		var out bytes.Buffer
@@ -189,7 +189,7 @@ func appendTo(t *testing.T, file, text string) {
 }
 
 func FuzzParseAuditRecord(f *testing.F) {
-	a := &AuditRecord{By: "clerk <7> & \"co\"", Entries: []ExportEntry{{1, event.Digest{1}}, {2, event.Digest{2}}}, Size: 9, Time: time.Unix(1e9, 0).UTC(), To: "age1"}
+	a := &AuditRecord{By: "clerk <7> & \"co\"", Entries: []ExportEntry{{event.Digest{1}, 1}, {event.Digest{2}, 2}}, Size: 9, Time: time.Unix(1e9, 0).UTC(), To: "age1"}
 	for range 2 {
 		b, err := a.Bytes()
 		check(f, err)

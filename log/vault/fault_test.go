@@ -83,7 +83,7 @@ func (w *world) live() (first error) {
 func (w *world) export() error {
 	var events []ExportEntry
 	for h := range w.kept {
-		events = append(events, ExportEntry{uint64(len(events)), h})
+		events = append(events, ExportEntry{h, uint64(len(events))})
 	}
 	if len(events) == 0 {
 		return nil
@@ -194,7 +194,7 @@ func (w *world) restart(cfg Config) {
 	}
 	put(t, v, w.a...)
 	mustHave(t, v, w.a...)
-	_, err = v.Export(ctx, ExportRequest{Entries: []ExportEntry{{1, w.a[0].hash}}, To: w.to, By: "test", Time: time.Now()}, io.Discard)
+	_, err = v.Export(ctx, ExportRequest{Entries: []ExportEntry{{w.a[0].hash, 1}}, To: w.to, By: "test", Time: time.Now()}, io.Discard)
 	check(t, err)
 	after, err := v.Audit()
 	if err != nil || len(after) != len(lines)+1 {

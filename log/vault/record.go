@@ -32,12 +32,6 @@ func (r *Record) Event() event.Digest { return r.hash }
 // Openings returns the openings of the event's public digests.
 func (r *Record) Openings() []event.Opening { return slices.Clone(r.openings) }
 
-// Notices returns the ciphertexts of a release's notices. They are shared.
-func (r *Record) Notices() [][]byte { return slices.Clone(r.notices) }
-
-// Bytes returns the record in its one encoding. It is shared.
-func (r *Record) Bytes() []byte { return r.text }
-
 // Prepare checks what a submission carries beside its entry, and makes a record of
 // it: nil if the event has nothing to be disclosed. Any fault is a
 // *[SubmissionError]. It does not change s, and may be called concurrently.
@@ -123,7 +117,7 @@ func (r *Record) encode() error {
 	return nil
 }
 
-// parseRecord reads what Record.Bytes wrote, and keeps b.
+// parseRecord reads the text of a record, and keeps b.
 func parseRecord(b []byte) (*Record, error) {
 	if len(b) > MaxRecordSize {
 		return nil, fmt.Errorf("%w: record of %d bytes", ErrTooLarge, len(b))

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -68,7 +69,7 @@ type badFile struct {
 
 // Open opens the vault for one owner. It reads the headers of all files and
 // decrypts no record. Errors: [ErrMissing], [ErrWrongKey], durable.ErrLocked. A
-// damaged file is none: see [Vault.Damage] and [Vault.Missing].
+// damaged file is none: see [Vault.Damage] and [Vault.Has].
 func Open(cfg Config) (*Vault, error) {
 	v, err := prepare(cfg)
 	if err != nil {
@@ -276,7 +277,9 @@ func (v *Vault) write(records []stored, only func(event.Digest) bool) error {
 	return nil
 }
 
-// Has returns whether the vault has a record of the event.
+// Has returns whether the vault has a record of the event that is not known to be
+// unreadable. Asked of what is sealed in the log, it says what can't be disclosed any
+// more.
 func (v *Vault) Has(h event.Digest) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -294,27 +297,9 @@ func (v *Vault) Len() int {
 // All returns the events of all records, sorted.
 func (v *Vault) All() []event.Digest {
 	v.mu.RLock()
-	out := make([]event.Digest, 0, len(v.records))
-	for h := range v.records {
-		out = append(out, h)
-	}
+	out := slices.Collect(maps.Keys(v.records))
 	v.mu.RUnlock()
 	sortHashes(out)
-	return out
-}
-
-// Missing returns those of the events for which there is no record that is known
-// to be readable. Called with what is sealed in the log, it names what can't be
-// disclosed any more.
-func (v *Vault) Missing(events []event.Digest) []event.Digest {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	var out []event.Digest
-	for _, h := range events {
-		if _, ok := v.records[h]; !ok {
-			out = append(out, h)
-		}
-	}
 	return out
 }
 

@@ -49,7 +49,7 @@ func TestLife(t *testing.T) {
 	if len(got) != 1 || got[0].hash != a.hash || !errors.As(err, &missing) || !slices.Equal(missing.Events, []event.Digest{unknown}) {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if m := v.Missing([]event.Digest{a.hash, unknown}); !slices.Equal(m, []event.Digest{unknown}) {
+	if m := lacking(v, []event.Digest{a.hash, unknown}); !slices.Equal(m, []event.Digest{unknown}) {
 		t.Errorf("missing: %v", m)
 	}
 	if n := v.Delete(a.hash, unknown); n != 1 {
