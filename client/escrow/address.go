@@ -25,11 +25,11 @@ type Address struct {
 }
 
 type addressText struct {
-	Account blob      `json:"account"`
-	Group   string    `json:"group"`
-	KEM     event.KEM `json:"kem"`
-	Notice  keyText   `json:"notice"`
-	Origin  string    `json:"origin"`
+	Account blob          `json:"account"`
+	Group   string        `json:"group"`
+	KEM     event.KEM     `json:"kem"`
+	Notice  event.HPKEKey `json:"notice"`
+	Origin  string        `json:"origin"`
 }
 
 // Bytes encodes the address, after checking it.
@@ -37,10 +37,7 @@ func (a *Address) Bytes() ([]byte, error) {
 	if err := a.check(); err != nil {
 		return nil, err
 	}
-	b, err := encode(addressText{
-		Account: blob(a.Account), Group: a.Group, KEM: a.KEM, Origin: a.Origin,
-		Notice: keyText{KEM: a.Notice.KEM, Public: a.Notice.Public},
-	})
+	b, err := encode(addressText{Account: blob(a.Account), Group: a.Group, KEM: a.KEM, Notice: a.Notice, Origin: a.Origin})
 	if err == nil && len(b) > MaxAddressSize {
 		err = malformed("an address of %d bytes, at most %d", len(b), MaxAddressSize)
 	}
@@ -72,11 +69,7 @@ func ParseAddress(b []byte) (*Address, error) {
 	if err := decode(b, MaxAddressSize, &t); err != nil {
 		return nil, fmt.Errorf("address: %w", err)
 	}
-	a := &Address{Origin: t.Origin, Group: t.Group, KEM: t.KEM, Account: string(t.Account),
-		Notice: event.HPKEKey{KEM: t.Notice.KEM, Public: t.Notice.Public}}
-	if t.Notice.Private != nil {
-		return nil, malformed("address: a private key")
-	}
+	a := &Address{Origin: t.Origin, Group: t.Group, KEM: t.KEM, Account: string(t.Account), Notice: t.Notice}
 	if err := a.check(); err != nil {
 		return nil, fmt.Errorf("address: %w", err)
 	}

@@ -30,18 +30,18 @@ type Answer struct {
 
 // answerText is an answer in JSON. Only the last member is not signed.
 type answerText struct {
-	Access    reference    `json:"access"`
-	Index     uint64       `json:"index"`
-	Origin    string       `json:"origin"`
-	Recipient blob         `json:"recipient"`
-	Release   reference    `json:"release"`
-	Shares    []shareText  `json:"shares"`
-	Signature *signatureTx `json:"signature,omitempty"`
+	Access    event.Reference `json:"access"`
+	Index     uint64          `json:"index"`
+	Origin    string          `json:"origin"`
+	Recipient event.Digest    `json:"recipient"`
+	Release   event.Reference `json:"release"`
+	Shares    []shareText     `json:"shares"`
+	Signature *signatureTx    `json:"signature,omitempty"`
 }
 
 type shareText struct {
-	Package blob `json:"package"`
-	Sealed  blob `json:"sealed"`
+	Package event.Digest `json:"package"`
+	Sealed  blob         `json:"sealed"`
 }
 
 type signatureTx struct {
@@ -61,12 +61,11 @@ func (a *Answer) text() (*answerText, error) {
 		return nil, malformed("answer: share %d of %d packages", a.Index, len(a.Shares))
 	}
 	t := &answerText{
-		Access: refOf(a.Delivery.Access), Index: uint64(a.Index), Origin: a.Delivery.Origin,
-		Recipient: key[:], Release: refOf(a.Delivery.Release),
+		Access: a.Delivery.Access, Index: uint64(a.Index), Origin: a.Delivery.Origin,
+		Recipient: key, Release: a.Delivery.Release,
 	}
-	for i := range a.Shares {
-		s := &a.Shares[i]
-		t.Shares = append(t.Shares, shareText{s.Package[:], s.Sealed})
+	for _, s := range a.Shares {
+		t.Shares = append(t.Shares, shareText{s.Package, s.Sealed})
 	}
 	return t, nil
 }
@@ -118,21 +117,15 @@ func OpenAnswer(b []byte, want *Delivery, index int, signer *event.PublicKey, ho
 		return nil, fmt.Errorf("answer: %w", err)
 	}
 	d := *want
-	access, err := t.Access.ref()
-	if err == nil {
-		d.Release, err = t.Release.ref()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("answer: %w", err)
-	}
+	d.Release = t.Release
 	key, err := KeyHash(holder.Public())
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case t.Origin != want.Origin || access != want.Access:
+	case t.Origin != want.Origin || t.Access != want.Access:
 		return nil, malformed("answer: it is about another access")
-	case event.Digest(t.Recipient) != key:
+	case t.Recipient != key:
 		return nil, malformed("answer: it is for another recipient key")
 	case t.Index != uint64(index):
 		return nil, malformed("answer: it has share %d, and this custodian's is %d", t.Index, index)
@@ -163,7 +156,7 @@ func openShares(t *answerText, d *Delivery, index int, holder KeyHolder, package
 	for _, p := range packages {
 		var sealed []byte
 		for i := range t.Shares {
-			if event.Digest(t.Shares[i].Package) == p.digest {
+			if t.Shares[i].Package == p.digest {
 				sealed = t.Shares[i].Sealed
 			}
 		}
@@ -196,14 +189,14 @@ func parseAnswer(b []byte) (*answerText, error) {
 	if err := checkName("origin", t.Origin); err != nil {
 		return nil, err
 	}
-	if t.Signature == nil || len(t.Recipient) != 32 || t.Index < 1 || t.Index > maxMembers {
-		return nil, malformed("want an index from 1 to %d, a recipient's hash and a signature", maxMembers)
+	if t.Signature == nil || t.Index < 1 || t.Index > maxMembers {
+		return nil, malformed("want an index from 1 to %d, and a signature", maxMembers)
 	}
 	if len(t.Shares) == 0 || len(t.Shares) > MaxPackages {
 		return nil, malformed("shares of %d packages", len(t.Shares))
 	}
 	for _, s := range t.Shares {
-		if n := len(s.Sealed); len(s.Package) != 32 || n != sharePartX25519 && n != sharePartHybrid {
+		if n := len(s.Sealed); n != sharePartX25519 && n != sharePartHybrid {
 			return nil, malformed("a share of %d bytes", n)
 		}
 	}

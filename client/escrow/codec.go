@@ -70,30 +70,30 @@ func (b *blob) UnmarshalText(text []byte) error {
 	return err
 }
 
-// reference is an event.Reference as events write it.
-type reference struct {
-	Index uint64 `json:"index"`
-	Leaf  []byte `json:"leaf"` // encoding/json writes padded standard base64
-}
-
-func refOf(r event.Reference) reference { return reference{r.Index, r.Leaf[:]} }
-
-func (r *reference) ref() (event.Reference, error) {
-	if len(r.Leaf) != 32 || r.Index > event.MaxInteger {
-		return event.Reference{}, malformed("want a reference: an index up to 2^53-1 and a leaf hash")
-	}
-	return event.Reference{Index: r.Index, Leaf: [32]byte(r.Leaf)}, nil
-}
-
-// openingsBytes encodes an openings file. Its own Bytes sorts in place, and callers seal
-// one request to several gates at a time.
+// openingsBytes encodes an openings file, nil for none. Its own Bytes sorts in place, and
+// callers seal one request to several gates at a time.
 func openingsBytes(o *event.Openings) ([]byte, error) {
+	if o == nil {
+		return nil, nil
+	}
 	c := event.Openings{Event: o.Event, Public: slices.Clone(o.Public), Subject: slices.Clone(o.Subject)}
 	b, err := c.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	return b, nil
+}
+
+// parseOpenings reads what openingsBytes writes.
+func parseOpenings(b []byte) (*event.Openings, error) {
+	if b == nil {
+		return nil, nil
+	}
+	o, err := event.ParseOpenings(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return o, nil
 }
 
 // encode writes a struct as RFC 8785 wants it. The members of every struct that is

@@ -121,11 +121,10 @@ func KeyHash(k event.HPKEKey) (event.Digest, error) {
 	return sha256.Sum256(b), nil
 }
 
-// keyText is an event.HPKEKey, or a private key, in JSON.
+// keyText is a private key in JSON.
 type keyText struct {
 	KEM     event.KEM `json:"kem"`
-	Private blob      `json:"private,omitempty"`
-	Public  blob      `json:"public,omitempty"`
+	Private blob      `json:"private"`
 }
 
 // MaxKeyFile bounds a file with one key.
@@ -134,13 +133,9 @@ const MaxKeyFile = 4096
 // ParsePublicKey reads a public key's canonical JSON, with a line's end or without
 // it as newline says, and checks that it is one to encrypt to.
 func ParsePublicKey(b []byte) (event.HPKEKey, error) {
-	var t keyText
-	if err := decode(b, MaxKeyFile, &t); err != nil {
+	var k event.HPKEKey
+	if err := decode(b, MaxKeyFile, &k); err != nil {
 		return event.HPKEKey{}, err
-	}
-	k := event.HPKEKey{KEM: t.KEM, Public: t.Public}
-	if t.Private != nil {
-		return event.HPKEKey{}, malformed("a private key, where a public one is wanted")
 	}
 	return k, CheckKey(k)
 }
@@ -187,8 +182,8 @@ func ParseSecretKey(b []byte) (*SecretKey, error) {
 		return nil, err
 	}
 	s := suite(t.KEM)
-	if s == nil || t.Private == nil || t.Public != nil {
-		return nil, malformed("want a KEM and a private key")
+	if s == nil {
+		return nil, malformed("a key of the unknown KEM %q", t.KEM)
 	}
 	k, err := s.NewPrivateKey(t.Private)
 	if err != nil {

@@ -29,14 +29,14 @@ type Notice struct {
 
 // noticeText is a notice in JSON.
 type noticeText struct {
-	Access          reference  `json:"access"`
-	AccessOpenings  blob       `json:"accessOpenings"`
-	Custodian       string     `json:"custodian"`
-	Origin          string     `json:"origin"`
-	Recipient       keyText    `json:"recipient"`
-	Seq             uint64     `json:"seq"`
-	Warrant         *reference `json:"warrant,omitempty"`
-	WarrantOpenings blob       `json:"warrantOpenings,omitempty"`
+	Access          event.Reference  `json:"access"`
+	AccessOpenings  blob             `json:"accessOpenings"`
+	Custodian       string           `json:"custodian"`
+	Origin          string           `json:"origin"`
+	Recipient       event.HPKEKey    `json:"recipient"`
+	Seq             uint64           `json:"seq"`
+	Warrant         *event.Reference `json:"warrant,omitempty"`
+	WarrantOpenings blob             `json:"warrantOpenings,omitempty"`
 }
 
 // noticeSizes are the lengths that a notice's plaintext has, so that its length tells
@@ -60,19 +60,12 @@ func (n *Notice) text() (t noticeText, err error) {
 	case n.Seq == 0 || n.Seq > event.MaxInteger:
 		return t, malformed("seq %d", n.Seq)
 	}
-	t = noticeText{Access: refOf(n.Access), Custodian: n.Custodian, Origin: n.Origin, Seq: n.Seq,
-		Recipient: keyText{KEM: n.Recipient.KEM, Public: n.Recipient.Public}}
+	t = noticeText{Access: n.Access, Custodian: n.Custodian, Origin: n.Origin, Recipient: n.Recipient, Seq: n.Seq, Warrant: n.Warrant}
 	if t.AccessOpenings, err = openingsBytes(n.AccessOpenings); err != nil {
 		return t, err
 	}
-	if n.Warrant != nil {
-		r := refOf(*n.Warrant)
-		t.Warrant = &r
-		if t.WarrantOpenings, err = openingsBytes(n.WarrantOpenings); err != nil {
-			return t, err
-		}
-	}
-	return t, nil
+	t.WarrantOpenings, err = openingsBytes(n.WarrantOpenings)
+	return t, err
 }
 
 // Bytes encodes the notice as JSON, as it stands in the ciphertext before its padding.
@@ -112,22 +105,22 @@ func (n *Notice) Seal(to event.HPKEKey) ([]byte, error) {
 
 func noticeInfo(origin string) []byte { return labelled(string(ForSubject), []byte(origin)) }
 
-// noticeKEM returns the KEM of the key that a ciphertext of this length is sealed to,
-// "" if none: lengths are public, and save a scanner half of its work.
-func noticeKEM(length int) event.KEM {
+// NoticeKEM returns the kind of key that a notice of this length is sealed to, false if
+// no notice has it: lengths are public, and save a scanner half of its work.
+func NoticeKEM(length int) (event.KEM, bool) {
 	for _, kem := range []event.KEM{event.KEMX25519, event.KEMMLKEMX25519} {
 		if slices.Contains(noticeSizes[:], length-overhead(kem)) {
-			return kem
+			return kem, true
 		}
 	}
-	return ""
+	return "", false
 }
 
 // OpenNotice opens a notice with one key. ErrOpen says that it is for another key, or
 // of another log; ErrMalformed that it is for this key, and that whoever wrote it
 // wrote what is no notice.
 func OpenNotice(origin string, h KeyHolder, ciphertext []byte) (*Notice, error) {
-	if noticeKEM(len(ciphertext)) != h.Public().KEM {
+	if kem, _ := NoticeKEM(len(ciphertext)); kem != h.Public().KEM {
 		return nil, ErrOpen
 	}
 	b, err := h.Open(ForSubject, noticeInfo(origin), ciphertext)
@@ -165,25 +158,13 @@ func ParseNotice(b []byte) (*Notice, error) {
 	if err := decode(b, noticeSizes[len(noticeSizes)-1], &t); err != nil {
 		return nil, err
 	}
-	n := &Notice{Origin: t.Origin, Custodian: t.Custodian, Seq: t.Seq, Recipient: event.HPKEKey{KEM: t.Recipient.KEM, Public: t.Recipient.Public}}
+	n := &Notice{Origin: t.Origin, Warrant: t.Warrant, Access: t.Access, Custodian: t.Custodian, Seq: t.Seq, Recipient: t.Recipient}
 	var err error
-	if n.Access, err = t.Access.ref(); err != nil {
+	if n.AccessOpenings, err = parseOpenings(t.AccessOpenings); err != nil {
 		return nil, err
 	}
-	if t.Warrant != nil {
-		r, err := t.Warrant.ref()
-		if err != nil {
-			return nil, err
-		}
-		n.Warrant = &r
-	}
-	if n.AccessOpenings, err = event.ParseOpenings(t.AccessOpenings); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	if t.WarrantOpenings != nil {
-		if n.WarrantOpenings, err = event.ParseOpenings(t.WarrantOpenings); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
-		}
+	if n.WarrantOpenings, err = parseOpenings(t.WarrantOpenings); err != nil {
+		return nil, err
 	}
 	if err := CheckKey(n.Recipient); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)

@@ -61,10 +61,8 @@ func (r *Request) Bytes() ([]byte, error) {
 	if t.AccessOpenings, err = openingsBytes(r.AccessOpenings); err != nil {
 		return nil, err
 	}
-	if r.WarrantOpenings != nil {
-		if t.WarrantOpenings, err = openingsBytes(r.WarrantOpenings); err != nil {
-			return nil, err
-		}
+	if t.WarrantOpenings, err = openingsBytes(r.WarrantOpenings); err != nil {
+		return nil, err
 	}
 	for _, p := range r.Packages {
 		t.Packages = append(t.Packages, p.Text())
@@ -109,13 +107,11 @@ func ParseRequest(b []byte) (*Request, error) {
 		return nil, malformed("request: %d packages, at most %d", len(t.Packages), MaxPackages)
 	}
 	var err error
-	if r.AccessOpenings, err = event.ParseOpenings(t.AccessOpenings); err != nil {
-		return nil, fmt.Errorf("request: %w: %w", ErrMalformed, err)
+	if r.AccessOpenings, err = parseOpenings(t.AccessOpenings); err != nil {
+		return nil, fmt.Errorf("request: %w", err)
 	}
-	if t.WarrantOpenings != nil {
-		if r.WarrantOpenings, err = event.ParseOpenings(t.WarrantOpenings); err != nil {
-			return nil, fmt.Errorf("request: %w: %w", ErrMalformed, err)
-		}
+	if r.WarrantOpenings, err = parseOpenings(t.WarrantOpenings); err != nil {
+		return nil, fmt.Errorf("request: %w", err)
 	}
 	for _, text := range t.Packages {
 		p, err := ParsePackageText(text)

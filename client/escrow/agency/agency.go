@@ -5,12 +5,14 @@ package agency
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -260,12 +262,9 @@ func (id *Identity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	mine := -1
-	for i, p := range packages {
-		if id.c.names(p.Digest()) {
-			mine = i
-		}
-	}
+	mine := slices.IndexFunc(packages, func(p *escrow.Package) bool {
+		return slices.ContainsFunc(id.c.request.Packages, func(q *escrow.Package) bool { return p.Digest() == q.Digest() })
+	})
 	if mine < 0 {
 		if len(packages) > 0 {
 			return nil, fmt.Errorf("%w: the access does not name the package of this file, %s", age.ErrIncorrectIdentity, packages[0].Digest())
@@ -281,16 +280,6 @@ func (id *Identity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 		id.keys = keys
 	}
 	return id.keys[packages[mine].Digest()], nil
-}
-
-// names says whether the case has this package.
-func (c *Case) names(d event.Digest) bool {
-	for _, p := range c.request.Packages {
-		if p.Digest() == d {
-			return true
-		}
-	}
-	return false
 }
 
 // failure is an error that says what came of each gate.
