@@ -6,10 +6,7 @@ package witness
 import (
 	"fmt"
 
-	"github.com/transparency-dev/merkle/proof"
-	"github.com/transparency-dev/merkle/rfc6962"
-
-	"github.com/vasistas/vasistas/log/tlog"
+	"github.com/vasistas/vasistas/internal/tiles"
 )
 
 // ConflictError says that the old size of a request is not the size of the
@@ -34,7 +31,7 @@ type InconsistentError struct {
 
 func (e *InconsistentError) Error() string { return e.Reason }
 
-var emptyRoot = tlog.Hash(rfc6962.DefaultHasher.EmptyRoot())
+var emptyRoot = tiles.EmptyRoot()
 
 // decide says whether the head of s may follow prev, which is nil if nothing
 // was accepted of this log. It changes nothing. The order of its checks is that
@@ -63,11 +60,7 @@ func decide(prev *accepted, s *submission) (*accepted, error) {
 	if fork != nil {
 		return nil, &InconsistentError{Reason: fmt.Sprintf("the root hash is not the one that was cosigned for size %d", size), Evidence: fork}
 	}
-	hashes := make([][]byte, len(s.proof))
-	for i := range s.proof {
-		hashes[i] = s.proof[i][:]
-	}
-	if err := proof.VerifyConsistency(rfc6962.DefaultHasher, size, s.head.Size, hashes, root[:], s.head.Root[:]); err != nil {
+	if size > 0 && tiles.VerifyConsistency(size, root, s.head.Size, s.head.Root, s.proof) != nil {
 		return nil, &InconsistentError{
 			Reason:   fmt.Sprintf("the consistency proof from size %d to size %d does not verify", size, s.head.Size),
 			Evidence: newEvidence(BadProof, prev, s),

@@ -87,23 +87,6 @@ func (g *Group) Members() []Member { return append([]Member(nil), g.members...) 
 // members it has, not who they are.
 func (g *Group) Digest() event.Digest { return g.digest }
 
-// Holds says which share a key has in this group, 0 if none: the index and name of
-// the member whose gate's key it is.
-func (g *Group) Holds(k event.HPKEKey) (index int, name string) {
-	h, err := KeyHash(k)
-	if err != nil {
-		return 0, ""
-	}
-	for _, m := range g.members {
-		for _, own := range m.Keys {
-			if o, err := KeyHash(own); err == nil && o == h {
-				return m.Index, m.Name
-			}
-		}
-	}
-	return 0, ""
-}
-
 // key returns a member's key of this KEM.
 func (m *Member) key(kem event.KEM) (event.HPKEKey, error) {
 	for _, k := range m.Keys {

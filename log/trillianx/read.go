@@ -143,7 +143,10 @@ func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t tlog.Tile, b [
 		t.Level = 0
 	}
 	if t.Width < tlog.TileWidth {
-		return sameEdge(f, t, b)
+		if !bytes.Equal(b, edgeTile(f, t)) {
+			return &tiles.CorruptError{Tile: t, Reason: "it is not of the tree that was written: the leaves in Trillian were changed"}
+		}
+		return nil
 	}
 	parent := tlog.Tile{Level: t.Level + 1, Index: t.Index / tlog.TileWidth}
 	parent.Width = tiles.Width(parent.Level, parent.Index, f.Size())
@@ -163,13 +166,6 @@ func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t tlog.Tile, b [
 	i := int(t.Index%tlog.TileWidth) * sha256.Size
 	if root := tileRoot(b); i+sha256.Size > len(above) || !bytes.Equal(above[i:i+sha256.Size], root[:]) {
 		return &tiles.CorruptError{Tile: t, Reason: "it is not of the tree that was written: the leaves in Trillian, or the tiles above it, were changed"}
-	}
-	return nil
-}
-
-func sameEdge(f *tiles.Frontier, t tlog.Tile, b []byte) error {
-	if want := edgeTile(f, t); !bytes.Equal(b, want) {
-		return &tiles.CorruptError{Tile: t, Reason: "it is not of the tree that was written: the leaves in Trillian were changed"}
 	}
 	return nil
 }
