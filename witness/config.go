@@ -4,6 +4,7 @@
 package witness
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -70,32 +71,19 @@ func (c Config) withDefaults() (*Config, error) {
 	if err := checkSigners(c.Signers); err != nil {
 		return nil, err
 	}
-	for _, f := range []struct {
-		v       *int
-		initial int
-	}{{&c.MaxRequests, 256}, {&c.MaxPerLog, 32}, {&c.MaxConnections, 512}} {
-		if *f.v < 0 {
-			return nil, errors.New("witness: a limit is negative")
-		}
-		if *f.v == 0 {
-			*f.v = f.initial
-		}
+	if min(c.MaxRequests, c.MaxPerLog, c.MaxConnections) < 0 {
+		return nil, errors.New("witness: a limit is negative")
 	}
+	c.MaxRequests = cmp.Or(c.MaxRequests, 256)
+	c.MaxPerLog = cmp.Or(c.MaxPerLog, 32)
+	c.MaxConnections = cmp.Or(c.MaxConnections, 512)
 	if c.MaxBody < 0 || c.MaxBody > tlog.MaxAddCheckpointSize {
 		return nil, fmt.Errorf("witness: the body limit is %d, and not 0 to %d", c.MaxBody, tlog.MaxAddCheckpointSize)
 	}
-	if c.MaxBody == 0 {
-		c.MaxBody = 64 << 10
-	}
-	if c.CheckTimeout == 0 {
-		c.CheckTimeout = 30 * time.Second
-	}
-	if c.Client == nil {
-		c.Client = &http.Client{Timeout: 10 * time.Second}
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.MaxBody = cmp.Or(c.MaxBody, 64<<10)
+	c.CheckTimeout = cmp.Or(c.CheckTimeout, 30*time.Second)
+	c.Client = cmp.Or(c.Client, &http.Client{Timeout: 10 * time.Second})
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return &c, nil
 }
 

@@ -33,6 +33,7 @@
 package trillianx
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -79,18 +80,10 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Timeout == 0 {
-		c.Timeout = 10 * time.Second
-	}
-	if c.Patience == 0 {
-		c.Patience = 20 * time.Second
-	}
-	if c.CacheBytes == 0 {
-		c.CacheBytes = 64 << 20
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
+	c.Patience = cmp.Or(c.Patience, 20*time.Second)
+	c.CacheBytes = cmp.Or(c.CacheBytes, 64<<20)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
 }
 

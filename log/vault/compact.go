@@ -134,8 +134,7 @@ func (v *Vault) rewrite(ctx context.Context, inputs []*batchFile) error {
 func (v *Vault) readLive(f *batchFile) ([]stored, error) {
 	found := make(map[event.Digest]*Record)
 	if err := v.readFile(f, nil, found); err != nil {
-		var damaged *DamagedError
-		if errors.As(err, &damaged) {
+		if _, ok := errors.AsType[*DamagedError](err); ok {
 			return nil, nil
 		}
 		return nil, err

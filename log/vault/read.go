@@ -99,8 +99,7 @@ func (v *Vault) readFile(f *batchFile, places []place, found map[event.Digest]*R
 	var cause error
 	for _, p := range places {
 		r, err := readRecord(b, p)
-		var broken *brokenError
-		if errors.As(err, &broken) {
+		if _, ok := errors.AsType[*brokenError](err); ok {
 			lost, cause = append(lost, p), err
 			continue
 		} else if err != nil {
