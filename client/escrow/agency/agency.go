@@ -5,7 +5,6 @@ package agency
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
