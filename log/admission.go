@@ -23,7 +23,7 @@ var ErrOrigin = errors.New("the event is for another log")
 type RuleError struct{ *ledger.Violation }
 
 func (e *RuleError) Error() string {
-	text := fmt.Sprintf("rule %s (%s): %s", e.Rule, e.Way, e.Text)
+	text := fmt.Sprintf("rule %s (%s): %s", e.Rule, e.Code, e.Text())
 	if e.Cure != "" {
 		text += "; to mend it: " + e.Cure
 	}
@@ -113,6 +113,15 @@ func (a *admission) judge(ev *admitted) error {
 	return a.honestTime(ev.env)
 }
 
+// What admission says of a claimed time, since it has a clock. The rules, which have
+// none, judge by anchors.
+var (
+	claimAhead = ledger.Way{Rule: "honest-time", Code: "ahead", Kind: ledger.KindNoEffect,
+		Template: "it claims to be signed at {claim}, and it is {now}, by the witnesses' clocks", Cure: "sign the event again"}
+	claimOld = ledger.Way{Rule: "honest-time", Code: "old", Kind: ledger.KindNoEffect,
+		Template: "it claims to be signed at {claim}, and the profile lets an event be {lag} old", Cure: "sign the event again"}
+)
+
 // honestTime refuses a claim that is ahead of the time that the witnesses have, or
 // too old for the event to have an effect. It leaves to the rules what custodians
 // and auditors claim, which is theirs to answer for and not to be suppressed, and
@@ -128,21 +137,17 @@ func (a *admission) honestTime(env *event.Envelope) error {
 		return nil
 	}
 	now, claim := a.clock.now(), env.Event.Time
-	v := &ledger.Violation{Rule: "honest-time", Kind: ledger.KindNoEffect, By: ledger.Log, Cure: "sign the event anew"}
+	var cause ledger.Cause
 	switch skew, lag := seconds(c.Profile.Skew), seconds(c.Profile.Lag); {
 	case claim.After(now.Add(skew)):
-		v.Way = "ahead"
-		v.Text = fmt.Sprintf("it claims to be signed at %s, and it is %s, by the witnesses' clocks", stamp(claim), stamp(now))
+		cause = ledger.Cause{Way: &claimAhead, Args: []any{claim, now.UTC()}}
 	case claim.Before(now.Add(-lag)) && env.Event.Type != event.TypeCharter:
-		v.Way = "old"
-		v.Text = fmt.Sprintf("it claims to be signed at %s, and the profile lets an event be %s old", stamp(claim), lag)
+		cause = ledger.Cause{Way: &claimOld, Args: []any{claim, lag.String()}}
 	default:
 		return nil
 	}
-	return &RuleError{v}
+	return &RuleError{&ledger.Violation{Cause: cause, By: ledger.Log}}
 }
 
 // seconds bounds a figure of a profile to what a Duration can hold.
 func seconds(n uint64) time.Duration { return time.Duration(min(n, 1<<33)) * time.Second }
-
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -185,7 +185,7 @@ func (b *book) add(ev *admitted) error {
 func (b *book) applied(e *ledger.Entry, found []*ledger.Violation) {
 	for _, v := range found {
 		b.metrics.violation(v)
-		b.logger.Warn("an entry is against the rules", "rule", v.Rule, "way", v.Way, "kind", v.Kind.String(), "entry", v.Index, "seen", v.Seen, "by", v.By, "text", v.Text)
+		b.logger.Warn("an entry is against the rules", "rule", v.Rule, "way", v.Code, "kind", v.Kind.String(), "entry", v.Index, "seen", v.Seen, "by", v.By, "text", v.Text())
 	}
 	if e.Envelope == nil {
 		return

@@ -160,5 +160,5 @@ func (k *keeper) open(ctx context.Context, d *deposit, r *vault.Record, now int6
 // somebody else was faster, or this log before a crash.
 func isOpened(err error) bool {
 	var rule *RuleError
-	return errors.As(err, &rule) && rule.Rule == "opening" && rule.Way == "opened"
+	return errors.As(err, &rule) && rule.Rule == "opening" && rule.Code == "opened"
 }

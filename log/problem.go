@@ -130,7 +130,7 @@ func ruleProblem(err *RuleError) *problem.Problem {
 	if err.Rule == "role" {
 		p.Status = http.StatusForbidden
 	}
-	p.Rule, p.Way, p.Cure = err.Rule, err.Way, err.Cure
+	p.Rule, p.Way, p.Cure = err.Rule, err.Code, err.Cure
 	if a := err.About; a != nil {
 		p.Reference = &problem.Reference{Index: a.Index, Leaf: base64.StdEncoding.EncodeToString(a.Leaf[:])}
 	}

@@ -301,8 +301,8 @@ func (a *auditor) reportBreaches(r *Report, now time.Time) {
 		if b == nil {
 			continue
 		}
-		r.Unclosed = append(r.Unclosed, Breach{Rule: b.Rule, Way: b.Way, Index: b.Index, Last: b.Last, Count: b.Count,
-			By: b.By, Text: b.Text, Cure: b.Cure, ClosedBy: b.ClosedBy()})
+		r.Unclosed = append(r.Unclosed, Breach{Rule: b.Rule, Way: b.Code, Index: b.Index, Last: b.Last, Count: b.Count,
+			By: b.By, Text: b.Text(), Cure: b.Cure, ClosedBy: b.ClosedBy()})
 	}
 }
 
@@ -310,8 +310,8 @@ func (a *auditor) reportOverdue(r *Report, now time.Time) {
 	overdue := a.l.Overdue(now)
 	r.OverdueAt, r.Overdue = now.Format(time.RFC3339), uint64(len(overdue))
 	for _, o := range overdue[:min(len(overdue), maxOwed)] {
-		r.Owed = append(r.Owed, Obligation{Rule: o.Rule, Way: o.Way, Index: o.Index, By: o.Debtor,
-			Due: o.Due.Format(time.RFC3339), Late: o.Late.Format(time.RFC3339), Text: o.Text, Cure: o.Cure,
+		r.Owed = append(r.Owed, Obligation{Rule: o.Rule, Way: o.Code, Index: o.Index, By: o.Debtor,
+			Due: o.Due.Format(time.RFC3339), Late: o.Late.Format(time.RFC3339), Text: o.Text(), Cure: o.Cure,
 			Auditors: o.Auditors, Custodian: o.Custodian})
 	}
 	add := func(who, auditor string) {

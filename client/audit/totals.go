@@ -83,16 +83,16 @@ func (t *totals) add(l *ledger.Ledger, e *ledger.Entry, found []*ledger.Violatio
 
 func (t *totals) find(v *ledger.Violation) {
 	i, ok := slices.BinarySearchFunc(t.Rules, v, func(r Rule, v *ledger.Violation) int {
-		return cmp.Or(cmp.Compare(r.Rule, v.Rule), cmp.Compare(r.Way, v.Way), cmp.Compare(r.Kind, v.Kind.String()))
+		return cmp.Or(cmp.Compare(r.Rule, v.Rule), cmp.Compare(r.Way, v.Code), cmp.Compare(r.Kind, v.Kind.String()))
 	})
 	if !ok {
-		t.Rules = slices.Insert(t.Rules, i, Rule{Rule: v.Rule, Way: v.Way, Kind: v.Kind.String()})
+		t.Rules = slices.Insert(t.Rules, i, Rule{Rule: v.Rule, Way: v.Code, Kind: v.Kind.String()})
 	}
 	r := &t.Rules[i]
 	if r.Count++; r.Count > maxListed {
 		return
 	}
-	f := Finding{Index: v.Index, Seen: v.Seen, By: v.By, Text: v.Text, Cure: v.Cure}
+	f := Finding{Index: v.Index, Seen: v.Seen, By: v.By, Text: v.Text(), Cure: v.Cure}
 	if v.About != nil {
 		f.About = &Reference{v.About.Index, hashText(v.About.Leaf)}
 	}

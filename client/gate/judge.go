@@ -184,14 +184,14 @@ func (g *Gate) unbarred(b *book, name string, now time.Time) error {
 	}
 	if bars := b.ledger.Barred("", now); len(bars) > 0 {
 		if v := bars[0].Breach; v != nil {
-			return refuse(CodeBreach, "no audit quorum has closed the breach of the rule %s at entry %d: %s", v.Rule, v.Index, v.Text).logged(reasonBreach)
+			return refuse(CodeBreach, "no audit quorum has closed the breach of the rule %s at entry %d: %s", v.Rule, v.Index, v.Text()).logged(reasonBreach)
 		}
 		o := bars[0].Obligation
-		return refuse(CodeOverdue, "%s (%s), due %s, bars", o.Rule, o.Text, stamp(o.Due)).logged(reasonOverdue)
+		return refuse(CodeOverdue, "%s (%s), due %s, bars", o.Rule, o.Text(), stamp(o.Due)).logged(reasonOverdue)
 	}
 	for _, o := range b.ledger.Overdue(now) {
 		if o.Custodian == name {
-			return refuse(CodeOverdue, "%s (%s), due %s, bars this custodian", o.Rule, o.Text, stamp(o.Due))
+			return refuse(CodeOverdue, "%s (%s), due %s, bars this custodian", o.Rule, o.Text(), stamp(o.Due))
 		}
 	}
 	return nil

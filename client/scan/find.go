@@ -202,7 +202,7 @@ func (f *finder) After(_ *ledger.Ledger, e *ledger.Entry, violations []*ledger.V
 		}
 		f.state.BreachCount++
 		if len(f.state.Breaches) < maxBreaches {
-			f.state.Breaches = append(f.state.Breaches, breach{v.Index, v.Rule, v.Text})
+			f.state.Breaches = append(f.state.Breaches, breach{v.Index, v.Rule, v.Text()})
 		}
 	}
 	for _, x := range f.fresh {

@@ -168,7 +168,7 @@ func (s *story) late(ctx context.Context, h *history) (watch, error) {
 		case cured == 0:
 			s.say("     %s  row %s is OVERDUE:", clock(s.replay.now()), h.ID)
 			s.wrap("       ", fmt.Sprintf("rule %s (%s), owed by %s: %s. It was due %s, and late after %s. To cure it: %s.",
-				o.Rule, o.Way, o.Debtor, o.Text, clock(o.Due), clock(o.Late), o.Cure))
+				o.Rule, o.Code, o.Debtor, o.Text(), clock(o.Due), clock(o.Late), o.Cure))
 			if o.Auditors {
 				s.wrap("       ", "While it lasts, no auditor may cosign, and gates open no key.")
 			}

@@ -11,11 +11,11 @@ import (
 
 var (
 	emergencyNone     = &Way{"emergency", "none", KindBreach, "the profile has no emergencies", ""}
-	emergencyOpen     = &Way{"emergency", "open", KindBreach, "%d emergency accesses are undecided, and no more may be", "have an authority decide on one of them"}
-	emergencyAccounts = &Way{"emergency", "accounts", KindBreach, "it opens %d accounts, and an emergency may open %d", ""}
-	emergencyProvider = &Way{"emergency", "provider", KindBreach, "it decides on an access of the provider %s, and addresses %s", ""}
-	emergencyDecided  = &Way{"emergency", "decided", KindNoEffect, "access %d is no emergency that awaits a decision", ""}
-	emergencyDenied   = &Way{"emergency", "denied", KindBreach, "entry %d denies it", ""}
+	emergencyOpen     = &Way{"emergency", "open", KindBreach, "{count} emergency accesses are undecided, and no more may be", "have an authority decide on one of them"}
+	emergencyAccounts = &Way{"emergency", "accounts", KindBreach, "it opens {accounts} accounts, and an emergency may open {limit}", ""}
+	emergencyProvider = &Way{"emergency", "provider", KindBreach, "it decides on an access of the provider {provider}, and addresses {other}", ""}
+	emergencyDecided  = &Way{"emergency", "decided", KindNoEffect, "access {access} is no emergency that awaits a decision", ""}
+	emergencyDenied   = &Way{"emergency", "denied", KindBreach, "entry {entry} denies it", ""}
 )
 
 // access judges a request to a custodian group.
@@ -25,7 +25,7 @@ func (x *act) access(a *event.Access) (effect, *Violation, error) {
 		return nil, v, nil
 	}
 	if !slices.ContainsFunc(x.c.Groups, func(g event.Group) bool { return g.ID == a.Group }) {
-		return nil, x.fail(formName, "custodian group", a.Group), nil
+		return nil, x.fail(formName, Term("custodian group"), a.Group), nil
 	}
 	if a.Emergency != "" {
 		return x.emergency(a, signer)
@@ -95,7 +95,7 @@ func (x *act) emergency(a *event.Access, signer *holder) (effect, *Violation, er
 	case p == nil:
 		return nil, x.fail(emergencyNone), nil
 	case !slices.Contains(p.Grounds, a.Emergency):
-		return nil, x.fail(formCode, "emergency ground", a.Emergency), nil
+		return nil, x.fail(formCode, Term("emergency ground"), a.Emergency), nil
 	case a.Accounts > p.Accounts:
 		return nil, x.fail(emergencyAccounts, a.Accounts, p.Accounts), nil
 	case uint64(x.l.undecided) >= p.Open:
@@ -120,7 +120,7 @@ func (x *act) validates(w *event.Warrant) (*item, *Violation, error) {
 	case v != nil || err != nil:
 		return nil, v, err
 	case it == nil && ev.Body.(*event.Access).Emergency == "", it != nil && !it.access.emergency:
-		return nil, x.refer(*w.Validates, referenceType, w.Validates.Index, "access on a warrant"), nil
+		return nil, x.refer(*w.Validates, referenceType, w.Validates.Index, Term("access on a warrant")), nil
 	case it == nil:
 		return nil, x.refer(*w.Validates, emergencyDecided, w.Validates.Index), nil
 	case it.access.decision == fulfilled:
@@ -143,9 +143,7 @@ func (x *act) decide(on, by *item) {
 	w.accesses -= min(w.accesses, 1)
 	w.accounts -= min(w.accounts, a.accounts)
 	if w.denied {
-		v := emergencyDenied.violation(x.e.Index)
-		v.Index, v.Seen, v.By = on.index, x.e.Index, "provider "+on.provider
-		x.l.note(v)
+		x.l.note(emergencyDenied.by("provider "+on.provider, on.index, x.e.Index, x.e.Index))
 	} else {
 		on.seal.end = w.notAfter
 	}

@@ -4,16 +4,14 @@
 package ledger
 
 import (
-	"errors"
-
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
 var (
-	anchorBad     = &Way{"anchor", "checkpoint", KindBreach, "it proves no time: %v", "log another anchor"}
-	anchorForeign = &Way{"anchor", "foreign", KindBreach, "it has a line of a key that is not in the policy in force at size %d", "log another anchor, without that line"}
-	anchorOld     = &Way{"anchor", "old", KindNoEffect, "an anchor of size %d is in the log already", ""}
+	anchorBad     = &Way{"anchor", "checkpoint", KindBreach, "it proves no time: {why}", "log another anchor"}
+	anchorForeign = &Way{"anchor", "foreign", KindBreach, "it has a line of a key that is not in the policy in force at size {size}", "log another anchor, without that line"}
+	anchorOld     = &Way{"anchor", "old", KindNoEffect, "an anchor of size {size} is in the log already", ""}
 )
 
 // anchor judges an earlier checkpoint of this log.
@@ -23,7 +21,7 @@ func (x *act) anchor(a *event.Anchor) (effect, *Violation, error) {
 	case err != nil:
 		return nil, x.fail(anchorBad, err), nil
 	case cp.Size == 0:
-		return nil, x.fail(anchorBad, errors.New("it is of the empty tree")), nil
+		return nil, x.fail(anchorBad, Term("it is of the empty tree")), nil
 	case cp.Size > x.e.Index:
 		return nil, x.fail(referenceFuture, cp.Size), nil
 	case cp.Size <= x.l.anchored:
@@ -66,9 +64,7 @@ func (x *act) prove(size uint64, existed, after int64) {
 		c := l.unanchored[n]
 		skew := int64(l.CharterAt(max(c.index, 1)).Profile.Skew)
 		if c.time > existed+skew {
-			v := timeAhead.violation(c.time - existed)
-			v.Index, v.Seen, v.By = c.index, x.e.Index, l.answerer(c)
-			l.note(v)
+			l.note(timeAhead.by(l.answerer(c), c.index, x.e.Index, c.time-existed))
 		}
 		n++
 	}

@@ -16,13 +16,13 @@ import (
 var (
 	charterFirst    = &Way{"charter", "first", KindBreach, "entry 0 is not a first charter of this log", ""}
 	charterMiddle   = &Way{"charter", "middle", KindBreach, "a first charter stands in the middle of the log", ""}
-	charterVersion  = &Way{"charter", "version", KindBreach, "it has the version %d, and %d is next", ""}
-	charterTaken    = &Way{"charter", "taken", KindNoEffect, "the version %d is in the log already, and the first stands", "sign an amendment of the charter in force"}
-	charterPrev     = &Way{"charter", "prev", KindBreach, "prev does not name the charter in force, entry %d", ""}
-	charterFew      = &Way{"charter", "few", KindBreach, "%d charter keys signed, and %d must", "log it with more signatures"}
-	charterPolicy   = &Way{"charter", "policy", KindBreach, "the %s policy: %v", ""}
-	charterOperator = &Way{"charter", "operator", KindBreach, "the %s policy can count %s twice: put the operator's keys into one group that any of them satisfies", ""}
-	charterBars     = &Way{"charter", "bars", KindBreach, "the profile bars on %q, which is no rule that can be overdue", ""}
+	charterVersion  = &Way{"charter", "version", KindBreach, "it has the version {version}, and {next} is next", ""}
+	charterTaken    = &Way{"charter", "taken", KindNoEffect, "the version {version} is in the log already, and the first stands", "sign an amendment of the charter in force"}
+	charterPrev     = &Way{"charter", "prev", KindBreach, "prev does not name the charter in force, entry {entry}", ""}
+	charterFew      = &Way{"charter", "few", KindBreach, "{signed} charter keys signed, and {needed} must", "log it with more signatures"}
+	charterPolicy   = &Way{"charter", "policy", KindBreach, "the {policy} policy: {why}", ""}
+	charterOperator = &Way{"charter", "operator", KindBreach, "the {policy} policy can count {operator} twice: put the operator's keys into one group that any of them satisfies", ""}
+	charterBars     = &Way{"charter", "bars", KindBreach, `the profile bars on "{rule}", which is no rule that can be overdue`, ""}
 )
 
 // A Charter is one that the log accepted, with its policies parsed. It is
@@ -227,7 +227,7 @@ func (x *act) newCharter(ch *event.Charter) (*Charter, *Violation) {
 
 // policy parses a policy with all the log's keys in it, and holds it to count no
 // operator twice.
-func (x *act) policy(which, text string, logKeys []string, auditors map[string]string) (*tlog.Policy, *Violation) {
+func (x *act) policy(which Term, text string, logKeys []string, auditors map[string]string) (*tlog.Policy, *Violation) {
 	var b strings.Builder
 	for _, k := range logKeys {
 		if !strings.Contains(text, "log "+k+"\n") && !strings.Contains(text, "log "+k+" ") {

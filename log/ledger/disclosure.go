@@ -5,7 +5,6 @@ package ledger
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -13,10 +12,10 @@ import (
 )
 
 var (
-	openingMatch      = &Way{"opening", "match", KindBreach, "it opens what entry %d did not seal: %v", ""}
-	openingEarly      = &Way{"opening", "early", KindBreach, "it opens entry %d before %s, and none of the warrant's authority signed", ""}
-	openingOpened     = &Way{"opening", "opened", KindNoEffect, "all that it opens of entry %d is open already, or entry %d is closed", ""}
-	openingIncomplete = &Way{"opening", "incomplete", KindBreach, "all of it is open, and it is not what its type seals: %v", ""}
+	openingMatch      = &Way{"opening", "match", KindBreach, "it opens what entry {entry} did not seal: {why}", ""}
+	openingEarly      = &Way{"opening", "early", KindBreach, "it opens entry {entry} before {until}, and none of the warrant's authority signed", ""}
+	openingOpened     = &Way{"opening", "opened", KindNoEffect, "all that it opens of entry {entry} is open already, or entry {entry} is closed", ""}
+	openingIncomplete = &Way{"opening", "incomplete", KindBreach, "all of it is open, and it is not what its type seals: {count} openings named {name}", ""}
 )
 
 // publicNames are the rows of what a type seals for everyone.
@@ -60,7 +59,7 @@ func (x *act) disclosure(d *event.Disclosure) (effect, *Violation, error) {
 		return nil, v, nil
 	}
 	if !it.opensAny(got) {
-		return nil, x.refer(d.Event, openingOpened, d.Event.Index, d.Event.Index), nil
+		return nil, x.refer(d.Event, openingOpened, d.Event.Index), nil
 	}
 	return func() { x.disclose(it, got) }, nil, nil
 }
@@ -100,10 +99,10 @@ func (x *act) mayDisclose(d *event.Disclosure, it *item, r *release) *Violation 
 
 // match finds the digests that a disclosure opens.
 func (x *act) match(d *event.Disclosure, it *item, r *release) (got disclosed, v *Violation) {
-	bad := func(err error) *Violation { return x.refer(d.Event, openingMatch, d.Event.Index, err) }
+	bad := func(why any) *Violation { return x.refer(d.Event, openingMatch, d.Event.Index, why) }
 	if len(d.Openings) > 0 {
 		if r != nil {
-			return got, bad(errors.New("a release seals nothing but notices"))
+			return got, bad(Term("a release seals nothing but notices"))
 		}
 		var err error
 		if got.digests, err = matchOpenings(it.kind, it.seal.digests.list, d.Openings); err != nil {
@@ -114,7 +113,7 @@ func (x *act) match(d *event.Disclosure, it *item, r *release) (got disclosed, v
 	for _, n := range d.Notices {
 		digest := event.Digest(sha256.Sum256(n))
 		if !x.hasNotice(it, r, digest) {
-			return got, bad(errors.New("a notice is not one whose digest a release states"))
+			return got, bad(Term("a notice is not one whose digest a release states"))
 		}
 		got.notices = append(got.notices, digest)
 	}
@@ -167,11 +166,10 @@ func (x *act) early(it *item, index uint64) *Violation {
 	if slices.ContainsFunc(x.signers, func(h *holder) bool { return h.party.Role == event.RoleAuthority }) {
 		return nil
 	}
-	until := "its date, which is never"
-	if !it.seal.never {
-		until = stamp(it.seal.until)
+	if it.seal.never {
+		return x.fail(openingEarly, index, Term("its date, which is never"))
 	}
-	return x.fail(openingEarly, index, until)
+	return x.fail(openingEarly, index, unix(it.seal.until))
 }
 
 func (it *item) opensAny(got disclosed) bool {
@@ -242,9 +240,7 @@ func (x *act) whole(it *item) {
 			least = 1
 		}
 		if got := int(it.seal.names[i]); got < least || got > n.Max {
-			v := openingIncomplete.violation(fmt.Sprintf("%d openings named %s", got, n.Name))
-			v.Index, v.Seen, v.By = it.index, x.e.Index, Log
-			x.l.note(v)
+			x.l.note(openingIncomplete.by(Log, it.index, x.e.Index, got, n.Name))
 		}
 	}
 }
@@ -264,11 +260,11 @@ func (x *act) closed(d *event.Disclosure, ev *event.Event) *Violation {
 	if r, ok := ev.Body.(*event.Release); ok {
 		for _, n := range d.Notices {
 			if !slices.Contains(r.Notices, event.Digest(sha256.Sum256(n))) {
-				return x.refer(ref, openingMatch, ref.Index, errors.New("a notice is not one whose digest the release states"))
+				return x.refer(ref, openingMatch, ref.Index, Term("a notice is not one whose digest the release states"))
 			}
 		}
 	}
-	return x.refer(ref, openingOpened, ref.Index, ref.Index)
+	return x.refer(ref, openingOpened, ref.Index)
 }
 
 // Complete says whether all the openings of an event for the public, which

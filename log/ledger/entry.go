@@ -93,15 +93,11 @@ const Log = "log"
 
 // A Violation is a verdict about an entry.
 type Violation struct {
-	Rule  string
-	Way   string // which way to break the rule; see docs/rules.md
-	Kind  Kind
+	Cause
 	Index uint64           // the entry at fault
 	Seen  uint64           // the entry at which it showed: Index or a later one
 	By    string           // who is to answer: Log, or role and name; "X or log" if nobody can tell which
 	About *event.Reference // what the entry refers to, if that is at issue
-	Text  string
-	Cure  string // what would cure it; "": nothing does
 }
 
 // orLog is Violation.By of what either the party or the log did, and the log's
@@ -109,5 +105,5 @@ type Violation struct {
 func orLog(by string) string { return by + " or " + Log }
 
 func (v *Violation) Error() string {
-	return fmt.Sprintf("rule %s (%s): entry %d: %s", v.Rule, v.Way, v.Index, v.Text)
+	return fmt.Sprintf("rule %s (%s): entry %d: %s", v.Rule, v.Code, v.Index, v.Text())
 }

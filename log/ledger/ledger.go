@@ -206,7 +206,7 @@ func (l *Ledger) Admit(e Entry) (*Violation, error) {
 }
 
 func refuses(v *Violation) bool {
-	return v != nil && (v.By == Log || v.Rule == formRepeated.Rule && v.Way == formRepeated.Code)
+	return v != nil && (v.By == Log || v.Rule == formRepeated.Rule && v.Code == formRepeated.Code)
 }
 
 // note records a verdict, and lists it for Apply.
@@ -251,15 +251,15 @@ func (l *Ledger) judge(e *Entry) (*act, effect, *Violation, error) {
 }
 
 var (
-	formMalformed = &Way{"form", "malformed", KindBreach, "it does not parse: %v", ""}
-	formOrigin    = &Way{"form", "origin", KindBreach, "it names the log %q", ""}
-	formID        = &Way{"form", "id", KindBreach, "its signer has used this id for another event", "sign the event anew, under a fresh id"}
+	formMalformed = &Way{"form", "malformed", KindBreach, "it does not parse: {why}", ""}
+	formOrigin    = &Way{"form", "origin", KindBreach, `it names the log "{log}"`, ""}
+	formID        = &Way{"form", "id", KindBreach, "its signer has used this id for another event", "sign the event again, under a fresh id"}
 	formRepeated  = &Way{"form", "repeated", KindNoEffect, "this event is in the log already", ""}
-	formCode      = &Way{"form", "code", KindBreach, "the profile has no %s %q", "sign an event with the profile's codes, or amend the charter"}
-	formName      = &Way{"form", "name", KindBreach, "the charter has no %s %q", "sign an event with the charter's names, or amend the charter"}
+	formCode      = &Way{"form", "code", KindBreach, `the profile has no {kind} "{code}"`, "sign an event with the profile's codes, or amend the charter"}
+	formName      = &Way{"form", "name", KindBreach, `the charter has no {kind} "{name}"`, "sign an event with the charter's names, or amend the charter"}
 
-	timeOld   = &Way{"honest-time", "old", KindNoEffect, "its claimed time is older than what may be logged now", "sign the event anew"}
-	timeAhead = &Way{"honest-time", "ahead", KindBreach, "its claimed time is after the head, cosigned %d seconds earlier, that has it", ""}
+	timeOld   = &Way{"honest-time", "old", KindNoEffect, "its claimed time is older than what may be logged now", "sign the event again"}
+	timeAhead = &Way{"honest-time", "ahead", KindBreach, "its claimed time is after the head, cosigned {seconds} seconds earlier, that has it", ""}
 )
 
 // known finds an id that one of the signers has used.
@@ -333,10 +333,10 @@ func (l *Ledger) root(size uint64) ([32]byte, error) {
 }
 
 var (
-	referenceFuture = &Way{"reference", "future", KindBreach, "it refers to entry or size %d, which is not below itself", ""}
-	referenceLeaf   = &Way{"reference", "leaf", KindBreach, "entry %d has another leaf hash than it says", ""}
-	referenceType   = &Way{"reference", "type", KindBreach, "entry %d is of the type %s, which it can't refer to", ""}
-	referenceHead   = &Way{"reference", "head", KindBreach, "this log's tree of size %d has another root: its signer is wrong, or was shown another log", ""}
+	referenceFuture = &Way{"reference", "future", KindBreach, "it refers to entry or size {entry}, which is not below itself", ""}
+	referenceLeaf   = &Way{"reference", "leaf", KindBreach, "entry {entry} has another leaf hash than it says", ""}
+	referenceType   = &Way{"reference", "type", KindBreach, "entry {entry} is of the type {type}, which it can't refer to", ""}
+	referenceHead   = &Way{"reference", "head", KindBreach, "this log's tree of size {size} has another root: its signer is wrong, or was shown another log", ""}
 )
 
 // resolve finds what a reference names: an open item, or, if it has none, the
@@ -363,7 +363,7 @@ func (x *act) resolve(ref event.Reference, want ...event.Type) (*item, *event.Ev
 	}
 	env, err := event.ParseEnvelope(b)
 	if err != nil {
-		return nil, nil, x.refer(ref, referenceType, ref.Index, "string of bytes"), nil
+		return nil, nil, x.refer(ref, referenceType, ref.Index, Term("string of bytes")), nil
 	}
 	if !slices.Contains(want, env.Event.Type) {
 		return nil, nil, x.refer(ref, referenceType, ref.Index, env.Event.Type), nil

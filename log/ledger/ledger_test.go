@@ -108,7 +108,7 @@ func TestUnknownRules(t *testing.T) {
 	}
 	// Too few can't stop a log by naming rules that nobody knows.
 	v, err := w.l.Apply(Read(1, w.sign(w.event(w.nextCharter(two)), "f1").Bytes()))
-	if err != nil || len(v) != 1 || v[0].Way != "few" {
+	if err != nil || len(v) != 1 || v[0].Code != "few" {
 		t.Errorf("%v, %v", v, err)
 	}
 }
@@ -216,7 +216,7 @@ func TestAdmit(t *testing.T) {
 		}
 		got := ""
 		if v != nil {
-			got = v.Way
+			got = v.Code
 		}
 		if got != tt.want {
 			t.Errorf("%s: refused for %q (%v), want %q", tt.name, got, v, tt.want)

@@ -89,7 +89,7 @@ func (l *Ledger) Outstanding() Outstanding {
 		out.Notices += uint64(r.notices.closed)
 		if it.seal.never {
 			out.Never++
-		} else if until := time.Unix(it.seal.until, 0).UTC(); until.After(out.Last) {
+		} else if until := unix(it.seal.until); until.After(out.Last) {
 			out.Last = until
 		}
 	}

@@ -42,33 +42,33 @@ func (d *duty) late() int64   { return d.due + d.grace }
 func (d *duty) lapses() int64 { return d.late() + d.unful }
 
 var (
-	disclosureLate    = &Way{"disclosure", "late", KindOverdue, "%d of the public digests of entry %d are not opened", "log a disclosure that opens them, or a deferral in time"}
-	disclosureNotices = &Way{"disclosure", "notices", KindOverdue, "%d notices of release %d are not published", "log a disclosure that carries them"}
-	emergencyLate     = &Way{"emergency", "late", KindOverdue, "the log has no authority's decision on the emergency access %d", "log a warrant that decides on it (validates)"}
-	returnLate        = &Way{"return", "late", KindOverdue, "the log has no return of warrant %d", "log its return"}
-	heartbeatLate     = &Way{"heartbeat", "late", KindOverdue, "the log has no heartbeat of custodian %s since entry %d", "log its next heartbeat, or end its key by an amendment"}
-	missingLate       = &Way{"missing-release", "late", KindOverdue, "custodian %s has stated %d releases in entry %d, and the log holds %d", "log the missing releases"}
-	anchorLate        = &Way{"anchor", "late", KindOverdue, "the entries from %d on are not anchored", "log an anchor of a cosigned head that has them"}
-	unfulfilled       = &Way{"unfulfilled", "unfulfilled", KindBreach, "%s, due %s: %s", ""}
+	disclosureLate    = &Way{"disclosure", "late", KindOverdue, "{count} of the public digests of entry {entry} are not opened", "log a disclosure that opens them, or a deferral in time"}
+	disclosureNotices = &Way{"disclosure", "notices", KindOverdue, "{count} notices of release {release} are not published", "log a disclosure that carries them"}
+	emergencyLate     = &Way{"emergency", "late", KindOverdue, "the log has no authority's decision on the emergency access {access}", "log a warrant that decides on it (validates)"}
+	returnLate        = &Way{"return", "late", KindOverdue, "the log has no return of warrant {warrant}", "log its return"}
+	heartbeatLate     = &Way{"heartbeat", "late", KindOverdue, "the log has no heartbeat of custodian {custodian} since entry {entry}", "log its next heartbeat, or end its key by an amendment"}
+	missingLate       = &Way{"missing-release", "late", KindOverdue, "custodian {custodian} has stated {count} releases in entry {entry}, and the log holds {held}", "log the missing releases"}
+	anchorLate        = &Way{"anchor", "late", KindOverdue, "the entries from {entry} on are not anchored", "log an anchor of a cosigned head that has them"}
+	unfulfilled       = &Way{"unfulfilled", "unfulfilled", KindBreach, "{rule}, due {due}: {what}", ""}
 )
 
-// verdict says what is owed.
-func (d *duty) verdict() *Violation {
+// cause says what is owed.
+func (d *duty) cause() Cause {
 	switch d.kind {
 	case dutySeal:
-		return disclosureLate.violation(d.left, d.index)
+		return disclosureLate.cause(d.left, d.index)
 	case dutyNotices:
-		return disclosureNotices.violation(d.left, d.index)
+		return disclosureNotices.cause(d.left, d.index)
 	case dutyDecision:
-		return emergencyLate.violation(d.index)
+		return emergencyLate.cause(d.index)
 	case dutyReturn:
-		return returnLate.violation(d.index)
+		return returnLate.cause(d.index)
 	case dutyHeartbeat:
-		return heartbeatLate.violation(d.name, d.index)
+		return heartbeatLate.cause(d.name, d.index)
 	case dutyMissing:
-		return missingLate.violation(d.name, d.left, d.index, d.has)
+		return missingLate.cause(d.name, d.left, d.index, d.has)
 	default:
-		return anchorLate.violation(d.index)
+		return anchorLate.cause(d.index)
 	}
 }
 
@@ -163,14 +163,12 @@ func (d *duty) debtorName() string {
 
 // An Obligation is something that is owed.
 type Obligation struct {
-	Rule        string
-	Way         string
+	Cause
 	Index       uint64 // the entry that owes it
 	Debtor      string // role and name, or Log
 	Due         time.Time
 	Late        time.Time // due and grace: it is overdue after this
 	Unfulfilled time.Time // once an anchor proves a time after this, it is a breach
-	Text, Cure  string
 
 	// What it bars while it is overdue.
 	Auditors  bool   // from cosigning; and so every gate
@@ -178,10 +176,8 @@ type Obligation struct {
 }
 
 func obligation(d duty) Obligation {
-	v := d.verdict()
-	at := func(t int64) time.Time { return time.Unix(t, 0).UTC() }
-	return Obligation{Rule: v.Rule, Way: v.Way, Index: d.index, Debtor: d.debtorName(), Text: v.Text, Cure: v.Cure,
-		Due: at(d.due), Late: at(d.late()), Unfulfilled: at(d.lapses()), Custodian: d.name}
+	return Obligation{Cause: d.cause(), Index: d.index, Debtor: d.debtorName(),
+		Due: unix(d.due), Late: unix(d.late()), Unfulfilled: unix(d.lapses()), Custodian: d.name}
 }
 
 // rescan makes soonest exact again, if time has passed it and enough was applied
@@ -234,7 +230,7 @@ func (l *Ledger) owed(now int64, want func(*duty) bool) []Obligation {
 		}
 	})
 	slices.SortFunc(out, func(a, b Obligation) int {
-		return cmp.Or(a.Late.Compare(b.Late), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Text, b.Text))
+		return cmp.Or(a.Late.Compare(b.Late), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Custodian, b.Custodian))
 	})
 	few := sync0(func() bool { return l.fewCurrent(c, now) })
 	for i := range out {
@@ -333,10 +329,8 @@ func (c *chain) breakOff() {
 
 // lapse records that a duty was not fulfilled.
 func (l *Ledger) lapse(d *duty, seen uint64) {
-	v := d.verdict()
-	u := unfulfilled.violation(v.Rule, stamp(d.due), v.Text)
-	u.Index, u.Seen, u.By = d.index, seen, d.debtorName()
-	l.note(u)
+	c := d.cause()
+	l.note(unfulfilled.by(d.debtorName(), d.index, seen, c.Rule, unix(d.due), c))
 }
 
-func stamp(t int64) string { return time.Unix(t, 0).UTC().Format(time.RFC3339) }
+func unix(t int64) time.Time { return time.Unix(t, 0).UTC() }

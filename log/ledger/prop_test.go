@@ -393,7 +393,7 @@ func (r *rogue) breach() []byte {
 	if err != nil {
 		r.rt.Fatal(err)
 	}
-	if v == nil || v.Way == "early" || v.Way == "late" {
+	if v == nil || v.Code == "early" || v.Code == "late" {
 		return nil
 	}
 	return b

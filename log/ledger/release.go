@@ -16,18 +16,18 @@ import (
 const MaxAhead = 64
 
 var (
-	releaseDead  = &Way{"release-chain", "dead", KindBreach, "it answers access %d, and its custodian could know that the access %s", ""}
-	releaseLate  = &Way{"release-chain", "late", KindNoEffect, "access %d %s before it was logged: it counts in the chain and opens nothing", ""}
-	releaseGroup = &Way{"release-chain", "group", KindBreach, "access %d names the group %s, of which custodian %s is no member", ""}
-	releaseTwice = &Way{"release-chain", "twice", KindBreach, "custodian %s has answered access %d before", ""}
-	releasePrev  = &Way{"release-chain", "prev", KindBreach, "prev is not the release %d of this chain", ""}
-	releaseFar   = &Way{"release-chain", "far", KindBreach, "its seq is %d, and the chain has %d", "log the releases between them first"}
-	releaseEarly = &Way{"release-chain", "early", KindNoEffect, "its seq is %d, and the chain has %d: it has an effect when those between them are logged", "log the releases between them"}
-	releasePast  = &Way{"release-chain", "past", KindNoEffect, "its seq is %d, and the chain has %d: it is in the log already, or too old to tell", ""}
-	refusalTwice = &Way{"release-chain", "refused", KindNoEffect, "access %d is closed, or was refused for this reason", ""}
+	releaseDead  = &Way{"release-chain", "dead", KindBreach, "it answers access {access}, and its custodian could know that the access {why}", ""}
+	releaseLate  = &Way{"release-chain", "late", KindNoEffect, "access {access} {why} before it was logged: it counts in the chain and opens nothing", ""}
+	releaseGroup = &Way{"release-chain", "group", KindBreach, "access {access} names the group {group}, of which custodian {custodian} is no member", ""}
+	releaseTwice = &Way{"release-chain", "twice", KindBreach, "custodian {custodian} has answered access {access} before", ""}
+	releasePrev  = &Way{"release-chain", "prev", KindBreach, "prev is not the release {seq} of this chain", ""}
+	releaseFar   = &Way{"release-chain", "far", KindBreach, "its seq is {seq}, and the chain has {count}", "log the releases between them first"}
+	releaseEarly = &Way{"release-chain", "early", KindNoEffect, "its seq is {seq}, and the chain has {count}: it has an effect when those between them are logged", "log the releases between them"}
+	releasePast  = &Way{"release-chain", "past", KindNoEffect, "its seq is {seq}, and the chain has {count}: it is in the log already, or too old to tell", ""}
+	refusalTwice = &Way{"release-chain", "refused", KindNoEffect, "access {access} is closed, or was refused for this reason", ""}
 
-	equivocationRelease   = &Way{"equivocation", "release", KindBreach, "custodian %s signed another event for the seq %d", ""}
-	equivocationHeartbeat = &Way{"equivocation", "heartbeat", KindBreach, "custodian %s states another release for the seq %d than it signed", ""}
+	equivocationRelease   = &Way{"equivocation", "release", KindBreach, "custodian {custodian} signed another event for the seq {seq}", ""}
+	equivocationHeartbeat = &Way{"equivocation", "heartbeat", KindBreach, "custodian {custodian} states another release for the seq {seq} than it signed", ""}
 )
 
 // release judges a custodian's promise: what it says of the tree, its place in the
@@ -125,7 +125,7 @@ func (it *item) answered(name string) bool {
 // clock, and no effect if it could not.
 func (x *act) live(r *event.Release, it *item, ev *event.Event) *Violation {
 	at := r.Access.Index
-	verdict := func(knew bool, why string) *Violation {
+	verdict := func(knew bool, why Term) *Violation {
 		w := releaseLate
 		if knew {
 			w = releaseDead
@@ -151,7 +151,7 @@ func (x *act) live(r *event.Release, it *item, ev *event.Event) *Violation {
 
 // dead says why no release may answer an access, and by which entry; 0 if by the
 // time that is proven. It is "" for a live one.
-func (l *Ledger) dead(it *item) (why string, by uint64) {
+func (l *Ledger) dead(it *item) (why Term, by uint64) {
 	a := it.access
 	if a.onWarrant {
 		switch on := l.open[a.warrant]; {
@@ -202,9 +202,7 @@ func (x *act) drain(c *chain) {
 			continue
 		}
 		c.stated = slices.DeleteFunc(c.stated, func(s stated) bool { return s.index == p.index })
-		v := releasePrev.violation(c.count)
-		v.Index, v.Seen, v.By = p.index, x.e.Index, "custodian "+c.name
-		x.l.note(v)
+		x.l.note(releasePrev.by("custodian "+c.name, p.index, x.e.Index, c.count))
 	}
 }
 
@@ -253,7 +251,7 @@ func (x *act) refusal(r *event.Refusal) (effect, *Violation, error) {
 	no := refused{signer.key, r.Reason}
 	switch {
 	case !slices.Contains(x.c.Profile.Reasons, r.Reason):
-		return nil, x.fail(formCode, "reason", r.Reason), nil
+		return nil, x.fail(formCode, Term("reason"), r.Reason), nil
 	case it == nil || slices.Contains(it.access.refusals, no):
 		return nil, x.refer(r.Access, refusalTwice, r.Access.Index), nil
 	case !member(x.l.CharterAt(it.index), it.access.group, signer.party.Name):

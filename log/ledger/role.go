@@ -10,14 +10,14 @@ import (
 )
 
 var (
-	roleUnknown   = &Way{"role", "unknown", KindBreach, "no charter ever named the key %s", ""}
-	roleEnded     = &Way{"role", "ended", KindNoEffect, "the charter in force no longer names the key %s", "sign the event anew with a key that it names"}
-	roleVoid      = &Way{"role", "void", KindNoEffect, "the charter voids the key %s from entry %d on", "sign the event anew with another key"}
-	roleWrong     = &Way{"role", "wrong", KindBreach, "%s %s signs no %s", ""}
-	roleSignature = &Way{"role", "signature", KindBreach, "the signature of %s %s does not verify", ""}
-	roleMissing   = &Way{"role", "missing", KindBreach, "a signature of %v is missing", "log the event with all its signatures"}
-	roleSeveral   = &Way{"role", "several", KindBreach, "%s and %s signed, and one must", ""}
-	roleStanding  = &Way{"role", "standing", KindBreach, "%s %s has no standing in entry %d", ""}
+	roleUnknown   = &Way{"role", "unknown", KindBreach, "no charter ever named the key {key}", ""}
+	roleEnded     = &Way{"role", "ended", KindNoEffect, "the charter in force no longer names the key {key}", "sign the event again with a key that it names"}
+	roleVoid      = &Way{"role", "void", KindNoEffect, "the charter voids the key {key} from entry {entry} on", "sign the event again with another key"}
+	roleWrong     = &Way{"role", "wrong", KindBreach, "{role} {name} signs no {type}", ""}
+	roleSignature = &Way{"role", "signature", KindBreach, "the signature of {role} {name} does not verify", ""}
+	roleMissing   = &Way{"role", "missing", KindBreach, "no {role} key signed it", "log the event with all its signatures"}
+	roleSeveral   = &Way{"role", "several", KindBreach, "{name} and {other} signed, and one must", ""}
+	roleStanding  = &Way{"role", "standing", KindBreach, "{role} {name} has no standing in entry {entry}", ""}
 )
 
 // holder is a key and who holds it under one charter.
@@ -111,7 +111,7 @@ func (x *act) required(signers []*holder) *Violation {
 	access, ok := x.ev.Body.(*event.Access)
 	if !ok {
 		if len(signers) == 0 {
-			return x.fail(roleMissing, signerRoles[x.ev.Type])
+			return x.fail(roleMissing, signerRoles[x.ev.Type][0])
 		}
 		return nil
 	}
@@ -122,7 +122,7 @@ func (x *act) required(signers []*holder) *Violation {
 		return x.fail(roleMissing, event.RoleDuty)
 	case access.Emergency == "" && has(event.RoleDuty):
 		i := slices.IndexFunc(signers, func(h *holder) bool { return h.party.Role == event.RoleDuty })
-		return x.fail(roleWrong, event.RoleDuty, signers[i].party.Name, "access on a warrant")
+		return x.fail(roleWrong, event.RoleDuty, signers[i].party.Name, Term("access on a warrant"))
 	}
 	return nil
 }

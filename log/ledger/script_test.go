@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/vasistas/vasistas/log/event"
@@ -112,6 +114,7 @@ func TestRules(t *testing.T) {
 			t.Run(rule+"/"+f.Name, func(t *testing.T) {
 				s := &script{world: newWorld(t), names: make(map[string]*logged), ways: make(map[string]bool)}
 				got := s.run(string(f.Data))
+				s.restored()
 				if *update {
 					f.Data = []byte(got)
 				} else if got != string(f.Data) {
@@ -202,26 +205,59 @@ func (s *script) do(l line) []string {
 }
 
 func (s *script) verdict(v *Violation) string {
-	s.ways[v.Rule+"/"+v.Way] = true
-	text := fmt.Sprintf("%s %s/%s", v.Kind, v.Rule, v.Way)
+	s.ways[v.Rule+"/"+v.Code] = true
+	text := fmt.Sprintf("%s %s/%s", v.Kind, v.Rule, v.Code)
 	if v.Index != v.Seen {
 		text += fmt.Sprintf(" of entry %d", v.Index)
 	}
 	if v.Kind == KindBreach {
 		text += " by " + v.By
 	}
-	text += ": " + v.Text
+	text += ": " + s.text(v.Cause)
 	if v.Cure != "" {
 		text += "; cure: " + v.Cure
 	}
 	return text
 }
 
+// text renders a cause, whose arguments must be the template's, of the types that they may
+// have.
+func (s *script) text(c Cause) string {
+	if len(c.Args) != len(c.params()) {
+		s.t.Errorf("%s/%s has the arguments %v, and the parameters %v", c.Rule, c.Code, c.Args, c.params())
+	}
+	for _, a := range c.Args {
+		switch a := a.(type) {
+		case uint64, string, Term, time.Time:
+		case Cause:
+			s.text(a)
+		default:
+			s.t.Errorf("%s/%s has the argument %v of the type %T", c.Rule, c.Code, a, a)
+		}
+	}
+	text := c.Text()
+	if strings.ContainsAny(text, "{}") && c.Way != formMalformed {
+		s.t.Errorf("%s/%s renders as %q", c.Rule, c.Code, text)
+	}
+	return text
+}
+
+// restored compares the breaches with those of the ledger that its snapshot restores.
+func (s *script) restored() {
+	l, err := s.l.Clone()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if d := cmp.Diff(s.l.Breaches(), l.Breaches(), cmpopts.IgnoreUnexported(Breach{})); d != "" {
+		s.t.Errorf("a snapshot changes the breaches (-want +got):\n%s", d)
+	}
+}
+
 func (s *script) overdue() []string {
 	var out []string
 	for _, o := range s.l.Overdue(at(s.now)) {
-		s.ways[o.Rule+"/"+o.Way] = true
-		text := fmt.Sprintf("overdue %s/%s of entry %d by %s since %s: %s; cure: %s", o.Rule, o.Way, o.Index, o.Debtor, stamp(o.Late.Unix()), o.Text, o.Cure)
+		s.ways[o.Rule+"/"+o.Code] = true
+		text := fmt.Sprintf("overdue %s/%s of entry %d by %s since %s: %s; cure: %s", o.Rule, o.Code, o.Index, o.Debtor, o.Late.Format(time.RFC3339), s.text(o.Cause), o.Cure)
 		if o.Auditors {
 			text += "; bars auditors"
 		}

@@ -10,19 +10,19 @@ import (
 )
 
 var (
-	sealMissing = &Way{"seal-limit", "missing", KindBreach, "it seals %d public and %d subject values, and its type needs %d and %d", ""}
-	sealLong    = &Way{"seal-limit", "long", KindBreach, "it is sealed for longer than the %d seconds that the profile allows", ""}
+	sealMissing = &Way{"seal-limit", "missing", KindBreach, "it seals {public} public and {subject} subject values, and its type needs {needPublic} and {needSubject}", ""}
+	sealLong    = &Way{"seal-limit", "long", KindBreach, "it is sealed for longer than the {seconds} seconds that the profile allows", ""}
 	sealOwn     = &Way{"seal-limit", "own", KindBreach, "it is sealed for longer than what it stands on", ""}
 
-	deferralFew     = &Way{"seal-limit", "few", KindBreach, "%d signatures count, and at this age %d must", "log a deferral with more of them"}
-	deferralLong    = &Way{"seal-limit", "step", KindBreach, "it defers by more than the %d seconds that one deferral may at this age", ""}
-	deferralTotal   = &Way{"seal-limit", "total", KindBreach, "all deferrals together would be more than %d seconds", ""}
+	deferralFew     = &Way{"seal-limit", "few", KindBreach, "{signed} signatures count, and at this age {needed} must", "log a deferral with more of them"}
+	deferralLong    = &Way{"seal-limit", "step", KindBreach, "it defers by more than the {seconds} seconds that one deferral may at this age", ""}
+	deferralTotal   = &Way{"seal-limit", "total", KindBreach, "all deferrals together would be more than {seconds} seconds", ""}
 	deferralBack    = &Way{"seal-limit", "back", KindBreach, "its date is not after the one in force", ""}
 	deferralNever   = &Way{"seal-limit", "never", KindBreach, "the profile doesn't allow never at this age", ""}
-	deferralOrdinal = &Way{"seal-limit", "ordinal", KindBreach, "it has the ordinal %d, and %d is next", ""}
-	deferralTaken   = &Way{"seal-limit", "taken", KindNoEffect, "the ordinal %d is in the log already, and the first stands", "sign a deferral with the next ordinal"}
-	deferralExpired = &Way{"seal-limit", "expired", KindNoEffect, "it comes too late: an anchor below it proves that the seal of entry %d had expired", ""}
-	deferralOver    = &Way{"seal-limit", "over", KindNoEffect, "entry %d has nothing to defer", ""}
+	deferralOrdinal = &Way{"seal-limit", "ordinal", KindBreach, "it has the ordinal {ordinal}, and {next} is next", ""}
+	deferralTaken   = &Way{"seal-limit", "taken", KindNoEffect, "the ordinal {ordinal} is in the log already, and the first stands", "sign a deferral with the next ordinal"}
+	deferralExpired = &Way{"seal-limit", "expired", KindNoEffect, "it comes too late: an anchor below it proves that the seal of entry {entry} had expired", ""}
+	deferralOver    = &Way{"seal-limit", "over", KindNoEffect, "entry {entry} has nothing to defer", ""}
 )
 
 // sealed judges the seals of a warrant or access: that they are there, no longer
@@ -65,7 +65,7 @@ func (x *act) deferral(d *event.Deferral) (effect, *Violation, error) {
 	case it == nil || it.seal.state != owed || it.seal.never:
 		return nil, x.refer(d.Event, deferralOver, d.Event.Index), nil
 	case !slices.Contains(p.Grounds, d.Ground):
-		return nil, x.fail(formCode, "ground", d.Ground), nil
+		return nil, x.fail(formCode, Term("ground"), d.Ground), nil
 	case d.Ordinal <= it.seal.ordinal:
 		return nil, x.fail(deferralTaken, d.Ordinal), nil
 	case d.Ordinal != it.seal.ordinal+1:

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
@@ -20,7 +21,7 @@ import (
 
 // magic begins a snapshot. It changes with the layout; a snapshot of another
 // layout is refused, and the log replayed.
-const magic = "vasistas ledger snapshot 1\n"
+const magic = "vasistas ledger snapshot 2\n"
 
 // Snapshot returns the state in its one encoding: equal states, equal bytes. It
 // has the size and root of the tree, its right edge, and SHA-256 of itself at the
@@ -43,7 +44,7 @@ func (l *Ledger) AppendSnapshot(b []byte) []byte {
 // size and root: the caller's own, verified one. Errors wrap ErrSnapshot.
 func Restore(b []byte, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
 	if len(b) < len(magic)+sha256.Size || !strings.HasPrefix(string(b[:len(magic)]), magic) {
-		return nil, fmt.Errorf("%w: it has another layout", ErrSnapshot)
+		return nil, fmt.Errorf("%w: it has the layout of another version", ErrSnapshot)
 	}
 	body := b[:len(b)-sha256.Size]
 	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], b[len(body):]) {
@@ -349,13 +350,9 @@ func (c *codec) chain(ch *chain) {
 }
 
 func (c *codec) breach(b *Breach) {
-	c.string(&b.Rule)
-	c.string(&b.Way)
-	kind := uint8(b.Kind)
-	if c.u8(&kind); kind != uint8(KindBreach) {
+	if c.cause(&b.Cause, true); c.err == nil && b.Kind != KindBreach {
 		c.fail("a breach")
 	}
-	b.Kind = Kind(kind)
 	c.uint(&b.Index)
 	c.uint(&b.Seen)
 	c.string(&b.By)
@@ -367,8 +364,6 @@ func (c *codec) breach(b *Breach) {
 			c.raw(r.Leaf[:])
 		})
 	}
-	c.string(&b.Text)
-	c.string(&b.Cure)
 	c.uint(&b.Last)
 	c.uint(&b.Count)
 	list(c, &b.closers, 3, func(x *closer) {
@@ -376,6 +371,67 @@ func (c *codec) breach(b *Breach) {
 		c.u32(&x.key)
 		c.uint(&x.index)
 	})
+}
+
+// cause codes a way by its name, and its arguments. Only the cause of a breach may have
+// a cause among them.
+func (c *codec) cause(x *Cause, outer bool) {
+	name := ""
+	if !c.reading {
+		name = x.Rule + "/" + x.Code
+	}
+	c.string(&name)
+	if x.Way = ways[name]; x.Way == nil {
+		c.fail("a way to break a rule")
+		return
+	}
+	list(c, &x.Args, 2, func(a *any) { c.arg(a, outer) })
+	if c.err == nil && len(x.Args) != len(x.params()) {
+		c.fail("arguments")
+	}
+}
+
+func (c *codec) arg(a *any, outer bool) {
+	kind := uint8(0)
+	switch (*a).(type) {
+	case string:
+		kind = 1
+	case Term:
+		kind = 2
+	case time.Time:
+		kind = 3
+	case Cause:
+		kind = 4
+	}
+	c.u8(&kind)
+	switch {
+	case kind == 0:
+		codeArg(c, a, c.uint)
+	case kind == 1:
+		codeArg(c, a, c.string)
+	case kind == 2:
+		codeArg(c, a, func(t *Term) {
+			s := string(*t)
+			c.string(&s)
+			*t = Term(s)
+		})
+	case kind == 3:
+		codeArg(c, a, func(t *time.Time) {
+			s := t.Unix()
+			c.time(&s)
+			*t = unix(s)
+		})
+	case kind == 4 && outer:
+		codeArg(c, a, func(x *Cause) { c.cause(x, false) })
+	default:
+		c.fail("an argument")
+	}
+}
+
+func codeArg[T any](c *codec, a *any, code func(*T)) {
+	v, _ := (*a).(T)
+	code(&v)
+	*a = v
 }
 
 // derive computes what a snapshot doesn't have, and refuses numbers that point

@@ -5,7 +5,6 @@ package ledger
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -15,20 +14,6 @@ type Rule struct {
 	Name string
 	Says string
 	Ways []*Way // every way to break it that the code knows
-}
-
-// A Way is one way to break a rule. Each stands beside the code that judges it.
-type Way struct {
-	Rule string
-	Code string
-	Kind Kind
-	Text string // a format
-	Cure string // a format of the same arguments, or plain text; "": nothing cures it
-}
-
-// Doc returns the text, or the cure, with its arguments left open.
-func (w *Way) Doc(s string) string {
-	return strings.NewReplacer("%d", "N", "%s", "X", "%q", "X", "%v", "...").Replace(s)
 }
 
 // rules is one version of the rules: what a charter's rules member names. Once
@@ -44,6 +29,19 @@ type rules struct {
 var versions = map[uint64]*rules{
 	1: {1, table1, []string{"anchor", "disclosure", "emergency", "heartbeat", "missing-release", "return"}},
 }
+
+// ways are those of all versions, by rule and code.
+var ways = func() map[string]*Way {
+	m := make(map[string]*Way)
+	for _, v := range versions {
+		for _, r := range v.table {
+			for _, w := range r.Ways {
+				m[w.Rule+"/"+w.Code] = w
+			}
+		}
+	}
+	return m
+}()
 
 // handle judges the body of an event. An entry has an effect and no verdict, a
 // verdict and no effect, or, rarely, both: then the verdict says what is lacking.
@@ -129,19 +127,4 @@ var table1 = []Rule{
 		[]*Way{anchorLate, anchorBad, anchorForeign, anchorOld}},
 	{"unfulfilled", "An overdue that lasts longer than the profile says is a breach.",
 		[]*Way{unfulfilled}},
-}
-
-// fail makes the verdict about the entry that is being judged.
-func (x *act) fail(w *Way, args ...any) *Violation {
-	v := w.violation(args...)
-	v.Index, v.Seen, v.By = x.e.Index, x.e.Index, x.by
-	return v
-}
-
-func (w *Way) violation(args ...any) *Violation {
-	v := &Violation{Rule: w.Rule, Way: w.Code, Kind: w.Kind, Text: w.Text, Cure: w.Cure}
-	if len(args) > 0 {
-		v.Text = fmt.Sprintf(w.Text, args...)
-	}
-	return v
 }

@@ -53,7 +53,7 @@ func document() string {
 	for _, r := range Rules(1) {
 		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n| way | kind | verdict | cure |\n|---|---|---|---|\n", r.Name, r.Says)
 		for _, w := range r.Ways {
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", w.Code, w.Kind, w.Doc(w.Text), w.Doc(w.Cure))
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", w.Code, w.Kind, w.Template, w.Cure)
 		}
 	}
 	return b.String()
@@ -62,7 +62,8 @@ func document() string {
 // In these texts ~ stands for a backtick.
 const rulesHead = `# The rules
 
-Rendered from the table in ~log/ledger~; change that, then run ~go test ./log/ledger -update~.
+Rendered from the table in ~log/ledger~; change that, then run ~go test ./log/ledger -update~. A verdict's arguments
+stand in braces.
 
 This is version 1 of the rules, which a charter names in ~rules~. The reducer in ~log/ledger~ takes a log's
 entries in order and returns state and verdicts. Everybody runs it: admission, gates, monitors, auditors. The same
@@ -149,7 +150,7 @@ func TestTableIsWhole(t *testing.T) {
 	inTable := make(map[string]bool)
 	for _, r := range Rules(1) {
 		for _, w := range r.Ways {
-			if w.Text == "" || w.Kind == 0 || inTable[w.Rule+"/"+w.Code] {
+			if w.Template == "" || w.Kind == 0 || inTable[w.Rule+"/"+w.Code] {
 				t.Errorf("the way %s/%s is empty, or there twice", w.Rule, w.Code)
 			}
 			inTable[w.Rule+"/"+w.Code] = true

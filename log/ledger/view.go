@@ -15,7 +15,7 @@ func (l *Ledger) Time() time.Time {
 	if l.after == 0 {
 		return time.Time{}
 	}
-	return time.Unix(l.after, 0).UTC()
+	return unix(l.after)
 }
 
 // Anchored returns the size of the largest anchored head.
@@ -36,7 +36,7 @@ type Seal struct {
 }
 
 func (it *item) sealView() Seal {
-	return Seal{Index: it.index, Until: time.Unix(it.seal.until, 0).UTC(), Never: it.seal.never, Deferrals: it.seal.ordinal,
+	return Seal{Index: it.index, Until: unix(it.seal.until), Never: it.seal.never, Deferrals: it.seal.ordinal,
 		Closed: it.seal.digests.closed, Authority: it.authority, Instrument: it.instrument}
 }
 
@@ -58,7 +58,7 @@ type Access struct {
 	Group     string
 	Accounts  uint64
 	Ends      time.Time // after it no release answers it
-	Dead      string    // why none may now, but for Ends; "": it is live
+	Dead      Term      // why none may now, but for Ends; "": it is live
 	Answered  []string  // custodians whose release has its effect
 }
 
@@ -71,7 +71,7 @@ func (l *Ledger) Access(index uint64) (Access, bool) {
 	}
 	a := it.access
 	out := Access{Seal: it.sealView(), Warrant: a.warrant, Emergency: a.emergency, Provider: it.provider, Group: a.group,
-		Accounts: a.accounts, Ends: time.Unix(a.ends, 0).UTC()}
+		Accounts: a.accounts, Ends: unix(a.ends)}
 	out.Dead, _ = l.dead(it)
 	for _, r := range a.releases {
 		out.Answered = append(out.Answered, r.name)
@@ -97,7 +97,7 @@ func (l *Ledger) Warrant(index uint64) (Warrant, bool) {
 	w := it.warrant
 	out := Warrant{Seal: it.sealView(), Provider: it.provider, Accesses: w.accesses, Accounts: w.accounts, Live: w.live() && it.voidAt == 0}
 	if !w.denied {
-		out.NotBefore, out.NotAfter = time.Unix(w.notBefore, 0).UTC(), time.Unix(w.notAfter, 0).UTC()
+		out.NotBefore, out.NotAfter = unix(w.notBefore), unix(w.notAfter)
 	}
 	return out, true
 }
@@ -122,7 +122,7 @@ func (l *Ledger) Chain(keyID string) (Chain, bool) {
 		return Chain{}, false
 	}
 	out := Chain{Custodian: c.name, Seq: c.count, Hash: c.last(), Waiting: len(c.pending), Broken: c.count < c.broken,
-		Ended: c.ended, Heartbeat: time.Unix(c.beat, 0).UTC()}
+		Ended: c.ended, Heartbeat: unix(c.beat)}
 	if len(c.stated) > 0 {
 		out.Stated = c.stated[len(c.stated)-1].seq
 	}

@@ -10,16 +10,16 @@ import (
 )
 
 var (
-	warrantDenied   = &Way{"warrant-live", "denied", KindBreach, "warrant %d denies it", ""}
-	warrantRevoked  = &Way{"warrant-live", "revoked", KindBreach, "warrant %d is revoked by entry %d", ""}
-	warrantVoid     = &Way{"warrant-live", "void", KindBreach, "warrant %d is voided by the charter %d", ""}
-	warrantEnded    = &Way{"warrant-live", "ended", KindBreach, "warrant %d is over, or never had an effect", ""}
-	warrantWindow   = &Way{"warrant-live", "window", KindBreach, "it is outside the window of warrant %d", ""}
-	warrantAccesses = &Way{"warrant-live", "accesses", KindBreach, "warrant %d bears no further access", ""}
-	warrantAccounts = &Way{"warrant-live", "accounts", KindBreach, "it opens %d accounts, and warrant %d has %d left", ""}
-	warrantOver     = &Way{"warrant-live", "over", KindNoEffect, "warrant %d is over already", ""}
+	warrantDenied   = &Way{"warrant-live", "denied", KindBreach, "warrant {warrant} denies it", ""}
+	warrantRevoked  = &Way{"warrant-live", "revoked", KindBreach, "warrant {warrant} is revoked by entry {entry}", ""}
+	warrantVoid     = &Way{"warrant-live", "void", KindBreach, "warrant {warrant} is voided by the charter {charter}", ""}
+	warrantEnded    = &Way{"warrant-live", "ended", KindBreach, "warrant {warrant} is over, or never had an effect", ""}
+	warrantWindow   = &Way{"warrant-live", "window", KindBreach, "it is outside the window of warrant {warrant}", ""}
+	warrantAccesses = &Way{"warrant-live", "accesses", KindBreach, "warrant {warrant} bears no further access", ""}
+	warrantAccounts = &Way{"warrant-live", "accounts", KindBreach, "it opens {accounts} accounts, and warrant {warrant} has {left} left", ""}
+	warrantOver     = &Way{"warrant-live", "over", KindNoEffect, "warrant {warrant} is over already", ""}
 
-	returnTaken = &Way{"return", "taken", KindNoEffect, "warrant %d owes no return: it has one, was denied, or is closed", ""}
+	returnTaken = &Way{"return", "taken", KindNoEffect, "warrant {warrant} owes no return: it has one, was denied, or is closed", ""}
 )
 
 // warrant judges an authority's decision.
@@ -32,11 +32,11 @@ func (x *act) warrant(w *event.Warrant) (effect, *Violation, error) {
 	in := p.Instrument(w.Instrument)
 	switch {
 	case in == nil:
-		return nil, x.fail(formCode, "instrument", w.Instrument), nil
+		return nil, x.fail(formCode, Term("instrument"), w.Instrument), nil
 	case !slices.Contains(p.Offences, w.Offence):
-		return nil, x.fail(formCode, "offence class", w.Offence), nil
+		return nil, x.fail(formCode, Term("offence class"), w.Offence), nil
 	case x.c.Party(event.RoleProvider, w.Provider) == nil:
-		return nil, x.fail(formName, "provider", w.Provider), nil
+		return nil, x.fail(formName, Term("provider"), w.Provider), nil
 	}
 	if v := x.sealed(x.sealLimit(in.Code), 0); v != nil {
 		return nil, v, nil
@@ -92,7 +92,7 @@ func (x *act) revocation(r *event.Revocation) (effect, *Violation, error) {
 	}
 	switch {
 	case !slices.Contains(x.c.Profile.Reasons, r.Reason):
-		return nil, x.fail(formCode, "reason", r.Reason), nil
+		return nil, x.fail(formCode, Term("reason"), r.Reason), nil
 	case it.warrant.denied || it.warrant.revokedAt != 0:
 		return nil, x.refer(r.Warrant, warrantOver, it.index), nil
 	}

@@ -281,7 +281,7 @@ func (w *world) logBytes(b []byte) {
 	}
 	w.tree.add(b)
 	for _, v := range w.found {
-		counts := v.Rule == "release-chain" && (v.Way == "late" || v.Way == "early")
+		counts := v.Rule == "release-chain" && (v.Code == "late" || v.Code == "early")
 		if v.Index == e.Index && !counts && !bytes.Equal(before, core(w.l)) {
 			w.t.Fatalf("the entry changed the state, and its verdict is: %v", v)
 		}
