@@ -5,6 +5,7 @@ package audit_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -52,7 +53,7 @@ func wants(t *testing.T, r *audit.Report, want audit.Verdict, reasons ...string)
 		got = append(got, why.Code)
 	}
 	if r.Result() != want || r.Verdict != want.String() || !slices.Equal(got, reasons) {
-		t.Fatalf("%s, reasons %v; want %s, reasons %v\n%s", r.Verdict, got, want, reasons, r.Text(10))
+		t.Fatalf("%s, reasons %v; want %s, reasons %v\n%s", r.Verdict, got, want, reasons, text(t, r))
 	}
 }
 
@@ -66,7 +67,7 @@ func only(t *testing.T, r *audit.Report, kind string) audit.Rule {
 		}
 	}
 	if len(out) != 1 {
-		t.Fatalf("%d verdicts of the kind %s, want one\n%s", len(out), kind, r.Text(10))
+		t.Fatalf("%d verdicts of the kind %s, want one\n%s", len(out), kind, text(t, r))
 	}
 	return out[0]
 }
@@ -96,12 +97,6 @@ func TestClean(t *testing.T) {
 			}
 			if len(r.Witnesses) != 2 || r.LoggedAfter == "" || r.ExistedBefore < r.LoggedAfter || r.OverdueAt != r.LoggedAfter || !r.Charter.Met {
 				t.Errorf("%+v", r)
-			}
-			text := r.Text(10)
-			for _, part := range []string{"CLEAN: the log \"log.example/2026\" kept its rules\n", "up to the signed root", "witness          \"w1\" at", "0 invalid", "Overdue at"} {
-				if !strings.Contains(text, part) {
-					t.Errorf("the text lacks %q:\n%s", part, text)
-				}
 			}
 		})
 	}
@@ -167,9 +162,6 @@ func TestBreaches(t *testing.T) {
 			if r.Breaches != 1 || len(r.Unclosed) != 1 || r.Unclosed[0].Index != f.Index || len(r.Bars) != 3 {
 				t.Errorf("unclosed %+v, bars %+v", r.Unclosed, r.Bars)
 			}
-			if !strings.HasPrefix(r.Text(10), "VIOLATIONS: ") {
-				t.Error(r.Text(10))
-			}
 		})
 	}
 }
@@ -186,10 +178,6 @@ func TestManyBreaches(t *testing.T) {
 	got := only(t, r, "breach")
 	if got.Count != 1000 || len(got.Listed) != 64 || r.Breaches != 1000 || r.Unreadable != 1000 {
 		t.Errorf("count %d, listed %d, breaches %d, unreadable %d", got.Count, len(got.Listed), r.Breaches, r.Unreadable)
-	}
-	text := r.Text(3)
-	if strings.Contains(text, "\x1b") || !strings.Contains(text, "and 997 more") {
-		t.Error(text)
 	}
 }
 
@@ -230,7 +218,7 @@ func TestOverdue(t *testing.T) {
 	r := audits(t, w)
 	wants(t, r, audit.Violations)
 	if r.Overdue != 1 || r.Breaches != 0 || len(r.Owed) != 1 {
-		t.Fatal(r.Text(10))
+		t.Fatal(text(t, r))
 	}
 	o := r.Owed[0]
 	if o.Rule != "disclosure" || o.Index != warrant.Index || o.By != "provider messenger" || o.Late != "2026-01-03T00:00:00Z" || !o.Auditors || o.Cure == "" {
@@ -253,8 +241,8 @@ func TestNoEffect(t *testing.T) {
 	w.Publish("w1", "w2")
 	r := audits(t, w)
 	wants(t, r, audit.Clean)
-	if got := only(t, r, "no effect"); got.Rule != "form" || got.Way != "repeated" || !strings.Contains(r.Text(10), "nobody's fault") {
-		t.Error(r.Text(10))
+	if got := only(t, r, "no effect"); got.Rule != "form" || got.Way != "repeated" {
+		t.Error(text(t, r))
 	}
 }
 
@@ -279,7 +267,7 @@ func TestAmendment(t *testing.T) {
 		r := audits(t, w)
 		wants(t, r, audit.Violations)
 		if r.Signatures != (audit.Signatures{Valid: 604, Invalid: 1}) || r.Breaches != 1 || r.Charter.Version != 2 || r.Charter.Index != 1 {
-			t.Fatalf("signatures %+v\n%s", r.Signatures, r.Text(10))
+			t.Fatalf("signatures %+v\n%s", r.Signatures, text(t, r))
 		}
 	}
 }
@@ -299,7 +287,7 @@ func TestOldReferences(t *testing.T) {
 	for name, url := range map[string]string{"directory": w.Dir, "http": serve(t, w.Dir)} {
 		r := run(t, url, w.Policy(2, "w1", "w2", "w3"), audit.Config{})
 		if got := only(t, r, "no effect"); got.Rule != "return" || got.Way != "taken" || got.Listed[0].Index != w.Size()-1 {
-			t.Errorf("%s: %s", name, r.Text(10))
+			t.Errorf("%s: %s", name, text(t, r))
 		}
 	}
 }
@@ -314,7 +302,7 @@ func TestNoCharter(t *testing.T) {
 	r := audits(t, w)
 	wants(t, r, audit.Violations)
 	if got := only(t, r, "breach"); got.Rule != "charter" || got.Way != "first" || got.Count != 2 || r.Signatures.Unknown != 2 || r.Charter != nil {
-		t.Error(r.Text(10))
+		t.Error(text(t, r))
 	}
 }
 
@@ -343,5 +331,13 @@ func TestJSON(t *testing.T) {
 	}
 	if got["verdict"] != "violations" {
 		t.Errorf("verdict %v", got["verdict"])
+	}
+	var again audit.Reason
+	why := audit.Reason{Code: audit.ReasonTime, Err: errors.New("no clock")}
+	if b, err = json.Marshal(why); err != nil || string(b) != `{"code":"time","text":"no clock"}` {
+		t.Errorf("%s, %v", b, err)
+	}
+	if err := json.Unmarshal(b, &again); err != nil || again.Code != why.Code || again.Err.Error() != why.Err.Error() {
+		t.Errorf("%+v, %v", again, err)
 	}
 }

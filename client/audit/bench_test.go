@@ -122,7 +122,7 @@ func BenchmarkAudit(b *testing.B) {
 		measure(&took, &tookCPU, func() { r = run(b, w.Dir, policy, audit.Config{}) })
 		measure(&least, &leastCPU, func() { primitives(sample, n-n/2, policy) })
 		if r.Result() != audit.Clean || r.Audited != n || r.Signatures.Valid != n+1 {
-			b.Fatal(r.Text(10))
+			b.Fatal(text(b, r))
 		}
 	}
 	total := float64(n) * float64(b.N)

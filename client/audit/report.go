@@ -6,6 +6,7 @@ package audit
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,16 +47,31 @@ const (
 
 // Reason is why the audit could not tell.
 type Reason struct {
+	Code string
+	Err  error
+}
+
+type reasonJSON struct {
 	Code string `json:"code"`
-	Text string `json:"text"`
+	Text string `json:"text"` // of Err
+}
+
+// MarshalJSON writes the code and the error's text.
+func (r Reason) MarshalJSON() ([]byte, error) { return json.Marshal(reasonJSON{r.Code, r.Err.Error()}) }
+
+// UnmarshalJSON reads them.
+func (r *Reason) UnmarshalJSON(b []byte) error {
+	var j reasonJSON
+	err := json.Unmarshal(b, &j)
+	r.Code, r.Err = j.Code, errors.New(j.Text)
+	return err
 }
 
 // maxOwed is how many overdue obligations are listed; all are counted.
 const maxOwed = 256
 
-// Report is the result for people and scripts. Names and meanings of its JSON
-// members are stable; members may be added. Times are 2006-01-02T15:04:05Z,
-// hashes base64.
+// Report is the result. Names and meanings of its JSON members are stable; members
+// may be added. Times are 2006-01-02T15:04:05Z, hashes base64.
 type Report struct {
 	Verdict string   `json:"verdict"`           // clean, violations or undecided
 	Reasons []Reason `json:"reasons,omitempty"` // why it could not tell
@@ -188,7 +204,7 @@ func (a *auditor) report(errs ...error) *Report {
 }
 
 func (r *Report) cannot(code, format string, args ...any) {
-	r.Reasons = append(r.Reasons, Reason{code, fmt.Sprintf(format, args...)})
+	r.Reasons = append(r.Reasons, Reason{code, fmt.Errorf(format, args...)})
 }
 
 // reportError says what ended the audit early.
@@ -201,7 +217,7 @@ func (a *auditor) reportError(r *Report, err error) {
 			return
 		}
 	}
-	r.cannot(reasonOf(err), "%v", err)
+	r.cannot(reasonOf(err), "%w", err)
 }
 
 func reasonOf(err error) string {
@@ -265,7 +281,7 @@ func (a *auditor) reportLedger(r *Report) {
 			var err error
 			byCharter, err = c.Witnesses.Verify(a.head.Checkpoint, a.l.Origin())
 			if r.Charter.Met = err == nil; err != nil {
-				r.cannot(ReasonCharter, "the head meets your policy and not the witness policy of the log's own charter: %v", err)
+				r.cannot(ReasonCharter, "the head meets your policy and not the witness policy of the log's own charter: %w", err)
 			}
 		}
 	}

@@ -75,7 +75,7 @@ func TestResumeIsFullReplay(t *testing.T) {
 	}
 }
 
-func text(t *testing.T, r *audit.Report) string {
+func text(t testing.TB, r *audit.Report) string {
 	t.Helper()
 	b, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
@@ -142,7 +142,7 @@ func TestBadSnapshots(t *testing.T) {
 		t.Helper()
 		r := resume(t, w, b)
 		if r.Result() != audit.Undecided || len(r.Reasons) != 1 || r.Reasons[0].Code != audit.ReasonSnapshot {
-			t.Errorf("%s: %s", name, r.Text(10))
+			t.Errorf("%s: %s", name, text(t, r))
 		}
 	}
 	for i := 0; i < len(snap); i += 1 + len(snap)/150 {
@@ -154,7 +154,7 @@ func TestBadSnapshots(t *testing.T) {
 	refused("empty", []byte{})
 	refused("longer", append(bytes.Clone(snap), 0))
 
-	// Somebody who can compute a hash.
+	// With the right hash.
 	body := string(snap[:len(snap)-sha256.Size])
 	for _, change := range [][2]string{
 		{`"size":`, `"size": `},
@@ -163,7 +163,7 @@ func TestBadSnapshots(t *testing.T) {
 		{`"origin":"log.example/2026"`, `"origin":"log.example/2027"`},
 		{`"root":"`, `"root":"A`},
 		{`,"totals":`, `,"more":1,"totals":`},
-		{"vasistas ledger snapshot", "vasistas other snapshot"},
+		{"vasistas ledger snapshot 2", "vasistas ledger snapshot 1"},
 		{"vasistas audit snapshot 1", "vasistas audit snapshot 2"},
 	} {
 		changed := strings.Replace(body, change[0], change[1], 1)
@@ -171,7 +171,11 @@ func TestBadSnapshots(t *testing.T) {
 			t.Fatalf("the snapshot has no %s", change[0])
 		}
 		sum := sha256.Sum256([]byte(changed))
-		refused(change[1], append([]byte(changed), sum[:]...))
+		b := append([]byte(changed), sum[:]...)
+		refused(change[1], b)
+		if why := resume(t, w, b).Reasons[0].Err.Error(); strings.Contains(change[1], "snapshot") && !strings.Contains(why, "version") {
+			t.Errorf("%s: %s", change[1], why)
+		}
 	}
 
 	// Of another log, under another policy, and of another history.
@@ -181,8 +185,8 @@ func TestBadSnapshots(t *testing.T) {
 	refused("another log's", keep(t, other, audit.Clean))
 	r := run(t, w.Dir, w.Policy(1, "w1", "w2", "w3"), audit.Config{Snapshot: snap})
 	wants(t, r, audit.Undecided, audit.ReasonSnapshot)
-	if !strings.Contains(r.Text(10), "another policy") {
-		t.Error(r.Text(10))
+	if !strings.Contains(r.Reasons[0].Err.Error(), "another policy") {
+		t.Error(text(t, r))
 	}
 	graft(t, w, refused)
 }

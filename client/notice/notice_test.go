@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"errors"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -98,8 +97,8 @@ func TestAuditors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(v.Auditors, []string{"a1", "a2"}) || !strings.Contains(v.Text(), "the word of the auditors a1, a2") {
-		t.Errorf("%v\n%s", v.Auditors, v.Text())
+	if !slices.Equal(v.Auditors, []string{"a1", "a2"}) {
+		t.Errorf("%v", v.Auditors)
 	}
 }
 
@@ -196,13 +195,8 @@ func TestEmergency(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.Warrant != nil || v.Emergency != "life" || v.Agency != "police" || !v.Consent || len(v.Warnings) != 1 {
+	if v.Warrant != nil || v.Emergency != "life" || v.Agency != "police" || !v.Consent || len(v.Warnings) != 1 || v.Warnings[0].Code != notice.WarnDutySigner {
 		t.Errorf("%+v", v)
-	}
-	for _, part := range []string{"emergency        life", "there was no warrant", "no duty key signed"} {
-		if !strings.Contains(v.Text(), part) {
-			t.Errorf("%q is missing:\n%s", part, v.Text())
-		}
 	}
 }
 

@@ -204,12 +204,12 @@ func (j *judgement) open() error {
 		named := texts(n.WarrantOpenings.Subject, "identifier")
 		for _, a := range j.v.Accounts {
 			if !slices.Contains(named, a) {
-				j.warn("the notice does not show that the warrant names the account %q", a)
+				j.warn(Warning{Code: WarnAccount, Account: a})
 			}
 		}
 	}
 	if len(texts(n.AccessOpenings.Subject, "package")) == 0 {
-		j.warn("the notice does not show which packages were opened")
+		j.warn(Warning{Code: WarnPackages})
 	}
 	return nil
 }
@@ -254,16 +254,16 @@ func (j *judgement) roles() error {
 	}
 	v.Release.By = j.f.Notice.Custodian
 	if v.Access.By = strings.Join(j.signers(j.access, event.RoleProvider), ", "); v.Access.By == "" {
-		j.warn("by the charters in this file, no provider signed the access")
+		j.warn(Warning{Code: WarnAccessSigner})
 	}
 	if j.warrant == nil {
 		if v.Duty = strings.Join(j.signers(j.access, event.RoleDuty), ", "); v.Duty == "" {
-			j.warn("by the charters in this file, no duty key signed the emergency access")
+			j.warn(Warning{Code: WarnDutySigner})
 		}
 		return nil
 	}
 	if v.Warrant.By = strings.Join(j.signers(j.warrant, event.RoleAuthority), ", "); v.Warrant.By == "" {
-		j.warn("by the charters in this file, no authority signed the warrant")
+		j.warn(Warning{Code: WarnSigner})
 	}
 	return nil
 }
@@ -289,7 +289,7 @@ func (j *judgement) consent() {
 		err = key.Verify(message, sig)
 	}
 	if err != nil {
-		j.warn("the agency's signature does not cover the key to which the data was opened: %v", err)
+		j.warn(Warning{Code: WarnConsent, Err: err})
 	}
 	j.v.Consent = err == nil
 }
@@ -339,9 +339,7 @@ func (j *judgement) auditors() {
 	}
 }
 
-func (j *judgement) warn(format string, args ...any) {
-	j.v.Warnings = append(j.v.Warnings, fmt.Sprintf(format, args...))
-}
+func (j *judgement) warn(w Warning) { j.v.Warnings = append(j.v.Warnings, w) }
 
 // describe fills in what is left.
 func (j *judgement) describe() {

@@ -171,7 +171,7 @@ func BenchmarkScan(b *testing.B) {
 			r, err = scan.Run(b.Context(), c.config(func(s *scan.Config) { s.Now = monthOf(last - 1) }))
 		})
 		if err != nil || r.Outcome() != scan.Nothing || r.Notices < uint64(*benchNotices) || r.Tries != r.Notices*uint64(len(keys)) {
-			b.Fatalf("%v\n%s", err, r.Text(10))
+			b.Fatalf("%v\n%s", err, text(b, r))
 		}
 		measure(&least, &leastCPU, func() { c.trials(b, keys, n) })
 		trials, tries = trials+2*n, tries+r.Tries

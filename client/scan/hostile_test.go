@@ -9,10 +9,12 @@ import (
 	"crypto/hpke"
 	"crypto/rand"
 	"encoding/binary"
+	"strings"
 	"testing"
 
 	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -58,7 +60,7 @@ func TestGarbage(t *testing.T) {
 	r := w.scan(nil)
 	wants(t, r, scan.Found, 1)
 	if len(r.Unproven) != 0 || r.Notices != 7 {
-		t.Errorf("%d notices\n%s", r.Notices, r.Text(10))
+		t.Errorf("%d notices\n%s", r.Notices, text(t, r))
 	}
 }
 
@@ -77,9 +79,9 @@ func TestNoNotice(t *testing.T) {
 			r := w.scan(nil)
 			wants(t, r, scan.Undecided, 0)
 			if len(r.Unproven) != 1 {
-				t.Fatal(r.Text(10))
+				t.Fatal(text(t, r))
 			}
-			has(t, r.Text(10), "it opens under your key, and is no notice")
+			has(t, r.Unproven[0].Reason, "it opens under your key, and is no notice")
 		})
 	}
 }
@@ -132,7 +134,7 @@ func TestContradictions(t *testing.T) {
 			r := w.scan(nil)
 			wants(t, r, scan.Undecided, 0)
 			if len(r.Unproven) != 1 {
-				t.Fatal(r.Text(10))
+				t.Fatal(text(t, r))
 			}
 			has(t, r.Unproven[0].Reason, c.why)
 		})
@@ -155,7 +157,7 @@ func TestForged(t *testing.T) {
 	r := w.scan(nil)
 	wants(t, r, scan.Undecided, 0)
 	if len(r.Unproven) != 1 {
-		t.Fatal(r.Text(10))
+		t.Fatal(text(t, r))
 	}
 	has(t, r.Unproven[0].Reason, "no release states it")
 }
@@ -167,10 +169,9 @@ func TestWarnings(t *testing.T) {
 	w.disclose(w.release([]string{me}, w.key(0, kems[0])))
 	r := w.scan(nil)
 	wants(t, r, scan.Found, 1)
-	if r.Cases[0].Notices[0].Consent {
-		t.Error("consent")
+	if n := r.Cases[0].Notices[0]; n.Consent || len(n.Warnings) != 1 || n.Warnings[0].Code != notice.WarnConsent || n.Warnings[0].Err == nil {
+		t.Errorf("%+v", n.Verified)
 	}
-	has(t, r.Text(10), "WARNING          the agency's signature does not cover the key", "DID NOT SIGN")
 }
 
 // An access in breach is shown with its breach.
@@ -182,7 +183,10 @@ func TestBreach(t *testing.T) {
 	w.Disclose(again, again)
 	r := w.scan(nil)
 	wants(t, r, scan.Found, 1)
-	has(t, r.Text(10), "rules: the log has ", "WARNING")
+	has(t, strings.Join(r.Reasons, " "), scan.ReasonBreaches)
+	if len(r.Cases[0].Breaches) == 0 {
+		t.Error(text(t, r))
+	}
 }
 
 // A notice that is published twice is one.
@@ -194,6 +198,6 @@ func TestRepeated(t *testing.T) {
 	r := w.scan(nil)
 	wants(t, r, scan.Found, 1)
 	if len(r.Cases[0].Notices) != 2 {
-		t.Error(r.Text(10))
+		t.Error(text(t, r))
 	}
 }

@@ -4,7 +4,6 @@
 package scan
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/vasistas/vasistas/client/audit"
@@ -24,11 +23,18 @@ const (
 
 func (r Result) String() string { return [...]string{"nothing", "found", "undecided"}[r] }
 
-// Report is what a scan says, for people and scripts. Names and meanings of its JSON
+// Codes of reasons beyond the audit's.
+const (
+	ReasonFork     = "fork"     // the log signed two heads of which neither extends the other
+	ReasonBreaches = "breaches" // entries broke rules, or obligations are overdue
+	ReasonUnproven = "unproven" // notices opened that prove nothing
+)
+
+// Report is what a scan found. Names and meanings of its JSON
 // members are stable; members may be added.
 type Report struct {
-	Result  string   `json:"result"` // nothing, found or undecided
-	Reasons []string `json:"reasons,omitempty"`
+	Result  string   `json:"result"`            // nothing, found or undecided
+	Reasons []string `json:"reasons,omitempty"` // codes: those of Audit, and those below
 
 	Notices  uint64     `json:"notices"` // in the log, tried or tried before
 	Tries    uint64     `json:"tries"`   // of a key at a notice, in this run
@@ -95,10 +101,6 @@ type Sealed struct {
 // Outcome returns the result.
 func (r *Report) Outcome() Result { return r.result }
 
-func (r *Report) cannot(format string, args ...any) {
-	r.Reasons = append(r.Reasons, fmt.Sprintf(format, args...))
-}
-
 func (r *Report) caseOf(access event.Reference) *Case {
 	for _, c := range r.Cases {
 		if c.access == access {
@@ -119,16 +121,16 @@ func (c *Case) concerns(index uint64, v *notice.Verified) bool {
 // were broken, something that had to be disclosed may not have been.
 func (r *Report) conclude() {
 	for _, why := range r.Audit.Reasons {
-		r.cannot("%s: %s", why.Code, why.Text)
+		r.Reasons = append(r.Reasons, why.Code)
 	}
 	if r.Audit.Fork != nil {
-		r.cannot("fork: the log signed two heads of which neither extends the other")
+		r.Reasons = append(r.Reasons, ReasonFork)
 	}
 	if r.Audit.Breaches > 0 || r.Audit.Overdue > 0 {
-		r.cannot("rules: the log has %d breaches, and %d obligations are overdue", r.Audit.Breaches, r.Audit.Overdue)
+		r.Reasons = append(r.Reasons, ReasonBreaches)
 	}
 	if len(r.Unproven) > 0 {
-		r.cannot("unproven: %d notices open under your keys and prove nothing", len(r.Unproven))
+		r.Reasons = append(r.Reasons, ReasonUnproven)
 	}
 	switch {
 	case len(r.Cases) > 0:

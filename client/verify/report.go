@@ -7,19 +7,15 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 )
 
-// Report is a result for people and scripts. Names and meanings of its JSON
-// members are stable; members may be added.
+// Report is a result. Names and meanings of its JSON members are stable; members may
+// be added.
 type Report struct {
 	Verdict string `json:"verdict"`          // proven, disproven or undecided
 	Reason  Reason `json:"reason,omitempty"` // if not proven, and known
-	Error   string `json:"error,omitempty"`  // if not proven: the same for people
+	Error   string `json:"error,omitempty"`  // if not proven: the error's text
 
 	Log       *LogReport      `json:"log,omitempty"`
 	Entry     *EntryReport    `json:"entry,omitempty"`
@@ -106,86 +102,4 @@ func (in *Inclusion) Report() *Report {
 // Failure returns the report of an error; err must not be nil.
 func Failure(err error) *Report {
 	return &Report{Verdict: VerdictOf(err).String(), Reason: reasonOf(err), Error: err.Error()}
-}
-
-// Text returns the report for people, in lines. What comes from the file or the
-// policy is quoted where it could be mistaken for our words, or for a command
-// to a terminal.
-func (r *Report) Text() string {
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	if r.Log == nil || r.Entry == nil {
-		line("NOT PROVEN (%s)", r.Verdict)
-		line("  %s", printable(strings.TrimPrefix(r.Error, r.Verdict+": ")))
-		return b.String()
-	}
-	line("PROVEN: in the log %q", r.Log.Origin)
-	line("  entry            number %d of %d, counted from 0", r.Entry.Index, r.Log.Size)
-	line("  leaf hash        %s", r.Entry.LeafHash)
-	line("  tree             root %s", r.Log.Root)
-	line("  signed for it    %s", printable(strings.Join(r.Log.Keys, ", ")))
-	r.textEvent(line)
-	for _, w := range r.Witnesses {
-		note := ""
-		if !w.Counted {
-			note = " (in the future: not counted)"
-		}
-		line("  witness          %q at %s%s", w.Name, w.Time, note)
-	}
-	if r.ExistedBefore != "" {
-		line("  existed before   %s", r.ExistedBefore)
-		line("  tree seen until  %s; whatever it lacks was logged after that", r.LoggedAfter)
-	}
-	line("Not shown by this file:")
-	for _, g := range r.NotShown {
-		line("  - %s", g.text())
-	}
-	return b.String()
-}
-
-func (r *Report) textEvent(line func(string, ...any)) {
-	if r.Event == nil {
-		return
-	}
-	line("  event            %s %s", r.Event.Type, r.Event.ID)
-	line("  event hash       %s", r.Event.Hash)
-	line("  claimed time     %s", r.Event.ClaimedTime)
-	checked := "signature verified"
-	if !r.Event.SignaturesChecked {
-		checked = "signature NOT checked"
-	}
-	for _, k := range r.Event.Keys {
-		line("  signed by key    %s (%s)", k, checked)
-	}
-}
-
-func (g Gap) text() string {
-	switch g {
-	case GapSignatures:
-		return "that the named keys signed the event: no keys were given to check it with"
-	case GapWitnesses:
-		return "that everybody sees this same log: the policy asks for no witnesses"
-	case GapTime:
-		return "when it was logged: without witnesses there is no time to believe"
-	case GapContent:
-		return "what the entry means: it was not read as an event"
-	case GapRoles:
-		return "that the signers were entitled to sign it"
-	case GapLimits:
-		return "that windows, limits and deadlines were kept"
-	case GapLater:
-		return "what was logged later, such as a revocation, a deferral or a disclosure"
-	case GapOffRecord:
-		return "what was done without the log"
-	}
-	return string(g)
-}
-
-// printable quotes what a terminal would not show as it is. Quotation marks stay:
-// errors have names in them that are quoted already.
-func printable(s string) string {
-	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
-		return s
-	}
-	return strconv.Quote(s)
 }

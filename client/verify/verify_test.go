@@ -98,7 +98,7 @@ func TestZeroInclusionProvesNothing(t *testing.T) {
 	if in.Origin() != "" || in.Size() != 0 || in.Root() != [32]byte{} || in.Checkpoint() != nil || in.LogKeys() != nil {
 		t.Error("the zero Inclusion has a checkpoint")
 	}
-	if r := in.Report(); r.Verdict != "undecided" || !strings.HasPrefix(r.Text(), "NOT PROVEN") {
+	if r := in.Report(); r.Verdict != "undecided" {
 		t.Errorf("the zero Inclusion reports %+v", r)
 	}
 }

@@ -184,7 +184,7 @@ func know(signers ...event.Signer) func(string) *event.PublicKey {
 func wantReason(t *testing.T, in *Inclusion, err error, want Reason) {
 	t.Helper()
 	if err == nil {
-		t.Fatalf("verified: %s", in.Report().Text())
+		t.Fatalf("verified: %+v", in.Report())
 	}
 	if in != nil {
 		t.Error("an Inclusion beside an error")

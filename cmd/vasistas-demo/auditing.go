@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/log/ledger"
 )
 
@@ -35,7 +36,7 @@ func (s *story) audit(ctx context.Context) error {
 	}
 	r := s.runAudit(ctx)
 	s.title("The audit of the whole log")
-	for line := range strings.Lines(r.Text(maxShown)) {
+	for line := range strings.Lines(english.Audit(r, maxShown)) {
 		s.say("  %s", strings.TrimSuffix(line, "\n"))
 	}
 	switch r.Result() {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 )
@@ -192,8 +193,7 @@ func (s *story) auditLate(ctx context.Context) error {
 	if r.Result() != audit.Violations || r.Overdue == 0 {
 		return fmt.Errorf("a disclosure is late, and the audit does not find it: %s", r.Verdict)
 	}
-	headline, _, _ := strings.Cut(r.Text(0), "\n")
-	s.wrap("       ", "The audit of the whole log says: "+headline)
+	s.wrap("       ", "The audit of the whole log says: "+english.Headline(r))
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
@@ -93,7 +94,7 @@ func (e *env) runAudit(ctx context.Context, f *auditFlags, args []string) error 
 	if f.json {
 		err = e.printJSON(r)
 	} else {
-		_, err = fmt.Fprint(e.stdout, r.Text(f.list))
+		_, err = fmt.Fprint(e.stdout, english.Audit(r, f.list))
 	}
 	if err != nil {
 		return err

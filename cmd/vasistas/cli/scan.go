@@ -20,6 +20,7 @@ import (
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/scan"
+	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -125,9 +126,9 @@ func (e *env) runScan(ctx context.Context, f *scanFlags, args []string) error {
 		}
 	}
 	if f.json {
-		err = e.printJSON(r)
+		err = e.printJSON(english.ScanJSON(r))
 	} else {
-		_, err = fmt.Fprint(e.stdout, r.Text(f.list))
+		_, err = fmt.Fprint(e.stdout, english.Scan(r, f.list))
 	}
 	if err != nil {
 		return err

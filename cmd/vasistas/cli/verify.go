@@ -12,6 +12,7 @@ import (
 
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
@@ -58,28 +59,6 @@ tell: a file or the policy can't be read, or the policy does not know the log.`,
 	return c
 }
 
-// fileReport and noticeReport are the lines that --json prints for a file.
-type (
-	fileReport struct {
-		File string `json:"file"`
-		*verify.Report
-	}
-	noticeReport struct {
-		File     string           `json:"file"`
-		Verdict  string           `json:"verdict"`
-		Notice   *notice.Verified `json:"notice"`
-		Shown    []string         `json:"shown"`
-		NotShown []string         `json:"notShown"`
-	}
-)
-
-func reportOf(name string, j reporter) any {
-	if v, ok := j.(*notice.Verified); ok {
-		return noticeReport{name, verify.Proven.String(), v, v.Shown(), v.NotShown()}
-	}
-	return fileReport{name, j.(*verify.Report)}
-}
-
 func (e *env) runVerify(f *verifyFlags, files []string) error {
 	policy, err := e.readPolicy(f.policy)
 	if err != nil {
@@ -102,12 +81,17 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 	worst := verify.Proven
 	for _, name := range files {
 		b, err := e.read(name, max(tlog.MaxProofSize, notice.MaxFileSize))
-		report, verdict := e.verifyFile(policy, b, err, f.anyEntry, o)
-		if worst != verify.Disproven && verdict != verify.Proven {
+		var in *verify.Inclusion
+		var v *notice.Verified
+		if err == nil {
+			in, v, err = judge(policy, b, f.anyEntry, o)
+		}
+		if verdict := verify.VerdictOf(err); worst != verify.Disproven && verdict != verify.Proven {
 			worst = verdict
 		}
+		line, text := describe(name, in, v, err)
 		if f.json {
-			if err := e.printJSON(reportOf(name, report)); err != nil {
+			if err := e.printJSON(line); err != nil {
 				return err
 			}
 			continue
@@ -115,7 +99,7 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 		if len(files) > 1 {
 			e.printf("%s: ", name)
 		}
-		e.printf("%s", report.Text())
+		e.printf("%s", text)
 	}
 	if worst != verify.Proven {
 		return &exitError{code: int(worst)}
@@ -123,16 +107,32 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 	return nil
 }
 
-// reporter is what was found out about a file.
-type reporter interface{ Text() string }
+// describe returns what is printed of a file: as JSON, and in words.
+func describe(name string, in *verify.Inclusion, v *notice.Verified, err error) (any, string) {
+	if v != nil {
+		return english.NoticeJSON(name, v), english.Notice(v)
+	}
+	var r *verify.Report
+	if err != nil {
+		r = verify.Failure(err)
+	} else {
+		r = in.Report()
+	}
+	return struct {
+		File string `json:"file"`
+		*verify.Report
+	}{name, r}, english.Proof(r)
+}
 
-// verifyFile judges what was read, or could not be read.
-func (e *env) verifyFile(policy *tlog.Policy, b []byte, err error, anyEntry bool, o verify.Options) (reporter, verify.Verdict) {
-	var in *verify.Inclusion
+// judge verifies a proof, or a notice.
+func judge(policy *tlog.Policy, b []byte, anyEntry bool, o verify.Options) (in *verify.Inclusion, v *notice.Verified, err error) {
 	switch {
-	case err != nil:
 	case notice.Is(b):
-		return verifyNotice(policy, b, o)
+		f, err := notice.Parse(b)
+		if err == nil {
+			v, err = f.Verify(policy, o)
+		}
+		return nil, v, err
 	case len(b) > tlog.MaxProofSize:
 		err = fmt.Errorf("it has more than %d bytes", tlog.MaxProofSize)
 	case anyEntry:
@@ -140,21 +140,7 @@ func (e *env) verifyFile(policy *tlog.Policy, b []byte, err error, anyEntry bool
 	default:
 		in, err = verify.Proof(policy, b, o)
 	}
-	if err != nil {
-		return verify.Failure(err), verify.VerdictOf(err)
-	}
-	return in.Report(), verify.Proven
-}
-
-func verifyNotice(policy *tlog.Policy, b []byte, o verify.Options) (reporter, verify.Verdict) {
-	f, err := notice.Parse(b)
-	if err == nil {
-		var v *notice.Verified
-		if v, err = f.Verify(policy, o); err == nil {
-			return v, verify.Proven
-		}
-	}
-	return verify.Failure(err), verify.VerdictOf(err)
+	return in, nil, err
 }
 
 func loadSigners(names []string) (func(string) *event.PublicKey, error) {

@@ -1,0 +1,217 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package english says in English what audits, scans and verifications found. The
+// templates hold the sentences, the libraries the facts: another language is another
+// set of templates.
+//
+// What comes from a log, a file or a policy is quoted where it could be mistaken for
+// our words, or for a command to a terminal.
+package english
+
+import (
+	"embed"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"text/template"
+	"time"
+	"unicode/utf8"
+
+	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/client/notice"
+	"github.com/vasistas/vasistas/client/scan"
+	"github.com/vasistas/vasistas/client/verify"
+)
+
+//go:embed *.tmpl
+var files embed.FS
+
+var (
+	parse     sync.Once
+	templates *template.Template
+)
+
+func parsed() *template.Template {
+	parse.Do(func() {
+		templates = template.Must(template.New("").Funcs(funcs()).ParseFS(files, "*.tmpl"))
+	})
+	return templates
+}
+
+func funcs() template.FuncMap {
+	return template.FuncMap{
+		"say":    say,
+		"plain":  plain,
+		"join":   func(list []string) string { return strings.Join(list, ", ") },
+		"time":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"inc":    func(i int) int { return i + 1 },
+		"minus":  func(a, b uint64) uint64 { return a - b },
+		"top":    top,
+		"rest":   rest,
+		"count":  count,
+		"indent": indent,
+		"trim":   func(s, verdict string) string { return strings.TrimPrefix(s, verdict+": ") },
+
+		"kinds":    func() []string { return []string{"breach", "no effect"} },
+		"ofKind":   ofKind,
+		"warnings": caseWarnings,
+		"reasons":  reasons,
+		"lines":    lines,
+	}
+}
+
+func say(name string, data any) string {
+	var b strings.Builder
+	if err := parsed().ExecuteTemplate(&b, name, data); err != nil {
+		panic(err) // it asks for what the data doesn't have
+	}
+	return b.String()
+}
+
+// lines returns the lines of a template.
+func lines(name string, data any) []string { return strings.Split(say(name, data), "\n") }
+
+// Audit returns a report in lines. Of each list at most so many are shown.
+func Audit(r *audit.Report, list int) string {
+	return say("audit", struct {
+		*audit.Report
+		List int
+	}{r, list})
+}
+
+// Headline returns the first line of Audit.
+func Headline(r *audit.Report) string { return say("audit-headline", r) }
+
+// Scan returns a report in lines. Of each list at most so many are shown.
+func Scan(r *scan.Report, list int) string {
+	return say("scan", struct {
+		*scan.Report
+		List int
+	}{r, list})
+}
+
+// Proof returns a report in lines.
+func Proof(r *verify.Report) string { return say("proof", r) }
+
+// Notice returns the content of a notice file in lines.
+func Notice(v *notice.Verified) string { return say("notice", v) }
+
+// NoticeJSON is what a notice file shows, for JSON: warnings are sentences.
+func NoticeJSON(file string, v *notice.Verified) any {
+	type noticeJSON struct {
+		*notice.Verified
+		Warnings []string `json:"warnings,omitempty"`
+	}
+	return struct {
+		File     string     `json:"file"`
+		Verdict  string     `json:"verdict"`
+		Notice   noticeJSON `json:"notice"`
+		Shown    []string   `json:"shown"`
+		NotShown []string   `json:"notShown"`
+	}{file, verify.Proven.String(), noticeJSON{v, warnings(v)}, lines("notice-shown", v), lines("notice-not-shown", v)}
+}
+
+// ScanJSON is a report for JSON: reasons and warnings are sentences.
+func ScanJSON(r *scan.Report) any {
+	type noticeJSON struct {
+		*scan.Notice
+		Warnings []string `json:"warnings,omitempty"`
+	}
+	type caseJSON struct {
+		*scan.Case
+		Notices []noticeJSON `json:"notices"`
+	}
+	out := struct {
+		*scan.Report
+		Reasons []string   `json:"reasons,omitempty"`
+		Cases   []caseJSON `json:"cases,omitempty"`
+	}{Report: r, Reasons: reasons(r)}
+	for _, c := range r.Cases {
+		told := caseJSON{Case: c}
+		for _, n := range c.Notices {
+			told.Notices = append(told.Notices, noticeJSON{n, warnings(n.Verified)})
+		}
+		out.Cases = append(out.Cases, told)
+	}
+	return out
+}
+
+// top returns the first n of a list.
+func top(n int, list any) any {
+	v := reflect.ValueOf(list)
+	return v.Slice(0, min(n, v.Len())).Interface()
+}
+
+// rest returns how many top leaves out of a list that is counted in full.
+func rest(all any, n int, list any) uint64 {
+	total, _ := strconv.ParseUint(fmt.Sprint(all), 10, 64)
+	return total - uint64(min(n, reflect.ValueOf(list).Len()))
+}
+
+func count(n any, one, more string) string {
+	if fmt.Sprint(n) == "1" {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", more)
+}
+
+func ofKind(kind string, rules []audit.Rule) []audit.Rule {
+	return slices.DeleteFunc(slices.Clone(rules), func(r audit.Rule) bool { return r.Kind != kind })
+}
+
+func reasons(r *scan.Report) []string {
+	var out []string
+	for _, code := range r.Reasons {
+		out = append(out, say("reason", struct {
+			*scan.Report
+			Code string
+		}{r, code}))
+	}
+	return out
+}
+
+func warnings(v *notice.Verified) []string {
+	var out []string
+	for _, w := range v.Warnings {
+		out = append(out, say("warning", w))
+	}
+	return out
+}
+
+// caseWarnings returns those of all notices of a case, each once.
+func caseWarnings(c *scan.Case) []string {
+	var out []string
+	for _, n := range c.Notices {
+		out = append(out, warnings(n.Verified)...)
+		if !n.Effect {
+			out = append(out, say("no-effect", n))
+		}
+	}
+	for _, b := range c.Breaches {
+		out = append(out, say("breach", b))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// plain quotes what a terminal would not show as it is. Quotation marks stay: errors
+// quote the names in them.
+func plain(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return s
+	}
+	return strconv.Quote(s)
+}
+
+// indent indents lines.
+func indent(s string) string {
+	var out []string
+	for line := range strings.Lines(s) {
+		out = append(out, "    "+plain(strings.TrimSuffix(line, "\n")))
+	}
+	return strings.Join(out, "\n")
+}

@@ -1,0 +1,207 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package english
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/client/notice"
+	"github.com/vasistas/vasistas/client/scan"
+	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+var update = flag.Bool("update", false, "write the texts in testdata")
+
+var (
+	day1 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	day2 = day1.AddDate(0, 1, 0)
+)
+
+func testAudits() map[string]*audit.Report {
+	log := &audit.Log{Origin: "log.example/2026", Size: 900, Root: "cm9vdA==", Keys: []string{"log.example/2026+01020304"}, Founded: "bGVhZg=="}
+	f := audit.Finding{Index: 7, Seen: 7, By: "log", Text: "it does not parse: \"\x1b[2J\""}
+	late := f
+	late.Seen, late.Cure = 9, "log another anchor"
+	return map[string]*audit.Report{
+		"clean": {
+			Verdict: "clean", Log: log, Complete: true, Audited: 900, Resumed: 300, Anchored: 880,
+			Witnesses:     []audit.Witness{{Name: "w1", Time: "2026-01-02T03:04:05Z"}},
+			ExistedBefore: "2026-01-02T03:04:06Z", LoggedAfter: "2026-01-02T03:04:05Z", OverdueAt: "2026-01-02T03:04:05Z",
+			Charter: &audit.Charter{Version: 2, Rules: 1, Profile: "eu", Index: 5},
+			Events:  map[string]uint64{"warrant": 2, "access": 3}, Unreadable: 4, Signatures: audit.Signatures{Valid: 901},
+			Rules: []audit.Rule{{Rule: "form", Way: "repeated", Kind: "no effect", Count: 1, Listed: []audit.Finding{{Index: 8, Seen: 8, By: "log", Text: "this event is in the log already"}}}},
+		},
+		"violations": {
+			Verdict: "violations", Log: log, Audited: 256, Breaches: 5, Overdue: 4, OverdueAt: "2026-01-02T03:04:05Z",
+			Rules:    []audit.Rule{{Rule: "form", Way: "malformed", Kind: "breach", Count: 5, Listed: []audit.Finding{f, late, f, f}}},
+			Unclosed: []audit.Breach{{Rule: "form", Way: "malformed", Index: 7}, {Rule: "form", Way: "malformed", Index: 8, ClosedBy: []string{"a1", "a2"}}, {}},
+			Owed: []audit.Obligation{{Rule: "anchor", Way: "late", Index: 3, By: "log", Late: "2026-01-02T00:00:00Z", Text: "the entries from 3 on are not anchored",
+				Cure: "log an anchor of a cosigned head that has them"}},
+			Bars:    []audit.Bar{{Who: "gates", Breaches: 3, Overdue: 4}},
+			Reasons: []audit.Reason{{Code: audit.ReasonCorrupt, Err: errors.New("a tile \x1b does not fit")}},
+		},
+		"fork": {
+			Verdict: "violations", Complete: true,
+			Fork: &audit.Fork{Small: "log.example/2026\n1\ncm9vdA==\n", Large: "log.example/2026\n2\n\x1b\n", Prefix: "cHJlZml4"},
+		},
+		"undecided": {Verdict: "undecided", Reasons: []audit.Reason{{Code: audit.ReasonUnreadable, Err: errors.New("no such host")}}},
+	}
+}
+
+func testNotices() map[string]*notice.Verified {
+	v := notice.Verified{
+		Origin: "log.example/2026", Size: 900, Root: notice.Hash{1}, Accounts: []string{"ada@example.org", "a\"b"}, Agency: "police", AgencyKey: "0102",
+		Access: notice.Entry{Index: 11, Time: day1, By: "messenger"}, Unit: "legal", Group: "main", Recipient: "aabb",
+		Release: notice.Entry{Index: 12, Time: day1, By: "c1"}, Seq: 3,
+	}
+	warrant, emergency := v, v
+	warrant.Case, warrant.Consent, warrant.Closed = "12 Js 7/26", true, 2
+	warrant.Witnesses, warrant.ExistedBefore, warrant.Auditors = []string{"w1", "w2"}, day2, []string{"a1", "a2"}
+	warrant.Warrant = &notice.Warrant{Entry: notice.Entry{Index: 10, Time: day1, By: "court"}, Decision: event.Granted, Instrument: "stpo-100b",
+		Offence: "murder", Grounds: []string{"investigation", "danger"}, NotBefore: day1, NotAfter: day2}
+	emergency.Emergency, emergency.Duty = "life", "court"
+	emergency.Warnings = []notice.Warning{
+		{Code: notice.WarnAccount, Account: "ada@example.org"}, {Code: notice.WarnPackages}, {Code: notice.WarnAccessSigner}, {Code: notice.WarnDutySigner},
+		{Code: notice.WarnSigner}, {Code: notice.WarnConsent, Err: errors.New("the agency's key is not among the openings")},
+	}
+	return map[string]*notice.Verified{"warrant": &warrant, "emergency": &emergency}
+}
+
+func testScans() map[string]*scan.Report {
+	audits, notices := testAudits(), testNotices()
+	told := func(v *notice.Verified, effect bool, after time.Time) *scan.Notice {
+		return &scan.Notice{Verified: v, Disclosure: 20, PublishedAfter: after, Effect: effect}
+	}
+	return map[string]*scan.Report{
+		"found": {
+			Result: "found", Audit: audits["violations"], From: "2026-01", To: "2026-03", Notices: 9, Left: 4,
+			Reasons: []string{audit.ReasonCorrupt, scan.ReasonFork, scan.ReasonBreaches, scan.ReasonUnproven},
+			Cases: []*scan.Case{
+				{Notices: []*scan.Notice{told(notices["warrant"], true, day2), told(notices["warrant"], true, time.Time{})}},
+				{Notices: []*scan.Notice{told(notices["emergency"], false, day2), told(notices["emergency"], true, day2)},
+					Breaches: []scan.Breach{{Index: 12, Rule: "release-chain", Text: "custodian c1 has answered access 11 before"}}},
+				{}, {},
+			},
+			Unproven: []scan.Unproven{{Disclosure: 21, Period: "2026-02", Reason: "no release states it"}, {}, {}},
+		},
+		"nothing": {
+			Result: "nothing", Audit: audits["clean"], From: "2026-01", To: "2026-02", Notices: 5,
+			Sealed: &scan.Sealed{Releases: 3, Never: 1, Last: day2, Live: 1},
+		},
+		"undecided": {Result: "undecided", Audit: audits["undecided"], Reasons: []string{audit.ReasonUnreadable}},
+	}
+}
+
+func testProofs() map[string]*verify.Report {
+	return map[string]*verify.Report{
+		"proven": {
+			Verdict: "proven", Log: &verify.LogReport{Origin: "log.example", Size: 5, Root: "cm9vdA==", Keys: []string{"log.example+01020304"}},
+			Entry:         &verify.EntryReport{Index: 3, LeafHash: "bGVhZg=="},
+			Event:         &verify.EventReport{Type: "warrant", ID: "id", Hash: "aabb", ClaimedTime: "2026-01-02T03:04:05Z", Keys: []string{"0102"}, SignaturesChecked: true},
+			Witnesses:     []verify.WitnessReport{{Name: "A", Time: "2026-01-02T03:04:05Z", Counted: true}, {Name: "B", Time: "2030-01-02T03:04:05Z"}},
+			ExistedBefore: "2026-01-02T03:04:06Z", LoggedAfter: "2026-01-02T03:04:05Z",
+			NotShown: []verify.Gap{verify.GapSignatures, verify.GapRoles, verify.GapLimits, verify.GapLater, verify.GapOffRecord},
+		},
+		"entry": {
+			Verdict: "proven", Log: &verify.LogReport{Origin: "log.example", Size: 5}, Entry: &verify.EntryReport{},
+			NotShown: []verify.Gap{verify.GapWitnesses, verify.GapTime, verify.GapContent},
+		},
+		// What comes out of a file must not steer a terminal.
+		"hostile": verify.Failure(&verify.Error{Reason: verify.WrongOrigin, Err: errors.New("the log \u202e\x1b[2J")}),
+		"quoted":  verify.Failure(&verify.Error{Reason: verify.WrongOrigin, Err: errors.New(`checkpoint of "a log"`)}),
+		"missing": verify.Failure(&verify.Error{Reason: verify.NoPolicy, Err: errors.New("no policy")}),
+	}
+}
+
+// The texts are those in testdata, and none has what a terminal would obey.
+func TestTexts(t *testing.T) {
+	texts := make(map[string]string)
+	for name, r := range testAudits() {
+		texts["audit-"+name] = Audit(r, 2)
+		if first, _, _ := strings.Cut(Audit(r, 0), "\n"); first != Headline(r) {
+			t.Errorf("%s: the headline is %q, and the first line %q", name, Headline(r), first)
+		}
+	}
+	for name, r := range testScans() {
+		texts["scan-"+name] = Scan(r, 2)
+	}
+	for name, v := range testNotices() {
+		texts["notice-"+name] = Notice(v)
+	}
+	for name, r := range testProofs() {
+		texts["proof-"+name] = Proof(r)
+	}
+	for name, got := range texts {
+		file := filepath.Join("testdata", name+".txt")
+		if *update {
+			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+		}
+		if strings.ContainsAny(got, "\x1b\u202e") || strings.Contains(got, "<no value>") {
+			t.Errorf("%s:\n%q", name, got)
+		}
+	}
+}
+
+// In JSON, reasons and warnings are sentences, and all else is the report's own.
+func TestJSON(t *testing.T) {
+	var got struct {
+		Result, From string
+		Reasons      []string
+		Cases        []struct {
+			Notices []struct {
+				Accounts, Warnings []string
+				Disclosure         int
+			}
+		}
+	}
+	b, err := json.Marshal(ScanJSON(testScans()["found"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatal(err)
+	}
+	n := got.Cases[1].Notices[0]
+	if got.Result != "found" || got.From != "2026-01" || n.Disclosure != 20 || n.Accounts[0] != "ada@example.org" || len(n.Warnings) != 6 {
+		t.Errorf("%+v", got)
+	}
+	if got.Reasons[2] != "rules: the log has 5 breaches, and 4 obligations are overdue" || n.Warnings[1] != "the notice does not show which packages were opened" {
+		t.Errorf("reasons %q, warnings %q", got.Reasons, n.Warnings)
+	}
+	var file struct {
+		File, Verdict   string
+		Shown, NotShown []string
+		Notice          struct {
+			Warnings []string
+			Size     int
+		}
+	}
+	if b, err = json.Marshal(NoticeJSON("x", testNotices()["emergency"])); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &file); err != nil {
+		t.Fatal(err)
+	}
+	if file.File != "x" || file.Verdict != "proven" || len(file.Shown) != 3 || len(file.NotShown) != 6 || file.Notice.Size != 900 || len(file.Notice.Warnings) != 6 {
+		t.Errorf("%+v", file)
+	}
+}
