@@ -12,8 +12,9 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// A Way is one way to break a rule. Each stands beside the code that judges it. Rule
-// and Code name it in every version of the rules.
+// A Way is one way to break a rule. Each stands next to the code that judges it. Rule
+// and Code name it in every version of the rules, so no version gives them another
+// meaning.
 type Way struct {
 	Rule     string
 	Code     string
@@ -31,8 +32,8 @@ type Cause struct {
 	Args []any
 }
 
-// A Term is a word or phrase of the rules, in English: what a translation
-// translates of the arguments.
+// A Term is an argument that is a word or phrase of the rules, in English: a
+// translation translates it.
 type Term string
 
 // Text renders the cause in English. Another language is another template for each
@@ -67,7 +68,7 @@ func (w *Way) params() []string {
 	return out
 }
 
-// cause makes a cause.
+// cause makes a cause, with each argument in one of the types that a cause has.
 func (w *Way) cause(args ...any) Cause {
 	for i, a := range args {
 		switch a := a.(type) {
@@ -86,7 +87,7 @@ func (w *Way) cause(args ...any) Cause {
 	return Cause{w, args}
 }
 
-// by makes the verdict about an entry, which showed at another or the same.
+// by makes the verdict about the entry at index, which showed at seen.
 func (w *Way) by(answers string, index, seen uint64, args ...any) *Violation {
 	return &Violation{Cause: w.cause(args...), Index: index, Seen: seen, By: answers}
 }

@@ -10,7 +10,8 @@
 // [Ledger.Apply] is pure: no clock, no I/O but the caller's [Tree], no
 // randomness, no order of a map. The charter in force at an entry's index names
 // the version of the rules that judge it; a version is never changed once it was
-// shipped. The rules are one table, [Rules]; docs/rules.md is generated from it.
+// shipped. The rules are one table, [Rules]: docs/rules.md and the texts of
+// verdicts ([Cause.Text]) are rendered from it.
 //
 // Nobody is trusted. A claimed time is a claim; what bounds it are anchors, whose
 // cosignatures are verified here under the policy of the charter in force at the

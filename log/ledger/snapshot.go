@@ -430,8 +430,9 @@ func (c *codec) arg(a *any, outer bool) {
 
 func codeArg[T any](c *codec, a *any, code func(*T)) {
 	v, _ := (*a).(T)
-	code(&v)
-	*a = v
+	if code(&v); c.reading {
+		*a = v
+	}
 }
 
 // derive computes what a snapshot doesn't have, and refuses numbers that point
