@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -108,10 +107,8 @@ func (v *view) step(from, size uint64) uint64 {
 	return size
 }
 
-func newBook(origin string, caches *stateDir, engine Engine, p *prover.Prover, m *metrics, logger *slog.Logger) *book {
-	b := &book{origin: origin, caches: caches, metrics: m, logger: logger}
-	b.pages = &pages{reader: engine, prover: p}
-	return b
+func newBook(origin string, caches *stateDir, engine Engine, logger *slog.Logger) *book {
+	return &book{origin: origin, caches: caches, pages: newPages(engine), logger: logger}
 }
 
 // open takes up the last snapshot and what the tree has beyond it, and makes it
@@ -123,15 +120,42 @@ func (b *book) open(ctx context.Context, t *tree) error {
 		return fmt.Errorf("reading what the entries mean: %w", err)
 	}
 	b.mu.Lock()
-	b.ledger, b.anchors, b.deposits, b.wake, b.saved = o.ledger, o.anchors, o.deposits, nil, o.saved
-	for i := range b.deposits {
-		b.look(0, i)
-	}
-	b.opened.Add(1)
+	b.take(o)
+	b.wakeAll()
 	b.mu.Unlock()
 	b.publish(nil)
 	b.settle(t)
 	return nil
+}
+
+// follow takes up what the tree has beyond what the book says. After an error the book
+// is of no use. What is to be looked at is left to wakeAll.
+func (b *book) follow(ctx context.Context, t *tree) error {
+	b.pages.reset(t)
+	o := &opened{b.ledger, b.anchors, b.deposits, b.saved}
+	if err := replay(ctx, o, b.pages.reader, t.edge.Load()); err != nil {
+		return fmt.Errorf("reading what the entries mean: %w", err)
+	}
+	b.mu.Lock()
+	b.take(o)
+	b.mu.Unlock()
+	b.publish(b.view.Load())
+	b.settle(t)
+	return nil
+}
+
+// take makes what was read of the tree what the book says. It needs mu.
+func (b *book) take(o *opened) {
+	b.ledger, b.anchors, b.deposits, b.saved = o.ledger, o.anchors, o.deposits, o.saved
+	b.opened.Add(1)
+}
+
+// wakeAll has all deposits looked at. It needs mu.
+func (b *book) wakeAll() {
+	b.wake = make(wakes, 0, len(b.deposits))
+	for i := range b.deposits {
+		b.wake = append(b.wake, wake{0, i}) // all alike, so it is a heap
+	}
 }
 
 // settle says that what was applied is in the tree.
@@ -200,9 +224,7 @@ func (b *book) applied(e *ledger.Entry, found []*ledger.Violation) {
 	case *event.Charter:
 		b.publish(b.view.Load())
 		if len(body.Void) > 0 { // which may move dates back
-			for i := range b.deposits {
-				b.look(0, i)
-			}
+			b.wakeAll()
 		}
 	}
 }

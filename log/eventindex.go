@@ -28,7 +28,7 @@ import (
 // for each full bundle a group of 256 fingerprints of 8 bytes with a checksum. It
 // is written without sync, and believed as far as the checksums go.
 type eventIndex struct {
-	engine Engine
+	reader tiles.Reader
 	file   *os.File
 	logger *slog.Logger
 
@@ -47,12 +47,12 @@ const (
 	groupSize   = groupPrints + 8
 )
 
-func openEventIndex(name string, engine Engine, logger *slog.Logger) (*eventIndex, error) {
+func openEventIndex(name string, reader tiles.Reader, logger *slog.Logger) (*eventIndex, error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the index of events: %w", err)
 	}
-	return &eventIndex{engine: engine, file: file, logger: logger}, nil
+	return &eventIndex{reader: reader, file: file, logger: logger}, nil
 }
 
 // load reads the fingerprints of the first trusted entries, as far as the file
@@ -62,7 +62,7 @@ func (x *eventIndex) load(ctx context.Context, trusted uint64) error {
 		return err
 	}
 	for x.size < trusted {
-		entries, err := tiles.ReadBundle(ctx, x.engine, x.size/tlog.TileWidth, trusted)
+		entries, err := tiles.ReadBundle(ctx, x.reader, x.size/tlog.TileWidth, trusted)
 		if err != nil {
 			return treeError(err)
 		}
@@ -213,14 +213,14 @@ func (x *eventIndex) find(ctx context.Context, hash [32]byte) (*logged, error) {
 // read returns the entry at index if it holds the event.
 func (x *eventIndex) read(ctx context.Context, index, size uint64, hash [32]byte) (*logged, error) {
 	n, i := index/tlog.TileWidth, index%tlog.TileWidth
-	entries, err := tiles.ReadBundle(ctx, x.engine, n, size)
+	entries, err := tiles.ReadBundle(ctx, x.reader, n, size)
 	if err != nil {
 		return nil, treeError(err)
 	}
 	entry := entries[i]
 	leaf := tiles.LeafHash(entry)
 	t := tlog.Tile{Level: 0, Index: n, Width: len(entries)}
-	hashes, err := tiles.ReadHashes(ctx, x.engine, t)
+	hashes, err := tiles.ReadHashes(ctx, x.reader, t)
 	if err != nil {
 		return nil, treeError(err)
 	}

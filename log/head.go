@@ -85,6 +85,9 @@ func (h *head) advance(ctx context.Context, e edge, v *view) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errState, err)
 	}
+	if err := h.record.Held(); err != nil {
+		return err
+	}
 	at := max(h.time, uint64(h.clock.now().Unix()))
 	next, err := signHead(keys, tlog.Head{Origin: h.signed.Origin, Size: e.size, Root: e.root}, at)
 	if err != nil {

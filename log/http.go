@@ -18,20 +18,23 @@ import (
 //
 // Paths are compared as they are sent: no other spelling of one is known, and
 // nothing is ever mapped onto a directory.
-func (l *Log) Handler() http.Handler {
+func (l *Log) Handler() http.Handler { return handler(l.serveEvents, l.reads, l.status.err) }
+
+// handler serves what an instance of a log has. ready returns why it admits no events.
+func handler(events http.HandlerFunc, r *reads, ready func() error) http.Handler {
 	type resource struct {
 		methods string
 		serve   http.HandlerFunc
 	}
 	const read = "GET, HEAD"
 	resources := map[string]resource{
-		"/events":     {"POST", l.serveEvents},
-		"/checkpoint": {read, l.reads.serveCheckpoint},
-		"/charter":    {read, l.reads.serveCharter},
+		"/events":     {"POST", events},
+		"/checkpoint": {read, r.serveCheckpoint},
+		"/charter":    {read, r.serveCharter},
 		"/healthz":    {read, func(w http.ResponseWriter, _ *http.Request) { writeText(w, "ok\n") }},
-		"/readyz":     {read, l.serveReady},
+		"/readyz":     {read, func(w http.ResponseWriter, _ *http.Request) { r.serveReady(w, ready()) }},
 	}
-	tile := resource{read, l.reads.serveTile}
+	tile := resource{read, r.serveTile}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
 		res, ok := resources[path]
@@ -56,10 +59,10 @@ func writeText(w http.ResponseWriter, s string) {
 	w.Write([]byte(s))
 }
 
-// serveReady says whether events are admitted and something is published.
-func (l *Log) serveReady(w http.ResponseWriter, _ *http.Request) {
-	err := l.status.err()
-	if err == nil && l.publisher.published.Load() == nil {
+// serveReady says whether events are admitted, err is why not, and something is
+// published.
+func (r *reads) serveReady(w http.ResponseWriter, err error) {
+	if err == nil && r.published.Load() == nil {
 		err = errors.New("nothing is published yet")
 	}
 	if err != nil {

@@ -19,10 +19,9 @@
 //   - In any doubt it publishes nothing and says why. It goes on by itself once
 //     the reason is gone, unless the reason is one that time can't mend.
 //
-// What it must remember is a [State], by default files in a directory. Several front
-// ends that share one in a database each have the log closed, but for the one that
-// they elected; see package frontend. A [Reader] serves what is published without
-// opening the log.
+// What it must remember is a [State], by default files in a directory. Of several
+// instances that share one in a database, one is active and has the log open, and each
+// is a [Standby] that serves what is published.
 //
 // Data flows one way: admission (parse, check, verify) -> sequencer (order, drop
 // what is already there, append, compare what the engine wrote) -> publisher
@@ -41,7 +40,6 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/vasistas/vasistas/internal/durable"
-	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
@@ -207,7 +205,9 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.State == nil {
 		cfg.State = dir
 	}
-	l, err := open(ctx, cfg, dir)
+	l, err := open(ctx, cfg, dir, func(head *tlog.Head) (*replica, error) {
+		return loadReplica(ctx, cfg.State.Settings().Origin, dir, cfg.Engine, head, cfg.Logger)
+	})
 	if err != nil {
 		return nil, errors.Join(err, dir.close())
 	}
@@ -215,8 +215,9 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	return l, nil
 }
 
-// open loads all parts, and starts none.
-func open(ctx context.Context, cfg Config, caches *stateDir) (_ *Log, err error) {
+// open loads all parts, and starts none. load reads the engine's tree, which must
+// extend the head.
+func open(ctx context.Context, cfg Config, caches *stateDir, load func(*tlog.Head) (*replica, error)) (*Log, error) {
 	st := record{cfg.State}
 	if err := st.checkKeys(cfg.Keys); err != nil {
 		return nil, err
@@ -225,7 +226,7 @@ func open(ctx context.Context, cfg Config, caches *stateDir) (_ *Log, err error)
 		cfg:     cfg,
 		origin:  st.Settings().Origin,
 		caches:  caches,
-		status:  newStatus(),
+		status:  newStatus(cfg.State.Held),
 		metrics: newMetrics(),
 		clock:   &clock{logger: cfg.Logger},
 
@@ -240,31 +241,20 @@ func open(ctx context.Context, cfg Config, caches *stateDir) (_ *Log, err error)
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	if l.index, err = openEventIndex(caches.path("events"), cfg.Engine, cfg.Logger); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, l.index.close())
-		}
-	}()
-	if err := l.assemble(ctx, head); err != nil {
+	w, err := load(&head.signed.Head)
+	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	l.index, l.book = w.index, w.book
+	l.book.metrics = l.metrics
+	if err := l.assemble(ctx, w.tree, head); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", errors.Join(err, l.index.close()))
 	}
 	return l, nil
 }
 
-// assemble reads the tree, what its entries mean, and what is published, in this
-// order, and makes the parts of them.
-func (l *Log) assemble(ctx context.Context, head *head) error {
-	tree, err := l.loadTree(ctx, &head.signed.Head)
-	if err != nil {
-		return err
-	}
-	l.book = newBook(l.origin, l.caches, l.cfg.Engine, prover.New(l.cfg.Engine, 1024), l.metrics, l.cfg.Logger)
-	if err := l.book.open(ctx, tree); err != nil {
-		return err
-	}
+// assemble makes the parts of what was read of the tree.
+func (l *Log) assemble(ctx context.Context, tree *tree, head *head) (err error) {
 	if l.cfg.Recovery != nil {
 		if err := l.takeOver(ctx, tree, head); err != nil {
 			return fmt.Errorf("the recovery: %w", err)
@@ -298,27 +288,6 @@ func (l *Log) warn() {
 				"it can't anchor or disclose anything", "key", key.KeyID())
 		}
 	}
-}
-
-// loadTree checks the tree against the recorded head, and fills the index with
-// what it has.
-func (l *Log) loadTree(ctx context.Context, head *tlog.Head) (*tree, error) {
-	loaded := false
-	each := func(i uint64, entry []byte) error {
-		if !loaded {
-			// The right edge of the head is sound, so its entries can be read.
-			loaded = true
-			if err := l.index.load(ctx, head.Size); err != nil {
-				return err
-			}
-		}
-		return l.index.addEntry(i, entry)
-	}
-	t, err := loadTree(ctx, l.cfg.Engine, head, each)
-	if err == nil && !loaded {
-		err = l.index.load(ctx, head.Size)
-	}
-	return t, err
 }
 
 func (l *Log) start() {

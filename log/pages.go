@@ -24,6 +24,10 @@ type pages struct {
 
 var _ ledger.Tree = (*pages)(nil)
 
+func newPages(reader tiles.Reader) *pages {
+	return &pages{reader: reader, prover: prover.New(reader, 1024)}
+}
+
 func (p *pages) reset(t *tree) { p.tree, p.pending = t, nil }
 
 func (p *pages) add(entry []byte) { p.pending = append(p.pending, entry) }

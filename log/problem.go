@@ -36,22 +36,16 @@ func (e *notProven) Error() string {
 
 func (e *notProven) Unwrap() error { return e.err }
 
-// Errors that front ends answer with, too.
-var (
-	ErrBusy   = errors.New("too many events are on their way; try again")
-	ErrMethod = errors.New("the resource does not have this method")
-)
-
 // Errors of the HTTP layer itself.
 var (
-	errQueueFull  = ErrBusy
+	errQueueFull  = errors.New("too many events are on their way; try again")
 	errStreams    = errors.New("too many streams are open; try again, or submit the events one by one")
 	errMediaType  = errors.New("send application/json (one envelope) or application/x-ndjson (one envelope a line), without a content encoding")
 	errQuery      = errors.New("the one query parameter is wait, and it is sequenced or cosigned")
 	errNotFound   = errors.New("there is no such resource")
 	errIncomplete = errors.New("the request was cut off or took too long")
 	errBody       = errors.New("the body is not in the form of HTTP")
-	errMethod     = ErrMethod
+	errMethod     = errors.New("the resource does not have this method")
 	errReading    = errors.New("a tile of the published tree can't be read")
 )
 
@@ -76,8 +70,8 @@ var answers = []struct {
 	{errMethod, problem.Method, "Method not allowed", 0},
 	{errQueueFull, problem.QueueFull, "Queue full", time.Second},
 	{errStreams, problem.QueueFull, "Queue full", 5 * time.Second},
-	{ErrNoLeader, problem.NoLeader, "No leader", time.Second},
-	{ErrOusted, problem.NotLeading, "Not leading", time.Second},
+	{errStandby, problem.Standby, "Standby", time.Second},
+	{ErrOusted, problem.Standby, "Standby", time.Second},
 	{ErrClosing, problem.ShuttingDown, "Shutting down", 5 * time.Second},
 	{errReading, problem.Internal, "Tree unreadable", 0},
 	{errOutcomeUnknown, problem.Storage, "Not stored", 5 * time.Second},

@@ -21,13 +21,17 @@ type Settings struct {
 }
 
 // State is what a log must remember apart from its tree. The default is files in a
-// directory; package pgstate keeps it in PostgreSQL, where several front ends share
-// it. All that a method wrote is durable when it returns nil.
+// directory; package pgstate keeps it in PostgreSQL, where several instances share it.
+// All that a method wrote is durable when it returns nil.
 //
-// A state has one writer. Where others could believe to be it, every write is
+// A state has one writer. Where other processes could believe to be it, every write is
 // refused with [ErrOusted] unless the writer still is.
 type State interface {
 	Settings() Settings
+	// Held returns nil while the writer's time lasts, so without asking any other
+	// process; else an error that wraps ErrOusted. The log asks it before it signs,
+	// and before it answers.
+	Held() error
 	// LoadHead returns the record of the last signed head.
 	LoadHead(ctx context.Context) ([]byte, error)
 	// SwapHead replaces the record if it is old, byte by byte. After an error
@@ -59,11 +63,8 @@ type Founder interface {
 	Found(ctx context.Context, set Settings, head []byte) error
 }
 
-// ErrOusted: another front end may write to the log by now, and this one may not.
-var ErrOusted = errors.New("this front end does not lead the log any more; submit the event again, which logs it once only")
-
-// ErrNoLeader: no front end is known that leads, or it can't be reached.
-var ErrNoLeader = errors.New("no front end leads the log at the moment; try again")
+// ErrOusted: this instance was active, and another one may be by now.
+var ErrOusted = errors.New("this instance of the log is not active any more; submit the event again, which logs it once only")
 
 // ErrStateChanged: the record of the last signed head is not what this process
 // wrote. Only opening the log again can help, since that reads everything anew.

@@ -101,7 +101,15 @@ func readSettings(name string) (settingsJSON, error) {
 
 func (s *stateDir) path(name string) string { return filepath.Join(s.dir, name) }
 
-func (s *stateDir) close() error { return s.lock.Close() }
+func (s *stateDir) close() error {
+	if s.lock == nil { // of a standby, which keeps the lock
+		return nil
+	}
+	return s.lock.Close()
+}
+
+// Held: the lock lasts as long as the process.
+func (s *stateDir) Held() error { return nil }
 
 func (s *stateDir) Settings() Settings {
 	return Settings{Origin: s.settings.Origin, Charter: [32]byte(s.settings.Charter)}

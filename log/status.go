@@ -39,6 +39,8 @@ var (
 // status says whether events are admitted. The publisher and the sequencer each
 // write their own reason, everyone reads.
 type status struct {
+	held func() error // State.Held
+
 	mu        sync.Mutex
 	closing   bool
 	halted    error         // stays; nil: not halted
@@ -47,7 +49,9 @@ type status struct {
 	publisher error         // of the publisher; nil: it may sign
 }
 
-func newStatus() *status { return &status{publisher: ErrStarting, over: make(chan struct{})} }
+func newStatus(held func() error) *status {
+	return &status{held: held, publisher: ErrStarting, over: make(chan struct{})}
+}
 
 // err returns nil if events are admitted.
 func (s *status) err() error {
@@ -68,7 +72,7 @@ func (s *status) working() error {
 }
 
 func (s *status) trouble() error {
-	for _, err := range []error{s.halted, s.tree, s.publisher} {
+	for _, err := range []error{s.halted, s.held(), s.tree, s.publisher} {
 		if err != nil {
 			return err
 		}

@@ -180,7 +180,7 @@ func (l *Log) result(ctx context.Context, seq sequenced, wait Wait) (*Result, er
 	}
 	r := &Result{Index: seq.index, Leaf: seq.leaf, Duplicate: seq.duplicate}
 	if wait == Sequenced {
-		return r, nil
+		return r, l.status.held()
 	}
 	pub, err := l.awaitPublication(ctx, seq.index)
 	if err != nil {
@@ -193,7 +193,7 @@ func (l *Log) result(ctx context.Context, seq sequenced, wait Wait) (*Result, er
 		return nil, &notProven{seq.index, err}
 	}
 	r.Proof = &tlog.Proof{Extra: seq.entry, Index: seq.index, Hashes: hashes, Checkpoint: pub.checkpoint}
-	return r, nil
+	return r, l.status.held()
 }
 
 // isPublished returns whether a published checkpoint contains the entry.

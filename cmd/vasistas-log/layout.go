@@ -20,7 +20,7 @@ import (
 // layout is where the parts of a log are.
 type layout struct {
 	dir, state, vault, identity string
-	database                    string         // of several front ends; "": the state and the vault are directories
+	database                    string         // shared by several instances; "": the state and the vault are directories
 	keys                        []*tlog.Signer // named by flags
 	engineOptions
 }
@@ -31,9 +31,9 @@ func (l *layout) define(fs *flag.FlagSet) {
 	fs.StringVar(&l.state, "state", "", "`directory` of the state, if not DIR/state; another disk than the tree's is best")
 }
 
-// defineDatabase adds the flag for what several front ends share.
+// defineDatabase adds the flag for what several instances share.
 func (l *layout) defineDatabase(fs *flag.FlagSet) {
-	fs.StringVar(&l.database, "database", "", "`DSN` of the PostgreSQL database that has the state and the vault instead of directories, for several front ends; its password stands in PGPASSFILE")
+	fs.StringVar(&l.database, "database", "", "`DSN` of the PostgreSQL database that has the state and the vault instead of directories, for an active instance and standbys; its password stands in PGPASSFILE")
 }
 
 // defineKeys adds the flag for keys that are not where keygen puts them.

@@ -66,14 +66,14 @@ func TestTrillianScripts(t *testing.T) {
 	runScripts(t, setup, nil, "testdata/script/life.txtar", "testdata/script/use.txtar", "testdata/trillian/*.txtar")
 }
 
-// TestDatabaseScripts runs what several front ends share.
+// TestDatabaseScripts runs what several instances share.
 func TestDatabaseScripts(t *testing.T) {
 	dsn := trilliantest.StartPostgres(t).CreateDatabase(t, "vasistas") // of the one script
 	setup := func(e *testscript.Env) error {
 		e.Setenv("DATABASE", dsn)
 		return nil
 	}
-	runScripts(t, setup, nil, "testdata/database/frontends.txtar")
+	runScripts(t, setup, nil, "testdata/database/standby.txtar")
 }
 
 // TestRestoredScripts runs what restores Trillian's database from a backup.
@@ -103,7 +103,7 @@ func runScripts(t *testing.T, setup func(*testscript.Env) error, more commands, 
 		}
 		files = append(files, found...)
 	}
-	cmds := commands{"appear": appear, "await": await, "code": code, "mode": mode, "damage": damage, "refuses": refuses, "walk": walk}
+	cmds := commands{"appear": appear, "await": await, "standby": standby, "code": code, "mode": mode, "damage": damage, "refuses": refuses, "walk": walk}
 	maps.Copy(cmds, more)
 	testscript.Run(t, testscript.Params{
 		Files:               files,
@@ -158,6 +158,16 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		last = errors.New(resp.Status)
 	}
 	ts.Fatalf("the log is not ready: %v", last)
+}
+
+// standby NAME ADDRFILE waits until an instance that was started in the background is a
+// standby, and sets $NAME to its URL.
+func standby(ts *testscript.TestScript, _ bool, args []string) {
+	appear(ts, false, args[1:])
+	refuses(ts, false, []string{args[1], "is a standby"})
+	b, err := os.ReadFile(ts.MkAbs(args[1]))
+	check(ts, err)
+	ts.Setenv(args[0], strings.TrimSuffix(strings.TrimSpace(string(b)), "/"))
 }
 
 // refuses ADDRFILE TEXT waits until a log is not ready, for a reason with that text.

@@ -14,7 +14,6 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/log"
-	"github.com/vasistas/vasistas/log/electx"
 	"github.com/vasistas/vasistas/log/pgstate"
 )
 
@@ -105,9 +104,8 @@ func (l *layout) recover(ctx context.Context, cfg log.RecoverConfig) (rec *log.R
 	return rec, err
 }
 
-// alone calls do with the state of a log that nobody else writes to: nil for that in
-// a directory, which do locks. With a database it first becomes the one that leads,
-// under a name.
+// alone calls do with the state of a log that no other process writes to: nil for that
+// in a directory, which do locks. With a database it takes the lease first, under a name.
 func (l *layout) alone(ctx context.Context, name string, do func(context.Context, log.State) error) (err error) {
 	if l.database == "" {
 		return do(ctx, nil)
@@ -117,28 +115,28 @@ func (l *layout) alone(ctx context.Context, name string, do func(context.Context
 		return err
 	}
 	defer db.Close()
-	led := false
+	acted := false
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	late := time.AfterFunc(recoverWait, stop)
 	defer late.Stop()
-	ran := electx.Run(ctx, electx.Config{
-		DB: db, URL: name, Lease: 10 * time.Second,
-		Lead: func(leads context.Context, term *pgstate.Term) time.Duration {
+	ran := db.Run(ctx, pgstate.Candidate{
+		Name: name, Lease: 10 * time.Second,
+		Act: func(term *pgstate.Term) time.Duration {
 			defer stop() // once is enough
 			if !late.Stop() {
 				return 0
 			}
-			led = true
-			err = do(leads, term.State())
+			acted = true
+			err = do(term.Context(), term.State())
 			return 0
 		},
 	})
 	if ran != nil {
 		err = ran
-	} else if err == nil && !led {
+	} else if err == nil && !acted {
 		lease, _ := db.Lease(context.WithoutCancel(ctx))
-		err = fmt.Errorf("the front end %s leads the log; stop all front ends first", lease.URL)
+		err = fmt.Errorf("the instance %s is active; stop all instances first", lease.Name)
 	}
 	return err
 }

@@ -32,8 +32,7 @@ type serveOptions struct {
 	interval, refresh, timeout time.Duration
 	shutdown                   time.Duration
 	maxConns                   int
-	advertise                  string // URL of this front end, with database
-	lease                      time.Duration
+	lease                      time.Duration // with database
 }
 
 func (o *serveOptions) parse(args []string, stderr io.Writer) error {
@@ -43,8 +42,7 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	o.defineVault(fs)
 	o.defineDatabase(fs)
 	o.defineEngine(fs)
-	fs.StringVar(&o.advertise, "advertise", "", "`URL` at which the other front ends reach this one; with -database only, and needed there")
-	fs.DurationVar(&o.lease, "lease", 3*time.Second, "how long a leading front end is believed to live that says nothing; whole seconds, the same for all")
+	fs.DurationVar(&o.lease, "lease", 3*time.Second, "with -database, after how long without a word from the active instance a standby takes over; whole seconds, the same for all")
 	fs.StringVar(&o.policy, "policy", "", "`file` with a witness policy that heads must meet beside the charter's, and with URLs of witnesses")
 	fs.StringVar(&o.recovery, "recovery", "", "`file` with an amendment that enough founders signed to recover the log, and that you accept: its heads then meet that charter alone")
 	fs.StringVar(&o.eventKey, "event-key", "", "provider's event `key`, that signs anchors and disclosures: a file, or NAME://KEY of a KMS; without one the log makes none")
@@ -57,9 +55,6 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	fs.IntVar(&o.maxConns, "max-connections", 8192, "connections served at once; more wait")
 	if err := daemon.Parse(fs, args, stderr); err != nil {
 		return err
-	}
-	if (o.database == "") != (o.advertise == "") {
-		return daemon.WrongUse("-database and -advertise go together: the one for what front ends share, the other for how they reach this one")
 	}
 	if err := o.complete(); err != nil {
 		return err
@@ -102,7 +97,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 		}
 	}
 	if o.database != "" {
-		return o.serveFrontEnd(ctx, cfg, stdout, listener, reg)
+		return o.serveShared(ctx, cfg, stdout, listener, reg)
 	}
 	kept, err := vault.Open(o.vaultConfig())
 	if err != nil {

@@ -21,7 +21,7 @@ func runVault(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	return err
 }
 
-// openShared opens the vault that several front ends share, for reading and exports.
+// openShared opens the vault that several instances share, for reading and exports.
 func openShared(ctx context.Context, dsn string) (*vaultcmd.Shared, error) {
 	db, err := pgstate.Open(ctx, dsn)
 	if err != nil {

@@ -34,8 +34,7 @@ var layers = []struct {
 	{"roles", []string{"log", "witness", "client/audit", "client/escrow/agency", "client/gate"}, false},
 	{"what observes an audit", []string{"client/scan"}, false},
 	{"role commands, engines and states", []string{"log/tesserax", "log/trillianx", "log/enginetest", "log/pgstate", "log/vault/vaultcmd", "witness/witnesscmd", "client/escrow/plugincmd", "client/escrow/escrowtest"}, false},
-	{"election and buckets", []string{"log/electx", "log/trillianx/s3store"}, false},
-	{"front ends", []string{"log/frontend"}, false},
+	{"buckets", []string{"log/trillianx/s3store"}, false},
 	{"cmd", []string{"cmd/"}, true},
 }
 
@@ -63,8 +62,6 @@ var engines = map[string][]string{
 	"github.com/google/trillian":          {"log/trillianx", "internal/trilliantest"},
 	"github.com/jackc/pgx":                {"log/pgstate"},
 	"github.com/minio/minio-go":           {"log/trillianx/s3store"},
-	"k8s.io/client-go":                    {"log/electx"},
-	"k8s.io/apimachinery":                 {"log/electx"},
 }
 
 type pkg struct {

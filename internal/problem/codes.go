@@ -36,8 +36,7 @@ const (
 	Signature     Code = "signature"
 	Rule          Code = "rule" // see [Problem.Rule]; 403 for the rule role
 	QueueFull     Code = "queue-full"
-	NoLeader      Code = "no-leader"
-	NotLeading    Code = "not-leading"
+	Standby       Code = "standby" // another instance of the log is the active one
 	ShuttingDown  Code = "shutting-down"
 	NoQuorum      Code = "no-quorum" // the event is sequenced, and not yet cosigned; ask again
 	Internal      Code = "internal"
@@ -91,7 +90,7 @@ var list = map[int][]Code{
 	http.StatusUnprocessableEntity:   {Signature, Openings, Proof, Quorum, Stale, Package, Stanza, Notice, Share},
 	http.StatusTooManyRequests:       {QueueFull},
 	http.StatusInternalServerError:   {Internal},
-	http.StatusServiceUnavailable:    {NotReady, NoLeader, NotLeading, ShuttingDown, Busy, Stopped, Head, Clock},
+	http.StatusServiceUnavailable:    {NotReady, Standby, ShuttingDown, Busy, Stopped, Head, Clock},
 	http.StatusGatewayTimeout:        {NoQuorum, Log},
 	http.StatusInsufficientStorage:   {Storage},
 }

@@ -173,7 +173,7 @@ func checkServer(ctx context.Context, c *pgx.Conn) error {
 	case err != nil:
 		return err
 	case standby:
-		return fmt.Errorf("%w: it is a standby; name the primary", ErrUnsafe)
+		return fmt.Errorf("%w: it is a replica; name the primary", ErrUnsafe)
 	case commit != "on" && commit != "remote_apply":
 		return fmt.Errorf("%w: synchronous_commit is %s, and must be on", ErrUnsafe, commit)
 	case fsync != "on" || pages != "on":

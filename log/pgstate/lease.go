@@ -9,69 +9,103 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/vasistas/vasistas/log"
 )
 
-// Lease is who leads, as it stands in the database.
+// Lease says which instance is active, as it stands in the database.
 type Lease struct {
-	Holder   string // one for each candidacy; "": nobody leads
-	URL      string // of the front end that leads
-	Term     int64  // grows with each leader
-	Seconds  int    // how long it lasts if it is not renewed
+	Holder   string // unique to each term; "": no instance is active
+	Name     string // of the active instance, for operators; the column is url
+	Term     int64  // grows with each holder
+	Seconds  int    // how long the lease lasts without a renewal
 	Acquired time.Time
-	Renewed  time.Time // by the leader's clock
+	Renewed  time.Time // by the holder's clock
 	Version  int64     // grows with each write
 }
 
-// ErrLeaseMoved: the lease is not what the writer saw last.
-var ErrLeaseMoved = errors.New("the lease has changed meanwhile")
+// errLeaseMoved: the lease is not what the writer saw last.
+var errLeaseMoved = errors.New("the lease has changed meanwhile")
 
 // Lease reads the lease.
 func (db *DB) Lease(ctx context.Context) (Lease, error) {
 	var l Lease
 	err := db.leases.QueryRow(ctx, `SELECT holder, url, term, seconds, acquired, renewed, version FROM vasistas.lease`).
-		Scan(&l.Holder, &l.URL, &l.Term, &l.Seconds, &l.Acquired, &l.Renewed, &l.Version)
+		Scan(&l.Holder, &l.Name, &l.Term, &l.Seconds, &l.Acquired, &l.Renewed, &l.Version)
 	if err != nil {
 		return Lease{}, fmt.Errorf("reading the lease: %w", db.unreachable(err))
 	}
 	return l, nil
 }
 
-// SwapLease writes the lease if it has the version that next has, and returns the new
-// version. A holder gives up (next has none) only what is its own. It waits for the
-// writes of the holder that are under way.
-func (db *DB) SwapLease(ctx context.Context, self string, next Lease) (version int64, err error) {
+// swapLease writes the lease if it has the version that next has, and returns the new
+// version. A next without a holder gives the lease back, which only self, its holder,
+// can do. The statement waits for the holder's writes that are under way.
+func (db *DB) swapLease(ctx context.Context, self string, next Lease) (version int64, err error) {
 	tag, err := db.leases.Exec(ctx, `UPDATE vasistas.lease SET holder = $1, url = $2, term = $3, seconds = $4, acquired = $5, renewed = $6, version = version + 1
 		WHERE version = $7 AND term <= $3 AND ($1 <> '' OR holder = $8)`,
-		next.Holder, next.URL, next.Term, next.Seconds, next.Acquired, next.Renewed, next.Version, self)
+		next.Holder, next.Name, next.Term, next.Seconds, next.Acquired, next.Renewed, next.Version, self)
 	if err != nil {
 		return 0, fmt.Errorf("writing the lease: %w", db.unreachable(err))
 	}
 	if tag.RowsAffected() != 1 {
-		return 0, ErrLeaseMoved
+		return 0, errLeaseMoved
 	}
 	return next.Version + 1, nil
 }
 
-// Term is one time of leading. Its writer may write as long as the lease is its own.
+// Term is the time for which one holder has the lease. Once it is over, it stays over.
 type Term struct {
 	db     *DB
 	holder string
 	number int64
 
-	once   sync.Once
-	ousted chan struct{}
+	ctx context.Context // done when the term is over
+	end context.CancelCauseFunc
+
+	mu       sync.Mutex
+	deadline time.Time // on the monotonic clock; zero: none
 }
 
-// Term returns the term that a holder was elected for.
-func (db *DB) Term(holder string, number int64) *Term {
-	return &Term{db: db, holder: holder, number: number, ousted: make(chan struct{})}
+// newTerm returns a term that is over at the deadline, unless it is extended.
+func (db *DB) newTerm(ctx context.Context, holder string, number int64, deadline time.Time) *Term {
+	t := &Term{db: db, holder: holder, number: number, deadline: deadline}
+	t.ctx, t.end = context.WithCancelCause(ctx)
+	return t
 }
 
-// Ousted is closed once a write was refused because somebody else leads.
-func (t *Term) Ousted() <-chan struct{} { return t.ousted }
+// Context is done when the term is over, and its cause wraps [log.ErrOusted].
+func (t *Term) Context() context.Context { return t.ctx }
 
-// Oust says that somebody else was seen to lead.
-func (t *Term) Oust() { t.once.Do(func() { close(t.ousted) }) }
+var errNotRenewed = fmt.Errorf("%w (its lease could not be renewed in time)", log.ErrOusted)
+
+// Held returns nil while the term lasts. It looks at the clock, so a process that was
+// stopped past the deadline learns so before it does anything else.
+func (t *Term) Held() error {
+	t.mu.Lock()
+	late := !t.deadline.IsZero() && !time.Now().Before(t.deadline)
+	t.mu.Unlock()
+	if late {
+		t.end(errNotRenewed)
+	}
+	return context.Cause(t.ctx)
+}
+
+// extend moves the deadline, unless that has passed.
+func (t *Term) extend(deadline time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if time.Now().Before(t.deadline) {
+		t.deadline = deadline
+	}
+}
+
+// left is how long the term lasts without a renewal.
+func (t *Term) left() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return time.Until(t.deadline)
+}
 
 // fence begins every statement that writes: without the lease, $1 and $2, it finds
 // nothing. It keeps the lease as it is until the statement is over.

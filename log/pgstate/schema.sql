@@ -1,4 +1,4 @@
--- What the front ends of one log share. Made by "vasistas-log init".
+-- What the instances of one log share. Made by "vasistas-log init".
 CREATE SCHEMA vasistas;
 
 CREATE TABLE vasistas.meta (
@@ -6,7 +6,7 @@ CREATE TABLE vasistas.meta (
 	version integer NOT NULL
 );
 
--- The lease of the front end that leads. The term grows with each leader.
+-- The lease of the active instance, whose name is in url. The term grows with each.
 CREATE TABLE vasistas.lease (
 	one      boolean PRIMARY KEY DEFAULT true CHECK (one),
 	holder   text NOT NULL,

@@ -32,6 +32,13 @@ func (t *Term) State() log.State { return &state{t.db, t} }
 
 func (s *state) Settings() log.Settings { return s.db.settings }
 
+func (s *state) Held() error {
+	if s.term == nil {
+		return errReadOnly
+	}
+	return s.term.Held()
+}
+
 func (s *state) LoadHead(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -92,11 +99,13 @@ func (s *state) KeepEvidence(ctx context.Context, name string, checkpoint []byte
 	return where, err
 }
 
+var errReadOnly = fmt.Errorf("%w: it was opened for reading only", log.ErrOusted)
+
 // exec runs a statement behind the fence, and returns how many rows it changed. If
 // these are none because the term is over, the error is log.ErrOusted.
 func (t *Term) exec(ctx context.Context, sql string, args ...any) (int64, error) {
 	if t == nil {
-		return 0, fmt.Errorf("%w: it was opened for reading only", log.ErrOusted)
+		return 0, errReadOnly
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -117,7 +126,7 @@ func (t *Term) check(ctx context.Context) error {
 		return t.db.unreachable(err)
 	}
 	if !mine {
-		t.Oust()
+		t.end(log.ErrOusted)
 		return log.ErrOusted
 	}
 	return nil

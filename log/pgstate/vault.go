@@ -19,7 +19,7 @@ import (
 
 // files is where the vault's files are, for a term or for reading only. Exports are
 // audited without a term: whoever may read the vault may export from it, at any
-// front end.
+// instance.
 type files struct {
 	db   *DB
 	term *Term

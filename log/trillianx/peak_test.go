@@ -88,7 +88,7 @@ func resident(b *testing.B) float64 {
 }
 
 // BenchmarkColdRead reads every tile and bundle of a large tree once, through the
-// reader that a front end serves by, and, in turns, the bare files.
+// reader that a standby serves by, and, in turns, the bare files.
 func BenchmarkColdRead(b *testing.B) {
 	dir := b.TempDir()
 	paths := growFiles(b, dir, *coldEntries)

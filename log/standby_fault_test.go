@@ -4,6 +4,7 @@
 package log_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -22,20 +23,11 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// follows waits until a front end says that it leads no more.
-func (c *cluster) follows(e *end) {
-	c.t.Helper()
-	eventually(c.t, func() error {
-		status, text := e.request("/metrics")
-		if status != http.StatusOK || !strings.Contains(text, "vasistas_frontend_leads 0\n") {
-			return fmt.Errorf("it still leads (%d)", status)
-		}
-		return nil
-	})
-}
+// standsBy waits until an instance says that it is a standby.
+func (c *cluster) standsBy(e *instance) { c.t.Helper(); c.says(e, "is a standby") }
 
-// says waits until /readyz of a front end says no, with this text.
-func (c *cluster) says(e *end, text string) {
+// says waits until /readyz of an instance says no, with this text.
+func (c *cluster) says(e *instance, text string) {
 	c.t.Helper()
 	eventually(c.t, func() error {
 		status, body := e.request("/readyz")
@@ -53,25 +45,61 @@ func (c *cluster) terms() (lease, head string) {
 	return lease, strings.TrimSpace(c.db.PSQL(c.t, c.dsn, "SELECT term FROM vasistas.log"))
 }
 
-// TestStopLeader stops the leader in the middle of its work for longer than its lease
-// lasts, and lets it go on: it signs nothing more, and stops to lead.
+// sent are requests that were written to an instance, and not answered yet.
+type sent []net.Conn
+
+// send writes requests to an instance, which may be stopped.
+func (c *cluster) send(e *instance, n int) (out sent) {
+	c.t.Helper()
+	for range n {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(e.at(), "http://"))
+		check(c.t, err)
+		c.t.Cleanup(func() { conn.Close() })
+		entry := c.warrant()
+		_, err = fmt.Fprintf(conn, "POST /events?wait=sequenced HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(entry), entry)
+		check(c.t, err)
+		out = append(out, conn)
+	}
+	return out
+}
+
+// refused checks that no request was acknowledged.
+func (s sent) refused(t testing.TB) {
+	t.Helper()
+	for _, conn := range s {
+		check(t, conn.SetReadDeadline(time.Now().Add(time.Minute)))
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		check(t, err)
+		body, err := io.ReadAll(resp.Body)
+		check(t, err)
+		if err := problemOf(resp, body); !isProblem(err, "standby") {
+			t.Errorf("an instance that was stopped for longer than its lease says %d %v", resp.StatusCode, err)
+		}
+	}
+}
+
+// TestStopLeader stops the active instance in the middle of its work for longer than
+// its lease lasts, and lets it go on: it signs and acknowledges nothing more.
 func TestStopLeader(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2, 3)
 	for range 3 {
 		c.launch(c.dsn)
 	}
-	last := c.leader(c.ends...)
-	stop := c.load(4)
+	last := c.active(c.instances...)
+	stop := c.load(c.balance(), 4)
 	for range 2 {
 		c.acknowledges(20)
+		began := time.Now()
 		check(t, last.Process.Signal(syscall.SIGSTOP))
-		next := c.leader(c.others(last)...)
-		for range 3 { // clients may all be waiting for the one that is stopped
-			c.at(next).append(c.warrant())
-		}
+		size := c.seen.size()
+		next := c.active(c.others(last)...)
+		c.at(next).append(c.warrant()) // clients may all be waiting for the one that is stopped
+		c.resumed(next, size, began)
+		sent := c.send(last, 5)
 		check(t, last.Process.Signal(syscall.SIGCONT))
-		c.follows(last)
+		sent.refused(t)
+		c.standsBy(last)
 		lease, head := c.terms()
 		if lease != head {
 			t.Errorf("the head was recorded in term %s, and it is term %s", head, lease)
@@ -80,7 +108,7 @@ func TestStopLeader(t *testing.T) {
 		last = next
 	}
 	failed := stop()
-	c.settle(c.leader(c.ends...), failed)
+	c.settle(c.active(c.instances...), failed)
 }
 
 // TestKillDatabase kills the database under load. While it is away nothing is
@@ -91,21 +119,26 @@ func TestKillDatabase(t *testing.T) {
 	for range 3 {
 		c.launch(c.dsn)
 	}
-	stopStreams := c.streams(c.others(c.leader(c.ends...))[0])
-	stop := c.load(4)
+	c.active(c.instances...)
+	b := c.balance()
+	stopStreams := c.streams(b)
+	stop := c.load(b, 4)
 	for range 2 {
 		c.acknowledges(20)
 		c.db.Kill(t)
-		for _, e := range c.ends {
-			c.says(e, "no-leader")
+		for _, e := range c.instances {
+			c.says(e, "can't be reached")
+			c.standsBy(e)
 			c.at(e).checkpoint()
 		}
+		size := c.seen.size()
 		c.db.Start(t)
-		c.leader(c.ends...)
+		began := time.Now()
+		c.resumed(c.active(c.instances...), size, began)
 	}
 	c.acknowledges(20)
 	failed := append(stop(), stopStreams()...)
-	c.settle(c.leader(c.ends...), failed)
+	c.settle(c.active(c.instances...), failed)
 }
 
 // droppingProxy passes connections on until it is told to drop what comes: then the
@@ -175,8 +208,8 @@ func (p *droppingProxy) drop(cut bool) {
 	p.dropped = nil
 }
 
-// TestCutLeader cuts the leader from the database, under load: it stops its log by
-// itself, another takes over, and it still serves what it knows. When the network is
+// TestCutLeader cuts the active instance from the database, under load: it stops its log
+// by itself, another takes over, and it still serves what it knows. When the network is
 // back it takes part again.
 func TestCutLeader(t *testing.T) {
 	t.Parallel()
@@ -186,35 +219,36 @@ func TestCutLeader(t *testing.T) {
 	check(t, err)
 	through := fmt.Sprintf("postgresql://vasistas@%s/vasistas?port=%s&sslmode=disable", host, port)
 	first := c.launch(through)
-	c.leader(first)
+	c.active(first)
 	for range 2 {
 		c.launch(c.dsn)
 	}
-	stop := c.load(4)
+	b := c.balance()
+	stop := c.load(b, 4)
 	c.acknowledges(20)
 	size := c.seen.size()
 	began := time.Now()
 	proxy.drop(true)
-	second := c.leader(c.others(first)...)
-	c.at(second).published(size + 1)
-	took := time.Since(began)
-	t.Logf("publication went on after %v, %.1f lease times", took.Round(time.Millisecond), took.Seconds()/c.lease.Seconds())
-	c.follows(first)
-	c.says(first, "no-leader")
+	second := c.active(c.others(first)...)
+	c.resumed(second, size, began)
+	c.standsBy(first)
+	c.says(first, "reading the published checkpoint")
 	c.at(first).checkpoint()
-	if _, err := c.at(first).sequence(c.warrant()); !isProblem(err, "no-leader") {
-		t.Errorf("a front end without a database says %v", err)
+	if _, err := c.at(first).sequence(c.warrant()); !isProblem(err, "standby") {
+		t.Errorf("an instance without a database says %v", err)
 	}
 	proxy.drop(false)
-	w := c.at(first)
-	w.ready()
-	w.append(c.warrant())
+	c.acknowledges(20)
+	for _, e := range c.others(first) {
+		check(t, e.end(t, syscall.SIGTERM))
+	}
+	c.at(c.active(first)).append(c.warrant())
 	failed := stop()
 	c.settle(first, failed)
 }
 
 // TestRestoreDatabase restores the database, and with it Trillian's tree, from a
-// backup that is older than what was published. No front end signs or acknowledges
+// backup that is older than what was published. No instance signs or acknowledges
 // anything: those that ran know what they served, and a new one hears it from the
 // witnesses. A mirror brings back what is lost, and what was acknowledged beyond it is
 // found in the tiles.
@@ -224,14 +258,14 @@ func TestRestoreDatabase(t *testing.T) {
 	for range 2 {
 		c.launch(c.dsn)
 	}
-	first := c.leader(c.ends...)
+	first := c.active(c.instances...)
 	c.at(first).append(c.warrant())
 	backup := c.db.Backup(t)
-	first = c.leader(c.ends...)
+	first = c.active(c.instances...)
 	for range 5 {
 		c.at(first).append(c.warrant())
 	}
-	for _, e := range c.ends {
+	for _, e := range c.instances {
 		c.at(e).published(c.seen.size())
 	}
 	// A mirror that has all that was published, and not all that was acknowledged.
@@ -251,7 +285,7 @@ func TestRestoreDatabase(t *testing.T) {
 	c.db.Restore(t, backup)
 	check(t, first.Process.Signal(syscall.SIGCONT))
 	const says = "restored from an older backup"
-	refuses := func(e *end) {
+	refuses := func(e *instance) {
 		t.Helper()
 		c.says(e, says)
 		c.says(e, "recover -from MIRROR")
@@ -261,18 +295,18 @@ func TestRestoreDatabase(t *testing.T) {
 	}
 	published, err := tlog.ParseCheckpoint(must(os.ReadFile(filepath.Join(mirror, "checkpoint"))))
 	check(t, err)
-	for _, e := range c.ends {
+	for _, e := range c.instances {
 		refuses(e)
 		if cp := c.at(e).checkpoint(); cp.Size < published.Size {
 			t.Errorf("the checkpoint went back to %d entries, and one of %d was seen", cp.Size, published.Size)
 		}
 	}
-	for _, e := range c.ends {
+	for _, e := range c.instances {
 		if err := e.end(t, syscall.SIGTERM); err != nil {
 			t.Errorf("it ended with %v\n%s", err, &e.stderr)
 		}
 	}
-	again := c.ends[1]
+	again := c.instances[1]
 	c.relaunch(again, c.dsn)
 	refuses(again)
 	if cp := c.at(again).checkpoint(); cp.Size < published.Size {
@@ -286,8 +320,8 @@ func TestRestoreDatabase(t *testing.T) {
 		t.Errorf("a head was recorded in the present term, %s", lease)
 	}
 	args := c.arguments("recover", slices.Concat([]string{"-database", c.dsn, "-from", mirror, "-state", t.TempDir()}, c.options)...)
-	if out, err := exec.Command(build(t, "..", "./cmd/vasistas-log"), args...).CombinedOutput(); err == nil || !strings.Contains(string(out), "stop all front ends first") {
-		t.Errorf("recovering beside a front end: %v\n%s", err, out)
+	if out, err := exec.Command(build(t, "..", "./cmd/vasistas-log"), args...).CombinedOutput(); err == nil || !strings.Contains(string(out), "stop all instances first") {
+		t.Errorf("recovering beside an instance: %v\n%s", err, out)
 	}
 	check(t, fresh.end(t, syscall.SIGTERM))
 	out, err := exec.Command(build(t, "..", "./cmd/vasistas-log"), args...).CombinedOutput()
@@ -295,10 +329,10 @@ func TestRestoreDatabase(t *testing.T) {
 		t.Fatalf("recovering: %v\n%s", err, out)
 	}
 	t.Logf("%s", out)
-	for _, e := range c.ends {
+	for _, e := range c.instances {
 		c.relaunch(e, c.dsn)
 	}
-	last := c.leader(c.ends...)
+	last := c.active(c.instances...)
 	c.at(last).append(c.warrant())
 	c.settle(last, nil)
 }

@@ -1,0 +1,94 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/pgstate"
+	"github.com/vasistas/vasistas/log/vault"
+)
+
+// spareStray is how long the vault keeps what was put and is not in the tree: an
+// instance that was ousted while it slept may yet write the entry, and no call lasts
+// nearly so long.
+const spareStray = 24 * time.Hour
+
+// serveShared serves as one of several instances, active or standby.
+func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout io.Writer, listener net.Listener, reg *prometheus.Registry) (err error) {
+	db, err := pgstate.Open(ctx, o.database)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	tree, err := o.readTree(ctx, cfg.Logger)
+	if err != nil {
+		return err
+	}
+	s, err := log.NewStandby(log.StandbyConfig{
+		State: db.State(), Tiles: tree, Dir: o.state, Shutdown: o.shutdown, Logger: cfg.Logger, Registry: reg,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
+	running, stop := context.WithCancel(following)
+	followed, ran := make(chan struct{}), make(chan error, 1)
+	go func() { defer close(followed); s.Follow(following) }()
+	go func() {
+		ran <- db.Run(running, pgstate.Candidate{
+			Name: instanceName(listener), Lease: o.lease, Logger: cfg.Logger,
+			Act: func(term *pgstate.Term) time.Duration {
+				prepare := func(ctx context.Context) (log.Config, io.Closer, error) { return o.prepare(ctx, cfg, term) }
+				if err := s.Act(running, term.Context(), prepare); err != nil {
+					return o.lease // in which another instance may
+				}
+				return 0
+			},
+		})
+	}()
+	var lease error
+	drain := func() { stop(); lease = <-ran; ran <- nil }
+	err = o.serve(ctx, cfg.Logger.With("origin", db.State().Settings().Origin), stdout, listener, daemon.WithMetrics(s.Handler(), reg), drain)
+	stop()
+	err = errors.Join(err, <-ran, lease)
+	unfollow()
+	<-followed
+	return err
+}
+
+// instanceName tells operators which instance is active.
+func instanceName(listener net.Listener) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s at %s", host, listener.Addr())
+}
+
+// prepare opens what the log needs for a term, with all that is shared read anew.
+func (o *serveOptions) prepare(ctx context.Context, cfg log.Config, term *pgstate.Term) (log.Config, io.Closer, error) {
+	files := o.vaultConfig()
+	files.Storage, files.MaxFileSize, files.Spare = term.Vault(), pgstate.MaxVaultFile, spareStray
+	kept, err := vault.Open(files)
+	if err != nil {
+		return cfg, nil, err
+	}
+	cfg.State, cfg.Vault = term.State(), kept
+	if cfg.Engine, err = o.openTree(ctx, cfg.Logger); err != nil {
+		return cfg, nil, errors.Join(err, kept.Close())
+	}
+	return cfg, kept, nil
+}

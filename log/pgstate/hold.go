@@ -1,0 +1,193 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package pgstate
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/vasistas/vasistas/log"
+)
+
+// Candidate is an instance that wants to be active. See [DB.Run].
+type Candidate struct {
+	// Name is told in the lease, for operators.
+	Name string
+	// Lease is how long a lease lasts without a renewal, in whole seconds.
+	Lease time.Duration
+	// Act is called with each term, and is active until it returns. It must return
+	// soon after the term is over. The lease is then given back, and after rest the
+	// instance is a candidate again.
+	Act func(term *Term) (rest time.Duration)
+	// Logger: nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// rows are the lease's row, with compare-and-swap.
+type rows interface {
+	Lease(ctx context.Context) (Lease, error)
+	swapLease(ctx context.Context, self string, next Lease) (version int64, err error)
+}
+
+// holder is a candidate at work. All its times are on its own monotonic clock, so
+// clocks of instances need not agree, only run at about the same speed.
+type holder struct {
+	Candidate
+	db      *DB
+	rows    rows
+	self    string // as a holder; another for each term
+	unheard bool   // the operator was told that the database does not answer
+}
+
+// Run takes the lease whenever it is free, or was not renewed for as long as it lasts,
+// and acts for each term, until ctx ends. Act must then return by itself.
+//
+// A term is over when the lease could not be renewed for two thirds of its time, so
+// before another instance takes it. That two instances can't both write does not rest
+// on this, but on the fence.
+func (db *DB) Run(ctx context.Context, c Candidate) error {
+	return run(ctx, &holder{Candidate: c, db: db, rows: db})
+}
+
+func run(ctx context.Context, h *holder) error {
+	if h.Lease < time.Second || h.Lease > time.Hour || h.Lease%time.Second != 0 {
+		return fmt.Errorf("a lease lasts whole seconds, 1s to 1h, and not %v", h.Lease)
+	}
+	if h.Logger == nil {
+		h.Logger = slog.Default()
+	}
+	for ctx.Err() == nil {
+		h.self = h.Name + "#" + rand.Text()
+		term, lease := h.await(ctx)
+		if term == nil {
+			break
+		}
+		sleep(ctx, h.act(ctx, term, lease))
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// await returns a term when it has taken the lease; nil: ctx has ended.
+func (h *holder) await(ctx context.Context) (*Term, Lease) {
+	seen, since := Lease{Version: -1}, time.Now()
+	for ; ctx.Err() == nil; sleep(ctx, h.Lease/10) {
+		lease, err := h.read(ctx)
+		if err != nil {
+			continue
+		}
+		if lease.Version != seen.Version {
+			seen, since = lease, time.Now()
+		}
+		lasts := time.Duration(lease.Seconds) * time.Second
+		// The lease is this candidate's own if the answer to taking it was lost.
+		if free := lease.Holder == "" || lease.Holder == h.self || time.Since(since) >= lasts; !free {
+			continue
+		}
+		now := time.Now()
+		lease.Holder, lease.Name, lease.Term, lease.Seconds = h.self, h.Name, lease.Term+1, int(h.Lease/time.Second)
+		lease.Acquired, lease.Renewed = now, now
+		if lease.Version, err = h.swap(ctx, lease); err == nil {
+			return h.db.newTerm(context.WithoutCancel(ctx), h.self, lease.Term, h.deadline(now)), lease
+		}
+	}
+	return nil, Lease{}
+}
+
+// deadline is that of a term whose lease was renewed by a write that began at now.
+func (h *holder) deadline(now time.Time) time.Time { return now.Add(h.Lease * 2 / 3) }
+
+// act acts for a term, and gives the lease back.
+func (h *holder) act(ctx context.Context, term *Term, lease Lease) time.Duration {
+	renewed := make(chan struct{})
+	go func() {
+		defer close(renewed)
+		h.renew(term, lease)
+	}()
+	rest := h.Act(term)
+	term.end(log.ErrOusted)
+	<-renewed
+	h.giveBack(context.WithoutCancel(ctx))
+	return rest
+}
+
+// renew renews the lease until the term is over.
+func (h *holder) renew(term *Term, lease Lease) {
+	for wait := h.Lease / 5; ; {
+		sleep(term.ctx, min(wait, term.left()))
+		if term.Held() != nil {
+			return
+		}
+		wait = h.Lease / 10
+		now := time.Now()
+		lease.Renewed = now
+		// The context of the call ends with the term.
+		ctx, cancel := context.WithTimeout(term.ctx, term.left())
+		version, err := h.swap(ctx, lease)
+		cancel()
+		if err == nil {
+			lease.Version, wait = version, h.Lease/5
+			term.extend(h.deadline(now))
+		} else if errors.Is(err, errLeaseMoved) {
+			// A renewal of which the answer was lost moves it too.
+			is, err := h.read(term.ctx)
+			if err == nil && (is.Holder != h.self || is.Term != lease.Term) {
+				term.end(fmt.Errorf("%w (another instance has the lease)", log.ErrOusted))
+			} else if err == nil {
+				lease.Version, wait = is.Version, 0
+			}
+		}
+	}
+}
+
+// giveBack ends the lease, if it still is this one's, so that others need not wait.
+func (h *holder) giveBack(ctx context.Context) {
+	lease, err := h.read(ctx)
+	if err == nil && lease.Holder == h.self {
+		lease.Holder, lease.Name = "", ""
+		_, err = h.swap(ctx, lease)
+	}
+	if err != nil {
+		h.Logger.Info("the lease was not given back; others wait until it is over", "err", err)
+	}
+}
+
+func (h *holder) read(ctx context.Context) (Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.Lease/4)
+	defer cancel()
+	lease, err := h.rows.Lease(ctx)
+	h.report(err)
+	return lease, err
+}
+
+func (h *holder) swap(ctx context.Context, next Lease) (version int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, h.Lease/4)
+	defer cancel()
+	version, err = h.rows.swapLease(ctx, h.self, next)
+	if !errors.Is(err, errLeaseMoved) {
+		h.report(err)
+	}
+	return version, err
+}
+
+// report tells the operator that the database does not answer, once until it does.
+func (h *holder) report(err error) {
+	switch {
+	case err != nil && !h.unheard:
+		h.Logger.Warn("the lease can't be read or renewed; trying again", "err", err)
+	case err == nil && h.unheard:
+		h.Logger.Info("the lease can be read again")
+	}
+	h.unheard = err != nil
+}

@@ -1,0 +1,453 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// ErrPublishedBehind: what the state says is published is not what was.
+var ErrPublishedBehind = errors.New("the state has an earlier or another published checkpoint than this instance has served: " +
+	"the database was restored from an older backup; the last one is still served, and no log is opened here; " +
+	"stop all instances and bring the later entries back with \"vasistas-log recover -from MIRROR\"")
+
+// errStandby: this instance takes in no events.
+var errStandby = errors.New("this instance of the log is a standby; submit the event to the active one")
+
+const (
+	// standbyRefresh is the time between two looks at what is published.
+	standbyRefresh = 100 * time.Millisecond
+	// standbyTimeout bounds such a look.
+	standbyTimeout = 2 * time.Second
+	// warmPause is how long a replica that could not follow is left alone.
+	warmPause = 5 * time.Second
+)
+
+// Standby is one of several instances of a log that share its state and its tree. It
+// serves what is published, and follows the published tree, so that it is quick to
+// become the active instance: the one that has the log open, admits events, signs and
+// publishes. Which one that is, a lease decides; see package pgstate.
+//
+// What it promises:
+//
+//   - While it is not active it writes nothing to state or tree, and refuses events.
+//   - Its /checkpoint never goes back, whatever becomes of the state.
+//   - It does not open the log over a state that is behind what it has served.
+type Standby struct {
+	cfg       StandbyConfig
+	file      string    // remembers the checkpoint across restarts
+	caches    *stateDir // with the lock
+	published atomic.Pointer[publication]
+	reads     *reads
+	metrics   standbyMetrics
+
+	grown chan struct{} // has room for one: the published tree has grown
+	turn  chan struct{} // has room for one: who put it there owns replica
+	// replica follows the published tree; nil: it is yet to be loaded.
+	replica *replica
+
+	refreshing sync.Mutex     // held by refresh
+	requests   sync.WaitGroup // with events, under way in log
+
+	mu      sync.RWMutex // guards what follows
+	log     *Log         // nil: not active, or about to be
+	unread  error        // why what is published can't be read
+	refused error        // why this instance could not become active last
+}
+
+// StandbyConfig configures [NewStandby].
+type StandbyConfig struct {
+	State State // for reading
+	// Tiles has at least the tree that is published.
+	Tiles tiles.Reader
+	// Dir is this instance's own. It has the checkpoint that was served last, and the
+	// caches of the log. It is made if needed.
+	Dir string
+	// Shutdown is how long the log may go on publishing when Act is told to stop.
+	// 0: 15 s.
+	Shutdown time.Duration
+	// Logger: nil means slog.Default().
+	Logger *slog.Logger
+	// Registry gets the metrics. nil: they are counted, and not shown.
+	Registry prometheus.Registerer
+}
+
+type standbyMetrics struct {
+	active   prometheus.Gauge
+	terms    *prometheus.CounterVec
+	served   prometheus.Gauge
+	followed prometheus.Gauge
+}
+
+// NewStandby takes up what this instance served last. It is to be closed.
+func NewStandby(cfg StandbyConfig) (*Standby, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Shutdown == 0 {
+		cfg.Shutdown = 15 * time.Second
+	}
+	caches, err := openStateDir(cfg.Dir, durable.FS{}, true)
+	if err != nil {
+		return nil, err
+	}
+	s := &Standby{cfg: cfg, file: caches.path("served"), caches: caches, grown: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+	s.reads = &reads{&s.published, cfg.Tiles, prover.New(cfg.Tiles, 1024), cfg.Logger}
+	s.metrics = standbyMetrics{
+		active: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_active",
+			Help: "1 if this instance has the log open."}),
+		terms: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_log_terms_total",
+			Help: "Terms of this instance that ended: given up, lost, or refused since the log could not be opened."}, []string{"outcome"}),
+		served: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_served_size",
+			Help: "Entries in the checkpoint that this instance serves."}),
+		followed: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_followed_size",
+			Help: "Entries that this instance has read as a standby, and need not read to become active."}),
+	}
+	if err := errors.Join(s.restore(), s.register()); err != nil {
+		return nil, errors.Join(err, caches.close())
+	}
+	return s, nil
+}
+
+func (s *Standby) register() (err error) {
+	if s.cfg.Registry == nil {
+		return nil
+	}
+	for _, c := range []prometheus.Collector{s.metrics.active, s.metrics.terms, s.metrics.served, s.metrics.followed} {
+		err = errors.Join(err, s.cfg.Registry.Register(c))
+	}
+	return err
+}
+
+// restore reads what was served last.
+func (s *Standby) restore() error {
+	b, err := os.ReadFile(s.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("reading what was served last: %w", err)
+	}
+	pub, err := s.parse(b)
+	if err != nil {
+		return fmt.Errorf("%s, what was served last, is damaged; remove it: %w", s.file, err)
+	}
+	s.published.Store(pub)
+	return nil
+}
+
+// The file is the index of the charter, a line feed, and the checkpoint.
+func (s *Standby) parse(b []byte) (*publication, error) {
+	var charter uint64
+	line, text, ok := bytes.Cut(b, []byte("\n"))
+	if !ok {
+		return nil, io.ErrUnexpectedEOF
+	}
+	if _, err := fmt.Sscanf(string(line), "%d", &charter); err != nil || fmt.Sprint(charter) != string(line) {
+		return nil, fmt.Errorf("%q is no index of a charter", line)
+	}
+	return s.publication(Published{text, charter})
+}
+
+func (s *Standby) publication(p Published) (*publication, error) {
+	cp, err := tlog.ParseCheckpoint(p.Checkpoint)
+	switch origin := s.cfg.State.Settings().Origin; {
+	case err != nil:
+		return nil, err
+	case cp.Origin != origin:
+		return nil, fmt.Errorf("it is one of the log %q, and this is %q", cp.Origin, origin)
+	case p.Charter >= cp.Size:
+		return nil, fmt.Errorf("the charter in force is entry %d of %d", p.Charter, cp.Size)
+	}
+	return &publication{checkpoint: cp, bytes: p.Checkpoint, charter: p.Charter}, nil
+}
+
+// Follow takes up what is published, again and again until ctx ends.
+func (s *Standby) Follow(ctx context.Context) {
+	var warm sync.WaitGroup
+	defer warm.Wait()
+	warm.Go(func() { s.keepWarm(ctx) })
+	tick := time.NewTicker(standbyRefresh)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		err := s.refresh(ctx)
+		s.mu.Lock()
+		news := fmt.Sprint(s.unread) != fmt.Sprint(err)
+		s.unread = err
+		s.mu.Unlock()
+		switch {
+		case news && err != nil:
+			s.cfg.Logger.Error("what is published can't be read; serving what was read last", "err", err)
+		case news:
+			s.cfg.Logger.Info("what is published can be read again")
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// refresh takes up what is published now. After an error what was served before stays.
+func (s *Standby) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, standbyTimeout)
+	defer cancel()
+	s.refreshing.Lock()
+	defer s.refreshing.Unlock()
+	p, err := s.cfg.State.Published(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the published checkpoint: %w", err)
+	}
+	last := s.published.Load()
+	if p.Checkpoint == nil {
+		if last != nil {
+			return fmt.Errorf("%w (it has none, and one of %d entries was served)", ErrPublishedBehind, last.checkpoint.Size)
+		}
+		return nil
+	}
+	next, err := s.publication(p)
+	if err != nil {
+		return fmt.Errorf("the published checkpoint is damaged: %w", err)
+	}
+	is := &next.checkpoint.Head
+	if last != nil {
+		was := &last.checkpoint.Head
+		if is.Size < was.Size || is.Size == was.Size && is.Root != was.Root {
+			return fmt.Errorf("%w (it has one of %d entries, and one of %d was served)", ErrPublishedBehind, is.Size, was.Size)
+		}
+	}
+	// A size is served only when it can't be forgotten.
+	if last == nil || last.checkpoint.Size < is.Size {
+		if err := s.caches.fs.WriteFile(s.file, fmt.Appendf(nil, "%d\n%s", next.charter, next.bytes), 0o600); err != nil {
+			return fmt.Errorf("remembering what is to be served: %w", err)
+		}
+	}
+	s.published.Store(next)
+	s.metrics.served.Set(float64(is.Size))
+	if last == nil || last.checkpoint.Size < is.Size {
+		s.wake()
+	}
+	return nil
+}
+
+func (s *Standby) wake() {
+	select {
+	case s.grown <- struct{}{}:
+	default:
+	}
+}
+
+// keepWarm has the replica follow the published tree, except while the log is open.
+func (s *Standby) keepWarm(ctx context.Context) {
+	for s.wake(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.grown:
+		}
+		if !s.take(ctx) {
+			return
+		}
+		err := s.warm(ctx)
+		<-s.turn
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		s.cfg.Logger.Warn("the published tree can't be followed; becoming active would take longer", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(warmPause):
+			s.wake()
+		}
+	}
+}
+
+// take takes the turn, and returns false if ctx ends before.
+func (s *Standby) take(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case s.turn <- struct{}{}:
+		return true
+	}
+}
+
+// warm has the replica follow. It needs the turn.
+func (s *Standby) warm(ctx context.Context) (err error) {
+	pub := s.published.Load()
+	if pub == nil {
+		return nil
+	}
+	head := &pub.checkpoint.Head
+	if s.replica == nil {
+		s.replica, err = loadReplica(ctx, head.Origin, s.caches, publishedTree{s.cfg.Tiles, head}, head, s.cfg.Logger)
+	} else if err = s.replica.follow(ctx, head, head.Size); err != nil {
+		err = errors.Join(err, s.replica.index.close())
+		s.replica = nil
+	}
+	if err != nil {
+		return err
+	}
+	s.metrics.followed.Set(float64(head.Size))
+	if s.replica.book.due() {
+		return s.replica.book.save()
+	}
+	return nil
+}
+
+// Close writes the caches, and frees the directory. Follow and Act must have returned.
+func (s *Standby) Close() (err error) {
+	if s.replica != nil {
+		err = s.replica.close()
+	}
+	return errors.Join(err, s.caches.close())
+}
+
+// Act makes this instance the active one until the lease is over, when it stops the log
+// at once, or until ctx ends, when it closes the log in order. prepare opens what the
+// log needs: a configuration, of which StateDir is not used, and what is to be closed
+// after the log. The error says why the instance could not become active.
+func (s *Standby) Act(ctx, lease context.Context, prepare func(context.Context) (Config, io.Closer, error)) error {
+	logger := s.cfg.Logger
+	logger.Info("this instance has the lease; opening the log")
+	began := time.Now()
+	opening, cancel := context.WithCancel(lease)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	if !s.take(opening) {
+		return opening.Err()
+	}
+	defer func() { <-s.turn; s.wake() }()
+	l, beside, err := s.open(opening, prepare)
+	s.mu.Lock()
+	s.log, s.refused = l, err
+	s.mu.Unlock()
+	if err != nil {
+		s.metrics.terms.WithLabelValues("refused").Inc()
+		logger.Error("this instance can't become active; giving the lease back", "err", err)
+		return err
+	}
+	s.metrics.active.Set(1)
+	logger.Info("active", "after", time.Since(began))
+	why, outcome := s.hold(ctx, lease, l), "given up"
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Shutdown)
+	defer cancel()
+	if why != nil {
+		outcome = "lost"
+		logger.Warn("not active any more; the log is stopped", "why", why)
+		l.Stop(ErrOusted)
+		cancel()
+	}
+	s.end(closing, l)
+	err = errors.Join(l.Close(closing), beside.Close())
+	s.metrics.active.Set(0)
+	s.metrics.terms.WithLabelValues(outcome).Inc()
+	logger.Info("the log is closed", "err", err)
+	return nil
+}
+
+// open opens the log, with what the replica has read of the tree.
+func (s *Standby) open(ctx context.Context, prepare func(context.Context) (Config, io.Closer, error)) (*Log, io.Closer, error) {
+	// Not over a state that is known to be an old one.
+	if err := s.refresh(ctx); err != nil {
+		return nil, nil, err
+	}
+	cfg, beside, err := prepare(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, nil, errors.Join(err, beside.Close())
+	}
+	l, err := open(ctx, cfg, &stateDir{dir: s.caches.dir, fs: s.caches.fs}, func(head *tlog.Head) (*replica, error) {
+		w := s.replica
+		if w == nil {
+			return loadReplica(ctx, cfg.State.Settings().Origin, s.caches, cfg.Engine, head, cfg.Logger)
+		}
+		s.replica = nil
+		return w, w.use(ctx, cfg.Engine, head)
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, cfg.Engine.Close(context.WithoutCancel(ctx)), beside.Close())
+	}
+	l.start()
+	return l, beside, nil
+}
+
+// hold waits until the instance is not to be active any more, and returns why; nil:
+// ctx has ended.
+func (s *Standby) hold(ctx, lease context.Context, l *Log) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-lease.Done():
+			return context.Cause(lease)
+		case <-tick.C:
+			if err := l.Err(); errors.Is(err, ErrStateChanged) {
+				return err // which only opening the log again can mend
+			}
+		}
+	}
+}
+
+// end waits for the requests under way; when ctx ends, the log answers them at once.
+// There are no more afterwards.
+func (s *Standby) end(ctx context.Context, l *Log) {
+	s.mu.Lock()
+	s.log = nil
+	s.mu.Unlock()
+	l.Drain()
+	defer context.AfterFunc(ctx, func() { l.Stop(ErrClosing) })()
+	s.requests.Wait()
+}
+
+// Handler serves the log as [Log.Handler] does. Events are refused, and /readyz says so,
+// unless the instance is active.
+func (s *Standby) Handler() http.Handler { return handler(s.serveEvents, s.reads, s.ready) }
+
+func (s *Standby) serveEvents(w http.ResponseWriter, r *http.Request) {
+	s.mu.RLock()
+	l := s.log
+	if l != nil {
+		s.requests.Add(1)
+	}
+	s.mu.RUnlock()
+	if l == nil {
+		problemOf(errStandby).writeTo(w)
+		return
+	}
+	defer s.requests.Done()
+	l.serveEvents(w, r)
+}
+
+// ready returns why no events are admitted.
+func (s *Standby) ready() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.log != nil {
+		return errors.Join(s.log.Err(), s.unread)
+	}
+	return errors.Join(errStandby, s.unread, s.refused)
+}
