@@ -16,8 +16,6 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
-	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -34,10 +32,12 @@ type RecoverConfig struct {
 	StateDir string
 	// State, if not nil, is recovered instead of the files in StateDir. The
 	// caller sees to it that no log uses it.
-	State  State
-	Keys   []*tlog.Signer
-	Policy *tlog.Policy // that the copy's checkpoint must meet
+	State State
+	Keys  []*tlog.Signer
+	// Source is a copy of the log. nil: there is none, and the present tree, which
+	// must then be whole, goes to To.
 	Source Source
+	Policy *tlog.Policy // that the copy's checkpoint must meet
 
 	// TreeDir is the engine's directory.
 	TreeDir string
@@ -50,17 +50,20 @@ type RecoverConfig struct {
 	// InPlace is for an engine whose tree can't be put aside: it is completed,
 	// or Recover fails. What Salvage yields is then what is stored beside it.
 	InPlace bool
+	// To, if not nil, gets the tree, and the present one stays as it is: so a log
+	// moves to another engine. It is empty, or has a part of the tree from an attempt
+	// that was cut off. It stays the caller's.
+	To Engine
 
-	// Progress, if not nil, is told how many of the entries have been checked
-	// or copied.
-	Progress func(done, total uint64)
+	// Progress, if not nil, is told what is being done, and how far it is.
+	Progress func(what string, done, total uint64)
 	FS       durable.FS
 }
 
 // Recovered is what [Recover] did.
 type Recovered struct {
 	Size     uint64 // of the tree, at least that of the copy's checkpoint
-	Added    uint64 // entries that came from the copy
+	Added    uint64 // entries that were missing, from the copy or the present tree
 	Salvaged uint64 // entries beyond the copy that came from the damaged tree
 	Rebuilt  bool   // the tree was built anew
 	Old      string // where the old tree was put, if it was of no use
@@ -73,7 +76,7 @@ type recovery struct {
 	caches   *stateDir
 	head     *tlog.Checkpoint // recorded; nil: it is lost
 	headTime uint64
-	copy     *tlog.Checkpoint
+	copy     *tlog.Checkpoint // the recorded head, if there is no copy
 }
 
 // Recover brings back what a log lacks, from a copy whose checkpoint the log's
@@ -83,8 +86,12 @@ type recovery struct {
 // still has, as far as the rules let them follow, are kept: some of them were
 // acknowledged. The log must not be running.
 //
-// Before the copy is known to be good and to have all that the log has signed
-// for, nothing is changed. If Recover is cut off, it can be run again.
+// With To, the tree is built there, of the present one where that is whole and reaches
+// as far as the copy. It is the same log then: state, keys and proofs stay as they are.
+//
+// Nothing is written before all that is there was read, is known to be good, and has all
+// that the log has signed for; and all that was written is read again. If Recover is
+// cut off, it can be run again.
 func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
 	defer func() {
 		if err != nil {
@@ -103,13 +110,19 @@ func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
 	if err := r.record.checkKeys(cfg.Keys); err != nil {
 		return nil, err
 	}
+	if cfg.Source == nil {
+		if r.copy, _, err = r.record.head(ctx, verifiers(r.Keys)); err != nil {
+			return nil, err
+		}
+		return r.rebuild(ctx)
+	}
 	if err := r.readCopy(ctx); err != nil {
 		return nil, err
 	}
 	if err := r.readHead(ctx); err != nil {
 		return nil, err
 	}
-	rec, err := r.completeTree(ctx)
+	rec, err := r.rebuild(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -177,326 +190,64 @@ func (r *recovery) readHead(ctx context.Context) (err error) {
 	return nil
 }
 
-// completeTree makes the tree hold every entry of the copy, and those beyond it
-// that are left. Nothing is written before all of it has been checked.
-func (r *recovery) completeTree(ctx context.Context) (_ *Recovered, err error) {
-	old, sound, err := r.openTree(ctx)
+// adopt makes the copy's checkpoint the recorded head and the published
+// checkpoint, if they were behind, and drops the cache of events. Neither goes
+// back.
+func (r *recovery) adopt(ctx context.Context) error {
+	// The tree may be another one. The removal is durable once the head is.
+	if err := os.Remove(r.caches.path("events")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if r.head == nil || r.head.Size < r.copy.Size {
+		if err := r.adoptHead(ctx); err != nil {
+			return err
+		}
+	}
+	if cp, err := r.record.published(ctx); err == nil && cp != nil && cp.Size > r.copy.Size {
+		if _, err := r.Policy.Verify(cp, ""); err == nil {
+			return nil
+		}
+	}
+	p := Published{Checkpoint: r.copy.Bytes()}
+	if r.State != nil {
+		var err error
+		if p.Charter, err = r.charter(ctx); err != nil {
+			return err
+		}
+	}
+	return r.record.publish(ctx, p)
+}
+
+// charter returns the index of the charter in force at the copy's size.
+func (r *recovery) charter(ctx context.Context) (uint64, error) {
+	whole, err := (&tiles.Frontier{}).Extend(ctx, r.Source, r.copy.Size, nil)
 	if err != nil {
-		return nil, err
+		return 0, fmt.Errorf("reading the copy: %w", err)
 	}
-	engine := old
-	closeOne := func(e *Engine) {
-		if *e != nil {
-			err = errors.Join(err, (*e).Close(ctx))
-			*e = nil
-		}
-	}
-	defer func() { closeOne(&engine); closeOne(&old) }()
-	rec, from := &Recovered{Rebuilt: sound == nil}, &tiles.Frontier{}
-	if rec.Rebuilt {
-		engine = nil
-	} else {
-		old, from = nil, sound
-	}
-	tail, end, err := r.check(ctx, engine, from, old)
-	if err != nil {
-		return nil, err
-	}
-	fresh := r.TreeDir + ".new"
-	if rec.Rebuilt {
-		if err := errors.Join(os.RemoveAll(fresh), r.CreateTree(ctx, fresh)); err != nil {
-			return nil, err
-		}
-		if engine, err = r.OpenTree(ctx, fresh); err != nil {
-			return nil, err
-		}
-	}
-	if rec.Size, err = r.write(ctx, engine, from, tail, end); err != nil {
-		return nil, err
-	}
-	base := max(from.Size(), r.copy.Size)
-	rec.Added, rec.Salvaged = base-from.Size(), rec.Size-base
-	closeOne(&engine)
-	closeOne(&old)
-	if err == nil && rec.Rebuilt {
-		rec.Old, err = r.swapTrees(fresh)
-	}
-	return rec, err
-}
-
-// openTree opens the present tree. It returns its verified right edge if it is
-// sound, and a part of the copy or the other way round, and has no files beyond
-// that, as it has when its state was rolled back; else it can at most be salvaged
-// from.
-func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error) {
-	engine, err := r.OpenTree(ctx, r.TreeDir)
-	if err != nil {
-		// What another try could mend must not cost the tree.
-		if r.InPlace || errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrPermission) || ctx.Err() != nil {
-			return nil, nil, err
-		}
-		return nil, nil, nil
-	}
-	size, root, err := engine.Tree(ctx)
-	if err == nil {
-		var f *tiles.Frontier
-		f, err = (&tiles.Frontier{}).Extend(ctx, engine, size, r.progress(size+r.copy.Size, 0))
-		if err == nil && f.Root() == root && r.related(ctx, engine, f) && (r.InPlace || !r.more(size)) {
-			return engine, f, nil
-		}
-	}
-	if ctx.Err() != nil {
-		return nil, nil, errors.Join(ctx.Err(), engine.Close(ctx))
-	}
-	if r.InPlace {
-		if err == nil {
-			err = fmt.Errorf("%w (neither it nor the copy extends the other; make an empty tree, and name that)", ErrTreeConflict)
-		}
-		return nil, nil, errors.Join(err, engine.Close(ctx))
-	}
-	return engine, nil, nil
-}
-
-// more returns whether the directory of the tree has entries beyond its size.
-func (r *recovery) more(size uint64) bool {
-	if r.Salvage != nil {
-		for range r.Salvage(r.TreeDir, size) {
-			return true
-		}
-	}
-	return false
-}
-
-// related returns whether one of the tree and the copy contains the other.
-func (r *recovery) related(ctx context.Context, engine Engine, f *tiles.Frontier) bool {
-	if f.Size() <= r.copy.Size {
-		root, err := provenRoot(ctx, prover.New(r.Source, 0), f.Size(), &r.copy.Head)
-		return err == nil && root == f.Root()
-	}
-	root, err := provenRoot(ctx, prover.New(engine, 0), r.copy.Size, &tlog.Head{Size: f.Size(), Root: f.Root()})
-	return err == nil && root == r.copy.Root
-}
-
-// check checks the copy from the right edge of a sound tree on, and what is left
-// beyond both. It returns that tail, and the tree that all of it makes, which has
-// everything that the log has signed for.
-func (r *recovery) check(ctx context.Context, engine Engine, from *tiles.Frontier, old Engine) (tail func() iter.Seq[[]byte], end *tiles.Frontier, err error) {
-	base := from
-	if from.Size() < r.copy.Size {
-		if base, err = from.Extend(ctx, r.Source, r.copy.Size, r.progress(r.copy.Size, 0)); err != nil {
-			return nil, nil, fmt.Errorf("checking the copy: %w", err)
-		}
-		if base.Root() != r.copy.Root {
-			return nil, nil, errors.New("the entries of the copy do not have the root of its checkpoint")
-		}
-	}
-	tail = func() iter.Seq[[]byte] { return r.tail(ctx, old, base.Size()) }
-	end = base.Clone()
-	signed := r.head == nil || r.head.Size < base.Size() || end.Root() == r.head.Root && end.Size() == r.head.Size
-	var judge *tailJudge
-	for entry := range tail() {
-		if judge == nil {
-			if judge, err = r.newTailJudge(ctx, engine, from, base); err != nil {
-				return nil, nil, err
-			}
-		}
-		if !judge.admits(entry) {
-			break
-		}
-		if err := end.Append(tiles.LeafHash(entry), func(tlog.Tile, []byte) error { return nil }); err != nil {
-			return nil, nil, err
-		}
-		if r.head != nil && end.Size() == r.head.Size {
-			signed = end.Root() == r.head.Root
-		}
-	}
-	if !signed {
-		return nil, nil, fmt.Errorf("the copy has %d entries, this log has signed a head of %d, and the entries in between are not left in the tree; find a later copy",
-			r.copy.Size, r.head.Size)
-	}
-	return tail, end, nil
-}
-
-// tailJudge says which entries the rules let follow those of a tree.
-type tailJudge struct {
-	pages  *pages
-	ledger *ledger.Ledger
-}
-
-// newTailJudge reads all entries of base, the sound tree or that with the copy.
-func (r *recovery) newTailJudge(ctx context.Context, engine Engine, from, base *tiles.Frontier) (*tailJudge, error) {
-	reader := tiles.Reader(r.Source)
-	if from.Size() >= r.copy.Size {
-		reader = engine
-	}
-	t := &tree{frontier: base.Clone()}
-	t.edge.Store(&edge{base.Size(), base.Root()})
-	j := &tailJudge{pages: &pages{reader: reader, prover: prover.New(reader, 0), tree: t}}
-	j.ledger = ledger.New(r.record.Settings().Origin, j.pages)
-	o := &opened{ledger: j.ledger, deposits: make(map[uint64]*deposit)}
-	if err := replay(ctx, o, reader, t.edge.Load()); err != nil {
-		return nil, fmt.Errorf("reading what the entries mean: %w", err)
-	}
-	return j, nil
-}
-
-func (j *tailJudge) admits(entry []byte) bool {
-	e := ledger.Read(j.ledger.Size(), entry)
-	if v, err := j.ledger.Admit(e); v != nil || err != nil {
-		return false
-	}
-	if _, err := j.ledger.Apply(e); err != nil {
-		return false
-	}
-	j.pages.add(entry)
-	return true
-}
-
-// tail yields the entries from an index on that the old tree still has.
-func (r *recovery) tail(ctx context.Context, old Engine, from uint64) iter.Seq[[]byte] {
-	if size := treeSize(ctx, old); size > from {
-		return readEntries(ctx, old, from, size)
-	}
-	if r.Salvage != nil {
-		return r.Salvage(r.TreeDir, from)
-	}
-	return func(func([]byte) bool) {}
-}
-
-func treeSize(ctx context.Context, e Engine) uint64 {
-	if e == nil {
-		return 0
-	}
-	size, _, err := e.Tree(ctx)
-	if err != nil {
-		return 0
-	}
-	return size
-}
-
-// readEntries yields entries of a tree, up to the first bundle that can't be
-// read.
-func readEntries(ctx context.Context, r tiles.Reader, from, size uint64) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for from < size {
-			entries, err := tiles.ReadBundle(ctx, r, from/tlog.TileWidth, size)
-			if err != nil {
-				return
-			}
-			for _, e := range entries[from%tlog.TileWidth:] {
-				if !yield(e) {
-					return
-				}
-				from++
-			}
-		}
-	}
-}
-
-// write adds to the engine's tree of right edge from what the copy and the tail
-// have, and checks that it then is end.
-func (r *recovery) write(ctx context.Context, engine Engine, from *tiles.Frontier, tail func() iter.Seq[[]byte], end *tiles.Frontier) (size uint64, err error) {
-	w := &batchWriter{engine: engine, next: from.Size()}
-	if from.Size() < r.copy.Size {
-		progress := r.progress(r.copy.Size, 0)
-		_, err := from.Extend(ctx, r.Source, r.copy.Size, func(i uint64, entry []byte, leaf tiles.Hash) error {
-			return errors.Join(w.add(ctx, entry), progress(i, entry, leaf))
-		})
-		if err != nil {
-			return 0, fmt.Errorf("copying entries: %w", err)
-		}
-	}
-	for entry := range tail() {
-		if w.size() == end.Size() {
-			break
-		}
-		if err := w.add(ctx, entry); err != nil {
-			return 0, fmt.Errorf("copying entries: %w", err)
-		}
-	}
-	if err := w.flush(ctx); err != nil {
-		return 0, fmt.Errorf("copying entries: %w", err)
-	}
-	size, _, err = engine.Tree(ctx)
+	j, err := r.newTailJudge(ctx, r.Source, whole)
 	if err != nil {
 		return 0, err
 	}
-	if size != end.Size() {
-		return 0, fmt.Errorf("after copying, the tree has %d entries, and it should have %d", size, end.Size())
+	c := j.ledger.Charter()
+	if c == nil {
+		return 0, errors.New("the copy has no charter")
 	}
-	// Every tile and bundle, as they are now.
-	got, err := from.Extend(ctx, engine, size, nil)
+	return c.Index, nil
+}
+
+func (r *recovery) adoptHead(ctx context.Context) error {
+	var keys []*tlog.Signer // those that the charter names
+	for _, k := range r.Keys {
+		if r.copy.Find(k.Verifier()) != nil {
+			keys = append(keys, k)
+		}
+	}
+	if len(keys) == 0 {
+		return errors.New("none of the keys given signed the copy's checkpoint")
+	}
+	head, err := signHead(keys, r.copy.Head, max(r.headTime, uint64(time.Now().Unix())))
 	if err != nil {
-		return 0, fmt.Errorf("reading what was copied: %w", err)
+		return err
 	}
-	if got.Root() != end.Root() {
-		return 0, fmt.Errorf("after copying, the tree has the root %x, and it should have %x", got.Root(), end.Root())
-	}
-	return size, nil
-}
-
-// batchWriter adds entries to an engine in batches. Like the sequencer it ends one with
-// each charter: the next head to publish may be the one that ends with it.
-type batchWriter struct {
-	engine Engine
-	next   uint64
-	batch  [][]byte
-}
-
-func (w *batchWriter) size() uint64 { return w.next + uint64(len(w.batch)) }
-
-func (w *batchWriter) add(ctx context.Context, entry []byte) error {
-	w.batch = append(w.batch, append([]byte(nil), entry...))
-	if len(w.batch) < DefaultMaxBatch && !isCharter(entry) {
-		return nil
-	}
-	return w.flush(ctx)
-}
-
-func isCharter(entry []byte) bool {
-	env, err := event.ParseEnvelope(entry)
-	return err == nil && env.Event.Type == event.TypeCharter
-}
-
-func (w *batchWriter) flush(ctx context.Context) error {
-	if len(w.batch) == 0 {
-		return nil
-	}
-	first, err := w.engine.Add(ctx, w.batch)
-	if err == nil && first != w.next {
-		err = fmt.Errorf("the engine put a batch at index %d instead of %d", first, w.next)
-	}
-	w.next += uint64(len(w.batch))
-	w.batch = nil
-	return err
-}
-
-func (r *recovery) progress(total, offset uint64) func(uint64, []byte, tiles.Hash) error {
-	return func(i uint64, _ []byte, _ tiles.Hash) error {
-		if r.Progress != nil && (i%tlog.TileWidth == tlog.TileWidth-1 || i+offset+1 == total) {
-			r.Progress(i+offset+1, total)
-		}
-		return nil
-	}
-}
-
-// swapTrees puts the rebuilt tree in place, and returns where the old one went.
-// Between the two steps there is none, and Recover can be run again.
-func (r *recovery) swapTrees(fresh string) (old string, err error) {
-	// What the closed engine may still be doing can make the directory anew.
-	for try := range 5 {
-		aside := fmt.Sprintf("%s.old-%s-%d", r.TreeDir, time.Now().UTC().Format("20060102T150405.000Z"), try)
-		if err := os.Rename(r.TreeDir, aside); err == nil && old == "" {
-			old = aside
-		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return old, fmt.Errorf("putting the old tree aside: %w", err)
-		}
-		if err = os.Rename(fresh, r.TreeDir); err == nil {
-			// Of a directory that is there, this makes the name durable.
-			return old, r.FS.MkdirAll(r.TreeDir, 0o755)
-		} else if !errors.Is(err, fs.ErrExist) {
-			break
-		}
-	}
-	return old, fmt.Errorf("putting the new tree in place: %w; run this again", err)
+	return r.record.RestoreHead(ctx, head.Bytes())
 }

@@ -50,15 +50,41 @@ func (w *world) mirror() string {
 	return dir
 }
 
-// recover runs log.Recover from a copy.
-func (w *world) recover(from log.Source) (*log.Recovered, error) {
-	return log.Recover(w.t.Context(), log.RecoverConfig{
-		StateDir: w.state(), Keys: w.keys, Policy: w.policy, Source: from, TreeDir: w.tree(),
+// recovery is how the world's log is recovered.
+func (w *world) recovery() log.RecoverConfig {
+	return log.RecoverConfig{
+		StateDir: w.state(), Keys: w.keys, Policy: w.policy, TreeDir: w.tree(),
 		OpenTree: func(ctx context.Context, dir string) (log.Engine, error) {
 			return tesserax.Open(ctx, dir, log.DefaultMaxBatch)
 		},
 		CreateTree: tesserax.Create, Salvage: tesserax.Salvage,
-	})
+	}
+}
+
+// recover runs log.Recover from a copy.
+func (w *world) recover(from log.Source) (*log.Recovered, error) {
+	cfg := w.recovery()
+	cfg.Source = from
+	return log.Recover(w.t.Context(), cfg)
+}
+
+// newTree makes an empty tree, or opens the one that is there.
+func newTree(t testing.TB, dir string) log.Engine {
+	t.Helper()
+	if err := tesserax.Create(t.Context(), dir); !errors.Is(err, fs.ErrExist) {
+		check(t, err)
+	}
+	to, err := tesserax.Open(t.Context(), dir, log.DefaultMaxBatch)
+	check(t, err)
+	return to
+}
+
+// move moves the log's tree to another directory; from may be nil.
+func (w *world) move(from log.Source, dir string) (rec *log.Recovered, err error) {
+	cfg := w.recovery()
+	cfg.Source, cfg.To = from, newTree(w.t, dir)
+	defer func() { check(w.t, cfg.To.Close(w.t.Context())) }()
+	return log.Recover(w.t.Context(), cfg)
 }
 
 // story is a log of 330 published entries, stopped, with a backup from when it had
@@ -464,6 +490,109 @@ func TestRecoverInterrupted(t *testing.T) {
 		t.Errorf("recovered: %+v", rec)
 	}
 	w.goesOn()
+}
+
+// TestMove: a log goes on with a tree that was built in another place, of the present
+// one if that is whole, else of a copy and of what is left: nothing that was acknowledged
+// is missing. The old tree stays as it was.
+func TestMove(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	whole := s.clone(t, 2)
+	whole.start()
+	whole.witnesses[0].answer(down)
+	whole.witnesses[1].answer(down)
+	whole.stream(whole.warrants(300), "sequenced") // none of these is published
+	whole.stop()
+	for _, c := range []struct {
+		name     string
+		from     log.Source
+		harm     func(t *testing.T, w *world)
+		salvaged uint64
+	}{
+		{"whole", nil, func(*testing.T, *world) {}, 0},
+		{"whole, with a copy", client.Dir(s.early), func(*testing.T, *world) {}, 0},
+		{"the head rolled back", nil, func(t *testing.T, w *world) { copyDir(t, filepath.Join(s.backup, "state"), w.state()) }, 0},
+		{"its state deleted", client.Dir(s.late), func(t *testing.T, w *world) { check(t, os.RemoveAll(filepath.Join(w.tree(), ".state"))) }, 300},
+		{"a bundle damaged", client.Dir(s.late), func(t *testing.T, w *world) { flip(t, filepath.Join(w.tree(), "tile/entries/000"), 1000) }, 300},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := whole.clone(t, 2)
+			c.harm(t, w)
+			dir := filepath.Join(t.TempDir(), "tree")
+			// A first attempt fails after its first batch.
+			cfg := w.recovery()
+			to := newTree(t, dir)
+			cfg.Source, cfg.To = c.from, failing{to, func() error { return errors.New("power cut") }, true}
+			if _, err := log.Recover(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "power cut") {
+				t.Fatalf("the first attempt: %v", err)
+			}
+			check(t, to.Close(t.Context()))
+			rec, err := w.move(c.from, dir)
+			check(t, err)
+			if rec.Size != 630 || rec.Salvaged != c.salvaged || rec.Rebuilt || rec.Old != "" {
+				t.Errorf("moved: %+v", rec)
+			}
+			if c.name == "the head rolled back" {
+				return // its witnesses know a later one
+			}
+			check(t, os.Rename(w.tree(), w.tree()+".old"))
+			check(t, os.Rename(dir, w.tree()))
+			w.goesOn()
+		})
+	}
+}
+
+// TestMoveRefuses: a tree that is not whole does not move without a copy, and none moves
+// to where other entries are.
+func TestMoveRefuses(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	other := newWorld(t, 2, 3)
+	for _, c := range []struct {
+		name string
+		harm func(t *testing.T, w *world)
+		dir  func(t *testing.T) string
+		says string
+	}{
+		{"a tree that is behind", func(t *testing.T, w *world) { copyDir(t, filepath.Join(s.backup, "tree"), w.tree()) }, nil, "the tree has 280 entries, the head 330"},
+		{"a damaged bundle", func(t *testing.T, w *world) { flip(t, filepath.Join(w.tree(), "tile/entries/000"), 1000) }, nil, "not an extension"},
+		{"a damaged tile", func(t *testing.T, w *world) { flip(t, filepath.Join(w.tree(), "tile/0/000"), 1000) }, nil, "not an extension"},
+		{"another log's tree", func(t *testing.T, w *world) { copyDir(t, other.tree(), w.tree()) }, nil, "the head 330"},
+		{"no tree", func(t *testing.T, w *world) { check(t, os.RemoveAll(w.tree())) }, nil, ""},
+		{"another's place", func(*testing.T, *world) {}, func(t *testing.T) string {
+			dir := filepath.Join(t.TempDir(), "tree")
+			copyDir(t, other.tree(), dir)
+			return dir
+		}, "they are not the first of this log"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := s.clone(t, 2)
+			c.harm(t, w)
+			dir := filepath.Join(t.TempDir(), "tree")
+			if c.dir != nil {
+				dir = c.dir(t)
+			}
+			before := snapshot(t, w.state())
+			to := newTree(t, dir)
+			size, _, err := to.Tree(t.Context())
+			check(t, errors.Join(err, to.Close(t.Context())))
+			if _, err := w.move(nil, dir); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("moved: %v", err)
+			}
+			if after := snapshot(t, w.state()); !maps.Equal(before, after) {
+				t.Error("the state was changed")
+			}
+			to = newTree(t, dir)
+			after, _, err := to.Tree(t.Context())
+			check(t, errors.Join(err, to.Close(t.Context())))
+			if after != size {
+				t.Errorf("the new place has %d entries, and had %d", after, size)
+			}
+		})
+	}
 }
 
 // TestSecondInstance: one directory is one log's.

@@ -32,7 +32,7 @@ Usage:
   vasistas-log init    -dir DIR -charter FILE               make the log, of its charter
   vasistas-log serve   -dir DIR -event-key KEY -listen ADDR run it
   vasistas-log recover -dir DIR -policy FILE -from URL|DIR  bring back what it lacks
-  vasistas-log migrate -dir DIR -to-engine ENGINE           move its tree to another engine
+  vasistas-log recover -dir DIR -to-engine ENGINE           move it to another engine
   vasistas-log vault   init|ls|check|export|audit -dir DIR  look into what it keeps sealed
   vasistas-log version
 
@@ -49,6 +49,6 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	// What Tessera says of its daily work is nobody's business here.
 	klog.SetSlogLogger(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})).With("part", "tessera"))
 	return daemon.Run(ctx, "vasistas-log", usage, map[string]daemon.Command{
-		"keygen": runKeygen, "init": runInit, "serve": runServe, "recover": runRecover, "migrate": runMigrate, "vault": runVault,
+		"keygen": runKeygen, "init": runInit, "serve": runServe, "recover": runRecover, "vault": runVault,
 	}, args, stdout, stderr)
 }

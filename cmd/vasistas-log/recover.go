@@ -5,16 +5,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/pgstate"
+	"github.com/vasistas/vasistas/log/tesserax"
 )
 
 // copyOf is a client as the source of a recovery.
@@ -28,85 +34,171 @@ func (c copyOf) ReadCheckpoint(ctx context.Context) ([]byte, error) {
 	return v.Checkpoint.Bytes(), nil
 }
 
-func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	var l layout
+// moveFile is DIR/migrate.json: the place that a log is moving to. A move that was
+// cut off goes on there.
+const moveFile = "migrate.json"
+
+// recovery is one call of recover.
+type recovery struct {
+	layout
+	policy, from string
+	to           engineOptions // without an engine: the tree stays where it is
+}
+
+func (r *recovery) parse(args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("recover", flag.ContinueOnError)
-	l.define(fs)
-	l.defineKeys(fs)
-	l.defineDatabase(fs)
-	l.defineEngine(fs)
-	policyFile := fs.String("policy", "", "`file` with the witness policy that the copy's checkpoint must meet (required)")
-	from := fs.String("from", "", "`URL or directory` of a copy of the log (required)")
+	r.define(fs)
+	r.defineKeys(fs)
+	r.defineDatabase(fs)
+	r.defineEngine(fs)
+	r.to.defineNamed(fs, "to-")
+	fs.StringVar(&r.policy, "policy", "", "`file` with the witness policy that the copy's checkpoint must meet (required with -from)")
+	fs.StringVar(&r.from, "from", "", "`URL or directory` of a copy of the log; without one the tree, which must be whole, moves to -to-engine")
 	if err := daemon.Parse(fs, args, stderr); err != nil {
 		return err
 	}
-	if err := l.complete(); err != nil {
+	if err := r.complete(); err != nil {
 		return err
 	}
-	if err := l.checkEngine(false); err != nil {
+	if err := r.checkEngine(false); err != nil {
 		return err
 	}
-	if *from == "" {
-		return daemon.WrongUse("-from is missing: name a copy of the log")
-	}
-	if *policyFile == "" {
+	switch {
+	case r.from == "" && r.to.engine == "":
+		return daemon.WrongUse("-from is missing: name a copy of the log; or -to-engine, to move the log")
+	case r.from != "" && r.policy == "":
 		return daemon.WrongUse("-policy is missing: it names the witnesses whose cosignatures the copy's checkpoint needs")
-	}
-	policy, err := readPolicy(*policyFile)
-	if err != nil {
-		return err
-	}
-	keys, err := openKeys(&l)
-	if err != nil {
-		return err
-	}
-	source, err := client.New(client.Config{URL: *from, Policy: policy})
-	if err != nil {
-		return err
-	}
-	shown := time.Now()
-	cfg := log.RecoverConfig{
-		StateDir: l.state, Keys: keys, Policy: policy, Source: copyOf{source},
-		Progress: func(done, total uint64) {
-			if time.Since(shown) > time.Second || done == total {
-				shown = time.Now()
-				fmt.Fprintf(stderr, "%d of %d entries (%d %%)\n", done, total, done*100/max(total, 1))
-			}
-		},
-	}
-	if err := l.recovers(ctx, &cfg, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
-		return err
-	}
-	rec, err := l.recover(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(stdout, "The tree has %d entries; %d of them were missing.\n", rec.Size, rec.Added)
-	if rec.Salvaged > 0 {
-		fmt.Fprintf(stdout, "The copy ends before the last %d of them, which the old tree still had.\n", rec.Salvaged)
-	}
-	if rec.Old != "" {
-		fmt.Fprintf(stdout, "The tree was built anew. The old one, which could not be used, is in %s.\n", rec.Old)
+	case r.to.engine != "":
+		return r.to.destination(&r.layout)
 	}
 	return nil
+}
+
+func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var r recovery
+	if err := r.parse(args, stderr); err != nil {
+		return err
+	}
+	policy, err := readPolicy(r.policy)
+	if err != nil {
+		return err
+	}
+	keys, err := openKeys(&r.layout)
+	if err != nil {
+		return err
+	}
+	cfg := log.RecoverConfig{StateDir: r.state, Keys: keys, Policy: policy, Progress: bar(stderr)}
+	if r.from != "" {
+		source, err := client.New(client.Config{URL: r.from, Policy: policy})
+		if err != nil {
+			return err
+		}
+		cfg.Source = copyOf{source}
+	}
+	if err := r.recovers(ctx, &cfg, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+		return err
+	}
+	return r.alone(ctx, func(ctx context.Context, st log.State) error {
+		cfg.State = st
+		if r.to.engine != "" {
+			return r.move(ctx, cfg, stdout, stderr)
+		}
+		rec, err := log.Recover(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(stdout, "The tree has %d entries; %d of them were missing.\n", rec.Size, rec.Added)
+		if rec.Salvaged > 0 {
+			fmt.Fprintf(stdout, "The copy ends before the last %d of them, which the old tree still had.\n", rec.Salvaged)
+		}
+		if rec.Old != "" {
+			fmt.Fprintf(stdout, "The tree was built anew. The old one, which could not be used, is in %s.\n", rec.Old)
+		}
+		return nil
+	})
+}
+
+// move recovers the log in its new place, and then writes down where that is.
+func (r *recovery) move(ctx context.Context, cfg log.RecoverConfig, stdout, stderr io.Writer) (err error) {
+	if cfg.To, err = r.to.resume(ctx, slog.New(slog.NewTextHandler(stderr, nil)), stderr); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cfg.To.Close(ctx)) }()
+	moving := filepath.Join(r.dir, moveFile)
+	if err := writePlace(moving, &r.to); err != nil {
+		return err
+	}
+	rec, err := log.Recover(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if err := writePlace(filepath.Join(r.dir, placeFile), &r.to); err != nil {
+		return err
+	}
+	if err := os.Remove(moving); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "The log has moved, with %d entries, to %s %s. Every entry and tile there was read and is that of the same tree.\n", rec.Size, r.to.engine, r.to.tree)
+	fmt.Fprintf(stderr, "The old tree is still where it was. Keep it until a backup of the new one is made; no log opens it any more.\n")
+	return nil
+}
+
+// destination completes where the log moves to: where an earlier attempt began to,
+// or where the flags say.
+func (o *engineOptions) destination(l *layout) error {
+	begun, err := readPlace(filepath.Join(l.dir, moveFile))
+	if err != nil {
+		return err
+	}
+	if begun != nil {
+		if begun.Engine != o.engine || o.tree != "" && o.tree != begun.Tree {
+			return daemon.WrongUse("a move to %s %s was begun; finish it, or remove %s", begun.Engine, begun.Tree, filepath.Join(l.dir, moveFile))
+		}
+		o.take(begun)
+	}
+	if err := o.fill(l.dir, true); err != nil {
+		return err
+	}
+	if o.engine == l.engine && o.tree == l.tree {
+		return daemon.WrongUse("the tree is there already; give another -to-engine or -to-tree")
+	}
+	return nil
+}
+
+// resume opens the tree that an earlier attempt has begun, or makes one.
+func (o *engineOptions) resume(ctx context.Context, logger *slog.Logger, stderr io.Writer) (log.Engine, error) {
+	if o.engine != enginePOSIX {
+		e, err := o.createTree(ctx, logger, stderr)
+		o.tree = fmt.Sprint(o.number)
+		return e, err
+	}
+	if err := tesserax.Create(ctx, o.tree); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	return o.openTree(ctx, logger)
+}
+
+// bar draws a line a second of how far it is.
+func bar(w io.Writer) func(what string, done, total uint64) {
+	const width = 30
+	var shown time.Time
+	last := ""
+	return func(what string, done, total uint64) {
+		if what == last && done < total && time.Since(shown) < time.Second {
+			return
+		}
+		shown, last = time.Now(), what
+		full := int(float64(done) / float64(max(total, 1)) * width)
+		fmt.Fprintf(w, "[%s%s] %d of %d: %s\n", strings.Repeat("=", full), strings.Repeat(" ", width-full), done, total, what)
+	}
 }
 
 // recoverWait is how long recover waits for the lease: longer than one lasts.
 const recoverWait = 30 * time.Second
 
-// recover recovers the log.
-func (l *layout) recover(ctx context.Context, cfg log.RecoverConfig) (rec *log.Recovered, err error) {
-	err = l.alone(ctx, "recover", func(ctx context.Context, st log.State) (err error) {
-		cfg.State = st
-		rec, err = log.Recover(ctx, cfg)
-		return err
-	})
-	return rec, err
-}
-
 // alone calls do with the state of a log that no other process writes to: nil for that
-// in a directory, which do locks. With a database it takes the lease first, under a name.
-func (l *layout) alone(ctx context.Context, name string, do func(context.Context, log.State) error) (err error) {
+// in a directory, which do locks. With a database it takes the lease first.
+func (l *layout) alone(ctx context.Context, do func(context.Context, log.State) error) (err error) {
 	if l.database == "" {
 		return do(ctx, nil)
 	}
@@ -121,14 +213,17 @@ func (l *layout) alone(ctx context.Context, name string, do func(context.Context
 	late := time.AfterFunc(recoverWait, stop)
 	defer late.Stop()
 	ran := db.Run(ctx, pgstate.Candidate{
-		Name: name, Lease: 10 * time.Second,
+		Name: "recover", Lease: 10 * time.Second,
 		Act: func(term *pgstate.Term) time.Duration {
 			defer stop() // once is enough
 			if !late.Stop() {
 				return 0
 			}
 			acted = true
-			err = do(term.Context(), term.State())
+			acting, cancel := context.WithCancel(term.Context())
+			defer cancel()
+			defer context.AfterFunc(ctx, cancel)()
+			err = do(acting, term.State())
 			return 0
 		},
 	})

@@ -27,6 +27,10 @@ const spareStray = 24 * time.Hour
 
 // serveShared serves as one of several instances, active or standby.
 func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout io.Writer, listener net.Listener, reg *prometheus.Registry) (err error) {
+	candidate := pgstate.Candidate{Name: instanceName(listener), Lease: o.lease, Logger: cfg.Logger}
+	if err := candidate.Check(); err != nil {
+		return err
+	}
 	db, err := pgstate.Open(ctx, o.database)
 	if err != nil {
 		return err
@@ -47,18 +51,14 @@ func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout i
 	running, stop := context.WithCancel(following)
 	followed, ran := make(chan struct{}), make(chan error, 1)
 	go func() { defer close(followed); s.Follow(following) }()
-	go func() {
-		ran <- db.Run(running, pgstate.Candidate{
-			Name: instanceName(listener), Lease: o.lease, Logger: cfg.Logger,
-			Act: func(term *pgstate.Term) time.Duration {
-				prepare := func(ctx context.Context) (log.Config, io.Closer, error) { return o.prepare(ctx, cfg, term) }
-				if err := s.Act(running, term.Context(), prepare); err != nil {
-					return o.lease // in which another instance may
-				}
-				return 0
-			},
-		})
-	}()
+	candidate.Act = func(term *pgstate.Term) time.Duration {
+		prepare := func(ctx context.Context) (log.Config, io.Closer, error) { return o.prepare(ctx, cfg, term) }
+		if err := s.Act(running, term.Context(), prepare); err != nil {
+			return o.lease // in which another instance may
+		}
+		return 0
+	}
+	go func() { ran <- db.Run(running, candidate) }()
 	var lease error
 	drain := func() { stop(); lease = <-ran; ran <- nil }
 	err = o.serve(ctx, cfg.Logger.With("origin", db.State().Settings().Origin), stdout, listener, daemon.WithMetrics(s.Handler(), reg), drain)

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
+	"regexp"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -153,12 +155,17 @@ func connect(ctx context.Context, dsn string) (*DB, error) {
 	return db, nil
 }
 
-// refusePassword parses the DSN in an environment that has none.
+// passwordSetting is in a DSN with a password, but for that of a URL's user.
+var passwordSetting = regexp.MustCompile(`(^|[\s?&])(ssl)?password\s*=`)
+
 func refusePassword(dsn string) error {
-	for _, has := range []func(string) bool{urlPassword, keywordPassword} {
-		if has(dsn) {
-			return errors.New("the database's DSN has a password, which everybody on this machine can read; put it into the file that PGPASSFILE names")
-		}
+	u, err := url.Parse(dsn)
+	has := false
+	if err == nil {
+		_, has = u.User.Password()
+	}
+	if has || passwordSetting.MatchString(dsn) {
+		return errors.New("the database's DSN has a password, which everybody on this machine can read; put it into the file that PGPASSFILE names")
 	}
 	return nil
 }
@@ -166,13 +173,13 @@ func refusePassword(dsn string) error {
 // checkServer refuses a server that may lose what it acknowledged.
 func checkServer(ctx context.Context, c *pgx.Conn) error {
 	var commit, fsync, pages string
-	var standby bool
+	var replica bool
 	err := c.QueryRow(ctx, `SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes'), pg_is_in_recovery()`).
-		Scan(&commit, &fsync, &pages, &standby)
+		Scan(&commit, &fsync, &pages, &replica)
 	switch {
 	case err != nil:
 		return err
-	case standby:
+	case replica:
 		return fmt.Errorf("%w: it is a replica; name the primary", ErrUnsafe)
 	case commit != "on" && commit != "remote_apply":
 		return fmt.Errorf("%w: synchronous_commit is %s, and must be on", ErrUnsafe, commit)

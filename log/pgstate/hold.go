@@ -54,9 +54,17 @@ func (db *DB) Run(ctx context.Context, c Candidate) error {
 	return run(ctx, &holder{Candidate: c, db: db, rows: db})
 }
 
+// Check returns what is wrong with the lease time.
+func (c *Candidate) Check() error {
+	if c.Lease < time.Second || c.Lease > time.Hour || c.Lease%time.Second != 0 {
+		return fmt.Errorf("a lease lasts whole seconds, 1s to 1h, and not %v", c.Lease)
+	}
+	return nil
+}
+
 func run(ctx context.Context, h *holder) error {
-	if h.Lease < time.Second || h.Lease > time.Hour || h.Lease%time.Second != 0 {
-		return fmt.Errorf("a lease lasts whole seconds, 1s to 1h, and not %v", h.Lease)
+	if err := h.Check(); err != nil {
+		return err
 	}
 	if h.Logger == nil {
 		h.Logger = slog.Default()

@@ -1,0 +1,407 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// plan is the tree that a recovery makes: what reader has up to base, and of the tail
+// beyond it what makes end.
+type plan struct {
+	reader    tiles.Reader
+	base, end *tiles.Frontier
+	tail      func() iter.Seq[[]byte]
+}
+
+// rebuild makes the tree hold every entry of the copy, and those beyond it that are
+// left. Nothing is written before all of it has been checked.
+func (r *recovery) rebuild(ctx context.Context) (_ *Recovered, err error) {
+	old, sound, err := r.openTree(ctx)
+	if err != nil {
+		return nil, err
+	}
+	closeOld := func() {
+		if old != nil {
+			err = errors.Join(err, old.Close(ctx))
+			old = nil
+		}
+	}
+	defer closeOld()
+	rec, from := &Recovered{Rebuilt: r.To == nil && sound == nil}, &tiles.Frontier{}
+	engine := r.To
+	if r.To != nil {
+		if from, err = r.readTree(ctx, r.To, "checking what is in the new place"); err != nil {
+			return nil, fmt.Errorf("the new place: %w", err)
+		}
+	} else if sound != nil {
+		engine, from = old, sound
+	}
+	p, err := r.plan(ctx, old, sound, from)
+	if err != nil {
+		return nil, err
+	}
+	fresh := r.TreeDir + ".new"
+	if rec.Rebuilt {
+		if err := errors.Join(os.RemoveAll(fresh), r.CreateTree(ctx, fresh)); err != nil {
+			return nil, err
+		}
+		if engine, err = r.OpenTree(ctx, fresh); err != nil {
+			return nil, err
+		}
+	}
+	rec.Size, err = r.write(ctx, engine, from, p)
+	if rec.Rebuilt {
+		err = errors.Join(err, engine.Close(ctx))
+	}
+	if err != nil {
+		return nil, err
+	}
+	rec.Added, rec.Salvaged = p.base.Size()-min(from.Size(), p.base.Size()), rec.Size-p.base.Size()
+	if closeOld(); err == nil && rec.Rebuilt {
+		rec.Old, err = r.swapTrees(fresh)
+	}
+	return rec, err
+}
+
+// openTree opens the present tree. It returns its verified right edge if it is
+// sound, and a part of the copy or the other way round, and has no files beyond
+// that, as it has when its state was rolled back; else it can at most be salvaged
+// from.
+func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error) {
+	// A tree that is to be had as it is, or not at all.
+	must := r.Source == nil || r.InPlace && r.To == nil
+	engine, err := r.OpenTree(ctx, r.TreeDir)
+	if err != nil {
+		// What another try could mend must not cost the tree.
+		if must || errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrPermission) || ctx.Err() != nil {
+			return nil, nil, err
+		}
+		return nil, nil, nil
+	}
+	f, err := r.readTree(ctx, engine, "checking the tree")
+	if err == nil {
+		err = r.related(ctx, engine, f)
+	}
+	switch {
+	case err == nil && (r.To != nil || r.InPlace || !r.more(f.Size())):
+		return engine, f, nil
+	case ctx.Err() != nil:
+		return nil, nil, errors.Join(ctx.Err(), engine.Close(ctx))
+	case must:
+		return nil, nil, errors.Join(err, engine.Close(ctx))
+	}
+	return engine, nil, nil
+}
+
+// readTree reads all of an engine's tree.
+func (r *recovery) readTree(ctx context.Context, engine Engine, what string) (*tiles.Frontier, error) {
+	size, root, err := engine.Tree(ctx)
+	if err != nil {
+		return nil, treeError(err)
+	}
+	f, err := (&tiles.Frontier{}).Extend(ctx, engine, size, r.progress(what, size))
+	if err != nil {
+		return nil, treeError(err)
+	}
+	if f.Root() != root {
+		return nil, fmt.Errorf("%w (its entries have the root %x, and the engine says %x)", ErrTreeConflict, f.Root(), root)
+	}
+	return f, nil
+}
+
+// more returns whether the directory of the tree has entries beyond its size.
+func (r *recovery) more(size uint64) bool {
+	if r.Salvage != nil {
+		for range r.Salvage(r.TreeDir, size) {
+			return true
+		}
+	}
+	return false
+}
+
+// rootAt returns the root at a size of the tree of f, which reader has.
+func rootAt(ctx context.Context, reader tiles.Reader, size uint64, f *tiles.Frontier) (tiles.Hash, error) {
+	return provenRoot(ctx, prover.New(reader, 0), size, &tlog.Head{Size: f.Size(), Root: f.Root()})
+}
+
+// related checks that one of the tree and the copy contains the other.
+func (r *recovery) related(ctx context.Context, engine Engine, f *tiles.Frontier) error {
+	var root, want tiles.Hash
+	var err error
+	switch {
+	case f.Size() >= r.copy.Size:
+		want = r.copy.Root
+		root, err = rootAt(ctx, engine, r.copy.Size, f)
+	case r.Source == nil:
+		return fmt.Errorf("%w (the tree has %d entries, the head %d)", ErrTreeBehind, f.Size(), r.copy.Size)
+	default:
+		want = f.Root()
+		root, err = provenRoot(ctx, prover.New(r.Source, 0), f.Size(), &r.copy.Head)
+	}
+	if err == nil && root != want {
+		err = fmt.Errorf("%w (neither it nor the copy extends the other; make an empty tree, and name that)", ErrTreeConflict)
+	}
+	return treeError(err)
+}
+
+// plan checks the copy from the right edge of a sound tree on, and what is left beyond
+// both. from, where the tree to be written to ends, must be a part of it.
+func (r *recovery) plan(ctx context.Context, old Engine, sound, from *tiles.Frontier) (_ *plan, err error) {
+	p := &plan{reader: old, base: sound}
+	if sound == nil || sound.Size() < r.copy.Size {
+		if sound == nil {
+			sound = &tiles.Frontier{}
+		}
+		p.reader = r.Source
+		if p.base, err = sound.Extend(ctx, r.Source, r.copy.Size, r.progress("checking the copy", r.copy.Size)); err != nil {
+			return nil, fmt.Errorf("checking the copy: %w", err)
+		}
+		if p.base.Root() != r.copy.Root {
+			return nil, errors.New("the entries of the copy do not have the root of its checkpoint")
+		}
+	}
+	p.tail = func() iter.Seq[[]byte] { return r.tail(ctx, old, p.base.Size()) }
+	// The roots where the tree is known: what is there already, and what the log signed.
+	roots := map[uint64]tiles.Hash{from.Size(): {}}
+	if r.head != nil {
+		roots[r.head.Size] = tiles.Hash{}
+	}
+	for size := range roots {
+		if size <= p.base.Size() {
+			if roots[size], err = rootAt(ctx, p.reader, size, p.base); err != nil {
+				return nil, treeError(err)
+			}
+		}
+	}
+	if err := r.judgeTail(ctx, p, roots); err != nil {
+		return nil, err
+	}
+	if r.head != nil && roots[r.head.Size] != r.head.Root {
+		return nil, fmt.Errorf("the copy has %d entries, this log has signed a head of %d, and the entries in between are not left in the tree; find a later copy",
+			r.copy.Size, r.head.Size)
+	}
+	if roots[from.Size()] != from.Root() {
+		return nil, fmt.Errorf("the new place has %d entries, and they are not the first of this log; give an empty one", from.Size())
+	}
+	return p, nil
+}
+
+// judgeTail adds to the plan what the rules let follow, and sets those of the roots
+// that are beyond its base.
+func (r *recovery) judgeTail(ctx context.Context, p *plan, roots map[uint64]tiles.Hash) error {
+	p.end = p.base.Clone()
+	var judge *tailJudge
+	var err error
+	for entry := range p.tail() {
+		if judge == nil {
+			if judge, err = r.newTailJudge(ctx, p.reader, p.base); err != nil {
+				return err
+			}
+		}
+		if !judge.admits(entry) {
+			return nil
+		}
+		if err := p.end.Append(tiles.LeafHash(entry), func(tlog.Tile, []byte) error { return nil }); err != nil {
+			return err
+		}
+		if _, ok := roots[p.end.Size()]; ok {
+			roots[p.end.Size()] = p.end.Root()
+		}
+	}
+	return nil
+}
+
+// tailJudge says which entries the rules let follow those of a tree.
+type tailJudge struct {
+	pages  *pages
+	ledger *ledger.Ledger
+}
+
+// newTailJudge reads all entries of base.
+func (r *recovery) newTailJudge(ctx context.Context, reader tiles.Reader, base *tiles.Frontier) (*tailJudge, error) {
+	t := &tree{frontier: base.Clone()}
+	t.edge.Store(&edge{base.Size(), base.Root()})
+	j := &tailJudge{pages: newPages(reader)}
+	j.pages.reset(t)
+	j.ledger = ledger.New(r.record.Settings().Origin, j.pages)
+	o := &opened{ledger: j.ledger, deposits: make(map[uint64]*deposit)}
+	if err := replay(ctx, o, reader, t.edge.Load()); err != nil {
+		return nil, fmt.Errorf("reading what the entries mean: %w", err)
+	}
+	return j, nil
+}
+
+func (j *tailJudge) admits(entry []byte) bool {
+	e := ledger.Read(j.ledger.Size(), entry)
+	if v, err := j.ledger.Admit(e); v != nil || err != nil {
+		return false
+	}
+	if _, err := j.ledger.Apply(e); err != nil {
+		return false
+	}
+	j.pages.add(entry)
+	return true
+}
+
+// tail yields the entries from an index on that the old tree still has.
+func (r *recovery) tail(ctx context.Context, old Engine, from uint64) iter.Seq[[]byte] {
+	if size := treeSize(ctx, old); size > from {
+		return readEntries(ctx, old, from, size)
+	}
+	if r.Salvage != nil {
+		return r.Salvage(r.TreeDir, from)
+	}
+	return func(func([]byte) bool) {}
+}
+
+func treeSize(ctx context.Context, e Engine) uint64 {
+	if e == nil {
+		return 0
+	}
+	size, _, err := e.Tree(ctx)
+	if err != nil {
+		return 0
+	}
+	return size
+}
+
+// readEntries yields entries of a tree, up to the first bundle that can't be
+// read.
+func readEntries(ctx context.Context, r tiles.Reader, from, size uint64) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for from < size {
+			entries, err := tiles.ReadBundle(ctx, r, from/tlog.TileWidth, size)
+			if err != nil {
+				return
+			}
+			for _, e := range entries[from%tlog.TileWidth:] {
+				if !yield(e) {
+					return
+				}
+				from++
+			}
+		}
+	}
+}
+
+// write adds to the engine's tree of right edge from what the plan has, reads it, and
+// checks that it then is the plan's.
+func (r *recovery) write(ctx context.Context, engine Engine, from *tiles.Frontier, p *plan) (size uint64, err error) {
+	w := &batchWriter{engine: engine, next: from.Size()}
+	at := p.base.Size()
+	if from.Size() < at {
+		progress := r.progress("copying", at)
+		_, err = from.Extend(ctx, p.reader, at, func(i uint64, entry []byte, leaf tiles.Hash) error {
+			return errors.Join(w.add(ctx, entry), progress(i, entry, leaf))
+		})
+	}
+	for entry := range p.tail() {
+		if err != nil || at == p.end.Size() {
+			break
+		}
+		if at++; at > from.Size() {
+			err = w.add(ctx, entry)
+		}
+	}
+	if err == nil {
+		err = w.flush(ctx)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("copying entries: %w", err)
+	}
+	size, _, err = engine.Tree(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if size != p.end.Size() {
+		return 0, fmt.Errorf("after copying, the tree has %d entries, and it should have %d", size, p.end.Size())
+	}
+	// Every tile and bundle, as they are now; those before from were read before.
+	got, err := from.Extend(ctx, engine, size, r.progress("reading what was copied", size))
+	if err != nil {
+		return 0, fmt.Errorf("reading what was copied: %w", err)
+	}
+	if got.Root() != p.end.Root() {
+		return 0, fmt.Errorf("after copying, the tree has the root %x, and it should have %x", got.Root(), p.end.Root())
+	}
+	return size, nil
+}
+
+// batchWriter adds entries to an engine in batches. Like the sequencer it ends one with
+// each charter: the next head to publish may be the one that ends with it.
+type batchWriter struct {
+	engine Engine
+	next   uint64
+	batch  [][]byte
+}
+
+func (w *batchWriter) add(ctx context.Context, entry []byte) error {
+	w.batch = append(w.batch, append([]byte(nil), entry...))
+	if len(w.batch) < DefaultMaxBatch && !isCharter(entry) {
+		return nil
+	}
+	return w.flush(ctx)
+}
+
+func isCharter(entry []byte) bool {
+	env, err := event.ParseEnvelope(entry)
+	return err == nil && env.Event.Type == event.TypeCharter
+}
+
+func (w *batchWriter) flush(ctx context.Context) error {
+	if len(w.batch) == 0 {
+		return nil
+	}
+	first, err := w.engine.Add(ctx, w.batch)
+	if err == nil && first != w.next {
+		err = fmt.Errorf("the engine put a batch at index %d instead of %d", first, w.next)
+	}
+	w.next += uint64(len(w.batch))
+	w.batch = nil
+	return err
+}
+
+func (r *recovery) progress(what string, total uint64) func(uint64, []byte, tiles.Hash) error {
+	return func(i uint64, _ []byte, _ tiles.Hash) error {
+		if r.Progress != nil && (i%tlog.TileWidth == tlog.TileWidth-1 || i+1 == total) {
+			r.Progress(what, i+1, total)
+		}
+		return nil
+	}
+}
+
+// swapTrees puts the rebuilt tree in place, and returns where the old one went.
+// Between the two steps there is none, and Recover can be run again.
+func (r *recovery) swapTrees(fresh string) (old string, err error) {
+	// What the closed engine may still be doing can make the directory anew.
+	for try := range 5 {
+		aside := fmt.Sprintf("%s.old-%s-%d", r.TreeDir, time.Now().UTC().Format("20060102T150405.000Z"), try)
+		if err := os.Rename(r.TreeDir, aside); err == nil && old == "" {
+			old = aside
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return old, fmt.Errorf("putting the old tree aside: %w", err)
+		}
+		if err = os.Rename(fresh, r.TreeDir); err == nil {
+			// Of a directory that is there, this makes the name durable.
+			return old, r.FS.MkdirAll(r.TreeDir, 0o755)
+		} else if !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return old, fmt.Errorf("putting the new tree in place: %w; run this again", err)
+}
