@@ -435,7 +435,7 @@ func (s *Standby) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.RUnlock()
 	if l == nil {
-		problemOf(errStandby).writeTo(w)
+		problemOf(errStandby).Answer(w)
 		return
 	}
 	defer s.requests.Done()
