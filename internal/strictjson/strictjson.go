@@ -1,0 +1,162 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package strictjson reads JSON that a person wrote.
+//
+// encoding/json takes the last of two members of one name, ignores the case of
+// names, and replaces what is no text. Two programs may then understand one file
+// in two ways. This package refuses such files: valid UTF-8 and RFC 8259 syntax,
+// no unpaired surrogates, no name twice in an object, no null. It keeps the line
+// of every value, so that whoever judges the values can name it.
+package strictjson
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+)
+
+// ErrSyntax means that a text is not strict JSON; its error names the line.
+var ErrSyntax = errors.New("not strict JSON")
+
+// A Value is one JSON value and where it stands.
+type Value struct {
+	Kind       byte     // '{', '[', '"', '0' (a number) or 't' (true or false)
+	Text       string   // a string's content; a number or boolean as written
+	Names      []string // an object's names, in their order
+	Values     []*Value // an object's values beside Names, or a list's
+	Line       int      // where it begins, from 1
+	Start, End int      // its bytes in the text
+}
+
+// Member returns the value of this name in an object, or nil.
+func (v *Value) Member(name string) *Value {
+	if i := slices.Index(v.Names, name); i >= 0 {
+		return v.Values[i]
+	}
+	return nil
+}
+
+// Parse reads one value. The caller bounds the text. Errors wrap ErrSyntax.
+func Parse(b []byte) (*Value, error) {
+	if !utf8.Valid(b) {
+		return nil, fmt.Errorf("%w: not valid UTF-8", ErrSyntax)
+	}
+	p := &parser{b: b, d: json.NewDecoder(bytes.NewReader(b)), line: 1}
+	// The syntax first, since Token by itself takes more than the grammar.
+	if err := json.Unmarshal(b, new(json.RawMessage)); err != nil {
+		if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+			p.count(int(syntax.Offset))
+		}
+		return nil, p.fail(err)
+	}
+	p.d.UseNumber()
+	return p.value()
+}
+
+type parser struct {
+	b    []byte
+	d    *json.Decoder
+	at   int // bytes whose lines are counted
+	line int // of at
+}
+
+func (p *parser) fail(err error) error { return fmt.Errorf("%w: line %d: %w", ErrSyntax, p.line, err) }
+
+// count goes on to a place in the text.
+func (p *parser) count(to int) {
+	p.line += bytes.Count(p.b[p.at:to], []byte("\n"))
+	p.at = to
+}
+
+// token reads the next token as a value without content.
+func (p *parser) token() (*Value, json.Token, error) {
+	i := int(p.d.InputOffset())
+	for bytes.IndexByte([]byte(" \t\r\n,:"), p.b[i]) >= 0 {
+		i++
+	}
+	p.count(i)
+	t, err := p.d.Token()
+	if err != nil {
+		return nil, nil, p.fail(err)
+	}
+	return &Value{Line: p.line, Start: i, End: int(p.d.InputOffset())}, t, nil
+}
+
+func (p *parser) value() (*Value, error) {
+	v, t, err := p.token()
+	if err != nil {
+		return nil, err
+	}
+	switch t := t.(type) {
+	case json.Delim:
+		v.Kind = byte(t)
+		return v, p.inside(v)
+	case string:
+		v.Kind, v.Text = '"', t
+		return v, p.surrogates(p.b[v.Start:v.End])
+	case json.Number:
+		v.Kind, v.Text = '0', t.String()
+	case bool:
+		v.Kind, v.Text = 't', strconv.FormatBool(t)
+	default:
+		return nil, p.fail(errors.New("null: leave the member out"))
+	}
+	return v, nil
+}
+
+// inside reads an object or a list up to its end.
+func (p *parser) inside(v *Value) error {
+	for p.d.More() {
+		if v.Kind == '{' {
+			name, err := p.value()
+			if err != nil {
+				return err
+			}
+			if first := v.Member(name.Text); first != nil {
+				return p.fail(fmt.Errorf("%q stands twice in one object, first in line %d", name.Text, first.Line))
+			}
+			v.Names = append(v.Names, name.Text)
+		}
+		element, err := p.value()
+		if err != nil {
+			return err
+		}
+		v.Values = append(v.Values, element)
+	}
+	end, _, err := p.token()
+	if err == nil {
+		v.End = end.End
+	}
+	return err
+}
+
+// surrogates refuses a string with half of a UTF-16 pair, which encoding/json
+// replaces by U+FFFD.
+func (p *parser) surrogates(raw []byte) error {
+	high := false // the escape before this place is the first half of a pair
+	for i := 0; i < len(raw); i++ {
+		low := false
+		was := high
+		high = false
+		if raw[i] == '\\' {
+			i++
+			if raw[i] == 'u' {
+				n, err := strconv.ParseUint(string(raw[i+1:i+5]), 16, 16)
+				if err != nil {
+					return p.fail(err)
+				}
+				high, low = n >= 0xd800 && n < 0xdc00, n >= 0xdc00 && n < 0xe000
+				i += 4
+			}
+		}
+		if was != low {
+			return p.fail(errors.New("a string has half of a surrogate pair"))
+		}
+	}
+	return nil
+}

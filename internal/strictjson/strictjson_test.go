@@ -1,0 +1,113 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package strictjson
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		``:                                 "line 1: unexpected end",
+		"{\n\"a\": 1,\n\"a\": 2}":          `line 3: "a" stands twice in one object, first in line 2`,
+		"{\"a\": 1,\n\"\\u0061\": 2}":      `line 2: "a" stands twice`,
+		"[{\"b\": [\n{\"c\":1,\"c\":1}]}]": `line 2: "c" stands twice`,
+		"[\n\n1,]":                         "line 3: invalid character ']'",
+		"[1]\n2":                           "line 2: invalid character '2' after top-level value",
+		"[1,\nnull]":                       "line 2: null: leave the member out",
+		`["\ud800"]`:                       "half of a surrogate pair",
+		`["\udc00\ud800"]`:                 "half of a surrogate pair",
+		`["\ud800\ud800\udc00"]`:           "half of a surrogate pair",
+		`["\ud800x\udc00"]`:                "half of a surrogate pair",
+		`{"\udfff": 1}`:                    "half of a surrogate pair",
+		"[\"\xff\"]":                       "not valid UTF-8",
+		"\ufeff[]":                         "invalid character",
+		`{a: 1}`:                           "invalid character 'a'",
+		`[01]`:                             "invalid character '1'",
+	} {
+		_, err := Parse([]byte(text))
+		if !errors.Is(err, ErrSyntax) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	text := "{\n \"a\": [1, true,\n\"\\ud83d\\ude00\\\\u\"],\n\"A\": {}\n}"
+	v, err := Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, other := v.Member("a"), v.Member("A"); a.Line != 2 || other.Line != 4 || text[a.Start:a.End] != "[1, true,\n\"\\ud83d\\ude00\\\\u\"]" || text[other.Start:other.End] != "{}" {
+		t.Errorf("%+v %+v", a, other)
+	}
+	if s := v.Member("a").Values[2]; s.Line != 3 || s.Text != "\U0001f600\\u" {
+		t.Errorf("%+v", s)
+	}
+	if v.Member("b") != nil || v.End != len(text) {
+		t.Errorf("%+v", v)
+	}
+}
+
+// plain is what encoding/json makes of the same text.
+func plain(v *Value) any {
+	switch v.Kind {
+	case '{':
+		o := make(map[string]any)
+		for i, name := range v.Names {
+			o[name] = plain(v.Values[i])
+		}
+		return o
+	case '[':
+		list := []any{}
+		for _, e := range v.Values {
+			list = append(list, plain(e))
+		}
+		return list
+	case '0':
+		return json.Number(v.Text)
+	case 't':
+		return v.Text == "true"
+	}
+	return v.Text
+}
+
+// Whatever is read, encoding/json reads alike, and each value is the text between
+// its places.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{`{"a":[1,true,"x"],"b":{"c":-1e5}}`, "[ ]", `"\ud83d\ude00"`, `["\ud800"]`, `{"a":1,"a":2}`, "[null]"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		v, err := Parse(b)
+		if err != nil {
+			if !errors.Is(err, ErrSyntax) {
+				t.Fatalf("error is %v", err)
+			}
+			return
+		}
+		d := json.NewDecoder(bytes.NewReader(b))
+		d.UseNumber()
+		var want any
+		if err := d.Decode(&want); err != nil || !reflect.DeepEqual(plain(v), want) {
+			t.Fatalf("%q was read as %v, not %v (%v)", b, plain(v), want, err)
+		}
+		var walk func(*Value)
+		walk = func(v *Value) {
+			again, err := Parse(b[v.Start:v.End])
+			if err != nil || !reflect.DeepEqual(plain(again), plain(v)) {
+				t.Fatalf("%q: the value at %d is %q (%v)", b, v.Start, b[v.Start:v.End], err)
+			}
+			for _, e := range v.Values {
+				walk(e)
+			}
+		}
+		walk(v)
+	})
+}
