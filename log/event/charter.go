@@ -79,7 +79,7 @@ type Void struct {
 func (*Charter) Type() Type { return TypeCharter }
 
 func (ch *Charter) fields(c *coder) {
-	c.text("auditPolicy", "policy", required, maxPolicy, "\n", &ch.AuditPolicy, "which auditors must cosign before a key opens")
+	c.policy("auditPolicy", &ch.AuditPolicy, "which auditors must cosign before a key opens")
 	listOf(c, "groups", "", optional, sorted, maxGroups, &ch.Groups, "custodian groups", elements((*Group).fields))
 	listOf(c, "logKeys", "verifier keys", required, ordered, maxLogKeys, &ch.LogKeys, "the log's keys under its origin, an Ed25519 key first", vkeyElem)
 	listOf(c, "parties", "", required, sorted, maxParties, &ch.Parties, "who holds which role", elements((*Party).fields))
@@ -89,7 +89,7 @@ func (ch *Charter) fields(c *coder) {
 	object(c, "thresholds", "", &ch.Thresholds, "how many charter keys sign", (*Thresholds).fields)
 	c.uint("version", required, 1, &ch.Version, "1 for the founding charter, then 2, ...")
 	listOf(c, "void", "", optional, sorted, maxVoids, &ch.Void, "keys whose events have no effect from an index on", elements((*Void).fields))
-	c.text("witnessPolicy", "policy", required, maxPolicy, "\n", &ch.WitnessPolicy, "which witnesses must cosign before a head is published")
+	c.policy("witnessPolicy", &ch.WitnessPolicy, "which witnesses must cosign before a head is published")
 }
 
 func vkeyElem(s *string, c *coder) { c.plainValue("", vkeyKind, s) }

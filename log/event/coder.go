@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/vasistas/vasistas/internal/strictjson"
 )
 
 // Errors that callers decide by. Every error of a parser, and of an encoder
@@ -62,6 +64,11 @@ type coder struct {
 	path []string
 	rows []row
 	room [6]string // for path, which is rarely longer
+
+	// A file that a person edits says the same in other words: see filecoder.go.
+	file   bool              // durations have units, a policy is a list of lines
+	node   *strictjson.Value // decoding a file: the value that is read
+	object *strictjson.Value // decoding a file: the object whose members are read
 }
 
 // begin makes a coder that has no error ready for another walk.
@@ -91,12 +98,13 @@ func (c *coder) fail(name string, err error) {
 	if c.err != nil {
 		return
 	}
-	p := strings.Join(c.path, ".")
-	switch {
-	case p != "" && name != "":
-		p += "." + name
-	case name != "":
-		p = name
+	path := c.path
+	if name != "" {
+		path = append(slices.Clone(path), name)
+	}
+	p := strings.Join(path, ".")
+	if c.node != nil {
+		p, err = c.inFile(p, err)
 	}
 	if p == "" {
 		c.err = fmt.Errorf("%w: %w", ErrMalformed, err)
@@ -118,6 +126,9 @@ func (c *coder) member(name, kind string, p presence, present bool, doc string) 
 		}
 		return true
 	case decoding:
+		if c.node != nil {
+			return c.enterMember(name)
+		}
 		return c.readMember(name, p)
 	}
 	if !present {
@@ -176,6 +187,10 @@ func (c *coder) peek(t byte) bool { return c.i < len(c.b) && c.b[c.i] == t }
 
 // braces codes one object whose members f walks.
 func (c *coder) braces(f func()) {
+	if c.node != nil {
+		c.readObject(f)
+		return
+	}
 	saved := c.more
 	c.token('{')
 	c.more = false
@@ -244,6 +259,8 @@ func listOf[T any](c *coder, name, kind string, p presence, o order, limit int, 
 		}
 	case len(*v) > limit && c.encodes():
 		c.fail(name, errLong)
+	case c.node != nil:
+		c.in(name, func() { readNodes(c, limit, v, elem) })
 	case c.mode == decoding:
 		c.in(name, func() { readList(c, o, limit, v, elem) })
 	default:

@@ -91,50 +91,50 @@ type Source struct {
 }
 
 func (p *Profile) fields(c *coder) {
-	c.uint("accessLife", required, 1, &p.AccessLife, "seconds for which an access may be answered")
+	c.seconds("accessLife", required, 1, &p.AccessLife, "seconds for which an access may be answered")
 	object(c, "anchor", "deadline", &p.Anchor, "anchors of unanchored entries", (*Deadline).fields)
 	codes(c, "bars", codeKind, optional, maxCodes, &p.Bars, "overdue rules that bar auditors")
 	object(c, "deferral", "deferral limit", &p.Deferral, "limits of deferrals", (*DeferralLimit).fields)
-	c.uint("disclosureGrace", required, 1, &p.DisclosureGrace, "seconds on top of until")
+	c.seconds("disclosureGrace", required, 1, &p.DisclosureGrace, "seconds on top of until")
 	objectOpt(c, "emergency", "", optional, &p.Emergency, "accesses without a warrant; absent: there are none", (*Emergency).fields)
 	codes(c, "grounds", codeKind, required, maxCodes, &p.Grounds, "grounds of warrants and deferrals")
 	object(c, "heartbeat", "deadline", &p.Heartbeat, "custodians' heartbeats", (*Deadline).fields)
 	code(c, "id", codeKind, required, &p.ID, "name of the profile")
-	c.uint("inclusion", required, 1, &p.Inclusion, "seconds for which an auditor bears that the log lacks an event it holds")
+	c.seconds("inclusion", required, 1, &p.Inclusion, "seconds for which an auditor bears that the log lacks an event it holds")
 	listOf(c, "instruments", "", required, sorted, maxCodes, &p.Instruments, "kinds of warrants", elements((*Instrument).fields))
-	c.uint("lag", required, 1, &p.Lag, "seconds that a claimed time may be old when logged")
+	c.seconds("lag", required, 1, &p.Lag, "seconds that a claimed time may be old when logged")
 	object(c, "missingRelease", "deadline", &p.MissingRelease, "releases that a heartbeat or a later release states", (*Deadline).fields)
 	codes(c, "offences", codeKind, required, maxCodes, &p.Offences, "offence classes")
-	c.uint("publication", required, 1, &p.Publication, "seconds between published heads")
+	c.seconds("publication", required, 1, &p.Publication, "seconds between published heads")
 	codes(c, "reasons", codeKind, required, maxCodes, &p.Reasons, "reasons of revocations, refusals and deferrals")
 	object(c, "return", "deadline", &p.Return, "returns, from the end of the warrant's window", (*Deadline).fields)
 	object(c, "seal", "seal limit", &p.Seal, "how long values are sealed", (*SealLimit).fields)
-	c.uint("skew", required, 0, &p.Skew, "seconds that a claimed time may be ahead")
+	c.seconds("skew", required, 0, &p.Skew, "seconds that a claimed time may be ahead")
 	listOf(c, "sources", "", optional, sorted, maxSources, &p.Sources, "the law behind each figure", elements((*Source).fields))
-	c.uint("stale", required, 1, &p.Stale, "seconds after which cosignatures are stale")
-	c.uint("unfulfilled", required, 1, &p.Unfulfilled, "seconds after which an overdue is a breach")
+	c.seconds("stale", required, 1, &p.Stale, "seconds after which cosignatures are stale")
+	c.seconds("unfulfilled", required, 1, &p.Unfulfilled, "seconds after which an overdue is a breach")
 }
 
 func (d *Deadline) fields(c *coder) {
-	c.uint("grace", required, 1, &d.Grace, "seconds between due and overdue")
-	c.uint("within", required, 1, &d.Within, "seconds until due")
+	c.seconds("grace", required, 1, &d.Grace, "seconds between due and overdue")
+	c.seconds("within", required, 1, &d.Within, "seconds until due")
 }
 
 func (s *SealLimit) fields(c *coder) {
-	c.uint("default", required, 1, &s.Default, "seconds, when the authority says nothing")
-	c.uint("longest", required, 1, &s.Longest, "seconds at most")
+	c.seconds("default", required, 1, &s.Default, "seconds, when the authority says nothing")
+	c.seconds("longest", required, 1, &s.Longest, "seconds at most")
 }
 
 func (d *DeferralLimit) fields(c *coder) {
 	objectOpt(c, "never", "step", optional, &d.Never, "who may say never, and from when; absent: nobody", (*Step).fields)
 	listOf(c, "steps", "steps", required, ordered, maxSteps, &d.Steps, "who may defer from which age on", elements((*Step).fields))
-	c.uint("total", optional, 1, &d.Total, "seconds of all deferrals together; absent: no limit")
+	c.seconds("total", optional, 1, &d.Total, "seconds of all deferrals together; absent: no limit")
 }
 
 func (s *Step) fields(c *coder) {
-	c.uint("after", required, 0, &s.After, "seconds since the end of the measure: for deferrals to a date beyond")
+	c.seconds("after", required, 0, &s.After, "seconds since the end of the measure: for deferrals to a date beyond")
 	codes(c, "kinds", codeKind, optional, maxCodes, &s.Kinds, "kinds of authorities that must sign; absent: whoever has standing")
-	c.uint("longest", optional, 1, &s.Longest, "seconds of one deferral at most; absent in never")
+	c.seconds("longest", optional, 1, &s.Longest, "seconds of one deferral at most; absent in never")
 	c.uint("signatures", required, 1, &s.Signatures, "how many of them sign")
 }
 

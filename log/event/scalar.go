@@ -35,6 +35,15 @@ var (
 // uint codes an integer from low to MaxInteger. An optional one is absent
 // when 0.
 func (c *coder) uint(name string, p presence, low uint64, v *uint64, doc string) {
+	c.number(name, p, low, v, doc, false)
+}
+
+// seconds is uint for a duration, which a file has with its unit.
+func (c *coder) seconds(name string, p presence, low uint64, v *uint64, doc string) {
+	c.number(name, p, low, v, doc, c.file)
+}
+
+func (c *coder) number(name string, p presence, low uint64, v *uint64, doc string, unit bool) {
 	if p == optional {
 		low = max(low, 1)
 	}
@@ -46,7 +55,11 @@ func (c *coder) uint(name string, p presence, low uint64, v *uint64, doc string)
 		return
 	}
 	if c.mode == decoding {
-		n, err := c.readUint()
+		read := c.readUint
+		if unit {
+			read = c.readDuration
+		}
+		n, err := read()
 		if err != nil {
 			c.fail(name, err)
 			return
@@ -57,7 +70,10 @@ func (c *coder) uint(name string, p presence, low uint64, v *uint64, doc string)
 		c.fail(name, fmt.Errorf("integer %w", errRange))
 		return
 	}
-	if c.encodes() {
+	switch {
+	case c.encodes() && unit:
+		c.b = append(c.b, `"`+FormatDuration(*v)+`"`...)
+	case c.encodes():
 		c.b = strconv.AppendUint(c.b, *v, 10)
 	}
 }
@@ -72,7 +88,7 @@ func (c *coder) readUint() (uint64, error) {
 		n = n*10 + uint64(c.b[j]-'0')
 		j++
 	}
-	if j == c.i || (c.b[c.i] == '0' && j > c.i+1) {
+	if j == c.i || c.b[c.i] == '0' && j > c.i+1 || c.node != nil && j < len(c.b) {
 		return 0, errors.New("want an integer without sign, fraction, exponent or leading zeros")
 	}
 	c.i = j

@@ -55,7 +55,7 @@ func (b *builder) set(path, value string) error {
 	case err != nil:
 		return err
 	case s.seconds != nil:
-		*s.seconds, err = duration(value)
+		*s.seconds, err = event.ParseDuration(value)
 	case s.count != nil:
 		*s.count, err = count(value)
 	case s.codes != nil:
@@ -249,17 +249,6 @@ func requiredDeferral(at string, d *event.DeferralLimit) []string {
 		return append(paths, at+"never")
 	}
 	return append(paths, at+"never.after", at+"never.signatures")
-}
-
-var units = map[byte]uint64{'s': 1, 'm': 60, 'h': 3600, 'd': 86400}
-
-func duration(s string) (uint64, error) {
-	unit := units[s[len(s)-1]] // no value is empty
-	n, err := count(s[:len(s)-1])
-	if err != nil || unit == 0 || n > event.MaxInteger/unit {
-		return 0, fmt.Errorf("%q is no duration like 90d, 6h, 10m or 45s", s)
-	}
-	return n * unit, nil
 }
 
 func count(s string) (uint64, error) {

@@ -1,0 +1,233 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/strictjson"
+)
+
+// MaxCharterFile bounds a charter file: what an entry holds is a tenth of it.
+const MaxCharterFile = 512 << 10
+
+// ParseCharterFile reads a charter as founders edit it: the members of a charter's
+// body and the log's origin, as log, in one strict JSON object (package
+// strictjson). Members and lists may stand in any order; a duration is text such
+// as 90d, and a policy a list of its lines. What it returns could be signed, and is
+// sorted. Errors wrap ErrMalformed, and name member and line where they can.
+func ParseCharterFile(b []byte) (log string, ch *Charter, err error) {
+	if len(b) > MaxCharterFile {
+		return "", nil, fmt.Errorf("%w: a charter file has at most %d bytes", ErrTooLarge, MaxCharterFile)
+	}
+	v, err := strictjson.Parse(b)
+	if err != nil {
+		return "", nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	ch = new(Charter)
+	c := coder{mode: decoding, file: true}
+	c.enter(v)
+	c.braces(func() { charterFile(&c, &log, ch) })
+	if c.err != nil {
+		return "", nil, c.err
+	}
+	return log, ch, sortCharter(log, ch)
+}
+
+// File returns the charter file, which has one form. The lists of the charter whose
+// order has no meaning are sorted on the way.
+func (ch *Charter) File(log string) ([]byte, error) {
+	if err := sortCharter(log, ch); err != nil {
+		return nil, err
+	}
+	return printFile(func(c *coder) { charterFile(c, &log, ch) })
+}
+
+// File returns the profile as it stands in a charter file.
+func (p *Profile) File() ([]byte, error) { return printFile(p.fields) }
+
+func charterFile(c *coder, log *string, ch *Charter) {
+	code(c, "log", originKind, required, log, "origin of the log")
+	ch.fields(c)
+}
+
+// sortCharter sorts a charter and checks what no single member shows.
+func sortCharter(log string, ch *Charter) error {
+	return (&Event{Type: TypeCharter, Log: log, ID: ID{1}, Time: time.Unix(0, 0).UTC(), Body: ch}).Sort()
+}
+
+func printFile(fields func(*coder)) ([]byte, error) {
+	c := coder{mode: sorting, file: true}
+	c.braces(func() { fields(&c) })
+	if c.err != nil {
+		return nil, c.err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, c.b, "", "  "); err != nil {
+		return nil, err
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
+}
+
+// enter goes on to a value of a file. A scalar is read as canonical JSON has it, so
+// that both have one judge.
+func (c *coder) enter(v *strictjson.Value) {
+	c.node, c.b, c.i = v, nil, 0
+	switch v.Kind {
+	case '"':
+		c.b = appendText(nil, v.Text)
+	case '0', 't':
+		c.b = []byte(v.Text)
+	}
+}
+
+// enterMember goes on to the member of the current object, if there is one.
+func (c *coder) enterMember(name string) bool {
+	v := c.object.Member(name)
+	if v != nil {
+		c.enter(v)
+	}
+	return v != nil
+}
+
+// readObject reads an object of a file. The walk without a value says which members
+// there can be, and so a wrong name is named before the right one is missed.
+func (c *coder) readObject(f func()) {
+	outer, object := c.object, c.node
+	if object.Kind != '{' {
+		c.fail("", errors.New("want an object, in braces"))
+		return
+	}
+	known := c.describe(f)
+	for i, name := range object.Names {
+		if !slices.ContainsFunc(known, func(r row) bool { return r.name == name }) {
+			var names []string
+			for _, r := range known {
+				names = append(names, r.name)
+			}
+			c.node = object.Values[i]
+			c.fail(name, fmt.Errorf("there is no such member here; there are %s", strings.Join(names, ", ")))
+			return
+		}
+	}
+	for _, r := range known {
+		if r.presence == required && object.Member(r.name) == nil {
+			c.fail(r.name, fmt.Errorf("it %w: %s", errMissing, r.doc))
+			return
+		}
+	}
+	c.object = object
+	f()
+	c.object = outer
+}
+
+// describe returns the rows of an object's own members.
+func (c *coder) describe(f func()) []row {
+	d := *c
+	*c = coder{mode: describing}
+	f()
+	rows := slices.DeleteFunc(c.rows, func(r row) bool { return strings.Contains(r.name, ".") })
+	*c = d
+	return rows
+}
+
+// readNodes reads a list of a file.
+func readNodes[T any](c *coder, limit int, v *[]T, elem func(*T, *coder)) {
+	list := c.node
+	switch {
+	case list.Kind != '[':
+		c.fail("", errors.New("want a list, in brackets"))
+	case len(list.Values) == 0:
+		c.fail("", errEmptyList)
+	case len(list.Values) > limit:
+		c.fail("", errLong)
+	}
+	for i, e := range list.Values {
+		if c.err != nil {
+			return
+		}
+		c.in(fmt.Sprintf("[%d]", i), func() {
+			c.enter(e)
+			*v = append(*v, *new(T))
+			elem(&(*v)[i], c)
+		})
+	}
+}
+
+// inFile says of an error where in the file it is.
+func (c *coder) inFile(path string, err error) (string, error) {
+	switch {
+	case errors.Is(err, errString):
+		err = errors.New("want a string")
+	case errors.Is(err, errEmptyList):
+		err = errors.New("the list is empty: leave the member out")
+	}
+	return fmt.Sprintf("line %d: %s", c.node.Line, strings.ReplaceAll(path, ".[", "[")), err
+}
+
+// policy codes a policy: one text in an event, and in a file a list of its lines.
+func (c *coder) policy(name string, v *string, doc string) {
+	if !c.file || c.mode == describing {
+		c.text(name, "policy", required, maxPolicy, "\n", v, doc)
+		return
+	}
+	var lines []string
+	for line := range strings.Lines(*v) {
+		lines = append(lines, strings.TrimSuffix(line, "\n"))
+	}
+	listOf(c, name, "", required, ordered, maxPolicy, &lines, doc, func(s *string, c *coder) {
+		if err := c.textValue(maxPolicy, "", s); err != nil {
+			c.fail("", err)
+		}
+	})
+	if c.mode == decoding && c.err == nil {
+		*v = strings.Join(lines, "\n") + "\n"
+	}
+}
+
+var units = []struct {
+	name    byte
+	seconds uint64
+}{{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}}
+
+// FormatDuration writes seconds with the largest unit that is exact: 90d, 36h, 10m
+// or 45s.
+func FormatDuration(seconds uint64) string {
+	for _, u := range units {
+		if seconds > 0 && seconds%u.seconds == 0 {
+			return fmt.Sprintf("%d%c", seconds/u.seconds, u.name)
+		}
+	}
+	return "0s"
+}
+
+// ParseDuration reads a whole number with a unit: s, m, h, or d for 86,400 seconds.
+func ParseDuration(s string) (seconds uint64, err error) {
+	for _, u := range units {
+		text, ok := strings.CutSuffix(s, string(u.name))
+		if !ok {
+			continue
+		}
+		c := coder{b: []byte(text)}
+		n, err := c.readUint()
+		if err == nil && c.i == len(text) && n <= MaxInteger/u.seconds {
+			return n * u.seconds, nil
+		}
+	}
+	return 0, fmt.Errorf("%q is no duration like 90d, 6h, 10m or 45s", s)
+}
+
+func (c *coder) readDuration() (uint64, error) {
+	if c.node.Kind != '"' {
+		return 0, errors.New("want a duration in quotes, such as \"90d\", \"6h\", \"10m\" or \"45s\"")
+	}
+	return ParseDuration(c.node.Text)
+}

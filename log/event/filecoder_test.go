@@ -1,0 +1,145 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func sampleFile(t testing.TB) string {
+	t.Helper()
+	b, err := sampleBodies()[0].(*Charter).File("log.example/2026")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// What is wrong in a charter file is named by line and member, with what to do.
+func TestCharterFileRefuses(t *testing.T) {
+	good := sampleFile(t)
+	for _, c := range []struct{ old, new, want string }{
+		{`"log": `, `"Log": `, `Log: there is no such member here; there are log, auditPolicy, `},
+		{`  "log": "log.example/2026",`, ``, "line 1: log: it is missing: origin of the log"},
+		{`"skew": "`, `"skew": "x`, `profile.skew: "x`},
+		{`"accessLife": "`, `"accessLife": "0`, `is no duration like 90d, 6h, 10m or 45s`},
+		{`"rules": 1`, `"rules": "1"`, "rules: want an integer"},
+		{`"rules": 1`, `"rules": 1.5`, "rules: want an integer"},
+		{`"rules": 1`, `"rules": 1e0`, "rules: want an integer"},
+		{`"rules": 1`, `"rules": 1, "rules": 1`, `"rules" stands twice in one object`},
+		{`"rules": 1`, `"rules": null`, "null: leave the member out"},
+		{`"members": [`, `"members": [], "member": [`, `groups[0].member: there is no such member here; there are id, members, threshold`},
+		{`"reasons": [`, `"reasons": [], "reason": [`, `profile.reason: there is no such`},
+		{`"above": [`, `"above": [{"a": 1},`, `above[0]: want a string`},
+		{`"role": "provider"`, `"role": "king"`, "role: want one of: auditor, "},
+		{`"role": "provider"`, `"role": 7`, "role: want a string"},
+		{`"thresholds": {`, `"thresholds": [`, "not strict JSON: line "},
+	} {
+		if !strings.Contains(good, c.old) {
+			t.Errorf("the sample has no %s", c.old)
+			continue
+		}
+		bad := strings.Replace(good, c.old, c.new, 1)
+		_, _, err := ParseCharterFile([]byte(bad))
+		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "line ") {
+			t.Errorf("%s for %s: %v, want %s", c.new, c.old, err, c.want)
+		}
+	}
+	void := good[:strings.Index(good, `"void": [`)] + `"void": [],` + good[strings.Index(good, "\n  \"witnessPolicy"):]
+	if _, _, err := ParseCharterFile([]byte(void)); err == nil || !strings.Contains(err.Error(), "void: the list is empty: leave the member out") {
+		t.Errorf("an empty list: %v", err)
+	}
+	if _, _, err := ParseCharterFile(bytes.Repeat([]byte(" "), MaxCharterFile+1)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a file too large: %v", err)
+	}
+}
+
+// The line and path of a value in a list are its own.
+func TestCharterFilePlace(t *testing.T) {
+	lines := strings.Split(sampleFile(t), "\n")
+	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, `      "keys": [`) })
+	lines[i+1] = strings.Replace(lines[i+1], `"M`, `"!`, 1)
+	_, _, err := ParseCharterFile([]byte(strings.Join(lines, "\n")))
+	if err == nil || !strings.Contains(err.Error(), "parties[0].keys[0]: ") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A file may be written in any order, and with other units.
+func TestCharterFileOrder(t *testing.T) {
+	text := sampleFile(t)
+	a := strings.Index(text, `  "rules"`)
+	b := strings.Index(text, `  "thresholds"`)
+	moved := "{\n" + text[a:b] + strings.TrimPrefix(text[:a]+text[b:], "{\n")
+	log, ch, err := ParseCharterFile([]byte(moved))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(ch.Parties)
+	again, err := ch.File(log)
+	if err != nil || string(again) != text {
+		t.Errorf("%s (%v)", again, err)
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for seconds, text := range map[uint64]string{0: "0s", 1: "1s", 90: "90s", 3600: "1h", 36 * 3600: "36h", 90 * 86400: "90d", MaxInteger: "9007199254740991s"} {
+		if got := FormatDuration(seconds); got != text {
+			t.Errorf("%d is %s, want %s", seconds, got, text)
+		}
+		if got, err := ParseDuration(text); got != seconds || err != nil {
+			t.Errorf("%s is %d (%v), want %d", text, got, err, seconds)
+		}
+	}
+	for _, text := range []string{"", "s", "5", "05s", "-1s", "+1s", "1.5h", "1 s", "1w", "1hh", "1H", "9007199254740992s", "104249991375d", "99999999999999999999d"} {
+		if got, err := ParseDuration(text); err == nil {
+			t.Errorf("%q was read as %d", text, got)
+		}
+	}
+}
+
+// A charter file has one printed form, and the event made from it says the same.
+func FuzzCharterFile(f *testing.F) {
+	f.Add([]byte(sampleFile(f)))
+	f.Add([]byte(`{"log":"a","rules":1}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		log, ch, err := ParseCharterFile(b)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) {
+				t.Fatalf("error is %v", err)
+			}
+			return
+		}
+		printed, err := ch.File(log)
+		if err != nil {
+			t.Fatalf("%s can't be printed: %v", b, err)
+		}
+		log2, ch2, err := ParseCharterFile(printed)
+		if err != nil {
+			t.Fatalf("%s can't be read again: %v", printed, err)
+		}
+		if again, err := ch2.File(log2); err != nil || !bytes.Equal(again, printed) {
+			t.Fatalf("%s\nwas read as\n%s (%v)", printed, again, err)
+		}
+		ev, err := New(log, ch)
+		if err != nil {
+			t.Fatalf("no event can be made of %s: %v", printed, err)
+		}
+		payload, err := ev.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Parse(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := back.Body.(*Charter).File(back.Log); err != nil || !bytes.Equal(again, printed) {
+			t.Fatalf("%s\ncame out of its event as\n%s (%v)", printed, again, err)
+		}
+	})
+}
