@@ -139,7 +139,7 @@ func (g *Gate) member(b *book, c *claim) error {
 		return refuse(CodeGroup, "%w", err)
 	}
 	then := b.ledger.CharterAt(c.access.Index())
-	list := group(then.Charter, c.body.Group)
+	list := then.Group(c.body.Group)
 	if list == nil || !slices.Contains(list.Members, name) {
 		return refuse(CodeGroup, "access %d names the group %s, of which %s is no member", c.access.Index(), c.body.Group, name)
 	}

@@ -128,7 +128,7 @@ func (g *Gate) Status(ctx context.Context) (*Status, error) {
 			s.Trusted = b.trusted.charter.Version
 		}
 		if name, err := g.custodian(b); err == nil {
-			s.Custodian, s.Groups = name, groupsOf(name, in.Charter)
+			s.Custodian, s.Groups = name, in.GroupsOf(name)
 		}
 		return nil
 	})

@@ -189,6 +189,27 @@ func (ch *Charter) Holder(keyID string) *Party {
 	return nil
 }
 
+// Group returns the custodian group of this id, or nil.
+func (ch *Charter) Group(id string) *Group {
+	for i := range ch.Groups {
+		if ch.Groups[i].ID == id {
+			return &ch.Groups[i]
+		}
+	}
+	return nil
+}
+
+// GroupsOf returns the ids of the groups that a custodian is a member of.
+func (ch *Charter) GroupsOf(custodian string) []string {
+	var out []string
+	for _, g := range ch.Groups {
+		if slices.Contains(g.Members, custodian) {
+			out = append(out, g.ID)
+		}
+	}
+	return out
+}
+
 func (ch *Charter) checkParties() error {
 	count := make(map[Role]uint64)
 	for i := range ch.Parties {

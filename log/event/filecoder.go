@@ -64,7 +64,7 @@ func sortCharter(log string, ch *Charter) error {
 }
 
 func printFile(fields func(*coder)) ([]byte, error) {
-	c := coder{mode: sorting, file: true}
+	c := coder{mode: encoding, file: true}
 	c.braces(func() { fields(&c) })
 	if c.err != nil {
 		return nil, c.err
