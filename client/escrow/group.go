@@ -33,10 +33,8 @@ type Member struct {
 // NewGroup takes a group from the charter of a log. It refuses keys of low order and
 // malformed ones: the charter's signers are not asked to know better.
 func NewGroup(origin string, ch *event.Charter, id string) (*Group, error) {
-	for i := range ch.Groups {
-		if ch.Groups[i].ID == id {
-			return newGroup(origin, ch, &ch.Groups[i])
-		}
+	if g := ch.Group(id); g != nil {
+		return newGroup(origin, ch, g)
 	}
 	return nil, fmt.Errorf("escrow: the charter of %q has no custodian group %q", origin, id)
 }

@@ -49,11 +49,11 @@ func runInit(_ context.Context, args []string, stdout, stderr io.Writer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(stdout, " --gate %s=%s", *name, public)
+		fmt.Fprintf(stdout, ",%s", public)
 	}
 	fmt.Fprintln(stdout)
-	fmt.Fprintf(stderr, "Made the keys of the gate in %s. The options above make them the custodian's in \"vasistas charter new\";\n"+
-		"in \"vasistas charter amend\" write --add-party for --party. Only the files that end in .pub leave this machine.\n", l.path("keys"))
+	fmt.Fprintf(stderr, "Made the keys of the gate in %s. The option above makes them the custodian's in \"vasistas charter new\"; in a charter\n"+
+		"file, name these files as the party's keys and gates. Only those that end in .pub leave this machine.\n", l.path("keys"))
 	return nil
 }
 

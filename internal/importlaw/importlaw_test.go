@@ -130,6 +130,7 @@ func TestLinks(t *testing.T) {
 	}{
 		{"log/tlog", network, []string{"golang.org/x/mod/", "golang.org/x/sys/cpu", "github.com/cloudflare/circl/", module + "log/tlog", module + "internal/weakkey"}},
 		{"internal/problem", []string{"os/exec", "plugin"}, nil},
+		{"internal/strictjson", network, nil},
 		{"log/event", network, []string{module}},
 		{"log/ledger", network, bare},
 		{"client/verify", network, bare},

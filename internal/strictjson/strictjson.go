@@ -33,12 +33,23 @@ type Value struct {
 	Start, End int      // its bytes in the text
 }
 
-// Member returns the value of this name in an object, or nil.
+// Member returns the value of this name in an object, or nil; v may be nil, too.
 func (v *Value) Member(name string) *Value {
+	if v == nil {
+		return nil
+	}
 	if i := slices.Index(v.Names, name); i >= 0 {
 		return v.Values[i]
 	}
 	return nil
+}
+
+// Elements returns the values of a list, and none of anything else or nil.
+func (v *Value) Elements() []*Value {
+	if v == nil || v.Kind != '[' {
+		return nil
+	}
+	return v.Values
 }
 
 // Parse reads one value. The caller bounds the text. Errors wrap ErrSyntax.

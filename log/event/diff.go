@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -40,7 +41,8 @@ func (c *Change) String() string {
 // Diff lists all that differs between two charters, but for version and prev, which
 // always do, and the order of a policy's lines, which decides nothing. It compares
 // every value of the charter file, so that no member is forgotten. The first may be
-// nil: then all is new. If one is malformed, one change of trust says so.
+// nil: then all is new, and in the charter's order. If one is malformed, one change
+// of trust says so.
 func Diff(was, is *Charter) []Change {
 	before, err := lines(was)
 	after, err2 := lines(is)
@@ -48,28 +50,27 @@ func Diff(was, is *Charter) []Change {
 		return []Change{{Path: "charter", Is: err.Error(), Name: "charter"}}
 	}
 	count := make(map[line]int)
-	for _, l := range after {
+	for _, l := range before {
 		count[l]++
 	}
-	for _, l := range before {
-		count[l]--
-	}
 	var out []Change
-	for l, n := range count {
-		for range n {
+	for _, l := range after {
+		if count[l]--; count[l] < 0 {
 			out = append(out, Change{Path: l.path, Is: l.value, Name: l.name})
 		}
-		for range -n {
+	}
+	for l, n := range count {
+		for range n {
 			out = append(out, Change{Path: l.path, Was: l.value, Name: l.name})
 		}
 	}
 	if was != nil {
 		out = append(out, keyOrder(was.LogKeys, is.LogKeys)...)
+		slices.SortFunc(out, func(a, b Change) int {
+			return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Name, b.Name), cmp.Compare(b.Was, a.Was), cmp.Compare(a.Is, b.Is))
+		})
+		out = paired(out)
 	}
-	slices.SortFunc(out, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Name, b.Name), cmp.Compare(b.Was, a.Was), cmp.Compare(a.Is, b.Is))
-	})
-	out = paired(out)
 	for i := range out {
 		out[i].concern(was, is)
 	}
@@ -158,24 +159,24 @@ func lines(ch *Charter) ([]line, error) {
 	for _, k := range ch.LogKeys {
 		add("log keys", Shorten(k), "log key "+keyName(k))
 	}
-	for l := range strings.Lines(ch.WitnessPolicy) {
-		add("witness policy", Shorten(strings.TrimSuffix(l, "\n")), policyName("witness", l))
-	}
-	for l := range strings.Lines(ch.AuditPolicy) {
-		add("audit policy", Shorten(strings.TrimSuffix(l, "\n")), policyName("auditor", l))
-	}
-	for _, v := range ch.Void {
-		add("void", fmt.Sprintf("key %s from entry %d on", v.Key, v.From), "")
+	for i, o := range body["parties"].([]any) {
+		ch.Parties[i].lines(o.(map[string]any), add)
 	}
 	for _, g := range ch.Groups {
 		label := "group " + g.ID
 		add(label+", members", strings.Join(g.Members, " "), label)
 		add(label+", threshold", fmt.Sprint(g.Threshold), label)
 	}
-	for i, o := range body["parties"].([]any) {
-		ch.Parties[i].lines(o.(map[string]any), add)
-	}
 	flatten("thresholds", body["thresholds"], func(path, value string) { add(path, value, "thresholds") })
+	for _, v := range ch.Void {
+		add("void", fmt.Sprintf("key %s from entry %d on", v.Key, v.From), "")
+	}
+	for l := range strings.Lines(ch.WitnessPolicy) {
+		add("witness policy", Shorten(strings.TrimSuffix(l, "\n")), policyName("witness", l))
+	}
+	for l := range strings.Lines(ch.AuditPolicy) {
+		add("audit policy", Shorten(strings.TrimSuffix(l, "\n")), policyName("auditor", l))
+	}
 	for _, done := range []string{"version", "prev", "logKeys", "witnessPolicy", "auditPolicy", "void", "groups", "parties", "thresholds"} {
 		delete(body, done)
 	}
@@ -193,12 +194,12 @@ func (p *Party) lines(o map[string]any, add func(path, value, name string)) {
 		add(label+", keys", k.KeyID(), p.trusted(label))
 	}
 	delete(o, "keys")
-	for member, v := range o {
+	for _, member := range slices.Sorted(maps.Keys(o)) {
 		name := ""
 		if member == "cosigners" || member == "gates" {
 			name = p.trusted(label)
 		}
-		flatten(label+", "+member, v, func(path, value string) { add(path, value, name) })
+		flatten(label+", "+member, o[member], func(path, value string) { add(path, value, name) })
 	}
 }
 
@@ -215,8 +216,8 @@ func flatten(path string, v any, leaf func(path, value string)) {
 	at := func(name string) string { return strings.TrimPrefix(path+"."+name, ".") }
 	switch v := v.(type) {
 	case map[string]any:
-		for name, member := range v {
-			flatten(at(name), member, leaf)
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			flatten(at(name), v[name], leaf)
 		}
 	case []any:
 		for i, element := range v {

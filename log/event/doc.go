@@ -33,7 +33,8 @@
 // ascending; [New] sorts for the caller.
 //
 // Every type's members stand in one method, fields, which encodes, decodes,
-// checks and documents them; docs/events.md is rendered from it.
+// checks and documents them; docs/events.md is rendered from it. The same walk
+// reads and prints the text of a charter that founders edit: [ParseCharterFile].
 //
 // # Decisions
 //

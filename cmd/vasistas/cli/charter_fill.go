@@ -1,0 +1,279 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/vasistas/vasistas/internal/strictjson"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/event/eventkey"
+	"github.com/vasistas/vasistas/log/profile"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// fill reads a charter file whose members the flags replace or add to, and in which
+// the names of files and profiles stand for what they have.
+func (e *env) fill(text []byte, f *charterFlags) (log string, ch *event.Charter, err error) {
+	members, err := e.members(f)
+	if err != nil {
+		return "", nil, err
+	}
+	if text, err = setMembers(text, members); err == nil {
+		text, err = e.resolve(text)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return event.ParseCharterFile(text)
+}
+
+// members are those that the flags say, and those that a file may leave out, as nil.
+func (e *env) members(f *charterFlags) (map[string]any, error) {
+	out := map[string]any{"rules": nil, "version": nil}
+	for name, value := range map[string]string{"log": f.origin, "profile": f.profile, "witnessPolicy": f.witnessPolicy, "auditPolicy": f.auditPolicy} {
+		if value != "" {
+			out[name] = value
+		}
+	}
+	if len(f.logKeys) > 0 {
+		out["logKeys"] = f.logKeys
+	}
+	thresholds := make(map[string]json.RawMessage)
+	for _, arg := range f.thresholds {
+		name, n, _ := strings.Cut(arg, "=")
+		if thresholds[name] = json.RawMessage(n); !json.Valid(thresholds[name]) {
+			return nil, usagef("--threshold %s: write amend=N or recover=N, a number of founders", arg)
+		}
+		out["thresholds"] = thresholds
+	}
+	var parties []map[string]any
+	for _, arg := range f.parties {
+		var err error
+		if parties, err = e.party(parties, arg); err != nil {
+			return nil, fmt.Errorf("--party %s: %w", arg, err)
+		}
+		out["parties"] = parties
+	}
+	return out, nil
+}
+
+// party adds a party as its flag says it, or keys to one. A file shows what key it
+// has.
+func (e *env) party(parties []map[string]any, arg string) ([]map[string]any, error) {
+	who, files, ok := strings.Cut(arg, "=")
+	words := strings.Split(who, ":")
+	if !ok || len(words) < 2 || len(words) > 3 {
+		return nil, errors.New("write ROLE:NAME=FILE[,FILE...], or authority:NAME:KIND=FILE")
+	}
+	i := slices.IndexFunc(parties, func(p map[string]any) bool { return p["role"] == words[0] && p["name"] == words[1] })
+	if i < 0 {
+		i, parties = len(parties), append(parties, map[string]any{"role": words[0], "name": words[1]})
+	}
+	p := parties[i]
+	if len(words) == 3 {
+		p["kind"] = words[2]
+	}
+	for _, file := range strings.Split(files, ",") {
+		b, err := e.read(file, maxKeyText)
+		if err != nil {
+			return nil, err
+		}
+		list := "cosigners"
+		if bytes.HasPrefix(b, []byte("{")) {
+			list = "gates"
+		} else if bytes.HasPrefix(b, []byte("-----")) {
+			list = "keys"
+		}
+		names, _ := p[list].([]string)
+		p[list] = append(names, file)
+	}
+	return parties, nil
+}
+
+const maxKeyText = 4096
+
+// An edit puts other text in the place of a value.
+type edit struct {
+	start, end int
+	text       []byte
+}
+
+func apply(text []byte, edits []edit) []byte {
+	slices.SortFunc(edits, func(a, b edit) int { return cmp.Compare(b.start, a.start) }) // from the end
+	for _, x := range edits {
+		text = slices.Replace(text, x.start, x.end, x.text...)
+	}
+	return text
+}
+
+// setMembers replaces members of a file, or puts them in front of the others, into
+// their first line, so that lines keep their numbers. One that is nil is 1, unless
+// the file has it.
+func setMembers(text []byte, members map[string]any) ([]byte, error) {
+	v, err := strictjson.Parse(text)
+	if err == nil && v.Kind != '{' {
+		err = errors.New("a charter file is an object, in braces")
+	}
+	if err != nil {
+		return nil, err
+	}
+	var edits []edit
+	front := make(map[string]any)
+	for name, value := range members {
+		old := v.Member(name)
+		switch {
+		case old == nil:
+			front[name] = cmp.Or(value, any(1))
+		case value != nil:
+			b, err := json.Marshal(value)
+			if err != nil {
+				return nil, err
+			}
+			edits = append(edits, edit{old.Start, old.End, b})
+		}
+	}
+	if len(front) > 0 {
+		b, err := json.Marshal(front)
+		if err != nil {
+			return nil, err
+		}
+		b = b[:len(b)-1] // the file's own members follow
+		if len(v.Names) > 0 {
+			b = append(b, ',')
+		}
+		edits = append(edits, edit{v.Start, v.Start + 1, b})
+	}
+	return apply(text, edits), nil
+}
+
+// resolve puts what they stand for in the place of the names of files and profiles.
+func (e *env) resolve(text []byte) ([]byte, error) {
+	v, err := strictjson.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var edits []edit
+	load := func(v *strictjson.Value, path string, from func(string) (any, error)) {
+		if err != nil || v == nil || v.Kind != '"' {
+			return
+		}
+		value, failed := from(v.Text)
+		b, invalid := json.Marshal(value)
+		if failed = cmp.Or(failed, invalid); failed != nil {
+			err = fmt.Errorf("line %d: %s: %w", v.Line, path, failed)
+		}
+		edits = append(edits, edit{v.Start, v.End, b})
+	}
+	list := func(in *strictjson.Value, path, name string, from func(string) (any, error)) {
+		for i, element := range in.Member(name).Elements() {
+			load(element, fmt.Sprintf("%s%s[%d]", path, name, i), from)
+		}
+	}
+	load(v.Member("profile"), "profile", e.profileText)
+	load(v.Member("witnessPolicy"), "witnessPolicy", e.policyLines)
+	load(v.Member("auditPolicy"), "auditPolicy", e.policyLines)
+	list(v, "", "logKeys", e.vkey)
+	for i, p := range v.Member("parties").Elements() {
+		path := fmt.Sprintf("parties[%d].", i)
+		list(p, path, "keys", eventKey)
+		list(p, path, "cosigners", e.vkey)
+		list(p, path, "gates", e.gateKey)
+	}
+	return apply(text, edits), err
+}
+
+// eventKey takes an event key as charters have it, or the name of a public key file.
+func eventKey(s string) (any, error) {
+	if spki, err := base64.RawURLEncoding.DecodeString(s); err == nil {
+		if _, err := event.ParsePublicKey(spki); err == nil {
+			return s, nil
+		}
+	}
+	k, err := eventkey.LoadPublic(s)
+	if err != nil {
+		return nil, fmt.Errorf("it is no key, and no public key file: %w; give the public half, which keygen writes to FILE%s", err, eventkey.PublicSuffix)
+	}
+	return base64.RawURLEncoding.EncodeToString(k.SPKI()), nil
+}
+
+// vkey takes a verifier key, or the name of a file with one.
+func (e *env) vkey(s string) (any, error) {
+	if !strings.Contains(s, "+") {
+		b, err := e.read(s, maxKeyText)
+		if err != nil {
+			return nil, fmt.Errorf("it is no verifier key, and no file with one: %w", err)
+		}
+		s = strings.TrimSuffix(string(b), "\n")
+	}
+	if strings.HasPrefix(s, "PRIVATE+KEY+") {
+		return nil, errors.New("this is the private half: give the public one")
+	}
+	k, err := tlog.ParseVerifierKey(s)
+	if err != nil {
+		return nil, err
+	}
+	return k.String(), nil
+}
+
+// gateKey takes the name of a file with a gate's public key.
+func (e *env) gateKey(s string) (any, error) {
+	b, err := e.read(s, maxKeyText)
+	return json.RawMessage(b), err
+}
+
+// profileText takes the name of a shipped profile, or of a file.
+func (e *env) profileText(s string) (any, error) {
+	p, err := profile.LoadFile(s)
+	if errors.Is(err, profile.ErrUnknown) {
+		b, failed := e.read(s, profile.MaxSize)
+		if errors.Is(failed, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%q is none of %s, and no file", s, strings.Join(profile.Names(), ", "))
+		}
+		if failed != nil {
+			return nil, failed
+		}
+		if p, err = profile.Parse(b); err != nil {
+			err = fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	b, err := p.Profile.File()
+	return json.RawMessage(b), err
+}
+
+// policyLines takes the name of a policy file, or none. A charter has the policy in
+// one spelling: one space between words, no comments and no empty lines. The words
+// are taken apart as the policy parser does.
+func (e *env) policyLines(s string) (any, error) {
+	if s == "none" {
+		return []string{"quorum none"}, nil
+	}
+	p, err := e.readPolicy(s) // as it is, so that an error names its line
+	if err != nil {
+		return nil, err
+	}
+	return normalPolicy(string(p.Bytes())), nil
+}
+
+func normalPolicy(text string) []string {
+	var out []string
+	for line := range strings.Lines(text) {
+		words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == '\n' })
+		if len(words) > 0 && !strings.HasPrefix(words[0], "#") {
+			out = append(out, strings.Join(words, " "))
+		}
+	}
+	return out
+}
