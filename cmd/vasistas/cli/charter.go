@@ -397,8 +397,8 @@ func underRules(ev *event.Event, ch *event.Charter) error {
 	if err != nil {
 		return err
 	}
-	if v != nil && (v.Rule != "charter" || v.Way != "few") {
-		return errors.New(v.Text)
+	if v != nil && (v.Rule != "charter" || v.Code != "few") {
+		return errors.New(v.Text())
 	}
 	return nil
 }
