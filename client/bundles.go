@@ -20,7 +20,7 @@ type bundle struct {
 	err     error
 }
 
-func readBundle(ctx context.Context, r tiles.Reader, n, size uint64) bundle {
+func readBundle(ctx context.Context, r tlog.TileReader, n, size uint64) bundle {
 	entries, err := tiles.ReadBundle(ctx, r, n, size)
 	if err != nil {
 		return bundle{err: err}
@@ -35,7 +35,7 @@ func readBundle(ctx context.Context, r tiles.Reader, n, size uint64) bundle {
 // readBundles yields the bundles that have the entries from one index up to a
 // tree's size, in order, and reads ahead of what was asked for: as many at a
 // time. No goroutine of it is left when it returns.
-func readBundles(ctx context.Context, r tiles.Reader, from, size uint64, ahead int) iter.Seq2[bundle, error] {
+func readBundles(ctx context.Context, r tlog.TileReader, from, size uint64, ahead int) iter.Seq2[bundle, error] {
 	return func(yield func(bundle, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		var wg sync.WaitGroup

@@ -122,7 +122,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-var _ tiles.Reader = (*Client)(nil)
+var _ tlog.TileReader = (*Client)(nil)
 
 // ReadTile returns a tile or bundle as the log serves it, of exactly the width
 // asked for. Its hashes are not checked here.

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -52,7 +51,7 @@ func (d dirSource) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if b, err = exactTile(full, b); err != nil {
 		return nil, err
 	}
-	return tiles.Cut(t, b)
+	return t.Cut(b)
 }
 
 func (d dirSource) read(name string, limit int) ([]byte, error) {

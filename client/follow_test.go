@@ -199,7 +199,7 @@ func TestFollowLieOfTwoTiles(t *testing.T) {
 	var hashes []tlog.Hash
 	for i := range uint64(tlog.TileWidth) {
 		e := bytes.ToUpper(l.entry(n*tlog.TileWidth + i))
-		lie = tiles.AppendEntry(lie, e)
+		lie = tlog.AppendEntry(lie, e)
 		hashes = append(hashes, tiles.LeafHash(e))
 	}
 	for ; len(hashes) > 1; hashes = hashes[:len(hashes)/2] {
@@ -218,7 +218,7 @@ func TestFollowLieOfTwoTiles(t *testing.T) {
 	cl := newClient(t, client.Config{URL: l.dir, Policy: l.policy()})
 	for e, err := range follower(t, cl, client.FollowOptions{Start: 65000}).All(t.Context()) {
 		if err != nil {
-			var corrupt *tiles.CorruptError
+			var corrupt *tlog.CorruptError
 			if !errors.As(err, &corrupt) {
 				t.Errorf("got %v", err)
 			}

@@ -83,7 +83,7 @@ func (l *fileLog) grow(size uint64) *tlog.Checkpoint {
 	for l.frontier.Size() < size {
 		i := l.frontier.Size()
 		e := l.entry(i)
-		l.bundle = tiles.AppendEntry(l.bundle, e)
+		l.bundle = tlog.AppendEntry(l.bundle, e)
 		if err := l.frontier.Append(tiles.LeafHash(e), l.writeTile); err != nil {
 			l.t.Fatal(err)
 		}

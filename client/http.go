@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/problem"
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -100,7 +99,7 @@ func (r *remote) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if b, err = exactTile(full, b); err != nil {
 		return nil, err
 	}
-	return tiles.Cut(t, b)
+	return t.Cut(b)
 }
 
 // get reads a resource of at most limit bytes.
@@ -221,7 +220,7 @@ func temporary(err error) bool {
 		// caller knows how long that may take.
 		return p.Temporary() && p.Code() != CodeNoQuorum
 	}
-	var corrupt *tiles.CorruptError
+	var corrupt *tlog.CorruptError
 	var cert *tls.CertificateVerificationError
 	if errors.Is(err, errBody) || errors.Is(err, fs.ErrNotExist) || errors.As(err, &corrupt) || errors.As(err, &cert) {
 		return false

@@ -22,7 +22,6 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/verify"
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -38,7 +37,7 @@ func server(t *testing.T, h http.HandlerFunc, policy *tlog.Policy) *client.Clien
 func bundle(n int) []byte {
 	var b []byte
 	for i := range n {
-		b = tiles.AppendEntry(b, fmt.Appendf(nil, "entry %d", i))
+		b = tlog.AppendEntry(b, fmt.Appendf(nil, "entry %d", i))
 	}
 	return b
 }
@@ -60,7 +59,7 @@ func TestReadTile(t *testing.T) {
 		body []byte
 		gzip bool
 	}
-	corrupt := new(*tiles.CorruptError)
+	corrupt := new(*tlog.CorruptError)
 	for name, c := range map[string]struct {
 		ask    tlog.Tile
 		served map[string]answer

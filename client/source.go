@@ -10,20 +10,19 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Source is where a log is read from: the log itself, a mirror, a directory.
 // Nobody trusts it; what it returns is judged by its hashes.
 type Source interface {
-	tiles.Reader
+	tlog.TileReader
 	// ReadCheckpoint returns the latest checkpoint as it is served.
 	ReadCheckpoint(ctx context.Context) ([]byte, error)
 }
 
 // maxBundle is the most bytes a bundle of that many entries can have.
-func maxBundle(width int) int { return width * (2 + tiles.MaxEntrySize) }
+func maxBundle(width int) int { return width * (2 + tlog.MaxEntrySize) }
 
 func maxTile(t tlog.Tile) int {
 	if t.Level == tlog.Entries {
@@ -34,12 +33,12 @@ func maxTile(t tlog.Tile) int {
 
 // exactTile returns b if it is a tile with exactly t's width.
 func exactTile(t tlog.Tile, b []byte) ([]byte, error) {
-	cut, err := tiles.Cut(t, b)
+	cut, err := t.Cut(b)
 	if err != nil {
 		return nil, err
 	}
 	if len(cut) != len(b) {
-		return nil, &tiles.CorruptError{Tile: t, Reason: fmt.Sprintf("it has more than %d elements", t.Width)}
+		return nil, &tlog.CorruptError{Tile: t, Reason: fmt.Sprintf("it has more than %d elements", t.Width)}
 	}
 	return b, nil
 }

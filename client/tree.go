@@ -23,16 +23,16 @@ const keepTiles = 64
 // tiles of the right edge give the root, and the hash of every full tile
 // stands in the tile above it. It is not safe for concurrent use.
 type tree struct {
-	r    tiles.Reader
+	r    tlog.TileReader
 	size uint64
 	root tlog.Hash
-	edge map[tlog.Tile][]tlog.Hash          // the partial tiles
+	edge *tiles.Frontier
 	full *lru.Cache[tlog.Tile, []tlog.Hash] // full tiles that were accepted
 }
 
 // openTree reads the right edge of a tree and checks it against the root.
-func openTree(ctx context.Context, r tiles.Reader, size uint64, root tlog.Hash) (*tree, error) {
-	f, err := tiles.LoadFrontier(ctx, r, size, root)
+func openTree(ctx context.Context, r tlog.TileReader, size uint64, root tlog.Hash) (*tree, error) {
+	edge, err := tiles.LoadFrontier(ctx, r, size, root)
 	if err != nil {
 		return nil, err
 	}
@@ -40,12 +40,7 @@ func openTree(ctx context.Context, r tiles.Reader, size uint64, root tlog.Hash) 
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{r: r, size: size, root: root, edge: make(map[tlog.Tile][]tlog.Hash), full: full}
-	err = f.Partial(func(tile tlog.Tile, b []byte) error {
-		t.edge[tile] = splitHashes(b)
-		return nil
-	})
-	return t, err
+	return &tree{r: r, size: size, root: root, edge: edge, full: full}, nil
 }
 
 // adopt keeps what o accepted, of which t is an extension: full tiles never
@@ -56,14 +51,6 @@ func (t *tree) adopt(o *tree) {
 	}
 }
 
-func splitHashes(b []byte) []tlog.Hash {
-	hashes := make([]tlog.Hash, len(b)/sha256.Size)
-	for i := range hashes {
-		hashes[i] = tlog.Hash(b[i*sha256.Size:])
-	}
-	return hashes
-}
-
 // tile returns all hashes that the tree has in a tile.
 func (t *tree) tile(ctx context.Context, level int, index uint64) ([]tlog.Hash, error) {
 	id := tlog.Tile{Level: level, Index: index, Width: tiles.Width(level, index, t.size)}
@@ -71,7 +58,7 @@ func (t *tree) tile(ctx context.Context, level int, index uint64) ([]tlog.Hash, 
 		return nil, fmt.Errorf("a tree of size %d has no tile %d at level %d", t.size, index, level)
 	}
 	if id.Width < tlog.TileWidth {
-		return t.edge[id], nil
+		return t.edge.Tile(level), nil
 	}
 	if hashes, ok := t.full.Get(id); ok {
 		return hashes, nil
@@ -84,8 +71,8 @@ func (t *tree) tile(ctx context.Context, level int, index uint64) ([]tlog.Hash, 
 	if err != nil {
 		return nil, err
 	}
-	if perfectRoot(hashes) != want {
-		return nil, &tiles.CorruptError{Tile: id, Reason: "its hash is not the one in the tile above it"}
+	if tiles.Subtree(hashes) != want {
+		return nil, &tlog.CorruptError{Tile: id, Reason: "its hash is not the one in the tile above it"}
 	}
 	t.full.Add(id, hashes)
 	return hashes, nil
@@ -100,19 +87,7 @@ func (t *tree) above(ctx context.Context, level int, index uint64) (tlog.Hash, e
 	return up[index%tlog.TileWidth], nil
 }
 
-// perfectRoot returns the root over a power of two of hashes.
-func perfectRoot(hashes []tlog.Hash) tlog.Hash {
-	h := append([]tlog.Hash(nil), hashes...)
-	for len(h) > 1 {
-		for i := range len(h) / 2 {
-			h[i] = tiles.HashChildren(h[2*i], h[2*i+1])
-		}
-		h = h[:len(h)/2]
-	}
-	return h[0]
-}
-
-// ReadTile is [tiles.Reader], for tiles of hashes only, of any width that
+// ReadTile is [tlog.TileReader], for tiles of hashes only, of any width that
 // the tree has. So a frontier or a proof can be made of accepted tiles.
 func (t *tree) ReadTile(ctx context.Context, id tlog.Tile) ([]byte, error) {
 	hashes, err := t.tile(ctx, id.Level, id.Index)
@@ -136,28 +111,12 @@ func (t *tree) rootAt(ctx context.Context, size uint64) (tlog.Hash, error) {
 		return tlog.Hash{}, fmt.Errorf("a tree of size %d has no root at size %d", t.size, size)
 	case size == t.size:
 		return t.root, nil
-	case size == 0:
-		return tiles.EmptyRoot(), nil
 	}
-	var root tlog.Hash
-	have := false
-	for _, id := range tiles.Edge(size) {
-		hashes, err := t.tile(ctx, id.Level, id.Index)
-		if err != nil {
-			return tlog.Hash{}, err
-		}
-		for end := id.Width; end > 0; {
-			n := end & -end
-			left := perfectRoot(hashes[end-n : end])
-			if have {
-				root = tiles.HashChildren(left, root)
-			} else {
-				root, have = left, true
-			}
-			end -= n
-		}
+	f, err := tiles.ReadFrontier(ctx, t, size)
+	if err != nil {
+		return tlog.Hash{}, err
 	}
-	return root, nil
+	return f.Root(), nil
 }
 
 // bundle accepts the leaf hashes of bundle n, all that the tree has of it.
@@ -169,11 +128,11 @@ func (t *tree) bundle(ctx context.Context, n uint64, leaves []tlog.Hash) error {
 			return err
 		}
 		if len(have) != len(leaves) {
-			return &tiles.CorruptError{Tile: id, Reason: fmt.Sprintf("it has %d entries, and the tree has %d there", len(leaves), len(have))}
+			return &tlog.CorruptError{Tile: id, Reason: fmt.Sprintf("it has %d entries, and the tree has %d there", len(leaves), len(have))}
 		}
 		for i := range leaves {
 			if leaves[i] != have[i] {
-				return &tiles.CorruptError{Tile: id, Reason: fmt.Sprintf("entry %d is not the one that the tree has", n*tlog.TileWidth+uint64(i))}
+				return &tlog.CorruptError{Tile: id, Reason: fmt.Sprintf("entry %d is not the one that the tree has", n*tlog.TileWidth+uint64(i))}
 			}
 		}
 		return nil
@@ -182,8 +141,8 @@ func (t *tree) bundle(ctx context.Context, n uint64, leaves []tlog.Hash) error {
 	if err != nil {
 		return err
 	}
-	if perfectRoot(leaves) != want {
-		return &tiles.CorruptError{Tile: id, Reason: "its entries are not those that the tree has"}
+	if tiles.Subtree(leaves) != want {
+		return &tlog.CorruptError{Tile: id, Reason: "its entries are not those that the tree has"}
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ import (
 // for each full bundle a group of 256 fingerprints of 8 bytes with a checksum. It
 // is written without sync, and believed as far as the checksums go.
 type eventIndex struct {
-	reader tiles.Reader
+	reader tlog.TileReader
 	file   *os.File
 	logger *slog.Logger
 
@@ -47,7 +47,7 @@ const (
 	groupSize   = groupPrints + 8
 )
 
-func openEventIndex(name string, reader tiles.Reader, logger *slog.Logger) (*eventIndex, error) {
+func openEventIndex(name string, reader tlog.TileReader, logger *slog.Logger) (*eventIndex, error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the index of events: %w", err)
@@ -225,7 +225,7 @@ func (x *eventIndex) read(ctx context.Context, index, size uint64, hash [32]byte
 		return nil, treeError(err)
 	}
 	if hashes[i] != leaf {
-		return nil, treeError(&tiles.CorruptError{Tile: t, Reason: fmt.Sprintf("or its entry bundle is: entry %d does not have the hash that the tile says", index)})
+		return nil, treeError(&tlog.CorruptError{Tile: t, Reason: fmt.Sprintf("or its entry bundle is: entry %d does not have the hash that the tile says", index)})
 	}
 	if h, err := eventHash(index, entry); err != nil || h != hash {
 		return nil, err

@@ -38,7 +38,7 @@ func (m *memEngine) ReadTile(_ context.Context, t tlog.Tile) ([]byte, error) {
 	var b []byte
 	for _, e := range m.entries[from : from+uint64(t.Width)] {
 		if t.Level == tlog.Entries {
-			b = tiles.AppendEntry(b, e)
+			b = tlog.AppendEntry(b, e)
 		} else {
 			leaf := tiles.LeafHash(e)
 			b = append(b, leaf[:]...)

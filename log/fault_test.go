@@ -20,7 +20,6 @@ import (
 
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -414,7 +413,7 @@ func TestDamagedBeforeWrite(t *testing.T) {
 
 func mustBundle(t testing.TB, name string) [][]byte {
 	t.Helper()
-	entries, err := tiles.ParseBundle(must(os.ReadFile(name)), tlog.TileWidth)
+	entries, err := tlog.ParseBundle(must(os.ReadFile(name)), tlog.TileWidth)
 	check(t, err)
 	return entries
 }

@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/durable"
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tesserax"
@@ -234,7 +233,7 @@ func TestReads(t *testing.T) {
 		!strings.Contains(plain.Header.Get("Cache-Control"), "immutable") || plain.Header.Get("Content-Type") != "application/octet-stream" {
 		t.Errorf("a bundle has the headers %v", plain.Header)
 	}
-	entries, err := tiles.ParseBundle(b, 256)
+	entries, err := tlog.ParseBundle(b, 256)
 	check(t, err)
 	for _, accept := range []string{"gzip", "br, GZIP;q=0.5", "*", "identity;q=0, *;q=0.1"} {
 		zipped, z := header("/tile/entries/000", accept)
@@ -260,7 +259,7 @@ func TestReads(t *testing.T) {
 		}
 	}
 	_, part := header("/tile/entries/000.p/7", "")
-	seven, err := tiles.ParseBundle(part, 7)
+	seven, err := tlog.ParseBundle(part, 7)
 	check(t, err)
 	for i := range seven {
 		if !bytes.Equal(seven[i], entries[i]) {

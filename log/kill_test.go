@@ -283,7 +283,7 @@ func (w *world) whole(sealed map[uint64]time.Time) {
 }
 
 // readTail returns the last entries of a log, as far as they are in one bundle.
-func readTail(ctx context.Context, r tiles.Reader, size uint64) ([][]byte, error) {
+func readTail(ctx context.Context, r tlog.TileReader, size uint64) ([][]byte, error) {
 	if size == 0 {
 		return nil, nil
 	}

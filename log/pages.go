@@ -16,7 +16,7 @@ import (
 // pages answers for entries: those of the tree, each proven to be in it, and those
 // that are applied and not yet stored. The sequencer owns it.
 type pages struct {
-	reader  tiles.Reader
+	reader  tlog.TileReader
 	prover  *prover.Prover
 	tree    *tree
 	pending [][]byte // from the tree's size on
@@ -24,7 +24,7 @@ type pages struct {
 
 var _ ledger.Tree = (*pages)(nil)
 
-func newPages(reader tiles.Reader) *pages {
+func newPages(reader tlog.TileReader) *pages {
 	return &pages{reader: reader, prover: prover.New(reader, 1024)}
 }
 
@@ -48,7 +48,7 @@ func (p *pages) Entry(index uint64) ([]byte, error) {
 }
 
 // readProven returns an entry of a tree, proven to be in it.
-func readProven(ctx context.Context, r tiles.Reader, p *prover.Prover, index uint64, e *edge) ([]byte, error) {
+func readProven(ctx context.Context, r tlog.TileReader, p *prover.Prover, index uint64, e *edge) ([]byte, error) {
 	if index >= e.size {
 		return nil, fmt.Errorf("a tree of size %d has no entry %d", e.size, index)
 	}

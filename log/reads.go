@@ -22,7 +22,7 @@ import (
 // log and from any other that can read its tiles.
 type reads struct {
 	published *atomic.Pointer[publication]
-	tiles     tiles.Reader
+	tiles     tlog.TileReader
 	prover    *prover.Prover
 	logger    *slog.Logger
 }
@@ -80,7 +80,7 @@ func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) {
 	whole.Width = tiles.Width(max(t.Level, 0), t.Index, pub.checkpoint.Size)
 	b, err := r.tiles.ReadTile(req.Context(), whole)
 	if err == nil {
-		b, err = tiles.Cut(t, b)
+		b, err = t.Cut(b)
 	}
 	if err != nil {
 		r.logger.Error("a tile can't be read", "tile", t.Path(), "err", err)

@@ -23,7 +23,7 @@ import (
 // plan is the tree that a recovery makes: what reader has up to base, and of the tail
 // beyond it what makes end.
 type plan struct {
-	reader    tiles.Reader
+	reader    tlog.TileReader
 	base, end *tiles.Frontier
 	tail      func() iter.Seq[[]byte]
 }
@@ -135,7 +135,7 @@ func (r *recovery) more(size uint64) bool {
 }
 
 // rootAt returns the root at a size of the tree of f, which reader has.
-func rootAt(ctx context.Context, reader tiles.Reader, size uint64, f *tiles.Frontier) (tiles.Hash, error) {
+func rootAt(ctx context.Context, reader tlog.TileReader, size uint64, f *tiles.Frontier) (tiles.Hash, error) {
 	return provenRoot(ctx, prover.New(reader, 0), size, &tlog.Head{Size: f.Size(), Root: f.Root()})
 }
 
@@ -233,7 +233,7 @@ type tailJudge struct {
 }
 
 // newTailJudge reads all entries of base.
-func (r *recovery) newTailJudge(ctx context.Context, reader tiles.Reader, base *tiles.Frontier) (*tailJudge, error) {
+func (r *recovery) newTailJudge(ctx context.Context, reader tlog.TileReader, base *tiles.Frontier) (*tailJudge, error) {
 	t := &tree{frontier: base.Clone()}
 	t.edge.Store(&edge{base.Size(), base.Root()})
 	j := &tailJudge{pages: newPages(reader)}
@@ -282,7 +282,7 @@ func treeSize(ctx context.Context, e Engine) uint64 {
 
 // readEntries yields entries of a tree, up to the first bundle that can't be
 // read.
-func readEntries(ctx context.Context, r tiles.Reader, from, size uint64) iter.Seq[[]byte] {
+func readEntries(ctx context.Context, r tlog.TileReader, from, size uint64) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for from < size {
 			entries, err := tiles.ReadBundle(ctx, r, from/tlog.TileWidth, size)

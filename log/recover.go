@@ -22,7 +22,7 @@ import (
 // Source is a copy of a log: a mirror, a directory, or the log itself under
 // another address. It is not trusted.
 type Source interface {
-	tiles.Reader
+	tlog.TileReader
 	// ReadCheckpoint returns the copy's checkpoint as it is served.
 	ReadCheckpoint(ctx context.Context) ([]byte, error)
 }

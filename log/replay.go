@@ -18,7 +18,7 @@ import (
 
 // replay applies to o what the tree of an edge has beyond it, and checks that what
 // was applied is that tree.
-func replay(ctx context.Context, o *opened, r tiles.Reader, e *edge) error {
+func replay(ctx context.Context, o *opened, r tlog.TileReader, e *edge) error {
 	for o.ledger.Size() < e.size {
 		at := o.ledger.Size()
 		entries, err := tiles.ReadBundle(ctx, r, at/tlog.TileWidth, e.size)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -103,7 +102,7 @@ func (w *replica) close() error { return errors.Join(w.book.save(), w.index.clos
 
 // publishedTree is the published tree as an engine that is not written to.
 type publishedTree struct {
-	tiles.Reader
+	tlog.TileReader
 	head *tlog.Head
 }
 

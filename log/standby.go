@@ -20,7 +20,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vasistas/vasistas/internal/durable"
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -78,7 +77,7 @@ type Standby struct {
 type StandbyConfig struct {
 	State State // for reading
 	// Tiles has at least the tree that is published.
-	Tiles tiles.Reader
+	Tiles tlog.TileReader
 	// Dir is this instance's own. It has the checkpoint that was served last, and the
 	// caches of the log. It is made if needed.
 	Dir string

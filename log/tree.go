@@ -94,11 +94,11 @@ func (t *tree) readBundle(ctx context.Context, f *tiles.Frontier) error {
 	for _, e := range entries {
 		leaf := tiles.LeafHash(e)
 		hashes = append(hashes, leaf[:]...)
-		bundle = tiles.AppendEntry(bundle, e)
+		bundle = tlog.AppendEntry(bundle, e)
 	}
 	err = f.Partial(func(p tlog.Tile, want []byte) error {
 		if p.Level == 0 && !bytes.Equal(want, hashes) {
-			return &tiles.CorruptError{Tile: tlog.Tile{Level: tlog.Entries, Index: n, Width: width}, Reason: "it does not have the entries that the tree has"}
+			return &tlog.CorruptError{Tile: tlog.Tile{Level: tlog.Entries, Index: n, Width: width}, Reason: "it does not have the entries that the tree has"}
 		}
 		return nil
 	})
@@ -140,7 +140,7 @@ func (t *tree) comparer(ctx context.Context) func(tlog.Tile, []byte) error {
 			return fmt.Errorf("reading %s: %w", tile.Path(), err)
 		}
 		if !bytes.Equal(got, want) {
-			return &tiles.CorruptError{Tile: tile, Reason: "it is not what the log wrote"}
+			return &tlog.CorruptError{Tile: tile, Reason: "it is not what the log wrote"}
 		}
 		return nil
 	}
@@ -188,7 +188,7 @@ func (t *tree) grown(ctx context.Context, entries [][]byte, leaves []tiles.Hash)
 	same := t.comparer(ctx)
 	next, bundle := t.frontier.Clone(), t.bundle
 	for i, e := range entries {
-		bundle = tiles.AppendEntry(bundle, e)
+		bundle = tlog.AppendEntry(bundle, e)
 		if err := next.Append(leaves[i], same); err != nil {
 			return nil, nil, err
 		}
@@ -247,7 +247,7 @@ func eventHash(index uint64, entry []byte) ([32]byte, error) {
 // treeError tells a tree that is not what it must be from one that can't be
 // read.
 func treeError(err error) error {
-	var corrupt *tiles.CorruptError
+	var corrupt *tlog.CorruptError
 	switch {
 	case err == nil || errors.Is(err, ErrTreeBehind) || errors.Is(err, ErrTreeConflict):
 		return err

@@ -148,7 +148,7 @@ func (b *batch) compare() error {
 	}
 	for i, h := range b.nodes[0] {
 		if b.tile[i] != h {
-			return &tiles.CorruptError{Tile: id, Reason: fmt.Sprintf("it has another hash than entry %d", id.Index*tlog.TileWidth+uint64(i))}
+			return &tlog.CorruptError{Tile: id, Reason: fmt.Sprintf("it has another hash than entry %d", id.Index*tlog.TileWidth+uint64(i))}
 		}
 	}
 	b.tile = nil

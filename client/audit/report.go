@@ -223,7 +223,7 @@ func (a *auditor) reportError(r *Report, err error) {
 func reasonOf(err error) string {
 	var (
 		rollback *client.RollbackError
-		corrupt  *tiles.CorruptError
+		corrupt  *tlog.CorruptError
 		snap     *SnapshotError
 		save     *saveError
 	)

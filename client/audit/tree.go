@@ -113,7 +113,7 @@ func (r asOf) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tiles.Cut(t, b)
+	return t.Cut(b)
 }
 
 // perfect returns the roots of the perfect subtrees that hashes divide into, the

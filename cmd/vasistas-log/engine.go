@@ -23,9 +23,9 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/internal/durable"
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/trillianx"
 	"github.com/vasistas/vasistas/log/trillianx/s3store"
 )
@@ -163,7 +163,7 @@ func (o *engineOptions) openTree(ctx context.Context, logger *slog.Logger) (log.
 }
 
 // readTree reads the published tree without opening it.
-func (o *engineOptions) readTree(ctx context.Context, logger *slog.Logger) (tiles.Reader, error) {
+func (o *engineOptions) readTree(ctx context.Context, logger *slog.Logger) (tlog.TileReader, error) {
 	if o.engine == enginePOSIX {
 		return client.Dir(o.tree), nil
 	}

@@ -24,7 +24,7 @@ type Frontier struct {
 
 // ReadFrontier reads the right edge of a tree of the given size. Nothing vouches
 // for it.
-func ReadFrontier(ctx context.Context, r Reader, size uint64) (*Frontier, error) {
+func ReadFrontier(ctx context.Context, r tlog.TileReader, size uint64) (*Frontier, error) {
 	f := &Frontier{size: size}
 	for _, t := range Edge(size) {
 		hashes, err := ReadHashes(ctx, r, t)
@@ -41,7 +41,7 @@ func ReadFrontier(ctx context.Context, r Reader, size uint64) (*Frontier, error)
 
 // LoadFrontier reads the right edge of a tree of the given size, and checks it
 // against root.
-func LoadFrontier(ctx context.Context, r Reader, size uint64, root Hash) (*Frontier, error) {
+func LoadFrontier(ctx context.Context, r tlog.TileReader, size uint64, root Hash) (*Frontier, error) {
 	f, err := ReadFrontier(ctx, r, size)
 	if err != nil {
 		return nil, err
@@ -51,9 +51,18 @@ func LoadFrontier(ctx context.Context, r Reader, size uint64, root Hash) (*Front
 		if len(edge) == 0 {
 			return nil, fmt.Errorf("the root of the empty tree is not %x", root)
 		}
-		return nil, &CorruptError{edge[0], fmt.Sprintf("the right edge of the tree of size %d has the root %x, and the head says %x", size, f.Root(), root)}
+		return nil, &tlog.CorruptError{Tile: edge[0], Reason: fmt.Sprintf("the right edge of the tree of size %d has the root %x, and the head says %x", size, f.Root(), root)}
 	}
 	return f, nil
+}
+
+// Tile returns the hashes of the partial tile at a level, nil if the edge has
+// none there. They are valid until the next [Frontier.Append].
+func (f *Frontier) Tile(level int) []Hash {
+	if level >= len(f.edge) {
+		return nil
+	}
+	return f.edge[level]
 }
 
 // Size returns the number of leaves.
@@ -76,7 +85,7 @@ func (f *Frontier) Root() Hash {
 	for _, hashes := range f.edge {
 		for end := len(hashes); end > 0; {
 			n := end & -end
-			left := subtree(hashes[end-n : end])
+			left := Subtree(hashes[end-n : end])
 			if have {
 				root = HashChildren(left, root)
 			} else {
@@ -108,7 +117,7 @@ func (f *Frontier) Append(leaf Hash, full func(t tlog.Tile, b []byte) error) err
 		if err := full(t, join(f.edge[l])); err != nil {
 			return err
 		}
-		h = subtree(f.edge[l])
+		h = Subtree(f.edge[l])
 		f.edge[l] = f.edge[l][:0]
 	}
 	f.size++
@@ -139,7 +148,7 @@ func join(hashes []Hash) []byte {
 // the tree of the returned root extends f's, and readers of r will find it
 // whole. each, if not nil, is called with each new entry in order; the entry is
 // valid during the call only. f is not changed.
-func (f *Frontier) Extend(ctx context.Context, r Reader, size uint64, each func(index uint64, entry []byte, leaf Hash) error) (*Frontier, error) {
+func (f *Frontier) Extend(ctx context.Context, r tlog.TileReader, size uint64, each func(index uint64, entry []byte, leaf Hash) error) (*Frontier, error) {
 	if size < f.size {
 		return nil, fmt.Errorf("a tree of size %d can't extend one of size %d", size, f.size)
 	}
@@ -150,7 +159,7 @@ func (f *Frontier) Extend(ctx context.Context, r Reader, size uint64, each func(
 			return fmt.Errorf("reading %s: %w", t.Path(), err)
 		}
 		if !bytes.Equal(got, want) {
-			return &CorruptError{t, "it does not have the hashes of the entries below it"}
+			return &tlog.CorruptError{Tile: t, Reason: "it does not have the hashes of the entries below it"}
 		}
 		return nil
 	}
@@ -168,7 +177,7 @@ func (f *Frontier) Extend(ctx context.Context, r Reader, size uint64, each func(
 }
 
 // extendBundle appends what the bundle at the right edge has beyond f.
-func (f *Frontier) extendBundle(ctx context.Context, r Reader, size uint64, compare func(tlog.Tile, []byte) error, each func(uint64, []byte, Hash) error) error {
+func (f *Frontier) extendBundle(ctx context.Context, r tlog.TileReader, size uint64, compare func(tlog.Tile, []byte) error, each func(uint64, []byte, Hash) error) error {
 	n := f.size / tlog.TileWidth
 	entries, err := ReadBundle(ctx, r, n, size)
 	if err != nil {
@@ -180,7 +189,7 @@ func (f *Frontier) extendBundle(ctx context.Context, r Reader, size uint64, comp
 		if i < known {
 			if f.edge[0][i] != leaf {
 				t := tlog.Tile{Level: tlog.Entries, Index: n, Width: len(entries)}
-				return &CorruptError{t, fmt.Sprintf("entry %d is not the one that the tree has", n*tlog.TileWidth+uint64(i))}
+				return &tlog.CorruptError{Tile: t, Reason: fmt.Sprintf("entry %d is not the one that the tree has", n*tlog.TileWidth+uint64(i))}
 			}
 			continue
 		}

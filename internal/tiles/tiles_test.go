@@ -40,7 +40,7 @@ func (s *store) ReadTile(_ context.Context, t tlog.Tile) ([]byte, error) {
 	full := t
 	full.Width = tlog.TileWidth
 	if b, ok := s.files[full]; ok {
-		return Cut(t, b)
+		return t.Cut(b)
 	}
 	return nil, fs.ErrNotExist
 }
@@ -65,7 +65,7 @@ func (s *store) grow(t testing.TB, n int) {
 		first := i / tlog.TileWidth * tlog.TileWidth
 		var bundle []byte
 		for _, e := range s.entries[first:] {
-			bundle = AppendEntry(bundle, e)
+			bundle = tlog.AppendEntry(bundle, e)
 		}
 		s.files[tlog.Tile{Level: tlog.Entries, Index: i / tlog.TileWidth, Width: int(i%tlog.TileWidth) + 1}] = bundle
 		s.roots = append(s.roots, s.f.Root())
@@ -202,7 +202,7 @@ func TestExtendNoticesEveryFlippedBit(t *testing.T) {
 			bad[i] ^= 1
 			s.files[tile] = bad
 			_, err := base.Extend(ctx, s, to, nil)
-			var corrupt *CorruptError
+			var corrupt *tlog.CorruptError
 			if !errors.As(err, &corrupt) {
 				t.Errorf("byte %d of %s flipped: %v", i, tile.Path(), err)
 			}
@@ -279,25 +279,6 @@ func TestFrontierIsTheSameHoweverItGrew(t *testing.T) {
 		}
 		if uint64(len(indexes)) != b-a || (b > a && indexes[0] != a) {
 			rt.Errorf("Extend(%d, %d) showed %d entries", a, b, len(indexes))
-		}
-	})
-}
-
-func FuzzParseBundle(f *testing.F) {
-	f.Add(AppendEntry(AppendEntry(nil, []byte("a")), nil), 2)
-	f.Add([]byte{0, 1}, 1)
-	f.Add([]byte{0, 1, 2, 3}, 1)
-	f.Fuzz(func(t *testing.T, b []byte, width int) {
-		entries, err := ParseBundle(b, width)
-		if err != nil {
-			return
-		}
-		var again []byte
-		for _, e := range entries {
-			again = AppendEntry(again, e)
-		}
-		if len(entries) != width || !bytes.Equal(again, b) {
-			t.Errorf("%d entries, encoded again to %x", len(entries), again)
 		}
 	})
 }

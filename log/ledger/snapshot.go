@@ -145,7 +145,7 @@ func (l *Ledger) codeEdge(c *codec) {
 	l.edge = edge
 }
 
-// edgeTiles are the tiles of a snapshot, as a tiles.Reader.
+// edgeTiles are the tiles of a snapshot, as a tlog.TileReader.
 type edgeTiles map[tlog.Tile][]byte
 
 // ReadTile returns a tile of the edge: no other is asked for.

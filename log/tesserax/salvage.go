@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -31,7 +30,7 @@ func Salvage(dir string, from uint64) iter.Seq[[]byte] {
 			if err != nil {
 				return
 			}
-			entries, err := tiles.ParseBundle(b, width)
+			entries, err := tlog.ParseBundle(b, width)
 			if err != nil {
 				return
 			}

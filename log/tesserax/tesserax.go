@@ -282,7 +282,7 @@ func (e *Engine) ReadTile(ctx context.Context, t tlog.Tile) (b []byte, err error
 	if err != nil {
 		return nil, err
 	}
-	return tiles.Cut(t, b)
+	return t.Cut(b)
 }
 
 // Close implements [log.Engine].

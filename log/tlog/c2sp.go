@@ -4,7 +4,7 @@
 // Package tlog holds strict codecs for the C2SP transparency-log formats:
 // checkpoints (tlog-checkpoint, signed-note), cosignatures (tlog-cosignature),
 // proofs (tlog-proof), add-checkpoint requests (tlog-witness), trust policies
-// (tlog-policy) and tile paths (tlog-tiles).
+// (tlog-policy), tile paths and entry bundles (tlog-tiles).
 //
 // The contract of each parser is: one encoding in, the same bytes out. If
 // Parse accepts b, then Bytes of the result equals b; anything that would

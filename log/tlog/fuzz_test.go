@@ -168,3 +168,22 @@ func FuzzPolicy(f *testing.F) {
 		checkPolicyModel(t, p, m, []uint64{5, 1, 3, 3, 2, 1, 4, 3})
 	})
 }
+
+func FuzzParseBundle(f *testing.F) {
+	f.Add(AppendEntry(AppendEntry(nil, []byte("a")), nil), 2)
+	f.Add([]byte{0, 1}, 1)
+	f.Add([]byte{0, 1, 2, 3}, 1)
+	f.Fuzz(func(t *testing.T, b []byte, width int) {
+		entries, err := ParseBundle(b, width)
+		if err != nil {
+			return
+		}
+		var again []byte
+		for _, e := range entries {
+			again = AppendEntry(again, e)
+		}
+		if len(entries) != width || !bytes.Equal(again, b) {
+			t.Errorf("%d entries, encoded again to %x", len(entries), again)
+		}
+	})
+}

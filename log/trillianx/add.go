@@ -61,7 +61,7 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 		return 0, errors.New("adding no entries")
 	}
 	for i, b := range entries {
-		if len(b) == 0 || len(b) > tiles.MaxEntrySize {
+		if len(b) == 0 || len(b) > tlog.MaxEntrySize {
 			return 0, fmt.Errorf("adding entries: entry %d of the batch has %d bytes", i, len(b))
 		}
 	}

@@ -25,6 +25,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // maxMessage is the longest answer that is taken: a bundle of the longest entries
@@ -193,7 +194,7 @@ func (e *Engine) leaves(ctx context.Context, from uint64, n int) ([]leaf, error)
 		switch {
 		case l.GetLeafIndex() != int64(at):
 			return nil, fmt.Errorf("%w (Trillian gave the leaf %d for the leaf %d)", log.ErrTreeConflict, l.GetLeafIndex(), at)
-		case len(l.GetLeafValue()) == 0 || len(l.GetLeafValue()) > tiles.MaxEntrySize:
+		case len(l.GetLeafValue()) == 0 || len(l.GetLeafValue()) > tlog.MaxEntrySize:
 			return nil, fmt.Errorf("%w (the leaf %d in Trillian has %d bytes)", log.ErrTreeConflict, at, len(l.GetLeafValue()))
 		case tiles.Hash(padded(l.GetMerkleLeafHash())) != out[i].hash:
 			return nil, fmt.Errorf("%w (the leaf %d in Trillian was changed: it does not have the hash that Trillian has for it)", log.ErrTreeConflict, at)

@@ -138,7 +138,7 @@ func (d edge) grow(leaves []leaf) (next edge, bundles, hashes []tileBytes, err e
 		return nil
 	}
 	for _, l := range leaves {
-		next.bundle = tiles.AppendEntry(next.bundle, l.value)
+		next.bundle = tlog.AppendEntry(next.bundle, l.value)
 		if err := next.frontier.Append(l.hash, full); err != nil {
 			return next, nil, nil, err
 		}

@@ -132,7 +132,7 @@ func growFiles(b *testing.B, dir string, size uint64) (all []tlog.Tile) {
 	var bundle []byte
 	for i := range size {
 		copy(entry, fmt.Sprintf("%20d", i))
-		bundle = tiles.AppendEntry(bundle, entry)
+		bundle = tlog.AppendEntry(bundle, entry)
 		check(b, f.Append(tiles.LeafHash(entry), put))
 		if n := i + 1; n%tlog.TileWidth == 0 {
 			check(b, put(tlog.Tile{Level: tlog.Entries, Index: i / tlog.TileWidth, Width: tlog.TileWidth}, bundle))

@@ -45,14 +45,14 @@ func (e *Engine) stored(ctx context.Context, t tlog.Tile) ([]byte, error) {
 		if b, err = e.cfg.Tiles.Get(ctx, full.Path()); err != nil {
 			return nil, err
 		}
-		cut, err := tiles.Cut(t, b)
+		cut, err := t.Cut(b)
 		return bytes.Clone(cut), err // which does not keep all of the full one
 	} else if err != nil {
 		return nil, err
 	}
-	cut, err := tiles.Cut(t, b)
+	cut, err := t.Cut(b)
 	if err == nil && len(cut) != len(b) {
-		err = &tiles.CorruptError{Tile: t, Reason: "it has too many entries or hashes"}
+		err = &tlog.CorruptError{Tile: t, Reason: "it has too many entries or hashes"}
 	}
 	return cut, err
 }
@@ -82,7 +82,7 @@ func (e *Engine) remake(ctx context.Context, t tlog.Tile) ([]byte, error) {
 		return nil, err
 	}
 	e.cfg.Logger.Warn("a tile was lost, and was made again", "tile", whole.Path())
-	return tiles.Cut(t, b)
+	return t.Cut(b)
 }
 
 // make makes a tile or a bundle out of what is below it.
@@ -97,7 +97,7 @@ func (e *Engine) make(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	var b []byte
 	for _, l := range leaves {
 		if t.Level == tlog.Entries {
-			b = tiles.AppendEntry(b, l.value)
+			b = tlog.AppendEntry(b, l.value)
 		} else {
 			b = append(b, l.hash[:]...)
 		}
@@ -131,7 +131,7 @@ func (e *Engine) makeOfTiles(ctx context.Context, t tlog.Tile) ([]byte, error) {
 // proves checks that a tile, as wide as the tree of f has it, is of that tree.
 func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t tlog.Tile, b []byte) error {
 	if t.Level == tlog.Entries {
-		entries, err := tiles.ParseBundle(b, t.Width)
+		entries, err := tlog.ParseBundle(b, t.Width)
 		if err != nil {
 			return err
 		}
@@ -144,7 +144,7 @@ func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t tlog.Tile, b [
 	}
 	if t.Width < tlog.TileWidth {
 		if !bytes.Equal(b, edgeTile(f, t)) {
-			return &tiles.CorruptError{Tile: t, Reason: "it is not of the tree that was written: the leaves in Trillian were changed"}
+			return &tlog.CorruptError{Tile: t, Reason: "it is not of the tree that was written: the leaves in Trillian were changed"}
 		}
 		return nil
 	}
@@ -165,7 +165,7 @@ func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t tlog.Tile, b [
 	}
 	i := int(t.Index%tlog.TileWidth) * sha256.Size
 	if root := tileRoot(b); i+sha256.Size > len(above) || !bytes.Equal(above[i:i+sha256.Size], root[:]) {
-		return &tiles.CorruptError{Tile: t, Reason: "it is not of the tree that was written: the leaves in Trillian, or the tiles above it, were changed"}
+		return &tlog.CorruptError{Tile: t, Reason: "it is not of the tree that was written: the leaves in Trillian, or the tiles above it, were changed"}
 	}
 	return nil
 }

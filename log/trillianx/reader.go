@@ -12,7 +12,6 @@ import (
 	"iter"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -25,7 +24,7 @@ type reader struct {
 
 // NewReader returns a reader of the tiles that an engine writes, for a process that
 // serves them and does not have the engine open. It never asks Trillian.
-func NewReader(cfg Config) (tiles.Reader, error) {
+func NewReader(cfg Config) (tlog.TileReader, error) {
 	cfg = cfg.withDefaults()
 	if cfg.Tiles == nil {
 		return nil, errors.New("reading the tiles: it needs a place for them")
@@ -64,7 +63,7 @@ func (r *reader) stored(ctx context.Context, t tlog.Tile) ([]byte, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", kept.Path(), err)
 		}
-		cut, err := tiles.Cut(t, b)
+		cut, err := t.Cut(b)
 		return append([]byte(nil), cut...), err
 	}
 	return nil, &fs.PathError{Op: "read", Path: t.Path(), Err: fs.ErrNotExist}
@@ -100,7 +99,7 @@ func widest(ctx context.Context, from Tiles, n uint64) [][]byte {
 		if err != nil {
 			continue
 		}
-		if entries, err := tiles.ParseBundle(bytes.Clone(b), w); err == nil {
+		if entries, err := tlog.ParseBundle(bytes.Clone(b), w); err == nil {
 			return entries
 		}
 	}

@@ -16,7 +16,6 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/vasistas/vasistas/internal/durable"
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -56,7 +55,7 @@ func OpenDir(path string, fsys durable.FS) (*Dir, error) {
 }
 
 // MaxTile is the length of the longest bundle.
-const MaxTile = tlog.TileWidth * (2 + tiles.MaxEntrySize)
+const MaxTile = tlog.TileWidth * (2 + tlog.MaxEntrySize)
 
 func (d *Dir) name(path string) string { return filepath.Join(d.path, filepath.FromSlash(path)) }
 

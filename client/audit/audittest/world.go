@@ -105,7 +105,7 @@ func (w *World) Size() uint64 { return w.frontier.Size() }
 func (w *World) Append(entry []byte) event.Reference {
 	w.TB.Helper()
 	i, leaf := w.frontier.Size(), tiles.LeafHash(entry)
-	w.bundle = tiles.AppendEntry(w.bundle, entry)
+	w.bundle = tlog.AppendEntry(w.bundle, entry)
 	if err := w.frontier.Append(leaf, w.tile); err != nil {
 		w.TB.Fatal(err)
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/cmd/vasistas/english"
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -69,7 +68,7 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 		o.Now = time.Now()
 	}
 	if f.entry != "" {
-		if o.Entry, err = e.read(f.entry, tiles.MaxEntrySize); err != nil {
+		if o.Entry, err = e.read(f.entry, tlog.MaxEntrySize); err != nil {
 			return &exitError{int(verify.Undecided), err}
 		}
 	}

@@ -23,7 +23,7 @@ import (
 // keeps recently used tiles with all their inner nodes: 16 KiB each. It is
 // safe for concurrent use.
 type Prover struct {
-	r     tiles.Reader
+	r     tlog.TileReader
 	cache *lru.Cache[tlog.Tile, *nodes]
 }
 
@@ -32,7 +32,7 @@ type Prover struct {
 type nodes [8][]tiles.Hash
 
 // New returns a prover over r that keeps as many tiles, at least 16.
-func New(r tiles.Reader, keep int) *Prover {
+func New(r tlog.TileReader, keep int) *Prover {
 	cache, err := lru.New[tlog.Tile, *nodes](max(keep, 16))
 	if err != nil {
 		panic(err) // for a size below 1 only
@@ -75,7 +75,7 @@ func (p *Prover) node(ctx context.Context, id compact.NodeID, size uint64, used 
 	used[t] = true
 	i := id.Index - index*tlog.TileWidth>>k
 	if i >= uint64(len(n[k])) {
-		return tiles.Hash{}, &tiles.CorruptError{Tile: t, Reason: fmt.Sprintf("it has no node %d at level %d", id.Index, id.Level)}
+		return tiles.Hash{}, &tlog.CorruptError{Tile: t, Reason: fmt.Sprintf("it has no node %d at level %d", id.Index, id.Level)}
 	}
 	return n[k][i], nil
 }
@@ -107,7 +107,7 @@ func (p *Prover) prove(ctx context.Context, n proof.Nodes, size uint64, check fu
 			p.cache.Remove(t)
 			first = t
 		}
-		return nil, &tiles.CorruptError{Tile: first, Reason: fmt.Sprintf("or another of the %d tiles of this proof is: %v", len(used), err)}
+		return nil, &tlog.CorruptError{Tile: first, Reason: fmt.Sprintf("or another of the %d tiles of this proof is: %v", len(used), err)}
 	}
 	return out, nil
 }

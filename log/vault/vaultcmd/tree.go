@@ -29,7 +29,7 @@ func (d dir) ReadTile(_ context.Context, t tlog.Tile) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tiles.Cut(t, b)
+	return t.Cut(b)
 }
 
 // size returns the size of the published log.
