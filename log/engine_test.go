@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/trilliantest"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
@@ -54,7 +53,7 @@ func (w *world) openTree() (log.Engine, error) {
 	b, err := os.ReadFile(filepath.Join(w.dir, "engine.json"))
 	check(w.t, err)
 	check(w.t, json.Unmarshal(b, &place))
-	dir, err := trillianx.OpenDir(w.tree(), durable.FS{})
+	dir, err := trillianx.OpenDir(w.tree())
 	check(w.t, err)
 	e, err := trillianx.Open(w.t.Context(), trillianx.Config{Addr: place.Trillian, Tree: place.Tree, Tiles: dir, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

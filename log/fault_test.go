@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -62,7 +61,7 @@ func TestStateFaults(t *testing.T) {
 	}
 	var trace durabletest.Injector
 	w := base.clone(t, 1)
-	w.config.FS = trace.FS()
+	trace.Inject(t, w.state())
 	if n, _ := play(w, 20*time.Second); n != 2 {
 		t.Fatalf("without faults: %d of 2", n)
 	}
@@ -80,7 +79,7 @@ func TestStateFaults(t *testing.T) {
 				t.Parallel()
 				w := base.clone(t, 1)
 				var in durabletest.Injector
-				w.config.FS = in.FS()
+				remove := in.Inject(t, w.state())
 				if sticky {
 					in.FailFrom(n, syscall.ENOSPC)
 					play(w, 100*time.Millisecond)
@@ -91,7 +90,8 @@ func TestStateFaults(t *testing.T) {
 					}
 				}
 				// Now it must work, on however slow a machine.
-				w.config.FS, w.config.MaxWait, w.grace = durable.FS{}, 30*time.Second, 10*time.Second
+				remove()
+				w.config.MaxWait, w.grace = 30*time.Second, 10*time.Second
 				w.goesOn()
 			})
 		}

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -32,7 +31,6 @@ type InitConfig struct {
 	// Charter is the exact bytes of the charter's envelope, with enough
 	// signatures. It becomes entry 0.
 	Charter []byte
-	FS      durable.FS
 }
 
 // Init makes a new log of its charter: entry 0 of the tree, a state directory, and
@@ -53,7 +51,7 @@ func Init(ctx context.Context, cfg InitConfig) (err error) {
 		return errors.New("it needs an engine")
 	}
 	if cfg.State == nil {
-		cfg.State = &stateDir{dir: cfg.StateDir, fs: cfg.FS}
+		cfg.State = &stateDir{dir: cfg.StateDir}
 	}
 	begun, err := cfg.State.Begin(ctx)
 	if err != nil {

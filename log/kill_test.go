@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
@@ -53,8 +54,10 @@ func TestMortalLog(t *testing.T) {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
 	}
-	fsys := durable.FS{Fault: func(durable.Op, string) error { step(); return nil }}
-	kept, err := vault.Open(vault.Config{Dir: m.Vault, Identity: m.Identity, FS: fsys})
+	for _, dir := range []string{m.State, m.Vault} {
+		durabletest.Inject(t, dir, func(durable.Op, string) error { step(); return nil })
+	}
+	kept, err := vault.Open(vault.Config{Dir: m.Vault, Identity: m.Identity})
 	check(t, err)
 	engine, err := tesserax.Open(t.Context(), m.Tree, log.DefaultMaxBatch)
 	check(t, err)
@@ -63,7 +66,7 @@ func TestMortalLog(t *testing.T) {
 	provider, err := eventkey.Load(t.Context(), m.Provider)
 	check(t, err)
 	cfg := log.Config{StateDir: m.State, Engine: stepping{engine, step}, Vault: kept, Provider: provider, Policy: policy,
-		Interval: 10 * time.Millisecond, Refresh: 20 * time.Millisecond, FS: fsys, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+		Interval: 10 * time.Millisecond, Refresh: 20 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	for _, k := range m.Keys {
 		cfg.Keys = append(cfg.Keys, must(tlog.ParseSigner(k)))
 	}

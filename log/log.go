@@ -39,7 +39,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
@@ -106,8 +105,6 @@ type Config struct {
 	Registry prometheus.Registerer
 	// HTTP is used to ask witnesses. nil: a client of its own.
 	HTTP *http.Client
-	// FS is for tests that inject faults. The zero FS is the real thing.
-	FS durable.FS
 }
 
 func (c Config) withDefaults() Config {
@@ -189,8 +186,7 @@ type Log struct {
 
 // Open starts the log in cfg.StateDir. It refuses a tree that does not contain
 // the recorded head, with an error that says what happened and what to do:
-// [ErrTreeBehind], [ErrTreeConflict], or durable.ErrLocked for a second
-// instance. When it returns, reads are served; events are admitted once enough
+// [ErrTreeBehind], [ErrTreeConflict]; and a second instance. When it returns, reads are served; events are admitted once enough
 // witnesses have been heard. ctx bounds the opening only. After an error the
 // engine is still the caller's to close.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
@@ -198,7 +194,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	dir, err := openStateDir(cfg.StateDir, cfg.FS, cfg.State != nil)
+	dir, err := openStateDir(cfg.StateDir, cfg.State != nil)
 	if err != nil {
 		return nil, err
 	}

@@ -398,7 +398,7 @@ func (r *recovery) swapTrees(fresh string) (old string, err error) {
 		}
 		if err = os.Rename(fresh, r.TreeDir); err == nil {
 			// Of a directory that is there, this makes the name durable.
-			return old, r.FS.MkdirAll(r.TreeDir, 0o755)
+			return old, durable.MkdirAll(r.TreeDir, 0o755)
 		} else if !errors.Is(err, fs.ErrExist) {
 			break
 		}

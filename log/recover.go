@@ -57,7 +57,6 @@ type RecoverConfig struct {
 
 	// Progress, if not nil, is told what is being done, and how far it is.
 	Progress func(what string, done, total uint64)
-	FS       durable.FS
 }
 
 // Recovered is what [Recover] did.
@@ -132,7 +131,7 @@ func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
 // openForRecovery opens a state directory whose head may be lost.
 func openForRecovery(cfg RecoverConfig) (*stateDir, error) {
 	if cfg.State != nil {
-		return openStateDir(cfg.StateDir, cfg.FS, true)
+		return openStateDir(cfg.StateDir, true)
 	}
 	set, err := readSettings(filepath.Join(cfg.StateDir, "log.json"))
 	if err != nil {
@@ -142,8 +141,8 @@ func openForRecovery(cfg RecoverConfig) (*stateDir, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stateDir{dir: cfg.StateDir, fs: cfg.FS, lock: lock, settings: set}
-	s.head, err = cfg.FS.OpenRegister(s.path("head"), tlog.MaxCheckpointSize)
+	s := &stateDir{dir: cfg.StateDir, lock: lock, settings: set}
+	s.head, err = durable.OpenRegister(s.path("head"), tlog.MaxCheckpointSize)
 	if errors.Is(err, durable.ErrMissing) || errors.Is(err, durable.ErrTooLarge) {
 		return s, nil
 	} else if err != nil {

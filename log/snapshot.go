@@ -15,6 +15,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -182,7 +183,7 @@ func (b *book) write(text []byte, saved uint64) error {
 }
 
 func (b *book) put(text []byte, saved uint64) error {
-	err := b.caches.fs.WriteFile(b.caches.path("ledger"), text, 0o600)
+	err := durable.WriteFile(b.caches.path("ledger"), text, 0o600)
 	if err != nil {
 		b.mu.Lock()
 		b.saved = min(b.saved, saved)

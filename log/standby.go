@@ -105,7 +105,7 @@ func NewStandby(cfg StandbyConfig) (*Standby, error) {
 	if cfg.Shutdown == 0 {
 		cfg.Shutdown = 15 * time.Second
 	}
-	caches, err := openStateDir(cfg.Dir, durable.FS{}, true)
+	caches, err := openStateDir(cfg.Dir, true)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +235,7 @@ func (s *Standby) refresh(ctx context.Context) error {
 	}
 	// A size is served only when it can't be forgotten.
 	if last == nil || last.checkpoint.Size < is.Size {
-		if err := s.caches.fs.WriteFile(s.file, fmt.Appendf(nil, "%d\n%s", next.charter, next.bytes), 0o600); err != nil {
+		if err := durable.WriteFile(s.file, fmt.Appendf(nil, "%d\n%s", next.charter, next.bytes), 0o600); err != nil {
 			return fmt.Errorf("remembering what is to be served: %w", err)
 		}
 	}
@@ -377,7 +377,7 @@ func (s *Standby) open(ctx context.Context, prepare func(context.Context) (Confi
 	if err := cfg.check(); err != nil {
 		return nil, nil, errors.Join(err, beside.Close())
 	}
-	l, err := open(ctx, cfg, &stateDir{dir: s.caches.dir, fs: s.caches.fs}, func(head *tlog.Head) (*replica, error) {
+	l, err := open(ctx, cfg, &stateDir{dir: s.caches.dir}, func(head *tlog.Head) (*replica, error) {
 		w := s.replica
 		if w == nil {
 			return loadReplica(ctx, cfg.State.Settings().Origin, s.caches, cfg.Engine, head, cfg.Logger)

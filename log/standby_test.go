@@ -25,7 +25,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/trilliantest"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/pgstate"
@@ -66,7 +65,7 @@ func newCluster(t testing.TB, k, n int) *cluster {
 	c := &cluster{world: prepareWorld(t, k, n), db: trilliantest.StartPostgres(t), lease: 2 * time.Second}
 	c.trillian = trilliantest.StartTrillian(t, c.db)
 	tree := c.trillian.CreateTree(t)
-	stored, err := trillianx.OpenDir(filepath.Join(c.dir, "tiles"), durable.FS{})
+	stored, err := trillianx.OpenDir(filepath.Join(c.dir, "tiles"))
 	check(t, err)
 	engine, err := trillianx.Open(t.Context(), trillianx.Config{Addr: c.trillian.Addr(), Tree: tree, Tiles: stored})
 	check(t, err)

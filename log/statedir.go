@@ -30,7 +30,6 @@ import (
 // With another state it has the caches and the lock only.
 type stateDir struct {
 	dir      string
-	fs       durable.FS
 	lock     *durable.Lock
 	settings settingsJSON
 	head     *durable.Register // nil: not opened, or lost
@@ -51,10 +50,10 @@ const maxSettings = 4 << 10
 
 // openStateDir opens the state in dir, or only the caches in it if the state is
 // elsewhere.
-func openStateDir(dir string, fsys durable.FS, cachesOnly bool) (_ *stateDir, err error) {
-	s := &stateDir{dir: dir, fs: fsys}
+func openStateDir(dir string, cachesOnly bool) (_ *stateDir, err error) {
+	s := &stateDir{dir: dir}
 	if cachesOnly {
-		if err := fsys.MkdirAll(dir, 0o700); err != nil {
+		if err := durable.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("opening the log: %w", err)
 		}
 	} else if s.settings, err = readSettings(s.path("log.json")); err != nil {
@@ -67,7 +66,7 @@ func openStateDir(dir string, fsys durable.FS, cachesOnly bool) (_ *stateDir, er
 	if cachesOnly {
 		return s, nil
 	}
-	if s.head, err = fsys.OpenRegister(s.path("head"), tlog.MaxCheckpointSize); err != nil {
+	if s.head, err = durable.OpenRegister(s.path("head"), tlog.MaxCheckpointSize); err != nil {
 		err = fmt.Errorf("opening the log: the record of the last signed head: %w; "+howToRestoreHead, err)
 		return nil, errors.Join(err, s.lock.Close())
 	}
@@ -128,7 +127,7 @@ func (s *stateDir) SwapHead(_ context.Context, old, next []byte) error {
 
 func (s *stateDir) RestoreHead(_ context.Context, next []byte) error {
 	if s.head == nil {
-		return s.fs.WriteFile(s.path("head"), next, 0o600)
+		return durable.WriteFile(s.path("head"), next, 0o600)
 	}
 	old, err := s.head.Load()
 	if err != nil {
@@ -148,15 +147,15 @@ func (s *stateDir) Published(context.Context) (Published, error) {
 }
 
 func (s *stateDir) Publish(_ context.Context, p Published) error {
-	return s.fs.WriteFile(s.path("checkpoint"), p.Checkpoint, 0o644)
+	return durable.WriteFile(s.path("checkpoint"), p.Checkpoint, 0o644)
 }
 
 func (s *stateDir) KeepEvidence(_ context.Context, name string, checkpoint []byte) (string, error) {
-	return s.path(name), s.fs.WriteFile(s.path(name), checkpoint, 0o644)
+	return s.path(name), durable.WriteFile(s.path(name), checkpoint, 0o644)
 }
 
 func (s *stateDir) Begin(context.Context) (io.Closer, error) {
-	if err := s.fs.MkdirAll(s.dir, 0o700); err != nil {
+	if err := durable.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, err
 	}
 	lock, err := durable.LockDir(s.dir)
@@ -170,7 +169,7 @@ func (s *stateDir) Begin(context.Context) (io.Closer, error) {
 }
 
 func (s *stateDir) Found(_ context.Context, set Settings, head []byte) error {
-	_, err := s.fs.CreateRegister(s.path("head"), tlog.MaxCheckpointSize, head)
+	_, err := durable.CreateRegister(s.path("head"), tlog.MaxCheckpointSize, head)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("an earlier attempt in %s was not finished; remove the directory and try again: %w", s.dir, err)
 	} else if err != nil {
@@ -180,5 +179,5 @@ func (s *stateDir) Found(_ context.Context, set Settings, head []byte) error {
 	if err != nil {
 		return err
 	}
-	return s.fs.CreateFile(s.path("log.json"), append(text, '\n'), 0o600)
+	return durable.CreateFile(s.path("log.json"), append(text, '\n'), 0o600)
 }

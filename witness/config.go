@@ -12,7 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -51,8 +50,6 @@ type Config struct {
 
 	// Logger gets what the operator should know; nil discards it.
 	Logger *slog.Logger
-	// FS does the durable steps. The zero FS is the real thing.
-	FS durable.FS
 }
 
 // Name returns the witness's key name, "" without signers.

@@ -87,7 +87,7 @@ func evidenceOf(err error) *Evidence {
 func (w *Witness) keepEvidence(e *Evidence) bool {
 	e.Time = time.Now().Unix()
 	dir := filepath.Join(w.config.Dir, evidenceDir, originHash(e.Origin))
-	kept, err := writeEvidence(w.config.FS, dir, e)
+	kept, err := writeEvidence(dir, e)
 	switch {
 	case err != nil:
 		w.config.Logger.Error("evidence could not be kept", "origin", e.Origin, "kind", e.Kind, "request", e.Request, "error", err)
@@ -98,7 +98,7 @@ func (w *Witness) keepEvidence(e *Evidence) bool {
 	return kept
 }
 
-func writeEvidence(files durable.FS, dir string, e *Evidence) (kept bool, err error) {
+func writeEvidence(dir string, e *Evidence) (kept bool, err error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -106,7 +106,7 @@ func writeEvidence(files durable.FS, dir string, e *Evidence) (kept bool, err er
 	if err := enc.Encode(e); err != nil {
 		return false, err
 	}
-	if err := files.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return false, err
 	}
 	// Temporary files of a crash would be in nobody's way but the disk's.
@@ -131,7 +131,7 @@ func writeEvidence(files durable.FS, dir string, e *Evidence) (kept bool, err er
 	if n >= maxEvidence {
 		return false, nil
 	}
-	err = files.CreateFile(filepath.Join(dir, name), b.Bytes(), 0o600)
+	err = durable.CreateFile(filepath.Join(dir, name), b.Bytes(), 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return false, nil
 	}

@@ -67,7 +67,6 @@ func story(t *testing.T, c witness.Config, broken func() bool, logs ...*testLog)
 // was claimed.
 func checkWorld(t *testing.T, c witness.Config, claims []claim, logs ...*testLog) {
 	t.Helper()
-	c.FS = durable.FS{}
 	w, err := witness.Open(t.Context(), c)
 	if err != nil {
 		t.Fatalf("restart: %v", err)
@@ -123,7 +122,7 @@ func TestFaults(t *testing.T) {
 	signers := bothSigners(t)[:1]
 	var trace durabletest.Injector
 	c := create(t, signers, a, b)
-	c.FS = trace.FS()
+	trace.Inject(t, c.Dir)
 	if n := len(story(t, c, func() bool { return false }, a, b)); n != 8 {
 		t.Fatalf("%d claims without faults", n)
 	}
@@ -147,12 +146,13 @@ func TestFaults(t *testing.T) {
 					in.FailAt(n, fault)
 				}
 				c := create(t, signers, a, b)
-				c.FS = in.FS()
+				remove := in.Inject(t, c.Dir)
 				journal := func() bool { return in.Hit() && (p.Op.Step == durable.Append || p.Op.Step == durable.AppendSync) }
 				claims := story(t, c, journal, a, b)
 				if !in.Hit() {
 					t.Errorf("%v was not reached", p)
 				}
+				remove()
 				checkWorld(t, c, claims, a, b)
 				if t.Failed() {
 					t.Fatalf("with %v at %d (%v), for good: %v", fault, n, p, sticky)
@@ -169,23 +169,27 @@ func TestFaultsAtCreate(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
 	signers := bothSigners(t)[:1]
 	var trace durabletest.Injector
-	config := func(dir string, fs durable.FS) witness.Config {
-		return witness.Config{Dir: dir, Signers: signers, Logs: l.policy(), FS: fs}
+	config := func(dir string) witness.Config {
+		return witness.Config{Dir: dir, Signers: signers, Logs: l.policy()}
 	}
-	if err := witness.Create(t.TempDir()+"/x", config("", trace.FS())); err != nil {
+	dir := t.TempDir()
+	trace.Inject(t, dir)
+	if err := witness.Create(dir+"/x", config("")); err != nil {
 		t.Fatal(err)
 	}
 	for n, p := range trace.Points() {
 		dir := t.TempDir() + "/x"
 		var in durabletest.Injector
+		remove := in.Inject(t, filepath.Dir(dir))
 		in.FailAt(n, syscall.EIO)
-		if err := witness.Create(dir, config("", in.FS())); err == nil {
+		if err := witness.Create(dir, config("")); err == nil {
 			t.Errorf("%v: no error", p)
 		}
-		if err := witness.Create(dir, config("", durable.FS{})); err != nil && !errors.Is(err, os.ErrExist) {
+		remove()
+		if err := witness.Create(dir, config("")); err != nil && !errors.Is(err, os.ErrExist) {
 			t.Errorf("%v: %v", p, err)
 		}
-		checkWorld(t, config(dir, durable.FS{}), nil, l)
+		checkWorld(t, config(dir), nil, l)
 	}
 }
 
@@ -196,7 +200,7 @@ func TestRecovers(t *testing.T) {
 		l := newLog(t, "log.example/a", "a", 9)
 		var in durabletest.Injector
 		c := create(t, bothSigners(t)[:1], l)
-		c.FS = in.FS()
+		in.Inject(t, c.Dir)
 		w := open(t, c)
 		if _, err := w.AddCheckpoint(t.Context(), l.request(0, 3)); err != nil {
 			t.Fatal(err)

@@ -18,21 +18,22 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/durable/durabletest"
 )
 
-// blockingFS holds back syncs of the journal until release is called.
-func blockingFS() (fs durable.FS, blocked <-chan struct{}, release func()) {
+// blockSyncs holds back syncs of the journal in dir until release is called.
+func blockSyncs(t *testing.T, dir string) (blocked <-chan struct{}, release func()) {
 	var on atomic.Bool
 	on.Store(true)
 	hit, open := make(chan struct{}, 1), make(chan struct{})
-	fs.Fault = func(op durable.Op, _ string) error {
+	durabletest.Inject(t, dir, func(op durable.Op, _ string) error {
 		if op.Step == durable.AppendSync && !op.After && on.Load() {
 			hit <- struct{}{}
 			<-open
 		}
 		return nil
-	}
-	return fs, hit, func() { on.Store(false); close(open) }
+	})
+	return hit, func() { on.Store(false); close(open) }
 }
 
 // TestBusy: what is over a limit is told so at once; other logs and monitors
@@ -45,9 +46,9 @@ func TestBusy(t *testing.T) {
 		logs             []*testLog
 	}{{"requests", 1, 5, []*testLog{a, b}}, {"per log", 5, 1, []*testLog{a}}} {
 		t.Run(limits.name, func(t *testing.T) {
-			fs, blocked, release := blockingFS()
 			c := create(t, bothSigners(t)[:1], a, b)
-			c.FS, c.MaxRequests, c.MaxPerLog = fs, limits.requests, limits.perLog
+			blocked, release := blockSyncs(t, c.Dir)
+			c.MaxRequests, c.MaxPerLog = limits.requests, limits.perLog
 			url := serveWitness(t, open(t, c))
 			var wg sync.WaitGroup
 			var first answer
@@ -103,9 +104,8 @@ func TestSlowBodies(t *testing.T) {
 // be had anywhere.
 func TestNothingBeforeDurable(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
-	fs, blocked, release := blockingFS()
 	c := create(t, bothSigners(t), l)
-	c.FS = fs
+	blocked, release := blockSyncs(t, c.Dir)
 	url := serveWitness(t, open(t, c))
 	done := make(chan answer, 1)
 	go func() { done <- post(t, url, l.request(0, 3)) }()
@@ -127,9 +127,8 @@ func TestNothingBeforeDurable(t *testing.T) {
 // TestShutdown: requests under way get their answer.
 func TestShutdown(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
-	fs, blocked, release := blockingFS()
 	c := create(t, bothSigners(t)[:1], l)
-	c.FS = fs
+	blocked, release := blockSyncs(t, c.Dir)
 	w := open(t, c)
 	url := ""
 	done := make(chan answer, 1)

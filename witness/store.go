@@ -58,7 +58,6 @@ const compactAt = 4 << 20
 // store is the durable state: a journal of accepted heads, of which the last of
 // each log counts, and what it says in memory.
 type store struct {
-	fs     durable.FS
 	name   string
 	label  string
 	logger *slog.Logger
@@ -79,7 +78,6 @@ type store struct {
 
 func openStore(c *Config) (*store, error) {
 	s := &store{
-		fs:       c.FS,
 		name:     filepath.Join(c.Dir, journalFile),
 		label:    journalLabel(c),
 		logger:   c.Logger,
@@ -103,7 +101,7 @@ func openStore(c *Config) (*store, error) {
 // replay opens the journal and returns what it says.
 func (s *store) replay() (map[string]*accepted, error) {
 	last := make(map[string]*accepted)
-	j, err := s.fs.OpenJournal(s.name, s.label, maxRecord, func(rec []byte) error {
+	j, err := durable.OpenJournal(s.name, s.label, maxRecord, func(rec []byte) error {
 		if t, ok := parseClockRecord(rec); ok {
 			s.clock.observe(t)
 			return nil

@@ -72,14 +72,14 @@ func Create(dir string, config Config) error {
 }
 
 func createDir(c *Config) (*durable.Lock, error) {
-	if err := c.FS.MkdirAll(c.Dir, 0o700); err != nil {
+	if err := durable.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("witness: %w", err)
 	}
 	return durable.LockDir(c.Dir)
 }
 
 func createJournal(c *Config) error {
-	j, err := c.FS.CreateJournal(filepath.Join(c.Dir, journalFile), journalLabel(c), maxRecord)
+	j, err := durable.CreateJournal(filepath.Join(c.Dir, journalFile), journalLabel(c), maxRecord)
 	if err != nil {
 		return err
 	}
@@ -95,9 +95,8 @@ func journalLabel(c *Config) string {
 // Open takes up the state in config.Dir, asks the logs that have a URL what they
 // publish, and returns a witness that is ready. ctx bounds the asking.
 //
-// Errors: [durable.ErrMissing] if there is no state, [durable.ErrLocked] if
-// somebody uses it, [durable.ErrCorrupt], [durable.ErrLabel] if it is another
-// witness's, [LostStateError].
+// It refuses a state that is missing ([fs.ErrNotExist]), in use, damaged, of another
+// witness, or behind what a log publishes ([LostStateError]).
 func Open(ctx context.Context, config Config) (*Witness, error) {
 	c, err := config.withDefaults()
 	if err != nil {

@@ -50,7 +50,8 @@ func TestFaults(t *testing.T) {
 	w := newWorld(t, 1, 1, nil)
 	s := w.gates[0]
 	inject := new(durabletest.Injector)
-	s.cfg.FS, s.faulty = inject.FS(), true
+	inject.Inject(t, s.cfg.Dir)
+	s.faulty = true
 	w.runAll()
 	w.settle(s)
 	opened := 0
@@ -98,7 +99,8 @@ func TestFull(t *testing.T) {
 	w := newWorld(t, 1, 1, nil)
 	s := w.gates[0]
 	inject := new(durabletest.Injector)
-	s.cfg.FS, s.faulty = inject.FS(), true
+	inject.Inject(t, s.cfg.Dir)
+	s.faulty = true
 	w.runAll()
 	w.settle(s)
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))

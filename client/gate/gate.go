@@ -56,7 +56,6 @@ type Config struct {
 
 	Logger   *slog.Logger          // nil: none
 	Registry prometheus.Registerer // nil: none
-	FS       durable.FS            // for tests of crash safety
 }
 
 func (c *Config) setDefaults() error {
@@ -115,7 +114,7 @@ func Create(c Config) error {
 	if err := c.setDefaults(); err != nil {
 		return err
 	}
-	if err := c.FS.MkdirAll(c.Dir, 0o700); err != nil {
+	if err := durable.MkdirAll(c.Dir, 0o700); err != nil {
 		return err
 	}
 	lock, err := durable.LockDir(c.Dir)
@@ -124,11 +123,11 @@ func Create(c Config) error {
 	}
 	defer lock.Close()
 	first := headRecord{Gate: c.Signer.KeyID(), Leaf: hashText(c.Founded)}
-	if err := createJournal(c.FS, filepath.Join(c.Dir, journalFile), c.Signer.KeyID()); err != nil {
+	if err := createJournal(filepath.Join(c.Dir, journalFile), c.Signer.KeyID()); err != nil {
 		return err
 	}
 	// The register comes last: with it the directory is a gate's.
-	_, err = c.FS.CreateRegister(filepath.Join(c.Dir, headFile), maxHead, first.bytes())
+	_, err = durable.CreateRegister(filepath.Join(c.Dir, headFile), maxHead, first.bytes())
 	return err
 }
 
@@ -151,10 +150,10 @@ func Open(c Config) (_ *Gate, err error) {
 	for _, k := range c.LogKeys {
 		b.addKey(k)
 	}
-	if b.register, err = c.FS.OpenRegister(filepath.Join(c.Dir, headFile), maxHead); err != nil {
+	if b.register, err = durable.OpenRegister(filepath.Join(c.Dir, headFile), maxHead); err != nil {
 		return nil, err
 	}
-	if g.journal, err = openJournal(c.FS, filepath.Join(c.Dir, journalFile), c.Signer.KeyID()); err != nil {
+	if g.journal, err = openJournal(filepath.Join(c.Dir, journalFile), c.Signer.KeyID()); err != nil {
 		return nil, err
 	}
 	if n := g.journal.j.Truncated(); n > 0 {

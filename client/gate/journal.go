@@ -79,8 +79,8 @@ type journal struct {
 	err      error           // why no more is signed; never reset
 }
 
-func createJournal(fs durable.FS, name, keyID string) error {
-	j, err := fs.CreateJournal(name, label(keyID), maxRecord)
+func createJournal(name, keyID string) error {
+	j, err := durable.CreateJournal(name, label(keyID), maxRecord)
 	if err != nil {
 		return err
 	}
@@ -92,10 +92,10 @@ func newJournal() *journal {
 		revoked: make(map[uint64]*event.Envelope), sent: make(map[uint64]bool)}
 }
 
-func openJournal(fs durable.FS, name, keyID string) (*journal, error) {
+func openJournal(name, keyID string) (*journal, error) {
 	j := newJournal()
 	begun := false
-	d, err := fs.OpenJournal(name, label(keyID), maxRecord, func(rec []byte) error {
+	d, err := durable.OpenJournal(name, label(keyID), maxRecord, func(rec []byte) error {
 		if !begun && rec[0] != recordBase {
 			return errors.New("its first record is not where a chain begins")
 		}

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -181,7 +182,7 @@ func (b *book) save(dir string, every uint64) error {
 	out := append([]byte(snapshotMagic), binary.BigEndian.AppendUint64(nil, size)...)
 	out = b.ledger.AppendSnapshot(append(out, root[:]...))
 	sum := sha256.Sum256(out)
-	if err := b.cfg.FS.WriteFile(filepath.Join(dir, ledgerFile), append(out, sum[:]...), 0o600); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, ledgerFile), append(out, sum[:]...), 0o600); err != nil {
 		return err
 	}
 	b.saved = size
@@ -206,7 +207,7 @@ func (b *book) evidence(f *client.ForkError) error {
 	if err != nil {
 		return err
 	}
-	err = b.cfg.FS.CreateFile(filepath.Join(b.cfg.Dir, forkFile), append(raw, '\n'), 0o600)
+	err = durable.CreateFile(filepath.Join(b.cfg.Dir, forkFile), append(raw, '\n'), 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}

@@ -22,7 +22,6 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/daemon"
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -136,7 +135,7 @@ func (o *engineOptions) openTiles(ctx context.Context) (trillianx.Tiles, error) 
 	if strings.Contains(o.tiles, "://") {
 		return nil, daemon.WrongUse("-tiles is a directory or s3://BUCKET/PREFIX, and it is %q", o.tiles)
 	}
-	return trillianx.OpenDir(o.tiles, durable.FS{})
+	return trillianx.OpenDir(o.tiles)
 }
 
 // openTree opens the tree for its one writer.

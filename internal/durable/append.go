@@ -81,11 +81,11 @@ func (j *Journal) write(frame []byte) error {
 		return err
 	}
 	end := seal(frame, j.chain)
-	err := j.fs.WriteStep(Append, j.name, frame, func(p []byte) (int, error) { return j.file.WriteAt(p, j.chain.offset) })
+	err := Append.Write(j.name, frame, func(p []byte) (int, error) { return j.file.WriteAt(p, j.chain.offset) })
 	if err != nil {
 		return err
 	}
-	if err := j.fs.Step(AppendSync, j.name, func() error { return datasync(j.file) }); err != nil {
+	if err := AppendSync.Do(j.name, func() error { return datasync(j.file) }); err != nil {
 		return err
 	}
 	j.chain = end

@@ -153,7 +153,7 @@ func otherHistory(t *testing.T, data []byte, n int64) []byte {
 	if err := os.WriteFile(name, data[:n], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	j, _, err := reopen(durable.FS{}, name)
+	j, _, err := reopen(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestCorruptLeavesFile(t *testing.T) {
 	if err := os.WriteFile(name, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := reopen(durable.FS{}, name); !errors.Is(err, durable.ErrCorrupt) || !strings.Contains(err.Error(), fmt.Sprint(offsets[1])) {
+	if _, _, err := reopen(name); !errors.Is(err, durable.ErrCorrupt) || !strings.Contains(err.Error(), fmt.Sprint(offsets[1])) {
 		t.Fatalf("error %v", err)
 	}
 	wantFile(t, name, data)

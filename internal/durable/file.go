@@ -20,23 +20,18 @@ const tempPrefix, tempSuffix = ".durable-", ".tmp"
 // is replaced. On an error, name is either untouched or holds all of data, possibly
 // not yet durably. Only a crash leaves a temporary file behind; see [RemoveTemps].
 func WriteFile(name string, data []byte, perm fs.FileMode) error {
-	return FS{}.WriteFile(name, data, perm)
-}
-
-// WriteFile is [WriteFile].
-func (f FS) WriteFile(name string, data []byte, perm fs.FileMode) error {
-	tmp, err := f.closedTemp(name, perm, func(w io.Writer) error {
+	tmp, err := closedTemp(name, perm, func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("durable: writing %s: %w", name, err)
 	}
-	if err := f.Step(Rename, name, func() error { return os.Rename(tmp, name) }); err != nil {
+	if err := Rename.Do(name, func() error { return os.Rename(tmp, name) }); err != nil {
 		os.Remove(tmp)
 		return fmt.Errorf("durable: replacing %s: %w", name, err)
 	}
-	if err := f.SyncDir(filepath.Dir(name)); err != nil {
+	if err := FsyncDir(filepath.Dir(name)); err != nil {
 		return fmt.Errorf("durable: %s is replaced, but perhaps not durably: %w", name, err)
 	}
 	return nil
@@ -59,12 +54,7 @@ func ReadFile(name string, limit int) ([]byte, error) {
 // CreateFile is [WriteFile] for a name that must not exist yet: otherwise it fails
 // with [fs.ErrExist] and changes nothing. It needs a file system with hard links.
 func CreateFile(name string, data []byte, perm fs.FileMode) error {
-	return FS{}.CreateFile(name, data, perm)
-}
-
-// CreateFile is [CreateFile].
-func (f FS) CreateFile(name string, data []byte, perm fs.FileMode) error {
-	return f.CreateStream(name, perm, func(w io.Writer) error {
+	return CreateStream(name, perm, func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
 	})
@@ -73,21 +63,16 @@ func (f FS) CreateFile(name string, data []byte, perm fs.FileMode) error {
 // CreateStream is [CreateFile] for what fill writes, of any size. The name exists
 // only once fill has returned without an error.
 func CreateStream(name string, perm fs.FileMode, fill func(io.Writer) error) error {
-	return FS{}.CreateStream(name, perm, fill)
-}
-
-// CreateStream is [CreateStream].
-func (f FS) CreateStream(name string, perm fs.FileMode, fill func(io.Writer) error) error {
-	tmp, err := f.closedTemp(name, perm, fill)
+	tmp, err := closedTemp(name, perm, fill)
 	if err != nil {
 		return fmt.Errorf("durable: creating %s: %w", name, err)
 	}
-	err = f.Step(Link, name, func() error { return os.Link(tmp, name) })
+	err = Link.Do(name, func() error { return os.Link(tmp, name) })
 	os.Remove(tmp)
 	if err != nil {
 		return fmt.Errorf("durable: creating %s: %w", name, err)
 	}
-	if err := f.SyncDir(filepath.Dir(name)); err != nil {
+	if err := FsyncDir(filepath.Dir(name)); err != nil {
 		return fmt.Errorf("durable: %s is created, but perhaps not durably: %w", name, err)
 	}
 	return nil
@@ -95,22 +80,21 @@ func (f FS) CreateStream(name string, perm fs.FileMode, fill func(io.Writer) err
 
 // stepWriter makes each write to a file a step.
 type stepWriter struct {
-	f    FS
 	name string
 	file *os.File
 }
 
 func (w *stepWriter) Write(p []byte) (int, error) {
-	if err := w.f.WriteStep(Write, w.name, p, w.file.Write); err != nil {
+	if err := Write.Write(w.name, p, w.file.Write); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
 // closedTemp makes a synced temporary file beside name that holds what fill writes.
-func (f FS) closedTemp(name string, perm fs.FileMode, fill func(io.Writer) error) (tmp string, err error) {
-	file, err := f.temp(name, perm, func(file *os.File) error {
-		return fill(&stepWriter{f, name, file})
+func closedTemp(name string, perm fs.FileMode, fill func(io.Writer) error) (tmp string, err error) {
+	file, err := temp(name, perm, func(file *os.File) error {
+		return fill(&stepWriter{name, file})
 	})
 	if err != nil {
 		return "", err
@@ -124,7 +108,7 @@ func (f FS) closedTemp(name string, perm fs.FileMode, fill func(io.Writer) error
 
 // temp makes a temporary file beside name, fills and syncs it. On an error it is
 // removed; otherwise the caller closes it and renames or removes it.
-func (f FS) temp(name string, perm fs.FileMode, fill func(*os.File) error) (file *os.File, err error) {
+func temp(name string, perm fs.FileMode, fill func(*os.File) error) (file *os.File, err error) {
 	defer func() {
 		if err != nil && file != nil {
 			file.Close()
@@ -132,7 +116,7 @@ func (f FS) temp(name string, perm fs.FileMode, fill func(*os.File) error) (file
 			file = nil
 		}
 	}()
-	err = f.Step(Create, name, func() (err error) {
+	err = Create.Do(name, func() (err error) {
 		file, err = os.CreateTemp(filepath.Dir(name), tempPrefix+"*"+tempSuffix)
 		return err
 	})
@@ -145,7 +129,7 @@ func (f FS) temp(name string, perm fs.FileMode, fill func(*os.File) error) (file
 	if err := fill(file); err != nil {
 		return file, err
 	}
-	return file, f.Step(Sync, name, file.Sync)
+	return file, Sync.Do(name, file.Sync)
 }
 
 // RemoveTemps removes the temporary files that crashed processes left in dir. Only
@@ -170,24 +154,21 @@ func RemoveTemps(dir string) error {
 // the umask, and syncs the parent of each one before it makes the next. A directory
 // that is there already gets its parent synced too, since an earlier run may have
 // crashed in between; it is left out only where the parent may not be read.
-func MkdirAll(dir string, perm fs.FileMode) error { return FS{}.MkdirAll(dir, perm) }
-
-// MkdirAll is [MkdirAll].
-func (f FS) MkdirAll(dir string, perm fs.FileMode) error {
-	if err := f.mkdirAll(filepath.Clean(dir), perm); err != nil {
+func MkdirAll(dir string, perm fs.FileMode) error {
+	if err := mkdirAll(filepath.Clean(dir), perm); err != nil {
 		return fmt.Errorf("durable: making directory %s: %w", dir, err)
 	}
 	return nil
 }
 
-func (f FS) mkdirAll(dir string, perm fs.FileMode) error {
+func mkdirAll(dir string, perm fs.FileMode) error {
 	parent := filepath.Dir(dir)
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
 		return fmt.Errorf("%s is not a directory", dir)
 	}
 	if err == nil {
-		if err := f.SyncDir(parent); !errors.Is(err, fs.ErrPermission) {
+		if err := FsyncDir(parent); !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
 		return nil
@@ -195,14 +176,14 @@ func (f FS) mkdirAll(dir string, perm fs.FileMode) error {
 	if !errors.Is(err, fs.ErrNotExist) || parent == dir {
 		return err
 	}
-	if err := f.mkdirAll(parent, perm); err != nil {
+	if err := mkdirAll(parent, perm); err != nil {
 		return err
 	}
-	err = f.Step(Mkdir, dir, func() error { return os.Mkdir(dir, perm) })
+	err = Mkdir.Do(dir, func() error { return os.Mkdir(dir, perm) })
 	if err != nil && !isDir(dir, err) {
 		return err
 	}
-	return f.SyncDir(parent)
+	return FsyncDir(parent)
 }
 
 // isDir reports whether mkdir failed with err because somebody else was faster.
@@ -211,9 +192,9 @@ func isDir(dir string, err error) bool {
 	return errors.Is(err, fs.ErrExist) && serr == nil && info.IsDir()
 }
 
-// SyncDir syncs a directory.
-func (f FS) SyncDir(dir string) error {
-	return f.Step(SyncDir, dir, func() error {
+// FsyncDir makes the names in a directory durable.
+func FsyncDir(dir string) error {
+	return SyncDir.Do(dir, func() error {
 		d, err := os.Open(dir)
 		if err != nil {
 			return err

@@ -18,11 +18,18 @@ import (
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
 )
 
+// faulty returns a new directory; what is done in it, and to it, passes in.
+func faulty(t *testing.T, in *durabletest.Injector) string {
+	dir := t.TempDir()
+	in.Inject(t, filepath.Dir(dir))
+	return dir
+}
+
 // points returns the points that act passes when nothing fails.
-func points(t *testing.T, act func(t *testing.T, fs durable.FS) error) []durabletest.Point {
+func points(t *testing.T, act func(t *testing.T, in *durabletest.Injector) error) []durabletest.Point {
 	t.Helper()
 	var in durabletest.Injector
-	if err := act(t, in.FS()); err != nil {
+	if err := act(t, &in); err != nil {
 		t.Fatalf("without a fault: %v", err)
 	}
 	return in.Points()
@@ -70,17 +77,17 @@ func steps(points []durabletest.Point) (s []durable.Step) {
 func TestStepOrder(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		act  func(t *testing.T, f durable.FS) error
+		act  func(t *testing.T, in *durabletest.Injector) error
 		want []durable.Step
 	}{
-		{"WriteFile", func(t *testing.T, f durable.FS) error {
-			return f.WriteFile(filepath.Join(t.TempDir(), "f"), []byte("x"), 0o600)
+		{"WriteFile", func(t *testing.T, in *durabletest.Injector) error {
+			return durable.WriteFile(filepath.Join(faulty(t, in), "f"), []byte("x"), 0o600)
 		}, []durable.Step{durable.Create, durable.Write, durable.Sync, durable.Rename, durable.SyncDir}},
-		{"CreateFile", func(t *testing.T, f durable.FS) error {
-			return f.CreateFile(filepath.Join(t.TempDir(), "f"), []byte("x"), 0o600)
+		{"CreateFile", func(t *testing.T, in *durabletest.Injector) error {
+			return durable.CreateFile(filepath.Join(faulty(t, in), "f"), []byte("x"), 0o600)
 		}, []durable.Step{durable.Create, durable.Write, durable.Sync, durable.Link, durable.SyncDir}},
-		{"MkdirAll", func(t *testing.T, f durable.FS) error {
-			return f.MkdirAll(filepath.Join(t.TempDir(), "a/b"), 0o700)
+		{"MkdirAll", func(t *testing.T, in *durabletest.Injector) error {
+			return durable.MkdirAll(filepath.Join(faulty(t, in), "a/b"), 0o700)
 		}, []durable.Step{durable.SyncDir, durable.Mkdir, durable.SyncDir, durable.Mkdir, durable.SyncDir}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -93,8 +100,9 @@ func TestStepOrder(t *testing.T) {
 
 func TestWriteFileFaults(t *testing.T) {
 	old, new := []byte("old"), bytes.Repeat([]byte("new"), 5000)
-	name := filepath.Join(t.TempDir(), "f")
-	all := points(t, func(t *testing.T, f durable.FS) error { return f.WriteFile(name, new, 0o640) })
+	all := points(t, func(t *testing.T, in *durabletest.Injector) error {
+		return durable.WriteFile(filepath.Join(faulty(t, in), "f"), new, 0o640)
+	})
 	for n, p := range all {
 		for _, fault := range []error{syscall.ENOSPC, &durable.Torn{Bytes: 4096, Err: syscall.EIO}} {
 			t.Run(fmt.Sprintf("%s %s %T", p.Op.Step, map[bool]string{true: "after"}[p.Op.After], fault), func(t *testing.T) {
@@ -104,8 +112,9 @@ func TestWriteFileFaults(t *testing.T) {
 					t.Fatal(err)
 				}
 				var in durabletest.Injector
+				in.Inject(t, dir)
 				in.FailAt(n, fault)
-				if err := in.FS().WriteFile(name, new, 0o640); !errors.Is(err, fault) {
+				if err := durable.WriteFile(name, new, 0o640); !errors.Is(err, fault) {
 					t.Fatalf("error %v, want %v", err, fault)
 				}
 				renamed := p.Op == durable.Op{Step: durable.Rename, After: true} || p.Op.Step == durable.SyncDir
@@ -113,7 +122,7 @@ func TestWriteFileFaults(t *testing.T) {
 					t.Errorf("holds %.10q", got)
 				}
 				wantNames(t, dir, "f")
-				if err := in.FS().WriteFile(name, new, 0o600); err != nil {
+				if err := durable.WriteFile(name, new, 0o600); err != nil {
 					t.Fatal(err)
 				}
 				wantFile(t, name, new)
@@ -124,16 +133,16 @@ func TestWriteFileFaults(t *testing.T) {
 
 func TestCreateFileFaults(t *testing.T) {
 	data := bytes.Repeat([]byte("new"), 5000)
-	create := func(t *testing.T, f durable.FS) error {
-		return f.CreateFile(filepath.Join(t.TempDir(), "f"), data, 0o600)
+	create := func(t *testing.T, in *durabletest.Injector) error {
+		return durable.CreateFile(filepath.Join(faulty(t, in), "f"), data, 0o600)
 	}
 	for n, p := range points(t, create) {
 		t.Run(fmt.Sprint(p.Op), func(t *testing.T) {
-			dir := t.TempDir()
-			name := filepath.Join(dir, "f")
 			var in durabletest.Injector
+			dir := faulty(t, &in)
+			name := filepath.Join(dir, "f")
 			in.FailAt(n, syscall.EIO)
-			if err := in.FS().CreateFile(name, data, 0o600); !errors.Is(err, syscall.EIO) {
+			if err := durable.CreateFile(name, data, 0o600); !errors.Is(err, syscall.EIO) {
 				t.Fatalf("error %v", err)
 			}
 			err := durable.CreateFile(name, data, 0o600)
@@ -174,17 +183,19 @@ func TestWriteFilePermissions(t *testing.T) {
 }
 
 func TestMkdirAllFaults(t *testing.T) {
-	mkdir := func(t *testing.T, f durable.FS) error { return f.MkdirAll(filepath.Join(t.TempDir(), "a/b/c"), 0o700) }
+	mkdir := func(t *testing.T, in *durabletest.Injector) error {
+		return durable.MkdirAll(filepath.Join(faulty(t, in), "a/b/c"), 0o700)
+	}
 	for n, p := range points(t, mkdir) {
 		t.Run(fmt.Sprint(n, p.Op), func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "a/b/c")
 			var in durabletest.Injector
+			dir := filepath.Join(faulty(t, &in), "a/b/c")
 			in.FailAt(n, syscall.EIO)
-			if err := in.FS().MkdirAll(dir, 0o700); !errors.Is(err, syscall.EIO) {
+			if err := durable.MkdirAll(dir, 0o700); !errors.Is(err, syscall.EIO) {
 				t.Fatalf("error %v", err)
 			}
 			// The second try makes and syncs whatever is left, the parent of what is there included.
-			if err := in.FS().MkdirAll(dir, 0o700); err != nil {
+			if err := durable.MkdirAll(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
 			synced := map[string]bool{}

@@ -7,6 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
 )
 
 var (
@@ -36,6 +40,7 @@ const (
 	Append     Step = "append"      // write one frame to a journal
 	AppendSync Step = "append sync" // fdatasync a journal
 	Truncate   Step = "truncate"    // cut a torn tail off a journal
+	Remove     Step = "remove"      // for callers that remove files
 )
 
 // Op is a moment at which a fault can be injected.
@@ -44,14 +49,46 @@ type Op struct {
 	After bool // the step was done; false: it is about to be done
 }
 
-// FS does the durable steps. The zero FS is the real thing, and what the functions
-// of this package use; its methods of the same names do the same.
-type FS struct {
-	// Fault, if not nil, is called before and after each step, from any goroutine.
-	// An error fails the operation as if the step had failed: before it was done,
-	// or after it was done with an answer that got lost. Before a Write or Append
-	// the error may be a *[Torn]. For tests of crash safety only.
-	Fault func(op Op, path string) error
+// Fault fails a step, if it returns an error, as if the step had failed: before it
+// was done, or after it was done with an answer that got lost. Before a Write or
+// Append the error may be a *[Torn].
+type Fault func(op Op, path string) error
+
+// injection is a fault in one directory.
+type injection struct {
+	dir   string // cleaned
+	fault Fault
+}
+
+// injections are what [Inject] has set. A list is never changed.
+var injections atomic.Pointer[[]*injection]
+
+// Inject has fault called, from any goroutine, before and after each step on a path
+// in dir or below it, until remove is called. It is for tests of crash safety only;
+// package durabletest is its only caller. Faults go by directory, so that tests with
+// directories of their own do not see each other's, and no configuration has to hand
+// them down.
+func Inject(dir string, fault Fault) (remove func()) {
+	in := &injection{filepath.Clean(dir), fault}
+	set := func(change func([]*injection) []*injection) {
+		for {
+			old := injections.Load()
+			var list []*injection
+			if old != nil {
+				list = slices.Clone(*old)
+			}
+			list = change(list)
+			if injections.CompareAndSwap(old, &list) {
+				return
+			}
+		}
+	}
+	set(func(list []*injection) []*injection { return append(list, in) })
+	return func() {
+		set(func(list []*injection) []*injection {
+			return slices.DeleteFunc(list, func(i *injection) bool { return i == in })
+		})
+	}
 }
 
 // Torn is a fault that lets the first Bytes bytes of a write reach the file.
@@ -65,30 +102,36 @@ func (t *Torn) Error() string { return fmt.Sprintf("after %d bytes: %v", t.Bytes
 // Unwrap returns t.Err.
 func (t *Torn) Unwrap() error { return t.Err }
 
-func (f FS) fault(op Op, path string) error {
-	if f.Fault == nil {
+func fault(op Op, path string) error {
+	list := injections.Load()
+	if list == nil {
 		return nil
 	}
-	if err := f.Fault(op, path); err != nil {
-		return fmt.Errorf("%s %s: %w", op.Step, path, err)
+	for _, in := range *list {
+		if rest, ok := strings.CutPrefix(filepath.Clean(path), in.dir); !ok || rest != "" && rest[0] != filepath.Separator {
+			continue
+		}
+		if err := in.fault(op, path); err != nil {
+			return fmt.Errorf("%s %s: %w", op.Step, path, err)
+		}
 	}
 	return nil
 }
 
-// Step does one step, with the faults before and after it.
-func (f FS) Step(s Step, path string, do func() error) error {
-	if err := f.fault(Op{Step: s}, path); err != nil {
+// Do does a step that package durable has no function for.
+func (s Step) Do(path string, do func() error) error {
+	if err := fault(Op{Step: s}, path); err != nil {
 		return err
 	}
 	if err := do(); err != nil {
 		return err
 	}
-	return f.fault(Op{Step: s, After: true}, path)
+	return fault(Op{Step: s, After: true}, path)
 }
 
-// WriteStep is Step for a write, which a fault may tear.
-func (f FS) WriteStep(s Step, path string, p []byte, do func([]byte) (int, error)) error {
-	err := f.fault(Op{Step: s}, path)
+// Write is [Step.Do] for a step that writes p, and may be [Torn].
+func (s Step) Write(path string, p []byte, do func([]byte) (int, error)) error {
+	err := fault(Op{Step: s}, path)
 	if torn := (*Torn)(nil); errors.As(err, &torn) {
 		_, werr := do(p[:min(max(torn.Bytes, 0), len(p))])
 		return errors.Join(err, werr)
@@ -99,5 +142,5 @@ func (f FS) WriteStep(s Step, path string, p []byte, do func([]byte) (int, error
 	if _, err := do(p); err != nil {
 		return err
 	}
-	return f.fault(Op{Step: s, After: true}, path)
+	return fault(Op{Step: s, After: true}, path)
 }

@@ -26,7 +26,6 @@ var (
 
 // Journal is an append-only file of records. Its format stands in frame.go.
 type Journal struct {
-	fs        FS
 	name      string
 	label     string
 	maxRecord int
@@ -48,11 +47,6 @@ type Journal struct {
 // exists it fails with [fs.ErrExist]. The label, 1 to 255 printable ASCII characters,
 // says whose journal it is. A record has 1 to maxRecord bytes, 16 MiB at most.
 func CreateJournal(name, label string, maxRecord int) (*Journal, error) {
-	return FS{}.CreateJournal(name, label, maxRecord)
-}
-
-// CreateJournal is [CreateJournal].
-func (f FS) CreateJournal(name, label string, maxRecord int) (*Journal, error) {
 	line, err := newHeader(label)
 	if err != nil {
 		return nil, err
@@ -60,10 +54,10 @@ func (f FS) CreateJournal(name, label string, maxRecord int) (*Journal, error) {
 	if err := checkMaxRecord(maxRecord); err != nil {
 		return nil, err
 	}
-	if err := f.CreateFile(name, line, 0o600); err != nil {
+	if err := CreateFile(name, line, 0o600); err != nil {
 		return nil, err
 	}
-	return f.OpenJournal(name, label, maxRecord, func([]byte) error { return nil })
+	return OpenJournal(name, label, maxRecord, func([]byte) error { return nil })
 }
 
 // OpenJournal opens a journal that exists, and gives each record to replay, in order.
@@ -74,11 +68,6 @@ func (f FS) CreateJournal(name, label string, maxRecord int) (*Journal, error) {
 //
 // Errors: [ErrMissing], [ErrLabel], [ErrCorrupt] (the file stays as it is).
 func OpenJournal(name, label string, maxRecord int, replay func(rec []byte) error) (*Journal, error) {
-	return FS{}.OpenJournal(name, label, maxRecord, replay)
-}
-
-// OpenJournal is [OpenJournal].
-func (f FS) OpenJournal(name, label string, maxRecord int, replay func(rec []byte) error) (*Journal, error) {
 	if err := checkMaxRecord(maxRecord); err != nil {
 		return nil, err
 	}
@@ -89,7 +78,7 @@ func (f FS) OpenJournal(name, label string, maxRecord int, replay func(rec []byt
 	if err != nil {
 		return nil, fmt.Errorf("durable: %w", err)
 	}
-	j := &Journal{fs: f, name: name, label: label, maxRecord: maxRecord, file: file}
+	j := &Journal{name: name, label: label, maxRecord: maxRecord, file: file}
 	if err := j.recover(replay); err != nil {
 		file.Close()
 		return nil, err
@@ -127,7 +116,7 @@ func (j *Journal) recover(replay func([]byte) error) error {
 // and after that the kernel may take pages for clean that never reached the disk.
 func (j *Journal) harden(r *replayer) error {
 	if j.truncated > 0 {
-		if err := j.fs.Step(Truncate, j.name, func() error { return j.file.Truncate(j.chain.offset) }); err != nil {
+		if err := Truncate.Do(j.name, func() error { return j.file.Truncate(j.chain.offset) }); err != nil {
 			return err
 		}
 	}
@@ -135,14 +124,14 @@ func (j *Journal) harden(r *replayer) error {
 	if err := r.readAt(last, r.last); err != nil {
 		return err
 	}
-	err := j.fs.WriteStep(Write, j.name, last, func(p []byte) (int, error) { return j.file.WriteAt(p, r.last) })
+	err := Write.Write(j.name, last, func(p []byte) (int, error) { return j.file.WriteAt(p, r.last) })
 	if err != nil {
 		return err
 	}
-	if err := j.fs.Step(Sync, j.name, j.file.Sync); err != nil {
+	if err := Sync.Do(j.name, j.file.Sync); err != nil {
 		return err
 	}
-	return j.fs.SyncDir(filepath.Dir(j.name))
+	return FsyncDir(filepath.Dir(j.name))
 }
 
 // Truncated returns the length in bytes of the torn tail that opening cut off.

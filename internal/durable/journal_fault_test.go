@@ -18,10 +18,11 @@ import (
 )
 
 func TestAppendFaults(t *testing.T) {
-	appendB := func(t *testing.T, f durable.FS) error {
+	appendB := func(t *testing.T, in *durabletest.Injector) error {
 		name := filepath.Join(t.TempDir(), "j")
 		create(t, name).Close()
-		j, _, err := reopen(f, name)
+		in.Inject(t, filepath.Dir(name))
+		j, _, err := reopen(name)
 		if err != nil {
 			return err
 		}
@@ -55,7 +56,8 @@ func appendFault(t *testing.T, n int, fault error, forever bool) {
 	name := filepath.Join(t.TempDir(), "j")
 	create(t, name, "a").Close()
 	var in durabletest.Injector
-	j, _, err := reopen(in.FS(), name)
+	remove := in.Inject(t, filepath.Dir(name))
+	j, _, err := reopen(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +82,8 @@ func appendFault(t *testing.T, n int, fault error, forever bool) {
 		t.Fatal("a failed journal touched its file")
 	}
 	j.Close()
-	j, got, err := reopen(durable.FS{}, name)
+	remove()
+	j, got, err := reopen(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +112,8 @@ func TestAppendFaultsConcurrent(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "j")
 	create(t, name).Close()
 	var in durabletest.Injector
-	j, _, err := reopen(in.FS(), name)
+	in.Inject(t, filepath.Dir(name))
+	j, _, err := reopen(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +145,7 @@ func TestAppendFaultsConcurrent(t *testing.T) {
 	if failed != 16 || len(acked) < 5 {
 		t.Fatalf("%d failed, %d acknowledged", failed, len(acked))
 	}
-	j, got, err := reopen(durable.FS{}, name)
+	j, got, err := reopen(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,8 +170,10 @@ func TestOpenJournalFaults(t *testing.T) {
 		}
 		return name
 	}
-	open := func(t *testing.T, f durable.FS) error {
-		j, _, err := reopen(f, torn(t))
+	open := func(t *testing.T, in *durabletest.Injector) error {
+		name := torn(t)
+		in.Inject(t, filepath.Dir(name))
+		j, _, err := reopen(name)
 		if err != nil {
 			return err
 		}
@@ -184,8 +190,9 @@ func TestOpenJournalFaults(t *testing.T) {
 		t.Run(fmt.Sprint(p.Op), func(t *testing.T) {
 			name := torn(t)
 			var in durabletest.Injector
+			in.Inject(t, filepath.Dir(name))
 			in.FailAt(n, &durable.Torn{Bytes: 10, Err: syscall.EIO})
-			if _, _, err := reopen(in.FS(), name); !errors.Is(err, syscall.EIO) {
+			if _, _, err := reopen(name); !errors.Is(err, syscall.EIO) {
 				t.Fatalf("error %v", err)
 			}
 			wantRecords(t, name, "a", "b")
@@ -194,8 +201,8 @@ func TestOpenJournalFaults(t *testing.T) {
 }
 
 func TestCreateJournalFaults(t *testing.T) {
-	act := func(t *testing.T, f durable.FS) error {
-		j, err := f.CreateJournal(filepath.Join(t.TempDir(), "j"), label, 10)
+	act := func(t *testing.T, in *durabletest.Injector) error {
+		j, err := durable.CreateJournal(filepath.Join(faulty(t, in), "j"), label, 10)
 		if err != nil {
 			return err
 		}
@@ -203,11 +210,11 @@ func TestCreateJournalFaults(t *testing.T) {
 	}
 	for n, p := range points(t, act) {
 		t.Run(fmt.Sprint(n, p.Op), func(t *testing.T) {
-			dir := t.TempDir()
-			name := filepath.Join(dir, "j")
 			var in durabletest.Injector
+			dir := faulty(t, &in)
+			name := filepath.Join(dir, "j")
 			in.FailAt(n, syscall.EIO)
-			if _, err := in.FS().CreateJournal(name, label, 10); !errors.Is(err, syscall.EIO) {
+			if _, err := durable.CreateJournal(name, label, 10); !errors.Is(err, syscall.EIO) {
 				t.Fatalf("error %v", err)
 			}
 			if _, err := os.Stat(name); err == nil {
@@ -223,10 +230,11 @@ func TestCreateJournalFaults(t *testing.T) {
 }
 
 func TestRewriteFaults(t *testing.T) {
-	rewrite := func(t *testing.T, f durable.FS) error {
+	rewrite := func(t *testing.T, in *durabletest.Injector) error {
 		name := filepath.Join(t.TempDir(), "j")
 		create(t, name, "a", "b").Close()
-		j, _, err := reopen(f, name)
+		in.Inject(t, filepath.Dir(name))
+		j, _, err := reopen(name)
 		if err != nil {
 			return err
 		}
@@ -251,7 +259,8 @@ func rewriteFault(t *testing.T, n int, p durabletest.Point, fault error) {
 	name := filepath.Join(dir, "j")
 	create(t, name, "a", "b").Close()
 	var in durabletest.Injector
-	j, _, err := reopen(in.FS(), name)
+	remove := in.Inject(t, filepath.Dir(name))
+	j, _, err := reopen(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,6 +275,7 @@ func rewriteFault(t *testing.T, n int, p durabletest.Point, fault error) {
 		t.Fatalf("append: %v", err)
 	}
 	j.Close()
+	remove()
 	want := []string{"a", "b", "c"}
 	if late {
 		want = []string{"a", "b"}

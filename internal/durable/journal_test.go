@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/durable/durabletest"
 )
 
 const label = "witness.example/one"
@@ -39,9 +40,9 @@ func create(t testing.TB, name string, recs ...string) *durable.Journal {
 	return j
 }
 
-// reopen opens name by f and returns its records.
-func reopen(f durable.FS, name string) (j *durable.Journal, recs []string, err error) {
-	j, err = f.OpenJournal(name, label, 1<<20, func(rec []byte) error {
+// reopen opens name and returns its records.
+func reopen(name string) (j *durable.Journal, recs []string, err error) {
+	j, err = durable.OpenJournal(name, label, 1<<20, func(rec []byte) error {
 		recs = append(recs, string(rec))
 		return nil
 	})
@@ -50,7 +51,7 @@ func reopen(f durable.FS, name string) (j *durable.Journal, recs []string, err e
 
 func wantRecords(t *testing.T, name string, want ...string) {
 	t.Helper()
-	j, got, err := reopen(durable.FS{}, name)
+	j, got, err := reopen(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func wantRecords(t *testing.T, name string, want ...string) {
 
 func TestJournal(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "j")
-	if _, _, err := reopen(durable.FS{}, name); !errors.Is(err, durable.ErrMissing) {
+	if _, _, err := reopen(name); !errors.Is(err, durable.ErrMissing) {
 		t.Fatalf("open of nothing: %v", err)
 	}
 	wantNames(t, filepath.Dir(name))
@@ -152,14 +153,14 @@ func TestGroupCommit(t *testing.T) {
 	create(t, name).Close()
 	var syncs atomic.Int32
 	first, release := make(chan struct{}), make(chan struct{})
-	f := durable.FS{Fault: func(op durable.Op, _ string) error {
+	durabletest.Inject(t, filepath.Dir(name), func(op durable.Op, _ string) error {
 		if op == (durable.Op{Step: durable.AppendSync}) && syncs.Add(1) == 1 {
 			close(first)
 			<-release
 		}
 		return nil
-	}}
-	j, _, err := reopen(f, name)
+	})
+	j, _, err := reopen(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +188,7 @@ func TestGroupCommit(t *testing.T) {
 	if n := syncs.Load(); n != 2 {
 		t.Errorf("32 records took %d syncs, want 2", n)
 	}
-	r, got, err := reopen(durable.FS{}, name)
+	r, got, err := reopen(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +217,7 @@ func TestConcurrentAppends(t *testing.T) {
 	}
 	wg.Wait()
 	j.Close()
-	r, got, err := reopen(durable.FS{}, name)
+	r, got, err := reopen(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,13 +276,13 @@ func TestRewriteBusy(t *testing.T) {
 	create(t, name, "a").Close()
 	var j *durable.Journal
 	var refused error
-	f := durable.FS{Fault: func(op durable.Op, _ string) error {
+	durabletest.Inject(t, filepath.Dir(name), func(op durable.Op, _ string) error {
 		if op == (durable.Op{Step: durable.AppendSync, After: true}) {
 			refused = j.Rewrite(each())
 		}
 		return nil
-	}}
-	j, _, err := reopen(f, name)
+	})
+	j, _, err := reopen(name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -168,7 +168,7 @@ func TestKillAppend(t *testing.T) {
 	for range 30 {
 		acked := killed(t, "append", dir, rand.IntN(150))
 		next := make([]int, workers)
-		j, recs, err := reopen(durable.FS{}, name)
+		j, recs, err := reopen(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +198,7 @@ func TestKillRewrite(t *testing.T) {
 	create(t, name, "0").Close()
 	for range 15 {
 		acked := killed(t, "rewrite", dir, rand.IntN(30))[0]
-		j, recs, err := reopen(durable.FS{}, name)
+		j, recs, err := reopen(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -345,7 +345,7 @@ func childLimit(dir string) error {
 	if err := j.Append([]byte("x")); !errors.Is(err, durable.ErrFailed) {
 		return fmt.Errorf("Append with room again: %v", err)
 	}
-	j, recs, err := reopen(durable.FS{}, jnl)
+	j, recs, err := reopen(jnl)
 	if err != nil || int64(len(recs)) != acked || j.Truncated() == 0 {
 		return fmt.Errorf("reopened: %d records of %d: %v", len(recs), acked, err)
 	}

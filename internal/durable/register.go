@@ -20,7 +20,6 @@ var ErrConflict = errors.New("durable: register holds another value")
 // Register is one small durable value with compare-and-swap, the plain content of a
 // file. What Load returns is durable, always: a caller may sign it.
 type Register struct {
-	fs   FS
 	name string
 	max  int
 
@@ -35,16 +34,11 @@ type Register struct {
 // fails with [fs.ErrExist]. An empty value is refused ([ErrTooLarge]), for an empty
 // file is what careless copies leave.
 func CreateRegister(name string, max int, value []byte) (*Register, error) {
-	return FS{}.CreateRegister(name, max, value)
-}
-
-// CreateRegister is [CreateRegister].
-func (f FS) CreateRegister(name string, max int, value []byte) (*Register, error) {
-	r := &Register{fs: f, name: name, max: max, value: bytes.Clone(value)}
+	r := &Register{name: name, max: max, value: bytes.Clone(value)}
 	if err := r.checkSize(len(value)); err != nil {
 		return nil, err
 	}
-	if err := f.CreateFile(name, value, 0o600); err != nil {
+	if err := CreateFile(name, value, 0o600); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -53,16 +47,13 @@ func (f FS) CreateRegister(name string, max int, value []byte) (*Register, error
 // OpenRegister opens a register that exists; if it doesn't, the error is
 // [ErrMissing]. It writes the value once more, because the last owner may have
 // crashed between making it visible and making it durable.
-func OpenRegister(name string, max int) (*Register, error) { return FS{}.OpenRegister(name, max) }
-
-// OpenRegister is [OpenRegister].
-func (f FS) OpenRegister(name string, max int) (*Register, error) {
-	r := &Register{fs: f, name: name, max: max}
+func OpenRegister(name string, max int) (*Register, error) {
+	r := &Register{name: name, max: max}
 	value, err := r.read()
 	if err != nil {
 		return nil, err
 	}
-	if err := f.WriteFile(name, value, 0o600); err != nil {
+	if err := WriteFile(name, value, 0o600); err != nil {
 		return nil, err
 	}
 	r.value = value
@@ -103,7 +94,7 @@ func (r *Register) CompareAndSwap(old, new []byte) error {
 		return r.fail()
 	}
 	r.doubt, r.intent = true, bytes.Clone(new)
-	if err := r.fs.WriteFile(r.name, new, 0o600); err != nil {
+	if err := WriteFile(r.name, new, 0o600); err != nil {
 		return err
 	}
 	r.value, r.doubt, r.intent = r.intent, false, nil
@@ -124,7 +115,7 @@ func (r *Register) settle() error {
 	case bytes.Equal(onDisk, r.intent):
 		// Replaced, perhaps not durably. A second fsync of the directory could
 		// succeed without doing anything; a new file and a new rename can't.
-		if err := r.fs.WriteFile(r.name, onDisk, 0o600); err != nil {
+		if err := WriteFile(r.name, onDisk, 0o600); err != nil {
 			return err
 		}
 		r.value = r.intent

@@ -85,12 +85,13 @@ func TestRegister(t *testing.T) {
 }
 
 func TestRegisterFaults(t *testing.T) {
-	swap := func(t *testing.T, f durable.FS) error {
+	swap := func(t *testing.T, in *durabletest.Injector) error {
 		name := filepath.Join(t.TempDir(), "r")
 		if _, err := durable.CreateRegister(name, 100, []byte("old")); err != nil {
 			return err
 		}
-		r, err := f.OpenRegister(name, 100)
+		in.Inject(t, filepath.Dir(name))
+		r, err := durable.OpenRegister(name, 100)
 		if err != nil {
 			return err
 		}
@@ -110,12 +111,13 @@ func registerFault(t *testing.T, n int, forever bool) {
 		t.Fatal(err)
 	}
 	var in durabletest.Injector
+	remove := in.Inject(t, dir)
 	if forever {
 		in.FailFrom(n, syscall.EIO)
 	} else {
 		in.FailAt(n, syscall.EIO)
 	}
-	r, err := in.FS().OpenRegister(name, 100)
+	r, err := durable.OpenRegister(name, 100)
 	if err == nil {
 		err = r.CompareAndSwap([]byte("old"), []byte("new"))
 	}
@@ -144,6 +146,7 @@ func registerFault(t *testing.T, n int, forever bool) {
 		}
 		onDisk = []byte("next")
 	}
+	remove()
 	r, err = durable.OpenRegister(name, 100)
 	if err != nil || load(t, r) != string(onDisk) {
 		t.Fatal(err)
@@ -154,7 +157,8 @@ func TestRegisterChanged(t *testing.T) {
 	for _, doubt := range []bool{false, true} {
 		name := filepath.Join(t.TempDir(), "r")
 		var in durabletest.Injector
-		r, err := in.FS().CreateRegister(name, 100, []byte("one"))
+		in.Inject(t, filepath.Dir(name))
+		r, err := durable.CreateRegister(name, 100, []byte("one"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,7 +39,7 @@ func (j *Journal) Rewrite(records iter.Seq2[[]byte, error]) error {
 		return err
 	}
 	c := newChain(line)
-	file, err := j.fs.temp(j.name, 0o600, func(file *os.File) (err error) {
+	file, err := temp(j.name, 0o600, func(file *os.File) (err error) {
 		c, err = j.fill(file, line, records)
 		return err
 	})
@@ -62,7 +62,7 @@ func (j *Journal) idle() error {
 // fill writes a whole journal to file and returns where it ends.
 func (j *Journal) fill(file *os.File, line []byte, records iter.Seq2[[]byte, error]) (chain, error) {
 	c := newChain(line)
-	if err := j.fs.WriteStep(Write, j.name, line, file.Write); err != nil {
+	if err := Write.Write(j.name, line, file.Write); err != nil {
 		return c, err
 	}
 	frame := newFrame()
@@ -71,7 +71,7 @@ func (j *Journal) fill(file *os.File, line []byte, records iter.Seq2[[]byte, err
 			return nil
 		}
 		c = seal(frame, c)
-		err := j.fs.WriteStep(Write, j.name, frame, file.Write)
+		err := Write.Write(j.name, frame, file.Write)
 		frame = frame[:frameHeader]
 		return err
 	}
@@ -99,9 +99,9 @@ func (j *Journal) replace(file *os.File, c chain) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("durable: rewriting %s (it is unchanged): %w", j.name, err), file.Close(), os.Remove(temp))
 	}
-	err = j.fs.Step(Rename, j.name, func() error { return os.Rename(temp, j.name) })
+	err = Rename.Do(j.name, func() error { return os.Rename(temp, j.name) })
 	if err == nil {
-		err = j.fs.SyncDir(filepath.Dir(j.name))
+		err = FsyncDir(filepath.Dir(j.name))
 	}
 	if err != nil {
 		file.Close()

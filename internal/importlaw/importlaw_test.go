@@ -56,12 +56,13 @@ func layerOf(t *testing.T, path string) int {
 }
 
 // engines are the modules that only the package with the x may import, and the
-// one that runs Trillian for tests.
+// one that runs Trillian for tests; and what only tests import.
 var engines = map[string][]string{
-	"github.com/transparency-dev/tessera": {"log/tesserax"},
-	"github.com/google/trillian":          {"log/trillianx", "internal/trilliantest"},
-	"github.com/jackc/pgx":                {"log/pgstate"},
-	"github.com/minio/minio-go":           {"log/trillianx/s3store"},
+	"github.com/transparency-dev/tessera":   {"log/tesserax"},
+	"github.com/google/trillian":            {"log/trillianx", "internal/trilliantest"},
+	"github.com/jackc/pgx":                  {"log/pgstate"},
+	"github.com/minio/minio-go":             {"log/trillianx/s3store"},
+	module + "internal/durable/durabletest": nil,
 }
 
 type pkg struct {

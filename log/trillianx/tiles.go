@@ -39,7 +39,6 @@ var ErrOtherTile = errors.New("there is another tile of that name: the tiles the
 // Dir keeps tiles as files below a directory, as a file server can serve them.
 type Dir struct {
 	path string
-	fs   durable.FS
 	made sync.Map // directories that are there, durably
 }
 
@@ -47,11 +46,11 @@ var _ Tiles = (*Dir)(nil)
 
 // OpenDir returns the tiles in a directory, which it makes if need be. fsys is
 // for tests that inject faults; the zero FS is the real thing.
-func OpenDir(path string, fsys durable.FS) (*Dir, error) {
-	if err := fsys.MkdirAll(path, 0o755); err != nil {
+func OpenDir(path string) (*Dir, error) {
+	if err := durable.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("opening the directory of tiles: %w", err)
 	}
-	return &Dir{path: path, fs: fsys}, nil
+	return &Dir{path: path}, nil
 }
 
 // MaxTile is the length of the longest bundle.
@@ -84,18 +83,18 @@ func (d *Dir) Put(ctx context.Context, path string, b []byte) error {
 		return fmt.Errorf("%s: %w", name, ErrOtherTile)
 	}
 	// Whoever wrote it may have been cut off before it was durable.
-	return d.fs.WriteFile(name, b, 0o644)
+	return durable.WriteFile(name, b, 0o644)
 }
 
 func (d *Dir) create(name string, b []byte) error {
 	dir := filepath.Dir(name)
 	if _, ok := d.made.Load(dir); !ok {
-		if err := d.fs.MkdirAll(dir, 0o755); err != nil {
+		if err := durable.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
 		d.made.Store(dir, true)
 	}
-	return d.fs.CreateFile(name, b, 0o644)
+	return durable.CreateFile(name, b, 0o644)
 }
 
 // RemovePartials implements [Tiles].

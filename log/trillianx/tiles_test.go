@@ -63,7 +63,8 @@ func testTiles(t *testing.T, s trillianx.Tiles) {
 func testTileFaults(t *testing.T, tr *trilliantest.Trillian) {
 	p := newPlace(t, tr)
 	var in durabletest.Injector
-	d, err := trillianx.OpenDir(p.dir, in.FS())
+	in.Inject(t, p.dir)
+	d, err := trillianx.OpenDir(p.dir)
 	check(t, err)
 	p.Tiles = d
 	e := p.open(t)

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/trilliantest"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/enginetest"
@@ -43,7 +42,7 @@ func newPlace(t testing.TB, tr *trilliantest.Trillian) *place {
 
 func tileDir(t testing.TB, dir string) *trillianx.Dir {
 	t.Helper()
-	d, err := trillianx.OpenDir(dir, durable.FS{})
+	d, err := trillianx.OpenDir(dir)
 	check(t, err)
 	return d
 }

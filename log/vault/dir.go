@@ -18,13 +18,9 @@ import (
 // dir is a vault's directory.
 type dir struct {
 	name string
-	fs   durable.FS
 }
 
 var _ Storage = (*dir)(nil)
-
-// stepRemove is the removal of a file, for the faults of a test.
-const stepRemove durable.Step = "remove"
 
 func (d *dir) String() string { return d.name }
 
@@ -46,10 +42,10 @@ func (d *dir) Recipients() ([]byte, error) {
 }
 
 func (d *dir) CreateRecipients(text []byte) error {
-	if err := d.fs.MkdirAll(filepath.Join(d.name, auditDir), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Join(d.name, auditDir), 0o700); err != nil {
 		return fmt.Errorf("vault: %w", err)
 	}
-	if err := d.fs.CreateFile(filepath.Join(d.name, recipientsFile), text, 0o600); err != nil {
+	if err := durable.CreateFile(filepath.Join(d.name, recipientsFile), text, 0o600); err != nil {
 		return fmt.Errorf("vault: creating one in %s: %w", d.name, err)
 	}
 	return nil
@@ -98,25 +94,25 @@ func (d *dir) Open(seq uint64) (BatchFile, error) {
 }
 
 func (d *dir) Create(seq uint64, data []byte) error {
-	return d.fs.CreateFile(d.Path(seq), data, 0o600)
+	return durable.CreateFile(d.Path(seq), data, 0o600)
 }
 
 func (d *dir) Remove(seqs []uint64) error {
 	for _, seq := range seqs {
 		name := d.Path(seq)
-		err := d.fs.Step(stepRemove, name, func() error { return os.Remove(name) })
+		err := durable.Remove.Do(name, func() error { return os.Remove(name) })
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	return d.fs.SyncDir(d.name)
+	return durable.FsyncDir(d.name)
 }
 
 func (d *dir) auditFile() string { return filepath.Join(d.name, auditDir, auditFile) }
 
 func (d *dir) LockAudit() (io.Closer, error) {
 	name := filepath.Join(d.name, auditDir)
-	if err := d.fs.MkdirAll(name, 0o700); err != nil {
+	if err := durable.MkdirAll(name, 0o700); err != nil {
 		return nil, err
 	}
 	return lockDir(name)
@@ -136,15 +132,15 @@ func (d *dir) AppendAudit(length int64, line []byte) (err error) {
 		return err
 	}
 	if info.Size() > length {
-		if err := d.fs.Step(durable.Truncate, name, func() error { return f.Truncate(length) }); err != nil {
+		if err := durable.Truncate.Do(name, func() error { return f.Truncate(length) }); err != nil {
 			return err
 		}
 	}
-	if err := d.fs.WriteStep(durable.Append, name, line, f.Write); err != nil {
+	if err := durable.Append.Write(name, line, f.Write); err != nil {
 		return err
 	}
-	if err := d.fs.Step(durable.AppendSync, name, f.Sync); err != nil {
+	if err := durable.AppendSync.Do(name, f.Sync); err != nil {
 		return err
 	}
-	return d.fs.SyncDir(filepath.Dir(name))
+	return durable.FsyncDir(filepath.Dir(name))
 }

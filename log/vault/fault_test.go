@@ -125,15 +125,13 @@ func TestFaults(t *testing.T) {
 	id, err := age.GenerateX25519Identity() // the fastest, for there are many worlds
 	check(t, err)
 	key := []byte(id.String() + "\n")
-	start := func(t *testing.T, in *durabletest.Injector) (*world, Config) {
+	start := func(t *testing.T, in *durabletest.Injector) (w *world, remove func()) {
 		dir := t.TempDir()
 		cfg := Config{Dir: filepath.Join(dir, "vault"), Identity: filepath.Join(dir, "key")}
 		check(t, os.WriteFile(cfg.Identity, key, 0o600))
 		check(t, Create(cfg))
 		cfg.MaxFileSize = 5 * len(records[0].text) // merges two files of two
-		clean := cfg
-		cfg.FS = in.FS()
-		return newWorld(t, cfg, records, id.Recipient().String()), clean
+		return newWorld(t, cfg, records, id.Recipient().String()), in.Inject(t, cfg.Dir)
 	}
 	var trace durabletest.Injector
 	w, _ := start(t, &trace)
@@ -143,7 +141,7 @@ func TestFaults(t *testing.T) {
 	for _, p := range points {
 		kinds[p.Op.Step] = true
 	}
-	for _, s := range []durable.Step{durable.Create, durable.Write, durable.Sync, durable.Link, durable.SyncDir, durable.Append, durable.AppendSync, stepRemove} {
+	for _, s := range []durable.Step{durable.Create, durable.Write, durable.Sync, durable.Link, durable.SyncDir, durable.Append, durable.AppendSync, durable.Remove} {
 		if !kinds[s] {
 			t.Errorf("the life takes no step %q", s)
 		}
@@ -159,7 +157,7 @@ func TestFaults(t *testing.T) {
 				t.Run(fmt.Sprint(n, p.Op.Step, p.Op.After, sticky), func(t *testing.T) {
 					t.Parallel()
 					var in durabletest.Injector
-					w, clean := start(t, &in)
+					w, remove := start(t, &in)
 					in.FailAt(n, fault)
 					if sticky {
 						in.FailFrom(n, fault)
@@ -167,7 +165,8 @@ func TestFaults(t *testing.T) {
 					if err := w.live(); !errors.Is(err, fault) || !in.Hit() {
 						t.Fatalf("%v", err)
 					}
-					w.restart(clean)
+					remove()
+					w.restart(w.cfg)
 				})
 			}
 		}
@@ -208,7 +207,7 @@ func TestFailedWriteLeavesNothing(t *testing.T) {
 	ctx := context.Background()
 	cfg := newConfig(t)
 	var in durabletest.Injector
-	cfg.FS = in.FS()
+	in.Inject(t, cfg.Dir)
 	v := mustOpen(t, cfg)
 	records := someRecords(t, 2)
 	begin := len(in.Points())

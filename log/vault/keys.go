@@ -33,8 +33,6 @@ type Config struct {
 	// whatever it is told, since another writer may yet log the event. 0: not at
 	// all, for the one writer of a directory.
 	Spare time.Duration
-	// FS does the durable steps in Dir. The zero FS is the real one.
-	FS durable.FS
 	// MaxFileSize bounds what Compact merges into one file, in bytes.
 	// 0 means 16 MiB; 1 GiB is the most.
 	MaxFileSize int
@@ -51,7 +49,7 @@ func (c Config) storage() Storage {
 	if c.Storage != nil {
 		return c.Storage
 	}
-	return &dir{c.Dir, c.FS}
+	return &dir{c.Dir}
 }
 
 func (c Config) maxFileSize() int {
@@ -93,11 +91,11 @@ func createIdentity(cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("vault: making a key: %w", err)
 	}
-	if err := cfg.FS.MkdirAll(filepath.Dir(cfg.Identity), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(cfg.Identity), 0o700); err != nil {
 		return fmt.Errorf("vault: %w", err)
 	}
 	text := fmt.Sprintf("# public key: %s\n%s\n", id.Recipient(), id)
-	if err := cfg.FS.CreateFile(cfg.Identity, []byte(text), 0o600); err != nil {
+	if err := durable.CreateFile(cfg.Identity, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("vault: writing a new key: %w", err)
 	}
 	return nil

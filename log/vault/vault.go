@@ -68,8 +68,8 @@ type badFile struct {
 }
 
 // Open opens the vault for one owner. It reads the headers of all files and
-// decrypts no record. Errors: [ErrMissing], [ErrWrongKey], durable.ErrLocked. A
-// damaged file is none: see [Vault.Damage] and [Vault.Has].
+// decrypts no record. It refuses a vault that is in use; other errors are
+// [ErrMissing] and [ErrWrongKey]. A damaged file is none: see [Vault.Damage] and [Vault.Has].
 func Open(cfg Config) (*Vault, error) {
 	v, err := prepare(cfg)
 	if err != nil {

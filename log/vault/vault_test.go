@@ -18,6 +18,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -342,14 +343,14 @@ func TestDeleteDuringRewrite(t *testing.T) {
 	records := someRecords(t, 4)
 	var v *Vault
 	now := false
-	cfg.FS = durable.FS{Fault: func(op durable.Op, _ string) error {
+	durabletest.Inject(t, cfg.Dir, func(op durable.Op, _ string) error {
 		if now && op == (durable.Op{Step: durable.Link, After: true}) {
 			now = false
 			v.Delete(records[2].hash, records[3].hash)
 			return v.PutBatch(ctx, records[3:])
 		}
 		return nil
-	}}
+	})
 	v = mustOpen(t, cfg)
 	put(t, v, records...)
 	v.Delete(hashes(records[:2])...)

@@ -9,6 +9,7 @@ package durabletest
 import (
 	"fmt"
 	"sync"
+	"testing"
 
 	"github.com/vasistas/vasistas/internal/durable"
 )
@@ -28,8 +29,8 @@ func (p Point) String() string {
 	return fmt.Sprintf("%s %s %s", when, p.Op.Step, p.Path)
 }
 
-// Injector is the source of an FS that records each point that it passes, and that
-// fails where it was told to. Its methods are safe for concurrent use. The zero
+// Injector records each point that the steps in its directories pass, and fails
+// where it was told to. Its methods are safe for concurrent use. The zero
 // Injector never fails.
 type Injector struct {
 	mu     sync.Mutex
@@ -68,8 +69,16 @@ func (i *Injector) Points() []Point {
 	return append([]Point(nil), i.points...)
 }
 
-// FS returns the FS to give to the code under test.
-func (i *Injector) FS() durable.FS { return durable.FS{Fault: i.fault} }
+// Inject has each step in dir and below it pass i, until the test ends or remove is
+// called.
+func (i *Injector) Inject(t testing.TB, dir string) (remove func()) { return Inject(t, dir, i.fault) }
+
+// Inject is [durable.Inject] until the end of the test.
+func Inject(t testing.TB, dir string, fault durable.Fault) (remove func()) {
+	remove = durable.Inject(dir, fault)
+	t.Cleanup(remove)
+	return remove
+}
 
 func (i *Injector) fault(op durable.Op, path string) error {
 	i.mu.Lock()

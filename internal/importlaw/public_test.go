@@ -1,0 +1,133 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package importlaw
+
+import (
+	"bytes"
+	"go/importer"
+	"go/token"
+	"go/types"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// public loads the packages that others may import, out of what the compiler says
+// of their exported names.
+func public(t *testing.T) []*types.Package {
+	cmd := exec.Command("go", "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}\t{{.DepOnly}}",
+		module+"log/...", module+"witness/...", module+"client/...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := make(map[string]string)
+	var paths []string
+	for line := range strings.Lines(string(out)) {
+		f := strings.Split(strings.TrimSpace(line), "\t")
+		files[f[0]] = f[1]
+		if f[2] == "false" {
+			paths = append(paths, f[0])
+		}
+	}
+	imp := importer.ForCompiler(token.NewFileSet(), "gc", func(path string) (io.ReadCloser, error) {
+		b, err := os.ReadFile(files[path])
+		return io.NopCloser(bytes.NewReader(b)), err
+	})
+	var pkgs []*types.Package
+	for _, p := range paths {
+		pkg, err := imp.Import(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, pkg)
+	}
+	if len(pkgs) < 20 {
+		t.Fatalf("%d public packages", len(pkgs))
+	}
+	return pkgs
+}
+
+// TestPublicAPI checks that no exported name needs a type of an internal package, which
+// others could not name.
+func TestPublicAPI(t *testing.T) {
+	for _, pkg := range public(t) {
+		for _, name := range pkg.Scope().Names() {
+			obj := pkg.Scope().Lookup(name)
+			if !obj.Exported() {
+				continue
+			}
+			w := walker{seen: make(map[types.Type]bool), report: func(internal string) {
+				t.Errorf("%s.%s mentions %s", pkg.Path(), name, internal)
+			}}
+			if named, ok := obj.Type().(*types.Named); ok && named.Obj() == obj {
+				w.walk(named.Underlying())
+				for m := range named.Methods() {
+					if m.Exported() {
+						w.walk(m.Type())
+					}
+				}
+				continue
+			}
+			w.walk(obj.Type())
+		}
+	}
+}
+
+// walker visits all types that a user of a type can see in its declaration.
+type walker struct {
+	seen   map[types.Type]bool
+	report func(internal string)
+}
+
+func (w *walker) walk(t types.Type) {
+	if w.seen[t] {
+		return
+	}
+	w.seen[t] = true
+	switch t := t.(type) {
+	case *types.Alias:
+		w.name(t.Obj())
+		w.walk(t.Rhs())
+	case *types.Named:
+		w.name(t.Obj())
+		for arg := range t.TypeArgs().Types() {
+			w.walk(arg)
+		}
+	case *types.Map:
+		w.walk(t.Key())
+		w.walk(t.Elem())
+	case *types.Tuple:
+		for v := range t.Variables() {
+			w.walk(v.Type())
+		}
+	case *types.Signature:
+		w.walk(t.Params())
+		w.walk(t.Results())
+	case *types.Struct:
+		for f := range t.Fields() {
+			if f.Exported() || f.Embedded() {
+				w.walk(f.Type())
+			}
+		}
+	case *types.Interface:
+		for m := range t.ExplicitMethods() {
+			w.walk(m.Type())
+		}
+		for e := range t.EmbeddedTypes() {
+			w.walk(e)
+		}
+	case interface{ Elem() types.Type }: // pointer, slice, array, channel
+		w.walk(t.Elem())
+	}
+}
+
+func (w *walker) name(obj *types.TypeName) {
+	if obj.Pkg() != nil && strings.HasPrefix(obj.Pkg().Path(), module+"internal/") {
+		w.report(obj.Pkg().Path() + "." + obj.Name())
+	}
+}
