@@ -4,14 +4,17 @@
 package event
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 func TestCharterRefuses(t *testing.T) {
-	log2 := vkey("other.example", algEd25519, fill("log2", 32))
+	log2 := vkey("other.example", tlog.Ed25519, fill("log2", 32))
 	for name, edit := range map[string]func(*Charter){
 		"prev at version 1":         func(c *Charter) { c.Prev = refp(0) },
 		"no prev at version 2":      func(c *Charter) { c.Version = 2 },
@@ -22,15 +25,15 @@ func TestCharterRefuses(t *testing.T) {
 		"ML-DSA log key first":      func(c *Charter) { slices.Reverse(c.LogKeys) },
 		"log key twice":             func(c *Charter) { c.LogKeys = append(c.LogKeys, c.LogKeys[0]) },
 		"log key with wrong hash":   func(c *Charter) { c.LogKeys[0] = strings.Replace(c.LogKeys[0], "+", "+0", 1) },
-		"log key is a cosignature":  func(c *Charter) { c.LogKeys = []string{vkey(testLog, algCosignature, fill("log", 32))} },
+		"log key is a cosignature":  func(c *Charter) { c.LogKeys = []string{vkey(testLog, tlog.CosignatureEd25519, fill("log", 32))} },
 		"log key of unknown type":   func(c *Charter) { c.LogKeys = append(c.LogKeys, vkey(testLog, 0x09, fill("z", 32))) },
-		"short log key":             func(c *Charter) { c.LogKeys = append(c.LogKeys, vkey(testLog, algEd25519, fill("z", 31))) },
+		"short log key":             func(c *Charter) { c.LogKeys = append(c.LogKeys, vkey(testLog, tlog.Ed25519, fill("z", 31))) },
 		"party twice": func(c *Charter) {
 			c.Parties = append(c.Parties, Party{Name: "messenger", Role: RoleProvider, Keys: []*PublicKey{edSigner("new").Public()}})
 		},
 		"one key, two roles": func(c *Charter) { c.Party(RoleDuty, "ag-berlin").Keys = c.Party(RoleProvider, "messenger").Keys },
 		"event key is the log's": func(c *Charter) {
-			c.LogKeys = append(c.LogKeys, vkey(testLog, algEd25519, edSigner("messenger").Public().raw()))
+			c.LogKeys = append(c.LogKeys, vkey(testLog, tlog.Ed25519, edSigner("messenger").Public().raw()))
 		},
 		"gate key twice": func(c *Charter) {
 			c.Party(RoleCustodian, "custodian-1").Gates = c.Party(RoleCustodian, "custodian-2").Gates
@@ -57,13 +60,13 @@ func TestCharterRefuses(t *testing.T) {
 		"above nobody":           func(c *Charter) { c.Party(RoleAuthority, "lg-berlin").Above = []string{"ag-hamburg"} },
 		"provider of a kind":     func(c *Charter) { c.Party(RoleProvider, "messenger").Kind = "court" },
 		"cosigner of a provider": func(c *Charter) {
-			c.Party(RoleProvider, "messenger").Cosigners = []string{vkey("x", algCosignature, fill("x", 32))}
+			c.Party(RoleProvider, "messenger").Cosigners = []string{vkey("x", tlog.CosignatureEd25519, fill("x", 32))}
 		},
 		"cosigner is a witness": func(c *Charter) {
-			c.Party(RoleAuditor, "watchdog").Cosigners = append(c.Party(RoleAuditor, "watchdog").Cosigners, vkey("other", algCosignature, fill("w1", 32)))
+			c.Party(RoleAuditor, "watchdog").Cosigners = append(c.Party(RoleAuditor, "watchdog").Cosigners, vkey("other", tlog.CosignatureEd25519, fill("w1", 32)))
 		},
 		"cosigner has a log's type": func(c *Charter) {
-			c.Party(RoleAuditor, "watchdog").Cosigners = []string{vkey("x", algEd25519, fill("x", 32))}
+			c.Party(RoleAuditor, "watchdog").Cosigners = []string{vkey("x", tlog.Ed25519, fill("x", 32))}
 		},
 		"unknown role":              func(c *Charter) { c.Parties[0].Role = "king" },
 		"recover below amend":       func(c *Charter) { c.Thresholds = Thresholds{2, 1} },
@@ -87,21 +90,33 @@ func TestCharterRefuses(t *testing.T) {
 		"policy with a tab":         func(c *Charter) { c.AuditPolicy = strings.Replace(c.AuditPolicy, "quorum a1", "quorum\ta1", 1) },
 		"policy with CR":            func(c *Charter) { c.AuditPolicy = strings.ReplaceAll(c.AuditPolicy, "\n", "\r\n") },
 		"policy without last LF":    func(c *Charter) { c.AuditPolicy = strings.TrimSuffix(c.AuditPolicy, "\n") },
-		"policy with another log":   func(c *Charter) { c.WitnessPolicy = "log " + log2 + "\n" + c.WitnessPolicy },
+		"policy with a space first": func(c *Charter) { c.AuditPolicy = " " + c.AuditPolicy },
+		"policy with DEL":           func(c *Charter) { c.AuditPolicy += "quorum \x7f\n" },
+		"policy in another script":  func(c *Charter) { c.AuditPolicy = strings.ReplaceAll(c.AuditPolicy, "a1", "ä1") },
+		"policy with another word":  func(c *Charter) { c.AuditPolicy += "mirror a1\n" },
+		"quorum of two":             func(c *Charter) { c.AuditPolicy = strings.Replace(c.AuditPolicy, "quorum a1", "quorum a1 a1", 1) },
+		"group without members":     func(c *Charter) { c.WitnessPolicy += "group h 1\n" },
+		"log with three words":      func(c *Charter) { c.WitnessPolicy = strings.Replace(c.WitnessPolicy, "\n", " a b\n", 1) },
+		"witness without a key":     func(c *Charter) { c.WitnessPolicy = "witness w2\n" + c.WitnessPolicy },
+		"witness with two URLs":     func(c *Charter) { c.WitnessPolicy = strings.Replace(c.WitnessPolicy, "\ngroup", " b\ngroup", 1) },
+		"witness's key has a quote": func(c *Charter) {
+			c.WitnessPolicy = "witness w2 " + vkey(`a"b`, tlog.CosignatureEd25519, fill("x", 32)) + "\n" + c.WitnessPolicy
+		},
+		"policy with another log": func(c *Charter) { c.WitnessPolicy = "log " + log2 + "\n" + c.WitnessPolicy },
 		"audit policy of a stranger": func(c *Charter) {
-			c.AuditPolicy = "witness a1 " + vkey("x", algCosignature, fill("x", 32)) + "\nquorum a1\n"
+			c.AuditPolicy = "witness a1 " + vkey("x", tlog.CosignatureEd25519, fill("x", 32)) + "\nquorum a1\n"
 		},
 		"witness is an auditor": func(c *Charter) {
-			c.WitnessPolicy = "witness w2 " + vkey("x", algCosignature, fill("auditor", 32)) + "\n" + c.WitnessPolicy
+			c.WitnessPolicy = "witness w2 " + vkey("x", tlog.CosignatureEd25519, fill("auditor", 32)) + "\n" + c.WitnessPolicy
 		},
 		"witness key twice": func(c *Charter) {
-			c.WitnessPolicy = "witness w2 " + vkey("x", algCosignature, fill("w1", 32)) + "\n" + c.WitnessPolicy
+			c.WitnessPolicy = "witness w2 " + vkey("x", tlog.CosignatureEd25519, fill("w1", 32)) + "\n" + c.WitnessPolicy
 		},
 		"auditor key twice": func(c *Charter) {
 			c.AuditPolicy = strings.Replace(c.AuditPolicy, "quorum", strings.Replace(strings.SplitAfter(c.AuditPolicy, "\n")[0], "a1", "a2", 1)+"quorum", 1)
 		},
 		"witness with a log's type": func(c *Charter) {
-			c.WitnessPolicy = "witness w2 " + vkey("x", algEd25519, fill("x", 32)) + "\n" + c.WitnessPolicy
+			c.WitnessPolicy = "witness w2 " + vkey("x", tlog.Ed25519, fill("x", 32)) + "\n" + c.WitnessPolicy
 		},
 		"grace too short":           func(c *Charter) { c.Profile.Heartbeat.Grace = 2 * c.Profile.Publication },
 		"emergency grace too short": func(c *Charter) { c.Profile.Emergency.Decision.Grace = 1 },
@@ -124,6 +139,44 @@ func TestCharterRefuses(t *testing.T) {
 		edit(c)
 		if _, err := New(testLog, c); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: error is %v", name, err)
+		}
+	}
+}
+
+// What a policy means, and whether a key of no policy is weak, is judged by the rules.
+func TestCharterAccepts(t *testing.T) {
+	for name, edit := range map[string]func(*Charter){
+		"URL that is none": func(c *Charter) { c.WitnessPolicy = strings.Replace(c.WitnessPolicy, "https://", "x", 1) },
+		"group of a stranger": func(c *Charter) {
+			c.WitnessPolicy = strings.Replace(c.WitnessPolicy, "group g 1 w1", "group g 1 w9", 1)
+		},
+		"threshold above n":    func(c *Charter) { c.WitnessPolicy = strings.Replace(c.WitnessPolicy, "group g 1", "group g 9", 1) },
+		"quorum of a stranger": func(c *Charter) { c.AuditPolicy = strings.Replace(c.AuditPolicy, "quorum a1", "quorum a9", 1) },
+		"words with # in them": func(c *Charter) { c.WitnessPolicy = strings.ReplaceAll(c.WitnessPolicy, "w1", "w#") },
+		"two witnesses, one name": func(c *Charter) {
+			c.WitnessPolicy = "witness w1 " + vkey("x", tlog.CosignatureMLDSA44, fill("x", 1312)) + "\n" + c.WitnessPolicy
+		},
+		"weak cosigner": func(c *Charter) {
+			p := c.Party(RoleAuditor, "watchdog")
+			p.Cosigners = append(p.Cosigners, vkey("weak", tlog.CosignatureEd25519, make([]byte, 32)))
+		},
+	} {
+		c := sampleCharter()
+		before, err := New(testLog, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, _ := before.Bytes()
+		edit(c)
+		ev, err := New(testLog, c)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if b, err := ev.Bytes(); err != nil || bytes.Equal(b, one) {
+			t.Errorf("%s: changed nothing: %v", name, err)
+		} else if _, err := Parse(b); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -18,9 +18,9 @@
 // so, a time is the issuer's claim. The rules that need more than one entry
 // (standing, windows, deadlines, chains) are the ledger's.
 //
-// The package is a leaf: it imports nothing above it, no net, no file access
-// and no key store (those are in eventkey), so that an offline verifier may
-// link it.
+// The package imports log/tlog for verifier keys and the lines of policies, and
+// otherwise nothing of ours: no net, no file access and no key store (those are
+// in eventkey), so that an offline verifier may link it.
 //
 // # Payloads
 //

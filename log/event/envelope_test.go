@@ -13,8 +13,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 
@@ -284,20 +282,3 @@ type liar struct {
 }
 
 func (l liar) Sign(msg []byte) ([]byte, error) { return l.other.Sign(msg) }
-
-// The law: what verifies an entry links no network code, no file access
-// beyond what the standard library brings, and of ours only leaves.
-func TestImports(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", ".").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range strings.Fields(string(out)) {
-		in, ours := strings.CutPrefix(p, "github.com/vasistas/vasistas/")
-		ours = ours && !slices.Contains([]string{"log/event", "internal/weakkey", "internal/strictjson"}, in)
-		foreign := strings.HasPrefix(p, "github.com/") && !strings.HasPrefix(p, "github.com/vasistas/")
-		if p == "net" || strings.HasPrefix(p, "net/") || p == "crypto/x509" || p == "os/exec" || ours || foreign {
-			t.Errorf("links %s", p)
-		}
-	}
-}

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const testLog = "log.example/2026"
@@ -69,8 +71,8 @@ func fill(name string, n int) []byte {
 	return out[:n]
 }
 
-func vkey(name string, alg byte, raw []byte) string {
-	b := append([]byte{alg}, raw...)
+func vkey(name string, alg tlog.Algorithm, raw []byte) string {
+	b := append([]byte{byte(alg)}, raw...)
 	h := sha256.Sum256(append([]byte(name+"\n"), b...))
 	return name + "+" + hex.EncodeToString(h[:4]) + "+" + base64.StdEncoding.EncodeToString(b)
 }
@@ -103,15 +105,15 @@ func sampleProfile() Profile {
 }
 
 func sampleCharter() *Charter {
-	log := vkey(testLog, algEd25519, fill("log", 32))
-	auditor := vkey("auditor.example", algCosignature, fill("auditor", 32))
+	log := vkey(testLog, tlog.Ed25519, fill("log", 32))
+	auditor := vkey("auditor.example", tlog.CosignatureEd25519, fill("auditor", 32))
 	custodian := func(name string) Party {
 		return Party{Name: name, Role: RoleCustodian, Keys: []*PublicKey{ecSigner(name).Public()},
 			Gates: []HPKEKey{{KEMX25519, fill(name, 32)}, {KEMMLKEMX25519, fill(name, 1216)}}}
 	}
 	return &Charter{
 		Version: 1, Rules: 1,
-		LogKeys: []string{log, vkey(testLog, algMLDSA, fill("log", 1312))},
+		LogKeys: []string{log, vkey(testLog, tlog.CosignatureMLDSA44, fill("log", 1312))},
 		Parties: []Party{
 			{Name: "founder-1", Role: RoleCharter, Keys: []*PublicKey{edSigner("founder-1").Public()}},
 			{Name: "founder-2", Role: RoleCharter, Keys: []*PublicKey{edSigner("founder-2").Public()}},
@@ -126,7 +128,7 @@ func sampleCharter() *Charter {
 		Thresholds:    Thresholds{Amend: 1, Recover: 2},
 		Void:          []Void{{9, edSigner("lost").KeyID()}},
 		Profile:       sampleProfile(),
-		WitnessPolicy: "log " + log + "\nwitness w1 " + vkey("witness.example", algCosignature, fill("w1", 32)) + " https://witness.example\ngroup g 1 w1\nquorum g\n",
+		WitnessPolicy: "log " + log + "\nwitness w1 " + vkey("witness.example", tlog.CosignatureEd25519, fill("w1", 32)) + " https://witness.example\ngroup g 1 w1\nquorum g\n",
 		AuditPolicy:   "witness a1 " + auditor + "\nquorum a1\n",
 	}
 }

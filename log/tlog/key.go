@@ -71,6 +71,31 @@ type VerifierKey struct {
 // NewVerifierKey makes the verifier key of a raw public key: 32 bytes for
 // Ed25519, 1,312 for ML-DSA-44.
 func NewVerifierKey(name string, a Algorithm, key []byte) (*VerifierKey, error) {
+	k, err := newVerifierKey(name, a, key)
+	if err != nil {
+		return nil, err
+	}
+	return k.strong()
+}
+
+// WeakKeyError reports an Ed25519 key under which others can sign, or that is a
+// second spelling of another key. It is [ErrMalformed]; the key is one otherwise.
+type WeakKeyError struct{ Key *VerifierKey }
+
+func (e *WeakKeyError) Error() string {
+	return fmt.Sprintf("%v key of %s: the Ed25519 key is a point of small order or not in its one canonical encoding", ErrMalformed, e.Key.Name)
+}
+
+func (e *WeakKeyError) Unwrap() error { return ErrMalformed }
+
+func (k *VerifierKey) strong() (*VerifierKey, error) {
+	if k.Algorithm != CosignatureMLDSA44 && weakkey.Ed25519(k.Key) {
+		return nil, &WeakKeyError{k}
+	}
+	return k, nil
+}
+
+func newVerifierKey(name string, a Algorithm, key []byte) (*VerifierKey, error) {
 	if err := ValidKeyName(name); err != nil {
 		return nil, err
 	}
@@ -79,9 +104,6 @@ func NewVerifierKey(name string, a Algorithm, key []byte) (*VerifierKey, error) 
 	}
 	if len(key) != a.keySize() {
 		return nil, malformed("key of %s: %d bytes for an %v key, which has %d", name, len(key), a, a.keySize())
-	}
-	if a != CosignatureMLDSA44 && weakkey.Ed25519(key) {
-		return nil, malformed("key of %s: the Ed25519 key is a point of small order or not in its one canonical encoding", name)
 	}
 	k := &VerifierKey{Name: name, ID: keyID(name, a, key), Algorithm: a, Key: append([]byte(nil), key...)}
 	if a == CosignatureMLDSA44 {
@@ -108,14 +130,14 @@ func ParseVerifierKey(vkey string) (*VerifierKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := NewVerifierKey(name, Algorithm(raw[0]), raw[1:])
+	k, err := newVerifierKey(name, Algorithm(raw[0]), raw[1:])
 	if err != nil {
 		return nil, err
 	}
 	if k.ID != id {
 		return nil, malformed("key of %s: its key ID is %08x, and it says %08x", name, k.ID, id)
 	}
-	return k, nil
+	return k.strong()
 }
 
 // splitKey splits name+hash+base64, the form of vkeys and of what follows the

@@ -6,6 +6,8 @@ package tlog
 import (
 	"bytes"
 	"fmt"
+	"iter"
+	"math"
 	"net/url"
 	"strings"
 )
@@ -96,15 +98,12 @@ func ParsePolicy(b []byte) (*Policy, error) {
 		ids:   make(map[keyIdentity]string),
 		used:  make(map[string]bool),
 	}
-	rest := string(b)
-	for n := 1; rest != ""; n++ {
-		line, after, ok := cutLine(rest)
-		if !ok {
-			return nil, &PolicyError{Line: n, Msg: "the last line does not end in a line feed"}
+	for line, err := range PolicyLines(string(b)) {
+		if err != nil {
+			return nil, err
 		}
-		rest = after
-		if err := pp.line(line); err != nil {
-			return nil, &PolicyError{Line: n, Msg: err.Error()}
+		if err := pp.line(line.Words); err != nil {
+			return nil, &PolicyError{Line: line.Number, Msg: err.Error()}
 		}
 	}
 	if !pp.noted {
@@ -113,17 +112,72 @@ func ParsePolicy(b []byte) (*Policy, error) {
 	return pp.p, nil
 }
 
-func (pp *policyParser) line(line string) error {
+// PolicyLine is a line of a policy that says something, as its words. The first is
+// log, witness, group or quorum, and has as many after it as the format allows.
+type PolicyLine struct {
+	Number int // 1 for the first
+	Words  []string
+}
+
+// PolicyLines splits a policy into its lines, without comments and empty lines. It
+// does not judge what they say: [ParsePolicy] does. It ends with the first error, a
+// [*PolicyError].
+func PolicyLines(text string) iter.Seq2[PolicyLine, error] {
+	return func(yield func(PolicyLine, error) bool) {
+		for n := 1; text != ""; n++ {
+			line, rest, ok := cutLine(text)
+			if !ok {
+				yield(PolicyLine{}, &PolicyError{Line: n, Msg: "the last line does not end in a line feed"})
+				return
+			}
+			text = rest
+			words, err := policyWords(line)
+			if err != nil {
+				yield(PolicyLine{}, &PolicyError{Line: n, Msg: err.Error()})
+				return
+			}
+			if len(words) > 0 && !yield(PolicyLine{n, words}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// policyForms are the first words of lines, how many may follow, and how that is
+// written.
+var policyForms = map[string]struct {
+	least, most int
+	form        string
+}{
+	"log":     {1, 2, "log <vkey> [<url>]"},
+	"witness": {2, 3, "witness <name> <vkey> [<url>]"},
+	"group":   {3, math.MaxInt, "group <name> all|any|<k> and at least one member"},
+	"quorum":  {1, 1, "quorum <name>"},
+}
+
+// policyWords returns the words of a line, none for a comment.
+func policyWords(line string) ([]string, error) {
 	for i := range len(line) {
 		if c := line[i]; c < 0x20 && c != '\t' || c == 0x7f {
-			return fmt.Errorf("control character %#02x at column %d", c, i+1)
+			return nil, fmt.Errorf("control character %#02x at column %d", c, i+1)
 		}
 	}
 	// Not strings.Fields, for which Unicode has more spaces than the format.
 	words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
 	if len(words) == 0 || strings.HasPrefix(words[0], "#") {
-		return nil
+		return nil, nil
 	}
+	f, ok := policyForms[words[0]]
+	switch n := len(words) - 1; {
+	case !ok:
+		return nil, fmt.Errorf("it begins with %q, and not with log, witness, group or quorum", words[0])
+	case n < f.least || n > f.most:
+		return nil, fmt.Errorf("want: %s", f.form)
+	}
+	return words, nil
+}
+
+func (pp *policyParser) line(words []string) error {
 	switch words[0] {
 	case "log":
 		return pp.log(words[1:])
@@ -131,16 +185,11 @@ func (pp *policyParser) line(line string) error {
 		return pp.witness(words[1:])
 	case "group":
 		return pp.group(words[1:])
-	case "quorum":
-		return pp.quorum(words[1:])
 	}
-	return fmt.Errorf("it begins with %q, and not with log, witness, group or quorum", words[0])
+	return pp.quorum(words[1:])
 }
 
 func (pp *policyParser) log(words []string) error {
-	if len(words) != 1 && len(words) != 2 {
-		return fmt.Errorf("want: log <vkey> [<url>]")
-	}
 	if len(pp.p.Logs) == MaxPolicyNames {
 		return fmt.Errorf("more than %d logs", MaxPolicyNames)
 	}
@@ -165,9 +214,6 @@ func (pp *policyParser) log(words []string) error {
 }
 
 func (pp *policyParser) witness(words []string) error {
-	if len(words) != 2 && len(words) != 3 {
-		return fmt.Errorf("want: witness <name> <vkey> [<url>]")
-	}
 	if len(pp.p.Witnesses) == MaxPolicyNames {
 		return fmt.Errorf("more than %d witnesses", MaxPolicyNames)
 	}
@@ -227,9 +273,6 @@ func (pp *policyParser) define(name string, m member) error {
 }
 
 func (pp *policyParser) group(words []string) error {
-	if len(words) < 3 {
-		return fmt.Errorf("want: group <name> all|any|<k> and at least one member")
-	}
 	if len(pp.p.groups) == MaxPolicyNames {
 		return fmt.Errorf("more than %d groups", MaxPolicyNames)
 	}
@@ -276,9 +319,6 @@ func threshold(word string, n int) (int, error) {
 }
 
 func (pp *policyParser) quorum(words []string) error {
-	if len(words) != 1 {
-		return fmt.Errorf("want: quorum <name>")
-	}
 	if pp.noted {
 		return fmt.Errorf("a second quorum line")
 	}

@@ -185,7 +185,7 @@ func TestPolicyFailsClosed(t *testing.T) {
 		{"witness without a name", "witness {w1}\nquorum none\n", 1, "want: witness"},
 		{"witness with a note key", "witness a {l1}\nquorum a\n", 1, "type 4 or 6"},
 		{"key with a wrong ID", "witness a " + swap(t, w1, "w1+", "w9+") + "\nquorum a\n", 1, "key ID"},
-		{"key of small order", "witness a n+00000000+" + b64(append([]byte{4, 1}, make([]byte, 31)...)) + "\nquorum a\n", 1, "small order"},
+		{"key of small order", "witness a n+f1f1ed93+" + b64(append([]byte{4, 1}, make([]byte, 31)...)) + "\nquorum a\n", 1, "small order"},
 		{"address without a scheme", "log {l1} log.example\nquorum none\n", 1, "URL"},
 		{"address of a file", "log {l1} file:///etc\nquorum none\n", 1, "URL"},
 		{"address without a host", "log {l1} https://:80/\nquorum none\n", 1, "URL"},
