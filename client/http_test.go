@@ -22,6 +22,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -356,7 +357,7 @@ func TestNew(t *testing.T) {
 		}
 	}
 	cl := newClient(t, client.Config{URL: t.TempDir()})
-	if _, err := cl.Submit(t.Context(), []byte("x"), client.WaitSequenced); !errors.Is(err, client.ErrReadOnly) {
+	if _, err := cl.Submit(t.Context(), new(event.Submission), client.WaitSequenced); !errors.Is(err, client.ErrReadOnly) {
 		t.Errorf("submitting to a directory: %v", err)
 	}
 }

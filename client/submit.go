@@ -48,22 +48,22 @@ type Submitted struct {
 	Proof *tlog.Proof
 }
 
-// Submit submits one event: an envelope, or one with its openings or notices, in
-// the encoding of [event.Submission]. Tries are repeated as for
+// Submit submits one event, with its openings or notices. Tries are repeated as for
 // reads, since a log answers a repeated event with the logged one. The error is
 // a [Problem] if the log refuses; with the code no-quorum it carries the index,
 // since the entry is in the log, and submitting it again asks for the proof.
-func (c *Client) Submit(ctx context.Context, submission []byte, wait Wait) (*Submitted, error) {
+func (c *Client) Submit(ctx context.Context, submission *event.Submission, wait Wait) (*Submitted, error) {
 	if err := c.maySubmit(wait); err != nil {
 		return nil, err
 	}
-	envelope, err := entryOf(submission)
+	text, err := submission.Bytes()
 	if err != nil {
 		return nil, err
 	}
+	envelope := submission.Entry()
 	var s *Submitted
 	err = c.submit.retry(ctx, func(ctx context.Context) error {
-		resp, err := c.post(ctx, wait, submission)
+		resp, err := c.post(ctx, wait, text)
 		if err != nil {
 			return err
 		}
@@ -228,8 +228,8 @@ func sameEvent(logged, submitted []byte) error {
 // Lookup finds a logged event by its envelope, and returns its proof: a log
 // answers a repeated event with the logged one. One that was not logged is
 // thereby submitted.
-func (c *Client) Lookup(ctx context.Context, envelope []byte) (*tlog.Proof, error) {
-	s, err := c.Submit(ctx, envelope, WaitCosigned)
+func (c *Client) Lookup(ctx context.Context, envelope *event.Envelope) (*tlog.Proof, error) {
+	s, err := c.Submit(ctx, &event.Submission{Envelope: envelope}, WaitCosigned)
 	if err != nil {
 		return nil, err
 	}

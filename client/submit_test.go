@@ -121,17 +121,6 @@ func (l *realLog) charter(key *tlog.Signer) []byte {
 		ch.Parties = append(ch.Parties, event.Party{Name: name, Role: role, Keys: []*event.PublicKey{s.Public()}})
 		return &ch.Parties[len(ch.Parties)-1]
 	}
-	fresh := func() event.Signer {
-		_, private, err := ed25519.GenerateKey(rand.Reader)
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		s, err := event.NewSigner(private)
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		return s
-	}
 	for i, name := range []string{"first", "second"} {
 		gate, err := ecdh.X25519().GenerateKey(rand.Reader)
 		if err != nil {
@@ -140,8 +129,8 @@ func (l *realLog) charter(key *tlog.Signer) []byte {
 		party(event.RoleCustodian, name, l.signers[i]).Gates = []event.HPKEKey{{KEM: event.KEMX25519, Public: gate.PublicKey().Bytes()}}
 	}
 	party(event.RoleAuthority, "court", l.signers[2])
-	party(event.RoleProvider, "provider", fresh())
-	founder := fresh()
+	party(event.RoleProvider, "provider", eventSigner(l.t))
+	founder := eventSigner(l.t)
 	party(event.RoleCharter, "founder", founder)
 	ev, err := event.New(origin, ch)
 	if err != nil {
@@ -216,11 +205,27 @@ func sign(t testing.TB, ev *event.Event, s ...event.Signer) *event.Envelope {
 	return envelope
 }
 
+func eventSigner(t testing.TB) event.Signer {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := event.NewSigner(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// bare is an envelope with nothing beside it.
+func bare(envelope *event.Envelope) *event.Submission { return &event.Submission{Envelope: envelope} }
+
 func TestSubmit(t *testing.T) {
 	l := newRealLog(t)
 	cl := l.client()
 	envelope := sign(t, heartbeat(t, origin), l.signers[0])
-	first, err := cl.Submit(t.Context(), envelope.Bytes(), client.WaitCosigned)
+	first, err := cl.Submit(t.Context(), bare(envelope), client.WaitCosigned)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,23 +240,23 @@ func TestSubmit(t *testing.T) {
 		t.Errorf("the proof is for entry %d, event %x", in.Index(), in.Envelope().Hash())
 	}
 
-	again, err := cl.Submit(t.Context(), envelope.Bytes(), client.WaitCosigned)
+	again, err := cl.Submit(t.Context(), bare(envelope), client.WaitCosigned)
 	if err != nil || !again.Duplicate || again.Index != first.Index {
 		t.Errorf("again: %+v, %v", again, err)
 	}
 	// The same event under another key is the logged one still.
 	other := sign(t, envelope.Event, l.signers[1])
-	dup, err := cl.Submit(t.Context(), other.Bytes(), client.WaitSequenced)
+	dup, err := cl.Submit(t.Context(), bare(other), client.WaitSequenced)
 	if err != nil || !dup.Duplicate || dup.Index != first.Index || dup.Leaf != envelope.LeafHash() || dup.Proof != nil {
 		t.Errorf("other signature: %+v, %v", dup, err)
 	}
-	p, err := cl.Lookup(t.Context(), other.Bytes())
+	p, err := cl.Lookup(t.Context(), other)
 	if err != nil || p.Index != first.Index || !bytes.Equal(p.Extra, envelope.Bytes()) {
 		t.Errorf("lookup: %v", err)
 	}
 
 	next := sign(t, heartbeat(t, origin), l.signers[1])
-	second, err := cl.Submit(t.Context(), next.Bytes(), client.WaitSequenced)
+	second, err := cl.Submit(t.Context(), bare(next), client.WaitSequenced)
 	if err != nil || second.Duplicate || second.Index != first.Index+1 || second.Leaf != next.LeafHash() {
 		t.Errorf("%+v, %v", second, err)
 	}
@@ -261,14 +266,15 @@ func TestSubmit(t *testing.T) {
 func TestSubmitOpenings(t *testing.T) {
 	l := newRealLog(t)
 	envelope := sign(t, heartbeat(t, origin), l.signers[0])
-	submission, err := (&event.Submission{Envelope: envelope, Openings: []event.Opening{event.Decoy()}}).Bytes()
+	submission := &event.Submission{Envelope: envelope, Openings: []event.Opening{event.Decoy()}}
+	text, err := submission.Bytes()
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The log behind this server gets the envelope, as from a vault.
 	cl := server(t, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		if err == nil && !bytes.Equal(body, submission) {
+		if err == nil && !bytes.Equal(body, text) {
 			err = fmt.Errorf("the log got %q", body)
 		}
 		if err != nil {
@@ -288,47 +294,44 @@ func TestSubmitOpenings(t *testing.T) {
 	if err != nil || s.Leaf != envelope.LeafHash() || !bytes.Equal(s.Proof.Extra, envelope.Bytes()) {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if _, err := cl.Submit(t.Context(), submission[:len(submission)-1], client.WaitCosigned); !errors.Is(err, event.ErrMalformed) {
-		t.Errorf("cut off: %v", err)
+	if _, err := cl.Submit(t.Context(), &event.Submission{Openings: submission.Openings}, client.WaitCosigned); !errors.Is(err, event.ErrMalformed) {
+		t.Errorf("without an envelope: %v", err)
 	}
 }
 
 func TestSubmitRefused(t *testing.T) {
 	l := newRealLog(t)
 	cl := l.client()
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stranger, err := event.NewSigner(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stranger := eventSigner(t)
 	good := sign(t, heartbeat(t, origin), l.signers[0])
 	forged := *good
 	forged.Signatures = []event.Signature{{KeyID: good.Signatures[0].KeyID, Sig: bytes.Repeat([]byte{1}, 64)}}
-	for code, envelope := range map[client.Code][]byte{
-		client.CodeForm:          []byte("{}"),
-		client.CodeTooLarge:      make([]byte, event.MaxSubmissionSize+1),
-		client.CodeOrigin:        sign(t, heartbeat(t, "other.example"), l.signers[0]).Bytes(),
-		client.CodeUnknownSigner: sign(t, heartbeat(t, origin), stranger).Bytes(),
-		client.CodeRule:          sign(t, heartbeat(t, origin), l.signers[2]).Bytes(),
-		client.CodeSignature:     forged.Bytes(),
+	for r, err := range cl.SubmitStream(t.Context(), envelopes([][]byte{[]byte("{}")}, nil), client.WaitCosigned) {
+		var p *client.Problem
+		if err != nil || !errors.As(r.Err, &p) || p.Code() != client.CodeForm || p.Temporary() {
+			t.Errorf("%v, %v", r.Err, err)
+		}
+	}
+	for code, envelope := range map[client.Code]*event.Envelope{
+		client.CodeOrigin:        sign(t, heartbeat(t, "other.example"), l.signers[0]),
+		client.CodeUnknownSigner: sign(t, heartbeat(t, origin), stranger),
+		client.CodeRule:          sign(t, heartbeat(t, origin), l.signers[2]),
+		client.CodeSignature:     &forged,
 	} {
-		_, err := cl.Submit(t.Context(), envelope, client.WaitCosigned)
+		_, err := cl.Submit(t.Context(), bare(envelope), client.WaitCosigned)
 		var p *client.Problem
 		if !errors.As(err, &p) || p.Code() != code || p.Temporary() {
 			t.Errorf("%s: %v", code, err)
 		}
 	}
-	if _, err := cl.Submit(t.Context(), good.Bytes(), "soon"); err == nil {
+	if _, err := cl.Submit(t.Context(), bare(good), "soon"); err == nil {
 		t.Error("an unknown wait was accepted")
 	}
 	unbelieving := newClient(t, client.Config{URL: l.url})
-	if _, err := unbelieving.Submit(t.Context(), good.Bytes(), client.WaitCosigned); !errors.Is(err, client.ErrNoPolicy) {
+	if _, err := unbelieving.Submit(t.Context(), bare(good), client.WaitCosigned); !errors.Is(err, client.ErrNoPolicy) {
 		t.Errorf("without a policy: %v", err)
 	}
-	if _, err := unbelieving.Submit(t.Context(), good.Bytes(), client.WaitSequenced); err != nil {
+	if _, err := unbelieving.Submit(t.Context(), bare(good), client.WaitSequenced); err != nil {
 		t.Errorf("sequenced, without a policy: %v", err)
 	}
 }
@@ -336,14 +339,14 @@ func TestSubmitRefused(t *testing.T) {
 // An answer is believed as far as it can be checked.
 func TestSubmitLies(t *testing.T) {
 	l := newRealLog(t)
-	a := sign(t, heartbeat(t, origin), l.signers[0]).Bytes()
-	b := sign(t, heartbeat(t, origin), l.signers[0]).Bytes()
+	a := sign(t, heartbeat(t, origin), l.signers[0])
+	b := sign(t, heartbeat(t, origin), l.signers[0])
 	cl := l.client()
-	sa, err := cl.Submit(t.Context(), a, client.WaitCosigned)
+	sa, err := cl.Submit(t.Context(), bare(a), client.WaitCosigned)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sb, err := cl.Submit(t.Context(), b, client.WaitCosigned)
+	sb, err := cl.Submit(t.Context(), bare(b), client.WaitCosigned)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +363,7 @@ func TestSubmitLies(t *testing.T) {
 		"proof moved":            {"2", "", moved.Bytes()},
 		"no index":               {"", "", sa.Proof.Bytes()},
 		"no proof":               {"1", "", []byte("trust me")},
-		"other log":              {"1", "", strangersProof(t, a)},
+		"other log":              {"1", "", strangersProof(t, a.Bytes())},
 	} {
 		tries := 0
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -374,7 +377,7 @@ func TestSubmitLies(t *testing.T) {
 			w.Write(c.proof)
 		}))
 		cl := newClient(t, client.Config{URL: s.URL, Policy: l.policy})
-		if got, err := cl.Submit(t.Context(), a, client.WaitCosigned); !errors.Is(err, client.ErrAnswer) || got != nil {
+		if got, err := cl.Submit(t.Context(), bare(a), client.WaitCosigned); !errors.Is(err, client.ErrAnswer) || got != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		s.Close()
@@ -397,10 +400,10 @@ func TestSubmitLies(t *testing.T) {
 			}
 			io.WriteString(w, c+"\n")
 		}, l.policy)
-		if _, err := cl.Submit(t.Context(), a, client.WaitSequenced); !errors.Is(err, client.ErrAnswer) {
+		if _, err := cl.Submit(t.Context(), bare(a), client.WaitSequenced); !errors.Is(err, client.ErrAnswer) {
 			t.Errorf("%s: %v", name, err)
 		}
-		for r, err := range cl.SubmitStream(t.Context(), envelopes([][]byte{a}, nil), client.WaitSequenced) {
+		for r, err := range cl.SubmitStream(t.Context(), envelopes([][]byte{a.Bytes()}, nil), client.WaitSequenced) {
 			if !errors.Is(errors.Join(err, r.Err), client.ErrAnswer) {
 				t.Errorf("%s in a stream: %v, %v", name, err, r.Err)
 			}
@@ -430,7 +433,7 @@ func TestNoQuorum(t *testing.T) {
 		w.WriteHeader(http.StatusGatewayTimeout)
 		io.WriteString(w, `{"type":"urn:vasistas:error:no-quorum","title":"x","status":504,"index":12}`)
 	}, newFileLog(t).policy())
-	_, err := cl.Submit(t.Context(), []byte("{}"), client.WaitCosigned)
+	_, err := cl.Submit(t.Context(), bare(sign(t, heartbeat(t, origin), eventSigner(t))), client.WaitCosigned)
 	var p *client.Problem
 	if !errors.As(err, &p) || p.Code() != client.CodeNoQuorum || p.Index == nil || *p.Index != 12 || tries != 1 {
 		t.Errorf("after %d tries: %v", tries, err)

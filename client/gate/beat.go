@@ -126,10 +126,19 @@ func (g *Gate) settle(ctx context.Context, b *book, s *signed, index uint64) err
 	return nil
 }
 
-func (g *Gate) postOne(ctx context.Context, s *signed) error {
-	c := g.client.Load()
-	got, err := c.Submit(ctx, s.submission, client.WaitSequenced)
+// submit posts what the journal has. Each try parses it anew: others may post it too.
+func (g *Gate) submit(ctx context.Context, s *signed, wait client.Wait) (*client.Submitted, error) {
+	sub, err := event.ParseSubmission(s.submission)
+	if err != nil {
+		return nil, err
+	}
+	got, err := g.client.Load().Submit(ctx, sub, wait)
 	g.metrics.posted(s.kind, err)
+	return got, err
+}
+
+func (g *Gate) postOne(ctx context.Context, s *signed) error {
+	got, err := g.submit(ctx, s, client.WaitSequenced)
 	if err == nil && got.Duplicate {
 		return g.with(ctx, func(b *book) error { return g.settle(ctx, b, s, got.Index) })
 	}

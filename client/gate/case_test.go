@@ -61,9 +61,7 @@ func (w *world) submit(env *event.Envelope, o *event.Openings) *logged {
 		o.Event = env.Hash()
 		sub.Openings = slices.Clone(o.Public)
 	}
-	b, err := sub.Bytes()
-	check(w.t, err)
-	s, err := w.client.Submit(w.t.Context(), b, client.WaitCosigned)
+	s, err := w.client.Submit(w.t.Context(), &sub, client.WaitCosigned)
 	check(w.t, err)
 	return &logged{Reference: event.Reference{Index: s.Index, Leaf: s.Leaf}, env: env, proof: s.Proof.Bytes(), openings: o}
 }

@@ -515,8 +515,6 @@ func TestBreach(t *testing.T) {
 func (w *world) sequence(env *event.Envelope, notices [][]byte) {
 	w.t.Helper()
 	sub := event.Submission{Envelope: env, Notices: notices}
-	b, err := sub.Bytes()
-	check(w.t, err)
-	_, err = w.client.Submit(w.t.Context(), b, client.WaitCosigned)
+	_, err := w.client.Submit(w.t.Context(), &sub, client.WaitCosigned)
 	check(w.t, err)
 }

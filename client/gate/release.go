@@ -215,8 +215,7 @@ func (g *Gate) published(ctx context.Context, c *claim) error {
 		if !c.release.logged {
 			// With the answer a head is published that has it.
 			var got *client.Submitted
-			got, last = g.client.Load().Submit(ctx, c.release.submission, client.WaitCosigned)
-			g.metrics.posted(event.TypeRelease, last)
+			got, last = g.submit(ctx, c.release, client.WaitCosigned)
 			if last == nil && got.Duplicate {
 				last = g.with(ctx, func(b *book) error { return g.settle(ctx, b, c.release, got.Index) })
 			}

@@ -60,7 +60,7 @@ func (g *Gate) forward(ctx context.Context) error {
 			return nil
 		})
 		if err == nil && live {
-			_, err = g.client.Load().Submit(ctx, env.Bytes(), client.WaitSequenced)
+			_, err = g.client.Load().Submit(ctx, &event.Submission{Envelope: env}, client.WaitSequenced)
 			g.metrics.posted(event.TypeRevocation, err)
 		}
 		var p *client.Problem

@@ -120,7 +120,11 @@ func (s *story) submit(ctx context.Context, submission []byte, err error) (uint6
 	if err != nil {
 		return 0, err
 	}
-	r, err := s.client.Submit(ctx, submission, client.WaitCosigned)
+	sub, err := event.ParseSubmission(submission)
+	if err != nil {
+		return 0, err
+	}
+	r, err := s.client.Submit(ctx, sub, client.WaitCosigned)
 	if err != nil {
 		return 0, err
 	}

@@ -137,7 +137,7 @@ func (e *env) appendFile(ctx context.Context, cl *client.Client, f *appendFlags,
 }
 
 // readSubmission reads an event, and adds the public openings of a file.
-func (e *env) readSubmission(name, openings string) ([]byte, error) {
+func (e *env) readSubmission(name, openings string) (*event.Submission, error) {
 	b, err := e.read(name, event.MaxSubmissionSize+1)
 	if err != nil {
 		return nil, err
@@ -147,7 +147,7 @@ func (e *env) readSubmission(name, openings string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if openings == "" {
-		return s.Bytes()
+		return s, nil
 	}
 	if b, err = e.read(openings, event.MaxOpeningsSize); err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func (e *env) readSubmission(name, openings string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", openings, err)
 	}
 	s.Openings = o.Public
-	return s.Bytes()
+	return s, nil
 }
 
 // appended is a line that --json prints.

@@ -65,5 +65,5 @@ func (e *env) getProof(ctx context.Context, cl *client.Client, f *proveFlags) (*
 	if err != nil {
 		return nil, err
 	}
-	return cl.Lookup(ctx, envelope.Bytes())
+	return cl.Lookup(ctx, envelope)
 }
