@@ -238,7 +238,7 @@ func TestNotices(t *testing.T) {
 	access := w.put(w.newAccess(warrant, end))
 	w.published(access.Index + 1)
 	cp := w.checkpoint()
-	release := w.release(access, 1, [32]byte{}, event.Head{Size: cp.Size, Root: cp.Root})
+	release := w.release(access, 1, [32]byte{}, event.Head{Size: cp.Size, Root: event.Digest(cp.Root)})
 	ref := w.put(release)
 	w.pass(end)
 	found := false

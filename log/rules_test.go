@@ -259,7 +259,7 @@ func TestVoices(t *testing.T) {
 	access := w.put(w.newAccess(warrant, time.Now().Add(time.Hour)))
 	w.published(3)
 	cp := w.checkpoint()
-	head := event.Head{Size: cp.Size, Root: cp.Root}
+	head := event.Head{Size: cp.Size, Root: event.Digest(cp.Root)}
 	wrong := head
 	wrong.Root[0] ^= 1
 	next := uint64(3)

@@ -17,7 +17,7 @@ type Settings struct {
 	Origin string
 	// Charter is the leaf hash of the first charter: what gates and monitors
 	// are configured with.
-	Charter [32]byte
+	Charter tlog.Hash
 }
 
 // State is what a log must remember apart from its tree. The default is files in a

@@ -45,7 +45,7 @@ func parseQuery(query string) (Wait, error) {
 // Result is where an event is in the log.
 type Result struct {
 	Index     uint64
-	Leaf      [32]byte
+	Leaf      tlog.Hash
 	Duplicate bool        // it had been logged before
 	Proof     *tlog.Proof // with the logged envelope as extra; nil for Sequenced
 }

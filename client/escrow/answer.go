@@ -19,6 +19,9 @@ type SealedShare struct {
 	Sealed  []byte
 }
 
+// String names the package of the share.
+func (s SealedShare) String() string { return "sealed share of package " + s.Package.String() }
+
 // An Answer carries a gate's shares. The gate's event key signs it, so that an agency
 // can show which custodian answered, or answered wrongly.
 type Answer struct {

@@ -148,6 +148,12 @@ type SecretKey struct {
 	public event.HPKEKey
 }
 
+// String says what it is, and not what is secret.
+func (s SecretKey) String() string { return "secret key of " + s.public.String() }
+
+// GoString is String.
+func (s SecretKey) GoString() string { return s.String() }
+
 var _ KeyHolder = (*SecretKey)(nil)
 
 func newSecretKey(kem event.KEM, k hpke.PrivateKey) (*SecretKey, error) {

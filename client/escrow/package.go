@@ -46,6 +46,9 @@ type Package struct {
 	digest    event.Digest
 }
 
+// String names the package by its digest.
+func (p Package) String() string { return "package " + p.digest.String() }
+
 // part is a custodian's stanza.
 type part struct {
 	key    event.Digest // hash of the gate's key

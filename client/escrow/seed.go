@@ -45,6 +45,12 @@ type Seed struct {
 	First  Period // no key of an earlier period was ever used
 }
 
+// String says what it is, and not what is secret.
+func (s Seed) String() string { return "seed of notice keys from " + s.First.String() }
+
+// GoString is String.
+func (s Seed) GoString() string { return s.String() }
+
 // NewSeed makes a seed whose keys are used from now on.
 func NewSeed(now time.Time) *Seed {
 	s := &Seed{First: PeriodOf(now)}

@@ -71,6 +71,12 @@ type Share struct {
 	of    event.Digest // the package
 }
 
+// String says what it is, and not what is secret.
+func (s Share) String() string { return fmt.Sprintf("share %d of package %s", s.index, s.of) }
+
+// GoString is String.
+func (s Share) GoString() string { return s.String() }
+
 // Index returns which share it is, from 1.
 func (s *Share) Index() int { return s.index }
 

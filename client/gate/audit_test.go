@@ -57,7 +57,7 @@ func TestAudited(t *testing.T) {
 	check(t, err)
 	notice := []byte("notice")
 	w.sequence(w.sign(&event.Release{Access: event.Reference{Index: 1, Leaf: [32]byte{1}}, Seq: 1, Notices: []event.Digest{escrow.NoticeDigest(notice)},
-		Head: event.Head{Size: cp.Checkpoint.Size, Root: cp.Checkpoint.Root}}, "c2"), [][]byte{notice})
+		Head: event.Head{Size: cp.Checkpoint.Size, Root: event.Digest(cp.Checkpoint.Root)}}, "c2"), [][]byte{notice})
 	s.key.forget()
 	t.Log(w.wantCode(s, request(time.Now().Add(-time.Second)), gate.CodeBreach))
 	untouched(t, s)

@@ -37,7 +37,7 @@ type Config struct {
 	Origin  string
 	LogKeys []*tlog.VerifierKey
 	// Founded is the leaf hash of the log's first charter.
-	Founded [32]byte
+	Founded tlog.Hash
 	// Signer is the custodian's event key, Keys the gate's own keys.
 	Signer event.Signer
 	Keys   []KeyHolder

@@ -116,7 +116,7 @@ func (g *Gate) judge(b *book, c *claim, now time.Time) error {
 	if err := fresh(b.head.Checkpoint.Size, b.head.LoggedAfter, in, now); err != nil {
 		return err
 	}
-	c.head = event.Head{Size: b.head.Checkpoint.Size, Root: b.head.Checkpoint.Root}
+	c.head = event.Head{Size: b.head.Checkpoint.Size, Root: event.Digest(b.head.Checkpoint.Root)}
 	for _, p := range b.pending() {
 		if p.Group == "" || p.Group == c.body.Group {
 			return refuse(CodeTrust, "an amendment waits for this gate's operator to confirm it: %s", p.Text)

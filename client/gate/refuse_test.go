@@ -497,7 +497,7 @@ func TestBreach(t *testing.T) {
 	cp, err := w.client.Checkpoint(t.Context())
 	check(t, err)
 	w.sequence(w.sign(&event.Release{Access: event.Reference{Index: 1, Leaf: [32]byte{1}}, Seq: 1, Notices: []event.Digest{escrow.NoticeDigest([]byte("notice"))},
-		Head: event.Head{Size: cp.Checkpoint.Size, Root: cp.Checkpoint.Root}}, "c2"), [][]byte{[]byte("notice")})
+		Head: event.Head{Size: cp.Checkpoint.Size, Root: event.Digest(cp.Checkpoint.Root)}}, "c2"), [][]byte{[]byte("notice")})
 	s := w.gates[0]
 	s.key.forget()
 	eventually(t, func() error {

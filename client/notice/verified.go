@@ -91,6 +91,8 @@ type Warrant struct {
 // Hash is base64 in JSON, as hashes are in checkpoints.
 type Hash [32]byte
 
+func (h Hash) String() string { return base64.StdEncoding.EncodeToString(h[:]) }
+
 // MarshalText returns base64.
 func (h Hash) MarshalText() ([]byte, error) {
 	return base64.StdEncoding.AppendEncode(nil, h[:]), nil

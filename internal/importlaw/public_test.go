@@ -78,6 +78,41 @@ func TestPublicAPI(t *testing.T) {
 	}
 }
 
+// TestPrintable checks that hashes and ids print as text: an array of bytes in the public
+// API is of a type that has a String method, or stands in one that has.
+func TestPrintable(t *testing.T) {
+	for _, pkg := range public(t) {
+		for _, name := range pkg.Scope().Names() {
+			obj, ok := pkg.Scope().Lookup(name).(*types.TypeName)
+			if !ok || !obj.Exported() || prints(obj.Type()) {
+				continue
+			}
+			if byteArray(obj.Type()) {
+				t.Errorf("%s.%s prints as numbers", pkg.Path(), name)
+			}
+			s, ok := obj.Type().Underlying().(*types.Struct)
+			if !ok {
+				continue
+			}
+			for f := range s.Fields() {
+				if f.Exported() && byteArray(f.Type()) && !prints(f.Type()) {
+					t.Errorf("%s.%s.%s prints as numbers", pkg.Path(), name, f.Name())
+				}
+			}
+		}
+	}
+}
+
+func byteArray(t types.Type) bool {
+	a, ok := t.Underlying().(*types.Array)
+	return ok && types.Identical(a.Elem(), types.Typ[types.Byte])
+}
+
+func prints(t types.Type) bool {
+	m, _, _ := types.LookupFieldOrMethod(types.NewPointer(t), true, nil, "String")
+	return m != nil
+}
+
 // walker visits all types that a user of a type can see in its declaration.
 type walker struct {
 	seen   map[types.Type]bool

@@ -37,6 +37,9 @@ type HPKEKey struct {
 	Public []byte // as the KEM serializes it: 32 or 1,216 bytes
 }
 
+// String returns the KEM and the key in base64url.
+func (k HPKEKey) String() string { return string(k.KEM) + " " + url.EncodeToString(k.Public) }
+
 func (k *HPKEKey) fields(c *coder) {
 	code(c, "kem", kemKind, required, &k.KEM, "key encapsulation")
 	if !c.member("public", "bytes", required, true, "public key as the KEM serializes it") || c.mode == describing {

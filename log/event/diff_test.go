@@ -7,21 +7,25 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Whatever changes in a charter, the diff shows, since founders sign and operators
 // confirm what they have read there. The names are those to confirm by.
 func TestDiff(t *testing.T) {
-	fresh := func(name string) string { return vkey(name+".example", algCosignature, fill(name, 32)) }
+	fresh := func(name string) string { return vkey(name+".example", tlog.CosignatureEd25519, fill(name, 32)) }
 	witness := "witness witness.example+3e4cd58b"
 	for name, c := range map[string]struct {
 		change func(*Charter)
 		want   []string // names to confirm by
 		says   string
 	}{
-		"nothing":         {func(ch *Charter) { ch.Version, ch.Prev = 9, refp(3) }, nil, ""},
-		"rules":           {func(ch *Charter) { ch.Rules = 2 }, nil, "rules: 2, and was 1"},
-		"log key":         {func(ch *Charter) { ch.LogKeys = append(ch.LogKeys, vkey(testLog, algMLDSA, fill("n", 1312))) }, []string{"log key log.example/2026+"}, "log keys: log.example/2026(SHA-256 "},
+		"nothing": {func(ch *Charter) { ch.Version, ch.Prev = 9, refp(3) }, nil, ""},
+		"rules":   {func(ch *Charter) { ch.Rules = 2 }, nil, "rules: 2, and was 1"},
+		"log key": {func(ch *Charter) {
+			ch.LogKeys = append(ch.LogKeys, vkey(testLog, tlog.CosignatureMLDSA44, fill("n", 1312)))
+		}, []string{"log key log.example/2026+"}, "log keys: log.example/2026(SHA-256 "},
 		"founder":         {func(ch *Charter) { ch.Party(RoleCharter, "founder-1").Keys[0] = edSigner("x").Public() }, []string{"charter founder-1"}, "charter founder-1, keys: " + edSigner("x").KeyID() + ", and was "},
 		"name":            {func(ch *Charter) { ch.Party(RoleCharter, "founder-1").Name = "x" }, []string{"charter founder-1", "charter x"}, "charter x, keys: "},
 		"authority":       {func(ch *Charter) { ch.Party(RoleAuthority, "ag-berlin").Keys[0] = edSigner("x").Public() }, nil, "authority ag-berlin, keys: "},
@@ -85,7 +89,7 @@ func TestDiff(t *testing.T) {
 
 // The order of a log's keys is seen, and changes nobody's trust.
 func TestDiffKeyOrder(t *testing.T) {
-	a, b, c := vkey(testLog, algEd25519, fill("a", 32)), vkey(testLog, algEd25519, fill("b", 32)), vkey(testLog, algEd25519, fill("c", 32))
+	a, b, c := vkey(testLog, tlog.Ed25519, fill("a", 32)), vkey(testLog, tlog.Ed25519, fill("b", 32)), vkey(testLog, tlog.Ed25519, fill("c", 32))
 	was, is := sampleCharter(), sampleCharter()
 	was.WitnessPolicy, was.AuditPolicy = "quorum none\n", "quorum none\n"
 	is.WitnessPolicy, is.AuditPolicy = was.WitnessPolicy, was.AuditPolicy

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // PayloadType is the DSSE payload type of every event.
@@ -31,6 +33,9 @@ type Signature struct {
 	Sig   []byte
 }
 
+// String names the signer.
+func (s Signature) String() string { return "signature by " + s.KeyID }
+
 // An Envelope is an entry: a DSSE envelope (secure-systems-lab/dsse) in JCS
 // form, with standard padded base64 and signatures sorted by key id, one a
 // key. Payload is the canonical encoding of Event. Treat it as immutable.
@@ -39,6 +44,9 @@ type Envelope struct {
 	Payload    []byte
 	Signatures []Signature
 }
+
+// String returns the type of the event and its hash.
+func (e *Envelope) String() string { return fmt.Sprintf("%s %s", e.Event.Type, e.Hash()) }
 
 // ParseEnvelope reads an entry in its one encoding, and its payload with
 // Parse. It verifies no signature. Errors wrap ErrMalformed.
@@ -105,7 +113,7 @@ func (e *Envelope) Bytes() []byte {
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // LeafHash returns the RFC 6962 leaf hash of the entry.
-func (e *Envelope) LeafHash() [32]byte {
+func (e *Envelope) LeafHash() tlog.Hash {
 	h := sha256.New()
 	h.Write([]byte{0})
 	h.Write(e.Bytes())
@@ -114,7 +122,7 @@ func (e *Envelope) LeafHash() [32]byte {
 
 // Hash returns the event hash: SHA-256 of the DSSE pre-authentication
 // encoding. It says what was signed, not by whom.
-func (e *Envelope) Hash() [32]byte {
+func (e *Envelope) Hash() Digest {
 	pae := scratch.Get().(*[]byte)
 	defer scratch.Put(pae)
 	*pae = appendPAE((*pae)[:0], PayloadType, e.Payload)

@@ -9,7 +9,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"time"
+
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // MaxPayloadSize bounds a payload before it is read. The exact bound is the
@@ -34,6 +37,15 @@ type Digest [32]byte
 // String returns unpadded base64url.
 func (d Digest) String() string { return url.EncodeToString(d[:]) }
 
+// Format prints what String returns, and hex digits for %x.
+func (d Digest) Format(s fmt.State, verb rune) {
+	if verb == 'x' {
+		fmt.Fprintf(s, "%x", d[:])
+		return
+	}
+	io.WriteString(s, d.String())
+}
+
 // ParseDigest reads what Digest.String writes.
 func ParseDigest(s string) (Digest, error) {
 	var d Digest
@@ -57,7 +69,7 @@ func (d *Digest) UnmarshalText(text []byte) (err error) {
 // A Reference names an entry of the same log by index and RFC 6962 leaf hash.
 type Reference struct {
 	Index uint64
-	Leaf  [32]byte
+	Leaf  tlog.Hash
 }
 
 // String returns the index and the leaf hash in padded standard base64.

@@ -115,6 +115,9 @@ func (k *PublicKey) PEM() []byte {
 // SPKI returns a copy of the DER SubjectPublicKeyInfo.
 func (k *PublicKey) SPKI() []byte { return bytes.Clone(k.spki) }
 
+// String returns the key ID.
+func (k *PublicKey) String() string { return k.id }
+
 // KeyID returns the hex SHA-256 of the SubjectPublicKeyInfo.
 func (k *PublicKey) KeyID() string { return k.id }
 

@@ -161,6 +161,12 @@ type Opening struct {
 	Value Value
 }
 
+// String says what it is, and not what is secret.
+func (o Opening) String() string { return "opening of " + o.Name }
+
+// GoString is String.
+func (o Opening) GoString() string { return o.String() }
+
 // NewOpening makes an opening with a fresh 128-bit salt.
 func NewOpening(name string, value Value) Opening {
 	o := Opening{Name: name, Value: value}

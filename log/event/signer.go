@@ -36,6 +36,10 @@ type keySigner struct {
 
 var _ Signer = (*keySigner)(nil)
 
+// String and GoString name the key, so that no message takes the private half along.
+func (s keySigner) String() string   { return "signer " + s.public.id }
+func (s keySigner) GoString() string { return s.String() }
+
 func (s *keySigner) KeyID() string      { return s.public.id }
 func (s *keySigner) Public() *PublicKey { return s.public }
 

@@ -29,6 +29,11 @@ type Submission struct {
 	entryOf *Envelope
 }
 
+// String says what is submitted.
+func (s *Submission) String() string {
+	return fmt.Sprintf("%v with %d openings and %d notices", s.Envelope, len(s.Openings), len(s.Notices))
+}
+
 const submissionPrefix = `{"envelope":`
 
 // ParseSubmission reads a submission. Errors wrap ErrMalformed. Whether the

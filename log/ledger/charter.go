@@ -30,7 +30,7 @@ var (
 type Charter struct {
 	*event.Charter
 	Index uint64
-	Leaf  [32]byte
+	Leaf  tlog.Hash
 	Time  int64 // of its claim or, if later, what anchors had proven; POSIX seconds
 
 	// The policies, with all the log's keys as log lines.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // A Tree answers for what the ledger doesn't keep: entries below its size, and
@@ -33,10 +34,10 @@ const (
 // can be done in parallel, before Apply: [Read] and [Entry.Verify].
 type Entry struct {
 	Index      uint64
-	Leaf       [32]byte        // RFC 6962 leaf hash
+	Leaf       tlog.Hash       // RFC 6962 leaf hash
 	Envelope   *event.Envelope // nil: does not parse
 	Err        error           // why it does not parse
-	Hash       [32]byte        // event hash; zero: Apply computes it
+	Hash       event.Digest    // event hash; zero: Apply computes it
 	Signatures []SigState      // by envelope signature; nil: all Unchecked
 }
 

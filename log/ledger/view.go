@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"slices"
 	"time"
+
+	"github.com/vasistas/vasistas/log/event"
 )
 
 // Time returns what the anchors prove: an entry that is added now was logged
@@ -105,13 +107,13 @@ func (l *Ledger) Warrant(index uint64) (Warrant, bool) {
 // A Chain is the chain of a custodian's key.
 type Chain struct {
 	Custodian string
-	Seq       uint64    // of the last release that has its place in it
-	Hash      [32]byte  // its event hash; zero at Seq 0
-	Waiting   int       // releases that are ahead of it
-	Stated    uint64    // the count that the custodian has stated, if that is more
-	Broken    bool      // a stated release never came
-	Ended     bool      // the key is no custodian's any more
-	Heartbeat time.Time // the end of the last period
+	Seq       uint64       // of the last release that has its place in it
+	Hash      event.Digest // its event hash; zero at Seq 0
+	Waiting   int          // releases that are ahead of it
+	Stated    uint64       // the count that the custodian has stated, if that is more
+	Broken    bool         // a stated release never came
+	Ended     bool         // the key is no custodian's any more
+	Heartbeat time.Time    // the end of the last period
 }
 
 // Chain returns the chain of a custodian's event key.

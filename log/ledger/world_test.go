@@ -368,7 +368,7 @@ func (w *world) release(access *logged, custodian string) (*event.Event, [][]byt
 	notice := []byte(fmt.Sprintf("notice %d of %s", w.serial, custodian))
 	size := w.l.Size()
 	e := w.event(&event.Release{Access: access.ref(), Seq: seq + 1, Prev: prev, Notices: []event.Digest{sha256.Sum256(notice)},
-		Head: event.Head{Size: size, Root: w.tree.edge.Root()}})
+		Head: event.Head{Size: size, Root: event.Digest(w.tree.edge.Root())}})
 	return e, [][]byte{notice}
 }
 

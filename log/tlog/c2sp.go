@@ -22,6 +22,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"unicode"
@@ -57,7 +58,19 @@ const (
 var ErrMalformed = errors.New("malformed")
 
 // Hash is a SHA-256 Merkle tree hash (RFC 6962, section 2.1).
-type Hash = [32]byte
+type Hash [32]byte
+
+// String returns the hash in base64, as checkpoints have it.
+func (h Hash) String() string { return base64.StdEncoding.EncodeToString(h[:]) }
+
+// Format prints what String returns, and hex digits for %x.
+func (h Hash) Format(s fmt.State, verb rune) {
+	if verb == 'x' {
+		fmt.Fprintf(s, "%x", h[:])
+		return
+	}
+	io.WriteString(s, h.String())
+}
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w %s", ErrMalformed, fmt.Sprintf(format, args...))

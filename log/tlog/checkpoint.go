@@ -4,6 +4,7 @@
 package tlog
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -17,6 +18,11 @@ type Head struct {
 	// Extension lines, without their line feeds. Our own logs write none;
 	// those of others are carried and cosigned as they are.
 	Extension []string
+}
+
+// String returns origin, size and root.
+func (h Head) String() string {
+	return fmt.Sprintf("%s at size %d with the root %s", h.Origin, h.Size, h.Root)
 }
 
 // Text returns the note text, with its final line feed.

@@ -301,10 +301,10 @@ func (s *Signer) Secret() string {
 
 // String and GoString name the key, so that a signer that gets into a log line
 // does not take its seed along.
-func (s *Signer) String() string { return fmt.Sprintf("signer %s+%08x", s.key.Name, s.key.ID) }
+func (s Signer) String() string { return fmt.Sprintf("signer %s+%08x", s.key.Name, s.key.ID) }
 
 // GoString returns what String does.
-func (s *Signer) GoString() string { return s.String() }
+func (s Signer) GoString() string { return s.String() }
 
 // Verifier returns the public half.
 func (s *Signer) Verifier() *VerifierKey { return &s.key }

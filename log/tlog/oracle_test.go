@@ -176,7 +176,11 @@ func TestOracleProof(t *testing.T) {
 		{Index: 5, Hashes: testHashes(MaxHashes), Checkpoint: testCheckpoint(t)},
 		{Extra: bytes.Repeat([]byte{7}, 48_000), Index: 1<<63 - 1, Checkpoint: testCheckpoint(t)}, // our largest entry
 	} {
-		want := formatsproof.TLogProof{Index: p.Index, Hashes: p.Hashes, ExtraData: p.Extra, Checkpoint: p.Checkpoint.Bytes()}
+		var hashes [][32]byte
+		for _, h := range p.Hashes {
+			hashes = append(hashes, h)
+		}
+		want := formatsproof.TLogProof{Index: p.Index, Hashes: hashes, ExtraData: p.Extra, Checkpoint: p.Checkpoint.Bytes()}
 		var got formatsproof.TLogProof
 		if err := got.Unmarshal(p.Bytes()); err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@ package tlog
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -24,6 +25,9 @@ type Proof struct {
 	Hashes     []Hash // from the leaf's sibling upwards
 	Checkpoint *Checkpoint
 }
+
+// String says of which entry, and under which head.
+func (p *Proof) String() string { return fmt.Sprintf("proof of entry %d in %s", p.Index, p.Checkpoint) }
 
 // ParseProof parses a tlog-proof. An extra line without data is malformed,
 // since leaving it out says the same.

@@ -6,6 +6,7 @@ package tlog
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
 	"strings"
 )
 
@@ -16,6 +17,9 @@ type Signature struct {
 	KeyID uint32
 	Bytes []byte // what follows the key ID: at least one byte
 }
+
+// String names the key.
+func (s Signature) String() string { return fmt.Sprintf("signature by %s+%08x", s.Name, s.KeyID) }
 
 const sigPrefix = "— "
 

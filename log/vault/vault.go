@@ -40,6 +40,10 @@ type Vault struct {
 	damage  map[uint64]*badFile // files that can't be read, or not in full
 }
 
+// String and GoString say where the vault is, and nothing of its keys.
+func (v *Vault) String() string   { return "vault in " + v.files.String() }
+func (v *Vault) GoString() string { return v.String() }
+
 // location is where a record is.
 type location struct {
 	file *batchFile

@@ -72,7 +72,7 @@ func (w *World) Access(warrant *Logged, until int64) *Logged {
 }
 
 // See makes the present head the one that releases rely on.
-func (w *World) See() { w.head = event.Head{Size: w.Size(), Root: w.frontier.Root()} }
+func (w *World) See() { w.head = event.Head{Size: w.Size(), Root: event.Digest(w.frontier.Root())} }
 
 // Release logs a custodian's next release.
 func (w *World) Release(access *Logged, custodian string) *Logged {

@@ -248,6 +248,12 @@ type Identity struct {
 	Results []Result
 }
 
+// String says what it is, and not what is secret.
+func (i Identity) String() string { return fmt.Sprintf("identity of a %v", i.c) }
+
+// GoString is String.
+func (i Identity) GoString() string { return i.String() }
+
 var _ age.Identity = (*Identity)(nil)
 
 // Identity returns the case as an age identity. It is not safe for concurrent use.

@@ -50,6 +50,14 @@ type Case struct {
 	request   escrow.Request
 }
 
+// String says what it is, and not what is secret.
+func (c Case) String() string {
+	return fmt.Sprintf("case of access %d, %d packages", c.accessRef.Index, len(c.Packages))
+}
+
+// GoString is String.
+func (c Case) GoString() string { return c.String() }
+
 // caseMagic is the member that tells the file's layout.
 const caseMagic = "vasistas case 1"
 

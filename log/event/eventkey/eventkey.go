@@ -200,6 +200,10 @@ type signer struct {
 
 var _ event.Signer = (*signer)(nil)
 
+// String and GoString name the key, so that no message takes the private half along.
+func (s signer) String() string   { return "signer " + s.public.KeyID() }
+func (s signer) GoString() string { return s.String() }
+
 func newSigner(ctx context.Context, s signature.Signer) (*signer, error) {
 	ctx, cancel := context.WithTimeout(ctx, signTimeout)
 	defer cancel()
