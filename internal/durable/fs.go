@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -60,8 +61,11 @@ type injection struct {
 	fault Fault
 }
 
-// injections are what [Inject] has set. A list is never changed.
-var injections atomic.Pointer[[]*injection]
+// injections are what [Inject] has set, under injecting. A list is never changed.
+var (
+	injecting  sync.Mutex
+	injections atomic.Pointer[[]*injection]
+)
 
 // Inject has fault called, from any goroutine, before and after each step on a path
 // in dir or below it, until remove is called. It is for tests of crash safety only;
@@ -70,25 +74,23 @@ var injections atomic.Pointer[[]*injection]
 // them down.
 func Inject(dir string, fault Fault) (remove func()) {
 	in := &injection{filepath.Clean(dir), fault}
-	set := func(change func([]*injection) []*injection) {
-		for {
-			old := injections.Load()
-			var list []*injection
-			if old != nil {
-				list = slices.Clone(*old)
-			}
-			list = change(list)
-			if injections.CompareAndSwap(old, &list) {
-				return
-			}
-		}
-	}
-	set(func(list []*injection) []*injection { return append(list, in) })
+	setInjections(func(list []*injection) []*injection { return append(list, in) })
 	return func() {
-		set(func(list []*injection) []*injection {
+		setInjections(func(list []*injection) []*injection {
 			return slices.DeleteFunc(list, func(i *injection) bool { return i == in })
 		})
 	}
+}
+
+func setInjections(change func([]*injection) []*injection) {
+	injecting.Lock()
+	defer injecting.Unlock()
+	var list []*injection
+	if old := injections.Load(); old != nil {
+		list = slices.Clone(*old)
+	}
+	list = change(list)
+	injections.Store(&list)
 }
 
 // Torn is a fault that lets the first Bytes bytes of a write reach the file.
