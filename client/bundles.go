@@ -5,6 +5,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"sync"
 
@@ -16,18 +17,58 @@ import (
 type bundle struct {
 	n       uint64
 	entries [][]byte
-	leaves  []tlog.Hash
+	nodes   *nodes
+	tile    bool // the tile of its leaf hashes was read, and is the same
 	err     error
 }
 
-func readBundle(ctx context.Context, r tlog.TileReader, n, size uint64) bundle {
-	entries, err := tiles.ReadBundle(ctx, r, n, size)
-	if err != nil {
-		return bundle{err: err}
+func (b *bundle) id() tlog.Tile {
+	return tlog.Tile{Level: tlog.Entries, Index: b.n, Width: len(b.entries)}
+}
+
+func (b *bundle) bytes() []byte {
+	var out []byte
+	for _, e := range b.entries {
+		out = tlog.AppendEntry(out, e)
 	}
-	b := bundle{n: n, entries: entries, leaves: make([]tlog.Hash, len(entries))}
-	for i, e := range entries {
-		b.leaves[i] = tiles.LeafHash(e)
+	return out
+}
+
+// size is how much memory its entries take.
+func (b *bundle) size() (n int) {
+	for _, e := range b.entries {
+		n += len(e)
+	}
+	return n
+}
+
+// readBundle reads a bundle and, if withTile says so, the full tile of its leaf
+// hashes at the same time, to compare them.
+func readBundle(ctx context.Context, r tlog.TileReader, n, size uint64, withTile bool) *bundle {
+	id := tlog.Tile{Level: 0, Index: n, Width: tiles.Width(0, n, size)}
+	var hashes []tlog.Hash
+	var tileErr error
+	var wg sync.WaitGroup
+	withTile = withTile && id.Width == tlog.TileWidth
+	if withTile {
+		wg.Go(func() { hashes, tileErr = tiles.ReadHashes(ctx, r, id) })
+	}
+	b := &bundle{n: n, tile: withTile}
+	if b.entries, b.err = tiles.ReadBundle(ctx, r, n, size); b.err == nil {
+		leaves := make([]tlog.Hash, len(b.entries))
+		for i, e := range b.entries {
+			leaves[i] = tiles.LeafHash(e)
+		}
+		b.nodes = newNodes(leaves)
+	}
+	wg.Wait()
+	if b.err == nil {
+		b.err = tileErr
+	}
+	for i := 0; b.err == nil && i < len(hashes); i++ {
+		if hashes[i] != b.nodes[0][i] {
+			b.err = &tlog.CorruptError{Tile: id, Reason: fmt.Sprintf("it has another hash than entry %d", n*tlog.TileWidth+uint64(i))}
+		}
 	}
 	return b
 }
@@ -35,20 +76,20 @@ func readBundle(ctx context.Context, r tlog.TileReader, n, size uint64) bundle {
 // readBundles yields the bundles that have the entries from one index up to a
 // tree's size, in order, and reads ahead of what was asked for: as many at a
 // time. No goroutine of it is left when it returns.
-func readBundles(ctx context.Context, r tlog.TileReader, from, size uint64, ahead int) iter.Seq2[bundle, error] {
-	return func(yield func(bundle, error) bool) {
+func readBundles(ctx context.Context, r tlog.TileReader, from, size uint64, ahead int, withTile bool) iter.Seq2[*bundle, error] {
+	return func(yield func(*bundle, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		defer cancel()
 		// Each slot of the queue is a bundle under way. The queue's order is
 		// the log's.
-		queue := make(chan chan bundle, max(ahead-1, 0))
+		queue := make(chan chan *bundle, max(ahead-1, 0))
 		wg.Go(func() {
 			defer close(queue)
 			for n := from / tlog.TileWidth; from < size; n++ {
-				slot := make(chan bundle, 1)
-				wg.Go(func() { slot <- readBundle(ctx, r, n, size) })
+				slot := make(chan *bundle, 1)
+				wg.Go(func() { slot <- readBundle(ctx, r, n, size, withTile) })
 				select {
 				case queue <- slot:
 				case <-ctx.Done():
@@ -64,7 +105,7 @@ func readBundles(ctx context.Context, r tlog.TileReader, from, size uint64, ahea
 			}
 		}
 		if err := context.Cause(ctx); err != nil {
-			yield(bundle{}, err)
+			yield(nil, err)
 		}
 	}
 }

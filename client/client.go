@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/tiles"
-	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -26,9 +24,9 @@ type Config struct {
 	// still go to URL. nil: URL.
 	Source Source
 	// Keep, if not "", is a directory in which each full tile and bundle is kept
-	// that was read, in the layout of C2SP tlog-tiles, and from which it is read
-	// again: so that who serves the log does not see what is read twice, and why.
-	// What is kept is judged by its hashes, like all else. It is made if needed.
+	// that was read and verified, in the layout of C2SP tlog-tiles, and from which it
+	// is read again: so that who serves the log does not see what is read twice, and
+	// why. What is kept is judged by its hashes, like all else. It is made if needed.
 	Keep string
 	// Policy decides which checkpoints are accepted. nil: none is, and only
 	// submissions with [WaitSequenced] work.
@@ -64,19 +62,21 @@ type Client struct {
 	origin string
 	remote *remote // for submissions; nil for a directory
 	submit *remote // the same, with another timeout
-	prover *prover.Prover
+	keeper *keeper // nil: nothing is kept
 	goBack bool
+	full   *tileCache // for proofs
 
 	mu       sync.Mutex
 	latest   *tlog.Verified // the largest that was served; it never gets smaller
 	judged   *tlog.Verified // the last one that was judged
 	judgedAs []byte         // its bytes
+	proving  *rooted        // the tree that the last proof was made of
 }
 
 // New returns a client of one log. It does not connect.
 func New(c Config) (*Client, error) {
 	c.setDefaults()
-	cl := &Client{source: c.Source, policy: c.Policy, origin: c.Origin, goBack: c.AllowRollback}
+	cl := &Client{source: c.Source, policy: c.Policy, origin: c.Origin, goBack: c.AllowRollback, full: newTileCache()}
 	dir, isDir, err := localDir(c.URL)
 	switch {
 	case err != nil:
@@ -98,9 +98,9 @@ func New(c Config) (*Client, error) {
 		return nil, errors.New("no log: give its URL or a directory")
 	}
 	if c.Keep != "" {
-		cl.source = keep(cl.source, c.Keep)
+		cl.keeper = newKeeper(cl.source, c.Keep)
+		cl.source = cl.keeper
 	}
-	cl.prover = prover.New(cl.source, 64)
 	return cl, nil
 }
 
@@ -222,19 +222,6 @@ func notBefore(known, offered *tlog.Checkpoint) error {
 	return nil
 }
 
-// entry returns the bytes of the entry at index in the tree of a verified head,
-// not yet proven to be in it: [Client.Prove] does that.
-func (c *Client) entry(ctx context.Context, index, size uint64) ([]byte, error) {
-	if index >= size {
-		return nil, fmt.Errorf("entry %d is %w, of size %d", index, ErrNotLogged, size)
-	}
-	entries, err := tiles.ReadBundle(ctx, c.source, index/tlog.TileWidth, size)
-	if err != nil {
-		return nil, err
-	}
-	return entries[index%tlog.TileWidth], nil
-}
-
 // Prove returns the proof of the entry at index under the latest checkpoint,
 // with the entry as extra: verified, and ready to be kept as a file.
 func (c *Client) Prove(ctx context.Context, index uint64) (*tlog.Proof, error) {
@@ -248,13 +235,47 @@ func (c *Client) Prove(ctx context.Context, index uint64) (*tlog.Proof, error) {
 // ProveAt is Prove under a checkpoint that was verified before.
 func (c *Client) ProveAt(ctx context.Context, v *tlog.Verified, index uint64) (*tlog.Proof, error) {
 	head := v.Checkpoint
-	entry, err := c.entry(ctx, index, head.Size)
+	if index >= head.Size {
+		return nil, fmt.Errorf("entry %d is %w, of size %d", index, ErrNotLogged, head.Size)
+	}
+	t, err := c.rooted(ctx, head)
 	if err != nil {
 		return nil, err
 	}
-	hashes, err := c.prover.Inclusion(ctx, index, tiles.LeafHash(entry), head.Size, head.Root)
+	b, err := t.read(ctx, index/tlog.TileWidth)
 	if err != nil {
 		return nil, err
 	}
-	return &tlog.Proof{Extra: entry, Index: index, Hashes: hashes, Checkpoint: head}, nil
+	i := index % tlog.TileWidth
+	hashes, err := t.prover.Inclusion(ctx, index, b.nodes[0][i], head.Size, head.Root)
+	if err != nil {
+		return nil, err
+	}
+	return &tlog.Proof{Extra: b.entries[i], Index: index, Hashes: hashes, Checkpoint: head}, nil
+}
+
+// rooted returns the tree of a head: many proofs are made under one.
+func (c *Client) rooted(ctx context.Context, head *tlog.Checkpoint) (*rooted, error) {
+	c.mu.Lock()
+	t := c.proving
+	c.mu.Unlock()
+	if t != nil && t.size == head.Size && t.root == head.Root {
+		return t, nil
+	}
+	t, err := openRooted(ctx, c, head.Size, head.Root, c.full)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.proving = t
+	return t, nil
+}
+
+// keep keeps a tile or bundle that was accepted, if anything is kept.
+func (c *Client) keep(t tlog.Tile, bytes func() []byte) error {
+	if c.keeper == nil {
+		return nil
+	}
+	return c.keeper.keep(t, bytes)
 }

@@ -5,13 +5,11 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/tiles"
-	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -56,25 +54,21 @@ func (e *StateError) Error() string {
 // Follower follows one log: see the package comment. It is not safe for
 // concurrent use. After an error it stands where it stood and can go on.
 type Follower struct {
-	c    *Client
 	opts FollowOptions
+	tree *Tree
 
 	size     uint64          // entries yielded
 	root     tlog.Hash       // root at size, until frontier is loaded
 	fresh    bool            // root is not known: size is the caller's wish
 	frontier *tiles.Frontier // of size; nil before the first head
-	// largest is the largest head ever verified. It never gets smaller and no
-	// later head contradicts it. nil at the start.
-	largest *tlog.Checkpoint
-	head    *tlog.Verified // largest, as it was judged in this run; or nil
-	tree    *tree          // of head; or nil
 }
 
 // Follower returns a follower that starts from the state in o. A state of
 // another log is a [StateError].
 func (c *Client) Follower(o FollowOptions) (*Follower, error) {
-	if c.policy == nil {
-		return nil, ErrNoPolicy
+	t, err := c.Tree(TreeOptions{Known: o.From.Checkpoint, ReadAhead: o.ReadAhead})
+	if err != nil {
+		return nil, err
 	}
 	if o.Poll <= 0 {
 		o.Poll = time.Second
@@ -82,33 +76,18 @@ func (c *Client) Follower(o FollowOptions) (*Follower, error) {
 	if o.MaxPoll <= 0 {
 		o.MaxPoll = 15 * time.Second
 	}
-	if o.ReadAhead <= 0 {
-		o.ReadAhead = 8
-	}
-	f := &Follower{c: c, opts: o, size: o.From.Size, root: o.From.Root}
+	f := &Follower{opts: o, tree: t, size: o.From.Size, root: o.From.Root}
 	if f.size == 0 {
 		f.root = tiles.EmptyRoot()
 	}
-	if o.From.Checkpoint == nil {
-		if f.size > 0 {
-			return nil, &StateError{"it has no checkpoint"}
-		}
+	switch {
+	case t.largest == nil && f.size > 0:
+		return nil, &StateError{"it has no checkpoint"}
+	case t.largest == nil:
 		f.size, f.fresh = o.Start, o.Start > 0
-		return f, nil
-	}
-	cp, err := tlog.ParseCheckpoint(o.From.Checkpoint)
-	if err != nil {
-		return nil, &StateError{err.Error()}
-	}
-	// The witnesses of the policy may have changed since; the log's own
-	// signature is what makes it a head to hold later ones against.
-	if _, err := c.policy.Verify(cp, c.origin); err != nil && !errors.Is(err, tlog.ErrNoQuorum) {
-		return nil, &StateError{err.Error()}
-	}
-	if f.size > cp.Size {
+	case f.size > t.largest.Size:
 		return nil, &StateError{"it counts more entries than its checkpoint"}
 	}
-	f.largest = cp
 	return f, nil
 }
 
@@ -131,84 +110,54 @@ func (f *Follower) State() State {
 	if f.frontier != nil {
 		s.Root = f.frontier.Root()
 	}
-	if f.largest != nil {
-		s.Checkpoint = f.largest.Bytes()
+	if f.tree.largest != nil {
+		s.Checkpoint = f.tree.largest.Bytes()
 	}
 	return s
 }
 
 // Head returns the head that entries are yielded up to, nil before the first.
-func (f *Follower) Head() *tlog.Verified { return f.head }
+func (f *Follower) Head() *tlog.Verified { return f.tree.head }
 
-// Update fetches the latest checkpoint and accepts it as the head if it is
-// valid under the policy and extends every head before: see Offer.
+// Update is [Tree.Update].
 func (f *Follower) Update(ctx context.Context) (*tlog.Verified, error) {
-	v, err := f.c.fetchCheckpoint(ctx)
+	v, err := f.tree.c.fetchCheckpoint(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.offer(ctx, v); err != nil {
+	if err := f.accept(ctx, v); err != nil {
 		return nil, err
 	}
-	f.c.remember(v)
+	f.tree.c.remember(v)
 	return v, nil
 }
 
-// Offer judges a checkpoint that came from elsewhere, say from a witness, as
-// Update does one of the log. One that contradicts the largest verified head is
-// a [ForkError]; one that is smaller and consistent a [RollbackError]. One of
-// the same tree, with other cosignatures, takes the head's place.
+// Offer is [Tree.Offer].
 func (f *Follower) Offer(ctx context.Context, checkpoint []byte) (*tlog.Verified, error) {
-	v, err := f.c.judge(checkpoint)
+	v, err := f.tree.c.judge(checkpoint)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.offer(ctx, v); err != nil {
-		return nil, err
-	}
-	return v, nil
+	return v, f.accept(ctx, v)
 }
 
-func (f *Follower) offer(ctx context.Context, v *tlog.Verified) error {
-	cp := v.Checkpoint
-	if f.largest != nil {
-		err := notBefore(f.largest, cp)
-		var back *RollbackError
-		if errors.As(err, &back) && f.tree != nil {
-			if err := extends(ctx, f.tree, cp, f.largest); err != nil {
-				return err
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if f.tree != nil && f.tree.size == cp.Size {
-		f.largest, f.head = cp, v
-		return nil
-	}
-	t, err := openTree(ctx, f.c.source, cp.Size, cp.Root)
-	if err != nil {
+func (f *Follower) accept(ctx context.Context, v *tlog.Verified) error {
+	t := f.tree.Clone(nil)
+	if err := t.accept(ctx, v); err != nil {
 		return err
 	}
-	if f.largest != nil {
-		if err := extends(ctx, t, f.largest, cp); err != nil {
-			return err
-		}
-	}
 	if f.frontier == nil {
-		if err := f.load(ctx, t); err != nil {
+		if err := f.load(ctx, t.now); err != nil {
 			return err
 		}
 	}
-	t.adopt(f.tree)
-	f.largest, f.head, f.tree = cp, v, t
+	f.tree = t
 	return nil
 }
 
 // load makes the frontier of the saved state out of tiles that the head vouches
 // for.
-func (f *Follower) load(ctx context.Context, t *tree) error {
+func (f *Follower) load(ctx context.Context, t *rooted) error {
 	if f.size > t.size {
 		return fmt.Errorf("entry %d is %w, of size %d", f.size, ErrNotLogged, t.size)
 	}
@@ -226,31 +175,9 @@ func (f *Follower) load(ctx context.Context, t *tree) error {
 	return err
 }
 
-// extends returns a [ForkError] unless the tree t, of the head large, has the
-// root of small at its size.
-func extends(ctx context.Context, t *tree, small, large *tlog.Checkpoint) error {
-	prefix, err := t.rootAt(ctx, small.Size)
-	if err != nil {
-		return err
-	}
-	if prefix == small.Root {
-		return nil
-	}
-	fork := &ForkError{Small: small, Large: large, Prefix: prefix}
-	fork.Proof, err = prover.New(t, 0).Consistency(ctx, small.Size, prefix, large.Size, large.Root)
-	if err != nil {
-		return err
-	}
-	return fork
-}
-
 // Entries yields the entries after the last one yielded, up to the head.
 func (f *Follower) Entries(ctx context.Context) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		if f.head == nil {
-			yield(Entry{}, errors.New("there is no head yet; call Update"))
-			return
-		}
 		if err := f.entries(ctx, yield); err != nil {
 			yield(Entry{}, err)
 		}
@@ -258,28 +185,26 @@ func (f *Follower) Entries(ctx context.Context) iter.Seq2[Entry, error] {
 }
 
 func (f *Follower) entries(ctx context.Context, yield func(Entry, error) bool) error {
-	head, t := f.head, f.tree
-	for b, err := range readBundles(ctx, f.c.source, f.size, t.size, f.opts.ReadAhead) {
+	t := f.tree
+	for b, err := range t.bundles(ctx, f.size) {
 		if err != nil {
 			return err
 		}
-		if err := t.bundle(ctx, b.n, b.leaves); err != nil {
-			return err
-		}
 		for i := f.size % tlog.TileWidth; i < uint64(len(b.entries)); i++ {
-			if err := f.frontier.Append(b.leaves[i], func(tlog.Tile, []byte) error { return nil }); err != nil {
+			leaf := b.nodes[0][i]
+			if err := f.frontier.Append(leaf, func(tlog.Tile, []byte) error { return nil }); err != nil {
 				return err
 			}
-			e := Entry{Index: f.size, Leaf: b.leaves[i], Bytes: b.entries[i], Head: head}
+			e := Entry{Index: f.size, Leaf: leaf, Bytes: b.entries[i], Head: t.head}
 			f.size++
 			if !yield(e, nil) {
 				return nil
 			}
 		}
 	}
-	if root := f.frontier.Root(); root != t.root {
+	if root := f.frontier.Root(); root != t.now.root {
 		// Every bundle was accepted, so this can't be the log's doing.
-		return fmt.Errorf("the entries up to size %d have the root %x, and the head has %x", t.size, root, t.root)
+		return fmt.Errorf("the entries up to size %d have the root %x, and the head has %x", t.now.size, root, t.now.root)
 	}
 	return nil
 }

@@ -14,20 +14,17 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// keep returns a source that reads each tile and bundle of another source once, and
-// keeps it in a directory, in the layout of C2SP tlog-tiles: so that who serves the
-// log does not see what is read again, and why. What is kept is judged by its hashes,
-// like all else; a file that does not fit its tree can be removed, or the directory.
-//
-// Only full tiles are kept as files, since partial ones are soon outgrown; those are
-// kept in memory, as many as the right edges of a few heads have.
-func keep(from Source, dir string) Source {
-	return &keeper{from: from, kept: dirSource{dir}, partial: make(map[tlog.Tile][]byte)}
-}
-
 // maxPartial bounds the partial tiles in memory, in bytes.
 const maxPartial = 32 << 20
 
+// keeper is a source that keeps each tile and bundle of another source, once it was
+// accepted, in a directory, in the layout of C2SP tlog-tiles, and reads it there from
+// then on: so that who serves the log does not see what is read again, and why. What
+// is kept is judged by its hashes, like all else; a file that does not fit its tree
+// can be removed, or the directory.
+//
+// Only full tiles are kept as files, since partial ones are soon outgrown; those are
+// kept in memory, as many as the right edges of a few heads have.
 type keeper struct {
 	from Source
 	kept dirSource
@@ -37,52 +34,55 @@ type keeper struct {
 	bytes   int // of partial
 }
 
+func newKeeper(from Source, dir string) *keeper {
+	return &keeper{from: from, kept: dirSource{dir}, partial: make(map[tlog.Tile][]byte)}
+}
+
 func (k *keeper) ReadCheckpoint(ctx context.Context) ([]byte, error) {
 	return k.from.ReadCheckpoint(ctx)
 }
 
 func (k *keeper) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if t.Width < tlog.TileWidth {
-		return k.readPartial(ctx, t)
-	}
-	b, err := k.kept.ReadTile(ctx, t)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		k.mu.Lock()
+		b, ok := k.partial[t]
+		k.mu.Unlock()
+		if ok {
+			return b, nil
+		}
+	} else if b, err := k.kept.ReadTile(ctx, t); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return b, err
 	}
-	if b, err = k.from.ReadTile(ctx, t); err != nil {
-		return nil, err
-	}
-	return b, k.write(t, b)
+	return k.from.ReadTile(ctx, t)
 }
 
-func (k *keeper) readPartial(ctx context.Context, t tlog.Tile) ([]byte, error) {
-	k.mu.Lock()
-	b, ok := k.partial[t]
-	k.mu.Unlock()
-	if ok {
-		return b, nil
-	}
-	b, err := k.from.ReadTile(ctx, t)
-	if err != nil {
-		return nil, err
+// keep keeps what was read and accepted. What is kept already was read from there.
+func (k *keeper) keep(t tlog.Tile, bytes func() []byte) error {
+	if t.Width == tlog.TileWidth {
+		name := filepath.Join(k.kept.path, filepath.FromSlash(t.Path()))
+		if _, err := os.Lstat(name); err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return write(name, bytes())
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if _, ok := k.partial[t]; ok {
+		return nil
+	}
+	b := bytes()
 	if k.bytes+len(b) > maxPartial {
 		clear(k.partial)
 		k.bytes = 0
 	}
-	if _, ok := k.partial[t]; !ok {
-		k.bytes += len(b)
-		k.partial[t] = b
-	}
-	return b, nil
+	k.bytes += len(b)
+	k.partial[t] = b
+	return nil
 }
 
 // write makes the file whole at once. It need not survive a crash of the machine: it
 // can be read again.
-func (k *keeper) write(t tlog.Tile, b []byte) error {
-	name := filepath.Join(k.kept.path, filepath.FromSlash(t.Path()))
+func write(name string, b []byte) error {
 	dir := filepath.Dir(name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

@@ -4,7 +4,10 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -104,5 +107,86 @@ func TestKeep(t *testing.T) {
 	dir += ".file"
 	if _, err := follow(open()); err == nil {
 		t.Error("nothing can be kept under a file")
+	}
+}
+
+// lying is a source that damages one tile, once.
+type lying struct {
+	client.Source
+	mu   sync.Mutex
+	path string
+	lied bool
+}
+
+func (l *lying) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
+	b, err := l.Source.ReadTile(ctx, t)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil && t.Path() == l.path && !l.lied {
+		l.lied = true
+		b = bytes.Clone(b)
+		b[len(b)/2] ^= 1
+	}
+	return b, err
+}
+
+// What a server makes up is never kept: the next read gets what the tree has.
+func TestKeepVerified(t *testing.T) {
+	w := audittest.New(t, nil)
+	w.Live(700)
+	w.Publish("w1", "w2")
+	size, policy := w.Size(), w.Policy(2, "w1", "w2", "w3")
+	for _, tile := range []tlog.Tile{
+		{Level: tlog.Entries, Index: 1, Width: tlog.TileWidth},
+		{Level: tlog.Entries, Index: size / tlog.TileWidth, Width: int(size % tlog.TileWidth)},
+		{Level: 0, Index: 1, Width: tlog.TileWidth},
+		{Level: 0, Index: size / tlog.TileWidth, Width: int(size % tlog.TileWidth)},
+		{Level: 1, Index: 0, Width: int(size / tlog.TileWidth)},
+	} {
+		t.Run(tile.Path(), func(t *testing.T) {
+			dir := t.TempDir()
+			c, err := client.New(client.Config{Source: &lying{Source: client.Dir(w.Dir), path: tile.Path()}, Keep: dir, Policy: policy})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// It reads everything, and proves an entry of the tile.
+			read := func() error {
+				tree, err := c.Tree(client.TreeOptions{Tiles: true})
+				if err != nil {
+					return err
+				}
+				if _, err := tree.Update(t.Context()); err != nil {
+					return err
+				}
+				for _, err := range tree.Bundles(t.Context(), 0) {
+					if err != nil {
+						return err
+					}
+				}
+				_, err = c.Prove(t.Context(), min(tile.Index*tlog.TileWidth, size-1))
+				return err
+			}
+			var corrupt *tlog.CorruptError
+			if err := read(); !errors.As(err, &corrupt) {
+				t.Fatalf("a damaged tile: %v", err)
+			}
+			kept, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(tile.Path())))
+			if !errors.Is(err, fs.ErrNotExist) {
+				t.Fatalf("it is kept: %d bytes, %v", len(kept), err)
+			}
+			if err := read(); err != nil {
+				t.Fatalf("the next read: %v", err)
+			}
+			if tile.Width < tlog.TileWidth {
+				return
+			}
+			want, err := os.ReadFile(filepath.Join(w.Dir, filepath.FromSlash(tile.Path())))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if kept, err = os.ReadFile(filepath.Join(dir, filepath.FromSlash(tile.Path()))); err != nil || !bytes.Equal(kept, want) {
+				t.Errorf("what is kept is not what the tree has (%v)", err)
+			}
+		})
 	}
 }

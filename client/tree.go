@@ -5,144 +5,279 @@ package client
 
 import (
 	"context"
-	"crypto/sha256"
+	"errors"
 	"fmt"
+	"iter"
+	"slices"
+	"sync"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// keepTiles is how many tiles a tree keeps, 8 KiB each. A walk needs one a
-// level.
-const keepTiles = 64
-
-// tree reads the tiles of one tree and returns only those that the root
-// vouches for. It is what makes a tile of a stranger trustworthy: the partial
-// tiles of the right edge give the root, and the hash of every full tile
-// stands in the tile above it. It is not safe for concurrent use.
-type tree struct {
-	r    tlog.TileReader
-	size uint64
-	root tlog.Hash
-	edge *tiles.Frontier
-	full *lru.Cache[tlog.Tile, []tlog.Hash] // full tiles that were accepted
+// TreeOptions say how a [Tree] is read. The zero value is of use.
+type TreeOptions struct {
+	// Known is the largest checkpoint that was ever verified; later heads are held
+	// against it. nil: none.
+	Known []byte
+	// ReadAhead is how many bundles are fetched at a time: of 256 entries, so
+	// 12 MB at most with ours. 0: 8.
+	ReadAhead int
+	// Tiles has each full tile of leaf hashes read and compared with its entries.
+	// Only those who ask the log for proofs need these tiles.
+	Tiles bool
 }
 
-// openTree reads the right edge of a tree and checks it against the root.
-func openTree(ctx context.Context, r tlog.TileReader, size uint64, root tlog.Hash) (*tree, error) {
-	edge, err := tiles.LoadFrontier(ctx, r, size, root)
+// Tree is the verified tree of one log: the largest head, and whatever of its
+// tree is asked for. What it returns is proven under that head. It is safe for
+// concurrent use, except with Update and Offer. After an error it is what it was.
+type Tree struct {
+	c    *Client
+	opts TreeOptions
+	// largest is the largest head ever verified. It never gets smaller and no
+	// later head contradicts it. nil at the start.
+	largest *tlog.Checkpoint
+	head    *tlog.Verified // largest, as it was judged in this run; or nil
+	now     *rooted        // of head; or nil
+	full    *tileCache     // shared with copies
+	recent  *recent        // shared with copies
+}
+
+// Tree returns the tree of the client's log. A known checkpoint that the log has
+// not signed is a [StateError].
+func (c *Client) Tree(o TreeOptions) (*Tree, error) {
+	if c.policy == nil {
+		return nil, ErrNoPolicy
+	}
+	if o.ReadAhead <= 0 {
+		o.ReadAhead = 8
+	}
+	t := &Tree{c: c, opts: o, full: newTileCache(), recent: new(recent)}
+	if o.Known == nil {
+		return t, nil
+	}
+	cp, err := tlog.ParseCheckpoint(o.Known)
+	if err != nil {
+		return nil, &StateError{err.Error()}
+	}
+	// The witnesses of the policy may have changed since; the log's own
+	// signature is what makes it a head to hold later ones against.
+	if _, err := c.policy.Verify(cp, c.origin); err != nil && !errors.Is(err, tlog.ErrNoQuorum) {
+		return nil, &StateError{err.Error()}
+	}
+	t.largest = cp
+	return t, nil
+}
+
+// Clone returns a copy that reads and judges by c, another client of the same log,
+// and can be given heads that t does not see. nil: by t's client.
+func (t *Tree) Clone(c *Client) *Tree {
+	n := *t
+	if c != nil {
+		n.c = c
+		if t.now != nil {
+			now := *t.now
+			now.c, n.now = c, &now
+		}
+	}
+	return &n
+}
+
+// Head returns the head under which everything is proven, nil before the first.
+func (t *Tree) Head() *tlog.Verified { return t.head }
+
+// Largest returns the largest checkpoint ever verified, nil before the first.
+func (t *Tree) Largest() *tlog.Checkpoint { return t.largest }
+
+// Update fetches the latest checkpoint and accepts it as the head if it is
+// valid under the policy and extends every head before: see Offer.
+func (t *Tree) Update(ctx context.Context) (*tlog.Verified, error) {
+	v, err := t.c.fetchCheckpoint(ctx)
 	if err != nil {
 		return nil, err
 	}
-	full, err := lru.New[tlog.Tile, []tlog.Hash](keepTiles)
+	return v, t.accept(ctx, v)
+}
+
+// Offer judges a checkpoint that came from elsewhere, say from a witness, as
+// Update does one of the log. One that contradicts the largest verified head is
+// a [ForkError]; one that is smaller and consistent a [RollbackError]. One of
+// the same tree, with other cosignatures, takes the head's place.
+func (t *Tree) Offer(ctx context.Context, checkpoint []byte) (*tlog.Verified, error) {
+	v, err := t.c.judge(checkpoint)
 	if err != nil {
 		return nil, err
 	}
-	return &tree{r: r, size: size, root: root, edge: edge, full: full}, nil
+	return v, t.accept(ctx, v)
 }
 
-// adopt keeps what o accepted, of which t is an extension: full tiles never
-// change.
-func (t *tree) adopt(o *tree) {
-	if o != nil {
-		t.full = o.full
-	}
-}
-
-// tile returns all hashes that the tree has in a tile.
-func (t *tree) tile(ctx context.Context, level int, index uint64) ([]tlog.Hash, error) {
-	id := tlog.Tile{Level: level, Index: index, Width: tiles.Width(level, index, t.size)}
-	if id.Width == 0 {
-		return nil, fmt.Errorf("a tree of size %d has no tile %d at level %d", t.size, index, level)
-	}
-	if id.Width < tlog.TileWidth {
-		return t.edge.Tile(level), nil
-	}
-	if hashes, ok := t.full.Get(id); ok {
-		return hashes, nil
-	}
-	hashes, err := tiles.ReadHashes(ctx, t.r, id)
-	if err != nil {
-		return nil, err
-	}
-	want, err := t.above(ctx, level, index)
-	if err != nil {
-		return nil, err
-	}
-	if tiles.Subtree(hashes) != want {
-		return nil, &tlog.CorruptError{Tile: id, Reason: "its hash is not the one in the tile above it"}
-	}
-	t.full.Add(id, hashes)
-	return hashes, nil
-}
-
-// above returns the hash of a full tile, out of the tile above it.
-func (t *tree) above(ctx context.Context, level int, index uint64) (tlog.Hash, error) {
-	up, err := t.tile(ctx, level+1, index/tlog.TileWidth)
-	if err != nil {
-		return tlog.Hash{}, err
-	}
-	return up[index%tlog.TileWidth], nil
-}
-
-// ReadTile is [tlog.TileReader], for tiles of hashes only, of any width that
-// the tree has. So a frontier or a proof can be made of accepted tiles.
-func (t *tree) ReadTile(ctx context.Context, id tlog.Tile) ([]byte, error) {
-	hashes, err := t.tile(ctx, id.Level, id.Index)
-	if err != nil {
-		return nil, err
-	}
-	if len(hashes) < id.Width {
-		return nil, fmt.Errorf("a tree of size %d does not have %s", t.size, id.Path())
-	}
-	b := make([]byte, 0, id.Width*sha256.Size)
-	for _, h := range hashes[:id.Width] {
-		b = append(b, h[:]...)
-	}
-	return b, nil
-}
-
-// rootAt returns the root that the tree had at a smaller size.
-func (t *tree) rootAt(ctx context.Context, size uint64) (tlog.Hash, error) {
-	switch {
-	case size > t.size:
-		return tlog.Hash{}, fmt.Errorf("a tree of size %d has no root at size %d", t.size, size)
-	case size == t.size:
-		return t.root, nil
-	}
-	f, err := tiles.ReadFrontier(ctx, t, size)
-	if err != nil {
-		return tlog.Hash{}, err
-	}
-	return f.Root(), nil
-}
-
-// bundle accepts the leaf hashes of bundle n, all that the tree has of it.
-func (t *tree) bundle(ctx context.Context, n uint64, leaves []tlog.Hash) error {
-	id := tlog.Tile{Level: tlog.Entries, Index: n, Width: len(leaves)}
-	if len(leaves) < tlog.TileWidth {
-		have, err := t.tile(ctx, 0, n)
+func (t *Tree) accept(ctx context.Context, v *tlog.Verified) error {
+	cp := v.Checkpoint
+	if t.largest != nil {
+		err := notBefore(t.largest, cp)
+		var back *RollbackError
+		if errors.As(err, &back) && t.now != nil {
+			if err := extends(ctx, t.now, cp, t.largest); err != nil {
+				return err
+			}
+		}
 		if err != nil {
 			return err
 		}
-		if len(have) != len(leaves) {
-			return &tlog.CorruptError{Tile: id, Reason: fmt.Sprintf("it has %d entries, and the tree has %d there", len(leaves), len(have))}
+	}
+	if t.now == nil || t.now.size != cp.Size {
+		now, err := openRooted(ctx, t.c, cp.Size, cp.Root, t.full)
+		if err != nil {
+			return err
 		}
-		for i := range leaves {
-			if leaves[i] != have[i] {
-				return &tlog.CorruptError{Tile: id, Reason: fmt.Sprintf("entry %d is not the one that the tree has", n*tlog.TileWidth+uint64(i))}
+		if t.largest != nil {
+			if err := extends(ctx, now, t.largest, cp); err != nil {
+				return err
 			}
 		}
-		return nil
+		t.now = now
 	}
-	want, err := t.above(ctx, 0, n)
+	t.largest, t.head = cp, v
+	return nil
+}
+
+// extends returns a [ForkError] unless the tree t, of the head large, has the
+// root of small at its size.
+func extends(ctx context.Context, t *rooted, small, large *tlog.Checkpoint) error {
+	prefix, err := t.rootAt(ctx, small.Size)
 	if err != nil {
 		return err
 	}
-	if tiles.Subtree(leaves) != want {
-		return &tlog.CorruptError{Tile: id, Reason: "its entries are not those that the tree has"}
+	if prefix == small.Root {
+		return nil
+	}
+	fork := &ForkError{Small: small, Large: large, Prefix: prefix}
+	fork.Proof, err = t.prover.Consistency(ctx, small.Size, prefix, large.Size, large.Root)
+	if err != nil {
+		return err
+	}
+	return fork
+}
+
+var errNoHead = errors.New("there is no head yet; call Update")
+
+// Root returns the root that the tree had at a size.
+func (t *Tree) Root(ctx context.Context, size uint64) (tlog.Hash, error) {
+	if t.now == nil {
+		return tlog.Hash{}, errNoHead
+	}
+	return t.now.rootAt(ctx, size)
+}
+
+// Consistency returns the consistency proof from a smaller size to the head (RFC
+// 6962, section 2.1.2).
+func (t *Tree) Consistency(ctx context.Context, size uint64) ([]tlog.Hash, error) {
+	root, err := t.Root(ctx, size)
+	if err != nil {
+		return nil, err
+	}
+	return t.now.prover.Consistency(ctx, size, root, t.now.size, t.now.root)
+}
+
+// Entry returns the bytes of an entry. The last bundles that were read are kept, up
+// to 32 MB.
+func (t *Tree) Entry(ctx context.Context, index uint64) ([]byte, error) {
+	if t.now == nil || index >= t.now.size {
+		return nil, fmt.Errorf("entry %d is %w", index, ErrNotLogged)
+	}
+	i := index % tlog.TileWidth
+	if b := t.recent.find(index); b != nil {
+		// It may have been read under a head that was not kept.
+		if ok, err := t.now.has(ctx, b, i); ok || err != nil {
+			return b.entries[i], err
+		}
+	}
+	b, err := t.now.read(ctx, index/tlog.TileWidth)
+	if err != nil {
+		return nil, err
+	}
+	t.recent.add(b)
+	return b.entries[i], nil
+}
+
+// Bundle is a run of entries that are proven to be in the tree, in memory of their own.
+type Bundle struct {
+	First   uint64 // index of the first entry
+	Entries [][]byte
+	Leaves  []tlog.Hash // their leaf hashes
+}
+
+// Bundles yields the entries from an index up to the head, bundle by bundle.
+func (t *Tree) Bundles(ctx context.Context, from uint64) iter.Seq2[Bundle, error] {
+	return func(yield func(Bundle, error) bool) {
+		for b, err := range t.bundles(ctx, from) {
+			if err != nil {
+				yield(Bundle{}, err)
+				return
+			}
+			t.recent.add(b)
+			first := max(from, b.n*tlog.TileWidth)
+			i := first % tlog.TileWidth
+			if !yield(Bundle{First: first, Entries: b.entries[i:], Leaves: b.nodes[0][i:]}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// bundles yields accepted bundles.
+func (t *Tree) bundles(ctx context.Context, from uint64) iter.Seq2[*bundle, error] {
+	return func(yield func(*bundle, error) bool) {
+		if t.now == nil {
+			yield(nil, errNoHead)
+			return
+		}
+		for b, err := range readBundles(ctx, t.c.source, from, t.now.size, t.opts.ReadAhead, t.opts.Tiles) {
+			if err == nil {
+				err = t.now.bundle(ctx, b)
+			}
+			if err == nil && b.tile {
+				err = t.c.keep(tlog.Tile{Index: b.n, Width: tlog.TileWidth}, b.nodes.bytes)
+			}
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// recent has the last bundles that were read. It is safe for concurrent use.
+type recent struct {
+	mu    sync.Mutex
+	list  []*bundle
+	bytes int
+}
+
+const (
+	keepBundles = 64
+	keepBytes   = 32 << 20
+)
+
+func (r *recent) add(b *bundle) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if i := slices.IndexFunc(r.list, func(o *bundle) bool { return o.n == b.n }); i >= 0 {
+		r.bytes -= r.list[i].size()
+		r.list = slices.Delete(r.list, i, i+1)
+	}
+	r.list, r.bytes = append(r.list, b), r.bytes+b.size()
+	for len(r.list) > 1 && (len(r.list) > keepBundles || r.bytes > keepBytes) {
+		r.bytes -= r.list[0].size()
+		r.list = slices.Delete(r.list, 0, 1)
+	}
+}
+
+func (r *recent) find(index uint64) *bundle {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range r.list {
+		if b.n == index/tlog.TileWidth && index%tlog.TileWidth < uint64(len(b.entries)) {
+			return b
+		}
 	}
 	return nil
 }

@@ -1,0 +1,216 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"math/bits"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// keepTiles is how many full tiles a cache keeps, 16 KiB each. A walk needs one a
+// level.
+const keepTiles = 64
+
+// nodes are the nodes of a tile or bundle: nodes[0] its hashes, nodes[k] the roots
+// of the perfect subtrees over 2^k of them.
+type nodes [9][]tlog.Hash
+
+func newNodes(hashes []tlog.Hash) *nodes {
+	n := &nodes{hashes}
+	for k := 1; k < len(n) && len(n[k-1]) > 1; k++ {
+		below := n[k-1]
+		n[k] = make([]tlog.Hash, 0, len(below)/2)
+		for i := 0; i+1 < len(below); i += 2 {
+			n[k] = append(n[k], tiles.HashChildren(below[i], below[i+1]))
+		}
+	}
+	return n
+}
+
+func (n *nodes) bytes() []byte {
+	b := make([]byte, 0, len(n[0])*sha256.Size)
+	for _, h := range n[0] {
+		b = append(b, h[:]...)
+	}
+	return b
+}
+
+// tileCache has full tiles by their hash, so it can't say anything false of any tree.
+type tileCache = lru.Cache[tlog.Hash, *nodes]
+
+func newTileCache() *tileCache {
+	c, err := lru.New[tlog.Hash, *nodes](keepTiles)
+	if err != nil {
+		panic(err) // for a size below 1 only
+	}
+	return c
+}
+
+// rooted reads the tiles of the tree of one root and returns only those that the
+// root vouches for. It is what makes a tile of a stranger trustworthy: the partial
+// tiles of the right edge give the root, and the hash of every full tile stands in
+// the tile above it. It is safe for concurrent use.
+type rooted struct {
+	c      *Client
+	size   uint64
+	root   tlog.Hash
+	edge   map[tlog.Tile]*nodes // the partial tiles
+	full   *tileCache
+	prover *prover.Prover // of accepted tiles
+}
+
+// openRooted reads the right edge of a tree and checks it against the root.
+func openRooted(ctx context.Context, c *Client, size uint64, root tlog.Hash, full *tileCache) (*rooted, error) {
+	f, err := tiles.LoadFrontier(ctx, c.source, size, root)
+	if err != nil {
+		return nil, err
+	}
+	t := &rooted{c: c, size: size, root: root, edge: make(map[tlog.Tile]*nodes), full: full}
+	t.prover = prover.New(t, 0)
+	err = f.Partial(func(id tlog.Tile, b []byte) error {
+		hashes := make([]tlog.Hash, id.Width)
+		for i := range hashes {
+			hashes[i] = tlog.Hash(b[i*sha256.Size:])
+		}
+		t.edge[id] = newNodes(hashes)
+		return c.keep(id, func() []byte { return b })
+	})
+	return t, err
+}
+
+// tile returns all nodes that the tree has in a tile.
+func (t *rooted) tile(ctx context.Context, level int, index uint64) (*nodes, error) {
+	id := tlog.Tile{Level: level, Index: index, Width: tiles.Width(level, index, t.size)}
+	if id.Width == 0 {
+		return nil, fmt.Errorf("a tree of size %d has no tile %d at level %d", t.size, index, level)
+	}
+	if id.Width < tlog.TileWidth {
+		return t.edge[id], nil
+	}
+	want, err := t.above(ctx, level, index)
+	if err != nil {
+		return nil, err
+	}
+	if n, ok := t.full.Get(want); ok {
+		return n, nil
+	}
+	hashes, err := tiles.ReadHashes(ctx, t.c.source, id)
+	if err != nil {
+		return nil, err
+	}
+	n := newNodes(hashes)
+	if n[8][0] != want {
+		return nil, &tlog.CorruptError{Tile: id, Reason: "its hash is not the one in the tile above it"}
+	}
+	t.full.Add(want, n)
+	return n, t.c.keep(id, n.bytes)
+}
+
+// above returns the hash of a full tile, out of the tile above it.
+func (t *rooted) above(ctx context.Context, level int, index uint64) (tlog.Hash, error) {
+	up, err := t.tile(ctx, level+1, index/tlog.TileWidth)
+	if err != nil {
+		return tlog.Hash{}, err
+	}
+	return up[0][index%tlog.TileWidth], nil
+}
+
+// ReadTile is [tlog.TileReader], for tiles of hashes only, of any width that
+// the tree has. So a frontier or a proof can be made of accepted tiles.
+func (t *rooted) ReadTile(ctx context.Context, id tlog.Tile) ([]byte, error) {
+	n, err := t.tile(ctx, id.Level, id.Index)
+	if err != nil {
+		return nil, err
+	}
+	if len(n[0]) < id.Width {
+		return nil, fmt.Errorf("a tree of size %d does not have %s", t.size, id.Path())
+	}
+	return n.bytes()[:id.Width*sha256.Size], nil
+}
+
+// rootAt returns the root that the tree had at a smaller size.
+func (t *rooted) rootAt(ctx context.Context, size uint64) (tlog.Hash, error) {
+	switch {
+	case size > t.size:
+		return tlog.Hash{}, fmt.Errorf("a tree of size %d has no root at size %d", t.size, size)
+	case size == t.size:
+		return t.root, nil
+	case size == 0:
+		return tiles.EmptyRoot(), nil
+	}
+	var root tlog.Hash
+	have := false
+	for _, id := range tiles.Edge(size) {
+		n, err := t.tile(ctx, id.Level, id.Index)
+		if err != nil {
+			return tlog.Hash{}, err
+		}
+		for end := id.Width; end > 0; end &= end - 1 {
+			k := bits.TrailingZeros(uint(end))
+			left := n[k][end>>k-1]
+			if have {
+				left = tiles.HashChildren(left, root)
+			}
+			root, have = left, true
+		}
+	}
+	return root, nil
+}
+
+// bundle accepts a bundle that has all that the tree has there, and keeps its hashes.
+func (t *rooted) bundle(ctx context.Context, b *bundle) error {
+	id := b.id()
+	if id.Width == tlog.TileWidth {
+		want, err := t.above(ctx, 0, b.n)
+		if err != nil {
+			return err
+		}
+		if b.nodes[8][0] != want {
+			return &tlog.CorruptError{Tile: id, Reason: "its entries are not those that the tree has"}
+		}
+		t.full.Add(want, b.nodes)
+		return t.c.keep(id, b.bytes)
+	}
+	have, err := t.tile(ctx, 0, b.n)
+	if err != nil {
+		return err
+	}
+	if len(have[0]) != id.Width {
+		return &tlog.CorruptError{Tile: id, Reason: fmt.Sprintf("it has %d entries, and the tree has %d there", id.Width, len(have[0]))}
+	}
+	for i, h := range b.nodes[0] {
+		if h != have[0][i] {
+			return &tlog.CorruptError{Tile: id, Reason: fmt.Sprintf("entry %d is not the one that the tree has", b.n*tlog.TileWidth+uint64(i))}
+		}
+	}
+	return t.c.keep(id, b.bytes)
+}
+
+// has says whether a bundle that was read under another head has the tree's entry at
+// place i.
+func (t *rooted) has(ctx context.Context, b *bundle, i uint64) (bool, error) {
+	if len(b.entries) == tlog.TileWidth {
+		want, err := t.above(ctx, 0, b.n)
+		return want == b.nodes[8][0], err
+	}
+	n, err := t.tile(ctx, 0, b.n)
+	return err == nil && n[0][i] == b.nodes[0][i], err
+}
+
+// read returns a bundle that the tree has.
+func (t *rooted) read(ctx context.Context, n uint64) (*bundle, error) {
+	b := readBundle(ctx, t.c.source, n, t.size, false)
+	if b.err != nil {
+		return nil, b.err
+	}
+	return b, t.bundle(ctx, b)
+}
