@@ -5,12 +5,10 @@ package audit
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"runtime"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -39,52 +37,56 @@ type Config struct {
 	Workers int
 	// ReadAhead is how many bundles are fetched at a time. 0: 8.
 	ReadAhead int
-	// Observer, if not nil, is shown what is read.
-	Observer Observer
+
+	// Observe, if not nil, is called once, before the first entry that is not in the
+	// snapshot, with the ledger and the head that the audit goes up to. It returns
+	// what else looks on: for who wants to know, from the same reading, what is in a
+	// log and what it is worth there.
+	Observe func(*ledger.Ledger, *tlog.Verified) (replica.Observer, error)
+	// Use is the snapshot's, see [replica.Config]. "": audit.
+	Use string
+	// Own is what who observes has in the snapshot, see [replica.Config]. nil:
+	// nothing.
+	Own any
 }
 
-// auditor is one run. What is not said to be the workers' belongs to Run's
-// goroutine.
+// auditor is one run.
 type auditor struct {
 	c        Config
-	policy   [32]byte // digest of the policy
-	follower *client.Follower
+	replica  *replica.Replica
 	head     *tlog.Verified // nil: none was accepted
 	l        *ledger.Ledger // nil: before the head
-	tree     *tree          // what l asks
-	totals   *totals        // of the entries below l.Size
-	resumed  uint64         // size of the snapshot
-	saved    uint64         // size of the last one that was written; resumed at first
-	keys     keyTable       // shared with the workers
-	done     bool           // every entry of the head was replayed
+	own      own
+	observer replica.Observer // the caller's
+	resumed  uint64           // size of the snapshot
+	saved    uint64           // size of the last one that was written; resumed at first
+	done     bool             // every entry of the head was replayed
+}
+
+// own is the audit's part of a snapshot.
+type own struct {
+	Totals   *totals `json:"totals"` // of the entries below the ledger's size
+	Observer any     `json:"observer,omitempty"`
 }
 
 // Run audits the log up to its present head. The report is never nil; what kept
 // it from a verdict is among its reasons.
 func Run(ctx context.Context, c Config) *Report {
-	if c.Workers <= 0 {
-		c.Workers = runtime.GOMAXPROCS(0)
-	}
 	if c.SaveEvery == 0 {
 		c.SaveEvery = 1 << 18
 	}
-	a := &auditor{c: c, totals: new(totals)}
+	if c.Use == "" {
+		c.Use = "audit"
+	}
+	a := &auditor{c: c, own: own{new(totals), c.Own}}
 	if c.Client == nil || c.Policy == nil {
 		return a.report(client.ErrNoPolicy)
 	}
 	if err := a.start(ctx); err != nil {
+		a.own.Totals, a.resumed = new(totals), 0
 		return a.report(err)
 	}
-	var err error
-	if c.Observer != nil {
-		err = c.Observer.Start(a.l, a.head)
-	}
-	if err == nil {
-		err = a.replay(ctx)
-	}
-	if err == nil {
-		err = a.finish()
-	}
+	err := a.replay(ctx)
 	var unsaved *saveError
 	if errors.As(err, &unsaved) {
 		return a.report(err)
@@ -93,73 +95,56 @@ func Run(ctx context.Context, c Config) *Report {
 	return a.report(err, a.save())
 }
 
-// start accepts the head, and makes the ledger: a new one, or that of the
-// snapshot.
+// start takes up the snapshot, and accepts the head.
 func (a *auditor) start(ctx context.Context) error {
-	a.policy = sha256.Sum256(a.c.Policy.Bytes())
-	o := client.FollowOptions{UntilHead: true, ReadAhead: a.c.ReadAhead}
-	var snap *snapshot
-	if a.c.Snapshot != nil {
-		var err error
-		if snap, err = parseSnapshot(a.c.Snapshot); err != nil {
-			return err
-		}
-		if snap.Policy != digestText(a.policy) {
-			return &SnapshotError{"it was made under another policy; use that one, or replay the log without it"}
-		}
-		o.From = snap.state()
-	}
-	var err error
-	if a.follower, err = a.c.Client.Follower(o); err != nil {
-		return foreign(err)
-	}
-	if a.head, err = a.follower.Update(ctx); err != nil {
-		a.head = nil
-		return foreign(err)
-	}
-	cp := a.head.Checkpoint
-	a.tree, err = newTree(ctx, a.c.Client, a.head, o.From)
+	r, err := replica.New(replica.Config{Client: a.c.Client, Use: a.c.Use, Policy: a.c.Policy.Bytes(), Snapshot: a.c.Snapshot,
+		Own: &a.own, Workers: a.c.Workers, ReadAhead: a.c.ReadAhead, Tiles: true})
 	if err != nil {
 		return err
 	}
-	if snap == nil {
-		a.l = ledger.New(cp.Origin, a.tree)
-		return nil
+	if l := r.Ledger(); l != nil {
+		if a.own.Totals == nil || a.own.Totals.entries() != l.Size() {
+			return &replica.SnapshotError{Reason: "its counts do not add up to its size"}
+		}
+		a.resumed, a.saved = l.Size(), l.Size()
 	}
-	if snap.Origin != cp.Origin {
-		return &SnapshotError{fmt.Sprintf("it is of the log %q, and this is %q", snap.Origin, cp.Origin)}
-	}
-	// The follower has found the snapshot's root in the head's tree.
-	l, err := ledger.Restore(snap.ledger, o.From.Size, o.From.Root, a.tree)
+	head, err := r.Update(ctx)
 	if err != nil {
-		return &SnapshotError{err.Error()}
+		return err
 	}
-	if l.Origin() != snap.Origin {
-		return &SnapshotError{fmt.Sprintf("its ledger is of the log %q", l.Origin())}
-	}
-	a.l, a.totals, a.resumed, a.saved = l, snap.Totals, l.Size(), l.Size()
-	a.keys.load(l)
-	return nil
-}
-
-// foreign makes a state that does not fit the log an error of the snapshot.
-func foreign(err error) error {
-	var state *client.StateError
-	if errors.As(err, &state) {
-		return &SnapshotError{"it does not fit this log: " + state.Reason}
+	a.replica, a.head, a.l = r, head, r.Ledger()
+	if a.c.Observe != nil {
+		a.observer, err = a.c.Observe(a.l, a.head)
 	}
 	return err
 }
 
-// finish compares the tree that was replayed with the one that was signed.
-func (a *auditor) finish() error {
-	cp := a.head.Checkpoint
-	if a.l.Size() != cp.Size || a.l.Root() != cp.Root {
-		// Every bundle was accepted, so this can't be the log's doing.
-		return fmt.Errorf("the replayed tree has size %d and root %x, and the head has size %d and root %x",
-			a.l.Size(), a.l.Root(), cp.Size, cp.Root)
+// replay judges every entry, and says whether that is all.
+func (a *auditor) replay(ctx context.Context) error {
+	o := a.observer
+	after := o.After
+	o.After = func(e *ledger.Entry, found []*ledger.Violation) error {
+		a.own.Totals.add(a.l, e, found)
+		if after != nil {
+			return after(e, found)
+		}
+		return nil
 	}
-	a.done = true
+	o.Applied = a.applied
+	err := a.replica.Replay(ctx, o)
+	a.done = err == nil
+	return err
+}
+
+// applied is called after each bundle.
+func (a *auditor) applied() error {
+	size := a.head.Checkpoint.Size
+	if a.c.Progress != nil {
+		a.c.Progress(a.l.Size(), size)
+	}
+	if a.l.Size()-a.saved >= a.c.SaveEvery && a.l.Size() < size {
+		return a.save()
+	}
 	return nil
 }
 
@@ -167,18 +152,14 @@ func (a *auditor) save() error {
 	if a.c.Save == nil || a.l.Size() == 0 {
 		return nil
 	}
-	s := &snapshot{
-		Origin: a.l.Origin(), Policy: digestText(a.policy), Checkpoint: string(a.head.Checkpoint.Bytes()),
-		Size: a.l.Size(), Root: hashText(a.l.Root()), Totals: a.totals, ledger: a.l.Snapshot(),
-	}
-	b, err := s.bytes()
+	b, err := a.replica.Snapshot()
 	if err == nil {
 		err = a.c.Save(b)
 	}
 	if err != nil {
 		return &saveError{err}
 	}
-	a.saved = s.Size
+	a.saved = a.l.Size()
 	return nil
 }
 

@@ -31,19 +31,9 @@
 //
 // # How
 //
-// One goroutine follows the log bundle by bundle. Bundles are parsed and their
-// signatures verified on all cores; the ledger takes them in order. Work passes
-// from hand to hand in bundles of up to 256 entries, and as many as a small
-// queue holds, so memory is bounded by the queue and by what the ledger keeps,
-// whatever the size of the log.
-//
-// # Snapshots
-//
-// A snapshot is the ledger's state, the counts so far, and which tree they are
-// about. It is accepted only whole (SHA-256), for the same origin and policy, and
-// if the head that the log serves now has, at the snapshot's size, the
-// snapshot's root. Anything else is a [SnapshotError]: it is never skipped.
-// Resuming gives the report that replaying from the start gives. A snapshot is
-// not signed: who can write it can write what it says, so it belongs where the
-// policy file is.
+// It is a use of package replica: bundles are parsed and their signatures verified on
+// all cores, and memory is bounded, whatever the size of the log. A snapshot is the
+// replica's, with the counts so far, and bound to the policy. Resuming gives the report
+// that replaying from the start gives; a snapshot that does not fit is a
+// [replica.SnapshotError] among the reasons, and never skipped.
 package audit

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -102,6 +103,7 @@ type Report struct {
 	Fork      *Fork        `json:"fork,omitempty"`
 
 	verdict Verdict
+	refused error
 }
 
 // Log says which log, at which checkpoint.
@@ -178,10 +180,13 @@ type Fork struct {
 // Result returns the verdict.
 func (r *Report) Result() Verdict { return r.verdict }
 
+// Refused returns why the snapshot was refused, so that nothing was read.
+func (r *Report) Refused() error { return r.refused }
+
 // report says what was found, and what errs kept from being found.
 func (a *auditor) report(errs ...error) *Report {
-	r := &Report{Complete: a.done, Resumed: a.resumed, Events: a.totals.Events, Unreadable: a.totals.Unreadable,
-		Signatures: a.totals.Signatures, Rules: a.totals.Rules, Breaches: a.totals.breaches()}
+	r := &Report{Complete: a.done, Resumed: a.resumed, Events: a.own.Totals.Events, Unreadable: a.own.Totals.Unreadable,
+		Signatures: a.own.Totals.Signatures, Rules: a.own.Totals.Rules, Breaches: a.own.Totals.breaches()}
 	for _, err := range errs {
 		if err != nil {
 			a.reportError(r, err)
@@ -217,6 +222,10 @@ func (a *auditor) reportError(r *Report, err error) {
 			return
 		}
 	}
+	var snap *replica.SnapshotError
+	if errors.As(err, &snap) {
+		r.refused = err
+	}
 	r.cannot(reasonOf(err), "%w", err)
 }
 
@@ -224,7 +233,7 @@ func reasonOf(err error) string {
 	var (
 		rollback *client.RollbackError
 		corrupt  *tlog.CorruptError
-		snap     *SnapshotError
+		snap     *replica.SnapshotError
 		save     *saveError
 	)
 	switch {

@@ -162,9 +162,12 @@ func TestBadSnapshots(t *testing.T) {
 		{`"unreadable":0`, `"unreadable":1`},
 		{`"origin":"log.example/2026"`, `"origin":"log.example/2027"`},
 		{`"root":"`, `"root":"A`},
-		{`,"totals":`, `,"more":1,"totals":`},
+		{`,"own":`, `,"more":1,"own":`},
+		{`"totals":`, `"more":1,"totals":`},
+		{`"totals":{`, `"totals":null,"observer":{`},
 		{"vasistas ledger snapshot 2", "vasistas ledger snapshot 1"},
-		{"vasistas audit snapshot 1", "vasistas audit snapshot 2"},
+		{"vasistas replica snapshot 1 audit", "vasistas replica snapshot 2 audit"},
+		{"vasistas replica snapshot 1 audit", "vasistas replica snapshot 1 scan"},
 	} {
 		changed := strings.Replace(body, change[0], change[1], 1)
 		if changed == body {

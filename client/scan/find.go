@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -76,7 +76,7 @@ type finder struct {
 	last escrow.Period
 
 	origin string
-	keys   []key          // set by Start; the workers' too
+	keys   []key          // the workers' too
 	ledger *ledger.Ledger // nil: the log was not read
 	head   *tlog.Verified
 
@@ -86,19 +86,17 @@ type finder struct {
 	fresh []*found
 }
 
-var _ audit.Observer = (*finder)(nil)
-
-// Start makes the keys.
-func (f *finder) Start(l *ledger.Ledger, head *tlog.Verified) error {
+// observe makes the keys.
+func (f *finder) observe(l *ledger.Ledger, head *tlog.Verified) (replica.Observer, error) {
 	f.ledger, f.head, f.origin = l, head, l.Origin()
 	keys, err := f.seed.Keys(f.origin, f.last)
 	if err != nil {
-		return err
+		return replica.Observer{}, err
 	}
 	for p, i := f.seed.First, 0; i < len(keys); p, i = p+1, i+2 {
 		f.keys = append(f.keys, key{keys[i], p.String()}, key{keys[i+1], p.String()})
 	}
-	return nil
+	return replica.Observer{Read: f.read, Before: f.before, After: f.after}, nil
 }
 
 // opened is a notice that opened, in a worker's hands.
@@ -109,8 +107,8 @@ type opened struct {
 	err    error
 }
 
-// Read tries the notices of a disclosure.
-func (f *finder) Read(e *ledger.Entry) any {
+// read tries the notices of a disclosure.
+func (f *finder) read(e *ledger.Entry) any {
 	d, ok := e.Envelope.Event.Body.(*event.Disclosure)
 	if !ok || len(d.Notices) == 0 {
 		return nil
@@ -150,8 +148,8 @@ func (f *finder) try(ciphertext []byte) *opened {
 	return nil
 }
 
-// Before notes what opened, while the ledger still has the releases in sight.
-func (f *finder) Before(l *ledger.Ledger, e *ledger.Entry, note any) error {
+// before notes what opened, while the ledger still has the releases in sight.
+func (f *finder) before(e *ledger.Entry, note any) error {
 	f.fresh = f.fresh[:0]
 	if e.Envelope != nil {
 		if d, ok := e.Envelope.Event.Body.(*event.Disclosure); ok {
@@ -163,7 +161,7 @@ func (f *finder) Before(l *ledger.Ledger, e *ledger.Entry, note any) error {
 		d := e.Envelope.Event.Body.(*event.Disclosure)
 		digest := escrow.NoticeDigest(d.Notices[o.place])
 		x := &found{Digest: digest, DigestText: digest.String(), Disclosure: e.Index, Event: refOf(d.Event), Period: o.period}
-		if t := l.Time(); !t.IsZero() {
+		if t := f.ledger.Time(); !t.IsZero() {
 			x.After = t.Unix()
 		}
 		custodian := ""
@@ -178,7 +176,7 @@ func (f *finder) Before(l *ledger.Ledger, e *ledger.Entry, note any) error {
 			x.Notice = b
 		}
 		// Anyone may state another's notice too: that of its author counts.
-		stating := l.Stating(d.Event, digest)
+		stating := f.ledger.Stating(d.Event, digest)
 		byAuthor := func(r ledger.Stating) bool { return r.Custodian == custodian }
 		for _, r := range stating {
 			if byAuthor(r) || !slices.ContainsFunc(stating, byAuthor) {
@@ -190,8 +188,8 @@ func (f *finder) Before(l *ledger.Ledger, e *ledger.Entry, note any) error {
 	return nil
 }
 
-// After keeps it, with whether the disclosure had an effect.
-func (f *finder) After(_ *ledger.Ledger, e *ledger.Entry, violations []*ledger.Violation) error {
+// after keeps it, with whether the disclosure had an effect.
+func (f *finder) after(e *ledger.Entry, violations []*ledger.Violation) error {
 	effect := true
 	for _, v := range violations {
 		if v.Index == e.Index {

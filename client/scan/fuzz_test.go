@@ -5,35 +5,54 @@ package scan
 
 import (
 	"bytes"
-	"crypto/sha256"
+	"encoding/json"
 	"testing"
 )
 
-// A state has one encoding. The sum is mended here, or nothing else were ever reached.
+// FuzzState: what is taken up is of the seed, fit for use, and written again as it was
+// read: the replica refuses a snapshot that is not.
 func FuzzState(f *testing.F) {
 	s := &state{Seed: "00", Notices: 3, Breaches: []breach{{1, "role", "text"}}, BreachCount: 1,
 		Found: []*found{{Disclosure: 7, DigestText: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", Event: reference{1, make([]byte, 32)}, Period: "2026-01", Error: "none"}}}
-	b, err := s.bytes([]byte("snapshot"))
+	good, err := json.Marshal(s)
 	if err != nil {
 		f.Fatal(err)
 	}
-	if _, _, err := parseState(b); err != nil {
+	if err := json.Unmarshal(good, &state{Seed: "00"}); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(b)
-	f.Add([]byte(magic + "{}\n"))
+	for _, bad := range []string{`"seed":"01"`, `"found":[null]`, `"digest":"A"`, `"error":""`} {
+		name, _, _ := bytes.Cut([]byte(bad), []byte(":"))
+		i := bytes.Index(good, name)
+		f.Add(append(append(bytes.Clone(good[:i]), bad...), good[bytes.IndexAny(good[i:], ",}")+i:]...))
+	}
+	f.Add(good)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if n := len(b) - sha256.Size; n > 0 {
-			sum := sha256.Sum256(b[:n])
-			copy(b[n:], sum[:])
-		}
-		s, snapshot, err := parseState(b)
-		if err != nil {
+		s := &state{Seed: "00"}
+		if json.Unmarshal(b, s) != nil {
 			return
 		}
-		again, err := s.bytes(snapshot)
-		if err != nil || !bytes.Equal(again, b) {
-			t.Errorf("%q, then %q, %v", b, again, err)
+		if s.Seed != "00" {
+			t.Fatalf("it is of the seed %q", s.Seed)
+		}
+		for _, x := range s.Found {
+			if x.Digest.String() != x.DigestText || (x.Notice == nil) != (x.Error != "") {
+				t.Errorf("%+v", x)
+			}
+			if _, err := x.Event.ref(); err != nil {
+				t.Error(err)
+			}
+		}
+		again, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := &state{Seed: "00"}
+		if err := json.Unmarshal(again, next); err != nil {
+			t.Fatalf("what was written can't be read: %v", err)
+		}
+		if last, err := json.Marshal(next); err != nil || !bytes.Equal(again, last) {
+			t.Errorf("%q, then %q, %v", again, last, err)
 		}
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
@@ -35,7 +34,9 @@ type Config struct {
 	// Now is this machine's time: keys are tried up to the month after it.
 	Now time.Time
 
-	// State to go on from. nil: from the first entry.
+	// State to go on from: the audit's snapshot, with what was found. Whoever reads it
+	// learns which notices are the subject's, and all that they say. One that does not
+	// fit is a [replica.SnapshotError]. nil: from the first entry.
 	State []byte
 	// Save, if not nil, is called with a state from time to time and at the end, also
 	// if the scan ends early. Its error ends the scan.
@@ -59,35 +60,16 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if c.Policy == nil {
 		return nil, client.ErrNoPolicy
 	}
-	if c.Workers <= 0 {
-		c.Workers = runtime.GOMAXPROCS(0)
-	}
 	if c.SaveEvery == 0 {
 		c.SaveEvery = 1 << 15
 	}
 	f := &finder{seed: c.Seed, last: lastPeriod(c.Now, c.Seed.First), state: &state{Seed: seedName(c.Seed)}}
-	a := audit.Config{Client: c.Client, Policy: c.Policy, Origin: c.Origin, SaveEvery: c.SaveEvery,
-		Progress: c.Progress, Workers: c.Workers, Observer: f}
-	if c.State != nil {
-		s, snapshot, err := parseState(c.State)
-		if err != nil {
-			return nil, err
-		}
-		if s.Seed != f.state.Seed {
-			return nil, &StateError{"it is of another seed"}
-		}
-		f.state, a.Snapshot = s, snapshot
+	r := &Report{From: c.Seed.First.String(), To: f.last.String()}
+	r.Audit = audit.Run(ctx, audit.Config{Client: c.Client, Policy: c.Policy, Origin: c.Origin, Snapshot: c.State, Save: c.Save,
+		SaveEvery: c.SaveEvery, Progress: c.Progress, Workers: c.Workers, Observe: f.observe, Use: "scan", Own: f.state})
+	if err := r.Audit.Refused(); err != nil {
+		return nil, err
 	}
-	if c.Save != nil {
-		a.Save = func(snapshot []byte) error {
-			b, err := f.state.bytes(snapshot)
-			if err != nil {
-				return err
-			}
-			return c.Save(b)
-		}
-	}
-	r := &Report{Audit: audit.Run(ctx, a), From: c.Seed.First.String(), To: f.last.String()}
 	r.Notices, r.Tries, r.Left = f.state.Notices, f.tries.Load(), f.state.Left
 	j := &joiner{ctx: ctx, c: c, f: f, r: r}
 	j.join()

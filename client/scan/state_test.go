@@ -6,6 +6,7 @@ package scan_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/client/scan"
 )
 
@@ -117,7 +119,7 @@ func TestStateRefused(t *testing.T) {
 	w := newWorld(t)
 	w.disclose(w.release([]string{me}, w.key(0, kems[0])))
 	good := state(t, w)
-	var bad *scan.StateError
+	var bad *replica.SnapshotError
 	for i := 0; i < len(good); i += 1 + len(good)/97 {
 		b := bytes.Clone(good)
 		b[i] ^= 4
@@ -140,9 +142,20 @@ func TestStateRefused(t *testing.T) {
 	other := newWorld(t)
 	other.seed = w.seed
 	other.Live(100)
-	r := other.scan(func(c *scan.Config) { c.State = good })
-	wants(t, r, scan.Undecided, 0)
-	has(t, strings.Join(r.Reasons, " "), audit.ReasonSnapshot)
+	if _, err := scan.Run(t.Context(), other.config(func(c *scan.Config) { c.State = good })); !errors.As(err, &bad) {
+		t.Errorf("another log: %v", err)
+	}
+	// Of the use and the layout of others, with the way out.
+	body := good[:len(good)-sha256.Size]
+	magic, _, _ := bytes.Cut(good, []byte("\n"))
+	for other, want := range map[string]string{"vasistas scan state 1": "remove the file", "vasistas replica snapshot 1 audit": "no scan snapshot"} {
+		b := append([]byte(other), body[len(magic):]...)
+		sum := sha256.Sum256(b)
+		_, err := scan.Run(t.Context(), w.config(func(c *scan.Config) { c.State = append(b, sum[:]...) }))
+		if !errors.As(err, &bad) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", other, err)
+		}
+	}
 }
 
 // One that can't be kept is no success.

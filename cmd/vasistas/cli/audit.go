@@ -14,6 +14,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/internal/durable"
 )
@@ -78,7 +79,7 @@ func (e *env) runAudit(ctx context.Context, f *auditFlags, args []string) error 
 	}
 	config.Progress = e.auditProgress()
 	if f.state != "" {
-		b, err := e.read(f.state, audit.MaxSnapshotSize)
+		b, err := e.read(f.state, replica.MaxSnapshotSize)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			e.note("vasistas: there is no %s yet: the log is replayed from its start", f.state)

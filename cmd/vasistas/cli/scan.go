@@ -19,6 +19,7 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/internal/durable"
@@ -196,7 +197,7 @@ func (e *env) scanState(f *scanFlags, c *scan.Config) error {
 	if f.state == "" {
 		return nil
 	}
-	b, err := e.read(f.state, scan.MaxStateSize)
+	b, err := e.read(f.state, replica.MaxSnapshotSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		e.note("vasistas: there is no %s yet: the log is scanned from its start", f.state)

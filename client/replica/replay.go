@@ -1,0 +1,227 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replica
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+)
+
+// An Observer is shown what a replay reads. An error of it ends the replay, and is
+// returned. A nil function is not called.
+type Observer struct {
+	// Read is called with each event by the workers: in parallel, in no order, and
+	// perhaps for entries that the replay never comes to apply. What it returns goes
+	// to Before.
+	Read func(*ledger.Entry) any
+	// Bundle is called with each bundle, in order, before its entries are applied: to
+	// keep them before the ledger moves.
+	Bundle func(client.Bundle) error
+	// Before is called with each entry, in order, before it is applied.
+	Before func(e *ledger.Entry, note any) error
+	// After is called once it is, with what was found about it and earlier ones.
+	After func(e *ledger.Entry, found []*ledger.Violation) error
+	// Applied is called once all entries of a bundle are.
+	Applied func() error
+}
+
+// batch is a bundle on its way. Only one goroutine at a time has it.
+type batch struct {
+	client.Bundle
+	read  []ledger.Entry // as parsed, with the states of the signatures
+	notes []any          // the observer's, of each entry; nil without one
+	ready chan struct{}  // closed once read and notes are there
+}
+
+// replay passes the entries from the ledger's size to the head through the workers to
+// the ledger.
+func (s *state) replay(ctx context.Context, c *Config, o Observer) (err error) {
+	s.view.ctx = ctx
+	defer func() { s.view.ctx = context.Background() }()
+	if err := s.pass(ctx, c.Workers, o); err != nil {
+		return err
+	}
+	if cp := s.view.tree.Head().Checkpoint; s.ledger.Size() != cp.Size || s.ledger.Root() != cp.Root {
+		// Every bundle was accepted, so this can't be the log's doing.
+		return fmt.Errorf("the replayed tree has size %d and root %x, and the head has size %d and root %x",
+			s.ledger.Size(), s.ledger.Root(), cp.Size, cp.Root)
+	}
+	return nil
+}
+
+func (s *state) pass(ctx context.Context, workers int, o Observer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	// Both queues have room for every batch that is under way, so a batch that was
+	// put into order can be put into jobs.
+	room := 4 * workers
+	order, jobs := make(chan *batch, room), make(chan *batch, room+1)
+	var readErr error // set before order is closed
+	from := s.ledger.Size()
+	wg.Go(func() {
+		defer close(order)
+		defer close(jobs)
+		readErr = s.read(ctx, from, order, jobs)
+	})
+	for range workers {
+		wg.Go(func() {
+			for b := range jobs {
+				if ctx.Err() == nil {
+					s.check(b, o)
+				}
+				close(b.ready)
+			}
+		})
+	}
+	for b := range order {
+		<-b.ready
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.apply(b, o); err != nil {
+			return err
+		}
+	}
+	return readErr
+}
+
+// read makes batches of what the tree yields. What it read before an error is passed
+// on: it is proven.
+func (s *state) read(ctx context.Context, from uint64, order, jobs chan<- *batch) error {
+	for bundle, err := range s.view.tree.Bundles(ctx, from) {
+		if err != nil {
+			return err
+		}
+		if bundle.First == 0 {
+			s.keys.charter(bundle.Entries[0])
+		}
+		b := &batch{Bundle: bundle, ready: make(chan struct{})}
+		select {
+		case order <- b:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		jobs <- b
+	}
+	return nil
+}
+
+// check does all that needs no order: it runs in the workers.
+func (s *state) check(b *batch, o Observer) {
+	b.read, b.notes = make([]ledger.Entry, len(b.Entries)), make([]any, len(b.Entries))
+	lookup := s.keys.lookup()
+	for i, raw := range b.Entries {
+		e := &b.read[i]
+		e.Index, e.Leaf = b.First+uint64(i), b.Leaves[i]
+		if e.Envelope, e.Err = event.ParseEnvelope(raw); e.Err != nil {
+			e.Envelope = nil
+			continue
+		}
+		e.Hash = e.Envelope.Hash()
+		e.Verify(lookup)
+		if o.Read != nil {
+			b.notes[i] = o.Read(e)
+		}
+	}
+}
+
+// apply lets the ledger judge a batch.
+func (s *state) apply(b *batch, o Observer) error {
+	if o.Bundle != nil {
+		if err := o.Bundle(b.Bundle); err != nil {
+			return err
+		}
+	}
+	l := s.ledger
+	for i := range b.read {
+		e := &b.read[i]
+		before := l.Charter()
+		s.recheck(e)
+		if o.Before != nil {
+			if err := o.Before(e, b.notes[i]); err != nil {
+				return err
+			}
+		}
+		found, err := l.Apply(*e)
+		if err != nil {
+			return err
+		}
+		if l.Charter() != before {
+			s.keys.load(l)
+			s.recheck(e)
+		}
+		if o.After != nil {
+			if err := o.After(e, found); err != nil {
+				return err
+			}
+		}
+	}
+	if o.Applied != nil {
+		return o.Applied()
+	}
+	return nil
+}
+
+// recheck verifies what the workers could not, since the key's charter was still
+// under way: so that what is observed does not depend on who was faster.
+func (s *state) recheck(e *ledger.Entry) {
+	for i, state := range e.Signatures {
+		if state == ledger.Unchecked && s.ledger.Key(e.Envelope.Signatures[i].KeyID) != nil {
+			e.Verify(s.ledger.Key)
+			return
+		}
+	}
+}
+
+// keyTable is what the workers know of keys. It may lack some, or have some that
+// the ledger will not accept: a key id is the hash of its key, so whatever
+// verifies under a key of this id verifies under the ledger's.
+type keyTable struct {
+	keys atomic.Pointer[map[string]*event.PublicKey]
+}
+
+func (t *keyTable) lookup() func(string) *event.PublicKey {
+	m := t.keys.Load()
+	if m == nil {
+		return func(string) *event.PublicKey { return nil }
+	}
+	return func(id string) *event.PublicKey { return (*m)[id] }
+}
+
+// load takes the keys of a ledger.
+func (t *keyTable) load(l *ledger.Ledger) {
+	m := make(map[string]*event.PublicKey)
+	for _, id := range l.KeyIDs() {
+		m[id] = l.Key(id)
+	}
+	t.keys.Store(&m)
+}
+
+// charter takes the keys that entry 0 names, so that the first batches need not
+// wait for it to be applied.
+func (t *keyTable) charter(entry []byte) {
+	env, err := event.ParseEnvelope(entry)
+	if err != nil {
+		return
+	}
+	c, ok := env.Event.Body.(*event.Charter)
+	if !ok {
+		return
+	}
+	m := make(map[string]*event.PublicKey)
+	for i := range c.Parties {
+		for _, k := range c.Parties[i].Keys {
+			m[k.KeyID()] = k
+		}
+	}
+	t.keys.CompareAndSwap(nil, &m)
+}

@@ -1,0 +1,211 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// Config says which log, for what use, and with how much effort.
+type Config struct {
+	// Client of the log. Its policy decides which heads are accepted. It must not be
+	// nil.
+	Client *client.Client
+	// Origin of the log. "": the first head's.
+	Origin string
+	// Known is the largest checkpoint that the caller has verified. nil: the
+	// snapshot's; without one none.
+	Known []byte
+
+	// Use names what the replica is kept for, in one word: a snapshot for another use
+	// is refused.
+	Use string
+	// Policy is what a snapshot is bound to besides: one that was made under other
+	// bytes is refused. nil: nothing.
+	Policy []byte
+	// Snapshot to go on from. nil: from the first entry.
+	Snapshot []byte
+	// Own is the caller's part of a snapshot, in JSON: New fills it from the
+	// snapshot, and Replica.Snapshot writes it. It is a pointer. nil: there is none.
+	Own any
+
+	// Workers is how many goroutines verify signatures. 0: GOMAXPROCS.
+	Workers int
+	// ReadAhead is how many bundles are fetched at a time. 0: 8.
+	ReadAhead int
+	// Tiles has each tile of leaf hashes compared, too: see [client.TreeOptions].
+	Tiles bool
+}
+
+// Replica is a verified copy of one log. It is not safe for concurrent use.
+type Replica struct {
+	c     Config
+	tree  *client.Tree // of the head that counts; it never goes back
+	next  *client.Tree // of the head that Update found; nil: none, or it counts
+	state *state       // nil before the first head, if Origin is ""
+}
+
+// state is what a Try copies: the ledger, which has every entry below its size, and
+// what it asks.
+type state struct {
+	ledger *ledger.Ledger
+	view   *view
+	keys   keyTable
+}
+
+// view is the tree as the ledger asks for it.
+type view struct {
+	ctx  context.Context // of the call: ledger.Tree has none
+	tree *client.Tree
+}
+
+var _ ledger.Tree = (*view)(nil)
+
+func (v *view) Entry(index uint64) ([]byte, error)        { return v.tree.Entry(v.ctx, index) }
+func (v *view) Root(size uint64) (root [32]byte, _ error) { return v.tree.Root(v.ctx, size) }
+
+// New returns the replica of a log, which it does not read yet. Errors about the
+// snapshot are a [SnapshotError].
+func New(c Config) (*Replica, error) {
+	if c.Client == nil {
+		return nil, errors.New("replica: the client of a log must be given")
+	}
+	if c.Workers <= 0 {
+		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	var snap *snapshot
+	if c.Snapshot != nil {
+		var err error
+		if snap, err = c.parse(c.Snapshot); err != nil {
+			return nil, err
+		}
+		c.Snapshot = nil
+		if c.Known == nil {
+			c.Known = []byte(snap.Checkpoint)
+		}
+	}
+	r := &Replica{c: c}
+	var err error
+	if r.tree, err = c.Client.Tree(client.TreeOptions{Known: c.Known, ReadAhead: c.ReadAhead, Tiles: c.Tiles}); err != nil {
+		if snap != nil {
+			return nil, foreign(err)
+		}
+		return nil, err
+	}
+	if snap != nil {
+		return r, r.restore(snap)
+	}
+	if c.Origin != "" {
+		r.found(c.Origin)
+	}
+	return r, nil
+}
+
+func (r *Replica) found(origin string) {
+	v := &view{context.Background(), r.tree}
+	r.state = &state{ledger: ledger.New(origin, v), view: v}
+}
+
+// Ledger returns the ledger. It is nil before the first Update, if no origin was
+// given. Another one may take its place with Try.
+func (r *Replica) Ledger() *ledger.Ledger {
+	if r.state == nil {
+		return nil
+	}
+	return r.state.ledger
+}
+
+// Tree returns the tree under the head that counts. It is a copy: what is offered to
+// it, the replica does not see.
+func (r *Replica) Tree() *client.Tree { return r.tree.Clone(nil) }
+
+// Use reads through another client of the same log from now on: for a log whose keys
+// have changed.
+func (r *Replica) Use(c *client.Client) {
+	r.c.Client, r.next = c, nil
+	r.tree = r.tree.Clone(c)
+	if r.state != nil {
+		r.state.view.tree = r.tree
+	}
+}
+
+// Update fetches the log's present head, and returns it if it is valid under the
+// policy, extends every head before, and has the ledger's entries. It does not count
+// before Replay or Try.
+func (r *Replica) Update(ctx context.Context) (*tlog.Verified, error) {
+	return r.look(ctx, func(t *client.Tree) (*tlog.Verified, error) { return t.Update(ctx) })
+}
+
+// Offer is Update with a checkpoint that came from elsewhere, say from a witness: see
+// [client.Tree.Offer].
+func (r *Replica) Offer(ctx context.Context, checkpoint []byte) (*tlog.Verified, error) {
+	return r.look(ctx, func(t *client.Tree) (*tlog.Verified, error) { return t.Offer(ctx, checkpoint) })
+}
+
+func (r *Replica) look(ctx context.Context, head func(*client.Tree) (*tlog.Verified, error)) (*tlog.Verified, error) {
+	r.next = nil
+	next := r.tree.Clone(nil)
+	v, err := head(next)
+	if err != nil {
+		return nil, err
+	}
+	if r.state == nil {
+		r.found(v.Checkpoint.Origin)
+	}
+	l := r.state.ledger
+	root, err := next.Root(ctx, l.Size())
+	if err != nil {
+		return nil, err
+	}
+	if root != l.Root() {
+		return nil, &SnapshotError{fmt.Sprintf("it does not fit this log, whose root at size %d is %x, and not %x", l.Size(), root, l.Root())}
+	}
+	r.next = next
+	return v, nil
+}
+
+// Replay makes the head of the last Update count, and applies the entries up to it.
+// If it fails, the head counts and so do the entries that were applied; the next one
+// goes on there.
+func (r *Replica) Replay(ctx context.Context, o Observer) error {
+	if r.next != nil {
+		r.tree, r.next = r.next, nil
+		r.state.view.tree = r.tree
+	}
+	return r.state.replay(ctx, &r.c, o)
+}
+
+// Try applies the entries up to the head of the last Update to a copy, and asks
+// whether they count. If accept, or anything before it, fails, the replica is what it
+// was before Update. It costs what a snapshot costs.
+func (r *Replica) Try(ctx context.Context, o Observer, accept func(*ledger.Ledger) error) error {
+	next, l := r.next, r.state.ledger
+	if r.next = nil; next == nil {
+		next = r.tree
+	}
+	copied := Replica{tree: next}
+	copied.found(l.Origin())
+	if l.Size() > 0 {
+		var err error
+		if copied.state.ledger, err = ledger.Restore(l.Snapshot(), l.Size(), l.Root(), copied.state.view); err != nil {
+			return err
+		}
+		copied.state.keys.load(l)
+	}
+	if err := copied.state.replay(ctx, &r.c, o); err != nil {
+		return err
+	}
+	if err := accept(copied.state.ledger); err != nil {
+		return err
+	}
+	r.tree, r.state = next, copied.state
+	return nil
+}

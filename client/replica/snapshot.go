@@ -1,0 +1,169 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replica
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/checksum"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// MaxSnapshotSize bounds a snapshot in bytes: some millions of open events.
+const MaxSnapshotSize = 1<<31 - 1
+
+const (
+	// magic begins a snapshot, before its use. It changes with the layout; one of
+	// another layout is refused, and the log replayed.
+	magic = "vasistas replica snapshot 1 "
+	// maxHeader bounds the line of JSON.
+	maxHeader = 512 << 20
+)
+
+// earlier begin the files that audit, scan and gate wrote before they shared this one.
+var earlier = []string{"vasistas audit snapshot 1\n", "vasistas scan state 1\n", "vasistas gate ledger 1\n"}
+
+// SnapshotError says that a snapshot can't be resumed from with this log.
+type SnapshotError struct{ Reason string }
+
+func (e *SnapshotError) Error() string {
+	return "the snapshot can't be resumed from: " + e.Reason
+}
+
+func foreign(err error) error {
+	var state *client.StateError
+	if errors.As(err, &state) {
+		return &SnapshotError{"it does not fit this log: " + state.Reason}
+	}
+	return err
+}
+
+// snapshot is what a replica needs to go on. As bytes it is the magic with the use, a
+// line of JSON, the ledger's own snapshot, and SHA-256 of all that.
+type snapshot struct {
+	Origin     string `json:"origin"`
+	Policy     string `json:"policy,omitempty"` // hex SHA-256
+	Checkpoint string `json:"checkpoint"`       // the largest
+	Size       uint64 `json:"size"`             // entries applied, at most the checkpoint's
+	Root       string `json:"root"`
+	Own        any    `json:"own,omitempty"`
+
+	ledger []byte
+	root   tlog.Hash // set by parse
+}
+
+func (s *snapshot) header() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(s)
+	return b.Bytes(), err
+}
+
+func (c *Config) magic() string { return magic + c.Use + "\n" }
+
+func (c *Config) policy() string {
+	if c.Policy == nil {
+		return ""
+	}
+	sum := sha256.Sum256(c.Policy)
+	return hex.EncodeToString(sum[:])
+}
+
+// Snapshot returns the state under the head that counts, in its one encoding, with
+// the caller's own part as it is now. At least one entry must have been applied.
+func (r *Replica) Snapshot() ([]byte, error) {
+	l := r.state.ledger
+	root := l.Root()
+	s := &snapshot{Origin: l.Origin(), Policy: r.c.policy(), Checkpoint: string(r.tree.Largest().Bytes()), Size: l.Size(),
+		Root: base64.StdEncoding.EncodeToString(root[:]), Own: r.c.Own}
+	header, err := s.header()
+	if err != nil {
+		return nil, err
+	}
+	b := l.AppendSnapshot(append([]byte(r.c.magic()), header...))
+	if n := len(b) + sha256.Size; len(header) > maxHeader || n > MaxSnapshotSize {
+		return nil, fmt.Errorf("it would have %d bytes, and %d are allowed", n, MaxSnapshotSize)
+	}
+	return checksum.Append(b, 0), nil
+}
+
+// parse reads what Snapshot writes, and nothing else. Its ledger is the ledger's to
+// judge, its checkpoint the tree's.
+func (c *Config) parse(b []byte) (*snapshot, error) {
+	bad := func(format string, args ...any) (*snapshot, error) {
+		return nil, &SnapshotError{fmt.Sprintf(format, args...)}
+	}
+	if len(b) > MaxSnapshotSize {
+		return bad("it has more than %d bytes", MaxSnapshotSize)
+	}
+	body, err := checksum.Cut(b, c.magic())
+	switch {
+	case errors.Is(err, checksum.ErrDamaged):
+		return bad("it is damaged; restore the file, or remove it to replay the log")
+	case slices.ContainsFunc(earlier, func(m string) bool { return strings.HasPrefix(string(b[:min(len(b), len(m))]), m) }):
+		return bad("an earlier version has written it; remove the file to replay the log")
+	case err != nil:
+		return bad("it is no %s snapshot, or one of another version", c.Use)
+	}
+	n := bytes.IndexByte(body[:min(len(body), maxHeader)], '\n') + 1
+	if n == 0 {
+		return bad("its header has no end")
+	}
+	s := &snapshot{Own: c.Own, ledger: body[n:]}
+	if err := json.Unmarshal(body[:n], s); err != nil {
+		return bad("its header: %v", err)
+	}
+	root, err := base64.StdEncoding.DecodeString(s.Root)
+	if err != nil || len(root) != len(s.root) {
+		return bad("its root is not base64 of 32 bytes")
+	}
+	s.root = tlog.Hash(root)
+	if again, err := s.header(); err != nil || !bytes.Equal(again, body[:n]) || (s.Own == nil) != (c.Own == nil) {
+		return bad("its header has another encoding")
+	}
+	cp, err := tlog.ParseCheckpoint([]byte(s.Checkpoint))
+	if err != nil {
+		return bad("its checkpoint: %v", err)
+	}
+	switch {
+	case s.Policy != c.policy():
+		return bad("it was made under another policy; use that one, or replay the log without it")
+	case s.Size == 0 || cp.Origin != s.Origin || cp.Size < s.Size:
+		return bad("its checkpoint is not of its tree")
+	case c.Origin != "" && c.Origin != s.Origin:
+		return bad("it is of the log %q, and this is %q", s.Origin, c.Origin)
+	}
+	return s, nil
+}
+
+// restore takes up the ledger of a snapshot. That the tree has its root is held
+// against each head.
+func (r *Replica) restore(s *snapshot) error {
+	if known := r.tree.Largest(); known.Size < s.Size || known.Origin != s.Origin {
+		return &SnapshotError{fmt.Sprintf("it is of size %d of the log %q, and the largest head known is of size %d of %q", s.Size, s.Origin, known.Size, known.Origin)}
+	}
+	v := &view{context.Background(), r.tree}
+	l, err := ledger.Restore(s.ledger, s.Size, s.root, v)
+	if err != nil {
+		return &SnapshotError{err.Error()}
+	}
+	if l.Origin() != s.Origin {
+		return &SnapshotError{fmt.Sprintf("its ledger is of the log %q", l.Origin())}
+	}
+	r.state = &state{ledger: l, view: v}
+	r.state.keys.load(l)
+	return nil
+}
