@@ -66,9 +66,14 @@ type Follower struct {
 // Follower returns a follower that starts from the state in o. A state of
 // another log is a [StateError].
 func (c *Client) Follower(o FollowOptions) (*Follower, error) {
-	t, err := c.Tree(TreeOptions{Known: o.From.Checkpoint, ReadAhead: o.ReadAhead})
+	t, err := c.Tree(TreeOptions{ReadAhead: o.ReadAhead})
 	if err != nil {
 		return nil, err
+	}
+	if o.From.Checkpoint != nil {
+		if t.largest, err = c.Signed(o.From.Checkpoint); err != nil {
+			return nil, err
+		}
 	}
 	if o.Poll <= 0 {
 		o.Poll = time.Second

@@ -17,8 +17,8 @@ import (
 // TreeOptions say how a [Tree] is read. The zero value is of use.
 type TreeOptions struct {
 	// Known is the largest checkpoint that was ever verified; later heads are held
-	// against it. nil: none.
-	Known []byte
+	// against it: see [Client.Signed]. nil: none.
+	Known *tlog.Checkpoint
 	// ReadAhead is how many bundles are fetched at a time: of 256 entries, so
 	// 12 MB at most with ours. 0: 8.
 	ReadAhead int
@@ -42,8 +42,7 @@ type Tree struct {
 	recent  *recent        // shared with copies
 }
 
-// Tree returns the tree of the client's log. A known checkpoint that the log has
-// not signed is a [StateError].
+// Tree returns the tree of the client's log.
 func (c *Client) Tree(o TreeOptions) (*Tree, error) {
 	if c.policy == nil {
 		return nil, ErrNoPolicy
@@ -51,21 +50,24 @@ func (c *Client) Tree(o TreeOptions) (*Tree, error) {
 	if o.ReadAhead <= 0 {
 		o.ReadAhead = 8
 	}
-	t := &Tree{c: c, opts: o, full: newTileCache(), recent: new(recent)}
-	if o.Known == nil {
-		return t, nil
+	return &Tree{c: c, opts: o, largest: o.Known, full: newTileCache(), recent: new(recent)}, nil
+}
+
+// Signed reads a checkpoint of a saved state. One that the log has not signed is a
+// [StateError]. Its witnesses don't count: those of the policy may have changed since,
+// and the log's own signature is what makes it a head to hold later ones against.
+func (c *Client) Signed(checkpoint []byte) (*tlog.Checkpoint, error) {
+	if c.policy == nil {
+		return nil, ErrNoPolicy
 	}
-	cp, err := tlog.ParseCheckpoint(o.Known)
+	cp, err := tlog.ParseCheckpoint(checkpoint)
 	if err != nil {
 		return nil, &StateError{err.Error()}
 	}
-	// The witnesses of the policy may have changed since; the log's own
-	// signature is what makes it a head to hold later ones against.
 	if _, err := c.policy.Verify(cp, c.origin); err != nil && !errors.Is(err, tlog.ErrNoQuorum) {
 		return nil, &StateError{err.Error()}
 	}
-	t.largest = cp
-	return t, nil
+	return cp, nil
 }
 
 // Clone returns a copy that reads and judges by c, another client of the same log,

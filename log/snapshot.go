@@ -4,9 +4,7 @@
 package log
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,6 +13,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/vasistas/vasistas/internal/checksum"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -74,13 +73,12 @@ func (b *book) readSnapshot(ctx context.Context, e *edge) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, ok := bytes.CutPrefix(text, []byte(snapshotMagic))
-	if !ok || len(body) < 24+sha256.Size {
-		return nil, fmt.Errorf("%w: it has another layout", errSnapshot)
+	body, err := checksum.Cut(text, snapshotMagic)
+	if err == nil && len(body) < 24 {
+		err = checksum.ErrMagic
 	}
-	body = body[:len(body)-sha256.Size]
-	if sum := sha256.Sum256(text[:len(text)-sha256.Size]); !bytes.Equal(sum[:], text[len(text)-sha256.Size:]) {
-		return nil, fmt.Errorf("%w: it is damaged", errSnapshot)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errSnapshot, err)
 	}
 	next := func() uint64 {
 		n := binary.BigEndian.Uint64(body)
@@ -135,9 +133,7 @@ func (b *book) snapshot() []byte {
 		}
 		out = append(append(out, kind), d.hash[:]...)
 	}
-	out = b.ledger.AppendSnapshot(out)
-	sum := sha256.Sum256(out)
-	return append(out, sum[:]...)
+	return checksum.Append(b.ledger.AppendSnapshot(out), 0)
 }
 
 // due returns whether a snapshot should be written.

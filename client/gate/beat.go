@@ -114,9 +114,7 @@ func (g *Gate) settle(ctx context.Context, b *book, s *signed, index uint64) err
 	if b.stopped != nil || index >= b.ledger.Size() {
 		return nil
 	}
-	b.tree.ctx = ctx
-	raw, err := b.tree.Entry(index)
-	b.tree.ctx = context.Background()
+	raw, err := b.replica.Tree().Entry(ctx, index)
 	if err != nil {
 		return err
 	}

@@ -4,18 +4,22 @@
 package gate_test
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/checksum"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -445,4 +449,35 @@ func (w *world) deny(a *asked) {
 		event.NewOpening("agencyKey", event.Bytes(w.person("agency").Public().SPKI())),
 		event.NewOpening("grounds", event.Codes("ground"))}, []event.Opening{event.NewOpening("case", event.Text("1/26"))})
 	w.submit(w.signEvent(ev, "court"), o)
+}
+
+// TestOldLedger: a ledger that an earlier version kept is no harm: the log is replayed,
+// and the next start needs no replay.
+func TestOldLedger(t *testing.T) {
+	w := newWorld(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
+	s.stop()
+	name := filepath.Join(s.cfg.Dir, "ledger")
+	good, err := os.ReadFile(name)
+	check(t, err)
+	old := checksum.Append([]byte("vasistas gate ledger 1\n"+string(good[100:])), 0)
+	for text, b := range map[string][]byte{"earlier version": old, "damaged": good[:len(good)-1]} {
+		check(t, os.WriteFile(name, b, 0o600))
+		var out bytes.Buffer
+		s.cfg.Logger = slog.New(slog.NewTextHandler(&out, nil))
+		w.run(s)
+		s.stop()
+		if got := out.String(); !strings.Contains(got, "the log is replayed") || !strings.Contains(got, text) {
+			t.Errorf("it did not say that it is %s: %s", text, got)
+		}
+		out.Reset()
+		w.run(s)
+		w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
+		s.stop()
+		if got := out.String(); strings.Contains(got, "replayed") {
+			t.Errorf("the new one is of no use: %s", got)
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -27,11 +28,10 @@ type book struct {
 	// ledger applies it.
 	own func(ledger.Entry) error
 
-	keys     []*tlog.VerifierKey // of the log: configured, or named by a charter
-	client   *client.Client
-	follower *client.Follower
-	ledger   *ledger.Ledger
-	tree     *tree
+	keys    []*tlog.VerifierKey // of the log: configured, or named by a charter
+	client  *client.Client
+	replica *replica.Replica
+	ledger  *ledger.Ledger // the replica's
 	// head is the largest head that met the policies of the charter in force and
 	// of the one that the operator trusts. It never gets smaller, and is in the
 	// register before anything is judged by it. nil before the first.
@@ -46,49 +46,19 @@ type book struct {
 // errBehind: the log has not shown a head that can be judged at.
 var errBehind = errors.New("no head is verified up to what the log has shown")
 
-// connect makes the client and the follower for the log's keys that are known.
-func (b *book) connect() error {
-	c, f, err := b.dial(b.state())
-	if err != nil {
-		return err
-	}
-	b.client, b.follower = c, f
-	b.tree.use(c)
-	return nil
-}
-
 // dial makes a client that takes what a key of the log has signed. Whether its
 // head counts is judged by the charter's policies, once they are known.
-func (b *book) dial(from client.State) (*client.Client, *client.Follower, error) {
+func (b *book) dial() (*client.Client, error) {
 	var text strings.Builder
 	for _, k := range b.keys {
 		fmt.Fprintf(&text, "log %s\n", k)
 	}
 	policy, err := tlog.ParsePolicy([]byte(text.String() + "quorum none\n"))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	c, err := client.New(client.Config{URL: b.cfg.URL, Source: b.cfg.Source, Policy: policy, Origin: b.cfg.Origin,
+	return client.New(client.Config{URL: b.cfg.URL, Source: b.cfg.Source, Policy: policy, Origin: b.cfg.Origin,
 		HTTPClient: b.cfg.HTTPClient, Timeout: b.cfg.Timeout, SubmitTimeout: b.cfg.Timeout, Retries: 1, UserAgent: "vasistas-gate"})
-	if err != nil {
-		return nil, nil, err
-	}
-	f, err := c.Follower(client.FollowOptions{From: from, UntilHead: true})
-	if err != nil {
-		return nil, nil, err
-	}
-	return c, f, nil
-}
-
-// state is where a follower goes on.
-func (b *book) state() client.State {
-	s := client.State{Size: b.ledger.Size(), Root: b.ledger.Root()}
-	if b.follower != nil {
-		s.Checkpoint = b.follower.State().Checkpoint
-	} else if b.head != nil {
-		s.Checkpoint = b.head.Checkpoint.Bytes()
-	}
-	return s
 }
 
 // sync goes up to the log's present head. Only the caller's context bounds it.
@@ -97,7 +67,7 @@ func (b *book) sync(ctx context.Context) error {
 		return b.stopped
 	}
 	begun := time.Now()
-	v, err := b.follower.Update(ctx)
+	v, err := b.replica.Update(ctx)
 	if err != nil {
 		return b.fork(err)
 	}
@@ -106,17 +76,13 @@ func (b *book) sync(ctx context.Context) error {
 	if before != nil {
 		judged, _ = before.Witnesses.Verify(v.Checkpoint, b.cfg.Origin)
 	}
-	switch {
-	case v.Checkpoint.Size == b.ledger.Size():
-		b.tree.head = v.Checkpoint
-	case judged != nil, b.meetsTrusted(v):
-		if err := b.replay(ctx, b.follower, b.ledger, b.tree, b.own); err != nil {
-			return err
-		}
-	default:
-		if v, err = b.leap(ctx); err != nil {
-			return err
-		}
+	if v.Checkpoint.Size == b.ledger.Size() || judged != nil || b.meetsTrusted(v) {
+		err = b.replica.Replay(ctx, b.observer(b.own))
+	} else {
+		err = b.leap(ctx, v)
+	}
+	if err != nil {
+		return err
 	}
 	if b.ledger.Charter() != before {
 		judged = nil
@@ -140,105 +106,70 @@ func meets(v *tlog.Verified, p *tlog.Policy, origin string) error {
 	return err
 }
 
-// replay applies the entries up to the follower's head. own, if not nil, is told of
-// those that this gate's key has signed.
-func (b *book) replay(ctx context.Context, f *client.Follower, l *ledger.Ledger, t *tree, own func(ledger.Entry) error) error {
-	t.ctx, t.head = ctx, f.Head().Checkpoint
-	defer func() { t.ctx = context.Background() }()
-	for e, err := range f.Entries(ctx) {
-		if err != nil {
-			return err
+// observer looks for the log's first charter, and tells own, if not nil, of the entries
+// that this gate's key has signed.
+func (b *book) observer(own func(ledger.Entry) error) replica.Observer {
+	id, key := b.cfg.Signer.KeyID(), b.cfg.Signer.Public()
+	lookup := func(k string) *event.PublicKey {
+		if k == id {
+			return key
 		}
-		if err := b.apply(l, t, e, own); err != nil {
-			// The follower has gone on; the ledger has not.
-			return errors.Join(err, b.connect())
-		}
+		return nil // what only bears the id is somebody else's
 	}
-	return nil
-}
-
-func (b *book) apply(l *ledger.Ledger, t *tree, e client.Entry, own func(ledger.Entry) error) error {
-	if e.Index == 0 && e.Leaf != b.cfg.Founded {
-		return b.stop(fmt.Errorf("%w: it has the leaf hash %x", ErrFounded, e.Leaf))
+	return replica.Observer{
+		Read: func(e *ledger.Entry) any {
+			if !slices.ContainsFunc(e.Envelope.Signatures, func(s event.Signature) bool { return s.KeyID == id }) {
+				return false
+			}
+			mine := *e
+			mine.Verify(lookup)
+			return slices.Contains(mine.Signatures, ledger.Good)
+		},
+		Before: func(e *ledger.Entry, mine any) error {
+			if e.Index == 0 && e.Leaf != b.cfg.Founded {
+				return b.stop(fmt.Errorf("%w: it has the leaf hash %x", ErrFounded, e.Leaf))
+			}
+			if own == nil || mine != any(true) {
+				return nil
+			}
+			if err := own(*e); err != nil {
+				return b.stop(err)
+			}
+			return nil
+		},
 	}
-	entry := ledger.Read(e.Index, e.Bytes)
-	if own != nil && entry.Envelope != nil && b.signed(&entry) {
-		if err := own(entry); err != nil {
-			return b.stop(err)
-		}
-	}
-	if _, err := l.Apply(entry); err != nil {
-		return err
-	}
-	t.keep(l.Size(), l.Root())
-	return nil
-}
-
-// signed says whether this gate's key has signed an entry. What only bears its id is
-// somebody else's.
-func (b *book) signed(e *ledger.Entry) bool {
-	own := b.cfg.Signer
-	e.Verify(func(id string) *event.PublicKey {
-		if id == own.KeyID() {
-			return own.Public()
-		}
-		return nil
-	})
-	return slices.Contains(e.Signatures, ledger.Good)
 }
 
 // leap reads up to a head that meets no policy known so far. It counts only if an
 // amendment on the way explains it: else nothing has happened, and nothing that this
 // head shows is taken for logged.
-func (b *book) leap(ctx context.Context) (*tlog.Verified, error) {
-	c, f, err := b.dial(b.state())
-	if err != nil {
-		return nil, err
-	}
-	t := b.tree.clone(c)
-	l := ledger.New(b.cfg.Origin, t)
-	if b.ledger.Size() > 0 {
-		if l, err = ledger.Restore(b.ledger.Snapshot(), b.ledger.Size(), b.ledger.Root(), t); err != nil {
-			return nil, err
-		}
-	}
-	v, err := f.Update(ctx)
-	if err != nil {
-		return nil, b.fork(err)
-	}
+func (b *book) leap(ctx context.Context, v *tlog.Verified) error {
 	var own []ledger.Entry
 	collect := func(e ledger.Entry) error {
 		e.Envelope = &event.Envelope{Event: &event.Event{Type: e.Envelope.Event.Type}} // all that is asked for
 		own = append(own, e)
 		return nil
 	}
-	if err := b.replay(ctx, f, l, t, collect); err != nil {
-		return nil, err
-	}
-	in := l.Charter()
-	if in == nil {
-		return nil, b.stop(ErrFounded)
-	}
-	if err := meets(v, in.Witnesses, b.cfg.Origin); err != nil {
-		// The follower goes back to where it was, with what it has verified.
-		return nil, errors.Join(fmt.Errorf("the log's head of size %d: %w", v.Checkpoint.Size, err), b.rewind())
-	}
-	b.client, b.follower, b.ledger, b.tree = c, f, l, t
-	if b.own == nil {
-		return v, nil
+	err := b.replica.Try(ctx, b.observer(collect), func(l *ledger.Ledger) error {
+		in := l.Charter()
+		if in == nil {
+			return b.stop(ErrFounded)
+		}
+		if err := meets(v, in.Witnesses, b.cfg.Origin); err != nil {
+			return fmt.Errorf("the log's head of size %d: %w", v.Checkpoint.Size, err)
+		}
+		return nil
+	})
+	b.ledger = b.replica.Ledger()
+	if err != nil || b.own == nil {
+		return err
 	}
 	for _, e := range own {
 		if err := b.own(e); err != nil {
-			return nil, b.stop(err)
+			return b.stop(err)
 		}
 	}
-	return v, nil
-}
-
-// rewind makes the follower forget a head that nobody vouches for.
-func (b *book) rewind() error {
-	b.follower = nil
-	return b.connect()
+	return nil
 }
 
 // accept makes a head the one that is judged at, if every policy that it must meet
@@ -310,7 +241,13 @@ func (b *book) newKeys() error {
 	if len(b.keys) == known {
 		return nil
 	}
-	return b.connect()
+	c, err := b.dial()
+	if err != nil {
+		return err
+	}
+	b.client = c
+	b.replica.Use(c)
+	return nil
 }
 
 // fromLog says whether a key of the log has signed a checkpoint.
@@ -330,9 +267,7 @@ func (b *book) contains(ctx context.Context, cp *tlog.Checkpoint) error {
 	if cp.Size > b.ledger.Size() {
 		return errBehind
 	}
-	b.tree.ctx = ctx
-	root, err := b.tree.Root(cp.Size)
-	b.tree.ctx = context.Background()
+	root, err := b.replica.Tree().Root(ctx, cp.Size)
 	if err != nil {
 		return err
 	}
@@ -340,7 +275,7 @@ func (b *book) contains(ctx context.Context, cp *tlog.Checkpoint) error {
 		return nil
 	}
 	// Whoever sent it may have made it up; the log's signature says who did.
-	_, err = b.follower.Offer(ctx, cp.Bytes())
+	_, err = b.replica.Offer(ctx, cp.Bytes())
 	var back *client.RollbackError
 	if err == nil || errors.As(err, &back) {
 		return fmt.Errorf("root %x at size %d, and the log has %x", cp.Root, cp.Size, root)

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -299,20 +300,17 @@ func (g *Gate) custodian(b *book) (string, error) {
 	return p.Name, nil
 }
 
-// fresh says whether a head's cosignatures are young enough, by its logged-after
-// time, and this machine's clock not behind them.
+// fresh is [replica.Fresh], as a refusal.
 func fresh(size, loggedAfter uint64, c *ledger.Charter, now time.Time) error {
-	if !c.Witnesses.NeedsWitnesses() {
-		return nil
+	err := replica.Fresh(size, loggedAfter, c, now)
+	var old *replica.FreshnessError
+	switch {
+	case !errors.As(err, &old):
+		return err
+	case old.Behind():
+		return refuse(CodeClock, "%w", err)
 	}
-	at := time.Unix(int64(loggedAfter), 0)
-	switch age := now.Sub(at); {
-	case age < 0:
-		return refuse(CodeClock, "this machine's clock says %s, and witnesses have signed at %s", stamp(now), stamp(at))
-	case age > time.Duration(c.Profile.Stale)*time.Second:
-		return refuse(CodeStale, "the head of size %d was cosigned at %s, more than %d seconds ago", size, stamp(at), c.Profile.Stale)
-	}
-	return nil
+	return refuse(CodeStale, "%w", err)
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -5,9 +5,7 @@ package gate
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,9 +14,9 @@ import (
 	"path/filepath"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
-	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -95,81 +93,54 @@ func (b *book) load(dir string) error {
 		return fmt.Errorf("the state in %s is that of the gate with the key %s", dir, r.Gate)
 	}
 	b.trusted = trust{index: r.Trusted, leaf: leaf}
-	from := client.State{}
-	if r.Checkpoint != "" {
-		from.Checkpoint = []byte(r.Checkpoint)
-	}
-	b.tree = newTree(nil)
-	b.ledger = ledger.New(b.cfg.Origin, b.tree)
-	if from.Checkpoint != nil {
-		b.snapshot(filepath.Join(dir, ledgerFile), &from)
-	}
-	c, f, err := b.dial(from)
-	if err != nil {
+	if b.client, err = b.dial(); err != nil {
 		return err
 	}
-	b.client, b.follower = c, f
-	b.tree.use(c)
-	if b.ledger.Charter() != nil {
-		return b.settleTrust()
+	c := replica.Config{Client: b.client, Origin: b.cfg.Origin, Use: "gate"}
+	if r.Checkpoint != "" {
+		if c.Known, err = tlog.ParseCheckpoint([]byte(r.Checkpoint)); err != nil {
+			return err
+		}
+		b.snapshot(filepath.Join(dir, ledgerFile), c)
 	}
-	return nil
+	if b.replica == nil {
+		if b.replica, err = replica.New(c); err != nil {
+			return err
+		}
+	}
+	b.ledger = b.replica.Ledger()
+	if b.ledger.Charter() != nil {
+		if err := errors.Join(b.newKeys(), b.settleTrust()); err != nil {
+			return err
+		}
+	}
+	if c.Known != nil {
+		_, err = b.client.Signed(c.Known.Bytes())
+	}
+	return err
 }
-
-const snapshotMagic = "vasistas gate ledger 1\n"
 
 // snapshot takes up a ledger that was saved. One that is missing or damaged costs
 // the replay of the log, and nothing else: whatever is taken up is held against
 // the log's tree before a head counts.
-func (b *book) snapshot(name string, from *client.State) {
-	raw, err := os.ReadFile(name)
-	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			b.cfg.Logger.Warn("the ledger's snapshot can't be read; the log is replayed", "err", err)
-		}
+func (b *book) snapshot(name string, c replica.Config) {
+	var r *replica.Replica
+	var err error
+	if c.Snapshot, err = os.ReadFile(name); errors.Is(err, fs.ErrNotExist) {
 		return
+	} else if err == nil {
+		r, err = replica.New(c)
 	}
-	l, size, root, err := b.parseSnapshot(raw)
 	if err == nil {
-		var cp *tlog.Checkpoint
-		if cp, err = tlog.ParseCheckpoint(from.Checkpoint); err == nil && cp.Size < size {
-			err = errors.New("it is ahead of the verified head")
+		if first := r.Ledger().CharterAt(1); first == nil || first.Leaf != b.cfg.Founded {
+			err = errors.New("it is of another log")
 		}
 	}
 	if err != nil {
 		b.cfg.Logger.Warn("the ledger's snapshot is of no use; the log is replayed", "err", err)
 		return
 	}
-	b.ledger, b.saved = l, size
-	from.Size, from.Root = size, root
-	for _, c := range l.Charter().LogKeys {
-		if k, err := tlog.ParseVerifierKey(c); err == nil {
-			b.addKey(k)
-		}
-	}
-}
-
-func (b *book) parseSnapshot(raw []byte) (*ledger.Ledger, uint64, [32]byte, error) {
-	const head = len(snapshotMagic) + 8 + 32
-	var root [32]byte
-	if len(raw) < head+sha256.Size || string(raw[:len(snapshotMagic)]) != snapshotMagic {
-		return nil, 0, root, errors.New("it has another layout")
-	}
-	body := raw[:len(raw)-sha256.Size]
-	if sha256.Sum256(body) != [32]byte(raw[len(body):]) {
-		return nil, 0, root, errors.New("it is damaged")
-	}
-	size := binary.BigEndian.Uint64(raw[len(snapshotMagic):])
-	root = [32]byte(raw[len(snapshotMagic)+8:])
-	l, err := ledger.Restore(body[head:], size, root, b.tree)
-	if err != nil {
-		return nil, 0, root, err
-	}
-	c := l.CharterAt(1)
-	if c == nil || c.Leaf != b.cfg.Founded || l.Origin() != b.cfg.Origin {
-		return nil, 0, root, errors.New("it is of another log")
-	}
-	return l, size, root, nil
+	b.replica, b.saved = r, r.Ledger().Size()
 }
 
 // save writes a snapshot of the ledger, if it has grown by so many entries.
@@ -178,11 +149,11 @@ func (b *book) save(dir string, every uint64) error {
 	if b.head == nil || size != b.head.Checkpoint.Size || size-b.saved < every {
 		return nil
 	}
-	root := b.ledger.Root()
-	out := append([]byte(snapshotMagic), binary.BigEndian.AppendUint64(nil, size)...)
-	out = b.ledger.AppendSnapshot(append(out, root[:]...))
-	sum := sha256.Sum256(out)
-	if err := durable.WriteFile(filepath.Join(dir, ledgerFile), append(out, sum[:]...), 0o600); err != nil {
+	out, err := b.replica.Snapshot()
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(filepath.Join(dir, ledgerFile), out, 0o600); err != nil {
 		return err
 	}
 	b.saved = size

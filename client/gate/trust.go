@@ -86,7 +86,7 @@ func (b *book) confirm(names []string) error {
 	before := b.trusted
 	b.trusted = trust{charter: in, index: in.Index, leaf: in.Leaf}
 	head := b.head
-	if v := b.follower.Head(); v != nil && v.Checkpoint.Size == b.ledger.Size() {
+	if v := b.replica.Tree().Head(); v != nil && v.Checkpoint.Size == b.ledger.Size() {
 		var err error
 		if head, err = in.Witnesses.Verify(v.Checkpoint, b.cfg.Origin); err != nil {
 			b.trusted = before

@@ -23,7 +23,7 @@ type Config struct {
 	Origin string
 	// Known is the largest checkpoint that the caller has verified. nil: the
 	// snapshot's; without one none.
-	Known []byte
+	Known *tlog.Checkpoint
 
 	// Use names what the replica is kept for, in one word: a snapshot for another use
 	// is refused.
@@ -84,22 +84,16 @@ func New(c Config) (*Replica, error) {
 	var snap *snapshot
 	if c.Snapshot != nil {
 		var err error
-		if snap, err = c.parse(c.Snapshot); err != nil {
+		if snap, err = c.parse(); err != nil {
 			return nil, err
 		}
 		c.Snapshot = nil
-		if c.Known == nil {
-			c.Known = []byte(snap.Checkpoint)
-		}
 	}
-	r := &Replica{c: c}
-	var err error
-	if r.tree, err = c.Client.Tree(client.TreeOptions{Known: c.Known, ReadAhead: c.ReadAhead, Tiles: c.Tiles}); err != nil {
-		if snap != nil {
-			return nil, foreign(err)
-		}
+	t, err := c.Client.Tree(client.TreeOptions{Known: c.Known, ReadAhead: c.ReadAhead, Tiles: c.Tiles})
+	if err != nil {
 		return nil, err
 	}
+	r := &Replica{c: c, tree: t}
 	if snap != nil {
 		return r, r.restore(snap)
 	}

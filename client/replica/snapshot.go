@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/checksum"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -40,14 +39,6 @@ type SnapshotError struct{ Reason string }
 
 func (e *SnapshotError) Error() string {
 	return "the snapshot can't be resumed from: " + e.Reason
-}
-
-func foreign(err error) error {
-	var state *client.StateError
-	if errors.As(err, &state) {
-		return &SnapshotError{"it does not fit this log: " + state.Reason}
-	}
-	return err
 }
 
 // snapshot is what a replica needs to go on. As bytes it is the magic with the use, a
@@ -100,9 +91,10 @@ func (r *Replica) Snapshot() ([]byte, error) {
 	return checksum.Append(b, 0), nil
 }
 
-// parse reads what Snapshot writes, and nothing else. Its ledger is the ledger's to
-// judge, its checkpoint the tree's.
-func (c *Config) parse(b []byte) (*snapshot, error) {
+// parse reads what Replica.Snapshot writes, and nothing else. Its ledger is the
+// ledger's to judge. Known is set, if the caller does not know better.
+func (c *Config) parse() (*snapshot, error) {
+	b := c.Snapshot
 	bad := func(format string, args ...any) (*snapshot, error) {
 		return nil, &SnapshotError{fmt.Sprintf(format, args...)}
 	}
@@ -134,17 +126,19 @@ func (c *Config) parse(b []byte) (*snapshot, error) {
 	if again, err := s.header(); err != nil || !bytes.Equal(again, body[:n]) || (s.Own == nil) != (c.Own == nil) {
 		return bad("its header has another encoding")
 	}
-	cp, err := tlog.ParseCheckpoint([]byte(s.Checkpoint))
-	if err != nil {
-		return bad("its checkpoint: %v", err)
+	if s.Policy != c.policy() {
+		return bad("it was made under another policy; use that one, or replay the log without it")
+	}
+	if c.Known == nil {
+		if c.Known, err = c.Client.Signed([]byte(s.Checkpoint)); err != nil {
+			return bad("%v", err)
+		}
 	}
 	switch {
-	case s.Policy != c.policy():
-		return bad("it was made under another policy; use that one, or replay the log without it")
-	case s.Size == 0 || cp.Origin != s.Origin || cp.Size < s.Size:
-		return bad("its checkpoint is not of its tree")
-	case c.Origin != "" && c.Origin != s.Origin:
-		return bad("it is of the log %q, and this is %q", s.Origin, c.Origin)
+	case s.Size == 0 || c.Known.Size < s.Size:
+		return bad("it is of size %d, and the largest verified head of size %d", s.Size, c.Known.Size)
+	case c.Known.Origin != s.Origin || c.Origin != "" && c.Origin != s.Origin:
+		return bad("it is of the log %q, and this is %q", s.Origin, c.Known.Origin)
 	}
 	return s, nil
 }
@@ -152,9 +146,6 @@ func (c *Config) parse(b []byte) (*snapshot, error) {
 // restore takes up the ledger of a snapshot. That the tree has its root is held
 // against each head.
 func (r *Replica) restore(s *snapshot) error {
-	if known := r.tree.Largest(); known.Size < s.Size || known.Origin != s.Origin {
-		return &SnapshotError{fmt.Sprintf("it is of size %d of the log %q, and the largest head known is of size %d of %q", s.Size, s.Origin, known.Size, known.Origin)}
-	}
 	v := &view{context.Background(), r.tree}
 	l, err := ledger.Restore(s.ledger, s.Size, s.root, v)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/checksum"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -36,22 +36,18 @@ func (l *Ledger) AppendSnapshot(b []byte) []byte {
 	c := &codec{b: slices.Grow(b, 1024+400*len(l.open)+48*len(l.ids))}
 	c.b = append(c.b, magic...)
 	l.code(c)
-	sum := sha256.Sum256(c.b[start:])
-	return append(c.b, sum[:]...)
+	return checksum.Append(c.b, start)
 }
 
 // Restore returns the ledger of a snapshot, which must be that of the tree of this
 // size and root: the caller's own, verified one. Errors wrap ErrSnapshot.
 func Restore(b []byte, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
-	if len(b) < len(magic)+sha256.Size || !strings.HasPrefix(string(b[:len(magic)]), magic) {
-		return nil, fmt.Errorf("%w: it has the layout of another version", ErrSnapshot)
-	}
-	body := b[:len(b)-sha256.Size]
-	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], b[len(body):]) {
-		return nil, fmt.Errorf("%w: it is damaged", ErrSnapshot)
+	body, err := checksum.Cut(b, magic)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
 	l := New("", tree)
-	c := &codec{b: body[len(magic):], reading: true, names: make(map[string]string)}
+	c := &codec{b: body, reading: true, names: make(map[string]string)}
 	l.code(c)
 	if c.err == nil && len(c.b) > 0 {
 		c.fail("it goes on after its end")
