@@ -73,10 +73,14 @@ func readBundle(ctx context.Context, r tlog.TileReader, n, size uint64, withTile
 	return b
 }
 
+// readAhead is how many bundles are fetched at a time: of 256 entries, so 12 MB at
+// most with ours.
+const readAhead = 8
+
 // readBundles yields the bundles that have the entries from one index up to a
-// tree's size, in order, and reads ahead of what was asked for: as many at a
-// time. No goroutine of it is left when it returns.
-func readBundles(ctx context.Context, r tlog.TileReader, from, size uint64, ahead int, withTile bool) iter.Seq2[*bundle, error] {
+// tree's size, in order, and reads ahead of what was asked for. No goroutine of it is
+// left when it returns.
+func readBundles(ctx context.Context, r tlog.TileReader, from, size uint64, withTile bool) iter.Seq2[*bundle, error] {
 	return func(yield func(*bundle, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		var wg sync.WaitGroup
@@ -84,7 +88,7 @@ func readBundles(ctx context.Context, r tlog.TileReader, from, size uint64, ahea
 		defer cancel()
 		// Each slot of the queue is a bundle under way. The queue's order is
 		// the log's.
-		queue := make(chan chan *bundle, max(ahead-1, 0))
+		queue := make(chan chan *bundle, readAhead-1)
 		wg.Go(func() {
 			defer close(queue)
 			for n := from / tlog.TileWidth; from < size; n++ {

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 
@@ -47,6 +48,24 @@ type ForkError struct {
 func (e *ForkError) Error() string {
 	return fmt.Sprintf("the log %q has forked: it signed root %x at size %d, and a tree of size %d that has root %x there; keep both checkpoints as evidence",
 		e.Small.Origin, e.Small.Root, e.Small.Size, e.Large.Size, e.Prefix)
+}
+
+// ForkEvidence is a [ForkError] in JSON, for who has nothing but the log's key.
+type ForkEvidence struct {
+	Small  string   `json:"small"` // the checkpoints, whole
+	Large  string   `json:"large"`
+	Prefix string   `json:"prefix"` // root that the larger tree has at the smaller size
+	Proof  []string `json:"proof"`  // its consistency proof
+}
+
+// Evidence returns what convinces a third party.
+func (e *ForkError) Evidence() *ForkEvidence {
+	text := base64.StdEncoding.EncodeToString
+	out := &ForkEvidence{Small: string(e.Small.Bytes()), Large: string(e.Large.Bytes()), Prefix: text(e.Prefix[:]), Proof: []string{}}
+	for _, h := range e.Proof {
+		out.Proof = append(out.Proof, text(h[:]))
+	}
+	return out
 }
 
 // Check verifies the evidence from scratch: nil means that a log of the policy

@@ -27,9 +27,6 @@ type FollowOptions struct {
 	// Poll is the pause after a head; it doubles while the log does not grow
 	// or does not answer, up to MaxPoll. 0: a second, and 15 seconds.
 	Poll, MaxPoll time.Duration
-	// ReadAhead is how many bundles are fetched at a time: of 256 entries, so
-	// 12 MB at most with ours. 0: 8.
-	ReadAhead int
 	// Waiting, if not nil, is called with each error that is waited out.
 	Waiting func(error)
 }
@@ -66,10 +63,11 @@ type Follower struct {
 // Follower returns a follower that starts from the state in o. A state of
 // another log is a [StateError].
 func (c *Client) Follower(o FollowOptions) (*Follower, error) {
-	t, err := c.Tree(TreeOptions{ReadAhead: o.ReadAhead})
+	t, err := c.Tree(TreeOptions{})
 	if err != nil {
 		return nil, err
 	}
+	t.recent = nil // no entry is asked for
 	if o.From.Checkpoint != nil {
 		if t.largest, err = c.Signed(o.From.Checkpoint); err != nil {
 			return nil, err
@@ -126,31 +124,30 @@ func (f *Follower) Head() *tlog.Verified { return f.tree.head }
 
 // Update is [Tree.Update].
 func (f *Follower) Update(ctx context.Context) (*tlog.Verified, error) {
-	v, err := f.tree.c.fetchCheckpoint(ctx)
+	t := f.tree.Clone(nil)
+	v, err := t.Update(ctx)
+	if err == nil {
+		err = f.take(ctx, t)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := f.accept(ctx, v); err != nil {
-		return nil, err
-	}
-	f.tree.c.remember(v)
+	t.c.remember(v)
 	return v, nil
 }
 
 // Offer is [Tree.Offer].
 func (f *Follower) Offer(ctx context.Context, checkpoint []byte) (*tlog.Verified, error) {
-	v, err := f.tree.c.judge(checkpoint)
+	t := f.tree.Clone(nil)
+	v, err := t.Offer(ctx, checkpoint)
 	if err != nil {
 		return nil, err
 	}
-	return v, f.accept(ctx, v)
+	return v, f.take(ctx, t)
 }
 
-func (f *Follower) accept(ctx context.Context, v *tlog.Verified) error {
-	t := f.tree.Clone(nil)
-	if err := t.accept(ctx, v); err != nil {
-		return err
-	}
+// take goes on to a tree with another head.
+func (f *Follower) take(ctx context.Context, t *Tree) error {
 	if f.frontier == nil {
 		if err := f.load(ctx, t.now); err != nil {
 			return err
@@ -191,16 +188,15 @@ func (f *Follower) Entries(ctx context.Context) iter.Seq2[Entry, error] {
 
 func (f *Follower) entries(ctx context.Context, yield func(Entry, error) bool) error {
 	t := f.tree
-	for b, err := range t.bundles(ctx, f.size) {
+	for b, err := range t.Bundles(ctx, f.size) {
 		if err != nil {
 			return err
 		}
-		for i := f.size % tlog.TileWidth; i < uint64(len(b.entries)); i++ {
-			leaf := b.nodes[0][i]
+		for i, leaf := range b.Leaves {
 			if err := f.frontier.Append(leaf, func(tlog.Tile, []byte) error { return nil }); err != nil {
 				return err
 			}
-			e := Entry{Index: f.size, Leaf: leaf, Bytes: b.entries[i], Head: t.head}
+			e := Entry{Index: f.size, Leaf: leaf, Bytes: b.Entries[i], Head: t.head}
 			f.size++
 			if !yield(e, nil) {
 				return nil

@@ -61,7 +61,7 @@ func TestFollow(t *testing.T) {
 		url := l.sources()[name]
 		t.Run(name, func(t *testing.T) {
 			cl := newClient(t, client.Config{URL: url, Policy: l.policy()})
-			f := follower(t, cl, client.FollowOptions{ReadAhead: 3})
+			f := follower(t, cl, client.FollowOptions{})
 			var next uint64
 			var state client.State
 			for _, size := range sizes {

@@ -178,6 +178,12 @@ func (t *rooted) bundle(ctx context.Context, b *bundle) error {
 			return &tlog.CorruptError{Tile: id, Reason: "its entries are not those that the tree has"}
 		}
 		t.full.Add(want, b.nodes)
+		if b.tile {
+			leaves := tlog.Tile{Index: b.n, Width: id.Width}
+			if err := t.c.keep(leaves, b.nodes.bytes); err != nil {
+				return err
+			}
+		}
 		return t.c.keep(id, b.bytes)
 	}
 	have, err := t.tile(ctx, 0, b.n)
@@ -193,17 +199,6 @@ func (t *rooted) bundle(ctx context.Context, b *bundle) error {
 		}
 	}
 	return t.c.keep(id, b.bytes)
-}
-
-// has says whether a bundle that was read under another head has the tree's entry at
-// place i.
-func (t *rooted) has(ctx context.Context, b *bundle, i uint64) (bool, error) {
-	if len(b.entries) == tlog.TileWidth {
-		want, err := t.above(ctx, 0, b.n)
-		return want == b.nodes[8][0], err
-	}
-	n, err := t.tile(ctx, 0, b.n)
-	return err == nil && n[0][i] == b.nodes[0][i], err
 }
 
 // read returns a bundle that the tree has.

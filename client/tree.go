@@ -19,9 +19,6 @@ type TreeOptions struct {
 	// Known is the largest checkpoint that was ever verified; later heads are held
 	// against it: see [Client.Signed]. nil: none.
 	Known *tlog.Checkpoint
-	// ReadAhead is how many bundles are fetched at a time: of 256 entries, so
-	// 12 MB at most with ours. 0: 8.
-	ReadAhead int
 	// Tiles has each full tile of leaf hashes read and compared with its entries.
 	// Only those who ask the log for proofs need these tiles.
 	Tiles bool
@@ -46,9 +43,6 @@ type Tree struct {
 func (c *Client) Tree(o TreeOptions) (*Tree, error) {
 	if c.policy == nil {
 		return nil, ErrNoPolicy
-	}
-	if o.ReadAhead <= 0 {
-		o.ReadAhead = 8
 	}
 	return &Tree{c: c, opts: o, largest: o.Known, full: newTileCache(), recent: new(recent)}, nil
 }
@@ -189,8 +183,12 @@ func (t *Tree) Entry(ctx context.Context, index uint64) ([]byte, error) {
 	i := index % tlog.TileWidth
 	if b := t.recent.find(index); b != nil {
 		// It may have been read under a head that was not kept.
-		if ok, err := t.now.has(ctx, b, i); ok || err != nil {
-			return b.entries[i], err
+		n, err := t.now.tile(ctx, 0, b.n)
+		if err != nil {
+			return nil, err
+		}
+		if n[0][i] == b.nodes[0][i] {
+			return b.entries[i], nil
 		}
 	}
 	b, err := t.now.read(ctx, index/tlog.TileWidth)
@@ -208,10 +206,18 @@ type Bundle struct {
 	Leaves  []tlog.Hash // their leaf hashes
 }
 
-// Bundles yields the entries from an index up to the head, bundle by bundle.
+// Bundles yields the entries from an index up to the head, bundle by bundle. It reads
+// ahead of what was asked for.
 func (t *Tree) Bundles(ctx context.Context, from uint64) iter.Seq2[Bundle, error] {
 	return func(yield func(Bundle, error) bool) {
-		for b, err := range t.bundles(ctx, from) {
+		if t.now == nil {
+			yield(Bundle{}, errNoHead)
+			return
+		}
+		for b, err := range readBundles(ctx, t.c.source, from, t.now.size, t.opts.Tiles) {
+			if err == nil {
+				err = t.now.bundle(ctx, b)
+			}
 			if err != nil {
 				yield(Bundle{}, err)
 				return
@@ -226,28 +232,8 @@ func (t *Tree) Bundles(ctx context.Context, from uint64) iter.Seq2[Bundle, error
 	}
 }
 
-// bundles yields accepted bundles.
-func (t *Tree) bundles(ctx context.Context, from uint64) iter.Seq2[*bundle, error] {
-	return func(yield func(*bundle, error) bool) {
-		if t.now == nil {
-			yield(nil, errNoHead)
-			return
-		}
-		for b, err := range readBundles(ctx, t.c.source, from, t.now.size, t.opts.ReadAhead, t.opts.Tiles) {
-			if err == nil {
-				err = t.now.bundle(ctx, b)
-			}
-			if err == nil && b.tile {
-				err = t.c.keep(tlog.Tile{Index: b.n, Width: tlog.TileWidth}, b.nodes.bytes)
-			}
-			if !yield(b, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// recent has the last bundles that were read. It is safe for concurrent use.
+// recent has the last bundles that were read. It is safe for concurrent use; nil keeps
+// none.
 type recent struct {
 	mu    sync.Mutex
 	list  []*bundle
@@ -260,6 +246,9 @@ const (
 )
 
 func (r *recent) add(b *bundle) {
+	if r == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if i := slices.IndexFunc(r.list, func(o *bundle) bool { return o.n == b.n }); i >= 0 {
@@ -274,6 +263,9 @@ func (r *recent) add(b *bundle) {
 }
 
 func (r *recent) find(index uint64) *bundle {
+	if r == nil {
+		return nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, b := range r.list {

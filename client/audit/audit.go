@@ -13,7 +13,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Config says what to audit, under whose policy, and with how much effort.
+// Config says what to audit, and under whose policy.
 type Config struct {
 	// Client of the log, with the policy below.
 	Client *client.Client
@@ -33,10 +33,6 @@ type Config struct {
 	// Progress, if not nil, is called after each bundle with how many entries
 	// of the head's are done. It must be quick.
 	Progress func(done, size uint64)
-	// Workers is how many goroutines verify signatures. 0: GOMAXPROCS.
-	Workers int
-	// ReadAhead is how many bundles are fetched at a time. 0: 8.
-	ReadAhead int
 
 	// Observe, if not nil, is called once, before the first entry that is not in the
 	// snapshot, with the ledger and the head that the audit goes up to. It returns
@@ -98,7 +94,7 @@ func Run(ctx context.Context, c Config) *Report {
 // start takes up the snapshot, and accepts the head.
 func (a *auditor) start(ctx context.Context) error {
 	r, err := replica.New(replica.Config{Client: a.c.Client, Use: a.c.Use, Policy: a.c.Policy.Bytes(), Snapshot: a.c.Snapshot,
-		Own: &a.own, Workers: a.c.Workers, ReadAhead: a.c.ReadAhead, Tiles: true})
+		Own: &a.own, Tiles: true})
 	if err != nil {
 		return err
 	}

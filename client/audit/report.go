@@ -5,7 +5,6 @@ package audit
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -100,7 +99,9 @@ type Report struct {
 	Overdue   uint64       `json:"overdue"`
 	Owed      []Obligation `json:"owed,omitempty"` // the longest overdue, 256 at most
 	Bars      []Bar        `json:"bars,omitempty"`
-	Fork      *Fork        `json:"fork,omitempty"`
+	// Fork is the evidence that the log signed two heads of which neither extends the
+	// other.
+	Fork *client.ForkEvidence `json:"fork,omitempty"`
 
 	verdict Verdict
 	refused error
@@ -168,15 +169,6 @@ type Bar struct {
 	Overdue  int    `json:"overdue"`
 }
 
-// Fork is the evidence that the log signed two heads of which neither extends the
-// other: it convinces who has nothing but the log's key.
-type Fork struct {
-	Small  string   `json:"small"` // the checkpoints, whole
-	Large  string   `json:"large"`
-	Prefix string   `json:"prefix"` // root that the larger tree has at the smaller size
-	Proof  []string `json:"proof"`  // its consistency proof
-}
-
 // Result returns the verdict.
 func (r *Report) Result() Verdict { return r.verdict }
 
@@ -218,7 +210,7 @@ func (a *auditor) reportError(r *Report, err error) {
 	if errors.As(err, &fork) {
 		// Only what a third party would believe is a verdict.
 		if bad := fork.Check(a.c.Policy, a.c.Origin); bad == nil {
-			r.Fork = forkReport(fork)
+			r.Fork = fork.Evidence()
 			return
 		}
 	}
@@ -251,14 +243,6 @@ func reasonOf(err error) string {
 		return ReasonPolicy
 	}
 	return ReasonUnreadable
-}
-
-func forkReport(f *client.ForkError) *Fork {
-	out := &Fork{Small: string(f.Small.Bytes()), Large: string(f.Large.Bytes()), Prefix: hashText(f.Prefix), Proof: []string{}}
-	for _, h := range f.Proof {
-		out.Proof = append(out.Proof, base64.StdEncoding.EncodeToString(h[:]))
-	}
-	return out
 }
 
 func (a *auditor) reportHead(r *Report) {

@@ -39,11 +39,24 @@ func (g *Gate) beat(b *book) error {
 	if !resumed && now.Sub(from) < period || !from.Before(now) {
 		return nil
 	}
+	err := g.sign(func(seq uint64, prev event.Digest) event.Body {
+		return &event.Heartbeat{From: from, To: now, Seq: seq, Prev: prev, Resumed: resumed}
+	})
+	if errors.Is(err, errOutbox) {
+		return nil
+	}
+	return err
+}
+
+// sign puts an event of this gate's chain into the outbox, if there is room. No body:
+// it is not needed any more.
+func (g *Gate) sign(body func(seq uint64, prev event.Digest) event.Body) error {
 	_, err := g.journal.sign(func(seq uint64, prev event.Digest) (*event.Submission, error) {
-		if len(g.journal.outbox) >= maxOutbox {
+		b := body(seq, prev)
+		if b == nil || len(g.journal.outbox) >= maxOutbox {
 			return nil, errOutbox
 		}
-		ev, err := event.New(g.cfg.Origin, &event.Heartbeat{From: from, To: now, Seq: seq, Prev: prev, Resumed: resumed})
+		ev, err := event.New(g.cfg.Origin, b)
 		if err != nil {
 			return nil, err
 		}
@@ -53,9 +66,6 @@ func (g *Gate) beat(b *book) error {
 		}
 		return &event.Submission{Envelope: env}, nil
 	})
-	if errors.Is(err, errOutbox) {
-		return nil
-	}
 	return err
 }
 
@@ -64,19 +74,11 @@ func (g *Gate) refuseInLog(access event.Reference, reason string) error {
 	if g.journal.hasRefused(access.Index, reason) {
 		return nil
 	}
-	_, err := g.journal.sign(func(uint64, event.Digest) (*event.Submission, error) {
-		if g.journal.refused[refusalKey{access.Index, reason}] || len(g.journal.outbox) >= maxOutbox {
-			return nil, errOutbox
+	err := g.sign(func(uint64, event.Digest) event.Body {
+		if g.journal.refused[refusalKey{access.Index, reason}] {
+			return nil
 		}
-		ev, err := event.New(g.cfg.Origin, &event.Refusal{Access: access, Reason: reason})
-		if err != nil {
-			return nil, err
-		}
-		env, err := event.Sign(ev, g.cfg.Signer)
-		if err != nil {
-			return nil, err
-		}
-		return &event.Submission{Envelope: env}, nil
+		return &event.Refusal{Access: access, Reason: reason}
 	})
 	if errors.Is(err, errOutbox) {
 		return nil

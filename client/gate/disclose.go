@@ -51,19 +51,8 @@ func (g *Gate) disclose(b *book) error {
 // to the outbox. One that the log has already is refused there, and dropped.
 func (g *Gate) discloseOne(s *signed) error {
 	for _, n := range s.notices {
-		_, err := g.journal.sign(func(uint64, event.Digest) (*event.Submission, error) {
-			if len(g.journal.outbox) >= maxOutbox {
-				return nil, errOutbox
-			}
-			ev, err := event.New(g.cfg.Origin, &event.Disclosure{Event: event.Reference{Index: s.index, Leaf: s.leaf}, Notices: [][]byte{n}})
-			if err != nil {
-				return nil, err
-			}
-			env, err := event.Sign(ev, g.cfg.Signer)
-			if err != nil {
-				return nil, err
-			}
-			return &event.Submission{Envelope: env}, nil
+		err := g.sign(func(uint64, event.Digest) event.Body {
+			return &event.Disclosure{Event: event.Reference{Index: s.index, Leaf: s.leaf}, Notices: [][]byte{n}}
 		})
 		if err != nil {
 			return err

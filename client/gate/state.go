@@ -16,7 +16,6 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/durable"
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -62,7 +61,7 @@ func parseHeadRecord(b []byte) (*headRecord, [32]byte, error) {
 
 // record makes a head, and who is trusted, durable.
 func (b *book) record(head *tlog.Verified) error {
-	r := headRecord{Gate: b.cfg.Signer.KeyID(), Trusted: b.trusted.index, Leaf: base64.StdEncoding.EncodeToString(b.trusted.leaf[:])}
+	r := headRecord{Gate: b.cfg.Signer.KeyID(), Trusted: b.trusted.index, Leaf: hashText(b.trusted.leaf)}
 	if head != nil {
 		r.Checkpoint = string(head.Checkpoint.Bytes())
 	}
@@ -160,21 +159,9 @@ func (b *book) save(dir string, every uint64) error {
 	return nil
 }
 
-// forkEvidence is the file that convinces a third party.
-type forkEvidence struct {
-	Small  string   `json:"small"`
-	Large  string   `json:"large"`
-	Prefix string   `json:"prefix"` // root that the larger tree has at the smaller size
-	Proof  []string `json:"proof"`  // its consistency proof
-}
-
-// evidence keeps a fork's evidence; the first stands.
+// evidence keeps what convinces a third party of a fork; the first stands.
 func (b *book) evidence(f *client.ForkError) error {
-	e := forkEvidence{Small: string(f.Small.Bytes()), Large: string(f.Large.Bytes()), Prefix: hashText(f.Prefix)}
-	for _, h := range f.Proof {
-		e.Proof = append(e.Proof, hashText(h))
-	}
-	raw, err := json.MarshalIndent(&e, "", "  ")
+	raw, err := json.MarshalIndent(f.Evidence(), "", "  ")
 	if err != nil {
 		return err
 	}
@@ -185,7 +172,7 @@ func (b *book) evidence(f *client.ForkError) error {
 	return err
 }
 
-func hashText(h tiles.Hash) string { return base64.StdEncoding.EncodeToString(h[:]) }
+func hashText(h tlog.Hash) string { return base64.StdEncoding.EncodeToString(h[:]) }
 
 func (b *book) addKey(k *tlog.VerifierKey) {
 	for _, o := range b.keys {

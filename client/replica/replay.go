@@ -6,6 +6,7 @@ package replica
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -42,10 +43,10 @@ type batch struct {
 
 // replay passes the entries from the ledger's size to the head through the workers to
 // the ledger.
-func (s *state) replay(ctx context.Context, c *Config, o Observer) (err error) {
+func (s *state) replay(ctx context.Context, o Observer) error {
 	s.view.ctx = ctx
 	defer func() { s.view.ctx = context.Background() }()
-	if err := s.pass(ctx, c.Workers, o); err != nil {
+	if err := s.pass(ctx, o); err != nil {
 		return err
 	}
 	if cp := s.view.tree.Head().Checkpoint; s.ledger.Size() != cp.Size || s.ledger.Root() != cp.Root {
@@ -56,7 +57,8 @@ func (s *state) replay(ctx context.Context, c *Config, o Observer) (err error) {
 	return nil
 }
 
-func (s *state) pass(ctx context.Context, workers int, o Observer) error {
+func (s *state) pass(ctx context.Context, o Observer) error {
+	workers := runtime.GOMAXPROCS(0)
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()

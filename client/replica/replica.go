@@ -7,14 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Config says which log, for what use, and with how much effort.
+// Config says which log, and for what use.
 type Config struct {
 	// Client of the log. Its policy decides which heads are accepted. It must not be
 	// nil.
@@ -37,10 +36,6 @@ type Config struct {
 	// snapshot, and Replica.Snapshot writes it. It is a pointer. nil: there is none.
 	Own any
 
-	// Workers is how many goroutines verify signatures. 0: GOMAXPROCS.
-	Workers int
-	// ReadAhead is how many bundles are fetched at a time. 0: 8.
-	ReadAhead int
 	// Tiles has each tile of leaf hashes compared, too: see [client.TreeOptions].
 	Tiles bool
 }
@@ -78,9 +73,6 @@ func New(c Config) (*Replica, error) {
 	if c.Client == nil {
 		return nil, errors.New("replica: the client of a log must be given")
 	}
-	if c.Workers <= 0 {
-		c.Workers = runtime.GOMAXPROCS(0)
-	}
 	var snap *snapshot
 	if c.Snapshot != nil {
 		var err error
@@ -89,7 +81,7 @@ func New(c Config) (*Replica, error) {
 		}
 		c.Snapshot = nil
 	}
-	t, err := c.Client.Tree(client.TreeOptions{Known: c.Known, ReadAhead: c.ReadAhead, Tiles: c.Tiles})
+	t, err := c.Client.Tree(client.TreeOptions{Known: c.Known, Tiles: c.Tiles})
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +166,7 @@ func (r *Replica) Replay(ctx context.Context, o Observer) error {
 		r.tree, r.next = r.next, nil
 		r.state.view.tree = r.tree
 	}
-	return r.state.replay(ctx, &r.c, o)
+	return r.state.replay(ctx, o)
 }
 
 // Try applies the entries up to the head of the last Update to a copy, and asks
@@ -194,7 +186,7 @@ func (r *Replica) Try(ctx context.Context, o Observer, accept func(*ledger.Ledge
 		}
 		copied.state.keys.load(l)
 	}
-	if err := copied.state.replay(ctx, &r.c, o); err != nil {
+	if err := copied.state.replay(ctx, o); err != nil {
 		return err
 	}
 	if err := accept(copied.state.ledger); err != nil {

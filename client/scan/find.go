@@ -56,13 +56,6 @@ func (r reference) ref() (event.Reference, error) {
 	return event.Reference{Index: r.Index, Leaf: [32]byte(r.Leaf)}, nil
 }
 
-// breach is an entry that broke a rule.
-type breach struct {
-	Index uint64 `json:"index"`
-	Rule  string `json:"rule"`
-	Text  string `json:"text"`
-}
-
 // key is a notice key, and its period.
 type key struct {
 	holder escrow.KeyHolder
@@ -200,7 +193,7 @@ func (f *finder) after(e *ledger.Entry, violations []*ledger.Violation) error {
 		}
 		f.state.BreachCount++
 		if len(f.state.Breaches) < maxBreaches {
-			f.state.Breaches = append(f.state.Breaches, breach{v.Index, v.Rule, v.Text()})
+			f.state.Breaches = append(f.state.Breaches, Breach{v.Index, v.Rule, v.Text()})
 		}
 	}
 	for _, x := range f.fresh {

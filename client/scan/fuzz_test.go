@@ -12,7 +12,7 @@ import (
 // FuzzState: what is taken up is of the seed, fit for use, and written again as it was
 // read: the replica refuses a snapshot that is not.
 func FuzzState(f *testing.F) {
-	s := &state{Seed: "00", Notices: 3, Breaches: []breach{{1, "role", "text"}}, BreachCount: 1,
+	s := &state{Seed: "00", Notices: 3, Breaches: []Breach{{1, "role", "text"}}, BreachCount: 1,
 		Found: []*found{{Disclosure: 7, DigestText: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", Event: reference{1, make([]byte, 32)}, Period: "2026-01", Error: "none"}}}
 	good, err := json.Marshal(s)
 	if err != nil {

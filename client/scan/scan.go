@@ -20,35 +20,18 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Config says in which log to look, for whom, and under whose policy.
+// Config says in which log to look, under whose policy, and for whom.
 type Config struct {
-	// Client of the log, with the policy below.
-	Client *client.Client
-	// Policy is the client's. It must not be nil.
-	Policy *tlog.Policy
-	// Origin is the client's. "": the name of the log's key.
-	Origin string
+	// Config of the audit that is observed. Its snapshots have what was found, too:
+	// who reads one learns which notices are the subject's, and all that they say. One
+	// that does not fit is a [replica.SnapshotError]. SaveEvery 0: 32,768. Observe, Use
+	// and Own are the scan's.
+	audit.Config
 
 	// Seed of the subject's notice keys.
 	Seed *escrow.Seed
 	// Now is this machine's time: keys are tried up to the month after it.
 	Now time.Time
-
-	// State to go on from: the audit's snapshot, with what was found. Whoever reads it
-	// learns which notices are the subject's, and all that they say. One that does not
-	// fit is a [replica.SnapshotError]. nil: from the first entry.
-	State []byte
-	// Save, if not nil, is called with a state from time to time and at the end, also
-	// if the scan ends early. Its error ends the scan.
-	Save func(state []byte) error
-	// SaveEvery is how many entries lie between two states. 0: 32,768.
-	SaveEvery uint64
-
-	// Progress, if not nil, is called after each bundle with how many entries of the
-	// head's are done. It must be quick.
-	Progress func(done, size uint64)
-	// Workers is how many goroutines try keys and verify signatures. 0: GOMAXPROCS.
-	Workers int
 }
 
 // Run scans the log up to its present head. The error says that nothing was done: the
@@ -65,8 +48,8 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	}
 	f := &finder{seed: c.Seed, last: lastPeriod(c.Now, c.Seed.First), state: &state{Seed: seedName(c.Seed)}}
 	r := &Report{From: c.Seed.First.String(), To: f.last.String()}
-	r.Audit = audit.Run(ctx, audit.Config{Client: c.Client, Policy: c.Policy, Origin: c.Origin, Snapshot: c.State, Save: c.Save,
-		SaveEvery: c.SaveEvery, Progress: c.Progress, Workers: c.Workers, Observe: f.observe, Use: "scan", Own: f.state})
+	c.Observe, c.Use, c.Own = f.observe, "scan", f.state
+	r.Audit = audit.Run(ctx, c.Config)
 	if err := r.Audit.Refused(); err != nil {
 		return nil, err
 	}
@@ -140,8 +123,8 @@ func (j *joiner) add(x *found) {
 	c.Notices = append(c.Notices, &Notice{Verified: v, Digest: x.DigestText, Disclosure: x.Disclosure, PublishedAfter: unix(x.After),
 		Period: x.Period, Effect: x.Effect, File: file})
 	for _, b := range j.f.state.Breaches {
-		if c.concerns(b.Index, v) && !slices.Contains(c.Breaches, Breach(b)) {
-			c.Breaches = append(c.Breaches, Breach(b))
+		if c.concerns(b.Index, v) && !slices.Contains(c.Breaches, b) {
+			c.Breaches = append(c.Breaches, b)
 		}
 	}
 }

@@ -20,7 +20,7 @@ type state struct {
 	Notices     uint64   `json:"notices"`
 	Found       []*found `json:"found,omitempty"`
 	Left        uint64   `json:"left,omitempty"` // notices beyond those that are kept
-	Breaches    []breach `json:"breaches,omitempty"`
+	Breaches    []Breach `json:"breaches,omitempty"`
 	BreachCount uint64   `json:"breachCount,omitempty"`
 }
 

@@ -62,7 +62,7 @@ func TestResume(t *testing.T) {
 	want := text(t, full)
 	for i := 0; i < len(states); i += max(1, len(states)/3) {
 		state := states[i]
-		got := w.scan(func(c *scan.Config) { c.State = state })
+		got := w.scan(func(c *scan.Config) { c.Snapshot = state })
 		if got.Audit.Resumed == 0 {
 			t.Errorf("state %d: not resumed", i)
 		}
@@ -73,7 +73,7 @@ func TestResume(t *testing.T) {
 	// Entries that came later are found from the last one.
 	w.disclose(w.release([]string{me}, w.key(0, kems[1])))
 	last := states[len(states)-1]
-	wants(t, w.scan(func(c *scan.Config) { c.State = last }), scan.Found, 3)
+	wants(t, w.scan(func(c *scan.Config) { c.Snapshot = last }), scan.Found, 3)
 }
 
 // One that is stopped goes on where it was.
@@ -98,7 +98,7 @@ func TestStopped(t *testing.T) {
 		t.Fatal(text(t, r))
 	}
 	has(t, strings.Join(r.Reasons, " "), audit.ReasonInterrupted)
-	got := w.scan(func(c *scan.Config) { c.State = state })
+	got := w.scan(func(c *scan.Config) { c.Snapshot = state })
 	if got.Audit.Resumed < 256 || got.Audit.Resumed == got.Audit.Audited {
 		t.Errorf("resumed at %d of %d", got.Audit.Resumed, got.Audit.Audited)
 	}
@@ -123,16 +123,16 @@ func TestStateRefused(t *testing.T) {
 	for i := 0; i < len(good); i += 1 + len(good)/97 {
 		b := bytes.Clone(good)
 		b[i] ^= 4
-		if _, err := scan.Run(t.Context(), w.config(func(c *scan.Config) { c.State = b })); !errors.As(err, &bad) {
+		if _, err := scan.Run(t.Context(), w.config(func(c *scan.Config) { c.Snapshot = b })); !errors.As(err, &bad) {
 			t.Fatalf("byte %d: %v", i, err)
 		}
 	}
 	for _, b := range [][]byte{{}, good[:len(good)-1], append(bytes.Clone(good), 0)} {
-		if _, err := scan.Run(t.Context(), w.config(func(c *scan.Config) { c.State = b })); !errors.As(err, &bad) {
+		if _, err := scan.Run(t.Context(), w.config(func(c *scan.Config) { c.Snapshot = b })); !errors.As(err, &bad) {
 			t.Errorf("%d bytes: %v", len(b), err)
 		}
 	}
-	_, err := scan.Run(t.Context(), w.config(func(c *scan.Config) { c.State, c.Seed = good, escrow.NewSeed(nowOf(w)) }))
+	_, err := scan.Run(t.Context(), w.config(func(c *scan.Config) { c.Snapshot, c.Seed = good, escrow.NewSeed(nowOf(w)) }))
 	if !errors.As(err, &bad) {
 		t.Errorf("another seed: %v", err)
 	}
@@ -142,7 +142,7 @@ func TestStateRefused(t *testing.T) {
 	other := newWorld(t)
 	other.seed = w.seed
 	other.Live(100)
-	if _, err := scan.Run(t.Context(), other.config(func(c *scan.Config) { c.State = good })); !errors.As(err, &bad) {
+	if _, err := scan.Run(t.Context(), other.config(func(c *scan.Config) { c.Snapshot = good })); !errors.As(err, &bad) {
 		t.Errorf("another log: %v", err)
 	}
 	// Of the use and the layout of others, with the way out.
@@ -151,7 +151,7 @@ func TestStateRefused(t *testing.T) {
 	for other, want := range map[string]string{"vasistas scan state 1": "remove the file", "vasistas replica snapshot 1 audit": "no scan snapshot"} {
 		b := append([]byte(other), body[len(magic):]...)
 		sum := sha256.Sum256(b)
-		_, err := scan.Run(t.Context(), w.config(func(c *scan.Config) { c.State = append(b, sum[:]...) }))
+		_, err := scan.Run(t.Context(), w.config(func(c *scan.Config) { c.Snapshot = append(b, sum[:]...) }))
 		if !errors.As(err, &bad) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", other, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/escrow/escrowtest"
@@ -106,7 +107,7 @@ func (w *world) scan(edit func(*scan.Config)) *scan.Report {
 
 func (w *world) config(edit func(*scan.Config)) scan.Config {
 	w.TB.Helper()
-	c := scan.Config{Policy: w.Policy(2, "w1", "w2", "w3"), Seed: w.seed, Now: time.Unix(w.Now, 0)}
+	c := scan.Config{Config: audit.Config{Policy: w.Policy(2, "w1", "w2", "w3")}, Seed: w.seed, Now: time.Unix(w.Now, 0)}
 	c.Client = w.client(client.Config{URL: w.Dir})
 	if edit != nil {
 		edit(&c)

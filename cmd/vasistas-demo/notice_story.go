@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/scan"
@@ -35,10 +36,10 @@ func (s *story) findNotices(ctx context.Context, o *opening, a *access, seed *es
 		if _, opened := s.replay.opened[a.Index]; !opened {
 			return false, nil
 		}
-		r, err := scan.Run(ctx, scan.Config{
-			Client: cl, Policy: s.policy, Origin: origin, Seed: seed, Now: time.Now(),
-			State: state, Save: func(b []byte) error { state = b; return nil },
-		})
+		r, err := scan.Run(ctx, scan.Config{Seed: seed, Now: time.Now(), Config: audit.Config{
+			Client: cl, Policy: s.policy, Origin: origin,
+			Snapshot: state, Save: func(b []byte) error { state = b; return nil },
+		}})
 		if err != nil {
 			return false, err
 		}

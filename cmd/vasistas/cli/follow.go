@@ -83,7 +83,8 @@ func (e *env) runFollow(ctx context.Context, f *followFlags) error {
 	err = e.printEntries(ctx, follower, f)
 	var fork *client.ForkError
 	if errors.As(err, &fork) {
-		return errors.Join(err, e.keepEvidence(fork))
+		// It is printed, since it may not be served twice.
+		return errors.Join(err, e.printJSON(map[string]*client.ForkEvidence{"fork": fork.Evidence()}))
 	}
 	return err
 }
@@ -157,25 +158,4 @@ func printEntry(out *bufio.Writer, entry client.Entry, raw bool) error {
 	}
 	_, err = out.Write(append(b, '\n'))
 	return err
-}
-
-// keepEvidence prints what proves a fork, since it may not be served twice.
-func (e *env) keepEvidence(fork *client.ForkError) error {
-	hashes := make([]string, len(fork.Proof))
-	for i, h := range fork.Proof {
-		hashes[i] = base64.StdEncoding.EncodeToString(h[:])
-	}
-	return e.printJSON(map[string]forkJSON{"fork": {
-		string(fork.Small.Bytes()), string(fork.Large.Bytes()),
-		base64.StdEncoding.EncodeToString(fork.Prefix[:]), hashes,
-	}})
-}
-
-// forkJSON is the evidence of a fork: two signed checkpoints, the root that the
-// larger tree has at the smaller size, and its consistency proof.
-type forkJSON struct {
-	Small  string   `json:"small"`
-	Large  string   `json:"large"`
-	Prefix string   `json:"prefix"`
-	Proof  []string `json:"proof"`
 }

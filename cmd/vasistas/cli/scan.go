@@ -162,7 +162,7 @@ func (e *env) scanConfig(f *scanFlags) (c *scan.Config, kept string, clean func(
 	if config.URL == "" {
 		return nil, "", clean, usagef("give the URL of the log, or a directory: the policy has no URL of it")
 	}
-	c = &scan.Config{Policy: policy, Origin: f.origin, Seed: seed, Now: time.Now()}
+	c = &scan.Config{Config: audit.Config{Policy: policy, Origin: f.origin}, Seed: seed, Now: time.Now()}
 	if err := e.scanState(f, c); err != nil {
 		return nil, "", clean, err
 	}
@@ -204,7 +204,7 @@ func (e *env) scanState(f *scanFlags, c *scan.Config) error {
 	case err != nil:
 		return err
 	default:
-		c.State = b
+		c.Snapshot = b
 	}
 	c.Save = func(b []byte) error { return durable.WriteFile(f.state, b, 0o600) }
 	return nil
