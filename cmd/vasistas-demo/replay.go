@@ -4,13 +4,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"time"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -21,9 +20,9 @@ import (
 // clock: the time is what the witnesses say of the head. What it all amounts to, the
 // audit says.
 type replay struct {
-	follower *client.Follower
-	ledger   *ledger.Ledger
-	head     *tlog.Verified
+	replica *replica.Replica
+	ledger  *ledger.Ledger
+	head    *tlog.Verified
 
 	entries [][]byte
 	leaves  []tlog.Hash
@@ -31,78 +30,42 @@ type replay struct {
 }
 
 func newReplay(cl *client.Client) (*replay, error) {
-	f, err := cl.Follower(client.FollowOptions{})
+	r, err := replica.New(replica.Config{Client: cl, Origin: origin})
 	if err != nil {
 		return nil, err
 	}
-	r := &replay{follower: f, opened: make(map[uint64]uint64)}
-	r.ledger = ledger.New(origin, r)
-	return r, nil
-}
-
-// Entry and Root are what the ledger asks of the tree that it is given.
-func (r *replay) Entry(index uint64) ([]byte, error) {
-	if index >= uint64(len(r.entries)) {
-		return nil, fmt.Errorf("entry %d was not read yet", index)
-	}
-	return r.entries[index], nil
-}
-
-func (r *replay) Root(size uint64) ([32]byte, error) {
-	if size == 0 || size > uint64(len(r.leaves)) {
-		return [32]byte{}, fmt.Errorf("the tree of size %d was not read yet", size)
-	}
-	var f tiles.Frontier
-	for _, leaf := range r.leaves[:size] {
-		if err := f.Append(leaf, func(tlog.Tile, []byte) error { return nil }); err != nil {
-			return [32]byte{}, err
-		}
-	}
-	return f.Root(), nil
+	return &replay{replica: r, ledger: r.Ledger(), opened: make(map[uint64]uint64)}, nil
 }
 
 // catchUp reads and judges what is new up to the published head.
-func (r *replay) catchUp(ctx context.Context) error {
-	head, err := r.follower.Update(ctx)
-	if err != nil {
+func (r *replay) catchUp(ctx context.Context) (err error) {
+	if r.head, err = r.replica.Update(ctx); err != nil {
 		return err
 	}
-	for e, err := range r.follower.Entries(ctx) {
-		if err != nil {
-			return err
-		}
-		r.entries = append(r.entries, bytes.Clone(e.Bytes))
-		r.leaves = append(r.leaves, e.Leaf)
-		if err := r.judge(e.Index); err != nil {
-			return fmt.Errorf("entry %d: %w", e.Index, err)
-		}
-	}
-	r.head = head
-	return nil
-}
-
-func (r *replay) judge(index uint64) error {
-	e := ledger.Read(index, r.entries[index])
-	if _, err := r.ledger.Apply(e); err != nil {
-		return err
-	}
-	if e.Envelope == nil {
-		return nil
-	}
-	if d, ok := e.Envelope.Event.Body.(*event.Disclosure); ok {
-		return r.disclosed(index, d)
-	}
-	return nil
+	return r.replica.Replay(ctx, replica.Observer{
+		Bundle: func(b client.Bundle) error {
+			r.entries, r.leaves = append(r.entries, b.Entries...), append(r.leaves, b.Leaves...)
+			return nil
+		},
+		After: func(e *ledger.Entry, _ []*ledger.Violation) error {
+			if e.Envelope == nil {
+				return nil
+			}
+			if d, ok := e.Envelope.Event.Body.(*event.Disclosure); ok {
+				return r.disclosed(e.Index, d)
+			}
+			return nil
+		},
+	})
 }
 
 // disclosed holds what a disclosure opens to the digests of the sealed event. Here
 // each disclosure opens all.
 func (r *replay) disclosed(index uint64, d *event.Disclosure) error {
-	b, err := r.Entry(d.Event.Index)
-	if err != nil {
-		return err
+	if d.Event.Index >= index {
+		return fmt.Errorf("entry %d discloses entry %d", index, d.Event.Index)
 	}
-	env, err := event.ParseEnvelope(b)
+	env, err := event.ParseEnvelope(r.entries[d.Event.Index])
 	if err != nil {
 		return err
 	}
