@@ -12,8 +12,8 @@
 //
 // # Follow
 //
-// [Follower] is the one loop that everyone shares. For each new head it does,
-// in this order:
+// [Tree] is the verified tree that everyone shares, and [Follower] the loop over its
+// entries. For each new head they do, in this order:
 //
 //  1. checkpoint: parsed strictly, judged under the policy; a smaller one than
 //     before is a [RollbackError];

@@ -122,39 +122,21 @@ func (f *Follower) State() State {
 // Head returns the head that entries are yielded up to, nil before the first.
 func (f *Follower) Head() *tlog.Verified { return f.tree.head }
 
-// Update is [Tree.Update].
+// Update is [Tree.Update]. The client accepts no smaller checkpoint from then on.
 func (f *Follower) Update(ctx context.Context) (*tlog.Verified, error) {
 	t := f.tree.Clone(nil)
 	v, err := t.Update(ctx)
-	if err == nil {
-		err = f.take(ctx, t)
-	}
 	if err != nil {
 		return nil, err
 	}
-	t.c.remember(v)
-	return v, nil
-}
-
-// Offer is [Tree.Offer].
-func (f *Follower) Offer(ctx context.Context, checkpoint []byte) (*tlog.Verified, error) {
-	t := f.tree.Clone(nil)
-	v, err := t.Offer(ctx, checkpoint)
-	if err != nil {
-		return nil, err
-	}
-	return v, f.take(ctx, t)
-}
-
-// take goes on to a tree with another head.
-func (f *Follower) take(ctx context.Context, t *Tree) error {
 	if f.frontier == nil {
 		if err := f.load(ctx, t.now); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	f.tree = t
-	return nil
+	t.c.remember(v)
+	return v, nil
 }
 
 // load makes the frontier of the saved state out of tiles that the head vouches

@@ -278,9 +278,13 @@ func TestOffer(t *testing.T) {
 	lie := evil.grow(300)
 	sameSize := evil.grow(600)
 	l.grow(600)
-	f := follower(t, newClient(t, client.Config{URL: l.dir, Policy: l.policy()}), client.FollowOptions{})
-	collect(t, f, l, 0)
-
+	f, err := newClient(t, client.Config{URL: l.dir, Policy: l.policy()}).Tree(client.TreeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Update(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	var back *client.RollbackError
 	if _, err := f.Offer(t.Context(), old.Bytes()); !errors.As(err, &back) {
 		t.Errorf("an older head of the same log: %v", err)

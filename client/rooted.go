@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -169,33 +170,28 @@ func (t *rooted) rootAt(ctx context.Context, size uint64) (tlog.Hash, error) {
 // bundle accepts a bundle that has all that the tree has there, and keeps its hashes.
 func (t *rooted) bundle(ctx context.Context, b *bundle) error {
 	id := b.id()
+	var fits bool
 	if id.Width == tlog.TileWidth {
 		want, err := t.above(ctx, 0, b.n)
 		if err != nil {
 			return err
 		}
-		if b.nodes[8][0] != want {
-			return &tlog.CorruptError{Tile: id, Reason: "its entries are not those that the tree has"}
+		if fits = b.nodes[8][0] == want; fits {
+			t.full.Add(want, b.nodes)
 		}
-		t.full.Add(want, b.nodes)
-		if b.tile {
-			leaves := tlog.Tile{Index: b.n, Width: id.Width}
-			if err := t.c.keep(leaves, b.nodes.bytes); err != nil {
-				return err
-			}
+	} else {
+		have, err := t.tile(ctx, 0, b.n)
+		if err != nil {
+			return err
 		}
-		return t.c.keep(id, b.bytes)
+		fits = slices.Equal(have[0], b.nodes[0])
 	}
-	have, err := t.tile(ctx, 0, b.n)
-	if err != nil {
-		return err
+	if !fits {
+		return &tlog.CorruptError{Tile: id, Reason: "its entries are not those that the tree has"}
 	}
-	if len(have[0]) != id.Width {
-		return &tlog.CorruptError{Tile: id, Reason: fmt.Sprintf("it has %d entries, and the tree has %d there", id.Width, len(have[0]))}
-	}
-	for i, h := range b.nodes[0] {
-		if h != have[0][i] {
-			return &tlog.CorruptError{Tile: id, Reason: fmt.Sprintf("entry %d is not the one that the tree has", b.n*tlog.TileWidth+uint64(i))}
+	if b.tile {
+		if err := t.c.keep(tlog.Tile{Index: b.n, Width: id.Width}, b.nodes.bytes); err != nil {
+			return err
 		}
 	}
 	return t.c.keep(id, b.bytes)

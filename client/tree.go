@@ -4,6 +4,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -72,7 +74,7 @@ func (t *Tree) Clone(c *Client) *Tree {
 		n.c = c
 		if t.now != nil {
 			now := *t.now
-			now.c, n.now = c, &now
+			now.c, now.prover, n.now = c, prover.New(&now, 0), &now
 		}
 	}
 	return &n
@@ -91,7 +93,7 @@ func (t *Tree) Update(ctx context.Context) (*tlog.Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v, t.accept(ctx, v)
+	return t.accept(ctx, v)
 }
 
 // Offer judges a checkpoint that came from elsewhere, say from a witness, as
@@ -103,37 +105,34 @@ func (t *Tree) Offer(ctx context.Context, checkpoint []byte) (*tlog.Verified, er
 	if err != nil {
 		return nil, err
 	}
-	return v, t.accept(ctx, v)
+	return t.accept(ctx, v)
 }
 
-func (t *Tree) accept(ctx context.Context, v *tlog.Verified) error {
-	cp := v.Checkpoint
+func (t *Tree) accept(ctx context.Context, v *tlog.Verified) (*tlog.Verified, error) {
+	cp, now := v.Checkpoint, t.now
 	if t.largest != nil {
 		err := notBefore(t.largest, cp)
 		var back *RollbackError
-		if errors.As(err, &back) && t.now != nil {
-			if err := extends(ctx, t.now, cp, t.largest); err != nil {
-				return err
-			}
+		if errors.As(err, &back) && now != nil {
+			err = cmp.Or(extends(ctx, now, cp, t.largest), err)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if t.now == nil || t.now.size != cp.Size {
-		now, err := openRooted(ctx, t.c, cp.Size, cp.Root, t.full)
-		if err != nil {
-			return err
+	if now == nil || now.size != cp.Size {
+		var err error
+		if now, err = openRooted(ctx, t.c, cp.Size, cp.Root, t.full); err != nil {
+			return nil, err
 		}
 		if t.largest != nil {
 			if err := extends(ctx, now, t.largest, cp); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		t.now = now
 	}
-	t.largest, t.head = cp, v
-	return nil
+	t.largest, t.head, t.now = cp, v, now
+	return v, nil
 }
 
 // extends returns a [ForkError] unless the tree t, of the head large, has the

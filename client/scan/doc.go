@@ -21,8 +21,8 @@
 //
 // # How
 //
-// It observes an audit. The audit's workers try the notices of each disclosure, on all
-// cores, beside verifying signatures; the ledger then says which release stated a
+// It observes an audit. The audit's workers, which verify the signatures on all cores,
+// also try the notices of each disclosure; the ledger then says which release stated a
 // notice, and whether the disclosure had an effect. Memory is bounded by the audit's
 // queue, by what the ledger keeps, and by what was found. A state is the audit's
 // snapshot and what was found up to it.

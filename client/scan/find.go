@@ -4,7 +4,6 @@
 package scan
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,31 +28,15 @@ const (
 // A found notice is one that opened, and what the ledger knew of it. It is part of a
 // state, so its encoding is.
 type found struct {
-	Digest     event.Digest `json:"-"`
-	DigestText string       `json:"digest"`
-	Disclosure uint64       `json:"disclosure"`         // index
-	Event      reference    `json:"event"`              // what the disclosure names
-	Releases   []reference  `json:"releases,omitempty"` // those that state it
-	After      int64        `json:"after,omitempty"`    // witnessed time after which the disclosure was logged
-	Effect     bool         `json:"effect"`             // the disclosure kept the rules
-	Period     string       `json:"period"`             // of the key that opened it
-	Notice     []byte       `json:"notice,omitempty"`   // as escrow.Notice.Bytes
-	Error      string       `json:"error,omitempty"`    // why it is none, if it opened and is none
-}
-
-// reference is an event.Reference in JSON.
-type reference struct {
-	Index uint64 `json:"index"`
-	Leaf  []byte `json:"leaf"`
-}
-
-func refOf(r event.Reference) reference { return reference{r.Index, r.Leaf[:]} }
-
-func (r reference) ref() (event.Reference, error) {
-	if len(r.Leaf) != sha256.Size {
-		return event.Reference{}, errors.New("a leaf hash has 32 bytes")
-	}
-	return event.Reference{Index: r.Index, Leaf: [32]byte(r.Leaf)}, nil
+	Digest     event.Digest      `json:"digest"`
+	Disclosure uint64            `json:"disclosure"`         // index
+	Event      event.Reference   `json:"event"`              // what the disclosure names
+	Releases   []event.Reference `json:"releases,omitempty"` // those that state it
+	After      time.Time         `json:"after,omitzero"`     // witnessed time after which the disclosure was logged
+	Effect     bool              `json:"effect"`             // the disclosure kept the rules
+	Period     string            `json:"period"`             // of the key that opened it
+	Notice     []byte            `json:"notice,omitempty"`   // as escrow.Notice.Bytes
+	Error      string            `json:"error,omitempty"`    // why it is none, if it opened and is none
 }
 
 // key is a notice key, and its period.
@@ -153,10 +136,7 @@ func (f *finder) before(e *ledger.Entry, note any) error {
 	for _, o := range list {
 		d := e.Envelope.Event.Body.(*event.Disclosure)
 		digest := escrow.NoticeDigest(d.Notices[o.place])
-		x := &found{Digest: digest, DigestText: digest.String(), Disclosure: e.Index, Event: refOf(d.Event), Period: o.period}
-		if t := f.ledger.Time(); !t.IsZero() {
-			x.After = t.Unix()
-		}
+		x := &found{Digest: digest, Disclosure: e.Index, Event: d.Event, After: f.ledger.Time(), Period: o.period}
 		custodian := ""
 		if o.err != nil {
 			x.Error = o.err.Error()
@@ -173,7 +153,7 @@ func (f *finder) before(e *ledger.Entry, note any) error {
 		byAuthor := func(r ledger.Stating) bool { return r.Custodian == custodian }
 		for _, r := range stating {
 			if byAuthor(r) || !slices.ContainsFunc(stating, byAuthor) {
-				x.Releases = append(x.Releases, refOf(r.Reference))
+				x.Releases = append(x.Releases, r.Reference)
 			}
 		}
 		f.fresh = append(f.fresh, x)

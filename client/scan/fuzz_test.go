@@ -7,13 +7,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/log/event"
 )
 
 // FuzzState: what is taken up is of the seed, fit for use, and written again as it was
 // read: the replica refuses a snapshot that is not.
 func FuzzState(f *testing.F) {
 	s := &state{Seed: "00", Notices: 3, Breaches: []Breach{{1, "role", "text"}}, BreachCount: 1,
-		Found: []*found{{Disclosure: 7, DigestText: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", Event: reference{1, make([]byte, 32)}, Period: "2026-01", Error: "none"}}}
+		Found: []*found{{Disclosure: 7, Event: event.Reference{Index: 1}, After: time.Unix(1_800_000_000, 0).UTC(), Period: "2026-01", Error: "none"}}}
 	good, err := json.Marshal(s)
 	if err != nil {
 		f.Fatal(err)
@@ -21,7 +24,7 @@ func FuzzState(f *testing.F) {
 	if err := json.Unmarshal(good, &state{Seed: "00"}); err != nil {
 		f.Fatal(err)
 	}
-	for _, bad := range []string{`"seed":"01"`, `"found":[null]`, `"digest":"A"`, `"error":""`} {
+	for _, bad := range []string{`"seed":"01"`, `"found":[null]`, `"disclosure":-1`, `"error":""`} {
 		name, _, _ := bytes.Cut([]byte(bad), []byte(":"))
 		i := bytes.Index(good, name)
 		f.Add(append(append(bytes.Clone(good[:i]), bad...), good[bytes.IndexAny(good[i:], ",}")+i:]...))
@@ -36,11 +39,8 @@ func FuzzState(f *testing.F) {
 			t.Fatalf("it is of the seed %q", s.Seed)
 		}
 		for _, x := range s.Found {
-			if x.Digest.String() != x.DigestText || (x.Notice == nil) != (x.Error != "") {
+			if (x.Notice == nil) != (x.Error != "") {
 				t.Errorf("%+v", x)
-			}
-			if _, err := x.Event.ref(); err != nil {
-				t.Error(err)
 			}
 		}
 		again, err := json.Marshal(s)

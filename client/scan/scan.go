@@ -86,7 +86,7 @@ func (j *joiner) join() {
 // add puts a notice into its case, or among those that prove nothing.
 func (j *joiner) add(x *found) {
 	doubt := func(format string, args ...any) {
-		j.r.Unproven = append(j.r.Unproven, Unproven{x.Disclosure, x.DigestText, x.Period, fmt.Sprintf(format, args...)})
+		j.r.Unproven = append(j.r.Unproven, Unproven{x.Disclosure, x.Digest.String(), x.Period, fmt.Sprintf(format, args...)})
 	}
 	if x.Error != "" {
 		doubt("it opens under your key, and is no notice: %s", x.Error)
@@ -103,7 +103,7 @@ func (j *joiner) add(x *found) {
 	}
 	releases := x.Releases
 	if len(releases) == 0 {
-		releases = []reference{x.Event} // closed before: it may name the release itself
+		releases = []event.Reference{x.Event} // closed before: it may name the release itself
 	}
 	var file *notice.File
 	var v *notice.Verified
@@ -120,7 +120,7 @@ func (j *joiner) add(x *found) {
 		return
 	}
 	c := j.r.caseOf(n.Access)
-	c.Notices = append(c.Notices, &Notice{Verified: v, Digest: x.DigestText, Disclosure: x.Disclosure, PublishedAfter: unix(x.After),
+	c.Notices = append(c.Notices, &Notice{Verified: v, Digest: x.Digest.String(), Disclosure: x.Disclosure, PublishedAfter: x.After,
 		Period: x.Period, Effect: x.Effect, File: file})
 	for _, b := range j.f.state.Breaches {
 		if c.concerns(b.Index, v) && !slices.Contains(c.Breaches, b) {
@@ -129,21 +129,10 @@ func (j *joiner) add(x *found) {
 	}
 }
 
-func unix(t int64) time.Time {
-	if t == 0 {
-		return time.Time{}
-	}
-	return time.Unix(t, 0).UTC()
-}
-
 // file gathers the proofs that a notice needs, under one head, and holds the notice's
 // digest against the release.
-func (j *joiner) file(n *escrow.Notice, digest event.Digest, release reference) (*notice.File, error) {
-	ref, err := release.ref()
-	if err != nil {
-		return nil, err
-	}
-	file := &notice.File{Notice: n}
+func (j *joiner) file(n *escrow.Notice, digest event.Digest, ref event.Reference) (file *notice.File, err error) {
+	file = &notice.File{Notice: n}
 	prove := func(r event.Reference) ([]byte, error) {
 		p, err := j.c.Client.ProveAt(j.ctx, j.f.head, r.Index)
 		if err != nil {
@@ -154,7 +143,7 @@ func (j *joiner) file(n *escrow.Notice, digest event.Digest, release reference) 
 	if file.Release, err = prove(ref); err != nil {
 		return nil, err
 	}
-	if err := states(file.Release, ref, digest); err != nil {
+	if err := states(file.Release, digest); err != nil {
 		return nil, err
 	}
 	if file.Access, err = prove(n.Access); err != nil {
@@ -189,7 +178,7 @@ func (j *joiner) file(n *escrow.Notice, digest event.Digest, release reference) 
 }
 
 // states says whether an entry is a release that states the notice.
-func states(proof []byte, ref event.Reference, digest event.Digest) error {
+func states(proof []byte, digest event.Digest) error {
 	p, err := tlog.ParseProof(proof)
 	if err != nil {
 		return err

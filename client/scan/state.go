@@ -11,7 +11,6 @@ import (
 	"fmt"
 
 	"github.com/vasistas/vasistas/client/escrow"
-	"github.com/vasistas/vasistas/log/event"
 )
 
 // state is what a scan has found so far: its part of the snapshot.
@@ -41,30 +40,9 @@ func (s *state) UnmarshalJSON(b []byte) error {
 		return errors.New("it is of another seed")
 	}
 	for i, x := range s.Found {
-		if x == nil {
-			return fmt.Errorf("notice %d: there is none", i)
-		}
-		if err := x.check(); err != nil {
-			return fmt.Errorf("notice %d: %w", i, err)
+		if x == nil || (x.Notice == nil) == (x.Error == "") {
+			return fmt.Errorf("want notice %d, or why it is none", i)
 		}
 	}
 	return nil
-}
-
-func (x *found) check() (err error) {
-	if x.Digest, err = event.ParseDigest(x.DigestText); err != nil {
-		return err
-	}
-	for _, r := range append([]reference{x.Event}, x.Releases...) {
-		if _, err := r.ref(); err != nil {
-			return err
-		}
-	}
-	if (x.Notice == nil) == (x.Error == "") {
-		return errors.New("want a notice, or why it is none")
-	}
-	if x.Notice != nil {
-		_, err = escrow.ParseNotice(x.Notice)
-	}
-	return err
 }
