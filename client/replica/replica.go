@@ -86,11 +86,13 @@ func New(c Config) (*Replica, error) {
 		return nil, err
 	}
 	r := &Replica{c: c, tree: t}
-	if snap != nil {
-		return r, r.restore(snap)
-	}
 	if c.Origin != "" {
 		r.found(c.Origin)
+	}
+	if snap != nil {
+		if err := r.restore(snap); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }
@@ -158,10 +160,15 @@ func (r *Replica) look(ctx context.Context, head func(*client.Tree) (*tlog.Verif
 	return v, nil
 }
 
+var errNoHead = errors.New("replica: there is no head yet; call Update")
+
 // Replay makes the head of the last Update count, and applies the entries up to it.
 // If it fails, the head counts and so do the entries that were applied; the next one
 // goes on there.
 func (r *Replica) Replay(ctx context.Context, o Observer) error {
+	if r.state == nil {
+		return errNoHead
+	}
 	if r.next != nil {
 		r.tree, r.next = r.next, nil
 		r.state.view.tree = r.tree
@@ -173,6 +180,9 @@ func (r *Replica) Replay(ctx context.Context, o Observer) error {
 // whether they count. If accept, or anything before it, fails, the replica is what it
 // was before Update. It costs what a snapshot costs.
 func (r *Replica) Try(ctx context.Context, o Observer, accept func(*ledger.Ledger) error) error {
+	if r.state == nil {
+		return errNoHead
+	}
 	next, l := r.next, r.state.ledger
 	if r.next = nil; next == nil {
 		next = r.tree

@@ -88,6 +88,9 @@ var errTest = errors.New("not today")
 func TestTry(t *testing.T) {
 	w, src, c := world(t, 300)
 	r := open(t, c)
+	if r.Replay(t.Context(), replica.Observer{}) == nil || r.Try(t.Context(), replica.Observer{}, nil) == nil {
+		t.Error("there is no head, and it succeeds")
+	}
 	follow(t, r)
 	l, head, before := r.Ledger(), r.Tree().Head(), snapshot(t, r)
 	w.Live(1000)

@@ -139,6 +139,7 @@ func TestLinks(t *testing.T) {
 		{"client/verify", network, bare},
 		{"client/escrow", network, ages},
 		{"client/notice", network, ages},
+		{"client/replica", []string{"os/exec", "plugin"}, append([]string{"github.com/hashicorp/golang-lru/"}, bare...)},
 		{"witness", nil, bare},
 		{"cmd/vasistas-witness", nil, bare},
 		{"cmd/vasistas-gate", []string{module + "log", module + "witness", module + "log/vault", module + "log/tesserax"}, []string{""}},
