@@ -34,14 +34,6 @@ func (b *bundle) bytes() []byte {
 	return out
 }
 
-// size is how much memory its entries take.
-func (b *bundle) size() (n int) {
-	for _, e := range b.entries {
-		n += len(e)
-	}
-	return n
-}
-
 // readBundle reads a bundle and, if withTile says so, the full tile of its leaf
 // hashes at the same time, to compare them.
 func readBundle(ctx context.Context, r tlog.TileReader, n, size uint64, withTile bool) *bundle {

@@ -76,7 +76,7 @@ type Client struct {
 // New returns a client of one log. It does not connect.
 func New(c Config) (*Client, error) {
 	c.setDefaults()
-	cl := &Client{source: c.Source, policy: c.Policy, origin: c.Origin, goBack: c.AllowRollback, full: newTileCache()}
+	cl := &Client{source: c.Source, policy: c.Policy, origin: c.Origin, goBack: c.AllowRollback, full: newCache[tlog.Hash, *nodes](keepTiles)}
 	dir, isDir, err := localDir(c.URL)
 	switch {
 	case err != nil:

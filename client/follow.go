@@ -67,7 +67,6 @@ func (c *Client) Follower(o FollowOptions) (*Follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.recent = nil // no entry is asked for
 	if o.From.Checkpoint != nil {
 		if t.largest, err = c.Signed(o.From.Checkpoint); err != nil {
 			return nil, err

@@ -17,9 +17,12 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// keepTiles is how many full tiles a cache keeps, 16 KiB each. A walk needs one a
-// level.
-const keepTiles = 64
+// keepTiles is how many full tiles a cache keeps, 16 KiB each: a walk needs one a
+// level. keepBundles is how many bundles, of 12 MB at most with ours.
+const (
+	keepTiles   = 64
+	keepBundles = 16
+)
 
 // nodes are the nodes of a tile or bundle: nodes[0] its hashes, nodes[k] the roots
 // of the perfect subtrees over 2^k of them.
@@ -45,11 +48,15 @@ func (n *nodes) bytes() []byte {
 	return b
 }
 
-// tileCache has full tiles by their hash, so it can't say anything false of any tree.
-type tileCache = lru.Cache[tlog.Hash, *nodes]
+type (
+	// tileCache has full tiles by their hash, so it can't say anything false of any tree.
+	tileCache = lru.Cache[tlog.Hash, *nodes]
+	// bundleCache has bundles that some tree had.
+	bundleCache = lru.Cache[uint64, *bundle]
+)
 
-func newTileCache() *tileCache {
-	c, err := lru.New[tlog.Hash, *nodes](keepTiles)
+func newCache[K comparable, V any](size int) *lru.Cache[K, V] {
+	c, err := lru.New[K, V](size)
 	if err != nil {
 		panic(err) // for a size below 1 only
 	}

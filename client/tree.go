@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
-	"sync"
 
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -38,7 +36,7 @@ type Tree struct {
 	head    *tlog.Verified // largest, as it was judged in this run; or nil
 	now     *rooted        // of head; or nil
 	full    *tileCache     // shared with copies
-	recent  *recent        // shared with copies
+	recent  *bundleCache   // the last that were read, for Entry; shared with copies
 }
 
 // Tree returns the tree of the client's log.
@@ -46,7 +44,7 @@ func (c *Client) Tree(o TreeOptions) (*Tree, error) {
 	if c.policy == nil {
 		return nil, ErrNoPolicy
 	}
-	return &Tree{c: c, opts: o, largest: o.Known, full: newTileCache(), recent: new(recent)}, nil
+	return &Tree{c: c, opts: o, largest: o.Known, full: newCache[tlog.Hash, *nodes](keepTiles), recent: newCache[uint64, *bundle](keepBundles)}, nil
 }
 
 // Signed reads a checkpoint of a saved state. One that the log has not signed is a
@@ -173,14 +171,13 @@ func (t *Tree) Consistency(ctx context.Context, size uint64) ([]tlog.Hash, error
 	return t.now.prover.Consistency(ctx, size, root, t.now.size, t.now.root)
 }
 
-// Entry returns the bytes of an entry. The last bundles that were read are kept, up
-// to 32 MB.
+// Entry returns the bytes of an entry. The last 16 bundles that were read are kept.
 func (t *Tree) Entry(ctx context.Context, index uint64) ([]byte, error) {
 	if t.now == nil || index >= t.now.size {
 		return nil, fmt.Errorf("entry %d is %w", index, ErrNotLogged)
 	}
 	i := index % tlog.TileWidth
-	if b := t.recent.find(index); b != nil {
+	if b, ok := t.recent.Get(index / tlog.TileWidth); ok && i < uint64(len(b.entries)) {
 		// It may have been read under a head that was not kept.
 		n, err := t.now.tile(ctx, 0, b.n)
 		if err != nil {
@@ -194,7 +191,7 @@ func (t *Tree) Entry(ctx context.Context, index uint64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.recent.add(b)
+	t.recent.Add(b.n, b)
 	return b.entries[i], nil
 }
 
@@ -221,7 +218,7 @@ func (t *Tree) Bundles(ctx context.Context, from uint64) iter.Seq2[Bundle, error
 				yield(Bundle{}, err)
 				return
 			}
-			t.recent.add(b)
+			t.recent.Add(b.n, b)
 			first := max(from, b.n*tlog.TileWidth)
 			i := first % tlog.TileWidth
 			if !yield(Bundle{First: first, Entries: b.entries[i:], Leaves: b.nodes[0][i:]}, nil) {
@@ -229,48 +226,4 @@ func (t *Tree) Bundles(ctx context.Context, from uint64) iter.Seq2[Bundle, error
 			}
 		}
 	}
-}
-
-// recent has the last bundles that were read. It is safe for concurrent use; nil keeps
-// none.
-type recent struct {
-	mu    sync.Mutex
-	list  []*bundle
-	bytes int
-}
-
-const (
-	keepBundles = 64
-	keepBytes   = 32 << 20
-)
-
-func (r *recent) add(b *bundle) {
-	if r == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if i := slices.IndexFunc(r.list, func(o *bundle) bool { return o.n == b.n }); i >= 0 {
-		r.bytes -= r.list[i].size()
-		r.list = slices.Delete(r.list, i, i+1)
-	}
-	r.list, r.bytes = append(r.list, b), r.bytes+b.size()
-	for len(r.list) > 1 && (len(r.list) > keepBundles || r.bytes > keepBytes) {
-		r.bytes -= r.list[0].size()
-		r.list = slices.Delete(r.list, 0, 1)
-	}
-}
-
-func (r *recent) find(index uint64) *bundle {
-	if r == nil {
-		return nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, b := range r.list {
-		if b.n == index/tlog.TileWidth && index%tlog.TileWidth < uint64(len(b.entries)) {
-			return b
-		}
-	}
-	return nil
 }

@@ -26,8 +26,8 @@
 // One goroutine reads the log bundle by bundle. Bundles are parsed and their
 // signatures verified on all cores; the ledger takes them in order. Work passes from
 // hand to hand in bundles of up to 256 entries, and as many as a small queue holds,
-// so memory is bounded by the queue, by the last bundles, which the tree keeps (32
-// MB), and by what the ledger keeps, whatever the size of the log.
+// so memory is bounded by the queue, by the last 16 bundles, which the tree keeps, and
+// by what the ledger keeps, whatever the size of the log.
 //
 // # Snapshots
 //
