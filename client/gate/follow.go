@@ -114,7 +114,7 @@ func (b *book) observer(own func(ledger.Entry) error) replica.Observer {
 		if k == id {
 			return key
 		}
-		return nil // what only bears the id is somebody else's
+		return nil // a signature that only bears the id is another key's
 	}
 	return replica.Observer{
 		Read: func(e *ledger.Entry) any {
@@ -274,7 +274,7 @@ func (b *book) contains(ctx context.Context, cp *tlog.Checkpoint) error {
 	if root == cp.Root {
 		return nil
 	}
-	// Whoever sent it may have made it up; the log's signature says who did.
+	// The sender may have made it up; the log's signature says who did.
 	_, err = b.replica.Offer(ctx, cp.Bytes())
 	var back *client.RollbackError
 	if err == nil || errors.As(err, &back) {

@@ -197,11 +197,11 @@ func TestForget(t *testing.T) {
 	follow(t, r)
 	var fork *client.ForkError
 	if _, err := r.Offer(t.Context(), other.Checkpoint("w1", "w2").Bytes()); !errors.As(err, &fork) {
-		t.Errorf("a head beside the one that counts: %v", err)
+		t.Errorf("a head that contradicts the one that counts: %v", err)
 	}
 	src.dir.Store(&other.Dir)
 	if _, err := r.Update(t.Context()); !errors.As(err, &fork) {
-		t.Errorf("a log beside it: %v", err)
+		t.Errorf("a log that contradicts it: %v", err)
 	}
 	check(t, fork.Check(w.Policy(2, "w1", "w2", "w3"), ""))
 }
