@@ -335,7 +335,7 @@ func (s *Standby) Act(ctx, lease context.Context, prepare func(context.Context) 
 		return opening.Err()
 	}
 	defer func() { <-s.turn; s.wake() }()
-	l, beside, err := s.open(opening, prepare)
+	l, kept, err := s.open(opening, prepare)
 	s.mu.Lock()
 	s.log, s.refused = l, err
 	s.mu.Unlock()
@@ -356,7 +356,7 @@ func (s *Standby) Act(ctx, lease context.Context, prepare func(context.Context) 
 		cancel()
 	}
 	s.end(closing, l)
-	err = errors.Join(l.Close(closing), beside.Close())
+	err = errors.Join(l.Close(closing), kept.Close())
 	s.metrics.active.Set(0)
 	s.metrics.terms.WithLabelValues(outcome).Inc()
 	logger.Info("the log is closed", "err", err)
@@ -369,13 +369,13 @@ func (s *Standby) open(ctx context.Context, prepare func(context.Context) (Confi
 	if err := s.refresh(ctx); err != nil {
 		return nil, nil, err
 	}
-	cfg, beside, err := prepare(ctx)
+	cfg, kept, err := prepare(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
-		return nil, nil, errors.Join(err, beside.Close())
+		return nil, nil, errors.Join(err, kept.Close())
 	}
 	l, err := open(ctx, cfg, &stateDir{dir: s.caches.dir}, func(head *tlog.Head) (*replica, error) {
 		w := s.replica
@@ -386,10 +386,10 @@ func (s *Standby) open(ctx context.Context, prepare func(context.Context) (Confi
 		return w, w.use(ctx, cfg.Engine, head)
 	})
 	if err != nil {
-		return nil, nil, errors.Join(err, cfg.Engine.Close(context.WithoutCancel(ctx)), beside.Close())
+		return nil, nil, errors.Join(err, cfg.Engine.Close(context.WithoutCancel(ctx)), kept.Close())
 	}
 	l.start()
-	return l, beside, nil
+	return l, kept, nil
 }
 
 // hold waits until the instance is not to be active any more, and returns why; nil:

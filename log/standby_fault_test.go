@@ -321,7 +321,7 @@ func TestRestoreDatabase(t *testing.T) {
 	}
 	args := c.arguments("recover", slices.Concat([]string{"-database", c.dsn, "-from", mirror, "-state", t.TempDir()}, c.options)...)
 	if out, err := exec.Command(build(t, "..", "./cmd/vasistas-log"), args...).CombinedOutput(); err == nil || !strings.Contains(string(out), "stop all instances first") {
-		t.Errorf("recovering beside an instance: %v\n%s", err, out)
+		t.Errorf("recovering while an instance runs: %v\n%s", err, out)
 	}
 	check(t, fresh.end(t, syscall.SIGTERM))
 	out, err := exec.Command(build(t, "..", "./cmd/vasistas-log"), args...).CombinedOutput()

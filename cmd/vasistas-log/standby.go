@@ -78,7 +78,7 @@ func instanceName(listener net.Listener) string {
 	return fmt.Sprintf("%s at %s", host, listener.Addr())
 }
 
-// prepare opens what the log needs for a term, with all that is shared read anew.
+// prepare opens what the log needs for a term, and reads again all that is shared.
 func (o *serveOptions) prepare(ctx context.Context, cfg log.Config, term *pgstate.Term) (log.Config, io.Closer, error) {
 	files := o.vaultConfig()
 	files.Storage, files.MaxFileSize, files.Spare = term.Vault(), pgstate.MaxVaultFile, spareStray
