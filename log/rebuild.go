@@ -30,24 +30,30 @@ type plan struct {
 
 // rebuild makes the tree hold every entry of the copy, and those beyond it that are
 // left. Nothing is written before all of it has been checked.
-func (r *recovery) rebuild(ctx context.Context) (_ *Recovered, err error) {
+func (r *recovery) rebuild(ctx context.Context) (_ *Recovered, rerr error) {
 	old, sound, err := r.openTree(ctx)
 	if err != nil {
 		return nil, err
 	}
 	closeOld := func() {
 		if old != nil {
-			err = errors.Join(err, old.Close(ctx))
+			rerr = errors.Join(rerr, old.Close(ctx))
 			old = nil
 		}
 	}
 	defer closeOld()
-	rec, from := &Recovered{Rebuilt: r.To == nil && sound == nil}, &tiles.Frontier{}
-	engine := r.To
-	if r.To != nil {
-		if from, err = r.readTree(ctx, r.To, "checking what is in the new place"); err != nil {
+	rec, from := &Recovered{Rebuilt: r.OpenTo == nil && sound == nil}, &tiles.Frontier{}
+	var engine Engine
+	if r.OpenTo != nil {
+		to, err := r.OpenTo(ctx)
+		if err != nil {
 			return nil, fmt.Errorf("the new place: %w", err)
 		}
+		defer func() { rerr = errors.Join(rerr, to.Close(ctx)) }()
+		if from, err = r.readTree(ctx, to, "checking what is in the new place"); err != nil {
+			return nil, fmt.Errorf("the new place: %w", err)
+		}
+		engine = to
 	} else if sound != nil {
 		engine, from = old, sound
 	}
@@ -72,10 +78,10 @@ func (r *recovery) rebuild(ctx context.Context) (_ *Recovered, err error) {
 		return nil, err
 	}
 	rec.Added, rec.Salvaged = p.base.Size()-min(from.Size(), p.base.Size()), rec.Size-p.base.Size()
-	if closeOld(); err == nil && rec.Rebuilt {
-		rec.Old, err = r.swapTrees(fresh)
+	if closeOld(); rerr == nil && rec.Rebuilt {
+		rec.Old, rerr = r.swapTrees(fresh)
 	}
-	return rec, err
+	return rec, rerr
 }
 
 // openTree opens the present tree. It returns its verified right edge if it is
@@ -84,7 +90,7 @@ func (r *recovery) rebuild(ctx context.Context) (_ *Recovered, err error) {
 // from.
 func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error) {
 	// A tree that is to be had as it is, or not at all.
-	must := r.Source == nil || r.InPlace && r.To == nil
+	must := r.Source == nil || r.InPlace && r.OpenTo == nil
 	engine, err := r.OpenTree(ctx, r.TreeDir)
 	if err != nil {
 		// What another try could mend must not cost the tree.
@@ -98,7 +104,7 @@ func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error
 		err = r.related(ctx, engine, f)
 	}
 	switch {
-	case err == nil && (r.To != nil || r.InPlace || !r.more(f.Size())):
+	case err == nil && (r.OpenTo != nil || r.InPlace || !r.more(f.Size())):
 		return engine, f, nil
 	case ctx.Err() != nil:
 		return nil, nil, errors.Join(ctx.Err(), engine.Close(ctx))

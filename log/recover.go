@@ -35,7 +35,7 @@ type RecoverConfig struct {
 	State State
 	Keys  []*tlog.Signer
 	// Source is a copy of the log. nil: there is none, and the present tree, which
-	// must then be whole, goes to To.
+	// must then be whole, goes to what OpenTo opens.
 	Source Source
 	Policy *tlog.Policy // that the copy's checkpoint must meet
 
@@ -50,10 +50,11 @@ type RecoverConfig struct {
 	// InPlace is for an engine whose tree can't be put aside: it is completed,
 	// or Recover fails. What Salvage yields is then what is stored beside it.
 	InPlace bool
-	// To, if not nil, gets the tree, and the present one stays as it is: so a log
-	// moves to another engine. It is empty, or has a part of the tree from an attempt
-	// that was cut off. It stays the caller's.
-	To Engine
+	// OpenTo, if not nil, opens what gets the tree, and the present one stays as it is:
+	// so a log moves to another engine. That is empty, or has a part of the tree from an
+	// attempt that was cut off. It is called once the present tree was read, and is
+	// held; Recover closes what it opened.
+	OpenTo func(ctx context.Context) (Engine, error)
 
 	// Progress, if not nil, is told what is being done, and how far it is.
 	Progress func(what string, done, total uint64)
@@ -85,7 +86,7 @@ type recovery struct {
 // still has, as far as the rules let them follow, are kept: some of them were
 // acknowledged. The log must not be running.
 //
-// With To, the tree is built there, of the present one where that is whole and reaches
+// With OpenTo, the tree is built there, of the present one where that is whole and reaches
 // as far as the copy. It is the same log then: state, keys and proofs stay as they are.
 //
 // Nothing is written before all that is there was read, is known to be good, and has all

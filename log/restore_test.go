@@ -82,8 +82,8 @@ func newTree(t testing.TB, dir string) log.Engine {
 // move moves the log's tree to another directory; from may be nil.
 func (w *world) move(from log.Source, dir string) (rec *log.Recovered, err error) {
 	cfg := w.recovery()
-	cfg.Source, cfg.To = from, newTree(w.t, dir)
-	defer func() { check(w.t, cfg.To.Close(w.t.Context())) }()
+	cfg.Source = from
+	cfg.OpenTo = func(context.Context) (log.Engine, error) { return newTree(w.t, dir), nil }
 	return log.Recover(w.t.Context(), cfg)
 }
 
@@ -523,12 +523,13 @@ func TestMove(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "tree")
 			// A first attempt fails after its first batch.
 			cfg := w.recovery()
-			to := newTree(t, dir)
-			cfg.Source, cfg.To = c.from, failing{to, func() error { return errors.New("power cut") }, true}
+			cfg.Source = c.from
+			cfg.OpenTo = func(context.Context) (log.Engine, error) {
+				return failing{newTree(t, dir), func() error { return errors.New("power cut") }, true}, nil
+			}
 			if _, err := log.Recover(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "power cut") {
 				t.Fatalf("the first attempt: %v", err)
 			}
-			check(t, to.Close(t.Context()))
 			rec, err := w.move(c.from, dir)
 			check(t, err)
 			if rec.Size != 630 || rec.Salvaged != c.salvaged || rec.Rebuilt || rec.Old != "" {

@@ -119,14 +119,17 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 }
 
 // move recovers the log in its new place, and then writes down where that is.
-func (r *recovery) move(ctx context.Context, cfg log.RecoverConfig, stdout, stderr io.Writer) (err error) {
-	if cfg.To, err = r.to.resume(ctx, slog.New(slog.NewTextHandler(stderr, nil)), stderr); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, cfg.To.Close(ctx)) }()
+func (r *recovery) move(ctx context.Context, cfg log.RecoverConfig, stdout, stderr io.Writer) error {
 	moving := filepath.Join(r.dir, moveFile)
-	if err := writePlace(moving, &r.to); err != nil {
-		return err
+	cfg.OpenTo = func(ctx context.Context) (log.Engine, error) {
+		to, err := r.to.resume(ctx, slog.New(slog.NewTextHandler(stderr, nil)), stderr)
+		if err != nil {
+			return nil, err
+		}
+		if err := writePlace(moving, &r.to); err != nil {
+			return nil, errors.Join(err, to.Close(ctx))
+		}
+		return to, nil
 	}
 	rec, err := log.Recover(ctx, cfg)
 	if err != nil {
