@@ -25,7 +25,6 @@ type replay struct {
 	head    *tlog.Verified
 
 	entries [][]byte
-	leaves  []tlog.Hash
 	opened  map[uint64]uint64 // by sealed entry that is wholly open, the disclosure that did it
 }
 
@@ -44,7 +43,7 @@ func (r *replay) catchUp(ctx context.Context) (err error) {
 	}
 	return r.replica.Replay(ctx, replica.Observer{
 		Bundle: func(b client.Bundle) error {
-			r.entries, r.leaves = append(r.entries, b.Entries...), append(r.leaves, b.Leaves...)
+			r.entries = append(r.entries, b.Entries...)
 			return nil
 		},
 		After: func(e *ledger.Entry, _ []*ledger.Violation) error {

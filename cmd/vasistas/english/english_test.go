@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/scan"
@@ -52,7 +53,7 @@ func testAudits() map[string]*audit.Report {
 		},
 		"fork": {
 			Verdict: "violations", Complete: true,
-			Fork: &audit.Fork{Small: "log.example/2026\n1\ncm9vdA==\n", Large: "log.example/2026\n2\n\x1b\n", Prefix: "cHJlZml4"},
+			Fork: &client.ForkEvidence{Small: "log.example/2026\n1\ncm9vdA==\n", Large: "log.example/2026\n2\n\x1b\n", Prefix: "cHJlZml4"},
 		},
 		"undecided": {Verdict: "undecided", Reasons: []audit.Reason{{Code: audit.ReasonUnreadable, Err: errors.New("no such host")}}},
 	}
