@@ -108,7 +108,7 @@ func (c *Config) parse() (*snapshot, error) {
 	case slices.ContainsFunc(earlier, func(m string) bool { return strings.HasPrefix(string(b[:min(len(b), len(m))]), m) }):
 		return bad("an earlier version has written it; remove the file to replay the log")
 	case err != nil:
-		return bad("it is no %s snapshot, or one of another version", c.Use)
+		return bad("it is no %s snapshot, or one of another version; remove the file to replay the log", c.Use)
 	}
 	n := bytes.IndexByte(body[:min(len(body), maxHeader)], '\n') + 1
 	if n == 0 {

@@ -191,9 +191,10 @@ func (l *life) found() (gates [2]string) {
 	w, witnessURL := l.witness(l.read("log/keys/ed25519.vkey"))
 	l.write("witnesses.txt", "witness w1 "+w+"\nquorum w1\n")
 	l.write("served.txt", "log "+l.read("log/keys/ed25519.vkey")+"\nwitness w1 "+w+" "+witnessURL+"\nquorum w1\n")
-	charter := []string{"charter", "new", "--origin", "log.example/life", "--log-key", "./log/keys/ed25519.vkey", "--profile", "./life.profile",
+	l.write("groups.json", `{"groups": [{"id": "main", "threshold": 2, "members": ["one", "two"]}]}`)
+	charter := []string{"charter", "new", "./groups.json", "--origin", "log.example/life", "--log-key", "./log/keys/ed25519.vkey", "--profile", "./life.profile",
 		"--party", "charter:founder=./founder.pem.pub", "--party", "provider:messenger=./provider.pem.pub", "--party", "authority:court:court=./judge.pem.pub",
-		"--group", "main:2=one,two", "--threshold", "amend=1", "--threshold", "recover=1", "--witness-policy", "./witnesses.txt", "--audit-policy", "none", "--out", "./first.charter"}
+		"--threshold", "amend=1", "--threshold", "recover=1", "--witness-policy", "./witnesses.txt", "--audit-policy", "none", "--out", "./charter.json"}
 	for _, g := range []string{"one", "two"} {
 		charter = append(charter, strings.Fields(l.tool("vasistas-gate", "init", "-dir", "./"+g, "-name", g))...)
 	}
@@ -203,7 +204,7 @@ func (l *life) found() (gates [2]string) {
 	}
 	l.write("life.profile", regexp.MustCompile(`(?m)^((?:accessLife|disclosureGrace|[a-zA-Z]+\.(?:within|grace)|unfulfilled|stale) +\|) *[0-9a-z]+`).ReplaceAllString(string(b), "$1 1h"))
 	l.vasistas(charter...)
-	l.vasistas("charter", "sign", "./first.charter", "--key", "./founder.pem")
+	l.vasistas("charter", "sign", "./charter.json", "--key", "./founder.pem", "--out", "./first.charter")
 	l.tool("vasistas-log", "init", "-dir", "./log", "-charter", "./first.charter")
 	log := l.serve("vasistas-log", "log.addr", "serve", "-dir", "./log", "-policy", "./served.txt", "-event-key", "./provider.pem", "-interval", "50ms", "-refresh", "1s")
 	l.write("policy.txt", "log "+l.read("log/keys/ed25519.vkey")+" "+log+"\nwitness w1 "+w+"\nquorum w1\n")

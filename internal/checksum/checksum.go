@@ -14,7 +14,7 @@ import (
 
 // Errors of [Cut].
 var (
-	ErrMagic   = errors.New("it has another layout")
+	ErrMagic   = errors.New("it has the layout of another version")
 	ErrDamaged = errors.New("it is damaged")
 )
 
