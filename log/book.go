@@ -107,8 +107,8 @@ func (v *view) step(from, size uint64) uint64 {
 	return size
 }
 
-func newBook(origin string, caches *stateDir, engine Engine, logger *slog.Logger) *book {
-	return &book{origin: origin, caches: caches, pages: newPages(engine), logger: logger}
+func newBook(origin string, caches *stateDir, r tlog.TileReader, logger *slog.Logger) *book {
+	return &book{origin: origin, caches: caches, pages: newPages(r), logger: logger}
 }
 
 // open takes up the last snapshot and what the tree has beyond it, and makes it

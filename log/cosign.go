@@ -121,7 +121,7 @@ func (p *publisher) hearWitnesses(ctx context.Context) bool {
 	for wait := p.cfg.Interval; ; wait = min(2*wait, 5*time.Second) {
 		err := p.hear(ctx, heard)
 		if err == nil {
-			p.status.setPublisher(nil)
+			p.status.set(&p.status.publisher, nil)
 			return true
 		}
 		if ctx.Err() != nil {
@@ -132,7 +132,7 @@ func (p *publisher) hearWitnesses(ctx context.Context) bool {
 			p.logger.Error("the log will sign nothing", "err", err)
 			return false
 		}
-		if p.status.setPublisher(fmt.Errorf("%w: %w", ErrStarting, err)) {
+		if p.status.set(&p.status.publisher, fmt.Errorf("%w: %w", ErrStarting, err)) {
 			p.logger.Warn("waiting for witnesses", "err", err)
 		}
 		select {

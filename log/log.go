@@ -201,9 +201,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.State == nil {
 		cfg.State = dir
 	}
-	l, err := open(ctx, cfg, dir, func(head *tlog.Head) (*replica, error) {
-		return loadReplica(ctx, cfg.State.Settings().Origin, dir, cfg.Engine, head, cfg.Logger)
-	})
+	l, err := open(ctx, cfg, dir, func() *loaded { return nil })
 	if err != nil {
 		return nil, errors.Join(err, dir.close())
 	}
@@ -211,9 +209,9 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	return l, nil
 }
 
-// open loads all parts, and starts none. load reads the engine's tree, which must
-// extend the head.
-func open(ctx context.Context, cfg Config, caches *stateDir, load func(*tlog.Head) (*replica, error)) (*Log, error) {
+// open loads all parts, and starts none. followed hands over what was read of the tree
+// before, or nil.
+func open(ctx context.Context, cfg Config, caches *stateDir, followed func() *loaded) (*Log, error) {
 	st := record{cfg.State}
 	if err := st.checkKeys(cfg.Keys); err != nil {
 		return nil, err
@@ -237,14 +235,28 @@ func open(ctx context.Context, cfg Config, caches *stateDir, load func(*tlog.Hea
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	w, err := load(&head.signed.Head)
+	signed := &head.signed.Head
+	size, _, err := cfg.Engine.Tree(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("opening the log: %w", err)
+		return nil, fmt.Errorf("opening the log: %w", treeError(err))
 	}
-	l.index, l.book = w.index, w.book
-	l.book.metrics = l.metrics
-	if err := l.assemble(ctx, w.tree, head); err != nil {
-		return nil, fmt.Errorf("opening the log: %w", errors.Join(err, l.index.close()))
+	if size < signed.Size {
+		return nil, fmt.Errorf("opening the log: %w (the tree has %d entries, the head %d)", ErrTreeBehind, size, signed.Size)
+	}
+	w := followed()
+	if w == nil {
+		if w, err = load(ctx, caches, cfg.Engine, signed, size, cfg.Logger); err != nil {
+			return nil, fmt.Errorf("opening the log: %w", err)
+		}
+	} else {
+		err = w.use(ctx, cfg.Engine, signed, size)
+	}
+	if err == nil {
+		w.tree.engine, w.book.metrics, l.index, l.book = cfg.Engine, l.metrics, w.index, w.book
+		err = l.assemble(ctx, w.tree, head)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: %w", errors.Join(err, w.index.close()))
 	}
 	return l, nil
 }

@@ -16,25 +16,19 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// errNoQuorum says that the wait for a cosigned head took too long.
-type errNoQuorum struct{ index uint64 }
-
-func (e *errNoQuorum) Error() string {
-	return fmt.Sprintf("the event is in the tree at index %d, and no checkpoint with it has met the witness policy yet; submit it again to get its proof", e.index)
-}
-
-// notProven says that a sequenced event has no proof, since the tree can't be
-// read.
-type notProven struct {
+// noProof says that a sequenced event has no proof.
+type noProof struct {
 	index uint64
-	err   error
+	err   error // of reading the tree; nil: the wait for a cosigned head took too long
 }
 
-func (e *notProven) Error() string {
-	return fmt.Sprintf("the event is in the tree at index %d, and its proof can't be made: %v", e.index, e.err)
+func (e *noProof) Error() string {
+	why := "no checkpoint with it has met the witness policy yet; submit it again to get its proof"
+	if e.err != nil {
+		why = fmt.Sprintf("its proof can't be made: %v", e.err)
+	}
+	return fmt.Sprintf("the event is in the tree at index %d, and %s", e.index, why)
 }
-
-func (e *notProven) Unwrap() error { return e.err }
 
 // Errors of the HTTP layer itself.
 var (
@@ -56,6 +50,7 @@ var answers = []struct {
 	title      string
 	retryAfter time.Duration
 }{
+	{errNotLogged, problem.Storage, "Not stored", 5 * time.Second},
 	{event.ErrTooLarge, problem.TooLarge, "Too large", 0},
 	{ErrOrigin, problem.Origin, "Event for another log", 0},
 	{event.ErrUnknownSigner, problem.UnknownSigner, "Unknown signer", 0},
@@ -81,30 +76,24 @@ var answers = []struct {
 // problemOf maps an error to its answer.
 func problemOf(err error) *problem.Problem {
 	var (
-		late     *errNoQuorum
-		unproven *notProven
-		storage  *storageError
+		unproven *noProof
 		rule     *RuleError
 		beside   *vault.SubmissionError
 		detail   = err.Error()
 	)
 	switch {
-	case errors.As(err, &late):
-		p := problem.New(problem.NoQuorum, "Not cosigned yet", detail)
-		p.Index, p.RetryAfter = &late.index, time.Second
-		return p
 	case errors.As(err, &unproven):
 		p := problem.New(problem.Internal, "Not proven", detail)
+		if unproven.err == nil {
+			p = problem.New(problem.NoQuorum, "Not cosigned yet", detail)
+			p.RetryAfter = time.Second
+		}
 		p.Index = &unproven.index
 		return p
 	case errors.As(err, &rule):
 		return ruleProblem(rule)
 	case errors.As(err, &beside):
 		return problem.New(problem.Openings, "Openings or notices do not match", detail)
-	case errors.As(err, &storage):
-		p := problem.New(problem.Storage, "Not stored", detail)
-		p.RetryAfter = 5 * time.Second
-		return p
 	}
 	for _, a := range answers {
 		if errors.Is(err, a.err) {

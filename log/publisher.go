@@ -205,7 +205,7 @@ func (p *publisher) report(err error) bool {
 	default:
 		reason = err
 	}
-	if p.status.setPublisher(reason) {
+	if p.status.set(&p.status.publisher, reason) {
 		if reason != nil {
 			p.logger.Error("publication and admission have stopped", "err", err)
 		} else {

@@ -6,6 +6,7 @@ package log
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -32,17 +33,8 @@ type sequenced struct {
 // tree.
 var errOutcomeUnknown = errors.New("the event may or may not have been logged; submit it again, which logs it once only")
 
-// storageError says that an event was not logged, because the engine failed.
-type storageError struct{ err error }
-
-func (e *storageError) Error() string { return "the event was not logged: " + e.err.Error() }
-func (e *storageError) Unwrap() error { return e.err }
-
-// unknownError is errOutcomeUnknown with its cause.
-type unknownError struct{ err error }
-
-func (e *unknownError) Error() string   { return errOutcomeUnknown.Error() + ": " + e.err.Error() }
-func (e *unknownError) Unwrap() []error { return []error{errOutcomeUnknown, e.err} }
+// errNotLogged: the engine or the vault failed.
+var errNotLogged = errors.New("the event was not logged")
 
 // sequencer is the one writer of the engine. It gives admitted events their
 // order, drops those that are logged already, refuses those that would break a rule
@@ -191,7 +183,7 @@ func (s *sequencer) look(ctx context.Context) {
 // decide stops or opens admission.
 func (s *sequencer) decide(err error) {
 	s.doubt = err != nil
-	if !s.status.setTree(err) {
+	if !s.status.set(&s.status.tree, err) {
 		return
 	}
 	if err != nil {
@@ -279,7 +271,12 @@ func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, an
 	}
 	first := s.tree.size()
 	began := time.Now()
-	err := s.keep(ctx, records)
+	var err error
+	if len(records) > 0 {
+		if err = s.vault.PutBatch(ctx, records); err != nil {
+			err = &stepError{err: err}
+		}
+	}
 	if err == nil {
 		err = s.tree.append(ctx, entries, leaves)
 	}
@@ -299,24 +296,6 @@ func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, an
 		s.book.saveLater()
 	}
 }
-
-// keep makes records durable in the vault.
-func (s *sequencer) keep(ctx context.Context, records []*vault.Record) error {
-	if len(records) == 0 {
-		return nil
-	}
-	if err := s.vault.PutBatch(ctx, records); err != nil {
-		return &vaultError{err}
-	}
-	return nil
-}
-
-// vaultError: the vault can't keep what is to be disclosed. The tree was not
-// touched, and there is no doubt about it.
-type vaultError struct{ err error }
-
-func (e *vaultError) Error() string { return e.err.Error() }
-func (e *vaultError) Unwrap() error { return e.err }
 
 // split returns the events of a batch that are new, each once, and those that
 // repeat one of them, by its hash. It answers those that are logged.
@@ -349,22 +328,21 @@ func (s *sequencer) split(ctx context.Context, batch []*submission) (fresh []*su
 func (s *sequencer) failed(ctx context.Context, fresh []*submission, in []int, answers []sequenced, cause error) {
 	s.logger.Error("sequencing failed", "entries", len(in), "err", cause)
 	s.stale = true
-	var add *addError
-	var keep *vaultError
+	var step *stepError
 	var at map[tiles.Hash]uint64
 	err := cause
-	if errors.As(cause, &add) || errors.As(cause, &keep) {
+	if errors.As(cause, &step) {
 		at, err = s.catchUp(ctx)
 	}
 	s.decide(err)
 	for i := range answers {
-		answers[i].err = &storageError{cause}
+		answers[i].err = fmt.Errorf("%w: %w", errNotLogged, cause)
 	}
 	for _, i := range in {
 		if index, ok := at[fresh[i].leaf]; ok {
 			answers[i] = sequenced{logged: logged{index, fresh[i].entry, fresh[i].leaf}}
-		} else if err != nil && add != nil {
-			answers[i].err = &unknownError{cause}
+		} else if err != nil && step != nil && step.asked {
+			answers[i].err = fmt.Errorf("%w: %w", errOutcomeUnknown, cause)
 		}
 	}
 }
@@ -372,21 +350,23 @@ func (s *sequencer) failed(ctx context.Context, fresh []*submission, in []int, a
 // catchUp takes up what the tree has, and returns the indices of what is new by
 // leaf hash. If the book is not of that tree, it is opened again.
 func (s *sequencer) catchUp(ctx context.Context) (map[tiles.Hash]uint64, error) {
-	all, err := s.tree.catchUp(ctx)
+	first, at := s.tree.size(), make(map[tiles.Hash]uint64)
+	var hashes [][32]byte
+	err := s.tree.catchUp(ctx, func(i uint64, entry []byte) error {
+		hash, err := eventHash(i, entry)
+		hashes = append(hashes, hash)
+		leaf := tiles.LeafHash(entry)
+		if _, ok := at[leaf]; !ok { // the first one counts
+			at[leaf] = i
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	at := make(map[tiles.Hash]uint64)
-	hashes := make([][32]byte, len(all))
-	for i, a := range all {
-		hashes[i] = a.hash
-		if _, ok := at[a.leaf]; !ok { // the first one counts
-			at[a.leaf] = a.index
-		}
+	if len(hashes) > 0 {
 		s.stale = true
-	}
-	if len(all) > 0 {
-		s.index.add(all[0].index, hashes...)
+		s.index.add(first, hashes...)
 	}
 	if s.stale {
 		if err := s.book.open(ctx, s.tree); err != nil {
@@ -394,7 +374,7 @@ func (s *sequencer) catchUp(ctx context.Context) (map[tiles.Hash]uint64, error) 
 		}
 		s.stale = false
 	}
-	if len(all) > 0 {
+	if len(hashes) > 0 {
 		s.wake()
 	}
 	return at, nil

@@ -37,7 +37,7 @@ const (
 	standbyRefresh = 100 * time.Millisecond
 	// standbyTimeout bounds such a look.
 	standbyTimeout = 2 * time.Second
-	// warmPause is how long a replica that could not follow is left alone.
+	// warmPause is how long a tree that could not be followed is left alone.
 	warmPause = 5 * time.Second
 )
 
@@ -60,9 +60,9 @@ type Standby struct {
 	metrics   standbyMetrics
 
 	grown chan struct{} // has room for one: the published tree has grown
-	turn  chan struct{} // has room for one: who put it there owns replica
-	// replica follows the published tree; nil: it is yet to be loaded.
-	replica *replica
+	turn  chan struct{} // has room for one: who put it there owns loaded
+	// loaded follows the published tree; nil: it is yet to be read.
+	loaded *loaded
 
 	refreshing sync.Mutex     // held by refresh
 	requests   sync.WaitGroup // with events, under way in log
@@ -254,7 +254,7 @@ func (s *Standby) wake() {
 	}
 }
 
-// keepWarm has the replica follow the published tree, except while the log is open.
+// keepWarm follows the published tree, except while the log is open.
 func (s *Standby) keepWarm(ctx context.Context) {
 	for s.wake(); ; {
 		select {
@@ -289,33 +289,33 @@ func (s *Standby) take(ctx context.Context) bool {
 	}
 }
 
-// warm has the replica follow. It needs the turn.
+// warm reads what is published. It needs the turn.
 func (s *Standby) warm(ctx context.Context) (err error) {
 	pub := s.published.Load()
 	if pub == nil {
 		return nil
 	}
 	head := &pub.checkpoint.Head
-	if s.replica == nil {
-		s.replica, err = loadReplica(ctx, head.Origin, s.caches, publishedTree{s.cfg.Tiles, head}, head, s.cfg.Logger)
-	} else if err = s.replica.follow(ctx, head, head.Size); err != nil {
-		err = errors.Join(err, s.replica.index.close())
-		s.replica = nil
+	if s.loaded == nil {
+		s.loaded, err = load(ctx, s.caches, s.cfg.Tiles, head, head.Size, s.cfg.Logger)
+	} else if err = s.loaded.follow(ctx, head, head.Size); err != nil {
+		err = errors.Join(err, s.loaded.index.close())
 	}
 	if err != nil {
+		s.loaded = nil
 		return err
 	}
 	s.metrics.followed.Set(float64(head.Size))
-	if s.replica.book.due() {
-		return s.replica.book.save()
+	if s.loaded.book.due() {
+		return s.loaded.book.save()
 	}
 	return nil
 }
 
 // Close writes the caches, and frees the directory. Follow and Act must have returned.
 func (s *Standby) Close() (err error) {
-	if s.replica != nil {
-		err = s.replica.close()
+	if s.loaded != nil {
+		err = s.loaded.close()
 	}
 	return errors.Join(err, s.caches.close())
 }
@@ -363,7 +363,7 @@ func (s *Standby) Act(ctx, lease context.Context, prepare func(context.Context) 
 	return nil
 }
 
-// open opens the log, with what the replica has read of the tree.
+// open opens the log, with what was read of the tree before.
 func (s *Standby) open(ctx context.Context, prepare func(context.Context) (Config, io.Closer, error)) (*Log, io.Closer, error) {
 	// Not over a state that is known to be an old one.
 	if err := s.refresh(ctx); err != nil {
@@ -377,13 +377,9 @@ func (s *Standby) open(ctx context.Context, prepare func(context.Context) (Confi
 	if err := cfg.check(); err != nil {
 		return nil, nil, errors.Join(err, kept.Close())
 	}
-	l, err := open(ctx, cfg, &stateDir{dir: s.caches.dir}, func(head *tlog.Head) (*replica, error) {
-		w := s.replica
-		if w == nil {
-			return loadReplica(ctx, cfg.State.Settings().Origin, s.caches, cfg.Engine, head, cfg.Logger)
-		}
-		s.replica = nil
-		return w, w.use(ctx, cfg.Engine, head)
+	l, err := open(ctx, cfg, &stateDir{dir: s.caches.dir}, func() (w *loaded) {
+		w, s.loaded = s.loaded, nil
+		return w
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, cfg.Engine.Close(context.WithoutCancel(ctx)), kept.Close())

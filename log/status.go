@@ -80,14 +80,8 @@ func (s *status) trouble() error {
 	return nil
 }
 
-// setPublisher gives the publisher's reason to admit nothing, or nil. It returns
-// whether that is news.
-func (s *status) setPublisher(reason error) bool { return s.set(&s.publisher, reason) }
-
-// setTree gives the sequencer's reason to admit nothing, or nil. It returns
-// whether that is news.
-func (s *status) setTree(reason error) bool { return s.set(&s.tree, reason) }
-
+// set gives the sequencer's or the publisher's reason to admit nothing, or nil. It
+// returns whether that is news.
 func (s *status) set(place *error, reason error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,11 +100,9 @@ func (s *status) halt(reason error) {
 	}
 }
 
-// close stops admission for good. It returns false if that was done before.
-func (s *status) close() bool {
+// close stops admission for good.
+func (s *status) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	was := s.closing
 	s.closing = true
-	return !was
 }

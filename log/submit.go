@@ -78,7 +78,7 @@ func (l *Log) Submit(ctx context.Context, submission []byte, wait Wait) (*Result
 			l.count(ev, <-done)
 			release()
 		}()
-		return nil, &unknownError{ctx.Err()}
+		return nil, fmt.Errorf("%w: %w", errOutcomeUnknown, ctx.Err())
 	}
 }
 
@@ -129,7 +129,7 @@ func (l *Log) restore(ctx context.Context, ev *admitted, index uint64) error {
 		return err
 	}
 	if err := l.cfg.Vault.PutBatch(ctx, []*vault.Record{record}); err != nil {
-		return &storageError{err}
+		return fmt.Errorf("%w: %w", errNotLogged, err)
 	}
 	l.cfg.Logger.Info("the vault has again what it had lost", "entry", index)
 	l.book.found(ev.hash, index)
@@ -190,7 +190,7 @@ func (l *Log) result(ctx context.Context, seq sequenced, wait Wait) (*Result, er
 	hashes, err := l.publisher.prover.Inclusion(context.WithoutCancel(ctx), seq.index, seq.leaf, pub.checkpoint.Size, pub.checkpoint.Root)
 	if err != nil {
 		l.cfg.Logger.Error("an entry can't be proven", "index", seq.index, "err", err)
-		return nil, &notProven{seq.index, err}
+		return nil, &noProof{seq.index, err}
 	}
 	r.Proof = &tlog.Proof{Extra: seq.entry, Index: seq.index, Hashes: hashes, Checkpoint: pub.checkpoint}
 	return r, l.status.held()
@@ -212,9 +212,9 @@ func (l *Log) awaitPublication(ctx context.Context, index uint64) (*publication,
 		select {
 		case <-changed:
 		case <-l.status.over:
-			return nil, &errNoQuorum{index}
+			return nil, &noProof{index: index}
 		case <-ctx.Done():
-			return nil, &errNoQuorum{index}
+			return nil, &noProof{index: index}
 		}
 	}
 }

@@ -23,7 +23,8 @@ import (
 //
 // One goroutine, the sequencer, owns it; only edge is shared.
 type tree struct {
-	engine   Engine
+	reader   tlog.TileReader // of the engine, or of what another process has published
+	engine   Engine          // nil: this process does not write
 	frontier *tiles.Frontier
 	bundle   []byte // the partial bundle at the right edge, as it must be
 
@@ -36,24 +37,14 @@ type edge struct {
 	root tiles.Hash
 }
 
-// loadTree proves that the engine's tree extends head. each is called with every
-// entry beyond it.
-func loadTree(ctx context.Context, engine Engine, head *tlog.Head, each func(index uint64, entry []byte) error) (*tree, error) {
-	size, _, err := engine.Tree(ctx)
+// loadTree reads the right edge of the tree of head.
+func loadTree(ctx context.Context, r tlog.TileReader, head *tlog.Head) (*tree, error) {
+	f, err := tiles.LoadFrontier(ctx, r, head.Size, head.Root)
 	if err != nil {
 		return nil, treeError(err)
 	}
-	if size < head.Size {
-		return nil, fmt.Errorf("%w (the tree has %d entries, the head %d)", ErrTreeBehind, size, head.Size)
-	}
-	t := &tree{engine: engine}
-	if t.frontier, err = tiles.LoadFrontier(ctx, engine, head.Size, head.Root); err != nil {
-		return nil, treeError(err)
-	}
-	if err := t.readBundle(ctx, t.frontier); err != nil {
-		return nil, err
-	}
-	return t, t.extend(ctx, size, each)
+	t := &tree{reader: r}
+	return t, t.take(ctx, f)
 }
 
 // size is the number of entries that were checked.
@@ -68,25 +59,23 @@ func (t *tree) adopt(next *tiles.Frontier) {
 // extend takes up what the engine has beyond the part that was checked, up to
 // size. Every entry is hashed, and every tile compared.
 func (t *tree) extend(ctx context.Context, size uint64, each func(index uint64, entry []byte) error) error {
-	next, err := t.frontier.Extend(ctx, t.engine, size, func(i uint64, entry []byte, _ tiles.Hash) error { return each(i, entry) })
+	next, err := t.frontier.Extend(ctx, t.reader, size, func(i uint64, entry []byte, _ tiles.Hash) error { return each(i, entry) })
 	if err != nil {
 		return treeError(err)
 	}
-	if err := t.readBundle(ctx, next); err != nil {
-		return err
-	}
-	t.adopt(next)
-	return nil
+	return t.take(ctx, next)
 }
 
-// readBundle reads the partial bundle of f, and compares it with f's hashes.
-func (t *tree) readBundle(ctx context.Context, f *tiles.Frontier) error {
+// take makes f the tree that was checked. It reads the partial bundle of f, and
+// compares it with f's hashes.
+func (t *tree) take(ctx context.Context, f *tiles.Frontier) error {
 	n, width := f.Size()/tlog.TileWidth, int(f.Size()%tlog.TileWidth)
 	if width == 0 {
 		t.bundle = nil
+		t.adopt(f)
 		return nil
 	}
-	entries, err := tiles.ReadBundle(ctx, t.engine, n, f.Size())
+	entries, err := tiles.ReadBundle(ctx, t.reader, n, f.Size())
 	if err != nil {
 		return treeError(err)
 	}
@@ -106,6 +95,7 @@ func (t *tree) readBundle(ctx context.Context, f *tiles.Frontier) error {
 		return treeError(err)
 	}
 	t.bundle = bundle
+	t.adopt(f)
 	return nil
 }
 
@@ -135,7 +125,7 @@ func (t *tree) check(ctx context.Context) error {
 // comparer returns a function that compares a tile with what it must be.
 func (t *tree) comparer(ctx context.Context) func(tlog.Tile, []byte) error {
 	return func(tile tlog.Tile, want []byte) error {
-		got, err := t.engine.ReadTile(ctx, tile)
+		got, err := t.reader.ReadTile(ctx, tile)
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", tile.Path(), err)
 		}
@@ -152,15 +142,17 @@ func (t *tree) bundleTile(f *tiles.Frontier) tlog.Tile {
 	return tlog.Tile{Level: tlog.Entries, Index: last / tlog.TileWidth, Width: int(last%tlog.TileWidth) + 1}
 }
 
-// addError is an error of the engine while it added entries: nothing is known of
-// them.
-type addError struct{ err error }
+// stepError is an error of a step after which the tree is to be looked at.
+type stepError struct {
+	err   error
+	asked bool // the engine was asked to add entries: nothing is known of them
+}
 
-func (e *addError) Error() string { return e.err.Error() }
-func (e *addError) Unwrap() error { return e.err }
+func (e *stepError) Error() string { return e.err.Error() }
+func (e *stepError) Unwrap() error { return e.err }
 
 // append has the engine add entries, whose leaf hashes are given, and checks what
-// it wrote. After an [addError] the engine may have done it or not, and catchUp
+// it wrote. After a [stepError] the engine may have done it or not, and catchUp
 // finds out; after any other error it was not asked.
 func (t *tree) append(ctx context.Context, entries [][]byte, leaves []tiles.Hash) error {
 	if err := t.check(ctx); err != nil {
@@ -168,14 +160,14 @@ func (t *tree) append(ctx context.Context, entries [][]byte, leaves []tiles.Hash
 	}
 	first, err := t.engine.Add(ctx, entries)
 	if err != nil {
-		return &addError{err}
+		return &stepError{err, true}
 	}
 	if first != t.size() {
-		return &addError{fmt.Errorf("the engine put a batch at index %d, and the tree had %d entries", first, t.size())}
+		return &stepError{fmt.Errorf("the engine put a batch at index %d, and the tree had %d entries", first, t.size()), true}
 	}
 	next, bundle, err := t.grown(ctx, entries, leaves)
 	if err != nil {
-		return &addError{treeError(err)}
+		return &stepError{treeError(err), true}
 	}
 	t.bundle = bundle
 	t.adopt(next)
@@ -207,32 +199,17 @@ func (t *tree) grown(ctx context.Context, entries [][]byte, leaves []tiles.Hash)
 	return next, bundle, next.Partial(same)
 }
 
-// added is an entry that came into the tree in an unknown way.
-type added struct {
-	index      uint64
-	hash, leaf [32]byte // of the event and of the entry
-}
-
-// catchUp finds out what the engine has, after an error. It returns the entries
-// that have come since, all of them checked.
-func (t *tree) catchUp(ctx context.Context) ([]added, error) {
+// catchUp finds out what the engine has, after an error. each is called with the
+// entries that have come since, all of them checked.
+func (t *tree) catchUp(ctx context.Context, each func(index uint64, entry []byte) error) error {
 	size, _, err := t.engine.Tree(ctx)
 	if err != nil {
-		return nil, treeError(err)
+		return treeError(err)
 	}
 	if size <= t.size() {
-		return nil, t.check(ctx)
+		return t.check(ctx)
 	}
-	var all []added
-	err = t.extend(ctx, size, func(i uint64, entry []byte) error {
-		hash, err := eventHash(i, entry)
-		all = append(all, added{i, hash, tiles.LeafHash(entry)})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return all, nil
+	return t.extend(ctx, size, each)
 }
 
 // eventHash returns the event hash of an entry of the tree.
