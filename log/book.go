@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,14 +39,19 @@ type book struct {
 	// was applied before may not be in the tree.
 	opened atomic.Uint64
 
-	mu       sync.Mutex // guards what follows
+	mu sync.Mutex // guards what follows
+	contents
+	wake     wakes      // when deposits want to be looked at
+	recovery [32]byte   // leaf hash of the charter by which the operator recovers the log; or zero
+	writing  sync.Mutex // held while a snapshot is written
+}
+
+// contents are what was read of the tree.
+type contents struct {
 	ledger   *ledger.Ledger
 	anchors  []uint64            // indices of the anchors that no anchor covers, ascending
 	deposits map[uint64]*deposit // what is, or should be, in the vault, by index
-	wake     wakes               // when deposits want to be looked at
 	saved    uint64              // size of the last snapshot
-	recovery [32]byte            // leaf hash of the charter by which the operator recovers the log; or zero
-	writing  sync.Mutex          // held while a snapshot is written
 }
 
 // deposit is a logged event of which the vault has something to be disclosed.
@@ -120,7 +126,8 @@ func (b *book) open(ctx context.Context, t *tree) error {
 		return fmt.Errorf("reading what the entries mean: %w", err)
 	}
 	b.mu.Lock()
-	b.take(o)
+	b.contents = *o
+	b.opened.Add(1)
 	b.wakeAll()
 	b.mu.Unlock()
 	b.publish(nil)
@@ -132,22 +139,17 @@ func (b *book) open(ctx context.Context, t *tree) error {
 // is of no use. What is to be looked at is left to wakeAll.
 func (b *book) follow(ctx context.Context, t *tree) error {
 	b.pages.reset(t)
-	o := &opened{b.ledger, b.anchors, b.deposits, b.saved}
-	if err := replay(ctx, o, b.pages.reader, t.edge.Load()); err != nil {
+	o := b.contents
+	if err := replay(ctx, &o, b.pages.reader, t.edge.Load()); err != nil {
 		return fmt.Errorf("reading what the entries mean: %w", err)
 	}
 	b.mu.Lock()
-	b.take(o)
+	b.contents = o
+	b.opened.Add(1)
 	b.mu.Unlock()
 	b.publish(b.view.Load())
 	b.settle(t)
 	return nil
-}
-
-// take makes what was read of the tree what the book says. It needs mu.
-func (b *book) take(o *opened) {
-	b.ledger, b.anchors, b.deposits, b.saved = o.ledger, o.anchors, o.deposits, o.saved
-	b.opened.Add(1)
 }
 
 // wakeAll has all deposits looked at. It needs mu.
@@ -197,7 +199,7 @@ func (b *book) add(ev *admitted) error {
 	case err != nil:
 		return fmt.Errorf("applying entry %d: %w", e.Index, err)
 	case v != nil:
-		b.metrics.refused(v.Rule)
+		b.metrics.refusals.WithLabelValues(v.Rule).Inc()
 		return &RuleError{v}
 	}
 	b.applied(&e, found)
@@ -208,17 +210,16 @@ func (b *book) add(ev *admitted) error {
 // applied takes note of an entry that the ledger has. It needs mu.
 func (b *book) applied(e *ledger.Entry, found []*ledger.Violation) {
 	for _, v := range found {
-		b.metrics.violation(v)
+		b.metrics.violations.WithLabelValues(v.Rule, v.Kind.String()).Inc()
 		b.logger.Warn("an entry is against the rules", "rule", v.Rule, "way", v.Code, "kind", v.Kind.String(), "entry", v.Index, "seen", v.Seen, "by", v.By, "text", v.Text())
+	}
+	if d := b.take(e); d != nil {
+		b.look(0, d.index)
 	}
 	if e.Envelope == nil {
 		return
 	}
-	b.deposit(e)
 	switch body := e.Envelope.Event.Body.(type) {
-	case *event.Anchor:
-		b.anchors = append(b.anchors, e.Index)
-		b.anchors = slices.DeleteFunc(b.anchors, func(i uint64) bool { return i < b.ledger.Anchored() })
 	case *event.Disclosure:
 		b.look(0, body.Event.Index)
 	case *event.Charter:
@@ -226,14 +227,6 @@ func (b *book) applied(e *ledger.Entry, found []*ledger.Violation) {
 		if len(body.Void) > 0 { // which may move dates back
 			b.wakeAll()
 		}
-	}
-}
-
-// deposit notes what an entry has in the vault.
-func (b *book) deposit(e *ledger.Entry) {
-	if d := depositOf(e); d != nil {
-		b.deposits[d.index] = d
-		b.look(0, d.index)
 	}
 }
 
@@ -415,10 +408,9 @@ func (b *book) deposited() []deposit {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := make([]deposit, 0, len(b.deposits))
-	for _, d := range b.deposits {
-		out = append(out, *d)
+	for _, i := range slices.Sorted(maps.Keys(b.deposits)) {
+		out = append(out, *b.deposits[i])
 	}
-	slices.SortFunc(out, func(a, b deposit) int { return int(int64(a.index) - int64(b.index)) })
 	return out
 }
 

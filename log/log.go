@@ -279,7 +279,7 @@ func (l *Log) assemble(ctx context.Context, tree *tree, head *head) (err error) 
 		return err
 	}
 	l.warn()
-	return l.metrics.register(l.cfg.Registry)
+	return l.metrics.show(l.cfg.Registry)
 }
 
 // warn says what this configuration leaves to others.
@@ -352,7 +352,7 @@ func (l *Log) Close(ctx context.Context) error {
 		err = errors.Join(err, l.book.save())
 	}
 	l.abandon()
-	l.metrics.unregister(l.cfg.Registry)
+	l.metrics.hide(l.cfg.Registry)
 	err = errors.Join(err, l.index.close(), l.cfg.Engine.Close(ctx), l.caches.close())
 	if err != nil {
 		return fmt.Errorf("closing the log: %w", err)

@@ -9,15 +9,48 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
+// family is a set of metrics that are shown together.
+type family struct{ *prometheus.Registry }
+
+func (f family) counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return promauto.With(f).NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+func (f family) gauge(name, help string) prometheus.Gauge {
+	return promauto.With(f).NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+}
+
+func (f family) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	return promauto.With(f).NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+}
+
+// show adds the metrics to a registry; nil: they are counted, and not shown.
+func (f family) show(reg prometheus.Registerer) error {
+	if reg == nil {
+		return nil
+	}
+	if err := reg.Register(f); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
+}
+
+func (f family) hide(reg prometheus.Registerer) {
+	if reg != nil {
+		reg.Unregister(f)
+	}
+}
+
 // metrics are what /metrics shows. Every label has few values, none of which a
 // stranger chooses: event types, codes of problems, names of the policy.
 type metrics struct {
+	family                               // with all of these
 	events        *prometheus.CounterVec // by type and outcome
 	batches       prometheus.Histogram
 	addSeconds    prometheus.Histogram
@@ -39,70 +72,34 @@ type metrics struct {
 }
 
 func newMetrics() *metrics {
+	all := family{prometheus.NewRegistry()}
 	return &metrics{
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_log_events_total",
-			Help: "Events submitted, by type and outcome: admitted, duplicate, or the code of the refusal."}, []string{"type", "outcome"}),
-		batches: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "vasistas_log_batch_entries",
-			Help: "Entries a batch.", Buckets: prometheus.ExponentialBuckets(1, 4, 7)}),
-		addSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "vasistas_log_batch_seconds",
-			Help: "Time to make a batch durable.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 13)}),
-		treeSize: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_tree_size",
-			Help: "Entries in the tree, published or not."}),
-		publishedSize: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_published_size",
-			Help: "Entries in the published checkpoint."}),
-		publishedAt: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_published_timestamp_seconds",
-			Help: "When a checkpoint was published last."}),
-		rounds: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_log_rounds_total",
-			Help: "Publication rounds: published, no_quorum or failed."}, []string{"outcome"}),
-		gather: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "vasistas_log_cosign_seconds",
-			Help: "Time to gather cosignatures.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14)}),
-		witnesses: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_log_witness_requests_total",
-			Help: "Requests to witnesses, by the policy's name of the witness."}, []string{"witness", "outcome"}),
-		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_log_refused_total",
-			Help: "Events refused for a rule that they would break."}, []string{"rule"}),
-		violations: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_log_violations_total",
-			Help: "Verdicts about entries that were logged: breaches, and what had no effect."}, []string{"rule", "kind"}),
-		overdue: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "vasistas_log_overdue",
+		family: all,
+		events: all.counter("vasistas_log_events_total",
+			"Events submitted, by type and outcome: admitted, duplicate, or the code of the refusal.", "type", "outcome"),
+		batches: all.histogram("vasistas_log_batch_entries", "Entries a batch.", prometheus.ExponentialBuckets(1, 4, 7)),
+		addSeconds: all.histogram("vasistas_log_batch_seconds",
+			"Time to make a batch durable.", prometheus.ExponentialBuckets(0.001, 2, 13)),
+		treeSize:      all.gauge("vasistas_log_tree_size", "Entries in the tree, published or not."),
+		publishedSize: all.gauge("vasistas_log_published_size", "Entries in the published checkpoint."),
+		publishedAt:   all.gauge("vasistas_log_published_timestamp_seconds", "When a checkpoint was published last."),
+		rounds:        all.counter("vasistas_log_rounds_total", "Publication rounds: published, no_quorum or failed.", "outcome"),
+		gather: all.histogram("vasistas_log_cosign_seconds",
+			"Time to gather cosignatures.", prometheus.ExponentialBuckets(0.001, 2, 14)),
+		witnesses: all.counter("vasistas_log_witness_requests_total",
+			"Requests to witnesses, by the policy's name of the witness.", "witness", "outcome"),
+		refusals: all.counter("vasistas_log_refused_total", "Events refused for a rule that they would break.", "rule"),
+		violations: all.counter("vasistas_log_violations_total",
+			"Verdicts about entries that were logged: breaches, and what had no effect.", "rule", "kind"),
+		overdue: promauto.With(all).NewGaugeVec(prometheus.GaugeOpts{Name: "vasistas_log_overdue",
 			Help: "What is overdue at the time of the published head, by rule."}, []string{"rule"}),
-		open: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_open_events",
-			Help: "Events that allow or owe something."}),
-		disclosures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_log_own_events_total",
-			Help: "Anchors and disclosures by the log itself: logged, or failed and to be tried again."}, []string{"type", "outcome"}),
-		lost: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_vault_lost",
-			Help: "Sealed events that the log can't disclose, since the vault has lost them."}),
-		vaultRecords: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_vault_records",
-			Help: "Events whose openings or notices the vault has."}),
-		vaultBytes: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_vault_bytes",
-			Help: "Bytes of the vault's files."}),
-		vaultDamaged: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_vault_damaged_files",
-			Help: "Files of the vault that can't be read."}),
-	}
-}
-
-func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.events, m.batches, m.addSeconds, m.treeSize, m.publishedSize, m.publishedAt, m.rounds, m.gather, m.witnesses,
-		m.refusals, m.violations, m.overdue, m.open, m.disclosures, m.lost, m.vaultRecords, m.vaultBytes, m.vaultDamaged}
-}
-
-func (m *metrics) register(reg prometheus.Registerer) error {
-	if reg == nil {
-		return nil
-	}
-	for _, c := range m.collectors() {
-		if err := reg.Register(c); err != nil {
-			m.unregister(reg)
-			return fmt.Errorf("metrics: %w", err)
-		}
-	}
-	return nil
-}
-
-func (m *metrics) unregister(reg prometheus.Registerer) {
-	if reg == nil {
-		return
-	}
-	for _, c := range m.collectors() {
-		reg.Unregister(c)
+		open: all.gauge("vasistas_log_open_events", "Events that allow or owe something."),
+		disclosures: all.counter("vasistas_log_own_events_total",
+			"Anchors and disclosures by the log itself: logged, or failed and to be tried again.", "type", "outcome"),
+		lost:         all.gauge("vasistas_log_vault_lost", "Sealed events that the log can't disclose, since the vault has lost them."),
+		vaultRecords: all.gauge("vasistas_log_vault_records", "Events whose openings or notices the vault has."),
+		vaultBytes:   all.gauge("vasistas_log_vault_bytes", "Bytes of the vault's files."),
+		vaultDamaged: all.gauge("vasistas_log_vault_damaged_files", "Files of the vault that can't be read."),
 	}
 }
 
@@ -113,41 +110,24 @@ func (m *metrics) batch(n int, d time.Duration) {
 	m.addSeconds.Observe(d.Seconds())
 }
 
-func (m *metrics) tree(size uint64) { m.treeSize.Set(float64(size)) }
-
-func (m *metrics) published(size uint64) {
-	m.publishedSize.Set(float64(size))
-	m.publishedAt.SetToCurrentTime()
-}
-
 func (m *metrics) round(err error) {
-	switch {
-	case err == nil:
-		m.rounds.WithLabelValues("published").Inc()
-	case errors.Is(err, tlog.ErrNoQuorum):
-		m.rounds.WithLabelValues("no_quorum").Inc()
-	default:
-		m.rounds.WithLabelValues("failed").Inc()
+	outcome := "failed"
+	if err == nil {
+		outcome = "published"
+	} else if errors.Is(err, tlog.ErrNoQuorum) {
+		outcome = "no_quorum"
 	}
+	m.rounds.WithLabelValues(outcome).Inc()
 }
-
-func (m *metrics) gathered(d time.Duration) { m.gather.Observe(d.Seconds()) }
 
 func (m *metrics) witness(name string, err error) {
-	switch {
-	case err == nil:
-		m.witnesses.WithLabelValues(name, "cosigned").Inc()
-	case errors.Is(err, errBusy):
-		m.witnesses.WithLabelValues(name, "busy").Inc()
-	default:
-		m.witnesses.WithLabelValues(name, "failed").Inc()
+	outcome := "failed"
+	if err == nil {
+		outcome = "cosigned"
+	} else if errors.Is(err, errBusy) {
+		outcome = "busy"
 	}
-}
-
-func (m *metrics) refused(rule string) { m.refusals.WithLabelValues(rule).Inc() }
-
-func (m *metrics) violation(v *ledger.Violation) {
-	m.violations.WithLabelValues(v.Rule, v.Kind.String()).Inc()
+	m.witnesses.WithLabelValues(name, outcome).Inc()
 }
 
 // owed shows what is overdue and open.

@@ -242,7 +242,7 @@ func (p *publisher) finish(ctx context.Context) error {
 func (p *publisher) round(ctx context.Context) error {
 	edge := p.book.edge.Load()
 	v := p.book.view.Load()
-	p.metrics.tree(edge.size)
+	p.metrics.treeSize.Set(float64(edge.size))
 	next, err := p.next(ctx, v, edge)
 	if err != nil {
 		return err
@@ -259,7 +259,7 @@ func (p *publisher) round(ctx context.Context) error {
 	}
 	began := time.Now()
 	cp, err := p.gather(ctx)
-	p.metrics.gathered(time.Since(began))
+	p.metrics.gather.Observe(time.Since(began).Seconds())
 	if err != nil {
 		return err
 	}
@@ -314,6 +314,7 @@ func (p *publisher) publish(ctx context.Context, v *view, cp *tlog.Checkpoint) e
 	close(p.changed)
 	p.changed = make(chan struct{})
 	p.mu.Unlock()
-	p.metrics.published(cp.Size)
+	p.metrics.publishedSize.Set(float64(cp.Size))
+	p.metrics.publishedAt.SetToCurrentTime()
 	return nil
 }

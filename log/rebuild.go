@@ -245,7 +245,7 @@ func (r *recovery) newTailJudge(ctx context.Context, reader tlog.TileReader, bas
 	j := &tailJudge{pages: newPages(reader)}
 	j.pages.reset(t)
 	j.ledger = ledger.New(r.record.Settings().Origin, j.pages)
-	o := &opened{ledger: j.ledger, deposits: make(map[uint64]*deposit)}
+	o := &contents{ledger: j.ledger, deposits: make(map[uint64]*deposit)}
 	if err := replay(ctx, o, reader, t.edge.Load()); err != nil {
 		return nil, fmt.Errorf("reading what the entries mean: %w", err)
 	}

@@ -18,7 +18,7 @@ import (
 
 // replay applies to o what the tree of an edge has beyond it, and checks that what
 // was applied is that tree.
-func replay(ctx context.Context, o *opened, r tlog.TileReader, e *edge) error {
+func replay(ctx context.Context, o *contents, r tlog.TileReader, e *edge) error {
 	for o.ledger.Size() < e.size {
 		at := o.ledger.Size()
 		entries, err := tiles.ReadBundle(ctx, r, at/tlog.TileWidth, e.size)
@@ -38,18 +38,21 @@ func replay(ctx context.Context, o *opened, r tlog.TileReader, e *edge) error {
 	return nil
 }
 
-// take notes what the book notes of an entry.
-func (o *opened) take(e *ledger.Entry) {
+// take notes what is to be noted of an entry that the ledger has, and returns what of it
+// is in the vault, or nil.
+func (o *contents) take(e *ledger.Entry) *deposit {
 	if e.Envelope == nil {
-		return
+		return nil
 	}
-	if d := depositOf(e); d != nil {
+	d := depositOf(e)
+	if d != nil {
 		o.deposits[d.index] = d
 	}
 	if e.Envelope.Event.Type == event.TypeAnchor {
 		o.anchors = append(o.anchors, e.Index)
 		o.anchors = slices.DeleteFunc(o.anchors, func(i uint64) bool { return i < o.ledger.Anchored() })
 	}
+	return d
 }
 
 // readAll parses entries from an index on, and verifies their signatures, on all

@@ -42,16 +42,8 @@ const snapshotEvery = 1 << 14
 
 var errSnapshot = errors.New("no snapshot of this tree")
 
-// opened is what a book is opened with.
-type opened struct {
-	ledger   *ledger.Ledger
-	anchors  []uint64
-	deposits map[uint64]*deposit
-	saved    uint64
-}
-
 // restore reads the snapshot, and applies what the tree has beyond it.
-func (b *book) restore(ctx context.Context, t *tree) (*opened, error) {
+func (b *book) restore(ctx context.Context, t *tree) (*contents, error) {
 	o, err := b.readSnapshot(ctx, t.edge.Load())
 	switch {
 	case errors.Is(err, ledger.ErrRules):
@@ -61,14 +53,14 @@ func (b *book) restore(ctx context.Context, t *tree) (*opened, error) {
 		b.logger.Warn("the snapshot of the ledger can't be used; reading the whole log", "err", err)
 	}
 	if o == nil {
-		o = &opened{ledger: ledger.New(b.origin, b.pages), deposits: make(map[uint64]*deposit)}
+		o = &contents{ledger: ledger.New(b.origin, b.pages), deposits: make(map[uint64]*deposit)}
 	}
 	o.saved = o.ledger.Size()
 	return o, replay(ctx, o, b.pages.reader, t.edge.Load())
 }
 
 // readSnapshot reads the file, and believes it if it is of the tree of this edge.
-func (b *book) readSnapshot(ctx context.Context, e *edge) (*opened, error) {
+func (b *book) readSnapshot(ctx context.Context, e *edge) (*contents, error) {
 	text, err := os.ReadFile(b.caches.path("ledger"))
 	if err != nil {
 		return nil, err
@@ -92,7 +84,7 @@ func (b *book) readSnapshot(ctx context.Context, e *edge) (*opened, error) {
 	if anchors > uint64(len(body))/8 || deposits > (uint64(len(body))-8*anchors)/depositSize {
 		return nil, fmt.Errorf("%w: it is damaged", errSnapshot)
 	}
-	o := &opened{deposits: make(map[uint64]*deposit, deposits)}
+	o := &contents{deposits: make(map[uint64]*deposit, deposits)}
 	for range anchors {
 		o.anchors = append(o.anchors, next())
 	}
@@ -114,8 +106,11 @@ func (b *book) readSnapshot(ctx context.Context, e *edge) (*opened, error) {
 	return o, nil
 }
 
-// snapshot encodes the book. It needs mu.
-func (b *book) snapshot() []byte {
+// snapshot encodes the book, and returns the size of the last snapshot too. writing must
+// be held.
+func (b *book) snapshot() (text []byte, saved uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	out := make([]byte, 0, len(snapshotMagic)+24+8*len(b.anchors)+depositSize*len(b.deposits))
 	out = append(out, snapshotMagic...)
 	for _, n := range []uint64{b.ledger.Size(), uint64(len(b.anchors)), uint64(len(b.deposits))} {
@@ -133,7 +128,8 @@ func (b *book) snapshot() []byte {
 		}
 		out = append(append(out, kind), d.hash[:]...)
 	}
-	return checksum.Append(b.ledger.AppendSnapshot(out), 0)
+	saved, b.saved = b.saved, b.ledger.Size()
+	return checksum.Append(b.ledger.AppendSnapshot(out), 0), saved
 }
 
 // due returns whether a snapshot should be written.
@@ -147,11 +143,9 @@ func (b *book) due() bool {
 // save writes a snapshot. All that was applied must be in the tree when it is
 // called; what is applied meanwhile is not in it.
 func (b *book) save() error {
-	b.mu.Lock()
-	text, size, saved := b.snapshot(), b.ledger.Size(), b.saved
-	b.saved = size
-	b.mu.Unlock()
-	return b.write(text, saved)
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	return b.write(b.snapshot())
 }
 
 // saveLater is save, but leaves the writing to a goroutine. If one is writing
@@ -160,25 +154,16 @@ func (b *book) saveLater() {
 	if !b.writing.TryLock() {
 		return
 	}
-	b.mu.Lock()
-	text, saved := b.snapshot(), b.saved
-	b.saved = b.ledger.Size()
-	b.mu.Unlock()
+	text, saved := b.snapshot()
 	go func() {
 		defer b.writing.Unlock()
-		if err := b.put(text, saved); err != nil {
+		if err := b.write(text, saved); err != nil {
 			b.logger.Warn("the snapshot of the ledger was not written; a start would take longer", "err", err)
 		}
 	}()
 }
 
 func (b *book) write(text []byte, saved uint64) error {
-	b.writing.Lock()
-	defer b.writing.Unlock()
-	return b.put(text, saved)
-}
-
-func (b *book) put(text []byte, saved uint64) error {
 	err := durable.WriteFile(b.caches.path("ledger"), text, 0o600)
 	if err != nil {
 		b.mu.Lock()

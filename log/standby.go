@@ -111,30 +111,18 @@ func NewStandby(cfg StandbyConfig) (*Standby, error) {
 	}
 	s := &Standby{cfg: cfg, file: caches.path("served"), caches: caches, grown: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	s.reads = &reads{&s.published, cfg.Tiles, prover.New(cfg.Tiles, 1024), cfg.Logger}
+	all := family{prometheus.NewRegistry()}
 	s.metrics = standbyMetrics{
-		active: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_active",
-			Help: "1 if this instance has the log open."}),
-		terms: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_log_terms_total",
-			Help: "Terms of this instance that ended: given up, lost, or refused since the log could not be opened."}, []string{"outcome"}),
-		served: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_served_size",
-			Help: "Entries in the checkpoint that this instance serves."}),
-		followed: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vasistas_log_followed_size",
-			Help: "Entries that this instance has read as a standby, and need not read to become active."}),
+		active: all.gauge("vasistas_log_active", "1 if this instance has the log open."),
+		terms: all.counter("vasistas_log_terms_total",
+			"Terms of this instance that ended: given up, lost, or refused since the log could not be opened.", "outcome"),
+		served:   all.gauge("vasistas_log_served_size", "Entries in the checkpoint that this instance serves."),
+		followed: all.gauge("vasistas_log_followed_size", "Entries that this instance has read as a standby, and need not read to become active."),
 	}
-	if err := errors.Join(s.restore(), s.register()); err != nil {
+	if err := errors.Join(s.restore(), all.show(cfg.Registry)); err != nil {
 		return nil, errors.Join(err, caches.close())
 	}
 	return s, nil
-}
-
-func (s *Standby) register() (err error) {
-	if s.cfg.Registry == nil {
-		return nil
-	}
-	for _, c := range []prometheus.Collector{s.metrics.active, s.metrics.terms, s.metrics.served, s.metrics.followed} {
-		err = errors.Join(err, s.cfg.Registry.Register(c))
-	}
-	return err
 }
 
 // restore reads what was served last.
