@@ -59,6 +59,11 @@ func (v *view) signersOf(keys []*tlog.Signer, size uint64) ([]*tlog.Signer, erro
 	if now.Index+1 == size {
 		named = append(named, v.at(now.Index).LogKeys...)
 	}
+	return signersOf(keys, named)
+}
+
+// signersOf returns those of the keys that are named.
+func signersOf(keys []*tlog.Signer, named []string) ([]*tlog.Signer, error) {
 	var out []*tlog.Signer
 	for _, vkey := range named {
 		i := slices.IndexFunc(keys, func(k *tlog.Signer) bool { return k.Verifier().String() == vkey })
@@ -67,7 +72,7 @@ func (v *view) signersOf(keys []*tlog.Signer, size uint64) ([]*tlog.Signer, erro
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%w: %q", errKeys, now.LogKeys)
+		return nil, fmt.Errorf("%w: %q", errKeys, named)
 	}
 	return out, nil
 }
@@ -88,16 +93,21 @@ func (h *head) advance(ctx context.Context, e edge, v *view) error {
 	if err := h.record.Held(); err != nil {
 		return err
 	}
+	return h.sign(ctx, keys, tlog.Head{Origin: h.signed.Origin, Size: e.size, Root: e.root})
+}
+
+// sign signs a head and records it, if the record is what it was.
+func (h *head) sign(ctx context.Context, keys []*tlog.Signer, next tlog.Head) error {
 	at := max(h.time, uint64(h.clock.now().Unix()))
-	next, err := signHead(keys, tlog.Head{Origin: h.signed.Origin, Size: e.size, Root: e.root}, at)
+	cp, err := signHead(keys, next, at)
 	if err != nil {
 		return err
 	}
-	if err := h.record.recordHead(ctx, h.signed, next); err != nil {
-		h.next = next
-		return err
+	if err := h.record.SwapHead(ctx, h.signed.Bytes(), cp.Bytes()); err != nil {
+		h.next = cp
+		return fmt.Errorf("%w: recording the new head: %w", errState, err)
 	}
-	h.signed, h.time = next, at
+	h.signed, h.time = cp, at
 	return nil
 }
 

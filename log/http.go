@@ -21,18 +21,19 @@ import (
 func (l *Log) Handler() http.Handler { return handler(l.serveEvents, l.reads, l.status.err) }
 
 // handler serves what an instance of a log has. ready returns why it admits no events.
-func handler(events http.HandlerFunc, r *reads, ready func() error) http.Handler {
+// What serves a resource returns an error before it has answered.
+func handler(events func(http.ResponseWriter, *http.Request) error, r *reads, ready func() error) http.Handler {
 	type resource struct {
 		methods string
-		serve   http.HandlerFunc
+		serve   func(http.ResponseWriter, *http.Request) error
 	}
 	const read = "GET, HEAD"
 	resources := map[string]resource{
 		"/events":     {"POST", events},
 		"/checkpoint": {read, r.serveCheckpoint},
 		"/charter":    {read, r.serveCharter},
-		"/healthz":    {read, func(w http.ResponseWriter, _ *http.Request) { writeText(w, "ok\n") }},
-		"/readyz":     {read, func(w http.ResponseWriter, _ *http.Request) { r.serveReady(w, ready()) }},
+		"/healthz":    {read, func(w http.ResponseWriter, _ *http.Request) error { return writeText(w, "ok\n") }},
+		"/readyz":     {read, func(w http.ResponseWriter, _ *http.Request) error { return r.serveReady(w, ready()) }},
 	}
 	tile := resource{read, r.serveTile}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -41,35 +42,39 @@ func handler(events http.HandlerFunc, r *reads, ready func() error) http.Handler
 		if !ok && strings.HasPrefix(path, "/tile/") {
 			res, ok = tile, true
 		}
+		var err error
 		switch {
 		case !ok:
-			problemOf(errNotFound).Answer(w)
+			err = errNotFound
 		case r.Method == res.methods, res.methods == read && (r.Method == http.MethodGet || r.Method == http.MethodHead):
-			res.serve(w, r)
+			err = res.serve(w, r)
 		default:
 			w.Header().Set("Allow", res.methods)
-			problemOf(fmt.Errorf("%w; it has %s", errMethod, res.methods)).Answer(w)
+			err = fmt.Errorf("%w; it has %s", errMethod, res.methods)
+		}
+		if err != nil {
+			problemOf(err).Answer(w)
 		}
 	})
 }
 
-func writeText(w http.ResponseWriter, s string) {
+func writeText(w http.ResponseWriter, s string) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Write([]byte(s))
+	return nil
 }
 
 // serveReady says whether events are admitted, err is why not, and something is
 // published.
-func (r *reads) serveReady(w http.ResponseWriter, err error) {
+func (r *reads) serveReady(w http.ResponseWriter, err error) error {
 	if err == nil && r.published.Load() == nil {
 		err = errors.New("nothing is published yet")
 	}
 	if err != nil {
-		problemOf(err).Answer(w)
-		return
+		return err
 	}
-	writeText(w, "ready\n")
+	return writeText(w, "ready\n")
 }
 
 // appendJSON appends v, which has strings and numbers only, and a line feed.

@@ -4,6 +4,7 @@
 package log
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -54,11 +55,10 @@ func appendLine(b []byte, r *Result, err error) []byte {
 	return append(b, '"', '}', '\n')
 }
 
-func (l *Log) serveEvents(w http.ResponseWriter, r *http.Request) {
+func (l *Log) serveEvents(w http.ResponseWriter, r *http.Request) error {
 	wait, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
-		problemOf(err).Answer(w)
-		return
+		return err
 	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	encoding := r.Header.Get("Content-Encoding")
@@ -66,34 +66,35 @@ func (l *Log) serveEvents(w http.ResponseWriter, r *http.Request) {
 	twice := len(r.Header.Values("Content-Type")) > 1 || len(r.Header.Values("Content-Encoding")) > 1
 	switch {
 	case err != nil || twice || encoding != "" && encoding != "identity":
-		problemOf(errMediaType).Answer(w)
 	case kind == "application/json":
-		l.serveOne(w, r, wait)
+		return l.serveOne(w, r, wait)
 	case kind == "application/x-ndjson":
-		l.serveStream(w, r, wait)
-	default:
-		problemOf(errMediaType).Answer(w)
+		return l.serveStream(w, r, wait)
 	}
+	return errMediaType
 }
 
 // serveOne answers with the proof, or the index for wait=sequenced.
-func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) {
+func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) error {
 	entry, err := readEntry(r)
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		problemOf(err).Answer(w)
 		linger.On(http.NewResponseController(w), r.Body)
-		return
+		return nil
 	}
 	res, err := l.Submit(r.Context(), entry, wait)
 	if err != nil {
-		problemOf(err).Answer(w)
-		return
+		return err
 	}
 	h := w.Header()
-	status := http.StatusCreated
-	if wait == Sequenced {
-		status = http.StatusAccepted
+	status, text := http.StatusAccepted, []byte(nil)
+	if wait == Cosigned {
+		status, text = http.StatusCreated, res.Proof.Bytes()
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+	} else {
+		text = appendLine(nil, res, nil)
+		h.Set("Content-Type", "application/json")
 	}
 	if res.Duplicate {
 		status = http.StatusOK
@@ -101,15 +102,9 @@ func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) {
 	}
 	h.Set(headerIndex, strconv.FormatUint(res.Index, 10))
 	h.Set("Cache-Control", "no-store")
-	if wait == Sequenced {
-		h.Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		w.Write(appendLine(nil, res, nil))
-		return
-	}
-	h.Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	w.Write(res.Proof.Bytes())
+	w.Write(text)
+	return nil
 }
 
 // readEntry reads a body of at most the length of a submission. Memory is taken as
@@ -119,26 +114,16 @@ func readEntry(r *http.Request) ([]byte, error) {
 	if r.ContentLength > event.MaxSubmissionSize {
 		return nil, tooLarge
 	}
-	room := int64(2048)
-	if r.ContentLength >= 0 {
-		room = min(room, r.ContentLength)
+	var entry bytes.Buffer
+	entry.Grow(bytes.MinRead + int(min(2048, max(r.ContentLength, 0))))
+	_, err := entry.ReadFrom(io.LimitReader(r.Body, event.MaxSubmissionSize+1))
+	switch {
+	case entry.Len() > event.MaxSubmissionSize:
+		return nil, tooLarge
+	case err != nil:
+		return nil, bodyError(err)
 	}
-	entry := make([]byte, 0, room+1)
-	for {
-		n, err := r.Body.Read(entry[len(entry):min(cap(entry), event.MaxSubmissionSize+1)])
-		entry = entry[:len(entry)+n]
-		switch {
-		case len(entry) > event.MaxSubmissionSize:
-			return nil, tooLarge
-		case err == io.EOF:
-			return entry, nil
-		case err != nil:
-			return nil, bodyError(err)
-		}
-		if len(entry) == cap(entry) {
-			entry = append(entry, 0)[:len(entry)]
-		}
-	}
+	return entry.Bytes(), nil
 }
 
 // bodyError tells a body that did not come in time from one that is not in the form

@@ -27,53 +27,52 @@ type reads struct {
 	logger    *slog.Logger
 }
 
+var errUnpublished = fmt.Errorf("%w: no checkpoint is published yet", errNotFound)
+
 // serveCheckpoint: tlog-tiles, "Checkpoints".
-func (r *reads) serveCheckpoint(w http.ResponseWriter, _ *http.Request) {
+func (r *reads) serveCheckpoint(w http.ResponseWriter, _ *http.Request) error {
 	pub := r.published.Load()
 	if pub == nil {
-		problemOf(fmt.Errorf("%w: no checkpoint is published yet", errNotFound)).Answer(w)
-		return
+		return errUnpublished
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Write(pub.bytes)
+	return nil
 }
 
 // serveCharter serves the charter in force at the published size, as its entry, and
 // its index in a header. A reader that has no earlier head believes it no more than
 // the entry itself, which it can prove.
-func (r *reads) serveCharter(w http.ResponseWriter, req *http.Request) {
+func (r *reads) serveCharter(w http.ResponseWriter, req *http.Request) error {
 	pub := r.published.Load()
 	if pub == nil {
-		problemOf(fmt.Errorf("%w: no checkpoint is published yet", errNotFound)).Answer(w)
-		return
+		return errUnpublished
 	}
 	entry, err := readProven(req.Context(), r.tiles, r.prover, pub.charter, &edge{pub.checkpoint.Size, pub.checkpoint.Root})
 	if err != nil {
 		r.logger.Error("the charter can't be read", "entry", pub.charter, "err", err)
-		problemOf(errReading).Answer(w)
-		return
+		return errReading
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-cache")
 	h.Set(headerIndex, strconv.FormatUint(pub.charter, 10))
 	w.Write(entry)
+	return nil
 }
 
 // serveTile: tlog-tiles, "Merkle Tree" and "Log entries". Only what a published
 // checkpoint commits to is served. The path is parsed into a tile, and never
 // used as one.
-func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) {
+func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) error {
 	t, err := tlog.ParseTilePath(strings.TrimPrefix(req.URL.EscapedPath(), "/"))
 	if err != nil {
-		problemOf(err).Answer(w)
-		return
+		return err
 	}
 	pub := r.published.Load()
 	if pub == nil || !t.In(pub.checkpoint.Size) {
-		problemOf(errNotFound).Answer(w)
-		return
+		return errNotFound
 	}
 	// In the width that the engine has for sure.
 	whole := t
@@ -84,8 +83,7 @@ func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) {
 	}
 	if err != nil {
 		r.logger.Error("a tile can't be read", "tile", t.Path(), "err", err)
-		problemOf(errReading).Answer(w)
-		return
+		return errReading
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
@@ -97,11 +95,12 @@ func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) {
 			if req.Method != http.MethodHead {
 				writeGzip(w, b)
 			}
-			return
+			return nil
 		}
 	}
 	h.Set("Content-Length", strconv.Itoa(len(b)))
 	w.Write(b)
+	return nil
 }
 
 // acceptsGzip follows RFC 9110, section 12.5.3, as far as gzip goes.

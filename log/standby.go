@@ -143,26 +143,21 @@ func (s *Standby) restore() error {
 
 // The file is the index of the charter, a line feed, and the checkpoint.
 func (s *Standby) parse(b []byte) (*publication, error) {
-	var charter uint64
-	line, text, ok := bytes.Cut(b, []byte("\n"))
-	if !ok {
-		return nil, io.ErrUnexpectedEOF
+	text := bytes.IndexByte(b, '\n') + 1
+	charter, err := tlog.ParseTreeSize(b[:text])
+	if err != nil {
+		return nil, fmt.Errorf("%q is no index of a charter", b[:text])
 	}
-	if _, err := fmt.Sscanf(string(line), "%d", &charter); err != nil || fmt.Sprint(charter) != string(line) {
-		return nil, fmt.Errorf("%q is no index of a charter", line)
-	}
-	return s.publication(Published{text, charter})
+	return s.publication(Published{b[text:], charter})
 }
 
 func (s *Standby) publication(p Published) (*publication, error) {
-	cp, err := tlog.ParseCheckpoint(p.Checkpoint)
-	switch origin := s.cfg.State.Settings().Origin; {
-	case err != nil:
+	cp, err := record{s.cfg.State}.parse(p.Checkpoint)
+	if err == nil && p.Charter >= cp.Size {
+		err = fmt.Errorf("the charter in force is entry %d of %d", p.Charter, cp.Size)
+	}
+	if err != nil {
 		return nil, err
-	case cp.Origin != origin:
-		return nil, fmt.Errorf("it is one of the log %q, and this is %q", cp.Origin, origin)
-	case p.Charter >= cp.Size:
-		return nil, fmt.Errorf("the charter in force is entry %d of %d", p.Charter, cp.Size)
 	}
 	return &publication{checkpoint: cp, bytes: p.Checkpoint, charter: p.Charter}, nil
 }
@@ -410,7 +405,7 @@ func (s *Standby) end(ctx context.Context, l *Log) {
 // unless the instance is active.
 func (s *Standby) Handler() http.Handler { return handler(s.serveEvents, s.reads, s.ready) }
 
-func (s *Standby) serveEvents(w http.ResponseWriter, r *http.Request) {
+func (s *Standby) serveEvents(w http.ResponseWriter, r *http.Request) error {
 	s.mu.RLock()
 	l := s.log
 	if l != nil {
@@ -418,11 +413,10 @@ func (s *Standby) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.RUnlock()
 	if l == nil {
-		problemOf(errStandby).Answer(w)
-		return
+		return errStandby
 	}
 	defer s.requests.Done()
-	l.serveEvents(w, r)
+	return l.serveEvents(w, r)
 }
 
 // ready returns why no events are admitted.

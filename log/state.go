@@ -96,6 +96,18 @@ func (r record) checkKeys(keys []*tlog.Signer) error {
 	return nil
 }
 
+// parse parses a checkpoint of this log.
+func (r record) parse(b []byte) (*tlog.Checkpoint, error) {
+	cp, err := tlog.ParseCheckpoint(b)
+	if err != nil {
+		return nil, err
+	}
+	if origin := r.Settings().Origin; cp.Origin != origin {
+		return nil, fmt.Errorf("it is one of the log %q, and this is %q", cp.Origin, origin)
+	}
+	return cp, nil
+}
+
 // head returns the recorded head and the time of its ML-DSA-44 line, in POSIX
 // seconds, or 0. It must carry a valid line of one of the keys; nil: that is left to the
 // caller.
@@ -104,44 +116,32 @@ func (r record) head(ctx context.Context, keys []*tlog.VerifierKey) (cp *tlog.Ch
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading the last signed head: %w", err)
 	}
-	if cp, time, err = r.parseHead(b, keys); err != nil {
+	if cp, err = r.parse(b); err == nil && keys != nil {
+		time, err = signedAt(cp, keys)
+	}
+	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w; "+howToRestoreHead, errHeadDamaged, err)
 	}
 	return cp, time, nil
 }
 
-func (r record) parseHead(b []byte, keys []*tlog.VerifierKey) (cp *tlog.Checkpoint, time uint64, err error) {
-	if cp, err = tlog.ParseCheckpoint(b); err != nil {
-		return nil, 0, err
-	}
-	if origin := r.Settings().Origin; cp.Origin != origin {
-		return nil, 0, fmt.Errorf("it is one of the log %q, and this is %q", cp.Origin, origin)
-	}
-	signed := keys == nil
+// signedAt returns the time of the ML-DSA-44 line of a head, and an error unless one of
+// the keys signed it.
+func signedAt(cp *tlog.Checkpoint, keys []*tlog.VerifierKey) (time uint64, err error) {
+	signed := false
 	for _, key := range keys {
-		line := cp.Find(key)
-		if line == nil {
-			continue
+		if line := cp.Find(key); line != nil {
+			t, err := key.Verify(&cp.Head, line)
+			if err != nil {
+				return 0, err
+			}
+			time, signed = max(time, t), true
 		}
-		t, err := key.Verify(&cp.Head, line)
-		if err != nil {
-			return nil, 0, err
-		}
-		time, signed = max(time, t), true
 	}
 	if !signed {
-		return nil, 0, errors.New("it has no signature by any of the keys given; give those that signed it too, until a head with the new ones is published")
+		return 0, errors.New("it has no signature by any of the keys given; give those that signed it too, until a head with the new ones is published")
 	}
-	return cp, time, nil
-}
-
-// recordHead replaces the recorded head, if it is still old. Nothing of next may
-// leave the process before it has returned nil.
-func (r record) recordHead(ctx context.Context, old, next *tlog.Checkpoint) error {
-	if err := r.SwapHead(ctx, old.Bytes(), next.Bytes()); err != nil {
-		return fmt.Errorf("%w: recording the new head: %w", errState, err)
-	}
-	return nil
+	return time, nil
 }
 
 // publish makes a checkpoint the published one, for good.
@@ -160,7 +160,7 @@ func (r record) published(ctx context.Context) (*tlog.Checkpoint, error) {
 	} else if p.Checkpoint == nil {
 		return nil, nil
 	}
-	cp, err := tlog.ParseCheckpoint(p.Checkpoint)
+	cp, err := r.parse(p.Checkpoint)
 	if err != nil {
 		return nil, fmt.Errorf("the published checkpoint is damaged: %w", err)
 	}

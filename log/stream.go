@@ -56,21 +56,18 @@ type job struct {
 	err    error
 }
 
-func (l *Log) serveStream(w http.ResponseWriter, r *http.Request, wait Wait) {
+func (l *Log) serveStream(w http.ResponseWriter, r *http.Request, wait Wait) error {
 	if err := l.status.err(); err != nil {
-		problemOf(err).Answer(w)
-		return
+		return err
 	}
 	if !l.streams.TryAcquire(1) {
-		problemOf(errStreams).Answer(w)
-		return
+		return errStreams
 	}
 	defer l.streams.Release(1)
 	s := &stream{log: l, rc: http.NewResponseController(w), wait: wait, room: semaphore.NewWeighted(streamBytes)}
 	// HTTP/1 clients that send all before they read work too, up to the window.
 	if err := s.rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		problemOf(err).Answer(w)
-		return
+		return err
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/x-ndjson")
@@ -101,6 +98,7 @@ func (l *Log) serveStream(w http.ResponseWriter, r *http.Request, wait Wait) {
 	if err == nil {
 		linger.On(s.rc, r.Body)
 	}
+	return nil
 }
 
 // stopReading ends read, also while it waits for the client.

@@ -6,7 +6,6 @@ package log
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/vasistas/vasistas/internal/tiles"
@@ -33,7 +32,7 @@ func (l *Log) takeOver(ctx context.Context, t *tree, h *head) error {
 		_, _, err = h.record.head(ctx, verifiers(h.keys))
 		return err
 	}
-	keys, err := h.keysOf(c)
+	keys, err := signersOf(h.keys, c.LogKeys)
 	if err != nil {
 		return err
 	}
@@ -120,33 +119,11 @@ func (h *head) signedBy(ctx context.Context, v *view) error {
 	return err
 }
 
-// keysOf returns those of the keys that a charter names.
-func (h *head) keysOf(c *ledger.Charter) ([]*tlog.Signer, error) {
-	var out []*tlog.Signer
-	for _, k := range h.keys {
-		if slices.Contains(c.LogKeys, k.Verifier().String()) {
-			out = append(out, k)
-		}
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("%w: %q", errKeys, c.LogKeys)
-	}
-	return out, nil
-}
-
 // takeOver signs the recorded head with the keys that a recovery names, and records
 // that. It is the head that was signed before: so it can't conflict with anything.
 func (h *head) takeOver(ctx context.Context, keys []*tlog.Signer) error {
 	if !slices.ContainsFunc(keys, func(k *tlog.Signer) bool { return h.signed.Find(k.Verifier()) == nil }) {
 		return nil
 	}
-	next, err := signHead(keys, h.signed.Head, max(h.time, uint64(h.clock.now().Unix())))
-	if err != nil {
-		return err
-	}
-	if err := h.record.recordHead(ctx, h.signed, next); err != nil {
-		return err
-	}
-	h.signed = next
-	return nil
+	return h.sign(ctx, keys, h.signed.Head)
 }
