@@ -190,34 +190,29 @@ func checkServer(ctx context.Context, c *pgx.Conn) error {
 }
 
 func (db *DB) checkVersion(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	var is int
-	err := db.pool.QueryRow(ctx, `SELECT version FROM vasistas.meta`).Scan(&is)
+	err := db.row(ctx, `SELECT version FROM vasistas.meta`, nil, &is)
+	var pg *pgconn.PgError
 	switch {
-	case noTable(err):
+	case errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000"): // no such table or schema
 		return fmt.Errorf("%w (%s)", ErrMissing, db.name)
 	case errors.Is(err, pgx.ErrNoRows):
 		return fmt.Errorf("%w (%s has no version)", ErrVersion, db.name)
-	case err != nil:
-		return db.unreachable(err)
-	case is != version:
+	case err == nil && is != version:
 		return fmt.Errorf("%w (%s has version %d, this program %d)", ErrVersion, db.name, is, version)
 	}
-	return nil
+	return err
 }
 
 func (db *DB) loadSettings(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	var charter []byte
 	var origin string
-	err := db.pool.QueryRow(ctx, `SELECT origin, charter FROM vasistas.log`).Scan(&origin, &charter)
+	err := db.row(ctx, `SELECT origin, charter FROM vasistas.log`, nil, &origin, &charter)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return fmt.Errorf("%w (%s: the schema is there, and no log was founded)", ErrMissing, db.name)
 	case err != nil:
-		return db.unreachable(err)
+		return err
 	case len(charter) != 32:
 		return fmt.Errorf("%s is damaged: the charter's hash has %d bytes", db.name, len(charter))
 	}
@@ -225,19 +220,40 @@ func (db *DB) loadSettings(ctx context.Context) error {
 	return nil
 }
 
+// row reads a row; pgx.ErrNoRows if there is none.
+func (db *DB) row(ctx context.Context, sql string, args []any, into ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return db.unreachable(db.pool.QueryRow(ctx, sql, args...).Scan(into...))
+}
+
+// column reads a column.
+func column[T any](db *DB, sql string, to pgx.RowToFunc[T]) ([]T, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	rows, err := db.pool.Query(ctx, sql)
+	if err != nil {
+		return nil, db.unreachable(err)
+	}
+	out, err := pgx.CollectRows(rows, to)
+	return out, db.unreachable(err)
+}
+
+// exec runs a statement, and returns how many rows it changed.
+func (db *DB) exec(ctx context.Context, sql string, args ...any) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	tag, err := db.pool.Exec(ctx, sql, args...)
+	return tag.RowsAffected(), db.unreachable(err)
+}
+
 // unreachable says what an error of the database means.
 func (db *DB) unreachable(err error) error {
 	var pg *pgconn.PgError
-	if err == nil || errors.Is(err, ErrUnsafe) || errors.As(err, &pg) {
+	if err == nil || errors.Is(err, ErrUnsafe) || errors.Is(err, pgx.ErrNoRows) || errors.As(err, &pg) {
 		return err
 	}
 	return fmt.Errorf("%s can't be reached: %w", db.name, err)
-}
-
-// noTable returns whether the schema is missing.
-func noTable(err error) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000")
 }
 
 // Name says which database it is.

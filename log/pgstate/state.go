@@ -40,14 +40,12 @@ func (s *state) Held() error {
 }
 
 func (s *state) LoadHead(ctx context.Context) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	var head []byte
-	err := s.db.pool.QueryRow(ctx, `SELECT head FROM vasistas.log`).Scan(&head)
+	err := s.db.row(ctx, `SELECT head FROM vasistas.log`, nil, &head)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fmt.Errorf("%w (%s)", ErrMissing, s.db.name)
 	}
-	return head, s.db.unreachable(err)
+	return head, err
 }
 
 func (s *state) SwapHead(ctx context.Context, old, next []byte) error {
@@ -67,16 +65,12 @@ func (s *state) RestoreHead(ctx context.Context, next []byte) error {
 }
 
 func (s *state) Published(ctx context.Context) (log.Published, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	var p log.Published
-	var charter int64
-	err := s.db.pool.QueryRow(ctx, `SELECT checkpoint, charter FROM vasistas.published`).Scan(&p.Checkpoint, &charter)
+	err := s.db.row(ctx, `SELECT checkpoint, charter FROM vasistas.published`, nil, &p.Checkpoint, &p.Charter)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return log.Published{}, nil
 	}
-	p.Charter = uint64(charter)
-	return p, s.db.unreachable(err)
+	return p, err
 }
 
 func (s *state) Publish(ctx context.Context, p log.Published) error {
@@ -107,23 +101,18 @@ func (t *Term) exec(ctx context.Context, sql string, args ...any) (int64, error)
 	if t == nil {
 		return 0, errReadOnly
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	tag, err := t.db.pool.Exec(ctx, fence+sql, append([]any{t.holder, t.number}, args...)...)
-	if err != nil {
-		return 0, t.db.unreachable(err)
+	n, err := t.db.exec(ctx, fence+sql, append([]any{t.holder, t.number}, args...)...)
+	if err == nil && n == 0 {
+		err = t.check(ctx)
 	}
-	if n := tag.RowsAffected(); n > 0 {
-		return n, nil
-	}
-	return 0, t.check(ctx)
+	return n, err
 }
 
 // check returns log.ErrOusted if the term is over.
 func (t *Term) check(ctx context.Context) error {
 	var mine bool
-	if err := t.db.pool.QueryRow(ctx, `SELECT holder = $1 AND term = $2 FROM vasistas.lease`, t.holder, t.number).Scan(&mine); err != nil {
-		return t.db.unreachable(err)
+	if err := t.db.row(ctx, `SELECT holder = $1 AND term = $2 FROM vasistas.lease`, []any{t.holder, t.number}, &mine); err != nil {
+		return err
 	}
 	if !mine {
 		t.end(log.ErrOusted)
@@ -153,13 +142,11 @@ func (f founder) Begin(ctx context.Context) (io.Closer, error) {
 }
 
 func (f founder) Found(ctx context.Context, set log.Settings, head []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	tag, err := f.db.pool.Exec(ctx, `INSERT INTO vasistas.log (origin, charter, head, term) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING`, set.Origin, set.Charter[:], head)
+	n, err := f.db.exec(ctx, `INSERT INTO vasistas.log (origin, charter, head, term) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING`, set.Origin, set.Charter[:], head)
 	if err != nil {
-		return f.db.unreachable(err)
+		return err
 	}
-	if tag.RowsAffected() != 1 {
+	if n != 1 {
 		return fmt.Errorf("there is one in %s: %w", f.db.name, fs.ErrExist)
 	}
 	f.db.settings = set

@@ -37,11 +37,6 @@ func (t *Term) Vault() vault.Storage { return &files{t.db, t} }
 // written by one statement.
 const MaxVaultFile = 4 << 20
 
-// call bounds a call of an interface that has no context.
-func call() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), callTimeout)
-}
-
 func (f *files) String() string { return "the " + f.db.name }
 
 func (f *files) Path(seq uint64) string { return fmt.Sprintf("batch %d in the %s", seq, f.db.name) }
@@ -49,50 +44,38 @@ func (f *files) Path(seq uint64) string { return fmt.Sprintf("batch %d in the %s
 // Lock finds out whether the term still is. What keeps others out is the fence of
 // each write.
 func (f *files) Lock() (io.Closer, error) {
-	ctx, cancel := call()
-	defer cancel()
-	return nothing{}, f.term.check(ctx)
+	return nothing{}, f.term.check(context.Background())
 }
 
 func (f *files) Recipients() ([]byte, error) {
-	ctx, cancel := call()
-	defer cancel()
 	var text []byte
-	err := f.db.pool.QueryRow(ctx, `SELECT text FROM vasistas.recipients`).Scan(&text)
+	err := f.db.row(context.Background(), `SELECT text FROM vasistas.recipients`, nil, &text)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fs.ErrNotExist
 	}
-	return text, f.db.unreachable(err)
+	return text, err
 }
 
 func (f *files) CreateRecipients(text []byte) error {
-	ctx, cancel := call()
-	defer cancel()
-	tag, err := f.db.pool.Exec(ctx, `INSERT INTO vasistas.recipients (text) VALUES ($1) ON CONFLICT DO NOTHING`, text)
+	n, err := f.db.exec(context.Background(), `INSERT INTO vasistas.recipients (text) VALUES ($1) ON CONFLICT DO NOTHING`, text)
 	if err != nil {
-		return fmt.Errorf("vault: %w", f.db.unreachable(err))
+		return fmt.Errorf("vault: %w", err)
 	}
-	if tag.RowsAffected() == 0 {
+	if n == 0 {
 		return fmt.Errorf("vault: creating one in %s: %w", f, fs.ErrExist)
 	}
 	return nil
 }
 
 func (f *files) List() ([]vault.BatchInfo, error) {
-	ctx, cancel := call()
-	defer cancel()
-	rows, err := f.db.pool.Query(ctx, `SELECT seq, extract(epoch FROM now() - made)::float8 FROM vasistas.batch ORDER BY seq`)
-	if err != nil {
-		return nil, fmt.Errorf("vault: %w", f.db.unreachable(err))
-	}
-	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (vault.BatchInfo, error) {
-		var seq int64
+	out, err := column(f.db, `SELECT seq, extract(epoch FROM now() - made)::float8 FROM vasistas.batch ORDER BY seq`, func(row pgx.CollectableRow) (vault.BatchInfo, error) {
+		var seq uint64
 		var age float64
 		err := row.Scan(&seq, &age)
-		return vault.BatchInfo{Seq: uint64(seq), Age: time.Duration(age * float64(time.Second))}, err
+		return vault.BatchInfo{Seq: seq, Age: time.Duration(age * float64(time.Second))}, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("vault: %w", f.db.unreachable(err))
+		return nil, fmt.Errorf("vault: %w", err)
 	}
 	return out, nil
 }
@@ -111,14 +94,12 @@ type batch struct {
 }
 
 func (f *files) Open(seq uint64) (vault.BatchFile, error) {
-	ctx, cancel := call()
-	defer cancel()
 	b := &batch{files: f, seq: seq}
-	err := f.db.pool.QueryRow(ctx, `SELECT octet_length(data), substring(data FROM 1 FOR $2) FROM vasistas.batch WHERE seq = $1`, int64(seq), chunk).Scan(&b.size, &b.have)
+	err := f.db.row(context.Background(), `SELECT octet_length(data), substring(data FROM 1 FOR $2) FROM vasistas.batch WHERE seq = $1`, []any{seq, chunk}, &b.size, &b.have)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fs.ErrNotExist
 	} else if err != nil {
-		return nil, f.db.unreachable(err)
+		return nil, err
 	}
 	return b, nil
 }
@@ -144,15 +125,13 @@ func (b *batch) ReadAt(p []byte, off int64) (n int, err error) {
 }
 
 func (b *batch) read(at int64, n int) error {
-	ctx, cancel := call()
-	defer cancel()
 	var have []byte
-	err := b.files.db.pool.QueryRow(ctx, `SELECT substring(data FROM $2 FOR $3) FROM vasistas.batch WHERE seq = $1`, int64(b.seq), at+1, n).Scan(&have)
+	err := b.files.db.row(context.Background(), `SELECT substring(data FROM $2 FOR $3) FROM vasistas.batch WHERE seq = $1`, []any{b.seq, at + 1, n}, &have)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return fs.ErrNotExist // compacted meanwhile
 	case err != nil:
-		return b.files.db.unreachable(err)
+		return err
 	case len(have) == 0:
 		return io.ErrUnexpectedEOF
 	}
@@ -161,35 +140,21 @@ func (b *batch) read(at int64, n int) error {
 }
 
 func (f *files) Create(seq uint64, data []byte) error {
-	ctx, cancel := call()
-	defer cancel()
-	_, err := f.term.exec(ctx, `INSERT INTO vasistas.batch (seq, data) SELECT $3, $4 FROM fence`, int64(seq), data)
+	_, err := f.term.exec(context.Background(), `INSERT INTO vasistas.batch (seq, data) SELECT $3, $4 FROM fence`, seq, data)
 	return err
 }
 
 func (f *files) Remove(seqs []uint64) error {
-	ctx, cancel := call()
-	defer cancel()
-	list := make([]int64, len(seqs))
-	for i, seq := range seqs {
-		list[i] = int64(seq)
-	}
-	_, err := f.term.exec(ctx, `DELETE FROM vasistas.batch WHERE seq = ANY($3) AND EXISTS (SELECT 1 FROM fence)`, list)
+	_, err := f.term.exec(context.Background(), `DELETE FROM vasistas.batch WHERE seq = ANY($3) AND EXISTS (SELECT 1 FROM fence)`, seqs)
 	return err
 }
 
 func (f *files) LockAudit() (io.Closer, error) { return nothing{}, nil }
 
 func (f *files) ReadAudit() (io.ReadCloser, error) {
-	ctx, cancel := call()
-	defer cancel()
-	rows, err := f.db.pool.Query(ctx, `SELECT line FROM vasistas.audit ORDER BY start`)
+	lines, err := column(f.db, `SELECT line FROM vasistas.audit ORDER BY start`, pgx.RowTo[[]byte])
 	if err != nil {
-		return nil, f.db.unreachable(err)
-	}
-	lines, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
-	if err != nil {
-		return nil, f.db.unreachable(err)
+		return nil, err
 	}
 	if len(lines) == 0 {
 		return nil, fs.ErrNotExist
@@ -200,14 +165,12 @@ func (f *files) ReadAudit() (io.ReadCloser, error) {
 // AppendAudit adds a line if the trail has this length, so that of two at once one
 // fails and is not exported.
 func (f *files) AppendAudit(length int64, line []byte) error {
-	ctx, cancel := call()
-	defer cancel()
-	tag, err := f.db.pool.Exec(ctx, `INSERT INTO vasistas.audit (start, line) SELECT $1::bigint, $2
+	n, err := f.db.exec(context.Background(), `INSERT INTO vasistas.audit (start, line) SELECT $1::bigint, $2
 		WHERE $1 = (SELECT coalesce(max(start + octet_length(line)), 0) FROM vasistas.audit) ON CONFLICT DO NOTHING`, length, line)
 	if err != nil {
-		return f.db.unreachable(err)
+		return err
 	}
-	if tag.RowsAffected() != 1 {
+	if n != 1 {
 		return errors.New("another export is being made; try again")
 	}
 	return nil
