@@ -266,43 +266,18 @@ func (j *tailJudge) admits(entry []byte) bool {
 
 // tail yields the entries from an index on that the old tree still has.
 func (r *recovery) tail(ctx context.Context, old Engine, from uint64) iter.Seq[[]byte] {
-	if size := treeSize(ctx, old); size > from {
-		return readEntries(ctx, old, from, size)
+	if old != nil {
+		if size, _, err := old.Tree(ctx); err == nil && size > from {
+			return tiles.Entries(from, func(n uint64) [][]byte {
+				entries, _ := tiles.ReadBundle(ctx, old, n, size) // up to the first that can't be read
+				return entries
+			})
+		}
 	}
 	if r.Salvage != nil {
 		return r.Salvage(r.TreeDir, from)
 	}
 	return func(func([]byte) bool) {}
-}
-
-func treeSize(ctx context.Context, e Engine) uint64 {
-	if e == nil {
-		return 0
-	}
-	size, _, err := e.Tree(ctx)
-	if err != nil {
-		return 0
-	}
-	return size
-}
-
-// readEntries yields entries of a tree, up to the first bundle that can't be
-// read.
-func readEntries(ctx context.Context, r tlog.TileReader, from, size uint64) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for from < size {
-			entries, err := tiles.ReadBundle(ctx, r, from/tlog.TileWidth, size)
-			if err != nil {
-				return
-			}
-			for _, e := range entries[from%tlog.TileWidth:] {
-				if !yield(e) {
-					return
-				}
-				from++
-			}
-		}
-	}
 }
 
 // write adds to the engine's tree of right edge from what the plan has, reads it, and

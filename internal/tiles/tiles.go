@@ -14,6 +14,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"iter"
 
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -85,6 +86,23 @@ func ReadBundle(ctx context.Context, r tlog.TileReader, n, size uint64) ([][]byt
 		return nil, &tlog.CorruptError{Tile: t, Reason: err.Error()}
 	}
 	return entries, nil
+}
+
+// Entries yields the entries from an index on, bundle by bundle as read returns them by
+// number, up to the first that is not full.
+func Entries(from uint64, read func(n uint64) [][]byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for width := tlog.TileWidth; width == tlog.TileWidth; {
+			entries := read(from / tlog.TileWidth)
+			width = len(entries)
+			for i := int(from % tlog.TileWidth); i < width; i++ {
+				if !yield(entries[i]) {
+					return
+				}
+				from++
+			}
+		}
+	}
 }
 
 // Width returns how wide the tile is in a tree of the given size, 0 if the

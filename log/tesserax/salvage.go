@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -18,33 +19,18 @@ import (
 // a tree, whatever its state, as far as they go. It takes the files as they are:
 // nothing vouches for what they say.
 func Salvage(dir string, from uint64) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for {
-			n := from / tlog.TileWidth
-			width := widest(dir, n)
-			if uint64(width) <= from%tlog.TileWidth {
-				return
-			}
-			t := tlog.Tile{Level: tlog.Entries, Index: n, Width: width}
-			b, err := os.ReadFile(filepath.Join(dir, t.Path()))
-			if err != nil {
-				return
-			}
-			entries, err := tlog.ParseBundle(b, width)
-			if err != nil {
-				return
-			}
-			for _, e := range entries[from%tlog.TileWidth:] {
-				if !yield(e) {
-					return
-				}
-				from++
-			}
-			if width < tlog.TileWidth {
-				return
-			}
+	return tiles.Entries(from, func(n uint64) [][]byte {
+		width := widest(dir, n)
+		if width == 0 {
+			return nil
 		}
-	}
+		b, err := os.ReadFile(filepath.Join(dir, tlog.Tile{Level: tlog.Entries, Index: n, Width: width}.Path()))
+		if err != nil {
+			return nil
+		}
+		entries, _ := tlog.ParseBundle(b, width)
+		return entries
+	})
 }
 
 // widest returns the width of the widest file of the bundle with index n, 0 if

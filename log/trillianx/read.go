@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"sort"
 
 	"golang.org/x/sync/errgroup"
 
@@ -183,49 +185,32 @@ func edgeTile(f *tiles.Frontier, t tlog.Tile) (b []byte) {
 
 // tileRoot returns the root of a full tile.
 func tileRoot(b []byte) tiles.Hash {
-	nodes := make([]tiles.Hash, len(b)/sha256.Size)
-	for i := range nodes {
-		nodes[i] = tiles.Hash(b[i*sha256.Size:])
+	var hashes []tiles.Hash
+	for h := range slices.Chunk(b, sha256.Size) {
+		hashes = append(hashes, tiles.Hash(h))
 	}
-	for len(nodes) > 1 {
-		for i := range len(nodes) / 2 {
-			nodes[i] = tiles.HashChildren(nodes[2*i], nodes[2*i+1])
-		}
-		nodes = nodes[:len(nodes)/2]
-	}
-	return nodes[0]
+	return tiles.Subtree(hashes)
 }
 
 // lastFull returns the right edge of the largest tree whose bundles are all full
 // and whose tiles are there, up to a size. Nothing vouches for it.
 func (e *Engine) lastFull(ctx context.Context, size uint64) (*tiles.Frontier, error) {
-	has := func(n uint64) (bool, error) { // the first n full tiles of level 0
-		if n == 0 {
-			return true, nil
+	var err error
+	lacks := func(n int) bool { // the full tile of level 0 with this index
+		_, serr := e.stored(ctx, tlog.Tile{Level: 0, Index: uint64(n), Width: tlog.TileWidth})
+		if serr != nil && !errors.Is(serr, fs.ErrNotExist) {
+			err = serr
 		}
-		_, err := e.stored(ctx, tlog.Tile{Level: 0, Index: n - 1, Width: tlog.TileWidth})
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
-		}
-		return err == nil, err
+		return serr != nil
 	}
-	low, high := uint64(0), size/tlog.TileWidth
-	ok, err := has(high)
-	if ok {
-		low = high
-	}
-	for err == nil && low+1 < high {
-		mid := low + (high-low)/2
-		if ok, err = has(mid); ok {
-			low = mid
-		} else {
-			high = mid
-		}
+	n := int(size / tlog.TileWidth)
+	if n > 0 && lacks(n-1) && err == nil {
+		n = sort.Search(n-1, lacks)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the tiles: %w", err)
 	}
-	return tiles.ReadFrontier(ctx, maker{e}, low*tlog.TileWidth)
+	return tiles.ReadFrontier(ctx, maker{e}, uint64(n)*tlog.TileWidth)
 }
 
 // maker reads partial tiles as what they are made of.

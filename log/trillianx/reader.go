@@ -12,6 +12,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -72,23 +73,7 @@ func (r *reader) stored(ctx context.Context, t tlog.Tile) ([]byte, error) {
 // Salvage yields the entries from an index on that are stored as tiles, as far as
 // they go, whatever Trillian has. Nobody has checked them.
 func Salvage(ctx context.Context, from Tiles, index uint64) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for {
-			entries := widest(ctx, from, index/tlog.TileWidth)
-			if uint64(len(entries)) <= index%tlog.TileWidth {
-				return
-			}
-			for _, e := range entries[index%tlog.TileWidth:] {
-				if !yield(e) {
-					return
-				}
-				index++
-			}
-			if len(entries) < tlog.TileWidth {
-				return
-			}
-		}
-	}
+	return tiles.Entries(index, func(n uint64) [][]byte { return widest(ctx, from, n) })
 }
 
 // widest returns the entries of the widest bundle that is stored with a number.

@@ -161,12 +161,3 @@ func (p *Prover) Root(ctx context.Context, size, treeSize uint64) (tiles.Hash, e
 	}
 	return root, nil
 }
-
-// Leaf returns the leaf hash at index of a tree of the given size. Nothing
-// vouches for it until it is proven by [Prover.Inclusion].
-func (p *Prover) Leaf(ctx context.Context, index, size uint64) (tiles.Hash, error) {
-	return p.node(ctx, compact.NodeID{Level: 0, Index: index}, size, make(map[tlog.Tile]bool))
-}
-
-// Forget drops every tile that is kept.
-func (p *Prover) Forget() { p.cache.Purge() }
