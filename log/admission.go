@@ -51,6 +51,10 @@ type admitted struct {
 	own        bool              // an anchor or a disclosure of the log itself
 }
 
+func newAdmitted(env *event.Envelope, entry []byte) *admitted {
+	return &admitted{kind: env.Event.Type, entry: entry, env: env, hash: env.Hash(), leaf: tiles.LeafHash(entry)}
+}
+
 // read judges what a submission says by itself: its form, its origin, its
 // signatures. The error wraps event.ErrMalformed, event.ErrTooLarge, [ErrOrigin],
 // event.ErrUnknownSigner or event.ErrBadSignature.
@@ -59,18 +63,19 @@ func (a *admission) read(submission []byte) (*admitted, error) {
 	if err != nil {
 		return nil, err
 	}
-	ev := &admitted{kind: s.Envelope.Event.Type, env: s.Envelope, beside: s}
 	if name := s.Envelope.Event.Log; name != a.origin {
 		return nil, fmt.Errorf("%w: it names %q, and this is %q", ErrOrigin, name, a.origin)
 	}
-	if ev.signatures, err = a.verify(s.Envelope); err != nil {
+	signatures, err := a.verify(s.Envelope)
+	if err != nil {
 		return nil, err
 	}
-	ev.entry = submission
+	entry := submission
 	if len(s.Openings)+len(s.Notices) > 0 {
-		ev.entry = bytes.Clone(s.Entry())
+		entry = bytes.Clone(s.Entry())
 	}
-	ev.hash, ev.leaf = s.Envelope.Hash(), tiles.LeafHash(ev.entry)
+	ev := newAdmitted(s.Envelope, entry)
+	ev.beside, ev.signatures = s, signatures
 	return ev, nil
 }
 

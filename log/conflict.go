@@ -24,7 +24,7 @@ func (p *publisher) conflict(ctx context.Context, a answer) error {
 	defer cancel()
 	head := &p.head.signed.Head
 	warn := func(what string, err error) error {
-		p.logger.Warn("a witness claims to know a later or another head, and "+what, "witness", a.witness.name(), "claim", a.err, "err", err)
+		p.logger.Warn("a witness claims to know a later or another head, and "+what, "witness", a.witness.name, "claim", a.err, "err", err)
 		return nil
 	}
 	cp, err := a.witness.latest(ctx, head.Origin)
@@ -48,7 +48,7 @@ func (p *publisher) conflict(ctx context.Context, a answer) error {
 	} else if err != nil {
 		p.logger.Error("evidence could not be kept", "checkpoint", string(cp.Bytes()), "err", err)
 	}
-	return fmt.Errorf("%w (witness %s has a head of size %d, this log one of size %d; see %s)", reason, a.witness.name(), cp.Size, head.Size, name)
+	return fmt.Errorf("%w (witness %s has a head of size %d, this log one of size %d; see %s)", reason, a.witness.name, cp.Size, head.Size, name)
 }
 
 // signedByUs returns whether a key that this log has, or ever had, signed the head.

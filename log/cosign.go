@@ -35,7 +35,7 @@ func (p *publisher) ask(ctx context.Context) <-chan answer {
 			ctx, cancel := context.WithTimeout(ctx, p.cfg.WitnessTimeout)
 			defer cancel()
 			got, err := w.cosign(ctx, head)
-			p.metrics.witness(w.name(), err)
+			p.metrics.witness(w.name, err)
 			answers <- answer{w, got, err}
 		})
 	}
@@ -60,7 +60,7 @@ func (p *publisher) consult(ctx context.Context, have lines, enough func() bool,
 				if err := p.conflict(ctx, a); err != nil {
 					return nil, err
 				}
-				errs = append(errs, fmt.Errorf("witness %s: %w", a.witness.name(), a.err))
+				errs = append(errs, fmt.Errorf("witness %s: %w", a.witness.name, a.err))
 				continue
 			}
 			maps.Copy(have, a.lines)

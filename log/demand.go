@@ -49,9 +49,6 @@ func newDemand(charters []*tlog.Policy, own *tlog.Policy) *demand {
 	return d
 }
 
-// same returns whether two demands are of the same policies.
-func (d *demand) same(o *demand) bool { return o != nil && slices.Equal(d.policies, o.policies) }
-
 // satisfied returns whether the witnesses that has returns true for, by vkey, meet
 // every policy.
 func (d *demand) satisfied(has func(key string) bool) bool {

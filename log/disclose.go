@@ -9,15 +9,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// sign makes an event of the log itself, at a witnessed time.
-func (k *keeper) sign(body event.Body, at int64) (*admitted, error) {
+// submit logs an event of the log itself, at a witnessed time.
+func (k *keeper) submit(body event.Body, at int64) (<-chan sequenced, error) {
 	ev, err := event.New(k.book.origin, body)
 	if err != nil {
 		return nil, err
@@ -27,18 +26,9 @@ func (k *keeper) sign(body event.Body, at int64) (*admitted, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signing with the provider's key: %w", err)
 	}
-	entry := env.Bytes()
-	return &admitted{kind: ev.Type, entry: entry, env: env, hash: env.Hash(), leaf: tiles.LeafHash(entry),
-		signatures: []ledger.SigState{ledger.Good}, own: true}, nil
-}
-
-// submit logs an event of the log itself.
-func (k *keeper) submit(body event.Body, at int64) (<-chan sequenced, error) {
-	ev, err := k.sign(body, at)
-	if err != nil {
-		return nil, err
-	}
-	return k.sequencer.submit(ev)
+	own := newAdmitted(env, env.Bytes())
+	own.signatures, own.own = []ledger.SigState{ledger.Good}, true
+	return k.sequencer.submit(own)
 }
 
 // anchorDue returns when the next anchor is to be logged: half of the profile's

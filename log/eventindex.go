@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/vasistas/vasistas/internal/tiles"
@@ -187,27 +188,18 @@ type logged struct {
 // isn't. The entry is compared with its hash in the tree.
 func (x *eventIndex) find(ctx context.Context, hash [32]byte) (*logged, error) {
 	f := x.fingerprint(hash)
-	var found *logged
 	x.mu.RLock()
-	var at []uint64
-	for index := range x.prints.find(f) {
-		at = append(at, index)
-	}
-	size := x.size
+	at, size := slices.Sorted(x.prints.find(f)), x.size
 	x.mu.RUnlock()
 	for _, index := range at {
-		if found != nil && found.index < index {
-			continue
-		}
-		one, err := x.read(ctx, index, size, hash)
+		found, err := x.read(ctx, index, size, hash)
 		if err != nil {
 			return nil, fmt.Errorf("looking for the event in the log: %w", err)
-		}
-		if one != nil {
-			found = one
+		} else if found != nil {
+			return found, nil
 		}
 	}
-	return found, nil
+	return nil, nil
 }
 
 // read returns the entry at index if it holds the event.

@@ -4,7 +4,6 @@
 package log
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -75,13 +74,4 @@ func (r *reads) serveReady(w http.ResponseWriter, err error) error {
 		return err
 	}
 	return writeText(w, "ready\n")
-}
-
-// appendJSON appends v, which has strings and numbers only, and a line feed.
-func appendJSON(b []byte, v any) []byte {
-	j, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return append(append(b, j...), '\n')
 }

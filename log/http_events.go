@@ -5,7 +5,7 @@ package log
 
 import (
 	"bytes"
-	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,22 +37,23 @@ type line struct {
 
 // appendLine appends the line for a result, with its line feed.
 func appendLine(b []byte, r *Result, err error) []byte {
-	if err != nil {
-		return appendJSON(b, line{Error: problemOf(err)})
-	}
-	if r.Proof != nil || r.Duplicate {
-		l := line{Index: &r.Index, Leaf: base64.StdEncoding.EncodeToString(r.Leaf[:]), Duplicate: r.Duplicate}
+	var l line
+	switch {
+	case err != nil:
+		l.Error = problemOf(err)
+	case r.Proof != nil || r.Duplicate:
+		l = line{Index: &r.Index, Leaf: r.Leaf.String(), Duplicate: r.Duplicate}
 		if r.Proof != nil {
 			l.Proof = string(r.Proof.Bytes())
 		}
-		return appendJSON(b, l)
+	default: // the same, for what there is most of
+		return fmt.Appendf(b, "{\"index\":%d,\"leaf\":%q}\n", r.Index, r.Leaf.String())
 	}
-	// The same, for what there is most of.
-	b = append(b, `{"index":`...)
-	b = strconv.AppendUint(b, r.Index, 10)
-	b = append(b, `,"leaf":"`...)
-	b = base64.StdEncoding.AppendEncode(b, r.Leaf[:])
-	return append(b, '"', '}', '\n')
+	j, err := json.Marshal(l)
+	if err != nil {
+		panic(err) // for what has not only strings and numbers
+	}
+	return append(append(b, j...), '\n')
 }
 
 func (l *Log) serveEvents(w http.ResponseWriter, r *http.Request) error {

@@ -29,6 +29,7 @@
 package log
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,31 +109,16 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	set := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	set(&c.Interval, 200*time.Millisecond)
-	set(&c.Refresh, time.Minute)
-	set(&c.WitnessTimeout, 5*time.Second)
-	set(&c.MaxWait, 30*time.Second)
-	set(&c.StreamIdle, 30*time.Second)
-	if c.MaxBatch == 0 {
-		c.MaxBatch = DefaultMaxBatch
-	}
-	if c.MaxInFlight == 0 {
-		c.MaxInFlight = 8192
-	}
-	if c.MaxInFlightBytes == 0 {
-		c.MaxInFlightBytes = 64 << 20
-	}
-	if c.MaxStreams == 0 {
-		c.MaxStreams = 16
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.Interval = cmp.Or(c.Interval, 200*time.Millisecond)
+	c.Refresh = cmp.Or(c.Refresh, time.Minute)
+	c.WitnessTimeout = cmp.Or(c.WitnessTimeout, 5*time.Second)
+	c.MaxWait = cmp.Or(c.MaxWait, 30*time.Second)
+	c.StreamIdle = cmp.Or(c.StreamIdle, 30*time.Second)
+	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, 8192)
+	c.MaxInFlightBytes = cmp.Or(c.MaxInFlightBytes, 64<<20)
+	c.MaxStreams = cmp.Or(c.MaxStreams, 16)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.HTTP == nil {
 		c.HTTP = witnessHTTP()
 	}
@@ -194,7 +180,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	dir, err := openStateDir(cfg.StateDir, cfg.State != nil)
+	dir, err := openStateDir(cfg.StateDir, cfg.State != nil, false)
 	if err != nil {
 		return nil, err
 	}

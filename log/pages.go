@@ -68,10 +68,7 @@ func (p *pages) Root(size uint64) ([32]byte, error) {
 	e := p.tree.edge.Load()
 	if size <= e.size {
 		root, err := provenRoot(context.Background(), p.prover, size, &tlog.Head{Size: e.size, Root: e.root})
-		if err != nil {
-			return root, treeError(err)
-		}
-		return root, nil
+		return root, treeError(err)
 	}
 	if size-e.size > uint64(len(p.pending)) {
 		return [32]byte{}, fmt.Errorf("there is no tree of size %d", size)

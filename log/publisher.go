@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,7 +79,7 @@ func newPublisher(ctx context.Context, cfg Config, h *head, b *book, c *clock, s
 // operator's own policy.
 func (p *publisher) setDemand(charters []*tlog.Policy) {
 	d := newDemand(charters, p.cfg.Policy)
-	if d.same(p.demand) {
+	if p.demand != nil && slices.Equal(d.policies, p.demand.policies) {
 		return
 	}
 	p.demand, p.witnesses = d, p.clientsOf(d)

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/durable"
@@ -98,7 +97,7 @@ func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
 			err = fmt.Errorf("recovering the log: %w", err)
 		}
 	}()
-	dir, err := openForRecovery(cfg)
+	dir, err := openStateDir(cfg.StateDir, cfg.State != nil, true)
 	if err != nil {
 		return nil, err
 	}
@@ -127,29 +126,6 @@ func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
 		return nil, err
 	}
 	return rec, r.adopt(ctx)
-}
-
-// openForRecovery opens a state directory whose head may be lost.
-func openForRecovery(cfg RecoverConfig) (*stateDir, error) {
-	if cfg.State != nil {
-		return openStateDir(cfg.StateDir, true)
-	}
-	set, err := readSettings(filepath.Join(cfg.StateDir, "log.json"))
-	if err != nil {
-		return nil, err
-	}
-	lock, err := durable.LockDir(cfg.StateDir)
-	if err != nil {
-		return nil, err
-	}
-	s := &stateDir{dir: cfg.StateDir, lock: lock, settings: set}
-	s.head, err = durable.OpenRegister(s.path("head"), tlog.MaxCheckpointSize)
-	if errors.Is(err, durable.ErrMissing) || errors.Is(err, durable.ErrTooLarge) {
-		return s, nil
-	} else if err != nil {
-		return nil, errors.Join(err, lock.Close())
-	}
-	return s, nil
 }
 
 // readCopy reads the checkpoint of the copy.

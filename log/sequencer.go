@@ -134,28 +134,23 @@ func (s *sequencer) batch(first *submission) []*submission {
 	batch := []*submission{first}
 	var late <-chan time.Time
 	for len(batch) < s.maxBatch {
+		var enough <-chan time.Time
+		if len(s.queue) == 0 {
+			if len(batch) >= s.busy {
+				return batch
+			}
+			if late == nil {
+				late = time.After(s.patience)
+			}
+			enough = late
+		}
 		select {
 		case sub, ok := <-s.queue:
 			if !ok {
 				return batch
 			}
 			batch = append(batch, sub)
-			continue
-		default:
-		}
-		if len(batch) >= s.busy {
-			return batch
-		}
-		if late == nil {
-			late = time.After(s.patience)
-		}
-		select {
-		case sub, ok := <-s.queue:
-			if !ok {
-				return batch
-			}
-			batch = append(batch, sub)
-		case <-late:
+		case <-enough:
 			return batch
 		}
 	}
@@ -220,7 +215,8 @@ func (s *sequencer) sequence(ctx context.Context, batch []*submission) {
 	s.wake()
 }
 
-// enter judges and stores new events, and returns the answers to them.
+// enter judges and stores new events, and returns the answers to them. In their order,
+// it applies to the book those that may enter the log: each is judged by those before it.
 func (s *sequencer) enter(ctx context.Context, fresh []*submission) []sequenced {
 	answers := make([]sequenced, len(fresh))
 	if err := s.status.working(); err != nil {
@@ -229,7 +225,13 @@ func (s *sequencer) enter(ctx context.Context, fresh []*submission) []sequenced 
 		}
 		return answers
 	}
-	if in := s.judge(fresh, answers); len(in) > 0 {
+	var in []int
+	for i, sub := range fresh {
+		if answers[i].err = s.book.add(sub.admitted); answers[i].err == nil {
+			in = append(in, i)
+		}
+	}
+	if len(in) > 0 {
 		s.store(ctx, fresh, in, answers)
 	}
 	return answers
@@ -244,19 +246,6 @@ func upToCharter(batch []*submission) []*submission {
 		}
 	}
 	return batch
-}
-
-// judge applies to the book those events of a batch that may enter the log, in
-// their order, and returns their places. Each is judged by those before it.
-func (s *sequencer) judge(fresh []*submission, answers []sequenced) (in []int) {
-	for i, sub := range fresh {
-		if err := s.book.add(sub.admitted); err != nil {
-			answers[i].err = err
-		} else {
-			in = append(in, i)
-		}
-	}
-	return in
 }
 
 // store makes durable what was applied, first what the vault keeps, and answers.

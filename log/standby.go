@@ -5,6 +5,7 @@ package log
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,13 +100,9 @@ type standbyMetrics struct {
 
 // NewStandby takes up what this instance served last. It is to be closed.
 func NewStandby(cfg StandbyConfig) (*Standby, error) {
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
-	if cfg.Shutdown == 0 {
-		cfg.Shutdown = 15 * time.Second
-	}
-	caches, err := openStateDir(cfg.Dir, true)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
+	cfg.Shutdown = cmp.Or(cfg.Shutdown, 15*time.Second)
+	caches, err := openStateDir(cfg.Dir, true, false)
 	if err != nil {
 		return nil, err
 	}

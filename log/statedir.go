@@ -49,8 +49,8 @@ type settingsJSON struct {
 const maxSettings = 4 << 10
 
 // openStateDir opens the state in dir, or only the caches in it if the state is
-// elsewhere.
-func openStateDir(dir string, cachesOnly bool) (_ *stateDir, err error) {
+// elsewhere. With recovering, the record of the head may be lost.
+func openStateDir(dir string, cachesOnly, recovering bool) (_ *stateDir, err error) {
 	s := &stateDir{dir: dir}
 	if cachesOnly {
 		if err := durable.MkdirAll(dir, 0o700); err != nil {
@@ -66,7 +66,10 @@ func openStateDir(dir string, cachesOnly bool) (_ *stateDir, err error) {
 	if cachesOnly {
 		return s, nil
 	}
-	if s.head, err = durable.OpenRegister(s.path("head"), tlog.MaxCheckpointSize); err != nil {
+	s.head, err = durable.OpenRegister(s.path("head"), tlog.MaxCheckpointSize)
+	if recovering && (errors.Is(err, durable.ErrMissing) || errors.Is(err, durable.ErrTooLarge)) {
+		return s, nil
+	} else if err != nil {
 		err = fmt.Errorf("opening the log: the record of the last signed head: %w; "+howToRestoreHead, err)
 		return nil, errors.Join(err, s.lock.Close())
 	}

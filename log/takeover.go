@@ -59,13 +59,11 @@ func (l *Log) takeOver(ctx context.Context, t *tree, h *head) error {
 
 // enter logs an envelope that the rules admit.
 func (l *Log) enter(ctx context.Context, t *tree, env *event.Envelope) error {
-	entry := env.Bytes()
-	ev := &admitted{kind: env.Event.Type, entry: entry, env: env, hash: env.Hash(), leaf: tiles.LeafHash(entry)}
-	index := t.size()
+	ev, index := newAdmitted(env, env.Bytes()), t.size()
 	if err := l.book.add(ev); err != nil {
 		return err
 	}
-	if err := t.append(ctx, [][]byte{entry}, []tiles.Hash{ev.leaf}); err != nil {
+	if err := t.append(ctx, [][]byte{ev.entry}, []tiles.Hash{ev.leaf}); err != nil {
 		return err
 	}
 	l.index.add(index, ev.hash)

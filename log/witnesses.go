@@ -34,7 +34,7 @@ type witnessClient struct {
 	// we know.
 	known   uint64
 	isKnown bool
-	label   string // for logs and metrics; never changes
+	name    string // of the first key, for logs and metrics; never changes
 }
 
 // clientsOf returns the clients for those witnesses of a demand that have URLs. A
@@ -48,7 +48,7 @@ func (p *publisher) clientsOf(d *demand) []*witnessClient {
 		}
 		url := strings.TrimSuffix(w.URL, "/")
 		if p.clients[url] == nil {
-			p.clients[url] = &witnessClient{url: url, http: p.cfg.HTTP, prover: p.prover, clock: p.clock, label: w.Name}
+			p.clients[url] = &witnessClient{url: url, http: p.cfg.HTTP, prover: p.prover, clock: p.clock, name: w.Name}
 		}
 		if keys[url] == nil {
 			out = append(out, p.clients[url])
@@ -76,9 +76,6 @@ func witnessHTTP() *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
-
-// name is the name of the first key, for logs and metrics.
-func (c *witnessClient) name() string { return c.label }
 
 // Errors of witnessClient.cosign that call for more than trying again.
 var (

@@ -4,6 +4,7 @@
 package pgstate
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -66,9 +67,7 @@ func run(ctx context.Context, h *holder) error {
 	if err := h.Check(); err != nil {
 		return err
 	}
-	if h.Logger == nil {
-		h.Logger = slog.Default()
-	}
+	h.Logger = cmp.Or(h.Logger, slog.Default())
 	for ctx.Err() == nil {
 		h.self = h.Name + "#" + rand.Text()
 		term, lease := h.await(ctx)
