@@ -35,6 +35,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -166,8 +167,8 @@ type Log struct {
 	drain     context.CancelFunc
 	working   context.Context // ends with Stop
 	abandon   context.CancelFunc
-	sequenced chan struct{} // closed when the sequencer has ended
-	kept      chan struct{} // closed when the keeper has ended
+	sequencing sync.WaitGroup
+	keeping    sync.WaitGroup
 }
 
 // Open starts the log in cfg.StateDir. It refuses a tree that does not contain
@@ -213,9 +214,6 @@ func open(ctx context.Context, cfg Config, caches *stateDir, followed func() *lo
 		inFlight: semaphore.NewWeighted(cfg.MaxInFlight),
 		bytes:    semaphore.NewWeighted(cfg.MaxInFlightBytes),
 		streams:  semaphore.NewWeighted(int64(cfg.MaxStreams)),
-
-		sequenced: make(chan struct{}),
-		kept:      make(chan struct{}),
 	}
 	head, err := loadHead(ctx, st, cfg.Keys, l.clock, cfg.Recovery != nil)
 	if err != nil {
@@ -289,15 +287,9 @@ func (l *Log) start() {
 	l.publisher.stop = stop
 	l.draining, l.drain = context.WithCancel(ctx)
 	l.working, l.abandon = context.WithCancel(context.Background())
-	go func() {
-		defer close(l.sequenced)
-		l.sequencer.run(l.working)
-	}()
+	l.sequencing.Go(func() { l.sequencer.run(l.working) })
 	go l.publisher.run(ctx)
-	go func() {
-		defer close(l.kept)
-		l.keeper.run(l.draining)
-	}()
+	l.keeping.Go(func() { l.keeper.run(l.draining) })
 }
 
 // Origin returns the log's origin.
@@ -330,9 +322,9 @@ func (l *Log) Stop(reason error) {
 // handler; see [Log.Drain].
 func (l *Log) Close(ctx context.Context) error {
 	l.Drain()
-	<-l.kept
+	l.keeping.Wait()
 	l.sequencer.close()
-	<-l.sequenced
+	l.sequencing.Wait()
 	err := l.publisher.finish(ctx)
 	if !l.sequencer.stale {
 		err = errors.Join(err, l.book.save())

@@ -86,9 +86,12 @@ func (p *publisher) setDemand(charters []*tlog.Policy) {
 }
 
 // wake tells the publisher that the tree has grown.
-func (p *publisher) wake() {
+func (p *publisher) wake() { nudge(p.grew) }
+
+// nudge wakes up who waits for c, which has room for one, now or next.
+func nudge(c chan<- struct{}) {
 	select {
-	case p.grew <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

@@ -222,21 +222,14 @@ func (s *Standby) refresh(ctx context.Context) error {
 	s.published.Store(next)
 	s.metrics.served.Set(float64(is.Size))
 	if last == nil || last.checkpoint.Size < is.Size {
-		s.wake()
+		nudge(s.grown)
 	}
 	return nil
 }
 
-func (s *Standby) wake() {
-	select {
-	case s.grown <- struct{}{}:
-	default:
-	}
-}
-
 // keepWarm follows the published tree, except while the log is open.
 func (s *Standby) keepWarm(ctx context.Context) {
-	for s.wake(); ; {
+	for nudge(s.grown); ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -254,7 +247,7 @@ func (s *Standby) keepWarm(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(warmPause):
-			s.wake()
+			nudge(s.grown)
 		}
 	}
 }
@@ -314,7 +307,7 @@ func (s *Standby) Act(ctx, lease context.Context, prepare func(context.Context) 
 	if !s.take(opening) {
 		return opening.Err()
 	}
-	defer func() { <-s.turn; s.wake() }()
+	defer func() { <-s.turn; nudge(s.grown) }()
 	l, kept, err := s.open(opening, prepare)
 	s.mu.Lock()
 	s.log, s.refused = l, err

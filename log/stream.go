@@ -152,8 +152,7 @@ func (s *stream) read(ctx context.Context, body io.Reader, read, toJudge chan<- 
 func (s *stream) next(ctx context.Context, lines *bufio.Reader) *job {
 	j := &job{judged: make(chan struct{})}
 	if lines.Buffered() == 0 && !s.mayRead() {
-		j.err = s.log.status.err()
-		if j.err == nil {
+		if j.err = s.log.status.err(); j.err == nil {
 			return nil
 		}
 		return j

@@ -60,7 +60,14 @@ func (l *Log) Submit(ctx context.Context, submission []byte, wait Wait) (*Result
 	if err != nil {
 		return nil, err
 	}
-	ev, done, err := l.submit(ctx, submission)
+	var done <-chan sequenced
+	ev, err := l.admit(submission)
+	if err == nil {
+		done, err = l.judge(ctx, ev)
+	}
+	if err == nil && done == nil {
+		done, err = l.sequencer.submit(ev)
+	}
 	if err != nil {
 		release()
 		return nil, err
@@ -80,19 +87,6 @@ func (l *Log) Submit(ctx context.Context, submission []byte, wait Wait) (*Result
 		}()
 		return nil, fmt.Errorf("%w: %w", errOutcomeUnknown, ctx.Err())
 	}
-}
-
-// submit judges an event and queues it, unless it is logged already.
-func (l *Log) submit(ctx context.Context, submission []byte) (*admitted, <-chan sequenced, error) {
-	ev, err := l.admit(submission)
-	if err != nil {
-		return nil, nil, err
-	}
-	done, err := l.judge(ctx, ev)
-	if err == nil && done == nil {
-		done, err = l.sequencer.submit(ev)
-	}
-	return ev, done, err
 }
 
 // judge answers for an event that is logged, and returns nil for any other that

@@ -4,6 +4,7 @@
 package trillianx
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -196,20 +197,11 @@ func (e *Engine) leaves(ctx context.Context, from uint64, n int) ([]leaf, error)
 			return nil, fmt.Errorf("%w (Trillian gave the leaf %d for the leaf %d)", log.ErrTreeConflict, l.GetLeafIndex(), at)
 		case len(l.GetLeafValue()) == 0 || len(l.GetLeafValue()) > tlog.MaxEntrySize:
 			return nil, fmt.Errorf("%w (the leaf %d in Trillian has %d bytes)", log.ErrTreeConflict, at, len(l.GetLeafValue()))
-		case tiles.Hash(padded(l.GetMerkleLeafHash())) != out[i].hash:
+		case !bytes.Equal(l.GetMerkleLeafHash(), out[i].hash[:]):
 			return nil, fmt.Errorf("%w (the leaf %d in Trillian was changed: it does not have the hash that Trillian has for it)", log.ErrTreeConflict, at)
 		}
 	}
 	return out, nil
-}
-
-// padded returns b if it has the length of a hash, else what is the hash of
-// nothing.
-func padded(b []byte) (h [sha256.Size]byte) {
-	if len(b) == len(h) {
-		copy(h[:], b)
-	}
-	return h
 }
 
 // refusal is an answer of Trillian's that says that it has taken none of the

@@ -44,8 +44,7 @@ type Dir struct {
 
 var _ Tiles = (*Dir)(nil)
 
-// OpenDir returns the tiles in a directory, which it makes if need be. fsys is
-// for tests that inject faults; the zero FS is the real thing.
+// OpenDir returns the tiles in a directory, which it makes if need be.
 func OpenDir(path string) (*Dir, error) {
 	if err := durable.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("opening the directory of tiles: %w", err)
