@@ -4,6 +4,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -17,7 +18,7 @@ import (
 type bundle struct {
 	n       uint64
 	entries [][]byte
-	nodes   *nodes
+	leaves  []tlog.Hash
 	tile    bool // the tile of its leaf hashes was read, and is the same
 	err     error
 }
@@ -47,18 +48,15 @@ func readBundle(ctx context.Context, r tlog.TileReader, n, size uint64, withTile
 	}
 	b := &bundle{n: n, tile: withTile}
 	if b.entries, b.err = tiles.ReadBundle(ctx, r, n, size); b.err == nil {
-		leaves := make([]tlog.Hash, len(b.entries))
+		b.leaves = make([]tlog.Hash, len(b.entries))
 		for i, e := range b.entries {
-			leaves[i] = tiles.LeafHash(e)
+			b.leaves[i] = tiles.LeafHash(e)
 		}
-		b.nodes = newNodes(leaves)
 	}
 	wg.Wait()
-	if b.err == nil {
-		b.err = tileErr
-	}
+	b.err = cmp.Or(b.err, tileErr)
 	for i := 0; b.err == nil && i < len(hashes); i++ {
-		if hashes[i] != b.nodes[0][i] {
+		if hashes[i] != b.leaves[i] {
 			b.err = &tlog.CorruptError{Tile: id, Reason: fmt.Sprintf("it has another hash than entry %d", n*tlog.TileWidth+uint64(i))}
 		}
 	}

@@ -5,6 +5,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ type Client struct {
 // New returns a client of one log. It does not connect.
 func New(c Config) (*Client, error) {
 	c.setDefaults()
-	cl := &Client{source: c.Source, policy: c.Policy, origin: c.Origin, goBack: c.AllowRollback, full: newCache[tlog.Hash, *nodes](keepTiles)}
+	cl := &Client{source: c.Source, policy: c.Policy, origin: c.Origin, goBack: c.AllowRollback, full: newCache[tlog.Hash, []tlog.Hash](keepTiles)}
 	dir, isDir, err := localDir(c.URL)
 	switch {
 	case err != nil:
@@ -105,21 +106,11 @@ func New(c Config) (*Client, error) {
 }
 
 func (c *Config) setDefaults() {
-	if c.UserAgent == "" {
-		c.UserAgent = "vasistas"
-	}
-	if c.Timeout == 0 {
-		c.Timeout = 30 * time.Second
-	}
-	if c.SubmitTimeout == 0 {
-		c.SubmitTimeout = 2 * time.Minute
-	}
-	if c.Retries == 0 {
-		c.Retries = 4
-	}
-	if c.Backoff == 0 {
-		c.Backoff = 250 * time.Millisecond
-	}
+	c.UserAgent = cmp.Or(c.UserAgent, "vasistas")
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	c.SubmitTimeout = cmp.Or(c.SubmitTimeout, 2*time.Minute)
+	c.Retries = cmp.Or(c.Retries, 4)
+	c.Backoff = cmp.Or(c.Backoff, 250*time.Millisecond)
 }
 
 var _ tlog.TileReader = (*Client)(nil)
@@ -247,7 +238,7 @@ func (c *Client) ProveAt(ctx context.Context, v *tlog.Verified, index uint64) (*
 		return nil, err
 	}
 	i := index % tlog.TileWidth
-	hashes, err := t.prover.Inclusion(ctx, index, b.nodes[0][i], head.Size, head.Root)
+	hashes, err := t.prover.Inclusion(ctx, index, b.leaves[i], head.Size, head.Root)
 	if err != nil {
 		return nil, err
 	}
@@ -270,12 +261,4 @@ func (c *Client) rooted(ctx context.Context, head *tlog.Checkpoint) (*rooted, er
 	defer c.mu.Unlock()
 	c.proving = t
 	return t, nil
-}
-
-// keep keeps a tile or bundle that was accepted, if anything is kept.
-func (c *Client) keep(t tlog.Tile, bytes func() []byte) error {
-	if c.keeper == nil {
-		return nil
-	}
-	return c.keeper.keep(t, bytes)
 }

@@ -5,10 +5,8 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -33,25 +31,7 @@ func (d dirSource) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	b, err := d.read(t.Path(), maxTile(t))
-	if err == nil {
-		return exactTile(t, b)
-	}
-	if t.Width == tlog.TileWidth || !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	// A partial tile may be removed once the full one is there (tlog-tiles,
-	// "Partial tiles").
-	full := t
-	full.Width = tlog.TileWidth
-	b, fullErr := d.read(full.Path(), maxTile(full))
-	if fullErr != nil {
-		return nil, err
-	}
-	if b, err = exactTile(full, b); err != nil {
-		return nil, err
-	}
-	return t.Cut(b)
+	return readTile(t, d.read)
 }
 
 func (d dirSource) read(name string, limit int) ([]byte, error) {
@@ -64,13 +44,8 @@ func (d dirSource) read(name string, limit int) ([]byte, error) {
 	if err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("reading %s: not a regular file", f.Name())
 	}
-	// One byte more than there should be, so that a file that has grown shows.
-	b := make([]byte, min(info.Size(), int64(limit))+1)
-	n, err := io.ReadFull(f, b)
-	if b = b[:n]; err == nil && n <= limit {
-		err = errors.New("it was changed meanwhile")
-	}
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	b, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", f.Name(), err)
 	}
 	if len(b) > limit {

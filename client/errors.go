@@ -4,7 +4,6 @@
 package client
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 
@@ -60,10 +59,9 @@ type ForkEvidence struct {
 
 // Evidence returns what convinces a third party.
 func (e *ForkError) Evidence() *ForkEvidence {
-	text := base64.StdEncoding.EncodeToString
-	out := &ForkEvidence{Small: string(e.Small.Bytes()), Large: string(e.Large.Bytes()), Prefix: text(e.Prefix[:]), Proof: []string{}}
+	out := &ForkEvidence{Small: string(e.Small.Bytes()), Large: string(e.Large.Bytes()), Prefix: e.Prefix.String(), Proof: []string{}}
 	for _, h := range e.Proof {
-		out.Proof = append(out.Proof, text(h[:]))
+		out.Proof = append(out.Proof, h.String())
 	}
 	return out
 }

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -72,12 +73,8 @@ func (c *Client) Follower(o FollowOptions) (*Follower, error) {
 			return nil, err
 		}
 	}
-	if o.Poll <= 0 {
-		o.Poll = time.Second
-	}
-	if o.MaxPoll <= 0 {
-		o.MaxPoll = 15 * time.Second
-	}
+	o.Poll = cmp.Or(max(o.Poll, 0), time.Second)
+	o.MaxPoll = cmp.Or(max(o.MaxPoll, 0), 15*time.Second)
 	f := &Follower{opts: o, tree: t, size: o.From.Size, root: o.From.Root}
 	if f.size == 0 {
 		f.root = tiles.EmptyRoot()
@@ -200,9 +197,7 @@ func (f *Follower) All(ctx context.Context) iter.Seq2[Entry, error] {
 			before := f.size
 			stopped, err := f.round(ctx, yield)
 			switch {
-			case stopped:
-				return
-			case err == nil && f.opts.UntilHead:
+			case stopped, err == nil && f.opts.UntilHead:
 				return
 			case err != nil && (f.opts.UntilHead || ctx.Err() != nil || !temporary(err)):
 				yield(Entry{}, err)

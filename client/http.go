@@ -59,14 +59,8 @@ func newRemote(c *Config) (*remote, error) {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("log URL %q: give http://, https:// or file:// and a path, without a query", c.URL)
 	}
-	r := &remote{
-		base:      strings.TrimSuffix(u.String(), "/"),
-		http:      c.HTTPClient,
-		userAgent: c.UserAgent,
-		timeout:   c.Timeout,
-		retries:   c.Retries,
-		backoff:   c.Backoff,
-	}
+	r := &remote{base: strings.TrimSuffix(u.String(), "/"), http: c.HTTPClient, userAgent: c.UserAgent,
+		timeout: c.Timeout, retries: c.Retries, backoff: c.Backoff}
 	if r.http == nil {
 		r.http = &http.Client{Transport: newTransport()}
 	}
@@ -78,28 +72,7 @@ func (r *remote) ReadCheckpoint(ctx context.Context) ([]byte, error) {
 }
 
 func (r *remote) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
-	b, err := r.get(ctx, t.Path(), maxTile(t))
-	if err == nil {
-		return exactTile(t, b)
-	}
-	if t.Width == tlog.TileWidth || !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	// A partial tile may be removed once the full one is there (tlog-tiles,
-	// "Partial tiles").
-	full := t
-	full.Width = tlog.TileWidth
-	b, fullErr := r.get(ctx, full.Path(), maxTile(full))
-	if errors.Is(fullErr, fs.ErrNotExist) {
-		return nil, err
-	}
-	if fullErr != nil {
-		return nil, fullErr
-	}
-	if b, err = exactTile(full, b); err != nil {
-		return nil, err
-	}
-	return t.Cut(b)
+	return readTile(t, func(path string, limit int) ([]byte, error) { return r.get(ctx, path, limit) })
 }
 
 // get reads a resource of at most limit bytes.
@@ -204,8 +177,7 @@ func (r *remote) retry(ctx context.Context, try func(ctx context.Context) error)
 func (r *remote) wait(n int, err error) time.Duration {
 	d := min(r.backoff<<min(n, 16), maxPause)
 	d = d/2 + rand.N(d/2+1)
-	var p *Problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*Problem](err); ok {
 		d = max(d, min(p.RetryAfter, maxPause))
 	}
 	return d
@@ -214,8 +186,7 @@ func (r *remote) wait(n int, err error) time.Duration {
 // temporary says whether a try may succeed later without anything being
 // changed.
 func temporary(err error) bool {
-	var p *Problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*Problem](err); ok {
 		// What is sequenced needs no second submission, only its proof: the
 		// caller knows how long that may take.
 		return p.Temporary() && p.Code() != CodeNoQuorum
@@ -231,12 +202,10 @@ func temporary(err error) bool {
 
 // pause waits for d or the end of ctx.
 func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-timer.C:
+	case <-time.After(d):
 		return nil
 	}
 }

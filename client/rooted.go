@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"math/bits"
 	"slices"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -24,25 +23,10 @@ const (
 	keepBundles = 16
 )
 
-// nodes are the nodes of a tile or bundle: nodes[0] its hashes, nodes[k] the roots
-// of the perfect subtrees over 2^k of them.
-type nodes [9][]tlog.Hash
-
-func newNodes(hashes []tlog.Hash) *nodes {
-	n := &nodes{hashes}
-	for k := 1; k < len(n) && len(n[k-1]) > 1; k++ {
-		below := n[k-1]
-		n[k] = make([]tlog.Hash, 0, len(below)/2)
-		for i := 0; i+1 < len(below); i += 2 {
-			n[k] = append(n[k], tiles.HashChildren(below[i], below[i+1]))
-		}
-	}
-	return n
-}
-
-func (n *nodes) bytes() []byte {
-	b := make([]byte, 0, len(n[0])*sha256.Size)
-	for _, h := range n[0] {
+// join returns the bytes of a tile of hashes.
+func join(hashes []tlog.Hash) []byte {
+	b := make([]byte, 0, len(hashes)*sha256.Size)
+	for _, h := range hashes {
 		b = append(b, h[:]...)
 	}
 	return b
@@ -50,7 +34,7 @@ func (n *nodes) bytes() []byte {
 
 type (
 	// tileCache has full tiles by their hash, so it can't say anything false of any tree.
-	tileCache = lru.Cache[tlog.Hash, *nodes]
+	tileCache = lru.Cache[tlog.Hash, []tlog.Hash]
 	// bundleCache has bundles that some tree had.
 	bundleCache = lru.Cache[uint64, *bundle]
 )
@@ -71,7 +55,7 @@ type rooted struct {
 	c      *Client
 	size   uint64
 	root   tlog.Hash
-	edge   map[tlog.Tile]*nodes // the partial tiles
+	edge   *tiles.Frontier // the partial tiles
 	full   *tileCache
 	prover *prover.Prover // of accepted tiles
 }
@@ -82,45 +66,38 @@ func openRooted(ctx context.Context, c *Client, size uint64, root tlog.Hash, ful
 	if err != nil {
 		return nil, err
 	}
-	t := &rooted{c: c, size: size, root: root, edge: make(map[tlog.Tile]*nodes), full: full}
+	t := &rooted{c: c, size: size, root: root, edge: f, full: full}
 	t.prover = prover.New(t, 0)
-	err = f.Partial(func(id tlog.Tile, b []byte) error {
-		hashes := make([]tlog.Hash, id.Width)
-		for i := range hashes {
-			hashes[i] = tlog.Hash(b[i*sha256.Size:])
-		}
-		t.edge[id] = newNodes(hashes)
-		return c.keep(id, func() []byte { return b })
+	return t, f.Partial(func(id tlog.Tile, b []byte) error {
+		return c.keeper.keep(id, func() []byte { return b })
 	})
-	return t, err
 }
 
-// tile returns all nodes that the tree has in a tile.
-func (t *rooted) tile(ctx context.Context, level int, index uint64) (*nodes, error) {
+// tile returns all hashes that the tree has in a tile.
+func (t *rooted) tile(ctx context.Context, level int, index uint64) ([]tlog.Hash, error) {
 	id := tlog.Tile{Level: level, Index: index, Width: tiles.Width(level, index, t.size)}
 	if id.Width == 0 {
 		return nil, fmt.Errorf("a tree of size %d has no tile %d at level %d", t.size, index, level)
 	}
 	if id.Width < tlog.TileWidth {
-		return t.edge[id], nil
+		return t.edge.Tile(level), nil
 	}
 	want, err := t.above(ctx, level, index)
 	if err != nil {
 		return nil, err
 	}
-	if n, ok := t.full.Get(want); ok {
-		return n, nil
+	if hashes, ok := t.full.Get(want); ok {
+		return hashes, nil
 	}
 	hashes, err := tiles.ReadHashes(ctx, t.c.source, id)
 	if err != nil {
 		return nil, err
 	}
-	n := newNodes(hashes)
-	if n[8][0] != want {
+	if tiles.Subtree(hashes) != want {
 		return nil, &tlog.CorruptError{Tile: id, Reason: "its hash is not the one in the tile above it"}
 	}
-	t.full.Add(want, n)
-	return n, t.c.keep(id, n.bytes)
+	t.full.Add(want, hashes)
+	return hashes, t.c.keeper.keep(id, func() []byte { return join(hashes) })
 }
 
 // above returns the hash of a full tile, out of the tile above it.
@@ -129,20 +106,20 @@ func (t *rooted) above(ctx context.Context, level int, index uint64) (tlog.Hash,
 	if err != nil {
 		return tlog.Hash{}, err
 	}
-	return up[0][index%tlog.TileWidth], nil
+	return up[index%tlog.TileWidth], nil
 }
 
 // ReadTile is [tlog.TileReader], for tiles of hashes only, of any width that
 // the tree has. So a frontier or a proof can be made of accepted tiles.
 func (t *rooted) ReadTile(ctx context.Context, id tlog.Tile) ([]byte, error) {
-	n, err := t.tile(ctx, id.Level, id.Index)
+	hashes, err := t.tile(ctx, id.Level, id.Index)
 	if err != nil {
 		return nil, err
 	}
-	if len(n[0]) < id.Width {
+	if len(hashes) < id.Width {
 		return nil, fmt.Errorf("a tree of size %d does not have %s", t.size, id.Path())
 	}
-	return n.bytes()[:id.Width*sha256.Size], nil
+	return join(hashes[:id.Width]), nil
 }
 
 // rootAt returns the root that the tree had at a smaller size.
@@ -152,26 +129,12 @@ func (t *rooted) rootAt(ctx context.Context, size uint64) (tlog.Hash, error) {
 		return tlog.Hash{}, fmt.Errorf("a tree of size %d has no root at size %d", t.size, size)
 	case size == t.size:
 		return t.root, nil
-	case size == 0:
-		return tiles.EmptyRoot(), nil
 	}
-	var root tlog.Hash
-	have := false
-	for _, id := range tiles.Edge(size) {
-		n, err := t.tile(ctx, id.Level, id.Index)
-		if err != nil {
-			return tlog.Hash{}, err
-		}
-		for end := id.Width; end > 0; end &= end - 1 {
-			k := bits.TrailingZeros(uint(end))
-			left := n[k][end>>k-1]
-			if have {
-				left = tiles.HashChildren(left, root)
-			}
-			root, have = left, true
-		}
+	f, err := tiles.ReadFrontier(ctx, t, size)
+	if err != nil {
+		return tlog.Hash{}, err
 	}
-	return root, nil
+	return f.Root(), nil
 }
 
 // bundle accepts a bundle that has all that the tree has there, and keeps its hashes.
@@ -183,25 +146,25 @@ func (t *rooted) bundle(ctx context.Context, b *bundle) error {
 		if err != nil {
 			return err
 		}
-		if fits = b.nodes[8][0] == want; fits {
-			t.full.Add(want, b.nodes)
+		if fits = tiles.Subtree(b.leaves) == want; fits {
+			t.full.Add(want, b.leaves)
 		}
 	} else {
 		have, err := t.tile(ctx, 0, b.n)
 		if err != nil {
 			return err
 		}
-		fits = slices.Equal(have[0], b.nodes[0])
+		fits = slices.Equal(have, b.leaves)
 	}
 	if !fits {
 		return &tlog.CorruptError{Tile: id, Reason: "its entries are not those that the tree has"}
 	}
 	if b.tile {
-		if err := t.c.keep(tlog.Tile{Index: b.n, Width: id.Width}, b.nodes.bytes); err != nil {
+		if err := t.c.keeper.keep(tlog.Tile{Index: b.n, Width: id.Width}, func() []byte { return join(b.leaves) }); err != nil {
 			return err
 		}
 	}
-	return t.c.keep(id, b.bytes)
+	return t.c.keeper.keep(id, b.bytes)
 }
 
 // read returns a bundle that the tree has.

@@ -5,7 +5,9 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -21,12 +23,10 @@ type Source interface {
 	ReadCheckpoint(ctx context.Context) ([]byte, error)
 }
 
-// maxBundle is the most bytes a bundle of that many entries can have.
-func maxBundle(width int) int { return width * (2 + tlog.MaxEntrySize) }
-
+// maxTile is the most bytes that a tile or bundle can have.
 func maxTile(t tlog.Tile) int {
 	if t.Level == tlog.Entries {
-		return maxBundle(t.Width)
+		return t.Width * (2 + tlog.MaxEntrySize)
 	}
 	return t.Width * len(tlog.Hash{})
 }
@@ -41,6 +41,31 @@ func exactTile(t tlog.Tile, b []byte) ([]byte, error) {
 		return nil, &tlog.CorruptError{Tile: t, Reason: fmt.Sprintf("it has more than %d elements", t.Width)}
 	}
 	return b, nil
+}
+
+// readTile reads a tile of exactly t's width by its path. A partial tile may be removed
+// once the full one is there (tlog-tiles, "Partial tiles").
+func readTile(t tlog.Tile, read func(path string, limit int) ([]byte, error)) ([]byte, error) {
+	b, err := read(t.Path(), maxTile(t))
+	if err == nil {
+		return exactTile(t, b)
+	}
+	if t.Width == tlog.TileWidth || !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	full := t
+	full.Width = tlog.TileWidth
+	b, fullErr := read(full.Path(), maxTile(full))
+	switch {
+	case errors.Is(fullErr, fs.ErrNotExist):
+		return nil, err
+	case fullErr != nil:
+		return nil, fullErr
+	}
+	if b, err = exactTile(full, b); err != nil {
+		return nil, err
+	}
+	return t.Cut(b)
 }
 
 // localDir returns the directory that a log URL names, if it names one: file

@@ -5,7 +5,6 @@ package client
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 
@@ -29,9 +28,9 @@ type State struct {
 }
 
 type stateFile struct {
-	Checkpoint string `json:"checkpoint,omitempty"`
-	Root       string `json:"root"`
-	Size       uint64 `json:"size"`
+	Checkpoint string    `json:"checkpoint,omitempty"`
+	Root       tlog.Hash `json:"root"`
+	Size       uint64    `json:"size"`
 }
 
 // Bytes returns the state as a file: one line of JSON.
@@ -43,7 +42,7 @@ func (s State) Bytes() []byte {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	// Encoding strings and an integer into memory can't fail.
-	_ = enc.Encode(stateFile{string(s.Checkpoint), base64.StdEncoding.EncodeToString(s.Root[:]), s.Size})
+	_ = enc.Encode(stateFile{string(s.Checkpoint), s.Root, s.Size})
 	return b.Bytes()
 }
 
@@ -56,12 +55,7 @@ func ParseState(b []byte) (State, error) {
 	if err := json.Unmarshal(b, &f); err != nil {
 		return State{}, fmt.Errorf("state file: %w", err)
 	}
-	s := State{Size: f.Size}
-	root, err := base64.StdEncoding.DecodeString(f.Root)
-	if err != nil || len(root) != len(s.Root) {
-		return State{}, fmt.Errorf("state file: the root is not base64 of 32 bytes")
-	}
-	s.Root = tlog.Hash(root)
+	s := State{Size: f.Size, Root: f.Root}
 	var size uint64
 	if f.Checkpoint != "" {
 		s.Checkpoint = []byte(f.Checkpoint)

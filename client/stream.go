@@ -13,7 +13,6 @@ import (
 	"io"
 	"iter"
 	"mime"
-	"net/http"
 	"sync"
 
 	"github.com/vasistas/vasistas/internal/problem"
@@ -103,12 +102,7 @@ func (c *Client) request(ctx context.Context, s *stream, wait Wait, yield func(S
 	body, w := io.Pipe()
 	defer body.Close() // ends send
 	go s.send(w, s.rewind())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.submit.base+"/events?wait="+string(wait), body)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/x-ndjson")
-	resp, err := c.submit.do(req)
+	resp, err := c.post(ctx, wait, "application/x-ndjson", body)
 	if err != nil {
 		return err
 	}
@@ -172,28 +166,22 @@ type stream struct {
 func newStream(ctx context.Context) *stream {
 	s := &stream{ctx: ctx}
 	s.changed = sync.NewCond(&s.mu)
-	context.AfterFunc(ctx, s.wake)
+	context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.changed.Broadcast()
+	})
 	return s
-}
-
-func (s *stream) wake() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.changed.Broadcast()
 }
 
 // pull takes submissions from the caller, as far as there is room.
 func (s *stream) pull(submissions iter.Seq2[[]byte, error]) {
 	var failed error
 	for e, err := range submissions {
-		if err == nil && bytes.IndexByte(e, '\n') >= 0 {
-			err = errors.New("a submission with a line feed can't be sent in a stream")
+		if failed = err; err == nil && bytes.IndexByte(e, '\n') >= 0 {
+			failed = errors.New("a submission with a line feed can't be sent in a stream")
 		}
-		if err != nil {
-			failed = err
-			break
-		}
-		if !s.push(e) {
+		if failed != nil || !s.push(e) {
 			break
 		}
 	}
@@ -311,15 +299,10 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 			return line[:len(line)-1], nil
 		case errors.Is(err, io.EOF) && len(line) == 0:
 			return nil, io.EOF
+		case errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("%w: %w", errBroken, io.ErrUnexpectedEOF)
 		case !errors.Is(err, bufio.ErrBufferFull):
-			return nil, fmt.Errorf("%w: %w", errBroken, unexpected(err))
+			return nil, fmt.Errorf("%w: %w", errBroken, err)
 		}
 	}
-}
-
-func unexpected(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

@@ -6,10 +6,10 @@ package client
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 
@@ -63,7 +63,7 @@ func (c *Client) Submit(ctx context.Context, submission *event.Submission, wait 
 	envelope := submission.Entry()
 	var s *Submitted
 	err = c.submit.retry(ctx, func(ctx context.Context) error {
-		resp, err := c.post(ctx, wait, text)
+		resp, err := c.post(ctx, wait, "application/json", bytes.NewReader(text))
 		if err != nil {
 			return err
 		}
@@ -106,12 +106,12 @@ func entryOf(submission []byte) ([]byte, error) {
 	return s.Envelope.Bytes(), nil
 }
 
-func (c *Client) post(ctx context.Context, wait Wait, submission []byte) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.submit.base+"/events?wait="+string(wait), bytes.NewReader(submission))
+func (c *Client) post(ctx context.Context, wait Wait, mediaType string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.submit.base+"/events?wait="+string(wait), body)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", mediaType)
 	return c.submit.do(req)
 }
 
@@ -138,11 +138,11 @@ func (c *Client) accept(resp *http.Response, envelope []byte, wait Wait, body []
 // result is an answer in JSON: of a single submission that did not wait, and a
 // line of a stream.
 type result struct {
-	Index     *uint64  `json:"index"`
-	Leaf      *string  `json:"leaf"`
-	Duplicate bool     `json:"duplicate"`
-	Proof     *string  `json:"proof"`
-	Error     *Problem `json:"error"`
+	Index     *uint64    `json:"index"`
+	Leaf      *tlog.Hash `json:"leaf"`
+	Duplicate bool       `json:"duplicate"`
+	Proof     *string    `json:"proof"`
+	Error     *Problem   `json:"error"`
 }
 
 // checkResult believes an answer as far as it can be checked.
@@ -154,17 +154,11 @@ func (c *Client) checkResult(r *result, envelope []byte, wait Wait) (*Submitted,
 		return nil, fmt.Errorf("%w: it has no index", ErrAnswer)
 	}
 	s := &Submitted{Index: *r.Index, Duplicate: r.Duplicate, Leaf: tiles.LeafHash(envelope)}
-	if r.Leaf != nil {
-		b, err := base64.StdEncoding.Strict().DecodeString(*r.Leaf)
-		if err != nil || len(b) != len(s.Leaf) {
-			return nil, fmt.Errorf("%w: the leaf is not base64 of 32 bytes", ErrAnswer)
+	if r.Leaf != nil && *r.Leaf != s.Leaf {
+		if !s.Duplicate {
+			return nil, fmt.Errorf("%w: the leaf hash %x at index %d is not that of what was submitted", ErrAnswer, *r.Leaf, s.Index)
 		}
-		if leaf := tlog.Hash(b); leaf != s.Leaf {
-			if !s.Duplicate {
-				return nil, fmt.Errorf("%w: the leaf hash %x at index %d is not that of what was submitted", ErrAnswer, leaf, s.Index)
-			}
-			s.Leaf = leaf
-		}
+		s.Leaf = *r.Leaf
 	}
 	if wait == WaitSequenced {
 		if r.Leaf == nil {
@@ -193,16 +187,16 @@ func (c *Client) checkProof(s *Submitted, r *result, envelope []byte) error {
 		return fmt.Errorf("%w: its proof is for another entry", ErrAnswer)
 	}
 	if !bytes.Equal(p.Extra, envelope) {
-		if err := sameEvent(p.Extra, envelope); err != nil {
-			return fmt.Errorf("%w: %w", ErrAnswer, err)
-		}
+		err = sameEvent(p.Extra, envelope)
 	}
-	s.Leaf = leaf
-	if _, err := c.verifyHead(p.Checkpoint); err != nil {
-		return fmt.Errorf("%w: %w", ErrAnswer, err)
+	if err == nil {
+		s.Leaf = leaf
+		_, err = c.verifyHead(p.Checkpoint)
 	}
-	head := p.Checkpoint
-	if err := tiles.VerifyInclusion(p.Index, leaf, head.Size, head.Root, p.Hashes); err != nil {
+	if err == nil {
+		err = tiles.VerifyInclusion(p.Index, leaf, p.Checkpoint.Size, p.Checkpoint.Root, p.Hashes)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	s.Proof = p

@@ -44,7 +44,7 @@ func (c *Client) Tree(o TreeOptions) (*Tree, error) {
 	if c.policy == nil {
 		return nil, ErrNoPolicy
 	}
-	return &Tree{c: c, opts: o, largest: o.Known, full: newCache[tlog.Hash, *nodes](keepTiles), recent: newCache[uint64, *bundle](keepBundles)}, nil
+	return &Tree{c: c, opts: o, largest: o.Known, full: newCache[tlog.Hash, []tlog.Hash](keepTiles), recent: newCache[uint64, *bundle](keepBundles)}, nil
 }
 
 // Signed reads a checkpoint of a saved state. One that the log has not signed is a
@@ -110,8 +110,7 @@ func (t *Tree) accept(ctx context.Context, v *tlog.Verified) (*tlog.Verified, er
 	cp, now := v.Checkpoint, t.now
 	if t.largest != nil {
 		err := notBefore(t.largest, cp)
-		var back *RollbackError
-		if errors.As(err, &back) && now != nil {
+		if _, back := errors.AsType[*RollbackError](err); back && now != nil {
 			err = cmp.Or(extends(ctx, now, cp, t.largest), err)
 		}
 		if err != nil {
@@ -179,11 +178,11 @@ func (t *Tree) Entry(ctx context.Context, index uint64) ([]byte, error) {
 	i := index % tlog.TileWidth
 	if b, ok := t.recent.Get(index / tlog.TileWidth); ok && i < uint64(len(b.entries)) {
 		// It may have been read under a head that was not kept.
-		n, err := t.now.tile(ctx, 0, b.n)
+		have, err := t.now.tile(ctx, 0, b.n)
 		if err != nil {
 			return nil, err
 		}
-		if n[0][i] == b.nodes[0][i] {
+		if have[i] == b.leaves[i] {
 			return b.entries[i], nil
 		}
 	}
@@ -221,7 +220,7 @@ func (t *Tree) Bundles(ctx context.Context, from uint64) iter.Seq2[Bundle, error
 			t.recent.Add(b.n, b)
 			first := max(from, b.n*tlog.TileWidth)
 			i := first % tlog.TileWidth
-			if !yield(Bundle{First: first, Entries: b.entries[i:], Leaves: b.nodes[0][i:]}, nil) {
+			if !yield(Bundle{First: first, Entries: b.entries[i:], Leaves: b.leaves[i:]}, nil) {
 				return
 			}
 		}

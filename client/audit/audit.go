@@ -4,8 +4,8 @@
 package audit
 
 import (
+	"cmp"
 	"context"
-	"errors"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/replica"
@@ -68,12 +68,8 @@ type own struct {
 // Run audits the log up to its present head. The report is never nil; what kept
 // it from a verdict is among its reasons.
 func Run(ctx context.Context, c Config) *Report {
-	if c.SaveEvery == 0 {
-		c.SaveEvery = 1 << 18
-	}
-	if c.Use == "" {
-		c.Use = "audit"
-	}
+	c.SaveEvery = cmp.Or(c.SaveEvery, 1<<18)
+	c.Use = cmp.Or(c.Use, "audit")
 	a := &auditor{c: c, own: own{new(totals), c.Own}}
 	if c.Client == nil || c.Policy == nil {
 		return a.report(client.ErrNoPolicy)
@@ -83,8 +79,7 @@ func Run(ctx context.Context, c Config) *Report {
 		return a.report(err)
 	}
 	err := a.replay(ctx)
-	var unsaved *saveError
-	if errors.As(err, &unsaved) {
+	if is[*saveError](err) {
 		return a.report(err)
 	}
 	// What was replayed holds whatever came after it.

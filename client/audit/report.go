@@ -206,36 +206,31 @@ func (r *Report) cannot(code, format string, args ...any) {
 
 // reportError says what ended the audit early.
 func (a *auditor) reportError(r *Report, err error) {
-	var fork *client.ForkError
-	if errors.As(err, &fork) {
-		// Only what a third party would believe is a verdict.
-		if bad := fork.Check(a.c.Policy, a.c.Origin); bad == nil {
-			r.Fork = fork.Evidence()
-			return
-		}
+	// Only what a third party would believe is a verdict.
+	if fork, ok := errors.AsType[*client.ForkError](err); ok && fork.Check(a.c.Policy, a.c.Origin) == nil {
+		r.Fork = fork.Evidence()
+		return
 	}
-	var snap *replica.SnapshotError
-	if errors.As(err, &snap) {
+	if is[*replica.SnapshotError](err) {
 		r.refused = err
 	}
 	r.cannot(reasonOf(err), "%w", err)
 }
 
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
 func reasonOf(err error) string {
-	var (
-		rollback *client.RollbackError
-		corrupt  *tlog.CorruptError
-		snap     *replica.SnapshotError
-		save     *saveError
-	)
 	switch {
-	case errors.As(err, &snap), errors.As(err, &save):
+	case is[*replica.SnapshotError](err), is[*saveError](err):
 		return ReasonSnapshot
 	case errors.Is(err, context.Canceled):
 		return ReasonInterrupted
-	case errors.As(err, &rollback):
+	case is[*client.RollbackError](err):
 		return ReasonRollback
-	case errors.As(err, &corrupt), errors.Is(err, tiles.ErrProof), errors.Is(err, tlog.ErrMalformed):
+	case is[*tlog.CorruptError](err), errors.Is(err, tiles.ErrProof), errors.Is(err, tlog.ErrMalformed):
 		return ReasonCorrupt
 	case errors.Is(err, ledger.ErrRules):
 		return ReasonRules
@@ -247,7 +242,7 @@ func reasonOf(err error) string {
 
 func (a *auditor) reportHead(r *Report) {
 	cp := a.head.Checkpoint
-	r.Log = &Log{Origin: cp.Origin, Size: cp.Size, Root: hashText(cp.Root)}
+	r.Log = &Log{Origin: cp.Origin, Size: cp.Size, Root: cp.Root.String()}
 	for _, k := range a.head.Logs {
 		r.Log.Keys = append(r.Log.Keys, fmt.Sprintf("%s+%08x", k.Name, k.ID))
 	}
@@ -268,8 +263,8 @@ func (a *auditor) reportLedger(r *Report) {
 	c := a.l.Charter()
 	var byCharter *tlog.Verified
 	if c != nil {
-		r.Log.Founded = hashText(a.l.CharterAt(1).Leaf)
-		r.Charter = &Charter{Version: c.Version, Rules: c.Rules, Profile: c.Profile.ID, Index: c.Index, Leaf: hashText(c.Leaf)}
+		r.Log.Founded = a.l.CharterAt(1).Leaf.String()
+		r.Charter = &Charter{Version: c.Version, Rules: c.Rules, Profile: c.Profile.ID, Index: c.Index, Leaf: c.Leaf.String()}
 		if a.done {
 			var err error
 			byCharter, err = c.Witnesses.Verify(a.head.Checkpoint, a.l.Origin())

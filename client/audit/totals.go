@@ -5,9 +5,9 @@ package audit
 
 import (
 	"cmp"
-	"encoding/base64"
 	"slices"
 
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 )
 
@@ -42,18 +42,12 @@ type Rule struct {
 
 // Finding is a verdict about an entry.
 type Finding struct {
-	Index uint64     `json:"index"` // the entry at fault
-	Seen  uint64     `json:"seen"`  // the entry at which it showed
-	By    string     `json:"by"`    // who is to answer
-	About *Reference `json:"about,omitempty"`
-	Text  string     `json:"text"`
-	Cure  string     `json:"cure,omitempty"` // what would cure it; absent: nothing does
-}
-
-// Reference names an entry.
-type Reference struct {
-	Index uint64 `json:"index"`
-	Leaf  string `json:"leaf"` // leaf hash in base64
+	Index uint64           `json:"index"` // the entry at fault
+	Seen  uint64           `json:"seen"`  // the entry at which it showed
+	By    string           `json:"by"`    // who is to answer
+	About *event.Reference `json:"about,omitempty"`
+	Text  string           `json:"text"`
+	Cure  string           `json:"cure,omitempty"` // what would cure it; absent: nothing does
 }
 
 // add counts an entry that was applied.
@@ -92,11 +86,7 @@ func (t *totals) find(v *ledger.Violation) {
 	if r.Count++; r.Count > maxListed {
 		return
 	}
-	f := Finding{Index: v.Index, Seen: v.Seen, By: v.By, Text: v.Text(), Cure: v.Cure}
-	if v.About != nil {
-		f.About = &Reference{v.About.Index, hashText(v.About.Leaf)}
-	}
-	r.Listed = append(r.Listed, f)
+	r.Listed = append(r.Listed, Finding{Index: v.Index, Seen: v.Seen, By: v.By, About: v.About, Text: v.Text(), Cure: v.Cure})
 }
 
 // entries is how many entries were counted.
@@ -118,5 +108,3 @@ func (t *totals) breaches() uint64 {
 	}
 	return n
 }
-
-func hashText(h [32]byte) string { return base64.StdEncoding.EncodeToString(h[:]) }

@@ -4,11 +4,10 @@
 package notice
 
 import (
-	"encoding/base64"
-	"fmt"
 	"time"
 
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Verified is what a file shows: [File.Verify] makes it. Names and meanings of its
@@ -16,7 +15,7 @@ import (
 type Verified struct {
 	Origin        string    `json:"origin"`
 	Size          uint64    `json:"size"` // of the tree in which every entry is
-	Root          Hash      `json:"root"`
+	Root          tlog.Hash `json:"root"`
 	Witnesses     []string  `json:"witnesses,omitempty"`
 	ExistedBefore time.Time `json:"existedBefore,omitzero"` // all of it; zero under "quorum none"
 	LoggedAfter   time.Time `json:"loggedAfter,omitzero"`   // what the tree lacks
@@ -86,24 +85,4 @@ type Warrant struct {
 	Grounds    []string       `json:"grounds,omitempty"`
 	NotBefore  time.Time      `json:"notBefore,omitzero"`
 	NotAfter   time.Time      `json:"notAfter,omitzero"`
-}
-
-// Hash is base64 in JSON, as hashes are in checkpoints.
-type Hash [32]byte
-
-func (h Hash) String() string { return base64.StdEncoding.EncodeToString(h[:]) }
-
-// MarshalText returns base64.
-func (h Hash) MarshalText() ([]byte, error) {
-	return base64.StdEncoding.AppendEncode(nil, h[:]), nil
-}
-
-// UnmarshalText reads base64.
-func (h *Hash) UnmarshalText(b []byte) error {
-	out, err := base64.StdEncoding.Strict().DecodeString(string(b))
-	if err != nil || len(out) != len(h) {
-		return fmt.Errorf("want base64 of %d bytes", len(h))
-	}
-	*h = Hash(out)
-	return nil
 }

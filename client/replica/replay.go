@@ -13,6 +13,7 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // An Observer is shown what a replay reads. An error of it ends the replay, and is
@@ -39,6 +40,14 @@ type batch struct {
 	read  []ledger.Entry // as parsed, with the states of the signatures
 	notes []any          // the observer's, of each entry; nil without one
 	ready chan struct{}  // closed once read and notes are there
+}
+
+// restore takes up a ledger.
+func (s *state) restore(snapshot []byte, size uint64, root tlog.Hash) (err error) {
+	if s.ledger, err = ledger.Restore(snapshot, size, root, s.view); err == nil {
+		s.keys.load(s.ledger)
+	}
+	return err
 }
 
 // replay passes the entries from the ledger's size to the head through the workers to

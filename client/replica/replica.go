@@ -190,11 +190,9 @@ func (r *Replica) Try(ctx context.Context, o Observer, accept func(*ledger.Ledge
 	copied := Replica{tree: next}
 	copied.found(l.Origin())
 	if l.Size() > 0 {
-		var err error
-		if copied.state.ledger, err = ledger.Restore(l.Snapshot(), l.Size(), l.Root(), copied.state.view); err != nil {
+		if err := copied.state.restore(l.Snapshot(), l.Size(), l.Root()); err != nil {
 			return err
 		}
-		copied.state.keys.load(l)
 	}
 	if err := copied.state.replay(ctx, o); err != nil {
 		return err

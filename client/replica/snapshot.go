@@ -5,9 +5,7 @@ package replica
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -16,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/vasistas/vasistas/internal/checksum"
-	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -44,15 +41,14 @@ func (e *SnapshotError) Error() string {
 // snapshot is what a replica needs to go on. As bytes it is the magic with the use, a
 // line of JSON, the ledger's own snapshot, and SHA-256 of all that.
 type snapshot struct {
-	Origin     string `json:"origin"`
-	Policy     string `json:"policy,omitempty"` // hex SHA-256
-	Checkpoint string `json:"checkpoint"`       // the largest
-	Size       uint64 `json:"size"`             // entries applied, at most the checkpoint's
-	Root       string `json:"root"`
-	Own        any    `json:"own,omitempty"`
+	Origin     string    `json:"origin"`
+	Policy     string    `json:"policy,omitempty"` // hex SHA-256
+	Checkpoint string    `json:"checkpoint"`       // the largest
+	Size       uint64    `json:"size"`             // entries applied, at most the checkpoint's
+	Root       tlog.Hash `json:"root"`
+	Own        any       `json:"own,omitempty"`
 
 	ledger []byte
-	root   tlog.Hash // set by parse
 }
 
 func (s *snapshot) header() ([]byte, error) {
@@ -77,9 +73,8 @@ func (c *Config) policy() string {
 // the caller's own part as it is now. At least one entry must have been applied.
 func (r *Replica) Snapshot() ([]byte, error) {
 	l := r.state.ledger
-	root := l.Root()
 	s := &snapshot{Origin: l.Origin(), Policy: r.c.policy(), Checkpoint: string(r.tree.Largest().Bytes()), Size: l.Size(),
-		Root: base64.StdEncoding.EncodeToString(root[:]), Own: r.c.Own}
+		Root: l.Root(), Own: r.c.Own}
 	header, err := s.header()
 	if err != nil {
 		return nil, err
@@ -118,11 +113,6 @@ func (c *Config) parse() (*snapshot, error) {
 	if err := json.Unmarshal(body[:n], s); err != nil {
 		return bad("its header: %v", err)
 	}
-	root, err := base64.StdEncoding.DecodeString(s.Root)
-	if err != nil || len(root) != len(s.root) {
-		return bad("its root is not base64 of 32 bytes")
-	}
-	s.root = tlog.Hash(root)
 	if again, err := s.header(); err != nil || !bytes.Equal(again, body[:n]) || (s.Own == nil) != (c.Own == nil) {
 		return bad("its header has another encoding")
 	}
@@ -146,15 +136,12 @@ func (c *Config) parse() (*snapshot, error) {
 // restore takes up the ledger of a snapshot. That the tree has its root is held
 // against each head.
 func (r *Replica) restore(s *snapshot) error {
-	v := &view{context.Background(), r.tree}
-	l, err := ledger.Restore(s.ledger, s.Size, s.root, v)
-	if err != nil {
+	r.found(s.Origin)
+	if err := r.state.restore(s.ledger, s.Size, s.Root); err != nil {
 		return &SnapshotError{err.Error()}
 	}
-	if l.Origin() != s.Origin {
+	if l := r.state.ledger; l.Origin() != s.Origin {
 		return &SnapshotError{fmt.Sprintf("its ledger is of the log %q", l.Origin())}
 	}
-	r.state = &state{ledger: l, view: v}
-	r.state.keys.load(l)
 	return nil
 }

@@ -96,15 +96,10 @@ func (f *finder) read(e *ledger.Entry) any {
 			out = append(out, *o)
 		}
 	}
-	if out == nil {
-		return nil
-	}
 	return out
 }
 
 func (f *finder) try(ciphertext []byte) *opened {
-	tries := uint64(0)
-	defer func() { f.tries.Add(tries) }()
 	kem, ok := escrow.NoticeKEM(len(ciphertext))
 	if !ok {
 		return nil
@@ -114,7 +109,7 @@ func (f *finder) try(ciphertext []byte) *opened {
 		if k.holder.Public().KEM != kem {
 			continue
 		}
-		tries++
+		f.tries.Add(1)
 		n, err := escrow.OpenNotice(f.origin, k.holder, ciphertext)
 		if errors.Is(err, escrow.ErrOpen) {
 			continue
@@ -197,10 +192,4 @@ func (s *state) add(x *found) {
 		return
 	}
 	s.Found = append(s.Found, x)
-}
-
-// lastPeriod is the last month whose keys are tried: the next one, since a client's
-// clock may be ahead of this one.
-func lastPeriod(now time.Time, first escrow.Period) escrow.Period {
-	return max(escrow.PeriodOf(now)+1, first)
 }

@@ -43,10 +43,9 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if c.Policy == nil {
 		return nil, client.ErrNoPolicy
 	}
-	if c.SaveEvery == 0 {
-		c.SaveEvery = 1 << 15
-	}
-	f := &finder{seed: c.Seed, last: lastPeriod(c.Now, c.Seed.First), state: &state{Seed: seedName(c.Seed)}}
+	c.SaveEvery = cmp.Or(c.SaveEvery, 1<<15)
+	// The next month's keys are tried too, since a client's clock may be ahead of this one.
+	f := &finder{seed: c.Seed, last: max(escrow.PeriodOf(c.Now)+1, c.Seed.First), state: &state{Seed: seedName(c.Seed)}}
 	r := &Report{From: c.Seed.First.String(), To: f.last.String()}
 	c.Observe, c.Use, c.Own = f.observe, "scan", f.state
 	r.Audit = audit.Run(ctx, c.Config)
@@ -133,6 +132,10 @@ func (j *joiner) add(x *found) {
 // digest against the release.
 func (j *joiner) file(n *escrow.Notice, digest event.Digest, ref event.Reference) (file *notice.File, err error) {
 	file = &notice.File{Notice: n}
+	refs := []event.Reference{ref, n.Access}
+	if n.Warrant != nil {
+		refs = append(refs, *n.Warrant)
+	}
 	prove := func(r event.Reference) ([]byte, error) {
 		p, err := j.c.Client.ProveAt(j.ctx, j.f.head, r.Index)
 		if err != nil {
@@ -140,32 +143,22 @@ func (j *joiner) file(n *escrow.Notice, digest event.Digest, ref event.Reference
 		}
 		return p.Bytes(), nil
 	}
-	if file.Release, err = prove(ref); err != nil {
-		return nil, err
-	}
-	if err := states(file.Release, digest); err != nil {
-		return nil, err
-	}
-	if file.Access, err = prove(n.Access); err != nil {
-		return nil, err
-	}
-	if n.Warrant != nil {
-		if file.Warrant, err = prove(*n.Warrant); err != nil {
+	var proofs [3][]byte
+	var charters []event.Reference
+	for i, r := range refs {
+		if proofs[i], err = prove(r); err == nil && i == 0 {
+			err = states(proofs[i], digest)
+		}
+		if err != nil {
 			return nil, err
 		}
-	}
-	at := []uint64{n.Access.Index, ref.Index}
-	if n.Warrant != nil {
-		at = append(at, n.Warrant.Index)
-	}
-	var charters []event.Reference
-	for _, i := range at {
-		c := j.f.ledger.CharterAt(i)
+		c := j.f.ledger.CharterAt(r.Index)
 		if c == nil {
-			return nil, fmt.Errorf("entry %d stands before every charter", i)
+			return nil, fmt.Errorf("entry %d stands before every charter", r.Index)
 		}
 		charters = append(charters, event.Reference{Index: c.Index, Leaf: c.Leaf})
 	}
+	file.Release, file.Access, file.Warrant = proofs[0], proofs[1], proofs[2]
 	slices.SortFunc(charters, func(a, b event.Reference) int { return cmp.Compare(a.Index, b.Index) })
 	for _, c := range slices.Compact(charters) {
 		b, err := prove(c)

@@ -87,8 +87,7 @@ func VerdictOf(err error) Verdict {
 }
 
 func reasonOf(err error) Reason {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Reason
 	}
 	return noReason

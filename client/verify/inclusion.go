@@ -18,6 +18,7 @@ import (
 // empty. It is immutable.
 type Inclusion struct {
 	checkpoint *tlog.Checkpoint
+	head       tlog.Head // the checkpoint's
 	logs       []*tlog.VerifierKey
 	witnesses  []Witness
 	quorum     bool // the policy asks for witnesses
@@ -40,28 +41,13 @@ type Witness struct {
 }
 
 // Origin returns the log's origin.
-func (in *Inclusion) Origin() string {
-	if in.checkpoint == nil {
-		return ""
-	}
-	return in.checkpoint.Origin
-}
+func (in *Inclusion) Origin() string { return in.head.Origin }
 
 // Size returns how many entries the log's tree has at the checkpoint.
-func (in *Inclusion) Size() uint64 {
-	if in.checkpoint == nil {
-		return 0
-	}
-	return in.checkpoint.Size
-}
+func (in *Inclusion) Size() uint64 { return in.head.Size }
 
 // Root returns the root hash of that tree.
-func (in *Inclusion) Root() [32]byte {
-	if in.checkpoint == nil {
-		return [32]byte{}
-	}
-	return in.checkpoint.Root
-}
+func (in *Inclusion) Root() [32]byte { return in.head.Root }
 
 // Checkpoint returns the signed checkpoint as the file has it, with lines that
 // were not judged too.

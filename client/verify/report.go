@@ -4,7 +4,6 @@
 package verify
 
 import (
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"time"
@@ -74,11 +73,10 @@ func (in *Inclusion) Report() *Report {
 	if in.checkpoint == nil {
 		return Failure(errors.New("nothing was verified"))
 	}
-	root := in.Root()
 	r := &Report{
 		Verdict:       Proven.String(),
-		Log:           &LogReport{in.Origin(), in.Size(), base64.StdEncoding.EncodeToString(root[:]), in.LogKeys()},
-		Entry:         &EntryReport{in.index, base64.StdEncoding.EncodeToString(in.leaf[:])},
+		Log:           &LogReport{in.head.Origin, in.head.Size, in.head.Root.String(), in.LogKeys()},
+		Entry:         &EntryReport{in.index, in.leaf.String()},
 		ExistedBefore: stamp(in.before),
 		LoggedAfter:   stamp(in.after),
 		NotShown:      in.NotShown(),

@@ -122,7 +122,7 @@ func include(policy *Policy, p *tlog.Proof, leaf tlog.Hash, o Options) (*Inclusi
 	case err != nil:
 		return nil, &Error{BadSignature, err}
 	}
-	in := &Inclusion{checkpoint: c, logs: v.Logs, index: p.Index, leaf: leaf, quorum: policy.NeedsWitnesses()}
+	in := &Inclusion{checkpoint: c, head: c.Head, logs: v.Logs, index: p.Index, leaf: leaf, quorum: policy.NeedsWitnesses()}
 	if err := in.count(policy, v, o.Now); err != nil {
 		return nil, err
 	}

@@ -72,6 +72,18 @@ func (h Hash) Format(s fmt.State, verb rune) {
 	io.WriteString(s, h.String())
 }
 
+// MarshalText returns what String does.
+func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (h *Hash) UnmarshalText(text []byte) error {
+	read, ok := decodeHash(string(text))
+	if *h = read; !ok {
+		return malformed("hash: want base64 of %d bytes", len(h))
+	}
+	return nil
+}
+
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w %s", ErrMalformed, fmt.Sprintf(format, args...))
 }

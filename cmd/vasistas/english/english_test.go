@@ -19,6 +19,7 @@ import (
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 var update = flag.Bool("update", false, "write the texts in testdata")
@@ -61,7 +62,7 @@ func testAudits() map[string]*audit.Report {
 
 func testNotices() map[string]*notice.Verified {
 	v := notice.Verified{
-		Origin: "log.example/2026", Size: 900, Root: notice.Hash{1}, Accounts: []string{"ada@example.org", "a\"b"}, Agency: "police", AgencyKey: "0102",
+		Origin: "log.example/2026", Size: 900, Root: tlog.Hash{1}, Accounts: []string{"ada@example.org", "a\"b"}, Agency: "police", AgencyKey: "0102",
 		Access: notice.Entry{Index: 11, Time: day1, By: "messenger"}, Unit: "legal", Group: "main", Recipient: "aabb",
 		Release: notice.Entry{Index: 12, Time: day1, By: "c1"}, Seq: 3,
 	}
