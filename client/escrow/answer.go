@@ -5,7 +5,6 @@ package escrow
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -15,8 +14,8 @@ const MaxAnswerSize = 2 << 20
 
 // A SealedShare is a share of one package, encrypted to the recipient.
 type SealedShare struct {
-	Package event.Digest
-	Sealed  []byte
+	Package event.Digest `json:"package"`
+	Sealed  blob         `json:"sealed"`
 }
 
 // String names the package of the share.
@@ -38,13 +37,8 @@ type answerText struct {
 	Origin    string          `json:"origin"`
 	Recipient event.Digest    `json:"recipient"`
 	Release   event.Reference `json:"release"`
-	Shares    []shareText     `json:"shares"`
+	Shares    []SealedShare   `json:"shares"`
 	Signature *signatureTx    `json:"signature,omitempty"`
-}
-
-type shareText struct {
-	Package event.Digest `json:"package"`
-	Sealed  blob         `json:"sealed"`
 }
 
 type signatureTx struct {
@@ -63,14 +57,8 @@ func (a *Answer) text() (*answerText, error) {
 	if a.Index < 1 || a.Index > maxMembers || len(a.Shares) == 0 || len(a.Shares) > MaxPackages {
 		return nil, malformed("answer: share %d of %d packages", a.Index, len(a.Shares))
 	}
-	t := &answerText{
-		Access: a.Delivery.Access, Index: uint64(a.Index), Origin: a.Delivery.Origin,
-		Recipient: key, Release: a.Delivery.Release,
-	}
-	for _, s := range a.Shares {
-		t.Shares = append(t.Shares, shareText{s.Package, s.Sealed})
-	}
-	return t, nil
+	return &answerText{Access: a.Delivery.Access, Index: uint64(a.Index), Origin: a.Delivery.Origin,
+		Recipient: key, Release: a.Delivery.Release, Shares: a.Shares}, nil
 }
 
 // message is what the gate signs: the DSSE pre-authentication encoding of the answer
@@ -82,8 +70,7 @@ func (t *answerText) message() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	head := "DSSEv1 " + strconv.Itoa(len(AnswerType)) + " " + AnswerType + " " + strconv.Itoa(len(b)) + " "
-	return append([]byte(head), b...), nil
+	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(AnswerType), AnswerType, len(b), b), nil
 }
 
 // Sign signs the answer with the gate's event key and encodes it.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -40,14 +41,8 @@ var url64 = base64.RawURLEncoding.Strict()
 // labelled is the one way in which anything here is bound or hashed: a label and
 // parts, each with its length, so that no two lists have the same bytes.
 func labelled(label string, parts ...[]byte) []byte {
-	n := 4 + len(label)
-	for _, p := range parts {
-		n += 4 + len(p)
-	}
-	b := make([]byte, 0, n)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(label)))
-	b = append(b, label...)
-	for _, p := range parts {
+	var b []byte
+	for _, p := range append([][]byte{[]byte(label)}, parts...) {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(p)))
 		b = append(b, p...)
 	}
@@ -70,30 +65,26 @@ func (b *blob) UnmarshalText(text []byte) error {
 	return err
 }
 
-// openingsBytes encodes an openings file, nil for none. Its own Bytes sorts in place, and
+// openingsText is an openings file, as a blob in JSON. Its own Bytes sorts in place, and
 // callers seal one request to several gates at a time.
-func openingsBytes(o *event.Openings) ([]byte, error) {
-	if o == nil {
+type openingsText struct{ *event.Openings }
+
+func (o openingsText) MarshalText() ([]byte, error) {
+	if o.Openings == nil {
 		return nil, nil
 	}
 	c := event.Openings{Event: o.Event, Public: slices.Clone(o.Public), Subject: slices.Clone(o.Subject)}
 	b, err := c.Bytes()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	return b, nil
+	return url64.AppendEncode(nil, b), err
 }
 
-// parseOpenings reads what openingsBytes writes.
-func parseOpenings(b []byte) (*event.Openings, error) {
-	if b == nil {
-		return nil, nil
+func (o *openingsText) UnmarshalText(text []byte) error {
+	var b blob
+	err := b.UnmarshalText(text)
+	if err == nil {
+		o.Openings, err = event.ParseOpenings(b)
 	}
-	o, err := event.ParseOpenings(b)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	return o, nil
+	return err
 }
 
 // encode writes a struct as RFC 8785 wants it. The members of every struct that is
@@ -130,11 +121,8 @@ func decode(b []byte, limit int, v any) error {
 
 // checkName holds origins, names and codes to what needs no escape in JSON.
 func checkName(what, s string) error {
-	ok := len(s) > 0 && len(s) <= 255
-	for i := 0; ok && i < len(s); i++ {
-		ok = s[i] > ' ' && s[i] <= '~' && s[i] != '"' && s[i] != '\\'
-	}
-	if !ok {
+	bad := func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }
+	if len(s) == 0 || len(s) > 255 || strings.ContainsFunc(s, bad) {
 		return malformed("%s: want 1 to 255 printable ASCII characters without space, quote and backslash", what)
 	}
 	return nil

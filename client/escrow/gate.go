@@ -5,6 +5,7 @@ package escrow
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -58,10 +59,8 @@ func (p *Package) mine(h KeyHolder, g *Group) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	for i := range p.parts {
-		if p.parts[i].key == hash {
-			return i + 1, nil
-		}
+	if i := slices.IndexFunc(p.parts, func(q part) bool { return q.key == hash }); i >= 0 {
+		return i + 1, nil
 	}
 	return 0, fmt.Errorf("%w: none of its stanzas is for this gate's key", ErrNotMine)
 }

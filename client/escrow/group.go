@@ -6,6 +6,7 @@ package escrow
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -33,13 +34,10 @@ type Member struct {
 // NewGroup takes a group from the charter of a log. It refuses keys of low order and
 // malformed ones: the charter's signers are not asked to know better.
 func NewGroup(origin string, ch *event.Charter, id string) (*Group, error) {
-	if g := ch.Group(id); g != nil {
-		return newGroup(origin, ch, g)
+	g := ch.Group(id)
+	if g == nil {
+		return nil, fmt.Errorf("escrow: the charter of %q has no custodian group %q", origin, id)
 	}
-	return nil, fmt.Errorf("escrow: the charter of %q has no custodian group %q", origin, id)
-}
-
-func newGroup(origin string, ch *event.Charter, g *event.Group) (*Group, error) {
 	n := len(g.Members)
 	if err := checkName("origin", origin); err != nil {
 		return nil, err
@@ -79,7 +77,7 @@ func (g *Group) ID() string { return g.id }
 func (g *Group) Threshold() int { return g.threshold }
 
 // Members returns the custodians in the order of their shares.
-func (g *Group) Members() []Member { return append([]Member(nil), g.members...) }
+func (g *Group) Members() []Member { return slices.Clone(g.members) }
 
 // Digest is how packages name the group: it covers origin, id, threshold and how many
 // members it has, not who they are.
@@ -87,10 +85,8 @@ func (g *Group) Digest() event.Digest { return g.digest }
 
 // key returns a member's key of this KEM.
 func (m *Member) key(kem event.KEM) (event.HPKEKey, error) {
-	for _, k := range m.Keys {
-		if k.KEM == kem {
-			return k, nil
-		}
+	if i := slices.IndexFunc(m.Keys, func(k event.HPKEKey) bool { return k.KEM == kem }); i >= 0 {
+		return m.Keys[i], nil
 	}
 	return event.HPKEKey{}, fmt.Errorf("%w: the gate of custodian %s has no %s key", ErrKey, m.Name, kem)
 }

@@ -30,13 +30,13 @@ type Notice struct {
 // noticeText is a notice in JSON.
 type noticeText struct {
 	Access          event.Reference  `json:"access"`
-	AccessOpenings  blob             `json:"accessOpenings"`
+	AccessOpenings  openingsText     `json:"accessOpenings"`
 	Custodian       string           `json:"custodian"`
 	Origin          string           `json:"origin"`
 	Recipient       event.HPKEKey    `json:"recipient"`
 	Seq             uint64           `json:"seq"`
 	Warrant         *event.Reference `json:"warrant,omitempty"`
-	WarrantOpenings blob             `json:"warrantOpenings,omitempty"`
+	WarrantOpenings openingsText     `json:"warrantOpenings,omitzero"`
 }
 
 // noticeSizes are the lengths that a notice's plaintext has, so that its length tells
@@ -46,35 +46,30 @@ var noticeSizes = [...]int{4096, 8192, 16384, 22528}
 // NoticeDigest is how a release names a notice: SHA-256 of its ciphertext.
 func NoticeDigest(ciphertext []byte) event.Digest { return sha256.Sum256(ciphertext) }
 
-func (n *Notice) text() (t noticeText, err error) {
+func (n *Notice) check() error {
 	for what, s := range map[string]string{"origin": n.Origin, "custodian": n.Custodian} {
 		if err := checkName(what, s); err != nil {
-			return t, err
+			return err
 		}
 	}
 	switch {
 	case n.AccessOpenings == nil:
-		return t, malformed("a notice without openings of the access")
+		return malformed("a notice without openings of the access")
 	case (n.Warrant == nil) != (n.WarrantOpenings == nil):
-		return t, malformed("a warrant and its openings stand together")
+		return malformed("a warrant and its openings stand together")
 	case n.Seq == 0 || n.Seq > event.MaxInteger:
-		return t, malformed("seq %d", n.Seq)
+		return malformed("seq %d", n.Seq)
 	}
-	t = noticeText{Access: n.Access, Custodian: n.Custodian, Origin: n.Origin, Recipient: n.Recipient, Seq: n.Seq, Warrant: n.Warrant}
-	if t.AccessOpenings, err = openingsBytes(n.AccessOpenings); err != nil {
-		return t, err
-	}
-	t.WarrantOpenings, err = openingsBytes(n.WarrantOpenings)
-	return t, err
+	return nil
 }
 
 // Bytes encodes the notice as JSON, as it stands in the ciphertext before its padding.
 func (n *Notice) Bytes() ([]byte, error) {
-	t, err := n.text()
-	if err != nil {
+	if err := n.check(); err != nil {
 		return nil, err
 	}
-	return encode(t)
+	return encode(noticeText{Access: n.Access, Custodian: n.Custodian, Origin: n.Origin, Recipient: n.Recipient, Seq: n.Seq,
+		Warrant: n.Warrant, AccessOpenings: openingsText{n.AccessOpenings}, WarrantOpenings: openingsText{n.WarrantOpenings}})
 }
 
 // plaintext is the JSON with its length, and zeros up to one of the sizes.
@@ -158,25 +153,12 @@ func ParseNotice(b []byte) (*Notice, error) {
 	if err := decode(b, noticeSizes[len(noticeSizes)-1], &t); err != nil {
 		return nil, err
 	}
-	n := &Notice{Origin: t.Origin, Warrant: t.Warrant, Access: t.Access, Custodian: t.Custodian, Seq: t.Seq, Recipient: t.Recipient}
-	var err error
-	if n.AccessOpenings, err = parseOpenings(t.AccessOpenings); err != nil {
-		return nil, err
-	}
-	if n.WarrantOpenings, err = parseOpenings(t.WarrantOpenings); err != nil {
-		return nil, err
-	}
+	n := &Notice{Origin: t.Origin, Warrant: t.Warrant, Access: t.Access, Custodian: t.Custodian, Seq: t.Seq, Recipient: t.Recipient,
+		WarrantOpenings: t.WarrantOpenings.Openings, AccessOpenings: t.AccessOpenings.Openings}
 	if err := CheckKey(n.Recipient); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	again, err := n.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(again, b) {
-		return nil, malformed("not the canonical encoding")
-	}
-	return n, nil
+	return n, n.check()
 }
 
 // SubjectOpenings returns what of an event's openings is the business of the subject

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -99,9 +100,7 @@ const stanzaArgs = 9
 
 // body is part one with its length, and part two.
 func body(q *part) []byte {
-	b := make([]byte, 0, 2+len(q.notice)+len(q.sealed))
-	b = append(b, byte(len(q.notice)>>8), byte(len(q.notice)))
-	return append(append(b, q.notice...), q.sealed...)
+	return slices.Concat([]byte{byte(len(q.notice) >> 8), byte(len(q.notice))}, q.notice, q.sealed)
 }
 
 // Text returns the canonical text: the stanzas as age writes them.
@@ -143,10 +142,8 @@ func ParsePackages(stanzas []*age.Stanza) ([]*Package, error) {
 		if err != nil {
 			return err
 		}
-		for _, o := range out {
-			if o.nonce == p.nonce {
-				return malformed("two packages have one nonce")
-			}
+		if slices.ContainsFunc(out, func(o *Package) bool { return o.nonce == p.nonce }) {
+			return malformed("two packages have one nonce")
 		}
 		out, run = append(out, p), nil
 		return nil
@@ -256,10 +253,8 @@ func parseRun(stanzas []*age.Stanza) (*Package, error) {
 		} else if o.group != p.group || o.threshold != p.threshold || o.nonce != p.nonce || o.account != p.account || o.wrapped != p.wrapped {
 			return nil, malformed("stanza %d of %d is of another package", i+1, n)
 		}
-		for _, before := range p.parts {
-			if before.key == q.key {
-				return nil, malformed("two stanzas are for one key")
-			}
+		if slices.ContainsFunc(p.parts, func(o part) bool { return o.key == q.key }) {
+			return nil, malformed("two stanzas are for one key")
 		}
 		p.parts = append(p.parts, *q)
 	}

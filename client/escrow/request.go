@@ -4,7 +4,6 @@
 package escrow
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/vasistas/vasistas/log/event"
@@ -43,27 +42,20 @@ type Request struct {
 
 // requestText is a request in JSON, with its members in canonical order.
 type requestText struct {
-	Access          blob   `json:"access"`
-	AccessOpenings  blob   `json:"accessOpenings"`
-	Packages        []blob `json:"packages"`
-	Warrant         blob   `json:"warrant,omitempty"`
-	WarrantOpenings blob   `json:"warrantOpenings,omitempty"`
+	Access          blob         `json:"access"`
+	AccessOpenings  openingsText `json:"accessOpenings"`
+	Packages        []blob       `json:"packages"`
+	Warrant         blob         `json:"warrant,omitempty"`
+	WarrantOpenings openingsText `json:"warrantOpenings,omitzero"`
 }
 
 // Bytes encodes the request. Like Seal, it may be called concurrently.
 func (r *Request) Bytes() ([]byte, error) {
-	var t requestText
-	var err error
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	t.Access, t.Warrant = r.Access, r.Warrant
-	if t.AccessOpenings, err = openingsBytes(r.AccessOpenings); err != nil {
-		return nil, err
-	}
-	if t.WarrantOpenings, err = openingsBytes(r.WarrantOpenings); err != nil {
-		return nil, err
-	}
+	t := requestText{Access: r.Access, AccessOpenings: openingsText{r.AccessOpenings},
+		Warrant: r.Warrant, WarrantOpenings: openingsText{r.WarrantOpenings}}
 	for _, p := range r.Packages {
 		t.Packages = append(t.Packages, p.Text())
 	}
@@ -102,16 +94,9 @@ func ParseRequest(b []byte) (*Request, error) {
 	if err := decode(b, MaxRequestSize, &t); err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}
-	r := &Request{Warrant: t.Warrant, Access: t.Access}
+	r := &Request{Warrant: t.Warrant, Access: t.Access, WarrantOpenings: t.WarrantOpenings.Openings, AccessOpenings: t.AccessOpenings.Openings}
 	if len(t.Packages) > MaxPackages {
 		return nil, malformed("request: %d packages, at most %d", len(t.Packages), MaxPackages)
-	}
-	var err error
-	if r.AccessOpenings, err = parseOpenings(t.AccessOpenings); err != nil {
-		return nil, fmt.Errorf("request: %w", err)
-	}
-	if r.WarrantOpenings, err = parseOpenings(t.WarrantOpenings); err != nil {
-		return nil, fmt.Errorf("request: %w", err)
 	}
 	for _, text := range t.Packages {
 		p, err := ParsePackageText(text)
@@ -120,12 +105,9 @@ func ParseRequest(b []byte) (*Request, error) {
 		}
 		r.Packages = append(r.Packages, p)
 	}
-	again, err := r.Bytes()
-	if err != nil {
+	// decode and ParsePackageText have compared all of b with what Bytes would write.
+	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("request: %w", err)
-	}
-	if !bytes.Equal(again, b) {
-		return nil, malformed("request: not the canonical encoding")
 	}
 	return r, nil
 }
@@ -158,11 +140,8 @@ func (r *Request) Seal(origin string, to event.HPKEKey) ([]byte, error) {
 // OpenRequest opens and parses a request that is sealed to one of the holders' keys.
 // Errors wrap ErrNotMine, ErrOpen or ErrMalformed.
 func OpenRequest(origin string, holders []KeyHolder, sealed []byte) (*Request, error) {
-	if len(sealed) > MaxRequestSize {
-		return nil, malformed("a request of %d bytes, at most %d", len(sealed), MaxRequestSize)
-	}
-	if len(sealed) < 32 {
-		return nil, malformed("a request of %d bytes", len(sealed))
+	if n := len(sealed); n < 32 || n > MaxRequestSize {
+		return nil, malformed("a request of %d bytes, at most %d", n, MaxRequestSize)
 	}
 	want := event.Digest(sealed[:32])
 	for _, h := range holders {

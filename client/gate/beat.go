@@ -71,9 +71,6 @@ func (g *Gate) sign(body func(seq uint64, prev event.Digest) event.Body) error {
 
 // refuseInLog tells the log that an access was refused, once for each reason.
 func (g *Gate) refuseInLog(access event.Reference, reason string) error {
-	if g.journal.hasRefused(access.Index, reason) {
-		return nil
-	}
 	err := g.sign(func(uint64, event.Digest) event.Body {
 		if g.journal.refused[refusalKey{access.Index, reason}] {
 			return nil
@@ -96,8 +93,7 @@ func (g *Gate) post(ctx context.Context) error {
 	var refused error
 	for _, s := range g.journal.waiting() {
 		err := g.postOne(ctx, s)
-		var p *client.Problem
-		if errors.As(err, &p) && !p.Temporary() {
+		if final(err) {
 			// What comes after it may be taken all the same.
 			refused = errors.Join(refused, fmt.Errorf("the log refuses a %s: %w", s.kind, err))
 			continue
@@ -137,13 +133,18 @@ func (g *Gate) submit(ctx context.Context, s *signed, wait client.Wait) (*client
 	return got, err
 }
 
+// final says whether the log will never take what it has refused.
+func final(err error) bool {
+	p, ok := errors.AsType[*client.Problem](err)
+	return ok && !p.Temporary()
+}
+
 func (g *Gate) postOne(ctx context.Context, s *signed) error {
 	got, err := g.submit(ctx, s, client.WaitSequenced)
 	if err == nil && got.Duplicate {
 		return g.with(ctx, func(b *book) error { return g.settle(ctx, b, s, got.Index) })
 	}
-	var p *client.Problem
-	if err == nil || s.kind == event.TypeRelease || !errors.As(err, &p) || p.Temporary() {
+	if s.kind == event.TypeRelease || !final(err) {
 		return err
 	}
 	// A heartbeat or refusal that the log will never take holds up nothing.

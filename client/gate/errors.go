@@ -50,6 +50,14 @@ func refuse(code Code, format string, args ...any) *Refusal {
 	return &Refusal{Code: code, Err: fmt.Errorf(format, args...)}
 }
 
+// refusal returns the refusal in an error; any other error is not the request's fault.
+func refusal(err error) *Refusal {
+	if r, ok := errors.AsType[*Refusal](err); ok {
+		return r
+	}
+	return refuse(CodeNotReady, "%w", err)
+}
+
 // Reasons of refusals, as the shipped profiles name them. One that the profile in
 // force does not have is not logged.
 const (

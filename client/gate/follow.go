@@ -132,10 +132,7 @@ func (b *book) observer(own func(ledger.Entry) error) replica.Observer {
 			if own == nil || mine != any(true) {
 				return nil
 			}
-			if err := own(*e); err != nil {
-				return b.stop(err)
-			}
-			return nil
+			return b.stop(own(*e))
 		},
 	}
 }
@@ -164,12 +161,10 @@ func (b *book) leap(ctx context.Context, v *tlog.Verified) error {
 	if err != nil || b.own == nil {
 		return err
 	}
-	for _, e := range own {
-		if err := b.own(e); err != nil {
-			return b.stop(err)
-		}
+	for i := 0; err == nil && i < len(own); i++ {
+		err = b.stop(b.own(own[i]))
 	}
-	return nil
+	return err
 }
 
 // accept makes a head the one that is judged at, if every policy that it must meet
@@ -197,8 +192,7 @@ func (b *book) accept(v, head *tlog.Verified) error {
 	if b.head != nil && b.head.Checkpoint.Size == head.Checkpoint.Size && b.head.LoggedAfter >= head.LoggedAfter {
 		return nil // an older copy of the same
 	}
-	grown := b.head == nil || head.Checkpoint.Size > b.head.Checkpoint.Size
-	if grown {
+	if b.head == nil || head.Checkpoint.Size > b.head.Checkpoint.Size {
 		if err := b.record(head); err != nil {
 			return err
 		}
@@ -209,8 +203,8 @@ func (b *book) accept(v, head *tlog.Verified) error {
 
 // fork keeps the evidence of a fork, and stops the gate for good.
 func (b *book) fork(err error) error {
-	var fork *client.ForkError
-	if !errors.As(err, &fork) {
+	fork, ok := errors.AsType[*client.ForkError](err)
+	if !ok {
 		return err
 	}
 	if kept := b.evidence(fork); kept != nil {
@@ -219,9 +213,9 @@ func (b *book) fork(err error) error {
 	return b.stop(fmt.Errorf("%w: %w", ErrForked, fork))
 }
 
-// stop ends what the gate does for others. It returns why.
+// stop ends what the gate does for others, if there is an error. It returns why.
 func (b *book) stop(err error) error {
-	if b.stopped == nil {
+	if err != nil && b.stopped == nil {
 		b.stopped = err
 		b.cfg.Logger.Error("the gate stops", "err", err)
 	}
@@ -276,8 +270,7 @@ func (b *book) contains(ctx context.Context, cp *tlog.Checkpoint) error {
 	}
 	// The sender may have made it up; the log's signature says who did.
 	_, err = b.replica.Offer(ctx, cp.Bytes())
-	var back *client.RollbackError
-	if err == nil || errors.As(err, &back) {
+	if _, back := errors.AsType[*client.RollbackError](err); err == nil || back {
 		return fmt.Errorf("root %x at size %d, and the log has %x", cp.Root, cp.Size, root)
 	}
 	return b.fork(err)

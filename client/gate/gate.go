@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,18 +69,10 @@ func (c *Config) setDefaults() error {
 	case c.Signer == nil || len(c.Keys) == 0:
 		return errors.New("gate: the custodian's event key and the gate's keys must be given")
 	}
-	if c.Poll <= 0 {
-		c.Poll = time.Second
-	}
-	if c.Timeout <= 0 {
-		c.Timeout = 30 * time.Second
-	}
-	if c.Requests <= 0 {
-		c.Requests = 64
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Poll = cmp.Or(max(c.Poll, 0), time.Second)
+	c.Timeout = cmp.Or(max(c.Timeout, 0), 30*time.Second)
+	c.Requests = cmp.Or(max(c.Requests, 0), 64)
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return nil
 }
 
@@ -123,7 +116,7 @@ func Create(c Config) error {
 		return err
 	}
 	defer lock.Close()
-	first := headRecord{Gate: c.Signer.KeyID(), Leaf: hashText(c.Founded)}
+	first := headRecord{Gate: c.Signer.KeyID(), Leaf: c.Founded}
 	if err := createJournal(filepath.Join(c.Dir, journalFile), c.Signer.KeyID()); err != nil {
 		return err
 	}
@@ -284,11 +277,9 @@ func (g *Gate) follow(ctx context.Context, b *book, since time.Time) error {
 		return err
 	}
 	if chain, ok := b.ledger.Chain(g.cfg.Signer.KeyID()); ok {
-		if err := g.journal.fits(chain); err != nil {
-			return b.stop(err)
-		}
+		err = b.stop(g.journal.fits(chain))
 	}
-	return nil
+	return err
 }
 
 // custodian returns who this gate is under the charter in force.
@@ -303,11 +294,9 @@ func (g *Gate) custodian(b *book) (string, error) {
 // fresh is [replica.Fresh], as a refusal.
 func fresh(size, loggedAfter uint64, c *ledger.Charter, now time.Time) error {
 	err := replica.Fresh(size, loggedAfter, c, now)
-	var old *replica.FreshnessError
-	switch {
-	case !errors.As(err, &old):
+	if old, ok := errors.AsType[*replica.FreshnessError](err); !ok {
 		return err
-	case old.Behind():
+	} else if old.Behind() {
 		return refuse(CodeClock, "%w", err)
 	}
 	return refuse(CodeStale, "%w", err)

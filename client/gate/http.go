@@ -187,10 +187,7 @@ func (s *server) read(w http.ResponseWriter, r *http.Request, mediaType string, 
 
 // writeProblem answers with a refusal.
 func writeProblem(w http.ResponseWriter, err error) {
-	var r *Refusal
-	if !errors.As(err, &r) {
-		r = refuse(CodeNotReady, "%w", err)
-	}
+	r := refusal(err)
 	p := problem.New(r.Code, http.StatusText(r.Code.Status()), r.Err.Error())
 	if r.Temporary() {
 		p.RetryAfter = retryAfter

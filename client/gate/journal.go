@@ -254,14 +254,12 @@ func (j *journal) append(rec []byte) error {
 	if j.err != nil {
 		return j.err
 	}
-	if err := j.j.Append(rec); err != nil {
-		if !errors.Is(err, durable.ErrTooLarge) {
-			j.err = fmt.Errorf("the journal has failed; start the gate again: %w", err)
-			return j.err
-		}
-		return err
+	err := j.j.Append(rec)
+	if err != nil && !errors.Is(err, durable.ErrTooLarge) {
+		j.err = fmt.Errorf("the journal has failed; start the gate again: %w", err)
+		return j.err
 	}
-	return nil
+	return err
 }
 
 // seen is told of an entry that this gate's key has signed.
@@ -388,12 +386,6 @@ func (j *journal) last() (time.Time, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.beat, j.resumed
-}
-
-func (j *journal) hasRefused(access uint64, reason string) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.refused[refusalKey{access, reason}]
 }
 
 // failed returns why nothing more is signed, nil if all is well.

@@ -85,8 +85,7 @@ func (g *Gate) proof(ctx context.Context, b *book, file []byte, now time.Time) (
 		return nil, refuse(CodeNotReady, "%w", err)
 	}
 	inclusion, err := verify.Proof(in.Witnesses, file, verify.Options{Origin: g.cfg.Origin, Signers: b.ledger.Key})
-	var failed *verify.Error
-	if errors.As(err, &failed) && failed.Reason == verify.NoQuorum {
+	if failed, ok := errors.AsType[*verify.Error](err); ok && failed.Reason == verify.NoQuorum {
 		return nil, refuse(CodeQuorum, "the witness policy: %w", err)
 	} else if err != nil {
 		return nil, refuse(CodeProof, "%w", err)

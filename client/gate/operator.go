@@ -117,7 +117,7 @@ func (g *Gate) Status(ctx context.Context) (*Status, error) {
 		}
 		if b.head != nil {
 			cp := b.head.Checkpoint
-			s.Size, s.Root, s.LoggedAfter = cp.Size, hashText(cp.Root), stamp(time.Unix(int64(b.head.LoggedAfter), 0))
+			s.Size, s.Root, s.LoggedAfter = cp.Size, cp.Root.String(), stamp(time.Unix(int64(b.head.LoggedAfter), 0))
 		}
 		in := b.ledger.Charter()
 		if in == nil {

@@ -26,10 +26,7 @@ func (g *Gate) Release(ctx context.Context, sealedRequest []byte) ([]byte, error
 		g.metrics.answer("answered", begun)
 		return answer, nil
 	}
-	var r *Refusal
-	if !errors.As(err, &r) {
-		r = &Refusal{Code: CodeNotReady, Err: err}
-	}
+	r := refusal(err)
 	g.metrics.answer(string(r.Code), begun)
 	if access != nil && r.reason != "" {
 		g.tell(ctx, *access, r)
@@ -47,11 +44,9 @@ func (g *Gate) release1(ctx context.Context, sealedRequest []byte, begun time.Ti
 	}
 	// Steps 2 and 3.
 	var c *claim
-	err = g.with(ctx, func(b *book) error {
-		if c, err = g.consider(ctx, b, r, begun); err != nil {
-			return err
-		}
-		return nil
+	err = g.with(ctx, func(b *book) (err error) {
+		c, err = g.consider(ctx, b, r, begun)
+		return err
 	})
 	if c != nil && c.group != nil {
 		ref := c.access.Reference()
@@ -118,13 +113,13 @@ func (g *Gate) promise(ctx context.Context, c *claim, opened *sealed) error {
 		}
 		return g.makeRelease(c, subjects, seq+1, prev)
 	})
-	var no *Refusal
+	no, refused := errors.AsType[*Refusal](err)
 	switch {
 	case errors.Is(err, errAnswered): // by another request meanwhile
 		return nil
 	case errors.Is(err, errOutbox):
 		return refuse(CodeBusy, "%w", err)
-	case errors.As(err, &no):
+	case refused:
 		return no
 	case err != nil:
 		return refuse(CodeStorage, "%w", err)

@@ -5,7 +5,6 @@ package gate
 
 import (
 	"context"
-	"errors"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log/event"
@@ -63,12 +62,10 @@ func (g *Gate) forward(ctx context.Context) error {
 			_, err = g.client.Load().Submit(ctx, &event.Submission{Envelope: env}, client.WaitSequenced)
 			g.metrics.posted(event.TypeRevocation, err)
 		}
-		var p *client.Problem
-		if err == nil || errors.As(err, &p) && !p.Temporary() {
-			g.journal.forwarded(warrant)
-			continue
+		if err != nil && !final(err) {
+			return err
 		}
-		return err
+		g.journal.forwarded(warrant)
 	}
 	return nil
 }

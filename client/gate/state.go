@@ -5,13 +5,13 @@ package gate
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/replica"
@@ -32,10 +32,10 @@ const maxHead = 2*tlog.MaxCheckpointSize + 1024
 
 // headRecord is the content of the head register.
 type headRecord struct {
-	Checkpoint string `json:"checkpoint,omitempty"` // absent: none was verified yet
-	Gate       string `json:"gate"`                 // id of the event key
-	Trusted    uint64 `json:"trusted"`              // index of the trusted charter
-	Leaf       string `json:"leaf"`                 // its leaf hash, base64
+	Checkpoint string    `json:"checkpoint,omitempty"` // absent: none was verified yet
+	Gate       string    `json:"gate"`                 // id of the event key
+	Trusted    uint64    `json:"trusted"`              // index of the trusted charter
+	Leaf       tlog.Hash `json:"leaf"`                 // its leaf hash
 }
 
 func (r *headRecord) bytes() []byte {
@@ -46,22 +46,20 @@ func (r *headRecord) bytes() []byte {
 	return append(b, '\n')
 }
 
-func parseHeadRecord(b []byte) (*headRecord, [32]byte, error) {
+func parseHeadRecord(b []byte) (*headRecord, error) {
 	var r headRecord
-	var leaf [32]byte
 	if err := json.Unmarshal(b, &r); err != nil {
-		return nil, leaf, fmt.Errorf("the head register: %w", err)
+		return nil, fmt.Errorf("the head register: %w", err)
 	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(r.Leaf)
-	if err != nil || len(raw) != len(leaf) || !bytes.Equal(r.bytes(), b) {
-		return nil, leaf, errors.New("the head register was changed by hand")
+	if !bytes.Equal(r.bytes(), b) {
+		return nil, errors.New("the head register was changed by hand")
 	}
-	return &r, [32]byte(raw), nil
+	return &r, nil
 }
 
 // record makes a head, and who is trusted, durable.
 func (b *book) record(head *tlog.Verified) error {
-	r := headRecord{Gate: b.cfg.Signer.KeyID(), Trusted: b.trusted.index, Leaf: hashText(b.trusted.leaf)}
+	r := headRecord{Gate: b.cfg.Signer.KeyID(), Trusted: b.trusted.index, Leaf: b.trusted.leaf}
 	if head != nil {
 		r.Checkpoint = string(head.Checkpoint.Bytes())
 	}
@@ -84,14 +82,14 @@ func (b *book) load(dir string) error {
 	if err != nil {
 		return err
 	}
-	r, leaf, err := parseHeadRecord(value)
+	r, err := parseHeadRecord(value)
 	if err != nil {
 		return err
 	}
 	if r.Gate != b.cfg.Signer.KeyID() {
 		return fmt.Errorf("the state in %s is that of the gate with the key %s", dir, r.Gate)
 	}
-	b.trusted = trust{index: r.Trusted, leaf: leaf}
+	b.trusted = trust{index: r.Trusted, leaf: r.Leaf}
 	if b.client, err = b.dial(); err != nil {
 		return err
 	}
@@ -165,20 +163,14 @@ func (b *book) evidence(f *client.ForkError) error {
 	if err != nil {
 		return err
 	}
-	err = durable.CreateFile(filepath.Join(b.cfg.Dir, forkFile), append(raw, '\n'), 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	if err = durable.CreateFile(filepath.Join(b.cfg.Dir, forkFile), append(raw, '\n'), 0o600); errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	return err
 }
 
-func hashText(h tlog.Hash) string { return base64.StdEncoding.EncodeToString(h[:]) }
-
 func (b *book) addKey(k *tlog.VerifierKey) {
-	for _, o := range b.keys {
-		if o.String() == k.String() {
-			return
-		}
+	if !slices.ContainsFunc(b.keys, func(o *tlog.VerifierKey) bool { return o.String() == k.String() }) {
+		b.keys = append(b.keys, k)
 	}
-	b.keys = append(b.keys, k)
 }

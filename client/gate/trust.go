@@ -12,6 +12,7 @@ import (
 
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // trust is the last charter that the operator trusts: the first one, which is
@@ -19,7 +20,7 @@ import (
 type trust struct {
 	charter *ledger.Charter
 	index   uint64
-	leaf    [32]byte
+	leaf    tlog.Hash
 
 	// What the charter next changes, so that requests don't cost a comparison.
 	next    *ledger.Charter
@@ -78,9 +79,9 @@ func (b *book) confirm(names []string) error {
 		want = append(want, c.Name)
 	}
 	slices.Sort(want)
-	got := slices.Sorted(slices.Values(names))
-	if !slices.Equal(slices.Compact(want), slices.Compact(got)) {
-		return fmt.Errorf("the changes to confirm are %s; name each of them", quoted(want))
+	want = slices.Compact(want)
+	if !slices.Equal(want, slices.Compact(slices.Sorted(slices.Values(names)))) {
+		return fmt.Errorf("the changes to confirm are \"%s\"; name each of them", strings.Join(want, `", "`))
 	}
 	in := b.ledger.Charter()
 	before := b.trusted
@@ -99,14 +100,6 @@ func (b *book) confirm(names []string) error {
 	}
 	b.head = head
 	return nil
-}
-
-func quoted(list []string) string {
-	var out []string
-	for _, s := range slices.Compact(list) {
-		out = append(out, fmt.Sprintf("%q", s))
-	}
-	return strings.Join(out, ", ")
 }
 
 // changes lists what differs between two charters in who is trusted, by name.

@@ -5,6 +5,7 @@ package agency
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,15 +135,9 @@ func (c *Case) askAll(ctx context.Context, o *Options) ([]Result, <-chan answer,
 }
 
 func (o *Options) setDefaults() {
-	if o.Timeout <= 0 {
-		o.Timeout = 2 * time.Minute
-	}
-	if o.Backoff <= 0 {
-		o.Backoff = 250 * time.Millisecond
-	}
-	if o.UserAgent == "" {
-		o.UserAgent = "vasistas"
-	}
+	o.Timeout = cmp.Or(max(o.Timeout, 0), 2*time.Minute)
+	o.Backoff = cmp.Or(max(o.Backoff, 0), 250*time.Millisecond)
+	o.UserAgent = cmp.Or(o.UserAgent, "vasistas")
 	if o.HTTPClient == nil {
 		o.HTTPClient = &http.Client{
 			Transport: &http.Transport{
@@ -177,19 +172,17 @@ func (c *Case) ask(ctx context.Context, m escrow.Member, base string, o *Options
 			}
 			return shares, want.Release, nil
 		}
-		var no *Refusal
-		if errors.As(err, &no) && !no.Temporary() {
+		no, refused := errors.AsType[*Refusal](err)
+		if refused && !no.Temporary() {
 			return nil, event.Reference{}, err
 		}
 		wait := pause
-		if no != nil {
+		if refused {
 			wait = max(wait, no.RetryAfter)
 		}
-		t := time.NewTimer(wait)
 		select {
-		case <-t.C:
+		case <-time.After(wait):
 		case <-ctx.Done():
-			t.Stop()
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				err = fmt.Errorf("no answer within %v; the last word: %w", o.Timeout, err)
 			} else {
@@ -202,12 +195,8 @@ func (c *Case) ask(ctx context.Context, m escrow.Member, base string, o *Options
 
 // strongest prefers the post-quantum key.
 func strongest(keys []event.HPKEKey) event.HPKEKey {
-	for _, k := range keys {
-		if k.KEM == event.KEMMLKEMX25519 {
-			return k
-		}
-	}
-	return keys[0]
+	i := slices.IndexFunc(keys, func(k event.HPKEKey) bool { return k.KEM == event.KEMMLKEMX25519 })
+	return keys[max(i, 0)]
 }
 
 // post sends a request and reads a bounded answer.
@@ -280,30 +269,21 @@ func (id *Identity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 		keys, results, err := id.c.FileKeys(id.ctx, id.o)
 		id.Results = results
 		if err != nil {
-			return nil, &failure{err, results}
+			return nil, withResults(err, results)
 		}
 		id.keys = keys
 	}
 	return id.keys[packages[mine].Digest()], nil
 }
 
-// failure is an error that says what came of each gate.
-type failure struct {
-	err     error
-	results []Result
-}
-
-func (f *failure) Unwrap() error { return f.err }
-
-func (f *failure) Error() string {
-	s := f.err.Error()
-	for _, r := range f.results {
-		s += "; gate " + r.Custodian + ": "
-		if r.Err == nil {
-			s += "gave its shares"
-		} else {
-			s += r.Err.Error()
+// withResults adds to an error what came of each gate.
+func withResults(err error, results []Result) error {
+	for _, r := range results {
+		said := any("gave its shares")
+		if r.Err != nil {
+			said = r.Err
 		}
+		err = fmt.Errorf("%w; gate %s: %v", err, r.Custodian, said)
 	}
-	return s
+	return err
 }

@@ -156,10 +156,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return nil, err
 		}
 		r, _, err := recipient(b, dir)
-		if err != nil {
-			return nil, err
-		}
-		return r, nil
+		return r, err
 	})
 	p.HandleIdentity(func(b []byte) (age.Identity, error) { return identity(ctx, b, p) })
 	switch *machine {
