@@ -142,8 +142,7 @@ func readBody(resp *http.Response, limit int) ([]byte, error) {
 }
 
 func bodyError(err error) error {
-	var flated flate.CorruptInputError
-	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &flated) {
+	if _, flated := errors.AsType[flate.CorruptInputError](err); flated || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
 		return fmt.Errorf("%w: %w", errBody, err)
 	}
 	return fmt.Errorf("%w: %w", errBroken, err)
@@ -191,13 +190,13 @@ func temporary(err error) bool {
 		// caller knows how long that may take.
 		return p.Temporary() && p.Code() != CodeNoQuorum
 	}
-	var corrupt *tlog.CorruptError
-	var cert *tls.CertificateVerificationError
-	if errors.Is(err, errBody) || errors.Is(err, fs.ErrNotExist) || errors.As(err, &corrupt) || errors.As(err, &cert) {
+	_, corrupt := errors.AsType[*tlog.CorruptError](err)
+	_, cert := errors.AsType[*tls.CertificateVerificationError](err)
+	if errors.Is(err, errBody) || errors.Is(err, fs.ErrNotExist) || corrupt || cert {
 		return false
 	}
-	var u *url.Error
-	return errors.As(err, &u) || errors.Is(err, errBroken) || errors.Is(err, context.DeadlineExceeded)
+	_, transport := errors.AsType[*url.Error](err)
+	return transport || errors.Is(err, errBroken) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // pause waits for d or the end of ctx.

@@ -173,9 +173,9 @@ func (s *server) read(w http.ResponseWriter, r *http.Request, mediaType string, 
 			s.g.metrics.refused.Inc()
 			return nil, done, refuse(CodeBusy, "too many requests are being read")
 		}
-		var large *http.MaxBytesError
+		_, large := errors.AsType[*http.MaxBytesError](err)
 		switch {
-		case errors.As(err, &large):
+		case large:
 			return nil, done, refuse(problem.TooLarge, "more than %d bytes", limit)
 		case errors.Is(err, io.EOF):
 			return buf.Bytes(), done, nil

@@ -135,11 +135,8 @@ func (j *judgement) signers(in *verify.Inclusion, role event.Role) []string {
 	}
 	var out []string
 	for _, s := range in.Envelope().Signatures {
-		for i := range c.Parties {
-			p := &c.Parties[i]
-			if p.Role == role && slices.ContainsFunc(p.Keys, func(k *event.PublicKey) bool { return k.KeyID() == s.KeyID }) {
-				out = append(out, p.Name)
-			}
+		if p := c.Holder(s.KeyID); p != nil && p.Role == role {
+			out = append(out, p.Name)
 		}
 	}
 	return out
@@ -238,11 +235,17 @@ func texts(openings []event.Opening, name string) []string {
 	return out
 }
 
-func first(openings []event.Opening, name string) string {
-	if t := texts(openings, name); len(t) > 0 {
-		return t[0]
+// find returns the first value of a name; the error calls it what.
+func find(openings []event.Opening, name, what string) (event.Value, error) {
+	if i := slices.IndexFunc(openings, func(o event.Opening) bool { return o.Name == name }); i >= 0 {
+		return openings[i].Value, nil
 	}
-	return ""
+	return event.Value{}, fmt.Errorf("%s is not among the openings", what)
+}
+
+func first(openings []event.Opening, name string) string {
+	v, _ := find(openings, name, name)
+	return v.Text()
 }
 
 // roles says who signed, by the file's charters.
@@ -276,14 +279,21 @@ func (j *judgement) consent() {
 	if j.warrant != nil {
 		from, hash = n.WarrantOpenings, j.warrant.Envelope().Hash()
 	}
-	key, err := agencyKey(from)
+	var key *event.PublicKey
 	var message, sig []byte
+	value, err := find(from.Public, "agencyKey", "the agency's key")
+	if err == nil {
+		key, err = value.Key()
+	}
 	if err == nil {
 		j.v.AgencyKey = key.KeyID()
 		message, err = event.AgencyMessage(hash, j.access.Envelope().Event.ID, n.Recipient)
 	}
 	if err == nil {
-		sig, err = opening(n.AccessOpenings.Subject, "agencySignature")
+		value, err = find(n.AccessOpenings.Subject, "agencySignature", "agencySignature")
+	}
+	if err == nil {
+		sig, err = value.Bytes()
 	}
 	if err == nil {
 		err = key.Verify(message, sig)
@@ -292,24 +302,6 @@ func (j *judgement) consent() {
 		j.warn(Warning{Code: WarnConsent, Err: err})
 	}
 	j.v.Consent = err == nil
-}
-
-func agencyKey(o *event.Openings) (*event.PublicKey, error) {
-	for _, x := range o.Public {
-		if x.Name == "agencyKey" {
-			return x.Value.Key()
-		}
-	}
-	return nil, errors.New("the agency's key is not among the openings")
-}
-
-func opening(list []event.Opening, name string) ([]byte, error) {
-	for _, x := range list {
-		if x.Name == name {
-			return x.Value.Bytes()
-		}
-	}
-	return nil, fmt.Errorf("%s is not among the openings", name)
 }
 
 // auditors says whose cosignatures on the head meet the audit policy of the last
@@ -374,11 +366,8 @@ func (j *judgement) describe() {
 	entry(&v.Warrant.Entry, j.warrant)
 	v.Warrant.Decision, v.Warrant.Instrument, v.Warrant.Offence = w.Decision, w.Instrument, w.Offence
 	v.Warrant.NotBefore, v.Warrant.NotAfter = w.NotBefore, w.NotAfter
-	for _, o := range n.WarrantOpenings.Public {
-		if o.Name == "grounds" {
-			v.Warrant.Grounds = o.Value.Codes()
-		}
-	}
+	grounds, _ := find(n.WarrantOpenings.Public, "grounds", "grounds")
+	v.Warrant.Grounds = grounds.Codes()
 	v.Agency = first(n.WarrantOpenings.Public, "agency")
 	v.Case = first(n.WarrantOpenings.Subject, "case")
 }

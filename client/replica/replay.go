@@ -129,7 +129,6 @@ func (s *state) read(ctx context.Context, from uint64, order, jobs chan<- *batch
 // check does all that needs no order: it runs in the workers.
 func (s *state) check(b *batch, o Observer) {
 	b.read, b.notes = make([]ledger.Entry, len(b.Entries)), make([]any, len(b.Entries))
-	lookup := s.keys.lookup()
 	for i, raw := range b.Entries {
 		e := &b.read[i]
 		e.Index, e.Leaf = b.First+uint64(i), b.Leaves[i]
@@ -138,7 +137,7 @@ func (s *state) check(b *batch, o Observer) {
 			continue
 		}
 		e.Hash = e.Envelope.Hash()
-		e.Verify(lookup)
+		e.Verify(s.keys.lookup)
 		if o.Read != nil {
 			b.notes[i] = o.Read(e)
 		}
@@ -200,12 +199,11 @@ type keyTable struct {
 	keys atomic.Pointer[map[string]*event.PublicKey]
 }
 
-func (t *keyTable) lookup() func(string) *event.PublicKey {
-	m := t.keys.Load()
-	if m == nil {
-		return func(string) *event.PublicKey { return nil }
+func (t *keyTable) lookup(id string) *event.PublicKey {
+	if m := t.keys.Load(); m != nil {
+		return (*m)[id]
 	}
-	return func(id string) *event.PublicKey { return (*m)[id] }
+	return nil
 }
 
 // load takes the keys of a ledger.

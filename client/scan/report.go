@@ -4,6 +4,7 @@
 package scan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/vasistas/vasistas/client/audit"
@@ -102,14 +103,11 @@ type Sealed struct {
 func (r *Report) Outcome() Result { return r.result }
 
 func (r *Report) caseOf(access event.Reference) *Case {
-	for _, c := range r.Cases {
-		if c.access == access {
-			return c
-		}
+	i := slices.IndexFunc(r.Cases, func(c *Case) bool { return c.access == access })
+	if i < 0 {
+		i, r.Cases = len(r.Cases), append(r.Cases, &Case{access: access})
 	}
-	c := &Case{access: access}
-	r.Cases = append(r.Cases, c)
-	return c
+	return r.Cases[i]
 }
 
 // concerns says whether an entry is one that the case rests on.

@@ -11,6 +11,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,10 +92,7 @@ func (w *World) Fork() *World {
 	}
 	f.frontier = *w.frontier.Clone()
 	f.bundle = slices.Clone(w.bundle)
-	f.chains, f.made = make(map[string]link), make(map[string]bool)
-	for k, v := range w.chains {
-		f.chains[k] = v
-	}
+	f.chains, f.made = maps.Clone(w.chains), make(map[string]bool)
 	return &f
 }
 

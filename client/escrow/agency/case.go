@@ -161,10 +161,8 @@ func (c *Case) checkWarrant(access *event.Access) (*event.PublicKey, event.Diges
 }
 
 func agencyKeyOf(o *event.Openings) (*event.PublicKey, error) {
-	for _, p := range o.Public {
-		if p.Name == "agencyKey" {
-			return p.Value.Key()
-		}
+	if i := slices.IndexFunc(o.Public, func(o event.Opening) bool { return o.Name == "agencyKey" }); i >= 0 {
+		return o.Public[i].Value.Key()
 	}
 	return nil, errors.New("no opening names the agency's key")
 }
@@ -175,20 +173,19 @@ func (c *Case) checkConsent(k *event.PublicKey, warrant event.Digest, id event.I
 	if err != nil {
 		return err
 	}
-	for _, o := range c.request.AccessOpenings.Subject {
-		if o.Name != "agencySignature" {
-			continue
-		}
-		sig, err := o.Value.Bytes()
-		if err != nil {
-			return err
-		}
-		if err := k.Verify(msg, sig); err != nil {
-			return fmt.Errorf("the agency did not sign for this recipient key: %w", err)
-		}
-		return nil
+	list := c.request.AccessOpenings.Subject
+	i := slices.IndexFunc(list, func(o event.Opening) bool { return o.Name == "agencySignature" })
+	if i < 0 {
+		return errors.New("no opening has the agency's signature")
 	}
-	return errors.New("no opening has the agency's signature")
+	sig, err := list[i].Value.Bytes()
+	if err != nil {
+		return err
+	}
+	if err := k.Verify(msg, sig); err != nil {
+		return fmt.Errorf("the agency did not sign for this recipient key: %w", err)
+	}
+	return nil
 }
 
 // checkPackages wants exactly the packages that the access opens.
