@@ -7,7 +7,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"iter"
@@ -123,38 +122,31 @@ func (e *env) appendFile(ctx context.Context, cl *client.Client, f *appendFlags,
 	if err != nil {
 		return err
 	}
-	proof := f.out
+	return e.report(f, name, s)
+}
+
+// proofFile returns the file for the proof of what name is or has; "" is none.
+func (f *appendFlags) proofFile(name string, index uint64) string {
 	switch {
-	case proof != "":
-	case name == "-" && f.proofs == "":
-		proof = strconv.FormatUint(s.Index, 10) + proofSuffix
-	case f.proofs != "":
-		proof = filepath.Join(f.proofs, strconv.FormatUint(s.Index, 10)+proofSuffix)
-	default:
-		proof = name + proofSuffix
+	case f.out != "":
+		return f.out
+	case f.proofs != "" || name == "-":
+		return filepath.Join(f.proofs, strconv.FormatUint(index, 10)+proofSuffix)
+	case f.ndjson:
+		return ""
 	}
-	return e.report(f, name, s, proof)
+	return name + proofSuffix
 }
 
 // readSubmission reads an event, and adds the public openings of a file.
 func (e *env) readSubmission(name, openings string) (*event.Submission, error) {
-	b, err := e.read(name, event.MaxSubmissionSize+1)
+	s, err := readAs(e, name, event.MaxSubmissionSize+1, line(event.ParseSubmission))
+	if err != nil || openings == "" {
+		return s, err
+	}
+	o, err := readAs(e, openings, event.MaxOpeningsSize, event.ParseOpenings)
 	if err != nil {
 		return nil, err
-	}
-	s, err := event.ParseSubmission(bytes.TrimSuffix(b, []byte("\n")))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if openings == "" {
-		return s, nil
-	}
-	if b, err = e.read(openings, event.MaxOpeningsSize); err != nil {
-		return nil, err
-	}
-	o, err := event.ParseOpenings(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", openings, err)
 	}
 	if o.Event != s.Envelope.Hash() {
 		return nil, fmt.Errorf("%s: these are the openings of another event", openings)
@@ -177,7 +169,8 @@ type appended struct {
 }
 
 // report writes the proof, if there is one and it has a place, and says so.
-func (e *env) report(f *appendFlags, name string, s *client.Submitted, proof string) error {
+func (e *env) report(f *appendFlags, name string, s *client.Submitted) error {
+	proof := f.proofFile(name, s.Index)
 	if s.Proof == nil {
 		proof = ""
 	}
@@ -188,7 +181,7 @@ func (e *env) report(f *appendFlags, name string, s *client.Submitted, proof str
 	}
 	if f.json {
 		return e.printJSON(appended{
-			File: name, Index: &s.Index, Leaf: base64.StdEncoding.EncodeToString(s.Leaf[:]),
+			File: name, Index: &s.Index, Leaf: s.Leaf.String(),
 			Duplicate: s.Duplicate, Proof: proof,
 		})
 	}
@@ -223,16 +216,15 @@ func (e *env) appendStream(ctx context.Context, cl *client.Client, f *appendFlag
 		name := "line " + strconv.FormatUint(n, 10)
 		if r.Err != nil {
 			failed++
-			if err := e.streamFailed(f, name, r.Err); err != nil {
+			p, ok := errors.AsType[*client.Problem](r.Err)
+			if !f.json || !ok {
+				e.note("vasistas: %s: %v", name, r.Err)
+			} else if err := e.printJSON(appended{File: name, Error: p}); err != nil {
 				return err
 			}
 			continue
 		}
-		proof := ""
-		if f.proofs != "" {
-			proof = filepath.Join(f.proofs, strconv.FormatUint(r.Index, 10)+proofSuffix)
-		}
-		if err := e.report(f, name, r.Submitted, proof); err != nil {
+		if err := e.report(f, name, r.Submitted); err != nil {
 			return err
 		}
 		bar.set(n, 0)
@@ -240,15 +232,6 @@ func (e *env) appendStream(ctx context.Context, cl *client.Client, f *appendFlag
 	if failed > 0 {
 		return fmt.Errorf("%d of %d events were not logged, or have no proof yet", failed, n)
 	}
-	return nil
-}
-
-func (e *env) streamFailed(f *appendFlags, name string, err error) error {
-	var p *client.Problem
-	if f.json && errors.As(err, &p) {
-		return e.printJSON(appended{File: name, Error: p})
-	}
-	e.note("vasistas: %s: %v", name, err)
 	return nil
 }
 
@@ -264,21 +247,17 @@ func (e *env) lines(files []string) iter.Seq2[[]byte, error] {
 }
 
 func (e *env) fileLines(name string, yield func([]byte, error) bool) bool {
-	in := e.stdin
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			yield(nil, err)
-			return false
-		}
-		defer file.Close()
-		in = file
+	in, err := e.input(name)
+	if err != nil {
+		yield(nil, err)
+		return false
 	}
+	defer in.Close()
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 0, 64<<10), event.MaxSubmissionSize+2)
 	lines.Split(splitLF)
 	for lines.Scan() {
-		if !yield(append([]byte(nil), lines.Bytes()...), nil) {
+		if !yield(bytes.Clone(lines.Bytes()), nil) {
 			return false
 		}
 	}

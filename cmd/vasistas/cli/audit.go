@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"time"
 
@@ -19,15 +20,23 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
-type auditFlags struct {
+// replayFlags are those of the commands that replay a whole log.
+type replayFlags struct {
 	logFlags
 	state string
 	list  int
 	json  bool
 }
 
+func (f *replayFlags) add(c *cobra.Command, remembers string, list int) {
+	f.addPolicy(c)
+	c.Flags().StringVar(&f.state, "state", "", "file that remembers what was "+remembers)
+	c.Flags().IntVar(&f.list, "list", list, "how much of each list is shown")
+	c.Flags().BoolVar(&f.json, "json", false, "print the report as one line of JSON")
+}
+
 func (e *env) audit() *cobra.Command {
-	var f auditFlags
+	var f replayFlags
 	c := &cobra.Command{
 		Use:   "audit --policy FILE [URL | DIRECTORY]",
 		Short: "Replay a whole log, and say whether it kept its rules",
@@ -50,83 +59,58 @@ log goes back. What was proven before an audit had to stop decides.`,
 		Example: `  vasistas audit --policy policy.txt https://log.example
   vasistas audit --policy policy.txt --state audit.state --json /srv/mirror`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: do(func(ctx context.Context, args []string) error {
-			err := e.runAudit(ctx, &f, args)
-			var exit *exitError
-			if err != nil && !errors.As(err, &exit) {
-				return &exitError{int(audit.Undecided), err}
+		RunE: orExit(int(audit.Undecided), func(ctx context.Context, args []string) error {
+			remote, config, err := e.replay(&f, args, "replayed", 0o644)
+			if err != nil {
+				return err
 			}
-			return err
+			if config.Client, err = client.New(remote); err != nil {
+				return err
+			}
+			r := audit.Run(ctx, config)
+			config.Progress(0, 0)
+			return e.printReport(&f, r, english.Audit(r, f.list), int(r.Result()))
 		}),
 	}
-	f.addPolicy(c)
-	c.Flags().StringVar(&f.state, "state", "", "file that remembers what was audited")
-	c.Flags().IntVar(&f.list, "list", 10, "how much of each list is shown")
-	c.Flags().BoolVar(&f.json, "json", false, "print the report as one line of JSON")
+	f.add(c, "audited", 10)
 	return c
 }
 
-func (e *env) runAudit(ctx context.Context, f *auditFlags, args []string) error {
+// replay makes what a replay needs, all but its client. What the log is from its start
+// on, if there is no state yet, the verb says; mode is that of the state.
+func (e *env) replay(f *replayFlags, args []string, verb string, mode fs.FileMode) (client.Config, audit.Config, error) {
 	if len(args) > 0 {
 		f.log = args[0]
 	}
+	config := audit.Config{Origin: f.origin, Progress: e.auditProgress()}
 	if f.list < 0 {
-		return usagef("--list %d: it must not be negative", f.list)
+		return client.Config{}, config, usagef("--list %d: it must not be negative", f.list)
 	}
-	config, err := e.auditConfig(f)
-	if err != nil {
-		return err
+	remote, err := e.clientConfig(&f.logFlags, true, "give the URL of the log, or a directory: the policy has no URL of it")
+	if config.Policy = remote.Policy; err != nil || f.state == "" {
+		return remote, config, err
 	}
-	config.Progress = e.auditProgress()
-	if f.state != "" {
-		b, err := e.read(f.state, replica.MaxSnapshotSize)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			e.note("vasistas: there is no %s yet: the log is replayed from its start", f.state)
-		case err != nil:
-			return err
-		default:
-			config.Snapshot = b
-		}
-		config.Save = func(b []byte) error { return durable.WriteFile(f.state, b, 0o644) }
+	config.Snapshot, err = e.read(f.state, replica.MaxSnapshotSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		e.note("vasistas: there is no %s yet: the log is %s from its start", f.state, verb)
+		err = nil
 	}
-	r := audit.Run(ctx, *config)
-	config.Progress(0, 0)
-	if f.json {
-		err = e.printJSON(r)
-	} else {
-		_, err = fmt.Fprint(e.stdout, english.Audit(r, f.list))
-	}
-	if err != nil {
-		return err
-	}
-	if v := r.Result(); v != audit.Clean {
-		return &exitError{code: int(v)}
-	}
-	return nil
+	config.Save = func(b []byte) error { return durable.WriteFile(f.state, b, mode) }
+	return remote, config, err
 }
 
-// auditConfig makes what every audit needs.
-func (e *env) auditConfig(f *auditFlags) (*audit.Config, error) {
-	if f.policy == "" {
-		return nil, usagef("give --policy FILE: without one, nothing that the log says can be believed")
+// printReport prints the report of a replay, as JSON or as a text. Its error has the exit
+// code, which 0 has not.
+func (e *env) printReport(f *replayFlags, asJSON any, text string, code int) (err error) {
+	if f.json {
+		err = e.printJSON(asJSON)
+	} else {
+		_, err = io.WriteString(e.stdout, text)
 	}
-	policy, err := e.readPolicy(f.policy)
-	if err != nil {
-		return nil, err
+	if err == nil && code != 0 {
+		err = &exitError{code: code}
 	}
-	config := client.Config{URL: f.log, Origin: f.origin, Policy: policy, UserAgent: "vasistas/" + version()}
-	if config.URL == "" {
-		config.URL = policyURL(policy, f.origin)
-	}
-	if config.URL == "" {
-		return nil, usagef("give the URL of the log, or a directory: the policy has no URL of it")
-	}
-	cl, err := client.New(config)
-	if err != nil {
-		return nil, err
-	}
-	return &audit.Config{Client: cl, Policy: policy, Origin: f.origin}, nil
+	return err
 }
 
 // auditProgress returns a function that shows a bar with the rate of this run and

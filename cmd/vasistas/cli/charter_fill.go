@@ -6,6 +6,7 @@ package cli
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,12 +15,151 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
 	"github.com/vasistas/vasistas/log/profile"
 	"github.com/vasistas/vasistas/log/tlog"
 )
+
+// charterFlags are shorthand for members of a charter file.
+type charterFlags struct {
+	origin, profile, witnessPolicy, auditPolicy string
+	logKeys, parties, thresholds                []string
+	out                                         string
+	json                                        bool
+}
+
+func (f *charterFlags) add(c *cobra.Command) {
+	fl := c.Flags()
+	fl.StringVar(&f.origin, "origin", "", "origin of the log: the name that its keys have")
+	fl.StringArrayVar(&f.logKeys, "log-key", nil, "VKEY of the log, or a file with it, the Ed25519 key first (repeatable)")
+	fl.StringVar(&f.profile, "profile", "", "profile: the name of a shipped one (see docs/profiles.md), or a file")
+	fl.StringArrayVar(&f.parties, "party", nil, "ROLE:NAME[:KIND]=FILE[,FILE...]: a party and its public keys (repeatable)")
+	fl.StringArrayVar(&f.thresholds, "threshold", nil, "amend=N or recover=N: how many founders sign an amendment, or a recovery")
+	fl.StringVar(&f.witnessPolicy, "witness-policy", "", "policy file: which witnesses must cosign; or none")
+	fl.StringVar(&f.auditPolicy, "audit-policy", "", "policy file: which auditors must cosign; or none, while there are no auditors")
+	fl.StringVar(&f.out, "out", "", "charter file to write")
+	fl.BoolVar(&f.json, "json", false, "print JSON")
+	c.MarkFlagRequired("out")
+}
+
+func (e *env) charterNew() *cobra.Command {
+	var f charterFlags
+	c := &cobra.Command{
+		Use:   "new [FILE] [--origin LOG --log-key VKEY --profile NAME --party ROLE:NAME=KEYS ...] --out FILE",
+		Short: "Make a charter file",
+		Long: `new makes a charter file of FILE and of what the flags say, which goes first,
+checks it, and writes it in its one form. Edit it as you like: members and lists
+may stand in any order, and a duration is text such as "90d".
+
+In FILE, a key may be the name of a file with one: with an event key (keys), a
+verifier key (logKeys, cosigners) or a gate's key (gates). The profile may be the
+name of a shipped one or of a file, and a policy "none" or the name of a file. new
+puts in what they stand for.
+
+A party is one role under one name: charter (a founder, who may sign amendments),
+authority (court, commission; with its kind as the profile names kinds), duty (an
+authority's on-call key, under the authority's name), provider, custodian or
+auditor. One key can't have two roles. Founders, custodians and auditors have
+exactly one event key. A custodian has its gate's keys too, an auditor those that
+cosign for it.`,
+		Example: `  vasistas charter new --origin example.com/log --log-key log.key.pub --profile ca \
+      --party charter:one=one.pem.pub --party charter:two=two.pem.pub --party charter:three=three.pem.pub \
+      --party provider:messenger=messenger.pem.pub --party authority:superior-court:court=judge.pem.pub \
+      --party custodian:a=a.pem.pub,a.gate.pub --party custodian:b=b.pem.pub,b.gate.pub \
+      --threshold amend=2 --threshold recover=3 \
+      --witness-policy witnesses.txt --audit-policy none --out charter.json
+  vasistas charter new draft.json --out charter.json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: do(func(_ context.Context, args []string) (err error) {
+			text := []byte("{}")
+			if len(args) == 1 {
+				if text, err = e.read(args[0], event.MaxCharterFile); err != nil {
+					return err
+				}
+			}
+			return e.runCharterNew(&f, text, nil)
+		}),
+	}
+	f.add(c)
+	return c
+}
+
+func (e *env) charterRecover() *cobra.Command {
+	var f charterFlags
+	var from fromFlags
+	c := &cobra.Command{
+		Use:   "recover --from CURRENT [--log-key VKEY] [--witness-policy FILE] --out FILE",
+		Short: "Make the charter file of a log that lost its key or its witnesses",
+		Long: `recover makes the file of the version after CURRENT, the charter in force, for a
+log that can't log an amendment in the usual way: its key is lost, or its witnesses
+can't meet the policy any more. A flag replaces all that CURRENT says there; edit
+the file for whatever else changes. The log's origin stays.
+
+As many founders of CURRENT sign it as its recover threshold says. It is then given
+to the log (vasistas-log serve -recovery), and to every gate, monitor and verifier,
+whose operator confirms by name what it changes.`,
+		Example: `  vasistas charter recover --from charter.event --log-key new.key.pub --out recovery.json
+  vasistas charter sign recovery.json --from charter.event --key one.pem --out recovery.event
+  vasistas charter check recovery.event --from charter.event --recover`,
+		Args: cobra.NoArgs,
+		RunE: do(func(context.Context, []string) error {
+			now, err := e.readFrom(&from)
+			if err != nil {
+				return err
+			}
+			text, err := now.nextFile(len(f.logKeys) > 0)
+			if err != nil {
+				return err
+			}
+			return e.runCharterNew(&f, text, now.charter)
+		}),
+	}
+	f.add(c)
+	from.add(c)
+	c.MarkFlagRequired("from")
+	return c
+}
+
+// runCharterNew writes the charter file that flags and text make, if a log would
+// take it. A recovery has the charter that it recovers as was.
+func (e *env) runCharterNew(f *charterFlags, text []byte, was *event.Charter) error {
+	log, ch, err := e.fill(text, f)
+	if err != nil {
+		return err
+	}
+	by, needed := ch, ch.Thresholds.Amend
+	var changes []event.Change
+	if was != nil {
+		by, needed, changes = was, was.Thresholds.Recover, event.Diff(was, ch)
+	}
+	file, err := makeCharter(log, ch)
+	if err == nil {
+		err = file.check()
+	}
+	if err != nil {
+		return fmt.Errorf("this can't be a charter: %w", err)
+	}
+	out, err := ch.File(log)
+	if err == nil {
+		err = durable.CreateFile(f.out, out, 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	e.advise(unwise(ch))
+	if file.name = f.out; f.json {
+		return e.printJSON(file.report(needed, changes))
+	}
+	e.printChanges(changes)
+	e.printf("%s: charter version %d of the log %s\n", f.out, ch.Version, log)
+	e.printf("next: vasistas charter sign %s --key KEY --out FILE, by %d of %d founders\n", f.out, needed, founders(by))
+	return nil
+}
 
 // fill reads a charter file whose members the flags replace or add to, and in which
 // the names of files and profiles stand for what they have.
@@ -235,15 +375,8 @@ func (e *env) gateKey(s string) (any, error) {
 func (e *env) profileText(s string) (any, error) {
 	p, err := profile.LoadFile(s)
 	if errors.Is(err, profile.ErrUnknown) {
-		b, failed := e.read(s, profile.MaxSize)
-		if errors.Is(failed, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%q is none of %s, and no file", s, strings.Join(profile.Names(), ", "))
-		}
-		if failed != nil {
-			return nil, failed
-		}
-		if p, err = profile.Parse(b); err != nil {
-			err = fmt.Errorf("%s: %w", s, err)
+		if p, err = readAs(e, s, profile.MaxSize, profile.Parse); errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%q is none of %s, and no file", s, strings.Join(profile.Names(), ", "))
 		}
 	}
 	if err != nil {

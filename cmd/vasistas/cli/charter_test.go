@@ -89,7 +89,7 @@ func newCharter(log string, ch *event.Charter) (*event.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	return file.event, checkCharter(file)
+	return file.event, file.check()
 }
 
 func testEvent(t testing.TB, ch *event.Charter) *event.Event {
@@ -197,7 +197,7 @@ func TestSignaturesJudged(t *testing.T) {
 	envelope.Signatures[bent].Sig[40] ^= 1
 	file, err := parseCharter(envelope.Bytes())
 	check(t, err)
-	r := &checkReport{charterReport: newReport("c", file, 3, nil)}
+	r := &checkReport{charterReport: file.report(3, nil)}
 	r.count(file, ch)
 	if r.Signatures != 2 || r.Good {
 		t.Errorf("%d signatures are good (%v), want 2", r.Signatures, r.Good)
@@ -226,7 +226,7 @@ func TestLedgerAgrees(t *testing.T) {
 		return file
 	}
 	good := func(file *charterFile, by *event.Charter, needed uint64, now *current) bool {
-		r := &checkReport{charterReport: newReport("c", file, needed, nil)}
+		r := &checkReport{charterReport: file.report(needed, nil)}
 		if now != nil {
 			r.Problems = follows(file, now)
 		}
@@ -237,7 +237,7 @@ func TestLedgerAgrees(t *testing.T) {
 	first := testEvent(t, ch)
 	for _, n := range []int{1, 2, 3} {
 		file := signed(first, n)
-		v, err := ledger.New(testOrigin, nil).Check(ledger.Read(0, file.bytes()))
+		v, err := ledger.New(testOrigin, nil).Check(ledger.Read(0, file.envelope.Bytes()))
 		check(t, err)
 		if good(file, ch, ch.Thresholds.Amend, nil) != (v == nil) {
 			t.Errorf("first charter, %d signatures: the ledger says %v", n, v)
@@ -245,7 +245,7 @@ func TestLedgerAgrees(t *testing.T) {
 	}
 	file := signed(first, 2)
 	l := ledger.New(testOrigin, nil)
-	if found, err := l.Apply(ledger.Read(0, file.bytes())); err != nil || len(found) > 0 {
+	if found, err := l.Apply(ledger.Read(0, file.envelope.Bytes())); err != nil || len(found) > 0 {
 		t.Fatalf("%v, %v", found, err)
 	}
 	now := &current{file, event.Reference{Leaf: file.envelope.LeafHash()}}
@@ -254,7 +254,7 @@ func TestLedgerAgrees(t *testing.T) {
 	amendment := testEvent(t, next)
 	for _, n := range []int{1, 2, 3} {
 		file := signed(amendment, n)
-		v, err := l.Check(ledger.Read(1, file.bytes()))
+		v, err := l.Check(ledger.Read(1, file.envelope.Bytes()))
 		check(t, err)
 		if good(file, ch, ch.Thresholds.Amend, now) != (v == nil) {
 			t.Errorf("amendment, %d signatures: the ledger says %v", n, v)
@@ -266,7 +266,7 @@ func TestLedgerAgrees(t *testing.T) {
 	other := event.Reference{Index: 1, Leaf: now.ref.Leaf}
 	next.Prev = &other
 	file = signed(testEvent(t, next), 3)
-	if v, err := l.Check(ledger.Read(1, file.bytes())); err != nil || v == nil || good(file, ch, 2, now) {
+	if v, err := l.Check(ledger.Read(1, file.envelope.Bytes())); err != nil || v == nil || good(file, ch, 2, now) {
 		t.Errorf("an amendment of another entry: the ledger says %v, %v", v, err)
 	}
 }

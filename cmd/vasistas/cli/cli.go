@@ -15,6 +15,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Exit codes.
@@ -72,8 +75,8 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitOK
 	}
-	var exit *exitError
-	if !errors.As(err, &exit) {
+	exit, ok := errors.AsType[*exitError](err)
+	if !ok {
 		exit = &exitError{exitUsage, err} // cobra's own
 	}
 	if exit.err != nil {
@@ -108,13 +111,17 @@ give (C2SP tlog-policy): it trusts neither the log nor the network.`,
 
 // do makes a command's function cobra's, and gives its errors their exit code.
 func do(f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return orExit(exitFailed, f)
+}
+
+// orExit is do for a command whose errors without an exit code have this one.
+func orExit(code int, f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		err := f(c.Context(), args)
-		var exit *exitError
-		if err == nil || errors.As(err, &exit) {
+		if _, ok := errors.AsType[*exitError](err); err == nil || ok {
 			return err
 		}
-		return &exitError{exitFailed, err}
+		return &exitError{code, err}
 	}
 }
 
@@ -134,17 +141,21 @@ func (e *env) note(format string, args ...any) {
 	fmt.Fprintf(e.stderr, format+"\n", args...)
 }
 
-// read reads a file of at most limit bytes; - is the standard input.
-func (e *env) read(name string, limit int) ([]byte, error) {
-	in := e.stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
+// input opens a file; - is the standard input.
+func (e *env) input(name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(e.stdin), nil
 	}
+	return os.Open(name)
+}
+
+// read reads an input of at most limit bytes.
+func (e *env) read(name string, limit int) ([]byte, error) {
+	in, err := e.input(name)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
 	b, err := io.ReadAll(io.LimitReader(in, int64(limit)+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
@@ -153,4 +164,39 @@ func (e *env) read(name string, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("reading %s: it has more than %d bytes", name, limit)
 	}
 	return b, nil
+}
+
+// readAs reads an input, and parses it. Its errors name the file.
+func readAs[T any](e *env, name string, limit int, parse func([]byte) (T, error)) (v T, err error) {
+	b, err := e.read(name, limit)
+	if err != nil {
+		return v, err
+	}
+	if v, err = parse(b); err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	return v, err
+}
+
+// line makes a parser pass over the line feed that editors leave at the end.
+func line[T any](parse func([]byte) (T, error)) func([]byte) (T, error) {
+	return func(b []byte) (T, error) { return parse(bytes.TrimSuffix(b, []byte("\n"))) }
+}
+
+const proofMagic = "c2sp.org/tlog-proof"
+
+// unwrap returns the entry that a proof file carries, and the index that the proof
+// says; or else the file as it is, without a line feed at its end.
+func unwrap(b []byte) (entry []byte, index *uint64, err error) {
+	if !bytes.HasPrefix(b, []byte(proofMagic)) {
+		return bytes.TrimSuffix(b, []byte("\n")), nil, nil
+	}
+	proof, err := tlog.ParseProof(b)
+	if err == nil && len(proof.Extra) == 0 {
+		err = errors.New("the proof does not carry its entry")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return proof.Extra, &proof.Index, nil
 }

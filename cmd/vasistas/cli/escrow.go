@@ -61,34 +61,56 @@ What a second recipient of the same file opens, no log sees.`,
 	return c
 }
 
-// openInput opens the file of the arguments, or the standard input.
-func (e *env) openInput(args []string) (io.ReadCloser, error) {
-	if len(args) == 0 || args[0] == "-" {
-		return io.NopCloser(e.stdin), nil
+// stream makes out of the file of the arguments, or of the standard input, as f does:
+// nothing is there under its name before all of it is, nothing is overwritten, and
+// nothing is left behind if it fails.
+func (e *env) stream(args []string, out string, f func(w io.Writer, in io.Reader) error) error {
+	in, err := e.input(append(args, "-")[0])
+	if err != nil {
+		return err
 	}
-	return os.Open(args[0])
+	defer in.Close()
+	if out == "" || out == "-" {
+		return f(e.stdout, in)
+	}
+	return durable.CreateStream(out, 0o600, func(w io.Writer) error { return f(w, in) })
 }
 
-// stream writes a file as f makes it: nothing is there under its name before all of it
-// is, nothing is overwritten, and nothing is left behind if it fails.
-func (e *env) stream(name string, f func(io.Writer) error) error {
-	if name == "" || name == "-" {
-		return f(e.stdout)
-	}
-	return durable.CreateStream(name, 0o600, f)
-}
-
+// runEscrow encrypts a file: one in clear, or, with identities, the content of an age
+// file.
 func (e *env) runEscrow(f *escrowFlags, args []string) error {
 	to, err := f.parse()
 	if err != nil {
 		return err
 	}
-	in, err := e.openInput(args)
-	if err != nil {
-		return err
+	var ids []age.Identity
+	for _, name := range f.identities {
+		b, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		list, err := age.ParseIdentities(b)
+		b.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		ids = append(ids, list...)
 	}
-	defer in.Close()
-	return e.stream(f.out, func(w io.Writer) error { return encrypt(w, in, to) })
+	return e.stream(args, f.out, func(out io.Writer, in io.Reader) (err error) {
+		if len(ids) > 0 {
+			if in, err = age.Decrypt(in, ids...); err != nil {
+				return err
+			}
+		}
+		w, err := age.Encrypt(out, to...)
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(w, in); err != nil {
+			return err
+		}
+		return w.Close()
+	})
 }
 
 // parse returns the recipients, among which is a custodian group.
@@ -123,17 +145,6 @@ func (f *escrowFlags) parse() ([]age.Recipient, error) {
 	return out, nil
 }
 
-func encrypt(out io.Writer, in io.Reader, to []age.Recipient) error {
-	w, err := age.Encrypt(out, to...)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(w, in); err != nil {
-		return err
-	}
-	return w.Close()
-}
-
 func (e *env) escrowRewrap() *cobra.Command {
 	var f escrowFlags
 	c := &cobra.Command{
@@ -146,44 +157,12 @@ Use it when a group's custodians have changed. The old custodians can't open the
 file; the old file they can, so delete it.`,
 		Example: `  vasistas escrow rewrap -i key.txt -r age1vasistas1... -r age1pq1... -o new.age old.age`,
 		Args:    cobra.ExactArgs(1),
-		RunE:    do(func(_ context.Context, args []string) error { return e.runRewrap(&f, args) }),
+		RunE:    do(func(_ context.Context, args []string) error { return e.runEscrow(&f, args) }),
 	}
 	f.add(c)
 	c.Flags().StringArrayVarP(&f.identities, "identity", "i", nil, "file with age identities that open the file (repeatable)")
 	c.MarkFlagRequired("identity")
 	return c
-}
-
-func (e *env) runRewrap(f *escrowFlags, args []string) error {
-	to, err := f.parse()
-	if err != nil {
-		return err
-	}
-	var ids []age.Identity
-	for _, name := range f.identities {
-		b, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		list, err := age.ParseIdentities(b)
-		b.Close()
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		ids = append(ids, list...)
-	}
-	in, err := e.openInput(args)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	return e.stream(f.out, func(w io.Writer) error {
-		plain, err := age.Decrypt(in, ids...)
-		if err != nil {
-			return err
-		}
-		return encrypt(w, plain, to)
-	})
 }
 
 func (e *env) escrowSeed() *cobra.Command {
@@ -205,8 +184,48 @@ read that too.`,
 	return c
 }
 
+type noticeKeyFlags struct{ seed, origin, period, kem string }
+
+func (f *noticeKeyFlags) add(c *cobra.Command, kems string) {
+	fl := c.Flags()
+	fl.StringVar(&f.seed, "seed", "", "file of your seed")
+	fl.StringVar(&f.origin, "origin", "", "origin of the log")
+	fl.StringVar(&f.period, "period", "", "month of the notice key, as 2026-01 (default: this month)")
+	fl.StringVar(&f.kem, "kem", string(event.KEMMLKEMX25519), kems+"mlkem768-x25519 (post-quantum) or x25519")
+	c.MarkFlagRequired("seed")
+	c.MarkFlagRequired("origin")
+}
+
+func (e *env) escrowKey() *cobra.Command {
+	var f noticeKeyFlags
+	c := &cobra.Command{
+		Use:   "key --seed FILE --origin LOG",
+		Short: "Print your notice key of a month",
+		Long: `key prints the public key to which notices about you are encrypted, for one log and
+one month, in canonical JSON: for a program that makes escrow packages by itself.
+It is derived from your seed, and says nothing about any other key of it.`,
+		Example: `  vasistas escrow key --seed me.key --origin example.com/log --period 2026-11`,
+		Args:    cobra.NoArgs,
+		RunE: do(func(context.Context, []string) error {
+			k, err := e.noticeKey(&f)
+			if err != nil {
+				return err
+			}
+			b, err := k.Public().Bytes()
+			if err != nil {
+				return err
+			}
+			e.printf("%s\n", b)
+			return nil
+		}),
+	}
+	f.add(c, "")
+	return c
+}
+
 type recipientFlags struct {
-	seed, origin, group, account, period, kem string
+	noticeKeyFlags
+	group, account string
 }
 
 func (e *env) escrowRecipient() *cobra.Command {
@@ -222,40 +241,36 @@ one person's by the gates that open them.`,
 		Args:    cobra.NoArgs,
 		RunE:    do(func(context.Context, []string) error { return e.runRecipient(&f) }),
 	}
+	f.add(c, "of all keys: ")
 	fl := c.Flags()
-	fl.StringVar(&f.seed, "seed", "", "file of your seed")
-	fl.StringVar(&f.origin, "origin", "", "origin of the log")
 	fl.StringVar(&f.group, "group", "", "id of the custodian group in the log's charter")
 	fl.StringVar(&f.account, "account", "", "your account, in the one form that the service uses")
-	fl.StringVar(&f.period, "period", "", "month of the notice key, as 2026-01 (default: this month)")
-	fl.StringVar(&f.kem, "kem", string(event.KEMMLKEMX25519), "of all keys: mlkem768-x25519 (post-quantum) or x25519")
-	for _, name := range []string{"seed", "origin", "group", "account"} {
-		c.MarkFlagRequired(name)
-	}
+	c.MarkFlagRequired("group")
+	c.MarkFlagRequired("account")
 	return c
 }
 
 // noticeKey returns the key of a seed's file for a log and a month, this one if it is
 // not given.
-func (e *env) noticeKey(file, origin, month, kem string) (*escrow.SecretKey, error) {
-	seed, err := e.readSeed(file)
+func (e *env) noticeKey(f *noticeKeyFlags) (*escrow.SecretKey, error) {
+	seed, err := e.readSeed(f.seed)
 	if err != nil {
 		return nil, err
 	}
 	period := escrow.PeriodOf(time.Now())
-	if month != "" {
-		if period, err = escrow.ParsePeriod(month); err != nil {
+	if f.period != "" {
+		if period, err = escrow.ParsePeriod(f.period); err != nil {
 			return nil, usagef("--period: %w", err)
 		}
 	}
 	if period < seed.First {
 		return nil, usagef("--period %s: the seed is of %s, and no notice would be looked for before that", period, seed.First)
 	}
-	return seed.Key(origin, period, event.KEM(kem))
+	return seed.Key(f.origin, period, event.KEM(f.kem))
 }
 
 func (e *env) runRecipient(f *recipientFlags) error {
-	k, err := e.noticeKey(f.seed, f.origin, f.period, f.kem)
+	k, err := e.noticeKey(&f.noticeKeyFlags)
 	if err != nil {
 		return err
 	}
@@ -321,7 +336,7 @@ func (e *env) runEscrowShow(asJSON bool, files []string) error {
 
 // readPackages reads the packages of a file, of which there must be one at least.
 func (e *env) readPackages(name string) ([]*escrow.Package, error) {
-	in, err := e.openInput([]string{name})
+	in, err := e.input(name)
 	if err != nil {
 		return nil, err
 	}

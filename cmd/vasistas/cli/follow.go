@@ -7,7 +7,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -81,8 +80,7 @@ func (e *env) runFollow(ctx context.Context, f *followFlags) error {
 		return err
 	}
 	err = e.printEntries(ctx, follower, f)
-	var fork *client.ForkError
-	if errors.As(err, &fork) {
+	if fork, ok := errors.AsType[*client.ForkError](err); ok {
 		// It is printed, since it may not be served twice.
 		return errors.Join(err, e.printJSON(map[string]*client.ForkEvidence{"fork": fork.Evidence()}))
 	}
@@ -140,14 +138,10 @@ type entryJSON struct {
 }
 
 func printEntry(out *bufio.Writer, entry client.Entry, raw bool) error {
-	line := entryJSON{Index: entry.Index, Leaf: base64.StdEncoding.EncodeToString(entry.Leaf[:])}
-	env, err := event.ParseEnvelope(entry.Bytes)
+	line := entryJSON{Index: entry.Index, Leaf: entry.Leaf.String()}
+	d, err := describeEnvelope(entry.Bytes)
 	if err == nil {
-		hash := env.Hash()
-		line.Type, line.Hash, line.Event = env.Event.Type, hex.EncodeToString(hash[:]), env.Payload
-		for _, s := range env.Signatures {
-			line.Keys = append(line.Keys, s.KeyID)
-		}
+		line.Type, line.Hash, line.Event, line.Keys = d.ev.Type, d.Hash, d.Event, d.Keys
 	}
 	if err != nil || raw {
 		line.Entry = base64.StdEncoding.EncodeToString(entry.Bytes)

@@ -73,21 +73,15 @@ func (e *env) runOpen(ctx context.Context, f *openFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	in, err := e.openInput(args)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
 	id := c.Identity(ctx, agency.Options{
 		UserAgent: "vasistas/" + version(), Timeout: f.timeout, Progress: func(r agency.Result) { e.gateNote(f, r) },
 	})
-	return e.stream(f.out, func(w io.Writer) error {
+	return e.stream(args, f.out, func(w io.Writer, in io.Reader) error {
 		plain, err := age.Decrypt(in, id)
+		if none, ok := errors.AsType[*age.NoIdentityMatchError](err); ok && len(none.Errors) > 0 {
+			return none.Errors[0]
+		}
 		if err != nil {
-			var none *age.NoIdentityMatchError
-			if errors.As(err, &none) && len(none.Errors) > 0 {
-				return none.Errors[0]
-			}
 			return err
 		}
 		_, err = io.Copy(w, plain)
@@ -98,8 +92,7 @@ func (e *env) runOpen(ctx context.Context, f *openFlags, args []string) error {
 // gateNote says what came of a gate, as soon as it is known.
 func (e *env) gateNote(f *openFlags, r agency.Result) {
 	report := gateReport{Gate: r.Custodian, URL: r.URL}
-	var no *agency.Refusal
-	if errors.As(r.Err, &no) {
+	if no, ok := errors.AsType[*agency.Refusal](r.Err); ok {
 		report.Code = string(no.Code())
 	}
 	if r.Err != nil {
@@ -189,17 +182,13 @@ func (e *env) runConsent(ctx context.Context, f *consentFlags) error {
 	if err != nil {
 		return err
 	}
-	b, err := e.read(f.recipient, escrow.MaxKeyFile)
+	recipient, err := readAs(e, f.recipient, escrow.MaxKeyFile, line(escrow.ParsePublicKey))
 	if err != nil {
 		return err
 	}
-	recipient, err := escrow.ParsePublicKey([]byte(strings.TrimSuffix(string(b), "\n")))
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.recipient, err)
-	}
 	var warrant event.Digest
 	if f.warrant != "" {
-		env, err := e.readEvent(f.warrant)
+		env, err := readAs(e, f.warrant, tlog.MaxProofSize, parseEntry)
 		if err != nil {
 			return err
 		}
@@ -231,24 +220,13 @@ func (e *env) runConsent(ctx context.Context, f *consentFlags) error {
 	}{id.String(), event.Bytes(sig).Text()})
 }
 
-// readEvent reads a signed event, or the one that a proof file carries.
-func (e *env) readEvent(name string) (*event.Envelope, error) {
-	b, err := e.read(name, tlog.MaxProofSize)
+// parseEntry reads a signed event, or the one that a proof file carries.
+func parseEntry(b []byte) (*event.Envelope, error) {
+	b, _, err := unwrap(b)
 	if err != nil {
 		return nil, err
 	}
-	if len(b) > 0 && b[0] != '{' {
-		p, err := tlog.ParseProof(b)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		b = p.Extra
-	}
-	env, err := event.ParseEnvelope([]byte(strings.TrimSuffix(string(b), "\n")))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return env, nil
+	return event.ParseEnvelope(b)
 }
 
 type prepareFlags struct {

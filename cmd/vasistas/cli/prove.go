@@ -10,6 +10,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -61,7 +62,7 @@ func (e *env) getProof(ctx context.Context, cl *client.Client, f *proveFlags) (*
 	if f.event == "" {
 		return cl.Prove(ctx, f.index)
 	}
-	envelope, err := e.readEnvelope(f.event)
+	envelope, err := readAs(e, f.event, event.MaxEntrySize+1, line(event.ParseEnvelope))
 	if err != nil {
 		return nil, err
 	}

@@ -4,8 +4,6 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/vasistas/vasistas/client"
@@ -30,37 +28,38 @@ func (f *logFlags) addPolicy(c *cobra.Command) {
 
 // readPolicy reads a policy file.
 func (e *env) readPolicy(name string) (*tlog.Policy, error) {
-	b, err := e.read(name, tlog.MaxPolicySize)
-	if err != nil {
-		return nil, err
-	}
-	p, err := tlog.ParsePolicy(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return p, nil
+	return readAs(e, name, tlog.MaxPolicySize, tlog.ParsePolicy)
 }
 
 // connect returns a client, with a policy unless none was given and none is
 // needed.
 func (e *env) connect(f *logFlags, needPolicy bool) (*client.Client, error) {
+	config, err := e.clientConfig(f, needPolicy, "give --log URL: the policy has no URL of the log")
+	if err != nil {
+		return nil, err
+	}
+	return client.New(config)
+}
+
+// clientConfig is what connect makes a client of; without a URL its error is noURL.
+func (e *env) clientConfig(f *logFlags, needPolicy bool, noURL string) (client.Config, error) {
 	config := client.Config{URL: f.log, Origin: f.origin, UserAgent: "vasistas/" + version()}
 	if f.policy == "" && needPolicy {
-		return nil, usagef("give --policy FILE: without one, nothing that the log says can be believed")
+		return config, usagef("give --policy FILE: without one, nothing that the log says can be believed")
 	}
 	if f.policy != "" {
 		var err error
 		if config.Policy, err = e.readPolicy(f.policy); err != nil {
-			return nil, err
+			return config, err
 		}
 		if config.URL == "" {
 			config.URL = policyURL(config.Policy, f.origin)
 		}
 	}
 	if config.URL == "" {
-		return nil, usagef("give --log URL: the policy has no URL of the log")
+		return config, usagef("%s", noURL)
 	}
-	return client.New(config)
+	return config, nil
 }
 
 // policyURL returns the URL that a policy gives for the log, if it is one.

@@ -5,9 +5,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,11 +17,9 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/escrow"
-	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/internal/durable"
-	"github.com/vasistas/vasistas/log/event"
 )
 
 // noticeSuffix ends the name of a notice that is kept.
@@ -33,10 +29,8 @@ const noticeSuffix = ".notice"
 const maxSeedFile = 4096
 
 type scanFlags struct {
-	logFlags
-	identity, state, save, keep string
-	list                        int
-	json                        bool
+	replayFlags
+	identity, save, keep string
 }
 
 func (e *env) scan() *cobra.Command {
@@ -66,148 +60,68 @@ read to its head, broke its rules, or has a notice for you that proves nothing.`
 		Example: `  vasistas scan -i me.key --policy policy.txt https://log.example
   vasistas scan -i me.key --policy policy.txt --state me.state --save cases --json`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: do(func(ctx context.Context, args []string) error {
-			err := e.runScan(ctx, &f, args)
-			var exit *exitError
-			if err != nil && !errors.As(err, &exit) {
-				return &exitError{int(scan.Undecided), err}
-			}
-			return err
-		}),
+		RunE: orExit(int(scan.Undecided), func(ctx context.Context, args []string) error { return e.runScan(ctx, &f, args) }),
 	}
-	f.addPolicy(c)
+	f.add(c, "read and found", 20)
 	fl := c.Flags()
 	fl.StringVarP(&f.identity, "identity", "i", "", "file of your seed, that 'vasistas escrow seed' made")
-	fl.StringVar(&f.state, "state", "", "file that remembers what was read and found")
 	fl.StringVar(&f.save, "save", "", "directory in which each notice is kept with its proofs")
 	fl.StringVar(&f.keep, "keep", "", "directory in which the log is kept as it is read from a URL")
-	fl.IntVar(&f.list, "list", 20, "how much of each list is shown")
-	fl.BoolVar(&f.json, "json", false, "print the report as one line of JSON")
 	c.MarkFlagRequired("identity")
 	return c
 }
 
 // readSeed reads a seed file.
 func (e *env) readSeed(name string) (*escrow.Seed, error) {
-	b, err := e.read(name, maxSeedFile)
-	if err != nil {
-		return nil, err
-	}
-	s, err := escrow.ParseSeed(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return s, nil
+	return readAs(e, name, maxSeedFile, escrow.ParseSeed)
 }
 
 func (e *env) runScan(ctx context.Context, f *scanFlags, args []string) error {
-	if len(args) > 0 {
-		f.log = args[0]
-	}
-	if f.list < 0 {
-		return usagef("--list %d: it must not be negative", f.list)
-	}
-	c, kept, clean, err := e.scanConfig(f)
+	remote, config, err := e.replay(&f.replayFlags, args, "scanned", 0o600)
 	if err != nil {
 		return err
 	}
-	defer clean()
-	c.Progress = e.auditProgress()
-	r, err := scan.Run(ctx, *c)
+	c := scan.Config{Config: config, Now: time.Now()}
+	if c.Seed, err = e.readSeed(f.identity); err != nil {
+		return err
+	}
+	var temporary string
+	if remote.Keep, temporary, err = keepDir(f, remote.URL); err != nil {
+		return err
+	}
+	defer os.RemoveAll(temporary) // "" is none
+	if c.Client, err = client.New(remote); err != nil {
+		return err
+	}
+	r, err := scan.Run(ctx, c)
 	c.Progress(0, 0)
 	if err != nil {
 		return err
 	}
-	if kept != "" && slices.ContainsFunc(r.Audit.Reasons, func(why audit.Reason) bool { return why.Code == audit.ReasonCorrupt }) {
-		e.note("vasistas: what was served, or what is kept in %s, is damaged; to read the log anew, remove that directory, and the state", kept)
+	if remote.Keep != "" && slices.ContainsFunc(r.Audit.Reasons, func(why audit.Reason) bool { return why.Code == audit.ReasonCorrupt }) {
+		e.note("vasistas: what was served, or what is kept in %s, is damaged; to read the log anew, remove that directory, and the state", remote.Keep)
 	}
 	if f.save != "" {
 		if err := e.saveNotices(f.save, r); err != nil {
 			return err
 		}
 	}
-	if f.json {
-		err = e.printJSON(english.ScanJSON(r))
-	} else {
-		_, err = fmt.Fprint(e.stdout, english.Scan(r, f.list))
-	}
-	if err != nil {
-		return err
-	}
-	if r.Outcome() != scan.Nothing {
-		return &exitError{code: int(r.Outcome())}
-	}
-	return nil
+	return e.printReport(&f.replayFlags, english.ScanJSON(r), english.Scan(r, f.list), int(r.Outcome()))
 }
 
-// scanConfig makes what a scan needs, and says where the log is kept as it is read.
-// clean removes what it needs no more.
-func (e *env) scanConfig(f *scanFlags) (c *scan.Config, kept string, clean func(), err error) {
-	clean = func() {}
-	if f.policy == "" {
-		return nil, "", clean, usagef("give --policy FILE: without one, nothing that the log says can be believed")
-	}
-	seed, err := e.readSeed(f.identity)
-	if err != nil {
-		return nil, "", clean, err
-	}
-	policy, err := e.readPolicy(f.policy)
-	if err != nil {
-		return nil, "", clean, err
-	}
-	config := client.Config{URL: f.log, Origin: f.origin, Policy: policy, UserAgent: "vasistas/" + version()}
-	if config.URL == "" {
-		config.URL = policyURL(policy, f.origin)
-	}
-	if config.URL == "" {
-		return nil, "", clean, usagef("give the URL of the log, or a directory: the policy has no URL of it")
-	}
-	c = &scan.Config{Config: audit.Config{Policy: policy, Origin: f.origin}, Seed: seed, Now: time.Now()}
-	if err := e.scanState(f, c); err != nil {
-		return nil, "", clean, err
-	}
-	if config.Keep, clean, err = keepDir(f, config.URL); err != nil {
-		return nil, "", clean, err
-	}
-	if c.Client, err = client.New(config); err != nil {
-		clean()
-		return nil, "", func() {}, err
-	}
-	return c, config.Keep, clean, nil
-}
-
-// keepDir returns where the log is kept, "" if it is read from files anyway.
-func keepDir(f *scanFlags, url string) (dir string, clean func(), err error) {
-	clean = func() {}
+// keepDir returns where the log is kept, "" if it is read from files anyway, and the
+// directory to be removed after the scan, if that is a temporary one.
+func keepDir(f *scanFlags, url string) (dir, temporary string, err error) {
 	switch {
 	case f.keep != "":
-		return f.keep, clean, nil
+		return f.keep, "", nil
 	case !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://"):
-		return "", clean, nil
+		return "", "", nil
 	case f.state != "":
-		return f.state + ".tiles", clean, nil
+		return f.state + ".tiles", "", nil
 	}
-	if dir, err = os.MkdirTemp("", "vasistas-scan-"); err != nil {
-		return "", clean, err
-	}
-	return dir, func() { os.RemoveAll(dir) }, nil
-}
-
-func (e *env) scanState(f *scanFlags, c *scan.Config) error {
-	if f.state == "" {
-		return nil
-	}
-	b, err := e.read(f.state, replica.MaxSnapshotSize)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		e.note("vasistas: there is no %s yet: the log is scanned from its start", f.state)
-	case err != nil:
-		return err
-	default:
-		c.Snapshot = b
-	}
-	c.Save = func(b []byte) error { return durable.WriteFile(f.state, b, 0o600) }
-	return nil
+	dir, err = os.MkdirTemp("", "vasistas-scan-")
+	return dir, dir, err
 }
 
 // saveNotices keeps each notice under the digest that its release states.
@@ -227,42 +141,5 @@ func (e *env) saveNotices(dir string, r *scan.Report) error {
 			}
 		}
 	}
-	return nil
-}
-
-type noticeKeyFlags struct{ seed, origin, period, kem string }
-
-func (e *env) escrowKey() *cobra.Command {
-	var f noticeKeyFlags
-	c := &cobra.Command{
-		Use:   "key --seed FILE --origin LOG",
-		Short: "Print your notice key of a month",
-		Long: `key prints the public key to which notices about you are encrypted, for one log and
-one month, in canonical JSON: for a program that makes escrow packages by itself.
-It is derived from your seed, and says nothing about any other key of it.`,
-		Example: `  vasistas escrow key --seed me.key --origin example.com/log --period 2026-11`,
-		Args:    cobra.NoArgs,
-		RunE:    do(func(context.Context, []string) error { return e.runNoticeKey(&f) }),
-	}
-	fl := c.Flags()
-	fl.StringVar(&f.seed, "seed", "", "file of your seed")
-	fl.StringVar(&f.origin, "origin", "", "origin of the log")
-	fl.StringVar(&f.period, "period", "", "month of the key, as 2026-01 (default: this month)")
-	fl.StringVar(&f.kem, "kem", string(event.KEMMLKEMX25519), "mlkem768-x25519 (post-quantum) or x25519")
-	c.MarkFlagRequired("seed")
-	c.MarkFlagRequired("origin")
-	return c
-}
-
-func (e *env) runNoticeKey(f *noticeKeyFlags) error {
-	k, err := e.noticeKey(f.seed, f.origin, f.period, f.kem)
-	if err != nil {
-		return err
-	}
-	b, err := k.Public().Bytes()
-	if err != nil {
-		return err
-	}
-	e.printf("%s\n", b)
 	return nil
 }

@@ -6,8 +6,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -50,14 +48,17 @@ func (e *env) showFile(b []byte, asJSON bool) error {
 	var shown any
 	var err error
 	switch {
-	case starts("c2sp.org/tlog-proof"):
+	case starts(proofMagic):
 		shown, err = describeProof(b)
 	case starts(`{"payload"`):
 		shown, err = describeEnvelope(bytes.TrimSuffix(b, []byte("\n")))
 	case starts(`{"event"`):
 		shown, err = describeOpenings(b)
 	case bytes.Contains(b, []byte("\n\n\u2014 ")):
-		shown, err = describeCheckpoint(b)
+		var c *tlog.Checkpoint
+		if c, err = tlog.ParseCheckpoint(b); err == nil {
+			shown = describeCheckpoint(c)
+		}
 	default:
 		var p *tlog.Policy
 		if p, err = tlog.ParsePolicy(b); err == nil && !asJSON {
@@ -93,9 +94,8 @@ func describeEnvelope(b []byte) (*envelopeJSON, error) {
 	if err != nil {
 		return nil, err
 	}
-	hash, leaf := envelope.Hash(), envelope.LeafHash()
 	d := &envelopeJSON{
-		Kind: "event", Hash: hex.EncodeToString(hash[:]), Leaf: base64.StdEncoding.EncodeToString(leaf[:]),
+		Kind: "event", Hash: fmt.Sprintf("%x", envelope.Hash()), Leaf: envelope.LeafHash().String(),
 		Event: envelope.Payload, ev: envelope.Event,
 	}
 	for _, s := range envelope.Signatures {
@@ -143,7 +143,7 @@ func describeOpenings(b []byte) (*openingsJSON, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &openingsJSON{Kind: "openings", Event: hex.EncodeToString(o.Event[:])}
+	d := &openingsJSON{Kind: "openings", Event: fmt.Sprintf("%x", o.Event)}
 	if d.Public, err = describeClass(o.Public); err != nil {
 		return nil, err
 	}
@@ -199,20 +199,8 @@ type lineJSON struct {
 	KeyID string `json:"keyId"`
 }
 
-func describeCheckpoint(b []byte) (*checkpointJSON, error) {
-	c, err := tlog.ParseCheckpoint(b)
-	if err != nil {
-		return nil, err
-	}
-	d := newCheckpointJSON(c)
-	return &d, nil
-}
-
-func newCheckpointJSON(c *tlog.Checkpoint) checkpointJSON {
-	d := checkpointJSON{
-		Kind: "checkpoint", Origin: c.Origin, Size: c.Size,
-		Root: base64.StdEncoding.EncodeToString(c.Root[:]), Extension: c.Extension,
-	}
+func describeCheckpoint(c *tlog.Checkpoint) *checkpointJSON {
+	d := &checkpointJSON{Kind: "checkpoint", Origin: c.Origin, Size: c.Size, Root: c.Root.String(), Extension: c.Extension}
 	for _, s := range c.Signatures {
 		d.Signatures = append(d.Signatures, lineJSON{s.Name, fmt.Sprintf("%08x", s.KeyID)})
 	}
@@ -231,12 +219,12 @@ func (d *checkpointJSON) text(e *env) {
 }
 
 type proofJSON struct {
-	Kind       string         `json:"kind"`
-	Index      uint64         `json:"index"`
-	Hashes     int            `json:"hashes"`
-	Checkpoint checkpointJSON `json:"checkpoint"`
-	Entry      *envelopeJSON  `json:"entry,omitempty"` // if it is an event
-	Extra      int            `json:"extra,omitempty"` // its bytes
+	Kind       string          `json:"kind"`
+	Index      uint64          `json:"index"`
+	Hashes     int             `json:"hashes"`
+	Checkpoint *checkpointJSON `json:"checkpoint"`
+	Entry      *envelopeJSON   `json:"entry,omitempty"` // if it is an event
+	Extra      int             `json:"extra,omitempty"` // its bytes
 }
 
 func describeProof(b []byte) (*proofJSON, error) {
@@ -246,7 +234,7 @@ func describeProof(b []byte) (*proofJSON, error) {
 	}
 	d := &proofJSON{
 		Kind: "proof", Index: p.Index, Hashes: len(p.Hashes),
-		Checkpoint: newCheckpointJSON(p.Checkpoint), Extra: len(p.Extra),
+		Checkpoint: describeCheckpoint(p.Checkpoint), Extra: len(p.Extra),
 	}
 	// Extra of a stranger's log is something else.
 	if entry, err := describeEnvelope(p.Extra); err == nil {

@@ -4,7 +4,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -121,7 +120,7 @@ func (e *env) runSign(ctx context.Context, f *signFlags) error {
 
 func (e *env) signed(f *signFlags, signers []event.Signer) (*event.Envelope, *event.Openings, error) {
 	if f.add != "" {
-		envelope, err := e.readEnvelope(f.add)
+		envelope, err := readAs(e, f.add, event.MaxEntrySize+1, line(event.ParseEnvelope))
 		for _, s := range signers {
 			if err != nil {
 				break
@@ -134,7 +133,7 @@ func (e *env) signed(f *signFlags, signers []event.Signer) (*event.Envelope, *ev
 	var openings *event.Openings
 	var err error
 	if f.payload != "" {
-		ev, err = e.readPayload(f.payload)
+		ev, err = readAs(e, f.payload, event.MaxPayloadSize+1, line(event.Parse))
 	} else if ev, err = e.makeEvent(f); err == nil {
 		openings, err = e.seal(ev, &f.seal)
 	}
@@ -182,30 +181,4 @@ func (e *env) makeEvent(f *signFlags) (*event.Event, error) {
 		return nil, fmt.Errorf("%s is not the body of a %s: %w", f.body, f.kind, err)
 	}
 	return ev, nil
-}
-
-func (e *env) readPayload(name string) (*event.Event, error) {
-	b, err := e.read(name, event.MaxPayloadSize+1)
-	if err != nil {
-		return nil, err
-	}
-	ev, err := event.Parse(bytes.TrimSuffix(b, []byte("\n")))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return ev, nil
-}
-
-// readEnvelope reads a signed event. A line feed at the end, as editors leave
-// it, is not part of it.
-func (e *env) readEnvelope(name string) (*event.Envelope, error) {
-	b, err := e.read(name, event.MaxEntrySize+1)
-	if err != nil {
-		return nil, err
-	}
-	envelope, err := event.ParseEnvelope(bytes.TrimSuffix(b, []byte("\n")))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return envelope, nil
 }

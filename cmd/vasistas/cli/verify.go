@@ -44,7 +44,7 @@ tell: a file or the policy can't be read, or the policy does not know the log.`,
 		Example: `  vasistas verify --policy policy.txt warrant.tlog-proof
   vasistas verify --policy policy.txt --key judge.pem.pub --json *.tlog-proof`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: do(func(_ context.Context, args []string) error { return e.runVerify(&f, args) }),
+		RunE: orExit(int(verify.Undecided), func(_ context.Context, args []string) error { return e.runVerify(&f, args) }),
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.policy, "policy", "", "policy file: which log and which witnesses you believe")
@@ -61,7 +61,7 @@ tell: a file or the policy can't be read, or the policy does not know the log.`,
 func (e *env) runVerify(f *verifyFlags, files []string) error {
 	policy, err := e.readPolicy(f.policy)
 	if err != nil {
-		return &exitError{int(verify.Undecided), err}
+		return err
 	}
 	o := verify.Options{Origin: f.origin}
 	if !f.noClock {
@@ -69,12 +69,12 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 	}
 	if f.entry != "" {
 		if o.Entry, err = e.read(f.entry, tlog.MaxEntrySize); err != nil {
-			return &exitError{int(verify.Undecided), err}
+			return err
 		}
 	}
 	if len(f.keys) > 0 {
 		if o.Signers, err = loadSigners(f.keys); err != nil {
-			return &exitError{int(verify.Undecided), err}
+			return err
 		}
 	}
 	worst := verify.Proven

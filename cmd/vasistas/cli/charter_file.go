@@ -1,0 +1,310 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/profile"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// A charterFile is a charter as a file has it: the file that founders edit, an
+// event, signed or not, or a proof that carries one.
+type charterFile struct {
+	name     string
+	text     bool         // to be edited; its event is fresh
+	event    *event.Event // never nil
+	charter  *event.Charter
+	payload  []byte
+	envelope *event.Envelope // nil: not signed yet
+	index    *uint64         // of a proof: where it says the entry is
+}
+
+// readCharter reads a charter of any kind.
+func (e *env) readCharter(name string) (*charterFile, error) {
+	f, err := readAs(e, name, max(tlog.MaxProofSize, event.MaxCharterFile), parseCharter)
+	if err == nil {
+		f.name = name
+	}
+	return f, err
+}
+
+func parseCharter(b []byte) (*charterFile, error) {
+	b, index, err := unwrap(b)
+	if err != nil {
+		return nil, err
+	}
+	f := &charterFile{payload: b, index: index}
+	switch {
+	case bytes.HasPrefix(b, []byte(`{"payload"`)):
+		if f.envelope, err = event.ParseEnvelope(b); err == nil {
+			f.event, f.payload = f.envelope.Event, f.envelope.Payload
+		}
+	case bytes.HasPrefix(b, []byte(`{"body"`)):
+		f.event, err = event.Parse(b)
+	default:
+		log, ch, err := event.ParseCharterFile(b)
+		if err != nil {
+			return nil, err
+		}
+		return makeCharter(log, ch)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var ok bool
+	if f.charter, ok = f.event.Body.(*event.Charter); !ok {
+		return nil, fmt.Errorf("it is a %s, and no charter", f.event.Type)
+	}
+	return f, nil
+}
+
+// makeCharter makes the event of a charter that is still to be signed.
+func makeCharter(log string, ch *event.Charter) (*charterFile, error) {
+	ev, err := event.New(log, ch)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := ev.Bytes()
+	return &charterFile{text: true, event: ev, charter: ch, payload: payload}, err
+}
+
+// fromFlags name the charter in force.
+type fromFlags struct {
+	file  string
+	index int64 // of its entry; below 0: not given
+}
+
+const indexUsage = "index of its entry in the log (default: 0 for the first charter; a proof file says it)"
+
+func (f *fromFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.file, "from", "", "signed charter in force, or its proof file, which FILE amends")
+	c.Flags().Int64Var(&f.index, "from-index", -1, indexUsage)
+	c.MarkFlagFilename("from")
+}
+
+// current is the charter in force, and the reference that an amendment makes to
+// it.
+type current struct {
+	*charterFile
+	ref event.Reference
+}
+
+// readFrom reads the charter in force.
+func (e *env) readFrom(f *fromFlags) (*current, error) {
+	file, err := e.readCharter(f.file)
+	if err != nil {
+		return nil, err
+	}
+	return file.inForce(f.index)
+}
+
+// inForce takes a charter as the one in force. Its index is taken from the proof, if
+// the file is one; the proof is not verified here, since what is wrong about
+// it would make a reference that the log refuses.
+func (f *charterFile) inForce(index int64) (*current, error) {
+	if f.envelope == nil {
+		return nil, fmt.Errorf("%s: it is not signed, so it is no charter in force; give the signed entry, or its proof file", f.name)
+	}
+	c := &current{f, event.Reference{Leaf: f.envelope.LeafHash()}}
+	switch {
+	case f.index != nil && index >= 0 && *f.index != uint64(index):
+		return nil, usagef("index %d: the proof file says %d", index, *f.index)
+	case f.index != nil:
+		c.ref.Index = *f.index
+	case index >= 0:
+		c.ref.Index = uint64(index)
+	case f.charter.Version != 1:
+		return nil, usagef("%s: version %d is not the first charter: give its proof file, or the index of its entry (--from-index N; of show, --index N)", f.name, f.charter.Version)
+	}
+	return c, nil
+}
+
+// nextFile returns the charter file of the next version, for founders to edit. If
+// the log's keys are to be replaced, its policies have no log lines; the charter
+// names the keys anyway.
+func (c *current) nextFile(newKeys bool) ([]byte, error) {
+	next := *c.charter
+	next.Version++
+	next.Prev = &c.ref
+	if newKeys {
+		logLine := regexp.MustCompile(`(?m)^log .*\n`)
+		next.WitnessPolicy = logLine.ReplaceAllString(next.WitnessPolicy, "")
+		next.AuditPolicy = logLine.ReplaceAllString(next.AuditPolicy, "")
+	}
+	return next.File(c.event.Log)
+}
+
+// A judged charter has by, the charter whose founders sign it: the first is signed by
+// its own, any other by those of the one before. It has what it changes of that, and
+// what is wrong with it, apart from its signatures.
+type judged struct {
+	*charterFile
+	by       *event.Charter
+	changes  []event.Change
+	problems []string
+}
+
+func (e *env) judge(name string, from *fromFlags) (*judged, error) {
+	file, err := e.readCharter(name)
+	if err != nil {
+		return nil, err
+	}
+	j := &judged{charterFile: file, by: file.charter}
+	switch version := file.charter.Version; {
+	case version == 1 && from.file != "":
+		return nil, usagef("%s is the first charter: it amends nothing, so leave out --from", name)
+	case version != 1 && from.file == "":
+		return nil, usagef("%s is version %d: its signers are the founders of version %d; give that as --from", name, version, version-1)
+	case version != 1:
+		now, err := e.readFrom(from)
+		if err != nil {
+			return nil, err
+		}
+		j.by, j.changes, j.problems = now.charter, event.Diff(now.charter, file.charter), follows(file, now)
+	}
+	if err := file.check(); err != nil {
+		j.problems = append(j.problems, err.Error())
+	}
+	return j, nil
+}
+
+// follows says why a charter is not the next version of another.
+func follows(file *charterFile, now *current) []string {
+	var problems []string
+	add := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	if file.event.Log != now.event.Log {
+		add("it is of the log %s, not %s", file.event.Log, now.event.Log)
+	}
+	if file.charter.Version != now.charter.Version+1 {
+		add("it is version %d, and %s is version %d", file.charter.Version, now.name, now.charter.Version)
+	}
+	if prev := file.charter.Prev; prev == nil || *prev != now.ref {
+		add("its prev is not entry %d as %s has it; a signature more makes another entry", now.ref.Index, now.name)
+	}
+	return problems
+}
+
+// check holds what package event has accepted to what can be signed, and to the rules
+// on what a charter says by itself: its policies, its operators, its profile. The
+// ledger is asked about an amendment as if it were a log's first charter, for which
+// it needs no history; all that a first charter without signatures lacks must then be
+// signatures.
+func (f *charterFile) check() error {
+	if ledger.Rules(f.charter.Rules) == nil {
+		return fmt.Errorf("rules %d: this program does not know them", f.charter.Rules)
+	}
+	first, body := *f.event, *f.charter
+	body.Version, body.Prev = 1, nil
+	first.Body = &body
+	payload, err := first.Bytes()
+	if err != nil {
+		return err
+	}
+	v, err := ledger.New(first.Log, nil).Check(ledger.Entry{Envelope: &event.Envelope{Event: &first, Payload: payload}})
+	if err != nil {
+		return err
+	}
+	if v != nil && (v.Rule != "charter" || v.Code != "few") {
+		return errors.New(v.Text())
+	}
+	needed := f.charter.Thresholds.Recover
+	if needed > event.MaxSignatures {
+		return fmt.Errorf("thresholds.recover is %d, and an entry carries at most %d signatures", needed, event.MaxSignatures)
+	}
+	// About 100 bytes of JSON around it, and 200 a signature.
+	size := base64.StdEncoding.EncodedLen(len(f.payload)) + 100 + 200*int(needed)
+	if size > event.MaxEntrySize {
+		return fmt.Errorf("signed, it would have %d bytes, and an entry has %d at most: give it fewer parties, or fewer ML-DSA keys", size, event.MaxEntrySize)
+	}
+	return nil
+}
+
+// advise tells what a charter allows and its founders may not want.
+func (e *env) advise(notes []string) {
+	for _, n := range notes {
+		e.note("note: %s", n)
+	}
+}
+
+// unwise lists what a charter allows and its founders may not want.
+func unwise(ch *event.Charter) []string {
+	var out []string
+	note := func(is bool, format string, args ...any) {
+		if is {
+			out = append(out, fmt.Sprintf(format, args...))
+		}
+	}
+	count := make(map[event.Role]int)
+	kinds := make(map[string]bool)
+	for _, p := range ch.Parties {
+		count[p.Role]++
+		kinds[p.Kind] = true
+		note(p.Role == event.RoleCustodian && len(ch.Groups) > 0 && len(ch.GroupsOf(p.Name)) == 0, "custodian %s is in no group, so it opens nothing", p.Name)
+	}
+	n, t := count[event.RoleCharter], ch.Thresholds
+	note(n == 1, "one founder alone can change everything")
+	note(n > 1 && t.Amend == 1, "each of the %d founders can amend the charter alone", n)
+	note(n > 1 && t.Recover == uint64(n), "a recovery needs all %d founders, so it is impossible once one key is lost", n)
+	note(count[event.RoleAuthority] == 0, "there is no authority, so nothing can be warranted")
+	note(len(ch.Groups) == 0, "there is no custodian group, so the log can open no key")
+	for _, g := range ch.Groups {
+		all := uint64(len(g.Members))
+		note(g.Threshold == 1, "group %s: one custodian alone opens every key", g.ID)
+		note(g.Threshold == all && all > 1, "group %s: it takes all %d custodians, so no key opens once one of them is lost", g.ID, all)
+	}
+	witnesses, auditors := least(ch.WitnessPolicy), least(ch.AuditPolicy)
+	note(witnesses == 0, "the witness policy asks for no witness, so the log may show different people different trees")
+	note(witnesses == 1, "one witness alone meets the witness policy, so it can vouch for two different trees")
+	note(auditors == 0 && len(ch.Groups) > 0, "the audit policy asks for no auditor, so keys open even while disclosures are overdue")
+	note(auditors == 0 && count[event.RoleAuditor] > 0, "there are auditors, and the audit policy asks for none of them")
+	p := &ch.Profile
+	note(p.ID == "demo", "the profile demo has seconds for days: it is for demonstrations")
+	note(p.Emergency != nil && count[event.RoleDuty] == 0, "the profile has emergencies, and without a duty key there can be none")
+	note(p.Emergency == nil && count[event.RoleDuty] > 0, "there are duty keys, and the profile has no emergencies")
+	for _, c := range event.Diff(nil, ch) {
+		path, figure := strings.CutPrefix(c.Path, "profile.")
+		note(figure && strings.HasSuffix(path, ".kinds") && !kinds[c.Is], "no authority is of the kind %s, which the profile asks to sign", c.Is)
+		note(figure && path != "id" && path != "sources" && lawOf(p, path) == "", "profile.%s has no source", path)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// least is how many cosignatures meet a policy at least, 0 also for none that can
+// be read.
+func least(policy string) int {
+	p, err := tlog.ParsePolicy([]byte(policy))
+	if err != nil {
+		return 0
+	}
+	return describePolicy(p).Least
+}
+
+// lawOf returns the sources of a figure: the rows nearest to it. "" is none.
+func lawOf(p *event.Profile, path string) string {
+	nearest := ""
+	var laws []string
+	for _, s := range p.Sources {
+		if profile.Covers(s.Figure, path) && len(s.Figure) >= len(nearest) {
+			if s.Figure != nearest {
+				laws = nil
+			}
+			nearest = s.Figure
+			laws = append(laws, s.Law)
+		}
+	}
+	return strings.Join(laws, "; ")
+}
