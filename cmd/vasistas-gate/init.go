@@ -13,7 +13,7 @@ import (
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
-	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
@@ -27,15 +27,12 @@ func runInit(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	l.define(flags)
 	name := flags.String("name", "", "`name` of the custodian in the charter (required)")
 	algorithm := flags.String("type", "ed25519", "event key: ed25519 or p256")
-	if err := daemon.Parse(flags, args, stderr); err != nil {
-		return err
-	}
-	if err := l.complete(); err != nil {
+	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
 	}
 	kind, ok := map[string]string{"ed25519": eventkey.Ed25519, "p256": eventkey.ECDSAP256}[*algorithm]
 	if *name == "" || !ok {
-		return daemon.WrongUse("give -name, and ed25519 or p256 for -type")
+		return command.WrongUse("give -name, and ed25519 or p256 for -type")
 	}
 	if err := durable.MkdirAll(l.path("keys"), 0o700); err != nil {
 		return err
@@ -84,16 +81,13 @@ func runJoin(ctx context.Context, args []string, _, stderr io.Writer) error {
 	flags := flag.NewFlagSet("join", flag.ContinueOnError)
 	l.defineRun(flags)
 	file := flags.String("charter", "", "`file` with the log's first charter, from a source that you trust (required)")
-	if err := daemon.Parse(flags, args, stderr); err != nil {
-		return err
-	}
-	if err := l.complete(); err != nil {
+	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
 	}
 	if *file == "" || l.url == "" {
-		return daemon.WrongUse("give -charter and -log")
+		return command.WrongUse("give -charter and -log")
 	}
-	b, err := readFile(*file, event.MaxEntrySize+1)
+	b, err := durable.ReadFile(*file, event.MaxEntrySize+1)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,7 +19,8 @@ import (
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
-	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -54,7 +54,7 @@ func (l *layout) defineRun(fs *flag.FlagSet) {
 
 func (l *layout) complete() error {
 	if l.dir == "" {
-		return daemon.WrongUse("-dir is missing: say which directory holds the gate")
+		return command.WrongUse("-dir is missing: say which directory holds the gate")
 	}
 	if l.eventKey == "" {
 		l.eventKey = l.path("keys", "event.pem")
@@ -89,24 +89,10 @@ func (j *joined) bytes() []byte {
 
 const maxJoined = 64 << 10
 
-// readFile reads a small file.
-func readFile(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("%s has more than %d bytes", name, limit)
-	}
-	return b, err
-}
-
 // config loads the keys, and which log they are for.
 func (l *layout) config(ctx context.Context) (gate.Config, error) {
 	c := gate.Config{Dir: l.path("state"), Timeout: l.timeout}
-	b, err := readFile(l.path("gate.json"), maxJoined)
+	b, err := durable.ReadFile(l.path("gate.json"), maxJoined)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, fmt.Errorf("%w: this gate has joined no log; see \"vasistas-gate join\"", err)
 	} else if err != nil {
@@ -152,7 +138,7 @@ func (l *layout) loadKeys() ([]gate.KeyHolder, error) {
 			continue
 		}
 		name := l.path("keys", f.Name())
-		b, err := readFile(name, escrow.MaxKeyFile)
+		b, err := durable.ReadFile(name, escrow.MaxKeyFile)
 		if err != nil {
 			return nil, err
 		}

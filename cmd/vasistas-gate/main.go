@@ -8,19 +8,11 @@ package main
 import (
 	"context"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
-	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/command"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { command.Main(run) }
 
 const usage = `vasistas-gate: a custodian's gate
 
@@ -42,7 +34,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use.
 
 // run is the program. It returns the exit code, and ends when ctx does.
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	return daemon.Run(ctx, "vasistas-gate", usage, map[string]daemon.Command{
+	return command.Run(ctx, "vasistas-gate", usage, map[string]command.Command{
 		"init": runInit, "join": runJoin, "serve": runServe, "status": runStatus, "confirm": runConfirm, "resume": runResume,
 	}, args, stdout, stderr)
 }

@@ -16,17 +16,21 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client/gate"
-	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/command"
 )
 
-// open takes up a gate that does not serve.
-func (l *layout) open(ctx context.Context, stderr io.Writer) (*gate.Gate, error) {
+// open calls do with a gate that does not serve.
+func (l *layout) open(ctx context.Context, stderr io.Writer, do func(*gate.Gate) error) error {
 	c, err := l.config(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.Logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return gate.Open(c)
+	g, err := gate.Open(c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(g), g.Close())
 }
 
 func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -35,16 +39,17 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	l.defineRun(flags)
 	url := flags.String("gate", "", "`URL` of a gate that runs, in place of -dir")
 	asJSON := flags.Bool("json", false, "print JSON")
-	if err := daemon.Parse(flags, args, stderr); err != nil {
+	if err := command.Parse(flags, args, stderr); err != nil {
 		return err
 	}
-	s := new(gate.Status)
+	var s *gate.Status
+	var err error
 	if *url != "" {
-		var err error
-		if s, err = fetchStatus(ctx, *url, l.timeout); err != nil {
-			return err
-		}
-	} else if err := l.localStatus(ctx, stderr, s); err != nil {
+		s, err = fetchStatus(ctx, *url, l.timeout)
+	} else {
+		s, err = l.localStatus(ctx, stderr)
+	}
+	if err != nil {
 		return err
 	}
 	if *asJSON {
@@ -58,23 +63,17 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 
 // localStatus reads the state, and looks at the log once; what it can't see is no
 // reason to say nothing.
-func (l *layout) localStatus(ctx context.Context, stderr io.Writer, s *gate.Status) (err error) {
+func (l *layout) localStatus(ctx context.Context, stderr io.Writer) (s *gate.Status, err error) {
 	if err := l.complete(); err != nil {
+		return nil, err
+	}
+	return s, l.open(ctx, stderr, func(g *gate.Gate) error {
+		if err := g.Sync(ctx); err != nil {
+			fmt.Fprintf(stderr, "vasistas-gate status: following the log: %v\n", err)
+		}
+		s, err = g.Status(ctx)
 		return err
-	}
-	g, err := l.open(ctx, stderr)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, g.Close()) }()
-	if err := g.Sync(ctx); err != nil {
-		fmt.Fprintf(stderr, "vasistas-gate status: following the log: %v\n", err)
-	}
-	got, err := g.Status(ctx)
-	if err == nil {
-		*s = *got
-	}
-	return err
+	})
 }
 
 const maxStatus = 1 << 20
@@ -114,60 +113,42 @@ func printStatus(w io.Writer, s *gate.Status) {
 	}
 }
 
-func runConfirm(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+func runConfirm(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var l layout
-	var names []string
 	flags := flag.NewFlagSet("confirm", flag.ContinueOnError)
 	l.defineRun(flags)
-	flags.Func("name", "`name` of a change to confirm, as status prints it; all of them must be named", func(s string) error {
-		names = append(names, s)
-		return nil
+	names := command.List(flags, "name", "`name` of a change to confirm, as status prints it; all of them must be named")
+	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+		return err
+	}
+	return l.open(ctx, stderr, func(g *gate.Gate) error {
+		if err := g.Confirm(ctx, *names); err != nil {
+			return err
+		}
+		s, err := g.Status(ctx)
+		if err == nil {
+			fmt.Fprintf(stdout, "The charter of version %d is trusted.\n", s.Trusted)
+		}
+		return err
 	})
-	if err := daemon.Parse(flags, args, stderr); err != nil {
-		return err
-	}
-	if err := l.complete(); err != nil {
-		return err
-	}
-	g, err := l.open(ctx, stderr)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, g.Close()) }()
-	if err := g.Confirm(ctx, names); err != nil {
-		return err
-	}
-	s, err := g.Status(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(stdout, "The charter of version %d is trusted.\n", s.Trusted)
-	return nil
 }
 
-func runResume(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+func runResume(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var l layout
 	flags := flag.NewFlagSet("resume", flag.ContinueOnError)
 	l.defineRun(flags)
 	confirm := flags.Bool("confirm", false, "confirm that no other gate runs with this key, and that the journal is lost (required)")
-	if err := daemon.Parse(flags, args, stderr); err != nil {
-		return err
-	}
-	if err := l.complete(); err != nil {
+	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
 	}
 	if !*confirm {
-		return daemon.WrongUse("it takes the chain up from the log, and the log's readers will see that; if no other gate runs with this key, and its journal is lost, say -confirm")
+		return command.WrongUse("it takes the chain up from the log, and the log's readers will see that; if no other gate runs with this key, and its journal is lost, say -confirm")
 	}
-	g, err := l.open(ctx, stderr)
-	if err != nil {
+	return l.open(ctx, stderr, func(g *gate.Gate) error {
+		seq, err := g.Resume(ctx)
+		if err == nil {
+			fmt.Fprintf(stdout, "The chain goes on after release %d. The next heartbeat says that it was resumed.\n", seq)
+		}
 		return err
-	}
-	defer func() { err = errors.Join(err, g.Close()) }()
-	seq, err := g.Resume(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(stdout, "The chain goes on after release %d. The next heartbeat says that it was resumed.\n", seq)
-	return nil
+	})
 }

@@ -7,41 +7,33 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/daemon"
 )
 
 // serveOptions are the flags of serve.
 type serveOptions struct {
 	layout
-	listen, addrFile string
-	poll, shutdown   time.Duration
-	maxConns         int
-	requests         int
+	service  daemon.Service
+	poll     time.Duration
+	requests int
 }
 
 func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	o.defineRun(fs)
-	fs.StringVar(&o.listen, "listen", "127.0.0.1:7390", "`address` to listen on; port 0 takes a free one")
-	fs.StringVar(&o.addrFile, "addr-file", "", "`file` to write the address to, once it is known")
+	o.service.Define(fs, "127.0.0.1:7390", "with requests under way")
 	fs.DurationVar(&o.poll, "poll", time.Second, "pause between two looks at the log")
-	fs.DurationVar(&o.shutdown, "shutdown-timeout", 15*time.Second, "how long to go on with requests under way, when told to stop")
-	fs.IntVar(&o.maxConns, "max-connections", 8192, "connections served at once; more wait")
 	fs.IntVar(&o.requests, "requests", 64, "requests judged at once; more wait")
-	if err := daemon.Parse(fs, args, stderr); err != nil {
-		return err
-	}
-	return o.complete()
+	return command.Parse(fs, args, stderr, o.complete)
 }
 
 func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -62,15 +54,11 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, g.Close()) }()
-	listener, err := net.Listen("tcp", o.listen)
-	if err != nil {
-		return fmt.Errorf("listening: %w", err)
+	if err := o.service.Listen(); err != nil {
+		return err
 	}
-	defer listener.Close()
+	defer o.service.Listener.Close()
 	g.Start()
-	service := daemon.Service{
-		Server: gate.Server(daemon.WithMetrics(g.Handler(), reg), o.timeout), Listener: listener, MaxConns: o.maxConns,
-		AddrFile: o.addrFile, Shutdown: o.shutdown, Logger: logger,
-	}
-	return service.Run(ctx, stdout)
+	o.service.Server, o.service.Logger = gate.Server(daemon.WithMetrics(g.Handler(), reg), o.timeout), logger
+	return o.service.Run(ctx, stdout)
 }

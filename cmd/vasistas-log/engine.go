@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -60,23 +60,13 @@ func (o *engineOptions) defineNamed(fs *flag.FlagSet, prefix string) {
 	fs.Int64Var(&o.cacheMiB, prefix+"tile-cache", 64, "with -engine trillian, `MiB` of tiles that are kept in memory")
 }
 
-// checkEngine completes what says where the tree is. made: the tree is to be made.
-func (l *layout) checkEngine(made bool) error { return l.completeEngine(l.dir, made) }
-
-func (o *engineOptions) completeEngine(dir string, made bool) error {
-	if err := o.takePlace(dir); err != nil {
-		return err
-	}
-	return o.fill(dir, made)
-}
-
 // fill fills in the defaults, and refuses what makes no sense together.
 func (o *engineOptions) fill(dir string, made bool) error {
 	switch o.engine {
 	case "", enginePOSIX:
 		o.engine = enginePOSIX
 		if o.trillian != "" || o.tiles != "" || o.ca != "" {
-			return daemon.WrongUse("-trillian, -trillian-ca and -tiles are for -engine trillian")
+			return command.WrongUse("-trillian, -trillian-ca and -tiles are for -engine trillian")
 		}
 		if o.tree == "" {
 			o.tree = filepath.Join(dir, "tree")
@@ -84,23 +74,23 @@ func (o *engineOptions) fill(dir string, made bool) error {
 		return nil
 	case engineTrillian:
 	default:
-		return daemon.WrongUse("there is no engine %q; there are %s and %s", o.engine, enginePOSIX, engineTrillian)
+		return command.WrongUse("there is no engine %q; there are %s and %s", o.engine, enginePOSIX, engineTrillian)
 	}
 	if o.trillian == "" {
-		return daemon.WrongUse("-trillian is missing: say where Trillian's log server is")
+		return command.WrongUse("-trillian is missing: say where Trillian's log server is")
 	}
 	if o.tiles == "" {
 		o.tiles = filepath.Join(dir, "tiles")
 	}
 	if o.cacheMiB < 1 || o.cacheMiB > 1<<20 {
-		return daemon.WrongUse("-tile-cache must be between 1 and %d", 1<<20)
+		return command.WrongUse("-tile-cache must be between 1 and %d", 1<<20)
 	}
 	if o.tree == "" && made {
 		return nil
 	}
 	n, err := strconv.ParseInt(o.tree, 10, 64)
 	if err != nil || n <= 0 {
-		return daemon.WrongUse("-tree is to be the number of a tree in Trillian, and it is %q", o.tree)
+		return command.WrongUse("-tree is to be the number of a tree in Trillian, and it is %q", o.tree)
 	}
 	o.number = n
 	return nil
@@ -133,7 +123,7 @@ func (o *engineOptions) openTiles(ctx context.Context) (trillianx.Tiles, error) 
 		return s3store.Open(ctx, o.tiles)
 	}
 	if strings.Contains(o.tiles, "://") {
-		return nil, daemon.WrongUse("-tiles is a directory or s3://BUCKET/PREFIX, and it is %q", o.tiles)
+		return nil, command.WrongUse("-tiles is a directory or s3://BUCKET/PREFIX, and it is %q", o.tiles)
 	}
 	return trillianx.OpenDir(o.tiles)
 }

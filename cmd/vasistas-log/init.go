@@ -15,7 +15,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/pgstate"
@@ -27,11 +27,11 @@ func runKeygen(_ context.Context, args []string, stdout, stderr io.Writer) error
 	dir := fs.String("dir", "", "`directory` of the log (required)")
 	origin := fs.String("origin", "", "origin of the log: a `name` that is yours for ever, like example.com/warrants (required)")
 	mldsa := fs.Bool("mldsa", true, "make a post-quantum ML-DSA-44 key too")
-	if err := daemon.Parse(fs, args, stderr); err != nil {
+	if err := command.Parse(fs, args, stderr); err != nil {
 		return err
 	}
 	if *dir == "" || *origin == "" {
-		return daemon.WrongUse("give -dir and -origin")
+		return command.WrongUse("give -dir and -origin")
 	}
 	keys, err := makeKeys(*dir, *origin, *mldsa)
 	if err != nil {
@@ -49,7 +49,6 @@ const maxCharterFile = event.MaxEntrySize + 1
 
 func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error) {
 	var l layout
-	var recovery []string
 	flags := flag.NewFlagSet("init", flag.ContinueOnError)
 	l.define(flags)
 	l.defineKeys(flags)
@@ -57,21 +56,12 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	l.defineDatabase(flags)
 	l.defineEngine(flags)
 	charterFile := flags.String("charter", "", "`file` with the first charter and enough signatures, from \"vasistas charter\" (required)")
-	flags.Func("vault-recovery", "age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault too; repeat it", func(s string) error {
-		recovery = append(recovery, s)
-		return nil
-	})
-	if err := daemon.Parse(flags, args, stderr); err != nil {
-		return err
-	}
-	if err := l.complete(); err != nil {
-		return err
-	}
-	if err := l.checkEngine(true); err != nil {
+	recovery := command.List(flags, "vault-recovery", "age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault too; repeat it")
+	if err := command.Parse(flags, args, stderr, func() error { return l.completeWith(true) }); err != nil {
 		return err
 	}
 	if *charterFile == "" {
-		return daemon.WrongUse("-charter is missing: a log starts with a charter only; make one with \"vasistas charter new\"")
+		return command.WrongUse("-charter is missing: a log starts with a charter only; make one with \"vasistas charter new\"")
 	}
 	charter, err := readEnvelope(*charterFile)
 	if err != nil {
@@ -99,7 +89,7 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 		defer db.Close()
 		cfg.State, files.Storage = db.Founder(), db.Vault()
 	}
-	if err := makeVault(files, recovery); err != nil {
+	if err := makeVault(files, *recovery); err != nil {
 		return err
 	}
 	engine, err := l.createTree(ctx, slog.New(slog.NewTextHandler(stderr, nil)), stderr)

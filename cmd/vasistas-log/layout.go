@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
@@ -51,16 +51,23 @@ func (l *layout) defineVault(fs *flag.FlagSet) {
 	fs.StringVar(&l.identity, "identity", "", "`file` with the vault's age identity, if not DIR/keys/vault.key")
 }
 
-func (l *layout) complete() error {
+// complete completes what says where the parts are.
+func (l *layout) complete() error { return l.completeWith(false) }
+
+// completeWith is complete; made says that the tree is to be made.
+func (l *layout) completeWith(made bool) error {
 	if l.dir == "" {
-		return daemon.WrongUse("-dir is missing: say which directory holds the log")
+		return command.WrongUse("-dir is missing: say which directory holds the log")
 	}
 	for path, name := range map[*string]string{&l.state: "state", &l.vault: "vault", &l.identity: "keys/vault.key"} {
 		if *path == "" {
 			*path = filepath.Join(l.dir, filepath.FromSlash(name))
 		}
 	}
-	return nil
+	if err := l.takePlace(l.dir); err != nil {
+		return err
+	}
+	return l.fill(l.dir, made)
 }
 
 func (l *layout) vaultConfig() vault.Config { return vault.Config{Dir: l.vault, Identity: l.identity} }

@@ -9,21 +9,13 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"k8s.io/klog/v2"
 
-	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/command"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { command.Main(run) }
 
 const usage = `vasistas-log: the provider's log
 
@@ -48,7 +40,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use.
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	// What Tessera says of its daily work is nobody's business here.
 	klog.SetSlogLogger(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})).With("part", "tessera"))
-	return daemon.Run(ctx, "vasistas-log", usage, map[string]daemon.Command{
+	return command.Run(ctx, "vasistas-log", usage, map[string]command.Command{
 		"keygen": runKeygen, "init": runInit, "serve": runServe, "recover": runRecover, "vault": runVault,
 	}, args, stdout, stderr)
 }

@@ -13,7 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
@@ -77,7 +77,7 @@ func (o *engineOptions) takePlace(dir string) error {
 		return err
 	}
 	if o.engine != "" && o.engine != p.Engine || o.tree != "" && o.tree != p.Tree {
-		return daemon.WrongUse("%s says that the tree of this log is %s %s, and not %s %s; a log moves with \"vasistas-log recover -to-engine\" only",
+		return command.WrongUse("%s says that the tree of this log is %s %s, and not %s %s; a log moves with \"vasistas-log recover -to-engine\" only",
 			filepath.Join(dir, placeFile), p.Engine, p.Tree, o.engine, o.tree)
 	}
 	o.take(p)

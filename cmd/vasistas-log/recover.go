@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/pgstate"
 	"github.com/vasistas/vasistas/log/tesserax"
@@ -54,20 +54,14 @@ func (r *recovery) parse(args []string, stderr io.Writer) error {
 	r.to.defineNamed(fs, "to-")
 	fs.StringVar(&r.policy, "policy", "", "`file` with the witness policy that the copy's checkpoint must meet (required with -from)")
 	fs.StringVar(&r.from, "from", "", "`URL or directory` of a copy of the log; without one the tree, which must be whole, moves to -to-engine")
-	if err := daemon.Parse(fs, args, stderr); err != nil {
-		return err
-	}
-	if err := r.complete(); err != nil {
-		return err
-	}
-	if err := r.checkEngine(false); err != nil {
+	if err := command.Parse(fs, args, stderr, r.complete); err != nil {
 		return err
 	}
 	switch {
 	case r.from == "" && r.to.engine == "":
-		return daemon.WrongUse("-from is missing: name a copy of the log; or -to-engine, to move the log")
+		return command.WrongUse("-from is missing: name a copy of the log; or -to-engine, to move the log")
 	case r.from != "" && r.policy == "":
-		return daemon.WrongUse("-policy is missing: it names the witnesses whose cosignatures the copy's checkpoint needs")
+		return command.WrongUse("-policy is missing: it names the witnesses whose cosignatures the copy's checkpoint needs")
 	case r.to.engine != "":
 		return r.to.destination(&r.layout)
 	}
@@ -155,7 +149,7 @@ func (o *engineOptions) destination(l *layout) error {
 	}
 	if begun != nil {
 		if begun.Engine != o.engine || o.tree != "" && o.tree != begun.Tree {
-			return daemon.WrongUse("a move to %s %s was begun; finish it, or remove %s", begun.Engine, begun.Tree, filepath.Join(l.dir, moveFile))
+			return command.WrongUse("a move to %s %s was begun; finish it, or remove %s", begun.Engine, begun.Tree, filepath.Join(l.dir, moveFile))
 		}
 		o.take(begun)
 	}
@@ -163,7 +157,7 @@ func (o *engineOptions) destination(l *layout) error {
 		return err
 	}
 	if o.engine == l.engine && o.tree == l.tree {
-		return daemon.WrongUse("the tree is there already; give another -to-engine or -to-tree")
+		return command.WrongUse("the tree is there already; give another -to-engine or -to-tree")
 	}
 	return nil
 }

@@ -10,13 +10,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event/eventkey"
@@ -27,11 +27,9 @@ import (
 type serveOptions struct {
 	layout
 	policy, recovery           string
-	listen, addrFile           string
+	service                    daemon.Service
 	eventKey                   string
 	interval, refresh, timeout time.Duration
-	shutdown                   time.Duration
-	maxConns                   int
 	lease                      time.Duration // with database
 }
 
@@ -46,20 +44,11 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	fs.StringVar(&o.policy, "policy", "", "`file` with a witness policy that heads must meet beside the charter's, and with URLs of witnesses")
 	fs.StringVar(&o.recovery, "recovery", "", "`file` with an amendment that enough founders signed to recover the log, and that you accept: its heads then meet that charter alone")
 	fs.StringVar(&o.eventKey, "event-key", "", "provider's event `key`, that signs anchors and disclosures: a file, or NAME://KEY of a KMS; without one the log makes none")
-	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
-	fs.StringVar(&o.addrFile, "addr-file", "", "`file` to write the address to, once it is known")
+	o.service.Define(fs, "127.0.0.1:8080", "publishing what was accepted")
 	fs.DurationVar(&o.interval, "interval", 200*time.Millisecond, "least time between two checkpoints")
 	fs.DurationVar(&o.refresh, "refresh", time.Minute, "how old the cosignatures of an idle log get")
 	fs.DurationVar(&o.timeout, "witness-timeout", 5*time.Second, "how long a witness may take")
-	fs.DurationVar(&o.shutdown, "shutdown-timeout", 15*time.Second, "how long to go on publishing what was accepted, when told to stop")
-	fs.IntVar(&o.maxConns, "max-connections", 8192, "connections served at once; more wait")
-	if err := daemon.Parse(fs, args, stderr); err != nil {
-		return err
-	}
-	if err := o.complete(); err != nil {
-		return err
-	}
-	return o.checkEngine(false)
+	return command.Parse(fs, args, stderr, o.complete)
 }
 
 func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -68,11 +57,10 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
-	listener, err := net.Listen("tcp", o.listen)
-	if err != nil {
-		return fmt.Errorf("listening: %w", err)
+	if err := o.service.Listen(); err != nil {
+		return err
 	}
-	defer listener.Close()
+	defer o.service.Listener.Close()
 	policy, err := readPolicy(o.policy)
 	if err != nil {
 		return err
@@ -97,7 +85,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 		}
 	}
 	if o.database != "" {
-		return o.serveShared(ctx, cfg, stdout, listener, reg)
+		return o.serveShared(ctx, cfg, stdout, reg)
 	}
 	kept, err := vault.Open(o.vaultConfig())
 	if err != nil {
@@ -109,8 +97,8 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	if err != nil {
 		return err
 	}
-	err = o.serve(ctx, logger.With("origin", l.Origin()), stdout, listener, daemon.WithMetrics(l.Handler(), reg), l.Drain)
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.shutdown)
+	err = o.serve(ctx, logger.With("origin", l.Origin()), stdout, daemon.WithMetrics(l.Handler(), reg), l.Drain)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.service.Shutdown)
 	defer cancel()
 	err = errors.Join(err, l.Close(closing))
 	logger.Info("closed", "err", err)
@@ -133,17 +121,15 @@ func (o *serveOptions) open(ctx context.Context, cfg log.Config) (*log.Log, erro
 
 // serve answers requests until ctx ends, and then, when drain has returned, those
 // that are still under way.
-func (o *serveOptions) serve(ctx context.Context, logger *slog.Logger, stdout io.Writer, listener net.Listener, h http.Handler, drain func()) error {
-	service := daemon.Service{
-		Server: &http.Server{
-			Handler:           h,
-			ReadHeaderTimeout: 5 * time.Second,
-			ReadTimeout:       30 * time.Second, // streams extend it line by line
-			WriteTimeout:      90 * time.Second, // more than a submitter may wait
-			IdleTimeout:       2 * time.Minute,
-			MaxHeaderBytes:    16 << 10,
-		},
-		Listener: listener, MaxConns: o.maxConns, AddrFile: o.addrFile, Shutdown: o.shutdown, Drain: drain, Logger: logger,
+func (o *serveOptions) serve(ctx context.Context, logger *slog.Logger, stdout io.Writer, h http.Handler, drain func()) error {
+	o.service.Drain, o.service.Logger = drain, logger
+	o.service.Server = &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second, // streams extend it line by line
+		WriteTimeout:      90 * time.Second, // more than a submitter may wait
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
 	}
-	return service.Run(ctx, stdout)
+	return o.service.Run(ctx, stdout)
 }

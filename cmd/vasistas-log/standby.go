@@ -26,8 +26,8 @@ import (
 const spareStray = 24 * time.Hour
 
 // serveShared serves as one of several instances, active or standby.
-func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout io.Writer, listener net.Listener, reg *prometheus.Registry) (err error) {
-	candidate := pgstate.Candidate{Name: instanceName(listener), Lease: o.lease, Logger: cfg.Logger}
+func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout io.Writer, reg *prometheus.Registry) (err error) {
+	candidate := pgstate.Candidate{Name: instanceName(o.service.Listener), Lease: o.lease, Logger: cfg.Logger}
 	if err := candidate.Check(); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout i
 		return err
 	}
 	s, err := log.NewStandby(log.StandbyConfig{
-		State: db.State(), Tiles: tree, Dir: o.state, Shutdown: o.shutdown, Logger: cfg.Logger, Registry: reg,
+		State: db.State(), Tiles: tree, Dir: o.state, Shutdown: o.service.Shutdown, Logger: cfg.Logger, Registry: reg,
 	})
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout i
 	go func() { ran <- db.Run(running, candidate) }()
 	var lease error
 	drain := func() { stop(); lease = <-ran; ran <- nil }
-	err = o.serve(ctx, cfg.Logger.With("origin", db.State().Settings().Origin), stdout, listener, daemon.WithMetrics(s.Handler(), reg), drain)
+	err = o.serve(ctx, cfg.Logger.With("origin", db.State().Settings().Origin), stdout, daemon.WithMetrics(s.Handler(), reg), drain)
 	stop()
 	err = errors.Join(err, <-ran, lease)
 	unfollow()

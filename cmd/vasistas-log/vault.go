@@ -8,7 +8,7 @@ import (
 	"errors"
 	"io"
 
-	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log/pgstate"
 	"github.com/vasistas/vasistas/log/vault/vaultcmd"
 )
@@ -16,7 +16,7 @@ import (
 func runVault(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	err := vaultcmd.RunShared(ctx, args, stdout, stderr, openShared)
 	if errors.Is(err, vaultcmd.ErrUsage) {
-		return daemon.WrongUse("%w", err)
+		return command.WrongUse("%w", err)
 	}
 	return err
 }

@@ -1,11 +1,14 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
+// Package daemon is what the daemons have in common: how they serve, and how much memory
+// they take.
 package daemon
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,13 +38,31 @@ func WithMetrics(h http.Handler, reg *prometheus.Registry) http.Handler {
 
 // Service is what [Service.Run] serves.
 type Service struct {
-	Server   *http.Server // its ErrorLog is set
-	Listener net.Listener
+	Server   *http.Server  // its ErrorLog is set
+	Listener net.Listener  // made by Listen
 	MaxConns int           // connections at once; more wait
 	AddrFile string        // gets the address; "": none does
 	Shutdown time.Duration // how long requests under way go on, when told to stop
 	Drain    func()        // called when told to stop, before that; nil: nothing
 	Logger   *slog.Logger
+	address  string
+}
+
+// Define adds the flags. The address is the default, and until says what goes on for a
+// while when the process is told to stop.
+func (s *Service) Define(fs *flag.FlagSet, address, until string) {
+	fs.StringVar(&s.address, "listen", address, "`address` to listen on; port 0 takes a free one")
+	fs.StringVar(&s.AddrFile, "addr-file", "", "`file` to write the address to, once it is known")
+	fs.DurationVar(&s.Shutdown, "shutdown-timeout", 15*time.Second, "how long to go on "+until+", when told to stop")
+	fs.IntVar(&s.MaxConns, "max-connections", 8192, "connections served at once; more wait")
+}
+
+// Listen opens the listener.
+func (s *Service) Listen() (err error) {
+	if s.Listener, err = net.Listen("tcp", s.address); err != nil {
+		err = fmt.Errorf("listening: %w", err)
+	}
+	return err
 }
 
 // Run prints the address, and answers requests until ctx ends, and then those that are

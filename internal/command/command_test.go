@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon_test
+package command_test
 
 import (
 	"bytes"
@@ -13,20 +13,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/command"
 )
 
 // TestRun: what is wrong use exits with 2, what fails with 1, and each says why.
 func TestRun(t *testing.T) {
-	commands := map[string]daemon.Command{
+	commands := map[string]command.Command{
 		"greet": func(_ context.Context, args []string, stdout, stderr io.Writer) error {
 			fs := flag.NewFlagSet("greet", flag.ContinueOnError)
 			name := fs.String("name", "", "whom")
-			if err := daemon.Parse(fs, args, stderr); err != nil {
+			if err := command.Parse(fs, args, stderr); err != nil {
 				return err
 			}
 			if *name == "" {
-				return daemon.WrongUse("-name is missing")
+				return command.WrongUse("-name is missing")
 			}
 			fmt.Fprintln(stdout, "hello", *name)
 			return nil
@@ -51,7 +51,7 @@ func TestRun(t *testing.T) {
 		{"wave", 2, "", `there is no command "wave"`},
 	} {
 		var stdout, stderr bytes.Buffer
-		code := daemon.Run(t.Context(), "prog", "the usage", commands, strings.Fields(c.args), &stdout, &stderr)
+		code := command.Run(t.Context(), "prog", "the usage", commands, strings.Fields(c.args), &stdout, &stderr)
 		if code != c.code || !strings.Contains(stdout.String(), c.stdout) || !strings.Contains(stderr.String(), c.stderr) ||
 			c.stdout == "" && stdout.Len() > 0 || c.stderr == "" && stderr.Len() > 0 {
 			t.Errorf("%q: %d, %q, %q", c.args, code, stdout.String(), stderr.String())

@@ -1,10 +1,10 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package daemon is what the command lines of the daemons have in common: commands
-// by name, each with flags and no other arguments, and three exit codes: 0 done, 1
-// failed, 2 wrong use.
-package daemon
+// Package command is what our command lines have in common: programs that end when
+// they are told to; commands by name, each with flags and no other arguments; and three
+// exit codes: 0 done, 1 failed, 2 wrong use.
+package command
 
 import (
 	"context"
@@ -12,8 +12,20 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 )
+
+// Main runs a program with the arguments, without its name, and exits with the code
+// that it returns. The context ends when the process is told to stop.
+func Main(program func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := program(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
 
 // A Command does something until it is done or ctx ends.
 type Command = func(ctx context.Context, args []string, stdout, stderr io.Writer) error
@@ -44,7 +56,7 @@ func Run(ctx context.Context, program, usage string, commands map[string]Command
 		return 0
 	}
 	fmt.Fprintf(stderr, "%s %s: %v\n", program, name, err)
-	if errors.As(err, new(usageError)) {
+	if IsWrongUse(err) {
 		return 2
 	}
 	return 1
@@ -56,9 +68,22 @@ type usageError struct{ error }
 // WrongUse returns an error that says that the arguments are wrong.
 func WrongUse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// Parse parses the flags of a command that takes no other arguments. Its errors are
-// of wrong use, or flag.ErrHelp.
-func Parse(fs *flag.FlagSet, args []string, stderr io.Writer) error {
+// IsWrongUse reports whether an error says that the arguments are wrong.
+func IsWrongUse(err error) bool { return errors.As(err, new(usageError)) }
+
+// List adds a flag that may be given several times.
+func List(fs *flag.FlagSet, name, usage string) *[]string {
+	var list []string
+	fs.Func(name, usage, func(s string) error {
+		list = append(list, s)
+		return nil
+	})
+	return &list
+}
+
+// Parse parses the flags of a command that takes no other arguments, and then checks
+// them. Its own errors are of wrong use, or flag.ErrHelp.
+func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, checks ...func() error) error {
 	fs.SetOutput(stderr)
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return err
@@ -67,6 +92,11 @@ func Parse(fs *flag.FlagSet, args []string, stderr io.Writer) error {
 	}
 	if fs.NArg() > 0 {
 		return WrongUse("unexpected argument %q", fs.Arg(0))
+	}
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
