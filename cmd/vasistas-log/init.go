@@ -12,10 +12,10 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 
 	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/pgstate"
@@ -121,12 +121,7 @@ func makeVault(cfg vault.Config, recovery []string) error {
 
 // readEnvelope reads the file of a signed event.
 func readEnvelope(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("reading an event: %w", err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxCharterFile+1))
+	b, err := durable.ReadFile(name, maxCharterFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading an event: %w", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/vasistas/vasistas/internal/command"
@@ -34,15 +33,10 @@ const (
 
 // readPlace returns nil if there is no such file.
 func readPlace(name string) (*place, error) {
-	f, err := os.Open(name)
+	b, err := durable.ReadFile(name, maxPlace)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxPlace+1))
-	if err != nil {
+	} else if err != nil && !errors.Is(err, durable.ErrTooLarge) {
 		return nil, err
 	}
 	var p place

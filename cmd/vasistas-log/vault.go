@@ -5,20 +5,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 
-	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log/pgstate"
 	"github.com/vasistas/vasistas/log/vault/vaultcmd"
 )
 
 func runVault(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	err := vaultcmd.RunShared(ctx, args, stdout, stderr, openShared)
-	if errors.Is(err, vaultcmd.ErrUsage) {
-		return command.WrongUse("%w", err)
-	}
-	return err
+	return vaultcmd.RunShared(ctx, args, stdout, stderr, openShared)
 }
 
 // openShared opens the vault that several instances share, for reading and exports.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -23,7 +24,7 @@ var algorithms = []struct {
 	algorithm tlog.Algorithm
 }{{"ed25519", tlog.CosignatureEd25519}, {"mldsa44", tlog.CosignatureMLDSA44}}
 
-func keygen(_ context.Context, c *command) error {
+func keygen(_ context.Context, c *call) error {
 	name := c.flags.String("name", "", "`name` of the witness: a URL without scheme, like witness.example/w1")
 	out := c.flags.String("out", "", "`directory` for the keys; it is made if it is missing")
 	url := c.flags.String("url", "", "submission `prefix` for the policy lines, like https://witness.example/w1")
@@ -58,8 +59,8 @@ func keygen(_ context.Context, c *command) error {
 	return printKeys(c.stdout, signers, *url)
 }
 
-func vkey(_ context.Context, c *command) error {
-	keys := c.list("key", "`file` of a key; may be repeated")
+func vkey(_ context.Context, c *call) error {
+	keys := command.List(c.flags, "key", "`file` of a key; may be repeated")
 	url := c.flags.String("url", "", "submission `prefix` for the policy lines")
 	if err := c.parse("key"); err != nil {
 		return err

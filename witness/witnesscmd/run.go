@@ -12,9 +12,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"slices"
 	"strings"
+
+	"github.com/vasistas/vasistas/internal/command"
 )
 
 const usage = `vasistas-witness cosigns the checkpoints of transparency logs (c2sp.org/tlog-witness).
@@ -46,14 +47,14 @@ there whether its own state is the latest, and refuses to start if it is not.
 // errUsage is a mistake in the arguments; its text was printed already.
 var errUsage = errors.New("usage")
 
-type command struct {
+type call struct {
 	args   []string
 	stdout io.Writer
 	stderr io.Writer
 	flags  *flag.FlagSet
 }
 
-type runner func(ctx context.Context, c *command) error
+type runner func(ctx context.Context, c *call) error
 
 var commands = []struct {
 	name, summary string
@@ -100,7 +101,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		if cmd.name != name {
 			continue
 		}
-		c := &command{args: args, stdout: stdout, stderr: stderr}
+		c := &call{args: args, stdout: stdout, stderr: stderr}
 		c.flags = flag.NewFlagSet("vasistas-witness "+name, flag.ContinueOnError)
 		c.flags.SetOutput(stderr)
 		c.flags.Usage = func() {
@@ -114,7 +115,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 }
 
 // parse parses the flags; required are those that must be given.
-func (c *command) parse(required ...string) error {
+func (c *call) parse(required ...string) error {
 	if err := c.flags.Parse(c.args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
@@ -134,29 +135,15 @@ func (c *command) parse(required ...string) error {
 	return nil
 }
 
-func (c *command) mistake(format string, args ...any) error {
+func (c *call) mistake(format string, args ...any) error {
 	fmt.Fprintf(c.stderr, "%s: %s; see -help\n", c.flags.Name(), fmt.Sprintf(format, args...))
 	return errUsage
 }
 
-// list is a flag that may be given several times.
-func (c *command) list(name, help string) *[]string {
-	var l []string
-	c.flags.Func(name, help, func(s string) error {
-		l = append(l, s)
-		return nil
-	})
-	return &l
-}
-
-func version(_ context.Context, c *command) error {
+func version(_ context.Context, c *call) error {
 	if err := c.parse(); err != nil {
 		return err
 	}
-	v := "(unknown)"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		v = info.Main.Version
-	}
-	_, err := fmt.Fprintf(c.stdout, "vasistas-witness %s\n", v)
+	_, err := fmt.Fprintf(c.stdout, "vasistas-witness %s\n", command.Version())
 	return err
 }

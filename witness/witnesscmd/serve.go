@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/witness"
@@ -27,20 +28,20 @@ type state struct {
 	level slog.Level
 }
 
-func (c *command) stateFlags() *state {
+func (c *call) stateFlags() *state {
 	s := &state{
 		dir:  c.flags.String("dir", "", "state `directory`"),
-		keys: c.list("key", "`file` of a key of the witness; may be repeated"),
+		keys: command.List(c.flags, "key", "`file` of a key of the witness; may be repeated"),
 	}
 	return s
 }
 
-func (c *command) logFlags(s *state) {
-	s.logs = c.list("logs", "`file` of at most 1,024 logs, as a policy with \"quorum none\"; may be repeated")
+func (c *call) logFlags(s *state) {
+	s.logs = command.List(c.flags, "logs", "`file` of at most 1,024 logs, as a policy with \"quorum none\"; may be repeated")
 	c.flags.TextVar(&s.level, "log-level", slog.LevelInfo, "what to log: debug, info, warn or error")
 }
 
-func (c *command) config(s *state) (witness.Config, error) {
+func (c *call) config(s *state) (witness.Config, error) {
 	config := witness.Config{Dir: *s.dir}
 	config.Logger = slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: s.level}))
 	var err error
@@ -74,7 +75,7 @@ func readLogs(files []string) ([]tlog.PolicyLog, error) {
 	return logs, nil
 }
 
-func initState(_ context.Context, c *command) error {
+func initState(_ context.Context, c *call) error {
 	s := c.stateFlags()
 	if err := c.parse("dir", "key"); err != nil {
 		return err
@@ -90,11 +91,11 @@ func initState(_ context.Context, c *command) error {
 	return err
 }
 
-func resumeLost(ctx context.Context, c *command) error {
+func resumeLost(ctx context.Context, c *call) error {
 	s := c.stateFlags()
 	c.logFlags(s)
 	name := c.flags.String("name", "", "the exact `name` of the witness, as an acknowledgement")
-	skip := c.list("skip", "`origin` of a log whose state stays as it is; may be repeated")
+	skip := command.List(c.flags, "skip", "`origin` of a log whose state stays as it is; may be repeated")
 	if err := c.parse("dir", "key", "logs", "name"); err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func resumeLost(ctx context.Context, c *command) error {
 	return err
 }
 
-func serve(ctx context.Context, c *command) error {
+func serve(ctx context.Context, c *call) error {
 	s := c.stateFlags()
 	c.logFlags(s)
 	listen := c.flags.String("listen", "127.0.0.1:7380", "`address` to listen on; port 0 takes a free one")

@@ -19,6 +19,7 @@ import (
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/escrow/agency"
 	"github.com/vasistas/vasistas/client/escrow/plugincmd"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
@@ -74,7 +75,7 @@ func (e *env) runOpen(ctx context.Context, f *openFlags, args []string) error {
 		return err
 	}
 	id := c.Identity(ctx, agency.Options{
-		UserAgent: "vasistas/" + version(), Timeout: f.timeout, Progress: func(r agency.Result) { e.gateNote(f, r) },
+		UserAgent: "vasistas/" + command.Version(), Timeout: f.timeout, Progress: func(r agency.Result) { e.gateNote(f, r) },
 	})
 	return e.stream(args, f.out, func(w io.Writer, in io.Reader) error {
 		plain, err := age.Decrypt(in, id)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -43,7 +44,7 @@ func (e *env) connect(f *logFlags, needPolicy bool) (*client.Client, error) {
 
 // clientConfig is what connect makes a client of; without a URL its error is noURL.
 func (e *env) clientConfig(f *logFlags, needPolicy bool, noURL string) (client.Config, error) {
-	config := client.Config{URL: f.log, Origin: f.origin, UserAgent: "vasistas/" + version()}
+	config := client.Config{URL: f.log, Origin: f.origin, UserAgent: "vasistas/" + command.Version()}
 	if f.policy == "" && needPolicy {
 		return config, usagef("give --policy FILE: without one, nothing that the log says can be believed")
 	}

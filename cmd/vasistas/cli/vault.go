@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log/vault/vaultcmd"
 )
 
@@ -26,7 +27,7 @@ func (e *env) vault() *cobra.Command {
 			switch {
 			case errors.Is(err, flag.ErrHelp):
 				return nil
-			case errors.Is(err, vaultcmd.ErrUsage):
+			case command.IsWrongUse(err):
 				return &exitError{exitUsage, err}
 			}
 			return err

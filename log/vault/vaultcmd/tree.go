@@ -33,7 +33,7 @@ func (d dir) ReadTile(_ context.Context, t tlog.Tile) ([]byte, error) {
 }
 
 // size returns the size of the published log.
-func (c *command) size(ctx context.Context) (uint64, error) {
+func (c *vaultCommand) size(ctx context.Context) (uint64, error) {
 	name := filepath.Join(c.state, "checkpoint")
 	read := func(context.Context) ([]byte, error) { return os.ReadFile(name) }
 	if c.shared != nil {
@@ -55,7 +55,7 @@ func (c *command) size(ctx context.Context) (uint64, error) {
 	return cp.Size, nil
 }
 
-func (c *command) entry(ctx context.Context, i, size uint64) (*event.Envelope, error) {
+func (c *vaultCommand) entry(ctx context.Context, i, size uint64) (*event.Envelope, error) {
 	if i >= size {
 		return nil, fmt.Errorf("there is no entry %d: the published log has %d", i, size)
 	}
@@ -72,7 +72,7 @@ func (c *command) entry(ctx context.Context, i, size uint64) (*event.Envelope, e
 
 // indices finds the entries of events. It reads the whole log, unless it finds all
 // of them before the end.
-func (c *command) indices(ctx context.Context, events []event.Digest) (map[event.Digest]uint64, error) {
+func (c *vaultCommand) indices(ctx context.Context, events []event.Digest) (map[event.Digest]uint64, error) {
 	wanted := make(map[event.Digest]bool, len(events))
 	for _, h := range events {
 		wanted[h] = true

@@ -23,13 +23,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/vault"
 )
-
-// ErrUsage: the arguments are wrong.
-var ErrUsage = errors.New("wrong use")
 
 // Usage says how the command is used.
 const Usage = `vault: what the log keeps until it is disclosed
@@ -54,19 +52,20 @@ type Shared struct {
 	Close     func()
 }
 
-type command struct {
+type vaultCommand struct {
 	dir, tree, state, vault, identity string
 	database                          string
 	open                              func(ctx context.Context, dsn string) (*Shared, error) // nil: there are directories only
 	shared                            *Shared
-	recovery                          []string
+	recovery                          *[]string
 	entries                           []uint64
 	to, by, out                       string
 	stdout                            io.Writer
 }
 
 // Run runs the command with its arguments, which begin with init, ls, check, export
-// or audit. flag.ErrHelp means that help was asked for, and given.
+// or audit. flag.ErrHelp means that help was asked for, and given; an error about the
+// arguments is one of package command.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return RunShared(ctx, args, stdout, stderr, nil)
 }
@@ -75,9 +74,9 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 func RunShared(ctx context.Context, args []string, stdout, stderr io.Writer, open func(ctx context.Context, dsn string) (*Shared, error)) (err error) {
 	if len(args) == 0 {
 		fmt.Fprint(stderr, Usage)
-		return fmt.Errorf("%w: say what to do with the vault", ErrUsage)
+		return command.WrongUse("wrong use: say what to do with the vault")
 	}
-	c := &command{stdout: stdout, open: open}
+	c := &vaultCommand{stdout: stdout, open: open}
 	verbs := map[string]func(context.Context) error{
 		"init": c.init, "ls": c.ls, "check": c.check, "export": c.export, "audit": c.audit,
 	}
@@ -88,9 +87,11 @@ func RunShared(ctx context.Context, args []string, stdout, stderr io.Writer, ope
 		return flag.ErrHelp
 	case verb == nil:
 		fmt.Fprint(stderr, Usage)
-		return fmt.Errorf("%w: there is no command vault %q", ErrUsage, args[0])
+		return command.WrongUse("wrong use: there is no command vault %q", args[0])
 	}
-	if err := c.parse(args[0], args[1:], stderr); err != nil {
+	if err := c.parse(args[0], args[1:], stderr); command.IsWrongUse(err) {
+		return fmt.Errorf("wrong use: %w", err)
+	} else if err != nil {
 		return err
 	}
 	if c.database != "" {
@@ -102,9 +103,8 @@ func RunShared(ctx context.Context, args []string, stdout, stderr io.Writer, ope
 	return verb(ctx)
 }
 
-func (c *command) parse(verb string, args []string, stderr io.Writer) error {
+func (c *vaultCommand) parse(verb string, args []string, stderr io.Writer) error {
 	set := flag.NewFlagSet("vault "+verb, flag.ContinueOnError)
-	set.SetOutput(stderr)
 	set.StringVar(&c.dir, "dir", "", "`directory` of the log (required)")
 	set.StringVar(&c.tree, "tree", "", "directory of the tree, if not DIR/tree")
 	set.StringVar(&c.state, "state", "", "directory of the state, if not DIR/state")
@@ -115,29 +115,21 @@ func (c *command) parse(verb string, args []string, stderr io.Writer) error {
 	}
 	switch verb {
 	case "init":
-		set.Func("recovery", "`recipient` (age1pq1..., from age-keygen -pq) that can decrypt everything too; repeat it", func(s string) error {
-			c.recovery = append(c.recovery, s)
-			return nil
-		})
+		c.recovery = command.List(set, "recovery", "`recipient` (age1pq1..., from age-keygen -pq) that can decrypt everything too; repeat it")
 	case "export":
 		set.Func("entry", "`index` of an entry; repeat it, or separate several by commas", c.addEntries)
 		set.StringVar(&c.to, "to", "", "the inspector's age `recipient`")
 		set.StringVar(&c.by, "by", "", "`name` of who exports, for the audit file")
 		set.StringVar(&c.out, "out", "", "`file` to write; it must not exist")
 	}
-	if err := set.Parse(args); errors.Is(err, flag.ErrHelp) {
+	if err := command.Parse(set, args, stderr); err != nil {
 		return err
-	} else if err != nil {
-		return fmt.Errorf("%w: %w", ErrUsage, err)
-	}
-	if set.NArg() > 0 {
-		return fmt.Errorf("%w: unexpected argument %q", ErrUsage, set.Arg(0))
 	}
 	if c.dir == "" {
-		return fmt.Errorf("%w: -dir is missing: say which directory holds the log", ErrUsage)
+		return command.WrongUse("-dir is missing: say which directory holds the log")
 	}
 	if verb == "export" && (len(c.entries) == 0 || c.to == "" || c.by == "" || c.out == "") {
-		return fmt.Errorf("%w: an export needs -entry, -to, -by and -out", ErrUsage)
+		return command.WrongUse("an export needs -entry, -to, -by and -out")
 	}
 	for path, name := range map[*string]string{&c.tree: "tree", &c.state: "state", &c.vault: "vault", &c.identity: "keys/vault.key"} {
 		if *path == "" {
@@ -147,7 +139,7 @@ func (c *command) parse(verb string, args []string, stderr io.Writer) error {
 	return nil
 }
 
-func (c *command) addEntries(s string) error {
+func (c *vaultCommand) addEntries(s string) error {
 	for part := range strings.SplitSeq(s, ",") {
 		n, err := strconv.ParseUint(part, 10, 63)
 		if err != nil {
@@ -158,7 +150,7 @@ func (c *command) addEntries(s string) error {
 	return nil
 }
 
-func (c *command) config() vault.Config {
+func (c *vaultCommand) config() vault.Config {
 	cfg := vault.Config{Dir: c.vault, Identity: c.identity}
 	if c.shared != nil {
 		cfg.Storage = c.shared.Storage
@@ -166,8 +158,8 @@ func (c *command) config() vault.Config {
 	return cfg
 }
 
-func (c *command) init(context.Context) error {
-	if err := vault.Create(c.config(), c.recovery...); err != nil {
+func (c *vaultCommand) init(context.Context) error {
+	if err := vault.Create(c.config(), *c.recovery...); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.stdout, "Made an empty vault in %s. Its key is %s: keep a copy of it offline. Who has it can read all openings; without it nothing can be disclosed.\n", c.vault, c.identity)
@@ -175,7 +167,7 @@ func (c *command) init(context.Context) error {
 }
 
 // ls scans the log for the entries that the records belong to.
-func (c *command) ls(ctx context.Context) error {
+func (c *vaultCommand) ls(ctx context.Context) error {
 	v, err := vault.OpenReadOnly(c.config())
 	if err != nil {
 		return err
@@ -200,7 +192,7 @@ func place(at map[event.Digest]uint64, h event.Digest) string {
 	return "(not in the published log)"
 }
 
-func (c *command) check(ctx context.Context) error {
+func (c *vaultCommand) check(ctx context.Context) error {
 	v, err := vault.OpenReadOnly(c.config())
 	if err != nil {
 		return err
@@ -220,7 +212,7 @@ func (c *command) check(ctx context.Context) error {
 }
 
 // damage lists what can no longer be disclosed, and is an error if there is damage.
-func (c *command) damage(ctx context.Context, damage []*vault.DamagedError) error {
+func (c *vaultCommand) damage(ctx context.Context, damage []*vault.DamagedError) error {
 	var errs []error
 	var lost []event.Digest
 	for _, d := range damage {
@@ -240,7 +232,7 @@ func (c *command) damage(ctx context.Context, damage []*vault.DamagedError) erro
 	return errors.Join(errs...)
 }
 
-func (c *command) export(ctx context.Context) error {
+func (c *vaultCommand) export(ctx context.Context) error {
 	if _, err := os.Lstat(c.out); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is there already: %w", c.out, errors.Join(err, fs.ErrExist))
 	}
@@ -272,7 +264,7 @@ func (c *command) export(ctx context.Context) error {
 	return nil
 }
 
-func (c *command) audit(context.Context) error {
+func (c *vaultCommand) audit(context.Context) error {
 	v, err := vault.OpenReadOnly(c.config())
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -191,7 +192,7 @@ func TestUsage(t *testing.T) {
 		{}, {"open"}, {"ls"}, {"ls", "-dir", dir, "more"}, {"ls", "-no"}, {"ls", "-dir", dir, "-to", "age1"},
 		{"export", "-dir", dir}, {"export", "-dir", dir, "-entry", "-1", "-to", "x", "-by", "y", "-out", "z"},
 	} {
-		if _, err := run(args...); !errors.Is(err, vaultcmd.ErrUsage) {
+		if _, err := run(args...); !command.IsWrongUse(err) {
 			t.Errorf("%q: %v", args, err)
 		}
 	}
