@@ -45,11 +45,8 @@ type engineOptions struct {
 	number            int64 // of the tree in Trillian; 0: it is yet to be made
 }
 
-// defineEngine adds the flags.
-func (o *engineOptions) defineEngine(fs *flag.FlagSet) { o.defineNamed(fs, "") }
-
-// defineNamed adds them under names with a prefix.
-func (o *engineOptions) defineNamed(fs *flag.FlagSet, prefix string) {
+// define adds the flags, under names with a prefix.
+func (o *engineOptions) define(fs *flag.FlagSet, prefix string) {
 	fs.StringVar(&o.engine, prefix+"engine", "", "what keeps the tree: posix, the default, or trillian")
 	fs.StringVar(&o.tree, prefix+"tree", "", "directory of the tree, if not DIR/tree; with -engine trillian the `number` of the tree")
 	fs.StringVar(&o.trillian, prefix+"trillian", "", "`address` of Trillian's log server, or several, separated by commas")
@@ -183,6 +180,7 @@ func (o *engineOptions) createTree(ctx context.Context, logger *slog.Logger, std
 		}
 		fmt.Fprintf(stderr, "Made a tree in Trillian. From now on give: -engine trillian -trillian %s -tree %d\n", o.trillian, o.number)
 	}
+	o.tree = strconv.FormatInt(o.number, 10)
 	return o.openTree(ctx, logger)
 }
 

@@ -51,10 +51,7 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	var l layout
 	flags := flag.NewFlagSet("init", flag.ContinueOnError)
 	l.define(flags)
-	l.defineKeys(flags)
 	l.defineVault(flags)
-	l.defineDatabase(flags)
-	l.defineEngine(flags)
 	charterFile := flags.String("charter", "", "`file` with the first charter and enough signatures, from \"vasistas charter\" (required)")
 	recovery := command.List(flags, "vault-recovery", "age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault too; repeat it")
 	if err := command.Parse(flags, args, stderr, func() error { return l.completeWith(true) }); err != nil {

@@ -25,24 +25,17 @@ type layout struct {
 	engineOptions
 }
 
-// define adds the flags that every command has.
+// define adds the flags that all commands but keygen have.
 func (l *layout) define(fs *flag.FlagSet) {
 	fs.StringVar(&l.dir, "dir", "", "`directory` of the log (required)")
 	fs.StringVar(&l.state, "state", "", "`directory` of the state, if not DIR/state; another disk than the tree's is best")
-}
-
-// defineDatabase adds the flag for what several instances share.
-func (l *layout) defineDatabase(fs *flag.FlagSet) {
 	fs.StringVar(&l.database, "database", "", "`DSN` of the PostgreSQL database that has the state and the vault instead of directories, for an active instance and standbys; its password stands in PGPASSFILE")
-}
-
-// defineKeys adds the flag for keys that are not where keygen puts them.
-func (l *layout) defineKeys(fs *flag.FlagSet) {
 	fs.Func("key", "`file` with a note key of the log, if not in DIR/keys; the Ed25519 key first", func(name string) error {
 		k, err := readKey(name)
 		l.keys = append(l.keys, k)
 		return err
 	})
+	l.engineOptions.define(fs, "")
 }
 
 // defineVault adds the flags for the vault.

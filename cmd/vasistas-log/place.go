@@ -52,11 +52,7 @@ func readPlace(name string) (*place, error) {
 }
 
 func writePlace(name string, o *engineOptions) error {
-	p := place{Engine: o.engine, Tree: o.tree}
-	if o.engine == engineTrillian {
-		p = place{o.engine, fmt.Sprint(o.number), o.trillian, o.tiles}
-	}
-	b, err := json.MarshalIndent(p, "", "  ")
+	b, err := json.MarshalIndent(place{o.engine, o.tree, o.trillian, o.tiles}, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -20,7 +19,6 @@ import (
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/pgstate"
-	"github.com/vasistas/vasistas/log/tesserax"
 )
 
 // copyOf is a client as the source of a recovery.
@@ -48,10 +46,7 @@ type recovery struct {
 func (r *recovery) parse(args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("recover", flag.ContinueOnError)
 	r.define(fs)
-	r.defineKeys(fs)
-	r.defineDatabase(fs)
-	r.defineEngine(fs)
-	r.to.defineNamed(fs, "to-")
+	r.to.define(fs, "to-")
 	fs.StringVar(&r.policy, "policy", "", "`file` with the witness policy that the copy's checkpoint must meet (required with -from)")
 	fs.StringVar(&r.from, "from", "", "`URL or directory` of a copy of the log; without one the tree, which must be whole, moves to -to-engine")
 	if err := command.Parse(fs, args, stderr, r.complete); err != nil {
@@ -116,7 +111,7 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 func (r *recovery) move(ctx context.Context, cfg log.RecoverConfig, stdout, stderr io.Writer) error {
 	moving := filepath.Join(r.dir, moveFile)
 	cfg.OpenTo = func(ctx context.Context) (log.Engine, error) {
-		to, err := r.to.resume(ctx, slog.New(slog.NewTextHandler(stderr, nil)), stderr)
+		to, err := r.to.createTree(ctx, slog.New(slog.NewTextHandler(stderr, nil)), stderr)
 		if err != nil {
 			return nil, err
 		}
@@ -160,19 +155,6 @@ func (o *engineOptions) destination(l *layout) error {
 		return command.WrongUse("the tree is there already; give another -to-engine or -to-tree")
 	}
 	return nil
-}
-
-// resume opens the tree that an earlier attempt has begun, or makes one.
-func (o *engineOptions) resume(ctx context.Context, logger *slog.Logger, stderr io.Writer) (log.Engine, error) {
-	if o.engine != enginePOSIX {
-		e, err := o.createTree(ctx, logger, stderr)
-		o.tree = fmt.Sprint(o.number)
-		return e, err
-	}
-	if err := tesserax.Create(ctx, o.tree); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	return o.openTree(ctx, logger)
 }
 
 // bar draws a line a second of how far it is.

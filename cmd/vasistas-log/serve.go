@@ -36,10 +36,7 @@ type serveOptions struct {
 func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	o.define(fs)
-	o.defineKeys(fs)
 	o.defineVault(fs)
-	o.defineDatabase(fs)
-	o.defineEngine(fs)
 	fs.DurationVar(&o.lease, "lease", 3*time.Second, "with -database, after how long without a word from the active instance a standby takes over; whole seconds, the same for all")
 	fs.StringVar(&o.policy, "policy", "", "`file` with a witness policy that heads must meet beside the charter's, and with URLs of witnesses")
 	fs.StringVar(&o.recovery, "recovery", "", "`file` with an amendment that enough founders signed to recover the log, and that you accept: its heads then meet that charter alone")

@@ -49,28 +49,27 @@ func Recipient(a *escrow.Address) (string, error) {
 
 // ParseRecipient reads what Recipient writes, and finds the group's keys in a directory
 // of charters.
-func ParseRecipient(s, dir string) (*escrow.Recipient, *escrow.Address, error) {
+func ParseRecipient(s, dir string) (*escrow.Recipient, error) {
 	n, b, err := plugin.ParseRecipient(s)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if n != name {
-		return nil, nil, fmt.Errorf("a recipient of the plug-in %q", n)
+		return nil, fmt.Errorf("a recipient of the plug-in %q", n)
 	}
 	return recipient(b, dir)
 }
 
-func recipient(b []byte, dir string) (*escrow.Recipient, *escrow.Address, error) {
+func recipient(b []byte, dir string) (*escrow.Recipient, error) {
 	a, err := escrow.ParseAddress(b)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	g, err := charters.Group(dir, a.Origin, a.Group)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	r, err := a.Recipient(g)
-	return r, a, err
+	return a.Recipient(g)
 }
 
 // identityVersion begins what an identity string holds; the path follows.
@@ -155,8 +154,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if err != nil {
 			return nil, err
 		}
-		r, _, err := recipient(b, dir)
-		return r, err
+		return recipient(b, dir)
 	})
 	p.HandleIdentity(func(b []byte) (age.Identity, error) { return identity(ctx, b, p) })
 	switch *machine {

@@ -126,7 +126,7 @@ func (f *escrowFlags) parse() ([]age.Recipient, error) {
 	escrowed := false
 	for _, s := range f.recipients {
 		if strings.HasPrefix(s, "age1vasistas1") {
-			r, _, err := plugincmd.ParseRecipient(s, dir)
+			r, err := plugincmd.ParseRecipient(s, dir)
 			if err != nil {
 				return nil, err
 			}

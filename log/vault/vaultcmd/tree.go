@@ -8,34 +8,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
+	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// dir reads tiles from the files of a tree (C2SP tlog-tiles).
-type dir string
-
-func (d dir) ReadTile(_ context.Context, t tlog.Tile) ([]byte, error) {
-	b, err := os.ReadFile(filepath.Join(string(d), filepath.FromSlash(t.Path())))
-	if errors.Is(err, fs.ErrNotExist) && t.Width < tlog.TileWidth {
-		full := t // which replaces partial ones
-		full.Width = tlog.TileWidth
-		b, err = os.ReadFile(filepath.Join(string(d), filepath.FromSlash(full.Path())))
-	}
-	if err != nil {
-		return nil, err
-	}
-	return t.Cut(b)
-}
-
 // size returns the size of the published log.
 func (c *vaultCommand) size(ctx context.Context) (uint64, error) {
 	name := filepath.Join(c.state, "checkpoint")
-	read := func(context.Context) ([]byte, error) { return os.ReadFile(name) }
+	read := client.Dir(c.state).ReadCheckpoint
 	if c.shared != nil {
 		name, read = "the published checkpoint", c.shared.Published
 	}
@@ -59,7 +43,7 @@ func (c *vaultCommand) entry(ctx context.Context, i, size uint64) (*event.Envelo
 	if i >= size {
 		return nil, fmt.Errorf("there is no entry %d: the published log has %d", i, size)
 	}
-	entries, err := tiles.ReadBundle(ctx, dir(c.tree), i/tlog.TileWidth, size)
+	entries, err := tiles.ReadBundle(ctx, client.Dir(c.tree), i/tlog.TileWidth, size)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +75,7 @@ func (c *vaultCommand) indices(ctx context.Context, events []event.Digest) (map[
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		entries, err := tiles.ReadBundle(ctx, dir(c.tree), n, size)
+		entries, err := tiles.ReadBundle(ctx, client.Dir(c.tree), n, size)
 		if err != nil {
 			return nil, err
 		}
