@@ -38,122 +38,85 @@ const (
 )
 
 // loadEvents reads what was signed in earlier runs.
-func loadEvents(dir string) ([]*signedEvent, error) {
+func loadEvents(dir string) []*signedEvent {
 	if _, err := os.Stat(filepath.Join(dir, formerEvents)); err == nil {
-		return nil, fmt.Errorf("%s is of an earlier version of this demonstration; give another -dir, or remove it", dir)
+		try(fmt.Errorf("%s is of an earlier version of this demonstration; give another -dir, or remove it", dir))
 	}
-	openings, err := lines(filepath.Join(dir, openingsFile))
-	if err != nil {
-		return nil, err
-	}
-	envelopes, err := lines(filepath.Join(dir, eventsFile))
-	if err != nil {
-		return nil, err
-	}
+	openings, envelopes := lines(filepath.Join(dir, openingsFile)), lines(filepath.Join(dir, eventsFile))
 	// The openings are written first.
 	if len(openings) < len(envelopes) {
-		return nil, fmt.Errorf("%s has %d lines, and %s has %d: some secrets are lost; give another -dir",
-			openingsFile, len(openings), eventsFile, len(envelopes))
+		try(fmt.Errorf("%s has %d lines, and %s has %d: some secrets are lost; give another -dir",
+			openingsFile, len(openings), eventsFile, len(envelopes)))
 	}
 	events := make([]*signedEvent, len(envelopes))
 	for i, e := range envelopes {
-		env, err := event.ParseEnvelope(bytes.TrimSuffix(e, []byte("\n")))
-		if err != nil {
-			return nil, err
-		}
-		o, err := event.ParseOpenings(openings[i])
-		if err != nil {
-			return nil, err
-		}
-		events[i] = &signedEvent{env, o}
+		events[i] = &signedEvent{must(event.ParseEnvelope(bytes.TrimSuffix(e, []byte("\n")))), must(event.ParseOpenings(openings[i]))}
 	}
-	return events, nil
+	return events
 }
 
 // lines returns the lines of a file, with their line feeds; none if there is no
 // file.
-func lines(name string) ([][]byte, error) {
+func lines(name string) [][]byte {
 	b, err := os.ReadFile(name)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+	if !errors.Is(err, os.ErrNotExist) {
+		try(err)
 	}
-	return slices.Collect(bytes.Lines(b)), nil
+	return slices.Collect(bytes.Lines(b))
 }
 
-func saveEvents(dir string, events []*signedEvent) error {
+func saveEvents(dir string, events []*signedEvent) {
 	var envelopes, openings []byte
 	for _, e := range events {
-		o, err := e.openings.Bytes()
-		if err != nil {
-			return err
-		}
 		envelopes = append(append(envelopes, e.env.Bytes()...), '\n')
-		openings = append(openings, o...)
+		openings = append(openings, must(e.openings.Bytes())...)
 	}
-	if err := durable.WriteFile(filepath.Join(dir, openingsFile), openings, 0o600); err != nil {
-		return err
-	}
-	return durable.WriteFile(filepath.Join(dir, eventsFile), envelopes, 0o644)
+	try(durable.WriteFile(filepath.Join(dir, openingsFile), openings, 0o600))
+	try(durable.WriteFile(filepath.Join(dir, eventsFile), envelopes, 0o644))
 }
 
-// appended is what appendAll did, chunk by chunk.
-type appended struct {
-	Indices    []uint64 // in the log, by event
-	Duplicates int      // that were logged in an earlier run
-	Files      []string // of the proofs that were kept
-	Took       time.Duration
-
-	total, keep int // events in all, and how many proofs to keep
-}
-
-// appendAll submits the next chunk of events in one stream, verifies each proof
+// append submits the events of a chunk in one stream, verifies each proof
 // offline, with the signers' keys, and keeps some of the proofs as files. It fails
 // at the first event that has no proof, or whose proof does not hold.
-func (w *world) appendAll(ctx context.Context, cl *client.Client, events []*signedEvent, out *appended) error {
-	if err := os.MkdirAll(w.path("proofs"), 0o755); err != nil {
-		return err
-	}
+func (s *story) append(ctx context.Context, from, to int) {
+	try(os.MkdirAll(s.path("proofs"), 0o755))
 	began := time.Now()
-	first := len(out.Indices)
-	options := verify.Options{Origin: origin, Signers: w.signers.public()}
+	options := verify.Options{Origin: origin, Signers: s.signers.public()}
 	judges, ctx := errgroup.WithContext(ctx)
 	judges.SetLimit(runtime.GOMAXPROCS(0))
-	for r, err := range cl.SubmitStream(ctx, submissions(events), client.WaitCosigned) {
+	for r, err := range s.client.SubmitStream(ctx, submissions(s.batch.events[from:to]), client.WaitCosigned) {
 		if err = errors.Join(err, r.Err); err != nil {
 			// A judge's refusal ends the stream too, and is the better reason.
-			return errors.Join(judges.Wait(), err)
+			try(errors.Join(judges.Wait(), err))
 		}
-		n := len(out.Indices) // of this event
-		out.Indices = append(out.Indices, r.Index)
+		n := len(s.indices) // of this event
+		s.indices = append(s.indices, r.Index)
 		if r.Duplicate {
-			out.Duplicates++
+			s.duplicates++
 		}
 		keep := ""
-		if sampled(n, out.total, out.keep) {
-			keep = w.path("proofs", strconv.FormatUint(r.Index, 10))
-			out.Files = append(out.Files, keep+".tlog-proof")
+		if sampled(n, len(s.batch.accepted), s.o.proofs) {
+			keep = s.path("proofs", strconv.FormatUint(r.Index, 10))
+			s.files = append(s.files, keep+".tlog-proof")
 		}
 		judges.Go(func() error {
-			if err := judge(w.policy, r.Proof, events[n-first], options, keep); err != nil {
+			if err := caught(func() { judge(s.policy, r.Proof, s.batch.events[n], options, keep) }); err != nil {
 				return fmt.Errorf("the proof of entry %d: %w", r.Index, err)
 			}
 			return nil
 		})
 	}
-	if err := judges.Wait(); err != nil {
-		return err
+	try(judges.Wait())
+	if n := len(s.indices); n != to {
+		try(fmt.Errorf("%d of %d events were logged and verified", n, to))
 	}
-	if n := len(out.Indices) - first; n != len(events) {
-		return fmt.Errorf("%d of %d events were logged and verified", n, len(events))
-	}
-	out.Took += time.Since(began)
-	return nil
+	s.took += time.Since(began)
 }
 
 func submissions(events []*signedEvent) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for _, e := range events {
-			if !yield(e.submission()) {
+			if !yield(e.submission().Bytes()) {
 				return
 			}
 		}
@@ -163,29 +126,83 @@ func submissions(events []*signedEvent) iter.Seq2[[]byte, error] {
 // judge verifies a proof as a stranger does who has nothing but the file, the policy
 // and the signers' keys. If it holds, it is kept under this name, unless that is
 // empty, next to the secrets of its seals.
-func judge(policy *verify.Policy, p *tlog.Proof, e *signedEvent, o verify.Options, keep string) error {
+func judge(policy *verify.Policy, p *tlog.Proof, e *signedEvent, o verify.Options, keep string) {
 	o.Now = time.Now()
-	in, err := verify.Proof(policy, p.Bytes(), o)
-	if err != nil {
-		return err
+	if in := must(verify.Proof(policy, p.Bytes(), o)); !bytes.Equal(in.Entry(), e.env.Bytes()) {
+		try(errors.New("it is of another event"))
 	}
-	if !bytes.Equal(in.Entry(), e.env.Bytes()) {
-		return errors.New("it is of another event")
+	if keep != "" {
+		try(os.WriteFile(keep+".openings", must(e.openings.Bytes()), 0o600))
+		try(os.WriteFile(keep+".tlog-proof", p.Bytes(), 0o644))
 	}
-	if keep == "" {
-		return nil
-	}
-	openings, err := e.openings.Bytes()
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(keep+".openings", openings, 0o600); err != nil {
-		return err
-	}
-	return os.WriteFile(keep+".tlog-proof", p.Bytes(), 0o644)
 }
 
 // sampled spreads keep of n evenly, with the first; a keep of 0 means all.
 func sampled(i, n, keep int) bool {
 	return keep == 0 || (i*keep+n-1)/n != ((i+1)*keep+n-1)/n
+}
+
+// followUp logs what has to follow on the events from one to another: first the
+// decisions, which have 3 seconds and a grace of 5, then the returns of all
+// warrants but of those whose history is told later.
+func (s *story) followUp(ctx context.Context, from, to int) {
+	var decisions []*signedEvent
+	var warrants []event.Reference
+	for i := from; i < to; i++ {
+		a, ref := s.batch.accepted[i], loggedAt(s.indices[i], s.batch.events[i]).Reference
+		if a.Emergency {
+			decisions = append(decisions, decision(s.signers, a, ref))
+		} else if !slices.Contains(s.batch.histories, i) {
+			warrants = append(warrants, ref)
+		}
+	}
+	decided := s.logOnce(ctx, "a decision on an emergency", "emergency", "decided", decisions)
+	s.decisions += len(decided)
+	s.returnAll(ctx, append(warrants, decided...))
+}
+
+// logOnce logs events, but those which by this way to break this rule were logged in
+// an earlier run.
+func (s *story) logOnce(ctx context.Context, what, rule, way string, events []*signedEvent) (logged []event.Reference) {
+	for r, err := range s.client.SubmitStream(ctx, submissions(events), client.WaitSequenced) {
+		if err = errors.Join(err, r.Err); err == nil {
+			logged = append(logged, event.Reference{Index: r.Index, Leaf: r.Leaf})
+		} else if p, ok := errors.AsType[*client.Problem](err); !ok || p.Rule != rule || p.Way != way {
+			try(fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	return logged
+}
+
+// decision is a court's warrant that validates an emergency access. The rows don't
+// say what courts decided, so all are granted.
+func decision(k *signers, a accepted, on event.Reference) *signedEvent {
+	a.window = warrantLife
+	d := newWarrant(k, &a)
+	d.Body.(*event.Warrant).Validates = &on
+	return d.sign(d.Time.Add(a.seal), k.keys[courts][a.court])
+}
+
+// returnAll logs the returns of warrants. No gate runs here, so no key was opened
+// on any: that is what a return's figures are about.
+func (s *story) returnAll(ctx context.Context, warrants []event.Reference) {
+	var returns []*signedEvent
+	for _, ref := range warrants {
+		returns = append(returns, signNow(&event.Return{Warrant: ref}, s.signers.provider))
+	}
+	s.returns += len(s.logOnce(ctx, "the return of a warrant", "return", "taken", returns))
+}
+
+// signNow signs an event that seals nothing.
+func signNow(body event.Body, by ...event.Signer) *signedEvent {
+	return &signedEvent{must(event.Sign(must(event.New(origin, body)), by...)), &event.Openings{}}
+}
+
+// submit logs an event.
+func (s *story) submit(ctx context.Context, e *signedEvent) (*logged, error) {
+	r, err := s.client.Submit(ctx, e.submission(), client.WaitCosigned)
+	if err != nil {
+		return nil, err
+	}
+	return loggedAt(r.Index, e), nil
 }

@@ -29,125 +29,83 @@ type attack struct {
 // that must never happen.
 var errSucceeded = errors.New("THE ATTACK SUCCEEDED")
 
-// attackTimeout is how long to wait for a head that all witnesses cosigned.
-const attackTimeout = 30 * time.Second
-
-func (s *story) attack(ctx context.Context) error {
-	if len(s.batch.events) == 0 {
-		return errors.New("no row became an event, so there is nothing to attack; use more -rows")
-	}
+func (s *story) attack(ctx context.Context) {
 	s.title("Two attacks on a proof")
-	if err := os.MkdirAll(s.path("attacks"), 0o755); err != nil {
-		return err
-	}
-	proof, err := s.completeProof(ctx)
-	if err != nil {
-		return err
-	}
-	changed, err := changeByte(s.policy, proof)
-	if err != nil {
-		return err
-	}
-	cut, err := twoOfThree(s.policy, s.all, proof, s.witnesses[numWitnesses-1])
-	if err != nil {
-		return err
-	}
-	for i, a := range []*attack{changed, cut} {
+	try(os.MkdirAll(s.path("attacks"), 0o755))
+	proof := s.completeProof(ctx)
+	for i, a := range []*attack{
+		changeByte(s.policy, proof), twoOfThree(s.policy, s.all, proof, s.witnesses[numWitnesses-1]),
+	} {
 		s.tellAttack(i+1, a.tried, a.refused...)
-		if err := os.WriteFile(s.path("attacks", a.name+".tlog-proof"), a.forged.Bytes(), 0o644); err != nil {
-			return err
-		}
+		try(os.WriteFile(s.path("attacks", a.name+".tlog-proof"), a.forged.Bytes(), 0o644))
 	}
-	return nil
 }
 
 func (s *story) tellAttack(n int, tried string, refused ...string) {
-	s.wrap("  ", fmt.Sprintf("%d. %s", n, tried))
+	s.wrap("  ", "%d. %s", n, tried)
 	for _, r := range refused {
-		s.wrap("     ", "-> "+r)
+		s.wrap("     ", "-> %s", r)
 	}
 }
 
 // completeProof returns the proof of an event under a head that all witnesses
 // have cosigned.
-func (s *story) completeProof(ctx context.Context) (*tlog.Proof, error) {
-	ctx, cancel := context.WithTimeout(ctx, attackTimeout)
-	defer cancel()
-	index := s.done.Indices[len(s.done.Indices)/2]
-	var proof *tlog.Proof
-	err := poll(ctx, "a head that all witnesses have cosigned", func() (bool, error) {
-		var err error
-		if proof, err = s.client.Prove(ctx, index); err != nil {
-			return false, err
-		}
+func (s *story) completeProof(ctx context.Context) (proof *tlog.Proof) {
+	index := s.indices[len(s.indices)/2]
+	try(poll(ctx, readyTimeout, "a head that all witnesses have cosigned", func() bool {
+		proof = must(s.client.Prove(ctx, index))
 		for _, o := range s.witnesses {
 			for _, k := range o.keys {
 				if proof.Checkpoint.Find(k.Verifier()) == nil {
-					return false, nil
+					return false
 				}
 			}
 		}
-		_, err = s.all.Verify(proof.Checkpoint, origin)
-		return true, err
-	})
-	return proof, err
-}
-
-// poll asks until it is done, there is an error, or ctx ends.
-func poll(ctx context.Context, what string, done func() (bool, error)) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if ok, err := done(); ok || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
-		case <-tick.C:
-		}
-	}
+		must(s.all.Verify(proof.Checkpoint, origin))
+		return true
+	}))
+	return proof
 }
 
 // changeByte flips one bit in the middle of the entry that a proof carries.
-func changeByte(policy *verify.Policy, proof *tlog.Proof) (*attack, error) {
+func changeByte(policy *verify.Policy, proof *tlog.Proof) *attack {
 	forged := *proof
 	forged.Extra = bytes.Clone(proof.Extra)
 	at := len(forged.Extra) / 2
 	forged.Extra[at] ^= 1
-	reason, err := refusedBy(policy, &forged, verify.NotIncluded)
+	reason := refusedBy(policy, &forged, verify.NotIncluded)
 	return &attack{
 		name: "changed-byte", forged: &forged, refused: []string{"Offline verification: " + reason},
 		tried: fmt.Sprintf("A changed byte. In the proof of entry %d, byte %d of the entry's %d was changed, by one bit.",
 			proof.Index, at, len(forged.Extra)),
-	}, err
+	}
 }
 
 // refusedBy verifies a forged proof, and returns why it is refused, which must
 // be for this reason.
-func refusedBy(policy *verify.Policy, p *tlog.Proof, want verify.Reason) (string, error) {
+func refusedBy(policy *verify.Policy, p *tlog.Proof, want verify.Reason) string {
 	_, err := verify.Proof(policy, p.Bytes(), verify.Options{Now: time.Now()})
 	if err == nil {
-		return "", fmt.Errorf("%w: a forged proof was verified", errSucceeded)
+		try(fmt.Errorf("%w: a forged proof was verified", errSucceeded))
 	}
 	refused, ok := errors.AsType[*verify.Error](err)
 	if !ok || refused.Reason != want {
-		return "", fmt.Errorf("a forged proof was refused, but not as %s: %w", want, err)
+		try(fmt.Errorf("a forged proof was refused, but not as %s: %w", want, err))
 	}
 	// The two root hashes that follow tell a reader nothing.
 	text, _, _ := strings.Cut(err.Error(), ": it leads to the root")
-	return fmt.Sprintf("%s (%s)", text, refused.Reason), nil
+	return fmt.Sprintf("%s (%s)", text, refused.Reason)
 }
 
 // twoOfThree leaves a proof the cosignatures of all witnesses but the last. It
 // must hold under the policy that asks for two, and not under that which asks
 // for all three.
-func twoOfThree(two, all *verify.Policy, proof *tlog.Proof, last operator) (*attack, error) {
+func twoOfThree(two, all *verify.Policy, proof *tlog.Proof, last operator) *attack {
 	head := *proof.Checkpoint
 	head.Signatures = slices.Clone(head.Signatures)
 	for _, k := range last.keys {
 		if head.Find(k.Verifier()) == nil {
-			return nil, fmt.Errorf("the proof to begin with has no cosignature of %s", last.file)
+			try(fmt.Errorf("the proof to begin with has no cosignature of %s", last.file))
 		}
 		head.Signatures = slices.DeleteFunc(head.Signatures, func(s tlog.Signature) bool {
 			return s.Name == k.Verifier().Name && s.KeyID == k.Verifier().ID
@@ -156,9 +114,9 @@ func twoOfThree(two, all *verify.Policy, proof *tlog.Proof, last operator) (*att
 	forged := *proof
 	forged.Checkpoint = &head
 	if _, err := verify.Proof(two, forged.Bytes(), verify.Options{Now: time.Now()}); err != nil {
-		return nil, fmt.Errorf("a proof with two cosignatures should hold under a policy of two: %w", err)
+		try(fmt.Errorf("a proof with two cosignatures should hold under a policy of two: %w", err))
 	}
-	reason, err := refusedBy(all, &forged, verify.NoQuorum)
+	reason := refusedBy(all, &forged, verify.NoQuorum)
 	return &attack{
 		name: "two-of-three", forged: &forged,
 		tried: fmt.Sprintf("Too few witnesses. From the proof of entry %d, the cosignatures of %s were taken away, and it was "+
@@ -167,5 +125,5 @@ func twoOfThree(two, all *verify.Policy, proof *tlog.Proof, last operator) (*att
 			"Offline verification: " + reason,
 			"Under the policy that asks for two of three the same file holds, as it should: how many witnesses are enough is the verifier's choice.",
 		},
-	}, err
+	}
 }

@@ -5,18 +5,12 @@ package main
 
 import (
 	"cmp"
-	"crypto/ecdh"
-	"crypto/rand"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -37,10 +31,8 @@ const (
 )
 
 // refusal is why a row can't be an event. It is counted and shown, and the row
-// is not mended.
+// is not mended. "": it can.
 type refusal string
-
-func (r refusal) Error() string { return string(r) }
 
 const (
 	refusedPeriod   refusal = "the period ends before it begins"
@@ -53,18 +45,19 @@ const (
 	maxCodesPerOpening = 16
 )
 
-// terms are what an event takes from its row.
-type terms struct {
+// accepted is a row that becomes an event, and what the event takes from it.
+type accepted struct {
+	*row
 	court, agency, provider, offence string // codes
 	grounds                          []string
 	window                           time.Duration // a warrant's, a second for each day
 	seal                             time.Duration
 }
 
-// decide maps a row to the terms of its event, or refuses it.
-func decide(r *row) (terms, error) {
-	c := terms{
-		court: code(r.County), agency: code(r.Agency), provider: code(r.Business), offence: offenceCode(r.Natures), seal: sealDefault,
+// decide says what the event of a row takes from it, or refuses the row.
+func decide(r *row) (accepted, refusal) {
+	c := accepted{
+		row: r, court: code(r.County), agency: code(r.Agency), provider: code(r.Business), offence: offenceCode(r.Natures), seal: sealDefault,
 	}
 	if r.Delayed {
 		c.seal = sealDelayed
@@ -79,17 +72,17 @@ func decide(r *row) (terms, error) {
 	case r.Emergency && !isCode(c.provider):
 		return c, refusedProvider
 	case r.Emergency:
-		return c, nil
+		return c, ""
 	}
-	var err error
-	c.window, err = window(r)
-	return c, err
+	var no refusal
+	c.window, no = window(r)
+	return c, no
 }
 
 // window is what the length of a warrant's window is taken from: since 2017 the
 // days that data was asked for; in 2016, which has none, the time from signing to
 // filing. Each day is a second. The window itself begins when the event is signed.
-func window(r *row) (time.Duration, error) {
+func window(r *row) (time.Duration, refusal) {
 	from, to, impossible := r.InfoStart, r.InfoEnd, refusedPeriod
 	if from.IsZero() {
 		from, to, impossible = r.Signed, r.Submitted, refusedSigned
@@ -100,7 +93,7 @@ func window(r *row) (time.Duration, error) {
 	case to.Before(from):
 		return 0, impossible
 	}
-	return time.Duration(to.Sub(from).Hours()/24) * demoDay, nil
+	return time.Duration(to.Sub(from).Hours()/24) * demoDay, ""
 }
 
 // signedEvent is an event as it is submitted, with the secrets of its seals.
@@ -111,32 +104,32 @@ type signedEvent struct {
 
 // submission is what the log is sent: the event, and the openings that it is to
 // disclose. Those of the subject stay here.
-func (e *signedEvent) submission() ([]byte, error) {
-	return (&event.Submission{Envelope: e.env, Openings: e.openings.Public}).Bytes()
+func (e *signedEvent) submission() *event.Submission {
+	return &event.Submission{Envelope: e.env, Openings: e.openings.Public}
 }
 
-// signEvent makes the event of a row on its terms: a warrant, signed by its
-// court, or an emergency access, signed by the provider and the court's duty
-// key. Every call makes another event: ids and salts are random, and two equal
-// rows are two events.
-func signEvent(k *signers, r *row, c *terms) (*signedEvent, error) {
-	agency, err := k.agency(c.agency)
-	if err != nil {
-		return nil, err
+// logged is an event with its entry.
+type logged struct {
+	*signedEvent
+	event.Reference
+}
+
+// loggedAt returns an event whose entry has this index.
+func loggedAt(index uint64, e *signedEvent) *logged {
+	return &logged{e, event.Reference{Index: index, Leaf: e.env.LeafHash()}}
+}
+
+// signEvent makes the event of a row: a warrant, signed by its court, or an
+// emergency access, signed by the provider and the court's duty key. Every call makes
+// another event: ids and salts are random, and two equal rows are two events.
+func signEvent(k *signers, a *accepted) *signedEvent {
+	if a.Emergency {
+		d := rowAccess(k, a, nil)
+		d.public = append(d.public, agencyOpenings(k, a)...)
+		return d.sign(d.Time.Add(a.seal), k.provider, k.keys[duties][a.court])
 	}
-	if r.Emergency {
-		d, err := rowAccess(agency, r, c, nil, event.Digest{})
-		if err != nil {
-			return nil, err
-		}
-		d.public = append(d.public, agencyOpenings(agency, c)...)
-		return d.sign(d.Time.Add(c.seal), k.provider, k.keys[duties][c.court])
-	}
-	d, err := newWarrant(agency, r, c)
-	if err != nil {
-		return nil, err
-	}
-	return d.sign(d.Time.Add(c.seal), k.keys[courts][c.court])
+	d := newWarrant(k, a)
+	return d.sign(d.Time.Add(a.seal), k.keys[courts][a.court])
 }
 
 // draft is an event with what it is to seal.
@@ -145,104 +138,71 @@ type draft struct {
 	public, subject []event.Opening
 }
 
-func (d *draft) sign(until time.Time, by ...event.Signer) (*signedEvent, error) {
-	if err := d.Seal(until, d.public, d.subject); err != nil {
-		return nil, err
-	}
-	env, err := event.Sign(d.Event, by...)
-	if err != nil {
-		return nil, err
-	}
-	return &signedEvent{env, &event.Openings{Event: env.Hash(), Public: d.public, Subject: d.subject}}, nil
+func (d *draft) sign(until time.Time, by ...event.Signer) *signedEvent {
+	try(d.Seal(until, d.public, d.subject))
+	env := must(event.Sign(d.Event, by...))
+	return &signedEvent{env, &event.Openings{Event: env.Hash(), Public: d.public, Subject: d.subject}}
 }
 
-func agencyOpenings(agency event.Signer, c *terms) []event.Opening {
+func agencyOpenings(k *signers, a *accepted) []event.Opening {
 	return []event.Opening{
-		event.NewOpening("agency", event.Text(c.agency)),
-		event.NewOpening("agencyKey", event.Bytes(agency.Public().SPKI())),
+		event.NewOpening("agency", event.Text(a.agency)),
+		event.NewOpening("agencyKey", event.Bytes(k.agency(a.agency).Public().SPKI())),
 	}
 }
 
-func newWarrant(agency event.Signer, r *row, c *terms) (*draft, error) {
+func newWarrant(k *signers, a *accepted) *draft {
 	now := time.Now().UTC().Truncate(time.Second)
-	ev, err := event.New(origin, &event.Warrant{
-		Decision: event.Granted, Provider: providerName, Instrument: instrumentWarrant, Offence: c.offence,
-		Accounts: 1, Accesses: 1, NotBefore: now, NotAfter: now.Add(c.window),
-	})
-	if err != nil {
-		return nil, err
-	}
+	ev := must(event.New(origin, &event.Warrant{
+		Decision: event.Granted, Provider: providerName, Instrument: instrumentWarrant, Offence: a.offence,
+		Accounts: 1, Accesses: 1, NotBefore: now, NotAfter: now.Add(a.window),
+	}))
 	ev.Time = now
+	// The case is the warrant's number or, as most rows have none, the row's own.
+	number := cmp.Or(a.Number, "row "+a.ID+", which states no warrant number")
 	return &draft{
 		Event:  ev,
-		public: append(agencyOpenings(agency, c), event.NewOpening("grounds", event.Codes(c.grounds...))),
+		public: append(agencyOpenings(k, a), event.NewOpening("grounds", event.Codes(a.grounds...))),
 		// The decoy hides whether identifiers are sealed too. There are none.
-		subject: []event.Opening{event.NewOpening("case", event.Text(caseOf(r))), event.Decoy()},
-	}, nil
-}
-
-// caseOf is the warrant's number or, as most rows have none, the row's own.
-func caseOf(r *row) string {
-	return cmp.Or(r.Number, "row "+r.ID+", which states no warrant number")
+		subject: []event.Opening{event.NewOpening("case", event.Text(number)), event.Decoy()},
+	}
 }
 
 // accessTerms are what an access says apart from its warrant.
 type accessTerms struct {
 	group, unit, account string
 	recipient            event.HPKEKey
-	packages             []event.Digest
+	pkg                  event.Digest
 }
 
-// newAccess makes an access on a warrant, whose event hash comes with it, or for
-// no warrant that of an emergency.
-func newAccess(agency event.Signer, warrant *event.Reference, hash event.Digest, t accessTerms) (*draft, error) {
-	body := &event.Access{Warrant: warrant, Group: t.group, Accounts: 1, Recipient: t.recipient}
-	if warrant == nil {
-		body.Emergency = emergencyGround
+// newAccess makes an access on a warrant, or for none that of an emergency.
+func newAccess(agency event.Signer, warrant *logged, t accessTerms) *draft {
+	body := &event.Access{Emergency: emergencyGround, Group: t.group, Accounts: 1, Recipient: t.recipient}
+	var hash event.Digest
+	if warrant != nil {
+		body.Warrant, body.Emergency, hash = &warrant.Reference, "", warrant.env.Hash()
 	}
-	ev, err := event.New(origin, body)
-	if err != nil {
-		return nil, err
-	}
-	message, err := event.AgencyMessage(hash, ev.ID, body.Recipient)
-	if err != nil {
-		return nil, err
-	}
-	signature, err := agency.Sign(message)
-	if err != nil {
-		return nil, err
-	}
-	d := &draft{
+	ev := must(event.New(origin, body))
+	signature := must(agency.Sign(must(event.AgencyMessage(hash, ev.ID, body.Recipient))))
+	return &draft{
 		Event:  ev,
 		public: []event.Opening{event.NewOpening("unit", event.Text(t.unit))},
 		subject: []event.Opening{
 			event.NewOpening("account", event.Text(t.account)),
 			event.NewOpening("agencySignature", event.Bytes(signature)),
+			event.NewOpening("package", event.Text(t.pkg.String())),
 		},
 	}
-	for _, p := range t.packages {
-		d.subject = append(d.subject, event.NewOpening("package", event.Text(p.String())))
-	}
-	return d, nil
 }
 
-// rowAccess makes the access of a row.
-func rowAccess(agency event.Signer, r *row, c *terms, warrant *event.Reference, hash event.Digest) (*draft, error) {
-	// Nothing is released to the recipient, so its private half is not kept.
-	recipient, err := ecdh.X25519().GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	unit := c.provider
+// rowAccess makes the access of a row. Nothing is released to its recipient.
+func rowAccess(k *signers, a *accepted, warrant *logged) *draft {
+	unit := a.provider
 	if !isCode(unit) {
 		unit = codeNotStated
 	}
-	return newAccess(agency, warrant, hash, accessTerms{
-		group: noGroup, unit: unit, account: noAccount,
-		recipient: event.HPKEKey{KEM: event.KEMX25519, Public: recipient.PublicKey().Bytes()},
-		// The digest of the row stands where that of an escrow package would.
-		packages: []event.Digest{event.Digest(r.Digest)},
-	})
+	// The digest of the row stands where that of an escrow package would.
+	return newAccess(k.agency(a.agency), warrant, accessTerms{noGroup, unit, noAccount, unusedKey(), event.Digest(a.Digest)})
 }
 
 // digestOf is SHA-256 of a row's cells, each ended by a line feed.
@@ -261,26 +221,34 @@ type batch struct {
 	gaps      map[string]int // warrants by what their row does not say
 }
 
-type accepted struct {
-	*row
-	terms
-}
-
 // decideRows sorts out which rows can be events.
-func decideRows(rows []row) (*batch, error) {
+func decideRows(rows []row) *batch {
 	b := &batch{refused: make(map[refusal]int), gaps: make(map[string]int)}
 	for i := range rows {
-		c, err := decide(&rows[i])
-		if no, ok := errors.AsType[refusal](err); ok {
+		c, no := decide(&rows[i])
+		if no != "" {
 			b.refused[no]++
 			continue
-		} else if err != nil {
-			return nil, fmt.Errorf("row %s: %w", rows[i].ID, err)
 		}
-		b.count(&rows[i], &c)
-		b.accepted = append(b.accepted, accepted{&rows[i], c})
+		b.accepted = append(b.accepted, c)
+		if c.Emergency {
+			b.accesses++
+			continue
+		}
+		b.warrants++
+		for gap, is := range map[string]bool{
+			"name no provider: a device or a home was searched": c.Business == "" && !slices.Contains(c.ServedOn, "Business"),
+			"state no offence":               c.offence == codeNotStated,
+			"state an offence in free words": c.offence == codeOther,
+			"state several offences":         c.offence == codeSeveral,
+			"state no warrant number":        c.Number == "",
+		} {
+			if is {
+				b.gaps[gap]++
+			}
+		}
 	}
-	return b, nil
+	return b
 }
 
 // pick takes the last rows with delayed notice, of those that no earlier run has
@@ -300,63 +268,25 @@ func (b *batch) pick(n, kept int) {
 // chunks cuts the accepted rows into those that are signed and logged together:
 // what has a deadline is dealt with after each. The last one begins with the first
 // history.
-func (b *batch) chunks() [][2]int {
-	var out [][2]int
-	end := len(b.accepted)
-	if len(b.histories) > 0 {
-		end = b.histories[0]
-	}
-	for i := 0; i < end; i += maxChunk {
-		out = append(out, [2]int{i, min(i+maxChunk, end)})
-	}
-	for i := end; i < len(b.accepted); i += maxChunk {
-		out = append(out, [2]int{i, min(i+maxChunk, len(b.accepted))})
+func (b *batch) chunks() (out [][2]int) {
+	for from, to := 0, 0; from < len(b.accepted); from = to {
+		to = min(from+maxChunk, len(b.accepted))
+		if len(b.histories) > 0 && from < b.histories[0] {
+			to = min(to, b.histories[0])
+		}
+		out = append(out, [2]int{from, to})
 	}
 	return out
 }
 
 const maxChunk = 1024
 
-// sign makes the events of accepted rows, in order, that are not signed already.
-func (b *batch) sign(k *signers, from, to int) error {
-	first := max(from, len(b.events))
-	if first >= to {
-		return nil
-	}
-	signed := make([]*signedEvent, to-first)
-	var work errgroup.Group
-	work.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range signed {
-		work.Go(func() (err error) {
-			a := &b.accepted[first+i]
-			if signed[i], err = signEvent(k, a.row, &a.terms); err != nil {
-				return fmt.Errorf("row %s: %w", a.ID, err)
-			}
-			return nil
-		})
-	}
-	if err := work.Wait(); err != nil {
-		return err
-	}
-	b.events = append(b.events, signed...)
-	return nil
-}
-
-func (b *batch) count(r *row, c *terms) {
-	if r.Emergency {
-		b.accesses++
-		return
-	}
-	b.warrants++
-	for gap, is := range map[string]bool{
-		"name no provider: a device or a home was searched": r.Business == "" && !slices.Contains(r.ServedOn, "Business"),
-		"state no offence":               c.offence == codeNotStated,
-		"state an offence in free words": c.offence == codeOther,
-		"state several offences":         c.offence == codeSeveral,
-		"state no warrant number":        r.Number == "",
-	} {
-		if is {
-			b.gaps[gap]++
+// sign makes the events of the first n accepted rows that are not signed already.
+func (b *batch) sign(k *signers, n int) {
+	for i := len(b.events); i < n; i++ {
+		a := &b.accepted[i]
+		if err := caught(func() { b.events = append(b.events, signEvent(k, a)) }); err != nil {
+			try(fmt.Errorf("row %s: %w", a.ID, err))
 		}
 	}
 }

@@ -39,7 +39,7 @@ func paceOf(took time.Duration, n int) time.Duration {
 // history is a warrant that is followed to its end.
 type history struct {
 	*accepted
-	logged
+	*logged
 }
 
 func (h *history) until() time.Time { return h.env.Event.Sealed.Until }
@@ -49,8 +49,8 @@ func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
 
 // tellHistories tells what becomes of a few warrants up to their disclosure, and
 // waits until the log has disclosed all that ends meanwhile.
-func (s *story) tellHistories(ctx context.Context) error {
-	tellers := []func(context.Context, *history) (watch, error){s.plain, s.deferred, s.late}
+func (s *story) tellHistories(ctx context.Context) {
+	tellers := []func(context.Context, *history) watch{s.plain, s.deferred, s.late}
 	tellers = tellers[numHistories-len(s.batch.histories):]
 	watches := []watch{s.watchRest()}
 	if len(tellers) == 0 {
@@ -58,92 +58,64 @@ func (s *story) tellHistories(ctx context.Context) error {
 		s.say("  No new row asked for delayed notice: those of an earlier run have their history in the log.")
 	} else {
 		s.title("A few histories, until disclosure")
-		s.wrap("  ", fmt.Sprintf("A day is a second here. These rows asked for delayed notice, and their warrants are "+
-			"sealed for %d seconds instead of 90. Times are those of the witnesses (UTC).", int(s.batch.accepted[s.batch.histories[0]].seal.Seconds())))
+		s.wrap("  ", "A day is a second here. These rows asked for delayed notice, and their warrants are "+
+			"sealed for %d seconds instead of 90. Times are those of the witnesses (UTC).", int(s.batch.accepted[s.batch.histories[0]].seal.Seconds()))
 	}
 	var warrants []event.Reference
 	for n, i := range s.batch.histories {
-		signed := s.batch.events[i]
-		h := &history{&s.batch.accepted[i], logged{signed, reference(s.done.Indices[i], signed.env)}}
+		h := &history{&s.batch.accepted[i], loggedAt(s.indices[i], s.batch.events[i])}
 		warrants = append(warrants, h.Reference)
 		s.say("  Row %s: entry %d, a warrant of the court of %s, sealed until %s", h.ID, h.Index, h.court, clock(h.until()))
-		w, err := tellers[n](ctx, h)
-		if err != nil {
-			return fmt.Errorf("the history of row %s: %w", h.ID, err)
-		}
-		watches = append(watches, w)
+		watches = append(watches, tellers[n](ctx, h))
 	}
-	if err := s.returnAll(ctx, warrants); err != nil {
-		return err
-	}
+	s.returnAll(ctx, warrants)
 	s.say("  And then, as it is read back from the log:")
-	return s.replay.await(ctx, watches...)
+	try(s.replay.await(ctx, watches...))
 }
 
 // plain: an access on the warrant. The log discloses both.
-func (s *story) plain(ctx context.Context, h *history) (watch, error) {
-	agency, err := s.signers.agency(h.agency)
-	if err != nil {
-		return nil, err
+func (s *story) plain(ctx context.Context, h *history) watch {
+	newAccess := func() *signedEvent {
+		return rowAccess(s.signers, h.accepted, h.logged).sign(h.until(), s.signers.provider)
 	}
-	d, err := rowAccess(agency, h.row, &h.terms, &h.Reference, h.env.Hash())
-	if err != nil {
-		return nil, err
-	}
-	access, err := s.logDraft(ctx, d, h.until(), s.signers.provider)
-	if err != nil {
-		return nil, err
-	}
+	access := must(s.submit(ctx, newAccess()))
 	s.say("     entry %d: an access on it", access.Index)
-	if d, err = rowAccess(agency, h.row, &h.terms, &h.Reference, h.env.Hash()); err != nil {
-		return nil, err
-	}
-	_, err = s.logDraft(ctx, d, h.until(), s.signers.provider)
-	if err := s.refused("a second access, on a warrant that bears one", err, "warrant-live"); err != nil {
-		return nil, err
-	}
-	return func() (bool, error) {
-		by, ok := s.replay.opened[h.Index]
+	s.offer(ctx, "a second access, on a warrant that bears one", newAccess(), "warrant-live")
+	return func() bool {
+		warrant, ok := s.replay.opened[h.Index]
 		byToo, okToo := s.replay.opened[access.Index]
 		if !ok || !okToo {
-			return false, nil
+			return false
 		}
-		s.say("     %s  row %s: the log disclosed the warrant (entry %d) and the access (entry %d)", clock(s.replay.now()), h.ID, by, byToo)
-		return true, s.sayOpened(h)
-	}, nil
+		s.say("     %s  row %s: the log disclosed the warrant (entry %d) and the access (entry %d)", clock(s.replay.now()), h.ID, warrant.by, byToo.by)
+		s.sayOpened(h)
+		return true
+	}
 }
 
 // deferred: a court delays the disclosure further.
-func (s *story) deferred(ctx context.Context, h *history) (watch, error) {
+func (s *story) deferred(ctx context.Context, h *history) watch {
 	until := h.until().Add(historyDelay)
 	body := &event.Deferral{Event: h.Reference, Until: until, Ground: "jeopardy-to-investigation", Ordinal: 1}
-	deferral, err := signNow(body, s.signers.keys[courts][h.court])
-	index, err := s.submit(ctx, deferral, err)
-	if err != nil {
-		return nil, err
-	}
-	s.say("     entry %d: its court defers the disclosure to %s", index, clock(until))
-	early, err := signNow(h.opening(), s.signers.provider)
-	_, err = s.submit(ctx, early, err)
-	if err := s.refused("the provider opening it early", err, "opening"); err != nil {
-		return nil, err
-	}
+	deferral := must(s.submit(ctx, signNow(body, s.signers.keys[courts][h.court])))
+	s.say("     entry %d: its court defers the disclosure to %s", deferral.Index, clock(until))
+	s.offer(ctx, "the provider opening it early", signNow(h.opening(), s.signers.provider), "opening")
 	silent := false
-	return func() (bool, error) {
+	return func() bool {
 		now := s.replay.now()
-		by, ok := s.replay.opened[h.Index]
+		o, ok := s.replay.opened[h.Index]
 		switch {
 		case ok && now.Before(until):
-			return false, fmt.Errorf("%w: entry %d was disclosed before %s", errSucceeded, h.Index, clock(until))
+			try(fmt.Errorf("%w: entry %d was disclosed before %s", errSucceeded, h.Index, clock(until)))
 		case ok:
-			s.say("     %s  row %s: the log disclosed it (entry %d)", clock(now), h.ID, by)
-			return true, s.sayOpened(h)
+			s.say("     %s  row %s: the log disclosed it (entry %d)", clock(now), h.ID, o.by)
+			s.sayOpened(h)
 		case now.After(h.until()) && now.Before(until) && !silent:
 			silent = true
 			s.say("     %s  row %s: its first date has passed; the log holds the deferral, and discloses nothing", clock(now), h.ID)
 		}
-		return false, nil
-	}, nil
+		return ok
+	}
 }
 
 // opening is a disclosure of all that a warrant seals for the public.
@@ -152,49 +124,40 @@ func (h *history) opening() *event.Disclosure {
 }
 
 // late: the provider's vault loses the openings, which the court still has.
-func (s *story) late(ctx context.Context, h *history) (watch, error) {
-	if err := s.vault.Erase(ctx, h.env.Hash()); err != nil {
-		return nil, err
-	}
+func (s *story) late(ctx context.Context, h *history) watch {
+	try(s.vault.Erase(ctx, h.env.Hash()))
 	s.wrap("     ", "A fault, made on purpose: the vault of the log was made to lose what it is to disclose of this one.")
-	cured := uint64(0)
-	return func() (bool, error) {
+	var cured *logged
+	return func() bool {
 		o := s.overdue(h.Index)
+		opened, ok := s.replay.opened[h.Index]
 		switch {
-		case cured == 0 && o == nil:
-			if by, ok := s.replay.opened[h.Index]; ok {
-				return false, fmt.Errorf("entry %d opens what the vault has lost", by)
+		case cured == nil && o == nil:
+			if ok {
+				try(fmt.Errorf("entry %d opens what the vault has lost", opened.by))
 			}
-			return false, nil
-		case cured == 0:
+			return false
+		case cured == nil:
 			s.say("     %s  row %s is OVERDUE:", clock(s.replay.now()), h.ID)
-			s.wrap("       ", fmt.Sprintf("rule %s (%s), owed by %s: %s. It was due %s, and late after %s. To cure it: %s.",
-				o.Rule, o.Code, o.Debtor, o.Text(), clock(o.Due), clock(o.Late), o.Cure))
+			s.wrap("       ", "rule %s (%s), owed by %s: %s. It was due %s, and late after %s. To cure it: %s.",
+				o.Rule, o.Code, o.Debtor, o.Text(), clock(o.Due), clock(o.Late), o.Cure)
 			if o.Auditors {
 				s.wrap("       ", "While it lasts, no auditor may cosign, and gates open no key.")
 			}
-			if err := s.auditLate(ctx); err != nil {
-				return false, err
+			r := s.runAudit(ctx)
+			if r.Result() != audit.Violations || r.Overdue == 0 {
+				try(fmt.Errorf("a disclosure is late, and the audit does not find it: %s", r.Verdict))
 			}
-			cure, err := signNow(h.opening(), s.signers.keys[courts][h.court])
-			cured, err = s.submit(ctx, cure, err)
-			return false, err
-		case o != nil || s.replay.opened[h.Index] != cured:
-			return false, nil
+			s.wrap("       ", "The audit of the whole log says: %s", english.Headline(r))
+			cured = must(s.submit(ctx, signNow(h.opening(), s.signers.keys[courts][h.court])))
+			return false
+		case o != nil || opened.by != cured.Index:
+			return false
 		}
-		s.say("     %s  row %s is cured: its court disclosed it (entry %d), late, for all to see", clock(s.replay.now()), h.ID, cured)
-		return true, s.sayOpened(h)
-	}, nil
-}
-
-// auditLate shows that an audit finds what is late.
-func (s *story) auditLate(ctx context.Context) error {
-	r := s.runAudit(ctx)
-	if r.Result() != audit.Violations || r.Overdue == 0 {
-		return fmt.Errorf("a disclosure is late, and the audit does not find it: %s", r.Verdict)
+		s.say("     %s  row %s is cured: its court disclosed it (entry %d), late, for all to see", clock(s.replay.now()), h.ID, cured.Index)
+		s.sayOpened(h)
+		return true
 	}
-	s.wrap("       ", "The audit of the whole log says: "+english.Headline(r))
-	return nil
 }
 
 // overdue returns the late disclosure of an entry, nil if there is none at the head.
@@ -208,29 +171,25 @@ func (s *story) overdue(index uint64) *ledger.Obligation {
 }
 
 // sayOpened says what was disclosed. It must be what the court had sealed.
-func (s *story) sayOpened(h *history) error {
-	values, err := s.replay.openings(h.Index)
-	if err != nil {
-		return err
-	}
+func (s *story) sayOpened(h *history) {
+	values := s.replay.opened[h.Index].values
 	if got := values["agency"].Text(); got != h.agency {
-		return fmt.Errorf("entry %d was sealed for the agency %s, and disclosed as %s", h.Index, h.agency, got)
+		try(fmt.Errorf("entry %d was sealed for the agency %s, and disclosed as %s", h.Index, h.agency, got))
 	}
-	s.wrap("       ", fmt.Sprintf("agency %s, grounds %s", h.agency, strings.Join(values["grounds"].Codes(), ", ")))
-	return nil
+	s.wrap("       ", "agency %s, grounds %s", h.agency, strings.Join(values["grounds"].Codes(), ", "))
 }
 
-// refused shows the log's answer to what the rule must refuse.
-func (s *story) refused(what string, err error, rule string) error {
+// offer shows the log's answer to what a rule must refuse.
+func (s *story) offer(ctx context.Context, what string, e *signedEvent, rule string) {
+	_, err := s.submit(ctx, e)
 	if err == nil {
-		return fmt.Errorf("%w: the log took %s", errSucceeded, what)
+		try(fmt.Errorf("%w: the log took %s", errSucceeded, what))
 	}
 	p, ok := errors.AsType[*client.Problem](err)
 	if !ok || p.Rule != rule {
-		return fmt.Errorf("%s was not refused by the rule %s: %w", what, rule, err)
+		try(fmt.Errorf("%s was not refused by the rule %s: %w", what, rule, err))
 	}
-	s.wrap("     ", fmt.Sprintf("Offered: %s. -> HTTP %d, %s", what, p.Status, p.Detail))
-	return nil
+	s.wrap("     ", "Offered: %s. -> HTTP %d, %s", what, p.Status, p.Detail)
 }
 
 // watchRest waits for the disclosure of everything that was sealed for 10 days.
@@ -238,23 +197,18 @@ func (s *story) watchRest() watch {
 	var owed []uint64
 	for i, a := range s.batch.accepted {
 		if a.seal == sealDefault {
-			owed = append(owed, s.done.Indices[i])
+			owed = append(owed, s.indices[i])
 		}
 	}
-	n := len(owed)
-	return func() (bool, error) {
-		left := owed[:0]
+	return func() bool {
 		for _, index := range owed {
 			if _, ok := s.replay.opened[index]; !ok {
-				left = append(left, index)
+				return false
 			}
 		}
-		if owed = left; len(owed) > 0 {
-			return false, nil
+		if len(owed) > 0 {
+			s.say("     %s  all %d rows without delayed notice are disclosed, by the log itself", clock(s.replay.now()), len(owed))
 		}
-		if n > 0 {
-			s.say("     %s  all %d rows without delayed notice are disclosed, by the log itself", clock(s.replay.now()), n)
-		}
-		return true, nil
+		return true
 	}
 }

@@ -5,20 +5,20 @@ package main
 
 import (
 	"context"
+	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
+	"github.com/vasistas/vasistas/log/profile"
 )
 
 // signers are the event keys of everyone who signs: each county's superior court
@@ -45,25 +45,20 @@ var roles = map[string]event.Role{
 	founders: event.RoleCharter, custodians: event.RoleCustodian,
 }
 
-// The parties that the rows do not name.
+// The parties that the rows do not name, and files.
 const (
 	providerName  = "demo-provider" // stands in for all businesses, and runs the log
 	custodianName = "nobody"        // runs no gate
 	numFounders   = 3
-)
 
-const (
 	seedFile  = "agencies.seed"
 	keySuffix = ".pem"
 )
 
 // agency returns the key of an agency.
-func (k *signers) agency(code string) (event.Signer, error) {
-	seed, err := hkdf.Key(sha256.New, k.seed, nil, "vasistas-demo agency "+code, ed25519.SeedSize)
-	if err != nil {
-		return nil, err
-	}
-	return event.NewSigner(ed25519.NewKeyFromSeed(seed))
+func (k *signers) agency(code string) event.Signer {
+	seed := must(hkdf.Key(sha256.New, k.seed, nil, "vasistas-demo agency "+code, ed25519.SeedSize))
+	return must(event.NewSigner(ed25519.NewKeyFromSeed(seed)))
 }
 
 // public returns the key of an id, as verify.Options wants it.
@@ -78,7 +73,7 @@ func (k *signers) public() func(id string) *event.PublicKey {
 }
 
 // makeSigners makes the keys that any of the rows will need, in dir.
-func makeSigners(dir string, rows []row) error {
+func makeSigners(dir string, rows []row) {
 	want := map[string]bool{filepath.Join(providers, providerName): true, filepath.Join(custodians, custodianName): true}
 	for i := range numFounders {
 		want[filepath.Join(founders, fmt.Sprintf("founder%d", i+1))] = true
@@ -87,8 +82,8 @@ func makeSigners(dir string, rows []row) error {
 		want[filepath.Join(custodians, gateName(i))] = true
 	}
 	for i := range rows {
-		c, err := decide(&rows[i])
-		if err != nil {
+		c, no := decide(&rows[i])
+		if no != "" {
 			continue // a row that is refused needs no keys
 		}
 		want[filepath.Join(courts, c.court)] = true
@@ -97,39 +92,84 @@ func makeSigners(dir string, rows []row) error {
 		}
 	}
 	for role := range roles {
-		if err := durable.MkdirAll(filepath.Join(dir, role), 0o700); err != nil {
-			return err
-		}
+		try(durable.MkdirAll(filepath.Join(dir, role), 0o700))
 	}
 	for name := range want {
-		if _, err := eventkey.Generate(eventkey.Ed25519, filepath.Join(dir, name+keySuffix)); err != nil {
-			return err
-		}
+		must(eventkey.Generate(eventkey.Ed25519, filepath.Join(dir, name+keySuffix)))
 	}
 	seed := make([]byte, 32)
 	rand.Read(seed)
-	return durable.CreateFile(filepath.Join(dir, seedFile), seed, 0o600)
+	try(durable.CreateFile(filepath.Join(dir, seedFile), seed, 0o600))
 }
 
 // loadSigners loads the keys that makeSigners made.
-func loadSigners(ctx context.Context, dir string) (*signers, error) {
-	k := &signers{keys: make(map[string]map[string]event.Signer)}
+func loadSigners(ctx context.Context, dir string) *signers {
+	k := &signers{keys: make(map[string]map[string]event.Signer), seed: must(os.ReadFile(filepath.Join(dir, seedFile)))}
 	for role := range roles {
 		k.keys[role] = make(map[string]event.Signer)
-		files, err := fs.Glob(os.DirFS(dir), role+"/*"+keySuffix)
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range files {
-			if k.keys[role][strings.TrimSuffix(path.Base(f), keySuffix)], err = eventkey.Load(ctx, filepath.Join(dir, f)); err != nil {
-				return nil, err
-			}
+		for _, f := range must(filepath.Glob(filepath.Join(dir, role, "*"+keySuffix))) {
+			k.keys[role][strings.TrimSuffix(filepath.Base(f), keySuffix)] = must(eventkey.Load(ctx, f))
 		}
 	}
 	if k.provider = k.keys[providers][providerName]; k.provider == nil {
-		return nil, fmt.Errorf("%s: the provider's key is missing", dir)
+		try(fmt.Errorf("%s: the provider's key is missing", dir))
 	}
-	var err error
-	k.seed, err = os.ReadFile(filepath.Join(dir, seedFile))
-	return k, err
+	return k
+}
+
+// The profile is the one named demo, with two figures changed: the custodian of the
+// rows' group runs no gate and sends no heartbeats, so the first is due after the
+// demonstration; and an access lives as long as a slow machine may need.
+const (
+	profileID     = "demo-on-one-machine"
+	heartbeatsDue = 10 * 365 * 24 * 60 * 60 // seconds
+	accessLife    = 60
+)
+
+// charter makes the log's charter, entry 0, and signs it with two of its three
+// founders' keys.
+//
+// A charter has at most 256 parties, and the data names more businesses than
+// that. So one provider stands in for all of them: warrants address it, it signs
+// accesses, and it runs the log. The courts are the counties of the data. The
+// group that the rows' accesses name has one custodian, which holds nothing: the
+// private half of its gate's key was not kept. The other group has three gates.
+func (w *world) charter() *event.Envelope {
+	p := must(profile.Load("demo"))
+	p.ID, p.Heartbeat.Within, p.AccessLife = profileID, heartbeatsDue, accessLife
+	ch := &event.Charter{
+		Version: 1, Rules: 1, Profile: p,
+		Groups: []event.Group{
+			{ID: gateGroup, Threshold: gateThreshold},
+			{ID: noGroup, Threshold: 1, Members: []string{custodianName}},
+		},
+		Thresholds:    event.Thresholds{Amend: 2, Recover: numFounders},
+		WitnessPolicy: w.witnessPolicy(fmt.Sprint(quorum), nil), AuditPolicy: "quorum none\n",
+	}
+	for _, k := range w.logKeys() {
+		ch.LogKeys = append(ch.LogKeys, k.String())
+	}
+	for i := range numGates {
+		ch.Groups[0].Members = append(ch.Groups[0].Members, gateName(i))
+	}
+	for dir, named := range w.signers.keys {
+		for name, s := range named {
+			party := event.Party{Name: name, Role: roles[dir], Keys: []*event.PublicKey{s.Public()}}
+			switch {
+			case dir == courts:
+				party.Kind = "court"
+			case name == custodianName:
+				party.Gates = []event.HPKEKey{unusedKey()}
+			case dir == custodians:
+				party.Gates = []event.HPKEKey{w.gateKey(name).Public()}
+			}
+			ch.Parties = append(ch.Parties, party)
+		}
+	}
+	return must(event.Sign(must(event.New(origin, ch)), w.signers.keys[founders]["founder1"], w.signers.keys[founders]["founder2"]))
+}
+
+// unusedKey returns an encryption key whose private half is not kept.
+func unusedKey() event.HPKEKey {
+	return event.HPKEKey{KEM: event.KEMX25519, Public: must(ecdh.X25519().GenerateKey(rand.Reader)).PublicKey().Bytes()}
 }

@@ -50,16 +50,12 @@ type row struct {
 }
 
 // unpackRows returns the CSV.
-func unpackRows() ([]byte, error) {
+func unpackRows() (io.Reader, error) {
 	z, err := gzip.NewReader(bytes.NewReader(packedRows))
 	if err != nil {
 		return nil, fmt.Errorf("the data in this program: %w", err)
 	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		return nil, fmt.Errorf("the data in this program: %w", err)
-	}
-	return b, nil
+	return z, nil
 }
 
 // readRows reads rows in their order. It is strict: the data is fixed, so what
@@ -67,28 +63,20 @@ func unpackRows() ([]byte, error) {
 func readRows(r io.Reader) ([]row, error) {
 	in := csv.NewReader(r)
 	in.FieldsPerRecord = len(columns)
-	header, err := in.Read()
+	records, err := in.ReadAll()
 	if err != nil {
 		return nil, fmt.Errorf("rows: %w", err)
 	}
-	if !slices.Equal(header, columns) {
-		return nil, fmt.Errorf("rows: the header is not the expected one: %q", header)
+	if len(records) == 0 || !slices.Equal(records[0], columns) {
+		return nil, errors.New("rows: the header is not the expected one")
 	}
-	var rows []row
-	for {
-		record, err := in.Read()
-		if errors.Is(err, io.EOF) {
-			return rows, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("rows: %w", err)
-		}
-		one, err := parseRow(record)
-		if err != nil {
+	rows := make([]row, len(records)-1)
+	for i, record := range records[1:] {
+		if rows[i], err = parseRow(record); err != nil {
 			return nil, fmt.Errorf("rows: %s: %w", record[0], err)
 		}
-		rows = append(rows, one)
 	}
+	return rows, nil
 }
 
 func parseRow(record []string) (row, error) {

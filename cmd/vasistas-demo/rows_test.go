@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -20,9 +21,9 @@ const numRows = 5382
 
 func allRows(t testing.TB) []row {
 	t.Helper()
-	b, err := unpackRows()
+	data, err := unpackRows()
 	check(t, err)
-	rows, err := readRows(bytes.NewReader(b))
+	rows, err := readRows(data)
 	check(t, err)
 	return rows
 }
@@ -35,7 +36,9 @@ func check(t testing.TB, err error) {
 }
 
 func TestData(t *testing.T) {
-	b, err := unpackRows()
+	data, err := unpackRows()
+	check(t, err)
+	b, err := io.ReadAll(data)
 	check(t, err)
 	if sum := fmt.Sprintf("%x", sha256.Sum256(b)); sum != dataSum {
 		t.Errorf("the data has the SHA-256 %s", sum)

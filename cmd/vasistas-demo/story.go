@@ -33,7 +33,11 @@ type story struct {
 	replay *replay
 	batch  *batch
 	kept   int // events that an earlier run has signed
-	done   *appended
+
+	indices    []uint64 // in the log, by event
+	duplicates int      // of the events, that were logged in an earlier run
+	files      []string // of the proofs that were kept
+	took       time.Duration
 
 	decisions, returns int // that were logged in this run
 }
@@ -45,11 +49,13 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 	if err != nil {
 		return err
 	}
-	rows, err := readRows(bytes.NewReader(data))
+	rows, err := readRows(data)
 	if err != nil {
 		return err
 	}
-	s := &story{o: o, stdout: stdout, stderr: stderr, bold: isTerminal(stdout) && os.Getenv("NO_COLOR") == ""}
+	f, ok := stdout.(*os.File)
+	bold := ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
+	s := &story{o: o, stdout: stdout, stderr: stderr, bold: bold}
 	s.introduce(len(rows))
 	if s.world, s.made, err = openWorld(ctx, o.dir, rows); err != nil {
 		return err
@@ -58,19 +64,21 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 	if err := s.start(ctx, o.listen, o.fallback); err != nil {
 		return err
 	}
-	if err := s.describeWorld(); err != nil {
-		return err
-	}
 	if o.rows > 0 && o.rows < len(rows) {
 		rows = rows[:o.rows]
 	}
-	for _, chapter := range []func(context.Context) error{
-		func(context.Context) error { return s.signRows(rows) },
-		s.logEvents, s.readBack, s.tellHistories, s.openCase, s.attack, s.audit,
-	} {
-		if err := chapter(ctx); err != nil {
-			return err
-		}
+	err = caught(func() {
+		s.describeWorld()
+		s.signRows(rows)
+		s.logEvents(ctx)
+		s.readBack(ctx)
+		s.tellHistories(ctx)
+		s.openCase(ctx)
+		s.attack(ctx)
+		s.audit(ctx)
+	})
+	if err != nil {
+		return err
 	}
 	s.conclude()
 	if o.exit {
@@ -80,12 +88,6 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 	<-ctx.Done()
 	s.say("Stopped.")
 	return nil
-}
-
-// isTerminal returns whether w is one.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func (s *story) say(format string, args ...any) { fmt.Fprintf(s.stdout, format+"\n", args...) }
@@ -100,9 +102,9 @@ func (s *story) title(text string) {
 const lineWidth = 86
 
 // wrap says a text in lines of a fair width, all with this indent.
-func (s *story) wrap(indent, text string) {
+func (s *story) wrap(indent, format string, args ...any) {
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(fmt.Sprintf(format, args...)) {
 		if line != "" && len(indent)+len(line)+1+len(word) > lineWidth {
 			s.say("%s%s", indent, line)
 			line = ""
@@ -115,13 +117,13 @@ func (s *story) wrap(indent, text string) {
 func (s *story) introduce(n int) {
 	s.say("Vasistas: a transparency log for warrants and escrow access. A demonstration.")
 	s.title("The data")
-	s.wrap("  ", fmt.Sprintf("%d electronic search warrant notifications, 2016 to 2019, as the State of California's "+
+	s.wrap("  ", "%d electronic search warrant notifications, 2016 to 2019, as the State of California's "+
 		"Department of Justice published them. They are real people's cases. The courts, agencies and providers in "+
-		"them have nothing to do with this demonstration, which makes a key for each and signs in its place.", n))
+		"them have nothing to do with this demonstration, which makes a key for each and signs in its place.", n)
 }
 
 // describeWorld writes the files that others need, and says who runs.
-func (s *story) describeWorld() error {
+func (s *story) describeWorld() {
 	files := map[string][]byte{
 		"policy.txt": s.policy.Bytes(), "policy-all.txt": s.all.Bytes(),
 		"log.url": []byte(s.url + "\n"), "PROVENANCE.md": provenance,
@@ -132,9 +134,7 @@ func (s *story) describeWorld() error {
 		}
 	}
 	for name, b := range files {
-		if err := durable.WriteFile(s.path(name), b, 0o644); err != nil {
-			return err
-		}
+		try(durable.WriteFile(s.path(name), b, 0o644))
 	}
 	s.title("The parts, each with keys and a server of its own")
 	was := "new, in " + s.dir
@@ -148,24 +148,17 @@ func (s *story) describeWorld() error {
 	if _, port, _ := strings.Cut(s.o.listen, ":"); s.o.fallback && !strings.HasSuffix(s.url, ":"+port) {
 		s.say("  Port %s was taken, so the log has another one.", port)
 	}
-	s.wrap("  ", fmt.Sprintf("Each signs twice: with Ed25519, and with ML-DSA-44 against quantum computers. "+
+	s.wrap("  ", "Each signs twice: with Ed25519, and with ML-DSA-44 against quantum computers. "+
 		"The log publishes only what %d of the %d witnesses cosigned, so it goes on while one is down. "+
 		"But with one dishonest witness it could then show two people two histories. "+
-		"Whoever wants to rule that out asks for all three (policy-all.txt).", quorum, numWitnesses))
-	return nil
+		"Whoever wants to rule that out asks for all three (policy-all.txt).", quorum, numWitnesses)
 }
 
-func (s *story) signRows(rows []row) error {
-	kept, err := loadEvents(s.dir)
-	if err != nil {
-		return err
-	}
-	if s.batch, err = decideRows(rows); err != nil {
-		return err
-	}
-	b := s.batch
+func (s *story) signRows(rows []row) {
+	kept := loadEvents(s.dir)
+	b := decideRows(rows)
 	b.events = kept[:min(len(kept), len(b.accepted))]
-	s.kept = len(kept)
+	s.batch, s.kept = b, len(kept)
 	b.pick(numHistories, s.kept)
 	s.title("From rows to signed events")
 	s.say("  %5d rows", len(rows))
@@ -192,17 +185,13 @@ func (s *story) signRows(rows []row) error {
 		"for all. Which business it was is in no warrant, and in an access it is the sealed unit.")
 	s.wrap("  ", "The rows know no escrow: their accesses name a group whose one custodian is nobody. So no key is opened "+
 		"for them, and the charter asks for no heartbeat before ten years.")
-	return nil
 }
 
 // logEvents signs and logs the rows chunk by chunk, and what has to follow on each.
-func (s *story) logEvents(ctx context.Context) (err error) {
+func (s *story) logEvents(ctx context.Context) {
 	s.title("Logging them, and verifying each proof offline")
-	if s.client, err = client.New(client.Config{URL: s.url, Policy: s.policy, UserAgent: "vasistas-demo"}); err != nil {
-		return err
-	}
+	s.client = must(client.New(client.Config{URL: s.url, Policy: s.policy, UserAgent: "vasistas-demo"}))
 	n := len(s.batch.accepted)
-	s.done = &appended{total: n, keep: s.o.proofs}
 	began := time.Now()
 	for _, c := range s.batch.chunks() {
 		if len(s.batch.histories) > 0 && c[0] == s.batch.histories[0] {
@@ -210,51 +199,36 @@ func (s *story) logEvents(ctx context.Context) (err error) {
 				s.batch.accepted[i].seal = paceOf(time.Since(began), c[0])
 			}
 		}
-		if err := s.batch.sign(s.signers, c[0], c[1]); err != nil {
-			return err
-		}
+		s.batch.sign(s.signers, c[1])
 		if c[1] > s.kept {
-			if err := saveEvents(s.dir, s.batch.events); err != nil {
-				return err
-			}
+			saveEvents(s.dir, s.batch.events)
 		}
-		if err := s.appendAll(ctx, s.client, s.batch.events[c[0]:c[1]], s.done); err != nil {
-			return err
-		}
-		if err := s.followUp(ctx, c[0], c[1]); err != nil {
-			return err
-		}
+		s.append(ctx, c[0], c[1])
+		s.followUp(ctx, c[0], c[1])
 		fmt.Fprintf(s.stderr, "%d of %d events logged and verified, %v\n", c[1], n, time.Since(began).Round(time.Second))
 	}
-	s.wrap("  ", fmt.Sprintf("%d of %d proofs hold, in %.1f s: each event is in the log at its place, signed by the "+
-		"keys that it names, in a tree that the log and at least %d witnesses signed.", n, n, s.done.Took.Seconds(), quorum))
-	if s.done.Duplicates > 0 {
-		s.say("  %d were in the log from an earlier run: the log gave the proof of that entry.", s.done.Duplicates)
+	s.wrap("  ", "%d of %d proofs hold, in %.1f s: each event is in the log at its place, signed by the "+
+		"keys that it names, in a tree that the log and at least %d witnesses signed.", n, n, s.took.Seconds(), quorum)
+	if s.duplicates > 0 {
+		s.say("  %d were in the log from an earlier run: the log gave the proof of that entry.", s.duplicates)
 	}
-	s.wrap("  ", fmt.Sprintf("What the rules want to follow was logged too: %d decisions of a court on an emergency, in time, "+
+	s.wrap("  ", "What the rules want to follow was logged too: %d decisions of a court on an emergency, in time, "+
 		"and %d returns. The rows don't say what courts decided, so all emergencies are granted. And since no key was "+
-		"opened here, each return says \"not executed\", though the rows are of warrants that were.", s.decisions, s.returns))
-	return nil
+		"opened here, each return says \"not executed\", though the rows are of warrants that were.", s.decisions, s.returns)
 }
 
 // readBack reads the log as any stranger would, and compares it with what was
 // submitted.
-func (s *story) readBack(ctx context.Context) error {
-	var err error
-	if s.replay, err = newReplay(s.client); err != nil {
-		return err
-	}
-	if err := s.replay.catchUp(ctx); err != nil {
-		return err
-	}
-	for i, index := range s.done.Indices {
+func (s *story) readBack(ctx context.Context) {
+	s.replay = newReplay(s.client)
+	s.replay.catchUp(ctx)
+	for i, index := range s.indices {
 		if index >= uint64(len(s.replay.entries)) || !bytes.Equal(s.replay.entries[index], s.batch.events[i].env.Bytes()) {
-			return fmt.Errorf("entry %d of the log is not the event that was logged there", index)
+			try(fmt.Errorf("entry %d of the log is not the event that was logged there", index))
 		}
 	}
-	s.wrap("  ", fmt.Sprintf("Read back through the public interface: %d entries, whose root is the signed one, "+
-		"and every event stands where its proof says.", len(s.replay.entries)))
-	return nil
+	s.wrap("  ", "Read back through the public interface: %d entries, whose root is the signed one, "+
+		"and every event stands where its proof says.", len(s.replay.entries))
 }
 
 func (s *story) conclude() {
@@ -268,15 +242,15 @@ func (s *story) conclude() {
 		"And here all keys are in one directory, so whoever holds it is everybody at once. The decisions on emergencies, "+
 		"the returns, the accesses on warrants and the deferral are the demonstration's own: no row has them.")
 	s.title("Look for yourself")
-	s.wrap("  ", fmt.Sprintf("Everything is in %s: policy.txt, the keys, %d proofs in proofs/, each with the .openings "+
-		"of its seals, and PROVENANCE.md on the data. From the top of the source tree:", s.dir, len(s.done.Files)))
+	s.wrap("  ", "Everything is in %s: policy.txt, the keys, %d proofs in proofs/, each with the .openings "+
+		"of its seals, and PROVENANCE.md on the data. From the top of the source tree:", s.dir, len(s.files))
 	s.commands()
 }
 
 // commands prints commands that work as they stand, each on a line of its own
 // after four spaces.
 func (s *story) commands() {
-	first := s.done.Files[0]
+	first := s.files[0]
 	policy := quote(s.path("policy.txt"))
 	tool := "    go run ./cmd/vasistas "
 	s.say("\n  Verify a proof, offline; then see what the event says, and what its seals hide:")

@@ -7,23 +7,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/klog/v2"
 
+	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
@@ -44,9 +49,19 @@ const (
 	refresh      = 2 * time.Second
 	readyTimeout = 30 * time.Second
 	closeTimeout = 15 * time.Second
+	maxConns     = 256 // of one server
 )
 
-// operator is the log or a witness, with its note keys in the order of keySuffixes.
+// The group of custodians whose gates run here.
+const (
+	gateGroup     = "gates"
+	numGates      = 3
+	gateThreshold = 2
+)
+
+func gateName(i int) string { return fmt.Sprintf("custodian%d", i+1) }
+
+// operator is the log or a witness, with its Ed25519 and its ML-DSA-44 key.
 type operator struct {
 	file string // its keys' names begin so
 	name string // in its keys
@@ -55,43 +70,28 @@ type operator struct {
 
 var keySuffixes = []string{"-ed25519", "-mldsa44"}
 
-// operators are the log and then the witnesses, without their keys.
-func operators() []operator {
-	list := []operator{{file: "log", name: origin}}
-	for i := range numWitnesses {
-		file := fmt.Sprintf("witness%d", i+1)
-		list = append(list, operator{file: file, name: file + ".vasistas-demo.example"})
+// operators are the log and then the witnesses; key makes or finds the key of a file.
+func operators(key func(file, name string, a tlog.Algorithm) *tlog.Signer) (list []operator) {
+	for i := range numWitnesses + 1 {
+		o, algorithms := operator{file: "log", name: origin}, []tlog.Algorithm{tlog.Ed25519, tlog.CosignatureMLDSA44}
+		if i > 0 {
+			o.file = fmt.Sprintf("witness%d", i)
+			o.name, algorithms[0] = o.file+".vasistas-demo.example", tlog.CosignatureEd25519
+		}
+		for j, a := range algorithms {
+			o.keys = append(o.keys, key(o.file+keySuffixes[j]+".key", o.name, a))
+		}
+		list = append(list, o)
 	}
 	return list
 }
 
-// makeKeys makes an operator's keys.
-func (o *operator) makeKeys() error {
-	ed := tlog.CosignatureEd25519
-	if o.name == origin {
-		ed = tlog.Ed25519
-	}
-	for _, algorithm := range []tlog.Algorithm{ed, tlog.CosignatureMLDSA44} {
-		s, err := tlog.GenerateSigner(o.name, algorithm)
-		if err != nil {
-			return err
-		}
-		o.keys = append(o.keys, s)
-	}
-	return nil
-}
-
-// keyFile is the file of an operator's i-th key.
-func (w *world) keyFile(o *operator, i int) string {
-	return w.path("keys", o.file+keySuffixes[i]+".key")
-}
-
 // world is the directory D and the servers that run in it.
 type world struct {
-	dir    string
-	logger *slog.Logger
-	file   *os.File // of the logger
-	quiet  bool     // the tree's library logs there too
+	dir     string
+	logger  *slog.Logger
+	file    *os.File // of the logger
+	quieten func()   // sends what the tree's library says there; before the first tree is made or opened
 
 	log       operator
 	witnesses []operator
@@ -104,15 +104,12 @@ type world struct {
 	policy *tlog.Policy // quorum of the witnesses; what the log runs with
 	all    *tlog.Policy // every witness
 
-	closers []func(context.Context) error // in the order of starting
+	closers []func(context.Context) error // in their order
 }
 
 func (w *world) path(names ...string) string {
 	return filepath.Join(append([]string{w.dir}, names...)...)
 }
-
-// errNotOurs is a directory that is neither new nor a demo's.
-var errNotOurs = errors.New("it holds something else than a demo, or a demo whose making was cut off; give another -dir, or remove it")
 
 // openWorld takes up the demo in dir, or makes one if dir is empty or missing.
 // rows are all rows of the data: the log must know who may sign. made says which
@@ -124,82 +121,46 @@ func openWorld(ctx context.Context, dir string, rows []row) (w *world, made bool
 		return nil, false, err
 	}
 	_, err = os.Stat(w.path("log", "state", "log.json"))
+	made = errors.Is(err, fs.ErrNotExist)
+	doing := "opening"
 	switch {
+	case made && len(entries) > 0:
+		return nil, false, fmt.Errorf("%s: it holds something else than a demo, or a demo whose making was cut off; "+
+			"give another -dir, or remove it", dir)
+	case made:
+		doing, err = "making", caught(func() { w.make(ctx, rows) })
 	case err == nil:
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, false, err
-	case len(entries) > 0:
-		return nil, false, fmt.Errorf("%s: %w", dir, errNotOurs)
-	default:
-		if err := w.make(ctx, rows); err != nil {
-			if w.file != nil {
-				err = errors.Join(err, w.file.Close())
-			}
-			return nil, false, fmt.Errorf("making the demo in %s: %w", dir, err)
-		}
-		return w, true, nil
+		err = caught(func() { w.load(ctx) })
 	}
-	if err := w.load(ctx); err != nil {
-		return nil, false, fmt.Errorf("opening the demo in %s: %w", dir, err)
+	if err != nil {
+		w.file.Close() // also if it is nil
+		return nil, false, fmt.Errorf("%s the demo in %s: %w", doing, dir, err)
 	}
-	return w, false, nil
+	return w, made, nil
 }
 
 // make makes all keys, the witnesses' states, and the log, which comes last and
 // says that the rest is there.
-func (w *world) make(ctx context.Context, rows []row) error {
-	if err := durable.MkdirAll(w.path("keys"), 0o700); err != nil {
-		return err
-	}
-	for _, o := range operators() {
-		if err := o.makeKeys(); err != nil {
-			return err
-		}
-		for i, k := range o.keys {
-			if err := durable.CreateFile(w.keyFile(&o, i), []byte(k.Secret()+"\n"), 0o600); err != nil {
-				return err
-			}
-		}
-	}
-	if err := makeSigners(w.path("keys"), rows); err != nil {
-		return err
-	}
-	if err := w.load(ctx); err != nil {
-		return err
-	}
+func (w *world) make(ctx context.Context, rows []row) {
+	try(durable.MkdirAll(w.path("keys"), 0o700))
+	operators(func(file, name string, a tlog.Algorithm) *tlog.Signer {
+		k := must(tlog.GenerateSigner(name, a))
+		try(durable.CreateFile(w.path("keys", file), []byte(k.Secret()+"\n"), 0o600))
+		return k
+	})
+	makeSigners(w.path("keys"), rows)
+	w.load(ctx)
 	for _, o := range w.witnesses {
-		if err := witness.Create(w.path(o.file), witness.Config{Signers: o.keys}); err != nil {
-			return err
-		}
+		try(witness.Create(w.path(o.file), witness.Config{Signers: o.keys}))
 	}
 	w.quieten()
-	if err := tesserax.Create(ctx, w.path("log", "tree")); err != nil {
-		return err
-	}
-	if err := vault.Create(w.vaultConfig()); err != nil {
-		return err
-	}
-	charter, err := w.charter()
-	if err != nil {
-		return fmt.Errorf("the charter: %w", err)
-	}
-	engine, err := tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
-	if err != nil {
-		return err
-	}
-	return errors.Join(
+	try(tesserax.Create(ctx, w.path("log", "tree")))
+	try(vault.Create(w.vaultConfig()))
+	charter := w.charter()
+	engine := must(tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch))
+	try(errors.Join(
 		log.Init(ctx, log.InitConfig{StateDir: w.path("log", "state"), Engine: engine, Keys: w.log.keys, Charter: charter.Bytes()}),
-		engine.Close(ctx))
-}
-
-// quieten sends what the tree's library says to the servers' own log: it has one
-// logger for the process, which would else write to the standard error. It is set
-// before the first tree is made or opened.
-func (w *world) quieten() {
-	if !w.quiet {
-		klog.SetSlogLogger(w.logger.With("part", "tessera"))
-		w.quiet = true
-	}
+		engine.Close(ctx)))
 }
 
 func (w *world) vaultConfig() vault.Config {
@@ -207,38 +168,26 @@ func (w *world) vaultConfig() vault.Config {
 }
 
 // load reads the keys and opens the servers' own log.
-func (w *world) load(ctx context.Context) error {
-	list := operators()
-	for i := range list {
-		o := &list[i]
-		for j := range keySuffixes {
-			b, err := os.ReadFile(w.keyFile(o, j))
-			if err != nil {
-				return err
-			}
-			key, err := tlog.ParseSigner(strings.TrimSuffix(string(b), "\n"))
-			if err != nil {
-				return fmt.Errorf("%s: %w", w.keyFile(o, j), err)
-			}
-			o.keys = append(o.keys, key)
+func (w *world) load(ctx context.Context) {
+	list := operators(func(file, _ string, _ tlog.Algorithm) *tlog.Signer {
+		key, err := tlog.ParseSigner(strings.TrimSuffix(string(must(os.ReadFile(w.path("keys", file)))), "\n"))
+		if err != nil {
+			try(fmt.Errorf("%s: %w", w.path("keys", file), err))
 		}
-	}
+		return key
+	})
 	w.log, w.witnesses = list[0], list[1:]
-	var err error
-	if w.signers, err = loadSigners(ctx, w.path("keys")); err != nil {
-		return err
-	}
-	w.file, err = os.OpenFile(w.path("servers.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
+	w.signers = loadSigners(ctx, w.path("keys"))
+	w.file = must(os.OpenFile(w.path("servers.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600))
 	w.logger = slog.New(slog.NewTextHandler(w.file, nil))
-	return nil
+	// The library has one logger for the process, which would else write to the
+	// standard error.
+	w.quieten = sync.OnceFunc(func() { klog.SetSlogLogger(w.logger.With("part", "tessera")) })
 }
 
 // start starts the log at address and the witnesses at free ports, and waits
 // until the log admits events. Whatever it started, close ends.
-func (w *world) start(ctx context.Context, address string, fallback bool) (err error) {
+func (w *world) start(ctx context.Context, address string, fallback bool) error {
 	listener, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) && fallback {
 		listener, err = net.Listen("tcp", "127.0.0.1:0")
@@ -248,86 +197,72 @@ func (w *world) start(ctx context.Context, address string, fallback bool) (err e
 	}
 	w.url = "http://" + listener.Addr().String()
 	listeners := []net.Listener{listener}
-	defer func() {
+	err = caught(func() {
+		for range w.witnesses {
+			l := must(net.Listen("tcp", "127.0.0.1:0"))
+			listeners = append(listeners, l)
+			w.urls = append(w.urls, "http://"+l.Addr().String())
+		}
+		w.policy, w.all = w.makePolicy(fmt.Sprint(quorum)), w.makePolicy("all")
+		// The log is first, so that a witness can ask it whether its own state is
+		// the latest. It admits nothing until enough witnesses have answered.
+		w.startLog(ctx, listener)
+		for i, l := range listeners[1:] {
+			w.startWitness(ctx, i, l)
+		}
+		w.ready(ctx)
+	})
+	if err != nil {
 		for _, l := range listeners {
-			if err != nil {
-				l.Close() // one that serves was closed by its server
-			}
-		}
-	}()
-	for range w.witnesses {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return fmt.Errorf("listening for a witness: %w", err)
-		}
-		listeners = append(listeners, l)
-		w.urls = append(w.urls, "http://"+l.Addr().String())
-	}
-	if err := w.makePolicies(); err != nil {
-		return err
-	}
-	// The log is first, so that a witness can ask it whether its own state is
-	// the latest. It admits nothing until enough witnesses have answered.
-	if err := w.startLog(ctx, listener); err != nil {
-		return err
-	}
-	for i, l := range listeners[1:] {
-		if err := w.startWitness(ctx, i, l); err != nil {
-			return err
+			l.Close() // one that serves was closed by its server
 		}
 	}
-	return w.ready(ctx)
+	return err
 }
 
-// makePolicies writes down whom to believe: for the log and everyone, a quorum
-// of the witnesses; and beside it, for who wants more, all of them. The keys of
+// makePolicy says whom to believe: the log, with this quorum of the witnesses.
+func (w *world) makePolicy(quorum string) *tlog.Policy {
+	var b strings.Builder
+	for _, k := range w.log.keys {
+		fmt.Fprintf(&b, "log %s %s\n", k.Verifier(), w.url)
+	}
+	return must(tlog.ParsePolicy([]byte(b.String() + w.witnessPolicy(quorum, w.urls))))
+}
+
+// witnessPolicy is the text of a policy of the witnesses; urls may be nil. The keys of
 // one witness are one group, so that they count once.
-func (w *world) makePolicies() error {
-	for _, p := range []struct {
-		policy **tlog.Policy
-		quorum string
-	}{{&w.policy, fmt.Sprint(quorum)}, {&w.all, "all"}} {
-		var b strings.Builder
-		for _, k := range w.log.keys {
-			fmt.Fprintf(&b, "log %s %s\n", k.Verifier(), w.url)
-		}
-		var err error
-		if *p.policy, err = tlog.ParsePolicy([]byte(b.String() + w.witnessPolicy(p.quorum, w.urls))); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// witnessPolicy is the text of a policy of the witnesses; urls may be nil.
 func (w *world) witnessPolicy(quorum string, urls []string) string {
 	var b strings.Builder
-	var groups []string
+	groups := ""
 	for i, o := range w.witnesses {
 		for j, k := range o.keys {
-			fmt.Fprintf(&b, "witness %s %s", o.file+keySuffixes[j], k.Verifier())
+			url := ""
 			if urls != nil {
-				b.WriteString(" " + urls[i])
+				url = " " + urls[i]
 			}
-			b.WriteString("\n")
+			fmt.Fprintf(&b, "witness %s%s %s%s\n", o.file, keySuffixes[j], k.Verifier(), url)
 		}
 		fmt.Fprintf(&b, "group %s any %s-ed25519 %s-mldsa44\n", o.file, o.file, o.file)
-		groups = append(groups, o.file)
+		groups += " " + o.file
 	}
-	fmt.Fprintf(&b, "group witnesses %s %s\nquorum witnesses\n", quorum, strings.Join(groups, " "))
+	fmt.Fprintf(&b, "group witnesses %s%s\nquorum witnesses\n", quorum, groups)
 	return b.String()
 }
 
-// startLog opens the log with its vault, which close closes too.
-func (w *world) startLog(ctx context.Context, l net.Listener) error {
-	kept, err := vault.Open(w.vaultConfig())
-	if err != nil {
-		return err
+func (w *world) logKeys() (keys []*tlog.VerifierKey) {
+	for _, k := range w.log.keys {
+		keys = append(keys, k.Verifier())
 	}
+	return keys
+}
+
+// startLog opens the log with its vault, which close closes too.
+func (w *world) startLog(ctx context.Context, l net.Listener) {
+	kept := must(vault.Open(w.vaultConfig()))
 	w.quieten()
 	engine, err := tesserax.Open(ctx, w.path("log", "tree"), log.DefaultMaxBatch)
 	if err != nil {
-		return errors.Join(err, kept.Close())
+		try(errors.Join(err, kept.Close()))
 	}
 	reg := prometheus.NewRegistry()
 	running, err := log.Open(ctx, log.Config{
@@ -336,73 +271,122 @@ func (w *world) startLog(ctx context.Context, l net.Listener) error {
 		Refresh: refresh, Logger: w.logger.With("part", "log"), Registry: reg,
 	})
 	if err != nil {
-		return errors.Join(err, engine.Close(ctx), kept.Close())
+		try(errors.Join(err, engine.Close(ctx), kept.Close()))
 	}
 	w.vault = kept
-	stop := w.serve(l, daemon.WithMetrics(running.Handler(), reg))
-	w.closers = append(w.closers, func(ctx context.Context) error {
-		return errors.Join(stop(ctx), running.Close(ctx), kept.Close())
-	})
-	return nil
+	w.closers = append(w.closers, serve(ctx, w.service(l, daemon.WithMetrics(running.Handler(), reg)), func(ctx context.Context) error {
+		return errors.Join(running.Close(ctx), kept.Close())
+	}))
 }
 
-// serve answers requests, until what it returns is called. The limits are those of a
-// gate, which suit a log too: its streams extend their deadlines line by line.
-func (w *world) serve(l net.Listener, h http.Handler) (stop func(context.Context) error) {
-	server := gate.Server(h, readyTimeout)
-	server.ErrorLog = slog.NewLogLogger(w.logger.Handler(), slog.LevelWarn)
+// service answers requests. The limits are those of a gate, which suit a log too: its
+// streams extend their deadlines line by line.
+func (w *world) service(l net.Listener, h http.Handler) func(context.Context) error {
+	s := daemon.Service{Server: gate.Server(h, readyTimeout), Listener: l, MaxConns: maxConns, Shutdown: closeTimeout, Logger: w.logger}
+	return func(ctx context.Context) error { return s.Run(ctx, io.Discard) }
+}
+
+// serve runs a server until what it returns is called, which then closes the server.
+func serve(ctx context.Context, run, end func(context.Context) error) (stop func(context.Context) error) {
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
+	go func() { served <- run(serving) }()
 	return func(ctx context.Context) error {
-		err := server.Shutdown(ctx)
-		if err != nil {
-			err = errors.Join(err, server.Close())
-		}
-		if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
-			err = errors.Join(err, ended)
-		}
-		return err
+		cancel()
+		return errors.Join(<-served, end(ctx))
 	}
 }
 
-func (w *world) startWitness(ctx context.Context, i int, l net.Listener) error {
+func (w *world) startWitness(ctx context.Context, i int, l net.Listener) {
 	o := w.witnesses[i]
 	cfg := witness.Config{Dir: w.path(o.file), Signers: o.keys, Logger: w.logger.With("part", o.file)}
-	for _, k := range w.log.keys {
-		cfg.Logs = append(cfg.Logs, tlog.PolicyLog{Key: k.Verifier(), URL: w.url})
+	for _, k := range w.logKeys() {
+		cfg.Logs = append(cfg.Logs, tlog.PolicyLog{Key: k, URL: w.url})
 	}
-	wit, err := witness.Open(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	served := make(chan error, 1)
-	go func() { served <- wit.Serve(serving, l) }()
-	w.closers = append(w.closers, func(context.Context) error {
-		stop()
-		return errors.Join(<-served, wit.Close())
-	})
-	return nil
+	wit := must(witness.Open(ctx, cfg))
+	w.closers = append(w.closers, serve(ctx, func(ctx context.Context) error { return wit.Serve(ctx, l) },
+		func(context.Context) error { return wit.Close() }))
 }
 
 // ready waits until the log admits events and has published.
-func (w *world) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	return poll(ctx, "the log to get ready", func() (bool, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/readyz", nil)
-		if err != nil {
-			return false, err
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return false, err
-		}
-		return resp.StatusCode == http.StatusOK, resp.Body.Close()
-	})
+func (w *world) ready(ctx context.Context) {
+	try(poll(ctx, readyTimeout, "the log to get ready", func() bool {
+		resp := must(http.DefaultClient.Do(must(http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/readyz", nil))))
+		try(resp.Body.Close())
+		return resp.StatusCode == http.StatusOK
+	}))
 }
 
-// close ends the log, which publishes what it has admitted, then the witnesses.
+// poll asks until it is done or the time is over.
+func poll(ctx context.Context, timeout time.Duration, what string, done func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// gateServer is a custodian's gate with its server.
+type gateServer struct {
+	name string
+	key  *escrow.SecretKey
+	g    *gate.Gate
+	url  string
+}
+
+// gateKey loads the key of a custodian's gate, or makes it.
+func (w *world) gateKey(name string) *escrow.SecretKey {
+	file := w.path("keys", custodians, name+".gate")
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		b = must(must(escrow.GenerateKey(event.KEMMLKEMX25519)).Bytes())
+		err = durable.CreateFile(file, b, 0o600)
+	}
+	try(err)
+	return must(escrow.ParseSecretKey(b))
+}
+
+// startGates starts the gates, and waits until they are ready.
+func (w *world) startGates(ctx context.Context, charter *event.Envelope) (out []*gateServer) {
+	for i := range numGates {
+		out = append(out, w.startGate(ctx, gateName(i), charter))
+	}
+	try(poll(ctx, readyTimeout, "all gates to get ready", func() bool {
+		return !slices.ContainsFunc(out, func(s *gateServer) bool { return s.g.Ready() != nil })
+	}))
+	return out
+}
+
+// startGate starts a gate. It knows the log's keys and the first charter, and nothing
+// else.
+func (w *world) startGate(ctx context.Context, name string, charter *event.Envelope) *gateServer {
+	key := w.gateKey(name)
+	c := gate.Config{Dir: w.path("gates", name), URL: w.url, Origin: origin, Founded: charter.LeafHash(), LogKeys: w.logKeys(),
+		Signer: w.signers.keys[custodians][name], Keys: []gate.KeyHolder{key},
+		Poll: 250 * time.Millisecond, Timeout: 10 * time.Second, Logger: w.logger.With("part", "gate")}
+	if _, err := os.Stat(c.Dir); errors.Is(err, fs.ErrNotExist) {
+		try(gate.Create(c))
+	}
+	l := must(net.Listen("tcp", "127.0.0.1:0"))
+	g, err := gate.Open(c)
+	if err != nil {
+		try(fmt.Errorf("the gate of %s: %w", name, errors.Join(err, l.Close())))
+	}
+	g.Start()
+	stop := serve(ctx, w.service(l, g.Handler()), func(context.Context) error { return g.Close() })
+	w.closers = slices.Insert(w.closers, 0, stop)
+	return &gateServer{name, key, g, "http://" + l.Addr().String()}
+}
+
+// close ends the gates, the log, which publishes what it has admitted, and then the
+// witnesses.
 func (w *world) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
