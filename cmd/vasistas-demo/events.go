@@ -55,8 +55,8 @@ type accepted struct {
 }
 
 // decide says what the event of a row takes from it, or refuses the row.
-func decide(r *row) (accepted, refusal) {
-	c := accepted{
+func decide(r *row) (c accepted, no refusal) {
+	c = accepted{
 		row: r, court: code(r.County), agency: code(r.Agency), provider: code(r.Business), offence: offenceCode(r.Natures), seal: sealDefault,
 	}
 	if r.Delayed {
@@ -74,7 +74,6 @@ func decide(r *row) (accepted, refusal) {
 	case r.Emergency:
 		return c, ""
 	}
-	var no refusal
 	c.window, no = window(r)
 	return c, no
 }
