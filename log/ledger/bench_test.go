@@ -238,7 +238,7 @@ func TestMemoryOfAnObligation(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	// The entries are gone, and were counted before.
-	l, err := s.l.Clone()
+	l, err := restored(s.l)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,26 +62,6 @@ func (l *Ledger) CharterAt(size uint64) *Charter {
 	return nil
 }
 
-// Policies returns the witness policies that a head of the given size must meet,
-// for one whose last accepted head has the size from: that in force there, and
-// that of each amendment since. So the head that first contains an amendment
-// meets the old and the new one. A log publishes a head that ends with the
-// amendment (size index+1) under both, so that whoever comes later finds the
-// step; with from equal to size the answer is the policy in force.
-func (l *Ledger) Policies(from, size uint64) []*tlog.Policy {
-	var out []*tlog.Policy
-	for _, c := range l.charters {
-		if c.Index >= size {
-			break
-		}
-		if c.Index < from {
-			out = out[:0] // it is followed by the one in force at from, or is it
-		}
-		out = append(out, c.Witnesses)
-	}
-	return out
-}
-
 // Signer returns who holds an event key under this charter, nil if nobody does or
 // the key is void at that index.
 func (c *Charter) Signer(keyID string, index uint64) *event.Party {
@@ -117,32 +97,38 @@ func (x *act) found() (effect, *Violation, error) {
 	if n := uint64(len(x.e.Envelope.Signatures)); n < ch.Thresholds.Amend {
 		return nil, x.fail(charterFew, n, ch.Thresholds.Amend), nil
 	}
-	if c.rules == nil {
-		return nil, nil, fmt.Errorf("%w (version %d)", ErrRules, ch.Rules)
-	}
-	return func() { x.install(c) }, nil, nil
+	return x.force(c)
 }
 
 // charter judges an amendment.
 func (x *act) charter(ch *event.Charter) (effect, *Violation, error) {
-	switch now := x.c; {
-	case ch.Version == 1:
-		return nil, x.fail(charterMiddle), nil
-	case ch.Version <= now.Version:
-		return nil, x.fail(charterTaken, ch.Version), nil
-	case ch.Version != now.Version+1:
-		return nil, x.fail(charterVersion, ch.Version, now.Version+1), nil
-	case ch.Prev.Index != now.Index || ch.Prev.Leaf != now.Leaf:
-		return nil, x.refer(*ch.Prev, charterPrev, now.Index), nil
-	case uint64(len(x.signers)) < now.Thresholds.Amend:
-		return nil, x.fail(charterFew, len(x.signers), now.Thresholds.Amend), nil
-	}
-	c, v := x.newCharter(ch)
+	c, v := x.amendment(ch)
 	if v != nil {
 		return nil, v, nil
 	}
+	return x.force(c)
+}
+
+func (x *act) amendment(ch *event.Charter) (*Charter, *Violation) {
+	switch now := x.c; {
+	case ch.Version == 1:
+		return nil, x.fail(charterMiddle)
+	case ch.Version <= now.Version:
+		return nil, x.fail(charterTaken, ch.Version)
+	case ch.Version != now.Version+1:
+		return nil, x.fail(charterVersion, ch.Version, now.Version+1)
+	case ch.Prev.Index != now.Index || ch.Prev.Leaf != now.Leaf:
+		return nil, x.refer(*ch.Prev, charterPrev, now.Index)
+	case uint64(len(x.signers)) < now.Thresholds.Amend:
+		return nil, x.fail(charterFew, len(x.signers), now.Thresholds.Amend)
+	}
+	return x.newCharter(ch)
+}
+
+// force puts a charter into force, unless its rules are unknown.
+func (x *act) force(c *Charter) (effect, *Violation, error) {
 	if c.rules == nil {
-		return nil, nil, fmt.Errorf("%w (version %d)", ErrRules, ch.Rules)
+		return nil, nil, fmt.Errorf("%w (version %d)", ErrRules, c.Rules)
 	}
 	return func() { x.install(c) }, nil, nil
 }
@@ -174,16 +160,12 @@ func (l *Ledger) Recovers(env *event.Envelope, index uint64) (*Charter, error) {
 	if n := uint64(len(x.signers)); n < now.Thresholds.Recover {
 		return nil, x.fail(charterFew, n, now.Thresholds.Recover)
 	}
-	if _, v, err := x.charter(ch); v != nil {
-		return nil, v
-	} else if err != nil {
-		return nil, err
-	}
-	c, v := x.newCharter(ch)
+	c, v := x.amendment(ch)
 	if v != nil {
 		return nil, v
 	}
-	return c, nil
+	_, _, err := x.force(c)
+	return c, err
 }
 
 // newCharter judges what a charter says by itself. An unknown version of the rules

@@ -123,6 +123,34 @@ func (c *codec) string(v *string) {
 	*v, c.b = s, c.b[n:]
 }
 
+// all codes values of the types that most of the state is made of.
+func (c *codec) all(values ...any) {
+	for _, v := range values {
+		switch v := v.(type) {
+		case *uint64:
+			c.uint(v)
+		case *uint32:
+			c.u32(v)
+		case *[]uint32:
+			list(c, v, 1, c.u32)
+		case *int64:
+			c.time(v)
+		case *bool:
+			c.bool(v)
+		case *dutyState:
+			c.state(v)
+		case *string:
+			c.string(v)
+		case *[32]byte:
+			c.raw(v[:])
+		case *digests:
+			c.digests(v)
+		default:
+			panic(fmt.Sprintf("ledger: a snapshot has no %T", v))
+		}
+	}
+}
+
 // length codes how many elements follow, of at least size bytes each, so that no
 // length makes a reader allocate more than the snapshot has.
 func (c *codec) length(n, size int) int {

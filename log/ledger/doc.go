@@ -55,7 +55,9 @@
 //   - Operators: cosigner keys with one name, or of one auditor, are one operator's.
 //     If a policy has two of them, they stand in one group that any of its members
 //     satisfies. That is the only way in which they can't count twice.
-//   - Amendment and head: [Ledger.Policies].
+//   - Amendment and head: the head that first has an amendment meets the witness
+//     policy before it and its own. A log publishes a head that ends with the
+//     amendment (size index+1) under both, so that later readers find the step.
 //   - A breach that is seen only later (a claim ahead of its anchor) takes nothing
 //     back, since others have built on it in good faith.
 //   - A release that is ahead of its chain is kept, up to [MaxAhead], and takes

@@ -61,16 +61,6 @@ func (l *Ledger) inBreach(index uint64) bool {
 	return slices.ContainsFunc(l.breaches, func(b *Breach) bool { return b.Index == index && b.Seen == index })
 }
 
-// Breaches returns the breaches on record, in the order in which they showed.
-func (l *Ledger) Breaches() []Breach {
-	out := make([]Breach, len(l.breaches))
-	for i, b := range l.breaches {
-		out[i] = *b
-		out[i].closers = slices.Clone(b.closers)
-	}
-	return out
-}
-
 // finding judges an auditor's statement. A closed one ends, for its auditor, what
 // the breaches bar that it is about and that showed before it; an open one takes
 // that back. A rule that this version doesn't have is nobody's breach.

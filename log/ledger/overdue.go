@@ -6,6 +6,7 @@ package ledger
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/vasistas/vasistas/log/event"
@@ -164,11 +165,10 @@ func (d *duty) debtorName() string {
 // An Obligation is something that is owed.
 type Obligation struct {
 	Cause
-	Index       uint64 // the entry that owes it
-	Debtor      string // role and name, or Log
-	Due         time.Time
-	Late        time.Time // due and grace: it is overdue after this
-	Unfulfilled time.Time // once an anchor proves a time after this, it is a breach
+	Index  uint64 // the entry that owes it
+	Debtor string // role and name, or Log
+	Due    time.Time
+	Late   time.Time // due and grace: it is overdue after this
 
 	// What it bars while it is overdue.
 	Auditors  bool   // from cosigning; and so every gate
@@ -177,7 +177,7 @@ type Obligation struct {
 
 func obligation(d duty) Obligation {
 	return Obligation{Cause: d.cause(), Index: d.index, Debtor: d.debtorName(),
-		Due: unix(d.due), Late: unix(d.late()), Unfulfilled: unix(d.lapses()), Custodian: d.name}
+		Due: unix(d.due), Late: unix(d.late()), Custodian: d.name}
 }
 
 // rescan makes soonest exact again, if time has passed it and enough was applied
@@ -206,49 +206,29 @@ func (l *Ledger) each(now int64, do func(duty)) {
 	l.anchorDuty(do)
 }
 
-// Due returns all that is owed at this size, the soonest first: for whoever
-// fulfils it (disclosures, anchors) and whoever watches.
-func (l *Ledger) Due() []Obligation { return l.owed(1<<62, func(*duty) bool { return true }) }
-
 // Overdue returns what is overdue at a time, by the state at this size. It is
 // pure: the same for whoever asks, whenever. An obligation that has lapsed into a
 // breach is not in it.
 func (l *Ledger) Overdue(t time.Time) []Obligation {
-	now := t.Unix()
-	return l.owed(now, func(d *duty) bool { return now > d.late() })
-}
-
-func (l *Ledger) owed(now int64, want func(*duty) bool) []Obligation {
-	var out []Obligation
-	c := l.Charter()
+	now, c := t.Unix(), l.Charter()
 	if c == nil {
 		return nil
 	}
+	var out []Obligation
 	l.each(now, func(d duty) {
-		if want(&d) {
+		if now > d.late() {
 			out = append(out, obligation(d))
 		}
 	})
 	slices.SortFunc(out, func(a, b Obligation) int {
 		return cmp.Or(a.Late.Compare(b.Late), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Custodian, b.Custodian))
 	})
-	few := sync0(func() bool { return l.fewCurrent(c, now) })
+	few := sync.OnceValue(func() bool { return l.fewCurrent(c, now) })
 	for i := range out {
 		o := &out[i]
 		o.Auditors = slices.Contains(c.Profile.Bars, o.Rule) && (o.Rule != "heartbeat" || few())
 	}
 	return out
-}
-
-// sync0 makes a function that computes its value once.
-func sync0(f func() bool) func() bool {
-	done, value := false, false
-	return func() bool {
-		if !done {
-			done, value = true, f()
-		}
-		return value
-	}
 }
 
 // fewCurrent says whether fewer than the threshold of some group have sent their

@@ -67,26 +67,12 @@ func Restore(b []byte, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
 	return l, nil
 }
 
-// Clone returns a copy that can be applied to apart from l, for who wants to try
-// entries that may yet fail to be stored. It costs what a snapshot costs.
-func (l *Ledger) Clone() (*Ledger, error) {
-	return Restore(l.Snapshot(), l.Size(), l.Root(), l.tree)
-}
-
 func (l *Ledger) code(c *codec) {
 	c.string(&l.origin)
 	l.codeEdge(c)
 	l.codeCharters(c)
-	c.uint(&l.anchored)
-	c.time(&l.after)
-	c.time(&l.floor)
-	list(c, &l.unanchored, 5, func(x *claim) {
-		c.uint(&x.index)
-		c.time(&x.time)
-		c.time(&x.base)
-		c.u32(&x.by)
-		c.bool(&x.anchor)
-	})
+	c.all(&l.anchored, &l.after, &l.floor)
+	list(c, &l.unanchored, 5, func(x *claim) { c.all(&x.index, &x.time, &x.base, &x.by, &x.anchor) })
 	items := l.sortedItems()
 	list(c, &items, 40, func(it **item) { codePtr(c, it, c.item) })
 	chains := l.sortedChains()
@@ -216,19 +202,11 @@ func (l *Ledger) codeIDs(c *codec) {
 }
 
 func (c *codec) item(it *item) {
-	c.uint(&it.index)
-	c.raw(it.leaf[:])
+	c.all(&it.index, &it.leaf)
 	kind := string(it.kind)
 	c.string(&kind)
 	it.kind = event.Type(kind)
-	c.u32(&it.charter)
-	c.time(&it.time)
-	c.time(&it.base)
-	list(c, &it.keys, 1, c.u32)
-	c.string(&it.authority)
-	c.string(&it.provider)
-	c.string(&it.instrument)
-	c.uint(&it.voidAt)
+	c.all(&it.charter, &it.time, &it.base, &it.keys, &it.authority, &it.provider, &it.instrument, &it.voidAt)
 	c.seal(&it.seal)
 	switch it.kind {
 	case event.TypeWarrant:
@@ -242,21 +220,12 @@ func (c *codec) item(it *item) {
 }
 
 func (c *codec) seal(s *seal) {
-	c.time(&s.end)
-	c.time(&s.first)
-	c.time(&s.until)
-	c.bool(&s.never)
-	c.state(&s.state)
-	c.digests(&s.digests)
+	c.all(&s.end, &s.first, &s.until, &s.never, &s.state, &s.digests)
 	for i := range s.names {
 		c.u8(&s.names[i])
 	}
 	c.uint(&s.ordinal)
-	list(c, &s.deferrals, 3, func(d *deferred) {
-		c.uint(&d.index)
-		c.time(&d.until)
-		list(c, &d.keys, 1, c.u32)
-	})
+	list(c, &s.deferrals, 3, func(d *deferred) { c.all(&d.index, &d.until, &d.keys) })
 }
 
 // digests codes both parts in order: in memory they stand as they were opened.
@@ -278,95 +247,42 @@ func (c *codec) digests(d *digests) {
 func compareDigests(a, b event.Digest) int { return bytes.Compare(a[:], b[:]) }
 
 func (c *codec) warrant(w *warrant) {
-	c.bool(&w.denied)
-	c.time(&w.notBefore)
-	c.time(&w.notAfter)
-	c.uint(&w.accesses)
-	c.uint(&w.accounts)
-	c.uint(&w.revokedAt)
-	c.state(&w.returned)
+	c.all(&w.denied, &w.notBefore, &w.notAfter, &w.accesses, &w.accounts, &w.revokedAt, &w.returned)
 }
 
 func (c *codec) access(a *access) {
-	c.bool(&a.onWarrant)
-	c.uint(&a.warrant)
-	c.bool(&a.emergency)
-	c.uint(&a.accounts)
-	c.string(&a.group)
-	c.time(&a.ends)
-	c.state(&a.decision)
-	c.uint(&a.decidedAt)
-	list(c, &a.decidedBy, 1, c.u32)
-	c.time(&a.decideBy)
-	c.bool(&a.denied)
+	c.all(&a.onWarrant, &a.warrant, &a.emergency, &a.accounts, &a.group, &a.ends)
+	c.all(&a.decision, &a.decidedAt, &a.decidedBy, &a.decideBy, &a.denied)
 	list(c, &a.releases, 40, c.release)
-	list(c, &a.refusals, 2, func(r *refused) {
-		c.u32(&r.key)
-		c.string(&r.reason)
-	})
+	list(c, &a.refusals, 2, func(r *refused) { c.all(&r.key, &r.reason) })
 }
 
 func (c *codec) release(r *release) {
-	c.uint(&r.index)
-	c.raw(r.leaf[:])
-	c.u32(&r.key)
-	c.string(&r.name)
-	c.time(&r.base)
-	c.u32(&r.charter)
-	c.digests(&r.notices)
-	c.state(&r.state)
+	c.all(&r.index, &r.leaf, &r.key, &r.name, &r.base, &r.charter, &r.notices, &r.state)
 }
 
 func (c *codec) chain(ch *chain) {
-	c.u32(&ch.key)
-	c.string(&ch.name)
-	c.uint(&ch.count)
+	c.all(&ch.key, &ch.name, &ch.count)
 	list(c, &ch.recent, 32, func(h *[32]byte) { c.raw(h[:]) })
 	list(c, &ch.pending, 100, func(p *pending) {
-		c.uint(&p.seq)
-		c.raw(p.hash[:])
-		c.raw(p.prev[:])
-		c.uint(&p.access)
-		c.bool(&p.dead)
+		c.all(&p.seq, &p.hash, &p.prev, &p.access, &p.dead)
 		c.release(&p.release)
 	})
-	list(c, &ch.stated, 36, func(s *stated) {
-		c.uint(&s.seq)
-		c.raw(s.hash[:])
-		c.time(&s.base)
-		c.uint(&s.index)
-		c.u32(&s.charter)
-	})
-	c.uint(&ch.broken)
-	c.bool(&ch.ended)
-	c.time(&ch.beat)
-	c.uint(&ch.beatIndex)
-	c.u32(&ch.charter)
-	c.bool(&ch.silent)
+	list(c, &ch.stated, 36, func(s *stated) { c.all(&s.seq, &s.hash, &s.base, &s.index, &s.charter) })
+	c.all(&ch.broken, &ch.ended, &ch.beat, &ch.beatIndex, &ch.charter, &ch.silent)
 }
 
 func (c *codec) breach(b *Breach) {
 	if c.cause(&b.Cause, true); c.err == nil && b.Kind != KindBreach {
 		c.fail("a breach")
 	}
-	c.uint(&b.Index)
-	c.uint(&b.Seen)
-	c.string(&b.By)
 	about := b.About != nil
-	c.bool(&about)
+	c.all(&b.Index, &b.Seen, &b.By, &about)
 	if about {
-		codePtr(c, &b.About, func(r *event.Reference) {
-			c.uint(&r.Index)
-			c.raw(r.Leaf[:])
-		})
+		codePtr(c, &b.About, func(r *event.Reference) { c.all(&r.Index, (*[32]byte)(&r.Leaf)) })
 	}
-	c.uint(&b.Last)
-	c.uint(&b.Count)
-	list(c, &b.closers, 3, func(x *closer) {
-		c.string(&x.auditor)
-		c.u32(&x.key)
-		c.uint(&x.index)
-	})
+	c.all(&b.Last, &b.Count)
+	list(c, &b.closers, 3, func(x *closer) { c.all(&x.auditor, &x.key, &x.index) })
 }
 
 // cause codes a way by its name, and its arguments. Only the cause of a breach may have

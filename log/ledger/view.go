@@ -28,18 +28,10 @@ func (l *Ledger) Open() (events, ids int) { return len(l.open), len(l.ids) }
 
 // A Seal is what an open event has sealed for the public.
 type Seal struct {
-	Index      uint64
-	Until      time.Time
-	Never      bool
-	Deferrals  uint64 // the ordinal of the last one
-	Closed     int    // digests that are not opened
-	Authority  string // who may open it before Until
-	Instrument string // "" in an emergency
-}
-
-func (it *item) sealView() Seal {
-	return Seal{Index: it.index, Until: unix(it.seal.until), Never: it.seal.never, Deferrals: it.seal.ordinal,
-		Closed: it.seal.digests.closed, Authority: it.authority, Instrument: it.instrument}
+	Until     time.Time
+	Never     bool
+	Deferrals uint64 // the ordinal of the last one
+	Closed    int    // digests that are not opened
 }
 
 // Sealed returns the seal of an open event.
@@ -48,17 +40,13 @@ func (l *Ledger) Sealed(index uint64) (Seal, bool) {
 	if it == nil {
 		return Seal{}, false
 	}
-	return it.sealView(), true
+	return Seal{unix(it.seal.until), it.seal.never, it.seal.ordinal, it.seal.digests.closed}, true
 }
 
 // An Access is an open access, as a gate asks for it.
 type Access struct {
-	Seal
 	Warrant   uint64 // index; meaningless in an emergency
 	Emergency bool
-	Provider  string
-	Group     string
-	Accounts  uint64
 	Ends      time.Time // after it no release answers it
 	Dead      Term      // why none may now, but for Ends; "": it is live
 	Answered  []string  // custodians whose release has its effect
@@ -72,8 +60,7 @@ func (l *Ledger) Access(index uint64) (Access, bool) {
 		return Access{}, false
 	}
 	a := it.access
-	out := Access{Seal: it.sealView(), Warrant: a.warrant, Emergency: a.emergency, Provider: it.provider, Group: a.group,
-		Accounts: a.accounts, Ends: unix(a.ends)}
+	out := Access{Warrant: a.warrant, Emergency: a.emergency, Ends: unix(a.ends)}
 	out.Dead, _ = l.dead(it)
 	for _, r := range a.releases {
 		out.Answered = append(out.Answered, r.name)
@@ -83,11 +70,7 @@ func (l *Ledger) Access(index uint64) (Access, bool) {
 
 // A Warrant is an open warrant.
 type Warrant struct {
-	Seal
-	Provider            string
-	NotBefore, NotAfter time.Time
-	Accesses, Accounts  uint64 // left
-	Live                bool   // not denied, revoked, voided or returned
+	Live bool // not denied, revoked, voided or returned
 }
 
 // Warrant returns a warrant that is open.
@@ -96,17 +79,11 @@ func (l *Ledger) Warrant(index uint64) (Warrant, bool) {
 	if it == nil || it.warrant == nil {
 		return Warrant{}, false
 	}
-	w := it.warrant
-	out := Warrant{Seal: it.sealView(), Provider: it.provider, Accesses: w.accesses, Accounts: w.accounts, Live: w.live() && it.voidAt == 0}
-	if !w.denied {
-		out.NotBefore, out.NotAfter = unix(w.notBefore), unix(w.notAfter)
-	}
-	return out, true
+	return Warrant{it.warrant.live() && it.voidAt == 0}, true
 }
 
 // A Chain is the chain of a custodian's key.
 type Chain struct {
-	Custodian string
 	Seq       uint64       // of the last release that has its place in it
 	Hash      event.Digest // its event hash; zero at Seq 0
 	Waiting   int          // releases that are ahead of it
@@ -123,7 +100,7 @@ func (l *Ledger) Chain(keyID string) (Chain, bool) {
 	if !ok || c == nil {
 		return Chain{}, false
 	}
-	out := Chain{Custodian: c.name, Seq: c.count, Hash: c.last(), Waiting: len(c.pending), Broken: c.count < c.broken,
+	out := Chain{Seq: c.count, Hash: c.last(), Waiting: len(c.pending), Broken: c.count < c.broken,
 		Ended: c.ended, Heartbeat: unix(c.beat)}
 	if len(c.stated) > 0 {
 		out.Stated = c.stated[len(c.stated)-1].seq

@@ -321,6 +321,9 @@ func (w *world) seal(e *event.Event, until int64) []event.Opening {
 	return public
 }
 
+// distant is later than any date.
+var distant = at(1 << 62)
+
 func at(t int64) time.Time { return time.Unix(t, 0).UTC() }
 
 func testWarrant(w *world) *event.Warrant {
