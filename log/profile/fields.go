@@ -6,6 +6,7 @@ package profile
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,13 +19,6 @@ const (
 	none = "none" // left out on purpose
 	yes  = "yes"  // an instrument exists
 )
-
-// A slot is where a figure goes: exactly one of its members is not nil.
-type slot struct {
-	seconds *uint64
-	count   *uint64
-	codes   *[]string
-}
 
 var errPath = errors.New("no figure of a profile has this path")
 
@@ -50,16 +44,21 @@ func (b *builder) set(path, value string) error {
 		}
 		return b.slotExists(words)
 	}
-	s, err := find(p, words)
-	switch {
-	case err != nil:
+	at, err := find(p, words)
+	if err != nil {
 		return err
-	case s.seconds != nil:
-		*s.seconds, err = event.ParseDuration(value)
-	case s.count != nil:
-		*s.count, err = count(value)
-	case s.codes != nil:
-		*s.codes, err = list(value)
+	}
+	switch at := at.(type) {
+	case *uint64:
+		read := event.ParseDuration
+		if slices.Contains(counts, words[len(words)-1]) {
+			read = count
+		}
+		*at, err = read(value)
+	case *[]string:
+		*at, err = list(value)
+	default:
+		return errPath
 	}
 	return err
 }
@@ -80,128 +79,48 @@ func (b *builder) slotExists(words []string) error {
 	return nil
 }
 
-// find returns the slot of a path, and makes the objects on the way.
-func find(p *event.Profile, words []string) (slot, error) {
-	head, rest := words[0], words[1:]
-	seconds := map[string]*uint64{
-		"accessLife": &p.AccessLife, "publication": &p.Publication, "inclusion": &p.Inclusion, "lag": &p.Lag,
-		"skew": &p.Skew, "stale": &p.Stale, "unfulfilled": &p.Unfulfilled, "disclosureGrace": &p.DisclosureGrace,
-	}
-	codes := map[string]*[]string{"offences": &p.Offences, "grounds": &p.Grounds, "reasons": &p.Reasons, "bars": &p.Bars}
-	deadlines := map[string]*event.Deadline{
-		"anchor": &p.Anchor, "heartbeat": &p.Heartbeat, "missingRelease": &p.MissingRelease, "return": &p.Return,
-	}
-	switch {
-	case seconds[head] != nil && len(rest) == 0:
-		return slot{seconds: seconds[head]}, nil
-	case codes[head] != nil && len(rest) == 0:
-		return slot{codes: codes[head]}, nil
-	case deadlines[head] != nil:
-		return findDeadline(deadlines[head], rest)
-	case head == "seal":
-		return findSeal(&p.Seal, rest)
-	case head == "deferral":
-		return findDeferral(&p.Deferral, rest)
-	case head == "emergency" && len(rest) > 0:
-		if p.Emergency == nil {
-			p.Emergency = new(event.Emergency)
-		}
-		return findEmergency(p.Emergency, rest)
-	case head == "instruments" && len(rest) > 1:
-		return findInstrument(p, rest[0], rest[1:])
-	}
-	return slot{}, errPath
-}
+// counts are the figures that are numbers. The other numbers are durations.
+var counts = []string{"accounts", "open", "signatures"}
 
-func findDeadline(d *event.Deadline, words []string) (slot, error) {
-	switch strings.Join(words, ".") {
-	case "within":
-		return slot{seconds: &d.Within}, nil
-	case "grace":
-		return slot{seconds: &d.Grace}, nil
-	}
-	return slot{}, errPath
-}
-
-func findSeal(s *event.SealLimit, words []string) (slot, error) {
-	switch strings.Join(words, ".") {
-	case "default":
-		return slot{seconds: &s.Default}, nil
-	case "longest":
-		return slot{seconds: &s.Longest}, nil
-	}
-	return slot{}, errPath
-}
-
-func findDeferral(d *event.DeferralLimit, words []string) (slot, error) {
-	switch {
-	case len(words) == 1 && words[0] == "total":
-		return slot{seconds: &d.Total}, nil
-	case len(words) == 2 && words[0] == "never" && words[1] != "longest":
-		if d.Never == nil {
-			d.Never = new(event.Step)
+// find returns a pointer to the figure of a path, whose words are names of fields,
+// codes of instruments and numbers of steps. It makes the objects on the way.
+func find(p *event.Profile, words []string) (any, error) {
+	v := reflect.ValueOf(p).Elem()
+	for n, word := range words {
+		switch list := v.Addr().Interface().(type) {
+		case *[]event.Instrument:
+			in := p.Instrument(word)
+			if in == nil {
+				return nil, fmt.Errorf("instrument %s is not declared above", word)
+			}
+			v = reflect.ValueOf(in).Elem()
+			continue
+		case *[]event.Step:
+			i, err := count(word)
+			if err != nil || i > uint64(len(*list)) {
+				return nil, errors.New("steps are numbered 0, 1, ... in their order")
+			}
+			if i == uint64(len(*list)) {
+				*list = append(*list, event.Step{})
+			}
+			v = v.Index(int(i))
+			continue
 		}
-		return findStep(d.Never, words[1])
-	case len(words) == 3 && words[0] == "steps":
-		i, err := count(words[1])
-		if err != nil || i > uint64(len(d.Steps)) {
-			return slot{}, errors.New("steps are numbered 0, 1, ... in their order")
+		name := strings.ToUpper(word[:min(1, len(word))]) + word[min(1, len(word)):]
+		if v.Kind() != reflect.Struct || name == word || word == "longest" && words[n-1] == "never" {
+			return nil, errPath
 		}
-		if i == uint64(len(d.Steps)) {
-			d.Steps = append(d.Steps, event.Step{})
+		if v = v.FieldByName(name); !v.IsValid() {
+			return nil, errPath
 		}
-		return findStep(&d.Steps[i], words[2])
-	}
-	return slot{}, errPath
-}
-
-func findStep(s *event.Step, word string) (slot, error) {
-	switch word {
-	case "after":
-		return slot{seconds: &s.After}, nil
-	case "longest":
-		return slot{seconds: &s.Longest}, nil
-	case "signatures":
-		return slot{count: &s.Signatures}, nil
-	case "kinds":
-		return slot{codes: &s.Kinds}, nil
-	}
-	return slot{}, errPath
-}
-
-func findEmergency(e *event.Emergency, words []string) (slot, error) {
-	switch {
-	case words[0] == "decision":
-		return findDeadline(&e.Decision, words[1:])
-	case len(words) > 1:
-	case words[0] == "open":
-		return slot{count: &e.Open}, nil
-	case words[0] == "accounts":
-		return slot{count: &e.Accounts}, nil
-	case words[0] == "grounds":
-		return slot{codes: &e.Grounds}, nil
-	}
-	return slot{}, errPath
-}
-
-func findInstrument(p *event.Profile, code string, words []string) (slot, error) {
-	in := p.Instrument(code)
-	if in == nil {
-		return slot{}, fmt.Errorf("instrument %s is not declared above", code)
-	}
-	switch words[0] {
-	case "seal":
-		if in.Seal == nil {
-			in.Seal = new(event.SealLimit)
+		if v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				v.Set(reflect.New(v.Type().Elem()))
+			}
+			v = v.Elem()
 		}
-		return findSeal(in.Seal, words[1:])
-	case "deferral":
-		if in.Deferral == nil {
-			in.Deferral = new(event.DeferralLimit)
-		}
-		return findDeferral(in.Deferral, words[1:])
 	}
-	return slot{}, errPath
+	return v.Addr().Interface(), nil
 }
 
 // required lists the paths that a profile like this one must have.
