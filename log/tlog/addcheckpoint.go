@@ -4,7 +4,7 @@
 package tlog
 
 import (
-	"strconv"
+	"fmt"
 	"strings"
 )
 
@@ -26,7 +26,7 @@ func ParseAddCheckpoint(b []byte) (*AddCheckpoint, error) {
 	if len(b) > MaxAddCheckpointSize {
 		return nil, malformed("add-checkpoint: %d bytes, and %d are allowed", len(b), MaxAddCheckpointSize)
 	}
-	line, rest, ok := cutLine(string(b))
+	line, rest, ok := strings.Cut(string(b), "\n")
 	old, isOld := strings.CutPrefix(line, "old ")
 	if !ok || !isOld {
 		return nil, malformed("add-checkpoint: the first line is not an old size")
@@ -47,13 +47,7 @@ func ParseAddCheckpoint(b []byte) (*AddCheckpoint, error) {
 
 // Bytes returns the body.
 func (r *AddCheckpoint) Bytes() []byte {
-	b := []byte("old ")
-	b = strconv.AppendUint(b, r.Old, 10)
-	b = append(b, '\n')
-	for _, h := range r.Proof {
-		b = appendHashLine(b, h)
-	}
-	b = append(b, '\n')
+	b := appendHashes(fmt.Appendf(nil, "old %d\n", r.Old), r.Proof)
 	return append(b, r.Checkpoint.Bytes()...)
 }
 

@@ -133,11 +133,6 @@ func parseDecimal(s string) (uint64, bool) {
 	return n, n <= math.MaxInt64
 }
 
-// cutLine splits off the first line. It fails if there is no line feed.
-func cutLine(s string) (line, rest string, ok bool) {
-	return strings.Cut(s, "\n")
-}
-
 // validText says whether s may stand in a note: valid UTF-8 without ASCII
 // control characters other than line feed (signed-note, "Format").
 func validText(s string) bool {
@@ -153,14 +148,10 @@ func validText(s string) bool {
 // signature: 1 to 255 bytes of UTF-8 without control characters, Unicode
 // spaces or plus signs (signed-note, "Format").
 func ValidKeyName(name string) error {
-	switch {
-	case name == "":
-		return malformed("key name: it is empty")
-	case len(name) > MaxNameLen:
-		return malformed("key name: it has %d bytes, and %d are allowed", len(name), MaxNameLen)
-	case !validText(name) || strings.Contains(name, "\n"):
-		return malformed("key name: it has a control character or is not UTF-8")
-	case strings.ContainsFunc(name, unicode.IsSpace) || strings.Contains(name, "+"):
+	if err := validName("key name", name); err != nil {
+		return err
+	}
+	if strings.ContainsFunc(name, unicode.IsSpace) || strings.Contains(name, "+") {
 		return malformed("key name %q: it has a space or a plus sign", name)
 	}
 	return nil
@@ -168,14 +159,16 @@ func ValidKeyName(name string) error {
 
 // validOrigin is more lenient than ValidKeyName: an origin of a stranger's log
 // may have spaces (tlog-checkpoint, "Note text").
-func validOrigin(origin string) error {
+func validOrigin(origin string) error { return validName("origin", origin) }
+
+func validName(what, s string) error {
 	switch {
-	case origin == "":
-		return malformed("origin: it is empty")
-	case len(origin) > MaxNameLen:
-		return malformed("origin: it has %d bytes, and %d are allowed", len(origin), MaxNameLen)
-	case !validText(origin) || strings.Contains(origin, "\n"):
-		return malformed("origin: it has a control character or is not UTF-8")
+	case s == "":
+		return malformed("%s: it is empty", what)
+	case len(s) > MaxNameLen:
+		return malformed("%s: it has %d bytes, and %d are allowed", what, len(s), MaxNameLen)
+	case !validText(s) || strings.Contains(s, "\n"):
+		return malformed("%s: it has a control character or is not UTF-8", what)
 	}
 	return nil
 }

@@ -92,7 +92,8 @@ func ParseCheckpoint(b []byte) (*Checkpoint, error) {
 	return &Checkpoint{Head: *head, Signatures: sigs}, nil
 }
 
-// parseHead parses a note text whose characters were checked.
+// parseHead parses a note text whose characters were checked, and which has no empty
+// line.
 func parseHead(text string) (*Head, error) {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if len(lines) < 3 {
@@ -112,22 +113,13 @@ func parseHead(text string) (*Head, error) {
 	if h.Root, ok = decodeHash(lines[2]); !ok {
 		return nil, malformed("checkpoint: the root hash is not base64 of 32 bytes")
 	}
-	for _, e := range lines[3:] {
-		if e == "" {
-			return nil, malformed("checkpoint: an extension line is empty")
-		}
-		h.Extension = append(h.Extension, e)
-	}
+	h.Extension = append(h.Extension, lines[3:]...)
 	return h, nil
 }
 
 // Bytes returns the checkpoint as it is served.
 func (c *Checkpoint) Bytes() []byte {
-	b := append(c.Text(), '\n')
-	for _, s := range c.Signatures {
-		b = s.AppendLine(b)
-	}
-	return b
+	return append(append(c.Text(), '\n'), SignatureLines(c.Signatures)...)
 }
 
 // Find returns the signature line of key, or nil.

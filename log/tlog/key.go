@@ -207,10 +207,7 @@ func (k *VerifierKey) Verify(h *Head, s *Signature) (time uint64, err error) {
 
 // ed25519Message is the text of tlog-cosignature, "Ed25519 signed message".
 func ed25519Message(h *Head, time uint64) []byte {
-	b := []byte("cosignature/v1\ntime ")
-	b = strconv.AppendUint(b, time, 10)
-	b = append(b, '\n')
-	return append(b, h.Text()...)
+	return fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", time, h.Text())
 }
 
 // mldsaMessage is the structure of tlog-cosignature, "ML-DSA-44 signed

@@ -125,7 +125,7 @@ type PolicyLine struct {
 func PolicyLines(text string) iter.Seq2[PolicyLine, error] {
 	return func(yield func(PolicyLine, error) bool) {
 		for n := 1; text != ""; n++ {
-			line, rest, ok := cutLine(text)
+			line, rest, ok := strings.Cut(text, "\n")
 			if !ok {
 				yield(PolicyLine{}, &PolicyError{Line: n, Msg: "the last line does not end in a line feed"})
 				return
@@ -203,13 +203,11 @@ func (pp *policyParser) log(words []string) error {
 	if err := pp.claimKey(key, "a log"); err != nil {
 		return err
 	}
-	l := PolicyLog{Key: key}
-	if len(words) == 2 {
-		if l.URL, err = policyURL(words[1]); err != nil {
-			return err
-		}
+	prefix, err := policyURL(words[1:])
+	if err != nil {
+		return err
 	}
-	pp.p.Logs = append(pp.p.Logs, l)
+	pp.p.Logs = append(pp.p.Logs, PolicyLog{key, prefix})
 	return nil
 }
 
@@ -230,13 +228,11 @@ func (pp *policyParser) witness(words []string) error {
 	if err := pp.define(words[0], member{i: len(pp.p.Witnesses)}); err != nil {
 		return err
 	}
-	w := PolicyWitness{Name: words[0], Key: key}
-	if len(words) == 3 {
-		if w.URL, err = policyURL(words[2]); err != nil {
-			return err
-		}
+	prefix, err := policyURL(words[2:])
+	if err != nil {
+		return err
 	}
-	pp.p.Witnesses = append(pp.p.Witnesses, w)
+	pp.p.Witnesses = append(pp.p.Witnesses, PolicyWitness{words[0], key, prefix})
 	return nil
 }
 
@@ -341,7 +337,12 @@ func (pp *policyParser) quorum(words []string) error {
 	return nil
 }
 
-func policyURL(s string) (string, error) {
+// policyURL checks the last word of a line, which may be left out.
+func policyURL(words []string) (string, error) {
+	if len(words) == 0 {
+		return "", nil
+	}
+	s := words[0]
 	u, err := url.Parse(s)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || strings.ContainsAny(s, "?#") {
 		return "", fmt.Errorf("%q is not an http or https URL of a prefix", s)

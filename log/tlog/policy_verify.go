@@ -97,24 +97,8 @@ func (p *Policy) verifyLogs(v *Verified, origin string) error {
 // Satisfied returns whether a set of witnesses meets the quorum. Witnesses are
 // meant by their place in p.Witnesses.
 func (p *Policy) Satisfied(has func(witness int) bool) bool {
-	if p.quorum == quorumNone {
-		return true
-	}
-	return p.satisfied(member{group: true, i: p.quorum}, has)
-}
-
-func (p *Policy) satisfied(m member, has func(int) bool) bool {
-	if !m.group {
-		return has(m.i)
-	}
-	n := 0
-	g := &p.groups[m.i]
-	for _, m := range g.members {
-		if p.satisfied(m, has) {
-			n++
-		}
-	}
-	return n >= g.k
+	_, ok := p.SmallestSet(has)
+	return ok
 }
 
 // Times returns the two times of a set of cosignatures, by witness: before is

@@ -6,7 +6,6 @@ package tlog
 import (
 	"encoding/base64"
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -42,7 +41,7 @@ func ParseProof(b []byte) (*Proof, error) {
 	p := &Proof{}
 	if strings.HasPrefix(rest, "extra ") {
 		var line string
-		if line, rest, ok = cutLine(rest); !ok {
+		if line, rest, ok = strings.Cut(rest, "\n"); !ok {
 			return nil, malformed("proof: the extra line has no line feed")
 		}
 		if p.Extra, ok = decodeBase64(strings.TrimPrefix(line, "extra ")); !ok || len(p.Extra) == 0 {
@@ -52,7 +51,7 @@ func ParseProof(b []byte) (*Proof, error) {
 			return nil, malformed("proof: %d bytes of extra data, and %d are allowed", len(p.Extra), MaxExtra)
 		}
 	}
-	line, rest, ok := cutLine(rest)
+	line, rest, ok := strings.Cut(rest, "\n")
 	index, isIndex := strings.CutPrefix(line, "index ")
 	if !ok || !isIndex {
 		return nil, malformed("proof: there is no index line")
@@ -73,7 +72,7 @@ func ParseProof(b []byte) (*Proof, error) {
 // parseHashes reads hash lines up to and with an empty line.
 func parseHashes(s, what string) (hashes []Hash, rest string, err error) {
 	for {
-		line, after, ok := cutLine(s)
+		line, after, ok := strings.Cut(s, "\n")
 		if !ok {
 			return nil, "", malformed("%s: no empty line after the hashes", what)
 		}
@@ -92,6 +91,14 @@ func parseHashes(s, what string) (hashes []Hash, rest string, err error) {
 	}
 }
 
+// appendHashes appends what parseHashes reads.
+func appendHashes(b []byte, hashes []Hash) []byte {
+	for _, h := range hashes {
+		b = appendHashLine(b, h)
+	}
+	return append(b, '\n')
+}
+
 // Bytes returns the proof as a file.
 func (p *Proof) Bytes() []byte {
 	cp := p.Checkpoint.Bytes()
@@ -102,12 +109,6 @@ func (p *Proof) Bytes() []byte {
 		b = base64.StdEncoding.AppendEncode(b, p.Extra)
 		b = append(b, '\n')
 	}
-	b = append(b, "index "...)
-	b = strconv.AppendUint(b, p.Index, 10)
-	b = append(b, '\n')
-	for _, h := range p.Hashes {
-		b = appendHashLine(b, h)
-	}
-	b = append(b, '\n')
+	b = appendHashes(fmt.Appendf(b, "index %d\n", p.Index), p.Hashes)
 	return append(b, cp...)
 }

@@ -39,7 +39,7 @@ func ParseSignatureLines(b []byte) ([]Signature, error) {
 	}
 	var sigs []Signature
 	for rest := string(b); rest != ""; {
-		line, after, ok := cutLine(rest)
+		line, after, ok := strings.Cut(rest, "\n")
 		if !ok {
 			return nil, malformed("signatures: the last line has no line feed")
 		}
@@ -85,9 +85,7 @@ func parseSignature(line string) (Signature, error) {
 
 // AppendLine appends the signature line, with its line feed, to b.
 func (s Signature) AppendLine(b []byte) []byte {
-	raw := make([]byte, 4, 4+len(s.Bytes))
-	binary.BigEndian.PutUint32(raw, s.KeyID)
-	raw = append(raw, s.Bytes...)
+	raw := append(binary.BigEndian.AppendUint32(nil, s.KeyID), s.Bytes...)
 	b = append(b, sigPrefix...)
 	b = append(b, s.Name...)
 	b = append(b, ' ')
