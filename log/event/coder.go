@@ -329,11 +329,6 @@ func (c *coder) to(b byte) int {
 }
 
 func writeList[T any](c *coder, o order, v []T, elem func(*T, *coder)) {
-	writeSorted(c, o, v, elem, false)
-}
-
-// writeSorted is writeList. When it has sorted the list, it writes it again.
-func writeSorted[T any](c *coder, o order, v []T, elem func(*T, *coder), again bool) {
 	c.token('[')
 	first := len(c.b)
 	var last, end int // the previous element is c.b[last:end]
@@ -347,10 +342,12 @@ func writeSorted[T any](c *coder, o order, v []T, elem func(*T, *coder), again b
 			return
 		}
 		if o == sorted && n > 0 && bytes.Compare(c.b[last:end], c.b[start:]) >= 0 {
-			if c.mode == sorting && !again {
+			if c.mode == sorting {
 				c.b = c.b[:first-1]
-				sortList(c, v, elem)
-				writeSorted(c, o, v, elem, true)
+				sortList(c, v, elem) // and the lists in it
+				c.mode = encoding
+				writeList(c, o, v, elem)
+				c.mode = sorting
 				return
 			}
 			c.fail("", errUnsorted)

@@ -124,18 +124,16 @@ func New(log string, body Body) (*Event, error) {
 // Sort sorts, in place, the lists whose order has no meaning, as Bytes wants
 // them. It fails when Bytes would fail for another reason.
 func (e *Event) Sort() error {
-	_, err := e.encode(sorting, nil)
+	_, err := e.encode(new(coder), sorting, nil)
 	return err
 }
 
 // Bytes validates the event and returns its canonical payload, at most
 // MaxPayloadSize bytes.
-func (e *Event) Bytes() ([]byte, error) { return e.encode(encoding, make([]byte, 0, 1024)) }
+func (e *Event) Bytes() ([]byte, error) { return e.encode(new(coder), encoding, make([]byte, 0, 1024)) }
 
 // encode appends the event to b, which is empty.
-func (e *Event) encode(m mode, b []byte) ([]byte, error) { return e.encodeWith(new(coder), m, b) }
-
-func (e *Event) encodeWith(c *coder, m mode, b []byte) ([]byte, error) {
+func (e *Event) encode(c *coder, m mode, b []byte) ([]byte, error) {
 	if e.Body == nil || e.Body.Type() != e.Type {
 		return nil, fmt.Errorf("%w: type %q and body disagree", ErrMalformed, e.Type)
 	}
@@ -173,7 +171,7 @@ var typeKind = stringKind{"type", func(s string) error {
 		return fmt.Errorf("unknown type %q", s)
 	}
 	return nil
-}, typeNames()}
+}, typesAs[string]()}
 
 func (e *Event) check() error {
 	if zero(e.ID[:]) {
@@ -210,7 +208,7 @@ func Parse(payload []byte) (*Event, error) {
 	// we understood it, has these bytes and no others. Bytes checks it too.
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
-	again, err := e.encodeWith(&c, encoding, (*buf)[:0])
+	again, err := e.encode(&c, encoding, (*buf)[:0])
 	if err != nil {
 		return nil, err
 	}

@@ -297,18 +297,4 @@ func TestSigners(t *testing.T) {
 	if Type("x").Signers() != nil || Type("x").Valid() {
 		t.Error("an unknown type has signers")
 	}
-	for _, tc := range []struct {
-		body Body
-		want string
-	}{
-		{&Access{Warrant: refp(1)}, "[[provider]]"},
-		{&Access{Emergency: "life"}, "[[provider] [duty]]"},
-		{&Disclosure{}, "[[provider authority custodian]]"},
-		{&Charter{}, "[[charter]]"},
-	} {
-		e := &Event{Type: tc.body.Type(), Body: tc.body}
-		if got := fmt.Sprint(e.RequiredSigners()); got != tc.want {
-			t.Errorf("%T: %s, want %s", tc.body, got, tc.want)
-		}
-	}
 }

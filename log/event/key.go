@@ -126,14 +126,6 @@ func (k *PublicKey) Equal(o *PublicKey) bool {
 	return k == o || k != nil && o != nil && bytes.Equal(k.spki, o.spki)
 }
 
-// Algorithm returns "ed25519" or "ecdsa-p256".
-func (k *PublicKey) Algorithm() string {
-	if k.ed != nil {
-		return "ed25519"
-	}
-	return "ecdsa-p256"
-}
-
 // raw returns what tells the key apart whatever encloses it.
 func (k *PublicKey) raw() []byte {
 	if k.ed != nil {

@@ -34,7 +34,7 @@ func TestPublicKeyMatchesX509(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(k.SPKI(), want) {
-			t.Errorf("%s: SPKI\nhave %x\nwant %x", k.Algorithm(), k.SPKI(), want)
+			t.Errorf("%s: SPKI\nhave %x\nwant %x", k, k.SPKI(), want)
 		}
 		if h := sha256.Sum256(want); k.KeyID() != hex.EncodeToString(h[:]) {
 			t.Errorf("key id is %s", k.KeyID())

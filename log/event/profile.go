@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Bounds of a profile's lists.
@@ -154,14 +155,11 @@ func (i *Instrument) fields(c *coder) {
 var figureKind = stringKind{name: "path", check: checkFigure}
 
 func checkFigure(s string) error {
-	if len(s) == 0 || len(s) > 96 {
+	switch {
+	case len(s) == 0 || len(s) > 96:
 		return errors.New("want a path of 1 to 96 bytes")
-	}
-	for i := range len(s) {
-		b := s[i]
-		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '.' || b == '_' || b == '-') {
-			return errors.New("want a path of letters, digits, dots, dashes and underscores")
-		}
+	case strings.Trim(s, alphanumeric+"._-") != "":
+		return errors.New("want a path of letters, digits, dots, dashes and underscores")
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ import (
 // every JSON reader holds exactly (RFC 8259, section 6).
 const MaxInteger = 1<<53 - 1
 
+const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
 const timeLayout = "2006-01-02T15:04:05Z"
 
 var (
@@ -242,12 +244,7 @@ func checkOrigin(s string) error {
 }
 
 func checkCitation(s string) error {
-	ok := len(s) > 0 && len(s) <= 96 && s[0] != ' ' && s[len(s)-1] != ' '
-	for i := 0; ok && i < len(s); i++ {
-		b := s[i]
-		ok = 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || strings.IndexByte(" .,()/-", b) >= 0
-	}
-	if !ok {
+	if len(s) == 0 || len(s) > 96 || s != strings.Trim(s, " ") || strings.Trim(s, alphanumeric+" .,()/-") != "" {
 		return errors.New("want a citation: 1 to 96 letters, digits, spaces and .,()/-")
 	}
 	return nil

@@ -51,15 +51,9 @@ var names = []Name{
 }
 
 // Names returns what an event of this type seals: the rows for its openings,
-// by class and name. Nil when it seals nothing. Decoys are not listed.
+// by class and name. Empty when it seals nothing. Decoys are not listed.
 func Names(t Type) []Name {
-	var out []Name
-	for _, n := range names {
-		if n.Type == t {
-			out = append(out, n)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(names), func(n Name) bool { return n.Type != t })
 }
 
 func seals(t Type, class Class) bool {

@@ -84,42 +84,22 @@ func (t Type) info() *typeInfo {
 func (t Type) Valid() bool { return t.info() != nil }
 
 // Types returns all types, in the order of the documentation.
-func Types() []Type {
-	out := make([]Type, len(types))
-	for i := range types {
-		out[i] = types[i].t
-	}
-	return out
-}
+func Types() []Type { return typesAs[Type]() }
 
-func typeNames() []string {
-	out := make([]string, len(types))
+func typesAs[S ~string]() []S {
+	out := make([]S, len(types))
 	for i := range types {
-		out[i] = string(types[i].t)
+		out[i] = S(types[i].t)
 	}
 	return out
 }
 
 // Signers returns the roles whose keys may sign an event of this type; no
-// other key may. Nil for an unknown type. Which of them must sign,
-// [Event.RequiredSigners] says.
+// other key may. Nil for an unknown type. Of an access the provider must sign and, in
+// an emergency, a duty key too; of all others at least one of them.
 func (t Type) Signers() []Role {
 	if i := t.info(); i != nil {
 		return append([]Role(nil), i.signers...)
 	}
 	return nil
-}
-
-// RequiredSigners returns groups of roles: of each group, at least one
-// signature must be by a key that holds one of its roles. (How many, for a
-// charter or a deferral, the charter and its profile say.)
-func (e *Event) RequiredSigners() [][]Role {
-	a, ok := e.Body.(*Access)
-	switch {
-	case !ok:
-		return [][]Role{e.Type.Signers()}
-	case a.Emergency != "":
-		return [][]Role{{RoleProvider}, {RoleDuty}}
-	}
-	return [][]Role{{RoleProvider}}
 }

@@ -103,7 +103,7 @@ func keyOf(p *event.Party, id string) *event.PublicKey {
 	return p.Keys[i]
 }
 
-// required is event.RequiredSigners, without its allocations.
+// required judges whether the signatures that the type needs are there.
 func (x *act) required(signers []*holder) *Violation {
 	has := func(r event.Role) bool {
 		return slices.ContainsFunc(signers, func(h *holder) bool { return h.party.Role == r })

@@ -38,7 +38,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// Algorithms that Generate knows, named as event.PublicKey.Algorithm does.
+// Algorithms that Generate knows.
 const (
 	Ed25519   = "ed25519"
 	ECDSAP256 = "ecdsa-p256"
