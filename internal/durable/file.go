@@ -20,10 +20,7 @@ const tempPrefix, tempSuffix = ".durable-", ".tmp"
 // is replaced. On an error, name is either untouched or holds all of data, possibly
 // not yet durably. Only a crash leaves a temporary file behind; see [RemoveTemps].
 func WriteFile(name string, data []byte, perm fs.FileMode) error {
-	tmp, err := closedTemp(name, perm, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
+	tmp, err := closedTemp(name, perm, all(data))
 	if err != nil {
 		return fmt.Errorf("durable: writing %s: %w", name, err)
 	}
@@ -54,10 +51,15 @@ func ReadFile(name string, limit int) ([]byte, error) {
 // CreateFile is [WriteFile] for a name that must not exist yet: otherwise it fails
 // with [fs.ErrExist] and changes nothing. It needs a file system with hard links.
 func CreateFile(name string, data []byte, perm fs.FileMode) error {
-	return CreateStream(name, perm, func(w io.Writer) error {
+	return CreateStream(name, perm, all(data))
+}
+
+// all writes data, for CreateStream.
+func all(data []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
-	})
+	}
 }
 
 // CreateStream is [CreateFile] for what fill writes, of any size. The name exists

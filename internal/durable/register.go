@@ -7,9 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"sync"
 )
 
@@ -132,16 +130,11 @@ func (r *Register) fail() error {
 }
 
 func (r *Register) read() ([]byte, error) {
-	file, err := os.Open(r.name)
-	if errors.Is(err, fs.ErrNotExist) {
+	value, err := ReadFile(r.name, r.max)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: %s", ErrMissing, r.name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("durable: %w", err)
-	}
-	defer file.Close()
-	value, err := io.ReadAll(io.LimitReader(file, int64(r.max)+1))
-	if err != nil {
+	case err != nil && !errors.Is(err, ErrTooLarge):
 		return nil, fmt.Errorf("durable: %w", err)
 	}
 	return value, r.checkSize(len(value))
