@@ -28,15 +28,13 @@ type accepted struct {
 // record is how the journal holds a: a line "time N", and the checkpoint with
 // the log's verified lines.
 func (a *accepted) record() []byte {
-	b := []byte("time ")
-	b = strconv.AppendUint(b, a.time, 10)
-	b = append(b, '\n')
+	b := fmt.Appendf(nil, "time %d\n", a.time)
 	return append(b, (&tlog.Checkpoint{Head: a.head, Signatures: a.lines}).Bytes()...)
 }
 
 // clockRecord is how a compacted journal holds the latest timestamp, since the
 // head that it was given to may not be its log's last.
-func clockRecord(t uint64) []byte { return strconv.AppendUint([]byte("clock "), t, 10) }
+func clockRecord(t uint64) []byte { return fmt.Appendf(nil, "clock %d", t) }
 
 func parseClockRecord(rec []byte) (t uint64, ok bool) {
 	digits, ok := strings.CutPrefix(string(rec), "clock ")

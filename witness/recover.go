@@ -31,6 +31,17 @@ func (s *store) compact() {
 // reopenAfter is how long a failed journal is left alone.
 const reopenAfter = time.Second
 
+// usable opens the journal again if it has failed.
+func (s *store) usable() error {
+	if !s.failed.Load() {
+		return nil
+	}
+	if err := s.reopen(); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotDurable, err)
+	}
+	return nil
+}
+
 // reopen reads a failed journal anew. What was not acknowledged may turn up as
 // accepted. A state on the disk that is behind the one in memory was put there
 // by somebody else, and is refused for good.

@@ -30,8 +30,10 @@ func (w *Witness) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          slog.NewLogLogger(w.config.Logger.Handler(), slog.LevelDebug),
 	}
+	limited := &limitListener{Listener: l, slots: make(chan struct{}, w.config.MaxConnections), closed: make(chan struct{})}
+	srv.ConnState = limited.state
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(newLimitListener(l, w.config.MaxConnections)) }()
+	go func() { served <- srv.Serve(limited) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("witness: serving: %w", err)
@@ -56,10 +58,6 @@ type limitListener struct {
 	once   sync.Once
 }
 
-func newLimitListener(l net.Listener, n int) *limitListener {
-	return &limitListener{Listener: l, slots: make(chan struct{}, n), closed: make(chan struct{})}
-}
-
 func (l *limitListener) Accept() (net.Conn, error) {
 	select {
 	case l.slots <- struct{}{}:
@@ -71,20 +69,17 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		<-l.slots
 		return nil, err
 	}
-	return &limitConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}, nil
+	return c, nil
+}
+
+// state gives the place of a connection back when the server has closed it.
+func (l *limitListener) state(_ net.Conn, s http.ConnState) {
+	if s == http.StateClosed {
+		<-l.slots
+	}
 }
 
 func (l *limitListener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return l.Listener.Close()
-}
-
-type limitConn struct {
-	net.Conn
-	release func()
-}
-
-func (c *limitConn) Close() error {
-	defer c.release()
-	return c.Conn.Close()
 }

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -142,11 +144,7 @@ func (s *store) log(origin string) *logState {
 func (s *store) logs() []*logState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]*logState, 0, len(s.byOrigin))
-	for _, l := range s.byOrigin {
-		list = append(list, l)
-	}
-	return list
+	return slices.Collect(maps.Values(s.byOrigin))
 }
 
 // persist stamps next and makes it the accepted head of l, if that is still
@@ -154,10 +152,8 @@ func (s *store) logs() []*logState {
 // share one fsync. It calls stamped before it waits for the disk. It needs the lock
 // of l.
 func (s *store) persist(l *logState, prev, next *accepted, stamped func()) error {
-	if s.failed.Load() {
-		if err := s.reopen(); err != nil {
-			return fmt.Errorf("%w: %w", ErrNotDurable, err)
-		}
+	if err := s.usable(); err != nil {
+		return err
 	}
 	if err := s.append(l, prev, next, stamped); err != nil {
 		return err
@@ -195,10 +191,8 @@ func (s *store) fail(err error) {
 // ready returns nil if heads can be recorded, as far as is known. It tries what
 // a request would try, for where requests come only to who is ready.
 func (s *store) ready() error {
-	if s.failed.Load() {
-		if err := s.reopen(); err != nil {
-			return fmt.Errorf("%w: %w", ErrNotDurable, err)
-		}
+	if err := s.usable(); err != nil {
+		return err
 	}
 	return s.clock.check()
 }
