@@ -42,7 +42,10 @@ func (b *builder) set(path, value string) error {
 				return fmt.Errorf("none, and %s is given", seen)
 			}
 		}
-		return b.slotExists(words)
+		if words[0] == "instruments" && p.Instrument(words[1]) == nil {
+			return fmt.Errorf("instrument %s is not declared above", words[1])
+		}
+		return nil
 	}
 	at, err := find(p, words)
 	if err != nil {
@@ -69,14 +72,6 @@ func mayBeNone(words []string) bool {
 		words = words[2:]
 	}
 	return slices.Contains([]string{"emergency", "deferral.never", "deferral.total"}, strings.Join(words, "."))
-}
-
-// slotExists refuses a none of an instrument that isn't declared.
-func (b *builder) slotExists(words []string) error {
-	if words[0] == "instruments" && b.f.Profile.Instrument(words[1]) == nil {
-		return fmt.Errorf("instrument %s is not declared above", words[1])
-	}
-	return nil
 }
 
 // counts are the figures that are numbers. The other numbers are durations.

@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -116,11 +117,8 @@ func newVerifierKey(name string, a Algorithm, key []byte) (*VerifierKey, error) 
 }
 
 func keyID(name string, a Algorithm, key []byte) uint32 {
-	h := sha256.New()
-	h.Write([]byte(name))
-	h.Write([]byte{'\n', byte(a)})
-	h.Write(key)
-	return binary.BigEndian.Uint32(h.Sum(nil))
+	h := sha256.Sum256(slices.Concat([]byte(name), []byte{'\n', byte(a)}, key))
+	return binary.BigEndian.Uint32(h[:])
 }
 
 // ParseVerifierKey parses a vkey: name+hex(key ID)+base64(type || public key).

@@ -126,12 +126,11 @@ func PolicyLines(text string) iter.Seq2[PolicyLine, error] {
 	return func(yield func(PolicyLine, error) bool) {
 		for n := 1; text != ""; n++ {
 			line, rest, ok := strings.Cut(text, "\n")
-			if !ok {
-				yield(PolicyLine{}, &PolicyError{Line: n, Msg: "the last line does not end in a line feed"})
-				return
-			}
 			text = rest
 			words, err := policyWords(line)
+			if !ok {
+				err = fmt.Errorf("the last line does not end in a line feed")
+			}
 			if err != nil {
 				yield(PolicyLine{}, &PolicyError{Line: n, Msg: err.Error()})
 				return

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/log/event"
@@ -69,12 +70,7 @@ func (a *AuditRecord) check() error {
 }
 
 func printable(s string, limit int) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return len(s) > 0 && len(s) <= limit
+	return len(s) > 0 && len(s) <= limit && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 // ParseAuditRecord reads a line in its one encoding.

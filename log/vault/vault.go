@@ -303,7 +303,7 @@ func (v *Vault) All() []event.Digest {
 	v.mu.RLock()
 	out := slices.Collect(maps.Keys(v.records))
 	v.mu.RUnlock()
-	sortHashes(out)
+	slices.SortFunc(out, func(a, b event.Digest) int { return slices.Compare(a[:], b[:]) })
 	return out
 }
 
@@ -342,8 +342,4 @@ func (v *Vault) Stats() Stats {
 		s.FileBytes += f.size
 	}
 	return s
-}
-
-func sortHashes(list []event.Digest) {
-	slices.SortFunc(list, func(a, b event.Digest) int { return slices.Compare(a[:], b[:]) })
 }
