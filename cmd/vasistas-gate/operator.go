@@ -67,13 +67,14 @@ func (l *layout) localStatus(ctx context.Context, stderr io.Writer) (s *gate.Sta
 	if err := l.complete(); err != nil {
 		return nil, err
 	}
-	return s, l.open(ctx, stderr, func(g *gate.Gate) error {
+	err = l.open(ctx, stderr, func(g *gate.Gate) (err error) {
 		if err := g.Sync(ctx); err != nil {
 			fmt.Fprintf(stderr, "vasistas-gate status: following the log: %v\n", err)
 		}
 		s, err = g.Status(ctx)
 		return err
 	})
+	return s, err
 }
 
 const maxStatus = 1 << 20
