@@ -254,6 +254,9 @@ func (c *Client) rooted(ctx context.Context, head *tlog.Checkpoint) (*rooted, er
 		return t, nil
 	}
 	t, err := openRooted(ctx, c, head.Size, head.Root, c.full)
+	if err == nil {
+		err = t.settle()
+	}
 	if err != nil {
 		return nil, err
 	}

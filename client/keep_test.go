@@ -190,3 +190,38 @@ func TestKeepVerified(t *testing.T) {
 		})
 	}
 }
+
+// swapped is a source that can be exchanged.
+type swapped struct{ client.Source }
+
+// What a fork has is not kept either: the tree that goes on is read, and kept.
+func TestKeepFork(t *testing.T) {
+	good := newFileLog(t)
+	evil := good.branch(func(uint64) []byte { return []byte("lie") })
+	source := &swapped{client.Dir(good.dir)}
+	c := newClient(t, client.Config{Source: source, Keep: t.TempDir(), Policy: good.policy()})
+	tree, err := c.Tree(client.TreeOptions{Tiles: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good.grow(300)
+	if _, err := tree.Update(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	evil.grow(600)
+	source.Source = client.Dir(evil.dir)
+	var fork *client.ForkError
+	if _, err := tree.Update(t.Context()); !errors.As(err, &fork) {
+		t.Fatalf("a fork: %v", err)
+	}
+	good.grow(600)
+	source.Source = client.Dir(good.dir)
+	if _, err := tree.Update(t.Context()); err != nil {
+		t.Fatalf("the log after a fork: %v", err)
+	}
+	for _, err := range tree.Bundles(t.Context(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -58,19 +58,41 @@ type rooted struct {
 	edge   *tiles.Frontier // the partial tiles
 	full   *tileCache
 	prover *prover.Prover // of accepted tiles
+	early  []func() error // keeps what was read before settle; nil after it
 }
 
-// openRooted reads the right edge of a tree and checks it against the root.
+// openRooted reads the right edge of a tree and checks it against the root. Nothing is
+// kept, and only one goroutine may use it, before settle.
 func openRooted(ctx context.Context, c *Client, size uint64, root tlog.Hash, full *tileCache) (*rooted, error) {
 	f, err := tiles.LoadFrontier(ctx, c.source, size, root)
 	if err != nil {
 		return nil, err
 	}
-	t := &rooted{c: c, size: size, root: root, edge: f, full: full}
+	t := &rooted{c: c, size: size, root: root, edge: f, full: full, early: []func() error{}}
 	t.prover = prover.New(t, 0)
 	return t, f.Partial(func(id tlog.Tile, b []byte) error {
-		return c.keeper.keep(id, func() []byte { return b })
+		return t.keep(id, func() []byte { return b })
 	})
+}
+
+// settle says that the head counts, and not only that its tree was signed: what a fork
+// has would stand in the way of what the log has.
+func (t *rooted) settle() error {
+	for _, keep := range t.early {
+		if err := keep(); err != nil {
+			return err
+		}
+	}
+	t.early = nil
+	return nil
+}
+
+func (t *rooted) keep(id tlog.Tile, bytes func() []byte) error {
+	if t.early != nil {
+		t.early = append(t.early, func() error { return t.c.keeper.keep(id, bytes) })
+		return nil
+	}
+	return t.c.keeper.keep(id, bytes)
 }
 
 // tile returns all hashes that the tree has in a tile.
@@ -97,7 +119,7 @@ func (t *rooted) tile(ctx context.Context, level int, index uint64) ([]tlog.Hash
 		return nil, &tlog.CorruptError{Tile: id, Reason: "its hash is not the one in the tile above it"}
 	}
 	t.full.Add(want, hashes)
-	return hashes, t.c.keeper.keep(id, func() []byte { return join(hashes) })
+	return hashes, t.keep(id, func() []byte { return join(hashes) })
 }
 
 // above returns the hash of a full tile, out of the tile above it.
@@ -160,11 +182,11 @@ func (t *rooted) bundle(ctx context.Context, b *bundle) error {
 		return &tlog.CorruptError{Tile: id, Reason: "its entries are not those that the tree has"}
 	}
 	if b.tile {
-		if err := t.c.keeper.keep(tlog.Tile{Index: b.n, Width: id.Width}, func() []byte { return join(b.leaves) }); err != nil {
+		if err := t.keep(tlog.Tile{Index: b.n, Width: id.Width}, func() []byte { return join(b.leaves) }); err != nil {
 			return err
 		}
 	}
-	return t.c.keeper.keep(id, b.bytes)
+	return t.keep(id, b.bytes)
 }
 
 // read returns a bundle that the tree has.

@@ -127,6 +127,9 @@ func (t *Tree) accept(ctx context.Context, v *tlog.Verified) (*tlog.Verified, er
 				return nil, err
 			}
 		}
+		if err := now.settle(); err != nil {
+			return nil, err
+		}
 	}
 	t.largest, t.head, t.now = cp, v, now
 	return v, nil
