@@ -40,13 +40,18 @@ const depositSize = 8 + 1 + 32
 // stays a small part of the work.
 const snapshotEvery = 1 << 14
 
-var errSnapshot = errors.New("no snapshot of this tree")
+var (
+	errSnapshot = errors.New("no snapshot of this tree")
+	// errSnapshotAhead: it is one of a tree that is yet to be published, perhaps.
+	errSnapshotAhead = fmt.Errorf("%w: it has more entries", errSnapshot)
+)
 
 // restore reads the snapshot, and applies what the tree has beyond it.
 func (b *book) restore(ctx context.Context, t *tree) (*contents, error) {
 	o, err := b.readSnapshot(ctx, t.edge.Load())
+	_, standby := b.pages.reader.(publishedTree)
 	switch {
-	case errors.Is(err, ledger.ErrRules):
+	case errors.Is(err, ledger.ErrRules), standby && errors.Is(err, errSnapshotAhead):
 		return nil, err
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -79,7 +84,7 @@ func (b *book) readSnapshot(ctx context.Context, e *edge) (*contents, error) {
 	}
 	size, anchors, deposits := next(), next(), next()
 	if size > e.size {
-		return nil, fmt.Errorf("%w: it is of %d entries, and the tree has %d", errSnapshot, size, e.size)
+		return nil, fmt.Errorf("%w: %d, and the tree has %d; after a recovery, remove %s", errSnapshotAhead, size, e.size, b.caches.path("ledger"))
 	}
 	if anchors > uint64(len(body))/8 || deposits > (uint64(len(body))-8*anchors)/depositSize {
 		return nil, fmt.Errorf("%w: it is damaged", errSnapshot)

@@ -552,6 +552,58 @@ func TestWarm(t *testing.T) {
 	check(t, errors.Join(warm.Close(), cold.Close()))
 }
 
+// counted is a tree that is read, as firstBundle is.
+type counted struct {
+	tlog.TileReader
+	reads atomic.Int64
+}
+
+func (r *counted) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
+	if t.Level == tlog.Entries && t.Index == 0 {
+		r.reads.Add(1)
+	}
+	return r.TileReader.ReadTile(ctx, t)
+}
+
+// TestWarmAhead: an instance that was active with more than is published, say since the
+// database was lost, does not read the whole log when it is a standby again, nor when it
+// is active again.
+func TestWarmAhead(t *testing.T) {
+	t.Parallel()
+	c := newFileCluster(t, 1, 1)
+	first := c.launch(c.dsn)
+	c.at(c.active(first)).stream(c.warrants(600), "cosigned")
+	check(t, first.end(t, os.Interrupt))
+	db, err := pgstate.Open(t.Context(), c.dsn)
+	check(t, err)
+	defer db.Close()
+	reg, tiles, said := prometheus.NewRegistry(), &counted{TileReader: client.Dir(c.tree())}, new(notes)
+	s, err := log.NewStandby(log.StandbyConfig{State: db.State(), Tiles: tiles, Dir: t.TempDir(), Shutdown: time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(said, nil)), Registry: reg})
+	check(t, err)
+	c.takesOver(db, s, func(w *world) {
+		w.witnesses[0].answer(down)
+		w.stream(c.warrants(300), "sequenced")
+	})
+	tiles.reads.Store(0)
+	ctx, unfollow := context.WithCancel(t.Context())
+	var following sync.WaitGroup
+	following.Go(func() { s.Follow(ctx) })
+	eventually(t, func() error {
+		if gauge(reg, "vasistas_log_followed_size") == 0 && !strings.Contains(said.String(), "can't be followed") {
+			return errors.New("it has not tried to follow")
+		}
+		return nil
+	})
+	c.witnesses[0].answer(nil)
+	if n := c.takesOver(db, s) + tiles.reads.Load(); n != 0 {
+		t.Errorf("the first entries were read %d times", n)
+	}
+	unfollow()
+	following.Wait()
+	check(t, s.Close())
+}
+
 func gauge(reg *prometheus.Registry, name string) float64 {
 	families, err := reg.Gather()
 	if err != nil {
@@ -565,9 +617,9 @@ func gauge(reg *prometheus.Registry, name string) float64 {
 	return -1
 }
 
-// takesOver has a standby become active, submits an event, and returns how often it
-// then read the first entries.
-func (c *cluster) takesOver(db *pgstate.DB, s *log.Standby) int64 {
+// takesOver has a standby become active, submits an event, does more, and returns how
+// often it then read the first entries.
+func (c *cluster) takesOver(db *pgstate.DB, s *log.Standby, then ...func(w *world)) int64 {
 	c.t.Helper()
 	web := httptest.NewServer(s.Handler())
 	defer web.Close()
@@ -602,6 +654,9 @@ func (c *cluster) takesOver(db *pgstate.DB, s *log.Standby) int64 {
 	})
 	// Its /checkpoint is that of Follow, so /readyz may say that nothing is published.
 	eventually(c.t, func() error { _, err := w.sequence(c.warrant()); return err })
+	for _, f := range then {
+		f(&w)
+	}
 	stop()
 	acting.Wait()
 	return engine.reads.Load()
