@@ -113,7 +113,12 @@ func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
 		if r.copy, _, err = r.record.head(ctx, verifiers(r.Keys)); err != nil {
 			return nil, err
 		}
-		return r.rebuild(ctx)
+		rec, err := r.rebuild(ctx)
+		// Nothing is written to the state that would say so.
+		if err = errors.Join(err, r.record.Held()); err != nil {
+			return nil, err
+		}
+		return rec, nil
 	}
 	if err := r.readCopy(ctx); err != nil {
 		return nil, err

@@ -552,6 +552,21 @@ func TestWarm(t *testing.T) {
 	check(t, errors.Join(warm.Close(), cold.Close()))
 }
 
+// TestMoveOusted: a move during which another instance may have been active is none.
+func TestMoveOusted(t *testing.T) {
+	t.Parallel()
+	c := newFileCluster(t, 1, 1)
+	db, err := pgstate.Open(t.Context(), c.dsn)
+	check(t, err)
+	defer db.Close()
+	cfg := c.recovery()
+	cfg.State = db.State()
+	cfg.OpenTo = func(context.Context) (log.Engine, error) { return newTree(t, filepath.Join(t.TempDir(), "tree")), nil }
+	if _, err := log.Recover(t.Context(), cfg); !errors.Is(err, log.ErrOusted) {
+		t.Errorf("without a lease: %v", err)
+	}
+}
+
 // counted is a tree that is read, as firstBundle is.
 type counted struct {
 	tlog.TileReader
