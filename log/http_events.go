@@ -5,6 +5,7 @@ package log
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/vasistas/vasistas/internal/linger"
 	"github.com/vasistas/vasistas/internal/problem"
@@ -77,11 +79,20 @@ func (l *Log) serveEvents(w http.ResponseWriter, r *http.Request) error {
 
 // serveOne answers with the proof, or the index for wait=sequenced.
 func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) error {
+	rc := http.NewResponseController(w)
+	// What is not there when admission ends is refused, and must not hold up the end.
+	reading := context.AfterFunc(l.draining, func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) })
 	entry, err := readEntry(r)
+	closing := !reading()
+	if closing {
+		err = ErrClosing
+	}
 	if err != nil {
 		w.Header().Set("Connection", "close")
 		problemOf(err).Answer(w)
-		linger.On(http.NewResponseController(w), r.Body)
+		if !closing {
+			linger.On(rc, r.Body)
+		}
 		return nil
 	}
 	res, err := l.Submit(r.Context(), entry, wait)

@@ -4,6 +4,7 @@
 package log_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -470,8 +471,28 @@ func TestStandby(t *testing.T) {
 		}
 		e.follows(t, size)
 	}
+	// A client that sends its event for ever does not hold the others up.
+	slow, err := net.Dial("tcp", strings.TrimPrefix(first.at(), "http://"))
+	check(t, err)
+	defer slow.Close()
+	_, err = fmt.Fprintf(slow, "POST /events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n{")
+	check(t, err)
+	answers := bufio.NewReader(slow)
+	resp, err := http.ReadResponse(answers, nil) // its body is being read
+	check(t, err)
+	if resp.StatusCode != http.StatusContinue {
+		t.Fatal(resp.Status)
+	}
 	if err := first.end(t, os.Interrupt); err != nil {
 		t.Errorf("it ended with %v\n%s", err, &first.stderr)
+	}
+	if resp, err = http.ReadResponse(answers, nil); err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	check(t, err)
+	if err := problemOf(resp, body); !isProblem(err, "shutting-down") {
+		t.Errorf("half an event: %d %v", resp.StatusCode, err)
 	}
 	second := c.active(c.others(first)...)
 	c.at(second).append(c.warrant())
