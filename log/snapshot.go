@@ -49,9 +49,9 @@ var (
 // restore reads the snapshot, and applies what the tree has beyond it.
 func (b *book) restore(ctx context.Context, t *tree) (*contents, error) {
 	o, err := b.readSnapshot(ctx, t.edge.Load())
-	_, standby := b.pages.reader.(publishedTree)
+	_, active := b.pages.reader.(Engine)
 	switch {
-	case errors.Is(err, ledger.ErrRules), standby && errors.Is(err, errSnapshotAhead):
+	case errors.Is(err, ledger.ErrRules), !active && errors.Is(err, errSnapshotAhead):
 		return nil, err
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
