@@ -163,10 +163,10 @@ type Log struct {
 	bytes    *semaphore.Weighted // their bytes
 	streams  *semaphore.Weighted
 
-	draining  context.Context // ends with admission
-	drain     context.CancelFunc
-	working   context.Context // ends with Stop
-	abandon   context.CancelFunc
+	draining   context.Context // ends with admission
+	drain      context.CancelFunc
+	working    context.Context // ends with Stop
+	abandon    context.CancelFunc
 	sequencing sync.WaitGroup
 	keeping    sync.WaitGroup
 }
