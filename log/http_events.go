@@ -85,7 +85,7 @@ func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) error 
 	entry, err := readEntry(r)
 	closing := !reading()
 	if closing {
-		err = ErrClosing
+		err = l.status.err()
 	}
 	if err != nil {
 		w.Header().Set("Connection", "close")

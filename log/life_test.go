@@ -5,6 +5,7 @@ package log_test
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -135,5 +137,17 @@ func TestClock(t *testing.T) {
 		if err != nil || at < ahead {
 			t.Errorf("signed with the time %d after %d: %v", at, ahead, err)
 		}
+	}
+}
+
+// TestStopped: a log that was stopped says why, and not that it is shutting down.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 1)
+	w.start()
+	w.ready()
+	w.log.Stop(log.ErrOusted)
+	if _, err := w.submit(w.warrant()); !errors.Is(w.log.Err(), log.ErrOusted) || !isProblem(err, "standby") {
+		t.Errorf("it says %v, and %v", w.log.Err(), err)
 	}
 }

@@ -57,7 +57,7 @@ func newStatus(held func() error) *status {
 func (s *status) err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing {
+	if s.closing && s.halted == nil {
 		return ErrClosing
 	}
 	return s.trouble()
