@@ -119,11 +119,16 @@ func (r record) head(ctx context.Context, keys []*tlog.VerifierKey) (cp *tlog.Ch
 	if cp, err = r.parse(b); err == nil && keys != nil {
 		time, err = signedAt(cp, keys)
 	}
+	if errors.Is(err, errOtherKeys) {
+		return nil, 0, fmt.Errorf("the record of the last signed head: %w", err)
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w; "+howToRestoreHead, errHeadDamaged, err)
 	}
 	return cp, time, nil
 }
+
+var errOtherKeys = errors.New("it is signed by other keys than those given; give those too, until a head that the given ones signed is published")
 
 // signedAt returns the time of the ML-DSA-44 line of a head, and an error unless one of
 // the keys signed it.
@@ -139,7 +144,7 @@ func signedAt(cp *tlog.Checkpoint, keys []*tlog.VerifierKey) (time uint64, err e
 		}
 	}
 	if !signed {
-		return 0, errors.New("it has no signature by any of the keys given; give those that signed it too, until a head with the new ones is published")
+		return 0, errOtherKeys
 	}
 	return time, nil
 }

@@ -37,6 +37,7 @@ const (
 
 // engineOptions say which engine keeps the tree, and where.
 type engineOptions struct {
+	prefix            string // of its flags
 	engine, tree      string
 	trillian, ca      string
 	tiles             string
@@ -47,14 +48,20 @@ type engineOptions struct {
 
 // define adds the flags, under names with a prefix.
 func (o *engineOptions) define(fs *flag.FlagSet, prefix string) {
-	fs.StringVar(&o.engine, prefix+"engine", "", "what keeps the tree: posix, the default, or trillian")
-	fs.StringVar(&o.tree, prefix+"tree", "", "directory of the tree, if not DIR/tree; with -engine trillian the `number` of the tree")
+	o.prefix = prefix
+	engine := "what keeps the tree: posix, the default, or trillian"
+	if prefix != "" {
+		engine = "`engine` that the log moves to: posix or trillian; without it nothing moves"
+	}
+	with := "with -" + prefix + "engine trillian"
+	fs.StringVar(&o.engine, prefix+"engine", "", engine)
+	fs.StringVar(&o.tree, prefix+"tree", "", "directory of the tree, if not DIR/tree; "+with+" the `number` of the tree")
 	fs.StringVar(&o.trillian, prefix+"trillian", "", "`address` of Trillian's log server, or several, separated by commas")
 	fs.StringVar(&o.ca, prefix+"trillian-ca", "", "`file` with the certificates that Trillian's must be signed by; without it the connection is not secured")
-	fs.StringVar(&o.tiles, prefix+"tiles", "", "with -engine trillian, `directory` of the tiles, if not DIR/tiles, or s3://BUCKET/PREFIX?endpoint=URL&region=NAME")
+	fs.StringVar(&o.tiles, prefix+"tiles", "", with+", `directory` of the tiles, if not DIR/tiles, or s3://BUCKET/PREFIX?endpoint=URL&region=NAME")
 	fs.DurationVar(&o.timeout, prefix+"trillian-timeout", 10*time.Second, "how long one call of Trillian may take")
 	fs.DurationVar(&o.patience, prefix+"trillian-patience", 20*time.Second, "how long a batch may wait for Trillian's answer and its signer")
-	fs.Int64Var(&o.cacheMiB, prefix+"tile-cache", 64, "with -engine trillian, `MiB` of tiles that are kept in memory")
+	fs.Int64Var(&o.cacheMiB, prefix+"tile-cache", 64, with+", `MiB` of tiles that are kept in memory")
 }
 
 // fill fills in the defaults, and refuses what makes no sense together.
@@ -63,7 +70,7 @@ func (o *engineOptions) fill(dir string, made bool) error {
 	case "", enginePOSIX:
 		o.engine = enginePOSIX
 		if o.trillian != "" || o.tiles != "" || o.ca != "" {
-			return command.WrongUse("-trillian, -trillian-ca and -tiles are for -engine trillian")
+			return command.WrongUse("-%[1]strillian, -%[1]strillian-ca and -%[1]stiles are for -%[1]sengine trillian", o.prefix)
 		}
 		if o.tree == "" {
 			o.tree = filepath.Join(dir, "tree")
@@ -74,20 +81,20 @@ func (o *engineOptions) fill(dir string, made bool) error {
 		return command.WrongUse("there is no engine %q; there are %s and %s", o.engine, enginePOSIX, engineTrillian)
 	}
 	if o.trillian == "" {
-		return command.WrongUse("-trillian is missing: say where Trillian's log server is")
+		return command.WrongUse("-%strillian is missing: say where Trillian's log server is", o.prefix)
 	}
 	if o.tiles == "" {
 		o.tiles = filepath.Join(dir, "tiles")
 	}
 	if o.cacheMiB < 1 || o.cacheMiB > 1<<20 {
-		return command.WrongUse("-tile-cache must be between 1 and %d", 1<<20)
+		return command.WrongUse("-%stile-cache must be between 1 and %d", o.prefix, 1<<20)
 	}
 	if o.tree == "" && made {
 		return nil
 	}
 	n, err := strconv.ParseInt(o.tree, 10, 64)
 	if err != nil || n <= 0 {
-		return command.WrongUse("-tree is to be the number of a tree in Trillian, and it is %q", o.tree)
+		return command.WrongUse("-%stree is to be the number of a tree in Trillian, and it is %q", o.prefix, o.tree)
 	}
 	o.number = n
 	return nil

@@ -98,7 +98,7 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err := log.Init(ctx, cfg); err != nil {
 		return err
 	}
-	if l.engine != enginePOSIX {
+	if l.engine != enginePOSIX || !sameTree(l.engine, l.tree, filepath.Join(l.dir, "tree")) {
 		if err := writePlace(filepath.Join(l.dir, placeFile), &l.engineOptions); err != nil {
 			return err
 		}

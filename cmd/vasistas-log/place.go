@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
@@ -51,8 +52,19 @@ func readPlace(name string) (*place, error) {
 	return &p, nil
 }
 
+// writePlace makes directories absolute: the log is started from anywhere.
 func writePlace(name string, o *engineOptions) error {
-	b, err := json.MarshalIndent(place{o.engine, o.tree, o.trillian, o.tiles}, "", "  ")
+	p := place{o.engine, o.tree, o.trillian, o.tiles}
+	var err error
+	if p.Engine == enginePOSIX {
+		p.Tree, err = filepath.Abs(p.Tree)
+	} else if !strings.Contains(p.Tiles, "://") {
+		p.Tiles, err = filepath.Abs(p.Tiles)
+	}
+	if err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(p, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -66,12 +78,22 @@ func (o *engineOptions) takePlace(dir string) error {
 	if err != nil || p == nil {
 		return err
 	}
-	if o.engine != "" && o.engine != p.Engine || o.tree != "" && o.tree != p.Tree {
-		return command.WrongUse("%s says that the tree of this log is %s %s, and not %s %s; a log moves with \"vasistas-log recover -to-engine\" only",
-			filepath.Join(dir, placeFile), p.Engine, p.Tree, o.engine, o.tree)
+	if o.engine != "" && o.engine != p.Engine || o.tree != "" && !sameTree(p.Engine, o.tree, p.Tree) {
+		return command.WrongUse("%s says that the tree of this log is %s %s, and not %s; a log moves with \"vasistas-log recover -to-engine\" only",
+			filepath.Join(dir, placeFile), p.Engine, p.Tree, strings.TrimSpace(o.engine+" "+o.tree))
 	}
 	o.take(p)
 	return nil
+}
+
+// sameTree says whether two names of trees of one engine mean the same.
+func sameTree(engine, a, b string) bool {
+	if engine != enginePOSIX {
+		return a == b
+	}
+	absA, errA := filepath.Abs(a)
+	absB, errB := filepath.Abs(b)
+	return errA == nil && errB == nil && absA == absB
 }
 
 // take fills in what was not given.

@@ -131,7 +131,10 @@ func (r *recovery) move(ctx context.Context, cfg log.RecoverConfig, stdout, stde
 		return err
 	}
 	fmt.Fprintf(stdout, "The log has moved, with %d entries, to %s %s. Every entry and tile there was read and is that of the same tree.\n", rec.Size, r.to.engine, r.to.tree)
-	fmt.Fprintf(stderr, "The old tree is still where it was. Keep it until a backup of the new one is made; no log opens it any more.\n")
+	fmt.Fprintf(stderr, "The old tree is still where it was. Keep it until a backup of the new one is made; no log of %s opens it any more.\n", r.dir)
+	if r.database != "" {
+		fmt.Fprintf(stderr, "Before any other instance starts, copy %s to its directory: without it, it goes on in the old place.\n", filepath.Join(r.dir, placeFile))
+	}
 	return nil
 }
 
@@ -143,7 +146,7 @@ func (o *engineOptions) destination(l *layout) error {
 		return err
 	}
 	if begun != nil {
-		if begun.Engine != o.engine || o.tree != "" && o.tree != begun.Tree {
+		if begun.Engine != o.engine || o.tree != "" && !sameTree(o.engine, o.tree, begun.Tree) {
 			return command.WrongUse("a move to %s %s was begun; finish it, or remove %s", begun.Engine, begun.Tree, filepath.Join(l.dir, moveFile))
 		}
 		o.take(begun)
@@ -151,7 +154,7 @@ func (o *engineOptions) destination(l *layout) error {
 	if err := o.fill(l.dir, true); err != nil {
 		return err
 	}
-	if o.engine == l.engine && o.tree == l.tree {
+	if o.engine == l.engine && sameTree(o.engine, o.tree, l.tree) {
 		return command.WrongUse("the tree is there already; give another -to-engine or -to-tree")
 	}
 	return nil

@@ -157,7 +157,18 @@ func (e *env) runCharterNew(f *charterFlags, text []byte, was *event.Charter) er
 	}
 	e.printChanges(changes)
 	e.printf("%s: charter version %d of the log %s\n", f.out, ch.Version, log)
-	e.printf("next: vasistas charter sign %s --key KEY --out FILE, by %d of %d founders\n", f.out, needed, founders(by))
+	from := ""
+	if ch.Version > 1 {
+		from = " --from CURRENT"
+	}
+	e.printf("next: vasistas charter sign %s%s --key KEY --out FILE", f.out, from)
+	if was != nil || ch.Version == 1 {
+		e.printf(", by %d of %d founders", needed, founders(by))
+	}
+	if ch.Version > 1 {
+		e.printf(", who are those of version %d", ch.Version-1)
+	}
+	e.printf("\n")
 	return nil
 }
 
