@@ -35,8 +35,8 @@ func (b *bundle) bytes() []byte {
 	return out
 }
 
-// readBundle reads a bundle and, if withTile says so, the full tile of its leaf
-// hashes at the same time, to compare them.
+// readBundle reads a bundle. With withTile it also reads the full tile of its leaf
+// hashes and compares the two.
 func readBundle(ctx context.Context, r tlog.TileReader, n, size uint64, withTile bool) *bundle {
 	id := tlog.Tile{Level: 0, Index: n, Width: tiles.Width(0, n, size)}
 	var hashes []tlog.Hash
@@ -63,8 +63,8 @@ func readBundle(ctx context.Context, r tlog.TileReader, n, size uint64, withTile
 	return b
 }
 
-// readAhead is how many bundles are fetched at a time: of 256 entries, so 12 MB at
-// most with ours.
+// readAhead is how many bundles are fetched at a time. A bundle has 256 entries, in a
+// Vasistas log at most 12 MB.
 const readAhead = 8
 
 // readBundles yields the bundles that have the entries from one index up to a

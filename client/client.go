@@ -24,10 +24,10 @@ type Config struct {
 	// Source is read instead of URL, for a mirror of one's own. Submissions
 	// still go to URL. nil: URL.
 	Source Source
-	// Keep, if not "", is a directory in which each full tile and bundle is kept
-	// that was read and verified, in the layout of C2SP tlog-tiles, and from which it
-	// is read again: so that who serves the log does not see what is read twice, and
-	// why. What is kept is judged by its hashes, like all else. It is made if needed.
+	// Keep, if not "", is a directory for full tiles and bundles that were read and
+	// accepted, in the layout of C2SP tlog-tiles. The client reads a kept file instead
+	// of asking the server again, so the server does not learn what is read twice.
+	// Kept files are judged by their hashes, too. The directory is made if needed.
 	Keep string
 	// Policy decides which checkpoints are accepted. nil: none is, and only
 	// submissions with [WaitSequenced] work.
@@ -36,7 +36,7 @@ type Config struct {
 	// "": the name of the key.
 	Origin string
 	// AllowRollback accepts a smaller tree than one that was verified
-	// before. [Follower] never does.
+	// before. [Tree] never does.
 	AllowRollback bool
 
 	// HTTPClient. nil: one of the client's own, with limits on every step.
@@ -123,9 +123,8 @@ func (c *Client) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 
 // Checkpoint fetches the latest checkpoint and judges it under the policy. One
 // that is smaller than a verified one is a [RollbackError], one of the same
-// size with another root a [ForkError]. That a larger one extends what was
-// verified before is what [Follower] checks; here the policy's witnesses vouch
-// for it.
+// size with another root a [ForkError]. [Tree] checks that a larger one extends what
+// was verified before; here the policy's witnesses vouch for it.
 func (c *Client) Checkpoint(ctx context.Context) (*tlog.Verified, error) {
 	// A slower request must not be measured by what a faster one has seen
 	// since.

@@ -6,14 +6,14 @@
 //
 // It promises its callers that whatever it returns as verified is in a tree
 // whose head the caller's own policy accepts (C2SP tlog-policy), and that the
-// heads it accepts never go back. It trusts nobody else: not the log, not a
-// mirror, not the transport. Every byte from outside is bounded before it is
-// read, and judged by its hash before it is believed.
+// heads it accepts never go back. It trusts nothing else: not the log, not a mirror,
+// not the transport. Every byte from outside is bounded before it is read, and judged
+// by its hash before it is believed.
 //
 // # Follow
 //
-// [Tree] is the verified tree that everyone shares, and [Follower] the loop over its
-// entries. For each new head they do, in this order:
+// [Tree] is the verified tree of one log, and [Follower] a loop over its entries. Each
+// new head goes through these steps, in this order:
 //
 //  1. checkpoint: parsed strictly, judged under the policy; a smaller one than
 //     before is a [RollbackError];

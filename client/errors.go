@@ -49,7 +49,8 @@ func (e *ForkError) Error() string {
 		e.Small.Origin, e.Small.Root, e.Small.Size, e.Large.Size, e.Prefix)
 }
 
-// ForkEvidence is a [ForkError] in JSON, for who has nothing but the log's key.
+// ForkEvidence is a [ForkError] in JSON. A reader needs only the log's key to check
+// it.
 type ForkEvidence struct {
 	Small  string   `json:"small"` // the checkpoints, whole
 	Large  string   `json:"large"`

@@ -17,14 +17,13 @@ import (
 // maxPartial bounds the partial tiles in memory, in bytes.
 const maxPartial = 32 << 20
 
-// keeper is a source that keeps each tile and bundle of another source, once it was
-// accepted, in a directory, in the layout of C2SP tlog-tiles, and reads it there from
-// then on: so that who serves the log does not see what is read again, and why. What
-// is kept is judged by its hashes, like all else; a file that does not fit its tree
-// can be removed, or the directory.
+// keeper is a source that keeps the accepted tiles and bundles of another source in a
+// directory, in the layout of C2SP tlog-tiles, and reads them from there. So the
+// server does not learn what is read again. Kept files are judged by their hashes,
+// too. A file that does not fit its tree can be removed, and so can the directory.
 //
-// Only full tiles are kept as files, since partial ones are soon outgrown; those are
-// kept in memory, as many as the right edges of a few heads have.
+// Only full tiles are kept as files. Partial ones are soon outgrown; memory holds
+// those of a few heads' right edges.
 type keeper struct {
 	from Source
 	kept dirSource
@@ -56,8 +55,8 @@ func (k *keeper) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return k.from.ReadTile(ctx, t)
 }
 
-// keep keeps what was read and accepted; a nil keeper nothing. What is kept already was
-// read from there.
+// keep keeps a tile that was read and accepted, unless it is kept already. A nil
+// keeper keeps nothing.
 func (k *keeper) keep(t tlog.Tile, bytes func() []byte) error {
 	if k == nil {
 		return nil

@@ -17,7 +17,7 @@ import (
 )
 
 // keepTiles is how many full tiles a cache keeps, 16 KiB each: a walk needs one a
-// level. keepBundles is how many bundles, of 12 MB at most with ours.
+// level. keepBundles is how many bundles, in a Vasistas log at most 12 MB each.
 const (
 	keepTiles   = 64
 	keepBundles = 16
@@ -33,7 +33,8 @@ func join(hashes []tlog.Hash) []byte {
 }
 
 type (
-	// tileCache has full tiles by their hash, so it can't say anything false of any tree.
+	// tileCache has full tiles by their hash, so a tile in it is right for every tree
+	// with that hash.
 	tileCache = lru.Cache[tlog.Hash, []tlog.Hash]
 	// bundleCache has bundles that some tree had.
 	bundleCache = lru.Cache[uint64, *bundle]
@@ -48,9 +49,9 @@ func newCache[K comparable, V any](size int) *lru.Cache[K, V] {
 }
 
 // rooted reads the tiles of the tree of one root and returns only those that the
-// root vouches for. It is what makes a tile of a stranger trustworthy: the partial
-// tiles of the right edge give the root, and the hash of every full tile stands in
-// the tile above it. It is safe for concurrent use.
+// root vouches for. So tiles from an untrusted server can be used: the partial tiles
+// of the right edge give the root, and the hash of every full tile stands in the tile
+// above it. It is safe for concurrent use.
 type rooted struct {
 	c      *Client
 	size   uint64
@@ -61,8 +62,8 @@ type rooted struct {
 	early  []func() error // keeps what was read before settle; nil after it
 }
 
-// openRooted reads the right edge of a tree and checks it against the root. Nothing is
-// kept, and only one goroutine may use it, before settle.
+// openRooted reads the right edge of a tree and checks it against the root. Before
+// settle, nothing is kept and only one goroutine may use the tree.
 func openRooted(ctx context.Context, c *Client, size uint64, root tlog.Hash, full *tileCache) (*rooted, error) {
 	f, err := tiles.LoadFrontier(ctx, c.source, size, root)
 	if err != nil {
@@ -75,8 +76,8 @@ func openRooted(ctx context.Context, c *Client, size uint64, root tlog.Hash, ful
 	})
 }
 
-// settle says that the head counts, and not only that its tree was signed: what a fork
-// has would stand in the way of what the log has.
+// settle accepts the head, and keeps what was read so far. A signature alone is not
+// enough: the tiles of a fork would be kept in the place of the log's.
 func (t *rooted) settle() error {
 	for _, keep := range t.early {
 		if err := keep(); err != nil {

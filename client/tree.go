@@ -14,18 +14,18 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// TreeOptions say how a [Tree] is read. The zero value is of use.
+// TreeOptions say how a [Tree] is read. The zero value is usable.
 type TreeOptions struct {
 	// Known is the largest checkpoint that was ever verified; later heads are held
 	// against it: see [Client.Signed]. nil: none.
 	Known *tlog.Checkpoint
 	// Tiles has each full tile of leaf hashes read and compared with its entries.
-	// Only those who ask the log for proofs need these tiles.
+	// Only clients that ask the log for proofs need these tiles.
 	Tiles bool
 }
 
-// Tree is the verified tree of one log: the largest head, and whatever of its
-// tree is asked for. What it returns is proven under that head. It is safe for
+// Tree is the verified tree of one log. It reads from the log what callers ask for,
+// and returns only what is proven under its head, the largest one. It is safe for
 // concurrent use, except with Update and Offer. After an error it is what it was.
 type Tree struct {
 	c    *Client

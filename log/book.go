@@ -41,7 +41,7 @@ type book struct {
 
 	mu sync.Mutex // guards what follows
 	contents
-	wake     wakes      // when deposits want to be looked at
+	wake     wakes      // when to check which deposit
 	recovery [32]byte   // leaf hash of the charter by which the operator recovers the log; or zero
 	writing  sync.Mutex // held while a snapshot is written
 }
@@ -135,8 +135,8 @@ func (b *book) open(ctx context.Context, t *tree) error {
 	return nil
 }
 
-// follow takes up what the tree has beyond what the book says. After an error the book
-// is of no use. What is to be looked at is left to wakeAll.
+// follow applies the entries of the tree that the book lacks. It schedules no checks
+// of deposits: wakeAll does. After an error the book is unusable.
 func (b *book) follow(ctx context.Context, t *tree) error {
 	b.pages.reset(t)
 	o := b.contents
@@ -152,7 +152,7 @@ func (b *book) follow(ctx context.Context, t *tree) error {
 	return nil
 }
 
-// wakeAll has all deposits looked at. It needs mu.
+// wakeAll schedules a check of every deposit; mu must be held.
 func (b *book) wakeAll() {
 	b.wake = make(wakes, 0, len(b.deposits))
 	for i := range b.deposits {

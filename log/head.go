@@ -96,7 +96,7 @@ func (h *head) advance(ctx context.Context, e edge, v *view) error {
 	return h.sign(ctx, keys, tlog.Head{Origin: h.signed.Origin, Size: e.size, Root: e.root})
 }
 
-// sign signs a head and records it, if the record is what it was.
+// sign signs a head and records it, if the record has not changed meanwhile.
 func (h *head) sign(ctx context.Context, keys []*tlog.Signer, next tlog.Head) error {
 	at := max(h.time, uint64(h.clock.now().Unix()))
 	cp, err := signHead(keys, next, at)

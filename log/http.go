@@ -20,7 +20,7 @@ import (
 func (l *Log) Handler() http.Handler { return handler(l.serveEvents, l.reads, l.status.err) }
 
 // handler serves what an instance of a log has. ready returns why it admits no events.
-// What serves a resource returns an error before it has answered.
+// A function that serves a resource returns an error only if it has not answered.
 func handler(events func(http.ResponseWriter, *http.Request) error, r *reads, ready func() error) http.Handler {
 	type resource struct {
 		methods string

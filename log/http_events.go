@@ -48,7 +48,7 @@ func appendLine(b []byte, r *Result, err error) []byte {
 		if r.Proof != nil {
 			l.Proof = string(r.Proof.Bytes())
 		}
-	default: // the same, for what there is most of
+	default: // the most frequent line: written without reflection
 		return fmt.Appendf(b, "{\"index\":%d,\"leaf\":%q}\n", r.Index, r.Leaf.String())
 	}
 	j, err := json.Marshal(l)
@@ -80,7 +80,8 @@ func (l *Log) serveEvents(w http.ResponseWriter, r *http.Request) error {
 // serveOne answers with the proof, or the index for wait=sequenced.
 func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) error {
 	rc := http.NewResponseController(w)
-	// What is not there when admission ends is refused, and must not hold up the end.
+	// An event that is incomplete when admission ends is refused, and does not delay
+	// the end.
 	reading := context.AfterFunc(l.draining, func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) })
 	entry, err := readEntry(r)
 	closing := !reading()

@@ -12,15 +12,17 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// loaded is what a process has read of a tree before it can write to it. [Open] reads
-// all of it; a standby follows the published tree with it, and then is quick to open.
+// loaded is what a process must have read of a tree before it writes to it. [Open]
+// reads all of it. A standby keeps it up to date with the published tree, so its
+// [Open] is quick.
 type loaded struct {
 	tree  *tree
 	index *eventIndex
 	book  *book
 }
 
-// load reads the tree of this size, which must extend head, with the help of the caches.
+// load reads the tree of this size with the help of the caches. The tree must extend
+// head.
 func load(ctx context.Context, caches *stateDir, r tlog.TileReader, head *tlog.Head, size uint64, logger *slog.Logger) (_ *loaded, err error) {
 	w := &loaded{book: newBook(head.Origin, caches, r, logger)}
 	if w.index, err = openEventIndex(caches.path("events"), r, logger); err != nil {
@@ -44,8 +46,8 @@ func load(ctx context.Context, caches *stateDir, r tlog.TileReader, head *tlog.H
 	return w, w.book.open(ctx, w.tree)
 }
 
-// follow takes up a tree of this size, which must extend head. After an error w is of
-// no use.
+// follow reads on up to this size of the tree, which must extend head. After an error
+// w is unusable.
 func (w *loaded) follow(ctx context.Context, head *tlog.Head, size uint64) error {
 	for _, to := range []uint64{head.Size, size} {
 		if err := w.tree.extend(ctx, to, w.index.addEntry); err != nil {
@@ -58,10 +60,10 @@ func (w *loaded) follow(ctx context.Context, head *tlog.Head, size uint64) error
 	return w.book.follow(ctx, w.tree)
 }
 
-// use takes up what the engine's tree of this size has, which must extend head, and has
-// all further reads go to the engine. After an error w is of no use.
+// use makes the engine the reader from now on, and reads on up to this size of its
+// tree, which must extend head. After an error w is unusable.
 func (w *loaded) use(ctx context.Context, engine Engine, head *tlog.Head, size uint64) error {
-	// A head below what was read is of a state that was restored.
+	// A head smaller than what was read comes from a restored state.
 	if head.Size < w.tree.size() {
 		return fmt.Errorf("%w (the tree has %d entries, the head %d, and %d were read before)", ErrTreeBehind, size, head.Size, w.tree.size())
 	}

@@ -19,9 +19,9 @@
 //   - In any doubt it publishes nothing and says why. It goes on by itself once
 //     the reason is gone, unless the reason is one that time can't mend.
 //
-// What it must remember is a [State], by default files in a directory. Of several
-// instances that share one in a database, one is active and has the log open, and each
-// is a [Standby] that serves what is published.
+// What it must remember is a [State], by default files in a directory. Several
+// instances can share a State in a database. Each is a [Standby] that serves what is
+// published; the active one also has the log open.
 //
 // Data flows one way: admission (parse, check, verify) -> sequencer (order, drop
 // what is already there, append, compare what the engine wrote) -> publisher

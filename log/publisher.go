@@ -88,7 +88,8 @@ func (p *publisher) setDemand(charters []*tlog.Policy) {
 // wake tells the publisher that the tree has grown.
 func (p *publisher) wake() { nudge(p.grew) }
 
-// nudge wakes up who waits for c, which has room for one, now or next.
+// nudge wakes the goroutine that waits for c, now or when it waits next; c has room
+// for one.
 func nudge(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -20,16 +20,16 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// plan is the tree that a recovery makes: what reader has up to base, and of the tail
-// beyond it what makes end.
+// plan is the tree that a recovery makes: the entries of reader up to base, then those
+// of tail up to end.
 type plan struct {
 	reader    tlog.TileReader
 	base, end *tiles.Frontier
 	tail      func() iter.Seq[[]byte]
 }
 
-// rebuild makes the tree hold every entry of the copy, and those beyond it that are
-// left. Nothing is written before all of it has been checked.
+// rebuild makes a tree of every entry of the copy and of the entries beyond it that
+// are left. It checks all of them before it writes any.
 func (r *recovery) rebuild(ctx context.Context) (_ *Recovered, rerr error) {
 	old, sound, err := r.openTree(ctx)
 	if err != nil {
@@ -84,16 +84,16 @@ func (r *recovery) rebuild(ctx context.Context) (_ *Recovered, rerr error) {
 	return rec, rerr
 }
 
-// openTree opens the present tree. It returns its verified right edge if it is
-// sound, and a part of the copy or the other way round, and has no files beyond
-// that, as it has when its state was rolled back; else it can at most be salvaged
-// from.
+// openTree opens the present tree. It returns the verified right edge of a sound tree:
+// one of tree and copy contains the other, and the tree has no files beyond its size,
+// as it has when its state was rolled back. Without a right edge, entries can at most
+// be salvaged from the tree.
 func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error) {
-	// A tree that is to be had as it is, or not at all.
+	// The tree must be usable as it is.
 	must := r.Source == nil || r.InPlace && r.OpenTo == nil
 	engine, err := r.OpenTree(ctx, r.TreeDir)
 	if err != nil {
-		// What another try could mend must not cost the tree.
+		// Never give up a tree for an error that the next try may not meet.
 		if must || errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrPermission) || ctx.Err() != nil {
 			return nil, nil, err
 		}
@@ -182,7 +182,7 @@ func (r *recovery) plan(ctx context.Context, old Engine, sound, from *tiles.Fron
 		}
 	}
 	p.tail = func() iter.Seq[[]byte] { return r.tail(ctx, old, p.base.Size()) }
-	// The roots where the tree is known: what is there already, and what the log signed.
+	// Sizes whose roots must fit: what is there already, and what the log signed.
 	roots := map[uint64]tiles.Hash{from.Size(): {}}
 	if r.head != nil {
 		roots[r.head.Size] = tiles.Hash{}
@@ -207,8 +207,8 @@ func (r *recovery) plan(ctx context.Context, old Engine, sound, from *tiles.Fron
 	return p, nil
 }
 
-// judgeTail adds to the plan what the rules let follow, and sets those of the roots
-// that are beyond its base.
+// judgeTail adds to the plan the entries that the rules let follow, and fills in the
+// roots beyond its base.
 func (r *recovery) judgeTail(ctx context.Context, p *plan, roots map[uint64]tiles.Hash) error {
 	p.end = p.base.Clone()
 	var judge *tailJudge
@@ -369,7 +369,7 @@ func (r *recovery) progress(what string, total uint64) func(uint64, []byte, tile
 // swapTrees puts the rebuilt tree in place, and returns where the old one went.
 // Between the two steps there is none, and Recover can be run again.
 func (r *recovery) swapTrees(fresh string) (old string, err error) {
-	// What the closed engine may still be doing can make the directory anew.
+	// A call still under way in the closed engine can make the directory again.
 	for try := range 5 {
 		aside := fmt.Sprintf("%s.old-%s-%d", r.TreeDir, time.Now().UTC().Format("20060102T150405.000Z"), try)
 		if err := os.Rename(r.TreeDir, aside); err == nil && old == "" {

@@ -33,8 +33,8 @@ type RecoverConfig struct {
 	// caller sees to it that no log uses it.
 	State State
 	Keys  []*tlog.Signer
-	// Source is a copy of the log. nil: there is none, and the present tree, which
-	// must then be whole, goes to what OpenTo opens.
+	// Source is a copy of the log. nil: there is none; the present tree, which must be
+	// whole, is moved to OpenTo.
 	Source Source
 	Policy *tlog.Policy // that the copy's checkpoint must meet
 
@@ -47,12 +47,12 @@ type RecoverConfig struct {
 	// directory, whatever its state, as far as they go. nil: there are none.
 	Salvage func(dir string, from uint64) iter.Seq[[]byte]
 	// InPlace is for an engine whose tree can't be put aside: it is completed,
-	// or Recover fails. What Salvage yields is then what is stored beside it.
+	// or Recover fails. Salvage then yields what is stored apart from it.
 	InPlace bool
-	// OpenTo, if not nil, opens what gets the tree, and the present one stays as it is:
-	// so a log moves to another engine. That is empty, or has a part of the tree from an
-	// attempt that was cut off. It is called once the present tree was read, and is
-	// held; Recover closes what it opened.
+	// OpenTo, if not nil, opens the engine that the log moves to; the present tree
+	// stays as it is. The new engine is empty, or has the part of the tree that an
+	// attempt wrote before it was cut off. OpenTo is called once the present tree was
+	// read and is locked; Recover closes the engine.
 	OpenTo func(ctx context.Context) (Engine, error)
 
 	// Progress, if not nil, is told what is being done, and how far it is.
@@ -64,7 +64,7 @@ type Recovered struct {
 	Size     uint64 // of the tree, at least that of the copy's checkpoint
 	Added    uint64 // entries that were missing, from the copy or the present tree
 	Salvaged uint64 // entries beyond the copy that came from the damaged tree
-	Rebuilt  bool   // the tree was built anew
+	Rebuilt  bool   // the tree was built again
 	Old      string // where the old tree was put, if it was of no use
 }
 
@@ -85,12 +85,13 @@ type recovery struct {
 // still has, as far as the rules let them follow, are kept: some of them were
 // acknowledged. The log must not be running.
 //
-// With OpenTo, the tree is built there, of the present one where that is whole and reaches
-// as far as the copy. It is the same log then: state, keys and proofs stay as they are.
+// With OpenTo, the tree is built in the new engine, from the present tree if that is
+// whole and reaches as far as the copy. The log stays the same: state, keys and proofs
+// do not change.
 //
-// Nothing is written before all that is there was read, is known to be good, and has all
-// that the log has signed for; and all that was written is read again. If Recover is
-// cut off, it can be run again.
+// Recover reads and checks every entry, and that no signed head lacks any, before it
+// writes; it reads again what it has written. If Recover is cut off, it can be run
+// again.
 func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
 	defer func() {
 		if err != nil {
@@ -114,7 +115,7 @@ func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
 			return nil, err
 		}
 		rec, err := r.rebuild(ctx)
-		// Nothing is written to the state that would say so.
+		// No write to the state would fail, so ask whether it is still held.
 		if err = errors.Join(err, r.record.Held()); err != nil {
 			return nil, err
 		}

@@ -25,7 +25,8 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// ErrPublishedBehind: what the state says is published is not what was.
+// ErrPublishedBehind: the state's published checkpoint is not at least the one that
+// this instance has served.
 var ErrPublishedBehind = errors.New("the state has an earlier or another published checkpoint than this instance has served: " +
 	"the database was restored from an older backup; the last one is still served, and no log is opened here; " +
 	"stop all instances and bring the later entries back with \"vasistas-log recover -from MIRROR\"")
@@ -45,7 +46,7 @@ const (
 // Standby is one of several instances of a log that share its state and its tree. It
 // serves what is published, and follows the published tree, so that it is quick to
 // become the active instance: the one that has the log open, admits events, signs and
-// publishes. Which one that is, a lease decides; see package pgstate.
+// publishes. A lease decides which instance is active; see package pgstate.
 //
 // What it promises:
 //
@@ -61,7 +62,7 @@ type Standby struct {
 	metrics   standbyMetrics
 
 	grown chan struct{} // has room for one: the published tree has grown
-	turn  chan struct{} // has room for one: who put it there owns loaded
+	turn  chan struct{} // has room for one: the goroutine that filled it owns loaded
 	// loaded follows the published tree; nil: it is yet to be read.
 	loaded *loaded
 
@@ -98,7 +99,7 @@ type standbyMetrics struct {
 	followed prometheus.Gauge
 }
 
-// NewStandby takes up what this instance served last. It is to be closed.
+// NewStandby restores what this instance served last. The caller closes the Standby.
 func NewStandby(cfg StandbyConfig) (*Standby, error) {
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	cfg.Shutdown = cmp.Or(cfg.Shutdown, 15*time.Second)
@@ -159,7 +160,7 @@ func (s *Standby) publication(p Published) (*publication, error) {
 	return &publication{checkpoint: cp, bytes: p.Checkpoint, charter: p.Charter}, nil
 }
 
-// Follow takes up what is published, again and again until ctx ends.
+// Follow keeps up with what is published until ctx ends.
 func (s *Standby) Follow(ctx context.Context) {
 	var warm sync.WaitGroup
 	defer warm.Wait()
@@ -185,7 +186,8 @@ func (s *Standby) Follow(ctx context.Context) {
 	}
 }
 
-// refresh takes up what is published now. After an error what was served before stays.
+// refresh reads the published checkpoint and serves it. After an error the one before
+// is still served.
 func (s *Standby) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, standbyTimeout)
 	defer cancel()
@@ -213,7 +215,7 @@ func (s *Standby) refresh(ctx context.Context) error {
 			return fmt.Errorf("%w (it has one of %d entries, and one of %d was served)", ErrPublishedBehind, is.Size, was.Size)
 		}
 	}
-	// A size is served only when it can't be forgotten.
+	// A checkpoint is served only once a restart remembers it.
 	if last == nil || last.checkpoint.Size < is.Size {
 		if err := durable.WriteFile(s.file, fmt.Appendf(nil, "%d\n%s", next.charter, next.bytes), 0o600); err != nil {
 			return fmt.Errorf("remembering what is to be served: %w", err)
@@ -262,7 +264,7 @@ func (s *Standby) take(ctx context.Context) bool {
 	}
 }
 
-// warm reads what is published. It needs the turn.
+// warm reads the published tree; the caller must own the turn.
 func (s *Standby) warm(ctx context.Context) (err error) {
 	pub := s.published.Load()
 	if pub == nil {
@@ -295,8 +297,9 @@ func (s *Standby) Close() (err error) {
 
 // Act makes this instance the active one until the lease is over, when it stops the log
 // at once, or until ctx ends, when it closes the log in order. prepare opens what the
-// log needs: a configuration, of which StateDir is not used, and what is to be closed
-// after the log. The error says why the instance could not become active.
+// log needs. It returns a configuration, whose StateDir is not used, and a function
+// that closes the rest after the log. The error says why the instance could not become
+// active.
 func (s *Standby) Act(ctx, lease context.Context, prepare func(context.Context) (Config, io.Closer, error)) error {
 	logger := s.cfg.Logger
 	logger.Info("this instance has the lease; opening the log")
@@ -338,7 +341,7 @@ func (s *Standby) Act(ctx, lease context.Context, prepare func(context.Context) 
 
 // open opens the log, with what was read of the tree before.
 func (s *Standby) open(ctx context.Context, prepare func(context.Context) (Config, io.Closer, error)) (*Log, io.Closer, error) {
-	// Not over a state that is known to be an old one.
+	// Never open the log over a state known to be old.
 	if err := s.refresh(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -361,8 +364,8 @@ func (s *Standby) open(ctx context.Context, prepare func(context.Context) (Confi
 	return l, kept, nil
 }
 
-// hold waits until the instance is not to be active any more, and returns why; nil:
-// ctx has ended.
+// hold waits until the instance must stop being active, and returns why; nil: ctx has
+// ended.
 func (s *Standby) hold(ctx, lease context.Context, l *Log) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

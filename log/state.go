@@ -24,13 +24,13 @@ type Settings struct {
 // directory; package pgstate keeps it in PostgreSQL, where several instances share it.
 // All that a method wrote is durable when it returns nil.
 //
-// A state has one writer. Where other processes could believe to be it, every write is
-// refused with [ErrOusted] unless the writer still is.
+// A state has one writer. Where another process can become the writer, each write of a
+// former one is refused with [ErrOusted].
 type State interface {
 	Settings() Settings
-	// Held returns nil while the writer's time lasts, so without asking any other
-	// process; else an error that wraps ErrOusted. The log asks it before it signs,
-	// and before it answers.
+	// Held returns nil while the writer may write, else an error that wraps ErrOusted.
+	// It asks no other process. The log asks it before it signs, and before it
+	// answers.
 	Held() error
 	// LoadHead returns the record of the last signed head.
 	LoadHead(ctx context.Context) ([]byte, error)

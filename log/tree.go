@@ -142,7 +142,7 @@ func (t *tree) bundleTile(f *tiles.Frontier) tlog.Tile {
 	return tlog.Tile{Level: tlog.Entries, Index: last / tlog.TileWidth, Width: int(last%tlog.TileWidth) + 1}
 }
 
-// stepError is an error of a step after which the tree is to be looked at.
+// stepError is an error after which the tree must be read again.
 type stepError struct {
 	err   error
 	asked bool // the engine was asked to add entries: nothing is known of them

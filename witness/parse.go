@@ -10,9 +10,8 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Errors of [Witness.AddCheckpoint]. What is malformed wraps
-// [tlog.ErrMalformed]; beside these there are [ConflictError],
-// [InconsistentError] and [ClockError].
+// Errors of [Witness.AddCheckpoint]. Malformed input wraps [tlog.ErrMalformed]. Typed
+// errors are [ConflictError], [InconsistentError] and [ClockError].
 var (
 	// ErrUnknownLog: the origin is not configured.
 	ErrUnknownLog = errors.New("the log is unknown to this witness")

@@ -34,15 +34,13 @@ type Config struct {
 	// of the head's are done. It must be quick.
 	Progress func(done, size uint64)
 
-	// Observe, if not nil, is called once, before the first entry that is not in the
-	// snapshot, with the ledger and the head that the audit goes up to. It returns
-	// what else looks on: for who wants to know, from the same reading, what is in a
-	// log and what it is worth there.
+	// Observe, if not nil, is called once, before the first entry that the snapshot
+	// lacks, with the ledger and the head that the audit goes up to. The observer that
+	// it returns is shown what the audit reads.
 	Observe func(*ledger.Ledger, *tlog.Verified) (replica.Observer, error)
-	// Use is the snapshot's, see [replica.Config]. "": audit.
+	// Use names what the snapshot is for, see [replica.Config]. "": audit.
 	Use string
-	// Own is what who observes has in the snapshot, see [replica.Config]. nil:
-	// nothing.
+	// Own is the observer's part of the snapshot, see [replica.Config]. nil: none.
 	Own any
 }
 
@@ -86,7 +84,7 @@ func Run(ctx context.Context, c Config) *Report {
 	return a.report(err, a.save())
 }
 
-// start takes up the snapshot, and accepts the head.
+// start restores the snapshot and accepts the head.
 func (a *auditor) start(ctx context.Context) error {
 	r, err := replica.New(replica.Config{Client: a.c.Client, Use: a.c.Use, Policy: a.c.Policy.Bytes(), Snapshot: a.c.Snapshot,
 		Own: &a.own, Tiles: true})
@@ -110,7 +108,7 @@ func (a *auditor) start(ctx context.Context) error {
 	return err
 }
 
-// replay judges every entry, and says whether that is all.
+// replay judges every entry up to the head; done is set once it has.
 func (a *auditor) replay(ctx context.Context) error {
 	o := a.observer
 	after := o.After

@@ -31,9 +31,9 @@
 //
 // # How
 //
-// It is a use of package replica: bundles are parsed and their signatures verified on
-// all cores, and memory is bounded, whatever the size of the log. A snapshot is the
-// replica's, with the counts so far, and bound to the policy. Resuming gives the report
-// that replaying from the start gives; a snapshot that does not fit is a
+// It uses package replica: bundles are parsed and their signatures verified on all
+// cores, and memory is bounded, whatever the size of the log. A snapshot is the
+// replica's with the audit's counts, bound to the policy. A resumed audit gives the
+// report of a replay from the start; a snapshot that does not fit is a
 // [replica.SnapshotError] among the reasons, and never skipped.
 package audit

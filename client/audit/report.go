@@ -172,7 +172,7 @@ type Bar struct {
 // Result returns the verdict.
 func (r *Report) Result() Verdict { return r.verdict }
 
-// Refused returns why the snapshot was refused, so that nothing was read.
+// Refused returns why the snapshot was refused; if it was, the audit read nothing.
 func (r *Report) Refused() error { return r.refused }
 
 // report says what was found, and what errs kept from being found.

@@ -44,7 +44,7 @@ type Rule struct {
 type Finding struct {
 	Index uint64           `json:"index"` // the entry at fault
 	Seen  uint64           `json:"seen"`  // the entry at which it showed
-	By    string           `json:"by"`    // who is to answer
+	By    string           `json:"by"`    // who answers for it
 	About *event.Reference `json:"about,omitempty"`
 	Text  string           `json:"text"`
 	Cure  string           `json:"cure,omitempty"` // what would cure it; absent: nothing does

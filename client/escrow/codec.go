@@ -65,8 +65,8 @@ func (b *blob) UnmarshalText(text []byte) error {
 	return err
 }
 
-// openingsText is an openings file, as a blob in JSON. Its own Bytes sorts in place, and
-// callers seal one request to several gates at a time.
+// openingsText is an openings file, as a blob in JSON. It encodes a copy, since Bytes
+// sorts in place and callers seal one request to several gates at once.
 type openingsText struct{ *event.Openings }
 
 func (o openingsText) MarshalText() ([]byte, error) {

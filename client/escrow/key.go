@@ -148,7 +148,7 @@ type SecretKey struct {
 	public event.HPKEKey
 }
 
-// String says what it is, and not what is secret.
+// String describes the value and leaves out its secrets.
 func (s SecretKey) String() string { return "secret key of " + s.public.String() }
 
 // GoString is String.

@@ -100,8 +100,9 @@ func (n *Notice) Seal(to event.HPKEKey) ([]byte, error) {
 
 func noticeInfo(origin string) []byte { return labelled(string(ForSubject), []byte(origin)) }
 
-// NoticeKEM returns the kind of key that a notice of this length is sealed to, false if
-// no notice has it: lengths are public, and save a scanner half of its work.
+// NoticeKEM returns the KEM of the key to which a notice of this length is sealed, or
+// false if no notice has this length. Lengths are public, so a scanner tries only keys
+// of that KEM.
 func NoticeKEM(length int) (event.KEM, bool) {
 	for _, kem := range []event.KEM{event.KEMX25519, event.KEMMLKEMX25519} {
 		if slices.Contains(noticeSizes[:], length-overhead(kem)) {

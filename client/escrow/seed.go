@@ -45,7 +45,7 @@ type Seed struct {
 	First  Period // no key of an earlier period was ever used
 }
 
-// String says what it is, and not what is secret.
+// String describes the value and leaves out its secrets.
 func (s Seed) String() string { return "seed of notice keys from " + s.First.String() }
 
 // GoString is String.

@@ -71,7 +71,7 @@ type Share struct {
 	of    event.Digest // the package
 }
 
-// String says what it is, and not what is secret.
+// String describes the value and leaves out its secrets.
 func (s Share) String() string { return fmt.Sprintf("share %d of package %s", s.index, s.of) }
 
 // GoString is String.

@@ -48,8 +48,8 @@ func (g *Gate) beat(b *book) error {
 	return err
 }
 
-// sign puts an event of this gate's chain into the outbox, if there is room. No body:
-// it is not needed any more.
+// sign puts an event of this gate's chain into the outbox, if there is room and body
+// returns one. A nil body means that the event is not needed any more.
 func (g *Gate) sign(body func(seq uint64, prev event.Digest) event.Body) error {
 	_, err := g.journal.sign(func(seq uint64, prev event.Digest) (*event.Submission, error) {
 		b := body(seq, prev)
@@ -122,7 +122,8 @@ func (g *Gate) settle(ctx context.Context, b *book, s *signed, index uint64) err
 	return nil
 }
 
-// submit posts what the journal has. Each try parses it anew: others may post it too.
+// submit posts a submission of the journal. Each call parses its bytes again, since
+// calls may run at the same time.
 func (g *Gate) submit(ctx context.Context, s *signed, wait client.Wait) (*client.Submitted, error) {
 	sub, err := event.ParseSubmission(s.submission)
 	if err != nil {

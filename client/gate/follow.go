@@ -106,8 +106,8 @@ func meets(v *tlog.Verified, p *tlog.Policy, origin string) error {
 	return err
 }
 
-// observer looks for the log's first charter, and tells own, if not nil, of the entries
-// that this gate's key has signed.
+// observer checks the log's first charter. own, if not nil, is called for each entry
+// that this gate's key signed.
 func (b *book) observer(own func(ledger.Entry) error) replica.Observer {
 	id, key := b.cfg.Signer.KeyID(), b.cfg.Signer.Public()
 	lookup := func(k string) *event.PublicKey {
@@ -213,7 +213,7 @@ func (b *book) fork(err error) error {
 	return b.stop(fmt.Errorf("%w: %w", ErrForked, fork))
 }
 
-// stop ends what the gate does for others, if there is an error. It returns why.
+// stop stops the gate if err is not nil; the first error stands. It returns err.
 func (b *book) stop(err error) error {
 	if err != nil && b.stopped == nil {
 		b.stopped = err
@@ -268,7 +268,8 @@ func (b *book) contains(ctx context.Context, cp *tlog.Checkpoint) error {
 	if root == cp.Root {
 		return nil
 	}
-	// The sender may have made it up; the log's signature says who did.
+	// The sender may have made the checkpoint up; if the log signed it, this is a
+	// fork.
 	_, err = b.replica.Offer(ctx, cp.Bytes())
 	if _, back := errors.AsType[*client.RollbackError](err); err == nil || back {
 		return fmt.Errorf("root %x at size %d, and the log has %x", cp.Root, cp.Size, root)

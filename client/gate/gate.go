@@ -291,7 +291,7 @@ func (g *Gate) custodian(b *book) (string, error) {
 	return p.Name, nil
 }
 
-// fresh is [replica.Fresh], as a refusal.
+// fresh is [replica.Fresh] with a refusal for its error.
 func fresh(size, loggedAfter uint64, c *ledger.Charter, now time.Time) error {
 	err := replica.Fresh(size, loggedAfter, c, now)
 	if old, ok := errors.AsType[*replica.FreshnessError](err); !ok {

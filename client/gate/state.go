@@ -157,7 +157,7 @@ func (b *book) save(dir string, every uint64) error {
 	return nil
 }
 
-// evidence keeps what convinces a third party of a fork; the first stands.
+// evidence writes the evidence of a fork for third parties; the first stands.
 func (b *book) evidence(f *client.ForkError) error {
 	raw, err := json.MarshalIndent(f.Evidence(), "", "  ")
 	if err != nil {

@@ -22,7 +22,7 @@ type trust struct {
 	index   uint64
 	leaf    tlog.Hash
 
-	// What the charter next changes, so that requests don't cost a comparison.
+	// What the charter next changes, computed once instead of for each request.
 	next    *ledger.Charter
 	changes []Change
 }

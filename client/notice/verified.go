@@ -10,17 +10,17 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Verified is what a file shows: [File.Verify] makes it. Names and meanings of its
-// JSON members are stable; members may be added.
+// Verified is what [File.Verify] found a file to show. Names and meanings of its JSON
+// members are stable; members may be added.
 type Verified struct {
 	Origin        string    `json:"origin"`
 	Size          uint64    `json:"size"` // of the tree in which every entry is
 	Root          tlog.Hash `json:"root"`
 	Witnesses     []string  `json:"witnesses,omitempty"`
 	ExistedBefore time.Time `json:"existedBefore,omitzero"` // all of it; zero under "quorum none"
-	LoggedAfter   time.Time `json:"loggedAfter,omitzero"`   // what the tree lacks
+	LoggedAfter   time.Time `json:"loggedAfter,omitzero"`   // what the tree lacks was logged after this
 	// Auditors whose cosignatures on the head meet the audit policy of the last charter
-	// in the file: they say that the rules held. None: nobody says so in this file.
+	// in the file: they say that the rules held. None: the file does not say so.
 	Auditors []string `json:"auditors,omitempty"`
 	Charters []uint64 `json:"charters"` // indexes
 

@@ -11,30 +11,30 @@
 // counts as verified only under a key that a charter names. It trusts the client's
 // policy and the caller's own snapshot. It does not trust the log, a mirror or the
 // transport: tiles (C2SP tlog-tiles) are judged by their hashes, see [client.Tree].
-// What the entries mean is package ledger's to say.
+// Package ledger says what the entries mean.
 //
 // # Steps
 //
 // [Replica.Update] looks at the log's present head. [Replica.Replay] then makes that
 // head count, and applies the entries up to it; what was applied before an error
-// stays, and the next Replay goes on there. [Replica.Try] applies them to a copy, and
-// the caller decides by what they say whether head and entries count at all; unless
-// it says so, the replica is what it was.
+// stays, and the next Replay goes on there. [Replica.Try] applies them to a copy,
+// which the caller accepts or rejects by what the entries say. A rejected copy leaves
+// the replica as it was.
 //
 // # How
 //
 // One goroutine reads the log bundle by bundle. Bundles are parsed and their
-// signatures verified on all cores; the ledger takes them in order. Work passes from
-// hand to hand in bundles of up to 256 entries, and as many as a small queue holds,
-// so memory is bounded by the queue, by the last 16 bundles, which the tree keeps, and
-// by what the ledger keeps, whatever the size of the log.
+// signatures verified on all cores; the ledger takes them in order. Bundles of up to
+// 256 entries pass through one small queue. Memory is bounded by this queue, by the 16
+// bundles that the tree keeps, and by what the ledger keeps, whatever the size of the
+// log.
 //
 // # Snapshots
 //
-// A snapshot is the ledger's state, which tree it is about, the largest head, and a
-// part of the caller's own. It is accepted only whole (SHA-256), for the same use,
-// origin and policy, and if each head that counts has, at the snapshot's size, the
-// snapshot's root. Anything else is a [SnapshotError]: it is never skipped. Going on
-// from a snapshot gives what replaying from the start gives. A snapshot is not signed:
-// who can write it can write what it says, so it belongs where the policy file is.
+// A snapshot holds the ledger's state, the size and root of its tree, the largest
+// head, and the caller's own part. It is accepted only whole (SHA-256), for the same
+// use, origin and policy, and if each head that counts has, at the snapshot's size,
+// the snapshot's root. Anything else is a [SnapshotError]: it is never skipped. Going
+// on from a snapshot gives what replaying from the start gives. A snapshot is not
+// signed: protect it against writers like the policy file.
 package replica

@@ -20,8 +20,7 @@ import (
 // returned. A nil function is not called.
 type Observer struct {
 	// Read is called with each event by the workers: in parallel, in no order, and
-	// perhaps for entries that the replay never comes to apply. What it returns goes
-	// to Before.
+	// perhaps for entries that are never applied. What it returns goes to Before.
 	Read func(*ledger.Entry) any
 	// Bundle is called with each bundle, in order, before its entries are applied: to
 	// keep them before the ledger moves.
@@ -126,7 +125,7 @@ func (s *state) read(ctx context.Context, from uint64, order, jobs chan<- *batch
 	return nil
 }
 
-// check does all that needs no order: it runs in the workers.
+// check runs in the workers: it does all that needs no order.
 func (s *state) check(b *batch, o Observer) {
 	b.read, b.notes = make([]ledger.Entry, len(b.Entries)), make([]any, len(b.Entries))
 	for i, raw := range b.Entries {
@@ -181,8 +180,8 @@ func (s *state) apply(b *batch, o Observer) error {
 	return nil
 }
 
-// recheck verifies what the workers could not, since the key's charter was still
-// under way: so that what is observed does not depend on who was faster.
+// recheck verifies signatures that a worker could not, since the charter that names
+// the key was not applied yet. So what is observed does not depend on timing.
 func (s *state) recheck(e *ledger.Entry) {
 	for i, state := range e.Signatures {
 		if state == ledger.Unchecked && s.ledger.Key(e.Envelope.Signatures[i].KeyID) != nil {
@@ -192,9 +191,9 @@ func (s *state) recheck(e *ledger.Entry) {
 	}
 }
 
-// keyTable is what the workers know of keys. It may lack some, or have some that
-// the ledger will not accept: a key id is the hash of its key, so whatever
-// verifies under a key of this id verifies under the ledger's.
+// keyTable has the keys by which workers verify. It may lack keys, and may have keys
+// that the ledger will not accept. Neither does harm: a key id is the hash of its key,
+// so the ledger's key of this id is the same.
 type keyTable struct {
 	keys atomic.Pointer[map[string]*event.PublicKey]
 }

@@ -27,8 +27,8 @@ type Config struct {
 	// Use names what the replica is kept for, in one word: a snapshot for another use
 	// is refused.
 	Use string
-	// Policy is what a snapshot is bound to besides: one that was made under other
-	// bytes is refused. nil: nothing.
+	// Policy binds snapshots to its bytes: a snapshot made under other bytes is
+	// refused. nil: snapshots are bound to none.
 	Policy []byte
 	// Snapshot to go on from. nil: from the first entry.
 	Snapshot []byte
@@ -67,8 +67,8 @@ var _ ledger.Tree = (*view)(nil)
 func (v *view) Entry(index uint64) ([]byte, error)        { return v.tree.Entry(v.ctx, index) }
 func (v *view) Root(size uint64) (root [32]byte, _ error) { return v.tree.Root(v.ctx, size) }
 
-// New returns the replica of a log, which it does not read yet. Errors about the
-// snapshot are a [SnapshotError].
+// New returns the replica of a log, and reads nothing from the log yet. A snapshot
+// that does not fit is a [SnapshotError].
 func New(c Config) (*Replica, error) {
 	if c.Client == nil {
 		return nil, errors.New("replica: the client of a log must be given")
@@ -111,12 +111,12 @@ func (r *Replica) Ledger() *ledger.Ledger {
 	return r.state.ledger
 }
 
-// Tree returns the tree under the head that counts. It is a copy: what is offered to
-// it, the replica does not see.
+// Tree returns the tree under the head that counts. It is a copy: heads offered to it
+// do not reach the replica.
 func (r *Replica) Tree() *client.Tree { return r.tree.Clone(nil) }
 
-// Use reads through another client of the same log from now on: for a log whose keys
-// have changed.
+// Use replaces the client by another one of the same log, for a log whose keys have
+// changed.
 func (r *Replica) Use(c *client.Client) {
 	r.c.Client, r.next = c, nil
 	r.tree = r.tree.Clone(c)
@@ -178,7 +178,7 @@ func (r *Replica) Replay(ctx context.Context, o Observer) error {
 
 // Try applies the entries up to the head of the last Update to a copy, and asks
 // whether they count. If accept, or anything before it, fails, the replica is what it
-// was before Update. It costs what a snapshot costs.
+// was before Update. It takes the time and memory of a snapshot.
 func (r *Replica) Try(ctx context.Context, o Observer, accept func(*ledger.Ledger) error) error {
 	if r.state == nil {
 		return errNoHead

@@ -133,8 +133,8 @@ func (c *Config) parse() (*snapshot, error) {
 	return s, nil
 }
 
-// restore takes up the ledger of a snapshot. That the tree has its root is held
-// against each head.
+// restore takes up the ledger of a snapshot. Update checks that each head has its
+// root.
 func (r *Replica) restore(s *snapshot) error {
 	r.found(s.Origin)
 	if err := r.state.restore(s.ledger, s.Size, s.Root); err != nil {

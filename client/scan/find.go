@@ -119,7 +119,7 @@ func (f *finder) try(ciphertext []byte) *opened {
 	return nil
 }
 
-// before notes what opened, while the ledger still has the releases in sight.
+// before records what opened while the ledger still knows the releases.
 func (f *finder) before(e *ledger.Entry, note any) error {
 	f.fresh = f.fresh[:0]
 	if e.Envelope != nil {

@@ -22,10 +22,10 @@ import (
 
 // Config says in which log to look, under whose policy, and for whom.
 type Config struct {
-	// Config of the audit that is observed. Its snapshots have what was found, too:
-	// who reads one learns which notices are the subject's, and all that they say. One
-	// that does not fit is a [replica.SnapshotError]. SaveEvery 0: 32,768. Observe, Use
-	// and Own are the scan's.
+	// Config of the audit that is observed. Its snapshots hold what was found, too:
+	// keep them secret, since they show which notices are the subject's, and their
+	// content. One that does not fit is a [replica.SnapshotError]. SaveEvery 0:
+	// 32,768. Observe, Use and Own are the scan's.
 	audit.Config
 
 	// Seed of the subject's notice keys.

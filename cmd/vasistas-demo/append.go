@@ -161,8 +161,8 @@ func (s *story) followUp(ctx context.Context, from, to int) {
 	s.returnAll(ctx, append(warrants, decided...))
 }
 
-// logOnce logs events, but those which by this way to break this rule were logged in
-// an earlier run.
+// logOnce logs events. One that breaks this rule in this way was logged in an earlier
+// run, and is passed over.
 func (s *story) logOnce(ctx context.Context, what, rule, way string, events []*signedEvent) (logged []event.Reference) {
 	for r, err := range s.client.SubmitStream(ctx, submissions(events), client.WaitSequenced) {
 		if err = errors.Join(err, r.Err); err == nil {

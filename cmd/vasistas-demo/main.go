@@ -127,9 +127,8 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	return 1
 }
 
-// failure is what a step panics with that failed: the story is told in order, and
-// nothing in it goes on without the step before. It never leaves caught, so
-// another goroutine has a caught of its own.
+// failure is the panic of a failed step, since each step of the story needs the one
+// before. caught recovers it, so each goroutine needs a caught of its own.
 type failure struct{ error }
 
 // try ends the step if there is an error.

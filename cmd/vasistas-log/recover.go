@@ -138,8 +138,8 @@ func (r *recovery) move(ctx context.Context, cfg log.RecoverConfig, stdout, stde
 	return nil
 }
 
-// destination completes where the log moves to: where an earlier attempt began to,
-// or where the flags say.
+// destination completes the place that the log moves to: that of an attempt which was
+// cut off, or that of the flags.
 func (o *engineOptions) destination(l *layout) error {
 	begun, err := readPlace(filepath.Join(l.dir, moveFile))
 	if err != nil {
@@ -178,8 +178,8 @@ func bar(w io.Writer) func(what string, done, total uint64) {
 // recoverWait is how long recover waits for the lease: longer than one lasts.
 const recoverWait = 30 * time.Second
 
-// alone calls do with the state of a log that no other process writes to: nil for that
-// in a directory, which do locks. With a database it takes the lease first.
+// alone calls do while no other process writes to the state. With a database it takes
+// the lease first. A state in a directory is nil here, and do locks the directory.
 func (l *layout) alone(ctx context.Context, do func(context.Context, log.State) error) (err error) {
 	if l.database == "" {
 		return do(ctx, nil)

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package checksum guards a file of state against damage: it begins with a line that
-// says what it is, and ends with SHA-256 of all before. Who can write the file can
-// write the sum, too, so it proves nothing about who wrote it.
+// says what it is, and ends with SHA-256 of all before. A writer of the file can write
+// the sum, too, so the sum does not say who wrote the file.
 package checksum
 
 import (

@@ -21,7 +21,7 @@ var (
 	ErrMissing = fmt.Errorf("durable: state file is missing: %w", fs.ErrNotExist)
 	// ErrTooLarge: a value or record is empty or exceeds the caller's limit.
 	ErrTooLarge = errors.New("durable: size is outside the allowed range")
-	// ErrChanged: somebody else wrote to a file that this process owns.
+	// ErrChanged: another process wrote to a file that this process owns.
 	ErrChanged = errors.New("durable: file was changed by somebody else while in use")
 )
 
@@ -50,9 +50,9 @@ type Op struct {
 	After bool // the step was done; false: it is about to be done
 }
 
-// Fault fails a step, if it returns an error, as if the step had failed: before it
-// was done, or after it was done with an answer that got lost. Before a Write or
-// Append the error may be a *[Torn].
+// Fault is called before and after a step; its error becomes the step's. Before the
+// step, the step is then not done; after it, the step was done and its answer is lost.
+// Before a Write or Append the error may be a *[Torn].
 type Fault func(op Op, path string) error
 
 // injection is a fault in one directory.
@@ -69,9 +69,8 @@ var (
 
 // Inject has fault called, from any goroutine, before and after each step on a path
 // in dir or below it, until remove is called. It is for tests of crash safety only;
-// package durabletest is its only caller. Faults go by directory, so that tests with
-// directories of their own do not see each other's, and no configuration has to hand
-// them down.
+// package durabletest is its only caller. Faults go by directory: tests in different
+// directories don't see each other's faults, and no configuration passes them on.
 func Inject(dir string, fault Fault) (remove func()) {
 	in := &injection{filepath.Clean(dir), fault}
 	setInjections(func(list []*injection) []*injection { return append(list, in) })

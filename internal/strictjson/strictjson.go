@@ -6,8 +6,8 @@
 // encoding/json takes the last of two members of one name, ignores the case of
 // names, and replaces what is no text. Two programs may then understand one file
 // in two ways. This package refuses such files: valid UTF-8 and RFC 8259 syntax,
-// no unpaired surrogates, no name twice in an object, no null. It keeps the line
-// of every value, so that whoever judges the values can name it.
+// no unpaired surrogates, no name twice in an object, no null. It keeps the line of
+// every value, so that later errors about a value can name it.
 package strictjson
 
 import (
@@ -28,7 +28,7 @@ type Value struct {
 	Kind       byte     // '{', '[', '"', '0' (a number) or 't' (true or false)
 	Text       string   // a string's content; a number or boolean as written
 	Names      []string // an object's names, in their order
-	Values     []*Value // an object's values beside Names, or a list's
+	Values     []*Value // an object's values in the order of Names, or a list's
 	Line       int      // where it begins, from 1
 	Start, End int      // its bytes in the text
 }

@@ -88,8 +88,8 @@ func ReadBundle(ctx context.Context, r tlog.TileReader, n, size uint64) ([][]byt
 	return entries, nil
 }
 
-// Entries yields the entries from an index on, bundle by bundle as read returns them by
-// number, up to the first that is not full.
+// Entries yields the entries from an index on, up to the end of the first bundle that
+// is not full. read returns the bundle of a number.
 func Entries(from uint64, read func(n uint64) [][]byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for width := tlog.TileWidth; width == tlog.TileWidth; {

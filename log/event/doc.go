@@ -20,7 +20,7 @@
 //
 // The package imports log/tlog for verifier keys and the lines of policies, and
 // otherwise nothing of ours: no net, no file access and no key store (those are
-// in eventkey), so that an offline verifier may link it.
+// in eventkey), so an offline verifier may link it.
 //
 // # Payloads
 //

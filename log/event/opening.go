@@ -161,7 +161,7 @@ type Opening struct {
 	Value Value
 }
 
-// String says what it is, and not what is secret.
+// String describes the value and leaves out its secrets.
 func (o Opening) String() string { return "opening of " + o.Name }
 
 // GoString is String.

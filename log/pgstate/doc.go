@@ -10,10 +10,9 @@
 // Every write is fenced: it is one statement that reads the lease under a lock, and
 // does nothing unless the lease is still that of the writer's [Term]. So an instance
 // that was ousted while it slept, or behind a network that lost its packets, can write
-// nothing, whatever it believes: it gets [log.ErrOusted], and its term is over. Because
-// the record of the head moves by such a write and by comparing with what it was, and
-// no signature leaves before, two instances never show the world two heads that
-// conflict.
+// nothing: it gets [log.ErrOusted], and its term is over. Because the record of the
+// head moves by such a write and by comparing with what it was, and no signature
+// leaves before, two instances never show the world two heads that conflict.
 //
 // A term is over, too, once its lease could not be renewed in time, by the monotonic
 // clock of the holder, and before another instance can have a term: see [DB.Run].

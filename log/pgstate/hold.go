@@ -17,7 +17,7 @@ import (
 
 // Candidate is an instance that wants to be active. See [DB.Run].
 type Candidate struct {
-	// Name is told in the lease, for operators.
+	// Name is written to the lease, for operators.
 	Name string
 	// Lease is how long a lease lasts without a renewal, in whole seconds.
 	Lease time.Duration
@@ -49,8 +49,8 @@ type holder struct {
 // and acts for each term, until ctx ends. Act must then return by itself.
 //
 // A term is over when the lease could not be renewed for two thirds of its time, so
-// before another instance takes it. That two instances can't both write does not rest
-// on this, but on the fence.
+// before another instance takes it. The fence, and not this, keeps two instances from
+// both writing.
 func (db *DB) Run(ctx context.Context, c Candidate) error {
 	return run(ctx, &holder{Candidate: c, db: db, rows: db})
 }

@@ -18,8 +18,7 @@ import (
 )
 
 // files is where the vault's files are, for a term or for reading only. Exports are
-// audited without a term: whoever may read the vault may export from it, at any
-// instance.
+// audited without a term: each instance that may read the vault may export from it.
 type files struct {
 	db   *DB
 	term *Term

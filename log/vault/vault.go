@@ -73,7 +73,8 @@ type badFile struct {
 
 // Open opens the vault for one owner. It reads the headers of all files and
 // decrypts no record. It refuses a vault that is in use; other errors are
-// [ErrMissing] and [ErrWrongKey]. A damaged file is none: see [Vault.Damage] and [Vault.Has].
+// [ErrMissing] and [ErrWrongKey]. A damaged file is no error: see [Vault.Damage] and
+// [Vault.Has].
 func Open(cfg Config) (*Vault, error) {
 	v, err := prepare(cfg)
 	if err != nil {
@@ -282,7 +283,7 @@ func (v *Vault) write(records []stored, only func(event.Digest) bool) error {
 }
 
 // Has returns whether the vault has a record of the event that is not known to be
-// unreadable. Asked of what is sealed in the log, it says what can't be disclosed any
+// unreadable. The log asks for each sealed entry, to learn what it can't disclose any
 // more.
 func (v *Vault) Has(h event.Digest) bool {
 	v.mu.RLock()

@@ -40,7 +40,7 @@ type Options struct {
 	Progress func(Result)
 }
 
-// A Refusal is a gate's no.
+// A Refusal is what a gate answered instead of its shares.
 type Refusal = problem.Problem
 
 // A Result is what came of one gate.
@@ -237,7 +237,7 @@ type Identity struct {
 	Results []Result
 }
 
-// String says what it is, and not what is secret.
+// String describes the value and leaves out its secrets.
 func (i Identity) String() string { return fmt.Sprintf("identity of a %v", i.c) }
 
 // GoString is String.
@@ -276,7 +276,7 @@ func (id *Identity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return id.keys[packages[mine].Digest()], nil
 }
 
-// withResults adds to an error what came of each gate.
+// withResults adds each gate's result to an error.
 func withResults(err error, results []Result) error {
 	for _, r := range results {
 		said := any("gave its shares")

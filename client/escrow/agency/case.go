@@ -50,7 +50,7 @@ type Case struct {
 	request   escrow.Request
 }
 
-// String says what it is, and not what is secret.
+// String describes the value and leaves out its secrets.
 func (c Case) String() string {
 	return fmt.Sprintf("case of access %d, %d packages", c.accessRef.Index, len(c.Packages))
 }

@@ -125,7 +125,8 @@ func (e *env) appendFile(ctx context.Context, cl *client.Client, f *appendFlags,
 	return e.report(f, name, s)
 }
 
-// proofFile returns the file for the proof of what name is or has; "" is none.
+// proofFile returns the file for the proof of an event from the file name, "" if none
+// is written.
 func (f *appendFlags) proofFile(name string, index uint64) string {
 	switch {
 	case f.out != "":

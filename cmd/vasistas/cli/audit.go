@@ -76,8 +76,8 @@ log goes back. What was proven before an audit had to stop decides.`,
 	return c
 }
 
-// replay makes what a replay needs, all but its client. What the log is from its start
-// on, if there is no state yet, the verb says; mode is that of the state.
+// replay makes the configurations of a client and of a replay. The verb stands in the
+// note that there is no state yet; mode is the state file's.
 func (e *env) replay(f *replayFlags, args []string, verb string, mode fs.FileMode) (client.Config, audit.Config, error) {
 	if len(args) > 0 {
 		f.log = args[0]
@@ -99,8 +99,8 @@ func (e *env) replay(f *replayFlags, args []string, verb string, mode fs.FileMod
 	return remote, config, err
 }
 
-// printReport prints the report of a replay, as JSON or as a text. Its error has the exit
-// code, which 0 has not.
+// printReport prints the report of a replay, as JSON or as a text. A code other than 0
+// becomes its error.
 func (e *env) printReport(f *replayFlags, asJSON any, text string, code int) (err error) {
 	if f.json {
 		err = e.printJSON(asJSON)

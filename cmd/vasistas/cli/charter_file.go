@@ -111,9 +111,8 @@ func (e *env) readFrom(f *fromFlags) (*current, error) {
 	return file.inForce(f.index)
 }
 
-// inForce takes a charter as the one in force. Its index is taken from the proof, if
-// the file is one; the proof is not verified here, since what is wrong about
-// it would make a reference that the log refuses.
+// inForce takes a charter as the one in force. A proof file says its index. The proof
+// is not verified here, since the log refuses a reference to a wrong entry.
 func (f *charterFile) inForce(index int64) (*current, error) {
 	if f.envelope == nil {
 		return nil, fmt.Errorf("%s: it is not signed, so it is no charter in force; give the signed entry, or its proof file", f.name)
@@ -147,9 +146,9 @@ func (c *current) nextFile(newKeys bool) ([]byte, error) {
 	return next.File(c.event.Log)
 }
 
-// A judged charter has by, the charter whose founders sign it: the first is signed by
-// its own, any other by those of the one before. It has what it changes of that, and
-// what is wrong with it, apart from its signatures.
+// A judged charter names in by the charter whose founders must sign it: itself, if it
+// is the first, else the one before. changes is what it changes of that one; problems
+// are its faults apart from signatures.
 type judged struct {
 	*charterFile
 	by       *event.Charter
@@ -197,11 +196,10 @@ func follows(file *charterFile, now *current) []string {
 	return problems
 }
 
-// check holds what package event has accepted to what can be signed, and to the rules
-// on what a charter says by itself: its policies, its operators, its profile. The
-// ledger is asked about an amendment as if it were a log's first charter, for which
-// it needs no history; all that a first charter without signatures lacks must then be
-// signatures.
+// check judges a charter that package event accepted: whether it can be signed, and
+// whether its policies, operators and profile keep the rules. It shows the ledger an
+// amendment as a first charter, which needs no history; the ledger may then miss
+// nothing but signatures.
 func (f *charterFile) check() error {
 	if ledger.Rules(f.charter.Rules) == nil {
 		return fmt.Errorf("rules %d: this program does not know them", f.charter.Rules)

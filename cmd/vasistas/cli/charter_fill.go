@@ -172,8 +172,8 @@ func (e *env) runCharterNew(f *charterFlags, text []byte, was *event.Charter) er
 	return nil
 }
 
-// fill reads a charter file whose members the flags replace or add to, and in which
-// the names of files and profiles stand for what they have.
+// fill reads a charter file, replaces or adds members by the flags, and resolves the
+// names of files and profiles.
 func (e *env) fill(text []byte, f *charterFlags) (log string, ch *event.Charter, err error) {
 	members, err := e.members(f)
 	if err != nil {
@@ -218,8 +218,8 @@ func (e *env) members(f *charterFlags) (map[string]any, error) {
 	return out, nil
 }
 
-// party adds a party as its flag says it, or keys to one. A file shows what key it
-// has.
+// party adds the party of a flag, or its keys to a party of that name. The content of
+// a key file shows which member it belongs to.
 func (e *env) party(parties []map[string]any, arg string) ([]map[string]any, error) {
 	who, files, ok := strings.Cut(arg, "=")
 	words := strings.Split(who, ":")
@@ -267,9 +267,9 @@ func apply(text []byte, edits []edit) []byte {
 	return text
 }
 
-// setMembers replaces members of a file, or puts them in front of the others, into
-// their first line, so that lines keep their numbers. One that is nil is 1, unless
-// the file has it.
+// setMembers replaces members of a charter file. Members that the file lacks go into
+// its first line, so that lines keep their numbers. A nil value leaves the member as
+// it is, and is 1 where the file has none.
 func setMembers(text []byte, members map[string]any) ([]byte, error) {
 	v, err := strictjson.Parse(text)
 	if err == nil && v.Kind != '{' {
@@ -307,7 +307,7 @@ func setMembers(text []byte, members map[string]any) ([]byte, error) {
 	return apply(text, edits), nil
 }
 
-// resolve puts what they stand for in the place of the names of files and profiles.
+// resolve replaces the names of files and profiles by what they stand for.
 func (e *env) resolve(text []byte) ([]byte, error) {
 	v, err := strictjson.Parse(text)
 	if err != nil {

@@ -114,7 +114,7 @@ func do(f func(ctx context.Context, args []string) error) func(*cobra.Command, [
 	return orExit(exitFailed, f)
 }
 
-// orExit is do for a command whose errors without an exit code have this one.
+// orExit wraps do: an error without an exit code gets this one.
 func orExit(code int, f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		err := f(c.Context(), args)

@@ -61,9 +61,9 @@ What a second recipient of the same file opens, no log sees.`,
 	return c
 }
 
-// stream makes out of the file of the arguments, or of the standard input, as f does:
-// nothing is there under its name before all of it is, nothing is overwritten, and
-// nothing is left behind if it fails.
+// stream writes to out what f makes of the input file or of standard input. The file
+// appears only once it is complete; nothing is overwritten, and a failure leaves
+// nothing behind.
 func (e *env) stream(args []string, out string, f func(w io.Writer, in io.Reader) error) error {
 	in, err := e.input(append(args, "-")[0])
 	if err != nil {
