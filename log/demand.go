@@ -132,7 +132,7 @@ func (d *demand) reachable(own int) error {
 		all[w.Key.String()] = tlog.Cosignature{}
 	}
 	if set, _ := d.smallest(all); own+len(set) > maxLines {
-		return fmt.Errorf("the witness policy needs %d cosignatures, and beside the log's own a checkpoint has room for %d; ask for a smaller quorum",
+		return fmt.Errorf("the witness policy needs %d cosignatures, and a checkpoint has room for %d besides the log's own; ask for a smaller quorum",
 			len(set), maxLines-own)
 	}
 	if !d.satisfied(func(key string) bool { return asked[key] }) {

@@ -68,7 +68,7 @@ var ErrOusted = errors.New("this instance of the log is not active any more; sub
 
 // ErrStateChanged: the record of the last signed head is not what this process
 // wrote. Only opening the log again can help, since that reads everything anew.
-var ErrStateChanged = errors.New("the record of the last signed head was changed by somebody else")
+var ErrStateChanged = errors.New("the record of the last signed head was changed by another process")
 
 // errState: the log can't write down what it must remember. It signs and
 // publishes nothing until it can.

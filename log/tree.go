@@ -110,7 +110,7 @@ func (t *tree) check(ctx context.Context) error {
 	case size < t.size():
 		return fmt.Errorf("%w (it has %d entries, and had %d)", ErrTreeBehind, size, t.size())
 	case size > t.size():
-		return fmt.Errorf("%w (it has %d entries, and the log gave it %d: somebody else writes to it)", ErrTreeConflict, size, t.size())
+		return fmt.Errorf("%w (it has %d entries, and the log gave it %d: another program writes to it)", ErrTreeConflict, size, t.size())
 	}
 	same := t.comparer(ctx)
 	if err := t.frontier.Partial(same); err != nil {

@@ -66,7 +66,7 @@ func (s *store) reopen() error {
 		was, is := l.last.Load(), last[l.origin]
 		if was != nil && (is == nil || is.time < was.time || is.head.Size < was.head.Size || is.head.Size == was.head.Size && is.head.Root != was.head.Root) {
 			s.journal.Close()
-			return fmt.Errorf("the journal on the disk lacks heads of %q that were accepted: it was changed by somebody else", l.origin)
+			return fmt.Errorf("the journal on the disk lacks heads of %q that were accepted: it was changed by another process", l.origin)
 		}
 	}
 	for origin, a := range last {

@@ -140,7 +140,7 @@ type Breach struct {
 	Way      string   `json:"way"`
 	Index    uint64   `json:"index"`
 	Last     uint64   `json:"last"`  // index of the last one that is counted with it
-	Count    uint64   `json:"count"` // 1 but for whoever breaks a rule too often
+	Count    uint64   `json:"count"` // more than 1 only for a debtor that breaks a rule too often
 	By       string   `json:"by"`
 	Text     string   `json:"text"`
 	Cure     string   `json:"cure,omitempty"`
@@ -279,7 +279,7 @@ func (a *auditor) reportLedger(r *Report) {
 		return
 	}
 	if now.IsZero() {
-		r.cannot(ReasonTime, "neither cosignatures nor anchors prove a time, so nobody can tell what is overdue")
+		r.cannot(ReasonTime, "neither cosignatures nor anchors prove a time, so what is overdue can't be told")
 		return
 	}
 	a.reportOverdue(r, now)

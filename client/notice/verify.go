@@ -195,7 +195,7 @@ func (j *judgement) open() error {
 	}
 	j.v.Accounts = texts(n.AccessOpenings.Subject, "account")
 	if len(j.v.Accounts) == 0 {
-		return bad("it opens no account of the access, so it shows nobody's")
+		return bad("it opens no account of the access, so it concerns no account")
 	}
 	if j.warrant != nil {
 		named := texts(n.WarrantOpenings.Subject, "identifier")

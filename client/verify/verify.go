@@ -74,7 +74,7 @@ func Entry(policy *Policy, file []byte, o Options) (*Inclusion, error) {
 		entry = p.Extra
 	}
 	if entry == nil {
-		return nil, fail(NoEntry, "the file does not carry the entry; give it beside the file")
+		return nil, fail(NoEntry, "the file does not carry the entry; give the entry, too")
 	}
 	in, err := include(policy, p, tiles.LeafHash(entry), o)
 	if err != nil {

@@ -44,7 +44,7 @@ func (l *layout) defineRun(fs *flag.FlagSet) {
 	l.define(fs)
 	fs.StringVar(&l.eventKey, "event-key", "", "the custodian's event `key`, if not DIR/keys/event.pem: a file, or NAME://KEY of a KMS")
 	fs.StringVar(&l.url, "log", "", "`URL` of the log, if not the one that was joined")
-	fs.Func("log-key", "verifier `key` of the log beside those that were joined, for a log that lost its key; repeat it", func(s string) error {
+	fs.Func("log-key", "verifier `key` of the log besides those given to join, for a log that lost its key; repeat it", func(s string) error {
 		k, err := tlog.ParseVerifierKey(s)
 		l.logKeys = append(l.logKeys, k)
 		return err

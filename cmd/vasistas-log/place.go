@@ -47,7 +47,7 @@ func readPlace(name string) (*place, error) {
 		err = errors.New("something follows its end")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s, which says where the tree is, is damaged: %w; restore it, or write it anew", name, err)
+		return nil, fmt.Errorf("%s, which says where the tree is, is damaged: %w; restore it, or write it again", name, err)
 	}
 	return &p, nil
 }

@@ -101,7 +101,7 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 			fmt.Fprintf(stdout, "The copy ends before the last %d of them, which the old tree still had.\n", rec.Salvaged)
 		}
 		if rec.Old != "" {
-			fmt.Fprintf(stdout, "The tree was built anew. The old one, which could not be used, is in %s.\n", rec.Old)
+			fmt.Fprintf(stdout, "The tree was built anew. The old one could not be used, and is in %s.\n", rec.Old)
 		}
 		return nil
 	})

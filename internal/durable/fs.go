@@ -22,7 +22,7 @@ var (
 	// ErrTooLarge: a value or record is empty or exceeds the caller's limit.
 	ErrTooLarge = errors.New("durable: size is outside the allowed range")
 	// ErrChanged: another process wrote to a file that this process owns.
-	ErrChanged = errors.New("durable: file was changed by somebody else while in use")
+	ErrChanged = errors.New("durable: file was changed by another process while in use")
 )
 
 // Step is one kind of durable step.

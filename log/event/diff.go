@@ -21,7 +21,7 @@ type Change struct {
 	Was, Is string // as a charter file has it, keys by id or hash; "" is none
 
 	// Name is what the operator of a gate confirms the change by, such as
-	// "witness w1.example+0a1b2c3d"; "" if it changes nobody's trust.
+	// "witness w1.example+0a1b2c3d"; "" if the change is about no trust.
 	Name string
 	// Groups are the custodian groups whose accesses depend on it; nil: all do.
 	Groups []string

@@ -91,7 +91,7 @@ func joinDER(r, s []byte) []byte {
 // Sign validates the event and signs it with every signer.
 func Sign(ev *Event, signers ...Signer) (*Envelope, error) {
 	if len(signers) == 0 {
-		return nil, errors.New("event: nobody to sign with")
+		return nil, errors.New("event: no signer is given")
 	}
 	payload, err := ev.Bytes()
 	if err != nil {

@@ -165,7 +165,7 @@ func refusePassword(dsn string) error {
 		_, has = u.User.Password()
 	}
 	if has || passwordSetting.MatchString(dsn) {
-		return errors.New("the database's DSN has a password, which everybody on this machine can read; put it into the file that PGPASSFILE names")
+		return errors.New("the database's DSN has a password, which every user of this machine can read; put it into the file that PGPASSFILE names")
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ type Tiles interface {
 
 // ErrOtherTile says that the place for tiles has the tiles of another tree.
 var ErrOtherTile = errors.New("there is another tile of that name: the tiles there are of another tree, or were damaged; " +
-	"if Trillian's tree is the right one, put the tiles aside, and they are made anew")
+	"if Trillian's tree is the right one, put the tiles aside, and they are made again")
 
 // Dir keeps tiles as files below a directory, as a file server can serve them.
 type Dir struct {

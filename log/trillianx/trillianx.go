@@ -107,7 +107,7 @@ var ErrMissing = fmt.Errorf("%w; Trillian has no such tree", log.ErrTreeBehind)
 
 // ErrContested says that another writer's leaf has the index that this engine gave
 // to one of its own.
-var ErrContested = errors.New("somebody else writes to this tree in Trillian; one log must have one writer")
+var ErrContested = errors.New("another program writes to this tree in Trillian; one log must have one writer")
 
 // Engine is a [log.Engine] over a tree in Trillian.
 type Engine struct {

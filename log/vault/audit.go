@@ -123,7 +123,7 @@ func (v *Vault) readAudit(each func(*AuditRecord)) (prev event.Digest, length in
 			err = fmt.Errorf("%w: a line before it was changed or removed", ErrMalformed)
 		}
 		if err != nil {
-			return prev, length, fmt.Errorf("vault: audit: %s, line %d: %w; nothing is exported until somebody has looked into it, and has put that file aside", v.auditName(), n, err)
+			return prev, length, fmt.Errorf("vault: audit: %s, line %d: %w; nothing is exported until an operator has put that file aside", v.auditName(), n, err)
 		}
 		prev, length = sha256.Sum256(line), length+int64(len(line))
 		each(a)

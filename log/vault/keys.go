@@ -111,7 +111,7 @@ func readIdentities(name string) ([]age.Identity, error) {
 		return nil, fmt.Errorf("vault: reading the identity file: %w", err)
 	}
 	if info, err := os.Stat(name); err == nil && info.Mode().Perm()&0o007 != 0 {
-		return nil, fmt.Errorf("vault: identity file %s is open to everybody on this machine: chmod 600 it", name)
+		return nil, fmt.Errorf("vault: identity file %s can be read by other users of this machine: chmod 600 it", name)
 	}
 	ids, err := age.ParseIdentities(bytes.NewReader(b))
 	if err != nil {

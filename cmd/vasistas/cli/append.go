@@ -58,7 +58,7 @@ With --wait sequenced it does not wait for witnesses, and gets no proof.`,
 	fl := c.Flags()
 	fl.StringVar(&f.wait, "wait", "cosigned", "when to answer: cosigned, or sequenced")
 	fl.BoolVar(&f.ndjson, "ndjson", false, "the input has an event a line")
-	fl.StringVar(&f.proofs, "proofs", "", "directory for the proofs (default: beside each file; with --ndjson none are written)")
+	fl.StringVar(&f.proofs, "proofs", "", "directory for the proofs (default: next to each file; with --ndjson none are written)")
 	fl.StringVar(&f.out, "out", "", "file for the proof, of one event")
 	fl.StringVar(&f.openings, "openings", "", "openings file of the event, whose public openings are sent along")
 	fl.BoolVar(&f.json, "json", false, "print a line of JSON for each event")

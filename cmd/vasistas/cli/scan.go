@@ -99,7 +99,7 @@ func (e *env) runScan(ctx context.Context, f *scanFlags, args []string) error {
 		return err
 	}
 	if remote.Keep != "" && slices.ContainsFunc(r.Audit.Reasons, func(why audit.Reason) bool { return why.Code == audit.ReasonCorrupt }) {
-		e.note("vasistas: what was served, or what is kept in %s, is damaged; to read the log anew, remove that directory, and the state", remote.Keep)
+		e.note("vasistas: what was served, or what is kept in %s, is damaged; to read the log again, remove that directory and the state", remote.Keep)
 	}
 	if f.save != "" {
 		if err := e.saveNotices(f.save, r); err != nil {

@@ -144,7 +144,7 @@ func (s *Store) Put(ctx context.Context, path string, b []byte) error {
 	}
 }
 
-var errUnderWay = errors.New("somebody else is writing it")
+var errUnderWay = errors.New("another put of it is under way")
 
 func (s *Store) put(ctx context.Context, path string, b []byte) error {
 	o := minio.PutObjectOptions{ContentType: "application/octet-stream", CacheControl: forEver, SendContentMd5: true, DisableMultipart: true}
