@@ -218,7 +218,7 @@ func eventSigner(t testing.TB) event.Signer {
 	return s
 }
 
-// bare is an envelope with nothing beside it.
+// bare is a submission of an envelope alone.
 func bare(envelope *event.Envelope) *event.Submission { return &event.Submission{Envelope: envelope} }
 
 func TestSubmit(t *testing.T) {

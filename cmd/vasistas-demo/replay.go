@@ -149,6 +149,6 @@ func (s *story) audit(ctx context.Context) {
 	s.wrap("  ", "%d seals were opened, none before its date.", len(s.replay.opened))
 	if len(s.batch.histories) > 0 {
 		s.wrap("  ", "The disclosure that was made late on purpose was overdue, and is no breach, since it was cured within the 30 "+
-			"seconds that the profile gives. Whoever replays the log sees that it was late.")
+			"seconds that the profile gives. A replay of the log shows that it was late.")
 	}
 }

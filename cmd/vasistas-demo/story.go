@@ -151,7 +151,7 @@ func (s *story) describeWorld() {
 	s.wrap("  ", "Each signs twice: with Ed25519, and with ML-DSA-44 against quantum computers. "+
 		"The log publishes only what %d of the %d witnesses cosigned, so it goes on while one is down. "+
 		"But with one dishonest witness it could then show two people two histories. "+
-		"Whoever wants to rule that out asks for all three (policy-all.txt).", quorum, numWitnesses)
+		"To rule that out, ask for all three (policy-all.txt).", quorum, numWitnesses)
 }
 
 func (s *story) signRows(rows []row) {

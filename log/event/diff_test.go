@@ -87,7 +87,7 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// The order of a log's keys is seen, and changes nobody's trust.
+// The order of a log's keys is seen, and is no change of trust.
 func TestDiffKeyOrder(t *testing.T) {
 	a, b, c := vkey(testLog, tlog.Ed25519, fill("a", 32)), vkey(testLog, tlog.Ed25519, fill("b", 32)), vkey(testLog, tlog.Ed25519, fill("c", 32))
 	was, is := sampleCharter(), sampleCharter()
