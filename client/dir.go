@@ -16,7 +16,7 @@ import (
 type dirSource struct{ path string }
 
 // Dir returns a source that reads a log laid out in files, as C2SP tlog-tiles
-// names the paths: a mirror, or the directory of an engine. Links that lead out
+// names the paths: a mirror, with its tiles and the published checkpoint. Links that lead out
 // of the directory are not followed.
 func Dir(path string) Source { return dirSource{path} }
 

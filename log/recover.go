@@ -157,7 +157,7 @@ func (r *recovery) readCopy(ctx context.Context) error {
 // signed a later one, its witnesses will say at the next start.
 func (r *recovery) readHead(ctx context.Context) (err error) {
 	r.head, r.headTime, err = r.record.head(ctx, verifiers(r.Keys))
-	if errors.Is(err, errHeadDamaged) || errors.Is(err, durable.ErrMissing) {
+	if errors.Is(err, errHeadDamaged) || errors.Is(err, errOtherKeys) || errors.Is(err, durable.ErrMissing) {
 		return nil
 	} else if err != nil || r.head.Size > r.copy.Size {
 		return err

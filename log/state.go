@@ -128,7 +128,7 @@ func (r record) head(ctx context.Context, keys []*tlog.VerifierKey) (cp *tlog.Ch
 	return cp, time, nil
 }
 
-var errOtherKeys = errors.New("it is signed by other keys than those given; give those too, until a head that the given ones signed is published")
+var errOtherKeys = errors.New("it has no signature by any of the keys given; give those that signed it too, until a head with the new ones is published")
 
 // signedAt returns the time of the ML-DSA-44 line of a head, and an error unless one of
 // the keys signed it.
