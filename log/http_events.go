@@ -86,7 +86,9 @@ func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) error 
 	entry, err := readEntry(r)
 	closing := !reading()
 	if closing {
-		err = l.status.err()
+		if err = l.status.err(); err == nil {
+			err = ErrClosing
+		}
 	}
 	if err != nil {
 		w.Header().Set("Connection", "close")
