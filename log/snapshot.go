@@ -49,6 +49,7 @@ var (
 // restore reads the snapshot, and applies what the tree has beyond it.
 func (b *book) restore(ctx context.Context, t *tree) (*contents, error) {
 	o, err := b.readSnapshot(ctx, t.edge.Load())
+	// A standby reads what is published, and its snapshot may be ahead of that.
 	_, active := b.pages.reader.(Engine)
 	switch {
 	case errors.Is(err, ledger.ErrRules), !active && errors.Is(err, errSnapshotAhead):
