@@ -16,8 +16,7 @@ import (
 const module = "github.com/vasistas/vasistas/"
 
 // layers orders our packages, the lowest first. A package imports packages of
-// lower layers only; within internal, log/event, cmd/vasistas and witness also
-// those of its own layer.
+// lower layers only; those of an inner layer import each other, too.
 var layers = []struct {
 	name     string
 	prefixes []string
@@ -27,6 +26,7 @@ var layers = []struct {
 	{"formats", []string{"log/tlog"}, false},
 	{"internal", []string{"internal/"}, true},
 	{"event", []string{"log/event"}, true},
+	{"what tests write", []string{"internal/world/people", "internal/world/written"}, true},
 	{"what entries mean", []string{"log/ledger", "log/profile", "log/vault"}, false},
 	{"verify", []string{"client/verify"}, false},
 	{"escrow", []string{"client/escrow"}, false},
@@ -35,9 +35,13 @@ var layers = []struct {
 	{"roles", []string{"log", "witness", "client/audit", "client/escrow/agency", "client/gate"}, false},
 	{"what observes an audit", []string{"client/scan"}, false},
 	{"role commands, engines and states", []string{"log/tesserax", "log/trillianx", "log/enginetest", "log/pgstate", "log/vault/vaultcmd", "witness/witnesscmd", "client/escrow/plugincmd", "client/escrow/escrowtest"}, false},
+	{"worlds", []string{"internal/world"}, true},
 	{"buckets", []string{"log/trillianx/s3store"}, false},
 	{"cmd", []string{"cmd/"}, true},
 }
+
+// world is what only tests, benchmarks and the demo import.
+const world = "internal/world"
 
 // layerOf returns the place of a package of ours in layers: that of the longest
 // prefix which it has.
@@ -107,6 +111,9 @@ func TestDownwardOnly(t *testing.T) {
 				if to > from || to == from && !layers[from].inner {
 					t.Errorf("%s (%s) imports %s (%s)", path, layers[from].name, in, layers[to].name)
 				}
+			}
+			if strings.HasPrefix(i, module+world) && !strings.HasPrefix(path, world) && path != "cmd/vasistas-demo" {
+				t.Errorf("%s imports %s, which is for tests and the demo", path, i)
 			}
 			if i == "text/template" && !strings.HasPrefix(path, "cmd/") {
 				t.Errorf("%s imports %s: what people read is made in cmd", path, i)

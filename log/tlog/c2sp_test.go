@@ -16,7 +16,7 @@ const testOrigin = "log.example/first"
 // testSigner makes the same key for the same name in every run.
 func testSigner(t testing.TB, name string, a Algorithm) *Signer {
 	t.Helper()
-	s, err := newSigner(name, a, sha256.Sum256([]byte(name+a.String())))
+	s, err := NewSigner(name, a, sha256.Sum256([]byte(name+a.String())))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -242,7 +242,7 @@ const signerPrefix = "PRIVATE+KEY+"
 func GenerateSigner(name string, a Algorithm) (*Signer, error) {
 	var seed [32]byte
 	rand.Read(seed[:])
-	return newSigner(name, a, seed)
+	return NewSigner(name, a, seed)
 }
 
 // ParseSigner parses what [Signer.Secret] writes. Its errors do not repeat the
@@ -259,7 +259,7 @@ func ParseSigner(skey string) (*Signer, error) {
 	if len(raw) != 33 {
 		return nil, malformed("signer key of %q: a seed has 32 bytes", name)
 	}
-	s, err := newSigner(name, Algorithm(raw[0]), [32]byte(raw[1:]))
+	s, err := NewSigner(name, Algorithm(raw[0]), [32]byte(raw[1:]))
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +269,8 @@ func ParseSigner(skey string) (*Signer, error) {
 	return s, nil
 }
 
-func newSigner(name string, a Algorithm, seed [32]byte) (*Signer, error) {
+// NewSigner makes the key of a secret seed, which must be uniformly random or derived from what is.
+func NewSigner(name string, a Algorithm, seed [32]byte) (*Signer, error) {
 	s := &Signer{seed: seed}
 	var public []byte
 	switch a {

@@ -254,8 +254,8 @@ func TestVerifyOtherHeadOrKey(t *testing.T) {
 func TestSignaturesAreSeparated(t *testing.T) {
 	h := testHead()
 	seed := [32]byte{1}
-	note, _ := newSigner("n", Ed25519, seed)
-	cosig, _ := newSigner("n", CosignatureEd25519, seed)
+	note, _ := NewSigner("n", Ed25519, seed)
+	cosig, _ := NewSigner("n", CosignatureEd25519, seed)
 	plain, _ := note.Sign(&h, 0)
 	timed, _ := cosig.Sign(&h, 1000)
 	if note.key.ID == cosig.key.ID {
@@ -270,8 +270,8 @@ func TestSignaturesAreSeparated(t *testing.T) {
 		t.Error("a note signature verifies as a cosignature")
 	}
 	// ML-DSA-44 messages commit to the cosigner's name.
-	one, _ := newSigner("one", CosignatureMLDSA44, seed)
-	two, _ := newSigner("two", CosignatureMLDSA44, seed)
+	one, _ := NewSigner("one", CosignatureMLDSA44, seed)
+	two, _ := NewSigner("two", CosignatureMLDSA44, seed)
 	sig, _ := one.Sign(&h, 1000)
 	sig.Name, sig.KeyID = "two", two.key.ID
 	if _, err := two.Verifier().Verify(&h, &sig); err == nil {

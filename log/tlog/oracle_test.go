@@ -127,7 +127,7 @@ func TestOracleGeneratedMLDSAKeys(t *testing.T) {
 func TestOracleMLDSA(t *testing.T) {
 	h := testHead()
 	for i := range 8 {
-		ours, err := newSigner("witness.example/w1", CosignatureMLDSA44, sha256.Sum256([]byte{byte(i)}))
+		ours, err := NewSigner("witness.example/w1", CosignatureMLDSA44, sha256.Sum256([]byte{byte(i)}))
 		if err != nil {
 			t.Fatal(err)
 		}
