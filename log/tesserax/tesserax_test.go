@@ -15,8 +15,8 @@ import (
 
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/world/engines"
 	"github.com/vasistas/vasistas/log"
-	"github.com/vasistas/vasistas/log/enginetest"
 	"github.com/vasistas/vasistas/log/tesserax"
 )
 
@@ -42,21 +42,15 @@ func open(t testing.TB, dir string) *tesserax.Engine {
 	return e
 }
 
-func batch(from, n int) [][]byte {
-	var out [][]byte
-	for i := range n {
-		out = append(out, fmt.Appendf(nil, "entry %d", from+i))
-	}
-	return out
-}
-
 // TestContract: it is an engine as any other.
 func TestContract(t *testing.T) {
 	t.Parallel()
-	enginetest.Run(t, func(t testing.TB) func() (log.Engine, error) {
-		dir := create(t)
-		return func() (log.Engine, error) { return tesserax.Open(t.Context(), dir, enginetest.MaxBatch) }
-	})
+	for _, c := range engines.Checks {
+		t.Run(c.Name, func(t *testing.T) {
+			dir := create(t)
+			check(t, c.Run(t.Context(), func() (log.Engine, error) { return tesserax.Open(t.Context(), dir, engines.MaxBatch) }))
+		})
+	}
 }
 
 // TestMissing: a directory without a state is not taken for a new tree, and one
@@ -87,7 +81,7 @@ func TestSalvage(t *testing.T) {
 	t.Parallel()
 	dir := create(t)
 	e := open(t, dir)
-	all := batch(0, 600)
+	all := engines.Batch(0, 600)
 	for _, n := range []int{100, 200, 250, 50} {
 		_, err := e.Add(t.Context(), all[:n])
 		check(t, err)
@@ -115,11 +109,11 @@ func TestTidy(t *testing.T) {
 	dir := create(t)
 	state := filepath.Join(dir, ".state", "treeState")
 	e := open(t, dir)
-	_, err := e.Add(t.Context(), batch(0, 300))
+	_, err := e.Add(t.Context(), engines.Batch(0, 300))
 	check(t, err)
 	before, err := os.ReadFile(state)
 	check(t, err)
-	_, err = e.Add(t.Context(), batch(1000, 700))
+	_, err = e.Add(t.Context(), engines.Batch(1000, 700))
 	check(t, err)
 	check(t, e.Close(t.Context()))
 	// As if the second batch had failed in its last step, and Tessera had
@@ -128,7 +122,7 @@ func TestTidy(t *testing.T) {
 	check(t, os.RemoveAll(filepath.Join(dir, "tile/0/001.p")))
 	check(t, os.RemoveAll(filepath.Join(dir, "tile/entries/001.p")))
 	e = open(t, dir)
-	_, err = e.Add(t.Context(), batch(300, 300))
+	_, err = e.Add(t.Context(), engines.Batch(300, 300))
 	check(t, err)
 	var f tiles.Frontier
 	_, err = f.Extend(t.Context(), e, 600, func(i uint64, entry []byte, _ tiles.Hash) error {
@@ -138,7 +132,7 @@ func TestTidy(t *testing.T) {
 		return nil
 	})
 	check(t, err)
-	if got := slices.Collect(tesserax.Salvage(dir, 0)); !slices.EqualFunc(got, batch(0, 600), bytes.Equal) {
+	if got := slices.Collect(tesserax.Salvage(dir, 0)); !slices.EqualFunc(got, engines.Batch(0, 600), bytes.Equal) {
 		t.Errorf("salvaged: %d entries", len(got))
 	}
 }

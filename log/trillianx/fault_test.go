@@ -14,8 +14,8 @@ import (
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/trilliantest"
+	"github.com/vasistas/vasistas/internal/world/engines"
 	"github.com/vasistas/vasistas/log"
-	"github.com/vasistas/vasistas/log/enginetest"
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
@@ -29,7 +29,7 @@ type load struct {
 
 func (l *load) run(ctx context.Context, t testing.TB, e *trillianx.Engine) {
 	for i := 0; ctx.Err() == nil; i++ {
-		batch := enginetest.Batch(1000*i, 1+i%50)
+		batch := engines.Batch(1000*i, 1+i%50)
 		first, err := e.Add(context.WithoutCancel(ctx), batch)
 		l.mu.Lock()
 		if err != nil {
@@ -145,13 +145,13 @@ func TestRestored(t *testing.T) {
 	p := newPlace(t, tr)
 	p.Patience = 10 * time.Second
 	e := p.open(t)
-	all := enginetest.Batch(0, 500)
+	all := engines.Batch(0, 500)
 	_, err := e.Add(t.Context(), all[:300])
 	check(t, err)
 	backup := db.Backup(t)
 	_, err = e.Add(t.Context(), all[300:])
 	check(t, err)
-	root := enginetest.Holds(t, e, all)
+	root := holds(t, e, all)
 	db.Restore(t, backup)
 	eventually(t, func() error {
 		_, _, err := e.Tree(t.Context())
@@ -169,7 +169,7 @@ func TestRestored(t *testing.T) {
 	if next.Root() != root {
 		t.Error("readers see another tree")
 	}
-	if _, err := e.Add(t.Context(), enginetest.Batch(900, 10)); err == nil {
+	if _, err := e.Add(t.Context(), engines.Batch(900, 10)); err == nil {
 		t.Error("something was added beyond the hole")
 	}
 	check(t, e.Close(t.Context()))
@@ -181,5 +181,5 @@ func TestRestored(t *testing.T) {
 	}
 	_, err = e.Add(t.Context(), all[300:])
 	check(t, err)
-	enginetest.Holds(t, e, all)
+	holds(t, e, all)
 }

@@ -28,8 +28,8 @@ import (
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/trilliantest"
+	"github.com/vasistas/vasistas/internal/world/engines"
 	"github.com/vasistas/vasistas/log"
-	"github.com/vasistas/vasistas/log/enginetest"
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
@@ -199,7 +199,7 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 	p := newPlace(t, tr)
 	p.Addr, p.Patience = l.addr, 10*time.Second
 	e := p.open(t)
-	all := enginetest.Batch(0, 300)
+	all := engines.Batch(0, 300)
 	_, err := e.Add(t.Context(), all)
 	check(t, err)
 	for _, c := range lies {
@@ -213,7 +213,7 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 				}
 				return c.lie(answer)
 			})
-			batch := enginetest.Batch(len(all), 20)
+			batch := engines.Batch(len(all), 20)
 			_, err := e.Add(t.Context(), batch)
 			_, _, terr := e.Tree(t.Context())
 			for _, err := range []error{err, terr} {
@@ -231,14 +231,14 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 			}
 			l.honest()
 			all = append(all, batch...)
-			enginetest.Holds(t, e, all)
+			holds(t, e, all)
 			if c.want != nil && strings.Contains(c.name, "root") || strings.Contains(c.name, "tree") {
 				l.tell(c.lie)
-				if _, err := e.Add(t.Context(), enginetest.Batch(0, 1)); !errors.Is(err, c.want) {
+				if _, err := e.Add(t.Context(), engines.Batch(0, 1)); !errors.Is(err, c.want) {
 					t.Errorf("adding: %v", err)
 				}
 				l.honest()
-				enginetest.Holds(t, e, all) // it was not even tried
+				holds(t, e, all) // it was not even tried
 			}
 		})
 	}
@@ -265,7 +265,7 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 			}
 		})
 	}
-	enginetest.Holds(t, p.open(t), all)
+	holds(t, p.open(t), all)
 }
 
 // testLongLies: a lie in the midst of many leaves stops it before it writes the
@@ -274,7 +274,7 @@ func testLongLies(t *testing.T, tr *trilliantest.Trillian) {
 	l := newLiar(t, tr)
 	p := newPlace(t, tr)
 	e := p.open(t)
-	all := enginetest.Batch(0, 3000)
+	all := engines.Batch(0, 3000)
 	for from := 0; from < len(all); from += 1000 {
 		_, err := e.Add(t.Context(), all[from:from+1000])
 		check(t, err)
@@ -304,7 +304,7 @@ func testLongLies(t *testing.T, tr *trilliantest.Trillian) {
 		t.Errorf("%d files were written; want 10", n)
 	}
 	l.honest()
-	enginetest.Holds(t, p.open(t), all)
+	holds(t, p.open(t), all)
 }
 
 // testLostAnswers: answers are lost after Trillian has stored the leaves, and
@@ -328,7 +328,7 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 		return nil
 	})
 	for range 5 {
-		batch := enginetest.Batch(len(all), 30)
+		batch := engines.Batch(len(all), 30)
 		first, err := e.Add(t.Context(), batch)
 		check(t, err)
 		if first != uint64(len(all)) {
@@ -336,7 +336,7 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 		}
 		all = append(all, batch...)
 	}
-	enginetest.Holds(t, e, all)
+	holds(t, e, all)
 	// No answer at all: the outcome is unknown, until there is one.
 	q := *p
 	q.Patience = 100 * time.Millisecond
@@ -347,7 +347,7 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 		}
 		return nil
 	})
-	batch := enginetest.Batch(len(all), 30)
+	batch := engines.Batch(len(all), 30)
 	if _, err := e.Add(t.Context(), batch); err == nil || !strings.Contains(err.Error(), "not known whether") {
 		t.Fatalf("without an answer: %v", err)
 	}
@@ -364,7 +364,7 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 		}
 		return err
 	})
-	enginetest.Holds(t, p.open(t), all)
+	holds(t, p.open(t), all)
 }
 
 // testWriters: of two writers, one has each index, and the other knows.
@@ -372,19 +372,19 @@ func testWriters(t *testing.T, tr *trilliantest.Trillian) {
 	p := newPlace(t, tr)
 	first := p.open(t)
 	second := p.open(t)
-	all := enginetest.Batch(0, 10)
+	all := engines.Batch(0, 10)
 	_, err := first.Add(t.Context(), all)
 	check(t, err)
 	for _, n := range []int{3, 10, 30} { // shorter than what is there, as long, longer
-		if _, err := second.Add(t.Context(), enginetest.Batch(1000*n, n)); !errors.Is(err, trillianx.ErrContested) {
+		if _, err := second.Add(t.Context(), engines.Batch(1000*n, n)); !errors.Is(err, trillianx.ErrContested) {
 			t.Errorf("a second writer, with %d entries: %v", n, err)
 		}
-		batch := enginetest.Batch(len(all), 10)
+		batch := engines.Batch(len(all), 10)
 		_, err = first.Add(t.Context(), batch)
 		check(t, err)
 		all = append(all, batch...)
 	}
-	enginetest.Holds(t, first, all)
+	holds(t, first, all)
 	// Side by side.
 	q := newPlace(t, tr)
 	mine := make(map[string]uint64)
@@ -394,7 +394,7 @@ func testWriters(t *testing.T, tr *trilliantest.Trillian) {
 		e := q.open(t)
 		wg.Go(func() {
 			for i := range 30 {
-				batch := enginetest.Batch(100_000*w+100*i, 1+i%7)
+				batch := engines.Batch(100_000*w+100*i, 1+i%7)
 				at, err := e.Add(t.Context(), batch)
 				if errors.Is(err, trillianx.ErrContested) {
 					continue

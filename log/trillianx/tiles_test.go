@@ -14,7 +14,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/internal/trilliantest"
-	"github.com/vasistas/vasistas/log/enginetest"
+	"github.com/vasistas/vasistas/internal/world/engines"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/trillianx"
 )
@@ -70,7 +70,7 @@ func testTileFaults(t *testing.T, tr *trilliantest.Trillian) {
 	e := p.open(t)
 	var all [][]byte
 	grow := func() error {
-		batch := enginetest.Batch(len(all), 100)
+		batch := engines.Batch(len(all), 100)
 		_, err := e.Add(t.Context(), batch)
 		all = append(all, batch...)
 		return err
@@ -101,7 +101,7 @@ func testTileFaults(t *testing.T, tr *trilliantest.Trillian) {
 			t.Fatalf("step %d: the tree has %d entries, %v; want %d", n, size, err, len(all))
 		}
 		if n%8 == 0 || n == points-1 {
-			enginetest.Holds(t, e, all)
+			holds(t, e, all)
 		}
 	}
 	if hit < points/2 {
@@ -114,7 +114,7 @@ func testLostTiles(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.Pos
 	p := newPlace(t, tr)
 	p.CacheBytes = 1 // nothing is kept in memory
 	e := p.open(t)
-	all := enginetest.Batch(0, 1000)
+	all := engines.Batch(0, 1000)
 	_, err := e.Add(t.Context(), all)
 	check(t, err)
 	// Trillian may have integrated them in several steps, each of which left a
@@ -145,7 +145,7 @@ func testLostTiles(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.Pos
 	check(t, os.RemoveAll(p.dir))
 	p.Tiles = tileDir(t, p.dir)
 	e = p.open(t)
-	enginetest.Holds(t, e, all)
+	holds(t, e, all)
 	if n := len(files(t, p.dir)); n != len(tiles) {
 		t.Errorf("%d files; want %d", n, len(tiles))
 	}
@@ -167,11 +167,11 @@ func testLostTiles(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.Pos
 func testOtherTiles(t *testing.T, tr *trilliantest.Trillian) {
 	p, q := newPlace(t, tr), newPlace(t, tr)
 	e := p.open(t)
-	_, err := e.Add(t.Context(), enginetest.Batch(0, 600))
+	_, err := e.Add(t.Context(), engines.Batch(0, 600))
 	check(t, err)
 	check(t, e.Close(t.Context()))
 	f := q.open(t)
-	_, err = f.Add(t.Context(), enginetest.Batch(5000, 700))
+	_, err = f.Add(t.Context(), engines.Batch(5000, 700))
 	check(t, err)
 	check(t, f.Close(t.Context()))
 	q.Tiles = tileDir(t, p.dir)
@@ -179,5 +179,5 @@ func testOtherTiles(t *testing.T, tr *trilliantest.Trillian) {
 		f.Close(t.Context())
 		t.Error("it opened over the tiles of another tree")
 	}
-	enginetest.Holds(t, p.open(t), enginetest.Batch(0, 600))
+	holds(t, p.open(t), engines.Batch(0, 600))
 }

@@ -4,15 +4,14 @@
 package trillianx_test
 
 import (
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/trilliantest"
+	"github.com/vasistas/vasistas/internal/world/engines"
 	"github.com/vasistas/vasistas/log"
-	"github.com/vasistas/vasistas/log/enginetest"
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
@@ -55,6 +54,14 @@ func (p *place) open(t testing.TB) *trillianx.Engine {
 	return e
 }
 
+// holds checks that the tree holds just these entries, and returns its root.
+func holds(t testing.TB, e log.Engine, entries [][]byte) [32]byte {
+	t.Helper()
+	root, err := engines.Holds(t.Context(), e, entries)
+	check(t, err)
+	return root
+}
+
 // eventually polls until f returns nil.
 func eventually(t testing.TB, f func() error) {
 	t.Helper()
@@ -76,16 +83,12 @@ func TestTrillian(t *testing.T) {
 	db := trilliantest.StartPostgres(t)
 	tr := trilliantest.StartTrillian(t, db)
 	t.Run("Contract", func(t *testing.T) {
-		enginetest.Run(t, func(t testing.TB) func() (log.Engine, error) {
-			p := newPlace(t, tr)
-			return func() (log.Engine, error) {
-				e, err := trillianx.Open(t.Context(), p.Config)
-				if err != nil {
-					return nil, fmt.Errorf("opening: %w", err)
-				}
-				return e, nil
-			}
-		})
+		for _, c := range engines.Checks {
+			t.Run(c.Name, func(t *testing.T) {
+				p := newPlace(t, tr)
+				check(t, c.Run(t.Context(), func() (log.Engine, error) { return trillianx.Open(t.Context(), p.Config) }))
+			})
+		}
 	})
 	for name, test := range map[string]func(*testing.T, *trilliantest.Trillian){
 		"Lies": testLies, "LongLies": testLongLies, "LostAnswers": testLostAnswers, "Writers": testWriters,

@@ -14,8 +14,8 @@ import (
 	"testing"
 
 	"github.com/vasistas/vasistas/internal/trilliantest"
+	"github.com/vasistas/vasistas/internal/world/engines"
 	"github.com/vasistas/vasistas/log"
-	"github.com/vasistas/vasistas/log/enginetest"
 	"github.com/vasistas/vasistas/log/trillianx"
 	"github.com/vasistas/vasistas/log/trillianx/s3store"
 )
@@ -38,14 +38,16 @@ func TestBucket(t *testing.T) {
 	t.Run("Wrong", func(t *testing.T) { testWrong(t, server) })
 	t.Run("Engine", func(t *testing.T) {
 		tr := trilliantest.StartTrillian(t, trilliantest.StartPostgres(t))
-		enginetest.Run(t, func(t testing.TB) func() (log.Engine, error) {
-			bucket, err := s3store.Open(t.Context(), server.URL(t.Name()))
-			check(t, err)
-			cfg := trillianx.Config{Addr: tr.Addr(), Tiles: bucket, Logger: slog.New(slog.DiscardHandler)}
-			cfg.Tree, err = trillianx.NewTree(t.Context(), cfg)
-			check(t, err)
-			return func() (log.Engine, error) { return trillianx.Open(t.Context(), cfg) }
-		})
+		for _, c := range engines.Checks {
+			t.Run(c.Name, func(t *testing.T) {
+				bucket, err := s3store.Open(t.Context(), server.URL(t.Name()))
+				check(t, err)
+				cfg := trillianx.Config{Addr: tr.Addr(), Tiles: bucket, Logger: slog.New(slog.DiscardHandler)}
+				cfg.Tree, err = trillianx.NewTree(t.Context(), cfg)
+				check(t, err)
+				check(t, c.Run(t.Context(), func() (log.Engine, error) { return trillianx.Open(t.Context(), cfg) }))
+			})
+		}
 	})
 }
 

@@ -1,0 +1,277 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package engines is the contract of [log.Engine] as checks, which every engine passes.
+package engines
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// MaxBatch is the longest batch that the checks add.
+const MaxBatch = log.DefaultMaxBatch
+
+// Check is one check. Run needs an empty tree, which it opens one engine at a time.
+type Check struct {
+	Name  string
+	check func(*tree)
+}
+
+// Run returns how the engines of a tree break the contract.
+func (c Check) Run(ctx context.Context, open func() (log.Engine, error)) error {
+	e, err := open()
+	if err != nil {
+		return err
+	}
+	t := &tree{Engine: e, ctx: ctx, open: open}
+	c.check(t)
+	if t.Engine == nil {
+		return t.err
+	}
+	return errors.Join(t.err, t.Close(ctx))
+}
+
+// Checks are all checks.
+var Checks = []Check{
+	{"Add", checkAdd},
+	{"Refused", checkRefused},
+	{"Widths", checkWidths},
+	{"LargeEntries", checkLargeEntries},
+	{"SameEntries", checkSameEntries},
+	{"Readers", checkReaders},
+	{"Cancelled", checkCancelled},
+}
+
+// Batch returns n entries, the first of which says from.
+func Batch(from, n int) [][]byte {
+	var out [][]byte
+	for i := range n {
+		out = append(out, fmt.Appendf(nil, "entry %d", from+i))
+	}
+	return out
+}
+
+// Holds returns the root of an engine's tree, and an error unless the tree holds just these
+// entries, every tile and bundle is that of their tree, and the engine says so.
+func Holds(ctx context.Context, e log.Engine, entries [][]byte) (root [32]byte, err error) {
+	size, root, err := e.Tree(ctx)
+	if err != nil {
+		return root, err
+	}
+	if size != uint64(len(entries)) {
+		return root, fmt.Errorf("the tree has %d entries; want %d", size, len(entries))
+	}
+	var f tiles.Frontier
+	next, err := f.Extend(ctx, e, size, func(i uint64, entry []byte, _ tiles.Hash) error {
+		if !bytes.Equal(entry, entries[i]) {
+			return fmt.Errorf("%.40q at %d; want %.40q", entry, i, entries[i])
+		}
+		return nil
+	})
+	if err == nil && root != next.Root() {
+		err = fmt.Errorf("the tree has the root %x; want %x", root, next.Root())
+	}
+	return root, err
+}
+
+// tree is an open engine with what its tree must hold, and the first error; after it, do
+// and what uses it do nothing.
+type tree struct {
+	log.Engine // nil: closed
+	ctx        context.Context
+	open       func() (log.Engine, error)
+	entries    [][]byte
+	err        error
+}
+
+func (t *tree) do(f func() error) {
+	if t.err == nil {
+		t.err = f()
+	}
+}
+
+// add adds a batch and checks the tree.
+func (t *tree) add(batch [][]byte) {
+	t.do(func() error {
+		first, err := t.Add(t.ctx, batch)
+		if err == nil && first != uint64(len(t.entries)) {
+			err = fmt.Errorf("a batch is at %d; want %d", first, len(t.entries))
+		}
+		t.entries = append(t.entries, batch...)
+		return err
+	})
+	t.holds()
+}
+
+func (t *tree) holds() {
+	t.do(func() error { _, err := Holds(t.ctx, t, t.entries); return err })
+}
+
+func (t *tree) reopen() {
+	t.do(func() error {
+		err := t.Close(t.ctx)
+		t.Engine = nil
+		if err != nil {
+			return err
+		}
+		e, err := t.open()
+		if err == nil {
+			t.Engine = e
+		}
+		return err
+	})
+	t.holds()
+}
+
+// checkAdd: batches of all sizes are contiguous and in order, with and without a restart in
+// between.
+func checkAdd(t *tree) {
+	t.holds()
+	for _, n := range []int{1, 254, 1, 1, 255, 300, MaxBatch, 3} {
+		t.reopen()
+		t.add(Batch(len(t.entries), n))
+	}
+	t.reopen()
+	for range 3 {
+		t.add(Batch(len(t.entries), 100))
+	}
+}
+
+// checkRefused: what can't be added or read is an error, and changes nothing.
+func checkRefused(t *tree) {
+	t.do(func() error {
+		if _, err := t.Add(t.ctx, nil); err == nil {
+			return errors.New("an empty batch was added")
+		}
+		return nil
+	})
+	t.add(Batch(0, 3))
+	for _, tile := range []tlog.Tile{{Level: 0, Index: 0, Width: 4}, {Level: 0, Index: 0, Width: 256}, {Level: 0, Index: 99, Width: 256},
+		{Level: tlog.Entries, Index: 0, Width: 4}, {Level: tlog.Entries, Index: 1, Width: 256}, {Level: 1, Index: 0, Width: 1}} {
+		t.do(func() error {
+			if b, err := t.ReadTile(t.ctx, tile); !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("%s, which is not there: %d bytes, %v", tile.Path(), len(b), err)
+			}
+			return nil
+		})
+	}
+	t.holds()
+}
+
+// checkWidths: a tile can be read in each width that a tree has shown, also when it is wider
+// by now.
+func checkWidths(t *tree) {
+	shown := make(map[tlog.Tile][]byte)
+	for _, n := range []int{1, 2, 250, 3, 1, 200, 500} {
+		t.add(Batch(len(t.entries), n))
+		size := uint64(len(t.entries))
+		edge := tiles.Edge(size)
+		if w := int(size % tlog.TileWidth); w > 0 {
+			edge = append(edge, tlog.Tile{Level: tlog.Entries, Index: size / tlog.TileWidth, Width: w})
+		}
+		for _, tile := range edge {
+			t.do(func() error {
+				b, err := t.ReadTile(t.ctx, tile)
+				shown[tile] = bytes.Clone(b)
+				return err
+			})
+		}
+	}
+	for range 2 {
+		for tile, want := range shown {
+			t.do(func() error {
+				if b, err := t.ReadTile(t.ctx, tile); err != nil || !bytes.Equal(b, want) {
+					return fmt.Errorf("%s: %d bytes, %v; want %d bytes", tile.Path(), len(b), err, len(want))
+				}
+				return nil
+			})
+		}
+		t.reopen()
+	}
+}
+
+// checkLargeEntries: a batch of entries of the greatest length that a log admits.
+func checkLargeEntries(t *tree) {
+	var all [][]byte
+	for i := range 300 {
+		b := make([]byte, 48_000-i%2*47_999) // and short ones between
+		rand.Read(b)
+		all = append(all, b)
+	}
+	t.add(all)
+}
+
+// checkSameEntries: an entry may be there more than once; only the log knows whether it should.
+func checkSameEntries(t *tree) {
+	for range 2 {
+		t.add([][]byte{[]byte("a"), []byte("b"), []byte("a"), []byte("a")})
+	}
+}
+
+// checkReaders: while batches are written, readers see whole trees only, each an extension
+// of the one before.
+func checkReaders(t *tree) {
+	ctx, cancel := context.WithCancel(t.ctx)
+	const readers = 2
+	done := make(chan error, readers)
+	for range readers {
+		go func() { done <- follow(ctx, t.ctx, t.Engine) }()
+	}
+	for i := range 20 {
+		t.add(Batch(len(t.entries), 1+i*17%100))
+	}
+	cancel()
+	for range readers {
+		err := <-done
+		t.do(func() error { return err })
+	}
+}
+
+// follow reads a tree until ctx ends, and what it has begun until the outer context ends.
+func follow(ctx, outer context.Context, e log.Engine) error {
+	for seen := new(tiles.Frontier); ctx.Err() == nil; {
+		size, root, err := e.Tree(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		next, err := seen.Extend(outer, e, size, nil)
+		if err != nil || next.Root() != root {
+			return fmt.Errorf("the tree of size %d does not extend that of size %d: %v", size, seen.Size(), err)
+		}
+		seen = next
+	}
+	return nil
+}
+
+// checkCancelled: after a call that is given up the tree is whole, has its entries in order
+// or none of them, and can be added to.
+func checkCancelled(t *tree) {
+	ctx, cancel := context.WithCancel(t.ctx)
+	cancel()
+	t.add(Batch(0, 10))
+	t.do(func() error {
+		lost := Batch(100, 10)
+		_, given := t.Add(ctx, lost)
+		size, _, err := t.Tree(t.ctx)
+		if size != uint64(len(t.entries)) {
+			t.entries = append(t.entries, lost...) // holds compares the size
+		} else if given == nil && err == nil {
+			err = errors.New("a batch was acknowledged, and is not in the tree")
+		}
+		return err
+	})
+	t.holds()
+	t.add(Batch(200, 10))
+}
