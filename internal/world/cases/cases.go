@@ -1,0 +1,174 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cases writes whole escrow cases into a log of package written, for tests of what
+// speaks to gates and reads their notices: a charter that names custodians with real keys,
+// warrants and accesses that name real packages, releases with real notices, and gates over
+// HTTP. These gates open without a log's say: that gates obey the log, package gate tests.
+//
+// Errors are kept as those of the log are: see package written.
+package cases
+
+import (
+	"context"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/internal/world/written"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// Custodians are those of the group main, of which two open.
+var Custodians = []string{"c1", "c2", "c3"}
+
+// Log is a log whose custodians have keys.
+type Log struct {
+	*written.Log
+	Group   *escrow.Group
+	Holders map[string][]escrow.KeyHolder // by custodian: post-quantum, and X25519
+	Agency  event.Signer                  // that warrants name
+	Consent event.Signer                  // of recipient keys; nil: Agency
+}
+
+// New returns a log with its charter.
+func New(dir string) (*Log, error) {
+	l := &Log{Holders: make(map[string][]escrow.KeyHolder)}
+	var err error
+	l.Log = written.New(dir, func(c *event.Charter) {
+		for i := range c.Parties {
+			p := &c.Parties[i]
+			if p.Role != event.RoleCustodian {
+				continue
+			}
+			p.Gates = nil
+			for _, kem := range []event.KEM{event.KEMMLKEMX25519, event.KEMX25519} {
+				k, kerr := escrow.GenerateKey(kem)
+				if kerr != nil {
+					err = kerr
+					return
+				}
+				l.Holders[p.Name] = append(l.Holders[p.Name], k)
+				p.Gates = append(p.Gates, k.Public())
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.Agency = l.Signer("agency")
+	if l.Group, err = escrow.NewGroup(written.Origin, l.Charter.Envelope.Event.Body.(*event.Charter), "main"); err != nil {
+		return nil, err
+	}
+	return l, l.Err()
+}
+
+// Case is one access, with all that its parties know of it.
+type Case struct {
+	Warrant, Access                 *written.Logged
+	WarrantOpenings, AccessOpenings *event.Openings
+	Packages                        []*escrow.Package
+	Accounts                        []string
+	Key                             *escrow.SecretKey // the recipient's
+}
+
+// NewCase logs a warrant and an access for packages of these accounts, in their order,
+// sealed for so long.
+func (l *Log) NewCase(sealed time.Duration, accounts []string, packages ...*escrow.Package) *Case {
+	key, err := escrow.GenerateKey(event.KEMMLKEMX25519)
+	l.Fail(err)
+	c := &Case{Packages: packages, Accounts: accounts, Key: key}
+	until := l.Now + int64(sealed/time.Second)
+	c.WarrantOpenings = &event.Openings{
+		Public: []event.Opening{
+			event.NewOpening("agency", event.Text("police")),
+			event.NewOpening("agencyKey", event.Bytes(l.Agency.Public().SPKI())),
+			event.NewOpening("grounds", event.Codes("investigation")), event.Decoy(),
+		},
+		Subject: []event.Opening{event.NewOpening("case", event.Text("12 Js 7/26")), event.Decoy()},
+	}
+	c.AccessOpenings = &event.Openings{Public: []event.Opening{event.NewOpening("unit", event.Text("legal"))}}
+	for i, a := range accounts {
+		c.WarrantOpenings.Subject = append(c.WarrantOpenings.Subject, event.NewOpening("identifier", event.Text(a)))
+		c.AccessOpenings.Subject = append(c.AccessOpenings.Subject, event.NewOpening("account", event.Text(a)),
+			event.NewOpening("package", event.Text(packages[i].Digest().String())))
+	}
+	body := l.WarrantBody()
+	body.Accounts = uint64(len(accounts))
+	c.Warrant = l.LogSealed(l.Event(body), until, c.WarrantOpenings.Public, c.WarrantOpenings.Subject, "court")
+	c.WarrantOpenings.Event = c.Warrant.Envelope.Hash()
+	e := l.Event(&event.Access{Warrant: &c.Warrant.Reference, Group: "main", Recipient: key.Public(), Accounts: uint64(len(accounts))})
+	c.AccessOpenings.Subject = append(c.AccessOpenings.Subject, l.consent(c.WarrantOpenings.Event, e.ID, key.Public()))
+	c.Access = l.LogSealed(e, until, c.AccessOpenings.Public, c.AccessOpenings.Subject, "messenger")
+	c.AccessOpenings.Event = c.Access.Envelope.Hash()
+	return c
+}
+
+// consent returns the agency's signature of an access's recipient key.
+func (l *Log) consent(warrant event.Digest, access event.ID, recipient event.HPKEKey) event.Opening {
+	signer := l.Agency
+	if l.Consent != nil {
+		signer = l.Consent
+	}
+	msg, err := event.AgencyMessage(warrant, access, recipient)
+	l.Fail(err)
+	sig, err := signer.Sign(msg)
+	l.Fail(err)
+	return event.NewOpening("agencySignature", event.Bytes(sig))
+}
+
+// Wrap makes a package.
+func (l *Log) Wrap(notice event.HPKEKey, account string) *escrow.Package {
+	p, err := l.wrap(notice, account)
+	l.Fail(err)
+	return p
+}
+
+func (l *Log) wrap(notice event.HPKEKey, account string) (*escrow.Package, error) {
+	r, err := escrow.NewRecipient(l.Group, event.KEMX25519, notice, account)
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.Wrap(make([]byte, 16))
+	if err != nil {
+		return nil, err
+	}
+	return escrow.ParsePackage(s)
+}
+
+// Notice returns what a custodian writes to the subject of a case's i-th package.
+func (l *Log) Notice(c *Case, custodian string, i int) *escrow.Notice {
+	accounts, packages := c.Accounts[i:i+1], []event.Digest{c.Packages[i].Digest()}
+	return &escrow.Notice{
+		Origin: written.Origin, Warrant: &c.Warrant.Reference, Access: c.Access.Reference,
+		Custodian: custodian, Seq: l.Seq(custodian), Recipient: c.Key.Public(),
+		WarrantOpenings: escrow.SubjectOpenings(c.WarrantOpenings, accounts, packages),
+		AccessOpenings:  escrow.SubjectOpenings(c.AccessOpenings, accounts, packages),
+	}
+}
+
+// ReleaseCase logs a custodian's release of a case, with the notices to all its subjects.
+func (l *Log) ReleaseCase(c *Case, custodian string) *written.Logged {
+	var notices [][]byte
+	for i, p := range c.Packages {
+		part, err := p.OpenNotice(l.Holders[custodian][1], l.Group)
+		if err != nil {
+			l.Fail(err)
+			continue
+		}
+		b, err := l.Notice(c, custodian, i).Seal(part.Key)
+		l.Fail(err)
+		notices = append(notices, b)
+	}
+	return l.ReleaseWith(c.Access, custodian, notices...)
+}
+
+// Proof returns the proof file of an entry under the head that was published last.
+func (l *Log) Proof(cp *tlog.Checkpoint, e *written.Logged) []byte {
+	hashes, err := prover.New(client.Dir(l.Dir), 64).Inclusion(context.Background(), e.Index, e.Leaf, cp.Size, cp.Root)
+	l.Fail(err)
+	proof := &tlog.Proof{Extra: e.Envelope.Bytes(), Index: e.Index, Hashes: hashes, Checkpoint: cp}
+	return proof.Bytes()
+}
