@@ -9,19 +9,31 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
-	"github.com/vasistas/vasistas/client/audit/audittest"
+	"github.com/vasistas/vasistas/internal/world/people"
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const day = 24 * 3600
+
+// newLog returns a log with its charter. The test fails if it can't be written.
+func newLog(t testing.TB) *written.Log {
+	t.Helper()
+	w := written.New(t.TempDir(), nil)
+	t.Cleanup(func() {
+		if err := w.Err(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
 
 // run audits a log at a URL or in a directory.
 func run(t testing.TB, url string, policy *tlog.Policy, c audit.Config) *audit.Report {
@@ -35,9 +47,9 @@ func run(t testing.TB, url string, policy *tlog.Policy, c audit.Config) *audit.R
 }
 
 // audits audits a log under the policy of its charter.
-func audits(t testing.TB, w *audittest.World) *audit.Report {
+func audits(t testing.TB, w *written.Log) *audit.Report {
 	t.Helper()
-	return run(t, w.Dir, w.Policy(2, "w1", "w2", "w3"), audit.Config{})
+	return run(t, w.Dir, w.ParsePolicy(2, "w1", "w2", "w3"), audit.Config{})
 }
 
 func serve(t testing.TB, dir string) string {
@@ -73,10 +85,10 @@ func only(t *testing.T, r *audit.Report, kind string) audit.Rule {
 }
 
 func TestClean(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	w.Live(700)
 	w.Publish("w1", "w3")
-	policy := w.Policy(2, "w1", "w2", "w3")
+	policy := w.ParsePolicy(2, "w1", "w2", "w3")
 	for name, url := range map[string]string{"directory": w.Dir, "http": serve(t, w.Dir)} {
 		t.Run(name, func(t *testing.T) {
 			var last [2]uint64
@@ -105,36 +117,36 @@ func TestClean(t *testing.T) {
 // What is broken, and what must be found. Nothing else may be.
 func TestBreaches(t *testing.T) {
 	for name, test := range map[string]struct {
-		do   func(w *audittest.World)
+		do   func(w *written.Log)
 		rule string
 		by   string
 		sigs audit.Signatures // besides the two of the charter
 	}{
-		"a signature does not verify": {func(w *audittest.World) {
+		"a signature does not verify": {func(w *written.Log) {
 			e, _ := w.WarrantEvent(w.Now + day)
 			w.LogBadly(e, "court")
 		}, "role/signature", "log", audit.Signatures{Invalid: 1}},
-		"nobody knows the key": {func(w *audittest.World) {
+		"nobody knows the key": {func(w *written.Log) {
 			e, _ := w.WarrantEvent(w.Now + day)
 			w.Log(e, "stranger")
 		}, "role/unknown", "log", audit.Signatures{Unknown: 1}},
-		"a provider signs a warrant": {func(w *audittest.World) {
+		"a provider signs a warrant": {func(w *written.Log) {
 			e, _ := w.WarrantEvent(w.Now + day)
 			w.Log(e, "messenger")
 		}, "role/wrong", "log", audit.Signatures{Valid: 1}},
-		"no event": {func(w *audittest.World) { w.Append([]byte("no event")) }, "form/malformed", "log", audit.Signatures{}},
-		"a second access on a warrant for one": {func(w *audittest.World) {
+		"no event": {func(w *written.Log) { w.Append([]byte("no event")) }, "form/malformed", "log", audit.Signatures{}},
+		"a second access on a warrant for one": {func(w *written.Log) {
 			warrant := w.Warrant(w.Now + day)
 			w.Access(warrant, w.Now+day)
 			w.Access(warrant, w.Now+day)
 		}, "warrant-live/accesses", "log", audit.Signatures{Valid: 3}},
-		"a custodian answers twice": {func(w *audittest.World) {
+		"a custodian answers twice": {func(w *written.Log) {
 			access := w.Access(w.Warrant(w.Now+day), w.Now+day)
 			w.Release(access, "c1")
 			w.Release(access, "c1")
 		}, "release-chain/twice", "custodian c1", audit.Signatures{Valid: 4}},
-		"an anchor of another tree": {func(w *audittest.World) {
-			f := w.Fork()
+		"an anchor of another tree": {func(w *written.Log) {
+			f := w.Fork(t.TempDir())
 			f.Append([]byte("another story"))
 			cp := f.Checkpoint("w1", "w2")
 			w.Warrant(w.Now + day)
@@ -142,7 +154,7 @@ func TestBreaches(t *testing.T) {
 		}, "reference/head", "log", audit.Signatures{Valid: 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := audittest.New(t, nil)
+			w := newLog(t)
 			test.do(w)
 			w.Publish("w1", "w2")
 			r := audits(t, w)
@@ -168,7 +180,7 @@ func TestBreaches(t *testing.T) {
 
 // All are counted, the first are listed.
 func TestManyBreaches(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	for range 1000 {
 		w.Append([]byte("\x1b[2J"))
 	}
@@ -183,16 +195,16 @@ func TestManyBreaches(t *testing.T) {
 
 // A breach that both auditors have closed is one for ever, but bars nobody.
 func TestClosedBreach(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	bad := w.Append([]byte("no event"))
-	w.Finding("a1", "form", bad.Index)
+	w.Finding("a1", "form", event.FindingClosed, bad.Index, bad.Index)
 	w.Publish("w1", "w2")
 	r := audits(t, w)
 	wants(t, r, audit.Violations)
 	if len(r.Unclosed) != 1 || !slices.Equal(r.Unclosed[0].ClosedBy, []string{"a1"}) || !slices.Equal(r.Bars, []audit.Bar{{Who: "gates", Breaches: 1}, {Who: "auditor a2", Breaches: 1}}) {
 		t.Errorf("unclosed %+v, bars %+v", r.Unclosed, r.Bars)
 	}
-	w.Finding("a2", "form", bad.Index)
+	w.Finding("a2", "form", event.FindingClosed, bad.Index, bad.Index)
 	w.Publish("w1", "w2")
 	r = audits(t, w)
 	wants(t, r, audit.Violations)
@@ -203,14 +215,14 @@ func TestClosedBreach(t *testing.T) {
 
 // What is overdue is judged at the time that the head's cosignatures prove.
 func TestOverdue(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	warrant := w.Warrant(w.Now + day)
 	w.Now += 12 * 3600
 	w.Anchor(w.Checkpoint("w1", "w2"))
 	w.Publish("w1", "w2")
 	wants(t, audits(t, w), audit.Clean)
 	// A grace of a day after a day, and one second.
-	w.Now = audittest.Start + 2*day
+	w.Now = written.Start + 2*day
 	w.Publish("w1", "w2")
 	wants(t, audits(t, w), audit.Clean)
 	w.Now++
@@ -235,7 +247,7 @@ func TestOverdue(t *testing.T) {
 
 // Without effect is no violation, and is told.
 func TestNoEffect(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	warrant := w.Warrant(w.Now + day)
 	w.Append(warrant.Envelope.Bytes())
 	w.Publish("w1", "w2")
@@ -249,12 +261,9 @@ func TestNoEffect(t *testing.T) {
 // Keys that an amendment names are verified like those of the first charter,
 // however far ahead the workers are.
 func TestAmendment(t *testing.T) {
-	w := audittest.New(t, nil)
-	w.Amend(w.Founded(), func(c *event.Charter) {
-		c.Parties = append(slices.Clone(c.Parties), event.Party{Name: "court2", Role: event.RoleAuthority, Kind: "court", Keys: []*event.PublicKey{w.Key("court2")}})
-		slices.SortFunc(c.Parties, func(a, b event.Party) int {
-			return strings.Compare(string(a.Role)+" "+a.Name, string(b.Role)+" "+b.Name)
-		})
+	w := newLog(t)
+	w.Amend(func(c *event.Charter) {
+		c.Parties = append(c.Parties, w.Party(event.RoleAuthority, "court2"))
 	})
 	for range 600 {
 		e, _ := w.WarrantEvent(w.Now + day)
@@ -274,7 +283,7 @@ func TestAmendment(t *testing.T) {
 
 // References to what is closed are read again from the log, and judged.
 func TestOldReferences(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	warrant := w.Warrant(w.Now + 3600)
 	w.Now += 3600
 	w.Disclose(warrant)
@@ -285,7 +294,7 @@ func TestOldReferences(t *testing.T) {
 	w.Return(warrant)
 	w.Publish("w1", "w2")
 	for name, url := range map[string]string{"directory": w.Dir, "http": serve(t, w.Dir)} {
-		r := run(t, url, w.Policy(2, "w1", "w2", "w3"), audit.Config{})
+		r := run(t, url, w.ParsePolicy(2, "w1", "w2", "w3"), audit.Config{})
 		if got := only(t, r, "no effect"); got.Rule != "return" || got.Way != "taken" || got.Listed[0].Index != w.Size()-1 {
 			t.Errorf("%s: %s", name, text(t, r))
 		}
@@ -293,7 +302,7 @@ func TestOldReferences(t *testing.T) {
 }
 
 func TestNoCharter(t *testing.T) {
-	w := audittest.Empty(t)
+	w := written.Empty(t.TempDir(), people.New(written.Origin, ""))
 	w.Publish("w1", "w2")
 	wants(t, audits(t, w), audit.Undecided, audit.ReasonEmpty)
 	w.Warrant(w.Now + day)
@@ -308,7 +317,7 @@ func TestNoCharter(t *testing.T) {
 
 // The names in the JSON are stable.
 func TestJSON(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	w.Append([]byte("no event"))
 	w.Publish("w1", "w2")
 	b, err := json.Marshal(audits(t, w))

@@ -15,8 +15,9 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
-	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/world/people"
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -32,14 +33,10 @@ type work struct {
 }
 
 // sampleWork parses entries from the middle of a log.
-func sampleWork(b *testing.B, w *audittest.World, policy *tlog.Policy) []work {
+func sampleWork(b *testing.B, w *written.Log, policy *tlog.Policy) []work {
 	cl, err := client.New(client.Config{URL: w.Dir, Policy: policy})
 	if err != nil {
 		b.Fatal(err)
-	}
-	keys := make(map[string]*event.PublicKey)
-	for _, n := range []string{"court", "messenger", "c1", "c2", "c3"} {
-		keys[w.Key(n).KeyID()] = w.Key(n)
 	}
 	var out []work
 	for e, err := range cl.Follow(b.Context(), client.FollowOptions{Start: w.Size() / 2, UntilHead: true}) {
@@ -50,7 +47,7 @@ func sampleWork(b *testing.B, w *audittest.World, policy *tlog.Policy) []work {
 		if err != nil {
 			b.Fatal(err)
 		}
-		x := work{raw: e.Bytes, pae: audittest.PAE(env.Payload), key: keys[env.Signatures[0].KeyID], sig: env.Signatures[0].Sig}
+		x := work{raw: e.Bytes, pae: people.PAE(env.Payload), key: w.Lookup(env.Signatures[0].KeyID), sig: env.Signatures[0].Sig}
 		if a, ok := env.Event.Body.(*event.Anchor); ok {
 			if x.checkpoint, err = tlog.ParseCheckpoint([]byte(a.Checkpoint)); err != nil {
 				b.Fatal(err)
@@ -84,7 +81,7 @@ func primitives(sample []work, n uint64, policy *tlog.Policy) {
 						panic("a signature of the sample does not verify")
 					}
 					if x.checkpoint != nil {
-						if _, err := policy.Verify(x.checkpoint, audittest.Origin); err != nil {
+						if _, err := policy.Verify(x.checkpoint, written.Origin); err != nil {
 							panic(err)
 						}
 					}
@@ -100,10 +97,10 @@ func primitives(sample []work, n uint64, policy *tlog.Policy) {
 // does weighs on both. It gives the ratio of the two in time and in processor
 // time; on a machine that does nothing else they are one.
 func BenchmarkAudit(b *testing.B) {
-	w := audittest.New(b, nil)
+	w := newLog(b)
 	w.Live(*benchEvents)
 	w.Publish("w1", "w2")
-	n, policy := w.Size(), w.Policy(2, "w1", "w2", "w3")
+	n, policy := w.Size(), w.ParsePolicy(2, "w1", "w2", "w3")
 	sample := sampleWork(b, w, policy)
 	bytes := 0
 	for i := range sample {

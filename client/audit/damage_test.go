@@ -11,13 +11,13 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
-	"github.com/vasistas/vasistas/client/audit/audittest"
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // edit changes a file of a log's directory.
-func edit(t *testing.T, w *audittest.World, name string, change func([]byte) []byte) {
+func edit(t *testing.T, w *written.Log, name string, change func([]byte) []byte) {
 	t.Helper()
 	name = filepath.Join(w.Dir, name)
 	b, err := os.ReadFile(name)
@@ -31,7 +31,7 @@ func edit(t *testing.T, w *audittest.World, name string, change func([]byte) []b
 
 // A file that does not fit the tree may be a broken mirror's: nobody can tell.
 func TestFlippedByte(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	w.Live(600)
 	w.Publish("w1", "w2")
 	var files int
@@ -41,7 +41,7 @@ func TestFlippedByte(t *testing.T) {
 		}
 		name, _ := filepath.Rel(w.Dir, path)
 		files++
-		bad := w.Fork()
+		bad := w.Fork(t.TempDir())
 		edit(t, bad, name, func(b []byte) []byte {
 			b[len(b)/2] ^= 1
 			return b
@@ -60,7 +60,7 @@ func TestFlippedByte(t *testing.T) {
 
 // What was proven before the damage is decided.
 func TestViolationBeforeDamage(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	w.Append([]byte("no event"))
 	w.Live(600)
 	w.Publish("w1", "w2")
@@ -73,11 +73,11 @@ func TestViolationBeforeDamage(t *testing.T) {
 }
 
 func TestUnreadable(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	w.Live(300)
 	w.Publish("w1", "w2")
-	policy := w.Policy(2, "w1", "w2", "w3")
-	gone := w.Fork()
+	policy := w.ParsePolicy(2, "w1", "w2", "w3")
+	gone := w.Fork(t.TempDir())
 	if err := os.Remove(filepath.Join(gone.Dir, "tile/entries/000")); err != nil {
 		t.Fatal(err)
 	}
@@ -100,31 +100,31 @@ func TestUnreadable(t *testing.T) {
 }
 
 func TestPolicies(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	w.Publish("w1", "w2")
-	other := audittest.Empty(t)
-	wants(t, run(t, w.Dir, w.Policy(3, "w1", "w2", "w3"), audit.Config{}), audit.Undecided, audit.ReasonPolicy)
-	wants(t, run(t, w.Dir, other.Policy(0), audit.Config{}), audit.Undecided, audit.ReasonPolicy)
+	other := newLog(t)
+	wants(t, run(t, w.Dir, w.ParsePolicy(3, "w1", "w2", "w3"), audit.Config{}), audit.Undecided, audit.ReasonPolicy)
+	wants(t, run(t, w.Dir, other.ParsePolicy(0), audit.Config{}), audit.Undecided, audit.ReasonPolicy)
 	// The charter's policy bounds the time for who has none of his own.
-	r := run(t, w.Dir, w.Policy(0), audit.Config{})
+	r := run(t, w.Dir, w.ParsePolicy(0), audit.Config{})
 	wants(t, r, audit.Clean)
 	if r.LoggedAfter != "" || r.OverdueAt != "2026-01-01T00:00:00Z" {
 		t.Errorf("logged after %q, judged at %q", r.LoggedAfter, r.OverdueAt)
 	}
 	// My policy is met, that of the charter is not.
 	w.Publish("w1")
-	r = run(t, w.Dir, w.Policy(1, "w1"), audit.Config{})
+	r = run(t, w.Dir, w.ParsePolicy(1, "w1"), audit.Config{})
 	wants(t, r, audit.Undecided, audit.ReasonCharter)
 	if r.Charter.Met {
 		t.Error("the charter's policy is met")
 	}
-	wants(t, run(t, w.Dir, w.Policy(0), audit.Config{}), audit.Undecided, audit.ReasonCharter, audit.ReasonTime)
+	wants(t, run(t, w.Dir, w.ParsePolicy(0), audit.Config{}), audit.Undecided, audit.ReasonCharter, audit.ReasonTime)
 }
 
 // A charter of rules to come can't be judged, nor what comes after it.
 func TestUnknownRules(t *testing.T) {
-	w := audittest.New(t, nil)
-	w.Amend(w.Founded(), func(c *event.Charter) { c.Rules = 1 << 20 })
+	w := newLog(t)
+	w.Amend(func(c *event.Charter) { c.Rules = 1 << 20 })
 	w.Publish("w1", "w2")
 	r := audits(t, w)
 	wants(t, r, audit.Undecided, audit.ReasonRules)
@@ -134,26 +134,26 @@ func TestUnknownRules(t *testing.T) {
 }
 
 // keep audits and returns the snapshot.
-func keep(t *testing.T, w *audittest.World, want audit.Verdict) []byte {
+func keep(t *testing.T, w *written.Log, want audit.Verdict) []byte {
 	t.Helper()
 	var snap []byte
-	r := run(t, w.Dir, w.Policy(2, "w1", "w2", "w3"), audit.Config{Save: func(b []byte) error { snap = b; return nil }})
+	r := run(t, w.Dir, w.ParsePolicy(2, "w1", "w2", "w3"), audit.Config{Save: func(b []byte) error { snap = b; return nil }})
 	if r.Result() != want || snap == nil {
 		t.Fatal(text(t, r))
 	}
 	return snap
 }
 
-func resume(t *testing.T, w *audittest.World, snap []byte) *audit.Report {
+func resume(t *testing.T, w *written.Log, snap []byte) *audit.Report {
 	t.Helper()
-	return run(t, w.Dir, w.Policy(2, "w1", "w2", "w3"), audit.Config{Snapshot: snap})
+	return run(t, w.Dir, w.ParsePolicy(2, "w1", "w2", "w3"), audit.Config{Snapshot: snap})
 }
 
 func TestRollback(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	w.Warrant(w.Now + day)
 	w.Publish("w1", "w2")
-	before := w.Fork()
+	before := w.Fork(t.TempDir())
 	w.Warrant(w.Now + day)
 	w.Publish("w1", "w2")
 	wants(t, resume(t, before, keep(t, w, audit.Clean)), audit.Undecided, audit.ReasonRollback)
@@ -163,9 +163,9 @@ func TestRollback(t *testing.T) {
 func TestFork(t *testing.T) {
 	for name, grow := range map[string]int{"same size": 1, "longer": 300} {
 		t.Run(name, func(t *testing.T) {
-			w := audittest.New(t, nil)
+			w := newLog(t)
 			w.Warrant(w.Now + day)
-			other := w.Fork()
+			other := w.Fork(t.TempDir())
 			w.Warrant(w.Now + day)
 			w.Publish("w1", "w2")
 			for range grow {

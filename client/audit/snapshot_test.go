@@ -17,12 +17,12 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
-	"github.com/vasistas/vasistas/client/audit/audittest"
+	"github.com/vasistas/vasistas/internal/world/written"
 )
 
 // rich is a log with something of everything.
-func rich(t *testing.T) *audittest.World {
-	w := audittest.New(t, nil)
+func rich(t *testing.T) *written.Log {
+	w := newLog(t)
 	w.Live(400)
 	w.Append([]byte("no event"))
 	e, _ := w.WarrantEvent(w.Now + day)
@@ -38,7 +38,7 @@ func TestResumeIsFullReplay(t *testing.T) {
 	w := rich(t)
 	w.Publish("w1", "w2")
 	var snaps [][]byte
-	policy := w.Policy(2, "w1", "w2", "w3")
+	policy := w.ParsePolicy(2, "w1", "w2", "w3")
 	sizes := []uint64{w.Size()}
 	snaps = append(snaps, keep(t, w, audit.Violations))
 	for i := range 5 {
@@ -89,7 +89,7 @@ func TestInterrupted(t *testing.T) {
 	w := rich(t)
 	w.Live(2000)
 	w.Publish("w1", "w2")
-	policy := w.Policy(2, "w1", "w2", "w3")
+	policy := w.ParsePolicy(2, "w1", "w2", "w3")
 	cl, err := client.New(client.Config{URL: w.Dir, Policy: policy})
 	if err != nil {
 		t.Fatal(err)
@@ -118,23 +118,23 @@ func TestInterrupted(t *testing.T) {
 }
 
 func TestSaveFails(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	w.Live(600)
 	w.Publish("w1", "w2")
 	calls := 0
 	c := audit.Config{SaveEvery: 1, Save: func([]byte) error { calls++; return errors.New("disk full") }}
-	r := run(t, w.Dir, w.Policy(2, "w1", "w2", "w3"), c)
+	r := run(t, w.Dir, w.ParsePolicy(2, "w1", "w2", "w3"), c)
 	wants(t, r, audit.Undecided, audit.ReasonSnapshot)
 	if calls != 1 || r.Audited != 256 {
 		t.Errorf("%d calls, %d entries", calls, r.Audited)
 	}
 	c.SaveEvery = 0
-	wants(t, run(t, w.Dir, w.Policy(2, "w1", "w2", "w3"), c), audit.Undecided, audit.ReasonSnapshot)
+	wants(t, run(t, w.Dir, w.ParsePolicy(2, "w1", "w2", "w3"), c), audit.Undecided, audit.ReasonSnapshot)
 }
 
 // A snapshot is taken whole and where it belongs, or not at all.
 func TestBadSnapshots(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	w.Live(300)
 	w.Publish("w1", "w2")
 	snap := keep(t, w, audit.Clean)
@@ -182,11 +182,11 @@ func TestBadSnapshots(t *testing.T) {
 	}
 
 	// Of another log, under another policy, and of another history.
-	other := audittest.New(t, nil)
+	other := newLog(t)
 	other.Live(300)
 	other.Publish("w1", "w2")
 	refused("another log's", keep(t, other, audit.Clean))
-	r := run(t, w.Dir, w.Policy(1, "w1", "w2", "w3"), audit.Config{Snapshot: snap})
+	r := run(t, w.Dir, w.ParsePolicy(1, "w1", "w2", "w3"), audit.Config{Snapshot: snap})
 	wants(t, r, audit.Undecided, audit.ReasonSnapshot)
 	if !strings.Contains(r.Reasons[0].Err.Error(), "another policy") {
 		t.Error(text(t, r))
@@ -195,8 +195,8 @@ func TestBadSnapshots(t *testing.T) {
 }
 
 // graft gives a snapshot of one tree the header of another of the same log.
-func graft(t *testing.T, w *audittest.World, refused func(string, []byte)) {
-	f := w.Fork()
+func graft(t *testing.T, w *written.Log, refused func(string, []byte)) {
+	f := w.Fork(t.TempDir())
 	for range 20 {
 		w.Append([]byte("one story"))
 		f.Append([]byte("another story"))
