@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/internal/checksum"
+	"github.com/vasistas/vasistas/internal/world/written"
 )
 
 type fuzzOwn struct {
@@ -21,10 +21,13 @@ type fuzzOwn struct {
 // FuzzSnapshot: one encoding in, the same bytes out. The hash at the end is made to
 // fit, or nothing would get past it.
 func FuzzSnapshot(f *testing.F) {
-	w := audittest.New(f, nil)
+	w := written.New(f.TempDir(), nil)
 	w.Append([]byte("no event"))
 	w.Publish("w1", "w2")
-	cl, err := client.New(client.Config{URL: w.Dir, Policy: w.Policy(2, "w1", "w2", "w3")})
+	if err := w.Err(); err != nil {
+		f.Fatal(err)
+	}
+	cl, err := client.New(client.Config{URL: w.Dir, Policy: w.ParsePolicy(2, "w1", "w2", "w3")})
 	if err != nil {
 		f.Fatal(err)
 	}

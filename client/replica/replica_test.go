@@ -15,10 +15,11 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/checksum"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/world/people"
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -49,13 +50,14 @@ func (s *source) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return b, err
 }
 
-func world(t *testing.T, size uint64) (*audittest.World, *source, replica.Config) {
-	w := audittest.New(t, nil)
+func world(t *testing.T, size uint64) (*written.Log, *source, replica.Config) {
+	w := written.New(t.TempDir(), nil)
+	t.Cleanup(func() { check(t, w.Err()) })
 	w.Live(size)
 	w.Publish("w1", "w2")
 	s := new(source)
 	s.dir.Store(&w.Dir)
-	c, err := client.New(client.Config{Source: s, Policy: w.Policy(2, "w1", "w2", "w3")})
+	c, err := client.New(client.Config{Source: s, Policy: w.ParsePolicy(2, "w1", "w2", "w3")})
 	check(t, err)
 	return w, s, replica.Config{Client: c, Use: "test", Policy: []byte("mine")}
 }
@@ -182,7 +184,7 @@ func TestForget(t *testing.T) {
 	w, src, c := world(t, 300)
 	r := open(t, c)
 	follow(t, r)
-	other := w.Fork()
+	other := w.Fork(t.TempDir())
 	other.Append([]byte("another story"))
 	other.Publish("w1", "w2")
 	w.Append([]byte("the story"))
@@ -203,7 +205,7 @@ func TestForget(t *testing.T) {
 	if _, err := r.Update(t.Context()); !errors.As(err, &fork) {
 		t.Errorf("a log that contradicts it: %v", err)
 	}
-	check(t, fork.Check(w.Policy(2, "w1", "w2", "w3"), ""))
+	check(t, fork.Check(w.ParsePolicy(2, "w1", "w2", "w3"), ""))
 }
 
 // TestObserver: every entry is shown once, in order, before and after it is applied,
@@ -330,7 +332,7 @@ func TestUse(t *testing.T) {
 	w, src, c := world(t, 300)
 	r := open(t, c)
 	follow(t, r)
-	strict, err := client.New(client.Config{Source: src, Policy: w.Policy(3, "w1", "w2", "w3")})
+	strict, err := client.New(client.Config{Source: src, Policy: w.ParsePolicy(3, "w1", "w2", "w3")})
 	check(t, err)
 	_, err = r.Update(t.Context())
 	check(t, err)
@@ -406,14 +408,14 @@ func TestSnapshot(t *testing.T) {
 		}
 	}
 	// One whose ledger is not of the log's tree shows at the first head.
-	f := w.Fork()
+	f := w.Fork(t.TempDir())
 	f.Append([]byte("another story"))
 	f.Publish("w1", "w2")
 	w.Append([]byte("the story"))
 	w.Append([]byte("goes on"))
 	w.Publish("w1", "w2")
 	story := open(t, c)
-	cl, err := client.New(client.Config{URL: f.Dir, Policy: w.Policy(2, "w1", "w2", "w3")})
+	cl, err := client.New(client.Config{URL: f.Dir, Policy: w.ParsePolicy(2, "w1", "w2", "w3")})
 	check(t, err)
 	story.Use(cl)
 	follow(t, story)
@@ -428,8 +430,8 @@ func TestSnapshot(t *testing.T) {
 
 // TestFresh: to the second, both ways, and with witnesses only.
 func TestFresh(t *testing.T) {
-	policy := audittest.New(t, nil).Policy(2, "w1", "w2", "w3")
-	none := audittest.New(t, nil).Policy(0)
+	p := people.New(written.Origin, "")
+	policy, none := p.ParsePolicy(2, "w1", "w2", "w3"), p.ParsePolicy(0)
 	at := time.Unix(1_800_000_000, 0)
 	for _, c := range []struct {
 		policy *tlog.Policy
