@@ -88,7 +88,7 @@ func TestFollow(t *testing.T) {
 func TestFollowResumesAnywhere(t *testing.T) {
 	l := newFileLog(t)
 	l.grow(700)
-	cl := newClient(t, client.Config{URL: l.dir, Policy: l.policy()})
+	cl := newClient(t, client.Config{URL: l.Dir, Policy: l.policy()})
 	for _, stop := range []uint64{1, 2, 200, 256, 257, 511, 512, 513, 699, 700} {
 		f := follower(t, cl, client.FollowOptions{})
 		for e, err := range f.All(t.Context()) {
@@ -118,7 +118,7 @@ func TestFollowResumesAnywhere(t *testing.T) {
 func TestFollowStart(t *testing.T) {
 	l := newFileLog(t)
 	cp := l.grow(700)
-	cl := newClient(t, client.Config{URL: l.dir, Policy: l.policy()})
+	cl := newClient(t, client.Config{URL: l.Dir, Policy: l.policy()})
 	for _, start := range []uint64{0, 1, 255, 256, 300, 699, 700} {
 		f := follower(t, cl, client.FollowOptions{Start: start})
 		if next := collect(t, f, l, start); next != 700 || f.State().Root != cp.Root {
@@ -136,9 +136,9 @@ func TestFollowStart(t *testing.T) {
 func TestFollowDamage(t *testing.T) {
 	l := newFileLog(t)
 	l.grow(66100)
-	cl := newClient(t, client.Config{URL: l.dir, Policy: l.policy()})
+	cl := newClient(t, client.Config{URL: l.Dir, Policy: l.policy()})
 	var files []string
-	err := filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(l.Dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
 			files = append(files, path)
 		}
@@ -148,7 +148,7 @@ func TestFollowDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range files {
-		name, _ := filepath.Rel(l.dir, path)
+		name, _ := filepath.Rel(l.Dir, path)
 		// Of the many bundles and tiles of the lowest level, some.
 		if (strings.HasPrefix(name, "tile/entries/") || strings.HasPrefix(name, "tile/0/")) &&
 			!strings.HasSuffix(name, "/007") && !strings.Contains(name, ".p") {
@@ -162,7 +162,7 @@ func TestFollowDamage(t *testing.T) {
 
 // followDamaged follows l with one bit of a file changed, in its middle + at.
 func followDamaged(t *testing.T, cl *client.Client, l *fileLog, name string, at int) {
-	good, err := os.ReadFile(filepath.Join(l.dir, name))
+	good, err := os.ReadFile(filepath.Join(l.Dir, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,14 +208,14 @@ func TestFollowLieOfTwoTiles(t *testing.T) {
 		}
 	}
 	above := tlog.Tile{Level: 1, Index: 0, Width: tlog.TileWidth}
-	b, err := os.ReadFile(filepath.Join(l.dir, above.Path()))
+	b, err := os.ReadFile(filepath.Join(l.Dir, above.Path()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	copy(b[n*len(hashes[0]):], hashes[0][:])
 	l.write(above.Path(), b)
 	l.write(tlog.Tile{Level: tlog.Entries, Index: n, Width: tlog.TileWidth}.Path(), lie)
-	cl := newClient(t, client.Config{URL: l.dir, Policy: l.policy()})
+	cl := newClient(t, client.Config{URL: l.Dir, Policy: l.policy()})
 	for e, err := range follower(t, cl, client.FollowOptions{Start: 65000}).All(t.Context()) {
 		if err != nil {
 			var corrupt *tlog.CorruptError
@@ -238,13 +238,13 @@ func TestFollowFork(t *testing.T) {
 			t.Run(fmt.Sprintf("%d to %d", size, forked), func(t *testing.T) {
 				good := honest.branch(honest.entry)
 				evil := honest.branch(func(i uint64) []byte { return fmt.Appendf(nil, "lie %d", i) })
-				f := follower(t, newClient(t, client.Config{URL: good.dir, Policy: good.policy()}), client.FollowOptions{})
+				f := follower(t, newClient(t, client.Config{URL: good.Dir, Policy: good.policy()}), client.FollowOptions{})
 				good.grow(size)
 				collect(t, f, good, 0)
 				state := f.State()
 
 				evil.grow(forked)
-				f = follower(t, newClient(t, client.Config{URL: evil.dir, Policy: good.policy()}), client.FollowOptions{From: state})
+				f = follower(t, newClient(t, client.Config{URL: evil.Dir, Policy: good.policy()}), client.FollowOptions{From: state})
 				_, err := f.Update(t.Context())
 				var fork *client.ForkError
 				if forked < size {
@@ -278,7 +278,7 @@ func TestOffer(t *testing.T) {
 	lie := evil.grow(300)
 	sameSize := evil.grow(600)
 	l.grow(600)
-	f, err := newClient(t, client.Config{URL: l.dir, Policy: l.policy()}).Tree(client.TreeOptions{})
+	f, err := newClient(t, client.Config{URL: l.Dir, Policy: l.policy()}).Tree(client.TreeOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,15 +325,15 @@ func TestFollowStateOfAnotherLog(t *testing.T) {
 	a, b := newFileLog(t), newFileLog(t)
 	a.grow(300)
 	b.grow(400)
-	f := follower(t, newClient(t, client.Config{URL: a.dir, Policy: a.policy()}), client.FollowOptions{})
+	f := follower(t, newClient(t, client.Config{URL: a.Dir, Policy: a.policy()}), client.FollowOptions{})
 	collect(t, f, a, 0)
-	cl := newClient(t, client.Config{URL: b.dir, Policy: b.policy()})
+	cl := newClient(t, client.Config{URL: b.Dir, Policy: b.policy()})
 	var wrong *client.StateError
 	if _, err := cl.Follower(client.FollowOptions{From: f.State()}); !errors.As(err, &wrong) {
 		t.Errorf("a state of another log: %v", err)
 	}
 	// A position that is not one of the log, beside a head that is.
-	cl = newClient(t, client.Config{URL: a.dir, Policy: a.policy()})
+	cl = newClient(t, client.Config{URL: a.Dir, Policy: a.policy()})
 	state := f.State()
 	state.Size = 299
 	f, err := cl.Follower(client.FollowOptions{From: state})
@@ -350,7 +350,7 @@ func TestFollowStateOfAnotherLog(t *testing.T) {
 func TestFollowPolls(t *testing.T) {
 	l := newFileLog(t)
 	l.grow(3)
-	cl := newClient(t, client.Config{URL: l.dir, Policy: l.policy()})
+	cl := newClient(t, client.Config{URL: l.Dir, Policy: l.policy()})
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		start := time.Now()
@@ -381,7 +381,7 @@ func TestFollowPolls(t *testing.T) {
 func TestState(t *testing.T) {
 	l := newFileLog(t)
 	l.grow(3)
-	f := follower(t, newClient(t, client.Config{URL: l.dir, Policy: l.policy()}), client.FollowOptions{})
+	f := follower(t, newClient(t, client.Config{URL: l.Dir, Policy: l.policy()}), client.FollowOptions{})
 	collect(t, f, l, 0)
 	good := f.State().Bytes()
 	if _, err := client.ParseState(good); err != nil {

@@ -127,7 +127,7 @@ func TestReadTile(t *testing.T) {
 func TestDirMatchesHTTP(t *testing.T) {
 	l := newFileLog(t)
 	l.grow(700)
-	over, local := newClient(t, client.Config{URL: l.serve().URL}), newClient(t, client.Config{URL: l.dir})
+	over, local := newClient(t, client.Config{URL: l.serve().URL}), newClient(t, client.Config{URL: l.Dir})
 	for _, id := range []tlog.Tile{
 		{Level: 0, Index: 1, Width: 256}, {Level: 0, Index: 1, Width: 17}, {Level: 0, Index: 2, Width: 188}, {Level: 1, Index: 0, Width: 2},
 		{Level: tlog.Entries, Index: 0, Width: 256}, {Level: tlog.Entries, Index: 0, Width: 1}, {Level: tlog.Entries, Index: 2, Width: 188},
@@ -339,12 +339,12 @@ func TestProve(t *testing.T) {
 	}
 	// A bundle with another entry proves nothing.
 	path := tlog.Tile{Level: tlog.Entries, Index: 2, Width: 188}.Path()
-	b, err := os.ReadFile(filepath.Join(l.dir, path))
+	b, err := os.ReadFile(filepath.Join(l.Dir, path))
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.write(path, bytes.Replace(b, []byte("entry 600"), []byte("entry 6oo"), 1))
-	cl := newClient(t, client.Config{URL: l.dir, Policy: l.policy()})
+	cl := newClient(t, client.Config{URL: l.Dir, Policy: l.policy()})
 	if _, err := cl.Prove(t.Context(), 600); err == nil {
 		t.Error("a changed entry was proven")
 	}

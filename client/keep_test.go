@@ -15,7 +15,6 @@ import (
 	"testing"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -34,10 +33,10 @@ func (c *counted) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 }
 
 func TestKeep(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	w.Live(700)
 	w.Publish("w1", "w2")
-	policy, dir := w.Policy(2, "w1", "w2", "w3"), filepath.Join(t.TempDir(), "kept")
+	policy, dir := w.ParsePolicy(2, "w1", "w2", "w3"), filepath.Join(t.TempDir(), "kept")
 	source := &counted{Source: client.Dir(w.Dir), asked: make(map[string]int)}
 	open := func() *client.Client {
 		c, err := client.New(client.Config{Source: source, Keep: dir, Policy: policy})
@@ -132,10 +131,10 @@ func (l *lying) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 
 // What a server makes up is never kept: the next read gets what the tree has.
 func TestKeepVerified(t *testing.T) {
-	w := audittest.New(t, nil)
+	w := newLog(t)
 	w.Live(700)
 	w.Publish("w1", "w2")
-	size, policy := w.Size(), w.Policy(2, "w1", "w2", "w3")
+	size, policy := w.Size(), w.ParsePolicy(2, "w1", "w2", "w3")
 	for _, tile := range []tlog.Tile{
 		{Level: tlog.Entries, Index: 1, Width: tlog.TileWidth},
 		{Level: tlog.Entries, Index: size / tlog.TileWidth, Width: int(size % tlog.TileWidth)},
@@ -198,7 +197,7 @@ type swapped struct{ client.Source }
 func TestKeepFork(t *testing.T) {
 	good := newFileLog(t)
 	evil := good.branch(func(uint64) []byte { return []byte("lie") })
-	source := &swapped{client.Dir(good.dir)}
+	source := &swapped{client.Dir(good.Dir)}
 	c := newClient(t, client.Config{Source: source, Keep: t.TempDir(), Policy: good.policy()})
 	tree, err := c.Tree(client.TreeOptions{Tiles: true})
 	if err != nil {
@@ -209,13 +208,13 @@ func TestKeepFork(t *testing.T) {
 		t.Fatal(err)
 	}
 	evil.grow(600)
-	source.Source = client.Dir(evil.dir)
+	source.Source = client.Dir(evil.Dir)
 	var fork *client.ForkError
 	if _, err := tree.Update(t.Context()); !errors.As(err, &fork) {
 		t.Fatalf("a fork: %v", err)
 	}
 	good.grow(600)
-	source.Source = client.Dir(good.dir)
+	source.Source = client.Dir(good.Dir)
 	if _, err := tree.Update(t.Context()); err != nil {
 		t.Fatalf("the log after a fork: %v", err)
 	}

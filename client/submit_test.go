@@ -6,9 +6,7 @@ package client_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdh"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
@@ -23,9 +21,9 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/profile"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
@@ -42,33 +40,26 @@ type realLog struct {
 
 func newRealLog(t *testing.T) *realLog {
 	t.Helper()
-	l := &realLog{t: t}
-	_, ed, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := people.New(origin, "")
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 3 {
-		s, err := event.NewSigner(ed)
-		if i > 0 {
-			s, err = event.NewSigner(ec)
-		}
-		if i == 2 {
-			_, key, _ := ed25519.GenerateKey(rand.Reader)
-			s, err = event.NewSigner(key)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.signers = append(l.signers, s)
+	second, err := event.NewSigner(ec)
+	if err != nil {
+		t.Fatal(err)
 	}
-	key := newSigner(t, origin, tlog.Ed25519)
-	cosigner := newSigner(t, "witness.example", tlog.CosignatureEd25519)
-	witnessed := serveWitness(t, key.Verifier(), cosigner)
-	l.policy, err = tlog.ParsePolicy(fmt.Appendf(nil, "log %s\nwitness w %s %s\nquorum w\n", key.Verifier(), cosigner.Verifier(), witnessed))
+	l := &realLog{t: t, signers: []event.Signer{p.Signer("c1"), second, p.Signer("court")}}
+	key := p.Log()
+	cosigners := []*tlog.VerifierKey{p.Witness("w").Verifier()}
+	policy := people.Policy(1, people.Witness{Name: "w", URL: serveWitness(t, key.Verifier(), p.Witness("w")), Keys: cosigners})
+	if l.policy, err = tlog.ParsePolicy(fmt.Appendf(nil, "log %s\n%s", key.Verifier(), policy)); err != nil {
+		t.Fatal(err)
+	}
+	charter, err := p.Signed(time.Now(), p.Charter(func(c *event.Charter) {
+		c.Profile, c.WitnessPolicy = people.LongProfile(), "quorum none\n"
+		c.Party(event.RoleCustodian, "c2").Keys = []*event.PublicKey{second.Public()}
+	}), "f1", "f2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +77,7 @@ func newRealLog(t *testing.T) *realLog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Init(t.Context(), log.InitConfig{StateDir: state, Engine: engine, Keys: []*tlog.Signer{key}, Charter: l.charter(key)}); err != nil {
+	if err := log.Init(t.Context(), log.InitConfig{StateDir: state, Engine: engine, Keys: []*tlog.Signer{key}, Charter: charter.Bytes()}); err != nil {
 		t.Fatal(err)
 	}
 	running, err := log.Open(context.Background(), log.Config{
@@ -106,37 +97,6 @@ func newRealLog(t *testing.T) *realLog {
 	l.url = s.URL
 	awaitReady(t, s.URL)
 	return l
-}
-
-// charter is that of the log, of the demo's profile.
-func (l *realLog) charter(key *tlog.Signer) []byte {
-	l.t.Helper()
-	p, err := profile.Load("demo")
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	ch := &event.Charter{Version: 1, Rules: 1, Profile: p, LogKeys: []string{key.Verifier().String()},
-		Thresholds: event.Thresholds{Amend: 1, Recover: 1}, WitnessPolicy: "quorum none\n", AuditPolicy: "quorum none\n"}
-	party := func(role event.Role, name string, s event.Signer) *event.Party {
-		ch.Parties = append(ch.Parties, event.Party{Name: name, Role: role, Keys: []*event.PublicKey{s.Public()}})
-		return &ch.Parties[len(ch.Parties)-1]
-	}
-	for i, name := range []string{"first", "second"} {
-		gate, err := ecdh.X25519().GenerateKey(rand.Reader)
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		party(event.RoleCustodian, name, l.signers[i]).Gates = []event.HPKEKey{{KEM: event.KEMX25519, Public: gate.PublicKey().Bytes()}}
-	}
-	party(event.RoleAuthority, "court", l.signers[2])
-	party(event.RoleProvider, "provider", eventSigner(l.t))
-	founder := eventSigner(l.t)
-	party(event.RoleCharter, "founder", founder)
-	ev, err := event.New(origin, ch)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	return sign(l.t, ev, founder).Bytes()
 }
 
 // awaitReady polls until the log admits events.
@@ -203,19 +163,6 @@ func sign(t testing.TB, ev *event.Event, s ...event.Signer) *event.Envelope {
 		t.Fatal(err)
 	}
 	return envelope
-}
-
-func eventSigner(t testing.TB) event.Signer {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := event.NewSigner(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 // bare is a submission of an envelope alone.
@@ -302,7 +249,7 @@ func TestSubmitOpenings(t *testing.T) {
 func TestSubmitRefused(t *testing.T) {
 	l := newRealLog(t)
 	cl := l.client()
-	stranger := eventSigner(t)
+	stranger := people.New(origin, "").Signer("stranger")
 	good := sign(t, heartbeat(t, origin), l.signers[0])
 	forged := *good
 	forged.Signatures = []event.Signature{{KeyID: good.Signatures[0].KeyID, Sig: bytes.Repeat([]byte{1}, 64)}}
@@ -416,7 +363,7 @@ func strangersProof(t *testing.T, entry []byte) []byte {
 	l := newFileLog(t)
 	l.entry = func(uint64) []byte { return entry }
 	l.grow(1)
-	p, err := newClient(t, client.Config{URL: l.dir, Policy: l.policy()}).Prove(t.Context(), 0)
+	p, err := newClient(t, client.Config{URL: l.Dir, Policy: l.policy()}).Prove(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -433,7 +380,7 @@ func TestNoQuorum(t *testing.T) {
 		w.WriteHeader(http.StatusGatewayTimeout)
 		io.WriteString(w, `{"type":"urn:vasistas:error:no-quorum","title":"x","status":504,"index":12}`)
 	}, newFileLog(t).policy())
-	_, err := cl.Submit(t.Context(), bare(sign(t, heartbeat(t, origin), eventSigner(t))), client.WaitCosigned)
+	_, err := cl.Submit(t.Context(), bare(sign(t, heartbeat(t, origin), people.New(origin, "").Signer("stranger"))), client.WaitCosigned)
 	var p *client.Problem
 	if !errors.As(err, &p) || p.Code() != client.CodeNoQuorum || p.Index == nil || *p.Index != 12 || tries != 1 {
 		t.Errorf("after %d tries: %v", tries, err)
