@@ -128,11 +128,11 @@ func TestBreaches(t *testing.T) {
 		}, "role/signature", "log", audit.Signatures{Invalid: 1}},
 		"nobody knows the key": {func(w *written.Log) {
 			e, _ := w.WarrantEvent(w.Now + day)
-			w.Log(e, "stranger")
+			w.LogEvent(e, "stranger")
 		}, "role/unknown", "log", audit.Signatures{Unknown: 1}},
 		"a provider signs a warrant": {func(w *written.Log) {
 			e, _ := w.WarrantEvent(w.Now + day)
-			w.Log(e, "messenger")
+			w.LogEvent(e, "messenger")
 		}, "role/wrong", "log", audit.Signatures{Valid: 1}},
 		"no event": {func(w *written.Log) { w.Append([]byte("no event")) }, "form/malformed", "log", audit.Signatures{}},
 		"a second access on a warrant for one": {func(w *written.Log) {
@@ -267,7 +267,7 @@ func TestAmendment(t *testing.T) {
 	})
 	for range 600 {
 		e, _ := w.WarrantEvent(w.Now + day)
-		w.Log(e, "court2")
+		w.LogEvent(e, "court2")
 	}
 	e, _ := w.WarrantEvent(w.Now + day)
 	w.LogBadly(e, "court2")

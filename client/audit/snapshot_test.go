@@ -27,7 +27,7 @@ func rich(t *testing.T) *written.Log {
 	w.Append([]byte("no event"))
 	e, _ := w.WarrantEvent(w.Now + day)
 	w.LogBadly(e, "court")
-	w.Log(e, "stranger")
+	w.LogEvent(e, "stranger")
 	w.Warrant(w.Now + day)
 	return w
 }

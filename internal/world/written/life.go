@@ -71,7 +71,7 @@ func (l *Log) WarrantEvent(until int64) (*event.Event, []event.Opening) {
 // Warrant logs a warrant that is sealed until a time.
 func (l *Log) Warrant(until int64) *Logged {
 	e, public := l.WarrantEvent(until)
-	out := l.Log(e, "court")
+	out := l.LogEvent(e, "court")
 	out.Public = public
 	return out
 }
@@ -84,7 +84,7 @@ func (l *Log) Access(warrant *Logged, until int64) *Logged {
 	if warrant == nil {
 		by = append(by, "duty")
 	}
-	out := l.Log(e, by...)
+	out := l.LogEvent(e, by...)
 	out.Public = public
 	return out
 }
@@ -122,7 +122,7 @@ func (l *Log) Follow(custodian string, release *event.Envelope) {
 
 // ReleaseWith logs a custodian's next release, with these notices.
 func (l *Log) ReleaseWith(access *Logged, custodian string, notices ...[]byte) *Logged {
-	out := l.Log(l.ReleaseEvent(access, custodian, notices...), custodian)
+	out := l.LogEvent(l.ReleaseEvent(access, custodian, notices...), custodian)
 	out.Notices = notices
 	l.Follow(custodian, out.Envelope)
 	return out
@@ -141,29 +141,29 @@ func (l *Log) Disclose(e *Logged, releases ...*Logged) *Logged {
 	for _, r := range releases {
 		d.Notices = append(d.Notices, r.Notices...)
 	}
-	return l.Log(l.Event(d), "messenger")
+	return l.LogEvent(l.Event(d), "messenger")
 }
 
 // Return says what became of a warrant.
 func (l *Log) Return(warrant *Logged) *Logged {
-	return l.Log(l.Event(&event.Return{Warrant: warrant.Reference, Executed: true, Persons: 1}), "messenger")
+	return l.LogEvent(l.Event(&event.Return{Warrant: warrant.Reference, Executed: true, Persons: 1}), "messenger")
 }
 
 // Heartbeat logs how many releases a custodian has made.
 func (l *Log) Heartbeat(custodian string) *Logged {
 	seq, prev := l.Last(custodian)
-	return l.Log(l.Event(&event.Heartbeat{From: At(l.Now - people.Day), To: At(l.Now), Seq: seq, Prev: prev}), custodian)
+	return l.LogEvent(l.Event(&event.Heartbeat{From: At(l.Now - people.Day), To: At(l.Now), Seq: seq, Prev: prev}), custodian)
 }
 
 // Anchor logs a head of this log.
 func (l *Log) Anchor(head *tlog.Checkpoint) *Logged {
-	return l.Log(l.Event(&event.Anchor{Checkpoint: string(head.Bytes())}), "messenger")
+	return l.LogEvent(l.Event(&event.Anchor{Checkpoint: string(head.Bytes())}), "messenger")
 }
 
 // Finding logs an auditor's statement about the breaches of a rule by the entries from
 // first to last.
 func (l *Log) Finding(auditor, rule string, state event.FindingState, first, last uint64) *Logged {
-	return l.Log(l.Event(&event.Finding{First: first, Last: last, Rule: rule, State: state, Digest: sha256.Sum256([]byte("text"))}), auditor)
+	return l.LogEvent(l.Event(&event.Finding{First: first, Last: last, Rule: rule, State: state, Digest: sha256.Sum256([]byte("text"))}), auditor)
 }
 
 // NextCharter returns the next version of the charter, which edit may change.
@@ -180,7 +180,7 @@ func (l *Log) NextCharter(edit func(*event.Charter)) *event.Charter {
 
 // Amend logs the next version of the charter, signed by two founders.
 func (l *Log) Amend(edit func(*event.Charter)) *Logged {
-	l.Charter = l.Log(l.Event(l.NextCharter(edit)), "f1", "f2")
+	l.Charter = l.LogEvent(l.Event(l.NextCharter(edit)), "f1", "f2")
 	return l.Charter
 }
 

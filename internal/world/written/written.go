@@ -65,7 +65,7 @@ type Logged struct {
 // New returns a log with the charter of people.Charter, which edit may change.
 func New(dir string, edit func(*event.Charter)) *Log {
 	l := Empty(dir, people.New(Origin, ""))
-	l.Charter = l.Log(l.Event(l.People.Charter(edit)), "f1", "f2")
+	l.Charter = l.LogEvent(l.Event(l.People.Charter(edit)), "f1", "f2")
 	return l
 }
 
@@ -184,8 +184,8 @@ func (l *Log) Sign(e *event.Event, by ...string) *event.Envelope {
 	return env
 }
 
-// Log signs and appends an event.
-func (l *Log) Log(e *event.Event, by ...string) *Logged { return l.LogEnvelope(l.Sign(e, by...)) }
+// LogEvent signs and appends an event.
+func (l *Log) LogEvent(e *event.Event, by ...string) *Logged { return l.LogEnvelope(l.Sign(e, by...)) }
 
 // LogEnvelope appends an envelope.
 func (l *Log) LogEnvelope(env *event.Envelope) *Logged {
@@ -204,7 +204,7 @@ func (l *Log) LogBadly(e *event.Event, by string) *Logged {
 // LogSealed seals an event with these openings, and logs it.
 func (l *Log) LogSealed(e *event.Event, until int64, public, subject []event.Opening, by ...string) *Logged {
 	l.Fail(e.Seal(At(until), public, subject))
-	out := l.Log(e, by...)
+	out := l.LogEvent(e, by...)
 	out.Public = public
 	return out
 }

@@ -18,7 +18,7 @@ func TestErr(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := w.Fork(t.TempDir())
-	f.Log(f.Event(&event.Anchor{Checkpoint: "none"}), "messenger")
+	f.LogEvent(f.Event(&event.Anchor{Checkpoint: "none"}), "messenger")
 	err := w.Err()
 	if err == nil {
 		t.Fatal("a malformed event was logged")
