@@ -10,26 +10,35 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/client/escrow"
-	"github.com/vasistas/vasistas/client/escrow/escrowtest"
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/internal/world/cases"
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // world is a log with two cases of two subjects, released by c1 and published.
 type world struct {
-	*escrowtest.World
-	cases    [2]*escrowtest.Case
-	releases [2]*audittest.Logged
+	*cases.Log
+	cases    [2]*cases.Case
+	releases [2]*written.Logged
 	head     *tlog.Checkpoint
 	seq      [2]uint64
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{World: escrowtest.New(t)}
+	l, err := cases.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Err(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := &world{Log: l}
 	for i, account := range []string{"ada@example.org", "bob@example.org"} {
 		k, err := escrow.GenerateKey(event.KEMX25519)
 		if err != nil {
@@ -37,13 +46,13 @@ func newWorld(t testing.TB) *world {
 		}
 		w.cases[i] = w.NewCase(time.Hour, []string{account}, w.Wrap(k.Public(), account))
 		w.seq[i] = w.Seq("c1")
-		w.releases[i] = w.Release(w.cases[i], "c1")
+		w.releases[i] = w.ReleaseCase(w.cases[i], "c1")
 	}
 	w.head = w.Publish("w1", "w2")
 	return w
 }
 
-func (w *world) policy() *tlog.Policy { return w.Policy(2, "w1", "w2", "w3") }
+func (w *world) policy() *tlog.Policy { return w.ParsePolicy(2, "w1", "w2", "w3") }
 
 // file is the file of a case.
 func (w *world) file(i int) *notice.File {
@@ -51,7 +60,7 @@ func (w *world) file(i int) *notice.File {
 	n := w.Notice(c, "c1", 0)
 	n.Seq = w.seq[i]
 	return &notice.File{Notice: n, Release: w.Proof(w.head, w.releases[i]), Access: w.Proof(w.head, c.Access),
-		Warrant: w.Proof(w.head, c.Warrant), Charters: [][]byte{w.Proof(w.head, w.Founded())}}
+		Warrant: w.Proof(w.head, c.Warrant), Charters: [][]byte{w.Proof(w.head, w.Charter)}}
 }
 
 func encode(t testing.TB, f *notice.File) []byte {
@@ -106,11 +115,11 @@ func TestAuditors(t *testing.T) {
 func TestDisproven(t *testing.T) {
 	w := newWorld(t)
 	other := w.file(1)
-	later := func(e *audittest.Logged) []byte { // under another head
-		w := *w
-		w.World = &escrowtest.World{World: w.Fork(), Group: w.Group, Charter: w.Charter, Holders: w.Holders, Agency: w.Agency}
-		w.Live(w.Size() + 10)
-		return w.Proof(w.Publish("w1", "w2"), e)
+	later := func(e *written.Logged) []byte { // under another head
+		f := *w.Log
+		f.Log = w.Fork(t.TempDir())
+		f.Live(f.Size() + 10)
+		return f.Proof(f.Publish("w1", "w2"), e)
 	}
 	for name, c := range map[string]struct {
 		change func(f *notice.File)
@@ -141,7 +150,7 @@ func TestDisproven(t *testing.T) {
 		})
 	}
 	b := encode(t, w.file(0))
-	if _, err := judge(b, w.Policy(3, "w1", "w2", "w3")); verify.VerdictOf(err) != verify.Disproven {
+	if _, err := judge(b, w.ParsePolicy(3, "w1", "w2", "w3")); verify.VerdictOf(err) != verify.Disproven {
 		t.Errorf("a policy that wants more: %v", err)
 	}
 	if _, err := judge(b, newWorld(t).policy()); verify.VerdictOf(err) == verify.Proven {
@@ -184,13 +193,13 @@ func TestEmergency(t *testing.T) {
 			o.Subject[i] = event.NewOpening("agencySignature", event.Bytes(sig))
 		}
 	}
-	access := w.Sealed(e, w.Now+3600, o.Public, o.Subject, "messenger")
+	access := w.LogSealed(e, w.Now+3600, o.Public, o.Subject, "messenger")
 	o.Event = access.Envelope.Hash()
 	n := w.Notice(c, "c1", 0)
 	n.Warrant, n.WarrantOpenings, n.Access = nil, nil, access.Reference
 	release := w.ReleaseWith(access, "c1", []byte("x"))
 	head := w.Publish("w1", "w2")
-	f := &notice.File{Notice: n, Release: w.Proof(head, release), Access: w.Proof(head, access), Charters: [][]byte{w.Proof(head, w.Founded())}}
+	f := &notice.File{Notice: n, Release: w.Proof(head, release), Access: w.Proof(head, access), Charters: [][]byte{w.Proof(head, w.Charter)}}
 	v, err := judge(encode(t, f), w.policy())
 	if err != nil {
 		t.Fatal(err)
