@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ import (
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/escrow/agency"
-	"github.com/vasistas/vasistas/client/escrow/escrowtest"
+	"github.com/vasistas/vasistas/internal/world/cases"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -25,14 +26,29 @@ const letter = "Meet me at the bridge."
 
 // escrowed is a letter in an age file, and its case.
 type escrowed struct {
-	w    *escrowtest.World
+	w    *cases.Log
 	file []byte
 	c    *agency.Case
 }
 
+// newLog returns a log. The test fails if it can't be written.
+func newLog(t *testing.T) *cases.Log {
+	t.Helper()
+	w, err := cases.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.Err(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
 func newEscrowed(t *testing.T, kem event.KEM, more ...*escrow.Package) *escrowed {
 	t.Helper()
-	w := escrowtest.New(t)
+	w := newLog(t)
 	subject, err := escrow.GenerateKey(kem)
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +79,7 @@ func newEscrowed(t *testing.T, kem event.KEM, more ...*escrow.Package) *escrowed
 }
 
 // newCase makes the case file of a case that has just been logged.
-func newCase(t *testing.T, w *escrowtest.World, lc *escrowtest.Case) *agency.Case {
+func newCase(t *testing.T, w *cases.Log, lc *cases.Case) *agency.Case {
 	t.Helper()
 	head := w.Publish("w1", "w2")
 	must := func(b []byte, err error) []byte {
@@ -73,7 +89,7 @@ func newCase(t *testing.T, w *escrowtest.World, lc *escrowtest.Case) *agency.Cas
 		return b
 	}
 	c := &agency.Case{
-		Charter: w.Founded().Envelope.Bytes(), Key: must(lc.Key.Bytes()),
+		Charter: w.Charter.Envelope.Bytes(), Key: must(lc.Key.Bytes()),
 		Warrant: w.Proof(head, lc.Warrant), WarrantOpenings: must(lc.WarrantOpenings.Bytes()),
 		Access: w.Proof(head, lc.Access), AccessOpenings: must(lc.AccessOpenings.Bytes()),
 		Gates: map[string]string{"c1": "http://127.0.0.1:1", "c2": "http://127.0.0.1:1"},
@@ -85,11 +101,13 @@ func newCase(t *testing.T, w *escrowtest.World, lc *escrowtest.Case) *agency.Cas
 }
 
 // gates serves the gates, and parses the case anew with their URLs.
-func (e *escrowed) gates(t *testing.T, faults ...escrowtest.Fault) *agency.Case {
+func (e *escrowed) gates(t *testing.T, faults ...cases.Fault) *agency.Case {
 	t.Helper()
 	e.c.Gates = make(map[string]string)
 	for i, f := range faults {
-		e.c.Gates[escrowtest.Custodians[i]] = e.w.Gate(escrowtest.Custodians[i], f).URL
+		s := httptest.NewServer(e.w.Gate(cases.Custodians[i], f))
+		t.Cleanup(s.Close)
+		e.c.Gates[cases.Custodians[i]] = s.URL
 	}
 	b, err := e.c.Bytes()
 	if err != nil {
@@ -105,7 +123,7 @@ func (e *escrowed) gates(t *testing.T, faults ...escrowtest.Fault) *agency.Case 
 func TestOpen(t *testing.T) {
 	for _, kem := range []event.KEM{event.KEMX25519, event.KEMMLKEMX25519} {
 		e := newEscrowed(t, kem)
-		id := e.gates(t, escrowtest.Honest, escrowtest.Honest, escrowtest.Honest).Identity(t.Context(), agency.Options{})
+		id := e.gates(t, cases.Honest, cases.Honest, cases.Honest).Identity(t.Context(), agency.Options{})
 		r, err := age.Decrypt(bytes.NewReader(e.file), id)
 		if err != nil {
 			t.Fatal(err)
@@ -119,23 +137,23 @@ func TestOpen(t *testing.T) {
 // TestFaults lets one gate of three fail, in each way, and names it; two that fail are
 // too many.
 func TestFaults(t *testing.T) {
-	for fault, want := range map[escrowtest.Fault]string{
-		escrowtest.Garbage:    "malformed",
-		escrowtest.Endless:    "without end",
-		escrowtest.Silent:     "no answer within",
-		escrowtest.Refuses:    "403 (breach): the log has an open breach",
-		escrowtest.Later:      "503 (not-ready)",
-		escrowtest.WrongShare: "does not open",
-		escrowtest.WrongKey:   "signature",
-		escrowtest.Replays:    "another access",
+	for fault, want := range map[cases.Fault]string{
+		cases.Garbage:    "malformed",
+		cases.Endless:    "without end",
+		cases.Silent:     "no answer within",
+		cases.Refuses:    "403 (breach): the log has an open breach",
+		cases.Later:      "503 (not-ready)",
+		cases.WrongShare: "does not open",
+		cases.WrongKey:   "signature",
+		cases.Replays:    "another access",
 	} {
 		t.Run(string(fault), func(t *testing.T) {
 			e := newEscrowed(t, event.KEMX25519)
-			c := e.gates(t, escrowtest.Honest, fault, escrowtest.Honest)
+			c := e.gates(t, cases.Honest, fault, cases.Honest)
 			if keys, _, err := c.FileKeys(t.Context(), agency.Options{Backoff: time.Millisecond}); err != nil || len(keys) != 2 {
 				t.Fatalf("%d keys, %v", len(keys), err)
 			}
-			c = e.gates(t, fault, fault, escrowtest.Honest)
+			c = e.gates(t, fault, fault, cases.Honest)
 			keys, results, err := c.FileKeys(t.Context(), agency.Options{Timeout: 5 * time.Second, Backoff: time.Millisecond})
 			if !errors.Is(err, agency.ErrTooFew) || keys != nil {
 				t.Fatalf("%d keys, %v", len(keys), err)
@@ -155,7 +173,7 @@ func TestFaults(t *testing.T) {
 // TestDown has gates that nobody answers for, and one without a URL.
 func TestDown(t *testing.T) {
 	e := newEscrowed(t, event.KEMX25519)
-	c := e.gates(t, escrowtest.Honest, escrowtest.Honest)
+	c := e.gates(t, cases.Honest, cases.Honest)
 	_, results, err := c.FileKeys(t.Context(), agency.Options{})
 	if err != nil || !strings.Contains(results[2].Err.Error(), "not asked") {
 		t.Fatalf("%v, %v", results, err)
@@ -177,7 +195,7 @@ func TestDown(t *testing.T) {
 // TestForeignFile asks a case for a file that its access does not name.
 func TestForeignFile(t *testing.T) {
 	e, other := newEscrowed(t, event.KEMX25519), newEscrowed(t, event.KEMX25519)
-	id := e.gates(t, escrowtest.Refuses, escrowtest.Refuses).Identity(t.Context(), agency.Options{})
+	id := e.gates(t, cases.Refuses, cases.Refuses).Identity(t.Context(), agency.Options{})
 	if _, err := age.Decrypt(bytes.NewReader(other.file), id); !errors.As(err, new(*age.NoIdentityMatchError)) {
 		t.Fatalf("%v", err)
 	}
@@ -227,7 +245,7 @@ func TestCheck(t *testing.T) {
 // TestConsent has a recipient key that somebody else than the warrant's agency signed
 // for.
 func TestConsent(t *testing.T) {
-	w := escrowtest.New(t)
+	w := newLog(t)
 	w.Consent = w.Signer("court")
 	subject, err := escrow.GenerateKey(event.KEMX25519)
 	if err != nil {
