@@ -17,9 +17,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/scan"
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -72,14 +72,14 @@ func (c *crowd) grow(notices int) {
 				c.Heartbeat(name)
 			}
 		}
-		var warrants, accesses []*audittest.Logged
+		var warrants, accesses []*written.Logged
 		for range group {
 			warrants = append(warrants, c.Warrant(c.Now+hour))
 			accesses = append(accesses, c.Access(warrants[len(warrants)-1], c.Now+hour))
 		}
 		c.See()
 		type release struct {
-			*audittest.Logged
+			*written.Logged
 			notices [][]byte
 		}
 		var releases []release
@@ -103,7 +103,7 @@ func (c *crowd) grow(notices int) {
 			c.Return(warrants[i])
 		}
 		for _, r := range releases {
-			c.Log(c.Event(&event.Disclosure{Event: r.Reference, Notices: r.notices}), "messenger")
+			c.LogEvent(c.Event(&event.Disclosure{Event: r.Reference, Notices: r.notices}), "messenger")
 		}
 	}
 	c.anchor()
@@ -117,7 +117,7 @@ func (c *crowd) trials(b *testing.B, keys []*escrow.SecretKey, n uint64) {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < n; i = next.Add(1) - 1 {
 				k := keys[i%uint64(len(keys))]
-				if _, err := escrow.OpenNotice(audittest.Origin, k, c.sample[i%uint64(len(c.sample))]); !errors.Is(err, escrow.ErrOpen) {
+				if _, err := escrow.OpenNotice(written.Origin, k, c.sample[i%uint64(len(c.sample))]); !errors.Is(err, escrow.ErrOpen) {
 					panic(err)
 				}
 			}
@@ -143,7 +143,7 @@ func BenchmarkScan(b *testing.B) {
 	c.grow(*benchNotices)
 	c.Publish("w1", "w2")
 	last := c.seed.First + escrow.Period(*benchMonths-1)
-	all, err := c.seed.Keys(audittest.Origin, last)
+	all, err := c.seed.Keys(written.Origin, last)
 	if err != nil {
 		b.Fatal(err)
 	}

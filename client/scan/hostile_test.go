@@ -12,10 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/scan"
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -31,7 +31,7 @@ func sealRaw(t *testing.T, to event.HPKEKey, plain []byte) []byte {
 		t.Fatal(err)
 	}
 	var info []byte
-	for _, part := range []string{string(escrow.ForSubject), audittest.Origin} {
+	for _, part := range []string{string(escrow.ForSubject), written.Origin} {
 		info = append(binary.BigEndian.AppendUint32(info, uint32(len(part))), part...)
 	}
 	b, err := hpke.Seal(pub, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info, plain)
@@ -153,7 +153,7 @@ func TestForged(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.disclose(c)
-	w.Log(w.Event(&event.Disclosure{Event: c.Access.Reference, Notices: [][]byte{forged}}), "messenger")
+	w.LogEvent(w.Event(&event.Disclosure{Event: c.Access.Reference, Notices: [][]byte{forged}}), "messenger")
 	r := w.scan(nil)
 	wants(t, r, scan.Undecided, 0)
 	if len(r.Unproven) != 1 {
@@ -178,7 +178,7 @@ func TestWarnings(t *testing.T) {
 func TestBreach(t *testing.T) {
 	w := newWorld(t)
 	c := w.release([]string{me}, w.key(0, kems[0]))
-	again := w.Release(c.Case, "c1") // it has answered
+	again := w.ReleaseCase(c.Case, "c1") // it has answered
 	w.disclose(c)
 	w.Disclose(again, again)
 	r := w.scan(nil)

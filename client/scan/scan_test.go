@@ -66,7 +66,7 @@ func TestFound(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				v, err := f.Verify(w.Policy(2, "w1", "w2", "w3"), verify.Options{})
+				v, err := f.Verify(w.ParsePolicy(2, "w1", "w2", "w3"), verify.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -178,16 +178,11 @@ func TestAmended(t *testing.T) {
 	w := newWorld(t)
 	c := &released{Case: w.NewCase(hour12, []string{me}, w.Wrap(w.key(0, kems[0]), me))}
 	w.See()
-	w.Amend(w.Founded(), func(ch *event.Charter) {
-		ch.Parties = slices.Clone(ch.Parties)
-		for i := range ch.Parties {
-			if ch.Parties[i].Name == "court" {
-				ch.Parties[i].Keys = []*event.PublicKey{w.Key("another court key")}
-			}
-		}
+	w.Amend(func(ch *event.Charter) {
+		ch.Party(event.RoleAuthority, "court").Keys = []*event.PublicKey{w.Public("another court key")}
 	})
 	for _, name := range []string{"c1", "c2"} {
-		c.releases = append(c.releases, w.Release(c.Case, name))
+		c.releases = append(c.releases, w.ReleaseCase(c.Case, name))
 	}
 	w.disclose(c)
 	r := w.scan(nil)
@@ -197,7 +192,7 @@ func TestAmended(t *testing.T) {
 		t.Errorf("%+v", n.Verified)
 	}
 	n.File.Charters = n.File.Charters[1:] // which does not know the court's old key
-	if _, err := n.File.Verify(w.Policy(2, "w1", "w2", "w3"), verify.Options{}); verify.VerdictOf(err) == verify.Proven {
+	if _, err := n.File.Verify(w.ParsePolicy(2, "w1", "w2", "w3"), verify.Options{}); verify.VerdictOf(err) == verify.Proven {
 		t.Error("a file without the charter of the warrant's time")
 	}
 }
@@ -214,12 +209,8 @@ func TestFuture(t *testing.T) {
 // An emergency has no warrant; who was on duty is told instead.
 func TestEmergency(t *testing.T) {
 	w := newWorld(t)
-	w.Amend(w.Founded(), func(ch *event.Charter) {
+	w.Amend(func(ch *event.Charter) {
 		ch.Profile.Emergency = &event.Emergency{Open: 5, Accounts: 5, Decision: event.Deadline{Within: 30 * day, Grace: day}, Grounds: []string{"life"}}
-		ch.Parties = append(slices.Clone(ch.Parties), event.Party{Name: "court", Role: event.RoleDuty, Keys: []*event.PublicKey{w.Key("duty")}})
-		slices.SortFunc(ch.Parties, func(a, b event.Party) int {
-			return strings.Compare(string(a.Role)+" "+a.Name, string(b.Role)+" "+b.Name)
-		})
 	})
 	p := w.Wrap(w.key(0, kems[0]), me)
 	recipient := w.stranger(kems[0])
@@ -236,7 +227,7 @@ func TestEmergency(t *testing.T) {
 		event.NewOpening("agencyKey", event.Bytes(w.Agency.Public().SPKI()))}
 	subject := []event.Opening{event.NewOpening("account", event.Text(me)), event.NewOpening("package", event.Text(p.Digest().String())),
 		event.NewOpening("agencySignature", event.Bytes(signature))}
-	access := w.Sealed(e, w.Now+12*hour, public, subject, "messenger", "duty")
+	access := w.LogSealed(e, w.Now+12*hour, public, subject, "messenger", "duty")
 	n := &escrow.Notice{Origin: access.Envelope.Event.Log, Access: access.Reference, Custodian: "c1", Seq: w.Seq("c1"), Recipient: recipient,
 		AccessOpenings: &event.Openings{Event: access.Envelope.Hash(), Public: public, Subject: subject}}
 	b, err := n.Seal(w.key(0, kems[0]))

@@ -11,10 +11,10 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
-	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/client/escrow"
-	"github.com/vasistas/vasistas/client/escrow/escrowtest"
 	"github.com/vasistas/vasistas/client/scan"
+	"github.com/vasistas/vasistas/internal/world/cases"
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -27,57 +27,67 @@ const (
 
 // world is a log, and a subject of it.
 type world struct {
-	*escrowtest.World
+	*cases.Log
+	t    testing.TB
 	seed *escrow.Seed
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	return &world{escrowtest.New(t), escrow.NewSeed(time.Unix(audittest.Start, 0))}
+	l, err := cases.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Err(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &world{l, t, escrow.NewSeed(time.Unix(written.Start, 0))}
 }
 
 // key is a notice key of the subject's, for a month so far from the first.
 func (w *world) key(month int, kem event.KEM) event.HPKEKey {
-	w.TB.Helper()
-	k, err := w.seed.Key(audittest.Origin, w.seed.First+escrow.Period(month), kem)
+	w.t.Helper()
+	k, err := w.seed.Key(written.Origin, w.seed.First+escrow.Period(month), kem)
 	if err != nil {
-		w.TB.Fatal(err)
+		w.t.Fatal(err)
 	}
 	return k.Public()
 }
 
 // stranger is a key of nobody's.
 func (w *world) stranger(kem event.KEM) event.HPKEKey {
-	w.TB.Helper()
+	w.t.Helper()
 	k, err := escrow.GenerateKey(kem)
 	if err != nil {
-		w.TB.Fatal(err)
+		w.t.Fatal(err)
 	}
 	return k.Public()
 }
 
 // a released case is sealed for 12 hours, and answered by c1 and c2.
 type released struct {
-	*escrowtest.Case
-	releases []*audittest.Logged
+	*cases.Case
+	releases []*written.Logged
 }
 
 func (w *world) release(accounts []string, keys ...event.HPKEKey) *released {
-	w.TB.Helper()
+	w.t.Helper()
 	var packages []*escrow.Package
 	for i, k := range keys {
 		packages = append(packages, w.Wrap(k, accounts[i]))
 	}
 	c := &released{Case: w.NewCase(12*time.Hour, accounts, packages...)}
 	for _, name := range []string{"c1", "c2"} {
-		c.releases = append(c.releases, w.Release(c.Case, name))
+		c.releases = append(c.releases, w.ReleaseCase(c.Case, name))
 	}
 	return c
 }
 
 // disclose opens cases once their time has come.
 func (w *world) disclose(cases ...*released) {
-	w.TB.Helper()
+	w.t.Helper()
 	w.anchor()
 	w.Now += 13 * hour
 	w.anchor()
@@ -90,24 +100,24 @@ func (w *world) disclose(cases ...*released) {
 }
 
 func (w *world) anchor() {
-	w.TB.Helper()
+	w.t.Helper()
 	w.Anchor(w.Checkpoint("w1", "w2"))
 }
 
 // scan scans what is published now.
 func (w *world) scan(edit func(*scan.Config)) *scan.Report {
-	w.TB.Helper()
+	w.t.Helper()
 	w.Publish("w1", "w2")
-	r, err := scan.Run(w.TB.Context(), w.config(edit))
+	r, err := scan.Run(w.t.Context(), w.config(edit))
 	if err != nil {
-		w.TB.Fatal(err)
+		w.t.Fatal(err)
 	}
 	return r
 }
 
 func (w *world) config(edit func(*scan.Config)) scan.Config {
-	w.TB.Helper()
-	c := scan.Config{Config: audit.Config{Policy: w.Policy(2, "w1", "w2", "w3")}, Seed: w.seed, Now: time.Unix(w.Now, 0)}
+	w.t.Helper()
+	c := scan.Config{Config: audit.Config{Policy: w.ParsePolicy(2, "w1", "w2", "w3")}, Seed: w.seed, Now: time.Unix(w.Now, 0)}
 	c.Client = w.client(client.Config{URL: w.Dir})
 	if edit != nil {
 		edit(&c)
@@ -116,11 +126,11 @@ func (w *world) config(edit func(*scan.Config)) scan.Config {
 }
 
 func (w *world) client(c client.Config) *client.Client {
-	w.TB.Helper()
-	c.Policy, c.Retries = w.Policy(2, "w1", "w2", "w3"), -1
+	w.t.Helper()
+	c.Policy, c.Retries = w.ParsePolicy(2, "w1", "w2", "w3"), -1
 	cl, err := client.New(c)
 	if err != nil {
-		w.TB.Fatal(err)
+		w.t.Fatal(err)
 	}
 	return cl
 }
@@ -132,7 +142,7 @@ func (w *world) serve(asked func(path string)) string {
 		asked(r.URL.Path)
 		files.ServeHTTP(rw, r)
 	}))
-	w.TB.Cleanup(s.Close)
+	w.t.Cleanup(s.Close)
 	return s.URL
 }
 
