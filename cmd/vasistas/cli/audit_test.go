@@ -16,20 +16,25 @@ import (
 	"testing"
 
 	"github.com/vasistas/vasistas/client/audit"
-	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
+	"github.com/vasistas/vasistas/internal/world/written"
 )
 
 // auditWorld is a log, and a policy for it in a file.
 type auditWorld struct {
-	*audittest.World
+	*written.Log
 	t      *testing.T
 	policy string
 }
 
 func newAuditWorld(t *testing.T) *auditWorld {
-	w := &auditWorld{audittest.New(t, nil), t, filepath.Join(t.TempDir(), "policy.txt")}
-	if err := os.WriteFile(w.policy, w.Policy(2, "w1", "w2", "w3").Bytes(), 0o644); err != nil {
+	w := &auditWorld{written.New(t.TempDir(), nil), t, filepath.Join(t.TempDir(), "policy.txt")}
+	t.Cleanup(func() {
+		if err := w.Err(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.WriteFile(w.policy, w.ParsePolicy(2, "w1", "w2", "w3").Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	w.Live(600)
@@ -99,7 +104,7 @@ func TestAuditJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(w.audit(0, `"verdict":"clean"`, "--json", w.Dir)), &r); err != nil {
 		t.Fatal(err)
 	}
-	if r.Audited != w.Size() || r.Signatures.Valid != w.Size()+1 || !r.Complete || r.Log.Origin != audittest.Origin {
+	if r.Audited != w.Size() || r.Signatures.Valid != w.Size()+1 || !r.Complete || r.Log.Origin != written.Origin {
 		t.Errorf("%+v", r)
 	}
 }

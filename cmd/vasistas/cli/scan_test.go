@@ -14,12 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/client/escrow"
-	"github.com/vasistas/vasistas/client/escrow/escrowtest"
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
+	"github.com/vasistas/vasistas/internal/world/cases"
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -27,45 +27,54 @@ import (
 // scanWorld is a log with one case of a subject's and one of another's, both
 // disclosed, and one that is sealed.
 type scanWorld struct {
-	*escrowtest.World
+	*cases.Log
 	t                  *testing.T
 	dir, policy        string
 	mine, yours, their string // seed files: the subject's, the other's, and nobody's
 }
 
 func newScanWorld(t *testing.T) *scanWorld {
-	w := &scanWorld{World: escrowtest.New(t), t: t, dir: t.TempDir()}
-	w.policy = w.file("policy.txt", w.Policy(2, "w1", "w2", "w3").Bytes())
+	l, err := cases.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &scanWorld{Log: l, t: t, dir: t.TempDir()}
+	t.Cleanup(func() {
+		if err := w.Err(); err != nil {
+			t.Error(err)
+		}
+	})
+	w.policy = w.file("policy.txt", w.ParsePolicy(2, "w1", "w2", "w3").Bytes())
 	mine, key := w.newSeed()
 	yours, other := w.newSeed()
 	their, _ := w.newSeed()
 	w.mine, w.yours, w.their = w.file("me.key", mine.Bytes()), w.file("you.key", yours.Bytes()), w.file("them.key", their.Bytes())
-	var releases [2][]*audittest.Logged
-	var cases [2]*escrowtest.Case
+	var releases [2][]*written.Logged
+	var both [2]*cases.Case
 	for i, k := range []event.HPKEKey{key, other} {
 		account := []string{"ada@example.org", "bob@example.org"}[i]
-		cases[i] = w.NewCase(time.Hour, []string{account}, w.Wrap(k, account))
+		both[i] = w.NewCase(time.Hour, []string{account}, w.Wrap(k, account))
 		for _, c := range []string{"c1", "c3"} {
-			releases[i] = append(releases[i], w.Release(cases[i], c))
+			releases[i] = append(releases[i], w.ReleaseCase(both[i], c))
 		}
 	}
 	w.Anchor(w.Checkpoint("w1", "w2"))
 	w.Now += 7200
 	w.Anchor(w.Checkpoint("w1", "w2"))
-	for i, c := range cases {
+	for i, c := range both {
 		w.Disclose(c.Access, releases[i]...)
 		w.Disclose(c.Warrant)
 	}
 	sealed := w.NewCase(time.Hour, []string{"x"}, w.Wrap(key, "x"))
-	w.Release(sealed, "c2")
+	w.ReleaseCase(sealed, "c2")
 	w.Publish("w1", "w2")
 	return w
 }
 
 func (w *scanWorld) newSeed() (*escrow.Seed, event.HPKEKey) {
 	w.t.Helper()
-	s := escrow.NewSeed(time.Unix(audittest.Start, 0))
-	k, err := s.Key(audittest.Origin, s.First, event.KEMMLKEMX25519)
+	s := escrow.NewSeed(time.Unix(written.Start, 0))
+	k, err := s.Key(written.Origin, s.First, event.KEMMLKEMX25519)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -189,7 +198,7 @@ func TestScanState(t *testing.T) {
 // The key that a client is given is the one that scan tries.
 func TestNoticeKey(t *testing.T) {
 	w := newScanWorld(t)
-	out := w.run(0, []string{"escrow", "key", "--seed", w.mine, "--origin", audittest.Origin, "--period", "2026-03", "--kem", "x25519"})
+	out := w.run(0, []string{"escrow", "key", "--seed", w.mine, "--origin", written.Origin, "--period", "2026-03", "--kem", "x25519"})
 	got, err := escrow.ParsePublicKey([]byte(strings.TrimSuffix(out, "\n")))
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +211,7 @@ func TestNoticeKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := seed.Key(audittest.Origin, seed.First+2, event.KEMX25519)
+	want, err := seed.Key(written.Origin, seed.First+2, event.KEMX25519)
 	if err != nil || !bytes.Equal(got.Public, want.Public().Public) {
 		t.Errorf("%v, %v", got, err)
 	}
