@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,12 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/client/audit/audittest"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/escrow/agency"
 	"github.com/vasistas/vasistas/client/escrow/charters"
-	"github.com/vasistas/vasistas/client/escrow/escrowtest"
 	"github.com/vasistas/vasistas/client/escrow/plugincmd"
+	"github.com/vasistas/vasistas/internal/world/cases"
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -70,19 +71,34 @@ func TestAge(t *testing.T) {
 	}
 }
 
-func testAge(t *testing.T, x *tools, kem event.KEM) {
-	dir := t.TempDir()
-	file := func(name string) string { return filepath.Join(dir, name) }
-	w := escrowtest.New(t)
-	write(t, file("log"+charters.Suffix), w.Founded().Envelope.Bytes())
-	x.env = append(x.env, charters.Env+"="+dir)
-
-	seed := escrow.NewSeed(time.Now())
-	notice, err := seed.Key(audittest.Origin, seed.First, kem)
+// newLog returns a log. The test fails if it can't be written.
+func newLog(t *testing.T) *cases.Log {
+	t.Helper()
+	w, err := cases.New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	recipient, err := plugincmd.Recipient(&escrow.Address{Origin: audittest.Origin, Group: "main", KEM: kem, Notice: notice.Public(), Account: "ada@example.org"})
+	t.Cleanup(func() {
+		if err := w.Err(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+func testAge(t *testing.T, x *tools, kem event.KEM) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	w := newLog(t)
+	write(t, file("log"+charters.Suffix), w.Charter.Envelope.Bytes())
+	x.env = append(x.env, charters.Env+"="+dir)
+
+	seed := escrow.NewSeed(time.Now())
+	notice, err := seed.Key(written.Origin, seed.First, kem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipient, err := plugincmd.Recipient(&escrow.Address{Origin: written.Origin, Group: "main", KEM: kem, Notice: notice.Public(), Account: "ada@example.org"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,13 +126,18 @@ func testAge(t *testing.T, x *tools, kem event.KEM) {
 		}
 		return b
 	}
+	gate := func(custodian string, fault cases.Fault) string {
+		s := httptest.NewServer(w.Gate(custodian, fault))
+		t.Cleanup(s.Close)
+		return s.URL
+	}
 	c := &agency.Case{
-		Charter: w.Founded().Envelope.Bytes(), Key: must(lc.Key.Bytes()),
+		Charter: w.Charter.Envelope.Bytes(), Key: must(lc.Key.Bytes()),
 		Warrant: w.Proof(head, lc.Warrant), WarrantOpenings: must(lc.WarrantOpenings.Bytes()),
 		Access: w.Proof(head, lc.Access), AccessOpenings: must(lc.AccessOpenings.Bytes()),
 		Packages: []string{string(packages[0].Text())},
 		Gates: map[string]string{
-			"c1": w.Gate("c1", escrowtest.Honest).URL, "c2": w.Gate("c2", escrowtest.Refuses).URL, "c3": w.Gate("c3", escrowtest.Honest).URL,
+			"c1": gate("c1", cases.Honest), "c2": gate("c2", cases.Refuses), "c3": gate("c3", cases.Honest),
 		},
 	}
 	write(t, file("letter.case"), must(c.Bytes()))
@@ -134,7 +155,7 @@ func testAge(t *testing.T, x *tools, kem event.KEM) {
 	if !strings.Contains(said, "no identity matched") {
 		t.Errorf("another file: %s", said)
 	}
-	c.Gates["c3"] = w.Gate("c3", escrowtest.Garbage).URL
+	c.Gates["c3"] = gate("c3", cases.Garbage)
 	write(t, file("letter.case"), must(c.Bytes()))
 	_, said = x.run(false, "", "age", "-d", "-i", file("id.txt"), file("letter.age"))
 	for _, want := range []string{"too few gates", "c2: it answers 403 (breach)", "c3: its answer does not hold", "c1: gave its shares"} {
@@ -172,7 +193,7 @@ func TestRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &escrow.Address{Origin: audittest.Origin, Group: "main", KEM: event.KEMX25519, Notice: notice.Public(), Account: "ada@example.org"}
+	a := &escrow.Address{Origin: written.Origin, Group: "main", KEM: event.KEMX25519, Notice: notice.Public(), Account: "ada@example.org"}
 	recipient := func() string {
 		s, err := plugincmd.Recipient(a)
 		if err != nil {
@@ -187,8 +208,8 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	refused(recipient(), "has no charter of the log")
-	w := escrowtest.New(t)
-	write(t, filepath.Join(dir, "log.charter"), w.Founded().Envelope.Bytes())
+	w := newLog(t)
+	write(t, filepath.Join(dir, "log.charter"), w.Charter.Envelope.Bytes())
 	a.Group = "none"
 	refused(recipient(), `no custodian group "none"`)
 	a.Group, a.Origin = "main", "other.example"
