@@ -34,7 +34,7 @@ var layers = []struct {
 	{"replica", []string{"client/replica"}, false},
 	{"roles", []string{"log", "witness", "client/audit", "client/escrow/agency", "client/gate"}, false},
 	{"what observes an audit", []string{"client/scan"}, false},
-	{"role commands, engines and states", []string{"log/tesserax", "log/trillianx", "log/pgstate", "log/vault/vaultcmd", "witness/witnesscmd", "client/escrow/plugincmd", "client/escrow/escrowtest"}, false},
+	{"role commands, engines and states", []string{"log/tesserax", "log/trillianx", "log/pgstate", "log/vault/vaultcmd", "witness/witnesscmd", "client/escrow/plugincmd"}, false},
 	{"worlds", []string{"internal/world"}, true},
 	{"buckets", []string{"log/trillianx/s3store"}, false},
 	{"cmd", []string{"cmd/"}, true},
