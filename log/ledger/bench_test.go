@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -17,6 +18,7 @@ import (
 type stamped struct {
 	*world
 	root    [32]byte
+	serial  uint64
 	entries []Entry
 	n       uint64
 }
@@ -27,9 +29,9 @@ func (s *stamped) Entry(i uint64) ([]byte, error) { return s.tree.Entry(i) }
 
 // newStamped is founded; its clock stands still, and its limits are wide.
 func newStamped(t testing.TB) *stamped {
-	s := &stamped{world: newWorld(t), root: hash("root")}
+	s := &stamped{world: emptyWorld(t), root: hash("root")}
 	s.l = New(testLog, s)
-	s.charter = s.log(s.event(testCharter()), "f1", "f2")
+	s.Charter = s.LogEvent(s.Event(testCharter()), "f1", "f2")
 	s.n = 1
 	return s
 }
@@ -38,14 +40,14 @@ var keyIDs = map[string]string{}
 
 func (s *stamped) add(body event.Body, by string, seals int) *logged {
 	s.serial++
-	e := &event.Event{Type: body.Type(), Log: testLog, Time: at(s.now), Body: body}
-	binary.BigEndian.PutUint64(e.ID[:], uint64(s.serial))
+	e := &event.Event{Type: body.Type(), Log: testLog, Time: at(s.Now), Body: body}
+	binary.BigEndian.PutUint64(e.ID[:], s.serial)
 	entry := Entry{Index: s.n, Signatures: []SigState{Good}}
 	if seals > 0 {
-		e.Sealed = &event.Sealed{Until: at(s.now + day)}
+		e.Sealed = &event.Sealed{Until: at(s.Now + day)}
 		for i := range seals + 3 {
 			d := event.Digest{byte(i)}
-			binary.BigEndian.PutUint64(d[8:], uint64(s.serial))
+			binary.BigEndian.PutUint64(d[8:], s.serial)
 			if i < seals {
 				e.Sealed.Public = append(e.Sealed.Public, d)
 			} else {
@@ -53,45 +55,41 @@ func (s *stamped) add(body event.Body, by string, seals int) *logged {
 			}
 		}
 	}
-	binary.BigEndian.PutUint64(entry.Leaf[:], uint64(s.serial))
-	binary.BigEndian.PutUint64(entry.Hash[:], uint64(s.serial)+1<<40)
+	binary.BigEndian.PutUint64(entry.Leaf[:], s.serial)
+	binary.BigEndian.PutUint64(entry.Hash[:], s.serial+1<<40)
 	if keyIDs[by] == "" {
 		keyIDs[by] = keyID(by)
 	}
 	entry.Envelope = &event.Envelope{Event: e, Signatures: []event.Signature{{KeyID: keyIDs[by]}}}
 	s.entries = append(s.entries, entry)
 	s.n++
-	return &logged{env: entry.Envelope, index: entry.Index}
-}
-
-func (s *stamped) refTo(e *logged) event.Reference {
-	return event.Reference{Index: e.index, Leaf: s.entries[e.index-1].Leaf}
+	return &logged{Envelope: entry.Envelope, Reference: event.Reference{Index: entry.Index, Leaf: entry.Leaf}}
 }
 
 // cases adds accesses from warrant to return, with two releases each, their
 // notices, a heartbeat now and then, and no openings of their own (they are
 // public at once).
 func (s *stamped) cases(n int) {
-	recipient := testAccess(nil).Recipient
+	recipient := written.AccessBody(nil).Recipient
 	type place struct {
 		seq  uint64
 		prev event.Digest
 	}
 	chains := map[string]*place{"c1": {}, "c2": {}}
 	for i := range n {
-		w := s.add(testWarrant(s.world), "court", 3)
-		ref := s.refTo(w)
+		w := s.add(s.WarrantBody(), "court", 3)
+		ref := w.Reference
 		a := s.add(&event.Access{Warrant: &ref, Group: "main", Recipient: recipient, Accounts: 1}, "messenger", 1)
 		for _, c := range []string{"c1", "c2"} {
 			notice := binary.BigEndian.AppendUint64([]byte(c), uint64(i))
 			p := chains[c]
-			r := s.add(&event.Release{Access: s.refTo(a), Seq: p.seq + 1, Prev: p.prev, Notices: []event.Digest{sha256.Sum256(notice)},
+			r := s.add(&event.Release{Access: a.Reference, Seq: p.seq + 1, Prev: p.prev, Notices: []event.Digest{sha256.Sum256(notice)},
 				Head: event.Head{Size: s.n, Root: s.root}}, c, 0)
-			p.seq, p.prev = p.seq+1, s.entries[r.index-1].Hash
+			p.seq, p.prev = p.seq+1, s.entries[r.Index-1].Hash
 		}
 		s.add(&event.Return{Warrant: ref}, "messenger", 0)
 		if i%8 == 0 {
-			s.add(&event.Heartbeat{From: at(s.now - day), To: at(s.now)}, "c3", 0)
+			s.add(&event.Heartbeat{From: at(s.Now - day), To: at(s.Now)}, "c3", 0)
 		}
 	}
 }
@@ -123,15 +121,15 @@ func BenchmarkApply(b *testing.B) {
 
 // whole is a log with everything in it, as bytes.
 func whole(b *testing.B, cases int) *world {
-	w := founded(b, nil)
+	w := newWorld(b, nil)
 	for i := range cases {
-		warrant := w.warrant(w.now + minute)
-		access := w.access(warrant, w.now+minute)
+		warrant := w.Warrant(w.Now + minute)
+		access := w.Access(warrant, w.Now+minute)
 		r1, r2 := w.answer(access, "c1"), w.answer(access, "c2")
-		w.now += minute
-		w.disclose(access, r1, r2)
-		w.disclose(warrant)
-		w.log(w.event(&event.Return{Warrant: warrant.ref()}), "messenger")
+		w.Now += minute
+		w.Disclose(access, r1, r2)
+		w.Disclose(warrant)
+		w.LogEvent(w.Event(&event.Return{Warrant: warrant.Reference}), "messenger")
 		if i%25 == 24 {
 			w.anchor()
 		}
@@ -176,7 +174,7 @@ func BenchmarkReplay(b *testing.B) {
 func obligations(b testing.TB, n int) *Ledger {
 	s := newStamped(b)
 	for range n {
-		s.add(testWarrant(s.world), "court", 3)
+		s.add(s.WarrantBody(), "court", 3)
 	}
 	for i := range s.entries {
 		if v, err := s.l.Apply(s.entries[i]); err != nil || len(v) > 0 {
@@ -224,7 +222,7 @@ func TestMemoryOfAnObligation(t *testing.T) {
 	s := newStamped(t)
 	const n = 20_000
 	for range n {
-		s.add(testWarrant(s.world), "court", 3)
+		s.add(s.WarrantBody(), "court", 3)
 	}
 	var before, after runtime.MemStats
 	runtime.GC()

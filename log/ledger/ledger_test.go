@@ -11,16 +11,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 )
 
 func TestCharterAt(t *testing.T) {
-	w := founded(t, nil)
-	w.warrant(w.now + day)
-	w.amend(func(c *event.Charter) { c.WitnessPolicy = policyText(2, "w2", "w3", "w4") }) // entry 2
-	w.warrant(w.now + day)
-	w.amend(func(c *event.Charter) { c.WitnessPolicy = policyText(1, "w4") }) // entry 4
-	w.warrant(w.now + day)
+	w := newWorld(t, nil)
+	w.Warrant(w.Now + day)
+	w.amend(func(c *event.Charter) { c.WitnessPolicy = parties.Policy(2, "w2", "w3", "w4") }) // entry 2
+	w.Warrant(w.Now + day)
+	w.amend(func(c *event.Charter) { c.WitnessPolicy = parties.Policy(1, "w4") }) // entry 4
+	w.Warrant(w.Now + day)
 	for size, want := range []uint64{1: 0, 2: 0, 3: 2, 4: 2, 5: 4, 6: 4} {
 		if c := w.l.CharterAt(uint64(size)); size == 0 && c != nil || size > 0 && c.Index != want {
 			t.Errorf("the charter in force at size %d is %+v, want that of entry %d", size, c, want)
@@ -29,11 +30,11 @@ func TestCharterAt(t *testing.T) {
 }
 
 func TestRecovery(t *testing.T) {
-	w := founded(t, nil)
+	w := newWorld(t, nil)
 	next := func(edit func(*event.Charter), by ...string) *event.Envelope {
-		return w.sign(w.event(w.nextCharter(edit)), by...)
+		return w.Sign(w.Event(w.NextCharter(edit)), by...)
 	}
-	newKeys := func(c *event.Charter) { c.WitnessPolicy = policyText(1, "w4") }
+	newKeys := func(c *event.Charter) { c.WitnessPolicy = parties.Policy(1, "w4") }
 	c, err := w.l.Recovers(next(newKeys, "f1", "f2", "f3"), w.l.Size())
 	if err != nil || c.Version != 2 || len(c.Witnesses.Witnesses) != 1 {
 		t.Fatalf("%+v, %v", c, err)
@@ -43,7 +44,7 @@ func TestRecovery(t *testing.T) {
 		"another prev":         next(func(c *event.Charter) { c.Prev.Leaf[0] ^= 1 }, "f1", "f2", "f3"),
 		"a later version":      next(func(c *event.Charter) { c.Version = 3 }, "f1", "f2", "f3"),
 		"an operator twice":    next(func(c *event.Charter) { c.WitnessPolicy = twiceText(2) }, "f1", "f2", "f3"),
-		"no charter":           w.sign(w.event(&event.Heartbeat{From: at(1), To: at(2)}), "c1"),
+		"no charter":           w.Sign(w.Event(&event.Heartbeat{From: at(1), To: at(2)}), "c1"),
 	} {
 		if c, err := w.l.Recovers(env, w.l.Size()); err == nil {
 			t.Errorf("%s: recovers to version %d", name, c.Version)
@@ -59,9 +60,9 @@ func TestRecovery(t *testing.T) {
 	}
 	// The log has them: each is judged by the charter before it.
 	recovery, few := next(newKeys, "f1", "f2", "f3"), event.Envelope{}
-	w.charter = w.logEnvelope(recovery)
+	w.Charter = w.LogEnvelope(recovery)
 	few = *next(nil, "f1", "f2")
-	w.charter = w.logEnvelope(&few)
+	w.Charter = w.LogEnvelope(&few)
 	if c, err := w.l.Recovers(recovery, 9); err != nil || c.Index != 1 || w.l.Charter().Version != 3 {
 		t.Errorf("logged: %+v, %v", c, err)
 	}
@@ -74,31 +75,31 @@ func TestRecovery(t *testing.T) {
 }
 
 func TestUnknownRules(t *testing.T) {
-	w := newWorld(t)
+	w := emptyWorld(t)
 	ch := testCharter()
 	ch.Rules = 2
-	if _, err := w.l.Apply(Read(0, w.sign(w.event(ch), "f1", "f2").Bytes())); !errors.Is(err, ErrRules) {
+	if _, err := w.l.Apply(Read(0, w.Sign(w.Event(ch), "f1", "f2").Bytes())); !errors.Is(err, ErrRules) {
 		t.Errorf("entry 0: %v", err)
 	}
-	w = founded(t, nil)
+	w = newWorld(t, nil)
 	two := func(c *event.Charter) { c.Rules = 2 }
 	before := w.l.Snapshot()
-	if _, err := w.l.Apply(Read(1, w.sign(w.event(w.nextCharter(two)), "f1", "f2").Bytes())); !errors.Is(err, ErrRules) {
+	if _, err := w.l.Apply(Read(1, w.Sign(w.Event(w.NextCharter(two)), "f1", "f2").Bytes())); !errors.Is(err, ErrRules) {
 		t.Errorf("amendment: %v", err)
 	}
 	if !bytes.Equal(before, w.l.Snapshot()) {
 		t.Error("an error changed the state")
 	}
 	// Too few can't stop a log by naming rules that nobody knows.
-	v, err := w.l.Apply(Read(1, w.sign(w.event(w.nextCharter(two)), "f1").Bytes()))
+	v, err := w.l.Apply(Read(1, w.Sign(w.Event(w.NextCharter(two)), "f1").Bytes()))
 	if err != nil || len(v) != 1 || v[0].Code != "few" {
 		t.Errorf("%v, %v", v, err)
 	}
 }
 
 func TestOrder(t *testing.T) {
-	w := founded(t, nil)
-	if _, err := w.l.Apply(Read(2, w.charter.env.Bytes())); !errors.Is(err, ErrOrder) {
+	w := newWorld(t, nil)
+	if _, err := w.l.Apply(Read(2, w.Charter.Envelope.Bytes())); !errors.Is(err, ErrOrder) {
 		t.Error(err)
 	}
 }
@@ -134,12 +135,12 @@ func (f *failingTree) Root(size uint64) ([32]byte, error) {
 
 // An Apply that fails with the tree changes nothing, and can be repeated.
 func TestTreeFails(t *testing.T) {
-	w := founded(t, nil)
-	warrant := w.warrant(w.now + hour)
-	access := w.access(warrant, w.now+hour)
+	w := newWorld(t, nil)
+	warrant := w.Warrant(w.Now + hour)
+	access := w.Access(warrant, w.Now+hour)
 	w.answer(access, "c1")
 	w.anchor()
-	w.log(w.event(&event.Revocation{Warrant: w.charter.ref(), Reason: "ended"}), "court")
+	w.LogEvent(w.Event(&event.Revocation{Warrant: w.Charter.Reference, Reason: "ended"}), "court")
 	l := New(testLog, &failingTree{memTree: w.tree})
 	failed := 0
 	for i, b := range w.tree.entries {
@@ -166,31 +167,31 @@ func TestTreeFails(t *testing.T) {
 
 // What admission refuses, and what it must let in.
 func TestAdmit(t *testing.T) {
-	w := founded(t, nil)
-	warrant := w.warrant(w.now + hour)
-	access := w.access(warrant, w.now+hour)
+	w := newWorld(t, nil)
+	warrant := w.Warrant(w.Now + hour)
+	access := w.Access(warrant, w.Now+hour)
 	release, _ := w.release(access, "c4") // of another group
-	origin := w.event(&event.Heartbeat{From: at(1), To: at(2)})
+	origin := w.Event(&event.Heartbeat{From: at(1), To: at(2)})
 	origin.Log = "other.example"
-	early := w.event(&event.Disclosure{Event: warrant.ref(), Openings: warrant.public})
+	early := w.Event(&event.Disclosure{Event: warrant.Reference, Openings: warrant.Public})
 	for _, tt := range []struct {
 		name string
 		env  *event.Envelope
 		want string // way of the refusal; "": admitted
 	}{
-		{"a custodian's breach", w.sign(release, "c4"), ""},
+		{"a custodian's breach", w.Sign(release, "c4"), ""},
 		{"a custodian's too old event", func() *event.Envelope {
-			return w.sign(w.event(&event.Heartbeat{From: at(1), To: at(2)}), "c1")
+			return w.Sign(w.Event(&event.Heartbeat{From: at(1), To: at(2)}), "c1")
 		}(), ""},
-		{"an auditor's reference to the future", w.sign(w.event(&event.Finding{First: 1, Last: 99, Rule: "form", State: event.FindingOpen, Digest: hash("x")}), "a1"), ""},
-		{"an authority's breach", w.sign(w.event(&event.Revocation{Warrant: access.ref(), Reason: "ended"}), "court"), "type"},
-		{"a provider's breach", w.sign(early, "messenger"), "early"},
-		{"another log, by a custodian", w.sign(origin, "c1"), "origin"},
-		{"another role, by a custodian", w.sign(w.event(&event.Revocation{Warrant: warrant.ref(), Reason: "ended"}), "c1"), "wrong"},
-		{"a stranger", w.sign(w.event(&event.Heartbeat{From: at(1), To: at(2)}), "stranger"), "unknown"},
-		{"a custodian opens what is not its own", w.sign(early, "c1"), "standing"},
-		{"a repetition", warrant.env, "repeated"},
-		{"a charter with too few signatures", w.sign(w.event(w.nextCharter(nil)), "f1"), "few"},
+		{"an auditor's reference to the future", w.Sign(w.Event(&event.Finding{First: 1, Last: 99, Rule: "form", State: event.FindingOpen, Digest: hash("x")}), "a1"), ""},
+		{"an authority's breach", w.Sign(w.Event(&event.Revocation{Warrant: access.Reference, Reason: "ended"}), "court"), "type"},
+		{"a provider's breach", w.Sign(early, "messenger"), "early"},
+		{"another log, by a custodian", w.Sign(origin, "c1"), "origin"},
+		{"another role, by a custodian", w.Sign(w.Event(&event.Revocation{Warrant: warrant.Reference, Reason: "ended"}), "c1"), "wrong"},
+		{"a stranger", w.Sign(w.Event(&event.Heartbeat{From: at(1), To: at(2)}), "stranger"), "unknown"},
+		{"a custodian opens what is not its own", w.Sign(early, "c1"), "standing"},
+		{"a repetition", warrant.Envelope, "repeated"},
+		{"a charter with too few signatures", w.Sign(w.Event(w.NextCharter(nil)), "f1"), "few"},
 	} {
 		before := w.l.Snapshot()
 		v, err := w.l.Admit(Read(0, tt.env.Bytes()))
@@ -212,8 +213,8 @@ func TestAdmit(t *testing.T) {
 
 // Signatures that were verified before, in parallel, give the same verdict.
 func TestVerifiedBefore(t *testing.T) {
-	w := founded(t, nil)
-	warrant := w.sign(w.event(&event.Heartbeat{From: at(1), To: at(2)}), "c1")
+	w := newWorld(t, nil)
+	warrant := w.Sign(w.Event(&event.Heartbeat{From: at(1), To: at(2)}), "c1")
 	for _, bad := range []bool{false, true} {
 		env := *warrant
 		env.Signatures = slices.Clone(env.Signatures)
@@ -243,40 +244,40 @@ func TestVerifiedBefore(t *testing.T) {
 
 // A void takes away what a stolen key allowed, and leaves what it owes.
 func TestVoid(t *testing.T) {
-	w := founded(t, nil)
-	warrant := w.warrant(w.now + 20*day)
-	access := w.access(warrant, w.now+20*day)
-	d := &event.Deferral{Event: warrant.ref(), Until: at(w.now + 60*day), Ground: "investigation", Ordinal: 1}
-	w.log(w.event(d), "court2")
-	d.Until, d.Ordinal = at(w.now+90*day), 2
-	w.log(w.event(d), "court")
+	w := newWorld(t, nil)
+	warrant := w.Warrant(w.Now + 20*day)
+	access := w.Access(warrant, w.Now+20*day)
+	d := &event.Deferral{Event: warrant.Reference, Until: at(w.Now + 60*day), Ground: "investigation", Ordinal: 1}
+	w.LogEvent(w.Event(d), "court2")
+	d.Until, d.Ordinal = at(w.Now+90*day), 2
+	w.LogEvent(w.Event(d), "court")
 	from := w.l.Size()
-	w.now += 30 * day
+	w.Now += 30 * day
 	w.amend(func(c *event.Charter) {
 		c.Void = []event.Void{{From: 3, Key: keyID("court2")}, {From: from, Key: keyID("messenger")}}
 		slices.SortFunc(c.Void, func(a, b event.Void) int { return strings.Compare(a.Key, b.Key) })
 	})
-	s, _ := w.l.Sealed(warrant.index)
-	if got := s.Until.Unix(); got != w.now || s.Deferrals != 2 {
+	s, _ := w.l.Sealed(warrant.Index)
+	if got := s.Until.Unix(); got != w.Now || s.Deferrals != 2 {
 		t.Errorf("until day %d, after %d deferrals; want the day of the amendment", (got-testStart)/day, s.Deferrals)
 	}
-	if a, _ := w.l.Access(access.index); a.Dead != "" {
+	if a, _ := w.l.Access(access.Index); a.Dead != "" {
 		t.Errorf("an access before the index is dead: %s", a.Dead)
 	}
-	if v, _ := w.l.Warrant(warrant.index); !v.Live {
+	if v, _ := w.l.Warrant(warrant.Index); !v.Live {
 		t.Error("a warrant of another key of the court is dead")
 	}
 	w.amend(func(c *event.Charter) {
 		c.Void = append(c.Void, event.Void{From: 0, Key: keyID("court")})
 		slices.SortFunc(c.Void, func(a, b event.Void) int { return strings.Compare(a.Key, b.Key) })
 	})
-	if v, _ := w.l.Warrant(warrant.index); v.Live {
+	if v, _ := w.l.Warrant(warrant.Index); v.Live {
 		t.Error("the voided warrant is live")
 	}
-	if a, _ := w.l.Access(access.index); a.Dead == "" {
+	if a, _ := w.l.Access(access.Index); a.Dead == "" {
 		t.Error("an access on a voided warrant is live")
 	}
-	if !slices.ContainsFunc(w.l.Overdue(distant), func(o Obligation) bool { return o.Rule == "disclosure" && o.Index == warrant.index }) {
+	if !slices.ContainsFunc(w.l.Overdue(distant), func(o Obligation) bool { return o.Rule == "disclosure" && o.Index == warrant.Index }) {
 		t.Error("the voided warrant owes no disclosure")
 	}
 }
@@ -284,14 +285,14 @@ func TestVoid(t *testing.T) {
 // Nobody makes another late by backdating to before the last anchor: due times count
 // from no earlier than what is proven.
 func TestBackdating(t *testing.T) {
-	w := founded(t, nil)
-	w.now += 6 * day
+	w := newWorld(t, nil)
+	w.Now += 6 * day
 	w.anchor()
-	e := w.event(testWarrant(w))
-	e.Time = at(w.now - 6*day)
-	w.seal(e, w.now-5*day)
-	w.log(e, "court")
-	for _, o := range w.l.Overdue(at(w.now + hour)) {
+	e := w.Event(w.WarrantBody())
+	e.Time = at(w.Now - 6*day)
+	w.Seal(e, w.Now-5*day)
+	w.LogEvent(e, "court")
+	for _, o := range w.l.Overdue(at(w.Now + hour)) {
 		t.Errorf("overdue: %s of entry %d", o.Rule, o.Index)
 	}
 }
@@ -299,61 +300,61 @@ func TestBackdating(t *testing.T) {
 // On a log that was quiet, an old claim makes its own anchor late, and nothing else,
 // until that is logged.
 func TestQuietLog(t *testing.T) {
-	w := founded(t, nil)
+	w := newWorld(t, nil)
 	w.anchor()
-	w.now += 6 * day
-	e := w.event(testWarrant(w))
-	e.Time = at(w.now - 5*day)
-	w.seal(e, w.now+day)
-	w.log(e, "court")
-	if o := w.l.Overdue(at(w.now)); len(o) != 1 || o[0].Rule != "anchor" {
+	w.Now += 6 * day
+	e := w.Event(w.WarrantBody())
+	e.Time = at(w.Now - 5*day)
+	w.Seal(e, w.Now+day)
+	w.LogEvent(e, "court")
+	if o := w.l.Overdue(at(w.Now)); len(o) != 1 || o[0].Rule != "anchor" {
 		t.Errorf("overdue: %+v", o)
 	}
 	w.anchor()
-	for _, o := range w.l.Overdue(at(w.now)) {
+	for _, o := range w.l.Overdue(at(w.Now)) {
 		t.Errorf("overdue after the anchor: %s of entry %d", o.Rule, o.Index)
 	}
 }
 
 // Whoever breaks a rule too often is counted, not listed.
 func TestManyBreaches(t *testing.T) {
-	w := founded(t, nil)
-	access := w.access(nil, w.now+day)
+	w := newWorld(t, nil)
+	access := w.Access(nil, w.Now+day)
 	for range 3 * maxListed {
 		e, _ := w.release(access, "c4")
-		w.log(e, "c4")
+		w.LogEvent(e, "c4")
 	}
 	b := w.l.breaches
 	if len(b) != maxListed || b[maxListed-1].Count != 2*maxListed+1 || b[maxListed-1].Last != w.l.Size()-1 {
 		t.Fatalf("%d breaches, the last of %d up to entry %d", len(b), b[len(b)-1].Count, b[len(b)-1].Last)
 	}
-	w.finding("a1", "release-chain", event.FindingClosed, 0, w.l.Size()-1)
-	if bars := w.l.Barred("a1", at(w.now)); len(bars) > 0 {
+	w.Finding("a1", "release-chain", event.FindingClosed, 0, w.l.Size()-1)
+	if bars := w.l.Barred("a1", at(w.Now)); len(bars) > 0 {
 		t.Errorf("barred: %+v", bars[0].Breach)
 	}
 	e, _ := w.release(access, "c4")
-	w.log(e, "c4")
-	if bars := w.l.Barred("a1", at(w.now)); len(bars) != 1 {
+	w.LogEvent(e, "c4")
+	if bars := w.l.Barred("a1", at(w.Now)); len(bars) != 1 {
 		t.Errorf("a breach after the finding does not bar: %d", len(bars))
 	}
 }
 
 // The state is what is open: when all is closed and the lag is over, little is left.
 func TestMemoryIsWhatIsOpen(t *testing.T) {
-	w := founded(t, nil)
+	w := newWorld(t, nil)
 	for range 50 {
-		warrant := w.warrant(w.now + minute)
-		access := w.access(warrant, w.now+minute)
+		warrant := w.Warrant(w.Now + minute)
+		access := w.Access(warrant, w.Now+minute)
 		r := w.answer(access, "c1")
-		w.now += hour
-		w.disclose(access, r)
-		w.disclose(warrant)
-		w.log(w.event(&event.Return{Warrant: warrant.ref()}), "messenger")
-		w.heartbeat("c2")
-		w.heartbeat("c3")
-		w.heartbeat("c4")
+		w.Now += hour
+		w.Disclose(access, r)
+		w.Disclose(warrant)
+		w.LogEvent(w.Event(&event.Return{Warrant: warrant.Reference}), "messenger")
+		w.Heartbeat("c2")
+		w.Heartbeat("c3")
+		w.Heartbeat("c4")
 	}
-	w.now += 10 * day
+	w.Now += 10 * day
 	w.anchor()
 	if open, _ := w.l.Open(); open != 0 {
 		t.Errorf("%d events are open", open)
@@ -373,27 +374,27 @@ func TestMemoryIsWhatIsOpen(t *testing.T) {
 }
 
 func TestComplete(t *testing.T) {
-	w := founded(t, nil)
-	warrant, access := w.event(testWarrant(w)), w.event(testAccess(nil))
-	public := w.seal(warrant, w.now+day)
+	w := newWorld(t, nil)
+	warrant, access := w.Event(w.WarrantBody()), w.Event(written.AccessBody(nil))
+	public := w.Seal(warrant, w.Now+day)
 	if err := w.l.Charter().Complete(warrant, public); err != nil {
 		t.Error(err)
 	}
-	tea := append(slices.Clone(public[:2]), w.opening("grounds", event.Codes("tea")))
-	if err := warrant.Seal(at(w.now+day), tea, []event.Opening{w.opening("case", event.Text("1"))}); err != nil {
+	tea := append(slices.Clone(public[:2]), w.Opening("grounds", event.Codes("tea")))
+	if err := warrant.Seal(at(w.Now+day), tea, []event.Opening{w.Opening("case", event.Text("1"))}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.l.Charter().Complete(warrant, tea); !errors.Is(err, event.ErrWrongName) {
 		t.Errorf("a ground that the profile lacks: %v", err)
 	}
-	public = w.seal(access, w.now+day)
+	public = w.Seal(access, w.Now+day)
 	if err := w.l.Charter().Complete(access, public); err != nil {
 		t.Error(err)
 	}
-	bare := []event.Opening{w.opening("unit", event.Text("legal")), event.Decoy(), event.Decoy()}
-	subject := []event.Opening{w.opening("account", event.Text("x")), w.opening("agencySignature", event.Bytes([]byte("s"))),
-		w.opening("package", event.Text(event.Digest(hash("p")).String()))}
-	if err := access.Seal(at(w.now+day), bare, subject); err != nil {
+	bare := []event.Opening{w.Opening("unit", event.Text("legal")), event.Decoy(), event.Decoy()}
+	subject := []event.Opening{w.Opening("account", event.Text("x")), w.Opening("agencySignature", event.Bytes([]byte("s"))),
+		w.Opening("package", event.Text(event.Digest(hash("p")).String()))}
+	if err := access.Seal(at(w.Now+day), bare, subject); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.l.Charter().Complete(access, bare); !errors.Is(err, event.ErrIncomplete) {

@@ -25,13 +25,13 @@ type history struct {
 
 // newHistory founds a log whose limits are wide enough for any interleaving.
 func newHistory(t testing.TB, rt *rapid.T) *history {
-	w := founded(t, func(c *event.Charter) { c.Profile.Emergency.Open = 100 })
+	w := newWorld(t, func(c *event.Charter) { c.Profile.Emergency.Open = 100 })
 	return &history{world: w, rt: rt, mention: make(map[uint64][]uint64)}
 }
 
 func (h *history) mentions(e *logged, of ...*logged) *logged {
 	for _, o := range of {
-		h.mention[e.index] = append(h.mention[e.index], o.index)
+		h.mention[e.Index] = append(h.mention[e.Index], o.Index)
 	}
 	return e
 }
@@ -48,14 +48,14 @@ func (h *history) accessCase() []step {
 	var warrantUntil, accessUntil int64
 	var steps []step
 	add := func(s step) { steps = append(steps, s) }
-	seal := func() int64 { return h.now + int64(rapid.IntRange(1, 3600).Draw(h.rt, "seal")) }
+	seal := func() int64 { return h.Now + int64(rapid.IntRange(1, 3600).Draw(h.rt, "seal")) }
 	if emergency {
-		add(func() { accessUntil = seal(); access = h.access(nil, accessUntil) })
+		add(func() { accessUntil = seal(); access = h.Access(nil, accessUntil) })
 	} else {
-		add(func() { warrantUntil = seal(); warrant = h.warrant(warrantUntil) })
+		add(func() { warrantUntil = seal(); warrant = h.Warrant(warrantUntil) })
 		add(func() {
-			accessUntil = min(warrantUntil, h.now+1)
-			access = h.mentions(h.access(warrant, accessUntil), warrant)
+			accessUntil = min(warrantUntil, h.Now+1)
+			access = h.mentions(h.Access(warrant, accessUntil), warrant)
 		})
 	}
 	for i := range answers {
@@ -66,31 +66,31 @@ func (h *history) accessCase() []step {
 	}
 	if rapid.Bool().Draw(h.rt, "refused") {
 		add(func() {
-			h.mentions(h.log(h.event(&event.Refusal{Access: access.ref(), Reason: "unreadable"}), "c1"), access)
+			h.mentions(h.LogEvent(h.Event(&event.Refusal{Access: access.Reference, Reason: "unreadable"}), "c1"), access)
 		})
 	}
 	if emergency {
 		add(func() {
-			w := testWarrant(h.world)
-			ref := access.ref()
+			w := h.WarrantBody()
+			ref := access.Reference
 			w.Validates = &ref
-			e := h.event(w)
+			e := h.Event(w)
 			warrantUntil = seal()
-			public := h.seal(e, warrantUntil)
-			warrant = h.mentions(h.log(e, "court"), access)
-			warrant.public = public
+			public := h.Seal(e, warrantUntil)
+			warrant = h.mentions(h.LogEvent(e, "court"), access)
+			warrant.Public = public
 		})
 	}
 	add(func() {
-		h.now = max(h.now, accessUntil)
-		h.mentions(h.disclose(access, releases...), access)
+		h.Now = max(h.Now, accessUntil)
+		h.mentions(h.Disclose(access, releases...), access)
 	})
 	add(func() {
-		h.now = max(h.now, warrantUntil)
-		h.mentions(h.disclose(warrant), warrant)
+		h.Now = max(h.Now, warrantUntil)
+		h.mentions(h.Disclose(warrant), warrant)
 	})
 	add(func() {
-		h.mentions(h.log(h.event(&event.Return{Warrant: warrant.ref(), Executed: true}), "messenger"), warrant)
+		h.mentions(h.LogEvent(h.Event(&event.Return{Warrant: warrant.Reference, Executed: true}), "messenger"), warrant)
 	})
 	return steps
 }
@@ -104,10 +104,10 @@ func (h *history) sideCase() []step {
 			steps = append(steps, func() { h.anchor() })
 		case 2:
 			who := fmt.Sprintf("c%d", rapid.IntRange(1, 4).Draw(h.rt, "who"))
-			steps = append(steps, func() { h.heartbeat(who) })
+			steps = append(steps, func() { h.Heartbeat(who) })
 		case 3:
 			steps = append(steps, func() {
-				before := h.charter
+				before := h.Charter
 				h.mentions(h.amend(nil), before)
 			})
 		}
@@ -124,13 +124,13 @@ func (h *history) grow() {
 	for len(cases) > 0 {
 		i := rapid.IntRange(0, len(cases)-1).Draw(h.rt, "next")
 		cases[i][0]()
-		if len(h.found) > 0 {
-			h.rt.Fatalf("entry %d of a valid history: %v", h.l.Size()-1, h.found[0])
+		if len(h.violations) > 0 {
+			h.rt.Fatalf("entry %d of a valid history: %v", h.l.Size()-1, h.violations[0])
 		}
 		if cases[i] = cases[i][1:]; len(cases[i]) == 0 {
 			cases = slices.Delete(cases, i, i+1)
 		}
-		h.now += int64(rapid.IntRange(0, 600).Draw(h.rt, "pause"))
+		h.Now += int64(rapid.IntRange(0, 600).Draw(h.rt, "pause"))
 		if h.between != nil {
 			h.between()
 		}
@@ -139,15 +139,15 @@ func (h *history) grow() {
 
 // replay applies entries to a ledger, from its size on.
 func replay(rt *rapid.T, l *Ledger, entries [][]byte) []*Violation {
-	var found []*Violation
+	var violations []*Violation
 	for i := l.Size(); i < uint64(len(entries)); i++ {
 		v, err := l.Apply(Read(i, entries[i]))
 		if err != nil {
 			rt.Fatal(err)
 		}
-		found = append(found, v...)
+		violations = append(violations, v...)
 	}
-	return found
+	return violations
 }
 
 func treeOf(entries [][]byte) *memTree {
@@ -209,15 +209,15 @@ func TestBreachChangesNothingElse(t *testing.T) {
 		h := newHistory(t, rt)
 		r := newRogue(h, rapid.SampledFrom(rogues).Draw(rt, "rogue"))
 		for _, e := range r.seen[:2] { // else they stay open
-			h.log(h.event(&event.Disclosure{Event: e.ref(), Openings: e.public}), "court")
+			h.LogEvent(h.Event(&event.Disclosure{Event: e.Reference, Openings: e.Public}), "court")
 		}
-		h.log(h.event(&event.Return{Warrant: r.seen[0].ref()}), "messenger")
+		h.LogEvent(h.Event(&event.Return{Warrant: r.seen[0].Reference}), "messenger")
 		h.between = func() {
 			for range rapid.IntRange(0, 2).Draw(rt, "mischief") {
 				if b := r.breach(); b != nil {
-					h.logBytes(b)
-					breaches += len(h.found)
-					h.found = nil
+					h.Append(b)
+					breaches += len(h.violations)
+					h.violations = nil
 				}
 			}
 		}
@@ -241,7 +241,7 @@ func TestReplayFromAnySnapshot(t *testing.T) {
 		for range rapid.IntRange(0, 10).Draw(rt, "mischief") {
 			r.act(false)
 		}
-		h.now += int64(rapid.IntRange(0, 100).Draw(rt, "days")) * day
+		h.Now += int64(rapid.IntRange(0, 100).Draw(rt, "days")) * day
 		h.anchor()
 		entries := h.tree.entries
 		whole := New(testLog, h.tree)
@@ -251,18 +251,18 @@ func TestReplayFromAnySnapshot(t *testing.T) {
 		}
 		at := rapid.IntRange(0, len(entries)).Draw(rt, "at")
 		first := New(testLog, h.tree)
-		found := replay(rt, first, entries[:at])
+		violations := replay(rt, first, entries[:at])
 		root, _ := h.tree.Root(uint64(at))
 		second, err := Restore(first.Snapshot(), uint64(at), root, h.tree)
 		if err != nil {
 			rt.Fatal(err)
 		}
-		found = append(found, replay(rt, second, entries)...)
+		violations = append(violations, replay(rt, second, entries)...)
 		if !bytes.Equal(second.Snapshot(), whole.Snapshot()) {
 			rt.Fatal("the replay from the snapshot differs")
 		}
-		if fmt.Sprint(texts(found)) != fmt.Sprint(texts(all)) {
-			rt.Fatalf("verdicts differ:\n%v\n%v", texts(found), texts(all))
+		if fmt.Sprint(texts(violations)) != fmt.Sprint(texts(all)) {
+			rt.Fatalf("verdicts differ:\n%v\n%v", texts(violations), texts(all))
 		}
 		sameOverdue(rt, h, second, whole)
 	})
@@ -311,15 +311,15 @@ type rogue struct {
 }
 
 func newRogue(h *history, name string) *rogue {
-	w := h.warrant(h.now + 10)
-	a := h.access(w, h.now+5)
-	return &rogue{history: h, name: name, seen: []*logged{w, a, h.charter}}
+	w := h.Warrant(h.Now + 10)
+	a := h.Access(w, h.Now+5)
+	return &rogue{history: h, name: name, seen: []*logged{w, a, h.Charter}}
 }
 
 func (r *rogue) any() *logged { return rapid.SampledFrom(r.seen).Draw(r.rt, "seen") }
 
 func (r *rogue) ref() event.Reference {
-	ref := r.any().ref()
+	ref := r.any().Reference
 	if rapid.IntRange(0, 4).Draw(r.rt, "ref") == 0 {
 		ref.Index = rapid.Uint64Range(0, r.l.Size()+3).Draw(r.rt, "index")
 	}
@@ -343,7 +343,7 @@ func (r *rogue) body() event.Body {
 			root, _ := r.tree.Root(min(size, r.l.Size()))
 			return &event.Release{Access: r.ref(), Seq: seq, Prev: prev, Notices: []event.Digest{hash("n")}, Head: event.Head{Size: size, Root: root}}
 		case 1:
-			return &event.Heartbeat{From: at(r.now), To: at(r.now + day), Seq: seq, Prev: hash("x")}
+			return &event.Heartbeat{From: at(r.Now), To: at(r.Now + day), Seq: seq, Prev: hash("x")}
 		case 2:
 			return &event.Refusal{Access: r.ref(), Reason: "ended"}
 		}
@@ -352,30 +352,30 @@ func (r *rogue) body() event.Body {
 		last := rapid.Uint64Range(0, r.l.Size()+2).Draw(r.rt, "last")
 		return &event.Finding{First: 0, Last: last, Rule: rapid.SampledFrom([]string{"form", "unfulfilled", "tea"}).Draw(r.rt, "rule"), State: event.FindingOpen, Digest: hash("t")}
 	case 'f':
-		return r.nextCharter(func(c *event.Charter) { c.Thresholds.Amend = 1 })
+		return r.NextCharter(func(c *event.Charter) { c.Thresholds.Amend = 1 })
 	}
 	switch rapid.IntRange(0, 3).Draw(r.rt, "kind") {
 	case 0:
 		return &event.Revocation{Warrant: r.ref(), Reason: "ended"}
 	case 1:
-		return &event.Deferral{Event: r.ref(), Until: at(r.now + 20*day), Ground: "investigation", Ordinal: 1}
+		return &event.Deferral{Event: r.ref(), Until: at(r.Now + 20*day), Ground: "investigation", Ordinal: 1}
 	case 2:
-		return &event.Disclosure{Event: r.ref(), Openings: r.seen[0].public}
+		return &event.Disclosure{Event: r.ref(), Openings: r.seen[0].Public}
 	}
-	w := testWarrant(r.world)
+	w := r.WarrantBody()
 	w.Accesses, w.Accounts = rapid.Uint64Range(1, event.MaxInteger).Draw(r.rt, "n"), event.MaxInteger
 	return w
 }
 
 // make signs something.
 func (r *rogue) make() (*event.Envelope, []event.Opening) {
-	e := r.event(r.body())
-	e.Time = at(r.now + rapid.Int64Range(-10*day, 10*day).Draw(r.rt, "claim"))
+	e := r.Event(r.body())
+	e.Time = at(r.Now + rapid.Int64Range(-10*day, 10*day).Draw(r.rt, "claim"))
 	var public []event.Opening
 	if _, ok := e.Body.(*event.Warrant); ok {
-		public = r.seal(e, e.Time.Unix()+rapid.Int64Range(0, 180*day).Draw(r.rt, "until"))
+		public = r.Seal(e, e.Time.Unix()+rapid.Int64Range(0, 180*day).Draw(r.rt, "until"))
 	}
-	return r.sign(e, r.name), public
+	return r.Sign(e, r.name), public
 }
 
 // breach makes an entry that has no effect, of its own or of somebody else's with a
@@ -412,10 +412,9 @@ func (r *rogue) act(admitted bool) {
 			return
 		}
 	}
-	out := &logged{env: env, index: r.l.Size(), public: public}
-	r.logBytes(b)
+	out := &logged{Envelope: env, Reference: r.Append(b), Public: public}
 	r.seen = append(r.seen, out)
-	if public != nil && len(r.found) == 0 {
+	if public != nil && len(r.violations) == 0 {
 		r.served = append(r.served, out)
 	}
 }
@@ -427,11 +426,11 @@ func TestNobodyStopsEveryone(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		h := newHistory(t, rt)
 		name := rapid.SampledFrom(rogues).Draw(rt, "rogue")
-		h.amend(func(c *event.Charter) { c.AuditPolicy = policyText(1, "a1", "a2") })
+		h.amend(func(c *event.Charter) { c.AuditPolicy = parties.Policy(1, "a1", "a2") })
 		r := newRogue(h, name)
 		for range rapid.IntRange(1, 30).Draw(rt, "mischief") {
 			r.act(true)
-			h.now += int64(rapid.IntRange(0, 3*day).Draw(rt, "pause"))
+			h.Now += int64(rapid.IntRange(0, 3*day).Draw(rt, "pause"))
 			if rapid.Bool().Draw(rt, "anchor") {
 				h.anchor()
 			}
@@ -447,41 +446,41 @@ func TestNobodyStopsEveryone(t *testing.T) {
 				return
 			}
 			if name == "a1" {
-				c.AuditPolicy = policyText(1, "a2")
+				c.AuditPolicy = parties.Policy(1, "a2")
 			}
 			c.Parties = slices.DeleteFunc(c.Parties, drop)
 			c.Groups[0].Members = slices.DeleteFunc(slices.Clone(c.Groups[0].Members), func(n string) bool { return n == name })
 		}, "f2", "f3")
 		if h.l.Charter().Index != h.l.Size()-1 {
-			rt.Fatalf("no amendment: %v", h.found)
+			rt.Fatalf("no amendment: %v", h.violations)
 		}
-		h.now += 400 * day
+		h.Now += 400 * day
 		for _, w := range append(r.served, r.seen[:2]...) {
-			if _, ok := h.l.Sealed(w.index); ok {
-				h.disclose(w)
+			if _, ok := h.l.Sealed(w.Index); ok {
+				h.Disclose(w)
 			}
 		}
 		h.anchor()
 		for _, rule := range Rules(1) {
-			h.finding("a2", rule.Name, event.FindingClosed, 0, h.l.Size()-1)
+			h.Finding("a2", rule.Name, event.FindingClosed, 0, h.l.Size()-1)
 		}
 		for _, who := range []string{"", "a2"} {
-			if bars := h.l.Barred(who, at(h.now)); len(bars) > 0 {
+			if bars := h.l.Barred(who, at(h.Now)); len(bars) > 0 {
 				rt.Fatalf("%q is barred: %+v %+v", who, bars[0].Breach, bars[0].Obligation)
 			}
 		}
-		w := h.event(testWarrant(h.world))
-		public := h.seal(w, h.now+day)
-		warrant := h.log(w, map[bool]string{true: "court3", false: "court"}[name == "court"])
-		warrant.public = public
+		w := h.Event(h.WarrantBody())
+		public := h.Seal(w, h.Now+day)
+		warrant := h.LogEvent(w, map[bool]string{true: "court3", false: "court"}[name == "court"])
+		warrant.Public = public
 		h.ok()
-		access := h.access(warrant, h.now+day)
+		access := h.Access(warrant, h.Now+day)
 		h.ok()
 		for _, c := range []string{"c2", "c3"} {
 			h.answer(access, c)
 			h.ok()
 		}
-		if a, _ := h.l.Access(access.index); len(a.Answered) != 2 {
+		if a, _ := h.l.Access(access.Index); len(a.Answered) != 2 {
 			rt.Fatalf("answered by %v", a.Answered)
 		}
 	})
@@ -489,7 +488,7 @@ func TestNobodyStopsEveryone(t *testing.T) {
 
 func (h *history) ok() {
 	h.t.Helper()
-	if len(h.found) > 0 {
-		h.rt.Fatalf("entry %d: %v", h.l.Size()-1, h.found[0])
+	if len(h.violations) > 0 {
+		h.rt.Fatalf("entry %d: %v", h.l.Size()-1, h.violations[0])
 	}
 }

@@ -17,8 +17,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/vasistas/vasistas/internal/world/people"
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // script runs a section of testdata: one event a line, as testdata/README.md says,
@@ -112,7 +113,7 @@ func TestRules(t *testing.T) {
 		for i := range a.Files {
 			f := &a.Files[i]
 			t.Run(rule+"/"+f.Name, func(t *testing.T) {
-				s := &script{world: newWorld(t), names: make(map[string]*logged), ways: make(map[string]bool)}
+				s := &script{world: emptyWorld(t), names: make(map[string]*logged), ways: make(map[string]bool)}
 				got := s.run(string(f.Data))
 				s.checkRestored()
 				if *update {
@@ -166,7 +167,7 @@ func (s *script) run(text string) string {
 		if strings.TrimSpace(row) == "" {
 			continue
 		}
-		s.found = nil
+		s.violations = nil
 		for _, o := range s.do(parseLine(row)) {
 			out.WriteString("= " + keyNames.Replace(o) + "\n")
 		}
@@ -179,10 +180,10 @@ func (s *script) do(l line) []string {
 	if s.l.Size() == 0 && l.verb != "charter" && l.verb != "raw" && l.opt["first"] == "" {
 		s.do(parseLine("charter"))
 	}
-	now := s.now
-	defer func() { s.now = now }()
+	now := s.Now
+	defer func() { s.Now = now }()
 	if v, ok := l.opt["at"]; ok {
-		s.now = date(v)
+		s.Now = date(v)
 	}
 	switch l.verb {
 	case "now":
@@ -198,7 +199,7 @@ func (s *script) do(l line) []string {
 		s.names[l.words[0]] = e
 	}
 	var out []string
-	for _, v := range s.found {
+	for _, v := range s.violations {
 		out = append(out, s.verdict(v))
 	}
 	return out
@@ -255,7 +256,7 @@ func (s *script) checkRestored() {
 
 func (s *script) overdue() []string {
 	var out []string
-	for _, o := range s.l.Overdue(at(s.now)) {
+	for _, o := range s.l.Overdue(at(s.Now)) {
 		s.ways[o.Rule+"/"+o.Code] = true
 		text := fmt.Sprintf("overdue %s/%s of entry %d by %s since %s: %s; cure: %s", o.Rule, o.Code, o.Index, o.Debtor, o.Late.Format(time.RFC3339), s.text(o.Cause), o.Cure)
 		if o.Auditors {
@@ -274,7 +275,7 @@ func (s *script) overdue() []string {
 
 func (s *script) barred(auditor string) []string {
 	out := []string{}
-	for _, b := range s.l.Barred(auditor, at(s.now)) {
+	for _, b := range s.l.Barred(auditor, at(s.Now)) {
 		if b.Breach != nil {
 			out = append(out, fmt.Sprintf("barred by breach %s of entry %d, closed by %v", b.Breach.Rule, b.Breach.Index, b.Breach.ClosedBy()))
 		} else {
@@ -299,7 +300,7 @@ func (s *script) ref(l line, i int) event.Reference {
 	name := l.words[i]
 	r := event.Reference{Index: s.l.Size() + 5, Leaf: hash("future")}
 	if name != "future" {
-		r = s.get(name).ref()
+		r = s.get(name).Reference
 	}
 	if l.opt["leaf"] == "wrong" {
 		r.Leaf = hash("wrong")
@@ -309,37 +310,38 @@ func (s *script) ref(l line, i int) event.Reference {
 
 // sign makes an event with what every line may say about it, and logs it.
 func (s *script) logLine(l line, body event.Body, by string, until int64) *logged {
-	e := s.event(body)
+	e := s.Event(body)
 	if id := l.opt["id"]; id != "" {
-		e.ID = s.get(id).env.Event.ID
+		e.ID = s.get(id).Envelope.Event.ID
 	}
 	if o := l.opt["origin"]; o != "" {
 		e.Log = o
 	}
-	out := &logged{index: s.l.Size()}
+	out := &logged{}
 	if until != 0 && l.opt["seal"] != "none" {
-		out.public = s.seal(e, until)
+		out.Public = s.Seal(e, until)
 		switch l.opt["seal"] {
 		case "few":
 			e.Sealed.Public = e.Sealed.Public[:1]
 		case "decoys":
 			for i := range e.Sealed.Public {
-				out.public[i] = s.opening(event.DecoyName, event.Value{})
-				e.Sealed.Public[i], _ = out.public[i].Digest()
+				out.Public[i] = s.Opening(event.DecoyName, event.Value{})
+				e.Sealed.Public[i], _ = out.Public[i].Digest()
 			}
 			event.SortDigests(e.Sealed.Public)
 		}
 	}
-	out.env = s.world.sign(e, strings.Split(l.or("by", by), ",")...)
+	out.Envelope = s.Sign(e, strings.Split(l.or("by", by), ",")...)
 	if k := l.opt["badsig"]; k != "" {
-		for i, sig := range out.env.Signatures {
+		for i, sig := range out.Envelope.Signatures {
 			if sig.KeyID == keyID(k) {
-				out.env.Signatures[i].Sig = append([]byte{sig.Sig[0] ^ 1}, sig.Sig[1:]...)
+				out.Envelope.Signatures[i].Sig = append([]byte{sig.Sig[0] ^ 1}, sig.Sig[1:]...)
 			}
 		}
 	}
+	out.Reference = event.Reference{Index: s.Size(), Leaf: out.Envelope.LeafHash()}
 	if l.opt["unlogged"] == "" {
-		s.logBytes(out.env.Bytes())
+		s.Append(out.Envelope.Bytes())
 	}
 	return out
 }
@@ -349,26 +351,26 @@ func (s *script) make(l line) *logged {
 	case "charter":
 		ch := testCharter()
 		edit(s, l, ch)
-		s.charter = s.logLine(l, ch, "f1,f2", 0)
-		return s.charter
+		s.Charter = s.logLine(l, ch, "f1,f2", 0)
+		return s.Charter
 	case "amend":
-		ch := s.nextCharter(func(c *event.Charter) { edit(s, l, c) })
+		ch := s.NextCharter(func(c *event.Charter) { edit(s, l, c) })
 		out := s.logLine(l, ch, "f1,f2", 0)
-		if c := s.l.Charter(); c != nil && c.Index == out.index {
-			s.charter = out
+		if c := s.l.Charter(); c != nil && c.Index == out.Index {
+			s.Charter = out
 		}
 		return out
 	case "again":
-		s.logBytes(s.get(l.words[0]).env.Bytes())
+		s.Append(s.get(l.words[0]).Envelope.Bytes())
 		return nil
 	case "cosign": // the same event, signed by others
 		e := s.get(l.words[0])
-		out := &logged{env: s.world.sign(e.env.Event, strings.Split(l.opt["by"], ",")...), index: s.l.Size(), public: e.public, notices: e.notices}
-		s.logBytes(out.env.Bytes())
+		out := s.LogEvent(e.Envelope.Event, strings.Split(l.opt["by"], ",")...)
+		out.Public, out.Notices = e.Public, e.Notices
 		s.names[l.words[0]] = out
 		return out
 	case "raw":
-		s.logBytes([]byte(strings.Join(l.words, " ")))
+		s.Append([]byte(strings.Join(l.words, " ")))
 		return nil
 	case "warrant":
 		return s.makeWarrant(l)
@@ -383,7 +385,7 @@ func (s *script) make(l line) *logged {
 	case "deferral":
 		d := &event.Deferral{Event: s.ref(l, 1), Ground: l.or("ground", "investigation"), Ordinal: l.number("ordinal", 1)}
 		if d.Never = l.opt["until"] == "never"; !d.Never {
-			d.Until = at(l.date("until", s.now+10*day))
+			d.Until = at(l.date("until", s.Now+10*day))
 		}
 		return s.logLine(l, d, "court", l.date("sealed", 0))
 	case "disclosure":
@@ -395,7 +397,7 @@ func (s *script) make(l line) *logged {
 	case "anchor":
 		return s.makeAnchor(l)
 	case "finding":
-		i := s.get(l.words[1]).index
+		i := s.get(l.words[1]).Index
 		return s.logLine(l, &event.Finding{First: l.number("first", i), Last: l.number("last", i), Rule: l.opt["rule"],
 			State: event.FindingState(l.or("state", "closed")), Digest: hash("text")}, "a1", 0)
 	}
@@ -404,23 +406,23 @@ func (s *script) make(l line) *logged {
 }
 
 func (s *script) makeWarrant(l line) *logged {
-	w := testWarrant(s.world)
+	w := s.WarrantBody()
 	w.Decision = event.Decision(l.or("decision", "granted"))
 	w.Accounts, w.Accesses = l.number("accounts", 2), l.number("accesses", 1)
-	w.NotBefore, w.NotAfter = at(l.date("from", s.now)), at(l.date("to", s.now+30*day))
+	w.NotBefore, w.NotAfter = at(l.date("from", s.Now)), at(l.date("to", s.Now+30*day))
 	w.Instrument, w.Offence, w.Provider = l.or("instrument", "search"), l.or("offence", "fraud"), l.or("provider", "messenger")
 	if w.Decision == event.Denied {
 		w.Accounts, w.Accesses, w.NotBefore, w.NotAfter = 0, 0, time.Time{}, time.Time{}
 	}
 	if v := l.opt["validates"]; v != "" {
-		r := s.get(v).ref()
+		r := s.get(v).Reference
 		w.Validates = &r
 	}
-	return s.logLine(l, w, "court", l.date("until", s.now+30*day))
+	return s.logLine(l, w, "court", l.date("until", s.Now+30*day))
 }
 
 func (s *script) makeAccess(l line) *logged {
-	a := testAccess(nil)
+	a := written.AccessBody(nil)
 	by := "messenger,duty"
 	if len(l.words) > 1 {
 		r := s.ref(l, 1)
@@ -430,7 +432,7 @@ func (s *script) makeAccess(l line) *logged {
 		a.Emergency = g
 	}
 	a.Group, a.Accounts = l.or("group", "main"), l.number("accounts", 1)
-	return s.logLine(l, a, by, l.date("until", s.now+20*day))
+	return s.logLine(l, a, by, l.date("until", s.Now+20*day))
 }
 
 func (s *script) makeRelease(l line) *logged {
@@ -453,7 +455,7 @@ func (s *script) makeRelease(l line) *logged {
 	if p := l.opt["prev"]; p == "wrong" {
 		r.Prev = hash("wrong")
 	} else if p != "" {
-		r.Prev = event.Digest(s.get(p).env.Hash())
+		r.Prev = event.Digest(s.get(p).Envelope.Hash())
 	}
 	if h := l.opt["head"]; h != "" {
 		r.Head.Size = l.number("head", 0)
@@ -464,11 +466,10 @@ func (s *script) makeRelease(l line) *logged {
 	if l.opt["root"] == "wrong" {
 		r.Head.Root = hash("wrong")
 	}
-	s.serial-- // logLine makes the event anew
 	out := s.logLine(l, r, by, 0)
-	out.notices = notices
-	if l.opt["seq"] == "" && l.opt["prev"] == "" && !slices.ContainsFunc(s.found, func(v *Violation) bool { return v.Kind == KindBreach }) {
-		s.follow(by, out.env)
+	out.Notices = notices
+	if l.opt["seq"] == "" && l.opt["prev"] == "" && !slices.ContainsFunc(s.violations, func(v *Violation) bool { return v.Kind == KindBreach }) {
+		s.Follow(by, out.Envelope)
 	}
 	return out
 }
@@ -476,14 +477,14 @@ func (s *script) makeRelease(l line) *logged {
 func (s *script) makeDisclosure(l line) *logged {
 	d := &event.Disclosure{Event: s.ref(l, 1)}
 	only := strings.Split(l.or("open", "all"), ",")
-	for _, o := range s.get(l.words[1]).public {
+	for _, o := range s.get(l.words[1]).Public {
 		if only[0] == "all" || slices.Contains(only, o.Name) {
 			d.Openings = append(d.Openings, o)
 		}
 	}
 	switch l.opt["open"] {
 	case "wrong":
-		d.Openings = []event.Opening{s.opening("agency", event.Text("other"))}
+		d.Openings = []event.Opening{s.Opening("agency", event.Text("other"))}
 	case "none":
 		d.Openings = nil
 	}
@@ -492,7 +493,7 @@ func (s *script) makeDisclosure(l line) *logged {
 			if n == "wrong" {
 				d.Notices = append(d.Notices, []byte("no such notice"))
 			} else {
-				d.Notices = append(d.Notices, s.get(n).notices...)
+				d.Notices = append(d.Notices, s.get(n).Notices...)
 			}
 		}
 	}
@@ -501,17 +502,15 @@ func (s *script) makeDisclosure(l line) *logged {
 
 func (s *script) makeHeartbeat(l line) *logged {
 	by := l.or("by", "c1")
-	h := &event.Heartbeat{From: at(s.now - day), To: at(l.date("to", s.now))}
-	if c, ok := s.chains[by]; ok {
-		h.Seq, h.Prev = c[0].(uint64), c[1].(event.Digest)
-	}
+	h := &event.Heartbeat{From: at(s.Now - day), To: at(l.date("to", s.Now))}
+	h.Seq, h.Prev = s.Last(by)
 	if n := l.number("seq", h.Seq); n != h.Seq {
 		h.Seq, h.Prev = n, hash("prev")
 	}
 	if p := l.opt["prev"]; p == "wrong" {
 		h.Prev = hash("wrong")
 	} else if p != "" {
-		h.Prev = event.Digest(s.get(p).env.Hash())
+		h.Prev = event.Digest(s.get(p).Envelope.Hash())
 	}
 	return s.logLine(l, h, by, 0)
 }
@@ -524,26 +523,17 @@ func (s *script) makeAnchor(l line) *logged {
 		if by[0] == "none" {
 			by = nil
 		}
-		c := s.checkpoint(size, l.date("time", s.now), by...)
+		c := s.checkpoint(size, l.date("time", s.Now), by...)
 		if l.opt["root"] == "wrong" {
 			c.Root = hash("wrong")
-			c.Signatures = nil
-			for _, k := range []string{"w1", "w2"} {
-				sig, err := witnessSigner(k).Sign(&c.Head, uint64(s.now))
-				if err != nil {
-					s.t.Fatal(err)
-				}
-				c.Signatures = append(c.Signatures, sig)
-			}
-			sig, err := logSigner().Sign(&c.Head, 0)
-			if err != nil {
+			var err error
+			if c, err = parties.Checkpoint(c.Head, uint64(s.Now), "w1", "w2"); err != nil {
 				s.t.Fatal(err)
 			}
-			c.Signatures = append(c.Signatures, sig)
 		}
 		cp = string(c.Bytes())
 	} else {
-		c := s.checkpoint(1, s.now, "w1", "w2")
+		c := s.checkpoint(1, s.Now, "w1", "w2")
 		cp = strings.Replace(string(c.Bytes()), "\n1\n", fmt.Sprintf("\n%d\n", size), 1)
 	}
 	return s.logLine(l, &event.Anchor{Checkpoint: cp}, "messenger", 0)
@@ -589,8 +579,8 @@ func edit(s *script, l line, c *event.Charter) {
 		case "witnesses":
 			c.WitnessPolicy = map[string]string{
 				"none":  "quorum none\n",
-				"bad":   strings.Replace(c.WitnessPolicy, "group g 2", "group g 4", 1),
-				"w4":    policyText(2, "w2", "w3", "w4"),
+				"bad":   strings.Replace(c.WitnessPolicy, "group quorate 2", "group quorate 4", 1),
+				"w4":    parties.Policy(2, "w2", "w3", "w4"),
 				"twice": twiceText(2), "any": twiceText(1),
 			}[v]
 		case "audit":
@@ -602,7 +592,7 @@ func edit(s *script, l line, c *event.Charter) {
 // twiceText is a policy in which w1.example has two keys, in a group of which k
 // must sign.
 func twiceText(k int) string {
-	other := noteSigner("w1.example", tlog.CosignatureEd25519, "w1 second")
+	other := people.New(testLog, "w1 second").Witness("w1")
 	return fmt.Sprintf("witness w1 %s\nwitness w1b %s\nwitness w2 %s\ngroup one %d w1 w1b\ngroup g 2 one w2\nquorum g\n",
-		witnessSigner("w1").Verifier(), other.Verifier(), witnessSigner("w2").Verifier(), k)
+		parties.Witness("w1").Verifier(), other.Verifier(), parties.Witness("w2").Verifier(), k)
 }

@@ -14,27 +14,27 @@ import (
 
 // rich is a world with something of everything in its state.
 func rich(t testing.TB) *world {
-	w := founded(t, nil)
-	warrant := w.warrant(w.now + hour)
-	access := w.access(warrant, w.now+hour)
+	w := newWorld(t, nil)
+	warrant := w.Warrant(w.Now + hour)
+	access := w.Access(warrant, w.Now+hour)
 	w.answer(access, "c1")
-	w.log(w.event(&event.Refusal{Access: access.ref(), Reason: "unreadable"}), "c2")
-	w.access(nil, w.now+hour)
-	w.log(w.event(&event.Deferral{Event: warrant.ref(), Until: at(w.now + 40*day), Ground: "investigation", Ordinal: 1}), "court")
-	w.log(w.event(&event.Heartbeat{From: at(1), To: at(2), Seq: 7, Prev: hash("x")}), "c3")
+	w.LogEvent(w.Event(&event.Refusal{Access: access.Reference, Reason: "unreadable"}), "c2")
+	w.Access(nil, w.Now+hour)
+	w.LogEvent(w.Event(&event.Deferral{Event: warrant.Reference, Until: at(w.Now + 40*day), Ground: "investigation", Ordinal: 1}), "court")
+	w.LogEvent(w.Event(&event.Heartbeat{From: at(1), To: at(2), Seq: 7, Prev: hash("x")}), "c3")
 	e, _ := w.release(access, "c3")
 	r := e.Body.(*event.Release)
 	r.Seq, r.Prev = 3, hash("y")
-	w.log(e, "c3")
+	w.LogEvent(e, "c3")
 	e, _ = w.release(access, "c4")
-	w.log(e, "c4")
-	w.finding("a1", "release-chain", event.FindingClosed, 0, w.l.Size()-1)
-	w.now += hour
+	w.LogEvent(e, "c4")
+	w.Finding("a1", "release-chain", event.FindingClosed, 0, w.l.Size()-1)
+	w.Now += hour
 	w.anchor()
-	d := &event.Disclosure{Event: warrant.ref(), Openings: warrant.public[:1]}
-	w.log(w.event(d), "court")
+	d := &event.Disclosure{Event: warrant.Reference, Openings: warrant.Public[:1]}
+	w.LogEvent(w.Event(d), "court")
 	w.amend(nil)
-	w.log(w.event(testWarrant(w)), "court") // without a seal
+	w.LogEvent(w.Event(w.WarrantBody()), "court") // without a seal
 	return w
 }
 
@@ -94,7 +94,7 @@ func TestRestoredIsApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Apply(Read(c.Size(), w.sign(w.event(&event.Heartbeat{From: at(1), To: at(2)}), "c2").Bytes())); err != nil {
+	if _, err := c.Apply(Read(c.Size(), w.Sign(w.Event(&event.Heartbeat{From: at(1), To: at(2)}), "c2").Bytes())); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(before, w.l.Snapshot()) || bytes.Equal(before, c.Snapshot()) {
@@ -131,7 +131,7 @@ func FuzzRestore(f *testing.F) {
 		l.Overdue(distant)
 		l.Overdue(at(testStart + 100*day))
 		l.Barred("a1", at(testStart))
-		if _, err := l.Apply(Read(l.Size(), w.charter.env.Bytes())); err != nil && !errors.Is(err, ErrTree) && !errors.Is(err, ErrRules) {
+		if _, err := l.Apply(Read(l.Size(), w.Charter.Envelope.Bytes())); err != nil && !errors.Is(err, ErrTree) && !errors.Is(err, ErrRules) {
 			t.Fatal(err)
 		}
 	})
