@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -100,7 +101,7 @@ func TestSumDB(t *testing.T) {
 // An origin that is some log's own name is that log's: another log of the
 // policy must not sign for it, even when the caller names the origin.
 func TestOriginOfAnotherLogOfThePolicy(t *testing.T) {
-	w, mallory := newWorld(t, 3), noteSigner(t, "log.example/mallory", tlog.Ed25519)
+	w, mallory := newWorld(t, 3), people.New(testOrigin, "").Note("log.example/mallory", tlog.Ed25519)
 	policy := parsePolicy(t, "log "+w.log.Verifier().String()+"\nlog "+mallory.Verifier().String()+"\nquorum none\n")
 	for _, origin := range []string{"", testOrigin} {
 		in, err := Proof(policy, w.proof(1, mallory).Bytes(), Options{Origin: origin})

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -117,10 +118,10 @@ func TestRefused(t *testing.T) {
 	stray := w.envelope("log.example/other", w.signers[0])
 	strayIndex := w.add(stray.Bytes())
 	textIndex := w.add([]byte("no event"))
-	mlLog := noteSigner(t, testOrigin, tlog.CosignatureMLDSA44)
+	mlLog := people.New(testOrigin, "").Note(testOrigin, tlog.CosignatureMLDSA44)
 	three, strangers := w.policy(3), other.policy(3)
 	noLogs := parsePolicy(t, "quorum none\n")
-	otherName := parsePolicy(t, fmt.Sprintf("log %s\nquorum none\n", noteSigner(t, "log.example/other", tlog.Ed25519).Verifier()))
+	otherName := parsePolicy(t, fmt.Sprintf("log %s\nquorum none\n", people.New(testOrigin, "").Note("log.example/other", tlog.Ed25519).Verifier()))
 
 	for _, c := range []struct {
 		name   string
@@ -282,7 +283,7 @@ func TestFutureWitness(t *testing.T) {
 // either spoils the file.
 func TestBothLogKeys(t *testing.T) {
 	w := newWorld(t, 3)
-	ml := noteSigner(t, testOrigin, tlog.CosignatureMLDSA44)
+	ml := people.New(testOrigin, "").Note(testOrigin, tlog.CosignatureMLDSA44)
 	policy := parsePolicy(t, fmt.Sprintf("log %s\nlog %s\nquorum none\n", w.log.Verifier(), ml.Verifier()))
 	for _, signers := range [][]*tlog.Signer{{w.log}, {ml}, {w.log, ml}} {
 		in, err := Proof(policy, w.proof(1, signers...).Bytes(), Options{})

@@ -4,15 +4,14 @@
 package verify
 
 import (
-	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
 	sumdb "golang.org/x/mod/sumdb/tlog"
 
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -41,31 +40,15 @@ func (w *world) ReadHashes(indexes []int64) ([]sumdb.Hash, error) {
 // newWorld makes a log of n entries, each a warrant signed by both signers.
 func newWorld(t testing.TB, n int) *world {
 	t.Helper()
-	w := &world{t: t, log: noteSigner(t, testOrigin, tlog.Ed25519)}
+	p := people.New(testOrigin, "")
+	w := &world{t: t, log: p.Log(), signers: []event.Signer{p.Signer("one"), p.Signer("two")}}
 	for i := range 3 {
-		w.witnesses = append(w.witnesses, noteSigner(t, fmt.Sprintf("witness.example/w%d", i), tlog.CosignatureEd25519))
-	}
-	for i := range 2 {
-		seed := sha256.Sum256([]byte{byte(i)})
-		s, err := event.NewSigner(ed25519.NewKeyFromSeed(seed[:]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.signers = append(w.signers, s)
+		w.witnesses = append(w.witnesses, p.Note(fmt.Sprintf("witness.example/w%d", i), tlog.CosignatureEd25519))
 	}
 	for range n {
 		w.add(w.envelope(testOrigin, w.signers[0]).Bytes())
 	}
 	return w
-}
-
-func noteSigner(t testing.TB, name string, a tlog.Algorithm) *tlog.Signer {
-	t.Helper()
-	s, err := tlog.GenerateSigner(name, a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 func (w *world) envelope(log string, signers ...event.Signer) *event.Envelope {
@@ -125,11 +108,11 @@ func (w *world) proof(index int, signers ...*tlog.Signer) *tlog.Proof {
 	h := w.head()
 	c := &tlog.Checkpoint{Head: h}
 	for i, s := range signers {
-		sig, err := s.Sign(&h, at(i))
+		line, err := people.Cosign(h, at(i), s)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		c.Signatures = append(c.Signatures, sig)
+		c.Signatures = append(c.Signatures, line.Signatures...)
 	}
 	hashes, err := sumdb.ProveRecord(int64(h.Size), int64(index), w)
 	if err != nil {
@@ -151,13 +134,11 @@ func (w *world) whole(index int) *tlog.Proof {
 // policy asks for k of the three witnesses A, B, C.
 func (w *world) policy(k int) *Policy {
 	w.t.Helper()
-	var b strings.Builder
-	fmt.Fprintf(&b, "log %s\n", w.log.Verifier())
+	var list []people.Witness
 	for i, s := range w.witnesses {
-		fmt.Fprintf(&b, "witness %c %s\n", 'A'+i, s.Verifier())
+		list = append(list, people.Witness{Name: string(rune('A' + i)), Keys: []*tlog.VerifierKey{s.Verifier()}})
 	}
-	fmt.Fprintf(&b, "group g %d A B C\nquorum g\n", k)
-	return parsePolicy(w.t, b.String())
+	return parsePolicy(w.t, fmt.Sprintf("log %s\n%s", w.log.Verifier(), people.Policy(k, list...)))
 }
 
 func parsePolicy(t testing.TB, text string) *Policy {
@@ -187,7 +168,7 @@ func wantReason(t *testing.T, in *Inclusion, err error, want Reason) {
 		t.Fatalf("verified: %+v", in.Report())
 	}
 	if in != nil {
-		t.Error("an Inclusion beside an error")
+		t.Error("an Inclusion with an error")
 	}
 	if got := reasonOf(err); got != want {
 		t.Errorf("reason %q, want %q: %v", got, want, err)
