@@ -29,7 +29,7 @@ var peer = flag.String("peer", "", "`binary` of tdwitness, to measure it too")
 // 1,000 logs that grow in turn. The client and the server share the machine;
 // the client's requests are made and signed beforehand.
 func BenchmarkAddCheckpoint(b *testing.B) {
-	both := bothSigners(b)
+	both := bothSigners()
 	for _, keys := range []struct {
 		name    string
 		signers []*tlog.Signer
@@ -157,7 +157,7 @@ func BenchmarkRatio(b *testing.B) {
 	if *peer == "" {
 		b.Fatal("name the peer: -args -peer FILE")
 	}
-	both := bothSigners(b)
+	both := bothSigners()
 	for _, keys := range []struct {
 		name    string
 		signers []*tlog.Signer

@@ -28,7 +28,7 @@ func handle(w *witness.Witness, method, path string, body []byte) *httptest.Resp
 // second.
 func TestClockBackwards(t *testing.T) {
 	a, b := newLog(t, "log.example/a", "a", 20), newLog(t, "log.example/b", "b", 20)
-	c := create(t, bothSigners(t), a, b)
+	c := create(t, bothSigners(), a, b)
 	var last uint64
 	cosign := func(t *testing.T, w *witness.Witness, l *testLog, old, size uint64) uint64 {
 		t.Helper()
@@ -90,7 +90,7 @@ func TestClockBackwards(t *testing.T) {
 // kept by itself.
 func TestClockSurvivesCompaction(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 20)
-	c := create(t, bothSigners(t)[:1], l)
+	c := create(t, bothSigners()[:1], l)
 	synctest.Test(t, func(t *testing.T) {
 		w := open(t, c)
 		time.Sleep(time.Hour)

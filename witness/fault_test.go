@@ -119,7 +119,7 @@ func checkWorld(t *testing.T, c witness.Config, claims []claim, logs ...*testLog
 // for good, also in the middle of writes, and then looks at the whole world.
 func TestFaults(t *testing.T) {
 	a, b := newLog(t, "log.example/a", "a", 9), newLog(t, "log.example/b", "b", 9)
-	signers := bothSigners(t)[:1]
+	signers := bothSigners()[:1]
 	var trace durabletest.Injector
 	c := create(t, signers, a, b)
 	trace.Inject(t, c.Dir)
@@ -167,7 +167,7 @@ func TestFaults(t *testing.T) {
 // can be repeated, or the state is there.
 func TestFaultsAtCreate(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
-	signers := bothSigners(t)[:1]
+	signers := bothSigners()[:1]
 	var trace durabletest.Injector
 	config := func(dir string) witness.Config {
 		return witness.Config{Dir: dir, Signers: signers, Logs: l.policy()}
@@ -199,7 +199,7 @@ func TestRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLog(t, "log.example/a", "a", 9)
 		var in durabletest.Injector
-		c := create(t, bothSigners(t)[:1], l)
+		c := create(t, bothSigners()[:1], l)
 		in.Inject(t, c.Dir)
 		w := open(t, c)
 		if _, err := w.AddCheckpoint(t.Context(), l.request(0, 3)); err != nil {
@@ -228,7 +228,7 @@ func TestRecovers(t *testing.T) {
 func TestRestoredWhileRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLog(t, "log.example/a", "a", 9)
-		c := create(t, bothSigners(t)[:1], l)
+		c := create(t, bothSigners()[:1], l)
 		w := open(t, c)
 		name := filepath.Join(c.Dir, "journal")
 		if _, err := w.AddCheckpoint(t.Context(), l.request(0, 3)); err != nil {
@@ -255,7 +255,7 @@ func TestRestoredWhileRunning(t *testing.T) {
 
 func TestMissingState(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
-	c := create(t, bothSigners(t), l)
+	c := create(t, bothSigners(), l)
 	if err := witness.Create(c.Dir, c); !errors.Is(err, os.ErrExist) {
 		t.Errorf("Create over a state: %v", err)
 	}
@@ -265,7 +265,7 @@ func TestMissingState(t *testing.T) {
 	}
 	w.Close()
 	other := c
-	other.Signers = []*tlog.Signer{signer(t, "witness.example/w2", tlog.CosignatureEd25519)}
+	other.Signers = []*tlog.Signer{signer("witness.example/w2", tlog.CosignatureEd25519)}
 	if _, err := witness.Open(t.Context(), other); !errors.Is(err, durable.ErrLabel) {
 		t.Errorf("the state of another witness: %v", err)
 	}
@@ -289,7 +289,7 @@ func TestMissingState(t *testing.T) {
 func TestCompaction(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
 	l.ext = []string{string(bytes.Repeat([]byte("x"), 4000))}
-	c := create(t, bothSigners(t)[:1], l)
+	c := create(t, bothSigners()[:1], l)
 	w := open(t, c)
 	size := func() int64 {
 		info, err := os.Stat(c.Dir + "/journal")

@@ -15,23 +15,18 @@ import (
 	"github.com/transparency-dev/merkle/rfc6962"
 	"github.com/transparency-dev/merkle/testonly"
 
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/witness"
 )
 
 const witnessName = "witness.example/w1"
 
-func signer(t testing.TB, name string, a tlog.Algorithm) *tlog.Signer {
-	t.Helper()
-	s, err := tlog.GenerateSigner(name, a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
+// signer returns a new key.
+func signer(name string, a tlog.Algorithm) *tlog.Signer { return people.New(name, "").Note(name, a) }
 
-func bothSigners(t testing.TB) []*tlog.Signer {
-	return []*tlog.Signer{signer(t, witnessName, tlog.CosignatureEd25519), signer(t, witnessName, tlog.CosignatureMLDSA44)}
+func bothSigners() []*tlog.Signer {
+	return []*tlog.Signer{signer(witnessName, tlog.CosignatureEd25519), signer(witnessName, tlog.CosignatureMLDSA44)}
 }
 
 // testLog is a log with a real tree.
@@ -46,7 +41,7 @@ type testLog struct {
 // newLog makes a log of n entries. Two logs with different seeds share no head.
 func newLog(t testing.TB, origin, seed string, n int) *testLog {
 	l := &testLog{t: t, origin: origin, tree: testonly.New(rfc6962.DefaultHasher)}
-	l.keys = []*tlog.Signer{signer(t, origin, tlog.Ed25519)}
+	l.keys = []*tlog.Signer{signer(origin, tlog.Ed25519)}
 	for i := range n {
 		l.tree.AppendData(fmt.Appendf(nil, "%s %d", seed, i))
 	}
@@ -66,13 +61,9 @@ func (l *testLog) head(size uint64) tlog.Head {
 
 func (l *testLog) sign(h tlog.Head) *tlog.Checkpoint {
 	l.t.Helper()
-	c := &tlog.Checkpoint{Head: h}
-	for _, k := range l.keys {
-		s, err := k.Sign(&h, 1)
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		c.Signatures = append(c.Signatures, s)
+	c, err := people.Cosign(h, 1, l.keys...)
+	if err != nil {
+		l.t.Fatal(err)
 	}
 	return c
 }

@@ -184,7 +184,7 @@ func TestKill(t *testing.T) {
 		list = append(list, l)
 		ledgers = append(ledgers, &ledger{log: l, evil: l.fork("evil", 5000)})
 	}
-	in := install(t, bothSigners(t), list...)
+	in := install(t, bothSigners(), list...)
 	total := 0
 	for range rounds {
 		p, url := in.start()

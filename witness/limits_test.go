@@ -46,7 +46,7 @@ func TestBusy(t *testing.T) {
 		logs             []*testLog
 	}{{"requests", 1, 5, []*testLog{a, b}}, {"per log", 5, 1, []*testLog{a}}} {
 		t.Run(limits.name, func(t *testing.T) {
-			c := create(t, bothSigners(t)[:1], a, b)
+			c := create(t, bothSigners()[:1], a, b)
 			blocked, release := blockSyncs(t, c.Dir)
 			c.MaxRequests, c.MaxPerLog = limits.requests, limits.perLog
 			url := serveWitness(t, open(t, c))
@@ -78,7 +78,7 @@ func TestBusy(t *testing.T) {
 // at work.
 func TestSlowBodies(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
-	c := create(t, bothSigners(t)[:1], l)
+	c := create(t, bothSigners()[:1], l)
 	c.MaxRequests = 1
 	url := serveWitness(t, open(t, c))
 	for range 3 {
@@ -104,7 +104,7 @@ func TestSlowBodies(t *testing.T) {
 // be had anywhere.
 func TestNothingBeforeDurable(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
-	c := create(t, bothSigners(t), l)
+	c := create(t, bothSigners(), l)
 	blocked, release := blockSyncs(t, c.Dir)
 	url := serveWitness(t, open(t, c))
 	done := make(chan answer, 1)
@@ -127,7 +127,7 @@ func TestNothingBeforeDurable(t *testing.T) {
 // TestShutdown: requests under way get their answer.
 func TestShutdown(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
-	c := create(t, bothSigners(t)[:1], l)
+	c := create(t, bothSigners()[:1], l)
 	blocked, release := blockSyncs(t, c.Dir)
 	w := open(t, c)
 	url := ""
@@ -158,7 +158,7 @@ func TestShutdown(t *testing.T) {
 }
 
 func TestConnectionLimit(t *testing.T) {
-	c := create(t, bothSigners(t)[:1], newLog(t, "log.example/a", "a", 9))
+	c := create(t, bothSigners()[:1], newLog(t, "log.example/a", "a", 9))
 	c.MaxConnections = 2
 	addr := strings.TrimPrefix(serveWitness(t, open(t, c)), "http://")
 	ask := func(conn net.Conn) error {
@@ -200,7 +200,7 @@ func TestConnectionLimit(t *testing.T) {
 // TestBodies that do not arrive as announced.
 func TestBodies(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
-	url := serveWitness(t, open(t, create(t, bothSigners(t)[:1], l)))
+	url := serveWitness(t, open(t, create(t, bothSigners()[:1], l)))
 	addr := strings.TrimPrefix(url, "http://")
 	body := string(l.request(0, 3))
 	for _, c := range []struct {
@@ -250,7 +250,7 @@ func FuzzAddCheckpoint(f *testing.F) {
 		f.Add(l.request(old, 9))
 	}
 	f.Add([]byte("old 0\n\nx\n1\n"))
-	c := create(f, bothSigners(f)[:1], l)
+	c := create(f, bothSigners()[:1], l)
 	w := open(f, c)
 	h := w.Handler()
 	f.Fuzz(func(t *testing.T, body []byte) {

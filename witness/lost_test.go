@@ -71,7 +71,7 @@ func copyState(t *testing.T, from string) string {
 func TestLostState(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 20)
 	p := publish(t)
-	c := create(t, bothSigners(t), l)
+	c := create(t, bothSigners(), l)
 	c.Logs = withURL(c.Logs, p.url)
 	c.RequireLogCheck = true
 	p.set(l.checkpoint(3))
@@ -142,7 +142,7 @@ func TestLogUnreachable(t *testing.T) {
 	stranger := newLog(t, "log.example/b", "b", 20)
 	impostor := newLog(t, l.origin, "a", 20)
 	p := publish(t)
-	c := create(t, bothSigners(t)[:1], l)
+	c := create(t, bothSigners()[:1], l)
 	c.Logs = withURL(c.Logs, p.url)
 	strict := c
 	strict.RequireLogCheck = true
@@ -168,7 +168,7 @@ func TestLogUnreachable(t *testing.T) {
 
 func TestReload(t *testing.T) {
 	a, b := newLog(t, "log.example/a", "a", 20), newLog(t, "log.example/b", "b", 20)
-	c := create(t, bothSigners(t)[:1], a)
+	c := create(t, bothSigners()[:1], a)
 	w := open(t, c)
 	try := func(l *testLog, old, size uint64, want error) []byte {
 		t.Helper()
@@ -193,7 +193,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("a log that was left out: %d", rec.Code)
 	}
 	// It goes on from where it was, with another key too.
-	a.keys = []*tlog.Signer{signer(t, a.origin, tlog.Ed25519)}
+	a.keys = []*tlog.Signer{signer(a.origin, tlog.Ed25519)}
 	set(a.policy()[0], b.policy()[0])
 	if _, err := w.AddCheckpoint(t.Context(), a.request(0, 6)); !errors.As(err, new(*witness.ConflictError)) {
 		t.Fatal(err)
@@ -227,7 +227,7 @@ func TestReload(t *testing.T) {
 func TestResumeLost(t *testing.T) {
 	a, b := newLog(t, "log.example/a", "a", 20), newLog(t, "log.example/b", "b", 20)
 	pa, pb := publish(t), publish(t)
-	c := create(t, bothSigners(t), a, b)
+	c := create(t, bothSigners(), a, b)
 	c.Logs = append(withURL(a.policy(), pa.url), withURL(b.policy(), pb.url)...)
 	w := open(t, c)
 	lines, err := w.AddCheckpoint(t.Context(), a.request(0, 9))

@@ -25,7 +25,7 @@ func TestMemory(t *testing.T) {
 		l.tree = shared.tree
 		logs = append(logs, l)
 	}
-	in := install(t, bothSigners(t), logs...)
+	in := install(t, bothSigners(), logs...)
 	p, url := in.start()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: workers}}
 	garbage := bytes.Repeat([]byte("x"), 64<<10)

@@ -125,7 +125,7 @@ func TestStatuses(t *testing.T) {
 		{"a proof for the same size", change(5, 5, func(r *tlog.AddCheckpoint) { r.Proof = make([]tlog.Hash, 1) }), 422, "proof"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			config := create(t, bothSigners(t), l)
+			config := create(t, bothSigners(), l)
 			url := serveWitness(t, open(t, config))
 			if a := post(t, url, l.request(0, 5)); a.status != 200 {
 				t.Fatalf("%d %s", a.status, a.body)
@@ -175,7 +175,7 @@ func TestStatusesAtStart(t *testing.T) {
 		{"size 0 with another root", tlog.AddCheckpoint{Checkpoint: l.sign(badZero)}, 422},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			url := serveWitness(t, open(t, create(t, bothSigners(t)[:1], l)))
+			url := serveWitness(t, open(t, create(t, bothSigners()[:1], l)))
 			if a := get(t, monitorURL(url, l.origin)); a.status != 404 {
 				t.Errorf("monitor: %d", a.status)
 			}
@@ -198,7 +198,7 @@ func TestStatusesAtStart(t *testing.T) {
 
 func TestFromEmptyTree(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 20)
-	url := serveWitness(t, open(t, create(t, bothSigners(t)[:1], l)))
+	url := serveWitness(t, open(t, create(t, bothSigners()[:1], l)))
 	for _, step := range [][2]uint64{{0, 0}, {0, 0}, {0, 4}, {4, 4}, {4, 20}} {
 		if a := post(t, url, l.request(step[0], step[1])); a.status != 200 {
 			t.Fatalf("%v: %d %s", step, a.status, a.body)
@@ -213,7 +213,7 @@ func TestEverySize(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", n)
 	for old := uint64(0); old <= n; old++ {
 		for size := old; size <= n; size++ {
-			w := open(t, create(t, bothSigners(t)[:1], l))
+			w := open(t, create(t, bothSigners()[:1], l))
 			if old > 0 {
 				if _, err := w.AddCheckpoint(t.Context(), l.request(0, old)); err != nil {
 					t.Fatal(err)
@@ -240,7 +240,7 @@ func TestEverySize(t *testing.T) {
 
 func TestMethodsAndPaths(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 5)
-	url := serveWitness(t, open(t, create(t, bothSigners(t), l)))
+	url := serveWitness(t, open(t, create(t, bothSigners(), l)))
 	post(t, url, l.request(0, 5))
 	hash := monitorURL("", l.origin)
 	for _, c := range []struct {
@@ -282,7 +282,7 @@ func TestMethodsAndPaths(t *testing.T) {
 // at once. Whatever happens, the state does not go back.
 func TestRace(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 400)
-	w := open(t, create(t, bothSigners(t)[:1], l))
+	w := open(t, create(t, bothSigners()[:1], l))
 	url := serveWitness(t, w)
 	size := uint64(1)
 	if a := post(t, url, l.request(0, size)); a.status != 200 {
@@ -318,9 +318,9 @@ func TestRace(t *testing.T) {
 // after a restart the same claim.
 func TestMonitor(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
-	l.keys = append(l.keys, signer(t, l.origin, tlog.CosignatureMLDSA44))
+	l.keys = append(l.keys, signer(l.origin, tlog.CosignatureMLDSA44))
 	l.ext = []string{"an extension", "and another"}
-	config := create(t, bothSigners(t), l)
+	config := create(t, bothSigners(), l)
 	w := open(t, config)
 	url := serveWitness(t, w)
 	c := l.checkpoint(9)
@@ -354,9 +354,9 @@ func TestMonitor(t *testing.T) {
 
 func TestSeveralKeys(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 9)
-	first, second := l.keys[0], signer(t, l.origin, tlog.CosignatureMLDSA44)
+	first, second := l.keys[0], signer(l.origin, tlog.CosignatureMLDSA44)
 	l.keys = append(l.keys, second)
-	url := serveWitness(t, open(t, create(t, bothSigners(t)[:1], l)))
+	url := serveWitness(t, open(t, create(t, bothSigners()[:1], l)))
 	for i, keys := range [][]*tlog.Signer{{first}, {second}, {first, second}} {
 		l.keys = keys
 		if a := post(t, url, l.request(uint64(i), uint64(i+1))); a.status != 200 {
@@ -374,7 +374,7 @@ func TestSeveralKeys(t *testing.T) {
 func TestEvidence(t *testing.T) {
 	l := newLog(t, "log.example/a", "a", 30)
 	other := l.fork("b", 30)
-	config := create(t, bothSigners(t), l)
+	config := create(t, bothSigners(), l)
 	url := serveWitness(t, open(t, config))
 	post(t, url, l.request(0, 5))
 	post(t, url, other.request(5, 5)) // a fork, 422

@@ -29,10 +29,10 @@ func TestTessera(t *testing.T) {
 	var keys []*tlog.Signer
 	var group []tessera.Witness
 	for _, name := range []string{"witness.example/w1", "witness.example/w2"} {
-		k := signer(t, name, tlog.CosignatureEd25519)
+		k := signer(name, tlog.CosignatureEd25519)
 		keys = append(keys, k)
 		// The second line, of a type that Tessera does not know, must not hurt.
-		c := create(t, []*tlog.Signer{signer(t, name, tlog.CosignatureMLDSA44), k}, l)
+		c := create(t, []*tlog.Signer{signer(name, tlog.CosignatureMLDSA44), k}, l)
 		u, err := url.Parse(serveWitness(t, open(t, c)))
 		if err != nil {
 			t.Fatal(err)

@@ -123,15 +123,15 @@ func TestBreaches(t *testing.T) {
 		sigs audit.Signatures // besides the two of the charter
 	}{
 		"a signature does not verify": {func(w *written.Log) {
-			e, _ := w.WarrantEvent(w.Now + day)
+			e := w.WarrantEvent(w.Now + day)
 			w.LogBadly(e, "court")
 		}, "role/signature", "log", audit.Signatures{Invalid: 1}},
 		"nobody knows the key": {func(w *written.Log) {
-			e, _ := w.WarrantEvent(w.Now + day)
+			e := w.WarrantEvent(w.Now + day)
 			w.LogEvent(e, "stranger")
 		}, "role/unknown", "log", audit.Signatures{Unknown: 1}},
 		"a provider signs a warrant": {func(w *written.Log) {
-			e, _ := w.WarrantEvent(w.Now + day)
+			e := w.WarrantEvent(w.Now + day)
 			w.LogEvent(e, "messenger")
 		}, "role/wrong", "log", audit.Signatures{Valid: 1}},
 		"no event": {func(w *written.Log) { w.Append([]byte("no event")) }, "form/malformed", "log", audit.Signatures{}},
@@ -266,10 +266,10 @@ func TestAmendment(t *testing.T) {
 		c.Parties = append(c.Parties, w.Party(event.RoleAuthority, "court2"))
 	})
 	for range 600 {
-		e, _ := w.WarrantEvent(w.Now + day)
+		e := w.WarrantEvent(w.Now + day)
 		w.LogEvent(e, "court2")
 	}
-	e, _ := w.WarrantEvent(w.Now + day)
+	e := w.WarrantEvent(w.Now + day)
 	w.LogBadly(e, "court2")
 	w.Publish("w1", "w2")
 	for range 5 {

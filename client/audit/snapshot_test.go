@@ -25,7 +25,7 @@ func rich(t *testing.T) *written.Log {
 	w := newLog(t)
 	w.Live(400)
 	w.Append([]byte("no event"))
-	e, _ := w.WarrantEvent(w.Now + day)
+	e := w.WarrantEvent(w.Now + day)
 	w.LogBadly(e, "court")
 	w.LogEvent(e, "stranger")
 	w.Warrant(w.Now + day)

@@ -4,11 +4,11 @@
 package escrow
 
 import (
-	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
 	"testing"
 
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -24,28 +24,21 @@ type custodians struct {
 
 func newCustodians(t testing.TB, threshold, n int) *custodians {
 	t.Helper()
+	p := people.New(testOrigin, "")
 	c := &custodians{charter: &event.Charter{}}
 	g := event.Group{ID: "g1", Threshold: uint64(threshold)}
 	for i := range n {
 		name := fmt.Sprintf("custodian-%d", i+1)
+		party := p.Party(event.RoleCustodian, name)
 		keys := make(map[event.KEM]*SecretKey)
-		p := event.Party{Name: name, Role: event.RoleCustodian}
+		party.Gates = nil
 		for _, kem := range []event.KEM{event.KEMMLKEMX25519, event.KEMX25519} {
 			keys[kem] = newKey(t, kem)
-			p.Gates = append(p.Gates, keys[kem].Public())
+			party.Gates = append(party.Gates, keys[kem].Public())
 		}
-		_, private, err := ed25519.GenerateKey(rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := event.NewSigner(private)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.Keys = []*event.PublicKey{s.Public()}
-		c.charter.Parties = append(c.charter.Parties, p)
+		c.charter.Parties = append(c.charter.Parties, party)
 		c.holders = append(c.holders, keys)
-		c.signers = append(c.signers, s)
+		c.signers = append(c.signers, p.Signer(name))
 		g.Members = append(g.Members, name)
 	}
 	c.charter.Groups = []event.Group{g}

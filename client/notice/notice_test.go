@@ -25,7 +25,6 @@ type world struct {
 	cases    [2]*cases.Case
 	releases [2]*written.Logged
 	head     *tlog.Checkpoint
-	seq      [2]uint64
 }
 
 func newWorld(t testing.TB) *world {
@@ -45,7 +44,6 @@ func newWorld(t testing.TB) *world {
 			t.Fatal(err)
 		}
 		w.cases[i] = w.NewCase(time.Hour, []string{account}, w.Wrap(k.Public(), account))
-		w.seq[i] = w.Seq("c1")
 		w.releases[i] = w.ReleaseCase(w.cases[i], "c1")
 	}
 	w.head = w.Publish("w1", "w2")
@@ -58,7 +56,7 @@ func (w *world) policy() *tlog.Policy { return w.ParsePolicy(2, "w1", "w2", "w3"
 func (w *world) file(i int) *notice.File {
 	c := w.cases[i]
 	n := w.Notice(c, "c1", 0)
-	n.Seq = w.seq[i]
+	n.Seq = w.releases[i].Envelope.Event.Body.(*event.Release).Seq
 	return &notice.File{Notice: n, Release: w.Proof(w.head, w.releases[i]), Access: w.Proof(w.head, c.Access),
 		Warrant: w.Proof(w.head, c.Warrant), Charters: [][]byte{w.Proof(w.head, w.Charter)}}
 }

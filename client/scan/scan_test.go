@@ -228,7 +228,7 @@ func TestEmergency(t *testing.T) {
 	subject := []event.Opening{event.NewOpening("account", event.Text(me)), event.NewOpening("package", event.Text(p.Digest().String())),
 		event.NewOpening("agencySignature", event.Bytes(signature))}
 	access := w.LogSealed(e, w.Now+12*hour, public, subject, "messenger", "duty")
-	n := &escrow.Notice{Origin: access.Envelope.Event.Log, Access: access.Reference, Custodian: "c1", Seq: w.Seq("c1"), Recipient: recipient,
+	n := &escrow.Notice{Origin: access.Envelope.Event.Log, Access: access.Reference, Custodian: "c1", Seq: 1, Recipient: recipient,
 		AccessOpenings: &event.Openings{Event: access.Envelope.Hash(), Public: public, Subject: subject}}
 	b, err := n.Seal(w.key(0, kems[0]))
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 func BenchmarkPrepare(b *testing.B) {
-	s := warrant(b, newSigner(b), 2)
+	s := warrant(b, newSigner(), 2)
 	for b.Loop() {
 		if _, err := Prepare(s); err != nil {
 			b.Fatal(err)

@@ -25,7 +25,7 @@ func TestDamageAnywhere(t *testing.T) {
 	ctx := context.Background()
 	cfg := newConfig(t)
 	v := mustOpen(t, cfg)
-	by := newSigner(t)
+	by := newSigner()
 	records := []*Record{prepared(t, release(t, by, 24000, 24000, 24000)), prepared(t, release(t, by, 24000, 24000, 24000)), prepared(t, warrant(t, by, 0))}
 	slices.SortFunc(records, func(a, b *Record) int { return slices.Compare(a.hash[:], b.hash[:]) })
 	other := someRecords(t, 1)[0]

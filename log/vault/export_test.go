@@ -38,7 +38,7 @@ func TestOrdinaryAge(t *testing.T) {
 	bin := buildAge(t)
 	cfg := newConfig(t)
 	v := mustOpen(t, cfg)
-	by := newSigner(t)
+	by := newSigner()
 	w, rel := warrant(t, by, 1), release(t, by, 10, 20)
 	records := []*Record{prepared(t, w), prepared(t, rel)}
 	put(t, v, records...)

@@ -6,7 +6,6 @@ package vault
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -20,23 +19,13 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 )
 
 const testLog = "log.example/warrants"
 
-func newSigner(t testing.TB) event.Signer {
-	t.Helper()
-	_, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := event.NewSigner(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
+func newSigner() event.Signer { return people.New(testLog, "").Signer("court") }
 
 func sign(t testing.TB, ev *event.Event, by event.Signer) *event.Envelope {
 	t.Helper()
@@ -102,7 +91,7 @@ func prepared(t testing.TB, s *event.Submission) *Record {
 // someRecords makes n records of a warrant's size without signing n warrants.
 func someRecords(t testing.TB, n int) []*Record {
 	t.Helper()
-	signer := newSigner(t)
+	signer := newSigner()
 	out := make([]*Record, n)
 	for i := range out {
 		r := &Record{openings: []event.Opening{

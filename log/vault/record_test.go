@@ -13,7 +13,7 @@ import (
 )
 
 func TestPrepare(t *testing.T) {
-	by := newSigner(t)
+	by := newSigner()
 	w, other := warrant(t, by, 2), warrant(t, by, 0)
 	r := prepared(t, w)
 	if r.Event() != event.Digest(w.Envelope.Hash()) || len(r.Openings()) != 5 || len(r.notices) != 0 {
@@ -66,10 +66,10 @@ func TestPrepare(t *testing.T) {
 // TestDisclosures signs every disclosure with the longest origin and the most
 // signatures, so that none can be too large in any log.
 func TestDisclosures(t *testing.T) {
-	by := newSigner(t)
+	by := newSigner()
 	var all []event.Signer
 	for range event.MaxSignatures {
-		all = append(all, newSigner(t))
+		all = append(all, newSigner())
 	}
 	var many []int
 	for range maxNotices {
@@ -128,7 +128,7 @@ func TestDisclosures(t *testing.T) {
 }
 
 func FuzzParseRecord(f *testing.F) {
-	by := newSigner(f)
+	by := newSigner()
 	for _, s := range []*event.Submission{warrant(f, by, 1), release(f, by, 1, 2, 30)} {
 		f.Add(prepared(f, s).text)
 	}

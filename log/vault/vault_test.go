@@ -26,7 +26,7 @@ func TestLife(t *testing.T) {
 	ctx := context.Background()
 	cfg := newConfig(t)
 	v := mustOpen(t, cfg)
-	by := newSigner(t)
+	by := newSigner()
 	a, b, c := prepared(t, warrant(t, by, 0)), prepared(t, release(t, by, 10, 20000)), prepared(t, warrant(t, by, 3))
 	put(t, v, a, nil, b, a)
 	put(t, v, b, c) // b again

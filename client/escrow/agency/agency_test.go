@@ -6,6 +6,7 @@ package agency_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http/httptest"
@@ -105,9 +106,10 @@ func (e *escrowed) gates(t *testing.T, faults ...cases.Fault) *agency.Case {
 	t.Helper()
 	e.c.Gates = make(map[string]string)
 	for i, f := range faults {
-		s := httptest.NewServer(e.w.Gate(cases.Custodians[i], f))
+		custodian := fmt.Sprintf("c%d", i+1)
+		s := httptest.NewServer(e.w.Gate(custodian, f))
 		t.Cleanup(s.Close)
-		e.c.Gates[cases.Custodians[i]] = s.URL
+		e.c.Gates[custodian] = s.URL
 	}
 	b, err := e.c.Bytes()
 	if err != nil {

@@ -76,7 +76,7 @@ func TestAuditExitCodes(t *testing.T) {
 	}
 	w.audit(0, "CLEAN", "--policy", named)
 
-	e, _ := w.WarrantEvent(w.Now)
+	e := w.WarrantEvent(w.Now)
 	w.LogBadly(e, "court")
 	w.Publish("w1", "w2")
 	out := w.audit(1, "role (signature): 1", w.Dir)

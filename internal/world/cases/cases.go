@@ -21,16 +21,13 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Custodians are those of the group main, of which two open.
-var Custodians = []string{"c1", "c2", "c3"}
-
 // Log is a log whose custodians have keys.
 type Log struct {
 	*written.Log
 	Group   *escrow.Group
 	Holders map[string][]escrow.KeyHolder // by custodian: post-quantum, and X25519
 	Agency  event.Signer                  // that warrants name
-	Consent event.Signer                  // of recipient keys; nil: Agency
+	Consent event.Signer                  // of recipient keys: Agency, unless a test says otherwise
 }
 
 // New returns a log with its charter.
@@ -59,6 +56,7 @@ func New(dir string) (*Log, error) {
 		return nil, err
 	}
 	l.Agency = l.Signer("agency")
+	l.Consent = l.Agency
 	if l.Group, err = escrow.NewGroup(written.Origin, l.Charter.Envelope.Event.Body.(*event.Charter), "main"); err != nil {
 		return nil, err
 	}
@@ -108,13 +106,9 @@ func (l *Log) NewCase(sealed time.Duration, accounts []string, packages ...*escr
 
 // consent returns the agency's signature of an access's recipient key.
 func (l *Log) consent(warrant event.Digest, access event.ID, recipient event.HPKEKey) event.Opening {
-	signer := l.Agency
-	if l.Consent != nil {
-		signer = l.Consent
-	}
 	msg, err := event.AgencyMessage(warrant, access, recipient)
 	l.Fail(err)
-	sig, err := signer.Sign(msg)
+	sig, err := l.Consent.Sign(msg)
 	l.Fail(err)
 	return event.NewOpening("agencySignature", event.Bytes(sig))
 }
@@ -141,9 +135,10 @@ func (l *Log) wrap(notice event.HPKEKey, account string) (*escrow.Package, error
 // Notice returns what a custodian writes to the subject of a case's i-th package.
 func (l *Log) Notice(c *Case, custodian string, i int) *escrow.Notice {
 	accounts, packages := c.Accounts[i:i+1], []event.Digest{c.Packages[i].Digest()}
+	last, _ := l.Last(custodian)
 	return &escrow.Notice{
 		Origin: written.Origin, Warrant: &c.Warrant.Reference, Access: c.Access.Reference,
-		Custodian: custodian, Seq: l.Seq(custodian), Recipient: c.Key.Public(),
+		Custodian: custodian, Seq: last + 1, Recipient: c.Key.Public(),
 		WarrantOpenings: escrow.SubjectOpenings(c.WarrantOpenings, accounts, packages),
 		AccessOpenings:  escrow.SubjectOpenings(c.AccessOpenings, accounts, packages),
 	}

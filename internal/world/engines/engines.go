@@ -27,17 +27,23 @@ type Check struct {
 }
 
 // Run returns how the engines of a tree break the contract.
-func (c Check) Run(ctx context.Context, open func() (log.Engine, error)) error {
-	e, err := open()
-	if err != nil {
-		return err
-	}
-	t := &tree{Engine: e, ctx: ctx, open: open}
+func (c Check) Run(ctx context.Context, open func() (log.Engine, error)) (err error) {
+	t := &tree{ctx: ctx, open: open}
+	defer func() {
+		switch f := recover().(type) {
+		case nil:
+		case failure:
+			err = f.error
+		default:
+			panic(f)
+		}
+		if t.Engine != nil {
+			err = errors.Join(err, t.Close(ctx))
+		}
+	}()
+	t.reopen()
 	c.check(t)
-	if t.Engine == nil {
-		return t.err
-	}
-	return errors.Join(t.err, t.Close(ctx))
+	return nil
 }
 
 // Checks are all checks.
@@ -83,59 +89,55 @@ func Holds(ctx context.Context, e log.Engine, entries [][]byte) (root [32]byte, 
 	return root, err
 }
 
-// tree is an open engine with what its tree must hold, and the first error; after it, do
-// and what uses it do nothing.
+// tree is an open engine with what its tree must hold. Its methods panic with a failure,
+// which ends the check.
 type tree struct {
 	log.Engine // nil: closed
 	ctx        context.Context
 	open       func() (log.Engine, error)
 	entries    [][]byte
-	err        error
 }
 
-func (t *tree) do(f func() error) {
-	if t.err == nil {
-		t.err = f()
+type failure struct{ error }
+
+func check(err error) {
+	if err != nil {
+		panic(failure{err})
 	}
 }
 
+func fail(format string, args ...any) { check(fmt.Errorf(format, args...)) }
+
 // add adds a batch and checks the tree.
 func (t *tree) add(batch [][]byte) {
-	t.do(func() error {
-		first, err := t.Add(t.ctx, batch)
-		if err == nil && first != uint64(len(t.entries)) {
-			err = fmt.Errorf("a batch is at %d; want %d", first, len(t.entries))
-		}
-		t.entries = append(t.entries, batch...)
-		return err
-	})
+	first, err := t.Add(t.ctx, batch)
+	check(err)
+	if first != uint64(len(t.entries)) {
+		fail("a batch is at %d; want %d", first, len(t.entries))
+	}
+	t.entries = append(t.entries, batch...)
 	t.holds()
 }
 
 func (t *tree) holds() {
-	t.do(func() error { _, err := Holds(t.ctx, t, t.entries); return err })
+	_, err := Holds(t.ctx, t, t.entries)
+	check(err)
 }
 
 func (t *tree) reopen() {
-	t.do(func() error {
-		err := t.Close(t.ctx)
+	if e := t.Engine; e != nil {
 		t.Engine = nil
-		if err != nil {
-			return err
-		}
-		e, err := t.open()
-		if err == nil {
-			t.Engine = e
-		}
-		return err
-	})
+		check(e.Close(t.ctx))
+	}
+	e, err := t.open()
+	check(err)
+	t.Engine = e
 	t.holds()
 }
 
 // checkAdd: batches of all sizes are contiguous and in order, with and without a restart in
 // between.
 func checkAdd(t *tree) {
-	t.holds()
 	for _, n := range []int{1, 254, 1, 1, 255, 300, MaxBatch, 3} {
 		t.reopen()
 		t.add(Batch(len(t.entries), n))
@@ -148,21 +150,15 @@ func checkAdd(t *tree) {
 
 // checkRefused: what can't be added or read is an error, and changes nothing.
 func checkRefused(t *tree) {
-	t.do(func() error {
-		if _, err := t.Add(t.ctx, nil); err == nil {
-			return errors.New("an empty batch was added")
-		}
-		return nil
-	})
+	if _, err := t.Add(t.ctx, nil); err == nil {
+		fail("an empty batch was added")
+	}
 	t.add(Batch(0, 3))
 	for _, tile := range []tlog.Tile{{Level: 0, Index: 0, Width: 4}, {Level: 0, Index: 0, Width: 256}, {Level: 0, Index: 99, Width: 256},
 		{Level: tlog.Entries, Index: 0, Width: 4}, {Level: tlog.Entries, Index: 1, Width: 256}, {Level: 1, Index: 0, Width: 1}} {
-		t.do(func() error {
-			if b, err := t.ReadTile(t.ctx, tile); !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("%s, which is not there: %d bytes, %v", tile.Path(), len(b), err)
-			}
-			return nil
-		})
+		if b, err := t.ReadTile(t.ctx, tile); !errors.Is(err, fs.ErrNotExist) {
+			fail("%s, which is not there: %d bytes, %v", tile.Path(), len(b), err)
+		}
 	}
 	t.holds()
 }
@@ -179,21 +175,16 @@ func checkWidths(t *tree) {
 			edge = append(edge, tlog.Tile{Level: tlog.Entries, Index: size / tlog.TileWidth, Width: w})
 		}
 		for _, tile := range edge {
-			t.do(func() error {
-				b, err := t.ReadTile(t.ctx, tile)
-				shown[tile] = bytes.Clone(b)
-				return err
-			})
+			b, err := t.ReadTile(t.ctx, tile)
+			check(err)
+			shown[tile] = bytes.Clone(b)
 		}
 	}
 	for range 2 {
 		for tile, want := range shown {
-			t.do(func() error {
-				if b, err := t.ReadTile(t.ctx, tile); err != nil || !bytes.Equal(b, want) {
-					return fmt.Errorf("%s: %d bytes, %v; want %d bytes", tile.Path(), len(b), err, len(want))
-				}
-				return nil
-			})
+			if b, err := t.ReadTile(t.ctx, tile); err != nil || !bytes.Equal(b, want) {
+				fail("%s: %d bytes, %v; want %d bytes", tile.Path(), len(b), err, len(want))
+			}
 		}
 		t.reopen()
 	}
@@ -221,38 +212,32 @@ func checkSameEntries(t *tree) {
 // of the one before.
 func checkReaders(t *tree) {
 	ctx, cancel := context.WithCancel(t.ctx)
-	const readers = 2
-	done := make(chan error, readers)
-	for range readers {
-		go func() { done <- follow(ctx, t.ctx, t.Engine) }()
+	done := make(chan error, 2)
+	read := func() error {
+		for seen := new(tiles.Frontier); ; {
+			size, root, err := t.Tree(ctx)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			next, err := seen.Extend(t.ctx, t, size, nil)
+			if err != nil || next.Root() != root {
+				return fmt.Errorf("the tree of size %d does not extend that of size %d: %v", size, seen.Size(), err)
+			}
+			seen = next
+		}
 	}
+	go func() { done <- read() }()
+	go func() { done <- read() }()
+	defer func() {
+		cancel()
+		check(errors.Join(<-done, <-done))
+	}()
 	for i := range 20 {
 		t.add(Batch(len(t.entries), 1+i*17%100))
 	}
-	cancel()
-	for range readers {
-		err := <-done
-		t.do(func() error { return err })
-	}
-}
-
-// follow reads a tree until ctx ends, and what it has begun until the outer context ends.
-func follow(ctx, outer context.Context, e log.Engine) error {
-	for seen := new(tiles.Frontier); ctx.Err() == nil; {
-		size, root, err := e.Tree(ctx)
-		if ctx.Err() != nil {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		next, err := seen.Extend(outer, e, size, nil)
-		if err != nil || next.Root() != root {
-			return fmt.Errorf("the tree of size %d does not extend that of size %d: %v", size, seen.Size(), err)
-		}
-		seen = next
-	}
-	return nil
 }
 
 // checkCancelled: after a call that is given up the tree is whole, has its entries in order
@@ -261,17 +246,15 @@ func checkCancelled(t *tree) {
 	ctx, cancel := context.WithCancel(t.ctx)
 	cancel()
 	t.add(Batch(0, 10))
-	t.do(func() error {
-		lost := Batch(100, 10)
-		_, given := t.Add(ctx, lost)
-		size, _, err := t.Tree(t.ctx)
-		if size != uint64(len(t.entries)) {
-			t.entries = append(t.entries, lost...) // holds compares the size
-		} else if given == nil && err == nil {
-			err = errors.New("a batch was acknowledged, and is not in the tree")
-		}
-		return err
-	})
+	lost := Batch(100, 10)
+	_, given := t.Add(ctx, lost)
+	size, _, err := t.Tree(t.ctx)
+	check(err)
+	if size != uint64(len(t.entries)) {
+		t.entries = append(t.entries, lost...) // holds compares the size
+	} else if given == nil {
+		fail("a batch was acknowledged, and is not in the tree")
+	}
 	t.holds()
 	t.add(Batch(200, 10))
 }

@@ -63,43 +63,40 @@ func AccessBody(warrant *Logged) *event.Access {
 }
 
 // WarrantEvent makes the event of a warrant that is sealed until a time.
-func (l *Log) WarrantEvent(until int64) (*event.Event, []event.Opening) {
+func (l *Log) WarrantEvent(until int64) *event.Event {
 	e := l.Event(l.WarrantBody())
-	return e, l.Seal(e, until)
+	l.Seal(e, until)
+	return e
 }
 
 // Warrant logs a warrant that is sealed until a time.
-func (l *Log) Warrant(until int64) *Logged {
-	e, public := l.WarrantEvent(until)
-	out := l.LogEvent(e, "court")
+func (l *Log) Warrant(until int64) *Logged { return l.sealed(l.WarrantBody(), until, "court") }
+
+func (l *Log) sealed(body event.Body, until int64, by ...string) *Logged {
+	e := l.Event(body)
+	public := l.Seal(e, until)
+	out := l.LogEvent(e, by...)
 	out.Public = public
 	return out
 }
 
 // Access logs an access on a warrant; without one, in an emergency.
 func (l *Log) Access(warrant *Logged, until int64) *Logged {
-	e := l.Event(AccessBody(warrant))
-	public := l.Seal(e, until)
 	by := []string{"messenger"}
 	if warrant == nil {
 		by = append(by, "duty")
 	}
-	out := l.LogEvent(e, by...)
-	out.Public = public
-	return out
+	return l.sealed(AccessBody(warrant), until, by...)
 }
 
 // See makes the present head the one that releases rely on.
 func (l *Log) See() { l.head = event.Head{Size: l.Size(), Root: event.Digest(l.edge.Root())} }
 
-// Last returns the number and the hash of a custodian's last release.
+// Last returns the number and the hash of a custodian's last release; 0 if there is none.
 func (l *Log) Last(custodian string) (seq uint64, hash event.Digest) {
 	c := l.chains[custodian]
 	return c.seq, c.hash
 }
-
-// Seq returns the number of a custodian's next release.
-func (l *Log) Seq(custodian string) uint64 { return l.chains[custodian].seq + 1 }
 
 // ReleaseEvent makes a custodian's next release.
 func (l *Log) ReleaseEvent(access *Logged, custodian string, notices ...[]byte) *event.Event {
