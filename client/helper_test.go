@@ -29,16 +29,8 @@ type fileLog struct {
 // newLog returns a log with its charter. The test fails if it can't be written.
 func newLog(t testing.TB) *written.Log {
 	w := written.New(t.TempDir(), nil)
-	checked(t, w)
+	t.Cleanup(func() { w.Report(t.Error) })
 	return w
-}
-
-func checked(t testing.TB, w *written.Log) {
-	t.Cleanup(func() {
-		if err := w.Err(); err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 func newFileLog(t testing.TB) *fileLog {
@@ -49,7 +41,7 @@ func newFileLog(t testing.TB) *fileLog {
 // branch is the same log, under the same keys, that has other entries.
 func (l *fileLog) branch(entry func(i uint64) []byte) *fileLog {
 	b := &fileLog{t: l.t, Log: written.Empty(l.t.TempDir(), l.People), entry: entry}
-	checked(l.t, b.Log)
+	l.t.Cleanup(func() { b.Report(l.t.Error) })
 	return b
 }
 

@@ -27,11 +27,7 @@ const day = 24 * 3600
 func newLog(t testing.TB) *written.Log {
 	t.Helper()
 	w := written.New(t.TempDir(), nil)
-	t.Cleanup(func() {
-		if err := w.Err(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { w.Report(t.Error) })
 	return w
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/internal/tiles"
-	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -47,7 +46,7 @@ func sampleWork(b *testing.B, w *written.Log, policy *tlog.Policy) []work {
 		if err != nil {
 			b.Fatal(err)
 		}
-		x := work{raw: e.Bytes, pae: people.PAE(env.Payload), key: w.Lookup(env.Signatures[0].KeyID), sig: env.Signatures[0].Sig}
+		x := work{raw: e.Bytes, pae: event.AppendPAE(nil, event.PayloadType, env.Payload), key: w.Lookup(env.Signatures[0].KeyID), sig: env.Signatures[0].Sig}
 		if a, ok := env.Event.Body.(*event.Anchor); ok {
 			if x.checkpoint, err = tlog.ParseCheckpoint([]byte(a.Checkpoint)); err != nil {
 				b.Fatal(err)

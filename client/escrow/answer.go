@@ -70,7 +70,7 @@ func (t *answerText) message() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(AnswerType), AnswerType, len(b), b), nil
+	return event.AppendPAE(nil, AnswerType, b), nil
 }
 
 // Sign signs the answer with the gate's event key and encodes it.

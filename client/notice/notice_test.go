@@ -28,15 +28,8 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
-	l, err := cases.New(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Err(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := cases.New(t.TempDir())
+	t.Cleanup(func() { l.Report(t.Error) })
 	w := &world{Log: l}
 	for i, account := range []string{"ada@example.org", "bob@example.org"} {
 		k, err := escrow.GenerateKey(event.KEMX25519)

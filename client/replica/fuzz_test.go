@@ -24,9 +24,7 @@ func FuzzSnapshot(f *testing.F) {
 	w := written.New(f.TempDir(), nil)
 	w.Append([]byte("no event"))
 	w.Publish("w1", "w2")
-	if err := w.Err(); err != nil {
-		f.Fatal(err)
-	}
+	w.Report(f.Fatal)
 	cl, err := client.New(client.Config{URL: w.Dir, Policy: w.ParsePolicy(2, "w1", "w2", "w3")})
 	if err != nil {
 		f.Fatal(err)

@@ -52,7 +52,7 @@ func (s *source) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 
 func world(t *testing.T, size uint64) (*written.Log, *source, replica.Config) {
 	w := written.New(t.TempDir(), nil)
-	t.Cleanup(func() { check(t, w.Err()) })
+	t.Cleanup(func() { w.Report(t.Error) })
 	w.Live(size)
 	w.Publish("w1", "w2")
 	s := new(source)

@@ -34,15 +34,8 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	l, err := cases.New(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Err(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := cases.New(t.TempDir())
+	t.Cleanup(func() { l.Report(t.Error) })
 	return &world{l, t, escrow.NewSeed(time.Unix(written.Start, 0))}
 }
 

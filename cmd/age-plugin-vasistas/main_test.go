@@ -74,15 +74,8 @@ func TestAge(t *testing.T) {
 // newLog returns a log. The test fails if it can't be written.
 func newLog(t *testing.T) *cases.Log {
 	t.Helper()
-	w, err := cases.New(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := w.Err(); err != nil {
-			t.Error(err)
-		}
-	})
+	w := cases.New(t.TempDir())
+	t.Cleanup(func() { w.Report(t.Error) })
 	return w
 }
 

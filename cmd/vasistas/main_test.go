@@ -6,9 +6,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/ecdh"
-	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,6 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/profile"
@@ -121,44 +119,27 @@ func startLog(ts *testscript.TestScript, _ bool, args []string) {
 	check(ts, awaitReady(s.URL))
 }
 
-// founding is a charter of the demo's profile, signed by a founder who is gone.
+// founding is a charter of the demo's profile with these parties, signed by its founders.
 func founding(ts *testscript.TestScript, key *tlog.Signer, roles []string) []byte {
-	founder, provider := freshSigner(ts), freshSigner(ts)
-	p, err := profile.Load("demo")
-	check(ts, err)
-	ch := &event.Charter{
-		Version: 1, Rules: 1, Profile: p, LogKeys: []string{key.Verifier().String()},
-		Thresholds: event.Thresholds{Amend: 1, Recover: 1}, WitnessPolicy: "quorum none\n", AuditPolicy: "quorum none\n",
-		Parties: []event.Party{
-			{Name: "founder", Role: event.RoleCharter, Keys: []*event.PublicKey{founder.Public()}},
-			{Name: "provider", Role: event.RoleProvider, Keys: []*event.PublicKey{provider.Public()}},
-		},
-	}
-	for i, arg := range roles {
-		role, file, _ := strings.Cut(arg, "=")
-		k, err := event.ParsePublicKeyPEM([]byte(ts.ReadFile(file)))
+	p := people.New(key.Verifier().Name, "")
+	ch := p.Charter(func(c *event.Charter) {
+		var err error
+		c.Profile, err = profile.Load("demo")
 		check(ts, err)
-		party := event.Party{Name: "p" + strconv.Itoa(i+1), Role: event.Role(role), Keys: []*event.PublicKey{k}}
-		if party.Role == event.RoleCustodian {
-			gate, err := ecdh.X25519().GenerateKey(rand.Reader)
+		c.LogKeys, c.WitnessPolicy, c.AuditPolicy = []string{key.Verifier().String()}, "quorum none\n", "quorum none\n"
+		p.Cast(c, event.RoleProvider, "provider")
+		for i, arg := range roles {
+			role, file, _ := strings.Cut(arg, "=")
+			k, err := event.ParsePublicKeyPEM([]byte(ts.ReadFile(file)))
 			check(ts, err)
-			party.Gates = []event.HPKEKey{{KEM: event.KEMX25519, Public: gate.PublicKey().Bytes()}}
+			party := p.Party(event.Role(role), "p"+strconv.Itoa(i+1))
+			party.Keys = []*event.PublicKey{k}
+			c.Parties = append(c.Parties, party)
 		}
-		ch.Parties = append(ch.Parties, party)
-	}
-	ev, err := event.New(key.Verifier().Name, ch)
-	check(ts, err)
-	env, err := event.Sign(ev, founder)
+	})
+	env, err := p.Signed(time.Now(), ch, "f1", "f2")
 	check(ts, err)
 	return env.Bytes()
-}
-
-func freshSigner(ts *testscript.TestScript) event.Signer {
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	check(ts, err)
-	s, err := event.NewSigner(private)
-	check(ts, err)
-	return s
 }
 
 func awaitReady(url string) error {

@@ -53,7 +53,7 @@ func BenchmarkVerify(b *testing.B) {
 func BenchmarkEd25519(b *testing.B) {
 	env := benchWarrant(b)
 	key := edSigner("judge").Public().ed
-	pae := appendPAE(nil, PayloadType, env.Payload)
+	pae := AppendPAE(nil, PayloadType, env.Payload)
 	for b.Loop() {
 		if !ed25519.Verify(key, pae, env.Signatures[0].Sig) {
 			b.Fatal("bad")

@@ -125,12 +125,12 @@ func (e *Envelope) LeafHash() tlog.Hash {
 func (e *Envelope) Hash() Digest {
 	pae := scratch.Get().(*[]byte)
 	defer scratch.Put(pae)
-	*pae = appendPAE((*pae)[:0], PayloadType, e.Payload)
+	*pae = AppendPAE((*pae)[:0], PayloadType, e.Payload)
 	return sha256.Sum256(*pae)
 }
 
-// appendPAE appends the pre-authentication encoding (dsse, protocol.md).
-func appendPAE(b []byte, payloadType string, body []byte) []byte {
+// AppendPAE appends the pre-authentication encoding (dsse, protocol.md).
+func AppendPAE(b []byte, payloadType string, body []byte) []byte {
 	b = slices.Grow(b, len(payloadType)+len(body)+32)
 	b = append(b, "DSSEv1 "...)
 	b = strconv.AppendInt(b, int64(len(payloadType)), 10)
@@ -152,7 +152,7 @@ func (e *Envelope) Verify(lookup func(keyID string) *PublicKey) error {
 	}
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
-	*buf = appendPAE((*buf)[:0], PayloadType, e.Payload)
+	*buf = AppendPAE((*buf)[:0], PayloadType, e.Payload)
 	pae := *buf
 	for _, s := range e.Signatures {
 		k := lookup(s.KeyID)
@@ -181,7 +181,7 @@ func (e *Envelope) AddSignature(s Signer) (*Envelope, error) {
 	if len(e.Signatures) == MaxSignatures {
 		return nil, fmt.Errorf("%w: %d signatures", ErrTooLarge, MaxSignatures+1)
 	}
-	pae := appendPAE(nil, PayloadType, e.Payload)
+	pae := AppendPAE(nil, PayloadType, e.Payload)
 	sig, err := s.Sign(pae)
 	if err != nil {
 		return nil, err

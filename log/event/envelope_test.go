@@ -99,7 +99,7 @@ func TestDSSEOracle(t *testing.T) {
 	if env.Hash() != sha256.Sum256(pae) {
 		t.Error("event hash is not SHA-256 of the PAE")
 	}
-	if !bytes.Equal(appendPAE(nil, "http://example.com/HelloWorld", []byte("hello world")),
+	if !bytes.Equal(AppendPAE(nil, "http://example.com/HelloWorld", []byte("hello world")),
 		[]byte("DSSEv1 29 http://example.com/HelloWorld 11 hello world")) {
 		t.Error("PAE differs from the specification's example")
 	}

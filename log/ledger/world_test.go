@@ -111,11 +111,7 @@ func emptyWorld(t testing.TB) *world {
 	w := &world{t: t, Log: written.Empty("", parties), tree: new(memTree)}
 	w.l = New(testLog, w.tree)
 	w.Appended = func(_ event.Reference, b []byte) { w.apply(b) }
-	t.Cleanup(func() {
-		if err := w.Err(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { w.Report(t.Error) })
 	return w
 }
 

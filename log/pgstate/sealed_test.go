@@ -4,11 +4,10 @@
 package pgstate_test
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/vault"
 )
@@ -18,10 +17,7 @@ func nobody(event.Digest) bool { return false }
 // sealed returns records for a vault, and their events.
 func sealed(t testing.TB, n int) (records []*vault.Record, events []event.Digest) {
 	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	check(t, err)
-	signer, err := event.NewSigner(private)
-	check(t, err)
+	signer := people.New(origin, "").Signer("court")
 	now := time.Now().UTC().Truncate(time.Second)
 	for range n {
 		ev, err := event.New(origin, &event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",

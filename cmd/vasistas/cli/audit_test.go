@@ -29,11 +29,7 @@ type auditWorld struct {
 
 func newAuditWorld(t *testing.T) *auditWorld {
 	w := &auditWorld{written.New(t.TempDir(), nil), t, filepath.Join(t.TempDir(), "policy.txt")}
-	t.Cleanup(func() {
-		if err := w.Err(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { w.Report(t.Error) })
 	if err := os.WriteFile(w.policy, w.ParsePolicy(2, "w1", "w2", "w3").Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -34,16 +34,9 @@ type scanWorld struct {
 }
 
 func newScanWorld(t *testing.T) *scanWorld {
-	l, err := cases.New(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := cases.New(t.TempDir())
 	w := &scanWorld{Log: l, t: t, dir: t.TempDir()}
-	t.Cleanup(func() {
-		if err := w.Err(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { w.Report(t.Error) })
 	w.policy = w.file("policy.txt", w.ParsePolicy(2, "w1", "w2", "w3").Bytes())
 	mine, key := w.newSeed()
 	yours, other := w.newSeed()

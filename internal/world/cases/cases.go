@@ -31,36 +31,31 @@ type Log struct {
 }
 
 // New returns a log with its charter.
-func New(dir string) (*Log, error) {
+func New(dir string) *Log {
 	l := &Log{Holders: make(map[string][]escrow.KeyHolder)}
-	var err error
+	var failed error
 	l.Log = written.New(dir, func(c *event.Charter) {
-		for i := range c.Parties {
-			p := &c.Parties[i]
-			if p.Role != event.RoleCustodian {
-				continue
-			}
+		for _, name := range c.Groups[0].Members {
+			p := c.Party(event.RoleCustodian, name)
 			p.Gates = nil
 			for _, kem := range []event.KEM{event.KEMMLKEMX25519, event.KEMX25519} {
-				k, kerr := escrow.GenerateKey(kem)
-				if kerr != nil {
-					err = kerr
+				k, err := escrow.GenerateKey(kem)
+				if err != nil {
+					failed = err
 					return
 				}
-				l.Holders[p.Name] = append(l.Holders[p.Name], k)
+				l.Holders[name] = append(l.Holders[name], k)
 				p.Gates = append(p.Gates, k.Public())
 			}
 		}
 	})
-	if err != nil {
-		return nil, err
-	}
+	l.Fail(failed)
 	l.Agency = l.Signer("agency")
 	l.Consent = l.Agency
-	if l.Group, err = escrow.NewGroup(written.Origin, l.Charter.Envelope.Event.Body.(*event.Charter), "main"); err != nil {
-		return nil, err
-	}
-	return l, l.Err()
+	var err error
+	l.Group, err = escrow.NewGroup(written.Origin, l.Charter.Envelope.Event.Body.(*event.Charter), "main")
+	l.Fail(err)
+	return l
 }
 
 // Case is one access, with all that its parties know of it.

@@ -158,11 +158,6 @@ func (p *People) Event(at time.Time, body event.Body) (*event.Event, error) {
 	return e, nil
 }
 
-// PAE returns what a signature of a payload signs (DSSE, pre-authentication encoding).
-func PAE(payload []byte) []byte {
-	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(event.PayloadType), event.PayloadType, len(payload), payload)
-}
-
 // Sign signs an event with the keys of these names. Unlike event.Sign it verifies no signature,
 // which would take most of the time that a large log takes to write.
 func (p *People) Sign(e *event.Event, by ...string) (*event.Envelope, error) {
@@ -173,7 +168,7 @@ func (p *People) Sign(e *event.Event, by ...string) (*event.Envelope, error) {
 	env := &event.Envelope{Event: e, Payload: payload}
 	for _, name := range by {
 		k := p.key(name)
-		env.Signatures = append(env.Signatures, event.Signature{KeyID: k.KeyID(), Sig: ed25519.Sign(k.private, PAE(payload))})
+		env.Signatures = append(env.Signatures, event.Signature{KeyID: k.KeyID(), Sig: ed25519.Sign(k.private, event.AppendPAE(nil, event.PayloadType, payload))})
 	}
 	slices.SortFunc(env.Signatures, func(a, b event.Signature) int { return cmp.Compare(a.KeyID, b.KeyID) })
 	return env, nil

@@ -7,7 +7,7 @@
 // rules, or breaks the one that the test is about.
 //
 // Methods return no errors. A Log keeps its first error, of a file or an event that is
-// malformed, and Err returns it; a test that did not check Err has proven nothing.
+// malformed; a test ends with Report(t.Error), or has proven nothing.
 package written
 
 import (
@@ -87,6 +87,13 @@ func (l *Log) Fork(dir string) *Log {
 
 // Err returns the first error.
 func (l *Log) Err() error { return *l.err }
+
+// Report calls report with the first error, if there is one.
+func (l *Log) Report(report func(...any)) {
+	if *l.err != nil {
+		report("writing the log:", *l.err)
+	}
+}
 
 // Fail keeps an error, unless it is nil or the log has one.
 func (l *Log) Fail(err error) {

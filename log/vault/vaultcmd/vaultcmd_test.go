@@ -7,7 +7,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"flag"
 	"io"
@@ -20,6 +19,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -53,10 +53,7 @@ func mustRun(t *testing.T, args ...string) string {
 
 func warrants(t *testing.T, n int) []*event.Submission {
 	t.Helper()
-	_, key, err := ed25519.GenerateKey(nil)
-	check(t, err)
-	by, err := event.NewSigner(key)
-	check(t, err)
+	by := people.New(origin, "").Signer("court")
 	now := time.Now().UTC().Truncate(time.Second)
 	var out []*event.Submission
 	for range n {
@@ -99,12 +96,8 @@ func makeLog(t *testing.T, subs []*event.Submission) string {
 	size, root, err := engine.Tree(ctx)
 	check(t, err)
 	check(t, engine.Close(ctx))
-	signer, err := tlog.GenerateSigner(origin, tlog.Ed25519)
+	cp, err := people.New(origin, "").Checkpoint(tlog.Head{Origin: origin, Size: size, Root: root}, 0)
 	check(t, err)
-	cp := &tlog.Checkpoint{Head: tlog.Head{Origin: origin, Size: size, Root: root}}
-	sig, err := signer.Sign(&cp.Head, 0)
-	check(t, err)
-	cp.Signatures = append(cp.Signatures, sig)
 	check(t, os.Mkdir(filepath.Join(dir, "state"), 0o700))
 	check(t, os.WriteFile(filepath.Join(dir, "state", "checkpoint"), cp.Bytes(), 0o600))
 	v, err := vault.Open(vault.Config{Dir: filepath.Join(dir, "vault"), Identity: filepath.Join(dir, "keys", "vault.key")})
