@@ -11,14 +11,14 @@ import (
 
 var (
 	emergencyNone     = &Way{"emergency", "none", KindBreach, "the profile has no emergencies", ""}
-	emergencyOpen     = &Way{"emergency", "open", KindBreach, "{count} emergency accesses are undecided, and no more may be", "have an authority decide on one of them"}
+	emergencyOpen     = &Way{"emergency", "open", KindBreach, "{count} emergency accesses are undecided, which is the limit", "have an authority decide on one of them"}
 	emergencyAccounts = &Way{"emergency", "accounts", KindBreach, "it opens {accounts} accounts, and an emergency may open {limit}", ""}
-	emergencyProvider = &Way{"emergency", "provider", KindBreach, "it decides on an access of the provider {provider}, and addresses {other}", ""}
+	emergencyProvider = &Way{"emergency", "provider", KindBreach, "it decides on an access of provider {provider}, but addresses provider {other}", ""}
 	emergencyDecided  = &Way{"emergency", "decided", KindNoEffect, "access {access} is no emergency that awaits a decision", ""}
 	emergencyDenied   = &Way{"emergency", "denied", KindBreach, "entry {entry} denies it", ""}
 )
 
-// access judges a request to a custodian group.
+// access checks a request to a custodian group.
 func (x *act) access(a *event.Access) (effect, *Violation, error) {
 	signer, v := x.one(event.RoleProvider)
 	if v != nil {
@@ -59,8 +59,8 @@ func (x *act) access(a *event.Access) (effect, *Violation, error) {
 	}, nil, nil
 }
 
-// onWarrant judges whether an access may stand on a warrant; on is nil for one
-// that is closed or never had an effect.
+// onWarrant checks whether an access may stand on a warrant. on is nil if the
+// warrant is closed or never had an effect.
 func (x *act) onWarrant(a *event.Access, on *item) *Violation {
 	if on == nil {
 		return x.fail(warrantEnded, a.Warrant.Index)
@@ -85,7 +85,7 @@ func (x *act) onWarrant(a *event.Access, on *item) *Violation {
 	return nil
 }
 
-// emergency judges an access without a warrant.
+// emergency checks an access without a warrant.
 func (x *act) emergency(a *event.Access, signer *holder) (effect, *Violation, error) {
 	p := x.c.Profile.Emergency
 	duty, v := x.one(event.RoleDuty)
@@ -113,7 +113,7 @@ func (x *act) emergency(a *event.Access, signer *holder) (effect, *Violation, er
 	}, nil, nil
 }
 
-// validates judges a decision on an emergency access.
+// validates checks a decision on an emergency access and returns that access.
 func (x *act) validates(w *event.Warrant) (*item, *Violation, error) {
 	it, ev, v, err := x.resolve(*w.Validates, event.TypeAccess)
 	switch {
@@ -131,8 +131,8 @@ func (x *act) validates(w *event.Warrant) (*item, *Violation, error) {
 	return it, nil, nil
 }
 
-// decide lets a warrant decide on an emergency access, which counts as one of the
-// accesses that the warrant bears.
+// decide records a warrant's decision on an emergency access. The access counts
+// as one of those that the warrant allows.
 func (x *act) decide(on, by *item) {
 	a, w := on.access, by.warrant
 	if a.decision == owed {
@@ -147,5 +147,5 @@ func (x *act) decide(on, by *item) {
 	} else {
 		on.seal.end = w.notAfter
 	}
-	x.l.settle(on)
+	x.l.prune(on)
 }

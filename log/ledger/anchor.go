@@ -14,7 +14,7 @@ var (
 	anchorOld     = &Way{"anchor", "old", KindNoEffect, "an anchor of size {size} is in the log already", ""}
 )
 
-// anchor judges an earlier checkpoint of this log.
+// anchor checks an earlier checkpoint of this log.
 func (x *act) anchor(a *event.Anchor) (effect, *Violation, error) {
 	cp, err := tlog.ParseCheckpoint([]byte(a.Checkpoint))
 	switch {
@@ -53,11 +53,11 @@ func (x *act) anchor(a *event.Anchor) (effect, *Violation, error) {
 
 func clamp(t uint64) int64 { return int64(min(t, maxTime)) }
 
-// prove takes the two times of an anchor: what is below size existed before the
-// first; what comes later than the anchor was logged after the second.
+// prove records the two times of an anchor: entries below size existed before the
+// first; entries after the anchor were logged after the second.
 func (x *act) prove(size uint64, existed, after int64) {
 	l := x.l
-	// An earlier anchor may prove that it was later.
+	// An earlier anchor may prove a later time.
 	existed = max(existed, l.after)
 	n := 0
 	for n < len(l.unanchored) && l.unanchored[n].index < size {

@@ -13,9 +13,9 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// stamped is a world whose events are made without signing, which would take
-// longer than all that is measured: the caller of Apply says that they are Good.
-type stamped struct {
+// unsigned is a world whose events are made without signing, which would take
+// longer than all that is measured: the caller of Apply passes them as Good.
+type unsigned struct {
 	*world
 	root    [32]byte
 	serial  uint64
@@ -23,9 +23,9 @@ type stamped struct {
 	n       uint64
 }
 
-// Root says one root for all sizes, so that releases can be made ahead.
-func (s *stamped) Root(uint64) ([32]byte, error)  { return s.root, nil }
-func (s *stamped) Entry(i uint64) ([]byte, error) { return s.tree.Entry(i) }
+// Root returns one root for all sizes, so that releases can be made ahead.
+func (s *unsigned) Root(uint64) ([32]byte, error)  { return s.root, nil }
+func (s *unsigned) Entry(i uint64) ([]byte, error) { return s.tree.Entry(i) }
 
 // newStamped is founded; its clock stands still, and its limits are wide.
 func newStamped(t testing.TB) *stamped {
@@ -38,7 +38,7 @@ func newStamped(t testing.TB) *stamped {
 
 var keyIDs = map[string]string{}
 
-func (s *stamped) add(body event.Body, by string, seals int) *logged {
+func (s *unsigned) add(body event.Body, by string, seals int) *logged {
 	s.serial++
 	e := &event.Event{Type: body.Type(), Log: testLog, Time: at(s.Now), Body: body}
 	binary.BigEndian.PutUint64(e.ID[:], s.serial)
@@ -94,9 +94,10 @@ func (s *stamped) cases(n int) {
 	}
 }
 
-// BenchmarkApply is the state machine alone: entries read, hashed and verified.
+// BenchmarkApply measures the state machine alone: entries are read, hashed and
+// verified before.
 func BenchmarkApply(b *testing.B) {
-	s := newStamped(b)
+	s := newUnsigned(b)
 	s.cases(4000)
 	base := s.l.Snapshot()
 	b.ReportAllocs()
@@ -119,7 +120,7 @@ func BenchmarkApply(b *testing.B) {
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
 }
 
-// whole is a log with everything in it, as bytes.
+// whole is a log with all kinds of entries, as bytes.
 func whole(b *testing.B, cases int) *world {
 	w := newWorld(b, nil)
 	for i := range cases {
@@ -170,9 +171,9 @@ func BenchmarkReplay(b *testing.B) {
 	b.Run("verifying", run(func(i int) Entry { return Read(uint64(i), w.tree.entries[i]) }))
 }
 
-// obligations is a ledger that has many open.
+// obligations is a ledger with many open obligations.
 func obligations(b testing.TB, n int) *Ledger {
-	s := newStamped(b)
+	s := newUnsigned(b)
 	for range n {
 		s.add(s.WarrantBody(), "court", 3)
 	}
@@ -219,7 +220,7 @@ func BenchmarkOverdue(b *testing.B) {
 
 // An open warrant, with its id and its unanchored claim, costs less than 1 KiB.
 func TestMemoryOfAnObligation(t *testing.T) {
-	s := newStamped(t)
+	s := newUnsigned(t)
 	const n = 20_000
 	for range n {
 		s.add(s.WarrantBody(), "court", 3)

@@ -12,32 +12,31 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// A Way is one way to break a rule. Each stands next to the code that judges it. Rule
-// and Code name it in every version of the rules, so no version gives them another
-// meaning.
+// A Way is one way to break a rule, declared next to the code that checks it. Rule and
+// Code keep their meaning in every version of the rules.
 type Way struct {
 	Rule     string
 	Code     string
 	Kind     Kind
-	Template string // the verdict, with its parameters as {name}
-	Cure     string // what would cure it; "": nothing does
+	Template string // the verdict's text, with its parameters as {name}
+	Cure     string // what to do about it; "": nothing helps
 }
 
 // A Cause is a way in which a rule was broken, with its arguments.
 type Cause struct {
 	*Way
-	// Args are those of the template, in the order in which it first names them. Each
-	// is a uint64, a string (a name, a key, a parser's error), a time.Time, a [Term] or,
-	// of what became unfulfilled, the Cause of that.
+	// Args are the template's arguments, in the order in which it first names them.
+	// Each is a uint64, a string (a name, a key, a parser's error), a time.Time, a
+	// [Term] or, in rule unfulfilled, the Cause of the missed obligation.
 	Args []any
 }
 
-// A Term is an argument that is a word or phrase of the rules, in English: a
-// translation translates it.
+// A Term is an argument that is an English word or phrase of the rules. A
+// translation has a word for each.
 type Term string
 
-// Text renders the cause in English. Another language is another template for each
-// way and a word for each term, for the same arguments.
+// Text renders the cause in English. A translation renders the same arguments with
+// its own template for each way.
 func (c Cause) Text() string {
 	var pairs []string
 	for i, name := range c.params() {
@@ -68,7 +67,7 @@ func (w *Way) params() []string {
 	return out
 }
 
-// cause makes a cause, with each argument in one of the types that a cause has.
+// cause makes a cause, and converts each argument to a type that [Cause] allows.
 func (w *Way) cause(args ...any) Cause {
 	for i, a := range args {
 		switch a := a.(type) {
@@ -87,12 +86,12 @@ func (w *Way) cause(args ...any) Cause {
 	return Cause{w, args}
 }
 
-// by makes the verdict about the entry at index, which showed at seen.
+// by makes the verdict about the entry at index, recognized at the entry seen.
 func (w *Way) by(answers string, index, seen uint64, args ...any) *Violation {
 	return &Violation{Cause: w.cause(args...), Index: index, Seen: seen, By: answers}
 }
 
-// fail makes the verdict about the entry that is being judged.
+// fail makes a verdict about the entry that is being checked.
 func (x *act) fail(w *Way, args ...any) *Violation {
 	return w.by(x.by, x.e.Index, x.e.Index, args...)
 }

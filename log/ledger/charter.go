@@ -16,22 +16,22 @@ import (
 var (
 	charterFirst    = &Way{"charter", "first", KindBreach, "entry 0 is not a first charter of this log", ""}
 	charterMiddle   = &Way{"charter", "middle", KindBreach, "a first charter stands in the middle of the log", ""}
-	charterVersion  = &Way{"charter", "version", KindBreach, "it has the version {version}, and {next} is next", ""}
-	charterTaken    = &Way{"charter", "taken", KindNoEffect, "the version {version} is in the log already, and the first stands", "sign an amendment of the charter in force"}
+	charterVersion  = &Way{"charter", "version", KindBreach, "it has version {version}, and the next version is {next}", ""}
+	charterTaken    = &Way{"charter", "taken", KindNoEffect, "the log already has version {version}, and the first one stands", "sign an amendment of the charter in force"}
 	charterPrev     = &Way{"charter", "prev", KindBreach, "prev does not name the charter in force, entry {entry}", ""}
-	charterFew      = &Way{"charter", "few", KindBreach, "{signed} charter keys signed, and {needed} must", "log it with more signatures"}
+	charterFew      = &Way{"charter", "few", KindBreach, "{signed} charter keys signed, and {needed} are needed", "log it with more signatures"}
 	charterPolicy   = &Way{"charter", "policy", KindBreach, "the {policy} policy: {why}", ""}
 	charterOperator = &Way{"charter", "operator", KindBreach, "the {policy} policy can count {operator} twice: put the operator's keys into one group that any of them satisfies", ""}
-	charterBars     = &Way{"charter", "bars", KindBreach, `the profile bars on "{rule}", which is no rule that can be overdue`, ""}
+	charterBars     = &Way{"charter", "bars", KindBreach, `the profile names "{rule}" in bars, and no obligation has that rule`, ""}
 )
 
-// A Charter is one that the log accepted, with its policies parsed. It is
+// A Charter is a charter that the log accepted, with its policies parsed. It is
 // immutable.
 type Charter struct {
 	*event.Charter
 	Index uint64
 	Leaf  tlog.Hash
-	Time  int64 // of its claim or, if later, what anchors had proven; POSIX seconds
+	Time  int64 // the claimed or, if later, the proven time; POSIX seconds
 
 	// The policies, with all the log's keys as log lines.
 	Witnesses, Auditors *tlog.Policy
@@ -51,8 +51,8 @@ func (l *Ledger) Charter() *Charter {
 	return l.charters[len(l.charters)-1]
 }
 
-// CharterAt returns the charter in force at an index, or at a tree of that size:
-// the last below it. It is nil at 0.
+// CharterAt returns the charter in force at an index or tree size: the last charter
+// below it, nil at 0.
 func (l *Ledger) CharterAt(size uint64) *Charter {
 	for _, c := range slices.Backward(l.charters) {
 		if c.Index < size {
@@ -62,8 +62,8 @@ func (l *Ledger) CharterAt(size uint64) *Charter {
 	return nil
 }
 
-// Signer returns who holds an event key under this charter, nil if nobody does or
-// the key is void at that index.
+// Signer returns the party that holds an event key under this charter: nil if no
+// party does or the key is void at that index.
 func (c *Charter) Signer(keyID string, index uint64) *event.Party {
 	h := c.holders[keyID]
 	if h == nil || h.void && index >= h.from {
@@ -72,8 +72,8 @@ func (c *Charter) Signer(keyID string, index uint64) *event.Party {
 	return h.party
 }
 
-// found judges entry 0.
-func (x *act) found() (effect, *Violation, error) {
+// founding checks entry 0.
+func (x *act) founding() (effect, *Violation, error) {
 	ch, ok := x.ev.Body.(*event.Charter)
 	if !ok || ch.Version != 1 || x.e.Index != 0 {
 		return nil, x.fail(charterFirst), nil
@@ -100,7 +100,7 @@ func (x *act) found() (effect, *Violation, error) {
 	return x.force(c)
 }
 
-// charter judges an amendment.
+// charter checks an amendment.
 func (x *act) charter(ch *event.Charter) (effect, *Violation, error) {
 	c, v := x.amendment(ch)
 	if v != nil {
@@ -125,7 +125,8 @@ func (x *act) amendment(ch *event.Charter) (*Charter, *Violation) {
 	return x.newCharter(ch)
 }
 
-// force puts a charter into force, unless its rules are unknown.
+// force returns the effect that puts a charter into force, ErrRules if its rules
+// are unknown.
 func (x *act) force(c *Charter) (effect, *Violation, error) {
 	if c.rules == nil {
 		return nil, nil, fmt.Errorf("%w (version %d)", ErrRules, c.Rules)
@@ -133,17 +134,17 @@ func (x *act) force(c *Charter) (effect, *Violation, error) {
 	return func() { x.install(c) }, nil, nil
 }
 
-// Recovers says whether an envelope that was given out of band takes the log
-// over from the charter before it: the next version of it, well-formed under the
-// rules, with valid signatures of as many of its charter keys as its recovery
-// threshold says. What the heads of the log meet is then the new charter alone;
-// whoever accepts it does so by name. The index is where it stands or will stand:
-// the charter before it is the one in force or, if the log has the envelope
-// already, the one that was.
+// Recovers checks an envelope, received out of band, as a recovery charter and
+// returns it. Such a charter is the next version, well-formed under the rules, and
+// signed by as many charter keys of the charter before it as that one's recovery
+// threshold demands. From then on the log's heads meet the new charter alone, so
+// only a person who names the charter may accept it. index is where the charter
+// stands or will stand. The charter before it is the one in force or, if the log
+// already has the envelope, the one before that entry.
 func (l *Ledger) Recovers(env *event.Envelope, index uint64) (*Charter, error) {
 	ch, ok := env.Event.Body.(*event.Charter)
 	if !ok || l.Charter() == nil {
-		return nil, errors.New("ledger: recovery takes a charter, and a log that has one")
+		return nil, errors.New("ledger: recovery needs an envelope with a charter, and a log that has a charter")
 	}
 	now := l.Charter()
 	if i := slices.IndexFunc(l.charters, func(c *Charter) bool { return c.Leaf == env.LeafHash() }); i > 0 {
@@ -168,8 +169,8 @@ func (l *Ledger) Recovers(env *event.Envelope, index uint64) (*Charter, error) {
 	return c, err
 }
 
-// newCharter judges what a charter says by itself. An unknown version of the rules
-// is the caller's to refuse: rules is then nil.
+// newCharter checks what a charter says by itself. If the version of its rules is
+// unknown, rules is nil and the caller must refuse the charter.
 func (x *act) newCharter(ch *event.Charter) (*Charter, *Violation) {
 	c := &Charter{
 		Charter: ch, Index: x.e.Index, Leaf: x.e.Leaf, Time: x.base, env: x.e.Envelope,
@@ -207,8 +208,8 @@ func (x *act) newCharter(ch *event.Charter) (*Charter, *Violation) {
 	return c, nil
 }
 
-// policy parses a policy with all the log's keys in it, and holds it to count no
-// operator twice.
+// policy parses a policy together with all the log's keys, and refuses one that
+// counts an operator twice.
 func (x *act) policy(which Term, text string, logKeys []string, auditors map[string]string) (*tlog.Policy, *Violation) {
 	var b strings.Builder
 	for _, k := range logKeys {
@@ -227,8 +228,8 @@ func (x *act) policy(which Term, text string, logKeys []string, auditors map[str
 }
 
 // twice returns an operator that a policy can count twice, "" if there is none.
-// Keys with one name, or of one auditor, are one operator's; then they must all be
-// members of one group with the threshold 1.
+// Keys with one name, or of one auditor, belong to one operator. All keys of one
+// operator must be members of one group with the threshold 1.
 func twice(p *tlog.Policy, text string, auditors map[string]string) string {
 	group := make(map[string]string) // witness -> its group, if that has threshold 1
 	for line := range strings.Lines(text) {
@@ -286,7 +287,7 @@ func (x *act) install(c *Charter) {
 	}
 }
 
-// number gives numbers to the charter's keys, in their order.
+// number numbers the charter's keys, in their order.
 func (l *Ledger) number(c *Charter) {
 	for i := range c.Parties {
 		for _, k := range c.Parties[i].Keys {
@@ -301,8 +302,7 @@ func (l *Ledger) number(c *Charter) {
 	}
 }
 
-// void takes away what a key's events from an index on allow, and leaves what
-// they owe.
+// void revokes what a key's events from an index on allow. What they owe stays.
 func (x *act) void(key uint32, from uint64) {
 	for _, it := range x.l.sortedItems() {
 		if it.index >= from && it.voidAt == 0 && slices.Contains(it.keys, key) {
@@ -310,11 +310,11 @@ func (x *act) void(key uint32, from uint64) {
 		}
 		it.seal.void(key, from, x.base)
 		if a := it.access; a != nil && a.decision == fulfilled && !a.denied && a.decidedAt >= from && slices.Contains(a.decidedBy, key) {
-			a.decision, a.decideBy = owed, x.base // by somebody else, from now on
+			a.decision, a.decideBy = owed, x.base // from now on
 			x.l.undecided++
 		}
 		x.l.watch(it)
-		x.l.settle(it)
+		x.l.prune(it)
 	}
 	for _, b := range x.l.breaches {
 		b.closers = slices.DeleteFunc(b.closers, func(c closer) bool { return c.key == key && c.index >= from })

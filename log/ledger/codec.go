@@ -13,8 +13,8 @@ import (
 // ErrSnapshot: the bytes are no snapshot, or one of another tree.
 var ErrSnapshot = errors.New("ledger: not a snapshot of this tree; replay the log from its start")
 
-// codec writes or reads a snapshot: one walk for both, so that what is written is
-// what is read. Integers are varints in their shortest form.
+// codec writes or reads a snapshot in one walk, so both directions agree. Integers
+// are varints in their shortest form.
 type codec struct {
 	b       []byte
 	reading bool
@@ -58,7 +58,7 @@ func (c *codec) u8(v *uint8) {
 	*v = uint8(x)
 }
 
-// time writes a time: none is negative.
+// time codes a POSIX time, which is never negative.
 func (c *codec) time(v *int64) {
 	x := uint64(*v)
 	if c.uint(&x); x > 1<<62 {
@@ -123,7 +123,7 @@ func (c *codec) string(v *string) {
 	*v, c.b = s, c.b[n:]
 }
 
-// all codes values of the types that most of the state is made of.
+// all codes values of the state's common types.
 func (c *codec) all(values ...any) {
 	for _, v := range values {
 		switch v := v.(type) {
@@ -151,8 +151,8 @@ func (c *codec) all(values ...any) {
 	}
 }
 
-// length codes how many elements follow, of at least size bytes each, so that no
-// length makes a reader allocate more than the snapshot has.
+// length codes how many elements follow, of at least size bytes each. A reader
+// refuses a length that the snapshot has no bytes for, before it allocates.
 func (c *codec) length(n, size int) int {
 	x := uint64(n)
 	c.uint(&x)
@@ -163,7 +163,7 @@ func (c *codec) length(n, size int) int {
 	return int(x)
 }
 
-// list codes a slice; an empty one is nil again.
+// list codes a slice; an empty one is read as nil.
 func list[T any](c *codec, v *[]T, size int, each func(*T)) {
 	n := c.length(len(*v), size)
 	if c.reading {

@@ -13,12 +13,12 @@ import (
 
 var (
 	openingMatch      = &Way{"opening", "match", KindBreach, "it opens what entry {entry} did not seal: {why}", ""}
-	openingEarly      = &Way{"opening", "early", KindBreach, "it opens entry {entry} before {until}, and none of the warrant's authority signed", ""}
+	openingEarly      = &Way{"opening", "early", KindBreach, "it opens entry {entry} before {until}, and the warrant's authority did not sign it", ""}
 	openingOpened     = &Way{"opening", "opened", KindNoEffect, "all that it opens of entry {entry} is open already, or entry {entry} is closed", ""}
-	openingIncomplete = &Way{"opening", "incomplete", KindBreach, "all of it is open, and it is not what its type seals: {count} openings named {name}", ""}
+	openingIncomplete = &Way{"opening", "incomplete", KindBreach, "everything that it seals is open, and its type seals other values: it has {count} openings named {name}", ""}
 )
 
-// publicNames are the rows of what a type seals for everyone.
+// publicNames lists the values that each type seals for the public.
 var publicNames = func() map[event.Type][]event.Name {
 	m := make(map[event.Type][]event.Name)
 	for _, t := range event.Types() {
@@ -34,12 +34,12 @@ var publicNames = func() map[event.Type][]event.Name {
 // disclosed is what a disclosure opens.
 type disclosed struct {
 	openings []event.Opening
-	digests  []event.Digest // that they open
+	digests  []event.Digest // of openings
 	notices  []event.Digest
 }
 
-// disclosure judges the opening of sealed values and notices. Notices stand with
-// their release, or with the access that it answers.
+// disclosure checks the opening of sealed values and notices. A disclosure of
+// notices names their release or the access that the release answers.
 func (x *act) disclosure(d *event.Disclosure) (effect, *Violation, error) {
 	it, r, ev, v, err := x.disclosable(d.Event)
 	if v != nil || err != nil {
@@ -64,22 +64,22 @@ func (x *act) disclosure(d *event.Disclosure) (effect, *Violation, error) {
 	return func() { x.disclose(it, got) }, nil, nil
 }
 
-// disclosable finds what a disclosure is about: an item, and in it a release if
-// that is what was named; or a closed event.
+// disclosable resolves what a disclosure names: an open item, with the release in it
+// if the reference names one, or a closed event.
 func (x *act) disclosable(ref event.Reference) (*item, *release, *event.Event, *Violation, error) {
 	if a, ok := x.l.released[ref.Index]; ok && ref.Index < x.e.Index {
 		it := x.l.open[a]
-		i := slices.IndexFunc(it.access.releases, func(r release) bool { return r.index == ref.Index })
-		if it.access.releases[i].leaf != ref.Leaf {
+		r := it.access.release(ref.Index)
+		if r.leaf != ref.Leaf {
 			return nil, nil, nil, x.refer(ref, referenceLeaf, ref.Index), nil
 		}
-		return it, &it.access.releases[i], nil, nil, nil
+		return it, r, nil, nil, nil
 	}
 	it, ev, v, err := x.resolve(ref, event.TypeWarrant, event.TypeAccess, event.TypeDeferral, event.TypeRelease)
 	return it, nil, ev, v, err
 }
 
-// mayDisclose holds signers to their part: a provider discloses anything, an
+// mayDisclose checks each signer's right: a provider discloses anything, an
 // authority what it has standing in, a custodian the notices of its own releases.
 func (x *act) mayDisclose(d *event.Disclosure, it *item, r *release) *Violation {
 	for _, h := range x.signers {
@@ -97,7 +97,7 @@ func (x *act) mayDisclose(d *event.Disclosure, it *item, r *release) *Violation 
 	return nil
 }
 
-// match finds the digests that a disclosure opens.
+// match returns what a disclosure opens.
 func (x *act) match(d *event.Disclosure, it *item, r *release) (got disclosed, v *Violation) {
 	bad := func(why any) *Violation { return x.refer(d.Event, openingMatch, d.Event.Index, why) }
 	if len(d.Openings) > 0 {
@@ -138,8 +138,9 @@ func matchOpenings(t event.Type, public []event.Digest, openings []event.Opening
 	return out, nil
 }
 
-// hasNotice says whether a notice is of this release or, without one, of any that
-// answers the access; a custodian's of its own only.
+// hasNotice reports whether r states the notice or, if r is nil, whether any release
+// that answers the access does. A custodian's signature limits the search to its own
+// releases.
 func (x *act) hasNotice(it *item, r *release, d event.Digest) bool {
 	if r != nil {
 		return slices.Contains(r.notices.list, d)
@@ -158,18 +159,17 @@ func (x *act) hasNotice(it *item, r *release, d event.Digest) bool {
 	})
 }
 
-// early judges the time of a disclosure.
+// early checks the time of a disclosure. An authority may disclose at any time.
 func (x *act) early(it *item, index uint64) *Violation {
-	if !it.seal.never && x.time >= it.seal.until {
+	switch {
+	case signerOf(x.signers, event.RoleAuthority) != nil:
 		return nil
-	}
-	if slices.ContainsFunc(x.signers, func(h *holder) bool { return h.party.Role == event.RoleAuthority }) {
-		return nil
-	}
-	if it.seal.never {
+	case it.seal.never:
 		return x.fail(openingEarly, index, Term("its date, which is never"))
+	case x.time < it.seal.until:
+		return x.fail(openingEarly, index, unix(it.seal.until))
 	}
-	return x.fail(openingEarly, index, unix(it.seal.until))
+	return nil
 }
 
 func (it *item) opensAny(got disclosed) bool {
@@ -188,7 +188,6 @@ func (it *item) opensAny(got disclosed) bool {
 	return false
 }
 
-// disclose opens.
 func (x *act) disclose(it *item, got disclosed) {
 	s := &it.seal
 	s.count(it.kind, got)
@@ -210,10 +209,10 @@ func (x *act) disclose(it *item, got disclosed) {
 			}
 		}
 	}
-	x.l.settle(it)
+	x.l.prune(it)
 }
 
-// count counts the names of the openings that open something new.
+// count counts, by name, the openings whose digests were closed.
 func (s *seal) count(t event.Type, got disclosed) {
 	isNew := func(d event.Digest) bool { return slices.Contains(s.digests.list[:s.digests.closed], d) }
 	all := !slices.ContainsFunc(got.digests, func(d event.Digest) bool { return !isNew(d) })
@@ -231,8 +230,8 @@ func (s *seal) count(t event.Type, got disclosed) {
 	}
 }
 
-// whole judges, once everything is open, whether it was what the type seals. The
-// breach is the sealed event's, which the log let in.
+// whole checks, once everything is open, that an event sealed what its type
+// demands. The log answers for a breach, since it let the event in.
 func (x *act) whole(it *item) {
 	for i, n := range publicNames[it.kind] {
 		least := n.Min
@@ -245,8 +244,8 @@ func (x *act) whole(it *item) {
 	}
 }
 
-// closed judges a disclosure of what is closed, or never had an effect: only that
-// it opens nothing that was not sealed.
+// closed checks a disclosure of an event that is closed or never had an effect: it
+// may open only what was sealed.
 func (x *act) closed(d *event.Disclosure, ev *event.Event) *Violation {
 	ref := d.Event
 	for _, h := range x.signers {
@@ -267,11 +266,10 @@ func (x *act) closed(d *event.Disclosure, ev *event.Event) *Violation {
 	return x.refer(ref, openingOpened, ref.Index)
 }
 
-// Complete says whether all the openings of an event for the public, which
-// event.Event.MatchAll has found to be that, are as the charter wants them: an
-// emergency with its agency, codes that the profile has. Nobody sees that in the log
-// until they are disclosed, so admission asks before it lets the event in. The error
-// wraps one of package event's.
+// Complete checks the public openings of an event against the charter: an emergency
+// opens its agency, and every code stands in the profile. Admission calls it, since
+// the log shows the openings only once they are disclosed. public must have passed
+// [event.Event.MatchAll]. Errors wrap event.ErrWrongName or event.ErrIncomplete.
 func (c *Charter) Complete(ev *event.Event, public []event.Opening) error {
 	if len(public) == 0 {
 		return nil
@@ -289,7 +287,7 @@ func (c *Charter) Complete(ev *event.Event, public []event.Opening) error {
 	if a, ok := ev.Body.(*event.Access); ok && a.Emergency != "" {
 		for _, name := range []string{"agency", "agencyKey"} {
 			if count[name] == 0 {
-				return fmt.Errorf("%w: an emergency access opens its %s", event.ErrIncomplete, name)
+				return fmt.Errorf("%w: an emergency access must seal its %s", event.ErrIncomplete, name)
 			}
 		}
 	}

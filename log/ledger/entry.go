@@ -11,16 +11,15 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// A Tree answers for what the ledger doesn't keep: entries below its size, and
-// roots of sizes up to it. It is the caller's verified tree; a caller that applies
-// entries before they are stored answers for those too. An error fails the
-// Apply that asked, and changes nothing.
+// A Tree is the caller's verified tree. It returns entries below the ledger's size
+// and roots of sizes up to it, also of entries that are applied but not yet stored.
+// An error fails the Apply that caused the call, and changes nothing.
 type Tree interface {
 	Entry(index uint64) ([]byte, error)
 	Root(size uint64) ([32]byte, error)
 }
 
-// A SigState is what is known of one signature.
+// A SigState says whether a signature is verified.
 type SigState uint8
 
 // The states.
@@ -30,19 +29,19 @@ const (
 	Bad                       // does not verify
 )
 
-// An Entry is one entry of the log, read. All that is costly about reading one
-// can be done in parallel, before Apply: [Read] and [Entry.Verify].
+// An Entry is a parsed entry of the log. The costly steps, [Read] and
+// [Entry.Verify], may run in parallel before Apply.
 type Entry struct {
 	Index      uint64
 	Leaf       tlog.Hash       // RFC 6962 leaf hash
-	Envelope   *event.Envelope // nil: does not parse
-	Err        error           // why it does not parse
+	Envelope   *event.Envelope // nil: the entry doesn't parse
+	Err        error           // the parser's error
 	Hash       event.Digest    // event hash; zero: Apply computes it
 	Signatures []SigState      // by envelope signature; nil: all Unchecked
 }
 
-// Read parses the bytes of an entry. It never fails: that an entry doesn't parse
-// is a verdict about it.
+// Read parses the bytes of an entry. It never fails: Apply returns a verdict about
+// an entry that doesn't parse.
 func Read(index uint64, b []byte) Entry {
 	e := Entry{Index: index, Leaf: tiles.LeafHash(b)}
 	if e.Envelope, e.Err = event.ParseEnvelope(b); e.Err != nil {
@@ -75,34 +74,34 @@ func verify(env *event.Envelope, i int, k *event.PublicKey) SigState {
 	return Good
 }
 
-// A Kind says what a violation does.
+// A Kind says what follows from a violation.
 type Kind uint8
 
 // The kinds.
 const (
-	KindBreach   Kind = iota + 1 // for ever; bars auditors until they close it
-	KindOverdue                  // until it is cured, or unfulfilled
-	KindNoEffect                 // the entry changes nothing, and nobody is to blame
+	KindBreach   Kind = iota + 1 // stays on record; bars auditors until they close it
+	KindOverdue                  // lasts until it is cured, or unfulfilled
+	KindNoEffect                 // the entry changes nothing, and no party is at fault
 )
 
 func (k Kind) String() string {
 	return [...]string{"", "breach", "overdue", "no effect"}[k]
 }
 
-// Log is Violation.By of what admission must have refused.
+// Log is the Violation.By of entries that admission should have refused.
 const Log = "log"
 
 // A Violation is a verdict about an entry.
 type Violation struct {
 	Cause
 	Index uint64           // the entry at fault
-	Seen  uint64           // the entry at which it showed: Index or a later one
-	By    string           // who is to answer: Log, or role and name; "X or log" if nobody can tell which
-	About *event.Reference // what the entry refers to, if that is at issue
+	Seen  uint64           // the entry that showed it: Index or a later one
+	By    string           // who must answer: Log, or role and name; "X or log" if the entries don't tell which
+	About *event.Reference // the reference that is at issue, if any
 }
 
-// orLog is Violation.By of what either the party or the log did, and the log's
-// entries can't tell which.
+// orLog is the Violation.By of what either the party or the log did, when the
+// entries don't tell which.
 func orLog(by string) string { return by + " or " + Log }
 
 func (v *Violation) Error() string {

@@ -10,15 +10,15 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// maxListed is how many breaches of one party against one rule are listed. Later
-// ones are counted with the last: so nobody fills the memory of those who watch.
+// maxListed bounds the listed breaches of one party against one rule, and so the
+// memory of every reader. Later ones are counted with the last.
 const maxListed = 64
 
-// A Breach is a breach that is on record, for ever.
+// A Breach is a breach on record.
 type Breach struct {
 	Violation
-	Last  uint64 // Index of the last one that is counted with this
-	Count uint64 // how many; 1 but for whoever breaks a rule too often
+	Last  uint64 // Index of the last breach that is counted with this one
+	Count uint64 // how many breaches this is: 1, more only beyond 64 against one rule
 
 	closers []closer
 }
@@ -30,7 +30,7 @@ type closer struct {
 	index   uint64
 }
 
-// ClosedBy returns the auditors that have closed the breach by a finding.
+// ClosedBy returns the names of the auditors that have closed the breach.
 func (b *Breach) ClosedBy() []string {
 	var out []string
 	for _, c := range b.closers {
@@ -56,14 +56,14 @@ func (l *Ledger) breach(v *Violation) {
 	l.breaches = append(l.breaches, &Breach{Violation: *v, Last: v.Index, Count: 1})
 }
 
-// inBreach says whether a listed breach is about the entry itself.
+// inBreach reports whether the entry was in breach when it was logged.
 func (l *Ledger) inBreach(index uint64) bool {
 	return slices.ContainsFunc(l.breaches, func(b *Breach) bool { return b.Index == index && b.Seen == index })
 }
 
-// finding judges an auditor's statement. A closed one ends, for its auditor, what
-// the breaches bar that it is about and that showed before it; an open one takes
-// that back. A rule that this version doesn't have is nobody's breach.
+// finding checks an auditor's statement. A closed finding lifts, for its auditor,
+// the bar of the breaches that it names and that are on record; an open one
+// restores it.
 func (x *act) finding(f *event.Finding) (effect, *Violation, error) {
 	signer, v := x.one(event.RoleAuditor)
 	switch {
@@ -78,27 +78,27 @@ func (x *act) finding(f *event.Finding) (effect, *Violation, error) {
 			if b.Rule != f.Rule || b.Index < f.First || b.Last > f.Last {
 				continue
 			}
-			switch known := slices.ContainsFunc(b.closers, mine); {
+			switch {
 			case f.State == event.FindingOpen:
 				b.closers = slices.DeleteFunc(b.closers, mine)
-			case !known:
+			case !slices.ContainsFunc(b.closers, mine):
 				b.closers = append(b.closers, closer{signer.party.Name, signer.key, x.e.Index})
 			}
 		}
 	}, nil, nil
 }
 
-// A Bar is what keeps an auditor from cosigning, and gates from opening keys: a
-// breach or an obligation.
+// A Bar keeps an auditor from cosigning and gates from opening keys. It is a breach
+// or an obligation; the other is nil.
 type Bar struct {
 	Breach     *Breach
 	Obligation *Obligation
 }
 
-// Barred returns what bars an auditor from cosigning at a time, by the state at
-// this size: breaches that it has not closed, and what is overdue and bars under
-// the charter in force. For the auditor "", it returns what bars a gate: breaches
-// that no audit quorum has closed.
+// Barred returns what bars an auditor from cosigning at time t, by the state at this
+// size: breaches that the auditor has not closed, and overdue obligations that bar
+// auditors under the charter in force. For the auditor "" it returns what bars a
+// gate: breaches that no audit quorum has closed, and the same obligations.
 func (l *Ledger) Barred(auditor string, t time.Time) []Bar {
 	var out []Bar
 	for _, b := range l.breaches {
@@ -117,9 +117,9 @@ func (l *Ledger) Barred(auditor string, t time.Time) []Bar {
 	return out
 }
 
-// closed says whether auditors that meet the audit policy have closed a breach.
-// Where that asks for none, an amendment after the breach does it: a deliberate
-// act of the charter keys.
+// closed reports whether auditors that meet the audit policy have closed a breach.
+// Under a policy without auditors, an amendment after the breach closes it, as a
+// deliberate act of the charter keys.
 func (l *Ledger) closed(b *Breach) bool {
 	c := l.Charter()
 	if c == nil {

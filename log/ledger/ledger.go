@@ -14,46 +14,46 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Errors of Apply that are no verdicts: nothing has changed.
+// Errors of Apply. They are no verdicts, and the state is unchanged.
 var (
 	// ErrOrder: the entry is not the next one.
 	ErrOrder = errors.New("ledger: not the next entry")
-	// ErrRules: a valid charter names rules that this binary does not know.
-	// Only a newer binary can judge what comes after.
+	// ErrRules: a valid charter names rules that this binary doesn't know. Only a
+	// newer binary can check the entries after it.
 	ErrRules = errors.New("ledger: the charter names rules that this version does not know; upgrade")
 	// ErrTree: the caller's Tree failed.
 	ErrTree = errors.New("ledger: reading the tree")
 )
 
-// A Ledger is the state after some entries of one log. One goroutine applies;
-// none reads meanwhile. It is made by [New] and [Restore].
+// A Ledger is the state after the first entries of one log. [New] and [Restore]
+// make it. It is not safe for concurrent use.
 type Ledger struct {
 	origin string
 	tree   Tree
-	edge   *tiles.Frontier // of exactly the entries that were applied
+	edge   *tiles.Frontier // of exactly the applied entries
 
 	charters  []*Charter         // accepted ones, ascending
-	keys      []*event.PublicKey // every key a charter ever named, by number
+	keys      []*event.PublicKey // every key that a charter ever named, by number
 	keyNum    map[string]uint32  // key id -> number
 	open      map[uint64]*item   // by index
 	released  map[uint64]uint64  // release with closed notices -> its access
 	chains    map[uint32]*chain  // by key number
 	ids       map[idKey]idUse    // those below floor mean nothing
 	lastIDs   int                // len(ids) after the last sweep
-	breaches  []*Breach          // in the order in which they were seen
+	breaches  []*Breach          // in the order in which they showed
 	undecided int                // emergency accesses; derived from open
 
 	anchored   uint64  // size of the largest anchored head
 	after      int64   // logged-after: the greatest of all anchors
 	floor      int64   // claims below it are too old; never goes back
 	unanchored []claim // effective entries from anchored on, ascending
-	wake       wakes   // when open items want to be looked at; derived
+	wake       wakes   // when open items must be checked; derived
 
-	soonest int64  // no open item has anything overdue up to then; derived, a lower bound
+	soonest int64  // until then no open item is overdue; derived, a lower bound
 	scanned uint64 // the size at which soonest was exact
 
-	roots [4]knownRoot // a cache of Tree.Root; not state
-	found []*Violation // by the effect that is being applied
+	roots      [4]knownRoot // a cache of Tree.Root; not state
+	violations []*Violation // of the entry that is being applied
 }
 
 type knownRoot struct {
@@ -78,13 +78,13 @@ type idUse struct {
 type claim struct {
 	index  uint64
 	time   int64
-	base   int64  // time, or what is proven, if that is later
-	by     uint32 // key number + 1 of the custodian or auditor who is to answer; 0: the log
+	base   int64  // the later of time and the proven time
+	by     uint32 // key number + 1 of the custodian or auditor who must answer; 0: the log
 	anchor bool
 }
 
-// New returns the ledger of a log without entries. The first one must be its
-// charter.
+// New returns the ledger of a log without entries. The first entry must be the
+// log's charter.
 func New(origin string, tree Tree) *Ledger {
 	return &Ledger{
 		origin: origin, tree: tree, edge: new(tiles.Frontier),
@@ -96,13 +96,13 @@ func New(origin string, tree Tree) *Ledger {
 // Origin returns the log's origin.
 func (l *Ledger) Origin() string { return l.origin }
 
-// Size returns how many entries were applied: the index of the next one.
+// Size returns how many entries were applied, which is the index of the next one.
 func (l *Ledger) Size() uint64 { return l.edge.Size() }
 
-// Root returns the root hash of the tree of the entries that were applied.
+// Root returns the RFC 6962 root hash of the tree of the applied entries.
 func (l *Ledger) Root() [32]byte { return l.edge.Root() }
 
-// Key returns the key of an id, if any charter in force, or formerly, named it.
+// Key returns the key with this id if any charter ever named it, else nil.
 func (l *Ledger) Key(keyID string) *event.PublicKey {
 	if n, ok := l.keyNum[keyID]; ok {
 		return l.keys[n]
@@ -110,50 +110,50 @@ func (l *Ledger) Key(keyID string) *event.PublicKey {
 	return nil
 }
 
-// act is the judgement of one entry.
+// act is the check of one entry.
 type act struct {
 	l       *Ledger
 	e       *Entry
 	ev      *event.Event
 	c       *Charter // in force at this index; nil for entry 0
 	time    int64    // claimed
-	base    int64    // time, or what is proven, if that is later
-	by      string   // who is to answer for a violation
+	base    int64    // the later of time and the proven time
+	by      string   // who must answer for a violation
 	signers []*holder
 }
 
-// effect changes the state. It can't fail: whatever can was tried before.
+// effect changes the state. It can't fail: the check has done all that can.
 type effect func()
 
-// Apply applies the next entry and returns the verdicts that it brings: about
-// itself, and about earlier ones on which it sheds light. A bad entry is no error.
-// On an error (ErrOrder, ErrRules, ErrTree) nothing has changed.
+// Apply applies the next entry and returns verdicts about it and, where it proves
+// something, about earlier entries. An entry in breach is no error. On an error
+// (ErrOrder, ErrRules, ErrTree) the state is unchanged.
 func (l *Ledger) Apply(e Entry) ([]*Violation, error) {
 	if e.Index != l.Size() {
 		return nil, fmt.Errorf("%w: entry %d, and %d is next", ErrOrder, e.Index, l.Size())
 	}
-	x, do, v, err := l.judge(&e)
+	x, do, v, err := l.check(&e)
 	if err != nil {
 		return nil, err
 	}
-	return l.take(x, do, v), nil
+	return l.commit(x, do, v), nil
 }
 
-// Add applies e as the next entry, whatever its Index, unless admission must refuse
-// it: then it returns the verdict that Admit returns, and nothing has changed. It
-// judges once what Admit and Apply judge twice.
-func (l *Ledger) Add(e Entry) (refused *Violation, found []*Violation, err error) {
+// Add is Admit and Apply with one check: it applies e as the next entry, whatever
+// its Index. If admission must refuse e, Add returns that verdict and the state is
+// unchanged.
+func (l *Ledger) Add(e Entry) (refused *Violation, violations []*Violation, err error) {
 	e.Index = l.Size()
-	x, do, v, err := l.judge(&e)
+	x, do, v, err := l.check(&e)
 	if err != nil || refuses(v) {
 		return v, nil, err
 	}
-	return nil, l.take(x, do, v), nil
+	return nil, l.commit(x, do, v), nil
 }
 
-// take puts the judgement of the next entry into effect.
-func (l *Ledger) take(x *act, do effect, v *Violation) []*Violation {
-	l.found = nil
+// commit puts a checked entry into effect.
+func (l *Ledger) commit(x *act, do effect, v *Violation) []*Violation {
+	l.violations = nil
 	if v != nil {
 		l.note(v)
 	}
@@ -162,12 +162,12 @@ func (l *Ledger) take(x *act, do effect, v *Violation) []*Violation {
 		l.unanchored = append(l.unanchored, x.claim())
 		do()
 	}
-	// An error could only come from the callback.
+	// Append fails only if the callback does.
 	_ = l.edge.Append(x.e.Leaf, func(tlog.Tile, []byte) error { return nil })
-	return l.found
+	return l.violations
 }
 
-// claim is what an effective entry claims, to be held against a later anchor.
+// claim returns an effective entry's claim, which a later anchor may disprove.
 func (x *act) claim() claim {
 	c := claim{index: x.e.Index, time: x.time, base: x.base, anchor: x.ev.Type == event.TypeAnchor}
 	if x.by != Log {
@@ -176,7 +176,7 @@ func (x *act) claim() claim {
 	return c
 }
 
-// answerer is Violation.By of a claim.
+// answerer returns the Violation.By of a claim.
 func (l *Ledger) answerer(c claim) string {
 	if c.by == 0 {
 		return Log
@@ -185,18 +185,18 @@ func (l *Ledger) answerer(c claim) string {
 	return string(p.Role) + " " + p.Name
 }
 
-// Check returns the verdict that e would have as the next entry, whatever its
-// Index; nil if it would have its full effect.
+// Check returns the verdict that e would get as the next entry, whatever its
+// Index: nil if it would have its full effect. It changes nothing.
 func (l *Ledger) Check(e Entry) (*Violation, error) {
 	e.Index = l.Size()
-	_, _, v, err := l.judge(&e)
+	_, _, v, err := l.check(&e)
 	return v, err
 }
 
-// Admit returns the verdict with which admission must refuse e as the next
-// entry, nil if it must not. It refuses whatever would be no valid event of this
-// log, and the provider's and authorities' own violations; what a custodian or an
-// auditor says is never suppressed.
+// Admit returns the verdict with which admission must refuse e as the next entry,
+// nil if it must not. Refused are entries that are no valid event of this log, and
+// violations by the provider or an authority. Custodians' and auditors' claims are
+// never refused.
 func (l *Ledger) Admit(e Entry) (*Violation, error) {
 	v, err := l.Check(e)
 	if !refuses(v) {
@@ -209,16 +209,17 @@ func refuses(v *Violation) bool {
 	return v != nil && (v.By == Log || v.Rule == formRepeated.Rule && v.Code == formRepeated.Code)
 }
 
-// note records a verdict, and lists it for Apply.
+// note adds a verdict to those that Apply returns, and records a breach.
 func (l *Ledger) note(v *Violation) {
-	l.found = append(l.found, v)
+	l.violations = append(l.violations, v)
 	if v.Kind == KindBreach {
 		l.breach(v)
 	}
 }
 
-// judge finds the verdict and the effect, and changes nothing.
-func (l *Ledger) judge(e *Entry) (*act, effect, *Violation, error) {
+// check returns the verdict about e as the next entry, and its effect. It changes
+// nothing.
+func (l *Ledger) check(e *Entry) (*act, effect, *Violation, error) {
 	x := &act{l: l, e: e, by: Log, c: l.Charter()}
 	if e.Envelope == nil {
 		if x.c == nil {
@@ -233,13 +234,13 @@ func (l *Ledger) judge(e *Entry) (*act, effect, *Violation, error) {
 		return x, nil, x.fail(formOrigin, x.ev.Log), nil
 	}
 	if x.c == nil {
-		do, v, err := x.found()
+		do, v, err := x.founding()
 		return x, do, v, err
 	}
 	if v := x.sign(); v != nil {
 		return x, nil, v, nil
 	}
-	if v := x.known(); v != nil {
+	if v := x.reused(); v != nil {
 		return x, nil, v, nil
 	}
 	exempt := x.ev.Type == event.TypeCharter || x.ev.Type == event.TypeRelease
@@ -259,11 +260,11 @@ var (
 	formName      = &Way{"form", "name", KindBreach, `the charter has no {kind} "{name}"`, "sign an event with the charter's names, or amend the charter"}
 
 	timeOld   = &Way{"honest-time", "old", KindNoEffect, "its claimed time is older than what may be logged now", "sign the event again"}
-	timeAhead = &Way{"honest-time", "ahead", KindBreach, "its claimed time is after the head, cosigned {seconds} seconds earlier, that has it", ""}
+	timeAhead = &Way{"honest-time", "ahead", KindBreach, "its claimed time is {seconds} seconds after a head that contains it was cosigned", ""}
 )
 
-// known finds an id that one of the signers has used.
-func (x *act) known() *Violation {
+// reused checks that no signer has used the event's id before.
+func (x *act) reused() *Violation {
 	for _, h := range x.signers {
 		use, ok := x.l.ids[idKey{h.key, x.ev.ID}]
 		switch {
@@ -286,8 +287,8 @@ func (x *act) hash() [32]byte {
 	return x.e.Hash
 }
 
-// remember keeps the ids that the signers have used. A claim below the floor need
-// not be remembered: its event would have no effect again.
+// remember records the event's id for each signer. A claim below the floor is not
+// recorded: a repetition of it would have no effect anyway.
 func (x *act) remember(effect bool) {
 	if len(x.signers) == 0 || x.time < x.l.floor {
 		return
@@ -296,13 +297,13 @@ func (x *act) remember(effect bool) {
 	for _, s := range x.signers {
 		k := idKey{s.key, x.ev.ID}
 		if use, ok := x.l.ids[k]; ok && use.time >= x.l.floor && (use.effect || !effect) {
-			continue // of two claims to one place the first stands
+			continue // the first event with an id stands
 		}
 		x.l.ids[k] = idUse{x.time, cut(h), [8]byte(x.e.Leaf[:8]), effect}
 	}
 }
 
-// forget drops the ids below the floor, from time to time.
+// forget drops the ids below the floor once enough ids were added.
 func (l *Ledger) forget() {
 	if len(l.ids) < 2*l.lastIDs+1024 {
 		return
@@ -315,8 +316,8 @@ func (l *Ledger) forget() {
 	l.lastIDs = len(l.ids)
 }
 
-// root asks the tree for a root, and remembers the last few: many releases rely
-// on one head.
+// root returns the tree's root at a size and caches the last few, since many
+// releases rely on one head.
 func (l *Ledger) root(size uint64) ([32]byte, error) {
 	for _, k := range l.roots {
 		if k.size == size {
@@ -333,14 +334,14 @@ func (l *Ledger) root(size uint64) ([32]byte, error) {
 }
 
 var (
-	referenceFuture = &Way{"reference", "future", KindBreach, "it refers to entry or size {entry}, which is not below itself", ""}
+	referenceFuture = &Way{"reference", "future", KindBreach, "it refers to the entry or size {entry}, which does not exist below it", ""}
 	referenceLeaf   = &Way{"reference", "leaf", KindBreach, "entry {entry} has another leaf hash than it says", ""}
 	referenceType   = &Way{"reference", "type", KindBreach, "entry {entry} is of the type {type}, which it can't refer to", ""}
-	referenceHead   = &Way{"reference", "head", KindBreach, "this log's tree of size {size} has another root: its signer is wrong, or was shown another log", ""}
+	referenceHead   = &Way{"reference", "head", KindBreach, "this log's tree of size {size} has another root than it states: its signer is wrong or was shown another log", ""}
 )
 
-// resolve finds what a reference names: an open item, or, if it has none, the
-// event in the tree, which is closed or never had an effect.
+// resolve returns what a reference names: an open item or, from the tree, an event
+// that is closed or never had an effect.
 func (x *act) resolve(ref event.Reference, want ...event.Type) (*item, *event.Event, *Violation, error) {
 	if ref.Index >= x.e.Index {
 		return nil, nil, x.refer(ref, referenceFuture, ref.Index), nil
@@ -371,6 +372,7 @@ func (x *act) resolve(ref event.Reference, want ...event.Type) (*item, *event.Ev
 	return nil, env.Event, nil, nil
 }
 
+// refer makes a verdict about the entry's reference.
 func (x *act) refer(ref event.Reference, w *Way, args ...any) *Violation {
 	v := x.fail(w, args...)
 	v.About = &ref

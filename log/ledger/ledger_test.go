@@ -58,7 +58,7 @@ func TestRecovery(t *testing.T) {
 	if w.l.Size() != 1 || w.l.Charter().Version != 1 {
 		t.Error("asking has changed the ledger")
 	}
-	// The log has them: each is judged by the charter before it.
+	// Once the log has them, each is checked under the charter before it.
 	recovery, few := next(newKeys, "f1", "f2", "f3"), event.Envelope{}
 	w.Charter = w.LogEnvelope(recovery)
 	few = *next(nil, "f1", "f2")
@@ -165,7 +165,7 @@ func TestTreeFails(t *testing.T) {
 	}
 }
 
-// What admission refuses, and what it must let in.
+// Admission refuses some events and must let others in.
 func TestAdmit(t *testing.T) {
 	w := newWorld(t, nil)
 	warrant := w.Warrant(w.Now + hour)
@@ -211,7 +211,7 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-// Signatures that were verified before, in parallel, give the same verdict.
+// Signatures verified in advance give the same verdict.
 func TestVerifiedBefore(t *testing.T) {
 	w := newWorld(t, nil)
 	warrant := w.Sign(w.Event(&event.Heartbeat{From: at(1), To: at(2)}), "c1")
@@ -242,7 +242,7 @@ func TestVerifiedBefore(t *testing.T) {
 	}
 }
 
-// A void takes away what a stolen key allowed, and leaves what it owes.
+// A void ends what a stolen key allowed, and leaves what it owes.
 func TestVoid(t *testing.T) {
 	w := newWorld(t, nil)
 	warrant := w.Warrant(w.Now + 20*day)
@@ -282,8 +282,8 @@ func TestVoid(t *testing.T) {
 	}
 }
 
-// Nobody makes another late by backdating to before the last anchor: due times count
-// from no earlier than what is proven.
+// Backdating to before the last anchor makes no other party late: due times count
+// from no earlier than the proven time.
 func TestBackdating(t *testing.T) {
 	w := newWorld(t, nil)
 	w.Now += 6 * day
@@ -297,8 +297,8 @@ func TestBackdating(t *testing.T) {
 	}
 }
 
-// On a log that was quiet, an old claim makes its own anchor late, and nothing else,
-// until that is logged.
+// On a quiet log, an old claim makes only its own anchor late, until that anchor is
+// logged.
 func TestQuietLog(t *testing.T) {
 	w := newWorld(t, nil)
 	w.anchor()
@@ -316,7 +316,7 @@ func TestQuietLog(t *testing.T) {
 	}
 }
 
-// Whoever breaks a rule too often is counted, not listed.
+// Breaches of one party beyond the limit are counted, not listed.
 func TestManyBreaches(t *testing.T) {
 	w := newWorld(t, nil)
 	access := w.Access(nil, w.Now+day)
@@ -339,7 +339,7 @@ func TestManyBreaches(t *testing.T) {
 	}
 }
 
-// The state is what is open: when all is closed and the lag is over, little is left.
+// The state holds what is open: little is left when all is closed and the lag over.
 func TestMemoryIsWhatIsOpen(t *testing.T) {
 	w := newWorld(t, nil)
 	for range 50 {

@@ -11,15 +11,12 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// Notices returns the access that a release answers, and how many of its notices
-// are not published. ok is false if none is owed, now or later: the release has no
-// effect, or its access is closed. One that is ahead of its chain still may have
-// one.
+// Notices returns the access that a release answers, and how many of the release's
+// notices are not published. ok is false if the release has no effect or its access
+// is closed: then it will never owe a notice. A release ahead of its chain may.
 func (l *Ledger) Notices(index uint64) (access uint64, closed int, ok bool) {
-	if a, found := l.released[index]; found {
-		it := l.open[a]
-		i := slices.IndexFunc(it.access.releases, func(r release) bool { return r.index == index })
-		return a, it.access.releases[i].notices.closed, true
+	if a, ok := l.released[index]; ok {
+		return a, l.open[a].access.release(index).notices.closed, true
 	}
 	for _, c := range l.chains {
 		for _, p := range c.pending {
@@ -31,18 +28,18 @@ func (l *Ledger) Notices(index uint64) (access uint64, closed int, ok bool) {
 	return 0, 0, false
 }
 
-// A Stating release is one that states a notice.
+// A Stating is a release that states a notice.
 type Stating struct {
 	event.Reference
 	Custodian string
-	Waiting   bool // it is ahead of its chain, and has no effect yet
+	Waiting   bool // it is ahead of its chain and has no effect yet
 }
 
-// Stating returns the releases that state a notice, if they are or answer what a
-// disclosure names: a release, or an access that is open.
+// Stating returns the releases that state a notice, among those that a disclosure
+// of ref covers. ref names a release or an open access.
 func (l *Ledger) Stating(ref event.Reference, notice event.Digest) []Stating {
 	access := ref.Index
-	if a, found := l.released[ref.Index]; found {
+	if a, ok := l.released[ref.Index]; ok {
 		access = a
 	}
 	var out []Stating
@@ -67,18 +64,17 @@ func (l *Ledger) Stating(ref event.Reference, notice event.Digest) []Stating {
 	return out
 }
 
-// Outstanding is how much of what was released its subjects can't read yet.
+// Outstanding counts releases and notices that their subjects can't read yet.
 type Outstanding struct {
-	Releases uint64    // with notices that are not published
-	Notices  uint64    // of them
+	Releases uint64    // with unpublished notices
+	Notices  uint64    // unpublished
 	Never    uint64    // of the releases: sealed without end
-	Last     time.Time // until when the last of the others is sealed, unless it is deferred; zero: there are none
+	Last     time.Time // the latest date by which one of the others is due, unless it is deferred; zero: none
 	Live     uint64    // accesses that a release may still answer
 }
 
-// Outstanding counts over everything that is open. Releases that are ahead of their
-// chain count, since their notices are owed once they have their place in it. What came
-// never is a breach, and not sealed any more.
+// Outstanding counts over everything that is open. It includes releases ahead of
+// their chain, and leaves out those whose missing notices are already a breach.
 func (l *Ledger) Outstanding() Outstanding {
 	var out Outstanding
 	count := func(it *item, r *release) {

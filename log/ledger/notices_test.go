@@ -10,8 +10,8 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// Which release states a notice, and what is outstanding, through a life with two
-// accesses, one of them sealed without end, and a release that comes before its turn.
+// Stating and Outstanding through a life with two accesses, one of them sealed
+// without end, and a release that comes before its turn.
 func TestNotices(t *testing.T) {
 	w := newWorld(t, nil)
 	outstanding := func(want Outstanding) {
@@ -80,7 +80,7 @@ func TestNotices(t *testing.T) {
 
 func digestOf(notice []byte) event.Digest { return sha256.Sum256(notice) }
 
-// What never came is no more sealed than it is told.
+// A missing notice that became a breach is no longer outstanding.
 func TestNeverTold(t *testing.T) {
 	w := newWorld(t, nil)
 	until := w.Now + day

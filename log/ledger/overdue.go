@@ -12,7 +12,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// dutyKind says which of an item's obligations a duty is.
+// dutyKind is the kind of an obligation.
 type dutyKind uint8
 
 const (
@@ -25,18 +25,18 @@ const (
 	dutyAnchor
 )
 
-// duty is one thing that is owed.
+// duty is one obligation that is owed.
 type duty struct {
 	kind   dutyKind
 	index  uint64 // of the entry that owes it
-	n      int    // which of the access's releases
-	left   uint64 // how much is owed, if there is a number
-	has    uint64 // how much there is
+	n      int    // dutyNotices: the index in access.releases
+	left   uint64 // how many are owed, if the kind counts
+	has    uint64 // dutyMissing: how many the log holds
 	name   string // of the custodian, who must not release meanwhile
 	debtor string
 	due    int64
 	grace  int64
-	unful  int64 // after being late for so long it lapses
+	unful  int64 // how long it may be late before it lapses
 }
 
 func (d *duty) late() int64   { return d.due + d.grace }
@@ -53,7 +53,7 @@ var (
 	unfulfilled       = &Way{"unfulfilled", "unfulfilled", KindBreach, "{rule}, due {due}: {what}", ""}
 )
 
-// cause says what is owed.
+// cause returns the duty's cause once it is late.
 func (d *duty) cause() Cause {
 	switch d.kind {
 	case dutySeal:
@@ -73,7 +73,7 @@ func (d *duty) cause() Cause {
 	}
 }
 
-// duties calls do for what an item owes. No claim moves a date to before what was
+// duties calls do for each duty of an item. No due time is before the time that was
 // proven when the item was logged.
 func (l *Ledger) duties(it *item, do func(duty)) {
 	p := &l.charters[it.charter].Profile
@@ -108,7 +108,7 @@ func (l *Ledger) duties(it *item, do func(duty)) {
 	}
 }
 
-// chainDuties calls do for what is owed about a custodian's chain.
+// chainDuties calls do for each duty of a custodian's chain.
 func (l *Ledger) chainDuties(c *chain, do func(duty)) {
 	if c.ended {
 		return
@@ -125,9 +125,9 @@ func (l *Ledger) chainDuties(c *chain, do func(duty)) {
 	}
 }
 
-// anchorDuty calls do if an anchor is owed: for an entry that is none itself, and
-// under a policy by which an anchor proves a time. It never lapses: what an anchor
-// doesn't have was not there yet when its head was cosigned.
+// anchorDuty calls do if an anchor is owed: for an entry other than an anchor, under
+// a policy by which an anchor proves a time. The duty never lapses: an entry that an
+// anchor doesn't cover was logged after that anchor's time.
 func (l *Ledger) anchorDuty(do func(duty)) {
 	first := -1
 	for i, c := range l.unanchored {
@@ -147,12 +147,12 @@ func (l *Ledger) anchorDuty(do func(duty)) {
 		due: c.base + int64(in.Profile.Anchor.Within), grace: int64(in.Profile.Anchor.Grace), unful: maxTime})
 }
 
-// debtorName is the debtor as Violation.By has it.
+// debtorName returns the debtor in the form of Violation.By.
 func (d *duty) debtorName() string {
 	switch d.kind {
 	case dutyAnchor:
 		return Log
-	case dutyMissing: // one of them is wrong, and nobody else can tell which
+	case dutyMissing: // the entries don't tell which of the two is wrong
 		return orLog("custodian " + d.name)
 	case dutyDecision:
 		return "authority " + d.debtor
@@ -162,17 +162,17 @@ func (d *duty) debtorName() string {
 	return "provider " + d.debtor
 }
 
-// An Obligation is something that is owed.
+// An Obligation is an act that a party owes.
 type Obligation struct {
 	Cause
 	Index  uint64 // the entry that owes it
-	Debtor string // role and name, or Log
+	Debtor string // as in Violation.By
 	Due    time.Time
 	Late   time.Time // due and grace: it is overdue after this
 
-	// What it bars while it is overdue.
-	Auditors  bool   // from cosigning; and so every gate
-	Custodian string // from releasing; "": none
+	// What the obligation bars while it is overdue.
+	Auditors  bool   // auditors from cosigning, and so every gate
+	Custodian string // this custodian from releasing; "": none
 }
 
 func obligation(d duty) Obligation {
@@ -180,8 +180,8 @@ func obligation(d duty) Obligation {
 		Due: unix(d.due), Late: unix(d.late()), Custodian: d.name}
 }
 
-// rescan makes soonest exact again, if time has passed it and enough was applied
-// since the last time to be worth the walk.
+// rescan makes soonest exact again if the proven time has passed it and enough
+// entries were applied since the last scan to pay for the walk.
 func (l *Ledger) rescan() {
 	if l.after <= l.soonest || l.Size()-l.scanned < uint64(len(l.open)/8) {
 		return
@@ -192,8 +192,8 @@ func (l *Ledger) rescan() {
 	}
 }
 
-// each calls do for everything that is owed at this size, and may leave out items
-// of which nothing is overdue at a time.
+// each calls do for every duty at this size. It may skip items that have nothing
+// overdue at now.
 func (l *Ledger) each(now int64, do func(duty)) {
 	if now > l.soonest {
 		for _, it := range l.open {
@@ -206,9 +206,9 @@ func (l *Ledger) each(now int64, do func(duty)) {
 	l.anchorDuty(do)
 }
 
-// Overdue returns what is overdue at a time, by the state at this size. It is
-// pure: the same for whoever asks, whenever. An obligation that has lapsed into a
-// breach is not in it.
+// Overdue returns the obligations that are overdue at time t, by the state at this
+// size, in order of Late. It depends on nothing else. An obligation that has lapsed
+// into a breach is not in it.
 func (l *Ledger) Overdue(t time.Time) []Obligation {
 	now, c := t.Unix(), l.Charter()
 	if c == nil {
@@ -231,8 +231,8 @@ func (l *Ledger) Overdue(t time.Time) []Obligation {
 	return out
 }
 
-// fewCurrent says whether fewer than the threshold of some group have sent their
-// heartbeats in time.
+// fewCurrent reports whether some group has fewer custodians with timely heartbeats
+// than its threshold.
 func (l *Ledger) fewCurrent(c *Charter, now int64) bool {
 	for _, g := range c.Groups {
 		n := uint64(0)
@@ -258,8 +258,8 @@ func (l *Ledger) current(c *Charter, name string, now int64) bool {
 	return now <= ch.beat+int64(h.Within)+int64(h.Grace)
 }
 
-// pass lets the proven time pass: what wanted to be looked at is, and what was
-// owed for too long becomes a breach. Its index is the debtor's.
+// pass applies a new proven time, which the entry at index proves: it prunes items,
+// and records a breach for each duty that was late for too long.
 func (l *Ledger) pass(index uint64) {
 	for _, it := range l.woken() {
 		l.duties(it, func(d duty) {
@@ -279,7 +279,7 @@ func (l *Ledger) pass(index uint64) {
 				it.access.releases[d.n].state = lapsed
 			}
 		})
-		l.settle(it)
+		l.prune(it)
 		if l.open[it.index] == it {
 			l.watch(it)
 		}
@@ -301,13 +301,13 @@ func (l *Ledger) pass(index uint64) {
 	l.rescan()
 }
 
-// breakOff ends what a chain owes: what it stated is a breach now.
+// breakOff ends what a chain owes, once its missing releases are a breach.
 func (c *chain) breakOff() {
 	c.broken = c.stated[len(c.stated)-1].seq
 	c.stated = nil
 }
 
-// lapse records that a duty was not fulfilled.
+// lapse records the breach of a duty.
 func (l *Ledger) lapse(d *duty, seen uint64) {
 	c := d.cause()
 	l.note(unfulfilled.by(d.debtorName(), d.index, seen, c.Rule, unix(d.due), c))

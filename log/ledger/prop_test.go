@@ -15,7 +15,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// history is a log as it grew, with what mentions what.
+// history is a log with the references between its entries.
 type history struct {
 	*world
 	rt      *rapid.T
@@ -23,7 +23,7 @@ type history struct {
 	between func()              // if not nil: called between two steps of grow
 }
 
-// newHistory founds a log whose limits are wide enough for any interleaving.
+// newHistory starts a log whose limits are wide enough for any interleaving.
 func newHistory(t testing.TB, rt *rapid.T) *history {
 	w := newWorld(t, func(c *event.Charter) { c.Profile.Emergency.Open = 100 })
 	return &history{world: w, rt: rt, mention: make(map[uint64][]uint64)}
@@ -36,7 +36,7 @@ func (h *history) mentions(e *logged, of ...*logged) *logged {
 	return e
 }
 
-// step is one event of a case, made when its turn has come.
+// step makes and logs one event of a case.
 type step func()
 
 // accessCase is a warrant, or an emergency with its decision, and all that follows.
@@ -95,7 +95,7 @@ func (h *history) accessCase() []step {
 	return steps
 }
 
-// sideCase is what goes on beside: time, heartbeats, amendments.
+// sideCase advances time, logs heartbeats and amends.
 func (h *history) sideCase() []step {
 	var steps []step
 	for range rapid.IntRange(1, 6).Draw(h.rt, "side") {
@@ -162,7 +162,7 @@ func TestInterleavingsAreValid(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		h := newHistory(t, rt)
 		h.grow()
-		// When all is done nothing is owed but anchors, heartbeats and the like.
+		// At the end only anchors, heartbeats and the like are owed.
 		for _, o := range h.l.Overdue(distant) {
 			if o.Rule != "anchor" && o.Rule != "heartbeat" {
 				rt.Fatalf("still due: %+v", o)
@@ -195,14 +195,14 @@ func TestTamperingIsNoticed(t *testing.T) {
 			entries = slices.Insert(entries, at, e)
 		}
 		if len(replay(rt, New(testLog, treeOf(entries)), entries)) == 0 {
-			rt.Fatal("nobody noticed")
+			rt.Fatal("no verdict")
 		}
 	})
 }
 
-// Entries in breach, or of no effect, among those of a valid history: that stays
-// valid and owes the same, and the rest of the state does not move. (logBytes
-// compares that for every entry of every test here.)
+// A valid history with entries in breach, or without effect, stays valid and owes
+// the same. Such entries don't change the rest of the state, which logBytes compares
+// for every entry of every test here.
 func TestBreachChangesNothingElse(t *testing.T) {
 	breaches := 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -276,7 +276,7 @@ func texts(vs []*Violation) []string {
 	return out
 }
 
-// sameOverdue asks several ledgers of one state, in any order.
+// sameOverdue compares what several ledgers of one state have overdue.
 func sameOverdue(rt *rapid.T, h *history, ledgers ...*Ledger) {
 	for _, l := range ledgers {
 		c, err := restored(l)
@@ -302,7 +302,7 @@ func sameOverdue(rt *rapid.T, h *history, ledgers ...*Ledger) {
 // rogues are parties that are below their threshold alone.
 var rogues = []string{"c1", "a1", "court", "f1", "other"}
 
-// rogue signs what it likes, with its own key.
+// rogue signs arbitrary events with its own key.
 type rogue struct {
 	*history
 	name   string
@@ -367,7 +367,7 @@ func (r *rogue) body() event.Body {
 	return w
 }
 
-// make signs something.
+// make signs an event.
 func (r *rogue) make() (*event.Envelope, []event.Opening) {
 	e := r.Event(r.body())
 	e.Time = at(r.Now + rapid.Int64Range(-10*day, 10*day).Draw(r.rt, "claim"))
@@ -378,14 +378,14 @@ func (r *rogue) make() (*event.Envelope, []event.Opening) {
 	return r.Sign(e, r.name), public
 }
 
-// breach makes an entry that has no effect, of its own or of somebody else's with a
-// fault; nil if what it made has one.
+// breach makes an entry that has no effect: the rogue's own, or another party's with
+// a fault. It returns nil if the entry would have an effect.
 func (r *rogue) breach() []byte {
 	env, _ := r.make()
 	switch rapid.IntRange(0, 3).Draw(r.rt, "fault") {
-	case 0: // a signature by somebody else's name
+	case 0: // a signature in another party's name
 		env.Signatures[0] = event.Signature{KeyID: keyID("c2"), Sig: env.Signatures[0].Sig}
-	case 1: // what is in the log already
+	case 1: // an entry that the log already has
 		return rapid.SampledFrom(r.tree.entries).Draw(r.rt, "again")
 	}
 	b := env.Bytes()
@@ -399,7 +399,7 @@ func (r *rogue) breach() []byte {
 	return b
 }
 
-// act signs something; if it must be admitted first, it is logged only then.
+// act signs an event, and logs it if admission doesn't refuse it.
 func (r *rogue) act(admitted bool) {
 	env, public := r.make()
 	b := env.Bytes()
@@ -419,9 +419,9 @@ func (r *rogue) act(admitted bool) {
 	}
 }
 
-// Whatever one party does that admission lets in, the others can go on: they
-// close the breaches, fulfil what is owed, end the party's key, and then nothing
-// bars anybody, and an access goes through.
+// No admitted act of one party stops the others: they close the breaches, fulfil
+// what is owed and end the party's key. Then nothing is barred, and an access goes
+// through.
 func TestNobodyStopsEveryone(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		h := newHistory(t, rt)

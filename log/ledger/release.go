@@ -10,28 +10,28 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// MaxAhead is how many releases of one custodian may be in the log ahead of its
-// chain, because the log did not order them: a gate has no more than that many on
-// their way at once.
+// MaxAhead bounds the releases of one custodian that the log may hold ahead of its
+// chain. The log may take releases in any order, so a gate never has more than that
+// many in flight.
 const MaxAhead = 64
 
 var (
-	releaseDead  = &Way{"release-chain", "dead", KindBreach, "it answers access {access}, and its custodian could know that the access {why}", ""}
-	releaseLate  = &Way{"release-chain", "late", KindNoEffect, "access {access} {why} before it was logged: it counts in the chain and opens nothing", ""}
+	releaseDead  = &Way{"release-chain", "dead", KindBreach, "it answers access {access}, which its custodian could know {why}", ""}
+	releaseLate  = &Way{"release-chain", "late", KindNoEffect, "access {access} {why} before the release was logged: the release counts in the chain and opens nothing", ""}
 	releaseGroup = &Way{"release-chain", "group", KindBreach, "access {access} names the group {group}, of which custodian {custodian} is no member", ""}
 	releaseTwice = &Way{"release-chain", "twice", KindBreach, "custodian {custodian} has answered access {access} before", ""}
-	releasePrev  = &Way{"release-chain", "prev", KindBreach, "prev is not the release {seq} of this chain", ""}
-	releaseFar   = &Way{"release-chain", "far", KindBreach, "its seq is {seq}, and the chain has {count}", "log the releases between them first"}
-	releaseEarly = &Way{"release-chain", "early", KindNoEffect, "its seq is {seq}, and the chain has {count}: it has an effect when those between them are logged", "log the releases between them"}
-	releasePast  = &Way{"release-chain", "past", KindNoEffect, "its seq is {seq}, and the chain has {count}: it is in the log already, or too old to tell", ""}
+	releasePrev  = &Way{"release-chain", "prev", KindBreach, "prev is not release {seq} of this chain", ""}
+	releaseFar   = &Way{"release-chain", "far", KindBreach, "its seq is {seq}, and the chain has {count} releases", "log the releases between them first"}
+	releaseEarly = &Way{"release-chain", "early", KindNoEffect, "its seq is {seq}, and the chain has {count} releases: it takes effect when those between them are logged", "log the releases between them"}
+	releasePast  = &Way{"release-chain", "past", KindNoEffect, "its seq is {seq}, and the chain has {count} releases: the log already has it, or it is too old to tell", ""}
 	refusalTwice = &Way{"release-chain", "refused", KindNoEffect, "access {access} is closed, or was refused for this reason", ""}
 
-	equivocationRelease   = &Way{"equivocation", "release", KindBreach, "custodian {custodian} signed another event for the seq {seq}", ""}
-	equivocationHeartbeat = &Way{"equivocation", "heartbeat", KindBreach, "custodian {custodian} states another release for the seq {seq} than it signed", ""}
+	equivocationRelease   = &Way{"equivocation", "release", KindBreach, "custodian {custodian} signed another event for seq {seq}", ""}
+	equivocationHeartbeat = &Way{"equivocation", "heartbeat", KindBreach, "custodian {custodian} states another release for seq {seq} than it signed", ""}
 )
 
-// release judges a custodian's promise: what it says of the tree, its place in the
-// chain, and the access that it answers.
+// release checks a custodian's promise: its place in the chain, the head that it
+// relies on, and the access that it answers.
 func (x *act) release(r *event.Release) (effect, *Violation, error) {
 	signer, v := x.one(event.RoleCustodian)
 	if v != nil {
@@ -91,8 +91,8 @@ func (x *act) release(r *event.Release) (effect, *Violation, error) {
 	}, late, nil
 }
 
-// place judges the seq of a release. A second event for one seq is evidence,
-// whatever else is wrong with it.
+// place checks the seq of a release. It comes first: a second event for one seq is
+// evidence, even if the event breaks other rules too.
 func (x *act) place(c *chain, r *event.Release) *Violation {
 	h, known := c.hashOf(r.Seq)
 	here := slices.ContainsFunc(c.pending, func(p pending) bool { return p.seq == r.Seq })
@@ -100,7 +100,7 @@ func (x *act) place(c *chain, r *event.Release) *Violation {
 	case known && h != x.hash():
 		return x.fail(equivocationRelease, c.name, r.Seq)
 	case r.Seq <= c.count && !known && x.time >= x.l.floor:
-		// Its id would be known if it were the one that was logged.
+		// If this were the logged event, reused would have known its id.
 		return x.fail(equivocationRelease, c.name, r.Seq)
 	case r.Seq <= c.count || here:
 		return x.fail(releasePast, r.Seq, c.count)
@@ -120,9 +120,9 @@ func (it *item) answered(name string) bool {
 	return slices.ContainsFunc(it.access.releases, func(r release) bool { return r.name == name })
 }
 
-// live judges whether the access was live: nil if it was, a breach if its
-// custodian could know that it wasn't, from the head that it relied on or its own
-// clock, and no effect if it could not.
+// live checks that the access was live. A release for a dead access is a breach if
+// its custodian could know, from the head that it relied on or its own clock, and
+// has no effect otherwise.
 func (x *act) live(r *event.Release, it *item, ev *event.Event) *Violation {
 	at := r.Access.Index
 	verdict := func(knew bool, why Term) *Violation {
@@ -149,8 +149,8 @@ func (x *act) live(r *event.Release, it *item, ev *event.Event) *Violation {
 	return nil
 }
 
-// dead says why no release may answer an access, and by which entry; 0 if by the
-// time that is proven. It is "" for a live one.
+// dead returns why no release may answer an access, and the entry that ended it; 0
+// if the proven time did. why is "" for a live access.
 func (l *Ledger) dead(it *item) (why Term, by uint64) {
 	a := it.access
 	if a.onWarrant {
@@ -172,8 +172,8 @@ func (l *Ledger) dead(it *item) (why Term, by uint64) {
 	return "", 0
 }
 
-// advance takes the next release into its chain. One that is not dead answers its
-// access, unless that was closed or answered while the release waited.
+// advance adds the next release to its chain. The release answers its access unless
+// it is dead, or the access was closed or answered while the release waited.
 func (l *Ledger) advance(c *chain, p pending) {
 	c.count++
 	c.recent = append(c.recent, p.hash)
@@ -192,7 +192,7 @@ func (l *Ledger) advance(c *chain, p pending) {
 	l.watch(it)
 }
 
-// drain takes releases that waited for this one.
+// drain advances the releases that waited for this one.
 func (x *act) drain(c *chain) {
 	for len(c.pending) > 0 && c.pending[0].seq <= c.count+1 {
 		p := c.pending[0]
@@ -206,8 +206,8 @@ func (x *act) drain(c *chain) {
 	}
 }
 
-// state notes a count that the log doesn't hold yet. A chain that is broken owes
-// nothing up to where it broke; more than MaxAhead statements are not needed.
+// state records a stated count that the log doesn't hold yet. A broken chain owes
+// nothing up to where it broke. At most MaxAhead statements are kept.
 func (c *chain) state(s stated) {
 	if s.seq <= c.count || s.seq <= c.broken || len(c.stated) == MaxAhead {
 		return
@@ -217,7 +217,7 @@ func (c *chain) state(s stated) {
 	}
 }
 
-// restart takes up a chain whose key a charter names.
+// restart continues a chain whose key a new charter names.
 func (c *chain) restart(name string, by *Charter) {
 	c.name = name
 	if c.ended {
@@ -226,8 +226,8 @@ func (c *chain) restart(name string, by *Charter) {
 	}
 }
 
-// end closes the chain of a key that is no custodian's any more. What it stated
-// and the log lacks can't come any more, so it is a breach at once.
+// end closes the chain of a key that no custodian holds any more. Its missing
+// releases can't be logged now, so they are a breach at once.
 func (x *act) end(c *chain) {
 	x.l.chainDuties(c, func(d duty) {
 		if d.kind == dutyMissing {
@@ -238,7 +238,7 @@ func (x *act) end(c *chain) {
 	c.ended, c.pending = true, nil
 }
 
-// refusal judges a custodian's no. It says so once, and has no other effect.
+// refusal checks a custodian's refusal. A refusal is only recorded.
 func (x *act) refusal(r *event.Refusal) (effect, *Violation, error) {
 	signer, v := x.one(event.RoleCustodian)
 	if v != nil {
@@ -260,7 +260,7 @@ func (x *act) refusal(r *event.Refusal) (effect, *Violation, error) {
 	return func() { it.access.refusals = append(it.access.refusals, no) }, nil, nil
 }
 
-// heartbeat judges a custodian's count.
+// heartbeat checks a custodian's count of its releases.
 func (x *act) heartbeat(b *event.Heartbeat) (effect, *Violation, error) {
 	signer, v := x.one(event.RoleCustodian)
 	if v != nil {
@@ -272,7 +272,7 @@ func (x *act) heartbeat(b *event.Heartbeat) (effect, *Violation, error) {
 	}
 	return func() {
 		c.state(stated{b.Seq, b.Prev, x.base, x.e.Index, x.c.number})
-		// A period that ends after its own statement doesn't count ahead.
+		// A period that ends after the claimed time counts only up to it.
 		if to := min(b.To.Unix(), x.time); to > c.beat {
 			c.beat, c.beatIndex, c.charter, c.silent = to, x.e.Index, x.c.number, false
 		}

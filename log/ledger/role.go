@@ -16,14 +16,14 @@ var (
 	roleWrong     = &Way{"role", "wrong", KindBreach, "{role} {name} signs no {type}", ""}
 	roleSignature = &Way{"role", "signature", KindBreach, "the signature of {role} {name} does not verify", ""}
 	roleMissing   = &Way{"role", "missing", KindBreach, "no {role} key signed it", "log the event with all its signatures"}
-	roleSeveral   = &Way{"role", "several", KindBreach, "{name} and {other} signed, and one must", ""}
+	roleSeveral   = &Way{"role", "several", KindBreach, "{name} and {other} both signed, and only one may", ""}
 	roleStanding  = &Way{"role", "standing", KindBreach, "{role} {name} has no standing in entry {entry}", ""}
 )
 
-// holder is a key and who holds it under one charter.
+// holder is a party and one of its keys under one charter.
 type holder struct {
 	party *event.Party
-	key   uint32 // number; of a charter that is not installed yet: not set
+	key   uint32 // number; not set before the charter is installed
 	void  bool
 	from  uint64 // if void
 }
@@ -37,8 +37,8 @@ var signerRoles = func() map[event.Type][]event.Role {
 	return m
 }()
 
-// sign judges the signatures: each must verify, by a key that holds a role that
-// signs this type, and those that the type needs must be there.
+// sign checks the signatures: each must verify under a key whose role may sign this
+// type, and those that the type needs must be there. It sets signers and by.
 func (x *act) sign() *Violation {
 	env := x.e.Envelope
 	signers := make([]*holder, 0, len(env.Signatures))
@@ -46,7 +46,8 @@ func (x *act) sign() *Violation {
 	for i, s := range env.Signatures {
 		h, named := x.c.holders[s.KeyID], x.l.Key(s.KeyID) != nil
 		if h == nil && x.ev.Type == event.TypeCharter {
-			// A new charter key may sign the charter that names it. It doesn't count.
+			// A new charter key may sign the charter that names it, but its signature
+			// doesn't count.
 			p := x.ev.Body.(*event.Charter).Holder(s.KeyID)
 			if p != nil && p.Role == event.RoleCharter {
 				if v := x.verify(i, p, keyOf(p, s.KeyID)); v != nil {
@@ -103,32 +104,35 @@ func keyOf(p *event.Party, id string) *event.PublicKey {
 	return p.Keys[i]
 }
 
-// required judges whether the signatures that the type needs are there.
+// required checks that the signatures that the type needs are there.
 func (x *act) required(signers []*holder) *Violation {
-	has := func(r event.Role) bool {
-		return slices.ContainsFunc(signers, func(h *holder) bool { return h.party.Role == r })
-	}
 	access, ok := x.ev.Body.(*event.Access)
-	if !ok {
-		if len(signers) == 0 {
-			return x.fail(roleMissing, signerRoles[x.ev.Type][0])
-		}
-		return nil
-	}
+	duty := signerOf(signers, event.RoleDuty)
 	switch {
-	case !has(event.RoleProvider):
+	case !ok && len(signers) == 0:
+		return x.fail(roleMissing, signerRoles[x.ev.Type][0])
+	case !ok:
+		return nil
+	case signerOf(signers, event.RoleProvider) == nil:
 		return x.fail(roleMissing, event.RoleProvider)
-	case access.Emergency != "" && !has(event.RoleDuty):
+	case access.Emergency != "" && duty == nil:
 		return x.fail(roleMissing, event.RoleDuty)
-	case access.Emergency == "" && has(event.RoleDuty):
-		i := slices.IndexFunc(signers, func(h *holder) bool { return h.party.Role == event.RoleDuty })
-		return x.fail(roleWrong, event.RoleDuty, signers[i].party.Name, Term("access on a warrant"))
+	case access.Emergency == "" && duty != nil:
+		return x.fail(roleWrong, event.RoleDuty, duty.party.Name, Term("access on a warrant"))
 	}
 	return nil
 }
 
-// answers says who is to answer for what the event does: custodians and auditors
-// for their own, and the log for what it had to refuse.
+// signerOf returns the first signer of a role, nil if there is none.
+func signerOf(signers []*holder, r event.Role) *holder {
+	if i := slices.IndexFunc(signers, func(h *holder) bool { return h.party.Role == r }); i >= 0 {
+		return signers[i]
+	}
+	return nil
+}
+
+// answers returns who must answer for the event: custodians and auditors for their
+// own events, the log for all others, which it should have refused.
 func (x *act) answers() string {
 	for _, h := range x.signers {
 		if h.party.Role != event.RoleCustodian && h.party.Role != event.RoleAuditor {
@@ -138,8 +142,8 @@ func (x *act) answers() string {
 	return string(x.signers[0].party.Role) + " " + x.signers[0].party.Name
 }
 
-// one returns the one party of this role that signed. Two keys of one party are
-// one party.
+// one returns the signer of this role, or a verdict if two parties of the role
+// signed. Two keys of one party may sign.
 func (x *act) one(r event.Role) (*holder, *Violation) {
 	var first *holder
 	for _, h := range x.signers {
@@ -156,14 +160,14 @@ func (x *act) one(r event.Role) (*holder, *Violation) {
 	return first, nil
 }
 
-// standing says whether a signer is the authority of that name, or one that the
-// charter sets above it.
+// standing reports whether a signer is the named authority or one that the charter
+// sets above it.
 func (h *holder) standing(authority string) bool {
 	return h.party.Role == event.RoleAuthority &&
 		(h.party.Name == authority || slices.Contains(h.party.Above, authority))
 }
 
-// stand wants each authority that signed to have standing.
+// stand checks that each authority that signed has standing.
 func (x *act) stand(authority string, index uint64) *Violation {
 	for _, h := range x.signers {
 		if h.party.Role == event.RoleAuthority && !h.standing(authority) {
@@ -175,11 +179,11 @@ func (x *act) stand(authority string, index uint64) *Violation {
 
 func (x *act) noStanding(h *holder, index uint64) *Violation {
 	v := x.fail(roleStanding, h.party.Role, h.party.Name, index)
-	v.By = Log // admission refuses it, whoever signed
+	v.By = Log // admission refuses it from any signer
 	return v
 }
 
-// keyNumbers are the keys that signed.
+// keyNumbers returns the numbers of the keys that signed.
 func (x *act) keyNumbers() []uint32 {
 	out := make([]uint32, len(x.signers))
 	for i, h := range x.signers {

@@ -22,15 +22,15 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// script runs a section of testdata: one event a line, as testdata/README.md says,
-// and after each line the verdicts that it brings, each behind "= ".
+// script runs a section of testdata as testdata/README.md describes: after each line
+// stand its verdicts, each behind "= ".
 type script struct {
 	*world
 	names map[string]*logged
 	ways  map[string]bool
 }
 
-// line is one line, taken apart.
+// line is one parsed line.
 type line struct {
 	verb  string
 	words []string
@@ -175,7 +175,7 @@ func (s *script) run(text string) string {
 	return out.String()
 }
 
-// do runs a line, and returns what is to be shown.
+// do runs a line and returns its output.
 func (s *script) do(l line) []string {
 	if s.l.Size() == 0 && l.verb != "charter" && l.verb != "raw" && l.opt["first"] == "" {
 		s.do(parseLine("charter"))
@@ -221,8 +221,8 @@ func (s *script) verdict(v *Violation) string {
 	return text
 }
 
-// text renders a cause, whose arguments must be the template's, of the types that they may
-// have.
+// text renders a cause and checks its arguments against the template and the allowed
+// types.
 func (s *script) text(c Cause) string {
 	if len(c.Args) != len(c.params()) {
 		s.t.Errorf("%s/%s has the arguments %v, and the parameters %v", c.Rule, c.Code, c.Args, c.params())
@@ -308,7 +308,7 @@ func (s *script) ref(l line, i int) event.Reference {
 	return r
 }
 
-// sign makes an event with what every line may say about it, and logs it.
+// sign makes an event with the options that every line may have, and logs it.
 func (s *script) logLine(l line, body event.Body, by string, until int64) *logged {
 	e := s.Event(body)
 	if id := l.opt["id"]; id != "" {

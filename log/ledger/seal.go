@@ -12,11 +12,11 @@ import (
 var (
 	sealMissing = &Way{"seal-limit", "missing", KindBreach, "it seals {public} public and {subject} subject values, and its type needs {needPublic} and {needSubject}", ""}
 	sealLong    = &Way{"seal-limit", "long", KindBreach, "it is sealed for longer than the {seconds} seconds that the profile allows", ""}
-	sealOwn     = &Way{"seal-limit", "own", KindBreach, "it is sealed for longer than what it stands on", ""}
+	sealOwn     = &Way{"seal-limit", "own", KindBreach, "it is sealed for longer than the warrant or deferral allows", ""}
 
-	deferralFew     = &Way{"seal-limit", "few", KindBreach, "{signed} signatures count, and at this age {needed} must", "log a deferral with more of them"}
-	deferralLong    = &Way{"seal-limit", "step", KindBreach, "it defers by more than the {seconds} seconds that one deferral may at this age", ""}
-	deferralTotal   = &Way{"seal-limit", "total", KindBreach, "all deferrals together would be more than {seconds} seconds", ""}
+	deferralFew     = &Way{"seal-limit", "few", KindBreach, "{signed} signatures count, and {needed} are needed at this age", "log a deferral with more of them"}
+	deferralLong    = &Way{"seal-limit", "step", KindBreach, "it defers by more than {seconds} seconds, the limit of one deferral at this age", ""}
+	deferralTotal   = &Way{"seal-limit", "total", KindBreach, "all deferrals together would exceed {seconds} seconds", ""}
 	deferralBack    = &Way{"seal-limit", "back", KindBreach, "its date is not after the one in force", ""}
 	deferralNever   = &Way{"seal-limit", "never", KindBreach, "the profile doesn't allow never at this age", ""}
 	deferralOrdinal = &Way{"seal-limit", "ordinal", KindBreach, "it has the ordinal {ordinal}, and {next} is next", ""}
@@ -25,13 +25,13 @@ var (
 	deferralOver    = &Way{"seal-limit", "over", KindNoEffect, "entry {entry} has nothing to defer", ""}
 )
 
-// sealed judges the seals of a warrant or access: that they are there, no longer
-// than the limit from the claimed time, and no longer than until own, if not 0.
+// sealed checks that an event has the seals that its type needs, for no longer than
+// the limit from its claimed time and, if own is not 0, no longer than until own.
 func (x *act) sealed(limit event.SealLimit, own int64) *Violation {
 	s := x.ev.Sealed
 	public, subject := event.MinDigests(x.ev.Type, event.ClassPublic), event.MinDigests(x.ev.Type, event.ClassSubject)
 	if a, ok := x.ev.Body.(*event.Access); ok && a.Emergency != "" {
-		public += 2 // the agency and its key, which no warrant says
+		public += 2 // the agency and its key, which no warrant names
 	}
 	nPublic, nSubject := len(s.Digests(event.ClassPublic)), len(s.Digests(event.ClassSubject))
 	switch {
@@ -45,7 +45,7 @@ func (x *act) sealed(limit event.SealLimit, own int64) *Violation {
 	return nil
 }
 
-// sealLimit is that of the instrument, if it has its own, or the profile's.
+// sealLimit returns the instrument's own limit or else the profile's.
 func (x *act) sealLimit(instrument string) event.SealLimit {
 	if in := x.c.Profile.Instrument(instrument); in != nil && in.Seal != nil {
 		return *in.Seal
@@ -53,8 +53,8 @@ func (x *act) sealLimit(instrument string) event.SealLimit {
 	return x.c.Profile.Seal
 }
 
-// deferral judges a move of the date of disclosure, under the profile in force at
-// its own index: it is a new decision.
+// deferral checks a move of the date of disclosure. A deferral is a new decision, so
+// the profile in force at its own index applies.
 func (x *act) deferral(d *event.Deferral) (effect, *Violation, error) {
 	it, _, v, err := x.resolve(d.Event, event.TypeWarrant, event.TypeAccess, event.TypeDeferral)
 	if v != nil || err != nil {
@@ -102,18 +102,18 @@ func (x *act) deferral(d *event.Deferral) (effect, *Violation, error) {
 	}, nil, nil
 }
 
-// moves judges who signed a deferral, and how far it goes. The age counts from
-// the end of the measure, up to the date that the deferral sets: several of them
-// on one day don't get around the step that names a court. For never, it counts
-// up to the claim. A signature counts if its authority is of a kind that the step
-// names or, if it names none, has standing; whoever signs must be one or the
-// other.
+// moves checks who signed a deferral and how far it moves the date. The age counts
+// from the end of the measure up to the date that the deferral sets, so several
+// deferrals on one day don't get around the step that names a court. For never, it
+// counts up to the claimed time. A signature counts if its authority is of a kind
+// that the step names or, if the step names none, has standing. Every signer must be
+// one or the other.
 func (x *act) moves(it *item, d *event.Deferral) *Violation {
 	limit := x.limit(it)
 	age := uint64(max(0, x.time-it.seal.end))
 	step := limit.Never
 	if !d.Never {
-		// A date on the very boundary is still the step's before it.
+		// A date exactly on the boundary belongs to the step before it.
 		age = max(age, uint64(max(1, d.Until.Unix()-it.seal.end))-1)
 		i := len(limit.Steps) - 1
 		for limit.Steps[i].After > age {
@@ -152,8 +152,8 @@ func (x *act) moves(it *item, d *event.Deferral) *Violation {
 	return nil
 }
 
-// limit is that of the instrument, if it has its own, or the profile's. What
-// stands on no warrant has no instrument.
+// limit returns the limit of the item's instrument or else the profile's. An item
+// without a warrant has no instrument.
 func (x *act) limit(it *item) *event.DeferralLimit {
 	if in := x.c.Profile.Instrument(it.instrument); in != nil && in.Deferral != nil {
 		return in.Deferral

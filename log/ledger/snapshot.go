@@ -19,18 +19,16 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// magic begins a snapshot. It changes with the layout; a snapshot of another
-// layout is refused, and the log replayed.
+// magic begins a snapshot and changes with its layout. A snapshot of another layout
+// is refused, so its owner replays the log.
 const magic = "vasistas ledger snapshot 2\n"
 
-// Snapshot returns the state in its one encoding: equal states, equal bytes. It
-// has the size and root of the tree, its right edge, and SHA-256 of itself at the
-// end, which finds damage; whoever could write the bytes could also write the
-// hash, so a snapshot is kept like any state of one's own.
+// Snapshot returns the state in its one encoding: equal states have equal bytes. It
+// holds the size and root of the tree, its right edge, and ends with its SHA-256.
+// The hash detects damage, not forgery: keep a snapshot as safe as any other state.
 func (l *Ledger) Snapshot() []byte { return l.AppendSnapshot(nil) }
 
-// AppendSnapshot appends what Snapshot returns. With much that is open that is long,
-// and better not copied.
+// AppendSnapshot appends to b what Snapshot returns, without another copy.
 func (l *Ledger) AppendSnapshot(b []byte) []byte {
 	start := len(b)
 	c := &codec{b: slices.Grow(b, 1024+400*len(l.open)+48*len(l.ids))}
@@ -39,8 +37,8 @@ func (l *Ledger) AppendSnapshot(b []byte) []byte {
 	return checksum.Append(c.b, start)
 }
 
-// Restore returns the ledger of a snapshot, which must be that of the tree of this
-// size and root: the caller's own, verified one. Errors wrap ErrSnapshot.
+// Restore returns the ledger of a snapshot. The snapshot must be of the caller's
+// verified tree, which has this size and root. Errors wrap ErrSnapshot or ErrRules.
 func Restore(b []byte, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
 	body, err := checksum.Cut(b, magic)
 	if err != nil {
@@ -50,7 +48,7 @@ func Restore(b []byte, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
 	c := &codec{b: body, reading: true, names: make(map[string]string)}
 	l.code(c)
 	if c.err == nil && len(c.b) > 0 {
-		c.fail("it goes on after its end")
+		c.fail("bytes after its end")
 	}
 	if c.err != nil {
 		return nil, c.err
@@ -62,7 +60,7 @@ func Restore(b []byte, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
 		return nil, err
 	}
 	if !bytes.Equal(l.Snapshot(), b) {
-		return nil, fmt.Errorf("%w: it has another encoding", ErrSnapshot)
+		return nil, fmt.Errorf("%w: not the canonical encoding", ErrSnapshot)
 	}
 	return l, nil
 }
@@ -130,11 +128,10 @@ func (l *Ledger) codeEdge(c *codec) {
 // edgeTiles are the tiles of a snapshot, as a tlog.TileReader.
 type edgeTiles map[tlog.Tile][]byte
 
-// ReadTile returns a tile of the edge: no other is asked for.
 func (e edgeTiles) ReadTile(_ context.Context, t tlog.Tile) ([]byte, error) { return e[t], nil }
 
-// codeCharters codes the charters as they stand in the log. Their keys get the
-// same numbers again.
+// codeCharters codes the charters' envelopes. Reading numbers the keys in the same
+// order again.
 func (l *Ledger) codeCharters(c *codec) {
 	list(c, &l.charters, 64, func(p **Charter) {
 		if c.reading {
@@ -182,7 +179,7 @@ func (l *Ledger) codeCharters(c *codec) {
 	}
 }
 
-// codeIDs codes the ids that still matter.
+// codeIDs codes the ids that are not below the floor.
 func (l *Ledger) codeIDs(c *codec) {
 	keys := slices.Collect(maps.Keys(l.ids))
 	keys = slices.DeleteFunc(keys, func(k idKey) bool { return l.ids[k].time < l.floor })
@@ -228,7 +225,8 @@ func (c *codec) seal(s *seal) {
 	list(c, &s.deferrals, 3, func(d *deferred) { c.all(&d.index, &d.until, &d.keys) })
 }
 
-// digests codes both parts in order: in memory they stand as they were opened.
+// digests codes the closed and the open part, each sorted: in memory their order
+// depends on the order of openings.
 func (c *codec) digests(d *digests) {
 	if !c.reading {
 		d = &digests{slices.Clone(d.list), d.closed}
@@ -285,8 +283,8 @@ func (c *codec) breach(b *Breach) {
 	list(c, &b.closers, 3, func(x *closer) { c.all(&x.auditor, &x.key, &x.index) })
 }
 
-// cause codes a way by its name, and its arguments. Only the cause of a breach may have
-// a cause among them.
+// cause codes a way by its name, and its arguments. Only an outer cause may have a
+// cause among them.
 func (c *codec) cause(x *Cause, outer bool) {
 	name := ""
 	if !c.reading {
@@ -347,8 +345,7 @@ func codeArg[T any](c *codec, a *any, code func(*T)) {
 	}
 }
 
-// derive computes what a snapshot doesn't have, and refuses numbers that point
-// nowhere.
+// derive computes the derived state and refuses numbers that point nowhere.
 func (l *Ledger) derive() error {
 	bad := func(what string) error { return fmt.Errorf("%w: %s", ErrSnapshot, what) }
 	if len(l.charters) == 0 && l.Size() > 0 && len(l.open)+len(l.chains) > 0 {

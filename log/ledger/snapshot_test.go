@@ -12,7 +12,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// rich is a world with something of everything in its state.
+// rich is a world whose state has every kind of element.
 func rich(t testing.TB) *world {
 	w := newWorld(t, nil)
 	warrant := w.Warrant(w.Now + hour)
@@ -102,7 +102,7 @@ func TestRestoredIsApart(t *testing.T) {
 	}
 }
 
-// resum gives changed bytes the hash that they need, so that fuzzing gets behind it.
+// resum replaces the hash after a change, so that fuzzing gets past it.
 func resum(b []byte) []byte {
 	if len(b) < sha256.Size {
 		return b
@@ -112,8 +112,8 @@ func resum(b []byte) []byte {
 	return append(bytes.Clone(body), sum[:]...)
 }
 
-// Damage that has the right hash is an error or the same bytes again, and what is
-// read can be asked anything.
+// Damage with the right hash is an error, or reads to a usable ledger with the same
+// bytes.
 func FuzzRestore(f *testing.F) {
 	w := rich(f)
 	b := w.l.Snapshot()

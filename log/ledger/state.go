@@ -11,8 +11,8 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// maxTime bounds what a cosignature may claim: the last second that an event can
-// state. Sums of times and profile figures then fit an int64.
+// maxTime is the last second that an event can state, and bounds the time of a
+// cosignature. Sums of times and profile figures then fit an int64.
 const maxTime = 253402300799
 
 // item is an event that is open: it allows or owes something.
@@ -22,8 +22,8 @@ type item struct {
 	kind       event.Type // warrant, access, or deferral (for its own seal)
 	charter    uint32     // in force at its index
 	time       int64      // claimed
-	base       int64      // time, or what was proven, if that was later
-	keys       []uint32   // that signed
+	base       int64      // the later of time and the then proven time
+	keys       []uint32   // numbers of the keys that signed
 	authority  string     // of the warrant; in an emergency the duty key's
 	provider   string
 	instrument string // of the warrant; "" in an emergency
@@ -33,20 +33,20 @@ type item struct {
 	access     *access  // of an access
 }
 
-// dutyState says what became of an obligation.
+// dutyState is the state of an obligation.
 type dutyState uint8
 
 const (
 	owed dutyState = iota
 	fulfilled
-	lapsed // unfulfilled: a breach was recorded; it can still be fulfilled, which changes nothing about that
+	lapsed // a breach is on record, and stays if the obligation is fulfilled later
 )
 
-// seal is what must be opened, and when.
+// seal is what an event must open, and when.
 type seal struct {
 	end       int64 // of the measure, from which a deferral's age counts
 	first     int64 // until, as it was sealed
-	until     int64 // as deferred
+	until     int64 // the date in force, as deferred
 	never     bool
 	state     dutyState
 	digests   digests
@@ -55,10 +55,10 @@ type seal struct {
 	deferrals []deferred // those that count, ascending
 }
 
-// deferred is one deferral, and what it replaced.
+// deferred is one deferral and the date that it replaced.
 type deferred struct {
 	index uint64
-	until int64 // before it
+	until int64 // the date that it replaced
 	keys  []uint32
 }
 
@@ -78,11 +78,12 @@ func (d *digests) open(x event.Digest) bool {
 	return true
 }
 
-// void undoes the deferrals of a key, but moves until to before now for nobody.
+// void undoes the deferrals of a key from an index on. It moves until no further
+// back than now.
 func (s *seal) void(key uint32, from uint64, now int64) {
 	for i, d := range s.deferrals {
 		if d.index >= from && slices.Contains(d.keys, key) {
-			// What followed was built on it.
+			// Later deferrals build on this one.
 			s.deferrals = s.deferrals[:i]
 			if s.never || s.until > now {
 				s.until = max(d.until, now)
@@ -93,7 +94,7 @@ func (s *seal) void(key uint32, from uint64, now int64) {
 	}
 }
 
-// warrant is what is left of a warrant.
+// warrant is the state of an open warrant.
 type warrant struct {
 	denied              bool
 	notBefore, notAfter int64
@@ -103,7 +104,7 @@ type warrant struct {
 	open                int // accesses on it that are open; derived
 }
 
-// access is what is open about an access.
+// access is the state of an open access.
 type access struct {
 	onWarrant bool
 	warrant   uint64 // index
@@ -114,10 +115,15 @@ type access struct {
 	decision  dutyState // emergency: owed until an authority decides
 	decidedAt uint64    // index of the decision
 	decidedBy []uint32  // keys that signed it
-	decideBy  int64     // from when a decision is owed; 0: from the access on
+	decideBy  int64     // when the time for a decision began again; 0: with the access
 	denied    bool
 	releases  []release
 	refusals  []refused
+}
+
+// release returns the effective release at an index, which must exist.
+func (a *access) release(index uint64) *release {
+	return &a.releases[slices.IndexFunc(a.releases, func(r release) bool { return r.index == index })]
 }
 
 // release is a custodian's effective release.
@@ -137,21 +143,21 @@ type refused struct {
 	reason string
 }
 
-// chain is what a custodian's key has signed in order.
+// chain holds the releases of a custodian's key, in the order of their seq.
 type chain struct {
 	key     uint32
 	name    string
 	count   uint64     // effective releases
-	recent  [][32]byte // event hashes of the last of them, at most MaxAhead
+	recent  [][32]byte // event hashes of the last releases, at most MaxAhead
 	pending []pending  // releases ahead of the chain, by seq
 	stated  []stated   // counts that the log doesn't hold yet, ascending
-	broken  uint64     // below it a missing release has become a breach
-	ended   bool       // its key is no custodian's any more
+	broken  uint64     // missing releases up to this seq are a breach already
+	ended   bool       // no custodian holds the key any more
 
-	beat      int64  // the end of the last period, at which the next one is counted
-	beatIndex uint64 // the entry that said so
-	charter   uint32 // in force there
-	silent    bool   // its silence has become a breach
+	beat      int64  // the end of the last heartbeat's period; the next is due from here
+	beatIndex uint64 // the entry of that heartbeat
+	charter   uint32 // in force at beatIndex
+	silent    bool   // the missing heartbeat is a breach already
 }
 
 // stated is a count that a custodian stated at some index.
@@ -168,11 +174,11 @@ type pending struct {
 	seq        uint64
 	hash, prev [32]byte
 	access     uint64 // index
-	dead       bool   // it came too late to answer
+	dead       bool   // it came too late for its access
 	release
 }
 
-// last returns the hash of the last effective release, zero if there is none.
+// last returns the event hash of the last effective release, zero if there is none.
 func (c *chain) last() [32]byte {
 	if len(c.recent) == 0 {
 		return [32]byte{}
@@ -180,7 +186,7 @@ func (c *chain) last() [32]byte {
 	return c.recent[len(c.recent)-1]
 }
 
-// hashOf returns the hash of a release by its seq, if it is still known.
+// hashOf returns the event hash of a release by its seq, if it is still known.
 func (c *chain) hashOf(seq uint64) (h [32]byte, ok bool) {
 	if seq == 0 {
 		return h, true
@@ -197,12 +203,12 @@ func (c *chain) hashOf(seq uint64) (h [32]byte, ok bool) {
 	return h, false
 }
 
-// live says whether accesses may be logged on a warrant, apart from their time.
+// live reports whether a warrant allows accesses, apart from its window.
 func (w *warrant) live() bool { return !w.denied && w.revokedAt == 0 && w.returned == owed }
 
-// settle drops an item that allows and owes nothing any more.
-func (l *Ledger) settle(it *item) {
-	if l.open[it.index] != it || !l.settled(it) {
+// prune drops an item that allows and owes nothing any more.
+func (l *Ledger) prune(it *item) {
+	if l.open[it.index] != it || !l.done(it) {
 		return
 	}
 	delete(l.open, it.index)
@@ -213,12 +219,13 @@ func (l *Ledger) settle(it *item) {
 		if a.onWarrant {
 			w := l.open[a.warrant]
 			w.warrant.open--
-			l.settle(w)
+			l.prune(w)
 		}
 	}
 }
 
-func (l *Ledger) settled(it *item) bool {
+// done reports whether an item allows and owes nothing any more.
+func (l *Ledger) done(it *item) bool {
 	if it.seal.state != fulfilled {
 		return false
 	}
@@ -242,7 +249,7 @@ func (l *Ledger) add(it *item) {
 		l.open[it.access.warrant].warrant.open++
 	}
 	l.watch(it)
-	l.settle(it)
+	l.prune(it)
 }
 
 func (l *Ledger) sortedItems() []*item {
@@ -253,9 +260,9 @@ func (l *Ledger) sortedChains() []*chain {
 	return slices.SortedFunc(maps.Values(l.chains), func(a, b *chain) int { return cmp.Compare(a.key, b.key) })
 }
 
-// wakes is a heap of times at which an item wants to be looked at, once an anchor
-// proves that they are past. It may hold items that are gone, and times that have
-// moved on: looking does no harm.
+// wakes is a heap of times after which an item must be checked, once an anchor
+// proves them past. It may hold pruned items and outdated times: an extra check does
+// no harm.
 type wakes []wake
 
 type wake struct {
@@ -296,7 +303,7 @@ func (w *wakes) pop() wake {
 	return top
 }
 
-// watch pushes the next time at which the item wants to be looked at.
+// watch pushes the next time at which the item must be checked.
 func (l *Ledger) watch(it *item) {
 	next := int64(maxTime)
 	if w := it.warrant; w != nil && !w.denied && w.notAfter >= l.after {
@@ -314,7 +321,7 @@ func (l *Ledger) watch(it *item) {
 	}
 }
 
-// woken returns the items whose time has come, ascending.
+// woken pops the items whose time is proven past, and returns them ascending.
 func (l *Ledger) woken() []*item {
 	var out []*item
 	for len(l.wake) > 0 && l.wake[0].time < l.after {

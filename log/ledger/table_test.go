@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/rules.md and the verdicts in testdata anew")
+var update = flag.Bool("update", false, "rewrite docs/rules.md and the verdicts in testdata")
 
 func TestRulesDocument(t *testing.T) {
 	const file = "../../docs/rules.md"
@@ -62,75 +62,76 @@ func document() string {
 // In these texts ~ stands for a backtick.
 const rulesHead = `# The rules
 
-Rendered from the table in ~log/ledger~; change that, then run ~go test ./log/ledger -update~. A verdict's arguments
-stand in braces.
+This page is rendered from the table in ~log/ledger~. To change it, change the table and run
+~go test ./log/ledger -update~. A verdict's arguments stand in braces.
 
 This is version 1 of the rules, which a charter names in ~rules~. The reducer in ~log/ledger~ takes a log's
-entries in order and returns state and verdicts. Everybody runs it: admission, gates, monitors, auditors. The same
-entries give the same verdicts for ever. ~log/ledger/testdata~ has, for each rule, a log that keeps it and one for each
-way to break it, with the exact verdict.
+entries in order and returns state and verdicts. Admission, gates, monitors and auditors all run it. The same entries
+always give the same verdicts. ~log/ledger/testdata~ has, for each rule, a log that keeps it and a log for each way to
+break it, with the exact verdict.
 
 `
 
 const rulesReading = `
 ## How they are read
 
-**Breach.** An entry in breach changes nothing but the list of breaches, where it stays for ever. It bars each auditor
-until a ~closed~ finding of its own about it is in the log, and each gate until auditors that meet the audit policy have
-closed it (under ~quorum none~: until the charter is amended). Of one party and one rule 64 breaches are listed; later
+**Breach.** An entry in breach changes only the list of breaches, and stays on it. A breach bars each auditor until the
+log has a ~closed~ finding by that auditor about it, and each gate until auditors that meet the audit policy have closed
+it (under ~quorum none~: until the charter is amended). The list holds 64 breaches of one party against one rule; later
 ones are counted with the last.
 
-**Overdue.** Something that is owed was due, and its grace is over. It ends when it is cured, or becomes the breach
-~unfulfilled~ once an anchor proves that the profile's time for that is over too. ~Overdue~ is a pure function of size and
-time: an auditor evaluates it at the very time that it signs. What became a breach can still be disclosed, returned or decided:
-the log stays open for it, and the breach stays.
+**Overdue.** An obligation is overdue when its grace is over. It ends when it is cured. It becomes the breach
+~unfulfilled~ when an anchor proves that the profile's time for a cure is over too. ~Overdue~ is a pure function of size
+and time, so an auditor evaluates it at the moment of signing. After the breach the log still takes the disclosure, the
+return or the decision, but the breach stays.
 
-**No effect.** The entry changes nothing, and nobody is to blame: it came second, too late, or to something that is
-over. A release that comes too late keeps its place in its custodian's chain and opens nothing.
+**No effect.** The entry changes nothing and no party is at fault: the entry came second, too late, or for an event that
+is over. A release that comes too late keeps its place in its custodian's chain and opens nothing.
 
-**Who answers.** Custodians and auditors answer for their own events, which admission must not suppress. The log
-answers for everything else: admission refuses it, so only the log can have let it in. What is owed has a debtor.
+**Who answers.** Custodians and auditors answer for their own events, which admission must not suppress. The log answers
+for all other entries, since admission should have refused them. A debtor answers for an obligation.
 
-**Time.** *existed before* and *logged after* are those of anchors: cosigned checkpoints of this log, judged by the
-witness policy in force at their size. An act is late if and only if an anchor below it proves it. Due times count from
-claimed times, but from no earlier than what an anchor below the debtor proves, so nobody makes another late by
-backdating to before the last anchor. (On a log that was quiet for longer than an anchor may take, an event that claims to
-be as old makes the anchor of itself late, until the log has logged that: a matter of its interval.) Due times count under
-the profile in force at the debtor's own index; a limit on a new decision (a deferral) is that in force at the decision.
-What lapses is judged by the state at the anchor and the time that it proves: a cure between the anchored head and its
-anchor counts.
+**Time.** *existed before* and *logged after* come from anchors: cosigned checkpoints of this log that meet the witness
+policy in force at their size. An act is late if and only if an anchor below it proves so. Due times count from claimed
+times but from no earlier than what an anchor below the debtor proves, so backdating to before the last anchor makes no
+other party late. (On a log that was quiet for longer than an anchor may take, an event with so old a claim makes its own
+anchor late until the log logs that anchor at its next interval.) Due times follow the profile in force at the debtor's
+own index; a limit on a new decision (a deferral) follows the profile in force at the decision. Whether an obligation
+lapses depends on the state at the anchor's index and the time that the anchor proves, so a cure between the anchored
+head and its anchor counts.
 
-**Bars.** Of what is overdue, that bars auditors which the profile in force names in ~bars~. A late heartbeat bars its
-custodian; auditors only if ~bars~ names it and fewer than the threshold of some group are current.
+**Bars.** An overdue obligation bars auditors if the profile in force names its rule in ~bars~. A late heartbeat bars its
+custodian; it bars auditors only if ~bars~ names it and some group has fewer current custodians than its threshold.
 
-**What a signer could know.** A release names the head that it relied on. If that head shows that the access was dead,
-or the release's own time says so, it is a breach; if not, it came too late.
+**What a signer could know.** A release names the head that it relied on. It is a breach if that head, or the release's
+own time, shows that the access was dead. Otherwise it only came too late.
 
 **Order of a chain.** The log orders entries, not the custodian. A release up to 64 ahead of its chain waits in the log
-for those before it; meanwhile the log owes them (~missing-release~). A chain whose releases never came is broken, and
-goes on under a new key by an amendment.
+for those before it, which the log owes meanwhile (~missing-release~). A chain whose releases never came is broken; an
+amendment continues it under a new key.
 
 **Amendments.** The charter in force at an index is the last one below it. A head that contains amendments which the
-last accepted head did not must meet the witness policy in force there and that of each of them; a log publishes a head
-that ends with the amendment under both. Custodians, auditors and charter keys have one key each: they rotate by a second
-party for a while, or at once. An event under a key that a charter named before has no effect, and is no breach: it may
-have been on its way.
+last accepted head lacks must meet the witness policy in force at that head and the policy of each amendment. A log
+publishes a head that ends with the amendment under both. Custodians, auditors and charter keys have one key each: they
+rotate at once, or by a second party for a while. An event under a key that only an earlier charter named has no effect
+and is no breach, since it may have been signed before the amendment.
 
-**Void.** A charter may void a key from an index on. That takes away what its events allowed (warrants, accesses,
-deferrals, decisions that validate an emergency, closed findings) and leaves what they owe. A deferral that is taken away moves
-no date to before the amendment; a decision that is taken away is owed again from the amendment on.
+**Void.** A charter may void a key from an index on. That ends what the key's events allowed (warrants, accesses,
+deferrals, decisions that validate an emergency, closed findings) and leaves what they owe. Undoing a deferral moves no
+date to before the amendment; an undone decision is owed again from the amendment on.
 
-**Operators.** Keys in a policy that have one name, or are cosigners of one auditor, are one operator's. They must stand
-in one group with the threshold 1 (~any~): so they can't count twice. One raw key in two roles does not parse.
+**Operators.** Keys in a policy that have one name, or are cosigners of one auditor, belong to one operator. They must
+stand in one group with the threshold 1 (~any~), so that they never count twice. A policy that has one raw key in two
+roles does not parse.
 
-**Emergencies.** The validated access counts as one of those that the deciding warrant bears.
+**Emergencies.** The validated access counts as one of the accesses that the deciding warrant allows.
 
-**Returns.** A return ends its warrant: what came later would not be in its figures.
+**Returns.** A return ends its warrant, since its figures would leave out a later access.
 
 ## The ways to break them
 `
 
-// Every way in the source is in the table: so it is documented, and has a test.
+// Every way in the source is in the table, and so is documented and tested.
 func TestTableIsWhole(t *testing.T) {
 	files, err := os.ReadDir(".")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// Time returns what the anchors prove: an entry that is added now was logged
-// after it. It is the zero time if no anchor has proven any.
+// Time returns the proven time: the next entry is logged after it. It is the zero
+// time if no anchor has proven any.
 func (l *Ledger) Time() time.Time {
 	if l.after == 0 {
 		return time.Time{}
@@ -26,12 +26,12 @@ func (l *Ledger) Anchored() uint64 { return l.anchored }
 // Open returns how many events are open, and how many ids are remembered.
 func (l *Ledger) Open() (events, ids int) { return len(l.open), len(l.ids) }
 
-// A Seal is what an open event has sealed for the public.
+// A Seal is the public seal of an open event.
 type Seal struct {
 	Until     time.Time
 	Never     bool
-	Deferrals uint64 // the ordinal of the last one
-	Closed    int    // digests that are not opened
+	Deferrals uint64 // the ordinal of the last deferral
+	Closed    int    // digests that are not opened yet
 }
 
 // Sealed returns the seal of an open event.
@@ -43,17 +43,16 @@ func (l *Ledger) Sealed(index uint64) (Seal, bool) {
 	return Seal{unix(it.seal.until), it.seal.never, it.seal.ordinal, it.seal.digests.closed}, true
 }
 
-// An Access is an open access, as a gate asks for it.
+// An Access is the state of an open access.
 type Access struct {
 	Warrant   uint64 // index; meaningless in an emergency
 	Emergency bool
-	Ends      time.Time // after it no release answers it
-	Dead      Term      // why none may now, but for Ends; "": it is live
-	Answered  []string  // custodians whose release has its effect
+	Ends      time.Time // no release may answer the access after this
+	Dead      Term      // why no release may answer it now; "": it is live, up to Ends
+	Answered  []string  // custodians whose release took effect
 }
 
-// Access returns an access that is open. One that isn't is over, or never had an
-// effect.
+// Access returns an open access. Any other access is over or never had an effect.
 func (l *Ledger) Access(index uint64) (Access, bool) {
 	it := l.open[index]
 	if it == nil || it.access == nil {
@@ -68,12 +67,12 @@ func (l *Ledger) Access(index uint64) (Access, bool) {
 	return out, true
 }
 
-// A Warrant is an open warrant.
+// A Warrant is the state of an open warrant.
 type Warrant struct {
 	Live bool // not denied, revoked, voided or returned
 }
 
-// Warrant returns a warrant that is open.
+// Warrant returns an open warrant.
 func (l *Ledger) Warrant(index uint64) (Warrant, bool) {
 	it := l.open[index]
 	if it == nil || it.warrant == nil {
@@ -82,15 +81,15 @@ func (l *Ledger) Warrant(index uint64) (Warrant, bool) {
 	return Warrant{it.warrant.live() && it.voidAt == 0}, true
 }
 
-// A Chain is the chain of a custodian's key.
+// A Chain is the state of a custodian's chain of releases.
 type Chain struct {
-	Seq       uint64       // of the last release that has its place in it
-	Hash      event.Digest // its event hash; zero at Seq 0
-	Waiting   int          // releases that are ahead of it
-	Stated    uint64       // the count that the custodian has stated, if that is more
-	Broken    bool         // a stated release never came
-	Ended     bool         // the key is no custodian's any more
-	Heartbeat time.Time    // the end of the last period
+	Seq       uint64       // of the chain's last release
+	Hash      event.Digest // event hash of that release; zero at Seq 0
+	Waiting   int          // releases ahead of the chain
+	Stated    uint64       // the count that the custodian has stated, if greater than Seq
+	Broken    bool         // a stated release was never logged
+	Ended     bool         // no custodian holds the key any more
+	Heartbeat time.Time    // the end of the last heartbeat's period
 }
 
 // Chain returns the chain of a custodian's event key.
@@ -108,7 +107,7 @@ func (l *Ledger) Chain(keyID string) (Chain, bool) {
 	return out, true
 }
 
-// KeyIDs returns the ids of all keys that any charter ever named.
+// KeyIDs returns the ids of all keys that any charter ever named, sorted.
 func (l *Ledger) KeyIDs() []string {
 	out := make([]string, 0, len(l.keys))
 	for _, k := range l.keys {

@@ -15,14 +15,14 @@ var (
 	warrantVoid     = &Way{"warrant-live", "void", KindBreach, "warrant {warrant} is voided by the charter {charter}", ""}
 	warrantEnded    = &Way{"warrant-live", "ended", KindBreach, "warrant {warrant} is over, or never had an effect", ""}
 	warrantWindow   = &Way{"warrant-live", "window", KindBreach, "it is outside the window of warrant {warrant}", ""}
-	warrantAccesses = &Way{"warrant-live", "accesses", KindBreach, "warrant {warrant} bears no further access", ""}
+	warrantAccesses = &Way{"warrant-live", "accesses", KindBreach, "warrant {warrant} has no accesses left", ""}
 	warrantAccounts = &Way{"warrant-live", "accounts", KindBreach, "it opens {accounts} accounts, and warrant {warrant} has {left} left", ""}
 	warrantOver     = &Way{"warrant-live", "over", KindNoEffect, "warrant {warrant} is over already", ""}
 
 	returnTaken = &Way{"return", "taken", KindNoEffect, "warrant {warrant} owes no return: it has one, was denied, or is closed", ""}
 )
 
-// warrant judges an authority's decision.
+// warrant checks an authority's decision.
 func (x *act) warrant(w *event.Warrant) (effect, *Violation, error) {
 	signer, v := x.one(event.RoleAuthority)
 	if v != nil {
@@ -64,7 +64,7 @@ func (x *act) warrant(w *event.Warrant) (effect, *Violation, error) {
 	}, nil, nil
 }
 
-// item makes an item of the event, whose seal was judged.
+// item makes an item of the event, whose seal is checked.
 func (x *act) item(authority, provider string) *item {
 	it := &item{index: x.e.Index, leaf: x.e.Leaf, kind: x.ev.Type, charter: x.c.number, time: x.time, base: x.base,
 		keys: x.keyNumbers(), authority: authority, provider: provider}
@@ -78,7 +78,7 @@ func (x *act) item(authority, provider string) *item {
 	return it
 }
 
-// revocation judges the end of a warrant.
+// revocation checks the end of a warrant.
 func (x *act) revocation(r *event.Revocation) (effect, *Violation, error) {
 	it, _, v, err := x.resolve(r.Warrant, event.TypeWarrant)
 	if v != nil || err != nil {
@@ -98,12 +98,12 @@ func (x *act) revocation(r *event.Revocation) (effect, *Violation, error) {
 	}
 	return func() {
 		it.warrant.revokedAt = x.e.Index
-		x.l.settle(it)
+		x.l.prune(it)
 	}, nil, nil
 }
 
-// returns judges what became of a warrant. A return also ends it: what comes later
-// would not be in its figures.
+// returns checks the figures of a warrant. A return also ends the warrant, since the
+// figures would leave out a later access.
 func (x *act) returns(r *event.Return) (effect, *Violation, error) {
 	it, ev, v, err := x.resolve(r.Warrant, event.TypeWarrant)
 	if v != nil || err != nil {
@@ -125,6 +125,6 @@ func (x *act) returns(r *event.Return) (effect, *Violation, error) {
 	}
 	return func() {
 		it.warrant.returned = fulfilled
-		x.l.settle(it)
+		x.l.prune(it)
 	}, nil, nil
 }
