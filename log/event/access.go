@@ -54,19 +54,19 @@ func (k *HPKEKey) fields(c *coder) {
 // Bytes returns the key's canonical JSON.
 func (k HPKEKey) Bytes() ([]byte, error) { return appendObject(nil, k.fields) }
 
-// MarshalJSON is Bytes.
+// MarshalJSON returns what Bytes does.
 func (k HPKEKey) MarshalJSON() ([]byte, error) { return k.Bytes() }
 
 // UnmarshalJSON reads what Bytes writes.
 func (k *HPKEKey) UnmarshalJSON(b []byte) error { return new(coder).read(b, k.fields) }
 
-// ConsentType is the payload type of what an agency signs for an access.
-const ConsentType = "application/vnd.vasistas.consent"
+// consentType is the DSSE payload type of an agency's message. It differs from
+// PayloadType, so no such message passes for an event.
+const consentType = "application/vnd.vasistas.consent"
 
-// AgencyMessage returns what the agency's key signs to take a recipient key
-// for its own: the DSSE pre-authentication encoding, under ConsentType, of
-// the warrant's event hash (all zero in an emergency), the access's id and
-// the recipient key's canonical JSON. The type keeps it apart from events.
+// AgencyMessage returns the message by which an agency's key claims a recipient
+// key: the DSSE pre-authentication encoding of the warrant's event hash (all zero
+// in an emergency), the access's id and the recipient key's canonical JSON.
 func AgencyMessage(warrant Digest, access ID, recipient HPKEKey) ([]byte, error) {
 	key, err := recipient.Bytes()
 	if err != nil {
@@ -82,7 +82,7 @@ type Access struct {
 	Warrant   *Reference // nil in an emergency
 	Emergency string     // the emergency's ground, a code of the profile; "" on a warrant
 	Group     string     // id of the custodian group
-	Recipient HPKEKey    // one-time key that the agency signed for
+	Recipient HPKEKey    // one-time key that the agency claims
 	Accounts  uint64     // how many accounts it opens
 }
 
@@ -93,7 +93,7 @@ func (a *Access) fields(c *coder) {
 	c.uint("accounts", required, 1, &a.Accounts, "how many accounts it opens")
 	code(c, "emergency", codeKind, optional, &a.Emergency, "ground of an emergency; excludes warrant")
 	code(c, "group", codeKind, required, &a.Group, "id of the custodian group")
-	object(c, "recipient", "encryption key", &a.Recipient, "one-time key that the agency signed for", (*HPKEKey).fields)
+	object(c, "recipient", "encryption key", &a.Recipient, "one-time key that the agency claims", (*HPKEKey).fields)
 	objectOpt(c, "warrant", "reference", optional, &a.Warrant, "the warrant it stands on; excludes emergency", (*Reference).fields)
 }
 
@@ -121,7 +121,7 @@ type Release struct {
 	Seq     uint64   // 1, 2, ... without gaps, per key
 	Prev    Digest   // event hash of the release before; zero at Seq 1
 	Notices []Digest // SHA-256 of each notice's ciphertext, sorted
-	Head    Head     // the head that was judged at
+	Head    Head     // the head that the custodian relied on
 }
 
 // Type returns TypeRelease.
@@ -147,7 +147,7 @@ func checkChain(first bool, prev Digest) error {
 	return nil
 }
 
-// A Refusal is a custodian's no.
+// A Refusal is a custodian's refusal of an access.
 type Refusal struct {
 	Access Reference
 	Reason string // a code of the profile
@@ -170,7 +170,7 @@ type Heartbeat struct {
 	To      time.Time // first second after it
 	Seq     uint64    // how many releases the chain has; 0: none yet
 	Prev    Digest    // event hash of the last one; zero at Seq 0
-	Resumed bool      // the custodian took its chain up from the log
+	Resumed bool      // the custodian lost its state and restored its chain from the log
 }
 
 // Type returns TypeHeartbeat.
@@ -179,7 +179,7 @@ func (*Heartbeat) Type() Type { return TypeHeartbeat }
 func (h *Heartbeat) fields(c *coder) {
 	c.time("from", required, &h.From, "first second of the period")
 	c.fixed("prev", "digest", optional, url, h.Prev[:], "event hash of the chain's last release; absent at seq 0")
-	c.flag("resumed", &h.Resumed, "the custodian lost its state and took its chain up from the log")
+	c.flag("resumed", &h.Resumed, "the custodian lost its state and restored its chain from the log")
 	c.uint("seq", required, 0, &h.Seq, "how many releases the chain has")
 	c.time("to", required, &h.To, "first second after the period")
 }

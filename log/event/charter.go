@@ -20,17 +20,16 @@ const (
 	maxPolicy  = 16384
 )
 
-// A Charter founds a log or amends it. It is always whole: an amendment
-// restates everything, so the charter in force is one entry.
+// A Charter sets up a log or amends it. An amendment restates the whole charter,
+// so the charter in force is one entry.
 //
-// Policies are C2SP tlog-policy text in one spelling: ASCII, one space
-// between words, one LF after each line, no comments and no empty lines,
-// exactly one quorum line. A log line must name one of LogKeys; a witness
-// line of AuditPolicy must name a cosigner key of an auditor. What the
-// quorum means, the policy's own parser decides.
+// Policies are C2SP tlog-policy text in one spelling: ASCII, one space between
+// words, one LF after each line, no comments, no empty lines, exactly one quorum
+// line. A log line must name one of LogKeys; a witness line of AuditPolicy must
+// name a cosigner key of an auditor. The policy parser of log/tlog checks groups
+// and quorum.
 //
-// No raw key may stand for two: not in two roles, not for two parties, and
-// not under two names in a policy.
+// A raw key has one use: one role, one party, and one name in a policy.
 type Charter struct {
 	Version       uint64     // 1 for the founding charter, then 2, ...
 	Prev          *Reference // the charter before; nil at Version 1
@@ -45,28 +44,28 @@ type Charter struct {
 	AuditPolicy   string
 }
 
-// A Party is who holds a role under a name. A name has each role at most once.
+// A Party holds a role under a name. A name has each role at most once.
 type Party struct {
 	Name      string
 	Role      Role
 	Keys      []*PublicKey // sorted; exactly one for charter, custodian and auditor, whose keys are counted or chained
-	Kind      string       // authority: court, commission, ... as the profile names kinds; "" is none
+	Kind      string       // authority: court, commission or another kind of the profile; "": none
 	Above     []string     // authority: names of authorities whose warrants it may revoke and defer
-	Cosigners []string     // auditor: verifier keys that cosign for it
+	Cosigners []string     // auditor: its cosignature verifier keys
 	Gates     []HPKEKey    // custodian: its gate's keys, at most one for each KEM
 }
 
-// A Group is custodians that hold shares of the same escrow keys.
+// A Group is a set of custodians that hold shares of the same escrow keys.
 type Group struct {
 	ID        string
-	Threshold uint64   // t: shares that open
+	Threshold uint64   // how many shares open a key
 	Members   []string // names of custodians; the first has share 1, and so on
 }
 
 // Thresholds says how many charter keys sign.
 type Thresholds struct {
 	Amend   uint64 // an amendment
-	Recover uint64 // one that the old witness policy can't confirm; at least Amend
+	Recover uint64 // an amendment that takes effect without the old witness policy; at least Amend
 }
 
 // A Void ends a key: its events from an index on have no effect.
@@ -82,7 +81,7 @@ func (ch *Charter) fields(c *coder) {
 	c.policy("auditPolicy", &ch.AuditPolicy, "which auditors must cosign before a key opens")
 	listOf(c, "groups", "", optional, sorted, maxGroups, &ch.Groups, "custodian groups", elements((*Group).fields))
 	listOf(c, "logKeys", "verifier keys", required, ordered, maxLogKeys, &ch.LogKeys, "the log's keys under its origin, an Ed25519 key first", vkeyElem)
-	listOf(c, "parties", "", required, sorted, maxParties, &ch.Parties, "who holds which role", elements((*Party).fields))
+	listOf(c, "parties", "", required, sorted, maxParties, &ch.Parties, "parties and their roles", elements((*Party).fields))
 	objectOpt(c, "prev", "reference", optional, &ch.Prev, "the charter before; absent at version 1", (*Reference).fields)
 	object(c, "profile", "", &ch.Profile, "what the legislator decided", (*Profile).fields)
 	c.uint("rules", required, 1, &ch.Rules, "version of the rules")
@@ -95,8 +94,8 @@ func (ch *Charter) fields(c *coder) {
 func vkeyElem(s *string, c *coder) { c.plainValue("", vkeyKind, s) }
 
 func (p *Party) fields(c *coder) {
-	codes(c, "above", codeKind, optional, maxKeys, &p.Above, "authority: names of those whose warrants it may revoke and defer")
-	codes(c, "cosigners", vkeyKind, optional, maxKeys, &p.Cosigners, "auditor: keys that cosign for it")
+	codes(c, "above", codeKind, optional, maxKeys, &p.Above, "authority: names of authorities whose warrants it may revoke and defer")
+	codes(c, "cosigners", vkeyKind, optional, maxKeys, &p.Cosigners, "auditor: its cosignature keys")
 	listOf(c, "gates", "", optional, sorted, 2, &p.Gates, "custodian: its gate's keys", elements((*HPKEKey).fields))
 	listOf(c, "keys", "keys", required, sorted, maxKeys, &p.Keys, "event keys (SubjectPublicKeyInfo)", keyElem)
 	code(c, "kind", codeKind, optional, &p.Kind, "authority: its kind, as the profile names kinds")
@@ -129,12 +128,12 @@ func keyElem(k **PublicKey, c *coder) {
 func (g *Group) fields(c *coder) {
 	code(c, "id", codeKind, required, &g.ID, "id of the group")
 	listOf(c, "members", "codes", required, ordered, maxMembers, &g.Members, "names of custodians, in the order of their shares", codeElem)
-	c.uint("threshold", required, 1, &g.Threshold, "how many shares open")
+	c.uint("threshold", required, 1, &g.Threshold, "how many shares open a key")
 }
 
 func (t *Thresholds) fields(c *coder) {
 	c.uint("amend", required, 1, &t.Amend, "signatures of an amendment")
-	c.uint("recover", required, 1, &t.Recover, "signatures of an amendment that the old witness policy can't confirm")
+	c.uint("recover", required, 1, &t.Recover, "signatures of an amendment that takes effect without the old witness policy")
 }
 
 var keyIDKind = stringKind{name: "key id", check: checkKeyID}
@@ -157,7 +156,7 @@ func (v *Void) fields(c *coder) {
 
 func (ch *Charter) check(e *Event) error {
 	if (ch.Version == 1) != (ch.Prev == nil) {
-		return errors.New("body.prev: stands in amendments, and in all of them")
+		return errors.New("body.prev: an amendment must have it, and the first charter must not")
 	}
 	for _, check := range []func() error{ch.checkParties, ch.checkGroups, ch.checkVoid, ch.Profile.check, func() error { return ch.checkRawKeys(e.Log) }} {
 		if err := check(); err != nil {
@@ -242,7 +241,7 @@ func (ch *Charter) checkParty(p *Party) error {
 	case p.Role != RoleAuditor && len(p.Cosigners) > 0:
 		return fmt.Errorf("cosigners: %w: for auditors only", errAbsent)
 	case (p.Role == RoleCustodian) != (len(p.Gates) > 0):
-		return errors.New("gates: stand with custodians, and with all of them")
+		return errors.New("gates: a custodian must have them, and no other party may")
 	case len(p.Gates) == 2 && p.Gates[0].KEM == p.Gates[1].KEM:
 		return errors.New("gates: two keys of one KEM")
 	case p.Role == RoleDuty && ch.Party(RoleAuthority, p.Name) == nil:

@@ -57,7 +57,7 @@ func TestCharterRefuses(t *testing.T) {
 		"no provider":            func(c *Charter) { c.Party(RoleProvider, "messenger").Role = RoleCharter },
 		"duty without authority": func(c *Charter) { c.Party(RoleDuty, "ag-berlin").Name = "ag-hamburg" },
 		"above itself":           func(c *Charter) { c.Party(RoleAuthority, "lg-berlin").Above = []string{"lg-berlin"} },
-		"above nobody":           func(c *Charter) { c.Party(RoleAuthority, "lg-berlin").Above = []string{"ag-hamburg"} },
+		"above an unknown":       func(c *Charter) { c.Party(RoleAuthority, "lg-berlin").Above = []string{"ag-hamburg"} },
 		"provider of a kind":     func(c *Charter) { c.Party(RoleProvider, "messenger").Kind = "court" },
 		"cosigner of a provider": func(c *Charter) {
 			c.Party(RoleProvider, "messenger").Cosigners = []string{vkey("x", tlog.CosignatureEd25519, fill("x", 32))}
@@ -71,8 +71,8 @@ func TestCharterRefuses(t *testing.T) {
 		"unknown role":              func(c *Charter) { c.Parties[0].Role = "king" },
 		"recover below amend":       func(c *Charter) { c.Thresholds = Thresholds{2, 1} },
 		"recover above keys":        func(c *Charter) { c.Thresholds = Thresholds{1, 3} },
-		"amend by nobody":           func(c *Charter) { c.Thresholds = Thresholds{0, 1} },
-		"group of nobody":           func(c *Charter) { c.Groups[0].Members = nil },
+		"amend without signatures":  func(c *Charter) { c.Thresholds = Thresholds{0, 1} },
+		"custodians of no group":    func(c *Charter) { c.Groups[0].Members = nil },
 		"group threshold 0":         func(c *Charter) { c.Groups[0].Threshold = 0 },
 		"group threshold above n":   func(c *Charter) { c.Groups[0].Threshold = 4 },
 		"group with a stranger":     func(c *Charter) { c.Groups[0].Members[0] = "messenger" },
@@ -127,7 +127,7 @@ func TestCharterRefuses(t *testing.T) {
 		"step without length":       func(c *Charter) { c.Profile.Deferral.Steps[1].Longest = 0 },
 		"no steps":                  func(c *Charter) { c.Profile.Deferral.Steps = nil },
 		"never with a length":       func(c *Charter) { c.Profile.Deferral.Never.Longest = 1 },
-		"never signed by nobody":    func(c *Charter) { c.Profile.Deferral.Never.Signatures = 0 },
+		"never without signatures":  func(c *Charter) { c.Profile.Deferral.Never.Signatures = 0 },
 		"instrument twice":          func(c *Charter) { c.Profile.Instruments[0].Code = "stpo-100b" },
 		"instrument's bad seal":     func(c *Charter) { c.Profile.Instruments[1].Seal = &SealLimit{2, 1} },
 		"instrument's bad deferral": func(c *Charter) { c.Profile.Instruments[1].Deferral.Steps[0].After = 9 },
@@ -143,7 +143,7 @@ func TestCharterRefuses(t *testing.T) {
 	}
 }
 
-// What a policy means, and whether a key of no policy is weak, is judged by the rules.
+// The rules, not the form, decide on quorums and on weak keys outside policies.
 func TestCharterAccepts(t *testing.T) {
 	for name, edit := range map[string]func(*Charter){
 		"URL that is none": func(c *Charter) { c.WitnessPolicy = strings.Replace(c.WitnessPolicy, "https://", "x", 1) },

@@ -12,8 +12,8 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// parseVKey reads a verifier key whose name is ASCII. A weak one is accepted here,
-// since a charter that names it may be logged; no policy that is in force can have it.
+// parseVKey reads a verifier key whose name is ASCII. It accepts a weak key, since a
+// charter that names one may be logged; the rules keep it out of every policy.
 func parseVKey(s string) (*tlog.VerifierKey, error) {
 	k, err := tlog.ParseVerifierKey(s)
 	if weak := (*tlog.WeakKeyError)(nil); errors.As(err, &weak) {
@@ -32,20 +32,20 @@ func checkVKey(s string) error {
 	return err
 }
 
-// A keyring notices a raw key that stands for two.
+// A keyring maps a raw key to its one use.
 type keyring map[string]string
 
 func (k keyring) add(raw []byte, owner string) error {
 	if was, ok := k[string(raw)]; ok {
-		return fmt.Errorf("one key stands for %s and for %s", was, owner)
+		return fmt.Errorf("one key is used for %s and for %s", was, owner)
 	}
 	k[string(raw)] = owner
 	return nil
 }
 
-// checkRawKeys holds every raw key in the charter to one use. A key of the
-// audit policy is its auditor's cosigner key, and a policy's log key is the
-// log's: those are one use that is written twice.
+// checkRawKeys checks that every raw key in the charter has one use. A key of the
+// audit policy is an auditor's cosigner key and a policy's log key is the log's;
+// each of these is one use, written twice.
 func (ch *Charter) checkRawKeys(origin string) error {
 	ring := make(keyring)
 	for i, s := range ch.LogKeys {
@@ -71,7 +71,7 @@ func (ch *Charter) checkRawKeys(origin string) error {
 	}
 	if err := ch.checkPolicy(ch.AuditPolicy, func(vkey string, _ []byte) error {
 		if !cosigners[vkey] {
-			return errors.New("a witness is no cosigner key of an auditor")
+			return errors.New("a witness line names a key that is not a cosigner key of an auditor")
 		}
 		return nil
 	}); err != nil {
@@ -110,8 +110,8 @@ func (p *Party) addKeys(ring keyring, cosigners map[string]bool) error {
 	return nil
 }
 
-// checkPolicy holds a policy to its one spelling and to the keys of the charter. It
-// doesn't judge groups and quorum: that is the policy parser's.
+// checkPolicy checks a policy's spelling and its keys. Groups and quorum are left to
+// the policy parser.
 func (ch *Charter) checkPolicy(text string, witness func(vkey string, raw []byte) error) error {
 	var again strings.Builder
 	quorums, seen := 0, make(keyring)
@@ -132,7 +132,7 @@ func (ch *Charter) checkPolicy(text string, witness func(vkey string, raw []byte
 				return err
 			}
 			if k.Algorithm == tlog.Ed25519 {
-				return errors.New("a witness has a log's key type")
+				return errors.New("a witness line names a log's key type, not a cosignature key")
 			}
 			if err := seen.add(k.Key, "a witness"); err != nil {
 				return err

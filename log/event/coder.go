@@ -13,8 +13,8 @@ import (
 	"github.com/vasistas/vasistas/internal/strictjson"
 )
 
-// Errors that callers decide by. Every error of a parser, and of an encoder
-// that refuses its input, wraps ErrMalformed.
+// Errors of parsers and encoders. Each error of a parser, and of an encoder that
+// refuses its input, wraps ErrMalformed.
 var (
 	ErrMalformed = errors.New("event: malformed")
 	ErrTooLarge  = fmt.Errorf("%w: too large", ErrMalformed)
@@ -52,9 +52,8 @@ type row struct {
 }
 
 // A coder walks the members of a value in canonical order (RFC 8785, section
-// 3.2.3) and encodes, decodes or describes each. Because the order of the
-// walk is the only order that is accepted, an unknown, duplicate or misplaced
-// member is one that the walk doesn't expect; nothing needs a map.
+// 3.2.3) and encodes, decodes or describes each. The walk accepts no other order,
+// so it finds unknown, duplicate and misplaced members without a map.
 type coder struct {
 	mode mode
 	b    []byte // encoding: the output; decoding: the input
@@ -65,16 +64,16 @@ type coder struct {
 	rows []row
 	room [6]string // for path, which is rarely longer
 
-	// A file that a person edits says the same in other words: see filecoder.go.
+	// For a file that a person edits, see filecoder.go.
 	file   bool              // durations have units, a policy is a list of lines
 	node   *strictjson.Value // decoding a file: the value that is read
 	object *strictjson.Value // decoding a file: the object whose members are read
 }
 
-// begin makes a coder that has no error ready for another walk.
+// begin prepares a coder without error for another walk.
 func (c *coder) begin(m mode, b []byte) { c.mode, c.b, c.i, c.more = m, b, 0, false }
 
-// read decodes an object, which is all of b.
+// read decodes an object from all of b.
 func (c *coder) read(b []byte, fields func(*coder)) error {
 	c.begin(decoding, b)
 	c.braces(func() { fields(c) })
@@ -93,7 +92,7 @@ func appendObject(b []byte, fields func(*coder)) ([]byte, error) {
 
 func (c *coder) encodes() bool { return c.mode <= sorting }
 
-// fail records the first error, with the path of the member it is about.
+// fail records the first error, with the path of its member.
 func (c *coder) fail(name string, err error) {
 	if c.err != nil {
 		return
@@ -113,7 +112,7 @@ func (c *coder) fail(name string, err error) {
 	c.err = fmt.Errorf("%w: %s: %w", ErrMalformed, p, err)
 }
 
-// member begins a member and says whether its value is to be coded now.
+// member begins a member and reports whether the caller must code its value.
 // present matters only when encoding.
 func (c *coder) member(name, kind string, p presence, present bool, doc string) bool {
 	if c.err != nil {
@@ -209,8 +208,8 @@ func (c *coder) in(name string, f func()) {
 	c.path = c.path[:len(c.path)-1]
 }
 
-// object codes a member that is always there. A kind means that the object is
-// documented elsewhere; without one its members are documented in place.
+// object codes a required object. With a kind, the object is documented under that
+// name; without one, its members are documented in place.
 func object[T any](c *coder, name, kind string, v *T, doc string, fields func(*T, *coder)) {
 	ptr := v
 	objectOpt(c, name, kind, required, &ptr, doc, fields)
@@ -319,7 +318,7 @@ func readList[T any](c *coder, o order, limit int, v *[]T, elem func(*T, *coder)
 	c.token(']')
 }
 
-// to returns how far the next such byte is, or how much is left.
+// to returns the distance to the next byte b, or to the end.
 func (c *coder) to(b byte) int {
 	rest := c.b[c.i:]
 	if n := bytes.IndexByte(rest, b); n >= 0 {

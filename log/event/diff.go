@@ -17,17 +17,17 @@ import (
 
 // A Change is one value that differs between two charters.
 type Change struct {
-	Path    string // what it is of, such as "authority court, keys" or "profile.seal.longest"
-	Was, Is string // as a charter file has it, keys by id or hash; "" is none
+	Path    string // the value's place, such as "authority court, keys" or "profile.seal.longest"
+	Was, Is string // as in a charter file, keys by id or hash; "": none
 
-	// Name is what the operator of a gate confirms the change by, such as
-	// "witness w1.example+0a1b2c3d"; "" if the change is about no trust.
+	// Name is the name by which a gate's operator confirms the change, such as
+	// "witness w1.example+0a1b2c3d"; "" if the change is not about trust.
 	Name string
-	// Groups are the custodian groups whose accesses depend on it; nil: all do.
+	// Groups are the custodian groups whose accesses depend on the change; nil: all.
 	Groups []string
 }
 
-// String says the change in words.
+// String describes the change.
 func (c *Change) String() string {
 	switch {
 	case c.Was == "":
@@ -38,11 +38,10 @@ func (c *Change) String() string {
 	return fmt.Sprintf("%s: %s, and was %s", c.Path, c.Is, c.Was)
 }
 
-// Diff lists all that differs between two charters, but for version and prev, which
-// always do, and the order of a policy's lines, which decides nothing. It compares
-// every value of the charter file, so that no member is forgotten. The first may be
-// nil: then all is new, and in the charter's order. If one is malformed, one change
-// of trust says so.
+// Diff lists every difference between two charters except version, prev and the
+// order of a policy's lines. It compares the values of the charter files, so it
+// misses no member. was may be nil: then all values are new, in the charter's order.
+// If a charter is malformed, the only change is one of trust with the error.
 func Diff(was, is *Charter) []Change {
 	before, err := lines(was)
 	after, err2 := lines(is)
@@ -77,8 +76,7 @@ func Diff(was, is *Charter) []Change {
 	return out
 }
 
-// paired makes one change of a value that goes and the only one that comes in its
-// place.
+// paired joins a value that is gone and its only replacement into one change.
 func paired(list []Change) []Change {
 	var out []Change
 	for len(list) > 0 {
@@ -98,8 +96,8 @@ func paired(list []Change) []Change {
 	return out
 }
 
-// concern says which groups a change is about. A custodian in no group is trusted
-// with nothing.
+// concern sets the groups that a change is about. A change of a custodian in no group
+// is not about trust.
 func (c *Change) concern(charters ...*Charter) {
 	if id, ok := strings.CutPrefix(c.Name, "group "); ok {
 		c.Groups = []string{id}
@@ -119,7 +117,7 @@ func (c *Change) concern(charters ...*Charter) {
 	}
 }
 
-// keyOrder says whether the keys that a log keeps stand in another order.
+// keyOrder returns a change if the keys that a log keeps stand in another order.
 func keyOrder(was, is []string) []Change {
 	order := func(a, b []string) string {
 		var names []string
@@ -184,8 +182,8 @@ func lines(ch *Charter) ([]line, error) {
 	return out, nil
 }
 
-// lines lists the values of a party, which has the members o. What founders,
-// custodians and auditors sign, cosign and decrypt with is trusted.
+// lines lists the values of a party with the members o. The keys of founders,
+// custodians and auditors are trusted.
 func (p *Party) lines(o map[string]any, add func(path, value, name string)) {
 	label := string(p.Role) + " " + p.Name
 	delete(o, "name")
@@ -210,8 +208,8 @@ func (p *Party) trusted(label string) string {
 	return ""
 }
 
-// flatten visits the values of JSON. Elements of lists are called by what tells
-// them apart, steps by their number.
+// flatten visits the values of JSON. The path of a list element has the element's
+// identifying member, that of a step its number.
 func flatten(path string, v any, leaf func(path, value string)) {
 	at := func(name string) string { return strings.TrimPrefix(path+"."+name, ".") }
 	switch v := v.(type) {
@@ -225,7 +223,7 @@ func flatten(path string, v any, leaf func(path, value string)) {
 			switch {
 			case o == nil:
 				flatten(path, element, leaf)
-			case o["code"] != nil: // an instrument: that it exists is a decision, too
+			case o["code"] != nil: // an instrument, whose existence is a value too
 				path := at(fmt.Sprint(o["code"]))
 				leaf(path, "yes")
 				delete(o, "code")
@@ -243,8 +241,8 @@ func flatten(path string, v any, leaf func(path, value string)) {
 	}
 }
 
-// Shorten replaces the words of a text that are too long to compare, such as an
-// ML-DSA key, by their hash.
+// Shorten replaces words that are too long for a person to compare, such as an
+// ML-DSA key, by their SHA-256.
 func Shorten(s string) string {
 	words := strings.Split(s, " ")
 	for i, w := range words {
@@ -267,7 +265,7 @@ func keyName(vkey string) string {
 	return name + "+" + hash
 }
 
-// policyName is what a policy's line is confirmed by.
+// policyName returns the Change.Name of a policy's line.
 func policyName(who, line string) string {
 	if words := strings.Fields(line); len(words) > 2 && words[0] == "witness" {
 		return who + " " + keyName(words[2])

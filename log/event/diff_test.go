@@ -11,8 +11,8 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Whatever changes in a charter, the diff shows, since founders sign and operators
-// confirm what they have read there. The names are those to confirm by.
+// The diff shows every change of a charter, since founders sign and operators confirm
+// by it.
 func TestDiff(t *testing.T) {
 	fresh := func(name string) string { return vkey(name+".example", tlog.CosignatureEd25519, fill(name, 32)) }
 	witness := "witness witness.example+3e4cd58b"
@@ -87,7 +87,7 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// The order of a log's keys is seen, and is no change of trust.
+// The order of a log's keys is a change, but not one of trust.
 func TestDiffKeyOrder(t *testing.T) {
 	a, b, c := vkey(testLog, tlog.Ed25519, fill("a", 32)), vkey(testLog, tlog.Ed25519, fill("b", 32)), vkey(testLog, tlog.Ed25519, fill("c", 32))
 	was, is := sampleCharter(), sampleCharter()
@@ -103,8 +103,8 @@ func TestDiffKeyOrder(t *testing.T) {
 	}
 }
 
-// A group's change concerns its accesses, a custodian's those of all its groups,
-// and a custodian in no group is trusted with nothing.
+// A group's change concerns its accesses, a custodian's the accesses of all its
+// groups. A change of a custodian in no group is not about trust.
 func TestDiffGroups(t *testing.T) {
 	was, is := sampleCharter(), sampleCharter()
 	for _, ch := range []*Charter{was, is} {

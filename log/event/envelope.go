@@ -37,7 +37,7 @@ type Signature struct {
 func (s Signature) String() string { return "signature by " + s.KeyID }
 
 // An Envelope is an entry: a DSSE envelope (secure-systems-lab/dsse) in JCS
-// form, with standard padded base64 and signatures sorted by key id, one a
+// form, with standard padded base64 and signatures sorted by key id, one for each
 // key. Payload is the canonical encoding of Event. Treat it as immutable.
 type Envelope struct {
 	Event      *Event
@@ -81,7 +81,7 @@ func (e *Envelope) fields(c *coder) {
 	}
 	t := PayloadType
 	code(c, "payloadType", payloadKind, required, &t, "payload type")
-	listOf(c, "signatures", "", required, ordered, MaxSignatures, &e.Signatures, "sorted by key id, one a key", elements((*Signature).fields))
+	listOf(c, "signatures", "", required, ordered, MaxSignatures, &e.Signatures, "sorted by key id, one for each key", elements((*Signature).fields))
 	for i := 1; i < len(e.Signatures) && c.err == nil; i++ {
 		if e.Signatures[i-1].KeyID >= e.Signatures[i].KeyID {
 			c.fail("signatures", errors.New("not sorted by key id, or two of one key"))
@@ -104,12 +104,12 @@ func (e *Envelope) Bytes() []byte {
 	for i := range e.Signatures {
 		n += 90 + std.EncodedLen(len(e.Signatures[i].Sig))
 	}
-	b, _ := appendObject(make([]byte, 0, n), e.fields) // its parts were checked when it was made
+	b, _ := appendObject(make([]byte, 0, n), e.fields) // an envelope's parts are valid
 	return b
 }
 
-// scratch are buffers for bytes that nobody keeps: parsing an entry encodes it
-// again, and its signatures are about an encoding of its payload.
+// scratch holds buffers for short-lived encodings: of a parsed entry, to compare, and
+// of its payload, to verify signatures.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // LeafHash returns the RFC 6962 leaf hash of the entry.
@@ -121,7 +121,7 @@ func (e *Envelope) LeafHash() tlog.Hash {
 }
 
 // Hash returns the event hash: SHA-256 of the DSSE pre-authentication
-// encoding. It says what was signed, not by whom.
+// encoding (dsse, protocol.md). It doesn't depend on the signatures.
 func (e *Envelope) Hash() Digest {
 	pae := scratch.Get().(*[]byte)
 	defer scratch.Put(pae)
@@ -142,10 +142,9 @@ func AppendPAE(b []byte, payloadType string, body []byte) []byte {
 	return append(b, body...)
 }
 
-// Verify checks every signature. lookup returns the key of an id, or nil: then
-// the error wraps ErrUnknownSigner. A signature that doesn't verify wraps
-// ErrBadSignature; one bad signature fails the envelope. What the keys may
-// sign is not judged here.
+// Verify checks every signature, and fails if one is bad. lookup returns the key of
+// an id, or nil: then the error wraps ErrUnknownSigner. The error about a bad
+// signature wraps ErrBadSignature. Verify doesn't check which types a key may sign.
 func (e *Envelope) Verify(lookup func(keyID string) *PublicKey) error {
 	if len(e.Signatures) == 0 {
 		return fmt.Errorf("%w: no signature", ErrBadSignature)
@@ -167,8 +166,8 @@ func (e *Envelope) Verify(lookup func(keyID string) *PublicKey) error {
 	return nil
 }
 
-// AddSignature returns a copy of the envelope with one more signature. It
-// fails when this key has signed already, or the entry would grow too large.
+// AddSignature returns a copy of the envelope with one more signature. It fails if
+// the key has signed already or the entry would be too large.
 func (e *Envelope) AddSignature(s Signer) (*Envelope, error) {
 	id := s.KeyID()
 	if s.Public().KeyID() != id {

@@ -271,11 +271,11 @@ func TestAddSignature(t *testing.T) {
 		t.Errorf("a signature by another key: error is %v", err)
 	}
 	if _, err := Sign(sample(t, sampleBodies()[1])); err == nil {
-		t.Error("signed by nobody")
+		t.Error("signed without a signer")
 	}
 }
 
-// A liar signs with another key than it names.
+// A liar signs with another key than its own.
 type liar struct {
 	Signer
 	other Signer

@@ -19,8 +19,8 @@ import (
 // entry's, [MaxEntrySize].
 const MaxPayloadSize = MaxEntrySize / 4 * 3
 
-// MaxDigests is how many digests a class of a sealed section may have, and
-// how many elements any long list of digests may.
+// MaxDigests bounds the digests of a class of a sealed section, and any other list
+// of digests.
 const MaxDigests = 512
 
 // An ID is the header's id: 16 random bytes that a signer never uses twice.
@@ -30,8 +30,8 @@ type ID [16]byte
 // String returns the text that stands in the header.
 func (id ID) String() string { return url.EncodeToString(id[:]) }
 
-// A Digest is a SHA-256 hash. In payloads it is base64url; leaf hashes have
-// their own place, [Reference].
+// A Digest is a SHA-256 hash, in payloads as base64url. A leaf hash stands in a
+// [Reference] instead.
 type Digest [32]byte
 
 // String returns unpadded base64url.
@@ -98,17 +98,17 @@ type Event struct {
 	Sealed *Sealed   // nil: nothing is sealed
 }
 
-// A Body is the part of an event that its type decides. The types in this
-// package are the only ones.
+// A Body is the part of an event that depends on its type. Only the types of this
+// package implement it.
 type Body interface {
 	Type() Type
 	fields(*coder)
-	check(*Event) error // what no single member shows
+	check(*Event) error // conditions on several members
 }
 
-// New makes an event of this log with a fresh random id and the time now, and
-// sorts the body's lists where order has no meaning. It fails when the body
-// is not well-formed.
+// New makes an event for the log with this origin, a fresh random id and the current
+// time. It sorts the body's lists as Sort does, and fails if the body is not
+// well-formed.
 func New(log string, body Body) (*Event, error) {
 	if body == nil {
 		return nil, fmt.Errorf("%w: no body", ErrMalformed)
@@ -121,8 +121,8 @@ func New(log string, body Body) (*Event, error) {
 	return e, nil
 }
 
-// Sort sorts, in place, the lists whose order has no meaning, as Bytes wants
-// them. It fails when Bytes would fail for another reason.
+// Sort sorts in place the lists whose order has no meaning, as Bytes requires. It
+// fails if Bytes would fail for another reason.
 func (e *Event) Sort() error {
 	_, err := e.encode(new(coder), sorting, nil)
 	return err
@@ -152,7 +152,7 @@ func (e *Event) encode(c *coder, m mode, b []byte) ([]byte, error) {
 }
 
 func (e *Event) fields(c *coder) {
-	if c.member("body", "object", required, true, "what the type says below") {
+	if c.member("body", "object", required, true, "members of the type, see below") {
 		c.in("body", func() { c.braces(func() { e.Body.fields(c) }) })
 	}
 	c.header(e)
@@ -162,8 +162,8 @@ func (c *coder) header(e *Event) {
 	c.fixed("id", "16 bytes", required, url, e.ID[:], "random; a signer never uses one twice")
 	code(c, "log", originKind, required, &e.Log, "origin of the log")
 	objectOpt(c, "sealed", "", optional, &e.Sealed, "digests of values that are opened later", (*Sealed).fields)
-	c.time("time", required, &e.Time, "when the issuer says that it signed")
-	code(c, "type", typeKind, required, &e.Type, "which body this is")
+	c.time("time", required, &e.Time, "time of signing, as the issuer claims")
+	code(c, "type", typeKind, required, &e.Type, "type of the body")
 }
 
 var typeKind = stringKind{"type", func(s string) error {
@@ -204,8 +204,8 @@ func Parse(payload []byte) (*Event, error) {
 	if err := c.read(payload, e.fields); err != nil {
 		return nil, err
 	}
-	// The walk above is strict by itself. What decides is that the event, as
-	// we understood it, has these bytes and no others. Bytes checks it too.
+	// The walk is strict already. Comparing the event's own encoding proves that no
+	// other payload means the same. encode also checks the event.
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)
 	again, err := e.encode(&c, encoding, (*buf)[:0])
@@ -219,8 +219,8 @@ func Parse(payload []byte) (*Event, error) {
 	return e, nil
 }
 
-// peekType finds the type, which is the last member in canonical order,
-// though it decides how to read the first.
+// peekType finds the type, which is the last member in canonical order but decides
+// how to read the first one.
 func peekType(payload []byte) *typeInfo {
 	const mark = `,"type":"`
 	rest, ok := bytes.CutSuffix(payload, []byte(`"}`))

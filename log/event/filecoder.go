@@ -15,14 +15,14 @@ import (
 	"github.com/vasistas/vasistas/internal/strictjson"
 )
 
-// MaxCharterFile bounds a charter file: what an entry holds is a tenth of it.
+// MaxCharterFile bounds a charter file, at ten times the size of an entry.
 const MaxCharterFile = 512 << 10
 
-// ParseCharterFile reads a charter as founders edit it: the members of a charter's
-// body and the log's origin, as log, in one strict JSON object (package
-// strictjson). Members and lists may stand in any order; a duration is text such
-// as 90d, and a policy a list of its lines. What it returns could be signed, and is
-// sorted. Errors wrap ErrMalformed, and name member and line where they can.
+// ParseCharterFile reads a charter as founders edit it: one strict JSON object
+// (package strictjson) with the members of a charter's body and the log's origin as
+// log. Members and lists may stand in any order; a duration is text such as 90d, and
+// a policy is a list of its lines. The returned charter is sorted and valid. Errors
+// wrap ErrMalformed and name line and member where possible.
 func ParseCharterFile(b []byte) (log string, ch *Charter, err error) {
 	if len(b) > MaxCharterFile {
 		return "", nil, fmt.Errorf("%w: a charter file has at most %d bytes", ErrTooLarge, MaxCharterFile)
@@ -41,8 +41,8 @@ func ParseCharterFile(b []byte) (log string, ch *Charter, err error) {
 	return log, ch, sortCharter(log, ch)
 }
 
-// File returns the charter file, which has one form. The lists of the charter whose
-// order has no meaning are sorted on the way.
+// File returns the charter file in its one printed form. It sorts the charter's
+// lists in place, as Event.Sort does.
 func (ch *Charter) File(log string) ([]byte, error) {
 	if err := sortCharter(log, ch); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func charterFile(c *coder, log *string, ch *Charter) {
 	ch.fields(c)
 }
 
-// sortCharter sorts a charter and checks what no single member shows.
+// sortCharter sorts and checks a charter.
 func sortCharter(log string, ch *Charter) error {
 	return (&Event{Type: TypeCharter, Log: log, ID: ID{1}, Time: time.Unix(0, 0).UTC(), Body: ch}).Sort()
 }
@@ -77,8 +77,8 @@ func printFile(fields func(*coder)) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// enter goes on to a value of a file. A scalar is read as canonical JSON has it, so
-// that both have one judge.
+// enter moves to a value of a file. It turns a scalar into canonical JSON, so one
+// decoder checks scalars of events and files.
 func (c *coder) enter(v *strictjson.Value) {
 	c.node, c.b, c.i = v, nil, 0
 	switch v.Kind {
@@ -89,7 +89,7 @@ func (c *coder) enter(v *strictjson.Value) {
 	}
 }
 
-// enterMember goes on to the member of the current object, if there is one.
+// enterMember moves to a member of the current object, if it exists.
 func (c *coder) enterMember(name string) bool {
 	v := c.object.Member(name)
 	if v != nil {
@@ -98,8 +98,8 @@ func (c *coder) enterMember(name string) bool {
 	return v != nil
 }
 
-// readObject reads an object of a file. The walk without a value says which members
-// there can be, and so a wrong name is named before the right one is missed.
+// readObject reads an object of a file. It first lists the allowed members, so that
+// an error about a misspelled member comes before one about a missing member.
 func (c *coder) readObject(f func()) {
 	outer, object := c.object, c.node
 	if object.Kind != '{' {
@@ -114,7 +114,7 @@ func (c *coder) readObject(f func()) {
 				names = append(names, r.name)
 			}
 			c.node = object.Values[i]
-			c.fail(name, fmt.Errorf("there is no such member here; there are %s", strings.Join(names, ", ")))
+			c.fail(name, fmt.Errorf("no such member; the members here are %s", strings.Join(names, ", ")))
 			return
 		}
 	}
@@ -162,7 +162,7 @@ func readNodes[T any](c *coder, limit int, v *[]T, elem func(*T, *coder)) {
 	}
 }
 
-// inFile says of an error where in the file it is.
+// inFile adds the line to the path of an error, and words the error for a file.
 func (c *coder) inFile(path string, err error) (string, error) {
 	switch {
 	case errors.Is(err, errString):
@@ -173,7 +173,7 @@ func (c *coder) inFile(path string, err error) (string, error) {
 	return fmt.Sprintf("line %d: %s", c.node.Line, strings.ReplaceAll(path, ".[", "[")), err
 }
 
-// policy codes a policy: one text in an event, and in a file a list of its lines.
+// policy codes a policy: in an event as one text, in a file as a list of lines.
 func (c *coder) policy(name string, v *string, doc string) {
 	if !c.file || c.mode == describing {
 		c.text(name, "policy", required, maxPolicy, "\n", v, doc)
@@ -198,9 +198,9 @@ var units = []struct {
 	seconds uint64
 }{{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}}
 
-// FormatDuration writes seconds with the largest unit that is exact: 90d, 36h, 10m
+// formatDuration writes seconds with the largest unit that is exact: 90d, 36h, 10m
 // or 45s.
-func FormatDuration(seconds uint64) string {
+func formatDuration(seconds uint64) string {
 	for _, u := range units {
 		if seconds > 0 && seconds%u.seconds == 0 {
 			return fmt.Sprintf("%d%c", seconds/u.seconds, u.name)

@@ -20,11 +20,11 @@ func sampleFile(t testing.TB) string {
 	return string(b)
 }
 
-// What is wrong in a charter file is named by line and member, with what to do.
+// An error in a charter file names line and member, and what to do.
 func TestCharterFileRefuses(t *testing.T) {
 	good := sampleFile(t)
 	for _, c := range []struct{ old, new, want string }{
-		{`"log": `, `"Log": `, `Log: there is no such member here; there are log, auditPolicy, `},
+		{`"log": `, `"Log": `, `Log: no such member; the members here are log, auditPolicy, `},
 		{`  "log": "log.example/2026",`, ``, "line 1: log: it is missing: origin of the log"},
 		{`"skew": "`, `"skew": "x`, `profile.skew: "x`},
 		{`"accessLife": "`, `"accessLife": "0`, `is no duration like 90d, 6h, 10m or 45s`},
@@ -33,8 +33,8 @@ func TestCharterFileRefuses(t *testing.T) {
 		{`"rules": 1`, `"rules": 1e0`, "rules: want an integer"},
 		{`"rules": 1`, `"rules": 1, "rules": 1`, `"rules" stands twice in one object`},
 		{`"rules": 1`, `"rules": null`, "null: leave the member out"},
-		{`"members": [`, `"members": [], "member": [`, `groups[0].member: there is no such member here; there are id, members, threshold`},
-		{`"reasons": [`, `"reasons": [], "reason": [`, `profile.reason: there is no such`},
+		{`"members": [`, `"members": [], "member": [`, `groups[0].member: no such member; the members here are id, members, threshold`},
+		{`"reasons": [`, `"reasons": [], "reason": [`, `profile.reason: no such member`},
 		{`"above": [`, `"above": [{"a": 1},`, `above[0]: want a string`},
 		{`"role": "provider"`, `"role": "king"`, "role: want one of: auditor, "},
 		{`"role": "provider"`, `"role": 7`, "role: want a string"},
@@ -59,7 +59,7 @@ func TestCharterFileRefuses(t *testing.T) {
 	}
 }
 
-// The line and path of a value in a list are its own.
+// A value in a list has a line and path of its own.
 func TestCharterFilePlace(t *testing.T) {
 	lines := strings.Split(sampleFile(t), "\n")
 	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, `      "keys": [`) })
@@ -89,7 +89,7 @@ func TestCharterFileOrder(t *testing.T) {
 
 func TestDuration(t *testing.T) {
 	for seconds, text := range map[uint64]string{0: "0s", 1: "1s", 90: "90s", 3600: "1h", 36 * 3600: "36h", 90 * 86400: "90d", MaxInteger: "9007199254740991s"} {
-		if got := FormatDuration(seconds); got != text {
+		if got := formatDuration(seconds); got != text {
 			t.Errorf("%d is %s, want %s", seconds, got, text)
 		}
 		if got, err := ParseDuration(text); got != seconds || err != nil {

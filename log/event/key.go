@@ -27,7 +27,7 @@ var (
 // SubjectPublicKeyInfo of both algorithms is a constant and the key, in the
 // encoding of x509.MarshalPKIXPublicKey (RFC 8410; RFC 5480 with the
 // uncompressed point). Comparing the constant is stricter than any DER
-// parser, and keeps crypto/x509, which links package net, out.
+// parser, and avoids crypto/x509, which links package net.
 var (
 	spkiEd25519 = []byte{0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00}
 	spkiP256    = []byte{0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
@@ -121,12 +121,13 @@ func (k *PublicKey) String() string { return k.id }
 // KeyID returns the hex SHA-256 of the SubjectPublicKeyInfo.
 func (k *PublicKey) KeyID() string { return k.id }
 
-// Equal says whether both are the same key.
+// Equal reports whether both are the same key.
 func (k *PublicKey) Equal(o *PublicKey) bool {
 	return k == o || k != nil && o != nil && bytes.Equal(k.spki, o.spki)
 }
 
-// raw returns what tells the key apart whatever encloses it.
+// raw returns the key without its SubjectPublicKeyInfo, to compare it with keys in
+// other encodings.
 func (k *PublicKey) raw() []byte {
 	if k.ed != nil {
 		return k.ed
@@ -136,8 +137,7 @@ func (k *PublicKey) raw() []byte {
 
 // Verify checks a signature over msg as crypto/ed25519.Verify or, over
 // SHA-256 of msg, ecdsa.VerifyASN1 does; an ECDSA signature must also have a
-// low S, so that nobody can make a second one of it. The error is or wraps
-// ErrBadSignature.
+// low S, so that each has only one form. The error is or wraps ErrBadSignature.
 func (k *PublicKey) Verify(msg, sig []byte) error {
 	if k.ed != nil {
 		if len(sig) != ed25519.SignatureSize || !ed25519.Verify(k.ed, msg, sig) {

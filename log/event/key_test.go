@@ -211,7 +211,7 @@ func TestECDSADER(t *testing.T) {
 	}
 }
 
-// badKey signs what it isn't asked for.
+// badKey signs another message than it is given.
 type badKey struct{ ed25519.PrivateKey }
 
 func (k badKey) Sign(r io.Reader, msg []byte, o crypto.SignerOpts) ([]byte, error) {
@@ -236,7 +236,7 @@ func TestSignerChecksItself(t *testing.T) {
 	}
 }
 
-// Under a key of small order anybody can sign; see internal/weakkey.
+// Anyone can sign under a key of small order; see internal/weakkey.
 func TestWeakKeysAreRefused(t *testing.T) {
 	if _, err := NewPublicKey(ed25519.PublicKey(make([]byte, 32))); !errors.Is(err, ErrBadKey) {
 		t.Error(err)

@@ -25,10 +25,9 @@ const (
 // A ValueKind is a set of values that an opening of some name may have.
 type ValueKind string
 
-// The kinds. Text is the only one that isn't a code: it names a case or an
-// account, is never opened to the public, and is compared byte by byte (so
-// whoever seals it must write accounts in the one form that the service
-// uses).
+// The kinds. KindText is the only kind of free text: it names a case or an account
+// and is never opened to the public. Texts are compared byte by byte, so a sealed
+// account must have the exact form that the service uses.
 const (
 	KindCode   ValueKind = "code"   // string: a code
 	KindCodes  ValueKind = "codes"  // list of 1 to 16 codes, sorted
@@ -36,7 +35,7 @@ const (
 	KindBytes  ValueKind = "bytes"  // string: base64url of 1 to 1,024 bytes
 	KindDigest ValueKind = "digest" // string: base64url of 32 bytes
 	KindKey    ValueKind = "key"    // string: base64url of a SubjectPublicKeyInfo
-	KindDecoy  ValueKind = "decoy"  // the integer 0: the one value that says nothing
+	KindDecoy  ValueKind = "decoy"  // the integer 0, without meaning
 )
 
 // A Value is the value of an opening: a string, a sorted list of codes, or
@@ -52,17 +51,17 @@ func Text(s string) Value { return Value{text: s} }
 // Bytes makes a string value of base64url bytes.
 func Bytes(b []byte) Value { return Value{text: url.EncodeToString(b)} }
 
-// Codes makes a list value. It sorts and drops duplicates.
+// Codes makes a list value, sorted and without duplicates.
 func Codes(codes ...string) Value {
 	list := slices.Clone(codes)
 	slices.Sort(list)
 	return Value{list: slices.Compact(list)}
 }
 
-// Text returns the string, or "" when the value is none.
+// Text returns the string, or "" if the value is not a string.
 func (v Value) Text() string { return v.text }
 
-// Codes returns a copy of the list, or nil when the value is none.
+// Codes returns a copy of the list, or nil if the value is not a list.
 func (v Value) Codes() []string { return slices.Clone(v.list) }
 
 // Bytes decodes a value of kind bytes, digest or key.
@@ -153,8 +152,8 @@ func (v *Value) codeText(c *coder) {
 
 func codeElem(s *string, c *coder) { c.plainValue("", codeKind, s) }
 
-// An Opening is a sealed value with what is needed to check it: a disclosure
-// of RFC 9901, section 4.2.1, in JCS form. Deleting the salt erases the value.
+// An Opening is a sealed value with its salt and name: a disclosure of RFC 9901,
+// section 4.2.1, in JCS form. Deleting the salt erases the value.
 type Opening struct {
 	Salt  [16]byte // fresh for every opening, always
 	Name  string   // one of Names, or DecoyName
@@ -174,7 +173,7 @@ func NewOpening(name string, value Value) Opening {
 	return o
 }
 
-// Decoy makes an opening that stands for nothing.
+// Decoy makes an opening without meaning, which hides how many values are sealed.
 func Decoy() Opening { return NewOpening(DecoyName, Value{}) }
 
 var openingName = stringKind{"name", func(s string) error {
@@ -211,19 +210,19 @@ func (o *Opening) code(c *coder) {
 	}
 }
 
-// openingCoders are coders with room for one opening, of which an event may have
+// openingCoders holds coders with room for one opening, since an event may have
 // hundreds.
 var openingCoders = sync.Pool{New: func() any { return new(coder) }}
 
-// openingCoder returns one without an error. Its b is free to be written to.
+// openingCoder returns a coder without an error, whose b the caller may overwrite.
 func openingCoder() *coder {
 	c := openingCoders.Get().(*coder)
 	*c = coder{b: c.b}
 	return c
 }
 
-// Encode returns the disclosure text: base64url(JCS [salt, name, value]). It
-// fails when the name or value is not one that any event seals.
+// Encode returns the disclosure text: base64url(JCS [salt, name, value]). It fails
+// if no event type seals such a name or value.
 func (o Opening) Encode() (string, error) {
 	b, err := o.appendTo(nil)
 	return string(b), err
@@ -255,8 +254,8 @@ func ParseOpening(s string) (Opening, error) {
 	return o, nil
 }
 
-// readOpening reads a disclosure text. The caller compares it with the encoding of
-// what was read.
+// readOpening reads a disclosure text. The caller must compare it with the opening's
+// own encoding.
 func readOpening(s []byte) (Opening, error) {
 	if len(s) > MaxOpeningSize {
 		return Opening{}, fmt.Errorf("opening: %w", ErrTooLarge)
@@ -278,8 +277,8 @@ func readOpening(s []byte) (Opening, error) {
 	return o, nil
 }
 
-// Digest returns the digest that stands in the sealed section (RFC 9901, section
-// 4.2.3): SHA-256 of the base64url text itself, not of what it encodes.
+// Digest returns the opening's digest in the sealed section (RFC 9901, section
+// 4.2.3): SHA-256 of the base64url text itself, not of the decoded bytes.
 func (o Opening) Digest() (Digest, error) {
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)

@@ -14,9 +14,9 @@ const MaxOpeningsSize = 4 << 20
 // usualOpening is the length of most disclosure texts.
 const usualOpening = 120
 
-// Openings is an openings file: the secrets of one event's sealed section.
-// Whoever holds the file can open the event, and whoever loses it can't, so
-// it is written with mode 0600 and kept as long as the seal.
+// Openings is an openings file: the secrets of one event's sealed section. Any
+// holder of the file can open the event, and without it the event stays sealed, so
+// keep it with mode 0600 for as long as the seal lasts.
 //
 // The file is one line of JSON in JCS form, ended by LF: the event's hash and
 // the disclosure texts by class, sorted.
@@ -48,7 +48,7 @@ func disclosureElem(o *Opening, c *coder) {
 		return
 	}
 	var err error
-	// Whoever reads a list of them compares its encoding with what was read.
+	// The caller compares the encoding of the whole list with the input.
 	if *o, err = readOpening(s); err != nil {
 		c.fail("", err)
 	}

@@ -4,6 +4,7 @@
 package event
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,28 +18,28 @@ const (
 	maxSources = 64
 )
 
-// MinGrace is how many publication intervals each grace has at least, so that
-// an honest debtor isn't late because the log was slow to publish.
+// MinGrace is the least length of a grace in publication intervals. It keeps a slow
+// log from making an honest debtor late.
 const MinGrace = 3
 
-// A Profile is what a legislator decides. All durations are seconds.
+// A Profile holds a legislator's decisions. All durations are seconds.
 type Profile struct {
 	ID              string // de, us, eu, ca, demo, ...
 	AccessLife      uint64 // how long an access may be answered
 	Publication     uint64 // how often the log publishes a head
-	Inclusion       uint64 // how long an auditor bears that an event it holds is not in the log
-	Lag             uint64 // how old a claim may be when it is logged
-	Skew            uint64 // how far ahead a claim may be
+	Inclusion       uint64 // how long the log may lack an event that an auditor holds
+	Lag             uint64 // how old a claimed time may be when the event is logged
+	Skew            uint64 // how far ahead a claimed time may be
 	Stale           uint64 // age beyond which cosignatures don't count
-	Unfulfilled     uint64 // after how long an overdue becomes a breach
-	DisclosureGrace uint64 // on top of until
+	Unfulfilled     uint64 // how long an obligation may stay overdue before it is a breach
+	DisclosureGrace uint64 // grace after until
 	Anchor          Deadline
 	Heartbeat       Deadline
 	MissingRelease  Deadline
 	Return          Deadline // counted from the end of the warrant's window
 	Seal            SealLimit
 	Deferral        DeferralLimit
-	Emergency       *Emergency   // nil: there are none
+	Emergency       *Emergency   // nil: no emergency accesses
 	Instruments     []Instrument // sorted
 	Offences        []string     // sorted codes
 	Grounds         []string     // sorted codes, of warrants and deferrals
@@ -56,16 +57,16 @@ type SealLimit struct{ Default, Longest uint64 }
 // A DeferralLimit bounds deferrals.
 type DeferralLimit struct {
 	Steps []Step // by After, ascending; the first is 0
-	Total uint64 // longest time of all deferrals together; 0: none
-	Never *Step  // who may say never, and from when; nil: nobody. Longest is 0
+	Total uint64 // longest time of all deferrals together; 0: no limit
+	Never *Step  // which authorities may defer without end, and from when; its Longest is 0; nil: none
 }
 
-// A Step says who may defer to a date beyond some age, and by how much. The age
-// is counted from the end of the measure: the warrant's notAfter.
+// A Step says which authorities may defer to a date beyond some age, and by how much.
+// The age counts from the end of the measure, the warrant's notAfter.
 type Step struct {
 	After      uint64
-	Kinds      []string // kinds of authorities that must sign; empty: whoever has standing
-	Signatures uint64   // of so many of them
+	Kinds      []string // kinds of authorities that must sign; empty: any with standing
+	Signatures uint64   // how many of these authorities must sign
 	Longest    uint64   // longest single deferral
 }
 
@@ -73,12 +74,11 @@ type Step struct {
 type Emergency struct {
 	Open     uint64   // how many may be undecided at once
 	Accounts uint64   // how many accounts each may open
-	Decision Deadline // by when an authority has decided
+	Decision Deadline // for an authority's decision
 	Grounds  []string // sorted codes
 }
 
-// An Instrument is a kind of warrant, with limits of its own where the law
-// has some.
+// An Instrument is a kind of warrant, with limits of its own if the law sets some.
 type Instrument struct {
 	Code     string
 	Seal     *SealLimit     // nil: the profile's
@@ -96,14 +96,14 @@ func (p *Profile) fields(c *coder) {
 	object(c, "anchor", "deadline", &p.Anchor, "anchors of unanchored entries", (*Deadline).fields)
 	codes(c, "bars", codeKind, optional, maxCodes, &p.Bars, "overdue rules that bar auditors")
 	object(c, "deferral", "deferral limit", &p.Deferral, "limits of deferrals", (*DeferralLimit).fields)
-	c.seconds("disclosureGrace", required, 1, &p.DisclosureGrace, "seconds on top of until")
-	objectOpt(c, "emergency", "", optional, &p.Emergency, "accesses without a warrant; absent: there are none", (*Emergency).fields)
+	c.seconds("disclosureGrace", required, 1, &p.DisclosureGrace, "seconds between until and overdue")
+	objectOpt(c, "emergency", "", optional, &p.Emergency, "limits of accesses without a warrant; absent: no such accesses", (*Emergency).fields)
 	codes(c, "grounds", codeKind, required, maxCodes, &p.Grounds, "grounds of warrants and deferrals")
 	object(c, "heartbeat", "deadline", &p.Heartbeat, "custodians' heartbeats", (*Deadline).fields)
 	code(c, "id", codeKind, required, &p.ID, "name of the profile")
-	c.seconds("inclusion", required, 1, &p.Inclusion, "seconds for which an auditor bears that the log lacks an event it holds")
+	c.seconds("inclusion", required, 1, &p.Inclusion, "seconds for which the log may lack an event that an auditor holds")
 	listOf(c, "instruments", "", required, sorted, maxCodes, &p.Instruments, "kinds of warrants", elements((*Instrument).fields))
-	c.seconds("lag", required, 1, &p.Lag, "seconds that a claimed time may be old when logged")
+	c.seconds("lag", required, 1, &p.Lag, "greatest age, in seconds, of a claimed time when logged")
 	object(c, "missingRelease", "deadline", &p.MissingRelease, "releases that a heartbeat or a later release states", (*Deadline).fields)
 	codes(c, "offences", codeKind, required, maxCodes, &p.Offences, "offence classes")
 	c.seconds("publication", required, 1, &p.Publication, "seconds between published heads")
@@ -113,7 +113,7 @@ func (p *Profile) fields(c *coder) {
 	c.seconds("skew", required, 0, &p.Skew, "seconds that a claimed time may be ahead")
 	listOf(c, "sources", "", optional, sorted, maxSources, &p.Sources, "the law behind each figure", elements((*Source).fields))
 	c.seconds("stale", required, 1, &p.Stale, "seconds after which cosignatures are stale")
-	c.seconds("unfulfilled", required, 1, &p.Unfulfilled, "seconds after which an overdue is a breach")
+	c.seconds("unfulfilled", required, 1, &p.Unfulfilled, "seconds after which an overdue obligation is a breach")
 }
 
 func (d *Deadline) fields(c *coder) {
@@ -127,20 +127,20 @@ func (s *SealLimit) fields(c *coder) {
 }
 
 func (d *DeferralLimit) fields(c *coder) {
-	objectOpt(c, "never", "step", optional, &d.Never, "who may say never, and from when; absent: nobody", (*Step).fields)
-	listOf(c, "steps", "steps", required, ordered, maxSteps, &d.Steps, "who may defer from which age on", elements((*Step).fields))
+	objectOpt(c, "never", "step", optional, &d.Never, "which authorities may defer without end, and from when; absent: none", (*Step).fields)
+	listOf(c, "steps", "steps", required, ordered, maxSteps, &d.Steps, "which authorities may defer, from which age on", elements((*Step).fields))
 	c.seconds("total", optional, 1, &d.Total, "seconds of all deferrals together; absent: no limit")
 }
 
 func (s *Step) fields(c *coder) {
-	c.seconds("after", required, 0, &s.After, "seconds since the end of the measure: for deferrals to a date beyond")
-	codes(c, "kinds", codeKind, optional, maxCodes, &s.Kinds, "kinds of authorities that must sign; absent: whoever has standing")
+	c.seconds("after", required, 0, &s.After, "seconds since the end of the measure; the step is for deferrals to a later date")
+	codes(c, "kinds", codeKind, optional, maxCodes, &s.Kinds, "kinds of authorities that must sign; absent: any with standing")
 	c.seconds("longest", optional, 1, &s.Longest, "seconds of one deferral at most; absent in never")
-	c.uint("signatures", required, 1, &s.Signatures, "how many of them sign")
+	c.uint("signatures", required, 1, &s.Signatures, "how many of these authorities must sign")
 }
 
 func (e *Emergency) fields(c *coder) {
-	c.uint("accounts", required, 1, &e.Accounts, "accounts that one may open")
+	c.uint("accounts", required, 1, &e.Accounts, "accounts that one emergency access may open")
 	object(c, "decision", "deadline", &e.Decision, "an authority's decision", (*Deadline).fields)
 	codes(c, "grounds", codeKind, required, maxCodes, &e.Grounds, "grounds of emergencies")
 	c.uint("open", required, 1, &e.Open, "how many may be undecided at once")
@@ -166,7 +166,7 @@ func checkFigure(s string) error {
 
 func (s *Source) fields(c *coder) {
 	code(c, "figure", figureKind, required, &s.Figure, "path of the figure, such as seal.longest")
-	code(c, "law", lawKind, required, &s.Law, "where the law says it")
+	code(c, "law", lawKind, required, &s.Law, "citation of the law")
 }
 
 // Instrument returns the instrument of this code, or nil.
@@ -188,10 +188,7 @@ func (p *Profile) check() error {
 	if slices.Min(graces)/MinGrace < p.Publication {
 		return fmt.Errorf("body.profile: each grace must be at least %d publication intervals", MinGrace)
 	}
-	if err := p.Seal.check(); err != nil {
-		return err
-	}
-	if err := p.Deferral.check(); err != nil {
+	if err := cmp.Or(p.Seal.check(), p.Deferral.check()); err != nil {
 		return err
 	}
 	for i := range p.Instruments {
@@ -199,28 +196,24 @@ func (p *Profile) check() error {
 		if p.Instrument(in.Code) != in {
 			return fmt.Errorf("body.profile.instruments: %s stands twice", in.Code)
 		}
-		if in.Seal != nil {
-			if err := in.Seal.check(); err != nil {
-				return fmt.Errorf("%w (instrument %s)", err, in.Code)
-			}
-		}
-		if in.Deferral != nil {
-			if err := in.Deferral.check(); err != nil {
-				return fmt.Errorf("%w (instrument %s)", err, in.Code)
-			}
+		if err := cmp.Or(in.Seal.check(), in.Deferral.check()); err != nil {
+			return fmt.Errorf("%w (instrument %s)", err, in.Code)
 		}
 	}
 	return nil
 }
 
 func (s *SealLimit) check() error {
-	if s.Default > s.Longest {
+	if s != nil && s.Default > s.Longest {
 		return errors.New("body.profile.seal: default is longer than longest")
 	}
 	return nil
 }
 
 func (d *DeferralLimit) check() error {
+	if d == nil {
+		return nil
+	}
 	for i, s := range d.Steps {
 		if s.Longest == 0 {
 			return fmt.Errorf("body.profile.deferral.steps: longest %w", errMissing)

@@ -18,8 +18,8 @@ const (
 	maxNote       = 32000
 )
 
-// A Disclosure opens sealed values of an event and publishes notices. One
-// event's disclosure may be split over several.
+// A Disclosure opens sealed values of an event and publishes notices. Several
+// disclosures may share the openings of one event.
 type Disclosure struct {
 	Event    Reference
 	Openings []Opening // sorted by disclosure text
@@ -42,21 +42,21 @@ func (d *Disclosure) check(*Event) error {
 	for _, o := range d.Openings {
 		public := slices.ContainsFunc(names, func(n Name) bool { return n.Name == o.Name && n.Class == ClassPublic })
 		if o.Name != DecoyName && !public {
-			return fmt.Errorf("body.disclosures: %s is the subject's and never public", o.Name)
+			return fmt.Errorf("body.disclosures: %s is for the subject only, and never public", o.Name)
 		}
 	}
 	return nil
 }
 
-// A Return says what became of a warrant. When it wasn't executed, all else
-// is false or 0.
+// A Return reports the outcome of a warrant. If Executed is false, the other figures
+// are false or 0.
 type Return struct {
 	Warrant    Reference
 	Executed   bool   // an access was answered
-	Encryption bool   // encryption was met
-	Plaintext  bool   // and plaintext obtained all the same
-	Persons    uint64 // whose communications were opened
-	Days       uint64 // of communications
+	Encryption bool   // encryption was encountered
+	Plaintext  bool   // plaintext was obtained despite encryption
+	Persons    uint64 // persons whose communications were opened
+	Days       uint64 // days of communications that were opened
 }
 
 // Type returns TypeReturn.
@@ -64,7 +64,7 @@ func (*Return) Type() Type { return TypeReturn }
 
 func (r *Return) fields(c *coder) {
 	c.uint("days", required, 0, &r.Days, "days of communications that were opened")
-	c.bool("encryption", &r.Encryption, "encryption was met")
+	c.bool("encryption", &r.Encryption, "encryption was encountered")
 	c.bool("executed", &r.Executed, "the warrant was executed")
 	c.uint("persons", required, 0, &r.Persons, "persons whose communications were opened")
 	c.bool("plaintext", &r.Plaintext, "plaintext was obtained")
@@ -79,9 +79,8 @@ func (r *Return) check(*Event) error {
 }
 
 // An Anchor carries an earlier checkpoint of this log as a C2SP signed note:
-// its text, the log's signatures and one minimal satisfying set of
-// cosignatures. Here only its outer form is checked; whoever replays the log
-// parses and verifies it.
+// its text, the log's signatures and one minimal satisfying set of cosignatures.
+// Parse checks only its outer form; package ledger parses and verifies it.
 type Anchor struct {
 	Checkpoint string
 }
@@ -110,7 +109,7 @@ func (a *Anchor) check(e *Event) error {
 	return nil
 }
 
-// A FindingState says whether an auditor still holds a breach against the log.
+// A FindingState says whether a breach still bars the auditor that states it.
 type FindingState string
 
 // The states.
@@ -121,13 +120,13 @@ const (
 
 var findingKind = enumKind(string(FindingClosed), string(FindingOpen))
 
-// A Finding is an auditor's statement about a range of entries and a rule. A
-// closed one ends, for its auditor alone, what the breach barred.
+// A Finding is an auditor's statement about breaches of a rule in a range of entries.
+// A closed finding lifts the bar of these breaches for its auditor alone.
 type Finding struct {
 	First, Last uint64 // indexes, both included
 	Rule        string // name of the rule
 	State       FindingState
-	Digest      Digest // SHA-256 of the finding's text, kept by the auditor
+	Digest      Digest // SHA-256 of the finding's text, which the auditor publishes
 }
 
 // Type returns TypeFinding.
@@ -135,10 +134,10 @@ func (*Finding) Type() Type { return TypeFinding }
 
 func (f *Finding) fields(c *coder) {
 	c.fixed("digest", "digest", required, url, f.Digest[:], "SHA-256 of the finding's text, which the auditor publishes")
-	c.uint("first", required, 0, &f.First, "index of the first entry it is about")
-	c.uint("last", required, 0, &f.Last, "index of the last entry it is about")
+	c.uint("first", required, 0, &f.First, "index of the first entry that it covers")
+	c.uint("last", required, 0, &f.Last, "index of the last entry that it covers")
 	code(c, "rule", codeKind, required, &f.Rule, "name of the rule")
-	code(c, "state", findingKind, required, &f.State, "whether it still stands")
+	code(c, "state", findingKind, required, &f.State, "whether the breach still bars the auditor")
 }
 
 func (f *Finding) check(*Event) error {

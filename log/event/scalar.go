@@ -40,7 +40,7 @@ func (c *coder) uint(name string, p presence, low uint64, v *uint64, doc string)
 	c.number(name, p, low, v, doc, false)
 }
 
-// seconds is uint for a duration, which a file has with its unit.
+// seconds is uint for a duration, which has a unit in a file.
 func (c *coder) seconds(name string, p presence, low uint64, v *uint64, doc string) {
 	c.number(name, p, low, v, doc, c.file)
 }
@@ -74,7 +74,7 @@ func (c *coder) number(name string, p presence, low uint64, v *uint64, doc strin
 	}
 	switch {
 	case c.encodes() && unit:
-		c.b = append(c.b, `"`+FormatDuration(*v)+`"`...)
+		c.b = append(c.b, `"`+formatDuration(*v)+`"`...)
 	case c.encodes():
 		c.b = strconv.AppendUint(c.b, *v, 10)
 	}
@@ -150,7 +150,7 @@ func (c *coder) plain() ([]byte, bool) {
 type stringKind struct {
 	name   string
 	check  func(string) error
-	values []string // if there are few: one that is read is not copied
+	values []string // all values, if they are few; decoding then allocates nothing
 }
 
 var (
@@ -160,7 +160,7 @@ var (
 	lawKind    = stringKind{name: "citation", check: checkCitation}
 )
 
-// string returns the text, and the kind's own copy of it if it has one.
+// string returns b as a string, without allocating if it is one of values.
 func (k *stringKind) string(b []byte) string {
 	for _, v := range k.values {
 		if string(b) == v {
@@ -229,8 +229,8 @@ func checkCode(s string) error {
 	return nil
 }
 
-// checkOrigin holds an origin or key name to printable ASCII without space,
-// plus (C2SP signed-note), quote or backslash, at most 255 bytes.
+// checkOrigin checks an origin or key name: 1 to 255 bytes of printable ASCII
+// without space and plus (C2SP signed-note), quote and backslash.
 func checkOrigin(s string) error {
 	if len(s) == 0 || len(s) > 255 {
 		return errors.New("origin must have 1 to 255 bytes")
@@ -292,8 +292,8 @@ func checkText(s string, limit int, allowed string) error {
 	return nil
 }
 
-// appendText writes a string as RFC 8785, section 3.2.2.2 wants it. checkText
-// let no control character pass but LF and tab.
+// appendText writes a string as in RFC 8785, section 3.2.2.2. Its only control
+// characters are LF and tab, see checkText.
 func appendText(b []byte, s string) []byte {
 	b = append(b, '"')
 	for i := range len(s) {
@@ -369,7 +369,7 @@ func (c *coder) fixedValue(name string, enc *base64.Encoding, v []byte) {
 		c.fail(name, errBase64)
 		return
 	}
-	// Decode writes whole quanta, so it may want more room than v has.
+	// Decode writes whole quanta, so it may need more room than v has.
 	var room [48]byte
 	if n, err := enc.Decode(room[:], s); err != nil || n != len(v) {
 		c.fail(name, errBase64)
@@ -387,7 +387,7 @@ func (c *coder) blob(name string, limit int, v *[]byte) {
 	c.base64(name, url, limit, v)
 }
 
-// base64 codes bytes, of which it reads 1 to limit.
+// base64 codes bytes. It reads 1 to limit bytes.
 func (c *coder) base64(name string, enc *base64.Encoding, limit int, v *[]byte) {
 	if c.encodes() {
 		c.b = append(c.b, '"')
@@ -454,7 +454,7 @@ func parseTime(s []byte) (time.Time, error) {
 	if len(s) != len(timeLayout) || s[len(s)-1] != 'Z' {
 		return time.Time{}, errTime
 	}
-	// The RFC 3339 layout is the one that package time reads fast.
+	// Package time has a fast path for the RFC 3339 layout.
 	t, err := time.Parse(time.RFC3339, string(s))
 	if err != nil {
 		return time.Time{}, fmt.Errorf("%w: no such time", errTime)
@@ -462,7 +462,7 @@ func parseTime(s []byte) (time.Time, error) {
 	return t, checkTime(t)
 }
 
-// checkTime holds a time to whole seconds, UTC, from 1970 to 9999.
+// checkTime checks that a time is UTC, in whole seconds, from 1970 to 9999.
 func checkTime(t time.Time) error {
 	if t.Nanosecond() != 0 || t.Location() != time.UTC || t.Unix() < 0 || t.Year() > 9999 {
 		return errTime

@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/events.md anew")
+var update = flag.Bool("update", false, "rewrite docs/events.md")
 
-// describe walks fields without a value and returns what they say.
+// describe walks fields without a value and returns their rows.
 func describe(fields func(*coder)) []row {
 	c := coder{mode: describing}
 	fields(&c)
@@ -43,8 +43,7 @@ func shared() []struct {
 	}
 }
 
-// RFC 8785 wants members sorted; the walk is the order, so it must be sorted,
-// at every level.
+// RFC 8785 sorts members, so each walk must be in that order at every level.
 func TestMembersAreSorted(t *testing.T) {
 	check := func(what string, rows []row) {
 		last := make(map[string]string)
@@ -109,16 +108,16 @@ func reference() []byte {
 	b := new(bytes.Buffer)
 	fmt.Fprint(b, `# Event reference
 
-Rendered from the tables in `+"`log/event`"+`; change those, then run
+This page is rendered from the tables in `+"`log/event`"+`. To change it, change the tables and run
 `+"`go test ./log/event -run TestReference -update`"+`.
 
 An entry is the exact bytes of a DSSE envelope in JCS form (RFC 8785), at most `, MaxEntrySize, ` bytes,
 with at most `, MaxSignatures, ` signatures. Its leaf hash is RFC 6962's. Its *event hash* is SHA-256 of the DSSE
-pre-authentication encoding: it says what was signed, not by whom. Payload type: `+"`"+PayloadType+"`"+`.
+pre-authentication encoding, and doesn't depend on the signatures. Payload type: `+"`"+PayloadType+"`"+`.
 
-Members are absent, never null or empty; none takes free text. Members and lists stand in sorted order (lists by
-their elements' JSON text, without duplicates) unless the table says *in order*. There is exactly one encoding of an
-event, and no parser takes another.
+An empty member is absent, never null, and no member takes free text. Members and lists stand in sorted order (lists by
+their elements' JSON text, without duplicates) unless the table says *in order*. An event has exactly
+one encoding, and parsers refuse any other.
 
 | value | written as |
 |---|---|
@@ -143,7 +142,7 @@ event, and no parser takes another.
 `)
 	table(b, describe(new(Envelope).fields))
 	fmt.Fprint(b, "## Header\n\n")
-	table(b, append([]row{{"body", "object", "what the type says below", required}}, describe(func(c *coder) { c.header(new(Event)) })...))
+	table(b, append([]row{{"body", "object", "members of the type, see below", required}}, describe(func(c *coder) { c.header(new(Event)) })...))
 	fmt.Fprint(b, "## Events\n\n")
 	for _, info := range types {
 		var roles []string
@@ -167,7 +166,8 @@ func openingsReference(b *bytes.Buffer) {
 
 A sealed value is opened by its disclosure text (RFC 9901, section 4.2.1, in JCS form): base64url of
 `+"`[salt,name,value]`"+` with a fresh 16-byte salt in base64url. The digest is SHA-256 of that text. *Every* digest is
-opened in its class. A decoy has the name `+"`"+DecoyName+"`"+`, may stand in each class below, and is opened like any other.
+opened in its class. A decoy has the name `+"`"+DecoyName+"`"+`. It may stand in each class below and is opened like any
+other value.
 
 | event | class | name | value | how many | meaning |
 |---|---|---|---|---|---|
@@ -184,12 +184,12 @@ Values: a *code*, *text* (1 to 512 bytes of UTF-8 without control characters, co
 1,024), a *digest* or a *key* is a string; *codes* is a sorted list of 1 to 16 codes; a decoy's is the integer 0.
 
 The agency's signature is over the DSSE pre-authentication encoding, under the payload type
-`+"`"+ConsentType+"`"+`, of the warrant's event hash (32 bytes; all zero in an emergency), the access's
-id (16 bytes), and the recipient key as its object stands in the access.
+`+"`"+consentType+"`"+`, of the warrant's event hash (32 bytes; all zero in an emergency), the access's
+id (16 bytes), and the recipient key, as its object in the access.
 
 ### Openings file
 
-One line of JSON in JCS form, ended by LF; the secrets of one event's seals.
+One line of JSON in JCS form, ended by LF. It holds the secrets of one event's seals.
 
 `)
 	table(b, describe(new(Openings).fields))

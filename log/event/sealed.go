@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// A Class says to whom a sealed value is opened.
+// A Class says who may read a sealed value once it is opened.
 type Class string
 
 // The classes.
 const (
-	ClassPublic  Class = "public"  // to everyone, by Until
-	ClassSubject Class = "subject" // to the subject alone
+	ClassPublic  Class = "public"  // everyone, by Until
+	ClassSubject Class = "subject" // the subject alone
 )
 
-// DecoyName is the name of an opening that hides how many there are. It may
-// stand in each class that a type has.
+// DecoyName is the name of an opening that hides how many values are sealed. Each
+// class that a type has may hold decoys.
 const DecoyName = "_decoy"
 
 // A Name is a row of the table of what a type seals.
@@ -34,24 +34,24 @@ type Name struct {
 	Doc      string
 }
 
-// names is the one table of what is sealed, in which class, and how often.
+// names is the table of all sealed values.
 var names = []Name{
-	{TypeWarrant, ClassPublic, "agency", KindCode, 1, 1, "who investigates"},
-	{TypeWarrant, ClassPublic, "agencyKey", KindKey, 1, 1, "the agency's key: signs for recipient keys"},
+	{TypeWarrant, ClassPublic, "agency", KindCode, 1, 1, "the investigating agency"},
+	{TypeWarrant, ClassPublic, "agencyKey", KindKey, 1, 1, "the agency's key, which claims recipient keys"},
 	{TypeWarrant, ClassPublic, "grounds", KindCodes, 1, 1, "the profile's grounds"},
 	{TypeWarrant, ClassSubject, "case", KindText, 1, 1, "case number"},
-	{TypeWarrant, ClassSubject, "identifier", KindText, 0, MaxDigests, "one account of a subject; one opening each, so that a subject can be shown its own alone"},
-	{TypeAccess, ClassPublic, "agency", KindCode, 0, 1, "who investigates; in an emergency only, when no warrant says it"},
-	{TypeAccess, ClassPublic, "agencyKey", KindKey, 0, 1, "the agency's key; in an emergency only"},
-	{TypeAccess, ClassPublic, "unit", KindCode, 1, 1, "the provider's unit that acts"},
-	{TypeAccess, ClassSubject, "account", KindText, 1, MaxDigests, "one account; one opening each"},
+	{TypeWarrant, ClassSubject, "identifier", KindText, 0, MaxDigests, "an account of a subject; one opening for each, so that a subject sees only its own"},
+	{TypeAccess, ClassPublic, "agency", KindCode, 0, 1, "the investigating agency; only in an emergency, which has no warrant"},
+	{TypeAccess, ClassPublic, "agencyKey", KindKey, 0, 1, "the agency's key; only in an emergency"},
+	{TypeAccess, ClassPublic, "unit", KindCode, 1, 1, "the acting unit of the provider"},
+	{TypeAccess, ClassSubject, "account", KindText, 1, MaxDigests, "an account; one opening for each"},
 	{TypeAccess, ClassSubject, "agencySignature", KindBytes, 1, 1, "the agency's signature over AgencyMessage"},
-	{TypeAccess, ClassSubject, "package", KindDigest, 1, MaxDigests, "digest of one escrow package; one opening each"},
+	{TypeAccess, ClassSubject, "package", KindDigest, 1, MaxDigests, "digest of an escrow package; one opening for each"},
 	{TypeDeferral, ClassPublic, "reasons", KindCodes, 0, 1, "the profile's reasons"},
 }
 
-// Names returns what an event of this type seals: the rows for its openings,
-// by class and name. Empty when it seals nothing. Decoys are not listed.
+// Names returns the values that an event of this type seals, by class and name:
+// none if it seals nothing. Decoys are not listed.
 func Names(t Type) []Name {
 	return slices.DeleteFunc(slices.Clone(names), func(n Name) bool { return n.Type != t })
 }
@@ -69,8 +69,8 @@ func lookupName(t Type, class Class, name string) *Name {
 	return nil
 }
 
-// MinDigests returns the least number of digests that an event of this type
-// has in this class: what the rule seal-limit asks for.
+// MinDigests returns the least number of digests of this class in an event of this
+// type, as the rule seal-limit requires.
 func MinDigests(t Type, class Class) int {
 	n := 0
 	for _, row := range names {
@@ -83,7 +83,7 @@ func MinDigests(t Type, class Class) int {
 
 // Sealed is the header's sealed section: digests of [Opening]s, by class.
 type Sealed struct {
-	Until   time.Time // by then everything in Public is opened, unless deferred
+	Until   time.Time // when everything in Public is due to be opened, unless deferred
 	Public  []Digest  // sorted; opened to everyone
 	Subject []Digest  // sorted; opened to the subject alone
 }
@@ -91,7 +91,7 @@ type Sealed struct {
 func (s *Sealed) fields(c *coder) {
 	listOf(c, "public", "digests", optional, sorted, MaxDigests, &s.Public, "opened to everyone by until", digestElem)
 	listOf(c, "subject", "digests", optional, sorted, MaxDigests, &s.Subject, "opened to the subject alone", digestElem)
-	c.time("until", required, &s.Until, "by when the public digests are opened")
+	c.time("until", required, &s.Until, "when the public digests are due to be opened")
 }
 
 func digestElem(d *Digest, c *coder) { c.fixedValue("", url, d[:]) }
@@ -126,41 +126,44 @@ var (
 	ErrNoMatch    = errors.New("event: opening matches no digest of this class")
 	ErrWrongName  = errors.New("event: opening's name or value is not one that this type seals in this class")
 	ErrRepeated   = errors.New("event: opening given twice")
-	ErrIncomplete = errors.New("event: not every digest of the class is opened as the type asks")
+	ErrIncomplete = errors.New("event: the openings of the class are not complete")
 )
 
-// Seal replaces the event's sealed section by the digests of these openings
-// (fresh ones, and their decoys). until must be UTC in whole seconds. Fewer
-// openings than [Names] asks for are an error here, though not to [Parse].
+// Seal replaces the event's sealed section by the digests of these openings, which
+// must be fresh and include the decoys. until must be UTC in whole seconds. Seal
+// requires as many openings as [Names] lists, though [Parse] doesn't.
 func (e *Event) Seal(until time.Time, public, subject []Opening) error {
-	s := &Sealed{Until: until}
-	for class, list := range map[Class]*[]Digest{ClassPublic: &s.Public, ClassSubject: &s.Subject} {
-		openings := public
-		if class == ClassSubject {
-			openings = subject
-		}
-		for _, o := range openings {
-			if err := e.checkName(class, o); err != nil {
-				return err
-			}
-			d, err := o.Digest()
-			if err != nil {
-				return err
-			}
-			*list = append(*list, d)
-		}
-		if err := e.checkCounts(class, openings); err != nil {
-			return err
-		}
-		SortDigests(*list)
+	openDigests, err := e.digests(ClassPublic, public)
+	if err != nil {
+		return err
+	}
+	subjectDigests, err := e.digests(ClassSubject, subject)
+	if err != nil {
+		return err
 	}
 	before := e.Sealed
-	e.Sealed = s
+	e.Sealed = &Sealed{until, openDigests, subjectDigests}
 	if _, err := e.Bytes(); err != nil {
 		e.Sealed = before
 		return err
 	}
 	return nil
+}
+
+// digests checks all openings of a class and returns their digests, sorted.
+func (e *Event) digests(class Class, openings []Opening) (out []Digest, err error) {
+	for _, o := range openings {
+		if err := e.checkName(class, o); err != nil {
+			return nil, err
+		}
+		d, err := o.Digest()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	SortDigests(out)
+	return out, e.checkCounts(class, openings)
 }
 
 // Match checks that each opening opens one digest of the class, under a name
@@ -196,8 +199,8 @@ func (e *Event) Match(class Class, openings []Opening) (closed []Digest, err err
 	return closed, nil
 }
 
-// finder returns a function that returns the place of a digest in list, or -1. Most
-// lists are so short that looking at each is quicker than a map.
+// finder returns a function that returns the index of a digest in list, or -1. A
+// linear search is quicker than a map for most lists.
 func finder(list []Digest) func(Digest) int {
 	if len(list) <= 16 {
 		return func(d Digest) int { return slices.Index(list, d) }
@@ -214,9 +217,8 @@ func finder(list []Digest) func(Digest) int {
 	}
 }
 
-// MatchAll is Match that also wants every digest of the class opened, decoys
-// too, and as many openings of each name as the type has; otherwise
-// ErrIncomplete.
+// MatchAll is Match with ErrIncomplete unless every digest of the class is opened,
+// including decoys, with as many openings of each name as the type has.
 func (e *Event) MatchAll(class Class, openings []Opening) error {
 	closed, err := e.Match(class, openings)
 	if err != nil {
@@ -261,7 +263,7 @@ func (e *Event) checkCounts(class Class, openings []Opening) error {
 	return nil
 }
 
-// SortDigests sorts as a payload wants it: by base64url text.
+// SortDigests sorts as a payload requires: by base64url text.
 func SortDigests(list []Digest) {
 	slices.SortFunc(list, compareDigests)
 }

@@ -16,7 +16,7 @@ import (
 type Signer interface {
 	KeyID() string
 	Public() *PublicKey
-	Sign(msg []byte) ([]byte, error) // as PublicKey.Verify wants it
+	Sign(msg []byte) ([]byte, error) // a signature that PublicKey.Verify accepts
 }
 
 // NewSigner makes a Signer of a standard library key: an ed25519.PrivateKey,
@@ -36,7 +36,7 @@ type keySigner struct {
 
 var _ Signer = (*keySigner)(nil)
 
-// String and GoString name the key, so that no message takes the private half along.
+// String and GoString name the key, so that no message leaks the private key.
 func (s keySigner) String() string   { return "signer " + s.public.id }
 func (s keySigner) GoString() string { return s.String() }
 
@@ -56,9 +56,8 @@ func (s *keySigner) Sign(msg []byte) ([]byte, error) {
 	return s.public.Normalize(msg, sig)
 }
 
-// Normalize takes what a key store returned for msg and makes it a signature
-// that Verify accepts: an ECDSA signature gets its low S. It checks the
-// result, so that no signature leaves that others would refuse.
+// Normalize turns a key store's signature of msg into one that Verify accepts: an
+// ECDSA signature gets its low S. It verifies the result.
 func (k *PublicKey) Normalize(msg, sig []byte) ([]byte, error) {
 	if k.ec != nil {
 		r, s, ok := splitDER(sig)
@@ -97,8 +96,7 @@ func Sign(ev *Event, signers ...Signer) (*Envelope, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What is signed is what a reader will understand, not what a caller may
-	// still change.
+	// Sign the event as a reader parses it, apart from what the caller may change.
 	parsed, err := Parse(payload)
 	if err != nil {
 		return nil, err

@@ -9,17 +9,17 @@ import (
 	"fmt"
 )
 
-// MaxSubmissionSize bounds a submission: an entry, and openings or notices of
-// about four times its size.
+// MaxSubmissionSize bounds a submission: an entry with openings or notices of four
+// times its size.
 const MaxSubmissionSize = 5 * MaxEntrySize
 
-// A Submission is what a signer sends to a log: the entry, and beside it what
-// the log is to keep until it is disclosed. Only the entry is logged.
+// A Submission is a signer's message to a log: the entry, and openings and notices
+// that the log keeps until they are disclosed. Only the entry is logged.
 //
-// In its one encoding a submission with openings or notices is the JCS object
-// of "envelope" (the entry itself), "notices" (base64url, sorted) and
-// "openings" (disclosure texts, sorted), each absent if there is none. One
-// without either is the bare entry.
+// A submission has one encoding. With openings or notices it is the JCS object of
+// "envelope" (the entry itself), "notices" (base64url, sorted) and "openings"
+// (disclosure texts, sorted); an empty list is absent. With neither it is the bare
+// entry.
 type Submission struct {
 	Envelope *Envelope
 	Openings []Opening // of every public digest of the event, sorted by their text
@@ -29,15 +29,15 @@ type Submission struct {
 	entryOf *Envelope
 }
 
-// String says what is submitted.
+// String describes the submission without its secrets.
 func (s *Submission) String() string {
 	return fmt.Sprintf("%v with %d openings and %d notices", s.Envelope, len(s.Openings), len(s.Notices))
 }
 
 const submissionPrefix = `{"envelope":`
 
-// ParseSubmission reads a submission. Errors wrap ErrMalformed. Whether the
-// openings open anything is not judged here, see [Event.MatchAll].
+// ParseSubmission reads a submission. Errors wrap ErrMalformed. It doesn't match the
+// openings with the event, see [Event.MatchAll].
 func ParseSubmission(b []byte) (*Submission, error) {
 	if len(b) > MaxSubmissionSize {
 		return nil, fmt.Errorf("submission: %w: %d bytes, at most %d", ErrTooLarge, len(b), MaxSubmissionSize)
@@ -84,7 +84,7 @@ func (s *Submission) envelope(c *coder) {
 		c.b = append(c.b, s.Entry()...)
 		return
 	}
-	// An envelope has no brace in a string, and ends with its list of signatures.
+	// An envelope ends with its signatures and has no brace in a string.
 	start := c.i
 	n := bytes.Index(c.b[start:], []byte("}]}"))
 	if n < 0 {
@@ -101,8 +101,8 @@ func (s *Submission) envelope(c *coder) {
 	s.entryOf = env
 }
 
-// Entry returns the exact bytes of the envelope. Those of a submission that was read
-// are a part of what it was read from.
+// Entry returns the exact bytes of the envelope. After ParseSubmission they share
+// memory with its input.
 func (s *Submission) Entry() []byte {
 	if s.entryOf != nil && s.entryOf == s.Envelope {
 		return s.entry

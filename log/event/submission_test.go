@@ -51,7 +51,7 @@ func TestSubmission(t *testing.T) {
 	for name, bad := range map[string]string{
 		"space":            strings.Replace(text, `,"notices"`, `, "notices"`, 1),
 		"trailing":         text + "\n",
-		"nothing beside":   `{"envelope":` + string(bare) + `}`,
+		"nothing else":     `{"envelope":` + string(bare) + `}`,
 		"unknown member":   strings.TrimSuffix(text, "}") + `,"z":1}`,
 		"empty list":       `{"envelope":` + string(bare) + `,"openings":[]}`,
 		"order":            `{"notices":["AAEC"],"envelope":` + string(bare) + `}`,

@@ -3,7 +3,7 @@
 
 package event
 
-// A Type says which of the twelve events an entry is.
+// A Type is the type of an event.
 type Type string
 
 // The types. Signers and sealed names of each: [Type.Signers], [Names].
@@ -22,15 +22,15 @@ const (
 	TypeFinding    Type = "finding"
 )
 
-// A Role is what a charter lets a key do.
+// A Role says which events a charter lets a key sign.
 type Role string
 
 // The roles that sign events.
 const (
 	RoleCharter   Role = "charter"   // amends the charter, t of n
-	RoleAuthority Role = "authority" // court, judge, commission: decides
+	RoleAuthority Role = "authority" // court, judge or commission: decides on warrants
 	RoleDuty      Role = "duty"      // an authority's on-call key, for emergencies
-	RoleProvider  Role = "provider"  // operates the service, and the log
+	RoleProvider  Role = "provider"  // operates the service and the log
 	RoleCustodian Role = "custodian" // holds a share of an escrow key
 	RoleAuditor   Role = "auditor"   // reads every entry and cosigns while the rules hold
 )
@@ -46,7 +46,7 @@ type typeInfo struct {
 // types lists all types in the order of the documentation.
 var types = []typeInfo{
 	{TypeCharter, []Role{RoleCharter}, func() Body { return new(Charter) },
-		"Founds the log (entry 0) or amends it: keys, groups, thresholds, profile, policies."},
+		"Sets up the log (entry 0) or amends it: keys, groups, thresholds, profile, policies."},
 	{TypeWarrant, []Role{RoleAuthority}, func() Body { return new(Warrant) },
 		"An authority's decision on one request for access."},
 	{TypeRevocation, []Role{RoleAuthority}, func() Body { return new(Revocation) },
@@ -54,21 +54,21 @@ var types = []typeInfo{
 	{TypeAccess, []Role{RoleProvider, RoleDuty}, func() Body { return new(Access) },
 		"Asks one custodian group to open packages to one recipient key. In an emergency a duty key signs too."},
 	{TypeRelease, []Role{RoleCustodian}, func() Body { return new(Release) },
-		"A custodian's promise, logged before it touches its key."},
+		"A custodian's promise to answer an access, logged before the custodian uses its key."},
 	{TypeRefusal, []Role{RoleCustodian}, func() Body { return new(Refusal) },
-		"A custodian's no to an access that names its group."},
+		"A custodian's refusal of an access that names its group."},
 	{TypeDeferral, []Role{RoleAuthority}, func() Body { return new(Deferral) },
 		"Moves the date by which an event must be disclosed."},
 	{TypeDisclosure, []Role{RoleProvider, RoleAuthority, RoleCustodian}, func() Body { return new(Disclosure) },
 		"Opens sealed values and publishes notices."},
 	{TypeReturn, []Role{RoleProvider}, func() Body { return new(Return) },
-		"What became of a warrant, in figures."},
+		"The outcome of a warrant, in figures."},
 	{TypeHeartbeat, []Role{RoleCustodian}, func() Body { return new(Heartbeat) },
 		"A custodian's count of its releases, on a schedule."},
 	{TypeAnchor, []Role{RoleProvider}, func() Body { return new(Anchor) },
-		"An earlier cosigned checkpoint of this log: time that can be replayed."},
+		"An earlier cosigned checkpoint of this log, which proves times to every replay."},
 	{TypeFinding, []Role{RoleAuditor}, func() Body { return new(Finding) },
-		"An auditor's statement that a rule was broken, or that it has dealt with it."},
+		"An auditor's statement that a rule was broken, or that the breach no longer bars the auditor."},
 }
 
 func (t Type) info() *typeInfo {
@@ -80,7 +80,7 @@ func (t Type) info() *typeInfo {
 	return nil
 }
 
-// Valid says whether t is one of the twelve types.
+// Valid reports whether t is one of the twelve types.
 func (t Type) Valid() bool { return t.info() != nil }
 
 // Types returns all types, in the order of the documentation.
@@ -94,9 +94,9 @@ func typesAs[S ~string]() []S {
 	return out
 }
 
-// Signers returns the roles whose keys may sign an event of this type; no
-// other key may. Nil for an unknown type. Of an access the provider must sign and, in
-// an emergency, a duty key too; of all others at least one of them.
+// Signers returns the roles whose keys, and no others, may sign an event of this
+// type: nil for an unknown type. The provider must sign an access, in an emergency
+// with a duty key; one signer of the roles must sign any other event.
 func (t Type) Signers() []Role {
 	if i := t.info(); i != nil {
 		return append([]Role(nil), i.signers...)

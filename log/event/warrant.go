@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A Decision is what an authority decided.
+// A Decision is an authority's answer to a request.
 type Decision string
 
 // The decisions. Modified is granted with other limits than were asked for.
@@ -29,7 +29,7 @@ type Warrant struct {
 	Instrument string     // the legal instrument, a code of the profile
 	Offence    string     // offence class, a code of the profile
 	Accounts   uint64     // how many accounts all accesses together may open
-	Accesses   uint64     // how many accesses it bears
+	Accesses   uint64     // how many accesses it allows
 	NotBefore  time.Time  // first second of the window
 	NotAfter   time.Time  // last second of the window
 	Validates  *Reference // the emergency access that it decides on; nil: none
@@ -39,7 +39,7 @@ type Warrant struct {
 func (*Warrant) Type() Type { return TypeWarrant }
 
 func (w *Warrant) fields(c *coder) {
-	c.uint("accesses", optional, 1, &w.Accesses, "how many accesses it bears; absent when denied")
+	c.uint("accesses", optional, 1, &w.Accesses, "how many accesses it allows; absent when denied")
 	c.uint("accounts", optional, 1, &w.Accounts, "how many accounts its accesses may open in all; absent when denied")
 	code(c, "decision", decisionKind, required, &w.Decision, "what was decided")
 	code(c, "instrument", codeKind, required, &w.Instrument, "legal instrument, of the profile")
@@ -66,8 +66,8 @@ func (w *Warrant) check(*Event) error {
 	return nil
 }
 
-// A Revocation ends a warrant. It is signed by the warrant's authority, or by
-// one that the charter sets above it.
+// A Revocation ends a warrant. The warrant's authority signs it, or one that the
+// charter sets above it.
 type Revocation struct {
 	Warrant Reference
 	Reason  string // a code of the profile
@@ -83,8 +83,8 @@ func (r *Revocation) fields(c *coder) {
 
 func (*Revocation) check(*Event) error { return nil }
 
-// A Deferral moves the date until which an event stays sealed. It is signed
-// as a Revocation is.
+// A Deferral moves the date until which an event stays sealed. The profile says
+// which authorities sign it.
 type Deferral struct {
 	Event   Reference
 	Until   time.Time // the new date; zero when Never
@@ -93,7 +93,7 @@ type Deferral struct {
 	Ordinal uint64    // 1 for the first deferral of this event, then 2, ...
 }
 
-// never is what until says when there is to be no disclosure at all.
+// never is the until of a deferral without end.
 const never = "never"
 
 // Type returns TypeDeferral.

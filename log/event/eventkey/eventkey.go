@@ -3,15 +3,14 @@
 
 // Package eventkey makes and loads the keys that sign events.
 //
-// A key is a PKCS #8 PEM file, or stands in an HSM or cloud KMS behind a
-// sigstore plug-in: a reference NAME://KEY runs the executable
-// sigstore-kms-NAME from PATH (sigstore, pkg/signature/kms/cliplugin). Either
-// way sigstore signs, and package event checks and normalises the result
-// before it leaves.
+// A key is a PKCS #8 PEM file, or a key in an HSM or cloud KMS behind a sigstore
+// plug-in: a reference NAME://KEY runs the executable sigstore-kms-NAME from PATH
+// (sigstore, pkg/signature/kms/cliplugin). Sigstore makes the signature, and package
+// event normalizes and verifies it.
 //
-// The package is apart from event because sigstore links package net, and an
-// offline verifier must not. It trusts the operator's files, PATH and plug-in;
-// a broken plug-in costs an error, and never a wrong signature.
+// The package trusts the operator's files, PATH and plug-in. A broken plug-in causes
+// an error, never a wrong signature. It is separate from event because sigstore links
+// package net, which an offline verifier must not.
 package eventkey
 
 import (
@@ -44,16 +43,15 @@ const (
 	ECDSAP256 = "ecdsa-p256"
 )
 
-// PublicSuffix is what Generate appends to a private key's file name to name
-// the public key's.
+// PublicSuffix ends the name of a public key file, after the private key's name.
 const PublicSuffix = ".pub"
 
 const (
 	privateType = "PRIVATE KEY"
 	maxKeyFile  = 4096
 
-	// signTimeout bounds one call of a plug-in, so that a KMS that hangs
-	// doesn't hang a daemon.
+	// signTimeout bounds one call of a plug-in, so that a hanging KMS doesn't hang a
+	// daemon.
 	signTimeout = 30 * time.Second
 )
 
@@ -67,8 +65,8 @@ var (
 
 // Generate makes a key of the algorithm and writes its private half to name
 // (PKCS #8 PEM, mode 0600) and its public half to name + PublicSuffix. It
-// never overwrites: an existing file is an error that wraps fs.ErrExist, and
-// then nothing was changed.
+// never overwrites: for an existing file it changes nothing and returns an error that
+// wraps fs.ErrExist.
 func Generate(algorithm, name string) (*event.PublicKey, error) {
 	var key crypto.Signer
 	var err error
@@ -96,7 +94,7 @@ func Generate(algorithm, name string) (*event.PublicKey, error) {
 		return nil, fmt.Errorf("eventkey: %w", err)
 	}
 	if err := durable.CreateFile(name+PublicSuffix, public.PEM(), 0o644); err != nil {
-		// Nobody has seen the private key yet, and it is ours.
+		// The private key is unused so far, so it may go.
 		return nil, fmt.Errorf("eventkey: %w", errors.Join(err, os.Remove(name)))
 	}
 	return public, nil
@@ -180,7 +178,7 @@ func loadKMS(ctx context.Context, ref string) (event.Signer, error) {
 	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 		return nil, fmt.Errorf("%w: %s", ErrReference, ref)
 	}
-	// A deadline on the context given here would go to every later call too.
+	// kms.Get would apply the context's deadline to every later call too.
 	s, err := kms.Get(context.WithoutCancel(ctx), ref, crypto.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrPlugin, ref, err)
@@ -200,7 +198,7 @@ type signer struct {
 
 var _ event.Signer = (*signer)(nil)
 
-// String and GoString name the key, so that no message takes the private half along.
+// String and GoString name the key, so that no message leaks the private key.
 func (s signer) String() string   { return "signer " + s.public.KeyID() }
 func (s signer) GoString() string { return s.String() }
 
@@ -231,9 +229,9 @@ func (s *signer) Sign(msg []byte) ([]byte, error) {
 	return s.public.Normalize(msg, sig)
 }
 
-// guard calls sigstore. Its plug-in client follows a nil pointer when an
-// answer is JSON but not the one it asked for; a plug-in that speaks another
-// version must not take a daemon down.
+// guard calls sigstore and turns a panic into an error. Sigstore's plug-in client
+// follows a nil pointer if the plug-in answers with unexpected JSON, for example in
+// another version; that must not stop a daemon.
 func guard[T any](f func() (T, error)) (out T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
