@@ -144,7 +144,7 @@ func (x *act) force(c *Charter) (effect, *Violation, error) {
 func (l *Ledger) Recovers(env *event.Envelope, index uint64) (*Charter, error) {
 	ch, ok := env.Event.Body.(*event.Charter)
 	if !ok || l.Charter() == nil {
-		return nil, errors.New("ledger: recovery needs an envelope with a charter, and a log that has a charter")
+		return nil, errors.New("ledger: recovery takes a charter, and a log that has a charter")
 	}
 	now := l.Charter()
 	if i := slices.IndexFunc(l.charters, func(c *Charter) bool { return c.Leaf == env.LeafHash() }); i > 0 {

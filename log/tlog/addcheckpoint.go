@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// MaxAddCheckpointSize bounds an add-checkpoint body in bytes. Ours stay below
-// 10 KiB, since some witnesses read no more.
+// MaxAddCheckpointSize bounds an add-checkpoint body in bytes. Some witnesses read
+// only 10 KiB, and a Vasistas log sends less.
 const MaxAddCheckpointSize = MaxCheckpointSize + 45*MaxHashes + 32
 
 // AddCheckpoint is the body of a request to a witness (tlog-witness,
-// "add-checkpoint"). That Old is at most the checkpoint's size is for the
-// witness to check.
+// "add-checkpoint"). The witness must check that Old is at most the checkpoint's
+// size.
 type AddCheckpoint struct {
 	Old        uint64 // size of the head that the witness last cosigned
 	Proof      []Hash // consistency proof from Old

@@ -9,12 +9,12 @@ import (
 	"fmt"
 )
 
-// TileReader reads tiles and entry bundles of one log. What it returns is not
-// trusted: readers check it by its hashes.
+// TileReader reads tiles and entry bundles of one log. It is not trusted: callers
+// check tiles against a verified root.
 type TileReader interface {
 	// ReadTile returns exactly t.Width hashes or entries. A reader that has only
-	// a wider tile cuts it ([Tile.Cut]). The error for a tile that is not there
-	// is fs.ErrNotExist.
+	// a wider tile cuts it ([Tile.Cut]). The error for a missing tile is
+	// fs.ErrNotExist.
 	ReadTile(ctx context.Context, t Tile) ([]byte, error)
 }
 
@@ -54,13 +54,13 @@ func ParseBundle(b []byte, width int) ([][]byte, error) {
 		b = b[n:]
 	}
 	if len(entries) != width {
-		return nil, malformed("entry bundle: %d entries, and it should have %d", len(entries), width)
+		return nil, malformed("entry bundle: %d entries, want %d", len(entries), width)
 	}
 	return entries, nil
 }
 
-// entrySize returns how many bytes the first entry of a bundle takes with its
-// length, 0 if b does not hold all of it.
+// entrySize returns the size of a bundle's first entry with its length prefix, 0 if b
+// cuts the entry off.
 func entrySize(b []byte) int {
 	if len(b) < 2 || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
 		return 0
@@ -68,8 +68,8 @@ func entrySize(b []byte) int {
 	return 2 + int(binary.BigEndian.Uint16(b))
 }
 
-// Cut returns the first t.Width hashes or entries of a tile that has as many or
-// more. The error is a [CorruptError].
+// Cut returns the first t.Width hashes or entries of b, which must have at least that
+// many. The error is a [CorruptError].
 func (t Tile) Cut(b []byte) ([]byte, error) {
 	end := t.Width * len(Hash{})
 	if t.Level != Entries {

@@ -6,16 +6,14 @@
 // proofs (tlog-proof), add-checkpoint requests (tlog-witness), trust policies
 // (tlog-policy), tile paths and entry bundles (tlog-tiles).
 //
-// The contract of each parser is: one encoding in, the same bytes out. If
-// Parse accepts b, then Bytes of the result equals b; anything that would
-// need a second spelling (a carriage return, a leading zero, a non-zero
-// trailing bit of base64, a line too many) is [ErrMalformed]. Every parser
-// has a size limit that it checks before it allocates.
+// Each parser accepts one encoding of a value. If Parse accepts b, then Bytes of the
+// result equals b; any second spelling (a carriage return, a leading zero, a non-zero
+// trailing bit of base64, an extra line) is [ErrMalformed]. Every parser checks a size
+// limit before it allocates.
 //
-// The package verifies signatures and evaluates policies, and it trusts
-// nobody: a parsed value says only what its bytes say, until
-// [Policy.Verify] or [VerifierKey.Verify] has accepted it. It does no
-// Merkle tree arithmetic and no I/O.
+// The package verifies signatures and evaluates policies. A parsed value is not
+// trusted until [Policy.Verify] or [VerifierKey.Verify] accepts it. The package does
+// no Merkle tree arithmetic and no I/O.
 package tlog
 
 import (
@@ -31,25 +29,24 @@ import (
 
 // Limits that every parser of this package enforces.
 const (
-	// MaxNameLen is the longest origin or key name in bytes. It is the
-	// length that the ML-DSA-44 signed message can hold (tlog-cosignature,
-	// "ML-DSA-44 signed message").
+	// MaxNameLen is the longest origin or key name in bytes, the limit of the
+	// ML-DSA-44 signed message (tlog-cosignature, "ML-DSA-44 signed message").
 	MaxNameLen = 255
-	// MaxSignatures is how many signature lines a note may have. The
-	// specification asks for at least 16 (signed-note, "Format").
+	// MaxSignatures bounds the signature lines of a note. The specification
+	// requires at least 16 (signed-note, "Format").
 	MaxSignatures = 64
 	// MaxCheckpointSize bounds a checkpoint in bytes: 64 lines with
 	// ML-DSA-44 signatures fit with room to spare.
 	MaxCheckpointSize = 256 << 10
-	// MaxExtensionLines is how many extension lines a checkpoint may have.
+	// MaxExtensionLines bounds the extension lines of a checkpoint.
 	MaxExtensionLines = 16
 	// MaxExtra bounds the decoded extra data of a tlog-proof in bytes.
 	MaxExtra = 64 << 10
 	// MaxHashes bounds the hashes of an inclusion or consistency proof
 	// (tlog-witness, "add-checkpoint").
 	MaxHashes = 63
-	// MaxPolicySize bounds a policy in bytes, MaxPolicyNames its log,
-	// witness and group lines in each kind.
+	// MaxPolicySize bounds a policy in bytes, MaxPolicyNames its log lines, its
+	// witness lines and its group lines, each.
 	MaxPolicySize  = 1 << 20
 	MaxPolicyNames = 1024
 )
@@ -60,7 +57,7 @@ var ErrMalformed = errors.New("malformed")
 // Hash is a SHA-256 Merkle tree hash (RFC 6962, section 2.1).
 type Hash [32]byte
 
-// String returns the hash in base64, as checkpoints have it.
+// String returns the hash in base64, as in a checkpoint.
 func (h Hash) String() string { return base64.StdEncoding.EncodeToString(h[:]) }
 
 // Format prints what String returns, and hex digits for %x.
@@ -88,8 +85,8 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
-// strictBase64 rejects non-zero trailing bits; decodeBase64 adds the refusal
-// of line breaks, which the standard library skips.
+// strictBase64 rejects non-zero trailing bits. decodeBase64 also rejects line breaks,
+// which the standard library skips.
 var strictBase64 = base64.StdEncoding.Strict()
 
 func decodeBase64(s string) ([]byte, bool) {
@@ -116,8 +113,7 @@ func appendHashLine(b []byte, h Hash) []byte {
 	return append(b, '\n')
 }
 
-// parseDecimal accepts the ASCII decimal without sign or leading zeros of an
-// integer up to 2^63-1.
+// parseDecimal reads an ASCII decimal up to 2^63-1, without sign or leading zeros.
 func parseDecimal(s string) (uint64, bool) {
 	if s == "" || len(s) > 19 || (len(s) > 1 && s[0] == '0') {
 		return 0, false
@@ -133,8 +129,8 @@ func parseDecimal(s string) (uint64, bool) {
 	return n, n <= math.MaxInt64
 }
 
-// validText says whether s may stand in a note: valid UTF-8 without ASCII
-// control characters other than line feed (signed-note, "Format").
+// validText reports whether s may stand in a note: valid UTF-8 without ASCII control
+// characters other than line feed (signed-note, "Format").
 func validText(s string) bool {
 	for i := range len(s) {
 		if s[i] < 0x20 && s[i] != '\n' {
@@ -144,10 +140,10 @@ func validText(s string) bool {
 	return utf8.ValidString(s)
 }
 
-// ValidKeyName returns an error unless name can be the key name of a note
+// validKeyName returns an error unless name can be the key name of a note
 // signature: 1 to 255 bytes of UTF-8 without control characters, Unicode
 // spaces or plus signs (signed-note, "Format").
-func ValidKeyName(name string) error {
+func validKeyName(name string) error {
 	if err := validName("key name", name); err != nil {
 		return err
 	}
@@ -157,8 +153,8 @@ func ValidKeyName(name string) error {
 	return nil
 }
 
-// validOrigin is more lenient than ValidKeyName: an origin of a stranger's log
-// may have spaces (tlog-checkpoint, "Note text").
+// validOrigin allows more than validKeyName: other logs' origins may have spaces
+// (tlog-checkpoint, "Note text").
 func validOrigin(origin string) error { return validName("origin", origin) }
 
 func validName(what, s string) error {
@@ -166,7 +162,7 @@ func validName(what, s string) error {
 	case s == "":
 		return malformed("%s: it is empty", what)
 	case len(s) > MaxNameLen:
-		return malformed("%s: it has %d bytes, and %d are allowed", what, len(s), MaxNameLen)
+		return malformed("%s: %d bytes, and %d are allowed", what, len(s), MaxNameLen)
 	case !validText(s) || strings.Contains(s, "\n"):
 		return malformed("%s: it has a control character or is not UTF-8", what)
 	}

@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// Head is what a checkpoint says: the note text (tlog-checkpoint, "Note text").
+// Head is the content of a checkpoint's note text (tlog-checkpoint, "Note text").
 type Head struct {
 	Origin string
 	Size   uint64 // number of leaves, at most 2^63-1
 	Root   Hash
-	// Extension lines, without their line feeds. Our own logs write none;
-	// those of others are carried and cosigned as they are.
+	// Extension lines, without their line feeds. Vasistas logs write none. Readers
+	// keep and cosign another log's lines as they are.
 	Extension []string
 }
 
@@ -40,8 +40,8 @@ func (h *Head) Text() []byte {
 	return b
 }
 
-// validate says whether the text of h is one that ParseCheckpoint accepts, so
-// that no line feed in a field makes it the text of another head.
+// validate checks that ParseCheckpoint accepts the text of h, so that no line feed in
+// a field makes it the text of another head.
 func (h *Head) validate() error {
 	if err := validOrigin(h.Origin); err != nil {
 		return err
@@ -66,8 +66,7 @@ type Checkpoint struct {
 	Signatures []Signature // one or more, in the order of the lines
 }
 
-// ParseCheckpoint parses a checkpoint. That it parses proves nothing about who
-// signed it.
+// ParseCheckpoint parses a checkpoint. It verifies no signature.
 func ParseCheckpoint(b []byte) (*Checkpoint, error) {
 	if len(b) > MaxCheckpointSize {
 		return nil, malformed("checkpoint: %d bytes, and %d are allowed", len(b), MaxCheckpointSize)
@@ -92,8 +91,7 @@ func ParseCheckpoint(b []byte) (*Checkpoint, error) {
 	return &Checkpoint{Head: *head, Signatures: sigs}, nil
 }
 
-// parseHead parses a note text whose characters were checked, and which has no empty
-// line.
+// parseHead parses a note text of valid characters without an empty line.
 func parseHead(text string) (*Head, error) {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if len(lines) < 3 {

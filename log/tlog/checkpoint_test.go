@@ -53,7 +53,7 @@ func TestCheckpointMalformed(t *testing.T) {
 	cp := testCheckpoint(t)
 	good := string(cp.Bytes())
 	root := b64(cp.Root[:])
-	line := string(cp.Signatures[2].AppendLine(nil))
+	line := string(SignatureLines(cp.Signatures[2:3]))
 	size := "\n20852163\n"
 	cases := []badCase{
 		{"empty", "", "no empty line"},
@@ -99,7 +99,7 @@ func TestCheckpointMalformed(t *testing.T) {
 		{"17 extension lines", swap(t, good, "\n\n", "\n"+strings.Repeat("x\n", 17)+"\n"), "extension"},
 		{"too large", swap(t, good, testOrigin, strings.Repeat("o", MaxCheckpointSize)), "are allowed"},
 		{"two lines of one key", good + line, "two lines of key"},
-		{"two signatures of one key", good + string(sign(t, Head{Origin: "o"}, testSigner(t, "witness.example/w1", CosignatureEd25519)).Signatures[0].AppendLine(nil)), "two lines of key"},
+		{"two signatures of one key", good + string(SignatureLines(sign(t, Head{Origin: "o"}, testSigner(t, "witness.example/w1", CosignatureEd25519)).Signatures[:1])), "two lines of key"},
 		{"byte order mark before a signature", swap(t, good, "\n\n—", "\n\n\ufeff—"), "em dash"},
 	}
 	checkBad(t, ParseCheckpoint, cases)
@@ -132,7 +132,7 @@ func TestSignatureLines(t *testing.T) {
 		t.Errorf("other lines (-want +got):\n%s", diff)
 	}
 	one := Signature{Name: "n", KeyID: 0x01020304, Bytes: []byte{5}}
-	line := string(one.AppendLine(nil)) // 5 bytes, so one padding character
+	line := string(SignatureLines([]Signature{one})) // 5 bytes, so one padding character
 	encoded := "AQIDBAU="
 	if line != "— n "+encoded+"\n" {
 		t.Fatalf("line %q", line)

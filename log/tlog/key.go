@@ -42,7 +42,7 @@ func (a Algorithm) String() string {
 	return fmt.Sprintf("signature type %#02x", byte(a))
 }
 
-// keySize is the length of the public key in bytes, 0 if a is not known here.
+// keySize returns the length of the public key in bytes, 0 if a is unknown.
 func (a Algorithm) keySize() int {
 	switch a {
 	case Ed25519, CosignatureEd25519:
@@ -53,13 +53,13 @@ func (a Algorithm) keySize() int {
 	return 0
 }
 
-// ErrBadSignature says that a line names a key and does not verify under it.
-// Such a note is malformed as a whole (signed-note, "Signatures").
+// ErrBadSignature: a line names a key and does not verify under it. The whole note is
+// then malformed (signed-note, "Signatures").
 var ErrBadSignature = errors.New("the signature does not verify")
 
-// VerifierKey is a note verifier key: a name, and a public key of one
-// algorithm (signed-note, "Verifier keys"). It is immutable, and made by
-// [NewVerifierKey] or [ParseVerifierKey] only.
+// VerifierKey is a note verifier key: a name, and a public key of one algorithm
+// (signed-note, "Verifier keys"). It is immutable. Only [NewVerifierKey] and
+// [ParseVerifierKey] make one.
 type VerifierKey struct {
 	Name      string
 	ID        uint32
@@ -79,8 +79,8 @@ func NewVerifierKey(name string, a Algorithm, key []byte) (*VerifierKey, error) 
 	return k.strong()
 }
 
-// WeakKeyError reports an Ed25519 key under which others can sign, or that is a
-// second spelling of another key. It is [ErrMalformed]; the key is one otherwise.
+// WeakKeyError reports an Ed25519 key that lets others sign or that is a second
+// spelling of another key. It wraps [ErrMalformed]. Key is well-formed otherwise.
 type WeakKeyError struct{ Key *VerifierKey }
 
 func (e *WeakKeyError) Error() string {
@@ -97,7 +97,7 @@ func (k *VerifierKey) strong() (*VerifierKey, error) {
 }
 
 func newVerifierKey(name string, a Algorithm, key []byte) (*VerifierKey, error) {
-	if err := ValidKeyName(name); err != nil {
+	if err := validKeyName(name); err != nil {
 		return nil, err
 	}
 	if a.keySize() == 0 {
@@ -122,7 +122,7 @@ func keyID(name string, a Algorithm, key []byte) uint32 {
 }
 
 // ParseVerifierKey parses a vkey: name+hex(key ID)+base64(type || public key).
-// The key ID must be the recommended one, and the type one of this package's.
+// The key ID must be the recommended one, and the type an [Algorithm] of this package.
 func ParseVerifierKey(vkey string) (*VerifierKey, error) {
 	name, id, raw, err := splitKey(vkey)
 	if err != nil {
@@ -133,13 +133,13 @@ func ParseVerifierKey(vkey string) (*VerifierKey, error) {
 		return nil, err
 	}
 	if k.ID != id {
-		return nil, malformed("key of %s: its key ID is %08x, and it says %08x", name, k.ID, id)
+		return nil, malformed("key of %s: the key ID is %08x, and the text has %08x", name, k.ID, id)
 	}
 	return k.strong()
 }
 
-// splitKey splits name+hash+base64, the form of vkeys and of what follows the
-// prefix of signer keys. raw has at least two bytes.
+// splitKey splits name+hash+base64, the form of vkeys and, after their prefix, of
+// signer keys. raw has at least two bytes.
 func splitKey(s string) (name string, id uint32, raw []byte, err error) {
 	if len(s) > 4096 {
 		return "", 0, nil, malformed("key: it has %d characters", len(s))
@@ -167,9 +167,9 @@ func (k *VerifierKey) String() string {
 
 // Verify checks s, which must be a line of this key (name and key ID), over h.
 // For a cosignature it returns the time in POSIX seconds, which is not 0; for
-// a plain note signature 0. Every failure is [ErrBadSignature]. A cosignature
-// with the timestamp 0 is one of them: it does not state that the tree is the
-// largest one observed (tlog-cosignature, "ML-DSA-44 signed message").
+// a plain note signature 0. Every error wraps [ErrBadSignature]. Verify refuses a
+// cosignature with the timestamp 0, which does not state that the tree is the largest
+// one observed (tlog-cosignature, "ML-DSA-44 signed message").
 //
 // An ML-DSA-44 cosignature does not cover the extension lines of h.
 func (k *VerifierKey) Verify(h *Head, s *Signature) (time uint64, err error) {
@@ -208,9 +208,9 @@ func ed25519Message(h *Head, time uint64) []byte {
 	return fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", time, h.Text())
 }
 
-// mldsaMessage is the structure of tlog-cosignature, "ML-DSA-44 signed
-// message", for a whole tree. Its two length-prefixed names hold 1 to 255
-// bytes. It does not cover extension lines.
+// mldsaMessage is the structure of tlog-cosignature, "ML-DSA-44 signed message", for
+// a whole tree. It has two length-prefixed names of 1 to 255 bytes and does not cover
+// extension lines.
 func mldsaMessage(cosigner string, h *Head, time uint64) ([]byte, error) {
 	if cosigner == "" || len(cosigner) > MaxNameLen || h.Origin == "" || len(h.Origin) > MaxNameLen {
 		return nil, malformed("name: an ML-DSA-44 cosignature needs names of 1 to %d bytes", MaxNameLen)
@@ -226,9 +226,8 @@ func mldsaMessage(cosigner string, h *Head, time uint64) ([]byte, error) {
 	return append(b, h.Root[:]...), nil
 }
 
-// Signer is a private note key. Ed25519 keys are written as
-// golang.org/x/mod/sumdb/note writes them; the other two have the same form
-// with their own type byte, and a seed of 32 bytes.
+// Signer is a private note key. Its text is that of golang.org/x/mod/sumdb/note, with
+// the type byte of the algorithm and a seed of 32 bytes.
 type Signer struct {
 	key  VerifierKey
 	seed [32]byte
@@ -245,8 +244,7 @@ func GenerateSigner(name string, a Algorithm) (*Signer, error) {
 	return NewSigner(name, a, seed)
 }
 
-// ParseSigner parses what [Signer.Secret] writes. Its errors do not repeat the
-// key.
+// ParseSigner parses the text that [Signer.Secret] returns. Its errors never quote it.
 func ParseSigner(skey string) (*Signer, error) {
 	rest, ok := strings.CutPrefix(skey, signerPrefix)
 	if !ok {
@@ -264,7 +262,7 @@ func ParseSigner(skey string) (*Signer, error) {
 		return nil, err
 	}
 	if s.key.ID != id {
-		return nil, malformed("signer key of %q: its key ID is not the one it says", name)
+		return nil, malformed("signer key of %q: the key ID in the text is not the key's", name)
 	}
 	return s, nil
 }
@@ -295,19 +293,18 @@ func (s *Signer) Secret() string {
 		base64.StdEncoding.EncodeToString(append([]byte{byte(s.key.Algorithm)}, s.seed[:]...)))
 }
 
-// String and GoString name the key, so that a signer that gets into a log line
-// does not take its seed along.
+// String and GoString name the key, so that no log line leaks the seed.
 func (s Signer) String() string { return fmt.Sprintf("signer %s+%08x", s.key.Name, s.key.ID) }
 
 // GoString returns what String does.
 func (s Signer) GoString() string { return s.String() }
 
-// Verifier returns the public half.
+// Verifier returns the public key.
 func (s *Signer) Verifier() *VerifierKey { return &s.key }
 
 // Sign signs h: a note signature that ignores time, or a cosignature at time
-// (POSIX seconds, not 0). ML-DSA-44 signatures are hedged, so two of one head
-// differ. A head that ParseCheckpoint would refuse is [ErrMalformed].
+// (POSIX seconds, not 0). ML-DSA-44 signatures are hedged, so two signatures of one
+// head differ. A head that ParseCheckpoint would refuse is [ErrMalformed].
 func (s *Signer) Sign(h *Head, time uint64) (Signature, error) {
 	if err := h.validate(); err != nil {
 		return Signature{}, fmt.Errorf("signing with the key of %s: %w", s.key.Name, err)

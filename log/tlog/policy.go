@@ -19,7 +19,7 @@ type Policy struct {
 
 	text   []byte
 	groups []group
-	quorum int // a member; quorumNone if no cosignature is needed
+	quorum int // index in groups; quorumNone if no cosignature is needed
 }
 
 // PolicyLog is a log that a policy accepts. Its origin is the key's name.
@@ -30,20 +30,19 @@ type PolicyLog struct {
 
 // PolicyWitness is a witness that may count towards the quorum.
 type PolicyWitness struct {
-	Name string       // what the policy calls it; it means nothing elsewhere
+	Name string       // within the policy only
 	Key  *VerifierKey // a cosignature key
 	URL  string       // submission prefix, "" if not given
 }
 
-// group is satisfied if k of its members are. A member below len(Witnesses) is
-// a witness; the others are groups, all of them earlier ones.
+// group is satisfied if k of its members are. Its groups are earlier ones.
 type group struct {
 	name    string
 	k       int
 	members []member
 }
 
-// member is a witness or a group, by its place in Policy.
+// member is a witness or a group, by its index in Policy.
 type member struct {
 	group bool
 	i     int
@@ -51,10 +50,9 @@ type member struct {
 
 const quorumNone = -1
 
-// PolicyError is a line of a policy that breaks a rule. It wraps
-// [ErrMalformed].
+// PolicyError reports a malformed policy (tlog-policy). It wraps [ErrMalformed].
 type PolicyError struct {
-	Line int // 1 for the first; 0 for what is missing from the whole
+	Line int // 1 for the first; 0: the error is about the whole policy
 	Msg  string
 }
 
@@ -73,20 +71,20 @@ func (p *Policy) Bytes() []byte { return bytes.Clone(p.text) }
 // NeedsWitnesses returns false for a policy with "quorum none".
 func (p *Policy) NeedsWitnesses() bool { return p.quorum != quorumNone }
 
-// policyParser fails closed: whatever the specification does not allow by
-// name is an error that names its line.
+// policyParser fails closed: it refuses every line that the specification does not
+// allow.
 type policyParser struct {
 	p     *Policy
 	names map[string]member
 	keys  map[string]string // raw public key -> what it was used for
 	ids   map[keyIdentity]string
 	used  map[string]bool // names that are members of a group
-	noted bool            // the quorum line was seen
+	noted bool            // there was a quorum line
 }
 
-// ParsePolicy parses a policy file. Of what the specification leaves open it
-// is strict: a key must not be both a log's and a witness's, key IDs are
-// checked, and the last line ends in a line feed too.
+// ParsePolicy parses a policy file (tlog-policy). Beyond the specification, a key
+// must not be both a log's and a witness's, a key ID must be correct, and the last
+// line must end in a line feed.
 func ParsePolicy(b []byte) (*Policy, error) {
 	if len(b) > MaxPolicySize {
 		return nil, &PolicyError{Msg: fmt.Sprintf("%d bytes, and %d are allowed", len(b), MaxPolicySize)}
@@ -107,20 +105,20 @@ func ParsePolicy(b []byte) (*Policy, error) {
 		}
 	}
 	if !pp.noted {
-		return nil, &PolicyError{Msg: "there is no quorum line; write \"quorum none\" to ask for no cosignatures"}
+		return nil, &PolicyError{Msg: "there is no quorum line; write \"quorum none\" to need no cosignatures"}
 	}
 	return pp.p, nil
 }
 
-// PolicyLine is a line of a policy that says something, as its words. The first is
-// log, witness, group or quorum, and has as many after it as the format allows.
+// PolicyLine is a line of a policy, other than a comment or an empty line. Its first
+// word is log, witness, group or quorum; the number of words fits the format.
 type PolicyLine struct {
 	Number int // 1 for the first
 	Words  []string
 }
 
-// PolicyLines splits a policy into its lines, without comments and empty lines. It
-// does not judge what they say: [ParsePolicy] does. It ends with the first error, a
+// PolicyLines splits a policy into its lines, without comments and empty lines. Unlike
+// [ParsePolicy] it checks only their form. It ends with the first error, a
 // [*PolicyError].
 func PolicyLines(text string) iter.Seq2[PolicyLine, error] {
 	return func(yield func(PolicyLine, error) bool) {
@@ -142,8 +140,8 @@ func PolicyLines(text string) iter.Seq2[PolicyLine, error] {
 	}
 }
 
-// policyForms are the first words of lines, how many may follow, and how that is
-// written.
+// policyForms maps the first word of a line to the number of words after it and to
+// its form.
 var policyForms = map[string]struct {
 	least, most int
 	form        string
@@ -161,7 +159,7 @@ func policyWords(line string) ([]string, error) {
 			return nil, fmt.Errorf("control character %#02x at column %d", c, i+1)
 		}
 	}
-	// Not strings.Fields, for which Unicode has more spaces than the format.
+	// strings.Fields also splits at Unicode spaces, which the format does not.
 	words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
 	if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 		return nil, nil
@@ -235,9 +233,9 @@ func (pp *policyParser) witness(words []string) error {
 	return nil
 }
 
-// claimKey refuses a second use of one raw public key, under whatever name,
-// and a second key of one name and key ID: a signature line could not say whose
-// it is, and key IDs are short enough to be made to collide.
+// claimKey refuses a second use of one raw public key under any name, and a second
+// key with the same name and key ID: key IDs are short enough to collide, and a
+// signature line has only these two.
 func (pp *policyParser) claimKey(key *VerifierKey, who string) error {
 	if other, ok := pp.keys[string(key.Key)]; ok {
 		return fmt.Errorf("the public key is already that of %s", other)
@@ -250,7 +248,7 @@ func (pp *policyParser) claimKey(key *VerifierKey, who string) error {
 	return nil
 }
 
-// keyIdentity is how signature lines name a key.
+// keyIdentity identifies a key in a signature line.
 type keyIdentity struct {
 	name string
 	id   uint32
@@ -326,7 +324,7 @@ func (pp *policyParser) quorum(words []string) error {
 	if !ok {
 		return fmt.Errorf("%q is not defined above this line", words[0])
 	}
-	// A single witness is the group of which it is the only member.
+	// A single witness becomes a group of one member.
 	if m.group {
 		pp.p.quorum = m.i
 		return nil
@@ -336,7 +334,7 @@ func (pp *policyParser) quorum(words []string) error {
 	return nil
 }
 
-// policyURL checks the last word of a line, which may be left out.
+// policyURL checks the optional last word of a line.
 func policyURL(words []string) (string, error) {
 	if len(words) == 0 {
 		return "", nil

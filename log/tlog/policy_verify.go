@@ -22,27 +22,27 @@ type Verified struct {
 	Logs       []*VerifierKey // keys of the policy's logs that signed
 	Witnesses  []Cosignature  // of the policy's witnesses that signed
 
-	// The two times of the cosignatures, in POSIX seconds, 0 for a policy
-	// with "quorum none". Unless a set of witnesses that meets the policy is
-	// dishonest as a whole, the tree existed before the first, and what is
-	// not in it was logged after the second.
+	// The two times of the cosignatures, in POSIX seconds, 0 for a policy with
+	// "quorum none". The tree existed before the first, and entries that are not in
+	// it were logged after the second, unless all witnesses of a set that meets the
+	// policy are dishonest.
 	ExistedBefore, LoggedAfter uint64
 }
 
-// Cosignature is a line that verified.
+// Cosignature is a verified signature line of a witness.
 type Cosignature struct {
 	Witness *PolicyWitness
 	Time    uint64 // POSIX seconds
 	Line    *Signature
 }
 
-// Verify judges a checkpoint: a log of the policy signed it, every line of a
-// key of the policy verifies, and the cosignatures meet the quorum. The origin
-// must be the name of the log's key. If origin is not "", it must be that; then
-// the keys of that name decide, and only if the policy's logs have none of that
-// name, any of them does, for a log whose origin is not the name of its key.
+// Verify checks a checkpoint against the policy: a log of the policy signed it, every
+// line of a key of the policy verifies, and the cosignatures meet the quorum. With
+// origin "", the checkpoint's origin must be the name of the log's key. Otherwise it
+// must be origin, and the log's key must have that name; only if no log of the policy
+// has that name may any of its logs sign, for a log whose origin is not its key name.
 //
-// Lines of keys that the policy does not have are ignored. The error wraps
+// Verify ignores lines of keys that the policy lacks. The error wraps
 // [ErrBadSignature], [ErrUnknownLog] or [ErrNoQuorum].
 func (p *Policy) Verify(c *Checkpoint, origin string) (*Verified, error) {
 	v := &Verified{Checkpoint: c}
@@ -71,8 +71,7 @@ func (p *Policy) Verify(c *Checkpoint, origin string) (*Verified, error) {
 
 func (p *Policy) verifyLogs(v *Verified, origin string) error {
 	c := v.Checkpoint
-	// A key that has the expected origin as its name speaks for it alone:
-	// another log of the policy must not sign in its place.
+	// If a log's key has the origin as its name, no other log may sign for it.
 	named := slices.ContainsFunc(p.Logs, func(l PolicyLog) bool { return l.Key.Name == c.Origin })
 	mayDiffer := origin != "" && !named
 	for i := range p.Logs {
@@ -94,18 +93,18 @@ func (p *Policy) verifyLogs(v *Verified, origin string) error {
 	return nil
 }
 
-// Satisfied returns whether a set of witnesses meets the quorum. Witnesses are
-// meant by their place in p.Witnesses.
+// Satisfied reports whether a set of witnesses, given by their index in p.Witnesses,
+// meets the quorum.
 func (p *Policy) Satisfied(has func(witness int) bool) bool {
 	_, ok := p.SmallestSet(has)
 	return ok
 }
 
-// Times returns the two times of a set of cosignatures, by witness: before is
-// the smallest T such that the witnesses with a time of at most T meet the
-// quorum; after the largest T such that those with a time of at least T do.
-// For k of n they are the k-th smallest and the k-th largest time. ok is false
-// if the set does not meet the quorum at all. Both are 0 under "quorum none".
+// Times returns the two times of a set of cosignatures, given by the index of the
+// witness: before is the smallest T such that the witnesses with a time of at most T
+// meet the quorum, after the largest T such that those with a time of at least T do.
+// For k of n they are the k-th smallest and the k-th largest time. ok is false if the
+// set does not meet the quorum. Both times are 0 under "quorum none".
 func (p *Policy) Times(times map[int]uint64) (before, after uint64, ok bool) {
 	if p.quorum == quorumNone {
 		return 0, 0, true
@@ -113,9 +112,8 @@ func (p *Policy) Times(times map[int]uint64) (before, after uint64, ok bool) {
 	return p.times(member{group: true, i: p.quorum}, times)
 }
 
-// times works from the leaves up: each name is a member once at most, so a
-// group's T is the k-th of its members' (the quorum is a read-once threshold
-// formula).
+// times works from the leaves up. Each name is a member at most once, which makes the
+// quorum a read-once threshold formula, so a group's T is the k-th of its members'.
 func (p *Policy) times(m member, times map[int]uint64) (before, after uint64, ok bool) {
 	if !m.group {
 		t, ok := times[m.i]

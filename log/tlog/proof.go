@@ -15,9 +15,9 @@ const proofHeader = "c2sp.org/tlog-proof@v1\n"
 const MaxProofSize = MaxCheckpointSize + MaxExtra/3*4 + 64*(MaxHashes+2) + 256
 
 // Proof is a transparency log proof (tlog-proof, "Format"): a checkpoint, an
-// index, and the inclusion proof of the entry there. Extra is opaque and
-// nothing authenticates it; our proofs carry the entry in it, whose leaf hash
-// the inclusion proof then binds.
+// index, and the inclusion proof of the entry there. Extra is opaque and not
+// authenticated. Vasistas proofs carry the entry in Extra, and the inclusion proof
+// authenticates its leaf hash.
 type Proof struct {
 	Extra      []byte // nil if there is none
 	Index      uint64
@@ -25,11 +25,11 @@ type Proof struct {
 	Checkpoint *Checkpoint
 }
 
-// String says of which entry, and under which head.
+// String names the entry and the head.
 func (p *Proof) String() string { return fmt.Sprintf("proof of entry %d in %s", p.Index, p.Checkpoint) }
 
-// ParseProof parses a tlog-proof. An extra line without data is malformed,
-// since leaving it out says the same.
+// ParseProof parses a tlog-proof. It refuses an extra line without data, which is a
+// second spelling of no extra line.
 func ParseProof(b []byte) (*Proof, error) {
 	if len(b) > MaxProofSize {
 		return nil, malformed("proof: %d bytes, and %d are allowed", len(b), MaxProofSize)
@@ -69,7 +69,7 @@ func ParseProof(b []byte) (*Proof, error) {
 	return p, nil
 }
 
-// parseHashes reads hash lines up to and with an empty line.
+// parseHashes reads hash lines and the empty line after them.
 func parseHashes(s, what string) (hashes []Hash, rest string, err error) {
 	for {
 		line, after, ok := strings.Cut(s, "\n")
@@ -91,7 +91,7 @@ func parseHashes(s, what string) (hashes []Hash, rest string, err error) {
 	}
 }
 
-// appendHashes appends what parseHashes reads.
+// appendHashes appends hash lines and an empty line.
 func appendHashes(b []byte, hashes []Hash) []byte {
 	for _, h := range hashes {
 		b = appendHashLine(b, h)

@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// Signature is one signature line of a note (signed-note, "Signatures"). It
-// claims; [VerifierKey.Verify] decides.
+// Signature is one signature line of a note (signed-note, "Signatures"), not verified
+// before [VerifierKey.Verify].
 type Signature struct {
 	Name  string // key name
 	KeyID uint32
-	Bytes []byte // what follows the key ID: at least one byte
+	Bytes []byte // after the key ID: at least one byte
 }
 
 // String names the key.
@@ -23,7 +23,8 @@ func (s Signature) String() string { return fmt.Sprintf("signature by %s+%08x", 
 
 const sigPrefix = "— "
 
-// maxSigBytes is generous: an ML-DSA-44 cosignature has 2,428 bytes.
+// maxSigBytes exceeds the longest known signature, an ML-DSA-44 cosignature of 2,428
+// bytes.
 const maxSigBytes = 8 << 10
 
 // ParseSignatureLines parses one or more signature lines, each ended by a line
@@ -70,7 +71,7 @@ func parseSignature(line string) (Signature, error) {
 	if !ok {
 		return Signature{}, malformed("signature line: no space after the key name")
 	}
-	if err := ValidKeyName(name); err != nil {
+	if err := validKeyName(name); err != nil {
 		return Signature{}, err
 	}
 	if len(encoded) > base64.StdEncoding.EncodedLen(maxSigBytes) {
@@ -83,21 +84,16 @@ func parseSignature(line string) (Signature, error) {
 	return Signature{Name: name, KeyID: binary.BigEndian.Uint32(raw), Bytes: raw[4:]}, nil
 }
 
-// AppendLine appends the signature line, with its line feed, to b.
-func (s Signature) AppendLine(b []byte) []byte {
-	raw := append(binary.BigEndian.AppendUint32(nil, s.KeyID), s.Bytes...)
-	b = append(b, sigPrefix...)
-	b = append(b, s.Name...)
-	b = append(b, ' ')
-	b = base64.StdEncoding.AppendEncode(b, raw)
-	return append(b, '\n')
-}
-
-// SignatureLines encodes what [ParseSignatureLines] reads.
+// SignatureLines encodes signature lines, each with its line feed.
 func SignatureLines(sigs []Signature) []byte {
 	var b []byte
 	for _, s := range sigs {
-		b = s.AppendLine(b)
+		raw := append(binary.BigEndian.AppendUint32(nil, s.KeyID), s.Bytes...)
+		b = append(b, sigPrefix...)
+		b = append(b, s.Name...)
+		b = append(b, ' ')
+		b = base64.StdEncoding.AppendEncode(b, raw)
+		b = append(b, '\n')
 	}
 	return b
 }

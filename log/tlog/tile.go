@@ -12,7 +12,7 @@ import (
 // Entries is the Level of an entry bundle.
 const Entries = -1
 
-// TileWidth is how many hashes or entries a full tile or bundle has.
+// TileWidth is the number of hashes or entries in a full tile or bundle.
 const TileWidth = 256
 
 // Tile names a Merkle tree tile or an entry bundle (tlog-tiles, "Merkle Tree"
@@ -101,8 +101,7 @@ func (t Tile) Path() string {
 	return s
 }
 
-// In returns whether a tree of the given size has t, in this width or a
-// greater one.
+// In reports whether a tree of the given size has t, in this width or a greater one.
 func (t Tile) In(size uint64) bool {
 	shift := 8 * max(t.Level, 0)
 	if shift >= 64 {

@@ -30,12 +30,12 @@ const (
 // An AuditRecord is one line of the audit file: an export that was made, or was
 // about to be made when the process ended.
 type AuditRecord struct { // the members in the order of their names
-	By      string        `json:"by"`            // who asked for it, as the caller said
-	Entries []ExportEntry `json:"entries"`       // as the caller named them
+	By      string        `json:"by"`            // the exporter, from ExportRequest
+	Entries []ExportEntry `json:"entries"`       // from ExportRequest
 	Prev    event.Digest  `json:"prev,omitzero"` // SHA-256 of the line before, with its LF; zero: the first
-	SHA256  event.Digest  `json:"sha256"`        // of the age file that was given out
-	Size    int64         `json:"size"`          // of that file
-	Time    time.Time     `json:"time"`          // UTC, whole seconds; as the caller said
+	SHA256  event.Digest  `json:"sha256"`        // of the exported age file
+	Size    int64         `json:"size"`          // of that file, in bytes
+	Time    time.Time     `json:"time"`          // UTC, whole seconds; from ExportRequest
 	To      string        `json:"to"`            // age recipient
 }
 
@@ -56,7 +56,7 @@ func (a *AuditRecord) Bytes() ([]byte, error) {
 func (a *AuditRecord) check() error {
 	switch {
 	case !printable(a.By, maxBy):
-		return fmt.Errorf("%w: audit: who exports must be 1 to %d printable characters of ASCII", ErrMalformed, maxBy)
+		return fmt.Errorf("%w: audit: the exporter's name must be 1 to %d printable ASCII characters", ErrMalformed, maxBy)
 	case !printable(a.To, maxKeyFile/2):
 		return fmt.Errorf("%w: audit: recipient", ErrMalformed)
 	case len(a.Entries) == 0 || len(a.Entries) > MaxExportEntries:
@@ -87,20 +87,20 @@ func ParseAuditRecord(line []byte) (*AuditRecord, error) {
 		return nil, err
 	}
 	if !bytes.Equal(again, line) {
-		return nil, fmt.Errorf("%w: audit: not the one encoding", ErrMalformed)
+		return nil, fmt.Errorf("%w: audit: not the canonical encoding", ErrMalformed)
 	}
 	return a, nil
 }
 
-// Audit reads the audit file and checks its chain. A line that is cut off at the
-// end is an export that never began, and is left out.
+// Audit reads the audit file and checks its chain of hashes. It leaves out a last
+// line that a crash cut off, since that export was never written.
 func (v *Vault) Audit() ([]*AuditRecord, error) {
 	var out []*AuditRecord
 	_, _, err := v.readAudit(func(a *AuditRecord) { out = append(out, a) })
 	return out, err
 }
 
-// readAudit returns the hash of the last line, zero if there is none, and the
+// readAudit returns the hash of the last whole line, zero if there is none, and the
 // length of all whole lines.
 func (v *Vault) readAudit(each func(*AuditRecord)) (prev event.Digest, length int64, err error) {
 	f, err := v.files.ReadAudit()
@@ -123,18 +123,17 @@ func (v *Vault) readAudit(each func(*AuditRecord)) (prev event.Digest, length in
 			err = fmt.Errorf("%w: a line before it was changed or removed", ErrMalformed)
 		}
 		if err != nil {
-			return prev, length, fmt.Errorf("vault: audit: %s, line %d: %w; nothing is exported until an operator has put that file aside", v.auditName(), n, err)
+			return prev, length, fmt.Errorf("vault: audit: %s, line %d: %w; nothing is exported until you move that file away", v.auditName(), n, err)
 		}
 		prev, length = sha256.Sum256(line), length+int64(len(line))
 		each(a)
 	}
 }
 
-// auditName says where the audit trail is.
+// auditName returns the place of the audit file, for messages.
 func (v *Vault) auditName() string { return fmt.Sprintf("%s, %s/%s", v.files, auditDir, auditFile) }
 
-// appendAudit makes the record the last line of the audit file, durably. It sets
-// Prev.
+// appendAudit sets Prev and appends the record to the audit file, durably.
 func (v *Vault) appendAudit(a *AuditRecord) (err error) {
 	lock, err := v.files.LockAudit()
 	if err != nil {

@@ -26,8 +26,8 @@ const (
 	batchSuffix  = ".age"
 )
 
-// batchName is the name of a batch file. Numbers are never used twice by one
-// process, so a name means one content.
+// batchName returns the name of a batch file. A process uses no number twice, so a
+// name stands for one content.
 func batchName(seq uint64) string { return fmt.Sprintf("%016x%s", seq, batchSuffix) }
 
 func parseBatchName(name string) (uint64, bool) {
@@ -38,21 +38,21 @@ func parseBatchName(name string) (uint64, bool) {
 	return seq, err == nil && batchName(seq) == name
 }
 
-// stored is a record as it goes from and to files: its text is not parsed.
+// stored is a record whose text is not parsed, as files hold it.
 type stored struct {
 	hash event.Digest
 	text []byte
 }
 
-// place is where in the plaintext of a batch a record is.
+// place is the place of a record in the plaintext of a batch.
 type place struct {
 	hash event.Digest
 	off  int64
 	n    int
 }
 
-// encodeBatch makes a batch file, and returns its index too. It sorts the records,
-// which must be of different events.
+// encodeBatch returns a batch file and its index. It sorts the records, which must
+// be of different events.
 func encodeBatch(recipients []age.Recipient, records []stored) ([]byte, []place, error) {
 	slices.SortFunc(records, func(a, b stored) int { return bytes.Compare(a.hash[:], b.hash[:]) })
 	places := make([]place, len(records))
@@ -82,8 +82,8 @@ func encodeBatch(recipients []age.Recipient, records []stored) ([]byte, []place,
 	return out.Bytes(), places, nil
 }
 
-// indexed is all recipients of a batch as one, which adds the stanza of the index.
-// That the recipients may be mixed was checked when they were read.
+// indexed acts as all recipients of a batch and adds the stanza of the index.
+// parseRecipients has checked that the recipients may be mixed.
 type indexed struct {
 	recipients []age.Recipient
 	index      []byte
@@ -101,12 +101,11 @@ func (r *indexed) Wrap(fileKey []byte) ([]*age.Stanza, error) {
 	return append(out, &age.Stanza{Type: indexType, Args: []string{indexVersion}, Body: r.index}), nil
 }
 
-// unwrapper is all identities as one, which takes the index out of the stanzas
-// that age gives it.
+// unwrapper acts as all identities and takes the index from the stanzas.
 type unwrapper struct {
 	identities []age.Identity
 	index      []byte
-	err        error // what is wrong with the index's stanza
+	err        error // about the stanza of the index
 }
 
 func (u *unwrapper) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
@@ -141,7 +140,7 @@ func encodeIndex(places []place) []byte {
 	return b
 }
 
-// parseIndex reads an index: its records, in ascending order of their hashes.
+// parseIndex reads an index, whose records ascend by hash.
 func parseIndex(b []byte) ([]place, error) {
 	if len(b) == 0 || len(b)%indexEntry != 0 || len(b) > maxRecords*indexEntry {
 		return nil, fmt.Errorf("%w: index of %d bytes", ErrMalformed, len(b))
@@ -163,8 +162,8 @@ func parseIndex(b []byte) ([]place, error) {
 	return out, nil
 }
 
-// ioErrors is a file that remembers whether reading it failed, so that a disk that
-// does not answer is not taken for a damaged file.
+// ioErrors is a file that keeps its last read error, so that a failing disk doesn't
+// pass for a damaged file.
 type ioErrors struct {
 	BatchFile
 	err error
@@ -178,7 +177,7 @@ func (f *ioErrors) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// openBatch is a batch file being read.
+// openBatch is a batch file that is being read.
 type openBatch struct {
 	file  *ioErrors
 	size  int64 // of the file
@@ -186,9 +185,9 @@ type openBatch struct {
 	plain io.ReaderAt
 }
 
-// open reads and authenticates the header of a batch. The caller closes the file.
-// With an error that is a *brokenError the file is damaged, and the index that
-// comes with it is what the file claims; any other error is of the file system.
+// open reads and authenticates the header of a batch. The caller closes the file. A
+// *brokenError means that the file is damaged, and carries the index that the file
+// claims. Any other error is one of the storage.
 func (v *Vault) open(seq uint64) (*openBatch, error) {
 	f, err := v.files.Open(seq)
 	if err != nil {
@@ -221,7 +220,7 @@ func (b *openBatch) read(identities []age.Identity) error {
 		return u.err
 	}
 	if last := b.index[len(b.index)-1]; last.off+int64(last.n) != size {
-		return fmt.Errorf("%w: the index is of %d bytes, and the batch has %d", ErrMalformed, last.off+int64(last.n), size)
+		return fmt.Errorf("%w: the index covers %d bytes, and the batch has %d", ErrMalformed, last.off+int64(last.n), size)
 	}
 	b.plain = plain
 	return nil
@@ -239,13 +238,13 @@ func (b *openBatch) record(p place) ([]byte, error) {
 	return text, nil
 }
 
-// names returns whether an index has an event.
+// names reports whether an index has an event.
 func names(index []place, h event.Digest) bool {
 	_, ok := slices.BinarySearchFunc(index, h, func(p place, h event.Digest) int { return bytes.Compare(p.hash[:], h[:]) })
 	return ok
 }
 
-// brokenError: the bytes of a file are not what was written.
+// brokenError: a file's bytes are not those that were written.
 type brokenError struct {
 	index []place // what the file claims to hold; nil if unreadable
 	err   error

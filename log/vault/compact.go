@@ -16,15 +16,14 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// fanIn is how many files of similar size make Compact merge them. So each
-// record is rewritten a few times in its life, and there are at most a few
-// dozen files that could be merged.
+// fanIn is how many files of similar size Compact merges. It bounds both how often a
+// record is rewritten, to a few times, and how many small files remain, to a few
+// dozen.
 const fanIn = 8
 
-// Compact removes files that nothing is left in, rewrites those that are half
-// empty, and merges small ones. When there is nothing to do it costs next to
-// nothing: call it now and then, from a goroutine of its own. Puts and reads go on
-// meanwhile. After an error all records are where they were.
+// Compact removes empty files, rewrites half-empty ones and merges small ones. Call
+// it regularly from a goroutine of its own: with nothing to do it costs next to
+// nothing, and it doesn't block puts and reads. An error loses no record.
 func (v *Vault) Compact(ctx context.Context) error {
 	if v.lock == nil {
 		return ErrReadOnly
@@ -45,8 +44,8 @@ func (v *Vault) Compact(ctx context.Context) error {
 	}
 }
 
-// choose dooms the files that nothing is left in, and returns those to be merged or
-// rewritten next: nil if all is well.
+// choose dooms empty files and returns the files to merge or rewrite next, nil if
+// there are none.
 func (v *Vault) choose() []*batchFile {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -71,7 +70,7 @@ func (v *Vault) choose() []*batchFile {
 	return nil
 }
 
-// group returns the oldest files that fit into one, if there are enough of them.
+// group returns the oldest files that fit into one file, nil if they are too few.
 func (v *Vault) group(files []*batchFile) []*batchFile {
 	slices.SortFunc(files, func(a, b *batchFile) int { return cmp.Compare(a.seq, b.seq) })
 	var size int64
@@ -90,9 +89,9 @@ func (v *Vault) group(files []*batchFile) []*batchFile {
 	return files
 }
 
-// rewrite puts the live records of the inputs into new files and removes the
-// inputs. It needs compactor. A crash in between leaves records twice, which
-// opening the vault notices.
+// rewrite writes the live records of the inputs to new files and removes the inputs.
+// compactor must be held. After a crash in between, records are there twice, which
+// scan handles.
 func (v *Vault) rewrite(ctx context.Context, inputs []*batchFile) error {
 	var records []stored
 	from := make(map[event.Digest]*batchFile)
@@ -109,7 +108,7 @@ func (v *Vault) rewrite(ctx context.Context, inputs []*batchFile) error {
 		}
 		records = append(records, live...)
 	}
-	// A record that was deleted meanwhile, or put again, is dead in the new file.
+	// A record that was meanwhile deleted, or put again, is dead in the new file.
 	only := func(h event.Digest) bool {
 		at, ok := v.records[h]
 		return ok && at.file == from[h]
@@ -129,25 +128,25 @@ func (v *Vault) rewrite(ctx context.Context, inputs []*batchFile) error {
 	return v.removeDoomed()
 }
 
-// readLive reads the records of a file that count. A file that turns out to be
-// damaged is not rewritten, and none of its records is moved.
+// readLive reads the live records of a file: none if the file is damaged, so that it
+// is not rewritten.
 func (v *Vault) readLive(f *batchFile) ([]stored, error) {
-	found := make(map[event.Digest]*Record)
-	if err := v.readFile(f, nil, found); err != nil {
+	records := make(map[event.Digest]*Record)
+	if err := v.readFile(f, nil, records); err != nil {
 		if _, ok := errors.AsType[*DamagedError](err); ok {
 			return nil, nil
 		}
 		return nil, err
 	}
-	out := make([]stored, 0, len(found))
-	for _, r := range found {
+	out := make([]stored, 0, len(records))
+	for _, r := range records {
 		out = append(out, stored{r.hash, r.text})
 	}
 	return out, nil
 }
 
-// removeDoomed removes what must not be there. It needs compactor, except that
-// files may be added meanwhile.
+// removeDoomed removes the doomed files. compactor must be held; files may be added
+// meanwhile.
 func (v *Vault) removeDoomed() error {
 	v.mu.RLock()
 	doomed := slices.Sorted(maps.Keys(v.doomed))
@@ -166,11 +165,11 @@ func (v *Vault) removeDoomed() error {
 	return nil
 }
 
-// Erase forgets records, whether they are known or not, and returns when no file of
-// the vault holds their ciphertext. It is for what must not be disclosed by
-// anybody any more. After an error the records are forgotten, but a restart may
-// bring them back: erase again. A damaged file that holds one, or that doesn't
-// say what it holds, is a *[DamagedError]: remove that file by hand.
+// Erase forgets records, known or not, and returns when no file of the vault holds
+// their ciphertext. It is for records that must never be disclosed. After an error
+// the records are forgotten, but a restart may bring them back: erase again. For a
+// damaged file that holds or may hold one of them, the error is a *[DamagedError]:
+// remove that file by hand.
 func (v *Vault) Erase(ctx context.Context, events ...event.Digest) error {
 	if v.lock == nil {
 		return ErrReadOnly
@@ -182,7 +181,7 @@ func (v *Vault) Erase(ctx context.Context, events ...event.Digest) error {
 
 func (v *Vault) erase(ctx context.Context, events []event.Digest) error {
 	v.Delete(events...)
-	// A put that is under way may be of a record that is to go.
+	// A put in progress may add one of the records.
 	v.putting.Lock()
 	v.Delete(events...)
 	v.putting.Unlock()
@@ -216,11 +215,11 @@ func (v *Vault) eraseFrom(ctx context.Context, f *batchFile) error {
 }
 
 func notErased(err error) error {
-	return fmt.Errorf("vault: it may still hold what was to be erased: %w", err)
+	return fmt.Errorf("vault: records to be erased may remain: %w", err)
 }
 
-// holders returns the files that may hold dead records, and an error for each
-// damaged one that may hold one of the events for all that its header says.
+// holders returns the files that may hold dead records, and an error for each file
+// with a damaged header that may hold one of the events.
 func (v *Vault) holders(events []event.Digest) (files []*batchFile, errs []error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -235,7 +234,7 @@ func (v *Vault) holders(events []event.Digest) (files []*batchFile, errs []error
 		}
 		bad := v.damage[seq]
 		claimed := func(h event.Digest) bool { return names(bad.claims, h) }
-		believed := bad.claims != nil && errors.Is(bad.err, ErrWrongKey) // not damaged, only closed
+		believed := bad.claims != nil && errors.Is(bad.err, ErrWrongKey) // intact, but for another key
 		if !believed || slices.ContainsFunc(events, claimed) {
 			errs = append(errs, notErased(v.damaged(seq, bad)))
 		}
@@ -252,7 +251,7 @@ func (v *Vault) holds(f *batchFile, events []event.Digest) (bool, error) {
 	return slices.ContainsFunc(events, func(h event.Digest) bool { return names(b.index, h) }), nil
 }
 
-// spares returns whether a record is too young to be dropped.
+// spares reports whether a record is too young to be dropped.
 func (v *Vault) spares(h event.Digest) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -260,9 +259,9 @@ func (v *Vault) spares(h event.Digest) bool {
 	return ok && time.Since(at.file.made) < v.cfg.Spare
 }
 
-// Retain erases all records that keep does not want, and returns their events. Call
-// it at start, with what the ledger knows: it drops what was disclosed before a
-// crash, and what was put but never sequenced.
+// Retain erases all records for which keep returns false, and returns their events.
+// The log calls it at start with its ledger's view: it drops records that were
+// disclosed before a crash, and records that were put but never sequenced.
 func (v *Vault) Retain(ctx context.Context, keep func(event.Digest) bool) ([]event.Digest, error) {
 	if v.lock == nil {
 		return nil, ErrReadOnly

@@ -18,9 +18,9 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// TestDamageAnywhere flips a bit in each part of a file, and cuts it at each: what
-// is reported as lost and what can still be read must always be everything, and a
-// resubmission must heal it.
+// TestDamageAnywhere flips a bit in each part of a file, and cuts the file there. All
+// records must be either readable or reported as lost, and a resubmission must heal
+// the vault.
 func TestDamageAnywhere(t *testing.T) {
 	ctx := context.Background()
 	cfg := newConfig(t)
@@ -116,7 +116,7 @@ func TestFileRemoved(t *testing.T) {
 	mustHave(t, v, records...)
 }
 
-// TestVaultLost opens an empty vault in the place of one that is gone.
+// TestVaultLost creates an empty vault in place of a lost one.
 func TestVaultLost(t *testing.T) {
 	cfg := newConfig(t)
 	v := mustOpen(t, cfg)
@@ -124,7 +124,7 @@ func TestVaultLost(t *testing.T) {
 	put(t, v, records...)
 	check(t, v.Close())
 	check(t, os.RemoveAll(cfg.Dir))
-	if _, err := Open(cfg); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "the log loses nothing") {
+	if _, err := Open(cfg); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "the log loses no entry") {
 		t.Errorf("%v", err)
 	}
 	check(t, Create(cfg))
@@ -136,7 +136,7 @@ func TestVaultLost(t *testing.T) {
 	mustHave(t, v, records...)
 }
 
-// twice is recipients that write the stanza of the index as often as it says.
+// twice acts as recipients and writes the stanza of the index n times.
 type twice struct {
 	indexed
 	n int

@@ -28,7 +28,7 @@ func (d *dir) Path(seq uint64) string { return filepath.Join(d.name, batchName(s
 
 func (d *dir) Lock() (io.Closer, error) { return lockDir(d.name) }
 
-// lockDir makes no interface of a nil pointer.
+// lockDir returns a nil interface on an error, not a nil pointer in one.
 func lockDir(name string) (io.Closer, error) {
 	l, err := durable.LockDir(name)
 	if err != nil {
@@ -64,7 +64,7 @@ func (d *dir) List() ([]BatchInfo, error) {
 		}
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // gone meanwhile
+			continue // removed since ReadDir
 		} else if err != nil {
 			return nil, fmt.Errorf("vault: %w", err)
 		}

@@ -10,24 +10,23 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// What a disclosure's openings and notices may take up of its payload, in bytes of
-// their JSON. The envelope is base64 of the payload (4 for 3) and up to
-// event.MaxSignatures signatures; the payload also has the header, with an origin
-// of up to 255 bytes, and the reference.
+// bodyRoom bounds a disclosure's openings and notices, in bytes of their JSON. The
+// envelope is base64 of the payload (4 bytes for 3) and up to event.MaxSignatures
+// signatures; the payload also has the header, with an origin of up to 255 bytes,
+// and the reference.
 const (
 	signatureRoom = event.MaxSignatures * 200
 	headerRoom    = 700
 	bodyRoom      = (event.MaxEntrySize-200-signatureRoom)/4*3 - headerRoom
 )
 
-// Disclosures returns the bodies of the disclosure events that publish everything
-// in the record, as many as are needed for each entry to stay within
-// [event.MaxEntrySize] under any origin and any number of signatures. index is
-// where the log has env. It fails, and discloses nothing, if the record is not
-// this event's.
+// Disclosures returns the bodies of the disclosure events that publish the whole
+// record. Each entry stays within [event.MaxEntrySize] under any origin and any
+// number of signatures. index is the log's index of env. Disclosures fails if the
+// record is not of this event.
 func Disclosures(index uint64, env *event.Envelope, r *Record) ([]*event.Disclosure, error) {
 	if h := event.Digest(env.Hash()); h != r.hash {
-		return nil, fmt.Errorf("vault: the record is of event %s, and not of entry %d, event %s", r.hash, index, h)
+		return nil, fmt.Errorf("vault: the record is of event %s, not of event %s in entry %d", r.hash, h, index)
 	}
 	if err := r.check(env.Event); err != nil {
 		return nil, fmt.Errorf("vault: the record doesn't match entry %d: %w", index, err)

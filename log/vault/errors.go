@@ -4,7 +4,6 @@
 package vault
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,19 +16,19 @@ var (
 	// ErrMissing: there is no vault in the directory, or no identity file. It
 	// wraps [fs.ErrNotExist].
 	ErrMissing = fmt.Errorf("vault: missing: %w", fs.ErrNotExist)
-	// ErrWrongKey: the identity file has not the key that the vault, or one of
-	// its files, is encrypted to.
+	// ErrWrongKey: the identity file lacks the key that the vault, or one of its
+	// files, is encrypted to.
 	ErrWrongKey = errors.New("vault: encrypted to another key than those in the identity file")
 	// ErrReadOnly: the vault was opened by OpenReadOnly.
 	ErrReadOnly = errors.New("vault: opened for reading only")
-	// ErrTooLarge: more than one record, or one export, may have.
+	// ErrTooLarge: a record, an audit line or an export exceeds its limit.
 	ErrTooLarge = errors.New("vault: too large")
-	// ErrMalformed: bytes that are not what this package writes.
+	// ErrMalformed: bytes that this package doesn't write.
 	ErrMalformed = errors.New("vault: malformed")
 )
 
-// A SubmissionError says what is wrong with what a submission carries beside its
-// entry. It is the submitter's fault.
+// A SubmissionError is an error in a submission's openings or notices, caused by the
+// submitter.
 type SubmissionError struct {
 	Event event.Digest // event hash
 	Err   error
@@ -42,23 +41,22 @@ func (e *SubmissionError) Error() string {
 // Unwrap returns e.Err.
 func (e *SubmissionError) Unwrap() error { return e.Err }
 
-// A MissingError names events for which the vault has nothing.
+// A MissingError names events for which the vault has no record.
 type MissingError struct {
 	Events []event.Digest
 }
 
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("vault: nothing is kept for %s; they were disclosed, or can't be any more", list(e.Events))
+	return fmt.Sprintf("vault: no record of %s: already disclosed, or lost", list(e.Events))
 }
 
-// A DamagedError says that a file of the vault can't be read, and what can no
-// longer be disclosed for it. The file is left as it is.
+// A DamagedError names a file of the vault that can't be read, and the events that
+// can no longer be disclosed because of it. The file is left as it is.
 type DamagedError struct {
 	File   string
 	Events []event.Digest // that are in no other file; sorted
-	// Unsure: the file's header is damaged too, so that Events is only what its
-	// index claims, if it can be read at all. [Vault.Has] knows better, asked
-	// of all events that are still sealed.
+	// Unsure: the file's header is damaged, so Events is only what its index claims,
+	// if anything. Call [Vault.Has] for each sealed event to be sure.
 	Unsure bool
 	Err    error
 }
@@ -67,19 +65,19 @@ func (e *DamagedError) Error() string {
 	what := "can no longer be disclosed: " + list(e.Events)
 	switch {
 	case e.Unsure && len(e.Events) == 0:
-		what = "which events can no longer be disclosed it doesn't say (perhaps none)"
+		what = "its index is unreadable, so events that can no longer be disclosed are unknown"
 	case e.Unsure:
-		what += ", as far as its index is to be believed"
+		what += ", according to its unverified index"
 	case len(e.Events) == 0:
-		what = "nothing is lost, all its records are in other files"
+		what = "nothing is lost, since other files have all its records"
 	}
-	return fmt.Sprintf("vault: file %s is damaged (%v); %s; restore it from a backup of the vault, or have the events submitted again", e.File, e.Err, what)
+	return fmt.Sprintf("vault: file %s is damaged (%v); %s; restore the file from a backup of the vault, or have the events submitted again", e.File, e.Err, what)
 }
 
 // Unwrap returns e.Err.
 func (e *DamagedError) Unwrap() error { return e.Err }
 
-// list names events: all of few, the first of many.
+// list names the first 20 events.
 func list(events []event.Digest) string {
 	const most = 20
 	var b strings.Builder
@@ -104,5 +102,3 @@ func list(events []event.Digest) string {
 	}
 	return b.String()
 }
-
-var url = base64.RawURLEncoding.Strict()

@@ -20,7 +20,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// MaxExportSize bounds what one export may hold, in bytes of clear text.
+// MaxExportSize bounds one export, in bytes of clear text.
 const MaxExportSize = 64 << 20
 
 // An ExportEntry is an entry of the log whose openings are exported.
@@ -29,22 +29,22 @@ type ExportEntry struct {
 	Index uint64       `json:"index"`
 }
 
-// An ExportRequest says what to give to an inspector.
+// An ExportRequest asks for an export to an inspector.
 type ExportRequest struct {
 	Entries []ExportEntry // 1 to MaxExportEntries, each once
 	To      string        // the inspector's age recipient: age1... or age1pq1...
-	By      string        // who exports: 1 to 255 printable characters of ASCII
+	By      string        // the exporter's name: 1 to 255 printable ASCII characters
 	Time    time.Time     // of the export, for the audit file
 }
 
-// Export writes an age file for the inspector to w: a tar archive with one file
-// INDEX.openings an entry ([event.Openings]), and INDEX-1.notice, INDEX-2.notice, ...
-// with the ciphertexts of a release's notices. What is exported stays in the vault.
+// Export writes an age file for the inspector to w: a tar archive with a file
+// INDEX.openings for each entry ([event.Openings]), and INDEX-1.notice,
+// INDEX-2.notice, ... with the ciphertexts of a release's notices. The records stay in
+// the vault.
 //
-// Before the first byte is written, the export has its line in the audit file, on
-// stable storage; so the file may name an export whose writing failed. An entry
-// whose record is missing or damaged fails the whole, unaudited: nothing was given
-// out.
+// Export makes the line in the audit file durable before it writes the first byte, so
+// the audit file may name an export whose writing failed. If a record is missing or
+// damaged, Export writes neither.
 func (v *Vault) Export(ctx context.Context, req ExportRequest, w io.Writer) (*AuditRecord, error) {
 	recipients, err := age.ParseRecipients(strings.NewReader(req.To))
 	if err != nil || len(recipients) != 1 || fmt.Sprint(recipients[0]) != req.To {
@@ -67,12 +67,12 @@ func (v *Vault) Export(ctx context.Context, req ExportRequest, w io.Writer) (*Au
 		return nil, fmt.Errorf("nothing was exported: %w", err)
 	}
 	if _, err := w.Write(out.Bytes()); err != nil {
-		return nil, fmt.Errorf("vault: writing the export, which the audit file has already: %w", err)
+		return nil, fmt.Errorf("vault: writing the export, which the audit file already names: %w", err)
 	}
 	return a, nil
 }
 
-// exported reads what is to be exported, if it is not too much.
+// exported reads the records to export, within MaxExportSize.
 func (v *Vault) exported(ctx context.Context, entries []ExportEntry) ([]*Record, error) {
 	seen := make(map[event.Digest]bool, len(entries))
 	var events []event.Digest

@@ -23,7 +23,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// world is a vault's life, and what it acknowledged.
+// world is the history of a vault and its acknowledgements.
 type world struct {
 	t       *testing.T
 	cfg     Config // with faults
@@ -118,8 +118,8 @@ func (w *world) holds(v *Vault) {
 	}
 }
 
-// TestFaults fails at every durable step of a life, once or from then on, and then
-// looks at everything, restarts, and looks again.
+// TestFaults fails at every durable step of a life, once or from then on. Then it
+// checks everything, restarts, and checks again.
 func TestFaults(t *testing.T) {
 	records := someRecords(t, 10)
 	id, err := age.GenerateX25519Identity() // the fastest, for there are many worlds

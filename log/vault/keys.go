@@ -19,19 +19,18 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
-// Config says where a vault is.
+// Config describes a vault.
 type Config struct {
-	// Dir is the vault's directory. Nothing else may be in it.
+	// Dir is the vault's directory, which holds nothing else.
 	Dir string
 	// Identity is the file with the vault's age identity, as age-keygen -pq writes
-	// it. It may have more than one: the first that is in recipients.txt is the
+	// it. A file may have several identities: the first one in recipients.txt is the
 	// vault's own, and all serve to decrypt.
 	Identity string
-	// Storage, if not nil, has the files instead of Dir.
+	// Storage, if not nil, holds the files instead of Dir.
 	Storage Storage
-	// Spare is for how long after it was put [Vault.Retain] leaves a record,
-	// whatever it is told, since another writer may yet log the event. 0: not at
-	// all, for the one writer of a directory.
+	// Spare protects young records from [Vault.Retain], since another writer may yet
+	// log their events. 0: no protection, for a directory with one writer.
 	Spare time.Duration
 	// MaxFileSize bounds what Compact merges into one file, in bytes.
 	// 0 means 16 MiB; 1 GiB is the most.
@@ -60,10 +59,10 @@ func (c Config) maxFileSize() int {
 }
 
 // Create makes an empty vault in cfg.Dir. If cfg.Identity is missing, it makes a
-// new post-quantum key there, with mode 0600; an existing file is used and never
-// overwritten. recovery are age recipients ("age1pq1...") that can decrypt
-// everything too; their identities are best held offline, by somebody else. If the
-// directory has a vault already, it fails with [fs.ErrExist].
+// new post-quantum key there, with mode 0600; it uses an existing file and never
+// overwrites one. recovery are further age recipients ("age1pq1...") that can decrypt
+// everything; another person should hold their identities offline. Create fails with
+// [fs.ErrExist] if the directory already has a vault.
 func Create(cfg Config, recovery ...string) error {
 	identities, err := readIdentities(cfg.Identity)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -101,11 +100,11 @@ func createIdentity(cfg Config) error {
 	return nil
 }
 
-// readIdentities never puts anything of the file into an error.
+// readIdentities reads the identity file. Its errors never quote the file.
 func readIdentities(name string) ([]age.Identity, error) {
 	b, err := durable.ReadFile(name, maxKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: the identity file %s; without it, or a recovery key, nothing can be disclosed: bring it back from a backup", ErrMissing, name)
+		return nil, fmt.Errorf("%w: the identity file %s; nothing can be disclosed without it or a recovery key: restore it from a backup", ErrMissing, name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("vault: reading the identity file: %w", err)
@@ -120,7 +119,7 @@ func readIdentities(name string) ([]age.Identity, error) {
 	return ids, nil
 }
 
-// recipientOf returns the recipient of an identity, as text.
+// recipientOf returns the text of an identity's recipient.
 func recipientOf(id age.Identity) (string, error) {
 	switch id := id.(type) {
 	case *age.HybridIdentity:
@@ -131,7 +130,7 @@ func recipientOf(id age.Identity) (string, error) {
 	return "", fmt.Errorf("vault: identities of type %T are not supported", id)
 }
 
-// parseRecipients reads recipients.txt, and lets age say whether they can be mixed.
+// parseRecipients reads recipients.txt and checks that age can mix the recipients.
 func parseRecipients(b []byte) ([]age.Recipient, error) {
 	recipients, err := age.ParseRecipients(bytes.NewReader(b))
 	if err != nil {
@@ -152,11 +151,12 @@ func parseRecipients(b []byte) ([]age.Recipient, error) {
 
 const maxRecipients = 16
 
-// readKeys reads both key files, and checks that what will be written can be read.
+// readKeys reads both key files and checks that an identity decrypts what the vault
+// writes.
 func readKeys(cfg Config) ([]age.Identity, []age.Recipient, error) {
 	b, err := cfg.storage().Recipients()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%w: there is no vault in %s (no %s); bring it back from a backup, or create an empty one: the log loses nothing, but what was in it can't be disclosed", ErrMissing, cfg.storage(), recipientsFile)
+		return nil, nil, fmt.Errorf("%w: no vault in %s (it has no %s); restore it from a backup, or create an empty vault: the log loses no entry, but what the lost vault held can't be disclosed", ErrMissing, cfg.storage(), recipientsFile)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("vault: %w", err)
@@ -182,11 +182,11 @@ func readKeys(cfg Config) ([]age.Identity, []age.Recipient, error) {
 		}
 		have = append(have, shorten(own))
 	}
-	return nil, nil, fmt.Errorf("%w: %s has the key of %s, and %s in %s wants that of %s", ErrWrongKey,
+	return nil, nil, fmt.Errorf("%w: %s has the key of %s, and %s in %s names %s", ErrWrongKey,
 		cfg.Identity, strings.Join(have, ", "), recipientsFile, cfg.storage(), shorten(fmt.Sprint(recipients[0])))
 }
 
-// shorten keeps a recipient recognisable: post-quantum ones have 2,000 characters.
+// shorten shortens a recipient for messages: a post-quantum one has 2,000 characters.
 func shorten(recipient string) string {
 	if len(recipient) > 40 {
 		return recipient[:32] + "..." + recipient[len(recipient)-6:]

@@ -38,7 +38,7 @@ func configIn(dir string) Config {
 	return Config{Dir: filepath.Join(dir, "vault"), Identity: filepath.Join(dir, "key"), MaxFileSize: 8192}
 }
 
-// numbered is a record that anybody can make from its name.
+// numbered makes a record from its name.
 func numbered(name string) *Record {
 	r := &Record{hash: sha256.Sum256([]byte(name)), openings: []event.Opening{{Salt: [16]byte{1}, Name: "agency", Value: event.Text("police")}}}
 	if err := r.encode(); err != nil {
@@ -126,8 +126,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// killed runs the child until it has said some lines, kills it, and returns what it
-// said.
+// killed runs the child until it has written some lines, kills it, and returns its
+// output.
 func killed(t *testing.T, dir, run string, lines int) (put, erased []string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], dir)

@@ -16,16 +16,14 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// Get decrypts records. It returns those that it could read, in the order of
-// events, and one error that says why others are not among them: it wraps a
-// *[MissingError] for those that the vault hasn't and a *[DamagedError] for each
-// file that can't be read. The caller bounds how many it asks for: all are in
-// memory at once.
+// Get decrypts records. It returns the readable ones, in the order of events, and one
+// error about the others: it wraps a *[MissingError] for records that the vault lacks
+// and a *[DamagedError] for each damaged file. Get holds all records in memory, so
+// the caller must bound their number.
 func (v *Vault) Get(ctx context.Context, events ...event.Digest) ([]*Record, error) {
 	found := make(map[event.Digest]*Record, len(events))
 	var errs []error
-	// A file may be rewritten between the look-up and the reading. Then its
-	// records are elsewhere: look again.
+	// Compact may rewrite a file between locate and readFile. Then locate again.
 	const attempts = 100
 	for attempt := 0; ; attempt++ {
 		moved := false
@@ -68,7 +66,7 @@ func (v *Vault) Get(ctx context.Context, events ...event.Digest) ([]*Record, err
 	return out, errors.Join(errs...)
 }
 
-// locate returns what is still to be read, by file.
+// locate returns the places of those events that are not in found, by file.
 func (v *Vault) locate(events []event.Digest, found map[event.Digest]*Record) map[*batchFile][]place {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -84,12 +82,12 @@ func (v *Vault) locate(events []event.Digest, found map[event.Digest]*Record) ma
 	return out
 }
 
-// readFile reads records of one file; all that count, if places is nil. What turns
-// out to be damaged is no longer counted as kept.
+// readFile reads records of one file into found: all live ones if places is nil. It
+// drops damaged records from the vault.
 func (v *Vault) readFile(f *batchFile, places []place, found map[event.Digest]*Record) error {
 	b, err := v.open(f.seq)
 	if err != nil {
-		return v.readError(f, v.livePlaces(f), err) // none can be read
+		return v.readError(f, v.livePlaces(f), err) // no record can be read
 	}
 	defer b.file.Close()
 	if places == nil {
@@ -120,7 +118,7 @@ func readRecord(b *openBatch, p place) (*Record, error) {
 	}
 	r, err := parseRecord(text)
 	if err == nil && r.hash != p.hash {
-		err = fmt.Errorf("%w: the index has another event than the record", ErrMalformed)
+		err = fmt.Errorf("%w: index and record name different events", ErrMalformed)
 	}
 	if err != nil {
 		return nil, &brokenError{err: err}
@@ -128,14 +126,14 @@ func readRecord(b *openBatch, p place) (*Record, error) {
 	return r, nil
 }
 
-// readError says what an error means for the records that were to be read. A file
-// that is gone while its records still point to it is damage too.
+// readError returns the error for a failed read of places, and records damage. A
+// file that is gone although live records are in it is damaged too.
 func (v *Vault) readError(f *batchFile, places []place, err error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	gone := errors.Is(err, fs.ErrNotExist)
 	if gone && (v.lock == nil || v.batches[f.seq] != f) {
-		return err // rewritten by its owner: look again
+		return err // its owner has rewritten it: locate again
 	}
 	var broken *brokenError
 	if !gone && !errors.As(err, &broken) {
@@ -156,9 +154,9 @@ func (v *Vault) readError(f *batchFile, places []place, err error) error {
 	return v.damaged(f.seq, bad)
 }
 
-// damaged makes the error. It needs mu.
+// damaged makes the error about a damaged file. mu must be held.
 func (v *Vault) damaged(seq uint64, bad *badFile) *DamagedError {
-	// Of a file that opening it could not authenticate, the index may be wrong.
+	// If the header is not authenticated, the index may be wrong.
 	e := &DamagedError{File: v.path(seq), Unsure: v.batches[seq] == nil, Err: bad.err}
 	for _, p := range bad.claims {
 		if _, ok := v.records[p.hash]; !ok {
@@ -168,8 +166,8 @@ func (v *Vault) damaged(seq uint64, bad *badFile) *DamagedError {
 	return e
 }
 
-// Damage returns the damage that is known: what Open found in the headers, and what
-// reading has met since. Check looks everywhere.
+// Damage returns the known damage: in headers, which Open reads, and in records read
+// since. Check reads everything.
 func (v *Vault) Damage() []*DamagedError {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -180,8 +178,8 @@ func (v *Vault) Damage() []*DamagedError {
 	return out
 }
 
-// Check decrypts every record, one file in memory at a time, and returns all
-// damage. An error means that it could not look everywhere.
+// Check decrypts every record, with one file at a time in memory, and returns all
+// damage. An error means that it could not read everything.
 func (v *Vault) Check(ctx context.Context) ([]*DamagedError, error) {
 	for _, f := range v.openFiles() {
 		if err := ctx.Err(); err != nil {
@@ -189,7 +187,7 @@ func (v *Vault) Check(ctx context.Context) ([]*DamagedError, error) {
 		}
 		err := v.readFile(f, nil, make(map[event.Digest]*Record))
 		var damaged *DamagedError
-		// A file that was rewritten meanwhile was read by whoever did so.
+		// A file that is gone was read when it was rewritten.
 		if err != nil && !errors.As(err, &damaged) && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -203,15 +201,14 @@ func (v *Vault) openFiles() []*batchFile {
 	return slices.SortedFunc(maps.Values(v.batches), func(a, b *batchFile) int { return cmp.Compare(a.seq, b.seq) })
 }
 
-// liveIn returns those places of a file's index whose records count.
+// liveIn returns the places of live records in a file's index.
 func (v *Vault) liveIn(f *batchFile, index []place) []place {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return slices.DeleteFunc(slices.Clone(index), func(p place) bool { return v.records[p.hash].file != f })
 }
 
-// livePlaces is liveIn for a file whose index can't be read any more. It looks at
-// every record there is.
+// livePlaces is liveIn for a file whose index is unreadable. It visits every record.
 func (v *Vault) livePlaces(f *batchFile) []place {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

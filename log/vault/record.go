@@ -6,23 +6,26 @@ package vault
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"slices"
 
 	"github.com/vasistas/vasistas/log/event"
 )
 
+var url = base64.RawURLEncoding.Strict()
+
 // MaxRecordSize bounds a record, in bytes: a submission has no more.
 const MaxRecordSize = event.MaxSubmissionSize
 
-// maxNotices is how many notices a submission, and a disclosure, may carry.
+// maxNotices bounds the notices of a submission and of a disclosure.
 const maxNotices = 64
 
-// A Record is what is kept for one event. It is immutable.
+// A Record holds the openings and notices of one event. It is immutable.
 type Record struct {
 	hash     event.Digest
 	openings []event.Opening // of all public digests, sorted by their text
-	notices  [][]byte        // a release's, sorted by base64url text
+	notices  [][]byte        // of a release, sorted by base64url text
 	text     []byte          // the one encoding
 }
 
@@ -32,9 +35,9 @@ func (r *Record) Event() event.Digest { return r.hash }
 // Openings returns the openings of the event's public digests.
 func (r *Record) Openings() []event.Opening { return slices.Clone(r.openings) }
 
-// Prepare checks what a submission carries beside its entry, and makes a record of
-// it: nil if the event has nothing to be disclosed. Any fault is a
-// *[SubmissionError]. It does not change s, and may be called concurrently.
+// Prepare checks a submission's openings and notices against its entry and makes
+// their record: nil if the event has nothing to disclose. Its error is a
+// *[SubmissionError]. Prepare doesn't change s and is safe for concurrent use.
 func Prepare(s *event.Submission) (*Record, error) {
 	if s == nil || s.Envelope == nil || s.Envelope.Event == nil {
 		return nil, &SubmissionError{Err: fmt.Errorf("%w: no envelope", event.ErrMalformed)}
@@ -52,8 +55,8 @@ func Prepare(s *event.Submission) (*Record, error) {
 	return r, nil
 }
 
-// check holds the record against its event. Since digests are what is compared,
-// there is but one record for an event.
+// check compares the record with its event by digests, so an event has exactly one
+// record.
 func (r *Record) check(ev *event.Event) error {
 	if len(ev.Sealed.Digests(event.ClassPublic)) > 0 || len(r.openings) > 0 {
 		if err := ev.MatchAll(event.ClassPublic, r.openings); err != nil {
@@ -117,7 +120,7 @@ func (r *Record) encode() error {
 	return nil
 }
 
-// parseRecord reads the text of a record, and keeps b.
+// parseRecord reads the text of a record. The record keeps b.
 func parseRecord(b []byte) (*Record, error) {
 	if len(b) > MaxRecordSize {
 		return nil, fmt.Errorf("%w: record of %d bytes", ErrTooLarge, len(b))

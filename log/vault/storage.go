@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// Storage is where the files of a vault are. The default is a directory, see
-// Config.Dir; package pgstate keeps them in PostgreSQL. It sees ciphertext only.
-// What a method wrote or removed is durable when it returns nil.
+// Storage holds the files of a vault, which are ciphertext. The default is a
+// directory, see Config.Dir; package pgstate keeps them in PostgreSQL. A write or
+// removal is durable when the method returns nil.
 type Storage interface {
-	// String says where it is, for people.
+	// String returns the place of the vault, for messages.
 	String() string
-	// Lock takes it for one owner, who alone calls Create and Remove.
+	// Lock makes the caller the owner, which alone calls Create and Remove.
 	Lock() (io.Closer, error)
 
-	// Recipients returns the text of the recipients, or fs.ErrNotExist if there
-	// is no vault. CreateRecipients fails with fs.ErrExist if there is one.
+	// Recipients returns the text of the recipients, or fs.ErrNotExist if no vault
+	// exists. CreateRecipients fails with fs.ErrExist if a vault exists.
 	Recipients() ([]byte, error)
 	CreateRecipients(text []byte) error
 
@@ -26,30 +26,30 @@ type Storage interface {
 	List() ([]BatchInfo, error)
 	// Open opens a batch, or fails with fs.ErrNotExist.
 	Open(seq uint64) (BatchFile, error)
-	// Create makes a batch. After an error it may be there or not.
+	// Create makes a batch. After an error the batch may exist or not.
 	Create(seq uint64, data []byte) error
-	// Remove removes batches, and passes over those that are not there.
+	// Remove removes those of the batches that exist.
 	Remove(seqs []uint64) error
-	// Path names a batch, for people.
+	// Path names a batch, for messages.
 	Path(seq uint64) string
 
-	// LockAudit keeps other writers away from the audit trail.
+	// LockAudit locks the audit file for one writer.
 	LockAudit() (io.Closer, error)
-	// ReadAudit returns the audit trail, or fs.ErrNotExist if it has no line.
+	// ReadAudit returns the audit file, or fs.ErrNotExist if it has no line.
 	ReadAudit() (io.ReadCloser, error)
-	// AppendAudit adds a line behind the first length bytes. More is there only
-	// if a crash cut a line off.
+	// AppendAudit writes a line after the first length bytes and drops what follows
+	// them, which is a line that a crash cut off.
 	AppendAudit(length int64, line []byte) error
 }
 
 // BatchInfo is a batch in a list.
 type BatchInfo struct {
 	Seq uint64
-	Age time.Duration // since it was made, by the clock of the storage
+	Age time.Duration // since Create, by the storage's clock
 }
 
-// BatchFile is a batch that is being read. An error of ReadAt other than io.EOF is
-// one of the storage, and no damage of the batch.
+// BatchFile is an open batch. A ReadAt error other than io.EOF means that the storage
+// failed, not that the batch is damaged.
 type BatchFile interface {
 	io.ReaderAt
 	io.Closer

@@ -20,8 +20,8 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// A Vault keeps records until they are deleted. Its methods are safe for
-// concurrent use. In memory it has about 100 bytes a record.
+// A Vault keeps records until they are deleted. Its methods are safe for concurrent
+// use. It takes about 100 bytes of memory for each record.
 type Vault struct {
 	cfg        Config
 	identities []age.Identity
@@ -30,51 +30,51 @@ type Vault struct {
 	lock       io.Closer // nil: opened for reading only
 
 	putting   sync.Mutex // held by PutBatch
-	compactor sync.Mutex // held by what rewrites files: Compact, Erase, Retain
+	compactor sync.Mutex // held by Compact, Erase and Retain, which rewrite files
 
 	mu      sync.RWMutex
 	records map[event.Digest]location
 	batches map[uint64]*batchFile
-	seq     uint64              // of the last file that was named; never goes back
-	doomed  map[uint64]bool     // files that may be there and must not: failed writes and removals
+	seq     uint64              // the last number given to a file; never goes back
+	doomed  map[uint64]bool     // files to remove: empty ones, and failed writes that may exist
 	damage  map[uint64]*badFile // files that can't be read, or not in full
 }
 
-// String and GoString say where the vault is, and nothing of its keys.
+// String and GoString name the place of the vault and none of its keys.
 func (v *Vault) String() string   { return "vault in " + v.files.String() }
 func (v *Vault) GoString() string { return v.String() }
 
-// location is where a record is.
+// location is the place of a live record.
 type location struct {
 	file *batchFile
 	off  uint32
 	n    uint32
 }
 
-// batchFile is a file with at least one record that counts. All but seq and the
-// totals is guarded by Vault.mu.
+// batchFile is a file with at least one live record. Vault.mu guards live and
+// liveBytes; the rest doesn't change.
 type batchFile struct {
 	seq       uint64
 	size      int64 // of the file
 	records   int
 	bytes     int64 // of all records
-	live      int   // records that Vault.records finds here
+	live      int   // records that Vault.records locates here
 	liveBytes int64
 	made      time.Time
 }
 
-// Every copy of a record's text is in the file where Vault.records finds it, or in
-// one with live < records, or in one that is doomed or damaged. Erase rests on that.
+// Erase depends on this invariant: every copy of a record's text is in the file where
+// Vault.records locates it, or in a file with live < records, or in one that is doomed
+// or damaged.
 
 type badFile struct {
-	claims []place // its index, believed or not; nil if unreadable
+	claims []place // its index, verified or not; nil if unreadable
 	err    error
 }
 
-// Open opens the vault for one owner. It reads the headers of all files and
-// decrypts no record. It refuses a vault that is in use; other errors are
-// [ErrMissing] and [ErrWrongKey]. A damaged file is no error: see [Vault.Damage] and
-// [Vault.Has].
+// Open opens the vault for one owner. It reads the headers of all files and decrypts
+// no record. It fails if another owner has the vault open, and with [ErrMissing] or
+// [ErrWrongKey]. A damaged file is no error: see [Vault.Damage] and [Vault.Has].
 func Open(cfg Config) (*Vault, error) {
 	v, err := prepare(cfg)
 	if err != nil {
@@ -89,8 +89,8 @@ func Open(cfg Config) (*Vault, error) {
 	return v, nil
 }
 
-// OpenReadOnly opens a vault to read and export from it, also while its owner
-// has it open.
+// OpenReadOnly opens a vault for reading and exporting, even while its owner has it
+// open.
 func OpenReadOnly(cfg Config) (*Vault, error) {
 	v, err := prepare(cfg)
 	if err != nil {
@@ -107,7 +107,7 @@ func prepare(cfg Config) (*Vault, error) {
 	return &Vault{cfg: cfg, files: cfg.storage(), identities: identities, recipients: recipients, doomed: make(map[uint64]bool)}, nil
 }
 
-// Close gives the directory back. No call may follow.
+// Close releases the vault's lock. No call may follow.
 func (v *Vault) Close() error {
 	if v.lock == nil {
 		return nil
@@ -117,8 +117,8 @@ func (v *Vault) Close() error {
 
 func (v *Vault) path(seq uint64) string { return v.files.Path(seq) }
 
-// scan fills the maps from the headers of the files. Files may vanish meanwhile,
-// if another process owns them: then it begins again.
+// scan fills the maps from the headers of the files. If another process owns the
+// vault, a file may vanish meanwhile: then scan starts again.
 func (v *Vault) scan() error {
 	const attempts = 100
 	var err error
@@ -155,7 +155,7 @@ func (v *Vault) scanOnce() error {
 		v.add(seq, b.size, b.index, nil)
 		v.batches[seq].made = now.Add(-info.Age)
 	}
-	// All that is in files without a live record is in others too.
+	// Other files have all records of a file without a live one.
 	for seq, f := range v.batches {
 		if f.live == 0 {
 			v.forget(seq)
@@ -164,8 +164,8 @@ func (v *Vault) scanOnce() error {
 	return nil
 }
 
-// add makes the records of a new file those that count, except where another file
-// has one and only says otherwise. It needs mu.
+// add makes the records of a new file live, except those for which only, if not nil,
+// returns false. mu must be held.
 func (v *Vault) add(seq uint64, size int64, index []place, only func(event.Digest) bool) {
 	f := &batchFile{seq: seq, size: size, records: len(index), made: time.Now()}
 	v.batches[seq] = f
@@ -181,7 +181,7 @@ func (v *Vault) add(seq uint64, size int64, index []place, only func(event.Diges
 	}
 }
 
-// drop forgets a record. Its text stays in its file. It needs mu.
+// drop forgets a record, whose text stays in its file. mu must be held.
 func (v *Vault) drop(h event.Digest) bool {
 	at, ok := v.records[h]
 	if ok {
@@ -192,8 +192,7 @@ func (v *Vault) drop(h event.Digest) bool {
 	return ok
 }
 
-// forget takes a file without live records out of use; it is to be removed. It
-// needs mu.
+// forget drops a file without live records and dooms it. mu must be held.
 func (v *Vault) forget(seq uint64) {
 	delete(v.batches, seq)
 	if v.lock != nil {
@@ -201,10 +200,10 @@ func (v *Vault) forget(seq uint64) {
 	}
 }
 
-// PutBatch keeps records, which may be nil, and returns when they are durable: one
-// file, unless they are very large. A record that is there already is passed over,
-// so what failed or was interrupted can simply be put again. After an error some
-// of the records may be kept.
+// PutBatch adds records, skipping nil ones, and returns when they are durable, in one
+// file unless they are very large. It skips records that the vault has, so a failed
+// or interrupted put can be repeated. After an error the vault may have some of the
+// records.
 func (v *Vault) PutBatch(ctx context.Context, records []*Record) error {
 	if v.lock == nil {
 		return ErrReadOnly
@@ -222,7 +221,7 @@ func (v *Vault) PutBatch(ctx context.Context, records []*Record) error {
 	return nil
 }
 
-// fresh returns those that the vault hasn't, each once.
+// fresh returns the records that the vault lacks, each once.
 func (v *Vault) fresh(records []*Record) []stored {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -240,7 +239,7 @@ func (v *Vault) fresh(records []*Record) []stored {
 	return out
 }
 
-// cut cuts records into what one file may hold.
+// cut splits records into the contents of single files.
 func (v *Vault) cut(records []stored) iter.Seq[[]stored] {
 	return func(yield func([]stored) bool) {
 		begin, size := 0, 0
@@ -259,7 +258,7 @@ func (v *Vault) cut(records []stored) iter.Seq[[]stored] {
 	}
 }
 
-// write makes records durable in a new file, then makes them count; only as in add.
+// write makes records durable in a new file, then adds it with only, see add.
 func (v *Vault) write(records []stored, only func(event.Digest) bool) error {
 	data, index, err := encodeBatch(v.recipients, records)
 	if err != nil {
@@ -270,7 +269,7 @@ func (v *Vault) write(records []stored, only func(event.Digest) bool) error {
 	seq := v.seq
 	v.mu.Unlock()
 	if err := v.files.Create(seq, data); err != nil {
-		// It may be there all the same, and what is in it may be erased later.
+		// The file may exist all the same, and Erase must reach it.
 		v.mu.Lock()
 		v.doomed[seq] = true
 		v.mu.Unlock()
@@ -282,9 +281,9 @@ func (v *Vault) write(records []stored, only func(event.Digest) bool) error {
 	return nil
 }
 
-// Has returns whether the vault has a record of the event that is not known to be
-// unreadable. The log asks for each sealed entry, to learn what it can't disclose any
-// more.
+// Has reports whether the vault has a record of the event that is not known to be
+// unreadable. The log calls it for each sealed entry, to find those that it can no
+// longer disclose.
 func (v *Vault) Has(h event.Digest) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -308,10 +307,9 @@ func (v *Vault) All() []event.Digest {
 	return out
 }
 
-// Delete forgets records whose content has been disclosed, and returns how many
-// there were. Their ciphertext goes when Compact rewrites the file; until then a
-// crash can bring them back, see [Vault.Retain]. To keep what was never disclosed
-// from anybody for good, use Erase.
+// Delete forgets disclosed records and returns how many there were. Compact removes
+// their ciphertext; until then a crash can bring them back, see [Vault.Retain]. To
+// destroy undisclosed records, use Erase.
 func (v *Vault) Delete(events ...event.Digest) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -324,16 +322,16 @@ func (v *Vault) Delete(events ...event.Digest) int {
 	return n
 }
 
-// Stats says how much there is.
+// Stats are the sizes of a vault.
 type Stats struct {
-	Records      int   // that count
-	RecordBytes  int64 // in clear
+	Records      int   // live ones
+	RecordBytes  int64 // of live records, in clear
 	Files        int
-	FileBytes    int64 // encrypted, including what Compact has yet to remove
+	FileBytes    int64 // encrypted, including dead records
 	DamagedFiles int
 }
 
-// Stats returns how much there is.
+// Stats returns the sizes of the vault.
 func (v *Vault) Stats() Stats {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

@@ -54,8 +54,7 @@ func (c *vaultCommand) entry(ctx context.Context, i, size uint64) (*event.Envelo
 	return env, nil
 }
 
-// indices finds the entries of events. It reads the whole log, unless it finds all
-// of them before the end.
+// indices returns the entries of events. It reads the log until it has all of them.
 func (c *vaultCommand) indices(ctx context.Context, events []event.Digest) (map[event.Digest]uint64, error) {
 	wanted := make(map[event.Digest]bool, len(events))
 	for _, h := range events {

@@ -1,12 +1,12 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package vaultcmd is the command that looks into a log's vault, for the binaries
-// that have it: vasistas-log vault and vasistas vault.
+// Package vaultcmd is the command that makes, lists, checks and exports a log's
+// vault. vasistas-log vault and vasistas vault run it.
 //
-// It works on the directory of a log that may be running, and changes nothing in
-// it but the audit file. It trusts that directory: that the entry with an index is
-// the one in the tree's files was checked when the log wrote them.
+// It works on the directory of a log that may be running. Except for init, it changes
+// only the audit file. It trusts the tree's files in that directory and doesn't verify
+// them again.
 package vaultcmd
 
 import (
@@ -29,20 +29,20 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// Usage says how the command is used.
-const Usage = `vault: what the log keeps until it is disclosed
+// Usage is the command's help text.
+const Usage = `vault: the openings and notices that the log keeps until it discloses them
 
 Usage:
-  vault init   -dir DIR [-recovery age1pq1...]            make an empty one, and its key
-  vault ls     -dir DIR                                   list what is in it
-  vault check  -dir DIR                                   decrypt everything; what is lost?
+  vault init   -dir DIR [-recovery age1pq1...]            make an empty vault and its key
+  vault ls     -dir DIR                                   list the records
+  vault check  -dir DIR                                   decrypt all records, list what is lost
   vault export -dir DIR -entry INDEX... -to age1... -by NAME -out FILE
-                                                          give openings to an inspector
+                                                          export openings to an inspector
   vault audit  -dir DIR                                   list all exports
 
 An export is an age file with a tar archive: age -d -i KEY FILE | tar -x
-It is recorded in DIR/vault/audit/exports.jsonl, or in the database, before FILE is
-written.
+The vault records it in DIR/vault/audit/exports.jsonl, or in the database, before it
+writes FILE.
 `
 
 // Shared is a vault in a database, with the published checkpoint of its log.
@@ -55,7 +55,7 @@ type Shared struct {
 type vaultCommand struct {
 	dir, tree, state, vault, identity string
 	database                          string
-	open                              func(ctx context.Context, dsn string) (*Shared, error) // nil: there are directories only
+	open                              func(ctx context.Context, dsn string) (*Shared, error) // nil: no -database
 	shared                            *Shared
 	recovery                          *[]string
 	entries                           []uint64
@@ -63,18 +63,18 @@ type vaultCommand struct {
 	stdout                            io.Writer
 }
 
-// Run runs the command with its arguments, which begin with init, ls, check, export
-// or audit. flag.ErrHelp means that help was asked for, and given; an error about the
-// arguments is one of package command.
+// Run runs the command. args begin with init, ls, check, export or audit. It returns
+// flag.ErrHelp after printing help, and an error of package command about wrong
+// arguments.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return RunShared(ctx, args, stdout, stderr, nil)
 }
 
-// RunShared is Run, and has a flag -database for what open opens.
+// RunShared is Run with a flag -database, whose vault open opens.
 func RunShared(ctx context.Context, args []string, stdout, stderr io.Writer, open func(ctx context.Context, dsn string) (*Shared, error)) (err error) {
 	if len(args) == 0 {
 		fmt.Fprint(stderr, Usage)
-		return command.WrongUse("wrong use: say what to do with the vault")
+		return command.WrongUse("wrong use: vault needs a command")
 	}
 	c := &vaultCommand{stdout: stdout, open: open}
 	verbs := map[string]func(context.Context) error{
@@ -87,7 +87,7 @@ func RunShared(ctx context.Context, args []string, stdout, stderr io.Writer, ope
 		return flag.ErrHelp
 	case verb == nil:
 		fmt.Fprint(stderr, Usage)
-		return command.WrongUse("wrong use: there is no command vault %q", args[0])
+		return command.WrongUse("wrong use: no command vault %q", args[0])
 	}
 	if err := c.parse(args[0], args[1:], stderr); command.IsWrongUse(err) {
 		return fmt.Errorf("wrong use: %w", err)
@@ -111,22 +111,22 @@ func (c *vaultCommand) parse(verb string, args []string, stderr io.Writer) error
 	set.StringVar(&c.vault, "vault", "", "directory of the vault, if not DIR/vault")
 	set.StringVar(&c.identity, "identity", "", "`file` with the vault's age identity, if not DIR/keys/vault.key")
 	if c.open != nil && verb != "init" {
-		set.StringVar(&c.database, "database", "", "`DSN` of the database that has the vault; -tree then is the directory of the tiles")
+		set.StringVar(&c.database, "database", "", "`DSN` of the database with the vault; -tree is then the directory of the tiles")
 	}
 	switch verb {
 	case "init":
-		c.recovery = command.List(set, "recovery", "`recipient` (age1pq1..., from age-keygen -pq) that can decrypt everything too; repeat it")
+		c.recovery = command.List(set, "recovery", "age `recipient` that can also decrypt everything (age1pq1..., from age-keygen -pq); repeatable")
 	case "export":
-		set.Func("entry", "`index` of an entry; repeat it, or separate several by commas", c.addEntries)
+		set.Func("entry", "`index` of an entry; repeatable, or several separated by commas", c.addEntries)
 		set.StringVar(&c.to, "to", "", "the inspector's age `recipient`")
-		set.StringVar(&c.by, "by", "", "`name` of who exports, for the audit file")
+		set.StringVar(&c.by, "by", "", "exporter's `name`, for the audit file")
 		set.StringVar(&c.out, "out", "", "`file` to write; it must not exist")
 	}
 	if err := command.Parse(set, args, stderr); err != nil {
 		return err
 	}
 	if c.dir == "" {
-		return command.WrongUse("-dir is missing: say which directory holds the log")
+		return command.WrongUse("-dir is missing: name the directory of the log")
 	}
 	if verb == "export" && (len(c.entries) == 0 || c.to == "" || c.by == "" || c.out == "") {
 		return command.WrongUse("an export needs -entry, -to, -by and -out")
@@ -143,7 +143,7 @@ func (c *vaultCommand) addEntries(s string) error {
 	for part := range strings.SplitSeq(s, ",") {
 		n, err := strconv.ParseUint(part, 10, 63)
 		if err != nil {
-			return fmt.Errorf("%q is no index of an entry", part)
+			return fmt.Errorf("%q is not an index of an entry", part)
 		}
 		c.entries = append(c.entries, n)
 	}
@@ -162,11 +162,11 @@ func (c *vaultCommand) init(context.Context) error {
 	if err := vault.Create(c.config(), *c.recovery...); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stdout, "Made an empty vault in %s. Its key is %s: keep a copy of it offline. Who has it can read all openings; without it nothing can be disclosed.\n", c.vault, c.identity)
+	fmt.Fprintf(c.stdout, "Made an empty vault in %s. Its key is %s: keep a copy of it offline. The key decrypts all openings, and nothing can be disclosed without it.\n", c.vault, c.identity)
 	return nil
 }
 
-// ls scans the log for the entries that the records belong to.
+// ls lists the records with their entries in the log.
 func (c *vaultCommand) ls(ctx context.Context) error {
 	v, err := vault.OpenReadOnly(c.config())
 	if err != nil {
@@ -211,7 +211,8 @@ func (c *vaultCommand) check(ctx context.Context) error {
 	return nil
 }
 
-// damage lists what can no longer be disclosed, and is an error if there is damage.
+// damage lists the events that can no longer be disclosed, and returns an error if
+// there is damage.
 func (c *vaultCommand) damage(ctx context.Context, damage []*vault.DamagedError) error {
 	var errs []error
 	var lost []event.Digest
@@ -234,7 +235,7 @@ func (c *vaultCommand) damage(ctx context.Context, damage []*vault.DamagedError)
 
 func (c *vaultCommand) export(ctx context.Context) error {
 	if _, err := os.Lstat(c.out); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is there already: %w", c.out, errors.Join(err, fs.ErrExist))
+		return fmt.Errorf("%s exists: %w", c.out, errors.Join(err, fs.ErrExist))
 	}
 	req := vault.ExportRequest{To: c.to, By: c.by, Time: time.Now()}
 	size, err := c.size(ctx)
@@ -258,7 +259,7 @@ func (c *vaultCommand) export(ctx context.Context) error {
 		return err
 	}
 	if err := durable.CreateFile(c.out, out.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("the audit file has this export, but it could not be written: %w", err)
+		return fmt.Errorf("the audit file names this export, but writing it failed: %w", err)
 	}
 	fmt.Fprintf(c.stdout, "Wrote %s: the openings of %d entries, %d bytes, SHA-256 %x.\n", c.out, len(a.Entries), a.Size, a.SHA256)
 	return nil
