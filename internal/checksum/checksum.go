@@ -1,9 +1,9 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package checksum guards a file of state against damage: it begins with a line that
-// says what it is, and ends with SHA-256 of all before. A writer of the file can write
-// the sum, too, so the sum does not say who wrote the file.
+// Package checksum detects damage of a state file, which begins with a magic line and
+// ends with the SHA-256 of everything before. The sum doesn't detect forgery: any
+// writer of the file can compute it.
 package checksum
 
 import (
@@ -18,13 +18,13 @@ var (
 	ErrDamaged = errors.New("it is damaged")
 )
 
-// Append appends the SHA-256 of b from a place on.
+// Append appends the SHA-256 of b[from:] to b.
 func Append(b []byte, from int) []byte {
 	sum := sha256.Sum256(b[from:])
 	return append(b, sum[:]...)
 }
 
-// Cut returns what stands between the magic line and the sum.
+// Cut checks the magic line and the sum, and returns the bytes between them.
 func Cut(b []byte, magic string) ([]byte, error) {
 	if len(b) < len(magic)+sha256.Size || !strings.HasPrefix(string(b[:len(magic)]), magic) {
 		return nil, ErrMagic

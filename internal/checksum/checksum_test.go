@@ -11,8 +11,8 @@ import (
 	"github.com/vasistas/vasistas/internal/checksum"
 )
 
-// Every file that differs in a bit or its length is refused; what is given back is
-// what was guarded.
+// A file that differs in a bit or in length is refused, and Cut returns the guarded
+// bytes.
 func TestCut(t *testing.T) {
 	const magic = "test file 1\n"
 	good := checksum.Append([]byte(magic+"body"), 0)

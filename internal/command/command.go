@@ -1,9 +1,9 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package command is what our command lines have in common: programs that end when
-// they are told to; commands by name, each with flags and no other arguments; and three
-// exit codes: 0 done, 1 failed, 2 wrong use.
+// Package command is the common part of the command lines: programs that end on a
+// signal, commands by name, each with flags and no other arguments, and three exit
+// codes: 0 done, 1 failed, 2 wrong use.
 package command
 
 import (
@@ -18,8 +18,8 @@ import (
 	"syscall"
 )
 
-// Main runs a program with the arguments, without its name, and exits with the code
-// that it returns. The context ends when the process is told to stop.
+// Main runs a program with the process's arguments, without its name, and exits with
+// the returned code. The context ends on SIGINT or SIGTERM.
 func Main(program func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := program(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
@@ -27,10 +27,10 @@ func Main(program func(ctx context.Context, args []string, stdin io.Reader, stdo
 	os.Exit(code)
 }
 
-// A Command does something until it is done or ctx ends.
+// A Command runs until it is done or ctx ends.
 type Command = func(ctx context.Context, args []string, stdout, stderr io.Writer) error
 
-// Run runs the command that args names, and returns the exit code. It adds "version"
+// Run runs the command that args[0] names and returns the exit code. It adds "version"
 // and the usual spellings of "help".
 func Run(ctx context.Context, program, usage string, commands map[string]Command, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
@@ -62,13 +62,13 @@ func Run(ctx context.Context, program, usage string, commands map[string]Command
 	return 1
 }
 
-// usageError says that the arguments are wrong.
+// usageError is an error about wrong arguments.
 type usageError struct{ error }
 
-// WrongUse returns an error that says that the arguments are wrong.
+// WrongUse returns an error about wrong arguments.
 func WrongUse(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// IsWrongUse reports whether an error says that the arguments are wrong.
+// IsWrongUse reports whether an error is about wrong arguments.
 func IsWrongUse(err error) bool { return errors.As(err, new(usageError)) }
 
 // List adds a flag that may be given several times.
@@ -81,8 +81,8 @@ func List(fs *flag.FlagSet, name, usage string) *[]string {
 	return &list
 }
 
-// Parse parses the flags of a command that takes no other arguments, and then checks
-// them. Its own errors are of wrong use, or flag.ErrHelp.
+// Parse parses the flags of a command that takes no other arguments, and runs the
+// checks. Its own errors are about wrong arguments, or flag.ErrHelp.
 func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, checks ...func() error) error {
 	fs.SetOutput(stderr)
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -101,7 +101,7 @@ func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, checks ...func() e
 	return nil
 }
 
-// Version returns the version that the program was built as.
+// Version returns the version of the built program.
 func Version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version

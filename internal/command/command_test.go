@@ -16,7 +16,7 @@ import (
 	"github.com/vasistas/vasistas/internal/command"
 )
 
-// TestRun: what is wrong use exits with 2, what fails with 1, and each says why.
+// TestRun: wrong use exits with 2 and a failure with 1, each with a message.
 func TestRun(t *testing.T) {
 	commands := map[string]command.Command{
 		"greet": func(_ context.Context, args []string, stdout, stderr io.Writer) error {

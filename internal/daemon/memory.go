@@ -13,28 +13,29 @@ import (
 	"time"
 )
 
-// The collector may let memory grow to leastLimit as usual, to twice what is live.
-// Beyond that, where what is live is what is open in a log, half of it has to do.
+// Up to leastLimit the collector works as usual, with twice the live memory. Beyond it,
+// when most of the heap is a log's open state, memory is half more than the live part,
+// plus spareLimit.
 const (
 	leastLimit = 192 << 20
 	spareLimit = 32 << 20
 )
 
-// memoryLimit returns the limit for so many live bytes on the heap.
+// memoryLimit returns the limit for a number of live bytes on the heap.
 func memoryLimit(live uint64) int64 {
 	return int64(max(leastLimit, min(live, math.MaxInt64/2)/2*3+spareLimit))
 }
 
-// bounding counts who bounds the memory of this process; the last one leaves it as the
-// first one found it.
+// bounding counts the running calls of boundMemory. The last one restores the limit that
+// was set before the first one.
 var bounding struct {
 	sync.Mutex
 	n      int
 	before int64
 }
 
-// boundMemory keeps the runtime's memory limit in proportion to what is live, until
-// ctx ends. Who sets GOMEMLIMIT or GOGC knows better.
+// boundMemory keeps the runtime's memory limit in proportion to live memory until ctx
+// ends. It does nothing if the operator has set GOMEMLIMIT or GOGC.
 func boundMemory(ctx context.Context) {
 	if os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {
 		return

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestMemoryLimit: the limit is above what is live, whatever that is.
+// TestMemoryLimit: the limit is always above live memory.
 func TestMemoryLimit(t *testing.T) {
 	for live, want := range map[uint64]int64{
 		0: 192 << 20, 100 << 20: 192 << 20, 400 << 20: 632 << 20, math.MaxUint64: math.MaxInt64/2/2*3 + 32<<20,
@@ -23,8 +23,8 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
-// TestBoundMemory: the runtime gets a limit that follows what is live, has it for as
-// long as the daemon serves, and not if the operator sets one.
+// TestBoundMemory: the runtime's limit follows live memory while the daemon serves,
+// unless the operator sets one.
 func TestBoundMemory(t *testing.T) {
 	none := debug.SetMemoryLimit(-1)
 	limited := func() bool { return debug.SetMemoryLimit(-1) != none }

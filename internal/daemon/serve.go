@@ -1,8 +1,8 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package daemon is what the daemons have in common: how they serve, and how much memory
-// they take.
+// Package daemon serves HTTP for the daemons: flags, metrics, shutdown, and a bound on
+// memory.
 package daemon
 
 import (
@@ -27,7 +27,7 @@ import (
 func WithMetrics(h http.Handler, reg *prometheus.Registry) http.Handler {
 	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 8, Timeout: 10 * time.Second})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// No ServeMux, which would redirect paths that it finds unclean.
+		// A ServeMux would redirect unclean paths.
 		if r.URL.EscapedPath() == "/metrics" {
 			metrics.ServeHTTP(w, r)
 			return
@@ -36,20 +36,20 @@ func WithMetrics(h http.Handler, reg *prometheus.Registry) http.Handler {
 	})
 }
 
-// Service is what [Service.Run] serves.
+// Service is an HTTP server for [Service.Run].
 type Service struct {
-	Server   *http.Server  // its ErrorLog is set
-	Listener net.Listener  // made by Listen
+	Server   *http.Server  // Run sets its ErrorLog
+	Listener net.Listener  // Listen makes it
 	MaxConns int           // connections at once; more wait
-	AddrFile string        // gets the address; "": none does
-	Shutdown time.Duration // how long requests under way go on, when told to stop
-	Drain    func()        // called when told to stop, before that; nil: nothing
+	AddrFile string        // Run writes the address to it; "": no file
+	Shutdown time.Duration // how long running requests may take on shutdown
+	Drain    func()        // called first on shutdown; nil: nothing
 	Logger   *slog.Logger
 	address  string
 }
 
-// Define adds the flags. The address is the default, and until says what goes on for a
-// while when the process is told to stop.
+// Define adds the flags. address is the default, and until names the work that goes on
+// during shutdown, such as "answering".
 func (s *Service) Define(fs *flag.FlagSet, address, until string) {
 	fs.StringVar(&s.address, "listen", address, "`address` to listen on; port 0 takes a free one")
 	fs.StringVar(&s.AddrFile, "addr-file", "", "`file` to write the address to, once it is known")
@@ -65,8 +65,7 @@ func (s *Service) Listen() (err error) {
 	return err
 }
 
-// Run prints the address, and answers requests until ctx ends, and then those that are
-// under way.
+// Run prints the address and serves until ctx ends. It then finishes running requests.
 func (s *Service) Run(ctx context.Context, stdout io.Writer) error {
 	url := "http://" + s.Listener.Addr().String() + "/"
 	fmt.Fprintln(stdout, url)
@@ -94,7 +93,7 @@ func (s *Service) Run(ctx context.Context, stdout io.Writer) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Shutdown)
 	defer cancel()
 	if err := s.Server.Shutdown(grace); err != nil {
-		return errors.Join(fmt.Errorf("waiting for requests under way: %w", err), s.Server.Close())
+		return errors.Join(fmt.Errorf("waiting for running requests: %w", err), s.Server.Close())
 	}
 	return nil
 }

@@ -9,17 +9,17 @@ import (
 	"os"
 )
 
-// batch is the records that one write and one fdatasync commit.
+// batch holds the records that one write and one fdatasync commit.
 type batch struct {
 	frame []byte        // guarded by Journal.mu until taken out of Journal.next
 	done  chan struct{} // closed after the commit, when err is final
 	err   error
 }
 
-// Append adds rec and returns once it is durable. Calls that wait at the same time
-// share one write and one fdatasync; their records are in no particular order. After
-// an error other than [ErrTooLarge] the journal has failed for good ([ErrFailed],
-// except [fs.ErrClosed]), and rec may turn up when it is opened again.
+// Append adds rec and returns once it is durable. Concurrent calls share one write and
+// one fdatasync, and their records have no particular order. After an error other than
+// [ErrTooLarge] the journal has failed for good ([ErrFailed], except [fs.ErrClosed]),
+// and rec may be in the journal when it is opened again.
 func (j *Journal) Append(rec []byte) error {
 	if len(rec) < 1 || len(rec) > j.maxRecord {
 		return fmt.Errorf("%w: record of %d bytes for %s (1 to %d allowed)", ErrTooLarge, len(rec), j.name, j.maxRecord)
@@ -38,7 +38,7 @@ func (j *Journal) Append(rec []byte) error {
 	return b.err
 }
 
-// join puts rec into the next batch. Whoever opens a batch leads it.
+// join puts rec into the next batch. The caller that starts a batch leads it.
 func (j *Journal) join(rec []byte) (b *batch, leader bool, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -48,7 +48,7 @@ func (j *Journal) join(rec []byte) (b *batch, leader bool, err error) {
 	j.inflight++
 	b = j.next
 	if b == nil || len(b.frame)+recordHeader+len(rec) > frameHeader+batchLimit {
-		// A full batch that is pushed out here still has its leader.
+		// A full batch that is replaced here still has its leader.
 		b, leader = &batch{frame: newFrame(), done: make(chan struct{})}, true
 		j.next = b
 	}
@@ -56,7 +56,7 @@ func (j *Journal) join(rec []byte) (b *batch, leader bool, err error) {
 	return b, leader, nil
 }
 
-// lead commits b when its turn comes; until then others join it.
+// lead commits b when its turn comes. Until then other calls join b.
 func (j *Journal) lead(b *batch) {
 	j.commit.Lock()
 	defer j.commit.Unlock()
@@ -75,7 +75,7 @@ func (j *Journal) lead(b *batch) {
 	}
 }
 
-// write commits one frame. It needs j.commit.
+// write commits one frame. j.commit must be held.
 func (j *Journal) write(frame []byte) error {
 	if err := j.checkOwned(); err != nil {
 		return err
@@ -93,7 +93,7 @@ func (j *Journal) write(frame []byte) error {
 	return nil
 }
 
-// checkOwned notices a second writer, and a file that was moved away or restored.
+// checkOwned detects a second writer, and a file that was moved away or restored.
 func (j *Journal) checkOwned() error {
 	info, err := os.Stat(j.name)
 	if err != nil {
@@ -105,7 +105,7 @@ func (j *Journal) checkOwned() error {
 	return nil
 }
 
-// fail makes the journal fail for good, and returns what all later calls return.
+// fail makes the journal fail for good and returns the error of all later calls.
 func (j *Journal) fail(err error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -170,7 +170,7 @@ func otherHistory(t *testing.T, data []byte, n int64) []byte {
 	return branch
 }
 
-// What can't be explained is left for the operator to look at.
+// Unexplained damage leaves the file unchanged for the operator.
 func TestCorruptLeavesFile(t *testing.T) {
 	data, offsets := journalBytes(t, four...)
 	data[offsets[1]+30] ^= 1
@@ -184,8 +184,8 @@ func TestCorruptLeavesFile(t *testing.T) {
 	wantFile(t, name, data)
 }
 
-// A loss of power during the last commit: of its sectors any may be there, old (zero)
-// or missing at the end. What was committed before is there, and it is never corruption,
+// After a loss of power during the last commit, each of its sectors may be written, old
+// (zero) or missing at the end. Earlier records are there, and it is never corruption,
 // even if the record was chosen to look like frames.
 func TestPowerLoss(t *testing.T) {
 	recs := slices.Clone(four)
@@ -243,8 +243,8 @@ func FuzzReplay(f *testing.F) {
 	})
 }
 
-// FuzzDamage overwrites a range of a good journal and cuts it. Whatever comes out is
-// a prefix of what went in, and what got lost without an error was damaged up to the end.
+// FuzzDamage overwrites a range of a good journal and cuts it. Opening returns a prefix
+// of the records, and records lost without an error were damaged up to the end.
 func FuzzDamage(f *testing.F) {
 	recs := []string{"one", "two two", strings.Repeat("three", 30), "four", "five"}
 	good, offsets := journalBytes(f, recs...)

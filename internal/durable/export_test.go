@@ -5,7 +5,7 @@ package durable
 
 import "bytes"
 
-// InFlight returns how many calls of Append are under way.
+// InFlight returns the number of running calls of Append.
 func (j *Journal) InFlight() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()

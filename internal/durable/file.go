@@ -62,8 +62,8 @@ func all(data []byte) func(io.Writer) error {
 	}
 }
 
-// CreateStream is [CreateFile] for what fill writes, of any size. The name exists
-// only once fill has returned without an error.
+// CreateStream is [CreateFile] for the bytes that fill writes, of any size. The name
+// exists only once fill has returned nil.
 func CreateStream(name string, perm fs.FileMode, fill func(io.Writer) error) error {
 	tmp, err := closedTemp(name, perm, fill)
 	if err != nil {
@@ -93,7 +93,8 @@ func (w *stepWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// closedTemp makes a synced temporary file beside name that holds what fill writes.
+// closedTemp makes a synced temporary file next to name with the bytes that fill
+// writes.
 func closedTemp(name string, perm fs.FileMode, fill func(io.Writer) error) (tmp string, err error) {
 	file, err := temp(name, perm, func(file *os.File) error {
 		return fill(&stepWriter{name, file})
@@ -108,8 +109,8 @@ func closedTemp(name string, perm fs.FileMode, fill func(io.Writer) error) (tmp 
 	return file.Name(), nil
 }
 
-// temp makes a temporary file beside name, fills and syncs it. On an error it is
-// removed; otherwise the caller closes it and renames or removes it.
+// temp makes, fills and syncs a temporary file next to name. It removes the file on an
+// error; otherwise the caller closes it and renames or removes it.
 func temp(name string, perm fs.FileMode, fill func(*os.File) error) (file *os.File, err error) {
 	defer func() {
 		if err != nil && file != nil {
@@ -152,10 +153,10 @@ func RemoveTemps(dir string) error {
 	return nil
 }
 
-// MkdirAll makes dir and all parents that are missing, with permissions perm before
-// the umask, and syncs the parent of each one before it makes the next. A directory
-// that is there already gets its parent synced too, since an earlier run may have
-// crashed in between; it is left out only where the parent may not be read.
+// MkdirAll makes dir and all missing parents, with permissions perm before the umask,
+// and syncs the parent of each before it makes the next. It also syncs the parent of an
+// existing directory, since an earlier run may have crashed in between, unless the
+// parent may not be read.
 func MkdirAll(dir string, perm fs.FileMode) error {
 	if err := mkdirAll(filepath.Clean(dir), perm); err != nil {
 		return fmt.Errorf("durable: making directory %s: %w", dir, err)
@@ -188,7 +189,7 @@ func mkdirAll(dir string, perm fs.FileMode) error {
 	return FsyncDir(parent)
 }
 
-// isDir reports whether mkdir failed with err because somebody else was faster.
+// isDir reports whether mkdir failed with err because the directory exists by now.
 func isDir(dir string, err error) bool {
 	info, serr := os.Stat(dir)
 	return errors.Is(err, fs.ErrExist) && serr == nil && info.IsDir()

@@ -18,7 +18,7 @@ import (
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
 )
 
-// faulty returns a new directory; what is done in it, and to it, passes in.
+// faulty returns a new directory whose steps pass in.
 func faulty(t *testing.T, in *durabletest.Injector) string {
 	dir := t.TempDir()
 	in.Inject(t, filepath.Dir(dir))
@@ -73,7 +73,7 @@ func steps(points []durabletest.Point) (s []durable.Step) {
 	return s
 }
 
-// The order is what makes them safe: data before name, name before the answer.
+// The order of steps makes them safe: data before name, name before the answer.
 func TestStepOrder(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -194,7 +194,7 @@ func TestMkdirAllFaults(t *testing.T) {
 			if err := durable.MkdirAll(dir, 0o700); !errors.Is(err, syscall.EIO) {
 				t.Fatalf("error %v", err)
 			}
-			// The second try makes and syncs whatever is left, the parent of what is there included.
+			// The second try makes and syncs the rest, and syncs the parent of what exists.
 			if err := durable.MkdirAll(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}

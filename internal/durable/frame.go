@@ -26,19 +26,19 @@ import (
 //	         payload             records
 //	record:  length (4), bytes
 //
-// Integers are big-endian. Both CRCs go on from that of the header line instead of
-// from zero, so that a frame is one of this journal only: neither stale disk blocks
-// nor a record that somebody else chose pass for one (they'd have to guess 32 bits).
+// Integers are big-endian. Both CRCs continue from that of the header line instead of
+// from zero, so that a frame belongs to this journal only: stale disk blocks, or a
+// record chosen by an attacker, would have to match 32 random bits.
 //
-// One frame is what one write(2) and one fdatasync(2) commit, and the next is written
-// only after that. So a crash can damage the last frame, in any of its parts, and
-// nothing else; readFrame rests on that.
+// One write(2) and one fdatasync(2) commit a frame, and only then is the next one
+// written. So a crash can damage any part of the last frame, but nothing else;
+// readFrame depends on that.
 const (
 	journalMagic = "vasistas-journal/1"
 	frameMagic   = "\xF7vj1"
 	frameHeader  = 28
 	recordHeader = 4
-	maxRecord    = 16 << 20 // what a caller may ask for
+	maxRecord    = 16 << 20 // greatest limit that a caller may set
 	maxPayload   = recordHeader + maxRecord
 	batchLimit   = 1 << 20 // a frame holds one record, or several up to this
 	maxHeader    = len(journalMagic) + 1 + 16 + 1 + 255 + 1 + 8 + 1
@@ -49,14 +49,15 @@ var (
 	headerLine = regexp.MustCompile(`^` + journalMagic + ` [0-9a-f]{16} ([!-~](?:[ -~]{0,253}[!-~])?) [0-9a-f]{8}\n$`)
 )
 
-// ErrCorrupt: a journal is damaged in a way that a crash can't explain. The error is
-// a *[CorruptError]. Restore it from a copy; cutting it would lose what was promised.
+// ErrCorrupt: a journal is damaged in a way that a crash can't explain. The error is a
+// *[CorruptError]. Restore the journal from a copy: cutting it would lose acknowledged
+// records.
 var ErrCorrupt = errors.New("durable: journal is corrupt")
 
-// CorruptError says where a journal is damaged. It is [ErrCorrupt].
+// CorruptError is a damaged place in a journal. It wraps [ErrCorrupt].
 type CorruptError struct {
 	Name   string // the file
-	Offset int64  // in bytes, of the header line or frame that is bad
+	Offset int64  // in bytes, of the damaged header line or frame
 	Reason string
 }
 
@@ -93,7 +94,7 @@ func parseHeader(b []byte) (line []byte, label string, ok bool) {
 	return line, string(m[1]), true
 }
 
-// chain is the place in a journal where a frame goes.
+// chain is the place of a frame in a journal.
 type chain struct {
 	seed     uint32 // CRC-32C of the header line
 	previous uint32
@@ -105,7 +106,7 @@ func newChain(line []byte) chain {
 	return chain{seed: sum, previous: sum, offset: int64(len(line))}
 }
 
-// newFrame returns an empty frame, to be extended by addRecord and closed by seal.
+// newFrame returns an empty frame, for addRecord and seal.
 func newFrame() []byte { return make([]byte, frameHeader, 512) }
 
 func addRecord(frame, rec []byte) []byte {
@@ -113,7 +114,7 @@ func addRecord(frame, rec []byte) []byte {
 	return append(frame, rec...)
 }
 
-// seal writes the frame's header for its place c, and returns the place after it.
+// seal writes the frame's header for its place c and returns the next place.
 func seal(frame []byte, c chain) chain {
 	payload := frame[frameHeader:]
 	copy(frame, frameMagic)
@@ -134,7 +135,7 @@ type frameInfo struct {
 	sum        uint32
 }
 
-// parseFrame reads the header of a frame; ok says that its checksum is right.
+// parseFrame reads the header of a frame. ok reports that its checksum is right.
 func parseFrame(b []byte, seed uint32) (h frameInfo, ok bool) {
 	if len(b) < frameHeader || string(b[:4]) != frameMagic {
 		return h, false
@@ -149,7 +150,7 @@ func parseFrame(b []byte, seed uint32) (h frameInfo, ok bool) {
 	return h, crc32.Update(seed, castagnoli, b[:24]) == h.sum
 }
 
-// splitRecords calls do for each record of a payload whose checksum was right.
+// splitRecords calls do, if not nil, for each record of a verified payload.
 func splitRecords(payload []byte, do func([]byte) error) (wellFormed bool, err error) {
 	for rest := payload; len(rest) > 0; {
 		if len(rest) < recordHeader {

@@ -16,8 +16,8 @@ import (
 
 var (
 	// ErrMissing: a register or journal that must exist doesn't. It wraps
-	// [fs.ErrNotExist]. Never answer it by creating an empty one: restore the
-	// state, or let the operator say by name that there is none.
+	// [fs.ErrNotExist]. The caller must not create an empty one instead: the operator
+	// restores the state, or creates new state by an explicit command.
 	ErrMissing = fmt.Errorf("durable: state file is missing: %w", fs.ErrNotExist)
 	// ErrTooLarge: a value or record is empty or exceeds the caller's limit.
 	ErrTooLarge = errors.New("durable: size is outside the allowed range")
@@ -33,7 +33,7 @@ type Step string
 const (
 	Mkdir      Step = "mkdir"
 	Create     Step = "create"      // make a temporary file
-	Write      Step = "write"       // write to a temporary file; or again, the last frame of a journal being opened
+	Write      Step = "write"       // write to a temporary file, or rewrite the last frame of a journal on opening
 	Sync       Step = "sync"        // fsync the file of Write
 	Rename     Step = "rename"      // WriteFile, Rewrite
 	Link       Step = "link"        // CreateFile
@@ -44,15 +44,15 @@ const (
 	Remove     Step = "remove"      // for callers that remove files
 )
 
-// Op is a moment at which a fault can be injected.
+// Op is a moment before or after a step.
 type Op struct {
 	Step  Step
-	After bool // the step was done; false: it is about to be done
+	After bool
 }
 
-// Fault is called before and after a step; its error becomes the step's. Before the
-// step, the step is then not done; after it, the step was done and its answer is lost.
-// Before a Write or Append the error may be a *[Torn].
+// Fault is called before and after a step, and its error becomes the step's. An error
+// before the step prevents it; after it, the step is done but its result is lost. Before
+// a Write or Append the error may be a *[Torn].
 type Fault func(op Op, path string) error
 
 // injection is a fault in one directory.
@@ -61,16 +61,17 @@ type injection struct {
 	fault Fault
 }
 
-// injections are what [Inject] has set, under injecting. A list is never changed.
+// injections is the list that [Inject] sets, with injecting held. A list is never
+// changed.
 var (
 	injecting  sync.Mutex
 	injections atomic.Pointer[[]*injection]
 )
 
-// Inject has fault called, from any goroutine, before and after each step on a path
-// in dir or below it, until remove is called. It is for tests of crash safety only;
-// package durabletest is its only caller. Faults go by directory: tests in different
-// directories don't see each other's faults, and no configuration passes them on.
+// Inject makes each step on a path in dir or below call fault, from any goroutine,
+// before and after, until remove is called. It is for tests of crash safety only, and
+// package durabletest is its only caller. Since a fault belongs to a directory, tests in
+// different directories don't see each other's faults.
 func Inject(dir string, fault Fault) (remove func()) {
 	in := &injection{filepath.Clean(dir), fault}
 	setInjections(func(list []*injection) []*injection { return append(list, in) })
@@ -119,7 +120,7 @@ func fault(op Op, path string) error {
 	return nil
 }
 
-// Do does a step that package durable has no function for.
+// Do runs a step for which package durable has no function.
 func (s Step) Do(path string, do func() error) error {
 	if err := fault(Op{Step: s}, path); err != nil {
 		return err

@@ -14,17 +14,17 @@ import (
 )
 
 var (
-	// ErrLabel: the journal belongs to somebody else. Nothing was replayed.
+	// ErrLabel: the journal belongs to another owner. Nothing was replayed.
 	ErrLabel = errors.New("durable: journal has another label")
-	// ErrFailed: a write, fsync or rename failed earlier, so that this Journal takes no
-	// more records. What didn't get acknowledged may or may not be in the file; open
-	// it again to find out. The error wraps the first failure too.
+	// ErrFailed: a write, fsync or rename failed earlier, so this Journal takes no more
+	// records. Records that were not acknowledged may be in the file or not; opening it
+	// again shows which. The error also wraps the first failure.
 	ErrFailed = errors.New("durable: journal has failed and must be opened again")
-	// ErrBusy: Rewrite was called while an Append was under way. Nothing was changed.
+	// ErrBusy: Rewrite was called during an Append. Nothing was changed.
 	ErrBusy = errors.New("durable: journal is being appended to")
 )
 
-// Journal is an append-only file of records. Its format stands in frame.go.
+// Journal is an append-only file of records. See frame.go for its format.
 type Journal struct {
 	name      string
 	label     string
@@ -33,19 +33,19 @@ type Journal struct {
 	size      atomic.Int64 // chain.offset, for Size
 
 	commit sync.Mutex // held during any change of the file; taken before mu
-	file   *os.File   // guarded by commit; as the next two
+	file   *os.File   // guarded by commit, like the next two
 	info   fs.FileInfo
-	chain  chain // the end of the file; all below it is durable
+	chain  chain // the end of the file; everything below it is durable
 
 	mu       sync.Mutex
 	next     *batch // records that wait for the next commit
-	inflight int    // calls of Append under way
-	err      error  // why no more records are taken; never reset
+	inflight int    // running calls of Append
+	err      error  // why the journal takes no more records; never reset
 }
 
-// CreateJournal makes the journal name, whose directory exists, and opens it; if name
-// exists it fails with [fs.ErrExist]. The label, 1 to 255 printable ASCII characters,
-// says whose journal it is. A record has 1 to maxRecord bytes, 16 MiB at most.
+// CreateJournal makes the journal name in an existing directory and opens it. If name
+// exists, it fails with [fs.ErrExist]. The label, 1 to 255 printable ASCII characters,
+// names the journal's owner. A record has 1 to maxRecord bytes, 16 MiB at most.
 func CreateJournal(name, label string, maxRecord int) (*Journal, error) {
 	line, err := newHeader(label)
 	if err != nil {
@@ -60,11 +60,11 @@ func CreateJournal(name, label string, maxRecord int) (*Journal, error) {
 	return OpenJournal(name, label, maxRecord, func([]byte) error { return nil })
 }
 
-// OpenJournal opens a journal that exists, and gives each record to replay, in order.
-// A record is valid during the call only; what replay gathers counts only once
-// OpenJournal has succeeded, for only then is it durable. An error of replay is
-// returned wrapped, and ends it. A torn tail, as a crash leaves it, is cut off and
-// told by [Journal.Truncated]; records in it were never acknowledged.
+// OpenJournal opens an existing journal and calls replay with each record, in order. A
+// record is valid only during the call. The records are durable only once OpenJournal
+// succeeds, so the caller uses their effect only then. An error of replay ends it and is
+// returned wrapped. OpenJournal cuts off a torn tail, which a crash leaves and which
+// holds no acknowledged record; [Journal.Truncated] returns its length.
 //
 // Errors: [ErrMissing], [ErrLabel], [ErrCorrupt] (the file stays as it is).
 func OpenJournal(name, label string, maxRecord int, replay func(rec []byte) error) (*Journal, error) {
@@ -93,7 +93,7 @@ func checkMaxRecord(n int) error {
 	return nil
 }
 
-// recover replays the file and makes durable what it found.
+// recover replays the file and makes the replayed records durable.
 func (j *Journal) recover(replay func([]byte) error) error {
 	info, err := j.file.Stat()
 	if err != nil {
@@ -111,9 +111,9 @@ func (j *Journal) recover(replay func([]byte) error) error {
 	return nil
 }
 
-// harden cuts off the torn tail, and writes the last good frame once more before it
-// syncs: the last owner may have died before its fsync, or because of its failure,
-// and after that the kernel may take pages for clean that never reached the disk.
+// harden cuts off the torn tail, rewrites the last good frame and syncs. The rewrite is
+// needed if the last owner died before its fsync or because of a failed one: the kernel
+// may then take pages for clean that never reached the disk.
 func (j *Journal) harden(r *replayer) error {
 	if j.truncated > 0 {
 		if err := Truncate.Do(j.name, func() error { return j.file.Truncate(j.chain.offset) }); err != nil {
@@ -134,14 +134,14 @@ func (j *Journal) harden(r *replayer) error {
 	return FsyncDir(filepath.Dir(j.name))
 }
 
-// Truncated returns the length in bytes of the torn tail that opening cut off.
+// Truncated returns the length in bytes of the torn tail that OpenJournal cut off.
 func (j *Journal) Truncated() int64 { return j.truncated }
 
-// Size returns the length of the file in bytes, of what is durable.
+// Size returns the length of the durable part of the file in bytes.
 func (j *Journal) Size() int64 { return j.size.Load() }
 
-// Close closes the file, after a commit that is under way. Calls of Append that are
-// still waiting, and all later ones, fail with [fs.ErrClosed].
+// Close closes the file after a running commit. Waiting and later calls of Append fail
+// with [fs.ErrClosed].
 func (j *Journal) Close() error {
 	j.commit.Lock()
 	defer j.commit.Unlock()

@@ -107,7 +107,7 @@ func wantPrefix(t *testing.T, name string, n int64) []byte {
 	return data[:n]
 }
 
-// All that wait on one commit fail with it, and so do those that come later.
+// All calls that wait on one commit fail with it, and so do later ones.
 func TestAppendFaultsConcurrent(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "j")
 	create(t, name).Close()

@@ -19,12 +19,12 @@ var ErrLocked = errors.New("durable: directory is in use")
 // Lock is the exclusive ownership of a directory.
 type Lock struct{ file *os.File }
 
-// LockDir takes dir for this process, by an exclusive flock(2) on the file dir/lock,
-// and removes temporary files that its last owner left. It doesn't wait: if the
-// directory is taken, by another process or by an earlier LockDir of this one, the
-// error is [ErrLocked] and names the process. The kernel gives the lock back when
-// the process ends, however it ends, so that a stale lock file is harmless. Nobody
-// may remove the file while a process runs, for a second one would lock a new file.
+// LockDir locks dir for this process, by an exclusive flock(2) on the file dir/lock, and
+// removes temporary files that the last owner left. It doesn't wait: if another process,
+// or an earlier LockDir of this one, has the lock, the error is [ErrLocked] and names
+// that process. The kernel releases the lock when the process ends, so a stale lock file
+// is harmless. Don't remove the file while the process runs: a second process would lock
+// a new file.
 func LockDir(dir string) (*Lock, error) {
 	name := filepath.Join(dir, "lock")
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
@@ -57,14 +57,14 @@ func lock(file *os.File, dir string) error {
 	if err := file.Truncate(0); err != nil {
 		return fmt.Errorf("durable: locking %s: %w", dir, err)
 	}
-	// The number is a help for the operator, not the lock, so it isn't synced.
+	// The number only informs the operator, so it isn't synced.
 	if _, err := file.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0); err != nil {
 		return fmt.Errorf("durable: locking %s: %w", dir, err)
 	}
 	return RemoveTemps(dir)
 }
 
-// holder says who wrote its process number into the lock file.
+// holder names the process whose number is in the lock file.
 func holder(file *os.File) string {
 	var buf [32]byte
 	n, _ := file.ReadAt(buf[:], 0)
@@ -79,15 +79,15 @@ func holder(file *os.File) string {
 	return fmt.Sprintf("process %d", pid)
 }
 
-// Close gives the directory back. The lock file stays. The lock is released by
-// name, for a child process that is just being started may still hold a copy of the
-// descriptor, and the lock would live as long as that.
+// Close unlocks the directory. The lock file stays. Close unlocks explicitly, since a
+// child process that is being started may have a copy of the descriptor, which would
+// keep the lock.
 func (l *Lock) Close() error {
 	err := control(l.file, "flock", func(fd int) error { return syscall.Flock(fd, syscall.LOCK_UN) })
 	return errors.Join(err, l.file.Close())
 }
 
-// control calls a system call on the descriptor of f, again if it was interrupted.
+// control calls a system call on the descriptor of f, and repeats it on EINTR.
 func control(f *os.File, name string, call func(fd int) error) error {
 	conn, err := f.SyscallConn()
 	if err != nil {

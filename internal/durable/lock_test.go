@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestLockWithCopy: a copy of the descriptor, as a child has that is just being
-// started, does not keep the directory locked.
+// TestLockWithCopy: a copy of the descriptor, as in a child that is being started, does
+// not keep the directory locked.
 func TestLockWithCopy(t *testing.T) {
 	dir := t.TempDir()
 	lock, err := LockDir(dir)

@@ -15,8 +15,8 @@ import (
 // Nothing was changed; load and decide again.
 var ErrConflict = errors.New("durable: register holds another value")
 
-// Register is one small durable value with compare-and-swap, the plain content of a
-// file. What Load returns is durable, always: a caller may sign it.
+// Register is one small value with compare-and-swap, the plain content of a file. A
+// loaded value is always durable, so a caller may sign it.
 type Register struct {
 	name string
 	max  int
@@ -25,12 +25,12 @@ type Register struct {
 	value  []byte // the last value known to be durable
 	doubt  bool   // a swap to intent failed, so the file holds value or intent
 	intent []byte
-	failed error // ErrChanged, for good
+	failed error // ErrChanged; never reset
 }
 
 // CreateRegister makes the register name with its first value of 1 to max bytes, or
-// fails with [fs.ErrExist]. An empty value is refused ([ErrTooLarge]), for an empty
-// file is what careless copies leave.
+// fails with [fs.ErrExist]. It refuses an empty value ([ErrTooLarge]), since an empty
+// file may be a failed copy.
 func CreateRegister(name string, max int, value []byte) (*Register, error) {
 	r := &Register{name: name, max: max, value: bytes.Clone(value)}
 	if err := r.checkSize(len(value)); err != nil {
@@ -42,9 +42,8 @@ func CreateRegister(name string, max int, value []byte) (*Register, error) {
 	return r, nil
 }
 
-// OpenRegister opens a register that exists; if it doesn't, the error is
-// [ErrMissing]. It writes the value once more, because the last owner may have
-// crashed between making it visible and making it durable.
+// OpenRegister opens an existing register, else fails with [ErrMissing]. It rewrites the
+// value, since the last owner may have crashed between the rename and its fsync.
 func OpenRegister(name string, max int) (*Register, error) {
 	r := &Register{name: name, max: max}
 	value, err := r.read()
@@ -58,27 +57,27 @@ func OpenRegister(name string, max int) (*Register, error) {
 	return r, nil
 }
 
-// Load returns a copy of the value. It fails only after a swap whose outcome is
-// unknown, while that can't be settled, and for good after [ErrChanged].
+// Load returns a copy of the value. It fails only while the outcome of a swap can't be
+// reread, and for good after [ErrChanged].
 func (r *Register) Load() ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.settle(); err != nil {
+	if err := r.reread(); err != nil {
 		return nil, err
 	}
 	return bytes.Clone(r.value), nil
 }
 
 // CompareAndSwap durably replaces the value old by new, of 1 to max bytes. If the
-// value isn't old, it fails with [ErrConflict]. After any other error the register
-// holds old or new, and Load tells which.
+// value isn't old, it fails with [ErrConflict]. After any other error the register holds
+// old or new; Load returns which.
 func (r *Register) CompareAndSwap(old, new []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.checkSize(len(new)); err != nil {
 		return err
 	}
-	if err := r.settle(); err != nil {
+	if err := r.reread(); err != nil {
 		return err
 	}
 	if !bytes.Equal(old, r.value) {
@@ -99,8 +98,8 @@ func (r *Register) CompareAndSwap(old, new []byte) error {
 	return nil
 }
 
-// settle ends a doubt. It needs r.mu.
-func (r *Register) settle() error {
+// reread determines the outcome of a failed swap. r.mu must be held.
+func (r *Register) reread() error {
 	if r.failed != nil || !r.doubt {
 		return r.failed
 	}
@@ -109,10 +108,10 @@ func (r *Register) settle() error {
 		return err
 	}
 	switch {
-	case bytes.Equal(onDisk, r.value): // never replaced, so as durable as before
+	case bytes.Equal(onDisk, r.value): // not replaced, so still durable
 	case bytes.Equal(onDisk, r.intent):
-		// Replaced, perhaps not durably. A second fsync of the directory could
-		// succeed without doing anything; a new file and a new rename can't.
+		// Replaced, perhaps not durably. A second fsync of the directory could succeed
+		// without effect; a new file and a new rename can't.
 		if err := WriteFile(r.name, onDisk, 0o600); err != nil {
 			return err
 		}
@@ -125,7 +124,7 @@ func (r *Register) settle() error {
 }
 
 func (r *Register) fail() error {
-	r.failed = fmt.Errorf("%w: %s; find out who did it, then restart", ErrChanged, r.name)
+	r.failed = fmt.Errorf("%w: %s; find and stop that process, then restart", ErrChanged, r.name)
 	return r.failed
 }
 

@@ -12,7 +12,7 @@ import (
 	"io"
 )
 
-// errTorn: what is left of the file is what a crash during the last write leaves.
+// errTorn: the rest of the file is a write that a crash interrupted.
 var errTorn = errors.New("torn")
 
 type replayer struct {
@@ -26,7 +26,7 @@ type replayer struct {
 	last  int64 // offset of the last good frame; of the header line, if there is none
 }
 
-// replayJournal reads a journal of size bytes and gives each record to do, in order.
+// replayJournal reads a journal of size bytes and calls do with each record, in order.
 // On success, everything from r.chain.offset on is a torn tail.
 func replayJournal(file io.ReaderAt, name, label string, size int64, do func([]byte) error) (*replayer, error) {
 	r := &replayer{file: file, name: name, size: size}
@@ -35,8 +35,8 @@ func replayJournal(file io.ReaderAt, name, label string, size int64, do func([]b
 		return nil, err
 	}
 	line, got, ok := parseHeader(head)
-	if !ok { // CreateJournal makes the line and the file in one step, so this is no torn write
-		return nil, r.corrupt("this is no header line of a journal")
+	if !ok { // not a torn write: CreateJournal makes the file with its header line
+		return nil, r.corrupt("not the header line of a journal")
 	}
 	if got != label {
 		return nil, fmt.Errorf("%w: %s is labelled %q, wanted %q", ErrLabel, name, got, label)
@@ -63,11 +63,10 @@ func replayJournal(file io.ReaderAt, name, label string, size int64, do func([]b
 
 // readFrame returns the frame at r.chain, errTorn, or a *CorruptError.
 //
-// A bad frame is a torn write only if it can be the last one that was ever written.
-// It can't be if its own header is good and the file goes on behind its end; if a
-// good header of another frame stands anywhere behind its start; or if more is left
-// than one frame can hold. Nor is a good header in the wrong place torn: its checksum
-// says that it was written so, hence a frame was lost, repeated or swapped.
+// A bad frame is a torn write only if it can be the last frame ever written. It can't be
+// if its own header is good and the file continues after its end, if a good header of
+// another frame follows its start, or if more is left than one frame can hold. A good
+// header in the wrong place is not torn either: a frame was lost, repeated or swapped.
 func (r *replayer) readFrame() (frameInfo, []byte, error) {
 	rest := r.size - r.chain.offset
 	if rest < frameHeader {
@@ -110,7 +109,7 @@ func (r *replayer) readFrame() (frameInfo, []byte, error) {
 	return h, payload, nil
 }
 
-// tornOrCorrupt looks behind the bad frame at r.chain for proof of a later one.
+// tornOrCorrupt searches the file after the bad frame at r.chain for a later frame.
 func (r *replayer) tornOrCorrupt(reason string) error {
 	if r.size-r.chain.offset > frameHeader+maxPayload {
 		return r.corrupt(reason + ", with more data behind it than one write leaves")

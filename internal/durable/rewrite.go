@@ -11,17 +11,18 @@ import (
 	"path/filepath"
 )
 
-// Rewrite atomically replaces the content of the journal by records, which must say
-// everything that the caller still promises. It is read before Rewrite returns, with
-// all commits held off, and must not call j; an error in it ends the rewriting.
+// Rewrite atomically replaces the content of the journal by records, which must hold
+// everything that the caller still promises. Rewrite iterates over records while no
+// commit runs, so records must not call j. An error in it ends the rewriting.
 //
-// The caller excludes Append *and* the effect of Append on the state that records is
-// made from, with a lock of its own (Append and effect under RLock, Rewrite under
-// Lock); otherwise a record could be acknowledged, and missing here. An Append that
-// is under way is refused with [ErrBusy].
+// The caller must hold a lock of its own that excludes Append *and* Append's effect on
+// the state that records is made from (Append and its effect under RLock, Rewrite under
+// Lock). Otherwise an acknowledged record could be missing. During an Append, Rewrite
+// fails with [ErrBusy].
 //
-// If it fails before the rename the journal goes on as it was. From the rename on
-// it has failed for good ([ErrFailed]), and opening it finds the old or the new content.
+// After a failure before the rename the journal is unchanged and usable. After a later
+// failure it has failed for good ([ErrFailed]), and opening it finds the old or the new
+// content.
 func (j *Journal) Rewrite(records iter.Seq2[[]byte, error]) error {
 	if err := j.idle(); err != nil {
 		return err
@@ -49,7 +50,7 @@ func (j *Journal) Rewrite(records iter.Seq2[[]byte, error]) error {
 	return j.replace(file, c)
 }
 
-// idle returns an error unless the journal takes records and no Append is under way.
+// idle returns an error unless the journal takes records and no Append is running.
 func (j *Journal) idle() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -59,7 +60,7 @@ func (j *Journal) idle() error {
 	return j.err
 }
 
-// fill writes a whole journal to file and returns where it ends.
+// fill writes a whole journal to file and returns its end.
 func (j *Journal) fill(file *os.File, line []byte, records iter.Seq2[[]byte, error]) (chain, error) {
 	c := newChain(line)
 	if err := Write.Write(j.name, line, file.Write); err != nil {
@@ -108,7 +109,7 @@ func (j *Journal) replace(file *os.File, c chain) error {
 		os.Remove(temp)
 		return j.fail(fmt.Errorf("rewriting: %w", err))
 	}
-	j.file.Close() // nothing hangs on the old file any more
+	j.file.Close() // the old file is no longer needed
 	j.file, j.info, j.chain = file, info, c
 	j.size.Store(c.offset)
 	return nil

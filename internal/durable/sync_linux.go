@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// datasync is fdatasync(2): it leaves out the times of the inode, but not the size.
+// datasync is fdatasync(2), which writes the size of the inode, but not its times.
 func datasync(f *os.File) error {
 	return control(f, "fdatasync", syscall.Fdatasync)
 }

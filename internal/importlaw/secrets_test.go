@@ -39,7 +39,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	keyText, err := key.Bytes()
 	check(err)
 	seed := escrow.NewSeed(time.Now())
-	opening := event.NewOpening("agency", event.Text("the agency that nobody may know yet"))
+	opening := event.NewOpening("agency", event.Text("the agency that is still secret"))
 	dir := t.TempDir()
 	cfg := vault.Config{Dir: filepath.Join(dir, "vault"), Identity: filepath.Join(dir, "key")}
 	check(vault.Create(cfg))
@@ -76,6 +76,6 @@ func TestSecretsStaySecret(t *testing.T) {
 	text(seed, seed.Bytes())
 	text(*seed, seed.Bytes())
 	text(opening, opening.Salt[:])
-	text(opening, []byte("the agency that nobody may know yet"))
+	text(opening, []byte("the agency that is still secret"))
 	text(kept, []byte("AGE-SECRET-KEY"))
 }

@@ -1,10 +1,10 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package linger lets a client see an answer that it got before it had sent all of
-// its request. A connection that is closed while data is unread is reset, and the
-// reset takes the answer with it; and most clients look for an answer only when they
-// have sent all.
+// Package linger delivers an answer to a client that is still sending its request. Most
+// clients read an answer only after they have sent everything, and closing a connection
+// with unread data resets it, which loses the answer. So the server keeps reading
+// briefly after the answer.
 package linger
 
 import (
@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// What a client that was answered already may cost.
+// Limits of reading after the answer.
 const (
 	most  = 16 << 20         // bytes
-	idle  = 3 * time.Second  // between two of them
+	idle  = 3 * time.Second  // without a byte
 	total = 10 * time.Second // in all
 )
 
-// On sends what was answered, and then reads on while the client sends.
+// On flushes the answer and then reads while the client sends, within the limits.
 func On(rc *http.ResponseController, body io.Reader) {
 	if rc.Flush() != nil {
 		return

@@ -66,7 +66,7 @@ type deadlines struct{ *httptest.ResponseRecorder }
 
 func (deadlines) SetReadDeadline(time.Time) error { return nil }
 
-// TestBounded: nobody is listened to for ever.
+// TestBounded: On stops at each of its limits.
 func TestBounded(t *testing.T) {
 	var e endless
 	linger.On(http.NewResponseController(deadlines{httptest.NewRecorder()}), &e)

@@ -8,11 +8,11 @@ import (
 	"slices"
 )
 
-// A Code says why a request was refused, or at which step it failed. Codes are stable:
-// they stand in answers, metrics and docs/operations.md.
+// A Code is the reason why a request was refused, or the step at which it failed. Codes
+// are stable: answers, metrics and docs/operations.md use them.
 type Code string
 
-// Of HTTP itself.
+// Codes of HTTP itself.
 const (
 	NotFound   Code = "not-found"
 	Method     Code = "method"
@@ -21,30 +21,30 @@ const (
 	MediaType  Code = "media-type"
 )
 
-// Of more than one server.
+// Codes of several servers.
 const (
-	Form     Code = "form"      // not an event, or a request, in its one encoding, or not sealed to this gate
-	Openings Code = "openings"  // not those that the event seals
+	Form     Code = "form"      // not an event or request in its one encoding, or not sealed to this gate
+	Openings Code = "openings"  // not the openings that the event seals
 	NotReady Code = "not-ready" // ask again
 	Storage  Code = "storage"   // a write failed
 )
 
-// Of a log.
+// Codes of a log.
 const (
 	Origin        Code = "origin"         // the event is for another log
 	UnknownSigner Code = "unknown-signer" // no charter ever named the key
 	Signature     Code = "signature"
 	Rule          Code = "rule" // see [Problem.Rule]; 403 for the rule role
 	QueueFull     Code = "queue-full"
-	Standby       Code = "standby" // another instance of the log is the active one
+	Standby       Code = "standby" // another instance of the log is active
 	ShuttingDown  Code = "shutting-down"
-	NoQuorum      Code = "no-quorum" // the event is sequenced, and not yet cosigned; ask again
+	NoQuorum      Code = "no-quorum" // the event is sequenced, but not yet cosigned; ask again
 	Internal      Code = "internal"
 )
 
-// Of a gate, in the order of its steps.
+// Codes of a gate, in the order of its steps.
 const (
-	Busy      Code = "busy"      // too much is under way; ask again
+	Busy      Code = "busy"      // too many requests at once; ask again
 	Stopped   Code = "stopped"   // the gate opens nothing until its operator acts
 	Proof     Code = "proof"     // warrant or access is not proven to be in the head
 	Fork      Code = "fork"      // the head contradicts the log that this gate follows
@@ -52,21 +52,21 @@ const (
 	Quorum    Code = "quorum"    // the head does not meet the witness or the audit policy
 	Stale     Code = "stale"     // the head's cosignatures are too old
 	Clock     Code = "clock"     // the gate's clock is behind a witnessed time
-	Trust     Code = "trust"     // the operator has not confirmed who is trusted now
-	Access    Code = "access"    // it is no access of this log, or had no effect
-	Group     Code = "group"     // it names a group without this gate
-	Dead      Code = "dead"      // revoked, voided, denied or expired
-	Answered  Code = "answered"  // this gate has answered it, and its answer does not fit this request
+	Trust     Code = "trust"     // the operator has not confirmed a change of trust
+	Access    Code = "access"    // the event is not an access of this log, or had no effect
+	Group     Code = "group"     // the access names a group without this gate
+	Dead      Code = "dead"      // the access is revoked, voided, denied or expired
+	Answered  Code = "answered"  // this gate has answered the access, with an answer for another request
 	Chain     Code = "chain"     // this gate's chain is broken
 	Breach    Code = "breach"    // the log has a breach that no audit quorum has closed
-	Overdue   Code = "overdue"   // something overdue bars
-	Package   Code = "package"   // the packages are not the access's
+	Overdue   Code = "overdue"   // an overdue obligation bars the gate
+	Package   Code = "package"   // the packages are not those of the access
 	Account   Code = "account"   // an account that the warrant does not name, or too many
 	Recipient Code = "recipient" // the agency did not sign for the recipient
 	Stanza    Code = "stanza"    // a stanza does not open with this gate's key
 	Notice    Code = "notice"    // a notice can't be written
 	Log       Code = "log"       // the log does not take the release, or never shows it in a witnessed head
-	Effect    Code = "effect"    // the release is logged, and had no effect
+	Effect    Code = "effect"    // the release is logged, but had no effect
 	Share     Code = "share"     // part two does not open, or holds no share
 )
 
@@ -76,7 +76,7 @@ func OfGate() []Code {
 		Breach, Overdue, Openings, Package, Account, Recipient, Stanza, Notice, Storage, Log, Effect, Share}
 }
 
-// list has each code under its status.
+// list holds the codes by status.
 var list = map[int][]Code{
 	http.StatusBadRequest:            {Form},
 	http.StatusForbidden:             {UnknownSigner, Trust, Group, Chain, Breach, Overdue, Account, Recipient},
@@ -95,7 +95,7 @@ var list = map[int][]Code{
 	http.StatusInsufficientStorage:   {Storage},
 }
 
-// Status returns the status of a code; 500 for one that is not in the list.
+// Status returns the HTTP status of a code, 500 for an unknown one.
 func (c Code) Status() int {
 	for status, codes := range list {
 		if slices.Contains(codes, c) {

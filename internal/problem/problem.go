@@ -1,10 +1,9 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package problem holds what logs and gates answer other than success: problem
-// documents (RFC 9457) of the types urn:vasistas:error:CODE. It has each [Code] with
-// its status once, and writes and reads answers. A reader trusts no server: what it
-// reads is bounded and safe to print.
+// Package problem writes and reads the error answers of logs and gates: problem
+// documents (RFC 9457) of the types urn:vasistas:error:CODE, and their HTTP statuses. A
+// reader trusts no server: an answer's size is bounded, and its texts are safe to print.
 package problem
 
 import (
@@ -28,23 +27,24 @@ const (
 	MaxSize = 64 << 10
 )
 
-// Problem is an answer other than success. One without a problem document has its
-// status and title only. A 404 or 410 is [fs.ErrNotExist].
+// Problem is an error answer. Without a problem document it has only status and title.
+// A 404 or 410 is [fs.ErrNotExist].
 type Problem struct {
 	Type   string `json:"type,omitempty"` // a URN; see Code
 	Title  string `json:"title,omitempty"`
 	Status int    `json:"status,omitempty"`
 	Detail string `json:"detail,omitempty"`
-	// Index is that of the entry, if the event is in the tree nevertheless.
+	// Index is the index of the entry, if the event is in the tree nevertheless.
 	Index *uint64 `json:"index,omitempty"`
-	// Of the code rule: its name, in which way the event breaks it, what would mend
-	// that, and the entry that the event refers to, if that is at issue; see docs/rules.md.
+	// Set for the code rule: the rule's name, the way in which the event breaks it, the
+	// cure, and the entry to which the event refers, if that is at issue; see
+	// docs/rules.md.
 	Rule      string     `json:"rule,omitempty"`
 	Way       string     `json:"way,omitempty"`
 	Cure      string     `json:"cure,omitempty"`
 	Reference *Reference `json:"reference,omitempty"`
 
-	RetryAfter time.Duration `json:"-"` // whole seconds; 0: the answer does not say
+	RetryAfter time.Duration `json:"-"` // whole seconds; 0: not in the answer
 }
 
 // Reference names an entry.
@@ -53,12 +53,12 @@ type Reference struct {
 	Leaf  string `json:"leaf"` // standard base64
 }
 
-// New returns a problem of a code, with the code's status.
+// New returns a problem with a code and the code's status.
 func New(code Code, title, detail string) *Problem {
 	return &Problem{Type: urn + string(code), Title: title, Status: code.Status(), Detail: detail}
 }
 
-// Code returns the code, "" for a problem that is not of Vasistas.
+// Code returns the code, "" for a problem of another server.
 func (p *Problem) Code() Code {
 	code, ok := strings.CutPrefix(p.Type, urn)
 	if !ok {
@@ -89,7 +89,7 @@ func (p *Problem) Is(target error) bool {
 	return target == fs.ErrNotExist && (p.Status == http.StatusNotFound || p.Status == http.StatusGone)
 }
 
-// Temporary says whether asking again may help, without anything being changed.
+// Temporary reports whether the same request may succeed later.
 func (p *Problem) Temporary() bool {
 	return p.Status == http.StatusTooManyRequests ||
 		p.Status >= 500 && p.Status != http.StatusNotImplemented && p.Status != http.StatusInsufficientStorage
@@ -106,13 +106,13 @@ func (p *Problem) Answer(w http.ResponseWriter) {
 	w.WriteHeader(p.Status)
 	b, err := json.Marshal(p)
 	if err != nil {
-		panic(err) // strings and numbers only
+		panic(err) // a Problem has only strings and numbers
 	}
 	w.Write(append(b, '\n'))
 }
 
-// Read reads the problem of an answer that is no success. A body that is none is
-// ignored: a proxy before the server answers in its own words.
+// Read reads the problem of an error answer. It ignores a body of another kind, which
+// may come from a proxy.
 func Read(resp *http.Response) *Problem {
 	p := &Problem{}
 	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media == mediaType {
@@ -129,7 +129,8 @@ func Read(resp *http.Response) *Problem {
 	return p
 }
 
-// UnmarshalJSON keeps a hostile server's words from steering a terminal.
+// UnmarshalJSON replaces unprintable characters, so that a hostile server can't control
+// a terminal.
 func (p *Problem) UnmarshalJSON(b []byte) error {
 	type plain Problem
 	if err := json.Unmarshal(b, (*plain)(p)); err != nil {

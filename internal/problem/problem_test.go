@@ -208,7 +208,7 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// TestRead: what a server or a proxy answers is read within bounds.
+// TestRead: answers of servers and proxies are read within bounds.
 func TestRead(t *testing.T) {
 	read := func(status int, kind, body string) *Problem {
 		rec := httptest.NewRecorder()

@@ -1,8 +1,8 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package stranger uses Vasistas as any other module would: its import path is none
-// of ours, so that no internal package is open to it. Its tests have an engine and a
+// Package stranger uses Vasistas as another module does: its import path is outside of
+// this module's, so it can't import internal packages. Its tests have an engine and a
 // source of their own, and run log, witness and gate as libraries.
 package stranger
 
@@ -76,7 +76,7 @@ func open(t *testing.T) *house {
 	h := &house{T: t, key: key.Verifier(), custodian: newSigner(), gateKey: must(escrow.GenerateKey(event.KEMX25519))}
 	quorum := fmt.Sprintf("witness w %s %s\nquorum w\n", cosigner.Verifier(), serveWitness(t, cosigner, h.key))
 	h.policy = must(tlog.ParsePolicy([]byte("log " + h.key.String() + "\n" + quorum)))
-	h.found(quorum)
+	h.signCharter(quorum)
 
 	dir := t.TempDir()
 	vc := vault.Config{Dir: filepath.Join(dir, "vault"), Identity: filepath.Join(dir, "vault.key")}
@@ -98,8 +98,8 @@ func open(t *testing.T) *house {
 	return h
 }
 
-// found signs the charter.
-func (h *house) found(witnesses string) {
+// signCharter signs the founding charter.
+func (h *house) signCharter(witnesses string) {
 	founder := newSigner()
 	party := func(role event.Role, name string, s event.Signer) event.Party {
 		return event.Party{Role: role, Name: name, Keys: []*event.PublicKey{s.Public()}}

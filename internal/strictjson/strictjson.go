@@ -1,13 +1,13 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package strictjson reads JSON that a person wrote.
+// Package strictjson reads JSON files that a person writes.
 //
-// encoding/json takes the last of two members of one name, ignores the case of
-// names, and replaces what is no text. Two programs may then understand one file
-// in two ways. This package refuses such files: valid UTF-8 and RFC 8259 syntax,
-// no unpaired surrogates, no name twice in an object, no null. It keeps the line of
-// every value, so that later errors about a value can name it.
+// encoding/json takes the last of two members of one name, ignores the case of names,
+// and replaces invalid UTF-8, so two programs may read one file differently. This
+// package accepts only valid UTF-8 and RFC 8259 syntax without unpaired surrogates,
+// repeated names in an object, and null. It keeps the line of every value for error
+// messages.
 package strictjson
 
 import (
@@ -20,20 +20,20 @@ import (
 	"unicode/utf8"
 )
 
-// ErrSyntax means that a text is not strict JSON; its error names the line.
+// ErrSyntax: a text is not strict JSON. The error names the line.
 var ErrSyntax = errors.New("not strict JSON")
 
-// A Value is one JSON value and where it stands.
+// A Value is one JSON value with its place in the text.
 type Value struct {
 	Kind       byte     // '{', '[', '"', '0' (a number) or 't' (true or false)
 	Text       string   // a string's content; a number or boolean as written
-	Names      []string // an object's names, in their order
+	Names      []string // an object's names, as written
 	Values     []*Value // an object's values in the order of Names, or a list's
-	Line       int      // where it begins, from 1
-	Start, End int      // its bytes in the text
+	Line       int      // of its first byte, from 1
+	Start, End int      // byte offsets in the text
 }
 
-// Member returns the value of this name in an object, or nil; v may be nil, too.
+// Member returns the value of this name in an object, or nil. v may be nil.
 func (v *Value) Member(name string) *Value {
 	if v == nil {
 		return nil
@@ -44,7 +44,7 @@ func (v *Value) Member(name string) *Value {
 	return nil
 }
 
-// Elements returns the values of a list, and none of anything else or nil.
+// Elements returns the values of a list, and nil for any other value. v may be nil.
 func (v *Value) Elements() []*Value {
 	if v == nil || v.Kind != '[' {
 		return nil
@@ -52,13 +52,13 @@ func (v *Value) Elements() []*Value {
 	return v.Values
 }
 
-// Parse reads one value. The caller bounds the text. Errors wrap ErrSyntax.
+// Parse reads one value. The caller must bound the text. Errors wrap ErrSyntax.
 func Parse(b []byte) (*Value, error) {
 	if !utf8.Valid(b) {
 		return nil, fmt.Errorf("%w: not valid UTF-8", ErrSyntax)
 	}
 	p := &parser{b: b, d: json.NewDecoder(bytes.NewReader(b)), line: 1}
-	// The syntax first, since Token by itself takes more than the grammar.
+	// Check the syntax first, since Token accepts more than the grammar.
 	if err := json.Unmarshal(b, new(json.RawMessage)); err != nil {
 		if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
 			p.count(int(syntax.Offset))
@@ -78,7 +78,7 @@ type parser struct {
 
 func (p *parser) fail(err error) error { return fmt.Errorf("%w: line %d: %w", ErrSyntax, p.line, err) }
 
-// count goes on to a place in the text.
+// count moves to a place in the text and counts its line.
 func (p *parser) count(to int) {
 	p.line += bytes.Count(p.b[p.at:to], []byte("\n"))
 	p.at = to
@@ -149,7 +149,7 @@ func (p *parser) inside(v *Value) error {
 // surrogates refuses a string with half of a UTF-16 pair, which encoding/json
 // replaces by U+FFFD.
 func (p *parser) surrogates(raw []byte) error {
-	high := false // the escape before this place is the first half of a pair
+	high := false // the previous escape is the first half of a pair
 	for i := 0; i < len(raw); i++ {
 		low := false
 		was := high

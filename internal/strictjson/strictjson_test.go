@@ -78,8 +78,8 @@ func plain(v *Value) any {
 	return v.Text
 }
 
-// Whatever is read, encoding/json reads alike, and each value is the text between
-// its places.
+// encoding/json reads each accepted text alike, and each value is the text between its
+// offsets.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{`{"a":[1,true,"x"],"b":{"c":-1e5}}`, "[ ]", `"\ud83d\ude00"`, `["\ud800"]`, `{"a":1,"a":2}`, "[null]"} {
 		f.Add([]byte(s))

@@ -13,17 +13,15 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Frontier is the right edge of a tree: the hashes of its partial tiles. It is
-// all that is needed to append to the tree and to know its root. The zero value
-// is the empty tree.
+// Frontier is the right edge of a tree: the hashes of its partial tiles. It suffices to
+// append to the tree and to compute its root. The zero value is the empty tree.
 type Frontier struct {
 	size uint64
 	// edge[l] are the hashes of the partial tile at level l, fewer than 256.
 	edge [][]Hash
 }
 
-// ReadFrontier reads the right edge of a tree of the given size. Nothing vouches
-// for it.
+// ReadFrontier reads the right edge of a tree of the given size, unverified.
 func ReadFrontier(ctx context.Context, r tlog.TileReader, size uint64) (*Frontier, error) {
 	f := &Frontier{size: size}
 	for _, t := range Edge(size) {
@@ -51,7 +49,7 @@ func LoadFrontier(ctx context.Context, r tlog.TileReader, size uint64, root Hash
 		if len(edge) == 0 {
 			return nil, fmt.Errorf("the root of the empty tree is not %x", root)
 		}
-		return nil, &tlog.CorruptError{Tile: edge[0], Reason: fmt.Sprintf("the right edge of the tree of size %d has the root %x, and the head says %x", size, f.Root(), root)}
+		return nil, &tlog.CorruptError{Tile: edge[0], Reason: fmt.Sprintf("the right edge of the tree of size %d has the root %x, but the head has %x", size, f.Root(), root)}
 	}
 	return f, nil
 }
@@ -81,7 +79,7 @@ func (f *Frontier) Clone() *Frontier {
 func (f *Frontier) Root() Hash {
 	var root Hash
 	have := false
-	// From the smallest perfect subtree, the rightmost, to the largest.
+	// Go from the smallest perfect subtree, which is the rightmost, to the largest.
 	for _, hashes := range f.edge {
 		for end := len(hashes); end > 0; {
 			n := end & -end
@@ -100,9 +98,9 @@ func (f *Frontier) Root() Hash {
 	return root
 }
 
-// Append adds a leaf hash. For each tile that it fills, from level 0 up, it
-// calls full with the tile and its 8,192 bytes; an error of full is returned,
-// and the frontier is then not usable.
+// Append adds a leaf hash. For each tile that it fills, from level 0 up, it calls full
+// with the tile and its 8,192 bytes. Append returns an error of full, after which the
+// frontier is unusable.
 func (f *Frontier) Append(leaf Hash, full func(t tlog.Tile, b []byte) error) error {
 	h := leaf
 	for l := 0; ; l++ {
@@ -142,12 +140,11 @@ func join(hashes []Hash) []byte {
 	return b
 }
 
-// Extend returns the frontier of the tree of the given size, at least f's, that
-// r holds. It hashes every entry from f.Size on, and those before it in the
-// same bundle, and compares every tile that changed with what it computed: so
-// the tree of the returned root extends f's, and readers of r will find it
-// whole. each, if not nil, is called with each new entry in order; the entry is
-// valid during the call only. f is not changed.
+// Extend returns the frontier of r's tree of the given size, at least f's. It hashes
+// every entry from f.Size on, and those before it in the same bundle, and compares every
+// changed tile with the computed hashes. So the returned tree extends f's, and r has all
+// of it. each, if not nil, is called with each new entry in order; the entry is valid
+// only during the call. f is not changed.
 func (f *Frontier) Extend(ctx context.Context, r tlog.TileReader, size uint64, each func(index uint64, entry []byte, leaf Hash) error) (*Frontier, error) {
 	if size < f.size {
 		return nil, fmt.Errorf("a tree of size %d can't extend one of size %d", size, f.size)
@@ -176,7 +173,7 @@ func (f *Frontier) Extend(ctx context.Context, r tlog.TileReader, size uint64, e
 	return next, nil
 }
 
-// extendBundle appends what the bundle at the right edge has beyond f.
+// extendBundle appends the entries of the bundle at the right edge that f lacks.
 func (f *Frontier) extendBundle(ctx context.Context, r tlog.TileReader, size uint64, compare func(tlog.Tile, []byte) error, each func(uint64, []byte, Hash) error) error {
 	n := f.size / tlog.TileWidth
 	entries, err := ReadBundle(ctx, r, n, size)

@@ -5,9 +5,9 @@
 // tlog-tiles, RFC 6962): hashes, the verification of proofs, and the
 // growth of a tree tile by tile. Package prover makes proofs out of tiles.
 //
-// It trusts no tile: [Frontier.Extend] accepts a grown tree only after it has
-// hashed every new entry and compared every tile that changed. What does not
-// fit is a [tlog.CorruptError] that names the tile.
+// It trusts no tile: [Frontier.Extend] accepts a grown tree only after it has hashed
+// every new entry and compared every changed tile. A tile that doesn't fit is a
+// [tlog.CorruptError] that names it.
 package tiles
 
 import (
@@ -30,8 +30,8 @@ func LeafHash(entry []byte) Hash {
 	return Hash(h.Sum(nil))
 }
 
-// HashChildren returns the hash of a node with two children (RFC 6962, section
-// 2.1). It is merkle's, without its allocations.
+// HashChildren returns the hash of a node with two children (RFC 6962, section 2.1),
+// without allocating.
 func HashChildren(left, right Hash) Hash {
 	var b [1 + 2*sha256.Size]byte
 	b[0] = 1
@@ -40,7 +40,7 @@ func HashChildren(left, right Hash) Hash {
 	return sha256.Sum256(b[:])
 }
 
-// EmptyRoot is the root of a tree without entries.
+// EmptyRoot returns the root of a tree without entries (RFC 6962, section 2.1).
 func EmptyRoot() Hash { return sha256.Sum256(nil) }
 
 // Subtree returns the root of a perfect tree over len(h) hashes, a power of 2.
@@ -61,7 +61,7 @@ func ReadHashes(ctx context.Context, r tlog.TileReader, t tlog.Tile) ([]Hash, er
 		return nil, fmt.Errorf("reading %s: %w", t.Path(), err)
 	}
 	if len(b) != t.Width*sha256.Size {
-		return nil, &tlog.CorruptError{Tile: t, Reason: fmt.Sprintf("it has %d bytes, and %d hashes have %d", len(b), t.Width, t.Width*sha256.Size)}
+		return nil, &tlog.CorruptError{Tile: t, Reason: fmt.Sprintf("it has %d bytes, but %d hashes have %d", len(b), t.Width, t.Width*sha256.Size)}
 	}
 	hashes := make([]Hash, t.Width)
 	for i := range hashes {
@@ -89,7 +89,7 @@ func ReadBundle(ctx context.Context, r tlog.TileReader, n, size uint64) ([][]byt
 }
 
 // Entries yields the entries from an index on, up to the end of the first bundle that
-// is not full. read returns the bundle of a number.
+// is not full. read returns the bundle with index n.
 func Entries(from uint64, read func(n uint64) [][]byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for width := tlog.TileWidth; width == tlog.TileWidth; {
@@ -105,8 +105,8 @@ func Entries(from uint64, read func(n uint64) [][]byte) iter.Seq[[]byte] {
 	}
 }
 
-// Width returns how wide the tile is in a tree of the given size, 0 if the
-// tree has no such tile.
+// Width returns the width of a tile in a tree of the given size, 0 if the tree has no
+// such tile.
 func Width(level int, index, size uint64) int {
 	if level > 7 {
 		return 0

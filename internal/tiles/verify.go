@@ -24,12 +24,12 @@ func VerifyInclusion(index uint64, leaf Hash, size uint64, root Hash, hashes []H
 	return nil
 }
 
-// VerifyConsistency returns nil if the second tree extends the first (RFC 6962,
-// section 2.1.2). The empty tree has no consistency proof: every tree extends
-// it, so a caller that has one decides without asking.
+// VerifyConsistency returns nil if the second tree extends the first (RFC 6962, section
+// 2.1.2). It fails for an empty first tree, which has no consistency proof: every tree
+// extends it.
 func VerifyConsistency(size1 uint64, root1 Hash, size2 uint64, root2 Hash, hashes []Hash) error {
 	if size1 == 0 {
-		return fmt.Errorf("%w: there is none for the empty tree", ErrProof)
+		return fmt.Errorf("%w: the empty tree has none", ErrProof)
 	}
 	if err := proof.VerifyConsistency(rfc6962.DefaultHasher, size1, size2, byteSlices(hashes), root1[:], root2[:]); err != nil {
 		return fmt.Errorf("%w: from size %d to %d: %s", ErrProof, size1, size2, reason(err))
@@ -37,11 +37,11 @@ func VerifyConsistency(size1 uint64, root1 Hash, size2 uint64, root2 Hash, hashe
 	return nil
 }
 
-// reason is the text of an error, without two hashes as lists of numbers.
+// reason returns the text of an error, with hashes in hex.
 func reason(err error) string {
 	var mismatch proof.RootMismatchError
 	if errors.As(err, &mismatch) {
-		return fmt.Sprintf("it leads to the root %x, and the head has %x", mismatch.CalculatedRoot, mismatch.ExpectedRoot)
+		return fmt.Sprintf("it leads to the root %x, but the head has %x", mismatch.CalculatedRoot, mismatch.ExpectedRoot)
 	}
 	return err.Error()
 }

@@ -1,17 +1,17 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package trilliantest runs the real things for tests: PostgreSQL, and Trillian's
-// log server and signer on it. It is for tests only.
+// Package trilliantest runs real servers for tests: PostgreSQL, Trillian's log server
+// and signer on it, and an S3 server.
 //
 //	db := trilliantest.StartPostgres(t)
 //	tr := trilliantest.StartTrillian(t, db)
 //	tree := tr.CreateTree(t)
 //
-// Each process can be killed and started again. All end with the test, and on
-// Linux also when the test's process dies. PostgreSQL writes durably, as in
-// service: fsync stays on. Several databases can share one server, see
-// [Postgres.CreateDatabase], so a package needs to start only one.
+// Each process can be killed and started again. All end with the test, and on Linux
+// also when the test's process dies. PostgreSQL keeps fsync on, as in production.
+// Several databases can share one server, see [Postgres.CreateDatabase], so a package
+// needs only one.
 package trilliantest
 
 import (
@@ -39,7 +39,7 @@ type Postgres struct {
 
 const (
 	superuser = "vasistas"
-	// pgPort is a part of the socket's name, and nothing else.
+	// pgPort is only a part of the socket's name.
 	pgPort = "5432"
 )
 
@@ -80,7 +80,8 @@ func StartPostgres(t testing.TB) *Postgres {
 
 func (db *Postgres) data() string { return filepath.Join(db.dir, "data") }
 
-// command is one of PostgreSQL's programs, run as a user that PostgreSQL accepts.
+// command returns one of PostgreSQL's programs, to run as a user that PostgreSQL
+// accepts.
 func (db *Postgres) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(db.bin, name), args...)
 	cmd.Dir = db.dir
@@ -98,7 +99,7 @@ func (db *Postgres) SocketDir() string { return db.dir }
 // Socket returns the path of its Unix socket, for a proxy in between.
 func (db *Postgres) Socket() string { return filepath.Join(db.dir, ".s.PGSQL."+pgPort) }
 
-// DSN returns the URL of the database that is always there, for pgx and libpq.
+// DSN returns the URL of the default database, for pgx and libpq.
 func (db *Postgres) DSN() string { return db.dsn("postgres") }
 
 func (db *Postgres) dsn(database string) string {
@@ -113,8 +114,8 @@ func (db *Postgres) CreateDatabase(t testing.TB, name string) string {
 	return db.dsn(name)
 }
 
-// PSQL runs SQL through psql in the database with this URL and returns what it
-// prints: one line a row, the columns separated by |.
+// PSQL runs SQL through psql in the database with this URL and returns its output: a
+// line for each row, the columns separated by |.
 func (db *Postgres) PSQL(t testing.TB, dsn, sql string) string {
 	t.Helper()
 	out, err := run(db.psql(dsn, "--command", sql))
@@ -129,7 +130,7 @@ func (db *Postgres) psql(dsn string, args ...string) *exec.Cmd {
 		"--set", "ON_ERROR_STOP=1", "--dbname", dsn}, args)...)
 }
 
-// Start starts the server, on the data that it left, and waits until it answers.
+// Start starts the server on its data and waits until it answers.
 func (db *Postgres) Start(t testing.TB) {
 	t.Helper()
 	if db.p != nil && db.p.running() {
@@ -137,7 +138,7 @@ func (db *Postgres) Start(t testing.TB) {
 	}
 	eventually(t, "starting PostgreSQL", func() error {
 		if db.p == nil || !db.p.running() {
-			// After a kill it may have to wait for its own last processes.
+			// After a kill the server may have to wait for its old processes.
 			var err error
 			if db.p, err = start(db.command("postgres", "-D", db.data(), "-k", db.dir,
 				"-c", "listen_addresses=", "-c", "port="+pgPort, "-c", "max_connections=200",
@@ -153,21 +154,20 @@ func (db *Postgres) Start(t testing.TB) {
 	})
 }
 
-// Stop ends the server in order: it closes its connections and writes all out.
+// Stop shuts the server down: it closes its connections and writes all data.
 func (db *Postgres) Stop(t testing.TB) {
 	t.Helper()
 	db.p.end(t, syscall.SIGINT)
 }
 
-// Kill ends the server at once, with SIGKILL. Its processes for each connection
-// see that and end too.
+// Kill ends the server with SIGKILL. Its processes for the connections then end too.
 func (db *Postgres) Kill(t testing.TB) {
 	t.Helper()
 	db.p.end(t, syscall.SIGKILL)
 }
 
-// Backup stops the server, copies all that it holds, and starts it again. It
-// returns the copy, for [Postgres.Restore].
+// Backup stops the server, copies its data and starts it again. It returns the
+// directory of the copy, for [Postgres.Restore].
 func (db *Postgres) Backup(t testing.TB) string {
 	t.Helper()
 	db.Stop(t)
@@ -182,7 +182,7 @@ func (db *Postgres) Backup(t testing.TB) string {
 	return copied
 }
 
-// Restore puts a backup in the place of what the server holds.
+// Restore replaces the server's data by a backup.
 func (db *Postgres) Restore(t testing.TB, backup string) {
 	t.Helper()
 	if db.p.running() {
@@ -200,12 +200,12 @@ func (db *Postgres) Restore(t testing.TB, backup string) {
 // postgresBin finds PostgreSQL's programs: Debian keeps them outside of PATH.
 func postgresBin(t testing.TB) string {
 	t.Helper()
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	names, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if err != nil {
 		t.Fatal(err)
 	}
 	newest, best := "", 0
-	for _, name := range found {
+	for _, name := range names {
 		dir := filepath.Dir(name)
 		if v, err := strconv.Atoi(filepath.Base(filepath.Dir(dir))); err == nil && v > best {
 			newest, best = dir, v
@@ -221,8 +221,8 @@ func postgresBin(t testing.TB) string {
 	return filepath.Dir(name)
 }
 
-// unprivileged returns the user that PostgreSQL runs as, nil for the present one:
-// it refuses to run as root.
+// unprivileged returns the user to run PostgreSQL as, nil for the current one.
+// PostgreSQL refuses to run as root.
 func unprivileged() (*syscall.Credential, error) {
 	if runtime.GOOS == "windows" || os.Getuid() != 0 {
 		return nil, nil

@@ -19,15 +19,15 @@ import (
 // patience bounds every wait. It is long: the machine may be slow and busy.
 const patience = 2 * time.Minute
 
-// process is one that ends with the test, and with the test's process.
+// process is a child process that ends with the test.
 type process struct {
 	cmd    *exec.Cmd
 	output *tail
-	done   chan struct{} // closed when it has ended
-	err    error         // how; valid after done
+	done   chan struct{} // closed when the process has ended
+	err    error         // of Wait; valid after done
 }
 
-// start starts cmd. death is the signal that it gets if this process dies.
+// start starts cmd. The kernel sends it the signal death if this process dies.
 func start(cmd *exec.Cmd, death syscall.Signal) (*process, error) {
 	p := &process{cmd: cmd, output: &tail{}, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.output, p.output
@@ -38,8 +38,8 @@ func start(cmd *exec.Cmd, death syscall.Signal) (*process, error) {
 	setDeathSignal(cmd.SysProcAttr, death)
 	started := make(chan error)
 	go func() {
-		// The kernel sends the signal when the thread ends that started
-		// it, so that thread waits for it.
+		// The kernel sends the signal when the starting thread ends, so this
+		// thread waits for the child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -56,7 +56,7 @@ func start(cmd *exec.Cmd, death syscall.Signal) (*process, error) {
 	return p, nil
 }
 
-// running reports whether it has not ended.
+// running reports whether the process has not ended.
 func (p *process) running() bool {
 	select {
 	case <-p.done:
@@ -66,7 +66,8 @@ func (p *process) running() bool {
 	}
 }
 
-// end sends a signal and waits until it has ended, with force after a while.
+// end sends a signal and waits until the process has ended. After patience it kills the
+// process.
 func (p *process) end(t testing.TB, sig syscall.Signal) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -81,7 +82,7 @@ func (p *process) end(t testing.TB, sig syscall.Signal) {
 	}
 }
 
-// tail keeps the end of what a process writes.
+// tail keeps the end of a process's output.
 type tail struct {
 	mu sync.Mutex
 	b  []byte
@@ -121,10 +122,10 @@ func eventually(t testing.TB, what string, f func() error) {
 	}
 }
 
-// fatalError is one that waiting does not mend.
+// fatalError ends eventually at once.
 type fatalError struct{ error }
 
-// run runs a command to its end and returns what it printed.
+// run runs a command to its end and returns its output.
 func run(cmd *exec.Cmd) (string, error) {
 	out, err := cmd.CombinedOutput()
 	if err != nil {

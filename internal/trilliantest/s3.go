@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// S3 is an S3 server, with one bucket, whose objects are files.
+// S3 is an S3 server with one bucket.
 type S3 struct {
 	addr string
 	p    *process
@@ -52,8 +52,8 @@ func StartS3(t testing.TB) *S3 {
 	})
 	eventually(t, "starting the S3 server", func() (err error) {
 		if s.p == nil || !s.p.running() {
-			// Someone may have taken the port meanwhile. Not every file
-			// system has the attributes that it would use else.
+			// Another process may have taken the port meanwhile. Without --sidecar
+			// the server needs extended attributes, which some file systems lack.
 			if s.p, err = start(exec.Command(bin, "--port", s.addr, "--access", S3Key, "--secret", S3Secret,
 				"posix", "--sidecar", attributes, objects), syscall.SIGKILL); err != nil {
 				return fatalError{err}
@@ -68,7 +68,7 @@ func StartS3(t testing.TB) *S3 {
 	return s
 }
 
-// URL returns the place of tiles under a prefix of the bucket.
+// URL returns the s3store URL of a prefix of the bucket.
 func (s *S3) URL(prefix string) string {
 	q := url.Values{"endpoint": {"http://" + s.addr}, "region": {"us-east-1"}}
 	return "s3://" + S3Bucket + "/" + prefix + "?" + q.Encode()

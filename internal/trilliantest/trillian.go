@@ -23,7 +23,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// Trillian is a log server and a signer, which share a database.
+// Trillian is a log server and a signer with one database.
 type Trillian struct {
 	dsn            string
 	addr           string
@@ -63,7 +63,7 @@ var (
 	lastSuffix int
 )
 
-// suffix tells the databases of one process apart.
+// suffix returns a suffix that is unique in this process, for a database.
 func suffix() string {
 	suffixMu.Lock()
 	defer suffixMu.Unlock()
@@ -74,17 +74,15 @@ func suffix() string {
 // DSN returns the URL of Trillian's database.
 func (tr *Trillian) DSN() string { return tr.dsn }
 
-// Addr returns the address of the log server, which it keeps when it is started
-// again.
+// Addr returns the address of the log server, which stays the same after a restart.
 func (tr *Trillian) Addr() string { return tr.addr }
 
-// StartServer starts the log server and waits until it answers. StartTrillian has
-// done that; it is for a server that was killed.
+// StartServer starts the log server again after KillServer, and waits until it answers.
 func (tr *Trillian) StartServer(t testing.TB) {
 	t.Helper()
 	eventually(t, "starting Trillian's log server", func() (err error) {
 		if tr.server == nil || !tr.server.running() {
-			// Someone may have taken the port meanwhile.
+			// Another process may have taken the port meanwhile.
 			if tr.server, err = start(exec.Command(binaries(t).server, "-rpc_endpoint", tr.addr, "-http_endpoint", "",
 				"-storage_system", "postgresql", "-postgresql_uri", tr.dsn, "-quota_system", "noop",
 				"-max_msg_size_bytes", "16777216", "-logtostderr"), syscall.SIGKILL); err != nil {
@@ -105,7 +103,7 @@ func (tr *Trillian) answers() error {
 	})
 }
 
-// call calls f with a connection to the log server, for as long as it takes.
+// call calls f with a connection to the log server.
 func (tr *Trillian) call(f func(context.Context, *grpc.ClientConn) error) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -120,7 +118,7 @@ func (tr *Trillian) call(f func(context.Context, *grpc.ClientConn) error) (err e
 // KillServer ends the log server at once.
 func (tr *Trillian) KillServer(t testing.TB) { t.Helper(); tr.server.end(t, syscall.SIGKILL) }
 
-// StartSigner starts the signer. It is the only one, so it needs no election.
+// StartSigner starts the signer, the only one, without an election.
 func (tr *Trillian) StartSigner(t testing.TB) {
 	t.Helper()
 	if tr.signer != nil && tr.signer.running() {
@@ -137,7 +135,7 @@ func (tr *Trillian) StartSigner(t testing.TB) {
 // KillSigner ends the signer at once.
 func (tr *Trillian) KillSigner(t testing.TB) { t.Helper(); tr.signer.end(t, syscall.SIGKILL) }
 
-// PauseSigner stops the signer until ResumeSigner, so that nothing is integrated.
+// PauseSigner stops the signer until ResumeSigner, so that it integrates no leaf.
 func (tr *Trillian) PauseSigner(t testing.TB)  { t.Helper(); tr.signalSigner(t, syscall.SIGSTOP) }
 func (tr *Trillian) ResumeSigner(t testing.TB) { t.Helper(); tr.signalSigner(t, syscall.SIGCONT) }
 
@@ -171,7 +169,7 @@ func (tr *Trillian) CreateTree(t testing.TB) int64 {
 	return id
 }
 
-// freeAddr returns an address that nobody listens on now.
+// freeAddr returns an address with a free port.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -182,7 +180,7 @@ func freeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// programs are the paths of what the module internal/interop/trillian pins.
+// programs are the paths of the programs that internal/interop/trillian pins.
 type programs struct{ server, signer, schema string }
 
 var build = sync.OnceValues(func() (p programs, err error) {
@@ -191,7 +189,7 @@ var build = sync.OnceValues(func() (p programs, err error) {
 		return p, err
 	}
 	const tags = "-tags=postgresql,etcd"
-	// With -n it builds the tool, keeps it in the build cache and says where.
+	// With -n, go tool builds the program in the build cache and prints its path.
 	if p.server, err = goIn(dir, tags, "tool", "-n", "trillian_log_server"); err != nil {
 		return p, err
 	}
@@ -209,8 +207,8 @@ func moduleDir(name string) (string, error) {
 	return filepath.Join(filepath.Dir(strings.TrimSpace(gomod)), "internal", "interop", name), err
 }
 
-// goIn runs the go command in a directory, with a flag more, and returns what it
-// prints.
+// goIn runs the go command in a directory, with an additional flag, and returns its
+// output.
 func goIn(dir, flag string, args ...string) (string, error) {
 	flags, err := run(exec.Command("go", "env", "GOFLAGS"))
 	if err != nil {
@@ -219,7 +217,7 @@ func goIn(dir, flag string, args ...string) (string, error) {
 	cmd := exec.Command("go", args...)
 	cmd.Dir = dir
 	cmd.Env = slices.Concat(os.Environ(), []string{"GOFLAGS=" + strings.TrimSpace(strings.TrimSpace(flags)+" "+flag)})
-	out, err := cmd.Output() // what it downloads is said on standard error
+	out, err := cmd.Output() // without standard error, which reports downloads
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		err = fmt.Errorf("%s: %w\n%s", cmd, err, exit.Stderr)

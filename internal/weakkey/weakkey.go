@@ -1,16 +1,15 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package weakkey knows the Ed25519 public keys that crypto/ed25519 accepts and
-// nobody should: those under which anybody can sign, and second spellings of one
-// key. A parser of keys refuses them.
+// Package weakkey recognizes Ed25519 public keys that crypto/ed25519 accepts but a
+// parser of keys must refuse: those under which anyone can sign, and second spellings
+// of one key (RFC 8032, section 5.1.3).
 package weakkey
 
 import "slices"
 
-// smallOrder are the y coordinates, in little-endian bytes, of the points of
-// order 1, 2, 4 and 8: under such a "key" anybody can make signatures that
-// crypto/ed25519 accepts.
+// smallOrder holds the y coordinates, in little-endian bytes, of the points of order 1,
+// 2, 4 and 8. crypto/ed25519 accepts signatures under such a "key" that anyone can make.
 var smallOrder = [5][32]byte{
 	{},     // order 4
 	{0: 1}, // order 1
@@ -28,8 +27,8 @@ var smallOrder = [5][32]byte{
 	},
 }
 
-// Ed25519 says whether a public key of 32 bytes has small order, or a y coordinate of
-// p = 2^255-19 or more, which would be a second spelling of one public key.
+// Ed25519 reports whether a public key of 32 bytes has small order, or a y coordinate of
+// p = 2^255-19 or more, which is a second spelling of another key.
 func Ed25519(key []byte) bool {
 	y := [32]byte(key)
 	y[31] &= 0x7f // the sign of x

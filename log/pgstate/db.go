@@ -23,37 +23,37 @@ import (
 //go:embed schema.sql
 var schema string
 
-// version is that of the schema.
+// version is the version of the schema.
 const version = 1
 
 var (
 	// ErrMissing: the database has no log.
 	ErrMissing = fmt.Errorf("the database has no log; if it had one, restore it, else create one with \"vasistas-log init -database\": %w", fs.ErrNotExist)
-	// ErrVersion: the schema is one of another version of this program.
+	// ErrVersion: another version of this program made the schema.
 	ErrVersion = errors.New("the database has a schema of another version; use the program that made it")
-	// ErrUnsafe: the server may lose what it said was written.
+	// ErrUnsafe: the server may lose writes that it acknowledged.
 	ErrUnsafe = errors.New("the database server is not safe to write to")
 )
 
 const (
 	connectTimeout = 5 * time.Second
-	// callTimeout bounds every call but those about the lease.
+	// callTimeout bounds every call except those for the lease.
 	callTimeout = 15 * time.Second
 	maxConns    = 8
 )
 
-// DB is a database with the schema, and a log if it is founded. Its methods are safe
-// for concurrent use.
+// DB is a database with the schema and, once it is created, a log. Its methods are
+// safe for concurrent use.
 type DB struct {
 	pool     *pgxpool.Pool
-	leases   *pgxpool.Pool // so that no other work delays the lease
+	leases   *pgxpool.Pool // separate, so that no other work delays the lease
 	name     string
-	settings log.Settings // zero: not founded
+	settings log.Settings // zero: no log yet
 }
 
-// Open opens the database of a log. The DSN is a URL or a list of settings as libpq
-// knows them. A password stands in PGPASSFILE or PGPASSWORD, and is refused in the
-// DSN, which everybody on the machine can read.
+// Open opens the database of a log. The DSN is a URL or a list of settings, as for
+// libpq. Open refuses a password in the DSN, which every user of the machine can
+// read: use PGPASSFILE or PGPASSWORD.
 func Open(ctx context.Context, dsn string) (*DB, error) {
 	db, err := connect(ctx, dsn)
 	if err != nil {
@@ -70,9 +70,9 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 	return db, nil
 }
 
-// Create makes the schema in a database that has none, and opens it: it has no log
-// yet. What an attempt left that was cut off before the log was founded is used. If
-// there is a log, the error is [fs.ErrExist].
+// Create makes the schema, if it is missing, and opens the database, which has no log
+// yet. An earlier attempt may have left the schema without a log. If there is a log,
+// the error is [fs.ErrExist].
 func Create(ctx context.Context, dsn string) (_ *DB, err error) {
 	db, err := connect(ctx, dsn)
 	if err != nil {
@@ -92,7 +92,7 @@ func Create(ctx context.Context, dsn string) (_ *DB, err error) {
 	}
 	switch err := db.loadSettings(ctx); {
 	case err == nil:
-		return nil, fmt.Errorf("there is the log %s in %s: %w", db.settings.Origin, db.name, fs.ErrExist)
+		return nil, fmt.Errorf("%s already has the log %s: %w", db.name, db.settings.Origin, fs.ErrExist)
 	case !errors.Is(err, ErrMissing):
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (db *DB) makeSchema(ctx context.Context) error {
 func connect(ctx context.Context, dsn string) (*DB, error) {
 	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
-		// Without the text, which may have a password.
+		// The parser's error may quote a password.
 		return nil, errors.New("the database's DSN is malformed; give a URL like postgresql://USER@HOST/DATABASE")
 	}
 	if err := refusePassword(dsn); err != nil {
@@ -132,7 +132,7 @@ func connect(ctx context.Context, dsn string) (*DB, error) {
 		"application_name":                    "vasistas-log",
 		"statement_timeout":                   "20s",
 		"idle_in_transaction_session_timeout": "5s",
-		// So that the server gives up on a client that vanished.
+		// They make the server give up a client that vanished.
 		"tcp_keepalives_idle":              "5",
 		"tcp_keepalives_interval":          "2",
 		"tcp_keepalives_count":             "3",
@@ -155,7 +155,7 @@ func connect(ctx context.Context, dsn string) (*DB, error) {
 	return db, nil
 }
 
-// passwordSetting is in a DSN with a password, but for that of a URL's user.
+// passwordSetting matches a password in a DSN, except in the user part of a URL.
 var passwordSetting = regexp.MustCompile(`(^|[\s?&])(ssl)?password\s*=`)
 
 func refusePassword(dsn string) error {
@@ -170,7 +170,7 @@ func refusePassword(dsn string) error {
 	return nil
 }
 
-// checkServer refuses a server that may lose what it acknowledged.
+// checkServer refuses a server that may lose acknowledged writes.
 func checkServer(ctx context.Context, c *pgx.Conn) error {
 	var commit, fsync, pages string
 	var replica bool
@@ -184,7 +184,7 @@ func checkServer(ctx context.Context, c *pgx.Conn) error {
 	case commit != "on" && commit != "remote_apply":
 		return fmt.Errorf("%w: synchronous_commit is %s, and must be on", ErrUnsafe, commit)
 	case fsync != "on" || pages != "on":
-		return fmt.Errorf("%w: fsync is %s and full_page_writes %s, and both must be on", ErrUnsafe, fsync, pages)
+		return fmt.Errorf("%w: fsync is %s and full_page_writes is %s, and both must be on", ErrUnsafe, fsync, pages)
 	}
 	return nil
 }
@@ -210,7 +210,7 @@ func (db *DB) loadSettings(ctx context.Context) error {
 	err := db.row(ctx, `SELECT origin, charter FROM vasistas.log`, nil, &origin, &charter)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return fmt.Errorf("%w (%s: the schema is there, and no log was founded)", ErrMissing, db.name)
+		return fmt.Errorf("%w (%s has the schema, but no log)", ErrMissing, db.name)
 	case err != nil:
 		return err
 	case len(charter) != 32:
@@ -220,7 +220,7 @@ func (db *DB) loadSettings(ctx context.Context) error {
 	return nil
 }
 
-// row reads a row; pgx.ErrNoRows if there is none.
+// row reads a row, and returns pgx.ErrNoRows if there is none.
 func (db *DB) row(ctx context.Context, sql string, args []any, into ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -239,7 +239,7 @@ func column[T any](db *DB, sql string, to pgx.RowToFunc[T]) ([]T, error) {
 	return out, db.unreachable(err)
 }
 
-// exec runs a statement, and returns how many rows it changed.
+// exec runs a statement and returns how many rows it changed.
 func (db *DB) exec(ctx context.Context, sql string, args ...any) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -247,7 +247,7 @@ func (db *DB) exec(ctx context.Context, sql string, args ...any) (int64, error) 
 	return tag.RowsAffected(), db.unreachable(err)
 }
 
-// unreachable says what an error of the database means.
+// unreachable marks a connection error. It returns other errors as they are.
 func (db *DB) unreachable(err error) error {
 	var pg *pgconn.PgError
 	if err == nil || errors.Is(err, ErrUnsafe) || errors.Is(err, pgx.ErrNoRows) || errors.As(err, &pg) {
@@ -256,7 +256,7 @@ func (db *DB) unreachable(err error) error {
 	return fmt.Errorf("%s can't be reached: %w", db.name, err)
 }
 
-// Name says which database it is.
+// Name names the database, for messages.
 func (db *DB) Name() string { return db.name }
 
 // Close closes all connections. No call may follow.

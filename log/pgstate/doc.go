@@ -1,37 +1,36 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pgstate keeps in one PostgreSQL database what the instances of a log
-// share: the log's settings, the record of its last signed head, the published
-// checkpoint, the vault's files, and the lease of the one that is active.
+// Package pgstate keeps the shared state of a log's instances in one PostgreSQL
+// database: the log's settings, the record of its last signed head, the published
+// checkpoint, the vault's files, and the lease of the active instance.
 //
 // # Contract
 //
-// Every write is fenced: it is one statement that reads the lease under a lock, and
-// does nothing unless the lease is still that of the writer's [Term]. So an instance
-// that was ousted while it slept, or behind a network that lost its packets, can write
-// nothing: it gets [log.ErrOusted], and its term is over. Because the record of the
-// head moves by such a write and by comparing with what it was, and no signature
-// leaves before, two instances never show the world two heads that conflict.
+// Every write is fenced: one statement reads the lease under a lock and writes only if
+// the lease is still that of the writer's [Term]. An instance that lost its lease
+// while it slept or was cut off writes nothing: it gets [log.ErrOusted], and its term
+// is over. The record of the head moves only by such a write, as a compare-and-swap,
+// before the head's signature leaves the instance. So two instances never publish
+// conflicting heads.
 //
-// A term is over, too, once its lease could not be renewed in time, by the monotonic
-// clock of the holder, and before another instance can have a term: see [DB.Run].
+// A term also ends if its holder can't renew the lease in time, by the holder's
+// monotonic clock and before another instance can begin a term: see [DB.Run].
 //
-// One statement, and never a transaction over several, so that a client that
-// vanishes in the middle leaves no lock behind for its successor to wait for.
+// A write is never a transaction of several statements, so a client that vanishes
+// leaves no lock for its successor to wait for.
 //
-// What a write returned is durable: [Open] and every new connection refuse a server
-// with synchronous_commit, fsync or full_page_writes off, and a replica.
+// A write is durable when it returns: [Open] and every new connection refuse a replica
+// and a server with synchronous_commit, fsync or full_page_writes off.
 //
-// The schema is made once and by name, by [Create], and has a version. Where it is
-// missing, that is an error and never an empty start: a database that was lost or
-// restored is found out, at the latest by asking the log's witnesses.
+// Only [Create] makes the schema, which has a version. A missing schema is an error,
+// never an empty start. A lost or restored database is detected when the log asks its
+// witnesses, at the latest.
 //
-// It trusts whoever can write to the database for the log's availability and for
-// what is to be disclosed, and with neither the tree nor the signing keys. The
-// vault's files are encrypted before they come here.
+// Users with write access to the database are trusted for the log's availability and
+// for its disclosures. They reach neither the tree nor the signing keys, and the
+// vault's files are encrypted.
 //
-// BUG(pgstate): what is erased from the vault stays in dead rows until PostgreSQL
-// vacuums and reuses them, in the write-ahead log until that is recycled, and in
-// backups.
+// BUG(pgstate): erased files of the vault stay in dead rows until PostgreSQL vacuums
+// and reuses them, in the write-ahead log until it is recycled, and in backups.
 package pgstate

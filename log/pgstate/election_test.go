@@ -16,7 +16,7 @@ import (
 	"github.com/vasistas/vasistas/log/pgstate"
 )
 
-// begun is a term that began.
+// begun is a term that has begun.
 type begun struct {
 	name string
 	*pgstate.Term
@@ -74,11 +74,12 @@ func over(t *testing.T, what string, b begun) {
 	}
 }
 
-// TestElection: one of several candidates acts; when it gives up, is told to end, loses
-// the lease or the database, another follows in a later term, and it can write no more.
+// TestElection: one of several candidates acts. When it gives up, is told to end, or
+// loses the lease or the database, another acts in a later term, and the first can't
+// write.
 func TestElection(t *testing.T) {
 	server := trilliantest.StartPostgres(t)
-	made, dsn, _ := founded(t, server, "election")
+	made, dsn, _ := created(t, server, "election")
 	terms := make(chan begun)
 	stops := make(map[string]func())
 	for i := range 3 {
@@ -111,7 +112,7 @@ func TestElection(t *testing.T) {
 	if third.name == second.name {
 		t.Error("who was told to end acts")
 	}
-	// The lease is a stranger's, who never renews it.
+	// A stranger takes the lease and never renews it.
 	server.PSQL(t, dsn, "UPDATE vasistas.lease SET holder = 'stranger', url = 'stranger', term = term + 1, version = version + 1")
 	over(t, "the term", third)
 	if err := writeAs(t, third); !errors.Is(err, log.ErrOusted) {

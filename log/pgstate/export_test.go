@@ -14,7 +14,7 @@ func (db *DB) SwapLease(ctx context.Context, self string, next Lease) (int64, er
 	return db.swapLease(ctx, self, next)
 }
 
-// Term is a term of an hour, whatever the lease says.
+// Term returns a term of an hour for any lease.
 func (db *DB) Term(holder string, number int64) *Term {
 	return db.newTerm(context.Background(), holder, number, time.Now().Add(time.Hour))
 }

@@ -15,50 +15,50 @@ import (
 	"github.com/vasistas/vasistas/log"
 )
 
-// Candidate is an instance that wants to be active. See [DB.Run].
+// Candidate is an instance that takes the lease when it can. See [DB.Run].
 type Candidate struct {
 	// Name is written to the lease, for operators.
 	Name string
 	// Lease is how long a lease lasts without a renewal, in whole seconds.
 	Lease time.Duration
-	// Act is called with each term, and is active until it returns. It must return
-	// soon after the term is over. The lease is then given back, and after rest the
-	// instance is a candidate again.
+	// Act is called with each term. The instance is active until Act returns, which
+	// it must do soon after the term is over. Run then releases the lease, and the
+	// instance is a candidate again after rest.
 	Act func(term *Term) (rest time.Duration)
 	// Logger: nil means slog.Default().
 	Logger *slog.Logger
 }
 
-// rows are the lease's row, with compare-and-swap.
+// rows reads the row of the lease, and writes it by compare-and-swap.
 type rows interface {
 	Lease(ctx context.Context) (Lease, error)
 	swapLease(ctx context.Context, self string, next Lease) (version int64, err error)
 }
 
-// holder is a candidate at work. All its times are on its own monotonic clock, so
+// holder is a running candidate. All its times are on its own monotonic clock, so the
 // clocks of instances need not agree, only run at about the same speed.
 type holder struct {
 	Candidate
 	db      *DB
 	rows    rows
-	self    string // as a holder; another for each term
-	unheard bool   // the operator was told that the database does not answer
+	self    string // Lease.Holder, new for each term
+	unheard bool   // the operator was warned that the database doesn't answer
 }
 
-// Run takes the lease whenever it is free, or was not renewed for as long as it lasts,
-// and acts for each term, until ctx ends. Act must then return by itself.
+// Run takes the lease whenever it is free or has run out, and calls Act for each term,
+// until ctx ends. Act must then return by itself.
 //
-// A term is over when the lease could not be renewed for two thirds of its time, so
-// before another instance takes it. The fence, and not this, keeps two instances from
-// both writing.
+// A term is over when the lease was not renewed for two thirds of its time, which is
+// before another instance can take it. The fence, not this time, keeps two instances
+// from both writing.
 func (db *DB) Run(ctx context.Context, c Candidate) error {
 	return run(ctx, &holder{Candidate: c, db: db, rows: db})
 }
 
-// Check returns what is wrong with the lease time.
+// Check returns an error if the lease time is not valid.
 func (c *Candidate) Check() error {
 	if c.Lease < time.Second || c.Lease > time.Hour || c.Lease%time.Second != 0 {
-		return fmt.Errorf("a lease lasts whole seconds, 1s to 1h, and not %v", c.Lease)
+		return fmt.Errorf("the lease time %v is not in whole seconds from 1s to 1h", c.Lease)
 	}
 	return nil
 }
@@ -86,7 +86,7 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// await returns a term when it has taken the lease; nil: ctx has ended.
+// await takes the lease and returns the term, nil if ctx has ended.
 func (h *holder) await(ctx context.Context) (*Term, Lease) {
 	seen, since := Lease{Version: -1}, time.Now()
 	for ; ctx.Err() == nil; sleep(ctx, h.Lease/10) {
@@ -98,7 +98,7 @@ func (h *holder) await(ctx context.Context) (*Term, Lease) {
 			seen, since = lease, time.Now()
 		}
 		lasts := time.Duration(lease.Seconds) * time.Second
-		// The lease is this candidate's own if the answer to taking it was lost.
+		// The candidate may have the lease already, if the answer to its write was lost.
 		if free := lease.Holder == "" || lease.Holder == h.self || time.Since(since) >= lasts; !free {
 			continue
 		}
@@ -112,10 +112,11 @@ func (h *holder) await(ctx context.Context) (*Term, Lease) {
 	return nil, Lease{}
 }
 
-// deadline is that of a term whose lease was renewed by a write that began at now.
+// deadline returns the deadline of a term whose lease was renewed by a write that
+// began at now.
 func (h *holder) deadline(now time.Time) time.Time { return now.Add(h.Lease * 2 / 3) }
 
-// act acts for a term, and gives the lease back.
+// act calls Act for a term, renews the lease meanwhile, and releases it.
 func (h *holder) act(ctx context.Context, term *Term, lease Lease) time.Duration {
 	renewed := make(chan struct{})
 	go func() {
@@ -125,7 +126,7 @@ func (h *holder) act(ctx context.Context, term *Term, lease Lease) time.Duration
 	rest := h.Act(term)
 	term.end(log.ErrOusted)
 	<-renewed
-	h.giveBack(context.WithoutCancel(ctx))
+	h.release(context.WithoutCancel(ctx))
 	return rest
 }
 
@@ -147,7 +148,7 @@ func (h *holder) renew(term *Term, lease Lease) {
 			lease.Version, wait = version, h.Lease/5
 			term.extend(h.deadline(now))
 		} else if errors.Is(err, errLeaseMoved) {
-			// A renewal of which the answer was lost moves it too.
+			// A renewal whose answer was lost changes the lease too: reread it.
 			is, err := h.read(term.ctx)
 			if err == nil && (is.Holder != h.self || is.Term != lease.Term) {
 				term.end(fmt.Errorf("%w (another instance has the lease)", log.ErrOusted))
@@ -158,15 +159,15 @@ func (h *holder) renew(term *Term, lease Lease) {
 	}
 }
 
-// giveBack ends the lease, if it still is this one's, so that others need not wait.
-func (h *holder) giveBack(ctx context.Context) {
+// release frees the lease, if the holder still has it, so that others need not wait.
+func (h *holder) release(ctx context.Context) {
 	lease, err := h.read(ctx)
 	if err == nil && lease.Holder == h.self {
 		lease.Holder, lease.Name = "", ""
 		_, err = h.swap(ctx, lease)
 	}
 	if err != nil {
-		h.Logger.Info("the lease was not given back; others wait until it is over", "err", err)
+		h.Logger.Info("the lease was not released; other instances wait until it runs out", "err", err)
 	}
 }
 
@@ -188,7 +189,8 @@ func (h *holder) swap(ctx context.Context, next Lease) (version int64, err error
 	return version, err
 }
 
-// report tells the operator that the database does not answer, once until it does.
+// report warns the operator once when the database doesn't answer, and again once it
+// does.
 func (h *holder) report(err error) {
 	switch {
 	case err != nil && !h.unheard:

@@ -19,7 +19,7 @@ import (
 	"github.com/vasistas/vasistas/log"
 )
 
-// row is a lease's row in memory, for time that runs as fast as it can.
+// row is a lease's row in memory, for tests in synctest bubbles.
 type row struct {
 	mu    sync.Mutex
 	lease Lease
@@ -42,8 +42,8 @@ func (r *row) swapLease(_ context.Context, self string, next Lease) (int64, erro
 	return next.Version, nil
 }
 
-// network is what is between a holder and the row. before and after, if not nil, are
-// called around each call, and may fail.
+// network connects a holder to the row. before and after, if not nil, are called around
+// each call and may fail.
 type network struct {
 	rows
 	mu            sync.Mutex
@@ -124,8 +124,8 @@ func bubble(t *testing.T, f func(t *testing.T, ctx context.Context)) {
 	})
 }
 
-// TestTakesAfterSilence: a lease is taken a whole lease time after its last change was
-// seen, whatever its times say; one that was given back at once.
+// TestTakesAfterSilence: a candidate takes a lease a whole lease time after it saw the
+// last change, regardless of the row's times, and a released lease at once.
 func TestTakesAfterSilence(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context) {
 		r := &row{lease: Lease{Holder: "x", Term: 7, Seconds: 10, Version: 1, Renewed: time.Unix(1, 0)}}
@@ -186,11 +186,11 @@ func TestRenews(t *testing.T) {
 	})
 }
 
-// TestEndsBeforeOthersBegin: whatever becomes of its calls, a term is over before
-// another candidate takes the lease, and stays over when the calls go through again.
+// TestEndsBeforeOthersBegin: however its calls fail, a term is over before another
+// candidate takes the lease, and stays over when the calls succeed again.
 func TestEndsBeforeOthersBegin(t *testing.T) {
 	for name, cut := range map[string]func(context.Context) error{"lost": lost, "hanging": hangs,
-		"standing still": func(context.Context) error { time.Sleep(10 * lease); return nil }} { // whatever its context says
+		"standing still": func(context.Context) error { time.Sleep(10 * lease); return nil }} { // it ignores its context
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, ctx context.Context) {
 				r := &row{}
@@ -225,8 +225,8 @@ func TestEndsBeforeOthersBegin(t *testing.T) {
 	}
 }
 
-// TestLateAnswer: an answer to a renewal that comes after the deadline, as to a process
-// that was stopped meanwhile, does not bring the term back.
+// TestLateAnswer: the answer to a renewal that comes after the deadline, as after a
+// stopped process, does not extend the term.
 func TestLateAnswer(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context) {
 		n := &network{rows: &row{}}
@@ -258,8 +258,8 @@ func TestLostTake(t *testing.T) {
 	})
 }
 
-// TestGivesBackItsOwn: a holder frees its own lease when it ends, and no other.
-func TestGivesBackItsOwn(t *testing.T) {
+// TestReleasesItsOwn: a holder frees its own lease when it ends, and no other.
+func TestReleasesItsOwn(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context) {
 		r := &row{}
 		ending, end := context.WithCancel(ctx)
@@ -283,8 +283,8 @@ func TestGivesBackItsOwn(t *testing.T) {
 	})
 }
 
-// TestOneAtATime: under a network that loses, delays and cuts at random, two terms are
-// never held at once.
+// TestOneAtATime: over a network with random losses, delays and cuts, never two terms
+// are held at once.
 func TestOneAtATime(t *testing.T) {
 	bubble(t, func(t *testing.T, ctx context.Context) {
 		rng := rand.New(rand.NewPCG(1, 2))

@@ -13,7 +13,7 @@ import (
 	"github.com/vasistas/vasistas/log"
 )
 
-// Lease says which instance is active, as it stands in the database.
+// Lease is the database's row about the active instance.
 type Lease struct {
 	Holder   string // unique to each term; "": no instance is active
 	Name     string // of the active instance, for operators; the column is url
@@ -24,7 +24,7 @@ type Lease struct {
 	Version  int64     // grows with each write
 }
 
-// errLeaseMoved: the lease is not what the writer saw last.
+// errLeaseMoved: the lease has changed since the writer read it.
 var errLeaseMoved = errors.New("the lease has changed meanwhile")
 
 // Lease reads the lease.
@@ -38,9 +38,9 @@ func (db *DB) Lease(ctx context.Context) (Lease, error) {
 	return l, nil
 }
 
-// swapLease writes the lease if it has the version that next has, and returns the new
-// version. A next without a holder gives the lease back, which only self, its holder,
-// can do. The statement waits for the holder's writes that are under way.
+// swapLease writes the lease if its version is that of next, and returns the new
+// version. A next without a holder frees the lease, which only its holder, self, can
+// do. The statement waits for the holder's writes in progress.
 func (db *DB) swapLease(ctx context.Context, self string, next Lease) (version int64, err error) {
 	tag, err := db.leases.Exec(ctx, `UPDATE vasistas.lease SET holder = $1, url = $2, term = $3, seconds = $4, acquired = $5, renewed = $6, version = version + 1
 		WHERE version = $7 AND term <= $3 AND ($1 <> '' OR holder = $8)`,
@@ -54,7 +54,7 @@ func (db *DB) swapLease(ctx context.Context, self string, next Lease) (version i
 	return next.Version + 1, nil
 }
 
-// Term is the time for which one holder has the lease. Once it is over, it stays over.
+// Term is the time for which one holder has the lease. A term that is over stays over.
 type Term struct {
 	db     *DB
 	holder string
@@ -67,7 +67,7 @@ type Term struct {
 	deadline time.Time // on the monotonic clock; zero: none
 }
 
-// newTerm returns a term that is over at the deadline, unless it is extended.
+// newTerm returns a term that ends at the deadline unless it is extended.
 func (db *DB) newTerm(ctx context.Context, holder string, number int64, deadline time.Time) *Term {
 	t := &Term{db: db, holder: holder, number: number, deadline: deadline}
 	t.ctx, t.end = context.WithCancelCause(ctx)
@@ -79,8 +79,9 @@ func (t *Term) Context() context.Context { return t.ctx }
 
 var errNotRenewed = fmt.Errorf("%w (its lease could not be renewed in time)", log.ErrOusted)
 
-// Held returns nil while the term lasts. It looks at the clock, so a process that was
-// stopped past the deadline learns so before it does anything else.
+// Held returns nil while the term lasts, else an error that wraps [log.ErrOusted]. It
+// reads the clock, so a process that was stopped past the deadline sees that the term
+// is over.
 func (t *Term) Held() error {
 	t.mu.Lock()
 	late := !t.deadline.IsZero() && !time.Now().Before(t.deadline)
@@ -91,7 +92,7 @@ func (t *Term) Held() error {
 	return context.Cause(t.ctx)
 }
 
-// extend moves the deadline, unless that has passed.
+// extend moves the deadline unless it has passed.
 func (t *Term) extend(deadline time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -100,13 +101,13 @@ func (t *Term) extend(deadline time.Time) {
 	}
 }
 
-// left is how long the term lasts without a renewal.
+// left returns how long the term lasts without a renewal.
 func (t *Term) left() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return time.Until(t.deadline)
 }
 
-// fence begins every statement that writes: without the lease, $1 and $2, it finds
-// nothing. It keeps the lease as it is until the statement is over.
+// fence begins every statement that writes. It selects a row if the holder $1 has the
+// lease for the term $2, and locks the lease until the statement is over.
 const fence = `WITH fence AS (SELECT 1 FROM vasistas.lease WHERE holder = $1 AND term = $2 FOR SHARE) `

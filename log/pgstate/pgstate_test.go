@@ -42,8 +42,8 @@ func head(t testing.TB, key *tlog.Signer, size uint64) []byte {
 	return (&tlog.Checkpoint{Head: h, Signatures: []tlog.Signature{sig}}).Bytes()
 }
 
-// founded makes a database with a log.
-func founded(t testing.TB, server *trilliantest.Postgres, name string) (db *pgstate.DB, dsn string, key *tlog.Signer) {
+// created makes a database with a log.
+func created(t testing.TB, server *trilliantest.Postgres, name string) (db *pgstate.DB, dsn string, key *tlog.Signer) {
 	t.Helper()
 	dsn = server.CreateDatabase(t, name)
 	db, err := pgstate.Create(t.Context(), dsn)
@@ -82,7 +82,7 @@ func TestAll(t *testing.T) {
 }
 
 func life(t *testing.T, server *trilliantest.Postgres) {
-	db, dsn, key := founded(t, server, "life")
+	db, dsn, key := created(t, server, "life")
 	ctx := t.Context()
 	if _, err := pgstate.Create(ctx, dsn); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a second creation: %v", err)
@@ -128,9 +128,9 @@ func life(t *testing.T, server *trilliantest.Postgres) {
 	}
 }
 
-// fence: whoever leads no more, or never did, writes nothing.
+// fence: an instance without the lease writes nothing.
 func fence(t *testing.T, server *trilliantest.Postgres) {
-	db, dsn, key := founded(t, server, "fence")
+	db, dsn, key := created(t, server, "fence")
 	ctx := t.Context()
 	old := lead(t, db, "a")
 	lead(t, db, "b")
@@ -139,12 +139,12 @@ func fence(t *testing.T, server *trilliantest.Postgres) {
 		log.State
 		vault.Storage
 	}{
-		"ousted":           {old.State(), old.Vault()},
-		"reader":           {db.State(), db.Vault()},
-		"another's term":   {db.Term("a", 2).State(), db.Term("a", 2).Vault()},
-		"an earlier term":  {db.Term("b", 1).State(), db.Term("b", 1).Vault()},
-		"a term to come":   {db.Term("b", 3).State(), db.Term("b", 3).Vault()},
-		"nobody's holding": {db.Term("", 2).State(), db.Term("", 2).Vault()},
+		"ousted":          {old.State(), old.Vault()},
+		"reader":          {db.State(), db.Vault()},
+		"another's term":  {db.Term("a", 2).State(), db.Term("a", 2).Vault()},
+		"an earlier term": {db.Term("b", 1).State(), db.Term("b", 1).Vault()},
+		"a term to come":  {db.Term("b", 3).State(), db.Term("b", 3).Vault()},
+		"no holder":       {db.Term("", 2).State(), db.Term("", 2).Vault()},
 	} {
 		for what, write := range map[string]func() error{
 			"swap":     func() error { return s.SwapHead(ctx, head(t, key, 1), head(t, key, 2)) },
@@ -169,10 +169,10 @@ func fence(t *testing.T, server *trilliantest.Postgres) {
 	}
 }
 
-// race: while the lease goes from one to the next, each head is recorded by the one
-// that holds it, and each swap that succeeded is in the chain.
+// race: while the lease moves between instances, only its holder records heads, and
+// each successful swap is in the chain.
 func race(t *testing.T, server *trilliantest.Postgres) {
-	db, dsn, key := founded(t, server, "race")
+	db, dsn, key := created(t, server, "race")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	heads := make([][]byte, 400)
@@ -242,7 +242,7 @@ func race(t *testing.T, server *trilliantest.Postgres) {
 }
 
 func lease(t *testing.T, server *trilliantest.Postgres) {
-	db, _, _ := founded(t, server, "lease")
+	db, _, _ := created(t, server, "lease")
 	ctx := t.Context()
 	l, err := db.Lease(ctx)
 	check(t, err)
@@ -274,7 +274,7 @@ func lease(t *testing.T, server *trilliantest.Postgres) {
 }
 
 func inVault(t *testing.T, server *trilliantest.Postgres) {
-	db, dsn, _ := founded(t, server, "vault")
+	db, dsn, _ := created(t, server, "vault")
 	identity := filepath.Join(t.TempDir(), "key")
 	cfg := vault.Config{Storage: db.Vault(), Identity: identity, MaxFileSize: pgstate.MaxVaultFile}
 	if _, err := vault.OpenReadOnly(cfg); !errors.Is(err, vault.ErrMissing) {
@@ -319,14 +319,14 @@ func inVault(t *testing.T, server *trilliantest.Postgres) {
 	if err := v.PutBatch(t.Context(), records[:1]); !errors.Is(err, log.ErrOusted) {
 		t.Errorf("the ousted leader puts: %v", err)
 	}
-	// What was put a moment ago is spared, and only for as long as was said.
-	if dropped, err := next.Retain(t.Context(), nobody); err != nil || len(dropped) > 0 {
+	// A new record is spared, but only for the time in Spare.
+	if dropped, err := next.Retain(t.Context(), none); err != nil || len(dropped) > 0 {
 		t.Errorf("dropped %d: %v", len(dropped), err)
 	}
 	server.PSQL(t, dsn, "UPDATE vasistas.batch SET made = made - interval '2 hours'")
 	last, err := vault.Open(cfg)
 	check(t, err)
-	if dropped, err := last.Retain(t.Context(), nobody); err != nil || len(dropped) != 30 {
+	if dropped, err := last.Retain(t.Context(), none); err != nil || len(dropped) != 30 {
 		t.Errorf("dropped %d: %v", len(dropped), err)
 	}
 	if n := strings.TrimSpace(server.PSQL(t, dsn, "SELECT count(*) FROM vasistas.batch")); n != "0" {
@@ -335,7 +335,7 @@ func inVault(t *testing.T, server *trilliantest.Postgres) {
 }
 
 func audit(t *testing.T, server *trilliantest.Postgres) {
-	db, dsn, _ := founded(t, server, "audit")
+	db, dsn, _ := created(t, server, "audit")
 	cfg := vault.Config{Storage: db.Vault(), Identity: filepath.Join(t.TempDir(), "key")}
 	check(t, vault.Create(cfg))
 	records, events := sealed(t, 3)
@@ -359,22 +359,22 @@ func audit(t *testing.T, server *trilliantest.Postgres) {
 	if len(lines) != 3 || lines[2].Entries[0].Event != events[2] {
 		t.Errorf("the audit trail: %v", lines)
 	}
-	// Nobody's clumsiness removes a line.
+	// No ordinary statement removes a line.
 	for _, sql := range []string{"DELETE FROM vasistas.audit", "UPDATE vasistas.audit SET line = 'x'", "TRUNCATE vasistas.audit", "DELETE FROM vasistas.log"} {
 		if out := server.PSQL(t, dsn, "DO $$ BEGIN "+sql+"; EXCEPTION WHEN raise_exception THEN RETURN; END $$; SELECT count(*) FROM vasistas.audit"); strings.TrimSpace(out) != "3" {
 			t.Errorf("%s: %s", sql, out)
 		}
 	}
-	// And what somebody removes on purpose is found out.
+	// A deliberate removal is detected.
 	server.PSQL(t, dsn, "ALTER TABLE vasistas.audit DISABLE TRIGGER keep; DELETE FROM vasistas.audit WHERE start = 0")
 	if _, err := v.Audit(); !errors.Is(err, vault.ErrMalformed) {
 		t.Errorf("a line is gone, and the audit says %v", err)
 	}
 }
 
-// unsafe: a server that may lose what it acknowledged is refused, at each connection.
+// unsafe: each connection refuses a server that may lose acknowledged writes.
 func unsafe(t *testing.T, server *trilliantest.Postgres) {
-	_, dsn, _ := founded(t, server, "unsafe")
+	_, dsn, _ := created(t, server, "unsafe")
 	for _, set := range []string{"synchronous_commit = off", "synchronous_commit = local", "full_page_writes = off"} {
 		name, _, _ := strings.Cut(set, " ")
 		server.PSQL(t, dsn, "ALTER SYSTEM SET "+set)

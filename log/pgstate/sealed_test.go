@@ -12,7 +12,7 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-func nobody(event.Digest) bool { return false }
+func none(event.Digest) bool { return false }
 
 // sealed returns records for a vault, and their events.
 func sealed(t testing.TB, n int) (records []*vault.Record, events []event.Digest) {

@@ -16,7 +16,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// state is the state of the log, for a term or for reading only.
+// state is the log's state, for a term or for reading only.
 type state struct {
 	db   *DB
 	term *Term // nil: for reading only
@@ -24,7 +24,7 @@ type state struct {
 
 var _ log.State = (*state)(nil)
 
-// State returns the log's state for whoever only reads it.
+// State returns the log's state for reading only.
 func (db *DB) State() log.State { return &state{db: db} }
 
 // State returns the log's state for the writer of this term.
@@ -82,21 +82,21 @@ func (s *state) Publish(ctx context.Context, p log.Published) error {
 		ON CONFLICT (one) DO UPDATE SET size = excluded.size, checkpoint = excluded.checkpoint, charter = excluded.charter
 		WHERE published.size <= excluded.size`, int64(cp.Size), p.Checkpoint, int64(p.Charter))
 	if err == nil && n == 0 {
-		err = fmt.Errorf("%s has a published checkpoint of more than %d entries, and it never goes back", s.db.name, cp.Size)
+		err = fmt.Errorf("%s has a published checkpoint of more than %d entries, which must not go back", s.db.name, cp.Size)
 	}
 	return err
 }
 
 func (s *state) KeepEvidence(ctx context.Context, name string, checkpoint []byte) (string, error) {
-	where := fmt.Sprintf("%s in the table vasistas.evidence of the %s", name, s.db.name)
+	where := fmt.Sprintf("%s in table vasistas.evidence of %s", name, s.db.name)
 	_, err := s.term.exec(ctx, `INSERT INTO vasistas.evidence (name, checkpoint) SELECT $3, $4 FROM fence ON CONFLICT (name) DO UPDATE SET checkpoint = excluded.checkpoint`, name, checkpoint)
 	return where, err
 }
 
-var errReadOnly = fmt.Errorf("%w: it was opened for reading only", log.ErrOusted)
+var errReadOnly = fmt.Errorf("%w: opened for reading only", log.ErrOusted)
 
-// exec runs a statement behind the fence, and returns how many rows it changed. If
-// these are none because the term is over, the error is log.ErrOusted.
+// exec runs a statement behind the fence and returns how many rows it changed. If the
+// term is over and so no row changed, the error is log.ErrOusted.
 func (t *Term) exec(ctx context.Context, sql string, args ...any) (int64, error) {
 	if t == nil {
 		return 0, errReadOnly
@@ -124,17 +124,17 @@ func (t *Term) check(ctx context.Context) error {
 // founder founds the log in a database without one.
 type founder struct{ db *DB }
 
-// Founder returns what makes the state of a new log.
+// Founder returns the maker of a new log's state.
 func (db *DB) Founder() log.Founder { return founder{db} }
 
 type nothing struct{}
 
 func (nothing) Close() error { return nil }
 
-// Begin keeps nobody out: of two that found a log, one will.
+// Begin takes no lock: if two processes create a log, Found fails for one of them.
 func (f founder) Begin(ctx context.Context) (io.Closer, error) {
 	if err := f.db.loadSettings(ctx); err == nil {
-		return nil, fmt.Errorf("there is one in %s: %w", f.db.name, fs.ErrExist)
+		return nil, fmt.Errorf("%s already has a log: %w", f.db.name, fs.ErrExist)
 	} else if !errors.Is(err, ErrMissing) {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func (f founder) Found(ctx context.Context, set log.Settings, head []byte) error
 		return err
 	}
 	if n != 1 {
-		return fmt.Errorf("there is one in %s: %w", f.db.name, fs.ErrExist)
+		return fmt.Errorf("%s already has a log: %w", f.db.name, fs.ErrExist)
 	}
 	f.db.settings = set
 	return nil

@@ -17,8 +17,8 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// files is where the vault's files are, for a term or for reading only. Exports are
-// audited without a term: each instance that may read the vault may export from it.
+// files holds the vault's files, for a term or for reading only. The audit file needs
+// no term: each instance that may read the vault may export from it.
 type files struct {
 	db   *DB
 	term *Term
@@ -26,22 +26,21 @@ type files struct {
 
 var _ vault.Storage = (*files)(nil)
 
-// Vault returns the vault's files for whoever only reads them, or makes the vault.
+// Vault returns the vault's files for reading, or to create the vault.
 func (db *DB) Vault() vault.Storage { return &files{db: db} }
 
 // Vault returns the vault's files for the writer of this term.
 func (t *Term) Vault() vault.Storage { return &files{t.db, t} }
 
-// MaxVaultFile is what vault.Config.MaxFileSize should be here, since a file is
-// written by one statement.
+// MaxVaultFile is the vault.Config.MaxFileSize to use with a database, since one
+// statement writes a file.
 const MaxVaultFile = 4 << 20
 
 func (f *files) String() string { return "the " + f.db.name }
 
-func (f *files) Path(seq uint64) string { return fmt.Sprintf("batch %d in the %s", seq, f.db.name) }
+func (f *files) Path(seq uint64) string { return fmt.Sprintf("batch %d in %s", seq, f.db.name) }
 
-// Lock finds out whether the term still is. What keeps others out is the fence of
-// each write.
+// Lock checks that the term lasts. The fence of each write keeps others out.
 func (f *files) Lock() (io.Closer, error) {
 	return nothing{}, f.term.check(context.Background())
 }
@@ -61,7 +60,7 @@ func (f *files) CreateRecipients(text []byte) error {
 		return fmt.Errorf("vault: %w", err)
 	}
 	if n == 0 {
-		return fmt.Errorf("vault: creating one in %s: %w", f, fs.ErrExist)
+		return fmt.Errorf("vault: creating a vault in %s: %w", f, fs.ErrExist)
 	}
 	return nil
 }
@@ -79,11 +78,11 @@ func (f *files) List() ([]vault.BatchInfo, error) {
 	return out, nil
 }
 
-// chunk is how much of a batch is read at once, at least.
+// chunk is the least number of bytes of a batch that one statement reads.
 const chunk = 256 << 10
 
-// batch is a batch that is being read. It keeps what it read last, since most
-// readers go on from there.
+// batch is a batch that is being read. It keeps the last bytes read, since most readers
+// continue from there.
 type batch struct {
 	files *files
 	seq   uint64
@@ -128,7 +127,7 @@ func (b *batch) read(at int64, n int) error {
 	err := b.files.db.row(context.Background(), `SELECT substring(data FROM $2 FOR $3) FROM vasistas.batch WHERE seq = $1`, []any{b.seq, at + 1, n}, &have)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return fs.ErrNotExist // compacted meanwhile
+		return fs.ErrNotExist // compacted since Open
 	case err != nil:
 		return err
 	case len(have) == 0:
@@ -161,8 +160,8 @@ func (f *files) ReadAudit() (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(bytes.Join(lines, nil))), nil
 }
 
-// AppendAudit adds a line if the trail has this length, so that of two at once one
-// fails and is not exported.
+// AppendAudit adds a line if the audit file has this length. Of two exports at once,
+// one fails.
 func (f *files) AppendAudit(length int64, line []byte) error {
 	n, err := f.db.exec(context.Background(), `INSERT INTO vasistas.audit (start, line) SELECT $1::bigint, $2
 		WHERE $1 = (SELECT coalesce(max(start + octet_length(line)), 0) FROM vasistas.audit) ON CONFLICT DO NOTHING`, length, line)

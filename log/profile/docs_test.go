@@ -22,29 +22,29 @@ const docs = "../../docs/profiles.md"
 
 const intro = `# Profiles
 
-Rendered from the files in ` + "`log/profile/data`" + `; change those, then run
+This page is rendered from the files in ` + "`log/profile/data`" + `. To change it, change the files and run
 ` + "`go test ./log/profile -run TestDocs -update`" + `.
 
-A profile is what a legislator decides. A charter carries one whole, so that everybody who reads the log reads it.
-` + "`vasistas charter new --profile NAME`" + ` takes one of these, or a file of one's own in the same format. What each figure
-means is in [events.md](events.md). A profile is no legal advice: whoever founds a log answers for the one in its
-charter.
+A profile holds a legislator's decisions. A charter carries a whole profile, so every reader of the log reads it.
+` + "`vasistas charter new --profile NAME`" + ` takes one of these, or a file of your own in the same format. See
+[events.md](events.md) for the meaning of each figure. A profile is no legal advice: the founders of a log answer for
+the profile in its charter.
 
-Each figure has its source, and the source says which of three it is:
+Each figure has a source of one of three kinds:
 
 - a **citation**: the law states this figure, or gives this permission;
-- **design, citation**: the law asks for it, but states no figure, or one that can't be counted in seconds (court days,
-  "without undue delay"); the figure is ours, and what is cited is what it has to serve;
-- **design**: no law; the machine needs it.
+- **design, citation**: the law demands a figure, but states none, or one that can't be counted in seconds (court days,
+  "without undue delay"); the figure is ours, and must serve the cited law;
+- **design**: no law demands it; the system needs it.
 
-*none* is a decision too: nobody may say never, there are no emergencies, or deferrals have no limit in all.
+*none* is a decision too: no deferral without end, no emergencies, or no limit of all deferrals together.
 
-Months and years have no fixed length, so they are rounded to the side of disclosure: limits of secrecy, and the ages
-from which a stricter rule holds, to the shortest such period (6 months: 181 days; 12 months: 365); ages from which
-something more is allowed, to the longest (6 months: 184 days; 12 months: 366; 5 years: 1,827).
+Months and years have no fixed length, so they are rounded in favour of disclosure: limits of secrecy, and the ages
+from which a stricter rule holds, to the shortest such period (6 months: 181 days; 12 months: 365); ages from which a
+rule allows more, to the longest (6 months: 184 days; 12 months: 366; 5 years: 1,827).
 
 "Read" means that the text of the law was read when the profile was written; "not read again" that its figures come
-from knowledge of the law and wait for somebody who checks them.
+from knowledge of the law and must still be checked.
 `
 
 func render(t *testing.T) []byte {

@@ -14,21 +14,21 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// Values that are no figures.
+// Values that are not figures.
 const (
-	none = "none" // left out on purpose
-	yes  = "yes"  // an instrument exists
+	none = "none" // the law leaves the figure out on purpose
+	yes  = "yes"  // the instrument exists
 )
 
 var errPath = errors.New("no figure of a profile has this path")
 
-// set puts a value where its path says.
+// set sets the figure of a path.
 func (b *builder) set(path, value string) error {
 	p := &b.f.Profile
 	words := strings.Split(path, ".")
 	if len(words) == 2 && words[0] == "instruments" {
 		if value != yes {
-			return errors.New("an instrument is declared by the value yes")
+			return errors.New("want the value yes to declare an instrument")
 		}
 		p.Instruments = append(p.Instruments, event.Instrument{Code: words[1]})
 		return nil
@@ -39,7 +39,7 @@ func (b *builder) set(path, value string) error {
 		}
 		for seen := range b.seen {
 			if strings.HasPrefix(seen, path+".") {
-				return fmt.Errorf("none, and %s is given", seen)
+				return fmt.Errorf("the value is none, but %s is given", seen)
 			}
 		}
 		if words[0] == "instruments" && p.Instrument(words[1]) == nil {
@@ -66,7 +66,7 @@ func (b *builder) set(path, value string) error {
 	return err
 }
 
-// mayBeNone says whether a law may leave this out.
+// mayBeNone reports whether a law may leave this figure out.
 func mayBeNone(words []string) bool {
 	if len(words) > 2 && words[0] == "instruments" {
 		words = words[2:]
@@ -74,7 +74,7 @@ func mayBeNone(words []string) bool {
 	return slices.Contains([]string{"emergency", "deferral.never", "deferral.total"}, strings.Join(words, "."))
 }
 
-// counts are the figures that are numbers. The other numbers are durations.
+// counts are the figures that are plain numbers. All others are durations.
 var counts = []string{"accounts", "open", "signatures"}
 
 // find returns a pointer to the figure of a path, whose words are names of fields,
@@ -168,7 +168,7 @@ func requiredDeferral(at string, d *event.DeferralLimit) []string {
 func count(s string) (uint64, error) {
 	n, err := strconv.ParseUint(s, 10, 53)
 	if err != nil || strconv.FormatUint(n, 10) != s {
-		return 0, fmt.Errorf("%q is no whole number", s)
+		return 0, fmt.Errorf("%q is not a whole number", s)
 	}
 	return n, nil
 }

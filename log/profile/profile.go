@@ -24,24 +24,24 @@ const MaxSize = 64 << 10
 
 // Errors of this package.
 var (
-	// ErrUnknown means that no profile of this name is shipped.
+	// ErrUnknown: no shipped profile has this name.
 	ErrUnknown = errors.New("profile: no such profile")
-	// ErrMalformed means that a text is no profile; its text names the line.
+	// ErrMalformed: a text is not a profile; the error names the line.
 	ErrMalformed = errors.New("profile: malformed")
 )
 
-// A Figure is one line: what was decided, and by which law.
+// A Figure is one decision with its source.
 type Figure struct {
 	Path  string // such as seal.longest
 	Value string // as written: 90d, 3, a list of codes, yes, none
 	Law   string // source, see the package comment
-	Note  string // "" is none
+	Note  string // "": none
 }
 
-// A Basis is a law that figures rest on, and what of it was read.
+// A Basis is a law that figures rest on, with the relevant text.
 type Basis struct{ Law, Text string }
 
-// A File is a parsed text.
+// A File is a parsed profile with its sources.
 type File struct {
 	Profile event.Profile
 	Title   string
@@ -49,11 +49,11 @@ type File struct {
 	Figures []Figure // in the order of the text
 }
 
-// Names returns the names of the profiles that are shipped, sorted.
+// Names returns the names of the shipped profiles, sorted.
 func Names() []string {
 	entries, err := data.ReadDir("data")
 	if err != nil {
-		panic(err) // embedded: it is there, or this does not compile
+		panic(err) // the directory is embedded
 	}
 	var names []string
 	for _, e := range entries {
@@ -72,11 +72,11 @@ func Load(name string) (event.Profile, error) {
 	return f.Profile, nil
 }
 
-// LoadFile returns the profile of this name with everything its text says. The
-// error wraps ErrUnknown.
+// LoadFile returns the profile of this name with its sources. The error wraps
+// ErrUnknown.
 func LoadFile(name string) (*File, error) {
 	if !slices.Contains(Names(), name) {
-		return nil, fmt.Errorf("%w: %q; there are %s", ErrUnknown, name, strings.Join(Names(), ", "))
+		return nil, fmt.Errorf("%w: %q; the profiles are %s", ErrUnknown, name, strings.Join(Names(), ", "))
 	}
 	text, err := data.ReadFile("data/" + name + suffix)
 	if err != nil {
@@ -85,9 +85,8 @@ func LoadFile(name string) (*File, error) {
 	return Parse(text)
 }
 
-// Parse compiles a text. What it returns is complete; whether a charter may
-// carry it (codes, citations, graces), package event checks there. The error
-// wraps ErrMalformed.
+// Parse compiles a text to a complete profile. Package event checks codes, citations
+// and graces when a charter carries the profile. The error wraps ErrMalformed.
 func Parse(text []byte) (*File, error) {
 	if len(text) > MaxSize {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrMalformed, len(text), MaxSize)
@@ -113,7 +112,7 @@ func Parse(text []byte) (*File, error) {
 	return b.f, nil
 }
 
-// builder fills a File. seen has the value of each path so far.
+// builder fills a File. seen holds the value of each path so far.
 type builder struct {
 	f    *File
 	seen map[string]string
@@ -170,7 +169,7 @@ func (b *builder) line(line string) error {
 
 func (b *builder) figure(cells []string) error {
 	if len(cells) != 3 && len(cells) != 4 {
-		return fmt.Errorf("%s: want path | value | source, and a note if there is one: a figure without a source is not taken", cells[0])
+		return fmt.Errorf("%s: want path | value | source, and an optional note; a figure needs a source", cells[0])
 	}
 	fig := Figure{Path: cells[0], Value: cells[1], Law: cells[2]}
 	if len(cells) == 4 {
@@ -190,7 +189,7 @@ func (b *builder) figure(cells []string) error {
 	return nil
 }
 
-// noneAbove finds a path above this one that was said to be none.
+// noneAbove returns a path above this one with the value none.
 func (b *builder) noneAbove(path string) (string, bool) {
 	for i, r := range path {
 		if r == '.' && b.seen[path[:i]] == none {
@@ -200,7 +199,7 @@ func (b *builder) noneAbove(path string) (string, bool) {
 	return "", false
 }
 
-// finish checks that nothing is missing, and sorts.
+// finish checks that no figure is missing, and sorts the lists.
 func (b *builder) finish() error {
 	p := &b.f.Profile
 	if p.ID == "" {

@@ -260,7 +260,7 @@ func TestMalformed(t *testing.T) {
 		return ""
 	}
 	for _, c := range []struct{ old, new, want string }{
-		{line("seal.longest"), "seal.longest | 90d\n", "a figure without a source is not taken"},
+		{line("seal.longest"), "seal.longest | 90d\n", "a figure needs a source"},
 		{line("seal.longest"), "seal.longest | 90d | \n", "an empty column"},
 		{line("seal.longest"), "", "seal.longest is missing"},
 		{line("seal.longest"), "seal.longest | 90 | law\n", "no duration"},
@@ -280,11 +280,11 @@ func TestMalformed(t *testing.T) {
 		{line("deferral.steps.0.after"), "deferral.steps.1.after | 0s | law\n", "steps are numbered"},
 		{line("deferral.steps.0.signatures"), "", "deferral.steps.0.signatures is missing"},
 		{line("emergency.open"), "", "emergency.open is missing"},
-		{line("emergency.open"), "emergency.open | 1d | law\n", "no whole number"},
+		{line("emergency.open"), "emergency.open | 1d | law\n", "not a whole number"},
 		{line("reasons"), line("reasons") + "emergency | none | law\n", "is given"},
 		{line("reasons"), "reasons | a b a | law\n", "a stands twice"},
 		{line("instruments.calecpa-search-warrant"), "", "instruments.CODE is missing"},
-		{line("instruments.calecpa-search-warrant"), "instruments.x | no | law\n", "declared by the value yes"},
+		{line("instruments.calecpa-search-warrant"), "instruments.x | no | law\n", "to declare an instrument"},
 		{line("instruments.calecpa-search-warrant"), "instruments.x.seal.default | 1d | law\n", "is not declared above"},
 		{line("instruments.calecpa-search-warrant"), "instruments.x.deferral.never | none | law\n", "is not declared above"},
 		{line("instruments.calecpa-search-warrant"), "instruments.x | yes | law\ninstruments.x.seal.default | 1d | law\n", "instruments.x.seal.longest is missing"},

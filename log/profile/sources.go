@@ -11,9 +11,9 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// sources makes the rows of a charter. A row covers its path and everything
-// below it, except what has a row of its own; so what most figures below a path
-// rest on is said once. A charter has room for 64 rows.
+// sources makes the rows of a charter, which has room for 64. A row covers its path
+// and all paths below it that have no row of their own, so the law that most figures
+// below a path rest on needs one row.
 func sources(figures []Figure) []event.Source {
 	laws := make(map[string]string, len(figures))
 	for _, f := range figures {
@@ -25,7 +25,7 @@ func sources(figures []Figure) []event.Source {
 			parents = append(parents, at)
 		}
 	}
-	// The deepest first, so that what they were joined to can be joined too.
+	// The deepest paths come first, so that joined rows can be joined again.
 	slices.SortFunc(parents, func(a, b string) int {
 		return cmp.Or(strings.Count(b, ".")-strings.Count(a, "."), strings.Compare(a, b))
 	})
@@ -40,8 +40,8 @@ func sources(figures []Figure) []event.Source {
 	return out
 }
 
-// join replaces the rows at and below a path that say what most of them do, if
-// those are several, by one row at the path.
+// join replaces the rows at and below a path that name the most common law, if they
+// are several, by one row at the path.
 func join(laws map[string]string, at string) {
 	votes := make(map[string]int)
 	for _, path := range below(laws, at) {
@@ -53,7 +53,7 @@ func join(laws map[string]string, at string) {
 			best = law
 		}
 	}
-	// A row at the path itself speaks for the path, so it must not change.
+	// A row at the path itself is the path's own source and must not change.
 	if own, ok := laws[at]; votes[best] < 2 || ok && own != best {
 		return
 	}
@@ -65,7 +65,7 @@ func join(laws map[string]string, at string) {
 	laws[at] = best
 }
 
-// below lists the rows at and below a path that no row between shields from it.
+// below lists the rows at and below a path without another row in between.
 func below(laws map[string]string, at string) []string {
 	var out []string
 	for path := range laws {
@@ -88,8 +88,8 @@ func parent(path string) string {
 	return path[:max(i, 0)]
 }
 
-// Covers says whether a source row for figure speaks for a path: it is that
-// path, or one above it.
+// Covers reports whether a source row for figure covers a path: figure is that path
+// or above it.
 func Covers(figure, path string) bool {
 	return path == figure || strings.HasPrefix(path, figure+".")
 }

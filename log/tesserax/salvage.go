@@ -15,9 +15,8 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Salvage yields the entries from an index on that are left in the directory of
-// a tree, whatever its state, as far as they go. It takes the files as they are:
-// nothing vouches for what they say.
+// Salvage yields the entries in a tree's directory, in any state, from an index up to
+// the first gap. It reads the files unverified.
 func Salvage(dir string, from uint64) iter.Seq[[]byte] {
 	return tiles.Entries(from, func(n uint64) [][]byte {
 		width := widest(dir, n)
@@ -33,8 +32,8 @@ func Salvage(dir string, from uint64) iter.Seq[[]byte] {
 	})
 }
 
-// widest returns the width of the widest file of the bundle with index n, 0 if
-// there is none.
+// widest returns the width of the widest file of the bundle with index n, 0 if no
+// file exists.
 func widest(dir string, n uint64) (width int) {
 	full := tlog.Tile{Level: tlog.Entries, Index: n, Width: tlog.TileWidth}
 	if _, err := os.Stat(filepath.Join(dir, full.Path())); err == nil {
@@ -50,8 +49,7 @@ func widest(dir string, n uint64) (width int) {
 	return width
 }
 
-// partialWidth returns the width that the name of a partial tile says, 0 if it is
-// not the name of one.
+// partialWidth returns the width in the name of a partial tile, 0 for another name.
 func partialWidth(name string) int {
 	w, err := strconv.Atoi(name)
 	if err != nil || w < 1 || w >= tlog.TileWidth || strconv.Itoa(w) != name {
@@ -60,8 +58,9 @@ func partialWidth(name string) int {
 	return w
 }
 
-// removeBeyond removes what there is of the bundle t beyond its width, and of all
-// bundles after it. The last go first, so that it can be cut off and done again.
+// removeBeyond removes the files of the bundle t that are wider than t, and all
+// bundles after it. It removes the last first, so that an interrupted removal can be
+// repeated.
 func removeBeyond(dir string, t tlog.Tile) error {
 	last := t.Index
 	for widest(dir, last+1) > 0 {

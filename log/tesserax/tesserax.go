@@ -2,19 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package tesserax is the log's default engine: Tessera's POSIX storage, one
-// directory of files on one machine. The x says that it links a heavy
-// dependency, which nothing else may.
+// directory of files on one machine. Only a package whose name ends in x may link such
+// a heavy dependency.
 //
-// Tessera is used as a store only. Left to itself it would sign: restored from
-// a backup, or with its state directory rolled back or gone, it signs a fork
-// without an error. So it gets no key here. It writes a checkpoint of its own,
-// whose signature is 64 zero bytes, since it collects garbage by it; nobody
-// serves that file. Whether the tree is the right one is for the log's publisher
-// to find out.
+// The package uses Tessera as a store only and gives it no key: after a restore from a
+// backup, or without its state directory, Tessera would sign a fork without an error.
+// Tessera needs a checkpoint of its own to collect garbage; that file has a signature
+// of 64 zero bytes and is never served. The engine doesn't know whether its tree is
+// the right one. The log's publisher checks that.
 //
-// BUG(tesserax): Tessera panics, and the process with it, if it can't open its
-// lock file, for example when the process is out of file descriptors or the
-// directory has been removed. Nothing acknowledged is lost by that.
+// BUG(tesserax): Tessera panics, and ends the process, if it can't open its lock file,
+// for example when the process is out of file descriptors or the directory has been
+// removed. Acknowledged entries stay durable.
 package tesserax
 
 import (
@@ -47,8 +46,8 @@ type Engine struct {
 	cancel   context.CancelFunc
 
 	adding sync.Mutex // held while Tessera may write
-	untidy bool       // there may be files beyond the right edge; guarded by adding
-	// doubt: Tessera's state may be visible and not durable, since writing it
+	untidy bool       // files beyond the right edge may exist; guarded by adding
+	// doubt: Tessera's state may be readable but not durable, since writing it
 	// failed or its last owner crashed. Set with adding held.
 	doubt atomic.Bool
 }
@@ -56,20 +55,20 @@ type Engine struct {
 var _ log.Engine = (*Engine)(nil)
 
 const (
-	// batchAge is how long Tessera's queue waits for the rest of a batch. If
-	// handing it over takes more than half of that (it takes 1 µs an entry),
-	// the batch is written in two steps.
+	// batchAge is how long Tessera's queue waits for the rest of a batch. If Add
+	// needs more than half of that to hand a batch over (1 µs for an entry), it
+	// writes the batch in two steps.
 	batchAge = 3 * time.Millisecond
-	// housekeeping is how often Tessera looks for partial tiles that a full
-	// one has replaced. It removes 100 at a time.
+	// housekeeping is the interval at which Tessera removes partial tiles that a
+	// full one has replaced, 100 at a time.
 	housekeeping = time.Second
 )
 
-// state is the file without which Tessera takes a directory for a new log.
+// state is Tessera's state file. Without it, Tessera starts a new log.
 const state = ".state/treeState"
 
-// ErrMissing says that a directory holds no tree. It is what is left of a log
-// whose state was deleted, and never a reason to begin a new one.
+// ErrMissing: a directory holds no tree. That of a log was deleted, so the error is
+// never a reason to start an empty tree.
 var ErrMissing = fmt.Errorf("%w; the tree's state is missing: %w", log.ErrTreeBehind, fs.ErrNotExist)
 
 // Create makes an empty tree in dir, which must not hold one.
@@ -87,9 +86,8 @@ func Create(ctx context.Context, dir string) error {
 	return e.Close(ctx)
 }
 
-// Open opens the tree in dir for one writer. maxBatch is the length of the
-// longest slice that Add will be given; a batch of that length is written
-// without waiting.
+// Open opens the tree in dir for one writer. maxBatch is the greatest number of
+// entries in one Add; a batch of that size is written without waiting.
 func Open(ctx context.Context, dir string, maxBatch int) (*Engine, error) {
 	if _, err := os.Stat(filepath.Join(dir, state)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("opening the tree in %s: %w", dir, ErrMissing)
@@ -100,7 +98,7 @@ func Open(ctx context.Context, dir string, maxBatch int) (*Engine, error) {
 }
 
 func open(ctx context.Context, dir string, maxBatch int) (*Engine, error) {
-	// Tessera's own lock does not keep out a second instance in one process.
+	// Tessera's own lock allows a second instance in one process.
 	lock, err := durable.LockDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the tree: %w", err)
@@ -127,22 +125,21 @@ func open(ctx context.Context, dir string, maxBatch int) (*Engine, error) {
 	return e, nil
 }
 
-// noKey signs nothing, in a name that can't exist.
+// noKey makes zero signatures, under a name that can't exist.
 type noKey struct{}
 
 func (noKey) Name() string                { return "unsigned.invalid" }
 func (noKey) KeyHash() uint32             { return 0 }
 func (noKey) Sign([]byte) ([]byte, error) { return make([]byte, 64), nil }
 
-// Add implements [log.Engine]. It does not give up when ctx ends, since Tessera
-// doesn't either.
+// Add implements [log.Engine]. Like Tessera, it goes on when ctx ends.
 func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err error) {
 	if len(entries) == 0 {
 		return 0, errors.New("adding no entries")
 	}
 	e.adding.Lock()
 	defer e.adding.Unlock()
-	if err := e.settle(); err != nil {
+	if err := e.persistState(); err != nil {
 		return 0, err
 	}
 	if err := e.tidy(ctx); err != nil {
@@ -154,7 +151,7 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 			e.untidy = true
 		}
 	}()
-	// Hash first: handing over must be quick, see batchAge.
+	// Hash first, so that handing over is quick, see batchAge.
 	batch := make([]*tessera.Entry, len(entries))
 	for i, b := range entries {
 		batch[i] = tessera.NewEntry(b)
@@ -162,8 +159,8 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 	futures := make([]tessera.IndexFuture, len(entries))
 	began := time.Now()
 	for i, entry := range batch {
-		// If Tessera may have begun to write what it has, the rest waits for
-		// that: two flushes of its queue can overtake each other.
+		// If Tessera may have started to write the first entries, wait for that: two
+		// flushes of its queue can overtake each other.
 		if i > 0 && time.Since(began) > batchAge/2 {
 			if _, err := futures[i-1](); err != nil {
 				return 0, fmt.Errorf("adding entries to the tree: %w", err)
@@ -177,7 +174,7 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 		index, err := f()
 		switch {
 		case err != nil:
-			if errs == nil { // the others say the same
+			if errs == nil { // the later errors are the same
 				errs = fmt.Errorf("adding entries to the tree: %w", err)
 			}
 		case i == 0:
@@ -189,11 +186,10 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 	return first, errs
 }
 
-// tidy removes what a batch that failed has left beyond the right edge, so that
-// [Salvage] never takes it for what was added instead. It also makes the partial
-// tiles of the right edge, if they are missing: where only a full one is left,
-// because the state was rolled back beside it, Tessera would take that as it is,
-// and append to it. It needs adding.
+// tidy removes the files of a failed batch beyond the right edge, so that [Salvage]
+// never returns entries that were not added. It also makes missing partial tiles of
+// the right edge: if only a full tile is left there, because the state was rolled
+// back, Tessera would append to it as it is. adding must be held.
 func (e *Engine) tidy(ctx context.Context) error {
 	if !e.untidy {
 		return nil
@@ -209,7 +205,7 @@ func (e *Engine) tidy(ctx context.Context) error {
 	}
 	for _, t := range edge {
 		if err := e.makePartial(ctx, t); err != nil {
-			return fmt.Errorf("mending the right edge of the tree: %w", err)
+			return fmt.Errorf("repairing the right edge of the tree: %w", err)
 		}
 	}
 	if err := removeBeyond(e.dir, bundle); err != nil {
@@ -234,9 +230,9 @@ func (e *Engine) makePartial(ctx context.Context, t tlog.Tile) error {
 	return durable.WriteFile(name, b, 0o644)
 }
 
-// settle makes the state that can be read durable: in a new file, since a second
-// fsync of the old one could succeed without doing anything. It needs adding.
-func (e *Engine) settle() error {
+// persistState makes the readable state durable. It writes a new file, since a second
+// fsync of the old one could succeed without effect. adding must be held.
+func (e *Engine) persistState() error {
 	if !e.doubt.Load() {
 		return nil
 	}
@@ -256,7 +252,7 @@ func (e *Engine) settle() error {
 func (e *Engine) Tree(ctx context.Context) (size uint64, root [32]byte, err error) {
 	if e.doubt.Load() {
 		e.adding.Lock()
-		err := e.settle()
+		err := e.persistState()
 		e.adding.Unlock()
 		if err != nil {
 			return 0, root, err

@@ -53,8 +53,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// TestMissing: a directory without a state is not taken for a new tree, and one
-// with a state not made anew.
+// TestMissing: Open refuses a directory without a state, and Create one with a state.
 func TestMissing(t *testing.T) {
 	t.Parallel()
 	dir := create(t)
@@ -75,8 +74,8 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// TestSalvage: the entries are found without a state, also if only full files are
-// left, and end where they are cut.
+// TestSalvage: the entries are found without a state, also from full files alone, up to
+// a cut.
 func TestSalvage(t *testing.T) {
 	t.Parallel()
 	dir := create(t)
@@ -102,8 +101,8 @@ func TestSalvage(t *testing.T) {
 	}
 }
 
-// TestTidy: what a batch that failed has left behind is gone before the next, and
-// partial tiles that Tessera would miss are there.
+// TestTidy: before the next batch, the files of a failed batch are gone, and the partial
+// tiles that Tessera needs are there.
 func TestTidy(t *testing.T) {
 	t.Parallel()
 	dir := create(t)

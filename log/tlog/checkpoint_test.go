@@ -21,7 +21,7 @@ func TestCheckpointRoundTrip(t *testing.T) {
 	}
 }
 
-// What strangers may write, though we don't.
+// Forms that other logs may write, though Vasistas logs don't.
 func TestCheckpointOfStrangers(t *testing.T) {
 	signer := testSigner(t, "other.example", Ed25519)
 	for name, h := range map[string]Head{
@@ -180,7 +180,7 @@ func TestSignatureLines(t *testing.T) {
 	})
 }
 
-// A note may not be signed that its readers would refuse, or read as another.
+// Sign refuses a note that readers would refuse, or read as another one.
 func TestSignRefusesWhatIsNoHead(t *testing.T) {
 	for name, h := range map[string]Head{
 		"empty origin":               {Origin: "", Size: 1},

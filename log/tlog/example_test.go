@@ -10,7 +10,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// A log signs a head, a witness cosigns it, and a reader judges it under a policy.
+// A log signs a head, a witness cosigns it, and a reader verifies it under a policy.
 func ExamplePolicy_Verify() {
 	logKey, err := tlog.GenerateSigner("log.example/2026", tlog.Ed25519)
 	if err != nil {

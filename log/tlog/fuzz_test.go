@@ -163,7 +163,7 @@ func FuzzPolicy(f *testing.F) {
 			t.Fatal("one key is used twice")
 		}
 		if p.NeedsWitnesses() == p.Satisfied(func(int) bool { return false }) {
-			t.Fatal("a quorum is met by nobody, or quorum none is not")
+			t.Fatal("a quorum is met without witnesses, or quorum none is not")
 		}
 		checkPolicyModel(t, p, m, []uint64{5, 1, 3, 3, 2, 1, 4, 3})
 	})

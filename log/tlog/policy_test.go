@@ -100,7 +100,7 @@ func TestPolicyAccepts(t *testing.T) {
 	}
 }
 
-// Whatever is wrong, the policy is refused as a whole and the line is named.
+// Any error refuses the whole policy and names the line.
 func TestPolicyFailsClosed(t *testing.T) {
 	same := func(name string, a Algorithm) string { // the key of {w1} under another name or type
 		k, err := NewVerifierKey(name, a, testSigner(t, "w1", CosignatureEd25519).key.Key)

@@ -74,7 +74,7 @@ func TestArmoredWitnessCheckpoint(t *testing.T) {
 		t.Errorf("size %d, %d lines, %d witnesses, times %x and %x", c.Size, len(c.Signatures), len(v.Witnesses), v.ExistedBefore, v.LoggedAfter)
 	}
 	if _, err := p.Verify(c, ""); err == nil {
-		t.Error("its origin is not the name of its key, and nobody said so")
+		t.Error("accepted without an origin, though the key has another name")
 	}
 	if _, err := p.Verify(c, armoredWitnessOrigin+"/"); err == nil {
 		t.Error("another origin passes")

@@ -50,7 +50,7 @@ func TestPolicyVerify(t *testing.T) {
 		{"two witnesses", sign(t, h, l1, w1, w2), "", nil},
 		{"origin given", cp, "l1", nil},
 		{"other origin given", cp, "l2", ErrUnknownLog},
-		{"origin of nobody", cp, "x", ErrUnknownLog},
+		{"unknown origin", cp, "x", ErrUnknownLog},
 		{"one witness", sign(t, h, l1, w1), "", ErrNoQuorum},
 		{"one witness and a stranger", sign(t, h, l1, w1, stranger), "", ErrNoQuorum},
 		{"no witness", sign(t, h, l1), "", ErrNoQuorum},
@@ -122,8 +122,8 @@ func TestPolicyVerifyMLDSALog(t *testing.T) {
 	}
 }
 
-// Both of the holes that other readers have had: one key under two names, and
-// a group that nothing meets.
+// Two errors that other readers have had: one key under two names, and a group that
+// can't be satisfied.
 func TestPolicyHolesOfPeers(t *testing.T) {
 	k := testSigner(t, "w1", CosignatureEd25519).Verifier()
 	again, err := NewVerifierKey("second", k.Algorithm, k.Key)

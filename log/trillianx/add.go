@@ -19,43 +19,41 @@ import (
 )
 
 const (
-	// maxRequest bounds what is sent at once: 4 MiB is what a log server takes
-	// if it was not told otherwise.
+	// maxRequest bounds a request. A log server's default limit is 4 MiB.
 	maxRequest = 3 << 20
-	// maxLeaves bounds it too, so that the first leaves of a long batch are
-	// integrated and read back while the last are stored.
+	// maxLeaves bounds a request too, so that Trillian integrates the first leaves
+	// of a long batch while it stores the last.
 	maxLeaves = 512
-	// leafOverhead is what a leaf takes in a request beside its value.
+	// leafOverhead is the size of a leaf in a request without its value.
 	leafOverhead = 128
 )
 
-// pending are the leaves of one call of Add, until it is known what became of
-// them.
+// pending are the leaves of one call of Add whose outcome is not yet known.
 type pending struct {
 	first  uint64
 	leaves []*trillian.LogLeaf
 
-	sent   atomic.Int64 // how many Trillian has answered for: each index has a leaf
-	doubt  bool         // a request is, or was, on its way with no answer
-	lost   bool         // another writer's leaf had an index before
-	refuse error        // why the leaves after those sent will not be
+	sent   atomic.Int64 // leaves that Trillian has answered for: each index has a leaf
+	doubt  bool         // a request has no answer
+	lost   bool         // another writer's leaf has one of the indices
+	refuse error        // why Trillian refuses the leaves after those sent
 
 	foreign bool // another writer's leaf was read back
 }
 
-// end is the size of the tree with all that were sent.
+// end returns the size of the tree with all leaves sent so far.
 func (p *pending) end() uint64 { return p.first + uint64(p.sent.Load()) }
 
-// identity is the mark of a leaf: who wrote it, where, and what.
+// identity returns the mark of a leaf: a hash of its writer, index and leaf hash.
 func (e *Engine) identity(index uint64, hash tiles.Hash) [sha256.Size]byte {
 	b := append([]byte("vasistas leaf\n"), e.writer[:]...)
 	b = binary.BigEndian.AppendUint64(b, index)
 	return sha256.Sum256(append(b, hash[:]...))
 }
 
-// Add implements [log.Engine]. If the tree has grown since the caller last saw it,
-// it adds nothing: an entry's place may depend on those before it. If it fails while it is unknown what Trillian did,
-// the next call of Add or Tree finds that out first.
+// Add implements [log.Engine]. If another writer's leaves have extended the tree, Add
+// adds nothing, since an entry may depend on those before it. If Add fails with an
+// unknown outcome, the next call of Add or Tree resolves it first.
 func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err error) {
 	if len(entries) == 0 {
 		return 0, errors.New("adding no entries")
@@ -67,10 +65,10 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.settle(ctx); err != nil && !errors.Is(err, ErrContested) {
+	if err := e.resolve(ctx); err != nil && !errors.Is(err, ErrContested) {
 		return 0, err
 	}
-	// Trillian would take leaves beyond a hole, too.
+	// Check the size, since Trillian also accepts leaves beyond a gap.
 	h, err := e.head(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("adding entries to the tree in Trillian: %w", err)
@@ -89,16 +87,16 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 		p.leaves = append(p.leaves, &trillian.LogLeaf{LeafValue: b, LeafIndex: int64(index), LeafIdentityHash: id[:]})
 	}
 	e.pending = p
-	if err := e.settle(ctx); err != nil {
+	if err := e.resolve(ctx); err != nil {
 		return 0, fmt.Errorf("adding entries to the tree in Trillian: %w", err)
 	}
 	return p.first, nil
 }
 
-// settle brings what is pending to its end: the leaves are integrated, read back
-// and written as tiles, or it is known that they are not there. While some are
-// still sent, others are read back. It needs mu.
-func (e *Engine) settle(ctx context.Context) error {
+// resolve determines the outcome of the pending leaves: they are integrated, read back
+// and written as tiles, or known not to be in the tree. It sends leaves and reads
+// others back at the same time. mu must be held.
+func (e *Engine) resolve(ctx context.Context) error {
 	p := e.pending
 	if p == nil {
 		return nil
@@ -119,7 +117,7 @@ func (e *Engine) settle(ctx context.Context) error {
 	<-done
 	stop()
 	if serr != nil && (err == nil || err == ctx.Err()) {
-		err = serr // which says more
+		err = serr // the more specific error
 	}
 	if err != nil {
 		return err
@@ -134,11 +132,11 @@ func (e *Engine) settle(ctx context.Context) error {
 	return nil
 }
 
-// readBack follows the tree until all that was sent is in it, and nothing more will
-// be, which is when done is closed.
+// readBack follows the tree until done is closed, after the last send, and the tree
+// has all leaves sent.
 func (e *Engine) readBack(ctx context.Context, p *pending, done <-chan struct{}) error {
 	const least, most = 3 * time.Millisecond, 100 * time.Millisecond
-	look := func(index uint64, l leaf) {
+	compare := func(index uint64, l leaf) {
 		if i := index - p.first; index >= p.first && i < uint64(len(p.leaves)) && l.identity != [sha256.Size]byte(p.leaves[i].LeafIdentityHash) {
 			p.foreign = true
 		}
@@ -158,7 +156,7 @@ func (e *Engine) readBack(ctx context.Context, p *pending, done <-chan struct{})
 		var err error
 		if have < p.end() {
 			if h, err = e.head(ctx); err == nil && (h.size != have) {
-				if err := e.follow(ctx, h, look); err != nil {
+				if err := e.follow(ctx, h, compare); err != nil {
 					return err
 				}
 				wait = least
@@ -172,20 +170,20 @@ func (e *Engine) readBack(ctx context.Context, p *pending, done <-chan struct{})
 	}
 }
 
-// notIntegrated says why what was sent is not in the tree. err is that of the last
-// attempt to see it there.
+// notIntegrated returns why the tree lacks leaves that were sent. err is the error of
+// the last attempt to read them.
 func (e *Engine) notIntegrated(ctx context.Context, p *pending, err error) error {
 	if err != nil {
 		return err
 	}
 	if have := e.edge.frontier.Size(); have < p.end() {
-		return fmt.Errorf("the leaves are stored, and not integrated: Trillian's tree has %d leaves of %d; see that its signer runs", have, p.end())
+		return fmt.Errorf("the leaves are stored, but not integrated: Trillian's tree has %d leaves of %d; check that its signer runs", have, p.end())
 	}
-	return ctx.Err() // there are more to be sent, and the sender says why they are not
+	return ctx.Err() // the sender returns why it has not sent the rest
 }
 
 // sendAll sends the leaves that Trillian has not answered for, in requests of a
-// bounded size, each until it is answered.
+// bounded size, and repeats each until it is answered.
 func (e *Engine) sendAll(ctx context.Context, p *pending) error {
 	for p.refuse == nil && !p.lost && p.end() < p.first+uint64(len(p.leaves)) {
 		rest := p.leaves[p.sent.Load():]
@@ -195,7 +193,7 @@ func (e *Engine) sendAll(ctx context.Context, p *pending) error {
 			return err
 		}
 		if p.refuse == nil {
-			// If it was sent more than once, the leaves there may be these.
+			// After a repeated request, Trillian's leaves may be these.
 			p.lost = !taken && !p.doubt
 			p.sent.Add(int64(len(rest)))
 		}
@@ -204,8 +202,9 @@ func (e *Engine) sendAll(ctx context.Context, p *pending) error {
 	return nil
 }
 
-// requestLength returns how many of the leaves from an index on go into a request.
-// It ends with a bundle, if it can: so what it makes is written once.
+// requestLength returns how many of the leaves, from index first on, go into a
+// request. The request ends with a bundle if possible, so that each bundle is written
+// once.
 func requestLength(first uint64, leaves []*trillian.LogLeaf) int {
 	n, size := 0, 0
 	for n < min(len(leaves), maxLeaves) {
@@ -220,9 +219,9 @@ func requestLength(first uint64, leaves []*trillian.LogLeaf) int {
 	return n
 }
 
-// sendOne sends leaves until there is an answer. The same leaves at the same
-// indices: whichever of the requests the database takes first, the others change
-// nothing, and none can do so later.
+// sendOne repeats one request until it is answered. The requests have the same leaves
+// at the same indices: once the database takes one of them, the others change nothing,
+// also if they arrive later.
 func (e *Engine) sendOne(ctx context.Context, p *pending, leaves []*trillian.LogLeaf) (taken bool, err error) {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		taken, err = e.send(ctx, leaves)
@@ -237,7 +236,7 @@ func (e *Engine) sendOne(ctx context.Context, p *pending, leaves []*trillian.Log
 		p.doubt = true
 		select {
 		case <-ctx.Done():
-			return false, fmt.Errorf("it is not known whether Trillian has stored them: %w", unreadable(err))
+			return false, fmt.Errorf("unknown whether Trillian has stored the leaves: %w", unreadable(err))
 		case <-time.After(wait):
 		}
 	}

@@ -29,11 +29,11 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// maxMessage is the longest answer that is taken: a bundle of the longest entries
-// that a log admits has 12 MiB.
+// maxMessage bounds an answer. A bundle of the longest entries that a log admits has
+// 12 MiB.
 const maxMessage = 16 << 20
 
-// dial prepares connections to the log servers. It makes none.
+// dial prepares connections to the log servers without connecting.
 func dial(cfg Config) (*grpc.ClientConn, error) {
 	creds := insecure.NewCredentials()
 	if cfg.TLS != nil {
@@ -54,9 +54,9 @@ func dial(cfg Config) (*grpc.ClientConn, error) {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
 }
 
-// serviceConfig has reads tried again: after its database was started anew, Trillian
-// answers with UNKNOWN once for each connection that it had. Writes are not: what
-// became of one that failed is found out first.
+// serviceConfig retries reads: after a restart of its database, Trillian answers
+// UNKNOWN once for each of its old connections. It doesn't retry writes, whose outcome
+// resolve determines.
 const serviceConfig = `{
 	"loadBalancingConfig": [{"round_robin": {}}],
 	"methodConfig": [{
@@ -73,7 +73,7 @@ const serviceConfig = `{
 	}]
 }`
 
-// newTree makes and begins a tree.
+// newTree makes and initializes a tree.
 func newTree(ctx context.Context, cfg Config, conn *grpc.ClientConn) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
@@ -87,12 +87,12 @@ func newTree(ctx context.Context, cfg Config, conn *grpc.ClientConn) (int64, err
 		return 0, err
 	}
 	if _, err := trillian.NewTrillianLogClient(conn).InitLog(ctx, &trillian.InitLogRequest{LogId: tree.TreeId}); err != nil {
-		return 0, fmt.Errorf("beginning the tree %d: %w", tree.TreeId, err)
+		return 0, fmt.Errorf("initializing the tree %d: %w", tree.TreeId, err)
 	}
 	return tree.TreeId, nil
 }
 
-// checkTree refuses a tree that can't be what this engine needs.
+// checkTree refuses a tree that this engine can't use.
 func (e *Engine) checkTree(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
 	defer cancel()
@@ -103,23 +103,23 @@ func (e *Engine) checkTree(ctx context.Context) error {
 	case err != nil:
 		return unreadable(err)
 	case tree.TreeId != e.cfg.Tree:
-		return fmt.Errorf("%w (Trillian says that it is the tree %d)", log.ErrTreeConflict, tree.TreeId)
+		return fmt.Errorf("%w (Trillian returned the tree %d)", log.ErrTreeConflict, tree.TreeId)
 	case tree.TreeType != trillian.TreeType_PREORDERED_LOG:
-		return fmt.Errorf("it is of type %v, and the log's must be a %v", tree.TreeType, trillian.TreeType_PREORDERED_LOG)
+		return fmt.Errorf("the tree is of type %v, and a log needs %v", tree.TreeType, trillian.TreeType_PREORDERED_LOG)
 	case tree.Deleted:
-		return fmt.Errorf("%w (it is marked as deleted)", ErrMissing)
+		return fmt.Errorf("%w (the tree is marked as deleted)", ErrMissing)
 	case tree.TreeState != trillian.TreeState_ACTIVE:
 		e.cfg.Logger.Warn("the tree in Trillian takes no new leaves", "tree", e.cfg.Tree, "state", tree.TreeState.String())
 	}
 	return nil
 }
 
-// unreadable says that Trillian does not answer as it should.
+// unreadable wraps an error of Trillian in log.ErrTreeUnreadable.
 func unreadable(err error) error {
-	return fmt.Errorf("%w; see that Trillian's log server and its database run (%w)", log.ErrTreeUnreadable, err)
+	return fmt.Errorf("%w; check that Trillian's log server and its database run (%w)", log.ErrTreeUnreadable, err)
 }
 
-// head is what Trillian says of its tree.
+// head is the tree head that Trillian states.
 type head struct {
 	size uint64
 	root tiles.Hash
@@ -139,14 +139,14 @@ func (e *Engine) head(ctx context.Context) (head, error) {
 	if err := root.UnmarshalBinary(resp.GetSignedLogRoot().GetLogRoot()); err != nil {
 		return head{}, unreadable(fmt.Errorf("the root of the tree: %w", err))
 	}
-	// A root without a hash is how an error of the database looks in Trillian.
+	// After an error of its database, Trillian returns a root without a hash.
 	if len(root.RootHash) != sha256.Size {
 		return head{}, unreadable(fmt.Errorf("the root of the tree has %d bytes", len(root.RootHash)))
 	}
 	return head{root.TreeSize, tiles.Hash(root.RootHash)}, nil
 }
 
-// consistent checks that the tree of h extends one, which was computed.
+// consistent checks that the tree of h extends the computed tree of size and root.
 func (e *Engine) consistent(ctx context.Context, size uint64, root tiles.Hash, h head) error {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
 	defer cancel()
@@ -169,14 +169,14 @@ func (e *Engine) consistent(ctx context.Context, size uint64, root tiles.Hash, h
 	return nil
 }
 
-// leaf is one of Trillian's, with the mark of who wrote it.
+// leaf is a leaf of Trillian's tree, with the mark of its writer.
 type leaf struct {
 	value    []byte
 	hash     tiles.Hash
 	identity [sha256.Size]byte
 }
 
-// leaves reads the leaves from an index on, exactly n of them, and hashes each.
+// leaves reads and hashes exactly n leaves from an index on.
 func (e *Engine) leaves(ctx context.Context, from uint64, n int) ([]leaf, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
 	defer cancel()
@@ -194,26 +194,25 @@ func (e *Engine) leaves(ctx context.Context, from uint64, n int) ([]leaf, error)
 		copy(out[i].identity[:], l.GetLeafIdentityHash())
 		switch {
 		case l.GetLeafIndex() != int64(at):
-			return nil, fmt.Errorf("%w (Trillian gave the leaf %d for the leaf %d)", log.ErrTreeConflict, l.GetLeafIndex(), at)
+			return nil, fmt.Errorf("%w (Trillian returned the leaf %d for the leaf %d)", log.ErrTreeConflict, l.GetLeafIndex(), at)
 		case len(l.GetLeafValue()) == 0 || len(l.GetLeafValue()) > tlog.MaxEntrySize:
 			return nil, fmt.Errorf("%w (the leaf %d in Trillian has %d bytes)", log.ErrTreeConflict, at, len(l.GetLeafValue()))
 		case !bytes.Equal(l.GetMerkleLeafHash(), out[i].hash[:]):
-			return nil, fmt.Errorf("%w (the leaf %d in Trillian was changed: it does not have the hash that Trillian has for it)", log.ErrTreeConflict, at)
+			return nil, fmt.Errorf("%w (the leaf %d in Trillian was changed: its hash is not the one that Trillian states)", log.ErrTreeConflict, at)
 		}
 	}
 	return out, nil
 }
 
-// refusal is an answer of Trillian's that says that it has taken none of the
-// leaves, and why.
+// refusal is an answer by which Trillian has stored none of the leaves.
 type refusal struct{ err error }
 
 func (r *refusal) Error() string { return "Trillian refuses: " + r.err.Error() }
 func (r *refusal) Unwrap() error { return r.err }
 
-// send adds leaves at their indices, once. taken says whether Trillian took all
-// of them; if not, somebody had their indices before. An error that is no refusal
-// means that nothing is known.
+// send sends one request to add leaves at their indices. taken reports whether
+// Trillian stored all of them; if not, one of the indices already had a leaf. After an
+// error other than a refusal the outcome is unknown.
 func (e *Engine) send(ctx context.Context, leaves []*trillian.LogLeaf) (taken bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
 	defer cancel()
@@ -226,7 +225,7 @@ func (e *Engine) send(ctx context.Context, leaves []*trillian.LogLeaf) (taken bo
 		return false, err
 	}
 	if len(resp.Results) != len(leaves) {
-		return false, fmt.Errorf("there is an answer for %d leaves of %d", len(resp.Results), len(leaves))
+		return false, fmt.Errorf("Trillian's answer is about %d leaves of %d", len(resp.Results), len(leaves))
 	}
 	for _, r := range resp.Results {
 		switch codes.Code(r.GetStatus().GetCode()) {

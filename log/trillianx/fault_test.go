@@ -19,7 +19,7 @@ import (
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
-// load adds batches until ctx ends, and remembers where it was told that they are.
+// load adds batches until ctx ends, and records the acknowledged indices.
 type load struct {
 	mu     sync.Mutex
 	at     map[string]uint64
@@ -65,8 +65,8 @@ func (l *load) more(t testing.TB) {
 	})
 }
 
-// holds checks that all that was acknowledged is where that was said, and nothing
-// is there twice.
+// holds checks that each acknowledged entry is at its index, and no entry is there
+// twice.
 func (l *load) holds(t testing.TB, e log.Engine) {
 	t.Helper()
 	size, root, err := e.Tree(t.Context())
@@ -97,8 +97,8 @@ func (l *load) holds(t testing.TB, e log.Engine) {
 	t.Logf("%d entries, %d acknowledged, %d batches failed", size, len(l.at), l.failed)
 }
 
-// TestKilled kills each of Trillian's processes under load, and its database:
-// nothing that was acknowledged is lost, and it goes on by itself.
+// TestKilled kills each of Trillian's processes, and its database, under load: no
+// acknowledged entry is lost, and the engine recovers by itself.
 func TestKilled(t *testing.T) {
 	db := trilliantest.StartPostgres(t)
 	tr := trilliantest.StartTrillian(t, db)
@@ -137,8 +137,8 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestRestored restores Trillian's database from a backup: it is noticed, said,
-// and nothing is added. Readers are served all the while.
+// TestRestored restores Trillian's database from a backup: the engine reports it and
+// adds nothing. Readers are served all the time.
 func TestRestored(t *testing.T) {
 	db := trilliantest.StartPostgres(t)
 	tr := trilliantest.StartTrillian(t, db)
@@ -173,8 +173,8 @@ func TestRestored(t *testing.T) {
 		t.Error("something was added beyond the hole")
 	}
 	check(t, e.Close(t.Context()))
-	// After a restart, whoever opens it finds the shorter tree, and the log knows
-	// better. What was lost can be added again: the tiles there are the same.
+	// After a restart, Open finds the shorter tree, which the log's record contradicts.
+	// The lost entries can be added again: their tiles are the same.
 	e = p.open(t)
 	if size, _, err := e.Tree(t.Context()); err != nil || size != 300 {
 		t.Fatalf("after a restart: %d entries, %v", size, err)

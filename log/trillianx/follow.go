@@ -17,34 +17,34 @@ import (
 
 const (
 	// segmentBundles is how many bundles are read, checked and written at once.
-	// A batch of the log's has its place in them, wherever it begins.
+	// They hold a batch of the log at any place.
 	segmentBundles = 5
-	// parallel is how many calls of Trillian, or of Tiles, are made at once.
+	// parallel bounds the calls of Trillian, or of Tiles, at once.
 	parallel = 8
 )
 
-// edge is the right edge of the tree that was read, checked and written.
+// edge is the right edge of the tree that is read, checked and written.
 type edge struct {
 	frontier *tiles.Frontier
 	bundle   []byte // the partial bundle
 }
 
-// tileBytes is a tile to be written.
+// tileBytes is a tile to write.
 type tileBytes struct {
 	tile tlog.Tile
 	b    []byte
 }
 
-// follow reads what the tree of h has beyond the edge, checks it and writes it.
-// each, if not nil, is called with each leaf once it is written. It needs mu.
+// follow reads, checks and writes the leaves of the tree of h beyond the edge. each,
+// if not nil, is called with each leaf once it is written. mu must be held.
 func (e *Engine) follow(ctx context.Context, h head, each func(index uint64, l leaf)) error {
 	from := e.edge.frontier.Size()
 	switch {
 	case h.size < from:
-		return fmt.Errorf("%w (Trillian's tree has %d leaves, and %d were read from it: its database was restored from a backup, or answers from a replica that lags behind)",
+		return fmt.Errorf("%w (Trillian's tree has %d leaves, but had %d: its database was restored from a backup, or answers from a replica that lags behind)",
 			log.ErrTreeBehind, h.size, from)
 	case h.size == from && h.root != e.edge.frontier.Root():
-		return fmt.Errorf("%w (Trillian's tree of %d leaves has the root %x, and those that were read from it have %x)",
+		return fmt.Errorf("%w (Trillian's tree of %d leaves has the root %x, but its leaves have the root %x)",
 			log.ErrTreeConflict, h.size, h.root, e.edge.frontier.Root())
 	}
 	for e.edge.frontier.Size() < h.size {
@@ -58,7 +58,7 @@ func (e *Engine) follow(ctx context.Context, h head, each func(index uint64, l l
 	return nil
 }
 
-// segment does a part of follow.
+// segment follows the tree of h by at most segmentBundles bundles.
 func (e *Engine) segment(ctx context.Context, h head, each func(index uint64, l leaf)) error {
 	from := e.edge.frontier.Size()
 	to := min(h.size, (from/tlog.TileWidth+segmentBundles)*tlog.TileWidth)
@@ -76,13 +76,12 @@ func (e *Engine) segment(ctx context.Context, h head, each func(index uint64, l 
 		}
 	} else {
 		if root := next.frontier.Root(); root != h.root {
-			return fmt.Errorf("%w (the leaves in Trillian's tree of size %d have the root %x, and Trillian says %x)", log.ErrTreeConflict, to, root, h.root)
+			return fmt.Errorf("%w (the leaves in Trillian's tree of size %d have the root %x, but Trillian states %x)", log.ErrTreeConflict, to, root, h.root)
 		}
 		b, t := next.partial()
 		bundles, hashes = append(bundles, b...), append(hashes, t...)
 	}
-	// First what others are made of: where there is a tile, there is what is
-	// below it.
+	// Write bottom up, so that the entries below each tile are there.
 	if err := e.write(ctx, bundles); err != nil {
 		return err
 	}
@@ -105,7 +104,7 @@ func (e *Engine) setEdge(next edge) {
 	e.written.Store(next.frontier)
 }
 
-// readRange reads leaves by the bundle, several at once.
+// readRange reads leaves by bundles, several at once.
 func (e *Engine) readRange(ctx context.Context, from, to uint64) ([]leaf, error) {
 	var parts [segmentBundles + 1][]leaf
 	g, ctx := errgroup.WithContext(ctx)
@@ -157,7 +156,7 @@ func (d edge) partial() (bundles, hashes []tileBytes) {
 		t := tlog.Tile{Level: tlog.Entries, Index: size / tlog.TileWidth, Width: int(size % tlog.TileWidth)}
 		bundles = append(bundles, tileBytes{t, d.bundle})
 	}
-	_ = d.frontier.Partial(func(t tlog.Tile, b []byte) error { // which returns no error of its own
+	_ = d.frontier.Partial(func(t tlog.Tile, b []byte) error { // fails only if the callback does
 		hashes = append(hashes, tileBytes{t, b})
 		return nil
 	})
@@ -181,8 +180,8 @@ func (e *Engine) write(ctx context.Context, all []tileBytes) error {
 	return g.Wait()
 }
 
-// sweep removes, by and by, the narrower versions of tiles that are full now:
-// whoever asks for one is given a part of the full one. It needs mu.
+// sweep removes, in the background, the partial versions of tiles that are full now.
+// ReadTile cuts them out of the full tile. mu must be held.
 func (e *Engine) sweep(lists ...[]tileBytes) {
 	var full []string
 	for _, list := range lists {
@@ -206,7 +205,7 @@ func (e *Engine) sweep(lists ...[]tileBytes) {
 		for _, path := range full {
 			ctx, cancel := context.WithTimeout(context.Background(), e.cfg.Timeout)
 			if err := e.cfg.Tiles.RemovePartials(ctx, path); err != nil {
-				e.cfg.Logger.Warn("narrower versions of a full tile are left over", "tile", path, "err", err)
+				e.cfg.Logger.Warn("partial versions of a full tile were not removed", "tile", path, "err", err)
 			}
 			cancel()
 		}

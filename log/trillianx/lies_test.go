@@ -33,8 +33,7 @@ import (
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
-// liar stands before a real log server. It passes calls on, and may change the
-// answers.
+// liar is a proxy for a real log server that may change its answers.
 type liar struct {
 	trillian.UnimplementedTrillianLogServer
 	trillian.UnimplementedTrillianAdminServer
@@ -128,7 +127,8 @@ func leafLie(change func([]*trillian.LogLeaf) []*trillian.LogLeaf) lie {
 	}
 }
 
-// lies are those that must be noticed when a tree has grown, and what is said.
+// lies are changes of answers that the engine must detect after a tree has grown, with
+// its errors.
 var lies = []struct {
 	name string
 	lie  lie
@@ -157,7 +157,7 @@ var lies = []struct {
 	{"another order", leafLie(func(l []*trillian.LogLeaf) []*trillian.LogLeaf {
 		slices.Reverse(l)
 		return l
-	}), log.ErrTreeConflict, "gave the leaf"},
+	}), log.ErrTreeConflict, "returned the leaf"},
 	{"another order, renumbered", leafLie(func(l []*trillian.LogLeaf) []*trillian.LogLeaf {
 		first := l[0].LeafIndex
 		slices.Reverse(l)
@@ -192,8 +192,8 @@ func files(t testing.TB, dir string) map[string]bool {
 	return all
 }
 
-// testLies: each lie stops the engine, with a text that says which, and nothing is
-// written. Once it is taken back, all is there, in order and once.
+// testLies: each lie stops the engine with a matching error, and nothing is written.
+// Without the lie, each entry is there once, in order.
 func testLies(t *testing.T, tr *trilliantest.Trillian) {
 	l := newLiar(t, tr)
 	p := newPlace(t, tr)
@@ -268,8 +268,8 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 	holds(t, p.open(t), all)
 }
 
-// testLongLies: a lie in the midst of many leaves stops it before it writes the
-// part that the lie is in.
+// testLongLies: a lie among many leaves stops the engine before it writes the part with
+// the lie.
 func testLongLies(t *testing.T, tr *trilliantest.Trillian) {
 	l := newLiar(t, tr)
 	p := newPlace(t, tr)
@@ -356,7 +356,7 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 	}
 	l.honest()
 	all = append(all, batch...)
-	// It is found out sooner or later, each time with little patience.
+	// The engine resolves the outcome after some calls, each with little patience.
 	eventually(t, func() error {
 		size, _, err := e.Tree(t.Context())
 		if err == nil && size != uint64(len(all)) {
@@ -367,7 +367,7 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 	holds(t, p.open(t), all)
 }
 
-// testWriters: of two writers, one has each index, and the other knows.
+// testWriters: of two writers, one gets each index, and the other gets an error.
 func testWriters(t *testing.T, tr *trilliantest.Trillian) {
 	p := newPlace(t, tr)
 	first := p.open(t)

@@ -29,9 +29,9 @@ var (
 	coldEntries = flag.Uint64("cold-entries", 100_000, "`entries` of the tree that BenchmarkColdRead reads")
 )
 
-// BenchmarkPeak adds entries that arrive at a fixed rate, whether or not those
-// before have been answered, as the log's sequencer does: whatever waits is the
-// next batch. It reports how long an entry waits until its tiles are durable.
+// BenchmarkPeak adds entries that arrive at a fixed rate, regardless of earlier answers.
+// As in the log's sequencer, all waiting entries are the next batch. It reports how long
+// an entry waits until its tiles are durable.
 func BenchmarkPeak(b *testing.B) {
 	db := trilliantest.StartPostgres(b)
 	tr := trilliantest.StartTrillian(b, db)

@@ -19,8 +19,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// ReadTile implements [log.Engine]. It never waits for Trillian, unless a tile is
-// lost and has to be made again.
+// ReadTile implements [log.Engine]. It calls Trillian only to make a lost tile again.
 func (e *Engine) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if b, ok := e.cache.get(t); ok {
 		return b, nil
@@ -36,7 +35,7 @@ func (e *Engine) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return b, nil
 }
 
-// stored reads a tile that is kept in this width, or in full.
+// stored reads a tile that is stored in this width or in full.
 func (e *Engine) stored(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
 	defer cancel()
@@ -48,7 +47,7 @@ func (e *Engine) stored(ctx context.Context, t tlog.Tile) ([]byte, error) {
 			return nil, err
 		}
 		cut, err := t.Cut(b)
-		return bytes.Clone(cut), err // which does not keep all of the full one
+		return bytes.Clone(cut), err // a clone, to free the rest of the full tile
 	} else if err != nil {
 		return nil, err
 	}
@@ -59,8 +58,8 @@ func (e *Engine) stored(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return cut, err
 }
 
-// remake makes a tile again that is lost, of the tree that was written, and keeps
-// it. The tile is one of that tree: it is checked up to the tree's root.
+// remake makes a lost tile of the written tree again and stores it. It checks the tile
+// up to the tree's root.
 func (e *Engine) remake(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	f := e.written.Load()
 	missing := &fs.PathError{Op: "read", Path: t.Path(), Err: fs.ErrNotExist}
@@ -72,7 +71,7 @@ func (e *Engine) remake(ctx context.Context, t tlog.Tile) ([]byte, error) {
 		return nil, missing
 	}
 	whole := t
-	whole.Width = width // as it is now
+	whole.Width = width // its current width
 	b, err := e.make(ctx, whole)
 	if err == nil {
 		err = e.proves(ctx, f, whole, b)
@@ -87,7 +86,7 @@ func (e *Engine) remake(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return t.Cut(b)
 }
 
-// make makes a tile or a bundle out of what is below it.
+// make makes a bundle or a tile out of the leaves or tiles below it.
 func (e *Engine) make(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if t.Level > 0 {
 		return e.makeOfTiles(ctx, t)
@@ -115,10 +114,7 @@ func (e *Engine) makeOfTiles(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	for i := range t.Width {
 		g.Go(func() error {
 			below := tlog.Tile{Level: t.Level - 1, Index: t.Index*tlog.TileWidth + uint64(i), Width: tlog.TileWidth}
-			hashes, err := e.stored(ctx, below)
-			if errors.Is(err, fs.ErrNotExist) {
-				hashes, err = e.make(ctx, below)
-			}
+			hashes, err := e.storedOrMade(ctx, below)
 			if err != nil {
 				return err
 			}
@@ -130,7 +126,16 @@ func (e *Engine) makeOfTiles(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return b, g.Wait()
 }
 
-// proves checks that a tile, as wide as the tree of f has it, is of that tree.
+// storedOrMade reads a tile, and makes it if it is lost.
+func (e *Engine) storedOrMade(ctx context.Context, t tlog.Tile) ([]byte, error) {
+	b, err := e.stored(ctx, t)
+	if errors.Is(err, fs.ErrNotExist) {
+		return e.make(ctx, t)
+	}
+	return b, err
+}
+
+// proves checks that a tile, in its width in the tree of f, belongs to that tree.
 func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t tlog.Tile, b []byte) error {
 	if t.Level == tlog.Entries {
 		entries, err := tlog.ParseBundle(b, t.Width)
@@ -146,7 +151,7 @@ func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t tlog.Tile, b [
 	}
 	if t.Width < tlog.TileWidth {
 		if !bytes.Equal(b, edgeTile(f, t)) {
-			return &tlog.CorruptError{Tile: t, Reason: "it is not of the tree that was written: the leaves in Trillian were changed"}
+			return &tlog.CorruptError{Tile: t, Reason: "it is not of the written tree: the leaves in Trillian were changed"}
 		}
 		return nil
 	}
@@ -155,10 +160,7 @@ func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t tlog.Tile, b [
 	above := edgeTile(f, parent)
 	if parent.Width == tlog.TileWidth {
 		var err error
-		if above, err = e.stored(ctx, parent); errors.Is(err, fs.ErrNotExist) {
-			above, err = e.make(ctx, parent)
-		}
-		if err != nil {
+		if above, err = e.storedOrMade(ctx, parent); err != nil {
 			return err
 		}
 		if err := e.proves(ctx, f, parent, above); err != nil {
@@ -167,14 +169,14 @@ func (e *Engine) proves(ctx context.Context, f *tiles.Frontier, t tlog.Tile, b [
 	}
 	i := int(t.Index%tlog.TileWidth) * sha256.Size
 	if root := tileRoot(b); i+sha256.Size > len(above) || !bytes.Equal(above[i:i+sha256.Size], root[:]) {
-		return &tlog.CorruptError{Tile: t, Reason: "it is not of the tree that was written: the leaves in Trillian, or the tiles above it, were changed"}
+		return &tlog.CorruptError{Tile: t, Reason: "it is not of the written tree: the leaves in Trillian, or the tiles above it, were changed"}
 	}
 	return nil
 }
 
 // edgeTile returns the hashes of a partial tile of f.
 func edgeTile(f *tiles.Frontier, t tlog.Tile) (b []byte) {
-	_ = f.Partial(func(p tlog.Tile, hashes []byte) error { // which returns no error of its own
+	_ = f.Partial(func(p tlog.Tile, hashes []byte) error { // fails only if the callback does
 		if p == t {
 			b = hashes
 		}
@@ -192,8 +194,8 @@ func tileRoot(b []byte) tiles.Hash {
 	return tiles.Subtree(hashes)
 }
 
-// lastFull returns the right edge of the largest tree whose bundles are all full
-// and whose tiles are there, up to a size. Nothing vouches for it.
+// lastFull returns the right edge of the largest tree, up to a size, whose bundles are
+// all full and whose tiles are stored. The edge is not verified.
 func (e *Engine) lastFull(ctx context.Context, size uint64) (*tiles.Frontier, error) {
 	var err error
 	lacks := func(n int) bool { // the full tile of level 0 with this index
@@ -213,7 +215,7 @@ func (e *Engine) lastFull(ctx context.Context, size uint64) (*tiles.Frontier, er
 	return tiles.ReadFrontier(ctx, maker{e}, uint64(n)*tlog.TileWidth)
 }
 
-// maker reads partial tiles as what they are made of.
+// maker reads tiles by making them.
 type maker struct{ *Engine }
 
 func (m maker) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) { return m.make(ctx, t) }

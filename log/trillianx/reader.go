@@ -16,7 +16,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// reader reads what an engine wrote, perhaps in another process.
+// reader reads the tiles that an engine wrote, also in another process.
 type reader struct {
 	tiles   Tiles
 	timeout time.Duration
@@ -24,17 +24,17 @@ type reader struct {
 }
 
 // NewReader returns a reader of the tiles that an engine writes, for a process that
-// serves them and does not have the engine open. It never asks Trillian.
+// serves them without the engine. It never calls Trillian.
 func NewReader(cfg Config) (tlog.TileReader, error) {
 	cfg = cfg.withDefaults()
 	if cfg.Tiles == nil {
-		return nil, errors.New("reading the tiles: it needs a place for them")
+		return nil, errors.New("reading the tiles: Tiles is missing")
 	}
 	return &reader{cfg.Tiles, cfg.Timeout, newCache(cfg.CacheBytes)}, nil
 }
 
-// ReadTile returns a tile. One that the engine never kept in this width, since the
-// tree grew past it at once, is cut out of a wider one.
+// ReadTile returns a tile. It cuts the tile out of a wider one if the tree grew past
+// this width at once.
 func (r *reader) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if b, ok := r.cache.get(t); ok {
 		return b, nil
@@ -50,7 +50,7 @@ func (r *reader) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 }
 
 func (r *reader) stored(ctx context.Context, t tlog.Tile) ([]byte, error) {
-	// The full one comes second, for it replaces those that are not.
+	// Try the full tile second, since it replaces the partial ones.
 	widths := []int{t.Width, tlog.TileWidth}
 	for w := t.Width + 1; w < tlog.TileWidth; w++ {
 		widths = append(widths, w)
@@ -70,13 +70,13 @@ func (r *reader) stored(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return nil, &fs.PathError{Op: "read", Path: t.Path(), Err: fs.ErrNotExist}
 }
 
-// Salvage yields the entries from an index on that are stored as tiles, as far as
-// they go, whatever Trillian has. Nobody has checked them.
+// Salvage yields the entries in stored tiles from an index up to the first gap,
+// without Trillian. They are not verified.
 func Salvage(ctx context.Context, from Tiles, index uint64) iter.Seq[[]byte] {
 	return tiles.Entries(index, func(n uint64) [][]byte { return widest(ctx, from, n) })
 }
 
-// widest returns the entries of the widest bundle that is stored with a number.
+// widest returns the entries of the widest stored bundle with index n.
 func widest(ctx context.Context, from Tiles, n uint64) [][]byte {
 	for w := tlog.TileWidth; w > 0; w-- {
 		t := tlog.Tile{Level: tlog.Entries, Index: n, Width: w}

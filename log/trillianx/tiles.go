@@ -19,32 +19,31 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Tiles is where tiles and entry bundles are kept, by their tlog-tiles path. It is
-// not trusted. It is safe for concurrent use, also by several processes.
+// Tiles stores tiles and entry bundles by their tlog-tiles path. It is not trusted. It
+// is safe for concurrent use, also by several processes.
 type Tiles interface {
-	// Get returns what is kept under a path; fs.ErrNotExist if nothing is.
+	// Get returns the tile at a path, fs.ErrNotExist if there is none.
 	Get(ctx context.Context, path string) ([]byte, error)
-	// Put keeps b under a path, and returns once it is durable. If something
-	// else is kept there it changes nothing and fails with [ErrOtherTile].
+	// Put stores b at a path and returns once it is durable. If the path has other
+	// bytes, Put changes nothing and fails with [ErrOtherTile].
 	Put(ctx context.Context, path string, b []byte) error
-	// RemovePartials removes what is kept of a tile in narrower widths than the
-	// full one, whose path is given.
+	// RemovePartials removes the partial versions of the full tile at a path.
 	RemovePartials(ctx context.Context, path string) error
 }
 
-// ErrOtherTile says that the place for tiles has the tiles of another tree.
-var ErrOtherTile = errors.New("there is another tile of that name: the tiles there are of another tree, or were damaged; " +
-	"if Trillian's tree is the right one, put the tiles aside, and they are made again")
+// ErrOtherTile: Tiles has a tile of another tree.
+var ErrOtherTile = errors.New("there is another tile of that name: the stored tiles are of another tree, or damaged; " +
+	"if Trillian's tree is the right one, move the tiles away, and the log makes them again")
 
-// Dir keeps tiles as files below a directory, as a file server can serve them.
+// Dir stores tiles as files in a directory that a file server can serve.
 type Dir struct {
 	path string
-	made sync.Map // directories that are there, durably
+	made sync.Map // directories that exist durably
 }
 
 var _ Tiles = (*Dir)(nil)
 
-// OpenDir returns the tiles in a directory, which it makes if need be.
+// OpenDir returns the tiles in a directory, which it makes if it is missing.
 func OpenDir(path string) (*Dir, error) {
 	if err := durable.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("opening the directory of tiles: %w", err)
@@ -67,7 +66,7 @@ func (d *Dir) Put(ctx context.Context, path string, b []byte) error {
 	name := d.name(path)
 	err := d.create(name, b)
 	if errors.Is(err, fs.ErrNotExist) {
-		// The directory was removed behind our back.
+		// Another program removed the directory.
 		d.made.Delete(filepath.Dir(name))
 		err = d.create(name, b)
 	}
@@ -81,7 +80,7 @@ func (d *Dir) Put(ctx context.Context, path string, b []byte) error {
 	if !bytes.Equal(old, b) {
 		return fmt.Errorf("%s: %w", name, ErrOtherTile)
 	}
-	// Whoever wrote it may have been cut off before it was durable.
+	// Its writer may have crashed before the file was durable.
 	return durable.WriteFile(name, b, 0o644)
 }
 
@@ -111,7 +110,7 @@ type cache struct {
 	most  int
 }
 
-// cacheOverhead is what a tile takes in the cache beside its bytes.
+// cacheOverhead is the cost of a tile in the cache without its bytes.
 const cacheOverhead = 256
 
 func newCache(most int) *cache {
@@ -119,7 +118,7 @@ func newCache(most int) *cache {
 	var err error
 	c.lru, err = lru.NewWithEvict(max(16, most/cacheOverhead), func(_ tlog.Tile, b []byte) { c.bytes -= len(b) + cacheOverhead })
 	if err != nil {
-		panic(err) // for a size below 1 only
+		panic(err) // only for a size below 1
 	}
 	return c
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
-// TestDir: what is kept is never replaced by something else, and a directory that
-// was removed is made again.
+// TestDir: a stored tile is never replaced by another, and a removed directory is made
+// again.
 func TestDir(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -58,8 +58,8 @@ func testTiles(t *testing.T, s trillianx.Tiles) {
 }
 
 // testTileFaults fails at each durable step of writing tiles. The batch is not
-// acknowledged, no reader sees it, and it is there, whole, once the disk is well
-// again, with and without a restart.
+// acknowledged and no reader sees it. Once the disk works again, the whole batch is
+// there, with and without a restart.
 func testTileFaults(t *testing.T, tr *trilliantest.Trillian) {
 	p := newPlace(t, tr)
 	var in durabletest.Injector
@@ -163,7 +163,7 @@ func testLostTiles(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.Pos
 	}
 }
 
-// testOtherTiles: a directory with the tiles of another tree is not written over.
+// testOtherTiles: the tiles of another tree are not overwritten.
 func testOtherTiles(t *testing.T, tr *trilliantest.Trillian) {
 	p, q := newPlace(t, tr), newPlace(t, tr)
 	e := p.open(t)

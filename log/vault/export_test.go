@@ -108,7 +108,7 @@ func TestAudit(t *testing.T) {
 	file := filepath.Join(cfg.Dir, auditDir, auditFile)
 	for name, req := range map[string]ExportRequest{
 		"nothing":        with(func(r *ExportRequest) { r.Entries = nil }),
-		"nobody":         with(func(r *ExportRequest) { r.By = "" }),
+		"no exporter":    with(func(r *ExportRequest) { r.By = "" }),
 		"a line break":   with(func(r *ExportRequest) { r.By = "a\nb" }),
 		"two recipients": with(func(r *ExportRequest) { r.To += "\n" + r.To }),
 		"a secret key":   with(func(r *ExportRequest) { r.To = id.String() }),

@@ -1,9 +1,9 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package durabletest injects faults into package durable, for the tests of the
-// packages that build on it: first trace what an operation does, then let it fail
-// at each point in turn, look at the whole world, and restart.
+// Package durabletest injects faults into package durable, for the tests of packages
+// that use it. A test first records the points of an operation, then lets the operation
+// fail at each point in turn, checks all state, and restarts.
 package durabletest
 
 import (
@@ -20,7 +20,7 @@ type Point struct {
 	Path string
 }
 
-// String says it as "before sync /path".
+// String returns a text such as "before sync /path".
 func (p Point) String() string {
 	when := "before"
 	if p.Op.After {
@@ -29,9 +29,9 @@ func (p Point) String() string {
 	return fmt.Sprintf("%s %s %s", when, p.Op.Step, p.Path)
 }
 
-// Injector records each point that the steps in its directories pass, and fails
-// where it was told to. Its methods are safe for concurrent use. The zero
-// Injector never fails.
+// Injector records each point that the steps in its directories pass, and injects a
+// fault at a chosen point. Its methods are safe for concurrent use. The zero Injector
+// injects no fault.
 type Injector struct {
 	mu     sync.Mutex
 	points []Point
@@ -44,8 +44,8 @@ type Injector struct {
 // FailAt makes the n-th point from now on (0 is the next) fail with err, once.
 func (i *Injector) FailAt(n int, err error) { i.set(n, err, false) }
 
-// FailFrom makes the n-th point from now on, and all later ones, fail with err, as a
-// disk does that is full or gone.
+// FailFrom makes the n-th point from now on, and all later ones, fail with err, like a
+// full or missing disk.
 func (i *Injector) FailFrom(n int, err error) { i.set(n, err, true) }
 
 func (i *Injector) set(n int, err error, sticky bool) {
@@ -69,7 +69,7 @@ func (i *Injector) Points() []Point {
 	return append([]Point(nil), i.points...)
 }
 
-// Inject has each step in dir and below it pass i, until the test ends or remove is
+// Inject makes each step in dir and below pass i until the test ends or remove is
 // called.
 func (i *Injector) Inject(t testing.TB, dir string) (remove func()) { return Inject(t, dir, i.fault) }
 

@@ -2,15 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command tdwitness serves the witness of github.com/transparency-dev/witness,
-// with its SQLite persistence, for tests and measurements beside ours. It is a
-// module of its own, so that nothing of what it needs gets into ours.
+// with its SQLite persistence, for tests and for measurements against our witness. It
+// is a separate module, so that its dependencies stay out of the main one.
 //
 //	tdwitness -key FILE... -db FILE [-log VKEY]... [-logs FILE]
 //
 // A key file holds a signer key of type 0x04 or 0x06, as vasistas-witness keygen
-// writes it. The file of logs has a vkey a line, of type 0x01, with the origin as
-// name. It listens on a free port of 127.0.0.1, prints the address on a line, and
-// stops when its standard input ends.
+// writes it. The file of logs has a vkey of type 0x01 on each line, with the origin as
+// name. The command listens on a free port of 127.0.0.1, prints the address on a line,
+// and stops when its standard input ends.
 package main
 
 import (

@@ -1,9 +1,9 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package prover makes inclusion and consistency proofs out of the tiles of a
-// log (C2SP tlog-tiles, RFC 6962). It trusts no tile: a proof leaves a [Prover]
-// only after it has been verified against the roots that the caller asked for.
+// Package prover makes inclusion and consistency proofs from the tiles of a log (C2SP
+// tlog-tiles, RFC 6962). It trusts no tile: a [Prover] verifies each proof against the
+// caller's roots before it returns the proof.
 package prover
 
 import (
@@ -19,9 +19,8 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Prover makes proofs out of tiles, and verifies each before it returns it. It
-// keeps recently used tiles with all their inner nodes: 16 KiB each. It is
-// safe for concurrent use.
+// Prover makes and verifies proofs. It caches recently used tiles with all their inner
+// nodes, 16 KiB each. It is safe for concurrent use.
 type Prover struct {
 	r     tlog.TileReader
 	cache *lru.Cache[tlog.Tile, *nodes]
@@ -31,11 +30,11 @@ type Prover struct {
 // perfect subtrees over 2^k of them.
 type nodes [8][]tiles.Hash
 
-// New returns a prover over r that keeps as many tiles, at least 16.
+// New returns a prover over r that caches keep tiles, at least 16.
 func New(r tlog.TileReader, keep int) *Prover {
 	cache, err := lru.New[tlog.Tile, *nodes](max(keep, 16))
 	if err != nil {
-		panic(err) // for a size below 1 only
+		panic(err) // only for a size below 1
 	}
 	return &Prover{r: r, cache: cache}
 }
@@ -59,8 +58,7 @@ func (p *Prover) tile(ctx context.Context, t tlog.Tile) (*nodes, error) {
 	return n, nil
 }
 
-// node returns a node of the tree of the given size, and remembers in used
-// where it came from.
+// node returns a node of the tree of the given size, and adds its tile to used.
 func (p *Prover) node(ctx context.Context, id compact.NodeID, size uint64, used map[tlog.Tile]bool) (tiles.Hash, error) {
 	level, k := int(id.Level/8), id.Level%8
 	index := id.Index << k / tlog.TileWidth
@@ -80,9 +78,8 @@ func (p *Prover) node(ctx context.Context, id compact.NodeID, size uint64, used 
 	return n[k][i], nil
 }
 
-// prove fetches the nodes of a proof and lets check verify it. If that fails,
-// the tiles that it was made of are forgotten, so that a repaired log is not
-// judged by what was read before.
+// prove reads the nodes of a proof and verifies the proof with check. If that fails, it
+// drops the proof's tiles from the cache, since the log may be repaired later.
 func (p *Prover) prove(ctx context.Context, n proof.Nodes, size uint64, check func(hashes []tiles.Hash) error) ([]tiles.Hash, error) {
 	used := make(map[tlog.Tile]bool)
 	hashes := make([][]byte, len(n.IDs))
@@ -139,8 +136,8 @@ func (p *Prover) Consistency(ctx context.Context, size1 uint64, root1 tiles.Hash
 	})
 }
 
-// Root returns the root of the tree of the given size, at most the size of the
-// tree that tiles are there for in full width. Nothing vouches for it.
+// Root returns the root of the tree of the given size, computed from the tiles of the
+// tree of treeSize, which must be at least size. The root is not verified.
 func (p *Prover) Root(ctx context.Context, size, treeSize uint64) (tiles.Hash, error) {
 	if size == 0 {
 		return tiles.EmptyRoot(), nil

@@ -1,18 +1,17 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package s3store keeps the tiles of a log in a bucket that speaks S3, so that a
-// CDN serves readers out of it. It is a package of its own, since it links a heavy
-// client.
+// Package s3store keeps the tiles of a log in an S3 bucket, from which a CDN can serve
+// readers. It is a separate package, since it links a heavy client.
 //
-// An object is written if there is none of its name (If-None-Match), which the
-// service must support: else of two writers the later one would win. A put that
-// was answered is durable as far as the service promises. It is not trusted:
-// whoever reads tiles checks them against a cosigned head.
+// A put writes an object only if none has its name. The service must support that
+// (If-None-Match), or the later of two writers would win. An answered put is as durable
+// as the service promises. The service is not trusted: readers check tiles against a
+// cosigned head.
 //
-// Objects are stored as they are served: hash tiles as application/octet-stream,
-// not compressed, to be cached for ever. Partial tiles are removed when the full
-// one is there; readers then ask for that, as tlog-tiles says.
+// Objects are stored as they are served: application/octet-stream, not compressed, to
+// be cached for ever. Partial tiles are removed once the full one is stored; readers
+// then request that (C2SP tlog-tiles).
 package s3store
 
 import (
@@ -41,7 +40,7 @@ type Store struct {
 
 var _ trillianx.Tiles = (*Store)(nil)
 
-// Open returns the tiles in a bucket, which must be there, at
+// Open returns the tiles in an existing bucket, at
 //
 //	s3://BUCKET/PREFIX[?endpoint=URL&region=NAME]
 //
@@ -95,7 +94,7 @@ func open(ctx context.Context, place string) (*Store, error) {
 	}
 	ok, err := client.BucketExists(ctx, s.bucket)
 	if err == nil && !ok {
-		err = fmt.Errorf("there is no bucket %q; make it, for a bucket has rules that are yours to set", s.bucket)
+		err = fmt.Errorf("there is no bucket %q; create it with the access rules that you want", s.bucket)
 	}
 	return s, err
 }
@@ -116,7 +115,7 @@ func (s *Store) Get(ctx context.Context, path string) (b []byte, err error) {
 	return b, nil
 }
 
-// notFound tells an object that is not there from any other error.
+// notFound turns the error about a missing object into fs.ErrNotExist.
 func notFound(path string, err error) error {
 	if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
 		return &fs.PathError{Op: "get", Path: path, Err: fs.ErrNotExist}
@@ -124,15 +123,15 @@ func notFound(path string, err error) error {
 	return err
 }
 
-// forEver is said of what never changes.
+// forEver is the Cache-Control of tiles, which never change.
 const forEver = "public, max-age=31536000, immutable"
 
 // Put implements [trillianx.Tiles].
 func (s *Store) Put(ctx context.Context, path string, b []byte) error {
 	for wait := 10 * time.Millisecond; ; wait *= 2 {
 		err := s.put(ctx, path, b)
-		// Another put of that name may be under way: then it is refused, and
-		// what it is refused for is not to be seen yet.
+		// While another put of that name is in progress, the service refuses this one
+		// and doesn't return the object yet.
 		if !errors.Is(err, errUnderWay) || wait > time.Second {
 			return err
 		}

@@ -27,8 +27,8 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// TestBucket: over a real S3 server, what is kept is never replaced by something
-// else, whoever is first; and an engine is the same over it as over files.
+// TestBucket: in a real S3 server, a stored tile is never replaced by another, also
+// under a race, and an engine works as over files.
 func TestBucket(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", trilliantest.S3Key)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", trilliantest.S3Secret)
