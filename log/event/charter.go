@@ -168,34 +168,19 @@ func (ch *Charter) check(e *Event) error {
 
 // Party returns the party of this role and name, or nil.
 func (ch *Charter) Party(role Role, name string) *Party {
-	for i := range ch.Parties {
-		if p := &ch.Parties[i]; p.Role == role && p.Name == name {
-			return p
-		}
-	}
-	return nil
+	return first(ch.Parties, func(p *Party) bool { return p.Role == role && p.Name == name })
 }
 
 // Holder returns the party whose event key has this id, or nil.
 func (ch *Charter) Holder(keyID string) *Party {
-	for i := range ch.Parties {
-		for _, k := range ch.Parties[i].Keys {
-			if k.KeyID() == keyID {
-				return &ch.Parties[i]
-			}
-		}
-	}
-	return nil
+	return first(ch.Parties, func(p *Party) bool {
+		return slices.ContainsFunc(p.Keys, func(k *PublicKey) bool { return k.KeyID() == keyID })
+	})
 }
 
 // Group returns the custodian group of this id, or nil.
 func (ch *Charter) Group(id string) *Group {
-	for i := range ch.Groups {
-		if ch.Groups[i].ID == id {
-			return &ch.Groups[i]
-		}
-	}
-	return nil
+	return first(ch.Groups, func(g *Group) bool { return g.ID == id })
 }
 
 // GroupsOf returns the ids of the groups that a custodian is a member of.

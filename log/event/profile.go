@@ -171,12 +171,7 @@ func (s *Source) fields(c *coder) {
 
 // Instrument returns the instrument of this code, or nil.
 func (p *Profile) Instrument(code string) *Instrument {
-	for i := range p.Instruments {
-		if p.Instruments[i].Code == code {
-			return &p.Instruments[i]
-		}
-	}
-	return nil
+	return first(p.Instruments, func(i *Instrument) bool { return i.Code == code })
 }
 
 func (p *Profile) check() error {

@@ -61,12 +61,7 @@ func seals(t Type, class Class) bool {
 }
 
 func lookupName(t Type, class Class, name string) *Name {
-	for i, n := range names {
-		if n.Type == t && n.Class == class && n.Name == name {
-			return &names[i]
-		}
-	}
-	return nil
+	return first(names, func(n *Name) bool { return n.Type == t && n.Class == class && n.Name == name })
 }
 
 // MinDigests returns the least number of digests of this class in an event of this

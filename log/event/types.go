@@ -71,10 +71,13 @@ var types = []typeInfo{
 		"An auditor's statement that a rule was broken, or that the breach no longer bars the auditor."},
 }
 
-func (t Type) info() *typeInfo {
-	for i := range types {
-		if types[i].t == t {
-			return &types[i]
+func (t Type) info() *typeInfo { return first(types, func(i *typeInfo) bool { return i.t == t }) }
+
+// first returns the first element that ok accepts, or nil.
+func first[T any](list []T, ok func(*T) bool) *T {
+	for i := range list {
+		if ok(&list[i]) {
+			return &list[i]
 		}
 	}
 	return nil

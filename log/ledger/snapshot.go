@@ -148,27 +148,7 @@ func (l *Ledger) codeCharters(c *codec) {
 		if !c.reading || c.err != nil {
 			return
 		}
-		env, err := event.ParseEnvelope(b)
-		if err != nil {
-			c.fail("a charter")
-			return
-		}
-		body, ok := env.Event.Body.(*event.Charter)
-		if !ok {
-			c.fail("a charter")
-			return
-		}
-		x := &act{l: l, e: &Entry{Index: ch.Index, Leaf: tiles.LeafHash(b), Envelope: env}, ev: env.Event, base: ch.Time}
-		read, v := x.newCharter(body)
-		if v != nil {
-			c.fail("a charter")
-			return
-		}
-		if read.rules == nil {
-			c.err = fmt.Errorf("%w (version %d)", ErrRules, body.Rules)
-			return
-		}
-		*p = read
+		*p = l.readCharter(c, ch, b)
 	})
 	if !c.reading || c.err != nil {
 		return
@@ -177,6 +157,25 @@ func (l *Ledger) codeCharters(c *codec) {
 		ch.number = uint32(i)
 		l.number(ch)
 	}
+}
+
+// readCharter returns the charter of an envelope's bytes, with the index and time of at.
+func (l *Ledger) readCharter(c *codec, at *Charter, b []byte) *Charter {
+	env, err := event.ParseEnvelope(b)
+	if err == nil {
+		if body, ok := env.Event.Body.(*event.Charter); ok {
+			x := &act{l: l, e: &Entry{Index: at.Index, Leaf: tiles.LeafHash(b), Envelope: env}, ev: env.Event, base: at.Time}
+			ch, v := x.newCharter(body)
+			switch {
+			case v == nil && ch.rules == nil:
+				c.err = fmt.Errorf("%w (version %d)", ErrRules, body.Rules)
+			case v == nil:
+				return ch
+			}
+		}
+	}
+	c.fail("a charter")
+	return at
 }
 
 // codeIDs codes the ids that are not below the floor.
