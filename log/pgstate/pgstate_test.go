@@ -109,7 +109,7 @@ func life(t *testing.T, server *trilliantest.Postgres) {
 	}
 	check(t, s.Publish(ctx, log.Published{Checkpoint: head(t, key, 5), Charter: 4}))
 	check(t, s.Publish(ctx, log.Published{Checkpoint: head(t, key, 5), Charter: 4}))
-	if err := s.Publish(ctx, log.Published{Checkpoint: head(t, key, 4)}); err == nil || !strings.Contains(err.Error(), "never goes back") {
+	if err := s.Publish(ctx, log.Published{Checkpoint: head(t, key, 4)}); err == nil || !strings.Contains(err.Error(), "must not go back") {
 		t.Errorf("publishing an earlier checkpoint: %v", err)
 	}
 	if p, err := s.Published(ctx); err != nil || !bytes.Equal(p.Checkpoint, head(t, key, 5)) || p.Charter != 4 {
