@@ -12,7 +12,7 @@ import (
 )
 
 func runVault(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	return vaultcmd.RunShared(ctx, args, stdout, stderr, openShared)
+	return vaultcmd.Run(ctx, args, stdout, stderr, openShared)
 }
 
 // openShared opens the vault that several instances share, for reading and exports.

@@ -26,14 +26,16 @@ type Lock struct{ file *os.File }
 // is harmless. Don't remove the file while the process runs: a second process would lock
 // a new file.
 func LockDir(dir string) (*Lock, error) {
-	name := filepath.Join(dir, "lock")
-	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("durable: locking %s: %w", dir, err)
 	}
 	if err := lock(file, dir); err != nil {
 		file.Close()
-		return nil, err
+		if errors.Is(err, ErrLocked) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("durable: locking %s: %w", dir, err)
 	}
 	return &Lock{file}, nil
 }
@@ -44,22 +46,22 @@ func lock(file *os.File, dir string) error {
 		return fmt.Errorf("%w: %s is held by %s; stop it first", ErrLocked, dir, holder(file))
 	}
 	if err != nil {
-		return fmt.Errorf("durable: locking %s: %w", dir, err)
+		return err
 	}
 	ours, err1 := file.Stat()
 	named, err2 := os.Stat(file.Name())
 	if err := errors.Join(err1, err2); err != nil {
-		return fmt.Errorf("durable: locking %s: %w", dir, err)
+		return err
 	}
 	if !os.SameFile(ours, named) {
 		return fmt.Errorf("%w: the lock file of %s was replaced while it was being locked; try again", ErrLocked, dir)
 	}
 	if err := file.Truncate(0); err != nil {
-		return fmt.Errorf("durable: locking %s: %w", dir, err)
+		return err
 	}
 	// The number only informs the operator, so it isn't synced.
 	if _, err := file.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0); err != nil {
-		return fmt.Errorf("durable: locking %s: %w", dir, err)
+		return err
 	}
 	return RemoveTemps(dir)
 }

@@ -5,8 +5,8 @@
 //
 // encoding/json takes the last of two members of one name, ignores the case of names,
 // and replaces invalid UTF-8, so two programs may read one file differently. This
-// package accepts only valid UTF-8 and RFC 8259 syntax without unpaired surrogates,
-// repeated names in an object, and null. It keeps the line of every value for error
+// package refuses invalid UTF-8, all that is not RFC 8259 syntax, unpaired surrogates,
+// a repeated name in an object, and null. It keeps the line of every value for error
 // messages.
 package strictjson
 

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package tesserax is the log's default engine: Tessera's POSIX storage, one
-// directory of files on one machine. Only a package whose name ends in x may link such
-// a heavy dependency.
+// directory of files on one machine. The x in its name marks a heavy dependency, which
+// no other package may link.
 //
 // The package uses Tessera as a store only and gives it no key: after a restore from a
 // backup, or without its state directory, Tessera would sign a fork without an error.

@@ -3,8 +3,8 @@
 
 // Package trillianx is the engine of a log that outgrows one machine. The entries are
 // leaves of a Trillian tree in a SQL database. Readers get tiles from a directory or a
-// bucket and never reach the database. Only a package whose name ends in x may link
-// such a heavy dependency.
+// bucket and never reach the database. The x in its name marks a heavy dependency,
+// which no other package may link.
 //
 // The tree is a PREORDERED_LOG: the engine, its only writer, gives each leaf its
 // index, so the order of admission is the order of the log. Trillian's servers store

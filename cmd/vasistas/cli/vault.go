@@ -23,7 +23,7 @@ func (e *env) vault() *cobra.Command {
 		// The flags are those of vasistas-log vault, which parses them itself.
 		DisableFlagParsing: true,
 		RunE: do(func(ctx context.Context, args []string) error {
-			err := vaultcmd.Run(ctx, args, e.stdout, e.stderr)
+			err := vaultcmd.Run(ctx, args, e.stdout, e.stderr, nil)
 			switch {
 			case errors.Is(err, flag.ErrHelp):
 				return nil

@@ -63,15 +63,10 @@ type vaultCommand struct {
 	stdout                            io.Writer
 }
 
-// Run runs the command. args begin with init, ls, check, export or audit. It returns
-// flag.ErrHelp after printing help, and an error of package command about wrong
-// arguments.
-func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	return RunShared(ctx, args, stdout, stderr, nil)
-}
-
-// RunShared is Run with a flag -database, whose vault open opens.
-func RunShared(ctx context.Context, args []string, stdout, stderr io.Writer, open func(ctx context.Context, dsn string) (*Shared, error)) (err error) {
+// Run runs the command. args begin with init, ls, check, export or audit. If open is
+// not nil, there is a flag -database, whose vault open opens. Run returns flag.ErrHelp
+// after printing help, and an error of package command about wrong arguments.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer, open func(ctx context.Context, dsn string) (*Shared, error)) (err error) {
 	if len(args) == 0 {
 		fmt.Fprint(stderr, Usage)
 		return command.WrongUse("wrong use: vault needs a command")

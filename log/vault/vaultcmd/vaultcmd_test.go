@@ -38,7 +38,7 @@ func check(t *testing.T, err error) {
 
 func run(args ...string) (stdout string, err error) {
 	var out bytes.Buffer
-	err = vaultcmd.Run(context.Background(), args, &out, io.Discard)
+	err = vaultcmd.Run(context.Background(), args, &out, io.Discard, nil)
 	return out.String(), err
 }
 
