@@ -225,7 +225,7 @@ func (e *Engine) send(ctx context.Context, leaves []*trillian.LogLeaf) (taken bo
 		return false, err
 	}
 	if len(resp.Results) != len(leaves) {
-		return false, fmt.Errorf("Trillian's answer is about %d leaves of %d", len(resp.Results), len(leaves))
+		return false, fmt.Errorf("the answer of Trillian is about %d leaves of %d", len(resp.Results), len(leaves))
 	}
 	for _, r := range resp.Results {
 		switch codes.Code(r.GetStatus().GetCode()) {
