@@ -73,7 +73,7 @@ func AgencyMessage(warrant Digest, access ID, recipient HPKEKey) ([]byte, error)
 		return nil, err
 	}
 	body := append(append(warrant[:], access[:]...), key...)
-	return AppendPAE(nil, ConsentType, body), nil
+	return AppendPAE(nil, consentType, body), nil
 }
 
 // An Access asks a custodian group to open packages, on a warrant or, in an

@@ -27,9 +27,9 @@ type unsigned struct {
 func (s *unsigned) Root(uint64) ([32]byte, error)  { return s.root, nil }
 func (s *unsigned) Entry(i uint64) ([]byte, error) { return s.tree.Entry(i) }
 
-// newStamped is founded; its clock stands still, and its limits are wide.
-func newStamped(t testing.TB) *stamped {
-	s := &stamped{world: emptyWorld(t), root: hash("root")}
+// newUnsigned has a charter with wide limits; its clock stands still.
+func newUnsigned(t testing.TB) *unsigned {
+	s := &unsigned{world: emptyWorld(t), root: hash("root")}
 	s.l = New(testLog, s)
 	s.Charter = s.LogEvent(s.Event(testCharter()), "f1", "f2")
 	s.n = 1
@@ -69,7 +69,7 @@ func (s *unsigned) add(body event.Body, by string, seals int) *logged {
 // cases adds accesses from warrant to return, with two releases each, their
 // notices, a heartbeat now and then, and no openings of their own (they are
 // public at once).
-func (s *stamped) cases(n int) {
+func (s *unsigned) cases(n int) {
 	recipient := written.AccessBody(nil).Recipient
 	type place struct {
 		seq  uint64

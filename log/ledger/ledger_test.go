@@ -90,7 +90,7 @@ func TestUnknownRules(t *testing.T) {
 	if !bytes.Equal(before, w.l.Snapshot()) {
 		t.Error("an error changed the state")
 	}
-	// Too few can't stop a log by naming rules that nobody knows.
+	// Too few signers can't stop a log by naming unknown rules.
 	v, err := w.l.Apply(Read(1, w.Sign(w.Event(w.NextCharter(two)), "f1").Bytes()))
 	if err != nil || len(v) != 1 || v[0].Code != "few" {
 		t.Errorf("%v, %v", v, err)
