@@ -14,12 +14,12 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// bundle is a bundle as it was read, and what its entries hash to.
+// bundle is a bundle as it was read, with its leaf hashes.
 type bundle struct {
 	n       uint64
 	entries [][]byte
 	leaves  []tlog.Hash
-	tile    bool // the tile of its leaf hashes was read, and is the same
+	tile    bool // the tile of its leaf hashes was read, and is equal
 	err     error
 }
 
@@ -63,21 +63,18 @@ func readBundle(ctx context.Context, r tlog.TileReader, n, size uint64, withTile
 	return b
 }
 
-// readAhead is how many bundles are fetched at a time. A bundle has 256 entries, in a
-// Vasistas log at most 12 MB.
+// readAhead is how many bundles are fetched at a time.
 const readAhead = 8
 
-// readBundles yields the bundles that have the entries from one index up to a
-// tree's size, in order, and reads ahead of what was asked for. No goroutine of it is
-// left when it returns.
+// readBundles yields, in order, the bundles with the entries from an index up to a
+// tree's size. It reads ahead, and leaves no goroutine behind.
 func readBundles(ctx context.Context, r tlog.TileReader, from, size uint64, withTile bool) iter.Seq2[*bundle, error] {
 	return func(yield func(*bundle, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		defer cancel()
-		// Each slot of the queue is a bundle under way. The queue's order is
-		// the log's.
+		// Each slot of the queue is a bundle under way, in the log's order.
 		queue := make(chan chan *bundle, readAhead-1)
 		wg.Go(func() {
 			defer close(queue)

@@ -16,38 +16,34 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Config says which log, whom to believe, and how patient to be.
+// Config names a log, the policy for its checkpoints, and limits.
 type Config struct {
-	// URL of the log: http:// or https:// and the prefix of its resources;
-	// file:// or a path names a directory with the same layout.
+	// URL is the prefix of the log's resources, http:// or https://. A file:// URL
+	// or a path names a directory with the same layout.
 	URL string
-	// Source is read instead of URL, for a mirror of one's own. Submissions
-	// still go to URL. nil: URL.
+	// Source is a mirror to read instead of URL. Submissions still go to URL. nil: URL.
 	Source Source
-	// Keep, if not "", is a directory for full tiles and bundles that were read and
-	// accepted, in the layout of C2SP tlog-tiles. The client reads a kept file instead
-	// of asking the server again, so the server does not learn what is read twice.
-	// Kept files are judged by their hashes, too. The directory is made if needed.
+	// Keep is a directory for accepted full tiles and bundles, in the layout of C2SP
+	// tlog-tiles. The client reads kept files instead of asking the server again, and
+	// checks their hashes, too. It creates the directory. "": nothing is kept.
 	Keep string
-	// Policy decides which checkpoints are accepted. nil: none is, and only
-	// submissions with [WaitSequenced] work.
+	// Policy decides which checkpoints are accepted (C2SP tlog-policy). nil: none,
+	// and only submissions with [WaitSequenced] work.
 	Policy *tlog.Policy
-	// Origin of the log, for a log whose origin is not the name of its key.
-	// "": the name of the key.
+	// Origin of the log. "": the name of its key.
 	Origin string
-	// AllowRollback accepts a smaller tree than one that was verified
-	// before. [Tree] never does.
+	// AllowRollback accepts a smaller tree than a verified one. [Tree] never does.
 	AllowRollback bool
 
-	// HTTPClient. nil: one of the client's own, with limits on every step.
-	// Its transport must not decompress by itself what it did not ask for.
+	// HTTPClient. nil: a new one, with limits on every step. Its transport must not
+	// decompress bodies that it did not ask to be compressed.
 	HTTPClient *http.Client
 	// UserAgent. "": vasistas.
 	UserAgent string
 	// Timeout of one try of a read. 0: 30 seconds.
 	Timeout time.Duration
-	// SubmitTimeout of one try of a submission: a cosigned answer waits for
-	// the log's next checkpoint and its witnesses. 0: 2 minutes.
+	// SubmitTimeout of one try of a submission, which waits for the log's next
+	// checkpoint and its witnesses. 0: 2 minutes.
 	SubmitTimeout time.Duration
 	// Retries after a connection error, a 429 or a 5xx. 0: 4; below 0: none.
 	Retries int
@@ -69,9 +65,9 @@ type Client struct {
 
 	mu       sync.Mutex
 	latest   *tlog.Verified // the largest that was served; it never gets smaller
-	judged   *tlog.Verified // the last one that was judged
-	judgedAs []byte         // its bytes
-	proving  *rooted        // the tree that the last proof was made of
+	verified *tlog.Verified // the last one that was verified
+	bytes    []byte         // of verified
+	proving  *rooted        // the tree of the last proof
 }
 
 // New returns a client of one log. It does not connect.
@@ -115,19 +111,18 @@ func (c *Config) setDefaults() {
 
 var _ tlog.TileReader = (*Client)(nil)
 
-// ReadTile returns a tile or bundle as the log serves it, of exactly the width
-// asked for. Its hashes are not checked here.
+// ReadTile returns a tile or bundle as the log serves it (C2SP tlog-tiles), of
+// exactly the width asked for. It checks no hashes.
 func (c *Client) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return c.source.ReadTile(ctx, t)
 }
 
-// Checkpoint fetches the latest checkpoint and judges it under the policy. One
-// that is smaller than a verified one is a [RollbackError], one of the same
-// size with another root a [ForkError]. [Tree] checks that a larger one extends what
-// was verified before; here the policy's witnesses vouch for it.
+// Checkpoint fetches the latest checkpoint (C2SP tlog-checkpoint) and verifies it
+// under the policy. One smaller than a verified one is a [RollbackError], one of the
+// same size with another root a [ForkError]. Only [Tree] checks that a larger one
+// extends the verified ones; here the policy's witnesses vouch for that.
 func (c *Client) Checkpoint(ctx context.Context) (*tlog.Verified, error) {
-	// A slower request must not be measured by what a faster one has seen
-	// since.
+	// A slow request must not be compared with the head of a faster, later one.
 	c.mu.Lock()
 	known := c.latest
 	c.mu.Unlock()
@@ -152,7 +147,7 @@ func (c *Client) remember(v *tlog.Verified) {
 	}
 }
 
-// fetchCheckpoint judges the latest checkpoint by itself.
+// fetchCheckpoint verifies the latest checkpoint under the policy only.
 func (c *Client) fetchCheckpoint(ctx context.Context) (*tlog.Verified, error) {
 	if c.policy == nil {
 		return nil, ErrNoPolicy
@@ -161,10 +156,10 @@ func (c *Client) fetchCheckpoint(ctx context.Context) (*tlog.Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.judge(b)
+	return c.verify(b)
 }
 
-func (c *Client) judge(checkpoint []byte) (*tlog.Verified, error) {
+func (c *Client) verify(checkpoint []byte) (*tlog.Verified, error) {
 	cp, err := tlog.ParseCheckpoint(checkpoint)
 	if err != nil {
 		return nil, fmt.Errorf("the log's checkpoint: %w", err)
@@ -172,13 +167,13 @@ func (c *Client) judge(checkpoint []byte) (*tlog.Verified, error) {
 	return c.verifyHead(cp)
 }
 
-// verifyHead judges a checkpoint under the policy, each run of the same one
-// once: many proofs carry one checkpoint.
+// verifyHead verifies a checkpoint under the policy. It remembers the last one, since
+// many proofs carry the same.
 func (c *Client) verifyHead(cp *tlog.Checkpoint) (*tlog.Verified, error) {
 	b := cp.Bytes()
 	c.mu.Lock()
-	v, known := c.judged, c.latest
-	same := v != nil && bytes.Equal(c.judgedAs, b)
+	v, known := c.verified, c.latest
+	same := v != nil && bytes.Equal(c.bytes, b)
 	c.mu.Unlock()
 	if same {
 		return v, nil
@@ -193,13 +188,13 @@ func (c *Client) verifyHead(cp *tlog.Checkpoint) (*tlog.Verified, error) {
 		}
 	}
 	c.mu.Lock()
-	c.judged, c.judgedAs = v, b
+	c.verified, c.bytes = v, b
 	c.mu.Unlock()
 	return v, nil
 }
 
-// notBefore returns an error if offered is smaller than known, or another tree
-// of the same size.
+// notBefore returns an error if offered is smaller than known, of another origin, or
+// another tree of the same size.
 func notBefore(known, offered *tlog.Checkpoint) error {
 	switch {
 	case offered.Origin != known.Origin:
@@ -212,8 +207,8 @@ func notBefore(known, offered *tlog.Checkpoint) error {
 	return nil
 }
 
-// Prove returns the proof of the entry at index under the latest checkpoint,
-// with the entry as extra: verified, and ready to be kept as a file.
+// Prove returns the verified proof of the entry at index under the latest checkpoint
+// (C2SP tlog-proof), with the entry as extra data.
 func (c *Client) Prove(ctx context.Context, index uint64) (*tlog.Proof, error) {
 	v, err := c.Checkpoint(ctx)
 	if err != nil {
@@ -222,7 +217,7 @@ func (c *Client) Prove(ctx context.Context, index uint64) (*tlog.Proof, error) {
 	return c.ProveAt(ctx, v, index)
 }
 
-// ProveAt is Prove under a checkpoint that was verified before.
+// ProveAt is Prove under a verified checkpoint of the caller's choice.
 func (c *Client) ProveAt(ctx context.Context, v *tlog.Verified, index uint64) (*tlog.Proof, error) {
 	head := v.Checkpoint
 	if index >= head.Size {
@@ -244,7 +239,8 @@ func (c *Client) ProveAt(ctx context.Context, v *tlog.Verified, index uint64) (*
 	return &tlog.Proof{Extra: b.entries[i], Index: index, Hashes: hashes, Checkpoint: head}, nil
 }
 
-// rooted returns the tree of a head: many proofs are made under one.
+// rooted returns the tree of a head. It remembers the last one, since many proofs are
+// made under the same.
 func (c *Client) rooted(ctx context.Context, head *tlog.Checkpoint) (*rooted, error) {
 	c.mu.Lock()
 	t := c.proving
@@ -254,7 +250,7 @@ func (c *Client) rooted(ctx context.Context, head *tlog.Checkpoint) (*rooted, er
 	}
 	t, err := openRooted(ctx, c, head.Size, head.Root, c.full)
 	if err == nil {
-		err = t.settle()
+		err = t.persist()
 	}
 	if err != nil {
 		return nil, err

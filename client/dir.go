@@ -15,9 +15,8 @@ import (
 
 type dirSource struct{ path string }
 
-// Dir returns a source that reads a log laid out in files, as C2SP tlog-tiles
-// names the paths: a mirror, with its tiles and the published checkpoint. Links that lead out
-// of the directory are not followed.
+// Dir returns a source that reads a directory with the resources of a log, by their
+// C2SP tlog-tiles paths. It follows no links out of the directory.
 func Dir(path string) Source { return dirSource{path} }
 
 func (d dirSource) ReadCheckpoint(ctx context.Context) ([]byte, error) {

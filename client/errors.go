@@ -11,20 +11,19 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Errors where the caller decides.
 var (
-	// ErrNoPolicy is returned by everything that would have to believe a
-	// checkpoint, if [Config] has no policy.
+	// ErrNoPolicy is returned by calls that need a verified checkpoint, if [Config] has
+	// no policy.
 	ErrNoPolicy = errors.New("no policy: a checkpoint can't be verified without one")
-	// ErrReadOnly is returned by submissions to a directory.
+	// ErrReadOnly is returned for submissions to a directory.
 	ErrReadOnly = errors.New("a directory takes no submissions; give the log's URL")
-	// ErrNotLogged says that the head does not have the index asked for.
+	// ErrNotLogged is returned for an index that is not below the head's size.
 	ErrNotLogged = errors.New("not in the tree of the latest verified checkpoint")
 )
 
-// RollbackError says that a log, or whoever stands before it, served a smaller
-// tree than one that was verified before. It is no proof of misbehaviour: a
-// stale cache does the same. Use [Config].AllowRollback, or ask again.
+// RollbackError reports that a server offered a smaller tree than a verified one. It
+// is no proof of misbehaviour, since a stale cache does the same: ask again, or set
+// [Config].AllowRollback.
 type RollbackError struct {
 	Known   *tlog.Checkpoint // verified before
 	Offered *tlog.Checkpoint // verified, and smaller
@@ -34,10 +33,10 @@ func (e *RollbackError) Error() string {
 	return fmt.Sprintf("the log %q goes back: it serves size %d after size %d was verified", e.Offered.Origin, e.Offered.Size, e.Known.Size)
 }
 
-// ForkError says that a log signed two heads of which neither extends the
-// other. It carries what convinces a third party: both signed checkpoints and,
-// if their sizes differ, the root that the larger tree has at the smaller size,
-// with its consistency proof.
+// ForkError reports that a log signed two heads of which neither extends the other.
+// It carries evidence for a third party: both signed checkpoints and, if their sizes
+// differ, the root of the larger tree at the smaller size with its consistency proof
+// (RFC 6962, section 2.1.2).
 type ForkError struct {
 	Small, Large *tlog.Checkpoint // Small.Size <= Large.Size
 	Prefix       tlog.Hash        // root at Small.Size of the tree of Large
@@ -49,8 +48,7 @@ func (e *ForkError) Error() string {
 		e.Small.Origin, e.Small.Root, e.Small.Size, e.Large.Size, e.Prefix)
 }
 
-// ForkEvidence is a [ForkError] in JSON. A reader needs only the log's key to check
-// it.
+// ForkEvidence is a [ForkError] in JSON. Checking it needs only the log's key.
 type ForkEvidence struct {
 	Small  string   `json:"small"` // the checkpoints, whole
 	Large  string   `json:"large"`
@@ -58,7 +56,7 @@ type ForkEvidence struct {
 	Proof  []string `json:"proof"`  // its consistency proof
 }
 
-// Evidence returns what convinces a third party.
+// Evidence returns the error as JSON evidence.
 func (e *ForkError) Evidence() *ForkEvidence {
 	out := &ForkEvidence{Small: string(e.Small.Bytes()), Large: string(e.Large.Bytes()), Prefix: e.Prefix.String(), Proof: []string{}}
 	for _, h := range e.Proof {
@@ -67,9 +65,9 @@ func (e *ForkError) Evidence() *ForkEvidence {
 	return out
 }
 
-// Check verifies the evidence from scratch: nil means that a log of the policy
-// signed both heads and that they contradict each other. Witnesses play no
-// part in it. origin is as in [Config].
+// Check verifies the evidence from scratch: nil means that a log of the policy signed
+// both heads and that they contradict each other. Cosignatures don't count. origin is
+// as in [Config].
 func (e *ForkError) Check(policy *tlog.Policy, origin string) error {
 	for _, c := range []*tlog.Checkpoint{e.Small, e.Large} {
 		// The log's signature convicts the log; a quorum is not needed.

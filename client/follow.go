@@ -14,50 +14,50 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// FollowOptions says from where, how far, and how eagerly.
+// FollowOptions say where a [Follower] starts and ends, and how often it polls.
 type FollowOptions struct {
-	// From is where to resume. Zero: from the first entry.
+	// From is the state to resume from. Zero: the start of the log.
 	From State
-	// Start is the first index to yield if From is zero: the entries below it
-	// are not read, but are in the tree of every head all the same.
+	// Start is the first index to yield if From is zero. Entries below it are not read;
+	// every head's tree has them all the same.
 	Start uint64
-	// UntilHead ends at the first head whose entries are all yielded, and on
-	// any error. Otherwise the log is polled until the context ends, and
-	// errors that may pass are waited out.
+	// UntilHead ends All at the first head whose entries are all yielded, and on any
+	// error. Otherwise All polls until the context ends, and retries after temporary
+	// errors.
 	UntilHead bool
-	// Poll is the pause after a head; it doubles while the log does not grow
-	// or does not answer, up to MaxPoll. 0: a second, and 15 seconds.
+	// Poll is the pause after a head. It doubles up to MaxPoll while the log does not
+	// grow or does not answer. 0: a second, and 15 seconds.
 	Poll, MaxPoll time.Duration
-	// Waiting, if not nil, is called with each error that is waited out.
+	// Waiting, if not nil, is called with each temporary error.
 	Waiting func(error)
 }
 
-// Entry is an entry that is proven to be in the tree of a verified head.
+// Entry is an entry proven to be in the tree of a verified head.
 type Entry struct {
 	Index uint64
 	Leaf  tlog.Hash // leaf hash
-	Bytes []byte    // it shares memory with its bundle
-	// Head is the checkpoint in whose tree it was proven to be. The entry is
-	// the last one of it if Index+1 is its size.
+	Bytes []byte    // shares memory with its bundle
+	// Head is the head under which the entry is proven. Its last entry has the index
+	// Size-1.
 	Head *tlog.Verified
 }
 
-// StateError says that a state can't be resumed from with this log.
+// StateError reports a state that does not fit this log.
 type StateError struct{ Reason string }
 
 func (e *StateError) Error() string {
 	return "the saved state does not fit: " + e.Reason
 }
 
-// Follower follows one log: see the package comment. It is not safe for
-// concurrent use. After an error it stands where it stood and can go on.
+// Follower follows one log: see the package comment. It is not safe for concurrent
+// use. After an error it can go on after the last entry yielded.
 type Follower struct {
 	opts FollowOptions
 	tree *Tree
 
 	size     uint64          // entries yielded
 	root     tlog.Hash       // root at size, until frontier is loaded
-	fresh    bool            // root is not known: size is the caller's wish
+	fresh    bool            // root is not known: size is FollowOptions.Start
 	frontier *tiles.Frontier // of size; nil before the first head
 }
 
@@ -99,8 +99,8 @@ func (c *Client) Follow(ctx context.Context, o FollowOptions) iter.Seq2[Entry, e
 	return f.All(ctx)
 }
 
-// State returns where to resume: after the last entry that was yielded. Save it
-// once that entry has been dealt with, and entries are dealt with at least once.
+// State returns the state after the last entry yielded. If the caller saves it after
+// handling that entry, each entry is handled at least once.
 func (f *Follower) State() State {
 	if f.fresh {
 		return State{} // nothing was yielded
@@ -115,10 +115,10 @@ func (f *Follower) State() State {
 	return s
 }
 
-// Head returns the head that entries are yielded up to, nil before the first.
+// Head returns the head up to which entries are yielded, nil before the first.
 func (f *Follower) Head() *tlog.Verified { return f.tree.head }
 
-// Update is [Tree.Update]. The client accepts no smaller checkpoint from then on.
+// Update is [Tree.Update]. From then on the client accepts no smaller checkpoint.
 func (f *Follower) Update(ctx context.Context) (*tlog.Verified, error) {
 	t := f.tree.Clone(nil)
 	v, err := t.Update(ctx)
@@ -135,8 +135,7 @@ func (f *Follower) Update(ctx context.Context) (*tlog.Verified, error) {
 	return v, nil
 }
 
-// load makes the frontier of the saved state out of tiles that the head vouches
-// for.
+// load makes the frontier of the saved state out of accepted tiles.
 func (f *Follower) load(ctx context.Context, t *rooted) error {
 	if f.size > t.size {
 		return fmt.Errorf("entry %d is %w, of size %d", f.size, ErrNotLogged, t.size)
@@ -182,15 +181,14 @@ func (f *Follower) entries(ctx context.Context, yield func(Entry, error) bool) e
 		}
 	}
 	if root := f.frontier.Root(); root != t.now.root {
-		// Every bundle was accepted, so this can't be the log's doing.
+		// Every bundle was accepted, so the cause is here and not in the log.
 		return fmt.Errorf("the entries up to size %d have the root %x, and the head has %x", t.now.size, root, t.now.root)
 	}
 	return nil
 }
 
-// All yields the entries of every head, and polls for the next one at the tail.
-// It ends with an error, also that of the context; without one only with
-// UntilHead.
+// All yields the entries of every head, and polls for the next head. It ends with an
+// error, the context's included; without one only under UntilHead.
 func (f *Follower) All(ctx context.Context) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for wait := f.opts.Poll; ; {
@@ -217,7 +215,7 @@ func (f *Follower) All(ctx context.Context) iter.Seq2[Entry, error] {
 	}
 }
 
-// round goes up to the latest head. stopped says that the caller has enough.
+// round yields entries up to the latest head. stopped means that the caller broke off.
 func (f *Follower) round(ctx context.Context, yield func(Entry, error) bool) (stopped bool, err error) {
 	if _, err := f.Update(ctx); err != nil {
 		return false, err

@@ -36,8 +36,8 @@ type remote struct {
 	backoff   time.Duration
 }
 
-// newTransport has a limit on every step, so that a silent peer costs a bounded
-// wait. Bodies are decompressed here, where they can be bounded.
+// newTransport limits every step, so that a silent peer costs a bounded wait. It does
+// not decompress: readBody does, within its limit.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -97,7 +97,7 @@ func (r *remote) get(ctx context.Context, path string, limit int) (b []byte, err
 	return b, nil
 }
 
-// do sends a request. An answer that is no success is a [Problem].
+// do sends a request. An answer other than success is a [Problem].
 func (r *remote) do(req *http.Request) (*http.Response, error) {
 	req.Header.Set("User-Agent", r.userAgent)
 	resp, err := r.http.Do(req)
@@ -112,12 +112,11 @@ func (r *remote) do(req *http.Request) (*http.Response, error) {
 }
 
 var (
-	errBody   = errors.New("unusable body")     // no second try can mend it
-	errBroken = errors.New("broken connection") // a second try may
+	errBody   = errors.New("unusable body")     // retrying is useless
+	errBroken = errors.New("broken connection") // retrying may help
 )
 
-// readBody reads a body of at most limit bytes once decompressed: a bomb is cut
-// off there.
+// readBody reads a body of at most limit bytes after decompression.
 func readBody(resp *http.Response, limit int) ([]byte, error) {
 	var body io.Reader = resp.Body
 	switch enc := resp.Header.Get("Content-Encoding"); enc {
@@ -148,7 +147,7 @@ func bodyError(err error) error {
 	return fmt.Errorf("%w: %w", errBroken, err)
 }
 
-// retry calls try until it succeeds, fails for good, or has failed too often.
+// retry calls try until it succeeds, fails for good, or has used up r.retries.
 func (r *remote) retry(ctx context.Context, try func(ctx context.Context) error) error {
 	for n := 0; ; n++ {
 		err := func() error {
@@ -171,8 +170,8 @@ func (r *remote) retry(ctx context.Context, try func(ctx context.Context) error)
 	}
 }
 
-// wait doubles the pause with every try, half of it at random, so that clients
-// that failed together don't come back together.
+// wait returns the pause after try n. It doubles with every try, and half of it is
+// random, so that clients that failed together don't retry together.
 func (r *remote) wait(n int, err error) time.Duration {
 	d := min(r.backoff<<min(n, 16), maxPause)
 	d = d/2 + rand.N(d/2+1)
@@ -182,12 +181,10 @@ func (r *remote) wait(n int, err error) time.Duration {
 	return d
 }
 
-// temporary says whether a try may succeed later without anything being
-// changed.
+// temporary returns whether the same try may succeed later.
 func temporary(err error) bool {
 	if p, ok := errors.AsType[*Problem](err); ok {
-		// What is sequenced needs no second submission, only its proof: the
-		// caller knows how long that may take.
+		// A sequenced event only lacks its proof; the caller decides how long to wait.
 		return p.Temporary() && p.Code() != CodeNoQuorum
 	}
 	_, corrupt := errors.AsType[*tlog.CorruptError](err)

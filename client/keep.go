@@ -18,12 +18,11 @@ import (
 const maxPartial = 32 << 20
 
 // keeper is a source that keeps the accepted tiles and bundles of another source in a
-// directory, in the layout of C2SP tlog-tiles, and reads them from there. So the
-// server does not learn what is read again. Kept files are judged by their hashes,
-// too. A file that does not fit its tree can be removed, and so can the directory.
+// directory, in the layout of C2SP tlog-tiles, and reads them from there, so that the
+// server does not learn what is read again. Callers check the hashes of kept files,
+// too. Files and directory can be removed at any time.
 //
-// Only full tiles are kept as files. Partial ones are soon outgrown; memory holds
-// those of a few heads' right edges.
+// Only full tiles are kept as files; memory holds the partial tiles of a few heads.
 type keeper struct {
 	from Source
 	kept dirSource
@@ -55,8 +54,7 @@ func (k *keeper) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return k.from.ReadTile(ctx, t)
 }
 
-// keep keeps a tile that was read and accepted, unless it is kept already. A nil
-// keeper keeps nothing.
+// keep keeps an accepted tile, unless it is kept already. A nil keeper keeps nothing.
 func (k *keeper) keep(t tlog.Tile, bytes func() []byte) error {
 	if k == nil {
 		return nil
@@ -83,8 +81,7 @@ func (k *keeper) keep(t tlog.Tile, bytes func() []byte) error {
 	return nil
 }
 
-// write makes the file whole at once. It need not survive a crash of the machine: it
-// can be read again.
+// write creates a file atomically. The file need not survive a crash of the machine.
 func write(name string, b []byte) error {
 	dir := filepath.Dir(name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -5,13 +5,13 @@ package client
 
 import "github.com/vasistas/vasistas/internal/problem"
 
-// Problem is an answer other than success (RFC 9457), of a log or a gate.
+// Problem is a refusal by a log or a gate (RFC 9457).
 type Problem = problem.Problem
 
 // A Code says why a request was refused; see docs/operations.md.
 type Code = problem.Code
 
-// Codes that a log answers a submission with; see docs/operations.md.
+// Codes of a log's refusals of submissions; see docs/operations.md.
 const (
 	CodeForm, CodeTooLarge, CodeMediaType, CodeOrigin = problem.Form, problem.TooLarge, problem.MediaType, problem.Origin
 	CodeUnknownSigner, CodeSignature, CodeOpenings    = problem.UnknownSigner, problem.Signature, problem.Openings

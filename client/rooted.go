@@ -16,8 +16,8 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// keepTiles is how many full tiles a cache keeps, 16 KiB each: a walk needs one a
-// level. keepBundles is how many bundles, in a Vasistas log at most 12 MB each.
+// keepTiles and keepBundles are the sizes of the caches. A full tile has 8 KiB, and a
+// walk needs one a level; a bundle of a Vasistas log has at most 12 MB.
 const (
 	keepTiles   = 64
 	keepBundles = 16
@@ -33,11 +33,8 @@ func join(hashes []tlog.Hash) []byte {
 }
 
 type (
-	// tileCache has full tiles by their hash, so a tile in it is right for every tree
-	// with that hash.
-	tileCache = lru.Cache[tlog.Hash, []tlog.Hash]
-	// bundleCache has bundles that some tree had.
-	bundleCache = lru.Cache[uint64, *bundle]
+	tileCache   = lru.Cache[tlog.Hash, []tlog.Hash] // full tiles by their hash: right in every tree
+	bundleCache = lru.Cache[uint64, *bundle]        // bundles of any head, by index
 )
 
 func newCache[K comparable, V any](size int) *lru.Cache[K, V] {
@@ -48,10 +45,9 @@ func newCache[K comparable, V any](size int) *lru.Cache[K, V] {
 	return c
 }
 
-// rooted reads the tiles of the tree of one root and returns only those that the
-// root vouches for. So tiles from an untrusted server can be used: the partial tiles
-// of the right edge give the root, and the hash of every full tile stands in the tile
-// above it. It is safe for concurrent use.
+// rooted reads tiles from an untrusted source, and returns only those that belong to
+// the tree of one root: the partial tiles of the right edge give the root, and the hash
+// of every full tile stands in the tile above it. It is safe for concurrent use.
 type rooted struct {
 	c      *Client
 	size   uint64
@@ -59,26 +55,26 @@ type rooted struct {
 	edge   *tiles.Frontier // the partial tiles
 	full   *tileCache
 	prover *prover.Prover // of accepted tiles
-	early  []func() error // keeps what was read before settle; nil after it
+	early  []func() error // writes to the keeper, until persist does them; nil after it
 }
 
-// openRooted reads the right edge of a tree and checks it against the root. Before
-// settle, nothing is kept and only one goroutine may use the tree.
+// openRooted reads the right edge of a tree and checks it against the root. Until
+// persist, no file is kept and only one goroutine may use the tree.
 func openRooted(ctx context.Context, c *Client, size uint64, root tlog.Hash, full *tileCache) (*rooted, error) {
 	f, err := tiles.LoadFrontier(ctx, c.source, size, root)
 	if err != nil {
 		return nil, err
 	}
-	t := &rooted{c: c, size: size, root: root, edge: f, full: full, early: []func() error{}}
+	t := &rooted{c: c, size: size, root: root, edge: f, full: full, early: []func() error{}} // not nil
 	t.prover = prover.New(t, 0)
 	return t, f.Partial(func(id tlog.Tile, b []byte) error {
 		return t.keep(id, func() []byte { return b })
 	})
 }
 
-// settle accepts the head, and keeps what was read so far. A signature alone is not
-// enough: the tiles of a fork would be kept in the place of the log's.
-func (t *rooted) settle() error {
+// persist keeps the tiles read so far. Call it once the head is accepted: a signed head
+// may still be a fork, whose tiles must not be kept in place of the log's.
+func (t *rooted) persist() error {
 	for _, keep := range t.early {
 		if err := keep(); err != nil {
 			return err
@@ -96,7 +92,7 @@ func (t *rooted) keep(id tlog.Tile, bytes func() []byte) error {
 	return t.c.keeper.keep(id, bytes)
 }
 
-// tile returns all hashes that the tree has in a tile.
+// tile returns all hashes of the tree in a tile.
 func (t *rooted) tile(ctx context.Context, level int, index uint64) ([]tlog.Hash, error) {
 	id := tlog.Tile{Level: level, Index: index, Width: tiles.Width(level, index, t.size)}
 	if id.Width == 0 {
@@ -123,7 +119,7 @@ func (t *rooted) tile(ctx context.Context, level int, index uint64) ([]tlog.Hash
 	return hashes, t.keep(id, func() []byte { return join(hashes) })
 }
 
-// above returns the hash of a full tile, out of the tile above it.
+// above returns the hash of a full tile, from the tile above it.
 func (t *rooted) above(ctx context.Context, level int, index uint64) (tlog.Hash, error) {
 	up, err := t.tile(ctx, level+1, index/tlog.TileWidth)
 	if err != nil {
@@ -132,8 +128,8 @@ func (t *rooted) above(ctx context.Context, level int, index uint64) (tlog.Hash,
 	return up[index%tlog.TileWidth], nil
 }
 
-// ReadTile is [tlog.TileReader], for tiles of hashes only, of any width that
-// the tree has. So a frontier or a proof can be made of accepted tiles.
+// ReadTile makes frontiers and proofs out of accepted tiles: see [tlog.TileReader]. It
+// reads tiles of hashes only, of any width up to the tree's.
 func (t *rooted) ReadTile(ctx context.Context, id tlog.Tile) ([]byte, error) {
 	hashes, err := t.tile(ctx, id.Level, id.Index)
 	if err != nil {
@@ -145,7 +141,7 @@ func (t *rooted) ReadTile(ctx context.Context, id tlog.Tile) ([]byte, error) {
 	return join(hashes[:id.Width]), nil
 }
 
-// rootAt returns the root that the tree had at a smaller size.
+// rootAt returns the root of the tree at a size of at most its own.
 func (t *rooted) rootAt(ctx context.Context, size uint64) (tlog.Hash, error) {
 	switch {
 	case size > t.size:
@@ -160,7 +156,7 @@ func (t *rooted) rootAt(ctx context.Context, size uint64) (tlog.Hash, error) {
 	return f.Root(), nil
 }
 
-// bundle accepts a bundle that has all that the tree has there, and keeps its hashes.
+// bundle checks that a bundle is the tree's, and keeps it.
 func (t *rooted) bundle(ctx context.Context, b *bundle) error {
 	id := b.id()
 	var fits bool
@@ -180,7 +176,7 @@ func (t *rooted) bundle(ctx context.Context, b *bundle) error {
 		fits = slices.Equal(have, b.leaves)
 	}
 	if !fits {
-		return &tlog.CorruptError{Tile: id, Reason: "its entries are not those that the tree has"}
+		return &tlog.CorruptError{Tile: id, Reason: "its entries are not those of the tree"}
 	}
 	if b.tile {
 		if err := t.keep(tlog.Tile{Index: b.n, Width: id.Width}, func() []byte { return join(b.leaves) }); err != nil {
@@ -190,7 +186,7 @@ func (t *rooted) bundle(ctx context.Context, b *bundle) error {
 	return t.keep(id, b.bytes)
 }
 
-// read returns a bundle that the tree has.
+// read returns a checked bundle.
 func (t *rooted) read(ctx context.Context, n uint64) (*bundle, error) {
 	b := readBundle(ctx, t.c.source, n, t.size, false)
 	if b.err != nil {

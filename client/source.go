@@ -15,8 +15,8 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Source is where a log is read from: the log itself, a mirror, a directory.
-// Nobody trusts it; what it returns is judged by its hashes.
+// Source serves the resources of a log (C2SP tlog-tiles): the log itself, a mirror or
+// a directory. It is not trusted: the client checks the hashes of all it returns.
 type Source interface {
 	tlog.TileReader
 	// ReadCheckpoint returns the latest checkpoint as it is served.
@@ -43,8 +43,9 @@ func exactTile(t tlog.Tile, b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// readTile reads a tile of exactly t's width by its path. A partial tile may be removed
-// once the full one is there (tlog-tiles, "Partial tiles").
+// readTile reads a tile of exactly t's width by its path. Where a partial tile is
+// missing it cuts the full one, since a log may remove partial tiles then (C2SP
+// tlog-tiles, "Partial tiles").
 func readTile(t tlog.Tile, read func(path string, limit int) ([]byte, error)) ([]byte, error) {
 	b, err := read(t.Path(), maxTile(t))
 	if err == nil {
@@ -68,8 +69,7 @@ func readTile(t tlog.Tile, read func(path string, limit int) ([]byte, error)) ([
 	return t.Cut(b)
 }
 
-// localDir returns the directory that a log URL names, if it names one: file
-// URLs, and everything that has no scheme.
+// localDir returns the directory of a log URL; ok if it is a file URL or has no scheme.
 func localDir(raw string) (dir string, ok bool, err error) {
 	if !strings.Contains(raw, "://") {
 		return raw, raw != "", nil

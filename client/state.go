@@ -15,15 +15,14 @@ import (
 // MaxStateSize bounds a state file in bytes.
 const MaxStateSize = 2*tlog.MaxCheckpointSize + 256
 
-// State is where a [Follower] stands: what it has yielded, and the largest head
-// that it ever verified. The zero value is the start of a log. It says nothing
-// that has to be kept secret, but whoever can change it can make a follower
-// skip entries or forget a head.
+// State is what a [Follower] has yielded, and the largest head that it has verified.
+// The zero value is the start of a log. A state is not secret, but who can change it
+// can make a follower skip entries or forget a head.
 type State struct {
 	Size uint64    // entries yielded
-	Root tlog.Hash // root of the tree of that size; of no meaning at size 0
-	// Checkpoint is the largest verified, as it was served. It is what a
-	// fork is held against. nil at the start.
+	Root tlog.Hash // root of the tree of that size; ignored at size 0
+	// Checkpoint is the largest verified one, as it was served. Later heads must
+	// extend it. nil at the start.
 	Checkpoint []byte
 }
 
@@ -46,7 +45,7 @@ func (s State) Bytes() []byte {
 	return b.Bytes()
 }
 
-// ParseState reads what Bytes writes, and nothing else.
+// ParseState parses exactly what Bytes returns.
 func ParseState(b []byte) (State, error) {
 	if len(b) > MaxStateSize {
 		return State{}, fmt.Errorf("state file: more than %d bytes", MaxStateSize)

@@ -19,33 +19,30 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// maxLine bounds a line of results: a proof as a JSON string, whose line feeds
-// take two bytes, and some room.
+// maxLine bounds a line of results: a proof as a JSON string, whose line feeds take two
+// bytes, and other members.
 const maxLine = 2*tlog.MaxProofSize + problem.MaxSize
 
-// inFlight is how many bytes of unanswered events are kept, to compare the
-// answers with and to submit them again. When it is reached, the caller's
-// iterator waits.
+// inFlight bounds the bytes of unanswered events, which are kept for checking answers
+// and for submitting again. At the bound, the caller's iterator waits.
 const inFlight = 32 << 20
 
 // StreamResult is the answer to one event of a stream.
 type StreamResult struct {
-	Submission []byte // as it was given
+	Submission []byte // as submitted
 	*Submitted        // nil if Err is not
-	Err        error  // a [Problem], or [ErrAnswer]
+	Err        error  // wraps a [Problem] or [ErrAnswer]
 }
 
-// SubmitStream submits events as [Client.Submit] does, in one request (NDJSON) and yields the
-// answers in their order, as they arrive. There is no atomicity: each event is
-// accepted or refused by itself. If the connection breaks or the log is busy,
-// what has no answer yet is submitted again, as often as [Config].Retries
-// without an answer in between; an event that was logged without our having
-// been told is then a duplicate. An error as second value ends the stream: what
-// has no answer then may or may not be logged.
+// SubmitStream submits events as [Client.Submit] does, in one request (NDJSON), and
+// yields the answers in order, as they arrive. Each event is accepted or refused by
+// itself. If the connection breaks or the log is busy, SubmitStream submits unanswered
+// events again, at most [Config].Retries times without an answer in between; an event
+// logged by an earlier try is then a duplicate. An error as second value ends the
+// stream: unanswered events may or may not be logged.
 //
-// submissions runs in a goroutine of its own, which ends after the next one
-// once the stream has ended. An error that it yields ends the stream after the
-// answers to what it yielded before.
+// submissions runs in a goroutine of its own, which ends after its next event once the
+// stream has ended. An error that it yields ends the stream after the earlier answers.
 func (c *Client) SubmitStream(ctx context.Context, submissions iter.Seq2[[]byte, error], wait Wait) iter.Seq2[StreamResult, error] {
 	return func(yield func(StreamResult, error) bool) {
 		if err := c.maySubmit(wait); err != nil {
@@ -62,10 +59,10 @@ func (c *Client) SubmitStream(ctx context.Context, submissions iter.Seq2[[]byte,
 	}
 }
 
-// errStop says that the caller has enough.
+// errStop means that the caller broke off.
 var errStop = errors.New("stop")
 
-// runStream makes one request after the other, until everything is answered.
+// runStream makes one request after the other, until all events are answered.
 func (c *Client) runStream(ctx context.Context, s *stream, wait Wait, yield func(StreamResult, error) bool) error {
 	for tries := 0; s.more(); tries++ {
 		answered := false
@@ -97,7 +94,7 @@ func (c *Client) runStream(ctx context.Context, s *stream, wait Wait, yield func
 	return s.inputError()
 }
 
-// request sends what has no answer yet, and what follows, in one request.
+// request sends the unanswered events, and those that follow, in one request.
 func (c *Client) request(ctx context.Context, s *stream, wait Wait, yield func(StreamResult) bool) error {
 	body, w := io.Pipe()
 	defer body.Close() // ends send
@@ -126,7 +123,7 @@ func (c *Client) request(ctx context.Context, s *stream, wait Wait, yield func(S
 		e, ok := s.pop()
 		switch {
 		case !ok && r.Error != nil:
-			// It has had enough of us, say since we had nothing to send.
+			// The log ends the stream, for example because no event came for a while.
 			return fmt.Errorf("%w: %w", errBroken, r.Error)
 		case !ok:
 			return fmt.Errorf("%w: more results than events", ErrAnswer)
@@ -149,12 +146,12 @@ func (c *Client) streamed(r *result, submission []byte, wait Wait) (*Submitted, 
 	return c.checkResult(r, envelope, wait)
 }
 
-// stream is what the caller gave and the log has not answered yet.
+// stream holds the unanswered submissions.
 type stream struct {
 	ctx context.Context
 
 	mu      sync.Mutex
-	changed *sync.Cond // anything below, or ctx has ended
+	changed *sync.Cond // a field below has changed, or ctx has ended
 	waiting [][]byte
 	sent    int // of waiting, in request number
 	request int
@@ -174,7 +171,7 @@ func newStream(ctx context.Context) *stream {
 	return s
 }
 
-// pull takes submissions from the caller, as far as there is room.
+// pull takes submissions from the caller while there is room.
 func (s *stream) pull(submissions iter.Seq2[[]byte, error]) {
 	var failed error
 	for e, err := range submissions {
@@ -207,8 +204,7 @@ func (s *stream) push(e []byte) bool {
 	return true
 }
 
-// send writes what is waiting, until there is no more or the request has
-// ended.
+// send writes waiting submissions until the input or the request ends.
 func (s *stream) send(w *io.PipeWriter, request int) {
 	defer w.Close()
 	for {
@@ -217,7 +213,7 @@ func (s *stream) send(w *io.PipeWriter, request int) {
 			return
 		}
 		if _, err := w.Write(line); err != nil {
-			return // whoever reads the answers says why
+			return // request reports why
 		}
 	}
 }
@@ -236,7 +232,7 @@ func (s *stream) next(request int) (line []byte, ok bool) {
 	return append(e[:len(e):len(e)], '\n'), true
 }
 
-// rewind starts a new request, which sends again what has no answer.
+// rewind starts a new request with the oldest unanswered submission.
 func (s *stream) rewind() (request int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -262,7 +258,7 @@ func (s *stream) pop() ([]byte, bool) {
 	return e, true
 }
 
-// more waits for something to send, and returns false when all is answered.
+// more waits for an unanswered submission, and returns false if none will come.
 func (s *stream) more() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -272,7 +268,7 @@ func (s *stream) more() bool {
 	return len(s.waiting) > 0 && s.ctx.Err() == nil
 }
 
-// idle returns whether all that the caller has given is answered.
+// idle returns whether no submission is unanswered now.
 func (s *stream) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

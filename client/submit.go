@@ -18,40 +18,39 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Wait says when a submission is answered.
+// Wait is when a log answers a submission.
 type Wait string
 
 const (
-	// WaitCosigned answers with the proof under a checkpoint that met the
-	// log's witness policy.
+	// WaitCosigned: with the proof, under a checkpoint that meets the log's witness
+	// policy.
 	WaitCosigned Wait = "cosigned"
-	// WaitSequenced answers as soon as the entry is durable and has its
-	// index. Nobody has witnessed it then.
+	// WaitSequenced: once the entry is durable and has its index. No witness has seen
+	// it then.
 	WaitSequenced Wait = "sequenced"
 )
 
-// ErrAnswer is wrapped by the errors about an answer that contradicts what was
-// submitted or what the policy accepts. The event may be logged: submitting it
-// again is safe, and answered with what is.
+// ErrAnswer is wrapped by errors about an answer that contradicts the submission or
+// the policy. The event may be logged. Submitting it again is safe: the log answers
+// with the logged entry.
 var ErrAnswer = errors.New("the log's answer does not hold")
 
 // Submitted is the log's answer to one event, checked.
 type Submitted struct {
 	Index uint64
-	// Leaf hash of the entry that is logged. For a duplicate it may differ
-	// from that of the envelope submitted, which then had other signatures
-	// over the same event.
+	// Leaf hash of the logged entry (RFC 6962, section 2.1). A duplicate's may differ
+	// from the submitted envelope's, if that has other signatures over the same event.
 	Leaf      tlog.Hash
 	Duplicate bool // the event was logged before
-	// Proof with the entry as extra, verified under the policy. nil with
+	// Proof with the entry as extra data, verified under the policy. nil with
 	// WaitSequenced.
 	Proof *tlog.Proof
 }
 
-// Submit submits one event, with its openings or notices. Tries are repeated as for
-// reads, since a log answers a repeated event with the logged one. The error is
-// a [Problem] if the log refuses; with the code no-quorum it carries the index,
-// since the entry is in the log, and submitting it again asks for the proof.
+// Submit submits one event, with its openings or notices. It retries like a read, since
+// a log answers a repeated event with the logged one. A refusal is a [Problem]. One
+// with the code no-quorum carries the index of the logged entry: submit again for the
+// proof.
 func (c *Client) Submit(ctx context.Context, submission *event.Submission, wait Wait) (*Submitted, error) {
 	if err := c.maySubmit(wait); err != nil {
 		return nil, err
@@ -93,8 +92,8 @@ func (c *Client) maySubmit(wait Wait) error {
 	return nil
 }
 
-// entryOf returns the envelope of a submission, which is what is logged. Only a
-// submission that has more than that is parsed for it.
+// entryOf returns the envelope of a submission, which is the entry to be logged. It
+// parses only submissions that have more than an envelope.
 func entryOf(submission []byte) ([]byte, error) {
 	if !bytes.HasPrefix(submission, []byte(`{"envelope":`)) {
 		return submission, nil
@@ -135,8 +134,7 @@ func (c *Client) accept(resp *http.Response, envelope []byte, wait Wait, body []
 	}, envelope, wait)
 }
 
-// result is an answer in JSON: of a single submission that did not wait, and a
-// line of a stream.
+// result is the JSON answer to a submission with WaitSequenced, and a line of a stream.
 type result struct {
 	Index     *uint64    `json:"index"`
 	Leaf      *tlog.Hash `json:"leaf"`
@@ -145,7 +143,7 @@ type result struct {
 	Error     *Problem   `json:"error"`
 }
 
-// checkResult believes an answer as far as it can be checked.
+// checkResult checks an answer against the submitted envelope and the policy.
 func (c *Client) checkResult(r *result, envelope []byte, wait Wait) (*Submitted, error) {
 	if r.Error != nil {
 		return nil, fmt.Errorf("the log answers %w", r.Error)
@@ -219,9 +217,8 @@ func sameEvent(logged, submitted []byte) error {
 	return nil
 }
 
-// Lookup finds a logged event by its envelope, and returns its proof: a log
-// answers a repeated event with the logged one. One that was not logged is
-// thereby submitted.
+// Lookup returns the proof of a logged event, by submitting its envelope again. It
+// thereby logs an event that was not logged yet.
 func (c *Client) Lookup(ctx context.Context, envelope *event.Envelope) (*tlog.Proof, error) {
 	s, err := c.Submit(ctx, &event.Submission{Envelope: envelope}, WaitCosigned)
 	if err != nil {

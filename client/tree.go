@@ -16,27 +16,27 @@ import (
 
 // TreeOptions say how a [Tree] is read. The zero value is usable.
 type TreeOptions struct {
-	// Known is the largest checkpoint that was ever verified; later heads are held
-	// against it: see [Client.Signed]. nil: none.
+	// Known is the largest checkpoint ever verified, which later heads must extend:
+	// see [Client.Signed]. nil: none.
 	Known *tlog.Checkpoint
-	// Tiles has each full tile of leaf hashes read and compared with its entries.
-	// Only clients that ask the log for proofs need these tiles.
+	// Tiles compares each full tile of leaf hashes with its entries. Clients need these
+	// tiles only for proofs.
 	Tiles bool
 }
 
-// Tree is the verified tree of one log. It reads from the log what callers ask for,
-// and returns only what is proven under its head, the largest one. It is safe for
-// concurrent use, except with Update and Offer. After an error it is what it was.
+// Tree is the verified tree of one log. It reads from the log on demand, and returns
+// only what is proven under its head, the largest one. It is safe for concurrent use,
+// except with Update and Offer. An error leaves it unchanged.
 type Tree struct {
 	c    *Client
 	opts TreeOptions
 	// largest is the largest head ever verified. It never gets smaller and no
 	// later head contradicts it. nil at the start.
 	largest *tlog.Checkpoint
-	head    *tlog.Verified // largest, as it was judged in this run; or nil
+	head    *tlog.Verified // largest, as verified in this run; or nil
 	now     *rooted        // of head; or nil
-	full    *tileCache     // shared with copies
-	recent  *bundleCache   // the last that were read, for Entry; shared with copies
+	full    *tileCache     // shared with clones
+	recent  *bundleCache   // the last ones read, for Entry; shared with clones
 }
 
 // Tree returns the tree of the client's log.
@@ -47,9 +47,9 @@ func (c *Client) Tree(o TreeOptions) (*Tree, error) {
 	return &Tree{c: c, opts: o, largest: o.Known, full: newCache[tlog.Hash, []tlog.Hash](keepTiles), recent: newCache[uint64, *bundle](keepBundles)}, nil
 }
 
-// Signed reads a checkpoint of a saved state. One that the log has not signed is a
-// [StateError]. Its witnesses don't count: those of the policy may have changed since,
-// and the log's own signature is what makes it a head to hold later ones against.
+// Signed parses a checkpoint of a saved state. One that the log has not signed is a
+// [StateError]. Cosignatures don't count: the policy's witnesses may have changed, and
+// the log's signature alone binds it to extend this head.
 func (c *Client) Signed(checkpoint []byte) (*tlog.Checkpoint, error) {
 	if c.policy == nil {
 		return nil, ErrNoPolicy
@@ -64,8 +64,8 @@ func (c *Client) Signed(checkpoint []byte) (*tlog.Checkpoint, error) {
 	return cp, nil
 }
 
-// Clone returns a copy that reads and judges by c, another client of the same log,
-// and can be given heads that t does not see. nil: by t's client.
+// Clone returns a copy that reads and verifies with c, another client of the same log.
+// nil: t's client. A head that the copy accepts does not reach t.
 func (t *Tree) Clone(c *Client) *Tree {
 	n := *t
 	if c != nil {
@@ -78,14 +78,14 @@ func (t *Tree) Clone(c *Client) *Tree {
 	return &n
 }
 
-// Head returns the head under which everything is proven, nil before the first.
+// Head returns the head under which t proves entries, nil before the first.
 func (t *Tree) Head() *tlog.Verified { return t.head }
 
 // Largest returns the largest checkpoint ever verified, nil before the first.
 func (t *Tree) Largest() *tlog.Checkpoint { return t.largest }
 
-// Update fetches the latest checkpoint and accepts it as the head if it is
-// valid under the policy and extends every head before: see Offer.
+// Update fetches the latest checkpoint and accepts it as the head if the policy accepts
+// it and it extends every earlier head. Errors are those of Offer.
 func (t *Tree) Update(ctx context.Context) (*tlog.Verified, error) {
 	v, err := t.c.fetchCheckpoint(ctx)
 	if err != nil {
@@ -94,12 +94,12 @@ func (t *Tree) Update(ctx context.Context) (*tlog.Verified, error) {
 	return t.accept(ctx, v)
 }
 
-// Offer judges a checkpoint that came from elsewhere, say from a witness, as
-// Update does one of the log. One that contradicts the largest verified head is
-// a [ForkError]; one that is smaller and consistent a [RollbackError]. One of
-// the same tree, with other cosignatures, takes the head's place.
+// Offer is Update with a checkpoint from elsewhere, such as a witness. One that
+// contradicts the largest verified head is a [ForkError]; one that is smaller and
+// consistent a [RollbackError]. One of the same tree, with other cosignatures, replaces
+// the head.
 func (t *Tree) Offer(ctx context.Context, checkpoint []byte) (*tlog.Verified, error) {
-	v, err := t.c.judge(checkpoint)
+	v, err := t.c.verify(checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (t *Tree) accept(ctx context.Context, v *tlog.Verified) (*tlog.Verified, er
 				return nil, err
 			}
 		}
-		if err := now.settle(); err != nil {
+		if err := now.persist(); err != nil {
 			return nil, err
 		}
 	}
@@ -135,8 +135,8 @@ func (t *Tree) accept(ctx context.Context, v *tlog.Verified) (*tlog.Verified, er
 	return v, nil
 }
 
-// extends returns a [ForkError] unless the tree t, of the head large, has the
-// root of small at its size.
+// extends returns a [ForkError] unless t, the tree of the head large, has small's root
+// at small's size.
 func extends(ctx context.Context, t *rooted, small, large *tlog.Checkpoint) error {
 	prefix, err := t.rootAt(ctx, small.Size)
 	if err != nil {
@@ -155,7 +155,7 @@ func extends(ctx context.Context, t *rooted, small, large *tlog.Checkpoint) erro
 
 var errNoHead = errors.New("there is no head yet; call Update")
 
-// Root returns the root that the tree had at a size.
+// Root returns the root of the tree at a size of at most the head's.
 func (t *Tree) Root(ctx context.Context, size uint64) (tlog.Hash, error) {
 	if t.now == nil {
 		return tlog.Hash{}, errNoHead
@@ -173,14 +173,14 @@ func (t *Tree) Consistency(ctx context.Context, size uint64) ([]tlog.Hash, error
 	return t.now.prover.Consistency(ctx, size, root, t.now.size, t.now.root)
 }
 
-// Entry returns the bytes of an entry. The last 16 bundles that were read are kept.
+// Entry returns the bytes of an entry. The tree keeps the last 16 bundles read.
 func (t *Tree) Entry(ctx context.Context, index uint64) ([]byte, error) {
 	if t.now == nil || index >= t.now.size {
 		return nil, fmt.Errorf("entry %d is %w", index, ErrNotLogged)
 	}
 	i := index % tlog.TileWidth
 	if b, ok := t.recent.Get(index / tlog.TileWidth); ok && i < uint64(len(b.entries)) {
-		// It may have been read under a head that was not kept.
+		// A clone may have read it under a head that t did not accept.
 		have, err := t.now.tile(ctx, 0, b.n)
 		if err != nil {
 			return nil, err
@@ -197,7 +197,7 @@ func (t *Tree) Entry(ctx context.Context, index uint64) ([]byte, error) {
 	return b.entries[i], nil
 }
 
-// Bundle is a run of entries that are proven to be in the tree, in memory of their own.
+// Bundle is a run of proven entries. It shares its memory with no other bundle.
 type Bundle struct {
 	First   uint64 // index of the first entry
 	Entries [][]byte
@@ -205,7 +205,7 @@ type Bundle struct {
 }
 
 // Bundles yields the entries from an index up to the head, bundle by bundle. It reads
-// ahead of what was asked for.
+// ahead.
 func (t *Tree) Bundles(ctx context.Context, from uint64) iter.Seq2[Bundle, error] {
 	return func(yield func(Bundle, error) bool) {
 		if t.now == nil {
