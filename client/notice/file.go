@@ -1,19 +1,19 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package notice is what a subject keeps of an access to its data: a notice, and the
-// proofs of the entries that it speaks of, in one file that anyone can verify offline.
+// Package notice is the file that a subject keeps of an access to its data: a notice
+// with the proofs of the entries that it names. Anyone can verify it offline.
 //
-// [File.Verify] promises its caller that whatever it returns is in a log that the
-// caller's policy accepts, and that the notice's openings are those that warrant and
-// access sealed. It trusts nobody else, in particular not who gives it the file. What
-// a file can't show, it says: see [Verified].NotShown.
+// [File.Verify] promises its caller that every entry of the result is in a log that the
+// caller's policy accepts (C2SP tlog-policy), and that the notice's openings are those
+// that warrant and access sealed. It trusts only that policy, not the source of the
+// file.
 //
-// The file has the notice in plain text. That is enough: an opening is proven by its
-// digest in a signed and logged event, however it came to the reader. The ciphertext
-// would add nothing without the subject's key, and that key opens all other notices
-// of its month too, so no file holds it. What is left out is who was told: that the
-// release states this very notice is checked by who has the key, when it is found.
+// The file has the notice in plain text. That is enough, since the digest in a signed
+// and logged event proves an opening. The ciphertext would add nothing without the
+// subject's key, which no file may hold: it opens all other notices of its month too.
+// So the file does not show that the release sealed this notice to this subject. Package
+// scan checks that with the subject's key.
 package notice
 
 import (
@@ -29,19 +29,19 @@ import (
 // magic is the first line of a file.
 const magic = "vasistas notice file v1\n"
 
-// MaxCharters is how many charters a file has at most: those in force at release,
-// access and warrant.
-const MaxCharters = 3
+// maxCharters bounds the charters of a file: those in force at release, access and
+// warrant.
+const maxCharters = 3
 
 // MaxFileSize bounds a file.
-const MaxFileSize = (3+MaxCharters)*(tlog.MaxProofSize*4/3+64) + 1<<16
+const MaxFileSize = (3+maxCharters)*(tlog.MaxProofSize*4/3+64) + 1<<16
 
-// A File is a notice with the proofs of what it speaks of (C2SP tlog-proof, with the
-// entry as extra), all under one checkpoint.
+// A File is a notice with the proofs of the entries that it names (C2SP tlog-proof, with
+// the entry as extra data), all under one checkpoint.
 //
 // As bytes it is the magic line, and a line for each part, in the order of the fields:
-// its name, a space, and unpadded base64url of its bytes. The line of the warrant is
-// absent in an emergency; there is a line for each charter.
+// its name, a space, and its bytes in unpadded base64url. The line of the warrant is
+// absent in an emergency; each charter has a line.
 type File struct {
 	Notice   *escrow.Notice
 	Release  []byte
@@ -78,18 +78,18 @@ func (f *File) Bytes() ([]byte, error) {
 	return b, nil
 }
 
-// Is says whether a file begins as a notice does.
+// Is returns whether a file begins like a notice file.
 func Is(b []byte) bool { return bytes.HasPrefix(b, []byte(magic)) }
 
 func malformed(format string, args ...any) error {
 	return &verify.Error{Reason: verify.Malformed, Err: fmt.Errorf("notice file: "+format, args...)}
 }
 
-// Parse reads what Bytes writes, and nothing else. Its proofs are read, not judged.
+// Parse parses exactly what Bytes returns. It does not verify the proofs.
 func Parse(b []byte) (*File, error) {
 	rest, ok := bytes.CutPrefix(b, []byte(magic))
 	if !ok || len(b) > MaxFileSize {
-		return nil, malformed("it is none, or has more than %d bytes", MaxFileSize)
+		return nil, malformed("its first line is another, or it has more than %d bytes", MaxFileSize)
 	}
 	f := new(File)
 	var text []byte
@@ -119,14 +119,14 @@ func Parse(b []byte) (*File, error) {
 		return nil, err
 	}
 	part("warrant", &f.Warrant)
-	for c := []byte(nil); len(f.Charters) < MaxCharters && part("charter", &c); {
+	for c := []byte(nil); len(f.Charters) < maxCharters && part("charter", &c); {
 		f.Charters = append(f.Charters, c)
 	}
 	switch {
 	case err != nil:
 		return nil, err
 	case len(rest) > 0:
-		return nil, malformed("there is more, or something else, after %d bytes", len(b)-len(rest))
+		return nil, malformed("unexpected data after %d bytes", len(b)-len(rest))
 	case len(f.Charters) == 0:
 		return nil, malformed("it has no charter")
 	}
@@ -134,7 +134,7 @@ func Parse(b []byte) (*File, error) {
 		return nil, malformed("%w", err)
 	}
 	if (f.Notice.Warrant == nil) != (f.Warrant == nil) {
-		return nil, malformed("a notice that names a warrant has the warrant's proof, and no other has one")
+		return nil, malformed("either the notice names a warrant that has no proof here, or a proof is for a warrant that it does not name")
 	}
 	for _, p := range f.proofs() {
 		if _, err := tlog.ParseProof(p); err != nil {

@@ -10,17 +10,17 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Verified is what [File.Verify] found a file to show. Names and meanings of its JSON
-// members are stable; members may be added.
+// Verified is what a file proves. Names and meanings of its JSON members are stable;
+// members may be added.
 type Verified struct {
 	Origin        string    `json:"origin"`
 	Size          uint64    `json:"size"` // of the tree in which every entry is
 	Root          tlog.Hash `json:"root"`
 	Witnesses     []string  `json:"witnesses,omitempty"`
-	ExistedBefore time.Time `json:"existedBefore,omitzero"` // all of it; zero under "quorum none"
-	LoggedAfter   time.Time `json:"loggedAfter,omitzero"`   // what the tree lacks was logged after this
-	// Auditors whose cosignatures on the head meet the audit policy of the last charter
-	// in the file: they say that the rules held. None: the file does not say so.
+	ExistedBefore time.Time `json:"existedBefore,omitzero"` // of the tree; zero under "quorum none"
+	LoggedAfter   time.Time `json:"loggedAfter,omitzero"`   // of every entry outside the tree
+	// Auditors whose cosignatures on the head meet the audit policy of the file's last
+	// charter. They say that the rules held. None: the file does not show it.
 	Auditors []string `json:"auditors,omitempty"`
 	Charters []uint64 `json:"charters"` // indexes
 
@@ -28,15 +28,15 @@ type Verified struct {
 	Case      string   `json:"case,omitempty"`
 	Warrant   *Warrant `json:"warrant,omitempty"`   // nil in an emergency
 	Emergency string   `json:"emergency,omitempty"` // its ground
-	Duty      string   `json:"duty,omitempty"`      // who signed for it
+	Duty      string   `json:"duty,omitempty"`      // the duty party that signed for it
 	Agency    string   `json:"agency"`
 	AgencyKey string   `json:"agencyKey"` // key id
 	Consent   bool     `json:"consent"`   // the agency's signature covers Recipient
 	Access    Entry    `json:"access"`
 	Unit      string   `json:"unit"`
 	Group     string   `json:"group"`
-	Recipient string   `json:"recipient"` // hex SHA-256 of the key to which it was opened
-	Closed    int      `json:"closed"`    // sealed values that stay closed to this subject: others', or decoys
+	Recipient string   `json:"recipient"` // hex SHA-256 of the recipient key
+	Closed    int      `json:"closed"`    // sealed values that are not open to this subject: others', or decoys
 	Release   Entry    `json:"release"`
 	Seq       uint64   `json:"seq"`
 
@@ -53,11 +53,11 @@ const (
 	WarnConsent      = "consent"       // the agency's signature does not cover Recipient, for Err
 )
 
-// A Warning is something that is proven and should not be so. In JSON it is its code.
+// A Warning is a proven fault. In JSON it is its code.
 type Warning struct {
 	Code    string
-	Account string
-	Err     error
+	Account string // of WarnAccount
+	Err     error  // of WarnConsent
 }
 
 // MarshalText returns the code.
@@ -69,11 +69,11 @@ func (w *Warning) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Entry is an entry of the log, and who signed it by the file's charters.
+// Entry is an entry of the log.
 type Entry struct {
 	Index uint64    `json:"index"`
 	Time  time.Time `json:"claimedTime"` // the signer's claim
-	By    string    `json:"by"`
+	By    string    `json:"by"`          // the parties that signed, by the file's charters
 }
 
 // Warrant is the decision that an access stands on.

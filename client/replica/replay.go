@@ -16,32 +16,32 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// An Observer is shown what a replay reads. An error of it ends the replay, and is
-// returned. A nil function is not called.
+// An Observer is called during a replay, which ends with the first error of a call. A
+// nil function is not called.
 type Observer struct {
 	// Read is called with each event by the workers: in parallel, in no order, and
-	// perhaps for entries that are never applied. What it returns goes to Before.
+	// perhaps for entries that are never applied. Its result is passed to Before.
 	Read func(*ledger.Entry) any
-	// Bundle is called with each bundle, in order, before its entries are applied: to
-	// keep them before the ledger moves.
+	// Bundle is called with each bundle, in order, before its entries are applied.
 	Bundle func(client.Bundle) error
 	// Before is called with each entry, in order, before it is applied.
 	Before func(e *ledger.Entry, note any) error
-	// After is called once it is, with what was found about it and earlier ones.
-	After func(e *ledger.Entry, found []*ledger.Violation) error
-	// Applied is called once all entries of a bundle are.
+	// After is called with each entry once it is applied, and with the violations that
+	// it revealed.
+	After func(e *ledger.Entry, violations []*ledger.Violation) error
+	// Applied is called once all entries of a bundle are applied.
 	Applied func() error
 }
 
 // batch is a bundle on its way. Only one goroutine at a time has it.
 type batch struct {
 	client.Bundle
-	read  []ledger.Entry // as parsed, with the states of the signatures
-	notes []any          // the observer's, of each entry; nil without one
-	ready chan struct{}  // closed once read and notes are there
+	read  []ledger.Entry // parsed, with the states of the signatures
+	notes []any          // results of Observer.Read
+	ready chan struct{}  // closed once read and notes are set
 }
 
-// restore takes up a ledger.
+// restore loads a ledger from its snapshot.
 func (s *state) restore(snapshot []byte, size uint64, root tlog.Hash) (err error) {
 	if s.ledger, err = ledger.Restore(snapshot, size, root, s.view); err == nil {
 		s.keys.load(s.ledger)
@@ -58,7 +58,7 @@ func (s *state) replay(ctx context.Context, o Observer) error {
 		return err
 	}
 	if cp := s.view.tree.Head().Checkpoint; s.ledger.Size() != cp.Size || s.ledger.Root() != cp.Root {
-		// Every bundle was accepted, so this can't be the log's doing.
+		// Every bundle was accepted, so the cause is here and not in the log.
 		return fmt.Errorf("the replayed tree has size %d and root %x, and the head has size %d and root %x",
 			s.ledger.Size(), s.ledger.Root(), cp.Size, cp.Root)
 	}
@@ -71,8 +71,7 @@ func (s *state) pass(ctx context.Context, o Observer) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	// Both queues have room for every batch that is under way, so a batch that was
-	// put into order can be put into jobs.
+	// jobs has room for every batch in order, so sending to jobs never blocks.
 	room := 4 * workers
 	order, jobs := make(chan *batch, room), make(chan *batch, room+1)
 	var readErr error // set before order is closed
@@ -104,8 +103,8 @@ func (s *state) pass(ctx context.Context, o Observer) error {
 	return readErr
 }
 
-// read makes batches of what the tree yields. What it read before an error is passed
-// on: it is proven.
+// read makes batches of the tree's bundles. Those before an error are applied: they are
+// proven.
 func (s *state) read(ctx context.Context, from uint64, order, jobs chan<- *batch) error {
 	for bundle, err := range s.view.tree.Bundles(ctx, from) {
 		if err != nil {
@@ -125,7 +124,7 @@ func (s *state) read(ctx context.Context, from uint64, order, jobs chan<- *batch
 	return nil
 }
 
-// check runs in the workers: it does all that needs no order.
+// check parses and verifies a batch. Workers run it in any order.
 func (s *state) check(b *batch, o Observer) {
 	b.read, b.notes = make([]ledger.Entry, len(b.Entries)), make([]any, len(b.Entries))
 	for i, raw := range b.Entries {
@@ -143,7 +142,7 @@ func (s *state) check(b *batch, o Observer) {
 	}
 }
 
-// apply lets the ledger judge a batch.
+// apply applies a batch to the ledger.
 func (s *state) apply(b *batch, o Observer) error {
 	if o.Bundle != nil {
 		if err := o.Bundle(b.Bundle); err != nil {
@@ -160,7 +159,7 @@ func (s *state) apply(b *batch, o Observer) error {
 				return err
 			}
 		}
-		found, err := l.Apply(*e)
+		violations, err := l.Apply(*e)
 		if err != nil {
 			return err
 		}
@@ -169,7 +168,7 @@ func (s *state) apply(b *batch, o Observer) error {
 			s.recheck(e)
 		}
 		if o.After != nil {
-			if err := o.After(e, found); err != nil {
+			if err := o.After(e, violations); err != nil {
 				return err
 			}
 		}
@@ -180,8 +179,8 @@ func (s *state) apply(b *batch, o Observer) error {
 	return nil
 }
 
-// recheck verifies signatures that a worker could not, since the charter that names
-// the key was not applied yet. So what is observed does not depend on timing.
+// recheck verifies signatures that a worker could not, since the charter with the key
+// was not applied yet. The observer's view then does not depend on timing.
 func (s *state) recheck(e *ledger.Entry) {
 	for i, state := range e.Signatures {
 		if state == ledger.Unchecked && s.ledger.Key(e.Envelope.Signatures[i].KeyID) != nil {
@@ -191,9 +190,9 @@ func (s *state) recheck(e *ledger.Entry) {
 	}
 }
 
-// keyTable has the keys by which workers verify. It may lack keys, and may have keys
-// that the ledger will not accept. Neither does harm: a key id is the hash of its key,
-// so the ledger's key of this id is the same.
+// keyTable has the keys with which workers verify. It may lack keys of the ledger or
+// have others. Neither does harm: a key id is the hash of its key, so no other key has
+// this id.
 type keyTable struct {
 	keys atomic.Pointer[map[string]*event.PublicKey]
 }
@@ -205,7 +204,7 @@ func (t *keyTable) lookup(id string) *event.PublicKey {
 	return nil
 }
 
-// load takes the keys of a ledger.
+// load replaces the table by the keys of a ledger.
 func (t *keyTable) load(l *ledger.Ledger) {
 	m := make(map[string]*event.PublicKey)
 	for _, id := range l.KeyIDs() {
@@ -214,8 +213,8 @@ func (t *keyTable) load(l *ledger.Ledger) {
 	t.keys.Store(&m)
 }
 
-// charter takes the keys that entry 0 names, so that the first batches need not
-// wait for it to be applied.
+// charter loads the keys of entry 0, so that workers can verify the first batches before
+// it is applied.
 func (t *keyTable) charter(entry []byte) {
 	env, err := event.ParseEnvelope(entry)
 	if err != nil {

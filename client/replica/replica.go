@@ -13,50 +13,50 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Config says which log, and for what use.
+// Config names a log and the use of its replica.
 type Config struct {
-	// Client of the log. Its policy decides which heads are accepted. It must not be
-	// nil.
+	// Client of the log. Its policy decides which heads are accepted. Required.
 	Client *client.Client
 	// Origin of the log. "": the first head's.
 	Origin string
 	// Known is the largest checkpoint that the caller has verified. nil: the
-	// snapshot's; without one none.
+	// snapshot's, if there is one.
 	Known *tlog.Checkpoint
 
-	// Use names what the replica is kept for, in one word: a snapshot for another use
-	// is refused.
+	// Use is the purpose of the replica, in one word. A snapshot of another use is
+	// refused.
 	Use string
-	// Policy binds snapshots to its bytes: a snapshot made under other bytes is
-	// refused. nil: snapshots are bound to none.
+	// Policy binds snapshots: one made under other policy bytes is refused. nil:
+	// snapshots are not bound to a policy.
 	Policy []byte
-	// Snapshot to go on from. nil: from the first entry.
+	// Snapshot to resume from. nil: start at the first entry.
 	Snapshot []byte
-	// Own is the caller's part of a snapshot, in JSON: New fills it from the
-	// snapshot, and Replica.Snapshot writes it. It is a pointer. nil: there is none.
+	// Own points to the caller's part of a snapshot, in JSON: New fills it from the
+	// snapshot, and Replica.Snapshot writes it. nil: there is none.
 	Own any
 
-	// Tiles has each tile of leaf hashes compared, too: see [client.TreeOptions].
+	// Tiles compares each tile of leaf hashes with its entries: see
+	// [client.TreeOptions].
 	Tiles bool
 }
 
 // Replica is a verified copy of one log. It is not safe for concurrent use.
 type Replica struct {
 	c     Config
-	tree  *client.Tree // of the head that counts; it never goes back
-	next  *client.Tree // of the head that Update found; nil: none, or it counts
+	tree  *client.Tree // of the accepted head; it never goes back
+	next  *client.Tree // of the head of the last Update, until it is accepted; or nil
 	state *state       // nil before the first head, if Origin is ""
 }
 
-// state is what a Try copies: the ledger, which has every entry below its size, and
-// what it asks.
+// state is what a Try copies: the ledger, which has applied every entry below its size,
+// and what it reads from.
 type state struct {
 	ledger *ledger.Ledger
 	view   *view
 	keys   keyTable
 }
 
-// view is the tree as the ledger asks for it.
+// view is the tree as the ledger reads it.
 type view struct {
 	ctx  context.Context // of the call: ledger.Tree has none
 	tree *client.Tree
@@ -67,11 +67,11 @@ var _ ledger.Tree = (*view)(nil)
 func (v *view) Entry(index uint64) ([]byte, error)        { return v.tree.Entry(v.ctx, index) }
 func (v *view) Root(size uint64) (root [32]byte, _ error) { return v.tree.Root(v.ctx, size) }
 
-// New returns the replica of a log, and reads nothing from the log yet. A snapshot
-// that does not fit is a [SnapshotError].
+// New returns the replica of a log. It does not read from the log. A snapshot that does
+// not fit is a [SnapshotError].
 func New(c Config) (*Replica, error) {
 	if c.Client == nil {
-		return nil, errors.New("replica: the client of a log must be given")
+		return nil, errors.New("replica: no client of a log was given")
 	}
 	var snap *snapshot
 	if c.Snapshot != nil {
@@ -87,7 +87,7 @@ func New(c Config) (*Replica, error) {
 	}
 	r := &Replica{c: c, tree: t}
 	if c.Origin != "" {
-		r.found(c.Origin)
+		r.create(c.Origin)
 	}
 	if snap != nil {
 		if err := r.restore(snap); err != nil {
@@ -97,13 +97,14 @@ func New(c Config) (*Replica, error) {
 	return r, nil
 }
 
-func (r *Replica) found(origin string) {
+// create starts an empty ledger.
+func (r *Replica) create(origin string) {
 	v := &view{context.Background(), r.tree}
 	r.state = &state{ledger: ledger.New(origin, v), view: v}
 }
 
-// Ledger returns the ledger. It is nil before the first Update, if no origin was
-// given. Another one may take its place with Try.
+// Ledger returns the ledger, which Try may replace. It is nil before the first Update if
+// Config.Origin is "".
 func (r *Replica) Ledger() *ledger.Ledger {
 	if r.state == nil {
 		return nil
@@ -111,12 +112,10 @@ func (r *Replica) Ledger() *ledger.Ledger {
 	return r.state.ledger
 }
 
-// Tree returns the tree under the head that counts. It is a copy: heads offered to it
-// do not reach the replica.
+// Tree returns a clone of the tree under the accepted head: see [client.Tree.Clone].
 func (r *Replica) Tree() *client.Tree { return r.tree.Clone(nil) }
 
-// Use replaces the client by another one of the same log, for a log whose keys have
-// changed.
+// Use replaces the client by another one of the same log, such as one with a new policy.
 func (r *Replica) Use(c *client.Client) {
 	r.c.Client, r.next = c, nil
 	r.tree = r.tree.Clone(c)
@@ -125,20 +124,18 @@ func (r *Replica) Use(c *client.Client) {
 	}
 }
 
-// Update fetches the log's present head, and returns it if it is valid under the
-// policy, extends every head before, and has the ledger's entries. It does not count
-// before Replay or Try.
+// Update fetches the log's present head, and returns it if the policy accepts it and it
+// extends every earlier head and the ledger's tree. Replay or Try then accept it.
 func (r *Replica) Update(ctx context.Context) (*tlog.Verified, error) {
-	return r.look(ctx, func(t *client.Tree) (*tlog.Verified, error) { return t.Update(ctx) })
+	return r.fetch(ctx, func(t *client.Tree) (*tlog.Verified, error) { return t.Update(ctx) })
 }
 
-// Offer is Update with a checkpoint that came from elsewhere, say from a witness: see
-// [client.Tree.Offer].
+// Offer is Update with a checkpoint from elsewhere: see [client.Tree.Offer].
 func (r *Replica) Offer(ctx context.Context, checkpoint []byte) (*tlog.Verified, error) {
-	return r.look(ctx, func(t *client.Tree) (*tlog.Verified, error) { return t.Offer(ctx, checkpoint) })
+	return r.fetch(ctx, func(t *client.Tree) (*tlog.Verified, error) { return t.Offer(ctx, checkpoint) })
 }
 
-func (r *Replica) look(ctx context.Context, head func(*client.Tree) (*tlog.Verified, error)) (*tlog.Verified, error) {
+func (r *Replica) fetch(ctx context.Context, head func(*client.Tree) (*tlog.Verified, error)) (*tlog.Verified, error) {
 	r.next = nil
 	next := r.tree.Clone(nil)
 	v, err := head(next)
@@ -146,7 +143,7 @@ func (r *Replica) look(ctx context.Context, head func(*client.Tree) (*tlog.Verif
 		return nil, err
 	}
 	if r.state == nil {
-		r.found(v.Checkpoint.Origin)
+		r.create(v.Checkpoint.Origin)
 	}
 	l := r.state.ledger
 	root, err := next.Root(ctx, l.Size())
@@ -162,9 +159,9 @@ func (r *Replica) look(ctx context.Context, head func(*client.Tree) (*tlog.Verif
 
 var errNoHead = errors.New("replica: there is no head yet; call Update")
 
-// Replay makes the head of the last Update count, and applies the entries up to it.
-// If it fails, the head counts and so do the entries that were applied; the next one
-// goes on there.
+// Replay accepts the head of the last Update and applies the entries up to it. After an
+// error the head stays accepted, and the next Replay goes on after the last entry
+// applied.
 func (r *Replica) Replay(ctx context.Context, o Observer) error {
 	if r.state == nil {
 		return errNoHead
@@ -176,9 +173,9 @@ func (r *Replica) Replay(ctx context.Context, o Observer) error {
 	return r.state.replay(ctx, o)
 }
 
-// Try applies the entries up to the head of the last Update to a copy, and asks
-// whether they count. If accept, or anything before it, fails, the replica is what it
-// was before Update. It takes the time and memory of a snapshot.
+// Try applies the entries up to the head of the last Update to a copy, and calls accept.
+// An error, of accept too, leaves the replica as it was before Update. Try takes the time
+// and memory of a snapshot.
 func (r *Replica) Try(ctx context.Context, o Observer, accept func(*ledger.Ledger) error) error {
 	if r.state == nil {
 		return errNoHead
@@ -188,7 +185,7 @@ func (r *Replica) Try(ctx context.Context, o Observer, accept func(*ledger.Ledge
 		next = r.tree
 	}
 	copied := Replica{tree: next}
-	copied.found(l.Origin())
+	copied.create(l.Origin())
 	if l.Size() > 0 {
 		if err := copied.state.restore(l.Snapshot(), l.Size(), l.Root()); err != nil {
 			return err

@@ -21,29 +21,28 @@ import (
 const MaxSnapshotSize = 1<<31 - 1
 
 const (
-	// magic begins a snapshot, before its use. It changes with the layout; one of
-	// another layout is refused, and the log replayed.
+	// magic begins a snapshot; its use follows. It changes with the layout.
 	magic = "vasistas replica snapshot 1 "
 	// maxHeader bounds the line of JSON.
 	maxHeader = 512 << 20
 )
 
-// earlier begin the files that audit, scan and gate wrote before they shared this one.
+// earlier are the first lines of earlier layouts.
 var earlier = []string{"vasistas audit snapshot 1\n", "vasistas scan state 1\n", "vasistas gate ledger 1\n"}
 
-// SnapshotError says that a snapshot can't be resumed from with this log.
+// SnapshotError reports a snapshot that is unusable for this log.
 type SnapshotError struct{ Reason string }
 
 func (e *SnapshotError) Error() string {
 	return "the snapshot can't be resumed from: " + e.Reason
 }
 
-// snapshot is what a replica needs to go on. As bytes it is the magic with the use, a
-// line of JSON, the ledger's own snapshot, and SHA-256 of all that.
+// snapshot is what a replica resumes from. As bytes it is the magic with the use, a line
+// of JSON, the ledger's own snapshot, and SHA-256 of all that.
 type snapshot struct {
 	Origin     string    `json:"origin"`
 	Policy     string    `json:"policy,omitempty"` // hex SHA-256
-	Checkpoint string    `json:"checkpoint"`       // the largest
+	Checkpoint string    `json:"checkpoint"`       // the largest verified
 	Size       uint64    `json:"size"`             // entries applied, at most the checkpoint's
 	Root       tlog.Hash `json:"root"`
 	Own        any       `json:"own,omitempty"`
@@ -69,8 +68,8 @@ func (c *Config) policy() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Snapshot returns the state under the head that counts, in its one encoding, with
-// the caller's own part as it is now. At least one entry must have been applied.
+// Snapshot returns the state under the accepted head, in its one encoding, with the
+// present Config.Own. At least one entry must have been applied.
 func (r *Replica) Snapshot() ([]byte, error) {
 	l := r.state.ledger
 	s := &snapshot{Origin: l.Origin(), Policy: r.c.policy(), Checkpoint: string(r.tree.Largest().Bytes()), Size: l.Size(),
@@ -86,8 +85,8 @@ func (r *Replica) Snapshot() ([]byte, error) {
 	return checksum.Append(b, 0), nil
 }
 
-// parse reads what Replica.Snapshot writes, and nothing else. Its ledger is the
-// ledger's to judge. Known is set, if the caller does not know better.
+// parse parses exactly what Replica.Snapshot returns, but for the ledger's part. It sets
+// c.Known, if that is nil.
 func (c *Config) parse() (*snapshot, error) {
 	b := c.Snapshot
 	bad := func(format string, args ...any) (*snapshot, error) {
@@ -99,11 +98,11 @@ func (c *Config) parse() (*snapshot, error) {
 	body, err := checksum.Cut(b, c.magic())
 	switch {
 	case errors.Is(err, checksum.ErrDamaged):
-		return bad("it is damaged; restore the file, or remove it to replay the log")
+		return bad("it is damaged; restore the file, or remove it to replay the whole log")
 	case slices.ContainsFunc(earlier, func(m string) bool { return strings.HasPrefix(string(b[:min(len(b), len(m))]), m) }):
-		return bad("an earlier version has written it; remove the file to replay the log")
+		return bad("an earlier version wrote it; remove the file to replay the whole log")
 	case err != nil:
-		return bad("it is no %s snapshot, or one of another version; remove the file to replay the log", c.Use)
+		return bad("it is no %s snapshot, or one of another version; remove the file to replay the whole log", c.Use)
 	}
 	n := bytes.IndexByte(body[:min(len(body), maxHeader)], '\n') + 1
 	if n == 0 {
@@ -117,7 +116,7 @@ func (c *Config) parse() (*snapshot, error) {
 		return bad("its header has another encoding")
 	}
 	if s.Policy != c.policy() {
-		return bad("it was made under another policy; use that one, or replay the log without it")
+		return bad("it was made under another policy; use that policy, or remove the file to replay the whole log")
 	}
 	if c.Known == nil {
 		if c.Known, err = c.Client.Signed([]byte(s.Checkpoint)); err != nil {
@@ -126,17 +125,16 @@ func (c *Config) parse() (*snapshot, error) {
 	}
 	switch {
 	case s.Size == 0 || c.Known.Size < s.Size:
-		return bad("it is of size %d, and the largest verified head of size %d", s.Size, c.Known.Size)
+		return bad("it has %d entries, and the largest verified head %d", s.Size, c.Known.Size)
 	case c.Known.Origin != s.Origin || c.Origin != "" && c.Origin != s.Origin:
 		return bad("it is of the log %q, and this is %q", s.Origin, c.Known.Origin)
 	}
 	return s, nil
 }
 
-// restore takes up the ledger of a snapshot. Update checks that each head has its
-// root.
+// restore loads the ledger of a snapshot. Update checks that each head extends it.
 func (r *Replica) restore(s *snapshot) error {
-	r.found(s.Origin)
+	r.create(s.Origin)
 	if err := r.state.restore(s.ledger, s.Size, s.Root); err != nil {
 		return &SnapshotError{err.Error()}
 	}

@@ -10,14 +10,13 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Verdict is the outcome of a verification. Its numbers are exit codes and
-// stay as they are.
+// Verdict is the outcome of a verification. Its numbers are exit codes, and stable.
 type Verdict int
 
 const (
 	Proven    Verdict = 0 // there is an [Inclusion]
 	Disproven Verdict = 1 // the file fails
-	Undecided Verdict = 2 // something is missing on the verifier's side
+	Undecided Verdict = 2 // the verifier lacks something
 )
 
 // String returns proven, disproven or undecided.
@@ -31,7 +30,7 @@ func (v Verdict) String() string {
 	return "undecided"
 }
 
-// Reason says what a verification failed for. Its text is stable.
+// Reason is why a verification failed. Its text is stable.
 type Reason string
 
 // Reasons that disprove.
@@ -44,16 +43,16 @@ const (
 	NotAnEvent        Reason = "not-an-event"  // the entry is not an event in its one encoding
 	BadEventSignature Reason = "bad-event-sig" // a signature of the event does not verify
 	BadNotice         Reason = "bad-notice"    // a notice and the entries that it names contradict each other
-	noReason          Reason = ""              // of errors that aren't ours
+	noReason          Reason = ""              // of errors that are no [Error]
 )
 
 // Reasons that leave it undecided.
 const (
-	NoPolicy      Reason = "no-policy"      // none was given
+	NoPolicy      Reason = "no-policy"      // no policy was given
 	NoEntry       Reason = "no-entry"       // neither the file nor the caller has the entry
 	UnknownLog    Reason = "unknown-log"    // the policy has no log of the checkpoint's origin
 	UnknownSigner Reason = "unknown-signer" // Options.Signers doesn't know a key that signed the event
-	InTheFuture   Reason = "in-the-future"  // only with cosignatures later than Options.Now is the policy met
+	InTheFuture   Reason = "in-the-future"  // the policy is met only by cosignatures later than Options.Now
 )
 
 // Verdict returns what the reason means.
@@ -71,14 +70,14 @@ type Error struct {
 	Err    error // never nil
 }
 
-// Error returns the verdict, and why.
+// Error returns the verdict and its cause.
 func (e *Error) Error() string { return fmt.Sprintf("%v: %v", e.Reason.Verdict(), e.Err) }
 
 // Unwrap returns e.Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// VerdictOf returns Proven for nil, and what an [Error] in err says. All other
-// errors, such as that of a file that can't be read, leave it Undecided.
+// VerdictOf returns Proven for nil, the verdict of an [Error] in err, and Undecided for
+// all other errors, such as that of an unreadable file.
 func VerdictOf(err error) Verdict {
 	if err == nil {
 		return Proven
@@ -103,6 +102,6 @@ type Policy = tlog.Policy
 // PolicyError names the line of a policy that breaks a rule.
 type PolicyError = tlog.PolicyError
 
-// ParsePolicy parses a policy file. It fails closed: whatever the format does
-// not allow by name is a [PolicyError].
+// ParsePolicy parses a policy file (C2SP tlog-policy). Everything that the format does
+// not name is a [PolicyError].
 func ParsePolicy(b []byte) (*Policy, error) { return tlog.ParsePolicy(b) }

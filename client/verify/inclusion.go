@@ -13,9 +13,9 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Inclusion says that an entry is in a log, and who vouches for it. [Proof],
-// [Entry] and [Leaf] make it; the zero value proves nothing, and its Origin is
-// empty. It is immutable.
+// Inclusion is the proof that an entry is in a log, with the log keys and witnesses
+// that signed. [Proof], [Entry] and [Leaf] make it. The zero value proves nothing, and
+// its Origin is empty. An Inclusion is immutable.
 type Inclusion struct {
 	checkpoint *tlog.Checkpoint
 	head       tlog.Head // the checkpoint's
@@ -34,23 +34,23 @@ type Inclusion struct {
 
 // Witness is a witness of the policy whose cosignature verified.
 type Witness struct {
-	Name    string    // what the policy calls it
+	Name    string    // in the policy
 	Key     string    // key name and key ID, as name+01234567
-	Time    time.Time // of the cosignature, as the witness claims
+	Time    time.Time // of the cosignature, the witness's claim
 	Counted bool      // false if the time is in the future
 }
 
 // Origin returns the log's origin.
 func (in *Inclusion) Origin() string { return in.head.Origin }
 
-// Size returns how many entries the log's tree has at the checkpoint.
+// Size returns the size of the checkpoint's tree, in entries.
 func (in *Inclusion) Size() uint64 { return in.head.Size }
 
 // Root returns the root hash of that tree.
 func (in *Inclusion) Root() [32]byte { return in.head.Root }
 
-// Checkpoint returns the signed checkpoint as the file has it, with lines that
-// were not judged too.
+// Checkpoint returns the signed checkpoint (C2SP tlog-checkpoint) as in the file, with
+// its unverified lines.
 func (in *Inclusion) Checkpoint() []byte {
 	if in.checkpoint == nil {
 		return nil
@@ -58,7 +58,7 @@ func (in *Inclusion) Checkpoint() []byte {
 	return in.checkpoint.Bytes()
 }
 
-// LogKeys returns the keys of the policy's log that signed, as name+01234567.
+// LogKeys returns the log keys of the policy that signed, as name+01234567.
 func (in *Inclusion) LogKeys() []string {
 	var keys []string
 	for _, k := range in.logs {
@@ -67,13 +67,13 @@ func (in *Inclusion) LogKeys() []string {
 	return keys
 }
 
-// Index returns the place of the entry, from 0.
+// Index returns the index of the entry, from 0.
 func (in *Inclusion) Index() uint64 { return in.index }
 
-// LeafHash returns the RFC 6962 leaf hash of the entry.
+// LeafHash returns the leaf hash of the entry (RFC 6962, section 2.1).
 func (in *Inclusion) LeafHash() [32]byte { return in.leaf }
 
-// Reference returns how other events name the entry.
+// Reference returns the reference by which events name the entry.
 func (in *Inclusion) Reference() event.Reference {
 	return event.Reference{Index: in.index, Leaf: in.leaf}
 }
@@ -81,42 +81,40 @@ func (in *Inclusion) Reference() event.Reference {
 // Entry returns the bytes of the entry, nil after [Leaf].
 func (in *Inclusion) Entry() []byte { return bytes.Clone(in.entry) }
 
-// Envelope returns the entry as [Proof] parsed it, and nil after [Entry] and
-// [Leaf].
+// Envelope returns the entry as parsed by [Proof], nil after [Entry] and [Leaf].
 func (in *Inclusion) Envelope() *event.Envelope { return in.envelope }
 
-// SignaturesChecked returns whether every signature of the event was verified
-// with a key that the caller knew. It says nothing about what the keys may sign.
+// SignaturesChecked returns whether every signature of the event verified under a key
+// of Options.Signers. It does not mean that the keys may sign such an event.
 func (in *Inclusion) SignaturesChecked() bool { return in.signaturesChecked }
 
-// Witnesses returns the policy's witnesses that cosigned, in the policy's
-// order, also those beyond the quorum.
+// Witnesses returns all witnesses of the policy that cosigned, in the policy's order.
 func (in *Inclusion) Witnesses() []Witness { return slices.Clone(in.witnesses) }
 
-// ExistedBefore returns the time before which the entry, and all of the tree,
-// existed; zero under "quorum none".
+// ExistedBefore returns a time before which the entry and all of the tree existed,
+// zero under "quorum none".
 func (in *Inclusion) ExistedBefore() time.Time { return in.before }
 
-// LoggedAfter returns the time after which everything was logged that is not in
-// the tree; zero under "quorum none". It is how fresh the checkpoint is, and no
-// bound for the entry.
+// LoggedAfter returns a time after which every entry outside the tree was logged, zero
+// under "quorum none". It shows how fresh the checkpoint is, and does not bound the
+// entry's time.
 func (in *Inclusion) LoggedAfter() time.Time { return in.after }
 
-// Gap is something that an inclusion leaves open. Its text is stable.
+// Gap is a question that an inclusion leaves open. Its text is stable.
 type Gap string
 
 const (
 	GapSignatures Gap = "signatures"   // the event's signatures were not checked
 	GapWitnesses  Gap = "witnesses"    // no witness was needed: the log may show others another tree
 	GapTime       Gap = "time"         // no witnessed time
-	GapContent    Gap = "content"      // the entry was not seen, or not read as an event
+	GapContent    Gap = "content"      // the entry was not given, or not parsed as an event
 	GapRoles      Gap = "roles"        // whether the signers hold the role for this event
 	GapLimits     Gap = "limits"       // whether window, limits and deadlines were kept
 	GapLater      Gap = "later-events" // what was logged later: revocation, deferral, disclosure
 	GapOffRecord  Gap = "off-record"   // what was done without the log
 )
 
-// NotShown returns what the inclusion leaves open.
+// NotShown returns the questions that the inclusion leaves open.
 func (in *Inclusion) NotShown() []Gap {
 	var gaps []Gap
 	if in.envelope != nil && !in.signaturesChecked {

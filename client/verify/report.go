@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// Report is a result. Names and meanings of its JSON members are stable; members may
+// Report is a result in JSON. Names and meanings of its members are stable; members may
 // be added.
 type Report struct {
 	Verdict string `json:"verdict"`          // proven, disproven or undecided
-	Reason  Reason `json:"reason,omitempty"` // if not proven, and known
-	Error   string `json:"error,omitempty"`  // if not proven: the error's text
+	Reason  Reason `json:"reason,omitempty"` // of an [Error]
+	Error   string `json:"error,omitempty"`  // if not proven
 
 	Log       *LogReport      `json:"log,omitempty"`
 	Entry     *EntryReport    `json:"entry,omitempty"`
@@ -28,7 +28,7 @@ type Report struct {
 	NotShown []Gap `json:"notShown,omitempty"`
 }
 
-// LogReport says which log, at which checkpoint.
+// LogReport names the log and its checkpoint.
 type LogReport struct {
 	Origin string   `json:"origin"`
 	Size   uint64   `json:"size"`
@@ -36,13 +36,13 @@ type LogReport struct {
 	Keys   []string `json:"keys"` // that signed, as name+01234567
 }
 
-// EntryReport says which entry.
+// EntryReport names the entry.
 type EntryReport struct {
 	Index    uint64 `json:"index"`
 	LeafHash string `json:"leafHash"` // base64
 }
 
-// EventReport says what the entry claims.
+// EventReport is what the entry claims.
 type EventReport struct {
 	Type              string   `json:"type"`
 	ID                string   `json:"id"`
@@ -60,15 +60,14 @@ type WitnessReport struct {
 	Counted bool   `json:"counted"`
 }
 
-func stamp(t time.Time) string {
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
 	return t.UTC().Format(time.RFC3339)
 }
 
-// Report returns what the inclusion shows and what it doesn't. The report of
-// the zero Inclusion is undecided.
+// Report returns the inclusion as a report. That of the zero Inclusion is undecided.
 func (in *Inclusion) Report() *Report {
 	if in.checkpoint == nil {
 		return Failure(errors.New("nothing was verified"))
@@ -77,18 +76,18 @@ func (in *Inclusion) Report() *Report {
 		Verdict:       Proven.String(),
 		Log:           &LogReport{in.head.Origin, in.head.Size, in.head.Root.String(), in.LogKeys()},
 		Entry:         &EntryReport{in.index, in.leaf.String()},
-		ExistedBefore: stamp(in.before),
-		LoggedAfter:   stamp(in.after),
+		ExistedBefore: formatTime(in.before),
+		LoggedAfter:   formatTime(in.after),
 		NotShown:      in.NotShown(),
 	}
 	for _, w := range in.witnesses {
-		r.Witnesses = append(r.Witnesses, WitnessReport{w.Name, w.Key, stamp(w.Time), w.Counted})
+		r.Witnesses = append(r.Witnesses, WitnessReport{w.Name, w.Key, formatTime(w.Time), w.Counted})
 	}
 	if e := in.envelope; e != nil {
 		hash := e.Hash()
 		r.Event = &EventReport{
 			Type: string(e.Event.Type), ID: e.Event.ID.String(), Hash: hex.EncodeToString(hash[:]),
-			ClaimedTime: stamp(e.Event.Time), SignaturesChecked: in.signaturesChecked,
+			ClaimedTime: formatTime(e.Event.Time), SignaturesChecked: in.signaturesChecked,
 		}
 		for _, s := range e.Signatures {
 			r.Event.Keys = append(r.Event.Keys, s.KeyID)

@@ -14,30 +14,29 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// MaxSkew is how far after [Options].Now a cosignature may be and still count.
+// MaxSkew is how far after [Options].Now a cosignature still counts.
 const MaxSkew = 5 * time.Minute
 
-// Options are what a verifier may know beside policy and file. The zero value
+// Options are what a verifier may know in addition to policy and file. The zero value
 // is fine for a file that carries its entry.
 type Options struct {
-	// Origin is the origin that the checkpoint must have. "" means any log of
-	// the policy, under the name of its key. A log whose origin is not the name
-	// of its key is verified only with its origin here; then any log key of the
-	// policy may have signed, unless one of them has the origin as its name.
+	// Origin is the origin that the checkpoint must have. "": any log of the policy,
+	// under the name of its key. A log whose origin is not the name of its key needs its
+	// origin here. Then any log key of the policy may sign, unless a key is named like
+	// the origin.
 	Origin string
 
-	// Entry is the exact bytes of the entry. nil means the file's extra data;
-	// if it isn't nil, the extra data is ignored.
+	// Entry is the exact bytes of the entry; the file's extra data is ignored then. nil:
+	// the extra data.
 	Entry []byte
 
-	// Signers returns the key of an id, or nil if it doesn't know the id. With
-	// nil for Signers the event's signatures are not checked, and the result
-	// says so. Only [Proof] uses it.
+	// Signers returns the key of an id, nil for an unknown id. Only [Proof] uses it. nil:
+	// the event's signatures are not checked, as [Inclusion.SignaturesChecked] shows.
 	Signers func(keyID string) *event.PublicKey
 
-	// Now is the verifier's time. A cosignature more than MaxSkew later does
-	// not count towards the quorum. Zero means that there is no clock to trust:
-	// all times that years of four digits can express count.
+	// Now is the verifier's time. A cosignature more than MaxSkew later does not count
+	// towards the quorum. Zero: there is no trusted clock, and all times up to the year
+	// 9999 count.
 	Now time.Time
 }
 
@@ -48,10 +47,10 @@ func Proof(policy *Policy, file []byte, o Options) (*Inclusion, error) {
 		return nil, err
 	}
 	if in.envelope, err = event.ParseEnvelope(in.entry); err != nil {
-		return nil, fail(NotAnEvent, "the entry is in the log, and is not an event: %w", err)
+		return nil, fail(NotAnEvent, "the entry is in the log, but is not an event: %w", err)
 	}
 	if log := in.envelope.Event.Log; log != in.Origin() {
-		return nil, fail(WrongOrigin, "the event is for the log %q, and it stands in %q", log, in.Origin())
+		return nil, fail(WrongOrigin, "the event is for the log %q, but is in the log %q", log, in.Origin())
 	}
 	if o.Signers != nil {
 		if err := verifySignatures(in.envelope, o.Signers); err != nil {
@@ -62,8 +61,8 @@ func Proof(policy *Policy, file []byte, o Options) (*Inclusion, error) {
 	return in, nil
 }
 
-// Entry verifies that an entry, of whatever kind, is in a log of the policy:
-// its RFC 6962 leaf hash is included.
+// Entry verifies that an entry of any kind is in a log of the policy: that its leaf
+// hash (RFC 6962, section 2.1) is included.
 func Entry(policy *Policy, file []byte, o Options) (*Inclusion, error) {
 	p, err := parse(policy, file)
 	if err != nil {
@@ -74,7 +73,7 @@ func Entry(policy *Policy, file []byte, o Options) (*Inclusion, error) {
 		entry = p.Extra
 	}
 	if entry == nil {
-		return nil, fail(NoEntry, "the file does not carry the entry; give the entry, too")
+		return nil, fail(NoEntry, "the file does not carry the entry; give the entry as well")
 	}
 	in, err := include(policy, p, tiles.LeafHash(entry), o)
 	if err != nil {
@@ -84,11 +83,11 @@ func Entry(policy *Policy, file []byte, o Options) (*Inclusion, error) {
 	return in, nil
 }
 
-// Leaf verifies that a leaf hash is in a log of the policy, and says nothing
-// about what was hashed. o.Entry must be nil.
+// Leaf verifies that a leaf hash (RFC 6962, section 2.1) is in a log of the policy. It
+// does not verify the entry. o.Entry must be nil.
 func Leaf(policy *Policy, file []byte, leaf [32]byte, o Options) (*Inclusion, error) {
 	if o.Entry != nil {
-		return nil, fail(noReason, "an entry and a leaf hash were given; give one of them")
+		return nil, fail(noReason, "both an entry and a leaf hash were given; give one of them")
 	}
 	p, err := parse(policy, file)
 	if err != nil {
@@ -99,7 +98,7 @@ func Leaf(policy *Policy, file []byte, leaf [32]byte, o Options) (*Inclusion, er
 
 func parse(policy *Policy, file []byte) (*tlog.Proof, error) {
 	if policy == nil {
-		return nil, fail(NoPolicy, "no policy: without one, nothing can be believed")
+		return nil, fail(NoPolicy, "no policy: nothing can be verified without one")
 	}
 	p, err := tlog.ParseProof(file)
 	if err != nil {
@@ -108,8 +107,7 @@ func parse(policy *Policy, file []byte) (*tlog.Proof, error) {
 	return p, nil
 }
 
-// include judges checkpoint and inclusion proof. It is the only place that
-// makes an Inclusion.
+// include verifies checkpoint and inclusion proof. Only include makes an Inclusion.
 func include(policy *Policy, p *tlog.Proof, leaf tlog.Hash, o Options) (*Inclusion, error) {
 	c := p.Checkpoint
 	if err := checkOrigin(policy, c.Origin, o.Origin); err != nil {
@@ -134,7 +132,7 @@ func include(policy *Policy, p *tlog.Proof, leaf tlog.Hash, o Options) (*Inclusi
 
 func checkOrigin(policy *Policy, origin, want string) error {
 	if want != "" && origin != want {
-		return fail(WrongOrigin, "the checkpoint is of the log %q, and %q is wanted", origin, want)
+		return fail(WrongOrigin, "the checkpoint is of the log %q, not of %q", origin, want)
 	}
 	if want != "" && len(policy.Logs) > 0 {
 		return nil
@@ -147,11 +145,11 @@ func checkOrigin(policy *Policy, origin, want string) error {
 	return fail(UnknownLog, "the policy has no key of the log %q", origin)
 }
 
-// lastTime is the end of the year 9999: no honest witness is beyond it.
+// lastTime is the end of the year 9999, in Unix time.
 const lastTime = 253402300799
 
-// count decides which cosignatures count at now, and sets the two times from
-// them. One witness with a fast clock must neither count nor stop the others.
+// count decides which cosignatures count at now, and derives the two times from them.
+// A witness with a fast clock does not count, and does not stop the others.
 func (in *Inclusion) count(policy *Policy, v *tlog.Verified, now time.Time) error {
 	latest := uint64(lastTime)
 	if !now.IsZero() {
@@ -173,7 +171,7 @@ func (in *Inclusion) count(policy *Policy, v *tlog.Verified, now time.Time) erro
 	}
 	before, after, ok := policy.Times(times)
 	if !ok {
-		return fail(InTheFuture, "the policy is met only by cosignatures in the future; this clock or those witnesses' clocks are wrong")
+		return fail(InTheFuture, "the policy is met only by cosignatures in the future: the clock of this machine or of the witnesses is wrong")
 	}
 	if in.quorum {
 		in.before, in.after = posix(before), posix(after)
@@ -181,14 +179,13 @@ func (in *Inclusion) count(policy *Policy, v *tlog.Verified, now time.Time) erro
 	return nil
 }
 
-// posix returns the time of a timestamp, whose range is larger than that of
-// years anyone can read: what is beyond the year 9999 becomes its end.
+// posix returns the time of a timestamp, at most the end of the year 9999.
 func posix(seconds uint64) time.Time {
 	return time.Unix(int64(min(seconds, lastTime, math.MaxInt64)), 0).UTC()
 }
 
-// verifySignatures checks all signatures of known keys before it complains
-// about an unknown one: a forged signature is a forgery, whoever else signed.
+// verifySignatures checks all signatures of known keys before it reports an unknown
+// key: a forged signature disproves the event in any case.
 func verifySignatures(e *event.Envelope, signers func(string) *event.PublicKey) error {
 	known := &event.Envelope{Event: e.Event, Payload: e.Payload}
 	unknown := ""
@@ -201,7 +198,7 @@ func verifySignatures(e *event.Envelope, signers func(string) *event.PublicKey) 
 	}
 	if len(known.Signatures) > 0 {
 		if err := known.Verify(signers); errors.Is(err, event.ErrUnknownSigner) {
-			// It is another key than its id says, so it is not known.
+			// signers returned a key of another id.
 			return &Error{UnknownSigner, err}
 		} else if err != nil {
 			return &Error{BadEventSignature, err}
