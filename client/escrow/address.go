@@ -9,13 +9,13 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// MaxAddressSize bounds an address: in Bech32 it has fewer than the 8,192 characters
-// that a line of a recipients file may have.
-const MaxAddressSize = 4096
+// maxAddressSize bounds an address in bytes, so that its Bech32 fits into a line of a
+// recipients file, of 8,192 characters.
+const maxAddressSize = 4096
 
-// An Address is what a recipient string holds: all that is needed to escrow a file, but
-// for the custodians' keys, which a charter says. The account stands in it, since a
-// plug-in has no other place to learn it that can't be another account's.
+// An Address is the content of a recipient string: all that escrowing a file needs,
+// except the custodians' keys, which the charter has. It has the account, so that a
+// plug-in can't take another file's account for it.
 type Address struct {
 	Origin  string
 	Group   string
@@ -32,14 +32,14 @@ type addressText struct {
 	Origin  string        `json:"origin"`
 }
 
-// Bytes encodes the address, after checking it.
+// Bytes checks and encodes the address.
 func (a *Address) Bytes() ([]byte, error) {
 	if err := a.check(); err != nil {
 		return nil, err
 	}
 	b, err := encode(addressText{Account: blob(a.Account), Group: a.Group, KEM: a.KEM, Notice: a.Notice, Origin: a.Origin})
-	if err == nil && len(b) > MaxAddressSize {
-		err = malformed("an address of %d bytes, at most %d", len(b), MaxAddressSize)
+	if err == nil && len(b) > maxAddressSize {
+		err = malformed("an address of %d bytes, at most %d", len(b), maxAddressSize)
 	}
 	return b, err
 }
@@ -63,10 +63,10 @@ func (a *Address) check() error {
 	return nil
 }
 
-// ParseAddress reads what Bytes writes.
+// ParseAddress parses exactly what Bytes returns.
 func ParseAddress(b []byte) (*Address, error) {
 	var t addressText
-	if err := decode(b, MaxAddressSize, &t); err != nil {
+	if err := decode(b, maxAddressSize, &t); err != nil {
 		return nil, fmt.Errorf("address: %w", err)
 	}
 	a := &Address{Origin: t.Origin, Group: t.Group, KEM: t.KEM, Account: string(t.Account), Notice: t.Notice}
@@ -76,8 +76,7 @@ func ParseAddress(b []byte) (*Address, error) {
 	return a, nil
 }
 
-// Recipient makes the address a recipient, with the group's keys of a charter. The
-// group must be the one that it names.
+// Recipient returns a recipient with the keys of g, which must be the address's group.
 func (a *Address) Recipient(g *Group) (*Recipient, error) {
 	if g.origin != a.Origin || g.id != a.Group {
 		return nil, fmt.Errorf("%w: the address names group %s of %q, not %s of %q", ErrNotMine, a.Group, a.Origin, g.id, g.origin)

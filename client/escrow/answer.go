@@ -9,7 +9,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// MaxAnswerSize bounds an answer.
+// MaxAnswerSize bounds an answer in bytes.
 const MaxAnswerSize = 2 << 20
 
 // A SealedShare is a share of one package, encrypted to the recipient.
@@ -21,16 +21,16 @@ type SealedShare struct {
 // String names the package of the share.
 func (s SealedShare) String() string { return "sealed share of package " + s.Package.String() }
 
-// An Answer carries a gate's shares. The gate's event key signs it, so that an agency
-// can show which custodian answered, or answered wrongly.
+// An Answer carries a gate's shares. The gate's event key signs it, so that an agency can
+// prove which custodian gave a wrong answer.
 type Answer struct {
-	Delivery  Delivery // its Recipient is not sent, but its hash
+	Delivery  Delivery // of its Recipient only the hash is sent
 	Index     int      // of the gate's shares, from 1
 	Shares    []SealedShare
 	Signature event.Signature // by Sign
 }
 
-// answerText is an answer in JSON. Only the last member is not signed.
+// answerText is an answer in JSON. The signature covers all other members.
 type answerText struct {
 	Access    event.Reference `json:"access"`
 	Index     uint64          `json:"index"`
@@ -61,8 +61,8 @@ func (a *Answer) text() (*answerText, error) {
 		Recipient: key, Release: a.Delivery.Release, Shares: a.Shares}, nil
 }
 
-// message is what the gate signs: the DSSE pre-authentication encoding of the answer
-// without its signature, under AnswerType.
+// message returns what the gate signs: the DSSE pre-authentication encoding (DSSE v1) of
+// the answer without its signature, under AnswerType.
 func (t *answerText) message() ([]byte, error) {
 	unsigned := *t
 	unsigned.Signature = nil
@@ -96,11 +96,10 @@ func (a *Answer) Sign(s event.Signer) ([]byte, error) {
 	return b, err
 }
 
-// OpenAnswer reads an answer in its one encoding, and takes nothing from it but what
-// was asked: want's log, access and recipient, the share of the custodian with this
-// index and event key, for packages of the request. holder holds the recipient key.
-// want.Release is filled in. The shares that it returns are those that the packages
-// name; errors wrap ErrMalformed, ErrOpen, ErrShare, or event.ErrBadSignature.
+// OpenAnswer parses, verifies and opens an answer. Its log and access must be want's, its
+// recipient holder's key, its signer and index those of the custodian asked, and its
+// shares one for each package, with the hash that the package names. OpenAnswer sets
+// want.Release. Errors wrap ErrMalformed, ErrOpen, ErrShare, or event.ErrBadSignature.
 func OpenAnswer(b []byte, want *Delivery, index int, signer *event.PublicKey, holder KeyHolder, packages []*Package) ([]*Share, error) {
 	t, err := parseAnswer(b)
 	if err != nil {
@@ -118,9 +117,9 @@ func OpenAnswer(b []byte, want *Delivery, index int, signer *event.PublicKey, ho
 	case t.Recipient != key:
 		return nil, malformed("answer: it is for another recipient key")
 	case t.Index != uint64(index):
-		return nil, malformed("answer: it has share %d, and this custodian's is %d", t.Index, index)
+		return nil, malformed("answer: it has share %d, but this custodian's is %d", t.Index, index)
 	case t.Signature.KeyID != signer.KeyID():
-		return nil, fmt.Errorf("answer: %w: signed by key %s, and this custodian's is %s", event.ErrBadSignature, t.Signature.KeyID, signer.KeyID())
+		return nil, fmt.Errorf("answer: %w: signed by key %s, but this custodian's is %s", event.ErrBadSignature, t.Signature.KeyID, signer.KeyID())
 	}
 	msg, err := t.message()
 	if err != nil {
@@ -170,7 +169,7 @@ func openShares(t *answerText, d *Delivery, index int, holder KeyHolder, package
 	return out, nil
 }
 
-// parseAnswer reads an answer in its one encoding; it is not verified.
+// parseAnswer parses an answer in its one encoding. It verifies no signature.
 func parseAnswer(b []byte) (*answerText, error) {
 	t := new(answerText)
 	if err := decode(b, MaxAnswerSize, t); err != nil {

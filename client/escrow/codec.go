@@ -16,19 +16,18 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// Errors that callers decide by.
 var (
-	// ErrMalformed is wrapped by every error about bytes that are not in the one
-	// encoding of what they ought to be.
+	// ErrMalformed is wrapped by errors about bytes that are not the one encoding of a
+	// value.
 	ErrMalformed = errors.New("escrow: malformed")
-	// ErrKey is wrapped by errors about keys that nobody should encrypt to.
+	// ErrKey is wrapped by errors about keys that are unsafe to encrypt to.
 	ErrKey = errors.New("escrow: bad key")
-	// ErrOpen says that a ciphertext does not open: under another key, with other
-	// bound fields, or damaged. It doesn't say which, since nobody can tell.
+	// ErrOpen: a ciphertext does not open, for its key is another, a bound field differs,
+	// or it is damaged. Decryption can't tell which.
 	ErrOpen = errors.New("escrow: does not open under this key and these fields")
-	// ErrNotMine says that a package has no part for this custodian or key.
+	// ErrNotMine: a package has no part for this custodian or key.
 	ErrNotMine = errors.New("escrow: not for this key")
-	// ErrShare says that a share is not the one that the package names.
+	// ErrShare: a share is not the one that the package names.
 	ErrShare = errors.New("escrow: bad share")
 )
 
@@ -38,8 +37,8 @@ func malformed(format string, args ...any) error {
 
 var url64 = base64.RawURLEncoding.Strict()
 
-// labelled is the one way in which anything here is bound or hashed: a label and
-// parts, each with its length, so that no two lists have the same bytes.
+// labelled encodes what the package binds or hashes: a label and parts, each with its
+// length, so that different lists have different bytes.
 func labelled(label string, parts ...[]byte) []byte {
 	var b []byte
 	for _, p := range append([][]byte{[]byte(label)}, parts...) {
@@ -65,8 +64,8 @@ func (b *blob) UnmarshalText(text []byte) error {
 	return err
 }
 
-// openingsText is an openings file, as a blob in JSON. It encodes a copy, since Bytes
-// sorts in place and callers seal one request to several gates at once.
+// openingsText is an openings file, as a blob in JSON. It encodes a copy, since
+// event.Openings.Bytes sorts in place and goroutines share a request.
 type openingsText struct{ *event.Openings }
 
 func (o openingsText) MarshalText() ([]byte, error) {
@@ -87,9 +86,9 @@ func (o *openingsText) UnmarshalText(text []byte) error {
 	return err
 }
 
-// encode writes a struct as RFC 8785 wants it. The members of every struct that is
-// given to it stand in the order of their names, and hold printable ASCII
-// without escapes, integers up to 2^53-1, and lists and structs of those.
+// encode returns a struct in canonical JSON (RFC 8785). The struct's members must be in
+// the order of their names, and hold printable ASCII without escapes, integers up to
+// 2^53-1, or lists and structs of those.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -100,8 +99,7 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// decode reads what encode writes, and nothing else: what decides is that v, as it
-// was understood, has these bytes and no others.
+// decode parses exactly what encode returns: it compares b with the encoding of v.
 func decode(b []byte, limit int, v any) error {
 	if len(b) > limit {
 		return malformed("it has %d bytes, at most %d", len(b), limit)
@@ -119,7 +117,7 @@ func decode(b []byte, limit int, v any) error {
 	return nil
 }
 
-// checkName holds origins, names and codes to what needs no escape in JSON.
+// checkName checks that an origin, name or code needs no escapes in JSON.
 func checkName(what, s string) error {
 	bad := func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }
 	if len(s) == 0 || len(s) > 255 || strings.ContainsFunc(s, bad) {

@@ -1,24 +1,22 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package escrow is the format in which the key of an age file is escrowed to the
-// custodians of a log, and all that custodian, agency and subject say to each other
-// about it.
+// Package escrow defines how the key of an age file is escrowed to the custodians of a
+// log, and the messages between custodian, agency and subject.
 //
 // # Contract
 //
-// Whoever wraps a file key with a [Recipient] can rely on this: it takes as many shares as
-// the group's threshold to unwrap it; a gate learns by its own share nothing of it;
-// and no part of the package can be exchanged for another's without making it useless,
-// so that who is told of an opening can't be changed by anyone who could not have made
-// the package. A gate can rely on this: what it opens first, [Package.OpenNotice], is no
-// use for opening the file, and what it opens last, [Package.OpenShare], opens only if
-// what it opened first was the package's own. An agency can rely on this: a wrong share
-// is named, [ErrShare], and never becomes a wrong file key.
+// It promises the encryptor who wraps a file key with a [Recipient] that unwrapping takes
+// the group's threshold of shares; that a gate's own share tells it nothing about the key;
+// and that exchanging a part of the package makes the package useless, so that only its
+// maker decides which subject is notified. It promises a gate that the first part,
+// [Package.OpenNotice], does not help to open the file, and that the last part,
+// [Package.OpenShare], opens only if the first was the package's own. It promises an
+// agency that a wrong share is an error, [ErrShare], and never a wrong file key.
 //
-// The package trusts the charter that a [Group] is made of, and crypto. It does not judge
-// whether anything may be opened: that is the gate's, by the log. It does no I/O but for
-// [ReadPackages], and links no network code.
+// The package trusts the charter of a [Group] and its cryptography. It does not decide
+// whether a file may be opened: the gate does, by the log. Only [ReadPackages] does I/O,
+// and no network code is linked.
 //
 // # Package
 //
@@ -40,13 +38,13 @@
 // two bytes, and zeros up to a multiple of 256 bytes. Part two is the share, 32 bytes.
 //
 // The info of both is, each with its length in four bytes: label, origin, group id, t, n,
-// index, hash of the gate's key, nonce, account digest; and of part two the hash of part
-// one. The gate computes it from the group that it knows, not from what a stanza says.
+// index, hash of the gate's key, nonce, account digest; and for part two the hash of part
+// one. A gate computes it from its own group, not from the stanza's claims.
 //
 // Shares are Shamir's, of a random scalar of ristretto255's field, by a polynomial of
-// degree t-1. The scalar, by HKDF with all that the stanzas say but their bodies, gives
-// the key under which ChaCha20-Poly1305 with a zero nonce wraps the file key: one key for
-// one message. The package's digest is SHA-256 of its stanzas' canonical text.
+// degree t-1. HKDF of the scalar, with all arguments of the stanzas as info, gives the key
+// under which ChaCha20-Poly1305 with a zero nonce wraps the file key: one key for one
+// message. The package's digest is SHA-256 of its stanzas' canonical text.
 //
 // # Messages
 //
@@ -54,15 +52,15 @@
 // signed with the gate's event key, as DSSE under [AnswerType]; each of its shares is HPKE
 // to the access's recipient key, bound to log, access, release, index and package. A
 // [Notice] is HPKE to the subject's notice key, padded to one of four sizes; its digest is
-// SHA-256 of the ciphertext. All of them, and addresses and keys in files, are JSON as RFC
-// 8785 wants it, in one encoding: what a parser accepts, it would write the same.
+// SHA-256 of the ciphertext. These messages, addresses and key files are canonical JSON
+// (RFC 8785), of which parsers accept only the one encoding.
 //
 // # Decisions
 //
-//   - A notice shows a subject the openings that concern it, not those of the accounts and
+//   - A notice has the openings that concern its subject, not those of the accounts and
 //     packages of others: see [SubjectOpenings].
-//   - An [Address], which a recipient string holds, has the account in it. A plug-in has no
-//     other place to learn it that could not be another account's.
-//   - Keys of low order, and second spellings of a key, are refused wherever one is read;
-//     crypto/hpke takes them.
+//   - An [Address], the content of a recipient string, has the account, so that a plug-in
+//     can't take another file's account for it.
+//   - Parsers refuse keys of low order and second spellings of a key, which crypto/hpke
+//     accepts.
 package escrow

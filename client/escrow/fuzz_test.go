@@ -44,7 +44,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := ParseRequest(b)
+		r, err := parseRequest(b)
 		if err != nil {
 			return
 		}

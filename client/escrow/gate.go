@@ -10,10 +10,9 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// OpenNotice opens part one of the stanza for this holder's key, and checks that its
-// account is the one that the package names. It is what a gate does first; it learns
-// nothing by it that could open the file. Errors wrap ErrNotMine, ErrOpen, ErrKey or
-// ErrMalformed.
+// OpenNotice opens part one of the stanza for this holder's key, and checks that it has
+// the package's account. A gate opens part one before it signs a release: part one does
+// not help to open the file. Errors wrap ErrNotMine, ErrOpen, ErrKey or ErrMalformed.
 func (p *Package) OpenNotice(h KeyHolder, g *Group) (*NoticePart, error) {
 	index, err := p.mine(h, g)
 	if err != nil {
@@ -33,8 +32,8 @@ func (p *Package) OpenNotice(h KeyHolder, g *Group) (*NoticePart, error) {
 	return n, nil
 }
 
-// OpenShare opens part two of the stanza for this holder's key: the last thing that a
-// gate does. Errors are OpenNotice's, and ErrShare.
+// OpenShare opens part two of the stanza for this holder's key, the share. A gate opens
+// it last. Errors are OpenNotice's, and ErrShare.
 func (p *Package) OpenShare(h KeyHolder, g *Group) (*Share, error) {
 	index, err := p.mine(h, g)
 	if err != nil {
@@ -47,13 +46,14 @@ func (p *Package) OpenShare(h KeyHolder, g *Group) (*Share, error) {
 	return p.newShare(index, b)
 }
 
-// mine returns which share is the holder's, once everything is as the group has it.
+// mine returns the index of the holder's share. Group, threshold and number of shares must
+// be g's.
 func (p *Package) mine(h KeyHolder, g *Group) (int, error) {
 	if p.group != g.digest {
 		return 0, fmt.Errorf("%w: the package is for another group than %s of %q", ErrNotMine, g.id, g.origin)
 	}
 	if p.threshold != g.threshold || len(p.parts) != len(g.members) {
-		return 0, fmt.Errorf("%w: %d of %d shares, and the group has %d of %d", ErrNotMine, p.threshold, len(p.parts), g.threshold, len(g.members))
+		return 0, fmt.Errorf("%w: the package takes %d of %d shares, and the group %d of %d", ErrNotMine, p.threshold, len(p.parts), g.threshold, len(g.members))
 	}
 	hash, err := KeyHash(h.Public())
 	if err != nil {
@@ -65,7 +65,7 @@ func (p *Package) mine(h KeyHolder, g *Group) (int, error) {
 	return 0, fmt.Errorf("%w: none of its stanzas is for this gate's key", ErrNotMine)
 }
 
-// A Delivery is what an answer and its shares are bound to.
+// A Delivery is bound to an answer and its shares.
 type Delivery struct {
 	Origin    string
 	Access    event.Reference

@@ -11,11 +11,10 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// maxMembers bounds the custodians of a group, as a charter does.
+// maxMembers bounds the custodians of a group, like a charter's.
 const maxMembers = 32
 
-// A Group is the custodians that hold shares of the same keys, as a charter names
-// them. NewGroup makes it; it is immutable.
+// A Group is a custodian group of a charter. NewGroup makes it; it is immutable.
 type Group struct {
 	origin    string
 	id        string
@@ -31,8 +30,8 @@ type Member struct {
 	Keys  []event.HPKEKey // its gate's, at most one of each KEM, all checked
 }
 
-// NewGroup takes a group from the charter of a log. It refuses keys of low order and
-// malformed ones: the charter's signers are not asked to know better.
+// NewGroup returns a group of a log's charter. It refuses malformed keys and those of low
+// order, which the charter's signers may have missed.
 func NewGroup(origin string, ch *event.Charter, id string) (*Group, error) {
 	g := ch.Group(id)
 	if g == nil {
@@ -62,7 +61,7 @@ func NewGroup(origin string, ch *event.Charter, id string) (*Group, error) {
 	return out, nil
 }
 
-// groupDigest is how a package names its group.
+// groupDigest returns the digest by which packages name a group.
 func groupDigest(origin, id string, t, n int) event.Digest {
 	return sha256.Sum256(labelled("vasistas group v1", []byte(origin), []byte(id), number(uint64(t)), number(uint64(n))))
 }
@@ -73,17 +72,17 @@ func (g *Group) Origin() string { return g.origin }
 // ID returns the group's id in the charter.
 func (g *Group) ID() string { return g.id }
 
-// Threshold returns how many shares open.
+// Threshold returns how many shares are needed to open.
 func (g *Group) Threshold() int { return g.threshold }
 
 // Members returns the custodians in the order of their shares.
 func (g *Group) Members() []Member { return slices.Clone(g.members) }
 
-// Digest is how packages name the group: it covers origin, id, threshold and how many
-// members it has, not who they are.
+// Digest returns the digest by which packages name the group. It covers origin, id,
+// threshold and number of members, not their names.
 func (g *Group) Digest() event.Digest { return g.digest }
 
-// key returns a member's key of this KEM.
+// key returns the member's key of a KEM.
 func (m *Member) key(kem event.KEM) (event.HPKEKey, error) {
 	if i := slices.IndexFunc(m.Keys, func(k event.HPKEKey) bool { return k.KEM == kem }); i >= 0 {
 		return m.Keys[i], nil

@@ -13,27 +13,26 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// A Purpose says what a key is asked to open. It is bound to the ciphertext, so
-// that no ciphertext serves two purposes.
+// A Purpose is what a key opens. It is bound to the ciphertext, so that no ciphertext
+// serves two purposes.
 type Purpose string
 
-// The purposes.
 const (
-	ForRequest Purpose = "vasistas request v1"     // a gate's key: what an agency asks
+	ForRequest Purpose = "vasistas request v1"     // a gate's key: an agency's request
 	ForNotice  Purpose = "vasistas notice part v1" // a gate's key: part one of a stanza
 	ForShare   Purpose = "vasistas share part v1"  // a gate's key: part two, the share
 	ForAnswer  Purpose = "vasistas answer v1"      // a recipient key: a share, re-encrypted
 	ForSubject Purpose = "vasistas notice v1"      // a notice key: a notice
 )
 
-// A KeyHolder holds an HPKE private key: in memory as a [SecretKey] does, or in an
-// HSM. Whoever implements it can see what each use is for, and may refuse one.
+// A KeyHolder holds an HPKE private key, in memory like a [SecretKey] or in an HSM. It
+// may refuse a use by its purpose.
 type KeyHolder interface {
-	// Public returns the key that others encrypt to.
+	// Public returns the public key.
 	Public() event.HPKEKey
 	// Open opens one HPKE ciphertext (encapsulated key and ciphertext, RFC 9180,
-	// section 6.1, HKDF-SHA256, ChaCha20-Poly1305) under info, which begins with
-	// the purpose. The error wraps ErrOpen if it doesn't open.
+	// section 6.1, HKDF-SHA256, ChaCha20-Poly1305) under info, which begins with the
+	// purpose. The error wraps ErrOpen if the ciphertext doesn't open.
 	Open(p Purpose, info, sealed []byte) ([]byte, error)
 }
 
@@ -53,9 +52,9 @@ const (
 	hybridSize = 1184 + x25519Size // ML-KEM-768's first
 )
 
-// publicKey reads a key to encrypt to. It refuses what crypto/hpke takes: X25519 keys
-// of low order, under which the shared secret is no secret, and second spellings of
-// one key, under which one key has two hashes.
+// publicKey parses a key to encrypt to. It refuses keys that crypto/hpke accepts: X25519
+// keys of low order, whose shared secret is public, and second spellings of a key, which
+// give it two hashes.
 func publicKey(k event.HPKEKey) (hpke.PublicKey, error) {
 	kem := suite(k.KEM)
 	if kem == nil {
@@ -77,12 +76,12 @@ func publicKey(k event.HPKEKey) (hpke.PublicKey, error) {
 	return pub, nil
 }
 
-// probe is a private key that is none: only whether a product with it is zero
-// matters, which is so for every private key or for none (RFC 7748, section 6.1).
+// probe is any private key, to test whether its product with a point is zero: that holds
+// for all private keys or for none (RFC 7748, section 6.1).
 var probe = func() *ecdh.PrivateKey {
 	k, err := ecdh.X25519().NewPrivateKey(bytes.Repeat([]byte{0x40}, x25519Size))
 	if err != nil {
-		panic(err) // any 32 bytes are one
+		panic(err) // never: any 32 bytes are a key
 	}
 	return k
 }()
@@ -106,13 +105,13 @@ func checkX25519(u []byte) error {
 	return nil
 }
 
-// CheckKey says whether a public key is one to encrypt to. The error wraps ErrKey.
+// CheckKey returns an error, which wraps ErrKey, if a public key is unsafe to encrypt to.
 func CheckKey(k event.HPKEKey) error {
 	_, err := publicKey(k)
 	return err
 }
 
-// KeyHash returns what names a public key: SHA-256 of its canonical JSON.
+// KeyHash returns the hash that names a public key: SHA-256 of its canonical JSON.
 func KeyHash(k event.HPKEKey) (event.Digest, error) {
 	b, err := k.Bytes()
 	if err != nil {
@@ -127,11 +126,10 @@ type keyText struct {
 	Private blob      `json:"private"`
 }
 
-// MaxKeyFile bounds a file with one key.
+// MaxKeyFile bounds a file with one key, in bytes.
 const MaxKeyFile = 4096
 
-// ParsePublicKey reads a public key's canonical JSON, with a line's end or without
-// it as newline says, and checks that it is one to encrypt to.
+// ParsePublicKey parses a public key's canonical JSON and checks it: see [CheckKey].
 func ParsePublicKey(b []byte) (event.HPKEKey, error) {
 	var k event.HPKEKey
 	if err := decode(b, MaxKeyFile, &k); err != nil {
@@ -140,8 +138,8 @@ func ParsePublicKey(b []byte) (event.HPKEKey, error) {
 	return k, CheckKey(k)
 }
 
-// A SecretKey is an HPKE key in memory: a gate's, or a recipient's, or a subject's
-// notice key. It is immutable and safe for concurrent use.
+// A SecretKey is an HPKE key in memory: a gate's, a recipient's, or a subject's notice
+// key. It is immutable and safe for concurrent use.
 type SecretKey struct {
 	kem    event.KEM
 	key    hpke.PrivateKey
@@ -164,7 +162,7 @@ func newSecretKey(kem event.KEM, k hpke.PrivateKey) (*SecretKey, error) {
 	return s, nil
 }
 
-// GenerateKey makes a key.
+// GenerateKey returns a new key.
 func GenerateKey(kem event.KEM) (*SecretKey, error) {
 	s := suite(kem)
 	if s == nil {
@@ -177,7 +175,7 @@ func GenerateKey(kem event.KEM) (*SecretKey, error) {
 	return newSecretKey(kem, k)
 }
 
-// ParseSecretKey reads what Bytes writes.
+// ParseSecretKey parses exactly what Bytes returns.
 func ParseSecretKey(b []byte) (*SecretKey, error) {
 	line, ok := bytes.CutSuffix(b, []byte("\n"))
 	if !ok {
@@ -206,7 +204,7 @@ func ParseSecretKey(b []byte) (*SecretKey, error) {
 	return key, nil
 }
 
-// Bytes returns the key file: one line of JSON, to be kept with mode 0600.
+// Bytes returns the key file, one line of JSON: keep it with mode 0600.
 func (k *SecretKey) Bytes() ([]byte, error) {
 	private, err := k.key.Bytes()
 	if err != nil {
@@ -216,10 +214,10 @@ func (k *SecretKey) Bytes() ([]byte, error) {
 	return append(b, '\n'), err
 }
 
-// Public returns the key that others encrypt to.
+// Public returns the public key.
 func (k *SecretKey) Public() event.HPKEKey { return k.public }
 
-// Open is a [KeyHolder]'s.
+// Open implements [KeyHolder].
 func (k *SecretKey) Open(_ Purpose, info, sealed []byte) ([]byte, error) {
 	b, err := hpke.Open(k.key, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info, sealed)
 	if err != nil {

@@ -13,16 +13,15 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// A Notice tells a subject of an access: what the public will read, and what is the
-// subject's alone. The gate writes it, since who opens the key is who must not be able
-// to keep silent.
+// A Notice tells a subject of an access. Its openings are those for the public, and those
+// for the subject alone. The gate writes it, so that no key is opened in silence.
 type Notice struct {
 	Origin          string
 	Warrant         *event.Reference // nil in an emergency
 	Access          event.Reference
-	Custodian       string          // who wrote it
+	Custodian       string          // whose gate wrote it
 	Seq             uint64          // of its release
-	Recipient       event.HPKEKey   // to whom it was opened
+	Recipient       event.HPKEKey   // the access's one-time key
 	WarrantOpenings *event.Openings // nil in an emergency; see SubjectOpenings
 	AccessOpenings  *event.Openings
 }
@@ -39,11 +38,12 @@ type noticeText struct {
 	WarrantOpenings openingsText     `json:"warrantOpenings,omitzero"`
 }
 
-// noticeSizes are the lengths that a notice's plaintext has, so that its length tells
-// little: of two accounts and of four nobody sees which.
+// noticeSizes are the possible lengths of a notice's plaintext, so that the length does not
+// show the number of accounts.
 var noticeSizes = [...]int{4096, 8192, 16384, 22528}
 
-// NoticeDigest is how a release names a notice: SHA-256 of its ciphertext.
+// NoticeDigest returns the digest by which a release names a notice: SHA-256 of its
+// ciphertext.
 func NoticeDigest(ciphertext []byte) event.Digest { return sha256.Sum256(ciphertext) }
 
 func (n *Notice) check() error {
@@ -56,14 +56,14 @@ func (n *Notice) check() error {
 	case n.AccessOpenings == nil:
 		return malformed("a notice without openings of the access")
 	case (n.Warrant == nil) != (n.WarrantOpenings == nil):
-		return malformed("a warrant and its openings stand together")
+		return malformed("a warrant without its openings, or openings without their warrant")
 	case n.Seq == 0 || n.Seq > event.MaxInteger:
 		return malformed("seq %d", n.Seq)
 	}
 	return nil
 }
 
-// Bytes encodes the notice as JSON, as it stands in the ciphertext before its padding.
+// Bytes encodes the notice as JSON, the plaintext without its padding.
 func (n *Notice) Bytes() ([]byte, error) {
 	if err := n.check(); err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (n *Notice) Bytes() ([]byte, error) {
 		Warrant: n.Warrant, AccessOpenings: openingsText{n.AccessOpenings}, WarrantOpenings: openingsText{n.WarrantOpenings}})
 }
 
-// plaintext is the JSON with its length, and zeros up to one of the sizes.
+// plaintext returns the JSON with its length, padded with zeros to one of noticeSizes.
 func (n *Notice) plaintext() ([]byte, error) {
 	b, err := n.Bytes()
 	if err != nil {
@@ -100,9 +100,8 @@ func (n *Notice) Seal(to event.HPKEKey) ([]byte, error) {
 
 func noticeInfo(origin string) []byte { return labelled(string(ForSubject), []byte(origin)) }
 
-// NoticeKEM returns the KEM of the key to which a notice of this length is sealed, or
-// false if no notice has this length. Lengths are public, so a scanner tries only keys
-// of that KEM.
+// NoticeKEM returns the KEM to which a notice of this length is sealed, or false if no
+// notice has this length. A scanner tries only keys of that KEM.
 func NoticeKEM(length int) (event.KEM, bool) {
 	for _, kem := range []event.KEM{event.KEMX25519, event.KEMMLKEMX25519} {
 		if slices.Contains(noticeSizes[:], length-overhead(kem)) {
@@ -112,9 +111,8 @@ func NoticeKEM(length int) (event.KEM, bool) {
 	return "", false
 }
 
-// OpenNotice opens a notice with one key. ErrOpen says that it is for another key, or
-// of another log; ErrMalformed that it is for this key, and that whoever wrote it
-// wrote what is no notice.
+// OpenNotice opens a notice with one key. ErrOpen: it is for another key, or of another
+// log. ErrMalformed: it is for this key, but its plaintext is not a notice.
 func OpenNotice(origin string, h KeyHolder, ciphertext []byte) (*Notice, error) {
 	if kem, _ := NoticeKEM(len(ciphertext)); kem != h.Public().KEM {
 		return nil, ErrOpen
@@ -133,7 +131,7 @@ func OpenNotice(origin string, h KeyHolder, ciphertext []byte) (*Notice, error) 
 	return n, nil
 }
 
-// parseNotice reads a plaintext with its padding.
+// parseNotice parses a plaintext with its padding.
 func parseNotice(plain []byte) (*Notice, error) {
 	if len(plain) < 4 || int64(binary.BigEndian.Uint32(plain)) > int64(len(plain)-4) {
 		return nil, malformed("it has no end")
@@ -148,7 +146,7 @@ func parseNotice(plain []byte) (*Notice, error) {
 	return n, nil
 }
 
-// ParseNotice reads what Bytes writes.
+// ParseNotice parses exactly what Bytes returns.
 func ParseNotice(b []byte) (*Notice, error) {
 	var t noticeText
 	if err := decode(b, noticeSizes[len(noticeSizes)-1], &t); err != nil {
@@ -162,11 +160,10 @@ func ParseNotice(b []byte) (*Notice, error) {
 	return n, n.check()
 }
 
-// SubjectOpenings returns what of an event's openings is the business of the subject
-// with these accounts and packages: all that is opened to the public, the case, the
-// agency's signature, and of identifiers, accounts and packages its own. Those of other
-// subjects, and decoys among them, stay closed: who else a warrant names is not for
-// each of them to know.
+// SubjectOpenings returns the openings of an event for the subject with these accounts and
+// packages: all public ones, the case, the agency's signature, and its own identifiers,
+// accounts and packages. It leaves out decoys and those of other subjects, who must stay
+// unknown to this one.
 func SubjectOpenings(all *event.Openings, accounts []string, packages []event.Digest) *event.Openings {
 	if all == nil {
 		return nil

@@ -19,14 +19,13 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// StanzaType is the type of the stanzas of an escrow package in an age header.
-const StanzaType = "vasistas/escrow/v1"
+// stanzaType is the type of a package's stanzas in an age header (C2SP age).
+const stanzaType = "vasistas/escrow/v1"
 
-// Bounds of what is parsed.
 const (
-	// MaxPackageSize bounds the canonical text of a package.
+	// MaxPackageSize bounds the canonical text of a package, in bytes.
 	MaxPackageSize = maxMembers * 8192
-	// MaxHeaderSize bounds the age header that [ReadPackages] reads.
+	// MaxHeaderSize bounds the age header that [ReadPackages] reads, in bytes.
 	MaxHeaderSize = 4 << 20
 
 	nonceSize   = 16
@@ -34,9 +33,9 @@ const (
 	wrappedSize = fileKeySize + 16
 )
 
-// A Package is what an age file holds for one custodian group: a stanza for each
-// custodian. ParsePackages and ParsePackage make it; it is immutable. That it was
-// parsed says that it is well-formed, not that it opens.
+// A Package is the escrowed key of an age file for one custodian group: a stanza for each
+// custodian. ParsePackages and ParsePackage make it. It is immutable and well-formed, but
+// may not open.
 type Package struct {
 	group     event.Digest
 	threshold int
@@ -61,7 +60,7 @@ type part struct {
 // Group returns the digest of the group, see [Group.Digest].
 func (p *Package) Group() event.Digest { return p.group }
 
-// Threshold returns how many shares open it, and Custodians how many it has.
+// Threshold returns how many shares are needed to open it.
 func (p *Package) Threshold() int { return p.threshold }
 
 // Custodians returns how many shares it has.
@@ -70,11 +69,12 @@ func (p *Package) Custodians() int { return len(p.parts) }
 // Account returns the digest of the account's sealed opening.
 func (p *Package) Account() event.Digest { return p.account }
 
-// Digest is what an access names: SHA-256 of the canonical text of all its stanzas.
+// Digest returns the digest by which an access names the package: SHA-256 of the canonical
+// text.
 func (p *Package) Digest() event.Digest { return p.digest }
 
-// Key returns the hash of the key that a custodian's stanza is for. Index is from 1;
-// it is the zero digest for one that the package doesn't have.
+// Key returns the hash of a custodian's key, for a share's index from 1. It is the zero
+// digest for an index that the package doesn't have.
 func (p *Package) Key(index int) event.Digest {
 	if index < 1 || index > len(p.parts) {
 		return event.Digest{}
@@ -82,12 +82,12 @@ func (p *Package) Key(index int) event.Digest {
 	return p.parts[index-1].key
 }
 
-// Stanzas returns the package as it stands in an age header.
+// Stanzas returns the package as stanzas of an age header.
 func (p *Package) Stanzas() []*age.Stanza {
 	out := make([]*age.Stanza, len(p.parts))
 	for i := range p.parts {
 		q := &p.parts[i]
-		out[i] = &age.Stanza{Type: StanzaType, Args: []string{
+		out[i] = &age.Stanza{Type: stanzaType, Args: []string{
 			p.group.String(), url64.EncodeToString(p.nonce[:]), p.account.String(),
 			strconv.Itoa(i + 1), strconv.Itoa(p.threshold), strconv.Itoa(len(p.parts)),
 			q.key.String(), q.share.String(), url64.EncodeToString(p.wrapped[:]),
@@ -98,7 +98,7 @@ func (p *Package) Stanzas() []*age.Stanza {
 
 const stanzaArgs = 9
 
-// body is part one with its length, and part two.
+// body returns part one with its length, and part two.
 func body(q *part) []byte {
 	return slices.Concat([]byte{byte(len(q.notice) >> 8), byte(len(q.notice))}, q.notice, q.sealed)
 }
@@ -112,8 +112,8 @@ func (p *Package) Text() []byte {
 	return b.Bytes()
 }
 
-// writeStanza writes a stanza as C2SP age does: the body in unpadded standard base64,
-// in lines of 64 columns, of which the last is shorter, if need be empty.
+// writeStanza writes a stanza (C2SP age): the body in unpadded standard base64, in lines
+// of 64 columns. The last line is shorter, and may be empty.
 func writeStanza(b *bytes.Buffer, s *age.Stanza) {
 	b.WriteString("-> " + s.Type)
 	for _, a := range s.Args {
@@ -128,9 +128,9 @@ func writeStanza(b *bytes.Buffer, s *age.Stanza) {
 	b.WriteString(text + "\n")
 }
 
-// ParsePackages finds the packages among the stanzas of an age header; stanzas of
-// other types are not looked at. Stanzas of one package have one nonce and stand
-// together in the order of their shares. None is not an error.
+// ParsePackages returns the packages among the stanzas of an age header, which may be
+// none. It ignores stanzas of other types. The stanzas of a package have one nonce and
+// follow each other in the order of their shares.
 func ParsePackages(stanzas []*age.Stanza) ([]*Package, error) {
 	var out []*Package
 	var run []*age.Stanza
@@ -149,7 +149,7 @@ func ParsePackages(stanzas []*age.Stanza) ([]*Package, error) {
 		return nil
 	}
 	for _, s := range stanzas {
-		if s.Type != StanzaType {
+		if s.Type != stanzaType {
 			continue
 		}
 		if len(s.Args) != stanzaArgs {
@@ -165,7 +165,7 @@ func ParsePackages(stanzas []*age.Stanza) ([]*Package, error) {
 	return out, flush()
 }
 
-// ParsePackage reads the stanzas of exactly one package.
+// ParsePackage parses the stanzas of exactly one package.
 func ParsePackage(stanzas []*age.Stanza) (*Package, error) {
 	list, err := ParsePackages(stanzas)
 	if err == nil && len(list) != 1 {
@@ -177,7 +177,7 @@ func ParsePackage(stanzas []*age.Stanza) (*Package, error) {
 	return list[0], nil
 }
 
-// ParsePackageText reads what Text writes.
+// ParsePackageText parses exactly what Text returns.
 func ParsePackageText(text []byte) (*Package, error) {
 	if len(text) > MaxPackageSize {
 		return nil, malformed("a package of %d bytes, at most %d", len(text), MaxPackageSize)
@@ -187,8 +187,8 @@ func ParsePackageText(text []byte) (*Package, error) {
 	for rest != "" {
 		var first string
 		var b64 strings.Builder
-		if first, rest, ok = strings.Cut(rest, "\n"); !ok || !strings.HasPrefix(first, "-> "+StanzaType+" ") {
-			return nil, malformed("package: want a stanza %s", StanzaType)
+		if first, rest, ok = strings.Cut(rest, "\n"); !ok || !strings.HasPrefix(first, "-> "+stanzaType+" ") {
+			return nil, malformed("package: want a stanza %s", stanzaType)
 		}
 		for done := false; !done; {
 			var line string
@@ -206,7 +206,7 @@ func ParsePackageText(text []byte) (*Package, error) {
 			return nil, malformed("package: %w", err)
 		}
 		fields := strings.Split(first, " ")
-		stanzas = append(stanzas, &age.Stanza{Type: StanzaType, Args: fields[2:], Body: raw})
+		stanzas = append(stanzas, &age.Stanza{Type: stanzaType, Args: fields[2:], Body: raw})
 	}
 	p, err := ParsePackage(stanzas)
 	if err != nil {
@@ -218,7 +218,7 @@ func ParsePackageText(text []byte) (*Package, error) {
 	return p, nil
 }
 
-// ReadPackages reads the header of an age file, and nothing of its content.
+// ReadPackages returns the packages in the header of an age file.
 func ReadPackages(file io.Reader) ([]*Package, error) {
 	header, err := age.ExtractHeader(io.LimitReader(file, MaxHeaderSize))
 	if err != nil {
@@ -231,7 +231,7 @@ func ReadPackages(file io.Reader) ([]*Package, error) {
 	return ParsePackages(seen)
 }
 
-// capture is an identity that only looks: age has no other way to the stanzas.
+// capture is an identity that records the stanzas, which age shows in no other way.
 type capture []*age.Stanza
 
 func (c *capture) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
@@ -239,7 +239,7 @@ func (c *capture) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return nil, age.ErrIncorrectIdentity
 }
 
-// parseRun reads the stanzas of one package.
+// parseRun parses the stanzas of one package.
 func parseRun(stanzas []*age.Stanza) (*Package, error) {
 	p := new(Package)
 	n := len(stanzas)
@@ -266,7 +266,7 @@ func parseRun(stanzas []*age.Stanza) (*Package, error) {
 	return p, nil
 }
 
-// parseStanza reads one stanza: what it says of its package, and its own part.
+// parseStanza parses one stanza: its own part, and the members of its package.
 func parseStanza(s *age.Stanza, index, n int) (*part, *Package, error) {
 	p, q := new(Package), new(part)
 	for _, f := range []struct {
@@ -285,7 +285,7 @@ func parseStanza(s *age.Stanza, index, n int) (*part, *Package, error) {
 	}
 	p.threshold = t
 	if s.Args[3] != strconv.Itoa(index) || s.Args[5] != strconv.Itoa(n) {
-		return nil, nil, malformed("it says that it is share %q of %q", s.Args[3], s.Args[5])
+		return nil, nil, malformed("it claims to be share %q of %q", s.Args[3], s.Args[5])
 	}
 	if len(s.Body) < 2 {
 		return nil, nil, malformed("no body")

@@ -28,10 +28,9 @@ type Recipient struct {
 
 var _ age.RecipientWithLabels = (*Recipient)(nil)
 
-// NewRecipient returns a recipient that escrows to a group, and states whom a notice
-// is for: the subject's notice key, and the account in the one form that the service
-// uses. kem is that of the gates' keys, all of which must have one; the notice key
-// may be of another.
+// NewRecipient returns a recipient that escrows to a group. notice and account are the
+// subject's, the account in the service's one form. Each gate must have a key of kem; the
+// notice key may be of another KEM.
 func NewRecipient(g *Group, kem event.KEM, notice event.HPKEKey, account string) (*Recipient, error) {
 	if err := CheckKey(notice); err != nil {
 		return nil, fmt.Errorf("the notice key: %w", err)
@@ -47,13 +46,13 @@ func NewRecipient(g *Group, kem event.KEM, notice event.HPKEKey, account string)
 	return &Recipient{g, notice, account, kem}, nil
 }
 
-// accountName is the name of the opening that a package's account is.
+// accountName is the name of the opening of a package's account.
 const accountName = "account"
 
-// maxAccount is how long an account may be that a warrant can name.
+// maxAccount bounds an account in bytes, like a warrant's identifier.
 const maxAccount = 512
 
-// checkAccount holds an account to what an access's opening of it may be.
+// checkAccount checks an account against the bounds of an access's opening.
 func checkAccount(o event.Opening) error {
 	if n := len(o.Value.Text()); o.Name != accountName || n == 0 || n > maxAccount {
 		return malformed("the account: want an opening named %s, of 1 to %d bytes", accountName, maxAccount)
@@ -73,8 +72,8 @@ func (r *Recipient) Wrap(fileKey []byte) ([]*age.Stanza, error) {
 	return p.Stanzas(), nil
 }
 
-// WrapWithLabels implements [age.RecipientWithLabels]: a package is post-quantum if
-// its gates' keys are, and then no other recipient of the file may be weaker.
+// WrapWithLabels implements [age.RecipientWithLabels]. If the gates' keys are
+// post-quantum, age then refuses weaker recipients of the same file.
 func (r *Recipient) WrapWithLabels(fileKey []byte) ([]*age.Stanza, []string, error) {
 	s, err := r.Wrap(fileKey)
 	if r.kem == event.KEMMLKEMX25519 {
@@ -109,7 +108,7 @@ func (r *Recipient) wrap(fileKey []byte) (*Package, error) {
 		return nil, err
 	}
 	aead.Seal(p.wrapped[:0], make([]byte, aead.NonceSize()), fileKey, nil)
-	// What leaves is what a reader will understand.
+	// Return what a reader will parse.
 	return parseRun(p.Stanzas())
 }
 
@@ -135,9 +134,9 @@ func (r *Recipient) part(p *Package, index int, account event.Opening, s share) 
 	return err
 }
 
-// info is what both parts of a stanza are bound to, and part two to part one as well:
-// part one can't be exchanged for one with another notice key. The group's own id and
-// numbers go in, not those that the stanza claims.
+// info returns the bound fields of a part. Part two is bound to part one, so that part one
+// can't be exchanged for one with another notice key. The group's id and numbers are g's,
+// not the stanza's claims.
 func (p *Package) info(purpose Purpose, g *Group, index int) []byte {
 	q := &p.parts[index-1]
 	parts := [][]byte{
@@ -151,14 +150,14 @@ func (p *Package) info(purpose Purpose, g *Group, index int) []byte {
 	return labelled(string(purpose), parts...)
 }
 
-// commitment is the hash of a share by which a bad one is named. A share is as random
-// as the secret, so its hash tells nobody what it is.
+// commitment returns the hash of a share, by which the package names it. A share is
+// random, so the hash does not reveal it.
 func (p *Package) commitment(index int, s share) event.Digest {
 	return sha256.Sum256(labelled("vasistas share commitment v1", p.nonce[:], number(uint64(index)), s[:]))
 }
 
-// fileKeyCipher is what the secret makes of itself: one key for one file key, bound to
-// all that the stanzas say, so that the nonce may be zero.
+// fileKeyCipher derives the cipher of the file key from the secret. The key is bound to
+// all arguments of the stanzas and encrypts one message, so the nonce may be zero.
 func (p *Package) fileKeyCipher(secret share) (cipher.AEAD, error) {
 	parts := [][]byte{p.group[:], number(uint64(p.threshold)), number(uint64(len(p.parts))), p.nonce[:], p.account[:]}
 	for i := range p.parts {
@@ -171,13 +170,13 @@ func (p *Package) fileKeyCipher(secret share) (cipher.AEAD, error) {
 	return chacha20poly1305.New(key)
 }
 
-// A NoticePart is part one of a stanza: whom a notice is for.
+// A NoticePart is part one of a stanza: the addressee of a notice.
 type NoticePart struct {
 	Key     event.HPKEKey // the subject's notice key
 	Account event.Opening // of the digest that the package names
 }
 
-// Part one is padded, so that its length tells little of the account's.
+// noticeStep is the padding of part one, so that its length hides the account's.
 const noticeStep = 256
 
 const (
@@ -186,8 +185,8 @@ const (
 	maxNoticePart  = maxNoticePlain + 1088 + x25519Size + 16
 )
 
-// encodeNoticePart writes the key's JSON and the opening's text, each with its length,
-// and zeros up to a multiple of noticeStep.
+// encodeNoticePart returns the key's JSON and the opening's text, each with its length,
+// padded with zeros to a multiple of noticeStep.
 func encodeNoticePart(n *NoticePart) ([]byte, error) {
 	key, err := n.Key.Bytes()
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// What a gate and an agency speak over HTTP.
+// HTTP between agency and gate.
 const (
-	// RequestPath is where a gate takes requests, by POST.
+	// RequestPath is the path to which an agency posts requests.
 	RequestPath = "/release"
 	// RequestType is the media type of a sealed request.
 	RequestType = "application/vnd.vasistas.request"
-	// AnswerType is the media type, and the payload type of the signature, of an answer.
+	// AnswerType is the media type of an answer, and the payload type of its signature.
 	AnswerType = "application/vnd.vasistas.answer+json"
 )
 
@@ -25,16 +25,16 @@ const (
 	// MaxRequestSize bounds a sealed request: about 250 post-quantum packages of
 	// three custodians.
 	MaxRequestSize = 4 << 20
-	// MaxPackages is how many packages a request may name, as many as an access.
+	// MaxPackages bounds the packages of a request, like those of an access.
 	MaxPackages = event.MaxDigests
 )
 
-// A Request asks a gate to release its shares for an access. Everything in it is a
-// claim, which the gate verifies; the agency's signature over the recipient key is
-// among the openings of the access (agencySignature).
+// A Request asks a gate to release its shares for an access. The gate verifies all of it.
+// The agency's signature over the recipient key is the opening agencySignature of the
+// access.
 type Request struct {
-	Warrant         []byte          // proof file with the entry as extra; nil in an emergency
-	Access          []byte          // the same
+	Warrant         []byte          // proof file with the entry as extra data; nil in an emergency
+	Access          []byte          // proof file with the entry as extra data
 	WarrantOpenings *event.Openings // of all digests; nil in an emergency
 	AccessOpenings  *event.Openings // of all digests
 	Packages        []*Package      // at least one, no two the same
@@ -49,7 +49,7 @@ type requestText struct {
 	WarrantOpenings openingsText `json:"warrantOpenings,omitzero"`
 }
 
-// Bytes encodes the request. Like Seal, it may be called concurrently.
+// Bytes encodes the request. Bytes and Seal are safe for concurrent use.
 func (r *Request) Bytes() ([]byte, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (r *Request) check() error {
 	case len(r.Access) == 0 || r.AccessOpenings == nil:
 		return malformed("a request without access")
 	case (len(r.Warrant) == 0) != (r.WarrantOpenings == nil):
-		return malformed("a warrant and its openings stand together")
+		return malformed("a warrant without its openings, or openings without their warrant")
 	case len(r.Packages) == 0 || len(r.Packages) > MaxPackages:
 		return malformed("%d packages, want 1 to %d", len(r.Packages), MaxPackages)
 	case len(r.Access) > tlog.MaxProofSize || len(r.Warrant) > tlog.MaxProofSize:
@@ -80,16 +80,15 @@ func (r *Request) check() error {
 	seen := make(map[event.Digest]bool)
 	for _, p := range r.Packages {
 		if seen[p.digest] {
-			return malformed("a package stands twice")
+			return malformed("the package %s is given twice", p.digest)
 		}
 		seen[p.digest] = true
 	}
 	return nil
 }
 
-// ParseRequest reads a request in its one encoding. Its proofs are not parsed here:
-// the gate's verifier does that.
-func ParseRequest(b []byte) (*Request, error) {
+// parseRequest parses a request in its one encoding, but for its proofs.
+func parseRequest(b []byte) (*Request, error) {
 	var t requestText
 	if err := decode(b, MaxRequestSize, &t); err != nil {
 		return nil, fmt.Errorf("request: %w", err)
@@ -105,7 +104,7 @@ func ParseRequest(b []byte) (*Request, error) {
 		}
 		r.Packages = append(r.Packages, p)
 	}
-	// decode and ParsePackageText have compared all of b with what Bytes would write.
+	// decode and ParsePackageText have compared all of b with its encoding.
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}
@@ -117,7 +116,7 @@ func requestInfo(origin string, key event.Digest) []byte {
 	return labelled(string(ForRequest), []byte(origin), key[:])
 }
 
-// Seal encrypts the request to a gate's key: the key's hash, and the ciphertext.
+// Seal encrypts the request to a gate's key. It returns the key's hash and the ciphertext.
 func (r *Request) Seal(origin string, to event.HPKEKey) ([]byte, error) {
 	b, err := r.Bytes()
 	if err != nil {
@@ -137,7 +136,7 @@ func (r *Request) Seal(origin string, to event.HPKEKey) ([]byte, error) {
 	return append(hash[:], sealed...), nil
 }
 
-// OpenRequest opens and parses a request that is sealed to one of the holders' keys.
+// OpenRequest opens and parses a request sealed to one of the holders' keys.
 // Errors wrap ErrNotMine, ErrOpen or ErrMalformed.
 func OpenRequest(origin string, holders []KeyHolder, sealed []byte) (*Request, error) {
 	if n := len(sealed); n < 32 || n > MaxRequestSize {
@@ -156,7 +155,7 @@ func OpenRequest(origin string, holders []KeyHolder, sealed []byte) (*Request, e
 		if err != nil {
 			return nil, fmt.Errorf("request: %w", err)
 		}
-		return ParseRequest(b)
+		return parseRequest(b)
 	}
 	return nil, fmt.Errorf("%w: the request is sealed to another key", ErrNotMine)
 }

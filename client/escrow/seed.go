@@ -16,8 +16,8 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// A Period is the calendar month, in UTC, for which a notice key is used: the number
-// of months since the year 0.
+// A Period is a calendar month in UTC, the time of use of a notice key: the number of
+// months since the year 0.
 type Period int
 
 // PeriodOf returns the period of a time.
@@ -26,23 +26,23 @@ func PeriodOf(t time.Time) Period {
 	return Period(t.Year()*12 + int(t.Month()) - 1)
 }
 
-// String returns year and month, as 2026-11.
+// String returns year and month, like 2026-11.
 func (p Period) String() string { return fmt.Sprintf("%04d-%02d", int(p)/12, int(p)%12+1) }
 
-// ParsePeriod reads what String writes.
+// ParsePeriod parses exactly what String returns.
 func ParsePeriod(s string) (Period, error) {
 	t, err := time.Parse("2006-01", s)
 	if err != nil || PeriodOf(t).String() != s {
-		return 0, malformed("want a month, as 2006-01, not %q", s)
+		return 0, malformed("want a month like 2006-01, not %q", s)
 	}
 	return PeriodOf(t), nil
 }
 
-// A Seed is what a subject keeps: of it come all its notice keys, another for each log,
-// period and KEM, so that nobody can tell that two packages are one person's.
+// A Seed is the secret from which all notice keys of a subject derive. Each log, period
+// and KEM has its own key, so that a subject's packages can't be linked.
 type Seed struct {
 	secret [32]byte
-	First  Period // no key of an earlier period was ever used
+	First  Period // the first period whose keys are used
 }
 
 // String describes the value and leaves out its secrets.
@@ -51,7 +51,7 @@ func (s Seed) String() string { return "seed of notice keys from " + s.First.Str
 // GoString is String.
 func (s Seed) GoString() string { return s.String() }
 
-// NewSeed makes a seed whose keys are used from now on.
+// NewSeed returns a new seed, whose first period is that of now.
 func NewSeed(now time.Time) *Seed {
 	s := &Seed{First: PeriodOf(now)}
 	rand.Read(s.secret[:])
@@ -60,13 +60,13 @@ func NewSeed(now time.Time) *Seed {
 
 const seedMagic = "vasistas notice seed v1"
 
-// Bytes returns the seed's file, one line, to be kept with mode 0600: whoever has it
-// can read the subject's notices.
+// Bytes returns the seed file, one line. Keep it with mode 0600, since it opens the
+// subject's notices.
 func (s *Seed) Bytes() []byte {
 	return fmt.Appendf(nil, "%s %s %s\n", seedMagic, s.First, base64.RawURLEncoding.EncodeToString(s.secret[:]))
 }
 
-// ParseSeed reads what Bytes writes.
+// ParseSeed parses exactly what Bytes returns.
 func ParseSeed(b []byte) (*Seed, error) {
 	rest, ok := bytes.CutPrefix(b, []byte(seedMagic+" "))
 	first, secret, ok2 := bytes.Cut(rest, []byte(" "))

@@ -14,8 +14,8 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// field is that of the shares. Of circl's groups it is the one whose scalars are
-// computed in constant time; they have 32 bytes and one encoding.
+// field is the group of the shares' scalars, of 32 bytes in one encoding. Of circl's
+// groups only ristretto255 computes them in constant time.
 var field = group.Ristretto255
 
 const shareSize = 32
@@ -44,8 +44,8 @@ func bytesOf(x group.Scalar) (share, error) {
 	return share(b), nil
 }
 
-// split makes a random secret and n shares of it, of which t open: a polynomial of
-// degree t-1, which is what circl calls t.
+// split returns a random secret and n shares of it, of which t open. circl's t is the
+// degree of the polynomial, t-1.
 func split(t, n int) (secret share, shares []share, err error) {
 	if t < 1 || t > n || n > maxMembers {
 		return secret, nil, malformed("%d of %d shares", t, n)
@@ -63,8 +63,8 @@ func split(t, n int) (secret share, shares []share, err error) {
 	return secret, shares, nil
 }
 
-// A Share is a custodian's share of one package, as [Package.OpenShare] and
-// [OpenAnswer] return it: the package names its hash, and it has it.
+// A Share is a custodian's share of one package, which names its hash. [Package.OpenShare]
+// and [OpenAnswer] make it.
 type Share struct {
 	index int
 	value share
@@ -77,10 +77,10 @@ func (s Share) String() string { return fmt.Sprintf("share %d of package %s", s.
 // GoString is String.
 func (s Share) GoString() string { return s.String() }
 
-// Index returns which share it is, from 1.
+// Index returns the share's index, from 1.
 func (s *Share) Index() int { return s.index }
 
-// newShare takes a share only if it is the one that the package names.
+// newShare returns an error unless b is the share that the package names.
 func (p *Package) newShare(index int, b []byte) (*Share, error) {
 	if index < 1 || index > len(p.parts) || len(b) != shareSize {
 		return nil, fmt.Errorf("%w: %d bytes for share %d of %d", ErrShare, len(b), index, len(p.parts))
@@ -95,10 +95,9 @@ func (p *Package) newShare(index int, b []byte) (*Share, error) {
 	return s, nil
 }
 
-// FileKey puts shares together. It needs as many different ones as the package says;
-// more are not used. A wrong share can't get here, and if the package itself was made
-// of shares that don't fit each other, the error wraps ErrOpen: there is no wrong
-// file key.
+// FileKey combines shares, of which it needs the threshold. It never returns a wrong file
+// key: a [Share] is one that the package names, and if the package's maker made shares
+// that don't fit together, the error wraps ErrOpen.
 func (p *Package) FileKey(shares []*Share) ([]byte, error) {
 	var use []secretsharing.Share
 	var seen []int
@@ -118,7 +117,7 @@ func (p *Package) FileKey(shares []*Share) ([]byte, error) {
 		use = append(use, secretsharing.Share{ID: field.NewScalar().SetUint64(uint64(s.index)), Value: x})
 	}
 	if len(use) < p.threshold {
-		return nil, fmt.Errorf("escrow: %d shares, and %d open it", len(use), p.threshold)
+		return nil, fmt.Errorf("escrow: %d shares, and %d are needed", len(use), p.threshold)
 	}
 	x, err := secretsharing.Recover(uint(p.threshold-1), use)
 	if err != nil {
@@ -134,7 +133,7 @@ func (p *Package) FileKey(shares []*Share) ([]byte, error) {
 	}
 	key, err := aead.Open(nil, make([]byte, aead.NonceSize()), p.wrapped[:], nil)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the shares are those that the package names, and don't fit each other", ErrOpen)
+		return nil, fmt.Errorf("%w: the package was made with shares that don't fit together", ErrOpen)
 	}
 	return key, nil
 }

@@ -89,7 +89,7 @@ func TestRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, bad := range mutations(t, b) {
-		if _, err := ParseRequest(bad); !errors.Is(err, ErrMalformed) {
+		if _, err := parseRequest(bad); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -148,7 +148,7 @@ func TestRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := ParseRequest(b); err != nil || got.Warrant != nil || got.WarrantOpenings != nil {
+	if got, err := parseRequest(b); err != nil || got.Warrant != nil || got.WarrantOpenings != nil {
 		t.Errorf("emergency: %+v, %v", got, err)
 	}
 }

@@ -23,40 +23,40 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// Options say how patient an agency is. The zero value is fine.
+// Options are an agency's limits. The zero value is fine.
 type Options struct {
 	// HTTPClient. nil: one with limits on every step, which follows no redirects.
 	HTTPClient *http.Client
 	// UserAgent. "": vasistas.
 	UserAgent string
-	// Timeout of all that is asked of one gate; a gate answers once its release is
-	// published. 0: 2 minutes.
+	// Timeout of all requests to one gate, which answers once its release is published.
+	// 0: 2 minutes.
 	Timeout time.Duration
-	// Backoff is the first pause before a gate that says "later" is asked again; it
+	// Backoff is the first pause before asking a gate again after a temporary refusal; it
 	// doubles up to 10 seconds. 0: 250 milliseconds.
 	Backoff time.Duration
-	// Progress, if not nil, is called when a gate has answered or failed. Calls don't
-	// overlap.
+	// Progress, if not nil, is called when a gate has answered or failed, one call at a
+	// time.
 	Progress func(Result)
 }
 
-// A Refusal is what a gate answered instead of its shares.
+// A Refusal is a gate's answer other than its shares (RFC 9457).
 type Refusal = problem.Problem
 
-// A Result is what came of one gate.
+// A Result is the outcome for one gate.
 type Result struct {
 	Custodian string
-	URL       string           // "": none is known, it was not asked
-	Err       error            // nil: it gave its shares; a [Refusal] if it refused
-	Release   *event.Reference // that it answered under
+	URL       string           // "": unknown, so the gate was not asked
+	Err       error            // nil: it gave its shares; wraps a [Refusal] if it refused
+	Release   *event.Reference // of its answer
 }
 
-// ErrTooFew is wrapped by the error that too few gates gave their shares.
+// ErrTooFew is wrapped by the error of [Case.FileKeys] if the threshold is missed.
 var ErrTooFew = errors.New("too few gates gave their shares")
 
-// FileKeys asks all gates of the case side by side, until as many have given their
-// shares as open, and returns the file keys by the packages' digests. What came of
-// each gate is in the results, in the order of the group, also with an error.
+// FileKeys asks all gates of the case at the same time, until the threshold of shares is
+// reached, and returns the file keys by the packages' digests. The results, one for each
+// gate in the order of the group, are returned with an error, too.
 func (c *Case) FileKeys(ctx context.Context, o Options) (map[event.Digest][]byte, []Result, error) {
 	o.setDefaults()
 	ctx, cancel := context.WithCancel(ctx)
@@ -76,7 +76,7 @@ func (c *Case) FileKeys(ctx context.Context, o Options) (map[event.Digest][]byte
 				got[d] = append(got[d], s)
 			}
 		case good >= threshold && errors.Is(a.err, context.Canceled):
-			r.Err = errors.New("its answer was not waited for")
+			r.Err = errors.New("not waited for: enough gates had answered")
 		default:
 			r.Err = a.err
 		}
@@ -101,7 +101,7 @@ func (c *Case) FileKeys(ctx context.Context, o Options) (map[event.Digest][]byte
 	return keys, results, nil
 }
 
-// answer is what one gate, the i-th of the group, has said.
+// answer is the answer of the i-th gate of the group.
 type answer struct {
 	i       int
 	shares  []*escrow.Share // of the request's packages, in their order
@@ -109,8 +109,8 @@ type answer struct {
 	err     error
 }
 
-// askAll asks each gate whose URL is known, and returns where their answers come, and how
-// many.
+// askAll asks each gate whose URL is known. It returns the channel of their answers, and
+// how many gates it asked.
 func (c *Case) askAll(ctx context.Context, o *Options) ([]Result, <-chan answer, int) {
 	members := c.group.Members()
 	results := make([]Result, len(members))
@@ -154,8 +154,8 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// ask gets one gate's shares, of the packages in their order. It asks again while the
-// gate is away or says "later", until ctx ends.
+// ask gets one gate's shares of the packages, in their order. It asks again while the gate
+// is unreachable or refuses for a time, until ctx ends.
 func (c *Case) ask(ctx context.Context, m escrow.Member, base string, o *Options) ([]*escrow.Share, event.Reference, error) {
 	sealed, err := c.request.Seal(c.group.Origin(), strongest(m.Keys))
 	if err != nil {
@@ -184,7 +184,7 @@ func (c *Case) ask(ctx context.Context, m escrow.Member, base string, o *Options
 		case <-time.After(wait):
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				err = fmt.Errorf("no answer within %v; the last word: %w", o.Timeout, err)
+				err = fmt.Errorf("no shares within %v; the last try: %w", o.Timeout, err)
 			} else {
 				err = ctx.Err()
 			}
@@ -199,7 +199,7 @@ func strongest(keys []event.HPKEKey) event.HPKEKey {
 	return keys[max(i, 0)]
 }
 
-// post sends a request and reads a bounded answer.
+// post sends a request and reads the answer, of at most escrow.MaxAnswerSize bytes.
 func post(ctx context.Context, o *Options, url string, body []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -221,13 +221,13 @@ func post(ctx context.Context, o *Options, url string, body []byte) ([]byte, err
 		return nil, err
 	}
 	if len(b) > escrow.MaxAnswerSize {
-		return nil, fmt.Errorf("it answers %w", &Refusal{Status: http.StatusOK, Detail: "an answer without end"})
+		return nil, fmt.Errorf("it answers %w", &Refusal{Status: http.StatusOK, Detail: fmt.Sprintf("more than %d bytes", escrow.MaxAnswerSize)})
 	}
 	return b, nil
 }
 
-// Identity opens the age files of a case. It asks the gates when it is first used, and
-// remembers the file keys.
+// Identity opens the age files of a case. Its first Unwrap asks the gates, and it keeps
+// the file keys.
 type Identity struct {
 	ctx  context.Context
 	c    *Case

@@ -216,7 +216,7 @@ func TestCheck(t *testing.T) {
 		"fewer":        {func(c *agency.Case) { c.Packages = c.Packages[:1] }, "1 packages that the access names"},
 		"twice":        {func(c *agency.Case) { c.Packages = append(c.Packages, c.Packages[0]) }, "given twice"},
 		"foreign":      {func(c *agency.Case) { c.Packages = other.c.Packages }, "another group|does not name"},
-		"few gates":    {func(c *agency.Case) { delete(c.Gates, "c1") }, "2 shares open"},
+		"few gates":    {func(c *agency.Case) { delete(c.Gates, "c1") }, "needs shares of 2 gates"},
 		"no custodian": {func(c *agency.Case) { c.Gates["court"] = "http://x" }, "no such custodian"},
 		"no URL":       {func(c *agency.Case) { c.Gates["c2"] = "file:///etc/passwd" }, "no http"},
 	} {

@@ -1,16 +1,16 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package agency collects shares: it asks the gates of a custodian group for an access
-// that is logged, puts their shares together, and opens files.
+// Package agency opens files: it asks the gates of a custodian group for the shares of a
+// logged access, and combines them.
 //
-// It promises its caller that a file key which it returns is the one that the
-// package's maker wrapped: each share is the one whose hash the package names, and
-// the file key's own cipher has confirmed them together. Gates that are down, slow,
-// or answer nonsense cost no more than their share, as long as enough others answer;
-// which one did what is in the results. It trusts its case file, and no gate.
+// It promises its caller that a file key is the one that the package's maker wrapped:
+// the package names the hash of each share, and the cipher of the file key authenticates
+// their combination. Gates that are down, slow or wrong cost no more than their share,
+// as long as the threshold of others answer; the results name each gate's outcome. It
+// trusts its case file, and no gate.
 //
-// Nothing here can open a file without the gates, and no gate opens without the log.
+// It can open no file without the gates, and no gate opens without the log.
 package agency
 
 import (
@@ -31,10 +31,10 @@ import (
 // MaxCaseSize bounds a case file.
 const MaxCaseSize = 2 * escrow.MaxRequestSize
 
-// A Case is one access of an agency: what its gates are shown, and the one-time key
-// that they encrypt to. ParseCase or Check makes sure that it is whole.
+// A Case is one access of an agency: the evidence for the gates, and the one-time key that
+// they encrypt to. Call Check after filling it in; ParseCase does.
 type Case struct {
-	Charter         []byte            `json:"charter"`                   // entry, or proof file, of the charter in force at the access
+	Charter         []byte            `json:"charter"`                   // entry or proof file of the charter in force at the access
 	Key             []byte            `json:"key"`                       // escrow.SecretKey of the access's recipient
 	Warrant         []byte            `json:"warrant,omitempty"`         // proof file; nil in an emergency
 	WarrantOpenings []byte            `json:"warrantOpenings,omitempty"` // openings file; nil in an emergency
@@ -58,7 +58,7 @@ func (c Case) String() string {
 // GoString is String.
 func (c Case) GoString() string { return c.String() }
 
-// caseMagic is the member that tells the file's layout.
+// caseMagic names the file's layout.
 const caseMagic = "vasistas case 1"
 
 type caseText struct {
@@ -66,14 +66,14 @@ type caseText struct {
 	*Case
 }
 
-// Bytes returns the case file. It holds the private key and the openings, so it is
-// kept with mode 0600.
+// Bytes returns the case file. It has the private key and the openings: keep it with mode
+// 0600.
 func (c *Case) Bytes() ([]byte, error) {
 	b, err := json.MarshalIndent(caseText{caseMagic, c}, "", " ")
 	return append(b, '\n'), err
 }
 
-// ParseCase reads a case file and checks it.
+// ParseCase parses a case file and checks the case.
 func ParseCase(b []byte) (*Case, error) {
 	if len(b) > MaxCaseSize {
 		return nil, fmt.Errorf("a case file of more than %d bytes", MaxCaseSize)
@@ -90,9 +90,9 @@ func ParseCase(b []byte) (*Case, error) {
 	return t.Case, t.Check()
 }
 
-// Check makes sure that the case is whole and fits together, so that what a gate would
-// refuse is said before anything is sent. It needs no policy: whether warrant and
-// access are in the log is the gates' to say.
+// Check returns an error if a member is missing or contradicts another, before a gate
+// would refuse it. It needs no policy: only the gates verify that warrant and access are
+// in the log.
 func (c *Case) Check() (err error) {
 	if c.charter, err = charters.Parse(c.Charter); err != nil {
 		return fmt.Errorf("the charter: %w", err)
@@ -110,7 +110,7 @@ func (c *Case) Check() (err error) {
 	}
 	c.accessRef = ref
 	if accessEnv.Event.Log != c.charter.Origin {
-		return fmt.Errorf("the access is for the log %q, and the charter of %q", accessEnv.Event.Log, c.charter.Origin)
+		return fmt.Errorf("the access is for the log %q, and the charter is of the log %q", accessEnv.Event.Log, c.charter.Origin)
 	}
 	if c.group, err = escrow.NewGroup(c.charter.Origin, c.charter.Charter, access.Group); err != nil {
 		return err
@@ -135,12 +135,12 @@ func (c *Case) Check() (err error) {
 	return c.checkGates()
 }
 
-// checkWarrant returns the agency's key, from the warrant or, in an emergency, the
-// access; and the warrant's event hash.
+// checkWarrant returns the agency's key, from the warrant or, in an emergency, from the
+// access, and the warrant's event hash.
 func (c *Case) checkWarrant(access *event.Access) (*event.PublicKey, event.Digest, error) {
 	if access.Warrant == nil {
 		if len(c.Warrant)+len(c.WarrantOpenings) > 0 {
-			return nil, event.Digest{}, errors.New("a warrant, and the access is an emergency's without one")
+			return nil, event.Digest{}, errors.New("there is a warrant, but the access is an emergency without one")
 		}
 		k, err := agencyKeyOf(c.request.AccessOpenings)
 		return k, event.Digest{}, err
@@ -150,7 +150,7 @@ func (c *Case) checkWarrant(access *event.Access) (*event.PublicKey, event.Diges
 		return nil, event.Digest{}, fmt.Errorf("the warrant: %w", err)
 	}
 	if ref != *access.Warrant {
-		return nil, event.Digest{}, fmt.Errorf("the access stands on entry %d, and the warrant given is another", access.Warrant.Index)
+		return nil, event.Digest{}, fmt.Errorf("the access names the warrant in entry %d; the warrant given is another", access.Warrant.Index)
 	}
 	c.request.Warrant = c.Warrant
 	if c.request.WarrantOpenings, err = openingsOf(c.WarrantOpenings, env); err != nil {
@@ -188,7 +188,7 @@ func (c *Case) checkConsent(k *event.PublicKey, warrant event.Digest, id event.I
 	return nil
 }
 
-// checkPackages wants exactly the packages that the access opens.
+// checkPackages checks that the packages are exactly those of the access.
 func (c *Case) checkPackages() error {
 	var want []event.Digest
 	for _, o := range c.request.AccessOpenings.Subject {
@@ -216,12 +216,12 @@ func (c *Case) checkPackages() error {
 		c.request.Packages = append(c.request.Packages, p)
 	}
 	if len(want) > 0 {
-		return fmt.Errorf("%d packages that the access names are not given, such as %s: a gate wants to see all, to write to all", len(want), want[0])
+		return fmt.Errorf("%d packages of the access are missing, such as %s: a gate needs all of them, to notify every subject", len(want), want[0])
 	}
 	return nil
 }
 
-// checkGates wants a URL of enough custodians.
+// checkGates checks that the URLs of at least the threshold of gates are known.
 func (c *Case) checkGates() error {
 	known := 0
 	for _, m := range c.group.Members() {
@@ -230,12 +230,12 @@ func (c *Case) checkGates() error {
 		}
 	}
 	if known < c.group.Threshold() {
-		return fmt.Errorf("URLs of %d gates of the group %s, and %d shares open", known, c.group.ID(), c.group.Threshold())
+		return fmt.Errorf("the group %s needs shares of %d gates, and the URLs of %d are known", c.group.ID(), c.group.Threshold(), known)
 	}
 	for name, s := range c.Gates {
 		u, err := url.Parse(s)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return fmt.Errorf("gate %s: %q is no http or https URL", name, s)
+			return fmt.Errorf("gate %s: %q is not an http or https URL", name, s)
 		}
 		if !slices.ContainsFunc(c.group.Members(), func(m escrow.Member) bool { return m.Name == name }) {
 			return fmt.Errorf("gate %s: the group %s has no such custodian", name, c.group.ID())
@@ -244,7 +244,7 @@ func (c *Case) checkGates() error {
 	return nil
 }
 
-// entryOf returns the event that a proof file carries.
+// entryOf returns the event of a proof file.
 func entryOf(proof []byte) (*event.Envelope, event.Reference, error) {
 	p, err := tlog.ParseProof(proof)
 	if err != nil {
@@ -252,12 +252,12 @@ func entryOf(proof []byte) (*event.Envelope, event.Reference, error) {
 	}
 	env, err := event.ParseEnvelope(p.Extra)
 	if err != nil {
-		return nil, event.Reference{}, fmt.Errorf("what its proof file carries: %w", err)
+		return nil, event.Reference{}, fmt.Errorf("the entry in its proof file: %w", err)
 	}
 	return env, event.Reference{Index: p.Index, Leaf: env.LeafHash()}, nil
 }
 
-// openingsOf reads an openings file, which must open all of the event.
+// openingsOf parses an openings file, which must open all of the event.
 func openingsOf(b []byte, env *event.Envelope) (*event.Openings, error) {
 	o, err := event.ParseOpenings(b)
 	if err != nil {

@@ -4,10 +4,10 @@
 // Package charters finds custodian groups in a directory of charters.
 //
 // Each file of the directory whose name ends in .charter is a charter's entry, or a
-// proof file (C2SP tlog-proof) that carries one. Of several charters of one log the
-// one with the highest version counts. The files are believed, as a policy file is:
-// whoever can write the directory decides to whose keys files are escrowed. Their
-// form is checked, and the keys of each group that is asked for; signatures are not.
+// proof file (C2SP tlog-proof) with one. Of several charters of one log the one with the
+// highest version counts. The package promises that each key of a group is safe to
+// encrypt to. It trusts the files like a policy file and checks no signatures: who can
+// write to the directory decides to whose keys files are escrowed.
 package charters
 
 import (
@@ -24,30 +24,30 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Env names the environment variable with the directory; without it, it is
-// vasistas/charters in the user's configuration directory.
+// Env names the environment variable with the directory. The default is vasistas/charters
+// in the user's configuration directory.
 const Env = "VASISTAS_CHARTERS"
 
-// Suffix is what a charter's file name ends in.
+// Suffix ends the name of a charter's file.
 const Suffix = ".charter"
 
-// maxFiles bounds the files that are read.
+// maxFiles bounds the files that Group reads.
 const maxFiles = 1024
 
-// A Charter is what a file says.
+// A Charter is a charter with its log.
 type Charter struct {
 	Origin string
 	*event.Charter
 }
 
-// Dir returns the directory that Env names, or the default one.
+// Dir returns the directory of Env, or the default one.
 func Dir() (string, error) {
 	if d := os.Getenv(Env); d != "" {
 		return d, nil
 	}
 	d, err := os.UserConfigDir()
 	if err != nil {
-		return "", fmt.Errorf("no directory of charters: set %s: %w", Env, err)
+		return "", fmt.Errorf("no directory of charters; set %s: %w", Env, err)
 	}
 	return filepath.Join(d, "vasistas", "charters"), nil
 }
@@ -76,12 +76,12 @@ func Group(dir, origin, id string) (*escrow.Group, error) {
 		}
 	}
 	if best == nil {
-		return nil, fmt.Errorf("%s has no charter of the log %q: put its file there, with a name ending in %s", dir, origin, Suffix)
+		return nil, fmt.Errorf("%s has no charter of the log %q; put one there, in a file whose name ends in %s", dir, origin, Suffix)
 	}
 	return escrow.NewGroup(origin, best.Charter, id)
 }
 
-// Load reads a file.
+// Load reads and parses a file.
 func Load(name string) (*Charter, error) {
 	b, err := durable.ReadFile(name, tlog.MaxProofSize)
 	if err != nil {
@@ -94,8 +94,8 @@ func Load(name string) (*Charter, error) {
 	return c, nil
 }
 
-// Parse reads a charter's entry, or a proof file with one. A line feed at the end of
-// an entry, as editors leave it, is not part of it.
+// Parse parses a charter's entry, or a proof file with one. It ignores a line feed at the
+// end of an entry, which editors add.
 func Parse(b []byte) (*Charter, error) {
 	entry := bytes.TrimSuffix(b, []byte("\n"))
 	if !bytes.HasPrefix(b, []byte("{")) {
@@ -111,7 +111,7 @@ func Parse(b []byte) (*Charter, error) {
 	}
 	ch, ok := env.Event.Body.(*event.Charter)
 	if !ok {
-		return nil, errors.New("the event is no charter")
+		return nil, errors.New("the event is not a charter")
 	}
 	return &Charter{env.Event.Log, ch}, nil
 }

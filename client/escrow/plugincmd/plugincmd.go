@@ -1,13 +1,14 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plugincmd is the command age-plugin-vasistas, and the strings by which age
-// calls it: recipients, and identities.
+// Package plugincmd is the command age-plugin-vasistas (C2SP age-plugin), and its
+// recipient and identity strings.
 //
-// As a recipient it escrows a file to the custodian group that the string names, with
-// the keys of the charter in the directory of package charters. As an identity it is an
-// agency's: the string holds the path of a case file, which it reads, and asks the
-// gates. age passes on what went wrong; which gate did what is shown as a message.
+// A recipient string is an [escrow.Address]: the command escrows a file to its custodian
+// group, with the keys of the charter in the directory of package charters. An identity
+// string is the path of an agency's case file: the command asks the case's gates for their
+// shares, and opens the file. age shows errors, and the outcome of each gate as a message.
+// The command trusts its directory of charters and the case file.
 package plugincmd
 
 import (
@@ -28,7 +29,7 @@ import (
 	"github.com/vasistas/vasistas/client/escrow/charters"
 )
 
-// name is the plug-in's in the strings: age1vasistas1... and AGE-PLUGIN-VASISTAS-1...
+// name is the plug-in's name in the strings age1vasistas1... and AGE-PLUGIN-VASISTAS-1...
 const name = "vasistas"
 
 // maxLine is the longest line that age reads from a recipients file.
@@ -42,20 +43,20 @@ func Recipient(a *escrow.Address) (string, error) {
 	}
 	s := plugin.EncodeRecipient(name, b)
 	if s == "" || len(s) > maxLine {
-		return "", fmt.Errorf("a recipient of %d characters, and age reads %d", len(s), maxLine)
+		return "", fmt.Errorf("a recipient of %d characters; age reads at most %d", len(s), maxLine)
 	}
 	return s, nil
 }
 
-// ParseRecipient reads what Recipient writes, and finds the group's keys in a directory
-// of charters.
+// ParseRecipient parses exactly what Recipient returns, and takes the group's keys from a
+// directory of charters.
 func ParseRecipient(s, dir string) (*escrow.Recipient, error) {
 	n, b, err := plugin.ParseRecipient(s)
 	if err != nil {
 		return nil, err
 	}
 	if n != name {
-		return nil, fmt.Errorf("a recipient of the plug-in %q", n)
+		return nil, fmt.Errorf("a recipient of the plug-in %q, and not of %q", n, name)
 	}
 	return recipient(b, dir)
 }
@@ -72,10 +73,10 @@ func recipient(b []byte, dir string) (*escrow.Recipient, error) {
 	return a.Recipient(g)
 }
 
-// identityVersion begins what an identity string holds; the path follows.
+// identityVersion begins the content of an identity string; the path follows.
 const identityVersion = "case1:"
 
-// Identity returns the string for a case file. It holds the file's path, and no secret.
+// Identity returns the string for a case file. It has the file's path, and no secret.
 func Identity(file string) (string, error) {
 	path, err := filepath.Abs(file)
 	if err != nil {
@@ -90,7 +91,7 @@ func Identity(file string) (string, error) {
 func identity(ctx context.Context, b []byte, p *plugin.Plugin) (age.Identity, error) {
 	path, ok := strings.CutPrefix(string(b), identityVersion)
 	if !ok || !filepath.IsAbs(path) {
-		return nil, errors.New("the identity holds no path of a case file")
+		return nil, errors.New("the identity has no path of a case file")
 	}
 	c, err := LoadCase(path)
 	if err != nil {
@@ -98,13 +99,13 @@ func identity(ctx context.Context, b []byte, p *plugin.Plugin) (age.Identity, er
 	}
 	return c.Identity(ctx, agency.Options{UserAgent: "age-plugin-vasistas", Progress: func(r agency.Result) {
 		if r.Err != nil {
-			// If age can't show it, the error will say it too.
+			// The error has the outcome as well, so a failure to show it is harmless.
 			_ = p.DisplayMessage(fmt.Sprintf("gate %s: %v", r.Custodian, r.Err))
 		}
 	}}), nil
 }
 
-// LoadCase reads a case file, which nobody else may read.
+// LoadCase reads a case file. It refuses one that other users may read.
 func LoadCase(path string) (*agency.Case, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -116,7 +117,7 @@ func LoadCase(path string) (*agency.Case, error) {
 		return nil, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s holds a private key, and others may read it: its mode is %#o, want 0600", path, info.Mode().Perm())
+		return nil, fmt.Errorf("%s has a private key, and other users may read it: change its mode from %#o to 0600", path, info.Mode().Perm())
 	}
 	b, err := io.ReadAll(io.LimitReader(f, agency.MaxCaseSize+1))
 	if err != nil {
@@ -129,13 +130,13 @@ func LoadCase(path string) (*agency.Case, error) {
 	return c, nil
 }
 
-// Run is the command.
+// Run runs the command and returns its exit code: 2 for a misuse.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("age-plugin-vasistas", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	machine := fs.String("age-plugin", "", "the state machine that age asks for")
 	fs.Usage = func() {
-		fmt.Fprint(stderr, "age calls this program for recipients age1vasistas1..., which 'vasistas escrow\nrecipient' makes, and identities AGE-PLUGIN-VASISTAS-1..., which 'vasistas open\nprepare' makes. Charters are in $"+charters.Env+".\n")
+		fmt.Fprint(stderr, "age runs this program for recipients age1vasistas1..., which 'vasistas escrow\nrecipient' makes, and for identities AGE-PLUGIN-VASISTAS-1..., which 'vasistas open\nprepare' makes. It reads charters from the directory $"+charters.Env+", by default\nvasistas/charters in your configuration directory.\n")
 	}
 	if err := fs.Parse(args); err != nil || fs.NArg() > 0 || *machine == "" {
 		if err == nil {
