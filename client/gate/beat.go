@@ -14,25 +14,25 @@ import (
 	"github.com/vasistas/vasistas/log/ledger"
 )
 
-// maxOutbox is how many events may wait to be posted before no more are made:
-// half of what the ledger lets a chain be ahead.
+// maxOutbox bounds the signed events that wait to be posted: half of the releases that the
+// ledger keeps ahead of a gap in a chain.
 const maxOutbox = 32
 
-var errOutbox = errors.New("too many events wait for the log to take them")
+var errOutbox = errors.New("too many signed events wait to be logged; try again later")
 
-// beat signs a heartbeat if one is due: at once after a resumption, and then once
-// in each of the profile's periods.
-func (g *Gate) beat(b *book) error {
-	if _, err := g.custodian(b); err != nil {
-		return nil // of nobody's chain
+// beat signs a heartbeat if one is due: at once after a resumption, then once in each of
+// the profile's periods.
+func (g *Gate) beat(f *follower) error {
+	if _, err := g.custodian(f); err != nil {
+		return nil // this key has no chain
 	}
-	in := b.ledger.Charter()
+	in := f.ledger.Charter()
 	now := time.Now().UTC().Truncate(time.Second)
-	if b.head == nil || b.head.Checkpoint.Size != b.ledger.Size() || fresh(b.head.Checkpoint.Size, b.head.LoggedAfter, in, now) != nil {
-		return nil // what was signed elsewhere may not be seen yet
+	if f.head == nil || f.head.Checkpoint.Size != f.ledger.Size() || fresh(f.head.Checkpoint.Size, f.head.LoggedAfter, in, now) != nil {
+		return nil // the log may have later entries signed by this key
 	}
 	from, resumed := g.journal.last()
-	if c, ok := b.ledger.Chain(g.cfg.Signer.KeyID()); ok && c.Heartbeat.After(from) {
+	if c, ok := f.ledger.Chain(g.cfg.Signer.KeyID()); ok && c.Heartbeat.After(from) {
 		from = c.Heartbeat
 	}
 	period := time.Duration(in.Profile.Heartbeat.Within) * time.Second
@@ -48,8 +48,8 @@ func (g *Gate) beat(b *book) error {
 	return err
 }
 
-// sign puts an event of this gate's chain into the outbox, if there is room and body
-// returns one. A nil body means that the event is not needed any more.
+// sign signs an event of this gate's chain into the outbox. It returns errOutbox if the
+// outbox is full, or if body returns nil for an event that is not needed any more.
 func (g *Gate) sign(body func(seq uint64, prev event.Digest) event.Body) error {
 	_, err := g.journal.sign(func(seq uint64, prev event.Digest) (*event.Submission, error) {
 		b := body(seq, prev)
@@ -69,22 +69,8 @@ func (g *Gate) sign(body func(seq uint64, prev event.Digest) event.Body) error {
 	return err
 }
 
-// refuseInLog tells the log that an access was refused, once for each reason.
-func (g *Gate) refuseInLog(access event.Reference, reason string) error {
-	err := g.sign(func(uint64, event.Digest) event.Body {
-		if g.journal.refused[refusalKey{access.Index, reason}] {
-			return nil
-		}
-		return &event.Refusal{Access: access, Reason: reason}
-	})
-	if errors.Is(err, errOutbox) {
-		return nil
-	}
-	return err
-}
-
-// post submits what the log does not hold yet, in the order of signing. What a
-// head then shows to be logged leaves the outbox; see journal.seen.
+// post submits the outbox, in the order of signing. An event leaves the outbox once a head
+// shows it: see journal.seen.
 func (g *Gate) post(ctx context.Context) error {
 	if !g.posting.TryLock() {
 		return nil
@@ -94,7 +80,7 @@ func (g *Gate) post(ctx context.Context) error {
 	for _, s := range g.journal.waiting() {
 		err := g.postOne(ctx, s)
 		if final(err) {
-			// What comes after it may be taken all the same.
+			// The log may accept later events all the same.
 			refused = errors.Join(refused, fmt.Errorf("the log refuses a %s: %w", s.kind, err))
 			continue
 		}
@@ -105,14 +91,14 @@ func (g *Gate) post(ctx context.Context) error {
 	return refused
 }
 
-// settle takes an event for logged that the log says it has at an index which this gate
-// has read already: its journal may be older than its ledger. The verified tree says
-// whether that is so.
-func (g *Gate) settle(ctx context.Context, b *book, s *signed, index uint64) error {
-	if b.stopped != nil || index >= b.ledger.Size() {
+// resolve handles an event that the log reports at an index below the ledger's size, which
+// happens if the journal is older than the ledger. It marks the event as logged if the
+// verified tree has it there.
+func (g *Gate) resolve(ctx context.Context, f *follower, s *signed, index uint64) error {
+	if f.stopped != nil || index >= f.ledger.Size() {
 		return nil
 	}
-	raw, err := b.replica.Tree().Entry(ctx, index)
+	raw, err := f.replica.Tree().Entry(ctx, index)
 	if err != nil {
 		return err
 	}
@@ -122,8 +108,8 @@ func (g *Gate) settle(ctx context.Context, b *book, s *signed, index uint64) err
 	return nil
 }
 
-// submit posts a submission of the journal. Each call parses its bytes again, since
-// calls may run at the same time.
+// submit posts a submission of the journal. Concurrent calls may share s, so each parses
+// its bytes again.
 func (g *Gate) submit(ctx context.Context, s *signed, wait client.Wait) (*client.Submitted, error) {
 	sub, err := event.ParseSubmission(s.submission)
 	if err != nil {
@@ -134,7 +120,7 @@ func (g *Gate) submit(ctx context.Context, s *signed, wait client.Wait) (*client
 	return got, err
 }
 
-// final says whether the log will never take what it has refused.
+// final returns whether an error is a refusal for good.
 func final(err error) bool {
 	p, ok := errors.AsType[*client.Problem](err)
 	return ok && !p.Temporary()
@@ -143,12 +129,12 @@ func final(err error) bool {
 func (g *Gate) postOne(ctx context.Context, s *signed) error {
 	got, err := g.submit(ctx, s, client.WaitSequenced)
 	if err == nil && got.Duplicate {
-		return g.with(ctx, func(b *book) error { return g.settle(ctx, b, s, got.Index) })
+		return g.with(ctx, func(f *follower) error { return g.resolve(ctx, f, s, got.Index) })
 	}
 	if s.kind == event.TypeRelease || !final(err) {
 		return err
 	}
-	// A heartbeat or refusal that the log will never take holds up nothing.
+	// A heartbeat or refusal that the log refuses for good must not hold up later events.
 	g.cfg.Logger.Error("the log refuses an event", "type", s.kind, "err", err)
 	g.journal.drop(s.hash)
 	return nil

@@ -469,14 +469,14 @@ func TestOldLedger(t *testing.T) {
 		s.cfg.Logger = slog.New(slog.NewTextHandler(&out, nil))
 		w.run(s)
 		s.stop()
-		if got := out.String(); !strings.Contains(got, "the log is replayed") || !strings.Contains(got, text) {
+		if got := out.String(); !strings.Contains(got, "replaying the log") || !strings.Contains(got, text) {
 			t.Errorf("it did not say that it is %s: %s", text, got)
 		}
 		out.Reset()
 		w.run(s)
 		w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
 		s.stop()
-		if got := out.String(); strings.Contains(got, "replayed") {
+		if got := out.String(); strings.Contains(got, "replaying") {
 			t.Errorf("the new one is of no use: %s", got)
 		}
 	}

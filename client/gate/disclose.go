@@ -10,31 +10,31 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// lookForNotices is how often a gate looks whether its notices are published.
-const lookForNotices = 5 * time.Second
+// discloseEvery is the time between two checks for overdue notices.
+const discloseEvery = 5 * time.Second
 
-// disclose publishes the notices of this gate's releases, where the provider has not
-// done so in time. What is published, or owed by nobody, is forgotten.
-func (g *Gate) disclose(b *book) error {
+// disclose publishes the notices of this gate's releases that the provider has not
+// published in time. It forgets notices that are published or not owed.
+func (g *Gate) disclose(f *follower) error {
 	now := time.Now()
 	if now.Before(g.disclosing) {
 		return nil
 	}
-	g.disclosing = now.Add(lookForNotices)
+	g.disclosing = now.Add(discloseEvery)
 	list := g.journal.unpublished()
 	if len(list) == 0 {
 		return nil
 	}
 	late := make(map[uint64]bool) // releases
-	for _, o := range b.ledger.Overdue(now) {
+	for _, o := range f.ledger.Overdue(now) {
 		if o.Rule == "disclosure" {
 			late[o.Index] = true
 		}
 	}
 	for _, s := range list {
-		_, closed, ok := b.ledger.Notices(s.index)
+		_, closed, ok := f.ledger.Notices(s.index)
 		switch {
-		case !ok && s.index < b.ledger.Size() || ok && closed == 0:
+		case !ok && s.index < f.ledger.Size() || ok && closed == 0:
 			g.journal.published(s.access.Index)
 		case ok && late[s.index]:
 			if err := g.discloseOne(s); errors.Is(err, errOutbox) {
@@ -47,8 +47,8 @@ func (g *Gate) disclose(b *book) error {
 	return nil
 }
 
-// discloseOne signs a disclosure for each notice of a release, and leaves posting it
-// to the outbox. One that the log has already is refused there, and dropped.
+// discloseOne signs a disclosure for each notice of a release into the outbox. If the log
+// has a disclosure already, it refuses this one, and post drops it.
 func (g *Gate) discloseOne(s *signed) error {
 	for _, n := range s.notices {
 		err := g.sign(func(uint64, event.Digest) event.Body {
@@ -58,7 +58,7 @@ func (g *Gate) discloseOne(s *signed) error {
 			return err
 		}
 	}
-	g.cfg.Logger.Warn("the provider has not published the notices of a release in time; this gate does", "release", s.seq)
+	g.cfg.Logger.Warn("publishing the notices of a release, which the provider has not published in time", "release", s.seq)
 	g.journal.published(s.access.Index)
 	return nil
 }

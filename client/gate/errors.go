@@ -10,8 +10,8 @@ import (
 	"github.com/vasistas/vasistas/internal/problem"
 )
 
-// A Code says at which step a request was refused, and why. Codes are stable: they
-// stand in answers, metrics and docs/operations.md.
+// A Code is why a request was refused. Codes are stable, in answers and metrics; see
+// docs/operations.md.
 type Code = problem.Code
 
 // The codes, in the order of the steps.
@@ -25,19 +25,17 @@ const (
 	CodeStorage, CodeLog, CodeEffect, CodeShare        = problem.Storage, problem.Log, problem.Effect, problem.Share
 )
 
-// A Refusal is why a gate does not open. It is the error of every request.
+// A Refusal is the error of every request that a gate refuses.
 type Refusal struct {
-	Code Code
-	Err  error
-
-	// reason is what the log is told; "" for nothing.
-	reason string
+	Code   Code
+	Err    error
+	reason string // of the refusal to log; "": none is logged
 }
 
 func (r *Refusal) Error() string { return fmt.Sprintf("%s: %v", r.Code, r.Err) }
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// Temporary says whether the same request may be answered later.
+// Temporary returns whether the same request may be answered later.
 func (r *Refusal) Temporary() bool {
 	switch r.Code {
 	case CodeBusy, CodeNotReady, CodeHead, CodeClock, CodeStorage, CodeLog, CodeOverdue:
@@ -50,7 +48,7 @@ func refuse(code Code, format string, args ...any) *Refusal {
 	return &Refusal{Code: code, Err: fmt.Errorf(format, args...)}
 }
 
-// refusal returns the refusal in an error; any other error is not the request's fault.
+// refusal returns the refusal in err. Any other error is the gate's own, CodeNotReady.
 func refusal(err error) *Refusal {
 	if r, ok := errors.AsType[*Refusal](err); ok {
 		return r
@@ -58,8 +56,8 @@ func refusal(err error) *Refusal {
 	return refuse(CodeNotReady, "%w", err)
 }
 
-// Reasons of refusals, as the shipped profiles name them. One that the profile in
-// force does not have is not logged.
+// Reasons of refusals, in the shipped profiles. The gate logs only those that the profile
+// in force has.
 const (
 	reasonAccount   = "account-mismatch"
 	reasonBreach    = "breach-open"
@@ -73,7 +71,7 @@ const (
 	reasonStanza    = "unreadable"
 )
 
-// logged makes the refusal one that the log is told of.
+// logged sets the reason under which the refusal is logged.
 func (r *Refusal) logged(reason string) *Refusal {
 	r.reason = reason
 	return r
@@ -81,15 +79,15 @@ func (r *Refusal) logged(reason string) *Refusal {
 
 // Errors after which a gate signs and opens nothing until its operator acts.
 var (
-	// ErrElsewhere: the log holds something that this gate's key has signed and
-	// its journal lacks. Stop the other instance; if this one was restored from a
-	// backup, take the chain up from the log: see [Gate.Resume].
-	ErrElsewhere = errors.New("the log has what this gate's key has signed and its journal lacks: the journal was restored from a backup, or a second gate runs with this key")
-	// ErrForked: the log has signed two heads that do not extend each other. The
-	// evidence is in the state directory. There is no way back under this log.
-	ErrForked = errors.New("the log has forked; the evidence is kept")
-	// ErrFounded: entry 0 is not the charter that this gate was configured with.
-	ErrFounded = errors.New("the log's first charter is not the one that this gate was configured with")
+	// ErrElsewhere: the log has an event signed by this gate's key that the journal
+	// lacks. Stop the other instance. If this one was restored from a backup, resume the
+	// chain: see [Gate.Resume].
+	ErrElsewhere = errors.New("the log has an event signed by this gate's key that the journal lacks: a second gate runs with this key, or the journal was restored from a backup; stop the other gate, or resume the chain from the log")
+	// ErrForked: the log has signed two heads that do not extend each other. The evidence
+	// is in the state directory. The gate is of no more use with this log.
+	ErrForked = errors.New("the log has forked; the evidence is in the state directory")
+	// ErrFounded: entry 0 is not the charter of [Config].Founded.
+	ErrFounded = errors.New("the log's first charter is not the configured one")
 	// ErrNoCustodian: the charter in force does not name this gate's key.
-	ErrNoCustodian = errors.New("the charter in force names this gate's event key as no custodian's")
+	ErrNoCustodian = errors.New("the charter in force names no custodian with this gate's event key")
 )

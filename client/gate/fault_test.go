@@ -17,9 +17,9 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// settle waits until a gate's journal says of everything that it is logged, so that
+// waitLogged waits until a gate's journal says of everything that it is logged, so that
 // all its durable steps that are no request's are done.
-func (w *world) settle(s *gateServer) {
+func (w *world) waitLogged(s *gateServer) {
 	w.t.Helper()
 	eventually(w.t, func() error {
 		st, err := s.g.Status(w.t.Context())
@@ -53,7 +53,7 @@ func TestFaults(t *testing.T) {
 	inject.Inject(t, s.cfg.Dir)
 	s.faulty = true
 	w.runAll()
-	w.settle(s)
+	w.waitLogged(s)
 	opened := 0
 	trace := func() int {
 		a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
@@ -102,7 +102,7 @@ func TestFull(t *testing.T) {
 	inject.Inject(t, s.cfg.Dir)
 	s.faulty = true
 	w.runAll()
-	w.settle(s)
+	w.waitLogged(s)
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	inject.FailFrom(0, syscall.ENOSPC)
 	s.key.forget()

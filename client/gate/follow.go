@@ -19,12 +19,11 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// book is what the gate knows of the log: every entry up to the largest head that
-// it has verified, and what they mean. One goroutine at a time has it; see
-// [Gate.lock].
-type book struct {
+// follower is the gate's copy of the log: the ledger of every entry up to the largest
+// verified head. Gate.lock guards it.
+type follower struct {
 	cfg *Config
-	// own is told of each entry that this gate's key has signed, before the
+	// own, if set, is called for each entry that this gate's key signed, before the
 	// ledger applies it.
 	own func(ledger.Entry) error
 
@@ -32,73 +31,73 @@ type book struct {
 	client  *client.Client
 	replica *replica.Replica
 	ledger  *ledger.Ledger // the replica's
-	// head is the largest head that met the policies of the charter in force and
-	// of the one that the operator trusts. It never gets smaller, and is in the
-	// register before anything is judged by it. nil before the first.
+	// head is the largest head that meets the policies of the charter in force and of the
+	// one that the operator trusts. It never gets smaller, and is in the register before
+	// it counts. nil before the first.
 	head     *tlog.Verified
 	trusted  trust     // the last charter that is trusted
 	saved    uint64    // size of the ledger's last snapshot
-	followed time.Time // when the last sync that succeeded had begun
+	followed time.Time // start of the last successful sync
 	register *durable.Register
-	stopped  error // why nothing goes any more; never reset
+	stopped  error // why the gate has stopped; only Resume resets it
 }
 
-// errBehind: the log has not shown a head that can be judged at.
-var errBehind = errors.New("no head is verified up to what the log has shown")
+// errBehind: no verified head covers the ledger.
+var errBehind = errors.New("no head is verified up to the last entry that the log has shown")
 
-// dial makes a client that takes what a key of the log has signed. Whether its
-// head counts is judged by the charter's policies, once they are known.
-func (b *book) dial() (*client.Client, error) {
+// dial returns a client that accepts every head signed by a key of the log; accept checks
+// the charter's policies.
+func (f *follower) dial() (*client.Client, error) {
 	var text strings.Builder
-	for _, k := range b.keys {
+	for _, k := range f.keys {
 		fmt.Fprintf(&text, "log %s\n", k)
 	}
 	policy, err := tlog.ParsePolicy([]byte(text.String() + "quorum none\n"))
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Config{URL: b.cfg.URL, Source: b.cfg.Source, Policy: policy, Origin: b.cfg.Origin,
-		HTTPClient: b.cfg.HTTPClient, Timeout: b.cfg.Timeout, SubmitTimeout: b.cfg.Timeout, Retries: 1, UserAgent: "vasistas-gate"})
+	return client.New(client.Config{URL: f.cfg.URL, Source: f.cfg.Source, Policy: policy, Origin: f.cfg.Origin,
+		HTTPClient: f.cfg.HTTPClient, Timeout: f.cfg.Timeout, SubmitTimeout: f.cfg.Timeout, Retries: 1, UserAgent: "vasistas-gate"})
 }
 
-// sync goes up to the log's present head. Only the caller's context bounds it.
-func (b *book) sync(ctx context.Context) error {
-	if b.stopped != nil {
-		return b.stopped
+// sync follows the log up to its present head. Only ctx bounds its time.
+func (f *follower) sync(ctx context.Context) error {
+	if f.stopped != nil {
+		return f.stopped
 	}
 	begun := time.Now()
-	v, err := b.replica.Update(ctx)
+	v, err := f.replica.Update(ctx)
 	if err != nil {
-		return b.fork(err)
+		return f.fork(err)
 	}
-	var judged *tlog.Verified // under the charter in force before the entries
-	before := b.ledger.Charter()
+	var head *tlog.Verified // v under the charter in force before the entries
+	before := f.ledger.Charter()
 	if before != nil {
-		judged, _ = before.Witnesses.Verify(v.Checkpoint, b.cfg.Origin)
+		head, _ = before.Witnesses.Verify(v.Checkpoint, f.cfg.Origin)
 	}
-	if v.Checkpoint.Size == b.ledger.Size() || judged != nil || b.meetsTrusted(v) {
-		err = b.replica.Replay(ctx, b.observer(b.own))
+	if v.Checkpoint.Size == f.ledger.Size() || head != nil || f.meetsTrusted(v) {
+		err = f.replica.Replay(ctx, f.observer(f.own))
 	} else {
-		err = b.leap(ctx, v)
+		err = f.leap(ctx, v)
 	}
 	if err != nil {
 		return err
 	}
-	if b.ledger.Charter() != before {
-		judged = nil
+	if f.ledger.Charter() != before {
+		head = nil
 	}
-	if err := b.accept(v, judged); err != nil {
+	if err := f.accept(v, head); err != nil {
 		return err
 	}
-	b.followed = begun
-	return b.newKeys()
+	f.followed = begun
+	return f.newKeys()
 }
 
-// meetsTrusted says whether a head meets the policy of the charter that is trusted,
-// if that is not the one in force: enough to read what it has.
-func (b *book) meetsTrusted(v *tlog.Verified) bool {
-	c := b.trusted.charter
-	return c != nil && c != b.ledger.Charter() && meets(v, c.Witnesses, b.cfg.Origin) == nil
+// meetsTrusted returns whether a head meets the policy of the trusted charter, if another
+// one is in force. Such a head's entries may be replayed.
+func (f *follower) meetsTrusted(v *tlog.Verified) bool {
+	c := f.trusted.charter
+	return c != nil && c != f.ledger.Charter() && meets(v, c.Witnesses, f.cfg.Origin) == nil
 }
 
 func meets(v *tlog.Verified, p *tlog.Policy, origin string) error {
@@ -106,15 +105,15 @@ func meets(v *tlog.Verified, p *tlog.Policy, origin string) error {
 	return err
 }
 
-// observer checks the log's first charter. own, if not nil, is called for each entry
-// that this gate's key signed.
-func (b *book) observer(own func(ledger.Entry) error) replica.Observer {
-	id, key := b.cfg.Signer.KeyID(), b.cfg.Signer.Public()
+// observer checks the log's first charter, and calls own, if set, for each entry that this
+// gate's key signed.
+func (f *follower) observer(own func(ledger.Entry) error) replica.Observer {
+	id, key := f.cfg.Signer.KeyID(), f.cfg.Signer.Public()
 	lookup := func(k string) *event.PublicKey {
 		if k == id {
 			return key
 		}
-		return nil // a signature that only bears the id is another key's
+		return nil
 	}
 	return replica.Observer{
 		Read: func(e *ledger.Entry) any {
@@ -126,127 +125,126 @@ func (b *book) observer(own func(ledger.Entry) error) replica.Observer {
 			return slices.Contains(mine.Signatures, ledger.Good)
 		},
 		Before: func(e *ledger.Entry, mine any) error {
-			if e.Index == 0 && e.Leaf != b.cfg.Founded {
-				return b.stop(fmt.Errorf("%w: it has the leaf hash %x", ErrFounded, e.Leaf))
+			if e.Index == 0 && e.Leaf != f.cfg.Founded {
+				return f.stop(fmt.Errorf("%w: it has the leaf hash %x", ErrFounded, e.Leaf))
 			}
 			if own == nil || mine != any(true) {
 				return nil
 			}
-			return b.stop(own(*e))
+			return f.stop(own(*e))
 		},
 	}
 }
 
-// leap reads up to a head that meets no policy known so far. It counts only if an
-// amendment on the way explains it: else nothing has happened, and nothing that this
-// head shows is taken for logged.
-func (b *book) leap(ctx context.Context, v *tlog.Verified) error {
+// leap follows the log up to a head that meets no policy known so far. It accepts the head
+// only if an amendment below it has a policy that it meets; otherwise nothing changes.
+func (f *follower) leap(ctx context.Context, v *tlog.Verified) error {
 	var own []ledger.Entry
 	collect := func(e ledger.Entry) error {
-		e.Envelope = &event.Envelope{Event: &event.Event{Type: e.Envelope.Event.Type}} // all that is asked for
+		e.Envelope = &event.Envelope{Event: &event.Event{Type: e.Envelope.Event.Type}} // keep only what own reads
 		own = append(own, e)
 		return nil
 	}
-	err := b.replica.Try(ctx, b.observer(collect), func(l *ledger.Ledger) error {
+	err := f.replica.Try(ctx, f.observer(collect), func(l *ledger.Ledger) error {
 		in := l.Charter()
 		if in == nil {
-			return b.stop(ErrFounded)
+			return f.stop(ErrFounded)
 		}
-		if err := meets(v, in.Witnesses, b.cfg.Origin); err != nil {
+		if err := meets(v, in.Witnesses, f.cfg.Origin); err != nil {
 			return fmt.Errorf("the log's head of size %d: %w", v.Checkpoint.Size, err)
 		}
 		return nil
 	})
-	b.ledger = b.replica.Ledger()
-	if err != nil || b.own == nil {
+	f.ledger = f.replica.Ledger()
+	if err != nil || f.own == nil {
 		return err
 	}
 	for i := 0; err == nil && i < len(own); i++ {
-		err = b.stop(b.own(own[i]))
+		err = f.stop(f.own(own[i]))
 	}
 	return err
 }
 
-// accept makes a head the one that is judged at, if every policy that it must meet
-// is met. It is durable before it counts. head is v as judged under the charter in
-// force; nil: it is judged here.
-func (b *book) accept(v, head *tlog.Verified) error {
-	in := b.ledger.Charter()
+// accept makes v the head at which the gate decides, if v meets every policy that it must
+// meet. It records a larger head first. head is v under the charter in force; nil: accept
+// verifies it.
+func (f *follower) accept(v, head *tlog.Verified) error {
+	in := f.ledger.Charter()
 	if in == nil {
 		return errBehind
 	}
-	if err := b.settleTrust(); err != nil {
+	if err := f.updateTrust(); err != nil {
 		return err
 	}
 	if head == nil {
 		var err error
-		if head, err = in.Witnesses.Verify(v.Checkpoint, b.cfg.Origin); err != nil {
+		if head, err = in.Witnesses.Verify(v.Checkpoint, f.cfg.Origin); err != nil {
 			return fmt.Errorf("the log's head of size %d: %w", v.Checkpoint.Size, err)
 		}
 	}
-	if b.trusted.charter != in {
-		if err := meets(v, b.trusted.charter.Witnesses, b.cfg.Origin); err != nil {
-			return fmt.Errorf("an amendment (entry %d) changes who is trusted, and the log's head does not meet the policy before it: confirm it: %w", in.Index, err)
+	if f.trusted.charter != in {
+		if err := meets(v, f.trusted.charter.Witnesses, f.cfg.Origin); err != nil {
+			return fmt.Errorf("the amendment in entry %d changes who is trusted, and the log's head does not meet the policy before it; confirm the amendment: %w", in.Index, err)
 		}
 	}
-	if b.head != nil && b.head.Checkpoint.Size == head.Checkpoint.Size && b.head.LoggedAfter >= head.LoggedAfter {
-		return nil // an older copy of the same
+	if f.head != nil && f.head.Checkpoint.Size == head.Checkpoint.Size && f.head.LoggedAfter >= head.LoggedAfter {
+		return nil // no newer cosignatures
 	}
-	if b.head == nil || head.Checkpoint.Size > b.head.Checkpoint.Size {
-		if err := b.record(head); err != nil {
+	if f.head == nil || head.Checkpoint.Size > f.head.Checkpoint.Size {
+		if err := f.record(head); err != nil {
 			return err
 		}
 	}
-	b.head = head
+	f.head = head
 	return nil
 }
 
 // fork keeps the evidence of a fork, and stops the gate for good.
-func (b *book) fork(err error) error {
+func (f *follower) fork(err error) error {
 	fork, ok := errors.AsType[*client.ForkError](err)
 	if !ok {
 		return err
 	}
-	if kept := b.evidence(fork); kept != nil {
-		return b.stop(fmt.Errorf("%w: %w (the evidence could not be kept: %w)", ErrForked, fork, kept))
+	if kept := f.evidence(fork); kept != nil {
+		return f.stop(fmt.Errorf("%w: %w (the evidence could not be kept: %w)", ErrForked, fork, kept))
 	}
-	return b.stop(fmt.Errorf("%w: %w", ErrForked, fork))
+	return f.stop(fmt.Errorf("%w: %w", ErrForked, fork))
 }
 
-// stop stops the gate if err is not nil; the first error stands. It returns err.
-func (b *book) stop(err error) error {
-	if err != nil && b.stopped == nil {
-		b.stopped = err
-		b.cfg.Logger.Error("the gate stops", "err", err)
+// stop stops the gate if err is not nil, and returns err. The first error stands.
+func (f *follower) stop(err error) error {
+	if err != nil && f.stopped == nil {
+		f.stopped = err
+		f.cfg.Logger.Error("the gate stops", "err", err)
 	}
 	return err
 }
 
-// newKeys lets the log sign with the keys that its charter names now.
-func (b *book) newKeys() error {
-	known := len(b.keys)
-	for _, s := range b.ledger.Charter().LogKeys {
+// newKeys accepts the log keys of the charter in force.
+func (f *follower) newKeys() error {
+	known := len(f.keys)
+	for _, s := range f.ledger.Charter().LogKeys {
 		k, err := tlog.ParseVerifierKey(s)
 		if err != nil {
 			return err
 		}
-		b.addKey(k)
+		f.addKey(k)
 	}
-	if len(b.keys) == known {
+	if len(f.keys) == known {
 		return nil
 	}
-	c, err := b.dial()
+	c, err := f.dial()
 	if err != nil {
 		return err
 	}
-	b.client = c
-	b.replica.Use(c)
+	f.client = c
+	f.replica.Use(c)
 	return nil
 }
 
-// fromLog says whether a key of the log has signed a checkpoint.
-func (b *book) fromLog(cp *tlog.Checkpoint) bool {
-	for _, k := range b.keys {
+// fromLog returns whether a key of the log has signed a checkpoint.
+func (f *follower) fromLog(cp *tlog.Checkpoint) bool {
+	for _, k := range f.keys {
 		if s := cp.Find(k); s != nil {
 			_, err := k.Verify(&cp.Head, s)
 			return err == nil
@@ -255,24 +253,23 @@ func (b *book) fromLog(cp *tlog.Checkpoint) bool {
 	return false
 }
 
-// contains says whether a head is one of the log that this gate follows, and of
-// no more than it has read. A contradiction is a fork, and stops the gate.
-func (b *book) contains(ctx context.Context, cp *tlog.Checkpoint) error {
-	if cp.Size > b.ledger.Size() {
+// contains returns nil if a head is one of the followed log, and errBehind if it is larger
+// than the ledger. A fork stops the gate.
+func (f *follower) contains(ctx context.Context, cp *tlog.Checkpoint) error {
+	if cp.Size > f.ledger.Size() {
 		return errBehind
 	}
-	root, err := b.replica.Tree().Root(ctx, cp.Size)
+	root, err := f.replica.Tree().Root(ctx, cp.Size)
 	if err != nil {
 		return err
 	}
 	if root == cp.Root {
 		return nil
 	}
-	// The sender may have made the checkpoint up; if the log signed it, this is a
-	// fork.
-	_, err = b.replica.Offer(ctx, cp.Bytes())
+	// It is a fork only if the log signed the checkpoint.
+	_, err = f.replica.Offer(ctx, cp.Bytes())
 	if _, back := errors.AsType[*client.RollbackError](err); err == nil || back {
-		return fmt.Errorf("root %x at size %d, and the log has %x", cp.Root, cp.Size, root)
+		return fmt.Errorf("the checkpoint has the root %x at size %d, and the log has %x", cp.Root, cp.Size, root)
 	}
-	return b.fork(err)
+	return f.fork(err)
 }

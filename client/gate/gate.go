@@ -27,16 +27,18 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Config says which log, whose gate, and where its state is.
+// Config names a gate's log, keys and state directory. Members up to Keys are required,
+// except Source.
 type Config struct {
 	// Dir is the state directory, made by [Create].
 	Dir string
-	// URL of the log; Source, if not nil, is read in its place.
+	// URL of the log. Source, if not nil, is read in its place.
 	URL    string
 	Source client.Source
-	// Origin of the log, and the keys that it signs heads with: those of its
-	// first charter, and later ones that this gate could not see announced.
-	Origin  string
+	// Origin of the log.
+	Origin string
+	// LogKeys sign the log's heads: those of its first charter, and new ones after a
+	// recovery.
 	LogKeys []*tlog.VerifierKey
 	// Founded is the leaf hash of the log's first charter.
 	Founded tlog.Hash
@@ -44,14 +46,13 @@ type Config struct {
 	Signer event.Signer
 	Keys   []KeyHolder
 
-	// Poll is the pause between two looks at the log, and between two tries to
-	// post what the log does not take. 0: a second.
+	// Poll is the pause between two updates from the log, and between two tries to post
+	// an event. 0: a second.
 	Poll time.Duration
-	// Timeout of one request to the log; a release waits for its publication so
-	// long. 0: 30 seconds.
+	// Timeout of one request to the log, and of the wait for a release's publication. 0:
+	// 30 seconds.
 	Timeout time.Duration
-	// Requests is how many requests are judged at a time; others wait, up to 16
-	// times as many. 0: 64.
+	// Requests bounds the requests under way; 16 times as many may wait. 0: 64.
 	Requests int
 	// HTTPClient for the log. nil: one with limits.
 	HTTPClient *http.Client
@@ -63,11 +64,11 @@ type Config struct {
 func (c *Config) setDefaults() error {
 	switch {
 	case c.Dir == "" || c.Origin == "" || len(c.LogKeys) == 0:
-		return errors.New("gate: the state directory, the log's origin and its keys must be given")
+		return errors.New("gate: give the state directory, the log's origin and the log's keys")
 	case c.URL == "" && c.Source == nil:
-		return errors.New("gate: the log's URL must be given")
+		return errors.New("gate: give the log's URL")
 	case c.Signer == nil || len(c.Keys) == 0:
-		return errors.New("gate: the custodian's event key and the gate's keys must be given")
+		return errors.New("gate: give the custodian's event key and the gate's keys")
 	}
 	c.Poll = cmp.Or(max(c.Poll, 0), time.Second)
 	c.Timeout = cmp.Or(max(c.Timeout, 0), 30*time.Second)
@@ -83,27 +84,26 @@ type Gate struct {
 	journal *journal
 	metrics *metrics
 
-	// lock is held by whoever uses book. It is a channel, so that waiting for it
-	// can be given up.
-	lock   chan struct{}
-	book   *book
-	client atomic.Pointer[client.Client] // book's
+	// lock guards follower: see with. It is a channel, so that a context can end the wait.
+	lock     chan struct{}
+	follower *follower
+	client   atomic.Pointer[client.Client] // follower's
 
-	slots   chan struct{} // requests that are judged
-	queue   chan struct{} // requests that are judged or wait
-	posting sync.Mutex    // held by whoever posts the outbox
+	slots   chan struct{} // requests under way
+	queue   chan struct{} // requests under way or waiting
+	posting sync.Mutex    // held while posting the outbox
 
 	stop context.CancelFunc
 	done sync.WaitGroup
 
 	mu     sync.Mutex
-	lately error // of the last look at the log
+	lately error // of the last round
 
-	disclosing time.Time // when to look for overdue notices again; run's alone
+	disclosing time.Time // of the next check for overdue notices; only run uses it
 }
 
-// Create makes the state directory of a new gate. A gate of a key that has signed
-// before takes its chain up from the log instead: create, then [Gate.Resume].
+// Create makes the state directory of a new gate. If its key has signed before, call
+// [Gate.Resume] next.
 func Create(c Config) error {
 	if err := c.setDefaults(); err != nil {
 		return err
@@ -120,12 +120,12 @@ func Create(c Config) error {
 	if err := createJournal(filepath.Join(c.Dir, journalFile), c.Signer.KeyID()); err != nil {
 		return err
 	}
-	// The register comes last: with it the directory is a gate's.
+	// The register comes last: Open requires it.
 	_, err = durable.CreateRegister(filepath.Join(c.Dir, headFile), maxHead, first.bytes())
 	return err
 }
 
-// Open takes up a gate's state. Nothing is signed before [Gate.Start].
+// Open opens a gate's state directory. The gate signs nothing before [Gate.Start].
 func Open(c Config) (_ *Gate, err error) {
 	if err := c.setDefaults(); err != nil {
 		return nil, err
@@ -140,30 +140,30 @@ func Open(c Config) (_ *Gate, err error) {
 			err = errors.Join(err, g.release())
 		}
 	}()
-	b := &book{cfg: &g.cfg}
+	f := &follower{cfg: &g.cfg}
 	for _, k := range c.LogKeys {
-		b.addKey(k)
+		f.addKey(k)
 	}
-	if b.register, err = durable.OpenRegister(filepath.Join(c.Dir, headFile), maxHead); err != nil {
+	if f.register, err = durable.OpenRegister(filepath.Join(c.Dir, headFile), maxHead); err != nil {
 		return nil, err
 	}
 	if g.journal, err = openJournal(filepath.Join(c.Dir, journalFile), c.Signer.KeyID()); err != nil {
 		return nil, err
 	}
 	if n := g.journal.j.Truncated(); n > 0 {
-		c.Logger.Warn("the end of the journal was cut off, as a crash leaves it", "bytes", n)
+		c.Logger.Warn("cut off an incomplete record at the end of the journal, as a crash leaves it", "bytes", n)
 	}
-	b.own = g.journal.seen
-	if err := b.load(c.Dir); err != nil {
+	f.own = g.journal.seen
+	if err := f.load(c.Dir); err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(filepath.Join(c.Dir, forkFile)); err == nil {
-		b.stopped = ErrForked
+		f.stopped = ErrForked
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	g.book = b
-	g.client.Store(b.client)
+	g.follower = f
+	g.client.Store(f.client)
 	if c.Registry != nil {
 		if err := g.metrics.register(c.Registry, g); err != nil {
 			return nil, err
@@ -172,24 +172,24 @@ func Open(c Config) (_ *Gate, err error) {
 	return g, nil
 }
 
-// Start lets the gate follow the log and post what it owes, until Close.
+// Start follows the log and posts due events in the background, until Close.
 func (g *Gate) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	g.stop = cancel
 	g.done.Go(func() { g.run(ctx) })
 }
 
-// Close ends the gate. Requests under way should have ended.
+// Close ends the gate. Call it once no request is under way.
 func (g *Gate) Close() error {
 	if g.stop != nil {
 		g.stop()
 	}
 	g.done.Wait()
-	err := g.with(context.Background(), func(b *book) error { return g.save(b, 1) })
+	err := g.with(context.Background(), func(f *follower) error { return g.save(f, 1) })
 	return errors.Join(err, g.release())
 }
 
-// release gives back what Open has taken.
+// release closes the files of Open.
 func (g *Gate) release() error {
 	var err error
 	if g.journal != nil {
@@ -198,10 +198,10 @@ func (g *Gate) release() error {
 	return errors.Join(err, g.dir.Close())
 }
 
-// saveEvery is how many entries lie between two snapshots of the ledger.
+// saveEvery is the number of entries between two snapshots of the ledger.
 const saveEvery = 1 << 14
 
-// run looks at the log again and again.
+// run calls round until ctx ends.
 func (g *Gate) run(ctx context.Context) {
 	tick := time.NewTicker(g.cfg.Poll)
 	defer tick.Stop()
@@ -221,16 +221,16 @@ func (g *Gate) run(ctx context.Context) {
 	}
 }
 
-// round follows the log, and posts what is due.
+// round follows the log, and posts due events.
 func (g *Gate) round(ctx context.Context) error {
-	err := g.with(ctx, func(b *book) error {
-		if err := g.follow(ctx, b, time.Now()); err != nil {
+	err := g.with(ctx, func(f *follower) error {
+		if err := g.follow(ctx, f, time.Now()); err != nil {
 			return err
 		}
-		if err := errors.Join(g.beat(b), g.disclose(b)); err != nil {
+		if err := errors.Join(g.beat(f), g.disclose(f)); err != nil {
 			return err
 		}
-		return g.save(b, saveEvery)
+		return g.save(f, saveEvery)
 	})
 	g.metrics.look(err)
 	if err != nil {
@@ -239,52 +239,52 @@ func (g *Gate) round(ctx context.Context) error {
 	return errors.Join(g.post(ctx), g.forward(ctx))
 }
 
-// save records what is known to be logged, and then the ledger: one that is ahead of
-// the journal would never be shown those entries again.
-func (g *Gate) save(b *book, every uint64) error {
+// save records logged events in the journal, and then the ledger: a ledger ahead of the
+// journal would not replay their entries again.
+func (g *Gate) save(f *follower, every uint64) error {
 	if err := g.journal.flush(); err != nil {
 		return err
 	}
-	return b.save(g.cfg.Dir, every)
+	return f.save(g.cfg.Dir, every)
 }
 
-// with calls do with the book.
-func (g *Gate) with(ctx context.Context, do func(*book) error) error {
+// with calls do under the lock.
+func (g *Gate) with(ctx context.Context, do func(*follower) error) error {
 	select {
 	case g.lock <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	defer func() { <-g.lock }()
-	return do(g.book)
+	return do(g.follower)
 }
 
-// follow brings the book up to a head that the log has published after a time, and
-// holds the chain against the journal.
-func (g *Gate) follow(ctx context.Context, b *book, since time.Time) error {
-	if b.stopped != nil {
-		return b.stopped
+// follow syncs with the log, unless a sync has begun at since or later, and compares the
+// log's chain with the journal.
+func (g *Gate) follow(ctx context.Context, f *follower, since time.Time) error {
+	if f.stopped != nil {
+		return f.stopped
 	}
 	if err := g.journal.failed(); err != nil {
 		return err
 	}
-	if !b.followed.Before(since) {
+	if !f.followed.Before(since) {
 		return nil
 	}
-	err := b.sync(ctx)
-	g.client.Store(b.client)
+	err := f.sync(ctx)
+	g.client.Store(f.client)
 	if err != nil {
 		return err
 	}
-	if chain, ok := b.ledger.Chain(g.cfg.Signer.KeyID()); ok {
-		err = b.stop(g.journal.fits(chain))
+	if chain, ok := f.ledger.Chain(g.cfg.Signer.KeyID()); ok {
+		err = f.stop(g.journal.fits(chain))
 	}
 	return err
 }
 
-// custodian returns who this gate is under the charter in force.
-func (g *Gate) custodian(b *book) (string, error) {
-	p := b.ledger.Charter().Signer(g.cfg.Signer.KeyID(), b.ledger.Size())
+// custodian returns this gate's custodian under the charter in force.
+func (g *Gate) custodian(f *follower) (string, error) {
+	p := f.ledger.Charter().Signer(g.cfg.Signer.KeyID(), f.ledger.Size())
 	if p == nil || p.Role != event.RoleCustodian {
 		return "", ErrNoCustodian
 	}
@@ -302,9 +302,9 @@ func fresh(size, loggedAfter uint64, c *ledger.Charter, now time.Time) error {
 	return refuse(CodeStale, "%w", err)
 }
 
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// Ready says why the gate would open nothing at present, nil if it would.
+// Ready returns why the gate would open nothing at present, nil if it would.
 func (g *Gate) Ready() error {
 	g.mu.Lock()
 	err := g.lately
@@ -317,21 +317,21 @@ func (g *Gate) Ready() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return g.with(ctx, func(b *book) error {
+	return g.with(ctx, func(f *follower) error {
 		switch {
-		case b.stopped != nil:
-			return b.stopped
-		case b.head == nil || b.head.Checkpoint.Size != b.ledger.Size():
+		case f.stopped != nil:
+			return f.stopped
+		case f.head == nil || f.head.Checkpoint.Size != f.ledger.Size():
 			return errBehind
 		}
-		if _, err := g.custodian(b); err != nil {
+		if _, err := g.custodian(f); err != nil {
 			return err
 		}
-		if err := fresh(b.head.Checkpoint.Size, b.head.LoggedAfter, b.ledger.Charter(), time.Now()); err != nil {
+		if err := fresh(f.head.Checkpoint.Size, f.head.LoggedAfter, f.ledger.Charter(), time.Now()); err != nil {
 			return err
 		}
-		if list := b.pending(); len(list) > 0 {
-			return fmt.Errorf("%d changes of who is trusted wait for confirmation, the first is %s", len(list), list[0].Name)
+		if list := f.pending(); len(list) > 0 {
+			return fmt.Errorf("the operator must confirm %d changes of who is trusted, the first is %s", len(list), list[0].Name)
 		}
 		return nil
 	})

@@ -21,13 +21,12 @@ import (
 )
 
 const (
-	// RevocationPath is where a gate takes revocations, by POST: an envelope.
+	// RevocationPath is the path to which revocations are posted, as envelopes.
 	RevocationPath = "/revocations"
-	// maxBuffered bounds the bytes of all requests that are being read or wait.
+	// maxBuffered bounds the bytes of all requests being read or waiting.
 	maxBuffered = 128 << 20
 	chunk       = 8 << 10
-	// retryAfter is when to ask again.
-	retryAfter = 2 * time.Second
+	retryAfter  = 2 * time.Second // of temporary refusals
 )
 
 // server is the HTTP side of a gate.
@@ -36,10 +35,9 @@ type server struct {
 	buffered atomic.Int64
 }
 
-// Handler returns the gate's HTTP interface: requests and revocations by POST,
-// /healthz, /readyz, and /status ([Status], which has nothing that the log doesn't
-// tell). Metrics are not in it. The server should bound headers,
-// idle connections, and the time of a request.
+// Handler returns the gate's HTTP interface: POST of requests and revocations, and GET of
+// /healthz, /readyz and /status ([Status]), all public. It has no metrics. The server
+// should bound headers, idle connections and the time of a request: see [Server].
 func (g *Gate) Handler() http.Handler {
 	s := &server{g: g}
 	type resource struct {
@@ -136,7 +134,7 @@ func (s *server) revoke(w http.ResponseWriter, r *http.Request) {
 	writeText(w, "revoked\n")
 }
 
-// enter waits for a place among the requests that are judged.
+// enter waits for a slot among the requests under way.
 func (g *Gate) enter(r *http.Request) (leave func(), err error) {
 	select {
 	case g.queue <- struct{}{}:
@@ -153,8 +151,8 @@ func (g *Gate) enter(r *http.Request) (leave func(), err error) {
 	}
 }
 
-// read reads a body. What all requests have sent together is bounded, so that
-// many large or slow ones cost those who come later a try, and not the memory.
+// read reads a body. It bounds the bytes of all requests together, so that many large or
+// slow requests delay others but don't exhaust the memory.
 func (s *server) read(w http.ResponseWriter, r *http.Request, mediaType string, limit int64) (b []byte, done func(), err error) {
 	charged := int64(0)
 	done = func() { s.buffered.Add(-charged) }
@@ -162,7 +160,7 @@ func (s *server) read(w http.ResponseWriter, r *http.Request, mediaType string, 
 		return nil, done, refuse(problem.MediaType, "send %s, without a content encoding", mediaType)
 	}
 	if r.ContentLength > limit {
-		return nil, done, refuse(problem.TooLarge, "%d bytes, at most %d", r.ContentLength, limit)
+		return nil, done, refuse(problem.TooLarge, "a body of %d bytes; at most %d are allowed", r.ContentLength, limit)
 	}
 	var buf bytes.Buffer
 	body := http.MaxBytesReader(w, r.Body, limit)
@@ -176,7 +174,7 @@ func (s *server) read(w http.ResponseWriter, r *http.Request, mediaType string, 
 		_, large := errors.AsType[*http.MaxBytesError](err)
 		switch {
 		case large:
-			return nil, done, refuse(problem.TooLarge, "more than %d bytes", limit)
+			return nil, done, refuse(problem.TooLarge, "a body of more than %d bytes", limit)
 		case errors.Is(err, io.EOF):
 			return buf.Bytes(), done, nil
 		case err != nil:
@@ -195,8 +193,8 @@ func writeProblem(w http.ResponseWriter, err error) {
 	p.Answer(w)
 }
 
-// Server returns an HTTP server for a gate, with limits on all that a stranger can
-// make last.
+// Server returns an HTTP server for a gate, with a limit on the time and size of every step
+// of a request.
 func Server(h http.Handler, timeout time.Duration) *http.Server {
 	return &http.Server{
 		Handler:           h,

@@ -16,35 +16,35 @@ import (
 	"github.com/vasistas/vasistas/log/ledger"
 )
 
-// maxRecord bounds a record of the journal: a submission, and its kind.
+// maxRecord bounds a record of the journal in bytes: a submission, and its kind.
 const maxRecord = event.MaxSubmissionSize + 1
 
 // Kinds of records, their first byte.
 const (
-	recordBase    = 'B' // where the chain begins: entries, seq, prev, resumed
-	recordSigned  = 'S' // a submission that this gate's key has signed
-	recordLogged  = 'L' // event hash, index and leaf hash of one that is in the log
-	recordRevoked = 'V' // the envelope of a revocation that was handed to this gate
+	recordBase    = 'B' // start of the chain: entries, seq, prev, resumed
+	recordSigned  = 'S' // a submission signed by this gate's key
+	recordLogged  = 'L' // event hash, index and leaf hash of a logged one
+	recordRevoked = 'V' // the envelope of a revocation posted to this gate
 )
 
 func label(keyID string) string { return "vasistas gate " + keyID }
 
-// signed is something that this gate's key has signed.
+// signed is an event signed by this gate's key.
 type signed struct {
 	hash       [32]byte
 	kind       event.Type
-	submission []byte // as it is posted; nil once it is logged
+	submission []byte // as posted; nil once it is logged
 	access     event.Reference
-	seq        uint64 // of a release, as the next two
-	prev       event.Digest
-	notices    [][]byte // until the log has published them
+	seq        uint64       // of a release
+	prev       event.Digest // of a release
+	notices    [][]byte     // of a release, until the log has published them
 	logged     bool
-	index      uint64 // of a logged one, as the next
-	leaf       [32]byte
+	index      uint64   // once logged
+	leaf       [32]byte // once logged
 }
 
-// base is where a journal begins to be complete: what this key has signed and is
-// in the log below size was dealt with by the operator.
+// base is where a journal starts. It need not have events of this key that the log has
+// below size: the operator has dealt with those.
 type base struct {
 	size    uint64
 	seq     uint64
@@ -52,14 +52,13 @@ type base struct {
 	resumed bool
 }
 
-// refusalKey is one access and reason.
 type refusalKey struct {
 	access uint64
 	reason string
 }
 
-// journal is what this gate's key has signed, and what was handed to it. It is
-// safe for concurrent use.
+// journal has the events that this gate's key has signed, and the revocations posted to
+// the gate. It is safe for concurrent use.
 type journal struct {
 	mu sync.Mutex
 	j  *durable.Journal
@@ -71,12 +70,12 @@ type journal struct {
 	releases map[uint64]*signed // by access
 	refused  map[refusalKey]bool
 	outbox   []*signed // not known to be logged, in the order of signing
-	marks    []*signed // known to be logged, and not yet recorded as such
+	marks    []*signed // known to be logged, but not recorded as such
 	revoked  map[uint64]*event.Envelope
-	sent     map[uint64]bool // revocations that the log took, in this run
+	sent     map[uint64]bool // revocations that need no more submission in this run
 	beat     time.Time       // the end of the last heartbeat's period; zero: there is none
-	resumed  bool            // no heartbeat has said yet that the chain was resumed
-	err      error           // why no more is signed; never reset
+	resumed  bool            // the next heartbeat must say that the chain was resumed
+	err      error           // why signing has stopped; only resume resets it
 }
 
 func createJournal(name, keyID string) error {
@@ -97,7 +96,7 @@ func openJournal(name, keyID string) (*journal, error) {
 	begun := false
 	d, err := durable.OpenJournal(name, label(keyID), maxRecord, func(rec []byte) error {
 		if !begun && rec[0] != recordBase {
-			return errors.New("its first record is not where a chain begins")
+			return errors.New("its first record does not start a chain")
 		}
 		begun = true
 		return j.replay(rec)
@@ -106,13 +105,13 @@ func openJournal(name, keyID string) (*journal, error) {
 		return nil, err
 	}
 	if !begun {
-		return nil, errors.Join(fmt.Errorf("%s has no records: it was cut off; restore it, or take the chain up from the log into a new one", name), d.Close())
+		return nil, errors.Join(fmt.Errorf("%s has no records: it was cut off; restore it, or create a new gate and resume the chain from the log", name), d.Close())
 	}
 	j.j = d
 	return j, nil
 }
 
-// replay takes up a record.
+// replay applies a record.
 func (j *journal) replay(rec []byte) error {
 	switch body := rec[1:]; rec[0] {
 	case recordBase:
@@ -129,7 +128,7 @@ func (j *journal) replay(rec []byte) error {
 		j.add(s, ev)
 	case recordLogged:
 		if len(body) != 72 {
-			return errors.New("a record of a logged event has another length")
+			return errors.New("a record of a logged event has the wrong length")
 		}
 		s := j.known[[32]byte(body)]
 		if s == nil {
@@ -143,7 +142,7 @@ func (j *journal) replay(rec []byte) error {
 		}
 		r, ok := env.Event.Body.(*event.Revocation)
 		if !ok {
-			return errors.New("a revocation is none")
+			return errors.New("a record of a revocation has another event")
 		}
 		j.revoked[r.Warrant.Index] = env
 	default:
@@ -164,15 +163,14 @@ func (b base) record() []byte {
 
 func parseBase(b []byte) (base, error) {
 	if len(b) != 49 || b[48] > 1 {
-		return base{}, errors.New("a record of the chain's beginning has another form")
+		return base{}, errors.New("the record of the chain's start is malformed")
 	}
 	return base{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), event.Digest(b[16:48]), b[48] == 1}, nil
 }
 
-// begin takes the chain up where the log has it. Releases that were to be posted
-// and continue it are kept, since the log may have them already; all others are given
-// up, and their accesses unanswered: to post one would be a second event of its
-// number.
+// begin sets the chain to the log's. It keeps unposted releases that continue that chain,
+// since the log may have them already. It drops all others, and their accesses count as
+// unanswered: posting such a release would be a second event of its number.
 func (j *journal) begin(b base) {
 	j.base, j.seq, j.prev, j.resumed = b, b.seq, b.prev, b.resumed
 	j.outbox = slices.DeleteFunc(j.outbox, func(s *signed) bool {
@@ -198,7 +196,7 @@ func parseSigned(b []byte) (*signed, *event.Event, error) {
 	return &signed{hash: sub.Envelope.Hash(), kind: sub.Envelope.Event.Type, submission: slices.Clone(b), notices: sub.Notices}, sub.Envelope.Event, nil
 }
 
-// add takes something signed into the state.
+// add adds a signed event to the state.
 func (j *journal) add(s *signed, ev *event.Event) {
 	j.known[s.hash] = s
 	j.outbox = append(j.outbox, s)
@@ -221,8 +219,8 @@ func (j *journal) log(s *signed, index uint64, leaf [32]byte) {
 	j.outbox = slices.DeleteFunc(j.outbox, func(o *signed) bool { return o == s })
 }
 
-// sign makes an event, journals it, and returns it once it is durable. make gets
-// the chain as it is, under the lock, so that no two events have one place in it.
+// sign makes an event and returns it once it is durable in the journal. It calls make with
+// the chain's end under the lock, so that no two events get one place in the chain.
 func (j *journal) sign(make func(seq uint64, prev event.Digest) (*event.Submission, error)) (*signed, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -248,21 +246,22 @@ func (j *journal) sign(make func(seq uint64, prev event.Digest) (*event.Submissi
 	return s, nil
 }
 
-// append makes a record durable. After a failure it is not known what the journal
-// holds, so nothing more is signed until it is opened again.
+// append makes a record durable. After a failure the journal's content is unknown, so the
+// gate signs nothing until the journal is opened again.
 func (j *journal) append(rec []byte) error {
 	if j.err != nil {
 		return j.err
 	}
 	err := j.j.Append(rec)
 	if err != nil && !errors.Is(err, durable.ErrTooLarge) {
-		j.err = fmt.Errorf("the journal has failed; start the gate again: %w", err)
+		j.err = fmt.Errorf("writing the journal failed; start the gate again: %w", err)
 		return j.err
 	}
 	return err
 }
 
-// seen is told of an entry that this gate's key has signed.
+// seen marks an entry signed by this gate's key as logged. ErrElsewhere: the journal lacks
+// it.
 func (j *journal) seen(e ledger.Entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -278,18 +277,19 @@ func (j *journal) seen(e ledger.Entry) error {
 	return nil
 }
 
-// fits says whether the log's chain of this key is a beginning of the journal's.
+// fits returns ErrElsewhere unless the log's chain of this key is a prefix of the
+// journal's.
 func (j *journal) fits(c ledger.Chain) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if c.Seq > j.seq || c.Stated > j.seq || c.Seq == j.seq && event.Digest(c.Hash) != j.prev {
-		j.err = fmt.Errorf("%w: the log has %d releases and the count %d, the journal %d", ErrElsewhere, c.Seq, c.Stated, j.seq)
+		j.err = fmt.Errorf("%w: the log has %d releases and states %d, and the journal has %d", ErrElsewhere, c.Seq, c.Stated, j.seq)
 		return j.err
 	}
 	return nil
 }
 
-// flush records what is known to be logged.
+// flush records which events are logged.
 func (j *journal) flush() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -305,7 +305,7 @@ func (j *journal) flush() error {
 	return nil
 }
 
-// revoke keeps a revocation that was handed to the gate.
+// revoke keeps a revocation posted to the gate.
 func (j *journal) revoke(env *event.Envelope) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -313,7 +313,7 @@ func (j *journal) revoke(env *event.Envelope) error {
 	if j.revoked[warrant] != nil {
 		return nil
 	}
-	// It counts at once, whatever the disk says.
+	// It counts at once, even if the disk fails.
 	j.revoked[warrant] = env
 	return j.append(append([]byte{recordRevoked}, env.Bytes()...))
 }
@@ -339,8 +339,7 @@ func (s *signed) copy() *signed {
 	return &c
 }
 
-// unpublished returns the releases that are logged and whose notices are not known
-// to be published.
+// unpublished returns the logged releases whose notices are not known to be published.
 func (j *journal) unpublished() []*signed {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -362,7 +361,7 @@ func (j *journal) published(access uint64) {
 	}
 }
 
-// waiting returns what is to be posted.
+// waiting returns the events to be posted.
 func (j *journal) waiting() []*signed {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -373,7 +372,7 @@ func (j *journal) waiting() []*signed {
 	return out
 }
 
-// drop gives up what the log will never take.
+// drop removes an event from the outbox that the log refuses for good.
 func (j *journal) drop(hash [32]byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -388,7 +387,7 @@ func (j *journal) last() (time.Time, bool) {
 	return j.beat, j.resumed
 }
 
-// failed returns why nothing more is signed, nil if all is well.
+// failed returns why signing has stopped, nil if it has not.
 func (j *journal) failed() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -14,14 +14,14 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// metrics are what /metrics shows. Every label has few values, none of which a
-// stranger chooses.
+// metrics are the gate's Prometheus metrics. Every label has few values, and no request
+// chooses one.
 type metrics struct {
 	requests *prometheus.CounterVec // by code
 	seconds  *prometheus.HistogramVec
 	posts    *prometheus.CounterVec // by type and outcome
 	looks    *prometheus.CounterVec // by outcome
-	refused  prometheus.Counter     // before they were read
+	refused  prometheus.Counter     // before reading
 }
 
 func newMetrics() *metrics {
@@ -33,9 +33,9 @@ func newMetrics() *metrics {
 		posts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_gate_posts_total",
 			Help: "Submissions to the log, by type and outcome."}, []string{"type", "outcome"}),
 		looks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_gate_looks_total",
-			Help: "Looks at the log: ok or failed."}, []string{"outcome"}),
+			Help: "Updates from the log, by outcome: ok or failed."}, []string{"outcome"}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "vasistas_gate_busy_total",
-			Help: "Requests that were not read, since too many were under way."}),
+			Help: "Requests refused unread, since too many were under way."}),
 	}
 	for _, c := range append(problem.OfGate(), "answered") {
 		m.requests.WithLabelValues(string(c))
@@ -61,37 +61,37 @@ func outcome(err error) string {
 	return "ok"
 }
 
-// register registers all metrics, and what is read off the gate.
+// register registers all metrics, and the gauges of g.
 func (m *metrics) register(reg prometheus.Registerer, g *Gate) error {
-	gauge := func(name, help string, read func(*book) float64) prometheus.Collector {
+	gauge := func(name, help string, read func(*follower) float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
 			var v float64
-			_ = g.with(ctx, func(b *book) error { v = read(b); return nil }) // 0 while it is busy
+			_ = g.with(ctx, func(f *follower) error { v = read(f); return nil }) // 0 while the gate is busy
 			return v
 		})
 	}
 	list := []prometheus.Collector{m.requests, m.seconds, m.posts, m.looks, m.refused,
-		gauge("vasistas_gate_head_size", "Size of the largest head that this gate has verified.", func(b *book) float64 {
-			if b.head == nil {
+		gauge("vasistas_gate_head_size", "Size of the largest head that this gate has verified.", func(f *follower) float64 {
+			if f.head == nil {
 				return 0
 			}
-			return float64(b.head.Checkpoint.Size)
+			return float64(f.head.Checkpoint.Size)
 		}),
-		gauge("vasistas_gate_head_timestamp_seconds", "When that head's cosignatures prove it was the latest.", func(b *book) float64 {
-			if b.head == nil {
+		gauge("vasistas_gate_head_timestamp_seconds", "Logged-after time of that head, in Unix time.", func(f *follower) float64 {
+			if f.head == nil {
 				return 0
 			}
-			return float64(b.head.LoggedAfter)
+			return float64(f.head.LoggedAfter)
 		}),
-		gauge("vasistas_gate_unconfirmed_changes", "Changes of who is trusted that the operator has not confirmed.", func(b *book) float64 {
-			return float64(len(b.pending()))
+		gauge("vasistas_gate_unconfirmed_changes", "Changes of who is trusted that the operator must confirm.", func(f *follower) float64 {
+			return float64(len(f.pending()))
 		}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "vasistas_gate_outbox", Help: "Events that the log has not shown yet."},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "vasistas_gate_outbox", Help: "Signed events that no head has shown yet."},
 			func() float64 { return float64(len(g.journal.waiting())) }),
-		gauge("vasistas_gate_stopped", "1 if the gate opens nothing until its operator acts.", func(b *book) float64 {
-			if b.stopped != nil || g.journal.failed() != nil {
+		gauge("vasistas_gate_stopped", "1 if the gate opens nothing until its operator acts.", func(f *follower) float64 {
+			if f.stopped != nil || g.journal.failed() != nil {
 				return 1
 			}
 			return 0

@@ -17,11 +17,11 @@ import (
 // KeyHolder holds one of the gate's keys, see [escrow.KeyHolder].
 type KeyHolder = escrow.KeyHolder
 
-// Release answers a sealed request, in the order of the package comment. The error
-// is a [Refusal].
+// Release answers a sealed request, in the steps of the package comment. The error is a
+// [Refusal].
 func (g *Gate) Release(ctx context.Context, sealedRequest []byte) ([]byte, error) {
 	begun := time.Now()
-	answer, access, err := g.release1(ctx, sealedRequest, begun)
+	answer, access, err := g.takeSteps(ctx, sealedRequest, begun)
 	if err == nil {
 		g.metrics.answer("answered", begun)
 		return answer, nil
@@ -29,14 +29,14 @@ func (g *Gate) Release(ctx context.Context, sealedRequest []byte) ([]byte, error
 	r := refusal(err)
 	g.metrics.answer(string(r.Code), begun)
 	if access != nil && r.reason != "" {
-		g.tell(ctx, *access, r)
+		g.logRefusal(ctx, *access, r)
 	}
 	return nil, r
 }
 
-// release1 is Release. It returns the access too, once it is proven to name this
-// gate's group.
-func (g *Gate) release1(ctx context.Context, sealedRequest []byte, begun time.Time) (answer []byte, access *event.Reference, err error) {
+// takeSteps takes the steps of Release. It also returns the access, once it is known to
+// name this gate's group.
+func (g *Gate) takeSteps(ctx context.Context, sealedRequest []byte, begun time.Time) (answer []byte, access *event.Reference, err error) {
 	// Step 1.
 	r, err := escrow.OpenRequest(g.cfg.Origin, g.cfg.Keys, sealedRequest)
 	if err != nil {
@@ -44,8 +44,8 @@ func (g *Gate) release1(ctx context.Context, sealedRequest []byte, begun time.Ti
 	}
 	// Steps 2 and 3.
 	var c *claim
-	err = g.with(ctx, func(b *book) (err error) {
-		c, err = g.consider(ctx, b, r, begun)
+	err = g.with(ctx, func(f *follower) (err error) {
+		c, err = g.consider(ctx, f, r, begun)
 		return err
 	})
 	if c != nil && c.group != nil {
@@ -76,25 +76,25 @@ func (g *Gate) release1(ctx context.Context, sealedRequest []byte, begun time.Ti
 }
 
 // consider takes steps 2 and 3 at the log's present head.
-func (g *Gate) consider(ctx context.Context, b *book, r *escrow.Request, begun time.Time) (*claim, error) {
-	if err := g.follow(ctx, b, begun); err != nil {
-		if b.stopped != nil || g.journal.failed() != nil {
+func (g *Gate) consider(ctx context.Context, f *follower, r *escrow.Request, begun time.Time) (*claim, error) {
+	if err := g.follow(ctx, f, begun); err != nil {
+		if f.stopped != nil || g.journal.failed() != nil {
 			return nil, refuse(CodeStopped, "%w", err)
 		}
-		if len(b.pending()) == 0 {
+		if len(f.pending()) == 0 {
 			return nil, refuse(CodeNotReady, "%w", err)
 		}
 		return nil, refuse(CodeTrust, "%w", err)
 	}
 	now := time.Now()
-	c, err := g.prove(ctx, b, r, now)
+	c, err := g.prove(ctx, f, r, now)
 	if err != nil {
 		return nil, err
 	}
-	return c, g.judge(b, c, now)
+	return c, g.check(f, c, now)
 }
 
-// promise takes steps 5 and 6: the notices, and the release in the journal.
+// promise takes steps 5 and 6: it writes the notices and journals the release.
 func (g *Gate) promise(ctx context.Context, c *claim, opened *sealed) error {
 	subjects, err := g.subjects(c, opened)
 	if err != nil {
@@ -115,7 +115,7 @@ func (g *Gate) promise(ctx context.Context, c *claim, opened *sealed) error {
 	})
 	no, refused := errors.AsType[*Refusal](err)
 	switch {
-	case errors.Is(err, errAnswered): // by another request meanwhile
+	case errors.Is(err, errAnswered): // by a concurrent request
 		return nil
 	case errors.Is(err, errOutbox):
 		return refuse(CodeBusy, "%w", err)
@@ -130,7 +130,7 @@ func (g *Gate) promise(ctx context.Context, c *claim, opened *sealed) error {
 
 var errAnswered = errors.New("answered already")
 
-// subject is one who gets a notice.
+// subject is the addressee of a notice.
 type subject struct {
 	key      event.HPKEKey
 	accounts []string
@@ -147,7 +147,7 @@ func (g *Gate) subjects(c *claim, opened *sealed) ([]*subject, error) {
 		}
 		account := n.Account.Value.Text()
 		if !slices.Contains(opened.accounts, account) {
-			return nil, refuse(CodeAccount, "the package %s is of an account that access %d does not name", p.Digest(), c.access.Index()).logged(reasonAccount)
+			return nil, refuse(CodeAccount, "access %d does not name the account of the package %s", c.access.Index(), p.Digest()).logged(reasonAccount)
 		}
 		i := slices.IndexFunc(out, func(s *subject) bool { return s.key.KEM == n.Key.KEM && string(s.key.Public) == string(n.Key.Public) })
 		if i < 0 {
@@ -161,7 +161,7 @@ func (g *Gate) subjects(c *claim, opened *sealed) ([]*subject, error) {
 	return out, nil
 }
 
-// openPart opens with whichever of the gate's keys a package is for.
+// openPart opens a part with the gate's key that the package is for.
 func openPart[T any](keys []KeyHolder, open func(KeyHolder) (T, error)) (out T, err error) {
 	for _, h := range keys {
 		if out, err = open(h); err == nil || !errors.Is(err, escrow.ErrNotMine) {
@@ -199,8 +199,8 @@ func (g *Gate) makeRelease(c *claim, subjects []*subject, seq uint64, prev event
 	return sub, nil
 }
 
-// published takes steps 7 and 8: the release is in a witnessed head, and the
-// ledger says there that it has its effect.
+// published takes steps 7 and 8: it waits until a witnessed head has the release, and
+// checks the ledger there.
 func (g *Gate) published(ctx context.Context, c *claim) error {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Timeout)
 	defer cancel()
@@ -208,31 +208,31 @@ func (g *Gate) published(ctx context.Context, c *claim) error {
 	var last error
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, g.cfg.Poll) {
 		if !c.release.logged {
-			// With the answer a head is published that has it.
+			// Once the log answers, it has published a head with the release.
 			var got *client.Submitted
 			got, last = g.submit(ctx, c.release, client.WaitCosigned)
 			if last == nil && got.Duplicate {
-				last = g.with(ctx, func(b *book) error { return g.settle(ctx, b, c.release, got.Index) })
+				last = g.with(ctx, func(f *follower) error { return g.resolve(ctx, f, c.release, got.Index) })
 			}
 		}
 		done := false
 		asked := time.Now()
-		err := g.with(ctx, func(b *book) error {
-			if err := g.follow(ctx, b, asked); err != nil {
+		err := g.with(ctx, func(f *follower) error {
+			if err := g.follow(ctx, f, asked); err != nil {
 				last = errors.Join(last, err)
-				if b.stopped != nil {
+				if f.stopped != nil {
 					return refuse(CodeStopped, "%w", err)
 				}
 				return nil
 			}
-			if c.release = g.journal.release(index); !c.release.logged || c.release.index >= b.head.Checkpoint.Size {
+			if c.release = g.journal.release(index); !c.release.logged || c.release.index >= f.head.Checkpoint.Size {
 				return nil
 			}
-			if chain, _ := b.ledger.Chain(g.cfg.Signer.KeyID()); chain.Seq < c.release.seq {
-				return nil // those before it are on their way
+			if chain, _ := f.ledger.Chain(g.cfg.Signer.KeyID()); chain.Seq < c.release.seq {
+				return nil // the log lacks earlier releases of this gate
 			}
 			done = true
-			return g.judge(b, c, time.Now())
+			return g.check(f, c, time.Now())
 		})
 		if done || err != nil && ctx.Err() == nil {
 			return err
@@ -245,7 +245,7 @@ func (g *Gate) published(ctx context.Context, c *claim) error {
 	}
 }
 
-// deliver is step 9: the shares leave, encrypted to the recipient.
+// deliver is step 9: it encrypts the shares to the recipient.
 func (g *Gate) deliver(c *claim) ([]byte, error) {
 	d := escrow.Delivery{Origin: g.cfg.Origin, Access: c.access.Reference(), Recipient: c.body.Recipient,
 		Release: event.Reference{Index: c.release.index, Leaf: c.release.leaf}}
@@ -272,15 +272,25 @@ func (g *Gate) deliver(c *claim) ([]byte, error) {
 	return b, nil
 }
 
-// tell lets the log know of a refusal, if the profile has a code for it.
-func (g *Gate) tell(ctx context.Context, access event.Reference, r *Refusal) {
-	err := g.with(ctx, func(b *book) error {
-		if b.stopped != nil || b.ledger.Charter() == nil || !slices.Contains(b.ledger.Charter().Profile.Reasons, r.reason) {
+// logRefusal signs a refusal into the outbox, once for each reason, if the profile in force
+// has the reason.
+func (g *Gate) logRefusal(ctx context.Context, access event.Reference, r *Refusal) {
+	err := g.with(ctx, func(f *follower) error {
+		if f.stopped != nil || f.ledger.Charter() == nil || !slices.Contains(f.ledger.Charter().Profile.Reasons, r.reason) {
 			return nil
 		}
-		return g.refuseInLog(access, r.reason)
+		err := g.sign(func(uint64, event.Digest) event.Body {
+			if g.journal.refused[refusalKey{access.Index, r.reason}] {
+				return nil
+			}
+			return &event.Refusal{Access: access, Reason: r.reason}
+		})
+		if errors.Is(err, errOutbox) {
+			return nil
+		}
+		return err
 	})
 	if err != nil {
-		g.cfg.Logger.Warn("a refusal could not be written down", "access", access.Index, "code", r.Code, "err", err)
+		g.cfg.Logger.Warn("signing a refusal failed", "access", access.Index, "code", r.Code, "err", err)
 	}
 }

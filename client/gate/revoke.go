@@ -11,9 +11,8 @@ import (
 	"github.com/vasistas/vasistas/log/ledger"
 )
 
-// Revoke takes a revocation that somebody hands to this gate directly. One that the
-// log would give its effect counts at once, whether the log takes it or not; the
-// gate submits it, too.
+// Revoke accepts a revocation that was posted to this gate. If the ledger would give it an
+// effect, it counts for this gate at once, and the gate submits it to the log.
 func (g *Gate) Revoke(ctx context.Context, envelope []byte) error {
 	if len(envelope) > event.MaxEntrySize {
 		return refuse(CodeForm, "%w", event.ErrTooLarge)
@@ -24,17 +23,17 @@ func (g *Gate) Revoke(ctx context.Context, envelope []byte) error {
 	}
 	r, ok := e.Envelope.Event.Body.(*event.Revocation)
 	if !ok {
-		return refuse(CodeForm, "it is a %s, and no revocation", e.Envelope.Event.Type)
+		return refuse(CodeForm, "the event is a %s, and not a revocation", e.Envelope.Event.Type)
 	}
-	return g.with(ctx, func(b *book) error {
-		if b.ledger.Charter() == nil {
+	return g.with(ctx, func(f *follower) error {
+		if f.ledger.Charter() == nil {
 			return refuse(CodeNotReady, "%w", errBehind)
 		}
-		w, ok := b.ledger.Warrant(r.Warrant.Index)
+		w, ok := f.ledger.Warrant(r.Warrant.Index)
 		if ok && !w.Live || g.journal.isRevoked(r.Warrant.Index) {
-			return nil // it has ended already
+			return nil // the warrant has ended already
 		}
-		v, err := b.ledger.Check(e)
+		v, err := f.ledger.Check(e)
 		switch {
 		case err != nil:
 			return refuse(CodeNotReady, "%w", err)
@@ -44,17 +43,17 @@ func (g *Gate) Revoke(ctx context.Context, envelope []byte) error {
 		if err := g.journal.revoke(e.Envelope); err != nil {
 			return refuse(CodeStorage, "%w", err)
 		}
-		g.cfg.Logger.Info("a revocation was handed in", "warrant", r.Warrant.Index)
+		g.cfg.Logger.Info("accepted a revocation", "warrant", r.Warrant.Index)
 		return nil
 	})
 }
 
-// forward submits what was handed in and the log lacks.
+// forward submits the accepted revocations that the log lacks.
 func (g *Gate) forward(ctx context.Context) error {
 	for warrant, env := range g.journal.unforwarded() {
 		live := false
-		err := g.with(ctx, func(b *book) error {
-			w, ok := b.ledger.Warrant(warrant)
+		err := g.with(ctx, func(f *follower) error {
+			w, ok := f.ledger.Warrant(warrant)
 			live = ok && w.Live
 			return nil
 		})

@@ -21,8 +21,8 @@ import (
 
 // Files of a gate's state directory.
 const (
-	headFile    = "head"    // register: the largest verified head, and who is trusted
-	journalFile = "journal" // what this gate's key has signed
+	headFile    = "head"    // register: the largest verified head, and the trusted charter
+	journalFile = "journal" // events signed by this gate's key
 	ledgerFile  = "ledger"  // snapshot of the ledger: a cache
 	forkFile    = "fork"    // evidence that the log has forked
 )
@@ -52,18 +52,18 @@ func parseHeadRecord(b []byte) (*headRecord, error) {
 		return nil, fmt.Errorf("the head register: %w", err)
 	}
 	if !bytes.Equal(r.bytes(), b) {
-		return nil, errors.New("the head register was changed by hand")
+		return nil, errors.New("the head register was changed by hand; restore it from a backup")
 	}
 	return &r, nil
 }
 
-// record makes a head, and who is trusted, durable.
-func (b *book) record(head *tlog.Verified) error {
-	r := headRecord{Gate: b.cfg.Signer.KeyID(), Trusted: b.trusted.index, Leaf: b.trusted.leaf}
+// record writes a head and the trusted charter to the register.
+func (f *follower) record(head *tlog.Verified) error {
+	r := headRecord{Gate: f.cfg.Signer.KeyID(), Trusted: f.trusted.index, Leaf: f.trusted.leaf}
 	if head != nil {
 		r.Checkpoint = string(head.Checkpoint.Bytes())
 	}
-	old, err := b.register.Load()
+	old, err := f.register.Load()
 	if err != nil {
 		return err
 	}
@@ -71,14 +71,13 @@ func (b *book) record(head *tlog.Verified) error {
 	if bytes.Equal(old, next) {
 		return nil
 	}
-	return b.register.CompareAndSwap(old, next)
+	return f.register.CompareAndSwap(old, next)
 }
 
-// load takes up what the register and the snapshot say. The log's own signature
-// is what makes the head one to hold later ones against; its cosignatures are
-// judged again at the next head.
-func (b *book) load(dir string) error {
-	value, err := b.register.Load()
+// load loads the register and the snapshot. The log's own signature binds later heads to
+// extend the recorded one; cosignatures count again from the next head on.
+func (f *follower) load(dir string) error {
+	value, err := f.register.Load()
 	if err != nil {
 		return err
 	}
@@ -86,41 +85,40 @@ func (b *book) load(dir string) error {
 	if err != nil {
 		return err
 	}
-	if r.Gate != b.cfg.Signer.KeyID() {
-		return fmt.Errorf("the state in %s is that of the gate with the key %s", dir, r.Gate)
+	if r.Gate != f.cfg.Signer.KeyID() {
+		return fmt.Errorf("the state in %s is that of another gate, with the key %s", dir, r.Gate)
 	}
-	b.trusted = trust{index: r.Trusted, leaf: r.Leaf}
-	if b.client, err = b.dial(); err != nil {
+	f.trusted = trust{index: r.Trusted, leaf: r.Leaf}
+	if f.client, err = f.dial(); err != nil {
 		return err
 	}
-	c := replica.Config{Client: b.client, Origin: b.cfg.Origin, Use: "gate"}
+	c := replica.Config{Client: f.client, Origin: f.cfg.Origin, Use: "gate"}
 	if r.Checkpoint != "" {
 		if c.Known, err = tlog.ParseCheckpoint([]byte(r.Checkpoint)); err != nil {
 			return err
 		}
-		b.snapshot(filepath.Join(dir, ledgerFile), c)
+		f.snapshot(filepath.Join(dir, ledgerFile), c)
 	}
-	if b.replica == nil {
-		if b.replica, err = replica.New(c); err != nil {
+	if f.replica == nil {
+		if f.replica, err = replica.New(c); err != nil {
 			return err
 		}
 	}
-	b.ledger = b.replica.Ledger()
-	if b.ledger.Charter() != nil {
-		if err := errors.Join(b.newKeys(), b.settleTrust()); err != nil {
+	f.ledger = f.replica.Ledger()
+	if f.ledger.Charter() != nil {
+		if err := errors.Join(f.newKeys(), f.updateTrust()); err != nil {
 			return err
 		}
 	}
 	if c.Known != nil {
-		_, err = b.client.Signed(c.Known.Bytes())
+		_, err = f.client.Signed(c.Known.Bytes())
 	}
 	return err
 }
 
-// snapshot takes up a ledger that was saved. One that is missing or damaged costs
-// the replay of the log, and nothing else: whatever is taken up is held against
-// the log's tree before a head counts.
-func (b *book) snapshot(name string, c replica.Config) {
+// snapshot loads a saved ledger. If it is missing or damaged, the gate replays the log. A
+// loaded ledger is compared with the log's tree before a head counts.
+func (f *follower) snapshot(name string, c replica.Config) {
 	var r *replica.Replica
 	var err error
 	if c.Snapshot, err = os.ReadFile(name); errors.Is(err, fs.ErrNotExist) {
@@ -129,48 +127,48 @@ func (b *book) snapshot(name string, c replica.Config) {
 		r, err = replica.New(c)
 	}
 	if err == nil {
-		if first := r.Ledger().CharterAt(1); first == nil || first.Leaf != b.cfg.Founded {
+		if first := r.Ledger().CharterAt(1); first == nil || first.Leaf != f.cfg.Founded {
 			err = errors.New("it is of another log")
 		}
 	}
 	if err != nil {
-		b.cfg.Logger.Warn("the ledger's snapshot is of no use; the log is replayed", "err", err)
+		f.cfg.Logger.Warn("the ledger's snapshot is unusable; replaying the log", "err", err)
 		return
 	}
-	b.replica, b.saved = r, r.Ledger().Size()
+	f.replica, f.saved = r, r.Ledger().Size()
 }
 
-// save writes a snapshot of the ledger, if it has grown by so many entries.
-func (b *book) save(dir string, every uint64) error {
-	size := b.ledger.Size()
-	if b.head == nil || size != b.head.Checkpoint.Size || size-b.saved < every {
+// save writes a snapshot of the ledger, if it has grown by at least every entries.
+func (f *follower) save(dir string, every uint64) error {
+	size := f.ledger.Size()
+	if f.head == nil || size != f.head.Checkpoint.Size || size-f.saved < every {
 		return nil
 	}
-	out, err := b.replica.Snapshot()
+	out, err := f.replica.Snapshot()
 	if err != nil {
 		return err
 	}
 	if err := durable.WriteFile(filepath.Join(dir, ledgerFile), out, 0o600); err != nil {
 		return err
 	}
-	b.saved = size
+	f.saved = size
 	return nil
 }
 
-// evidence writes the evidence of a fork for third parties; the first stands.
-func (b *book) evidence(f *client.ForkError) error {
-	raw, err := json.MarshalIndent(f.Evidence(), "", "  ")
+// evidence writes the evidence of the first fork.
+func (f *follower) evidence(fork *client.ForkError) error {
+	raw, err := json.MarshalIndent(fork.Evidence(), "", "  ")
 	if err != nil {
 		return err
 	}
-	if err = durable.CreateFile(filepath.Join(b.cfg.Dir, forkFile), append(raw, '\n'), 0o600); errors.Is(err, fs.ErrExist) {
+	if err = durable.CreateFile(filepath.Join(f.cfg.Dir, forkFile), append(raw, '\n'), 0o600); errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	return err
 }
 
-func (b *book) addKey(k *tlog.VerifierKey) {
-	if !slices.ContainsFunc(b.keys, func(o *tlog.VerifierKey) bool { return o.String() == k.String() }) {
-		b.keys = append(b.keys, k)
+func (f *follower) addKey(k *tlog.VerifierKey) {
+	if !slices.ContainsFunc(f.keys, func(o *tlog.VerifierKey) bool { return o.String() == k.String() }) {
+		f.keys = append(f.keys, k)
 	}
 }

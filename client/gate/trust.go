@@ -15,64 +15,63 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// trust is the last charter that the operator trusts: the first one, which is
-// configured, or one that was confirmed, or that changes nobody's trust.
+// trust is the last charter that the operator trusts: the configured first one, a confirmed
+// one, or one that changes no trust.
 type trust struct {
 	charter *ledger.Charter
 	index   uint64
 	leaf    tlog.Hash
 
-	// What the charter next changes, computed once instead of for each request.
+	// changes are those of the charter next, kept so that requests need not compute them.
 	next    *ledger.Charter
 	changes []Change
 }
 
-// A Change is what a charter changes about who is trusted.
+// A Change is a charter's change of who is trusted.
 type Change struct {
-	Name string `json:"name"` // what it is confirmed by
+	Name string `json:"name"` // for Confirm
 	Text string `json:"text"`
 	// Group is the custodian group whose accesses depend on it; "": all do.
 	Group string `json:"group,omitempty"`
 }
 
-// settleTrust goes on to the charter in force if that changes nobody's trust.
-func (b *book) settleTrust() error {
-	in := b.ledger.Charter()
-	if b.trusted.charter == nil {
-		c := b.ledger.CharterAt(b.trusted.index + 1)
-		if c == nil || c.Index != b.trusted.index || c.Leaf != b.trusted.leaf {
-			return b.stop(fmt.Errorf("the charter that the operator trusts is not entry %d of this log", b.trusted.index))
+// updateTrust trusts the charter in force if that changes no trust.
+func (f *follower) updateTrust() error {
+	in := f.ledger.Charter()
+	if f.trusted.charter == nil {
+		c := f.ledger.CharterAt(f.trusted.index + 1)
+		if c == nil || c.Index != f.trusted.index || c.Leaf != f.trusted.leaf {
+			return f.stop(fmt.Errorf("the charter that the operator trusts is not entry %d of this log", f.trusted.index))
 		}
-		b.trusted.charter = c
+		f.trusted.charter = c
 	}
-	if b.trusted.charter == in || b.trusted.next == in {
+	if f.trusted.charter == in || f.trusted.next == in {
 		return nil
 	}
-	b.trusted.next, b.trusted.changes = in, changes(b.trusted.charter, in)
-	if len(b.trusted.changes) == 0 {
-		b.trusted = trust{charter: in, index: in.Index, leaf: in.Leaf}
+	f.trusted.next, f.trusted.changes = in, changes(f.trusted.charter, in)
+	if len(f.trusted.changes) == 0 {
+		f.trusted = trust{charter: in, index: in.Index, leaf: in.Leaf}
 	}
 	return nil
 }
 
-// pending are the changes that the operator has not confirmed.
-func (b *book) pending() []Change {
-	in := b.ledger.Charter()
-	if in == nil || b.trusted.charter == nil || b.trusted.charter == in {
+// pending returns the changes that the operator must confirm.
+func (f *follower) pending() []Change {
+	in := f.ledger.Charter()
+	if in == nil || f.trusted.charter == nil || f.trusted.charter == in {
 		return nil
 	}
-	if b.trusted.next == in {
-		return b.trusted.changes
+	if f.trusted.next == in {
+		return f.trusted.changes
 	}
-	return changes(b.trusted.charter, in)
+	return changes(f.trusted.charter, in)
 }
 
-// confirm makes the charter in force the trusted one, if the names are exactly
-// those of its changes.
-func (b *book) confirm(names []string) error {
-	list := b.pending()
+// confirm is Gate.Confirm, after a sync.
+func (f *follower) confirm(names []string) error {
+	list := f.pending()
 	if len(list) == 0 {
-		return errors.New("no change of trust waits to be confirmed")
+		return errors.New("there is no change of who is trusted to confirm")
 	}
 	var want []string
 	for _, c := range list {
@@ -81,28 +80,28 @@ func (b *book) confirm(names []string) error {
 	slices.Sort(want)
 	want = slices.Compact(want)
 	if !slices.Equal(want, slices.Compact(slices.Sorted(slices.Values(names)))) {
-		return fmt.Errorf("the changes to confirm are \"%s\"; name each of them", strings.Join(want, `", "`))
+		return fmt.Errorf("name each of the changes to confirm: \"%s\"", strings.Join(want, `", "`))
 	}
-	in := b.ledger.Charter()
-	before := b.trusted
-	b.trusted = trust{charter: in, index: in.Index, leaf: in.Leaf}
-	head := b.head
-	if v := b.replica.Tree().Head(); v != nil && v.Checkpoint.Size == b.ledger.Size() {
+	in := f.ledger.Charter()
+	before := f.trusted
+	f.trusted = trust{charter: in, index: in.Index, leaf: in.Leaf}
+	head := f.head
+	if v := f.replica.Tree().Head(); v != nil && v.Checkpoint.Size == f.ledger.Size() {
 		var err error
-		if head, err = in.Witnesses.Verify(v.Checkpoint, b.cfg.Origin); err != nil {
-			b.trusted = before
+		if head, err = in.Witnesses.Verify(v.Checkpoint, f.cfg.Origin); err != nil {
+			f.trusted = before
 			return fmt.Errorf("the log's head does not meet the new policy: %w", err)
 		}
 	}
-	if err := b.record(head); err != nil {
-		b.trusted = before
+	if err := f.record(head); err != nil {
+		f.trusted = before
 		return err
 	}
-	b.head = head
+	f.head = head
 	return nil
 }
 
-// changes lists what differs between two charters in who is trusted, by name.
+// changes returns the changes of who is trusted between two charters, by name.
 func changes(was, is *ledger.Charter) []Change {
 	var out []Change
 	for _, c := range event.Diff(was.Charter, is.Charter) {

@@ -16,75 +16,75 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// claim is a request whose warrant and access are proven to be in the log.
+// claim is a request whose warrant and access are in the log.
 type claim struct {
 	request *escrow.Request
 	access  *verify.Inclusion
 	warrant *verify.Inclusion // nil in an emergency
 	body    *event.Access
-	name    string // of this gate's custodian, as the access's group knows it
+	name    string // of this gate's custodian
 	group   *escrow.Group
-	head    event.Head // the largest head, at which the access was judged
-	release *signed    // this gate's, if it has answered before
+	head    event.Head // at which check passed
+	release *signed    // this gate's, once it has answered
 }
 
 func (c *claim) event() *event.Event { return c.access.Envelope().Event }
 
-// prove is step 2: warrant and access stand in the log that this gate follows,
-// under a head that meets the policies in force there and is fresh.
-func (g *Gate) prove(ctx context.Context, b *book, r *escrow.Request, now time.Time) (*claim, error) {
+// prove is step 2: warrant and access are in the followed log, under a fresh head that
+// meets the policies in force there.
+func (g *Gate) prove(ctx context.Context, f *follower, r *escrow.Request, now time.Time) (*claim, error) {
 	c := &claim{request: r}
 	var err error
-	if c.access, err = g.proof(ctx, b, r.Access, now); err != nil {
+	if c.access, err = g.proof(ctx, f, r.Access, now); err != nil {
 		return nil, err
 	}
 	body, ok := c.event().Body.(*event.Access)
 	if !ok {
-		return nil, refuse(CodeAccess, "entry %d is a %s", c.access.Index(), c.event().Type)
+		return nil, refuse(CodeAccess, "entry %d is a %s, and not an access", c.access.Index(), c.event().Type)
 	}
 	c.body = body
 	if (body.Warrant == nil) != (r.Warrant == nil) {
-		return nil, refuse(CodeProof, "a request has its access's warrant, and an emergency has none")
+		return nil, refuse(CodeProof, "the request must have the access's warrant, and no warrant in an emergency")
 	}
 	if r.Warrant == nil {
 		return c, nil
 	}
-	if c.warrant, err = g.proof(ctx, b, r.Warrant, now); err != nil {
+	if c.warrant, err = g.proof(ctx, f, r.Warrant, now); err != nil {
 		return nil, err
 	}
 	if c.warrant.Reference() != *body.Warrant {
-		return nil, refuse(CodeProof, "access %d stands on entry %d, and the request has entry %d", c.access.Index(), body.Warrant.Index, c.warrant.Index())
+		return nil, refuse(CodeProof, "access %d names the warrant in entry %d, and the request has entry %d", c.access.Index(), body.Warrant.Index, c.warrant.Index())
 	}
 	return c, nil
 }
 
-// proof judges one proof file.
-func (g *Gate) proof(ctx context.Context, b *book, file []byte, now time.Time) (*verify.Inclusion, error) {
+// proof verifies one proof file (C2SP tlog-proof).
+func (g *Gate) proof(ctx context.Context, f *follower, file []byte, now time.Time) (*verify.Inclusion, error) {
 	p, err := tlog.ParseProof(file)
 	if err != nil {
 		return nil, refuse(CodeProof, "%w", err)
 	}
 	cp := p.Checkpoint
 	if cp.Origin != g.cfg.Origin {
-		return nil, refuse(CodeProof, "it is of the log %q", cp.Origin)
+		return nil, refuse(CodeProof, "the proof is of the log %q, and not of %q", cp.Origin, g.cfg.Origin)
 	}
-	in := b.ledger.CharterAt(cp.Size)
+	in := f.ledger.CharterAt(cp.Size)
 	if in == nil {
-		return nil, refuse(CodeProof, "a head of size %d", cp.Size)
+		return nil, refuse(CodeProof, "no charter is in force at the proof's size %d", cp.Size)
 	}
-	// Only a log's signature makes a head worth a look into the log.
-	if !b.fromLog(cp) {
+	// Comparing a head with the log takes time, so the log must have signed it.
+	if !f.fromLog(cp) {
 		return nil, refuse(CodeProof, "the log has not signed the checkpoint")
 	}
-	switch err := b.contains(ctx, cp); {
+	switch err := f.contains(ctx, cp); {
 	case errors.Is(err, errBehind):
-		return nil, refuse(CodeHead, "the head has the size %d, and the log publishes %d", cp.Size, b.ledger.Size())
+		return nil, refuse(CodeHead, "the proof's head has the size %d, but the log publishes %d; try again later", cp.Size, f.ledger.Size())
 	case errors.Is(err, ErrForked):
 		return nil, refuse(CodeFork, "%w", err)
 	case err != nil:
 		return nil, refuse(CodeNotReady, "%w", err)
 	}
-	inclusion, err := verify.Proof(in.Witnesses, file, verify.Options{Origin: g.cfg.Origin, Signers: b.ledger.Key})
+	inclusion, err := verify.Proof(in.Witnesses, file, verify.Options{Origin: g.cfg.Origin, Signers: f.ledger.Key})
 	if failed, ok := errors.AsType[*verify.Error](err); ok && failed.Reason == verify.NoQuorum {
 		return nil, refuse(CodeQuorum, "the witness policy: %w", err)
 	} else if err != nil {
@@ -102,42 +102,42 @@ func (g *Gate) proof(ctx context.Context, b *book, file []byte, now time.Time) (
 	return inclusion, fresh(cp.Size, uint64(max(0, inclusion.LoggedAfter().Unix())), in, now)
 }
 
-// judge is step 3, and step 8 with the release: what the ledger says of the access
+// check is step 3, and step 8 once c has its release: it checks the access by the ledger,
 // at the largest head that this gate has ever verified.
-func (g *Gate) judge(b *book, c *claim, now time.Time) error {
-	if b.stopped != nil {
-		return refuse(CodeStopped, "%w", b.stopped)
+func (g *Gate) check(f *follower, c *claim, now time.Time) error {
+	if f.stopped != nil {
+		return refuse(CodeStopped, "%w", f.stopped)
 	}
-	if b.head == nil || b.head.Checkpoint.Size != b.ledger.Size() {
+	if f.head == nil || f.head.Checkpoint.Size != f.ledger.Size() {
 		return refuse(CodeNotReady, "%w", errBehind)
 	}
-	in := b.ledger.Charter()
-	if err := fresh(b.head.Checkpoint.Size, b.head.LoggedAfter, in, now); err != nil {
+	in := f.ledger.Charter()
+	if err := fresh(f.head.Checkpoint.Size, f.head.LoggedAfter, in, now); err != nil {
 		return err
 	}
-	c.head = event.Head{Size: b.head.Checkpoint.Size, Root: event.Digest(b.head.Checkpoint.Root)}
-	for _, p := range b.pending() {
+	c.head = event.Head{Size: f.head.Checkpoint.Size, Root: event.Digest(f.head.Checkpoint.Root)}
+	for _, p := range f.pending() {
 		if p.Group == "" || p.Group == c.body.Group {
-			return refuse(CodeTrust, "an amendment waits for this gate's operator to confirm it: %s", p.Text)
+			return refuse(CodeTrust, "this gate's operator must confirm an amendment first: %s", p.Text)
 		}
 	}
-	if err := g.member(b, c); err != nil {
+	if err := g.member(f, c); err != nil {
 		return err
 	}
-	if err := g.alive(b, c, now); err != nil {
+	if err := g.alive(f, c, now); err != nil {
 		return err
 	}
-	return g.unbarred(b, c.name, now)
+	return g.unbarred(f, c.name, now)
 }
 
-// member says whether this gate is a member of the access's group, now and when
-// the access was logged.
-func (g *Gate) member(b *book, c *claim) error {
-	name, err := g.custodian(b)
+// member checks that this gate is a member of the access's group, now and when the access
+// was logged.
+func (g *Gate) member(f *follower, c *claim) error {
+	name, err := g.custodian(f)
 	if err != nil {
 		return refuse(CodeGroup, "%w", err)
 	}
-	then := b.ledger.CharterAt(c.access.Index())
+	then := f.ledger.CharterAt(c.access.Index())
 	list := then.Group(c.body.Group)
 	if list == nil || !slices.Contains(list.Members, name) {
 		return refuse(CodeGroup, "access %d names the group %s, of which %s is no member", c.access.Index(), c.body.Group, name)
@@ -149,10 +149,11 @@ func (g *Gate) member(b *book, c *claim) error {
 	return nil
 }
 
-// alive says whether the access is live, and whether this gate has answered it.
-func (g *Gate) alive(b *book, c *claim, now time.Time) error {
+// alive checks that the access is live, and that the journal has this gate's answer, if
+// there is one.
+func (g *Gate) alive(f *follower, c *claim, now time.Time) error {
 	index := c.access.Index()
-	a, ok := b.ledger.Access(index)
+	a, ok := f.ledger.Access(index)
 	if !ok {
 		return refuse(CodeAccess, "access %d is over, or never had an effect", index)
 	}
@@ -160,50 +161,49 @@ func (g *Gate) alive(b *book, c *claim, now time.Time) error {
 	case a.Dead != "":
 		return refuse(CodeDead, "access %d %s", index, a.Dead).logged(reasonRevoked)
 	case !a.Emergency && g.journal.isRevoked(a.Warrant):
-		return refuse(CodeDead, "access %d has lost its warrant by a revocation that was handed to this gate", index).logged(reasonRevoked)
+		return refuse(CodeDead, "the warrant of access %d is revoked, by a revocation that was posted to this gate", index).logged(reasonRevoked)
 	case now.After(a.Ends):
-		return refuse(CodeDead, "access %d had expired at %s", index, stamp(a.Ends)).logged(reasonExpired)
+		return refuse(CodeDead, "access %d expired at %s", index, formatTime(a.Ends)).logged(reasonExpired)
 	}
 	c.release = g.journal.release(index)
 	answered := slices.Contains(a.Answered, c.name)
 	switch {
 	case c.release == nil && answered:
-		return refuse(CodeAnswered, "this custodian has answered access %d, and the gate has lost what it signed", index)
+		return refuse(CodeAnswered, "this custodian has answered access %d, but the gate has lost its release", index)
 	case c.release != nil && c.release.logged && !answered:
 		return refuse(CodeEffect, "this gate's release %d had no effect on access %d", c.release.seq, index)
 	}
 	return nil
 }
 
-// unbarred says whether anything keeps this custodian from opening.
-func (g *Gate) unbarred(b *book, name string, now time.Time) error {
-	chain, ok := b.ledger.Chain(g.cfg.Signer.KeyID())
+// unbarred checks that no breach or overdue obligation bars this custodian.
+func (g *Gate) unbarred(f *follower, name string, now time.Time) error {
+	chain, ok := f.ledger.Chain(g.cfg.Signer.KeyID())
 	if !ok || chain.Ended || chain.Broken {
 		return refuse(CodeChain, "the chain of custodian %s is broken or has ended", name)
 	}
-	if bars := b.ledger.Barred("", now); len(bars) > 0 {
+	if bars := f.ledger.Barred("", now); len(bars) > 0 {
 		if v := bars[0].Breach; v != nil {
-			return refuse(CodeBreach, "no audit quorum has closed the breach of the rule %s at entry %d: %s", v.Rule, v.Index, v.Text()).logged(reasonBreach)
+			return refuse(CodeBreach, "the breach of the rule %s at entry %d bars until an audit quorum closes it: %s", v.Rule, v.Index, v.Text()).logged(reasonBreach)
 		}
 		o := bars[0].Obligation
-		return refuse(CodeOverdue, "%s (%s), due %s, bars", o.Rule, o.Text(), stamp(o.Due)).logged(reasonOverdue)
+		return refuse(CodeOverdue, "an overdue obligation bars: %s (%s), due %s", o.Rule, o.Text(), formatTime(o.Due)).logged(reasonOverdue)
 	}
-	for _, o := range b.ledger.Overdue(now) {
+	for _, o := range f.ledger.Overdue(now) {
 		if o.Custodian == name {
-			return refuse(CodeOverdue, "%s (%s), due %s, bars this custodian", o.Rule, o.Text(), stamp(o.Due))
+			return refuse(CodeOverdue, "an overdue obligation bars this custodian: %s (%s), due %s", o.Rule, o.Text(), formatTime(o.Due))
 		}
 	}
 	return nil
 }
 
-// sealed is what the openings of a claim say, once all of them fit.
+// sealed has the opened values of an access.
 type sealed struct {
-	accounts []string       // of the access
-	packages []event.Digest // of the access
+	accounts []string
+	packages []event.Digest
 }
 
-// open is step 4: everything that warrant and access seal, and who signed for the
-// recipient.
+// open is step 4: it opens every digest of warrant and access, and checks the values.
 func (c *claim) open() (*sealed, error) {
 	values, err := matchAll(c.access.Envelope(), c.request.AccessOpenings)
 	if err != nil {
@@ -234,31 +234,32 @@ func (c *claim) open() (*sealed, error) {
 	return out, c.packages(out)
 }
 
-// accounts: each is one that the warrant names, and no more than the access says.
+// accounts checks that the warrant names each account, and that there are no more than the
+// access states.
 func (c *claim) accounts(out *sealed, values []event.Value, warrant map[string][]event.Value) error {
 	for _, v := range values {
 		if slices.Contains(out.accounts, v.Text()) {
-			return refuse(CodeAccount, "an account stands twice").logged(reasonAccount)
+			return refuse(CodeAccount, "access %d seals an account twice", c.access.Index()).logged(reasonAccount)
 		}
 		named := slices.ContainsFunc(warrant["identifier"], func(i event.Value) bool { return i.Text() == v.Text() })
 		if c.warrant != nil && !named {
-			return refuse(CodeAccount, "an account of access %d is not one that warrant %d names", c.access.Index(), c.warrant.Index()).logged(reasonAccount)
+			return refuse(CodeAccount, "access %d has an account that warrant %d does not name", c.access.Index(), c.warrant.Index()).logged(reasonAccount)
 		}
 		out.accounts = append(out.accounts, v.Text())
 	}
 	if n := uint64(len(out.accounts)); n > c.body.Accounts {
-		return refuse(CodeAccount, "access %d seals %d accounts, and says %d", c.access.Index(), n, c.body.Accounts).logged(reasonLimits)
+		return refuse(CodeAccount, "access %d seals %d accounts, and states %d", c.access.Index(), n, c.body.Accounts).logged(reasonLimits)
 	}
 	return nil
 }
 
-// consent: the agency has signed for the recipient key, which is one to encrypt to.
+// consent checks the agency's signature over the recipient key, and the key.
 func (c *claim) consent(keys, signatures []event.Value, warrant event.Digest) error {
 	no := func(format string, args ...any) error {
 		return refuse(CodeRecipient, format, args...).logged(reasonRecipient)
 	}
 	if len(keys) != 1 || len(signatures) != 1 {
-		return no("there is no agency key, or no signature of it")
+		return no("want one agency key and one signature of it, and there are %d and %d", len(keys), len(signatures))
 	}
 	key, err := keys[0].Key()
 	if err != nil {
@@ -281,8 +282,8 @@ func (c *claim) consent(keys, signatures []event.Value, warrant event.Digest) er
 	return nil
 }
 
-// packages: each of the request is one of the access. The first request has all of
-// them, so that every subject gets a notice before any share is out.
+// packages checks that each package is one of the access. The first request must have all
+// of them, so that every subject gets a notice before any share leaves.
 func (c *claim) packages(out *sealed) error {
 	for _, p := range c.request.Packages {
 		if !slices.Contains(out.packages, p.Digest()) {
@@ -293,7 +294,7 @@ func (c *claim) packages(out *sealed) error {
 		}
 	}
 	if n := len(c.request.Packages); c.release == nil && n != len(out.packages) {
-		return refuse(CodePackage, "access %d names %d packages, and the first request for it must have all of them, not %d", c.access.Index(), len(out.packages), n)
+		return refuse(CodePackage, "access %d names %d packages, and the first request must have all of them, not %d", c.access.Index(), len(out.packages), n)
 	}
 	return nil
 }
