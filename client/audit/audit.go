@@ -13,7 +13,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Config says what to audit, and under whose policy.
+// Config names a log and the policy of its audit.
 type Config struct {
 	// Client of the log, with the policy below.
 	Client *client.Client
@@ -22,23 +22,22 @@ type Config struct {
 	// Origin is the client's. "": the name of the log's key.
 	Origin string
 
-	// Snapshot to go on from. nil: from the first entry.
+	// Snapshot to resume from. nil: start at the first entry.
 	Snapshot []byte
-	// Save, if not nil, is called with a snapshot from time to time and at the
-	// end, also if the audit ends early. Its error ends the audit.
+	// Save, if not nil, is called with a snapshot now and then and at the end, even if
+	// the audit ends early. Its error ends the audit.
 	Save func(snapshot []byte) error
-	// SaveEvery is how many entries lie between two snapshots. 0: 262,144.
+	// SaveEvery is the number of entries between two snapshots. 0: 262,144.
 	SaveEvery uint64
 
-	// Progress, if not nil, is called after each bundle with how many entries
-	// of the head's are done. It must be quick.
+	// Progress, if not nil, is called after each bundle with the number of entries
+	// replayed and the size of the head. It must be quick.
 	Progress func(done, size uint64)
 
-	// Observe, if not nil, is called once, before the first entry that the snapshot
-	// lacks, with the ledger and the head that the audit goes up to. The observer that
-	// it returns is shown what the audit reads.
+	// Observe, if not nil, is called once before the replay, with the ledger and the
+	// head. The replay calls the observer that it returns.
 	Observe func(*ledger.Ledger, *tlog.Verified) (replica.Observer, error)
-	// Use names what the snapshot is for, see [replica.Config]. "": audit.
+	// Use is the purpose of the snapshot, see [replica.Config]. "": audit.
 	Use string
 	// Own is the observer's part of the snapshot, see [replica.Config]. nil: none.
 	Own any
@@ -53,7 +52,7 @@ type auditor struct {
 	own      own
 	observer replica.Observer // the caller's
 	resumed  uint64           // size of the snapshot
-	saved    uint64           // size of the last one that was written; resumed at first
+	saved    uint64           // size of the last snapshot saved; at first resumed
 	done     bool             // every entry of the head was replayed
 }
 
@@ -63,8 +62,8 @@ type own struct {
 	Observer any     `json:"observer,omitempty"`
 }
 
-// Run audits the log up to its present head. The report is never nil; what kept
-// it from a verdict is among its reasons.
+// Run audits the log up to its present head. The report is never nil. Its reasons say why
+// a verdict is undecided.
 func Run(ctx context.Context, c Config) *Report {
 	c.SaveEvery = cmp.Or(c.SaveEvery, 1<<18)
 	c.Use = cmp.Or(c.Use, "audit")
@@ -80,7 +79,7 @@ func Run(ctx context.Context, c Config) *Report {
 	if is[*saveError](err) {
 		return a.report(err)
 	}
-	// What was replayed holds whatever came after it.
+	// After an error the snapshot has the entries replayed before it.
 	return a.report(err, a.save())
 }
 
@@ -108,14 +107,14 @@ func (a *auditor) start(ctx context.Context) error {
 	return err
 }
 
-// replay judges every entry up to the head; done is set once it has.
+// replay replays every entry up to the head, and then sets done.
 func (a *auditor) replay(ctx context.Context) error {
 	o := a.observer
 	after := o.After
-	o.After = func(e *ledger.Entry, found []*ledger.Violation) error {
-		a.own.Totals.add(a.l, e, found)
+	o.After = func(e *ledger.Entry, violations []*ledger.Violation) error {
+		a.own.Totals.add(a.l, e, violations)
 		if after != nil {
-			return after(e, found)
+			return after(e, violations)
 		}
 		return nil
 	}
@@ -152,8 +151,8 @@ func (a *auditor) save() error {
 	return nil
 }
 
-// saveError says that the snapshot could not be kept.
+// saveError reports a failure to save the snapshot.
 type saveError struct{ err error }
 
-func (e *saveError) Error() string { return "keeping the snapshot: " + e.err.Error() }
+func (e *saveError) Error() string { return "saving the snapshot: " + e.err.Error() }
 func (e *saveError) Unwrap() error { return e.err }

@@ -22,7 +22,6 @@ import (
 // Verdict is the result of an audit, and the exit code of the command.
 type Verdict int
 
-// The verdicts.
 const (
 	Clean Verdict = iota
 	Violations
@@ -35,17 +34,17 @@ func (v Verdict) String() string { return [...]string{"clean", "violations", "un
 const (
 	ReasonPolicy      = "policy"      // the policy does not accept the log's checkpoint
 	ReasonCharter     = "charter"     // the head does not meet the charter's own witness policy
-	ReasonRollback    = "rollback"    // the log serves a smaller tree than was seen before
+	ReasonRollback    = "rollback"    // the log serves a smaller tree than a verified one
 	ReasonCorrupt     = "corrupt"     // a tile or bundle does not fit the tree
 	ReasonUnreadable  = "unreadable"  // the log could not be read
 	ReasonRules       = "rules"       // the charter names rules that this version does not know
-	ReasonTime        = "time"        // nothing proves a time at which to judge what is overdue
+	ReasonTime        = "time"        // no cosignature or anchor proves a time
 	ReasonEmpty       = "empty"       // the log has no entries
-	ReasonSnapshot    = "snapshot"    // the snapshot does not fit, or can't be kept
+	ReasonSnapshot    = "snapshot"    // the snapshot does not fit, or can't be saved
 	ReasonInterrupted = "interrupted" // the audit was stopped
 )
 
-// Reason is why the audit could not tell.
+// Reason is why the audit is undecided.
 type Reason struct {
 	Code string
 	Err  error
@@ -59,7 +58,7 @@ type reasonJSON struct {
 // MarshalJSON writes the code and the error's text.
 func (r Reason) MarshalJSON() ([]byte, error) { return json.Marshal(reasonJSON{r.Code, r.Err.Error()}) }
 
-// UnmarshalJSON reads them.
+// UnmarshalJSON parses what MarshalJSON writes.
 func (r *Reason) UnmarshalJSON(b []byte) error {
 	var j reasonJSON
 	err := json.Unmarshal(b, &j)
@@ -67,14 +66,14 @@ func (r *Reason) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// maxOwed is how many overdue obligations are listed; all are counted.
+// maxOwed bounds the list of overdue obligations; all are counted.
 const maxOwed = 256
 
-// Report is the result. Names and meanings of its JSON members are stable; members
-// may be added. Times are 2006-01-02T15:04:05Z, hashes base64.
+// Report is the result. Names and meanings of its JSON members are stable; members may be
+// added. Times are like 2006-01-02T15:04:05Z, hashes base64.
 type Report struct {
 	Verdict string   `json:"verdict"`           // clean, violations or undecided
-	Reasons []Reason `json:"reasons,omitempty"` // why it could not tell
+	Reasons []Reason `json:"reasons,omitempty"` // why it is undecided, or unfinished
 
 	Log       *Log      `json:"log,omitempty"` // absent: no head was accepted
 	Witnesses []Witness `json:"witnesses,omitempty"`
@@ -82,9 +81,9 @@ type Report struct {
 	ExistedBefore string `json:"existedBefore,omitempty"`
 	LoggedAfter   string `json:"loggedAfter,omitempty"`
 
-	Audited    uint64            `json:"audited"`  // entries judged, from the first
-	Resumed    uint64            `json:"resumed"`  // how many of them by the run that left the snapshot
-	Complete   bool              `json:"complete"` // all entries, up to the signed root
+	Audited    uint64            `json:"audited"`  // entries replayed, from the first
+	Resumed    uint64            `json:"resumed"`  // how many of them the snapshot had
+	Complete   bool              `json:"complete"` // every entry of the head was replayed
 	Anchored   uint64            `json:"anchored"` // size of the largest anchored head
 	Charter    *Charter          `json:"charter,omitempty"`
 	Events     map[string]uint64 `json:"events,omitempty"` // by type
@@ -92,9 +91,9 @@ type Report struct {
 	Signatures Signatures        `json:"signatures"`
 
 	Breaches uint64   `json:"breaches"`           // how many, closed ones too
-	Rules    []Rule   `json:"rules,omitempty"`    // all verdicts about entries
+	Rules    []Rule   `json:"rules,omitempty"`    // all violations
 	Unclosed []Breach `json:"unclosed,omitempty"` // breaches that no audit quorum has closed
-	// What is overdue, if the audit is complete and a time is proven.
+	// Overdue obligations, if the audit is complete and a time is proven.
 	OverdueAt string       `json:"overdueAt,omitempty"`
 	Overdue   uint64       `json:"overdue"`
 	Owed      []Obligation `json:"owed,omitempty"` // the longest overdue, 256 at most
@@ -107,7 +106,7 @@ type Report struct {
 	refused error
 }
 
-// Log says which log, at which checkpoint.
+// Log names the log and its checkpoint.
 type Log struct {
 	Origin  string   `json:"origin"`
 	Size    uint64   `json:"size"`
@@ -116,21 +115,21 @@ type Log struct {
 	Founded string   `json:"founded,omitempty"` // leaf hash of the first charter
 }
 
-// Witness is one of the policy that cosigned.
+// Witness is a witness of the policy that cosigned.
 type Witness struct {
 	Name string `json:"name"`
 	Key  string `json:"key"`
 	Time string `json:"time"`
 }
 
-// Charter is the one in force at the end of what was audited.
+// Charter is the charter in force after the last entry audited.
 type Charter struct {
 	Version uint64 `json:"version"`
 	Rules   uint64 `json:"rules"`
 	Profile string `json:"profile"`
 	Index   uint64 `json:"index"`
 	Leaf    string `json:"leaf"`
-	// Met says that the head meets this charter's witness policy.
+	// Met: the head meets this charter's witness policy.
 	Met bool `json:"met"`
 }
 
@@ -139,32 +138,32 @@ type Breach struct {
 	Rule     string   `json:"rule"`
 	Way      string   `json:"way"`
 	Index    uint64   `json:"index"`
-	Last     uint64   `json:"last"`  // index of the last one that is counted with it
-	Count    uint64   `json:"count"` // more than 1 only for a debtor that breaks a rule too often
+	Last     uint64   `json:"last"`  // index of the last breach counted with it
+	Count    uint64   `json:"count"` // above 1 only for a debtor that breaks a rule too often
 	By       string   `json:"by"`
 	Text     string   `json:"text"`
 	Cure     string   `json:"cure,omitempty"`
 	ClosedBy []string `json:"closedBy,omitempty"` // auditors, fewer than their quorum
 }
 
-// Obligation is something that is overdue.
+// Obligation is an overdue obligation.
 type Obligation struct {
 	Rule      string `json:"rule"`
 	Way       string `json:"way"`
 	Index     uint64 `json:"index"` // the entry that owes it
 	By        string `json:"by"`
 	Due       string `json:"due"`
-	Late      string `json:"late"` // due and grace
+	Late      string `json:"late"` // Due with the grace
 	Text      string `json:"text"`
 	Cure      string `json:"cure,omitempty"`
-	Auditors  bool   `json:"auditors"`            // it bars them, and so every gate
-	Custodian string `json:"custodian,omitempty"` // it bars this one from releasing
+	Auditors  bool   `json:"auditors"`            // it bars auditors, and so every gate
+	Custodian string `json:"custodian,omitempty"` // it bars this custodian from releasing
 }
 
-// Bar says whom breaches and obligations keep from acting at OverdueAt: an auditor
-// from cosigning, or the gates from opening keys.
+// Bar counts the breaches and obligations that at OverdueAt bar an auditor from cosigning,
+// or the gates from opening keys.
 type Bar struct {
-	Who      string `json:"who"` // gates, or an auditor's name behind "auditor "
+	Who      string `json:"who"` // "gates", or "auditor " and an auditor's name
 	Breaches int    `json:"breaches"`
 	Overdue  int    `json:"overdue"`
 }
@@ -172,10 +171,10 @@ type Bar struct {
 // Result returns the verdict.
 func (r *Report) Result() Verdict { return r.verdict }
 
-// Refused returns why the snapshot was refused; if it was, the audit read nothing.
+// Refused returns why the snapshot was refused, in which case the audit read nothing.
 func (r *Report) Refused() error { return r.refused }
 
-// report says what was found, and what errs kept from being found.
+// report makes the report of an audit that ended with errs.
 func (a *auditor) report(errs ...error) *Report {
 	r := &Report{Complete: a.done, Resumed: a.resumed, Events: a.own.Totals.Events, Unreadable: a.own.Totals.Unreadable,
 		Signatures: a.own.Totals.Signatures, Rules: a.own.Totals.Rules, Breaches: a.own.Totals.breaches()}
@@ -204,9 +203,9 @@ func (r *Report) cannot(code, format string, args ...any) {
 	r.Reasons = append(r.Reasons, Reason{code, fmt.Errorf(format, args...)})
 }
 
-// reportError says what ended the audit early.
+// reportError reports an error that ended the audit.
 func (a *auditor) reportError(r *Report, err error) {
-	// Only what a third party would believe is a verdict.
+	// Only evidence that convinces a third party is a violation.
 	if fork, ok := errors.AsType[*client.ForkError](err); ok && fork.Check(a.c.Policy, a.c.Origin) == nil {
 		r.Fork = fork.Evidence()
 		return
@@ -247,17 +246,17 @@ func (a *auditor) reportHead(r *Report) {
 		r.Log.Keys = append(r.Log.Keys, fmt.Sprintf("%s+%08x", k.Name, k.ID))
 	}
 	for _, w := range a.head.Witnesses {
-		r.Witnesses = append(r.Witnesses, Witness{w.Witness.Name, fmt.Sprintf("%s+%08x", w.Witness.Key.Name, w.Witness.Key.ID), stamp(w.Time)})
+		r.Witnesses = append(r.Witnesses, Witness{w.Witness.Name, fmt.Sprintf("%s+%08x", w.Witness.Key.Name, w.Witness.Key.ID), formatTime(w.Time)})
 	}
 	if a.c.Policy.NeedsWitnesses() {
-		r.ExistedBefore, r.LoggedAfter = stamp(a.head.ExistedBefore), stamp(a.head.LoggedAfter)
+		r.ExistedBefore, r.LoggedAfter = formatTime(a.head.ExistedBefore), formatTime(a.head.LoggedAfter)
 	}
 }
 
 func (a *auditor) reportLedger(r *Report) {
 	r.Audited, r.Anchored = a.l.Size(), a.l.Anchored()
 	if a.done && r.Audited == 0 {
-		r.cannot(ReasonEmpty, "the log has no entries: not even a charter that says which rules it keeps")
+		r.cannot(ReasonEmpty, "the log has no entries, not even a charter")
 		return
 	}
 	c := a.l.Charter()
@@ -269,7 +268,7 @@ func (a *auditor) reportLedger(r *Report) {
 			var err error
 			byCharter, err = c.Witnesses.Verify(a.head.Checkpoint, a.l.Origin())
 			if r.Charter.Met = err == nil; err != nil {
-				r.cannot(ReasonCharter, "the head meets your policy and not the witness policy of the log's own charter: %w", err)
+				r.cannot(ReasonCharter, "the head meets your policy, but not the witness policy of the log's own charter: %w", err)
 			}
 		}
 	}
@@ -279,13 +278,13 @@ func (a *auditor) reportLedger(r *Report) {
 		return
 	}
 	if now.IsZero() {
-		r.cannot(ReasonTime, "neither cosignatures nor anchors prove a time, so what is overdue can't be told")
+		r.cannot(ReasonTime, "neither cosignatures nor anchors prove a time, so overdue obligations are unknown")
 		return
 	}
 	a.reportOverdue(r, now)
 }
 
-// now is the greatest time that is known to be over.
+// now returns the latest time that is proven to be past, zero if there is none.
 func (a *auditor) now(byCharter *tlog.Verified) time.Time {
 	after := a.head.LoggedAfter
 	if !a.c.Policy.NeedsWitnesses() && byCharter != nil {
@@ -340,4 +339,6 @@ func (a *auditor) reportOverdue(r *Report, now time.Time) {
 	slices.SortFunc(r.Bars, func(a, b Bar) int { return b.Breaches + b.Overdue - a.Breaches - a.Overdue })
 }
 
-func stamp(t uint64) string { return time.Unix(int64(min(t, 1<<40)), 0).UTC().Format(time.RFC3339) }
+func formatTime(t uint64) string {
+	return time.Unix(int64(min(t, 1<<40)), 0).UTC().Format(time.RFC3339)
+}

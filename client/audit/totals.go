@@ -11,12 +11,11 @@ import (
 	"github.com/vasistas/vasistas/log/ledger"
 )
 
-// maxListed is how many verdicts of one way to break a rule are listed; all are
-// counted.
+// maxListed bounds the list of violations of one way to break a rule; all are counted.
 const maxListed = 64
 
-// totals is what was found in the entries below a size. It is part of a
-// snapshot, so its encoding is.
+// totals are the counts of the entries below a size. They are part of a snapshot, so
+// their JSON is stable.
 type totals struct {
 	Events     map[string]uint64 `json:"events,omitempty"` // by type
 	Unreadable uint64            `json:"unreadable"`       // entries that are no events
@@ -28,10 +27,10 @@ type totals struct {
 type Signatures struct {
 	Valid   uint64 `json:"valid"`
 	Invalid uint64 `json:"invalid"`
-	Unknown uint64 `json:"unknown"` // of keys that no charter named by then
+	Unknown uint64 `json:"unknown"` // of keys that no earlier charter named
 }
 
-// Rule is what was found against one rule, of one way to break it.
+// Rule has the violations of one way to break a rule.
 type Rule struct {
 	Rule   string    `json:"rule"`
 	Way    string    `json:"way"`
@@ -40,18 +39,18 @@ type Rule struct {
 	Listed []Finding `json:"listed"` // the first 64
 }
 
-// Finding is a verdict about an entry.
+// Finding is a violation.
 type Finding struct {
 	Index uint64           `json:"index"` // the entry at fault
-	Seen  uint64           `json:"seen"`  // the entry at which it showed
-	By    string           `json:"by"`    // who answers for it
+	Seen  uint64           `json:"seen"`  // the entry that revealed it
+	By    string           `json:"by"`    // the responsible party
 	About *event.Reference `json:"about,omitempty"`
 	Text  string           `json:"text"`
-	Cure  string           `json:"cure,omitempty"` // what would cure it; absent: nothing does
+	Cure  string           `json:"cure,omitempty"` // absent: nothing cures it
 }
 
-// add counts an entry that was applied.
-func (t *totals) add(l *ledger.Ledger, e *ledger.Entry, found []*ledger.Violation) {
+// add counts an applied entry and the violations that it revealed.
+func (t *totals) add(l *ledger.Ledger, e *ledger.Entry, violations []*ledger.Violation) {
 	if e.Envelope == nil {
 		t.Unreadable++
 	} else {
@@ -70,12 +69,12 @@ func (t *totals) add(l *ledger.Ledger, e *ledger.Entry, found []*ledger.Violatio
 			t.Signatures.Invalid++
 		}
 	}
-	for _, v := range found {
-		t.find(v)
+	for _, v := range violations {
+		t.addViolation(v)
 	}
 }
 
-func (t *totals) find(v *ledger.Violation) {
+func (t *totals) addViolation(v *ledger.Violation) {
 	i, ok := slices.BinarySearchFunc(t.Rules, v, func(r Rule, v *ledger.Violation) int {
 		return cmp.Or(cmp.Compare(r.Rule, v.Rule), cmp.Compare(r.Way, v.Code), cmp.Compare(r.Kind, v.Kind.String()))
 	})
@@ -89,7 +88,7 @@ func (t *totals) find(v *ledger.Violation) {
 	r.Listed = append(r.Listed, Finding{Index: v.Index, Seen: v.Seen, By: v.By, About: v.About, Text: v.Text(), Cure: v.Cure})
 }
 
-// entries is how many entries were counted.
+// entries returns how many entries were counted.
 func (t *totals) entries() uint64 {
 	n := t.Unreadable
 	for _, c := range t.Events {
@@ -98,7 +97,7 @@ func (t *totals) entries() uint64 {
 	return n
 }
 
-// breaches is how many breaches were found.
+// breaches returns how many breaches were counted.
 func (t *totals) breaches() uint64 {
 	n := uint64(0)
 	for i := range t.Rules {

@@ -399,7 +399,7 @@ func TestSnapshot(t *testing.T) {
 		"saved state does not fit":  with(func(c *replica.Config) { c.Snapshot, c.Client = last, o.Client }),
 		"is damaged":                with(func(c *replica.Config) { c.Snapshot = append(bytes.Clone(last), 0) }),
 		"remove the file":           with(func(c *replica.Config) { c.Snapshot = earlier("vasistas audit snapshot 1") }),
-		"wrote it; remove the":    with(func(c *replica.Config) { c.Snapshot = earlier("vasistas gate ledger 1") }),
+		"wrote it; remove the":      with(func(c *replica.Config) { c.Snapshot = earlier("vasistas gate ledger 1") }),
 		"or one of another version": with(func(c *replica.Config) { c.Snapshot = earlier("vasistas replica snapshot 2 test") }),
 	} {
 		var refused *replica.SnapshotError

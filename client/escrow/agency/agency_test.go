@@ -208,17 +208,17 @@ func TestCheck(t *testing.T) {
 	}{
 		"key":          {func(c *agency.Case) { c.Key = other.c.Key }, "another recipient key"},
 		"no key":       {func(c *agency.Case) { c.Key = nil }, "recipient key"},
-		"charter":      {func(c *agency.Case) { c.Charter = c.Access }, "no charter"},
+		"charter":      {func(c *agency.Case) { c.Charter = c.Access }, "not a charter"},
 		"warrant":      {func(c *agency.Case) { c.Warrant = other.c.Warrant }, "another"},
 		"no warrant":   {func(c *agency.Case) { c.Warrant = nil }, "warrant"},
 		"swapped":      {func(c *agency.Case) { c.Access = c.Warrant }, "it is a warrant"},
 		"openings":     {func(c *agency.Case) { c.AccessOpenings = c.WarrantOpenings }, "another event"},
-		"fewer":        {func(c *agency.Case) { c.Packages = c.Packages[:1] }, "1 packages that the access names"},
+		"fewer":        {func(c *agency.Case) { c.Packages = c.Packages[:1] }, "1 packages of the access are missing"},
 		"twice":        {func(c *agency.Case) { c.Packages = append(c.Packages, c.Packages[0]) }, "given twice"},
 		"foreign":      {func(c *agency.Case) { c.Packages = other.c.Packages }, "another group|does not name"},
 		"few gates":    {func(c *agency.Case) { delete(c.Gates, "c1") }, "needs shares of 2 gates"},
 		"no custodian": {func(c *agency.Case) { c.Gates["court"] = "http://x" }, "no such custodian"},
-		"no URL":       {func(c *agency.Case) { c.Gates["c2"] = "file:///etc/passwd" }, "no http"},
+		"no URL":       {func(c *agency.Case) { c.Gates["c2"] = "file:///etc/passwd" }, "not an http"},
 	} {
 		c := *e.c
 		c.Packages, c.Gates = slices.Clone(c.Packages), maps.Clone(c.Gates)
