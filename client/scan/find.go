@@ -17,52 +17,52 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// maxFound is how many notices are kept, and maxBreaches how many entries in breach.
-// More are counted. Only who may sign disclosures can make many of the first, and
-// only a log that lets in what it must refuse many of the second.
+// maxHits and maxBreaches bound what a state keeps; all are counted. Only parties that may
+// sign disclosures can make many hits, and only a log that accepts what it must refuse many
+// breaches.
 const (
-	maxFound    = 10_000
+	maxHits     = 10_000
 	maxBreaches = 100_000
 )
 
-// A found notice is one that opened, and what the ledger knew of it. It is part of a
-// state, so its encoding is.
-type found struct {
+// A hit is a notice that opened, with the ledger's data about it. It is part of a state, so
+// its JSON is stable.
+type hit struct {
 	Digest     event.Digest      `json:"digest"`
 	Disclosure uint64            `json:"disclosure"`         // index
-	Event      event.Reference   `json:"event"`              // what the disclosure names
-	Releases   []event.Reference `json:"releases,omitempty"` // those that state it
+	Event      event.Reference   `json:"event"`              // that the disclosure names
+	Releases   []event.Reference `json:"releases,omitempty"` // that state the notice
 	After      time.Time         `json:"after,omitzero"`     // witnessed time after which the disclosure was logged
 	Effect     bool              `json:"effect"`             // the disclosure kept the rules
 	Period     string            `json:"period"`             // of the key that opened it
 	Notice     []byte            `json:"notice,omitempty"`   // as escrow.Notice.Bytes
-	Error      string            `json:"error,omitempty"`    // why it is none, if it opened and is none
+	Error      string            `json:"error,omitempty"`    // why the plaintext is not a notice
 }
 
-// key is a notice key, and its period.
+// key is a notice key with its period.
 type key struct {
 	holder escrow.KeyHolder
 	period string
 }
 
-// finder observes an audit. What is not said to be the workers' belongs to the
-// audit's goroutine.
+// finder observes an audit. Only the audit's goroutine uses its fields, except origin, keys
+// and tries.
 type finder struct {
 	seed *escrow.Seed
 	last escrow.Period
 
 	origin string
-	keys   []key          // the workers' too
+	keys   []key          // set by observe
 	ledger *ledger.Ledger // nil: the log was not read
 	head   *tlog.Verified
 
 	tries atomic.Uint64 // of this run
 
 	state *state
-	fresh []*found
+	fresh []*hit
 }
 
-// observe makes the keys.
+// observe derives the keys, and returns the audit's observer.
 func (f *finder) observe(l *ledger.Ledger, head *tlog.Verified) (replica.Observer, error) {
 	f.ledger, f.head, f.origin = l, head, l.Origin()
 	keys, err := f.seed.Keys(f.origin, f.last)
@@ -75,11 +75,11 @@ func (f *finder) observe(l *ledger.Ledger, head *tlog.Verified) (replica.Observe
 	return replica.Observer{Read: f.read, Before: f.before, After: f.after}, nil
 }
 
-// opened is a notice that opened, in a worker's hands.
+// opened is a notice that opened in a worker.
 type opened struct {
 	place  int // in the disclosure
 	period string
-	notice *escrow.Notice // nil: err says why it is none
+	notice *escrow.Notice // nil if err is not
 	err    error
 }
 
@@ -119,7 +119,7 @@ func (f *finder) try(ciphertext []byte) *opened {
 	return nil
 }
 
-// before records what opened while the ledger still knows the releases.
+// before records the notices that opened, while the ledger still has their releases.
 func (f *finder) before(e *ledger.Entry, note any) error {
 	f.fresh = f.fresh[:0]
 	if e.Envelope != nil {
@@ -131,7 +131,7 @@ func (f *finder) before(e *ledger.Entry, note any) error {
 	for _, o := range list {
 		d := e.Envelope.Event.Body.(*event.Disclosure)
 		digest := escrow.NoticeDigest(d.Notices[o.place])
-		x := &found{Digest: digest, Disclosure: e.Index, Event: d.Event, After: f.ledger.Time(), Period: o.period}
+		x := &hit{Digest: digest, Disclosure: e.Index, Event: d.Event, After: f.ledger.Time(), Period: o.period}
 		custodian := ""
 		if o.err != nil {
 			x.Error = o.err.Error()
@@ -143,7 +143,7 @@ func (f *finder) before(e *ledger.Entry, note any) error {
 			}
 			x.Notice = b
 		}
-		// Anyone may state another's notice too: that of its author counts.
+		// Other releases may state the notice as well: its author's counts.
 		stating := f.ledger.Stating(d.Event, digest)
 		byAuthor := func(r ledger.Stating) bool { return r.Custodian == custodian }
 		for _, r := range stating {
@@ -156,7 +156,7 @@ func (f *finder) before(e *ledger.Entry, note any) error {
 	return nil
 }
 
-// after keeps it, with whether the disclosure had an effect.
+// after keeps the entry's hits, and whether the disclosure had an effect.
 func (f *finder) after(e *ledger.Entry, violations []*ledger.Violation) error {
 	effect := true
 	for _, v := range violations {
@@ -179,17 +179,17 @@ func (f *finder) after(e *ledger.Entry, violations []*ledger.Violation) error {
 	return nil
 }
 
-// add keeps a notice; one that is published again only if it had no effect before.
-func (s *state) add(x *found) {
-	if i := slices.IndexFunc(s.Found, func(o *found) bool { return o.Digest == x.Digest }); i >= 0 {
-		if !s.Found[i].Effect && x.Effect {
-			s.Found[i] = x
+// add keeps a hit. Of several disclosures of one notice it keeps the first with an effect.
+func (s *state) add(x *hit) {
+	if i := slices.IndexFunc(s.Hits, func(o *hit) bool { return o.Digest == x.Digest }); i >= 0 {
+		if !s.Hits[i].Effect && x.Effect {
+			s.Hits[i] = x
 		}
 		return
 	}
-	if len(s.Found) == maxFound {
+	if len(s.Hits) == maxHits {
 		s.Left++
 		return
 	}
-	s.Found = append(s.Found, x)
+	s.Hits = append(s.Hits, x)
 }

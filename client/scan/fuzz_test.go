@@ -16,7 +16,7 @@ import (
 // read: the replica refuses a snapshot that is not.
 func FuzzState(f *testing.F) {
 	s := &state{Seed: "00", Notices: 3, Breaches: []Breach{{1, "role", "text"}}, BreachCount: 1,
-		Found: []*found{{Disclosure: 7, Event: event.Reference{Index: 1}, After: time.Unix(1_800_000_000, 0).UTC(), Period: "2026-01", Error: "none"}}}
+		Hits: []*hit{{Disclosure: 7, Event: event.Reference{Index: 1}, After: time.Unix(1_800_000_000, 0).UTC(), Period: "2026-01", Error: "none"}}}
 	good, err := json.Marshal(s)
 	if err != nil {
 		f.Fatal(err)
@@ -38,7 +38,7 @@ func FuzzState(f *testing.F) {
 		if s.Seed != "00" {
 			t.Fatalf("it is of the seed %q", s.Seed)
 		}
-		for _, x := range s.Found {
+		for _, x := range s.Hits {
 			if (x.Notice == nil) != (x.Error != "") {
 				t.Errorf("%+v", x)
 			}

@@ -81,7 +81,7 @@ func TestNoNotice(t *testing.T) {
 			if len(r.Unproven) != 1 {
 				t.Fatal(text(t, r))
 			}
-			has(t, r.Unproven[0].Reason, "it opens under your key, and is no notice")
+			has(t, r.Unproven[0].Reason, "it opens under your key, but is not a notice")
 		})
 	}
 }
@@ -115,7 +115,7 @@ func TestContradictions(t *testing.T) {
 		"another leaf":      {func(_ *world, n, _ *escrow.Notice) { n.Access.Leaf[0] ^= 1 }, "the notice is about the access"},
 		"another recipient": {func(w *world, n, _ *escrow.Notice) { n.Recipient = w.stranger(kems[0]) }, "different recipient keys"},
 		"another seq":       {func(_ *world, n, _ *escrow.Notice) { n.Seq++ }, "about release"},
-		"another custodian": {func(_ *world, n, _ *escrow.Notice) { n.Custodian = "c3" }, "not signed by the custodian"},
+		"another custodian": {func(_ *world, n, _ *escrow.Notice) { n.Custodian = "c3" }, "did not sign the release"},
 		"beyond the log":    {func(_ *world, n, _ *escrow.Notice) { n.Access.Index = 1 << 40 }, "entry 1099511627776"},
 	} {
 		t.Run(name, func(t *testing.T) {

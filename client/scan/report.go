@@ -12,14 +12,13 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// Result is what a scan comes to, and the exit code of the command.
+// Result is the outcome of a scan, and the exit code of the command.
 type Result int
 
-// The results.
 const (
 	Nothing   Result = iota // no notice, and the log kept its rules
 	Found                   // at least one case
-	Undecided               // no case, and there may be one all the same
+	Undecided               // no case, but there may be one
 )
 
 func (r Result) String() string { return [...]string{"nothing", "found", "undecided"}[r] }
@@ -28,26 +27,26 @@ func (r Result) String() string { return [...]string{"nothing", "found", "undeci
 const (
 	ReasonFork     = "fork"     // the log signed two heads of which neither extends the other
 	ReasonBreaches = "breaches" // entries broke rules, or obligations are overdue
-	ReasonUnproven = "unproven" // notices opened that prove nothing
+	ReasonUnproven = "unproven" // notices opened that prove no access
 )
 
-// Report is what a scan found. Names and meanings of its JSON
-// members are stable; members may be added.
+// Report is the result of a scan. Names and meanings of its JSON members are stable; members
+// may be added.
 type Report struct {
 	Result  string   `json:"result"`            // nothing, found or undecided
-	Reasons []string `json:"reasons,omitempty"` // codes: those of Audit, and those below
+	Reasons []string `json:"reasons,omitempty"` // codes: those of Audit, and those above
 
-	Notices  uint64     `json:"notices"` // in the log, tried or tried before
+	Notices  uint64     `json:"notices"` // tried, in this run and before
 	Tries    uint64     `json:"tries"`   // of a key at a notice, in this run
 	From     string     `json:"from"`    // first month of the keys
 	To       string     `json:"to"`      // last month
 	Cases    []*Case    `json:"cases,omitempty"`
 	Unproven []Unproven `json:"unproven,omitempty"`
 	Left     uint64     `json:"left,omitempty"` // notices that opened, beyond 10,000
-	// Sealed is what nobody can read yet; absent if the log was not read to its head.
+	// Sealed counts the undisclosed notices; absent if the log was not read to its head.
 	Sealed *Sealed `json:"sealed,omitempty"`
 
-	// Audit is the replay that went with the scan.
+	// Audit is the report of the audit that the scan observed.
 	Audit *audit.Report `json:"audit"`
 
 	result Result
@@ -55,22 +54,22 @@ type Report struct {
 
 // Case is an access to the subject's data.
 type Case struct {
-	Notices  []*Notice `json:"notices"`            // one a custodian and package key, each proven
-	Breaches []Breach  `json:"breaches,omitempty"` // of the entries that it rests on
+	Notices  []*Notice `json:"notices"`            // proven ones, one for each custodian and notice key
+	Breaches []Breach  `json:"breaches,omitempty"` // of the case's entries
 
 	access event.Reference
 }
 
-// Notice is one custodian's word about an access.
+// Notice is a custodian's proven notice of an access.
 type Notice struct {
 	*notice.Verified
-	Digest         string    `json:"digest"`                  // of its ciphertext, as the release states it
+	Digest         string    `json:"digest"`                  // of its ciphertext, stated by the release
 	Disclosure     uint64    `json:"disclosure"`              // index of the entry that published it
 	PublishedAfter time.Time `json:"publishedAfter,omitzero"` // witnessed
 	Period         string    `json:"period"`                  // month of the key that opened it
 	Effect         bool      `json:"effect"`                  // the disclosure kept the rules
 
-	// File is the notice with its proofs, to be kept.
+	// File is the notice with its proofs.
 	File *notice.File `json:"-"`
 }
 
@@ -81,7 +80,7 @@ type Breach struct {
 	Text  string `json:"text"`
 }
 
-// Unproven is a notice that opened and shows nothing.
+// Unproven is a notice that opened but proves no access.
 type Unproven struct {
 	Disclosure uint64 `json:"disclosure"`
 	Digest     string `json:"digest"`
@@ -89,13 +88,13 @@ type Unproven struct {
 	Reason     string `json:"reason"`
 }
 
-// Sealed is what was released and is not disclosed yet: some of it may be about this
+// Sealed counts the releases and notices that are not disclosed yet. Some may concern this
 // subject.
 type Sealed struct {
 	Releases uint64    `json:"releases"`
 	Notices  uint64    `json:"notices"`
-	Never    uint64    `json:"never"`         // of the releases: without end
-	Last     time.Time `json:"last,omitzero"` // until when the last of the others is sealed, by what is decided so far
+	Never    uint64    `json:"never"`         // releases sealed without end
+	Last     time.Time `json:"last,omitzero"` // end of the last seal of the others, by decisions so far
 	Live     uint64    `json:"live"`          // accesses that a custodian may still answer
 }
 
@@ -110,13 +109,13 @@ func (r *Report) caseOf(access event.Reference) *Case {
 	return r.Cases[i]
 }
 
-// concerns says whether an entry is one that the case rests on.
+// concerns returns whether an entry is one of the case's.
 func (c *Case) concerns(index uint64, v *notice.Verified) bool {
 	return index == v.Access.Index || index == v.Release.Index || v.Warrant != nil && index == v.Warrant.Index
 }
 
-// conclude decides the result. Absence is worth what the log's rules are: where they
-// were broken, something that had to be disclosed may not have been.
+// conclude decides the result. If the log broke its rules, a notice that had to be disclosed
+// may be missing, so the absence of notices proves nothing.
 func (r *Report) conclude() {
 	for _, why := range r.Audit.Reasons {
 		r.Reasons = append(r.Reasons, why.Code)

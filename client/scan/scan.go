@@ -20,31 +20,30 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Config says in which log to look, under whose policy, and for whom.
+// Config names a log, a policy and a subject's seed.
 type Config struct {
-	// Config of the audit that is observed. Its snapshots hold what was found, too:
-	// keep them secret, since they show which notices are the subject's, and their
-	// content. One that does not fit is a [replica.SnapshotError]. SaveEvery 0:
-	// 32,768. Observe, Use and Own are the scan's.
+	// Config of the observed audit. Keep its snapshots secret: they have the content of
+	// the subject's notices. One that does not fit is a [replica.SnapshotError]. SaveEvery
+	// 0: 32,768. Run sets Observe, Use and Own.
 	audit.Config
 
 	// Seed of the subject's notice keys.
 	Seed *escrow.Seed
-	// Now is this machine's time: keys are tried up to the month after it.
+	// Now is the present time: keys are tried up to the month after it.
 	Now time.Time
 }
 
-// Run scans the log up to its present head. The error says that nothing was done: the
-// state is none, or there is no seed. All else is in the report.
+// Run scans the log up to its present head. It returns an error if it read nothing: a
+// member of c is missing, or the snapshot was refused. The report has all other errors.
 func Run(ctx context.Context, c Config) (*Report, error) {
 	if c.Seed == nil || c.Client == nil {
-		return nil, errors.New("scan: it needs a seed, and the client of a log")
+		return nil, errors.New("scan: give a seed and the client of a log")
 	}
 	if c.Policy == nil {
 		return nil, client.ErrNoPolicy
 	}
 	c.SaveEvery = cmp.Or(c.SaveEvery, 1<<15)
-	// The next month's keys are tried too, since a client's clock may be ahead of this one.
+	// The next month's keys are tried too, since an encryptor's clock may be ahead.
 	f := &finder{seed: c.Seed, last: max(escrow.PeriodOf(c.Now)+1, c.Seed.First), state: &state{Seed: seedName(c.Seed)}}
 	r := &Report{From: c.Seed.First.String(), To: f.last.String()}
 	c.Observe, c.Use, c.Own = f.observe, "scan", f.state
@@ -58,7 +57,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	return r, nil
 }
 
-// joiner makes cases of what was found.
+// joiner makes cases of hits.
 type joiner struct {
 	ctx context.Context
 	c   Config
@@ -72,7 +71,7 @@ func (j *joiner) join() {
 		o := j.f.ledger.Outstanding()
 		r.Sealed = &Sealed{Releases: o.Releases, Notices: o.Notices, Never: o.Never, Last: o.Last, Live: o.Live}
 	}
-	for _, x := range j.f.state.Found {
+	for _, x := range j.f.state.Hits {
 		j.add(x)
 	}
 	slices.SortStableFunc(r.Cases, func(a, b *Case) int { return cmp.Compare(a.access.Index, b.access.Index) })
@@ -82,13 +81,13 @@ func (j *joiner) join() {
 	r.conclude()
 }
 
-// add puts a notice into its case, or among those that prove nothing.
-func (j *joiner) add(x *found) {
+// add adds a hit to its case, or to the unproven ones.
+func (j *joiner) add(x *hit) {
 	doubt := func(format string, args ...any) {
 		j.r.Unproven = append(j.r.Unproven, Unproven{x.Disclosure, x.Digest.String(), x.Period, fmt.Sprintf(format, args...)})
 	}
 	if x.Error != "" {
-		doubt("it opens under your key, and is no notice: %s", x.Error)
+		doubt("it opens under your key, but is not a notice: %s", x.Error)
 		return
 	}
 	n, err := escrow.ParseNotice(x.Notice)
@@ -102,7 +101,7 @@ func (j *joiner) add(x *found) {
 	}
 	releases := x.Releases
 	if len(releases) == 0 {
-		releases = []event.Reference{x.Event} // closed before: it may name the release itself
+		releases = []event.Reference{x.Event} // the ledger has closed it, and its event may be the release
 	}
 	var file *notice.File
 	var v *notice.Verified
@@ -128,8 +127,8 @@ func (j *joiner) add(x *found) {
 	}
 }
 
-// file gathers the proofs that a notice needs, under one head, and holds the notice's
-// digest against the release.
+// file collects the proofs of a notice under one head, and checks that the release states
+// the notice's digest.
 func (j *joiner) file(n *escrow.Notice, digest event.Digest, ref event.Reference) (file *notice.File, err error) {
 	file = &notice.File{Notice: n}
 	refs := []event.Reference{ref, n.Access}
@@ -154,7 +153,7 @@ func (j *joiner) file(n *escrow.Notice, digest event.Digest, ref event.Reference
 		}
 		c := j.f.ledger.CharterAt(r.Index)
 		if c == nil {
-			return nil, fmt.Errorf("entry %d stands before every charter", r.Index)
+			return nil, fmt.Errorf("entry %d is before every charter", r.Index)
 		}
 		charters = append(charters, event.Reference{Index: c.Index, Leaf: c.Leaf})
 	}
@@ -170,7 +169,7 @@ func (j *joiner) file(n *escrow.Notice, digest event.Digest, ref event.Reference
 	return file, nil
 }
 
-// states says whether an entry is a release that states the notice.
+// states checks that an entry is a release that states the notice.
 func states(proof []byte, digest event.Digest) error {
 	p, err := tlog.ParseProof(proof)
 	if err != nil {
@@ -182,7 +181,7 @@ func states(proof []byte, digest event.Digest) error {
 	}
 	r, ok := env.Event.Body.(*event.Release)
 	if !ok || !slices.Contains(r.Notices, digest) {
-		return fmt.Errorf("no release states it: anyone who may sign disclosures, and knows your notice key, can have written it")
+		return errors.New("no release states it: a party that may sign disclosures and knows your public notice key may have made it up")
 	}
 	return nil
 }

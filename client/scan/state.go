@@ -13,23 +13,23 @@ import (
 	"github.com/vasistas/vasistas/client/escrow"
 )
 
-// state is what a scan has found so far: its part of the snapshot.
+// state is the scan's part of the snapshot.
 type state struct {
 	Seed        string   `json:"seed"` // hex hash that names the seed
 	Notices     uint64   `json:"notices"`
-	Found       []*found `json:"found,omitempty"`
-	Left        uint64   `json:"left,omitempty"` // notices beyond those that are kept
+	Hits        []*hit   `json:"found,omitempty"`
+	Left        uint64   `json:"left,omitempty"` // hits that are not kept
 	Breaches    []Breach `json:"breaches,omitempty"`
 	BreachCount uint64   `json:"breachCount,omitempty"`
 }
 
-// seedName names a seed by a hash that tells nothing of it.
+// seedName returns a hash that names a seed and does not reveal it.
 func seedName(s *escrow.Seed) string {
 	h := sha256.Sum256(append([]byte("vasistas scan seed v1\n"), s.Bytes()...))
 	return hex.EncodeToString(h[:])
 }
 
-// UnmarshalJSON takes up a state of the same seed.
+// UnmarshalJSON parses a state, which must be of the same seed.
 func (s *state) UnmarshalJSON(b []byte) error {
 	type plain state
 	seed := s.Seed
@@ -39,9 +39,9 @@ func (s *state) UnmarshalJSON(b []byte) error {
 	if s.Seed != seed {
 		return errors.New("it is of another seed")
 	}
-	for i, x := range s.Found {
+	for i, x := range s.Hits {
 		if x == nil || (x.Notice == nil) == (x.Error == "") {
-			return fmt.Errorf("want notice %d, or why it is none", i)
+			return fmt.Errorf("notice %d has neither its text nor an error, or both", i)
 		}
 	}
 	return nil
