@@ -12,9 +12,8 @@ import (
 // maxBehind is how far in seconds the clock may be behind the last timestamp.
 const maxBehind = 60
 
-// ClockError says that the clock is more than a minute behind the last
-// timestamp that the witness gave, so that it declines. If the clock was ahead
-// then and is right now, only waiting helps, or a new key.
+// ClockError reports that the clock is more than a minute behind the last timestamp of a
+// cosignature. If the clock was ahead then, wait or use a new key.
 type ClockError struct {
 	Behind uint64 // seconds
 }
@@ -26,10 +25,10 @@ func (e *ClockError) Error() string {
 // clock gives timestamps that never go back.
 type clock struct {
 	mu   sync.Mutex
-	last uint64 // POSIX seconds; the largest that was given or observed
+	last uint64 // POSIX seconds; the largest given or observed
 }
 
-// observe takes note of a timestamp that was given earlier.
+// observe notes a timestamp given in an earlier run.
 func (c *clock) observe(t uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -60,8 +59,7 @@ func (c *clock) now() (uint64, error) {
 	return max(uint64(now), c.last), nil
 }
 
-// stamp returns the next timestamp. It counts as given even if the caller then
-// fails to record it.
+// stamp returns the next timestamp, which counts as given even if recording it fails.
 func (c *clock) stamp() (uint64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -23,32 +23,32 @@ const (
 	maxRecord     = 128 << 10 // bytes: a head with the lines of all its keys
 )
 
-// Config says what a witness is. It is not changed and must not be.
+// Config is the configuration of a witness, which must not change afterwards.
 type Config struct {
 	// Dir is the state directory. It must exist: see [Create].
 	Dir string
 	// Signers are the witness's own cosignature keys (types 0x04 and 0x06), at
 	// least one, all of one name. An answer has a line of each, in this order.
 	Signers []*tlog.Signer
-	// Logs are the keys that the witness trusts; the name of a key is its
-	// log's origin, and an origin may have several keys. A URL, if any, is the
-	// prefix under which the log serves /checkpoint.
+	// Logs are the keys that the witness trusts. The name of a key is its log's origin,
+	// and an origin may have several keys. A URL, if any, is the prefix under which the
+	// log serves /checkpoint.
 	Logs []tlog.PolicyLog
 
-	// RequireLogCheck makes [Open] fail if a log that has a URL can't be asked
-	// what it publishes. If false, Open logs a warning and goes on.
+	// RequireLogCheck makes [Open] fail if the checkpoint of a log with a URL can't be
+	// fetched. If false, Open logs a warning instead.
 	RequireLogCheck bool
-	// CheckTimeout bounds that asking as a whole; 0 means 30 s.
+	// CheckTimeout bounds the fetching of all checkpoints; 0 means 30 s.
 	CheckTimeout time.Duration
-	// Client is what asks; nil means a client of its own.
+	// Client fetches the checkpoints; nil means a new one.
 	Client *http.Client
 
 	MaxBody        int64 // bytes of an add-checkpoint body; 0 means 64 KiB
-	MaxRequests    int   // requests at work at one time; 0 means 256
-	MaxPerLog      int   // of which for one log; 0 means 32
-	MaxConnections int   // connections that Serve accepts at one time; 0 means 512
+	MaxRequests    int   // requests under way; 0 means 256
+	MaxPerLog      int   // requests under way for one log; 0 means 32
+	MaxConnections int   // open connections of Serve; 0 means 512
 
-	// Logger gets what the operator should know; nil discards it.
+	// Logger is for the operator; nil discards its messages.
 	Logger *slog.Logger
 }
 
@@ -60,7 +60,7 @@ func (c *Config) Name() string {
 	return c.Signers[0].Verifier().Name
 }
 
-// withDefaults checks c and fills in what its zero values mean.
+// withDefaults checks c and replaces zero values by the defaults.
 func (c Config) withDefaults() (*Config, error) {
 	if c.Dir == "" {
 		return nil, errors.New("witness: no state directory is configured")
@@ -75,7 +75,7 @@ func (c Config) withDefaults() (*Config, error) {
 	c.MaxPerLog = cmp.Or(c.MaxPerLog, 32)
 	c.MaxConnections = cmp.Or(c.MaxConnections, 512)
 	if c.MaxBody < 0 || c.MaxBody > tlog.MaxAddCheckpointSize {
-		return nil, fmt.Errorf("witness: the body limit is %d, and not 0 to %d", c.MaxBody, tlog.MaxAddCheckpointSize)
+		return nil, fmt.Errorf("witness: the body limit is %d; it must be 0 to %d", c.MaxBody, tlog.MaxAddCheckpointSize)
 	}
 	c.MaxBody = cmp.Or(c.MaxBody, 64<<10)
 	c.CheckTimeout = cmp.Or(c.CheckTimeout, 30*time.Second)
@@ -93,7 +93,7 @@ func checkSigners(signers []*tlog.Signer) error {
 		k := s.Verifier()
 		switch {
 		case k.Algorithm != tlog.CosignatureEd25519 && k.Algorithm != tlog.CosignatureMLDSA44:
-			return fmt.Errorf("witness: the key %s+%08x is of type %v; a witness signs with a cosignature key", k.Name, k.ID, k.Algorithm)
+			return fmt.Errorf("witness: the key %s+%08x is of type %v; a witness needs a cosignature key", k.Name, k.ID, k.Algorithm)
 		case k.Name != signers[0].Verifier().Name:
 			return fmt.Errorf("witness: its keys have two names, %s and %s", signers[0].Verifier().Name, k.Name)
 		case seen[string(k.Key)]:
@@ -104,14 +104,14 @@ func checkSigners(signers []*tlog.Signer) error {
 	return nil
 }
 
-// trusted is what is configured of one log.
+// trusted is the configuration of one log.
 type trusted struct {
 	keys []*tlog.VerifierKey
-	urls []string // without doubles; empty if there is none
+	urls []string // each once
 }
 
-// groupLogs collects the keys of each origin. A public key counts once,
-// whatever its name, and no log may have one of ours.
+// groupLogs collects the keys of each origin. It refuses a public key that is given twice,
+// under any name, or is one of this witness's.
 func groupLogs(c *Config, logs []tlog.PolicyLog) (map[string]*trusted, error) {
 	used := make(map[string]string)
 	for _, s := range c.Signers {
@@ -121,7 +121,7 @@ func groupLogs(c *Config, logs []tlog.PolicyLog) (map[string]*trusted, error) {
 	for _, l := range logs {
 		k := l.Key
 		if k.Algorithm == tlog.CosignatureEd25519 {
-			return nil, fmt.Errorf("witness: the key %s+%08x is of type %v, which no log signs with", k.Name, k.ID, k.Algorithm)
+			return nil, fmt.Errorf("witness: the key %s+%08x is of type %v, which is not a log's", k.Name, k.ID, k.Algorithm)
 		}
 		if who, ok := used[string(k.Key)]; ok {
 			return nil, fmt.Errorf("witness: the public key of log %s is already that of %s", k.Name, who)

@@ -9,33 +9,30 @@ import (
 	"github.com/vasistas/vasistas/internal/tiles"
 )
 
-// ConflictError says that the old size of a request is not the size of the
-// latest cosigned head, which is Size.
+// ConflictError reports that the old size of a request is not Size, that of the latest
+// cosigned head (tlog-witness, status 409).
 type ConflictError struct {
 	Old, Size uint64
-	// Fork, if not nil, is what the request proved beside this.
-	Fork *Evidence
+	Fork      *Evidence // that the request also proves; or nil
 }
 
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("the latest cosigned size is %d, and not %d", e.Size, e.Old)
+	return fmt.Sprintf("the latest cosigned size is %d, not %d", e.Size, e.Old)
 }
 
-// InconsistentError says that a validly signed head was not shown to be
-// consistent with the latest cosigned one.
+// InconsistentError reports that a signed head was not proven to be consistent with the
+// latest cosigned one (tlog-witness, status 422).
 type InconsistentError struct {
-	Reason string
-	// Evidence is nil if the request proves nothing about the log.
-	Evidence *Evidence
+	Reason   string
+	Evidence *Evidence // nil if the request proves nothing about the log
 }
 
 func (e *InconsistentError) Error() string { return e.Reason }
 
 var emptyRoot = tiles.EmptyRoot()
 
-// decide says whether the head of s may follow prev, which is nil if nothing
-// was accepted of this log. It changes nothing. The order of its checks is that
-// of tlog-witness, "add-checkpoint".
+// decide returns the head of s if it may follow prev, the latest accepted head of the log
+// or nil. It checks in the order of tlog-witness, "add-checkpoint".
 func decide(prev *accepted, s *submission) (*accepted, error) {
 	size, root := uint64(0), emptyRoot
 	if prev != nil {
@@ -52,13 +49,13 @@ func decide(prev *accepted, s *submission) (*accepted, error) {
 		return nil, &ConflictError{Old: s.old, Size: size, Fork: fork}
 	}
 	if fork != nil && fork.Kind == EmptyRoot {
-		return nil, &InconsistentError{Reason: "the checkpoint has size 0 and not the root hash of the empty tree", Evidence: fork}
+		return nil, &InconsistentError{Reason: "the checkpoint has size 0, but not the root hash of the empty tree", Evidence: fork}
 	}
 	if size == 0 && len(s.proof) > 0 {
-		return nil, &InconsistentError{Reason: "the old size is 0, and the consistency proof is not empty"}
+		return nil, &InconsistentError{Reason: "the old size is 0, but the consistency proof is not empty"}
 	}
 	if fork != nil {
-		return nil, &InconsistentError{Reason: fmt.Sprintf("the root hash is not the one that was cosigned for size %d", size), Evidence: fork}
+		return nil, &InconsistentError{Reason: fmt.Sprintf("this witness has cosigned another root hash for size %d", size), Evidence: fork}
 	}
 	if size > 0 && tiles.VerifyConsistency(size, root, s.head.Size, s.head.Root, s.proof) != nil {
 		return nil, &InconsistentError{

@@ -20,37 +20,36 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// EvidenceKind says what a piece of evidence is worth.
+// EvidenceKind is what a piece of evidence proves.
 type EvidenceKind string
 
 const (
-	// Fork: the log signed two heads of one size with two roots. The two notes
-	// prove it to everyone.
+	// Fork: the log signed two heads of one size with two roots. The notes prove it to
+	// everyone.
 	Fork EvidenceKind = "fork"
 	// EmptyRoot: the log signed a head of size 0 that is not the empty tree's.
 	EmptyRoot EvidenceKind = "empty-root"
-	// BadProof: a head that the log signed came with a consistency proof that
-	// does not verify. It proves nothing by itself, since whoever sent it may
-	// have spoilt the proof; if the log can give no better one, it forked.
+	// BadProof: a head that the log signed came with a consistency proof that does not
+	// verify. The sender may have spoilt the proof, but if the log can give no valid one,
+	// the log forked.
 	BadProof EvidenceKind = "bad-proof"
 )
 
-// maxEvidence is how many pieces of one kind are kept of one log. The first
-// ones stay, so that what an attacker sends later can't displace them.
+// maxEvidence bounds the pieces of one kind for one log. The first ones stay, so that an
+// attacker can't displace them.
 const maxEvidence = 8
 
-// Evidence is a validly signed head that does not fit to the accepted one, as
-// it is kept in a file.
+// Evidence is a signed head that conflicts with the accepted one, in a JSON file.
 type Evidence struct {
 	Kind   EvidenceKind `json:"kind"`
 	Origin string       `json:"origin"`
-	// Time is when the witness saw it, by its own clock, in POSIX seconds.
+	// Time of receipt by the witness's clock, in POSIX seconds.
 	Time int64 `json:"time"`
-	// Accepted is the head that the witness had cosigned, with the log's
-	// verified lines and our own; "" if there was none.
+	// Accepted is the cosigned head, with the log's verified lines and the witness's; ""
+	// if there was none.
 	Accepted string `json:"accepted,omitempty"`
-	// Request is an add-checkpoint body with the verified lines alone. For a
-	// head that the log itself published it has no proof.
+	// Request is an add-checkpoint body with the verified lines only. It has no proof if
+	// the witness fetched the head from the log.
 	Request string `json:"request"`
 
 	text []byte // of the head in Request
@@ -70,7 +69,7 @@ func newEvidence(kind EvidenceKind, prev *accepted, s *submission) *Evidence {
 	return e
 }
 
-// evidenceOf returns what err proves, or nil.
+// evidenceOf returns the evidence in err, or nil.
 func evidenceOf(err error) *Evidence {
 	if conflict := (*ConflictError)(nil); errors.As(err, &conflict) {
 		return conflict.Fork
@@ -81,21 +80,19 @@ func evidenceOf(err error) *Evidence {
 	return nil
 }
 
-// keepEvidence writes e to DIR/evidence/HASH/KIND-HEAD.json, where HASH is the
-// SHA-256 of the origin, and says whether it is there now. It needs the lock of
-// the log. One head is kept once a kind.
-func (w *Witness) keepEvidence(e *Evidence) bool {
+// keepEvidence writes e to DIR/evidence/HASH/KIND-HEAD.json, where HASH is the SHA-256 of
+// the origin, unless it is there already. It needs the lock of the log.
+func (w *Witness) keepEvidence(e *Evidence) {
 	e.Time = time.Now().Unix()
 	dir := filepath.Join(w.config.Dir, evidenceDir, originHash(e.Origin))
 	kept, err := writeEvidence(dir, e)
 	switch {
 	case err != nil:
-		w.config.Logger.Error("evidence could not be kept", "origin", e.Origin, "kind", e.Kind, "request", e.Request, "error", err)
+		w.config.Logger.Error("writing evidence failed", "origin", e.Origin, "kind", e.Kind, "request", e.Request, "error", err)
 	case kept:
 		w.metrics.evidence[e.Kind].Add(1)
 		w.config.Logger.Warn("evidence kept", "origin", e.Origin, "kind", e.Kind, "dir", dir)
 	}
-	return kept
 }
 
 func writeEvidence(dir string, e *Evidence) (kept bool, err error) {
@@ -109,7 +106,7 @@ func writeEvidence(dir string, e *Evidence) (kept bool, err error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return false, err
 	}
-	// Temporary files of a crash would be in nobody's way but the disk's.
+	// Remove temporary files of a crash, which only take space.
 	if err := durable.RemoveTemps(dir); err != nil {
 		return false, err
 	}

@@ -18,9 +18,9 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Handler returns the HTTP interface of w: add-checkpoint and the monitors'
-// HASH/checkpoint of tlog-witness, under one prefix that is for the caller to
-// strip; and /healthz, /readyz and /metrics.
+// Handler returns the HTTP interface of w: add-checkpoint and HASH/checkpoint for monitors
+// (tlog-witness), under a prefix that the caller must strip; and /healthz, /readyz and
+// /metrics.
 func (w *Witness) Handler() http.Handler { return http.HandlerFunc(w.serve) }
 
 func (w *Witness) serve(rw http.ResponseWriter, r *http.Request) {
@@ -46,7 +46,6 @@ func (w *Witness) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// errNoHead: a log of which nothing was cosigned.
 var errNoHead = errors.New("no checkpoint of this log was cosigned")
 
 func (w *Witness) latest(ctx context.Context, l *logState) ([]byte, error) {
@@ -61,13 +60,13 @@ func (w *Witness) latest(ctx context.Context, l *logState) ([]byte, error) {
 	return note, err
 }
 
-// enter takes a place among the requests at work, and does not wait for one.
+// enter takes a slot among the requests under way, or returns ErrBusy.
 func (w *Witness) enter() error {
 	select {
 	case w.slots <- struct{}{}:
 		return nil
 	default:
-		return fmt.Errorf("%w: %d requests are at work", ErrBusy, cap(w.slots))
+		return fmt.Errorf("%w: %d requests are under way", ErrBusy, cap(w.slots))
 	}
 }
 
@@ -76,7 +75,7 @@ func (w *Witness) leave() { <-w.slots }
 func (w *Witness) serveGet(rw http.ResponseWriter, r *http.Request, get func() ([]byte, error)) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		rw.Header().Set("Allow", "GET, HEAD")
-		http.Error(rw, "the method is GET", http.StatusMethodNotAllowed)
+		http.Error(rw, "use the method GET", http.StatusMethodNotAllowed)
 		return
 	}
 	body, err := get()
@@ -93,7 +92,7 @@ func (w *Witness) serveGet(rw http.ResponseWriter, r *http.Request, get func() (
 func (w *Witness) serveAdd(rw http.ResponseWriter, r *http.Request) int {
 	if r.Method != http.MethodPost {
 		rw.Header().Set("Allow", "POST")
-		http.Error(rw, "the method is POST", http.StatusMethodNotAllowed)
+		http.Error(rw, "use the method POST", http.StatusMethodNotAllowed)
 		return http.StatusMethodNotAllowed
 	}
 	body, err := w.readBody(rw, r)
@@ -103,7 +102,7 @@ func (w *Witness) serveAdd(rw http.ResponseWriter, r *http.Request) int {
 		linger.On(http.NewResponseController(rw), r.Body)
 		return status
 	}
-	// Not before the body is here: a client that is slow stands in nobody's way.
+	// Take a slot only now, so that slow clients don't hold any.
 	if err := w.enter(); err != nil {
 		return w.fail(rw, r, err)
 	}
@@ -117,13 +116,12 @@ func (w *Witness) serveAdd(rw http.ResponseWriter, r *http.Request) int {
 	return http.StatusOK
 }
 
-// errBody says that a body could not be read.
 var errBody = errors.New("the body could not be read")
 
 func (w *Witness) readBody(rw http.ResponseWriter, r *http.Request) ([]byte, error) {
 	limit := w.config.MaxBody
 	if r.ContentLength > limit {
-		return nil, fmt.Errorf("%w: the body has %d bytes, and %d are allowed", ErrTooLarge, r.ContentLength, limit)
+		return nil, fmt.Errorf("%w: the body has %d bytes; at most %d are allowed", ErrTooLarge, r.ContentLength, limit)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, limit))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
@@ -136,7 +134,6 @@ func (w *Witness) readBody(rw http.ResponseWriter, r *http.Request) ([]byte, err
 }
 
 // fail maps an error to its status (tlog-witness, "add-checkpoint") and answers.
-// This is the only place that does.
 func (w *Witness) fail(rw http.ResponseWriter, r *http.Request, err error) int {
 	var conflict *ConflictError
 	var inconsistent *InconsistentError
@@ -163,7 +160,7 @@ func (w *Witness) fail(rw http.ResponseWriter, r *http.Request, err error) int {
 	case errors.Is(err, ErrBusy):
 		status, retry = http.StatusServiceUnavailable, 1
 	case errors.Is(err, ErrNotDurable):
-		// The reason, with paths in it, is the operator's to know.
+		// The reason has paths: it is only for the operator.
 		status, text, retry = http.StatusServiceUnavailable, ErrNotDurable.Error(), 10
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		status = http.StatusRequestTimeout

@@ -16,37 +16,37 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// LostStateError says that logs publish cosignatures by our own keys which the
-// state does not account for: it was lost, or restored from a backup.
+// LostStateError reports that logs publish cosignatures of this witness that its state
+// does not cover: the state was lost, or restored from a backup.
 type LostStateError struct {
 	Name string // of the witness
 	Logs []string
 }
 
 func (e *LostStateError) Error() string {
-	return fmt.Sprintf("witness: state lost: cosignatures of %s are published that the state does not account for:\n\t%s\n"+
-		"Restore the state, or retire the keys. If both are out of the question, resume at what the logs publish with: resume-lost --name %s",
+	return fmt.Sprintf("witness: state lost: logs publish cosignatures of %s that the state does not cover:\n\t%s\n"+
+		"Restore the latest state, or retire the keys. If you can do neither, resume at the heads that the logs publish: resume-lost --name %s",
 		e.Name, strings.Join(e.Logs, "\n\t"), e.Name)
 }
 
-// published is what a log serves under /checkpoint.
+// published is a head that a log serves under /checkpoint.
 type published struct {
 	origin string
 	head   tlog.Head
 	lines  []tlog.Signature // of the log, verified
-	// own is the latest time of a verified cosignature of ours on head, 0 if
-	// there is none.
+	// own is the latest time of this witness's verified cosignatures on head, 0 if there
+	// is none.
 	own uint64
 }
 
-// beyond returns how p shows that last, which may be nil, is not our latest
-// state, or "".
+// beyond returns why p shows that last, which may be nil, is not the latest state; "" if
+// it does not.
 func (p *published) beyond(last *accepted) string {
 	switch {
 	case p.own == 0:
 		return ""
 	case last == nil:
-		return fmt.Sprintf("%s: size %d, and the state has nothing of it", p.origin, p.head.Size)
+		return fmt.Sprintf("%s: size %d, and the state has no head of this log", p.origin, p.head.Size)
 	case p.head.Size > last.head.Size:
 		return fmt.Sprintf("%s: size %d, and the state ends at size %d", p.origin, p.head.Size, last.head.Size)
 	case p.head.Size == last.head.Size && p.head.Root != last.head.Root:
@@ -57,14 +57,15 @@ func (p *published) beyond(last *accepted) string {
 	return ""
 }
 
-// checkLost asks the logs that have a URL whether the state is our latest.
+// checkLost fetches the checkpoints of logs with a URL. It returns a [LostStateError] if
+// they show that the state is not the latest.
 func (w *Witness) checkLost(ctx context.Context, logs map[string]*trusted) error {
 	lost := &LostStateError{Name: w.config.Name()}
 	var unknown []error
 	w.fetchAll(ctx, logs, func(origin string, p *published, err error) {
 		if err != nil {
 			unknown = append(unknown, fmt.Errorf("log %s: %w", origin, err))
-			w.config.Logger.Warn("could not ask a log whether our state is the latest", "origin", origin, "error", err)
+			w.config.Logger.Warn("a log's checkpoint could not be fetched, so a lost state would not be noticed", "origin", origin, "error", err)
 			return
 		}
 		last := w.store.log(origin).last.Load()
@@ -78,12 +79,12 @@ func (w *Witness) checkLost(ctx context.Context, logs map[string]*trusted) error
 		return lost
 	}
 	if len(unknown) > 0 && w.config.RequireLogCheck {
-		return fmt.Errorf("witness: logs that must be asked first could not be asked: %w", errors.Join(unknown...))
+		return fmt.Errorf("witness: the checkpoints of all logs with a URL are required, and some could not be fetched: %w", errors.Join(unknown...))
 	}
 	return nil
 }
 
-// compare keeps evidence of a log that publishes another head than we know.
+// compare keeps evidence of a log that publishes another head of the accepted size.
 func (w *Witness) compare(p *published, last *accepted) {
 	if last != nil && len(p.lines) > 0 && p.head.Size == last.head.Size && p.head.Root != last.head.Root {
 		s := &submission{log: w.store.log(p.origin), head: p.head, lines: p.lines}
@@ -91,8 +92,8 @@ func (w *Witness) compare(p *published, last *accepted) {
 	}
 }
 
-// fetchAll fetches from every log that has a URL, several at a time, and calls
-// each once for each of them, one by one.
+// fetchAll fetches the heads of all logs with a URL, several at a time. It calls each once
+// for each log, one call at a time.
 func (w *Witness) fetchAll(ctx context.Context, logs map[string]*trusted, each func(origin string, p *published, err error)) {
 	ctx, cancel := context.WithTimeout(ctx, w.config.CheckTimeout)
 	defer cancel()
@@ -115,8 +116,8 @@ func (w *Witness) fetchAll(ctx context.Context, logs map[string]*trusted, each f
 	wg.Wait()
 }
 
-// fetchLog returns of the heads under a log's URLs the one that matters most:
-// the largest that we cosigned, or else the largest.
+// fetchLog returns, of the heads at a log's URLs, the largest that this witness cosigned,
+// or else the largest.
 func (w *Witness) fetchLog(ctx context.Context, origin string, t *trusted) (*published, error) {
 	var best *published
 	var errs []error
@@ -136,9 +137,9 @@ func (w *Witness) fetchLog(ctx context.Context, origin string, t *trusted) (*pub
 	return best, nil
 }
 
-// fetch gets and checks the checkpoint of a log. Our own cosignature on it
-// counts for what it is even if no configured key of the log signed beside it:
-// we don't cosign for other keys.
+// fetch gets and verifies the checkpoint of a log. A cosignature of this witness counts
+// even without a signature by a configured key of the log, since this witness cosigns for
+// configured keys only.
 func (w *Witness) fetch(ctx context.Context, url, origin string, keys []*tlog.VerifierKey) (*published, error) {
 	url = strings.TrimSuffix(url, "/") + "/checkpoint"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -162,7 +163,7 @@ func (w *Witness) fetch(ctx context.Context, url, origin string, keys []*tlog.Ve
 		return nil, fmt.Errorf("%s: %w", url, err)
 	}
 	if c.Origin != origin {
-		return nil, fmt.Errorf("%s: a checkpoint of %q", url, c.Origin)
+		return nil, fmt.Errorf("%s: the checkpoint is of the log %q", url, c.Origin)
 	}
 	p := &published{origin: origin, head: cloneHead(&c.Head, origin)}
 	for _, s := range w.config.Signers {

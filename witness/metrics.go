@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// statuses are what add-checkpoint answers; no label comes from a request.
+// statuses are those of add-checkpoint; no label comes from a request.
 var statuses = [...]int{200, 400, 403, 404, 405, 408, 409, 413, 422, 500, 503}
 
 // buckets are upper bounds of the histogram of answer times.
@@ -19,8 +19,7 @@ var buckets = [...]time.Duration{
 	25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second,
 }
 
-// metrics are counters in the Prometheus text format, of which there is a fixed
-// number.
+// metrics are a fixed number of counters for the Prometheus text format.
 type metrics struct {
 	requests [len(statuses)]atomic.Uint64
 	seconds  [len(buckets) + 1]atomic.Uint64 // the last one is above all buckets

@@ -20,15 +20,14 @@ var (
 	ErrUntrusted = errors.New("the checkpoint has no trustworthy signature of its log")
 	// ErrTooLarge: the request exceeds a limit of this witness.
 	ErrTooLarge = errors.New("the request is too large")
-	// ErrBusy: too many requests are at work, as a whole or for this log.
+	// ErrBusy: too many requests are under way, in all or for this log.
 	ErrBusy = errors.New("the witness is busy")
-	// ErrNotDurable: the state can't be written. Nothing was signed; whether
-	// the head was recorded is found out at the next request.
+	// ErrNotDurable: the state can't be written. Nothing was signed. The head may or may
+	// not be recorded; the next request reads the state again.
 	ErrNotDurable = errors.New("the witness can't write its state")
 )
 
-// submission is a request that is well-formed and signed by its log. Whether
-// it may be cosigned depends on the state.
+// submission is a request that is well-formed and signed by its log.
 type submission struct {
 	log   *logState
 	old   uint64 // at most head.Size
@@ -37,8 +36,8 @@ type submission struct {
 	lines []tlog.Signature // of the log's configured keys, all verified
 }
 
-// parse turns a body into a submission. It looks at no state but the
-// configured keys, so that no stranger's request gets as far as a lock.
+// parse turns a body into a submission. It reads no state but the configured keys, so
+// that a request without a log's signature waits for no lock.
 func parse(body []byte, logs map[string]*knownLog) (*submission, error) {
 	r, err := tlog.ParseAddCheckpoint(body)
 	if err != nil {
@@ -53,7 +52,7 @@ func parse(body []byte, logs map[string]*knownLog) (*submission, error) {
 		return nil, fmt.Errorf("%w: %q", ErrUnknownLog, c.Origin)
 	}
 	if n := len(c.Text()); n > maxHeadText {
-		return nil, fmt.Errorf("%w: the note text has %d bytes, and %d are allowed", ErrTooLarge, n, maxHeadText)
+		return nil, fmt.Errorf("%w: the note text has %d bytes; at most %d are allowed", ErrTooLarge, n, maxHeadText)
 	}
 	lines, err := verifyLines(c, known.keys)
 	if err != nil {
@@ -68,9 +67,8 @@ func parse(body []byte, logs map[string]*knownLog) (*submission, error) {
 	}, nil
 }
 
-// verifyLines returns the lines of keys, re-made from what was understood. One
-// that does not verify spoils the whole (signed-note, "Signatures"); lines of
-// other keys are ignored.
+// verifyLines returns the lines of keys, re-encoded. One that does not verify is an error
+// (signed-note, "Signatures"); lines of other keys are ignored.
 func verifyLines(c *tlog.Checkpoint, keys []*tlog.VerifierKey) ([]tlog.Signature, error) {
 	var lines []tlog.Signature
 	for _, k := range keys {

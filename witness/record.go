@@ -12,28 +12,27 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// accepted is a head that the witness took for the latest of its log. It is
-// immutable once it was given to another goroutine.
+// accepted is the latest head of a log. It is immutable once another goroutine has it.
 type accepted struct {
 	head tlog.Head
-	// time is what our cosignatures of head state, in POSIX seconds. 0: we
-	// never cosigned it, the operator resumed there (see [ResumeLost]).
+	// time of this witness's cosignatures of head, in POSIX seconds. 0: the operator
+	// resumed there, and the witness has not cosigned head (see [ResumeLost]).
 	time  uint64
 	lines []tlog.Signature // of the log, verified; one or more
-	// ours are our cosignatures at time; nil if they weren't made since the
-	// start. They state nothing that the record in the journal doesn't.
+	// ours are this witness's cosignatures at time; nil if none were made since the
+	// start. They follow from the record in the journal.
 	ours []tlog.Signature
 }
 
-// record is how the journal holds a: a line "time N", and the checkpoint with
-// the log's verified lines.
+// record returns a as the journal has it: a line "time N", and the checkpoint with the
+// log's verified lines.
 func (a *accepted) record() []byte {
 	b := fmt.Appendf(nil, "time %d\n", a.time)
 	return append(b, (&tlog.Checkpoint{Head: a.head, Signatures: a.lines}).Bytes()...)
 }
 
-// clockRecord is how a compacted journal holds the latest timestamp, since the
-// head that it was given to may not be its log's last.
+// clockRecord returns the latest timestamp as a compacted journal has it, since the
+// journal may no longer have the head of that timestamp.
 func clockRecord(t uint64) []byte { return fmt.Appendf(nil, "clock %d", t) }
 
 func parseClockRecord(rec []byte) (t uint64, ok bool) {
@@ -45,7 +44,7 @@ func parseClockRecord(rec []byte) (t uint64, ok bool) {
 	return t, err == nil && bytes.Equal(clockRecord(t), rec)
 }
 
-// parseRecord is strict: what it accepts, record writes again.
+// parseRecord parses exactly what record returns.
 func parseRecord(rec []byte) (*accepted, error) {
 	line, note, ok := strings.Cut(string(rec), "\n")
 	digits, isTime := strings.CutPrefix(line, "time ")
@@ -76,14 +75,14 @@ func parseRecord(rec []byte) (*accepted, error) {
 	return a, nil
 }
 
-// note is the head as a monitor gets it: the log's lines, then ours.
+// note returns the head for monitors: the log's lines, then this witness's.
 func (a *accepted) note() []byte {
 	c := tlog.Checkpoint{Head: a.head}
 	c.Signatures = append(append(c.Signatures, a.lines...), a.ours...)
 	return c.Bytes()
 }
 
-// cloneHead copies what would otherwise keep the whole request in memory.
+// cloneHead copies a head, so that it does not keep the whole request in memory.
 func cloneHead(h *tlog.Head, origin string) tlog.Head {
 	out := tlog.Head{Origin: origin, Size: h.Size, Root: h.Root}
 	for _, e := range h.Extension {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// compact rewrites the journal to what still counts. If it fails, the witness
-// goes on with the longer journal, or finds out that it has failed.
+// compact rewrites the journal without superseded records. If that fails, the longer
+// journal stays, or the next append fails.
 func (s *store) compact() {
 	s.order.Lock()
 	defer s.order.Unlock()
@@ -19,7 +19,7 @@ func (s *store) compact() {
 	}
 	before := s.journal.Size()
 	err := s.journal.Rewrite(s.records())
-	// Room to grow before the next one, whatever happened to this.
+	// Leave room to grow before the next try, even after a failure.
 	s.limit = max(compactAt, 2*s.journal.Size())
 	if err != nil {
 		s.logger.Error("the journal could not be compacted", "file", s.name, "error", err)
@@ -28,7 +28,7 @@ func (s *store) compact() {
 	s.logger.Debug("compacted the journal", "file", s.name, "before", before, "after", s.journal.Size())
 }
 
-// reopenAfter is how long a failed journal is left alone.
+// reopenAfter is the pause before opening a failed journal again.
 const reopenAfter = time.Second
 
 // usable opens the journal again if it has failed.
@@ -42,9 +42,9 @@ func (s *store) usable() error {
 	return nil
 }
 
-// reopen reads a failed journal anew. What was not acknowledged may turn up as
-// accepted. A state on the disk that is behind the one in memory was put there
-// by somebody else, and is refused for good.
+// reopen reads a failed journal again. Heads of failed requests may be in it, and are
+// accepted then. If the disk's state is behind the one in memory, another process has
+// changed it, and reopen fails for good.
 func (s *store) reopen() error {
 	s.order.Lock()
 	defer s.order.Unlock()
@@ -54,7 +54,7 @@ func (s *store) reopen() error {
 	case !s.failed.Load():
 		return nil
 	case time.Now().Before(s.retry):
-		return errors.New("the journal has failed, and is tried again soon")
+		return errors.New("writing the journal has failed; the witness tries again in a second")
 	}
 	s.retry = time.Now().Add(reopenAfter)
 	s.journal.Close()
@@ -66,11 +66,11 @@ func (s *store) reopen() error {
 		was, is := l.last.Load(), last[l.origin]
 		if was != nil && (is == nil || is.time < was.time || is.head.Size < was.head.Size || is.head.Size == was.head.Size && is.head.Root != was.head.Root) {
 			s.journal.Close()
-			return fmt.Errorf("the journal on the disk lacks heads of %q that were accepted: it was changed by another process", l.origin)
+			return fmt.Errorf("the journal on the disk lacks accepted heads of %q: another process has changed it", l.origin)
 		}
 	}
 	for origin, a := range last {
-		// A head that is the same keeps its pointer, and our lines with it.
+		// An unchanged head keeps its pointer, and so the witness's lines.
 		l := s.log(origin)
 		if was := l.last.Load(); was == nil || string(was.record()) != string(a.record()) {
 			l.last.Store(a)

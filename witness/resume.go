@@ -15,24 +15,24 @@ import (
 // ErrWrongName: the operator named another witness than the one configured.
 var ErrWrongName = errors.New("that is not the name of this witness")
 
-// Resumed says what [ResumeLost] did about one log.
+// Resumed is the outcome of [ResumeLost] for one log.
 type Resumed struct {
 	Origin string
 	From   uint64 // size of the state before
 	To     uint64 // size of the state now
-	// Cosigned: the head at To carries a cosignature of ours. If false, heads
-	// beyond it may have been cosigned and lost; nobody can tell.
+	// Cosigned: the head at To has a cosignature of this witness. If false, the witness
+	// may have cosigned larger heads, which can't be known.
 	Cosigned bool
 }
 
-// ResumeLost takes up a state that was lost at the heads that the logs publish,
-// under the same keys. It makes the state if there is none. This breaks the
-// witness's promise if a log published less than was cosigned, or forked in
-// between; so the operator acknowledges it by the exact name of the witness.
+// ResumeLost replaces a lost state by the heads that the logs publish, under the same keys.
+// It creates the state if there is none. If a log publishes less than was cosigned, or has
+// forked, this breaks the witness's promise, so the operator must confirm it with the exact
+// name of the witness.
 //
-// Every configured log must answer, with a head that its key signed; a log in
-// skip keeps the state that it has. If one does not, or publishes a head that
-// conflicts with the state, nothing is changed. A state never goes back.
+// Every configured log must answer with a head that its key signed, except those in skip,
+// whose state stays. If one does not, or publishes a head that conflicts with the state,
+// nothing changes. A state never goes back.
 func ResumeLost(ctx context.Context, config Config, name string, skip []string) ([]Resumed, error) {
 	c, err := config.withDefaults()
 	if err != nil {
@@ -47,7 +47,7 @@ func ResumeLost(ctx context.Context, config Config, name string, skip []string) 
 	}
 	for _, origin := range skip {
 		if logs[origin] == nil {
-			return nil, fmt.Errorf("witness: %w: %q is to be skipped", ErrUnknownLog, origin)
+			return nil, fmt.Errorf("witness: skipping %[2]q: %[1]w", ErrUnknownLog, origin)
 		}
 		delete(logs, origin)
 	}
@@ -76,7 +76,7 @@ func openOrCreate(c *Config) (*Witness, error) {
 	return openState(c)
 }
 
-// resumeHeads fetches the head of every log, and checks all before any counts.
+// resumeHeads fetches and checks the heads of all logs.
 func (w *Witness) resumeHeads(ctx context.Context, logs map[string]*trusted) ([]*published, error) {
 	var heads []*published
 	var errs []error
@@ -106,9 +106,9 @@ func (w *Witness) resumable(p *published) error {
 	last := w.store.log(p.origin).last.Load()
 	switch {
 	case len(p.lines) == 0:
-		return fmt.Errorf("what it publishes: %w", ErrUntrusted)
+		return fmt.Errorf("its published head: %w", ErrUntrusted)
 	case len(p.head.Text()) > maxHeadText:
-		return fmt.Errorf("what it publishes: %w", ErrTooLarge)
+		return fmt.Errorf("its published head: %w", ErrTooLarge)
 	case p.head.Size == 0 && p.head.Root != emptyRoot:
 		return errors.New("it publishes a head of size 0 with another root hash than the empty tree's")
 	case last == nil || p.head.Size > last.head.Size:
@@ -117,12 +117,12 @@ func (w *Witness) resumable(p *published) error {
 		w.compare(p, last)
 		return fmt.Errorf("it publishes another head of size %d than the state has; keep both as evidence, and go on under new keys", p.head.Size)
 	case p.head.Size < last.head.Size && p.own > last.time:
-		return fmt.Errorf("our keys cosigned size %d after size %d; go on under new keys", p.head.Size, last.head.Size)
+		return fmt.Errorf("this witness cosigned size %d after size %d; go on under new keys", p.head.Size, last.head.Size)
 	}
 	return nil
 }
 
-// resumeAt records the heads that are beyond the state.
+// resumeAt records the heads that the state does not cover.
 func (w *Witness) resumeAt(heads []*published) ([]Resumed, error) {
 	var done []Resumed
 	for _, p := range heads {
@@ -140,7 +140,7 @@ func (w *Witness) resumeAt(heads []*published) ([]Resumed, error) {
 			done = append(done, r)
 			continue
 		}
-		// The time of the claim that was made, and no newer one.
+		// Keep the time of the published cosignature.
 		a := &accepted{head: p.head, time: p.own, lines: p.lines}
 		if err := w.store.resume(l, a); err != nil {
 			return done, err
@@ -150,7 +150,7 @@ func (w *Witness) resumeAt(heads []*published) ([]Resumed, error) {
 	return done, nil
 }
 
-// resume records a as it is.
+// resume records a without a new timestamp.
 func (s *store) resume(l *logState, a *accepted) error {
 	s.order.RLock()
 	defer s.order.RUnlock()

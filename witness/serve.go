@@ -14,12 +14,11 @@ import (
 	"time"
 )
 
-// shutdownTime is how long Serve waits for requests under way.
+// shutdownTime bounds the wait for requests under way at the end of Serve.
 const shutdownTime = 10 * time.Second
 
-// Serve answers requests on l until ctx is done, then finishes those under way
-// and returns nil. It closes l, and leaves w open. It speaks HTTP/1.1 in the
-// clear: TLS is for a proxy in front of it.
+// Serve answers requests on l until ctx ends, then finishes those under way and returns
+// nil. It closes l, and not w. It speaks HTTP/1.1 without TLS, for a proxy in front of it.
 func (w *Witness) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler:           w.Handler(),
@@ -43,7 +42,7 @@ func (w *Witness) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	err := srv.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		w.config.Logger.Warn("gave up on requests that did not end", "after", shutdownTime)
+		w.config.Logger.Warn("closed requests that did not end", "after", shutdownTime)
 		err = srv.Close()
 	}
 	<-served
@@ -72,7 +71,7 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// state gives the place of a connection back when the server has closed it.
+// state frees the slot of a closed connection.
 func (l *limitListener) state(_ net.Conn, s http.ConnState) {
 	if s == http.StateClosed {
 		<-l.slots

@@ -22,20 +22,19 @@ import (
 // logState is the state of one log, configured or not.
 type logState struct {
 	origin string
-	turn   chan struct{} // holds one element while somebody has the lock
-	queue  atomic.Int32  // who has the lock or waits for it
-	// last is the latest accepted head, nil if there is none. It moves under
-	// the lock by persist, and by a store that reads itself anew; its size
-	// never goes back.
+	turn   chan struct{} // the lock: it holds one element while locked
+	queue  atomic.Int32  // requests that have the lock or wait for it
+	// last is the latest accepted head, nil if there is none. Only persist, under the
+	// lock, and reopen replace it; its size never goes back.
 	last atomic.Pointer[accepted]
 }
 
-// acquire takes the lock of l, so that its requests are decided one by one. At
-// most limit wait, so that one log can't take the places of all others.
+// acquire takes the lock of l, so that its requests are decided one by one. At most limit
+// requests have it or wait, so that one log can't take all slots.
 func (l *logState) acquire(ctx context.Context, limit int) error {
 	if int(l.queue.Add(1)) > limit {
 		l.queue.Add(-1)
-		return fmt.Errorf("%w: %d requests for this log are at work", ErrBusy, limit)
+		return fmt.Errorf("%w: %d requests for this log are under way", ErrBusy, limit)
 	}
 	select {
 	case l.turn <- struct{}{}:
@@ -51,22 +50,22 @@ func (l *logState) release() {
 	l.queue.Add(-1)
 }
 
-// errMoved says that the state is not the one that was decided on.
+// errMoved: the state has changed since decide.
 var errMoved = errors.New("the state moved")
 
-// compactAt is the size in bytes below which the journal is left alone.
+// compactAt is the size in bytes below which the journal is not compacted.
 const compactAt = 4 << 20
 
-// store is the durable state: a journal of accepted heads, of which the last of
-// each log counts, and what it says in memory.
+// store is the durable state: a journal of accepted heads, of which each log's last counts,
+// and these last heads in memory.
 type store struct {
 	name   string
 	label  string
 	logger *slog.Logger
 	clock  clock
 
-	// order is held for reading during an Append and its effect on a log's
-	// last, and for writing by who replaces the journal.
+	// order is held for reading while appending to the journal and updating a log's last
+	// head, and for writing while replacing the journal.
 	order   sync.RWMutex
 	journal *durable.Journal
 	limit   int64 // of the journal's size, for the next compaction
@@ -88,7 +87,7 @@ func openStore(c *Config) (*store, error) {
 	last, err := s.replay()
 	switch {
 	case errors.Is(err, durable.ErrMissing):
-		return nil, fmt.Errorf("%w; make a state with init if this witness never signed anything, otherwise restore it or use resume-lost", err)
+		return nil, fmt.Errorf("%w; create a state with init if this witness never signed anything, otherwise restore it or use resume-lost", err)
 	case errors.Is(err, durable.ErrLabel):
 		return nil, fmt.Errorf("witness: the state is not that of a witness named %s: %w", c.Name(), err)
 	case err != nil:
@@ -100,7 +99,7 @@ func openStore(c *Config) (*store, error) {
 	return s, nil
 }
 
-// replay opens the journal and returns what it says.
+// replay opens the journal and returns the last head of each log.
 func (s *store) replay() (map[string]*accepted, error) {
 	last := make(map[string]*accepted)
 	j, err := durable.OpenJournal(s.name, s.label, maxRecord, func(rec []byte) error {
@@ -123,13 +122,13 @@ func (s *store) replay() (map[string]*accepted, error) {
 		return nil, fmt.Errorf("witness: opening the state: %w", err)
 	}
 	if n := j.Truncated(); n > 0 {
-		s.logger.Warn("cut a torn record off the journal; it was never acknowledged", "file", s.name, "bytes", n)
+		s.logger.Warn("cut off an incomplete record at the end of the journal; it was never acknowledged", "file", s.name, "bytes", n)
 	}
 	s.journal, s.limit = j, compactAt
 	return last, nil
 }
 
-// log returns the state of a log, an empty one if there was none.
+// log returns the state of a log, a new one if there is none.
 func (s *store) log(origin string) *logState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,10 +146,10 @@ func (s *store) logs() []*logState {
 	return slices.Collect(maps.Values(s.byOrigin))
 }
 
-// persist stamps next and makes it the accepted head of l, if that is still
-// prev: otherwise errMoved. Once it returns nil, next is durable. Many calls
-// share one fsync. It calls stamped before it waits for the disk. It needs the lock
-// of l.
+// persist gives next its timestamp and makes it the accepted head of l in place of prev. It
+// returns errMoved if prev is no longer the accepted head. Once it returns nil, next is
+// durable. Many calls share one fsync. It calls stamped before it waits for the disk. It
+// needs the lock of l.
 func (s *store) persist(l *logState, prev, next *accepted, stamped func()) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -184,12 +183,12 @@ func (s *store) append(l *logState, prev, next *accepted, stamped func()) (err e
 
 func (s *store) fail(err error) {
 	if s.failed.CompareAndSwap(false, true) {
-		s.logger.Error("the journal can't be written; nothing is signed until it can", "file", s.name, "error", err)
+		s.logger.Error("the journal can't be written; the witness signs nothing until it can", "file", s.name, "error", err)
 	}
 }
 
-// ready returns nil if heads can be recorded, as far as is known. It tries what
-// a request would try, for where requests come only to who is ready.
+// ready returns nil if the last write succeeded. It reopens a failed journal, like a
+// request would, since a load balancer sends no requests to a witness that is not ready.
 func (s *store) ready() error {
 	if err := s.usable(); err != nil {
 		return err
@@ -217,8 +216,8 @@ func (s *store) grown() bool {
 	return s.journal.Size() > s.limit
 }
 
-// records is what a compacted journal says: the latest timestamp, and of each
-// log the accepted head.
+// records yields the records of a compacted journal: the latest timestamp, and each log's
+// accepted head.
 func (s *store) records() iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		if !yield(clockRecord(s.clock.latest()), nil) {

@@ -24,23 +24,23 @@ const (
 	evidenceDir = "evidence"
 )
 
-// Witness is a witness at work. Its methods are safe for concurrent use.
+// Witness is an open witness. Its methods are safe for concurrent use.
 type Witness struct {
 	config  *Config
 	lock    *durable.Lock
 	store   *store
 	metrics *metrics
-	slots   chan struct{} // one for each request at work
+	slots   chan struct{} // one for each request under way
 
 	reload sync.Mutex // held by SetLogs
 	view   atomic.Pointer[view]
 }
 
-// view is the configured logs, and every log of which there is a state. It is
-// immutable; SetLogs replaces it.
+// view has the configured logs by origin, and all logs with a state by originHash, for
+// monitors. It is immutable; SetLogs replaces it.
 type view struct {
 	byOrigin map[string]*knownLog
-	byHash   map[string]*logState // for monitors; configured or not
+	byHash   map[string]*logState
 }
 
 // knownLog is a configured log.
@@ -49,10 +49,9 @@ type knownLog struct {
 	state *logState
 }
 
-// Create makes the state of a witness that never signed anything. It refuses
-// with [fs.ErrExist] if dir holds a state already. If one was lost, use
-// [ResumeLost] instead: under a key that signed before, an empty state is a
-// promise broken.
+// Create makes the state of a witness that never signed anything. It returns [fs.ErrExist]
+// if dir has a state already. After the loss of a state use [ResumeLost] instead: with an
+// empty state, a key that has signed would break its promise.
 func Create(dir string, config Config) error {
 	config.Dir = dir
 	c, err := config.withDefaults()
@@ -66,7 +65,7 @@ func Create(dir string, config Config) error {
 	defer lock.Close()
 	err = createJournal(c)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("witness: %s holds the state of a witness already: %w", c.Dir, fs.ErrExist)
+		return fmt.Errorf("witness: %s has the state of a witness already: %w", c.Dir, fs.ErrExist)
 	}
 	return err
 }
@@ -86,17 +85,16 @@ func createJournal(c *Config) error {
 	return j.Close()
 }
 
-// journalLabel ties a state to the witness's name. A key may be added or
-// rotated under it; another witness's state is refused.
+// journalLabel binds a state to the witness's name, and not to its keys, which may change.
 func journalLabel(c *Config) string {
 	return fmt.Sprintf("vasistas-witness state v1, SHA-256 of the name %x", sha256.Sum256([]byte(c.Name())))
 }
 
-// Open takes up the state in config.Dir, asks the logs that have a URL what they
-// publish, and returns a witness that is ready. ctx bounds the asking.
+// Open opens the state in config.Dir, compares it with the heads that logs with a URL
+// publish, and returns a ready witness. ctx bounds the fetching of heads.
 //
 // It refuses a state that is missing ([fs.ErrNotExist]), in use, damaged, of another
-// witness, or behind what a log publishes ([LostStateError]).
+// witness, or behind a published head ([LostStateError]).
 func Open(ctx context.Context, config Config) (*Witness, error) {
 	c, err := config.withDefaults()
 	if err != nil {
@@ -114,11 +112,11 @@ func Open(ctx context.Context, config Config) (*Witness, error) {
 	return w, nil
 }
 
-// openState opens the state without a look at the logs.
+// openState opens the state without fetching heads.
 func openState(c *Config) (*Witness, error) {
 	lock, err := durable.LockDir(c.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("witness: there is no state directory %s (%w); make one with init if this witness never signed anything, otherwise restore it or use resume-lost",
+		return nil, fmt.Errorf("witness: there is no state directory %s (%w); create one with init if this witness never signed anything, otherwise restore it or use resume-lost",
 			c.Dir, durable.ErrMissing)
 	}
 	if err != nil {
@@ -140,7 +138,7 @@ func openState(c *Config) (*Witness, error) {
 	return w, nil
 }
 
-// Close gives the state back. Requests under way fail with [ErrNotDurable].
+// Close closes the state. Requests under way fail with [ErrNotDurable].
 func (w *Witness) Close() error {
 	return errors.Join(w.store.close(), w.lock.Close())
 }
@@ -154,9 +152,9 @@ func (w *Witness) Keys() []*tlog.VerifierKey {
 	return keys
 }
 
-// SetLogs replaces the configured logs. Logs that are new here are first asked
-// what they publish, as [Open] does; if SetLogs fails, nothing is changed. A
-// log that is left out keeps its state, and goes on from it if it comes back.
+// SetLogs replaces the configured logs. It first compares the state with the published
+// heads of new logs, like [Open]. An error changes nothing. A log that is left out keeps
+// its state, for its return.
 func (w *Witness) SetLogs(ctx context.Context, logs []tlog.PolicyLog) error {
 	w.reload.Lock()
 	defer w.reload.Unlock()
@@ -181,11 +179,11 @@ func (w *Witness) SetLogs(ctx context.Context, logs []tlog.PolicyLog) error {
 	return nil
 }
 
-// AddCheckpoint answers the body of an add-checkpoint request with the lines of
-// our cosignatures (tlog-witness, "add-checkpoint").
+// AddCheckpoint answers the body of an add-checkpoint request with the lines of this
+// witness's cosignatures (tlog-witness, "add-checkpoint").
 func (w *Witness) AddCheckpoint(ctx context.Context, body []byte) ([]byte, error) {
 	if int64(len(body)) > w.config.MaxBody {
-		return nil, fmt.Errorf("%w: the body has %d bytes, and %d are allowed", ErrTooLarge, len(body), w.config.MaxBody)
+		return nil, fmt.Errorf("%w: the body has %d bytes; at most %d are allowed", ErrTooLarge, len(body), w.config.MaxBody)
 	}
 	s, err := parse(body, w.view.Load().byOrigin)
 	if err != nil {
@@ -206,9 +204,9 @@ func (w *Witness) AddCheckpoint(ctx context.Context, body []byte) ([]byte, error
 	return tlog.SignatureLines(w.keep(s.log, next, signed.ours).ours), nil
 }
 
-// advance is decide and persist, repeated if the state was read anew from the
-// disk in between. While the disk is busy the lines are made; without an error they
-// are of what was persisted, and may leave. It needs the lock of the log.
+// advance decides and persists, again if the store has reopened its journal in between. It
+// signs while the disk writes: the lines may leave once advance returns no error. It needs
+// the lock of the log.
 func (w *Witness) advance(s *submission) (*accepted, <-chan cosigned, error) {
 	for {
 		prev := s.log.last.Load()
@@ -232,14 +230,14 @@ func (w *Witness) advance(s *submission) (*accepted, <-chan cosigned, error) {
 	}
 }
 
-// cosigned is what became of cosigning.
+// cosigned is the result of cosign.
 type cosigned struct {
 	ours []tlog.Signature
 	err  error
 }
 
-// cosign makes our lines for a head at its time. They must not leave, nor be kept,
-// before that is durable.
+// cosign makes this witness's lines for a head at its time. They must not leave or be kept
+// before the head is durable.
 func (w *Witness) cosign(a *accepted) ([]tlog.Signature, error) {
 	ours := make([]tlog.Signature, 0, len(w.config.Signers))
 	for _, s := range w.config.Signers {
@@ -252,19 +250,17 @@ func (w *Witness) cosign(a *accepted) ([]tlog.Signature, error) {
 	return ours, nil
 }
 
-// keep keeps the lines for what was persisted, for monitors. It needs the lock of
-// the log.
+// keep keeps the lines of a persisted head for monitors. It needs the lock of the log.
 func (w *Witness) keep(l *logState, a *accepted, ours []tlog.Signature) *accepted {
 	signed := *a
 	signed.ours = ours
-	// Unless the store was read anew, which put the same head there.
+	// If the store has reopened its journal, the same head is there without lines.
 	l.last.CompareAndSwap(a, &signed)
 	return &signed
 }
 
-// checkpoint returns the latest head of a log with its lines and ours, or nil
-// if there is none that we cosigned. After a restart our lines are made again,
-// at the time that the journal says: the same claim, and never a newer one.
+// checkpoint returns the latest cosigned head of a log with the lines of log and witness,
+// nil if there is none. After a restart it signs again, at the time in the journal.
 func (w *Witness) checkpoint(ctx context.Context, l *logState) ([]byte, error) {
 	a := l.last.Load()
 	if a == nil || a.time == 0 {

@@ -18,7 +18,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// algorithms are the keys that keygen makes, with the names of their files.
+// algorithms are those of keygen, with the names of the key files.
 var algorithms = []struct {
 	short     string
 	algorithm tlog.Algorithm
@@ -26,7 +26,7 @@ var algorithms = []struct {
 
 func keygen(_ context.Context, c *call) error {
 	name := c.flags.String("name", "", "`name` of the witness: a URL without scheme, like witness.example/w1")
-	out := c.flags.String("out", "", "`directory` for the keys; it is made if it is missing")
+	out := c.flags.String("out", "", "`directory` for the keys; it is created if it is missing")
 	url := c.flags.String("url", "", "submission `prefix` for the policy lines, like https://witness.example/w1")
 	if err := c.parse("name", "out"); err != nil {
 		return err
@@ -41,7 +41,7 @@ func keygen(_ context.Context, c *call) error {
 	}
 	lines := policyLines(signers, *url)
 	if _, err := tlog.ParsePolicy([]byte(lines + "quorum " + *name + "\n")); err != nil {
-		return fmt.Errorf("this name or URL can't stand in a policy: %w", err)
+		return fmt.Errorf("a policy can't have this name or URL: %w", err)
 	}
 	if err := durable.MkdirAll(*out, 0o700); err != nil {
 		return err
@@ -50,7 +50,7 @@ func keygen(_ context.Context, c *call) error {
 		file := filepath.Join(*out, a.short+".key")
 		err := durable.CreateFile(file, []byte(signers[i].Secret()+"\n"), 0o600)
 		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%s exists, and keys are never overwritten: %w", file, err)
+			return fmt.Errorf("%s exists; keys are never overwritten, so choose another directory: %w", file, err)
 		}
 		if err != nil {
 			return err
@@ -72,7 +72,7 @@ func vkey(_ context.Context, c *call) error {
 	return printKeys(c.stdout, signers, *url)
 }
 
-// printKeys prints a whole policy fragment: the verifier keys stand in it.
+// printKeys prints the verifier keys and the lines for a policy.
 func printKeys(w io.Writer, signers []*tlog.Signer, url string) error {
 	var b strings.Builder
 	b.WriteString("# verifier keys\n")
@@ -85,8 +85,7 @@ func printKeys(w io.Writer, signers []*tlog.Signer, url string) error {
 	return err
 }
 
-// policyLines puts the keys of one operator into one group, so that they count
-// once.
+// policyLines puts the keys of one operator into one group, which counts once.
 func policyLines(signers []*tlog.Signer, url string) string {
 	var b strings.Builder
 	name := signers[0].Verifier().Name
@@ -114,7 +113,7 @@ func readSigners(files []string) ([]*tlog.Signer, error) {
 			return nil, err
 		}
 		if info.Mode().Perm()&0o007 != 0 {
-			return nil, fmt.Errorf("%s: everyone on this machine may use this key; chmod 600 it", name)
+			return nil, fmt.Errorf("%s: every user of this machine may read this key; change its mode to 0600", name)
 		}
 		b, err := os.ReadFile(name)
 		if err != nil {

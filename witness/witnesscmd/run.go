@@ -1,9 +1,8 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package witnesscmd is the command vasistas-witness, as a function that
-// end-to-end tests and demonstrations call in process. It reads flags and
-// files, and leaves everything that must hold to package witness.
+// Package witnesscmd is the command vasistas-witness, as a function that tests call in
+// process. It only reads flags and files: package witness keeps all promises.
 package witnesscmd
 
 import (
@@ -24,13 +23,13 @@ Usage:
 	vasistas-witness <command> [flags]
 
 Commands:
-	keygen       make the witness's keys
-	vkey         print the public half of keys, for policies
-	init         make an empty state, once, for keys that never signed
+	keygen       create the witness's keys
+	vkey         print the public keys, for policies
+	init         create an empty state, once, for keys that never signed
 	serve        answer requests (the default)
-	resume-lost  take up a lost state at what the logs publish
+	resume-lost  replace a lost state by the heads that the logs publish
 	version      print the version
-	help         print this, or with the name of a command its flags
+	help         print this text, or the flags of a command
 
 To set up a witness:
 	vasistas-witness keygen -name witness.example/w1 -out keys
@@ -40,11 +39,11 @@ To set up a witness:
 A file of logs has the form of a trust policy (c2sp.org/tlog-policy):
 	log <vkey> [<url>]
 	quorum none
-Give the URL under which a log serves /checkpoint: at the start the witness asks
-there whether its own state is the latest, and refuses to start if it is not.
+The URL is the one under which a log serves /checkpoint. The witness reads it at
+the start, and refuses to start if it shows that the witness's state is old.
 `
 
-// errUsage is a mistake in the arguments; its text was printed already.
+// errUsage is returned after printing a mistake in the arguments.
 var errUsage = errors.New("usage")
 
 type call struct {
@@ -60,17 +59,16 @@ var commands = []struct {
 	name, summary string
 	run           runner
 }{
-	{"keygen", "Make an Ed25519 and an ML-DSA-44 cosignature key, each in a file of mode 0600,\nand print their public halves and the lines for a policy.", keygen},
+	{"keygen", "Create an Ed25519 and an ML-DSA-44 cosignature key, each in a file of mode 0600,\nand print the public keys and the lines for a policy.", keygen},
 	{"vkey", "Print the verifier keys of key files.", vkey},
-	{"init", "Make an empty state. It refuses a directory that has one.\nOnly for keys that never signed: a state that was lost is taken up by resume-lost.", initState},
+	{"init", "Create an empty state, in a directory that has none.\nOnly for keys that never signed: after the loss of a state use resume-lost.", initState},
 	{"serve", "Answer requests until SIGINT or SIGTERM. SIGHUP reads the files of logs again.", serve},
-	{"resume-lost", "Take up a lost state under the same keys, at the heads that the logs publish.\nThis breaks the witness's promise if more was cosigned than is published; so\nacknowledge it with the exact name in the witness's keys. Every log must answer,\nor be skipped. Retiring the keys is the safe way.", resumeLost},
+	{"resume-lost", "Replace a lost state by the heads that the logs publish, under the same keys.\nIf the witness has cosigned more than is published, this breaks its promise, so\nconfirm it with the exact name in the witness's keys. Every log must answer or be\nskipped. Retiring the keys is the safe way.", resumeLost},
 	{"version", "Print the version.", version},
 }
 
-// Run runs the command with args, which do not include its name, and returns
-// its exit status: 0, 1 for a failure, 2 for a mistake in the arguments. It
-// returns when ctx is done.
+// Run runs the command with args, which do not include its name, and returns its exit
+// status: 0, 1 for a failure, 2 for a mistake in the arguments. It returns when ctx ends.
 func Run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	err := dispatch(ctx, args, stdout, stderr)
 	switch {
@@ -114,7 +112,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	return errUsage
 }
 
-// parse parses the flags; required are those that must be given.
+// parse parses the flags, of which those in required must be given.
 func (c *call) parse(required ...string) error {
 	if err := c.flags.Parse(c.args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

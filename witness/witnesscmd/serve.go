@@ -20,7 +20,7 @@ import (
 	"github.com/vasistas/vasistas/witness"
 )
 
-// state holds the flags that say which witness is meant.
+// state has the flags that name a witness and its logs.
 type state struct {
 	dir   *string
 	keys  *[]string
@@ -37,8 +37,8 @@ func (c *call) stateFlags() *state {
 }
 
 func (c *call) logFlags(s *state) {
-	s.logs = command.List(c.flags, "logs", "`file` of at most 1,024 logs, as a policy with \"quorum none\"; may be repeated")
-	c.flags.TextVar(&s.level, "log-level", slog.LevelInfo, "what to log: debug, info, warn or error")
+	s.logs = command.List(c.flags, "logs", "`file` of at most 1,024 logs, a policy with \"quorum none\"; may be repeated")
+	c.flags.TextVar(&s.level, "log-level", slog.LevelInfo, "least severe messages to log: debug, info, warn or error")
 }
 
 func (c *call) config(s *state) (witness.Config, error) {
@@ -54,8 +54,8 @@ func (c *call) config(s *state) (witness.Config, error) {
 	return config, err
 }
 
-// readLogs reads files of logs. What a policy says on witnesses has no meaning
-// here, and is refused rather than passed over.
+// readLogs reads files of logs. It refuses a policy with witnesses, which would have no
+// meaning here.
 func readLogs(files []string) ([]tlog.PolicyLog, error) {
 	var logs []tlog.PolicyLog
 	for _, name := range files {
@@ -68,7 +68,7 @@ func readLogs(files []string) ([]tlog.PolicyLog, error) {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		if p.NeedsWitnesses() || len(p.Witnesses) > 0 {
-			return nil, fmt.Errorf("%s: a file of logs has lines \"log <vkey> [<url>]\" and \"quorum none\", and no witnesses", name)
+			return nil, fmt.Errorf("%s: a file of logs may have only lines \"log <vkey> [<url>]\" and \"quorum none\"", name)
 		}
 		logs = append(logs, p.Logs...)
 	}
@@ -87,14 +87,14 @@ func initState(_ context.Context, c *call) error {
 	if err := witness.Create(config.Dir, config); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.stdout, "made an empty state for %s in %s\n", config.Name(), config.Dir)
+	_, err = fmt.Fprintf(c.stdout, "created an empty state for %s in %s\n", config.Name(), config.Dir)
 	return err
 }
 
 func resumeLost(ctx context.Context, c *call) error {
 	s := c.stateFlags()
 	c.logFlags(s)
-	name := c.flags.String("name", "", "the exact `name` of the witness, as an acknowledgement")
+	name := c.flags.String("name", "", "the exact `name` of the witness, to confirm")
 	skip := command.List(c.flags, "skip", "`origin` of a log whose state stays as it is; may be repeated")
 	if err := c.parse("dir", "key", "logs", "name"); err != nil {
 		return err
@@ -107,7 +107,7 @@ func resumeLost(ctx context.Context, c *call) error {
 	for _, r := range done {
 		note := ""
 		if !r.Cosigned {
-			note = " (not cosigned by this witness; what it cosigned beyond is lost)"
+			note = " (not cosigned by this witness, which may have cosigned larger heads)"
 		}
 		fmt.Fprintf(c.stdout, "%s: from size %d to size %d%s\n", r.Origin, r.From, r.To, note)
 	}
@@ -117,12 +117,12 @@ func resumeLost(ctx context.Context, c *call) error {
 func serve(ctx context.Context, c *call) error {
 	s := c.stateFlags()
 	c.logFlags(s)
-	listen := c.flags.String("listen", "127.0.0.1:7380", "`address` to listen on; port 0 takes a free one")
-	addrFile := c.flags.String("addr-file", "", "`file` to write the bound address to, once requests are answered")
-	require := c.flags.Bool("require-log-check", false, "refuse to start if a log that has a URL can't be asked for its checkpoint;\notherwise warn and go on")
+	listen := c.flags.String("listen", "127.0.0.1:7380", "`address` to listen on; port 0 takes a free port")
+	addrFile := c.flags.String("addr-file", "", "`file` for the bound address, written once the witness accepts requests")
+	require := c.flags.Bool("require-log-check", false, "refuse to start if the checkpoint of a log with a URL can't be read;\notherwise only warn")
 	maxBody := c.flags.Int64("max-body", 0, "largest body of a request in `bytes` (default 65536)")
-	maxRequests := c.flags.Int("max-requests", 0, "`number` of requests at work at one time (default 256)")
-	maxConns := c.flags.Int("max-connections", 0, "`number` of connections open at one time (default 512)")
+	maxRequests := c.flags.Int("max-requests", 0, "`number` of requests under way at a time (default 256)")
+	maxConns := c.flags.Int("max-connections", 0, "`number` of open connections (default 512)")
 	if err := c.parse("dir", "key", "logs"); err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func listenAndServe(ctx context.Context, w *witness.Witness, logger *slog.Logger
 	}
 	logger.Info("listening", "address", l.Addr().String())
 	if addrFile != "" {
-		// The listener queues who comes before Serve accepts.
+		// The listener queues connections until Serve accepts them.
 		if err := durable.WriteFile(addrFile, []byte(l.Addr().String()+"\n"), 0o644); err != nil {
 			l.Close()
 			return err
@@ -171,8 +171,7 @@ func listenAndServe(ctx context.Context, w *witness.Witness, logger *slog.Logger
 	return err
 }
 
-// reload reads the files of logs at each SIGHUP. A mistake in them changes
-// nothing.
+// reload reads the files of logs at each SIGHUP. An error leaves the logs unchanged.
 func reload(ctx context.Context, w *witness.Witness, logger *slog.Logger, hup <-chan os.Signal, files []string) {
 	for {
 		select {
@@ -185,7 +184,7 @@ func reload(ctx context.Context, w *witness.Witness, logger *slog.Logger, hup <-
 			err = w.SetLogs(ctx, logs)
 		}
 		if err != nil {
-			logger.Error("the logs stay as they were", "error", err)
+			logger.Error("reading the logs again failed; the logs stay as they were", "error", err)
 			continue
 		}
 		logger.Info("read the logs again", "keys", len(logs))
