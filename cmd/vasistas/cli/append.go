@@ -37,30 +37,30 @@ func (e *env) append() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "append [FILE...]",
 		Short: "Submit signed events to the log",
-		Long: `append submits signed events and writes the proof of each beside its file, as
-FILE.tlog-proof: verified under the policy, and ready to be verified offline.
-Submitting an event again is safe: the log answers with what it has.
+		Long: `append submits signed events to the log. It verifies the proof of each under the
+policy, and writes it to FILE.tlog-proof, for 'vasistas verify'. You can submit an
+event again: the log answers with the entry that it has.
 
-The openings of what the event seals for everyone go with it, for the log to keep
-until they are disclosed: --openings names the file that 'vasistas sign' wrote.
-What is for the subject alone stays in that file. An event file may also be a
+--openings names the openings file that 'vasistas sign' wrote. append sends its
+public openings with the event, and the log keeps them sealed until they are
+disclosed. Openings for the subject alone stay in the file. FILE may also be a
 whole submission, with openings or notices in it.
 
-With --ndjson the files, or the standard input, have an event a line; they are
-sent in one stream, and proofs go to the directory of --proofs.
+With --ndjson each line of the files, or of standard input, is an event. append
+sends them in one stream, and writes the proofs to the directory of --proofs.
 
-With --wait sequenced it does not wait for witnesses, and gets no proof.`,
+With --wait sequenced append does not wait for witnesses, and gets no proof.`,
 		Example: `  vasistas append --policy policy.txt --openings w.openings w.event
   vasistas append --policy policy.txt --ndjson --proofs proofs < events.ndjson`,
 		RunE: do(func(ctx context.Context, args []string) error { return e.runAppend(ctx, &f, args) }),
 	}
 	f.add(c)
 	fl := c.Flags()
-	fl.StringVar(&f.wait, "wait", "cosigned", "when to answer: cosigned, or sequenced")
-	fl.BoolVar(&f.ndjson, "ndjson", false, "the input has an event a line")
-	fl.StringVar(&f.proofs, "proofs", "", "directory for the proofs (default: next to each file; with --ndjson none are written)")
-	fl.StringVar(&f.out, "out", "", "file for the proof, of one event")
-	fl.StringVar(&f.openings, "openings", "", "openings file of the event, whose public openings are sent along")
+	fl.StringVar(&f.wait, "wait", "cosigned", "what to wait for: cosigned, or sequenced")
+	fl.BoolVar(&f.ndjson, "ndjson", false, "read one event from each line")
+	fl.StringVar(&f.proofs, "proofs", "", "directory for the proofs (default: next to each file; with --ndjson no proofs are written)")
+	fl.StringVar(&f.out, "out", "", "file for the proof of a single event")
+	fl.StringVar(&f.openings, "openings", "", "openings file of the event, to send its public openings")
 	fl.BoolVar(&f.json, "json", false, "print a line of JSON for each event")
 	c.MarkFlagsMutuallyExclusive("out", "proofs")
 	c.MarkFlagsMutuallyExclusive("out", "ndjson")
@@ -73,14 +73,14 @@ func (e *env) runAppend(ctx context.Context, f *appendFlags, files []string) err
 		files = []string{"-"}
 	}
 	if f.out != "" && len(files) > 1 {
-		return usagef("--out is for one event; use --proofs DIR")
+		return usagef("--out is for a single event; for several, give --proofs DIR")
 	}
 	if f.openings != "" && len(files) > 1 {
-		return usagef("--openings is for one event")
+		return usagef("--openings is for a single event")
 	}
 	wait := client.Wait(f.wait)
 	if wait != client.WaitCosigned && wait != client.WaitSequenced {
-		return usagef("--wait %q: it is cosigned or sequenced", f.wait)
+		return usagef("--wait %q: give cosigned or sequenced", f.wait)
 	}
 	if f.proofs != "" {
 		if err := os.MkdirAll(f.proofs, 0o755); err != nil {
@@ -108,7 +108,7 @@ func (e *env) runAppend(ctx context.Context, f *appendFlags, files []string) err
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d events were not logged, or have no proof yet", failed, len(files))
+		return fmt.Errorf("%d of %d events failed: they are not logged, or have no proof yet", failed, len(files))
 	}
 	return nil
 }
@@ -125,8 +125,7 @@ func (e *env) appendFile(ctx context.Context, cl *client.Client, f *appendFlags,
 	return e.report(f, name, s)
 }
 
-// proofFile returns the file for the proof of an event from the file name, "" if none
-// is written.
+// proofFile returns the file for the proof of an event from the file name, "" for none.
 func (f *appendFlags) proofFile(name string, index uint64) string {
 	switch {
 	case f.out != "":
@@ -159,7 +158,7 @@ func (e *env) readSubmission(name, openings string) (*event.Submission, error) {
 	return s, nil
 }
 
-// appended is a line that --json prints.
+// appended is a line of --json.
 type appended struct {
 	File      string          `json:"file,omitempty"`
 	Index     *uint64         `json:"index,omitempty"`
@@ -169,7 +168,7 @@ type appended struct {
 	Error     *client.Problem `json:"error,omitempty"`
 }
 
-// report writes the proof, if there is one and it has a place, and says so.
+// report writes the proof to its file, if there are both, and prints the result.
 func (e *env) report(f *appendFlags, name string, s *client.Submitted) error {
 	proof := f.proofFile(name, s.Index)
 	if s.Proof == nil {
@@ -204,7 +203,7 @@ func witnessed(p *tlog.Proof, file string) string {
 	return fmt.Sprintf(" of %d; proof in %s", p.Checkpoint.Size, file)
 }
 
-// appendStream submits an event a line.
+// appendStream submits the event of each line.
 func (e *env) appendStream(ctx context.Context, cl *client.Client, f *appendFlags, files []string, wait client.Wait) error {
 	bar := e.progress("events")
 	defer bar.clear()
@@ -231,7 +230,7 @@ func (e *env) appendStream(ctx context.Context, cl *client.Client, f *appendFlag
 		bar.set(n, 0)
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d events were not logged, or have no proof yet", failed, n)
+		return fmt.Errorf("%d of %d events failed: they are not logged, or have no proof yet", failed, n)
 	}
 	return nil
 }
@@ -269,8 +268,7 @@ func (e *env) fileLines(name string, yield func([]byte, error) bool) bool {
 	return true
 }
 
-// splitLF is bufio.ScanLines, but leaves a carriage return for the log to
-// refuse.
+// splitLF is bufio.ScanLines, but keeps a carriage return, which the log refuses.
 func splitLF(b []byte, atEOF bool) (advance int, token []byte, err error) {
 	if i := bytes.IndexByte(b, '\n'); i >= 0 {
 		return i + 1, b[:i], nil

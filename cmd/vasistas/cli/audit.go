@@ -30,8 +30,8 @@ type replayFlags struct {
 
 func (f *replayFlags) add(c *cobra.Command, remembers string, list int) {
 	f.addPolicy(c)
-	c.Flags().StringVar(&f.state, "state", "", "file that remembers what was "+remembers)
-	c.Flags().IntVar(&f.list, "list", list, "how much of each list is shown")
+	c.Flags().StringVar(&f.state, "state", "", "file to resume from, with what was "+remembers+" so far")
+	c.Flags().IntVar(&f.list, "list", list, "number of elements to show of each list")
 	c.Flags().BoolVar(&f.json, "json", false, "print the report as one line of JSON")
 }
 
@@ -39,23 +39,24 @@ func (e *env) audit() *cobra.Command {
 	var f replayFlags
 	c := &cobra.Command{
 		Use:   "audit --policy FILE [URL | DIRECTORY]",
-		Short: "Replay a whole log, and say whether it kept its rules",
-		Long: `audit reads every entry of a log up to its present head, and checks everything
-again: the head's signatures and cosignatures under your policy, each entry and
-tile up to the signed root, each signature of each entry, and each rule. It
-trusts nothing but the policy file.
+		Short: "Replay a whole log, and check whether it kept its rules",
+		Long: `audit reads every entry of a log up to its present head. It checks the head's
+signatures and cosignatures under your policy, each entry and tile up to the
+signed root, each signature of each entry, and each rule. It trusts only the
+policy file.
 
-The log is given by its URL, or as a directory with its tiles: a mirror. Without
-either, the policy says where the log is.
+Name the log by its URL, or by a directory with its tiles, such as a mirror. By
+default the policy names the URL.
 
-With --state it goes on where it stopped: at the end, or when it was interrupted.
-The state file is your own and is kept like the policy file. One that is damaged,
-or of another log, policy or history, is refused; remove it to replay the log.
+With --state audit resumes where an earlier run ended or was interrupted. Protect
+the state file like the policy file. audit refuses a state that is damaged, or of
+another log, policy or history; remove the file to replay the whole log.
 
-Exit code: 0 if the log is clean; 1 if it breaks a rule, something is overdue, or
-it signed a fork; 2 if it could not tell: the log can't be read, a file of it does
-not fit its tree (which may be the mirror's fault), the policy is not met, or the
-log goes back. What was proven before an audit had to stop decides.`,
+Exit code: 0 if the log kept its rules; 1 if a rule is broken, an obligation is
+overdue, or the log signed a fork; 2 if audit can't tell: the log can't be read, a
+file does not fit the tree (which may be the mirror's fault), the policy is not
+met, or the log goes back to a smaller tree. A violation decides even if the audit
+could not be finished.`,
 		Example: `  vasistas audit --policy policy.txt https://log.example
   vasistas audit --policy policy.txt --state audit.state --json /srv/mirror`,
 		Args: cobra.MaximumNArgs(1),
@@ -76,8 +77,8 @@ log goes back. What was proven before an audit had to stop decides.`,
 	return c
 }
 
-// replay makes the configurations of a client and of a replay. The verb stands in the
-// note that there is no state yet; mode is the state file's.
+// replay returns the configurations of a client and of a replay. verb is for the note that
+// there is no state yet; mode is the state file's.
 func (e *env) replay(f *replayFlags, args []string, verb string, mode fs.FileMode) (client.Config, audit.Config, error) {
 	if len(args) > 0 {
 		f.log = args[0]
@@ -86,21 +87,21 @@ func (e *env) replay(f *replayFlags, args []string, verb string, mode fs.FileMod
 	if f.list < 0 {
 		return client.Config{}, config, usagef("--list %d: it must not be negative", f.list)
 	}
-	remote, err := e.clientConfig(&f.logFlags, true, "give the URL of the log, or a directory: the policy has no URL of it")
+	remote, err := e.clientConfig(&f.logFlags, true, "give the URL of the log, or a directory: the policy has no URL of the log")
 	if config.Policy = remote.Policy; err != nil || f.state == "" {
 		return remote, config, err
 	}
 	config.Snapshot, err = e.read(f.state, replica.MaxSnapshotSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		e.note("vasistas: there is no %s yet: the log is %s from its start", f.state, verb)
+		e.note("vasistas: there is no state file %s yet, so the log is %s from its start", f.state, verb)
 		err = nil
 	}
 	config.Save = func(b []byte) error { return durable.WriteFile(f.state, b, mode) }
 	return remote, config, err
 }
 
-// printReport prints the report of a replay, as JSON or as a text. A code other than 0
-// becomes its error.
+// printReport prints the report of a replay, as JSON or as text. It returns a code other
+// than 0 as an error.
 func (e *env) printReport(f *replayFlags, asJSON any, text string, code int) (err error) {
 	if f.json {
 		err = e.printJSON(asJSON)
@@ -113,8 +114,8 @@ func (e *env) printReport(f *replayFlags, asJSON any, text string, code int) (er
 	return err
 }
 
-// auditProgress returns a function that shows a bar with the rate of this run and
-// the time that is left at it. A size of 0 removes the bar.
+// auditProgress returns a function that shows a bar with this run's rate and the time
+// left. A size of 0 removes the bar.
 func (e *env) auditProgress() func(done, size uint64) {
 	bar := e.progress("entries")
 	var first uint64
@@ -132,8 +133,7 @@ func (e *env) auditProgress() func(done, size uint64) {
 	}
 }
 
-// rateText says how fast it goes and how long the rest will take, once that can
-// be told.
+// rateText returns the rate and the time left, once they are known.
 func rateText(done, left uint64, took time.Duration) string {
 	if took < time.Second || done == 0 {
 		return "entries"

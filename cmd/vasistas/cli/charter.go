@@ -24,15 +24,16 @@ func (e *env) charter() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "charter",
 		Short: "Found a log, and amend its charter",
-		Long: `charter works on a log's charter: who holds which role, which witnesses and
-auditors must cosign, how many founders may change it, and the profile, which is
-what a legislator decided. The first charter is entry 0 of the log.
+		Long: `charter makes and changes a log's charter. The charter names the parties and their
+roles, the witnesses and auditors that must cosign, the number of founders that
+can change it, and the profile: the figures that a legislator decided. The first
+charter is entry 0 of the log.
 
-A charter is a file that founders edit (new), and then an event that as many of
-them sign as its thresholds ask for (sign). To amend it, edit the file of the
-next version (show --edit), look at what that changes (diff), and sign it. A log
-that lost its key or its witnesses is recovered in the same way (recover).
-Nothing here uses the network; 'vasistas append' submits the result.`,
+Founders edit a charter file (new), and sign it as an event, as many as its
+thresholds require (sign). To amend the charter, edit the file of the next version
+(show --edit), review the changes (diff), and sign it. To recover a log that lost
+its key or its witnesses, start with recover. These commands use no network;
+'vasistas append' submits the result.`,
 		Example: `  vasistas charter show --edit charter.event > v2.json     # then edit v2.json
   vasistas charter diff charter.event v2.json
   vasistas charter sign v2.json --from charter.event --key one.pem --out v2.event`,
@@ -54,13 +55,13 @@ func (e *env) charterSign() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "sign FILE --key KEY",
 		Short: "Sign a charter, or add a founder's signature to it",
-		Long: `sign makes an event of the charter in FILE, signs it, and writes it to --out. If
-FILE is such an event already, sign adds a signature and rewrites FILE; so founders
-pass the event on. All sign the same event hash, which is what to compare; 'charter
-diff' compares the event with the file.
+		Long: `sign makes an event of the charter file FILE, signs it, and writes it to --out. If
+FILE is an event already, sign adds a signature and rewrites FILE, so that founders
+can pass it on. All founders sign the same event hash: compare it with each other.
+'charter diff' compares the event with the file.
 
-An amendment is signed by founders of the charter before it: give that as
---from, and what the amendment changes is shown first.`,
+The founders of the charter before sign an amendment: give that charter as --from.
+sign then prints first what the amendment changes.`,
 		Example: `  vasistas charter sign charter.json --key one.pem --out charter.event
   vasistas charter sign charter.event --key two.pem
   vasistas charter sign v2.json --from charter.event --key two.pem --out v2.event`,
@@ -68,23 +69,23 @@ An amendment is signed by founders of the charter before it: give that as
 		RunE: do(func(ctx context.Context, args []string) error { return e.runCharterSign(ctx, &f, args[0]) }),
 	}
 	c.Flags().StringArrayVar(&f.keys, "key", nil, "private key file, or NAME://KEY of a KMS (repeatable)")
-	c.Flags().StringVar(&f.out, "out", "", "write here, and leave FILE as it is")
+	c.Flags().StringVar(&f.out, "out", "", "new file for the event, in place of FILE")
 	f.from.add(c)
 	c.MarkFlagRequired("key")
 	return c
 }
 
 func (e *env) runCharterSign(ctx context.Context, f *charterSignFlags, name string) error {
-	file, err := e.judge(name, &f.from)
+	file, err := e.checkCharter(name, &f.from)
 	switch {
 	case err != nil:
 		return err
 	case file.index != nil:
 		return fmt.Errorf("%s: a logged charter takes no more signatures", name)
 	case file.text && f.out == "":
-		return usagef("%s is a charter file: give --out FILE for the signed charter", name)
+		return usagef("%s is a charter file; give --out FILE for the signed charter", name)
 	case len(file.problems) > 0:
-		return fmt.Errorf("%s is not to be signed: %s", name, strings.Join(file.problems, "; "))
+		return fmt.Errorf("%s can't be signed: %s", name, strings.Join(file.problems, "; "))
 	}
 	if file.by != file.charter {
 		e.printf("what version %d changes:\n", file.charter.Version)
@@ -108,14 +109,14 @@ func (e *env) runCharterSign(ctx context.Context, f *charterSignFlags, name stri
 }
 
 // sign signs with the keys of founders.
-func (f *judged) sign(ctx context.Context, keys []string) error {
+func (f *checked) sign(ctx context.Context, keys []string) error {
 	for _, ref := range keys {
 		s, err := eventkey.Load(ctx, ref)
 		if err != nil {
 			return err
 		}
 		if founder(f.by, s.KeyID()) == nil {
-			return fmt.Errorf("%s: the key %s is no charter key of version %d, whose founders sign this", ref, s.KeyID(), f.by.Version)
+			return fmt.Errorf("%s: the key %s is no charter key of version %d, whose founders must sign this", ref, s.KeyID(), f.by.Version)
 		}
 		if f.envelope == nil {
 			f.envelope, err = event.Sign(f.event, s)
@@ -181,13 +182,14 @@ func (e *env) charterCheck() *cobra.Command {
 	var f checkFlags
 	c := &cobra.Command{
 		Use:   "check FILE [--from CURRENT]",
-		Short: "Check a charter: its form, its policies, and whether enough founders signed",
-		Long: `check judges a charter as a log would, and says what it lacks and what its
-founders may not want. An amendment is judged against the charter before it, given
-as --from; what it changes is shown. A charter file has no signatures yet, so they
-are not asked for.
+		Short: "Check a charter: its form, its policies, and the number of signatures",
+		Long: `check checks a charter like a log does. It prints problems, for which a log refuses
+the charter, and notes on what its founders may not want. For an amendment, give the
+charter before as --from; check then prints what the amendment changes. A charter
+file needs no signatures yet. One that names key files or a shipped profile is a
+draft: complete it with 'vasistas charter new FILE' first.
 
-Exit code: 0 if it is good and has enough signatures, 1 if not.`,
+Exit code: 0 if the charter is good and has enough signatures, 1 if not.`,
 		Example: `  vasistas charter check charter.json
   vasistas charter check v2.event --from charter.event
   vasistas charter check recovery.event --from charter.event --recover`,
@@ -195,7 +197,7 @@ Exit code: 0 if it is good and has enough signatures, 1 if not.`,
 		RunE: do(func(_ context.Context, args []string) error { return e.runCheck(&f, args[0]) }),
 	}
 	f.from.add(c)
-	c.Flags().BoolVar(&f.recover, "recover", false, "ask for the signatures of a recovery")
+	c.Flags().BoolVar(&f.recover, "recover", false, "require the signatures of a recovery")
 	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	return c
 }
@@ -216,7 +218,7 @@ type signerJSON struct {
 }
 
 func (e *env) runCheck(f *checkFlags, name string) error {
-	file, err := e.judge(name, &f.from)
+	file, err := e.checkCharter(name, &f.from)
 	if err != nil {
 		return err
 	}
@@ -225,15 +227,15 @@ func (e *env) runCheck(f *checkFlags, name string) error {
 		needed = file.by.Thresholds.Recover
 	}
 	if f.recover && file.by == file.charter {
-		return usagef("%s is the first charter: it recovers nothing", name)
+		return usagef("%s is the first charter, which can't be a recovery; leave out --recover", name)
 	}
 	r := &checkReport{charterReport: file.report(needed, file.changes), Problems: file.problems, Notes: unwise(file.charter)}
 	r.count(file.charterFile, file.by)
 	if f.json {
 		err = e.printJSON(r)
 	} else if e.printCheck(r, file.changes); r.Good && f.recover {
-		e.printf("The log takes it with: vasistas-log serve -recovery %s\n", name)
-		e.printf("Give it to the operators of all gates, monitors and verifiers (%s); each confirms by name what it changes.\n", strings.Join(operators(file.charter), ", "))
+		e.printf("Recover the log with: vasistas-log serve -recovery %s\n", name)
+		e.printf("Give the file to the operators of all gates, monitors and verifiers (%s); each must confirm the changes by name.\n", strings.Join(operators(file.charter), ", "))
 	}
 	if err == nil && !r.Good {
 		err = &exitError{code: exitFailed}
@@ -241,7 +243,7 @@ func (e *env) runCheck(f *checkFlags, name string) error {
 	return err
 }
 
-// operators are those of gates and monitors, to whom no log brings a recovery.
+// operators returns the parties with gates and monitors, which get no recovery by a log.
 func operators(ch *event.Charter) []string {
 	var out []string
 	for _, p := range ch.Parties {
@@ -252,7 +254,7 @@ func operators(ch *event.Charter) []string {
 	return out
 }
 
-// count judges the signatures under the founders of by.
+// count verifies the signatures under the founders' keys of by.
 func (r *checkReport) count(file *charterFile, by *event.Charter) {
 	r.Signatures = 0
 	if file.envelope != nil {
@@ -267,13 +269,13 @@ func (r *checkReport) count(file *charterFile, by *event.Charter) {
 		}
 	}
 	if missing := int(r.Needed) - r.Signatures; missing > 0 && !file.text {
-		r.Problems = append(r.Problems, fmt.Sprintf("%d of %d signatures: %d more of the founders of version %d must sign", r.Signatures, r.Needed, missing, by.Version))
+		r.Problems = append(r.Problems, fmt.Sprintf("%d of %d signatures: %d more founders of version %d must sign", r.Signatures, r.Needed, missing, by.Version))
 	}
 	r.Good = len(r.Problems) == 0
 }
 
-// signer returns the name of the founder who made a signature, if one did, and why
-// it does not count.
+// signer returns the founder's name of a signature, "" if it is no founder's, and why the
+// signature does not count.
 func signer(envelope *event.Envelope, s event.Signature, by *event.Charter) (name string, err error) {
 	p := founder(by, s.KeyID)
 	if p == nil {
@@ -302,7 +304,7 @@ func (e *env) printCheck(r *checkReport, changes []event.Change) {
 	e.advise(r.Notes)
 	switch {
 	case r.Good && r.Hash == "":
-		e.printf("GOOD, and not signed yet: it needs %d signatures\n", r.Needed)
+		e.printf("GOOD, but not signed yet: it needs %d signatures\n", r.Needed)
 	case r.Good:
 		e.printf("GOOD: %d signatures, %d needed; event hash %s, leaf hash %s\n", r.Signatures, r.Needed, r.Hash, r.Leaf)
 	}
@@ -311,10 +313,10 @@ func (e *env) printCheck(r *checkReport, changes []event.Change) {
 func (e *env) charterDiff() *cobra.Command {
 	return &cobra.Command{
 		Use:   "diff OLD NEW",
-		Short: "Show all that differs between two charters",
-		Long: `diff lists every value that differs between two charters: files to be edited,
-events or proofs, in any pair. What is marked with ! changes who is trusted: the
-operator of each gate must confirm it by the name that stands in brackets.`,
+		Short: "Show all differences between two charters",
+		Long: `diff lists every value that differs between two charters, each a charter file, an
+event or a proof file. A line with ! changes who is trusted: the operator of each
+gate must confirm that change by the name in brackets.`,
 		Example: "  vasistas charter diff charter.event v2.json",
 		Args:    cobra.ExactArgs(2),
 		RunE: do(func(_ context.Context, args []string) error {
@@ -353,13 +355,13 @@ func (e *env) charterShow() *cobra.Command {
 	var index int64
 	c := &cobra.Command{
 		Use:   "show FILE [--edit]",
-		Short: "Show what a charter says, or its file, to be edited",
-		Long: `show says what a charter says, signed or not: founders and thresholds, who holds
-which role, custodian groups, both policies, and the profile with the law behind
-each figure. It verifies no signature: see 'vasistas charter check'.
+		Short: "Show a charter, or its file for editing",
+		Long: `show prints a charter, signed or not: founders and thresholds, parties and roles,
+custodian groups, both policies, and the profile with the law behind each figure.
+It verifies no signature: see 'vasistas charter check'.
 
-With --edit it prints the charter file. Of a signed charter that is the file of the
-next version, which amends it: edit that, and sign it.`,
+With --edit show prints the charter file. For a signed charter that is the file of
+the next version: edit and sign it to amend the charter.`,
 		Example: `  vasistas charter show charter.event
   vasistas charter show --edit v2.tlog-proof > v3.json`,
 		Args: cobra.ExactArgs(1),
@@ -380,7 +382,7 @@ next version, which amends it: edit that, and sign it.`,
 		e.showCharter(file)
 		return nil
 	})
-	c.Flags().BoolVar(&edit, "edit", false, "print the charter file, of a signed charter that of the next version")
+	c.Flags().BoolVar(&edit, "edit", false, "print the charter file; for a signed charter, that of the next version")
 	c.Flags().Int64Var(&index, "index", -1, indexUsage)
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.MarkFlagsMutuallyExclusive("edit", "json")

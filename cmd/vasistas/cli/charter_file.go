@@ -14,22 +14,23 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/profile"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// A charterFile is a charter as a file has it: the file that founders edit, an
-// event, signed or not, or a proof that carries one.
+// A charterFile is the content of a charter file, an event, signed or not, or a proof file
+// with one.
 type charterFile struct {
 	name     string
-	text     bool         // to be edited; its event is fresh
+	text     bool         // a charter file; its event is new
 	event    *event.Event // never nil
 	charter  *event.Charter
 	payload  []byte
 	envelope *event.Envelope // nil: not signed yet
-	index    *uint64         // of a proof: where it says the entry is
+	index    *uint64         // of the entry, by the proof file
 }
 
 // readCharter reads a charter of any kind.
@@ -56,7 +57,9 @@ func parseCharter(b []byte) (*charterFile, error) {
 		f.event, err = event.Parse(b)
 	default:
 		log, ch, err := event.ParseCharterFile(b)
-		if err != nil {
+		if err != nil && draft(b) {
+			return nil, fmt.Errorf("it is a draft, which names a file or a shipped profile; complete it with 'vasistas charter new FILE --out CHARTER': %w", err)
+		} else if err != nil {
 			return nil, err
 		}
 		return makeCharter(log, ch)
@@ -66,12 +69,28 @@ func parseCharter(b []byte) (*charterFile, error) {
 	}
 	var ok bool
 	if f.charter, ok = f.event.Body.(*event.Charter); !ok {
-		return nil, fmt.Errorf("it is a %s, and no charter", f.event.Type)
+		return nil, fmt.Errorf("it is a %s, and not a charter", f.event.Type)
 	}
 	return f, nil
 }
 
-// makeCharter makes the event of a charter that is still to be signed.
+// draft returns whether a charter file has a name that 'charter new' resolves: of a file or
+// of a shipped profile.
+func draft(text []byte) bool {
+	v, err := strictjson.Parse(text)
+	if err != nil {
+		return false
+	}
+	values := append(v.Member("logKeys").Elements(), v.Member("profile"), v.Member("witnessPolicy"), v.Member("auditPolicy"))
+	for _, p := range v.Member("parties").Elements() {
+		values = slices.Concat(values, p.Member("keys").Elements(), p.Member("cosigners").Elements(), p.Member("gates").Elements())
+	}
+	return slices.ContainsFunc(values, func(v *strictjson.Value) bool {
+		return v != nil && v.Kind == '"' && !strings.Contains(v.Text, "+") && !isEventKey(v.Text)
+	})
+}
+
+// makeCharter makes the event of an unsigned charter.
 func makeCharter(log string, ch *event.Charter) (*charterFile, error) {
 	ev, err := event.New(log, ch)
 	if err != nil {
@@ -87,16 +106,15 @@ type fromFlags struct {
 	index int64 // of its entry; below 0: not given
 }
 
-const indexUsage = "index of its entry in the log (default: 0 for the first charter; a proof file says it)"
+const indexUsage = "index of its entry in the log (default: that in the proof file, or 0 for the first charter)"
 
 func (f *fromFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.file, "from", "", "signed charter in force, or its proof file, which FILE amends")
+	c.Flags().StringVar(&f.file, "from", "", "signed charter in force that FILE amends, or its proof file")
 	c.Flags().Int64Var(&f.index, "from-index", -1, indexUsage)
 	c.MarkFlagFilename("from")
 }
 
-// current is the charter in force, and the reference that an amendment makes to
-// it.
+// current is the charter in force, with its reference for an amendment.
 type current struct {
 	*charterFile
 	ref event.Reference
@@ -111,29 +129,28 @@ func (e *env) readFrom(f *fromFlags) (*current, error) {
 	return file.inForce(f.index)
 }
 
-// inForce takes a charter as the one in force. A proof file says its index. The proof
-// is not verified here, since the log refuses a reference to a wrong entry.
+// inForce returns the charter as the one in force, with its index in the log. It does not
+// verify a proof, since the log refuses a reference to a wrong entry.
 func (f *charterFile) inForce(index int64) (*current, error) {
 	if f.envelope == nil {
-		return nil, fmt.Errorf("%s: it is not signed, so it is no charter in force; give the signed entry, or its proof file", f.name)
+		return nil, fmt.Errorf("%s: it is not signed, so it is no charter in force; give the signed event or its proof file", f.name)
 	}
 	c := &current{f, event.Reference{Leaf: f.envelope.LeafHash()}}
 	switch {
 	case f.index != nil && index >= 0 && *f.index != uint64(index):
-		return nil, usagef("index %d: the proof file says %d", index, *f.index)
+		return nil, usagef("index %d: the proof file has the index %d", index, *f.index)
 	case f.index != nil:
 		c.ref.Index = *f.index
 	case index >= 0:
 		c.ref.Index = uint64(index)
 	case f.charter.Version != 1:
-		return nil, usagef("%s: version %d is not the first charter: give its proof file, or the index of its entry (--from-index N; of show, --index N)", f.name, f.charter.Version)
+		return nil, usagef("%s: version %d is not the first charter; give its proof file, or the index of its entry (--from-index N; for show, --index N)", f.name, f.charter.Version)
 	}
 	return c, nil
 }
 
-// nextFile returns the charter file of the next version, for founders to edit. If
-// the log's keys are to be replaced, its policies have no log lines; the charter
-// names the keys anyway.
+// nextFile returns the charter file of the next version. With newKeys its policies have no
+// log lines, since the charter names the new keys.
 func (c *current) nextFile(newKeys bool) ([]byte, error) {
 	next := *c.charter
 	next.Version++
@@ -146,41 +163,39 @@ func (c *current) nextFile(newKeys bool) ([]byte, error) {
 	return next.File(c.event.Log)
 }
 
-// A judged charter names in by the charter whose founders must sign it: itself, if it
-// is the first, else the one before. changes is what it changes of that one; problems
-// are its faults apart from signatures.
-type judged struct {
+// A checked charter has its problems, except missing signatures.
+type checked struct {
 	*charterFile
-	by       *event.Charter
-	changes  []event.Change
+	by       *event.Charter // whose founders must sign it: itself if the first, else the one before
+	changes  []event.Change // from by
 	problems []string
 }
 
-func (e *env) judge(name string, from *fromFlags) (*judged, error) {
+func (e *env) checkCharter(name string, from *fromFlags) (*checked, error) {
 	file, err := e.readCharter(name)
 	if err != nil {
 		return nil, err
 	}
-	j := &judged{charterFile: file, by: file.charter}
+	c := &checked{charterFile: file, by: file.charter}
 	switch version := file.charter.Version; {
 	case version == 1 && from.file != "":
-		return nil, usagef("%s is the first charter: it amends nothing, so leave out --from", name)
+		return nil, usagef("%s is the first charter, which amends nothing; leave out --from", name)
 	case version != 1 && from.file == "":
-		return nil, usagef("%s is version %d: its signers are the founders of version %d; give that as --from", name, version, version-1)
+		return nil, usagef("%s is version %d, which the founders of version %d must sign; give that as --from", name, version, version-1)
 	case version != 1:
 		now, err := e.readFrom(from)
 		if err != nil {
 			return nil, err
 		}
-		j.by, j.changes, j.problems = now.charter, event.Diff(now.charter, file.charter), follows(file, now)
+		c.by, c.changes, c.problems = now.charter, event.Diff(now.charter, file.charter), follows(file, now)
 	}
 	if err := file.check(); err != nil {
-		j.problems = append(j.problems, err.Error())
+		c.problems = append(c.problems, err.Error())
 	}
-	return j, nil
+	return c, nil
 }
 
-// follows says why a charter is not the next version of another.
+// follows returns why a charter is not the next version of another.
 func follows(file *charterFile, now *current) []string {
 	var problems []string
 	add := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
@@ -191,18 +206,17 @@ func follows(file *charterFile, now *current) []string {
 		add("it is version %d, and %s is version %d", file.charter.Version, now.name, now.charter.Version)
 	}
 	if prev := file.charter.Prev; prev == nil || *prev != now.ref {
-		add("its prev is not entry %d as %s has it; a signature more makes another entry", now.ref.Index, now.name)
+		add("its prev is not entry %d with the leaf hash of %s; each added signature changes that hash", now.ref.Index, now.name)
 	}
 	return problems
 }
 
-// check judges a charter that package event accepted: whether it can be signed, and
-// whether its policies, operators and profile keep the rules. It shows the ledger an
-// amendment as a first charter, which needs no history; the ledger may then miss
-// nothing but signatures.
+// check checks that a well-formed charter can be signed, and that its policies, operators
+// and profile keep the rules. It checks an amendment as a first charter, which needs no
+// history; only signatures may be missing then.
 func (f *charterFile) check() error {
 	if ledger.Rules(f.charter.Rules) == nil {
-		return fmt.Errorf("rules %d: this program does not know them", f.charter.Rules)
+		return fmt.Errorf("rules %d: this version of the program does not know them", f.charter.Rules)
 	}
 	first, body := *f.event, *f.charter
 	body.Version, body.Prev = 1, nil
@@ -220,24 +234,24 @@ func (f *charterFile) check() error {
 	}
 	needed := f.charter.Thresholds.Recover
 	if needed > event.MaxSignatures {
-		return fmt.Errorf("thresholds.recover is %d, and an entry carries at most %d signatures", needed, event.MaxSignatures)
+		return fmt.Errorf("thresholds.recover is %d, but an entry has at most %d signatures", needed, event.MaxSignatures)
 	}
-	// About 100 bytes of JSON around it, and 200 a signature.
+	// About 100 bytes of JSON around the payload, and 200 for each signature.
 	size := base64.StdEncoding.EncodedLen(len(f.payload)) + 100 + 200*int(needed)
 	if size > event.MaxEntrySize {
-		return fmt.Errorf("signed, it would have %d bytes, and an entry has %d at most: give it fewer parties, or fewer ML-DSA keys", size, event.MaxEntrySize)
+		return fmt.Errorf("signed, it would have %d bytes, but an entry has at most %d; give it fewer parties, or fewer ML-DSA keys", size, event.MaxEntrySize)
 	}
 	return nil
 }
 
-// advise tells what a charter allows and its founders may not want.
+// advise prints the notes of unwise.
 func (e *env) advise(notes []string) {
 	for _, n := range notes {
 		e.note("note: %s", n)
 	}
 }
 
-// unwise lists what a charter allows and its founders may not want.
+// unwise returns notes on what a charter allows but its founders may not want.
 func unwise(ch *event.Charter) []string {
 	var out []string
 	note := func(is bool, format string, args ...any) {
@@ -256,33 +270,32 @@ func unwise(ch *event.Charter) []string {
 	note(n == 1, "one founder alone can change everything")
 	note(n > 1 && t.Amend == 1, "each of the %d founders can amend the charter alone", n)
 	note(n > 1 && t.Recover == uint64(n), "a recovery needs all %d founders, so it is impossible once one key is lost", n)
-	note(count[event.RoleAuthority] == 0, "there is no authority, so nothing can be warranted")
+	note(count[event.RoleAuthority] == 0, "there is no authority, so there can be no warrant")
 	note(len(ch.Groups) == 0, "there is no custodian group, so the log can open no key")
 	for _, g := range ch.Groups {
 		all := uint64(len(g.Members))
 		note(g.Threshold == 1, "group %s: one custodian alone opens every key", g.ID)
-		note(g.Threshold == all && all > 1, "group %s: it takes all %d custodians, so no key opens once one of them is lost", g.ID, all)
+		note(g.Threshold == all && all > 1, "group %s: opening takes all %d custodians, so no key opens once one of them is lost", g.ID, all)
 	}
 	witnesses, auditors := least(ch.WitnessPolicy), least(ch.AuditPolicy)
-	note(witnesses == 0, "the witness policy asks for no witness, so the log may show different people different trees")
-	note(witnesses == 1, "one witness alone meets the witness policy, so it can vouch for two different trees")
-	note(auditors == 0 && len(ch.Groups) > 0, "the audit policy asks for no auditor, so keys open even while disclosures are overdue")
-	note(auditors == 0 && count[event.RoleAuditor] > 0, "there are auditors, and the audit policy asks for none of them")
+	note(witnesses == 0, "the witness policy requires no witness, so the log can show different people different trees")
+	note(witnesses == 1, "one witness alone meets the witness policy, so it can cosign two different trees")
+	note(auditors == 0 && len(ch.Groups) > 0, "the audit policy requires no auditor, so keys open even while disclosures are overdue")
+	note(auditors == 0 && count[event.RoleAuditor] > 0, "there are auditors, but the audit policy requires none of them")
 	p := &ch.Profile
-	note(p.ID == "demo", "the profile demo has seconds for days: it is for demonstrations")
-	note(p.Emergency != nil && count[event.RoleDuty] == 0, "the profile has emergencies, and without a duty key there can be none")
-	note(p.Emergency == nil && count[event.RoleDuty] > 0, "there are duty keys, and the profile has no emergencies")
+	note(p.ID == "demo", "the profile demo has seconds in place of days, for demonstrations only")
+	note(p.Emergency != nil && count[event.RoleDuty] == 0, "the profile allows emergencies, but there is no duty key for them")
+	note(p.Emergency == nil && count[event.RoleDuty] > 0, "there are duty keys, but the profile allows no emergencies")
 	for _, c := range event.Diff(nil, ch) {
 		path, figure := strings.CutPrefix(c.Path, "profile.")
-		note(figure && strings.HasSuffix(path, ".kinds") && !kinds[c.Is], "no authority is of the kind %s, which the profile asks to sign", c.Is)
+		note(figure && strings.HasSuffix(path, ".kinds") && !kinds[c.Is], "no authority is of the kind %s, which the profile requires to sign", c.Is)
 		note(figure && path != "id" && path != "sources" && lawOf(p, path) == "", "profile.%s has no source", path)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-// least is how many cosignatures meet a policy at least, 0 also for none that can
-// be read.
+// least returns the least number of cosignatures that meet a policy, 0 for an invalid one.
 func least(policy string) int {
 	p, err := tlog.ParsePolicy([]byte(policy))
 	if err != nil {
@@ -291,7 +304,7 @@ func least(policy string) int {
 	return describePolicy(p).Least
 }
 
-// lawOf returns the sources of a figure: the rows nearest to it. "" is none.
+// lawOf returns the sources of a figure, from the most specific rows; "" for none.
 func lawOf(p *event.Profile, path string) string {
 	nearest := ""
 	var laws []string

@@ -25,7 +25,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// charterFlags are shorthand for members of a charter file.
+// charterFlags set members of a charter file.
 type charterFlags struct {
 	origin, profile, witnessPolicy, auditPolicy string
 	logKeys, parties, thresholds                []string
@@ -35,13 +35,13 @@ type charterFlags struct {
 
 func (f *charterFlags) add(c *cobra.Command) {
 	fl := c.Flags()
-	fl.StringVar(&f.origin, "origin", "", "origin of the log: the name that its keys have")
-	fl.StringArrayVar(&f.logKeys, "log-key", nil, "VKEY of the log, or a file with it, the Ed25519 key first (repeatable)")
-	fl.StringVar(&f.profile, "profile", "", "profile: the name of a shipped one (see docs/profiles.md), or a file")
+	fl.StringVar(&f.origin, "origin", "", "origin of the log, the name of its keys")
+	fl.StringArrayVar(&f.logKeys, "log-key", nil, "VKEY of the log, or a file with it; the Ed25519 key first (repeatable)")
+	fl.StringVar(&f.profile, "profile", "", "profile: the name of a shipped one (see docs/profiles.md), or of a file")
 	fl.StringArrayVar(&f.parties, "party", nil, "ROLE:NAME[:KIND]=FILE[,FILE...]: a party and its public keys (repeatable)")
-	fl.StringArrayVar(&f.thresholds, "threshold", nil, "amend=N or recover=N: how many founders sign an amendment, or a recovery")
-	fl.StringVar(&f.witnessPolicy, "witness-policy", "", "policy file: which witnesses must cosign; or none")
-	fl.StringVar(&f.auditPolicy, "audit-policy", "", "policy file: which auditors must cosign; or none, while there are no auditors")
+	fl.StringArrayVar(&f.thresholds, "threshold", nil, "amend=N or recover=N: number of founders that must sign an amendment, or a recovery")
+	fl.StringVar(&f.witnessPolicy, "witness-policy", "", "policy file with the witnesses that must cosign, or none")
+	fl.StringVar(&f.auditPolicy, "audit-policy", "", "policy file with the auditors that must cosign, or none while there are no auditors")
 	fl.StringVar(&f.out, "out", "", "charter file to write")
 	fl.BoolVar(&f.json, "json", false, "print JSON")
 	c.MarkFlagRequired("out")
@@ -52,21 +52,21 @@ func (e *env) charterNew() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "new [FILE] [--origin LOG --log-key VKEY --profile NAME --party ROLE:NAME=KEYS ...] --out FILE",
 		Short: "Make a charter file",
-		Long: `new makes a charter file of FILE and of what the flags say, which goes first,
-checks it, and writes it in its one form. Edit it as you like: members and lists
-may stand in any order, and a duration is text such as "90d".
+		Long: `new makes a charter file from the draft FILE and the flags, checks it, and writes
+it in its one form. A flag replaces the whole member of FILE: --party all parties,
+--threshold both thresholds, --log-key all log keys. You can edit the result:
+members and lists may be in any order, and a duration is text such as "90d".
 
-In FILE, a key may be the name of a file with one: with an event key (keys), a
-verifier key (logKeys, cosigners) or a gate's key (gates). The profile may be the
-name of a shipped one or of a file, and a policy "none" or the name of a file. new
-puts in what they stand for.
+In FILE, a key may be the name of a file with an event key (keys), a verifier key
+(logKeys, cosigners) or a gate's key (gates). The profile may be the name of a
+shipped profile or of a file, and a policy "none" or the name of a file. new
+replaces these names by their content.
 
 A party is one role under one name: charter (a founder, who may sign amendments),
-authority (court, commission; with its kind as the profile names kinds), duty (an
-authority's on-call key, under the authority's name), provider, custodian or
-auditor. One key can't have two roles. Founders, custodians and auditors have
-exactly one event key. A custodian has its gate's keys too, an auditor those that
-cosign for it.`,
+authority (a court or commission, with a kind of the profile), duty (an authority's
+on-call key, under the authority's name), provider, custodian or auditor. One key
+can't have two roles. Founders, custodians and auditors have exactly one event key.
+A custodian also has its gate's keys, and an auditor the keys that cosign for it.`,
 		Example: `  vasistas charter new --origin example.com/log --log-key log.key.pub --profile ca \
       --party charter:one=one.pem.pub --party charter:two=two.pem.pub --party charter:three=three.pem.pub \
       --party provider:messenger=messenger.pem.pub --party authority:superior-court:court=judge.pem.pub \
@@ -94,15 +94,16 @@ func (e *env) charterRecover() *cobra.Command {
 	var from fromFlags
 	c := &cobra.Command{
 		Use:   "recover --from CURRENT [--log-key VKEY] [--witness-policy FILE] --out FILE",
-		Short: "Make the charter file of a log that lost its key or its witnesses",
+		Short: "Make the charter file to recover a log that lost its key or its witnesses",
 		Long: `recover makes the file of the version after CURRENT, the charter in force, for a
-log that can't log an amendment in the usual way: its key is lost, or its witnesses
-can't meet the policy any more. A flag replaces all that CURRENT says there; edit
-the file for whatever else changes. The log's origin stays.
+log that can't log an amendment as usual: its key is lost, or its witnesses can't
+meet the policy any more. A flag replaces the whole member of CURRENT; edit the
+file for other changes. The log's origin stays.
 
-As many founders of CURRENT sign it as its recover threshold says. It is then given
-to the log (vasistas-log serve -recovery), and to every gate, monitor and verifier,
-whose operator confirms by name what it changes.`,
+The file needs the signatures of as many founders of CURRENT as its recover
+threshold requires. Then give it to the log (vasistas-log serve -recovery), and to
+the operator of every gate, monitor and verifier, who must confirm the changes by
+name.`,
 		Example: `  vasistas charter recover --from charter.event --log-key new.key.pub --out recovery.json
   vasistas charter sign recovery.json --from charter.event --key one.pem --out recovery.event
   vasistas charter check recovery.event --from charter.event --recover`,
@@ -125,8 +126,8 @@ whose operator confirms by name what it changes.`,
 	return c
 }
 
-// runCharterNew writes the charter file that flags and text make, if a log would
-// take it. A recovery has the charter that it recovers as was.
+// runCharterNew writes the charter file of text and flags, if a log would accept it. was is
+// the charter that a recovery replaces.
 func (e *env) runCharterNew(f *charterFlags, text []byte, was *event.Charter) error {
 	log, ch, err := e.fill(text, f)
 	if err != nil {
@@ -142,7 +143,7 @@ func (e *env) runCharterNew(f *charterFlags, text []byte, was *event.Charter) er
 		err = file.check()
 	}
 	if err != nil {
-		return fmt.Errorf("this can't be a charter: %w", err)
+		return fmt.Errorf("no log accepts this charter: %w", err)
 	}
 	out, err := ch.File(log)
 	if err == nil {
@@ -188,7 +189,7 @@ func (e *env) fill(text []byte, f *charterFlags) (log string, ch *event.Charter,
 	return event.ParseCharterFile(text)
 }
 
-// members are those that the flags say, and those that a file may leave out, as nil.
+// members returns the members of the flags, and nil for those that a file may leave out.
 func (e *env) members(f *charterFlags) (map[string]any, error) {
 	out := map[string]any{"rules": nil, "version": nil}
 	for name, value := range map[string]string{"log": f.origin, "profile": f.profile, "witnessPolicy": f.witnessPolicy, "auditPolicy": f.auditPolicy} {
@@ -203,7 +204,7 @@ func (e *env) members(f *charterFlags) (map[string]any, error) {
 	for _, arg := range f.thresholds {
 		name, n, _ := strings.Cut(arg, "=")
 		if thresholds[name] = json.RawMessage(n); !json.Valid(thresholds[name]) {
-			return nil, usagef("--threshold %s: write amend=N or recover=N, a number of founders", arg)
+			return nil, usagef("--threshold %s: write amend=N or recover=N, with a number of founders", arg)
 		}
 		out["thresholds"] = thresholds
 	}
@@ -218,8 +219,8 @@ func (e *env) members(f *charterFlags) (map[string]any, error) {
 	return out, nil
 }
 
-// party adds the party of a flag, or its keys to a party of that name. The content of
-// a key file shows which member it belongs to.
+// party adds the party of a flag, or its keys to a party of that name. The content of a key
+// file decides to which member it belongs.
 func (e *env) party(parties []map[string]any, arg string) ([]map[string]any, error) {
 	who, files, ok := strings.Cut(arg, "=")
 	words := strings.Split(who, ":")
@@ -253,7 +254,7 @@ func (e *env) party(parties []map[string]any, arg string) ([]map[string]any, err
 
 const maxKeyText = 4096
 
-// An edit puts other text in the place of a value.
+// An edit replaces a value by text.
 type edit struct {
 	start, end int
 	text       []byte
@@ -267,13 +268,12 @@ func apply(text []byte, edits []edit) []byte {
 	return text
 }
 
-// setMembers replaces members of a charter file. Members that the file lacks go into
-// its first line, so that lines keep their numbers. A nil value leaves the member as
-// it is, and is 1 where the file has none.
+// setMembers replaces members of a charter file. It adds members to the first line, so that
+// lines keep their numbers. A nil value keeps the file's member, or adds 1.
 func setMembers(text []byte, members map[string]any) ([]byte, error) {
 	v, err := strictjson.Parse(text)
 	if err == nil && v.Kind != '{' {
-		err = errors.New("a charter file is an object, in braces")
+		err = errors.New("a charter file is a JSON object, in braces")
 	}
 	if err != nil {
 		return nil, err
@@ -343,21 +343,27 @@ func (e *env) resolve(text []byte) ([]byte, error) {
 	return apply(text, edits), err
 }
 
-// eventKey takes an event key as charters have it, or the name of a public key file.
+// eventKey returns an event key, given as in charters or by the name of a public key file.
 func eventKey(s string) (any, error) {
-	if spki, err := base64.RawURLEncoding.DecodeString(s); err == nil {
-		if _, err := event.ParsePublicKey(spki); err == nil {
-			return s, nil
-		}
+	if isEventKey(s) {
+		return s, nil
 	}
 	k, err := eventkey.LoadPublic(s)
 	if err != nil {
-		return nil, fmt.Errorf("it is no key, and no public key file: %w; give the public half, which keygen writes to FILE%s", err, eventkey.PublicSuffix)
+		return nil, fmt.Errorf("it is no public key, and no file with one: %w; give the public key, which keygen writes to FILE%s", err, eventkey.PublicSuffix)
 	}
 	return base64.RawURLEncoding.EncodeToString(k.SPKI()), nil
 }
 
-// vkey takes a verifier key, or the name of a file with one.
+func isEventKey(s string) bool {
+	spki, err := base64.RawURLEncoding.DecodeString(s)
+	if err == nil {
+		_, err = event.ParsePublicKey(spki)
+	}
+	return err == nil
+}
+
+// vkey returns a verifier key, given as such or by the name of a file.
 func (e *env) vkey(s string) (any, error) {
 	if !strings.Contains(s, "+") {
 		b, err := e.read(s, maxKeyText)
@@ -367,7 +373,7 @@ func (e *env) vkey(s string) (any, error) {
 		s = strings.TrimSuffix(string(b), "\n")
 	}
 	if strings.HasPrefix(s, "PRIVATE+KEY+") {
-		return nil, errors.New("this is the private half: give the public one")
+		return nil, errors.New("this is the private key; give the public one")
 	}
 	k, err := tlog.ParseVerifierKey(s)
 	if err != nil {
@@ -376,18 +382,18 @@ func (e *env) vkey(s string) (any, error) {
 	return k.String(), nil
 }
 
-// gateKey takes the name of a file with a gate's public key.
+// gateKey returns a gate's public key, given by the name of a file.
 func (e *env) gateKey(s string) (any, error) {
 	b, err := e.read(s, maxKeyText)
 	return json.RawMessage(b), err
 }
 
-// profileText takes the name of a shipped profile, or of a file.
+// profileText returns a profile, given by the name of a shipped one or of a file.
 func (e *env) profileText(s string) (any, error) {
 	p, err := profile.LoadFile(s)
 	if errors.Is(err, profile.ErrUnknown) {
 		if p, err = readAs(e, s, profile.MaxSize, profile.Parse); errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%q is none of %s, and no file", s, strings.Join(profile.Names(), ", "))
+			err = fmt.Errorf("%q is no file, and none of the shipped profiles %s", s, strings.Join(profile.Names(), ", "))
 		}
 	}
 	if err != nil {
@@ -397,14 +403,13 @@ func (e *env) profileText(s string) (any, error) {
 	return json.RawMessage(b), err
 }
 
-// policyLines takes the name of a policy file, or none. A charter has the policy in
-// one spelling: one space between words, no comments and no empty lines. The words
-// are taken apart as the policy parser does.
+// policyLines returns the lines of a policy, given by the name of a file or as none. In a
+// charter a policy has one space between words, no comments and no empty lines.
 func (e *env) policyLines(s string) (any, error) {
 	if s == "none" {
 		return []string{"quorum none"}, nil
 	}
-	p, err := e.readPolicy(s) // as it is, so that an error names its line
+	p, err := e.readPolicy(s) // before normalizing, so that an error names its line
 	if err != nil {
 		return nil, err
 	}

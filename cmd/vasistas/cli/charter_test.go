@@ -189,7 +189,7 @@ func TestShippedProfiles(t *testing.T) {
 }
 
 // A signature that doesn't verify, or is by nobody, is named and not counted.
-func TestSignaturesJudged(t *testing.T) {
+func TestSignaturesVerified(t *testing.T) {
 	ch := testCharter(t, 3)
 	envelope, err := event.Sign(testEvent(t, ch), eventSigner(t, "founder-1"), eventSigner(t, "founder-2"), eventSigner(t, "founder-3"), eventSigner(t, "dog"))
 	check(t, err)

@@ -1,17 +1,17 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli is the command vasistas, to be run in process: each file is one of
-// its commands.
+// Package cli is the command vasistas, as a function that tests call in process. Each
+// command has a file.
 //
-// Exit codes: 0 is success, 1 a failure, 2 wrong usage. verify, audit and scan have
-// their own meaning for them: 0 proven, clean or nothing found; 1 disproven, rules
-// broken or a notice found; 2 could not tell.
+// Exit codes: 0 success, 1 failure, 2 wrong usage. verify, audit and scan differ: 0
+// proven, clean or nothing found; 1 disproven, rules broken or a notice found; 2
+// undecided.
 //
-// The command keeps no state but the files that it is told to write. It trusts
-// its operator's files, and of the rest only what the operator's policy
-// accepts. Private keys and openings are written with mode 0600 and are never
-// overwritten, and no secret has to be given as an argument.
+// The command keeps no state but the files that its flags name. It trusts its operator's
+// files, and of all other input only what the operator's policy accepts (C2SP tlog-policy).
+// It writes private keys and openings with mode 0600, never overwrites them, and needs no
+// secret as an argument.
 package cli
 
 import (
@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -35,17 +36,16 @@ const (
 	exitUsage  = 2
 )
 
-// env is what a command may touch of the process.
+// env has the streams of the process.
 type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
-// exitError is an error with an exit code of its own. An error of a command
-// that is none means exitFailed, one of cobra's parsing exitUsage.
+// exitError is an error with an exit code.
 type exitError struct {
 	code int
-	err  error // nil: it has been said
+	err  error // nil: it was printed
 }
 
 func (e *exitError) Error() string {
@@ -57,13 +57,12 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// usagef is an error about how the command was called.
+// usagef returns an error about wrong usage.
 func usagef(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
-// Run runs the command with its arguments, without its name, and returns the
-// exit code.
+// Run runs the command with args, which do not include its name, and returns the exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	e := &env{stdin, stdout, stderr}
 	root := newRoot(e)
@@ -77,10 +76,13 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	exit, ok := errors.AsType[*exitError](err)
 	if !ok {
-		exit = &exitError{exitUsage, err} // cobra's own
+		exit = &exitError{exitUsage, err} // of cobra's parsing
 	}
 	if exit.err != nil {
 		fmt.Fprintf(stderr, "vasistas: %v\n", exit.err)
+		if errors.Is(exit.err, fs.ErrExist) {
+			fmt.Fprintln(stderr, "vasistas overwrites no file here: remove that one, or name another.")
+		}
 		if exit.code == exitUsage && cmd.Name() != "verify" && cmd.Name() != "audit" && cmd.Name() != "scan" {
 			fmt.Fprintf(stderr, "See '%s --help'.\n", cmd.CommandPath())
 		}
@@ -92,11 +94,11 @@ func newRoot(e *env) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "vasistas",
 		Short: "A transparency log for warrants and escrow access",
-		Long: `vasistas makes keys, signs events, submits them to a log, and proves and
-verifies what is in one.
+		Long: `vasistas makes keys, signs events, submits them to a log, and proves and verifies
+the entries of a log.
 
-What it reports as verified was checked here, under the policy file that you
-give (C2SP tlog-policy): it trusts neither the log nor the network.`,
+It verifies everything on this machine, under the policy file that you give (C2SP
+tlog-policy). It trusts neither the log nor the network.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -109,12 +111,12 @@ give (C2SP tlog-policy): it trusts neither the log nor the network.`,
 	return root
 }
 
-// do makes a command's function cobra's, and gives its errors their exit code.
+// do adapts a command's function to cobra. An error without an exit code gets exitFailed.
 func do(f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return orExit(exitFailed, f)
 }
 
-// orExit wraps do: an error without an exit code gets this one.
+// orExit is do with another exit code.
 func orExit(code int, f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		err := f(c.Context(), args)
@@ -136,7 +138,7 @@ func (e *env) printf(format string, args ...any) {
 	fmt.Fprintf(e.stdout, format, args...)
 }
 
-// note tells the person at the terminal, apart from the output.
+// note prints a message to standard error.
 func (e *env) note(format string, args ...any) {
 	fmt.Fprintf(e.stderr, format+"\n", args...)
 }
@@ -166,7 +168,7 @@ func (e *env) read(name string, limit int) ([]byte, error) {
 	return b, nil
 }
 
-// readAs reads an input, and parses it. Its errors name the file.
+// readAs reads and parses an input. Its errors name the file.
 func readAs[T any](e *env, name string, limit int, parse func([]byte) (T, error)) (v T, err error) {
 	b, err := e.read(name, limit)
 	if err != nil {
@@ -178,15 +180,15 @@ func readAs[T any](e *env, name string, limit int, parse func([]byte) (T, error)
 	return v, err
 }
 
-// line makes a parser pass over the line feed that editors leave at the end.
+// line makes a parser ignore a line feed at the end, which editors add.
 func line[T any](parse func([]byte) (T, error)) func([]byte) (T, error) {
 	return func(b []byte) (T, error) { return parse(bytes.TrimSuffix(b, []byte("\n"))) }
 }
 
 const proofMagic = "c2sp.org/tlog-proof"
 
-// unwrap returns the entry that a proof file carries, and the index that the proof
-// says; or else the file as it is, without a line feed at its end.
+// unwrap returns entry and index of a proof file, or any other file without a line feed at
+// its end.
 func unwrap(b []byte) (entry []byte, index *uint64, err error) {
 	if !bytes.HasPrefix(b, []byte(proofMagic)) {
 		return bytes.TrimSuffix(b, []byte("\n")), nil, nil

@@ -29,8 +29,8 @@ type escrowFlags struct {
 }
 
 func (f *escrowFlags) add(c *cobra.Command) {
-	c.Flags().StringArrayVarP(&f.recipients, "recipient", "r", nil, "recipient: age1vasistas1... and, if wanted, others of age (repeatable)")
-	c.Flags().StringVar(&f.charters, "charters", "", "directory of charters, which name the custodians' keys (default: $"+charters.Env+")")
+	c.Flags().StringArrayVarP(&f.recipients, "recipient", "r", nil, "recipient: age1vasistas1..., and others of age if you want (repeatable)")
+	c.Flags().StringVar(&f.charters, "charters", "", "directory of charters, which name the custodians' keys (default: $"+charters.Env+", or vasistas/charters in your configuration directory)")
 	c.Flags().StringVarP(&f.out, "out", "o", "", "file to write (default: standard output)")
 	c.MarkFlagRequired("recipient")
 }
@@ -40,17 +40,18 @@ func (e *env) escrow() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "escrow -r RECIPIENT [-o FILE] [FILE]",
 		Short: "Encrypt a file, and escrow its key to custodians",
-		Long: `escrow writes an age file whose key a custodian group of a log can release: each
-custodian's gate a share, each only for an access in the public, witnessed log, and
-not without a notice to the person concerned. A file may be of any size.
+		Long: `escrow writes an age file whose key a custodian group of a log can release. Each
+custodian's gate has a share, and releases it only for an access in the public,
+witnessed log, and with a notice to the person concerned. The file may have any
+size.
 
-A RECIPIENT is made by 'vasistas escrow recipient'. The custodians' keys are those of
-the log's charter, which lies in the directory of charters with a name ending in
-.charter: whoever can write there decides to whose keys you encrypt.
+'vasistas escrow recipient' makes a RECIPIENT. The custodians' keys are those of the
+log's charter, in a file of the directory of charters whose name ends in .charter.
+Protect that directory: who can write to it decides to whose keys you encrypt.
 
-The same recipients work with age itself, and age-plugin-vasistas.
+The same recipients work with age and age-plugin-vasistas.
 
-What a second recipient of the same file opens, no log sees.`,
+If you add a second recipient, it can open the file without the log.`,
 		Example: `  vasistas escrow -r age1vasistas1... -o letter.age letter.txt
   age -r age1vasistas1... -o letter.age letter.txt`,
 		Args: cobra.MaximumNArgs(1),
@@ -61,9 +62,8 @@ What a second recipient of the same file opens, no log sees.`,
 	return c
 }
 
-// stream writes to out what f makes of the input file or of standard input. The file
-// appears only once it is complete; nothing is overwritten, and a failure leaves
-// nothing behind.
+// stream calls f with the input file or standard input, and writes the result to out. The
+// file exists only once it is complete, and replaces no other.
 func (e *env) stream(args []string, out string, f func(w io.Writer, in io.Reader) error) error {
 	in, err := e.input(append(args, "-")[0])
 	if err != nil {
@@ -76,8 +76,7 @@ func (e *env) stream(args []string, out string, f func(w io.Writer, in io.Reader
 	return durable.CreateStream(out, 0o600, func(w io.Writer) error { return f(w, in) })
 }
 
-// runEscrow encrypts a file: one in clear, or, with identities, the content of an age
-// file.
+// runEscrow encrypts a file or, with identities, the content of an age file.
 func (e *env) runEscrow(f *escrowFlags, args []string) error {
 	to, err := f.parse()
 	if err != nil {
@@ -113,7 +112,7 @@ func (e *env) runEscrow(f *escrowFlags, args []string) error {
 	})
 }
 
-// parse returns the recipients, among which is a custodian group.
+// parse returns the recipients, which include a custodian group.
 func (f *escrowFlags) parse() ([]age.Recipient, error) {
 	dir := f.charters
 	var err error
@@ -140,7 +139,7 @@ func (f *escrowFlags) parse() ([]age.Recipient, error) {
 		out = append(out, list...)
 	}
 	if !escrowed {
-		return nil, usagef("no recipient is a custodian group (age1vasistas1...): nothing would be escrowed")
+		return nil, usagef("no recipient is a custodian group (age1vasistas1...), so nothing would be escrowed")
 	}
 	return out, nil
 }
@@ -149,12 +148,12 @@ func (e *env) escrowRewrap() *cobra.Command {
 	var f escrowFlags
 	c := &cobra.Command{
 		Use:   "rewrap -i IDENTITY -r RECIPIENT -o FILE FILE",
-		Short: "Encrypt a file anew, to custodians that have changed",
+		Short: "Encrypt a file again, after a change of custodians",
 		Long: `rewrap opens an age file with an identity of yours, and encrypts its content with a
-new key to the recipients given: all of them, since age does not say who they were.
+new key. Give all recipients, since an age file does not name the old ones.
 
 Use it when a group's custodians have changed. The old custodians can't open the new
-file; the old file they can, so delete it.`,
+file, but they can still open the old one: delete it.`,
 		Example: `  vasistas escrow rewrap -i key.txt -r age1vasistas1... -r age1pq1... -o new.age old.age`,
 		Args:    cobra.ExactArgs(1),
 		RunE:    do(func(_ context.Context, args []string) error { return e.runEscrow(&f, args) }),
@@ -170,16 +169,16 @@ func (e *env) escrowSeed() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "seed --out FILE",
 		Short: "Make the seed of your notice keys",
-		Long: `seed makes what all your notice keys come of, one for each log and month. Keep it:
-with it 'vasistas scan' finds what was opened about you. Whoever else has it can
-read that too.`,
+		Long: `seed makes the secret from which all your notice keys derive, one for each log and
+month. Keep it: 'vasistas scan' needs it to find the notices to you. Keep it secret:
+it opens all of them.`,
 		Example: `  vasistas escrow seed --out me.key`,
 		Args:    cobra.NoArgs,
 		RunE: do(func(context.Context, []string) error {
 			return durable.CreateFile(out, escrow.NewSeed(time.Now()).Bytes(), 0o600)
 		}),
 	}
-	c.Flags().StringVar(&out, "out", "", "file of the seed (mode 0600)")
+	c.Flags().StringVar(&out, "out", "", "new file for the seed (mode 0600)")
 	c.MarkFlagRequired("out")
 	return c
 }
@@ -190,7 +189,7 @@ func (f *noticeKeyFlags) add(c *cobra.Command, kems string) {
 	fl := c.Flags()
 	fl.StringVar(&f.seed, "seed", "", "file of your seed")
 	fl.StringVar(&f.origin, "origin", "", "origin of the log")
-	fl.StringVar(&f.period, "period", "", "month of the notice key, as 2026-01 (default: this month)")
+	fl.StringVar(&f.period, "period", "", "month of the notice key, like 2026-01 (default: this month)")
 	fl.StringVar(&f.kem, "kem", string(event.KEMMLKEMX25519), kems+"mlkem768-x25519 (post-quantum) or x25519")
 	c.MarkFlagRequired("seed")
 	c.MarkFlagRequired("origin")
@@ -201,9 +200,9 @@ func (e *env) escrowKey() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "key --seed FILE --origin LOG",
 		Short: "Print your notice key of a month",
-		Long: `key prints the public key to which notices about you are encrypted, for one log and
-one month, in canonical JSON: for a program that makes escrow packages by itself.
-It is derived from your seed, and says nothing about any other key of it.`,
+		Long: `key prints your public notice key for one log and one month, in canonical JSON, for
+a program that makes escrow packages. Notices to you are encrypted to this key. It
+reveals no other key of your seed.`,
 		Example: `  vasistas escrow key --seed me.key --origin example.com/log --period 2026-11`,
 		Args:    cobra.NoArgs,
 		RunE: do(func(context.Context, []string) error {
@@ -233,10 +232,10 @@ func (e *env) escrowRecipient() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "recipient --seed FILE --origin LOG --group GROUP --account ACCOUNT",
 		Short: "Make the recipient string of this month",
-		Long: `recipient prints the string to encrypt to: it names the log, the custodian group,
-your account in the form that the service uses, and your notice key of the month.
-Make a new one each month, since two files under one notice key can be told to be
-one person's by the gates that open them.`,
+		Long: `recipient prints the recipient string for 'vasistas escrow' and age. It names the
+log, the custodian group, your account in the form that the service uses, and your
+notice key of the month. Make a new one each month: a gate that opens two files with
+one notice key knows that they are one person's.`,
 		Example: `  vasistas escrow recipient --seed me.key --origin example.com/log --group main --account ada@example.org`,
 		Args:    cobra.NoArgs,
 		RunE:    do(func(context.Context, []string) error { return e.runRecipient(&f) }),
@@ -250,8 +249,7 @@ one person's by the gates that open them.`,
 	return c
 }
 
-// noticeKey returns the key of a seed's file for a log and a month, this one if it is
-// not given.
+// noticeKey returns a seed's key for a log and a month, by default the present one.
 func (e *env) noticeKey(f *noticeKeyFlags) (*escrow.SecretKey, error) {
 	seed, err := e.readSeed(f.seed)
 	if err != nil {
@@ -264,7 +262,7 @@ func (e *env) noticeKey(f *noticeKeyFlags) (*escrow.SecretKey, error) {
 		}
 	}
 	if period < seed.First {
-		return nil, usagef("--period %s: the seed is of %s, and no notice would be looked for before that", period, seed.First)
+		return nil, usagef("--period %s: the seed starts at %s, and a scan tries no earlier keys; give that month or a later one", period, seed.First)
 	}
 	return seed.Key(f.origin, period, event.KEM(f.kem))
 }
@@ -300,8 +298,8 @@ func (e *env) escrowShow() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show FILE...",
 		Short: "Show the escrow packages of age files",
-		Long: `show reads the headers of age files and prints the digest of each escrow package:
-what an access names.`,
+		Long: `show reads the headers of age files and prints the digest of each escrow package, by
+which an access names it.`,
 		Example: `  vasistas escrow show letter.age`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    do(func(_ context.Context, args []string) error { return e.runEscrowShow(asJSON, args) }),
@@ -334,7 +332,7 @@ func (e *env) runEscrowShow(asJSON bool, files []string) error {
 	return nil
 }
 
-// readPackages reads the packages of a file, of which there must be one at least.
+// readPackages returns the packages of a file, at least one.
 func (e *env) readPackages(name string) ([]*escrow.Package, error) {
 	in, err := e.input(name)
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// saveEvery is after how many entries a state file is written, besides at the
-// end of each head.
+// saveEvery is the number of entries after which the state file is written. It is also
+// written at the end of each head.
 const saveEvery = 4096
 
 type followFlags struct {
@@ -37,23 +37,23 @@ func (e *env) follow() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "follow",
 		Short: "Print the log's entries as they are verified",
-		Long: `follow prints each entry as a line of JSON, in the order of the log, as soon as
-it is proven to be in the tree of a checkpoint that meets the policy and that
-extends every checkpoint seen before. If the log signs a fork, it stops and
-writes down both checkpoints.
+		Long: `follow prints each entry of the log as a line of JSON, in order, once the entry is
+proven to be in the tree of a checkpoint that meets the policy and extends every
+earlier checkpoint. If the log signs a fork, follow prints both checkpoints as
+evidence, and stops.
 
-With --state it goes on where it stopped. The file is written after the lines
-have been printed, so a line may come twice after a crash, and never not at all.`,
+With --state follow resumes where it stopped. It writes the file after printing, so
+after a crash a line may come twice, but none is lost.`,
 		Example: "  vasistas follow --policy policy.txt --state follow.state --until-head",
 		Args:    cobra.NoArgs,
 		RunE:    do(func(ctx context.Context, _ []string) error { return e.runFollow(ctx, &f) }),
 	}
 	f.add(c)
-	c.Flags().Uint64Var(&f.from, "from", 0, "first index to print, if there is no state")
-	c.Flags().StringVar(&f.state, "state", "", "file that remembers where it stopped")
+	c.Flags().Uint64Var(&f.from, "from", 0, "first index to print, if there is no state yet")
+	c.Flags().StringVar(&f.state, "state", "", "file to resume from")
 	c.Flags().BoolVar(&f.untilHead, "until-head", false, "stop at the present head")
-	c.Flags().BoolVar(&f.raw, "raw", false, "print the exact bytes of each entry too, in base64")
-	c.Flags().DurationVar(&f.poll, "poll", time.Second, "how often to ask for a new head")
+	c.Flags().BoolVar(&f.raw, "raw", false, "also print the exact bytes of each entry, in base64")
+	c.Flags().DurationVar(&f.poll, "poll", time.Second, "pause between two requests for a new head")
 	return c
 }
 
@@ -81,13 +81,13 @@ func (e *env) runFollow(ctx context.Context, f *followFlags) error {
 	}
 	err = e.printEntries(ctx, follower, f)
 	if fork, ok := errors.AsType[*client.ForkError](err); ok {
-		// It is printed, since it may not be served twice.
+		// Print the evidence now: the log may not serve the fork again.
 		return errors.Join(err, e.printJSON(map[string]*client.ForkEvidence{"fork": fork.Evidence()}))
 	}
 	return err
 }
 
-// printEntries prints what the follower yields, and saves where it stands.
+// printEntries prints the follower's entries, and saves its state.
 func (e *env) printEntries(ctx context.Context, follower *client.Follower, f *followFlags) (err error) {
 	out := bufio.NewWriterSize(e.stdout, 64<<10)
 	bar := e.progress("entries")
@@ -106,7 +106,7 @@ func (e *env) printEntries(ctx context.Context, follower *client.Follower, f *fo
 	for entry, err := range follower.All(ctx) {
 		if err != nil && !f.untilHead && ctx.Err() != nil &&
 			(errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err())) {
-			return nil // that is how it is stopped
+			return nil // stopped by a signal
 		}
 		if err != nil {
 			return err
@@ -132,9 +132,9 @@ type entryJSON struct {
 	Leaf  string          `json:"leaf"`
 	Type  event.Type      `json:"type,omitempty"` // "" if the entry is not an event
 	Hash  string          `json:"hash,omitempty"` // event hash
-	Keys  []string        `json:"keys,omitempty"` // key ids that claim to have signed
+	Keys  []string        `json:"keys,omitempty"` // key ids of the signatures, which are not verified
 	Event json.RawMessage `json:"event,omitempty"`
-	Entry string          `json:"entry,omitempty"` // exact bytes, for what is no event or with --raw
+	Entry string          `json:"entry,omitempty"` // exact bytes, for other entries than events, or with --raw
 }
 
 func printEntry(out *bufio.Writer, entry client.Entry, raw bool) error {

@@ -26,21 +26,21 @@ func (e *env) keygen() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "keygen",
 		Short: "Make a key: for events, or for a log or witness",
-		Long: `keygen makes a key and writes its private half to FILE (mode 0600) and its
-public half to FILE.pub. It never overwrites a file.
+		Long: `keygen makes a key. It writes the private key to FILE (mode 0600) and the public
+key to FILE.pub. It never overwrites a file.
 
-Without --note it is a key that signs events (PKCS #8 PEM); with --note NAME a
-key of a log or witness of that name (C2SP signed-note).`,
+By default the key signs events (PKCS #8 PEM). With --note NAME it is a key of the
+log or witness of that name (C2SP signed-note).`,
 		Example: `  vasistas keygen --type ed25519 --out judge.pem
   vasistas keygen --note example.com/log --alg ed25519 --out log.key
   vasistas keygen --note example.com/witness --alg mldsa --out witness.key`,
 		Args: cobra.NoArgs,
 		RunE: do(func(context.Context, []string) error { return e.runKeygen(&f) }),
 	}
-	c.Flags().StringVar(&f.kind, "type", "ed25519", "event key: ed25519 or p256")
-	c.Flags().StringVar(&f.note, "note", "", "make a note key of this name instead")
-	c.Flags().StringVar(&f.alg, "alg", "ed25519", "note key: ed25519 (a log), cosignature (Ed25519, a witness), mldsa (ML-DSA-44, either)")
-	c.Flags().StringVar(&f.out, "out", "", "file of the private key")
+	c.Flags().StringVar(&f.kind, "type", "ed25519", "algorithm of an event key: ed25519 or p256")
+	c.Flags().StringVar(&f.note, "note", "", "make a note key of this name")
+	c.Flags().StringVar(&f.alg, "alg", "ed25519", "algorithm of a note key: ed25519 (log), cosignature (Ed25519, witness), mldsa (ML-DSA-44, both)")
+	c.Flags().StringVar(&f.out, "out", "", "new file for the private key")
 	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	c.MarkFlagRequired("out")
 	c.MarkFlagsMutuallyExclusive("type", "note")
@@ -61,7 +61,7 @@ func (e *env) runKeygen(f *keygenFlags) error {
 	}
 	alg, ok := eventAlgorithms[f.kind]
 	if !ok {
-		return usagef("--type %q: it is ed25519 or p256", f.kind)
+		return usagef("--type %q: give ed25519 or p256", f.kind)
 	}
 	key, err := eventkey.Generate(alg, f.out)
 	if err != nil {
@@ -77,21 +77,28 @@ func (e *env) runKeygen(f *keygenFlags) error {
 	return nil
 }
 
+// createKey creates the files of a private and a public key, both or none.
+func createKey(name string, private, public []byte) error {
+	if err := durable.CreateFile(name, private, 0o600); err != nil {
+		return err
+	}
+	if err := durable.CreateFile(name+eventkey.PublicSuffix, public, 0o644); err != nil {
+		return errors.Join(err, os.Remove(name))
+	}
+	return nil
+}
+
 func (e *env) noteKey(f *keygenFlags) error {
 	alg, ok := noteAlgorithms[f.alg]
 	if !ok {
-		return usagef("--alg %q: it is ed25519, cosignature or mldsa", f.alg)
+		return usagef("--alg %q: give ed25519, cosignature or mldsa", f.alg)
 	}
 	s, err := tlog.GenerateSigner(f.note, alg)
 	if err != nil {
 		return usagef("--note: %w", err)
 	}
-	if err := durable.CreateFile(f.out, []byte(s.Secret()+"\n"), 0o600); err != nil {
+	if err := createKey(f.out, []byte(s.Secret()+"\n"), []byte(s.Verifier().String()+"\n")); err != nil {
 		return err
-	}
-	if err := durable.CreateFile(f.out+eventkey.PublicSuffix, []byte(s.Verifier().String()+"\n"), 0o644); err != nil {
-		// Nobody has seen the private key yet, and it is ours.
-		return errors.Join(err, os.Remove(f.out))
 	}
 	if f.json {
 		return e.printJSON(struct {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -36,13 +35,13 @@ func (e *env) open() *cobra.Command {
 	var f openFlags
 	c := &cobra.Command{
 		Use:   "open --case CASE [-o FILE] FILE",
-		Short: "Open an escrowed file, for an access that is in the log (agencies)",
-		Long: `open asks the gates of the custodian group side by side, for the access of a case
-file; needs as many shares as the group says; and decrypts the file. Gates that are
-down or slow, or that answer nonsense, are named and done without.
+		Short: "Open an escrowed file, for an access in the log (agencies)",
+		Long: `open asks all gates of the custodian group for the access of a case file, and
+decrypts the file once it has the group's threshold of shares. It reports gates that
+are down, slow or wrong, and goes on without them.
 
-A gate opens only what is in the log: it writes its release and the notices to the
-persons concerned first. What it refuses, it says why.`,
+A gate opens only for an access in the log. It first logs its release, with notices
+to the persons concerned. A refusal names its reason.`,
 		Example: `  vasistas open key --out case.key
   vasistas open consent --key agency.pem --warrant w.tlog-proof --recipient case.key.pub
   vasistas open prepare --key case.key --charter main.charter --warrant w.tlog-proof --warrant-openings w.openings \
@@ -51,16 +50,16 @@ persons concerned first. What it refuses, it says why.`,
 		Args: cobra.ExactArgs(1),
 		RunE: do(func(ctx context.Context, args []string) error { return e.runOpen(ctx, &f, args) }),
 	}
-	c.Flags().StringVar(&f.file, "case", "", "case file, which 'open prepare' makes")
-	c.Flags().StringVarP(&f.out, "out", "o", "", "file of the plaintext (default: standard output)")
-	c.Flags().DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long one gate is waited for")
-	c.Flags().BoolVar(&f.json, "json", false, "print what came of each gate as JSON, on standard error")
+	c.Flags().StringVar(&f.file, "case", "", "case file, made by 'open prepare'")
+	c.Flags().StringVarP(&f.out, "out", "o", "", "new file for the plaintext (default: standard output)")
+	c.Flags().DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long to wait for one gate")
+	c.Flags().BoolVar(&f.json, "json", false, "print the outcome of each gate as JSON, on standard error")
 	c.MarkFlagRequired("case")
 	c.AddCommand(e.openKey(), e.openConsent(), e.openPrepare())
 	return c
 }
 
-// gateReport is the line that open --json prints for a gate.
+// gateReport is a line of open --json, for a gate.
 type gateReport struct {
 	Gate    string  `json:"gate"`
 	URL     string  `json:"url,omitempty"`
@@ -90,7 +89,7 @@ func (e *env) runOpen(ctx context.Context, f *openFlags, args []string) error {
 	})
 }
 
-// gateNote says what came of a gate, as soon as it is known.
+// gateNote prints the outcome of a gate.
 func (e *env) gateNote(f *openFlags, r agency.Result) {
 	report := gateReport{Gate: r.Custodian, URL: r.URL}
 	if no, ok := errors.AsType[*agency.Refusal](r.Err); ok {
@@ -117,13 +116,13 @@ func (e *env) openKey() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "key --out FILE",
 		Short: "Make the recipient key of one access",
-		Long: `key makes the key that gates encrypt their shares to, for one access. The public
-half, in FILE.pub, goes into the access; sign for it with 'open consent'.`,
+		Long: `key makes the recipient key of one access, to which gates encrypt their shares. The
+access names the public key, in FILE.pub; sign for it with 'open consent'.`,
 		Example: `  vasistas open key --out case.key`,
 		Args:    cobra.NoArgs,
 		RunE:    do(func(context.Context, []string) error { return runOpenKey(out, kem) }),
 	}
-	c.Flags().StringVar(&out, "out", "", "file of the private key (mode 0600)")
+	c.Flags().StringVar(&out, "out", "", "new file for the private key (mode 0600)")
 	c.Flags().StringVar(&kem, "kem", string(event.KEMMLKEMX25519), "mlkem768-x25519 (post-quantum) or x25519")
 	c.MarkFlagRequired("out")
 	return c
@@ -142,13 +141,7 @@ func runOpenKey(out, kem string) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.CreateFile(out, private, 0o600); err != nil {
-		return err
-	}
-	if err := durable.CreateFile(out+eventkey.PublicSuffix, append(public, '\n'), 0o644); err != nil {
-		return errors.Join(err, os.Remove(out)) // nobody has seen it
-	}
-	return nil
+	return createKey(out, private, append(public, '\n'))
 }
 
 type consentFlags struct {
@@ -160,10 +153,10 @@ func (e *env) openConsent() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "consent --key AGENCYKEY --recipient FILE [--warrant FILE]",
 		Short: "Sign for a recipient key",
-		Long: `consent signs, with the agency's key that the warrant names, that a recipient key is
-its own, for one access on one warrant. It prints the id that the access must have and
-the signature: the provider makes the access with them ('sign --id ID --subject
-agencySignature=SIGNATURE'). Without --warrant it is for an emergency.`,
+		Long: `consent signs for a recipient key with the agency's key that the warrant names, for
+one access under one warrant. It prints the signature and the id that the access must
+have. The provider makes the access with both ('sign --id ID --subject
+agencySignature=SIGNATURE'). Without --warrant the access is an emergency's.`,
 		Example: `  vasistas open consent --key agency.pem --warrant w.tlog-proof --recipient case.key.pub`,
 		Args:    cobra.NoArgs,
 		RunE:    do(func(ctx context.Context, _ []string) error { return e.runConsent(ctx, &f) }),
@@ -171,8 +164,8 @@ agencySignature=SIGNATURE'). Without --warrant it is for an emergency.`,
 	fl := c.Flags()
 	fl.StringVar(&f.key, "key", "", "the agency's private key file, or NAME://KEY of a KMS")
 	fl.StringVar(&f.warrant, "warrant", "", "the warrant: its event or proof file")
-	fl.StringVar(&f.recipient, "recipient", "", "public key file, which 'open key' makes")
-	fl.StringVar(&f.id, "id", "", "id of the access (default: a fresh one)")
+	fl.StringVar(&f.recipient, "recipient", "", "public key file, made by 'open key'")
+	fl.StringVar(&f.id, "id", "", "id of the access (default: a new one)")
 	c.MarkFlagRequired("key")
 	c.MarkFlagRequired("recipient")
 	return c
@@ -194,7 +187,7 @@ func (e *env) runConsent(ctx context.Context, f *consentFlags) error {
 			return err
 		}
 		if env.Event.Type != event.TypeWarrant {
-			return fmt.Errorf("%s: it is a %s, and no warrant", f.warrant, env.Event.Type)
+			return fmt.Errorf("%s: it is a %s, and not a warrant", f.warrant, env.Event.Type)
 		}
 		warrant = env.Hash()
 	}
@@ -221,7 +214,7 @@ func (e *env) runConsent(ctx context.Context, f *consentFlags) error {
 	}{id.String(), event.Bytes(sig).Text()})
 }
 
-// parseEntry reads a signed event, or the one that a proof file carries.
+// parseEntry parses a signed event, or a proof file with one.
 func parseEntry(b []byte) (*event.Envelope, error) {
 	b, _, err := unwrap(b)
 	if err != nil {
@@ -242,27 +235,27 @@ func (e *env) openPrepare() *cobra.Command {
 	var f prepareFlags
 	c := &cobra.Command{
 		Use:   "prepare --key FILE --charter FILE --access FILE --access-openings FILE --gate NAME=URL... --out CASE FILE...",
-		Short: "Put a case file together",
-		Long: `prepare puts into one file all that the gates ask for: warrant and access with
-their proofs and openings, the packages of all files that the access names (their
-headers; not their content), and the recipient key. It checks what can be checked
-without a log, so that a gate has less to refuse.
+		Short: "Make a case file",
+		Long: `prepare puts all that gates require into one file: warrant and access with their
+proofs and openings, the packages of all files that the access names (from their
+headers), and the recipient key. It checks them as far as that is possible without
+the log, before a gate would refuse them.
 
-It prints the identity under which age opens the files, with age-plugin-vasistas.`,
+It prints the identity with which age and age-plugin-vasistas open the files.`,
 		Example: `  vasistas open prepare --key case.key --charter main.charter --warrant w.tlog-proof --warrant-openings w.openings \
       --access a.tlog-proof --access-openings a.openings --gate one=https://gate.example letter.age --out letter.case`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: do(func(_ context.Context, args []string) error { return e.runPrepare(&f, args) }),
 	}
 	fl := c.Flags()
-	fl.StringVar(&f.key, "key", "", "the access's private key, which 'open key' made")
+	fl.StringVar(&f.key, "key", "", "private key of the access, made by 'open key'")
 	fl.StringVar(&f.charter, "charter", "", "charter in force at the access: its event or proof file")
-	fl.StringVar(&f.warrant, "warrant", "", "proof file of the warrant; none in an emergency")
+	fl.StringVar(&f.warrant, "warrant", "", "proof file of the warrant; leave it out in an emergency")
 	fl.StringVar(&f.warrantOpenings, "warrant-openings", "", "openings of the warrant")
 	fl.StringVar(&f.access, "access", "", "proof file of the access")
 	fl.StringVar(&f.accessOpenings, "access-openings", "", "openings of the access")
 	fl.StringArrayVar(&f.gates, "gate", nil, "a custodian's gate, as NAME=URL (repeatable)")
-	fl.StringVar(&f.out, "out", "", "case file to write (mode 0600)")
+	fl.StringVar(&f.out, "out", "", "new case file (mode 0600)")
 	for _, name := range []string{"key", "charter", "access", "access-openings", "gate", "out"} {
 		c.MarkFlagRequired(name)
 	}
@@ -293,7 +286,7 @@ func (e *env) runPrepare(f *prepareFlags, files []string) error {
 	for _, g := range f.gates {
 		name, url, ok := strings.Cut(g, "=")
 		if !ok || c.Gates[name] != "" {
-			return usagef("--gate %q: write NAME=URL, once a custodian", g)
+			return usagef("--gate %q: write NAME=URL, once for each custodian", g)
 		}
 		c.Gates[name] = url
 	}
@@ -318,8 +311,8 @@ func (e *env) runPrepare(f *prepareFlags, files []string) error {
 	return nil
 }
 
-// addPackages takes from files the packages that the access names, and at least one of
-// each. A file may be escrowed to other groups too; what is missing, Check says.
+// addPackages adds the packages of files that the access names, at least one of each file.
+// A file may have packages for other groups, too. Check reports missing packages.
 func (e *env) addPackages(c *agency.Case, f *prepareFlags, files []string) error {
 	openings, err := event.ParseOpenings(c.AccessOpenings)
 	if err != nil {
@@ -334,13 +327,13 @@ func (e *env) addPackages(c *agency.Case, f *prepareFlags, files []string) error
 		if err != nil {
 			return err
 		}
-		found := false
+		before := len(c.Packages)
 		for _, p := range list {
 			if named[p.Digest().String()] {
-				c.Packages, found = append(c.Packages, string(p.Text())), true
+				c.Packages = append(c.Packages, string(p.Text()))
 			}
 		}
-		if !found {
+		if len(c.Packages) == before {
 			return fmt.Errorf("%s: the access does not name its package, %s", name, list[0].Digest())
 		}
 	}

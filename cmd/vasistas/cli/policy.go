@@ -21,9 +21,9 @@ func (e *env) policy() *cobra.Command {
 	var asJSON bool
 	check := &cobra.Command{
 		Use:   "check FILE",
-		Short: "Check a policy file, and say what it asks for",
-		Long: `check parses a policy file (C2SP tlog-policy) as every part of Vasistas does,
-and says which logs and witnesses it believes. An error names the line.`,
+		Short: "Check a policy file, and show its logs and witnesses",
+		Long: `check parses a policy file (C2SP tlog-policy) like every part of Vasistas, and shows
+the logs and witnesses that it trusts. An error names the line.`,
 		Example: "  vasistas policy check policy.txt",
 		Args:    cobra.ExactArgs(1),
 		RunE: do(func(_ context.Context, args []string) error {
@@ -47,7 +47,7 @@ type policyJSON struct {
 	Kind      string        `json:"kind"`
 	Logs      []policyParty `json:"logs"`
 	Witnesses []policyParty `json:"witnesses"`
-	// Least is how many cosignatures meet the quorum at least.
+	// Least is the least number of cosignatures that meet the quorum.
 	Least int `json:"least"`
 }
 
@@ -81,7 +81,7 @@ func (e *env) showPolicy(p *tlog.Policy) {
 		e.printf("  witness  %s, %s%s\n", w.Name, w.Algorithm, at(w.URL))
 	}
 	if !p.NeedsWitnesses() {
-		e.printf("  quorum   none: it believes the log alone, which may then show others another tree\n")
+		e.printf("  quorum   none: it trusts the log alone, which can show others another tree\n")
 		return
 	}
 	e.printf("  quorum   met by %d cosignatures at least\n", d.Least)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/term"
 )
 
-// progress draws a bar on a terminal, and nothing anywhere else.
+// progress draws a bar, on a terminal only.
 type progress struct {
 	w    io.Writer // nil: no terminal
 	what string
@@ -31,7 +31,7 @@ func (e *env) progress(what string) *progress {
 
 const barWidth = 30
 
-// set shows that done of total are done; a total of 0 is not known.
+// set draws done of total; a total of 0 is unknown.
 func (p *progress) set(done, total uint64) {
 	if p.w == nil || time.Since(p.last) < 100*time.Millisecond && done != total {
 		return

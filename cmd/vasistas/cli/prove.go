@@ -25,12 +25,12 @@ func (e *env) prove() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "prove (--index N | --event FILE)",
 		Short: "Get the proof that an entry is in the log",
-		Long: `prove writes a proof file (C2SP tlog-proof) with the entry in it, under the
-latest checkpoint that meets the policy. It was verified, and is verified
-offline by 'vasistas verify'.
+		Long: `prove writes a proof file (C2SP tlog-proof) with the entry, under the latest
+checkpoint that meets the policy. prove verifies it first; 'vasistas verify' can
+verify it again, offline.
 
---event finds the entry of an event by submitting it again: a log answers with
-what it has. If the log does not have the event yet, it has it then.`,
+--event finds the entry of an event by submitting the event again. If the event is
+not in the log yet, this logs it.`,
 		Example: "  vasistas prove --policy policy.txt --index 12 --out 12.tlog-proof",
 		Args:    cobra.NoArgs,
 		RunE: do(func(ctx context.Context, _ []string) error {

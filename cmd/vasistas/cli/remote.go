@@ -11,7 +11,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// logFlags are the flags of every command that talks to a log.
+// logFlags are the flags of every command that uses a log.
 type logFlags struct {
 	log, policy, origin string
 }
@@ -22,7 +22,7 @@ func (f *logFlags) add(c *cobra.Command) {
 }
 
 func (f *logFlags) addPolicy(c *cobra.Command) {
-	c.Flags().StringVar(&f.policy, "policy", "", "policy file: which log and which witnesses you believe")
+	c.Flags().StringVar(&f.policy, "policy", "", "policy file with the log and the witnesses that you trust")
 	c.Flags().StringVar(&f.origin, "origin", "", "origin of the log (default: the name of its key in the policy)")
 	c.MarkFlagFilename("policy")
 }
@@ -32,21 +32,21 @@ func (e *env) readPolicy(name string) (*tlog.Policy, error) {
 	return readAs(e, name, tlog.MaxPolicySize, tlog.ParsePolicy)
 }
 
-// connect returns a client, with a policy unless none was given and none is
-// needed.
+// connect returns a client. It has no policy if none was given and none is needed.
 func (e *env) connect(f *logFlags, needPolicy bool) (*client.Client, error) {
-	config, err := e.clientConfig(f, needPolicy, "give --log URL: the policy has no URL of the log")
+	config, err := e.clientConfig(f, needPolicy, "give --log URL: the policy has no URL of the log, or several")
 	if err != nil {
 		return nil, err
 	}
 	return client.New(config)
 }
 
-// clientConfig is what connect makes a client of; without a URL its error is noURL.
+// clientConfig returns the configuration for connect. Without a URL it returns the error
+// noURL.
 func (e *env) clientConfig(f *logFlags, needPolicy bool, noURL string) (client.Config, error) {
 	config := client.Config{URL: f.log, Origin: f.origin, UserAgent: "vasistas/" + command.Version()}
 	if f.policy == "" && needPolicy {
-		return config, usagef("give --policy FILE: without one, nothing that the log says can be believed")
+		return config, usagef("give --policy FILE: the log can't be verified without a policy")
 	}
 	if f.policy != "" {
 		var err error
@@ -63,17 +63,17 @@ func (e *env) clientConfig(f *logFlags, needPolicy bool, noURL string) (client.C
 	return config, nil
 }
 
-// policyURL returns the URL that a policy gives for the log, if it is one.
+// policyURL returns the only URL of the log in a policy, or "".
 func policyURL(p *tlog.Policy, origin string) string {
-	found := ""
+	url := ""
 	for _, l := range p.Logs {
 		if l.URL == "" || origin != "" && l.Key.Name != origin {
 			continue
 		}
-		if found != "" && found != l.URL {
-			return "" // two logs: the caller must say which
+		if url != "" && url != l.URL {
+			return ""
 		}
-		found = l.URL
+		url = l.URL
 	}
-	return found
+	return url
 }

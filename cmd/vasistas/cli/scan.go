@@ -22,7 +22,7 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
-// noticeSuffix ends the name of a notice that is kept.
+// noticeSuffix ends the name of a saved notice.
 const noticeSuffix = ".notice"
 
 // maxSeedFile bounds a seed file.
@@ -37,26 +37,25 @@ func (e *env) scan() *cobra.Command {
 	var f scanFlags
 	c := &cobra.Command{
 		Use:   "scan -i FILE --policy FILE [URL | DIRECTORY]",
-		Short: "Find what was disclosed about you, and what is not yet",
-		Long: `scan looks for notices to you in a whole log: it tries each with the keys that
-come of your seed, and replays the log as 'vasistas audit' does. It says which case
-it was, who allowed it, who opened your data and by which custodians, and what of
-that is proven by the files of the case, by the replay, or is an auditor's word. It
-also says what is not there: up to when nothing else was disclosed about you, and
-how many releases are still sealed.
+		Short: "Find the notices to you in a log",
+		Long: `scan tries every notice in a log with the keys of your seed, and replays the log like
+'vasistas audit'. For each case it shows who allowed the access, who opened your data
+and with which custodians; and which of this is proven by the case's files, proven by
+the replay, or an auditor's word. It also shows up to when nothing else was disclosed
+about you, and how many releases are still sealed.
 
-It only reads static files, all of them, and none of them again: what it has read of
-a URL it keeps, in the directory of --keep, so that nobody learns from what it asks
-whether something was found. Without --keep that is FILE.tiles for a --state FILE, or
-else a temporary directory. The log's whole size is needed there.
+scan reads all files of the log, and none of them twice, so the server can't learn
+whether scan found a notice. It keeps files read from a URL in the directory of
+--keep, which needs space for the whole log. By default that is FILE.tiles for
+--state FILE, or else a temporary directory.
 
-With --state it goes on where it stopped. The state says what was found, so it is
-written with mode 0600. With --save each notice is kept with its proofs, as a file
-that 'vasistas verify' accepts, and that shows the case to whoever you give it.
+With --state scan resumes where it stopped. The state has the notices to you, so its
+mode is 0600. With --save scan writes each notice with its proofs to a file, which
+anyone can check with 'vasistas verify'.
 
-Exit code: 0 if nothing was found, and the log kept its rules, so that what had to be
-disclosed was; 1 if a notice was found; 2 if it could not tell: the log could not be
-read to its head, broke its rules, or has a notice for you that proves nothing.`,
+Exit code: 0 if there is no notice to you and the log kept its rules, so every notice
+due was disclosed; 1 if scan found a notice; 2 if it can't tell: the log could not be
+read to its head, broke its rules, or has a notice to you that proves no access.`,
 		Example: `  vasistas scan -i me.key --policy policy.txt https://log.example
   vasistas scan -i me.key --policy policy.txt --state me.state --save cases --json`,
 		Args: cobra.MaximumNArgs(1),
@@ -64,9 +63,9 @@ read to its head, broke its rules, or has a notice for you that proves nothing.`
 	}
 	f.add(c, "read and found", 20)
 	fl := c.Flags()
-	fl.StringVarP(&f.identity, "identity", "i", "", "file of your seed, that 'vasistas escrow seed' made")
-	fl.StringVar(&f.save, "save", "", "directory in which each notice is kept with its proofs")
-	fl.StringVar(&f.keep, "keep", "", "directory in which the log is kept as it is read from a URL")
+	fl.StringVarP(&f.identity, "identity", "i", "", "file of your seed, made by 'vasistas escrow seed'")
+	fl.StringVar(&f.save, "save", "", "directory for the notices with their proofs")
+	fl.StringVar(&f.keep, "keep", "", "directory for the files of a log read from a URL")
 	c.MarkFlagRequired("identity")
 	return c
 }
@@ -99,7 +98,7 @@ func (e *env) runScan(ctx context.Context, f *scanFlags, args []string) error {
 		return err
 	}
 	if remote.Keep != "" && slices.ContainsFunc(r.Audit.Reasons, func(why audit.Reason) bool { return why.Code == audit.ReasonCorrupt }) {
-		e.note("vasistas: what was served, or what is kept in %s, is damaged; to read the log again, remove that directory and the state", remote.Keep)
+		e.note("vasistas: the log serves a damaged file, or a file in %s is damaged; to read the log again, remove that directory and the state", remote.Keep)
 	}
 	if f.save != "" {
 		if err := e.saveNotices(f.save, r); err != nil {
@@ -109,8 +108,8 @@ func (e *env) runScan(ctx context.Context, f *scanFlags, args []string) error {
 	return e.printReport(&f.replayFlags, english.ScanJSON(r), english.Scan(r, f.list), int(r.Outcome()))
 }
 
-// keepDir returns where the log is kept, "" if it is read from files anyway, and the
-// directory to be removed after the scan, if that is a temporary one.
+// keepDir returns the directory for the log's files, "" if the log is a directory itself,
+// and the temporary directory to be removed after the scan, if there is one.
 func keepDir(f *scanFlags, url string) (dir, temporary string, err error) {
 	switch {
 	case f.keep != "":
@@ -124,7 +123,7 @@ func keepDir(f *scanFlags, url string) (dir, temporary string, err error) {
 	return dir, dir, err
 }
 
-// saveNotices keeps each notice under the digest that its release states.
+// saveNotices writes each notice to a file that is named by access, custodian and digest.
 func (e *env) saveNotices(dir string, r *scan.Report) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

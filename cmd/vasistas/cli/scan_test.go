@@ -174,7 +174,7 @@ func TestScanState(t *testing.T) {
 	size := w.Size()
 	w.Live(size + 300)
 	w.Publish("w1", "w2")
-	w.scan(1, []string{"-i", w.mine, "--state", state, s.URL}, "by earlier runs, which left the state", `"ada@example.org"`)
+	w.scan(1, []string{"-i", w.mine, "--state", state, s.URL}, "of them by earlier runs", `"ada@example.org"`)
 	if _, err := os.Stat(filepath.Join(state+".tiles", "tile/entries/000")); err != nil {
 		t.Error(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/vasistas/vasistas/log/event/eventkey"
 )
 
-// sealFlags say what an event seals, in arguments or in a file.
+// sealFlags have the values that an event seals, in arguments or in a file.
 type sealFlags struct {
 	until           string
 	public, subject []string
@@ -25,15 +25,14 @@ type sealFlags struct {
 	decoys          int
 }
 
-// sealFile is the JSON file of --sealed: values by name, each a string or a
-// list.
+// sealFile is the JSON file of --sealed: values by name, each a string or a list.
 type sealFile struct {
 	Until   string                     `json:"until"`
 	Public  map[string]json.RawMessage `json:"public"`
 	Subject map[string]json.RawMessage `json:"subject"`
 }
 
-// named is a value that is to be sealed, still as text. A list has several.
+// named is a value to be sealed, as text, or a list of values.
 type named struct {
 	name   string
 	values []string
@@ -43,7 +42,7 @@ func (f *sealFlags) empty() bool {
 	return f.until == "" && f.file == "" && len(f.public)+len(f.subject)+f.decoys == 0
 }
 
-// seal seals the event and returns its openings, nil if nothing was asked for.
+// seal seals the event and returns its openings, nil if there is nothing to seal.
 func (e *env) seal(ev *event.Event, f *sealFlags) (*event.Openings, error) {
 	if f.empty() {
 		return nil, nil
@@ -83,7 +82,7 @@ func (e *env) sealInput(f *sealFlags) (until string, public, subject []named, er
 			return "", nil, nil, fmt.Errorf("%s: %w", f.file, err)
 		}
 		if _, err := dec.Token(); err != io.EOF {
-			return "", nil, nil, fmt.Errorf("%s: there is more after the object", f.file)
+			return "", nil, nil, fmt.Errorf("%s: unexpected data after the object", f.file)
 		}
 		if until == "" {
 			until = s.Until
@@ -122,23 +121,23 @@ func jsonValues(m map[string]json.RawMessage) ([]named, error) {
 	return out, nil
 }
 
-// parseUntil reads a time, or a duration from the event's time.
+// parseUntil parses a time, or a duration from the event's time.
 func parseUntil(s string, from time.Time) (time.Time, error) {
 	if s == "" {
-		return time.Time{}, usagef("give --until: by when the public values are opened, as 2006-01-02T15:04:05Z or as a duration like 720h")
+		return time.Time{}, usagef("give --until, the time by which public values are opened, like 2006-01-02T15:04:05Z, or a duration like 720h")
 	}
 	if d, err := time.ParseDuration(s); err == nil && d > 0 {
 		return from.Add(d).Truncate(time.Second), nil
 	}
 	t, err := time.Parse("2006-01-02T15:04:05Z", s)
 	if err != nil {
-		return time.Time{}, usagef("--until %q: it is neither a time like 2006-01-02T15:04:05Z nor a duration like 720h", s)
+		return time.Time{}, usagef("--until %q: give a time like 2006-01-02T15:04:05Z, or a duration like 720h", s)
 	}
 	return t, nil
 }
 
-// makeOpenings makes a class's openings with fresh salts. What a name's values
-// look like, the table of package event says.
+// makeOpenings makes a class's openings with new salts. The form of a name's values is in
+// event.Names.
 func makeOpenings(t event.Type, class event.Class, values []named, decoys int) ([]event.Opening, error) {
 	kinds := make(map[string]event.ValueKind)
 	for _, n := range event.Names(t) {
@@ -153,7 +152,7 @@ func makeOpenings(t event.Type, class event.Class, values []named, decoys int) (
 	for _, n := range values {
 		kind, ok := kinds[n.name]
 		if !ok {
-			return nil, usagef("a %s seals no %s value named %q; it seals %s", t, class, n.name,
+			return nil, usagef("a %s has no sealed %s value %q; it has %s", t, class, n.name,
 				strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 		}
 		if kind == event.KindCodes {
@@ -178,7 +177,7 @@ func makeOpenings(t event.Type, class event.Class, values []named, decoys int) (
 	return out, nil
 }
 
-// makeValue takes a key from a file too: @FILE is its SPKI PEM.
+// makeValue returns a value of s. A key may be @FILE, a file with its SPKI in PEM.
 func makeValue(kind event.ValueKind, s string) (event.Value, error) {
 	if file, ok := strings.CutPrefix(s, "@"); ok && kind == event.KindKey {
 		key, err := eventkey.LoadPublic(file)

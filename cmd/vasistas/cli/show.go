@@ -20,9 +20,9 @@ func (e *env) show() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "show FILE...",
-		Short: "Show what is in a file: event, proof, checkpoint, policy, or openings",
-		Long: `show says what a file says. It finds out by itself what kind of file it is, and
-parses it strictly, but verifies nothing: see 'vasistas verify'.`,
+		Short: "Show a file: event, proof, checkpoint, policy, or openings",
+		Long: `show prints the content of a file. It detects the kind of file and parses it
+strictly, but verifies nothing: see 'vasistas verify'.`,
 		Example: "  vasistas show w.event w.event.tlog-proof",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: do(func(_ context.Context, args []string) error {
@@ -42,7 +42,7 @@ parses it strictly, but verifies nothing: see 'vasistas verify'.`,
 	return c
 }
 
-// showFile tells the kinds apart by how each begins: no two begin alike.
+// showFile shows a file. Each kind of file begins in another way.
 func (e *env) showFile(b []byte, asJSON bool) error {
 	starts := func(s string) bool { return bytes.HasPrefix(b, []byte(s)) }
 	var shown any
@@ -67,7 +67,7 @@ func (e *env) showFile(b []byte, asJSON bool) error {
 		} else if err == nil {
 			shown = describePolicy(p)
 		} else {
-			err = fmt.Errorf("no event, proof, checkpoint or openings file; and as a policy it has an error: %w", err)
+			err = fmt.Errorf("it is no event, proof, checkpoint or openings file, and not a valid policy: %w", err)
 		}
 	}
 	if err != nil {
@@ -236,7 +236,7 @@ func describeProof(b []byte) (*proofJSON, error) {
 		Kind: "proof", Index: p.Index, Hashes: len(p.Hashes),
 		Checkpoint: describeCheckpoint(p.Checkpoint), Extra: len(p.Extra),
 	}
-	// Extra of a stranger's log is something else.
+	// The extra data of another log's proof may be no event.
 	if entry, err := describeEnvelope(p.Extra); err == nil {
 		d.Entry = entry
 	}
@@ -249,7 +249,7 @@ func (d *proofJSON) text(e *env) {
 	case d.Entry != nil:
 		d.Entry.text(e)
 	case d.Extra > 0:
-		e.printf("extra: %d bytes that are no event\n", d.Extra)
+		e.printf("extra: %d bytes that are not an event\n", d.Extra)
 	}
 	d.Checkpoint.text(e)
 }

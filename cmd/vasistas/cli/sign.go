@@ -33,21 +33,21 @@ func (e *env) sign() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "sign --key KEY (--type TYPE --origin LOG --body FILE | --payload FILE | --add FILE)",
 		Short: "Make and sign an event",
-		Long: `sign makes an event and signs it, signs a payload that is already there
-(--payload), or adds a signature to a signed event (--add).
+		Long: `sign makes an event and signs it, signs an existing payload (--payload), or adds a
+signature to a signed event (--add).
 
---body is the JSON of the event's body; what each type has in it is in
-docs/events.md. Sealed values are given by name, or in a JSON file that keeps
-them out of the process list:
+--body is the event's body in JSON; docs/events.md has the members of each type.
+Give sealed values by name, or in a JSON file, which keeps them out of the process
+list:
 
   {"until": "2027-01-31T00:00:00Z", "public": {"agency": "bka", "grounds": ["g1"]},
    "subject": {"case": "7 Js 12/26", "identifier": ["a@example.com"]}}
 
-Their salts and values go to the openings file (mode 0600): whoever has it can
-open the event, and whoever loses it can't.
+sign writes their salts and values to the openings file (mode 0600). Keep it: only
+with it can the event be opened.
 
-A KEY is a private key file, or NAME://KEY for a key in an HSM or KMS, which the
-plug-in sigstore-kms-NAME holds.`,
+A KEY is a private key file, or NAME://KEY for a key in an HSM or KMS, with the
+plug-in sigstore-kms-NAME.`,
 		Example: `  vasistas sign --type warrant --origin example.com/log --body warrant.json \
       --sealed sealed.json --key judge.pem --out w.event --openings w.openings
   vasistas sign --add access.event --key duty.pem --out access2.event`,
@@ -58,18 +58,18 @@ plug-in sigstore-kms-NAME holds.`,
 	fl.StringVar(&f.kind, "type", "", "type of the event, such as warrant")
 	fl.StringVar(&f.origin, "origin", "", "origin of the log that the event is for")
 	fl.StringVar(&f.body, "body", "", "file with the body as JSON; - is the standard input")
-	fl.StringVar(&f.time, "time", "", "time that the event claims (default: now)")
-	fl.StringVar(&f.id, "id", "", "id of the event, if others have signed for it: 16 random bytes in base64url (default: fresh ones)")
-	fl.StringVar(&f.payload, "payload", "", "sign this payload as it is")
-	fl.StringVar(&f.add, "add", "", "add a signature to this signed event")
+	fl.StringVar(&f.time, "time", "", "claimed time of the event (default: now)")
+	fl.StringVar(&f.id, "id", "", "id of the event, 16 random bytes in base64url, if 'open consent' gave one (default: a new one)")
+	fl.StringVar(&f.payload, "payload", "", "file with a payload to sign unchanged")
+	fl.StringVar(&f.add, "add", "", "file with a signed event to add a signature to")
 	fl.StringArrayVar(&f.keys, "key", nil, "private key file, or NAME://KEY of a KMS (repeatable)")
-	fl.StringVar(&f.seal.until, "until", "", "by when public values are opened: a time, or a duration")
-	fl.StringArrayVar(&f.seal.public, "public", nil, "value opened to everyone, as name=value (repeatable)")
-	fl.StringArrayVar(&f.seal.subject, "subject", nil, "value opened to the subject alone, as name=value (repeatable)")
+	fl.StringVar(&f.seal.until, "until", "", "time by which public values are opened, or a duration")
+	fl.StringArrayVar(&f.seal.public, "public", nil, "value to be opened to everyone, as name=value (repeatable)")
+	fl.StringArrayVar(&f.seal.subject, "subject", nil, "value to be opened to the subject alone, as name=value (repeatable)")
 	fl.StringVar(&f.seal.file, "sealed", "", "JSON file with the sealed values")
-	fl.IntVar(&f.seal.decoys, "decoys", 0, "decoys in each class, to hide how many values there are")
-	fl.StringVar(&f.out, "out", "", "file of the signed event (default: standard output)")
-	fl.StringVar(&f.openings, "openings", "", "file of the openings; needed if something is sealed")
+	fl.IntVar(&f.seal.decoys, "decoys", 0, "number of decoys in each class, to hide the number of values")
+	fl.StringVar(&f.out, "out", "", "new file for the signed event (default: standard output)")
+	fl.StringVar(&f.openings, "openings", "", "new file for the openings; required with sealed values")
 	c.MarkFlagRequired("key")
 	c.MarkFlagsOneRequired("type", "payload", "add")
 	c.MarkFlagsMutuallyExclusive("type", "payload", "add")
@@ -79,10 +79,10 @@ plug-in sigstore-kms-NAME holds.`,
 
 func (e *env) runSign(ctx context.Context, f *signFlags) error {
 	if f.kind == "" && (!f.seal.empty() || f.openings != "" || f.time != "" || f.id != "") {
-		return usagef("an event that exists already can't be sealed, named or dated; use --type")
+		return usagef("sealed values, --openings, --time and --id are for a new event; give --type")
 	}
 	if !f.seal.empty() && f.openings == "" {
-		return usagef("give --openings FILE: without its openings, what is sealed is lost")
+		return usagef("give --openings FILE: without their openings, sealed values are lost")
 	}
 	var signers []event.Signer
 	for _, ref := range f.keys {
@@ -96,7 +96,7 @@ func (e *env) runSign(ctx context.Context, f *signFlags) error {
 	if err != nil {
 		return err
 	}
-	// The openings first: without them the event must not get out.
+	// Write the openings first: without them the event would be useless.
 	if openings != nil {
 		openings.Event = envelope.Hash()
 		b, err := openings.Bytes()
@@ -113,7 +113,7 @@ func (e *env) runSign(ctx context.Context, f *signFlags) error {
 		err = durable.CreateFile(f.out, envelope.Bytes(), 0o644)
 	}
 	if err != nil && openings != nil {
-		os.Remove(f.openings) // of an event that nobody has
+		os.Remove(f.openings) // of an event that was not written
 	}
 	return err
 }
@@ -144,14 +144,14 @@ func (e *env) signed(f *signFlags, signers []event.Signer) (*event.Envelope, *ev
 	return envelope, openings, err
 }
 
-// makeEvent puts header and body together, and lets the one parser judge them.
+// makeEvent makes an event of header and body, and parses it strictly.
 func (e *env) makeEvent(f *signFlags) (*event.Event, error) {
 	body, err := e.read(f.body, event.MaxPayloadSize)
 	if err != nil {
 		return nil, err
 	}
 	if !event.Type(f.kind).Valid() {
-		return nil, usagef("--type %q: it is one of %v", f.kind, event.Types())
+		return nil, usagef("--type %q: give one of %v", f.kind, event.Types())
 	}
 	at := time.Now().UTC().Truncate(time.Second).Format("2006-01-02T15:04:05Z")
 	if f.time != "" {
@@ -161,7 +161,7 @@ func (e *env) makeEvent(f *signFlags) (*event.Event, error) {
 	rand.Read(id[:])
 	name := id.String()
 	if f.id != "" {
-		name = f.id // the parser below judges it
+		name = f.id // parsed below
 	}
 	payload, err := json.Marshal(struct {
 		Body json.RawMessage `json:"body"`

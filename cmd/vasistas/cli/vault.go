@@ -17,7 +17,7 @@ import (
 func (e *env) vault() *cobra.Command {
 	return &cobra.Command{
 		Use:     "vault (init|ls|check|export|audit) --dir DIR ...",
-		Short:   "Look into the vault of a log on this machine",
+		Short:   "Show and export the vault of a log on this machine",
 		Long:    vaultcmd.Usage,
 		Example: "  vasistas vault export --dir /srv/log --entry 17 --to age1... --by clerk-7 --out 17.age",
 		// The flags are those of vasistas-log vault, which parses them itself.

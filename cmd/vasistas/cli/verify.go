@@ -30,29 +30,29 @@ func (e *env) verify() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify --policy FILE PROOF...",
 		Short: "Verify proof files and notices, offline",
-		Long: `verify judges proof files (C2SP tlog-proof), and notices that 'vasistas scan --save'
-has kept, under your policy. It uses no network.
+		Long: `verify verifies proof files (C2SP tlog-proof), and notices saved by 'vasistas scan
+--save', under your policy. It uses no network.
 
-It says what a proof shows: the event, the log, the witnesses and the times they
-vouch for; and what it does not: whether the signers hold the roles they claim,
-whether limits were kept, and what was logged later. A notice holds the proofs of a release,
-of the access and the warrant behind it, and of the charters that name who signed
-them; its openings are verified against all of these.
+It shows what a proof proves: the event, the log, the witnesses and their times. It
+also shows what the proof leaves open: whether the signers held their roles, whether
+limits were kept, and what was logged later. A notice has the proofs of a release, of
+its access and warrant, and of the charters that name their signers; verify checks
+the notice's openings against these entries.
 
-Exit code: 0 if all are proven, 1 if one is disproven, else 2 if it could not
-tell: a file or the policy can't be read, or the policy does not know the log.`,
+Exit code: 0 if all files are proven, 1 if one is disproven, else 2 if verify can't
+tell: a file or the policy can't be read, or the policy does not have the log.`,
 		Example: `  vasistas verify --policy policy.txt warrant.tlog-proof
   vasistas verify --policy policy.txt --key judge.pem.pub --json *.tlog-proof`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: orExit(int(verify.Undecided), func(_ context.Context, args []string) error { return e.runVerify(&f, args) }),
 	}
 	fl := c.Flags()
-	fl.StringVar(&f.policy, "policy", "", "policy file: which log and which witnesses you believe")
+	fl.StringVar(&f.policy, "policy", "", "policy file with the log and the witnesses that you trust")
 	fl.StringVar(&f.origin, "origin", "", "origin of the log (default: the name of its key in the policy)")
 	fl.StringVar(&f.entry, "entry", "", "file with the exact entry, if the proof does not carry it")
-	fl.StringArrayVar(&f.keys, "key", nil, "public key file of a signer: then all signatures of the event are checked (repeatable)")
-	fl.BoolVar(&f.anyEntry, "any-entry", false, "accept entries that are not events: of other logs")
-	fl.BoolVar(&f.noClock, "no-clock", false, "don't mind cosignatures that are in the future for this machine's clock")
+	fl.StringArrayVar(&f.keys, "key", nil, "public key file of a signer, to verify all signatures of the event (repeatable)")
+	fl.BoolVar(&f.anyEntry, "any-entry", false, "accept entries that are not events, as in other logs")
+	fl.BoolVar(&f.noClock, "no-clock", false, "accept cosignatures that are in the future by this machine's clock")
 	fl.BoolVar(&f.json, "json", false, "print one line of JSON for each proof")
 	c.MarkFlagRequired("policy")
 	return c
@@ -83,7 +83,7 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 		var in *verify.Inclusion
 		var v *notice.Verified
 		if err == nil {
-			in, v, err = judge(policy, b, f.anyEntry, o)
+			in, v, err = verifyFile(policy, b, f.anyEntry, o)
 		}
 		if verdict := verify.VerdictOf(err); worst != verify.Disproven && verdict != verify.Proven {
 			worst = verdict
@@ -106,7 +106,7 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 	return nil
 }
 
-// describe returns what is printed of a file: as JSON, and in words.
+// describe returns the result for a file, as JSON and as text.
 func describe(name string, in *verify.Inclusion, v *notice.Verified, err error) (any, string) {
 	if v != nil {
 		return english.NoticeJSON(name, v), english.Notice(v)
@@ -123,8 +123,8 @@ func describe(name string, in *verify.Inclusion, v *notice.Verified, err error) 
 	}{name, r}, english.Proof(r)
 }
 
-// judge verifies a proof, or a notice.
-func judge(policy *tlog.Policy, b []byte, anyEntry bool, o verify.Options) (in *verify.Inclusion, v *notice.Verified, err error) {
+// verifyFile verifies a proof file or a notice file.
+func verifyFile(policy *tlog.Policy, b []byte, anyEntry bool, o verify.Options) (in *verify.Inclusion, v *notice.Verified, err error) {
 	switch {
 	case notice.Is(b):
 		f, err := notice.Parse(b)

@@ -15,7 +15,7 @@ import (
 func (e *env) version() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
-		Short:   "Say which version this is",
+		Short:   "Print the version",
 		Example: "  vasistas version",
 		Args:    cobra.NoArgs,
 		RunE: do(func(context.Context, []string) error {

@@ -1,12 +1,11 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package english says in English what audits, scans and verifications found. The
-// templates hold the sentences, the libraries the facts: another language is another
-// set of templates.
+// Package english renders the reports of audits, scans and verifications in English. The
+// sentences are in templates, so another language needs another set of templates.
 //
-// What comes from a log, a file or a policy is quoted where it could be mistaken for
-// our words, or for a command to a terminal.
+// It promises that text from a log, a file or a policy can't pass for a sentence of the
+// report or for a command to a terminal: it quotes such text.
 package english
 
 import (
@@ -67,7 +66,7 @@ func funcs() template.FuncMap {
 func say(name string, data any) string {
 	var b strings.Builder
 	if err := parsed().ExecuteTemplate(&b, name, data); err != nil {
-		panic(err) // it asks for what the data doesn't have
+		panic(err) // a template names a field that the data lacks
 	}
 	return b.String()
 }
@@ -75,7 +74,7 @@ func say(name string, data any) string {
 // lines returns the lines of a template.
 func lines(name string, data any) []string { return strings.Split(say(name, data), "\n") }
 
-// Audit returns a report in lines. Of each list at most so many are shown.
+// Audit returns a report as text, with at most list elements of each list.
 func Audit(r *audit.Report, list int) string {
 	return say("audit", struct {
 		*audit.Report
@@ -86,7 +85,7 @@ func Audit(r *audit.Report, list int) string {
 // Headline returns the first line of Audit.
 func Headline(r *audit.Report) string { return say("audit-headline", r) }
 
-// Scan returns a report in lines. Of each list at most so many are shown.
+// Scan returns a report as text, with at most list elements of each list.
 func Scan(r *scan.Report, list int) string {
 	return say("scan", struct {
 		*scan.Report
@@ -94,13 +93,13 @@ func Scan(r *scan.Report, list int) string {
 	}{r, list})
 }
 
-// Proof returns a report in lines.
+// Proof returns a report as text.
 func Proof(r *verify.Report) string { return say("proof", r) }
 
-// Notice returns the content of a notice file in lines.
+// Notice returns the content of a notice file as text.
 func Notice(v *notice.Verified) string { return say("notice", v) }
 
-// NoticeJSON is what a notice file shows, for JSON: warnings are sentences.
+// NoticeJSON returns the content of a notice file for JSON, with warnings as sentences.
 func NoticeJSON(file string, v *notice.Verified) any {
 	type noticeJSON struct {
 		*notice.Verified
@@ -115,7 +114,7 @@ func NoticeJSON(file string, v *notice.Verified) any {
 	}{file, verify.Proven.String(), noticeJSON{v, warnings(v)}, lines("notice-shown", v), lines("notice-not-shown", v)}
 }
 
-// ScanJSON is a report for JSON: reasons and warnings are sentences.
+// ScanJSON returns a report for JSON, with reasons and warnings as sentences.
 func ScanJSON(r *scan.Report) any {
 	type noticeJSON struct {
 		*scan.Notice
@@ -146,7 +145,7 @@ func top(n int, list any) any {
 	return v.Slice(0, min(n, v.Len())).Interface()
 }
 
-// rest returns how many top leaves out of a list that is counted in full.
+// rest returns the number of elements that top leaves out, of all.
 func rest(all any, n int, list any) uint64 {
 	total, _ := strconv.ParseUint(fmt.Sprint(all), 10, 64)
 	return total - uint64(min(n, reflect.ValueOf(list).Len()))
@@ -182,7 +181,7 @@ func warnings(v *notice.Verified) []string {
 	return out
 }
 
-// caseWarnings returns those of all notices of a case, each once.
+// caseWarnings returns the warnings of all notices of a case, each once.
 func caseWarnings(c *scan.Case) []string {
 	var out []string
 	for _, n := range c.Notices {
@@ -198,8 +197,8 @@ func caseWarnings(c *scan.Case) []string {
 	return slices.Compact(out)
 }
 
-// plain quotes what a terminal would not show as it is. Quotation marks stay: errors
-// quote the names in them.
+// plain quotes text with unprintable characters. It keeps quotation marks, since errors
+// quote names.
 func plain(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return s
