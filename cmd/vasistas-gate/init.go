@@ -19,20 +19,20 @@ import (
 	"github.com/vasistas/vasistas/log/event/eventkey"
 )
 
-// runInit makes the keys: one for events, and one of each KEM. It prints what
-// makes them the custodian's in a charter.
+// runInit makes the gate's keys, one for events and one of each KEM, and prints the option
+// of "vasistas charter new" that names them.
 func runInit(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	var l layout
 	flags := flag.NewFlagSet("init", flag.ContinueOnError)
 	l.define(flags)
 	name := flags.String("name", "", "`name` of the custodian in the charter (required)")
-	algorithm := flags.String("type", "ed25519", "event key: ed25519 or p256")
+	algorithm := flags.String("type", "ed25519", "algorithm of the event key: ed25519 or p256")
 	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
 	}
 	kind, ok := map[string]string{"ed25519": eventkey.Ed25519, "p256": eventkey.ECDSAP256}[*algorithm]
 	if *name == "" || !ok {
-		return command.WrongUse("give -name, and ed25519 or p256 for -type")
+		return command.WrongUse("give -name, and for -type ed25519 or p256")
 	}
 	if err := durable.MkdirAll(l.path("keys"), 0o700); err != nil {
 		return err
@@ -49,12 +49,12 @@ func runInit(_ context.Context, args []string, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stdout, ",%s", public)
 	}
 	fmt.Fprintln(stdout)
-	fmt.Fprintf(stderr, "Made the keys of the gate in %s. The option above makes them the custodian's in \"vasistas charter new\"; in a charter\n"+
-		"file, name these files as the party's keys and gates. Only those that end in .pub leave this machine.\n", l.path("keys"))
+	fmt.Fprintf(stderr, "Made the keys of the gate in %s. Give the option above to \"vasistas charter new\", or name these files in a charter\n"+
+		"file as the party's keys and gates. Only files that end in .pub may leave this machine.\n", l.path("keys"))
 	return nil
 }
 
-// makeKey makes the gate's key of a KEM and returns the file of its public half.
+// makeKey makes the gate's key of a KEM and returns the file of the public key.
 func (l *layout) makeKey(kem event.KEM) (public string, err error) {
 	k, err := escrow.GenerateKey(kem)
 	if err != nil {
@@ -75,7 +75,7 @@ func (l *layout) makeKey(kem event.KEM) (public string, err error) {
 	return public, durable.CreateFile(public, append(pub, '\n'), 0o644)
 }
 
-// runJoin makes the state, for the log whose first charter is given.
+// runJoin makes the state for the log of a first charter.
 func runJoin(ctx context.Context, args []string, _, stderr io.Writer) error {
 	var l layout
 	flags := flag.NewFlagSet("join", flag.ContinueOnError)
@@ -97,7 +97,7 @@ func runJoin(ctx context.Context, args []string, _, stderr io.Writer) error {
 	}
 	ch, ok := env.Event.Body.(*event.Charter)
 	if !ok || ch.Version != 1 {
-		return fmt.Errorf("%s is no first charter", *file)
+		return fmt.Errorf("%s is not a first charter", *file)
 	}
 	leaf := env.LeafHash()
 	j := joined{Origin: env.Event.Log, URL: l.url, Founded: base64.StdEncoding.EncodeToString(leaf[:]), LogKeys: ch.LogKeys}
@@ -111,6 +111,6 @@ func runJoin(ctx context.Context, args []string, _, stderr io.Writer) error {
 	if err := gate.Create(c); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "Joined the log %s. Its first charter has the leaf hash %s: compare it with what others know.\n", j.Origin, j.Founded)
+	fmt.Fprintf(stderr, "Joined the log %s. Its first charter has the leaf hash %s; compare it with that of the other operators.\n", j.Origin, j.Founded)
 	return nil
 }

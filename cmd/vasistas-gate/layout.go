@@ -26,7 +26,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// layout is where the parts of a gate are.
+// layout has the places of a gate's parts.
 type layout struct {
 	dir      string
 	eventKey string
@@ -39,22 +39,22 @@ func (l *layout) define(fs *flag.FlagSet) {
 	fs.StringVar(&l.dir, "dir", "", "`directory` of the gate (required)")
 }
 
-// defineRun adds the flags of the commands that talk to the log.
+// defineRun adds the flags of the commands that use the log.
 func (l *layout) defineRun(fs *flag.FlagSet) {
 	l.define(fs)
 	fs.StringVar(&l.eventKey, "event-key", "", "the custodian's event `key`, if not DIR/keys/event.pem: a file, or NAME://KEY of a KMS")
-	fs.StringVar(&l.url, "log", "", "`URL` of the log, if not the one that was joined")
-	fs.Func("log-key", "verifier `key` of the log besides those given to join, for a log that lost its key; repeat it", func(s string) error {
+	fs.StringVar(&l.url, "log", "", "`URL` of the log, if not the one given to join")
+	fs.Func("log-key", "verifier `key` of the log in addition to those of its charter, for a log that lost its key; repeat it", func(s string) error {
 		k, err := tlog.ParseVerifierKey(s)
 		l.logKeys = append(l.logKeys, k)
 		return err
 	})
-	fs.DurationVar(&l.timeout, "timeout", 30*time.Second, "how long the log may take, and a release its publication")
+	fs.DurationVar(&l.timeout, "timeout", 30*time.Second, "time limit of a request to the log, and of a release's publication")
 }
 
 func (l *layout) complete() error {
 	if l.dir == "" {
-		return command.WrongUse("-dir is missing: say which directory holds the gate")
+		return command.WrongUse("-dir is missing: give the directory of the gate")
 	}
 	if l.eventKey == "" {
 		l.eventKey = l.path("keys", "event.pem")
@@ -71,7 +71,7 @@ var kems = []event.KEM{event.KEMMLKEMX25519, event.KEMX25519}
 
 func (l *layout) keyFile(k event.KEM) string { return l.path("keys", string(k)+".key") }
 
-// joined is the content of gate.json: which log.
+// joined is the content of gate.json, the gate's log.
 type joined struct {
 	Origin  string   `json:"origin"`
 	URL     string   `json:"url"`
@@ -89,7 +89,7 @@ func (j *joined) bytes() []byte {
 
 const maxJoined = 64 << 10
 
-// config loads the keys, and which log they are for.
+// config loads the keys and gate.json.
 func (l *layout) config(ctx context.Context) (gate.Config, error) {
 	c := gate.Config{Dir: l.path("state"), Timeout: l.timeout}
 	b, err := durable.ReadFile(l.path("gate.json"), maxJoined)
@@ -100,7 +100,7 @@ func (l *layout) config(ctx context.Context) (gate.Config, error) {
 	}
 	var j joined
 	if err := json.Unmarshal(b, &j); err != nil || !bytes.Equal(j.bytes(), b) {
-		return c, fmt.Errorf("gate.json is not as join wrote it")
+		return c, fmt.Errorf("gate.json was changed by hand; restore it, or remove it and join again")
 	}
 	founded, err := base64.StdEncoding.Strict().DecodeString(j.Founded)
 	if err != nil || len(founded) != len(c.Founded) {
@@ -125,8 +125,8 @@ func (l *layout) config(ctx context.Context) (gate.Config, error) {
 	return c, err
 }
 
-// loadKeys loads the keys that are there, those that packages were encrypted to
-// formerly too; one must be.
+// loadKeys loads all keys of the gate, at least one. Former keys stay in use for the packages
+// that were encrypted to them.
 func (l *layout) loadKeys() ([]gate.KeyHolder, error) {
 	files, err := os.ReadDir(l.path("keys"))
 	if err != nil {

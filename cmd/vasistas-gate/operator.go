@@ -19,7 +19,7 @@ import (
 	"github.com/vasistas/vasistas/internal/command"
 )
 
-// open calls do with a gate that does not serve.
+// open calls do with an opened gate, which does not serve.
 func (l *layout) open(ctx context.Context, stderr io.Writer, do func(*gate.Gate) error) error {
 	c, err := l.config(ctx)
 	if err != nil {
@@ -37,7 +37,7 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	var l layout
 	flags := flag.NewFlagSet("status", flag.ContinueOnError)
 	l.defineRun(flags)
-	url := flags.String("gate", "", "`URL` of a gate that runs, in place of -dir")
+	url := flags.String("gate", "", "`URL` of a running gate, in place of -dir")
 	asJSON := flags.Bool("json", false, "print JSON")
 	if err := command.Parse(flags, args, stderr); err != nil {
 		return err
@@ -61,8 +61,8 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	return nil
 }
 
-// localStatus reads the state, and looks at the log once; what it can't see is no
-// reason to say nothing.
+// localStatus reads the state and follows the log once. If that fails, it prints a warning
+// and returns the status without it.
 func (l *layout) localStatus(ctx context.Context, stderr io.Writer) (s *gate.Status, err error) {
 	if err := l.complete(); err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func fetchStatus(ctx context.Context, url string, timeout time.Duration) (*gate.
 func printStatus(w io.Writer, s *gate.Status) {
 	name := s.Custodian
 	if name == "" {
-		name = "nobody (the charter in force does not name the key)"
+		name = "none (the charter in force does not name the key)"
 	}
 	fmt.Fprintf(w, "log        %s\ncustodian  %s\ngroups     %s\nkey        %s\n", s.Origin, name, strings.Join(s.Groups, " "), s.Key)
 	fmt.Fprintf(w, "head       size %d, cosigned after %s\ncharter    version %d, trusted %d\nreleases   %d, of which the log lacks %d\n",
@@ -118,7 +118,7 @@ func runConfirm(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	var l layout
 	flags := flag.NewFlagSet("confirm", flag.ContinueOnError)
 	l.defineRun(flags)
-	names := command.List(flags, "name", "`name` of a change to confirm, as status prints it; all of them must be named")
+	names := command.List(flags, "name", "`name` of a change to confirm, as printed by status; name all of them")
 	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func runConfirm(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		}
 		s, err := g.Status(ctx)
 		if err == nil {
-			fmt.Fprintf(stdout, "The charter of version %d is trusted.\n", s.Trusted)
+			fmt.Fprintf(stdout, "The gate now trusts the charter of version %d.\n", s.Trusted)
 		}
 		return err
 	})
@@ -143,12 +143,12 @@ func runResume(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		return err
 	}
 	if !*confirm {
-		return command.WrongUse("it takes the chain up from the log, and the log's readers will see that; if no other gate runs with this key, and its journal is lost, say -confirm")
+		return command.WrongUse("resume continues the chain from the log, and the log will show it; if no other gate runs with this key, and its journal is lost, give -confirm")
 	}
 	return l.open(ctx, stderr, func(g *gate.Gate) error {
 		seq, err := g.Resume(ctx)
 		if err == nil {
-			fmt.Fprintf(stdout, "The chain goes on after release %d. The next heartbeat says that it was resumed.\n", seq)
+			fmt.Fprintf(stdout, "The chain goes on after release %d. The next heartbeat states that it was resumed.\n", seq)
 		}
 		return err
 	})

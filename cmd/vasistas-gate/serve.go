@@ -31,8 +31,8 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	o.defineRun(fs)
 	o.service.Define(fs, "127.0.0.1:7390", "with requests under way")
-	fs.DurationVar(&o.poll, "poll", time.Second, "pause between two looks at the log")
-	fs.IntVar(&o.requests, "requests", 64, "requests judged at once; more wait")
+	fs.DurationVar(&o.poll, "poll", time.Second, "pause between two updates from the log")
+	fs.IntVar(&o.requests, "requests", 64, "requests under way at a time; more wait")
 	return command.Parse(fs, args, stderr, o.complete)
 }
 

@@ -35,7 +35,7 @@ const (
 	engineTrillian = "trillian"
 )
 
-// engineOptions say which engine keeps the tree, and where.
+// engineOptions name the engine that keeps the tree, and its place.
 type engineOptions struct {
 	prefix            string // of its flags
 	engine, tree      string
@@ -43,13 +43,13 @@ type engineOptions struct {
 	tiles             string
 	timeout, patience time.Duration
 	cacheMiB          int64
-	number            int64 // of the tree in Trillian; 0: it is yet to be made
+	number            int64 // of the tree in Trillian; 0: not created yet
 }
 
 // define adds the flags, under names with a prefix.
 func (o *engineOptions) define(fs *flag.FlagSet, prefix string) {
 	o.prefix = prefix
-	engine := "what keeps the tree: posix, the default, or trillian"
+	engine := "`engine` that keeps the tree: posix (the default) or trillian"
 	if prefix != "" {
 		engine = "`engine` that the log moves to: posix or trillian; without it nothing moves"
 	}
@@ -57,15 +57,16 @@ func (o *engineOptions) define(fs *flag.FlagSet, prefix string) {
 	fs.StringVar(&o.engine, prefix+"engine", "", engine)
 	fs.StringVar(&o.tree, prefix+"tree", "", "directory of the tree, if not DIR/tree; "+with+" the `number` of the tree")
 	fs.StringVar(&o.trillian, prefix+"trillian", "", "`address` of Trillian's log server, or several, separated by commas")
-	fs.StringVar(&o.ca, prefix+"trillian-ca", "", "`file` with the certificates that Trillian's must be signed by; without it the connection is not secured")
+	fs.StringVar(&o.ca, prefix+"trillian-ca", "", "`file` with the certificates of the authorities that sign Trillian's; without it the connection is not encrypted")
 	fs.StringVar(&o.tiles, prefix+"tiles", "", with+", `directory` of the tiles, if not DIR/tiles, or s3://BUCKET/PREFIX?endpoint=URL&region=NAME")
-	fs.DurationVar(&o.timeout, prefix+"trillian-timeout", 10*time.Second, "how long one call of Trillian may take")
-	fs.DurationVar(&o.patience, prefix+"trillian-patience", 20*time.Second, "how long a batch may wait for Trillian's answer and its signer")
-	fs.Int64Var(&o.cacheMiB, prefix+"tile-cache", 64, with+", `MiB` of tiles that are kept in memory")
+	fs.DurationVar(&o.timeout, prefix+"trillian-timeout", 10*time.Second, "time limit of one call of Trillian")
+	fs.DurationVar(&o.patience, prefix+"trillian-patience", 20*time.Second, "time limit of a batch, for Trillian's answer and its signer")
+	fs.Int64Var(&o.cacheMiB, prefix+"tile-cache", 64, with+", `MiB` of tiles to keep in memory")
 }
 
-// fill fills in the defaults, and refuses what makes no sense together.
-func (o *engineOptions) fill(dir string, made bool) error {
+// fill sets defaults, and refuses options that contradict each other. created: the command
+// creates the tree.
+func (o *engineOptions) fill(dir string, created bool) error {
 	switch o.engine {
 	case "", enginePOSIX:
 		o.engine = enginePOSIX
@@ -81,7 +82,7 @@ func (o *engineOptions) fill(dir string, made bool) error {
 		return command.WrongUse("there is no engine %q; there are %s and %s", o.engine, enginePOSIX, engineTrillian)
 	}
 	if o.trillian == "" {
-		return command.WrongUse("-%strillian is missing: say where Trillian's log server is", o.prefix)
+		return command.WrongUse("-%strillian is missing: give the address of Trillian's log server", o.prefix)
 	}
 	if o.tiles == "" {
 		o.tiles = filepath.Join(dir, "tiles")
@@ -89,12 +90,12 @@ func (o *engineOptions) fill(dir string, made bool) error {
 	if o.cacheMiB < 1 || o.cacheMiB > 1<<20 {
 		return command.WrongUse("-%stile-cache must be between 1 and %d", o.prefix, 1<<20)
 	}
-	if o.tree == "" && made {
+	if o.tree == "" && created {
 		return nil
 	}
 	n, err := strconv.ParseInt(o.tree, 10, 64)
 	if err != nil || n <= 0 {
-		return command.WrongUse("-%stree is to be the number of a tree in Trillian, and it is %q", o.prefix, o.tree)
+		return command.WrongUse("-%stree %q: give the number of a tree in Trillian", o.prefix, o.tree)
 	}
 	o.number = n
 	return nil
@@ -127,7 +128,7 @@ func (o *engineOptions) openTiles(ctx context.Context) (trillianx.Tiles, error) 
 		return s3store.Open(ctx, o.tiles)
 	}
 	if strings.Contains(o.tiles, "://") {
-		return nil, command.WrongUse("-tiles is a directory or s3://BUCKET/PREFIX, and it is %q", o.tiles)
+		return nil, command.WrongUse("-tiles %q: give a directory or s3://BUCKET/PREFIX", o.tiles)
 	}
 	return trillianx.OpenDir(o.tiles)
 }
@@ -145,7 +146,7 @@ func (o *engineOptions) openTree(ctx context.Context, logger *slog.Logger) (log.
 	cfg.Progress = func(done, total uint64) {
 		if time.Since(shown) > 2*time.Second {
 			shown = time.Now()
-			logger.Info("making tiles that are missing", "entries", done, "of", total)
+			logger.Info("making missing tiles", "entries", done, "of", total)
 		}
 	}
 	e, err := trillianx.Open(ctx, cfg)
@@ -167,11 +168,11 @@ func (o *engineOptions) readTree(ctx context.Context, logger *slog.Logger) (tlog
 	return trillianx.NewReader(cfg)
 }
 
-// createTree makes an empty tree, and opens it. In Trillian it may be there already:
-// whoever may write logs may not be whoever may make trees.
+// createTree creates an empty tree and opens it. A tree in Trillian may exist already, since
+// another operator may be the one who creates trees.
 func (o *engineOptions) createTree(ctx context.Context, logger *slog.Logger, stderr io.Writer) (log.Engine, error) {
 	if o.engine == enginePOSIX {
-		// One that is there may be left of an attempt that was cut off; Init looks into it.
+		// It may be left over from an interrupted attempt; Init checks that.
 		if err := tesserax.Create(ctx, o.tree); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
@@ -185,13 +186,13 @@ func (o *engineOptions) createTree(ctx context.Context, logger *slog.Logger, std
 		if o.number, err = trillianx.NewTree(ctx, cfg); err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(stderr, "Made a tree in Trillian. From now on give: -engine trillian -trillian %s -tree %d\n", o.trillian, o.number)
+		fmt.Fprintf(stderr, "Created a tree in Trillian. From now on give: -engine trillian -trillian %s -tree %d\n", o.trillian, o.number)
 	}
 	o.tree = strconv.FormatInt(o.number, 10)
 	return o.openTree(ctx, logger)
 }
 
-// recovers says how a recovery reaches the tree.
+// recovers sets the functions by which a recovery creates and opens the tree.
 func (o *engineOptions) recovers(ctx context.Context, cfg *log.RecoverConfig, logger *slog.Logger) error {
 	cfg.TreeDir, cfg.CreateTree, cfg.Salvage = o.tree, tesserax.Create, tesserax.Salvage
 	cfg.OpenTree = func(ctx context.Context, dir string) (log.Engine, error) {
@@ -210,10 +211,10 @@ func (o *engineOptions) recovers(ctx context.Context, cfg *log.RecoverConfig, lo
 	return nil
 }
 
-// refuseSecond refuses to make a log where there is one.
+// refuseSecond returns an error if a directory has a log already.
 func refuseSecond(state string) error {
 	if _, err := os.Stat(filepath.Join(state, "log.json")); err == nil {
-		return fmt.Errorf("there is a log in %s: %w", state, fs.ErrExist)
+		return fmt.Errorf("there is a log in %s already: %w", state, fs.ErrExist)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

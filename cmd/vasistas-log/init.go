@@ -25,8 +25,8 @@ import (
 func runKeygen(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("keygen", flag.ContinueOnError)
 	dir := fs.String("dir", "", "`directory` of the log (required)")
-	origin := fs.String("origin", "", "origin of the log: a `name` that is yours for ever, like example.com/warrants (required)")
-	mldsa := fs.Bool("mldsa", true, "make a post-quantum ML-DSA-44 key too")
+	origin := fs.String("origin", "", "origin of the log: a `name` that stays yours for ever, like example.com/warrants (required)")
+	mldsa := fs.Bool("mldsa", true, "also make a post-quantum ML-DSA-44 key")
 	if err := command.Parse(fs, args, stderr); err != nil {
 		return err
 	}
@@ -52,13 +52,13 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	flags := flag.NewFlagSet("init", flag.ContinueOnError)
 	l.define(flags)
 	l.defineVault(flags)
-	charterFile := flags.String("charter", "", "`file` with the first charter and enough signatures, from \"vasistas charter\" (required)")
-	recovery := command.List(flags, "vault-recovery", "age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault too; repeat it")
+	charterFile := flags.String("charter", "", "`file` with the first charter, signed by enough founders with \"vasistas charter sign\" (required)")
+	recovery := command.List(flags, "vault-recovery", "another age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault; repeat it")
 	if err := command.Parse(flags, args, stderr, func() error { return l.completeWith(true) }); err != nil {
 		return err
 	}
 	if *charterFile == "" {
-		return command.WrongUse("-charter is missing: a log starts with a charter only; make one with \"vasistas charter new\"")
+		return command.WrongUse("-charter is missing: make a charter with \"vasistas charter new\"")
 	}
 	charter, err := readEnvelope(*charterFile)
 	if err != nil {
@@ -124,7 +124,7 @@ func readEnvelope(name string) ([]byte, error) {
 	}
 	b = bytes.TrimSuffix(b, []byte("\n"))
 	if _, err := event.ParseEnvelope(b); err != nil {
-		return nil, fmt.Errorf("%s is no signed event: %w", name, err)
+		return nil, fmt.Errorf("%s is not a signed event: %w", name, err)
 	}
 	return b, nil
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// layout is where the parts of a log are.
+// layout has the places of a log's parts.
 type layout struct {
 	dir, state, vault, identity string
 	database                    string         // shared by several instances; "": the state and the vault are directories
@@ -25,12 +25,12 @@ type layout struct {
 	engineOptions
 }
 
-// define adds the flags that all commands but keygen have.
+// define adds the flags of all commands but keygen.
 func (l *layout) define(fs *flag.FlagSet) {
 	fs.StringVar(&l.dir, "dir", "", "`directory` of the log (required)")
-	fs.StringVar(&l.state, "state", "", "`directory` of the state, if not DIR/state; another disk than the tree's is best")
-	fs.StringVar(&l.database, "database", "", "`DSN` of the PostgreSQL database that has the state and the vault instead of directories, for an active instance and standbys; its password stands in PGPASSFILE")
-	fs.Func("key", "`file` with a note key of the log, if not in DIR/keys; the Ed25519 key first", func(name string) error {
+	fs.StringVar(&l.state, "state", "", "`directory` of the state, if not DIR/state; best on another disk than the tree")
+	fs.StringVar(&l.database, "database", "", "`DSN` of the PostgreSQL database for state and vault, in place of directories, for an active instance and standbys; PGPASSFILE names the file with its password")
+	fs.Func("key", "`file` with a note key of the log, if not in DIR/keys; the Ed25519 key first; repeat it", func(name string) error {
 		k, err := readKey(name)
 		l.keys = append(l.keys, k)
 		return err
@@ -44,13 +44,13 @@ func (l *layout) defineVault(fs *flag.FlagSet) {
 	fs.StringVar(&l.identity, "identity", "", "`file` with the vault's age identity, if not DIR/keys/vault.key")
 }
 
-// complete completes what says where the parts are.
+// complete sets the places that were not given.
 func (l *layout) complete() error { return l.completeWith(false) }
 
-// completeWith is complete; made says that the tree is to be made.
-func (l *layout) completeWith(made bool) error {
+// completeWith is complete; created: the command creates the tree.
+func (l *layout) completeWith(created bool) error {
 	if l.dir == "" {
-		return command.WrongUse("-dir is missing: say which directory holds the log")
+		return command.WrongUse("-dir is missing: give the directory of the log")
 	}
 	for path, name := range map[*string]string{&l.state: "state", &l.vault: "vault", &l.identity: "keys/vault.key"} {
 		if *path == "" {
@@ -60,12 +60,12 @@ func (l *layout) completeWith(made bool) error {
 	if err := l.takePlace(l.dir); err != nil {
 		return err
 	}
-	return l.fill(l.dir, made)
+	return l.fill(l.dir, created)
 }
 
 func (l *layout) vaultConfig() vault.Config { return vault.Config{Dir: l.vault, Identity: l.identity} }
 
-// The key files that keygen makes.
+// The key files of keygen.
 const (
 	ed25519File = "ed25519.key"
 	mldsaFile   = "mldsa.key"
@@ -101,14 +101,14 @@ func makeKeys(dir, origin string, mldsa bool) ([]*tlog.Signer, error) {
 	return keys, nil
 }
 
-// openKeys reads the keys that were named, or else those that keygen made.
+// openKeys returns the keys of the flags, or else those of keygen.
 func openKeys(l *layout) ([]*tlog.Signer, error) {
 	if len(l.keys) > 0 {
 		return l.keys, nil
 	}
 	first, err := readKey(filepath.Join(l.dir, "keys", ed25519File))
 	if err != nil {
-		return nil, fmt.Errorf("%w; make keys with \"vasistas-log keygen\", or name them with -key", err)
+		return nil, fmt.Errorf("%w; make keys with \"vasistas-log keygen\", or name key files with -key", err)
 	}
 	keys := []*tlog.Signer{first}
 	second, err := readKey(filepath.Join(l.dir, "keys", mldsaFile))
@@ -124,7 +124,7 @@ func readKey(name string) (*tlog.Signer, error) {
 		return nil, fmt.Errorf("reading a key: %w", err)
 	}
 	if info.Mode().Perm()&0o007 != 0 {
-		return nil, fmt.Errorf("reading the key in %s: everyone on this machine may use it; chmod 600 it", name)
+		return nil, fmt.Errorf("reading the key in %s: every user of this machine may read it; change its mode to 0600", name)
 	}
 	b, err := os.ReadFile(name)
 	if err != nil {
@@ -137,7 +137,7 @@ func readKey(name string) (*tlog.Signer, error) {
 	return k, nil
 }
 
-// readPolicy reads a policy file; without a name there is none.
+// readPolicy reads a policy file. It returns nil for no name.
 func readPolicy(name string) (*tlog.Policy, error) {
 	if name == "" {
 		return nil, nil

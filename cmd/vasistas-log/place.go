@@ -17,9 +17,8 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
-// place is DIR/engine.json: where the tree of this log is, if not in DIR/tree. It is
-// written last when a log is made or has moved, so that a log that has moved is not
-// opened in its old place.
+// place is DIR/engine.json, the place of the log's tree if that is not DIR/tree. init and
+// recover write it last, so that a log that has moved is not opened in its old place.
 type place struct {
 	Engine   string `json:"engine"`
 	Tree     string `json:"tree,omitempty"`
@@ -32,7 +31,7 @@ const (
 	maxPlace  = 4 << 10
 )
 
-// readPlace returns nil if there is no such file.
+// readPlace reads a place. It returns nil if there is no such file.
 func readPlace(name string) (*place, error) {
 	b, err := durable.ReadFile(name, maxPlace)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -44,15 +43,15 @@ func readPlace(name string) (*place, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err = d.Decode(&p); err == nil && (len(b) > maxPlace || d.Decode(&struct{}{}) != io.EOF) {
-		err = errors.New("something follows its end")
+		err = errors.New("unexpected data at its end")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s, which says where the tree is, is damaged: %w; restore it, or write it again", name, err)
+		return nil, fmt.Errorf("%s, which names the place of the tree, is damaged: %w; restore it, or write it again", name, err)
 	}
 	return &p, nil
 }
 
-// writePlace makes directories absolute: the log is started from anywhere.
+// writePlace writes a place, with absolute directories.
 func writePlace(name string, o *engineOptions) error {
 	p := place{o.engine, o.tree, o.trillian, o.tiles}
 	var err error
@@ -71,22 +70,22 @@ func writePlace(name string, o *engineOptions) error {
 	return durable.WriteFile(name, append(b, '\n'), 0o644)
 }
 
-// takePlace fills in what is written down and was not given. The address and the
-// tiles may be given otherwise; the tree may not.
+// takePlace sets the options that were not given from DIR/engine.json. Engine and tree must
+// not differ from that file; the address and the tiles may.
 func (o *engineOptions) takePlace(dir string) error {
 	p, err := readPlace(filepath.Join(dir, placeFile))
 	if err != nil || p == nil {
 		return err
 	}
 	if o.engine != "" && o.engine != p.Engine || o.tree != "" && !sameTree(p.Engine, o.tree, p.Tree) {
-		return command.WrongUse("%s says that the tree of this log is %s %s, and not %s; a log moves with \"vasistas-log recover -to-engine\" only",
+		return command.WrongUse("by %s the tree of this log is %s %s, and not %s; move a log only with \"vasistas-log recover -to-engine\"",
 			filepath.Join(dir, placeFile), p.Engine, p.Tree, strings.TrimSpace(o.engine+" "+o.tree))
 	}
 	o.take(p)
 	return nil
 }
 
-// sameTree says whether two names of trees of one engine mean the same.
+// sameTree returns whether two names of an engine's trees are of the same tree.
 func sameTree(engine, a, b string) bool {
 	if engine != enginePOSIX {
 		return a == b
@@ -96,11 +95,11 @@ func sameTree(engine, a, b string) bool {
 	return errA == nil && errB == nil && absA == absB
 }
 
-// take fills in what was not given.
+// take sets the options that were not given.
 func (o *engineOptions) take(p *place) {
-	for _, v := range []struct{ flag, said *string }{{&o.engine, &p.Engine}, {&o.tree, &p.Tree}, {&o.trillian, &p.Trillian}, {&o.tiles, &p.Tiles}} {
+	for _, v := range []struct{ flag, value *string }{{&o.engine, &p.Engine}, {&o.tree, &p.Tree}, {&o.trillian, &p.Trillian}, {&o.tiles, &p.Tiles}} {
 		if *v.flag == "" {
-			*v.flag = *v.said
+			*v.flag = *v.value
 		}
 	}
 }

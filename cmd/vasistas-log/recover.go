@@ -21,7 +21,7 @@ import (
 	"github.com/vasistas/vasistas/log/pgstate"
 )
 
-// copyOf is a client as the source of a recovery.
+// copyOf makes a client the source of a recovery.
 type copyOf struct{ *client.Client }
 
 func (c copyOf) ReadCheckpoint(ctx context.Context) ([]byte, error) {
@@ -32,15 +32,15 @@ func (c copyOf) ReadCheckpoint(ctx context.Context) ([]byte, error) {
 	return v.Checkpoint.Bytes(), nil
 }
 
-// moveFile is DIR/migrate.json: the place that a log is moving to. A move that was
-// cut off goes on there.
+// moveFile is DIR/migrate.json, the place to which a log is moving. An interrupted move goes
+// on there.
 const moveFile = "migrate.json"
 
 // recovery is one call of recover.
 type recovery struct {
 	layout
 	policy, from string
-	to           engineOptions // without an engine: the tree stays where it is
+	to           engineOptions // without an engine: the tree does not move
 }
 
 func (r *recovery) parse(args []string, stderr io.Writer) error {
@@ -48,15 +48,15 @@ func (r *recovery) parse(args []string, stderr io.Writer) error {
 	r.define(fs)
 	r.to.define(fs, "to-")
 	fs.StringVar(&r.policy, "policy", "", "`file` with the witness policy that the copy's checkpoint must meet (required with -from)")
-	fs.StringVar(&r.from, "from", "", "`URL or directory` of a copy of the log; without one the tree, which must be whole, moves to -to-engine")
+	fs.StringVar(&r.from, "from", "", "`URL or directory` of a copy of the log; not needed for -to-engine if the tree is complete")
 	if err := command.Parse(fs, args, stderr, r.complete); err != nil {
 		return err
 	}
 	switch {
 	case r.from == "" && r.to.engine == "":
-		return command.WrongUse("-from is missing: name a copy of the log; or -to-engine, to move the log")
+		return command.WrongUse("-from is missing: give a copy of the log, or -to-engine to move the log")
 	case r.from != "" && r.policy == "":
-		return command.WrongUse("-policy is missing: it names the witnesses whose cosignatures the copy's checkpoint needs")
+		return command.WrongUse("-policy is missing: give the policy with the witnesses that must have cosigned the copy's checkpoint")
 	case r.to.engine != "":
 		return r.to.destination(&r.layout)
 	}
@@ -87,7 +87,7 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err := r.recovers(ctx, &cfg, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
 		return err
 	}
-	return r.alone(ctx, func(ctx context.Context, st log.State) error {
+	return r.alone(ctx, stderr, func(ctx context.Context, st log.State) error {
 		cfg.State = st
 		if r.to.engine != "" {
 			return r.move(ctx, cfg, stdout, stderr)
@@ -98,16 +98,16 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		}
 		fmt.Fprintf(stdout, "The tree has %d entries; %d of them were missing.\n", rec.Size, rec.Added)
 		if rec.Salvaged > 0 {
-			fmt.Fprintf(stdout, "The copy ends before the last %d of them, which the old tree still had.\n", rec.Salvaged)
+			fmt.Fprintf(stdout, "The last %d of them are not in the copy; they came from the old tree.\n", rec.Salvaged)
 		}
 		if rec.Old != "" {
-			fmt.Fprintf(stdout, "The tree was built anew. The old one could not be used, and is in %s.\n", rec.Old)
+			fmt.Fprintf(stdout, "The tree was rebuilt. The old one, which is unusable, is in %s.\n", rec.Old)
 		}
 		return nil
 	})
 }
 
-// move recovers the log in its new place, and then writes down where that is.
+// move recovers the log in its new place, and then writes that place to DIR/engine.json.
 func (r *recovery) move(ctx context.Context, cfg log.RecoverConfig, stdout, stderr io.Writer) error {
 	moving := filepath.Join(r.dir, moveFile)
 	cfg.OpenTo = func(ctx context.Context) (log.Engine, error) {
@@ -130,16 +130,16 @@ func (r *recovery) move(ctx context.Context, cfg log.RecoverConfig, stdout, stde
 	if err := os.Remove(moving); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "The log has moved, with %d entries, to %s %s. Every entry and tile there was read and is that of the same tree.\n", rec.Size, r.to.engine, r.to.tree)
-	fmt.Fprintf(stderr, "The old tree is still where it was. Keep it until a backup of the new one is made; no log of %s opens it any more.\n", r.dir)
+	fmt.Fprintf(stdout, "The log has moved, with %d entries, to %s %s. Every entry and tile there was read, and is that of the old tree.\n", rec.Size, r.to.engine, r.to.tree)
+	fmt.Fprintf(stderr, "The old tree is still where it was. Keep it until there is a backup of the new one; the log in %s no longer opens it.\n", r.dir)
 	if r.database != "" {
-		fmt.Fprintf(stderr, "Before any other instance starts, copy %s to its directory: without it, it goes on in the old place.\n", filepath.Join(r.dir, placeFile))
+		fmt.Fprintf(stderr, "Before any other instance starts, copy %s to its directory: without this file it would use the old tree.\n", filepath.Join(r.dir, placeFile))
 	}
 	return nil
 }
 
-// destination completes the place that the log moves to: that of an attempt which was
-// cut off, or that of the flags.
+// destination sets the place to which the log moves: that of an interrupted move, or that of
+// the flags.
 func (o *engineOptions) destination(l *layout) error {
 	begun, err := readPlace(filepath.Join(l.dir, moveFile))
 	if err != nil {
@@ -147,7 +147,7 @@ func (o *engineOptions) destination(l *layout) error {
 	}
 	if begun != nil {
 		if begun.Engine != o.engine || o.tree != "" && !sameTree(o.engine, o.tree, begun.Tree) {
-			return command.WrongUse("a move to %s %s was begun; finish it, or remove %s", begun.Engine, begun.Tree, filepath.Join(l.dir, moveFile))
+			return command.WrongUse("a move to %s %s was interrupted; finish it, or remove %s", begun.Engine, begun.Tree, filepath.Join(l.dir, moveFile))
 		}
 		o.take(begun)
 	}
@@ -160,7 +160,7 @@ func (o *engineOptions) destination(l *layout) error {
 	return nil
 }
 
-// bar draws a line a second of how far it is.
+// bar prints the progress, one line a second.
 func bar(w io.Writer) func(what string, done, total uint64) {
 	const width = 30
 	var shown time.Time
@@ -175,12 +175,12 @@ func bar(w io.Writer) func(what string, done, total uint64) {
 	}
 }
 
-// recoverWait is how long recover waits for the lease: longer than one lasts.
+// recoverWait bounds the wait for the lease. It is longer than a lease lasts.
 const recoverWait = 30 * time.Second
 
-// alone calls do while no other process writes to the state. With a database it takes
-// the lease first. A state in a directory is nil here, and do locks the directory.
-func (l *layout) alone(ctx context.Context, do func(context.Context, log.State) error) (err error) {
+// alone calls do while no other process writes to the state. With a database it takes the
+// lease first. For a state in a directory it passes nil, and do locks the directory.
+func (l *layout) alone(ctx context.Context, stderr io.Writer, do func(context.Context, log.State) error) (err error) {
 	if l.database == "" {
 		return do(ctx, nil)
 	}
@@ -189,6 +189,9 @@ func (l *layout) alone(ctx context.Context, do func(context.Context, log.State) 
 		return err
 	}
 	defer db.Close()
+	if lease, err := db.Lease(ctx); err == nil && lease.Holder != "" {
+		fmt.Fprintf(stderr, "The instance %s holds the lease of the database. Waiting at most %v for its end.\n", lease.Name, recoverWait)
+	}
 	acted := false
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -197,7 +200,7 @@ func (l *layout) alone(ctx context.Context, do func(context.Context, log.State) 
 	ran := db.Run(ctx, pgstate.Candidate{
 		Name: "recover", Lease: 10 * time.Second,
 		Act: func(term *pgstate.Term) time.Duration {
-			defer stop() // once is enough
+			defer stop() // act once
 			if !late.Stop() {
 				return 0
 			}
@@ -213,7 +216,7 @@ func (l *layout) alone(ctx context.Context, do func(context.Context, log.State) 
 		err = ran
 	} else if err == nil && !acted {
 		lease, _ := db.Lease(context.WithoutCancel(ctx))
-		err = fmt.Errorf("the instance %s is active; stop all instances first", lease.Name)
+		err = fmt.Errorf("the instance %s is active; stop all instances, and run recover again", lease.Name)
 	}
 	return err
 }

@@ -37,14 +37,14 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	o.define(fs)
 	o.defineVault(fs)
-	fs.DurationVar(&o.lease, "lease", 3*time.Second, "with -database, how long the lease of the active instance lasts without a renewal; whole seconds, the same for all")
-	fs.StringVar(&o.policy, "policy", "", "`file` with a witness policy that heads must meet besides the charter's, and with URLs of witnesses")
-	fs.StringVar(&o.recovery, "recovery", "", "`file` with an amendment that enough founders signed to recover the log, and that you accept: its heads then meet that charter alone")
-	fs.StringVar(&o.eventKey, "event-key", "", "provider's event `key`, that signs anchors and disclosures: a file, or NAME://KEY of a KMS; without one the log makes none")
+	fs.DurationVar(&o.lease, "lease", 3*time.Second, "with -database, time after which the lease of the active instance ends without a renewal; whole seconds, the same for all instances")
+	fs.StringVar(&o.policy, "policy", "", "`file` with the URLs of witnesses, and a witness policy that heads must meet in addition to the charter's")
+	fs.StringVar(&o.recovery, "recovery", "", "`file` with an amendment that recovers the log, signed by enough founders; heads then need to meet only its policies")
+	fs.StringVar(&o.eventKey, "event-key", "", "provider's event `key`, for anchors and disclosures: a file, or NAME://KEY of a KMS; without it the log makes none")
 	o.service.Define(fs, "127.0.0.1:8080", "publishing what was accepted")
 	fs.DurationVar(&o.interval, "interval", 200*time.Millisecond, "least time between two checkpoints")
-	fs.DurationVar(&o.refresh, "refresh", time.Minute, "how old the cosignatures of an idle log get")
-	fs.DurationVar(&o.timeout, "witness-timeout", 5*time.Second, "how long a witness may take")
+	fs.DurationVar(&o.refresh, "refresh", time.Minute, "greatest age of the cosignatures of an idle log")
+	fs.DurationVar(&o.timeout, "witness-timeout", 5*time.Second, "time limit of a request to a witness")
 	return command.Parse(fs, args, stderr, o.complete)
 }
 
@@ -116,8 +116,8 @@ func (o *serveOptions) open(ctx context.Context, cfg log.Config) (*log.Log, erro
 	return l, nil
 }
 
-// serve answers requests until ctx ends, and then, when drain has returned, those
-// that are still under way.
+// serve answers requests until ctx ends. Then it calls drain, and answers the requests under
+// way.
 func (o *serveOptions) serve(ctx context.Context, logger *slog.Logger, stdout io.Writer, h http.Handler, drain func()) error {
 	o.service.Drain, o.service.Logger = drain, logger
 	o.service.Server = &http.Server{

@@ -20,9 +20,8 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// spareStray is how long the vault keeps what was put and is not in the tree: an
-// instance that was ousted while it slept may yet write the entry, and no call lasts
-// nearly so long.
+// spareStray is how long the vault keeps records without an entry in the tree: a former active
+// instance may still be writing the entry. No call lasts nearly as long.
 const spareStray = 24 * time.Hour
 
 // serveShared serves as one of several instances, active or standby.
@@ -54,7 +53,7 @@ func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout i
 	candidate.Act = func(term *pgstate.Term) time.Duration {
 		prepare := func(ctx context.Context) (log.Config, io.Closer, error) { return o.prepare(ctx, cfg, term) }
 		if err := s.Act(running, term.Context(), prepare); err != nil {
-			return o.lease // in which another instance may
+			return o.lease // let another instance try
 		}
 		return 0
 	}
@@ -78,7 +77,7 @@ func instanceName(listener net.Listener) string {
 	return fmt.Sprintf("%s at %s", host, listener.Addr())
 }
 
-// prepare opens what the log needs for a term, and reads again all that is shared.
+// prepare opens vault and engine for a term.
 func (o *serveOptions) prepare(ctx context.Context, cfg log.Config, term *pgstate.Term) (log.Config, io.Closer, error) {
 	files := o.vaultConfig()
 	files.Storage, files.MaxFileSize, files.Spare = term.Vault(), pgstate.MaxVaultFile, spareStray
