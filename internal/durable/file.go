@@ -71,6 +71,9 @@ func CreateStream(name string, perm fs.FileMode, fill func(io.Writer) error) err
 	}
 	err = Link.Do(name, func() error { return os.Link(tmp, name) })
 	os.Remove(tmp)
+	if link, ok := errors.AsType[*os.LinkError](err); ok {
+		err = link.Err // without tmp's name
+	}
 	if err != nil {
 		return fmt.Errorf("durable: creating %s: %w", name, err)
 	}

@@ -168,7 +168,7 @@ func (c *coder) inFile(path string, err error) (string, error) {
 	case errors.Is(err, errString):
 		err = errors.New("want a string")
 	case errors.Is(err, errEmptyList):
-		err = errors.New("the list is empty: leave the member out")
+		err = errors.New("the list is empty: give an element, or leave out a member that is optional")
 	}
 	return fmt.Sprintf("line %d: %s", c.node.Line, strings.ReplaceAll(path, ".[", "[")), err
 }

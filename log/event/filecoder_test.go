@@ -51,7 +51,7 @@ func TestCharterFileRefuses(t *testing.T) {
 		}
 	}
 	void := good[:strings.Index(good, `"void": [`)] + `"void": [],` + good[strings.Index(good, "\n  \"witnessPolicy"):]
-	if _, _, err := ParseCharterFile([]byte(void)); err == nil || !strings.Contains(err.Error(), "void: the list is empty: leave the member out") {
+	if _, _, err := ParseCharterFile([]byte(void)); err == nil || !strings.Contains(err.Error(), "void: the list is empty: give an element") {
 		t.Errorf("an empty list: %v", err)
 	}
 	if _, _, err := ParseCharterFile(bytes.Repeat([]byte(" "), MaxCharterFile+1)); !errors.Is(err, ErrTooLarge) {
