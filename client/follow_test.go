@@ -298,7 +298,7 @@ func TestOffer(t *testing.T) {
 		if err := fork.Check(l.policy(), ""); err != nil {
 			t.Error(err)
 		}
-		// Evidence that was tampered with convinces nobody.
+		// Evidence that was changed is refused.
 		tampered := *fork
 		tampered.Prefix = fork.Small.Root
 		if err := tampered.Check(l.policy(), ""); err == nil {

@@ -33,7 +33,7 @@ func envelopes(list [][]byte, end error) iter.Seq2[[]byte, error] {
 }
 
 // A stream keeps the order, answers each line by itself, and a follower that
-// runs beside it sees the same.
+// runs at the same time sees the same.
 func TestSubmitStream(t *testing.T) {
 	l := newRealLog(t)
 	const n = 3000

@@ -22,7 +22,7 @@ import (
 )
 
 // peer is the binary of internal/interop/tdwitness. If given, it is measured
-// beside ours.
+// next to ours.
 var peer = flag.String("peer", "", "`binary` of tdwitness, to measure it too")
 
 // BenchmarkAddCheckpoint is over HTTP on the loopback, with every fsync, over

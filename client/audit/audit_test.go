@@ -189,7 +189,7 @@ func TestManyBreaches(t *testing.T) {
 	}
 }
 
-// A breach that both auditors have closed is one for ever, but bars nobody.
+// A breach that both auditors have closed stays a breach, but bars no party.
 func TestClosedBreach(t *testing.T) {
 	w := newLog(t)
 	bad := w.Append([]byte("no event"))
@@ -209,7 +209,7 @@ func TestClosedBreach(t *testing.T) {
 	}
 }
 
-// What is overdue is judged at the time that the head's cosignatures prove.
+// Obligations are overdue by the time that the head's cosignatures prove.
 func TestOverdue(t *testing.T) {
 	w := newLog(t)
 	warrant := w.Warrant(w.Now + day)
@@ -277,7 +277,7 @@ func TestAmendment(t *testing.T) {
 	}
 }
 
-// References to what is closed are read again from the log, and judged.
+// Referenced entries that the ledger has closed are read again from the log, and checked.
 func TestOldReferences(t *testing.T) {
 	w := newLog(t)
 	warrant := w.Warrant(w.Now + 3600)

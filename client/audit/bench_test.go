@@ -23,7 +23,7 @@ import (
 
 var benchEvents = flag.Uint64("audit.events", 200_000, "events of the log of BenchmarkAudit")
 
-// work is what nobody can leave out about one entry, with all else done before.
+// work is the necessary work for one entry, with all other work done before.
 type work struct {
 	raw, pae   []byte
 	key        *event.PublicKey
@@ -59,7 +59,7 @@ func sampleWork(b *testing.B, w *written.Log, policy *tlog.Policy) []work {
 	return out
 }
 
-// primitives does n times what nobody can leave out: the leaf hash, a node of the
+// primitives does the necessary work n times: the leaf hash, a node of the
 // tree, the hash of the event, its signature and an anchor's, on all cores.
 func primitives(sample []work, n uint64, policy *tlog.Policy) {
 	var wg sync.WaitGroup
@@ -91,7 +91,7 @@ func primitives(sample []work, n uint64, policy *tlog.Policy) {
 	wg.Wait()
 }
 
-// BenchmarkAudit audits a log on disk, and measures beside it what hashing and
+// BenchmarkAudit audits a log on disk, and measures next to it what hashing and
 // signatures alone allow: half before, half after, so that what else the machine
 // does weighs on both. It gives the ratio of the two in time and in processor
 // time; on a machine that does nothing else they are one.

@@ -29,7 +29,7 @@ func edit(t *testing.T, w *written.Log, name string, change func([]byte) []byte)
 	}
 }
 
-// A file that does not fit the tree may be a broken mirror's: nobody can tell.
+// A file that does not fit the tree may be a broken mirror's: the audit can't tell.
 func TestFlippedByte(t *testing.T) {
 	w := newLog(t)
 	w.Live(600)
@@ -109,7 +109,7 @@ func TestPolicies(t *testing.T) {
 	r := run(t, w.Dir, w.ParsePolicy(0), audit.Config{})
 	wants(t, r, audit.Clean)
 	if r.LoggedAfter != "" || r.OverdueAt != "2026-01-01T00:00:00Z" {
-		t.Errorf("logged after %q, judged at %q", r.LoggedAfter, r.OverdueAt)
+		t.Errorf("logged after %q, overdue at %q", r.LoggedAfter, r.OverdueAt)
 	}
 	// My policy is met, that of the charter is not.
 	w.Publish("w1")
@@ -121,7 +121,7 @@ func TestPolicies(t *testing.T) {
 	wants(t, run(t, w.Dir, w.ParsePolicy(0), audit.Config{}), audit.Undecided, audit.ReasonCharter, audit.ReasonTime)
 }
 
-// A charter of rules to come can't be judged, nor what comes after it.
+// A charter with unknown rules can't be checked, nor the entries after it.
 func TestUnknownRules(t *testing.T) {
 	w := newLog(t)
 	w.Amend(func(c *event.Charter) { c.Rules = 1 << 20 })
@@ -129,7 +129,7 @@ func TestUnknownRules(t *testing.T) {
 	r := audits(t, w)
 	wants(t, r, audit.Undecided, audit.ReasonRules)
 	if r.Audited != 1 {
-		t.Errorf("%d entries judged", r.Audited)
+		t.Errorf("%d entries audited", r.Audited)
 	}
 }
 

@@ -32,7 +32,7 @@ func rich(t *testing.T) *written.Log {
 	return w
 }
 
-// Whoever resumes gets the report of whoever replays from the start, wherever the
+// A resumed audit gives the report of a replay from the start, wherever the
 // snapshot was made.
 func TestResumeIsFullReplay(t *testing.T) {
 	w := rich(t)

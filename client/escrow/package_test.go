@@ -34,7 +34,7 @@ var lowOrder = []string{
 	"dbffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
 }
 
-// badKeys are keys that nobody should encrypt to.
+// badKeys are keys that are unsafe to encrypt to.
 func badKeys(t testing.TB) map[string]event.HPKEKey {
 	out := map[string]event.HPKEKey{
 		"no KEM":      {Public: make([]byte, 32)},
@@ -134,7 +134,7 @@ func TestGroup(t *testing.T) {
 		"no members":   func(c *event.Charter) { c.Groups[0].Members = nil },
 		"threshold 0":  func(c *event.Charter) { c.Groups[0].Threshold = 0 },
 		"threshold 4":  func(c *event.Charter) { c.Groups[0].Threshold = 4 },
-		"no custodian": func(c *event.Charter) { c.Groups[0].Members[1] = "nobody" },
+		"no custodian": func(c *event.Charter) { c.Groups[0].Members[1] = "unknown" },
 		"no gate":      func(c *event.Charter) { c.Parties[2].Gates = nil },
 	} {
 		c := newCustodians(t, 2, 3)

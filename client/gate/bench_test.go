@@ -45,7 +45,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 }
 
 // BenchmarkRelease measures a release without network and publication wait (own-ms),
-// beside the sum of its primitives (primitives-ms): the signatures that are checked
+// next to the sum of its primitives (primitives-ms): the signatures that are checked
 // and made, the HPKE operations, and the synced writes, each as often as a release
 // does it. The two take turns, so that a busy machine is busy for both; they are
 // medians.
@@ -54,7 +54,7 @@ func BenchmarkRelease(b *testing.B) {
 	s := w.gates[0]
 	transport := new(waiting)
 	s.cfg.HTTPClient = &http.Client{Transport: transport}
-	s.cfg.Poll = time.Hour // nobody else looks at the log meanwhile
+	s.cfg.Poll = time.Hour // only requests follow the log meanwhile
 	w.runAll()
 	var warrant *logged
 	var own, sums []time.Duration
@@ -125,7 +125,7 @@ func (w *world) primitives(b *testing.B, a *asked, sealed []byte) func() time.Du
 		// own entry once more, and what was just signed, twice.
 		times(8, func() { check(b, key.Public().Verify(msg, sig)) })
 		// Of heads: for each of two proofs the log's to look, and the log's and the
-		// three witnesses' to judge; for each of two new heads the same; the log's of
+		// three witnesses' to check; for each of two new heads the same; the log's of
 		// the proof that the log answers with.
 		times(2*5+2*5+1, func() {
 			_, err := logKey.Verify(&proof.Checkpoint.Head, line)

@@ -24,7 +24,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// block lets nobody submit to the log but the world itself.
+// block refuses submissions to the log, except the world's own.
 func (w *world) block() {
 	w.between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
 		if r.Method == http.MethodPost {
@@ -215,7 +215,7 @@ func TestResumedTwin(t *testing.T) {
 	}
 }
 
-// TestJournalAlone: an old journal beside a newer ledger is found out, too.
+// TestJournalAlone: a gate notices an old journal with a newer ledger, too.
 func TestJournalAlone(t *testing.T) {
 	w := newWorld(t, 1, 1, nil)
 	w.runAll()
@@ -236,7 +236,7 @@ func TestJournalAlone(t *testing.T) {
 	})
 }
 
-// TestOldJournal: a journal that does not know yet that its release is logged, beside a
+// TestOldJournal: a journal that does not know yet that its release is logged, with a
 // ledger that has read it, finds out from the log.
 func TestOldJournal(t *testing.T) {
 	w := newWorld(t, 1, 1, nil)
@@ -335,7 +335,7 @@ func TestDirectory(t *testing.T) {
 		t.Logf("%s: %v", what, err)
 	}
 	if err := gate.Create(s.cfg); err == nil {
-		t.Error("a gate's state is made anew")
+		t.Error("a gate's state was created again")
 	}
 	journal := filepath.Join(s.cfg.Dir, "journal")
 	own, err := os.ReadFile(journal)

@@ -17,7 +17,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// waitLogged waits until a gate's journal says of everything that it is logged, so that
+// waitLogged waits until a gate's journal has every event as logged, so that
 // all its durable steps that are no request's are done.
 func (w *world) waitLogged(s *gateServer) {
 	w.t.Helper()
@@ -129,7 +129,7 @@ func TestFull(t *testing.T) {
 }
 
 // TestTorn: a release whose journal record was cut off by a crash was never posted,
-// and is made anew.
+// and is created again.
 func TestTorn(t *testing.T) {
 	w := newWorld(t, 1, 1, nil)
 	w.runAll()

@@ -392,7 +392,7 @@ func TestRevoked(t *testing.T) {
 	revocation := w.sign(&event.Revocation{Warrant: two.warrant.Reference, Reason: "ended"}, "court")
 	forged := w.sign(&event.Revocation{Warrant: two.warrant.Reference, Reason: "ended"}, "messenger")
 	if _, err := postTo(s.url+gate.RevocationPath, "application/json", forged.Bytes()); err == nil {
-		t.Fatal("somebody else's revocation is taken")
+		t.Fatal("another party's revocation was accepted")
 	}
 	_, err := postTo(s.url+gate.RevocationPath, "application/json", revocation.Bytes())
 	check(t, err)
@@ -415,7 +415,7 @@ func TestRevoked(t *testing.T) {
 }
 
 // TestRace: an access that is revoked after the release was signed, and before it
-// is logged, is not opened, and nobody is to blame.
+// is logged, is not opened, and breaks no rule.
 func TestRace(t *testing.T) {
 	w := newWorld(t, 1, 1, nil)
 	w.runAll()
@@ -488,7 +488,7 @@ func TestGroup(t *testing.T) {
 	w.shares(w.gates[0], a)
 }
 
-// TestBreach: a breach that nobody has closed keeps every gate from opening.
+// TestBreach: an unclosed breach keeps every gate from opening.
 func TestBreach(t *testing.T) {
 	w := newWorld(t, 1, 2, nil)
 	w.runAll()
@@ -511,7 +511,7 @@ func TestBreach(t *testing.T) {
 	untouched(t, s)
 }
 
-// sequence logs an event with whatever stands beside it.
+// sequence logs an event with its openings or notices.
 func (w *world) sequence(env *event.Envelope, notices [][]byte) {
 	w.t.Helper()
 	sub := event.Submission{Envelope: env, Notices: notices}

@@ -60,7 +60,7 @@ func (w *world) names(s *gateServer) []string {
 	return out
 }
 
-// TestConfirm: an amendment that changes nobody's trust is followed; one that
+// TestConfirm: an amendment that changes no trust is followed; one that
 // changes the witnesses is not, until each change is confirmed by name.
 func TestConfirm(t *testing.T) {
 	w := newWorld(t, 1, 1, nil)
@@ -171,7 +171,7 @@ func TestReplace(t *testing.T) {
 
 // TestRecovery: a log has lost its key and its witnesses, and its founders take it over
 // to others. A gate believes no head of the new key until its operator names that, and
-// judges at none until each change is confirmed.
+// accepts none until each change is confirmed.
 func TestRecovery(t *testing.T) {
 	w := newWorld(t, 1, 1, nil)
 	w.runAll()

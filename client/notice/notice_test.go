@@ -63,8 +63,8 @@ func encode(t testing.TB, f *notice.File) []byte {
 	return b
 }
 
-// judge parses and verifies.
-func judge(b []byte, p *tlog.Policy) (*notice.Verified, error) {
+// verifyFile parses and verifies.
+func verifyFile(b []byte, p *tlog.Policy) (*notice.Verified, error) {
 	f, err := notice.Parse(b)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func judge(b []byte, p *tlog.Policy) (*notice.Verified, error) {
 func TestFile(t *testing.T) {
 	w := newWorld(t)
 	b := encode(t, w.file(0))
-	v, err := judge(b, w.policy())
+	v, err := verifyFile(b, w.policy())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestFile(t *testing.T) {
 func TestAuditors(t *testing.T) {
 	w := newWorld(t)
 	w.head = w.Publish("w1", "w2", "a1", "a2")
-	v, err := judge(encode(t, w.file(0)), w.policy())
+	v, err := verifyFile(encode(t, w.file(0)), w.policy())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestDisproven(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := w.file(0)
 			c.change(f)
-			_, err := judge(encode(t, f), w.policy())
+			_, err := verifyFile(encode(t, f), w.policy())
 			var e *verify.Error
 			if !errors.As(err, &e) || e.Reason != c.want || verify.VerdictOf(err) != verify.Disproven {
 				t.Errorf("%v, want %s", err, c.want)
@@ -144,7 +144,7 @@ func TestDisproven(t *testing.T) {
 	if _, err := judge(b, w.ParsePolicy(3, "w1", "w2", "w3")); verify.VerdictOf(err) != verify.Disproven {
 		t.Errorf("a policy that wants more: %v", err)
 	}
-	if _, err := judge(b, newWorld(t).policy()); verify.VerdictOf(err) == verify.Proven {
+	if _, err := verifyFile(b, newWorld(t).policy()); verify.VerdictOf(err) == verify.Proven {
 		t.Error("the policy of another log")
 	}
 }
@@ -157,7 +157,7 @@ func TestEveryByte(t *testing.T) {
 	for i := 0; i < len(b); i += 1 + len(b)/199 {
 		x := bytes.Clone(b)
 		x[i] ^= 1
-		if _, err := judge(x, p); verify.VerdictOf(err) == verify.Proven {
+		if _, err := verifyFile(x, p); verify.VerdictOf(err) == verify.Proven {
 			// A line of a witness that the policy doesn't know may be anything; there is none.
 			t.Errorf("byte %d of %d may be another one", i, len(b))
 		}
@@ -205,7 +205,7 @@ func TestEmergency(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	w := newWorld(f)
 	b := encode(f, w.file(0))
-	want, err := judge(b, w.policy())
+	want, err := verifyFile(b, w.policy())
 	if err != nil {
 		f.Fatal(err)
 	}

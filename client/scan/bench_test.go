@@ -109,7 +109,7 @@ func (c *crowd) grow(notices int) {
 	c.anchor()
 }
 
-// trials tries the sample's notices n times on all cores: what nobody can leave out.
+// trials tries the sample's notices n times on all cores: the necessary work.
 func (c *crowd) trials(b *testing.B, keys []*escrow.SecretKey, n uint64) {
 	var wg sync.WaitGroup
 	var next atomic.Uint64
@@ -134,7 +134,7 @@ func usage(b *testing.B) (cpu time.Duration, peak float64) {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), float64(u.Maxrss) / 1024
 }
 
-// BenchmarkScan scans a log on disk with its replay, and measures beside it how many
+// BenchmarkScan scans a log on disk with its replay, and measures next to it how many
 // trial decryptions a second the cores allow: half before, half after, so that what
 // else the machine does weighs on both. peak-MB is of the whole process.
 func BenchmarkScan(b *testing.B) {

@@ -86,7 +86,7 @@ func TestNoNotice(t *testing.T) {
 	}
 }
 
-// A notice that contradicts the log proves nothing, whoever wrote it.
+// A notice that contradicts the log proves nothing, with any author.
 func TestContradictions(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(w *world, n *escrow.Notice, other *escrow.Notice)
@@ -141,7 +141,7 @@ func TestContradictions(t *testing.T) {
 	}
 }
 
-// Nobody can tell a subject of an access that no release states: that notice is shown as
+// A notice of an access that no release states proves nothing to its subject: it is shown as
 // what it is.
 func TestForged(t *testing.T) {
 	w := newWorld(t)

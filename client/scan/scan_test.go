@@ -121,7 +121,7 @@ func TestPeriods(t *testing.T) {
 	b := w.release([]string{me}, w.key(0, kems[1]))
 	c := w.release([]string{me}, w.key(1, kems[0]))
 	d := w.release([]string{me}, w.key(2, kems[0]))
-	e := w.release([]string{me}, w.key(3, kems[0])) // two months ahead: nobody's clock is
+	e := w.release([]string{me}, w.key(3, kems[0])) // two months ahead: no clock is
 	w.disclose(b, c, d, e)
 	r := w.scan(nil)
 	if r.From != "2026-01" || r.To != "2026-03" {
@@ -172,7 +172,7 @@ func TestPrivate(t *testing.T) {
 	}
 }
 
-// Each entry is judged by the charter of its own time: the court's key was replaced after
+// Each entry is checked by the charter of its own time: the court's key was replaced after
 // its warrant.
 func TestAmended(t *testing.T) {
 	w := newWorld(t)

@@ -13,7 +13,7 @@ import (
 
 // BenchmarkVerify measures the whole verification of a file with a warrant, a
 // log's signature and three cosignatures in a tree of 1,000 entries (whole),
-// and beside it the signature checks and hashes that it can't do without
+// and next to it the signature checks and hashes that it can't do without
 // (primitives). The two alternate in one run, so that what disturbs one
 // disturbs the other, and ratio is the quotient of their sums.
 func BenchmarkVerify(b *testing.B) {

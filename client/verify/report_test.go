@@ -91,7 +91,7 @@ func FuzzProof(f *testing.F) {
 		in, err := Proof(policy, file, Options{Signers: know(w.signers...)})
 		if err != nil {
 			if in != nil || VerdictOf(err) == Proven {
-				t.Fatalf("%v beside %v", in, err)
+				t.Fatalf("%v with %v", in, err)
 			}
 			return
 		}

@@ -160,7 +160,7 @@ func TestRefused(t *testing.T) {
 		{"an event for another log", three, w.whole(strayIndex).Bytes(), Options{}, WrongOrigin},
 		{"not an event", three, w.whole(textIndex).Bytes(), Options{}, NotAnEvent},
 		{"unknown event key", three, good.Bytes(), Options{Signers: know(w.signers[1])}, UnknownSigner},
-		{"nobody known", three, good.Bytes(), Options{Signers: know()}, UnknownSigner},
+		{"no known signer", three, good.Bytes(), Options{Signers: know()}, UnknownSigner},
 		{"another key under the id", three, good.Bytes(), Options{Signers: func(string) *event.PublicKey { return w.signers[1].Public() }}, UnknownSigner},
 		{"all cosignatures in the future", three, good.Bytes(), Options{Now: time.Unix(int64(at(0)), 0).Add(-MaxSkew)}, InTheFuture},
 		{"a clock before 1970", three, good.Bytes(), Options{Now: time.Unix(-1e6, 0)}, InTheFuture},
@@ -180,7 +180,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// An entry beside the file, as well as in it.
+// An entry given with the file, as well as in it.
 func TestEntryGiven(t *testing.T) {
 	w := newWorld(t, 3)
 	bare, wrong := w.whole(1), w.whole(1)

@@ -163,7 +163,7 @@ func testAge(t *testing.T, x *tools, kem event.KEM) {
 		t.Errorf("a case that others may read: %s", said)
 	}
 
-	// Recipients beside it: post-quantum ones beside a post-quantum package only.
+	// Other recipients: only post-quantum ones with a post-quantum package.
 	own, _ := x.run(true, "", "age-keygen")
 	write(t, file("own.txt"), []byte(own))
 	public, _ := x.run(true, own, "age-keygen", "-y")

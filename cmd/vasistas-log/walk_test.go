@@ -45,7 +45,7 @@ func walkCommands() (string, error) {
 }
 
 // freePorts returns a number n such that the ports 10n to 10n+9 are free. They are below
-// those that the system gives away, so nobody takes one in passing.
+// those that the system gives away, so no other process takes one in passing.
 func freePorts() (int, error) {
 	for range 100 {
 		n := 1100 + rand.IntN(2000)

@@ -263,7 +263,7 @@ func followUntil(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// A command for which the help has no example is one that nobody can use.
+// A command without an example in its help is hard to use.
 func TestHelp(t *testing.T) {
 	for _, name := range []string{"append", "escrow", "escrow key", "escrow recipient", "escrow rewrap", "escrow seed", "escrow show", "follow", "keygen", "open", "open consent", "open key", "open prepare", "policy check", "prove", "scan", "show", "sign", "verify", "version"} {
 		var out bytes.Buffer

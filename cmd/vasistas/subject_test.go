@@ -229,7 +229,7 @@ func TestSubject(t *testing.T) {
 		return l.exit(append([]string{"scan", "-i", "./" + seed, "--policy", "./policy.txt", "--state", "./" + seed + ".state", "--save", "./cases"}, args...)...)
 	}
 
-	// The owner, and somebody else.
+	// The owner, and another subject.
 	l.vasistas("escrow", "seed", "--out", "./me.key")
 	l.vasistas("escrow", "seed", "--out", "./you.key")
 	to := l.vasistas("escrow", "recipient", "--seed", "./me.key", "--origin", "log.example/life", "--group", "main", "--account", "ada@example.org")
@@ -291,7 +291,7 @@ func TestSubject(t *testing.T) {
 		t.Error(report)
 	}
 	if out, code := scan("you.key"); code != 0 || !strings.Contains(out, "NOTHING: ") {
-		t.Errorf("somebody else: %d\n%s", code, out)
+		t.Errorf("another subject: %d\n%s", code, out)
 	}
 	files, err := filepath.Glob(l.path("cases", "*.notice"))
 	if err != nil || len(files) != 2 {

@@ -165,7 +165,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestDown has gates that nobody answers for, and one without a URL.
+// TestDown has gates that don't answer, and one without a URL.
 func TestDown(t *testing.T) {
 	e := newEscrowed(t, event.KEMX25519)
 	c := e.gates(t, cases.Honest, cases.Honest)
@@ -237,7 +237,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestConsent has a recipient key that somebody else than the warrant's agency signed
+// TestConsent has a recipient key that another agency than the warrant's signed
 // for.
 func TestConsent(t *testing.T) {
 	w := newLog(t)

@@ -28,9 +28,9 @@ type replayFlags struct {
 	json  bool
 }
 
-func (f *replayFlags) add(c *cobra.Command, remembers string, list int) {
+func (f *replayFlags) add(c *cobra.Command, list int) {
 	f.addPolicy(c)
-	c.Flags().StringVar(&f.state, "state", "", "file to resume from, with what was "+remembers+" so far")
+	c.Flags().StringVar(&f.state, "state", "", "state file to resume from, made by the first run")
 	c.Flags().IntVar(&f.list, "list", list, "number of elements to show of each list")
 	c.Flags().BoolVar(&f.json, "json", false, "print the report as one line of JSON")
 }
@@ -73,7 +73,7 @@ could not be finished.`,
 			return e.printReport(&f, r, english.Audit(r, f.list), int(r.Result()))
 		}),
 	}
-	f.add(c, "audited", 10)
+	f.add(c, 10)
 	return c
 }
 

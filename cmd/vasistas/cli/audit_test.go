@@ -130,7 +130,7 @@ func TestAuditState(t *testing.T) {
 	w.audit(2, "snapshot: ", "--state", filepath.Join(t.TempDir(), "no", "such", "directory"), w.Dir)
 	w.audit(2, "audit.state", "--state", filepath.Join(state, "audit.state"), w.Dir)
 
-	// Whoever interrupts it can go on.
+	// An interrupted audit can go on.
 	if err := os.WriteFile(state, good, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestAuditState(t *testing.T) {
 func TestAuditHelp(t *testing.T) {
 	w := newAuditWorld(t)
 	out := w.audit(0, "Examples:\n  vasistas audit ", "--help")
-	for _, part := range []string{"Exit code: 0 if the log is clean", "--json", "--state", "--policy"} {
+	for _, part := range []string{"Exit code: 0 if the log kept its rules", "--json", "--state", "--policy"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("the help lacks %q", part)
 		}

@@ -119,7 +119,7 @@ func TestFromProof(t *testing.T) {
 			t.Errorf("it refers to %s, want %s", now.ref, want)
 		}
 	}
-	if _, err := e.readFrom(&fromFlags{name, 8}); err == nil || !strings.Contains(err.Error(), "says 7") {
+	if _, err := e.readFrom(&fromFlags{name, 8}); err == nil || !strings.Contains(err.Error(), "has the index 7") {
 		t.Errorf("another index than the proof's: %v", err)
 	}
 	proof.Extra = nil
@@ -129,11 +129,11 @@ func TestFromProof(t *testing.T) {
 	}
 }
 
-// What no set of founders could ever sign, or no log take, isn't made.
+// A charter that founders can't sign, or that no log accepts, is refused.
 func TestUnsignable(t *testing.T) {
 	unknown := testCharter(t, 3)
 	unknown.Rules = 99
-	if _, err := newCharter(testOrigin, unknown); err == nil || !strings.Contains(err.Error(), "rules 99: this program does not know them") {
+	if _, err := newCharter(testOrigin, unknown); err == nil || !strings.Contains(err.Error(), "rules 99: this version of the program does not know them") {
 		t.Errorf("unknown rules: %v", err)
 	}
 	bars := testCharter(t, 3)
@@ -165,7 +165,7 @@ func TestUnsignable(t *testing.T) {
 			largest = ev
 			continue
 		}
-		if !strings.Contains(err.Error(), "an entry has 48000 at most") || n < 60 {
+		if !strings.Contains(err.Error(), "an entry has at most 48000") || n < 60 {
 			t.Errorf("%d founders: %v", n, err)
 		}
 		break
@@ -188,7 +188,7 @@ func TestShippedProfiles(t *testing.T) {
 	}
 }
 
-// A signature that doesn't verify, or is by nobody, is named and not counted.
+// A signature that doesn't verify, or is no founder's, is named and not counted.
 func TestSignaturesVerified(t *testing.T) {
 	ch := testCharter(t, 3)
 	envelope, err := event.Sign(testEvent(t, ch), eventSigner(t, "founder-1"), eventSigner(t, "founder-2"), eventSigner(t, "founder-3"), eventSigner(t, "dog"))

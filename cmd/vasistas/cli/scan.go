@@ -61,7 +61,7 @@ read to its head, broke its rules, or has a notice to you that proves no access.
 		Args: cobra.MaximumNArgs(1),
 		RunE: orExit(int(scan.Undecided), func(ctx context.Context, args []string) error { return e.runScan(ctx, &f, args) }),
 	}
-	f.add(c, "read and found", 20)
+	f.add(c, 20)
 	fl := c.Flags()
 	fl.StringVarP(&f.identity, "identity", "i", "", "file of your seed, made by 'vasistas escrow seed'")
 	fl.StringVar(&f.save, "save", "", "directory for the notices with their proofs")

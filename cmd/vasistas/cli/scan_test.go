@@ -30,7 +30,7 @@ type scanWorld struct {
 	*cases.Log
 	t                  *testing.T
 	dir, policy        string
-	mine, yours, their string // seed files: the subject's, the other's, and nobody's
+	mine, yours, their string // seed files: the subject's, the other's, and one without notices
 }
 
 func newScanWorld(t *testing.T) *scanWorld {
@@ -208,7 +208,7 @@ func TestNoticeKey(t *testing.T) {
 	if err != nil || !bytes.Equal(got.Public, want.Public().Public) {
 		t.Errorf("%v, %v", got, err)
 	}
-	w.run(2, []string{"escrow", "key", "--seed", w.mine, "--origin", "x", "--period", "2025-12"}, "the seed is of 2026-01")
+	w.run(2, []string{"escrow", "key", "--seed", w.mine, "--origin", "x", "--period", "2025-12"}, "the seed starts at 2026-01")
 	w.run(2, []string{"escrow", "key", "--seed", w.mine, "--origin", "x", "--period", "2026-3"}, "--period")
 	w.run(1, []string{"escrow", "key", "--seed", w.mine, "--origin", "x", "--kem", "rsa"}, "unknown KEM")
 }
