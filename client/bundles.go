@@ -14,7 +14,6 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// bundle is a bundle as it was read, with its leaf hashes.
 type bundle struct {
 	n       uint64
 	entries [][]byte

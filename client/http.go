@@ -26,7 +26,6 @@ import (
 // maxPause bounds the pause between two tries, whatever Retry-After says.
 const maxPause = 30 * time.Second
 
-// remote speaks HTTP with a log or a mirror.
 type remote struct {
 	base      string // without a trailing slash
 	http      *http.Client
@@ -75,7 +74,6 @@ func (r *remote) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return readTile(t, func(path string, limit int) ([]byte, error) { return r.get(ctx, path, limit) })
 }
 
-// get reads a resource of at most limit bytes.
 func (r *remote) get(ctx context.Context, path string, limit int) (b []byte, err error) {
 	err = r.retry(ctx, func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+"/"+path, nil)
@@ -196,7 +194,6 @@ func temporary(err error) bool {
 	return transport || errors.Is(err, errBroken) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// pause waits for d or the end of ctx.
 func pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():

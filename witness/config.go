@@ -104,7 +104,6 @@ func checkSigners(signers []*tlog.Signer) error {
 	return nil
 }
 
-// trusted is the configuration of one log.
 type trusted struct {
 	keys []*tlog.VerifierKey
 	urls []string // each once

@@ -69,7 +69,6 @@ func newEvidence(kind EvidenceKind, prev *accepted, s *submission) *Evidence {
 	return e
 }
 
-// evidenceOf returns the evidence in err, or nil.
 func evidenceOf(err error) *Evidence {
 	if conflict := (*ConflictError)(nil); errors.As(err, &conflict) {
 		return conflict.Fork

@@ -29,7 +29,6 @@ func (e *LostStateError) Error() string {
 		e.Name, strings.Join(e.Logs, "\n\t"), e.Name)
 }
 
-// published is a head that a log serves under /checkpoint.
 type published struct {
 	origin string
 	head   tlog.Head

@@ -13,7 +13,6 @@ import (
 // statuses are those of add-checkpoint; no label comes from a request.
 var statuses = [...]int{200, 400, 403, 404, 405, 408, 409, 413, 422, 500, 503}
 
-// buckets are upper bounds of the histogram of answer times.
 var buckets = [...]time.Duration{
 	500 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond,
 	25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second,

@@ -76,7 +76,6 @@ func openOrCreate(c *Config) (*Witness, error) {
 	return openState(c)
 }
 
-// resumeHeads fetches and checks the heads of all logs.
 func (w *Witness) resumeHeads(ctx context.Context, logs map[string]*trusted) ([]*published, error) {
 	var heads []*published
 	var errs []error

@@ -19,7 +19,6 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
-// logState is the state of one log, configured or not.
 type logState struct {
 	origin string
 	turn   chan struct{} // the lock: it holds one element while locked
@@ -128,7 +127,6 @@ func (s *store) replay() (map[string]*accepted, error) {
 	return last, nil
 }
 
-// log returns the state of a log, a new one if there is none.
 func (s *store) log(origin string) *logState {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -43,7 +43,6 @@ type view struct {
 	byHash   map[string]*logState
 }
 
-// knownLog is a configured log.
 type knownLog struct {
 	keys  []*tlog.VerifierKey
 	state *logState
@@ -230,7 +229,6 @@ func (w *Witness) advance(s *submission) (*accepted, <-chan cosigned, error) {
 	}
 }
 
-// cosigned is the result of cosign.
 type cosigned struct {
 	ours []tlog.Signature
 	err  error

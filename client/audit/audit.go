@@ -43,7 +43,6 @@ type Config struct {
 	Own any
 }
 
-// auditor is one run.
 type auditor struct {
 	c        Config
 	replica  *replica.Replica
@@ -83,7 +82,6 @@ func Run(ctx context.Context, c Config) *Report {
 	return a.report(err, a.save())
 }
 
-// start restores the snapshot and accepts the head.
 func (a *auditor) start(ctx context.Context) error {
 	r, err := replica.New(replica.Config{Client: a.c.Client, Use: a.c.Use, Policy: a.c.Policy.Bytes(), Snapshot: a.c.Snapshot,
 		Own: &a.own, Tiles: true})
@@ -124,7 +122,6 @@ func (a *auditor) replay(ctx context.Context) error {
 	return err
 }
 
-// applied is called after each bundle.
 func (a *auditor) applied() error {
 	size := a.head.Checkpoint.Size
 	if a.c.Progress != nil {
@@ -151,7 +148,6 @@ func (a *auditor) save() error {
 	return nil
 }
 
-// saveError reports a failure to save the snapshot.
 type saveError struct{ err error }
 
 func (e *saveError) Error() string { return "saving the snapshot: " + e.err.Error() }

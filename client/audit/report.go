@@ -203,7 +203,6 @@ func (r *Report) cannot(code, format string, args ...any) {
 	r.Reasons = append(r.Reasons, Reason{code, fmt.Errorf(format, args...)})
 }
 
-// reportError reports an error that ended the audit.
 func (a *auditor) reportError(r *Report, err error) {
 	// Only evidence that convinces a third party is a violation.
 	if fork, ok := errors.AsType[*client.ForkError](err); ok && fork.Check(a.c.Policy, a.c.Origin) == nil {
@@ -297,7 +296,6 @@ func (a *auditor) now(byCharter *tlog.Verified) time.Time {
 	return now
 }
 
-// reportBreaches lists the breaches that no audit quorum has closed.
 func (a *auditor) reportBreaches(r *Report, now time.Time) {
 	for _, bar := range a.l.Barred("", now) {
 		b := bar.Breach

@@ -88,7 +88,6 @@ func (t *totals) addViolation(v *ledger.Violation) {
 	r.Listed = append(r.Listed, Finding{Index: v.Index, Seen: v.Seen, By: v.By, About: v.About, Text: v.Text(), Cure: v.Cure})
 }
 
-// entries returns how many entries were counted.
 func (t *totals) entries() uint64 {
 	n := t.Unreadable
 	for _, c := range t.Events {
@@ -97,7 +96,6 @@ func (t *totals) entries() uint64 {
 	return n
 }
 
-// breaches returns how many breaches were counted.
 func (t *totals) breaches() uint64 {
 	n := uint64(0)
 	for i := range t.Rules {

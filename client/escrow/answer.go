@@ -136,7 +136,6 @@ func OpenAnswer(b []byte, want *Delivery, index int, signer *event.PublicKey, ho
 	return shares, err
 }
 
-// openShares opens one share for each package.
 func openShares(t *answerText, d *Delivery, index int, holder KeyHolder, packages []*Package) ([]*Share, error) {
 	if len(t.Shares) != len(packages) {
 		return nil, malformed("answer: shares of %d packages, want %d", len(t.Shares), len(packages))

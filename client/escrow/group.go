@@ -82,7 +82,6 @@ func (g *Group) Members() []Member { return slices.Clone(g.members) }
 // threshold and number of members, not their names.
 func (g *Group) Digest() event.Digest { return g.digest }
 
-// key returns the member's key of a KEM.
 func (m *Member) key(kem event.KEM) (event.HPKEKey, error) {
 	if i := slices.IndexFunc(m.Keys, func(k event.HPKEKey) bool { return k.KEM == kem }); i >= 0 {
 		return m.Keys[i], nil

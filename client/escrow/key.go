@@ -120,7 +120,6 @@ func KeyHash(k event.HPKEKey) (event.Digest, error) {
 	return sha256.Sum256(b), nil
 }
 
-// keyText is a private key in JSON.
 type keyText struct {
 	KEM     event.KEM `json:"kem"`
 	Private blob      `json:"private"`
@@ -226,7 +225,6 @@ func (k *SecretKey) Open(_ Purpose, info, sealed []byte) ([]byte, error) {
 	return b, nil
 }
 
-// seal encrypts to a key for a purpose.
 func seal(to event.HPKEKey, info, plaintext []byte) ([]byte, error) {
 	pub, err := publicKey(to)
 	if err != nil {
@@ -235,7 +233,6 @@ func seal(to event.HPKEKey, info, plaintext []byte) ([]byte, error) {
 	return hpke.Seal(pub, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), info, plaintext)
 }
 
-// overhead returns how much longer a ciphertext is than its plaintext.
 func overhead(k event.KEM) int {
 	const tag = 16
 	if k == event.KEMX25519 {

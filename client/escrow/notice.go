@@ -26,7 +26,6 @@ type Notice struct {
 	AccessOpenings  *event.Openings
 }
 
-// noticeText is a notice in JSON.
 type noticeText struct {
 	Access          event.Reference  `json:"access"`
 	AccessOpenings  openingsText     `json:"accessOpenings"`
@@ -131,7 +130,6 @@ func OpenNotice(origin string, h KeyHolder, ciphertext []byte) (*Notice, error) 
 	return n, nil
 }
 
-// parseNotice parses a plaintext with its padding.
 func parseNotice(plain []byte) (*Notice, error) {
 	if len(plain) < 4 || int64(binary.BigEndian.Uint32(plain)) > int64(len(plain)-4) {
 		return nil, malformed("it has no end")

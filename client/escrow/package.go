@@ -49,7 +49,6 @@ type Package struct {
 // String names the package by its digest.
 func (p Package) String() string { return "package " + p.digest.String() }
 
-// part is a custodian's stanza.
 type part struct {
 	key    event.Digest // hash of the gate's key
 	share  event.Digest // commitment to the share
@@ -98,7 +97,6 @@ func (p *Package) Stanzas() []*age.Stanza {
 
 const stanzaArgs = 9
 
-// body returns part one with its length, and part two.
 func body(q *part) []byte {
 	return slices.Concat([]byte{byte(len(q.notice) >> 8), byte(len(q.notice))}, q.notice, q.sealed)
 }
@@ -239,7 +237,6 @@ func (c *capture) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 	return nil, age.ErrIncorrectIdentity
 }
 
-// parseRun parses the stanzas of one package.
 func parseRun(stanzas []*age.Stanza) (*Package, error) {
 	p := new(Package)
 	n := len(stanzas)

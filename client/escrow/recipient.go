@@ -46,10 +46,8 @@ func NewRecipient(g *Group, kem event.KEM, notice event.HPKEKey, account string)
 	return &Recipient{g, notice, account, kem}, nil
 }
 
-// accountName is the name of the opening of a package's account.
 const accountName = "account"
 
-// maxAccount bounds an account in bytes, like a warrant's identifier.
 const maxAccount = 512
 
 // checkAccount checks an account against the bounds of an access's opening.
@@ -112,7 +110,6 @@ func (r *Recipient) wrap(fileKey []byte) (*Package, error) {
 	return parseRun(p.Stanzas())
 }
 
-// part makes a custodian's part of the package.
 func (r *Recipient) part(p *Package, index int, account event.Opening, s share) error {
 	key, err := r.group.members[index-1].key(r.kem)
 	if err != nil {

@@ -197,7 +197,6 @@ func (g *Gate) unbarred(f *follower, name string, now time.Time) error {
 	return nil
 }
 
-// sealed has the opened values of an access.
 type sealed struct {
 	accounts []string
 	packages []event.Digest

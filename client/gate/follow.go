@@ -220,7 +220,6 @@ func (f *follower) stop(err error) error {
 	return err
 }
 
-// newKeys accepts the log keys of the charter in force.
 func (f *follower) newKeys() error {
 	known := len(f.keys)
 	for _, s := range f.ledger.Charter().LogKeys {
@@ -242,7 +241,6 @@ func (f *follower) newKeys() error {
 	return nil
 }
 
-// fromLog returns whether a key of the log has signed a checkpoint.
 func (f *follower) fromLog(cp *tlog.Checkpoint) bool {
 	for _, k := range f.keys {
 		if s := cp.Find(k); s != nil {

@@ -189,7 +189,6 @@ func (g *Gate) Close() error {
 	return errors.Join(err, g.release())
 }
 
-// release closes the files of Open.
 func (g *Gate) release() error {
 	var err error
 	if g.journal != nil {
@@ -201,7 +200,6 @@ func (g *Gate) release() error {
 // saveEvery is the number of entries between two snapshots of the ledger.
 const saveEvery = 1 << 14
 
-// run calls round until ctx ends.
 func (g *Gate) run(ctx context.Context) {
 	tick := time.NewTicker(g.cfg.Poll)
 	defer tick.Stop()
@@ -221,7 +219,6 @@ func (g *Gate) run(ctx context.Context) {
 	}
 }
 
-// round follows the log, and posts due events.
 func (g *Gate) round(ctx context.Context) error {
 	err := g.with(ctx, func(f *follower) error {
 		if err := g.follow(ctx, f, time.Now()); err != nil {

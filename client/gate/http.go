@@ -29,7 +29,6 @@ const (
 	retryAfter  = 2 * time.Second // of temporary refusals
 )
 
-// server is the HTTP side of a gate.
 type server struct {
 	g        *Gate
 	buffered atomic.Int64
@@ -183,7 +182,6 @@ func (s *server) read(w http.ResponseWriter, r *http.Request, mediaType string, 
 	}
 }
 
-// writeProblem answers with a refusal.
 func writeProblem(w http.ResponseWriter, err error) {
 	r := refusal(err)
 	p := problem.New(r.Code, http.StatusText(r.Code.Status()), r.Err.Error())

@@ -16,7 +16,6 @@ import (
 	"github.com/vasistas/vasistas/log/ledger"
 )
 
-// maxRecord bounds a record of the journal in bytes: a submission, and its kind.
 const maxRecord = event.MaxSubmissionSize + 1
 
 // Kinds of records, their first byte.
@@ -29,7 +28,6 @@ const (
 
 func label(keyID string) string { return "vasistas gate " + keyID }
 
-// signed is an event signed by this gate's key.
 type signed struct {
 	hash       [32]byte
 	kind       event.Type
@@ -111,7 +109,6 @@ func openJournal(name, keyID string) (*journal, error) {
 	return j, nil
 }
 
-// replay applies a record.
 func (j *journal) replay(rec []byte) error {
 	switch body := rec[1:]; rec[0] {
 	case recordBase:
@@ -196,7 +193,6 @@ func parseSigned(b []byte) (*signed, *event.Event, error) {
 	return &signed{hash: sub.Envelope.Hash(), kind: sub.Envelope.Event.Type, submission: slices.Clone(b), notices: sub.Notices}, sub.Envelope.Event, nil
 }
 
-// add adds a signed event to the state.
 func (j *journal) add(s *signed, ev *event.Event) {
 	j.known[s.hash] = s
 	j.outbox = append(j.outbox, s)
@@ -289,7 +285,6 @@ func (j *journal) fits(c ledger.Chain) error {
 	return nil
 }
 
-// flush records which events are logged.
 func (j *journal) flush() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -305,7 +300,6 @@ func (j *journal) flush() error {
 	return nil
 }
 
-// revoke keeps a revocation posted to the gate.
 func (j *journal) revoke(env *event.Envelope) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -361,7 +355,6 @@ func (j *journal) published(access uint64) {
 	}
 }
 
-// waiting returns the events to be posted.
 func (j *journal) waiting() []*signed {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -372,7 +365,6 @@ func (j *journal) waiting() []*signed {
 	return out
 }
 
-// drop removes an event from the outbox that the log refuses for good.
 func (j *journal) drop(hash [32]byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

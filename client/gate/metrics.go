@@ -61,7 +61,6 @@ func outcome(err error) string {
 	return "ok"
 }
 
-// register registers all metrics, and the gauges of g.
 func (m *metrics) register(reg prometheus.Registerer, g *Gate) error {
 	gauge := func(name, help string, read func(*follower) float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {

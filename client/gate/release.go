@@ -130,7 +130,6 @@ func (g *Gate) promise(ctx context.Context, c *claim, opened *sealed) error {
 
 var errAnswered = errors.New("answered already")
 
-// subject is the addressee of a notice.
 type subject struct {
 	key      event.HPKEKey
 	accounts []string
@@ -171,7 +170,6 @@ func openPart[T any](keys []KeyHolder, open func(KeyHolder) (T, error)) (out T, 
 	return out, err
 }
 
-// makeRelease writes the notices, and the release that names them.
 func (g *Gate) makeRelease(c *claim, subjects []*subject, seq uint64, prev event.Digest) (*event.Submission, error) {
 	sub := new(event.Submission)
 	body := &event.Release{Access: c.access.Reference(), Seq: seq, Prev: prev, Head: c.head}

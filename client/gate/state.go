@@ -27,10 +27,8 @@ const (
 	forkFile    = "fork"    // evidence that the log has forked
 )
 
-// maxHead bounds the head register in bytes.
 const maxHead = 2*tlog.MaxCheckpointSize + 1024
 
-// headRecord is the content of the head register.
 type headRecord struct {
 	Checkpoint string    `json:"checkpoint,omitempty"` // absent: none was verified yet
 	Gate       string    `json:"gate"`                 // id of the event key

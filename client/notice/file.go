@@ -26,7 +26,6 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// magic is the first line of a file.
 const magic = "vasistas notice file v1\n"
 
 // maxCharters bounds the charters of a file: those in force at release, access and

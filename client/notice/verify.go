@@ -106,7 +106,6 @@ func (v *verifier) prove() error {
 	return nil
 }
 
-// key returns an event key of the file's charters.
 func (v *verifier) key(id string) *event.PublicKey {
 	for _, c := range v.charters {
 		for i := range c.Parties {
@@ -247,7 +246,6 @@ func first(openings []event.Opening, name string) string {
 	return v.Text()
 }
 
-// roles names the signers, by the file's charters.
 func (v *verifier) roles() error {
 	out := v.out
 	custodians := v.signers(v.release, event.RoleCustodian)

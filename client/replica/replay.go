@@ -41,7 +41,6 @@ type batch struct {
 	ready chan struct{}  // closed once read and notes are set
 }
 
-// restore loads a ledger from its snapshot.
 func (s *state) restore(snapshot []byte, size uint64, root tlog.Hash) (err error) {
 	if s.ledger, err = ledger.Restore(snapshot, size, root, s.view); err == nil {
 		s.keys.load(s.ledger)
@@ -142,7 +141,6 @@ func (s *state) check(b *batch, o Observer) {
 	}
 }
 
-// apply applies a batch to the ledger.
 func (s *state) apply(b *batch, o Observer) error {
 	if o.Bundle != nil {
 		if err := o.Bundle(b.Bundle); err != nil {
@@ -204,7 +202,6 @@ func (t *keyTable) lookup(id string) *event.PublicKey {
 	return nil
 }
 
-// load replaces the table by the keys of a ledger.
 func (t *keyTable) load(l *ledger.Ledger) {
 	m := make(map[string]*event.PublicKey)
 	for _, id := range l.KeyIDs() {

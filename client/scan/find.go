@@ -39,7 +39,6 @@ type hit struct {
 	Error      string            `json:"error,omitempty"`    // why the plaintext is not a notice
 }
 
-// key is a notice key with its period.
 type key struct {
 	holder escrow.KeyHolder
 	period string

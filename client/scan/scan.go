@@ -57,7 +57,6 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	return r, nil
 }
 
-// joiner makes cases of hits.
 type joiner struct {
 	ctx context.Context
 	c   Config

@@ -13,7 +13,6 @@ import (
 	"github.com/vasistas/vasistas/client/escrow"
 )
 
-// state is the scan's part of the snapshot.
 type state struct {
 	Seed        string   `json:"seed"` // hex hash that names the seed
 	Notices     uint64   `json:"notices"`

@@ -26,7 +26,6 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// layout has the places of a gate's parts.
 type layout struct {
 	dir      string
 	eventKey string

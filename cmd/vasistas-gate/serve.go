@@ -19,7 +19,6 @@ import (
 	"github.com/vasistas/vasistas/internal/daemon"
 )
 
-// serveOptions are the flags of serve.
 type serveOptions struct {
 	layout
 	service  daemon.Service

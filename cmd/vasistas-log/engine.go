@@ -101,7 +101,6 @@ func (o *engineOptions) fill(dir string, created bool) error {
 	return nil
 }
 
-// config returns what trillianx needs.
 func (o *engineOptions) config(ctx context.Context, logger *slog.Logger) (trillianx.Config, error) {
 	cfg := trillianx.Config{Addr: o.trillian, Tree: o.number, Timeout: o.timeout, Patience: o.patience,
 		CacheBytes: int(o.cacheMiB << 20), Logger: logger}

@@ -107,7 +107,6 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	return nil
 }
 
-// makeVault makes a vault, unless there is one.
 func makeVault(cfg vault.Config, recovery []string) error {
 	err := vault.Create(cfg, recovery...)
 	if errors.Is(err, fs.ErrExist) && len(recovery) == 0 {
@@ -116,7 +115,6 @@ func makeVault(cfg vault.Config, recovery []string) error {
 	return err
 }
 
-// readEnvelope reads the file of a signed event.
 func readEnvelope(name string) ([]byte, error) {
 	b, err := durable.ReadFile(name, maxCharterFile)
 	if err != nil {

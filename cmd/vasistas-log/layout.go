@@ -17,7 +17,6 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// layout has the places of a log's parts.
 type layout struct {
 	dir, state, vault, identity string
 	database                    string         // shared by several instances; "": the state and the vault are directories
@@ -137,7 +136,6 @@ func readKey(name string) (*tlog.Signer, error) {
 	return k, nil
 }
 
-// readPolicy reads a policy file. It returns nil for no name.
 func readPolicy(name string) (*tlog.Policy, error) {
 	if name == "" {
 		return nil, nil

@@ -51,7 +51,6 @@ func readPlace(name string) (*place, error) {
 	return &p, nil
 }
 
-// writePlace writes a place, with absolute directories.
 func writePlace(name string, o *engineOptions) error {
 	p := place{o.engine, o.tree, o.trillian, o.tiles}
 	var err error
@@ -95,7 +94,6 @@ func sameTree(engine, a, b string) bool {
 	return errA == nil && errB == nil && absA == absB
 }
 
-// take sets the options that were not given.
 func (o *engineOptions) take(p *place) {
 	for _, v := range []struct{ flag, value *string }{{&o.engine, &p.Engine}, {&o.tree, &p.Tree}, {&o.trillian, &p.Trillian}, {&o.tiles, &p.Tiles}} {
 		if *v.flag == "" {

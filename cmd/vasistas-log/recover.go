@@ -36,7 +36,6 @@ func (c copyOf) ReadCheckpoint(ctx context.Context) ([]byte, error) {
 // on there.
 const moveFile = "migrate.json"
 
-// recovery is one call of recover.
 type recovery struct {
 	layout
 	policy, from string

@@ -23,7 +23,6 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// serveOptions are the flags of serve.
 type serveOptions struct {
 	layout
 	policy, recovery           string
@@ -102,7 +101,6 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	return err
 }
 
-// open opens the log with its engine.
 func (o *serveOptions) open(ctx context.Context, cfg log.Config) (*log.Log, error) {
 	engine, err := o.openTree(ctx, cfg.Logger)
 	if err != nil {

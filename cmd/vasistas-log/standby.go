@@ -68,7 +68,6 @@ func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout i
 	return err
 }
 
-// instanceName tells operators which instance is active.
 func instanceName(listener net.Listener) string {
 	host, err := os.Hostname()
 	if err != nil {

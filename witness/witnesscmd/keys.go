@@ -72,7 +72,6 @@ func vkey(_ context.Context, c *call) error {
 	return printKeys(c.stdout, signers, *url)
 }
 
-// printKeys prints the verifier keys and the lines for a policy.
 func printKeys(w io.Writer, signers []*tlog.Signer, url string) error {
 	var b strings.Builder
 	b.WriteString("# verifier keys\n")

@@ -20,7 +20,6 @@ import (
 	"github.com/vasistas/vasistas/witness"
 )
 
-// state has the flags that name a witness and its logs.
 type state struct {
 	dir   *string
 	keys  *[]string

@@ -101,7 +101,6 @@ func (c *Case) FileKeys(ctx context.Context, o Options) (map[event.Digest][]byte
 	return keys, results, nil
 }
 
-// answer is the answer of the i-th gate of the group.
 type answer struct {
 	i       int
 	shares  []*escrow.Share // of the request's packages, in their order
@@ -193,13 +192,11 @@ func (c *Case) ask(ctx context.Context, m escrow.Member, base string, o *Options
 	}
 }
 
-// strongest prefers the post-quantum key.
 func strongest(keys []event.HPKEKey) event.HPKEKey {
 	i := slices.IndexFunc(keys, func(k event.HPKEKey) bool { return k.KEM == event.KEMMLKEMX25519 })
 	return keys[max(i, 0)]
 }
 
-// post sends a request and reads the answer, of at most escrow.MaxAnswerSize bytes.
 func post(ctx context.Context, o *Options, url string, body []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {

@@ -58,7 +58,6 @@ func (c Case) String() string {
 // GoString is String.
 func (c Case) GoString() string { return c.String() }
 
-// caseMagic names the file's layout.
 const caseMagic = "vasistas case 1"
 
 type caseText struct {
@@ -167,7 +166,6 @@ func agencyKeyOf(o *event.Openings) (*event.PublicKey, error) {
 	return nil, errors.New("no opening names the agency's key")
 }
 
-// checkConsent checks the agency's signature over the recipient key.
 func (c *Case) checkConsent(k *event.PublicKey, warrant event.Digest, id event.ID, access *event.Access) error {
 	msg, err := event.AgencyMessage(warrant, id, access.Recipient)
 	if err != nil {
@@ -188,7 +186,6 @@ func (c *Case) checkConsent(k *event.PublicKey, warrant event.Digest, id event.I
 	return nil
 }
 
-// checkPackages checks that the packages are exactly those of the access.
 func (c *Case) checkPackages() error {
 	var want []event.Digest
 	for _, o := range c.request.AccessOpenings.Subject {
@@ -244,7 +241,6 @@ func (c *Case) checkGates() error {
 	return nil
 }
 
-// entryOf returns the event of a proof file.
 func entryOf(proof []byte) (*event.Envelope, event.Reference, error) {
 	p, err := tlog.ParseProof(proof)
 	if err != nil {

@@ -31,7 +31,6 @@ const Env = "VASISTAS_CHARTERS"
 // Suffix ends the name of a charter's file.
 const Suffix = ".charter"
 
-// maxFiles bounds the files that Group reads.
 const maxFiles = 1024
 
 // A Charter is a charter with its log.

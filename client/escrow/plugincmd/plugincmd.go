@@ -29,7 +29,6 @@ import (
 	"github.com/vasistas/vasistas/client/escrow/charters"
 )
 
-// name is the plug-in's name in the strings age1vasistas1... and AGE-PLUGIN-VASISTAS-1...
 const name = "vasistas"
 
 // maxLine is the longest line that age reads from a recipients file.

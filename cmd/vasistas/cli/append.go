@@ -138,7 +138,6 @@ func (f *appendFlags) proofFile(name string, index uint64) string {
 	return name + proofSuffix
 }
 
-// readSubmission reads an event, and adds the public openings of a file.
 func (e *env) readSubmission(name, openings string) (*event.Submission, error) {
 	s, err := readAs(e, name, event.MaxSubmissionSize+1, line(event.ParseSubmission))
 	if err != nil || openings == "" {
@@ -158,7 +157,6 @@ func (e *env) readSubmission(name, openings string) (*event.Submission, error) {
 	return s, nil
 }
 
-// appended is a line of --json.
 type appended struct {
 	File      string          `json:"file,omitempty"`
 	Index     *uint64         `json:"index,omitempty"`
@@ -203,7 +201,6 @@ func witnessed(p *tlog.Proof, file string) string {
 	return fmt.Sprintf(" of %d; proof in %s", p.Checkpoint.Size, file)
 }
 
-// appendStream submits the event of each line.
 func (e *env) appendStream(ctx context.Context, cl *client.Client, f *appendFlags, files []string, wait client.Wait) error {
 	bar := e.progress("events")
 	defer bar.clear()
@@ -235,7 +232,6 @@ func (e *env) appendStream(ctx context.Context, cl *client.Client, f *appendFlag
 	return nil
 }
 
-// lines yields the lines of the files, one after the other.
 func (e *env) lines(files []string) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for _, name := range files {

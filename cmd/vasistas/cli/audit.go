@@ -20,7 +20,6 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
-// replayFlags are those of the commands that replay a whole log.
 type replayFlags struct {
 	logFlags
 	state string

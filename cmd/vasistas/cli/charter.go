@@ -108,7 +108,6 @@ func (e *env) runCharterSign(ctx context.Context, f *charterSignFlags, name stri
 	return nil
 }
 
-// sign signs with the keys of founders.
 func (f *checked) sign(ctx context.Context, keys []string) error {
 	for _, ref := range keys {
 		s, err := eventkey.Load(ctx, ref)
@@ -130,7 +129,6 @@ func (f *checked) sign(ctx context.Context, keys []string) error {
 	return nil
 }
 
-// founders counts the charter keys of a charter.
 func founders(ch *event.Charter) (n uint64) {
 	for _, p := range ch.Parties {
 		if p.Role == event.RoleCharter {
@@ -202,7 +200,6 @@ Exit code: 0 if the charter is good and has enough signatures, 1 if not.`,
 	return c
 }
 
-// checkReport is what --json prints.
 type checkReport struct {
 	charterReport
 	Good     bool         `json:"good"`

@@ -33,7 +33,6 @@ type charterFile struct {
 	index    *uint64         // of the entry, by the proof file
 }
 
-// readCharter reads a charter of any kind.
 func (e *env) readCharter(name string) (*charterFile, error) {
 	f, err := readAs(e, name, max(tlog.MaxProofSize, event.MaxCharterFile), parseCharter)
 	if err == nil {
@@ -90,7 +89,6 @@ func draft(text []byte) bool {
 	})
 }
 
-// makeCharter makes the event of an unsigned charter.
 func makeCharter(log string, ch *event.Charter) (*charterFile, error) {
 	ev, err := event.New(log, ch)
 	if err != nil {
@@ -120,7 +118,6 @@ type current struct {
 	ref event.Reference
 }
 
-// readFrom reads the charter in force.
 func (e *env) readFrom(f *fromFlags) (*current, error) {
 	file, err := e.readCharter(f.file)
 	if err != nil {
@@ -244,7 +241,6 @@ func (f *charterFile) check() error {
 	return nil
 }
 
-// advise prints the notes of unwise.
 func (e *env) advise(notes []string) {
 	for _, n := range notes {
 		e.note("note: %s", n)

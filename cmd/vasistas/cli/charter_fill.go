@@ -25,7 +25,6 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// charterFlags set members of a charter file.
 type charterFlags struct {
 	origin, profile, witnessPolicy, auditPolicy string
 	logKeys, parties, thresholds                []string

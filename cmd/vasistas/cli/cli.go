@@ -36,13 +36,11 @@ const (
 	exitUsage  = 2
 )
 
-// env has the streams of the process.
 type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
-// exitError is an error with an exit code.
 type exitError struct {
 	code int
 	err  error // nil: it was printed
@@ -57,7 +55,6 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// usagef returns an error about wrong usage.
 func usagef(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }
@@ -127,7 +124,6 @@ func orExit(code int, f func(ctx context.Context, args []string) error) func(*co
 	}
 }
 
-// printJSON prints a value as one line of JSON.
 func (e *env) printJSON(v any) error {
 	enc := json.NewEncoder(e.stdout)
 	enc.SetEscapeHTML(false)
@@ -138,7 +134,6 @@ func (e *env) printf(format string, args ...any) {
 	fmt.Fprintf(e.stdout, format, args...)
 }
 
-// note prints a message to standard error.
 func (e *env) note(format string, args ...any) {
 	fmt.Fprintf(e.stderr, format+"\n", args...)
 }
@@ -151,7 +146,6 @@ func (e *env) input(name string) (io.ReadCloser, error) {
 	return os.Open(name)
 }
 
-// read reads an input of at most limit bytes.
 func (e *env) read(name string, limit int) ([]byte, error) {
 	in, err := e.input(name)
 	if err != nil {

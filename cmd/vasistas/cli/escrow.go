@@ -282,7 +282,6 @@ func (e *env) runRecipient(f *recipientFlags) error {
 	return nil
 }
 
-// packageReport is the line that escrow show --json prints for a package.
 type packageReport struct {
 	File      string   `json:"file"`
 	Package   string   `json:"package"`
@@ -332,7 +331,6 @@ func (e *env) runEscrowShow(asJSON bool, files []string) error {
 	return nil
 }
 
-// readPackages returns the packages of a file, at least one.
 func (e *env) readPackages(name string) ([]*escrow.Package, error) {
 	in, err := e.input(name)
 	if err != nil {

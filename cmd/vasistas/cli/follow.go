@@ -126,7 +126,6 @@ func (e *env) printEntries(ctx context.Context, follower *client.Follower, f *fo
 	return nil
 }
 
-// entryJSON is a line of follow.
 type entryJSON struct {
 	Index uint64          `json:"index"`
 	Leaf  string          `json:"leaf"`

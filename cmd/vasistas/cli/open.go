@@ -59,7 +59,6 @@ to the persons concerned. A refusal names its reason.`,
 	return c
 }
 
-// gateReport is a line of open --json, for a gate.
 type gateReport struct {
 	Gate    string  `json:"gate"`
 	URL     string  `json:"url,omitempty"`
@@ -89,7 +88,6 @@ func (e *env) runOpen(ctx context.Context, f *openFlags, args []string) error {
 	})
 }
 
-// gateNote prints the outcome of a gate.
 func (e *env) gateNote(f *openFlags, r agency.Result) {
 	report := gateReport{Gate: r.Custodian, URL: r.URL}
 	if no, ok := errors.AsType[*agency.Refusal](r.Err); ok {

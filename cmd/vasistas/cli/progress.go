@@ -46,7 +46,6 @@ func (p *progress) set(done, total uint64) {
 		strings.Repeat("=", full), strings.Repeat(" ", barWidth-full), done, total, p.what)
 }
 
-// clear removes the bar before other output.
 func (p *progress) clear() {
 	if p.drew {
 		fmt.Fprint(p.w, "\r\x1b[K")

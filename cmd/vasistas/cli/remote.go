@@ -11,7 +11,6 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// logFlags are the flags of every command that uses a log.
 type logFlags struct {
 	log, policy, origin string
 }
@@ -27,7 +26,6 @@ func (f *logFlags) addPolicy(c *cobra.Command) {
 	c.MarkFlagFilename("policy")
 }
 
-// readPolicy reads a policy file.
 func (e *env) readPolicy(name string) (*tlog.Policy, error) {
 	return readAs(e, name, tlog.MaxPolicySize, tlog.ParsePolicy)
 }
@@ -63,7 +61,6 @@ func (e *env) clientConfig(f *logFlags, needPolicy bool, noURL string) (client.C
 	return config, nil
 }
 
-// policyURL returns the only URL of the log in a policy, or "".
 func policyURL(p *tlog.Policy, origin string) string {
 	url := ""
 	for _, l := range p.Logs {

@@ -22,10 +22,8 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
-// noticeSuffix ends the name of a saved notice.
 const noticeSuffix = ".notice"
 
-// maxSeedFile bounds a seed file.
 const maxSeedFile = 4096
 
 type scanFlags struct {
@@ -70,7 +68,6 @@ read to its head, broke its rules, or has a notice to you that proves no access.
 	return c
 }
 
-// readSeed reads a seed file.
 func (e *env) readSeed(name string) (*escrow.Seed, error) {
 	return readAs(e, name, maxSeedFile, escrow.ParseSeed)
 }
@@ -123,7 +120,6 @@ func keepDir(f *scanFlags, url string) (dir, temporary string, err error) {
 	return dir, dir, err
 }
 
-// saveNotices writes each notice to a file that is named by access, custodian and digest.
 func (e *env) saveNotices(dir string, r *scan.Report) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

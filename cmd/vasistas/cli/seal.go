@@ -17,7 +17,6 @@ import (
 	"github.com/vasistas/vasistas/log/event/eventkey"
 )
 
-// sealFlags have the values that an event seals, in arguments or in a file.
 type sealFlags struct {
 	until           string
 	public, subject []string
@@ -25,7 +24,6 @@ type sealFlags struct {
 	decoys          int
 }
 
-// sealFile is the JSON file of --sealed: values by name, each a string or a list.
 type sealFile struct {
 	Until   string                     `json:"until"`
 	Public  map[string]json.RawMessage `json:"public"`

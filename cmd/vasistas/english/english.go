@@ -71,7 +71,6 @@ func say(name string, data any) string {
 	return b.String()
 }
 
-// lines returns the lines of a template.
 func lines(name string, data any) []string { return strings.Split(say(name, data), "\n") }
 
 // Audit returns a report as text, with at most list elements of each list.
@@ -139,7 +138,6 @@ func ScanJSON(r *scan.Report) any {
 	return out
 }
 
-// top returns the first n of a list.
 func top(n int, list any) any {
 	v := reflect.ValueOf(list)
 	return v.Slice(0, min(n, v.Len())).Interface()
@@ -206,7 +204,6 @@ func plain(s string) string {
 	return strconv.Quote(s)
 }
 
-// indent indents lines.
 func indent(s string) string {
 	var out []string
 	for line := range strings.Lines(s) {
