@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -95,3 +96,17 @@ func (e *ForkError) Check(policy *tlog.Policy, origin string) error {
 	}
 	return nil
 }
+
+// Problem is a refusal by a log or a gate (RFC 9457).
+type Problem = problem.Problem
+
+// A Code says why a request was refused; see docs/operations.md.
+type Code = problem.Code
+
+// Codes of a log's refusals of submissions; see docs/operations.md.
+const (
+	CodeForm, CodeTooLarge, CodeMediaType, CodeOrigin = problem.Form, problem.TooLarge, problem.MediaType, problem.Origin
+	CodeUnknownSigner, CodeSignature, CodeOpenings    = problem.UnknownSigner, problem.Signature, problem.Openings
+	CodeRule, CodeNoQuorum, CodeStorage               = problem.Rule, problem.NoQuorum, problem.Storage
+	CodeQueueFull, CodeNotReady, CodeShuttingDown     = problem.QueueFull, problem.NotReady, problem.ShuttingDown
+)
