@@ -1,8 +1,8 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command vasistas makes keys, signs events, submits them to a log, and proves
-// and verifies what is in one. Its commands are in package cli.
+// Command vasistas makes keys, signs events, submits them to a log, and proves and verifies
+// the entries of a log: see package cli.
 package main
 
 import (

@@ -23,7 +23,7 @@ import (
 func (e *env) charter() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "charter",
-		Short: "Found a log, and amend its charter",
+		Short: "Make and amend the charter of a log",
 		Long: `charter makes and changes a log's charter. The charter names the parties and their
 roles, the witnesses and auditors that must cosign, the number of founders that
 can change it, and the profile: the figures that a legislator decided. The first

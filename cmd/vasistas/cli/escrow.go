@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -73,7 +74,12 @@ func (e *env) stream(args []string, out string, f func(w io.Writer, in io.Reader
 	if out == "" || out == "-" {
 		return f(e.stdout, in)
 	}
-	return durable.CreateStream(out, 0o600, func(w io.Writer) error { return f(w, in) })
+	var failed error
+	err = durable.CreateStream(out, 0o600, func(w io.Writer) error {
+		failed = f(w, in)
+		return failed
+	})
+	return cmp.Or(failed, err)
 }
 
 // runEscrow encrypts a file or, with identities, the content of an age file.
