@@ -141,7 +141,7 @@ func TestDisproven(t *testing.T) {
 		})
 	}
 	b := encode(t, w.file(0))
-	if _, err := judge(b, w.ParsePolicy(3, "w1", "w2", "w3")); verify.VerdictOf(err) != verify.Disproven {
+	if _, err := verifyFile(b, w.ParsePolicy(3, "w1", "w2", "w3")); verify.VerdictOf(err) != verify.Disproven {
 		t.Errorf("a policy that wants more: %v", err)
 	}
 	if _, err := verifyFile(b, newWorld(t).policy()); verify.VerdictOf(err) == verify.Proven {
