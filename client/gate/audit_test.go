@@ -17,14 +17,11 @@ import (
 // TestAudited: where the charter asks for auditors, a head that they have not cosigned,
 // or not of late, opens nothing; a breach that they have closed bars nothing.
 func TestAudited(t *testing.T) {
-	auditor, err := tlog.GenerateSigner("dog.example", tlog.CosignatureEd25519)
-	check(t, err)
-	w := prepareWorld(t)
-	w.found(1, 2, func(ch *event.Charter) {
-		ch.Parties = append(ch.Parties, event.Party{Name: "dog", Role: event.RoleAuditor,
-			Keys: []*event.PublicKey{w.person("dog").Public()}, Cosigners: []string{auditor.Verifier().String()}})
-		ch.AuditPolicy = "witness dog " + auditor.Verifier().String() + "\nquorum dog\n"
+	w := prepare(t, 2)
+	w.start(1, func(ch *event.Charter) {
+		w.Cast(ch, event.RoleAuditor, "dog")
 	})
+	auditor := w.Witness("dog")
 	w.runAll()
 	s := w.gates[0]
 	// audited is a proof whose head the auditor has cosigned at a time.
@@ -75,7 +72,7 @@ func TestAudited(t *testing.T) {
 
 // TestBehind: a gate whose clock is behind a witnessed time opens nothing.
 func TestBehind(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
@@ -83,8 +80,8 @@ func TestBehind(t *testing.T) {
 	p, err := tlog.ParseProof(r.Access)
 	check(t, err)
 	p.Checkpoint.Signatures = p.Checkpoint.Signatures[:1]
-	for _, wit := range w.witnesses {
-		sig, err := wit.key.Sign(&p.Checkpoint.Head, uint64(time.Now().Add(time.Hour).Unix()))
+	for _, wit := range w.Witnesses {
+		sig, err := wit.Keys[0].Sign(&p.Checkpoint.Head, uint64(time.Now().Add(time.Hour).Unix()))
 		check(t, err)
 		p.Checkpoint.Signatures = append(p.Checkpoint.Signatures, sig)
 	}
@@ -97,13 +94,13 @@ func TestBehind(t *testing.T) {
 // TestUnwitnessed: a head without its witnesses, or one that is older than what the gate
 // has seen, is not followed, and leaves no trace.
 func TestUnwitnessed(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	old, err := w.client.Checkpoint(t.Context())
 	check(t, err)
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
-	check(t, s.g.Sync(t.Context()))
+	check(t, s.Running.Sync(t.Context()))
 	later := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	s.key.forget()
 	for name, change := range map[string]func(*tlog.Checkpoint) *tlog.Checkpoint{
@@ -112,7 +109,7 @@ func TestUnwitnessed(t *testing.T) {
 		},
 		"old": func(*tlog.Checkpoint) *tlog.Checkpoint { return old.Checkpoint },
 	} {
-		w.between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+		w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
 			if r.URL.Path != "/checkpoint" {
 				h.ServeHTTP(rw, r)
 				return
@@ -132,7 +129,7 @@ func TestUnwitnessed(t *testing.T) {
 		}
 	}
 	untouched(t, s)
-	w.between(nil)
+	w.LogServer.Between(nil)
 	w.shares(s, a)
 	w.shares(s, later)
 }

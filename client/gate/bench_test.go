@@ -44,13 +44,22 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return b.ReadCloser.Read(p)
 }
 
+// newTestbedAt is newTestbed with the log's default interval between two heads.
+func newTestbedAt(b *testing.B, threshold, n int) *testbed {
+	b.Helper()
+	w := prepare(b, n)
+	w.LogConfig.Interval = 200 * time.Millisecond
+	w.start(threshold, nil)
+	return w
+}
+
 // BenchmarkRelease measures a release without network and publication wait (own-ms),
 // next to the sum of its primitives (primitives-ms): the signatures that are checked
 // and made, the HPKE operations, and the synced writes, each as often as a release
 // does it. The two take turns, so that a busy machine is busy for both; they are
 // medians.
 func BenchmarkRelease(b *testing.B) {
-	w := newWorldAt(b, 200*time.Millisecond, 1, 1)
+	w := newTestbedAt(b, 1, 1)
 	s := w.gates[0]
 	transport := new(waiting)
 	s.cfg.HTTPClient = &http.Client{Transport: transport}
@@ -75,7 +84,7 @@ func BenchmarkRelease(b *testing.B) {
 		transport.spent.Store(0)
 		b.StartTimer()
 		begun := time.Now()
-		_, err = s.g.Release(b.Context(), sealed)
+		_, err = s.Running.Release(b.Context(), sealed)
 		own = append(own, time.Since(begun)-time.Duration(transport.spent.Load()))
 		check(b, err)
 		b.StopTimer()
@@ -92,11 +101,11 @@ func BenchmarkRelease(b *testing.B) {
 
 // primitives returns what does all primitives of one release, and says how long they
 // took.
-func (w *world) primitives(b *testing.B, a *asked, sealed []byte) func() time.Duration {
+func (w *testbed) primitives(b *testing.B, a *asked, sealed []byte) func() time.Duration {
 	b.Helper()
 	proof, err := tlog.ParseProof(a.proof)
 	check(b, err)
-	key := w.person("agency")
+	key := w.Signer("agency")
 	msg := make([]byte, 1500)
 	sig, err := key.Sign(msg)
 	check(b, err)
@@ -112,7 +121,7 @@ func (w *world) primitives(b *testing.B, a *asked, sealed []byte) func() time.Du
 	turn := [2][]byte{append([]byte("0"), head...), append([]byte("1"), head...)}
 	register, err := durable.CreateRegister(filepath.Join(dir, "head"), 1<<20, turn[0])
 	check(b, err)
-	logKey := w.logKeys[0].Verifier()
+	logKey := w.LogKeys[0].Verifier()
 	line := proof.Checkpoint.Find(logKey)
 	times := func(n int, f func()) {
 		for range n {
@@ -153,7 +162,7 @@ func (w *world) primitives(b *testing.B, a *asked, sealed []byte) func() time.Du
 // BenchmarkEndToEnd measures what an agency waits for: three gates on one machine, two
 // of which must answer, log and witnesses included, at the default interval.
 func BenchmarkEndToEnd(b *testing.B) {
-	w := newWorldAt(b, 200*time.Millisecond, 2, 3)
+	w := newTestbedAt(b, 2, 3)
 	w.runAll()
 	var warrant *logged
 	n := 0

@@ -30,31 +30,27 @@ type logged struct {
 	openings *event.Openings
 }
 
-func (w *world) sign(body event.Body, by ...string) *event.Envelope {
+func (w *testbed) sign(body event.Body, by ...string) *event.Envelope {
 	w.t.Helper()
 	return w.signEvent(w.event(body), by...)
 }
 
-func (w *world) event(body event.Body) *event.Event {
+func (w *testbed) event(body event.Body) *event.Event {
 	w.t.Helper()
-	ev, err := event.New(origin, body)
+	ev, err := w.Event(time.Now(), body)
 	check(w.t, err)
 	return ev
 }
 
-func (w *world) signEvent(ev *event.Event, by ...string) *event.Envelope {
+func (w *testbed) signEvent(ev *event.Event, by ...string) *event.Envelope {
 	w.t.Helper()
-	var signers []event.Signer
-	for _, name := range by {
-		signers = append(signers, w.person(name))
-	}
-	env, err := event.Sign(ev, signers...)
+	env, err := w.Sign(ev, by...)
 	check(w.t, err)
 	return env
 }
 
 // submit logs an event with its openings.
-func (w *world) submit(env *event.Envelope, o *event.Openings) *logged {
+func (w *testbed) submit(env *event.Envelope, o *event.Openings) *logged {
 	w.t.Helper()
 	sub := event.Submission{Envelope: env}
 	if o != nil {
@@ -67,7 +63,7 @@ func (w *world) submit(env *event.Envelope, o *event.Openings) *logged {
 }
 
 // refresh gets an event's proof under the present head.
-func (w *world) refresh(l *logged) {
+func (w *testbed) refresh(l *logged) {
 	w.t.Helper()
 	p, err := w.client.Prove(w.t.Context(), l.Index)
 	check(w.t, err)
@@ -75,7 +71,7 @@ func (w *world) refresh(l *logged) {
 }
 
 // seal seals an event and returns its openings.
-func (w *world) seal(ev *event.Event, public, subject []event.Opening) *event.Openings {
+func (w *testbed) seal(ev *event.Event, public, subject []event.Opening) *event.Openings {
 	w.t.Helper()
 	o := &event.Openings{Public: append(public, event.Decoy()), Subject: append(subject, event.Decoy())}
 	check(w.t, ev.Seal(w.until, o.Public, o.Subject))
@@ -83,7 +79,7 @@ func (w *world) seal(ev *event.Event, public, subject []event.Opening) *event.Op
 }
 
 // warrant logs a warrant that names accounts.
-func (w *world) warrant(accounts ...string) *logged {
+func (w *testbed) warrant(accounts ...string) *logged {
 	w.t.Helper()
 	now := time.Now().UTC().Truncate(time.Second)
 	ev := w.event(&event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
@@ -93,8 +89,8 @@ func (w *world) warrant(accounts ...string) *logged {
 		subject = append(subject, event.NewOpening("identifier", event.Text(a)))
 	}
 	o := w.seal(ev, []event.Opening{event.NewOpening("agency", event.Text("police")),
-		event.NewOpening("agencyKey", event.Bytes(w.person("agency").Public().SPKI())),
-		event.NewOpening("grounds", event.Codes("ground"))}, subject)
+		event.NewOpening("agencyKey", event.Bytes(w.Signer("agency").Public().SPKI())),
+		event.NewOpening("grounds", event.Codes("investigation"))}, subject)
 	return w.submit(w.signEvent(ev, "court"), o)
 }
 
@@ -108,14 +104,14 @@ type file struct {
 }
 
 // escrow escrows a file of an account to the group main of the charter in force.
-func (w *world) escrow(account string) *file {
+func (w *testbed) escrow(account string) *file {
 	w.t.Helper()
 	k, err := escrow.GenerateKey(event.KEMX25519)
 	check(w.t, err)
 	return w.escrowTo(w.charter.env.Event.Body.(*event.Charter), account, k)
 }
 
-func (w *world) escrowTo(ch *event.Charter, account string, notice *escrow.SecretKey) *file {
+func (w *testbed) escrowTo(ch *event.Charter, account string, notice *escrow.SecretKey) *file {
 	w.t.Helper()
 	f := &file{plain: "the diary of " + account + "\n", account: account, notice: notice}
 	group, err := escrow.NewGroup(origin, ch, "main")
@@ -156,7 +152,7 @@ type accessTerms struct {
 }
 
 // access logs an access on a warrant, for files.
-func (w *world) access(warrant *logged, terms accessTerms, files ...*file) *asked {
+func (w *testbed) access(warrant *logged, terms accessTerms, files ...*file) *asked {
 	w.t.Helper()
 	a := &asked{warrant: warrant, files: files, recipient: terms.recipient}
 	var err error
@@ -185,7 +181,7 @@ func (w *world) access(warrant *logged, terms accessTerms, files ...*file) *aske
 	if terms.emergency {
 		body.Emergency = "life"
 		public = append(public, event.NewOpening("agency", event.Text("police")),
-			event.NewOpening("agencyKey", event.Bytes(w.person("agency").Public().SPKI())))
+			event.NewOpening("agencyKey", event.Bytes(w.Signer("agency").Public().SPKI())))
 		terms.by = append(terms.by, "messenger", "duty")
 	} else {
 		body.Warrant, of = &warrant.Reference, warrant.env.Hash()
@@ -196,7 +192,7 @@ func (w *world) access(warrant *logged, terms accessTerms, files ...*file) *aske
 	ev := w.event(body)
 	msg, err := event.AgencyMessage(of, ev.ID, to)
 	check(w.t, err)
-	sig, err := w.person("agency").Sign(msg)
+	sig, err := w.Signer("agency").Sign(msg)
 	check(w.t, err)
 	subject := []event.Opening{event.NewOpening("agencySignature", event.Bytes(sig))}
 	for _, s := range terms.accounts {
@@ -239,13 +235,13 @@ type refused struct {
 func (r *refused) Error() string { return fmt.Sprintf("%d %s: %s", r.status, r.code, r.detail) }
 
 // ask seals a request to a gate and posts it.
-func (w *world) ask(s *gateServer, r *escrow.Request) ([]byte, error) {
+func (w *testbed) ask(s *gateServer, r *escrow.Request) ([]byte, error) {
 	w.t.Helper()
 	b, err := r.Seal(origin, s.key.Public())
 	if err != nil {
 		return nil, err
 	}
-	return postTo(s.url+escrow.RequestPath, escrow.RequestType, b)
+	return postTo(s.URL+escrow.RequestPath, escrow.RequestType, b)
 }
 
 func postTo(url, kind string, body []byte) ([]byte, error) {
@@ -265,7 +261,7 @@ func postTo(url, kind string, body []byte) ([]byte, error) {
 }
 
 // wantCode asks, and wants a refusal of this code.
-func (w *world) wantCode(s *gateServer, r *escrow.Request, want gate.Code) *refused {
+func (w *testbed) wantCode(s *gateServer, r *escrow.Request, want gate.Code) *refused {
 	w.t.Helper()
 	_, err := w.ask(s, r)
 	var no *refused
@@ -276,14 +272,14 @@ func (w *world) wantCode(s *gateServer, r *escrow.Request, want gate.Code) *refu
 }
 
 // shares asks one gate and opens its answer.
-func (w *world) shares(s *gateServer, a *asked) ([]*escrow.Share, event.Reference) {
+func (w *testbed) shares(s *gateServer, a *asked) ([]*escrow.Share, event.Reference) {
 	w.t.Helper()
 	answer, err := w.ask(s, a.request())
 	check(w.t, err)
 	return w.openAnswer(s, a, answer)
 }
 
-func (w *world) openAnswer(s *gateServer, a *asked, answer []byte) ([]*escrow.Share, event.Reference) {
+func (w *testbed) openAnswer(s *gateServer, a *asked, answer []byte) ([]*escrow.Share, event.Reference) {
 	w.t.Helper()
 	var packages []*escrow.Package
 	for _, f := range a.files {
@@ -291,13 +287,13 @@ func (w *world) openAnswer(s *gateServer, a *asked, answer []byte) ([]*escrow.Sh
 	}
 	index := 1 + slices.Index(w.gates, s)
 	d := escrow.Delivery{Origin: origin, Access: a.Reference, Recipient: a.recipient.Public()}
-	out, err := escrow.OpenAnswer(answer, &d, index, s.signer.Public(), a.recipient, packages)
+	out, err := escrow.OpenAnswer(answer, &d, index, s.Config.Signer.Public(), a.recipient, packages)
 	check(w.t, err)
 	return out, d.Release
 }
 
 // decrypt opens a file with shares.
-func (w *world) decrypt(f *file, shares ...*escrow.Share) string {
+func (w *testbed) decrypt(f *file, shares ...*escrow.Share) string {
 	w.t.Helper()
 	key, err := f.pkg.FileKey(shares)
 	check(w.t, err)
@@ -313,7 +309,7 @@ type identity []byte
 func (i identity) Unwrap([]*age.Stanza) ([]byte, error) { return i, nil }
 
 // entries returns what the log publishes.
-func (w *world) entries() []*event.Envelope {
+func (w *testbed) entries() []*event.Envelope {
 	w.t.Helper()
 	cp, err := w.client.Checkpoint(w.t.Context())
 	check(w.t, err)
@@ -331,11 +327,11 @@ func (w *world) entries() []*event.Envelope {
 }
 
 // of returns the events of a type that a gate has signed and the log publishes.
-func (w *world) of(s *gateServer, kind event.Type) []*event.Envelope {
+func (w *testbed) of(s *gateServer, kind event.Type) []*event.Envelope {
 	w.t.Helper()
 	var out []*event.Envelope
 	for _, e := range w.entries() {
-		if e.Event.Type == kind && e.Signatures[0].KeyID == s.signer.KeyID() {
+		if e.Event.Type == kind && e.Signatures[0].KeyID == s.Config.Signer.KeyID() {
 			out = append(out, e)
 		}
 	}

@@ -36,7 +36,7 @@ func (w *world) block() {
 }
 
 // chain checks that a gate's releases are numbered without gaps, and returns them.
-func (w *world) chain(s *gateServer) []*event.Release {
+func (w *testbed) chain(s *gateServer) []*event.Release {
 	w.t.Helper()
 	var out []*event.Release
 	var prev event.Digest
@@ -56,7 +56,7 @@ func (w *world) chain(s *gateServer) []*event.Release {
 }
 
 // copyState copies a gate's state, as a backup does, without its lock.
-func (w *world) copyState(from, to string) {
+func (w *testbed) copyState(from, to string) {
 	w.t.Helper()
 	check(w.t, os.RemoveAll(to))
 	check(w.t, os.CopyFS(to, os.DirFS(from)))
@@ -64,7 +64,7 @@ func (w *world) copyState(from, to string) {
 
 // TestRestart: what was promised is remembered, and the chain goes on.
 func TestRestart(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	one := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
@@ -81,7 +81,7 @@ func TestRestart(t *testing.T) {
 	// Without the ledger's snapshot, and with a damaged one, it replays.
 	for _, damage := range []func(string) error{os.Remove, func(name string) error { return os.WriteFile(name, []byte("x"), 0o600) }} {
 		s.stop()
-		check(t, damage(filepath.Join(s.cfg.Dir, "ledger")))
+		check(t, damage(filepath.Join(s.Config.Dir, "ledger")))
 		w.run(s)
 		w.shares(s, one)
 	}
@@ -93,16 +93,16 @@ func TestRestart(t *testing.T) {
 // TestSameRelease: a release that is in the journal is posted after a restart,
 // the same one, without anybody asking.
 func TestSameRelease(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	s := w.gates[0]
-	s.cfg.Timeout = 200 * time.Millisecond
+	s.Config.Timeout = 200 * time.Millisecond
 	w.runAll()
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	w.block()
 	w.wantCode(s, a.request(), gate.CodeLog)
 	s.stop()
-	w.between(nil)
-	s.cfg.Timeout = 20 * time.Second
+	w.LogServer.Between(nil)
+	s.Config.Timeout = 20 * time.Second
 	w.run(s)
 	eventually(t, func() error {
 		if n := len(w.chain(s)); n != 1 {
@@ -120,22 +120,22 @@ func TestSameRelease(t *testing.T) {
 // TestBackup: a gate that was restored from a backup finds out and stops; resumed,
 // it goes on where the log is and says so.
 func TestBackup(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
 	s.stop()
 	backup := filepath.Join(t.TempDir(), "backup")
-	w.copyState(s.cfg.Dir, backup)
+	w.copyState(s.Config.Dir, backup)
 	w.run(s)
 	two := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	w.shares(s, two)
 	s.stop()
-	w.copyState(backup, s.cfg.Dir)
+	w.copyState(backup, s.Config.Dir)
 
 	w.open(s)
 	eventually(t, func() error {
-		if err := s.g.Ready(); !errors.Is(err, gate.ErrElsewhere) {
+		if err := s.Running.Ready(); !errors.Is(err, gate.ErrElsewhere) {
 			return fmt.Errorf("the gate has not found out: %w", err)
 		}
 		return nil
@@ -146,7 +146,7 @@ func TestBackup(t *testing.T) {
 	untouched(t, s)
 	s.stop()
 
-	g, err := gate.Open(s.cfg)
+	g, err := gate.Open(s.Config)
 	check(t, err)
 	seq, err := g.Resume(t.Context())
 	check(t, err)
@@ -174,27 +174,25 @@ func TestBackup(t *testing.T) {
 // TestResumedTwin: a gate that has promised a release under a number which another
 // instance has used gives it up when it is resumed, and answers under the next.
 func TestResumedTwin(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	s.stop()
-	twin := &gateServer{name: s.name, signer: s.signer, key: &recorder{SecretKey: s.key.SecretKey, name: "twin"}, cfg: s.cfg}
-	twin.cfg.Dir = filepath.Join(t.TempDir(), "twin")
-	twin.cfg.Keys, twin.cfg.Timeout = []gate.KeyHolder{twin.key}, 300*time.Millisecond
-	w.copyState(s.cfg.Dir, twin.cfg.Dir)
+	twin := w.newTwin(s)
+	twin.Config.Timeout = 300 * time.Millisecond
 	one := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	two := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	w.run(twin)
 	w.block()
 	w.wantCode(twin, two.request(), gate.CodeLog)
 	twin.stop()
-	w.between(nil)
+	w.LogServer.Between(nil)
 	w.run(s)
 	w.shares(s, one)
 	s.stop()
 
-	twin.cfg.Timeout = 20 * time.Second
-	g, err := gate.Open(twin.cfg)
+	twin.Config.Timeout = 20 * time.Second
+	g, err := gate.Open(twin.Config)
 	check(t, err)
 	if err := g.Sync(t.Context()); !errors.Is(err, gate.ErrElsewhere) {
 		t.Fatalf("want ErrElsewhere: %v", err)
@@ -217,19 +215,19 @@ func TestResumedTwin(t *testing.T) {
 
 // TestJournalAlone: a gate notices an old journal with a newer ledger, too.
 func TestJournalAlone(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	s.stop()
-	old, err := os.ReadFile(filepath.Join(s.cfg.Dir, "journal"))
+	old, err := os.ReadFile(filepath.Join(s.Config.Dir, "journal"))
 	check(t, err)
 	w.run(s)
 	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
 	s.stop()
-	check(t, os.WriteFile(filepath.Join(s.cfg.Dir, "journal"), old, 0o600))
+	check(t, os.WriteFile(filepath.Join(s.Config.Dir, "journal"), old, 0o600))
 	w.open(s)
 	eventually(t, func() error {
-		if err := s.g.Ready(); !errors.Is(err, gate.ErrElsewhere) {
+		if err := s.Running.Ready(); !errors.Is(err, gate.ErrElsewhere) {
 			return fmt.Errorf("the gate has not found out: %w", err)
 		}
 		return nil
@@ -239,11 +237,11 @@ func TestJournalAlone(t *testing.T) {
 // TestOldJournal: a journal that does not know yet that its release is logged, with a
 // ledger that has read it, finds out from the log.
 func TestOldJournal(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
-	name, old := filepath.Join(s.cfg.Dir, "journal"), []byte(nil)
+	name, old := filepath.Join(s.Config.Dir, "journal"), []byte(nil)
 	s.key.look = func(p escrow.Purpose) {
 		if p == escrow.ForShare && old == nil {
 			old, _ = os.ReadFile(name) // nil: the test fails below
@@ -269,14 +267,11 @@ func TestOldJournal(t *testing.T) {
 // TestTwins: of two gates with one key, at most one release of a number counts, and
 // no key is touched for another; both find out.
 func TestTwins(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	s.stop()
-	twin := &gateServer{name: s.name, signer: s.signer, key: &recorder{SecretKey: s.key.SecretKey, name: "twin"}, cfg: s.cfg}
-	twin.cfg.Dir = filepath.Join(t.TempDir(), "twin")
-	twin.cfg.Keys = []gate.KeyHolder{twin.key}
-	w.copyState(s.cfg.Dir, twin.cfg.Dir)
+	twin := w.newTwin(s)
 	w.run(s)
 	w.run(twin)
 	one := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
@@ -301,7 +296,7 @@ func TestTwins(t *testing.T) {
 	eventually(t, func() error {
 		stopped = 0
 		for _, g := range []*gateServer{s, twin} {
-			if errors.Is(g.g.Ready(), gate.ErrElsewhere) {
+			if errors.Is(g.Running.Ready(), gate.ErrElsewhere) {
 				stopped++
 			}
 		}
@@ -314,17 +309,17 @@ func TestTwins(t *testing.T) {
 
 // TestDirectory: a state directory is one gate's and one process's.
 func TestDirectory(t *testing.T) {
-	w := newWorld(t, 1, 2, nil)
+	w := newTestbed(t, 1, 2, nil)
 	w.runAll()
 	s, other := w.gates[0], w.gates[1]
-	if _, err := gate.Open(s.cfg); !errors.Is(err, durable.ErrLocked) {
+	if _, err := gate.Open(s.Config); !errors.Is(err, durable.ErrLocked) {
 		t.Errorf("a second instance: %v", err)
 	}
 	s.stop()
 	other.stop()
 	fails := func(what string, want error) {
 		t.Helper()
-		g, err := gate.Open(s.cfg)
+		g, err := gate.Open(s.Config)
 		if err == nil {
 			check(t, g.Close())
 			t.Fatalf("%s: the gate opened", what)
@@ -337,10 +332,10 @@ func TestDirectory(t *testing.T) {
 	if err := gate.Create(s.cfg); err == nil {
 		t.Error("a gate's state was created again")
 	}
-	journal := filepath.Join(s.cfg.Dir, "journal")
+	journal := filepath.Join(s.Config.Dir, "journal")
 	own, err := os.ReadFile(journal)
 	check(t, err)
-	foreign, err := os.ReadFile(filepath.Join(other.cfg.Dir, "journal"))
+	foreign, err := os.ReadFile(filepath.Join(other.Config.Dir, "journal"))
 	check(t, err)
 	check(t, os.WriteFile(journal, foreign, 0o600))
 	fails("a journal of another gate", durable.ErrLabel)
@@ -351,10 +346,10 @@ func TestDirectory(t *testing.T) {
 	check(t, os.Remove(journal))
 	fails("a missing journal", durable.ErrMissing)
 	check(t, os.WriteFile(journal, own, 0o600))
-	head := filepath.Join(s.cfg.Dir, "head")
+	head := filepath.Join(s.Config.Dir, "head")
 	register, err := os.ReadFile(head)
 	check(t, err)
-	mine, err := os.ReadFile(filepath.Join(other.cfg.Dir, "head"))
+	mine, err := os.ReadFile(filepath.Join(other.Config.Dir, "head"))
 	check(t, err)
 	check(t, os.WriteFile(head, mine, 0o600))
 	fails("a head of another gate", nil)
@@ -369,7 +364,7 @@ func TestDirectory(t *testing.T) {
 // TestHeartbeats: they come on the profile's schedule, without gaps, even when
 // nothing happens.
 func TestHeartbeats(t *testing.T) {
-	w := newWorld(t, 1, 1, func(ch *event.Charter) { ch.Profile.Heartbeat = event.Deadline{Within: 1, Grace: 600} })
+	w := newTestbed(t, 1, 1, func(ch *event.Charter) { ch.Profile.Heartbeat = event.Deadline{Within: 1, Grace: 600} })
 	w.runAll()
 	s := w.gates[0]
 	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
@@ -395,13 +390,13 @@ func TestHeartbeats(t *testing.T) {
 // TestOtherLog: a log whose first charter is not the configured one is not
 // followed.
 func TestOtherLog(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	s := w.gates[0]
-	w.founded[0] ^= 1
-	w.create(s)
+	w.Founded[0] ^= 1
+	check(t, s.Create())
 	w.open(s)
 	eventually(t, func() error {
-		if err := s.g.Ready(); !errors.Is(err, gate.ErrFounded) {
+		if err := s.Running.Ready(); !errors.Is(err, gate.ErrFounded) {
 			return fmt.Errorf("want ErrFounded: %w", err)
 		}
 		return nil
@@ -415,7 +410,7 @@ func TestOtherLog(t *testing.T) {
 // accounts, the log has none; and once an authority has denied it, it is a breach
 // that bars the gate.
 func TestEmergency(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	one := w.access(nil, accessTerms{emergency: true}, w.escrow(alice))
@@ -442,31 +437,31 @@ func TestEmergency(t *testing.T) {
 }
 
 // deny logs an authority's denial of an emergency access.
-func (w *world) deny(a *asked) {
+func (w *testbed) deny(a *asked) {
 	w.t.Helper()
 	ev := w.event(&event.Warrant{Decision: event.Denied, Provider: "messenger", Instrument: "search", Offence: "fraud", Validates: &a.Reference})
 	o := w.seal(ev, []event.Opening{event.NewOpening("agency", event.Text("police")),
-		event.NewOpening("agencyKey", event.Bytes(w.person("agency").Public().SPKI())),
-		event.NewOpening("grounds", event.Codes("ground"))}, []event.Opening{event.NewOpening("case", event.Text("1/26"))})
+		event.NewOpening("agencyKey", event.Bytes(w.Signer("agency").Public().SPKI())),
+		event.NewOpening("grounds", event.Codes("investigation"))}, []event.Opening{event.NewOpening("case", event.Text("1/26"))})
 	w.submit(w.signEvent(ev, "court"), o)
 }
 
 // TestOldLedger: a ledger that an earlier version kept is no harm: the log is replayed,
 // and the next start needs no replay.
 func TestOldLedger(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
 	s.stop()
-	name := filepath.Join(s.cfg.Dir, "ledger")
+	name := filepath.Join(s.Config.Dir, "ledger")
 	good, err := os.ReadFile(name)
 	check(t, err)
 	old := checksum.Append([]byte("vasistas gate ledger 1\n"+string(good[100:])), 0)
 	for text, b := range map[string][]byte{"earlier version": old, "damaged": good[:len(good)-1]} {
 		check(t, os.WriteFile(name, b, 0o600))
 		var out bytes.Buffer
-		s.cfg.Logger = slog.New(slog.NewTextHandler(&out, nil))
+		s.Config.Logger = slog.New(slog.NewTextHandler(&out, nil))
 		w.run(s)
 		s.stop()
 		if got := out.String(); !strings.Contains(got, "replaying the log") || !strings.Contains(got, text) {

@@ -22,7 +22,7 @@ import (
 func (w *world) waitLogged(s *gateServer) {
 	w.t.Helper()
 	eventually(w.t, func() error {
-		st, err := s.g.Status(w.t.Context())
+		st, err := s.Running.Status(w.t.Context())
 		if err == nil && st.Outbox > 0 {
 			err = fmt.Errorf("%d events wait", st.Outbox)
 		}
@@ -31,7 +31,7 @@ func (w *world) waitLogged(s *gateServer) {
 }
 
 // mustShare asks until the gate answers.
-func (w *world) mustShare(s *gateServer, a *asked) {
+func (w *testbed) mustShare(s *gateServer, a *asked) {
 	w.t.Helper()
 	eventually(w.t, func() error {
 		w.refresh(a.logged)
@@ -47,10 +47,10 @@ func (w *world) mustShare(s *gateServer, a *asked) {
 // TestFaults lets each durable step of a release fail, before and after it was done;
 // looks at the whole world; restarts, and asks again.
 func TestFaults(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	s := w.gates[0]
 	inject := new(durabletest.Injector)
-	inject.Inject(t, s.cfg.Dir)
+	inject.Inject(t, s.Config.Dir)
 	s.faulty = true
 	w.runAll()
 	w.waitLogged(s)
@@ -96,10 +96,10 @@ func TestFaults(t *testing.T) {
 // TestFull: with a full disk nothing is signed and nothing opened; the gate says so,
 // and goes on once it is started with room.
 func TestFull(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	s := w.gates[0]
 	inject := new(durabletest.Injector)
-	inject.Inject(t, s.cfg.Dir)
+	inject.Inject(t, s.Config.Dir)
 	s.faulty = true
 	w.runAll()
 	w.waitLogged(s)
@@ -116,7 +116,7 @@ func TestFull(t *testing.T) {
 		return nil
 	})
 	untouched(t, s, escrow.ForNotice)
-	if s.g.Ready() == nil {
+	if s.Running.Ready() == nil {
 		t.Error("a gate whose disk is full is ready")
 	}
 	if n := len(w.chain(s)); n != 0 {
@@ -131,11 +131,11 @@ func TestFull(t *testing.T) {
 // TestTorn: a release whose journal record was cut off by a crash was never posted,
 // and is created again.
 func TestTorn(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	s.stop()
-	name := filepath.Join(s.cfg.Dir, "journal")
+	name := filepath.Join(s.Config.Dir, "journal")
 	b, err := os.ReadFile(name)
 	check(t, err)
 	check(t, os.WriteFile(name, append(b, 0, 0, 1, 2, 3, 4), 0o600))

@@ -25,14 +25,14 @@ func problemOf(resp *http.Response, b []byte) error {
 // TestRelease opens a file with two of three gates, and asks, whenever a key is
 // about to open a share, whether the release is public already.
 func TestRelease(t *testing.T) {
-	w := newWorld(t, 2, 3, nil)
+	w := newTestbed(t, 2, 3, nil)
 	w.runAll()
 	f := w.escrow("alice@example.org")
 	a := w.access(w.warrant("alice@example.org", "bob@example.org"), accessTerms{}, f)
 	for _, s := range w.gates {
 		s.key.look = func(p escrow.Purpose) {
 			if p == escrow.ForShare && len(w.of(s, event.TypeRelease)) != 1 {
-				t.Errorf("the key of %s is touched, and its release is not in a witnessed head", s.name)
+				t.Errorf("the key of %s is touched, and its release is not in a witnessed head", s.Name)
 			}
 		}
 	}

@@ -18,20 +18,19 @@ import (
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/event/eventkey"
 )
 
 // process is vasistas-gate as a process of its own.
 type process struct {
 	*gateServer
-	w   *world
+	w   *testbed
 	bin string
 	dir string
 	cmd *exec.Cmd
 }
 
 // newProcess builds the program, and lays out the gate's directory.
-func (w *world) newProcess(s *gateServer, keyFile string) *process {
+func (w *testbed) newProcess(s *gateServer) *process {
 	w.t.Helper()
 	p := &process{gateServer: s, w: w, bin: filepath.Join(w.t.TempDir(), "vasistas-gate"), dir: w.t.TempDir()}
 	build := exec.Command("go", "build", "-o", p.bin, "../../cmd/vasistas-gate")
@@ -40,8 +39,6 @@ func (w *world) newProcess(s *gateServer, keyFile string) *process {
 	}
 	keys := filepath.Join(p.dir, "keys")
 	check(w.t, os.Mkdir(keys, 0o700))
-	private, err := os.ReadFile(keyFile)
-	check(w.t, err)
 	secret, err := s.key.Bytes()
 	check(w.t, err)
 	joined, err := json.MarshalIndent(struct {
@@ -49,13 +46,13 @@ func (w *world) newProcess(s *gateServer, keyFile string) *process {
 		URL     string   `json:"url"`
 		Founded string   `json:"founded"`
 		LogKeys []string `json:"logKeys"`
-	}{origin, w.web.URL, base64.StdEncoding.EncodeToString(w.founded[:]), []string{w.logKeys[0].Verifier().String()}}, "", "  ")
+	}{origin, w.LogServer.URL, base64.StdEncoding.EncodeToString(w.Founded[:]), []string{w.LogKeys[0].Verifier().String()}}, "", "  ")
 	check(w.t, err)
-	for name, b := range map[string][]byte{"keys/event.pem": private, "keys/x25519.key": secret, "gate.json": append(joined, '\n')} {
+	for name, b := range map[string][]byte{"keys/event.pem": w.PEM(s.Name), "keys/x25519.key": secret, "gate.json": append(joined, '\n')} {
 		check(w.t, os.WriteFile(filepath.Join(p.dir, filepath.FromSlash(name)), b, 0o600))
 	}
-	s.cfg.Dir = filepath.Join(p.dir, "state")
-	w.create(s)
+	s.Config.Dir = filepath.Join(p.dir, "state")
+	check(w.t, s.Create())
 	w.t.Cleanup(p.kill)
 	return p
 }
@@ -72,8 +69,8 @@ func (p *process) start() {
 		if err != nil {
 			return err
 		}
-		p.url = strings.TrimSuffix(strings.TrimSpace(string(b)), "/")
-		resp, err := http.Get(p.url + "/readyz")
+		p.URL = strings.TrimSuffix(strings.TrimSpace(string(b)), "/")
+		resp, err := http.Get(p.URL + "/readyz")
 		if err != nil {
 			return err
 		}
@@ -96,14 +93,8 @@ func (p *process) kill() {
 // TestKill kills a gate again and again while it is asked, at other moments each
 // time. Each access gets one release, and the chain has no gap.
 func TestKill(t *testing.T) {
-	w := prepareWorld(t)
-	keyFile := filepath.Join(t.TempDir(), "event.pem")
-	_, err := eventkey.Generate(eventkey.Ed25519, keyFile)
-	check(t, err)
-	w.people["c1"], err = eventkey.Load(t.Context(), keyFile)
-	check(t, err)
-	w.found(1, 1, nil)
-	p := w.newProcess(w.gates[0], keyFile)
+	w := newTestbed(t, 1, 1, nil)
+	p := w.newProcess(w.gates[0])
 	const kills = 16
 	cut, warrants := 0, []*logged{w.warrant(alice), w.warrant(alice)}
 	for i := range kills {
@@ -112,7 +103,7 @@ func TestKill(t *testing.T) {
 		answered := make(chan error, 1)
 		sealed, err := a.request().Seal(origin, p.key.Public())
 		check(t, err)
-		url := p.url + escrow.RequestPath
+		url := p.URL + escrow.RequestPath
 		go func() {
 			_, err := postTo(url, escrow.RequestType, sealed)
 			answered <- err
@@ -134,7 +125,7 @@ func TestKill(t *testing.T) {
 	p.start()
 	eventually(t, func() error { // what was promised is posted without being asked for
 		var st gate.Status
-		resp, err := http.Get(p.url + "/status")
+		resp, err := http.Get(p.URL + "/status")
 		if err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func sealRaw(t testing.TB, to event.HPKEKey, plain []byte) []byte {
 // TestMutations changes a request at many places: each change is refused, and the
 // key touched for none.
 func TestMutations(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	a := w.access(w.warrant(alice, bob), accessTerms{}, w.escrow(alice), w.escrow(alice))
@@ -84,7 +84,7 @@ func TestMutations(t *testing.T) {
 	}
 	codes := make(map[gate.Code]int)
 	for name, m := range mutants {
-		_, err := postTo(s.url+escrow.RequestPath, escrow.RequestType, sealRaw(t, s.key.Public(), m))
+		_, err := postTo(s.URL+escrow.RequestPath, escrow.RequestType, sealRaw(t, s.key.Public(), m))
 		var no *refused
 		if !errors.As(err, &no) {
 			t.Errorf("%s: %v", name, err)
@@ -96,7 +96,7 @@ func TestMutations(t *testing.T) {
 	t.Logf("%d mutants: %v", len(mutants), codes)
 	w.refresh(a.logged)
 	w.refresh(a.warrant)
-	if _, err := postTo(s.url+escrow.RequestPath, escrow.RequestType, sealRaw(t, s.key.Public(), mustBytes(t, a.request()))); err != nil {
+	if _, err := postTo(s.URL+escrow.RequestPath, escrow.RequestType, sealRaw(t, s.key.Public(), mustBytes(t, a.request()))); err != nil {
 		t.Fatalf("what is not changed: %v", err)
 	}
 }
@@ -112,11 +112,11 @@ func mustBytes(t testing.TB, r *escrow.Request) []byte {
 // stays bounded, and an honest one is served.
 func TestCrowd(t *testing.T) {
 	const crowd = 10_000
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
-	h := s.g.Handler()
+	h := s.Running.Handler()
 	pipes := newPipeListener()
 	server := gate.Server(h, time.Minute)
 	go server.Serve(pipes)
@@ -228,7 +228,7 @@ func (pipeAddr) String() string  { return "pipe" }
 // TestSideBySide: many accesses at a time, each with a release of its own, in one
 // chain without gaps.
 func TestSideBySide(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	const n = 24
@@ -256,13 +256,13 @@ func TestSideBySide(t *testing.T) {
 // TestShutdown: a request that waits for its publication is answered before the
 // gate ends.
 func TestShutdown(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	under, held := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	w.between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+	w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
 		if r.Method == http.MethodPost {
 			once.Do(func() { close(under) })
 			<-held
@@ -279,10 +279,10 @@ func TestShutdown(t *testing.T) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		down <- s.web.Shutdown(ctx)
+		down <- s.Server.Close(ctx)
 	}()
 	eventually(t, func() error {
-		if _, err := http.Get(s.url + "/healthz"); err == nil {
+		if _, err := http.Get(s.URL + "/healthz"); err == nil {
 			return errors.New("the server still takes connections")
 		}
 		return nil

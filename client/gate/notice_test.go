@@ -21,9 +21,9 @@ import (
 // TestSuppressed: notices that the provider does not publish in time, the gate does,
 // also after a restart.
 func TestSuppressed(t *testing.T) {
-	w := prepareWorld(t)
-	w.silent = true
-	w.found(1, 1, func(ch *event.Charter) { ch.Profile.DisclosureGrace = 3 })
+	w := prepare(t, 1)
+	w.LogConfig.Provider = nil
+	w.start(1, func(ch *event.Charter) { ch.Profile.DisclosureGrace = 3 })
 	w.runAll()
 	s := w.gates[0]
 	w.until = time.Now().UTC().Truncate(time.Second).Add(10 * time.Second)
@@ -53,12 +53,12 @@ func TestSuppressed(t *testing.T) {
 // TestNotices: each notice key gets one notice, which says what its subject may know
 // and nothing of others; the release names them all.
 func TestNotices(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	var mu sync.Mutex
 	var posted *event.Submission
-	w.between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+	w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
 		if r.Method == http.MethodPost {
 			b, err := io.ReadAll(r.Body)
 			if err != nil {

@@ -38,7 +38,7 @@ func untouched(t *testing.T, s *gateServer, allowed ...escrow.Purpose) {
 
 // TestRefusals: each refusal has its code, and before it the key is not touched.
 func TestRefusals(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	warrant := w.warrant(alice)
@@ -184,16 +184,16 @@ func TestRefusals(t *testing.T) {
 }
 
 // otherGroup is a charter whose group has the same gate, and another threshold.
-func (w *world) otherGroup() *event.Charter {
+func (w *testbed) otherGroup() *event.Charter {
 	ch := *w.charter.env.Event.Body.(*event.Charter)
 	ch.Groups = []event.Group{{ID: "main", Threshold: 1, Members: []string{"c1", "c2"}}}
-	p := w.newGate("c2").party()
+	p := w.newGate("c2").Party()
 	ch.Parties = append(slices.Clone(ch.Parties), p)
 	return &ch
 }
 
 // refusedInLog waits until the log has a refusal for this reason.
-func (w *world) refusedInLog(s *gateServer, reason string) {
+func (w *testbed) refusedInLog(s *gateServer, reason string) {
 	w.t.Helper()
 	eventually(w.t, func() error {
 		for _, e := range w.of(s, event.TypeRefusal) {
@@ -208,7 +208,7 @@ func (w *world) refusedInLog(s *gateServer, reason string) {
 // TestRefusalOnce: an access and reason is refused once in the log, and a request
 // that proves no access of this group never.
 func TestRefusalOnce(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(bob))
@@ -229,7 +229,7 @@ func TestRefusalOnce(t *testing.T) {
 
 // TestForm: what is no request sealed to this gate costs a 400 and nothing else.
 func TestForm(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
@@ -252,7 +252,7 @@ func TestForm(t *testing.T) {
 		},
 		"cut off": func() []byte { b, err := a.request().Seal(origin, s.key.Public()); check(t, err); return b[:len(b)-1] },
 	} {
-		_, err := postTo(s.url+escrow.RequestPath, escrow.RequestType, body())
+		_, err := postTo(s.URL+escrow.RequestPath, escrow.RequestType, body())
 		var no *refused
 		if !errors.As(err, &no) || no.code != gate.CodeForm || no.status != http.StatusBadRequest {
 			t.Errorf("%s: %v", name, err)
@@ -264,7 +264,7 @@ func TestForm(t *testing.T) {
 		size int
 		code gate.Code
 	}{"media type": {"text/plain", 10, "media-type"}, "too large": {escrow.RequestType, escrow.MaxRequestSize + 1, "too-large"}} {
-		_, err := postTo(s.url+escrow.RequestPath, c.kind, make([]byte, c.size))
+		_, err := postTo(s.URL+escrow.RequestPath, c.kind, make([]byte, c.size))
 		var no *refused
 		if !errors.As(err, &no) || no.code != c.code {
 			t.Errorf("%s: %v", name, err)
@@ -274,7 +274,7 @@ func TestForm(t *testing.T) {
 
 // TestStale: an old but valid head is refused, and answered once it is renewed.
 func TestStale(t *testing.T) {
-	w := newWorld(t, 1, 1, func(ch *event.Charter) { ch.Profile.Stale = 8 })
+	w := newTestbed(t, 1, 1, func(ch *event.Charter) { ch.Profile.Stale = 8 })
 	w.runAll()
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
@@ -300,12 +300,12 @@ func TestStale(t *testing.T) {
 // TestNotTaken: a log that does not take the release gets no key touched; once it
 // does, the same release is answered.
 func TestNotTaken(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	s := w.gates[0]
-	s.cfg.Timeout = 300 * time.Millisecond
+	s.Config.Timeout = 300 * time.Millisecond
 	w.runAll()
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
-	w.between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+	w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
 		if r.URL.Path == "/events" {
 			http.Error(rw, "no", http.StatusServiceUnavailable)
 			return
@@ -319,7 +319,7 @@ func TestNotTaken(t *testing.T) {
 	if n := len(w.of(s, event.TypeRelease)); n != 0 {
 		t.Fatalf("%d releases are in the log", n)
 	}
-	w.between(nil)
+	w.LogServer.Between(nil)
 	eventually(t, func() error { // the machine may be slower than the gate's patience
 		_, err := w.ask(s, a.request())
 		return err
@@ -331,7 +331,7 @@ func TestNotTaken(t *testing.T) {
 
 // TestFork: a head that contradicts the log ends the gate for good, with evidence.
 func TestFork(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
@@ -339,11 +339,11 @@ func TestFork(t *testing.T) {
 	p, err := tlog.ParseProof(r.Access)
 	check(t, err)
 	p.Checkpoint.Root[0] ^= 1
-	sig, err := w.logKeys[0].Sign(&p.Checkpoint.Head, 0)
+	sig, err := w.LogKeys[0].Sign(&p.Checkpoint.Head, 0)
 	check(t, err)
 	p.Checkpoint.Signatures = []tlog.Signature{sig}
-	for _, wit := range w.witnesses { // all of them are dishonest
-		sig, err := wit.key.Sign(&p.Checkpoint.Head, uint64(time.Now().Unix()))
+	for _, wit := range w.Witnesses { // all of them are dishonest
+		sig, err := wit.Keys[0].Sign(&p.Checkpoint.Head, uint64(time.Now().Unix()))
 		check(t, err)
 		p.Checkpoint.Signatures = append(p.Checkpoint.Signatures, sig)
 	}
@@ -352,14 +352,14 @@ func TestFork(t *testing.T) {
 	t.Log(w.wantCode(s, r, gate.CodeFork))
 	t.Log(w.wantCode(s, a.request(), gate.CodeStopped))
 	untouched(t, s)
-	if _, err := os.Stat(filepath.Join(s.cfg.Dir, "fork")); err != nil {
+	if _, err := os.Stat(filepath.Join(s.Config.Dir, "fork")); err != nil {
 		t.Fatal(err)
 	}
 	s.stop()
 	w.open(s)
-	if err := s.g.Ready(); !errors.Is(err, gate.ErrForked) {
+	if err := s.Running.Ready(); !errors.Is(err, gate.ErrForked) {
 		eventually(t, func() error {
-			if err := s.g.Ready(); !errors.Is(err, gate.ErrForked) {
+			if err := s.Running.Ready(); !errors.Is(err, gate.ErrForked) {
 				return errors.Join(errors.New("the gate has forgotten the fork"), err)
 			}
 			return nil
@@ -372,7 +372,7 @@ func TestFork(t *testing.T) {
 // TestRevoked: a revocation in the log, and one that is handed to the gate while
 // the log suppresses it, end the access at once.
 func TestRevoked(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	one := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
@@ -382,7 +382,7 @@ func TestRevoked(t *testing.T) {
 	w.refusedInLog(s, "revoked")
 
 	two := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
-	w.between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+	w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
 		if r.Method == http.MethodPost {
 			http.Error(rw, "no", http.StatusServiceUnavailable)
 			return
@@ -394,7 +394,7 @@ func TestRevoked(t *testing.T) {
 	if _, err := postTo(s.url+gate.RevocationPath, "application/json", forged.Bytes()); err == nil {
 		t.Fatal("another party's revocation was accepted")
 	}
-	_, err := postTo(s.url+gate.RevocationPath, "application/json", revocation.Bytes())
+	_, err := postTo(s.URL+gate.RevocationPath, "application/json", revocation.Bytes())
 	check(t, err)
 	w.wantCode(s, two.request(), gate.CodeDead)
 	untouched(t, s)
@@ -403,7 +403,7 @@ func TestRevoked(t *testing.T) {
 	w.wantCode(s, two.request(), gate.CodeDead)
 	untouched(t, s)
 	// Once the log takes events again, the gate has the revocation logged.
-	w.between(nil)
+	w.LogServer.Between(nil)
 	eventually(t, func() error {
 		for _, e := range w.entries() {
 			if e.Hash() == revocation.Hash() {
@@ -417,13 +417,13 @@ func TestRevoked(t *testing.T) {
 // TestRace: an access that is revoked after the release was signed, and before it
 // is logged, is not opened, and breaks no rule.
 func TestRace(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	court := w.sign(&event.Revocation{Warrant: a.warrant.Reference, Reason: "ended"}, "court")
 	first := make(chan struct{}, 1)
-	w.between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+	w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
 		if r.Method == http.MethodPost {
 			select {
 			case first <- struct{}{}:
@@ -442,7 +442,7 @@ func TestRace(t *testing.T) {
 	if n := len(w.of(s, event.TypeRelease)); n != 1 {
 		t.Fatalf("%d releases are in the log", n)
 	}
-	w.between(nil)
+	w.LogServer.Between(nil)
 	// The chain goes on.
 	next := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	_, ref := w.shares(s, next)
@@ -478,7 +478,7 @@ func (s *sink) Write(b []byte) (int, error) { return s.body.Write(b) }
 
 // TestGroup: a gate that is not in the access's group refuses.
 func TestGroup(t *testing.T) {
-	w := newWorld(t, 1, 2, func(ch *event.Charter) {
+	w := newTestbed(t, 1, 2, func(ch *event.Charter) {
 		ch.Groups = []event.Group{{ID: "main", Threshold: 1, Members: []string{"c1"}}, {ID: "rest", Threshold: 1, Members: []string{"c2"}}}
 	})
 	w.runAll()
@@ -490,7 +490,7 @@ func TestGroup(t *testing.T) {
 
 // TestBreach: an unclosed breach keeps every gate from opening.
 func TestBreach(t *testing.T) {
-	w := newWorld(t, 1, 2, nil)
+	w := newTestbed(t, 1, 2, nil)
 	w.runAll()
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	// A custodian answers an access that there is not.

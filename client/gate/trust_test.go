@@ -7,49 +7,48 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/world"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // amend logs the next version of the charter.
-func (w *world) amend(edit func(*event.Charter)) {
+func (w *testbed) amend(edit func(*event.Charter)) {
 	w.t.Helper()
+	next := w.nextCharter()
+	edit(next)
+	w.charter = w.submit(w.sign(next, "founder"), nil)
+}
+
+// nextCharter returns the charter in force as the next version.
+func (w *testbed) nextCharter() *event.Charter {
 	next := *w.charter.env.Event.Body.(*event.Charter)
 	ref := w.charter.Reference
 	next.Version, next.Prev = next.Version+1, &ref
-	edit(&next)
-	w.charter = w.submit(w.sign(&next, "founder"), nil)
+	return &next
 }
 
-// amendWitnesses puts others in the place of all witnesses.
-func (w *world) amendWitnesses(list []*witnessServer) {
+// amendWitnesses replaces all witnesses. The client asks for the new ones, too, since the head
+// with the amendment meets their policy alone.
+func (w *testbed) amendWitnesses(list []*world.Witness) {
 	w.t.Helper()
-	next := *w.charter.env.Event.Body.(*event.Charter)
-	ref := w.charter.Reference
-	next.Version, next.Prev, next.WitnessPolicy = next.Version+1, &ref, policyText(2, true, list...)
-	env := w.sign(&next, "founder")
-	var err error
-	w.policy, err = tlog.ParsePolicy([]byte("log " + w.logKeys[0].Verifier().String() + "\n" + next.WitnessPolicy))
-	check(w.t, err)
-	w.client, err = client.New(client.Config{URL: w.web.URL, Policy: w.policy})
-	check(w.t, err)
-	w.charter = w.submit(env, nil)
+	w.connect(list)
+	w.amend(func(ch *event.Charter) { ch.WitnessPolicy = world.WitnessPolicy(2, true, list...) })
 }
 
 // confirm confirms changes while the gate doesn't run.
-func (w *world) confirm(s *gateServer, names ...string) error {
+func (w *testbed) confirm(s *gateServer, names ...string) error {
 	w.t.Helper()
-	g, err := gate.Open(s.cfg)
+	g, err := gate.Open(s.Config)
 	check(w.t, err)
 	defer func() { check(w.t, g.Close()) }()
 	return g.Confirm(w.t.Context(), names)
 }
 
-func (w *world) names(s *gateServer) []string {
+func (w *testbed) names(s *gateServer) []string {
 	w.t.Helper()
-	st, err := s.g.Status(w.t.Context())
+	st, err := s.Running.Status(w.t.Context())
 	check(w.t, err)
 	var out []string
 	for _, c := range st.Pending {
@@ -63,13 +62,13 @@ func (w *world) names(s *gateServer) []string {
 // TestConfirm: an amendment that changes no trust is followed; one that
 // changes the witnesses is not, until each change is confirmed by name.
 func TestConfirm(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	w.amend(func(ch *event.Charter) { ch.Profile.Stale = 1800 })
 	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
 
-	w.amend(func(ch *event.Charter) { ch.WitnessPolicy = policyText(2, false, w.witnesses[:2]...) })
+	w.amend(func(ch *event.Charter) { ch.WitnessPolicy = world.WitnessPolicy(2, false, w.Witnesses[:2]...) })
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	s.key.forget()
 	t.Log(w.wantCode(s, a.request(), gate.CodeTrust))
@@ -90,7 +89,7 @@ func TestConfirm(t *testing.T) {
 	check(t, w.confirm(s, names...))
 	w.run(s)
 	w.shares(s, a)
-	if err := s.g.Confirm(t.Context(), names); err == nil {
+	if err := s.Running.Confirm(t.Context(), names); err == nil {
 		t.Fatal("confirmed twice")
 	}
 }
@@ -98,12 +97,11 @@ func TestConfirm(t *testing.T) {
 // TestFar: a gate that was away while the witnesses changed altogether can read up to
 // the head, which meets the new policy only, and follows once that is confirmed.
 func TestFar(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	s.stop()
-	fresh := []*witnessServer{w.newWitness("w4"), w.newWitness("w5"), w.newWitness("w6")}
-	w.amendWitnesses(fresh)
+	w.amendWitnesses(w.newWitnesses("w4", "w5", "w6"))
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	w.open(s)
 	t.Log(w.wantCode(s, a.request(), gate.CodeTrust))
@@ -119,14 +117,14 @@ func TestFar(t *testing.T) {
 // group until they have confirmed it; the new one opens what is escrowed to it, and
 // the old one nothing more.
 func TestReplace(t *testing.T) {
-	w := newWorld(t, 2, 3, nil)
+	w := newTestbed(t, 2, 3, nil)
 	w.runAll()
 	f := w.escrow(alice)
 	one := w.access(w.warrant(alice), accessTerms{}, f)
 	w.shares(w.gates[0], one)
 	newer := w.newGate("c4")
 	w.amend(func(ch *event.Charter) {
-		parties := []event.Party{newer.party()}
+		parties := []event.Party{newer.Party()}
 		for _, p := range ch.Parties {
 			if p.Name != "c3" {
 				parties = append(parties, p)
@@ -148,7 +146,7 @@ func TestReplace(t *testing.T) {
 		w.run(s)
 	}
 	// The new custodian follows from the first charter, and so confirms it, too.
-	w.create(newer)
+	check(t, newer.Create())
 	w.open(newer)
 	w.wantCode(newer, two.request(), gate.CodeTrust)
 	newer.stop()
@@ -173,7 +171,7 @@ func TestReplace(t *testing.T) {
 // to others. A gate believes no head of the new key until its operator names that, and
 // accepts none until each change is confirmed.
 func TestRecovery(t *testing.T) {
-	w := newWorld(t, 1, 1, nil)
+	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
 	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
@@ -185,7 +183,7 @@ func TestRecovery(t *testing.T) {
 	t.Log(w.wantCode(s, a.request(), gate.CodeNotReady))
 	untouched(t, s)
 	s.stop()
-	s.cfg.LogKeys = append(s.cfg.LogKeys, key.Verifier())
+	s.Config.LogKeys = append(s.Config.LogKeys, key.Verifier())
 	w.open(s)
 	t.Log(w.wantCode(s, a.request(), gate.CodeTrust))
 	untouched(t, s)

@@ -17,6 +17,8 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"slices"
 	"sync"
@@ -90,6 +92,11 @@ func (p *People) Public(name string) *event.PublicKey { return p.key(name).Publi
 
 // KeyID returns the id of the event key of a name.
 func (p *People) KeyID(name string) string { return p.key(name).KeyID() }
+
+// PEM returns the private half of the event key of a name as a PKCS #8 file, which eventkey loads.
+func (p *People) PEM(name string) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(p.key(name).private))})
+}
 
 // Lookup returns the event key of an id if it was made, else nil, as Envelope.Verify and
 // verify.Options want it.
