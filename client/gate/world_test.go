@@ -121,7 +121,6 @@ func (w *testbed) newWitnesses(names ...string) (list []*world.Witness) {
 	for _, name := range names {
 		s, err := w.NewWitness(name)
 		check(w.t, err)
-		w.t.Cleanup(func() { check(w.t, errors.Join(s.Close(context.Background()), s.Stop())) })
 		check(w.t, s.Create())
 		check(w.t, s.Start(w.t.Context()))
 		list = append(list, s)
@@ -135,11 +134,7 @@ func (w *testbed) recover(key *tlog.Signer) {
 	w.t.Helper()
 	check(w.t, w.StopLog(w.t.Context()))
 	w.LogKeys = []*tlog.Signer{key}
-	old := w.Witnesses
 	w.Witnesses = w.newWitnesses("n1", "n2", "n3")
-	for _, s := range old {
-		check(w.t, errors.Join(s.Close(w.t.Context()), s.Stop()))
-	}
 	next := w.nextCharter()
 	next.LogKeys, next.WitnessPolicy = []string{key.Verifier().String()}, world.WitnessPolicy(2, false, w.Witnesses...)
 	env := w.sign(next, "founder")

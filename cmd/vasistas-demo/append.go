@@ -21,6 +21,7 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -34,14 +35,12 @@ import (
 const (
 	eventsFile   = "signed.ndjson"
 	openingsFile = "openings.ndjson"
-	formerEvents = "events.ndjson" // of a demonstration that took other rows for events
+
+	proofSuffix, openingsSuffix = ".tlog-proof", ".openings" // of the files of one proof
 )
 
 // loadEvents reads what was signed in earlier runs.
 func loadEvents(dir string) []*signedEvent {
-	if _, err := os.Stat(filepath.Join(dir, formerEvents)); err == nil {
-		try(fmt.Errorf("%s is of an earlier version of this demonstration; give another -dir, or remove it", dir))
-	}
 	openings, envelopes := lines(filepath.Join(dir, openingsFile)), lines(filepath.Join(dir, eventsFile))
 	// The openings are written first.
 	if len(openings) < len(envelopes) {
@@ -76,37 +75,32 @@ func saveEvents(dir string, events []*signedEvent) {
 }
 
 // append submits the events of a chunk in one stream, verifies each proof
-// offline, with the signers' keys, and keeps some of the proofs as files. It fails
+// offline, with the signers' keys, and saves it as a file. It fails
 // at the first event that has no proof, or whose proof does not hold.
 func (s *story) append(ctx context.Context, from, to int) {
-	try(os.MkdirAll(s.path("proofs"), 0o755))
+	try(os.MkdirAll(s.Path("proofs"), 0o755))
 	began := time.Now()
-	options := verify.Options{Origin: origin, Signers: s.signers.public()}
-	judges, ctx := errgroup.WithContext(ctx)
-	judges.SetLimit(runtime.GOMAXPROCS(0))
+	options := verify.Options{Origin: origin, Signers: s.Lookup}
+	verifiers, ctx := errgroup.WithContext(ctx)
+	verifiers.SetLimit(runtime.GOMAXPROCS(0))
 	for r, err := range s.client.SubmitStream(ctx, submissions(s.batch.events[from:to]), client.WaitCosigned) {
 		if err = errors.Join(err, r.Err); err != nil {
-			// A judge's refusal ends the stream too, and is the better reason.
-			try(errors.Join(judges.Wait(), err))
+			// A proof that does not hold ends the stream too, and is the better reason.
+			try(errors.Join(verifiers.Wait(), err))
 		}
 		n := len(s.indices) // of this event
 		s.indices = append(s.indices, r.Index)
 		if r.Duplicate {
 			s.duplicates++
 		}
-		keep := ""
-		if sampled(n, len(s.batch.accepted), s.o.proofs) {
-			keep = s.path("proofs", strconv.FormatUint(r.Index, 10))
-			s.files = append(s.files, keep+".tlog-proof")
-		}
-		judges.Go(func() error {
-			if err := caught(func() { judge(s.policy, r.Proof, s.batch.events[n], options, keep) }); err != nil {
+		verifiers.Go(func() error {
+			if err := caught(func() { saveProof(s.policy, r.Proof, s.batch.events[n], options, s.proofFile(r.Index)) }); err != nil {
 				return fmt.Errorf("the proof of entry %d: %w", r.Index, err)
 			}
 			return nil
 		})
 	}
-	try(judges.Wait())
+	try(verifiers.Wait())
 	if n := len(s.indices); n != to {
 		try(fmt.Errorf("%d of %d events were logged and verified", n, to))
 	}
@@ -123,23 +117,20 @@ func submissions(events []*signedEvent) iter.Seq2[[]byte, error] {
 	}
 }
 
-// judge verifies a proof as a stranger does who has nothing but the file, the policy
-// and the signers' keys. If it holds, it is kept under this name, unless that is
-// empty, next to the secrets of its seals.
-func judge(policy *verify.Policy, p *tlog.Proof, e *signedEvent, o verify.Options, keep string) {
+// proofFile returns the name of the proof of an entry, without its suffix.
+func (s *story) proofFile(index uint64) string {
+	return s.Path("proofs", strconv.FormatUint(index, 10))
+}
+
+// saveProof verifies a proof as a stranger does who has nothing but the file, the policy and
+// the signers' keys. If it holds, it is saved under this name, with the secrets of its seals.
+func saveProof(policy *verify.Policy, p *tlog.Proof, e *signedEvent, o verify.Options, name string) {
 	o.Now = time.Now()
 	if in := must(verify.Proof(policy, p.Bytes(), o)); !bytes.Equal(in.Entry(), e.env.Bytes()) {
 		try(errors.New("it is of another event"))
 	}
-	if keep != "" {
-		try(os.WriteFile(keep+".openings", must(e.openings.Bytes()), 0o600))
-		try(os.WriteFile(keep+".tlog-proof", p.Bytes(), 0o644))
-	}
-}
-
-// sampled spreads keep of n evenly, with the first; a keep of 0 means all.
-func sampled(i, n, keep int) bool {
-	return keep == 0 || (i*keep+n-1)/n != ((i+1)*keep+n-1)/n
+	try(os.WriteFile(name+openingsSuffix, must(e.openings.Bytes()), 0o600))
+	try(os.WriteFile(name+proofSuffix, p.Bytes(), 0o644))
 }
 
 // followUp logs what has to follow on the events from one to another: first the
@@ -151,7 +142,7 @@ func (s *story) followUp(ctx context.Context, from, to int) {
 	for i := from; i < to; i++ {
 		a, ref := s.batch.accepted[i], loggedAt(s.indices[i], s.batch.events[i]).Reference
 		if a.Emergency {
-			decisions = append(decisions, decision(s.signers, a, ref))
+			decisions = append(decisions, decision(s.People, a, ref))
 		} else if !slices.Contains(s.batch.histories, i) {
 			warrants = append(warrants, ref)
 		}
@@ -176,11 +167,11 @@ func (s *story) logOnce(ctx context.Context, what, rule, way string, events []*s
 
 // decision is a court's warrant that validates an emergency access. The rows don't
 // say what courts decided, so all are granted.
-func decision(k *signers, a accepted, on event.Reference) *signedEvent {
+func decision(k *people.People, a accepted, on event.Reference) *signedEvent {
 	a.window = warrantLife
 	d := newWarrant(k, &a)
 	d.Body.(*event.Warrant).Validates = &on
-	return d.sign(d.Time.Add(a.seal), k.keys[courts][a.court])
+	return d.sign(d.Time.Add(a.seal), k.Signer(a.court))
 }
 
 // returnAll logs the returns of warrants. No gate runs here, so no key was opened
@@ -188,7 +179,7 @@ func decision(k *signers, a accepted, on event.Reference) *signedEvent {
 func (s *story) returnAll(ctx context.Context, warrants []event.Reference) {
 	var returns []*signedEvent
 	for _, ref := range warrants {
-		returns = append(returns, signNow(&event.Return{Warrant: ref}, s.signers.provider))
+		returns = append(returns, signNow(&event.Return{Warrant: ref}, s.Signer(providerName)))
 	}
 	s.returns += len(s.logOnce(ctx, "the return of a warrant", "return", "taken", returns))
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/internal/world"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -31,13 +32,13 @@ var errSucceeded = errors.New("THE ATTACK SUCCEEDED")
 
 func (s *story) attack(ctx context.Context) {
 	s.title("Two attacks on a proof")
-	try(os.MkdirAll(s.path("attacks"), 0o755))
+	try(os.MkdirAll(s.Path("attacks"), 0o755))
 	proof := s.completeProof(ctx)
 	for i, a := range []*attack{
-		changeByte(s.policy, proof), twoOfThree(s.policy, s.all, proof, s.witnesses[numWitnesses-1]),
+		changeByte(s.policy, proof), twoOfThree(s.policy, s.all, proof, s.Witnesses[numWitnesses-1]),
 	} {
 		s.tellAttack(i+1, a.tried, a.refused...)
-		try(os.WriteFile(s.path("attacks", a.name+".tlog-proof"), a.forged.Bytes(), 0o644))
+		try(os.WriteFile(s.Path("attacks", a.name+".tlog-proof"), a.forged.Bytes(), 0o644))
 	}
 }
 
@@ -54,8 +55,8 @@ func (s *story) completeProof(ctx context.Context) (proof *tlog.Proof) {
 	index := s.indices[len(s.indices)/2]
 	try(poll(ctx, readyTimeout, "a head that all witnesses have cosigned", func() bool {
 		proof = must(s.client.Prove(ctx, index))
-		for _, o := range s.witnesses {
-			for _, k := range o.keys {
+		for _, o := range s.Witnesses {
+			for _, k := range o.Keys {
 				if proof.Checkpoint.Find(k.Verifier()) == nil {
 					return false
 				}
@@ -100,12 +101,12 @@ func refusedBy(policy *verify.Policy, p *tlog.Proof, want verify.Reason) string 
 // twoOfThree leaves a proof the cosignatures of all witnesses but the last. It
 // must hold under the policy that asks for two, and not under that which asks
 // for all three.
-func twoOfThree(two, all *verify.Policy, proof *tlog.Proof, last operator) *attack {
+func twoOfThree(two, all *verify.Policy, proof *tlog.Proof, last *world.Witness) *attack {
 	head := *proof.Checkpoint
 	head.Signatures = slices.Clone(head.Signatures)
-	for _, k := range last.keys {
+	for _, k := range last.Keys {
 		if head.Find(k.Verifier()) == nil {
-			try(fmt.Errorf("the proof to begin with has no cosignature of %s", last.file))
+			try(fmt.Errorf("the proof to begin with has no cosignature of %s", last.Name))
 		}
 		head.Signatures = slices.DeleteFunc(head.Signatures, func(s tlog.Signature) bool {
 			return s.Name == k.Verifier().Name && s.KeyID == k.Verifier().ID
@@ -120,7 +121,7 @@ func twoOfThree(two, all *verify.Policy, proof *tlog.Proof, last operator) *atta
 	return &attack{
 		name: "two-of-three", forged: &forged,
 		tried: fmt.Sprintf("Too few witnesses. From the proof of entry %d, the cosignatures of %s were taken away, and it was "+
-			"shown to a verifier whose policy asks for all three witnesses.", proof.Index, last.file),
+			"shown to a verifier whose policy asks for all three witnesses.", proof.Index, last.Name),
 		refused: []string{
 			"Offline verification: " + reason,
 			"Under the policy that asks for two of three the same file holds, as it should: how many witnesses are enough is the verifier's choice.",

@@ -24,6 +24,7 @@ import (
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/world"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -53,7 +54,6 @@ type escrowed struct {
 type opening struct {
 	*accepted
 	charter *event.Envelope
-	gates   []*gateServer
 	until   time.Time
 	warrant *logged
 }
@@ -76,17 +76,17 @@ func (s *story) openCase(ctx context.Context) {
 	s.title("One warrant, and three gates")
 	s.replay.catchUp(ctx)
 	o.charter = must(event.ParseEnvelope(s.replay.entries[0]))
-	o.gates = s.startGates(ctx, o.charter)
-	for _, g := range o.gates {
-		s.say("  %s  the gate of %s", g.url, g.name)
+	s.startGates(ctx, o.charter)
+	for _, g := range s.Gates {
+		s.say("  %s  the gate of %s", g.URL, g.Name)
 	}
 	s.wrap("  ", "Each has an event key and a post-quantum key of its own, follows the log from its first charter, and "+
 		"runs the rules over every entry. Any %d of the %d together open a file.", gateThreshold, numGates)
 	file := s.escrow(o, subjectAccount)
-	try(os.MkdirAll(s.path("case"), 0o700))
-	try(durable.WriteFile(s.path("case", "letter.age"), file.file, 0o600))
-	try(durable.WriteFile(s.path("case", "subject.seed"), file.seed.Bytes(), 0o600))
-	s.wrap("  ", "A user's client encrypts a letter with age (%d bytes, %s), and states whom a notice is for.", len(file.file), s.path("case", "letter.age"))
+	try(os.MkdirAll(s.Path("case"), 0o700))
+	try(durable.WriteFile(s.Path("case", "letter.age"), file.file, 0o600))
+	try(durable.WriteFile(s.Path("case", "subject.seed"), file.seed.Bytes(), 0o600))
+	s.wrap("  ", "A user's client encrypts a letter with age (%d bytes, %s), and states whom a notice is for.", len(file.file), s.Path("case", "letter.age"))
 	s.orderCase(ctx, o)
 	a := s.logAccess(ctx, o, file)
 	s.readLetter(ctx, o, a)
@@ -111,11 +111,11 @@ func (s *story) escrow(o *opening, account string) *escrowed {
 func (s *story) orderCase(ctx context.Context, o *opening) {
 	c := *o.accepted
 	c.window = caseWindow
-	d := newWarrant(s.signers, &c)
+	d := newWarrant(s.People, &c)
 	d.Body.(*event.Warrant).Accesses, d.Body.(*event.Warrant).Accounts = 8, 8
 	d.subject = append(d.subject, event.NewOpening("identifier", event.Text(subjectAccount)))
 	o.until = d.Time.Add(caseSeal)
-	o.warrant = must(s.submit(ctx, d.sign(o.until, s.signers.keys[courts][o.court])))
+	o.warrant = must(s.submit(ctx, d.sign(o.until, s.Signer(o.court))))
 	s.wrap("  ", "The warrant is that of row %s again: the court %s, the agency %s and the offence class are the row's. "+
 		"The account and the letter are the demonstration's own. It is entry %d.", o.ID, o.court, o.agency, o.warrant.Index)
 }
@@ -123,9 +123,9 @@ func (s *story) orderCase(ctx context.Context, o *opening) {
 // signAccess makes an access on the warrant, for a file.
 func (s *story) signAccess(o *opening, f *escrowed) (*signedEvent, *escrow.SecretKey) {
 	recipient := must(escrow.GenerateKey(event.KEMMLKEMX25519))
-	d := newAccess(s.signers.agency(o.agency), o.warrant, accessTerms{gateGroup, "lawful-access", f.account, recipient.Public(), f.pkg.Digest()})
+	d := newAccess(s.Signer(agencyKey(o.agency)), o.warrant, accessTerms{gateGroup, "lawful-access", f.account, recipient.Public(), f.pkg.Digest()})
 	d.subject = append(d.subject, event.Decoy())
-	return d.sign(o.until, s.signers.provider), recipient
+	return d.sign(o.until, s.Signer(providerName)), recipient
 }
 
 // logAccess logs an access.
@@ -151,8 +151,8 @@ func (s *story) readLetter(ctx context.Context, o *opening, a *access) {
 		Warrant: r.Warrant, WarrantOpenings: must(r.WarrantOpenings.Bytes()),
 		Access: r.Access, AccessOpenings: must(r.AccessOpenings.Bytes()), Gates: make(map[string]string),
 	}
-	for _, g := range o.gates {
-		c.Gates[g.name] = g.url
+	for _, g := range s.Gates {
+		c.Gates[g.Name] = g.URL
 	}
 	try(c.Check())
 	begun := time.Now()
@@ -201,25 +201,25 @@ func (s *story) attackGates(ctx context.Context, o *opening, a *access) {
 	p.Extra = hidden.env.Bytes()
 	r.Access, r.AccessOpenings = p.Bytes(), hidden.openings
 	s.tellAttack(1, "A hidden access: signed, not logged, and shown with the proof of another entry.",
-		askGate(ctx, o.gates[0], r, gate.CodeProof))
+		askGate(ctx, s.Gates[0], r, gate.CodeProof))
 	other := s.logAccess(ctx, o, s.escrow(o, otherAccount))
 	s.tellAttack(2, "An access to an account that the warrant does not name. The log can't see that, for accounts are sealed; a gate can.",
-		askGate(ctx, o.gates[0], s.requestFor(ctx, o, other), gate.CodeAccount))
+		askGate(ctx, s.Gates[0], s.requestFor(ctx, o, other), gate.CodeAccount))
 }
 
 // askGate seals a request to a gate, and returns why that refuses, which must be by
 // this code. It asks again while something overdue bars: on a slow machine the log's
 // anchors are late at times, and it cures that.
-func askGate(ctx context.Context, s *gateServer, r *escrow.Request, want gate.Code) string {
-	sealed := must(r.Seal(origin, s.key.Public()))
+func askGate(ctx context.Context, g *world.Gate, r *escrow.Request, want gate.Code) string {
+	sealed := must(r.Seal(origin, g.Key.Public()))
 	var no *gate.Refusal
 	try(poll(ctx, gateTries, "a gate that nothing overdue bars", func() bool {
-		_, err := s.g.Release(ctx, sealed)
+		_, err := g.Running.Release(ctx, sealed)
 		if err == nil {
-			try(fmt.Errorf("%w: the gate of %s opened its share", errSucceeded, s.name))
+			try(fmt.Errorf("%w: the gate of %s opened its share", errSucceeded, g.Name))
 		}
 		if !errors.As(err, &no) || no.Code != want && no.Code != gate.CodeOverdue {
-			try(fmt.Errorf("the gate of %s refuses, but not as %s: %w", s.name, want, err))
+			try(fmt.Errorf("the gate of %s refuses, but not as %s: %w", g.Name, want, err))
 		}
 		return no.Code == want
 	}))
@@ -229,10 +229,10 @@ func askGate(ctx context.Context, s *gateServer, r *escrow.Request, want gate.Co
 // findNotices waits for the disclosure, and scans the log as the subject does.
 func (s *story) findNotices(ctx context.Context, o *opening, a *access) {
 	body := &event.Return{Warrant: o.warrant.Reference, Executed: true, Encryption: true, Plaintext: true, Persons: 1, Days: 1}
-	must(s.submit(ctx, signNow(body, s.signers.provider)))
+	must(s.submit(ctx, signNow(body, s.Signer(providerName))))
 	s.wrap("  ", "At %s the seals of the case end, and the log discloses it by itself. The subject's client tries its keys on "+
 		"every notice in the log. No one learns that it asked:", clock(o.until))
-	cl := must(client.New(client.Config{URL: s.url, Policy: s.policy, UserAgent: "vasistas-demo", Keep: s.path("case", "subject.tiles")}))
+	cl := must(client.New(client.Config{URL: s.LogServer.URL, Policy: s.policy, UserAgent: "vasistas-demo", Keep: s.Path("case", "subject.tiles")}))
 	var state []byte
 	var found *scan.Case
 	err := s.replay.await(ctx, func() bool {
@@ -264,7 +264,7 @@ func (s *story) tellNotices(c *scan.Case) {
 		first.Warrant.Index, first.Case, first.Agency, first.Accounts[0], first.Access.Index)
 	for i, n := range c.Notices {
 		b := must(n.File.Bytes())
-		name := s.path("case", fmt.Sprintf("%d.notice", i+1))
+		name := s.Path("case", fmt.Sprintf("%d.notice", i+1))
 		try(durable.WriteFile(name, b, 0o600))
 		if _, err := must(notice.Parse(b)).Verify(s.policy, verify.Options{Origin: origin, Now: time.Now()}); err != nil {
 			try(fmt.Errorf("a notice that was found does not verify: %w", err))

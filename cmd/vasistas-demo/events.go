@@ -5,6 +5,7 @@ package main
 
 import (
 	"cmp"
+	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -121,14 +123,14 @@ func loggedAt(index uint64, e *signedEvent) *logged {
 // signEvent makes the event of a row: a warrant, signed by its court, or an
 // emergency access, signed by the provider and the court's duty key. Every call makes
 // another event: ids and salts are random, and two equal rows are two events.
-func signEvent(k *signers, a *accepted) *signedEvent {
+func signEvent(k *people.People, a *accepted) *signedEvent {
 	if a.Emergency {
 		d := rowAccess(k, a, nil)
 		d.public = append(d.public, agencyOpenings(k, a)...)
-		return d.sign(d.Time.Add(a.seal), k.provider, k.keys[duties][a.court])
+		return d.sign(d.Time.Add(a.seal), k.Signer(providerName), k.Signer(dutyKey(a.court)))
 	}
 	d := newWarrant(k, a)
-	return d.sign(d.Time.Add(a.seal), k.keys[courts][a.court])
+	return d.sign(d.Time.Add(a.seal), k.Signer(a.court))
 }
 
 // draft is an event with what it is to seal.
@@ -143,14 +145,14 @@ func (d *draft) sign(until time.Time, by ...event.Signer) *signedEvent {
 	return &signedEvent{env, &event.Openings{Event: env.Hash(), Public: d.public, Subject: d.subject}}
 }
 
-func agencyOpenings(k *signers, a *accepted) []event.Opening {
+func agencyOpenings(k *people.People, a *accepted) []event.Opening {
 	return []event.Opening{
 		event.NewOpening("agency", event.Text(a.agency)),
-		event.NewOpening("agencyKey", event.Bytes(k.agency(a.agency).Public().SPKI())),
+		event.NewOpening("agencyKey", event.Bytes(k.Public(agencyKey(a.agency)).SPKI())),
 	}
 }
 
-func newWarrant(k *signers, a *accepted) *draft {
+func newWarrant(k *people.People, a *accepted) *draft {
 	now := time.Now().UTC().Truncate(time.Second)
 	ev := must(event.New(origin, &event.Warrant{
 		Decision: event.Granted, Provider: providerName, Instrument: instrumentWarrant, Offence: a.offence,
@@ -195,13 +197,13 @@ func newAccess(agency event.Signer, warrant *logged, t accessTerms) *draft {
 }
 
 // rowAccess makes the access of a row. Nothing is released to its recipient.
-func rowAccess(k *signers, a *accepted, warrant *logged) *draft {
+func rowAccess(k *people.People, a *accepted, warrant *logged) *draft {
 	unit := a.provider
 	if !isCode(unit) {
 		unit = codeNotStated
 	}
 	// The digest of the row stands where that of an escrow package would.
-	return newAccess(k.agency(a.agency), warrant, accessTerms{noGroup, unit, noAccount, unusedKey(), event.Digest(a.Digest)})
+	return newAccess(k.Signer(agencyKey(a.agency)), warrant, accessTerms{noGroup, unit, noAccount, k.Gate(rand.Text()), event.Digest(a.Digest)})
 }
 
 // digestOf is SHA-256 of a row's cells, each ended by a line feed.
@@ -281,7 +283,7 @@ func (b *batch) chunks() (out [][2]int) {
 const maxChunk = 1024
 
 // sign makes the events of the first n accepted rows that are not signed already.
-func (b *batch) sign(k *signers, n int) {
+func (b *batch) sign(k *people.People, n int) {
 	for i := len(b.events); i < n; i++ {
 		a := &b.accepted[i]
 		if err := caught(func() { b.events = append(b.events, signEvent(k, a)) }); err != nil {

@@ -13,15 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 )
-
-func testSigners(t testing.TB, rows []row) *signers {
-	t.Helper()
-	dir := t.TempDir()
-	makeSigners(dir, rows)
-	return loadSigners(t.Context(), dir)
-}
 
 // TestEveryRow finds for every row an event, or why there is none. It makes all
 // emergency accesses and each fifth warrant; of the others, what decides whether
@@ -45,7 +39,7 @@ func TestEveryRow(t *testing.T) {
 	if len(b.accepted) != b.warrants+b.accesses || len(b.accepted)+refused != numRows {
 		t.Errorf("%d events and %d refused", len(b.accepted), refused)
 	}
-	k := &signers{seed: make([]byte, 32)}
+	k := people.New(origin, "")
 	var some []row
 	for i, a := range b.accepted {
 		if a.Emergency || i%5 == 0 {
@@ -64,16 +58,15 @@ func TestEveryRow(t *testing.T) {
 // checkSigned signs rows, and reads the events as others will.
 func checkSigned(t *testing.T, rows []row) {
 	t.Helper()
-	k := testSigners(t, rows)
+	k := people.New(origin, "")
 	b := signRows(t, k, rows, nil)
 	if len(b.events) != len(rows) {
 		t.Errorf("%d events of %d rows", len(b.events), len(rows))
 	}
 	ids := make(map[event.ID]bool)
-	public := k.public()
 	for i, e := range b.events {
 		env, openings := e.env, e.openings
-		check(t, env.Verify(public))
+		check(t, env.Verify(k.Lookup))
 		check(t, env.Event.MatchAll(event.ClassPublic, openings.Public))
 		check(t, env.Event.MatchAll(event.ClassSubject, openings.Subject))
 		if openings.Event != env.Hash() {
@@ -86,7 +79,7 @@ func checkSigned(t *testing.T, rows []row) {
 	}
 }
 
-func signRows(t *testing.T, k *signers, rows []row, kept []*signedEvent) *batch {
+func signRows(t *testing.T, k *people.People, rows []row, kept []*signedEvent) *batch {
 	t.Helper()
 	b := decideRows(rows)
 	b.events = kept
@@ -100,7 +93,7 @@ func TestEvents(t *testing.T) {
 	filed := oneRow(t, map[string]string{"row_id": "2016:1", "info_start": "", "info_end": "", "signed": "2016-01-05",
 		"submitted": "2016-01-06T23:15:02Z", "served_on": "Device Only", "business_name": ""})
 	emergency := oneRow(t, map[string]string{"emergency": "Yes", "info_start": "", "info_end": ""})
-	k := testSigners(t, []row{*warrant, *filed, *emergency})
+	k := people.New(origin, "")
 
 	ev, openings := signed(t, k, warrant)
 	w := ev.Body.(*event.Warrant)
@@ -133,10 +126,10 @@ func TestEvents(t *testing.T) {
 	check(t, err)
 	signature, err := event.Text(openings["agencySignature"]).Bytes()
 	check(t, err)
-	check(t, k.agency("chico-pd").Public().Verify(message, signature))
+	check(t, k.Public(agencyKey("chico-pd")).Verify(message, signature))
 }
 
-func sign(t *testing.T, k *signers, r *row) *signedEvent {
+func sign(t *testing.T, k *people.People, r *row) *signedEvent {
 	t.Helper()
 	c, no := decide(r)
 	if no != "" {
@@ -146,11 +139,11 @@ func sign(t *testing.T, k *signers, r *row) *signedEvent {
 }
 
 // signed returns the event of a row, and the texts under its seals.
-func signed(t *testing.T, k *signers, r *row) (*event.Event, map[string]string) {
+func signed(t *testing.T, k *people.People, r *row) (*event.Event, map[string]string) {
 	t.Helper()
 	e := sign(t, k, r)
 	env, o := e.env, e.openings
-	check(t, env.Verify(k.public()))
+	check(t, env.Verify(k.Lookup))
 	texts := make(map[string]string)
 	for _, o := range append(o.Public, o.Subject...) {
 		texts[o.Name] = o.Value.Text()
@@ -183,7 +176,7 @@ func TestRefusals(t *testing.T) {
 func TestTwice(t *testing.T) {
 	r, bad := oneRow(t, nil), oneRow(t, map[string]string{"info_start": "2018-02-01"})
 	rows := []row{*r, *bad, *r}
-	k := testSigners(t, rows)
+	k := people.New(origin, "")
 	first := signRows(t, k, rows, nil)
 	if len(first.events) != 2 || first.events[0].env.Hash() == first.events[1].env.Hash() {
 		t.Fatalf("%d events, or one twice", len(first.events))
@@ -199,8 +192,10 @@ func TestTwice(t *testing.T) {
 			t.Errorf("event %d was signed anew", i)
 		}
 	}
-	check(t, os.WriteFile(filepath.Join(dir, formerEvents), nil, 0o644))
-	if err := caught(func() { loadEvents(dir) }); err == nil || !strings.Contains(err.Error(), "another -dir") {
+	check(t, os.MkdirAll(filepath.Join(dir, "log", "state"), 0o700))
+	check(t, os.WriteFile(filepath.Join(dir, "log", "state", "log.json"), nil, 0o644))
+	_, err := openSystem(t.Context(), &options{dir: dir}, nil)
+	if err == nil || !strings.Contains(err.Error(), "earlier version") {
 		t.Errorf("the directory of an earlier version: %v", err)
 	}
 }

@@ -76,7 +76,7 @@ func (s *story) tellHistories(ctx context.Context) {
 // plain: an access on the warrant. The log discloses both.
 func (s *story) plain(ctx context.Context, h *history) watch {
 	newAccess := func() *signedEvent {
-		return rowAccess(s.signers, h.accepted, h.logged).sign(h.until(), s.signers.provider)
+		return rowAccess(s.People, h.accepted, h.logged).sign(h.until(), s.Signer(providerName))
 	}
 	access := must(s.submit(ctx, newAccess()))
 	s.say("     entry %d: an access on it", access.Index)
@@ -97,9 +97,9 @@ func (s *story) plain(ctx context.Context, h *history) watch {
 func (s *story) deferred(ctx context.Context, h *history) watch {
 	until := h.until().Add(historyDelay)
 	body := &event.Deferral{Event: h.Reference, Until: until, Ground: "jeopardy-to-investigation", Ordinal: 1}
-	deferral := must(s.submit(ctx, signNow(body, s.signers.keys[courts][h.court])))
+	deferral := must(s.submit(ctx, signNow(body, s.Signer(h.court))))
 	s.say("     entry %d: its court defers the disclosure to %s", deferral.Index, clock(until))
-	s.offer(ctx, "the provider opening it early", signNow(h.opening(), s.signers.provider), "opening")
+	s.offer(ctx, "the provider opening it early", signNow(h.opening(), s.Signer(providerName)), "opening")
 	silent := false
 	return func() bool {
 		now := s.replay.now()
@@ -125,7 +125,7 @@ func (h *history) opening() *event.Disclosure {
 
 // late: the provider's vault loses the openings, which the court still has.
 func (s *story) late(ctx context.Context, h *history) watch {
-	try(s.vault.Erase(ctx, h.env.Hash()))
+	try(s.Vault.Erase(ctx, h.env.Hash()))
 	s.wrap("     ", "A fault, made on purpose: the vault of the log was made to lose what it is to disclose of this one.")
 	var cured *logged
 	return func() bool {
@@ -149,7 +149,7 @@ func (s *story) late(ctx context.Context, h *history) watch {
 				try(fmt.Errorf("a disclosure is late, and the audit does not find it: %s", r.Verdict))
 			}
 			s.wrap("       ", "The audit of the whole log says: %s", english.Headline(r))
-			cured = must(s.submit(ctx, signNow(h.opening(), s.signers.keys[courts][h.court])))
+			cured = must(s.submit(ctx, signNow(h.opening(), s.Signer(h.court))))
 			return false
 		case o != nil || opened.by != cured.Index:
 			return false

@@ -60,7 +60,6 @@ Exit codes: 0 every proof held, every attack was refused and the audit was clean
 // options are the flags.
 type options struct {
 	rows     int
-	proofs   int
 	listen   string
 	fallback bool // to a free port, as the user named none
 	dir      string
@@ -73,7 +72,6 @@ func parseOptions(args []string, said io.Writer) (*options, error) {
 	fs := flag.NewFlagSet("vasistas-demo", flag.ContinueOnError)
 	fs.SetOutput(said)
 	fs.IntVar(&o.rows, "rows", 0, "use the first `N` rows; 0 means all")
-	fs.IntVar(&o.proofs, "proofs", 50, "keep `N` proofs as files, spread evenly; 0 means all, 15 KB each")
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` of the log; port 0 takes a free one, and so does a\ndefault that is taken")
 	fs.StringVar(&o.dir, "dir", "vasistas-demo-data", "`directory` of the demo")
 	fs.BoolVar(&o.exit, "exit", false, "end when the story is told")
@@ -93,8 +91,6 @@ func parseOptions(args []string, said io.Writer) (*options, error) {
 		err = fmt.Errorf("%q is not a flag", fs.Arg(0))
 	case o.rows < 0:
 		err = errors.New("-rows is negative")
-	case o.proofs < 0:
-		err = errors.New("-proofs is negative")
 	case o.dir == "":
 		err = errors.New("-dir is empty")
 	default:

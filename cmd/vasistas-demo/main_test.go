@@ -59,7 +59,7 @@ func TestDemo(t *testing.T) {
 	stdout, stderr := &output{want: "until Ctrl-C", seen: make(chan struct{})}, &output{}
 	code := make(chan int, 1)
 	go func() {
-		code <- run(ctx, []string{"-rows", "60", "-dir", dir, "-listen", "127.0.0.1:0", "-proofs", "5"}, nil, stdout, stderr)
+		code <- run(ctx, []string{"-rows", "60", "-dir", dir, "-listen", "127.0.0.1:0"}, nil, stdout, stderr)
 	}()
 	select {
 	case <-stdout.seen:
@@ -80,7 +80,7 @@ func TestDemo(t *testing.T) {
 	}
 
 	var again, warnings bytes.Buffer
-	if c := run(t.Context(), []string{"-rows", "80", "-dir", dir, "-listen", "127.0.0.1:0", "-exit", "-proofs", "0"}, nil, &again, &warnings); c != 0 {
+	if c := run(t.Context(), []string{"-rows", "80", "-dir", dir, "-listen", "127.0.0.1:0", "-exit"}, nil, &again, &warnings); c != 0 {
 		t.Fatalf("again: exit code %d\n%s%s", c, &again, &warnings)
 	}
 	if want := fmt.Sprintf("%d were in the log from an earlier run", len(before)); !strings.Contains(again.String(), want) {
@@ -206,22 +206,18 @@ func TestTaken(t *testing.T) {
 	defer taken.Close()
 	rows := allRows(t)[:3]
 	dir := filepath.Join(t.TempDir(), "demo")
-	w, made, err := openWorld(t.Context(), dir, rows)
-	check(t, err)
-	defer func() { check(t, w.close(t.Context())) }()
 	address := taken.Addr().String()
-	if err := w.start(t.Context(), address, false); !errors.Is(err, syscall.EADDRINUSE) || !made {
-		t.Fatalf("at a port that is taken: %v, new: %v", err, made)
+	if _, err := openSystem(t.Context(), &options{dir: dir, listen: address}, rows); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Fatalf("at a port that is taken: %v", err)
 	}
-	check(t, w.start(t.Context(), address, true))
-	if w.url == "http://"+address || fetch(t, w.url+"/healthz") != "ok\n" {
-		t.Errorf("instead of %s the log is at %s", address, w.url)
-	}
-	second, made, err := openWorld(t.Context(), dir, rows)
+	s, err := openSystem(t.Context(), &options{dir: dir, listen: address, fallback: true}, rows)
 	check(t, err)
-	defer func() { check(t, second.close(t.Context())) }()
-	if err := second.start(t.Context(), "127.0.0.1:0", false); !errors.Is(err, durable.ErrLocked) || made {
-		t.Errorf("in a directory that is in use: %v, new: %v", err, made)
+	defer func() { check(t, s.close(t.Context())) }()
+	if url := s.LogServer.URL; url == "http://"+address || fetch(t, url+"/healthz") != "ok\n" || !s.made {
+		t.Errorf("instead of %s the log is at %s, new: %v", address, url, s.made)
+	}
+	if _, err := openSystem(t.Context(), &options{dir: dir, listen: "127.0.0.1:0"}, rows); !errors.Is(err, durable.ErrLocked) {
+		t.Errorf("in a directory that is in use: %v", err)
 	}
 }
 
@@ -237,7 +233,6 @@ func TestRunRefuses(t *testing.T) {
 		"flag":         {[]string{"-nonsense"}, 2, "nonsense"},
 		"argument":     {[]string{"all"}, 2, "not a flag"},
 		"rows":         {[]string{"-rows", "-1"}, 2, "-rows is negative"},
-		"proofs":       {[]string{"-proofs", "-1"}, 2, "-proofs is negative"},
 		"no directory": {[]string{"-dir", ""}, 2, "-dir is empty"},
 		"foreign":      {[]string{"-dir", foreign, "-exit"}, 1, "something else than a demo"},
 	} {

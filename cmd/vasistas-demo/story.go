@@ -17,18 +17,18 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/durable"
-	"github.com/vasistas/vasistas/log/event/eventkey"
+	"github.com/vasistas/vasistas/internal/world"
+	"github.com/vasistas/vasistas/log/event"
 )
 
 // story is the demo while it is told.
 type story struct {
-	*world
+	*system
 	o      *options
 	stdout io.Writer
 	stderr io.Writer
 	bold   bool
 
-	made   bool // the log is new
 	client *client.Client
 	replay *replay
 	batch  *batch
@@ -36,7 +36,6 @@ type story struct {
 
 	indices    []uint64 // in the log, by event
 	duplicates int      // of the events, that were logged in an earlier run
-	files      []string // of the proofs that were kept
 	took       time.Duration
 
 	decisions, returns int // that were logged in this run
@@ -57,13 +56,10 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 	bold := ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
 	s := &story{o: o, stdout: stdout, stderr: stderr, bold: bold}
 	s.introduce(len(rows))
-	if s.world, s.made, err = openWorld(ctx, o.dir, rows); err != nil {
+	if s.system, err = openSystem(ctx, o, rows); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
-	if err := s.start(ctx, o.listen, o.fallback); err != nil {
-		return err
-	}
 	if o.rows > 0 && o.rows < len(rows) {
 		rows = rows[:o.rows]
 	}
@@ -126,26 +122,26 @@ func (s *story) introduce(n int) {
 func (s *story) describeWorld() {
 	files := map[string][]byte{
 		"policy.txt": s.policy.Bytes(), "policy-all.txt": s.all.Bytes(),
-		"log.url": []byte(s.url + "\n"), "PROVENANCE.md": provenance,
+		"log.url": []byte(s.LogServer.URL + "\n"), "PROVENANCE.md": provenance,
 	}
-	for _, o := range append([]operator{s.log}, s.witnesses...) {
+	for _, o := range append([]*world.Witness{{Name: "log", Keys: s.LogKeys}}, s.Witnesses...) {
 		for i, suffix := range []string{".vkey", "-mldsa44.vkey"} {
-			files[o.file+suffix] = []byte(o.keys[i].Verifier().String() + "\n")
+			files[o.Name+suffix] = []byte(o.Keys[i].Verifier().String() + "\n")
 		}
 	}
 	for name, b := range files {
-		try(durable.WriteFile(s.path(name), b, 0o644))
+		try(durable.WriteFile(s.Path(name), b, 0o644))
 	}
 	s.title("The parts, each with keys and a server of its own")
-	was := "new, in " + s.dir
+	was := "new, in " + s.o.dir
 	if !s.made {
-		was = "going on with the one in " + s.dir
+		was = "going on with the one in " + s.o.dir
 	}
-	s.say("  log       %s  %s (%s)", s.url, origin, was)
-	for i, o := range s.witnesses {
-		s.say("  %-9s %s  cosigns a tree that only grew", o.file, s.urls[i])
+	s.say("  log       %s  %s (%s)", s.LogServer.URL, origin, was)
+	for _, o := range s.Witnesses {
+		s.say("  %-9s %s  cosigns a tree that only grew", o.Name, o.URL)
 	}
-	if _, port, _ := strings.Cut(s.o.listen, ":"); s.o.fallback && !strings.HasSuffix(s.url, ":"+port) {
+	if _, port, _ := strings.Cut(s.o.listen, ":"); s.o.fallback && !strings.HasSuffix(s.LogServer.URL, ":"+port) {
 		s.say("  Port %s was taken, so the log has another one.", port)
 	}
 	s.wrap("  ", "Each signs twice: with Ed25519, and with ML-DSA-44 against quantum computers. "+
@@ -155,7 +151,7 @@ func (s *story) describeWorld() {
 }
 
 func (s *story) signRows(rows []row) {
-	kept := loadEvents(s.dir)
+	kept := loadEvents(s.o.dir)
 	b := decideRows(rows)
 	b.events = kept[:min(len(kept), len(b.accepted))]
 	s.batch, s.kept = b, len(kept)
@@ -190,7 +186,7 @@ func (s *story) signRows(rows []row) {
 // logEvents signs and logs the rows chunk by chunk, and what has to follow on each.
 func (s *story) logEvents(ctx context.Context) {
 	s.title("Logging them, and verifying each proof offline")
-	s.client = must(client.New(client.Config{URL: s.url, Policy: s.policy, UserAgent: "vasistas-demo"}))
+	s.client = must(client.New(client.Config{URL: s.LogServer.URL, Policy: s.policy, UserAgent: "vasistas-demo"}))
 	n := len(s.batch.accepted)
 	began := time.Now()
 	for _, c := range s.batch.chunks() {
@@ -199,9 +195,9 @@ func (s *story) logEvents(ctx context.Context) {
 				s.batch.accepted[i].seal = paceOf(time.Since(began), c[0])
 			}
 		}
-		s.batch.sign(s.signers, c[1])
+		s.batch.sign(s.People, c[1])
 		if c[1] > s.kept {
-			saveEvents(s.dir, s.batch.events)
+			saveEvents(s.o.dir, s.batch.events)
 		}
 		s.append(ctx, c[0], c[1])
 		s.followUp(ctx, c[0], c[1])
@@ -243,30 +239,30 @@ func (s *story) conclude() {
 		"the returns, the accesses on warrants and the deferral are the demonstration's own: no row has them.")
 	s.title("Look for yourself")
 	s.wrap("  ", "Everything is in %s: policy.txt, the keys, %d proofs in proofs/, each with the .openings "+
-		"of its seals, and PROVENANCE.md on the data. From the top of the source tree:", s.dir, len(s.files))
+		"of its seals, and PROVENANCE.md on the data. From the top of the source tree:", s.o.dir, len(s.indices))
 	s.commands()
 }
 
 // commands prints commands that work as they stand, each on a line of its own
 // after four spaces.
 func (s *story) commands() {
-	first := s.files[0]
-	policy := quote(s.path("policy.txt"))
+	first := s.proofFile(s.indices[0]) + proofSuffix
+	policy := quote(s.Path("policy.txt"))
 	tool := "    go run ./cmd/vasistas "
 	s.say("\n  Verify a proof, offline; then see what the event says, and what its seals hide:")
 	s.say("%sverify --policy %s%s %s", tool, policy, s.keyFlags(), quote(first))
-	s.say("%sshow %s %s", tool, quote(first), quote(strings.TrimSuffix(first, ".tlog-proof")+".openings"))
+	s.say("%sshow %s %s", tool, quote(first), quote(s.proofFile(s.indices[0])+openingsSuffix))
 	s.say("  What the subject can show to others, of the case that went all the way:")
-	s.say("%sverify --policy %s %s", tool, policy, quote(s.path("case", "1.notice")))
+	s.say("%sverify --policy %s %s", tool, policy, quote(s.Path("case", "1.notice")))
 	s.say("  Try the forgeries; these two must fail:")
-	s.say("%sverify --policy %s %s", tool, policy, quote(s.path("attacks", "changed-byte.tlog-proof")))
-	s.say("%sverify --policy %s %s", tool, quote(s.path("policy-all.txt")), quote(s.path("attacks", "two-of-three.tlog-proof")))
+	s.say("%sverify --policy %s %s", tool, policy, quote(s.Path("attacks", "changed-byte.tlog-proof")))
+	s.say("%sverify --policy %s %s", tool, quote(s.Path("policy-all.txt")), quote(s.Path("attacks", "two-of-three.tlog-proof")))
 	if s.o.exit {
 		return
 	}
 	s.say("  Ask the log, while it is up, and read all of it, verified:")
-	s.say("    curl %s/checkpoint", s.url)
-	s.say("%sprove --policy %s --index %d --out %s", tool, policy, len(s.replay.entries)-1, quote(s.path("last.tlog-proof")))
+	s.say("    curl %s/checkpoint", s.LogServer.URL)
+	s.say("%sprove --policy %s --index %d --out %s", tool, policy, len(s.replay.entries)-1, quote(s.Path("last.tlog-proof")))
 	s.say("%sfollow --policy %s --until-head", tool, policy)
 	s.say("  Replay it by the rules; what is sealed for 90 seconds is disclosed meanwhile:")
 	s.say("%saudit --policy %s", tool, policy)
@@ -275,13 +271,13 @@ func (s *story) commands() {
 // keyFlags name the keys that signed the first event.
 func (s *story) keyFlags() string {
 	a := &s.batch.accepted[0]
-	files := []string{s.path("keys", courts, a.court)}
+	files := []string{s.keyFile(event.RoleAuthority, a.court)}
 	if a.Emergency {
-		files = []string{s.path("keys", providers, providerName), s.path("keys", duties, a.court)}
+		files = []string{s.keyFile(event.RoleProvider, providerName), s.keyFile(event.RoleDuty, a.court)}
 	}
 	flags := ""
 	for _, f := range files {
-		flags += " --key " + quote(f+keySuffix+eventkey.PublicSuffix)
+		flags += " --key " + quote(f+publicSuffix)
 	}
 	return flags
 }

@@ -20,8 +20,8 @@ type Witness struct {
 	Running *witness.Witness // nil: it does not run
 }
 
-// NewWitness returns a witness of the log's present keys, which does not run and is not in
-// w.Witnesses.
+// NewWitness returns a witness of the log's present keys. It does not run, and the log does not
+// ask it: it is not in w.Witnesses.
 func (w *World) NewWitness(name string) (*Witness, error) {
 	server, err := listen("", w.cfg.Logger)
 	if err != nil {
@@ -32,6 +32,7 @@ func (w *World) NewWitness(name string) (*Witness, error) {
 	for _, k := range w.LogKeys {
 		s.Config.Logs = append(s.Config.Logs, tlog.PolicyLog{Key: k.Verifier(), URL: w.LogServer.URL})
 	}
+	w.opened = append(w.opened, s)
 	return s, nil
 }
 

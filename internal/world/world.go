@@ -65,6 +65,8 @@ type World struct {
 	LogServer *Server
 	Log       *log.Log     // nil: it does not run
 	Vault     *vault.Vault // of the running log
+
+	opened []*Witness // all that Close closes
 }
 
 // New returns a world whose servers listen and whose parts do not run.
@@ -111,9 +113,9 @@ func (w *World) vaultConfig() vault.Config {
 	return vault.Config{Dir: w.Path("log", "vault"), Identity: w.Path("keys", "vault.key")}
 }
 
-// Created reports whether the directory holds a log that was created to the end.
-func (w *World) Created() (bool, error) {
-	_, err := os.Stat(filepath.Join(w.statePath(), "log.json"))
+// Created reports whether a directory holds a world whose log was created to the end.
+func Created(dir string) (bool, error) {
+	_, err := os.Stat(filepath.Join(dir, "log", "state", "log.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -255,7 +257,7 @@ func (w *World) Close(ctx context.Context) (err error) {
 	if w.LogServer != nil {
 		err = errors.Join(err, w.LogServer.Close(ctx), w.StopLog(ctx))
 	}
-	for _, s := range w.Witnesses {
+	for _, s := range w.opened {
 		err = errors.Join(err, s.Close(ctx), s.Stop())
 	}
 	return err

@@ -100,6 +100,8 @@ type Witness struct {
 	Keys []*tlog.VerifierKey
 }
 
+var suffixes = map[tlog.Algorithm]string{tlog.CosignatureEd25519: "ed25519", tlog.CosignatureMLDSA44: "mldsa44"}
+
 // Policy returns the text of a policy that k of the witnesses meet; if k is 0, one without a
 // quorum that names them. The keys of one witness count once.
 func Policy(k int, witnesses ...Witness) string {
@@ -108,10 +110,10 @@ func Policy(k int, witnesses ...Witness) string {
 	for _, w := range witnesses {
 		members = append(members, w.Name)
 		var names []string
-		for i, key := range w.Keys {
+		for _, key := range w.Keys {
 			name := w.Name
 			if len(w.Keys) > 1 {
-				name = fmt.Sprintf("%s-%d", w.Name, i+1)
+				name = w.Name + "-" + suffixes[key.Algorithm]
 			}
 			names = append(names, name)
 			b.WriteString(strings.TrimRight(fmt.Sprintf("witness %s %s %s", name, key, w.URL), " ") + "\n")
