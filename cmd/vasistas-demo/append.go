@@ -26,61 +26,41 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// The events as they were signed, and the secrets of their seals, a line each
-// and in the same order. The events are written before the first is submitted:
-// submitted again, they have the same index, so a demo that is cut off or
-// started again logs no row twice. (One that was cut off before a chunk of them was
-// logged must be started again within the profile's lag, an hour; later the log
-// refuses them as too old, and the demo ends with what it said.)
-const (
-	eventsFile   = "signed.ndjson"
-	openingsFile = "openings.ndjson"
+// eventsFile holds the events as they were signed: for each, a line with the secrets of its seals
+// and a line with its envelope. It is written before the events are submitted: submitted again,
+// an event keeps its index, so a demo that was cut off logs no row twice when it runs again.
+// (That must be within the profile's lag, an hour. Later the log refuses the events that it does
+// not have as too old, and the demo ends with what the log said.)
+const eventsFile = "signed.ndjson"
 
-	proofSuffix, openingsSuffix = ".tlog-proof", ".openings" // of the files of one proof
-)
+const proofSuffix, openingsSuffix = ".tlog-proof", ".openings" // of the two files of one proof
 
-// loadEvents reads what was signed in earlier runs.
-func loadEvents(dir string) []*signedEvent {
-	openings, envelopes := lines(filepath.Join(dir, openingsFile)), lines(filepath.Join(dir, eventsFile))
-	// The openings are written first.
-	if len(openings) < len(envelopes) {
-		try(fmt.Errorf("%s has %d lines, and %s has %d: some secrets are lost; give another -dir",
-			openingsFile, len(openings), eventsFile, len(envelopes)))
+// loadEvents reads the events that were signed in earlier runs.
+func loadEvents(dir string) (events []*signedEvent) {
+	b, err := os.ReadFile(filepath.Join(dir, eventsFile))
+	if !errors.Is(err, os.ErrNotExist) {
+		try(err)
 	}
-	events := make([]*signedEvent, len(envelopes))
-	for i, e := range envelopes {
-		events[i] = &signedEvent{must(event.ParseEnvelope(bytes.TrimSuffix(e, []byte("\n")))), must(event.ParseOpenings(openings[i]))}
+	for pair := range slices.Chunk(slices.Collect(bytes.Lines(b)), 2) {
+		events = append(events, &signedEvent{must(event.ParseEnvelope(bytes.TrimSuffix(pair[1], []byte("\n")))), must(event.ParseOpenings(pair[0]))})
 	}
 	return events
 }
 
-// lines returns the lines of a file, with their line feeds; none if there is no
-// file.
-func lines(name string) [][]byte {
-	b, err := os.ReadFile(name)
-	if !errors.Is(err, os.ErrNotExist) {
-		try(err)
-	}
-	return slices.Collect(bytes.Lines(b))
-}
-
 func saveEvents(dir string, events []*signedEvent) {
-	var envelopes, openings []byte
+	var b []byte
 	for _, e := range events {
-		envelopes = append(append(envelopes, e.env.Bytes()...), '\n')
-		openings = append(openings, must(e.openings.Bytes())...)
+		b = append(b, must(e.openings.Bytes())...) // which ends with a line feed
+		b = append(append(b, e.env.Bytes()...), '\n')
 	}
-	try(durable.WriteFile(filepath.Join(dir, openingsFile), openings, 0o600))
-	try(durable.WriteFile(filepath.Join(dir, eventsFile), envelopes, 0o644))
+	try(durable.WriteFile(filepath.Join(dir, eventsFile), b, 0o600))
 }
 
-// append submits the events of a chunk in one stream, verifies each proof
-// offline, with the signers' keys, and saves it as a file. It fails
-// at the first event that has no proof, or whose proof does not hold.
+// append submits the events of a chunk in one stream, verifies each proof offline, with the
+// signers' keys, and saves it. It fails at the first event without a proof that holds.
 func (s *story) append(ctx context.Context, from, to int) {
 	try(os.MkdirAll(s.Path("proofs"), 0o755))
 	began := time.Now()
-	options := verify.Options{Origin: origin, Signers: s.Lookup}
 	verifiers, ctx := errgroup.WithContext(ctx)
 	verifiers.SetLimit(runtime.GOMAXPROCS(0))
 	for r, err := range s.client.SubmitStream(ctx, submissions(s.batch.events[from:to]), client.WaitCosigned) {
@@ -94,7 +74,7 @@ func (s *story) append(ctx context.Context, from, to int) {
 			s.duplicates++
 		}
 		verifiers.Go(func() error {
-			if err := caught(func() { saveProof(s.policy, r.Proof, s.batch.events[n], options, s.proofFile(r.Index)) }); err != nil {
+			if err := caught(func() { saveProof(s.policy, r.Proof, s.batch.events[n], s.Lookup, s.proofFile(r.Index)) }); err != nil {
 				return fmt.Errorf("the proof of entry %d: %w", r.Index, err)
 			}
 			return nil
@@ -123,9 +103,9 @@ func (s *story) proofFile(index uint64) string {
 }
 
 // saveProof verifies a proof as a stranger does who has nothing but the file, the policy and
-// the signers' keys. If it holds, it is saved under this name, with the secrets of its seals.
-func saveProof(policy *verify.Policy, p *tlog.Proof, e *signedEvent, o verify.Options, name string) {
-	o.Now = time.Now()
+// the signers' keys, and saves it under this name, with the secrets of the event's seals.
+func saveProof(policy *verify.Policy, p *tlog.Proof, e *signedEvent, signers func(string) *event.PublicKey, name string) {
+	o := verify.Options{Origin: origin, Signers: signers, Now: time.Now()}
 	if in := must(verify.Proof(policy, p.Bytes(), o)); !bytes.Equal(in.Entry(), e.env.Bytes()) {
 		try(errors.New("it is of another event"))
 	}
@@ -133,9 +113,8 @@ func saveProof(policy *verify.Policy, p *tlog.Proof, e *signedEvent, o verify.Op
 	try(os.WriteFile(name+proofSuffix, p.Bytes(), 0o644))
 }
 
-// followUp logs what has to follow on the events from one to another: first the
-// decisions, which have 3 seconds and a grace of 5, then the returns of all
-// warrants but of those whose history is told later.
+// followUp logs what must follow on the events of a chunk: first the decisions, which have 3
+// seconds and a grace of 5, then the returns of all warrants but those of the histories.
 func (s *story) followUp(ctx context.Context, from, to int) {
 	var decisions []*signedEvent
 	var warrants []event.Reference
@@ -152,8 +131,8 @@ func (s *story) followUp(ctx context.Context, from, to int) {
 	s.returnAll(ctx, append(warrants, decided...))
 }
 
-// logOnce logs events. One that breaks this rule in this way was logged in an earlier
-// run, and is passed over.
+// logOnce logs events. An event that breaks this rule in this way was logged in an earlier run,
+// and is skipped.
 func (s *story) logOnce(ctx context.Context, what, rule, way string, events []*signedEvent) (logged []event.Reference) {
 	for r, err := range s.client.SubmitStream(ctx, submissions(events), client.WaitSequenced) {
 		if err = errors.Join(err, r.Err); err == nil {
@@ -165,8 +144,8 @@ func (s *story) logOnce(ctx context.Context, what, rule, way string, events []*s
 	return logged
 }
 
-// decision is a court's warrant that validates an emergency access. The rows don't
-// say what courts decided, so all are granted.
+// decision makes the warrant of a court that validates an emergency access. The rows don't say
+// what courts decided, so all are granted.
 func decision(k *people.People, a accepted, on event.Reference) *signedEvent {
 	a.window = warrantLife
 	d := newWarrant(k, &a)
@@ -174,8 +153,7 @@ func decision(k *people.People, a accepted, on event.Reference) *signedEvent {
 	return d.sign(d.Time.Add(a.seal), k.Signer(a.court))
 }
 
-// returnAll logs the returns of warrants. No gate runs here, so no key was opened
-// on any: that is what a return's figures are about.
+// returnAll logs the returns of warrants. Their figures are of opened keys: none was opened.
 func (s *story) returnAll(ctx context.Context, warrants []event.Reference) {
 	var returns []*signedEvent
 	for _, ref := range warrants {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -35,20 +36,12 @@ const (
 	otherAccount   = "other-person@messenger.example"
 	letter         = "A letter that was escrowed, and that a court has ordered to be opened.\n"
 
-	// caseSeal is short, so that the disclosure comes while the reader watches;
-	// caseWindow outlasts the chapter.
-	caseSeal   = 20 * demoDay
-	caseWindow = 60 * demoDay
+	// caseSeal is short, so that the disclosure comes while the reader watches; a slow
+	// machine gets more, see slack. caseWindow outlasts the chapter.
+	caseSeal   = 10 * demoDay
+	caseWindow = 90 * demoDay
 	gateTries  = 60 * time.Second
 )
-
-// escrowed is a file, escrowed by age, of a user with a seed of notice keys.
-type escrowed struct {
-	file    []byte
-	pkg     *escrow.Package
-	seed    *escrow.Seed
-	account string
-}
 
 // opening is the one case that goes all the way.
 type opening struct {
@@ -56,55 +49,51 @@ type opening struct {
 	charter *event.Envelope
 	until   time.Time
 	warrant *logged
+	seed    *escrow.Seed // of the subject's notice keys
 }
 
-// access is an access of the case.
+// access is an access of the case, to one escrowed file.
 type access struct {
 	*logged
 	recipient *escrow.SecretKey
-	file      *escrowed
+	file      []byte // as age writes it
+	pkg       *escrow.Package
 }
 
-// openCase takes one real warrant all the way: from an escrowed file to its plaintext
-// with the agency, and to the notice with the subject.
+// openCase takes one real warrant all the way: from an escrowed file to its plaintext with the
+// agency, and to the notice with the subject.
 func (s *story) openCase(ctx context.Context) {
-	i := slices.IndexFunc(s.batch.accepted, func(a accepted) bool { return !a.Emergency })
-	if i < 0 {
-		try(errors.New("no row is a warrant; use more -rows"))
-	}
-	o := &opening{accepted: &s.batch.accepted[i]}
+	i := s.batch.firstWarrant()
 	s.title("One warrant, and three gates")
 	s.replay.catchUp(ctx)
-	o.charter = must(event.ParseEnvelope(s.replay.entries[0]))
+	o := &opening{accepted: &s.batch.accepted[i], charter: must(event.ParseEnvelope(s.replay.entries[0])), seed: escrow.NewSeed(time.Now())}
 	s.startGates(ctx, o.charter)
 	for _, g := range s.Gates {
 		s.say("  %s  the gate of %s", g.URL, g.Name)
 	}
 	s.wrap("  ", "Each has an event key and a post-quantum key of its own, follows the log from its first charter, and "+
 		"runs the rules over every entry. Any %d of the %d together open a file.", gateThreshold, numGates)
-	file := s.escrow(o, subjectAccount)
+	file, pkg := escrowLetter(o, subjectAccount)
 	try(os.MkdirAll(s.Path("case"), 0o700))
-	try(durable.WriteFile(s.Path("case", "letter.age"), file.file, 0o600))
-	try(durable.WriteFile(s.Path("case", "subject.seed"), file.seed.Bytes(), 0o600))
-	s.wrap("  ", "A user's client encrypts a letter with age (%d bytes, %s), and states whom a notice is for.", len(file.file), s.Path("case", "letter.age"))
+	try(durable.WriteFile(s.Path("case", "letter.age"), file, 0o600))
+	try(durable.WriteFile(s.Path("case", "subject.seed"), o.seed.Bytes(), 0o600))
+	s.wrap("  ", "A user's client encrypts a letter with age (%d bytes, %s), and states whom a notice is for.", len(file), s.Path("case", "letter.age"))
 	s.orderCase(ctx, o)
-	a := s.logAccess(ctx, o, file)
+	a := s.logAccess(ctx, o, subjectAccount, file, pkg)
 	s.readLetter(ctx, o, a)
 	s.attackGates(ctx, o, a)
 	s.findNotices(ctx, o, a)
 }
 
-// escrow escrows a file with age.
-func (s *story) escrow(o *opening, account string) *escrowed {
+// escrowLetter escrows the letter of an account with age.
+func escrowLetter(o *opening, account string) ([]byte, *escrow.Package) {
 	group := must(escrow.NewGroup(origin, o.charter.Event.Body.(*event.Charter), gateGroup))
-	seed := escrow.NewSeed(time.Now())
-	notice := must(seed.Key(origin, seed.First, event.KEMMLKEMX25519)).Public()
+	notice := must(o.seed.Key(origin, o.seed.First, event.KEMMLKEMX25519)).Public()
 	var file bytes.Buffer
 	w := must(age.Encrypt(&file, must(escrow.NewRecipient(group, event.KEMMLKEMX25519, notice, account))))
 	must(io.WriteString(w, letter))
 	try(w.Close())
-	packages := must(escrow.ReadPackages(bytes.NewReader(file.Bytes())))
-	return &escrowed{file.Bytes(), packages[0], seed, account}
+	return file.Bytes(), must(escrow.ReadPackages(bytes.NewReader(file.Bytes())))[0]
 }
 
 // orderCase logs the warrant: the row's, with an account that no row names.
@@ -114,24 +103,24 @@ func (s *story) orderCase(ctx context.Context, o *opening) {
 	d := newWarrant(s.People, &c)
 	d.Body.(*event.Warrant).Accesses, d.Body.(*event.Warrant).Accounts = 8, 8
 	d.subject = append(d.subject, event.NewOpening("identifier", event.Text(subjectAccount)))
-	o.until = d.Time.Add(caseSeal)
+	o.until = d.Time.Add(caseSeal + s.slack)
 	o.warrant = must(s.submit(ctx, d.sign(o.until, s.Signer(o.court))))
 	s.wrap("  ", "The warrant is that of row %s again: the court %s, the agency %s and the offence class are the row's. "+
 		"The account and the letter are the demonstration's own. It is entry %d.", o.ID, o.court, o.agency, o.warrant.Index)
 }
 
-// signAccess makes an access on the warrant, for a file.
-func (s *story) signAccess(o *opening, f *escrowed) (*signedEvent, *escrow.SecretKey) {
+// signAccess makes an access on the warrant, for an account and a package.
+func (s *story) signAccess(o *opening, account string, pkg *escrow.Package) (*signedEvent, *escrow.SecretKey) {
 	recipient := must(escrow.GenerateKey(event.KEMMLKEMX25519))
-	d := newAccess(s.Signer(agencyKey(o.agency)), o.warrant, accessTerms{gateGroup, "lawful-access", f.account, recipient.Public(), f.pkg.Digest()})
+	d := newAccess(s.Signer(agencyKey(o.agency)), o.warrant, accessTerms{gateGroup, "lawful-access", account, recipient.Public(), pkg.Digest()})
 	d.subject = append(d.subject, event.Decoy())
 	return d.sign(o.until, s.Signer(providerName)), recipient
 }
 
 // logAccess logs an access.
-func (s *story) logAccess(ctx context.Context, o *opening, f *escrowed) *access {
-	signed, recipient := s.signAccess(o, f)
-	return &access{must(s.submit(ctx, signed)), recipient, f}
+func (s *story) logAccess(ctx context.Context, o *opening, account string, file []byte, pkg *escrow.Package) *access {
+	signed, recipient := s.signAccess(o, account, pkg)
+	return &access{must(s.submit(ctx, signed)), recipient, file, pkg}
 }
 
 // requestFor makes the request for an access, with proofs under the present head.
@@ -139,7 +128,7 @@ func (s *story) requestFor(ctx context.Context, o *opening, a *access) *escrow.R
 	return &escrow.Request{
 		Warrant: must(s.client.Prove(ctx, o.warrant.Index)).Bytes(), WarrantOpenings: o.warrant.openings,
 		Access: must(s.client.Prove(ctx, a.Index)).Bytes(), AccessOpenings: a.openings,
-		Packages: []*escrow.Package{a.file.pkg},
+		Packages: []*escrow.Package{a.pkg},
 	}
 }
 
@@ -147,7 +136,7 @@ func (s *story) requestFor(ctx context.Context, o *opening, a *access) *escrow.R
 func (s *story) readLetter(ctx context.Context, o *opening, a *access) {
 	r := s.requestFor(ctx, o, a)
 	c := &agency.Case{
-		Charter: o.charter.Bytes(), Key: must(a.recipient.Bytes()), Packages: []string{string(a.file.pkg.Text())},
+		Charter: o.charter.Bytes(), Key: must(a.recipient.Bytes()), Packages: []string{string(a.pkg.Text())},
 		Warrant: r.Warrant, WarrantOpenings: must(r.WarrantOpenings.Bytes()),
 		Access: r.Access, AccessOpenings: must(r.AccessOpenings.Bytes()), Gates: make(map[string]string),
 	}
@@ -158,17 +147,17 @@ func (s *story) readLetter(ctx context.Context, o *opening, a *access) {
 	begun := time.Now()
 	var id *agency.Identity
 	var plain io.Reader
-	try(poll(ctx, gateTries, "the gates to open", func() bool {
+	poll(ctx, gateTries, "the gates to open", func() bool {
 		id = c.Identity(ctx, agency.Options{Timeout: gateTries})
 		var err error
-		plain, err = age.Decrypt(bytes.NewReader(a.file.file), id)
-		// On a slow machine the log's anchors are late at times, and it cures that.
+		plain, err = age.Decrypt(bytes.NewReader(a.file), id)
+		// On a slow machine the log's anchors are late at times; the log cures that.
 		if err != nil && slices.ContainsFunc(id.Results, barred) {
 			return false
 		}
 		try(err)
 		return true
-	}))
+	})
 	b := must(io.ReadAll(plain))
 	if string(b) != letter {
 		try(errors.New("the gates' shares open another letter"))
@@ -185,35 +174,35 @@ func (s *story) readLetter(ctx context.Context, o *opening, a *access) {
 	s.wrap("  ", "After %d ms the agency reads: %q", time.Since(begun).Milliseconds(), bytes.TrimSpace(b))
 }
 
-// barred returns whether a gate opens nothing while something is overdue.
+// barred reports whether a gate opens nothing while an obligation is overdue.
 func barred(r agency.Result) bool {
 	no, ok := errors.AsType[*agency.Refusal](r.Err)
 	return ok && no.Code() == gate.CodeOverdue
 }
 
-// attackGates tries to get shares that no one may have.
+// attackGates tries to get shares that nothing entitles to.
 func (s *story) attackGates(ctx context.Context, o *opening, a *access) {
 	s.title("Two attacks on the gates")
 	// An access that is not in the log, in the proof of one that is.
-	hidden, _ := s.signAccess(o, a.file)
+	hidden, _ := s.signAccess(o, subjectAccount, a.pkg)
 	r := s.requestFor(ctx, o, a)
 	p := must(tlog.ParseProof(r.Access))
 	p.Extra = hidden.env.Bytes()
 	r.Access, r.AccessOpenings = p.Bytes(), hidden.openings
 	s.tellAttack(1, "A hidden access: signed, not logged, and shown with the proof of another entry.",
 		askGate(ctx, s.Gates[0], r, gate.CodeProof))
-	other := s.logAccess(ctx, o, s.escrow(o, otherAccount))
+	file, pkg := escrowLetter(o, otherAccount)
+	other := s.logAccess(ctx, o, otherAccount, file, pkg)
 	s.tellAttack(2, "An access to an account that the warrant does not name. The log can't see that, for accounts are sealed; a gate can.",
 		askGate(ctx, s.Gates[0], s.requestFor(ctx, o, other), gate.CodeAccount))
 }
 
-// askGate seals a request to a gate, and returns why that refuses, which must be by
-// this code. It asks again while something overdue bars: on a slow machine the log's
-// anchors are late at times, and it cures that.
+// askGate sends a request to a gate and returns why the gate refuses, which must be by this
+// code. Like readLetter, it asks again while a late anchor bars.
 func askGate(ctx context.Context, g *world.Gate, r *escrow.Request, want gate.Code) string {
 	sealed := must(r.Seal(origin, g.Key.Public()))
 	var no *gate.Refusal
-	try(poll(ctx, gateTries, "a gate that nothing overdue bars", func() bool {
+	poll(ctx, gateTries, "a gate that nothing overdue bars", func() bool {
 		_, err := g.Running.Release(ctx, sealed)
 		if err == nil {
 			try(fmt.Errorf("%w: the gate of %s opened its share", errSucceeded, g.Name))
@@ -222,7 +211,7 @@ func askGate(ctx context.Context, g *world.Gate, r *escrow.Request, want gate.Co
 			try(fmt.Errorf("the gate of %s refuses, but not as %s: %w", g.Name, want, err))
 		}
 		return no.Code == want
-	}))
+	})
 	return fmt.Sprintf("%s: %v", no.Code, no.Err)
 }
 
@@ -235,29 +224,25 @@ func (s *story) findNotices(ctx context.Context, o *opening, a *access) {
 	cl := must(client.New(client.Config{URL: s.LogServer.URL, Policy: s.policy, UserAgent: "vasistas-demo", Keep: s.Path("case", "subject.tiles")}))
 	var state []byte
 	var found *scan.Case
-	err := s.replay.await(ctx, func() bool {
-		if _, ok := s.replay.opened[a.Index]; !ok {
+	s.replay.await(ctx, "the subject's notices", func() bool {
+		if s.replay.opened[a.Index] == nil {
 			return false
 		}
-		r := must(scan.Run(ctx, scan.Config{Seed: a.file.seed, Now: time.Now(), Config: audit.Config{
+		r := must(scan.Run(ctx, scan.Config{Seed: o.seed, Now: time.Now(), Config: audit.Config{
 			Client: cl, Policy: s.policy, Origin: origin,
 			Snapshot: state, Save: func(b []byte) error { state = b; return nil },
 		}}))
-		for _, c := range r.Cases {
-			if c.Notices[0].Access.Index == a.Index {
-				found = c
-			}
+		i := slices.IndexFunc(r.Cases, func(c *scan.Case) bool { return c.Notices[0].Access.Index == a.Index })
+		if i >= 0 {
+			found = r.Cases[i]
 		}
 		return found != nil && len(found.Notices) >= gateThreshold
 	})
-	if err != nil {
-		try(fmt.Errorf("the subject's notices: %w", err))
-	}
 	s.tellNotices(found)
 }
 
-// tellNotices tells what the notices of a case say, and keeps each as a file that
-// shows it offline.
+// tellNotices tells what the notices of a case say, and saves each as a file that proves it
+// offline.
 func (s *story) tellNotices(c *scan.Case) {
 	first := c.Notices[0]
 	s.wrap("  ", "\"On warrant %d, case %q, the agency %s was given the key to a file of your account %s, by access %d.\"",
@@ -272,4 +257,88 @@ func (s *story) tellNotices(c *scan.Case) {
 		s.say("  -> the notice of %s, in entry %d: %s", n.Release.By, n.Disclosure, name)
 	}
 	s.wrap("  ", "Each file holds its proofs, and was verified offline.")
+}
+
+// errSucceeded is the error of an attack that was not refused.
+var errSucceeded = errors.New("THE ATTACK SUCCEEDED")
+
+func (s *story) attack(ctx context.Context) {
+	s.title("Two attacks on a proof")
+	try(os.MkdirAll(s.Path("attacks"), 0o755))
+	proof := s.completeProof(ctx)
+	forged, reason := changeByte(s.policy, proof)
+	s.tellAttack(1, fmt.Sprintf("A changed byte. In the proof of entry %d, byte %d of the entry's %d was changed, by one bit.",
+		proof.Index, len(forged.Extra)/2, len(forged.Extra)), "Offline verification: "+reason)
+	try(os.WriteFile(s.Path("attacks", "changed-byte"+proofSuffix), forged.Bytes(), 0o644))
+	last := s.Witnesses[numWitnesses-1]
+	forged, reason = twoOfThree(s.policy, s.all, proof, last)
+	s.tellAttack(2, fmt.Sprintf("Too few witnesses. From the proof of entry %d, the cosignatures of %s were taken away, and it was "+
+		"shown to a verifier whose policy asks for all three witnesses.", proof.Index, last.Name),
+		"Offline verification: "+reason,
+		"Under the policy that asks for two of three the same file holds, as it should: how many witnesses are enough is the verifier's choice.")
+	try(os.WriteFile(s.Path("attacks", "two-of-three"+proofSuffix), forged.Bytes(), 0o644))
+}
+
+func (s *story) tellAttack(n int, tried string, refused ...string) {
+	s.wrap("  ", "%d. %s", n, tried)
+	for _, r := range refused {
+		s.wrap("     ", "-> %s", r)
+	}
+}
+
+// completeProof returns the proof of an event under a head that all witnesses cosigned.
+func (s *story) completeProof(ctx context.Context) (proof *tlog.Proof) {
+	index := s.indices[len(s.indices)/2]
+	poll(ctx, readyTimeout, "a head that all witnesses have cosigned", func() bool {
+		proof = must(s.client.Prove(ctx, index))
+		return !slices.ContainsFunc(s.Witnesses, func(o *world.Witness) bool {
+			return slices.ContainsFunc(o.Keys, func(k *tlog.Signer) bool { return proof.Checkpoint.Find(k.Verifier()) == nil })
+		})
+	})
+	must(s.all.Verify(proof.Checkpoint, origin))
+	return proof
+}
+
+// changeByte flips one bit in the middle of the entry that a proof carries, and returns why the
+// forgery is refused.
+func changeByte(policy *verify.Policy, proof *tlog.Proof) (*tlog.Proof, string) {
+	forged := *proof
+	forged.Extra = bytes.Clone(proof.Extra)
+	forged.Extra[len(forged.Extra)/2] ^= 1
+	return &forged, refusedBy(policy, &forged, verify.NotIncluded)
+}
+
+// refusedBy verifies a forged proof, and returns the text of the refusal, which must be for this
+// reason.
+func refusedBy(policy *verify.Policy, p *tlog.Proof, want verify.Reason) string {
+	_, err := verify.Proof(policy, p.Bytes(), verify.Options{Now: time.Now()})
+	if err == nil {
+		try(fmt.Errorf("%w: a forged proof was verified", errSucceeded))
+	}
+	refused, ok := errors.AsType[*verify.Error](err)
+	if !ok || refused.Reason != want {
+		try(fmt.Errorf("a forged proof was refused, but not as %s: %w", want, err))
+	}
+	// The two root hashes that follow tell a reader nothing.
+	text, _, _ := strings.Cut(err.Error(), ": it leads to the root")
+	return fmt.Sprintf("%s (%s)", text, refused.Reason)
+}
+
+// twoOfThree removes the cosignatures of the last witness from a proof. The forgery must hold
+// under the policy that asks for two, and not under the one that asks for all; twoOfThree returns
+// why it does not.
+func twoOfThree(two, all *verify.Policy, proof *tlog.Proof, last *world.Witness) (*tlog.Proof, string) {
+	head := *proof.Checkpoint
+	head.Signatures = slices.Clone(head.Signatures)
+	for _, k := range last.Keys {
+		head.Signatures = slices.DeleteFunc(head.Signatures, func(s tlog.Signature) bool {
+			return s.Name == k.Verifier().Name && s.KeyID == k.Verifier().ID
+		})
+	}
+	forged := *proof
+	forged.Checkpoint = &head
+	if _, err := verify.Proof(two, forged.Bytes(), verify.Options{Now: time.Now()}); err != nil {
+		try(fmt.Errorf("a proof with two cosignatures should hold under a policy of two: %w", err))
+	}
+	return &forged, refusedBy(all, &forged, verify.NoQuorum)
 }

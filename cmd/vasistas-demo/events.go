@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,7 +18,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// What the events say that the rows do not. The demo prints this list.
+// What the events say that the rows do not. The story tells it.
 const (
 	instrumentWarrant = "calecpa-search-warrant" // what every row that is no emergency is
 	emergencyGround   = "calecpa-emergency"      // Penal Code section 1546.1(c)(6)
@@ -32,8 +33,7 @@ const (
 	warrantLife = 10 * demoDay // section 1534(a); of a decision on an emergency
 )
 
-// refusal is why a row can't be an event. It is counted and shown, and the row
-// is not mended. "": it can.
+// refusal is why a row can't be an event; "": it can.
 type refusal string
 
 const (
@@ -47,7 +47,7 @@ const (
 	maxCodesPerOpening = 16
 )
 
-// accepted is a row that becomes an event, and what the event takes from it.
+// accepted is a row that becomes an event, with what the event takes from it.
 type accepted struct {
 	*row
 	court, agency, provider, offence string // codes
@@ -56,7 +56,7 @@ type accepted struct {
 	seal                             time.Duration
 }
 
-// decide says what the event of a row takes from it, or refuses the row.
+// decide returns what the event of a row takes from it, or refuses the row.
 func decide(r *row) (c accepted, no refusal) {
 	c = accepted{
 		row: r, court: code(r.County), agency: code(r.Agency), provider: code(r.Business), offence: offenceCode(r.Natures), seal: sealDefault,
@@ -80,9 +80,8 @@ func decide(r *row) (c accepted, no refusal) {
 	return c, no
 }
 
-// window is what the length of a warrant's window is taken from: since 2017 the
-// days that data was asked for; in 2016, which has none, the time from signing to
-// filing. Each day is a second. The window itself begins when the event is signed.
+// window returns the length of a warrant's window: since 2017 the days that data was asked for;
+// in 2016, which has none, the days from signing to filing. Each day is a second.
 func window(r *row) (time.Duration, refusal) {
 	from, to, impossible := r.InfoStart, r.InfoEnd, refusedPeriod
 	if from.IsZero() {
@@ -97,14 +96,14 @@ func window(r *row) (time.Duration, refusal) {
 	return time.Duration(to.Sub(from).Hours()/24) * demoDay, ""
 }
 
-// signedEvent is an event as it is submitted, with the secrets of its seals.
+// signedEvent is an event with the secrets of its seals.
 type signedEvent struct {
 	env      *event.Envelope
 	openings *event.Openings
 }
 
-// submission is what the log is sent: the event, and the openings that it is to
-// disclose. Those of the subject stay here.
+// submission is what the log gets: the event, and the openings that the log is to disclose. The
+// subject's openings stay here.
 func (e *signedEvent) submission() *event.Submission {
 	return &event.Submission{Envelope: e.env, Openings: e.openings.Public}
 }
@@ -120,9 +119,9 @@ func loggedAt(index uint64, e *signedEvent) *logged {
 	return &logged{e, event.Reference{Index: index, Leaf: e.env.LeafHash()}}
 }
 
-// signEvent makes the event of a row: a warrant, signed by its court, or an
-// emergency access, signed by the provider and the court's duty key. Every call makes
-// another event: ids and salts are random, and two equal rows are two events.
+// signEvent makes the event of a row: a warrant, signed by its court, or an emergency access,
+// signed by the provider and the court's duty key. Ids and salts are random, so two equal rows
+// are two events.
 func signEvent(k *people.People, a *accepted) *signedEvent {
 	if a.Emergency {
 		d := rowAccess(k, a, nil)
@@ -176,7 +175,7 @@ type accessTerms struct {
 	pkg                  event.Digest
 }
 
-// newAccess makes an access on a warrant, or for none that of an emergency.
+// newAccess makes an access on a warrant; if warrant is nil, an emergency access.
 func newAccess(agency event.Signer, warrant *logged, t accessTerms) *draft {
 	body := &event.Access{Emergency: emergencyGround, Group: t.group, Accounts: 1, Recipient: t.recipient}
 	var hash event.Digest
@@ -211,18 +210,17 @@ func digestOf(record []string) [32]byte {
 	return sha256.Sum256([]byte(strings.Join(record, "\n") + "\n"))
 }
 
-// batch is what became of the rows.
+// batch is the rows as events.
 type batch struct {
 	accepted  []accepted
 	events    []*signedEvent // of the accepted rows, as far as they are signed
 	histories []int          // of accepted, those that are told at length; see pick
 	warrants  int
-	accesses  int
 	refused   map[refusal]int
 	gaps      map[string]int // warrants by what their row does not say
 }
 
-// decideRows sorts out which rows can be events.
+// decideRows decides which rows become events.
 func decideRows(rows []row) *batch {
 	b := &batch{refused: make(map[refusal]int), gaps: make(map[string]int)}
 	for i := range rows {
@@ -233,7 +231,6 @@ func decideRows(rows []row) *batch {
 		}
 		b.accepted = append(b.accepted, c)
 		if c.Emergency {
-			b.accesses++
 			continue
 		}
 		b.warrants++
@@ -252,10 +249,9 @@ func decideRows(rows []row) *batch {
 	return b
 }
 
-// pick takes the last rows with delayed notice, of those that no earlier run has
-// signed, for the histories that are told at length. So that those don't take 90
-// seconds each, they are sealed for less; the profile allows it. The window must
-// leave time for an access.
+// pick takes the last rows with delayed notice that no earlier run has signed for the histories.
+// They are sealed for less than 90 seconds, which the profile allows. The window must leave time
+// for an access.
 func (b *batch) pick(n, kept int) {
 	for i := len(b.accepted) - 1; i >= kept && len(b.histories) < n; i-- {
 		if a := &b.accepted[i]; a.Delayed && !a.Emergency && a.window >= warrantLife {
@@ -266,9 +262,17 @@ func (b *batch) pick(n, kept int) {
 	slices.Reverse(b.histories)
 }
 
-// chunks cuts the accepted rows into those that are signed and logged together:
-// what has a deadline is dealt with after each. The last one begins with the first
-// history.
+// firstWarrant returns the first event that is a warrant.
+func (b *batch) firstWarrant() int {
+	i := slices.IndexFunc(b.accepted, func(a accepted) bool { return !a.Emergency })
+	if i < 0 {
+		try(errors.New("no row is a warrant; use more -rows"))
+	}
+	return i
+}
+
+// chunks cuts the accepted rows into those that are signed and logged together: what has a
+// deadline follows after each chunk. The last chunk begins with the first history.
 func (b *batch) chunks() (out [][2]int) {
 	for from, to := 0, 0; from < len(b.accepted); from = to {
 		to = min(from+maxChunk, len(b.accepted))
@@ -282,7 +286,7 @@ func (b *batch) chunks() (out [][2]int) {
 
 const maxChunk = 1024
 
-// sign makes the events of the first n accepted rows that are not signed already.
+// sign signs the events of the first n accepted rows that have none.
 func (b *batch) sign(k *people.People, n int) {
 	for i := len(b.events); i < n; i++ {
 		a := &b.accepted[i]

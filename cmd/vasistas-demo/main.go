@@ -1,22 +1,14 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Vasistas-demo runs a whole Vasistas on one machine, on real data: a log, three
-// witnesses, and the 5,382 electronic search warrant notifications that
-// California published for 2016 to 2019 (data/PROVENANCE.md).
+// Vasistas-demo runs a whole Vasistas on one machine, on real data: a log, three witnesses, three
+// gates, and the 5,382 electronic search warrant notifications that California published for 2016
+// to 2019 (data/PROVENANCE.md). The usage text below says what it shows. Every part is the one
+// that the daemons run, over HTTP. The exit code is 0 only if every proof held, every attack was
+// refused, and the log kept its rules.
 //
-// It turns the rows into signed events, logs them under a charter, verifies each
-// proof offline, and follows them to their end: decisions, returns, deferral,
-// disclosure by the log itself when a seal ends. One disclosure is made late on
-// purpose, and cured. One warrant goes all the way, from an escrowed file through
-// three gates to the notice of the person concerned. It shows two attacks on the
-// gates and two on a proof that fail, audits the whole log, and stays up for you
-// to look. Every part is the one that the daemons run, over HTTP. Its exit code is
-// 0 only if every proof held, every attack was refused, and the log kept its rules.
-//
-// It is a demonstration: all keys stand in one directory, and its owner can do
-// anything. What the rows lack and an event needs is filled in as events.go says,
-// and the demo prints it.
+// All keys stand in one directory, whose owner can do anything. What an event needs and its row
+// lacks, events.go fills in, and the story tells.
 package main
 
 import (
@@ -39,15 +31,16 @@ Usage:
 
 It starts a log and three witnesses, turns 5,382 real electronic search warrant
 notifications (California, 2016 to 2019) into signed events, logs them, verifies
-each proof offline, waits until the log has disclosed what is sealed for 10 days
-(here a day is a second), shows one disclosure that is late and cured, takes one
-warrant all the way, from an escrowed file through three gates to the notice of
-the person concerned, shows attacks that fail, and audits the log. Then it stays
-up, for you to look with the tool vasistas, until Ctrl-C.
+each proof offline and saves it, waits until the log has disclosed what is sealed
+for 10 days (here a day is a second), shows one disclosure that is late and cured,
+takes one warrant all the way, from an escrowed file through three gates to the
+notice of the person concerned, shows two attacks on the gates and two on a proof
+that fail, and audits the log. Then it stays up until Ctrl-C, for you to look with
+the tool vasistas.
 
-Everything that it makes is in the directory of -dir. If there is a demo in it
-already, the demo goes on: what was logged stays, and no row is logged twice. A
-directory with anything else in it is refused.
+Everything that it makes is in the directory of -dir: 150 MB for all rows. If there
+is a demo in it already, the demo goes on: what was logged stays, and no row is
+logged twice. A directory with anything else in it is refused.
 
 Flags:
 `
@@ -66,19 +59,19 @@ type options struct {
 	exit     bool
 }
 
-// parseOptions writes to said what the user must know of an error.
-func parseOptions(args []string, said io.Writer) (*options, error) {
+// parseOptions writes help and errors to out.
+func parseOptions(args []string, out io.Writer) (*options, error) {
 	o := &options{}
 	fs := flag.NewFlagSet("vasistas-demo", flag.ContinueOnError)
-	fs.SetOutput(said)
+	fs.SetOutput(out)
 	fs.IntVar(&o.rows, "rows", 0, "use the first `N` rows; 0 means all")
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` of the log; port 0 takes a free one, and so does a\ndefault that is taken")
 	fs.StringVar(&o.dir, "dir", "vasistas-demo-data", "`directory` of the demo")
 	fs.BoolVar(&o.exit, "exit", false, "end when the story is told")
 	fs.Usage = func() {
-		fmt.Fprint(said, usage)
+		fmt.Fprint(out, usage)
 		fs.PrintDefaults()
-		fmt.Fprint(said, exitCodes)
+		fmt.Fprint(out, exitCodes)
 	}
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -96,20 +89,20 @@ func parseOptions(args []string, said io.Writer) (*options, error) {
 	default:
 		return o, nil
 	}
-	fmt.Fprintf(said, "vasistas-demo: %v; see -help\n", err)
+	fmt.Fprintf(out, "vasistas-demo: %v; see -help\n", err)
 	return nil, err
 }
 
-// run is the program. It returns the exit code, and ends when ctx does.
+// run is the program until ctx ends. It returns the exit code.
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	var said bytes.Buffer
-	o, err := parseOptions(args, &said)
+	var out bytes.Buffer
+	o, err := parseOptions(args, &out)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		said.WriteTo(stdout)
+		out.WriteTo(stdout)
 		return 0
 	case err != nil:
-		said.WriteTo(stderr)
+		out.WriteTo(stderr)
 		return 2
 	}
 	switch err := demo(ctx, o, stdout, stderr); {
@@ -123,11 +116,11 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	return 1
 }
 
-// failure is the panic of a failed step, since each step of the story needs the one
-// before. caught recovers it, so each goroutine needs a caught of its own.
+// failure is the panic of a failed step: each step of the story needs the one before. caught
+// recovers it; each goroutine needs a caught of its own.
 type failure struct{ error }
 
-// try ends the step if there is an error.
+// try ends the step on an error.
 func try(err error) {
 	if err != nil {
 		panic(failure{err})

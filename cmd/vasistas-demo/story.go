@@ -37,34 +37,31 @@ type story struct {
 	indices    []uint64 // in the log, by event
 	duplicates int      // of the events, that were logged in an earlier run
 	took       time.Duration
+	slack      time.Duration // of this machine
 
 	decisions, returns int // that were logged in this run
 }
 
-// demo runs everything. A nil error means that every proof held and every
-// attack was refused.
+// demo tells the whole story. A nil error means that every proof held and every attack was
+// refused.
 func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error) {
-	data, err := unpackRows()
-	if err != nil {
-		return err
+	s := &story{o: o, stdout: stdout, stderr: stderr}
+	if f, ok := stdout.(*os.File); ok && os.Getenv("NO_COLOR") == "" {
+		s.bold = term.IsTerminal(int(f.Fd()))
 	}
-	rows, err := readRows(data)
-	if err != nil {
-		return err
-	}
-	f, ok := stdout.(*os.File)
-	bold := ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
-	s := &story{o: o, stdout: stdout, stderr: stderr, bold: bold}
-	s.introduce(len(rows))
-	if s.system, err = openSystem(ctx, o, rows); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.close(ctx)) }()
-	if o.rows > 0 && o.rows < len(rows) {
-		rows = rows[:o.rows]
-	}
-	err = caught(func() {
-		s.describeWorld()
+	defer func() {
+		if s.system != nil {
+			err = errors.Join(err, s.close(ctx))
+		}
+	}()
+	return caught(func() {
+		rows := must(readRows(must(unpackRows())))
+		s.introduce(len(rows))
+		s.system = must(openSystem(ctx, o, rows))
+		if o.rows > 0 && o.rows < len(rows) {
+			rows = rows[:o.rows]
+		}
+		s.describeParts()
 		s.signRows(rows)
 		s.logEvents(ctx)
 		s.readBack(ctx)
@@ -72,18 +69,13 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 		s.openCase(ctx)
 		s.attack(ctx)
 		s.audit(ctx)
+		s.conclude()
+		if !o.exit {
+			s.say("\nThe log and its witnesses stay up until Ctrl-C.")
+			<-ctx.Done()
+			s.say("Stopped.")
+		}
 	})
-	if err != nil {
-		return err
-	}
-	s.conclude()
-	if o.exit {
-		return nil
-	}
-	s.say("\nThe log and its witnesses stay up until Ctrl-C.")
-	<-ctx.Done()
-	s.say("Stopped.")
-	return nil
 }
 
 func (s *story) say(format string, args ...any) { fmt.Fprintf(s.stdout, format+"\n", args...) }
@@ -97,7 +89,7 @@ func (s *story) title(text string) {
 
 const lineWidth = 86
 
-// wrap says a text in lines of a fair width, all with this indent.
+// wrap says a text in lines of at most lineWidth, all with this indent.
 func (s *story) wrap(indent, format string, args ...any) {
 	line := ""
 	for word := range strings.FieldsSeq(fmt.Sprintf(format, args...)) {
@@ -118,8 +110,8 @@ func (s *story) introduce(n int) {
 		"them have nothing to do with this demonstration, which makes a key for each and signs in its place.", n)
 }
 
-// describeWorld writes the files that others need, and says who runs.
-func (s *story) describeWorld() {
+// describeParts writes the files that verifiers need, and says which parts run.
+func (s *story) describeParts() {
 	files := map[string][]byte{
 		"policy.txt": s.policy.Bytes(), "policy-all.txt": s.all.Bytes(),
 		"log.url": []byte(s.LogServer.URL + "\n"), "PROVENANCE.md": provenance,
@@ -133,11 +125,7 @@ func (s *story) describeWorld() {
 		try(durable.WriteFile(s.Path(name), b, 0o644))
 	}
 	s.title("The parts, each with keys and a server of its own")
-	was := "new, in " + s.o.dir
-	if !s.made {
-		was = "going on with the one in " + s.o.dir
-	}
-	s.say("  log       %s  %s (%s)", s.LogServer.URL, origin, was)
+	s.say("  log       %s  %s (%s %s)", s.LogServer.URL, origin, map[bool]string{true: "new, in", false: "going on with the one in"}[s.made], s.o.dir)
 	for _, o := range s.Witnesses {
 		s.say("  %-9s %s  cosigns a tree that only grew", o.Name, o.URL)
 	}
@@ -159,7 +147,7 @@ func (s *story) signRows(rows []row) {
 	s.title("From rows to signed events")
 	s.say("  %5d rows", len(rows))
 	s.say("  %5d are warrants, each signed by the key of its county's superior court", b.warrants)
-	s.say("  %5d are emergency accesses, signed by the provider and the court's duty key", b.accesses)
+	s.say("  %5d are emergency accesses, signed by the provider and the court's duty key", len(b.accepted)-b.warrants)
 	for _, why := range byCount(b.refused) {
 		s.say("  %5d refused: %s", b.refused[why], why)
 	}
@@ -175,11 +163,10 @@ func (s *story) signRows(rows []row) {
 		s.say("  %5d %s", b.gaps[gap], gap)
 	}
 	s.wrap("  ", "and codes such as \"not-stated\" say so. The rows never say how many accounts or accesses were "+
-		"granted: each event says 1. The time is now, when the demonstration signs, and a warrant's window lasts as "+
-		"many seconds from now as data was asked for days or, in 2016, as there are days from signing to filing. A charter "+
-		"has room for 256 parties, and the rows name more businesses: one provider, which runs the log, stands in "+
-		"for all. Which business it was is in no warrant, and in an access it is the sealed unit.")
-	s.wrap("  ", "The rows know no escrow: their accesses name a group whose one custodian is nobody. So no key is opened "+
+		"granted: each event says 1. The time is now, and a warrant's window lasts a second for each day that data was asked "+
+		"for or, in 2016, for each day from signing to filing. A charter has room for 256 parties, and the rows name more "+
+		"businesses: one provider, which runs the log, stands in for all. An access seals the business as its unit.")
+	s.wrap("  ", "The rows know no escrow: their accesses name a group whose one custodian runs no gate. So no key is opened "+
 		"for them, and the charter asks for no heartbeat before ten years.")
 }
 
@@ -190,9 +177,10 @@ func (s *story) logEvents(ctx context.Context) {
 	n := len(s.batch.accepted)
 	began := time.Now()
 	for _, c := range s.batch.chunks() {
+		s.slack = slack(time.Since(began), c[0])
 		if len(s.batch.histories) > 0 && c[0] == s.batch.histories[0] {
 			for _, i := range s.batch.histories {
-				s.batch.accepted[i].seal = paceOf(time.Since(began), c[0])
+				s.batch.accepted[i].seal += s.slack
 			}
 		}
 		s.batch.sign(s.People, c[1])
@@ -229,13 +217,13 @@ func (s *story) readBack(ctx context.Context) {
 
 func (s *story) conclude() {
 	s.title("What this shows, and what it does not")
-	s.wrap("  ", "It shows that what is logged can't be changed or dropped afterwards without being seen by whoever "+
-		"verifies, unless witnesses collude with the log: one, under the policy of two; all, under the policy of three.")
-	s.wrap("  ", "It shows that the log keeps the rules of its charter, or that whoever replays it sees that it did not: what was "+
+	s.wrap("  ", "It shows that what is logged can't be changed or dropped afterwards without being seen by those who "+
+		"verify, unless witnesses collude with the log: one, under the policy of two; all, under the policy of three.")
+	s.wrap("  ", "It shows that the log keeps the rules of its charter, or that a replay shows that it did not: what was "+
 		"sealed is disclosed by its date, and what is late can't be hidden.")
 	s.wrap("  ", "It does not show that the rows are true or complete: reporters found the data incomplete, and a "+
 		"missing row proves nothing. A log does not see what happens without it, as when a seized device is searched. "+
-		"And here all keys are in one directory, so whoever holds it is everybody at once. The decisions on emergencies, "+
+		"And here all keys are in one directory, so its owner can act for every party. The decisions on emergencies, "+
 		"the returns, the accesses on warrants and the deferral are the demonstration's own: no row has them.")
 	s.title("Look for yourself")
 	s.wrap("  ", "Everything is in %s: policy.txt, the keys, %d proofs in proofs/, each with the .openings "+
@@ -243,15 +231,16 @@ func (s *story) conclude() {
 	s.commands()
 }
 
-// commands prints commands that work as they stand, each on a line of its own
-// after four spaces.
+// commands prints commands that work as they stand, each on a line of its own after four spaces.
 func (s *story) commands() {
-	first := s.proofFile(s.indices[0]) + proofSuffix
+	i := s.batch.firstWarrant()
+	proof, openings := quote(s.proofFile(s.indices[i])+proofSuffix), quote(s.proofFile(s.indices[i])+openingsSuffix)
+	key := quote(s.keyFile(event.RoleAuthority, s.batch.accepted[i].court) + publicSuffix)
 	policy := quote(s.Path("policy.txt"))
 	tool := "    go run ./cmd/vasistas "
 	s.say("\n  Verify a proof, offline; then see what the event says, and what its seals hide:")
-	s.say("%sverify --policy %s%s %s", tool, policy, s.keyFlags(), quote(first))
-	s.say("%sshow %s %s", tool, quote(first), quote(s.proofFile(s.indices[0])+openingsSuffix))
+	s.say("%sverify --policy %s --key %s %s", tool, policy, key, proof)
+	s.say("%sshow %s %s", tool, proof, openings)
 	s.say("  What the subject can show to others, of the case that went all the way:")
 	s.say("%sverify --policy %s %s", tool, policy, quote(s.Path("case", "1.notice")))
 	s.say("  Try the forgeries; these two must fail:")
@@ -266,20 +255,6 @@ func (s *story) commands() {
 	s.say("%sfollow --policy %s --until-head", tool, policy)
 	s.say("  Replay it by the rules; what is sealed for 90 seconds is disclosed meanwhile:")
 	s.say("%saudit --policy %s", tool, policy)
-}
-
-// keyFlags name the keys that signed the first event.
-func (s *story) keyFlags() string {
-	a := &s.batch.accepted[0]
-	files := []string{s.keyFile(event.RoleAuthority, a.court)}
-	if a.Emergency {
-		files = []string{s.keyFile(event.RoleProvider, providerName), s.keyFile(event.RoleDuty, a.court)}
-	}
-	flags := ""
-	for _, f := range files {
-		flags += " --key " + quote(f+publicSuffix)
-	}
-	return flags
 }
 
 // quote makes a word for a shell.

@@ -28,15 +28,10 @@ import (
 const (
 	origin       = "vasistas-demo.example/warrants"
 	numWitnesses = 3
-	// quorum is how many witnesses the log needs to publish, so that it goes on while one is
-	// down. The price: two sets of two have one witness in common, so a log needs one
-	// dishonest witness to show two people two histories. Under the policy that asks for all,
-	// it needs all.
-	quorum = 2
-
-	// refresh is how often the idle log gathers cosignatures again, so that a witness that
-	// was too slow for a head is not missing for long.
-	refresh      = 2 * time.Second
+	// quorum of the witnesses: the log goes on while one is down. The price: with one dishonest
+	// witness it can show two people two histories.
+	quorum       = 2
+	refresh      = 2 * time.Second // a witness that was too slow for a head is not missing for long
 	readyTimeout = 30 * time.Second
 	closeTimeout = 15 * time.Second
 
@@ -49,9 +44,8 @@ const (
 	providerName  = "demo-provider" // stands in for all businesses, and runs the log
 	custodianName = "nobody"        // runs no gate
 
-	// The profile is the one named demo, with two figures changed: the custodian of the rows'
-	// group sends no heartbeats, so the first is due after the demonstration; and an access
-	// lives as long as a slow machine may need.
+	// The profile is demo, but for two figures: custodianName sends no heartbeats, so the first
+	// is due after the demonstration; and an access lives as long as a slow machine may need.
 	profileID     = "demo-on-one-machine"
 	heartbeatsDue = 10 * 365 * 24 * 60 * 60 // seconds
 	accessLife    = 60
@@ -79,9 +73,8 @@ type system struct {
 	file   *os.File     // of the parts' logger
 }
 
-// openSystem takes up the demo in a directory, or makes one if the directory is empty or
-// missing, and runs log and witnesses. rows are all rows of the data: the log must know who may
-// sign.
+// openSystem takes up the demo in a directory, or makes one if the directory is empty or missing,
+// and runs log and witnesses. The charter names who signs, so rows are all rows of the data.
 func openSystem(ctx context.Context, o *options, rows []row) (s *system, err error) {
 	s = &system{}
 	if err := caught(func() { s.open(ctx, o, rows) }); err != nil {
@@ -127,8 +120,7 @@ func (s *system) open(ctx context.Context, o *options, rows []row) {
 	try(s.Start(ctx))
 }
 
-// openSeed reads the secret that all keys but those of vault and gates are derived from, or
-// makes it.
+// openSeed reads or makes the secret that all keys but those of vault and gates are derived from.
 func openSeed(dir string, made bool) string {
 	name := filepath.Join(dir, "keys", "people.seed")
 	if made {
@@ -145,11 +137,10 @@ func openSeed(dir string, made bool) string {
 
 // charter makes the log's charter, entry 0.
 //
-// A charter has at most 256 parties, and the data names more businesses than that. So one
-// provider stands in for all of them: warrants address it, it signs accesses, and it runs the
-// log. The courts are the counties of the data. The group that the rows' accesses name has one
-// custodian, which holds nothing: the private half of its gate's key was not kept. The other
-// group has three gates.
+// A charter has at most 256 parties, and the data names more businesses. So one provider stands
+// in for all: warrants address it, it signs accesses, and it runs the log. The courts are the
+// counties of the data. The group that the rows' accesses name has one custodian, who runs no
+// gate. The other group has three gates.
 func (s *system) charter(rows []row) *event.Charter {
 	p := must(profile.Load("demo"))
 	p.ID, p.Heartbeat.Within, p.AccessLife = profileID, heartbeatsDue, accessLife
@@ -165,23 +156,24 @@ func (s *system) charter(rows []row) *event.Charter {
 		c.Parties, gates.Members = append(c.Parties, g.Party()), append(gates.Members, g.Name)
 	}
 	c.Groups = []event.Group{gates, {ID: noGroup, Threshold: 1, Members: []string{custodianName}}}
+	named := make(map[string]bool) // by key
 	for i := range rows {
 		a, no := decide(&rows[i])
 		if no != "" {
 			continue // a row that is refused needs no keys
 		}
-		if !slices.ContainsFunc(c.Parties, func(p event.Party) bool { return p.Role == event.RoleAuthority && p.Name == a.court }) {
+		if !named[a.court] {
 			c.Parties = append(c.Parties, s.Party(event.RoleAuthority, a.court))
 		}
-		if a.Emergency && !slices.ContainsFunc(c.Parties, func(p event.Party) bool { return p.Role == event.RoleDuty && p.Name == a.court }) {
-			c.Parties = append(c.Parties, s.Party(event.RoleDuty, a.court, dutyKey(a.court)))
+		if duty := dutyKey(a.court); a.Emergency && !named[duty] {
+			c.Parties, named[duty] = append(c.Parties, s.Party(event.RoleDuty, a.court, duty)), true
 		}
+		named[a.court] = true
 	}
 	return c
 }
 
-// keyFile returns the file of a party's private event key. Its public half has publicSuffix after
-// that.
+// keyFile returns the file of a party's private event key.
 func (s *system) keyFile(role event.Role, name string) string {
 	return s.Path("keys", keyDirs[role], name+".pem")
 }
@@ -210,24 +202,24 @@ func (s *system) startGates(ctx context.Context, charter *event.Envelope) {
 		}
 		try(g.Start())
 	}
-	try(poll(ctx, readyTimeout, "all gates to get ready", func() bool {
+	poll(ctx, readyTimeout, "all gates to get ready", func() bool {
 		return !slices.ContainsFunc(s.Gates, func(g *world.Gate) bool { return g.Running.Ready() != nil })
-	}))
+	})
 }
 
-// poll asks until it is done or the time is over.
-func poll(ctx context.Context, timeout time.Duration, what string, done func() bool) error {
+// poll asks until it is done; that may take until the timeout.
+func poll(ctx context.Context, timeout time.Duration, what string, done func() bool) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return world.Await(ctx, 50*time.Millisecond, func() error {
+	try(world.Await(ctx, 50*time.Millisecond, func() error {
 		if !done() {
 			return errors.New("waiting for " + what)
 		}
 		return nil
-	})
+	}))
 }
 
-// close ends the gates, the log, which publishes what it has admitted, and the witnesses.
+// close stops all parts. The log publishes what it has admitted.
 func (s *system) close(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -29,8 +30,8 @@ var columns = []string{
 	"info_start", "info_end", "info_days", "grounds", "delay_reasons", "emergency",
 }
 
-// row is one notification: a warrant that was executed, or an emergency access.
-// Text is as the source has it; "" is a cell that says nothing.
+// row is one notification: a warrant that was executed, or an emergency access. Text is as the
+// source has it; "" is an empty cell.
 type row struct {
 	ID        string // year:number
 	Digest    [32]byte
@@ -58,8 +59,8 @@ func unpackRows() (io.Reader, error) {
 	return z, nil
 }
 
-// readRows reads rows in their order. It is strict: the data is fixed, so what
-// it does not understand is a mistake in this program, and never guessed at.
+// readRows reads rows in their order. It is strict: the data is fixed, so a row that it can't
+// read is a mistake in this program.
 func readRows(r io.Reader) ([]row, error) {
 	in := csv.NewReader(r)
 	in.FieldsPerRecord = len(columns)
@@ -141,4 +142,77 @@ func warrantNumber(s string) string {
 		return ""
 	}
 	return s
+}
+
+// Codes for what a row does not say. An event takes no free text.
+const (
+	codeNotStated = "not-stated" // the cell is empty
+	codeWithheld  = "withheld"   // the cell was withheld before it came to us
+	codeSeveral   = "several"    // several offence classes
+	codeOther     = "other"      // an offence that was typed by hand
+)
+
+const (
+	cellWithheld = "[WITHHELD]"
+	maxCode      = 64
+)
+
+var (
+	dropped = strings.NewReplacer("'", "", "’", "", ".", "")
+	between = regexp.MustCompile(`[^a-z0-9]+`)
+)
+
+// code makes a code of a name by its spelling alone: lower case, no apostrophes and dots, and a
+// hyphen for all else that is no letter or digit. Two spellings of one name are two codes.
+func code(name string) string {
+	return strings.Trim(between.ReplaceAllString(dropped.Replace(strings.ToLower(name)), "-"), "-")
+}
+
+// isCode returns whether an event can state a code.
+func isCode(s string) bool { return s != "" && len(s) <= maxCode }
+
+// offences are the codes of the form's options for the nature of an investigation. All else in
+// that column becomes codeOther.
+var offences = []string{
+	"arrest-warrant-fugitive", "child-exploitation", "computer-crime-fraud", "crime-of-violence", "homicide",
+	"human-trafficking", "narcotics", "theft-fraud", "threats-harassment", codeWithheld,
+}
+
+// offenceCode maps the natures of an investigation to the one class that an event has.
+func offenceCode(natures []string) string {
+	switch {
+	case len(natures) == 0:
+		return codeNotStated
+	case len(natures) > 1:
+		return codeSeveral
+	}
+	if c := code(natures[0]); slices.Contains(offences, c) {
+		return c
+	}
+	return codeOther
+}
+
+// grounds are the form's options: the grounds of Penal Code section 1524(a), by their first words.
+var grounds = []struct{ begins, code string }{
+	{"was stolen or embezzled", "stolen-or-embezzled"},
+	{"was used as the means of committing a felony", "means-of-felony"},
+	{"is possessed by a person with the intent to use it", "possessed-with-intent"},
+	{"tends to show that a felony", "evidence-of-felony"},
+	{"tends to show that sexual exploitation of a child", "evidence-of-child-exploitation"},
+	{cellWithheld, codeWithheld},
+}
+
+// groundCodes maps each ground; ok is false if one is no option of the form.
+func groundCodes(list []string) (codes []string, ok bool) {
+	if len(list) == 0 {
+		return []string{codeNotStated}, true
+	}
+	for _, g := range list {
+		i := slices.IndexFunc(grounds, func(o struct{ begins, code string }) bool { return strings.HasPrefix(g, o.begins) })
+		if i < 0 {
+			return nil, false
+		}
+		codes = append(codes, grounds[i].code)
+	}
+	return codes, true
 }
