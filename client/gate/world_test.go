@@ -6,6 +6,8 @@ package gate_test
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +20,11 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
+
+func TestMain(m *testing.M) {
+	world.LogTessera(slog.New(slog.DiscardHandler))
+	os.Exit(m.Run())
+}
 
 const origin = "log.example/warrants"
 

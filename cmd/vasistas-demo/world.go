@@ -51,6 +51,8 @@ const (
 	accessLife    = 60
 
 	publicSuffix = ".pub" // of the public half of a key file
+	seedFile     = "people.seed"
+	serversLog   = "servers.log"
 )
 
 // The names of the keys whose party has another name.
@@ -89,13 +91,19 @@ func (s *system) open(ctx context.Context, o *options, rows []row) {
 		try(err)
 	}
 	s.made = !must(world.Created(o.dir))
-	if s.made && len(entries) > 0 {
+	if s.made && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != serversLog }) {
 		try(errors.New("the directory holds something else than a demo, or a demo whose making was cut off; " +
 			"give another -dir, or remove it"))
 	}
-	s.People = people.New(origin, openSeed(o.dir, s.made))
-	s.file = must(os.OpenFile(filepath.Join(o.dir, "servers.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600))
+	seed := rand.Text()
+	if !s.made {
+		seed = loadSeed(o.dir)
+	}
+	s.People = people.New(origin, seed)
+	try(os.MkdirAll(o.dir, 0o700))
+	s.file = must(os.OpenFile(filepath.Join(o.dir, serversLog), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600))
 	cfg := world.Config{Dir: o.dir, People: s.People, PostQuantum: true, Address: o.listen, Logger: slog.New(slog.NewTextHandler(s.file, nil))}
+	world.LogTessera(cfg.Logger)
 	for i := range numWitnesses {
 		cfg.Witnesses = append(cfg.Witnesses, fmt.Sprintf("witness%d", i+1))
 	}
@@ -112,7 +120,7 @@ func (s *system) open(ctx context.Context, o *options, rows []row) {
 	s.policy, s.all = must(s.World.Policy(quorum)), must(s.World.Policy(numWitnesses))
 	charter := s.charter(rows) // makes all keys, also if the log has its charter
 	if s.made {
-		s.writeKeys(charter)
+		s.writeKeys(seed, charter)
 		try(s.Create(ctx, must(s.Signed(time.Now(), charter, "founder1", "founder2"))))
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
@@ -120,14 +128,9 @@ func (s *system) open(ctx context.Context, o *options, rows []row) {
 	try(s.Start(ctx))
 }
 
-// openSeed reads or makes the secret that all keys but those of vault and gates are derived from.
-func openSeed(dir string, made bool) string {
-	name := filepath.Join(dir, "keys", "people.seed")
-	if made {
-		try(durable.MkdirAll(filepath.Dir(name), 0o700))
-		try(durable.CreateFile(name, []byte(rand.Text()+"\n"), 0o600))
-	}
-	b, err := os.ReadFile(name)
+// loadSeed reads the secret that all keys but those of vault and gates are derived from.
+func loadSeed(dir string) string {
+	b, err := os.ReadFile(filepath.Join(dir, "keys", seedFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		try(errors.New("it is of an earlier version of this demonstration; give another -dir, or remove it"))
 	}
@@ -178,8 +181,9 @@ func (s *system) keyFile(role event.Role, name string) string {
 	return s.Path("keys", keyDirs[role], name+".pem")
 }
 
-// writeKeys writes the event keys of all parties to D/keys, as the tool vasistas reads them.
-func (s *system) writeKeys(c *event.Charter) {
+// writeKeys writes the seed and, as the tool vasistas reads them, the event keys of all parties.
+func (s *system) writeKeys(seed string, c *event.Charter) {
+	try(durable.CreateFile(s.Path("keys", seedFile), []byte(seed+"\n"), 0o600))
 	for _, p := range c.Parties {
 		file := s.keyFile(p.Role, p.Name)
 		key := p.Name

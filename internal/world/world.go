@@ -24,7 +24,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -70,9 +69,9 @@ type World struct {
 }
 
 // New returns a world whose servers listen and whose parts do not run.
-func New(cfg Config) (w *World, err error) {
+func New(cfg Config) (_ *World, err error) {
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	w = &World{cfg: cfg}
+	w := &World{cfg: cfg}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.Close(context.Background()))
@@ -130,7 +129,6 @@ func (w *World) Create(ctx context.Context, charter *event.Envelope) error {
 			return err
 		}
 	}
-	w.redirect()
 	for _, dir := range []string{w.Path("log"), w.Path("keys")} {
 		if err := durable.MkdirAll(dir, 0o700); err != nil {
 			return err
@@ -151,17 +149,12 @@ func (w *World) Create(ctx context.Context, charter *event.Envelope) error {
 	return errors.Join(err, engine.Close(ctx))
 }
 
-var redirected sync.Once
-
-// redirect sends what Tessera logs to the world's logger. Tessera has one logger for the
-// process; the first world gets it.
-func (w *World) redirect() {
-	redirected.Do(func() { klog.SetSlogLogger(w.cfg.Logger.With("part", "tessera")) })
-}
+// LogTessera sends the log lines of Tessera, which has one logger for the process, to l instead of
+// the standard error. It must not be called while a world runs.
+func LogTessera(l *slog.Logger) { klog.SetSlogLogger(l.With("part", "tessera")) }
 
 // OpenEngine opens the log's tree. Only one process may have it open.
 func (w *World) OpenEngine(ctx context.Context) (log.Engine, error) {
-	w.redirect()
 	return tesserax.Open(ctx, w.Path("log", "tree"), log.DefaultMaxBatch)
 }
 
