@@ -4,8 +4,6 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	_ "embed" // the data
 	"encoding/csv"
 	"errors"
@@ -48,15 +46,6 @@ type row struct {
 	Grounds   []string
 	Delayed   bool // delayed notice was requested
 	Emergency bool
-}
-
-// unpackRows returns the CSV.
-func unpackRows() (io.Reader, error) {
-	z, err := gzip.NewReader(bytes.NewReader(packedRows))
-	if err != nil {
-		return nil, fmt.Errorf("the data in this program: %w", err)
-	}
-	return z, nil
 }
 
 // readRows reads rows in their order. It is strict: the data is fixed, so a row that it can't

@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -21,7 +22,7 @@ const numRows = 5382
 
 func allRows(t testing.TB) []row {
 	t.Helper()
-	data, err := unpackRows()
+	data, err := gzip.NewReader(bytes.NewReader(packedRows))
 	check(t, err)
 	rows, err := readRows(data)
 	check(t, err)
@@ -36,7 +37,7 @@ func check(t testing.TB, err error) {
 }
 
 func TestData(t *testing.T) {
-	data, err := unpackRows()
+	data, err := gzip.NewReader(bytes.NewReader(packedRows))
 	check(t, err)
 	b, err := io.ReadAll(data)
 	check(t, err)

@@ -45,6 +45,7 @@ const (
 	refusedGrounds  refusal = "a ground that is none of the form's"
 
 	maxCodesPerOpening = 16
+	maxChunk           = 1024 // events that are signed and logged together
 )
 
 // accepted is a row that becomes an event, with what the event takes from it.
@@ -283,8 +284,6 @@ func (b *batch) chunks() (out [][2]int) {
 	}
 	return out
 }
-
-const maxChunk = 1024
 
 // sign signs the events of the first n accepted rows that have none.
 func (b *batch) sign(k *people.People, n int) {

@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 		}
 	}()
 	return caught(func() {
-		rows := must(readRows(must(unpackRows())))
+		rows := must(readRows(must(gzip.NewReader(bytes.NewReader(packedRows)))))
 		s.introduce(len(rows))
 		s.system = must(openSystem(ctx, o, rows))
 		if o.rows > 0 && o.rows < len(rows) {
@@ -87,13 +88,11 @@ func (s *story) title(text string) {
 	s.say("\n%s", text)
 }
 
-const lineWidth = 86
-
-// wrap says a text in lines of at most lineWidth, all with this indent.
+// wrap says a text in lines of at most 86 bytes, all with this indent.
 func (s *story) wrap(indent, format string, args ...any) {
 	line := ""
 	for word := range strings.FieldsSeq(fmt.Sprintf(format, args...)) {
-		if line != "" && len(indent)+len(line)+1+len(word) > lineWidth {
+		if line != "" && len(indent)+len(line)+1+len(word) > 86 {
 			s.say("%s%s", indent, line)
 			line = ""
 		}
