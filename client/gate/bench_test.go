@@ -18,8 +18,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// waiting is a transport that counts the time that is spent on the log: the network,
-// and the wait for the publication.
+// waiting is a transport that counts the time spent on the log: network and publication.
 type waiting struct{ spent atomic.Int64 }
 
 func (w *waiting) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -56,8 +55,7 @@ func newTestbedAt(b *testing.B, threshold, n int) *testbed {
 // BenchmarkRelease measures a release without network and publication wait (own-ms),
 // next to the sum of its primitives (primitives-ms): the signatures that are checked
 // and made, the HPKE operations, and the synced writes, each as often as a release
-// does it. The two take turns, so that a busy machine is busy for both; they are
-// medians.
+// does it. Both are medians. They take turns, so that a busy machine is busy for both.
 func BenchmarkRelease(b *testing.B) {
 	w := newTestbedAt(b, 1, 1)
 	s := w.gates[0]
@@ -99,8 +97,8 @@ func BenchmarkRelease(b *testing.B) {
 	b.ReportMetric(float64(o)/float64(p), "ratio")
 }
 
-// primitives returns what does all primitives of one release, and says how long they
-// took.
+// primitives returns a function that does all primitives of one release and returns how long
+// they took.
 func (w *testbed) primitives(b *testing.B, a *asked, sealed []byte) func() time.Duration {
 	b.Helper()
 	proof, err := tlog.ParseProof(a.proof)

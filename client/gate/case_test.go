@@ -139,7 +139,7 @@ type asked struct {
 	files     []*file
 }
 
-// accessTerms is what an access may say otherwise.
+// accessTerms are what an access says in place of the defaults.
 type accessTerms struct {
 	accounts  []string          // default: the files'
 	recipient *escrow.SecretKey // default: a new one
@@ -225,7 +225,7 @@ func (a *asked) request() *escrow.Request {
 	return r
 }
 
-// refused is a gate's no.
+// refused is a gate's refusal.
 type refused struct {
 	code   gate.Code
 	status int

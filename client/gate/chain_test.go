@@ -62,7 +62,8 @@ func (w *testbed) copyState(from, to string) {
 	check(w.t, os.CopyFS(to, os.DirFS(from)))
 }
 
-// TestRestart: what was promised is remembered, and the chain goes on.
+// TestRestart: a gate that restarts answers by the release that it has promised, and continues its
+// chain.
 func TestRestart(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
@@ -90,8 +91,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestSameRelease: a release that is in the journal is posted after a restart,
-// the same one, without anybody asking.
+// TestSameRelease: after a restart the gate posts the release of its journal without a request.
 func TestSameRelease(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	s := w.gates[0]
@@ -117,8 +117,8 @@ func TestSameRelease(t *testing.T) {
 	}
 }
 
-// TestBackup: a gate that was restored from a backup finds out and stops; resumed,
-// it goes on where the log is and says so.
+// TestBackup: a gate that was restored from a backup learns it from the log and stops; resumed, it
+// continues from the log's last release, and its heartbeat says that it was resumed.
 func TestBackup(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
@@ -136,7 +136,7 @@ func TestBackup(t *testing.T) {
 	w.open(s)
 	eventually(t, func() error {
 		if err := s.Running.Ready(); !errors.Is(err, gate.ErrElsewhere) {
-			return fmt.Errorf("the gate has not found out: %w", err)
+			return fmt.Errorf("the gate has not learned it: %w", err)
 		}
 		return nil
 	})
@@ -171,8 +171,8 @@ func TestBackup(t *testing.T) {
 	})
 }
 
-// TestResumedTwin: a gate that has promised a release under a number which another
-// instance has used gives it up when it is resumed, and answers under the next.
+// TestResumedTwin: a gate that has promised a release under a number that another instance has
+// used drops the release when it is resumed, and answers under the next number.
 func TestResumedTwin(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
@@ -228,7 +228,7 @@ func TestJournalAlone(t *testing.T) {
 	w.open(s)
 	eventually(t, func() error {
 		if err := s.Running.Ready(); !errors.Is(err, gate.ErrElsewhere) {
-			return fmt.Errorf("the gate has not found out: %w", err)
+			return fmt.Errorf("the gate has not learned it: %w", err)
 		}
 		return nil
 	})
@@ -264,8 +264,8 @@ func TestOldJournal(t *testing.T) {
 	}
 }
 
-// TestTwins: of two gates with one key, at most one release of a number counts, and
-// no key is touched for another; both find out.
+// TestTwins: of two gates with one key, at most one release of a number counts, no key is used for
+// another release, and at least one gate stops.
 func TestTwins(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
@@ -301,7 +301,7 @@ func TestTwins(t *testing.T) {
 			}
 		}
 		if stopped == 0 {
-			return errors.New("none of the two has found out")
+			return errors.New("none of the two has stopped")
 		}
 		return nil
 	})
@@ -361,8 +361,7 @@ func TestDirectory(t *testing.T) {
 	w.run(s)
 }
 
-// TestHeartbeats: they come on the profile's schedule, without gaps, even when
-// nothing happens.
+// TestHeartbeats: an idle gate sends heartbeats on the profile's schedule, without gaps.
 func TestHeartbeats(t *testing.T) {
 	w := newTestbed(t, 1, 1, func(ch *event.Charter) { ch.Profile.Heartbeat = event.Deadline{Within: 1, Grace: 600} })
 	w.runAll()
@@ -406,9 +405,8 @@ func TestOtherLog(t *testing.T) {
 	untouched(t, s)
 }
 
-// TestEmergency: a duty key's access is answered; without it, or with too many
-// accounts, the log has none; and once an authority has denied it, it is a breach
-// that bars the gate.
+// TestEmergency: a gate answers an emergency access that a duty key has signed. Once an authority
+// has denied an access, the gate refuses it, and the breach bars all others.
 func TestEmergency(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
@@ -446,8 +444,8 @@ func (w *testbed) deny(a *asked) {
 	w.submit(w.signEvent(ev, "court"), o)
 }
 
-// TestOldLedger: a ledger that an earlier version kept is no harm: the log is replayed,
-// and the next start needs no replay.
+// TestOldLedger: a gate replays the log in place of a ledger file of an earlier version, and the
+// next start needs no replay.
 func TestOldLedger(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()

@@ -44,8 +44,8 @@ func (w *testbed) mustShare(s *gateServer, a *asked) {
 	})
 }
 
-// TestFaults lets each durable step of a release fail, before and after it was done;
-// looks at the whole world; restarts, and asks again.
+// TestFaults makes each durable step of a release fail, before and after it is done, checks log and
+// key, restarts, and asks again.
 func TestFaults(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	s := w.gates[0]
@@ -93,8 +93,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestFull: with a full disk nothing is signed and nothing opened; the gate says so,
-// and goes on once it is started with room.
+// TestFull: with a full disk the gate signs and opens nothing and is not ready; started with room,
+// it answers.
 func TestFull(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	s := w.gates[0]

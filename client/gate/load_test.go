@@ -58,8 +58,7 @@ func sealRaw(t testing.TB, to event.HPKEKey, plain []byte) []byte {
 	return append(hash[:], sealTo(t, to, requestInfo(to), plain)...)
 }
 
-// TestMutations changes a request at many places: each change is refused, and the
-// key touched for none.
+// TestMutations changes a request at many places: the gate refuses each, and uses its key for none.
 func TestMutations(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
@@ -108,8 +107,8 @@ func mustBytes(t testing.TB, r *escrow.Request) []byte {
 	return b
 }
 
-// TestCrowd: while 10,000 requests are under way, most of which never end, the memory
-// stays bounded, and an honest one is served.
+// TestCrowd: while 10,000 requests are under way, most of which never end, memory is bounded, and
+// an honest request is served.
 func TestCrowd(t *testing.T) {
 	const crowd = 10_000
 	w := newTestbed(t, 1, 1, nil)

@@ -23,7 +23,7 @@ import (
 
 const alice, bob = "alice@example.org", "bob@example.org"
 
-// untouched checks that a key was used for nothing but what is allowed.
+// untouched checks that a key was used for requests and the allowed purposes only.
 func untouched(t *testing.T, s *gateServer, allowed ...escrow.Purpose) {
 	t.Helper()
 	s.key.mu.Lock()
@@ -36,7 +36,7 @@ func untouched(t *testing.T, s *gateServer, allowed ...escrow.Purpose) {
 	s.key.uses = nil
 }
 
-// TestRefusals: each refusal has its code, and before it the key is not touched.
+// TestRefusals: each refusal has its code, and the gate's key is not used before it.
 func TestRefusals(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
@@ -227,7 +227,7 @@ func TestRefusalOnce(t *testing.T) {
 	}
 }
 
-// TestForm: what is no request sealed to this gate costs a 400 and nothing else.
+// TestForm: a body that is no request sealed to this gate gets a 400, and its key is not used.
 func TestForm(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
@@ -297,8 +297,8 @@ func TestStale(t *testing.T) {
 	w.shares(s, a)
 }
 
-// TestNotTaken: a log that does not take the release gets no key touched; once it
-// does, the same release is answered.
+// TestNotTaken: while the log refuses the release, the gate uses no key; once the log takes it, the
+// gate answers by the same release.
 func TestNotTaken(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	s := w.gates[0]
@@ -329,7 +329,7 @@ func TestNotTaken(t *testing.T) {
 	}
 }
 
-// TestFork: a head that contradicts the log ends the gate for good, with evidence.
+// TestFork: a head that contradicts the log stops the gate for good; the gate keeps the evidence.
 func TestFork(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
@@ -369,8 +369,8 @@ func TestFork(t *testing.T) {
 	untouched(t, s)
 }
 
-// TestRevoked: a revocation in the log, and one that is handed to the gate while
-// the log suppresses it, end the access at once.
+// TestRevoked: a revocation ends the access at once, in the log or handed to the gate while the log
+// suppresses it.
 func TestRevoked(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()

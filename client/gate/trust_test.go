@@ -76,7 +76,7 @@ func TestConfirm(t *testing.T) {
 	names := w.names(s)
 	t.Log(strings.Join(names, ", "))
 	s.stop()
-	w.open(s) // it is not forgotten
+	w.open(s) // it remembers
 	w.wantCode(s, a.request(), gate.CodeTrust)
 	untouched(t, s)
 	s.stop()

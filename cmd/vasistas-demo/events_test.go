@@ -171,8 +171,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestTwice holds that a row that stands twice is two events, and that events
-// which were signed before are taken up, and not signed anew.
+// TestTwice: a row that stands twice is two events, and an event of an earlier run is not signed
+// again.
 func TestTwice(t *testing.T) {
 	r, bad := oneRow(t, nil), oneRow(t, map[string]string{"info_start": "2018-02-01"})
 	rows := []row{*r, *bad, *r}
@@ -189,7 +189,7 @@ func TestTwice(t *testing.T) {
 	}
 	for i, e := range first.events {
 		if again.events[i].env.LeafHash() != e.env.LeafHash() || !reflect.DeepEqual(again.events[i].openings, e.openings) {
-			t.Errorf("event %d was signed anew", i)
+			t.Errorf("event %d was signed again", i)
 		}
 	}
 	check(t, os.MkdirAll(filepath.Join(dir, "log", "state"), 0o700))

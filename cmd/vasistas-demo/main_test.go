@@ -182,7 +182,7 @@ func checkDir(t *testing.T, dir string) {
 			return err
 		}
 		secret := strings.HasSuffix(path, ".key") || strings.HasSuffix(path, ".pem") || strings.HasSuffix(path, ".seed") ||
-			strings.Contains(d.Name(), "openings")
+			strings.HasSuffix(path, ".gate") || strings.Contains(d.Name(), "openings") || d.Name() == "signed.ndjson"
 		if secret && info.Mode().Perm() != 0o600 {
 			t.Errorf("%s has mode %v", path, info.Mode())
 		}
@@ -199,7 +199,7 @@ func checkDir(t *testing.T, dir string) {
 	}
 }
 
-// TestTaken starts demos where somebody else is: at a port, and in a directory.
+// TestTaken starts demos at a port and in a directory that are in use.
 func TestTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)

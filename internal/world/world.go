@@ -42,7 +42,7 @@ type Config struct {
 	Dir       string         // of all state
 	People    *people.People // whose note keys log and witnesses have
 	Witnesses []string
-	// PostQuantum gives log and witnesses an ML-DSA-44 key beside the Ed25519 key.
+	// PostQuantum gives log and witnesses an ML-DSA-44 key, too.
 	PostQuantum bool
 	Address     string       // of the log; "": a free port of 127.0.0.1
 	Logger      *slog.Logger // nil: none
