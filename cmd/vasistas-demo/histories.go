@@ -150,7 +150,7 @@ func (s *story) late(ctx context.Context, h *history) watch {
 			s.wrap("       ", "The audit of the whole log says: %s", english.Headline(r))
 			cured = must(s.submit(ctx, signNow(h.opening(), s.Signer(h.court))))
 			return false
-		case o != nil || opened.by != cured.Index:
+		case o != nil || opened == nil || opened.by != cured.Index:
 			return false
 		}
 		s.say("     %s  row %s is cured: its court disclosed it (entry %d), late, for all to see", clock(s.replay.now()), h.ID, cured.Index)

@@ -158,7 +158,8 @@ func (w *World) OpenEngine(ctx context.Context) (log.Engine, error) {
 	return tesserax.Open(ctx, w.Path("log", "tree"), log.DefaultMaxBatch)
 }
 
-// Start starts the log and the witnesses, and waits until the log admits events.
+// Start starts the log and the witnesses, and waits until the log admits events. After an error
+// some of them run, until Close.
 func (w *World) Start(ctx context.Context) error {
 	// The log is first: a starting witness asks it whether the witness's own state is the
 	// latest. The log admits nothing until enough witnesses have answered.
