@@ -38,7 +38,7 @@ const (
 
 	// caseSeal is short, so that the disclosure comes while the reader watches; a slow
 	// machine gets more, see slack. caseWindow outlasts the chapter.
-	caseSeal   = 10 * demoDay
+	caseSeal   = 8 * demoDay
 	caseWindow = 90 * demoDay
 	gateTries  = 60 * time.Second
 )
