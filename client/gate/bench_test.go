@@ -53,15 +53,15 @@ func newTestbedAt(b *testing.B, threshold, n int) *testbed {
 }
 
 // BenchmarkRelease measures a release without network and publication wait (own-ms),
-// next to the sum of its primitives (primitives-ms): the signatures that are checked
+// and the sum of its primitives (primitives-ms): the signatures that are checked
 // and made, the HPKE operations, and the synced writes, each as often as a release
 // does it. Both are medians. They take turns, so that a busy machine is busy for both.
 func BenchmarkRelease(b *testing.B) {
 	w := newTestbedAt(b, 1, 1)
 	s := w.gates[0]
 	transport := new(waiting)
-	s.cfg.HTTPClient = &http.Client{Transport: transport}
-	s.cfg.Poll = time.Hour // only requests follow the log meanwhile
+	s.Config.HTTPClient = &http.Client{Transport: transport}
+	s.Config.Poll = time.Hour // no look at the log meanwhile
 	w.runAll()
 	var warrant *logged
 	var own, sums []time.Duration
@@ -132,7 +132,7 @@ func (w *testbed) primitives(b *testing.B, a *asked, sealed []byte) func() time.
 		// own entry once more, and what was just signed, twice.
 		times(8, func() { check(b, key.Public().Verify(msg, sig)) })
 		// Of heads: for each of two proofs the log's to look, and the log's and the
-		// three witnesses' to check; for each of two new heads the same; the log's of
+		// three witnesses' to verify; for each of two new heads the same; the log's of
 		// the proof that the log answers with.
 		times(2*5+2*5+1, func() {
 			_, err := logKey.Verify(&proof.Checkpoint.Head, line)

@@ -24,9 +24,9 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// block refuses submissions to the log, except the world's own.
-func (w *world) block() {
-	w.between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+// block refuses all submissions to the log.
+func (w *testbed) block() {
+	w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
 		if r.Method == http.MethodPost {
 			http.Error(rw, "no", http.StatusServiceUnavailable)
 			return
@@ -213,7 +213,7 @@ func TestResumedTwin(t *testing.T) {
 	}
 }
 
-// TestJournalAlone: a gate notices an old journal with a newer ledger, too.
+// TestJournalAlone: a gate with an old journal and a newer ledger stops, too.
 func TestJournalAlone(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
@@ -234,8 +234,8 @@ func TestJournalAlone(t *testing.T) {
 	})
 }
 
-// TestOldJournal: a journal that does not know yet that its release is logged, with a
-// ledger that has read it, finds out from the log.
+// TestOldJournal: a gate whose journal lacks that its release is logged, and whose ledger has read
+// the release, learns it from the log.
 func TestOldJournal(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
@@ -329,8 +329,8 @@ func TestDirectory(t *testing.T) {
 		}
 		t.Logf("%s: %v", what, err)
 	}
-	if err := gate.Create(s.cfg); err == nil {
-		t.Error("a gate's state was created again")
+	if err := gate.Create(s.Config); err == nil {
+		t.Error("a gate's state is made twice")
 	}
 	journal := filepath.Join(s.Config.Dir, "journal")
 	own, err := os.ReadFile(journal)

@@ -17,9 +17,9 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// waitLogged waits until a gate's journal has every event as logged, so that
-// all its durable steps that are no request's are done.
-func (w *world) waitLogged(s *gateServer) {
+// drain waits until a gate's journal holds no event that the log lacks: then only requests cause
+// durable steps.
+func (w *testbed) drain(s *gateServer) {
 	w.t.Helper()
 	eventually(w.t, func() error {
 		st, err := s.Running.Status(w.t.Context())
@@ -53,7 +53,7 @@ func TestFaults(t *testing.T) {
 	inject.Inject(t, s.Config.Dir)
 	s.faulty = true
 	w.runAll()
-	w.waitLogged(s)
+	w.drain(s)
 	opened := 0
 	trace := func() int {
 		a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
@@ -102,7 +102,7 @@ func TestFull(t *testing.T) {
 	inject.Inject(t, s.Config.Dir)
 	s.faulty = true
 	w.runAll()
-	w.waitLogged(s)
+	w.drain(s)
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	inject.FailFrom(0, syscall.ENOSPC)
 	s.key.forget()
@@ -128,8 +128,8 @@ func TestFull(t *testing.T) {
 	w.shares(s, a)
 }
 
-// TestTorn: a release whose journal record was cut off by a crash was never posted,
-// and is created again.
+// TestTorn: a release whose journal record a crash has cut off was never posted. The gate makes
+// another one.
 func TestTorn(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()

@@ -391,8 +391,8 @@ func TestRevoked(t *testing.T) {
 	})
 	revocation := w.sign(&event.Revocation{Warrant: two.warrant.Reference, Reason: "ended"}, "court")
 	forged := w.sign(&event.Revocation{Warrant: two.warrant.Reference, Reason: "ended"}, "messenger")
-	if _, err := postTo(s.url+gate.RevocationPath, "application/json", forged.Bytes()); err == nil {
-		t.Fatal("another party's revocation was accepted")
+	if _, err := postTo(s.URL+gate.RevocationPath, "application/json", forged.Bytes()); err == nil {
+		t.Fatal("a revocation that the court has not signed is taken")
 	}
 	_, err := postTo(s.URL+gate.RevocationPath, "application/json", revocation.Bytes())
 	check(t, err)
@@ -414,8 +414,8 @@ func TestRevoked(t *testing.T) {
 	})
 }
 
-// TestRace: an access that is revoked after the release was signed, and before it
-// is logged, is not opened, and breaks no rule.
+// TestRace: a gate does not open an access that is revoked after the release was signed and before
+// it is logged. That is no breach.
 func TestRace(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
@@ -488,7 +488,7 @@ func TestGroup(t *testing.T) {
 	w.shares(w.gates[0], a)
 }
 
-// TestBreach: an unclosed breach keeps every gate from opening.
+// TestBreach: an open breach bars every gate.
 func TestBreach(t *testing.T) {
 	w := newTestbed(t, 1, 2, nil)
 	w.runAll()
@@ -511,8 +511,8 @@ func TestBreach(t *testing.T) {
 	untouched(t, s)
 }
 
-// sequence logs an event with its openings or notices.
-func (w *world) sequence(env *event.Envelope, notices [][]byte) {
+// sequence logs an event with its notices.
+func (w *testbed) sequence(env *event.Envelope, notices [][]byte) {
 	w.t.Helper()
 	sub := event.Submission{Envelope: env, Notices: notices}
 	_, err := w.client.Submit(w.t.Context(), &sub, client.WaitCosigned)

@@ -59,8 +59,8 @@ func (w *testbed) names(s *gateServer) []string {
 	return out
 }
 
-// TestConfirm: an amendment that changes no trust is followed; one that
-// changes the witnesses is not, until each change is confirmed by name.
+// TestConfirm: a gate follows an amendment that changes no trust. It follows one that changes the
+// witnesses once each change is confirmed by name.
 func TestConfirm(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
@@ -168,8 +168,8 @@ func TestReplace(t *testing.T) {
 }
 
 // TestRecovery: a log has lost its key and its witnesses, and its founders take it over
-// to others. A gate believes no head of the new key until its operator names that, and
-// accepts none until each change is confirmed.
+// to others. A gate believes no head of the new key until its operator names the key, and
+// decides at none until each change is confirmed.
 func TestRecovery(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()

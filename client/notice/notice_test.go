@@ -191,7 +191,7 @@ func TestEmergency(t *testing.T) {
 	release := w.ReleaseWith(access, "c1", []byte("x"))
 	head := w.Publish("w1", "w2")
 	f := &notice.File{Notice: n, Release: w.Proof(head, release), Access: w.Proof(head, access), Charters: [][]byte{w.Proof(head, w.Charter)}}
-	v, err := judge(encode(t, f), w.policy())
+	v, err := verifyFile(encode(t, f), w.policy())
 	if err != nil {
 		t.Fatal(err)
 	}
