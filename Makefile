@@ -1,7 +1,7 @@
-# make test    everything that must pass: what CI runs
-# make bench   the figures of docs/performance.md
-# make fuzz    each parser for FUZZTIME
-# make demo    the whole system on this machine
+# make test    runs everything that must pass, as CI does
+# make bench   measures the figures of docs/performance.md
+# make fuzz    fuzzes each parser for FUZZTIME
+# make demo    runs the whole system on this machine
 
 FUZZTIME ?= 5s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -10,7 +10,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 test: check race modules fuzz
 
-# What can be seen without running anything.
+# What shows without running a test.
 check:
 	scripts/need
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
@@ -21,7 +21,7 @@ check:
 race:
 	go test -race -timeout 30m ./...
 
-# Strangers' programs that have a module of their own.
+# The modules of their own: a third party's program, and what the tests run.
 modules:
 	@set -e; for dir in $$(git ls-files '*/go.mod' | xargs -r -n 1 dirname); do echo "$$dir"; (cd "$$dir" && go vet ./... && go test ./...); done
 

@@ -25,26 +25,26 @@ const intro = `# Profiles
 This page is rendered from the files in ` + "`log/profile/data`" + `. To change it, change the files and run
 ` + "`go test ./log/profile -run TestDocs -update`" + `.
 
-A profile holds a legislator's decisions. A charter carries a whole profile, so every reader of the log reads it.
-` + "`vasistas charter new --profile NAME`" + ` takes one of these, or a file of your own in the same format. See
-[events.md](events.md) for the meaning of each figure. A profile is no legal advice: the founders of a log answer for
-the profile in its charter.
+A profile is what a legislator decides. A charter contains a whole profile, so every reader of the log reads it too.
+` + "`vasistas charter new --profile NAME`" + ` takes one of these, or a file of your own in the same format. What each
+figure means is in [events.md](events.md). A profile is no legal advice: the founders of a log answer for the one in their
+charter.
 
-Each figure has a source of one of three kinds:
+Each figure has its source, which is one of three:
 
 - a **citation**: the law states this figure, or gives this permission;
-- **design, citation**: the law demands a figure, but states none, or one that can't be counted in seconds (court days,
-  "without undue delay"); the figure is ours, and must serve the cited law;
-- **design**: no law demands it; the system needs it.
+- **design, citation**: the law asks for it, but states no figure, or one that can't be counted in seconds (court days,
+  "without undue delay"); the figure is ours, and serves the law that is cited;
+- **design**: no law states it, and the rules need it.
 
-*none* is a decision too: no deferral without end, no emergencies, or no limit of all deferrals together.
+*none* is a decision too: no authority may say never, there are no emergencies, or deferrals have no limit in all.
 
-Months and years have no fixed length, so they are rounded in favour of disclosure: limits of secrecy, and the ages
-from which a stricter rule holds, to the shortest such period (6 months: 181 days; 12 months: 365); ages from which a
-rule allows more, to the longest (6 months: 184 days; 12 months: 366; 5 years: 1,827).
+Months and years have no fixed length, so they are rounded towards disclosure. Limits of secrecy, and ages from which a
+stricter rule holds, become the shortest such period (6 months: 181 days; 12 months: 365). Ages from which more is allowed
+become the longest (6 months: 184 days; 12 months: 366; 5 years: 1,827).
 
-"Read" means that the text of the law was read when the profile was written; "not read again" that its figures come
-from knowledge of the law and must still be checked.
+"Read" means that the text of the law was read when the profile was written. "Not read again" means that the figures come
+from knowledge of the law: a lawyer must still check them.
 `
 
 func render(t *testing.T) []byte {

@@ -1,11 +1,11 @@
 profile | de
 title   | Germany: covert measures under the Code of Criminal Procedure (StPO), and restrictions under the Article 10 Act (G 10)
 
-rests | StPO 101(5), 101(6) | Read in a stored consolidated text: notice as soon as it endangers nothing; past 12 months after the end of the measure, further deferral needs the court, which sets its length and may consent to none at all; 6 months for 100c. That text is older than the act of 2017 which put 100b next to 100c: the 6 months of 100b were not read again.
+rests | StPO 101(5), 101(6) | Read in a stored consolidated text: notice as soon as it endangers nothing; past 12 months after the end of the measure, further deferral needs the court, which sets its length and may consent to none at all; 6 months for 100c. That text is older than the act of 2017, which added 100b: the 6 months of 100b were not read again.
 rests | StPO 100e(1) | Read: the court orders; in an emergency the prosecution may, and the order lapses unless the court confirms it within three working days; three months at most.
 rests | StPO 100a(2), 100e(2), 101b | Not read again. 100a(2) is used for the list of statutes that its catalogue names only.
 rests | G 10 12(1) | Read: after 12 months the G10 commission must consent, and it sets the length; no notice at all only if it finds unanimously that a reason still stands five years after the end, and will.
-rests | G 10 3(1), 15(1) | Not read again. How many members vote, and so how many signatures unanimous means, must be checked by the founders of a log: it is 5 here.
+rests | G 10 3(1), 15(1) | Not read again. A unanimous vote is 5 signatures here: founders must check how many members vote.
 
 # How long values are sealed, from the warrant's time. The 12 months of 101(6)
 # run from the end of the measure, so this never outlasts them.
