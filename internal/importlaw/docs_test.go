@@ -405,3 +405,28 @@ func TestPlainWords(t *testing.T) {
 		}
 	}
 }
+
+// TestSizes holds code to what fits on a screen, and files to what one sitting reads.
+func TestSizes(t *testing.T) {
+	for name, text := range tracked(t, ".go") {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		files := token.NewFileSet()
+		f, err := parser.ParseFile(files, name, text, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := func(p token.Pos) int { return files.Position(p).Line }
+		if n := line(f.FileEnd); n > 501 {
+			t.Errorf("%s has %d lines", name, n)
+		}
+		for _, d := range f.Decls {
+			if n := line(d.End()) - line(d.Pos()) + 1; n > 60 {
+				if fn, ok := d.(*ast.FuncDecl); ok {
+					t.Errorf("%s: %s has %d lines", name, fn.Name.Name, n)
+				}
+			}
+		}
+	}
+}
