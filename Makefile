@@ -6,9 +6,9 @@
 FUZZTIME ?= 5s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: test check race modules fuzz bench demo
+.PHONY: test check race plain modules fuzz bench demo
 
-test: check race modules fuzz
+test: check race plain modules fuzz
 
 # What shows without running a test.
 check:
@@ -19,7 +19,11 @@ check:
 	go run $(STATICCHECK) ./...
 
 race:
-	go test -race -timeout 30m ./...
+	go test -race -timeout 30m $$(scripts/racing)
+
+# Packages without goroutines, and programs, which run as processes.
+plain:
+	go test -timeout 30m $$(scripts/racing -v)
 
 # The modules of their own: a third party's program, and what the tests run.
 modules:
