@@ -4,6 +4,7 @@
 # make demo    runs the whole system on this machine
 
 FUZZTIME ?= 5s
+ALONE = Fault|Kill|Damage|Salvage|Memory|OnTrillian
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: test check race plain modules fuzz bench demo
@@ -18,11 +19,15 @@ check:
 	go vet ./...
 	go run $(STATICCHECK) ./...
 
+# Packages that start goroutines, under the race detector.
 race:
-	go test -race -timeout 30m $$(scripts/racing)
+	go test -race -timeout 30m -skip '$(ALONE)' $$(scripts/racing)
 
-# Packages without goroutines, and programs, which run as processes.
+# What gains nothing from the detector: the other packages, and of those that start
+# goroutines the tests that do one thing at a time (a fault at each step, damage) or
+# watch another process.
 plain:
+	go test -timeout 30m -run '$(ALONE)' $$(scripts/racing)
 	go test -timeout 30m $$(scripts/racing -v)
 
 # The modules of their own: a third party's program, and what the tests run.
