@@ -77,7 +77,7 @@ func newRealLog(t *testing.T) *realLog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Init(t.Context(), log.InitConfig{StateDir: state, Engine: engine, Keys: []*tlog.Signer{key}, Charter: charter.Bytes()}); err != nil {
+	if err := recover.Init(t.Context(), recover.InitConfig{StateDir: state, Engine: engine, Keys: []*tlog.Signer{key}, Charter: charter.Bytes()}); err != nil {
 		t.Fatal(err)
 	}
 	running, err := log.Open(context.Background(), log.Config{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/internal/cosign"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/vault"
 )
@@ -30,12 +31,12 @@ func (e *RuleError) Error() string {
 	return text
 }
 
-// admission decides what the rules do not need the order of entries for. It is
-// safe for concurrent use; what needs the order, the book decides.
+// admission checks what does not depend on the order of entries; liveLedger.add checks
+// the rest. It is safe for concurrent use.
 type admission struct {
 	origin string
-	book   *book
-	clock  *clock
+	ledger *liveLedger
+	clock  *cosign.Clock
 }
 
 // admitted is an event on its way into the log.
@@ -46,17 +47,15 @@ type admitted struct {
 	hash       [32]byte // of the event
 	leaf       [32]byte
 	signatures []ledger.SigState
-	beside     *event.Submission // what came beside the entry
-	record     *vault.Record     // the same, checked; nil: nothing
-	own        bool              // an anchor or a disclosure of the log itself
+	submitted  *event.Submission // with openings and notices; nil once they are checked
+	record     *vault.Record     // openings and notices, checked; nil: none
 }
 
 func newAdmitted(env *event.Envelope, entry []byte) *admitted {
 	return &admitted{kind: env.Event.Type, entry: entry, env: env, hash: env.Hash(), leaf: tiles.LeafHash(entry)}
 }
 
-// read judges what a submission says by itself: its form, its origin, its
-// signatures. The error wraps event.ErrMalformed, event.ErrTooLarge, [ErrOrigin],
+// read parses a submission, and checks its origin and its signatures. The error wraps event.ErrMalformed, event.ErrTooLarge, [ErrOrigin],
 // event.ErrUnknownSigner or event.ErrBadSignature.
 func (a *admission) read(submission []byte) (*admitted, error) {
 	s, err := event.ParseSubmission(submission)
@@ -75,14 +74,14 @@ func (a *admission) read(submission []byte) (*admitted, error) {
 		entry = bytes.Clone(s.Entry())
 	}
 	ev := newAdmitted(s.Envelope, entry)
-	ev.beside, ev.signatures = s, signatures
+	ev.submitted, ev.signatures = s, signatures
 	return ev, nil
 }
 
-// verify verifies all signatures, by keys that a charter names or ever named. Of an
-// amendment, those of keys that it brings are left to the rules.
+// verify verifies all signatures, by keys that a charter names or ever named, and in
+// an amendment also by keys that it brings, which the rules then check.
 func (a *admission) verify(env *event.Envelope) ([]ledger.SigState, error) {
-	keys := a.book.view.Load().keys
+	keys := a.ledger.view.Load().keys
 	ch, amends := env.Event.Body.(*event.Charter)
 	states := make([]ledger.SigState, len(env.Signatures))
 	err := env.Verify(func(id string) *event.PublicKey {
@@ -104,22 +103,22 @@ func (a *admission) verify(env *event.Envelope) ([]ledger.SigState, error) {
 	return states, err
 }
 
-// judge judges an event that is not in the log yet: what came beside it, and its
+// check checks an event that is not in the log yet: its openings and notices, and its
 // claimed time. The error is a *[vault.SubmissionError] or a *[RuleError].
-func (a *admission) judge(ev *admitted) error {
+func (a *admission) check(ev *admitted) error {
 	var err error
-	if ev.record, err = vault.Prepare(ev.beside); err != nil {
+	if ev.record, err = vault.Prepare(ev.submitted); err != nil {
 		return err
 	}
-	if err := a.book.view.Load().inForce().Complete(ev.env.Event, ev.beside.Openings); err != nil {
+	if err := a.ledger.view.Load().inForce().Complete(ev.env.Event, ev.submitted.Openings); err != nil {
 		return &vault.SubmissionError{Event: ev.hash, Err: fmt.Errorf("openings: %w", err)}
 	}
-	ev.beside = nil
+	ev.submitted = nil
 	return a.honestTime(ev.env)
 }
 
-// What admission says of a claimed time, since it has a clock. The rules, which have
-// none, judge by anchors.
+// Refusals of a claimed time by the witnesses' clocks. The rules, which have no clock,
+// check claimed times by anchors.
 var (
 	claimAhead = ledger.Way{Rule: "honest-time", Code: "ahead", Kind: ledger.KindNoEffect,
 		Template: "it claims to be signed at {claim}, and it is {now}, by the witnesses' clocks", Cure: "sign the event again"}
@@ -127,12 +126,12 @@ var (
 		Template: "it claims to be signed at {claim}, and the profile lets an event be {lag} old", Cure: "sign the event again"}
 )
 
-// honestTime refuses a claim that is ahead of the time that the witnesses have, or
-// too old for the event to have an effect. It leaves to the rules what custodians
-// and auditors claim, which is theirs to answer for and not to be suppressed, and
-// the age of charters and releases, which have an order of their own.
+// honestTime refuses a claim that is ahead of the witnesses' time, or too old for the
+// event to have an effect. Custodians' and auditors' claims are checked by the rules
+// only, so that no provider can suppress them. So is the age of charters, which have
+// an order of their own.
 func (a *admission) honestTime(env *event.Envelope) error {
-	c := a.book.view.Load().inForce()
+	c := a.ledger.view.Load().inForce()
 	voice := true
 	for _, s := range env.Signatures {
 		p := c.Signer(s.KeyID, c.Index+1)
@@ -141,7 +140,7 @@ func (a *admission) honestTime(env *event.Envelope) error {
 	if voice {
 		return nil
 	}
-	now, claim := a.clock.now(), env.Event.Time
+	now, claim := a.clock.Now(), env.Event.Time
 	var cause ledger.Cause
 	switch skew, lag := seconds(c.Profile.Skew), seconds(c.Profile.Lag); {
 	case claim.After(now.Add(skew)):

@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/recover"
+
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/vault"
 )
@@ -114,7 +115,7 @@ func (w *world) found() {
 	engine, err := w.openTree()
 	check(w.t, err)
 	w.founding = signedAt(w.t, w.now(), w.charter(), w.founder)
-	check(w.t, log.Init(w.t.Context(), log.InitConfig{StateDir: w.state(), Engine: engine, Keys: w.keys, Charter: w.founding.Bytes()}))
+	check(w.t, recover.Init(w.t.Context(), recover.InitConfig{StateDir: w.state(), Engine: engine, Keys: w.keys, Charter: w.founding.Bytes()}))
 	check(w.t, engine.Close(w.t.Context()))
 	w.seen.acknowledged(0, w.founding.Bytes())
 }

@@ -4,23 +4,13 @@
 package log
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 )
 
-// Handler returns the log's HTTP interface: POST /events, GET /charter, and the reads
-// of tlog-tiles for what is published. Metrics, profiles and the like are not in
-// it. The server should bound headers, idle connections and the time of a
-// request; a stream moves its deadlines by itself.
-//
-// Paths are compared as they are sent: no other spelling of one is known, and
-// nothing is ever mapped onto a directory.
-func (l *Log) Handler() http.Handler { return handler(l.serveEvents, l.reads, l.status.err) }
-
-// handler serves what an instance of a log has. ready returns why it admits no events.
-// A function that serves a resource returns an error only if it has not answered.
+// handler serves the resources of an instance. ready returns why it admits no events. A
+// function that serves a resource returns an error only if it has not answered.
 func handler(events func(http.ResponseWriter, *http.Request) error, r *reads, ready func() error) http.Handler {
 	type resource struct {
 		methods string
@@ -62,16 +52,4 @@ func writeText(w http.ResponseWriter, s string) error {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Write([]byte(s))
 	return nil
-}
-
-// serveReady says whether events are admitted, err is why not, and something is
-// published.
-func (r *reads) serveReady(w http.ResponseWriter, err error) error {
-	if err == nil && r.published.Load() == nil {
-		err = errors.New("nothing is published yet")
-	}
-	if err != nil {
-		return err
-	}
-	return writeText(w, "ready\n")
 }

@@ -58,35 +58,35 @@ func appendLine(b []byte, r *Result, err error) []byte {
 	return append(append(b, j...), '\n')
 }
 
-func (l *Log) serveEvents(w http.ResponseWriter, r *http.Request) error {
+func serveEvents(in *intake, w http.ResponseWriter, r *http.Request) error {
 	wait, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
 		return err
 	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	encoding := r.Header.Get("Content-Encoding")
-	// Of two headers of one name, others may believe the other one.
+	// Of two headers of one name, a proxy may believe the other one.
 	twice := len(r.Header.Values("Content-Type")) > 1 || len(r.Header.Values("Content-Encoding")) > 1
 	switch {
 	case err != nil || twice || encoding != "" && encoding != "identity":
 	case kind == "application/json":
-		return l.serveOne(w, r, wait)
+		return serveOne(in, w, r, wait)
 	case kind == "application/x-ndjson":
-		return l.serveStream(w, r, wait)
+		return serveStream(in, w, r, wait)
 	}
 	return errMediaType
 }
 
 // serveOne answers with the proof, or the index for wait=sequenced.
-func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) error {
+func serveOne(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) error {
 	rc := http.NewResponseController(w)
 	// An event that is incomplete when admission ends is refused, and does not delay
 	// the end.
-	reading := context.AfterFunc(l.draining, func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) })
+	reading := context.AfterFunc(in.draining, func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) })
 	entry, err := readEntry(r)
 	closing := !reading()
 	if closing {
-		if err = l.status.err(); err == nil {
+		if err = in.status.err(); err == nil {
 			err = ErrClosing
 		}
 	}
@@ -98,7 +98,7 @@ func (l *Log) serveOne(w http.ResponseWriter, r *http.Request, wait Wait) error 
 		}
 		return nil
 	}
-	res, err := l.Submit(r.Context(), entry, wait)
+	res, err := in.submit(r.Context(), entry, wait)
 	if err != nil {
 		return err
 	}
@@ -141,8 +141,7 @@ func readEntry(r *http.Request) ([]byte, error) {
 	return entry.Bytes(), nil
 }
 
-// bodyError tells a body that did not come in time from one that is not in the form
-// of HTTP.
+// bodyError says whether a body did not come in time, or was not in the form of HTTP.
 func bodyError(err error) error {
 	var cut net.Error
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &cut) {

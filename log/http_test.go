@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/log/recover"
+
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
@@ -651,7 +653,7 @@ func TestInit(t *testing.T) {
 			engine, err := tesserax.Open(t.Context(), filepath.Join(dir, "tree"), log.DefaultMaxBatch)
 			check(t, err)
 			defer engine.Close(t.Context())
-			err = log.Init(t.Context(), log.InitConfig{StateDir: c.state, Engine: engine, Keys: c.keys, Charter: c.charter})
+			err = recover.Init(t.Context(), recover.InitConfig{StateDir: c.state, Engine: engine, Keys: c.keys, Charter: c.charter})
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v; want one that says %q", err, c.says)
 			}

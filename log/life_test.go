@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/state"
+
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -146,8 +147,8 @@ func TestStopped(t *testing.T) {
 	w := newWorld(t, 1, 1)
 	w.start()
 	w.ready()
-	w.log.Stop(log.ErrOusted)
-	if _, err := w.submit(w.warrant()); !errors.Is(w.log.Err(), log.ErrOusted) || !isProblem(err, "standby") {
+	w.log.Stop(state.ErrOusted)
+	if _, err := w.submit(w.warrant()); !errors.Is(w.log.Err(), state.ErrOusted) || !isProblem(err, "standby") {
 		t.Errorf("it says %v, and %v", w.log.Err(), err)
 	}
 }

@@ -5,27 +5,32 @@
 // sequence them, signs the growing tree, gathers the cosignatures of a witness
 // quorum and only then publishes.
 //
-// Nobody trusts the provider, since every lie is visible; the provider in turn
+// Every lie of the provider is visible, so no one has to trust it. The provider
 // trusts nothing but its own recorded head. What the package promises:
 //
 //   - An event that was acknowledged is in every later tree that is published.
-//   - No two heads that it signs conflict, whatever was restored or raced. What
-//     it signs is the tree that it computed itself, from the last head that it
-//     durably recorded, in a store apart from the tree; before its first
-//     signature after a start, it offers that head again to its witnesses, and
-//     needs answers from so many that no quorum can have seen a later one.
+//   - No two heads that it signs conflict, whatever was restored or raced. It signs
+//     the tree that it computed itself from the last head that it durably recorded,
+//     in a store apart from the tree. Before its first signature after a start, it
+//     offers that head to its witnesses again, and needs answers from so many that
+//     no quorum can have seen a later one.
 //   - It publishes no head that does not meet the witness policy, and
 //     /checkpoint never goes back.
 //   - In any doubt it publishes nothing and says why. It goes on by itself once
-//     the reason is gone, unless the reason is one that time can't mend.
+//     the reason is gone, unless time can't mend the reason.
 //
-// What it must remember is a [State], by default files in a directory. Several
-// instances can share a State in a database. Each is a [Standby] that serves what is
-// published; the active one also has the log open.
+// What it must remember is a [state.Store], by default files in a directory. Several
+// instances can share a store in a database. Each of them is a [Standby] that serves
+// what is published; the active one also has the log open.
 //
-// Data flows one way: admission (parse, check, verify) -> sequencer (order, drop
-// what is already there, append, compare what the engine wrote) -> publisher
-// (record, sign, cosign, publish) -> whoever waits for its proof.
+// Data flows one way. http.go, http_events.go and stream.go take requests; submit.go
+// takes an event through admission.go (parse, verify, check), sequencer.go (order, drop
+// what is already there, append) and publisher.go (sign, record, cosign, publish) to
+// its answer. What these share stands below them: ledger.go (the rules, applied in
+// order), loaded.go (what was read of the tree at the start), reads.go, status.go,
+// metrics.go. Packages internal/chain (tree and head), internal/entries,
+// internal/cosign (witnesses) and duty (anchors and disclosures) know nothing of this
+// one. Package recover creates and repairs a log offline.
 package log
 
 import (
@@ -39,23 +44,27 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
+	"github.com/vasistas/vasistas/log/duty"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/internal/chain"
+	"github.com/vasistas/vasistas/log/internal/cosign"
+	"github.com/vasistas/vasistas/log/internal/entries"
+	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
 // Config configures [Open].
 type Config struct {
-	// StateDir is what [Init] made. It must not be within the engine's
+	// StateDir has the state of a created log. It must not be within the engine's
 	// directory, so that no restore brings both back to the same moment
 	// unnoticed. With another State it has only what can be computed again,
 	// and is made if it is not there.
 	StateDir string
 	// State, if not nil, is used instead of the files in StateDir. It stays the
 	// caller's.
-	State State
+	State state.Store
 	// Engine is the tree. The log closes it.
 	Engine Engine
 	// Keys are the log's note keys. Those sign that the charter in force names;
@@ -64,18 +73,18 @@ type Config struct {
 	// Vault keeps what is to be disclosed. It stays the caller's.
 	Vault *vault.Vault
 	// Provider signs anchors and disclosures: an event key of a provider that
-	// the charter names. nil: the log logs neither, and somebody else must.
+	// the charter names. nil: the log logs neither, and another provider must.
 	Provider event.Signer
-	// Policy, if not nil, is a witness policy that published heads must meet
-	// beside those of the charters, and says where witnesses are: a URL in it
+	// Policy, if not nil, is a witness policy that published heads must meet in
+	// addition to those of the charters. It says where witnesses are: a URL in it
 	// counts before one in a charter. Each witness that is to be asked has a
 	// URL; those that share one are asked together.
 	Policy *tlog.Policy
-	// Recovery, if not nil, is the exact bytes of an amendment that as many charter
-	// keys have signed as the charter before it asks of a recovery, and that the
-	// operator has decided to accept: for a log whose key is lost, or whose
-	// witnesses are. Open logs it, unless it is logged. The head that first contains
-	// it meets its policy alone, and is signed by its keys alone.
+	// Recovery, if not nil, is the exact bytes of an amendment that the operator has
+	// decided to accept, for a log that has lost its key or its witnesses. As many
+	// charter keys have signed it as the charter before it asks of a recovery. Open
+	// logs it, unless it is logged. The head that first contains it meets its policy
+	// alone, and is signed by its keys alone.
 	Recovery []byte
 
 	// Interval is the least time between two signed heads. 0: 200 ms.
@@ -103,7 +112,7 @@ type Config struct {
 
 	// Logger gets what the operator should know. nil: slog.Default().
 	Logger *slog.Logger
-	// Registry gets the metrics. nil: they are counted, and not shown.
+	// Registry gets the metrics. nil: they are counted and not shown.
 	Registry prometheus.Registerer
 	// HTTP is used to ask witnesses. nil: a client of its own.
 	HTTP *http.Client
@@ -121,7 +130,7 @@ func (c Config) withDefaults() Config {
 	c.MaxStreams = cmp.Or(c.MaxStreams, 16)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.HTTP == nil {
-		c.HTTP = witnessHTTP()
+		c.HTTP = cosign.NewHTTP()
 	}
 	return c
 }
@@ -146,129 +155,121 @@ const DefaultMaxBatch = 1024
 // Log is a running log.
 type Log struct {
 	cfg       Config
-	origin    string
-	caches    *stateDir
-	index     *eventIndex
-	admission *admission
-	book      *book
-	clock     *clock
+	caches    *state.Dir
+	index     *entries.Index
+	ledger    *liveLedger
 	sequencer *sequencer
 	publisher *publisher
-	keeper    *keeper
+	intake    *intake
+	keeper    *duty.Keeper
 	reads     *reads
 	status    *status
 	metrics   *metrics
 
-	inFlight *semaphore.Weighted // one for each event that is submitted alone
-	bytes    *semaphore.Weighted // their bytes
-	streams  *semaphore.Weighted
-
-	draining   context.Context // ends with admission
-	drain      context.CancelFunc
-	working    context.Context // ends with Stop
-	abandon    context.CancelFunc
+	drain      context.CancelFunc // ends admission
+	abandon    context.CancelFunc // ends the sequencer's work
 	sequencing sync.WaitGroup
 	keeping    sync.WaitGroup
 }
 
-// Open starts the log in cfg.StateDir. It refuses a tree that does not contain
-// the recorded head, with an error that says what happened and what to do:
-// [ErrTreeBehind], [ErrTreeConflict]; and a second instance. When it returns, reads are served; events are admitted once enough
-// witnesses have been heard. ctx bounds the opening only. After an error the
-// engine is still the caller's to close.
+// Open starts the log in cfg.StateDir. It refuses a tree that does not contain the
+// recorded head, with an error that says what happened and what to do
+// ([ErrTreeBehind], [ErrTreeConflict]), and a second instance. When it returns, reads
+// are served; events are admitted once enough witnesses have been heard. ctx bounds
+// the opening only. After an error the engine is still the caller's to close.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	dir, err := openStateDir(cfg.StateDir, cfg.State != nil, false)
+	var dir *state.Dir
+	var err error
+	if cfg.State != nil {
+		dir, err = state.OpenCaches(cfg.StateDir)
+	} else if dir, err = state.OpenDir(cfg.StateDir); err == nil {
+		cfg.State = dir
+	}
 	if err != nil {
 		return nil, err
 	}
-	if cfg.State == nil {
-		cfg.State = dir
-	}
 	l, err := open(ctx, cfg, dir, func() *loaded { return nil })
 	if err != nil {
-		return nil, errors.Join(err, dir.close())
+		return nil, errors.Join(err, dir.Close())
 	}
 	l.start()
 	return l, nil
 }
 
-// open loads all parts, and starts none. followed hands over what was read of the tree
+// open loads all parts, and starts none. followed returns what was read of the tree
 // before, or nil.
-func open(ctx context.Context, cfg Config, caches *stateDir, followed func() *loaded) (*Log, error) {
-	st := record{cfg.State}
-	if err := st.checkKeys(cfg.Keys); err != nil {
+func open(ctx context.Context, cfg Config, caches *state.Dir, followed func() *loaded) (*Log, error) {
+	record := chain.Record{Store: cfg.State}
+	if err := record.CheckKeys(cfg.Keys); err != nil {
 		return nil, err
 	}
-	l := &Log{
-		cfg:     cfg,
-		origin:  st.Settings().Origin,
-		caches:  caches,
-		status:  newStatus(cfg.State.Held),
-		metrics: newMetrics(),
-		clock:   &clock{logger: cfg.Logger},
-
-		inFlight: semaphore.NewWeighted(cfg.MaxInFlight),
-		bytes:    semaphore.NewWeighted(cfg.MaxInFlightBytes),
-		streams:  semaphore.NewWeighted(int64(cfg.MaxStreams)),
-	}
-	head, err := loadHead(ctx, st, cfg.Keys, l.clock, cfg.Recovery != nil)
+	head, err := chain.LoadHead(ctx, record, cfg.Keys, cfg.Recovery != nil)
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	signed := &head.signed.Head
+	signed := &head.Signed().Head
 	size, _, err := cfg.Engine.Tree(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("opening the log: %w", treeError(err))
+		return nil, fmt.Errorf("opening the log: %w", chain.TreeError(err))
 	}
 	if size < signed.Size {
 		return nil, fmt.Errorf("opening the log: %w (the tree has %d entries, the head %d)", ErrTreeBehind, size, signed.Size)
 	}
 	w := followed()
 	if w == nil {
-		if w, err = load(ctx, caches, cfg.Engine, signed, size, cfg.Logger); err != nil {
+		if w, err = load(ctx, caches, cfg.Engine, true, signed, size, cfg.Logger); err != nil {
 			return nil, fmt.Errorf("opening the log: %w", err)
 		}
+		w.tree.Use(cfg.Engine)
 	} else {
 		err = w.use(ctx, cfg.Engine, signed, size)
 	}
+	l := &Log{
+		cfg: cfg, caches: caches, index: w.index, ledger: w.ledger,
+		status: newStatus(cfg.State.Held), metrics: newMetrics(),
+	}
 	if err == nil {
-		w.tree.engine, w.book.metrics, l.index, l.book = cfg.Engine, l.metrics, w.index, w.book
-		err = l.assemble(ctx, w.tree, head)
+		w.ledger.metrics = l.metrics
+		err = l.assemble(ctx, w, head)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening the log: %w", errors.Join(err, w.index.close()))
+		return nil, fmt.Errorf("opening the log: %w", errors.Join(err, w.index.Close()))
 	}
 	return l, nil
 }
 
-// assemble makes the parts of what was read of the tree.
-func (l *Log) assemble(ctx context.Context, tree *tree, head *head) (err error) {
+// assemble makes the parts from what was read of the tree.
+func (l *Log) assemble(ctx context.Context, w *loaded, head *chain.Head) (err error) {
+	clock := &cosign.Clock{Logger: l.cfg.Logger}
 	if l.cfg.Recovery != nil {
-		if err := l.takeOver(ctx, tree, head); err != nil {
+		if err := w.takeOver(ctx, &l.cfg, head, clock); err != nil {
 			return fmt.Errorf("the recovery: %w", err)
 		}
 	}
-	l.admission = &admission{origin: l.origin, book: l.book, clock: l.clock}
-	if l.publisher, err = newPublisher(ctx, l.cfg, head, l.book, l.clock, l.status, l.metrics); err != nil {
+	if l.publisher, err = newPublisher(ctx, l.cfg, head, l.ledger, clock, l.status, l.metrics); err != nil {
 		return err
 	}
 	l.reads = &reads{&l.publisher.published, l.cfg.Engine, l.publisher.prover, l.cfg.Logger}
-	l.sequencer = newSequencer(l.cfg, tree, l.book, l.index, l.status, l.metrics, l.publisher.wake)
-	l.keeper = newKeeper(l.cfg, l.book, l.publisher, l.sequencer, l.clock, l.metrics)
-	if err := l.keeper.clean(ctx); err != nil {
+	l.sequencer = newSequencer(l.cfg, w.tree, l.ledger, l.index, l.status, l.metrics, l.publisher.wake)
+	l.intake = newIntake(l, &admission{origin: l.Origin(), ledger: l.ledger, clock: clock})
+	l.keeper = duty.New(duty.Config{
+		Origin: l.Origin(), Vault: l.cfg.Vault, Signer: l.cfg.Provider, Log: ownEvents{l.ledger, l.sequencer},
+		Feed: l.publisher, Now: clock.Now, Metrics: l.metrics, Logger: l.cfg.Logger,
+	})
+	if err := l.keeper.Clean(ctx); err != nil {
 		return err
 	}
 	l.warn()
 	return l.metrics.show(l.cfg.Registry)
 }
 
-// warn says what this configuration leaves to others.
+// warn logs what this configuration leaves to others.
 func (l *Log) warn() {
-	c, key := l.book.view.Load().inForce(), l.cfg.Provider
+	c, key := l.ledger.view.Load().inForce(), l.cfg.Provider
 	switch {
 	case !c.Witnesses.NeedsWitnesses():
 		l.cfg.Logger.Warn("the charter asks for no witness: no time can be proven, so the log anchors and discloses nothing by itself")
@@ -285,15 +286,34 @@ func (l *Log) warn() {
 func (l *Log) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	l.publisher.stop = stop
-	l.draining, l.drain = context.WithCancel(ctx)
-	l.working, l.abandon = context.WithCancel(context.Background())
-	l.sequencing.Go(func() { l.sequencer.run(l.working) })
+	l.intake.draining, l.drain = context.WithCancel(ctx)
+	working, abandon := context.WithCancel(context.Background())
+	l.abandon = abandon
+	l.sequencing.Go(func() { l.sequencer.run(working) })
 	go l.publisher.run(ctx)
-	l.keeping.Go(func() { l.keeper.run(l.draining) })
+	l.keeping.Go(func() { l.keeper.Run(l.intake.draining) })
+}
+
+// Submit admits one event, given in the encoding of [event.Submission], and waits.
+// For the errors, see problemOf.
+func (l *Log) Submit(ctx context.Context, submission []byte, wait Wait) (*Result, error) {
+	return l.intake.submit(ctx, submission, wait)
+}
+
+// Handler returns the log's HTTP interface: POST /events, GET /charter, and the reads
+// of tlog-tiles for what is published. It has no metrics, profiles and the like. The
+// server should bound headers, idle connections and the time of a request; a stream
+// moves its deadlines by itself.
+//
+// Paths are compared as they are sent: no other spelling of one is known, and
+// nothing is ever mapped onto a directory.
+func (l *Log) Handler() http.Handler {
+	events := func(w http.ResponseWriter, r *http.Request) error { return serveEvents(l.intake, w, r) }
+	return handler(events, l.reads, l.status.err)
 }
 
 // Origin returns the log's origin.
-func (l *Log) Origin() string { return l.origin }
+func (l *Log) Origin() string { return l.ledger.origin }
 
 // Err returns nil if the log admits events, else why it does not.
 func (l *Log) Err() error { return l.status.err() }
@@ -305,10 +325,10 @@ func (l *Log) Drain() {
 	l.drain()
 }
 
-// Stop ends all work at once, for good, since this process may not write any more:
-// nothing is sequenced, signed or published after what is just being written, and
-// all that is under way is answered with the reason, or with where it is in the
-// tree. [Log.Close] is still to be called, and takes no time then.
+// Stop ends all work at once, for good, because this process may not write any more.
+// Nothing is sequenced, signed or published after what is just being written. Each
+// event under way is answered with the reason, or with its place in the tree.
+// [Log.Close] must still be called, and takes no time then.
 func (l *Log) Stop(reason error) {
 	l.status.halt(reason)
 	l.Drain()
@@ -327,11 +347,11 @@ func (l *Log) Close(ctx context.Context) error {
 	l.sequencing.Wait()
 	err := l.publisher.finish(ctx)
 	if !l.sequencer.stale {
-		err = errors.Join(err, l.book.save())
+		err = errors.Join(err, l.ledger.save())
 	}
 	l.abandon()
 	l.metrics.hide(l.cfg.Registry)
-	err = errors.Join(err, l.index.close(), l.cfg.Engine.Close(ctx), l.caches.close())
+	err = errors.Join(err, l.index.Close(), l.cfg.Engine.Close(ctx), l.caches.Close())
 	if err != nil {
 		return fmt.Errorf("closing the log: %w", err)
 	}

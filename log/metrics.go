@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/vasistas/vasistas/log/internal/cosign"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
@@ -30,7 +31,7 @@ func (f family) histogram(name, help string, buckets []float64) prometheus.Histo
 	return promauto.With(f).NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
 }
 
-// show adds the metrics to a registry; nil: they are counted, and not shown.
+// show adds the metrics to a registry; nil: they are counted and not shown.
 func (f family) show(reg prometheus.Registerer) error {
 	if reg == nil {
 		return nil
@@ -47,8 +48,8 @@ func (f family) hide(reg prometheus.Registerer) {
 	}
 }
 
-// metrics are what /metrics shows. Every label has few values, none of which a
-// stranger chooses: event types, codes of problems, names of the policy.
+// metrics are what /metrics shows. Every label has few values, and no submitter chooses
+// them: event types, codes of problems, names of the policy.
 type metrics struct {
 	family                               // with all of these
 	events        *prometheus.CounterVec // by type and outcome
@@ -124,22 +125,35 @@ func (m *metrics) witness(name string, err error) {
 	outcome := "failed"
 	if err == nil {
 		outcome = "cosigned"
-	} else if errors.Is(err, errBusy) {
+	} else if errors.Is(err, cosign.ErrBusy) {
 		outcome = "busy"
 	}
 	m.witnesses.WithLabelValues(name, outcome).Inc()
 }
 
-// owed shows what is overdue and open.
-func (m *metrics) owed(rules map[string]int, open int) {
+// Own implements [duty.Metrics].
+func (m *metrics) Own(what string, err error) {
+	outcome := "logged"
+	if err != nil {
+		outcome = "failed"
+	}
+	m.disclosures.WithLabelValues(what, outcome).Inc()
+}
+
+// Lost implements [duty.Metrics].
+func (m *metrics) Lost() { m.lost.Inc() }
+
+// Owed implements [duty.Metrics].
+func (m *metrics) Owed(overdue map[string]int, open int) {
 	m.overdue.Reset()
-	for rule, n := range rules {
+	for rule, n := range overdue {
 		m.overdue.WithLabelValues(rule).Set(float64(n))
 	}
 	m.open.Set(float64(open))
 }
 
-func (m *metrics) vault(s vault.Stats) {
+// Vault implements [duty.Metrics].
+func (m *metrics) Vault(s vault.Stats) {
 	m.vaultRecords.Set(float64(s.Records))
 	m.vaultBytes.Set(float64(s.FileBytes))
 	m.vaultDamaged.Set(float64(s.DamagedFiles))

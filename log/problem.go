@@ -12,6 +12,8 @@ import (
 
 	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/internal/chain"
+	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
@@ -66,11 +68,11 @@ var answers = []struct {
 	{errQueueFull, problem.QueueFull, "Queue full", time.Second},
 	{errStreams, problem.QueueFull, "Queue full", 5 * time.Second},
 	{errStandby, problem.Standby, "Standby", time.Second},
-	{ErrOusted, problem.Standby, "Standby", time.Second},
+	{state.ErrOusted, problem.Standby, "Standby", time.Second},
 	{ErrClosing, problem.ShuttingDown, "Shutting down", 5 * time.Second},
 	{errReading, problem.Internal, "Tree unreadable", 0},
 	{errOutcomeUnknown, problem.Storage, "Not stored", 5 * time.Second},
-	{errState, problem.Storage, "Not stored", 5 * time.Second},
+	{chain.ErrState, problem.Storage, "Not stored", 5 * time.Second},
 }
 
 // problemOf maps an error to its answer.
@@ -78,7 +80,7 @@ func problemOf(err error) *problem.Problem {
 	var (
 		unproven *noProof
 		rule     *RuleError
-		beside   *vault.SubmissionError
+		vaulted  *vault.SubmissionError
 		detail   = err.Error()
 	)
 	switch {
@@ -92,7 +94,7 @@ func problemOf(err error) *problem.Problem {
 		return p
 	case errors.As(err, &rule):
 		return ruleProblem(rule)
-	case errors.As(err, &beside):
+	case errors.As(err, &vaulted):
 		return problem.New(problem.Openings, "Openings or notices do not match", detail)
 	}
 	for _, a := range answers {

@@ -8,33 +8,33 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/duty"
+	"github.com/vasistas/vasistas/log/internal/chain"
+	"github.com/vasistas/vasistas/log/internal/cosign"
+	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// publisher turns the growing tree into published checkpoints. One goroutine,
-// run, owns everything but what is said to be shared.
+// publisher turns the growing tree into published checkpoints. The goroutine run owns
+// every field that has no other comment.
 type publisher struct {
 	cfg       Config
-	record    record
-	head      *head
-	book      *book
-	prover    *prover.Prover
-	clock     *clock
-	demand    *demand                   // of the next head to publish
-	clients   map[string]*witnessClient // all there ever were, by URL
-	witnesses []*witnessClient          // those that the demand asks
-	status    *status
-	metrics   *metrics
+	head      *chain.Head
+	ledger    *liveLedger
+	prover    *prover.Prover // shared
+	clock     *cosign.Clock  // shared
+	witnesses *cosign.Witnesses
+	demand    *cosign.Demand // of the next head to publish
+	status    *status        // shared
+	metrics   *metrics       // shared
 	logger    *slog.Logger
 
-	grew     chan struct{} // has room for one
-	requests sync.WaitGroup
+	grew chan struct{} // has room for one
 
 	stop     context.CancelFunc // ends run, whatever it is doing
 	draining context.Context    // ends when the tree does not grow any more
@@ -56,33 +56,26 @@ type publication struct {
 	fresh      bool   // published by this process
 }
 
-func newPublisher(ctx context.Context, cfg Config, h *head, b *book, c *clock, s *status, m *metrics) (*publisher, error) {
+func newPublisher(ctx context.Context, cfg Config, h *chain.Head, ll *liveLedger, c *cosign.Clock, s *status, m *metrics) (*publisher, error) {
 	p := &publisher{
-		cfg: cfg, record: h.record, head: h, book: b, prover: b.pages.prover, clock: c, status: s, metrics: m, logger: cfg.Logger,
-		clients: make(map[string]*witnessClient),
-		grew:    make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
+		cfg: cfg, head: h, ledger: ll, prover: ll.pages.Prover, clock: c, status: s, metrics: m, logger: cfg.Logger,
+		witnesses: cosign.New(cosign.Config{
+			Policy: cfg.Policy, Timeout: cfg.WitnessTimeout, HTTP: cfg.HTTP, Prover: ll.pages.Prover, Clock: c,
+			Store: cfg.State, Observe: m.witness, Logger: cfg.Logger,
+		}),
+		grew: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
 	}
 	p.draining, p.drain = context.WithCancel(context.Background())
-	v := b.view.Load()
-	if _, err := v.signersOf(cfg.Keys, v.inForce().Index+2); err != nil {
+	v := ll.view.Load()
+	if _, err := chain.Signers(cfg.Keys, v.inForce().LogKeys); err != nil {
 		return nil, err
 	}
 	// A later head than the recorded one would have met the policy in force there.
-	p.setDemand(v.hearing(h.signed.Size))
-	if err := p.demand.reachable(len(cfg.Keys)); err != nil {
+	p.demand = p.witnesses.SetDemand(v.hearing(h.Signed().Size), v.allLogKeys())
+	if err := p.demand.Reachable(len(cfg.Keys)); err != nil {
 		return nil, err
 	}
 	return p, p.loadPublished(ctx)
-}
-
-// setDemand says what the next head to publish must meet, apart from the
-// operator's own policy.
-func (p *publisher) setDemand(charters []*tlog.Policy) {
-	d := newDemand(charters, p.cfg.Policy)
-	if p.demand != nil && slices.Equal(d.policies, p.demand.policies) {
-		return
-	}
-	p.demand, p.witnesses = d, p.clientsOf(d)
 }
 
 // wake tells the publisher that the tree has grown.
@@ -97,22 +90,35 @@ func nudge(c chan<- struct{}) {
 	}
 }
 
-// current returns what is published, or nil, and a channel that is closed when
-// that changes.
+// Published implements [duty.Feed].
+func (p *publisher) Published() (*duty.Head, <-chan struct{}) {
+	pub, changed := p.current()
+	if pub == nil {
+		return nil, changed
+	}
+	c := p.ledger.view.Load().at(pub.checkpoint.Size)
+	return &duty.Head{Checkpoint: pub.checkpoint, Charter: c, Time: int64(pub.after), Fresh: pub.fresh}, changed
+}
+
+// Refresh implements [duty.Feed].
+func (p *publisher) Refresh() { p.wake() }
+
+// current returns what is published, or nil, and a channel that is closed at the next
+// publication.
 func (p *publisher) current() (*publication, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.published.Load(), p.changed
 }
 
-// loadPublished takes up what was published last. If it does not meet the
-// policy any more, or is damaged, nothing is served until the next round, which
-// publishes the recorded head or a later one.
+// loadPublished serves what was published last. If that does not meet the policy any
+// more, or is damaged, nothing is served until the next round, which publishes the
+// recorded head or a later one.
 func (p *publisher) loadPublished(ctx context.Context) error {
-	cp, err := p.record.published(ctx)
-	v := p.book.view.Load()
+	cp, err := p.head.Record.LastPublished(ctx)
+	v := p.ledger.view.Load()
 	if err == nil && cp != nil {
-		err = newDemand(v.policies(cp.Size, cp.Size), p.cfg.Policy).verify(cp, p.book.origin)
+		err = cosign.NewDemand(v.policies(cp.Size, cp.Size), p.cfg.Policy).Verify(cp, p.ledger.origin)
 	}
 	switch {
 	case err != nil:
@@ -120,11 +126,11 @@ func (p *publisher) loadPublished(ctx context.Context) error {
 		return nil
 	case cp == nil:
 		return nil
-	case cp.Size > p.head.signed.Size:
-		return fmt.Errorf("%w (the published checkpoint has %d entries, the recorded head %d)", ErrLogBehind, cp.Size, p.head.signed.Size)
+	case cp.Size > p.head.Signed().Size:
+		return fmt.Errorf("%w (the published checkpoint has %d entries, the recorded head %d)", ErrLogBehind, cp.Size, p.head.Signed().Size)
 	}
 	after := loggedAfter(v, cp)
-	p.clock.remember(after)
+	p.clock.Remember(after)
 	p.published.Store(&publication{checkpoint: cp, bytes: cp.Bytes(), charter: v.at(cp.Size).Index, after: after})
 	return nil
 }
@@ -141,7 +147,7 @@ func loggedAfter(v *view, cp *tlog.Checkpoint) uint64 {
 // run publishes until ctx ends, or all is published after drain.
 func (p *publisher) run(ctx context.Context) {
 	defer close(p.done)
-	defer p.requests.Wait()
+	defer p.witnesses.Wait()
 	defer p.stop()
 	if !p.hearWitnesses(ctx) {
 		return
@@ -157,10 +163,43 @@ func (p *publisher) run(ctx context.Context) {
 		} else {
 			failures++
 		}
-		if p.draining.Err() != nil && p.last == nil && p.head.signed.Size == p.book.edge.Load().size {
+		if p.draining.Err() != nil && p.last == nil && p.head.Signed().Size == p.ledger.edge.Load().Size {
 			return
 		}
 		p.wait(ctx, began, failures)
+	}
+}
+
+// hearWitnesses offers the recorded head to the witnesses until so many have
+// cosigned it that no quorum can have seen a later one. It returns false if the
+// log must not go on, or is being shut down.
+func (p *publisher) hearWitnesses(ctx context.Context) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.draining, cancel)()
+	heard := make(cosign.Lines)
+	for wait := p.cfg.Interval; ; wait = min(2*wait, 5*time.Second) {
+		err := p.witnesses.Hear(ctx, p.head.Signed(), heard)
+		if err == nil {
+			p.status.set(&p.status.publisher, nil)
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		if errors.Is(err, ErrLogBehind) || errors.Is(err, ErrForked) {
+			p.status.halt(err)
+			p.logger.Error("the log will sign nothing", "err", err)
+			return false
+		}
+		if p.status.set(&p.status.publisher, fmt.Errorf("%w: %w", ErrStarting, err)) {
+			p.logger.Warn("waiting for witnesses", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(wait):
+		}
 	}
 }
 
@@ -181,7 +220,7 @@ func (p *publisher) wait(ctx context.Context, began time.Time, failures int) {
 		return
 	case <-time.After(p.cfg.Interval - time.Since(began)):
 	}
-	if pub := p.published.Load(); pub != nil && pub.checkpoint.Size < p.book.edge.Load().size {
+	if pub := p.published.Load(); pub != nil && pub.checkpoint.Size < p.ledger.edge.Load().Size {
 		return // it was a step, or the tree has grown meanwhile
 	}
 	select {
@@ -237,7 +276,7 @@ func (p *publisher) finish(ctx context.Context) error {
 		published = pub.checkpoint.Size
 	}
 	// A log that has not begun to publish, or has stopped for good, has said so.
-	if err = errors.Join(err, p.last); err != nil && published < p.book.edge.Load().size {
+	if err = errors.Join(err, p.last); err != nil && published < p.ledger.edge.Load().Size {
 		return fmt.Errorf("what was sequenced last, from entry %d on, is durable, and will be published after the next start: %w", published, err)
 	}
 	return nil
@@ -245,25 +284,25 @@ func (p *publisher) finish(ctx context.Context) error {
 
 // round signs what the tree has grown by, gathers cosignatures, and publishes.
 func (p *publisher) round(ctx context.Context) error {
-	edge := p.book.edge.Load()
-	v := p.book.view.Load()
-	p.metrics.treeSize.Set(float64(edge.size))
+	edge := *p.ledger.edge.Load()
+	v := p.ledger.view.Load()
+	p.metrics.treeSize.Set(float64(edge.Size))
 	next, err := p.next(ctx, v, edge)
 	if err != nil {
 		return err
 	}
-	if err := p.head.advance(ctx, *next, v); err != nil {
+	if err := p.head.Advance(ctx, next, v.logKeys(next.Size), p.clock.Now()); err != nil {
 		return err
 	}
-	if pub := p.published.Load(); p.draining.Err() != nil && pub != nil && pub.checkpoint.Size == p.head.signed.Size {
+	if pub := p.published.Load(); p.draining.Err() != nil && pub != nil && pub.checkpoint.Size == p.head.Signed().Size {
 		return nil
 	}
-	p.setDemand(v.policies(p.from(), p.head.signed.Size))
-	if err := p.demand.reachable(len(p.head.signed.Signatures)); err != nil {
+	p.demand = p.witnesses.SetDemand(v.policies(p.from(), p.head.Signed().Size), v.allLogKeys())
+	if err := p.demand.Reachable(len(p.head.Signed().Signatures)); err != nil {
 		return fmt.Errorf("%w: %w", tlog.ErrNoQuorum, err)
 	}
 	began := time.Now()
-	cp, err := p.gather(ctx)
+	cp, err := p.witnesses.Gather(ctx, p.head.Signed(), p.cfg.Interval/4)
 	p.metrics.gather.Observe(time.Since(began).Seconds())
 	if err != nil {
 		return err
@@ -277,43 +316,43 @@ func (p *publisher) from() uint64 {
 		return pub.checkpoint.Size
 	}
 	// So that one that ends with an amendment meets the old policy too.
-	return p.head.signed.Size - 1
+	return p.head.Signed().Size - 1
 }
 
-// next returns the head to publish next: that of the tree or, if there is an
-// amendment before, the one that ends with it, so that whoever comes later finds the
-// step from the old policy to the new one.
-func (p *publisher) next(ctx context.Context, v *view, e *edge) (*edge, error) {
-	size := max(v.step(p.from(), e.size), p.head.signed.Size)
-	if size >= e.size {
+// next returns the edge to publish next: that of the tree or, if there is an amendment
+// before, the one that ends with it. So a later reader finds the step from the old
+// policy to the new one.
+func (p *publisher) next(ctx context.Context, v *view, e chain.Edge) (chain.Edge, error) {
+	size := max(v.step(p.from(), e.Size), p.head.Signed().Size)
+	if size >= e.Size {
 		return e, nil
 	}
-	root, err := provenRoot(ctx, p.prover, size, &tlog.Head{Size: e.size, Root: e.root})
+	root, err := chain.ProvenRoot(ctx, p.prover, size, e)
 	if err != nil {
-		return nil, treeError(err)
+		return e, chain.TreeError(err)
 	}
-	return &edge{size, root}, nil
+	return chain.Edge{Size: size, Root: root}, nil
 }
 
-// publish checks once more, on the very bytes, that the checkpoint meets the
-// policies, and makes it the published one.
+// publish parses the bytes to publish, checks once more that they meet the policies, and
+// makes them the published checkpoint.
 func (p *publisher) publish(ctx context.Context, v *view, cp *tlog.Checkpoint) error {
 	b := cp.Bytes()
 	cp, err := tlog.ParseCheckpoint(b)
 	if err != nil {
 		return fmt.Errorf("the checkpoint to publish: %w", err)
 	}
-	if err := p.demand.verify(cp, p.book.origin); err != nil {
+	if err := p.demand.Verify(cp, p.ledger.origin); err != nil {
 		return fmt.Errorf("the checkpoint to publish: %w", err)
 	}
 	if pub := p.published.Load(); pub != nil && pub.checkpoint.Size > cp.Size {
 		return fmt.Errorf("the checkpoint to publish has %d entries, and one with %d is published", cp.Size, pub.checkpoint.Size)
 	}
-	if err := p.record.publish(ctx, Published{b, v.at(cp.Size).Index}); err != nil {
+	if err := p.head.Record.SetPublished(ctx, state.Published{Checkpoint: b, Charter: v.at(cp.Size).Index}); err != nil {
 		return err
 	}
 	after := loggedAfter(v, cp)
-	p.clock.witness(after)
+	p.clock.Set(after)
 	p.mu.Lock()
 	p.published.Store(&publication{checkpoint: cp, bytes: b, charter: v.at(cp.Size).Index, after: after, fresh: true})
 	close(p.changed)

@@ -5,6 +5,7 @@ package log
 
 import (
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,11 +16,12 @@ import (
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/internal/chain"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// reads serves what is published: the same bytes from the process that writes the
-// log and from any other that can read its tiles.
+// reads serves what is published: the same bytes from the active instance as from a
+// standby.
 type reads struct {
 	published *atomic.Pointer[publication]
 	tiles     tlog.TileReader
@@ -42,14 +44,14 @@ func (r *reads) serveCheckpoint(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // serveCharter serves the charter in force at the published size, as its entry, and
-// its index in a header. A reader that has no earlier head believes it no more than
-// the entry itself, which it can prove.
+// its index in a header. A reader can prove the entry; that it is in force is only the
+// log's claim.
 func (r *reads) serveCharter(w http.ResponseWriter, req *http.Request) error {
 	pub := r.published.Load()
 	if pub == nil {
 		return errUnpublished
 	}
-	entry, err := readProven(req.Context(), r.tiles, r.prover, pub.charter, &edge{pub.checkpoint.Size, pub.checkpoint.Root})
+	entry, err := chain.ReadProven(req.Context(), r.tiles, r.prover, pub.charter, chain.EdgeOf(&pub.checkpoint.Head))
 	if err != nil {
 		r.logger.Error("the charter can't be read", "entry", pub.charter, "err", err)
 		return errReading
@@ -63,8 +65,8 @@ func (r *reads) serveCharter(w http.ResponseWriter, req *http.Request) error {
 }
 
 // serveTile: tlog-tiles, "Merkle Tree" and "Log entries". Only what a published
-// checkpoint commits to is served. The path is parsed into a tile, and never
-// used as one.
+// checkpoint commits to is served. The path is parsed into a tile, and no file path is
+// made of it.
 func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) error {
 	t, err := tlog.ParseTilePath(strings.TrimPrefix(req.URL.EscapedPath(), "/"))
 	if err != nil {
@@ -74,7 +76,7 @@ func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) error {
 	if pub == nil || !t.In(pub.checkpoint.Size) {
 		return errNotFound
 	}
-	// In the width that the engine has for sure.
+	// In the width that the engine certainly has.
 	whole := t
 	whole.Width = tiles.Width(max(t.Level, 0), t.Index, pub.checkpoint.Size)
 	b, err := r.tiles.ReadTile(req.Context(), whole)
@@ -101,6 +103,18 @@ func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) error {
 	h.Set("Content-Length", strconv.Itoa(len(b)))
 	w.Write(b)
 	return nil
+}
+
+// serveReady answers that the instance is ready, unless err says why it admits no
+// events, or nothing is published.
+func (r *reads) serveReady(w http.ResponseWriter, err error) error {
+	if err == nil && r.published.Load() == nil {
+		err = errors.New("nothing is published yet")
+	}
+	if err != nil {
+		return err
+	}
+	return writeText(w, "ready\n")
 }
 
 // acceptsGzip follows RFC 9110, section 12.5.3, as far as gzip goes.

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vasistas/vasistas/log/recover"
+
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
@@ -51,8 +53,8 @@ func (w *world) mirror() string {
 }
 
 // recovery is how the world's log is recovered.
-func (w *world) recovery() log.RecoverConfig {
-	return log.RecoverConfig{
+func (w *world) recovery() recover.Config {
+	return recover.Config{
 		StateDir: w.state(), Keys: w.keys, Policy: w.policy, TreeDir: w.tree(),
 		OpenTree: func(ctx context.Context, dir string) (log.Engine, error) {
 			return tesserax.Open(ctx, dir, log.DefaultMaxBatch)
@@ -61,11 +63,11 @@ func (w *world) recovery() log.RecoverConfig {
 	}
 }
 
-// recover runs log.Recover from a copy.
-func (w *world) recover(from log.Source) (*log.Recovered, error) {
+// recover runs recover.Run from a copy.
+func (w *world) recover(from recover.Source) (*recover.Result, error) {
 	cfg := w.recovery()
 	cfg.Source = from
-	return log.Recover(w.t.Context(), cfg)
+	return recover.Run(w.t.Context(), cfg)
 }
 
 // newTree makes an empty tree, or opens the one that is there.
@@ -80,11 +82,11 @@ func newTree(t testing.TB, dir string) log.Engine {
 }
 
 // move moves the log's tree to another directory; from may be nil.
-func (w *world) move(from log.Source, dir string) (rec *log.Recovered, err error) {
+func (w *world) move(from recover.Source, dir string) (rec *recover.Result, err error) {
 	cfg := w.recovery()
 	cfg.Source = from
 	cfg.OpenTo = func(context.Context) (log.Engine, error) { return newTree(w.t, dir), nil }
-	return log.Recover(w.t.Context(), cfg)
+	return recover.Run(w.t.Context(), cfg)
 }
 
 // story is a log of 330 published entries, stopped, with a backup from when it had
@@ -469,7 +471,7 @@ func TestRecoverInterrupted(t *testing.T) {
 	w := s.clone(t, 2)
 	check(t, os.RemoveAll(w.tree()))
 	calls := 0
-	_, err := log.Recover(ctx, log.RecoverConfig{
+	_, err := recover.Run(ctx, recover.Config{
 		StateDir: w.state(), Keys: w.keys, Policy: w.policy, Source: client.Dir(s.late), TreeDir: w.tree(),
 		OpenTree: func(ctx context.Context, dir string) (log.Engine, error) {
 			e, err := tesserax.Open(ctx, dir, log.DefaultMaxBatch)
@@ -506,7 +508,7 @@ func TestMove(t *testing.T) {
 	whole.stop()
 	for _, c := range []struct {
 		name     string
-		from     log.Source
+		from     recover.Source
 		harm     func(t *testing.T, w *world)
 		salvaged uint64
 	}{
@@ -527,7 +529,7 @@ func TestMove(t *testing.T) {
 			cfg.OpenTo = func(context.Context) (log.Engine, error) {
 				return failing{newTree(t, dir), func() error { return errors.New("power cut") }, true}, nil
 			}
-			if _, err := log.Recover(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "power cut") {
+			if _, err := recover.Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "power cut") {
 				t.Fatalf("the first attempt: %v", err)
 			}
 			rec, err := w.move(c.from, dir)

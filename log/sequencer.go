@@ -12,7 +12,10 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/duty"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/internal/chain"
+	"github.com/vasistas/vasistas/log/internal/entries"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -24,7 +27,7 @@ type submission struct {
 
 // sequenced is the answer to a submission.
 type sequenced struct {
-	logged
+	entries.Logged
 	duplicate bool // the event was logged before
 	err       error
 }
@@ -41,15 +44,15 @@ var errNotLogged = errors.New("the event was not logged")
 // as the next entry, gives the vault what it is to keep, and answers once an event
 // is durable and the tree was found to be what it must be.
 //
-// When it is in doubt about the tree it admits nothing, and looks again until
+// While it is in doubt about the tree it admits nothing, and reads the tree again until
 // the doubt is gone.
 type sequencer struct {
-	tree     *tree
-	book     *book
+	tree     *chain.Tree
+	ledger   *liveLedger
 	vault    *vault.Vault
-	index    *eventIndex
+	index    *entries.Index
 	maxBatch int
-	idle     time.Duration // between two checks of a tree that nobody writes to
+	idle     time.Duration // between two checks of a tree without new events
 	status   *status
 	metrics  *metrics
 	logger   *slog.Logger
@@ -59,7 +62,7 @@ type sequencer struct {
 
 	// Owned by run.
 	doubt    bool
-	stale    bool          // the book is ahead of the tree, or behind it
+	stale    bool          // the ledger is ahead of the tree, or behind it
 	busy     int           // events that were in flight after the last write
 	patience time.Duration // how long to wait for as many again
 
@@ -74,15 +77,15 @@ const maxPatience = 20 * time.Millisecond
 // that it can't write to.
 const doubtPause = 500 * time.Millisecond
 
-func newSequencer(cfg Config, t *tree, b *book, index *eventIndex, st *status, m *metrics, wake func()) *sequencer {
+func newSequencer(cfg Config, t *chain.Tree, ll *liveLedger, index *entries.Index, st *status, m *metrics, wake func()) *sequencer {
 	return &sequencer{
-		tree: t, book: b, vault: cfg.Vault, index: index, maxBatch: cfg.MaxBatch, idle: cfg.Refresh, status: st, metrics: m, logger: cfg.Logger, wake: wake,
-		queue: make(chan *submission, int(cfg.MaxInFlight)+cfg.MaxStreams*streamWindow+keeperWindow),
+		tree: t, ledger: ll, vault: cfg.Vault, index: index, maxBatch: cfg.MaxBatch, idle: cfg.Refresh, status: st, metrics: m, logger: cfg.Logger, wake: wake,
+		queue: make(chan *submission, int(cfg.MaxInFlight)+cfg.MaxStreams*streamWindow+duty.Window),
 	}
 }
 
-// submit queues an admitted event. The queue has room for all that admission
-// lets in.
+// submit queues an admitted event. The queue has room for every event that may be in
+// flight.
 func (s *sequencer) submit(ev *admitted) (<-chan sequenced, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -103,8 +106,8 @@ func (s *sequencer) close() {
 	}
 }
 
-// run sequences until the queue is closed and empty. What was admitted is
-// sequenced whoever has left: ctx ends with the whole log only.
+// run sequences until the queue is closed and empty. ctx ends with the whole log only:
+// an admitted event is sequenced even if its submitter has left.
 func (s *sequencer) run(ctx context.Context) {
 	timer := time.NewTimer(s.idle)
 	defer timer.Stop()
@@ -126,10 +129,9 @@ func (s *sequencer) run(ctx context.Context) {
 	}
 }
 
-// batch adds to first what else is waiting. Events mostly come from clients that
-// wait for an answer before they send the next: so if many were answered at once,
-// it waits a moment for all of them to be back, and shares the cost of a write
-// among them.
+// batch returns first and what else is waiting. Most clients wait for an answer before
+// they send the next event. So if many were answered at once, batch waits a moment until
+// all of them are back, and they share the cost of a write.
 func (s *sequencer) batch(first *submission) []*submission {
 	batch := []*submission{first}
 	var late <-chan time.Time
@@ -157,22 +159,22 @@ func (s *sequencer) batch(first *submission) []*submission {
 	return batch
 }
 
-// measure notes how many events were in flight when a write that took so long
-// ended.
+// measure records how many events were in flight when a write ended, and how long it
+// took.
 func (s *sequencer) measure(n int, took time.Duration) {
 	s.busy = min(n+len(s.queue), s.maxBatch)
 	s.patience = min(took/4, maxPatience)
 	s.metrics.batch(n, took)
 }
 
-// look checks the tree, and takes up what is there if that was in doubt.
+// look checks the tree, or reads it again if it was in doubt.
 func (s *sequencer) look(ctx context.Context) {
 	if s.doubt || s.stale {
 		_, err := s.catchUp(ctx)
 		s.decide(err)
 		return
 	}
-	s.decide(s.tree.check(ctx))
+	s.decide(s.tree.Check(ctx))
 }
 
 // decide stops or opens admission.
@@ -206,7 +208,7 @@ func (s *sequencer) sequence(ctx context.Context, batch []*submission) {
 		for i, a := range s.enter(ctx, part) {
 			part[i].done <- a
 			for _, other := range again[part[i].hash] {
-				// Its signatures may be others; the logged ones count.
+				// Its signatures may differ; the logged ones count.
 				a.duplicate = a.err == nil
 				other.done <- a
 			}
@@ -215,8 +217,8 @@ func (s *sequencer) sequence(ctx context.Context, batch []*submission) {
 	s.wake()
 }
 
-// enter judges and stores new events, and returns the answers to them. In their order,
-// it applies to the book those that may enter the log: each is judged by those before it.
+// enter applies new events to the ledger in their order, stores those that the rules
+// admit, and returns the answers to all.
 func (s *sequencer) enter(ctx context.Context, fresh []*submission) []sequenced {
 	answers := make([]sequenced, len(fresh))
 	if err := s.status.working(); err != nil {
@@ -227,7 +229,7 @@ func (s *sequencer) enter(ctx context.Context, fresh []*submission) []sequenced 
 	}
 	var in []int
 	for i, sub := range fresh {
-		if answers[i].err = s.book.add(sub.admitted); answers[i].err == nil {
+		if answers[i].err = s.ledger.add(sub.admitted); answers[i].err == nil {
 			in = append(in, i)
 		}
 	}
@@ -237,8 +239,8 @@ func (s *sequencer) enter(ctx context.Context, fresh []*submission) []sequenced 
 	return answers
 }
 
-// upToCharter returns the submissions up to the first charter. A head is published that
-// ends with it, so that has to be a size at which the engine can be read.
+// upToCharter returns the submissions up to the first charter. The head that ends with
+// the charter is published, so the engine must be readable at that size.
 func upToCharter(batch []*submission) []*submission {
 	for i, sub := range batch {
 		if sub.kind == event.TypeCharter {
@@ -248,26 +250,27 @@ func upToCharter(batch []*submission) []*submission {
 	return batch
 }
 
-// store makes durable what was applied, first what the vault keeps, and answers.
+// store makes the applied events durable, first what the vault keeps of them, and
+// answers.
 func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, answers []sequenced) {
-	entries, leaves := make([][]byte, len(in)), make([]tiles.Hash, len(in))
+	batch, leaves := make([][]byte, len(in)), make([]tiles.Hash, len(in))
 	var records []*vault.Record
 	for n, i := range in {
-		entries[n], leaves[n] = fresh[i].entry, fresh[i].leaf
+		batch[n], leaves[n] = fresh[i].entry, fresh[i].leaf
 		if fresh[i].record != nil {
 			records = append(records, fresh[i].record)
 		}
 	}
-	first := s.tree.size()
+	first := s.tree.Size()
 	began := time.Now()
 	var err error
 	if len(records) > 0 {
 		if err = s.vault.PutBatch(ctx, records); err != nil {
-			err = &stepError{err: err}
+			err = &chain.StepError{Err: err}
 		}
 	}
 	if err == nil {
-		err = s.tree.append(ctx, entries, leaves)
+		err = s.tree.Append(ctx, batch, leaves)
 	}
 	s.measure(len(in), time.Since(began))
 	if err != nil {
@@ -276,13 +279,13 @@ func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, an
 	}
 	hashes := make([][32]byte, len(in))
 	for n, i := range in {
-		answers[i].logged = logged{first + uint64(n), fresh[i].entry, fresh[i].leaf}
+		answers[i].Logged = entries.Logged{Index: first + uint64(n), Entry: fresh[i].entry, Leaf: fresh[i].leaf}
 		hashes[n] = fresh[i].hash
 	}
-	s.index.add(first, hashes...)
-	s.book.settle(s.tree)
-	if s.book.due() {
-		s.book.saveLater()
+	s.index.Add(first, hashes...)
+	s.ledger.commit(s.tree)
+	if s.ledger.due() {
+		s.ledger.saveLater()
 	}
 }
 
@@ -298,12 +301,12 @@ func (s *sequencer) split(ctx context.Context, batch []*submission) (fresh []*su
 			again[sub.hash] = append(again[sub.hash], sub)
 			continue
 		}
-		found, err := s.index.find(ctx, sub.hash)
+		known, err := s.index.Find(ctx, sub.hash)
 		switch {
 		case err != nil:
 			sub.done <- sequenced{err: err}
-		case found != nil:
-			sub.done <- sequenced{logged: *found, duplicate: true}
+		case known != nil:
+			sub.done <- sequenced{Logged: *known, duplicate: true}
 		default:
 			inBatch[sub.hash] = true
 			fresh = append(fresh, sub)
@@ -312,12 +315,13 @@ func (s *sequencer) split(ctx context.Context, batch []*submission) (fresh []*su
 	return fresh, again
 }
 
-// failed finds out what of a batch is in the tree after an error, and answers
-// accordingly. What was refused was judged by entries that may not be there.
+// failed finds out after an error which events of a batch are in the tree, and answers
+// accordingly. All others are answered with errNotLogged, also those that a rule
+// refused: the rules saw entries that may not be in the tree.
 func (s *sequencer) failed(ctx context.Context, fresh []*submission, in []int, answers []sequenced, cause error) {
 	s.logger.Error("sequencing failed", "entries", len(in), "err", cause)
 	s.stale = true
-	var step *stepError
+	var step *chain.StepError
 	var at map[tiles.Hash]uint64
 	err := cause
 	if errors.As(cause, &step) {
@@ -329,20 +333,20 @@ func (s *sequencer) failed(ctx context.Context, fresh []*submission, in []int, a
 	}
 	for _, i := range in {
 		if index, ok := at[fresh[i].leaf]; ok {
-			answers[i] = sequenced{logged: logged{index, fresh[i].entry, fresh[i].leaf}}
-		} else if err != nil && step != nil && step.asked {
+			answers[i] = sequenced{Logged: entries.Logged{Index: index, Entry: fresh[i].entry, Leaf: fresh[i].leaf}}
+		} else if err != nil && step != nil && step.Asked {
 			answers[i].err = fmt.Errorf("%w: %w", errOutcomeUnknown, cause)
 		}
 	}
 }
 
-// catchUp takes up what the tree has, and returns the indices of what is new by
-// leaf hash. If the book is not of that tree, it is opened again.
+// catchUp reads what the tree has, and returns the indices of the new entries by leaf
+// hash. If the ledger is not of that tree, it is opened again.
 func (s *sequencer) catchUp(ctx context.Context) (map[tiles.Hash]uint64, error) {
-	first, at := s.tree.size(), make(map[tiles.Hash]uint64)
+	first, at := s.tree.Size(), make(map[tiles.Hash]uint64)
 	var hashes [][32]byte
-	err := s.tree.catchUp(ctx, func(i uint64, entry []byte) error {
-		hash, err := eventHash(i, entry)
+	err := s.tree.CatchUp(ctx, func(i uint64, entry []byte) error {
+		hash, err := entries.EventHash(i, entry)
 		hashes = append(hashes, hash)
 		leaf := tiles.LeafHash(entry)
 		if _, ok := at[leaf]; !ok { // the first one counts
@@ -355,10 +359,10 @@ func (s *sequencer) catchUp(ctx context.Context) (map[tiles.Hash]uint64, error) 
 	}
 	if len(hashes) > 0 {
 		s.stale = true
-		s.index.add(first, hashes...)
+		s.index.Add(first, hashes...)
 	}
 	if s.stale {
-		if err := s.book.open(ctx, s.tree); err != nil {
+		if err := s.ledger.open(ctx, s.tree, true); err != nil {
 			return at, err
 		}
 		s.stale = false

@@ -22,6 +22,8 @@ import (
 
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/internal/chain"
+	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -55,8 +57,8 @@ const (
 //   - It does not open the log over a state that is behind what it has served.
 type Standby struct {
 	cfg       StandbyConfig
-	file      string    // remembers the checkpoint across restarts
-	caches    *stateDir // with the lock
+	file      string     // remembers the checkpoint across restarts
+	caches    *state.Dir // with the lock
 	published atomic.Pointer[publication]
 	reads     *reads
 	metrics   standbyMetrics
@@ -77,7 +79,7 @@ type Standby struct {
 
 // StandbyConfig configures [NewStandby].
 type StandbyConfig struct {
-	State State // for reading
+	State state.Store // for reading
 	// Tiles has at least the tree that is published.
 	Tiles tlog.TileReader
 	// Dir is this instance's own. It has the checkpoint that was served last, and the
@@ -103,11 +105,11 @@ type standbyMetrics struct {
 func NewStandby(cfg StandbyConfig) (*Standby, error) {
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	cfg.Shutdown = cmp.Or(cfg.Shutdown, 15*time.Second)
-	caches, err := openStateDir(cfg.Dir, true, false)
+	caches, err := state.OpenCaches(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Standby{cfg: cfg, file: caches.path("served"), caches: caches, grown: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+	s := &Standby{cfg: cfg, file: caches.Path("served"), caches: caches, grown: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	s.reads = &reads{&s.published, cfg.Tiles, prover.New(cfg.Tiles, 1024), cfg.Logger}
 	all := family{prometheus.NewRegistry()}
 	s.metrics = standbyMetrics{
@@ -118,7 +120,7 @@ func NewStandby(cfg StandbyConfig) (*Standby, error) {
 		followed: all.gauge("vasistas_log_followed_size", "Entries that this instance has read as a standby, and need not read to become active."),
 	}
 	if err := errors.Join(s.restore(), all.show(cfg.Registry)); err != nil {
-		return nil, errors.Join(err, caches.close())
+		return nil, errors.Join(err, caches.Close())
 	}
 	return s, nil
 }
@@ -146,11 +148,11 @@ func (s *Standby) parse(b []byte) (*publication, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q is no index of a charter", b[:text])
 	}
-	return s.publication(Published{b[text:], charter})
+	return s.publication(state.Published{Checkpoint: b[text:], Charter: charter})
 }
 
-func (s *Standby) publication(p Published) (*publication, error) {
-	cp, err := record{s.cfg.State}.parse(p.Checkpoint)
+func (s *Standby) publication(p state.Published) (*publication, error) {
+	cp, err := chain.Record{Store: s.cfg.State}.Parse(p.Checkpoint)
 	if err == nil && p.Charter >= cp.Size {
 		err = fmt.Errorf("the charter in force is entry %d of %d", p.Charter, cp.Size)
 	}
@@ -272,17 +274,17 @@ func (s *Standby) warm(ctx context.Context) (err error) {
 	}
 	head := &pub.checkpoint.Head
 	if s.loaded == nil {
-		s.loaded, err = load(ctx, s.caches, s.cfg.Tiles, head, head.Size, s.cfg.Logger)
+		s.loaded, err = load(ctx, s.caches, s.cfg.Tiles, false, head, head.Size, s.cfg.Logger)
 	} else if err = s.loaded.follow(ctx, head, head.Size); err != nil {
-		err = errors.Join(err, s.loaded.index.close())
+		err = errors.Join(err, s.loaded.index.Close())
 	}
 	if err != nil {
 		s.loaded = nil
 		return err
 	}
 	s.metrics.followed.Set(float64(head.Size))
-	if s.loaded.book.due() {
-		return s.loaded.book.save()
+	if s.loaded.ledger.due() {
+		return s.loaded.ledger.save()
 	}
 	return nil
 }
@@ -292,7 +294,7 @@ func (s *Standby) Close() (err error) {
 	if s.loaded != nil {
 		err = s.loaded.close()
 	}
-	return errors.Join(err, s.caches.close())
+	return errors.Join(err, s.caches.Close())
 }
 
 // Act makes this instance the active one until the lease is over, when it stops the log
@@ -328,7 +330,7 @@ func (s *Standby) Act(ctx, lease context.Context, prepare func(context.Context) 
 	if why != nil {
 		outcome = "lost"
 		logger.Warn("not active any more; the log is stopped", "why", why)
-		l.Stop(ErrOusted)
+		l.Stop(state.ErrOusted)
 		cancel()
 	}
 	s.end(closing, l)
@@ -353,7 +355,7 @@ func (s *Standby) open(ctx context.Context, prepare func(context.Context) (Confi
 	if err := cfg.check(); err != nil {
 		return nil, nil, errors.Join(err, kept.Close())
 	}
-	l, err := open(ctx, cfg, &stateDir{dir: s.caches.dir}, func() (w *loaded) {
+	l, err := open(ctx, cfg, state.NewDir(s.cfg.Dir), func() (w *loaded) {
 		w, s.loaded = s.loaded, nil
 		return w
 	})
@@ -376,7 +378,7 @@ func (s *Standby) hold(ctx, lease context.Context, l *Log) error {
 		case <-lease.Done():
 			return context.Cause(lease)
 		case <-tick.C:
-			if err := l.Err(); errors.Is(err, ErrStateChanged) {
+			if err := l.Err(); errors.Is(err, state.ErrChanged) {
 				return err // which only opening the log again can mend
 			}
 		}
@@ -409,7 +411,7 @@ func (s *Standby) serveEvents(w http.ResponseWriter, r *http.Request) error {
 		return errStandby
 	}
 	defer s.requests.Done()
-	return l.serveEvents(w, r)
+	return serveEvents(l.intake, w, r)
 }
 
 // ready returns why no events are admitted.

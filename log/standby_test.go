@@ -23,6 +23,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/log/recover"
+	"github.com/vasistas/vasistas/log/state"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vasistas/vasistas/client"
@@ -98,7 +101,7 @@ func (c *cluster) foundIn(engine log.Engine) {
 	files.Storage = db.Vault()
 	check(t, vault.Create(files))
 	c.founding = signedAt(t, c.now(), c.charter(), c.founder)
-	check(t, log.Init(t.Context(), log.InitConfig{State: db.Founder(), Engine: engine, Keys: c.keys, Charter: c.founding.Bytes()}))
+	check(t, recover.Init(t.Context(), recover.InitConfig{State: db.Creator(), Engine: engine, Keys: c.keys, Charter: c.founding.Bytes()}))
 	check(t, engine.Close(t.Context()))
 	c.seen.acknowledged(0, c.founding.Bytes())
 }
@@ -583,7 +586,7 @@ func TestMoveOusted(t *testing.T) {
 	cfg := c.recovery()
 	cfg.State = db.State()
 	cfg.OpenTo = func(context.Context) (log.Engine, error) { return newTree(t, filepath.Join(t.TempDir(), "tree")), nil }
-	if _, err := log.Recover(t.Context(), cfg); !errors.Is(err, log.ErrOusted) {
+	if _, err := recover.Run(t.Context(), cfg); !errors.Is(err, state.ErrOusted) {
 		t.Errorf("without a lease: %v", err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/vasistas/vasistas/log/internal/chain"
 )
 
 // Reasons why a log does not admit events. Where the log can't mend it by
@@ -18,28 +20,21 @@ var (
 	ErrClosing = errors.New("the log is shutting down")
 	// ErrTreeBehind: the engine has fewer entries than the recorded head, or
 	// than it had.
-	ErrTreeBehind = errors.New("the tree has fewer entries than this log has signed for or acknowledged: " +
-		"it was restored from a backup, or its state was deleted or rolled back; nothing will be signed; " +
-		"bring the entries back with \"vasistas-log recover -from MIRROR\"")
+	ErrTreeBehind = chain.ErrTreeBehind
 	// ErrTreeConflict: the engine's tree is not the one that the log built.
-	ErrTreeConflict = errors.New("the tree is not an extension of the one that this log signed; nothing will be signed; " +
-		"check the disk and put the file right, or rebuild the tree with \"vasistas-log recover -from MIRROR\"")
+	ErrTreeConflict = chain.ErrTreeConflict
 	// ErrTreeUnreadable: the engine can't read its tree.
-	ErrTreeUnreadable = errors.New("the tree can't be read; nothing will be signed until it can")
+	ErrTreeUnreadable = chain.ErrTreeUnreadable
 	// ErrLogBehind: there is a later head with this log's own signature.
-	ErrLogBehind = errors.New("there is a later head with this log's valid signature than its recorded one: " +
-		"the log's state was restored from an older backup; nothing will be signed; " +
-		"bring the later entries back with \"vasistas-log recover -from MIRROR\"")
+	ErrLogBehind = chain.ErrLogBehind
 	// ErrForked: there is a conflicting head with this log's own signature.
-	ErrForked = errors.New("there is a head with this log's valid signature that conflicts with its recorded head: " +
-		"two copies of this log have signed; nothing more will be signed; " +
-		"keep both heads as evidence, and start a new log under a new origin")
+	ErrForked = chain.ErrForked
 )
 
 // status says whether events are admitted. The publisher and the sequencer each
-// write their own reason, everyone reads.
+// write their own reason; every goroutine reads.
 type status struct {
-	held func() error // State.Held
+	held func() error // state.Store.Held
 
 	mu        sync.Mutex
 	closing   bool
@@ -80,8 +75,8 @@ func (s *status) trouble() error {
 	return nil
 }
 
-// set gives the sequencer's or the publisher's reason to admit nothing, or nil. It
-// returns whether that is news.
+// set sets the sequencer's or the publisher's reason to admit nothing, or nil. It
+// returns whether that changed.
 func (s *status) set(place *error, reason error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,7 +85,7 @@ func (s *status) set(place *error, reason error) bool {
 	return news && s.halted == nil
 }
 
-// halt gives a reason that only a restart can end. The first one stays.
+// halt sets a reason that only a restart can end. The first one stays.
 func (s *status) halt(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -28,15 +28,14 @@ const (
 	streamBytes = 8 << 20
 )
 
-// stream is one request with NDJSON. Its lines are judged side by side, sequenced
-// in their order, answered in that order, and have nothing else in common: there
-// is no atomicity. A client that does not read its answers is not read from
-// either, and stands in nobody's way but its own.
+// stream is one request with NDJSON. Its lines are checked side by side, then sequenced
+// and answered in their order. There is no atomicity. From a client that does not read
+// its answers, the stream reads no more lines.
 //
-// A line goes from read to judge and, in its order, to queue and to answer. Each
+// A line goes from read to check and, in its order, to queue and to answer. Each
 // of these is a goroutine; none outlives the request.
 type stream struct {
-	log  *Log
+	in   *intake
 	rc   *http.ResponseController
 	wait Wait
 	room *semaphore.Weighted // bytes of the lines on their way
@@ -47,24 +46,24 @@ type stream struct {
 
 // job is one line of a stream.
 type job struct {
-	size   int64
-	came   time.Time
-	entry  []byte
-	judged chan struct{} // closed when these are set:
-	ev     *admitted
-	done   <-chan sequenced
-	err    error
+	size    int64
+	came    time.Time
+	entry   []byte
+	checked chan struct{} // closed when these are set:
+	ev      *admitted
+	done    <-chan sequenced
+	err     error
 }
 
-func (l *Log) serveStream(w http.ResponseWriter, r *http.Request, wait Wait) error {
-	if err := l.status.err(); err != nil {
+func serveStream(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) error {
+	if err := in.status.err(); err != nil {
 		return err
 	}
-	if !l.streams.TryAcquire(1) {
+	if !in.streams.TryAcquire(1) {
 		return errStreams
 	}
-	defer l.streams.Release(1)
-	s := &stream{log: l, rc: http.NewResponseController(w), wait: wait, room: semaphore.NewWeighted(streamBytes)}
+	defer in.streams.Release(1)
+	s := &stream{in: in, rc: http.NewResponseController(w), wait: wait, room: semaphore.NewWeighted(streamBytes)}
 	// HTTP/1 clients that send all before they read work too, up to the window.
 	if err := s.rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
@@ -75,17 +74,17 @@ func (l *Log) serveStream(w http.ResponseWriter, r *http.Request, wait Wait) err
 	if r.ProtoMajor == 1 {
 		h.Set("Connection", "close") // its deadlines are not those of another request
 	}
-	// The context of the request ends with the first error of reading, and what
-	// was read is to be answered all the same.
+	// The context of the request ends with the first error of reading, and the lines
+	// before the error must be answered.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer cancel()
-	defer context.AfterFunc(l.draining, s.stopReading)()
-	read, toJudge, queued := make(chan *job, streamWindow/2), make(chan *job, streamWindow/2), make(chan *job, streamWindow/2)
+	defer context.AfterFunc(in.draining, s.stopReading)()
+	read, toCheck, queued := make(chan *job, streamWindow/2), make(chan *job, streamWindow/2), make(chan *job, streamWindow/2)
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() { s.judge(ctx, toJudge) })
+		wg.Go(func() { s.check(ctx, toCheck) })
 	}
-	wg.Go(func() { s.read(ctx, r.Body, read, toJudge) })
+	wg.Go(func() { s.read(ctx, r.Body, read, toCheck) })
 	wg.Go(func() { s.queue(ctx, read, queued) })
 	err := s.answer(ctx, w, queued)
 	if err != nil {
@@ -118,14 +117,14 @@ func (s *stream) mayRead() bool {
 	if s.over {
 		return false
 	}
-	_ = s.rc.SetReadDeadline(time.Now().Add(s.log.cfg.StreamIdle))
+	_ = s.rc.SetReadDeadline(time.Now().Add(s.in.cfg.StreamIdle))
 	return true
 }
 
 // read cuts the body into jobs.
-func (s *stream) read(ctx context.Context, body io.Reader, read, toJudge chan<- *job) {
+func (s *stream) read(ctx context.Context, body io.Reader, read, toCheck chan<- *job) {
 	defer close(read)
-	defer close(toJudge)
+	defer close(toCheck)
 	lines := bufio.NewReaderSize(body, event.MaxSubmissionSize+2)
 	for {
 		j := s.next(ctx, lines)
@@ -134,7 +133,7 @@ func (s *stream) read(ctx context.Context, body io.Reader, read, toJudge chan<- 
 		}
 		last := j.err != nil
 		if last {
-			close(j.judged)
+			close(j.checked)
 		}
 		select {
 		case read <- j:
@@ -144,15 +143,15 @@ func (s *stream) read(ctx context.Context, body io.Reader, read, toJudge chan<- 
 		if last {
 			return
 		}
-		toJudge <- j
+		toCheck <- j
 	}
 }
 
 // next reads a line. A job with an error is the last; nil is the end.
 func (s *stream) next(ctx context.Context, lines *bufio.Reader) *job {
-	j := &job{judged: make(chan struct{})}
+	j := &job{checked: make(chan struct{})}
 	if lines.Buffered() == 0 && !s.mayRead() {
-		if j.err = s.log.status.err(); j.err == nil {
+		if j.err = s.in.status.err(); j.err == nil {
 			return nil
 		}
 		return j
@@ -164,7 +163,7 @@ func (s *stream) next(ctx context.Context, lines *bufio.Reader) *job {
 		return nil
 	case errors.Is(err, bufio.ErrBufferFull):
 		j.err = fmt.Errorf("%w: a line has at most %d bytes; the rest of the stream was not read", event.ErrTooLarge, event.MaxSubmissionSize)
-	case err != nil && s.log.draining.Err() != nil:
+	case err != nil && s.in.draining.Err() != nil:
 		j.err = ErrClosing
 	case err != nil:
 		j.err = fmt.Errorf("%w: a line must end in a line feed: %w", errIncomplete, err)
@@ -178,14 +177,14 @@ func (s *stream) next(ctx context.Context, lines *bufio.Reader) *job {
 	return j
 }
 
-// judge judges entries, as one of several.
-func (s *stream) judge(ctx context.Context, jobs <-chan *job) {
+// check admits and checks events; several goroutines run it.
+func (s *stream) check(ctx context.Context, jobs <-chan *job) {
 	for j := range jobs {
-		if j.ev, j.err = s.log.admit(j.entry); j.err == nil {
-			j.done, j.err = s.log.judge(ctx, j.ev)
+		if j.ev, j.err = s.in.admit(j.entry); j.err == nil {
+			j.done, j.err = s.in.check(ctx, j.ev)
 		}
 		j.entry = nil // ev has it
-		close(j.judged)
+		close(j.checked)
 	}
 }
 
@@ -193,12 +192,12 @@ func (s *stream) judge(ctx context.Context, jobs <-chan *job) {
 func (s *stream) queue(ctx context.Context, read <-chan *job, queued chan<- *job) {
 	defer close(queued)
 	for j := range read {
-		<-j.judged
+		<-j.checked
 		if j.err == nil {
-			j.err = s.log.status.err()
+			j.err = s.in.status.err()
 		}
 		if j.err == nil && j.done == nil {
-			j.done, j.err = s.log.sequencer.submit(j.ev)
+			j.done, j.err = s.in.sequencer.submit(j.ev)
 		}
 		select {
 		case queued <- j:
@@ -207,10 +206,10 @@ func (s *stream) queue(ctx context.Context, read <-chan *job, queued chan<- *job
 	}
 }
 
-// answer writes the results, and before it waits, shows what there is. An error
-// means that the client has gone.
+// answer writes the results, and flushes before it waits. An error means that the
+// client has gone.
 func (s *stream) answer(ctx context.Context, w io.Writer, queued <-chan *job) error {
-	out := bufio.NewWriterSize(patient{w, s.rc, s.log.cfg.StreamIdle}, 32<<10)
+	out := bufio.NewWriterSize(patient{w, s.rc, s.in.cfg.StreamIdle}, 32<<10)
 	flush := func() error {
 		if out.Buffered() == 0 {
 			return nil
@@ -241,13 +240,13 @@ func (s *stream) answer(ctx context.Context, w io.Writer, queued <-chan *job) er
 }
 
 // result waits for what one line asked for, and calls flush if that takes time.
-// The time is counted from when the line came, so that a stream does not wait
-// anew for each of its lines.
+// MaxWait counts from when the line came, so that a stream does not wait that long for
+// each of its lines.
 func (s *stream) result(ctx context.Context, j *job, flush func() error) (*Result, error) {
 	if j.err != nil {
 		return nil, j.err
 	}
-	ctx, cancel := context.WithDeadline(ctx, j.came.Add(s.log.cfg.MaxWait))
+	ctx, cancel := context.WithDeadline(ctx, j.came.Add(s.in.cfg.MaxWait))
 	defer cancel()
 	if len(j.done) == 0 {
 		if err := flush(); err != nil {
@@ -256,13 +255,13 @@ func (s *stream) result(ctx context.Context, j *job, flush func() error) (*Resul
 	}
 	// The sequencer always answers, and until then the line takes its room.
 	seq := <-j.done
-	s.log.count(j.ev, seq)
-	if seq.err == nil && s.wait == Cosigned && !s.log.isPublished(seq.index) {
+	s.in.count(j.ev, seq)
+	if seq.err == nil && s.wait == Cosigned && !s.in.isPublished(seq.Index) {
 		if err := flush(); err != nil {
 			return nil, err
 		}
 	}
-	return s.log.result(ctx, seq, s.wait)
+	return s.in.result(ctx, seq, s.wait)
 }
 
 // patient gives the client time for each write.

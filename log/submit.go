@@ -8,6 +8,11 @@ import (
 	"fmt"
 	"net/url"
 
+	"golang.org/x/sync/semaphore"
+
+	"github.com/vasistas/vasistas/log/duty"
+	"github.com/vasistas/vasistas/log/internal/entries"
+	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
@@ -50,113 +55,140 @@ type Result struct {
 	Proof     *tlog.Proof // with the logged envelope as extra; nil for Sequenced
 }
 
-// Submit admits one event, given in the encoding of [event.Submission], and waits.
-// For the errors, see problemOf.
-func (l *Log) Submit(ctx context.Context, submission []byte, wait Wait) (*Result, error) {
-	if err := l.status.err(); err != nil {
+// intake takes events from submitters: it admits them, gives them to the sequencer, and
+// waits for what becomes of them. It is safe for concurrent use.
+type intake struct {
+	cfg       Config
+	admission *admission
+	index     *entries.Index
+	ledger    *liveLedger
+	sequencer *sequencer
+	publisher *publisher
+	status    *status
+	metrics   *metrics
+	draining  context.Context // ends with admission; set before the first request
+
+	inFlight *semaphore.Weighted // one for each event that is submitted alone
+	bytes    *semaphore.Weighted // their bytes
+	streams  *semaphore.Weighted
+}
+
+func newIntake(l *Log, a *admission) *intake {
+	return &intake{
+		cfg: l.cfg, admission: a, index: l.index, ledger: l.ledger, sequencer: l.sequencer, publisher: l.publisher,
+		status: l.status, metrics: l.metrics,
+		inFlight: semaphore.NewWeighted(l.cfg.MaxInFlight),
+		bytes:    semaphore.NewWeighted(l.cfg.MaxInFlightBytes),
+		streams:  semaphore.NewWeighted(int64(l.cfg.MaxStreams)),
+	}
+}
+
+// submit is [Log.Submit].
+func (in *intake) submit(ctx context.Context, submission []byte, wait Wait) (*Result, error) {
+	if err := in.status.err(); err != nil {
 		return nil, err
 	}
-	release, err := l.reserve(len(submission))
+	release, err := in.reserve(len(submission))
 	if err != nil {
 		return nil, err
 	}
 	var done <-chan sequenced
-	ev, err := l.admit(submission)
+	ev, err := in.admit(submission)
 	if err == nil {
-		done, err = l.judge(ctx, ev)
+		done, err = in.check(ctx, ev)
 	}
 	if err == nil && done == nil {
-		done, err = l.sequencer.submit(ev)
+		done, err = in.sequencer.submit(ev)
 	}
 	if err != nil {
 		release()
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.MaxWait)
+	ctx, cancel := context.WithTimeout(ctx, in.cfg.MaxWait)
 	defer cancel()
 	select {
 	case seq := <-done:
 		defer release()
-		l.count(ev, seq)
-		return l.result(ctx, seq, wait)
+		in.count(ev, seq)
+		return in.result(ctx, seq, wait)
 	case <-ctx.Done():
 		// Its place is taken until the sequencer has answered.
 		go func() {
-			l.count(ev, <-done)
+			in.count(ev, <-done)
 			release()
 		}()
 		return nil, fmt.Errorf("%w: %w", errOutcomeUnknown, ctx.Err())
 	}
 }
 
-// judge answers for an event that is logged, and returns nil for any other that
-// the sequencer may have. Anyone can submit again what is public, so looking it up
-// is not for the one goroutine of the sequencer.
-func (l *Log) judge(ctx context.Context, ev *admitted) (<-chan sequenced, error) {
-	found, err := l.index.find(ctx, ev.hash)
+// check answers for an event that is logged, and returns nil for any other that may be
+// sequenced. Anyone can submit a public event again, so this goroutine and not the
+// sequencer looks it up.
+func (in *intake) check(ctx context.Context, ev *admitted) (<-chan sequenced, error) {
+	known, err := in.index.Find(ctx, ev.hash)
 	if err != nil {
 		return nil, err
 	}
-	if found == nil {
-		if err := l.admission.judge(ev); err != nil {
-			l.metrics.event(string(ev.kind), string(problemOf(err).Code()))
+	if known == nil {
+		if err := in.admission.check(ev); err != nil {
+			in.metrics.event(string(ev.kind), string(problemOf(err).Code()))
 			return nil, err
 		}
 		return nil, nil
 	}
-	if err := l.restore(ctx, ev, found.index); err != nil {
+	if err := in.restore(ctx, ev, known.Index); err != nil {
 		return nil, err
 	}
 	done := make(chan sequenced, 1)
-	done <- sequenced{logged: *found, duplicate: true}
+	done <- sequenced{Logged: *known, duplicate: true}
 	return done, nil
 }
 
-// restore gives the vault what it has lost of a logged event, if it comes with the
-// event when that is submitted again.
-func (l *Log) restore(ctx context.Context, ev *admitted, index uint64) error {
-	if len(ev.beside.Openings)+len(ev.beside.Notices) == 0 || !l.book.owes(index) || l.cfg.Vault.Has(ev.hash) {
+// restore gives the vault back what it has lost of a logged event, if that comes with
+// the event when it is submitted again.
+func (in *intake) restore(ctx context.Context, ev *admitted, index uint64) error {
+	if len(ev.submitted.Openings)+len(ev.submitted.Notices) == 0 || !in.ledger.owes(index) || in.cfg.Vault.Has(ev.hash) {
 		return nil
 	}
-	record, err := vault.Prepare(ev.beside)
+	record, err := vault.Prepare(ev.submitted)
 	if err != nil {
 		return err
 	}
-	if err := l.cfg.Vault.PutBatch(ctx, []*vault.Record{record}); err != nil {
+	if err := in.cfg.Vault.PutBatch(ctx, []*vault.Record{record}); err != nil {
 		return fmt.Errorf("%w: %w", errNotLogged, err)
 	}
-	l.cfg.Logger.Info("the vault has again what it had lost", "entry", index)
-	l.book.found(ev.hash, index)
+	in.cfg.Logger.Info("the vault has again what it had lost", "entry", index)
+	in.ledger.Query(func(_ *ledger.Ledger, a *duty.Agenda) { a.Restored(ev.hash, index) })
 	return nil
 }
 
 // reserve takes a place among the events in flight, or fails at once.
-func (l *Log) reserve(n int) (release func(), err error) {
-	if !l.inFlight.TryAcquire(1) {
+func (in *intake) reserve(n int) (release func(), err error) {
+	if !in.inFlight.TryAcquire(1) {
 		return nil, errQueueFull
 	}
-	if !l.bytes.TryAcquire(int64(n)) {
-		l.inFlight.Release(1)
+	if !in.bytes.TryAcquire(int64(n)) {
+		in.inFlight.Release(1)
 		return nil, errQueueFull
 	}
 	return func() {
-		l.bytes.Release(int64(n))
-		l.inFlight.Release(1)
+		in.bytes.Release(int64(n))
+		in.inFlight.Release(1)
 	}, nil
 }
 
-// admit judges what an event says by itself, and counts a refusal.
-func (l *Log) admit(submission []byte) (*admitted, error) {
-	ev, err := l.admission.read(submission)
+// admit reads an event, and counts a refusal.
+func (in *intake) admit(submission []byte) (*admitted, error) {
+	ev, err := in.admission.read(submission)
 	if err != nil {
-		l.metrics.event("unknown", string(problemOf(err).Code()))
+		in.metrics.event("unknown", string(problemOf(err).Code()))
 		return nil, err
 	}
 	return ev, nil
 }
 
 // count counts what became of an admitted event.
-func (l *Log) count(ev *admitted, seq sequenced) {
+func (in *intake) count(ev *admitted, seq sequenced) {
 	outcome := "admitted"
 	switch {
 	case seq.err != nil:
@@ -164,48 +196,49 @@ func (l *Log) count(ev *admitted, seq sequenced) {
 	case seq.duplicate:
 		outcome = "duplicate"
 	}
-	l.metrics.event(string(ev.kind), outcome)
+	in.metrics.event(string(ev.kind), outcome)
 }
 
-// result is the answer for an event that the sequencer has answered for.
-func (l *Log) result(ctx context.Context, seq sequenced, wait Wait) (*Result, error) {
+// result waits until an event is as far as its submitter wants, after the sequencer has
+// answered.
+func (in *intake) result(ctx context.Context, seq sequenced, wait Wait) (*Result, error) {
 	if seq.err != nil {
 		return nil, seq.err
 	}
-	r := &Result{Index: seq.index, Leaf: seq.leaf, Duplicate: seq.duplicate}
+	r := &Result{Index: seq.Index, Leaf: seq.Leaf, Duplicate: seq.duplicate}
 	if wait == Sequenced {
-		return r, l.status.held()
+		return r, in.status.held()
 	}
-	pub, err := l.awaitPublication(ctx, seq.index)
+	pub, err := in.awaitPublication(ctx, seq.Index)
 	if err != nil {
 		return nil, err
 	}
-	// Not by ctx, which may be about to end: this takes no time.
-	hashes, err := l.publisher.prover.Inclusion(context.WithoutCancel(ctx), seq.index, seq.leaf, pub.checkpoint.Size, pub.checkpoint.Root)
+	// Not under ctx, which may be about to end: this takes no time.
+	hashes, err := in.publisher.prover.Inclusion(context.WithoutCancel(ctx), seq.Index, seq.Leaf, pub.checkpoint.Size, pub.checkpoint.Root)
 	if err != nil {
-		l.cfg.Logger.Error("an entry can't be proven", "index", seq.index, "err", err)
-		return nil, &noProof{seq.index, err}
+		in.cfg.Logger.Error("an entry can't be proven", "index", seq.Index, "err", err)
+		return nil, &noProof{seq.Index, err}
 	}
-	r.Proof = &tlog.Proof{Extra: seq.entry, Index: seq.index, Hashes: hashes, Checkpoint: pub.checkpoint}
-	return r, l.status.held()
+	r.Proof = &tlog.Proof{Extra: seq.Entry, Index: seq.Index, Hashes: hashes, Checkpoint: pub.checkpoint}
+	return r, in.status.held()
 }
 
 // isPublished returns whether a published checkpoint contains the entry.
-func (l *Log) isPublished(index uint64) bool {
-	pub := l.publisher.published.Load()
+func (in *intake) isPublished(index uint64) bool {
+	pub := in.publisher.published.Load()
 	return pub != nil && pub.checkpoint.Size > index
 }
 
 // awaitPublication waits for a published checkpoint that contains the entry.
-func (l *Log) awaitPublication(ctx context.Context, index uint64) (*publication, error) {
+func (in *intake) awaitPublication(ctx context.Context, index uint64) (*publication, error) {
 	for {
-		pub, changed := l.publisher.current()
+		pub, changed := in.publisher.current()
 		if pub != nil && pub.checkpoint.Size > index {
 			return pub, nil
 		}
 		select {
 		case <-changed:
-		case <-l.status.over:
+		case <-in.status.over:
 			return nil, &noProof{index: index}
 		case <-ctx.Done():
 			return nil, &noProof{index: index}

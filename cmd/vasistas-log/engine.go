@@ -20,6 +20,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vasistas/vasistas/log/recover"
+
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log"
@@ -192,7 +194,7 @@ func (o *engineOptions) createTree(ctx context.Context, logger *slog.Logger, std
 }
 
 // recovers sets the functions by which a recovery creates and opens the tree.
-func (o *engineOptions) recovers(ctx context.Context, cfg *log.RecoverConfig, logger *slog.Logger) error {
+func (o *engineOptions) recovers(ctx context.Context, cfg *recover.Config, logger *slog.Logger) error {
 	cfg.TreeDir, cfg.CreateTree, cfg.Salvage = o.tree, tesserax.Create, tesserax.Salvage
 	cfg.OpenTree = func(ctx context.Context, dir string) (log.Engine, error) {
 		return tesserax.Open(ctx, dir, log.DefaultMaxBatch)

@@ -14,9 +14,10 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"github.com/vasistas/vasistas/log/recover"
+
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
-	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/pgstate"
 	"github.com/vasistas/vasistas/log/vault"
@@ -68,7 +69,7 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	cfg := log.InitConfig{StateDir: l.state, Keys: keys, Charter: charter}
+	cfg := recover.InitConfig{StateDir: l.state, Keys: keys, Charter: charter}
 	if err := cfg.Check(); err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 			return err
 		}
 		defer db.Close()
-		cfg.State, files.Storage = db.Founder(), db.Vault()
+		cfg.State, files.Storage = db.Creator(), db.Vault()
 	}
 	if err := makeVault(files, *recovery); err != nil {
 		return err
@@ -95,7 +96,7 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	}
 	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
 	cfg.Engine = engine
-	if err := log.Init(ctx, cfg); err != nil {
+	if err := recover.Init(ctx, cfg); err != nil {
 		return err
 	}
 	if l.engine != enginePOSIX || !sameTree(l.engine, l.tree, filepath.Join(l.dir, "tree")) {

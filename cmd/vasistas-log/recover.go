@@ -15,6 +15,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vasistas/vasistas/log/recover"
+	"github.com/vasistas/vasistas/log/state"
+
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log"
@@ -75,7 +78,7 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
-	cfg := log.RecoverConfig{StateDir: r.state, Keys: keys, Policy: policy, Progress: bar(stderr)}
+	cfg := recover.Config{StateDir: r.state, Keys: keys, Policy: policy, Progress: bar(stderr)}
 	if r.from != "" {
 		source, err := client.New(client.Config{URL: r.from, Policy: policy})
 		if err != nil {
@@ -86,12 +89,12 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err := r.recovers(ctx, &cfg, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
 		return err
 	}
-	return r.alone(ctx, stderr, func(ctx context.Context, st log.State) error {
+	return r.alone(ctx, stderr, func(ctx context.Context, st state.Store) error {
 		cfg.State = st
 		if r.to.engine != "" {
 			return r.move(ctx, cfg, stdout, stderr)
 		}
-		rec, err := log.Recover(ctx, cfg)
+		rec, err := recover.Run(ctx, cfg)
 		if err != nil {
 			return err
 		}
@@ -107,7 +110,7 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 }
 
 // move recovers the log in its new place, and then writes that place to DIR/engine.json.
-func (r *recovery) move(ctx context.Context, cfg log.RecoverConfig, stdout, stderr io.Writer) error {
+func (r *recovery) move(ctx context.Context, cfg recover.Config, stdout, stderr io.Writer) error {
 	moving := filepath.Join(r.dir, moveFile)
 	cfg.OpenTo = func(ctx context.Context) (log.Engine, error) {
 		to, err := r.to.createTree(ctx, slog.New(slog.NewTextHandler(stderr, nil)), stderr)
@@ -119,7 +122,7 @@ func (r *recovery) move(ctx context.Context, cfg log.RecoverConfig, stdout, stde
 		}
 		return to, nil
 	}
-	rec, err := log.Recover(ctx, cfg)
+	rec, err := recover.Run(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -179,7 +182,7 @@ const recoverWait = 30 * time.Second
 
 // alone calls do while no other process writes to the state. With a database it takes the
 // lease first. For a state in a directory it passes nil, and do locks the directory.
-func (l *layout) alone(ctx context.Context, stderr io.Writer, do func(context.Context, log.State) error) (err error) {
+func (l *layout) alone(ctx context.Context, stderr io.Writer, do func(context.Context, state.Store) error) (err error) {
 	if l.database == "" {
 		return do(ctx, nil)
 	}

@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/log/recover"
+
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
@@ -103,7 +105,7 @@ func startLog(ts *testscript.TestScript, _ bool, args []string) {
 	check(ts, err)
 	engine, err := tesserax.Open(ctx, tree, log.DefaultMaxBatch)
 	check(ts, err)
-	check(ts, log.Init(ctx, log.InitConfig{StateDir: state, Engine: engine, Keys: keys, Charter: founding(ts, keys[0], args[3:])}))
+	check(ts, recover.Init(ctx, recover.InitConfig{StateDir: state, Engine: engine, Keys: keys, Charter: founding(ts, keys[0], args[3:])}))
 	l, err := log.Open(ctx, log.Config{
 		StateDir: state, Engine: engine, Keys: keys, Vault: v, Policy: policy,
 		Interval: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),

@@ -30,7 +30,7 @@ func public(t *testing.T) []*types.Package {
 	for line := range strings.Lines(string(out)) {
 		f := strings.Split(strings.TrimSpace(line), "\t")
 		files[f[0]] = f[1]
-		if f[2] == "false" {
+		if f[2] == "false" && !strings.Contains(f[0], "/internal/") {
 			paths = append(paths, f[0])
 		}
 	}
@@ -175,7 +175,7 @@ func (w *walker) walk(t types.Type) {
 }
 
 func (w *walker) name(obj *types.TypeName) {
-	if obj.Pkg() != nil && !w.named[obj] && strings.HasPrefix(obj.Pkg().Path(), module+"internal/") {
+	if obj.Pkg() != nil && !w.named[obj] && strings.Contains(obj.Pkg().Path(), "/internal/") {
 		w.report(obj.Pkg().Path() + "." + obj.Name())
 	}
 }

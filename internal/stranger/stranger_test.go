@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/log/recover"
+
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
@@ -83,7 +85,7 @@ func open(t *testing.T) *house {
 	check(vault.Create(vc))
 	kept := must(vault.Open(vc))
 	state, engine, keys := filepath.Join(dir, "state"), new(memory), []*tlog.Signer{key}
-	check(log.Init(t.Context(), log.InitConfig{StateDir: state, Engine: engine, Keys: keys, Charter: h.charter.Bytes()}))
+	check(recover.Init(t.Context(), recover.InitConfig{StateDir: state, Engine: engine, Keys: keys, Charter: h.charter.Bytes()}))
 	l := must(log.Open(t.Context(), log.Config{StateDir: state, Engine: engine, Keys: keys, Vault: kept,
 		Interval: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}))
 	s := httptest.NewServer(l.Handler())

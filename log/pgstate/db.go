@@ -17,7 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/state"
 )
 
 //go:embed schema.sql
@@ -48,7 +48,7 @@ type DB struct {
 	pool     *pgxpool.Pool
 	leases   *pgxpool.Pool // separate, so that no other work delays the lease
 	name     string
-	settings log.Settings // zero: no log yet
+	settings state.Settings // zero: no log yet
 }
 
 // Open opens the database of a log. The DSN is a URL or a list of settings, as for
@@ -216,7 +216,7 @@ func (db *DB) loadSettings(ctx context.Context) error {
 	case len(charter) != 32:
 		return fmt.Errorf("%s is damaged: the charter's hash has %d bytes", db.name, len(charter))
 	}
-	db.settings = log.Settings{Origin: origin, Charter: [32]byte(charter)}
+	db.settings = state.Settings{Origin: origin, Charter: [32]byte(charter)}
 	return nil
 }
 

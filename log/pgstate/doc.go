@@ -9,7 +9,7 @@
 //
 // Every write is fenced: one statement reads the lease under a lock and writes only if
 // the lease is still that of the writer's [Term]. An instance that lost its lease
-// while it slept or was cut off writes nothing: it gets [log.ErrOusted], and its term
+// while it slept or was cut off writes nothing: it gets [state.ErrOusted], and its term
 // is over. The record of the head moves only by such a write, as a compare-and-swap,
 // before the head's signature leaves the instance. So two instances never publish
 // conflicting heads.

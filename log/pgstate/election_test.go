@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/trilliantest"
-	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/pgstate"
+	"github.com/vasistas/vasistas/log/state"
 )
 
 // begun is a term that has begun.
@@ -66,7 +66,7 @@ func over(t *testing.T, what string, b begun) {
 	t.Helper()
 	select {
 	case <-b.Context().Done():
-		if err := b.Held(); !errors.Is(err, log.ErrOusted) {
+		if err := b.Held(); !errors.Is(err, state.ErrOusted) {
 			t.Errorf("%s ended with %v", what, err)
 		}
 	case <-time.After(time.Minute):
@@ -102,7 +102,7 @@ func TestElection(t *testing.T) {
 	if second.name == first.name {
 		t.Error("who gave up did not rest")
 	}
-	if err := writeAs(t, first); !errors.Is(err, log.ErrOusted) {
+	if err := writeAs(t, first); !errors.Is(err, state.ErrOusted) {
 		t.Errorf("who gave up writes: %v", err)
 	}
 	check(t, writeAs(t, second))
@@ -115,7 +115,7 @@ func TestElection(t *testing.T) {
 	// A stranger takes the lease and never renews it.
 	server.PSQL(t, dsn, "UPDATE vasistas.lease SET holder = 'stranger', url = 'stranger', term = term + 1, version = version + 1")
 	over(t, "the term", third)
-	if err := writeAs(t, third); !errors.Is(err, log.ErrOusted) {
+	if err := writeAs(t, third); !errors.Is(err, state.ErrOusted) {
 		t.Errorf("who was ousted writes: %v", err)
 	}
 	fourth := next(t, terms)

@@ -12,7 +12,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/state"
 )
 
 // Candidate is an instance that takes the lease when it can. See [DB.Run].
@@ -124,7 +124,7 @@ func (h *holder) act(ctx context.Context, term *Term, lease Lease) time.Duration
 		h.renew(term, lease)
 	}()
 	rest := h.Act(term)
-	term.end(log.ErrOusted)
+	term.end(state.ErrOusted)
 	<-renewed
 	h.release(context.WithoutCancel(ctx))
 	return rest
@@ -151,7 +151,7 @@ func (h *holder) renew(term *Term, lease Lease) {
 			// A renewal whose answer was lost changes the lease too: reread it.
 			is, err := h.read(term.ctx)
 			if err == nil && (is.Holder != h.self || is.Term != lease.Term) {
-				term.end(fmt.Errorf("%w (another instance has the lease)", log.ErrOusted))
+				term.end(fmt.Errorf("%w (another instance has the lease)", state.ErrOusted))
 			} else if err == nil {
 				lease.Version, wait = is.Version, 0
 			}

@@ -16,7 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/state"
 )
 
 // row is a lease's row in memory, for tests in synctest bubbles.
@@ -206,7 +206,7 @@ func TestEndsBeforeOthersBegin(t *testing.T) {
 				if took := time.Since(began); took > lease*2/3 {
 					t.Errorf("it is over after %v", took)
 				}
-				if err := context.Cause(term.Context()); !errors.Is(err, log.ErrOusted) {
+				if err := context.Cause(term.Context()); !errors.Is(err, state.ErrOusted) {
 					t.Errorf("it ended with %v", err)
 				}
 				select {
@@ -233,7 +233,7 @@ func TestLateAnswer(t *testing.T) {
 		term := <-candidate(t, ctx, n, "a")
 		n.set(nil, func(context.Context) error { time.Sleep(lease); return nil })
 		time.Sleep(2 * lease)
-		if err := term.Held(); !errors.Is(err, log.ErrOusted) {
+		if err := term.Held(); !errors.Is(err, state.ErrOusted) {
 			t.Errorf("it is held: %v", err)
 		}
 		term.extend(time.Now().Add(time.Hour))

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/state"
 )
 
 // Lease is the database's row about the active instance.
@@ -74,10 +74,10 @@ func (db *DB) newTerm(ctx context.Context, holder string, number int64, deadline
 	return t
 }
 
-// Context is done when the term is over, and its cause wraps [log.ErrOusted].
+// Context is done when the term is over, and its cause wraps [state.ErrOusted].
 func (t *Term) Context() context.Context { return t.ctx }
 
-var errNotRenewed = fmt.Errorf("%w (its lease could not be renewed in time)", log.ErrOusted)
+var errNotRenewed = fmt.Errorf("%w (its lease could not be renewed in time)", state.ErrOusted)
 
 // Held returns nil while the term lasts, else an error that wraps [log.ErrOusted]. It
 // reads the clock, so a process that was stopped past the deadline sees that the term

@@ -18,8 +18,8 @@ import (
 	"filippo.io/age"
 
 	"github.com/vasistas/vasistas/internal/trilliantest"
-	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/pgstate"
+	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
@@ -51,7 +51,7 @@ func created(t testing.TB, server *trilliantest.Postgres, name string) (db *pgst
 	t.Cleanup(db.Close)
 	key, err = tlog.GenerateSigner(origin, tlog.Ed25519)
 	check(t, err)
-	check(t, db.Founder().Found(t.Context(), log.Settings{Origin: origin, Charter: [32]byte{1}}, head(t, key, 1)))
+	check(t, db.Creator().Create(t.Context(), state.Settings{Origin: origin, Charter: [32]byte{1}}, head(t, key, 1)))
 	return db, dsn, key
 }
 
@@ -87,7 +87,7 @@ func life(t *testing.T, server *trilliantest.Postgres) {
 	if _, err := pgstate.Create(ctx, dsn); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a second creation: %v", err)
 	}
-	if _, err := db.Founder().Begin(ctx); !errors.Is(err, fs.ErrExist) {
+	if _, err := db.Creator().Begin(ctx); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a second founding: %v", err)
 	}
 	again, err := pgstate.Open(ctx, dsn)
@@ -98,7 +98,7 @@ func life(t *testing.T, server *trilliantest.Postgres) {
 		t.Errorf("settings: %+v", got)
 	}
 	check(t, s.SwapHead(ctx, head(t, key, 1), head(t, key, 2)))
-	if err := s.SwapHead(ctx, head(t, key, 1), head(t, key, 3)); !errors.Is(err, log.ErrStateChanged) {
+	if err := s.SwapHead(ctx, head(t, key, 1), head(t, key, 3)); !errors.Is(err, state.ErrChanged) {
 		t.Errorf("a swap from another head: %v", err)
 	}
 	if b, err := s.LoadHead(ctx); err != nil || !bytes.Equal(b, head(t, key, 2)) {
@@ -107,9 +107,9 @@ func life(t *testing.T, server *trilliantest.Postgres) {
 	if p, err := s.Published(ctx); err != nil || p.Checkpoint != nil {
 		t.Errorf("published before anything was: %+v %v", p, err)
 	}
-	check(t, s.Publish(ctx, log.Published{Checkpoint: head(t, key, 5), Charter: 4}))
-	check(t, s.Publish(ctx, log.Published{Checkpoint: head(t, key, 5), Charter: 4}))
-	if err := s.Publish(ctx, log.Published{Checkpoint: head(t, key, 4)}); err == nil || !strings.Contains(err.Error(), "must not go back") {
+	check(t, s.Publish(ctx, state.Published{Checkpoint: head(t, key, 5), Charter: 4}))
+	check(t, s.Publish(ctx, state.Published{Checkpoint: head(t, key, 5), Charter: 4}))
+	if err := s.Publish(ctx, state.Published{Checkpoint: head(t, key, 4)}); err == nil || !strings.Contains(err.Error(), "must not go back") {
 		t.Errorf("publishing an earlier checkpoint: %v", err)
 	}
 	if p, err := s.Published(ctx); err != nil || !bytes.Equal(p.Checkpoint, head(t, key, 5)) || p.Charter != 4 {
@@ -136,7 +136,7 @@ func fence(t *testing.T, server *trilliantest.Postgres) {
 	lead(t, db, "b")
 	check(t, vault.Create(vault.Config{Storage: db.Vault(), Identity: filepath.Join(t.TempDir(), "key")}))
 	for name, s := range map[string]struct {
-		log.State
+		state.Store
 		vault.Storage
 	}{
 		"ousted":          {old.State(), old.Vault()},
@@ -149,17 +149,17 @@ func fence(t *testing.T, server *trilliantest.Postgres) {
 		for what, write := range map[string]func() error{
 			"swap":     func() error { return s.SwapHead(ctx, head(t, key, 1), head(t, key, 2)) },
 			"restore":  func() error { return s.RestoreHead(ctx, head(t, key, 2)) },
-			"publish":  func() error { return s.Publish(ctx, log.Published{Checkpoint: head(t, key, 2)}) },
+			"publish":  func() error { return s.Publish(ctx, state.Published{Checkpoint: head(t, key, 2)}) },
 			"evidence": func() error { _, err := s.KeepEvidence(ctx, "x", []byte("x")); return err },
 			"batch":    func() error { return s.Create(7, []byte("batch")) },
 			"remove":   func() error { return s.Remove([]uint64{1}) },
 		} {
-			if err := write(); !errors.Is(err, log.ErrOusted) {
+			if err := write(); !errors.Is(err, state.ErrOusted) {
 				t.Errorf("%s: %s: %v", name, what, err)
 			}
 		}
 	}
-	if err := old.Held(); !errors.Is(err, log.ErrOusted) || old.Context().Err() == nil {
+	if err := old.Held(); !errors.Is(err, state.ErrOusted) || old.Context().Err() == nil {
 		t.Errorf("the term does not know that it is over: %v", err)
 	}
 	rows := server.PSQL(t, dsn, "SELECT (SELECT count(*) FROM vasistas.batch), (SELECT count(*) FROM vasistas.evidence), (SELECT count(*) FROM vasistas.published), (SELECT head = decode('"+
@@ -220,7 +220,7 @@ func race(t *testing.T, server *trilliantest.Postgres) {
 						at = next
 					}
 				}
-				if !errors.Is(err, log.ErrOusted) && !errors.Is(err, log.ErrStateChanged) && ctx.Err() == nil {
+				if !errors.Is(err, state.ErrOusted) && !errors.Is(err, state.ErrChanged) && ctx.Err() == nil {
 					t.Errorf("%s ended with %v", name, err)
 				}
 			}
@@ -316,7 +316,7 @@ func inVault(t *testing.T, server *trilliantest.Postgres) {
 	if len(got) != 30 {
 		t.Errorf("%d records", len(got))
 	}
-	if err := v.PutBatch(t.Context(), records[:1]); !errors.Is(err, log.ErrOusted) {
+	if err := v.PutBatch(t.Context(), records[:1]); !errors.Is(err, state.ErrOusted) {
 		t.Errorf("the ousted leader puts: %v", err)
 	}
 	// A new record is spared, but only for the time in Spare.

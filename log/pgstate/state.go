@@ -12,34 +12,34 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// state is the log's state, for a term or for reading only.
-type state struct {
+// store is the log's state, for a term or for reading only.
+type store struct {
 	db   *DB
 	term *Term // nil: for reading only
 }
 
-var _ log.State = (*state)(nil)
+var _ state.Store = (*store)(nil)
 
 // State returns the log's state for reading only.
-func (db *DB) State() log.State { return &state{db: db} }
+func (db *DB) State() state.Store { return &store{db: db} }
 
 // State returns the log's state for the writer of this term.
-func (t *Term) State() log.State { return &state{t.db, t} }
+func (t *Term) State() state.Store { return &store{t.db, t} }
 
-func (s *state) Settings() log.Settings { return s.db.settings }
+func (s *store) Settings() state.Settings { return s.db.settings }
 
-func (s *state) Held() error {
+func (s *store) Held() error {
 	if s.term == nil {
 		return errReadOnly
 	}
 	return s.term.Held()
 }
 
-func (s *state) LoadHead(ctx context.Context) ([]byte, error) {
+func (s *store) LoadHead(ctx context.Context) ([]byte, error) {
 	var head []byte
 	err := s.db.row(ctx, `SELECT head FROM vasistas.log`, nil, &head)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -48,15 +48,15 @@ func (s *state) LoadHead(ctx context.Context) ([]byte, error) {
 	return head, err
 }
 
-func (s *state) SwapHead(ctx context.Context, old, next []byte) error {
+func (s *store) SwapHead(ctx context.Context, old, next []byte) error {
 	n, err := s.term.exec(ctx, `UPDATE vasistas.log SET head = $3, term = $2 WHERE head = $4 AND EXISTS (SELECT 1 FROM fence)`, next, old)
 	if err == nil && n == 0 {
-		err = fmt.Errorf("%w (in %s)", log.ErrStateChanged, s.db.name)
+		err = fmt.Errorf("%w (in %s)", state.ErrChanged, s.db.name)
 	}
 	return err
 }
 
-func (s *state) RestoreHead(ctx context.Context, next []byte) error {
+func (s *store) RestoreHead(ctx context.Context, next []byte) error {
 	n, err := s.term.exec(ctx, `UPDATE vasistas.log SET head = $3, term = $2 WHERE EXISTS (SELECT 1 FROM fence)`, next)
 	if err == nil && n == 0 {
 		err = fmt.Errorf("%w (%s)", ErrMissing, s.db.name)
@@ -64,16 +64,16 @@ func (s *state) RestoreHead(ctx context.Context, next []byte) error {
 	return err
 }
 
-func (s *state) Published(ctx context.Context) (log.Published, error) {
-	var p log.Published
+func (s *store) Published(ctx context.Context) (state.Published, error) {
+	var p state.Published
 	err := s.db.row(ctx, `SELECT checkpoint, charter FROM vasistas.published`, nil, &p.Checkpoint, &p.Charter)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return log.Published{}, nil
+		return state.Published{}, nil
 	}
 	return p, err
 }
 
-func (s *state) Publish(ctx context.Context, p log.Published) error {
+func (s *store) Publish(ctx context.Context, p state.Published) error {
 	cp, err := tlog.ParseCheckpoint(p.Checkpoint)
 	if err != nil {
 		return err
@@ -87,16 +87,16 @@ func (s *state) Publish(ctx context.Context, p log.Published) error {
 	return err
 }
 
-func (s *state) KeepEvidence(ctx context.Context, name string, checkpoint []byte) (string, error) {
+func (s *store) KeepEvidence(ctx context.Context, name string, checkpoint []byte) (string, error) {
 	where := fmt.Sprintf("%s in table vasistas.evidence of %s", name, s.db.name)
 	_, err := s.term.exec(ctx, `INSERT INTO vasistas.evidence (name, checkpoint) SELECT $3, $4 FROM fence ON CONFLICT (name) DO UPDATE SET checkpoint = excluded.checkpoint`, name, checkpoint)
 	return where, err
 }
 
-var errReadOnly = fmt.Errorf("%w: opened for reading only", log.ErrOusted)
+var errReadOnly = fmt.Errorf("%w: opened for reading only", state.ErrOusted)
 
 // exec runs a statement behind the fence and returns how many rows it changed. If the
-// term is over and so no row changed, the error is log.ErrOusted.
+// term is over and so no row changed, the error is state.ErrOusted.
 func (t *Term) exec(ctx context.Context, sql string, args ...any) (int64, error) {
 	if t == nil {
 		return 0, errReadOnly
@@ -108,47 +108,47 @@ func (t *Term) exec(ctx context.Context, sql string, args ...any) (int64, error)
 	return n, err
 }
 
-// check returns log.ErrOusted if the term is over.
+// check returns state.ErrOusted if the term is over.
 func (t *Term) check(ctx context.Context) error {
 	var mine bool
 	if err := t.db.row(ctx, `SELECT holder = $1 AND term = $2 FROM vasistas.lease`, []any{t.holder, t.number}, &mine); err != nil {
 		return err
 	}
 	if !mine {
-		t.end(log.ErrOusted)
-		return log.ErrOusted
+		t.end(state.ErrOusted)
+		return state.ErrOusted
 	}
 	return nil
 }
 
-// founder founds the log in a database without one.
-type founder struct{ db *DB }
+// creator creates the log in a database without one.
+type creator struct{ db *DB }
 
-// Founder returns the maker of a new log's state.
-func (db *DB) Founder() log.Founder { return founder{db} }
+// Creator returns the maker of a new log's state.
+func (db *DB) Creator() state.Creator { return creator{db} }
 
 type nothing struct{}
 
 func (nothing) Close() error { return nil }
 
-// Begin takes no lock: if two processes create a log, Found fails for one of them.
-func (f founder) Begin(ctx context.Context) (io.Closer, error) {
-	if err := f.db.loadSettings(ctx); err == nil {
-		return nil, fmt.Errorf("%s already has a log: %w", f.db.name, fs.ErrExist)
+// Begin takes no lock: if two processes create a log, Create fails for one of them.
+func (c creator) Begin(ctx context.Context) (io.Closer, error) {
+	if err := c.db.loadSettings(ctx); err == nil {
+		return nil, fmt.Errorf("%s already has a log: %w", c.db.name, fs.ErrExist)
 	} else if !errors.Is(err, ErrMissing) {
 		return nil, err
 	}
 	return nothing{}, nil
 }
 
-func (f founder) Found(ctx context.Context, set log.Settings, head []byte) error {
-	n, err := f.db.exec(ctx, `INSERT INTO vasistas.log (origin, charter, head, term) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING`, set.Origin, set.Charter[:], head)
+func (c creator) Create(ctx context.Context, set state.Settings, head []byte) error {
+	n, err := c.db.exec(ctx, `INSERT INTO vasistas.log (origin, charter, head, term) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING`, set.Origin, set.Charter[:], head)
 	if err != nil {
 		return err
 	}
 	if n != 1 {
-		return fmt.Errorf("%s already has a log: %w", f.db.name, fs.ErrExist)
+		return fmt.Errorf("%s already has a log: %w", c.db.name, fs.ErrExist)
 	}
-	f.db.settings = set
+	c.db.settings = set
 	return nil
 }

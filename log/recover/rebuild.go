@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package log
+package recover
 
 import (
 	"context"
@@ -15,7 +15,10 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/internal/chain"
+	"github.com/vasistas/vasistas/log/internal/entries"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -28,10 +31,17 @@ type plan struct {
 	tail      func() iter.Seq[[]byte]
 }
 
-// rebuild makes a tree of every entry of the copy and of the entries beyond it that
-// are left. It checks all of them before it writes any.
-func (r *recovery) rebuild(ctx context.Context) (_ *Recovered, rerr error) {
-	old, sound, err := r.openTree(ctx)
+// builder makes the tree of a recovery.
+type builder struct {
+	Config
+	origin     string
+	head, copy *tlog.Checkpoint // as in recovery
+}
+
+// build makes a tree of every entry of the copy and of the entries that are left beyond
+// it. It checks all of them before it writes any.
+func (b *builder) build(ctx context.Context) (_ *Result, rerr error) {
+	old, sound, err := b.openTree(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -42,56 +52,56 @@ func (r *recovery) rebuild(ctx context.Context) (_ *Recovered, rerr error) {
 		}
 	}
 	defer closeOld()
-	rec, from := &Recovered{Rebuilt: r.OpenTo == nil && sound == nil}, &tiles.Frontier{}
-	var engine Engine
-	if r.OpenTo != nil {
-		to, err := r.OpenTo(ctx)
+	done, from := &Result{Rebuilt: b.OpenTo == nil && sound == nil}, &tiles.Frontier{}
+	var engine log.Engine
+	if b.OpenTo != nil {
+		to, err := b.OpenTo(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("the new place: %w", err)
 		}
 		defer func() { rerr = errors.Join(rerr, to.Close(ctx)) }()
-		if from, err = r.readTree(ctx, to, "checking what is in the new place"); err != nil {
+		if from, err = b.readTree(ctx, to, "checking what is in the new place"); err != nil {
 			return nil, fmt.Errorf("the new place: %w", err)
 		}
 		engine = to
 	} else if sound != nil {
 		engine, from = old, sound
 	}
-	p, err := r.plan(ctx, old, sound, from)
+	p, err := b.plan(ctx, old, sound, from)
 	if err != nil {
 		return nil, err
 	}
-	fresh := r.TreeDir + ".new"
-	if rec.Rebuilt {
-		if err := errors.Join(os.RemoveAll(fresh), r.CreateTree(ctx, fresh)); err != nil {
+	fresh := b.TreeDir + ".new"
+	if done.Rebuilt {
+		if err := errors.Join(os.RemoveAll(fresh), b.CreateTree(ctx, fresh)); err != nil {
 			return nil, err
 		}
-		if engine, err = r.OpenTree(ctx, fresh); err != nil {
+		if engine, err = b.OpenTree(ctx, fresh); err != nil {
 			return nil, err
 		}
 	}
-	rec.Size, err = r.write(ctx, engine, from, p)
-	if rec.Rebuilt {
+	done.Size, err = b.write(ctx, engine, from, p)
+	if done.Rebuilt {
 		err = errors.Join(err, engine.Close(ctx))
 	}
 	if err != nil {
 		return nil, err
 	}
-	rec.Added, rec.Salvaged = p.base.Size()-min(from.Size(), p.base.Size()), rec.Size-p.base.Size()
-	if closeOld(); rerr == nil && rec.Rebuilt {
-		rec.Old, rerr = r.swapTrees(fresh)
+	done.Added, done.Salvaged = p.base.Size()-min(from.Size(), p.base.Size()), done.Size-p.base.Size()
+	if closeOld(); rerr == nil && done.Rebuilt {
+		done.Old, rerr = b.swapTrees(fresh)
 	}
-	return rec, rerr
+	return done, rerr
 }
 
 // openTree opens the present tree. It returns the verified right edge of a sound tree:
 // one of tree and copy contains the other, and the tree has no files beyond its size,
 // as it has when its state was rolled back. Without a right edge, entries can at most
 // be salvaged from the tree.
-func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error) {
+func (b *builder) openTree(ctx context.Context) (log.Engine, *tiles.Frontier, error) {
 	// The tree must be usable as it is.
-	must := r.Source == nil || r.InPlace && r.OpenTo == nil
-	engine, err := r.OpenTree(ctx, r.TreeDir)
+	must := b.Source == nil || b.InPlace && b.OpenTo == nil
+	engine, err := b.OpenTree(ctx, b.TreeDir)
 	if err != nil {
 		// Never give up a tree for an error that the next try may not meet.
 		if must || errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrPermission) || ctx.Err() != nil {
@@ -99,12 +109,12 @@ func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error
 		}
 		return nil, nil, nil
 	}
-	f, err := r.readTree(ctx, engine, "checking the tree")
+	f, err := b.readTree(ctx, engine, "checking the tree")
 	if err == nil {
-		err = r.related(ctx, engine, f)
+		err = b.related(ctx, engine, f)
 	}
 	switch {
-	case err == nil && (r.OpenTo != nil || r.InPlace || !r.more(f.Size())):
+	case err == nil && (b.OpenTo != nil || b.InPlace || !b.more(f.Size())):
 		return engine, f, nil
 	case ctx.Err() != nil:
 		return nil, nil, errors.Join(ctx.Err(), engine.Close(ctx))
@@ -115,25 +125,25 @@ func (r *recovery) openTree(ctx context.Context) (Engine, *tiles.Frontier, error
 }
 
 // readTree reads all of an engine's tree.
-func (r *recovery) readTree(ctx context.Context, engine Engine, what string) (*tiles.Frontier, error) {
+func (b *builder) readTree(ctx context.Context, engine log.Engine, what string) (*tiles.Frontier, error) {
 	size, root, err := engine.Tree(ctx)
 	if err != nil {
-		return nil, treeError(err)
+		return nil, chain.TreeError(err)
 	}
-	f, err := (&tiles.Frontier{}).Extend(ctx, engine, size, r.progress(what, size))
+	f, err := (&tiles.Frontier{}).Extend(ctx, engine, size, b.progress(what, size))
 	if err != nil {
-		return nil, treeError(err)
+		return nil, chain.TreeError(err)
 	}
 	if f.Root() != root {
-		return nil, fmt.Errorf("%w (its entries have the root %x, and the engine says %x)", ErrTreeConflict, f.Root(), root)
+		return nil, fmt.Errorf("%w (its entries have the root %x, and the engine says %x)", chain.ErrTreeConflict, f.Root(), root)
 	}
 	return f, nil
 }
 
 // more returns whether the directory of the tree has entries beyond its size.
-func (r *recovery) more(size uint64) bool {
-	if r.Salvage != nil {
-		for range r.Salvage(r.TreeDir, size) {
+func (b *builder) more(size uint64) bool {
+	if b.Salvage != nil {
+		for range b.Salvage(b.TreeDir, size) {
 			return true
 		}
 	}
@@ -142,64 +152,64 @@ func (r *recovery) more(size uint64) bool {
 
 // rootAt returns the root at a size of the tree of f, which reader has.
 func rootAt(ctx context.Context, reader tlog.TileReader, size uint64, f *tiles.Frontier) (tiles.Hash, error) {
-	return provenRoot(ctx, prover.New(reader, 0), size, &tlog.Head{Size: f.Size(), Root: f.Root()})
+	return chain.ProvenRoot(ctx, prover.New(reader, 0), size, chain.Edge{Size: f.Size(), Root: f.Root()})
 }
 
 // related checks that one of the tree and the copy contains the other.
-func (r *recovery) related(ctx context.Context, engine Engine, f *tiles.Frontier) error {
+func (b *builder) related(ctx context.Context, engine log.Engine, f *tiles.Frontier) error {
 	var root, want tiles.Hash
 	var err error
 	switch {
-	case f.Size() >= r.copy.Size:
-		want = r.copy.Root
-		root, err = rootAt(ctx, engine, r.copy.Size, f)
-	case r.Source == nil:
-		return fmt.Errorf("%w (the tree has %d entries, the head %d)", ErrTreeBehind, f.Size(), r.copy.Size)
+	case f.Size() >= b.copy.Size:
+		want = b.copy.Root
+		root, err = rootAt(ctx, engine, b.copy.Size, f)
+	case b.Source == nil:
+		return fmt.Errorf("%w (the tree has %d entries, the head %d)", chain.ErrTreeBehind, f.Size(), b.copy.Size)
 	default:
 		want = f.Root()
-		root, err = provenRoot(ctx, prover.New(r.Source, 0), f.Size(), &r.copy.Head)
+		root, err = chain.ProvenRoot(ctx, prover.New(b.Source, 0), f.Size(), chain.EdgeOf(&b.copy.Head))
 	}
 	if err == nil && root != want {
-		err = fmt.Errorf("%w (neither it nor the copy extends the other; make an empty tree, and name that)", ErrTreeConflict)
+		err = fmt.Errorf("%w (neither it nor the copy extends the other; make an empty tree, and name that)", chain.ErrTreeConflict)
 	}
-	return treeError(err)
+	return chain.TreeError(err)
 }
 
 // plan checks the copy from the right edge of a sound tree on, and what is left beyond
 // both. from, where the tree to be written to ends, must be a part of it.
-func (r *recovery) plan(ctx context.Context, old Engine, sound, from *tiles.Frontier) (_ *plan, err error) {
+func (b *builder) plan(ctx context.Context, old log.Engine, sound, from *tiles.Frontier) (_ *plan, err error) {
 	p := &plan{reader: old, base: sound}
-	if sound == nil || sound.Size() < r.copy.Size {
+	if sound == nil || sound.Size() < b.copy.Size {
 		if sound == nil {
 			sound = &tiles.Frontier{}
 		}
-		p.reader = r.Source
-		if p.base, err = sound.Extend(ctx, r.Source, r.copy.Size, r.progress("checking the copy", r.copy.Size)); err != nil {
+		p.reader = b.Source
+		if p.base, err = sound.Extend(ctx, b.Source, b.copy.Size, b.progress("checking the copy", b.copy.Size)); err != nil {
 			return nil, fmt.Errorf("checking the copy: %w", err)
 		}
-		if p.base.Root() != r.copy.Root {
+		if p.base.Root() != b.copy.Root {
 			return nil, errors.New("the entries of the copy do not have the root of its checkpoint")
 		}
 	}
-	p.tail = func() iter.Seq[[]byte] { return r.tail(ctx, old, p.base.Size()) }
+	p.tail = func() iter.Seq[[]byte] { return b.tail(ctx, old, p.base.Size()) }
 	// Sizes whose roots must fit: what is there already, and what the log signed.
 	roots := map[uint64]tiles.Hash{from.Size(): {}}
-	if r.head != nil {
-		roots[r.head.Size] = tiles.Hash{}
+	if b.head != nil {
+		roots[b.head.Size] = tiles.Hash{}
 	}
 	for size := range roots {
 		if size <= p.base.Size() {
 			if roots[size], err = rootAt(ctx, p.reader, size, p.base); err != nil {
-				return nil, treeError(err)
+				return nil, chain.TreeError(err)
 			}
 		}
 	}
-	if err := r.judgeTail(ctx, p, roots); err != nil {
+	if err := b.checkTail(ctx, p, roots); err != nil {
 		return nil, err
 	}
-	if r.head != nil && roots[r.head.Size] != r.head.Root {
+	if b.head != nil && roots[b.head.Size] != b.head.Root {
 		return nil, fmt.Errorf("the copy has %d entries, this log has signed a head of %d, and the entries in between are not left in the tree; find a later copy",
-			r.copy.Size, r.head.Size)
+			b.copy.Size, b.head.Size)
 	}
 	if roots[from.Size()] != from.Root() {
 		return nil, fmt.Errorf("the new place has %d entries, and they are not the first of this log; give an empty one", from.Size())
@@ -207,19 +217,19 @@ func (r *recovery) plan(ctx context.Context, old Engine, sound, from *tiles.Fron
 	return p, nil
 }
 
-// judgeTail adds to the plan the entries that the rules let follow, and fills in the
+// checkTail adds to the plan the entries that the rules let follow, and fills in the
 // roots beyond its base.
-func (r *recovery) judgeTail(ctx context.Context, p *plan, roots map[uint64]tiles.Hash) error {
+func (b *builder) checkTail(ctx context.Context, p *plan, roots map[uint64]tiles.Hash) error {
 	p.end = p.base.Clone()
-	var judge *tailJudge
+	var check *tailCheck
 	var err error
 	for entry := range p.tail() {
-		if judge == nil {
-			if judge, err = r.newTailJudge(ctx, p.reader, p.base); err != nil {
+		if check == nil {
+			if check, err = newTailCheck(ctx, b.origin, p.reader, p.base); err != nil {
 				return err
 			}
 		}
-		if !judge.admits(entry) {
+		if !check.admits(entry) {
 			return nil
 		}
 		if err := p.end.Append(tiles.LeafHash(entry), func(tlog.Tile, []byte) error { return nil }); err != nil {
@@ -232,40 +242,37 @@ func (r *recovery) judgeTail(ctx context.Context, p *plan, roots map[uint64]tile
 	return nil
 }
 
-// tailJudge says which entries the rules let follow those of a tree.
-type tailJudge struct {
-	pages  *pages
+// tailCheck says which entries the rules let follow those of a tree.
+type tailCheck struct {
+	pages  *entries.Pages
 	ledger *ledger.Ledger
 }
 
-// newTailJudge reads all entries of base.
-func (r *recovery) newTailJudge(ctx context.Context, reader tlog.TileReader, base *tiles.Frontier) (*tailJudge, error) {
-	t := &tree{frontier: base.Clone()}
-	t.edge.Store(&edge{base.Size(), base.Root()})
-	j := &tailJudge{pages: newPages(reader)}
-	j.pages.reset(t)
-	j.ledger = ledger.New(r.record.Settings().Origin, j.pages)
-	o := &contents{ledger: j.ledger, deposits: make(map[uint64]*deposit)}
-	if err := replay(ctx, o, reader, t.edge.Load()); err != nil {
+// newTailCheck reads all entries of base.
+func newTailCheck(ctx context.Context, origin string, reader tlog.TileReader, base *tiles.Frontier) (*tailCheck, error) {
+	t, pages := chain.Of(base), entries.NewPages(reader)
+	pages.Reset(t)
+	c := &tailCheck{pages, ledger.New(origin, pages)}
+	if err := entries.Replay(ctx, c.ledger, reader, t.Edge(), nil); err != nil {
 		return nil, fmt.Errorf("reading what the entries mean: %w", err)
 	}
-	return j, nil
+	return c, nil
 }
 
-func (j *tailJudge) admits(entry []byte) bool {
-	e := ledger.Read(j.ledger.Size(), entry)
-	if v, err := j.ledger.Admit(e); v != nil || err != nil {
+func (c *tailCheck) admits(entry []byte) bool {
+	e := ledger.Read(c.ledger.Size(), entry)
+	if v, err := c.ledger.Admit(e); v != nil || err != nil {
 		return false
 	}
-	if _, err := j.ledger.Apply(e); err != nil {
+	if _, err := c.ledger.Apply(e); err != nil {
 		return false
 	}
-	j.pages.add(entry)
+	c.pages.Add(entry)
 	return true
 }
 
 // tail yields the entries from an index on that the old tree still has.
-func (r *recovery) tail(ctx context.Context, old Engine, from uint64) iter.Seq[[]byte] {
+func (b *builder) tail(ctx context.Context, old log.Engine, from uint64) iter.Seq[[]byte] {
 	if old != nil {
 		if size, _, err := old.Tree(ctx); err == nil && size > from {
 			return tiles.Entries(from, func(n uint64) [][]byte {
@@ -274,19 +281,19 @@ func (r *recovery) tail(ctx context.Context, old Engine, from uint64) iter.Seq[[
 			})
 		}
 	}
-	if r.Salvage != nil {
-		return r.Salvage(r.TreeDir, from)
+	if b.Salvage != nil {
+		return b.Salvage(b.TreeDir, from)
 	}
 	return func(func([]byte) bool) {}
 }
 
 // write adds to the engine's tree of right edge from what the plan has, reads it, and
 // checks that it then is the plan's.
-func (r *recovery) write(ctx context.Context, engine Engine, from *tiles.Frontier, p *plan) (size uint64, err error) {
+func (b *builder) write(ctx context.Context, engine log.Engine, from *tiles.Frontier, p *plan) (size uint64, err error) {
 	w := &batchWriter{engine: engine, next: from.Size()}
 	at := p.base.Size()
 	if from.Size() < at {
-		progress := r.progress("copying", at)
+		progress := b.progress("copying", at)
 		_, err = from.Extend(ctx, p.reader, at, func(i uint64, entry []byte, leaf tiles.Hash) error {
 			return errors.Join(w.add(ctx, entry), progress(i, entry, leaf))
 		})
@@ -313,7 +320,7 @@ func (r *recovery) write(ctx context.Context, engine Engine, from *tiles.Frontie
 		return 0, fmt.Errorf("after copying, the tree has %d entries, and it should have %d", size, p.end.Size())
 	}
 	// Every tile and bundle, as they are now; those before from were read before.
-	got, err := from.Extend(ctx, engine, size, r.progress("reading what was copied", size))
+	got, err := from.Extend(ctx, engine, size, b.progress("reading what was copied", size))
 	if err != nil {
 		return 0, fmt.Errorf("reading what was copied: %w", err)
 	}
@@ -326,14 +333,14 @@ func (r *recovery) write(ctx context.Context, engine Engine, from *tiles.Frontie
 // batchWriter adds entries to an engine in batches. Like the sequencer it ends one with
 // each charter: the next head to publish may be the one that ends with it.
 type batchWriter struct {
-	engine Engine
+	engine log.Engine
 	next   uint64
 	batch  [][]byte
 }
 
 func (w *batchWriter) add(ctx context.Context, entry []byte) error {
 	w.batch = append(w.batch, append([]byte(nil), entry...))
-	if len(w.batch) < DefaultMaxBatch && !isCharter(entry) {
+	if len(w.batch) < log.DefaultMaxBatch && !isCharter(entry) {
 		return nil
 	}
 	return w.flush(ctx)
@@ -357,29 +364,29 @@ func (w *batchWriter) flush(ctx context.Context) error {
 	return err
 }
 
-func (r *recovery) progress(what string, total uint64) func(uint64, []byte, tiles.Hash) error {
+func (b *builder) progress(what string, total uint64) func(uint64, []byte, tiles.Hash) error {
 	return func(i uint64, _ []byte, _ tiles.Hash) error {
-		if r.Progress != nil && (i%tlog.TileWidth == tlog.TileWidth-1 || i+1 == total) {
-			r.Progress(what, i+1, total)
+		if b.Progress != nil && (i%tlog.TileWidth == tlog.TileWidth-1 || i+1 == total) {
+			b.Progress(what, i+1, total)
 		}
 		return nil
 	}
 }
 
 // swapTrees puts the rebuilt tree in place, and returns where the old one went.
-// Between the two steps there is none, and Recover can be run again.
-func (r *recovery) swapTrees(fresh string) (old string, err error) {
+// Between the two steps there is none, and Run can be run again.
+func (b *builder) swapTrees(fresh string) (old string, err error) {
 	// A call still under way in the closed engine can make the directory again.
 	for try := range 5 {
-		aside := fmt.Sprintf("%s.old-%s-%d", r.TreeDir, time.Now().UTC().Format("20060102T150405.000Z"), try)
-		if err := os.Rename(r.TreeDir, aside); err == nil && old == "" {
+		aside := fmt.Sprintf("%s.old-%s-%d", b.TreeDir, time.Now().UTC().Format("20060102T150405.000Z"), try)
+		if err := os.Rename(b.TreeDir, aside); err == nil && old == "" {
 			old = aside
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return old, fmt.Errorf("putting the old tree aside: %w", err)
 		}
-		if err = os.Rename(fresh, r.TreeDir); err == nil {
+		if err = os.Rename(fresh, b.TreeDir); err == nil {
 			// Of a directory that is there, this makes the name durable.
-			return old, durable.MkdirAll(r.TreeDir, 0o755)
+			return old, durable.MkdirAll(b.TreeDir, 0o755)
 		} else if !errors.Is(err, fs.ErrExist) {
 			break
 		}

@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package log
+package recover
 
 import (
 	"bytes"
@@ -12,18 +12,21 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/internal/chain"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // InitConfig configures [Init].
 type InitConfig struct {
 	StateDir string
-	// State, if not nil, makes the state instead of files in StateDir.
-	State Founder
+	// State, if not nil, creates the state instead of files in StateDir.
+	State state.Creator
 	// Engine is the tree, which must be empty. It stays the caller's.
-	Engine Engine
+	Engine log.Engine
 	// Keys are the log's note keys, all under the origin's name: an Ed25519
 	// key first, then an ML-DSA-44 cosignature key if there is to be one.
 	// They are the log keys that the charter names.
@@ -33,9 +36,9 @@ type InitConfig struct {
 	Charter []byte
 }
 
-// Init makes a new log of its charter: entry 0 of the tree, a state directory, and
+// Init creates a log from its charter: entry 0 of the tree, a state directory, and
 // the signed head of size 1. It refuses a directory that holds a log, and a charter
-// that breaks a rule, with the *[RuleError]. If it is cut off, it can be run again
+// that breaks a rule, with the *[log.RuleError]. If it is cut off, it can be run again
 // once the state directory is removed.
 func Init(ctx context.Context, cfg InitConfig) (err error) {
 	defer func() {
@@ -51,7 +54,7 @@ func Init(ctx context.Context, cfg InitConfig) (err error) {
 		return errors.New("it needs an engine")
 	}
 	if cfg.State == nil {
-		cfg.State = &stateDir{dir: cfg.StateDir}
+		cfg.State = state.NewDir(cfg.StateDir)
 	}
 	begun, err := cfg.State.Begin(ctx)
 	if err != nil {
@@ -59,19 +62,19 @@ func Init(ctx context.Context, cfg InitConfig) (err error) {
 	}
 	defer func() { err = errors.Join(err, begun.Close()) }()
 	origin := cfg.Keys[0].Verifier().Name
-	head, err := cfg.found(ctx, origin, entry.Leaf)
+	head, err := cfg.storeCharter(ctx, origin, entry.Leaf)
 	if err != nil {
 		return err
 	}
-	first, err := signHead(cfg.Keys, *head, uint64(time.Now().Unix()))
+	first, err := chain.Sign(cfg.Keys, *head, uint64(time.Now().Unix()))
 	if err != nil {
 		return err
 	}
-	return cfg.State.Found(ctx, Settings{Origin: origin, Charter: entry.Leaf}, first.Bytes())
+	return cfg.State.Create(ctx, state.Settings{Origin: origin, Charter: entry.Leaf}, first.Bytes())
 }
 
-// Check returns the error of [Init] for keys or a charter that no log can be made of,
-// so that nothing is made for them. It needs neither engine nor directory.
+// Check returns the error of [Init] for unusable keys or an unusable charter. It needs
+// neither engine nor directory.
 func (cfg *InitConfig) Check() error {
 	if _, err := cfg.check(); err != nil {
 		return fmt.Errorf("creating a log: %w", err)
@@ -79,7 +82,7 @@ func (cfg *InitConfig) Check() error {
 	return nil
 }
 
-// check judges the keys, and the charter by the rules.
+// check checks the keys, and the charter by the rules.
 func (cfg *InitConfig) check() (*ledger.Entry, error) {
 	if len(cfg.Keys) == 0 {
 		return nil, errors.New("it needs a key")
@@ -109,7 +112,7 @@ func (cfg *InitConfig) check() (*ledger.Entry, error) {
 	if v, err := ledger.New(origin, nil).Check(e); err != nil {
 		return nil, err
 	} else if v != nil {
-		return nil, fmt.Errorf("the charter: %w", &RuleError{v})
+		return nil, fmt.Errorf("the charter: %w", &log.RuleError{Violation: v})
 	}
 	named := env.Event.Body.(*event.Charter).LogKeys
 	var given []string
@@ -122,23 +125,23 @@ func (cfg *InitConfig) check() (*ledger.Entry, error) {
 	return &e, nil
 }
 
-// found makes the charter the one entry of the tree.
-func (cfg *InitConfig) found(ctx context.Context, origin string, leaf tiles.Hash) (*tlog.Head, error) {
+// storeCharter makes the charter the one entry of the tree.
+func (cfg *InitConfig) storeCharter(ctx context.Context, origin string, leaf tiles.Hash) (*tlog.Head, error) {
 	size, _, err := cfg.Engine.Tree(ctx)
 	if err != nil {
-		return nil, treeError(err)
+		return nil, chain.TreeError(err)
 	}
 	switch size {
 	case 0:
 		if first, err := cfg.Engine.Add(ctx, [][]byte{cfg.Charter}); err != nil {
 			return nil, fmt.Errorf("storing the charter: %w", err)
 		} else if first != 0 {
-			return nil, fmt.Errorf("%w (the engine put the first entry at index %d)", ErrTreeConflict, first)
+			return nil, fmt.Errorf("%w (the engine put the first entry at index %d)", chain.ErrTreeConflict, first)
 		}
-	case 1: // perhaps an attempt that was cut off
+	case 1: // perhaps of an attempt that was cut off
 		entries, err := tiles.ReadBundle(ctx, cfg.Engine, 0, 1)
 		if err != nil {
-			return nil, treeError(err)
+			return nil, chain.TreeError(err)
 		}
 		if !bytes.Equal(entries[0], cfg.Charter) {
 			return nil, errors.New("the tree holds another charter; give an empty tree")
@@ -148,10 +151,10 @@ func (cfg *InitConfig) found(ctx context.Context, origin string, leaf tiles.Hash
 	}
 	f, err := (&tiles.Frontier{}).Extend(ctx, cfg.Engine, 1, func(uint64, []byte, tiles.Hash) error { return nil })
 	if err != nil {
-		return nil, treeError(err)
+		return nil, chain.TreeError(err)
 	}
 	if f.Root() != leaf {
-		return nil, fmt.Errorf("%w (it does not hold the charter that was given to it)", ErrTreeConflict)
+		return nil, fmt.Errorf("%w (it does not hold the charter that was given to it)", chain.ErrTreeConflict)
 	}
 	return &tlog.Head{Origin: origin, Size: 1, Root: leaf}, nil
 }

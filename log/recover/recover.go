@@ -1,7 +1,14 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package log
+// Package recover works on a log that is not running. [Init] creates a log from its
+// charter. [Run] brings back what a log lacks, from a copy of the log that is not
+// trusted, or moves the log to another engine.
+//
+// Both check everything before they write, and never leave a log that could sign a head
+// that conflicts with an earlier one. A take-over by a recovery amendment happens when
+// the log is opened: see log.Config.Recovery.
+package recover
 
 import (
 	"context"
@@ -15,6 +22,9 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/internal/chain"
+	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -26,12 +36,12 @@ type Source interface {
 	ReadCheckpoint(ctx context.Context) ([]byte, error)
 }
 
-// RecoverConfig configures [Recover].
-type RecoverConfig struct {
+// Config configures [Run].
+type Config struct {
 	StateDir string
 	// State, if not nil, is recovered instead of the files in StateDir. The
 	// caller sees to it that no log uses it.
-	State State
+	State state.Store
 	Keys  []*tlog.Signer
 	// Source is a copy of the log. nil: there is none; the present tree, which must be
 	// whole, is moved to OpenTo.
@@ -41,26 +51,26 @@ type RecoverConfig struct {
 	// TreeDir is the engine's directory.
 	TreeDir string
 	// OpenTree opens the engine in a directory, CreateTree makes an empty one.
-	OpenTree   func(ctx context.Context, dir string) (Engine, error)
+	OpenTree   func(ctx context.Context, dir string) (log.Engine, error)
 	CreateTree func(ctx context.Context, dir string) error
 	// Salvage yields the entries from an index on that are left in a
 	// directory, whatever its state, as far as they go. nil: there are none.
 	Salvage func(dir string, from uint64) iter.Seq[[]byte]
 	// InPlace is for an engine whose tree can't be put aside: it is completed,
-	// or Recover fails. Salvage then yields what is stored apart from it.
+	// or Run fails. Salvage then yields what is stored apart from the tree.
 	InPlace bool
 	// OpenTo, if not nil, opens the engine that the log moves to; the present tree
 	// stays as it is. The new engine is empty, or has the part of the tree that an
 	// attempt wrote before it was cut off. OpenTo is called once the present tree was
-	// read and is locked; Recover closes the engine.
-	OpenTo func(ctx context.Context) (Engine, error)
+	// read and is locked; Run closes the engine.
+	OpenTo func(ctx context.Context) (log.Engine, error)
 
 	// Progress, if not nil, is told what is being done, and how far it is.
 	Progress func(what string, done, total uint64)
 }
 
-// Recovered is what [Recover] did.
-type Recovered struct {
+// Result is what [Run] did.
+type Result struct {
 	Size     uint64 // of the tree, at least that of the copy's checkpoint
 	Added    uint64 // entries that were missing, from the copy or the present tree
 	Salvaged uint64 // entries beyond the copy that came from the damaged tree
@@ -68,58 +78,61 @@ type Recovered struct {
 	Old      string // where the old tree was put, if it was of no use
 }
 
-// recovery is one call of Recover.
+// recovery is one call of Run.
 type recovery struct {
-	RecoverConfig
-	record   record
-	caches   *stateDir
+	Config
+	record   chain.Record
+	caches   *state.Dir
 	head     *tlog.Checkpoint // recorded; nil: it is lost
 	headTime uint64
 	copy     *tlog.Checkpoint // the recorded head, if there is no copy
 }
 
-// Recover brings back what a log lacks, from a copy whose checkpoint the log's
-// key signed and a quorum of its witnesses cosigned. Every entry is checked
-// against that checkpoint. A tree that is a part of the copy is completed; any
-// other is put aside, and built anew. Entries beyond the copy that the old tree
-// still has, as far as the rules let them follow, are kept: some of them were
-// acknowledged. The log must not be running.
+// Run brings back what a log lacks, from a copy whose checkpoint the log's key signed
+// and a quorum of its witnesses cosigned. It checks every entry against that
+// checkpoint. It completes a tree that is a part of the copy; it puts any other aside,
+// and builds the tree again. It keeps the entries beyond the copy that the old tree
+// still has, as far as the rules let them follow: some of them were acknowledged. The
+// log must not be running.
 //
 // With OpenTo, the tree is built in the new engine, from the present tree if that is
 // whole and reaches as far as the copy. The log stays the same: state, keys and proofs
 // do not change.
 //
-// Recover reads and checks every entry, and that no signed head lacks any, before it
-// writes; it reads again what it has written. If Recover is cut off, it can be run
-// again.
-func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
+// Run reads and checks every entry, and that no signed head lacks any, before it
+// writes; it reads again what it has written. If Run is cut off, it can be run again.
+func Run(ctx context.Context, cfg Config) (_ *Result, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("recovering the log: %w", err)
 		}
 	}()
-	dir, err := openStateDir(cfg.StateDir, cfg.State != nil, true)
+	open := state.RecoverDir
+	if cfg.State != nil {
+		open = state.OpenCaches
+	}
+	dir, err := open(cfg.StateDir)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, dir.close()) }()
-	r := &recovery{RecoverConfig: cfg, record: record{cfg.State}, caches: dir}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	r := &recovery{Config: cfg, record: chain.Record{Store: cfg.State}, caches: dir}
 	if cfg.State == nil {
-		r.record.State = dir
+		r.record.Store = dir
 	}
-	if err := r.record.checkKeys(cfg.Keys); err != nil {
+	if err := r.record.CheckKeys(cfg.Keys); err != nil {
 		return nil, err
 	}
 	if cfg.Source == nil {
-		if r.copy, _, err = r.record.head(ctx, verifiers(r.Keys)); err != nil {
+		if r.copy, _, err = r.record.Head(ctx, chain.Verifiers(r.Keys)); err != nil {
 			return nil, err
 		}
-		rec, err := r.rebuild(ctx)
+		done, err := r.rebuild(ctx)
 		// No write to the state would fail, so ask whether it is still held.
 		if err = errors.Join(err, r.record.Held()); err != nil {
 			return nil, err
 		}
-		return rec, nil
+		return done, nil
 	}
 	if err := r.readCopy(ctx); err != nil {
 		return nil, err
@@ -127,11 +140,17 @@ func Recover(ctx context.Context, cfg RecoverConfig) (_ *Recovered, err error) {
 	if err := r.readHead(ctx); err != nil {
 		return nil, err
 	}
-	rec, err := r.rebuild(ctx)
+	done, err := r.rebuild(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return rec, r.adopt(ctx)
+	return done, r.adopt(ctx)
+}
+
+// rebuild makes the tree whole.
+func (r *recovery) rebuild(ctx context.Context) (*Result, error) {
+	b := &builder{Config: r.Config, origin: r.record.Settings().Origin, head: r.head, copy: r.copy}
+	return b.build(ctx)
 }
 
 // readCopy reads the checkpoint of the copy.
@@ -152,22 +171,22 @@ func (r *recovery) readCopy(ctx context.Context) error {
 	return nil
 }
 
-// readHead reads the recorded head, and refuses a copy that conflicts with it. A
-// head that is lost or damaged is replaced by the copy's; whether the log has
-// signed a later one, its witnesses will say at the next start.
+// readHead reads the recorded head, and refuses a copy that conflicts with it. A lost or
+// damaged head will be replaced by the copy's. At the next start the witnesses say
+// whether the log has signed a later one.
 func (r *recovery) readHead(ctx context.Context) (err error) {
-	r.head, r.headTime, err = r.record.head(ctx, verifiers(r.Keys))
-	if errors.Is(err, errHeadDamaged) || errors.Is(err, errOtherKeys) || errors.Is(err, durable.ErrMissing) {
+	r.head, r.headTime, err = r.record.Head(ctx, chain.Verifiers(r.Keys))
+	if errors.Is(err, chain.ErrHeadDamaged) || errors.Is(err, chain.ErrOtherKeys) || errors.Is(err, durable.ErrMissing) {
 		return nil
 	} else if err != nil || r.head.Size > r.copy.Size {
 		return err
 	}
-	root, err := provenRoot(ctx, prover.New(r.Source, 0), r.head.Size, &r.copy.Head)
+	root, err := chain.ProvenRoot(ctx, prover.New(r.Source, 0), r.head.Size, chain.EdgeOf(&r.copy.Head))
 	if err != nil {
 		return fmt.Errorf("reading the copy: %w", err)
 	}
 	if root != r.head.Root {
-		return fmt.Errorf("%w (the copy's root at size %d is another than the recorded one)", ErrForked, r.head.Size)
+		return fmt.Errorf("%w (the copy's root at size %d is another than the recorded one)", chain.ErrForked, r.head.Size)
 	}
 	return nil
 }
@@ -177,7 +196,7 @@ func (r *recovery) readHead(ctx context.Context) (err error) {
 // back.
 func (r *recovery) adopt(ctx context.Context) error {
 	// The tree may be another one. The removal is durable once the head is.
-	if err := os.Remove(r.caches.path("events")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(r.caches.Path("events")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if r.head == nil || r.head.Size < r.copy.Size {
@@ -185,19 +204,19 @@ func (r *recovery) adopt(ctx context.Context) error {
 			return err
 		}
 	}
-	if cp, err := r.record.published(ctx); err == nil && cp != nil && cp.Size > r.copy.Size {
+	if cp, err := r.record.LastPublished(ctx); err == nil && cp != nil && cp.Size > r.copy.Size {
 		if _, err := r.Policy.Verify(cp, ""); err == nil {
 			return nil
 		}
 	}
-	p := Published{Checkpoint: r.copy.Bytes()}
+	p := state.Published{Checkpoint: r.copy.Bytes()}
 	if r.State != nil {
 		var err error
 		if p.Charter, err = r.charter(ctx); err != nil {
 			return err
 		}
 	}
-	return r.record.publish(ctx, p)
+	return r.record.SetPublished(ctx, p)
 }
 
 // charter returns the index of the charter in force at the copy's size.
@@ -206,11 +225,11 @@ func (r *recovery) charter(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading the copy: %w", err)
 	}
-	j, err := r.newTailJudge(ctx, r.Source, whole)
+	check, err := newTailCheck(ctx, r.record.Settings().Origin, r.Source, whole)
 	if err != nil {
 		return 0, err
 	}
-	c := j.ledger.Charter()
+	c := check.ledger.Charter()
 	if c == nil {
 		return 0, errors.New("the copy has no charter")
 	}
@@ -227,7 +246,7 @@ func (r *recovery) adoptHead(ctx context.Context) error {
 	if len(keys) == 0 {
 		return errors.New("none of the keys given signed the copy's checkpoint")
 	}
-	head, err := signHead(keys, r.copy.Head, max(r.headTime, uint64(time.Now().Unix())))
+	head, err := chain.Sign(keys, r.copy.Head, max(r.headTime, uint64(time.Now().Unix())))
 	if err != nil {
 		return err
 	}

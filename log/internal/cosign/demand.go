@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package log
+package cosign
 
 import (
 	"errors"
@@ -11,22 +11,21 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// demand is what the cosignatures of a head must meet: each of its policies. Those
-// of the charters bind; one that the operator gave asks for more, and says where
-// witnesses are.
-type demand struct {
+// Demand is the policies that the cosignatures of a head must meet. Those of the
+// charters bind; that of the operator asks for more, and says where witnesses are.
+type Demand struct {
 	policies  []*tlog.Policy
 	own       *tlog.Policy          // the operator's, which is also in policies; or nil
 	witnesses []*tlog.PolicyWitness // of all policies, each key once, with a URL if any policy has one
 }
 
-// lines are cosignatures of one head, by vkey.
-type lines map[string]tlog.Cosignature
+// Lines are cosignatures of one head, by vkey.
+type Lines map[string]tlog.Cosignature
 
-// newDemand makes a demand of the charters' policies and the operator's, which may
+// NewDemand returns the demand of the charters' policies and the operator's, which may
 // be nil.
-func newDemand(charters []*tlog.Policy, own *tlog.Policy) *demand {
-	d := &demand{policies: slices.Clone(charters), own: own}
+func NewDemand(charters []*tlog.Policy, own *tlog.Policy) *Demand {
+	d := &Demand{policies: slices.Clone(charters), own: own}
 	if own != nil {
 		d.policies = append(d.policies, own)
 	}
@@ -51,7 +50,7 @@ func newDemand(charters []*tlog.Policy, own *tlog.Policy) *demand {
 
 // satisfied returns whether the witnesses that has returns true for, by vkey, meet
 // every policy.
-func (d *demand) satisfied(has func(key string) bool) bool {
+func (d *Demand) satisfied(has func(key string) bool) bool {
 	for _, p := range d.policies {
 		if !p.Satisfied(func(i int) bool { return has(p.Witnesses[i].Key.String()) }) {
 			return false
@@ -61,20 +60,19 @@ func (d *demand) satisfied(has func(key string) bool) bool {
 }
 
 // anySatisfied returns whether they meet a policy that asks for witnesses.
-func (d *demand) anySatisfied(has func(key string) bool) bool {
+func (d *Demand) anySatisfied(has func(key string) bool) bool {
 	return slices.ContainsFunc(d.policies, func(p *tlog.Policy) bool {
 		return p.NeedsWitnesses() && p.Satisfied(func(i int) bool { return has(p.Witnesses[i].Key.String()) })
 	})
 }
 
-// needsWitnesses returns whether any policy asks for one.
-func (d *demand) needsWitnesses() bool {
+// NeedsWitnesses returns whether any policy asks for a witness.
+func (d *Demand) NeedsWitnesses() bool {
 	return slices.ContainsFunc(d.policies, (*tlog.Policy).NeedsWitnesses)
 }
 
-// smallest returns vkeys, of those that there are lines of, that meet every policy,
-// and few of them.
-func (d *demand) smallest(have lines) (set []string, ok bool) {
+// smallest returns vkeys of lines that meet every policy, and few of them.
+func (d *Demand) smallest(have Lines) (set []string, ok bool) {
 	for _, p := range d.policies {
 		one, ok := p.SmallestSet(func(i int) bool { _, ok := have[p.Witnesses[i].Key.String()]; return ok })
 		if !ok {
@@ -89,9 +87,9 @@ func (d *demand) smallest(have lines) (set []string, ok bool) {
 	return set, true
 }
 
-// verify checks the very lines of a checkpoint against every policy. Which keys are
-// the log's, the charters say: the log lines of the operator's policy are not asked.
-func (d *demand) verify(cp *tlog.Checkpoint, origin string) error {
+// Verify checks the lines of a checkpoint against every policy. The charters say which
+// keys are the log's, so the log lines of the operator's policy do not count.
+func (d *Demand) Verify(cp *tlog.Checkpoint, origin string) error {
 	for _, p := range d.policies {
 		if p == d.own {
 			continue
@@ -122,11 +120,11 @@ func (d *demand) verify(cp *tlog.Checkpoint, origin string) error {
 var errUnreachable = errors.New("the witness policy can't be met: too many of its witnesses have no URL; " +
 	"name them with -policy, or in an amendment")
 
-// reachable checks that witnesses with URLs can meet the demand, that the log can
+// Reachable checks that witnesses with URLs can meet the demand, that the log can
 // hear so many of them that no quorum is unheard, and that the cosignatures fit into
-// a checkpoint beside the log's own lines.
-func (d *demand) reachable(own int) error {
-	asked, all := make(map[string]bool), make(lines)
+// a checkpoint with own lines of the log.
+func (d *Demand) Reachable(own int) error {
+	asked, all := make(map[string]bool), make(Lines)
 	for _, w := range d.witnesses {
 		asked[w.Key.String()] = w.URL != ""
 		all[w.Key.String()] = tlog.Cosignature{}
@@ -143,4 +141,21 @@ func (d *demand) reachable(own int) error {
 			"the log could never know that they have seen no later head; give them URLs, or ask for a larger quorum")
 	}
 	return nil
+}
+
+// assemble returns the head with a satisfying set first, and then the other lines that
+// fit.
+func (d *Demand) assemble(head *tlog.Checkpoint, set []string, have Lines) *tlog.Checkpoint {
+	cp := &tlog.Checkpoint{Head: head.Head}
+	cp.Signatures = append(cp.Signatures, head.Signatures...)
+	for _, key := range set {
+		cp.Signatures = append(cp.Signatures, *have[key].Line)
+	}
+	for _, w := range d.witnesses {
+		key := w.Key.String()
+		if l, ok := have[key]; ok && !slices.Contains(set, key) && len(cp.Signatures) < maxLines {
+			cp.Signatures = append(cp.Signatures, *l.Line)
+		}
+	}
+	return cp
 }

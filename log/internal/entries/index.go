@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package log
+package entries
 
 import (
 	"bufio"
@@ -19,27 +19,31 @@ import (
 	"sync"
 
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/internal/chain"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// eventIndex finds a logged event by its event hash, so that a re-submission
-// gets the logged entry. What it finds is checked against the tree.
+// Index finds a logged event by its event hash, so that a re-submission gets the
+// logged entry. It checks every hit against the tree.
 //
 // The file is a cache of what can be computed from the tree: 16 random bytes, and
 // for each full bundle a group of 256 fingerprints of 8 bytes with a checksum. It
 // is written without sync, and believed as far as the checksums go.
-type eventIndex struct {
+//
+// Find is safe for concurrent use; all other methods are the tree owner's.
+type Index struct {
 	reader tlog.TileReader
 	file   *os.File
 	logger *slog.Logger
 
-	seed [indexHeader]byte // nobody who chooses events can make their prints meet
+	seed [indexHeader]byte // secret, so that chosen events can't have chosen fingerprints
 
 	mu     sync.RWMutex
 	prints prints
-	size   uint64 // entries in prints; once it is loaded, that of a tree that was checked
-	groups uint64 // groups in the file; owned by the sequencer, as is:
-	buf    []byte // fingerprints of the entries after them
+	size   uint64 // entries in prints; after Load, that of a checked tree
+	// mu does not guard what follows.
+	groups uint64 // in the file
+	buf    []byte // fingerprints of the entries after the groups
 }
 
 const (
@@ -48,27 +52,31 @@ const (
 	groupSize   = groupPrints + 8
 )
 
-func openEventIndex(name string, reader tlog.TileReader, logger *slog.Logger) (*eventIndex, error) {
+// OpenIndex opens the file, which Load reads.
+func OpenIndex(name string, reader tlog.TileReader, logger *slog.Logger) (*Index, error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the index of events: %w", err)
 	}
-	return &eventIndex{reader: reader, file: file, logger: logger}, nil
+	return &Index{reader: reader, file: file, logger: logger}, nil
 }
 
-// load reads the fingerprints of the first trusted entries, as far as the file
-// has them, and adds the rest of these from the tree.
-func (x *eventIndex) load(ctx context.Context, trusted uint64) error {
+// Use has the index check its hits against r from now on.
+func (x *Index) Use(r tlog.TileReader) { x.reader = r }
+
+// Load reads the fingerprints of the first trusted entries from the file, and those
+// that the file lacks from the tree.
+func (x *Index) Load(ctx context.Context, trusted uint64) error {
 	if err := x.loadFile(trusted); err != nil {
 		return err
 	}
 	for x.size < trusted {
 		entries, err := tiles.ReadBundle(ctx, x.reader, x.size/tlog.TileWidth, trusted)
 		if err != nil {
-			return treeError(err)
+			return chain.TreeError(err)
 		}
 		for _, entry := range entries[x.size%tlog.TileWidth:] {
-			if err := x.addEntry(x.size, entry); err != nil {
+			if err := x.AddEntry(x.size, entry); err != nil {
 				return err
 			}
 		}
@@ -76,7 +84,7 @@ func (x *eventIndex) load(ctx context.Context, trusted uint64) error {
 	return nil
 }
 
-func (x *eventIndex) loadFile(trusted uint64) error {
+func (x *Index) loadFile(trusted uint64) error {
 	if _, err := io.ReadFull(x.file, x.seed[:]); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		rand.Read(x.seed[:])
 		if _, err := x.file.WriteAt(x.seed[:], 0); err != nil {
@@ -109,7 +117,7 @@ func (x *eventIndex) loadFile(trusted uint64) error {
 }
 
 // checksum returns the checksum of a group.
-func (x *eventIndex) checksum(n uint64, prints []byte) []byte {
+func (x *Index) checksum(n uint64, prints []byte) []byte {
 	h := sha256.New()
 	h.Write(x.seed[:])
 	h.Write(binary.LittleEndian.AppendUint64(nil, n))
@@ -117,7 +125,7 @@ func (x *eventIndex) checksum(n uint64, prints []byte) []byte {
 	return h.Sum(nil)[:8]
 }
 
-func (x *eventIndex) fingerprint(hash [32]byte) uint64 {
+func (x *Index) fingerprint(hash [32]byte) uint64 {
 	var b [48]byte
 	copy(b[:], x.seed[:])
 	copy(b[16:], hash[:])
@@ -125,10 +133,10 @@ func (x *eventIndex) fingerprint(hash [32]byte) uint64 {
 	return binary.LittleEndian.Uint64(sum[:])
 }
 
-// add notes the events of the entries from first on, which must be the next ones.
-// They are found all at once: in between, the tree would have a size that was never
-// written, and that nothing can be read at.
-func (x *eventIndex) add(first uint64, hashes ...[32]byte) {
+// Add adds the events of the entries from first on, which must be the next ones. Find
+// sees all of them at once: at a size in between, the tree was never written and
+// can't be read.
+func (x *Index) Add(first uint64, hashes ...[32]byte) {
 	fingerprints := make([]uint64, len(hashes))
 	for i, h := range hashes {
 		fingerprints[i] = x.fingerprint(h)
@@ -150,9 +158,9 @@ func (x *eventIndex) add(first uint64, hashes ...[32]byte) {
 	}
 }
 
-// write writes the groups that are full. What can't be written is tried again
-// with the next; it is a cache.
-func (x *eventIndex) write() {
+// write writes the full groups. After an error the next call tries again; the file is
+// a cache.
+func (x *Index) write() {
 	var out []byte
 	n := x.groups
 	for b := x.buf; len(b) >= groupPrints; b = b[groupPrints:] {
@@ -167,62 +175,63 @@ func (x *eventIndex) write() {
 	x.groups = n
 }
 
-// addEntry is add for an entry as the tree has it.
-func (x *eventIndex) addEntry(index uint64, entry []byte) error {
-	hash, err := eventHash(index, entry)
+// AddEntry is Add for an entry as the tree has it.
+func (x *Index) AddEntry(index uint64, entry []byte) error {
+	hash, err := EventHash(index, entry)
 	if err != nil {
 		return err
 	}
-	x.add(index, hash)
+	x.Add(index, hash)
 	return nil
 }
 
-// logged is an event that is in the log.
-type logged struct {
-	index uint64
-	entry []byte
-	leaf  tiles.Hash
+// Logged is an event that is in the log.
+type Logged struct {
+	Index uint64
+	Entry []byte
+	Leaf  tiles.Hash
 }
 
-// find returns where the event with the given hash is logged first, nil if it
-// isn't. The entry is compared with its hash in the tree.
-func (x *eventIndex) find(ctx context.Context, hash [32]byte) (*logged, error) {
+// Find returns where the event with the given hash is logged first, nil if it
+// isn't. It compares the entry with its hash in the tree.
+func (x *Index) Find(ctx context.Context, hash [32]byte) (*Logged, error) {
 	f := x.fingerprint(hash)
 	x.mu.RLock()
 	at, size := slices.Sorted(x.prints.find(f)), x.size
 	x.mu.RUnlock()
 	for _, index := range at {
-		found, err := x.read(ctx, index, size, hash)
+		known, err := x.read(ctx, index, size, hash)
 		if err != nil {
 			return nil, fmt.Errorf("looking for the event in the log: %w", err)
-		} else if found != nil {
-			return found, nil
+		} else if known != nil {
+			return known, nil
 		}
 	}
 	return nil, nil
 }
 
 // read returns the entry at index if it holds the event.
-func (x *eventIndex) read(ctx context.Context, index, size uint64, hash [32]byte) (*logged, error) {
+func (x *Index) read(ctx context.Context, index, size uint64, hash [32]byte) (*Logged, error) {
 	n, i := index/tlog.TileWidth, index%tlog.TileWidth
 	entries, err := tiles.ReadBundle(ctx, x.reader, n, size)
 	if err != nil {
-		return nil, treeError(err)
+		return nil, chain.TreeError(err)
 	}
 	entry := entries[i]
 	leaf := tiles.LeafHash(entry)
 	t := tlog.Tile{Level: 0, Index: n, Width: len(entries)}
 	hashes, err := tiles.ReadHashes(ctx, x.reader, t)
 	if err != nil {
-		return nil, treeError(err)
+		return nil, chain.TreeError(err)
 	}
 	if hashes[i] != leaf {
-		return nil, treeError(&tlog.CorruptError{Tile: t, Reason: fmt.Sprintf("or its entry bundle is: entry %d does not have the hash that the tile says", index)})
+		return nil, chain.TreeError(&tlog.CorruptError{Tile: t, Reason: fmt.Sprintf("or its entry bundle is: entry %d does not have the hash that the tile says", index)})
 	}
-	if h, err := eventHash(index, entry); err != nil || h != hash {
+	if h, err := EventHash(index, entry); err != nil || h != hash {
 		return nil, err
 	}
-	return &logged{index, entry, leaf}, nil
+	return &Logged{index, entry, leaf}, nil
 }
 
-func (x *eventIndex) close() error { return x.file.Close() }
+// Close closes the file.
+func (x *Index) Close() error { return x.file.Close() }

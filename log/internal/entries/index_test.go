@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package log
+package entries
 
 import (
 	"context"
@@ -21,15 +21,14 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// memEngine serves bundles and leaf tiles of entries in memory, which is all that
+// memTiles serves bundles and leaf tiles of entries in memory, which is all that
 // the index reads.
-type memEngine struct {
-	Engine
+type memTiles struct {
 	entries [][]byte
 	reads   int
 }
 
-func (m *memEngine) ReadTile(_ context.Context, t tlog.Tile) ([]byte, error) {
+func (m *memTiles) ReadTile(_ context.Context, t tlog.Tile) ([]byte, error) {
 	m.reads++
 	from := t.Index * tlog.TileWidth
 	if from+uint64(t.Width) > uint64(len(m.entries)) {
@@ -65,71 +64,71 @@ func unsigned(t testing.TB) ([]byte, [32]byte) {
 	return env.Bytes(), env.Hash()
 }
 
-// TestEventIndex: what was added is found, after any restart, whatever the file
+// TestEventIndex: what was added is hit, after any restart, whatever the file
 // says; and a sound file is used.
 func TestEventIndex(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "events")
-	engine := &memEngine{}
+	tree := &memTiles{}
 	var hashes [][32]byte
-	open := func(trusted uint64) *eventIndex {
+	open := func(trusted uint64) *Index {
 		t.Helper()
-		x, err := openEventIndex(name, engine, slog.New(slog.DiscardHandler))
+		x, err := OpenIndex(name, tree, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
-		engine.reads = 0
-		if err := x.load(t.Context(), trusted); err != nil {
+		tree.reads = 0
+		if err := x.Load(t.Context(), trusted); err != nil {
 			t.Fatal(err)
 		}
 		return x
 	}
-	verify := func(x *eventIndex) {
+	verify := func(x *Index) {
 		t.Helper()
 		for i, h := range hashes {
 			if i%37 != 0 && i != len(hashes)-1 {
 				continue
 			}
-			found, err := x.find(t.Context(), h)
-			if err != nil || found == nil || found.index != uint64(i) {
-				t.Fatalf("event %d: %+v, %v", i, found, err)
+			hit, err := x.Find(t.Context(), h)
+			if err != nil || hit == nil || hit.Index != uint64(i) {
+				t.Fatalf("event %d: %+v, %v", i, hit, err)
 			}
 		}
-		if found, err := x.find(t.Context(), [32]byte{1}); found != nil || err != nil {
-			t.Fatalf("an event that is not there: %+v, %v", found, err)
+		if hit, err := x.Find(t.Context(), [32]byte{1}); hit != nil || err != nil {
+			t.Fatalf("an event that is not there: %+v, %v", hit, err)
 		}
 	}
 	x := open(0)
 	for range 700 {
 		e, h := unsigned(t)
-		engine.entries, hashes = append(engine.entries, e), append(hashes, h)
-		x.add(uint64(len(hashes)-1), h)
+		tree.entries, hashes = append(tree.entries, e), append(hashes, h)
+		x.Add(uint64(len(hashes)-1), h)
 	}
 	verify(x)
-	x.close()
+	x.Close()
 	x = open(700)
-	if engine.reads != 1 {
-		t.Errorf("%d bundles were read; want the last one only", engine.reads)
+	if tree.reads != 1 {
+		t.Errorf("%d bundles were read; want the last one only", tree.reads)
 	}
 	verify(x)
-	x.close()
+	x.Close()
 	// Believed up to the head only.
 	x = open(300)
-	if x.size != 300 || engine.reads != 1 {
-		t.Errorf("with a head of 300: %d entries, %d bundles read", x.size, engine.reads)
+	if x.size != 300 || tree.reads != 1 {
+		t.Errorf("with a head of 300: %d entries, %d bundles read", x.size, tree.reads)
 	}
 	for i := 300; i < 700; i++ {
-		x.add(uint64(i), hashes[i])
+		x.Add(uint64(i), hashes[i])
 	}
 	verify(x)
-	x.close()
-	// An event that is there twice is found at its first place.
-	engine.entries = append(engine.entries, engine.entries[5])
+	x.Close()
+	// An event that is there twice is hit at its first place.
+	tree.entries = append(tree.entries, tree.entries[5])
 	x = open(701)
-	if found, err := x.find(t.Context(), hashes[5]); err != nil || found.index != 5 {
-		t.Errorf("an event that is there twice: %+v, %v", found, err)
+	if hit, err := x.Find(t.Context(), hashes[5]); err != nil || hit.Index != 5 {
+		t.Errorf("an event that is there twice: %+v, %v", hit, err)
 	}
-	x.close()
-	engine.entries = engine.entries[:700]
+	x.Close()
+	tree.entries = tree.entries[:700]
 	whole, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -149,13 +148,13 @@ func TestEventIndex(t *testing.T) {
 		}
 		x = open(700)
 		verify(x)
-		x.close()
+		x.Close()
 		x = open(700)
-		if engine.reads != 1 {
-			t.Errorf("%s: the file was not mended: %d bundles read", what, engine.reads)
+		if tree.reads != 1 {
+			t.Errorf("%s: the file was not mended: %d bundles read", what, tree.reads)
 		}
 		verify(x)
-		x.close()
+		x.Close()
 	}
 }
 
@@ -165,47 +164,47 @@ func flipped(b []byte, at int) []byte {
 	return b
 }
 
-// writtenEngine has, of the bundle that is not full, the widths that the tree had
-// after a batch only, as an engine does.
-type writtenEngine struct {
-	memEngine
+// writtenTiles has the partial bundle only in the widths that the tree had after a
+// batch, as an engine does.
+type writtenTiles struct {
+	memTiles
 	mu      sync.Mutex
 	written map[int]bool // widths of the first bundle
 }
 
-func (m *writtenEngine) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
+func (m *writtenTiles) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.written[t.Width] {
 		return nil, fmt.Errorf("reading %s: %w", t.Path(), fs.ErrNotExist)
 	}
-	return m.memEngine.ReadTile(ctx, t)
+	return m.memTiles.ReadTile(ctx, t)
 }
 
 // TestEventIndexWhileAdding: whoever looks for an event reads the tree at a size
 // that it had, also while a batch is being added.
 func TestEventIndexWhileAdding(t *testing.T) {
-	engine := &writtenEngine{written: make(map[int]bool)}
-	x, err := openEventIndex(filepath.Join(t.TempDir(), "events"), engine, slog.New(slog.DiscardHandler))
+	tree := &writtenTiles{written: make(map[int]bool)}
+	x, err := OpenIndex(filepath.Join(t.TempDir(), "events"), tree, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer x.close()
-	if err := x.load(t.Context(), 0); err != nil {
+	defer x.Close()
+	if err := x.Load(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 	var hashes [][32]byte
 	grow := func(n int) {
 		batch := make([][32]byte, n)
-		engine.mu.Lock()
+		tree.mu.Lock()
 		for i := range batch {
 			var e []byte
 			e, batch[i] = unsigned(t)
-			engine.entries = append(engine.entries, e)
+			tree.entries = append(tree.entries, e)
 		}
-		engine.written[len(engine.entries)] = true
-		engine.mu.Unlock()
-		x.add(uint64(len(hashes)), batch...)
+		tree.written[len(tree.entries)] = true
+		tree.mu.Unlock()
+		x.Add(uint64(len(hashes)), batch...)
 		hashes = append(hashes, batch...)
 	}
 	grow(2)
@@ -220,8 +219,8 @@ func TestEventIndexWhileAdding(t *testing.T) {
 					return
 				default:
 				}
-				if found, err := x.find(t.Context(), first); err != nil || found == nil || found.index != 0 {
-					t.Errorf("%+v, %v", found, err)
+				if hit, err := x.Find(t.Context(), first); err != nil || hit == nil || hit.Index != 0 {
+					t.Errorf("%+v, %v", hit, err)
 					return
 				}
 			}

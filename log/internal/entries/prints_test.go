@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package log
+package entries
 
 import (
 	"math/rand/v2"

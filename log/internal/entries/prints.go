@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package log
+package entries
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 
 // prints is a multimap from fingerprints to entry indices, in about 11 bytes an
 // entry and without pointers: of a fingerprint it keeps 42 bits, 12 as the number
-// of a shard and 30 in the slot. Two events of one print are both found; whoever
-// asks compares them with the tree.
+// of a shard and 30 in the slot. find yields the indices
+// of all events of one print; the caller compares them with the tree.
 type prints struct {
 	shards [1 << shardBits]shard
 }

@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package log
+package cosign
 
 import (
 	"bytes"
@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,53 +18,25 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// witnessClient asks one witness, by the tlog-witness protocol. Witnesses of the
-// policies that share its URL are keys of one operator, and answer together.
-type witnessClient struct {
+// client asks one witness, by the tlog-witness protocol. Witnesses of the policies that
+// share a URL are keys of one operator, and answer together.
+type client struct {
 	url    string // submission prefix without a trailing slash
 	http   *http.Client
 	prover *prover.Prover
-	clock  *clock
+	clock  *Clock
 
-	busy sync.Mutex // held during a call
-	// What follows is guarded by busy.
-	keys []*tlog.PolicyWitness
-	// known is the size of the head that the witness cosigned last, as far as
-	// we know.
-	known   uint64
+	name string // of the first key, for logs and metrics
+
+	busy    sync.Mutex // held during a call; guards what follows
+	keys    []*tlog.PolicyWitness
+	known   uint64 // size of the head that the witness cosigned last, as far as we know
 	isKnown bool
-	name    string // of the first key, for logs and metrics; never changes
 }
 
-// clientsOf returns the clients for those witnesses of a demand that have URLs. A
-// client of an earlier demand goes on.
-func (p *publisher) clientsOf(d *demand) []*witnessClient {
-	var out []*witnessClient
-	keys := make(map[string][]*tlog.PolicyWitness)
-	for _, w := range d.witnesses {
-		if w.URL == "" {
-			continue
-		}
-		url := strings.TrimSuffix(w.URL, "/")
-		if p.clients[url] == nil {
-			p.clients[url] = &witnessClient{url: url, http: p.cfg.HTTP, prover: p.prover, clock: p.clock, name: w.Name}
-		}
-		if keys[url] == nil {
-			out = append(out, p.clients[url])
-		}
-		keys[url] = append(keys[url], w)
-	}
-	for _, c := range out {
-		c.busy.Lock()
-		c.keys = keys[c.url]
-		c.busy.Unlock()
-	}
-	return out
-}
-
-// witnessHTTP returns the default of Config.HTTP. It follows no redirection,
-// which would let a witness choose whom the log talks to.
-func witnessHTTP() *http.Client {
+// NewHTTP returns a client for witnesses. It follows no redirection, which would let a
+// witness choose a host that the log talks to.
+func NewHTTP() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
@@ -77,23 +48,23 @@ func witnessHTTP() *http.Client {
 	}
 }
 
-// Errors of witnessClient.cosign that call for more than trying again.
+// ErrBusy: the witness was not asked, and the next round asks it.
+var ErrBusy = errors.New("an earlier request to this witness is still under way")
+
+// Errors of client.cosign that call for more than trying again.
 var (
-	errBusy = errors.New("an earlier request to this witness is still under way")
-	// errWitnessAhead: the witness says that it has cosigned a larger tree.
-	errWitnessAhead = errors.New("the witness says that it has cosigned a larger tree")
-	// errWitnessConflict: the witness says that the head conflicts with what it
-	// has cosigned.
-	errWitnessConflict = errors.New("the witness says that the head conflicts with one that it has cosigned")
+	errAhead    = errors.New("the witness says that it has cosigned a larger tree")
+	errConflict = errors.New("the witness says that the head conflicts with one that it has cosigned")
 )
 
 // maxClockLead is how far in the future a cosignature's time may be.
 const maxClockLead = 5 * time.Minute
 
-// cosign returns the witness's lines over head, each verified. head carries the log's own lines only.
-func (c *witnessClient) cosign(ctx context.Context, head *tlog.Checkpoint) (lines, error) {
+// cosign returns the witness's lines over head, each verified. head carries the log's
+// own lines only.
+func (c *client) cosign(ctx context.Context, head *tlog.Checkpoint) (Lines, error) {
 	if !c.busy.TryLock() {
-		return nil, errBusy
+		return nil, ErrBusy
 	}
 	defer c.busy.Unlock()
 	if !c.isKnown {
@@ -109,7 +80,7 @@ func (c *witnessClient) cosign(ctx context.Context, head *tlog.Checkpoint) (line
 }
 
 // try makes one request from c.known. retry says that c.known was wrong.
-func (c *witnessClient) try(ctx context.Context, head *tlog.Checkpoint) (got lines, retry bool, err error) {
+func (c *client) try(ctx context.Context, head *tlog.Checkpoint) (got Lines, retry bool, err error) {
 	req := tlog.AddCheckpoint{Old: min(c.known, head.Size), Checkpoint: head}
 	if req.Old > 0 && req.Old < head.Size {
 		root, err := c.prover.Root(ctx, req.Old, head.Size)
@@ -137,7 +108,7 @@ func (c *witnessClient) try(ctx context.Context, head *tlog.Checkpoint) (got lin
 			return nil, false, fmt.Errorf("witness answered 409 without a size: %w", err)
 		}
 		if size > head.Size {
-			return nil, false, fmt.Errorf("%w: %d entries", errWitnessAhead, size)
+			return nil, false, fmt.Errorf("%w: %d entries", errAhead, size)
 		}
 		if size == req.Old {
 			return nil, false, fmt.Errorf("witness answered 409 with the size that it was asked from, %d", size)
@@ -145,20 +116,20 @@ func (c *witnessClient) try(ctx context.Context, head *tlog.Checkpoint) (got lin
 		c.known = size
 		return nil, true, nil
 	case http.StatusUnprocessableEntity:
-		return nil, false, fmt.Errorf("%w: %s", errWitnessConflict, excerpt(body))
+		return nil, false, fmt.Errorf("%w: %s", errConflict, excerpt(body))
 	}
 	return nil, false, fmt.Errorf("witness answered %d: %s", status, excerpt(body))
 }
 
-// verify reads an answer of 200. Lines of keys that are not the witness's are
-// ignored; one that does not verify spoils the answer.
-func (c *witnessClient) verify(head *tlog.Checkpoint, body []byte) (lines, error) {
+// verify reads an answer of 200. It ignores lines of keys that are not the witness's. A
+// line that does not verify spoils the answer.
+func (c *client) verify(head *tlog.Checkpoint, body []byte) (Lines, error) {
 	sigs, err := tlog.ParseSignatureLines(body)
 	if err != nil {
 		return nil, fmt.Errorf("the answer of the witness: %w", err)
 	}
 	answer := tlog.Checkpoint{Head: head.Head, Signatures: sigs}
-	got := make(lines)
+	got := make(Lines)
 	for _, w := range c.keys {
 		line := answer.Find(w.Key)
 		if line == nil {
@@ -168,7 +139,7 @@ func (c *witnessClient) verify(head *tlog.Checkpoint, body []byte) (lines, error
 		if err != nil {
 			return nil, fmt.Errorf("the answer of the witness: %w", err)
 		}
-		if limit := c.clock.now().Add(maxClockLead); t > uint64(limit.Unix()) {
+		if limit := c.clock.Now().Add(maxClockLead); t > uint64(limit.Unix()) {
 			return nil, fmt.Errorf("the answer of the witness: the cosignature is from the future, %s: its clock is wrong, or this machine's", time.Unix(int64(t), 0).UTC().Format(time.RFC3339))
 		}
 		got[w.Key.String()] = tlog.Cosignature{Witness: w, Time: t, Line: line}
@@ -181,7 +152,7 @@ func (c *witnessClient) verify(head *tlog.Checkpoint, body []byte) (lines, error
 
 // latest fetches the checkpoint that the witness serves to monitors for the
 // origin.
-func (c *witnessClient) latest(ctx context.Context, origin string) (*tlog.Checkpoint, error) {
+func (c *client) latest(ctx context.Context, origin string) (*tlog.Checkpoint, error) {
 	hash := sha256.Sum256([]byte(origin))
 	status, body, err := c.call(ctx, http.MethodGet, fmt.Sprintf("%s/%x/checkpoint", c.url, hash), nil)
 	if err != nil {
@@ -193,7 +164,7 @@ func (c *witnessClient) latest(ctx context.Context, origin string) (*tlog.Checkp
 	return tlog.ParseCheckpoint(body)
 }
 
-func (c *witnessClient) call(ctx context.Context, method, url string, body []byte) (status int, answer []byte, err error) {
+func (c *client) call(ctx context.Context, method, url string, body []byte) (status int, answer []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
@@ -211,7 +182,7 @@ func (c *witnessClient) call(ctx context.Context, method, url string, body []byt
 	return resp.StatusCode, answer, nil
 }
 
-// excerpt quotes the beginning of what a stranger sent.
+// excerpt quotes the beginning of an answer.
 func excerpt(b []byte) string {
 	const most = 120
 	if len(b) > most {

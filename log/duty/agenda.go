@@ -1,0 +1,267 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package duty
+
+import (
+	"container/heap"
+	"encoding/binary"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+)
+
+// Agenda is what the entries of a ledger leave the log to do: which events it must
+// disclose, when to check each of them, and which anchors no later anchor covers.
+// The lock of the ledger guards the agenda too.
+type Agenda struct {
+	anchors  []uint64            // indices of the anchors that no anchor covers, ascending
+	deposits map[uint64]*deposit // by index
+	checks   checks
+}
+
+// deposit is a logged event that the log must disclose from the vault.
+type deposit struct {
+	index   uint64
+	hash    event.Digest
+	release bool // the vault has its notices; else its openings
+	lost    bool // the vault has lost it, and the operator was told
+}
+
+// NewAgenda returns the agenda of an empty ledger.
+func NewAgenda() *Agenda { return &Agenda{deposits: make(map[uint64]*deposit)} }
+
+// Take adds what an entry leaves to do, after the ledger applied it. It schedules no
+// check.
+func (a *Agenda) Take(l *ledger.Ledger, e *ledger.Entry) {
+	if e.Envelope == nil {
+		return
+	}
+	if d := depositOf(e); d != nil {
+		a.deposits[d.index] = d
+	}
+	if e.Envelope.Event.Type == event.TypeAnchor {
+		a.anchors = append(a.anchors, e.Index)
+		a.anchors = slices.DeleteFunc(a.anchors, func(i uint64) bool { return i < l.Anchored() })
+	}
+}
+
+// Applied is Take, and schedules the checks that the entry makes necessary.
+func (a *Agenda) Applied(l *ledger.Ledger, e *ledger.Entry) {
+	a.Take(l, e)
+	if e.Envelope == nil {
+		return
+	}
+	a.check(0, e.Index)
+	switch body := e.Envelope.Event.Body.(type) {
+	case *event.Disclosure:
+		a.check(0, body.Event.Index)
+	case *event.Charter:
+		if len(body.Void) > 0 { // which may move dates back
+			a.CheckAll()
+		}
+	}
+}
+
+func depositOf(e *ledger.Entry) *deposit {
+	ev := e.Envelope.Event
+	d := &deposit{index: e.Index, hash: e.Hash}
+	if r, ok := ev.Body.(*event.Release); ok {
+		d.release = true
+		if len(r.Notices) == 0 {
+			return nil
+		}
+	} else if len(ev.Sealed.Digests(event.ClassPublic)) == 0 {
+		return nil
+	}
+	return d
+}
+
+// CheckAll schedules a check of every deposit now.
+func (a *Agenda) CheckAll() {
+	a.checks = make(checks, 0, len(a.deposits))
+	for i := range a.deposits {
+		a.checks = append(a.checks, scheduled{0, i}) // all alike, so it is a heap
+	}
+}
+
+// check schedules a check of a deposit, if it is one, at a witnessed time in POSIX
+// seconds.
+func (a *Agenda) check(at int64, index uint64) {
+	if a.deposits[index] != nil {
+		heap.Push(&a.checks, scheduled{at, index})
+	}
+}
+
+// next returns the deposits to check now, ascending, at most n of them.
+func (a *Agenda) next(now int64, n int) []*deposit {
+	var out []*deposit
+	for len(a.checks) > 0 && a.checks[0].time <= now && len(out) < n {
+		if d := a.deposits[heap.Pop(&a.checks).(scheduled).index]; d != nil {
+			out = append(out, d)
+		}
+	}
+	slices.SortFunc(out, func(a, b *deposit) int { return int(int64(a.index) - int64(b.index)) })
+	return slices.Compact(out)
+}
+
+// sealed returns until when a deposit is sealed. With over, nothing of it is owed any
+// more.
+func (d *deposit) sealed(l *ledger.Ledger) (until int64, never, over bool) {
+	at := d.index
+	if d.release {
+		access, closed, ok := l.Notices(d.index)
+		if !ok || closed == 0 {
+			return 0, false, true
+		}
+		at = access
+	}
+	s, ok := l.Sealed(at)
+	if !ok || !d.release && s.Closed == 0 {
+		return 0, false, true
+	}
+	return s.Until.Unix(), s.Never, false
+}
+
+// anchoring returns the time that the last anchor proves (that of the first charter
+// if there is none), and whether a head of this size has entries, other than anchors,
+// that no anchor covers.
+func (a *Agenda) anchoring(l *ledger.Ledger, size uint64) (since int64, fresh bool) {
+	since = max(l.CharterAt(1).Time, proven(l))
+	anchored := l.Anchored()
+	if size <= anchored {
+		return since, false
+	}
+	below := uint64(0)
+	for _, i := range a.anchors {
+		if i >= anchored && i < size {
+			below++
+		}
+	}
+	return since, size-anchored > below
+}
+
+// proven returns the time that the anchors prove, in POSIX seconds; 0 if there is none.
+func proven(l *ledger.Ledger) int64 {
+	if t := l.Time(); !t.IsZero() {
+		return t.Unix()
+	}
+	return 0
+}
+
+// drop removes deposits, and returns their events.
+func (a *Agenda) drop(indices []uint64) []event.Digest {
+	var out []event.Digest
+	for _, i := range indices {
+		if d := a.deposits[i]; d != nil {
+			out = append(out, d.hash)
+			delete(a.deposits, i)
+		}
+	}
+	return out
+}
+
+// lose marks a deposit as lost, and returns whether it was not marked before.
+func (a *Agenda) lose(index uint64) bool {
+	d := a.deposits[index]
+	if d == nil || d.lost {
+		return false
+	}
+	d.lost = true
+	return true
+}
+
+// Restored says that the vault has an event again.
+func (a *Agenda) Restored(hash event.Digest, index uint64) {
+	if d := a.deposits[index]; d != nil && d.hash == hash {
+		d.lost = false
+		a.check(0, index)
+	}
+}
+
+// Owes returns whether the log must disclose something of an entry.
+func (a *Agenda) Owes(index uint64) bool { return a.deposits[index] != nil }
+
+// all returns all deposits, ascending.
+func (a *Agenda) all() []*deposit {
+	out := make([]*deposit, 0, len(a.deposits))
+	for _, i := range slices.Sorted(maps.Keys(a.deposits)) {
+		out = append(out, a.deposits[i])
+	}
+	return out
+}
+
+const depositSize = 8 + 1 + 32
+
+// Append appends the agenda without its checks to b:
+//
+//	number of anchors, number of deposits: 8 bytes each
+//	each anchor that no anchor covers: its index, 8 bytes
+//	each deposit: its index, 8 bytes; 1 for a release, else 0; 32 bytes event hash
+func (a *Agenda) Append(b []byte) []byte {
+	b = slices.Grow(b, 16+8*len(a.anchors)+depositSize*len(a.deposits))
+	b = binary.BigEndian.AppendUint64(b, uint64(len(a.anchors)))
+	b = binary.BigEndian.AppendUint64(b, uint64(len(a.deposits)))
+	for _, i := range a.anchors {
+		b = binary.BigEndian.AppendUint64(b, i)
+	}
+	for _, d := range a.all() {
+		b = binary.BigEndian.AppendUint64(b, d.index)
+		kind := byte(0)
+		if d.release {
+			kind = 1
+		}
+		b = append(append(b, kind), d.hash[:]...)
+	}
+	return b
+}
+
+// ReadAgenda reads what Append wrote, and returns what follows it.
+func ReadAgenda(b []byte) (a *Agenda, rest []byte, err error) {
+	next := func() uint64 {
+		n := binary.BigEndian.Uint64(b)
+		b = b[8:]
+		return n
+	}
+	damaged := errors.New("it is damaged")
+	if len(b) < 16 {
+		return nil, nil, damaged
+	}
+	anchors, deposits := next(), next()
+	if anchors > uint64(len(b))/8 || deposits > (uint64(len(b))-8*anchors)/depositSize {
+		return nil, nil, damaged
+	}
+	a = NewAgenda()
+	for range anchors {
+		a.anchors = append(a.anchors, next())
+	}
+	for range deposits {
+		d := &deposit{index: next(), release: b[0] == 1, hash: event.Digest(b[1:33])}
+		b = b[33:]
+		a.deposits[d.index] = d
+	}
+	return a, b, nil
+}
+
+// checks is a heap of scheduled checks. It may have checks of deposits that are gone,
+// and of dates that have moved: a needless check does no harm.
+type checks []scheduled
+
+type scheduled struct {
+	time  int64
+	index uint64
+}
+
+func (c checks) Len() int           { return len(c) }
+func (c checks) Less(i, j int) bool { return c[i].time < c[j].time }
+func (c checks) Swap(i, j int)      { c[i], c[j] = c[j], c[i] }
+func (c *checks) Push(x any)        { *c = append(*c, x.(scheduled)) }
+func (c *checks) Pop() any {
+	old := *c
+	x := old[len(old)-1]
+	*c = old[:len(old)-1]
+	return x
+}

@@ -1,0 +1,98 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package duty is what a log does by itself: its [Keeper] anchors published heads,
+// and discloses what is sealed no longer. The contract:
+//
+//   - A published head with entries that no anchor covers is anchored after half of
+//     the profile's interval, so that there is time to try again.
+//   - What a seal hides is disclosed once the seal has ended by the witnesses' time. A
+//     failure is told to the operator and tried again.
+//   - The vault keeps what is to be disclosed until a published head shows that the
+//     log owes it no longer.
+//   - No clock of this machine decides: the keeper's time is the logged-after time of
+//     the published head, and its events claim that time.
+//
+// A seal that ended while the log was down waits until the profile's grace ends at
+// most, with admission open. A deferral that was signed in time and could not be
+// submitted then still counts. While a seal waits, no anchor is logged: it would
+// prove that the deferral comes too late.
+//
+// The keeper uses the log by its [Log] and [Feed] only: it submits events, follows the
+// published heads, and queries the ledger under its lock.
+package duty
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
+	"github.com/vasistas/vasistas/log/vault"
+)
+
+// Log is the log that a [Keeper] works for. Its methods are safe for concurrent use.
+type Log interface {
+	// Submit queues an event of the log's own. wait returns once the event is
+	// logged or refused, with [ErrOpened] or [context.Canceled] (the log is closing)
+	// among the reasons.
+	Submit(*event.Envelope) (wait func() error, err error)
+	// Query calls f with the ledger and its agenda, under the lock of both. f does not
+	// keep them.
+	Query(f func(*ledger.Ledger, *Agenda))
+	// Size returns the size of the tree that is durable and checked. The ledger may
+	// have more entries, which may never be stored.
+	Size() uint64
+	// Entry returns an entry of that tree, proven to be in it.
+	Entry(ctx context.Context, index uint64) ([]byte, error)
+}
+
+// ErrOpened: a disclosure was refused because all that it discloses is open.
+var ErrOpened = errors.New("all of it is open already")
+
+// Feed is the published heads.
+type Feed interface {
+	// Published returns the head that was published last, nil if none was, and a
+	// channel that is closed when that changes.
+	Published() (*Head, <-chan struct{})
+	// Refresh asks for a head with a later time.
+	Refresh()
+}
+
+// Head is a published head.
+type Head struct {
+	Checkpoint *tlog.Checkpoint
+	Charter    *ledger.Charter // in force at its size
+	Time       int64           // logged-after, in POSIX seconds; 0: no witness gave one
+	Fresh      bool            // published since the log was opened
+}
+
+// Metrics counts what the keeper does and sees.
+type Metrics interface {
+	// Own counts an anchor, a disclosure or a cleaning of the vault: err says why
+	// it failed and will be tried again.
+	Own(what string, err error)
+	// Lost counts an event that the vault has lost.
+	Lost()
+	// Owed reports what is overdue, by rule, and how much is open.
+	Owed(overdue map[string]int, open int)
+	// Vault reports on the vault.
+	Vault(vault.Stats)
+}
+
+// Config configures [New].
+type Config struct {
+	Origin string
+	Vault  *vault.Vault
+	// Signer is an event key of the provider. nil: the keeper logs nothing, and only
+	// reports.
+	Signer  event.Signer
+	Log     Log
+	Feed    Feed
+	Now     func() time.Time // the time as the witnesses have it
+	Metrics Metrics
+	Logger  *slog.Logger
+}

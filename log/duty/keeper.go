@@ -1,0 +1,430 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package duty
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
+	"github.com/vasistas/vasistas/log/vault"
+)
+
+// Keeper logs anchors and due disclosures. All its fields belong to the goroutine that
+// calls Clean and then Run.
+type Keeper struct {
+	Config
+	agenda  *Agenda           // of the last look; another one: the ledger was read again
+	proven  int64             // by anchors, when the log was opened
+	first   int64             // time of the first head since; 0: none yet
+	waiting map[uint64]int64  // deposits that wait, and until when
+	closing map[uint64]uint64 // deposits of which nothing is owed, and the size that says so
+	told    map[string]bool   // failures that the operator was told of
+	counted time.Time         // when overdue was counted last
+	costs   time.Duration     // what that took
+}
+
+const (
+	// Window is how many events of the keeper are queued at once, at most.
+	Window = 64
+	// retry is after how long what failed is tried again, in witnessed seconds.
+	retry = 60
+)
+
+// New returns a keeper of a log whose ledger is read.
+func New(cfg Config) *Keeper {
+	k := &Keeper{Config: cfg, waiting: make(map[uint64]int64), closing: make(map[uint64]uint64), told: make(map[string]bool)}
+	k.Log.Query(func(l *ledger.Ledger, _ *Agenda) { k.proven = proven(l) })
+	return k
+}
+
+// checkAt schedules a check of a deposit at a witnessed time.
+func (k *Keeper) checkAt(at int64, index uint64) {
+	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) { a.check(at, index) })
+}
+
+// Clean drops from the vault what was put and never sequenced, and from the agenda what
+// was disclosed and is gone. What was disclosed and is still in the vault stays there
+// until a published head shows the disclosure. Clean reports what the vault lacks.
+func (k *Keeper) Clean(ctx context.Context) error {
+	keep := make(map[event.Digest]bool)
+	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) {
+		for _, d := range a.deposits {
+			keep[d.hash] = true
+		}
+	})
+	dropped, err := k.Vault.Retain(ctx, func(h event.Digest) bool { return keep[h] })
+	if err != nil {
+		return fmt.Errorf("cleaning the vault: %w", err)
+	}
+	if len(dropped) > 0 {
+		k.Logger.Info("dropped from the vault what was never logged", "events", len(dropped))
+	}
+	var lost []*deposit
+	k.Log.Query(func(l *ledger.Ledger, a *Agenda) {
+		var gone []uint64
+		for _, d := range a.all() {
+			if k.Vault.Has(d.hash) {
+				continue
+			}
+			if _, _, over := d.sealed(l); over {
+				gone = append(gone, d.index)
+			} else {
+				lost = append(lost, d)
+			}
+		}
+		a.drop(gone)
+	})
+	for _, d := range lost {
+		k.lose(d, nil)
+	}
+	return nil
+}
+
+// lose reports, once, that the vault has lost a deposit.
+func (k *Keeper) lose(d *deposit, err error) {
+	news := false
+	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) { news = a.lose(d.index) })
+	if !news {
+		return
+	}
+	what := "openings"
+	if d.release {
+		what = "notices"
+	}
+	k.Metrics.Lost()
+	k.Logger.Error("the vault has lost what is to be disclosed, and this entry can't be disclosed: "+
+		"restore the vault, or have the event submitted again with its "+what, "entry", d.index, "event", d.hash.String(), "err", err)
+}
+
+// Run tends to each published head until ctx ends.
+func (k *Keeper) Run(ctx context.Context) {
+	for {
+		h, changed := k.Feed.Published()
+		// What was published before the start says nothing about now.
+		if h != nil && h.Fresh {
+			k.tend(ctx, h)
+		}
+		if !k.wait(ctx, h, changed) {
+			return
+		}
+	}
+}
+
+// wait waits for the next head, and asks for one when something is due: an idle log
+// would else not hear from its witnesses in time. It returns false when ctx ends.
+func (k *Keeper) wait(ctx context.Context, h *Head, changed <-chan struct{}) bool {
+	var due <-chan time.Time
+	if at, ok := k.next(h); ok && k.Signer != nil {
+		// Cosignatures have whole seconds.
+		due = time.After(max(time.Second, time.Unix(at, 0).Sub(k.Now())))
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
+			return true
+		case <-due:
+			k.Feed.Refresh()
+			due = time.After(time.Second)
+		}
+	}
+}
+
+// next returns when there will be something to do, if all goes on as it is.
+func (k *Keeper) next(h *Head) (at int64, ok bool) {
+	if h == nil || h.Time == 0 {
+		return 0, false
+	}
+	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) {
+		if len(a.checks) > 0 {
+			at, ok = a.checks[0].time, true
+		}
+	})
+	for _, t := range k.waiting {
+		if !ok || t < at {
+			at, ok = t, true
+		}
+	}
+	if t, fresh := k.anchorDue(h); fresh && (!ok || t < at) && len(k.waiting) == 0 {
+		at, ok = t, true
+	}
+	return at, ok
+}
+
+// tend does what is due at a published head.
+func (k *Keeper) tend(ctx context.Context, h *Head) {
+	if k.first == 0 {
+		k.first = h.Time
+	}
+	k.erase(ctx, h)
+	k.count(h)
+	if h.Time == 0 {
+		return // no witness has given a time, so nothing can be known to be due
+	}
+	for ctx.Err() == nil {
+		due, more := k.due(h.Time)
+		if !more {
+			break
+		}
+		k.disclose(ctx, due, h.Time)
+	}
+	for i, until := range k.waiting {
+		if until <= h.Time {
+			delete(k.waiting, i)
+			k.checkAt(0, i)
+		}
+	}
+	if at, fresh := k.anchorDue(h); fresh && at <= h.Time && len(k.waiting) == 0 {
+		k.report("anchor", k.anchor(h))
+	}
+}
+
+// due makes the checks that are due, and returns the deposits to disclose now. more
+// says whether there were any checks.
+func (k *Keeper) due(now int64) (due []*deposit, more bool) {
+	k.Log.Query(func(l *ledger.Ledger, a *Agenda) {
+		deposits := a.next(now, Window)
+		more = len(deposits) > 0
+		for _, d := range deposits {
+			until, never, over := d.sealed(l)
+			switch {
+			case d.index >= k.Log.Size():
+				// The ledger has it, and the tree may never have it.
+				a.check(now+1, d.index)
+			case over:
+				k.closing[d.index] = l.Size()
+				delete(k.waiting, d.index)
+			case never: // an amendment may end the seal, and schedules a check
+			case until > now:
+				a.check(until, d.index)
+			case k.Signer == nil:
+				a.check(now+retry, d.index)
+			default:
+				if end := k.patience(until, l.Charter().Profile.DisclosureGrace); end > now {
+					k.waiting[d.index] = end
+					continue
+				}
+				due = append(due, d)
+			}
+		}
+	})
+	return due, more
+}
+
+// patience returns until when an ended seal waits. It does not wait at all, unless it
+// ended while the log was down: after the time that anchors had proven when the log
+// was opened, and before the first head since. Then it waits for the profile's grace.
+// A disclosure that can be in time waits only until half of its grace is left.
+func (k *Keeper) patience(until int64, grace uint64) int64 {
+	if until <= k.proven || until > k.first {
+		return 0
+	}
+	most := int64(min(grace, 1<<40))
+	end := k.first + most
+	if k.first <= until+most {
+		end = min(end, until+most/2)
+	}
+	return end
+}
+
+// erase drops from the vault those deposits of which a published head shows that
+// nothing is owed.
+func (k *Keeper) erase(ctx context.Context, h *Head) {
+	var hashes []event.Digest
+	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) {
+		if a != k.agenda {
+			// The entries that closed them were applied, and perhaps not stored.
+			for i := range k.closing {
+				a.check(0, i)
+			}
+			clear(k.closing)
+			k.agenda = a
+		}
+		var gone []uint64
+		for i, size := range k.closing {
+			if size <= h.Checkpoint.Size {
+				gone = append(gone, i)
+				delete(k.closing, i)
+			}
+		}
+		hashes = a.drop(gone)
+	})
+	if len(hashes) == 0 {
+		return
+	}
+	k.Vault.Delete(hashes...)
+	if err := k.Vault.Compact(ctx); err != nil && ctx.Err() == nil {
+		k.report("vault", err)
+	}
+}
+
+// count reports what is overdue. It reads everything that is open, so it takes at most
+// a fiftieth of the time.
+func (k *Keeper) count(h *Head) {
+	if !k.counted.IsZero() && time.Since(k.counted) < max(5*time.Second, 50*k.costs) {
+		return
+	}
+	began := time.Now()
+	if h.Time != 0 {
+		overdue, open := make(map[string]int), 0
+		k.Log.Query(func(l *ledger.Ledger, _ *Agenda) {
+			for _, o := range l.Overdue(time.Unix(h.Time, 0)) {
+				overdue[o.Rule]++
+			}
+			open, _ = l.Open()
+		})
+		k.Metrics.Owed(overdue, open)
+	}
+	k.Metrics.Vault(k.Vault.Stats())
+	k.counted, k.costs = time.Now(), time.Since(began)
+}
+
+// report counts an outcome, and tells the operator of a failure once until it is over.
+func (k *Keeper) report(what string, err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	k.Metrics.Own(what, err)
+	switch {
+	case err == nil && k.told[what]:
+		delete(k.told, what)
+		k.Logger.Info("it works again", "what", what)
+	case err != nil && !k.told[what]:
+		k.told[what] = true
+		k.Logger.Error("the log can't do what it owes; trying again", "what", what, "err", err)
+	}
+}
+
+// submit submits an event of the log itself, at a witnessed time.
+func (k *Keeper) submit(body event.Body, at int64) (wait func() error, err error) {
+	ev, err := event.New(k.Origin, body)
+	if err != nil {
+		return nil, err
+	}
+	ev.Time = time.Unix(at, 0).UTC()
+	env, err := event.Sign(ev, k.Signer)
+	if err != nil {
+		return nil, fmt.Errorf("signing with the provider's key: %w", err)
+	}
+	return k.Log.Submit(env)
+}
+
+// anchorDue returns when the next anchor is to be logged: half of the profile's
+// interval after the time that the last one proves. fresh says whether the head has
+// anything to be anchored.
+func (k *Keeper) anchorDue(h *Head) (at int64, fresh bool) {
+	k.Log.Query(func(l *ledger.Ledger, a *Agenda) { at, fresh = a.anchoring(l, h.Checkpoint.Size) })
+	if !fresh || k.Signer == nil || !h.Charter.Witnesses.NeedsWitnesses() {
+		return 0, false
+	}
+	return at + int64(min(h.Charter.Profile.Anchor.Within, 1<<40)/2), true
+}
+
+// anchor logs the published head: its text, the log's signatures and one minimal
+// satisfying set.
+func (k *Keeper) anchor(h *Head) error {
+	note, err := minimal(h.Checkpoint, h.Charter.Witnesses)
+	if err != nil {
+		return err
+	}
+	wait, err := k.submit(&event.Anchor{Checkpoint: string(note.Bytes())}, h.Time)
+	if err != nil {
+		return err
+	}
+	return wait()
+}
+
+// disclose logs the disclosures of deposits, side by side. A failed one is tried again
+// later.
+func (k *Keeper) disclose(ctx context.Context, due []*deposit, now int64) {
+	if len(due) == 0 {
+		return
+	}
+	hashes := make([]event.Digest, len(due))
+	for i := range due {
+		hashes[i] = due[i].hash
+	}
+	records, lost := k.Vault.Get(ctx, hashes...)
+	have := make(map[event.Digest]*vault.Record, len(records))
+	for _, r := range records {
+		have[r.Event()] = r
+	}
+	waits := make([][]func() error, len(due))
+	for i, d := range due {
+		r := have[d.hash]
+		if r == nil {
+			k.lose(d, lost)
+			k.checkAt(now+retry, d.index)
+			continue
+		}
+		var err error
+		if waits[i], err = k.open(ctx, d, r, now); err != nil {
+			k.report("disclosure", err)
+			k.checkAt(now+retry, d.index)
+		}
+	}
+	for i := range due {
+		for _, wait := range waits[i] {
+			err := wait()
+			if errors.Is(err, ErrOpened) { // by another, or by this log before a crash
+				err = nil
+				k.checkAt(0, due[i].index)
+			}
+			k.report("disclosure", err)
+			if err != nil {
+				k.checkAt(now+retry, due[i].index)
+			}
+		}
+	}
+}
+
+// open submits the disclosures of one deposit.
+func (k *Keeper) open(ctx context.Context, d *deposit, r *vault.Record, now int64) ([]func() error, error) {
+	entry, err := k.Log.Entry(ctx, d.index)
+	if err != nil {
+		return nil, err
+	}
+	env, err := event.ParseEnvelope(entry)
+	if err != nil {
+		return nil, fmt.Errorf("entry %d: %w", d.index, err)
+	}
+	bodies, err := vault.Disclosures(d.index, env, r)
+	if err != nil {
+		return nil, err
+	}
+	var out []func() error
+	for _, body := range bodies {
+		wait, err := k.submit(body, now)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, wait)
+	}
+	return out, nil
+}
+
+// minimal returns the checkpoint with no more lines than a policy needs.
+func minimal(cp *tlog.Checkpoint, p *tlog.Policy) (*tlog.Checkpoint, error) {
+	out := &tlog.Checkpoint{Head: cp.Head}
+	for _, l := range p.Logs {
+		if s := cp.Find(l.Key); s != nil {
+			out.Signatures = append(out.Signatures, *s)
+		}
+	}
+	set, ok := p.SmallestSet(func(i int) bool { return cp.Find(p.Witnesses[i].Key) != nil })
+	if !ok {
+		return nil, fmt.Errorf("anchoring the head of size %d: %w", cp.Size, tlog.ErrNoQuorum)
+	}
+	for _, i := range set {
+		out.Signatures = append(out.Signatures, *cp.Find(p.Witnesses[i].Key))
+	}
+	_, err := p.Verify(out, cp.Origin)
+	return out, err
+}

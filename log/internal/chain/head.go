@@ -1,0 +1,158 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chain
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/vasistas/vasistas/log/state"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// Head is the last head that the log signed, and its record. It alone decides what
+// the log may sign next. The publisher owns it.
+type Head struct {
+	Record Record
+	keys   []*tlog.Signer   // those that the log was given
+	signed *tlog.Checkpoint // with the log's own lines
+	// next is what a failed write would have recorded: the record is signed or
+	// next. nil: the record is signed.
+	next *tlog.Checkpoint
+	time uint64 // of the last ML-DSA-44 line; never goes back
+}
+
+// LoadHead reads the record. With recovering it leaves the check of who signed the
+// record to [Head.SignedBy].
+func LoadHead(ctx context.Context, r Record, keys []*tlog.Signer, recovering bool) (*Head, error) {
+	h := &Head{Record: r, keys: keys}
+	by := Verifiers(keys)
+	if recovering {
+		by = nil
+	}
+	var err error
+	h.signed, h.time, err = r.Head(ctx, by)
+	return h, err
+}
+
+// Signed returns the signed head, with the log's own lines only.
+func (h *Head) Signed() *tlog.Checkpoint { return h.signed }
+
+// Advance signs the head of a tree that extends the recorded one, with those of the
+// keys that are named, and records it. None of its signatures leaves the process
+// before. An ML-DSA-44 line claims the time now, or a later one.
+func (h *Head) Advance(ctx context.Context, e Edge, named []string, now time.Time) error {
+	if err := h.reread(ctx); err != nil {
+		return err
+	}
+	if e.Size <= h.signed.Size {
+		return nil
+	}
+	keys, err := Signers(h.keys, named)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrState, err)
+	}
+	if err := h.Record.Held(); err != nil {
+		return err
+	}
+	return h.sign(ctx, keys, tlog.Head{Origin: h.signed.Origin, Size: e.Size, Root: e.Root}, now)
+}
+
+// Resign signs the recorded head with other keys, unless they all signed it. A
+// second signature of one head can't conflict with anything.
+func (h *Head) Resign(ctx context.Context, keys []*tlog.Signer, now time.Time) error {
+	if !slices.ContainsFunc(keys, func(k *tlog.Signer) bool { return h.signed.Find(k.Verifier()) == nil }) {
+		return nil
+	}
+	return h.sign(ctx, keys, h.signed.Head, now)
+}
+
+// SignedBy returns an error unless the recorded head has a signature by one of these
+// vkeys.
+func (h *Head) SignedBy(ctx context.Context, vkeys []string) error {
+	keys := make([]*tlog.VerifierKey, len(vkeys))
+	for i, s := range vkeys {
+		var err error
+		if keys[i], err = tlog.ParseVerifierKey(s); err != nil {
+			return err
+		}
+	}
+	_, _, err := h.Record.Head(ctx, keys)
+	return err
+}
+
+// sign signs a head and records it, unless the record has changed meanwhile.
+func (h *Head) sign(ctx context.Context, keys []*tlog.Signer, next tlog.Head, now time.Time) error {
+	at := max(h.time, uint64(now.Unix()))
+	cp, err := Sign(keys, next, at)
+	if err != nil {
+		return err
+	}
+	if err := h.Record.SwapHead(ctx, h.signed.Bytes(), cp.Bytes()); err != nil {
+		h.next = cp
+		return fmt.Errorf("%w: recording the new head: %w", ErrState, err)
+	}
+	h.signed, h.time = cp, at
+	return nil
+}
+
+// reread reads the record again, after a write with an unknown outcome.
+func (h *Head) reread(ctx context.Context) error {
+	if h.next == nil {
+		return nil
+	}
+	cp, time, err := h.Record.Head(ctx, Verifiers(h.keys))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrState, err)
+	}
+	if b := cp.Bytes(); !bytes.Equal(b, h.signed.Bytes()) && !bytes.Equal(b, h.next.Bytes()) {
+		return fmt.Errorf("%w: %w", ErrState, state.ErrChanged)
+	}
+	h.signed, h.time, h.next = cp, max(h.time, time), nil
+	return nil
+}
+
+// Sign signs a head with every key. An ML-DSA-44 line is a cosignature and carries
+// time, in POSIX seconds.
+func Sign(keys []*tlog.Signer, h tlog.Head, time uint64) (*tlog.Checkpoint, error) {
+	cp := &tlog.Checkpoint{Head: h}
+	for _, k := range keys {
+		sig, err := k.Sign(&h, time)
+		if err != nil {
+			return nil, fmt.Errorf("signing the head of size %d: %w", h.Size, err)
+		}
+		cp.Signatures = append(cp.Signatures, sig)
+	}
+	return cp, nil
+}
+
+// Verifiers returns the public keys of signers.
+func Verifiers(keys []*tlog.Signer) []*tlog.VerifierKey {
+	out := make([]*tlog.VerifierKey, len(keys))
+	for i, k := range keys {
+		out[i] = k.Verifier()
+	}
+	return out
+}
+
+var errKeys = errors.New("none of the keys given is one that the charter in force names")
+
+// Signers returns those of the keys that are named by their vkeys, at least one.
+func Signers(keys []*tlog.Signer, named []string) ([]*tlog.Signer, error) {
+	var out []*tlog.Signer
+	for _, vkey := range named {
+		i := slices.IndexFunc(keys, func(k *tlog.Signer) bool { return k.Verifier().String() == vkey })
+		if i >= 0 && !slices.Contains(out, keys[i]) {
+			out = append(out, keys[i])
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%w: %q", errKeys, named)
+	}
+	return out, nil
+}

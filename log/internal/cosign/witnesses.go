@@ -1,0 +1,246 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cosign gets cosignatures for a log's heads: it asks the witnesses
+// ([Witnesses]) for what the policies demand ([Demand]), and tells the time that
+// their cosignatures prove ([Clock]).
+//
+// No witness is trusted. Each cosignature is verified before it counts, and a claim to
+// know a later or another head counts only with a head that this log's key signed.
+package cosign
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/internal/chain"
+	"github.com/vasistas/vasistas/log/state"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// maxLines is how many signature lines a published checkpoint has at most: what
+// every reader of notes must accept (signed-note, "Format").
+const maxLines = 16
+
+// Config configures [New].
+type Config struct {
+	Policy  *tlog.Policy // the operator's; or nil
+	Timeout time.Duration
+	HTTP    *http.Client
+	Prover  *prover.Prover
+	Clock   *Clock
+	Store   state.Store // keeps evidence
+	// Observe is called with the outcome of each request.
+	Observe func(witness string, err error)
+	Logger  *slog.Logger
+}
+
+// Witnesses asks the witnesses of a demand. One goroutine owns it.
+type Witnesses struct {
+	Config
+	demand   *Demand
+	logKeys  []*tlog.VerifierKey // all that are or were the log's
+	clients  map[string]*client  // all there ever were, by URL
+	asked    []*client           // those of the demand
+	requests sync.WaitGroup
+}
+
+// New returns witnesses without a demand.
+func New(cfg Config) *Witnesses {
+	return &Witnesses{Config: cfg, clients: make(map[string]*client)}
+}
+
+// SetDemand sets the policies of charters that the next head must meet in addition to
+// the operator's, and the keys by which a head counts as this log's.
+func (w *Witnesses) SetDemand(charters []*tlog.Policy, logKeys []*tlog.VerifierKey) *Demand {
+	w.logKeys = logKeys
+	d := NewDemand(charters, w.Policy)
+	if w.demand == nil || !slices.Equal(d.policies, w.demand.policies) {
+		w.demand, w.asked = d, w.clientsOf(d)
+	}
+	return w.demand
+}
+
+// clientsOf returns the clients for those witnesses of a demand that have URLs. A
+// client of an earlier demand goes on.
+func (w *Witnesses) clientsOf(d *Demand) []*client {
+	var out []*client
+	keys := make(map[string][]*tlog.PolicyWitness)
+	for _, k := range d.witnesses {
+		if k.URL == "" {
+			continue
+		}
+		url := strings.TrimSuffix(k.URL, "/")
+		if w.clients[url] == nil {
+			w.clients[url] = &client{url: url, http: w.HTTP, prover: w.Prover, clock: w.Clock, name: k.Name}
+		}
+		if keys[url] == nil {
+			out = append(out, w.clients[url])
+		}
+		keys[url] = append(keys[url], k)
+	}
+	for _, c := range out {
+		c.busy.Lock()
+		c.keys = keys[c.url]
+		c.busy.Unlock()
+	}
+	return out
+}
+
+// Wait waits for the requests under way, which end with their contexts.
+func (w *Witnesses) Wait() { w.requests.Wait() }
+
+// answer is what a witness said to a head.
+type answer struct {
+	witness *client
+	lines   Lines
+	err     error
+}
+
+// ask offers the head to all witnesses side by side. Each answers once, within the
+// time-out; a request that is too slow for this round may still finish.
+func (w *Witnesses) ask(ctx context.Context, head *tlog.Checkpoint) <-chan answer {
+	answers := make(chan answer, len(w.asked))
+	for _, c := range w.asked {
+		w.requests.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, w.Timeout)
+			defer cancel()
+			got, err := c.cosign(ctx, head)
+			w.Observe(c.name, err)
+			answers <- answer{c, got, err}
+		})
+	}
+	return answers
+}
+
+// consult asks all witnesses for their cosignatures of the head, and adds them to
+// have. Once there are enough, it waits for the others for a grace period only. It
+// returns why witnesses did not cosign, and as err that the log must stop: see
+// conflict.
+func (w *Witnesses) consult(ctx context.Context, head *tlog.Checkpoint, have Lines, enough func() bool, grace time.Duration) (failures, err error) {
+	var stop <-chan time.Time
+	if enough() {
+		stop = time.After(grace)
+	}
+	var errs []error
+	answers := w.ask(ctx, head)
+	for range w.asked {
+		select {
+		case a := <-answers:
+			if a.err != nil {
+				if err := w.conflict(ctx, &head.Head, a); err != nil {
+					return nil, err
+				}
+				errs = append(errs, fmt.Errorf("witness %s: %w", a.witness.name, a.err))
+				continue
+			}
+			maps.Copy(have, a.lines)
+			if stop == nil && enough() {
+				stop = time.After(grace)
+			}
+		case <-stop:
+			return errors.Join(errs...), nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return errors.Join(errs...), nil
+}
+
+// Gather returns the head, which has the log's lines only, with cosignatures that meet
+// the demand. The error wraps [tlog.ErrNoQuorum] if there are too few.
+func (w *Witnesses) Gather(ctx context.Context, head *tlog.Checkpoint, grace time.Duration) (*tlog.Checkpoint, error) {
+	have := make(Lines)
+	has := func(key string) bool { _, ok := have[key]; return ok }
+	failures, err := w.consult(ctx, head, have, func() bool { return w.demand.satisfied(has) }, grace)
+	if err != nil {
+		return nil, fmt.Errorf("gathering cosignatures: %w", err)
+	}
+	set, ok := w.demand.smallest(have)
+	if !ok {
+		return nil, fmt.Errorf("%w: %w", tlog.ErrNoQuorum, failures)
+	}
+	if len(head.Signatures)+len(set) > maxLines {
+		return nil, fmt.Errorf("%w: the smallest set has %d lines, and a checkpoint has %d", tlog.ErrNoQuorum, len(set), maxLines)
+	}
+	return w.demand.assemble(head, set, have), nil
+}
+
+// Hear asks once, and adds to heard the cosignatures of the head. It returns nil once so
+// many witnesses were heard that no quorum can have seen a later head. A witness that
+// claims to have seen more counts as unheard, unless it shows a head with the log's own
+// signature: then the error wraps [chain.ErrLogBehind] or [chain.ErrForked].
+func (w *Witnesses) Hear(ctx context.Context, head *tlog.Checkpoint, heard Lines) error {
+	unheard := func(key string) bool { _, ok := heard[key]; return !ok }
+	enough := func() bool { return w.demand.NeedsWitnesses() && !w.demand.anySatisfied(unheard) }
+	failures, err := w.consult(ctx, head, heard, enough, 0)
+	if err != nil || enough() || !w.demand.NeedsWitnesses() {
+		return err
+	}
+	if errors.Is(failures, errAhead) {
+		return fmt.Errorf("%w; if that is so, this log was restored from an older backup: "+
+			"bring the later entries back with \"vasistas-log recover -from MIRROR\"", failures)
+	}
+	if failures == nil {
+		failures = errors.New("it needs more witnesses")
+	}
+	return failures
+}
+
+// conflict looks for evidence behind a witness's claim to know better. It returns
+// [chain.ErrLogBehind] or [chain.ErrForked] if there is a head that this log signed and
+// that head does not account for. A claim without such evidence is logged only.
+func (w *Witnesses) conflict(ctx context.Context, head *tlog.Head, a answer) error {
+	if !errors.Is(a.err, errAhead) && !errors.Is(a.err, errConflict) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
+	defer cancel()
+	warn := func(what string, err error) error {
+		w.Logger.Warn("a witness claims to know a later or another head, and "+what, "witness", a.witness.name, "claim", a.err, "err", err)
+		return nil
+	}
+	cp, err := a.witness.latest(ctx, head.Origin)
+	if err != nil {
+		return warn("shows none", err)
+	}
+	if cp.Origin != head.Origin || !w.signedByUs(cp) {
+		return warn("shows one that this log did not sign", nil)
+	}
+	reason := chain.ErrForked
+	if cp.Size > head.Size {
+		reason = chain.ErrLogBehind
+	} else if root, err := chain.ProvenRoot(ctx, w.Prover, cp.Size, chain.EdgeOf(head)); err != nil {
+		return warn("whether it is right can't be told from this tree", err)
+	} else if root == cp.Root {
+		return warn("shows one that this log's extends", nil)
+	}
+	name, err := w.Store.KeepEvidence(ctx, fmt.Sprintf("evidence-%d-%x", cp.Size, cp.Root[:4]), cp.Bytes())
+	if errors.Is(err, state.ErrOusted) {
+		return err // the head is that of the next active instance, and no evidence
+	} else if err != nil {
+		w.Logger.Error("evidence could not be kept", "checkpoint", string(cp.Bytes()), "err", err)
+	}
+	return fmt.Errorf("%w (witness %s has a head of size %d, this log one of size %d; see %s)", reason, a.witness.name, cp.Size, head.Size, name)
+}
+
+// signedByUs returns whether a key that this log has, or ever had, signed the head.
+func (w *Witnesses) signedByUs(cp *tlog.Checkpoint) bool {
+	for _, key := range w.logKeys {
+		if line := cp.Find(key); line != nil {
+			if _, err := key.Verify(&cp.Head, line); err == nil {
+				return true
+			}
+		}
+	}
+	return false
+}

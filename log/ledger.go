@@ -1,0 +1,298 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/vasistas/vasistas/internal/checksum"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/duty"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/internal/chain"
+	"github.com/vasistas/vasistas/log/internal/entries"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/state"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// liveLedger is the ledger of this log, with the agenda that follows from it.
+//
+// The sequencer writes it, entry by entry and ahead of the tree: it applies an entry
+// before the entry is stored, so that the rules see it when they check the next entry of
+// the same batch. If an entry then is not stored, the ledger is opened again, from its
+// last snapshot and the tree.
+type liveLedger struct {
+	origin  string
+	caches  *state.Dir
+	metrics *metrics
+	logger  *slog.Logger
+
+	pages *entries.Pages // the sequencer's
+	view  atomic.Pointer[view]
+	edge  atomic.Pointer[chain.Edge] // of the tree whose entries are all applied; written by the sequencer
+
+	mu       sync.Mutex // guards what follows
+	rules    *ledger.Ledger
+	agenda   *duty.Agenda // another one after each open
+	saved    uint64       // size of the last snapshot
+	recovery [32]byte     // leaf hash of the charter by which the operator recovers the log; or zero
+
+	writing sync.Mutex // held while a snapshot is written
+}
+
+func newLiveLedger(origin string, caches *state.Dir, r tlog.TileReader, logger *slog.Logger) *liveLedger {
+	return &liveLedger{origin: origin, caches: caches, pages: entries.NewPages(r), logger: logger}
+}
+
+// open reads the last snapshot and what the tree has beyond it. active says that t is the
+// engine's tree; a standby reads the published tree, which its snapshot may be ahead of.
+func (ll *liveLedger) open(ctx context.Context, t *chain.Tree, active bool) error {
+	ll.pages.Reset(t)
+	rules, agenda, err := ll.readSnapshot(ctx, t.Edge())
+	switch {
+	case errors.Is(err, ledger.ErrRules), !active && errors.Is(err, errSnapshotAhead):
+		return fmt.Errorf("reading what the entries mean: %w", err)
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		ll.logger.Warn("the snapshot of the ledger can't be used; reading the whole log", "err", err)
+	}
+	if rules == nil {
+		rules, agenda = ledger.New(ll.origin, ll.pages), duty.NewAgenda()
+	}
+	saved := rules.Size()
+	if err := ll.replay(ctx, rules, agenda, t); err != nil {
+		return err
+	}
+	agenda.CheckAll()
+	ll.mu.Lock()
+	ll.rules, ll.agenda, ll.saved = rules, agenda, saved
+	ll.mu.Unlock()
+	ll.updateView(true)
+	ll.commit(t)
+	return nil
+}
+
+func (ll *liveLedger) replay(ctx context.Context, rules *ledger.Ledger, agenda *duty.Agenda, t *chain.Tree) error {
+	err := entries.Replay(ctx, rules, ll.pages.Reader, t.Edge(), func(e *ledger.Entry) { agenda.Take(rules, e) })
+	if err != nil {
+		return fmt.Errorf("reading what the entries mean: %w", err)
+	}
+	return nil
+}
+
+// follow applies the entries of the tree that the ledger lacks. Only its owner may use
+// the ledger meanwhile. It schedules no checks of deposits. After an error the ledger
+// is unusable.
+func (ll *liveLedger) follow(ctx context.Context, t *chain.Tree) error {
+	ll.pages.Reset(t)
+	if err := ll.replay(ctx, ll.rules, ll.agenda, t); err != nil {
+		return err
+	}
+	ll.updateView(false)
+	ll.commit(t)
+	return nil
+}
+
+// commit says that all that was applied is in the tree.
+func (ll *liveLedger) commit(t *chain.Tree) {
+	e := t.Edge()
+	ll.pages.Commit()
+	ll.edge.Store(&e)
+}
+
+// updateView makes a new view if the charter in force is another than in the last one,
+// or if always.
+func (ll *liveLedger) updateView(always bool) {
+	now, last := ll.rules.Charter(), ll.view.Load()
+	if now != nil && (always || last == nil || last.inForce() != now) {
+		ll.view.Store(newView(ll.rules, ll.recovery))
+	}
+}
+
+// add checks an event as the next entry, and applies it unless admission must refuse
+// it: then it returns a *[RuleError].
+func (ll *liveLedger) add(ev *admitted) error {
+	e := ledger.Entry{Leaf: ev.leaf, Envelope: ev.env, Hash: ev.hash, Signatures: ev.signatures}
+	ll.mu.Lock()
+	defer ll.mu.Unlock()
+	e.Index = ll.rules.Size()
+	v, violations, err := ll.rules.Add(e)
+	switch {
+	case err != nil:
+		return fmt.Errorf("applying entry %d: %w", e.Index, err)
+	case v != nil:
+		ll.metrics.refusals.WithLabelValues(v.Rule).Inc()
+		return &RuleError{v}
+	}
+	for _, v := range violations {
+		ll.metrics.violations.WithLabelValues(v.Rule, v.Kind.String()).Inc()
+		ll.logger.Warn("an entry is against the rules", "rule", v.Rule, "way", v.Code, "kind", v.Kind.String(), "entry", v.Index, "seen", v.Seen, "by", v.By, "text", v.Text())
+	}
+	ll.agenda.Applied(ll.rules, &e)
+	ll.updateView(false)
+	ll.pages.Add(ev.entry)
+	return nil
+}
+
+// Query implements [duty.Log].
+func (ll *liveLedger) Query(f func(*ledger.Ledger, *duty.Agenda)) {
+	ll.mu.Lock()
+	defer ll.mu.Unlock()
+	f(ll.rules, ll.agenda)
+}
+
+// Size implements [duty.Log].
+func (ll *liveLedger) Size() uint64 { return ll.edge.Load().Size }
+
+// Entry implements [duty.Log].
+func (ll *liveLedger) Entry(ctx context.Context, index uint64) ([]byte, error) {
+	return chain.ReadProven(ctx, ll.pages.Reader, ll.pages.Prover, index, *ll.edge.Load())
+}
+
+// owes returns whether the log has something to disclose of an entry.
+func (ll *liveLedger) owes(index uint64) (owes bool) {
+	ll.Query(func(_ *ledger.Ledger, a *duty.Agenda) { owes = a.Owes(index) })
+	return owes
+}
+
+// recovers returns the charter that takes the log over.
+func (ll *liveLedger) recovers(env *event.Envelope) (*ledger.Charter, error) {
+	ll.mu.Lock()
+	defer ll.mu.Unlock()
+	c, err := ll.rules.Recovers(env, ll.rules.Size())
+	var v *ledger.Violation
+	if errors.As(err, &v) {
+		return nil, &RuleError{v}
+	}
+	return c, err
+}
+
+// takeOver has the view say by which charter the log is recovered.
+func (ll *liveLedger) takeOver(c *ledger.Charter) {
+	ll.mu.Lock()
+	defer ll.mu.Unlock()
+	ll.recovery = c.Leaf
+	ll.updateView(true)
+}
+
+// The file "ledger" in the state directory has what the entries up to some size
+// mean, so that a start costs only the entries since. It is a cache: it can be
+// computed from the tree, and is, if the file is missing, damaged, or of another
+// tree. Its parts are
+//
+//	vasistas log snapshot 1\n
+//	size of the tree, 8 bytes
+//	duty.Agenda.Append
+//	ledger.Ledger.Snapshot
+//	SHA-256 of all of this
+const snapshotMagic = "vasistas log snapshot 1\n"
+
+// snapshotEvery is after how many entries a snapshot is written, if there are not
+// more open events than that: writing it costs as much as there is open, and so
+// stays a small part of the work.
+const snapshotEvery = 1 << 14
+
+var (
+	errSnapshot = errors.New("no snapshot of this tree")
+	// errSnapshotAhead: the snapshot may be of a tree that is yet to be published.
+	errSnapshotAhead = fmt.Errorf("%w: it has more entries", errSnapshot)
+)
+
+// readSnapshot reads the file, and believes it if it is of the tree of this edge.
+func (ll *liveLedger) readSnapshot(ctx context.Context, e chain.Edge) (*ledger.Ledger, *duty.Agenda, error) {
+	name := ll.caches.Path("ledger")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := checksum.Cut(text, snapshotMagic)
+	if err == nil && len(body) < 8 {
+		err = checksum.ErrMagic
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errSnapshot, err)
+	}
+	size := binary.BigEndian.Uint64(body)
+	if size > e.Size {
+		return nil, nil, fmt.Errorf("%w: %d, and the tree has %d; after a recovery, remove %s", errSnapshotAhead, size, e.Size, name)
+	}
+	agenda, body, err := duty.ReadAgenda(body[8:])
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errSnapshot, err)
+	}
+	root, err := chain.ProvenRoot(ctx, ll.pages.Prover, size, e)
+	if err != nil {
+		return nil, nil, chain.TreeError(err)
+	}
+	rules, err := ledger.Restore(body, size, root, ll.pages)
+	if err != nil {
+		return nil, nil, err
+	}
+	if rules.Origin() != ll.origin {
+		return nil, nil, fmt.Errorf("%w: it is of the log %s", errSnapshot, rules.Origin())
+	}
+	return rules, agenda, nil
+}
+
+// snapshot encodes the ledger, and returns the size of the last snapshot too. writing
+// must be held.
+func (ll *liveLedger) snapshot() (text []byte, saved uint64) {
+	ll.mu.Lock()
+	defer ll.mu.Unlock()
+	out := binary.BigEndian.AppendUint64([]byte(snapshotMagic), ll.rules.Size())
+	out = ll.agenda.Append(out)
+	saved, ll.saved = ll.saved, ll.rules.Size()
+	return checksum.Append(ll.rules.AppendSnapshot(out), 0), saved
+}
+
+// due returns whether a snapshot should be written.
+func (ll *liveLedger) due() bool {
+	ll.mu.Lock()
+	defer ll.mu.Unlock()
+	open, _ := ll.rules.Open()
+	return ll.rules.Size()-ll.saved >= uint64(snapshotEvery+open)
+}
+
+// save writes a snapshot. All that was applied must be in the tree when save is called;
+// the snapshot lacks what is applied meanwhile.
+func (ll *liveLedger) save() error {
+	ll.writing.Lock()
+	defer ll.writing.Unlock()
+	return ll.write(ll.snapshot())
+}
+
+// saveLater is save, but leaves the writing to a goroutine. If one is writing
+// already, nothing is done.
+func (ll *liveLedger) saveLater() {
+	if !ll.writing.TryLock() {
+		return
+	}
+	text, saved := ll.snapshot()
+	go func() {
+		defer ll.writing.Unlock()
+		if err := ll.write(text, saved); err != nil {
+			ll.logger.Warn("the snapshot of the ledger was not written; a start would take longer", "err", err)
+		}
+	}()
+}
+
+func (ll *liveLedger) write(text []byte, saved uint64) error {
+	err := durable.WriteFile(ll.caches.Path("ledger"), text, 0o600)
+	if err != nil {
+		ll.mu.Lock()
+		ll.saved = min(ll.saved, saved)
+		ll.mu.Unlock()
+		return fmt.Errorf("writing the snapshot of the ledger: %w", err)
+	}
+	return nil
+}
