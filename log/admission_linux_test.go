@@ -23,12 +23,12 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// BenchmarkAdmission measures what the rules and the vault add to taking events in.
-// A stream of warrants goes over HTTP into a log with a witness; beside it, in turns,
-// the same warrants go through what a log without rules would leave out: reading and
-// matching their openings, judging and applying them, and keeping the openings. It
-// gives the ratio of the second to the rest of the first, in processor time. (What the
-// log does in the background, while the second runs, is not counted with it.)
+// BenchmarkAdmission measures what the rules and the vault add to admission. A stream
+// of warrants goes over HTTP into a log with a witness. In turns, the same warrants go
+// through what a log without rules would leave out: parsing and matching their
+// openings, applying them, and keeping the openings. The result is the ratio of the
+// second to the rest of the first, in processor time. (The log's background work during
+// the second is not counted with it.)
 func BenchmarkAdmission(b *testing.B) {
 	const n = 2048
 	ways := map[string]func(w *world, entries [][]byte){
@@ -48,7 +48,7 @@ func BenchmarkAdmission(b *testing.B) {
 			reg := prometheus.NewRegistry()
 			w.config.Registry = reg
 			w.start()
-			// One round says how long batches are that are made in this way.
+			// One round says how long such batches are.
 			ways[name](w, warrantsOf(b, w.authority, n))
 			w.published(n + 1)
 			batches, entries := batchesOf(b, reg)
@@ -116,7 +116,7 @@ type alone struct {
 // noTree is the tree of a log in which nothing refers to another entry.
 type noTree struct{}
 
-var errNoTree = errors.New("nobody needs the tree")
+var errNoTree = errors.New("no entry needs the tree")
 
 func (noTree) Entry(uint64) ([]byte, error)  { return nil, errNoTree }
 func (noTree) Root(uint64) ([32]byte, error) { return [32]byte{}, errNoTree }
@@ -128,15 +128,15 @@ func newAlone(b *testing.B, w *world) *alone {
 	check(b, err)
 	b.Cleanup(func() { check(b, v.Close()) })
 	a := &alone{b: b, ledger: ledger.New(origin, noTree{}), vault: v}
-	found, err := a.ledger.Apply(ledger.Read(0, w.founding.Bytes()))
+	violations, err := a.ledger.Apply(ledger.Read(0, w.founding.Bytes()))
 	check(b, err)
-	if len(found) > 0 {
-		b.Fatal(found[0])
+	if len(violations) > 0 {
+		b.Fatal(violations[0])
 	}
 	return a
 }
 
-// take does with submissions what a log does with them because of its rules.
+// take does to submissions what a log does to them because of its rules.
 func (a *alone) take(submissions [][]byte) {
 	var records []*vault.Record
 	for i, b := range submissions {
@@ -150,10 +150,10 @@ func (a *alone) take(submissions [][]byte) {
 		e := ledger.Entry{Index: a.ledger.Size(), Leaf: tiles.LeafHash(entry), Envelope: s.Envelope, Hash: s.Envelope.Hash(),
 			Signatures: []ledger.SigState{ledger.Good}}
 		check(a.b, a.ledger.Charter().Complete(s.Envelope.Event, s.Openings))
-		v, found, err := a.ledger.Add(e)
+		v, violations, err := a.ledger.Add(e)
 		check(a.b, err)
-		if v != nil || len(found) > 0 {
-			a.b.Fatal(v, found)
+		if v != nil || len(violations) > 0 {
+			a.b.Fatal(v, violations)
 		}
 		if len(records) == a.batch || i == len(submissions)-1 {
 			check(a.b, a.vault.PutBatch(a.b.Context(), records))
@@ -162,8 +162,8 @@ func (a *alone) take(submissions [][]byte) {
 	}
 }
 
-// plain does what a log without rules does too with what was taken: it reads the
-// entry alone, and hashes it.
+// plain does to what was taken what a log without rules does too: it parses the entry
+// alone, and hashes it.
 func (a *alone) plain() {
 	for _, e := range a.entries {
 		env, err := event.ParseEnvelope(e)

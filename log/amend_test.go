@@ -31,8 +31,8 @@ func (w *world) amendment(version uint64, prev event.Reference, change func(ch *
 	return signedAt(w.t, w.now(), ch, w.founder)
 }
 
-// TestAmendWitnesses: the head that first contains a change of the witnesses meets
-// the old and the new policy, and is published as a step of its own. Later ones
+// TestAmendWitnesses checks that the head that first contains a change of the witnesses
+// meets the old and the new policy, and is published as a step of its own. Later heads
 // meet the new policy alone.
 func TestAmendWitnesses(t *testing.T) {
 	t.Parallel()
@@ -49,7 +49,7 @@ func TestAmendWitnesses(t *testing.T) {
 	at := w.mustSequence(amend.Bytes())
 	w.mustSequence(w.warrant())
 	w.mustSequence(w.warrant())
-	// The old witnesses cosign, and one of the new ones doesn't.
+	// The old witnesses cosign; one of the new ones does not.
 	eventually(t, func() error {
 		if w.seen.size() < at+1 {
 			return errors.New("the step was not offered")
@@ -90,8 +90,8 @@ func TestAmendWitnesses(t *testing.T) {
 	w.audit()
 }
 
-// TestStepIsRead: while the log can publish no more than a head that ends with an
-// amendment, what that head has can be read, also if the amendment came among others.
+// TestStepIsRead checks that the tree of a head that ends with an amendment can be read
+// while no later head can be published, also if the amendment came among other events.
 func TestStepIsRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, 2)
@@ -125,7 +125,7 @@ func TestStepIsRead(t *testing.T) {
 	w.published(step + 100)
 	w.audit()
 
-	// So it can be where the tree is copied to.
+	// So it can in a copy of the tree.
 	w.stop()
 	dir := filepath.Join(t.TempDir(), "tree")
 	_, err := w.move(nil, dir)
@@ -142,7 +142,7 @@ func parsePolicy(t testing.TB, w *world, text string) *tlog.Policy {
 	return p
 }
 
-// urls makes a policy that asks for nothing, and says where witnesses are.
+// urls makes a policy without a quorum that says where witnesses are.
 func (w *world) urls(witnesses []*witnessServer) {
 	w.t.Helper()
 	text := ""
@@ -178,8 +178,8 @@ func (w *world) never(size uint64, rounds int) {
 	}
 }
 
-// TestAmendKeys: heads are signed by those keys that the charter in force names,
-// from the one on that contains it.
+// TestAmendKeys checks that the keys that the charter in force names sign the heads,
+// from the first head that contains the charter.
 func TestAmendKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0, 0)
@@ -193,7 +193,7 @@ func TestAmendKeys(t *testing.T) {
 	}
 	w.keys = []*tlog.Signer{next}
 	amend := w.amendment(2, referTo(0, w.founding), func(*event.Charter) {})
-	// The head that ends with the amendment is signed by both.
+	// Both sign the head that ends with the amendment.
 	if p := w.append(amend.Bytes()); p.Checkpoint.Find(next.Verifier()) == nil || len(p.Checkpoint.Signatures) != 3 {
 		t.Errorf("%d lines when the keys change", len(p.Checkpoint.Signatures))
 	}
@@ -212,8 +212,8 @@ func TestAmendKeys(t *testing.T) {
 	w.audit()
 }
 
-// TestAmendRoles: a key that a charter no longer names signs nothing any more, and
-// a new one does at once.
+// TestAmendRoles checks that a key that a charter no longer names signs nothing more,
+// and that a new one does at once.
 func TestAmendRoles(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -230,8 +230,8 @@ func TestAmendRoles(t *testing.T) {
 	w.audit()
 }
 
-// TestSnapshots: a start reads what came since the last snapshot; one that is gone,
-// damaged or of another log costs time and nothing else.
+// TestSnapshots checks that a start reads what came since the last snapshot, and that a
+// snapshot that is gone, damaged or of another log only costs time.
 func TestSnapshots(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -282,8 +282,8 @@ func TestSnapshots(t *testing.T) {
 	w.audit()
 }
 
-// TestFailedBatch: what was judged and then not stored leaves no trace in what is
-// judged next.
+// TestFailedBatch checks that events that were applied and not stored do not change how
+// the next ones are checked.
 func TestFailedBatch(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{false, true} {

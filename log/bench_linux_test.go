@@ -49,8 +49,8 @@ type appending struct {
 
 func newAppending(b *testing.B) *appending {
 	a := &appending{world: prepareWorld(b, 0, 0), b: b}
-	// A log remembers the ids of events for as long as their claims may be old; where
-	// so many come at once, a minute has as many as elsewhere a month.
+	// A log remembers the ids of events for as long as their claims may be old. Here so
+	// many come at once that a minute has as many as elsewhere a month.
 	a.profile.Lag, a.profile.Anchor = 60, event.Deadline{Within: 5, Grace: 5}
 	key := filepath.Join(b.TempDir(), "provider.key")
 	_, err := eventkey.Generate(eventkey.Ed25519, key)
@@ -61,7 +61,7 @@ func newAppending(b *testing.B) *appending {
 		a.spawnWitness(fmt.Sprintf("witness%d.example", i+1))
 	}
 	a.setPolicy(3)
-	a.found()
+	a.create()
 	a.options = []string{"-event-key", key, "-interval", appendInterval.String()}
 	a.startLog()
 	return a
@@ -135,7 +135,7 @@ func (a *appending) peak(processes ...*daemon) (most float64) {
 	return most
 }
 
-// BenchmarkAppendRatio takes events in, in each way once a round. If it is named,
+// BenchmarkAppendRatio submits events, in each way once a round. If it is named,
 // Tessera's conformance server, which checks nothing and has no witnesses, gets the
 // same entries from the same generator in each round; a ratio is the median of the
 // rates divided by Tessera's in the same round.
@@ -199,8 +199,8 @@ func BenchmarkAppendIdle(b *testing.B) {
 	b.ReportMetric(times[len(times)-1], "ms-max")
 }
 
-// BenchmarkAppendMemory fills a log, starts it again, and gives it a round of events
-// one by one: what it needs while it is filled, and at that size.
+// BenchmarkAppendMemory fills a log, starts it again, and submits a round of events one
+// by one. It reports the memory while the log is filled, and at that size.
 func BenchmarkAppendMemory(b *testing.B) {
 	a := newAppending(b)
 	heartbeat := func() []byte {

@@ -29,7 +29,7 @@ func newPeople(t testing.TB) people {
 	return people{newSigner(t), newSigner(t), newSigner(t), newSigner(t), newSigner(t), newSigner(t)}
 }
 
-// testProfile is a profile in which nothing of a test gets too old.
+// testProfile is a profile in which no event of a test gets too old.
 func testProfile() event.Profile {
 	const hour, day = 3600, 86400
 	within := event.Deadline{Within: 30 * day, Grace: day}
@@ -46,7 +46,7 @@ func testProfile() event.Profile {
 	}
 }
 
-// charter returns the first charter of the world, as it may be changed.
+// charter returns the first charter of the world, for a test to change.
 func (w *world) charter() *event.Charter {
 	w.t.Helper()
 	gate, err := ecdh.X25519().GenerateKey(rand.Reader)
@@ -107,8 +107,8 @@ func signedAt(t testing.TB, at time.Time, body event.Body, by ...event.Signer) *
 	return env
 }
 
-// found makes the log and its vault.
-func (w *world) found() {
+// create creates the log and its vault.
+func (w *world) create() {
 	w.t.Helper()
 	check(w.t, vault.Create(w.vaultConfig()))
 	w.createTree()

@@ -19,9 +19,8 @@ import (
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
-// trillianVar is the environment variable with the address of a log server of
-// Trillian. Where it is set, the worlds' logs are there, and in POSIX files
-// otherwise.
+// trillianVar is the environment variable with the address of a Trillian log server. If
+// it is set, the worlds' trees are there, else in POSIX files.
 const trillianVar = "VASISTAS_TEST_TRILLIAN"
 
 // createTree makes the tree of the world's log.
@@ -91,7 +90,7 @@ var onTrillian = []string{
 	"TestWitnessFaults", "TestWitnessEvidence", "TestWitnessesAtStart", "TestRefresh", "TestManyWitnesses",
 }
 
-// TestOnTrillian runs them with their logs in Trillian, in a process of its own.
+// TestOnTrillian runs onTrillian with their logs in Trillian, in a process of its own.
 func TestOnTrillian(t *testing.T) {
 	if os.Getenv(trillianVar) != "" {
 		t.Fatal("within itself")

@@ -23,9 +23,9 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// TestStateFaults fails before and after every durable step of the state, once
-// and for good. Nothing that was acknowledged is lost, no two heads conflict, and
-// the next start finds all in order.
+// TestStateFaults fails before and after every durable step of the state, once and for
+// good. It checks that no acknowledged event is lost, no two heads conflict, and the
+// next start finds everything in order.
 func TestStateFaults(t *testing.T) {
 	t.Parallel()
 	base := newWorld(t, 1, 1)
@@ -33,8 +33,8 @@ func TestStateFaults(t *testing.T) {
 	base.start()
 	base.append(base.warrant())
 	base.stop()
-	// play starts the log and submits, until something works again or the
-	// patience is over.
+	// play starts the log and submits, until something works again or the patience is
+	// over.
 	play := func(w *world, patience time.Duration) (worked int, opened bool) {
 		if err := w.open(); err != nil {
 			return 0, false
@@ -133,9 +133,9 @@ func (f *faulty) Tree(ctx context.Context) (uint64, [32]byte, error) {
 	return f.Engine.Tree(ctx)
 }
 
-// TestEngineFaults: whatever the engine does to a write, what is acknowledged is
-// in the tree, what is said not to be logged is not, and the log goes on by itself
-// when the engine does.
+// TestEngineFaults checks that whatever the engine does to a write, acknowledged events
+// are in the tree, events that are said not to be logged are not, and the log goes on
+// by itself when the engine does.
 func TestEngineFaults(t *testing.T) {
 	t.Parallel()
 	broken := error(syscall.EIO)
@@ -203,8 +203,8 @@ func TestEngineFaults(t *testing.T) {
 	}
 }
 
-// TestEngineHalves: of a batch of which some entries are in the tree, in any
-// order, each gets the right answer.
+// TestEngineHalves checks that each event of a batch gets the right answer if the
+// engine stores only some of them, in any order.
 func TestEngineHalves(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -256,9 +256,9 @@ func TestEngineHalves(t *testing.T) {
 	}
 }
 
-// TestDamage flips a bit of each kind of file of the tree, while the log runs.
-// Nothing is built on damage of the right edge, or signed; the error says which
-// file it is; when that is put right, the log goes on by itself.
+// TestDamage flips a bit of each kind of file of the tree, while the log runs. It
+// checks that the log builds and signs nothing on a damaged right edge, names the
+// damaged file, and goes on by itself when the file is put right.
 func TestDamage(t *testing.T) {
 	t.Parallel()
 	base := newStory(t)
@@ -310,7 +310,7 @@ func TestDamage(t *testing.T) {
 			w.goesOn()
 		})
 	}
-	// Full tiles and bundles are not built upon; proofs are made of them.
+	// The engine builds on no full tiles and bundles, but proofs are made from them.
 	for _, file := range []string{"tile/0/000", "tile/entries/000"} {
 		t.Run("full "+strings.ReplaceAll(file, "/", "_"), func(t *testing.T) {
 			t.Parallel()
@@ -333,7 +333,7 @@ func TestDamage(t *testing.T) {
 			w.audit()
 		})
 	}
-	// Written wrongly, and answered as if it were right.
+	// The engine writes the wrong bytes, and answers as if they were right.
 	for _, file := range []string{"tile/entries/001.p/75", "tile/0/001.p/75", "tile/entries/001", "tile/0/001", "tile/1/000.p/2"} {
 		t.Run("as it is written "+strings.ReplaceAll(file, "/", "_"), func(t *testing.T) {
 			t.Parallel()
@@ -363,7 +363,7 @@ func TestDamage(t *testing.T) {
 				}
 			}
 			if !failed {
-				t.Fatal("nobody noticed")
+				t.Fatal("the damage was not noticed")
 			}
 			if err := w.log.Err(); !errors.Is(err, log.ErrTreeConflict) || !strings.Contains(err.Error(), file) {
 				t.Fatalf("the log says %v", err)
@@ -378,8 +378,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestDamagedBeforeWrite: the right edge is compared before each write, so that
-// nothing is written on top of damage, which would spread.
+// TestDamagedBeforeWrite checks that the log compares the right edge before each write,
+// so that damage does not spread.
 func TestDamagedBeforeWrite(t *testing.T) {
 	t.Parallel()
 	base := newStory(t)

@@ -31,8 +31,8 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// request is a request as it goes over the wire: net/http's client would mend
-// some of these.
+// request is a request as it goes over the wire: net/http's client would correct some
+// of these.
 type request struct {
 	method, target string
 	header         string // lines with CRLF
@@ -68,7 +68,7 @@ const (
 	ndjsonType = "Content-Type: application/x-ndjson\r\n"
 )
 
-// TestBadRequests: what is wrong costs a precise answer, and nothing else.
+// TestBadRequests checks that a bad request gets a precise answer and changes nothing.
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -189,8 +189,8 @@ func (w *world) heartbeat() []byte {
 	return env.Bytes()
 }
 
-// TestCutOff: a body that does not come is a time-out of the server, and the
-// event is not logged.
+// TestCutOff checks that a body that does not come ends with the server's time-out, and
+// that the event is not logged.
 func TestCutOff(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -213,7 +213,8 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// TestReads: tlog-tiles, with the headers that caches and clients need.
+// TestReads checks the resources of tlog-tiles, with the headers that caches and
+// clients need.
 func TestReads(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -253,7 +254,7 @@ func TestReads(t *testing.T) {
 			t.Errorf("%q: compressed", accept)
 		}
 	}
-	// Partial tiles of any width that there was, and beyond it none.
+	// Partial tiles of any width that the tree had, and none beyond.
 	for _, width := range []int{1, 43, 44} {
 		_, b := header("/tile/0/001.p/"+strconv.Itoa(width), "")
 		if len(b) != 32*width {
@@ -284,8 +285,8 @@ func TestReads(t *testing.T) {
 	w.audit()
 }
 
-// TestQueueFull: when too many events, or bytes, are on their way, the answer is
-// 429 at once; what was in the queue is answered.
+// TestQueueFull checks that with too many events, or bytes, in flight the answer is 429
+// at once, and that what was in the queue is answered.
 func TestQueueFull(t *testing.T) {
 	t.Parallel()
 	for name, limit := range map[string]func(c *log.Config, entry []byte){
@@ -307,7 +308,7 @@ func TestQueueFull(t *testing.T) {
 				answered <- err
 			}()
 			eventually(t, gate.busy)
-			// One that leaves keeps its place.
+			// A client that leaves keeps its place.
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
 			if _, err := w.log.Submit(ctx, entries[1], log.Sequenced); !errors.Is(err, context.DeadlineExceeded) {
@@ -328,8 +329,8 @@ func TestQueueFull(t *testing.T) {
 	}
 }
 
-// TestAbandoned: clients that leave free their place only when their events have
-// been sequenced, which they are.
+// TestAbandoned checks that clients that leave free their places only when their events
+// have been sequenced, and that these are sequenced.
 func TestAbandoned(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -347,7 +348,7 @@ func TestAbandoned(t *testing.T) {
 			_, err := w.log.Submit(ctx, e, log.Sequenced)
 			left <- err
 		}()
-		// The first is on its way; the others wait behind it.
+		// The first is being written; the others wait behind it.
 		eventually(t, gate.busy)
 		cancel()
 		if err := <-left; err == nil {
@@ -368,8 +369,8 @@ func TestAbandoned(t *testing.T) {
 	w.audit()
 }
 
-// TestNoQuorum: the wait for a proof ends, the event is in the tree, and
-// submitting it again later gets the proof.
+// TestNoQuorum checks that the wait for a proof ends, that the event then is in the
+// tree, and that submitting it again later gets the proof.
 func TestNoQuorum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, 3)
@@ -401,8 +402,8 @@ func TestNoQuorum(t *testing.T) {
 	w.audit()
 }
 
-// TestPatience: a wait for a proof outlasts the server's time for reading, and a
-// stream's for standing still.
+// TestPatience checks that a wait for a proof outlasts the server's time for reading,
+// and a stream's for standing still.
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -444,8 +445,8 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// TestNotReady: before enough witnesses were heard, and while the log shuts down,
-// nothing is admitted, and the answer says which.
+// TestNotReady checks that nothing is admitted before enough witnesses were heard and
+// while the log shuts down, and that the answer says which.
 func TestNotReady(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 2) // of which both must be heard
@@ -486,7 +487,7 @@ func TestNotReady(t *testing.T) {
 	w.checkpoint() // is still served
 }
 
-// gate holds an engine's writes up.
+// gate blocks an engine's writes.
 type gate struct {
 	log.Engine
 	mu   sync.Mutex
@@ -538,7 +539,7 @@ func (g *gate) Add(ctx context.Context, entries [][]byte) (uint64, error) {
 	return g.Engine.Add(ctx, entries)
 }
 
-// TestConfig: a configuration that can't work is refused before anything is
+// TestConfig checks that a configuration that can't work is refused before anything is
 // touched.
 func TestConfig(t *testing.T) {
 	t.Parallel()
@@ -590,13 +591,14 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%v; want one that says %q", err, c.says)
 		}
 	}
-	// And none of these kept the lock.
+	// None of these kept the lock.
 	lock, err := durable.LockDir(w.state())
 	check(t, err)
 	check(t, lock.Close())
 }
 
-// TestInit: it refuses what can't be a log, and a directory that holds one.
+// TestInit checks that Init refuses what can't be a log, and a directory that holds
+// one.
 func TestInit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0, 0)

@@ -53,7 +53,7 @@ func hashBundle(b []byte) ([][]byte, error) {
 	return out, nil
 }
 
-// TestTesseraReads: Tessera's client and its fsck read the log over HTTP, at
+// TestTesseraReads checks that Tessera's client and its fsck read the log over HTTP, at
 // sizes with and without partial tiles, and at several levels.
 func TestTesseraReads(t *testing.T) {
 	t.Parallel()
@@ -106,7 +106,7 @@ func (r tileReader) ReadTiles(ts []sumdb.Tile) ([][]byte, error) {
 
 func (r tileReader) SaveTiles([]sumdb.Tile, [][]byte) {}
 
-// TestSumDBReads: the Go checksum database's code proves out of our tiles, and
+// TestSumDBReads checks that the Go checksum database's code proves from our tiles, and
 // verifies our proofs.
 func TestSumDBReads(t *testing.T) {
 	t.Parallel()
@@ -132,7 +132,7 @@ func TestSumDBReads(t *testing.T) {
 		ours = append(ours, sumdb.Hash(h))
 	}
 	check(t, sumdb.CheckRecord(ours, int64(cp.Size), sumdb.Hash(cp.Root), int64(p.Index), sumdb.RecordHash(p.Extra)))
-	// And its notes are ours, up to the key types that it does not know.
+	// It reads our notes too, up to the key types that it does not know.
 	n, err := note.Open(cp.Bytes(), note.VerifierList(verifier(t, w.keys[0])))
 	check(t, err)
 	if len(n.Sigs) != 1 || n.Text != string(cp.Text()) {
@@ -140,8 +140,8 @@ func TestSumDBReads(t *testing.T) {
 	}
 }
 
-// TestFormatsReads: transparency-dev/formats reads our checkpoint, with both of
-// the log's lines and the witness's, and our proof file.
+// TestFormatsReads checks that transparency-dev/formats reads our checkpoint, with both
+// of the log's lines and the witness's, and our proof file.
 func TestFormatsReads(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -206,8 +206,8 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// TestStrangersWitness: the witness of transparency-dev/witness cosigns our log,
-// from its first head on, also after a restart of ours.
+// TestStrangersWitness checks that the witness of transparency-dev/witness cosigns our
+// log, from its first head on, also after a restart of the log.
 func TestStrangersWitness(t *testing.T) {
 	t.Parallel()
 	bin := build(t, "../internal/interop/tdwitness", ".")
@@ -258,8 +258,8 @@ func TestStrangersWitness(t *testing.T) {
 	w.audit()
 }
 
-// TestStatic: what the log serves can be served by a file server, and the other
-// way round: the engine's files are tlog-tiles.
+// TestStatic checks that a file server can serve what the log serves, and the other way
+// round: the engine's files are tlog-tiles.
 func TestStatic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)

@@ -23,8 +23,8 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// tick makes all witnesses tell this time, and stand still there: they cosign what
-// the log signed last. So what the machine's clock says can be anything.
+// tick sets the time of all witnesses, which then stands still, and has them cosign the
+// log's last signed head. So the machine's clock does not matter.
 func (w *world) tick(at time.Time) {
 	w.t.Helper()
 	w.witnessed.Store(at.Unix())
@@ -49,7 +49,7 @@ func (w *world) tick(at time.Time) {
 	}
 }
 
-// pass lets time pass, in steps that a log believes.
+// pass lets time pass, in steps that a log accepts.
 func (w *world) pass(to time.Time) {
 	w.t.Helper()
 	to = whole(to)
@@ -76,8 +76,8 @@ func (w *world) tells(at time.Time) {
 	})
 }
 
-// oddWorld is a world whose witnesses live at a time of their own, with an interval
-// of anchors.
+// oddWorld is a world whose witnesses' time is not the machine's, with an interval of
+// anchors.
 func oddWorld(t testing.TB, begin time.Time, interval uint64) *world {
 	t.Helper()
 	w := prepareWorld(t, 2, 3)
@@ -85,7 +85,7 @@ func oddWorld(t testing.TB, begin time.Time, interval uint64) *world {
 	w.profile.Anchor.Within = interval
 	w.config.Refresh = 20 * time.Millisecond
 	w.config.Provider = w.provider
-	w.found()
+	w.create()
 	return w
 }
 
@@ -149,8 +149,8 @@ func (w *world) listen() *notes {
 	return n
 }
 
-// TestAnchors: the log anchors what is published at the profile's interval, while
-// there is something other than anchors.
+// TestAnchors checks that the log anchors what is published at the profile's interval,
+// while there is an entry other than anchors.
 func TestAnchors(t *testing.T) {
 	begin := time.Now()
 	w := oddWorld(t, begin, 600)
@@ -166,7 +166,7 @@ func TestAnchors(t *testing.T) {
 	if cp.Size != 1 || len(cp.Signatures) != 2+2 {
 		t.Errorf("the first anchor is of size %d, with %d lines", cp.Size, len(cp.Signatures))
 	}
-	// There is nothing else, so no other comes.
+	// There is no other entry, so no other anchor comes.
 	w.pass(begin.Add(30 * time.Minute))
 	w.awaits(1, event.TypeAnchor)
 	w.put(newWarrant(t, origin, warrantTerms{at: w.now()}, w.authority))
@@ -177,8 +177,8 @@ func TestAnchors(t *testing.T) {
 	w.awaits(2, event.TypeAnchor)
 }
 
-// TestDisclosure: a seal ends by the witnesses' time, and by nothing else. The
-// machine's clock is a day ahead of them here, or two hours behind.
+// TestDisclosure checks that a seal ends by the witnesses' time only. Here the
+// machine's clock is a day ahead of them, or two hours behind.
 func TestDisclosure(t *testing.T) {
 	for name, off := range map[string]time.Duration{"ahead": -24 * time.Hour, "behind": 2 * time.Hour, "right": 0} {
 		t.Run(name, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestDisclosure(t *testing.T) {
 	}
 }
 
-// TestNotices: with an access, the notices of its releases are published too.
+// TestNotices checks that the notices of an access's releases are published with it.
 func TestNotices(t *testing.T) {
 	begin := time.Now()
 	w := oddWorld(t, begin, 30*86400)
@@ -241,14 +241,14 @@ func TestNotices(t *testing.T) {
 	release := w.release(access, 1, [32]byte{}, event.Head{Size: cp.Size, Root: event.Digest(cp.Root)})
 	ref := w.put(release)
 	w.pass(end)
-	found := false
+	published := false
 	for _, env := range w.awaits(2, event.TypeDisclosure) {
 		d := env.Event.Body.(*event.Disclosure)
 		if d.Event == ref {
-			found = len(d.Notices) == 1 && bytes.Equal(d.Notices[0], release.Notices[0])
+			published = len(d.Notices) == 1 && bytes.Equal(d.Notices[0], release.Notices[0])
 		}
 	}
-	if !found {
+	if !published {
 		t.Error("the notice was not published")
 	}
 	eventually(t, func() error {
@@ -259,16 +259,17 @@ func TestNotices(t *testing.T) {
 	})
 }
 
-// TestLostVault: what the vault has lost can't be disclosed, and the log names it.
-// It says so, goes on with all else, and takes it back from whoever still has it: also
-// when that it wasn't disclosed is a breach already, which it stays.
+// TestLostVault checks that the log names an event that the vault has lost, can't
+// disclose it, and goes on with everything else. It takes the openings back from anyone
+// who submits them again, also after their disclosure is overdue, which remains a
+// breach.
 func TestLostVault(t *testing.T) {
 	begin := time.Now()
 	w := oddWorld(t, begin, 240)
 	w.profile.DisclosureGrace, w.profile.Unfulfilled = 60, 600
 	w.dir = t.TempDir()
 	w.seen = newSightings()
-	w.found()
+	w.create()
 	w.start()
 	end := begin.Add(2 * time.Minute)
 	first := newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority)
@@ -305,8 +306,8 @@ func TestLostVault(t *testing.T) {
 	w.awaits(2, event.TypeDisclosure)
 }
 
-// TestOrphans: what was given to the vault and never sequenced is dropped at the
-// next start; what is sealed stays.
+// TestOrphans checks that the next start drops from the vault what was never sequenced,
+// and keeps what is sealed.
 func TestOrphans(t *testing.T) {
 	w := newWorld(t, 1, 1)
 	w.start()
@@ -326,8 +327,8 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
-// TestSealEndsBeforeStored: a seal that ends while its event is applied and not yet
-// stored is disclosed once the event is.
+// TestSealEndsBeforeStored checks that if a seal ends while its event is applied and
+// not yet stored, the event is disclosed once it is stored.
 func TestSealEndsBeforeStored(t *testing.T) {
 	begin := time.Now()
 	w := oddWorld(t, begin, 3600)
@@ -355,8 +356,8 @@ func TestSealEndsBeforeStored(t *testing.T) {
 	}
 }
 
-// TestOpenedAndNotStored: a disclosure that was applied and could not be stored does
-// not have the vault forget what it would have opened.
+// TestOpenedAndNotStored checks that the vault keeps what a disclosure would have
+// opened that was applied and could not be stored.
 func TestOpenedAndNotStored(t *testing.T) {
 	begin := time.Now()
 	w := oddWorld(t, begin, 3600)
@@ -380,7 +381,7 @@ func TestOpenedAndNotStored(t *testing.T) {
 		answered <- err
 	}()
 	<-waits
-	for range 3 { // heads at which the keeper looks
+	for range 3 { // heads at which the keeper checks
 		w.pass(w.now().Add(time.Minute))
 	}
 	close(fail)
@@ -388,27 +389,28 @@ func TestOpenedAndNotStored(t *testing.T) {
 		t.Fatalf("the disclosure: %v", err)
 	}
 	w.ready()
-	// Another entry comes to be where it would have been.
+	// Another entry takes the index that it would have had.
 	w.put(newWarrant(t, origin, warrantTerms{at: w.now()}, w.authority))
 	for range 3 {
 		w.pass(w.now().Add(time.Minute))
 	}
 	if !w.vault.Has(s.Envelope.Hash()) {
-		t.Fatal("the vault has forgotten what nobody opened")
+		t.Fatal("the vault has forgotten what was not disclosed")
 	}
 	w.pass(end.Add(2 * time.Minute))
 	w.awaits(1, event.TypeDisclosure)
 }
 
-// TestDowntime: a seal that ended while the log was down waits, so that a deferral
-// gets in that was signed in time; without one it is disclosed in time.
+// TestDowntime checks that a seal that ended while the log was down waits, so that a
+// deferral that was signed in time still counts, and that without a deferral it is
+// disclosed in time.
 func TestDowntime(t *testing.T) {
 	begin := time.Now()
 	w := oddWorld(t, begin, 240)
 	w.profile.DisclosureGrace = 1200
 	w.dir = t.TempDir()
 	w.seen = newSightings()
-	w.found()
+	w.create()
 	w.start()
 	end := begin.Add(4 * time.Minute)
 	var refs [2]event.Reference

@@ -31,7 +31,7 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// mortal is a log in a process of its own, that kills itself at a durable step.
+// mortal is a log in a process of its own that kills itself at a durable step.
 type mortal struct {
 	Tree, State, Policy, Provider, Address string
 	Keys                                   []string // secrets
@@ -39,8 +39,7 @@ type mortal struct {
 	KillAt                                 int64 // the how manieth step; 0: never
 }
 
-// TestMortalLog is no test but that process: it does nothing unless TestKillAtEachStep starts
-// it.
+// TestMortalLog is that process: it does nothing unless TestKillAtEachStep starts it.
 func TestMortalLog(t *testing.T) {
 	text := os.Getenv("VASISTAS_MORTAL_LOG")
 	if text == "" {
@@ -78,7 +77,7 @@ func TestMortalLog(t *testing.T) {
 	t.Fatal(http.Serve(listener, l.Handler())) // until it is killed
 }
 
-// stepping makes the writes of an engine steps too.
+// stepping counts the writes of an engine as steps too.
 type stepping struct {
 	log.Engine
 	step func()
@@ -134,9 +133,9 @@ func (w *world) mortal(killAt int64) (end <-chan error, kill func()) {
 	return ended, func() { cmd.Process.Kill(); <-gone }
 }
 
-// TestKillAtEachStep kills a log at every step between vault, sequencing, publication and
-// disclosure. Nothing that was acknowledged is lost, what is sealed can be
-// disclosed, nothing is disclosed early, and all of it once.
+// TestKillAtEachStep kills a log at every step between vault, sequencing, publication
+// and disclosure. It checks that no acknowledged event is lost, that what is sealed can
+// be disclosed, and that each is disclosed once and not early.
 func TestKillAtEachStep(t *testing.T) {
 	t.Parallel()
 	begin := time.Now()
@@ -150,7 +149,7 @@ func TestKillAtEachStep(t *testing.T) {
 		t.Fatal("another key")
 	}
 	w.profile.Anchor.Within, w.profile.DisclosureGrace = 3600, 60
-	w.found()
+	w.create()
 	sealed := make(map[uint64]time.Time) // by index
 	submit := func(until time.Time) {
 		s := newWarrant(t, origin, warrantTerms{at: w.now(), until: until}, w.authority)
@@ -177,7 +176,7 @@ func TestKillAtEachStep(t *testing.T) {
 		t.Errorf("it was killed at %d steps only", killed)
 	}
 	t.Logf("killed at %d steps", killed)
-	// In the end all is disclosed.
+	// In the end everything is disclosed.
 	w.config.Provider, w.config.Refresh = w.provider, 20*time.Millisecond
 	w.start()
 	w.pass(w.now().Add(2 * time.Hour))
@@ -192,7 +191,7 @@ func TestKillAtEachStep(t *testing.T) {
 }
 
 // lives waits until the process ends, and returns false, or until it has disclosed
-// what ended at a time.
+// everything whose seal ended at a time.
 func (w *world) lives(ended <-chan error, at time.Time) bool {
 	w.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -285,7 +284,7 @@ func (w *world) whole(sealed map[uint64]time.Time) {
 	}
 }
 
-// readTail returns the last entries of a log, as far as they are in one bundle.
+// readTail returns the last entries of a log, those in the last bundle.
 func readTail(ctx context.Context, r tlog.TileReader, size uint64) ([][]byte, error) {
 	if size == 0 {
 		return nil, nil

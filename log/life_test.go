@@ -50,8 +50,8 @@ func TestLife(t *testing.T) {
 	w.audit()
 }
 
-// TestConcurrency: many submit at once, each event by several; the indices are
-// contiguous, each event has one, and all proofs verify.
+// TestConcurrency submits many events at once, each by several submitters. It checks
+// that the indices are contiguous, each event has one, and all proofs verify.
 func TestConcurrency(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, 3)
@@ -116,8 +116,8 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
-// TestClock: the time in the log's ML-DSA-44 line never goes back, also when the
-// clock does between two runs.
+// TestClock checks that the time in the log's ML-DSA-44 line never goes back, also when
+// the machine's clock does between two runs.
 func TestClock(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -141,7 +141,8 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestStopped: a log that was stopped says why, and not that it is shutting down.
+// TestStopped checks that a log that was stopped says why, and not that it is shutting
+// down.
 func TestStopped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)

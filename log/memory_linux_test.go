@@ -21,8 +21,8 @@ import (
 
 var long = flag.Bool("long", false, "run TestMemory with a million entries instead of a few thousand")
 
-// TestMemory: a log with many entries serves reads and writes in a bounded amount
-// of memory, after a start with its index of events and after one without.
+// TestMemory checks that a log with many entries serves reads and writes in a bounded
+// amount of memory, after a start with its index of events and after one without.
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	entries, most := 2560, int64(150<<20)
@@ -87,8 +87,8 @@ func (w *world) load(t *testing.T, clients, each int, size uint64) {
 	wg.Wait()
 }
 
-// memory returns the most memory that a process has had resident, and what it has
-// now, in bytes.
+// memory returns the most memory that a process has had resident, and its memory now,
+// in bytes.
 func memory(t testing.TB, d *daemon) (peak, now int64) {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.Process.Pid))

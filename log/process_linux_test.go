@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFullDisk: when files can't grow any more, events are not acknowledged, the
+// TestFullDisk checks that when files can't grow, events are not acknowledged, the
 // answer says why, and the log goes on by itself when there is room again.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
@@ -22,8 +22,8 @@ func TestFullDisk(t *testing.T) {
 		t.Helper()
 		check(t, unix.Prlimit(d.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: most, Max: unix.RLIM_INFINITY}, nil))
 	}
-	// Small files, such as the state's, can still be written; a bundle of
-	// many entries can't. Then not even the state's.
+	// Small files, such as the state's, can still be written; a bundle of many entries
+	// can't. In the second round, the state's can't either.
 	for round, most := range []uint64{12 << 10, 12 << 10, 1 << 10} {
 		w.stream(w.warrants(20), "cosigned")
 		limit(most)

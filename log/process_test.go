@@ -74,7 +74,7 @@ func (w *world) arguments(command string, options ...string) []string {
 	return append(args, options...)
 }
 
-// serves waits until the process listens, and has the world ask there.
+// serves waits until the process listens, and makes its address the world's url.
 func (w *world) serves(d *daemon) {
 	w.t.Helper()
 	w.url = w.listens(d)
@@ -110,8 +110,8 @@ func (d *daemon) end(t testing.TB, s os.Signal) error {
 	}
 }
 
-// busy submits from several clients until ctx ends. What fails is submitted again
-// by the next call with the same queue.
+// busy submits from several clients until ctx ends. The next call with the same queue
+// submits again what failed.
 func (w *world) busy(ctx context.Context, queue chan []byte, clients int) *sync.WaitGroup {
 	var wg sync.WaitGroup
 	for c := range clients {
@@ -149,8 +149,8 @@ func (w *world) busy(ctx context.Context, queue chan []byte, clients int) *sync.
 	return &wg
 }
 
-// TestKill kills a busy process at random moments, many times. No acknowledged
-// event is missing, none is logged twice, and no two heads conflict.
+// TestKill kills a busy process at random moments, many times. It checks that no
+// acknowledged event is missing, none is logged twice, and no two heads conflict.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, 3)
@@ -207,8 +207,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// TestTerminate tells a busy process to stop: what was acknowledged is published
-// before it ends, and it ends well.
+// TestTerminate checks that a busy process that is told to stop publishes what it
+// acknowledged, and ends well.
 func TestTerminate(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
@@ -238,8 +238,8 @@ func TestTerminate(t *testing.T) {
 	}
 }
 
-// TestTerminateWithoutQuorum: without witnesses the process ends in time, says
-// what is not published, and publishes it after its next start.
+// TestTerminateWithoutQuorum checks that without witnesses the process ends in time,
+// says what is not published, and publishes it after its next start.
 func TestTerminateWithoutQuorum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -261,8 +261,8 @@ func TestTerminateWithoutQuorum(t *testing.T) {
 	}
 }
 
-// TestSecondProcess: a second process over the same directory ends at once, and
-// says which is the first.
+// TestSecondProcess checks that a second process over the same directory ends at once,
+// and says which is the first.
 func TestSecondProcess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)

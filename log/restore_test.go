@@ -27,8 +27,8 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// mirror copies what the running log publishes into a directory, tile by tile, as
-// a stranger would.
+// mirror copies what the running log publishes into a directory, tile by tile, as a
+// stranger would.
 func (w *world) mirror() string {
 	w.t.Helper()
 	dir := w.t.TempDir()
@@ -70,7 +70,7 @@ func (w *world) recover(from recover.Source) (*recover.Result, error) {
 	return recover.Run(w.t.Context(), cfg)
 }
 
-// newTree makes an empty tree, or opens the one that is there.
+// newTree makes an empty tree, or opens the present one.
 func newTree(t testing.TB, dir string) log.Engine {
 	t.Helper()
 	if err := tesserax.Create(t.Context(), dir); !errors.Is(err, fs.ErrExist) {
@@ -112,12 +112,12 @@ func newStory(t *testing.T) *story {
 	return s
 }
 
-// goesOn checks that everything is there, and that the log takes more.
+// goesOn checks that everything is there, and that the log admits more.
 func (w *world) goesOn() {
 	w.t.Helper()
 	w.start()
 	n := uint64(len(w.audit()))
-	// Entries that nobody was told of may be in the tree, and not published yet.
+	// Entries that were not acknowledged may be in the tree, and not published yet.
 	p := w.append(w.warrant())
 	if p.Index < n {
 		w.t.Errorf("the next event is at %d, and %d are published", p.Index, n)
@@ -130,8 +130,9 @@ func (w *world) goesOn() {
 	w.stop()
 }
 
-// TestRestore: whatever is lost or restored from a backup, the log refuses to
-// start, says what happened and what to do; doing that brings all back.
+// TestRestore checks that whatever is lost or restored from a backup, the log refuses
+// to start and says what happened and what to do, and that doing so brings everything
+// back.
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)
@@ -147,7 +148,7 @@ func TestRestore(t *testing.T) {
 			log.ErrTreeBehind, "the tree has 280 entries, the head 330", false},
 		{"tree state deleted", func(t *testing.T, w *world) { check(t, os.RemoveAll(filepath.Join(w.tree(), ".state"))) },
 			log.ErrTreeBehind, "state is missing", true},
-		{"tree state rolled back beside newer tiles", func(t *testing.T, w *world) {
+		{"tree state rolled back, with newer tiles", func(t *testing.T, w *world) {
 			copyDir(t, filepath.Join(tree(s.backup), ".state"), filepath.Join(w.tree(), ".state"))
 		}, log.ErrTreeBehind, "the tree has 280 entries, the head 330", true},
 		{"tree gone", func(t *testing.T, w *world) { check(t, os.RemoveAll(w.tree())) },
@@ -169,7 +170,7 @@ func TestRestore(t *testing.T) {
 		{"head damaged", func(t *testing.T, w *world) { flip(t, filepath.Join(w.state(), "head"), 30) }, nil, "", false},
 		{"head empty", func(t *testing.T, w *world) { check(t, os.Truncate(filepath.Join(w.state(), "head"), 0)) },
 			durable.ErrTooLarge, "recover", false},
-		{"head restored beside the published checkpoint", func(t *testing.T, w *world) {
+		{"head restored, with the later published checkpoint", func(t *testing.T, w *world) {
 			b, err := os.ReadFile(filepath.Join(s.backup, "state", "head"))
 			check(t, err)
 			check(t, os.WriteFile(filepath.Join(w.state(), "head"), b, 0o600))
@@ -207,8 +208,8 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestRestoreAll: tree and state restored together look sound. The witnesses know
-// better, and can prove it.
+// TestRestoreAll checks that the log refuses a tree and a state that were restored
+// together, which look sound: the witnesses know better, and can prove it.
 func TestRestoreAll(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)
@@ -244,7 +245,7 @@ func TestRestoreAll(t *testing.T) {
 	if _, err := w.keys[0].Verifier().Verify(&cp.Head, cp.Find(w.keys[0].Verifier())); err != nil || cp.Size != 330 {
 		t.Errorf("the evidence is of size %d: %v", cp.Size, err)
 	}
-	// Whoever had the checkpoint that was published then still gets it.
+	// A client with the checkpoint that was published then can still get it.
 	w.checkpoint()
 	w.stop()
 
@@ -260,8 +261,8 @@ func TestRestoreAll(t *testing.T) {
 	w.goesOn()
 }
 
-// TestSalvage: entries that were acknowledged and are in no copy yet outlive the
-// loss of the tree's state, and damage elsewhere in the tree.
+// TestSalvage checks that acknowledged entries that no copy has yet survive the loss of
+// the tree's state, and damage elsewhere in the tree.
 func TestSalvage(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)
@@ -300,8 +301,7 @@ func TestSalvage(t *testing.T) {
 	}
 	t.Run("what was not signed for is damaged", func(t *testing.T) {
 		t.Parallel()
-		// Salvaged are the entries up to the first that is not as it was
-		// signed.
+		// The entries up to the first that is not as it was signed are salvaged.
 		w := w.clone(t, 2)
 		copyDir(t, filepath.Join(s.backup, "state"), w.state())
 		check(t, os.RemoveAll(filepath.Join(w.tree(), ".state")))
@@ -337,8 +337,8 @@ func TestSalvage(t *testing.T) {
 	})
 }
 
-// TestRecoverRefuses: a copy that is bad, another's or too old is refused, and
-// nothing is changed.
+// TestRecoverRefuses checks that a copy that is bad, of another log or too old is
+// refused, and that nothing is changed.
 func TestRecoverRefuses(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)
@@ -407,12 +407,12 @@ func TestRecoverRefuses(t *testing.T) {
 	}
 	t.Run("a fork", func(t *testing.T) {
 		t.Parallel()
-		// Another log with this one's keys, that the same witnesses do not
-		// know: a policy without witnesses would accept it.
+		// Another log with this one's keys, which the same witnesses do not know: a
+		// policy without witnesses would accept it.
 		fork := prepareWorld(t, 0, 0)
 		fork.keys, fork.people = s.keys, s.people
 		fork.setPolicy(0)
-		fork.found()
+		fork.create()
 		fork.start()
 		fork.stream(fork.warrants(339), "cosigned")
 		w := s.clone(t, 2)
@@ -436,8 +436,8 @@ func TestRecoverRefuses(t *testing.T) {
 	})
 }
 
-// TestRecoverOtherTree: the entries of a copy are held against its checkpoint, also
-// when nothing is left to compare with.
+// TestRecoverOtherTree checks that the entries of a copy are compared with its
+// checkpoint, also when nothing else is left to compare with.
 func TestRecoverOtherTree(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)
@@ -462,8 +462,8 @@ func TestRecoverOtherTree(t *testing.T) {
 	w.goesOn()
 }
 
-// TestRecoverInterrupted: a recovery that fails at any durable step can be run
-// again, and the log never starts with half of it.
+// TestRecoverInterrupted checks that a recovery that fails at any durable step can be
+// run again, and that the log never starts with half of it.
 func TestRecoverInterrupted(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)
@@ -494,9 +494,9 @@ func TestRecoverInterrupted(t *testing.T) {
 	w.goesOn()
 }
 
-// TestMove: a log goes on with a tree that was built in another place, of the present
-// one if that is whole, else of a copy and of what is left: nothing that was acknowledged
-// is missing. The old tree stays as it was.
+// TestMove checks that a log goes on with a tree that was built in another place: from
+// the present tree if that is whole, else from a copy and what is left. Every
+// acknowledged event is there, and the old tree stays as it was.
 func TestMove(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)
@@ -547,8 +547,8 @@ func TestMove(t *testing.T) {
 	}
 }
 
-// TestMoveRefuses: a tree that is not whole does not move without a copy, and none moves
-// to where other entries are.
+// TestMoveRefuses checks that a tree that is not whole does not move without a copy,
+// and that no tree moves to a place with other entries.
 func TestMoveRefuses(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)
@@ -598,7 +598,7 @@ func TestMoveRefuses(t *testing.T) {
 	}
 }
 
-// TestSecondInstance: one directory is one log's.
+// TestSecondInstance checks that two logs can't have one directory.
 func TestSecondInstance(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -607,7 +607,7 @@ func TestSecondInstance(t *testing.T) {
 	second := *w
 	second.log = nil
 	second.refuses(durable.ErrLocked, "stop it first")
-	// Also with a tree of its own.
+	// Not even with a tree of its own.
 	other := newWorld(t, 0, 0)
 	engine, err := tesserax.Open(t.Context(), other.tree(), 1)
 	check(t, err)
@@ -620,8 +620,8 @@ func TestSecondInstance(t *testing.T) {
 	w.audit()
 }
 
-// TestTwoCopies: two copies of one log never have two conflicting heads
-// published. One of them goes on, or none.
+// TestTwoCopies checks that two copies of one log never publish two conflicting heads:
+// one of them goes on, or none.
 func TestTwoCopies(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, 3)

@@ -42,8 +42,8 @@ func (w *world) refused(entry []byte, rule, way string) *problem {
 	return p
 }
 
-// TestLimitUnderConcurrency: of many accesses on a warrant that bears one, one gets
-// in, whoever is faster.
+// TestLimitUnderConcurrency checks that of many concurrent accesses on a warrant that
+// bears one, one is admitted.
 func TestLimitUnderConcurrency(t *testing.T) {
 	w := newWorld(t, 1, 1)
 	w.start()
@@ -77,7 +77,8 @@ func TestLimitUnderConcurrency(t *testing.T) {
 	w.audit()
 }
 
-// TestRefusals: what breaks a rule costs an answer that names it, and nothing else.
+// TestRefusals checks that an event that breaks a rule gets an answer that names the
+// rule, and changes nothing.
 func TestRefusals(t *testing.T) {
 	w := newWorld(t, 1, 1)
 	w.start()
@@ -132,7 +133,7 @@ func TestRefusals(t *testing.T) {
 		{"a warrant by the provider", bare(good.Envelope.Event.Body, w.provider), "role", "wrong"},
 		{"a warrant with an unknown offence", warrant(func(b *event.Warrant) { b.Offence = "treason" }, hour), "form", "code"},
 		{"a warrant with an unknown instrument", warrant(func(b *event.Warrant) { b.Instrument = "oracle" }, hour), "form", "code"},
-		{"a warrant for an unknown provider", warrant(func(b *event.Warrant) { b.Provider = "nobody" }, hour), "form", "name"},
+		{"a warrant for an unknown provider", warrant(func(b *event.Warrant) { b.Provider = "unknown" }, hour), "form", "name"},
 		{"a warrant that is sealed for too long", warrant(none, time.Now().Add(200*24*time.Hour)), "seal-limit", "long"},
 		{"a warrant without seals", bare(good.Envelope.Event.Body, w.authority), "seal-limit", "missing"},
 		{"one id used twice", bytesOf(t, &event.Submission{Envelope: sameID, Openings: same.Openings}), "form", "id"},
@@ -162,7 +163,7 @@ func TestRefusals(t *testing.T) {
 	if n := len(w.audit()); n != int(size) {
 		t.Errorf("the log has %d entries; want %d", n, size)
 	}
-	// And the log goes on: the warrant still bears its accesses.
+	// The log goes on: the warrant still bears its accesses.
 	w.put(w.newAccess(ref, hour))
 	w.put(w.newAccess(ref, hour))
 	w.refused(access(ref), "warrant-live", "accesses")
@@ -186,7 +187,7 @@ func twoKeysOfOne(t *testing.T) string {
 	return text + "group g 2 ka kb\nquorum g\n"
 }
 
-// TestOpenings: what comes beside an entry must be what it seals for everyone.
+// TestOpenings checks that openings must be of what the entry seals for everyone.
 func TestOpenings(t *testing.T) {
 	w := newWorld(t, 1, 1)
 	w.start()
@@ -195,7 +196,8 @@ func TestOpenings(t *testing.T) {
 	with := func(openings ...event.Opening) []byte {
 		return bytesOf(t, &event.Submission{Envelope: s.Envelope, Openings: openings})
 	}
-	// What only the profile tells: an emergency names its agency, and codes are its own.
+	// Only the profile says that an emergency names its agency, and which codes there
+	// are.
 	emergency := w.newAccess(event.Reference{}, time.Now().Add(time.Hour)).Envelope.Event
 	emergency.Body.(*event.Access).Warrant, emergency.Body.(*event.Access).Emergency = nil, "life"
 	bare := []event.Opening{event.NewOpening("unit", event.Text("desk")), event.Decoy(), event.Decoy()}
@@ -243,15 +245,14 @@ func TestOpenings(t *testing.T) {
 	if !w.vault.Has(s.Envelope.Hash()) {
 		t.Error("the vault hasn't the openings of a logged warrant")
 	}
-	// Whoever has the entry alone, as everyone has it, gets its proof.
+	// A submitter of the entry alone, which is public, gets its proof.
 	if i := w.mustSequence(s.Envelope.Bytes()); i != ref.Index {
 		t.Errorf("the same event is at %d and %d", ref.Index, i)
 	}
 	w.audit()
 }
 
-// TestVoices: what custodians and auditors say against a rule is logged all the
-// same.
+// TestVoices checks that what custodians and auditors say against a rule is logged.
 func TestVoices(t *testing.T) {
 	w := newWorld(t, 1, 1)
 	w.start()
@@ -283,7 +284,7 @@ func TestVoices(t *testing.T) {
 	w.audit()
 }
 
-// TestCharterOverHTTP: anyone gets the charter in force, with its index.
+// TestCharterOverHTTP checks that anyone gets the charter in force, with its index.
 func TestCharterOverHTTP(t *testing.T) {
 	w := newWorld(t, 1, 1)
 	w.start()

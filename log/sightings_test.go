@@ -19,8 +19,8 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// sightings are all heads that left a log, to clients or witnesses, and all that
-// it acknowledged: what must hold in the end, whatever happened.
+// sightings are all heads that left a log, to clients or witnesses, and everything that
+// it acknowledged. In the end they must fit together, whatever happened.
 type sightings struct {
 	mu    sync.Mutex
 	heads map[string]*tlog.Head // by text
@@ -33,7 +33,7 @@ func newSightings() *sightings {
 	return &sightings{heads: make(map[string]*tlog.Head), acked: make(map[uint64]tiles.Hash), at: make(map[tiles.Hash]uint64)}
 }
 
-// head notes a head that was seen. All checkpoints given to it must carry a valid
+// head records a head that was seen. All checkpoints given to it must carry a valid
 // signature of the log.
 func (s *sightings) head(cp *tlog.Checkpoint) {
 	s.mu.Lock()
@@ -41,7 +41,7 @@ func (s *sightings) head(cp *tlog.Checkpoint) {
 	s.heads[string(cp.Text())] = &cp.Head
 }
 
-// acknowledged notes an entry that has its index.
+// acknowledged records an entry that has its index.
 func (s *sightings) acknowledged(index uint64, entry []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +81,7 @@ func (s *sightings) clone() *sightings {
 	return &sightings{heads: maps.Clone(s.heads), acked: maps.Clone(s.acked), at: maps.Clone(s.at), bad: slices.Clone(s.bad)}
 }
 
-// watch notes each head that a witness is asked to cosign.
+// watch records each head that a witness is asked to cosign.
 func (s *sightings) watch(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -95,9 +95,9 @@ func (s *sightings) watch(h http.Handler) http.Handler {
 	})
 }
 
-// judge checks all that was seen against the entries of the log: every head is
+// verify checks everything that was seen against the entries of the log: every head is
 // one of their tree, and every acknowledged entry is at its index.
-func (s *sightings) judge(t testing.TB, entries [][]byte) {
+func (s *sightings) verify(t testing.TB, entries [][]byte) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,14 +128,14 @@ func (s *sightings) judge(t testing.TB, entries [][]byte) {
 	}
 }
 
-// audit reads the whole log as a stranger would, checks every tile and bundle
-// against the published checkpoint, and all that was ever seen against that.
+// audit reads the whole log as a stranger would. It checks every tile and bundle
+// against the published checkpoint, and everything that was ever seen against that.
 func (w *world) audit() [][]byte {
 	w.t.Helper()
 	seen := w.seen.clone()
 	w.published(seen.size()) // what is acknowledged is to be published
 	entries := w.read()
-	seen.judge(w.t, entries)
+	seen.verify(w.t, entries)
 	return entries
 }
 

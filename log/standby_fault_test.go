@@ -26,7 +26,7 @@ import (
 // standsBy waits until an instance says that it is a standby.
 func (c *cluster) standsBy(e *instance) { c.t.Helper(); c.says(e, "is a standby") }
 
-// says waits until /readyz of an instance says no, with this text.
+// says waits until /readyz of an instance refuses, with this text.
 func (c *cluster) says(e *instance, text string) {
 	c.t.Helper()
 	eventually(c.t, func() error {
@@ -45,7 +45,7 @@ func (c *cluster) terms() (lease, head string) {
 	return lease, strings.TrimSpace(c.db.PSQL(c.t, c.dsn, "SELECT term FROM vasistas.log"))
 }
 
-// sent are requests that were written to an instance, and not answered yet.
+// sent are requests that were written to an instance and not answered yet.
 type sent []net.Conn
 
 // send writes requests to an instance, which may be stopped.
@@ -79,7 +79,8 @@ func (s sent) refused(t testing.TB) {
 }
 
 // TestStopLeader stops the active instance in the middle of its work for longer than
-// its lease lasts, and lets it go on: it signs and acknowledges nothing more.
+// its lease lasts, and lets it go on. It checks that the instance signs and
+// acknowledges nothing more.
 func TestStopLeader(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2, 3)
@@ -108,11 +109,12 @@ func TestStopLeader(t *testing.T) {
 		last = next
 	}
 	failed := stop()
-	c.settle(c.active(c.instances...), failed)
+	c.resubmit(c.active(c.instances...), failed)
 }
 
-// TestKillDatabase kills the database under load. While it is away nothing is
-// acknowledged, and what is published is served; afterwards all goes on by itself.
+// TestKillDatabase kills the database under load. It checks that while the database is
+// away nothing is acknowledged and what is published is served, and that afterwards
+// everything goes on by itself.
 func TestKillDatabase(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2, 3)
@@ -138,11 +140,11 @@ func TestKillDatabase(t *testing.T) {
 	}
 	c.acknowledges(20)
 	failed := append(stop(), stopStreams()...)
-	c.settle(c.active(c.instances...), failed)
+	c.resubmit(c.active(c.instances...), failed)
 }
 
-// droppingProxy passes connections on until it is told to drop what comes: then the
-// connections stay open, and nothing gets through, as with a network that is cut.
+// droppingProxy passes connections on until it is told to drop what comes. Then the
+// connections stay open, and nothing gets through, as in a network that is cut.
 type droppingProxy struct {
 	net.Listener
 	mu      sync.Mutex
@@ -208,9 +210,9 @@ func (p *droppingProxy) drop(cut bool) {
 	p.dropped = nil
 }
 
-// TestCutLeader cuts the active instance from the database, under load: it stops its log
-// by itself, another takes over, and it still serves what it knows. When the network is
-// back it takes part again.
+// TestCutLeader cuts the active instance from the database, under load. It checks that
+// the instance stops its log by itself and still serves what it knows, that another
+// takes over, and that the first takes part again when the network is back.
 func TestCutLeader(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2, 3)
@@ -244,14 +246,14 @@ func TestCutLeader(t *testing.T) {
 	}
 	c.at(c.active(first)).append(c.warrant())
 	failed := stop()
-	c.settle(first, failed)
+	c.resubmit(first, failed)
 }
 
-// TestRestoreDatabase restores the database, and with it Trillian's tree, from a
-// backup that is older than what was published. No instance signs or acknowledges
-// anything: those that ran know what they served, and a new one hears it from the
-// witnesses. A mirror brings back what is lost, and what was acknowledged beyond it is
-// found in the tiles.
+// TestRestoreDatabase restores the database, and with it Trillian's tree, from a backup
+// that is older than what was published. It checks that no instance signs or
+// acknowledges anything: those that ran know what they served, and a new one hears it
+// from the witnesses. Then a mirror brings back what is lost, and what was acknowledged
+// beyond it is found in the tiles.
 func TestRestoreDatabase(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2, 3)
@@ -268,7 +270,8 @@ func TestRestoreDatabase(t *testing.T) {
 	for _, e := range c.instances {
 		c.at(e).published(c.seen.size())
 	}
-	// A mirror that has all that was published, and not all that was acknowledged.
+	// A mirror that has everything that was published, and not everything that was
+	// acknowledged.
 	mirror := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(mirror, "checkpoint"), c.at(first).checkpoint().Bytes(), 0o644))
 	check(t, os.CopyFS(filepath.Join(mirror, "tile"), os.DirFS(filepath.Join(c.dir, "tiles", "tile"))))
@@ -334,5 +337,5 @@ func TestRestoreDatabase(t *testing.T) {
 	}
 	last := c.active(c.instances...)
 	c.at(last).append(c.warrant())
-	c.settle(last, nil)
+	c.resubmit(last, nil)
 }

@@ -62,7 +62,7 @@ type instance struct {
 
 func (e *instance) at() string { return e.url.Load().(string) }
 
-// newCluster founds a log in a database of its own, with its tree in Trillian. No
+// newCluster creates a log in a database of its own, with its tree in Trillian. No
 // instance runs yet.
 func newCluster(t testing.TB, k, n int) *cluster {
 	t.Helper()
@@ -74,7 +74,7 @@ func newCluster(t testing.TB, k, n int) *cluster {
 	engine, err := trillianx.Open(t.Context(), trillianx.Config{Addr: c.trillian.Addr(), Tree: tree, Tiles: stored})
 	check(t, err)
 	c.options = []string{"-engine", "trillian", "-trillian", c.trillian.Addr(), "-tree", fmt.Sprint(tree)}
-	c.foundIn(engine)
+	c.createIn(engine)
 	return c
 }
 
@@ -85,12 +85,12 @@ func newFileCluster(t testing.TB, k, n int) *cluster {
 	check(t, tesserax.Create(t.Context(), c.tree()))
 	engine, err := tesserax.Open(t.Context(), c.tree(), log.DefaultMaxBatch)
 	check(t, err)
-	c.foundIn(engine)
+	c.createIn(engine)
 	return c
 }
 
-// foundIn founds the log in an empty tree.
-func (c *cluster) foundIn(engine log.Engine) {
+// createIn creates the log in an empty tree.
+func (c *cluster) createIn(engine log.Engine) {
 	t := c.t
 	t.Helper()
 	c.dsn = c.db.CreateDatabase(t, "vasistas")
@@ -147,20 +147,20 @@ func (e *instance) request(path string) (int, string) {
 // active waits until one of the instances is the active one, and ready.
 func (c *cluster) active(among ...*instance) *instance {
 	c.t.Helper()
-	var found *instance
+	var ready *instance
 	eventually(c.t, func() error {
 		for _, e := range among {
 			if status, _ := e.request("/readyz"); status == http.StatusOK {
-				found = e
+				ready = e
 				return nil
 			}
 		}
 		return errors.New("no instance is active")
 	})
-	return found
+	return ready
 }
 
-// others returns the instances without one.
+// others returns the instances but one.
 func (c *cluster) others(not *instance) (out []*instance) {
 	for _, e := range c.instances {
 		if e != not {
@@ -170,7 +170,7 @@ func (c *cluster) others(not *instance) (out []*instance) {
 	return out
 }
 
-// at is the world as it is seen at an instance.
+// at is the world as an instance shows it.
 func (c *cluster) at(e *instance) *world {
 	c.mu.Lock()
 	w := *c.world
@@ -180,7 +180,7 @@ func (c *cluster) at(e *instance) *world {
 }
 
 // balancer is a load balancer as operators have it: it passes connections on to the
-// instance whose /readyz says 200, and cuts them when that says so no more.
+// instance whose /readyz says 200, and cuts them when /readyz says so no more.
 type balancer struct {
 	net.Listener
 	c *cluster
@@ -190,7 +190,7 @@ type balancer struct {
 	conns []net.Conn
 }
 
-// balance starts a balancer over all instances, those to come too.
+// balance starts a balancer over all instances, later ones too.
 func (c *cluster) balance() *balancer {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(c.t, err)
@@ -270,16 +270,16 @@ func (b *balancer) connect(in net.Conn) {
 	go pass(out, in)
 }
 
-// through is the world as it is seen through the balancer.
+// through is the world as the balancer shows it.
 func (c *cluster) through(b *balancer) *world {
 	w := *c.world
 	w.url = "http://" + b.Addr().String()
 	return &w
 }
 
-// load submits through a balancer, what failed again, until stop is called, which
-// returns what is not acknowledged. It is wrong if something is refused for another
-// reason than that the log can't at the moment.
+// load submits through a balancer, and again what failed, until stop is called, which
+// returns what is not acknowledged. A refusal is an error of the test unless it says
+// that the log can't at the moment.
 func (c *cluster) load(b *balancer, clients int) (stop func() [][]byte) {
 	ctx, cancel := context.WithCancel(c.t.Context())
 	var wg sync.WaitGroup
@@ -321,8 +321,9 @@ func (c *cluster) load(b *balancer, clients int) (stop func() [][]byte) {
 	}
 }
 
-// streams submits in one stream after the other through a balancer, as the client
-// library does, until stop is called, which returns what was refused for the moment.
+// streams submits one stream after the other through a balancer, as the client library
+// does, until stop is called, which returns the events that were refused for the
+// moment.
 func (c *cluster) streams(b *balancer) (stop func() [][]byte) {
 	ctx, cancel := context.WithCancel(c.t.Context())
 	log, err := client.New(client.Config{URL: c.through(b).url, Policy: c.policy, Retries: 1000, Backoff: 20 * time.Millisecond})
@@ -338,12 +339,13 @@ func (c *cluster) streams(b *balancer) (stop func() [][]byte) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		answers := 0
-		// stream says whether the events are at their end.
+		// stream returns whether it has reached the last event.
 		stream := func() bool {
 			for r, err := range log.SubmitStream(c.t.Context(), events, client.WaitCosigned) {
 				var p *client.Problem
 				if err != nil {
-					// A log that can't store anything is for its operator: no client asks again by itself.
+					// A log that can't store anything needs its operator: no client
+					// tries again by itself.
 					if !errors.As(err, &p) || p.Status != http.StatusInsufficientStorage {
 						c.t.Errorf("a stream ended: %v", err)
 						return true
@@ -383,9 +385,9 @@ func (c *cluster) streams(b *balancer) (stop func() [][]byte) {
 	}
 }
 
-// settle submits again, at an instance, what was not acknowledged, and checks the
+// resubmit submits again, at an instance, what was not acknowledged, and checks the
 // whole world.
-func (c *cluster) settle(e *instance, failed [][]byte) {
+func (c *cluster) resubmit(e *instance, failed [][]byte) {
 	c.t.Helper()
 	w := c.at(e)
 	w.ready()
@@ -423,7 +425,7 @@ func (c *cluster) acknowledges(more int) {
 	})
 }
 
-// isStandby checks that an instance says that it is a standby, and how it is asked again.
+// isStandby checks that an instance says that it is a standby, and when to ask again.
 func (c *cluster) isStandby(e *instance) {
 	c.t.Helper()
 	ask := map[string]func() (*http.Response, error){
@@ -448,8 +450,8 @@ func (c *cluster) isStandby(e *instance) {
 	}
 }
 
-// TestStandby: a standby refuses events and says so, and serves what is published; it
-// takes over when the active instance is told to end.
+// TestStandby checks that a standby refuses events and says so, serves what is
+// published, and takes over when the active instance is told to end.
 func TestStandby(t *testing.T) {
 	t.Parallel()
 	c := newFileCluster(t, 2, 3)
@@ -499,7 +501,7 @@ func TestStandby(t *testing.T) {
 	}
 	second := c.active(c.others(first)...)
 	c.at(second).append(c.warrant())
-	c.settle(second, nil)
+	c.resubmit(second, nil)
 }
 
 // follows waits until the instance has read so much of the log.
@@ -513,7 +515,7 @@ func (e *instance) follows(t testing.TB, size uint64) {
 	})
 }
 
-// TestSharedDir: two instances can't have one directory.
+// TestSharedDir checks that two instances can't have one directory.
 func TestSharedDir(t *testing.T) {
 	t.Parallel()
 	c := newFileCluster(t, 1, 1)
@@ -537,8 +539,8 @@ func (e *firstBundle) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error)
 	return e.Engine.ReadTile(ctx, t)
 }
 
-// TestWarm: a standby that has followed the log reads none of what it knows when it
-// becomes active; one that has not reads all.
+// TestWarm checks that a standby that has followed the log reads none of what it knows
+// when it becomes active, and that another standby reads everything.
 func TestWarm(t *testing.T) {
 	t.Parallel()
 	c := newFileCluster(t, 1, 1)
@@ -576,7 +578,8 @@ func TestWarm(t *testing.T) {
 	check(t, errors.Join(warm.Close(), cold.Close()))
 }
 
-// TestMoveOusted: a move during which another instance may have been active is none.
+// TestMoveOusted checks that a move fails if another instance may have been active
+// meanwhile.
 func TestMoveOusted(t *testing.T) {
 	t.Parallel()
 	c := newFileCluster(t, 1, 1)
@@ -591,7 +594,7 @@ func TestMoveOusted(t *testing.T) {
 	}
 }
 
-// counted is a tree that is read, as firstBundle is.
+// counted is a tree that counts reads, as firstBundle does.
 type counted struct {
 	tlog.TileReader
 	reads atomic.Int64
@@ -604,9 +607,9 @@ func (r *counted) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return r.TileReader.ReadTile(ctx, t)
 }
 
-// TestWarmAhead: an instance that was active with more than is published, say since the
-// database was lost, does not read the whole log when it is a standby again, nor when it
-// is active again.
+// TestWarmAhead checks that an instance that was active and has more than is published,
+// say because the database was lost, does not read the whole log when it is a standby
+// again, nor when it is active again.
 func TestWarmAhead(t *testing.T) {
 	t.Parallel()
 	c := newFileCluster(t, 1, 1)
@@ -691,7 +694,8 @@ func (c *cluster) takesOver(db *pgstate.DB, s *log.Standby, then ...func(w *worl
 			c.t.Error(err)
 		}
 	})
-	// Its /checkpoint is that of Follow, so /readyz may say that nothing is published.
+	// Its /checkpoint is the one that Follow reads, so /readyz may say that nothing is
+	// published.
 	eventually(c.t, func() error { _, err := w.sequence(c.warrant()); return err })
 	for _, f := range then {
 		f(&w)
@@ -701,20 +705,20 @@ func (c *cluster) takesOver(db *pgstate.DB, s *log.Standby, then ...func(w *worl
 	return engine.reads.Load()
 }
 
-// resumed notes how long after a fault the log published again.
+// resumed records how long after a fault the log published again.
 func (c *cluster) resumed(e *instance, size uint64, began time.Time) {
 	c.t.Helper()
 	c.at(e).published(size + 1)
 	took := time.Since(began)
 	c.t.Logf("publication went on after %v, %.1f lease times", took.Round(time.Millisecond), took.Seconds()/c.lease.Seconds())
-	// The best of a test counts: others share the machine.
+	// The best time of a test counts: others share the machine.
 	if c.fastest == 0 || took < c.fastest {
 		c.fastest = took
 	}
 }
 
-// TestKillLeader kills the active instance, again and again, under load. Nothing that
-// was acknowledged is lost, and no two heads conflict.
+// TestKillLeader kills the active instance, again and again, under load. It checks that
+// no acknowledged event is lost, and that no two heads conflict.
 func TestKillLeader(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2, 3)
@@ -737,5 +741,5 @@ func TestKillLeader(t *testing.T) {
 		last = next
 	}
 	failed := stop()
-	c.settle(c.active(c.instances...), failed)
+	c.resubmit(c.active(c.instances...), failed)
 }

@@ -94,7 +94,8 @@ func (w *world) stream(entries [][]byte, wait string) []result {
 	return results
 }
 
-// TestStream: order is kept, and bad lines stand in nobody's way.
+// TestStream checks that order is kept, and that a bad line does not affect other
+// lines.
 func TestStream(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, 3)
@@ -153,7 +154,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// TestStreamSpeaksBoth: a client gets an answer before it sends the next line.
+// TestStreamSpeaksBoth checks that a client gets an answer before it sends the next
+// line.
 func TestStreamSpeaksBoth(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -189,8 +191,8 @@ func TestStreamSpeaksBoth(t *testing.T) {
 	}
 }
 
-// streamConn is a stream over a connection of its own, whose two directions are
-// the test's to use as it likes.
+// streamConn is a stream over a connection of its own; the test uses each direction as
+// it likes.
 func (w *world) streamConn(wait string) net.Conn {
 	w.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
@@ -206,8 +208,8 @@ func writeChunk(conn net.Conn, b string) error {
 	return err
 }
 
-// TestStreamSlowReader: a client that sends and does not read is not read from
-// either, takes a bounded amount of memory, and stands in nobody's way.
+// TestStreamSlowReader checks that the log stops reading from a client that does not
+// read its answers, takes a bounded amount of memory for it, and serves other clients.
 func TestStreamSlowReader(t *testing.T) {
 	w := newWorld(t, 1, 1)
 	w.config.MaxInFlight = 4
@@ -239,7 +241,7 @@ func TestStreamSlowReader(t *testing.T) {
 	}
 }
 
-// TestStreamSlowWriter: lines that come byte by byte are lines too.
+// TestStreamSlowWriter checks that lines that come byte by byte are lines too.
 func TestStreamSlowWriter(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -259,8 +261,8 @@ func TestStreamSlowWriter(t *testing.T) {
 	w.audit()
 }
 
-// TestStreamGone: a client that leaves leaves nothing behind: no goroutine, no
-// place. What it sent in full may be logged, once.
+// TestStreamGone checks that a client that leaves leaves no goroutine and no place
+// behind. What it sent in full may be logged, once.
 func TestStreamGone(t *testing.T) {
 	w := newWorld(t, 1, 1)
 	w.config.MaxStreams = 2
@@ -305,8 +307,8 @@ func TestStreamGone(t *testing.T) {
 	}
 }
 
-// TestStreamIdle: a stream that stands still is cut off, with a line that says so,
-// after the answers to what came before.
+// TestStreamIdle checks that a stream that stands still is cut off, with a line that
+// says so, after the answers to what came before.
 func TestStreamIdle(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -323,7 +325,8 @@ func TestStreamIdle(t *testing.T) {
 	w.append(w.warrant())
 }
 
-// TestStreamLimit: too many streams get a 429; single events do not suffer.
+// TestStreamLimit checks that too many streams get a 429, and that single events do not
+// suffer.
 func TestStreamLimit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -341,7 +344,7 @@ func TestStreamLimit(t *testing.T) {
 	w.append(w.warrant())
 }
 
-// TestStreamNoQuorum: each line waits from when it came, not one after the
+// TestStreamNoQuorum checks that each line waits from when it came, not one after the
 // other.
 func TestStreamNoQuorum(t *testing.T) {
 	t.Parallel()
@@ -366,8 +369,8 @@ func TestStreamNoQuorum(t *testing.T) {
 	w.audit()
 }
 
-// TestStreamDrain: when the log shuts down, a stream that stays open ends; what
-// was acknowledged is published.
+// TestStreamDrain checks that a stream that stays open ends when the log shuts down,
+// and that what was acknowledged is published.
 func TestStreamDrain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)

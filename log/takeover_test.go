@@ -13,9 +13,9 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// TestRecoverQuorum: the witnesses are gone for good. A recovery that the operator
-// gives takes the log to new ones; what was sequenced meanwhile is published, with
-// amendments that the old ones would have had to cosign.
+// TestRecoverQuorum loses the witnesses for good. It checks that a recovery takes the
+// log to new witnesses, and that what was sequenced meanwhile is published, with
+// amendments that the old witnesses would have had to cosign.
 func TestRecoverQuorum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, 2)
@@ -48,7 +48,7 @@ func TestRecoverQuorum(t *testing.T) {
 	if !w.seen.has(at + 3) {
 		t.Error("no head ends with the recovery")
 	}
-	// The next start needs it no more, and does not mind it.
+	// The next start does not need it, and accepts it again.
 	w.stop()
 	said := w.listen()
 	w.start()
@@ -61,8 +61,8 @@ func TestRecoverQuorum(t *testing.T) {
 	w.audit()
 }
 
-// TestRecoverKey: the log's keys are lost. A recovery names another, with which the
-// log's own witness goes on.
+// TestRecoverKey loses the log's keys. It checks that a recovery names another, with
+// which the log's own witness goes on.
 func TestRecoverKey(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -94,8 +94,8 @@ func TestRecoverKey(t *testing.T) {
 	w.audit()
 }
 
-// TestRecoverRefused: what is no recovery of this log, and a recovery without its
-// key, leave the log as it was.
+// TestRecoverRefused checks that an event that is no recovery of this log, or a
+// recovery without its key, leaves the log as it was.
 func TestRecoverRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0, 0)

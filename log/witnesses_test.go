@@ -44,9 +44,9 @@ func cosign(t testing.TB, key *tlog.Signer, at time.Time) lie {
 	}
 }
 
-// TestWitnessFaults: a majority of witnesses that are gone, slow or lying stops
-// publication, which resumes by itself; a minority stops nothing. Admission goes
-// on either way.
+// TestWitnessFaults checks that a majority of witnesses that are gone, slow or lying
+// stops publication, which resumes by itself, and that a minority stops nothing.
+// Admission goes on either way.
 func TestWitnessFaults(t *testing.T) {
 	t.Parallel()
 	stranger, err := tlog.GenerateSigner("witness1.example", tlog.CosignatureEd25519)
@@ -218,8 +218,8 @@ func failedRounds(t *testing.T, reg *prometheus.Registry) (n float64) {
 	return n
 }
 
-// TestWitnessEvidence: a head that conflicts, with this log's valid signature,
-// stops it for good, and is kept.
+// TestWitnessEvidence checks that a conflicting head with this log's valid signature
+// stops the log for good, and is kept.
 func TestWitnessEvidence(t *testing.T) {
 	t.Parallel()
 	for name, size := range map[string]uint64{"of the same size": 2, "of an earlier size": 1} {
@@ -255,7 +255,7 @@ func TestWitnessEvidence(t *testing.T) {
 			if b, err := os.ReadFile(name); err != nil || !bytes.Equal(b, fork) {
 				t.Errorf("the evidence: %v", err)
 			}
-			// Being a liar's evidence, it ends with a restart.
+			// A liar's evidence ends with a restart.
 			w.stop()
 			w.witnesses[2].answer(nil)
 			w.goesOn()
@@ -263,7 +263,7 @@ func TestWitnessEvidence(t *testing.T) {
 	}
 }
 
-// TestWitnessDamage: a log whose own tile is damaged takes no head of its own for
+// TestWitnessDamage checks that a log with a damaged tile takes no head of its own for
 // a fork.
 func TestWitnessDamage(t *testing.T) {
 	t.Parallel()
@@ -273,7 +273,7 @@ func TestWitnessDamage(t *testing.T) {
 	early := w.checkpoint().Bytes()
 	w.stream(w.warrants(200), "cosigned")
 	w.stop()
-	// Of which the root at size 100 is made.
+	// The root at size 100 is made of it.
 	flip(t, filepath.Join(w.tree(), "tile/0/000"), 20)
 	w.start()
 	asked := make(chan struct{}, 100)
@@ -294,9 +294,9 @@ func TestWitnessDamage(t *testing.T) {
 	}
 }
 
-// TestWitnessesAtStart: before its first signature the log hears so many that no
-// quorum can have seen a later head; one that only claims to know more counts as
-// unheard.
+// TestWitnessesAtStart checks that before its first signature the log hears so many
+// witnesses that no quorum can have seen a later head, and that a witness that only
+// claims to know more counts as unheard.
 func TestWitnessesAtStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, 3)
@@ -328,7 +328,7 @@ func TestWitnessesAtStart(t *testing.T) {
 	w.audit()
 }
 
-// TestRefresh: the cosignatures of an idle log do not get old.
+// TestRefresh checks that the cosignatures of an idle log do not get old.
 func TestRefresh(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 1)
@@ -345,8 +345,8 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
-// TestManyWitnesses: of more cosignatures than a checkpoint has room for, a
-// satisfying set is kept.
+// TestManyWitnesses checks that a checkpoint keeps a satisfying set if there are more
+// cosignatures than it has room for.
 func TestManyWitnesses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 3, 18)

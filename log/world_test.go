@@ -64,11 +64,11 @@ type world struct {
 func newWorld(t testing.TB, k, n int) *world {
 	t.Helper()
 	w := prepareWorld(t, k, n)
-	w.found()
+	w.create()
 	return w
 }
 
-// prepareWorld is newWorld before the log is founded.
+// prepareWorld is newWorld before the log is created.
 func prepareWorld(t testing.TB, k, n int) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), witnessed: new(atomic.Int64), keyDir: t.TempDir(), seen: newSightings(), people: newPeople(t), profile: testProfile()}
@@ -249,8 +249,8 @@ func (w *world) mustOpen() {
 		if err != nil && !errors.Is(err, durable.ErrLocked) {
 			w.t.Fatal(err)
 		}
-		// A process that another test is just starting holds, for a moment, all
-		// locks that this one had.
+		// A process that another test is just starting holds all locks of this one for
+		// a moment.
 		return err
 	})
 	w.t.Cleanup(w.stop)
@@ -450,7 +450,7 @@ func isProblem(err error, code string) bool {
 	return errors.As(err, &p) && p.code == code
 }
 
-// verify judges a proof of this log offline.
+// verify verifies a proof of this log offline.
 func (w *world) verify(p *tlog.Proof) error {
 	cp := p.Checkpoint
 	w.seen.head(cp)

@@ -64,9 +64,9 @@ func unsigned(t testing.TB) ([]byte, [32]byte) {
 	return env.Bytes(), env.Hash()
 }
 
-// TestEventIndex: what was added is hit, after any restart, whatever the file
-// says; and a sound file is used.
-func TestEventIndex(t *testing.T) {
+// TestIndex checks that what was added is found after any restart, even if the file is
+// damaged, and that a sound file is used.
+func TestIndex(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "events")
 	tree := &memTiles{}
 	var hashes [][32]byte
@@ -181,9 +181,9 @@ func (m *writtenTiles) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error
 	return m.memTiles.ReadTile(ctx, t)
 }
 
-// TestEventIndexWhileAdding: whoever looks for an event reads the tree at a size
-// that it had, also while a batch is being added.
-func TestEventIndexWhileAdding(t *testing.T) {
+// TestIndexWhileAdding checks that Find, also while a batch is being added, reads the
+// tree at a size that it had.
+func TestIndexWhileAdding(t *testing.T) {
 	tree := &writtenTiles{written: make(map[int]bool)}
 	x, err := OpenIndex(filepath.Join(t.TempDir(), "events"), tree, slog.New(slog.DiscardHandler))
 	if err != nil {
