@@ -16,8 +16,8 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// ErrOrigin: an event names another log. Other reasons to refuse one are those of
-// package event, *[vault.SubmissionError], and [RuleError].
+// ErrOrigin: an event names another log. Other refusals are the errors of package event,
+// *[vault.SubmissionError], and *[RuleError].
 var ErrOrigin = errors.New("the event is for another log")
 
 // RuleError says which rule an event would break as the next entry.
@@ -55,8 +55,9 @@ func newAdmitted(env *event.Envelope, entry []byte) *admitted {
 	return &admitted{kind: env.Event.Type, entry: entry, env: env, hash: env.Hash(), leaf: tiles.LeafHash(entry)}
 }
 
-// read parses a submission, and checks its origin and its signatures. The error wraps event.ErrMalformed, event.ErrTooLarge, [ErrOrigin],
-// event.ErrUnknownSigner or event.ErrBadSignature.
+// read parses a submission, and checks its origin and its signatures. The error wraps
+// event.ErrMalformed, event.ErrTooLarge, [ErrOrigin], event.ErrUnknownSigner or
+// event.ErrBadSignature.
 func (a *admission) read(submission []byte) (*admitted, error) {
 	s, err := event.ParseSubmission(submission)
 	if err != nil {

@@ -122,8 +122,8 @@ func serveOne(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) err
 	return nil
 }
 
-// readEntry reads a body of at most the length of a submission. Memory is taken as
-// bytes arrive, and not by what the header says.
+// readEntry reads a body of at most the length of a submission. It takes memory as bytes
+// arrive, whatever Content-Length says.
 func readEntry(r *http.Request) ([]byte, error) {
 	tooLarge := fmt.Errorf("%w: a submission has at most %d bytes, and an entry 48000", event.ErrTooLarge, event.MaxSubmissionSize)
 	if r.ContentLength > event.MaxSubmissionSize {

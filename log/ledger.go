@@ -39,7 +39,7 @@ type liveLedger struct {
 
 	pages *entries.Pages // the sequencer's
 	view  atomic.Pointer[view]
-	edge  atomic.Pointer[chain.Edge] // of the tree whose entries are all applied; written by the sequencer
+	edge  atomic.Pointer[chain.Edge] // of the stored tree, all applied; written by the sequencer
 
 	mu       sync.Mutex // guards what follows
 	rules    *ledger.Ledger
@@ -177,7 +177,7 @@ func (ll *liveLedger) recovers(env *event.Envelope) (*ledger.Charter, error) {
 	return c, err
 }
 
-// takeOver has the view say by which charter the log is recovered.
+// takeOver marks the charter by which the log is recovered.
 func (ll *liveLedger) takeOver(c *ledger.Charter) {
 	ll.mu.Lock()
 	defer ll.mu.Unlock()
@@ -197,9 +197,9 @@ func (ll *liveLedger) takeOver(c *ledger.Charter) {
 //	SHA-256 of all of this
 const snapshotMagic = "vasistas log snapshot 1\n"
 
-// snapshotEvery is after how many entries a snapshot is written, if there are not
-// more open events than that: writing it costs as much as there is open, and so
-// stays a small part of the work.
+// snapshotEvery is after how many entries a snapshot is written, plus the number of
+// open events. The cost of a snapshot grows with the open events, so it stays a small
+// part of the work.
 const snapshotEvery = 1 << 14
 
 var (
@@ -208,7 +208,8 @@ var (
 	errSnapshotAhead = fmt.Errorf("%w: it has more entries", errSnapshot)
 )
 
-// readSnapshot reads the file, and believes it if it is of the tree of this edge.
+// readSnapshot reads the file. It returns an error unless the file is of the tree of
+// this edge.
 func (ll *liveLedger) readSnapshot(ctx context.Context, e chain.Edge) (*ledger.Ledger, *duty.Agenda, error) {
 	name := ll.caches.Path("ledger")
 	text, err := os.ReadFile(name)

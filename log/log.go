@@ -17,7 +17,7 @@
 //   - It publishes no head that does not meet the witness policy, and
 //     /checkpoint never goes back.
 //   - In any doubt it publishes nothing and says why. It goes on by itself once
-//     the reason is gone, unless time can't mend the reason.
+//     the reason is gone, unless only an operator can remove the reason.
 //
 // What it must remember is a [state.Store], by default files in a directory. Several
 // instances can share a store in a database. Each of them is a [Standby] that serves
@@ -58,17 +58,16 @@ import (
 // Config configures [Open].
 type Config struct {
 	// StateDir has the state of a created log. It must not be within the engine's
-	// directory, so that no restore brings both back to the same moment
-	// unnoticed. With another State it has only what can be computed again,
-	// and is made if it is not there.
+	// directory: a restore would bring both back to the same moment, unnoticed. With
+	// another State, StateDir has only caches, and is made if needed.
 	StateDir string
 	// State, if not nil, is used instead of the files in StateDir. It stays the
 	// caller's.
 	State state.Store
 	// Engine is the tree. The log closes it.
 	Engine Engine
-	// Keys are the log's note keys. Those sign that the charter in force names;
-	// until a head with new ones is published, the old ones must be here too.
+	// Keys are the log's note keys. Those that the charter in force names sign; until
+	// a head with new keys is published, the old ones must be here too.
 	Keys []*tlog.Signer
 	// Vault keeps what is to be disclosed. It stays the caller's.
 	Vault *vault.Vault
@@ -98,13 +97,13 @@ type Config struct {
 	MaxWait time.Duration
 	// MaxBatch is how many entries the engine is given at once. 0: 1024.
 	MaxBatch int
-	// MaxInFlight is how many events, submitted one by one, may be on their
-	// way from admission to their answer. 0: 8192.
+	// MaxInFlight is how many events, submitted one by one, may be between
+	// admission and their answer. 0: 8192.
 	MaxInFlight int64
 	// MaxInFlightBytes is how many bytes those may have. 0: 64 MiB.
 	MaxInFlightBytes int64
 	// MaxStreams is how many NDJSON requests are served at once, each with at
-	// most 8 MiB of events on their way. 0: 16.
+	// most 8 MiB of unanswered events. 0: 16.
 	MaxStreams int
 	// StreamIdle is how long a stream may stand still before it is cut off.
 	// 0: 30 s.

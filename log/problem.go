@@ -45,7 +45,7 @@ var (
 	errReading    = errors.New("a tile of the published tree can't be read")
 )
 
-// answers says which error is which problem. The first that fits counts.
+// answers maps errors to problems. The first match counts.
 var answers = []struct {
 	err        error
 	code       problem.Code

@@ -135,7 +135,8 @@ func (p *publisher) loadPublished(ctx context.Context) error {
 	return nil
 }
 
-// loggedAfter returns that time of a checkpoint, by the policy in force at its size.
+// loggedAfter returns the logged-after time of a checkpoint, by the policy in force at
+// its size.
 func loggedAfter(v *view, cp *tlog.Checkpoint) uint64 {
 	ok, err := v.at(cp.Size).Witnesses.Verify(cp, "")
 	if err != nil {
@@ -231,10 +232,9 @@ func (p *publisher) wait(ctx context.Context, began time.Time, failures int) {
 	}
 }
 
-// report tells the operator of a round that failed, and of one that works again.
-// A missing quorum stops publication only; what else stops it stops admission
-// too, since it puts in doubt that what is admitted will be published. It returns
-// false if publication has stopped for good.
+// report logs a round that failed, and the next one that works. A missing quorum stops
+// publication only. Any other failure stops admission too, because what is admitted
+// might never be published. report returns false if publication has stopped for good.
 func (p *publisher) report(err error) bool {
 	p.metrics.round(err)
 	var reason error
@@ -259,8 +259,8 @@ func (p *publisher) report(err error) bool {
 	return true
 }
 
-// finish publishes what is sequenced, until ctx ends. The tree must not grow any
-// more. It returns what kept it from that.
+// finish publishes what is sequenced, until ctx ends. The tree must not grow any more.
+// The error says why not everything is published.
 func (p *publisher) finish(ctx context.Context) error {
 	p.drain()
 	var err error
@@ -275,7 +275,7 @@ func (p *publisher) finish(ctx context.Context) error {
 	if pub := p.published.Load(); pub != nil {
 		published = pub.checkpoint.Size
 	}
-	// A log that has not begun to publish, or has stopped for good, has said so.
+	// If the log has not begun to publish, or has stopped for good, it was logged.
 	if err = errors.Join(err, p.last); err != nil && published < p.ledger.edge.Load().Size {
 		return fmt.Errorf("what was sequenced last, from entry %d on, is durable, and will be published after the next start: %w", published, err)
 	}
@@ -315,7 +315,7 @@ func (p *publisher) from() uint64 {
 	if pub := p.published.Load(); pub != nil {
 		return pub.checkpoint.Size
 	}
-	// So that one that ends with an amendment meets the old policy too.
+	// One less: a head that ends with an amendment meets the old policy too.
 	return p.head.Signed().Size - 1
 }
 

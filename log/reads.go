@@ -148,7 +148,7 @@ func writeGzip(w http.ResponseWriter, b []byte) {
 	z := gzipWriters.Get().(*gzip.Writer)
 	defer gzipWriters.Put(z)
 	z.Reset(w)
-	// An error means that the reader has gone.
+	// An error means that the client has gone.
 	if _, err := z.Write(b); err == nil {
 		z.Close()
 	}

@@ -27,33 +27,33 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// ErrPublishedBehind: the state's published checkpoint is not at least the one that
-// this instance has served.
+// ErrPublishedBehind: the state's published checkpoint is smaller than, or conflicts with,
+// the one that this instance has served.
 var ErrPublishedBehind = errors.New("the state has an earlier or another published checkpoint than this instance has served: " +
 	"the database was restored from an older backup; the last one is still served, and no log is opened here; " +
 	"stop all instances and bring the later entries back with \"vasistas-log recover -from MIRROR\"")
 
-// errStandby: this instance takes in no events.
+// errStandby: this instance admits no events.
 var errStandby = errors.New("this instance of the log is a standby; submit the event to the active one")
 
 const (
-	// standbyRefresh is the time between two looks at what is published.
+	// standbyRefresh is the time between two reads of the published checkpoint.
 	standbyRefresh = 100 * time.Millisecond
-	// standbyTimeout bounds such a look.
+	// standbyTimeout bounds such a read.
 	standbyTimeout = 2 * time.Second
-	// warmPause is how long a tree that could not be followed is left alone.
+	// warmPause is how long a standby waits after it could not follow the tree.
 	warmPause = 5 * time.Second
 )
 
 // Standby is one of several instances of a log that share its state and its tree. It
-// serves what is published, and follows the published tree, so that it is quick to
-// become the active instance: the one that has the log open, admits events, signs and
+// serves what is published, and follows the published tree, so that it can quickly
+// become the active instance, which has the log open, admits events, signs and
 // publishes. A lease decides which instance is active; see package pgstate.
 //
 // What it promises:
 //
 //   - While it is not active it writes nothing to state or tree, and refuses events.
-//   - Its /checkpoint never goes back, whatever becomes of the state.
+//   - Its /checkpoint never goes back, whatever happens to the state.
 //   - It does not open the log over a state that is behind what it has served.
 type Standby struct {
 	cfg       StandbyConfig
@@ -65,7 +65,7 @@ type Standby struct {
 
 	grown chan struct{} // has room for one: the published tree has grown
 	turn  chan struct{} // has room for one: the goroutine that filled it owns loaded
-	// loaded follows the published tree; nil: it is yet to be read.
+	// loaded follows the published tree; nil: not read yet.
 	loaded *loaded
 
 	refreshing sync.Mutex     // held by refresh
@@ -73,8 +73,8 @@ type Standby struct {
 
 	mu      sync.RWMutex // guards what follows
 	log     *Log         // nil: not active, or about to be
-	unread  error        // why what is published can't be read
-	refused error        // why this instance could not become active last
+	unread  error        // why the published checkpoint can't be read
+	refused error        // why the last attempt to become active failed
 }
 
 // StandbyConfig configures [NewStandby].
@@ -82,15 +82,15 @@ type StandbyConfig struct {
 	State state.Store // for reading
 	// Tiles has at least the tree that is published.
 	Tiles tlog.TileReader
-	// Dir is this instance's own. It has the checkpoint that was served last, and the
-	// caches of the log. It is made if needed.
+	// Dir is this instance's own. It has the checkpoint that was served last and the
+	// log's caches, and is made if needed.
 	Dir string
-	// Shutdown is how long the log may go on publishing when Act is told to stop.
-	// 0: 15 s.
+	// Shutdown is how long the log may go on publishing after the context of Act has
+	// ended. 0: 15 s.
 	Shutdown time.Duration
 	// Logger: nil means slog.Default().
 	Logger *slog.Logger
-	// Registry gets the metrics. nil: they are counted, and not shown.
+	// Registry gets the metrics. nil: they are counted and not shown.
 	Registry prometheus.Registerer
 }
 
@@ -297,11 +297,10 @@ func (s *Standby) Close() (err error) {
 	return errors.Join(err, s.caches.Close())
 }
 
-// Act makes this instance the active one until the lease is over, when it stops the log
-// at once, or until ctx ends, when it closes the log in order. prepare opens what the
-// log needs. It returns a configuration, whose StateDir is not used, and a function
-// that closes the rest after the log. The error says why the instance could not become
-// active.
+// Act makes this instance the active one. It returns when the lease is over, after it
+// stopped the log at once, or when ctx ends, after it closed the log in order. prepare
+// opens what the log needs: it returns a configuration, whose StateDir is not used, and
+// what to close after the log. The error says why the instance could not become active.
 func (s *Standby) Act(ctx, lease context.Context, prepare func(context.Context) (Config, io.Closer, error)) error {
 	logger := s.cfg.Logger
 	logger.Info("this instance has the lease; opening the log")
@@ -366,7 +365,7 @@ func (s *Standby) open(ctx context.Context, prepare func(context.Context) (Confi
 	return l, kept, nil
 }
 
-// hold waits until the instance must stop being active, and returns why; nil: ctx has
+// hold waits until the instance must stop being active, and returns why; nil if ctx has
 // ended.
 func (s *Standby) hold(ctx, lease context.Context, l *Log) error {
 	tick := time.NewTicker(time.Second)
@@ -379,14 +378,14 @@ func (s *Standby) hold(ctx, lease context.Context, l *Log) error {
 			return context.Cause(lease)
 		case <-tick.C:
 			if err := l.Err(); errors.Is(err, state.ErrChanged) {
-				return err // which only opening the log again can mend
+				return err // only opening the log again helps
 			}
 		}
 	}
 }
 
-// end waits for the requests under way; when ctx ends, the log answers them at once.
-// There are no more afterwards.
+// end waits for the requests under way, and lets no more in; when ctx ends, the log
+// answers them at once.
 func (s *Standby) end(ctx context.Context, l *Log) {
 	s.mu.Lock()
 	s.log = nil

@@ -22,15 +22,15 @@ type Keeper struct {
 	agenda  *Agenda           // of the last look; another one: the ledger was read again
 	proven  int64             // by anchors, when the log was opened
 	first   int64             // time of the first head since; 0: none yet
-	waiting map[uint64]int64  // deposits that wait, and until when
-	closing map[uint64]uint64 // deposits of which nothing is owed, and the size that says so
+	waiting map[uint64]int64  // deposits that wait for a deferral, and until when
+	closing map[uint64]uint64 // deposits of which nothing is owed, and the tree size that shows it
 	told    map[string]bool   // failures that the operator was told of
 	counted time.Time         // when overdue was counted last
 	costs   time.Duration     // what that took
 }
 
 const (
-	// Window is how many events of the keeper are queued at once, at most.
+	// Window is how many deposits are disclosed at once.
 	Window = 64
 	// retry is after how long what failed is tried again, in witnessed seconds.
 	retry = 60
@@ -106,7 +106,7 @@ func (k *Keeper) lose(d *deposit, err error) {
 func (k *Keeper) Run(ctx context.Context) {
 	for {
 		h, changed := k.Feed.Published()
-		// What was published before the start says nothing about now.
+		// The time of a head from before the start is too old.
 		if h != nil && h.Fresh {
 			k.tend(ctx, h)
 		}
@@ -117,7 +117,7 @@ func (k *Keeper) Run(ctx context.Context) {
 }
 
 // wait waits for the next head, and asks for one when something is due: an idle log
-// would else not hear from its witnesses in time. It returns false when ctx ends.
+// would not hear from its witnesses in time. It returns false when ctx ends.
 func (k *Keeper) wait(ctx context.Context, h *Head, changed <-chan struct{}) bool {
 	var due <-chan time.Time
 	if at, ok := k.next(h); ok && k.Signer != nil {
@@ -166,7 +166,7 @@ func (k *Keeper) tend(ctx context.Context, h *Head) {
 	k.erase(ctx, h)
 	k.count(h)
 	if h.Time == 0 {
-		return // no witness has given a time, so nothing can be known to be due
+		return // without a witness's time, nothing is known to be due
 	}
 	for ctx.Err() == nil {
 		due, more := k.due(h.Time)

@@ -94,10 +94,10 @@ func (b *builder) build(ctx context.Context) (_ *Result, rerr error) {
 	return done, rerr
 }
 
-// openTree opens the present tree. It returns the verified right edge of a sound tree:
-// one of tree and copy contains the other, and the tree has no files beyond its size,
-// as it has when its state was rolled back. Without a right edge, entries can at most
-// be salvaged from the tree.
+// openTree opens the present tree. If the tree is sound, it returns its verified right
+// edge: one of tree and copy contains the other, and the tree has no files beyond its
+// size, as after a rollback of its state. From a tree that is not sound, entries can only
+// be salvaged.
 func (b *builder) openTree(ctx context.Context) (log.Engine, *tiles.Frontier, error) {
 	// The tree must be usable as it is.
 	must := b.Source == nil || b.InPlace && b.OpenTo == nil
@@ -192,7 +192,7 @@ func (b *builder) plan(ctx context.Context, old log.Engine, sound, from *tiles.F
 		}
 	}
 	p.tail = func() iter.Seq[[]byte] { return b.tail(ctx, old, p.base.Size()) }
-	// Sizes whose roots must fit: what is there already, and what the log signed.
+	// Sizes whose roots must match: what is written already, and what the log signed.
 	roots := map[uint64]tiles.Hash{from.Size(): {}}
 	if b.head != nil {
 		roots[b.head.Size] = tiles.Hash{}

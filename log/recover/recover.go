@@ -50,7 +50,7 @@ type Config struct {
 
 	// TreeDir is the engine's directory.
 	TreeDir string
-	// OpenTree opens the engine in a directory, CreateTree makes an empty one.
+	// OpenTree opens the engine in a directory; CreateTree creates an empty one.
 	OpenTree   func(ctx context.Context, dir string) (log.Engine, error)
 	CreateTree func(ctx context.Context, dir string) error
 	// Salvage yields the entries from an index on that are left in a
