@@ -124,33 +124,25 @@ func Run(ctx context.Context, cfg Config) (_ *Result, err error) {
 		return nil, err
 	}
 	if cfg.Source == nil {
-		if r.copy, _, err = r.record.Head(ctx, chain.Verifiers(r.Keys)); err != nil {
-			return nil, err
-		}
-		done, err := r.rebuild(ctx)
-		// No write to the state would fail, so ask whether it is still held.
-		if err = errors.Join(err, r.record.Held()); err != nil {
-			return nil, err
-		}
-		return done, nil
+		r.copy, _, err = r.record.Head(ctx, chain.Verifiers(r.Keys))
+	} else if err = r.readCopy(ctx); err == nil {
+		err = r.readHead(ctx)
 	}
-	if err := r.readCopy(ctx); err != nil {
-		return nil, err
-	}
-	if err := r.readHead(ctx); err != nil {
-		return nil, err
-	}
-	done, err := r.rebuild(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return done, r.adopt(ctx)
-}
-
-// rebuild makes the tree whole.
-func (r *recovery) rebuild(ctx context.Context) (*Result, error) {
-	b := &builder{Config: r.Config, origin: r.record.Settings().Origin, head: r.head, copy: r.copy}
-	return b.build(ctx)
+	b := &builder{Config: cfg, origin: r.record.Settings().Origin, head: r.head, copy: r.copy}
+	done, err := b.build(ctx)
+	if cfg.Source == nil {
+		// No write to the state would fail, so ask whether it is still held.
+		err = errors.Join(err, r.record.Held())
+	} else if err == nil {
+		err = r.adopt(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return done, nil
 }
 
 // readCopy reads the checkpoint of the copy.
@@ -159,11 +151,8 @@ func (r *recovery) readCopy(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the checkpoint of the copy: %w", err)
 	}
-	if r.copy, err = tlog.ParseCheckpoint(b); err != nil {
+	if r.copy, err = r.record.Parse(b); err != nil {
 		return fmt.Errorf("the checkpoint of the copy: %w", err)
-	}
-	if origin := r.record.Settings().Origin; r.copy.Origin != origin {
-		return fmt.Errorf("the copy is one of the log %q, and this is %q", r.copy.Origin, origin)
 	}
 	if _, err := r.Policy.Verify(r.copy, ""); err != nil {
 		return fmt.Errorf("the checkpoint of the copy: %w", err)

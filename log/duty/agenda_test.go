@@ -1,0 +1,83 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package duty
+
+import (
+	"bytes"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// TestAgendaEncoding checks that what Append writes is read again, with what follows
+// it, and that a part of it is refused.
+func TestAgendaEncoding(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := NewAgenda()
+		a.anchors = rapid.SliceOfN(rapid.Uint64(), 0, 4).Draw(t, "anchors")
+		for _, i := range rapid.SliceOfN(rapid.Uint64(), 0, 6).Draw(t, "deposits") {
+			a.deposits[i] = &deposit{index: i, hash: event.Digest{byte(i)}, release: i%2 == 1}
+		}
+		b := a.Append([]byte("before"))[len("before"):]
+		got, rest, err := ReadAgenda(append(b, "after"...))
+		if err != nil || string(rest) != "after" {
+			t.Fatalf("%q, %v", rest, err)
+		}
+		if again := got.Append(nil); !bytes.Equal(again, b) {
+			t.Fatalf("%x is written as %x", b, again)
+		}
+		if _, _, err := ReadAgenda(b[:rapid.IntRange(0, len(b)-1).Draw(t, "cut")]); err == nil {
+			t.Fatal("a part was read")
+		}
+	})
+}
+
+// TestAgendaChecks checks that deposits are returned when their checks are due, each
+// once, and not after they were dropped.
+func TestAgendaChecks(t *testing.T) {
+	a := NewAgenda()
+	for i := range uint64(5) {
+		a.deposits[i] = &deposit{index: i, hash: event.Digest{byte(i)}}
+	}
+	next := func(now int64, n int, want ...uint64) {
+		t.Helper()
+		got := a.next(now, n)
+		if len(got) != len(want) {
+			t.Fatalf("%d deposits; want %d", len(got), len(want))
+		}
+		for i, d := range got {
+			if d.index != want[i] {
+				t.Errorf("deposit %d; want %d", d.index, want[i])
+			}
+		}
+	}
+	next(100, 10)
+	a.CheckAll()
+	next(0, 10, 0, 1, 2, 3, 4)
+	next(100, 10)
+	a.check(30, 3)
+	a.check(20, 4)
+	a.check(20, 4)
+	a.check(10, 1)
+	a.check(10, 9) // there is none
+	next(9, 10)
+	next(10, 10, 1)
+	next(30, 2, 4)
+	if gone := a.drop([]uint64{3, 9}); len(gone) != 1 || gone[0] != (event.Digest{3}) {
+		t.Errorf("dropped %v", gone)
+	}
+	next(30, 10)
+	if !a.lose(2) || a.lose(2) || a.lose(3) {
+		t.Error("a deposit is lost once, if it is one")
+	}
+	a.Restored(event.Digest{7}, 2) // another event
+	next(100, 10)
+	a.Restored(event.Digest{2}, 2)
+	next(100, 10, 2)
+	if !a.Owes(2) || a.Owes(3) {
+		t.Error("the log owes what is deposited")
+	}
+}

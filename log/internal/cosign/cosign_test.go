@@ -1,0 +1,147 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cosign
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newKey(t testing.TB, name string, a tlog.Algorithm) *tlog.Signer {
+	t.Helper()
+	k, err := tlog.GenerateSigner(name, a)
+	check(t, err)
+	return k
+}
+
+// policy returns a policy that k of the witnesses meet, of which the first n have URLs.
+func policy(t testing.TB, log *tlog.Signer, witnesses []*tlog.Signer, k, n int) *tlog.Policy {
+	t.Helper()
+	text := fmt.Sprintf("log %s\n", log.Verifier())
+	var names []string
+	for i, w := range witnesses {
+		names = append(names, fmt.Sprintf("w%d", i))
+		text += fmt.Sprintf("witness w%d %s", i, w.Verifier())
+		if i < n {
+			text += fmt.Sprintf(" https://w%d.example/", i)
+		}
+		text += "\n"
+	}
+	p, err := tlog.ParsePolicy([]byte(text + fmt.Sprintf("group all %d %s\nquorum all\n", k, strings.Join(names, " "))))
+	check(t, err)
+	return p
+}
+
+// TestDemand checks which demands can be met, and that a checkpoint must meet every
+// policy of one.
+func TestDemand(t *testing.T) {
+	log := newKey(t, "log.example", tlog.Ed25519)
+	var keys []*tlog.Signer
+	for i := range 20 {
+		keys = append(keys, newKey(t, fmt.Sprintf("w%d.example", i), tlog.CosignatureEd25519))
+	}
+	for _, c := range []struct {
+		k, n, of int
+		says     string
+	}{
+		{2, 3, 3, ""},
+		{2, 2, 3, ""},
+		{3, 2, 3, "too many of its witnesses have no URL"},
+		{1, 2, 3, "without a URL"},
+		{15, 20, 20, ""},
+		{16, 20, 20, "room for 15"},
+	} {
+		err := NewDemand([]*tlog.Policy{policy(t, log, keys[:c.of], c.k, c.n)}, nil).Reachable(1)
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%d of %d, %d with URLs: %v; want %q", c.k, c.of, c.n, err, c.says)
+		}
+	}
+	charter, own := policy(t, log, keys[:3], 2, 0), policy(t, log, keys[2:5], 2, 3)
+	d := NewDemand([]*tlog.Policy{charter}, own)
+	if err := d.Reachable(1); err == nil {
+		t.Error("witnesses of the charter without URLs can be asked")
+	}
+	head := &tlog.Checkpoint{Head: tlog.Head{Origin: "log.example", Size: 7}}
+	sign := func(k *tlog.Signer) tlog.Signature {
+		sig, err := k.Sign(&head.Head, 1000)
+		check(t, err)
+		return sig
+	}
+	head.Signatures = append(head.Signatures, sign(log))
+	have := make(Lines)
+	for _, c := range []struct {
+		key  int
+		meet bool
+	}{{0, false}, {2, false}, {3, true}, {1, true}} {
+		line := sign(keys[c.key])
+		have[keys[c.key].Verifier().String()] = tlog.Cosignature{Time: 1000, Line: &line}
+		set, ok := d.smallest(have)
+		if ok != c.meet {
+			t.Fatalf("with the line of %d the demand is met: %v", c.key, ok)
+		}
+		if !ok {
+			continue
+		}
+		cp := d.assemble(head, set, have)
+		if len(cp.Signatures) != 1+len(have) {
+			t.Errorf("%d lines of %d", len(cp.Signatures), len(have))
+		}
+		check(t, d.Verify(cp, "log.example"))
+		for i := 1; len(have) == 3 && i <= 3; i++ { // all are needed
+			less := &tlog.Checkpoint{Head: cp.Head}
+			for j, s := range cp.Signatures {
+				if j != i {
+					less.Signatures = append(less.Signatures, s)
+				}
+			}
+			if d.Verify(less, "log.example") == nil {
+				t.Errorf("the demand is met without the line %d", i)
+			}
+		}
+	}
+}
+
+// TestClock checks that Clock follows the witnesses, never goes back, and does not
+// depend on the machine's clock once it has a witnessed time.
+func TestClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Clock{Logger: slog.New(slog.DiscardHandler)}
+		if !c.Now().Equal(time.Now()) {
+			t.Errorf("without a witnessed time: %v", c.Now())
+		}
+		future := time.Now().Add(time.Hour).Truncate(time.Second)
+		c.Remember(uint64(future.Unix()))
+		if !c.Now().Equal(future) {
+			t.Errorf("before the time that was witnessed before: %v", c.Now())
+		}
+		past := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
+		c.Set(0)
+		c.Set(uint64(past.Unix()))
+		time.Sleep(10 * time.Second)
+		if got := c.Now().Sub(past); got != 10*time.Second {
+			t.Errorf("10 s after a witnessed time: %v", got)
+		}
+		c.Set(uint64(past.Add(5 * time.Second).Unix())) // later than now says
+		if got := c.Now().Sub(past); got != 10*time.Second {
+			t.Errorf("went back to %v", got)
+		}
+		c.Set(uint64(past.Add(time.Minute).Unix()))
+		if got := c.Now().Sub(past); got != time.Minute {
+			t.Errorf("after a later witnessed time: %v", got)
+		}
+	})
+}
