@@ -20,17 +20,6 @@ import (
 // *[vault.SubmissionError], and *[RuleError].
 var ErrOrigin = errors.New("the event is for another log")
 
-// RuleError says which rule an event would break as the next entry.
-type RuleError struct{ *ledger.Violation }
-
-func (e *RuleError) Error() string {
-	text := fmt.Sprintf("rule %s (%s): %s", e.Rule, e.Code, e.Text())
-	if e.Cure != "" {
-		text += "; to mend it: " + e.Cure
-	}
-	return text
-}
-
 // admission checks what does not depend on the order of entries; liveLedger.add checks
 // the rest. It is safe for concurrent use.
 type admission struct {
@@ -53,6 +42,11 @@ type admitted struct {
 
 func newAdmitted(env *event.Envelope, entry []byte) *admitted {
 	return &admitted{kind: env.Event.Type, entry: entry, env: env, hash: env.Hash(), leaf: tiles.LeafHash(entry)}
+}
+
+// next returns the event as the next entry of a ledger.
+func (ev *admitted) next() ledger.Entry {
+	return ledger.Entry{Leaf: ev.leaf, Envelope: ev.env, Hash: ev.hash, Signatures: ev.signatures}
 }
 
 // read parses a submission, and checks its origin and its signatures. The error wraps

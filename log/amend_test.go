@@ -305,7 +305,7 @@ func TestFailedBatch(t *testing.T) {
 			first := bytesOf(t, w.newAccess(ref, w.now().Add(3600e9)))
 			_, err := w.sequence(first)
 			if after {
-				check(t, err) // it was stored all the same, which the log found out
+				check(t, err) // it was stored after all, and the log has read it
 				w.refused(bytesOf(t, w.newAccess(ref, w.now().Add(3600e9))), "warrant-live", "accesses")
 			} else {
 				if !isProblem(err, "storage") {

@@ -46,10 +46,3 @@ func handler(events func(http.ResponseWriter, *http.Request) error, r *reads, re
 		}
 	})
 }
-
-func writeText(w http.ResponseWriter, s string) error {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Write([]byte(s))
-	return nil
-}

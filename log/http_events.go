@@ -6,7 +6,6 @@ package log
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,46 +16,11 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/linger"
-	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// Headers of an answer to a single event.
-const (
-	headerIndex     = "Vasistas-Index"
-	headerDuplicate = "Vasistas-Duplicate"
-)
-
-// line is one line of an answer to NDJSON, and the answer to a single event with
-// wait=sequenced.
-type line struct {
-	Index     *uint64          `json:"index,omitempty"`
-	Leaf      string           `json:"leaf,omitempty"` // standard base64
-	Duplicate bool             `json:"duplicate,omitempty"`
-	Proof     string           `json:"proof,omitempty"` // a tlog-proof
-	Error     *problem.Problem `json:"error,omitempty"`
-}
-
-// appendLine appends the line for a result, with its line feed.
-func appendLine(b []byte, r *Result, err error) []byte {
-	var l line
-	switch {
-	case err != nil:
-		l.Error = problemOf(err)
-	case r.Proof != nil || r.Duplicate:
-		l = line{Index: &r.Index, Leaf: r.Leaf.String(), Duplicate: r.Duplicate}
-		if r.Proof != nil {
-			l.Proof = string(r.Proof.Bytes())
-		}
-	default: // the most frequent line: written without reflection
-		return fmt.Appendf(b, "{\"index\":%d,\"leaf\":%q}\n", r.Index, r.Leaf.String())
-	}
-	j, err := json.Marshal(l)
-	if err != nil {
-		panic(err) // for what has not only strings and numbers
-	}
-	return append(append(b, j...), '\n')
-}
+// headerDuplicate says that the event was logged before.
+const headerDuplicate = "Vasistas-Duplicate"
 
 func serveEvents(in *intake, w http.ResponseWriter, r *http.Request) error {
 	wait, err := parseQuery(r.URL.RawQuery)

@@ -25,6 +25,17 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
+// RuleError says which rule an event would break as the next entry.
+type RuleError struct{ *ledger.Violation }
+
+func (e *RuleError) Error() string {
+	text := fmt.Sprintf("rule %s (%s): %s", e.Rule, e.Code, e.Text())
+	if e.Cure != "" {
+		text += "; to mend it: " + e.Cure
+	}
+	return text
+}
+
 // liveLedger is the ledger of this log, with the agenda that follows from it.
 //
 // The sequencer writes it, entry by entry and ahead of the tree: it applies an entry
@@ -119,10 +130,9 @@ func (ll *liveLedger) updateView(always bool) {
 	}
 }
 
-// add checks an event as the next entry, and applies it unless admission must refuse
-// it: then it returns a *[RuleError].
-func (ll *liveLedger) add(ev *admitted) error {
-	e := ledger.Entry{Leaf: ev.leaf, Envelope: ev.env, Hash: ev.hash, Signatures: ev.signatures}
+// add checks an event as the next entry, whose bytes are given, and applies it unless
+// admission must refuse it: then it returns a *[RuleError].
+func (ll *liveLedger) add(e ledger.Entry, entry []byte) error {
 	ll.mu.Lock()
 	defer ll.mu.Unlock()
 	e.Index = ll.rules.Size()
@@ -140,7 +150,7 @@ func (ll *liveLedger) add(ev *admitted) error {
 	}
 	ll.agenda.Applied(ll.rules, &e)
 	ll.updateView(false)
-	ll.pages.Add(ev.entry)
+	ll.pages.Add(entry)
 	return nil
 }
 

@@ -133,7 +133,7 @@ func (w *loaded) takeOver(ctx context.Context, cfg *Config, h *chain.Head, clock
 // enter logs an envelope that the rules admit.
 func (w *loaded) enter(ctx context.Context, env *event.Envelope) error {
 	ev, index := newAdmitted(env, env.Bytes()), w.tree.Size()
-	if err := w.ledger.add(ev); err != nil {
+	if err := w.ledger.add(ev.next(), ev.entry); err != nil {
 		return err
 	}
 	if err := w.tree.Append(ctx, [][]byte{ev.entry}, []tiles.Hash{ev.leaf}); err != nil {

@@ -43,6 +43,7 @@ var (
 	errBody       = errors.New("the body is not in the form of HTTP")
 	errMethod     = errors.New("the resource does not have this method")
 	errReading    = errors.New("a tile of the published tree can't be read")
+	errStandby    = errors.New("this instance of the log is a standby; submit the event to the active one")
 )
 
 // answers maps errors to problems. The first match counts.

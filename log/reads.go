@@ -29,6 +29,9 @@ type reads struct {
 	logger    *slog.Logger
 }
 
+// headerIndex has the index of an entry.
+const headerIndex = "Vasistas-Index"
+
 var errUnpublished = fmt.Errorf("%w: no checkpoint is published yet", errNotFound)
 
 // serveCheckpoint: tlog-tiles, "Checkpoints".
@@ -115,6 +118,13 @@ func (r *reads) serveReady(w http.ResponseWriter, err error) error {
 		return err
 	}
 	return writeText(w, "ready\n")
+}
+
+func writeText(w http.ResponseWriter, s string) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Write([]byte(s))
+	return nil
 }
 
 // acceptsGzip follows RFC 9110, section 12.5.3, as far as gzip goes.

@@ -42,7 +42,7 @@ var errNotLogged = errors.New("the event was not logged")
 // sequencer is the one writer of the engine. It gives admitted events their
 // order, drops those that are logged already, refuses those that would break a rule
 // as the next entry, gives the vault what it is to keep, and answers once an event
-// is durable and the tree was found to be what it must be.
+// is durable and the tree was checked.
 //
 // While it is in doubt about the tree it admits nothing, and reads the tree again until
 // the doubt is gone.
@@ -229,7 +229,7 @@ func (s *sequencer) enter(ctx context.Context, fresh []*submission) []sequenced 
 	}
 	var in []int
 	for i, sub := range fresh {
-		if answers[i].err = s.ledger.add(sub.admitted); answers[i].err == nil {
+		if answers[i].err = s.ledger.add(sub.next(), sub.entry); answers[i].err == nil {
 			in = append(in, i)
 		}
 	}

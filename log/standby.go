@@ -33,9 +33,6 @@ var ErrPublishedBehind = errors.New("the state has an earlier or another publish
 	"the database was restored from an older backup; the last one is still served, and no log is opened here; " +
 	"stop all instances and bring the later entries back with \"vasistas-log recover -from MIRROR\"")
 
-// errStandby: this instance admits no events.
-var errStandby = errors.New("this instance of the log is a standby; submit the event to the active one")
-
 const (
 	// standbyRefresh is the time between two reads of the published checkpoint.
 	standbyRefresh = 100 * time.Millisecond

@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,14 +19,8 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/vasistas/vasistas/internal/linger"
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
-)
-
-const (
-	// streamWindow is how many lines of one stream may be on their way.
-	streamWindow = 4096
-	// streamBytes is how many bytes those may have, without what is buffered.
-	streamBytes = 8 << 20
 )
 
 // stream is one request with NDJSON. Its lines are checked side by side, then sequenced
@@ -274,4 +269,35 @@ type patient struct {
 func (p patient) Write(b []byte) (int, error) {
 	_ = p.rc.SetWriteDeadline(time.Now().Add(p.time))
 	return p.Writer.Write(b)
+}
+
+// line is one line of an answer to NDJSON, and the answer to a single event with
+// wait=sequenced.
+type line struct {
+	Index     *uint64          `json:"index,omitempty"`
+	Leaf      string           `json:"leaf,omitempty"` // standard base64
+	Duplicate bool             `json:"duplicate,omitempty"`
+	Proof     string           `json:"proof,omitempty"` // a tlog-proof
+	Error     *problem.Problem `json:"error,omitempty"`
+}
+
+// appendLine appends the line for a result, with its line feed.
+func appendLine(b []byte, r *Result, err error) []byte {
+	var l line
+	switch {
+	case err != nil:
+		l.Error = problemOf(err)
+	case r.Proof != nil || r.Duplicate:
+		l = line{Index: &r.Index, Leaf: r.Leaf.String(), Duplicate: r.Duplicate}
+		if r.Proof != nil {
+			l.Proof = string(r.Proof.Bytes())
+		}
+	default: // the most frequent line: written without reflection
+		return fmt.Appendf(b, "{\"index\":%d,\"leaf\":%q}\n", r.Index, r.Leaf.String())
+	}
+	j, err := json.Marshal(l)
+	if err != nil {
+		panic(err) // for what has not only strings and numbers
+	}
+	return append(append(b, j...), '\n')
 }

@@ -73,16 +73,6 @@ type intake struct {
 	streams  *semaphore.Weighted
 }
 
-func newIntake(l *Log, a *admission) *intake {
-	return &intake{
-		cfg: l.cfg, admission: a, index: l.index, ledger: l.ledger, sequencer: l.sequencer, publisher: l.publisher,
-		status: l.status, metrics: l.metrics,
-		inFlight: semaphore.NewWeighted(l.cfg.MaxInFlight),
-		bytes:    semaphore.NewWeighted(l.cfg.MaxInFlightBytes),
-		streams:  semaphore.NewWeighted(int64(l.cfg.MaxStreams)),
-	}
-}
-
 // submit is [Log.Submit].
 func (in *intake) submit(ctx context.Context, submission []byte, wait Wait) (*Result, error) {
 	if err := in.status.err(); err != nil {

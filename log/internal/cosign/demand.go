@@ -11,6 +11,10 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
+// maxLines is how many signature lines a published checkpoint has at most: what
+// every reader of notes must accept (signed-note, "Format").
+const maxLines = 16
+
 // Demand is the policies that the cosignatures of a head must meet. Those of the
 // charters bind; that of the operator asks for more, and says where witnesses are.
 type Demand struct {

@@ -27,10 +27,6 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// maxLines is how many signature lines a published checkpoint has at most: what
-// every reader of notes must accept (signed-note, "Format").
-const maxLines = 16
-
 // Config configures [New].
 type Config struct {
 	Policy  *tlog.Policy // the operator's; or nil
