@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/log/recover"
-
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/recover"
 	"github.com/vasistas/vasistas/log/vault"
 )
 

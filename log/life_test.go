@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/log/state"
-
 	"github.com/vasistas/vasistas/log/tlog"
 )
 

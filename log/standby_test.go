@@ -23,15 +23,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/log/recover"
-	"github.com/vasistas/vasistas/log/state"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/trilliantest"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/pgstate"
+	"github.com/vasistas/vasistas/log/recover"
+	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/trillianx"

@@ -20,11 +20,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vasistas/vasistas/log/recover"
-
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/recover"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/trillianx"

@@ -14,12 +14,11 @@ import (
 	"log/slog"
 	"path/filepath"
 
-	"github.com/vasistas/vasistas/log/recover"
-
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/pgstate"
+	"github.com/vasistas/vasistas/log/recover"
 	"github.com/vasistas/vasistas/log/vault"
 )
 

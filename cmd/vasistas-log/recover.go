@@ -15,13 +15,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vasistas/vasistas/log/recover"
-	"github.com/vasistas/vasistas/log/state"
-
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/pgstate"
+	"github.com/vasistas/vasistas/log/recover"
+	"github.com/vasistas/vasistas/log/state"
 )
 
 // copyOf makes a client the source of a recovery.

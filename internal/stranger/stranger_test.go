@@ -19,14 +19,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/log/recover"
-
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/profile"
+	"github.com/vasistas/vasistas/log/recover"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 	"github.com/vasistas/vasistas/witness"

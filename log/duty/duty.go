@@ -41,7 +41,7 @@ type Log interface {
 	// among the reasons.
 	Submit(*event.Envelope) (wait func() error, err error)
 	// Query calls f with the ledger and its agenda, under the lock of both. f does not
-	// keep them.
+	// keep them, and calls no method of the log but Size.
 	Query(f func(*ledger.Ledger, *Agenda))
 	// Size returns the size of the tree that is durable and checked. The ledger may
 	// have more entries, which may never be stored.
