@@ -24,6 +24,7 @@ import (
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/recover"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"

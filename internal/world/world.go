@@ -32,6 +32,7 @@ import (
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/recover"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
@@ -145,7 +146,7 @@ func (w *World) Create(ctx context.Context, charter *event.Envelope) error {
 		return err
 	}
 	w.Founded = charter.LeafHash()
-	err = log.Init(ctx, log.InitConfig{StateDir: w.statePath(), Engine: engine, Keys: w.LogKeys, Charter: charter.Bytes()})
+	err = recover.Init(ctx, recover.InitConfig{StateDir: w.statePath(), Engine: engine, Keys: w.LogKeys, Charter: charter.Bytes()})
 	return errors.Join(err, engine.Close(ctx))
 }
 

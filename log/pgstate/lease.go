@@ -79,7 +79,7 @@ func (t *Term) Context() context.Context { return t.ctx }
 
 var errNotRenewed = fmt.Errorf("%w (its lease could not be renewed in time)", state.ErrOusted)
 
-// Held returns nil while the term lasts, else an error that wraps [log.ErrOusted]. It
+// Held returns nil while the term lasts, else an error that wraps [state.ErrOusted]. It
 // reads the clock, so a process that was stopped past the deadline sees that the term
 // is over.
 func (t *Term) Held() error {
