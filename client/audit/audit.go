@@ -1,14 +1,53 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
+// Package audit replays a whole log and decides whether it kept its rules.
+//
+// It promises its caller a [Report] with one of three verdicts. Clean: every entry up to
+// a head that the caller's policy accepts is proven to be in that head's tree, its
+// signatures were verified, package ledger has applied it, and no rule is broken or
+// obligation overdue. Violations: at least one is, and the report has the evidence: the
+// log's signed tree has the entry, or the log signed a fork. Undecided: the audit could
+// not tell, and the report says why. A violation decides even in an unfinished audit,
+// which claims nothing else.
+//
+// It trusts the caller's policy (C2SP tlog-policy) and, if the audit resumes, the
+// caller's snapshot, and neither the log, a mirror nor the transport. A tile that does
+// not fit the tree leaves the verdict undecided, since a mirror or a disk may have
+// damaged it. Two signed heads that contradict each other are a violation, since only
+// the log can sign them: see [client.ForkError].
+//
+// # What is checked
+//
+//   - the head, under the caller's policy and under the witness policy of the log's own
+//     charter: log signature, cosignatures, quorum;
+//   - each entry, and each tile above it up to the root;
+//   - each signature of each entry by a key that a charter names;
+//   - each rule, by ledger.Apply, in the log's order; for anchors also the cosignatures,
+//     under the charter in force;
+//   - overdue obligations, at the later of the head's logged-after time and the last time
+//     that an anchor proves. The audit uses no clock.
+//
+// # How
+//
+// It uses package replica, which works on all cores in bounded memory. A snapshot is the
+// replica's with the audit's counts, bound to the policy. A resumed audit gives the same
+// report as a replay from the start. A snapshot that does not fit is a
+// [replica.SnapshotError] among the reasons, and the audit reads nothing then.
 package audit
 
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/replica"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -152,3 +191,166 @@ type saveError struct{ err error }
 
 func (e *saveError) Error() string { return "saving the snapshot: " + e.err.Error() }
 func (e *saveError) Unwrap() error { return e.err }
+
+// report makes the report of an audit that ended with errs.
+func (a *auditor) report(errs ...error) *Report {
+	r := &Report{Complete: a.done, Resumed: a.resumed, Events: a.own.Totals.Events, Unreadable: a.own.Totals.Unreadable,
+		Signatures: a.own.Totals.Signatures, Rules: a.own.Totals.Rules, Breaches: a.own.Totals.breaches()}
+	for _, err := range errs {
+		if err != nil {
+			a.reportError(r, err)
+		}
+	}
+	if a.head != nil {
+		a.reportHead(r)
+	}
+	if a.l != nil {
+		a.reportLedger(r)
+	}
+	switch {
+	case r.Breaches > 0 || r.Overdue > 0 || r.Fork != nil:
+		r.verdict = Violations
+	case len(r.Reasons) > 0 || !r.Complete:
+		r.verdict = Undecided
+	}
+	r.Verdict = r.verdict.String()
+	return r
+}
+
+func (a *auditor) reportError(r *Report, err error) {
+	// Only evidence that convinces a third party is a violation.
+	if fork, ok := errors.AsType[*client.ForkError](err); ok && fork.Check(a.c.Policy, a.c.Origin) == nil {
+		r.Fork = fork.Evidence()
+		return
+	}
+	if is[*replica.SnapshotError](err) {
+		r.refused = err
+	}
+	r.cannot(reasonOf(err), "%w", err)
+}
+
+func (a *auditor) reportHead(r *Report) {
+	cp := a.head.Checkpoint
+	r.Log = &Log{Origin: cp.Origin, Size: cp.Size, Root: cp.Root.String()}
+	for _, k := range a.head.Logs {
+		r.Log.Keys = append(r.Log.Keys, fmt.Sprintf("%s+%08x", k.Name, k.ID))
+	}
+	for _, w := range a.head.Witnesses {
+		r.Witnesses = append(r.Witnesses, Witness{w.Witness.Name, fmt.Sprintf("%s+%08x", w.Witness.Key.Name, w.Witness.Key.ID), formatTime(w.Time)})
+	}
+	if a.c.Policy.NeedsWitnesses() {
+		r.ExistedBefore, r.LoggedAfter = formatTime(a.head.ExistedBefore), formatTime(a.head.LoggedAfter)
+	}
+}
+
+func (a *auditor) reportLedger(r *Report) {
+	r.Audited, r.Anchored = a.l.Size(), a.l.Anchored()
+	if a.done && r.Audited == 0 {
+		r.cannot(ReasonEmpty, "the log has no entries, not even a charter")
+		return
+	}
+	c := a.l.Charter()
+	var byCharter *tlog.Verified
+	if c != nil {
+		r.Log.Founded = a.l.CharterAt(1).Leaf.String()
+		r.Charter = &Charter{Version: c.Version, Rules: c.Rules, Profile: c.Profile.ID, Index: c.Index, Leaf: c.Leaf.String()}
+		if a.done {
+			var err error
+			byCharter, err = c.Witnesses.Verify(a.head.Checkpoint, a.l.Origin())
+			if r.Charter.Met = err == nil; err != nil {
+				r.cannot(ReasonCharter, "the head meets your policy, but not the witness policy of the log's own charter: %w", err)
+			}
+		}
+	}
+	now := a.now(byCharter)
+	a.reportBreaches(r, now)
+	if !a.done || c == nil {
+		return
+	}
+	if now.IsZero() {
+		r.cannot(ReasonTime, "neither cosignatures nor anchors prove a time, so overdue obligations are unknown")
+		return
+	}
+	a.reportOverdue(r, now)
+}
+
+// now returns the latest time that is proven to be past, zero if there is none.
+func (a *auditor) now(byCharter *tlog.Verified) time.Time {
+	after := a.head.LoggedAfter
+	if !a.c.Policy.NeedsWitnesses() && byCharter != nil {
+		after = byCharter.LoggedAfter
+	}
+	now := a.l.Time()
+	if after > 0 && after < 1<<40 && time.Unix(int64(after), 0).After(now) {
+		now = time.Unix(int64(after), 0).UTC()
+	}
+	return now
+}
+
+func (a *auditor) reportBreaches(r *Report, now time.Time) {
+	for _, bar := range a.l.Barred("", now) {
+		b := bar.Breach
+		if b == nil {
+			continue
+		}
+		r.Unclosed = append(r.Unclosed, Breach{Rule: b.Rule, Way: b.Code, Index: b.Index, Last: b.Last, Count: b.Count,
+			By: b.By, Text: b.Text(), Cure: b.Cure, ClosedBy: b.ClosedBy()})
+	}
+}
+
+func (a *auditor) reportOverdue(r *Report, now time.Time) {
+	overdue := a.l.Overdue(now)
+	r.OverdueAt, r.Overdue = now.Format(time.RFC3339), uint64(len(overdue))
+	for _, o := range overdue[:min(len(overdue), maxOwed)] {
+		r.Owed = append(r.Owed, Obligation{Rule: o.Rule, Way: o.Code, Index: o.Index, By: o.Debtor,
+			Due: o.Due.Format(time.RFC3339), Late: o.Late.Format(time.RFC3339), Text: o.Text(), Cure: o.Cure,
+			Auditors: o.Auditors, Custodian: o.Custodian})
+	}
+	add := func(who, auditor string) {
+		b := Bar{Who: who}
+		for _, bar := range a.l.Barred(auditor, now) {
+			if bar.Breach != nil {
+				b.Breaches++
+			} else {
+				b.Overdue++
+			}
+		}
+		if b.Breaches+b.Overdue > 0 {
+			r.Bars = append(r.Bars, b)
+		}
+	}
+	add("gates", "")
+	for _, p := range a.l.Charter().Parties {
+		if p.Role == event.RoleAuditor {
+			add("auditor "+p.Name, p.Name)
+		}
+	}
+	slices.SortFunc(r.Bars, func(a, b Bar) int { return b.Breaches + b.Overdue - a.Breaches - a.Overdue })
+}
+
+func reasonOf(err error) string {
+	switch {
+	case is[*replica.SnapshotError](err), is[*saveError](err):
+		return ReasonSnapshot
+	case errors.Is(err, context.Canceled):
+		return ReasonInterrupted
+	case is[*client.RollbackError](err):
+		return ReasonRollback
+	case is[*tlog.CorruptError](err), errors.Is(err, tiles.ErrProof), errors.Is(err, tlog.ErrMalformed):
+		return ReasonCorrupt
+	case errors.Is(err, ledger.ErrRules):
+		return ReasonRules
+	case errors.Is(err, client.ErrNoPolicy), errors.Is(err, tlog.ErrNoQuorum), errors.Is(err, tlog.ErrUnknownLog), errors.Is(err, tlog.ErrBadSignature):
+		return ReasonPolicy
+	}
+	return ReasonUnreadable
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+func formatTime(t uint64) string {
+	return time.Unix(int64(min(t, 1<<40)), 0).UTC().Format(time.RFC3339)
+}

@@ -4,19 +4,15 @@
 package audit
 
 import (
-	"context"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/client/replica"
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
-	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Verdict is the result of an audit, and the exit code of the command.
@@ -174,169 +170,101 @@ func (r *Report) Result() Verdict { return r.verdict }
 // Refused returns why the snapshot was refused, in which case the audit read nothing.
 func (r *Report) Refused() error { return r.refused }
 
-// report makes the report of an audit that ended with errs.
-func (a *auditor) report(errs ...error) *Report {
-	r := &Report{Complete: a.done, Resumed: a.resumed, Events: a.own.Totals.Events, Unreadable: a.own.Totals.Unreadable,
-		Signatures: a.own.Totals.Signatures, Rules: a.own.Totals.Rules, Breaches: a.own.Totals.breaches()}
-	for _, err := range errs {
-		if err != nil {
-			a.reportError(r, err)
-		}
-	}
-	if a.head != nil {
-		a.reportHead(r)
-	}
-	if a.l != nil {
-		a.reportLedger(r)
-	}
-	switch {
-	case r.Breaches > 0 || r.Overdue > 0 || r.Fork != nil:
-		r.verdict = Violations
-	case len(r.Reasons) > 0 || !r.Complete:
-		r.verdict = Undecided
-	}
-	r.Verdict = r.verdict.String()
-	return r
-}
-
 func (r *Report) cannot(code, format string, args ...any) {
 	r.Reasons = append(r.Reasons, Reason{code, fmt.Errorf(format, args...)})
 }
 
-func (a *auditor) reportError(r *Report, err error) {
-	// Only evidence that convinces a third party is a violation.
-	if fork, ok := errors.AsType[*client.ForkError](err); ok && fork.Check(a.c.Policy, a.c.Origin) == nil {
-		r.Fork = fork.Evidence()
+// maxListed bounds the list of violations of one way to break a rule; all are counted.
+const maxListed = 64
+
+// totals are the counts of the entries below a size. They are part of a snapshot, so
+// their JSON is stable.
+type totals struct {
+	Events     map[string]uint64 `json:"events,omitempty"` // by type
+	Unreadable uint64            `json:"unreadable"`       // entries that are no events
+	Signatures Signatures        `json:"signatures"`
+	Rules      []Rule            `json:"rules,omitempty"` // sorted
+}
+
+// Signatures counts the signatures of all entries.
+type Signatures struct {
+	Valid   uint64 `json:"valid"`
+	Invalid uint64 `json:"invalid"`
+	Unknown uint64 `json:"unknown"` // of keys that no earlier charter named
+}
+
+// Rule has the violations of one way to break a rule.
+type Rule struct {
+	Rule   string    `json:"rule"`
+	Way    string    `json:"way"`
+	Kind   string    `json:"kind"`   // breach, or "no effect"
+	Count  uint64    `json:"count"`  // all of them
+	Listed []Finding `json:"listed"` // the first 64
+}
+
+// Finding is a violation.
+type Finding struct {
+	Index uint64           `json:"index"` // the entry at fault
+	Seen  uint64           `json:"seen"`  // the entry that revealed it
+	By    string           `json:"by"`    // the responsible party
+	About *event.Reference `json:"about,omitempty"`
+	Text  string           `json:"text"`
+	Cure  string           `json:"cure,omitempty"` // absent: nothing cures it
+}
+
+// add counts an applied entry and the violations that it revealed.
+func (t *totals) add(l *ledger.Ledger, e *ledger.Entry, violations []*ledger.Violation) {
+	if e.Envelope == nil {
+		t.Unreadable++
+	} else {
+		if t.Events == nil {
+			t.Events = make(map[string]uint64)
+		}
+		t.Events[string(e.Envelope.Event.Type)]++
+	}
+	for i, state := range e.Signatures {
+		switch {
+		case l.Key(e.Envelope.Signatures[i].KeyID) == nil:
+			t.Signatures.Unknown++
+		case state == ledger.Good:
+			t.Signatures.Valid++
+		default:
+			t.Signatures.Invalid++
+		}
+	}
+	for _, v := range violations {
+		t.addViolation(v)
+	}
+}
+
+func (t *totals) addViolation(v *ledger.Violation) {
+	i, ok := slices.BinarySearchFunc(t.Rules, v, func(r Rule, v *ledger.Violation) int {
+		return cmp.Or(cmp.Compare(r.Rule, v.Rule), cmp.Compare(r.Way, v.Code), cmp.Compare(r.Kind, v.Kind.String()))
+	})
+	if !ok {
+		t.Rules = slices.Insert(t.Rules, i, Rule{Rule: v.Rule, Way: v.Code, Kind: v.Kind.String()})
+	}
+	r := &t.Rules[i]
+	if r.Count++; r.Count > maxListed {
 		return
 	}
-	if is[*replica.SnapshotError](err) {
-		r.refused = err
-	}
-	r.cannot(reasonOf(err), "%w", err)
+	r.Listed = append(r.Listed, Finding{Index: v.Index, Seen: v.Seen, By: v.By, About: v.About, Text: v.Text(), Cure: v.Cure})
 }
 
-func is[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
+func (t *totals) entries() uint64 {
+	n := t.Unreadable
+	for _, c := range t.Events {
+		n += c
+	}
+	return n
 }
 
-func reasonOf(err error) string {
-	switch {
-	case is[*replica.SnapshotError](err), is[*saveError](err):
-		return ReasonSnapshot
-	case errors.Is(err, context.Canceled):
-		return ReasonInterrupted
-	case is[*client.RollbackError](err):
-		return ReasonRollback
-	case is[*tlog.CorruptError](err), errors.Is(err, tiles.ErrProof), errors.Is(err, tlog.ErrMalformed):
-		return ReasonCorrupt
-	case errors.Is(err, ledger.ErrRules):
-		return ReasonRules
-	case errors.Is(err, client.ErrNoPolicy), errors.Is(err, tlog.ErrNoQuorum), errors.Is(err, tlog.ErrUnknownLog), errors.Is(err, tlog.ErrBadSignature):
-		return ReasonPolicy
-	}
-	return ReasonUnreadable
-}
-
-func (a *auditor) reportHead(r *Report) {
-	cp := a.head.Checkpoint
-	r.Log = &Log{Origin: cp.Origin, Size: cp.Size, Root: cp.Root.String()}
-	for _, k := range a.head.Logs {
-		r.Log.Keys = append(r.Log.Keys, fmt.Sprintf("%s+%08x", k.Name, k.ID))
-	}
-	for _, w := range a.head.Witnesses {
-		r.Witnesses = append(r.Witnesses, Witness{w.Witness.Name, fmt.Sprintf("%s+%08x", w.Witness.Key.Name, w.Witness.Key.ID), formatTime(w.Time)})
-	}
-	if a.c.Policy.NeedsWitnesses() {
-		r.ExistedBefore, r.LoggedAfter = formatTime(a.head.ExistedBefore), formatTime(a.head.LoggedAfter)
-	}
-}
-
-func (a *auditor) reportLedger(r *Report) {
-	r.Audited, r.Anchored = a.l.Size(), a.l.Anchored()
-	if a.done && r.Audited == 0 {
-		r.cannot(ReasonEmpty, "the log has no entries, not even a charter")
-		return
-	}
-	c := a.l.Charter()
-	var byCharter *tlog.Verified
-	if c != nil {
-		r.Log.Founded = a.l.CharterAt(1).Leaf.String()
-		r.Charter = &Charter{Version: c.Version, Rules: c.Rules, Profile: c.Profile.ID, Index: c.Index, Leaf: c.Leaf.String()}
-		if a.done {
-			var err error
-			byCharter, err = c.Witnesses.Verify(a.head.Checkpoint, a.l.Origin())
-			if r.Charter.Met = err == nil; err != nil {
-				r.cannot(ReasonCharter, "the head meets your policy, but not the witness policy of the log's own charter: %w", err)
-			}
+func (t *totals) breaches() uint64 {
+	n := uint64(0)
+	for i := range t.Rules {
+		if t.Rules[i].Kind == ledger.KindBreach.String() {
+			n += t.Rules[i].Count
 		}
 	}
-	now := a.now(byCharter)
-	a.reportBreaches(r, now)
-	if !a.done || c == nil {
-		return
-	}
-	if now.IsZero() {
-		r.cannot(ReasonTime, "neither cosignatures nor anchors prove a time, so overdue obligations are unknown")
-		return
-	}
-	a.reportOverdue(r, now)
-}
-
-// now returns the latest time that is proven to be past, zero if there is none.
-func (a *auditor) now(byCharter *tlog.Verified) time.Time {
-	after := a.head.LoggedAfter
-	if !a.c.Policy.NeedsWitnesses() && byCharter != nil {
-		after = byCharter.LoggedAfter
-	}
-	now := a.l.Time()
-	if after > 0 && after < 1<<40 && time.Unix(int64(after), 0).After(now) {
-		now = time.Unix(int64(after), 0).UTC()
-	}
-	return now
-}
-
-func (a *auditor) reportBreaches(r *Report, now time.Time) {
-	for _, bar := range a.l.Barred("", now) {
-		b := bar.Breach
-		if b == nil {
-			continue
-		}
-		r.Unclosed = append(r.Unclosed, Breach{Rule: b.Rule, Way: b.Code, Index: b.Index, Last: b.Last, Count: b.Count,
-			By: b.By, Text: b.Text(), Cure: b.Cure, ClosedBy: b.ClosedBy()})
-	}
-}
-
-func (a *auditor) reportOverdue(r *Report, now time.Time) {
-	overdue := a.l.Overdue(now)
-	r.OverdueAt, r.Overdue = now.Format(time.RFC3339), uint64(len(overdue))
-	for _, o := range overdue[:min(len(overdue), maxOwed)] {
-		r.Owed = append(r.Owed, Obligation{Rule: o.Rule, Way: o.Code, Index: o.Index, By: o.Debtor,
-			Due: o.Due.Format(time.RFC3339), Late: o.Late.Format(time.RFC3339), Text: o.Text(), Cure: o.Cure,
-			Auditors: o.Auditors, Custodian: o.Custodian})
-	}
-	add := func(who, auditor string) {
-		b := Bar{Who: who}
-		for _, bar := range a.l.Barred(auditor, now) {
-			if bar.Breach != nil {
-				b.Breaches++
-			} else {
-				b.Overdue++
-			}
-		}
-		if b.Breaches+b.Overdue > 0 {
-			r.Bars = append(r.Bars, b)
-		}
-	}
-	add("gates", "")
-	for _, p := range a.l.Charter().Parties {
-		if p.Role == event.RoleAuditor {
-			add("auditor "+p.Name, p.Name)
-		}
-	}
-	slices.SortFunc(r.Bars, func(a, b Bar) int { return b.Breaches + b.Overdue - a.Breaches - a.Overdue })
-}
-
-func formatTime(t uint64) string {
-	return time.Unix(int64(min(t, 1<<40)), 0).UTC().Format(time.RFC3339)
+	return n
 }

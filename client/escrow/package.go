@@ -5,6 +5,8 @@ package escrow
 
 import (
 	"bytes"
+	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -15,6 +17,8 @@ import (
 	"strings"
 
 	"filippo.io/age"
+	"github.com/cloudflare/circl/secretsharing"
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -295,4 +299,153 @@ func parseStanza(s *age.Stanza, index, n int) (*part, *Package, error) {
 	q.notice = bytes.Clone(s.Body[2 : 2+one])
 	q.sealed = bytes.Clone(s.Body[2+one:])
 	return q, p, nil
+}
+
+// OpenNotice opens part one of the stanza for this holder's key, and checks that it has
+// the package's account. A gate opens part one before it signs a release: part one does
+// not help to open the file. Errors wrap ErrNotMine, ErrOpen, ErrKey or ErrMalformed.
+func (p *Package) OpenNotice(h KeyHolder, g *Group) (*NoticePart, error) {
+	index, err := p.mine(h, g)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := h.Open(ForNotice, p.info(ForNotice, g, index), p.parts[index-1].notice)
+	if err != nil {
+		return nil, fmt.Errorf("part one: %w", err)
+	}
+	n, err := decodeNoticePart(plain)
+	if err != nil {
+		return nil, err
+	}
+	if d, err := n.Account.Digest(); err != nil || d != p.account {
+		return nil, malformed("part one opens another account than the package names")
+	}
+	return n, nil
+}
+
+// OpenShare opens part two of the stanza for this holder's key, the share. A gate opens
+// it last. Errors are OpenNotice's, and ErrShare.
+func (p *Package) OpenShare(h KeyHolder, g *Group) (*Share, error) {
+	index, err := p.mine(h, g)
+	if err != nil {
+		return nil, err
+	}
+	b, err := h.Open(ForShare, p.info(ForShare, g, index), p.parts[index-1].sealed)
+	if err != nil {
+		return nil, fmt.Errorf("part two: %w", err)
+	}
+	return p.newShare(index, b)
+}
+
+// mine returns the index of the holder's share. Group, threshold and number of shares must
+// be g's.
+func (p *Package) mine(h KeyHolder, g *Group) (int, error) {
+	if p.group != g.digest {
+		return 0, fmt.Errorf("%w: the package is for another group than %s of %q", ErrNotMine, g.id, g.origin)
+	}
+	if p.threshold != g.threshold || len(p.parts) != len(g.members) {
+		return 0, fmt.Errorf("%w: the package takes %d of %d shares, and the group %d of %d", ErrNotMine, p.threshold, len(p.parts), g.threshold, len(g.members))
+	}
+	hash, err := KeyHash(h.Public())
+	if err != nil {
+		return 0, err
+	}
+	if i := slices.IndexFunc(p.parts, func(q part) bool { return q.key == hash }); i >= 0 {
+		return i + 1, nil
+	}
+	return 0, fmt.Errorf("%w: none of its stanzas is for this gate's key", ErrNotMine)
+}
+
+// info returns the bound fields of a part. Part two is bound to part one, so that part one
+// can't be exchanged for one with another notice key. The group's id and numbers are g's,
+// not the stanza's claims.
+func (p *Package) info(purpose Purpose, g *Group, index int) []byte {
+	q := &p.parts[index-1]
+	parts := [][]byte{
+		[]byte(g.origin), []byte(g.id), number(uint64(g.threshold)), number(uint64(len(g.members))),
+		number(uint64(index)), q.key[:], p.nonce[:], p.account[:],
+	}
+	if purpose == ForShare {
+		h := sha256.Sum256(q.notice)
+		parts = append(parts, h[:])
+	}
+	return labelled(string(purpose), parts...)
+}
+
+// commitment returns the hash of a share, by which the package names it. A share is
+// random, so the hash does not reveal it.
+func (p *Package) commitment(index int, s share) event.Digest {
+	return sha256.Sum256(labelled("vasistas share commitment v1", p.nonce[:], number(uint64(index)), s[:]))
+}
+
+// fileKeyCipher derives the cipher of the file key from the secret. The key is bound to
+// all arguments of the stanzas and encrypts one message, so the nonce may be zero.
+func (p *Package) fileKeyCipher(secret share) (cipher.AEAD, error) {
+	parts := [][]byte{p.group[:], number(uint64(p.threshold)), number(uint64(len(p.parts))), p.nonce[:], p.account[:]}
+	for i := range p.parts {
+		parts = append(parts, p.parts[i].key[:], p.parts[i].share[:])
+	}
+	key, err := hkdf.Key(sha256.New, secret[:], nil, string(labelled("vasistas file key v1", parts...)), chacha20poly1305.KeySize)
+	if err != nil {
+		return nil, err
+	}
+	return chacha20poly1305.New(key)
+}
+
+// newShare returns an error unless b is the share that the package names.
+func (p *Package) newShare(index int, b []byte) (*Share, error) {
+	if index < 1 || index > len(p.parts) || len(b) != shareSize {
+		return nil, fmt.Errorf("%w: %d bytes for share %d of %d", ErrShare, len(b), index, len(p.parts))
+	}
+	s := &Share{index, share(b), p.digest}
+	if p.commitment(index, s.value) != p.parts[index-1].share {
+		return nil, fmt.Errorf("%w: share %d is not the one whose hash the package has", ErrShare, index)
+	}
+	if _, err := scalarOf(s.value); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// FileKey combines shares, of which it needs the threshold. It never returns a wrong file
+// key: a [Share] is one that the package names, and if the package's maker made shares
+// that don't fit together, the error wraps ErrOpen.
+func (p *Package) FileKey(shares []*Share) ([]byte, error) {
+	var use []secretsharing.Share
+	var seen []int
+	for _, s := range shares {
+		if s.of != p.digest {
+			return nil, fmt.Errorf("%w: share %d is of another package", ErrShare, s.index)
+		}
+		// circl divides by the difference of two ids, and panics if it is zero.
+		if slices.Contains(seen, s.index) || len(use) == p.threshold {
+			continue
+		}
+		seen = append(seen, s.index)
+		x, err := scalarOf(s.value)
+		if err != nil {
+			return nil, err
+		}
+		use = append(use, secretsharing.Share{ID: field.NewScalar().SetUint64(uint64(s.index)), Value: x})
+	}
+	if len(use) < p.threshold {
+		return nil, fmt.Errorf("escrow: %d shares, and %d are needed", len(use), p.threshold)
+	}
+	x, err := secretsharing.Recover(uint(p.threshold-1), use)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrShare, err)
+	}
+	secret, err := bytesOf(x)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := p.fileKeyCipher(secret)
+	if err != nil {
+		return nil, err
+	}
+	key, err := aead.Open(nil, make([]byte, aead.NonceSize()), p.wrapped[:], nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the package was made with shares that don't fit together", ErrOpen)
+	}
+	return key, nil
 }

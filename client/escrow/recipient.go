@@ -4,18 +4,169 @@
 package escrow
 
 import (
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"filippo.io/age"
-	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/vasistas/vasistas/log/event"
 )
+
+// maxMembers bounds the custodians of a group, like a charter's.
+const maxMembers = 32
+
+// A Group is a custodian group of a charter. NewGroup makes it; it is immutable.
+type Group struct {
+	origin    string
+	id        string
+	threshold int
+	members   []Member
+	digest    event.Digest
+}
+
+// A Member is one custodian of a group.
+type Member struct {
+	Index int             // of its shares, from 1
+	Name  string          // of the custodian
+	Keys  []event.HPKEKey // its gate's, at most one of each KEM, all checked
+}
+
+// NewGroup returns a group of a log's charter. It refuses malformed keys and those of low
+// order, which the charter's signers may have missed.
+func NewGroup(origin string, ch *event.Charter, id string) (*Group, error) {
+	g := ch.Group(id)
+	if g == nil {
+		return nil, fmt.Errorf("escrow: the charter of %q has no custodian group %q", origin, id)
+	}
+	n := len(g.Members)
+	if err := checkName("origin", origin); err != nil {
+		return nil, err
+	}
+	if n == 0 || n > maxMembers || g.Threshold == 0 || g.Threshold > uint64(n) {
+		return nil, malformed("group %s: %d of %d shares", g.ID, g.Threshold, n)
+	}
+	out := &Group{origin: origin, id: g.ID, threshold: int(g.Threshold)}
+	for i, name := range g.Members {
+		p := ch.Party(event.RoleCustodian, name)
+		if p == nil || len(p.Gates) == 0 {
+			return nil, malformed("group %s: %s is no custodian with a gate", g.ID, name)
+		}
+		for _, k := range p.Gates {
+			if err := CheckKey(k); err != nil {
+				return nil, fmt.Errorf("the gate of custodian %s: %w", name, err)
+			}
+		}
+		out.members = append(out.members, Member{i + 1, name, p.Gates})
+	}
+	out.digest = groupDigest(origin, g.ID, out.threshold, n)
+	return out, nil
+}
+
+// groupDigest returns the digest by which packages name a group.
+func groupDigest(origin, id string, t, n int) event.Digest {
+	return sha256.Sum256(labelled("vasistas group v1", []byte(origin), []byte(id), number(uint64(t)), number(uint64(n))))
+}
+
+// Origin returns the origin of the group's log.
+func (g *Group) Origin() string { return g.origin }
+
+// ID returns the group's id in the charter.
+func (g *Group) ID() string { return g.id }
+
+// Threshold returns how many shares are needed to open.
+func (g *Group) Threshold() int { return g.threshold }
+
+// Members returns the custodians in the order of their shares.
+func (g *Group) Members() []Member { return slices.Clone(g.members) }
+
+// Digest returns the digest by which packages name the group. It covers origin, id,
+// threshold and number of members, not their names.
+func (g *Group) Digest() event.Digest { return g.digest }
+
+func (m *Member) key(kem event.KEM) (event.HPKEKey, error) {
+	if i := slices.IndexFunc(m.Keys, func(k event.HPKEKey) bool { return k.KEM == kem }); i >= 0 {
+		return m.Keys[i], nil
+	}
+	return event.HPKEKey{}, fmt.Errorf("%w: the gate of custodian %s has no %s key", ErrKey, m.Name, kem)
+}
+
+// maxAddressSize bounds an address in bytes, so that its Bech32 fits into a line of a
+// recipients file, of 8,192 characters.
+const maxAddressSize = 4096
+
+// An Address is the content of a recipient string: all that escrowing a file needs,
+// except the custodians' keys, which the charter has. It has the account, so that a
+// plug-in can't take another file's account for it.
+type Address struct {
+	Origin  string
+	Group   string
+	KEM     event.KEM     // of the gates' keys
+	Notice  event.HPKEKey // the subject's notice key of one period
+	Account string
+}
+
+type addressText struct {
+	Account blob          `json:"account"`
+	Group   string        `json:"group"`
+	KEM     event.KEM     `json:"kem"`
+	Notice  event.HPKEKey `json:"notice"`
+	Origin  string        `json:"origin"`
+}
+
+// Bytes checks and encodes the address.
+func (a *Address) Bytes() ([]byte, error) {
+	if err := a.check(); err != nil {
+		return nil, err
+	}
+	b, err := encode(addressText{Account: blob(a.Account), Group: a.Group, KEM: a.KEM, Notice: a.Notice, Origin: a.Origin})
+	if err == nil && len(b) > maxAddressSize {
+		err = malformed("an address of %d bytes, at most %d", len(b), maxAddressSize)
+	}
+	return b, err
+}
+
+func (a *Address) check() error {
+	if err := checkName("origin", a.Origin); err != nil {
+		return err
+	}
+	if err := checkName("group", a.Group); err != nil {
+		return err
+	}
+	if suite(a.KEM) == nil {
+		return fmt.Errorf("%w: unknown KEM %q", ErrKey, a.KEM)
+	}
+	if err := checkAccount(event.NewOpening(accountName, event.Text(a.Account))); err != nil {
+		return err
+	}
+	if err := CheckKey(a.Notice); err != nil {
+		return fmt.Errorf("the notice key: %w", err)
+	}
+	return nil
+}
+
+// ParseAddress parses exactly what Bytes returns.
+func ParseAddress(b []byte) (*Address, error) {
+	var t addressText
+	if err := decode(b, maxAddressSize, &t); err != nil {
+		return nil, fmt.Errorf("address: %w", err)
+	}
+	a := &Address{Origin: t.Origin, Group: t.Group, KEM: t.KEM, Account: string(t.Account), Notice: t.Notice}
+	if err := a.check(); err != nil {
+		return nil, fmt.Errorf("address: %w", err)
+	}
+	return a, nil
+}
+
+// Recipient returns a recipient with the keys of g, which must be the address's group.
+func (a *Address) Recipient(g *Group) (*Recipient, error) {
+	if g.origin != a.Origin || g.id != a.Group {
+		return nil, fmt.Errorf("%w: the address names group %s of %q, not %s of %q", ErrNotMine, a.Group, a.Origin, g.id, g.origin)
+	}
+	return NewRecipient(g, a.KEM, a.Notice, a.Account)
+}
 
 // A Recipient encrypts to a custodian group. It is immutable and safe for concurrent
 // use.
@@ -129,42 +280,6 @@ func (r *Recipient) part(p *Package, index int, account event.Opening, s share) 
 	}
 	q.sealed, err = seal(key, p.info(ForShare, r.group, index), s[:])
 	return err
-}
-
-// info returns the bound fields of a part. Part two is bound to part one, so that part one
-// can't be exchanged for one with another notice key. The group's id and numbers are g's,
-// not the stanza's claims.
-func (p *Package) info(purpose Purpose, g *Group, index int) []byte {
-	q := &p.parts[index-1]
-	parts := [][]byte{
-		[]byte(g.origin), []byte(g.id), number(uint64(g.threshold)), number(uint64(len(g.members))),
-		number(uint64(index)), q.key[:], p.nonce[:], p.account[:],
-	}
-	if purpose == ForShare {
-		h := sha256.Sum256(q.notice)
-		parts = append(parts, h[:])
-	}
-	return labelled(string(purpose), parts...)
-}
-
-// commitment returns the hash of a share, by which the package names it. A share is
-// random, so the hash does not reveal it.
-func (p *Package) commitment(index int, s share) event.Digest {
-	return sha256.Sum256(labelled("vasistas share commitment v1", p.nonce[:], number(uint64(index)), s[:]))
-}
-
-// fileKeyCipher derives the cipher of the file key from the secret. The key is bound to
-// all arguments of the stanzas and encrypts one message, so the nonce may be zero.
-func (p *Package) fileKeyCipher(secret share) (cipher.AEAD, error) {
-	parts := [][]byte{p.group[:], number(uint64(p.threshold)), number(uint64(len(p.parts))), p.nonce[:], p.account[:]}
-	for i := range p.parts {
-		parts = append(parts, p.parts[i].key[:], p.parts[i].share[:])
-	}
-	key, err := hkdf.Key(sha256.New, secret[:], nil, string(labelled("vasistas file key v1", parts...)), chacha20poly1305.KeySize)
-	if err != nil {
-		return nil, err
-	}
-	return chacha20poly1305.New(key)
 }
 
 // A NoticePart is part one of a stanza: the addressee of a notice.

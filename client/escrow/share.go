@@ -6,7 +6,6 @@ package escrow
 import (
 	"crypto/rand"
 	"fmt"
-	"slices"
 
 	"github.com/cloudflare/circl/group"
 	"github.com/cloudflare/circl/secretsharing"
@@ -80,60 +79,12 @@ func (s Share) GoString() string { return s.String() }
 // Index returns the share's index, from 1.
 func (s *Share) Index() int { return s.index }
 
-// newShare returns an error unless b is the share that the package names.
-func (p *Package) newShare(index int, b []byte) (*Share, error) {
-	if index < 1 || index > len(p.parts) || len(b) != shareSize {
-		return nil, fmt.Errorf("%w: %d bytes for share %d of %d", ErrShare, len(b), index, len(p.parts))
-	}
-	s := &Share{index, share(b), p.digest}
-	if p.commitment(index, s.value) != p.parts[index-1].share {
-		return nil, fmt.Errorf("%w: share %d is not the one whose hash the package has", ErrShare, index)
-	}
-	if _, err := scalarOf(s.value); err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-// FileKey combines shares, of which it needs the threshold. It never returns a wrong file
-// key: a [Share] is one that the package names, and if the package's maker made shares
-// that don't fit together, the error wraps ErrOpen.
-func (p *Package) FileKey(shares []*Share) ([]byte, error) {
-	var use []secretsharing.Share
-	var seen []int
-	for _, s := range shares {
-		if s.of != p.digest {
-			return nil, fmt.Errorf("%w: share %d is of another package", ErrShare, s.index)
-		}
-		// circl divides by the difference of two ids, and panics if it is zero.
-		if slices.Contains(seen, s.index) || len(use) == p.threshold {
-			continue
-		}
-		seen = append(seen, s.index)
-		x, err := scalarOf(s.value)
-		if err != nil {
-			return nil, err
-		}
-		use = append(use, secretsharing.Share{ID: field.NewScalar().SetUint64(uint64(s.index)), Value: x})
-	}
-	if len(use) < p.threshold {
-		return nil, fmt.Errorf("escrow: %d shares, and %d are needed", len(use), p.threshold)
-	}
-	x, err := secretsharing.Recover(uint(p.threshold-1), use)
+// Seal re-encrypts a share to the recipient.
+func (s *Share) Seal(d *Delivery) (SealedShare, error) {
+	info, err := d.info(s.index, s.of)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrShare, err)
+		return SealedShare{}, err
 	}
-	secret, err := bytesOf(x)
-	if err != nil {
-		return nil, err
-	}
-	aead, err := p.fileKeyCipher(secret)
-	if err != nil {
-		return nil, err
-	}
-	key, err := aead.Open(nil, make([]byte, aead.NonceSize()), p.wrapped[:], nil)
-	if err != nil {
-		return nil, fmt.Errorf("%w: the package was made with shares that don't fit together", ErrOpen)
-	}
-	return key, nil
+	b, err := seal(d.Recipient, info, s.value[:])
+	return SealedShare{Package: s.of, Sealed: b}, err
 }

@@ -4,9 +4,14 @@
 package gate
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -270,4 +275,186 @@ func (f *follower) contains(ctx context.Context, cp *tlog.Checkpoint) error {
 		return fmt.Errorf("the checkpoint has the root %x at size %d, and the log has %x", cp.Root, cp.Size, root)
 	}
 	return f.fork(err)
+}
+
+// record writes a head and the trusted charter to the register.
+func (f *follower) record(head *tlog.Verified) error {
+	r := headRecord{Gate: f.cfg.Signer.KeyID(), Trusted: f.trusted.index, Leaf: f.trusted.leaf}
+	if head != nil {
+		r.Checkpoint = string(head.Checkpoint.Bytes())
+	}
+	old, err := f.register.Load()
+	if err != nil {
+		return err
+	}
+	next := r.bytes()
+	if bytes.Equal(old, next) {
+		return nil
+	}
+	return f.register.CompareAndSwap(old, next)
+}
+
+// load loads the register and the snapshot. The log's own signature binds later heads to
+// extend the recorded one; cosignatures count again from the next head on.
+func (f *follower) load(dir string) error {
+	value, err := f.register.Load()
+	if err != nil {
+		return err
+	}
+	r, err := parseHeadRecord(value)
+	if err != nil {
+		return err
+	}
+	if r.Gate != f.cfg.Signer.KeyID() {
+		return fmt.Errorf("the state in %s is that of another gate, with the key %s", dir, r.Gate)
+	}
+	f.trusted = trust{index: r.Trusted, leaf: r.Leaf}
+	if f.client, err = f.dial(); err != nil {
+		return err
+	}
+	c := replica.Config{Client: f.client, Origin: f.cfg.Origin, Use: "gate"}
+	if r.Checkpoint != "" {
+		if c.Known, err = tlog.ParseCheckpoint([]byte(r.Checkpoint)); err != nil {
+			return err
+		}
+		f.snapshot(filepath.Join(dir, ledgerFile), c)
+	}
+	if f.replica == nil {
+		if f.replica, err = replica.New(c); err != nil {
+			return err
+		}
+	}
+	f.ledger = f.replica.Ledger()
+	if f.ledger.Charter() != nil {
+		if err := errors.Join(f.newKeys(), f.updateTrust()); err != nil {
+			return err
+		}
+	}
+	if c.Known != nil {
+		_, err = f.client.Signed(c.Known.Bytes())
+	}
+	return err
+}
+
+// snapshot loads a saved ledger. If it is missing or damaged, the gate replays the log. A
+// loaded ledger is compared with the log's tree before a head counts.
+func (f *follower) snapshot(name string, c replica.Config) {
+	var r *replica.Replica
+	var err error
+	if c.Snapshot, err = os.ReadFile(name); errors.Is(err, fs.ErrNotExist) {
+		return
+	} else if err == nil {
+		r, err = replica.New(c)
+	}
+	if err == nil {
+		if first := r.Ledger().CharterAt(1); first == nil || first.Leaf != f.cfg.Founded {
+			err = errors.New("it is of another log")
+		}
+	}
+	if err != nil {
+		f.cfg.Logger.Warn("the ledger's snapshot is unusable; replaying the log", "err", err)
+		return
+	}
+	f.replica, f.saved = r, r.Ledger().Size()
+}
+
+// save writes a snapshot of the ledger, if it has grown by at least every entries.
+func (f *follower) save(dir string, every uint64) error {
+	size := f.ledger.Size()
+	if f.head == nil || size != f.head.Checkpoint.Size || size-f.saved < every {
+		return nil
+	}
+	out, err := f.replica.Snapshot()
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(filepath.Join(dir, ledgerFile), out, 0o600); err != nil {
+		return err
+	}
+	f.saved = size
+	return nil
+}
+
+// evidence writes the evidence of the first fork.
+func (f *follower) evidence(fork *client.ForkError) error {
+	raw, err := json.MarshalIndent(fork.Evidence(), "", "  ")
+	if err != nil {
+		return err
+	}
+	if err = durable.CreateFile(filepath.Join(f.cfg.Dir, forkFile), append(raw, '\n'), 0o600); errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+func (f *follower) addKey(k *tlog.VerifierKey) {
+	if !slices.ContainsFunc(f.keys, func(o *tlog.VerifierKey) bool { return o.String() == k.String() }) {
+		f.keys = append(f.keys, k)
+	}
+}
+
+// updateTrust trusts the charter in force if that changes no trust.
+func (f *follower) updateTrust() error {
+	in := f.ledger.Charter()
+	if f.trusted.charter == nil {
+		c := f.ledger.CharterAt(f.trusted.index + 1)
+		if c == nil || c.Index != f.trusted.index || c.Leaf != f.trusted.leaf {
+			return f.stop(fmt.Errorf("the charter that the operator trusts is not entry %d of this log", f.trusted.index))
+		}
+		f.trusted.charter = c
+	}
+	if f.trusted.charter == in || f.trusted.next == in {
+		return nil
+	}
+	f.trusted.next, f.trusted.changes = in, changes(f.trusted.charter, in)
+	if len(f.trusted.changes) == 0 {
+		f.trusted = trust{charter: in, index: in.Index, leaf: in.Leaf}
+	}
+	return nil
+}
+
+// pending returns the changes that the operator must confirm.
+func (f *follower) pending() []Change {
+	in := f.ledger.Charter()
+	if in == nil || f.trusted.charter == nil || f.trusted.charter == in {
+		return nil
+	}
+	if f.trusted.next == in {
+		return f.trusted.changes
+	}
+	return changes(f.trusted.charter, in)
+}
+
+// confirm is Gate.Confirm, after a sync.
+func (f *follower) confirm(names []string) error {
+	list := f.pending()
+	if len(list) == 0 {
+		return errors.New("there is no change of who is trusted to confirm")
+	}
+	var want []string
+	for _, c := range list {
+		want = append(want, c.Name)
+	}
+	slices.Sort(want)
+	want = slices.Compact(want)
+	if !slices.Equal(want, slices.Compact(slices.Sorted(slices.Values(names)))) {
+		return fmt.Errorf("name each of the changes to confirm: \"%s\"", strings.Join(want, `", "`))
+	}
+	in := f.ledger.Charter()
+	before := f.trusted
+	f.trusted = trust{charter: in, index: in.Index, leaf: in.Leaf}
+	head := f.head
+	if v := f.replica.Tree().Head(); v != nil && v.Checkpoint.Size == f.ledger.Size() {
+		var err error
+		if head, err = in.Witnesses.Verify(v.Checkpoint, f.cfg.Origin); err != nil {
+			f.trusted = before
+			return fmt.Errorf("the log's head does not meet the new policy: %w", err)
+		}
+	}
+	if err := f.record(head); err != nil {
+		f.trusted = before
+		return err
+	}
+	f.head = head
+	return nil
 }

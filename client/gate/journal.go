@@ -406,3 +406,15 @@ func (j *journal) forwarded(warrant uint64) {
 	defer j.mu.Unlock()
 	j.sent[warrant] = true
 }
+
+// resume starts the journal at a place in the log.
+func (j *journal) resume(b base) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.err = nil
+	if err := j.append(b.record()); err != nil {
+		return err
+	}
+	j.begin(b)
+	return nil
+}

@@ -4,12 +4,16 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Sync follows the log up to its present head, once.
@@ -48,18 +52,6 @@ func (g *Gate) Resume(ctx context.Context) (seq uint64, err error) {
 		return g.journal.resume(base{size: f.ledger.Size(), seq: chain.Seq, prev: chain.Hash, resumed: true})
 	})
 	return seq, err
-}
-
-// resume starts the journal at a place in the log.
-func (j *journal) resume(b base) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.err = nil
-	if err := j.append(b.record()); err != nil {
-		return err
-	}
-	j.begin(b)
-	return nil
 }
 
 // Confirm makes the charter in force the trusted one, if names are exactly those of the
@@ -129,4 +121,42 @@ func (g *Gate) Status(ctx context.Context) (*Status, error) {
 		}
 		return nil
 	})
+}
+
+// trust is the last charter that the operator trusts: the configured first one, a confirmed
+// one, or one that changes no trust.
+type trust struct {
+	charter *ledger.Charter
+	index   uint64
+	leaf    tlog.Hash
+
+	// changes are those of the charter next, kept so that requests need not compute them.
+	next    *ledger.Charter
+	changes []Change
+}
+
+// A Change is a charter's change of who is trusted.
+type Change struct {
+	Name string `json:"name"` // for Confirm
+	Text string `json:"text"`
+	// Group is the custodian group whose accesses depend on it; "": all do.
+	Group string `json:"group,omitempty"`
+}
+
+// changes returns the changes of who is trusted between two charters, by name.
+func changes(was, is *ledger.Charter) []Change {
+	var out []Change
+	for _, c := range event.Diff(was.Charter, is.Charter) {
+		if c.Name == "" {
+			continue
+		}
+		if c.Groups == nil {
+			c.Groups = []string{""}
+		}
+		for _, g := range c.Groups {
+			out = append(out, Change{Name: c.Name, Text: c.String(), Group: g})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Change) int { return cmp.Compare(a.Name, b.Name) })
+	return out
 }

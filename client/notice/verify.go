@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/verify"
@@ -367,4 +368,81 @@ func (v *verifier) describe() {
 	out.Warrant.Grounds = grounds.Codes()
 	out.Agency = first(n.WarrantOpenings.Public, "agency")
 	out.Case = first(n.WarrantOpenings.Subject, "case")
+}
+
+// Verified is what a file proves. Names and meanings of its JSON members are stable;
+// members may be added.
+type Verified struct {
+	Origin        string    `json:"origin"`
+	Size          uint64    `json:"size"` // of the tree in which every entry is
+	Root          tlog.Hash `json:"root"`
+	Witnesses     []string  `json:"witnesses,omitempty"`
+	ExistedBefore time.Time `json:"existedBefore,omitzero"` // of the tree; zero under "quorum none"
+	LoggedAfter   time.Time `json:"loggedAfter,omitzero"`   // of every entry outside the tree
+	// Auditors whose cosignatures on the head meet the audit policy of the file's last
+	// charter. They say that the rules held. None: the file does not show it.
+	Auditors []string `json:"auditors,omitempty"`
+	Charters []uint64 `json:"charters"` // indexes
+
+	Accounts  []string `json:"accounts"`
+	Case      string   `json:"case,omitempty"`
+	Warrant   *Warrant `json:"warrant,omitempty"`   // nil in an emergency
+	Emergency string   `json:"emergency,omitempty"` // its ground
+	Duty      string   `json:"duty,omitempty"`      // the duty party that signed for it
+	Agency    string   `json:"agency"`
+	AgencyKey string   `json:"agencyKey"` // key id
+	Consent   bool     `json:"consent"`   // the agency's signature covers Recipient
+	Access    Entry    `json:"access"`
+	Unit      string   `json:"unit"`
+	Group     string   `json:"group"`
+	Recipient string   `json:"recipient"` // hex SHA-256 of the recipient key
+	Closed    int      `json:"closed"`    // sealed values that are not open to this subject: others', or decoys
+	Release   Entry    `json:"release"`
+	Seq       uint64   `json:"seq"`
+
+	Warnings []Warning `json:"warnings,omitempty"`
+}
+
+// Codes of warnings.
+const (
+	WarnAccount      = "account"       // the notice does not show that the warrant names Account
+	WarnPackages     = "packages"      // the notice does not show which packages were opened
+	WarnAccessSigner = "access-signer" // by the charters in the file, no provider signed the access
+	WarnDutySigner   = "duty-signer"   // no duty key signed the emergency access
+	WarnSigner       = "signer"        // no authority signed the warrant
+	WarnConsent      = "consent"       // the agency's signature does not cover Recipient, for Err
+)
+
+// A Warning is a proven fault. In JSON it is its code.
+type Warning struct {
+	Code    string
+	Account string // of WarnAccount
+	Err     error  // of WarnConsent
+}
+
+// MarshalText returns the code.
+func (w Warning) MarshalText() ([]byte, error) { return []byte(w.Code), nil }
+
+// UnmarshalText reads the code.
+func (w *Warning) UnmarshalText(b []byte) error {
+	w.Code = string(b)
+	return nil
+}
+
+// Entry is an entry of the log.
+type Entry struct {
+	Index uint64    `json:"index"`
+	Time  time.Time `json:"claimedTime"` // the signer's claim
+	By    string    `json:"by"`          // the parties that signed, by the file's charters
+}
+
+// Warrant is the decision that an access stands on.
+type Warrant struct {
+	Entry
+	Decision   event.Decision `json:"decision"`
+	Instrument string         `json:"instrument"`
+	Offence    string         `json:"offence"`
+	Grounds    []string       `json:"grounds,omitempty"`
+	NotBefore  time.Time      `json:"notBefore,omitzero"`
+	NotAfter   time.Time      `json:"notAfter,omitzero"`
 }

@@ -16,6 +16,14 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
+// state is what a Try copies: the ledger, which has applied every entry below its size,
+// and what it reads from.
+type state struct {
+	ledger *ledger.Ledger
+	view   *view
+	keys   keyTable
+}
+
 // An Observer is called during a replay, which ends with the first error of a call. A
 // nil function is not called.
 type Observer struct {

@@ -1,11 +1,49 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
+// Package verify decides offline whether an entry is in a transparency log.
+//
+// # Contract
+//
+// From a proof file (C2SP tlog-proof) and the verifier's policy (C2SP tlog-policy)
+// it returns an [Inclusion] or an [Error]. Only this package can make an Inclusion
+// that proves something. An Inclusion promises its holder that
+//
+//   - a log of the policy signed a checkpoint,
+//   - witnesses that meet the policy's quorum cosigned it,
+//   - the entry has its index in the tree of that checkpoint,
+//   - for [Proof]: the entry is a well-formed event that names this log.
+//
+// It trusts only the policy: not the log, the file's source or a clock (unless
+// [Options].Now gives one). All verifiers with one policy see one log, unless the log
+// lies and every witness that two quorums share is dishonest. Two quorums of k of n
+// share at least 2k-n witnesses: one under 2 of 3, all under 3 of 3.
+//
+// An Inclusion does not show whether the signers held their roles, whether limits and
+// deadlines were kept, or what was logged later: only a replay of the log does.
+// [Inclusion.NotShown] lists what a result leaves open; tools must show that list.
+//
+// Only authenticated data decides. The extra data of a file is the entry, which the
+// inclusion proof binds, or is ignored. Signature lines of keys outside the policy are
+// ignored, and so are a checkpoint's extension lines, which ML-DSA-44 cosignatures
+// don't cover. Changing a file can make it fail, or remove cosignatures that the
+// quorum didn't need, but can't change what it proves.
+//
+// # Verdicts
+//
+// A failure is [Disproven] or [Undecided]. Disproven: the file itself fails, and would
+// under this policy whatever else the verifier knew. Undecided: the verifier lacks a
+// policy, the entry, a key of the log, or a signer's key. An attacker can choose
+// between the two, so a script must accept only [Proven], exit code 0.
+//
+// The package does no I/O and links no network code, so it runs in a browser or on a
+// machine without a network.
 package verify
 
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -209,3 +247,99 @@ func verifySignatures(e *event.Envelope, signers func(string) *event.PublicKey) 
 	}
 	return nil
 }
+
+// Verdict is the outcome of a verification. Its numbers are exit codes, and stable.
+type Verdict int
+
+const (
+	Proven    Verdict = 0 // there is an [Inclusion]
+	Disproven Verdict = 1 // the file fails
+	Undecided Verdict = 2 // the verifier lacks something
+)
+
+// String returns proven, disproven or undecided.
+func (v Verdict) String() string {
+	switch v {
+	case Proven:
+		return "proven"
+	case Disproven:
+		return "disproven"
+	}
+	return "undecided"
+}
+
+// Reason is why a verification failed. Its text is stable.
+type Reason string
+
+// Reasons that disprove.
+const (
+	Malformed         Reason = "malformed"     // not a C2SP tlog-proof in its one encoding
+	WrongOrigin       Reason = "wrong-origin"  // a checkpoint of, or an event for, another log than the expected one
+	BadSignature      Reason = "bad-signature" // a line of a key of the policy does not verify, or the log's is missing
+	NoQuorum          Reason = "no-quorum"     // the cosignatures don't meet the policy
+	NotIncluded       Reason = "not-included"  // the tree of the checkpoint does not have the entry at the index
+	NotAnEvent        Reason = "not-an-event"  // the entry is not an event in its one encoding
+	BadEventSignature Reason = "bad-event-sig" // a signature of the event does not verify
+	BadNotice         Reason = "bad-notice"    // a notice and the entries that it names contradict each other
+	noReason          Reason = ""              // of errors that are no [Error]
+)
+
+// Reasons that leave it undecided.
+const (
+	NoPolicy      Reason = "no-policy"      // no policy was given
+	NoEntry       Reason = "no-entry"       // neither the file nor the caller has the entry
+	UnknownLog    Reason = "unknown-log"    // the policy has no log of the checkpoint's origin
+	UnknownSigner Reason = "unknown-signer" // Options.Signers doesn't know a key that signed the event
+	InTheFuture   Reason = "in-the-future"  // the policy is met only by cosignatures later than Options.Now
+)
+
+// Verdict returns what the reason means.
+func (r Reason) Verdict() Verdict {
+	switch r {
+	case Malformed, WrongOrigin, BadSignature, NoQuorum, NotIncluded, NotAnEvent, BadEventSignature, BadNotice:
+		return Disproven
+	}
+	return Undecided
+}
+
+// Error is the type of every error of [Proof], [Entry] and [Leaf].
+type Error struct {
+	Reason Reason
+	Err    error // never nil
+}
+
+// Error returns the verdict and its cause.
+func (e *Error) Error() string { return fmt.Sprintf("%v: %v", e.Reason.Verdict(), e.Err) }
+
+// Unwrap returns e.Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// VerdictOf returns Proven for nil, the verdict of an [Error] in err, and Undecided for
+// all other errors, such as that of an unreadable file.
+func VerdictOf(err error) Verdict {
+	if err == nil {
+		return Proven
+	}
+	return reasonOf(err).Verdict()
+}
+
+func reasonOf(err error) Reason {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Reason
+	}
+	return noReason
+}
+
+func fail(r Reason, format string, args ...any) error {
+	return &Error{Reason: r, Err: fmt.Errorf(format, args...)}
+}
+
+// Policy is a trust policy (C2SP tlog-policy): logs, witnesses and a quorum.
+type Policy = tlog.Policy
+
+// PolicyError names the line of a policy that breaks a rule.
+type PolicyError = tlog.PolicyError
+
+// ParsePolicy parses a policy file (C2SP tlog-policy). Everything that the format does
+// not name is a [PolicyError].
+func ParsePolicy(b []byte) (*Policy, error) { return tlog.ParsePolicy(b) }

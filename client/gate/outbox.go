@@ -139,3 +139,114 @@ func (g *Gate) postOne(ctx context.Context, s *signed) error {
 	g.journal.drop(s.hash)
 	return nil
 }
+
+// discloseEvery is the time between two checks for overdue notices.
+const discloseEvery = 5 * time.Second
+
+// disclose publishes the notices of this gate's releases that the provider has not
+// published in time. It forgets notices that are published or not owed.
+func (g *Gate) disclose(f *follower) error {
+	now := time.Now()
+	if now.Before(g.disclosing) {
+		return nil
+	}
+	g.disclosing = now.Add(discloseEvery)
+	list := g.journal.unpublished()
+	if len(list) == 0 {
+		return nil
+	}
+	late := make(map[uint64]bool) // releases
+	for _, o := range f.ledger.Overdue(now) {
+		if o.Rule == "disclosure" {
+			late[o.Index] = true
+		}
+	}
+	for _, s := range list {
+		_, closed, ok := f.ledger.Notices(s.index)
+		switch {
+		case !ok && s.index < f.ledger.Size() || ok && closed == 0:
+			g.journal.published(s.access.Index)
+		case ok && late[s.index]:
+			if err := g.discloseOne(s); errors.Is(err, errOutbox) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// discloseOne signs a disclosure for each notice of a release into the outbox. If the log
+// has a disclosure already, it refuses this one, and post drops it.
+func (g *Gate) discloseOne(s *signed) error {
+	for _, n := range s.notices {
+		err := g.sign(func(uint64, event.Digest) event.Body {
+			return &event.Disclosure{Event: event.Reference{Index: s.index, Leaf: s.leaf}, Notices: [][]byte{n}}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	g.cfg.Logger.Warn("publishing the notices of a release, which the provider has not published in time", "release", s.seq)
+	g.journal.published(s.access.Index)
+	return nil
+}
+
+// Revoke accepts a revocation that was posted to this gate. If the ledger would give it an
+// effect, it counts for this gate at once, and the gate submits it to the log.
+func (g *Gate) Revoke(ctx context.Context, envelope []byte) error {
+	if len(envelope) > event.MaxEntrySize {
+		return refuse(CodeForm, "%w", event.ErrTooLarge)
+	}
+	e := ledger.Read(0, envelope)
+	if e.Envelope == nil {
+		return refuse(CodeForm, "%w", e.Err)
+	}
+	r, ok := e.Envelope.Event.Body.(*event.Revocation)
+	if !ok {
+		return refuse(CodeForm, "the event is a %s, and not a revocation", e.Envelope.Event.Type)
+	}
+	return g.with(ctx, func(f *follower) error {
+		if f.ledger.Charter() == nil {
+			return refuse(CodeNotReady, "%w", errBehind)
+		}
+		w, ok := f.ledger.Warrant(r.Warrant.Index)
+		if ok && !w.Live || g.journal.isRevoked(r.Warrant.Index) {
+			return nil // the warrant has ended already
+		}
+		v, err := f.ledger.Check(e)
+		switch {
+		case err != nil:
+			return refuse(CodeNotReady, "%w", err)
+		case v != nil:
+			return refuse(CodeAccess, "%w", v)
+		}
+		if err := g.journal.revoke(e.Envelope); err != nil {
+			return refuse(CodeStorage, "%w", err)
+		}
+		g.cfg.Logger.Info("accepted a revocation", "warrant", r.Warrant.Index)
+		return nil
+	})
+}
+
+// forward submits the accepted revocations that the log lacks.
+func (g *Gate) forward(ctx context.Context) error {
+	for warrant, env := range g.journal.unforwarded() {
+		live := false
+		err := g.with(ctx, func(f *follower) error {
+			w, ok := f.ledger.Warrant(warrant)
+			live = ok && w.Live
+			return nil
+		})
+		if err == nil && live {
+			_, err = g.client.Load().Submit(ctx, &event.Submission{Envelope: env}, client.WaitSequenced)
+			g.metrics.posted(event.TypeRevocation, err)
+		}
+		if err != nil && !final(err) {
+			return err
+		}
+		g.journal.forwarded(warrant)
+	}
+	return nil
+}
