@@ -4,10 +4,99 @@
 package witness
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/tlog"
 )
+
+// Errors of [Witness.AddCheckpoint]. Malformed input wraps [tlog.ErrMalformed]. Typed
+// errors are [ConflictError], [InconsistentError] and [ClockError].
+var (
+	// ErrUnknownLog: the origin is not configured.
+	ErrUnknownLog = errors.New("the log is unknown to this witness")
+	// ErrUntrusted: no configured key of the log signed the checkpoint, or a
+	// line of such a key does not verify.
+	ErrUntrusted = errors.New("the checkpoint has no trustworthy signature of its log")
+	// ErrTooLarge: the request exceeds a limit of this witness.
+	ErrTooLarge = errors.New("the request is too large")
+	// ErrBusy: too many requests are under way, in all or for this log.
+	ErrBusy = errors.New("the witness is busy")
+	// ErrNotDurable: the state can't be written. Nothing was signed. The head may or may
+	// not be recorded; the next request reads the state again.
+	ErrNotDurable = errors.New("the witness can't write its state")
+)
+
+// submission is a request that is well-formed and signed by its log.
+type submission struct {
+	log   *logState
+	old   uint64 // at most head.Size
+	proof []tlog.Hash
+	head  tlog.Head
+	lines []tlog.Signature // of the log's configured keys, all verified
+}
+
+// parse turns a body into a submission. It reads no state but the configured keys, so
+// that a request without a log's signature waits for no lock.
+func parse(body []byte, logs map[string]*knownLog) (*submission, error) {
+	r, err := tlog.ParseAddCheckpoint(body)
+	if err != nil {
+		return nil, err
+	}
+	c := r.Checkpoint
+	if r.Old > c.Size {
+		return nil, fmt.Errorf("%w add-checkpoint: the old size %d is above the checkpoint's size %d", tlog.ErrMalformed, r.Old, c.Size)
+	}
+	known := logs[c.Origin]
+	if known == nil {
+		return nil, fmt.Errorf("%w: %q", ErrUnknownLog, c.Origin)
+	}
+	if n := len(c.Text()); n > maxHeadText {
+		return nil, fmt.Errorf("%w: the note text has %d bytes; at most %d are allowed", ErrTooLarge, n, maxHeadText)
+	}
+	lines, err := verifyLines(c, known.keys)
+	if err != nil {
+		return nil, err
+	}
+	return &submission{
+		log:   known.state,
+		old:   r.Old,
+		proof: r.Proof,
+		head:  cloneHead(&c.Head, known.state.origin),
+		lines: lines,
+	}, nil
+}
+
+// verifyLines returns the lines of keys, re-encoded. One that does not verify is an error
+// (signed-note, "Signatures"); lines of other keys are ignored.
+func verifyLines(c *tlog.Checkpoint, keys []*tlog.VerifierKey) ([]tlog.Signature, error) {
+	var lines []tlog.Signature
+	for _, k := range keys {
+		s := c.Find(k)
+		if s == nil {
+			continue
+		}
+		if _, err := k.Verify(&c.Head, s); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
+		}
+		lines = append(lines, tlog.Signature{Name: k.Name, KeyID: k.ID, Bytes: s.Bytes})
+	}
+	if len(lines) == 0 {
+		return nil, fmt.Errorf("%w: none of the %d lines is of a known key of %q", ErrUntrusted, len(c.Signatures), c.Origin)
+	}
+	return lines, nil
+}
 
 // ConflictError reports that the old size of a request is not Size, that of the latest
 // cosigned head (tlog-witness, status 409).
@@ -64,4 +153,125 @@ func decide(prev *accepted, s *submission) (*accepted, error) {
 		}
 	}
 	return &accepted{head: s.head, lines: s.lines}, nil
+}
+
+// EvidenceKind is what a piece of evidence proves.
+type EvidenceKind string
+
+const (
+	// Fork: the log signed two heads of one size with two roots. The notes prove it to
+	// everyone.
+	Fork EvidenceKind = "fork"
+	// EmptyRoot: the log signed a head of size 0 that is not the empty tree's.
+	EmptyRoot EvidenceKind = "empty-root"
+	// BadProof: a head that the log signed came with a consistency proof that does not
+	// verify. The sender may have spoilt the proof, but if the log can give no valid one,
+	// the log forked.
+	BadProof EvidenceKind = "bad-proof"
+)
+
+// maxEvidence bounds the pieces of one kind for one log. The first ones stay, so that an
+// attacker can't displace them.
+const maxEvidence = 8
+
+// Evidence is a signed head that conflicts with the accepted one, in a JSON file.
+type Evidence struct {
+	Kind   EvidenceKind `json:"kind"`
+	Origin string       `json:"origin"`
+	// Time of receipt by the witness's clock, in POSIX seconds.
+	Time int64 `json:"time"`
+	// Accepted is the cosigned head, with the log's verified lines and the witness's; ""
+	// if there was none.
+	Accepted string `json:"accepted,omitempty"`
+	// Request is an add-checkpoint body with the verified lines only. It has no proof if
+	// the witness fetched the head from the log.
+	Request string `json:"request"`
+
+	text []byte // of the head in Request
+}
+
+func newEvidence(kind EvidenceKind, prev *accepted, s *submission) *Evidence {
+	r := tlog.AddCheckpoint{Old: s.old, Proof: s.proof, Checkpoint: &tlog.Checkpoint{Head: s.head, Signatures: s.lines}}
+	e := &Evidence{
+		Kind:    kind,
+		Origin:  s.head.Origin,
+		Request: string(r.Bytes()),
+		text:    s.head.Text(),
+	}
+	if prev != nil {
+		e.Accepted = string(prev.note())
+	}
+	return e
+}
+
+func evidenceOf(err error) *Evidence {
+	if conflict := (*ConflictError)(nil); errors.As(err, &conflict) {
+		return conflict.Fork
+	}
+	if inconsistent := (*InconsistentError)(nil); errors.As(err, &inconsistent) {
+		return inconsistent.Evidence
+	}
+	return nil
+}
+
+// keepEvidence writes e to DIR/evidence/HASH/KIND-HEAD.json, where HASH is the SHA-256 of
+// the origin, unless it is there already. It needs the lock of the log.
+func (w *Witness) keepEvidence(e *Evidence) {
+	e.Time = time.Now().Unix()
+	dir := filepath.Join(w.config.Dir, evidenceDir, originHash(e.Origin))
+	kept, err := writeEvidence(dir, e)
+	switch {
+	case err != nil:
+		w.config.Logger.Error("writing evidence failed", "origin", e.Origin, "kind", e.Kind, "request", e.Request, "error", err)
+	case kept:
+		w.metrics.evidence[e.Kind].Add(1)
+		w.config.Logger.Warn("evidence kept", "origin", e.Origin, "kind", e.Kind, "dir", dir)
+	}
+}
+
+func writeEvidence(dir string, e *Evidence) (kept bool, err error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(e); err != nil {
+		return false, err
+	}
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return false, err
+	}
+	// Remove temporary files of a crash, which only take space.
+	if err := durable.RemoveTemps(dir); err != nil {
+		return false, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false, err
+	}
+	sum := sha256.Sum256(e.text)
+	name := fmt.Sprintf("%s-%x.json", e.Kind, sum[:16])
+	n := 0
+	for _, entry := range entries {
+		if entry.Name() == name {
+			return false, nil
+		}
+		if strings.HasPrefix(entry.Name(), string(e.Kind)+"-") {
+			n++
+		}
+	}
+	if n >= maxEvidence {
+		return false, nil
+	}
+	err = durable.CreateFile(filepath.Join(dir, name), b.Bytes(), 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// originHash names a log in paths (tlog-witness, "Monitor Retrieval
+// Mechanism").
+func originHash(origin string) string {
+	sum := sha256.Sum256([]byte(origin))
+	return hex.EncodeToString(sum[:])
 }

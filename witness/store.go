@@ -4,6 +4,7 @@
 package witness
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,11 +13,14 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 type logState struct {
@@ -172,17 +176,13 @@ func (s *store) append(l *logState, prev, next *accepted, stamped func()) (err e
 	}
 	stamped()
 	if err := s.journal.Append(next.record()); err != nil {
-		s.fail(err)
+		if s.failed.CompareAndSwap(false, true) {
+			s.logger.Error("the journal can't be written; the witness signs nothing until it can", "file", s.name, "error", err)
+		}
 		return fmt.Errorf("%w: %w", ErrNotDurable, err)
 	}
 	l.last.Store(next)
 	return nil
-}
-
-func (s *store) fail(err error) {
-	if s.failed.CompareAndSwap(false, true) {
-		s.logger.Error("the journal can't be written; the witness signs nothing until it can", "file", s.name, "error", err)
-	}
 }
 
 // ready returns nil if the last write succeeded. It reopens a failed journal, like a
@@ -227,4 +227,228 @@ func (s *store) records() iter.Seq2[[]byte, error] {
 			}
 		}
 	}
+}
+
+// compact rewrites the journal without superseded records. If that fails, the longer
+// journal stays, or the next append fails.
+func (s *store) compact() {
+	s.order.Lock()
+	defer s.order.Unlock()
+	if s.closed {
+		return
+	}
+	before := s.journal.Size()
+	err := s.journal.Rewrite(s.records())
+	// Leave room to grow before the next try, even after a failure.
+	s.limit = max(compactAt, 2*s.journal.Size())
+	if err != nil {
+		s.logger.Error("the journal could not be compacted", "file", s.name, "error", err)
+		return
+	}
+	s.logger.Debug("compacted the journal", "file", s.name, "before", before, "after", s.journal.Size())
+}
+
+// reopenAfter is the pause before opening a failed journal again.
+const reopenAfter = time.Second
+
+// usable opens the journal again if it has failed.
+func (s *store) usable() error {
+	if !s.failed.Load() {
+		return nil
+	}
+	if err := s.reopen(); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotDurable, err)
+	}
+	return nil
+}
+
+// reopen reads a failed journal again. Heads of failed requests may be in it, and are
+// accepted then. If the disk's state is behind the one in memory, another process has
+// changed it, and reopen fails for good.
+func (s *store) reopen() error {
+	s.order.Lock()
+	defer s.order.Unlock()
+	switch {
+	case s.closed:
+		return errors.New("the witness is closed")
+	case !s.failed.Load():
+		return nil
+	case time.Now().Before(s.retry):
+		return errors.New("writing the journal has failed; the witness tries again in a second")
+	}
+	s.retry = time.Now().Add(reopenAfter)
+	s.journal.Close()
+	last, err := s.replay()
+	if err != nil {
+		return err
+	}
+	for _, l := range s.logs() {
+		was, is := l.last.Load(), last[l.origin]
+		if was != nil && (is == nil || is.time < was.time || is.head.Size < was.head.Size || is.head.Size == was.head.Size && is.head.Root != was.head.Root) {
+			s.journal.Close()
+			return fmt.Errorf("the journal on the disk lacks accepted heads of %q: another process has changed it", l.origin)
+		}
+	}
+	for origin, a := range last {
+		// An unchanged head keeps its pointer, and so the witness's lines.
+		l := s.log(origin)
+		if was := l.last.Load(); was == nil || string(was.record()) != string(a.record()) {
+			l.last.Store(a)
+		}
+	}
+	s.failed.Store(false)
+	s.logger.Info("the journal can be written again", "file", s.name)
+	return nil
+}
+
+// resume records a without a new timestamp.
+func (s *store) resume(l *logState, a *accepted) error {
+	s.order.RLock()
+	defer s.order.RUnlock()
+	if err := s.journal.Append(a.record()); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotDurable, err)
+	}
+	l.last.Store(a)
+	return nil
+}
+
+// accepted is the latest head of a log. It is immutable once another goroutine has it.
+type accepted struct {
+	head tlog.Head
+	// time of this witness's cosignatures of head, in POSIX seconds. 0: the operator
+	// resumed there, and the witness has not cosigned head (see [ResumeLost]).
+	time  uint64
+	lines []tlog.Signature // of the log, verified; one or more
+	// ours are this witness's cosignatures at time; nil if none were made since the
+	// start. They follow from the record in the journal.
+	ours []tlog.Signature
+}
+
+// record returns a as the journal has it: a line "time N", and the checkpoint with the
+// log's verified lines.
+func (a *accepted) record() []byte {
+	b := fmt.Appendf(nil, "time %d\n", a.time)
+	return append(b, (&tlog.Checkpoint{Head: a.head, Signatures: a.lines}).Bytes()...)
+}
+
+// clockRecord returns the latest timestamp as a compacted journal has it, since the
+// journal may no longer have the head of that timestamp.
+func clockRecord(t uint64) []byte { return fmt.Appendf(nil, "clock %d", t) }
+
+func parseClockRecord(rec []byte) (t uint64, ok bool) {
+	digits, ok := strings.CutPrefix(string(rec), "clock ")
+	if !ok {
+		return 0, false
+	}
+	t, err := strconv.ParseUint(digits, 10, 63)
+	return t, err == nil && bytes.Equal(clockRecord(t), rec)
+}
+
+// parseRecord parses exactly what record returns.
+func parseRecord(rec []byte) (*accepted, error) {
+	line, note, ok := strings.Cut(string(rec), "\n")
+	digits, isTime := strings.CutPrefix(line, "time ")
+	if !ok || !isTime {
+		return nil, fmt.Errorf("witness: a record of the journal does not begin with a time")
+	}
+	t, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil {
+		return nil, fmt.Errorf("witness: a record of the journal has a bad time: %w", err)
+	}
+	c, err := tlog.ParseCheckpoint([]byte(note))
+	if err != nil {
+		return nil, fmt.Errorf("witness: a record of the journal: %w", err)
+	}
+	a := &accepted{head: c.Head, time: t, lines: c.Signatures}
+	if !bytes.Equal(a.record(), rec) {
+		return nil, fmt.Errorf("witness: a record of the journal is not in its one encoding")
+	}
+	// Keep no pointers into the record.
+	origin := strings.Clone(a.head.Origin)
+	a.head = cloneHead(&a.head, origin)
+	for i := range a.lines {
+		if a.lines[i].Name != origin {
+			return nil, fmt.Errorf("witness: a record of the journal: a line of %q on a head of %q", a.lines[i].Name, origin)
+		}
+		a.lines[i].Name = origin
+	}
+	return a, nil
+}
+
+// note returns the head for monitors: the log's lines, then this witness's.
+func (a *accepted) note() []byte {
+	c := tlog.Checkpoint{Head: a.head}
+	c.Signatures = append(append(c.Signatures, a.lines...), a.ours...)
+	return c.Bytes()
+}
+
+// cloneHead copies a head, so that it does not keep the whole request in memory.
+func cloneHead(h *tlog.Head, origin string) tlog.Head {
+	out := tlog.Head{Origin: origin, Size: h.Size, Root: h.Root}
+	for _, e := range h.Extension {
+		out.Extension = append(out.Extension, strings.Clone(e))
+	}
+	return out
+}
+
+// maxBehind is how far in seconds the clock may be behind the last timestamp.
+const maxBehind = 60
+
+// ClockError reports that the clock is more than a minute behind the last timestamp of a
+// cosignature. If the clock was ahead then, wait or use a new key.
+type ClockError struct {
+	Behind uint64 // seconds
+}
+
+func (e *ClockError) Error() string {
+	return fmt.Sprintf("the witness's clock is %d seconds behind its last timestamp", e.Behind)
+}
+
+// clock gives timestamps that never go back.
+type clock struct {
+	mu   sync.Mutex
+	last uint64 // POSIX seconds; the largest given or observed
+}
+
+// observe notes a timestamp given in an earlier run.
+func (c *clock) observe(t uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = max(c.last, t)
+}
+
+func (c *clock) latest() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
+}
+
+func (c *clock) check() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := c.now()
+	return err
+}
+
+func (c *clock) now() (uint64, error) {
+	now := time.Now().Unix()
+	if now <= 0 {
+		return 0, &ClockError{Behind: c.last}
+	}
+	if t := uint64(now); t+maxBehind < c.last {
+		return 0, &ClockError{Behind: c.last - t}
+	}
+	return max(uint64(now), c.last), nil
+}
+
+// stamp returns the next timestamp, which counts as given even if recording it fails.
+func (c *clock) stamp() (uint64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t, err := c.now()
+	if err != nil {
+		return 0, err
+	}
+	c.last = t
+	return t, nil
 }

@@ -1,0 +1,437 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package witnesscmd is the command vasistas-witness, as a function that tests call in
+// process. It only reads flags and files: package witness keeps all promises.
+package witnesscmd
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
+	"github.com/vasistas/vasistas/witness"
+)
+
+const usage = `vasistas-witness cosigns the checkpoints of transparency logs (c2sp.org/tlog-witness).
+
+Usage:
+	vasistas-witness <command> [flags]
+
+Commands:
+	keygen       create the witness's keys
+	vkey         print the public keys, for policies
+	init         create an empty state, once, for keys that never signed
+	serve        answer requests (the default)
+	resume-lost  replace a lost state by the heads that the logs publish
+	version      print the version
+	help         print this text, or the flags of a command
+
+To set up a witness:
+	vasistas-witness keygen -name witness.example/w1 -out keys
+	vasistas-witness init -dir state -key keys/ed25519.key -key keys/mldsa44.key
+	vasistas-witness serve -dir state -key keys/ed25519.key -key keys/mldsa44.key -logs logs.txt
+
+A file of logs has the form of a trust policy (c2sp.org/tlog-policy):
+	log <vkey> [<url>]
+	quorum none
+The URL is the one under which a log serves /checkpoint. The witness reads it at
+the start, and refuses to start if it shows that the witness's state is old.
+`
+
+// errUsage is returned after printing a mistake in the arguments.
+var errUsage = errors.New("usage")
+
+type call struct {
+	args   []string
+	stdout io.Writer
+	stderr io.Writer
+	flags  *flag.FlagSet
+}
+
+type runner func(ctx context.Context, c *call) error
+
+var commands = []struct {
+	name, summary string
+	run           runner
+}{
+	{"keygen", "Create an Ed25519 and an ML-DSA-44 cosignature key, each in a file of mode 0600,\nand print the public keys and the lines for a policy.", keygen},
+	{"vkey", "Print the verifier keys of key files.", vkey},
+	{"init", "Create an empty state, in a directory that has none.\nOnly for keys that never signed: after the loss of a state use resume-lost.", initState},
+	{"serve", "Answer requests until SIGINT or SIGTERM. SIGHUP reads the files of logs again.", serve},
+	{"resume-lost", "Replace a lost state by the heads that the logs publish, under the same keys.\nIf the witness has cosigned more than is published, this breaks its promise, so\nconfirm it with the exact name in the witness's keys. Every log must answer or be\nskipped. Retiring the keys is the safe way.", resumeLost},
+	{"version", "Print the version.", version},
+}
+
+// Run runs the command with args, which do not include its name, and returns its exit
+// status: 0, 1 for a failure, 2 for a mistake in the arguments. It returns when ctx ends.
+func Run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	err := dispatch(ctx, args, stdout, stderr)
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errUsage):
+		return 2
+	}
+	fmt.Fprintf(stderr, "vasistas-witness: %v\n", err)
+	return 1
+}
+
+func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	name := "serve"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		name, args = args[0], args[1:]
+	} else if len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help"}, args[0]) {
+		name, args = "help", nil
+	}
+	if name == "help" {
+		if len(args) == 0 {
+			_, err := fmt.Fprint(stdout, usage)
+			return err
+		}
+		name, args, stderr = args[0], []string{"-help"}, stdout
+	}
+	for _, cmd := range commands {
+		if cmd.name != name {
+			continue
+		}
+		c := &call{args: args, stdout: stdout, stderr: stderr}
+		c.flags = flag.NewFlagSet("vasistas-witness "+name, flag.ContinueOnError)
+		c.flags.SetOutput(stderr)
+		c.flags.Usage = func() {
+			fmt.Fprintf(c.flags.Output(), "Usage: vasistas-witness %s [flags]\n\n%s\n\n", name, cmd.summary)
+			c.flags.PrintDefaults()
+		}
+		return cmd.run(ctx, c)
+	}
+	fmt.Fprintf(stderr, "vasistas-witness: there is no command %q; see vasistas-witness help\n", name)
+	return errUsage
+}
+
+// parse parses the flags, of which those in required must be given.
+func (c *call) parse(required ...string) error {
+	if err := c.flags.Parse(c.args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return errUsage
+	}
+	if c.flags.NArg() > 0 {
+		return c.mistake("%q is not a flag", c.flags.Arg(0))
+	}
+	given := make(map[string]bool)
+	c.flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for _, name := range required {
+		if !given[name] {
+			return c.mistake("-%s is missing", name)
+		}
+	}
+	return nil
+}
+
+func (c *call) mistake(format string, args ...any) error {
+	fmt.Fprintf(c.stderr, "%s: %s; see -help\n", c.flags.Name(), fmt.Sprintf(format, args...))
+	return errUsage
+}
+
+func version(_ context.Context, c *call) error {
+	if err := c.parse(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(c.stdout, "vasistas-witness %s\n", command.Version())
+	return err
+}
+
+// algorithms are those of keygen, with the names of the key files.
+var algorithms = []struct {
+	short     string
+	algorithm tlog.Algorithm
+}{{"ed25519", tlog.CosignatureEd25519}, {"mldsa44", tlog.CosignatureMLDSA44}}
+
+func keygen(_ context.Context, c *call) error {
+	name := c.flags.String("name", "", "`name` of the witness: a URL without scheme, like witness.example/w1")
+	out := c.flags.String("out", "", "`directory` for the keys; it is created if it is missing")
+	url := c.flags.String("url", "", "submission `prefix` for the policy lines, like https://witness.example/w1")
+	if err := c.parse("name", "out"); err != nil {
+		return err
+	}
+	var signers []*tlog.Signer
+	for _, a := range algorithms {
+		s, err := tlog.GenerateSigner(*name, a.algorithm)
+		if err != nil {
+			return err
+		}
+		signers = append(signers, s)
+	}
+	lines := policyLines(signers, *url)
+	if _, err := tlog.ParsePolicy([]byte(lines + "quorum " + *name + "\n")); err != nil {
+		return fmt.Errorf("a policy can't have this name or URL: %w", err)
+	}
+	if err := durable.MkdirAll(*out, 0o700); err != nil {
+		return err
+	}
+	for i, a := range algorithms {
+		file := filepath.Join(*out, a.short+".key")
+		err := durable.CreateFile(file, []byte(signers[i].Secret()+"\n"), 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%s exists; keys are never overwritten, so choose another directory: %w", file, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return printKeys(c.stdout, signers, *url)
+}
+
+func vkey(_ context.Context, c *call) error {
+	keys := command.List(c.flags, "key", "`file` of a key; may be repeated")
+	url := c.flags.String("url", "", "submission `prefix` for the policy lines")
+	if err := c.parse("key"); err != nil {
+		return err
+	}
+	signers, err := readSigners(*keys)
+	if err != nil {
+		return err
+	}
+	return printKeys(c.stdout, signers, *url)
+}
+
+func printKeys(w io.Writer, signers []*tlog.Signer, url string) error {
+	var b strings.Builder
+	b.WriteString("# verifier keys\n")
+	for _, s := range signers {
+		fmt.Fprintf(&b, "# %s\n", s.Verifier())
+	}
+	b.WriteString("# lines for a policy\n")
+	b.WriteString(policyLines(signers, url))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// policyLines puts the keys of one operator into one group, which counts once.
+func policyLines(signers []*tlog.Signer, url string) string {
+	var b strings.Builder
+	name := signers[0].Verifier().Name
+	group := "group " + name + " any"
+	for _, s := range signers {
+		k := s.Verifier()
+		short := fmt.Sprintf("%s-%08x", name, k.ID)
+		for _, a := range algorithms {
+			if a.algorithm == k.Algorithm && len(signers) <= len(algorithms) {
+				short = name + "-" + a.short
+			}
+		}
+		b.WriteString(strings.TrimSuffix(fmt.Sprintf("witness %s %s %s", short, k, url), " ") + "\n")
+		group += " " + short
+	}
+	return b.String() + group + "\n"
+}
+
+// readSigners reads key files: one key each, and a line feed.
+func readSigners(files []string) ([]*tlog.Signer, error) {
+	var signers []*tlog.Signer
+	for _, name := range files {
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, err
+		}
+		if info.Mode().Perm()&0o007 != 0 {
+			return nil, fmt.Errorf("%s: every user of this machine may read this key; change its mode to 0600", name)
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		s, err := tlog.ParseSigner(strings.TrimSuffix(string(b), "\n"))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		signers = append(signers, s)
+	}
+	return signers, nil
+}
+
+type state struct {
+	dir   *string
+	keys  *[]string
+	logs  *[]string
+	level slog.Level
+}
+
+func (c *call) stateFlags() *state {
+	s := &state{
+		dir:  c.flags.String("dir", "", "state `directory`"),
+		keys: command.List(c.flags, "key", "`file` of a key of the witness; may be repeated"),
+	}
+	return s
+}
+
+func (c *call) logFlags(s *state) {
+	s.logs = command.List(c.flags, "logs", "`file` of at most 1,024 logs, a policy with \"quorum none\"; may be repeated")
+	c.flags.TextVar(&s.level, "log-level", slog.LevelInfo, "least severe messages to log: debug, info, warn or error")
+}
+
+func (c *call) config(s *state) (witness.Config, error) {
+	config := witness.Config{Dir: *s.dir}
+	config.Logger = slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: s.level}))
+	var err error
+	if config.Signers, err = readSigners(*s.keys); err != nil {
+		return config, err
+	}
+	if s.logs != nil {
+		config.Logs, err = readLogs(*s.logs)
+	}
+	return config, err
+}
+
+// readLogs reads files of logs. It refuses a policy with witnesses, which would have no
+// meaning here.
+func readLogs(files []string) ([]tlog.PolicyLog, error) {
+	var logs []tlog.PolicyLog
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		p, err := tlog.ParsePolicy(b)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if p.NeedsWitnesses() || len(p.Witnesses) > 0 {
+			return nil, fmt.Errorf("%s: a file of logs may have only lines \"log <vkey> [<url>]\" and \"quorum none\"", name)
+		}
+		logs = append(logs, p.Logs...)
+	}
+	return logs, nil
+}
+
+func initState(_ context.Context, c *call) error {
+	s := c.stateFlags()
+	if err := c.parse("dir", "key"); err != nil {
+		return err
+	}
+	config, err := c.config(s)
+	if err != nil {
+		return err
+	}
+	if err := witness.Create(config.Dir, config); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.stdout, "created an empty state for %s in %s\n", config.Name(), config.Dir)
+	return err
+}
+
+func resumeLost(ctx context.Context, c *call) error {
+	s := c.stateFlags()
+	c.logFlags(s)
+	name := c.flags.String("name", "", "the exact `name` of the witness, to confirm")
+	skip := command.List(c.flags, "skip", "`origin` of a log whose state stays as it is; may be repeated")
+	if err := c.parse("dir", "key", "logs", "name"); err != nil {
+		return err
+	}
+	config, err := c.config(s)
+	if err != nil {
+		return err
+	}
+	done, err := witness.ResumeLost(ctx, config, *name, *skip)
+	for _, r := range done {
+		note := ""
+		if !r.Cosigned {
+			note = " (not cosigned by this witness, which may have cosigned larger heads)"
+		}
+		fmt.Fprintf(c.stdout, "%s: from size %d to size %d%s\n", r.Origin, r.From, r.To, note)
+	}
+	return err
+}
+
+func serve(ctx context.Context, c *call) error {
+	s := c.stateFlags()
+	c.logFlags(s)
+	listen := c.flags.String("listen", "127.0.0.1:7380", "`address` to listen on; port 0 takes a free port")
+	addrFile := c.flags.String("addr-file", "", "`file` for the bound address, written once the witness accepts requests")
+	require := c.flags.Bool("require-log-check", false, "refuse to start if the checkpoint of a log with a URL can't be read;\notherwise only warn")
+	maxBody := c.flags.Int64("max-body", 0, "largest body of a request in `bytes` (default 65536)")
+	maxRequests := c.flags.Int("max-requests", 0, "`number` of requests under way at a time (default 256)")
+	maxConns := c.flags.Int("max-connections", 0, "`number` of open connections (default 512)")
+	if err := c.parse("dir", "key", "logs"); err != nil {
+		return err
+	}
+	config, err := c.config(s)
+	if err != nil {
+		return err
+	}
+	config.RequireLogCheck = *require
+	config.MaxBody, config.MaxRequests, config.MaxConnections = *maxBody, *maxRequests, *maxConns
+
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	w, err := witness.Open(ctx, config)
+	if err != nil {
+		return err
+	}
+	reloading, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { reload(reloading, w, config.Logger, hup, *s.logs) })
+	err = listenAndServe(ctx, w, config.Logger, *listen, *addrFile)
+	cancel()
+	wg.Wait()
+	return errors.Join(err, w.Close())
+}
+
+func listenAndServe(ctx context.Context, w *witness.Witness, logger *slog.Logger, address, addrFile string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	for _, k := range w.Keys() {
+		logger.Info("cosigning", "key", fmt.Sprintf("%s+%08x", k.Name, k.ID), "type", k.Algorithm)
+	}
+	logger.Info("listening", "address", l.Addr().String())
+	if addrFile != "" {
+		// The listener queues connections until Serve accepts them.
+		if err := durable.WriteFile(addrFile, []byte(l.Addr().String()+"\n"), 0o644); err != nil {
+			l.Close()
+			return err
+		}
+		defer os.Remove(addrFile)
+	}
+	err = w.Serve(ctx, l)
+	logger.Info("stopped")
+	return err
+}
+
+// reload reads the files of logs at each SIGHUP. An error leaves the logs unchanged.
+func reload(ctx context.Context, w *witness.Witness, logger *slog.Logger, hup <-chan os.Signal, files []string) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+		}
+		logs, err := readLogs(files)
+		if err == nil {
+			err = w.SetLogs(ctx, logs)
+		}
+		if err != nil {
+			logger.Error("reading the logs again failed; the logs stay as they were", "error", err)
+			continue
+		}
+		logger.Info("read the logs again", "keys", len(logs))
+	}
+}
