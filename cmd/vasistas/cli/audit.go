@@ -9,15 +9,26 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/replica"
+	"github.com/vasistas/vasistas/client/scan"
+	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/event/eventkey"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 type replayFlags struct {
@@ -140,4 +151,257 @@ func rateText(done, left uint64, took time.Duration) string {
 	rate := float64(done) / took.Seconds()
 	rest := time.Duration(float64(left) / rate * float64(time.Second)).Round(time.Second)
 	return fmt.Sprintf("entries, %.0f/s, %s left", rate, rest)
+}
+
+const noticeSuffix = ".notice"
+
+const maxSeedFile = 4096
+
+type scanFlags struct {
+	replayFlags
+	identity, save, keep string
+}
+
+func (e *env) scan() *cobra.Command {
+	var f scanFlags
+	c := &cobra.Command{
+		Use:   "scan -i FILE --policy FILE [URL | DIRECTORY]",
+		Short: "Find the notices to you in a log",
+		Long: `scan tries every notice in a log with the keys of your seed, and replays the log like
+'vasistas audit'. For each case it shows who allowed the access, who opened your data
+and with which custodians; and which of this is proven by the case's files, proven by
+the replay, or an auditor's word. It also shows up to when nothing else was disclosed
+about you, and how many releases are still sealed.
+
+scan reads all files of the log, and none of them twice, so the server can't learn
+whether scan found a notice. It keeps files read from a URL in the directory of
+--keep, which needs space for the whole log. By default that is FILE.tiles for
+--state FILE, or else a temporary directory.
+
+With --state scan resumes where it stopped. The state has the notices to you, so its
+mode is 0600. With --save scan writes each notice with its proofs to a file, which
+anyone can check with 'vasistas verify'.
+
+Exit code: 0 if there is no notice to you and the log kept its rules, so every notice
+due was disclosed; 1 if scan found a notice; 2 if it can't tell: the log could not be
+read to its head, broke its rules, or has a notice to you that proves no access.`,
+		Example: `  vasistas scan -i me.key --policy policy.txt https://log.example
+  vasistas scan -i me.key --policy policy.txt --state me.state --save cases --json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: orExit(int(scan.Undecided), func(ctx context.Context, args []string) error { return e.runScan(ctx, &f, args) }),
+	}
+	f.add(c, 20)
+	fl := c.Flags()
+	fl.StringVarP(&f.identity, "identity", "i", "", "file of your seed, made by 'vasistas escrow seed'")
+	fl.StringVar(&f.save, "save", "", "directory for the notices with their proofs")
+	fl.StringVar(&f.keep, "keep", "", "directory for the files of a log read from a URL")
+	c.MarkFlagRequired("identity")
+	return c
+}
+
+func (e *env) readSeed(name string) (*escrow.Seed, error) {
+	return readAs(e, name, maxSeedFile, escrow.ParseSeed)
+}
+
+func (e *env) runScan(ctx context.Context, f *scanFlags, args []string) error {
+	remote, config, err := e.replay(&f.replayFlags, args, "scanned", 0o600)
+	if err != nil {
+		return err
+	}
+	c := scan.Config{Config: config, Now: time.Now()}
+	if c.Seed, err = e.readSeed(f.identity); err != nil {
+		return err
+	}
+	var temporary string
+	if remote.Keep, temporary, err = keepDir(f, remote.URL); err != nil {
+		return err
+	}
+	defer os.RemoveAll(temporary) // "" is none
+	if c.Client, err = client.New(remote); err != nil {
+		return err
+	}
+	r, err := scan.Run(ctx, c)
+	c.Progress(0, 0)
+	if err != nil {
+		return err
+	}
+	if remote.Keep != "" && slices.ContainsFunc(r.Audit.Reasons, func(why audit.Reason) bool { return why.Code == audit.ReasonCorrupt }) {
+		e.note("vasistas: the log serves a damaged file, or a file in %s is damaged; to read the log again, remove that directory and the state", remote.Keep)
+	}
+	if f.save != "" {
+		if err := e.saveNotices(f.save, r); err != nil {
+			return err
+		}
+	}
+	return e.printReport(&f.replayFlags, english.ScanJSON(r), english.Scan(r, f.list), int(r.Outcome()))
+}
+
+// keepDir returns the directory for the log's files, "" if the log is a directory itself,
+// and the temporary directory to be removed after the scan, if there is one.
+func keepDir(f *scanFlags, url string) (dir, temporary string, err error) {
+	switch {
+	case f.keep != "":
+		return f.keep, "", nil
+	case !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://"):
+		return "", "", nil
+	case f.state != "":
+		return f.state + ".tiles", "", nil
+	}
+	dir, err = os.MkdirTemp("", "vasistas-scan-")
+	return dir, dir, err
+}
+
+func (e *env) saveNotices(dir string, r *scan.Report) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, c := range r.Cases {
+		for _, n := range c.Notices {
+			b, err := n.File.Bytes()
+			if err != nil {
+				return err
+			}
+			name := filepath.Join(dir, fmt.Sprintf("%d-%s-%s%s", n.Access.Index, n.Release.By, n.Digest[:16], noticeSuffix))
+			if err := durable.WriteFile(name, b, 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type verifyFlags struct {
+	policy, origin, entry string
+	keys                  []string
+	anyEntry, noClock     bool
+	json                  bool
+}
+
+func (e *env) verify() *cobra.Command {
+	var f verifyFlags
+	c := &cobra.Command{
+		Use:   "verify --policy FILE PROOF...",
+		Short: "Verify proof files and notices, offline",
+		Long: `verify verifies proof files (C2SP tlog-proof), and notices saved by 'vasistas scan
+--save', under your policy. It uses no network.
+
+It shows what a proof proves: the event, the log, the witnesses and their times. It
+also shows what the proof leaves open: whether the signers held their roles, whether
+limits were kept, and what was logged later. A notice has the proofs of a release, of
+its access and warrant, and of the charters that name their signers; verify checks
+the notice's openings against these entries.
+
+Exit code: 0 if all files are proven, 1 if one is disproven, else 2 if verify can't
+tell: a file or the policy can't be read, or the policy does not have the log.`,
+		Example: `  vasistas verify --policy policy.txt warrant.tlog-proof
+  vasistas verify --policy policy.txt --key judge.pem.pub --json *.tlog-proof`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: orExit(int(verify.Undecided), func(_ context.Context, args []string) error { return e.runVerify(&f, args) }),
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.policy, "policy", "", "policy file with the log and the witnesses that you trust")
+	fl.StringVar(&f.origin, "origin", "", "origin of the log (default: the name of its key in the policy)")
+	fl.StringVar(&f.entry, "entry", "", "file with the exact entry, if the proof does not carry it")
+	fl.StringArrayVar(&f.keys, "key", nil, "public key file of a signer, to verify all signatures of the event (repeatable)")
+	fl.BoolVar(&f.anyEntry, "any-entry", false, "accept entries that are not events, as in other logs")
+	fl.BoolVar(&f.noClock, "no-clock", false, "accept cosignatures that are in the future by this machine's clock")
+	fl.BoolVar(&f.json, "json", false, "print one line of JSON for each proof")
+	c.MarkFlagRequired("policy")
+	return c
+}
+
+func (e *env) runVerify(f *verifyFlags, files []string) error {
+	policy, err := e.readPolicy(f.policy)
+	if err != nil {
+		return err
+	}
+	o := verify.Options{Origin: f.origin}
+	if !f.noClock {
+		o.Now = time.Now()
+	}
+	if f.entry != "" {
+		if o.Entry, err = e.read(f.entry, tlog.MaxEntrySize); err != nil {
+			return err
+		}
+	}
+	if len(f.keys) > 0 {
+		if o.Signers, err = loadSigners(f.keys); err != nil {
+			return err
+		}
+	}
+	worst := verify.Proven
+	for _, name := range files {
+		b, err := e.read(name, max(tlog.MaxProofSize, notice.MaxFileSize))
+		var in *verify.Inclusion
+		var v *notice.Verified
+		if err == nil {
+			in, v, err = verifyFile(policy, b, f.anyEntry, o)
+		}
+		if verdict := verify.VerdictOf(err); worst != verify.Disproven && verdict != verify.Proven {
+			worst = verdict
+		}
+		line, text := describe(name, in, v, err)
+		if f.json {
+			if err := e.printJSON(line); err != nil {
+				return err
+			}
+			continue
+		}
+		if len(files) > 1 {
+			e.printf("%s: ", name)
+		}
+		e.printf("%s", text)
+	}
+	if worst != verify.Proven {
+		return &exitError{code: int(worst)}
+	}
+	return nil
+}
+
+// describe returns the result for a file, as JSON and as text.
+func describe(name string, in *verify.Inclusion, v *notice.Verified, err error) (any, string) {
+	if v != nil {
+		return english.NoticeJSON(name, v), english.Notice(v)
+	}
+	var r *verify.Report
+	if err != nil {
+		r = verify.Failure(err)
+	} else {
+		r = in.Report()
+	}
+	return struct {
+		File string `json:"file"`
+		*verify.Report
+	}{name, r}, english.Proof(r)
+}
+
+// verifyFile verifies a proof file or a notice file.
+func verifyFile(policy *tlog.Policy, b []byte, anyEntry bool, o verify.Options) (in *verify.Inclusion, v *notice.Verified, err error) {
+	switch {
+	case notice.Is(b):
+		f, err := notice.Parse(b)
+		if err == nil {
+			v, err = f.Verify(policy, o)
+		}
+		return nil, v, err
+	case len(b) > tlog.MaxProofSize:
+		err = fmt.Errorf("it has more than %d bytes", tlog.MaxProofSize)
+	case anyEntry:
+		in, err = verify.Entry(policy, b, o)
+	default:
+		in, err = verify.Proof(policy, b, o)
+	}
+	return in, nil, err
+}
+
+func loadSigners(names []string) (func(string) *event.PublicKey, error) {
+	keys := make(map[string]*event.PublicKey, len(names))
+	for _, name := range names {
+		k, err := eventkey.LoadPublic(name)
+		if err != nil {
+			return nil, err
+		}
+		keys[k.KeyID()] = k
+	}
+	return func(id string) *event.PublicKey { return keys[id] }, nil
 }

@@ -1,8 +1,8 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli is the command vasistas, as a function that tests call in process. Each
-// command has a file.
+// Package cli is the command vasistas, as a function that tests call in process. sign.go
+// has keygen and sign; log.go append, prove and follow; audit.go verify, audit and scan.
 //
 // Exit codes: 0 success, 1 failure, 2 wrong usage. verify, audit and scan differ: 0
 // proven, clean or nothing found; 1 disproven, rules broken or a notice found; 2
@@ -19,14 +19,22 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log/tlog"
+	"github.com/vasistas/vasistas/log/vault/vaultcmd"
 )
 
 // Exit codes.
@@ -195,4 +203,142 @@ func unwrap(b []byte) (entry []byte, index *uint64, err error) {
 		return nil, nil, err
 	}
 	return proof.Extra, &proof.Index, nil
+}
+
+type logFlags struct {
+	log, policy, origin string
+}
+
+func (f *logFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.log, "log", "", "URL of the log, or a directory with its tiles (default: the URL in the policy)")
+	f.addPolicy(c)
+}
+
+func (f *logFlags) addPolicy(c *cobra.Command) {
+	c.Flags().StringVar(&f.policy, "policy", "", "policy file with the log and the witnesses that you trust")
+	c.Flags().StringVar(&f.origin, "origin", "", "origin of the log (default: the name of its key in the policy)")
+	c.MarkFlagFilename("policy")
+}
+
+func (e *env) readPolicy(name string) (*tlog.Policy, error) {
+	return readAs(e, name, tlog.MaxPolicySize, tlog.ParsePolicy)
+}
+
+// connect returns a client. It has no policy if none was given and none is needed.
+func (e *env) connect(f *logFlags, needPolicy bool) (*client.Client, error) {
+	config, err := e.clientConfig(f, needPolicy, "give --log URL: the policy has no URL of the log, or several")
+	if err != nil {
+		return nil, err
+	}
+	return client.New(config)
+}
+
+// clientConfig returns the configuration for connect. Without a URL it returns the error
+// noURL.
+func (e *env) clientConfig(f *logFlags, needPolicy bool, noURL string) (client.Config, error) {
+	config := client.Config{URL: f.log, Origin: f.origin, UserAgent: "vasistas/" + command.Version()}
+	if f.policy == "" && needPolicy {
+		return config, usagef("give --policy FILE: the log can't be verified without a policy")
+	}
+	if f.policy != "" {
+		var err error
+		if config.Policy, err = e.readPolicy(f.policy); err != nil {
+			return config, err
+		}
+		if config.URL == "" {
+			config.URL = policyURL(config.Policy, f.origin)
+		}
+	}
+	if config.URL == "" {
+		return config, usagef("%s", noURL)
+	}
+	return config, nil
+}
+
+func policyURL(p *tlog.Policy, origin string) string {
+	url := ""
+	for _, l := range p.Logs {
+		if l.URL == "" || origin != "" && l.Key.Name != origin {
+			continue
+		}
+		if url != "" && url != l.URL {
+			return ""
+		}
+		url = l.URL
+	}
+	return url
+}
+
+// progress draws a bar, on a terminal only.
+type progress struct {
+	w    io.Writer // nil: no terminal
+	what string
+	last time.Time
+	drew bool
+}
+
+func (e *env) progress(what string) *progress {
+	p := &progress{what: what}
+	if f, ok := e.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.w = f
+	}
+	return p
+}
+
+const barWidth = 30
+
+// set draws done of total; a total of 0 is unknown.
+func (p *progress) set(done, total uint64) {
+	if p.w == nil || time.Since(p.last) < 100*time.Millisecond && done != total {
+		return
+	}
+	p.last, p.drew = time.Now(), true
+	if total == 0 {
+		fmt.Fprintf(p.w, "\r\x1b[K%d %s", done, p.what)
+		return
+	}
+	full := int(float64(done) / float64(total) * barWidth)
+	fmt.Fprintf(p.w, "\r\x1b[K[%s%s] %d of %d %s",
+		strings.Repeat("=", full), strings.Repeat(" ", barWidth-full), done, total, p.what)
+}
+
+func (p *progress) clear() {
+	if p.drew {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.drew = false
+	}
+}
+
+func (e *env) vault() *cobra.Command {
+	return &cobra.Command{
+		Use:     "vault (init|ls|check|export|audit) --dir DIR ...",
+		Short:   "Show and export the vault of a log on this machine",
+		Long:    vaultcmd.Usage,
+		Example: "  vasistas vault export --dir /srv/log --entry 17 --to age1... --by clerk-7 --out 17.age",
+		// The flags are those of vasistas-log vault, which parses them itself.
+		DisableFlagParsing: true,
+		RunE: do(func(ctx context.Context, args []string) error {
+			err := vaultcmd.Run(ctx, args, e.stdout, e.stderr, nil)
+			switch {
+			case errors.Is(err, flag.ErrHelp):
+				return nil
+			case command.IsWrongUse(err):
+				return &exitError{exitUsage, err}
+			}
+			return err
+		}),
+	}
+}
+
+func (e *env) version() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  vasistas version",
+		Args:    cobra.NoArgs,
+		RunE: do(func(context.Context, []string) error {
+			e.printf("vasistas %s %s %s/%s\n", command.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return nil
+		}),
+	}
 }

@@ -27,12 +27,12 @@ strictly, but verifies nothing: see 'vasistas verify'.`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: do(func(_ context.Context, args []string) error {
 			for _, name := range args {
-				b, err := e.read(name, max(tlog.MaxPolicySize, event.MaxOpeningsSize))
+				d, err := readAs(e, name, max(tlog.MaxPolicySize, event.MaxOpeningsSize), describeFile)
+				if err == nil {
+					err = e.print(d, asJSON)
+				}
 				if err != nil {
 					return err
-				}
-				if err := e.showFile(b, asJSON); err != nil {
-					return fmt.Errorf("%s: %w", name, err)
 				}
 			}
 			return nil
@@ -42,42 +42,39 @@ strictly, but verifies nothing: see 'vasistas verify'.`,
 	return c
 }
 
-// showFile shows a file. Each kind of file begins in another way.
-func (e *env) showFile(b []byte, asJSON bool) error {
+// A description is the content of a file: it prints itself as text, or is printed as JSON.
+type description interface{ text(*env) }
+
+func (e *env) print(d description, asJSON bool) error {
+	if asJSON {
+		return e.printJSON(d)
+	}
+	d.text(e)
+	return nil
+}
+
+// describeFile parses a file. Each kind of file begins in another way.
+func describeFile(b []byte) (description, error) {
 	starts := func(s string) bool { return bytes.HasPrefix(b, []byte(s)) }
-	var shown any
-	var err error
 	switch {
 	case starts(proofMagic):
-		shown, err = describeProof(b)
+		return describeProof(b)
 	case starts(`{"payload"`):
-		shown, err = describeEnvelope(bytes.TrimSuffix(b, []byte("\n")))
+		return describeEnvelope(bytes.TrimSuffix(b, []byte("\n")))
 	case starts(`{"event"`):
-		shown, err = describeOpenings(b)
+		return describeOpenings(b)
 	case bytes.Contains(b, []byte("\n\n\u2014 ")):
-		var c *tlog.Checkpoint
-		if c, err = tlog.ParseCheckpoint(b); err == nil {
-			shown = describeCheckpoint(c)
+		c, err := tlog.ParseCheckpoint(b)
+		if err != nil {
+			return nil, err
 		}
-	default:
-		var p *tlog.Policy
-		if p, err = tlog.ParsePolicy(b); err == nil && !asJSON {
-			e.showPolicy(p)
-			return nil
-		} else if err == nil {
-			shown = describePolicy(p)
-		} else {
-			err = fmt.Errorf("it is no event, proof, checkpoint or openings file, and not a valid policy: %w", err)
-		}
+		return describeCheckpoint(c), nil
 	}
+	p, err := tlog.ParsePolicy(b)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("it is no event, proof, checkpoint or openings file, and not a valid policy: %w", err)
 	}
-	if asJSON {
-		return e.printJSON(shown)
-	}
-	shown.(interface{ text(*env) }).text(e)
-	return nil
+	return describePolicy(p), nil
 }
 
 type envelopeJSON struct {
@@ -252,4 +249,82 @@ func (d *proofJSON) text(e *env) {
 		e.printf("extra: %d bytes that are not an event\n", d.Extra)
 	}
 	d.Checkpoint.text(e)
+}
+
+func (e *env) policy() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "policy",
+		Short: "Work with policy files",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	var asJSON bool
+	check := &cobra.Command{
+		Use:   "check FILE",
+		Short: "Check a policy file, and show its logs and witnesses",
+		Long: `check parses a policy file (C2SP tlog-policy) like every part of Vasistas, and shows
+the logs and witnesses that it trusts. An error names the line.`,
+		Example: "  vasistas policy check policy.txt",
+		Args:    cobra.ExactArgs(1),
+		RunE: do(func(_ context.Context, args []string) error {
+			p, err := e.readPolicy(args[0])
+			if err != nil {
+				return err
+			}
+			return e.print(describePolicy(p), asJSON)
+		}),
+	}
+	check.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.AddCommand(check)
+	return c
+}
+
+type policyJSON struct {
+	Kind      string        `json:"kind"`
+	Logs      []policyParty `json:"logs"`
+	Witnesses []policyParty `json:"witnesses"`
+	// Least is the least number of cosignatures that meet the quorum, 0 for "quorum none".
+	Least int `json:"least"`
+}
+
+type policyParty struct {
+	Name      string `json:"name,omitempty"`
+	Key       string `json:"key"`
+	Algorithm string `json:"algorithm"`
+	URL       string `json:"url,omitempty"`
+}
+
+func describePolicy(p *tlog.Policy) *policyJSON {
+	d := &policyJSON{Kind: "policy", Logs: []policyParty{}, Witnesses: []policyParty{}}
+	for _, l := range p.Logs {
+		d.Logs = append(d.Logs, policyParty{l.Key.Name, l.Key.String(), l.Key.Algorithm.String(), l.URL})
+	}
+	for _, w := range p.Witnesses {
+		d.Witnesses = append(d.Witnesses, policyParty{w.Name, w.Key.String(), w.Key.Algorithm.String(), w.URL})
+	}
+	set, _ := p.SmallestSet(func(int) bool { return true })
+	d.Least = len(set)
+	return d
+}
+
+func (d *policyJSON) text(e *env) {
+	e.printf("policy: %d log keys, %d witness keys\n", len(d.Logs), len(d.Witnesses))
+	for _, l := range d.Logs {
+		e.printf("  log      %s, %s%s\n", l.Name, l.Algorithm, at(l.URL))
+	}
+	for _, w := range d.Witnesses {
+		e.printf("  witness  %s, %s%s\n", w.Name, w.Algorithm, at(w.URL))
+	}
+	if d.Least == 0 {
+		e.printf("  quorum   none: it trusts the log alone, which can show others another tree\n")
+		return
+	}
+	e.printf("  quorum   met by %d cosignatures at least\n", d.Least)
+}
+
+func at(url string) string {
+	if url == "" {
+		return ""
+	}
+	return " at " + url
 }

@@ -4,11 +4,19 @@
 package cli
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gowebpki/jcs"
@@ -17,7 +25,102 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
+	"github.com/vasistas/vasistas/log/tlog"
 )
+
+type keygenFlags struct {
+	kind, note, alg, out string
+	json                 bool
+}
+
+func (e *env) keygen() *cobra.Command {
+	var f keygenFlags
+	c := &cobra.Command{
+		Use:   "keygen",
+		Short: "Make a key: for events, or for a log or witness",
+		Long: `keygen makes a key. It writes the private key to FILE (mode 0600) and the public
+key to FILE.pub. It never overwrites a file.
+
+By default the key signs events (PKCS #8 PEM). With --note NAME it is a key of the
+log or witness of that name (C2SP signed-note).`,
+		Example: `  vasistas keygen --type ed25519 --out judge.pem
+  vasistas keygen --note example.com/log --alg ed25519 --out log.key
+  vasistas keygen --note example.com/witness --alg mldsa --out witness.key`,
+		Args: cobra.NoArgs,
+		RunE: do(func(context.Context, []string) error { return e.runKeygen(&f) }),
+	}
+	c.Flags().StringVar(&f.kind, "type", "ed25519", "algorithm of an event key: ed25519 or p256")
+	c.Flags().StringVar(&f.note, "note", "", "make a note key of this name")
+	c.Flags().StringVar(&f.alg, "alg", "ed25519", "algorithm of a note key: ed25519 (log), cosignature (Ed25519, witness), mldsa (ML-DSA-44, both)")
+	c.Flags().StringVar(&f.out, "out", "", "new file for the private key")
+	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	c.MarkFlagRequired("out")
+	c.MarkFlagsMutuallyExclusive("type", "note")
+	return c
+}
+
+var eventAlgorithms = map[string]string{"ed25519": eventkey.Ed25519, "p256": eventkey.ECDSAP256}
+
+var noteAlgorithms = map[string]tlog.Algorithm{
+	"ed25519":     tlog.Ed25519,
+	"cosignature": tlog.CosignatureEd25519,
+	"mldsa":       tlog.CosignatureMLDSA44,
+}
+
+func (e *env) runKeygen(f *keygenFlags) error {
+	if f.note != "" {
+		return e.noteKey(f)
+	}
+	alg, ok := eventAlgorithms[f.kind]
+	if !ok {
+		return usagef("--type %q: give ed25519 or p256", f.kind)
+	}
+	key, err := eventkey.Generate(alg, f.out)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return e.printJSON(struct {
+			KeyID string `json:"keyId"`
+			SPKI  string `json:"spki"`
+		}{key.KeyID(), hex.EncodeToString(key.SPKI())})
+	}
+	e.printf("%s\n", key.KeyID())
+	return nil
+}
+
+// createKey creates the files of a private and a public key, both or none.
+func createKey(name string, private, public []byte) error {
+	if err := durable.CreateFile(name, private, 0o600); err != nil {
+		return err
+	}
+	if err := durable.CreateFile(name+eventkey.PublicSuffix, public, 0o644); err != nil {
+		return errors.Join(err, os.Remove(name))
+	}
+	return nil
+}
+
+func (e *env) noteKey(f *keygenFlags) error {
+	alg, ok := noteAlgorithms[f.alg]
+	if !ok {
+		return usagef("--alg %q: give ed25519, cosignature or mldsa", f.alg)
+	}
+	s, err := tlog.GenerateSigner(f.note, alg)
+	if err != nil {
+		return usagef("--note: %w", err)
+	}
+	if err := createKey(f.out, []byte(s.Secret()+"\n"), []byte(s.Verifier().String()+"\n")); err != nil {
+		return err
+	}
+	if f.json {
+		return e.printJSON(struct {
+			Key       string `json:"key"`
+			Algorithm string `json:"algorithm"`
+		}{s.Verifier().String(), f.alg})
+	}
+	e.printf("%s\n", s.Verifier())
+	return nil
+}
 
 type signFlags struct {
 	kind, origin, body, time string
@@ -181,4 +284,173 @@ func (e *env) makeEvent(f *signFlags) (*event.Event, error) {
 		return nil, fmt.Errorf("%s is not the body of a %s: %w", f.body, f.kind, err)
 	}
 	return ev, nil
+}
+
+type sealFlags struct {
+	until           string
+	public, subject []string
+	file            string
+	decoys          int
+}
+
+// named is a value to be sealed, as text, or a list of values.
+type named struct {
+	name   string
+	values []string
+}
+
+func (f *sealFlags) empty() bool {
+	return f.until == "" && f.file == "" && len(f.public)+len(f.subject)+f.decoys == 0
+}
+
+// seal seals the event and returns its openings, nil if there is nothing to seal.
+func (e *env) seal(ev *event.Event, f *sealFlags) (*event.Openings, error) {
+	if f.empty() {
+		return nil, nil
+	}
+	values, err := e.sealedValues(f)
+	if err != nil {
+		return nil, err
+	}
+	until, err := parseUntil(values.until, ev.Time)
+	if err != nil {
+		return nil, err
+	}
+	o := &event.Openings{}
+	if o.Public, err = makeOpenings(ev.Type, event.ClassPublic, values.public, f.decoys); err != nil {
+		return nil, err
+	}
+	if o.Subject, err = makeOpenings(ev.Type, event.ClassSubject, values.subject, f.decoys); err != nil {
+		return nil, err
+	}
+	return o, ev.Seal(until, o.Public, o.Subject)
+}
+
+type sealedValues struct {
+	until           string
+	public, subject []named
+}
+
+// sealedValues returns the values of the file and of the flags.
+func (e *env) sealedValues(f *sealFlags) (v sealedValues, err error) {
+	if f.file != "" {
+		if v, err = readAs(e, f.file, event.MaxOpeningsSize, parseSealedValues); err != nil {
+			return v, err
+		}
+	}
+	v.until = cmp.Or(f.until, v.until)
+	for list, args := range map[*[]named][]string{&v.public: f.public, &v.subject: f.subject} {
+		for _, arg := range args {
+			name, value, ok := strings.Cut(arg, "=")
+			if !ok {
+				return v, usagef("%q: write name=value", arg)
+			}
+			*list = append(*list, named{name, []string{value}})
+		}
+	}
+	return v, nil
+}
+
+func parseSealedValues(b []byte) (v sealedValues, err error) {
+	var file struct {
+		Until   string                     `json:"until"`
+		Public  map[string]json.RawMessage `json:"public"`
+		Subject map[string]json.RawMessage `json:"subject"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&file); err != nil {
+		return v, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return v, errors.New("unexpected data after the object")
+	}
+	v.until = file.Until
+	if v.public, err = jsonValues(file.Public); err == nil {
+		v.subject, err = jsonValues(file.Subject)
+	}
+	return v, err
+}
+
+func jsonValues(m map[string]json.RawMessage) ([]named, error) {
+	var out []named
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		var one string
+		var many []string
+		if json.Unmarshal(m[name], &one) == nil {
+			many = []string{one}
+		} else if err := json.Unmarshal(m[name], &many); err != nil {
+			return nil, fmt.Errorf("%s: want a string or a list of strings", name)
+		}
+		out = append(out, named{name, many})
+	}
+	return out, nil
+}
+
+// parseUntil parses a time, or a duration from the event's time.
+func parseUntil(s string, from time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, usagef("give --until, the time by which public values are opened, like 2006-01-02T15:04:05Z, or a duration like 720h")
+	}
+	if d, err := time.ParseDuration(s); err == nil && d > 0 {
+		return from.Add(d).Truncate(time.Second), nil
+	}
+	t, err := time.Parse("2006-01-02T15:04:05Z", s)
+	if err != nil {
+		return time.Time{}, usagef("--until %q: give a time like 2006-01-02T15:04:05Z, or a duration like 720h", s)
+	}
+	return t, nil
+}
+
+// makeOpenings makes a class's openings with new salts. The form of a name's values is in
+// event.Names.
+func makeOpenings(t event.Type, class event.Class, values []named, decoys int) ([]event.Opening, error) {
+	kinds := make(map[string]event.ValueKind)
+	for _, n := range event.Names(t) {
+		if n.Class == class {
+			kinds[n.Name] = n.Kind
+		}
+	}
+	if len(kinds) == 0 && len(values) == 0 {
+		return nil, nil
+	}
+	var out []event.Opening
+	for _, n := range values {
+		kind, ok := kinds[n.name]
+		if !ok {
+			return nil, usagef("a %s has no sealed %s value %q; it has %s", t, class, n.name,
+				strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+		}
+		if kind == event.KindCodes {
+			var codes []string
+			for _, v := range n.values {
+				codes = append(codes, strings.Split(v, ",")...)
+			}
+			out = append(out, event.NewOpening(n.name, event.Codes(codes...)))
+			continue
+		}
+		for _, v := range n.values {
+			value, err := makeValue(kind, v)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", n.name, err)
+			}
+			out = append(out, event.NewOpening(n.name, value))
+		}
+	}
+	for range decoys {
+		out = append(out, event.Decoy())
+	}
+	return out, nil
+}
+
+// makeValue returns a value of s. A key may be @FILE, a file with its SPKI in PEM.
+func makeValue(kind event.ValueKind, s string) (event.Value, error) {
+	if file, ok := strings.CutPrefix(s, "@"); ok && kind == event.KindKey {
+		key, err := eventkey.LoadPublic(file)
+		if err != nil {
+			return event.Value{}, err
+		}
+		return event.Bytes(key.SPKI()), nil
+	}
+	return event.Text(s), nil
 }
