@@ -134,8 +134,8 @@ func TestOpen(t *testing.T) {
 func TestFaults(t *testing.T) {
 	for fault, want := range map[cases.Fault]string{
 		cases.Garbage:    "malformed",
-		cases.Endless:    "without end",
-		cases.Silent:     "no answer within",
+		cases.Endless:    "more than 2097152 bytes",
+		cases.Silent:     "no shares within 5s",
 		cases.Refuses:    "403 (breach): the log has an open breach",
 		cases.Later:      "503 (not-ready)",
 		cases.WrongShare: "does not open",
