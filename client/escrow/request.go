@@ -5,6 +5,7 @@ package escrow
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -310,20 +311,15 @@ func openShares(t *answerText, d *Delivery, index int, holder KeyHolder, package
 	}
 	var out []*Share
 	for _, p := range packages {
-		var sealed []byte
-		for i := range t.Shares {
-			if t.Shares[i].Package == p.digest {
-				sealed = t.Shares[i].Sealed
-			}
-		}
-		if sealed == nil {
+		i := slices.IndexFunc(t.Shares, func(s SealedShare) bool { return s.Package == p.digest })
+		if i < 0 {
 			return nil, malformed("answer: no share of the package %s", p.digest)
 		}
 		info, err := d.info(index, p.digest)
 		if err != nil {
 			return nil, err
 		}
-		b, err := holder.Open(ForAnswer, info, sealed)
+		b, err := holder.Open(ForAnswer, info, t.Shares[i].Sealed)
 		if err != nil {
 			return nil, fmt.Errorf("answer: %w", err)
 		}

@@ -78,25 +78,12 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		return nil, err
 	}
 	r.Notices, r.Tries, r.Left = f.state.Notices, f.tries.Load(), f.state.Left
-	j := &joiner{ctx: ctx, c: c, f: f, r: r}
-	j.join()
-	return r, nil
-}
-
-type joiner struct {
-	ctx context.Context
-	c   Config
-	f   *finder
-	r   *Report
-}
-
-func (j *joiner) join() {
-	r := j.r
-	if r.Audit.Complete && j.f.ledger != nil {
-		o := j.f.ledger.Outstanding()
+	if r.Audit.Complete && f.ledger != nil {
+		o := f.ledger.Outstanding()
 		r.Sealed = &Sealed{Releases: o.Releases, Notices: o.Notices, Never: o.Never, Last: o.Last, Live: o.Live}
 	}
-	for _, x := range j.f.state.Hits {
+	j := &joiner{ctx: ctx, c: c, f: f, r: r}
+	for _, x := range f.state.Hits {
 		j.add(x)
 	}
 	slices.SortStableFunc(r.Cases, func(a, b *Case) int { return cmp.Compare(a.access.Index, b.access.Index) })
@@ -104,6 +91,15 @@ func (j *joiner) join() {
 		slices.SortStableFunc(c.Notices, func(a, b *Notice) int { return cmp.Compare(a.Release.Index, b.Release.Index) })
 	}
 	r.conclude()
+	return r, nil
+}
+
+// joiner joins the hits of a scan to cases.
+type joiner struct {
+	ctx context.Context
+	c   Config
+	f   *finder
+	r   *Report
 }
 
 // add adds a hit to its case, or to the unproven ones.

@@ -45,6 +45,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/tiles"
@@ -175,10 +176,8 @@ func checkOrigin(policy *Policy, origin, want string) error {
 	if want != "" && len(policy.Logs) > 0 {
 		return nil
 	}
-	for i := range policy.Logs {
-		if policy.Logs[i].Key.Name == origin {
-			return nil
-		}
+	if slices.ContainsFunc(policy.Logs, func(l tlog.PolicyLog) bool { return l.Key.Name == origin }) {
+		return nil
 	}
 	return fail(UnknownLog, "the policy has no key of the log %q", origin)
 }
