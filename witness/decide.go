@@ -205,10 +205,10 @@ func newEvidence(kind EvidenceKind, prev *accepted, s *submission) *Evidence {
 }
 
 func evidenceOf(err error) *Evidence {
-	if conflict := (*ConflictError)(nil); errors.As(err, &conflict) {
+	if conflict, ok := errors.AsType[*ConflictError](err); ok {
 		return conflict.Fork
 	}
-	if inconsistent := (*InconsistentError)(nil); errors.As(err, &inconsistent) {
+	if inconsistent, ok := errors.AsType[*InconsistentError](err); ok {
 		return inconsistent.Evidence
 	}
 	return nil

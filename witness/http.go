@@ -127,7 +127,7 @@ func (w *Witness) readBody(rw http.ResponseWriter, r *http.Request) ([]byte, err
 		return nil, fmt.Errorf("%w: the body has %d bytes; at most %d are allowed", ErrTooLarge, r.ContentLength, limit)
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, limit))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, fmt.Errorf("%w: the body has more than %d bytes", ErrTooLarge, limit)
 	}
 	if err != nil {

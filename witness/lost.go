@@ -218,7 +218,10 @@ func ResumeLost(ctx context.Context, config Config, name string, skip []string) 
 		}
 		delete(logs, origin)
 	}
-	w, err := openOrCreate(c)
+	if err := create(c); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	w, err := openState(c)
 	if err != nil {
 		return nil, err
 	}
@@ -228,19 +231,6 @@ func ResumeLost(ctx context.Context, config Config, name string, skip []string) 
 		return nil, err
 	}
 	return w.resumeAt(heads)
-}
-
-func openOrCreate(c *Config) (*Witness, error) {
-	lock, err := createDir(c)
-	if err != nil {
-		return nil, err
-	}
-	err = createJournal(c)
-	lock.Close()
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	return openState(c)
 }
 
 func (w *Witness) resumeHeads(ctx context.Context, logs map[string]*trusted) ([]*published, error) {

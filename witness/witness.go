@@ -167,10 +167,8 @@ func groupLogs(c *Config, logs []tlog.PolicyLog) (map[string]*trusted, error) {
 			t = &trusted{}
 			byOrigin[k.Name] = t
 		}
-		for _, other := range t.keys {
-			if other.ID == k.ID {
-				return nil, fmt.Errorf("witness: two keys of log %s have the key ID %08x", k.Name, k.ID)
-			}
+		if slices.ContainsFunc(t.keys, func(other *tlog.VerifierKey) bool { return other.ID == k.ID }) {
+			return nil, fmt.Errorf("witness: two keys of log %s have the key ID %08x", k.Name, k.ID)
 		}
 		if len(t.keys) == maxKeysPerLog {
 			return nil, fmt.Errorf("witness: log %s has more than %d keys", k.Name, maxKeysPerLog)
@@ -222,26 +220,23 @@ func Create(dir string, config Config) error {
 	if err != nil {
 		return err
 	}
-	lock, err := createDir(c)
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	err = createJournal(c)
+	err = create(c)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("witness: %s has the state of a witness already: %w", c.Dir, fs.ErrExist)
 	}
 	return err
 }
 
-func createDir(c *Config) (*durable.Lock, error) {
+// create makes the directory and an empty journal in it.
+func create(c *Config) error {
 	if err := durable.MkdirAll(c.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("witness: %w", err)
+		return fmt.Errorf("witness: %w", err)
 	}
-	return durable.LockDir(c.Dir)
-}
-
-func createJournal(c *Config) error {
+	lock, err := durable.LockDir(c.Dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	j, err := durable.CreateJournal(filepath.Join(c.Dir, journalFile), journalLabel(c), maxRecord)
 	if err != nil {
 		return err

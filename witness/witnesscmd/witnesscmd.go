@@ -274,11 +274,10 @@ type state struct {
 }
 
 func (c *call) stateFlags() *state {
-	s := &state{
+	return &state{
 		dir:  c.flags.String("dir", "", "state `directory`"),
 		keys: command.List(c.flags, "key", "`file` of a key of the witness; may be repeated"),
 	}
-	return s
 }
 
 func (c *call) logFlags(s *state) {
