@@ -7,10 +7,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,45 +52,170 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	}, args, stdout, stderr)
 }
 
-type serveOptions struct {
-	layout
-	service  daemon.Service
-	poll     time.Duration
-	requests int
-}
-
-func (o *serveOptions) parse(args []string, stderr io.Writer) error {
-	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
-	o.defineRun(fs)
-	o.service.Define(fs, "127.0.0.1:7390", "with requests under way")
-	fs.DurationVar(&o.poll, "poll", time.Second, "pause between two updates from the log")
-	fs.IntVar(&o.requests, "requests", 64, "requests under way at a time; more wait")
-	return command.Parse(fs, args, stderr, o.complete)
-}
-
 func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	var o serveOptions
-	if err := o.parse(args, stderr); err != nil {
+	var l layout
+	var service daemon.Service
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	l.defineRun(flags)
+	service.Define(flags, "127.0.0.1:7390", "with requests under way")
+	poll := flags.Duration("poll", time.Second, "pause between two updates from the log")
+	requests := flags.Int("requests", 64, "requests under way at a time; more wait")
+	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
 	}
 	logger := slog.New(slog.NewTextHandler(stderr, nil))
-	c, err := o.config(ctx)
+	c, err := l.config(ctx)
 	if err != nil {
 		return err
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	c.Logger, c.Registry, c.Poll, c.Requests = logger, reg, o.poll, o.requests
+	c.Logger, c.Registry, c.Poll, c.Requests = logger, reg, *poll, *requests
 	g, err := gate.Open(c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, g.Close()) }()
-	if err := o.service.Listen(); err != nil {
+	if err := service.Listen(); err != nil {
 		return err
 	}
-	defer o.service.Listener.Close()
+	defer service.Listener.Close()
 	g.Start()
-	o.service.Server, o.service.Logger = gate.Server(daemon.WithMetrics(g.Handler(), reg), o.timeout), logger
-	return o.service.Run(ctx, stdout)
+	service.Server, service.Logger = gate.Server(daemon.WithMetrics(g.Handler(), reg), l.timeout), logger
+	return service.Run(ctx, stdout)
+}
+
+// open calls do with an opened gate, which does not serve.
+func (l *layout) open(ctx context.Context, stderr io.Writer, do func(*gate.Gate) error) error {
+	c, err := l.config(ctx)
+	if err != nil {
+		return err
+	}
+	c.Logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	g, err := gate.Open(c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(g), g.Close())
+}
+
+func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var l layout
+	flags := flag.NewFlagSet("status", flag.ContinueOnError)
+	l.defineRun(flags)
+	url := flags.String("gate", "", "`URL` of a running gate, in place of -dir")
+	asJSON := flags.Bool("json", false, "print JSON")
+	if err := command.Parse(flags, args, stderr); err != nil {
+		return err
+	}
+	var s *gate.Status
+	var err error
+	if *url != "" {
+		s, err = fetchStatus(ctx, *url, l.timeout)
+	} else {
+		s, err = l.localStatus(ctx, stderr)
+	}
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		enc := json.NewEncoder(stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(s)
+	}
+	printStatus(stdout, s)
+	return nil
+}
+
+// localStatus reads the state and follows the log once. If that fails, it prints a warning
+// and returns the status without it.
+func (l *layout) localStatus(ctx context.Context, stderr io.Writer) (s *gate.Status, err error) {
+	if err := l.complete(); err != nil {
+		return nil, err
+	}
+	err = l.open(ctx, stderr, func(g *gate.Gate) (err error) {
+		if err := g.Sync(ctx); err != nil {
+			fmt.Fprintf(stderr, "vasistas-gate status: following the log: %v\n", err)
+		}
+		s, err = g.Status(ctx)
+		return err
+	})
+	return s, err
+}
+
+const maxStatus = 1 << 20
+
+func fetchStatus(ctx context.Context, url string, timeout time.Duration) (*gate.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/status", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the gate answers %s", resp.Status)
+	}
+	s := new(gate.Status)
+	return s, json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(s)
+}
+
+func printStatus(w io.Writer, s *gate.Status) {
+	name := s.Custodian
+	if name == "" {
+		name = "none (the charter in force does not name the key)"
+	}
+	fmt.Fprintf(w, "log        %s\ncustodian  %s\ngroups     %s\nkey        %s\n", s.Origin, name, strings.Join(s.Groups, " "), s.Key)
+	fmt.Fprintf(w, "head       size %d, cosigned after %s\ncharter    version %d, trusted %d\nreleases   %d, of which the log lacks %d\n",
+		s.Size, s.LoggedAfter, s.Charter, s.Trusted, s.Seq, len(s.Releases))
+	for _, c := range s.Pending {
+		fmt.Fprintf(w, "confirm    %q: %s\n", c.Name, c.Text)
+	}
+	if s.Stopped != "" {
+		fmt.Fprintf(w, "STOPPED    %s\n", s.Stopped)
+	}
+}
+
+func runConfirm(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var l layout
+	flags := flag.NewFlagSet("confirm", flag.ContinueOnError)
+	l.defineRun(flags)
+	names := command.List(flags, "name", "`name` of a change to confirm, as printed by status; name all of them")
+	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+		return err
+	}
+	return l.open(ctx, stderr, func(g *gate.Gate) error {
+		if err := g.Confirm(ctx, *names); err != nil {
+			return err
+		}
+		s, err := g.Status(ctx)
+		if err == nil {
+			fmt.Fprintf(stdout, "The gate now trusts the charter of version %d.\n", s.Trusted)
+		}
+		return err
+	})
+}
+
+func runResume(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var l layout
+	flags := flag.NewFlagSet("resume", flag.ContinueOnError)
+	l.defineRun(flags)
+	confirm := flags.Bool("confirm", false, "confirm that no other gate runs with this key, and that the journal is lost (required)")
+	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+		return err
+	}
+	if !*confirm {
+		return command.WrongUse("resume continues the chain from the log, and the log will show it; if no other gate runs with this key, and its journal is lost, give -confirm")
+	}
+	return l.open(ctx, stderr, func(g *gate.Gate) error {
+		seq, err := g.Resume(ctx)
+		if err == nil {
+			fmt.Fprintf(stdout, "The chain goes on after release %d. The next heartbeat states that it was resumed.\n", seq)
+		}
+		return err
+	})
 }
