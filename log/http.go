@@ -4,9 +4,28 @@
 package log
 
 import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/linger"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/internal/chain"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // handler serves the resources of an instance. ready returns why it admits no events. A
@@ -45,4 +64,243 @@ func handler(events func(http.ResponseWriter, *http.Request) error, r *reads, re
 			problemOf(err).Answer(w)
 		}
 	})
+}
+
+// headerDuplicate says that the event was logged before.
+const headerDuplicate = "Vasistas-Duplicate"
+
+func serveEvents(in *intake, w http.ResponseWriter, r *http.Request) error {
+	wait, err := parseQuery(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	encoding := r.Header.Get("Content-Encoding")
+	// Of two headers of one name, a proxy may believe the other one.
+	twice := len(r.Header.Values("Content-Type")) > 1 || len(r.Header.Values("Content-Encoding")) > 1
+	switch {
+	case err != nil || twice || encoding != "" && encoding != "identity":
+	case kind == "application/json":
+		return serveOne(in, w, r, wait)
+	case kind == "application/x-ndjson":
+		return serveStream(in, w, r, wait)
+	}
+	return errMediaType
+}
+
+// serveOne answers with the proof, or the index for wait=sequenced.
+func serveOne(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) error {
+	rc := http.NewResponseController(w)
+	// An event that is incomplete when admission ends is refused, and does not delay
+	// the end.
+	reading := context.AfterFunc(in.draining, func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) })
+	entry, err := readEntry(r)
+	closing := !reading()
+	if closing {
+		if err = in.status.err(); err == nil {
+			err = ErrClosing
+		}
+	}
+	if err != nil {
+		w.Header().Set("Connection", "close")
+		problemOf(err).Answer(w)
+		if !closing {
+			linger.On(rc, r.Body)
+		}
+		return nil
+	}
+	res, err := in.submit(r.Context(), entry, wait)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	status, text := http.StatusAccepted, []byte(nil)
+	if wait == Cosigned {
+		status, text = http.StatusCreated, res.Proof.Bytes()
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+	} else {
+		text = appendLine(nil, res, nil)
+		h.Set("Content-Type", "application/json")
+	}
+	if res.Duplicate {
+		status = http.StatusOK
+		h.Set(headerDuplicate, "true")
+	}
+	h.Set(headerIndex, strconv.FormatUint(res.Index, 10))
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write(text)
+	return nil
+}
+
+// readEntry reads a body of at most the length of a submission. It takes memory as bytes
+// arrive, whatever Content-Length says.
+func readEntry(r *http.Request) ([]byte, error) {
+	tooLarge := fmt.Errorf("%w: a submission has at most %d bytes, and an entry 48000", event.ErrTooLarge, event.MaxSubmissionSize)
+	if r.ContentLength > event.MaxSubmissionSize {
+		return nil, tooLarge
+	}
+	var entry bytes.Buffer
+	entry.Grow(bytes.MinRead + int(min(2048, max(r.ContentLength, 0))))
+	_, err := entry.ReadFrom(io.LimitReader(r.Body, event.MaxSubmissionSize+1))
+	switch {
+	case entry.Len() > event.MaxSubmissionSize:
+		return nil, tooLarge
+	case err != nil:
+		return nil, bodyError(err)
+	}
+	return entry.Bytes(), nil
+}
+
+// bodyError says whether a body did not come in time, or was not in the form of HTTP.
+func bodyError(err error) error {
+	var cut net.Error
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &cut) {
+		return fmt.Errorf("%w: %w", errIncomplete, err)
+	}
+	return fmt.Errorf("%w: %w", errBody, err)
+}
+
+// reads serves what is published: the same bytes from the active instance as from a
+// standby.
+type reads struct {
+	published *atomic.Pointer[publication]
+	tiles     tlog.TileReader
+	prover    *prover.Prover
+	logger    *slog.Logger
+}
+
+// headerIndex has the index of an entry.
+const headerIndex = "Vasistas-Index"
+
+var errUnpublished = fmt.Errorf("%w: no checkpoint is published yet", errNotFound)
+
+// serveCheckpoint: tlog-tiles, "Checkpoints".
+func (r *reads) serveCheckpoint(w http.ResponseWriter, _ *http.Request) error {
+	pub := r.published.Load()
+	if pub == nil {
+		return errUnpublished
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Write(pub.bytes)
+	return nil
+}
+
+// serveCharter serves the charter in force at the published size, as its entry, and
+// its index in a header. A reader can prove the entry; that it is in force is only the
+// log's claim.
+func (r *reads) serveCharter(w http.ResponseWriter, req *http.Request) error {
+	pub := r.published.Load()
+	if pub == nil {
+		return errUnpublished
+	}
+	entry, err := chain.ReadProven(req.Context(), r.tiles, r.prover, pub.charter, chain.EdgeOf(&pub.checkpoint.Head))
+	if err != nil {
+		r.logger.Error("the charter can't be read", "entry", pub.charter, "err", err)
+		return errReading
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-cache")
+	h.Set(headerIndex, strconv.FormatUint(pub.charter, 10))
+	w.Write(entry)
+	return nil
+}
+
+// serveTile: tlog-tiles, "Merkle Tree" and "Log entries". Only what a published
+// checkpoint commits to is served. The path is parsed into a tile, and no file path is
+// made of it.
+func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) error {
+	t, err := tlog.ParseTilePath(strings.TrimPrefix(req.URL.EscapedPath(), "/"))
+	if err != nil {
+		return err
+	}
+	pub := r.published.Load()
+	if pub == nil || !t.In(pub.checkpoint.Size) {
+		return errNotFound
+	}
+	// In the width that the engine certainly has.
+	whole := t
+	whole.Width = tiles.Width(max(t.Level, 0), t.Index, pub.checkpoint.Size)
+	b, err := r.tiles.ReadTile(req.Context(), whole)
+	if err == nil {
+		b, err = t.Cut(b)
+	}
+	if err != nil {
+		r.logger.Error("a tile can't be read", "tile", t.Path(), "err", err)
+		return errReading
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	if t.Level == tlog.Entries {
+		h.Set("Vary", "Accept-Encoding")
+		if acceptsGzip(req) {
+			h.Set("Content-Encoding", "gzip")
+			if req.Method != http.MethodHead {
+				writeGzip(w, b)
+			}
+			return nil
+		}
+	}
+	h.Set("Content-Length", strconv.Itoa(len(b)))
+	w.Write(b)
+	return nil
+}
+
+// serveReady answers that the instance is ready, unless err says why it admits no
+// events, or nothing is published.
+func (r *reads) serveReady(w http.ResponseWriter, err error) error {
+	if err == nil && r.published.Load() == nil {
+		err = errors.New("nothing is published yet")
+	}
+	if err != nil {
+		return err
+	}
+	return writeText(w, "ready\n")
+}
+
+func writeText(w http.ResponseWriter, s string) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Write([]byte(s))
+	return nil
+}
+
+// acceptsGzip follows RFC 9110, section 12.5.3, as far as gzip goes.
+func acceptsGzip(r *http.Request) bool {
+	accepts := false
+	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
+		coding, q, _ := strings.Cut(strings.TrimSpace(part), ";")
+		coding = strings.TrimSpace(coding)
+		gzip := strings.EqualFold(coding, "gzip")
+		if !gzip && coding != "*" {
+			continue
+		}
+		weight, err := strconv.ParseFloat(strings.TrimPrefix(strings.TrimSpace(q), "q="), 64)
+		accepts = q == "" || err == nil && weight > 0
+		if gzip {
+			return accepts
+		}
+	}
+	return accepts
+}
+
+var gzipWriters = sync.Pool{New: func() any {
+	w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil {
+		panic(err) // for an unknown level only
+	}
+	return w
+}}
+
+func writeGzip(w http.ResponseWriter, b []byte) {
+	z := gzipWriters.Get().(*gzip.Writer)
+	defer gzipWriters.Put(z)
+	z.Reset(w)
+	// An error means that the client has gone.
+	if _, err := z.Write(b); err == nil {
+		z.Close()
+	}
 }

@@ -23,16 +23,16 @@
 // instances can share a store in a database. Each of them is a [Standby] that serves
 // what is published; the active one also has the log open.
 //
-// An event goes forward through named steps: http.go, http_events.go and stream.go take
-// the request; submit.go has admission.go parse, verify and check the event, gives it
-// to sequencer.go (order, drop what is already there, append), and waits until
+// An event goes forward through named steps: http.go and stream.go take the request;
+// submit.go has admission.go parse, verify and check the event, gives it to
+// sequencer.go (order, drop what is already there, append), and waits until
 // publisher.go (sign, record, cosign, publish) has published it.
 //
-// A file refers only to files after it in this order: standby, log, http, http_events,
-// stream, submit, own, reads, problem, sequencer, publisher, loaded, admission, ledger,
-// view, metrics, status, config, engine. Below this package are internal/chain (tree and
-// head), internal/entries, internal/cosign (witnesses) and duty (anchors and
-// disclosures); above it, package recover creates and repairs a log offline.
+// A file refers only to files after it in this order: standby, log, http, stream,
+// submit, problem, sequencer, publisher, loaded, admission, ledger, metrics, status,
+// config. Below this package are internal/chain (tree and head), internal/entries,
+// internal/cosign (witnesses) and duty (anchors and disclosures); above it, package
+// recover creates and repairs a log offline.
 package log
 
 import (

@@ -14,6 +14,8 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/log/pgstate"
+	"github.com/vasistas/vasistas/log/vault/vaultcmd"
 )
 
 func main() { command.Main(run) }
@@ -43,4 +45,21 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	return command.Run(ctx, "vasistas-log", usage, map[string]command.Command{
 		"keygen": runKeygen, "init": runInit, "serve": runServe, "recover": runRecover, "vault": runVault,
 	}, args, stdout, stderr)
+}
+
+func runVault(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	return vaultcmd.Run(ctx, args, stdout, stderr, openShared)
+}
+
+// openShared opens the vault that several instances share, for reading and exports.
+func openShared(ctx context.Context, dsn string) (*vaultcmd.Shared, error) {
+	db, err := pgstate.Open(ctx, dsn)
+	if err != nil {
+		return nil, err
+	}
+	published := func(ctx context.Context) ([]byte, error) {
+		p, err := db.State().Published(ctx)
+		return p.Checkpoint, err
+	}
+	return &vaultcmd.Shared{Storage: db.Vault(), Published: published, Close: db.Close}, nil
 }

@@ -13,10 +13,17 @@
 package state
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -81,3 +88,190 @@ var ErrChanged = errors.New("the record of the last signed head was changed by a
 
 // HowToRestoreHead ends errors about the record of the head.
 const HowToRestoreHead = "restore it, or bring it back from the published log with \"vasistas-log recover -from MIRROR\""
+
+// Dir is a [Store] and [Creator] in a directory, which also has the caches:
+//
+//	log.json    which log this is; written last, once
+//	head        the last head that the log signed, with the log's own lines
+//	checkpoint  the last checkpoint that was published
+//	events      a cache of event hashes
+//	ledger      a cache of what the entries mean
+//	lock
+//
+// With another store the directory has the caches and the lock only.
+type Dir struct {
+	dir      string
+	lock     *durable.Lock // nil: NewDir, which takes none
+	settings settingsJSON
+	head     *durable.Register // nil: not opened, or lost
+}
+
+var (
+	_ Store   = (*Dir)(nil)
+	_ Creator = (*Dir)(nil)
+)
+
+// settingsJSON is log.json.
+type settingsJSON struct {
+	Origin  string `json:"origin"`
+	Charter []byte `json:"charter"`
+}
+
+const maxSettings = 4 << 10
+
+// NewDir names a directory without opening it: to create a state there, or for the
+// paths of the caches while another Dir has the lock.
+func NewDir(dir string) *Dir { return &Dir{dir: dir} }
+
+// OpenCaches locks a directory of which only the caches are used. It makes the
+// directory if there is none.
+func OpenCaches(dir string) (*Dir, error) {
+	d := NewDir(dir)
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	return d, d.takeLock()
+}
+
+// OpenDir locks and opens the state in a directory.
+func OpenDir(dir string) (*Dir, error) { return openDir(dir, false) }
+
+// RecoverDir is OpenDir for a recovery: the record of the head may be lost.
+func RecoverDir(dir string) (*Dir, error) { return openDir(dir, true) }
+
+func openDir(dir string, recovering bool) (_ *Dir, err error) {
+	d := NewDir(dir)
+	// Before the lock, which would make a file in a directory that is no log's.
+	if d.settings, err = readSettings(d.Path("log.json")); err != nil {
+		return nil, err
+	}
+	if err := d.takeLock(); err != nil {
+		return nil, err
+	}
+	d.head, err = durable.OpenRegister(d.Path("head"), tlog.MaxCheckpointSize)
+	if recovering && (errors.Is(err, durable.ErrMissing) || errors.Is(err, durable.ErrTooLarge)) {
+		return d, nil
+	} else if err != nil {
+		err = fmt.Errorf("opening the log: the record of the last signed head: %w; "+HowToRestoreHead, err)
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func (d *Dir) takeLock() (err error) {
+	if d.lock, err = durable.LockDir(d.dir); err != nil {
+		return fmt.Errorf("opening the log: %w", err)
+	}
+	return nil
+}
+
+func readSettings(name string) (settingsJSON, error) {
+	b, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return settingsJSON{}, fmt.Errorf("opening the log: %s holds no log; create one with \"vasistas-log init\", or restore the file: %w", filepath.Dir(name), err)
+	} else if err != nil {
+		return settingsJSON{}, fmt.Errorf("opening the log: %w", err)
+	}
+	var set settingsJSON
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	err = d.Decode(&set)
+	switch {
+	case err != nil:
+	case len(b) > maxSettings:
+		err = fmt.Errorf("%d bytes, and %d are allowed", len(b), maxSettings)
+	case d.Decode(&struct{}{}) != io.EOF:
+		err = errors.New("something follows its end")
+	case set.Origin == "" || len(set.Charter) != 32:
+		err = errors.New("no origin or no charter")
+	default:
+		return set, nil
+	}
+	return settingsJSON{}, fmt.Errorf("opening the log: %s is damaged; restore it: %w", name, err)
+}
+
+// Path returns the path of a file in the directory.
+func (d *Dir) Path(name string) string { return filepath.Join(d.dir, name) }
+
+// Close releases the lock, if this Dir took it.
+func (d *Dir) Close() error {
+	if d.lock == nil {
+		return nil
+	}
+	return d.lock.Close()
+}
+
+// Held returns nil: the lock lasts as long as the process.
+func (d *Dir) Held() error { return nil }
+
+func (d *Dir) Settings() Settings {
+	return Settings{Origin: d.settings.Origin, Charter: [32]byte(d.settings.Charter)}
+}
+
+func (d *Dir) LoadHead(context.Context) ([]byte, error) {
+	if d.head == nil {
+		return nil, durable.ErrMissing
+	}
+	return d.head.Load()
+}
+
+func (d *Dir) SwapHead(_ context.Context, old, next []byte) error {
+	return d.head.CompareAndSwap(old, next)
+}
+
+func (d *Dir) RestoreHead(_ context.Context, next []byte) error {
+	if d.head == nil {
+		return durable.WriteFile(d.Path("head"), next, 0o600)
+	}
+	old, err := d.head.Load()
+	if err != nil {
+		return err
+	}
+	return d.head.CompareAndSwap(old, next)
+}
+
+// Published leaves out which charter is in force: only the open log serves this
+// state, and it knows the charter.
+func (d *Dir) Published(context.Context) (Published, error) {
+	b, err := os.ReadFile(d.Path("checkpoint"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Published{}, nil
+	}
+	return Published{Checkpoint: b}, err
+}
+
+func (d *Dir) Publish(_ context.Context, p Published) error {
+	return durable.WriteFile(d.Path("checkpoint"), p.Checkpoint, 0o644)
+}
+
+func (d *Dir) KeepEvidence(_ context.Context, name string, checkpoint []byte) (string, error) {
+	return d.Path(name), durable.WriteFile(d.Path(name), checkpoint, 0o644)
+}
+
+func (d *Dir) Begin(context.Context) (io.Closer, error) {
+	if err := durable.MkdirAll(d.dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := durable.LockDir(d.dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(d.Path("log.json")); err == nil {
+		return nil, errors.Join(fmt.Errorf("there is one in %s: %w", d.dir, fs.ErrExist), lock.Close())
+	}
+	return lock, nil
+}
+
+func (d *Dir) Create(_ context.Context, set Settings, head []byte) error {
+	_, err := durable.CreateRegister(d.Path("head"), tlog.MaxCheckpointSize, head)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("an earlier attempt in %s was not finished; remove the directory and try again: %w", d.dir, err)
+	} else if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(settingsJSON{Origin: set.Origin, Charter: set.Charter[:]}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return durable.CreateFile(d.Path("log.json"), append(text, '\n'), 0o600)
+}

@@ -12,6 +12,7 @@
 package chain
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -91,4 +92,222 @@ func ReadProven(ctx context.Context, r tlog.TileReader, p *prover.Prover, index 
 		return nil, TreeError(err)
 	}
 	return entry, nil
+}
+
+// Engine is what a [Tree] calls of the engine that it writes to; see log.Engine.
+type Engine interface {
+	tlog.TileReader
+	Add(ctx context.Context, entries [][]byte) (first uint64, err error)
+	Tree(ctx context.Context) (size uint64, root [32]byte, err error)
+}
+
+// Tree is the tree as far as this process has computed it. Before each write it
+// compares what the engine will build upon, and after it everything that the engine
+// wrote. So readers will find what was acknowledged and signed, and nothing is built
+// on a damaged tile.
+type Tree struct {
+	reader   tlog.TileReader // of the engine, or of what another process has published
+	engine   Engine          // nil: this process does not write
+	frontier *tiles.Frontier
+	edge     Edge   // of frontier
+	bundle   []byte // the partial bundle at the right edge, as it must be
+}
+
+// Load reads the right edge of the tree of head.
+func Load(ctx context.Context, r tlog.TileReader, head *tlog.Head) (*Tree, error) {
+	f, err := tiles.LoadFrontier(ctx, r, head.Size, head.Root)
+	if err != nil {
+		return nil, TreeError(err)
+	}
+	t := &Tree{reader: r}
+	return t, t.take(ctx, f)
+}
+
+// Of returns the tree of a right edge that the caller has checked. It can be read
+// from, and not be extended.
+func Of(f *tiles.Frontier) *Tree {
+	t := new(Tree)
+	t.adopt(f.Clone())
+	return t
+}
+
+// Use has the tree read from e and write to it from now on.
+func (t *Tree) Use(e Engine) { t.reader, t.engine = e, e }
+
+// Size is the number of entries that were checked.
+func (t *Tree) Size() uint64 { return t.edge.Size }
+
+// Edge returns the edge of what was checked.
+func (t *Tree) Edge() Edge { return t.edge }
+
+// RootWith returns the root that the tree would have with these entries.
+func (t *Tree) RootWith(entries [][]byte) (tiles.Hash, error) {
+	f := t.frontier.Clone()
+	for _, entry := range entries {
+		if err := f.Append(tiles.LeafHash(entry), func(tlog.Tile, []byte) error { return nil }); err != nil {
+			return tiles.Hash{}, err
+		}
+	}
+	return f.Root(), nil
+}
+
+// adopt makes next the tree that was checked.
+func (t *Tree) adopt(next *tiles.Frontier) {
+	t.frontier, t.edge = next, Edge{next.Size(), next.Root()}
+}
+
+// Extend reads on up to size. It hashes every entry, compares every tile, and calls
+// each with every entry.
+func (t *Tree) Extend(ctx context.Context, size uint64, each func(index uint64, entry []byte) error) error {
+	next, err := t.frontier.Extend(ctx, t.reader, size, func(i uint64, entry []byte, _ tiles.Hash) error { return each(i, entry) })
+	if err != nil {
+		return TreeError(err)
+	}
+	return t.take(ctx, next)
+}
+
+// take makes f the tree that was checked, after it compared the partial bundle of f
+// with f's hashes.
+func (t *Tree) take(ctx context.Context, f *tiles.Frontier) error {
+	n, width := f.Size()/tlog.TileWidth, int(f.Size()%tlog.TileWidth)
+	if width == 0 {
+		t.bundle = nil
+		t.adopt(f)
+		return nil
+	}
+	entries, err := tiles.ReadBundle(ctx, t.reader, n, f.Size())
+	if err != nil {
+		return TreeError(err)
+	}
+	var bundle, hashes []byte
+	for _, e := range entries {
+		leaf := tiles.LeafHash(e)
+		hashes = append(hashes, leaf[:]...)
+		bundle = tlog.AppendEntry(bundle, e)
+	}
+	err = f.Partial(func(p tlog.Tile, want []byte) error {
+		if p.Level == 0 && !bytes.Equal(want, hashes) {
+			return &tlog.CorruptError{Tile: tlog.Tile{Level: tlog.Entries, Index: n, Width: width}, Reason: "it does not have the entries that the tree has"}
+		}
+		return nil
+	})
+	if err != nil {
+		return TreeError(err)
+	}
+	t.bundle = bundle
+	t.adopt(f)
+	return nil
+}
+
+// Check compares the right edge of the engine's tree, on which the engine will build,
+// with what it must be.
+func (t *Tree) Check(ctx context.Context) error {
+	size, _, err := t.engine.Tree(ctx)
+	if err != nil {
+		return TreeError(err)
+	}
+	switch {
+	case size < t.Size():
+		return fmt.Errorf("%w (it has %d entries, and had %d)", ErrTreeBehind, size, t.Size())
+	case size > t.Size():
+		return fmt.Errorf("%w (it has %d entries, and the log gave it %d: another program writes to it)", ErrTreeConflict, size, t.Size())
+	}
+	same := t.comparer(ctx)
+	if err := t.frontier.Partial(same); err != nil {
+		return TreeError(err)
+	}
+	if len(t.bundle) > 0 {
+		return TreeError(same(t.bundleTile(t.frontier), t.bundle))
+	}
+	return nil
+}
+
+// comparer returns a function that compares a tile with what it must be.
+func (t *Tree) comparer(ctx context.Context) func(tlog.Tile, []byte) error {
+	return func(tile tlog.Tile, want []byte) error {
+		got, err := t.reader.ReadTile(ctx, tile)
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", tile.Path(), err)
+		}
+		if !bytes.Equal(got, want) {
+			return &tlog.CorruptError{Tile: tile, Reason: "it is not what the log wrote"}
+		}
+		return nil
+	}
+}
+
+// bundleTile names the bundle with the last entry of f.
+func (t *Tree) bundleTile(f *tiles.Frontier) tlog.Tile {
+	last := f.Size() - 1
+	return tlog.Tile{Level: tlog.Entries, Index: last / tlog.TileWidth, Width: int(last%tlog.TileWidth) + 1}
+}
+
+// StepError is an error after which the tree must be read again.
+type StepError struct {
+	Err   error
+	Asked bool // the engine was asked to add entries: nothing is known of them
+}
+
+func (e *StepError) Error() string { return e.Err.Error() }
+func (e *StepError) Unwrap() error { return e.Err }
+
+// Append has the engine add entries, whose leaf hashes are given, and checks what
+// it wrote. After a [StepError] the engine may have added them or not, and CatchUp
+// finds out; after any other error it was not asked.
+func (t *Tree) Append(ctx context.Context, entries [][]byte, leaves []tiles.Hash) error {
+	if err := t.Check(ctx); err != nil {
+		return err
+	}
+	first, err := t.engine.Add(ctx, entries)
+	if err != nil {
+		return &StepError{err, true}
+	}
+	if first != t.Size() {
+		return &StepError{fmt.Errorf("the engine put a batch at index %d, and the tree had %d entries", first, t.Size()), true}
+	}
+	next, bundle, err := t.grown(ctx, entries, leaves)
+	if err != nil {
+		return &StepError{TreeError(err), true}
+	}
+	t.bundle = bundle
+	t.adopt(next)
+	return nil
+}
+
+// grown computes what the tree must be with the entries, and compares each tile
+// and bundle that this changes with what the engine has.
+func (t *Tree) grown(ctx context.Context, entries [][]byte, leaves []tiles.Hash) (*tiles.Frontier, []byte, error) {
+	same := t.comparer(ctx)
+	next, bundle := t.frontier.Clone(), t.bundle
+	for i, e := range entries {
+		bundle = tlog.AppendEntry(bundle, e)
+		if err := next.Append(leaves[i], same); err != nil {
+			return nil, nil, err
+		}
+		if next.Size()%tlog.TileWidth == 0 {
+			if err := same(t.bundleTile(next), bundle); err != nil {
+				return nil, nil, err
+			}
+			bundle = nil // t.bundle may share its memory
+		}
+	}
+	if len(bundle) > 0 {
+		if err := same(t.bundleTile(next), bundle); err != nil {
+			return nil, nil, err
+		}
+	}
+	return next, bundle, next.Partial(same)
+}
+
+// CatchUp finds out what the engine has, after an error. It calls each with every
+// entry that has come since, all of them checked.
+func (t *Tree) CatchUp(ctx context.Context, each func(index uint64, entry []byte) error) error {
+	size, _, err := t.engine.Tree(ctx)
+	if err != nil {
+		return TreeError(err)
+	}
+	if size <= t.Size() {
+		return t.Check(ctx)
+	}
+	return t.Extend(ctx, size, each)
 }
