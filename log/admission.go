@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/tiles"
@@ -78,7 +79,6 @@ func (a *admission) read(submission []byte) (*admitted, error) {
 func (a *admission) verify(env *event.Envelope) ([]ledger.SigState, error) {
 	keys := a.ledger.view.Load().keys
 	ch, amends := env.Event.Body.(*event.Charter)
-	states := make([]ledger.SigState, len(env.Signatures))
 	err := env.Verify(func(id string) *event.PublicKey {
 		if k := keys[id]; k != nil || !amends {
 			return k
@@ -92,10 +92,7 @@ func (a *admission) verify(env *event.Envelope) ([]ledger.SigState, error) {
 		}
 		return nil
 	})
-	for i := range states {
-		states[i] = ledger.Good
-	}
-	return states, err
+	return slices.Repeat([]ledger.SigState{ledger.Good}, len(env.Signatures)), err
 }
 
 // check checks an event that is not in the log yet: its openings and notices, and its

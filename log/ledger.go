@@ -181,8 +181,7 @@ func (ll *liveLedger) recovers(env *event.Envelope) (*ledger.Charter, error) {
 	ll.mu.Lock()
 	defer ll.mu.Unlock()
 	c, err := ll.rules.Recovers(env, ll.rules.Size())
-	var v *ledger.Violation
-	if errors.As(err, &v) {
+	if v, ok := errors.AsType[*ledger.Violation](err); ok {
 		return nil, &RuleError{v}
 	}
 	return c, err

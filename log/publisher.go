@@ -4,6 +4,7 @@
 package log
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,14 @@ type publication struct {
 	fresh      bool   // published by this process
 }
 
+// size returns the size of the checkpoint, 0 for nil.
+func (p *publication) size() uint64 {
+	if p == nil {
+		return 0
+	}
+	return p.checkpoint.Size
+}
+
 func newPublisher(ctx context.Context, cfg Config, h *chain.Head, ll *liveLedger, c *cosign.Clock, s *status, m *metrics) (*publisher, error) {
 	p := &publisher{
 		cfg: cfg, head: h, ledger: ll, prover: ll.pages.Prover, clock: c, status: s, metrics: m, logger: cfg.Logger,
@@ -78,9 +87,6 @@ func newPublisher(ctx context.Context, cfg Config, h *chain.Head, ll *liveLedger
 	return p, p.loadPublished(ctx)
 }
 
-// wake tells the publisher that the tree has grown.
-func (p *publisher) wake() { nudge(p.grew) }
-
 // nudge wakes the goroutine that waits for c, now or when it waits next; c has room
 // for one.
 func nudge(c chan<- struct{}) {
@@ -100,8 +106,8 @@ func (p *publisher) Published() (*duty.Head, <-chan struct{}) {
 	return &duty.Head{Checkpoint: pub.checkpoint, Charter: c, Time: int64(pub.after), Fresh: pub.fresh}, changed
 }
 
-// Refresh implements [duty.Feed].
-func (p *publisher) Refresh() { p.wake() }
+// Refresh implements [duty.Feed]. The sequencer calls it when the tree has grown.
+func (p *publisher) Refresh() { nudge(p.grew) }
 
 // current returns what is published, or nil, and a channel that is closed at the next
 // publication.
@@ -271,10 +277,7 @@ func (p *publisher) finish(ctx context.Context) error {
 	}
 	p.stop()
 	<-p.done
-	published := uint64(0)
-	if pub := p.published.Load(); pub != nil {
-		published = pub.checkpoint.Size
-	}
+	published := p.published.Load().size()
 	// If the log has not begun to publish, or has stopped for good, it was logged.
 	if err = errors.Join(err, p.last); err != nil && published < p.ledger.edge.Load().Size {
 		return fmt.Errorf("what was sequenced last, from entry %d on, is durable, and will be published after the next start: %w", published, err)
@@ -294,7 +297,7 @@ func (p *publisher) round(ctx context.Context) error {
 	if err := p.head.Advance(ctx, next, v.logKeys(next.Size), p.clock.Now()); err != nil {
 		return err
 	}
-	if pub := p.published.Load(); p.draining.Err() != nil && pub != nil && pub.checkpoint.Size == p.head.Signed().Size {
+	if p.draining.Err() != nil && p.published.Load().size() == p.head.Signed().Size {
 		return nil
 	}
 	p.demand = p.witnesses.SetDemand(v.policies(p.from(), p.head.Signed().Size), v.allLogKeys())
@@ -310,13 +313,11 @@ func (p *publisher) round(ctx context.Context) error {
 	return p.publish(ctx, v, cp)
 }
 
-// from returns the size of the head after which the next one is published.
+// from returns the size of the head after which the next one is published. Before the
+// first, it is one less than that of the signed head: a head that ends with an amendment
+// meets the old policy too.
 func (p *publisher) from() uint64 {
-	if pub := p.published.Load(); pub != nil {
-		return pub.checkpoint.Size
-	}
-	// One less: a head that ends with an amendment meets the old policy too.
-	return p.head.Signed().Size - 1
+	return cmp.Or(p.published.Load().size(), p.head.Signed().Size-1)
 }
 
 // next returns the edge to publish next: that of the tree or, if there is an amendment
@@ -345,8 +346,8 @@ func (p *publisher) publish(ctx context.Context, v *view, cp *tlog.Checkpoint) e
 	if err := p.demand.Verify(cp, p.ledger.origin); err != nil {
 		return fmt.Errorf("the checkpoint to publish: %w", err)
 	}
-	if pub := p.published.Load(); pub != nil && pub.checkpoint.Size > cp.Size {
-		return fmt.Errorf("the checkpoint to publish has %d entries, and one with %d is published", cp.Size, pub.checkpoint.Size)
+	if published := p.published.Load().size(); published > cp.Size {
+		return fmt.Errorf("the checkpoint to publish has %d entries, and one with %d is published", cp.Size, published)
 	}
 	if err := p.head.Record.SetPublished(ctx, state.Published{Checkpoint: b, Charter: v.at(cp.Size).Index}); err != nil {
 		return err

@@ -293,11 +293,9 @@ func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, an
 // repeat one of them, by its hash. It answers those that are logged.
 func (s *sequencer) split(ctx context.Context, batch []*submission) (fresh []*submission, again map[[32]byte][]*submission) {
 	inBatch := make(map[[32]byte]bool, len(batch))
+	again = make(map[[32]byte][]*submission)
 	for _, sub := range batch {
 		if inBatch[sub.hash] {
-			if again == nil {
-				again = make(map[[32]byte][]*submission)
-			}
 			again[sub.hash] = append(again[sub.hash], sub)
 			continue
 		}

@@ -251,7 +251,7 @@ func (s *stream) result(ctx context.Context, j *job, flush func() error) (*Resul
 	// The sequencer always answers, and until then the line takes its room.
 	seq := <-j.done
 	s.in.count(j.ev, seq)
-	if seq.err == nil && s.wait == Cosigned && !s.in.isPublished(seq.Index) {
+	if seq.err == nil && s.wait == Cosigned && s.in.publisher.published.Load().size() <= seq.Index {
 		if err := flush(); err != nil {
 			return nil, err
 		}

@@ -35,18 +35,14 @@ func parseQuery(query string) (Wait, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errQuery, err)
 	}
-	wait := []string{string(Cosigned)}
-	for name, v := range values {
-		if name != "wait" || len(v) != 1 {
-			return "", errQuery
-		}
-		wait = v
+	if len(values) == 0 {
+		return Cosigned, nil
 	}
-	switch w := Wait(wait[0]); w {
-	case Sequenced, Cosigned:
-		return w, nil
+	wait := Wait(values.Get("wait"))
+	if len(values) > 1 || len(values["wait"]) > 1 || wait != Sequenced && wait != Cosigned {
+		return "", errQuery
 	}
-	return "", errQuery
+	return wait, nil
 }
 
 // Result is where an event is in the log.
@@ -215,17 +211,11 @@ func (in *intake) result(ctx context.Context, seq sequenced, wait Wait) (*Result
 	return r, in.status.held()
 }
 
-// isPublished returns whether a published checkpoint contains the entry.
-func (in *intake) isPublished(index uint64) bool {
-	pub := in.publisher.published.Load()
-	return pub != nil && pub.checkpoint.Size > index
-}
-
 // awaitPublication waits for a published checkpoint that contains the entry.
 func (in *intake) awaitPublication(ctx context.Context, index uint64) (*publication, error) {
 	for {
 		pub, changed := in.publisher.current()
-		if pub != nil && pub.checkpoint.Size > index {
+		if pub.size() > index {
 			return pub, nil
 		}
 		select {

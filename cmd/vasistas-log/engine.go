@@ -48,6 +48,7 @@ type engineOptions struct {
 	timeout, patience time.Duration
 	cacheMiB          int64
 	number            int64 // of the tree in Trillian; 0: not created yet
+	creates           bool  // the command creates the tree
 }
 
 // define adds the flags, under names with a prefix.
@@ -68,9 +69,8 @@ func (o *engineOptions) define(fs *flag.FlagSet, prefix string) {
 	fs.Int64Var(&o.cacheMiB, prefix+"tile-cache", 64, with+", `MiB` of tiles to keep in memory")
 }
 
-// fill sets defaults, and refuses options that contradict each other. created: the command
-// creates the tree.
-func (o *engineOptions) fill(dir string, created bool) error {
+// fill sets defaults, and refuses options that contradict each other.
+func (o *engineOptions) fill(dir string) error {
 	switch o.engine {
 	case "", enginePOSIX:
 		o.engine = enginePOSIX
@@ -94,7 +94,7 @@ func (o *engineOptions) fill(dir string, created bool) error {
 	if o.cacheMiB < 1 || o.cacheMiB > 1<<20 {
 		return command.WrongUse("-%stile-cache must be between 1 and %d", o.prefix, 1<<20)
 	}
-	if o.tree == "" && created {
+	if o.tree == "" && o.creates {
 		return nil
 	}
 	n, err := strconv.ParseInt(o.tree, 10, 64)

@@ -48,13 +48,13 @@ func runKeygen(_ context.Context, args []string, stdout, stderr io.Writer) error
 const maxCharterFile = event.MaxEntrySize + 1
 
 func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error) {
-	var l layout
+	l := layout{engineOptions: engineOptions{creates: true}}
 	flags := flag.NewFlagSet("init", flag.ContinueOnError)
 	l.define(flags)
 	l.defineVault(flags)
 	charterFile := flags.String("charter", "", "`file` with the first charter, signed by enough founders with \"vasistas charter sign\" (required)")
 	recovery := command.List(flags, "vault-recovery", "another age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault; repeat it")
-	if err := command.Parse(flags, args, stderr, func() error { return l.completeWith(true) }); err != nil {
+	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
 	}
 	if *charterFile == "" {
@@ -72,13 +72,12 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	if err := cfg.Check(); err != nil {
 		return err
 	}
+	files := l.vaultConfig()
 	if l.database == "" {
 		if err := refuseSecond(l.state); err != nil {
 			return err
 		}
-	}
-	files := l.vaultConfig()
-	if l.database != "" {
+	} else {
 		db, err := pgstate.Create(ctx, l.database)
 		if err != nil {
 			return err
@@ -86,7 +85,8 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 		defer db.Close()
 		cfg.State, files.Storage = db.Creator(), db.Vault()
 	}
-	if err := makeVault(files, *recovery); err != nil {
+	// The vault of an attempt that was cut off will do, unless its recipients may differ.
+	if err := vault.Create(files, *recovery...); err != nil && (len(*recovery) > 0 || !errors.Is(err, fs.ErrExist)) {
 		return err
 	}
 	engine, err := l.createTree(ctx, slog.New(slog.NewTextHandler(stderr, nil)), stderr)
@@ -105,14 +105,6 @@ func runInit(ctx context.Context, args []string, _, stderr io.Writer) (err error
 	}
 	fmt.Fprintf(stderr, "Made the log %s in %s. Its charter is entry 0.\n", keys[0].Verifier().Name, l.dir)
 	return nil
-}
-
-func makeVault(cfg vault.Config, recovery []string) error {
-	err := vault.Create(cfg, recovery...)
-	if errors.Is(err, fs.ErrExist) && len(recovery) == 0 {
-		return nil
-	}
-	return err
 }
 
 func readEnvelope(name string) ([]byte, error) {

@@ -44,10 +44,7 @@ func (l *layout) defineVault(fs *flag.FlagSet) {
 }
 
 // complete sets the places that were not given.
-func (l *layout) complete() error { return l.completeWith(false) }
-
-// completeWith is complete; created: the command creates the tree.
-func (l *layout) completeWith(created bool) error {
+func (l *layout) complete() error {
 	if l.dir == "" {
 		return command.WrongUse("-dir is missing: give the directory of the log")
 	}
@@ -59,7 +56,7 @@ func (l *layout) completeWith(created bool) error {
 	if err := l.takePlace(l.dir); err != nil {
 		return err
 	}
-	return l.fill(l.dir, created)
+	return l.fill(l.dir)
 }
 
 func (l *layout) vaultConfig() vault.Config { return vault.Config{Dir: l.vault, Identity: l.identity} }

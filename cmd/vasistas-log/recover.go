@@ -65,7 +65,7 @@ func (r *recovery) parse(args []string, stderr io.Writer) error {
 }
 
 func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	var r recovery
+	r := recovery{to: engineOptions{creates: true}}
 	if err := r.parse(args, stderr); err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (o *engineOptions) destination(l *layout) error {
 		}
 		o.take(begun)
 	}
-	if err := o.fill(l.dir, true); err != nil {
+	if err := o.fill(l.dir); err != nil {
 		return err
 	}
 	if o.engine == l.engine && sameTree(o.engine, o.tree, l.tree) {

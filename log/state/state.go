@@ -29,10 +29,10 @@ import (
 
 // Settings say which log this is. They never change.
 type Settings struct {
-	Origin string
+	Origin string `json:"origin"`
 	// Charter is the leaf hash of the first charter: what gates and monitors
 	// are configured with.
-	Charter tlog.Hash
+	Charter tlog.Hash `json:"charter"`
 }
 
 // Published is what readers are served by.
@@ -102,7 +102,7 @@ const HowToRestoreHead = "restore it, or bring it back from the published log wi
 type Dir struct {
 	dir      string
 	lock     *durable.Lock // nil: NewDir, which takes none
-	settings settingsJSON
+	settings Settings
 	head     *durable.Register // nil: not opened, or lost
 }
 
@@ -110,12 +110,6 @@ var (
 	_ Store   = (*Dir)(nil)
 	_ Creator = (*Dir)(nil)
 )
-
-// settingsJSON is log.json.
-type settingsJSON struct {
-	Origin  string `json:"origin"`
-	Charter []byte `json:"charter"`
-}
 
 const maxSettings = 4 << 10
 
@@ -165,14 +159,13 @@ func (d *Dir) takeLock() (err error) {
 	return nil
 }
 
-func readSettings(name string) (settingsJSON, error) {
+func readSettings(name string) (set Settings, err error) {
 	b, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return settingsJSON{}, fmt.Errorf("opening the log: %s holds no log; create one with \"vasistas-log init\", or restore the file: %w", filepath.Dir(name), err)
+		return set, fmt.Errorf("opening the log: %s holds no log; create one with \"vasistas-log init\", or restore the file: %w", filepath.Dir(name), err)
 	} else if err != nil {
-		return settingsJSON{}, fmt.Errorf("opening the log: %w", err)
+		return set, fmt.Errorf("opening the log: %w", err)
 	}
-	var set settingsJSON
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	err = d.Decode(&set)
@@ -182,12 +175,12 @@ func readSettings(name string) (settingsJSON, error) {
 		err = fmt.Errorf("%d bytes, and %d are allowed", len(b), maxSettings)
 	case d.Decode(&struct{}{}) != io.EOF:
 		err = errors.New("something follows its end")
-	case set.Origin == "" || len(set.Charter) != 32:
+	case set.Origin == "" || set.Charter == tlog.Hash{}:
 		err = errors.New("no origin or no charter")
 	default:
 		return set, nil
 	}
-	return settingsJSON{}, fmt.Errorf("opening the log: %s is damaged; restore it: %w", name, err)
+	return Settings{}, fmt.Errorf("opening the log: %s is damaged; restore it: %w", name, err)
 }
 
 // Path returns the path of a file in the directory.
@@ -204,9 +197,7 @@ func (d *Dir) Close() error {
 // Held returns nil: the lock lasts as long as the process.
 func (d *Dir) Held() error { return nil }
 
-func (d *Dir) Settings() Settings {
-	return Settings{Origin: d.settings.Origin, Charter: [32]byte(d.settings.Charter)}
-}
+func (d *Dir) Settings() Settings { return d.settings }
 
 func (d *Dir) LoadHead(context.Context) ([]byte, error) {
 	if d.head == nil {
@@ -269,7 +260,7 @@ func (d *Dir) Create(_ context.Context, set Settings, head []byte) error {
 	} else if err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(settingsJSON{Origin: set.Origin, Charter: set.Charter[:]}, "", "  ")
+	text, err := json.MarshalIndent(set, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -115,11 +115,8 @@ const cacheOverhead = 256
 
 func newCache(most int) *cache {
 	c := &cache{most: most}
-	var err error
-	c.lru, err = lru.NewWithEvict(max(16, most/cacheOverhead), func(_ tlog.Tile, b []byte) { c.bytes -= len(b) + cacheOverhead })
-	if err != nil {
-		panic(err) // only for a size below 1
-	}
+	evicted := func(_ tlog.Tile, b []byte) { c.bytes -= len(b) + cacheOverhead }
+	c.lru, _ = lru.NewWithEvict(max(16, most/cacheOverhead), evicted) // fails only for a size below 1
 	return c
 }
 

@@ -128,11 +128,11 @@ var _ log.Engine = (*Engine)(nil)
 func NewTree(ctx context.Context, cfg Config) (tree int64, err error) {
 	cfg = cfg.withDefaults()
 	conn, err := dial(cfg)
-	if err != nil {
-		return 0, fmt.Errorf("making a tree in Trillian: %w", err)
+	if err == nil {
+		tree, err = newTree(ctx, cfg, conn)
+		err = errors.Join(err, conn.Close())
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	if tree, err = newTree(ctx, cfg, conn); err != nil {
+	if err != nil {
 		return 0, fmt.Errorf("making a tree in Trillian: %w", err)
 	}
 	return tree, nil

@@ -171,7 +171,7 @@ func TestWrongBatch(t *testing.T) {
 		check(t, err)
 		_, err = w.Write(r[0].text)
 		check(t, errors.Join(err, w.Close()))
-		check(t, os.WriteFile(v.path(1), out.Bytes(), 0o600))
+		check(t, os.WriteFile(v.files.Path(1), out.Bytes(), 0o600))
 		v := mustOpen(t, cfg)
 		damage, err := v.Check(context.Background())
 		if check(t, err); (len(damage) == 0) != c.ok || (v.Len() == 1) != c.ok {

@@ -80,25 +80,19 @@ func (e *DamagedError) Unwrap() error { return e.Err }
 // list names the first 20 events.
 func list(events []event.Digest) string {
 	const most = 20
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d event", len(events))
-	if len(events) != 1 {
-		b.WriteByte('s')
+	if len(events) == 0 {
+		return "0 events"
 	}
+	text, end := fmt.Sprintf("%d events", len(events)), ")"
+	if len(events) == 1 {
+		text = "1 event"
+	}
+	if len(events) > most {
+		events, end = events[:most], ", ..."
+	}
+	hashes := make([]string, len(events))
 	for i, h := range events {
-		switch {
-		case i == most:
-			b.WriteString(", ...")
-			return b.String()
-		case i == 0:
-			b.WriteString(" (hash ")
-		default:
-			b.WriteString(", ")
-		}
-		b.WriteString(h.String())
+		hashes[i] = h.String()
 	}
-	if len(events) > 0 {
-		b.WriteByte(')')
-	}
-	return b.String()
+	return text + " (hash " + strings.Join(hashes, ", ") + end
 }

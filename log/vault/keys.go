@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -175,10 +176,8 @@ func readKeys(cfg Config) ([]age.Identity, []age.Recipient, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, r := range recipients {
-			if fmt.Sprint(r) == own {
-				return identities, recipients, nil
-			}
+		if slices.ContainsFunc(recipients, func(r age.Recipient) bool { return fmt.Sprint(r) == own }) {
+			return identities, recipients, nil
 		}
 		have = append(have, shorten(own))
 	}

@@ -137,7 +137,7 @@ func (v *Vault) readError(f *batchFile, places []place, err error) error {
 	}
 	var broken *brokenError
 	if !gone && !errors.As(err, &broken) {
-		return fmt.Errorf("vault: reading %s: %w", v.path(f.seq), err)
+		return fmt.Errorf("vault: reading %s: %w", v.files.Path(f.seq), err)
 	}
 	bad := v.damage[f.seq]
 	if bad == nil {
@@ -157,7 +157,7 @@ func (v *Vault) readError(f *batchFile, places []place, err error) error {
 // damaged makes the error about a damaged file. mu must be held.
 func (v *Vault) damaged(seq uint64, bad *badFile) *DamagedError {
 	// If the header is not authenticated, the index may be wrong.
-	e := &DamagedError{File: v.path(seq), Unsure: v.batches[seq] == nil, Err: bad.err}
+	e := &DamagedError{File: v.files.Path(seq), Unsure: v.batches[seq] == nil, Err: bad.err}
 	for _, p := range bad.claims {
 		if _, ok := v.records[p.hash]; !ok {
 			e.Events = append(e.Events, p.hash)

@@ -182,8 +182,6 @@ func (v *Vault) Close() error {
 	return v.lock.Close()
 }
 
-func (v *Vault) path(seq uint64) string { return v.files.Path(seq) }
-
 // scan fills the maps from the headers of the files. If another process owns the
 // vault, a file may vanish meanwhile: then scan starts again.
 func (v *Vault) scan() error {
@@ -216,7 +214,7 @@ func (v *Vault) scanOnce() error {
 			v.damage[seq] = &badFile{broken.index, broken.err}
 			continue
 		case err != nil:
-			return fmt.Errorf("vault: reading %s: %w", v.path(seq), err)
+			return fmt.Errorf("vault: reading %s: %w", v.files.Path(seq), err)
 		}
 		b.file.Close()
 		v.add(seq, b.size, b.index, nil)

@@ -140,8 +140,6 @@ func Verifiers(keys []*tlog.Signer) []*tlog.VerifierKey {
 	return out
 }
 
-var errKeys = errors.New("none of the keys given is one that the charter in force names")
-
 // Signers returns those of the keys that are named by their vkeys, at least one.
 func Signers(keys []*tlog.Signer, named []string) ([]*tlog.Signer, error) {
 	var out []*tlog.Signer
@@ -152,7 +150,7 @@ func Signers(keys []*tlog.Signer, named []string) ([]*tlog.Signer, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%w: %q", errKeys, named)
+		return nil, fmt.Errorf("none of the keys given is one that the charter in force names: %q", named)
 	}
 	return out, nil
 }

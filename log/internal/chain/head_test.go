@@ -58,7 +58,7 @@ func newStore(t testing.TB, keys []*tlog.Signer) *store {
 	check(t, err)
 	begun, err := state.NewDir(dir).Begin(t.Context())
 	check(t, err)
-	check(t, state.NewDir(dir).Create(t.Context(), state.Settings{Origin: origin}, first.Bytes()))
+	check(t, state.NewDir(dir).Create(t.Context(), state.Settings{Origin: origin, Charter: tlog.Hash{1}}, first.Bytes()))
 	check(t, begun.Close())
 	d, err := state.OpenDir(dir)
 	check(t, err)
