@@ -196,7 +196,7 @@ func Open(c Config) (_ *Gate, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, g.release())
+			err = errors.Join(err, g.closeFiles())
 		}
 	}()
 	f := &follower{cfg: &g.cfg}
@@ -245,10 +245,10 @@ func (g *Gate) Close() error {
 	}
 	g.done.Wait()
 	err := g.with(context.Background(), func(f *follower) error { return g.save(f, 1) })
-	return errors.Join(err, g.release())
+	return errors.Join(err, g.closeFiles())
 }
 
-func (g *Gate) release() error {
+func (g *Gate) closeFiles() error {
 	var err error
 	if g.journal != nil {
 		err = g.journal.close()
