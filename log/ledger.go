@@ -49,7 +49,7 @@ type liveLedger struct {
 	metrics *metrics
 	logger  *slog.Logger
 
-	pages *entries.Pages // the sequencer's
+	pages *entries.Pages // the sequencer's, except Reader and Prover
 	view  atomic.Pointer[view]
 	edge  atomic.Pointer[chain.Edge] // of the stored tree, all applied; written by the sequencer
 
@@ -266,8 +266,8 @@ func (ll *liveLedger) snapshot() (text []byte, saved uint64) {
 	return checksum.Append(ll.rules.AppendSnapshot(out), 0), saved
 }
 
-// due returns whether a snapshot should be written.
-func (ll *liveLedger) due() bool {
+// snapshotDue returns whether a snapshot should be written.
+func (ll *liveLedger) snapshotDue() bool {
 	ll.mu.Lock()
 	defer ll.mu.Unlock()
 	open, _ := ll.rules.Open()

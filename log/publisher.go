@@ -26,7 +26,7 @@ import (
 type publisher struct {
 	cfg       Config
 	head      *chain.Head
-	ledger    *liveLedger
+	ledger    *liveLedger    // shared
 	prover    *prover.Prover // shared
 	clock     *cosign.Clock  // shared
 	witnesses *cosign.Witnesses

@@ -84,8 +84,9 @@ func newSequencer(cfg Config, t *chain.Tree, ll *liveLedger, index *entries.Inde
 	}
 }
 
-// submit queues an admitted event. The queue has room for every event that may be in
-// flight.
+// submit queues an admitted event. The queue has room for all that submitters may have in
+// flight. The keeper can submit more than its part of the queue, since one deposit may
+// need several disclosures; then submit waits for the sequencer.
 func (s *sequencer) submit(ev *admitted) (<-chan sequenced, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -284,7 +285,7 @@ func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, an
 	}
 	s.index.Add(first, hashes...)
 	s.ledger.commit(s.tree)
-	if s.ledger.due() {
+	if s.ledger.snapshotDue() {
 		s.ledger.saveLater()
 	}
 }

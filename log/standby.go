@@ -280,7 +280,7 @@ func (s *Standby) warm(ctx context.Context) (err error) {
 		return err
 	}
 	s.metrics.followed.Set(float64(head.Size))
-	if s.loaded.ledger.due() {
+	if s.loaded.ledger.snapshotDue() {
 		return s.loaded.ledger.save()
 	}
 	return nil

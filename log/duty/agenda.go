@@ -23,7 +23,8 @@ type Agenda struct {
 	checks   checks
 }
 
-// deposit is a logged event that the log must disclose from the vault.
+// deposit is a logged event that the log must disclose from the vault. Only lost
+// changes, so the keeper may read the rest without the lock.
 type deposit struct {
 	index   uint64
 	hash    event.Digest

@@ -40,8 +40,9 @@ type Log interface {
 	// logged or refused, with [ErrOpened] or [context.Canceled] (the log is closing)
 	// among the reasons.
 	Submit(*event.Envelope) (wait func() error, err error)
-	// Query calls f with the ledger and its agenda, under the lock of both. f does not
-	// keep them, and calls no method of the log but Size.
+	// Query calls f with the ledger and its agenda, under the lock of both. f calls no
+	// method of the log but Size. After f returns, the caller may only compare the two
+	// with later ones.
 	Query(f func(*ledger.Ledger, *Agenda))
 	// Size returns the size of the tree that is durable and checked. The ledger may
 	// have more entries, which may never be stored.

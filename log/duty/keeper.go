@@ -19,7 +19,7 @@ import (
 // calls Clean and then Run.
 type Keeper struct {
 	Config
-	agenda  *Agenda           // of the last look; another one: the ledger was read again
+	agenda  *Agenda           // at the last head, to compare; another one: the ledger was read again
 	proven  int64             // by anchors, when the log was opened
 	first   int64             // time of the first head since; 0: none yet
 	waiting map[uint64]int64  // deposits that wait for a deferral, and until when

@@ -21,7 +21,8 @@ import (
 )
 
 // Pages returns to a ledger the entries of the tree, and those that the ledger
-// applied and that are not stored yet. The owner of the tree owns it.
+// applied and that are not stored yet. The owner of the tree owns it; others may use
+// Reader and Prover, which only Use replaces.
 type Pages struct {
 	Reader  tlog.TileReader
 	Prover  *prover.Prover
