@@ -4,13 +4,18 @@
 package cosign
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/vasistas/vasistas/log/internal/chain"
+	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -112,6 +117,41 @@ func TestDemand(t *testing.T) {
 				t.Errorf("the demand is met without the line %d", i)
 			}
 		}
+	}
+}
+
+// TestConflictByNewKey checks that a later head counts as this log's once an amendment
+// has named the key that signed it, although the amendment changes no witness policy.
+func TestConflictByNewKey(t *testing.T) {
+	log, next := newKey(t, "log.example", tlog.Ed25519), newKey(t, "log.example", tlog.Ed25519)
+	sign := func(k *tlog.Signer, size uint64) *tlog.Checkpoint {
+		cp := &tlog.Checkpoint{Head: tlog.Head{Origin: "log.example", Size: size}}
+		sig, err := k.Sign(&cp.Head, 1000)
+		check(t, err)
+		cp.Signatures = append(cp.Signatures, sig)
+		return cp
+	}
+	later := sign(next, 9).Bytes()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusUnprocessableEntity)
+		} else if _, err := w.Write(later); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer server.Close()
+	p, err := tlog.ParsePolicy(fmt.Appendf(nil, "log %s\nwitness w %s %s\nquorum w\n",
+		log.Verifier(), newKey(t, "w.example", tlog.CosignatureEd25519).Verifier(), server.URL))
+	check(t, err)
+	w := New(Config{Timeout: time.Minute, HTTP: server.Client(), Clock: new(Clock), Store: state.NewDir(t.TempDir()),
+		Observe: func(string, error) {}, Logger: slog.New(slog.DiscardHandler)})
+	keys := []*tlog.VerifierKey{log.Verifier()}
+	for _, want := range []error{tlog.ErrNoQuorum, chain.ErrLogBehind} {
+		w.SetDemand([]*tlog.Policy{p}, keys)
+		if _, err := w.Gather(t.Context(), sign(log, 7), 0); !errors.Is(err, want) {
+			t.Errorf("with %d keys of the log: %v; want %v", len(keys), err, want)
+		}
+		keys = append(keys, next.Verifier())
 	}
 }
 
