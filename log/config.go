@@ -123,9 +123,9 @@ const (
 	streamBytes = 8 << 20
 )
 
-// Engine sequences and stores entries. It is not trusted: it holds no key, and
-// what it says of its tree is believed only after the publisher has computed it
-// again. It has one writer, this process.
+// Engine sequences and stores entries. It is not trusted: it holds no key, and the log
+// signs only the tree that it computed itself and compared with every tile that the
+// engine wrote. It has one writer, this process.
 type Engine interface {
 	// Add appends entries in this order, at contiguous indices from first, and
 	// returns once they are durable and integrated. After an error nothing is

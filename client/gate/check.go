@@ -103,7 +103,8 @@ func (g *Gate) proof(ctx context.Context, f *follower, file []byte, now time.Tim
 }
 
 // check is step 3, and step 8 once c has its release: it checks the access by the ledger,
-// at the largest head that this gate has ever verified.
+// at the largest head that this gate has ever verified. It sets the name, group, head and
+// release of c.
 func (g *Gate) check(f *follower, c *claim, now time.Time) error {
 	if f.stopped != nil {
 		return refuse(CodeStopped, "%w", f.stopped)
