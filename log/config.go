@@ -11,8 +11,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/internal/cosign"
 	"github.com/vasistas/vasistas/log/state"
@@ -76,8 +74,6 @@ type Config struct {
 
 	// Logger gets what the operator should know. nil: slog.Default().
 	Logger *slog.Logger
-	// Registry gets the metrics. nil: they are counted and not shown.
-	Registry prometheus.Registerer
 	// HTTP is used to ask witnesses. nil: a client of its own.
 	HTTP *http.Client
 }

@@ -46,7 +46,7 @@ func (e *RuleError) Error() string {
 type liveLedger struct {
 	origin  string
 	caches  *state.Dir
-	metrics *metrics
+	metrics *logMetrics
 	logger  *slog.Logger
 
 	pages *entries.Pages // the sequencer's, except Reader and Prover
@@ -142,11 +142,11 @@ func (ll *liveLedger) add(e ledger.Entry, entry []byte) error {
 	case err != nil:
 		return fmt.Errorf("applying entry %d: %w", e.Index, err)
 	case v != nil:
-		ll.metrics.refusals.WithLabelValues(v.Rule).Inc()
+		ll.metrics.refusals.Add(1, v.Rule)
 		return &RuleError{v}
 	}
 	for _, v := range violations {
-		ll.metrics.violations.WithLabelValues(v.Rule, v.Kind.String()).Inc()
+		ll.metrics.violations.Add(1, v.Rule, v.Kind.String())
 		ll.logger.Warn("an entry is against the rules", "rule", v.Rule, "way", v.Code, "kind", v.Kind.String(), "entry", v.Index, "seen", v.Seen, "by", v.By, "text", v.Text())
 	}
 	ll.agenda.Applied(ll.rules, &e)

@@ -69,7 +69,7 @@ type Log struct {
 	keeper    *duty.Keeper
 	reads     *reads
 	status    *status
-	metrics   *metrics
+	metrics   *logMetrics
 
 	drain      context.CancelFunc // ends admission
 	abandon    context.CancelFunc // ends the sequencer's work
@@ -175,7 +175,7 @@ func (l *Log) assemble(ctx context.Context, w *loaded, head *chain.Head) (err er
 		return err
 	}
 	l.warn()
-	return l.metrics.show(l.cfg.Registry)
+	return nil
 }
 
 // warn logs what this configuration leaves to others.
@@ -223,6 +223,9 @@ func (l *Log) Handler() http.Handler {
 	return handler(events, l.reads, l.status.err)
 }
 
+// Metrics returns the log's metrics in the Prometheus text format, version 0.0.4.
+func (l *Log) Metrics() []byte { return l.metrics.Text() }
+
 // Origin returns the log's origin.
 func (l *Log) Origin() string { return l.ledger.origin }
 
@@ -261,7 +264,6 @@ func (l *Log) Close(ctx context.Context) error {
 		err = errors.Join(err, l.ledger.save())
 	}
 	l.abandon()
-	l.metrics.hide(l.cfg.Registry)
 	err = errors.Join(err, l.index.Close(), l.cfg.Engine.Close(ctx), l.caches.Close())
 	if err != nil {
 		return fmt.Errorf("closing the log: %w", err)

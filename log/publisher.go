@@ -32,7 +32,7 @@ type publisher struct {
 	witnesses *cosign.Witnesses
 	demand    *cosign.Demand // of the next head to publish
 	status    *status        // shared
-	metrics   *metrics       // shared
+	metrics   *logMetrics    // shared
 	logger    *slog.Logger
 
 	grew chan struct{} // has room for one
@@ -65,7 +65,7 @@ func (p *publication) size() uint64 {
 	return p.checkpoint.Size
 }
 
-func newPublisher(ctx context.Context, cfg Config, h *chain.Head, ll *liveLedger, c *cosign.Clock, s *status, m *metrics) (*publisher, error) {
+func newPublisher(ctx context.Context, cfg Config, h *chain.Head, ll *liveLedger, c *cosign.Clock, s *status, m *logMetrics) (*publisher, error) {
 	p := &publisher{
 		cfg: cfg, head: h, ledger: ll, prover: ll.pages.Prover, clock: c, status: s, metrics: m, logger: cfg.Logger,
 		witnesses: cosign.New(cosign.Config{
@@ -360,6 +360,6 @@ func (p *publisher) publish(ctx context.Context, v *view, cp *tlog.Checkpoint) e
 	p.changed = make(chan struct{})
 	p.mu.Unlock()
 	p.metrics.publishedSize.Set(float64(cp.Size))
-	p.metrics.publishedAt.SetToCurrentTime()
+	p.metrics.publishedAt.Set(float64(time.Now().UnixMilli()) / 1000)
 	return nil
 }

@@ -54,7 +54,7 @@ type sequencer struct {
 	maxBatch int
 	idle     time.Duration // between two checks of a tree without new events
 	status   *status
-	metrics  *metrics
+	metrics  *logMetrics
 	logger   *slog.Logger
 	wake     func() // called when the tree has grown
 
@@ -77,7 +77,7 @@ const maxPatience = 20 * time.Millisecond
 // that it can't write to.
 const doubtPause = 500 * time.Millisecond
 
-func newSequencer(cfg Config, t *chain.Tree, ll *liveLedger, index *entries.Index, st *status, m *metrics, wake func()) *sequencer {
+func newSequencer(cfg Config, t *chain.Tree, ll *liveLedger, index *entries.Index, st *status, m *logMetrics, wake func()) *sequencer {
 	return &sequencer{
 		tree: t, ledger: ll, vault: cfg.Vault, index: index, maxBatch: cfg.MaxBatch, idle: cfg.Refresh, status: st, metrics: m, logger: cfg.Logger, wake: wake,
 		queue: make(chan *submission, int(cfg.MaxInFlight)+cfg.MaxStreams*streamWindow+duty.Window),
@@ -165,7 +165,8 @@ func (s *sequencer) batch(first *submission) []*submission {
 func (s *sequencer) measure(n int, took time.Duration) {
 	s.busy = min(n+len(s.queue), s.maxBatch)
 	s.patience = min(took/4, maxPatience)
-	s.metrics.batch(n, took)
+	s.metrics.batches.Observe(float64(n))
+	s.metrics.addSeconds.Observe(took.Seconds())
 }
 
 // look checks the tree, or reads it again if it was in doubt.

@@ -18,9 +18,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/metrics"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/internal/chain"
 	"github.com/vasistas/vasistas/log/state"
@@ -87,15 +86,11 @@ type StandbyConfig struct {
 	Shutdown time.Duration
 	// Logger: nil means slog.Default().
 	Logger *slog.Logger
-	// Registry gets the metrics. nil: they are counted and not shown.
-	Registry prometheus.Registerer
 }
 
 type standbyMetrics struct {
-	active   prometheus.Gauge
-	terms    *prometheus.CounterVec
-	served   prometheus.Gauge
-	followed prometheus.Gauge
+	metrics.Set
+	active, terms, served, followed *metrics.Metric
 }
 
 // NewStandby restores what this instance served last. The caller closes the Standby.
@@ -108,15 +103,12 @@ func NewStandby(cfg StandbyConfig) (*Standby, error) {
 	}
 	s := &Standby{cfg: cfg, file: caches.Path("served"), caches: caches, grown: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	s.reads = &reads{&s.published, cfg.Tiles, prover.New(cfg.Tiles, 1024), cfg.Logger}
-	all := family{prometheus.NewRegistry()}
-	s.metrics = standbyMetrics{
-		active: all.gauge("vasistas_log_active", "1 if this instance has the log open."),
-		terms: all.counter("vasistas_log_terms_total",
-			"Terms of this instance that ended: given up, lost, or refused since the log could not be opened.", "outcome"),
-		served:   all.gauge("vasistas_log_served_size", "Entries in the checkpoint that this instance serves."),
-		followed: all.gauge("vasistas_log_followed_size", "Entries that this instance has read as a standby, and need not read to become active."),
-	}
-	if err := errors.Join(s.restore(), all.show(cfg.Registry)); err != nil {
+	m := &s.metrics
+	m.active = m.Gauge("vasistas_log_active", "1 if this instance has the log open.")
+	m.terms = m.Counter("vasistas_log_terms_total", "Terms of this instance that ended: given up, lost, or refused since the log could not be opened.", "outcome")
+	m.served = m.Gauge("vasistas_log_served_size", "Entries in the checkpoint that this instance serves.")
+	m.followed = m.Gauge("vasistas_log_followed_size", "Entries that this instance has read as a standby, and need not read to become active.")
+	if err := s.restore(); err != nil {
 		return nil, errors.Join(err, caches.Close())
 	}
 	return s, nil
@@ -314,7 +306,7 @@ func (s *Standby) Act(ctx, lease context.Context, prepare func(context.Context) 
 	s.log, s.refused = l, err
 	s.mu.Unlock()
 	if err != nil {
-		s.metrics.terms.WithLabelValues("refused").Inc()
+		s.metrics.terms.Add(1, "refused")
 		logger.Error("this instance can't become active; giving the lease back", "err", err)
 		return err
 	}
@@ -332,7 +324,7 @@ func (s *Standby) Act(ctx, lease context.Context, prepare func(context.Context) 
 	s.end(closing, l)
 	err = errors.Join(l.Close(closing), kept.Close())
 	s.metrics.active.Set(0)
-	s.metrics.terms.WithLabelValues(outcome).Inc()
+	s.metrics.terms.Add(1, outcome)
 	logger.Info("the log is closed", "err", err)
 	return nil
 }
@@ -395,6 +387,18 @@ func (s *Standby) end(ctx context.Context, l *Log) {
 // Handler serves the log as [Log.Handler] does. Events are refused, and /readyz says so,
 // unless the instance is active.
 func (s *Standby) Handler() http.Handler { return handler(s.serveEvents, s.reads, s.ready) }
+
+// Metrics returns the metrics of this instance, and of the log while it is active, as
+// [Log.Metrics] does.
+func (s *Standby) Metrics() []byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	text := s.metrics.Text()
+	if s.log != nil {
+		text = append(text, s.log.Metrics()...)
+	}
+	return text
+}
 
 func (s *Standby) serveEvents(w http.ResponseWriter, r *http.Request) error {
 	s.mu.RLock()

@@ -63,7 +63,7 @@ type intake struct {
 	sequencer *sequencer
 	publisher *publisher
 	status    *status
-	metrics   *metrics
+	metrics   *logMetrics
 	draining  context.Context // ends with admission; set before the first request
 
 	inFlight *semaphore.Weighted // one for each event that is submitted alone
@@ -119,7 +119,7 @@ func (in *intake) check(ctx context.Context, ev *admitted) (<-chan sequenced, er
 	}
 	if known == nil {
 		if err := in.admission.check(ev); err != nil {
-			in.metrics.event(string(ev.kind), string(problemOf(err).Code()))
+			in.metrics.events.Add(1, string(ev.kind), string(problemOf(err).Code()))
 			return nil, err
 		}
 		return nil, nil
@@ -169,7 +169,7 @@ func (in *intake) reserve(n int) (release func(), err error) {
 func (in *intake) admit(submission []byte) (*admitted, error) {
 	ev, err := in.admission.read(submission)
 	if err != nil {
-		in.metrics.event("unknown", string(problemOf(err).Code()))
+		in.metrics.events.Add(1, "unknown", string(problemOf(err).Code()))
 		return nil, err
 	}
 	return ev, nil
@@ -184,7 +184,7 @@ func (in *intake) count(ev *admitted, seq sequenced) {
 	case seq.duplicate:
 		outcome = "duplicate"
 	}
-	in.metrics.event(string(ev.kind), outcome)
+	in.metrics.events.Add(1, string(ev.kind), outcome)
 }
 
 // result waits until an event is as far as its submitter wants, after the sequencer has
@@ -237,7 +237,7 @@ type ownEvents struct {
 var (
 	_ duty.Log     = ownEvents{}
 	_ duty.Feed    = (*publisher)(nil)
-	_ duty.Metrics = (*metrics)(nil)
+	_ duty.Metrics = (*logMetrics)(nil)
 )
 
 // Submit implements [duty.Log].

@@ -224,7 +224,7 @@ func (w *Witness) keepEvidence(e *Evidence) {
 	case err != nil:
 		w.config.Logger.Error("writing evidence failed", "origin", e.Origin, "kind", e.Kind, "request", e.Request, "error", err)
 	case kept:
-		w.metrics.evidence[e.Kind].Add(1)
+		w.metrics.evidence.Add(1, string(e.Kind))
 		w.config.Logger.Warn("evidence kept", "origin", e.Origin, "kind", e.Kind, "dir", dir)
 	}
 }

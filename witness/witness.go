@@ -192,7 +192,7 @@ type Witness struct {
 	config  *Config
 	lock    *durable.Lock
 	store   *store
-	metrics *metrics
+	metrics *witnessMetrics
 	slots   chan struct{} // one for each request under way
 
 	reload sync.Mutex // held by SetLogs

@@ -76,8 +76,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/durable"
@@ -116,8 +114,7 @@ type Config struct {
 	// HTTPClient for the log. nil: one with limits.
 	HTTPClient *http.Client
 
-	Logger   *slog.Logger          // nil: none
-	Registry prometheus.Registerer // nil: none
+	Logger *slog.Logger // nil: none
 }
 
 func (c *Config) setDefaults() error {
@@ -141,7 +138,7 @@ type Gate struct {
 	cfg     Config
 	dir     *durable.Lock
 	journal *journal
-	metrics *metrics
+	metrics *gateMetrics
 
 	// lock guards follower: see with. It is a channel, so that a context can end the wait.
 	lock     chan struct{}
@@ -223,11 +220,6 @@ func Open(c Config) (_ *Gate, err error) {
 	}
 	g.follower = f
 	g.client.Store(f.client)
-	if c.Registry != nil {
-		if err := g.metrics.register(c.Registry, g); err != nil {
-			return nil, err
-		}
-	}
 	return g, nil
 }
 
@@ -288,7 +280,7 @@ func (g *Gate) round(ctx context.Context) error {
 		}
 		return g.save(f, saveEvery)
 	})
-	g.metrics.look(err)
+	g.metrics.looks.Add(1, outcome(err))
 	if err != nil {
 		return err
 	}

@@ -221,7 +221,7 @@ func (g *Gate) enter(r *http.Request) (leave func(), err error) {
 	select {
 	case g.queue <- struct{}{}:
 	default:
-		g.metrics.refused.Inc()
+		g.metrics.refused.Add(1)
 		return nil, refuse(CodeBusy, "too many requests wait")
 	}
 	select {
@@ -250,7 +250,7 @@ func (s *server) read(w http.ResponseWriter, r *http.Request, mediaType string, 
 		n, err := io.CopyN(&buf, body, chunk)
 		charged += n
 		if s.buffered.Add(n) > maxBuffered {
-			s.g.metrics.refused.Inc()
+			s.g.metrics.refused.Add(1)
 			return nil, done, refuse(CodeBusy, "too many requests are being read")
 		}
 		_, large := errors.AsType[*http.MaxBytesError](err)

@@ -5,104 +5,71 @@ package gate
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"github.com/vasistas/vasistas/internal/metrics"
 	"github.com/vasistas/vasistas/internal/problem"
-	"github.com/vasistas/vasistas/log/event"
 )
 
-// metrics are the gate's Prometheus metrics. Every label has few values, and no request
+// gateMetrics are the metrics of a gate. Every label has few values, and no request
 // chooses one.
-type metrics struct {
-	requests *prometheus.CounterVec // by code
-	seconds  *prometheus.HistogramVec
-	posts    *prometheus.CounterVec // by type and outcome
-	looks    *prometheus.CounterVec // by outcome
-	refused  prometheus.Counter     // before reading
+type gateMetrics struct {
+	metrics.Set // with all of these
+
+	requests, seconds, posts, looks, refused         *metrics.Metric
+	headSize, headTime, unconfirmed, outbox, stopped *metrics.Metric // set by Metrics
 }
 
-func newMetrics() *metrics {
-	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_gate_requests_total",
-			Help: "Requests, by outcome: answered, or the code of the refusal."}, []string{"outcome"}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vasistas_gate_request_seconds",
-			Help: "Time that a request took.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}, []string{"answered"}),
-		posts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_gate_posts_total",
-			Help: "Submissions to the log, by type and outcome."}, []string{"type", "outcome"}),
-		looks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vasistas_gate_looks_total",
-			Help: "Updates from the log, by outcome: ok or failed."}, []string{"outcome"}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "vasistas_gate_busy_total",
-			Help: "Requests refused unread, since too many were under way."}),
-	}
+func newMetrics() *gateMetrics {
+	m := new(gateMetrics)
+	m.requests = m.Counter("vasistas_gate_requests_total", "Requests, by outcome: answered, or the code of the refusal.", "outcome")
+	m.seconds = m.Histogram("vasistas_gate_request_seconds", "Time that a request took.", metrics.Exponential(0.001, 2, 16), "answered")
+	m.posts = m.Counter("vasistas_gate_posts_total", "Submissions to the log, by type and outcome.", "type", "outcome")
+	m.looks = m.Counter("vasistas_gate_looks_total", "Updates from the log, by outcome: ok or failed.", "outcome")
+	m.refused = m.Counter("vasistas_gate_busy_total", "Requests refused unread, since too many were under way.")
+	m.headSize = m.Gauge("vasistas_gate_head_size", "Size of the largest head that this gate has verified.")
+	m.headTime = m.Gauge("vasistas_gate_head_timestamp_seconds", "Logged-after time of that head, in Unix time.")
+	m.unconfirmed = m.Gauge("vasistas_gate_unconfirmed_changes", "Changes of who is trusted that the operator must confirm.")
+	m.outbox = m.Gauge("vasistas_gate_outbox", "Signed events that no head has shown yet.")
+	m.stopped = m.Gauge("vasistas_gate_stopped", "1 if the gate opens nothing until its operator acts.")
 	for _, c := range append(problem.OfGate(), "answered") {
-		m.requests.WithLabelValues(string(c))
+		m.requests.Add(0, string(c))
 	}
 	return m
 }
 
-func (m *metrics) answer(outcome string, begun time.Time) {
-	m.requests.WithLabelValues(outcome).Inc()
-	m.seconds.WithLabelValues(fmt.Sprint(outcome == "answered")).Observe(time.Since(begun).Seconds())
+// Metrics returns the gate's metrics in the Prometheus text format, version 0.0.4. While
+// the gate is busy for a second, those of its head and its state stay as they were.
+func (g *Gate) Metrics() []byte {
+	m := g.metrics
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = g.with(ctx, func(f *follower) error {
+		if f.head != nil {
+			m.headSize.Set(float64(f.head.Checkpoint.Size))
+			m.headTime.Set(float64(f.head.LoggedAfter))
+		}
+		m.unconfirmed.Set(float64(len(f.pending())))
+		stopped := 0.0
+		if f.stopped != nil || g.journal.failed() != nil {
+			stopped = 1
+		}
+		m.stopped.Set(stopped)
+		return nil
+	})
+	m.outbox.Set(float64(len(g.journal.waiting())))
+	return m.Text()
 }
 
-func (m *metrics) posted(kind event.Type, err error) {
-	m.posts.WithLabelValues(string(kind), outcome(err)).Inc()
+func (m *gateMetrics) answer(outcome string, begun time.Time) {
+	m.requests.Add(1, outcome)
+	m.seconds.Observe(time.Since(begun).Seconds(), strconv.FormatBool(outcome == "answered"))
 }
-
-func (m *metrics) look(err error) { m.looks.WithLabelValues(outcome(err)).Inc() }
 
 func outcome(err error) string {
 	if err != nil {
 		return "failed"
 	}
 	return "ok"
-}
-
-func (m *metrics) register(reg prometheus.Registerer, g *Gate) error {
-	gauge := func(name, help string, read func(*follower) float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			defer cancel()
-			var v float64
-			_ = g.with(ctx, func(f *follower) error { v = read(f); return nil }) // 0 while the gate is busy
-			return v
-		})
-	}
-	list := []prometheus.Collector{m.requests, m.seconds, m.posts, m.looks, m.refused,
-		gauge("vasistas_gate_head_size", "Size of the largest head that this gate has verified.", func(f *follower) float64 {
-			if f.head == nil {
-				return 0
-			}
-			return float64(f.head.Checkpoint.Size)
-		}),
-		gauge("vasistas_gate_head_timestamp_seconds", "Logged-after time of that head, in Unix time.", func(f *follower) float64 {
-			if f.head == nil {
-				return 0
-			}
-			return float64(f.head.LoggedAfter)
-		}),
-		gauge("vasistas_gate_unconfirmed_changes", "Changes of who is trusted that the operator must confirm.", func(f *follower) float64 {
-			return float64(len(f.pending()))
-		}),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "vasistas_gate_outbox", Help: "Signed events that no head has shown yet."},
-			func() float64 { return float64(len(g.journal.waiting())) }),
-		gauge("vasistas_gate_stopped", "1 if the gate opens nothing until its operator acts.", func(f *follower) float64 {
-			if f.stopped != nil || g.journal.failed() != nil {
-				return 1
-			}
-			return 0
-		}),
-	}
-	for i, c := range list {
-		if err := reg.Register(c); err != nil {
-			for _, d := range list[:i] {
-				reg.Unregister(d)
-			}
-			return fmt.Errorf("metrics: %w", err)
-		}
-	}
-	return nil
 }

@@ -116,7 +116,7 @@ func (g *Gate) submit(ctx context.Context, s *signed, wait client.Wait) (*client
 		return nil, err
 	}
 	got, err := g.client.Load().Submit(ctx, sub, wait)
-	g.metrics.posted(s.kind, err)
+	g.metrics.posts.Add(1, string(s.kind), outcome(err))
 	return got, err
 }
 
@@ -241,7 +241,7 @@ func (g *Gate) forward(ctx context.Context) error {
 		})
 		if err == nil && live {
 			_, err = g.client.Load().Submit(ctx, &event.Submission{Envelope: env}, client.WaitSequenced)
-			g.metrics.posted(event.TypeRevocation, err)
+			g.metrics.posts.Add(1, string(event.TypeRevocation), outcome(err))
 		}
 		if err != nil && !final(err) {
 			return err

@@ -17,9 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-
 	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/daemon"
@@ -68,9 +65,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	if err != nil {
 		return err
 	}
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	c.Logger, c.Registry, c.Poll, c.Requests = logger, reg, *poll, *requests
+	c.Logger, c.Poll, c.Requests = logger, *poll, *requests
 	g, err := gate.Open(c)
 	if err != nil {
 		return err
@@ -81,7 +76,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	}
 	defer service.Listener.Close()
 	g.Start()
-	service.Server, service.Logger = gate.Server(daemon.WithMetrics(g.Handler(), reg), l.timeout), logger
+	service.Server, service.Logger = gate.Server(daemon.WithMetrics(g.Handler(), g.Metrics), l.timeout), logger
 	return service.Run(ctx, stdout)
 }
 

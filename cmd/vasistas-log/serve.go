@@ -15,9 +15,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/log"
@@ -68,10 +65,8 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	if err != nil {
 		return err
 	}
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	cfg := log.Config{
-		StateDir: o.state, Keys: keys, Policy: policy, Interval: o.interval, Refresh: o.refresh, WitnessTimeout: o.timeout, Logger: logger, Registry: reg,
+		StateDir: o.state, Keys: keys, Policy: policy, Interval: o.interval, Refresh: o.refresh, WitnessTimeout: o.timeout, Logger: logger,
 	}
 	if o.eventKey != "" {
 		if cfg.Provider, err = eventkey.Load(ctx, o.eventKey); err != nil {
@@ -84,7 +79,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 		}
 	}
 	if o.database != "" {
-		return o.serveShared(ctx, cfg, stdout, reg)
+		return o.serveShared(ctx, cfg, stdout)
 	}
 	kept, err := vault.Open(o.vaultConfig())
 	if err != nil {
@@ -96,7 +91,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	if err != nil {
 		return err
 	}
-	err = o.serve(ctx, logger.With("origin", l.Origin()), stdout, daemon.WithMetrics(l.Handler(), reg), l.Drain)
+	err = o.serve(ctx, logger.With("origin", l.Origin()), stdout, daemon.WithMetrics(l.Handler(), l.Metrics), l.Drain)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.service.Shutdown)
 	defer cancel()
 	err = errors.Join(err, l.Close(closing))
@@ -137,7 +132,7 @@ func (o *serveOptions) serve(ctx context.Context, logger *slog.Logger, stdout io
 const spareStray = 24 * time.Hour
 
 // serveShared serves as one of several instances, active or standby.
-func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout io.Writer, reg *prometheus.Registry) (err error) {
+func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout io.Writer) (err error) {
 	candidate := pgstate.Candidate{Name: instanceName(o.service.Listener), Lease: o.lease, Logger: cfg.Logger}
 	if err := candidate.Check(); err != nil {
 		return err
@@ -152,7 +147,7 @@ func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout i
 		return err
 	}
 	s, err := log.NewStandby(log.StandbyConfig{
-		State: db.State(), Tiles: tree, Dir: o.state, Shutdown: o.service.Shutdown, Logger: cfg.Logger, Registry: reg,
+		State: db.State(), Tiles: tree, Dir: o.state, Shutdown: o.service.Shutdown, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -172,7 +167,7 @@ func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout i
 	go func() { ran <- db.Run(running, candidate) }()
 	var lease error
 	drain := func() { stop(); lease = <-ran; ran <- nil }
-	err = o.serve(ctx, cfg.Logger.With("origin", db.State().Settings().Origin), stdout, daemon.WithMetrics(s.Handler(), reg), drain)
+	err = o.serve(ctx, cfg.Logger.With("origin", db.State().Settings().Origin), stdout, daemon.WithMetrics(s.Handler(), s.Metrics), drain)
 	stop()
 	err = errors.Join(err, <-ran, lease)
 	unfollow()

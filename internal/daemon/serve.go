@@ -16,23 +16,22 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
 
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
-// WithMetrics adds /metrics to a handler.
-func WithMetrics(h http.Handler, reg *prometheus.Registry) http.Handler {
-	metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 8, Timeout: 10 * time.Second})
+// WithMetrics adds /metrics to a handler: metrics returns them in the Prometheus text
+// format.
+func WithMetrics(h http.Handler, metrics func() []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A ServeMux would redirect unclean paths.
-		if r.URL.EscapedPath() == "/metrics" {
-			metrics.ServeHTTP(w, r)
+		if r.URL.EscapedPath() != "/metrics" {
+			h.ServeHTTP(w, r)
 			return
 		}
-		h.ServeHTTP(w, r)
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		w.Write(metrics())
 	})
 }
 

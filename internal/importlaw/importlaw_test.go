@@ -144,6 +144,7 @@ func TestLinks(t *testing.T) {
 		{"log/tlog", pure, []string{"golang.org/x/sys/cpu", "github.com/cloudflare/circl/", module + "log/tlog", module + "internal/weakkey"}},
 		{"internal/problem", []string{"os/exec", "plugin"}, nil},
 		{"internal/strictjson", network, nil},
+		{"internal/metrics", network, []string{module + "internal/metrics"}},
 		{"log/event", pure, []string{"golang.org/x/sys/cpu", "github.com/cloudflare/circl/", module + "log/", module + "internal/weakkey", module + "internal/strictjson"}},
 		{"log/ledger", network, bare},
 		{"log/state", network, bare},
