@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -45,13 +43,12 @@ func BenchmarkAdmission(b *testing.B) {
 	for _, name := range slices.Sorted(maps.Keys(ways)) {
 		b.Run(name, func(b *testing.B) {
 			w := newWorld(b, 1, 1)
-			reg := prometheus.NewRegistry()
-			w.config.Registry = reg
 			w.start()
 			// One round says how long such batches are.
 			ways[name](w, warrantsOf(b, w.authority, n))
 			w.published(n + 1)
-			batches, entries := batchesOf(b, reg)
+			text := w.log.Metrics()
+			batches, entries := int(metric(text, "vasistas_log_batch_entries_count")), int(metric(text, "vasistas_log_batch_entries_sum"))
 			alone := newAlone(b, w)
 			alone.batch = max(1, entries/batches)
 			var whole, added, without time.Duration
@@ -74,20 +71,6 @@ func BenchmarkAdmission(b *testing.B) {
 			b.ReportMetric(added.Seconds()/(whole-added).Seconds(), "ratio")
 		})
 	}
-}
-
-// batchesOf returns how many batches a log has written, and of how many entries.
-func batchesOf(b *testing.B, reg *prometheus.Registry) (batches, entries int) {
-	families, err := reg.Gather()
-	check(b, err)
-	for _, f := range families {
-		if f.GetName() == "vasistas_log_batch_entries" {
-			h := f.Metric[0].GetHistogram()
-			return int(h.GetSampleCount()), int(h.GetSampleSum())
-		}
-	}
-	b.Fatal("the log does not say how long its batches are")
-	return 0, 0
 }
 
 // took adds the processor time that f takes: of this thread, or of the process.

@@ -23,8 +23,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/trilliantest"
 	"github.com/vasistas/vasistas/log"
@@ -548,19 +546,18 @@ func TestWarm(t *testing.T) {
 	db, err := pgstate.Open(t.Context(), c.dsn)
 	check(t, err)
 	defer db.Close()
-	reg := prometheus.NewRegistry()
-	newStandby := func(reg prometheus.Registerer) *log.Standby {
-		s, err := log.NewStandby(log.StandbyConfig{State: db.State(), Tiles: client.Dir(c.tree()), Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Registry: reg})
+	newStandby := func() *log.Standby {
+		s, err := log.NewStandby(log.StandbyConfig{State: db.State(), Tiles: client.Dir(c.tree()), Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
 		check(t, err)
 		return s
 	}
-	warm, cold := newStandby(reg), newStandby(nil)
+	warm, cold := newStandby(), newStandby()
 	ctx, unfollow := context.WithCancel(t.Context())
 	var following sync.WaitGroup
 	following.Go(func() { warm.Follow(ctx) })
 	size := float64(c.seen.size())
 	eventually(t, func() error {
-		if got := gauge(reg, "vasistas_log_followed_size"); got != size {
+		if got := metric(warm.Metrics(), "vasistas_log_followed_size"); got != size {
 			return fmt.Errorf("it follows up to %v of %v", got, size)
 		}
 		return nil
@@ -618,9 +615,9 @@ func TestWarmAhead(t *testing.T) {
 	db, err := pgstate.Open(t.Context(), c.dsn)
 	check(t, err)
 	defer db.Close()
-	reg, tiles, said := prometheus.NewRegistry(), &counted{TileReader: client.Dir(c.tree())}, new(notes)
+	tiles, said := &counted{TileReader: client.Dir(c.tree())}, new(notes)
 	s, err := log.NewStandby(log.StandbyConfig{State: db.State(), Tiles: tiles, Dir: t.TempDir(), Shutdown: time.Millisecond,
-		Logger: slog.New(slog.NewTextHandler(said, nil)), Registry: reg})
+		Logger: slog.New(slog.NewTextHandler(said, nil))})
 	check(t, err)
 	c.takesOver(db, s, func(w *world) {
 		w.witnesses[0].answer(down)
@@ -631,7 +628,7 @@ func TestWarmAhead(t *testing.T) {
 	var following sync.WaitGroup
 	following.Go(func() { s.Follow(ctx) })
 	eventually(t, func() error {
-		if gauge(reg, "vasistas_log_followed_size") == 0 && !strings.Contains(said.String(), "can't be followed") {
+		if metric(s.Metrics(), "vasistas_log_followed_size") == 0 && !strings.Contains(said.String(), "can't be followed") {
 			return errors.New("it has not tried to follow")
 		}
 		return nil
@@ -643,19 +640,6 @@ func TestWarmAhead(t *testing.T) {
 	unfollow()
 	following.Wait()
 	check(t, s.Close())
-}
-
-func gauge(reg *prometheus.Registry, name string) float64 {
-	families, err := reg.Gather()
-	if err != nil {
-		return -1
-	}
-	for _, f := range families {
-		if f.GetName() == name {
-			return f.GetMetric()[0].GetGauge().GetValue()
-		}
-	}
-	return -1
 }
 
 // takesOver has a standby become active, submits an event, does more, and returns how

@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -162,8 +160,6 @@ func TestWitnessFaults(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 2, 3)
 			w.config.WitnessTimeout = time.Second
-			reg := prometheus.NewRegistry()
-			w.config.Registry = reg
 			w.start()
 			w.append(w.warrant())
 			w.witnesses[2].answer(lies(w.witnesses[2]))
@@ -175,9 +171,9 @@ func TestWitnessFaults(t *testing.T) {
 			w.witnesses[1].answer(lies(w.witnesses[1]))
 			entry := w.warrant()
 			w.mustSequence(entry)
-			before := failedRounds(t, reg)
+			before := failedRounds(w.log)
 			eventually(t, func() error {
-				if n := failedRounds(t, reg) - before; n < 3 {
+				if n := failedRounds(w.log) - before; n < 3 {
 					return fmt.Errorf("%v rounds have failed", n)
 				}
 				return nil
@@ -201,21 +197,9 @@ func TestWitnessFaults(t *testing.T) {
 }
 
 // failedRounds returns how many rounds did not end with a publication.
-func failedRounds(t *testing.T, reg *prometheus.Registry) (n float64) {
-	t.Helper()
-	families, err := reg.Gather()
-	check(t, err)
-	for _, f := range families {
-		if f.GetName() != "vasistas_log_rounds_total" {
-			continue
-		}
-		for _, m := range f.GetMetric() {
-			if m.GetLabel()[0].GetValue() != "published" {
-				n += m.GetCounter().GetValue()
-			}
-		}
-	}
-	return n
+func failedRounds(l *log.Log) float64 {
+	text := l.Metrics()
+	return metric(text, `vasistas_log_rounds_total{outcome="no_quorum"}`) + metric(text, `vasistas_log_rounds_total{outcome="failed"}`)
 }
 
 // TestWitnessEvidence checks that a conflicting head with this log's valid signature

@@ -515,6 +515,16 @@ func check(t testing.TB, err error) {
 	}
 }
 
+// metric returns the value of a metric, named with its labels; 0: the text lacks it.
+func metric(text []byte, name string) (value float64) {
+	for line := range strings.Lines(string(text)) {
+		if v, ok := strings.CutPrefix(line, name+" "); ok {
+			value, _ = strconv.ParseFloat(strings.TrimSpace(v), 64)
+		}
+	}
+	return value
+}
+
 // eventually polls until f returns nil, for a minute.
 func eventually(t testing.TB, f func() error) {
 	t.Helper()

@@ -57,4 +57,14 @@ func TestRelease(t *testing.T) {
 	if r.Seq != 1 || r.Access != a.Reference || len(r.Notices) != 1 {
 		t.Fatalf("the release is %+v", r)
 	}
+	text := string(w.gates[0].Running.Metrics())
+	for _, want := range []string{
+		`vasistas_gate_requests_total{outcome="answered"} 2`, `vasistas_gate_requests_total{outcome="stale-head"} 0`,
+		`vasistas_gate_request_seconds_bucket{answered="true",le="+Inf"} 2`, `vasistas_gate_posts_total{type="release",outcome="ok"} 1`,
+		"vasistas_gate_busy_total 0", "vasistas_gate_unconfirmed_changes 0", "vasistas_gate_stopped 0",
+	} {
+		if !strings.Contains(text, "\n"+want+"\n") {
+			t.Errorf("no %q in %s", want, text)
+		}
+	}
 }

@@ -70,6 +70,7 @@ var engines = map[string][]string{
 	"github.com/google/trillian":            {"log/trillianx", "internal/trilliantest"},
 	"github.com/jackc/pgx":                  {"log/pgstate"},
 	"github.com/minio/minio-go":             {"log/trillianx/s3store"},
+	"github.com/prometheus":                 nil,
 	module + "internal/durable/durabletest": nil,
 }
 
@@ -160,7 +161,8 @@ func TestLinks(t *testing.T) {
 		{"witness", nil, bare},
 		{"cmd/vasistas-witness", nil, bare},
 		// They would make the demo slow to build.
-		{"cmd/vasistas-demo", []string{module + "log/event/eventkey", module + "internal/daemon", "github.com/sigstore/sigstore/pkg/signature"}, []string{""}},
+		{"cmd/vasistas-demo", []string{module + "log/event/eventkey", module + "internal/daemon", "github.com/sigstore/sigstore/pkg/signature",
+			"github.com/prometheus/client_golang/prometheus", "google.golang.org/protobuf/proto", "expvar"}, []string{""}},
 		{"cmd/vasistas-gate", []string{module + "log", module + "witness", module + "log/vault", module + "log/tesserax"}, []string{""}},
 	}
 	pkgs := list(t)
