@@ -248,6 +248,11 @@ func TestSnapshots(t *testing.T) {
 	other.stop()
 	foreign, err := os.ReadFile(filepath.Join(other.state(), "ledger"))
 	check(t, err)
+	other.start()
+	other.stream(other.warrants(20), "sequenced")
+	other.stop()
+	longer, err := os.ReadFile(filepath.Join(other.state(), "ledger"))
+	check(t, err)
 	used := uint64(1)
 	for _, c := range []struct {
 		name string
@@ -261,6 +266,7 @@ func TestSnapshots(t *testing.T) {
 		{"cut off", func() { check(t, os.Truncate(name, 30)) }, "snapshot"},
 		{"empty", func() { check(t, os.Truncate(name, 0)) }, "snapshot"},
 		{"another log's", func() { check(t, os.WriteFile(name, foreign, 0o600)) }, "not a snapshot of this tree"},
+		{"of a longer tree", func() { check(t, os.WriteFile(name, longer, 0o600)) }, "it has more entries"},
 	} {
 		c.harm()
 		said := w.listen()
