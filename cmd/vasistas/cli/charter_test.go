@@ -138,7 +138,7 @@ func TestUnsignable(t *testing.T) {
 	}
 	bars := testCharter(t, 3)
 	bars.Profile.Bars = []string{"form"}
-	if _, err := newCharter(testOrigin, bars); err == nil || !strings.Contains(err.Error(), `bars on "form"`) {
+	if _, err := newCharter(testOrigin, bars); err == nil || !strings.Contains(err.Error(), `the profile names "form" in bars`) {
 		t.Errorf("bars on what is never overdue: %v", err)
 	}
 	many := testCharter(t, 20)
