@@ -14,12 +14,27 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
 
 	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/world"
+	"github.com/vasistas/vasistas/internal/world/people"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/profile"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 func main() { command.Main(run) }
@@ -145,4 +160,215 @@ func caught(f func()) (err error) {
 	}()
 	f()
 	return nil
+}
+
+const (
+	origin       = "vasistas-demo.example/warrants"
+	numWitnesses = 3
+	// quorum of the witnesses: the log goes on while one is down. The price: with one dishonest
+	// witness it can show two people two histories.
+	quorum       = 2
+	refresh      = 2 * time.Second // a witness that was too slow for a head is not missing for long
+	readyTimeout = 30 * time.Second
+	closeTimeout = 15 * time.Second
+
+	// The group of custodians whose gates run here.
+	gateGroup     = "gates"
+	numGates      = 3
+	gateThreshold = 2
+
+	// The parties that the rows do not name.
+	providerName  = "demo-provider" // stands in for all businesses, and runs the log
+	custodianName = "nobody"        // runs no gate
+
+	// The profile is demo, but for two figures: custodianName sends no heartbeats, so the first
+	// is due after the demonstration; and an access lives as long as a slow machine may need.
+	profileID     = "demo-on-one-machine"
+	heartbeatsDue = 10 * 365 * 24 * 60 * 60 // seconds
+	accessLife    = 60
+
+	publicSuffix = ".pub" // of the public half of a key file
+	seedFile     = "people.seed"
+	serversLog   = "servers.log"
+)
+
+// The names of the keys whose party has another name.
+func dutyKey(court string) string  { return "duty " + court }
+func agencyKey(code string) string { return "agency " + code }
+
+// keyDirs are the directories below D/keys, by the role of the keys in them.
+var keyDirs = map[event.Role]string{
+	event.RoleAuthority: "courts", event.RoleDuty: "duty", event.RoleProvider: "providers",
+	event.RoleCharter: "founders", event.RoleCustodian: "custodians",
+}
+
+// system is the directory D, the keys of all parties, and the parts that run in it.
+type system struct {
+	*world.World
+	*people.People
+	made   bool         // the log is new
+	policy *tlog.Policy // quorum of the witnesses
+	all    *tlog.Policy // every witness
+	file   *os.File     // of the parts' logger
+}
+
+// openSystem takes up the demo in a directory, or makes one if the directory is empty or missing,
+// and runs log and witnesses. The charter names who signs, so rows are all rows of the data.
+func openSystem(ctx context.Context, o *options, rows []row) (s *system, err error) {
+	s = &system{}
+	if err := caught(func() { s.open(ctx, o, rows) }); err != nil {
+		return nil, fmt.Errorf("the demo in %s: %w", o.dir, errors.Join(err, s.close(ctx)))
+	}
+	return s, nil
+}
+
+func (s *system) open(ctx context.Context, o *options, rows []row) {
+	entries, err := os.ReadDir(o.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		try(err)
+	}
+	s.made = !must(world.Created(o.dir))
+	if s.made && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != serversLog }) {
+		try(errors.New("the directory holds something else than a demo, or a demo whose making was cut off; " +
+			"give another -dir, or remove it"))
+	}
+	seed := rand.Text()
+	if !s.made {
+		seed = loadSeed(o.dir)
+	}
+	s.People = people.New(origin, seed)
+	try(os.MkdirAll(o.dir, 0o700))
+	s.file = must(os.OpenFile(filepath.Join(o.dir, serversLog), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600))
+	cfg := world.Config{Dir: o.dir, People: s.People, PostQuantum: true, Address: o.listen, Logger: slog.New(slog.NewTextHandler(s.file, nil))}
+	world.LogTessera(cfg.Logger)
+	for i := range numWitnesses {
+		cfg.Witnesses = append(cfg.Witnesses, fmt.Sprintf("witness%d", i+1))
+	}
+	if s.World, err = world.New(cfg); errors.Is(err, syscall.EADDRINUSE) && o.fallback {
+		cfg.Address = ""
+		s.World, err = world.New(cfg)
+	}
+	try(err)
+	s.LogConfig.Refresh, s.LogConfig.Provider = refresh, s.Signer(providerName)
+	for i := range numGates {
+		g := must(s.NewGate(fmt.Sprintf("custodian%d", i+1), event.KEMMLKEMX25519))
+		g.Config.Poll, g.Config.Timeout = 250*time.Millisecond, 10*time.Second
+	}
+	s.policy, s.all = must(s.World.Policy(quorum)), must(s.World.Policy(numWitnesses))
+	charter := s.charter(rows) // makes all keys, also if the log has its charter
+	if s.made {
+		s.writeKeys(seed, charter)
+		try(s.Create(ctx, must(s.Signed(time.Now(), charter, "founder1", "founder2"))))
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	try(s.Start(ctx))
+}
+
+// loadSeed reads the secret that all keys but those of vault and gates are derived from.
+func loadSeed(dir string) string {
+	b, err := os.ReadFile(filepath.Join(dir, "keys", seedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		try(errors.New("it is of an earlier version of this demonstration; give another -dir, or remove it"))
+	}
+	try(err)
+	return strings.TrimSpace(string(b))
+}
+
+// charter makes the log's charter, entry 0.
+//
+// A charter has at most 256 parties, and the data names more businesses. So one provider stands
+// in for all: warrants address it, it signs accesses, and it runs the log. The courts are the
+// counties of the data. The group that the rows' accesses name has one custodian, who runs no
+// gate. The other group has three gates.
+func (s *system) charter(rows []row) *event.Charter {
+	p := must(profile.Load("demo"))
+	p.ID, p.Heartbeat.Within, p.AccessLife = profileID, heartbeatsDue, accessLife
+	c := &event.Charter{Version: 1, Rules: 1, Profile: p, WitnessPolicy: world.WitnessPolicy(quorum, false, s.Witnesses...), AuditPolicy: "quorum none\n"}
+	for _, k := range s.LogKeys {
+		c.LogKeys = append(c.LogKeys, k.Verifier().String())
+	}
+	s.Cast(c, event.RoleCharter, "founder1", "founder2", "founder3")
+	s.Cast(c, event.RoleProvider, providerName)
+	s.Cast(c, event.RoleCustodian, custodianName)
+	gates := event.Group{ID: gateGroup, Threshold: gateThreshold}
+	for _, g := range s.Gates {
+		c.Parties, gates.Members = append(c.Parties, g.Party()), append(gates.Members, g.Name)
+	}
+	c.Groups = []event.Group{gates, {ID: noGroup, Threshold: 1, Members: []string{custodianName}}}
+	named := make(map[string]bool) // by key
+	for i := range rows {
+		a, no := decide(&rows[i])
+		if no != "" {
+			continue // a row that is refused needs no keys
+		}
+		if !named[a.court] {
+			c.Parties = append(c.Parties, s.Party(event.RoleAuthority, a.court))
+		}
+		if duty := dutyKey(a.court); a.Emergency && !named[duty] {
+			c.Parties, named[duty] = append(c.Parties, s.Party(event.RoleDuty, a.court, duty)), true
+		}
+		named[a.court] = true
+	}
+	return c
+}
+
+// keyFile returns the file of a party's private event key.
+func (s *system) keyFile(role event.Role, name string) string {
+	return s.Path("keys", keyDirs[role], name+".pem")
+}
+
+// writeKeys writes the seed and, as the tool vasistas reads them, the event keys of all parties.
+func (s *system) writeKeys(seed string, c *event.Charter) {
+	try(durable.CreateFile(s.Path("keys", seedFile), []byte(seed+"\n"), 0o600))
+	for _, p := range c.Parties {
+		file := s.keyFile(p.Role, p.Name)
+		key := p.Name
+		if p.Role == event.RoleDuty {
+			key = dutyKey(key)
+		}
+		try(os.MkdirAll(filepath.Dir(file), 0o700))
+		try(os.WriteFile(file, s.PEM(key), 0o600))
+		try(os.WriteFile(file+publicSuffix, p.Keys[0].PEM(), 0o644))
+	}
+}
+
+// startGates starts the gates, and waits until they are ready. They know the log's keys and
+// the first charter, and nothing else.
+func (s *system) startGates(ctx context.Context, charter *event.Envelope) {
+	s.Founded = charter.LeafHash()
+	for _, g := range s.Gates {
+		if _, err := os.Stat(g.Config.Dir); errors.Is(err, fs.ErrNotExist) {
+			try(g.Create())
+		}
+		try(g.Start())
+	}
+	poll(ctx, readyTimeout, "all gates to get ready", func() bool {
+		return !slices.ContainsFunc(s.Gates, func(g *world.Gate) bool { return g.Running.Ready() != nil })
+	})
+}
+
+// poll asks until it is done; that may take until the timeout.
+func poll(ctx context.Context, timeout time.Duration, what string, done func() bool) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	try(world.Await(ctx, 50*time.Millisecond, func() error {
+		if !done() {
+			return errors.New("waiting for " + what)
+		}
+		return nil
+	}))
+}
+
+// close stops all parts. The log publishes what it has admitted.
+func (s *system) close(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if s.World != nil {
+		err = s.Close(ctx)
+	}
+	if s.file != nil {
+		err = errors.Join(err, s.file.Close())
+	}
+	return err
 }

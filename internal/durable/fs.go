@@ -1,6 +1,40 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
+// Package durable keeps small state on a local POSIX file system so that it
+// survives a crash of the process and a loss of power.
+//
+// It promises the log, the witness, the gate and the monitor:
+//
+//   - A nil error means that the change is on stable storage. The caller sends an
+//     acknowledgement or a signature only after it.
+//   - An error means that the old or the new state holds, never a mixture. Reading
+//     again shows which: a [Register] rereads by itself, a [Journal] fails for good and
+//     must be opened again. A failed fsync is never repeated on the same file, since
+//     the kernel may have dropped the dirty pages and would report a false success.
+//   - State that must exist is never created silently: opening a missing register or
+//     journal is [ErrMissing], creating an existing one is [fs.ErrExist].
+//   - Damage that no crash explains is reported ([ErrCorrupt]) and not repaired. A
+//     change by another process is [ErrChanged].
+//
+// It trusts the kernel, the file system (rename, link and flock are atomic; fsync of a
+// file and of its directory does what POSIX says) and every user who can write to the
+// directory. Checksums are CRC-32C: they detect accidents, not attackers. A directory
+// restored as a whole from a backup is consistent, so only the callers' protocols
+// detect it.
+//
+// One process at a time owns a directory and everything in it: call [LockDir] first.
+// Registers and journals are safe for concurrent use by that process.
+//
+// BUG(durable): damage to the last frame of a journal alone, or to everything from one
+// frame's header to the end of the file, looks like a torn write and is cut off;
+// [Journal.Truncated] returns its length. Only a copy elsewhere could tell the two
+// apart.
+//
+// BUG(durable): if the fsync of the directory failed after [Journal.Rewrite] renamed a
+// journal into place, opening the journal repeats the fsync of the same directory. File
+// systems that abort on a failed metadata write (ext4, XFS, btrfs) make this safe;
+// others may not.
 package durable
 
 import (
@@ -11,7 +45,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 )
 
 var (
@@ -61,11 +94,10 @@ type injection struct {
 	fault Fault
 }
 
-// injections is the list that [Inject] sets, with injecting held. A list is never
-// changed.
+// injections is the list that [Inject] sets, guarded by injecting.
 var (
-	injecting  sync.Mutex
-	injections atomic.Pointer[[]*injection]
+	injecting  sync.RWMutex
+	injections []*injection
 )
 
 // Inject makes each step on a path in dir or below call fault, from any goroutine,
@@ -74,23 +106,14 @@ var (
 // different directories don't see each other's faults.
 func Inject(dir string, fault Fault) (remove func()) {
 	in := &injection{filepath.Clean(dir), fault}
-	setInjections(func(list []*injection) []*injection { return append(list, in) })
-	return func() {
-		setInjections(func(list []*injection) []*injection {
-			return slices.DeleteFunc(list, func(i *injection) bool { return i == in })
-		})
-	}
-}
-
-func setInjections(change func([]*injection) []*injection) {
 	injecting.Lock()
 	defer injecting.Unlock()
-	var list []*injection
-	if old := injections.Load(); old != nil {
-		list = slices.Clone(*old)
+	injections = append(injections, in)
+	return func() {
+		injecting.Lock()
+		defer injecting.Unlock()
+		injections = slices.DeleteFunc(injections, func(i *injection) bool { return i == in })
 	}
-	list = change(list)
-	injections.Store(&list)
 }
 
 // Torn is a fault that lets the first Bytes bytes of a write reach the file.
@@ -105,11 +128,10 @@ func (t *Torn) Error() string { return fmt.Sprintf("after %d bytes: %v", t.Bytes
 func (t *Torn) Unwrap() error { return t.Err }
 
 func fault(op Op, path string) error {
-	list := injections.Load()
-	if list == nil {
-		return nil
-	}
-	for _, in := range *list {
+	injecting.RLock()
+	list := slices.Clone(injections) // a fault may call Inject
+	injecting.RUnlock()
+	for _, in := range list {
 		if rest, ok := strings.CutPrefix(filepath.Clean(path), in.dir); !ok || rest != "" && rest[0] != filepath.Separator {
 			continue
 		}

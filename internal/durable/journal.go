@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"sync"
@@ -152,4 +153,214 @@ func (j *Journal) Close() error {
 	}
 	j.err = fmt.Errorf("durable: journal %s: %w", j.name, fs.ErrClosed)
 	return j.file.Close()
+}
+
+// batch holds the records that one write and one fdatasync commit.
+type batch struct {
+	frame []byte        // guarded by Journal.mu until taken out of Journal.next
+	done  chan struct{} // closed after the commit, when err is final
+	err   error
+}
+
+// Append adds rec and returns once it is durable. Concurrent calls share one write and
+// one fdatasync, and their records have no particular order. After an error other than
+// [ErrTooLarge] the journal has failed for good ([ErrFailed], except [fs.ErrClosed]),
+// and rec may be in the journal when it is opened again.
+func (j *Journal) Append(rec []byte) error {
+	if len(rec) < 1 || len(rec) > j.maxRecord {
+		return fmt.Errorf("%w: record of %d bytes for %s (1 to %d allowed)", ErrTooLarge, len(rec), j.name, j.maxRecord)
+	}
+	b, leader, err := j.join(rec)
+	if err != nil {
+		return err
+	}
+	if leader {
+		j.lead(b)
+	}
+	<-b.done
+	j.mu.Lock()
+	j.inflight--
+	j.mu.Unlock()
+	return b.err
+}
+
+// join puts rec into the next batch. The caller that starts a batch leads it.
+func (j *Journal) join(rec []byte) (b *batch, leader bool, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err != nil {
+		return nil, false, j.err
+	}
+	j.inflight++
+	b = j.next
+	if b == nil || len(b.frame)+recordHeader+len(rec) > frameHeader+batchLimit {
+		// A full batch that is replaced here still has its leader.
+		b, leader = &batch{frame: newFrame(), done: make(chan struct{})}, true
+		j.next = b
+	}
+	b.frame = addRecord(b.frame, rec)
+	return b, leader, nil
+}
+
+// lead commits b when its turn comes. Until then other calls join b.
+func (j *Journal) lead(b *batch) {
+	j.commit.Lock()
+	defer j.commit.Unlock()
+	defer close(b.done)
+	j.mu.Lock()
+	if j.next == b {
+		j.next = nil
+	}
+	b.err = j.err
+	j.mu.Unlock()
+	if b.err != nil {
+		return
+	}
+	if err := j.write(b.frame); err != nil {
+		b.err = j.fail(err)
+	}
+}
+
+// write commits one frame. j.commit must be held.
+func (j *Journal) write(frame []byte) error {
+	if err := j.checkOwned(); err != nil {
+		return err
+	}
+	end := seal(frame, j.chain)
+	err := Append.Write(j.name, frame, func(p []byte) (int, error) { return j.file.WriteAt(p, j.chain.offset) })
+	if err != nil {
+		return err
+	}
+	if err := AppendSync.Do(j.name, func() error { return datasync(j.file) }); err != nil {
+		return err
+	}
+	j.chain = end
+	j.size.Store(end.offset)
+	return nil
+}
+
+// checkOwned detects a second writer, and a file that was moved away or restored.
+func (j *Journal) checkOwned() error {
+	info, err := os.Stat(j.name)
+	if err != nil {
+		return errors.Join(ErrChanged, err)
+	}
+	if !os.SameFile(info, j.info) || info.Size() != j.chain.offset {
+		return fmt.Errorf("%w: %s", ErrChanged, j.name)
+	}
+	return nil
+}
+
+// fail makes the journal fail for good and returns the error of all later calls.
+func (j *Journal) fail(err error) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err == nil {
+		j.err = fmt.Errorf("%w: %s: %w", ErrFailed, j.name, err)
+	}
+	return j.err
+}
+
+// Rewrite atomically replaces the content of the journal by records, which must hold
+// everything that the caller still promises. Rewrite iterates over records while no
+// commit runs, so records must not call j. An error in it ends the rewriting.
+//
+// The caller must hold a lock of its own that excludes Append *and* Append's effect on
+// the state that records is made from (Append and its effect under RLock, Rewrite under
+// Lock). Otherwise an acknowledged record could be missing. During an Append, Rewrite
+// fails with [ErrBusy].
+//
+// After a failure before the rename the journal is unchanged and usable. After a later
+// failure it has failed for good ([ErrFailed]), and opening it finds the old or the new
+// content.
+func (j *Journal) Rewrite(records iter.Seq2[[]byte, error]) error {
+	if err := j.idle(); err != nil {
+		return err
+	}
+	j.commit.Lock()
+	defer j.commit.Unlock()
+	if err := j.idle(); err != nil {
+		return err
+	}
+	if err := j.checkOwned(); err != nil {
+		return j.fail(err)
+	}
+	line, err := newHeader(j.label)
+	if err != nil {
+		return err
+	}
+	c := newChain(line)
+	file, err := temp(j.name, 0o600, func(file *os.File) (err error) {
+		c, err = j.fill(file, line, records)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("durable: rewriting %s (it is unchanged): %w", j.name, err)
+	}
+	return j.replace(file, c)
+}
+
+// idle returns an error unless the journal takes records and no Append is running.
+func (j *Journal) idle() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err == nil && j.inflight > 0 {
+		return fmt.Errorf("%w: %s", ErrBusy, j.name)
+	}
+	return j.err
+}
+
+// fill writes a whole journal to file and returns its end.
+func (j *Journal) fill(file *os.File, line []byte, records iter.Seq2[[]byte, error]) (chain, error) {
+	c := newChain(line)
+	if err := Write.Write(j.name, line, file.Write); err != nil {
+		return c, err
+	}
+	frame := newFrame()
+	flush := func() error {
+		if len(frame) == frameHeader {
+			return nil
+		}
+		c = seal(frame, c)
+		err := Write.Write(j.name, frame, file.Write)
+		frame = frame[:frameHeader]
+		return err
+	}
+	for rec, err := range records {
+		if err != nil {
+			return c, err
+		}
+		if len(rec) < 1 || len(rec) > j.maxRecord {
+			return c, fmt.Errorf("%w: record of %d bytes (1 to %d allowed)", ErrTooLarge, len(rec), j.maxRecord)
+		}
+		if len(frame)+recordHeader+len(rec) > frameHeader+batchLimit {
+			if err := flush(); err != nil {
+				return c, err
+			}
+		}
+		frame = addRecord(frame, rec)
+	}
+	return c, flush()
+}
+
+// replace puts the synced temporary file in the journal's place.
+func (j *Journal) replace(file *os.File, c chain) error {
+	temp := file.Name()
+	info, err := file.Stat()
+	if err != nil {
+		return errors.Join(fmt.Errorf("durable: rewriting %s (it is unchanged): %w", j.name, err), file.Close(), os.Remove(temp))
+	}
+	err = Rename.Do(j.name, func() error { return os.Rename(temp, j.name) })
+	if err == nil {
+		err = FsyncDir(filepath.Dir(j.name))
+	}
+	if err != nil {
+		file.Close()
+		os.Remove(temp)
+		return j.fail(fmt.Errorf("rewriting: %w", err))
+	}
+	j.file.Close() // the old file is no longer needed
+	j.file, j.info, j.chain = file, info, c
+	j.size.Store(c.offset)
+	return nil
 }

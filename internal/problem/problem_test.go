@@ -46,7 +46,7 @@ func parse(t *testing.T, pattern string) (files []*ast.File) {
 func constants(t *testing.T) map[string]Code {
 	t.Helper()
 	codes := make(map[string]Code)
-	for _, f := range parse(t, "codes.go") {
+	for _, f := range parse(t, "problem.go") {
 		ast.Inspect(f, func(n ast.Node) bool {
 			if v, ok := n.(*ast.ValueSpec); ok && fmt.Sprint(v.Type) == "Code" {
 				codes[v.Names[0].Name] = Code(strings.Trim(v.Values[0].(*ast.BasicLit).Value, `"`))

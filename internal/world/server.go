@@ -8,13 +8,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
+	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/world/people"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
+	"github.com/vasistas/vasistas/witness"
 )
 
 // requestTimeout bounds what a request may wait for.
@@ -47,34 +56,22 @@ func listen(address string, logger *slog.Logger) (*Server, error) {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	h := s.handler.Load()
-	if h == nil {
+	h, f := s.handler.Load(), s.front.Load()
+	switch {
+	case h == nil || *h == nil:
 		panic(http.ErrAbortHandler)
-	}
-	if f := s.front.Load(); f != nil {
+	case f == nil || *f == nil:
+		(*h).ServeHTTP(w, r)
+	default:
 		(*f)(w, r, *h)
-		return
 	}
-	(*h).ServeHTTP(w, r)
 }
 
 // run makes h answer; nil: nothing runs.
-func (s *Server) run(h http.Handler) {
-	if h == nil {
-		s.handler.Store(nil)
-		return
-	}
-	s.handler.Store(&h)
-}
+func (s *Server) run(h http.Handler) { s.handler.Store(&h) }
 
 // Between puts f before the handler; nil removes it.
-func (s *Server) Between(f Front) {
-	if f == nil {
-		s.front.Store(nil)
-		return
-	}
-	s.front.Store(&f)
-}
+func (s *Server) Between(f Front) { s.front.Store(&f) }
 
 // Close takes no more requests, and waits for those under way until ctx ends.
 func (s *Server) Close(ctx context.Context) error {
@@ -100,4 +97,160 @@ func Await(ctx context.Context, pause time.Duration, f func() error) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// Witness is a witness of the world's log.
+type Witness struct {
+	*Server
+	Name    string
+	Keys    []*tlog.Signer
+	Config  witness.Config   // of the next start
+	Running *witness.Witness // nil: it does not run
+}
+
+// NewWitness returns a witness of the log's present keys. It does not run, and the log does not
+// ask it: it is not in w.Witnesses.
+func (w *World) NewWitness(name string) (*Witness, error) {
+	server, err := listen("", w.cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	s := &Witness{Server: server, Name: name, Keys: w.noteKeys(w.cfg.People.Witness(name).Verifier().Name, tlog.CosignatureEd25519)}
+	s.Config = witness.Config{Dir: w.Path(name), Signers: s.Keys, Logger: w.cfg.Logger.With("part", name)}
+	for _, k := range w.LogKeys {
+		s.Config.Logs = append(s.Config.Logs, tlog.PolicyLog{Key: k.Verifier(), URL: w.LogServer.URL})
+	}
+	w.opened = append(w.opened, s)
+	return s, nil
+}
+
+// Create makes the witness's state.
+func (s *Witness) Create() error { return witness.Create(s.Config.Dir, s.Config) }
+
+// Start starts the witness.
+func (s *Witness) Start(ctx context.Context) (err error) {
+	if s.Running, err = witness.Open(ctx, s.Config); err != nil {
+		return err
+	}
+	s.run(s.Running.Handler())
+	return nil
+}
+
+// Stop stops the witness, if it runs.
+func (s *Witness) Stop() error {
+	if s.Running == nil {
+		return nil
+	}
+	s.run(nil)
+	running := s.Running
+	s.Running = nil
+	return running.Close()
+}
+
+// WitnessPolicy returns the text of a policy that k of the witnesses meet, without a log line;
+// if k is 0, one without a quorum. It has the witnesses' URLs if urls is set.
+func WitnessPolicy(k int, urls bool, witnesses ...*Witness) string {
+	var list []people.Witness
+	for _, s := range witnesses {
+		entry := people.Witness{Name: s.Name}
+		if urls {
+			entry.URL = s.URL
+		}
+		for _, key := range s.Keys {
+			entry.Keys = append(entry.Keys, key.Verifier())
+		}
+		list = append(list, entry)
+	}
+	return people.Policy(k, list...)
+}
+
+// Gate is the gate of a custodian.
+type Gate struct {
+	*Server
+	Name    string
+	Key     *escrow.SecretKey
+	Config  gate.Config // of Create and the next start, which fill in URL, Founded and LogKeys
+	Running *gate.Gate  // nil: it does not run
+	world   *World
+}
+
+// NewGate adds a gate, which does not run, to the world. Its event key is that of its name;
+// its own key is read from a file, which is made if it is missing.
+func (w *World) NewGate(name string, kem event.KEM) (*Gate, error) {
+	key, err := gateKey(w.Path("keys", "custodians"), name, kem)
+	if err != nil {
+		return nil, err
+	}
+	server, err := listen("", w.cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	s := &Gate{Server: server, Name: name, Key: key, world: w}
+	s.Config = gate.Config{Dir: w.Path("gates", name), Origin: w.cfg.People.Origin, Signer: w.cfg.People.Signer(name),
+		Keys: []gate.KeyHolder{key}, Logger: w.cfg.Logger.With("part", "gate "+name)}
+	w.Gates = append(w.Gates, s)
+	return s, nil
+}
+
+func gateKey(dir, name string, kem event.KEM) (*escrow.SecretKey, error) {
+	file := filepath.Join(dir, name+".gate")
+	b, err := os.ReadFile(file)
+	if err == nil {
+		return escrow.ParseSecretKey(b)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	key, err := escrow.GenerateKey(kem)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = key.Bytes(); err != nil {
+		return nil, err
+	}
+	return key, errors.Join(durable.MkdirAll(dir, 0o700), durable.CreateFile(file, b, 0o600))
+}
+
+// Party returns the custodian as a charter names it.
+func (s *Gate) Party() event.Party {
+	p := s.world.cfg.People.Party(event.RoleCustodian, s.Name)
+	p.Gates = []event.HPKEKey{s.Key.Public()}
+	return p
+}
+
+func (s *Gate) fill() {
+	if s.Config.URL != "" {
+		return
+	}
+	s.Config.URL, s.Config.Founded = s.world.LogServer.URL, s.world.Founded
+	for _, k := range s.world.LogKeys {
+		s.Config.LogKeys = append(s.Config.LogKeys, k.Verifier())
+	}
+}
+
+// Create makes the gate's state.
+func (s *Gate) Create() error {
+	s.fill()
+	return gate.Create(s.Config)
+}
+
+// Start starts the gate. It is ready when Running.Ready returns nil.
+func (s *Gate) Start() (err error) {
+	s.fill()
+	if s.Running, err = gate.Open(s.Config); err != nil {
+		return err
+	}
+	s.Running.Start()
+	s.run(s.Running.Handler())
+	return nil
+}
+
+// Stop stops the gate, if it runs.
+func (s *Gate) Stop() error {
+	if s.Running == nil {
+		return nil
+	}
+	s.run(nil)
+	running := s.Running
+	s.Running = nil
+	return running.Close()
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -42,47 +43,26 @@ func (c *codec) uint(v *uint64) {
 	*v, c.b = x, c.b[n:]
 }
 
-func (c *codec) u32(v *uint32) {
+// bounded codes a value that is never negative and at most most.
+func bounded[T uint8 | uint32 | int64 | dutyState](c *codec, v *T, most uint64, what string) {
 	x := uint64(*v)
-	if c.uint(&x); x > 1<<32-1 {
-		c.fail("an integer")
+	if c.uint(&x); x > most {
+		c.fail(what)
 	}
-	*v = uint32(x)
+	*v = T(x)
 }
 
-func (c *codec) u8(v *uint8) {
-	x := uint64(*v)
-	if c.uint(&x); x > 255 {
-		c.fail("an integer")
-	}
-	*v = uint8(x)
-}
-
-// time codes a POSIX time, which is never negative.
-func (c *codec) time(v *int64) {
-	x := uint64(*v)
-	if c.uint(&x); x > 1<<62 {
-		c.fail("a time")
-	}
-	*v = int64(x)
-}
-
-func (c *codec) state(v *dutyState) {
-	x := uint8(*v)
-	if c.u8(&x); x > uint8(lapsed) {
-		c.fail("a state")
-	}
-	*v = dutyState(x)
-}
+func (c *codec) u32(v *uint32)      { bounded(c, v, math.MaxUint32, "an integer") }
+func (c *codec) u8(v *uint8)        { bounded(c, v, math.MaxUint8, "an integer") }
+func (c *codec) time(v *int64)      { bounded(c, v, 1<<62, "a time") }
+func (c *codec) state(v *dutyState) { bounded(c, v, uint64(lapsed), "a state") }
 
 func (c *codec) bool(v *bool) {
 	x := uint8(0)
 	if *v {
 		x = 1
 	}
-	if c.u8(&x); x > 1 {
-		c.fail("a flag")
-	}
+	bounded(c, &x, 1, "a flag")
 	*v = x == 1
 }
 

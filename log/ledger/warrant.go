@@ -128,3 +128,144 @@ func (x *act) returns(r *event.Return) (effect, *Violation, error) {
 		x.l.prune(it)
 	}, nil, nil
 }
+
+var (
+	emergencyNone     = &Way{"emergency", "none", KindBreach, "the profile has no emergencies", ""}
+	emergencyOpen     = &Way{"emergency", "open", KindBreach, "{count} emergency accesses are undecided, which is the limit", "have an authority decide on one of them"}
+	emergencyAccounts = &Way{"emergency", "accounts", KindBreach, "it opens {accounts} accounts, and an emergency may open {limit}", ""}
+	emergencyProvider = &Way{"emergency", "provider", KindBreach, "it decides on an access of provider {provider}, but addresses provider {other}", ""}
+	emergencyDecided  = &Way{"emergency", "decided", KindNoEffect, "access {access} is no emergency that awaits a decision", ""}
+	emergencyDenied   = &Way{"emergency", "denied", KindBreach, "entry {entry} denies it", ""}
+)
+
+// access checks a request to a custodian group.
+func (x *act) access(a *event.Access) (effect, *Violation, error) {
+	signer, v := x.one(event.RoleProvider)
+	if v != nil {
+		return nil, v, nil
+	}
+	if !slices.ContainsFunc(x.c.Groups, func(g event.Group) bool { return g.ID == a.Group }) {
+		return nil, x.fail(formName, Term("custodian group"), a.Group), nil
+	}
+	if a.Emergency != "" {
+		return x.emergency(a, signer)
+	}
+	on, _, v, err := x.resolve(*a.Warrant, event.TypeWarrant)
+	if v != nil || err != nil {
+		return nil, v, err
+	}
+	if v := x.onWarrant(a, on); v != nil {
+		v.About = a.Warrant
+		return nil, v, nil
+	}
+	if signer.party.Name != on.provider {
+		return nil, x.noStanding(signer, on.index), nil
+	}
+	limit, own := x.sealLimit(on.instrument), on.seal.until
+	if on.seal.never {
+		own = 0
+	}
+	if v := x.sealed(limit, own); v != nil {
+		return nil, v, nil
+	}
+	it := x.item(on.authority, on.provider)
+	it.instrument, it.seal.end = on.instrument, on.warrant.notAfter
+	it.access = &access{onWarrant: true, warrant: on.index, accounts: a.Accounts, group: a.Group,
+		ends: x.base + int64(x.c.Profile.AccessLife), decision: fulfilled}
+	return func() {
+		on.warrant.accesses--
+		on.warrant.accounts -= a.Accounts
+		x.l.add(it)
+	}, nil, nil
+}
+
+// onWarrant checks whether an access may stand on a warrant. on is nil if the
+// warrant is closed or never had an effect.
+func (x *act) onWarrant(a *event.Access, on *item) *Violation {
+	if on == nil {
+		return x.fail(warrantEnded, a.Warrant.Index)
+	}
+	w := on.warrant
+	switch {
+	case w.denied:
+		return x.fail(warrantDenied, on.index)
+	case w.revokedAt != 0:
+		return x.fail(warrantRevoked, on.index, w.revokedAt)
+	case on.voidAt != 0:
+		return x.fail(warrantVoid, on.index, on.voidAt)
+	case w.returned != owed:
+		return x.fail(warrantEnded, on.index)
+	case x.time < w.notBefore || x.time > w.notAfter || x.l.after > w.notAfter:
+		return x.fail(warrantWindow, on.index)
+	case w.accesses == 0:
+		return x.fail(warrantAccesses, on.index)
+	case w.accounts < a.Accounts:
+		return x.fail(warrantAccounts, a.Accounts, on.index, w.accounts)
+	}
+	return nil
+}
+
+// emergency checks an access without a warrant.
+func (x *act) emergency(a *event.Access, signer *holder) (effect, *Violation, error) {
+	p := x.c.Profile.Emergency
+	duty, v := x.one(event.RoleDuty)
+	switch {
+	case v != nil:
+		return nil, v, nil
+	case p == nil:
+		return nil, x.fail(emergencyNone), nil
+	case !slices.Contains(p.Grounds, a.Emergency):
+		return nil, x.fail(formCode, Term("emergency ground"), a.Emergency), nil
+	case a.Accounts > p.Accounts:
+		return nil, x.fail(emergencyAccounts, a.Accounts, p.Accounts), nil
+	case uint64(x.l.undecided) >= p.Open:
+		return nil, x.fail(emergencyOpen, x.l.undecided), nil
+	}
+	if v := x.sealed(x.c.Profile.Seal, 0); v != nil {
+		return nil, v, nil
+	}
+	it := x.item(duty.party.Name, signer.party.Name)
+	it.access = &access{emergency: true, accounts: a.Accounts, group: a.Group, ends: x.base + int64(x.c.Profile.AccessLife)}
+	it.seal.end = it.access.ends
+	return func() {
+		x.l.undecided++
+		x.l.add(it)
+	}, nil, nil
+}
+
+// validates checks a decision on an emergency access and returns that access.
+func (x *act) validates(w *event.Warrant) (*item, *Violation, error) {
+	it, ev, v, err := x.resolve(*w.Validates, event.TypeAccess)
+	switch {
+	case v != nil || err != nil:
+		return nil, v, err
+	case it == nil && ev.Body.(*event.Access).Emergency == "", it != nil && !it.access.emergency:
+		return nil, x.refer(*w.Validates, referenceType, w.Validates.Index, Term("access on a warrant")), nil
+	case it == nil:
+		return nil, x.refer(*w.Validates, emergencyDecided, w.Validates.Index), nil
+	case it.access.decision == fulfilled:
+		return nil, x.refer(*w.Validates, emergencyDecided, it.index), nil
+	case it.provider != w.Provider:
+		return nil, x.fail(emergencyProvider, it.provider, w.Provider), nil
+	}
+	return it, nil, nil
+}
+
+// decide records a warrant's decision on an emergency access. The access counts
+// as one of those that the warrant allows.
+func (x *act) decide(on, by *item) {
+	a, w := on.access, by.warrant
+	if a.decision == owed {
+		x.l.undecided--
+	}
+	a.decision, a.decidedAt, a.decidedBy, a.denied = fulfilled, x.e.Index, by.keys, w.denied
+	on.authority, on.instrument = by.authority, by.instrument
+	w.accesses -= min(w.accesses, 1)
+	w.accounts -= min(w.accounts, a.accounts)
+	if w.denied {
+		x.l.note(emergencyDenied.by("provider "+on.provider, on.index, x.e.Index, x.e.Index))
+	} else {
+		on.seal.end = w.notAfter
+	}
+	x.l.prune(on)
+}

@@ -1,13 +1,63 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
+// Package profile holds legislators' decisions as data: the profiles that Vasistas
+// ships, each figure with its legal source.
+//
+// # Contract
+//
+// A profile is a text file, shipped or the operator's own, that [Parse] compiles into
+// the [event.Profile] of a charter. A figure and its source stand on one line, so no
+// figure lacks one. Nothing has a default: a missing figure is an error. If a law
+// leaves a figure out on purpose (no emergencies, no deferral without end, no total),
+// its line has the value none.
+//
+// The package promises that the compiled figures are those of the file. A reader
+// compares the file with the law by docs/profiles.md. A profile is no legal advice:
+// the founders of a log answer for the profile in its charter.
+//
+// # Format
+//
+// UTF-8, lines ended by LF. A line is empty, a comment (#), or columns
+// separated by bars:
+//
+//	profile | de                                    the id; the first line
+//	title   | text                                  the title; once
+//	rests   | law | text                            a law that figures rest on; any number
+//	path    | value | source | note                 a figure; the note is optional
+//
+// A path names a member of the profile in docs/events.md, with a number for a step
+// and a code for an instrument. Durations are whole numbers with a unit: s, m, h or d
+// (86,400 seconds). Spaces separate the codes of a list. A line with the value yes
+// declares an instrument.
+//
+// # Sources
+//
+// A source is one of three:
+//
+//   - a citation: the law states this figure, or this permission;
+//   - "design, CITATION": the law demands a figure and gives none, or gives one in a
+//     unit that can't be counted in seconds (court days); the figure is ours;
+//   - "design": no law demands it; the system needs it.
+//
+// In a charter, a row of sources covers its path and all paths below it that have no
+// row of their own.
+//
+// # Months and years
+//
+// Months and years have no fixed length, so each is rounded in favour of disclosure. A
+// limit of secrecy, and the age from which a stricter rule holds, is the shortest such
+// period (6 months: 181 days, 12 months: 365). The age from which a rule allows more is
+// the longest (6 months: 184 days, 12 months: 366, 5 years: 1,827).
 package profile
 
 import (
 	"embed"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -219,4 +269,173 @@ func (b *builder) finish() error {
 	slices.SortFunc(p.Instruments, func(a, c event.Instrument) int { return strings.Compare(a.Code, c.Code) })
 	p.Sources = sources(b.f.Figures)
 	return nil
+}
+
+// Values that are not figures.
+const (
+	none = "none" // the law leaves the figure out on purpose
+	yes  = "yes"  // the instrument exists
+)
+
+var errPath = errors.New("no figure of a profile has this path")
+
+// set sets the figure of a path.
+func (b *builder) set(path, value string) error {
+	p := &b.f.Profile
+	words := strings.Split(path, ".")
+	if len(words) == 2 && words[0] == "instruments" {
+		if value != yes {
+			return errors.New("want the value yes to declare an instrument")
+		}
+		p.Instruments = append(p.Instruments, event.Instrument{Code: words[1]})
+		return nil
+	}
+	if value == none {
+		if !mayBeNone(words) {
+			return errors.New("it can't be none")
+		}
+		for seen := range b.seen {
+			if strings.HasPrefix(seen, path+".") {
+				return fmt.Errorf("the value is none, but %s is given", seen)
+			}
+		}
+		if words[0] == "instruments" && p.Instrument(words[1]) == nil {
+			return fmt.Errorf("instrument %s is not declared above", words[1])
+		}
+		return nil
+	}
+	at, err := find(p, words)
+	if err != nil {
+		return err
+	}
+	switch at := at.(type) {
+	case *uint64:
+		read := event.ParseDuration
+		if slices.Contains(counts, words[len(words)-1]) {
+			read = count
+		}
+		*at, err = read(value)
+	case *[]string:
+		*at, err = list(value)
+	default:
+		return errPath
+	}
+	return err
+}
+
+// mayBeNone reports whether a law may leave this figure out.
+func mayBeNone(words []string) bool {
+	if len(words) > 2 && words[0] == "instruments" {
+		words = words[2:]
+	}
+	return slices.Contains([]string{"emergency", "deferral.never", "deferral.total"}, strings.Join(words, "."))
+}
+
+// counts are the figures that are plain numbers. All others are durations.
+var counts = []string{"accounts", "open", "signatures"}
+
+// find returns a pointer to the figure of a path, whose words are names of fields,
+// codes of instruments and numbers of steps. It makes the objects on the way.
+func find(p *event.Profile, words []string) (any, error) {
+	v := reflect.ValueOf(p).Elem()
+	for n, word := range words {
+		switch list := v.Addr().Interface().(type) {
+		case *[]event.Instrument:
+			in := p.Instrument(word)
+			if in == nil {
+				return nil, fmt.Errorf("instrument %s is not declared above", word)
+			}
+			v = reflect.ValueOf(in).Elem()
+			continue
+		case *[]event.Step:
+			i, err := count(word)
+			if err != nil || i > uint64(len(*list)) {
+				return nil, errors.New("steps are numbered 0, 1, ... in their order")
+			}
+			if i == uint64(len(*list)) {
+				*list = append(*list, event.Step{})
+			}
+			v = v.Index(int(i))
+			continue
+		}
+		name := strings.ToUpper(word[:min(1, len(word))]) + word[min(1, len(word)):]
+		if v.Kind() != reflect.Struct || name == word || word == "longest" && words[n-1] == "never" {
+			return nil, errPath
+		}
+		if v = v.FieldByName(name); !v.IsValid() {
+			return nil, errPath
+		}
+		if v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				v.Set(reflect.New(v.Type().Elem()))
+			}
+			v = v.Elem()
+		}
+	}
+	return v.Addr().Interface(), nil
+}
+
+// required lists the paths that a profile like this one must have.
+func required(p *event.Profile) []string {
+	paths := []string{
+		"accessLife", "publication", "inclusion", "lag", "skew", "stale", "unfulfilled", "disclosureGrace",
+		"offences", "grounds", "reasons", "bars", "seal.default", "seal.longest",
+	}
+	for _, d := range []string{"anchor", "heartbeat", "missingRelease", "return"} {
+		paths = append(paths, d+".within", d+".grace")
+	}
+	paths = append(paths, requiredDeferral("", &p.Deferral)...)
+	if p.Emergency == nil {
+		paths = append(paths, "emergency")
+	} else {
+		paths = append(paths, "emergency.open", "emergency.accounts", "emergency.grounds", "emergency.decision.within", "emergency.decision.grace")
+	}
+	for i := range p.Instruments {
+		in := &p.Instruments[i]
+		at := "instruments." + in.Code + "."
+		if in.Seal != nil {
+			paths = append(paths, at+"seal.default", at+"seal.longest")
+		}
+		if in.Deferral != nil {
+			paths = append(paths, requiredDeferral(at, in.Deferral)...)
+		}
+	}
+	if len(p.Instruments) == 0 {
+		paths = append(paths, "instruments.CODE")
+	}
+	return paths
+}
+
+func requiredDeferral(at string, d *event.DeferralLimit) []string {
+	at += "deferral."
+	paths := []string{at + "steps.0.after"}
+	for i := range d.Steps {
+		step := fmt.Sprintf("%ssteps.%d.", at, i)
+		paths = append(paths, step+"after", step+"longest", step+"signatures")
+	}
+	if d.Total == 0 {
+		paths = append(paths, at+"total")
+	}
+	if d.Never == nil {
+		return append(paths, at+"never")
+	}
+	return append(paths, at+"never.after", at+"never.signatures")
+}
+
+func count(s string) (uint64, error) {
+	n, err := strconv.ParseUint(s, 10, 53)
+	if err != nil || strconv.FormatUint(n, 10) != s {
+		return 0, fmt.Errorf("%q is not a whole number", s)
+	}
+	return n, nil
+}
+
+func list(s string) ([]string, error) {
+	codes := strings.Fields(s)
+	for i, c := range codes {
+		if slices.Contains(codes[:i], c) {
+			return nil, fmt.Errorf("%s stands twice", c)
+		}
+	}
+	return codes, nil
 }

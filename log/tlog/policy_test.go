@@ -215,7 +215,7 @@ func TestPolicyFailsClosed(t *testing.T) {
 func TestPolicyRefusesCollidingKeyIDs(t *testing.T) {
 	a, b := *testSigner(t, "w1", CosignatureEd25519).Verifier(), *testSigner(t, "w2", CosignatureEd25519).Verifier()
 	b.Name, b.ID = a.Name, a.ID
-	pp := &policyParser{keys: map[string]string{}, ids: map[keyIdentity]string{}}
+	pp := &policyParser{keys: map[string]string{}, ids: map[string]string{}}
 	if err := pp.claimKey(&a, "witness a"); err != nil {
 		t.Fatal(err)
 	}

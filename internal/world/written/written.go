@@ -215,3 +215,225 @@ func (l *Log) LogSealed(e *event.Event, until int64, public, subject []event.Ope
 	out.Public = public
 	return out
 }
+
+// Opening makes an opening whose salt is the same in every run.
+func (l *Log) Opening(name string, v event.Value) event.Opening {
+	h := l.hash("salt")
+	return event.Opening{Salt: [16]byte(h[:16]), Name: name, Value: v}
+}
+
+// Seal seals what an event of its type needs, and returns what is for the public.
+func (l *Log) Seal(e *event.Event, until int64) (public []event.Opening) {
+	agency := func() []event.Opening {
+		return []event.Opening{l.Opening("agency", event.Text("police")), l.Opening("agencyKey", event.Bytes(l.Public("agency").SPKI()))}
+	}
+	var subject []event.Opening
+	switch b := e.Body.(type) {
+	case *event.Warrant:
+		public = append(agency(), l.Opening("grounds", event.Codes("investigation")))
+		subject = []event.Opening{l.Opening("case", event.Text("12/26"))}
+	case *event.Access:
+		public = []event.Opening{l.Opening("unit", event.Text("legal"))}
+		if b.Emergency != "" {
+			public = append(public, agency()...)
+		}
+		digest := event.Digest(sha256.Sum256([]byte("package")))
+		subject = []event.Opening{l.Opening("account", event.Text("x@example.org")), l.Opening("agencySignature", event.Bytes([]byte("signature"))),
+			l.Opening("package", event.Text(digest.String()))}
+	case *event.Deferral:
+		public = []event.Opening{l.Opening("reasons", event.Codes("ended"))}
+	}
+	l.Fail(e.Seal(At(until), public, subject))
+	return public
+}
+
+// WarrantBody returns a warrant for one access in the next 30 days.
+func (l *Log) WarrantBody() *event.Warrant {
+	return &event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
+		Accounts: 2, Accesses: 1, NotBefore: At(l.Now), NotAfter: At(l.Now + 30*people.Day)}
+}
+
+// AccessBody returns an access on a warrant; without one, in an emergency.
+func AccessBody(warrant *Logged) *event.Access {
+	k := sha256.Sum256([]byte("recipient"))
+	a := &event.Access{Group: "main", Recipient: event.HPKEKey{KEM: event.KEMX25519, Public: k[:]}, Accounts: 1}
+	if warrant == nil {
+		a.Emergency = "life"
+	} else {
+		a.Warrant = &warrant.Reference
+	}
+	return a
+}
+
+// WarrantEvent makes the event of a warrant that is sealed until a time.
+func (l *Log) WarrantEvent(until int64) *event.Event {
+	e := l.Event(l.WarrantBody())
+	l.Seal(e, until)
+	return e
+}
+
+// Warrant logs a warrant that is sealed until a time.
+func (l *Log) Warrant(until int64) *Logged { return l.sealed(l.WarrantBody(), until, "court") }
+
+func (l *Log) sealed(body event.Body, until int64, by ...string) *Logged {
+	e := l.Event(body)
+	public := l.Seal(e, until)
+	out := l.LogEvent(e, by...)
+	out.Public = public
+	return out
+}
+
+// Access logs an access on a warrant; without one, in an emergency.
+func (l *Log) Access(warrant *Logged, until int64) *Logged {
+	by := []string{"messenger"}
+	if warrant == nil {
+		by = append(by, "duty")
+	}
+	return l.sealed(AccessBody(warrant), until, by...)
+}
+
+// See makes the present head the one that releases rely on.
+func (l *Log) See() { l.head = event.Head{Size: l.Size(), Root: event.Digest(l.edge.Root())} }
+
+// Last returns the number and the hash of a custodian's last release; 0 if there is none.
+func (l *Log) Last(custodian string) (seq uint64, hash event.Digest) {
+	c := l.chains[custodian]
+	return c.seq, c.hash
+}
+
+// ReleaseEvent makes a custodian's next release.
+func (l *Log) ReleaseEvent(access *Logged, custodian string, notices ...[]byte) *event.Event {
+	if l.head.Size <= access.Index {
+		l.See()
+	}
+	seq, prev := l.Last(custodian)
+	r := &event.Release{Access: access.Reference, Seq: seq + 1, Prev: prev, Head: l.head}
+	for _, n := range notices {
+		r.Notices = append(r.Notices, sha256.Sum256(n))
+	}
+	event.SortDigests(r.Notices)
+	return l.Event(r)
+}
+
+// Follow makes a release the last of its custodian's chain.
+func (l *Log) Follow(custodian string, release *event.Envelope) {
+	l.chains[custodian] = link{release.Event.Body.(*event.Release).Seq, release.Hash()}
+}
+
+// ReleaseWith logs a custodian's next release, with these notices.
+func (l *Log) ReleaseWith(access *Logged, custodian string, notices ...[]byte) *Logged {
+	out := l.LogEvent(l.ReleaseEvent(access, custodian, notices...), custodian)
+	out.Notices = notices
+	l.Follow(custodian, out.Envelope)
+	return out
+}
+
+// Release logs a custodian's next release, with a notice as long as a short one that is
+// padded and encrypted.
+func (l *Log) Release(access *Logged, custodian string) *Logged {
+	h := l.hash("notice of " + custodian)
+	return l.ReleaseWith(access, custodian, append(h[:], make([]byte, 512-len(h))...))
+}
+
+// Disclose opens a warrant or access, and publishes the notices of releases.
+func (l *Log) Disclose(e *Logged, releases ...*Logged) *Logged {
+	d := &event.Disclosure{Event: e.Reference, Openings: slices.Clone(e.Public)}
+	for _, r := range releases {
+		d.Notices = append(d.Notices, r.Notices...)
+	}
+	return l.LogEvent(l.Event(d), "messenger")
+}
+
+// Return says what became of a warrant.
+func (l *Log) Return(warrant *Logged) *Logged {
+	return l.LogEvent(l.Event(&event.Return{Warrant: warrant.Reference, Executed: true, Persons: 1}), "messenger")
+}
+
+// Heartbeat logs how many releases a custodian has made.
+func (l *Log) Heartbeat(custodian string) *Logged {
+	seq, prev := l.Last(custodian)
+	return l.LogEvent(l.Event(&event.Heartbeat{From: At(l.Now - people.Day), To: At(l.Now), Seq: seq, Prev: prev}), custodian)
+}
+
+// Anchor logs a head of this log.
+func (l *Log) Anchor(head *tlog.Checkpoint) *Logged {
+	return l.LogEvent(l.Event(&event.Anchor{Checkpoint: string(head.Bytes())}), "messenger")
+}
+
+// Finding logs an auditor's statement about the breaches of a rule by the entries from
+// first to last.
+func (l *Log) Finding(auditor, rule string, state event.FindingState, first, last uint64) *Logged {
+	return l.LogEvent(l.Event(&event.Finding{First: first, Last: last, Rule: rule, State: state, Digest: sha256.Sum256([]byte("text"))}), auditor)
+}
+
+// NextCharter returns the next version of the charter, which edit may change.
+func (l *Log) NextCharter(edit func(*event.Charter)) *event.Charter {
+	next := *l.Charter.Envelope.Event.Body.(*event.Charter)
+	ref := l.Charter.Reference
+	next.Version, next.Prev = next.Version+1, &ref
+	next.Parties, next.Groups, next.Void = slices.Clone(next.Parties), slices.Clone(next.Groups), slices.Clone(next.Void)
+	if edit != nil {
+		edit(&next)
+	}
+	return &next
+}
+
+// Amend logs the next version of the charter, signed by two founders.
+func (l *Log) Amend(edit func(*event.Charter)) *Logged {
+	l.Charter = l.LogEvent(l.Event(l.NextCharter(edit)), "f1", "f2")
+	return l.Charter
+}
+
+// Live lets a log live until it has so many entries, and a few more to end what it
+// has begun. It keeps every rule: each case has a warrant, an access, two
+// releases, and 8 hours later two disclosures and a return; every group of cases
+// ends with an anchor. A group is some 60 entries and takes an hour.
+func (l *Log) Live(size uint64) {
+	const group, later = 8, 8
+	type one struct {
+		warrant, access *Logged
+		releases        []*Logged
+	}
+	var open [][]one
+	finish := func() {
+		for _, c := range open[0] {
+			l.Disclose(c.access, c.releases...)
+			l.Disclose(c.warrant)
+			l.Return(c.warrant)
+		}
+		open = open[1:]
+	}
+	beat := l.Now
+	for l.Size() < size {
+		cases := make([]one, group)
+		until := l.Now + later*people.Hour
+		for i := range cases {
+			cases[i].warrant = l.Warrant(until)
+			cases[i].access = l.Access(cases[i].warrant, until)
+		}
+		l.See()
+		for i, c := range cases {
+			cases[i].releases = []*Logged{l.Release(c.access, "c1"), l.Release(c.access, "c2")}
+		}
+		if open = append(open, cases); len(open) > later {
+			finish()
+		}
+		l.tick(&beat)
+	}
+	for len(open) > 0 {
+		finish()
+		l.tick(&beat)
+	}
+}
+
+// tick ends a group with an anchor and an hour; once a month with heartbeats.
+func (l *Log) tick(beat *int64) {
+	if l.Now-*beat > 30*people.Day {
+		*beat = l.Now
+		for i := range 3 {
+			l.Heartbeat(fmt.Sprintf("c%d", i+1))
+		}
+	}
+	l.Anchor(l.Checkpoint("w1", "w2"))
+	l.Now += people.Hour
+}

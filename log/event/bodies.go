@@ -1,0 +1,463 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Decision is an authority's answer to a request.
+type Decision string
+
+// The decisions. Modified is granted with other limits than were asked for.
+const (
+	Granted  Decision = "granted"
+	Modified Decision = "modified"
+	Denied   Decision = "denied"
+)
+
+var decisionKind = enumKind(string(Granted), string(Modified), string(Denied))
+
+// A Warrant is an authority's decision. A denied one has no limits and no
+// window; any other has all of them.
+type Warrant struct {
+	Decision   Decision
+	Provider   string     // name of the provider it addresses
+	Instrument string     // the legal instrument, a code of the profile
+	Offence    string     // offence class, a code of the profile
+	Accounts   uint64     // how many accounts all accesses together may open
+	Accesses   uint64     // how many accesses it allows
+	NotBefore  time.Time  // first second of the window
+	NotAfter   time.Time  // last second of the window
+	Validates  *Reference // the emergency access that it decides on; nil: none
+}
+
+// Type returns TypeWarrant.
+func (*Warrant) Type() Type { return TypeWarrant }
+
+func (w *Warrant) fields(c *coder) {
+	c.uint("accesses", optional, 1, &w.Accesses, "how many accesses it allows; absent when denied")
+	c.uint("accounts", optional, 1, &w.Accounts, "how many accounts its accesses may open in all; absent when denied")
+	code(c, "decision", decisionKind, required, &w.Decision, "what was decided")
+	code(c, "instrument", codeKind, required, &w.Instrument, "legal instrument, of the profile")
+	c.time("notAfter", optional, &w.NotAfter, "last second of the window; absent when denied")
+	c.time("notBefore", optional, &w.NotBefore, "first second of the window; absent when denied")
+	code(c, "offence", codeKind, required, &w.Offence, "offence class, of the profile")
+	code(c, "provider", codeKind, required, &w.Provider, "name of the provider it addresses")
+	objectOpt(c, "validates", "reference", optional, &w.Validates, "the emergency access it decides on", (*Reference).fields)
+}
+
+func (w *Warrant) check(*Event) error {
+	limits := []bool{w.Accesses != 0, w.Accounts != 0, !w.NotAfter.IsZero(), !w.NotBefore.IsZero()}
+	for i, name := range []string{"accesses", "accounts", "notAfter", "notBefore"} {
+		switch {
+		case w.Decision == Denied && limits[i]:
+			return fmt.Errorf("body.%s: %w when denied", name, errAbsent)
+		case w.Decision != Denied && !limits[i]:
+			return fmt.Errorf("body.%s: %w", name, errMissing)
+		}
+	}
+	if w.NotAfter.Before(w.NotBefore) {
+		return errors.New("body.notAfter: before notBefore")
+	}
+	return nil
+}
+
+// A Revocation ends a warrant. The warrant's authority signs it, or one that the
+// charter sets above it.
+type Revocation struct {
+	Warrant Reference
+	Reason  string // a code of the profile
+}
+
+// Type returns TypeRevocation.
+func (*Revocation) Type() Type { return TypeRevocation }
+
+func (r *Revocation) fields(c *coder) {
+	code(c, "reason", codeKind, required, &r.Reason, "reason, of the profile")
+	object(c, "warrant", "reference", &r.Warrant, "the warrant that ends", (*Reference).fields)
+}
+
+func (*Revocation) check(*Event) error { return nil }
+
+// A Deferral moves the date until which an event stays sealed. The profile says
+// which authorities sign it.
+type Deferral struct {
+	Event   Reference
+	Until   time.Time // the new date; zero when Never
+	Never   bool      // only where the profile allows it
+	Ground  string    // a code of the profile
+	Ordinal uint64    // 1 for the first deferral of this event, then 2, ...
+}
+
+// never is the until of a deferral without end.
+const never = "never"
+
+// Type returns TypeDeferral.
+func (*Deferral) Type() Type { return TypeDeferral }
+
+func (d *Deferral) fields(c *coder) {
+	object(c, "event", "reference", &d.Event, "the sealed event", (*Reference).fields)
+	code(c, "ground", codeKind, required, &d.Ground, "ground, of the profile")
+	c.uint("ordinal", required, 1, &d.Ordinal, "1 for the first deferral of this event")
+	d.until(c)
+}
+
+func (d *Deferral) until(c *coder) {
+	if c.encodes() && d.Never && !d.Until.IsZero() {
+		c.fail("until", errBoth)
+		return
+	}
+	s := ""
+	switch {
+	case d.Never:
+		s = never
+	case !d.Until.IsZero() && c.encodes():
+		if err := checkTime(d.Until); err != nil {
+			c.fail("until", err)
+			return
+		}
+		s = d.Until.Format(timeLayout)
+	}
+	code(c, "until", untilKind, required, &s, "the new date, or never")
+	if c.mode != decoding || c.err != nil {
+		return
+	}
+	if d.Never = s == never; !d.Never {
+		d.Until, _ = parseTime([]byte(s)) // untilKind has checked it
+	}
+}
+
+var untilKind = stringKind{name: "time, or never", check: func(s string) error {
+	if s == never {
+		return nil
+	}
+	_, err := parseTime([]byte(s))
+	return err
+}}
+
+func (*Deferral) check(*Event) error { return nil }
+
+// A KEM is the key encapsulation of an HPKE key (RFC 9180).
+type KEM string
+
+// The KEMs.
+const (
+	KEMX25519      KEM = "x25519"          // DHKEM(X25519, HKDF-SHA256)
+	KEMMLKEMX25519 KEM = "mlkem768-x25519" // ML-KEM-768 with X25519, post-quantum hybrid
+)
+
+var kemKind = enumKind(string(KEMMLKEMX25519), string(KEMX25519))
+
+// size returns the length of the KEM's public keys.
+func (k KEM) size() int {
+	switch k {
+	case KEMX25519:
+		return 32
+	case KEMMLKEMX25519:
+		return 1184 + 32
+	}
+	return 0
+}
+
+// An HPKEKey is a public key to encrypt to.
+type HPKEKey struct {
+	KEM    KEM
+	Public []byte // as the KEM serializes it: 32 or 1,216 bytes
+}
+
+// String returns the KEM and the key in base64url.
+func (k HPKEKey) String() string { return string(k.KEM) + " " + url.EncodeToString(k.Public) }
+
+func (k *HPKEKey) fields(c *coder) {
+	code(c, "kem", kemKind, required, &k.KEM, "key encapsulation")
+	if !c.member("public", "bytes", required, true, "public key as the KEM serializes it") || c.mode == describing {
+		return
+	}
+	c.blob("public", KEMMLKEMX25519.size(), &k.Public)
+	if c.err == nil && len(k.Public) != k.KEM.size() {
+		c.fail("public", fmt.Errorf("%s keys have %d bytes, not %d", k.KEM, k.KEM.size(), len(k.Public)))
+	}
+}
+
+// Bytes returns the key's canonical JSON.
+func (k HPKEKey) Bytes() ([]byte, error) { return appendObject(nil, k.fields) }
+
+// MarshalJSON returns what Bytes does.
+func (k HPKEKey) MarshalJSON() ([]byte, error) { return k.Bytes() }
+
+// UnmarshalJSON reads what Bytes writes.
+func (k *HPKEKey) UnmarshalJSON(b []byte) error { return new(coder).read(b, k.fields) }
+
+// consentType is the DSSE payload type of an agency's message. It differs from
+// PayloadType, so no such message passes for an event.
+const consentType = "application/vnd.vasistas.consent"
+
+// AgencyMessage returns the message by which an agency's key claims a recipient
+// key: the DSSE pre-authentication encoding of the warrant's event hash (all zero
+// in an emergency), the access's id and the recipient key's canonical JSON.
+func AgencyMessage(warrant Digest, access ID, recipient HPKEKey) ([]byte, error) {
+	key, err := recipient.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	body := append(append(warrant[:], access[:]...), key...)
+	return AppendPAE(nil, consentType, body), nil
+}
+
+// An Access asks a custodian group to open packages, on a warrant or, in an
+// emergency, on a duty key's signature.
+type Access struct {
+	Warrant   *Reference // nil in an emergency
+	Emergency string     // the emergency's ground, a code of the profile; "" on a warrant
+	Group     string     // id of the custodian group
+	Recipient HPKEKey    // one-time key that the agency claims
+	Accounts  uint64     // how many accounts it opens
+}
+
+// Type returns TypeAccess.
+func (*Access) Type() Type { return TypeAccess }
+
+func (a *Access) fields(c *coder) {
+	c.uint("accounts", required, 1, &a.Accounts, "how many accounts it opens")
+	code(c, "emergency", codeKind, optional, &a.Emergency, "ground of an emergency; excludes warrant")
+	code(c, "group", codeKind, required, &a.Group, "id of the custodian group")
+	object(c, "recipient", "encryption key", &a.Recipient, "one-time key that the agency claims", (*HPKEKey).fields)
+	objectOpt(c, "warrant", "reference", optional, &a.Warrant, "the warrant it stands on; excludes emergency", (*Reference).fields)
+}
+
+func (a *Access) check(*Event) error {
+	if (a.Warrant == nil) == (a.Emergency == "") {
+		return errors.New("want exactly one of body.warrant and body.emergency")
+	}
+	return nil
+}
+
+// A Head is a tree head that a signer relied on.
+type Head struct {
+	Size uint64
+	Root Digest
+}
+
+func (h *Head) fields(c *coder) {
+	c.fixed("root", "digest", required, url, h.Root[:], "root hash")
+	c.uint("size", required, 1, &h.Size, "tree size")
+}
+
+// A Release is a custodian's promise to answer an access, in its chain.
+type Release struct {
+	Access  Reference
+	Seq     uint64   // 1, 2, ... without gaps, per key
+	Prev    Digest   // event hash of the release before; zero at Seq 1
+	Notices []Digest // SHA-256 of each notice's ciphertext, sorted
+	Head    Head     // the head that the custodian relied on
+}
+
+// Type returns TypeRelease.
+func (*Release) Type() Type { return TypeRelease }
+
+func (r *Release) fields(c *coder) {
+	object(c, "access", "reference", &r.Access, "the access it answers", (*Reference).fields)
+	object(c, "head", "head", &r.Head, "the tree head that was relied on", (*Head).fields)
+	listOf(c, "notices", "digests", required, sorted, MaxDigests, &r.Notices, "SHA-256 of each notice's ciphertext", digestElem)
+	c.fixed("prev", "digest", optional, url, r.Prev[:], "event hash of the release before; absent at seq 1")
+	c.uint("seq", required, 1, &r.Seq, "number of the release in this key's chain")
+}
+
+func (r *Release) check(*Event) error { return checkChain(r.Seq == 1, r.Prev) }
+
+func checkChain(first bool, prev Digest) error {
+	switch {
+	case first && !zero(prev[:]):
+		return fmt.Errorf("body.prev: %w: the chain has no release before", errAbsent)
+	case !first && zero(prev[:]):
+		return fmt.Errorf("body.prev: %w", errMissing)
+	}
+	return nil
+}
+
+// A Refusal is a custodian's refusal of an access.
+type Refusal struct {
+	Access Reference
+	Reason string // a code of the profile
+}
+
+// Type returns TypeRefusal.
+func (*Refusal) Type() Type { return TypeRefusal }
+
+func (r *Refusal) fields(c *coder) {
+	object(c, "access", "reference", &r.Access, "the access that is refused", (*Reference).fields)
+	code(c, "reason", codeKind, required, &r.Reason, "reason, of the profile")
+}
+
+func (*Refusal) check(*Event) error { return nil }
+
+// A Heartbeat states a custodian's count of releases for one period, even
+// when nothing happened.
+type Heartbeat struct {
+	From    time.Time // first second of the period
+	To      time.Time // first second after it
+	Seq     uint64    // how many releases the chain has; 0: none yet
+	Prev    Digest    // event hash of the last one; zero at Seq 0
+	Resumed bool      // the custodian lost its state and restored its chain from the log
+}
+
+// Type returns TypeHeartbeat.
+func (*Heartbeat) Type() Type { return TypeHeartbeat }
+
+func (h *Heartbeat) fields(c *coder) {
+	c.time("from", required, &h.From, "first second of the period")
+	c.fixed("prev", "digest", optional, url, h.Prev[:], "event hash of the chain's last release; absent at seq 0")
+	c.flag("resumed", &h.Resumed, "the custodian lost its state and restored its chain from the log")
+	c.uint("seq", required, 0, &h.Seq, "how many releases the chain has")
+	c.time("to", required, &h.To, "first second after the period")
+}
+
+func (h *Heartbeat) check(*Event) error {
+	if !h.From.Before(h.To) {
+		return errors.New("body.to: not after from")
+	}
+	return checkChain(h.Seq == 0, h.Prev)
+}
+
+// Bounds of what a disclosure and an anchor carry.
+const (
+	// MaxNoticeSize bounds one notice's ciphertext.
+	MaxNoticeSize = 24000
+	maxNotices    = 64
+	maxNote       = 32000
+)
+
+// A Disclosure opens sealed values of an event and publishes notices. Several
+// disclosures may share the openings of one event.
+type Disclosure struct {
+	Event    Reference
+	Openings []Opening // sorted by disclosure text
+	Notices  [][]byte  // ciphertexts, sorted by base64url text
+}
+
+// Type returns TypeDisclosure.
+func (*Disclosure) Type() Type { return TypeDisclosure }
+
+func (d *Disclosure) fields(c *coder) {
+	listOf(c, "disclosures", "disclosures", optional, sorted, MaxDigests, &d.Openings, "openings of the event's public digests", disclosureElem)
+	object(c, "event", "reference", &d.Event, "the sealed event", (*Reference).fields)
+	listOf(c, "notices", "bytes", optional, sorted, maxNotices, &d.Notices, "notices' ciphertexts", func(b *[]byte, c *coder) { c.blob("", MaxNoticeSize, b) })
+}
+
+func (d *Disclosure) check(*Event) error {
+	if len(d.Openings)+len(d.Notices) == 0 {
+		return errors.New("body: neither disclosures nor notices")
+	}
+	for _, o := range d.Openings {
+		public := slices.ContainsFunc(names, func(n Name) bool { return n.Name == o.Name && n.Class == ClassPublic })
+		if o.Name != DecoyName && !public {
+			return fmt.Errorf("body.disclosures: %s is for the subject only, and never public", o.Name)
+		}
+	}
+	return nil
+}
+
+// A Return reports the outcome of a warrant. If Executed is false, the other figures
+// are false or 0.
+type Return struct {
+	Warrant    Reference
+	Executed   bool   // an access was answered
+	Encryption bool   // encryption was encountered
+	Plaintext  bool   // plaintext was obtained despite encryption
+	Persons    uint64 // persons whose communications were opened
+	Days       uint64 // days of communications that were opened
+}
+
+// Type returns TypeReturn.
+func (*Return) Type() Type { return TypeReturn }
+
+func (r *Return) fields(c *coder) {
+	c.uint("days", required, 0, &r.Days, "days of communications that were opened")
+	c.bool("encryption", &r.Encryption, "encryption was encountered")
+	c.bool("executed", &r.Executed, "the warrant was executed")
+	c.uint("persons", required, 0, &r.Persons, "persons whose communications were opened")
+	c.bool("plaintext", &r.Plaintext, "plaintext was obtained")
+	object(c, "warrant", "reference", &r.Warrant, "the warrant", (*Reference).fields)
+}
+
+func (r *Return) check(*Event) error {
+	if !r.Executed && (r.Encryption || r.Plaintext || r.Persons != 0 || r.Days != 0) {
+		return errors.New("body: figures for a warrant that was not executed")
+	}
+	return nil
+}
+
+// An Anchor carries an earlier checkpoint of this log as a C2SP signed note:
+// its text, the log's signatures and one minimal satisfying set of cosignatures.
+// Parse checks only its outer form; package ledger parses and verifies it.
+type Anchor struct {
+	Checkpoint string
+}
+
+// Type returns TypeAnchor.
+func (*Anchor) Type() Type { return TypeAnchor }
+
+func (a *Anchor) fields(c *coder) {
+	c.text("checkpoint", "signed note", required, maxNote, "\n", &a.Checkpoint, "an earlier checkpoint of this log with its signatures")
+}
+
+func (a *Anchor) check(e *Event) error {
+	origin, rest, _ := strings.Cut(a.Checkpoint, "\n")
+	if origin != e.Log {
+		return fmt.Errorf("body.checkpoint: origin is %q, not this log", origin)
+	}
+	text, signatures, ok := strings.Cut(rest, "\n\n")
+	if !ok || text == "" || !strings.HasSuffix(signatures, "\n") {
+		return errors.New("body.checkpoint: not a signed note")
+	}
+	for line := range strings.Lines(signatures) {
+		if !strings.HasPrefix(line, "\u2014 ") {
+			return errors.New("body.checkpoint: not a signature line of a signed note")
+		}
+	}
+	return nil
+}
+
+// A FindingState says whether a breach still bars the auditor that states it.
+type FindingState string
+
+// The states.
+const (
+	FindingOpen   FindingState = "open"
+	FindingClosed FindingState = "closed"
+)
+
+var findingKind = enumKind(string(FindingClosed), string(FindingOpen))
+
+// A Finding is an auditor's statement about breaches of a rule in a range of entries.
+// A closed finding lifts the bar of these breaches for its auditor alone.
+type Finding struct {
+	First, Last uint64 // indexes, both included
+	Rule        string // name of the rule
+	State       FindingState
+	Digest      Digest // SHA-256 of the finding's text, which the auditor publishes
+}
+
+// Type returns TypeFinding.
+func (*Finding) Type() Type { return TypeFinding }
+
+func (f *Finding) fields(c *coder) {
+	c.fixed("digest", "digest", required, url, f.Digest[:], "SHA-256 of the finding's text, which the auditor publishes")
+	c.uint("first", required, 0, &f.First, "index of the first entry that it covers")
+	c.uint("last", required, 0, &f.Last, "index of the last entry that it covers")
+	code(c, "rule", codeKind, required, &f.Rule, "name of the rule")
+	code(c, "state", findingKind, required, &f.State, "whether the breach still bars the auditor")
+}
+
+func (f *Finding) check(*Event) error {
+	if f.Last < f.First {
+		return errors.New("body.last: before first")
+	}
+	return nil
+}
