@@ -1,6 +1,40 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
+// Package durable keeps small state on a local POSIX file system so that it
+// survives a crash of the process and a loss of power.
+//
+// It promises the log, the witness, the gate and the monitor:
+//
+//   - A nil error means that the change is on stable storage. The caller sends an
+//     acknowledgement or a signature only after it.
+//   - An error means that the old or the new state holds, never a mixture. Reading
+//     again shows which: a [Register] rereads by itself, a [Journal] fails for good and
+//     must be opened again. A failed fsync is never repeated on the same file, since
+//     the kernel may have dropped the dirty pages and would report a false success.
+//   - State that must exist is never created silently: opening a missing register or
+//     journal is [ErrMissing], creating an existing one is [fs.ErrExist].
+//   - Damage that no crash explains is reported ([ErrCorrupt]) and not repaired. A
+//     change by another process is [ErrChanged].
+//
+// It trusts the kernel, the file system (rename, link and flock are atomic; fsync of a
+// file and of its directory does what POSIX says) and every user who can write to the
+// directory. Checksums are CRC-32C: they detect accidents, not attackers. A directory
+// restored as a whole from a backup is consistent, so only the callers' protocols
+// detect it.
+//
+// One process at a time owns a directory and everything in it: call [LockDir] first.
+// Registers and journals are safe for concurrent use by that process.
+//
+// BUG(durable): damage to the last frame of a journal alone, or to everything from one
+// frame's header to the end of the file, looks like a torn write and is cut off;
+// [Journal.Truncated] returns its length. Only a copy elsewhere could tell the two
+// apart.
+//
+// BUG(durable): if the fsync of the directory failed after [Journal.Rewrite] renamed a
+// journal into place, opening the journal repeats the fsync of the same directory. File
+// systems that abort on a failed metadata write (ext4, XFS, btrfs) make this safe;
+// others may not.
 package durable
 
 import (
@@ -10,8 +44,132 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 )
+
+var (
+	// ErrMissing: a register or journal that must exist doesn't. It wraps
+	// [fs.ErrNotExist]. The caller must not create an empty one instead: the operator
+	// restores the state, or creates new state by an explicit command.
+	ErrMissing = fmt.Errorf("durable: state file is missing: %w", fs.ErrNotExist)
+	// ErrTooLarge: a value or record is empty or exceeds the caller's limit.
+	ErrTooLarge = errors.New("durable: size is outside the allowed range")
+	// ErrChanged: another process wrote to a file that this process owns.
+	ErrChanged = errors.New("durable: file was changed by another process while in use")
+)
+
+// Step is one kind of durable step.
+type Step string
+
+// The steps, in the order in which an operation takes them. The path that goes
+// with each is the final name, not the temporary one; for [SyncDir] the directory.
+const (
+	Mkdir      Step = "mkdir"
+	Create     Step = "create"      // make a temporary file
+	Write      Step = "write"       // write to a temporary file, or rewrite the last frame of a journal on opening
+	Sync       Step = "sync"        // fsync the file of Write
+	Rename     Step = "rename"      // WriteFile, Rewrite
+	Link       Step = "link"        // CreateFile
+	SyncDir    Step = "sync dir"    // fsync a directory
+	Append     Step = "append"      // write one frame to a journal
+	AppendSync Step = "append sync" // fdatasync a journal
+	Truncate   Step = "truncate"    // cut a torn tail off a journal
+	Remove     Step = "remove"      // for callers that remove files
+)
+
+// Op is a moment before or after a step.
+type Op struct {
+	Step  Step
+	After bool
+}
+
+// Fault is called before and after a step, and its error becomes the step's. An error
+// before the step prevents it; after it, the step is done but its result is lost. Before
+// a Write or Append the error may be a *[Torn].
+type Fault func(op Op, path string) error
+
+// injection is a fault in one directory.
+type injection struct {
+	dir   string // cleaned
+	fault Fault
+}
+
+// injections is the list that [Inject] sets, guarded by injecting.
+var (
+	injecting  sync.RWMutex
+	injections []*injection
+)
+
+// Inject makes each step on a path in dir or below call fault, from any goroutine,
+// before and after, until remove is called. It is for tests of crash safety only, and
+// package durabletest is its only caller. Since a fault belongs to a directory, tests in
+// different directories don't see each other's faults.
+func Inject(dir string, fault Fault) (remove func()) {
+	in := &injection{filepath.Clean(dir), fault}
+	injecting.Lock()
+	defer injecting.Unlock()
+	injections = append(injections, in)
+	return func() {
+		injecting.Lock()
+		defer injecting.Unlock()
+		injections = slices.DeleteFunc(injections, func(i *injection) bool { return i == in })
+	}
+}
+
+// Torn is a fault that lets the first Bytes bytes of a write reach the file.
+type Torn struct {
+	Bytes int
+	Err   error
+}
+
+func (t *Torn) Error() string { return fmt.Sprintf("after %d bytes: %v", t.Bytes, t.Err) }
+
+// Unwrap returns t.Err.
+func (t *Torn) Unwrap() error { return t.Err }
+
+func fault(op Op, path string) error {
+	injecting.RLock()
+	list := slices.Clone(injections) // a fault may call Inject
+	injecting.RUnlock()
+	for _, in := range list {
+		if rest, ok := strings.CutPrefix(filepath.Clean(path), in.dir); !ok || rest != "" && rest[0] != filepath.Separator {
+			continue
+		}
+		if err := in.fault(op, path); err != nil {
+			return fmt.Errorf("%s %s: %w", op.Step, path, err)
+		}
+	}
+	return nil
+}
+
+// Do runs a step for which package durable has no function.
+func (s Step) Do(path string, do func() error) error {
+	if err := fault(Op{Step: s}, path); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	return fault(Op{Step: s, After: true}, path)
+}
+
+// Write is [Step.Do] for a step that writes p, and may be [Torn].
+func (s Step) Write(path string, p []byte, do func([]byte) (int, error)) error {
+	err := fault(Op{Step: s}, path)
+	if torn := (*Torn)(nil); errors.As(err, &torn) {
+		_, werr := do(p[:min(max(torn.Bytes, 0), len(p))])
+		return errors.Join(err, werr)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := do(p); err != nil {
+		return err
+	}
+	return fault(Op{Step: s, After: true}, path)
+}
 
 const tempPrefix, tempSuffix = ".durable-", ".tmp"
 

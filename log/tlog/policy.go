@@ -80,8 +80,8 @@ type policyParser struct {
 	names map[string]member
 	keys  map[string]string // raw public key -> what it was used for
 	ids   map[string]string // key name and key ID -> what the key was used for
-	used  map[string]bool // names that are members of a group
-	noted bool            // there was a quorum line
+	used  map[string]bool   // names that are members of a group
+	noted bool              // there was a quorum line
 }
 
 // ParsePolicy parses a policy file (tlog-policy). Beyond the specification, a key
