@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/vasistas/vasistas/client/escrow"
@@ -59,8 +60,8 @@ func TestRelease(t *testing.T) {
 	}
 	text := string(w.gates[0].Running.Metrics())
 	for _, want := range []string{
-		`vasistas_gate_requests_total{outcome="answered"} 2`, `vasistas_gate_requests_total{outcome="stale-head"} 0`,
-		`vasistas_gate_request_seconds_bucket{answered="true",le="+Inf"} 2`, `vasistas_gate_posts_total{type="release",outcome="ok"} 1`,
+		`vasistas_gate_requests_total{outcome="answered"} 2`, `vasistas_gate_requests_total{outcome="stale"} 0`,
+		`vasistas_gate_request_seconds_bucket{answered="true",le="+Inf"} 2`,
 		"vasistas_gate_busy_total 0", "vasistas_gate_unconfirmed_changes 0", "vasistas_gate_stopped 0",
 	} {
 		if !strings.Contains(text, "\n"+want+"\n") {
