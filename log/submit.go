@@ -175,7 +175,6 @@ func (in *intake) admit(submission []byte) (*admitted, error) {
 	return ev, nil
 }
 
-// count counts what became of an admitted event.
 func (in *intake) count(ev *admitted, seq sequenced) {
 	outcome := "admitted"
 	switch {

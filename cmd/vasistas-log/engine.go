@@ -214,7 +214,6 @@ func (o *engineOptions) recovers(ctx context.Context, cfg *recover.Config, logge
 	return nil
 }
 
-// refuseSecond returns an error if a directory has a log already.
 func refuseSecond(state string) error {
 	if _, err := os.Stat(filepath.Join(state, "log.json")); err == nil {
 		return fmt.Errorf("there is a log in %s already: %w", state, fs.ErrExist)

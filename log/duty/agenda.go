@@ -154,15 +154,14 @@ func proven(l *ledger.Ledger) int64 {
 }
 
 // drop removes deposits, and returns their events.
-func (a *Agenda) drop(indices []uint64) []event.Digest {
-	var out []event.Digest
+func (a *Agenda) drop(indices ...uint64) (events []event.Digest) {
 	for _, i := range indices {
 		if d := a.deposits[i]; d != nil {
-			out = append(out, d.hash)
+			events = append(events, d.hash)
 			delete(a.deposits, i)
 		}
 	}
-	return out
+	return events
 }
 
 // lose marks a deposit as lost, and returns whether it was not marked before.

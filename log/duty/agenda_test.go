@@ -66,7 +66,7 @@ func TestAgendaChecks(t *testing.T) {
 	next(9, 10)
 	next(10, 10, 1)
 	next(30, 2, 4)
-	if gone := a.drop([]uint64{3, 9}); len(gone) != 1 || gone[0] != (event.Digest{3}) {
+	if gone := a.drop(3, 9); len(gone) != 1 || gone[0] != (event.Digest{3}) {
 		t.Errorf("dropped %v", gone)
 	}
 	next(30, 10)

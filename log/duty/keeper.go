@@ -67,18 +67,16 @@ func (k *Keeper) Clean(ctx context.Context) error {
 	}
 	var lost []*deposit
 	k.Log.Query(func(l *ledger.Ledger, a *Agenda) {
-		var gone []uint64
 		for _, d := range a.all() {
 			if k.Vault.Has(d.hash) {
 				continue
 			}
 			if _, _, over := d.sealed(l); over {
-				gone = append(gone, d.index)
+				a.drop(d.index)
 			} else {
 				lost = append(lost, d)
 			}
 		}
-		a.drop(gone)
 	})
 	for _, d := range lost {
 		k.lose(d, nil)
@@ -247,14 +245,12 @@ func (k *Keeper) erase(ctx context.Context, h *Head) {
 			clear(k.closing)
 			k.agenda = a
 		}
-		var gone []uint64
 		for i, size := range k.closing {
 			if size <= h.Checkpoint.Size {
-				gone = append(gone, i)
+				hashes = append(hashes, a.drop(i)...)
 				delete(k.closing, i)
 			}
 		}
-		hashes = a.drop(gone)
 	})
 	if len(hashes) == 0 {
 		return

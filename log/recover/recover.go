@@ -145,7 +145,6 @@ func Run(ctx context.Context, cfg Config) (_ *Result, err error) {
 	return done, nil
 }
 
-// readCopy reads the checkpoint of the copy.
 func (r *recovery) readCopy(ctx context.Context) error {
 	b, err := r.Source.ReadCheckpoint(ctx)
 	if err != nil {

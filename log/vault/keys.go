@@ -40,6 +40,7 @@ type Config struct {
 
 const (
 	recipientsFile  = "recipients.txt"
+	maxRecipients   = 16
 	maxKeyFile      = 64 << 10
 	defaultFileSize = 16 << 20
 	maxFileSize     = 1 << 30 // offsets have 32 bits
@@ -149,8 +150,6 @@ func parseRecipients(b []byte) ([]age.Recipient, error) {
 	}
 	return recipients, nil
 }
-
-const maxRecipients = 16
 
 // readKeys reads both key files and checks that an identity decrypts what the vault
 // writes.

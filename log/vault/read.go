@@ -32,13 +32,10 @@ func (v *Vault) Get(ctx context.Context, events ...event.Digest) ([]*Record, err
 				return nil, fmt.Errorf("vault: %w", err)
 			}
 			err := v.readFile(f, places, found)
-			var damaged *DamagedError
-			switch {
-			case errors.As(err, &damaged):
-				errs = append(errs, err)
-			case errors.Is(err, fs.ErrNotExist) && attempt < attempts:
+			_, damaged := errors.AsType[*DamagedError](err)
+			if !damaged && errors.Is(err, fs.ErrNotExist) && attempt < attempts {
 				moved = true
-			case err != nil:
+			} else if err != nil {
 				errs = append(errs, err)
 			}
 		}
@@ -186,9 +183,9 @@ func (v *Vault) Check(ctx context.Context) ([]*DamagedError, error) {
 			return nil, fmt.Errorf("vault: %w", err)
 		}
 		err := v.readFile(f, nil, make(map[event.Digest]*Record))
-		var damaged *DamagedError
+		_, damaged := errors.AsType[*DamagedError](err)
 		// A file that is gone was read when it was rewritten.
-		if err != nil && !errors.As(err, &damaged) && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil && !damaged && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}

@@ -64,9 +64,7 @@ type BatchFile interface {
 }
 
 // dir is a vault's directory.
-type dir struct {
-	name string
-}
+type dir struct{ name string }
 
 var _ Storage = (*dir)(nil)
 

@@ -208,12 +208,10 @@ func (v *Vault) scanOnce() error {
 		seq := info.Seq
 		v.seq = max(v.seq, seq)
 		b, err := v.open(seq)
-		var broken *brokenError
-		switch {
-		case errors.As(err, &broken):
+		if broken, ok := errors.AsType[*brokenError](err); ok {
 			v.damage[seq] = &badFile{broken.index, broken.err}
 			continue
-		case err != nil:
+		} else if err != nil {
 			return fmt.Errorf("vault: reading %s: %w", v.files.Path(seq), err)
 		}
 		b.file.Close()

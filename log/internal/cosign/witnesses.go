@@ -408,7 +408,6 @@ func (c *client) call(ctx context.Context, method, url string, body []byte) (sta
 	return resp.StatusCode, answer, nil
 }
 
-// excerpt quotes the beginning of an answer.
 func excerpt(b []byte) string {
 	const most = 120
 	if len(b) > most {

@@ -117,7 +117,6 @@ func (x *Index) loadFile(trusted uint64) error {
 	return nil
 }
 
-// checksum returns the checksum of a group.
 func (x *Index) checksum(n uint64, prints []byte) []byte {
 	h := sha256.New()
 	h.Write(x.seed[:])
