@@ -221,7 +221,7 @@ func TestOpenings(t *testing.T) {
 		body []byte
 		says string
 	}{
-		{"an emergency without its agency", bytesOf(t, &event.Submission{Envelope: nameless, Openings: bare}), "opens its agency"},
+		{"an emergency without its agency", bytesOf(t, &event.Submission{Envelope: nameless, Openings: bare}), "must seal its agency"},
 		{"a ground that the profile lacks", bytesOf(t, &event.Submission{Envelope: groundless, Openings: whim}), "no grounds"},
 		{"none", s.Envelope.Bytes(), "closed"},
 		{"one is missing", with(s.Openings[:2]...), "closed"},
