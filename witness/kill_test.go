@@ -86,7 +86,7 @@ func (in *installation) start() (p *exec.Cmd, url string) {
 	})
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(time.Minute)
+	deadline := time.After(5 * time.Minute)
 	for {
 		if b, err := os.ReadFile(in.dir + "/addr"); err == nil {
 			return p, "http://" + strings.TrimSpace(string(b))

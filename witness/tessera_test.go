@@ -19,7 +19,7 @@ import (
 // TestTessera lets a stranger's log, built with Tessera, collect cosignatures
 // from two of our witnesses before it publishes.
 func TestTessera(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	l := newLog(t, "log.example/tessera", "", 0)
 	logSigner, err := note.NewSigner(l.keys[0].Secret())

@@ -276,7 +276,7 @@ func TestShutdown(t *testing.T) {
 	<-under
 	down := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		down <- s.Server.Close(ctx)
 	}()

@@ -35,10 +35,10 @@ func check(t testing.TB, err error) {
 	}
 }
 
-// eventually polls until f returns nil, for a minute.
+// eventually polls until f returns nil.
 func eventually(t testing.TB, f func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	check(t, world.Await(ctx, 5*time.Millisecond, f))
 }
@@ -72,7 +72,7 @@ func prepare(t testing.TB, n int) *testbed {
 	w.World, err = world.New(world.Config{Dir: t.TempDir(), People: w.People, Witnesses: []string{"w1", "w2", "w3"}})
 	check(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := w.Close(ctx); err != nil {
 			t.Errorf("closing the world: %v", err)
@@ -106,7 +106,7 @@ func (w *testbed) start(threshold int, edit func(*event.Charter)) {
 	first := w.sign(ch, "founder")
 	check(w.t, w.Create(w.t.Context(), first))
 	w.charter = &logged{Reference: event.Reference{Leaf: w.Founded}, env: first}
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Minute)
 	defer cancel()
 	check(w.t, w.Start(ctx))
 	w.connect(w.Witnesses)

@@ -47,7 +47,7 @@ func build(t *testing.T) *tools {
 // run runs a program and returns what it printed; ok says whether it must succeed.
 func (x *tools) run(ok bool, stdin string, name string, args ...string) (stdout, stderr string) {
 	x.t.Helper()
-	ctx, cancel := context.WithTimeout(x.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(x.t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(x.bin, name), args...)
 	var o, e bytes.Buffer

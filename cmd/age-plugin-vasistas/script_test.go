@@ -48,12 +48,12 @@ func check(ts *testscript.TestScript, err error) {
 	}
 }
 
-// eventually tries until it works, for two minutes at most.
+// eventually tries until it works, for five minutes at most.
 func eventually(ts *testscript.TestScript, what string, try func() error) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	var last error
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); <-tick.C {
 		if last = try(); last == nil {
 			return
 		}

@@ -74,7 +74,7 @@ func walk(ts *testscript.TestScript, _ bool, _ []string) {
 	check(ts, err)
 	// The document has ports that people remember.
 	commands = strings.NewReplacer(":8080", fmt.Sprintf(":%d0", ports), ":738", fmt.Sprintf(":%d", ports)).Replace(commands)
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-e", "-c", commands)
 	cmd.Dir = ts.MkAbs(".")

@@ -47,7 +47,7 @@ func logKey(ts *testscript.TestScript, _ bool, args []string) {
 func poll(ts *testscript.TestScript, what string, f func() bool) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(time.Minute)
+	deadline := time.After(5 * time.Minute)
 	for !f() {
 		select {
 		case <-tick.C:

@@ -144,7 +144,7 @@ func founding(ts *testscript.TestScript, key *tlog.Signer, roles []string) []byt
 }
 
 func awaitReady(url string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -246,7 +246,7 @@ func (c *lineCounter) Write(b []byte) (int, error) {
 func followUntil(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[0])
 	check(ts, err)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	argv := []string{"follow"}
 	for _, a := range args[1:] {

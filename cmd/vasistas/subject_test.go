@@ -85,7 +85,7 @@ func (l *life) vasistas(args ...string) string {
 // tool runs another binary to its end.
 func (l *life) tool(name string, args ...string) string {
 	l.Helper()
-	ctx, cancel := context.WithTimeout(l.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(l.Context(), 5*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, filepath.Join(l.bin, name), l.in(args)...).Output()
 	if err != nil {
@@ -131,7 +131,7 @@ func (l *life) await(what string, done func() bool) {
 	l.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(2 * time.Minute); !done(); <-tick.C {
+	for end := time.Now().Add(5 * time.Minute); !done(); <-tick.C {
 		if time.Now().After(end) {
 			l.Fatalf("%s: waited too long", what)
 		}

@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds every wait. It is long: the machine may be slow and busy.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // process is a child process that ends with the test.
 type process struct {

@@ -43,7 +43,7 @@ func newWorld(t *testing.T, dir string) *World {
 
 func closeWorld(t *testing.T, w *World) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	check(t, w.Close(ctx))
 }

@@ -56,7 +56,7 @@ func next(t *testing.T, terms <-chan begun) begun {
 	select {
 	case b := <-terms:
 		return b
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatal("no term begins")
 		return begun{}
 	}
@@ -69,7 +69,7 @@ func over(t *testing.T, what string, b begun) {
 		if err := b.Held(); !errors.Is(err, state.ErrOusted) {
 			t.Errorf("%s ended with %v", what, err)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(5 * time.Minute):
 		t.Fatal(what + " does not end")
 	}
 }

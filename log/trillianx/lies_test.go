@@ -339,7 +339,7 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 	holds(t, e, all)
 	// No answer at all: the outcome is unknown, until there is one.
 	q := *p
-	q.Patience = 100 * time.Millisecond
+	q.Patience = 2 * time.Second
 	e = q.open(t)
 	l.tell(func(answer proto.Message) error {
 		if _, ok := answer.(*trillian.AddSequencedLeavesResponse); ok {
@@ -348,7 +348,7 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 		return nil
 	})
 	batch := engines.Batch(len(all), 30)
-	if _, err := e.Add(t.Context(), batch); err == nil || !strings.Contains(err.Error(), "not known whether") {
+	if _, err := e.Add(t.Context(), batch); err == nil || !strings.Contains(err.Error(), "unknown whether") {
 		t.Fatalf("without an answer: %v", err)
 	}
 	if _, _, err := e.Tree(t.Context()); err == nil {

@@ -31,7 +31,7 @@ type place struct {
 func newPlace(t testing.TB, tr *trilliantest.Trillian) *place {
 	t.Helper()
 	p := &place{dir: filepath.Join(t.TempDir(), "tiles")}
-	p.Addr, p.Logger = tr.Addr(), slog.New(slog.DiscardHandler)
+	p.Addr, p.Logger, p.Timeout = tr.Addr(), slog.New(slog.DiscardHandler), time.Minute // for busy machines
 	p.Tiles = tileDir(t, p.dir)
 	var err error
 	p.Tree, err = trillianx.NewTree(t.Context(), p.Config)
@@ -67,13 +67,13 @@ func eventually(t testing.TB, f func() error) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(2 * time.Minute); ; <-tick.C {
+	for end := time.Now().Add(5 * time.Minute); ; <-tick.C {
 		err := f()
 		if err == nil {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("still after two minutes: %v", err)
+			t.Fatalf("still after five minutes: %v", err)
 		}
 	}
 }

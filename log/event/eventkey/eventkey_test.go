@@ -234,7 +234,7 @@ func TestPluginDeadline(t *testing.T) {
 	if _, err := Generate(Ed25519, name); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	s, err := Load(ctx, "pemtest://good:"+name)
 	if err != nil {
 		t.Fatal(err)
