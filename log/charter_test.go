@@ -9,85 +9,49 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/recover"
+	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// people are the event keys of the parties of a charter.
-type people struct {
+// parties are the event keys of the parties of a charter.
+type parties struct {
 	founder, authority, provider, custodian, duty, auditor event.Signer
 }
 
-func newPeople(t testing.TB) people {
-	t.Helper()
-	return people{newSigner(t), newSigner(t), newSigner(t), newSigner(t), newSigner(t), newSigner(t)}
-}
-
-// testProfile is a profile in which no event of a test gets too old.
-func testProfile() event.Profile {
-	const hour, day = 3600, 86400
-	within := event.Deadline{Within: 30 * day, Grace: day}
-	return event.Profile{
-		ID: "test", AccessLife: day, Publication: 1, Inclusion: hour, Lag: 7 * day, Skew: 60, Stale: hour,
-		Unfulfilled: 30 * day, DisclosureGrace: day,
-		Anchor: event.Deadline{Within: 30 * day, Grace: hour}, Heartbeat: within, MissingRelease: within, Return: within,
-		Seal:        event.SealLimit{Default: 30 * day, Longest: 180 * day},
-		Deferral:    event.DeferralLimit{Steps: []event.Step{{Signatures: 1, Longest: 90 * day}}},
-		Emergency:   &event.Emergency{Open: 2, Accounts: 2, Decision: within, Grounds: []string{"life"}},
-		Instruments: []event.Instrument{{Code: "search"}},
-		Offences:    []string{"fraud"}, Grounds: []string{"ground"}, Reasons: []string{"ended", "unreadable"},
-		Bars: []string{"anchor", "disclosure"},
-	}
-}
+// newSigner returns an event key that no charter names.
+func newSigner() event.Signer { return people.New(origin, "").Signer("stranger") }
 
 // charter returns the first charter of the world, for a test to change.
 func (w *world) charter() *event.Charter {
-	w.t.Helper()
-	gate, err := ecdh.X25519().GenerateKey(rand.Reader)
-	check(w.t, err)
-	party := func(role event.Role, name string, s event.Signer) event.Party {
-		return event.Party{Name: name, Role: role, Keys: []*event.PublicKey{s.Public()}}
-	}
-	custodian := party(event.RoleCustodian, "holder", w.custodian)
-	custodian.Gates = []event.HPKEKey{{KEM: event.KEMX25519, Public: gate.PublicKey().Bytes()}}
-	ch := &event.Charter{
-		Version: 1, Rules: 1, Profile: w.profile,
-		Parties: []event.Party{
-			party(event.RoleCharter, "founder", w.founder), party(event.RoleAuthority, "court", w.authority),
-			party(event.RoleDuty, "court", w.duty), party(event.RoleProvider, "messenger", w.provider),
-			party(event.RoleAuditor, "watchdog", w.auditor), custodian,
-		},
-		Groups:        []event.Group{{ID: "main", Threshold: 1, Members: []string{"holder"}}},
-		Thresholds:    event.Thresholds{Amend: 1, Recover: 1},
-		WitnessPolicy: policyOf(w.witnesses, w.quorum, false), AuditPolicy: "quorum none\n",
-	}
-	for _, k := range w.keys {
-		ch.LogKeys = append(ch.LogKeys, k.Verifier().String())
-	}
-	return ch
+	return w.Charter(func(c *event.Charter) {
+		c.Profile, c.LogKeys = w.profile, nil
+		for _, k := range w.keys {
+			c.LogKeys = append(c.LogKeys, k.Verifier().String())
+		}
+		w.Cast(c, event.RoleCharter, "founder")
+		w.Cast(c, event.RoleCustodian, "holder")
+		w.Cast(c, event.RoleAuditor, "watchdog")
+		c.WitnessPolicy, c.AuditPolicy = policyOf(w.witnesses, w.quorum, false), "quorum none\n"
+	})
 }
 
 // policyOf is the text of a policy that k of the witnesses meet.
 func policyOf(witnesses []*witnessServer, k int, urls bool) string {
-	policy := ""
-	var names []string
+	var list []people.Witness
 	for i, s := range witnesses {
-		names = append(names, fmt.Sprintf("w%d", i+1))
-		policy += fmt.Sprintf("witness w%d %s", i+1, s.key.Verifier())
+		one := people.Witness{Name: fmt.Sprintf("w%d", i+1), Keys: []*tlog.VerifierKey{s.key.Verifier()}}
 		if urls {
-			policy += " " + s.URL
+			one.URL = s.URL
 		}
-		policy += "\n"
+		list = append(list, one)
 	}
-	if k == 0 {
-		return policy + "quorum none\n"
-	}
-	return policy + fmt.Sprintf("group quorate %d %s\nquorum quorate\n", k, strings.Join(names, " "))
+	return people.Policy(k, list...)
 }
 
 // signed returns the entry of an event, signed now.
@@ -155,7 +119,7 @@ func newWarrant(t testing.TB, origin string, terms warrantTerms, signers ...even
 	public := []event.Opening{
 		event.NewOpening("agency", event.Text("police")),
 		event.NewOpening("agencyKey", event.Bytes(signers[0].Public().SPKI())),
-		event.NewOpening("grounds", event.Codes("ground")),
+		event.NewOpening("grounds", event.Codes("investigation")),
 	}
 	subject := []event.Opening{event.NewOpening("case", event.Text("1/2026")), event.Decoy()}
 	if terms.until.IsZero() {

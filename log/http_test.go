@@ -84,7 +84,7 @@ func TestBadRequests(t *testing.T) {
 	} else {
 		flipped[i] = 'A'
 	}
-	stranger := newSigner(t)
+	stranger := newSigner()
 	for _, c := range []struct {
 		name   string
 		req    request
@@ -611,7 +611,7 @@ func TestInit(t *testing.T) {
 	}
 	none := func(*event.Charter) {}
 	many := func(ch *event.Charter) {
-		ch.Parties = append(ch.Parties, event.Party{Name: "second", Role: event.RoleCharter, Keys: []*event.PublicKey{newSigner(t).Public()}})
+		ch.Parties = append(ch.Parties, event.Party{Name: "second", Role: event.RoleCharter, Keys: []*event.PublicKey{newSigner().Public()}})
 		ch.Thresholds = event.Thresholds{Amend: 2, Recover: 2}
 	}
 	key, err := tlog.GenerateSigner("other.example/log", tlog.Ed25519)
@@ -640,7 +640,7 @@ func TestInit(t *testing.T) {
 		{"no envelope", "", w.keys, []byte("{}"), "the charter"},
 		{"a warrant", "", w.keys, entryOf(w.warrant()), "charter (first)"},
 		{"too few signatures", "", w.keys, made(many, w.founder), "charter (few)"},
-		{"signed by another", "", w.keys, made(none, newSigner(t)), "role (unknown)"},
+		{"signed by another", "", w.keys, made(none, newSigner()), "role (unknown)"},
 		{"signed by the authority", "", w.keys, made(none, w.authority), "role (wrong)"},
 		{"unknown rules", "", w.keys, made(func(ch *event.Charter) { ch.Rules = 99 }, w.founder), "rules that this version does not know"},
 		{"another log's", "", w.keys, elsewhere.Bytes(), "form (origin)"},

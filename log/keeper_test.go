@@ -197,7 +197,7 @@ func TestDisclosure(t *testing.T) {
 			warrant := newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority)
 			ref := w.put(warrant)
 			deferred := w.put(newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority))
-			w.mustSequence(signedAt(t, begin, &event.Deferral{Event: deferred, Until: whole(end.Add(10 * time.Minute)), Ground: "ground", Ordinal: 1}, w.authority).Bytes())
+			w.mustSequence(signedAt(t, begin, &event.Deferral{Event: deferred, Until: whole(end.Add(10 * time.Minute)), Ground: "investigation", Ordinal: 1}, w.authority).Bytes())
 			w.pass(end.Add(-time.Second))
 			w.awaits(0, event.TypeDisclosure)
 			w.pass(end)
@@ -429,7 +429,7 @@ func TestDowntime(t *testing.T) {
 	w.pass(up.Add(time.Minute))
 	w.awaits(1, event.TypeAnchor)
 	w.awaits(0, event.TypeDisclosure)
-	w.mustSequence(signedAt(t, begin.Add(time.Minute), &event.Deferral{Event: refs[1], Until: whole(end.Add(time.Hour)), Ground: "ground", Ordinal: 1}, w.authority).Bytes())
+	w.mustSequence(signedAt(t, begin.Add(time.Minute), &event.Deferral{Event: refs[1], Until: whole(end.Add(time.Hour)), Ground: "investigation", Ordinal: 1}, w.authority).Bytes())
 	w.pass(end.Add(9 * time.Minute))
 	w.awaits(0, event.TypeDisclosure)
 	w.pass(end.Add(10 * time.Minute)) // half of the grace

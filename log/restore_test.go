@@ -409,7 +409,7 @@ func TestRecoverRefuses(t *testing.T) {
 		// Another log with this one's keys, which the same witnesses do not know: a
 		// policy without witnesses would accept it.
 		fork := prepareWorld(t, 0, 0)
-		fork.keys, fork.people = s.keys, s.people
+		fork.keys, fork.People, fork.parties = s.keys, s.People, s.parties
 		fork.setPolicy(0)
 		fork.create()
 		fork.start()

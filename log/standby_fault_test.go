@@ -67,7 +67,7 @@ func (c *cluster) send(e *instance, n int) (out sent) {
 func (s sent) refused(t testing.TB) {
 	t.Helper()
 	for _, conn := range s {
-		check(t, conn.SetReadDeadline(time.Now().Add(5 * time.Minute)))
+		check(t, conn.SetReadDeadline(time.Now().Add(5*time.Minute)))
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		check(t, err)
 		body, err := io.ReadAll(resp.Body)

@@ -114,7 +114,7 @@ func TestStream(t *testing.T) {
 		t.Errorf("an empty stream has the answers %v", r)
 	}
 	good := w.warrants(4)
-	stranger := warrant(t, origin, newSigner(t))
+	stranger := warrant(t, origin, newSigner())
 	long := strings.Repeat("x", event.MaxEntrySize+1)
 	body := strings.Join([]string{
 		string(good[0]), "", string(stranger), string(good[1]) + "\r", string(good[1]), string(good[1]), "{}",

@@ -116,7 +116,7 @@ func TestRecoverRefused(t *testing.T) {
 		{"another version", w.amendment(3, prev, func(*event.Charter) {}).Bytes(), "version"},
 		{"of another entry", w.amendment(2, event.Reference{Index: 0, Leaf: [32]byte{1}}, func(*event.Charter) {}).Bytes(), "prev"},
 		{"a signature that does not verify", forged.Bytes(), "signature"},
-		{"by a stranger", signed(t, forged.Event.Body, newSigner(t)).Bytes(), "unknown"},
+		{"by a stranger", signed(t, forged.Event.Body, newSigner()).Bytes(), "unknown"},
 		{"a key that is not here", amend(func(ch *event.Charter) { ch.LogKeys = []string{stranger.Verifier().String()} }), errNoKeys},
 	} {
 		w.config.Recovery = c.recovery

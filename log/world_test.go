@@ -6,8 +6,6 @@ package log_test
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +23,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -39,7 +38,8 @@ type world struct {
 	t      testing.TB
 	dir    string
 	keyDir string // of the vault's key, apart from the rest as it should be
-	people
+	*people.People
+	parties
 	profile   event.Profile
 	keys      []*tlog.Signer
 	witnesses []*witnessServer
@@ -71,24 +71,14 @@ func newWorld(t testing.TB, k, n int) *world {
 // prepareWorld is newWorld before the log is created.
 func prepareWorld(t testing.TB, k, n int) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), witnessed: new(atomic.Int64), keyDir: t.TempDir(), seen: newSightings(), people: newPeople(t), profile: testProfile()}
+	w := &world{t: t, dir: t.TempDir(), witnessed: new(atomic.Int64), keyDir: t.TempDir(), seen: newSightings(), People: people.New(origin, ""), profile: people.LongProfile()}
+	w.parties = parties{w.Signer("founder"), w.Signer("court"), w.Signer("messenger"), w.Signer("holder"), w.Signer("duty"), w.Signer("watchdog")}
 	w.config.Interval, w.grace = 10*time.Millisecond, 2*time.Second
 	for _, a := range []tlog.Algorithm{tlog.Ed25519, tlog.CosignatureMLDSA44} {
-		key, err := tlog.GenerateSigner(origin, a)
-		check(t, err)
-		w.keys = append(w.keys, key)
+		w.keys = append(w.keys, w.Note(origin, a))
 	}
 	w.setWitnesses(k, n)
 	return w
-}
-
-func newSigner(t testing.TB) event.Signer {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	check(t, err)
-	s, err := event.NewSigner(private)
-	check(t, err)
-	return s
 }
 
 func (w *world) tree() string  { return filepath.Join(w.dir, "tree") }
