@@ -26,13 +26,24 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
+// maxScrapes bounds the requests for metrics at once: a gate's wait for its lock.
+const maxScrapes = 8
+
 // WithMetrics adds /metrics to a handler: metrics returns them in the Prometheus text
-// format.
+// format. More than maxScrapes requests at once are answered 503.
 func WithMetrics(h http.Handler, metrics func() []byte) http.Handler {
+	busy := make(chan struct{}, maxScrapes)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A ServeMux would redirect unclean paths.
 		if r.URL.EscapedPath() != "/metrics" {
 			h.ServeHTTP(w, r)
+			return
+		}
+		select {
+		case busy <- struct{}{}:
+			defer func() { <-busy }()
+		default:
+			http.Error(w, "too many requests for metrics at once; try again", http.StatusServiceUnavailable)
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
