@@ -332,7 +332,7 @@ func TestFollowStateOfAnotherLog(t *testing.T) {
 	if _, err := cl.Follower(client.FollowOptions{From: f.State()}); !errors.As(err, &wrong) {
 		t.Errorf("a state of another log: %v", err)
 	}
-	// A position that is not one of the log, beside a head that is.
+	// A position that is not one of the log, with a head that is.
 	cl = newClient(t, client.Config{URL: a.Dir, Policy: a.policy()})
 	state := f.State()
 	state.Size = 299

@@ -302,7 +302,7 @@ func TestLostVault(t *testing.T) {
 		t.Errorf("the event again is at %d", i)
 	}
 	check(t, said.says("the vault has again what it had lost"))
-	w.pass(late.Add(2 * time.Minute))
+	w.pass(late.Add(30 * time.Second)) // before the log would try again by itself
 	w.awaits(2, event.TypeDisclosure)
 }
 

@@ -122,7 +122,7 @@ func TestBreaches(t *testing.T) {
 			e := w.WarrantEvent(w.Now + day)
 			w.LogBadly(e, "court")
 		}, "role/signature", "log", audit.Signatures{Invalid: 1}},
-		"nobody knows the key": {func(w *written.Log) {
+		"no charter names the key": {func(w *written.Log) {
 			e := w.WarrantEvent(w.Now + day)
 			w.LogEvent(e, "stranger")
 		}, "role/unknown", "log", audit.Signatures{Unknown: 1}},

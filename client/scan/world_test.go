@@ -49,7 +49,7 @@ func (w *world) key(month int, kem event.KEM) event.HPKEKey {
 	return k.Public()
 }
 
-// stranger is a key of nobody's.
+// stranger is a key that no account has.
 func (w *world) stranger(kem event.KEM) event.HPKEKey {
 	w.t.Helper()
 	k, err := escrow.GenerateKey(kem)

@@ -94,7 +94,7 @@ func newCase(t *testing.T, w *cases.Log, lc *cases.Case) *agency.Case {
 	return c
 }
 
-// gates serves the gates, and parses the case anew with their URLs.
+// gates serves the gates, and parses the case again with their URLs.
 func (e *escrowed) gates(t *testing.T, faults ...cases.Fault) *agency.Case {
 	t.Helper()
 	e.c.Gates = make(map[string]string)
