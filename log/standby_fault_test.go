@@ -323,7 +323,7 @@ func TestRestoreDatabase(t *testing.T) {
 		t.Errorf("a head was recorded in the present term, %s", lease)
 	}
 	args := c.arguments("recover", slices.Concat([]string{"-database", c.dsn, "-from", mirror, "-state", t.TempDir()}, c.options)...)
-	if out, err := exec.Command(build(t, "..", "./cmd/vasistas-log"), args...).CombinedOutput(); err == nil || !strings.Contains(string(out), "stop all instances first") {
+	if out, err := exec.Command(build(t, "..", "./cmd/vasistas-log"), args...).CombinedOutput(); err == nil || !strings.Contains(string(out), "stop all instances") {
 		t.Errorf("recovering while an instance runs: %v\n%s", err, out)
 	}
 	check(t, fresh.end(t, syscall.SIGTERM))

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -531,9 +532,16 @@ func eventually(t testing.TB, f func() error) {
 	}
 }
 
-// copyDir copies a directory, as a backup would.
+// copyDir copies a directory, as a backup would. A closed tree's library may still replace a
+// file, so that one vanishes while it is copied: then copyDir begins again.
 func copyDir(t testing.TB, from, to string) {
 	t.Helper()
-	check(t, os.RemoveAll(to))
-	check(t, os.CopyFS(to, os.DirFS(from)))
+	eventually(t, func() error {
+		check(t, os.RemoveAll(to))
+		err := os.CopyFS(to, os.DirFS(from))
+		if !errors.Is(err, fs.ErrNotExist) {
+			check(t, err)
+		}
+		return err
+	})
 }
