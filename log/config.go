@@ -38,15 +38,15 @@ type Config struct {
 	// the charter names. nil: the log logs neither, and another provider must.
 	Provider event.Signer
 	// Policy, if not nil, is a witness policy that published heads must meet in
-	// addition to those of the charters. It says where witnesses are: a URL in it
-	// counts before one in a charter. Each witness that is to be asked has a
-	// URL; those that share one are asked together.
+	// addition to those of the charters. The log asks a witness at its URL in this
+	// policy, or else in a charter. It asks witnesses that share a URL together, and
+	// none without a URL.
 	Policy *tlog.Policy
 	// Recovery, if not nil, is the exact bytes of an amendment that the operator has
-	// decided to accept, for a log that has lost its key or its witnesses. As many
-	// charter keys have signed it as the charter before it asks of a recovery. Open
-	// logs it, unless it is logged. The head that first contains it meets its policy
-	// alone, and is signed by its keys alone.
+	// decided to accept, for a log that has lost its key or its witnesses. The charter
+	// before demands how many charter keys must have signed it. Open logs it, unless it is
+	// logged. The head that first contains the amendment meets only the amendment's
+	// policy, and only the amendment's keys sign that head.
 	Recovery []byte
 
 	// Interval is the least time between two signed heads. 0: 200 ms.
@@ -58,7 +58,7 @@ type Config struct {
 	WitnessTimeout time.Duration
 	// MaxWait is how long a submitter may wait for a cosigned head. 0: 30 s.
 	MaxWait time.Duration
-	// MaxBatch is how many entries the engine is given at once. 0: 1024.
+	// MaxBatch is how many entries the engine gets at once. 0: 1024.
 	MaxBatch int
 	// MaxInFlight is how many events, submitted one by one, may be between
 	// admission and their answer. 0: 8192.
@@ -124,8 +124,8 @@ const (
 // engine wrote. It has one writer, this process.
 type Engine interface {
 	// Add appends entries in this order, at contiguous indices from first, and
-	// returns once they are durable and integrated. After an error nothing is
-	// known of them: some may be in the tree. It is called by one goroutine.
+	// returns once they are durable and integrated. After an error any
+	// of them may be in the tree. One goroutine calls Add.
 	Add(ctx context.Context, entries [][]byte) (first uint64, err error)
 	// Tree returns the size and root of the tree that can be read.
 	Tree(ctx context.Context) (size uint64, root [32]byte, err error)

@@ -66,7 +66,7 @@ func handler(events func(http.ResponseWriter, *http.Request) error, r *reads, re
 	})
 }
 
-// headerDuplicate says that the event was logged before.
+// headerDuplicate marks the answer to an event that was logged before.
 const headerDuplicate = "Vasistas-Duplicate"
 
 func serveEvents(in *intake, w http.ResponseWriter, r *http.Request) error {
@@ -152,7 +152,7 @@ func readEntry(r *http.Request) ([]byte, error) {
 	return entry.Bytes(), nil
 }
 
-// bodyError says whether a body did not come in time, or was not in the form of HTTP.
+// bodyError returns the error for a body that came too late, or that was malformed HTTP.
 func bodyError(err error) error {
 	var cut net.Error
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &cut) {

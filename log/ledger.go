@@ -26,7 +26,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// RuleError says which rule an event would break as the next entry.
+// RuleError names the rule that an event would break as the next entry.
 type RuleError struct{ *ledger.Violation }
 
 func (e *RuleError) Error() string {
@@ -66,7 +66,7 @@ func newLiveLedger(origin string, caches *state.Dir, r tlog.TileReader, logger *
 	return &liveLedger{origin: origin, caches: caches, pages: entries.NewPages(r), logger: logger}
 }
 
-// open reads the last snapshot and what the tree has beyond it. active says that t is the
+// open reads the last snapshot and what the tree has beyond it. If active, t is the
 // engine's tree; a standby reads the published tree, which its snapshot may be ahead of.
 func (ll *liveLedger) open(ctx context.Context, t *chain.Tree, active bool) error {
 	ll.pages.Reset(t)
@@ -115,7 +115,7 @@ func (ll *liveLedger) follow(ctx context.Context, t *chain.Tree) error {
 	return nil
 }
 
-// commit says that all that was applied is in the tree.
+// commit records that the tree has every applied entry.
 func (ll *liveLedger) commit(t *chain.Tree) {
 	e := t.Edge()
 	ll.pages.Commit()
@@ -170,7 +170,7 @@ func (ll *liveLedger) Entry(ctx context.Context, index uint64) ([]byte, error) {
 	return chain.ReadProven(ctx, ll.pages.Reader, ll.pages.Prover, index, *ll.edge.Load())
 }
 
-// owes returns whether the log has something to disclose of an entry.
+// owes returns whether the log must disclose something of an entry.
 func (ll *liveLedger) owes(index uint64) (owes bool) {
 	ll.Query(func(_ *ledger.Ledger, a *duty.Agenda) { owes = a.Owes(index) })
 	return owes
@@ -196,9 +196,9 @@ func (ll *liveLedger) takeOver(c *ledger.Charter) {
 }
 
 // The file "ledger" in the state directory has what the entries up to some size
-// mean, so that a start costs only the entries since. It is a cache: it can be
-// computed from the tree, and is, if the file is missing, damaged, or of another
-// tree. Its parts are
+// mean, so that a start costs only the entries since. It is a cache: if the
+// file is missing, damaged, or of another tree, the log computes it from the tree.
+// Its parts are
 //
 //	vasistas log snapshot 1\n
 //	size of the tree, 8 bytes

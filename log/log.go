@@ -19,9 +19,9 @@
 //   - In any doubt it publishes nothing and says why. It goes on by itself once
 //     the reason is gone, unless only an operator can remove the reason.
 //
-// What it must remember is a [state.Store], by default files in a directory. Several
-// instances can share a store in a database. Each of them is a [Standby] that serves
-// what is published; the active one also has the log open.
+// A log keeps what it must remember in a [state.Store], by default files in a
+// directory. Several instances can share a store in a database. Each of them is a
+// [Standby] that serves what is published; the active one also has the log open.
 //
 // An event goes forward through named steps: http.go and stream.go take the request;
 // submit.go has admission.go parse, verify and check the event, gives it to
@@ -77,11 +77,11 @@ type Log struct {
 	keeping    sync.WaitGroup
 }
 
-// Open starts the log in cfg.StateDir. It refuses a tree that does not contain the
-// recorded head, with an error that says what happened and what to do
-// ([ErrTreeBehind], [ErrTreeConflict]), and a second instance. When it returns, reads
-// are served; events are admitted once enough witnesses have been heard. ctx bounds
-// the opening only. After an error the engine is still the caller's to close.
+// Open starts the log in cfg.StateDir. It refuses a second instance. It also refuses a
+// tree that does not contain the recorded head ([ErrTreeBehind], [ErrTreeConflict]), with
+// an error that says what to do. When Open returns, reads are served; events are admitted
+// once enough witnesses have answered. ctx bounds the opening only. After an error the
+// caller must still close the engine.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
@@ -211,13 +211,13 @@ func (l *Log) Submit(ctx context.Context, submission []byte, wait Wait) (*Result
 	return l.intake.submit(ctx, submission, wait)
 }
 
-// Handler returns the log's HTTP interface: POST /events, GET /charter, and the reads
-// of tlog-tiles for what is published. It has no metrics, profiles and the like. The
+// Handler returns the log's HTTP interface: POST /events; GET /charter, /healthz and
+// /readyz; and the reads of tlog-tiles for what is published. It has no metrics. The
 // server should bound headers, idle connections and the time of a request; a stream
 // moves its deadlines by itself.
 //
-// Paths are compared as they are sent: no other spelling of one is known, and
-// nothing is ever mapped onto a directory.
+// Paths are compared as they are sent: each resource has one spelling, and no path is
+// mapped onto a directory.
 func (l *Log) Handler() http.Handler {
 	events := func(w http.ResponseWriter, r *http.Request) error { return serveEvents(l.intake, w, r) }
 	return handler(events, l.reads, l.status.err)
@@ -239,10 +239,10 @@ func (l *Log) Drain() {
 	l.drain()
 }
 
-// Stop ends all work at once, for good, because this process may not write any more.
-// Nothing is sequenced, signed or published after what is just being written. Each
-// event under way is answered with the reason, or with its place in the tree.
-// [Log.Close] must still be called, and takes no time then.
+// Stop ends all work at once, for good, because this process must not write any more. The
+// log finishes only the write that is under way, and then sequences, signs and publishes
+// nothing. Each event under way is answered with the reason, or with its place in the
+// tree. [Log.Close] must still be called, and takes no time then.
 func (l *Log) Stop(reason error) {
 	l.status.halt(reason)
 	l.Drain()
@@ -272,8 +272,8 @@ func (l *Log) Close(ctx context.Context) error {
 }
 
 // loaded is what a process must have read of a tree before it writes to the tree. [Open]
-// reads all of it. A standby keeps it up to date with the published tree, and so opens
-// the log quickly.
+// reads all of it. A standby keeps it up to date with the published tree, so that
+// the log opens quickly.
 type loaded struct {
 	tree   *chain.Tree
 	index  *entries.Index

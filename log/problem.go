@@ -18,7 +18,7 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// noProof says that a sequenced event has no proof.
+// noProof reports a sequenced event without a proof.
 type noProof struct {
 	index uint64
 	err   error // of reading the tree; nil: the wait for a cosigned head took too long

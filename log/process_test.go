@@ -207,7 +207,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// TestTerminate checks that a busy process that is told to stop publishes what it
+// TestTerminate checks that a busy process that gets a signal publishes what it
 // acknowledged, and ends well.
 func TestTerminate(t *testing.T) {
 	t.Parallel()

@@ -278,7 +278,7 @@ func (p *publisher) finish(ctx context.Context) error {
 	p.stop()
 	<-p.done
 	published := p.published.Load().size()
-	// If the log has not begun to publish, or has stopped for good, it was logged.
+	// A log that has not begun to publish, or has stopped for good, has reported why.
 	if err = errors.Join(err, p.last); err != nil && published < p.ledger.edge.Load().Size {
 		return fmt.Errorf("what was sequenced last, from entry %d on, is durable, and will be published after the next start: %w", published, err)
 	}

@@ -143,7 +143,7 @@ func TestKillDatabase(t *testing.T) {
 	c.resubmit(c.active(c.instances...), failed)
 }
 
-// droppingProxy passes connections on until it is told to drop what comes. Then the
+// droppingProxy passes connections on until the test makes it drop what comes. Then the
 // connections stay open, and nothing gets through, as in a network that is cut.
 type droppingProxy struct {
 	net.Listener

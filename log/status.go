@@ -31,7 +31,7 @@ var (
 	ErrForked = chain.ErrForked
 )
 
-// status says whether events are admitted. The publisher and the sequencer each
+// status holds the reasons why no events are admitted. The publisher and the sequencer each
 // write their own reason; every goroutine reads.
 type status struct {
 	held func() error // state.Store.Held

@@ -19,7 +19,7 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// Wait says how far an event must be when its submitter is answered.
+// Wait is how far an event must be before its submitter gets the answer.
 type Wait string
 
 const (
@@ -132,8 +132,8 @@ func (in *intake) check(ctx context.Context, ev *admitted) (<-chan sequenced, er
 	return done, nil
 }
 
-// restore gives the vault back what it has lost of a logged event, if that comes with
-// the event when it is submitted again.
+// restore puts openings or notices of a logged event back into a vault that has lost
+// them, if they come with the event when it is submitted again.
 func (in *intake) restore(ctx context.Context, ev *admitted, index uint64) error {
 	if len(ev.submitted.Openings)+len(ev.submitted.Notices) == 0 || !in.ledger.owes(index) || in.cfg.Vault.Has(ev.hash) {
 		return nil

@@ -14,8 +14,8 @@ import (
 	"github.com/vasistas/vasistas/log/ledger"
 )
 
-// Agenda is what the entries of a ledger leave the log to do: which events it must
-// disclose, when to check each of them, and which anchors no later anchor covers.
+// Agenda is the open duties of a log: which events it must disclose, when to check each
+// of them, and which anchors no later anchor covers.
 // The lock of the ledger guards the agenda too.
 type Agenda struct {
 	anchors  []uint64            // indices of the anchors that no anchor covers, ascending
@@ -35,8 +35,7 @@ type deposit struct {
 // NewAgenda returns the agenda of an empty ledger.
 func NewAgenda() *Agenda { return &Agenda{deposits: make(map[uint64]*deposit)} }
 
-// Take adds what an entry leaves to do, after the ledger applied it. It schedules no
-// check.
+// Take adds the duties of an entry that the ledger has applied. It schedules no check.
 func (a *Agenda) Take(l *ledger.Ledger, e *ledger.Entry) {
 	if e.Envelope == nil {
 		return
@@ -109,8 +108,8 @@ func (a *Agenda) next(now int64, n int) []*deposit {
 	return slices.Compact(out)
 }
 
-// sealed returns until when a deposit is sealed. With over, nothing of it is owed any
-// more.
+// sealed returns until when a deposit is sealed. over: the log need not disclose
+// any of it any more.
 func (d *deposit) sealed(l *ledger.Ledger) (until int64, never, over bool) {
 	at := d.index
 	if d.release {
@@ -174,7 +173,7 @@ func (a *Agenda) lose(index uint64) bool {
 	return true
 }
 
-// Restored says that the vault has an event again.
+// Restored records that the vault has an event again.
 func (a *Agenda) Restored(hash event.Digest, index uint64) {
 	if d := a.deposits[index]; d != nil && d.hash == hash {
 		d.lost = false

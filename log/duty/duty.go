@@ -2,21 +2,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package duty is what a log does by itself: its [Keeper] anchors published heads,
-// and discloses what is sealed no longer. The contract:
+// and discloses what a seal no longer hides. The contract:
 //
 //   - A published head with entries that no anchor covers is anchored after half of
 //     the profile's interval, so that there is time to try again.
 //   - What a seal hides is disclosed once the seal has ended by the witnesses' time. A
-//     failure is told to the operator and tried again.
-//   - The vault keeps what is to be disclosed until a published head shows that the
-//     log owes it no longer.
+//     failure is reported to the operator and tried again.
+//   - The vault keeps a record until a published head shows that the log need not
+//     disclose it any more.
 //   - No clock of this machine decides: the keeper's time is the logged-after time of
 //     the published head, and its events claim that time.
 //
-// A seal that ended while the log was down waits until the profile's grace ends at
-// most, with admission open. A deferral that was signed in time and could not be
-// submitted then still counts. While a seal waits, no anchor is logged: it would
-// prove that the deferral comes too late.
+// If a seal ended while the log was down, the disclosure waits, at most until the
+// profile's grace ends, with admission open. A deferral that was signed in time and
+// could not be submitted meanwhile still counts. While a disclosure waits, no anchor
+// is logged: an anchor would prove that the deferral comes too late.
 //
 // The keeper uses the log by its [Log] and [Feed] only: it submits events, follows the
 // published heads, and queries the ledger under its lock.
@@ -51,7 +51,7 @@ type Log interface {
 	Entry(ctx context.Context, index uint64) ([]byte, error)
 }
 
-// ErrOpened: a disclosure was refused because all that it discloses is open.
+// ErrOpened: a disclosure was refused because all of it was disclosed before.
 var ErrOpened = errors.New("all of it is open already")
 
 // Feed is the published heads.
@@ -73,8 +73,8 @@ type Head struct {
 
 // Metrics counts what the keeper does and sees.
 type Metrics interface {
-	// Own counts an anchor, a disclosure or a cleaning of the vault: err says why
-	// it failed and will be tried again.
+	// Own counts an anchor, a disclosure or a cleaning of the vault. After an err the
+	// keeper tries again.
 	Own(what string, err error)
 	// Lost counts an event that the vault has lost.
 	Lost()

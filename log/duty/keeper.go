@@ -23,7 +23,7 @@ type Keeper struct {
 	proven  int64             // by anchors, when the log was opened
 	first   int64             // time of the first head since; 0: none yet
 	waiting map[uint64]int64  // deposits that wait for a deferral, and until when
-	closing map[uint64]uint64 // deposits of which nothing is owed, and the tree size that shows it
+	closing map[uint64]uint64 // deposits with nothing left to disclose, and the tree size that shows it
 	told    map[string]bool   // failures that the operator was told of
 	counted time.Time         // when overdue was counted last
 	costs   time.Duration     // what that took
@@ -48,9 +48,9 @@ func (k *Keeper) checkAt(at int64, index uint64) {
 	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) { a.check(at, index) })
 }
 
-// Clean drops from the vault what was put and never sequenced, and from the agenda what
-// was disclosed and is gone. What was disclosed and is still in the vault stays there
-// until a published head shows the disclosure. Clean reports what the vault lacks.
+// Clean drops from the vault the records of events that were never logged, and from the
+// agenda the disclosed events whose records are gone. Other disclosed records stay until
+// a published head shows the disclosure. Clean reports the records that the vault lacks.
 func (k *Keeper) Clean(ctx context.Context) error {
 	keep := make(map[event.Digest]bool)
 	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) {
@@ -185,7 +185,7 @@ func (k *Keeper) tend(ctx context.Context, h *Head) {
 }
 
 // due makes the checks that are due, and returns the deposits to disclose now. more
-// says whether there were any checks.
+// is true if any check was due.
 func (k *Keeper) due(now int64) (due []*deposit, more bool) {
 	k.Log.Query(func(l *ledger.Ledger, a *Agenda) {
 		deposits := a.next(now, Window)
@@ -216,10 +216,10 @@ func (k *Keeper) due(now int64) (due []*deposit, more bool) {
 	return due, more
 }
 
-// patience returns until when an ended seal waits. It does not wait at all, unless it
-// ended while the log was down: after the time that anchors had proven when the log
-// was opened, and before the first head since. Then it waits for the profile's grace.
-// A disclosure that can be in time waits only until half of its grace is left.
+// patience returns until when the disclosure after an ended seal waits; 0: not at all. It
+// waits only if the seal ended while the log was down: after the time that anchors had
+// proven when the log was opened, and not after the first head since. Then it waits for
+// the profile's grace or, if it can be in time, only until half of the grace is left.
 func (k *Keeper) patience(until int64, grace uint64) int64 {
 	if until <= k.proven || until > k.first {
 		return 0
@@ -232,8 +232,8 @@ func (k *Keeper) patience(until int64, grace uint64) int64 {
 	return end
 }
 
-// erase drops from the vault those deposits of which a published head shows that
-// nothing is owed.
+// erase drops from the vault each deposit that the log need not disclose any more, once a
+// published head shows why.
 func (k *Keeper) erase(ctx context.Context, h *Head) {
 	var hashes []event.Digest
 	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) {
@@ -261,8 +261,8 @@ func (k *Keeper) erase(ctx context.Context, h *Head) {
 	}
 }
 
-// count reports what is overdue. It reads everything that is open, so it takes at most
-// a fiftieth of the time.
+// count reports what is overdue. It reads everything that is open, so it runs for
+// at most a fiftieth of the time.
 func (k *Keeper) count(h *Head) {
 	if !k.counted.IsZero() && time.Since(k.counted) < max(5*time.Second, 50*k.costs) {
 		return
@@ -282,7 +282,7 @@ func (k *Keeper) count(h *Head) {
 	k.counted, k.costs = time.Now(), time.Since(began)
 }
 
-// report counts an outcome, and tells the operator of a failure once until it is over.
+// report counts an outcome, and reports a failure to the operator once until it is over.
 func (k *Keeper) report(what string, err error) {
 	if errors.Is(err, context.Canceled) {
 		return

@@ -38,8 +38,8 @@ type InitConfig struct {
 
 // Init creates a log from its charter: entry 0 of the tree, a state directory, and
 // the signed head of size 1. It refuses a directory that holds a log, and a charter
-// that breaks a rule, with the *[log.RuleError]. If it is cut off, it can be run again
-// once the state directory is removed.
+// that breaks a rule, with the *[log.RuleError]. If Init is cut off, remove the state
+// directory and call Init again.
 func Init(ctx context.Context, cfg InitConfig) (err error) {
 	defer func() {
 		if err != nil {

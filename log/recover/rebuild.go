@@ -242,7 +242,7 @@ func (b *builder) checkTail(ctx context.Context, p *plan, roots map[uint64]tiles
 	return nil
 }
 
-// tailCheck says which entries the rules let follow those of a tree.
+// tailCheck decides by the rules which entries may follow those of a tree.
 type tailCheck struct {
 	pages  *entries.Pages
 	ledger *ledger.Ledger

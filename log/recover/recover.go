@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package recover works on a log that is not running. [Init] creates a log from its
-// charter. [Run] brings back what a log lacks, from a copy of the log that is not
-// trusted, or moves the log to another engine.
+// charter. [Run] brings back what a log lacks from an untrusted copy of the log, or
+// moves the log to another engine.
 //
 // Both check everything before they write, and never leave a log that could sign a head
 // that conflicts with an earlier one. A take-over by a recovery amendment happens when
@@ -40,7 +40,7 @@ type Source interface {
 type Config struct {
 	StateDir string
 	// State, if not nil, is recovered instead of the files in StateDir. The
-	// caller sees to it that no log uses it.
+	// caller must ensure that no log uses it.
 	State state.Store
 	Keys  []*tlog.Signer
 	// Source is a copy of the log. nil: there is none; the present tree, which must be
@@ -65,7 +65,7 @@ type Config struct {
 	// read and is locked; Run closes the engine.
 	OpenTo func(ctx context.Context) (log.Engine, error)
 
-	// Progress, if not nil, is told what is being done, and how far it is.
+	// Progress, if not nil, is called with the present step and how far it is.
 	Progress func(what string, done, total uint64)
 }
 

@@ -4,8 +4,8 @@
 // Package state is what a log must remember apart from its tree: its name, the
 // last head that it signed, and the last checkpoint that it published.
 //
-// A log signs only heads that extend the recorded one, so the record decides that
-// no two heads conflict. It is kept apart from the tree: restoring a backup of
+// A log signs only heads that extend the recorded one, so the record prevents
+// conflicting heads. It is kept apart from the tree: restoring a backup of
 // one does not bring back the other.
 //
 // [Dir] keeps the state in files. Package pgstate keeps it in PostgreSQL, where
@@ -27,7 +27,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Settings say which log this is. They never change.
+// Settings identify a log. They never change.
 type Settings struct {
 	Origin string `json:"origin"`
 	// Charter is the leaf hash of the first charter: what gates and monitors
@@ -35,7 +35,7 @@ type Settings struct {
 	Charter tlog.Hash `json:"charter"`
 }
 
-// Published is what readers are served by.
+// Published is a published checkpoint with its charter.
 type Published struct {
 	Checkpoint []byte
 	// Charter is the index of the charter in force at the checkpoint's size.
@@ -56,7 +56,7 @@ type Store interface {
 	// LoadHead returns the record of the last signed head.
 	LoadHead(ctx context.Context) ([]byte, error)
 	// SwapHead replaces the record if it equals old, byte by byte. After an error
-	// the record may be old or next, which LoadHead then tells.
+	// the record may be old or next; LoadHead returns which.
 	SwapHead(ctx context.Context, old, next []byte) error
 	// RestoreHead replaces a record that is lost or damaged. Only an offline
 	// recovery may call it.
@@ -65,7 +65,7 @@ type Store interface {
 	Published(ctx context.Context) (Published, error)
 	// Publish replaces what was published last.
 	Publish(ctx context.Context, p Published) error
-	// KeepEvidence keeps a head that should not exist, and says where.
+	// KeepEvidence keeps a head that should not exist, and returns where.
 	KeepEvidence(ctx context.Context, name string, checkpoint []byte) (where string, err error)
 }
 
