@@ -11,7 +11,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// The diff shows every change of a charter, since founders sign and operators confirm
+// The diff shows every change of a charter, since founders and operators decide
 // by it.
 func TestDiff(t *testing.T) {
 	fresh := func(name string) string { return vkey(name+".example", tlog.CosignatureEd25519, fill(name, 32)) }

@@ -83,8 +83,8 @@ func TestNamesTable(t *testing.T) {
 		}
 		kinds[n.Name] = n.Kind
 		for _, o := range names[:i] {
-			// A name in both classes would let a disclosure say what is the
-			// subject's.
+			// A name in both classes would let a disclosure open a value
+			// that is only for the subject.
 			if o.Name == n.Name && (o.Class != n.Class || o.Type == n.Type) {
 				t.Errorf("%s stands twice", n.Name)
 			}

@@ -80,7 +80,7 @@ func TestArmoredWitnessCheckpoint(t *testing.T) {
 		t.Error("another origin passes")
 	}
 
-	// Without either cosignature there are not two.
+	// Each line is needed: the log's, and two cosignatures for the quorum.
 	for i := range c.Signatures {
 		less := *c
 		less.Signatures = slices.Delete(slices.Clone(c.Signatures), i, i+1)

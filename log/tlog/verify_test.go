@@ -122,8 +122,8 @@ func TestPolicyVerifyMLDSALog(t *testing.T) {
 	}
 }
 
-// Two errors that other readers have had: one key under two names, and a group that
-// can't be satisfied.
+// Policies that other readers have accepted: one key under two names, a group with
+// threshold 0, and two quorum lines.
 func TestPolicyHolesOfPeers(t *testing.T) {
 	k := testSigner(t, "w1", CosignatureEd25519).Verifier()
 	again, err := NewVerifierKey("second", k.Algorithm, k.Key)

@@ -133,7 +133,7 @@ func TestAudit(t *testing.T) {
 	}
 	_, err = v.Export(ctx, good, &out)
 	check(t, err)
-	// A line that a crash cut off was no export. The next one takes its place.
+	// A line that a crash cut off is no export. The next line takes its place.
 	appendTo(t, file, `{"by":"x","entr`)
 	if lines, err := v.Audit(); err != nil || len(lines) != 2 {
 		t.Errorf("%v, %v", lines, err)
@@ -162,7 +162,7 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// checks is a writer that wants the audit line to be there before it.
+// checks is a writer that checks that the audit line was written before the export.
 type checks struct {
 	t    *testing.T
 	to   io.Writer

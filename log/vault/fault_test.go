@@ -29,7 +29,7 @@ type world struct {
 	cfg     Config // with faults
 	v       *Vault
 	a       []*Record
-	kept    map[event.Digest]*Record // put, acknowledged, and nothing asked since
+	kept    map[event.Digest]*Record // put and acknowledged; no removal asked since
 	erased  map[event.Digest]bool    // acknowledged
 	exports int                      // that reached the inspector
 	to      string
@@ -103,7 +103,7 @@ type counter struct{ n int }
 
 func (c *counter) Write(p []byte) (int, error) { c.n += len(p); return len(p), nil }
 
-// holds checks what is acknowledged against a vault and what is on its disk.
+// holds checks a vault and its disk against what is acknowledged.
 func (w *world) holds(v *Vault) {
 	w.t.Helper()
 	mustHave(w.t, v, slices.Collect(maps.Values(w.kept))...)
@@ -118,7 +118,7 @@ func (w *world) holds(v *Vault) {
 	}
 }
 
-// TestFaults fails at every durable step of a life, once or from then on. Then it
+// TestFaults makes each durable step of a life fail, once or from then on. Then it
 // checks everything, restarts, and checks again.
 func TestFaults(t *testing.T) {
 	records := someRecords(t, 10)
@@ -201,8 +201,8 @@ func (w *world) restart(cfg Config) {
 	}
 }
 
-// TestFailedWriteLeavesNothing: a write whose outcome is unknown left a file; an
-// erasure must reach that too.
+// TestFailedWriteLeavesNothing erases a record, which must also leave the file that a
+// write of unknown outcome left.
 func TestFailedWriteLeavesNothing(t *testing.T) {
 	ctx := context.Background()
 	cfg := newConfig(t)

@@ -173,7 +173,7 @@ func lacking(v *Vault, events []event.Digest) []event.Digest {
 	return slices.DeleteFunc(slices.Clone(events), v.Has)
 }
 
-// onDisk decrypts all files as anybody would and counts each event's copies.
+// onDisk decrypts all files with age and counts each event's copies.
 func onDisk(t testing.TB, cfg Config) map[event.Digest]int {
 	t.Helper()
 	ids, err := readIdentities(cfg.Identity)

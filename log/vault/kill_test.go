@@ -137,7 +137,7 @@ func killed(t *testing.T, dir, run string, lines int) (put, erased []string) {
 	check(t, err)
 	check(t, cmd.Start())
 	n := 0
-	for in := bufio.NewScanner(out); in.Scan(); n++ { // to the end: what was said before it died counts
+	for in := bufio.NewScanner(out); in.Scan(); n++ { // to the end: a line written before the kill counts
 		what, name, _ := strings.Cut(in.Text(), " ")
 		if what == "put" {
 			put = append(put, name)

@@ -104,7 +104,7 @@ func TestCiphertextGoes(t *testing.T) {
 	if names := batchFiles(t, cfg); len(names) != 0 {
 		t.Fatalf("files that hold nothing: %v", names)
 	}
-	// What was only deleted is erased by name too.
+	// Erase also removes a record that was only deleted.
 	put(t, v, records...)
 	v.Delete(records[0].hash)
 	check(t, v.Erase(ctx, records[0].hash))
@@ -304,7 +304,7 @@ func TestNewKey(t *testing.T) {
 	put(t, v, records[1])
 	mustHave(t, v, records...)
 	check(t, v.Close())
-	// Without the old one, what it protected is lost, by name, and the rest is not.
+	// Without the old key, only the record that it protected is lost, and Damage names it.
 	check(t, os.WriteFile(cfg.Identity, []byte(fresh.String()+"\n"), 0o600))
 	v = mustOpen(t, cfg)
 	mustHave(t, v, records[1])
@@ -335,7 +335,7 @@ func TestReadOnly(t *testing.T) {
 	mustHave(t, v, records[1:]...)
 }
 
-// TestDeleteDuringRewrite deletes a record, and puts another again, at the moment
+// TestDeleteDuringRewrite deletes two records and puts one of them again, at the moment
 // when a rewriting that read both has made its file.
 func TestDeleteDuringRewrite(t *testing.T) {
 	ctx := context.Background()
