@@ -7,8 +7,8 @@
 // It promises its callers that every entry it returns as verified is in a tree
 // whose head the caller's policy accepts (C2SP tlog-policy), and that accepted
 // heads never go back. It trusts the policy, and neither the log, a mirror nor
-// the transport. It bounds every input before reading it, and checks its hash
-// before using it.
+// the transport. It bounds every input before reading it, and checks the
+// input's hash before using it.
 //
 // # Follow
 //
@@ -385,7 +385,7 @@ func (e *ForkError) Check(policy *tlog.Policy, origin string) error {
 // Problem is a refusal by a log or a gate (RFC 9457).
 type Problem = problem.Problem
 
-// A Code says why a request was refused; see docs/operations.md.
+// A Code is why a request was refused; see docs/operations.md.
 type Code = problem.Code
 
 // Codes of a log's refusals of submissions; see docs/operations.md.

@@ -36,8 +36,8 @@ func blockSyncs(t *testing.T, dir string) (blocked <-chan struct{}, release func
 	return hit, func() { on.Store(false); close(open) }
 }
 
-// TestBusy: what is over a limit is told so at once; other logs and monitors
-// are not kept waiting.
+// TestBusy checks that requests over a limit are refused at once, and that other logs and
+// monitors do not wait.
 func TestBusy(t *testing.T) {
 	a, b := newLog(t, "log.example/a", "a", 9), newLog(t, "log.example/b", "b", 9)
 	for _, limits := range []struct {

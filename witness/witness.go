@@ -15,16 +15,16 @@
 //     state does not cover.
 //   - It keeps conflicting signed heads as evidence, up to a bound.
 //
-// It trusts the operator's list of log keys, and the disk like package durable does. It
+// It trusts the operator's list of log keys, and the disk as package durable does. It
 // does not trust its clients: bad input gets an answer of 4xx and changes nothing. It does
-// not trust the logs: their signature only entitles a head to be checked. It vouches for
+// not trust the logs: a log's signature only makes the witness check a head. It vouches for
 // no extension lines, which it stores and (with Ed25519) signs as they are.
 //
 // The protocol is c2sp.org/tlog-witness, with both types of c2sp.org/tlog-cosignature. The
 // optional sign-subtree call is not offered.
 //
-// Each request passes four functions: parse, decide, persist, answer. The witness signs a
-// re-encoding of the parsed head.
+// Each request passes the functions parse, decide, and persist, which calls cosign while
+// the disk writes. The witness signs a re-encoding of the parsed head.
 //
 // BUG(witness): a lost state can't be detected for a log without a URL, or one that is
 // unreachable when the witness starts. The check protects against accidents, such as a

@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package audit replays a whole log and decides whether it kept its rules.
+// Package audit replays a whole log and decides whether the log kept its rules.
 //
 // It promises its caller a [Report] with one of three verdicts. Clean: every entry up to
 // a head that the caller's policy accepts is proven to be in that head's tree, its

@@ -15,15 +15,15 @@
 //
 // # Order
 //
-// A release takes these steps. A refusal names its cause ([Code]). No refusal before
-// step 9 has used the key for more than step 5.
+// A release takes these steps; a repeated request skips 5 and 6. A refusal names its cause
+// ([Code]). Before step 9 the gate's keys open only the request and part one.
 //
 //  1. open and parse the request, which is sealed to this gate;
 //  2. prove that warrant and access are in a head that meets the charter's witness and
 //     audit policies and is fresh by its logged-after time;
-//  3. check the ledger at the largest head: the access is live, names this gate's group
-//     and was not answered by this gate; the gate's chain is unbroken; every breach is
-//     closed, and no overdue obligation bars;
+//  3. check the ledger at the largest head: the access is live and names this gate's
+//     group; the journal has the gate's answer, if there is one; the gate's chain is
+//     unbroken; every breach is closed, and no overdue obligation bars the custodian;
 //  4. check that every digest of warrant and access opens, of decoys too; that the
 //     packages are the access's and each account is one of the warrant's; and that the
 //     agency has signed for the recipient;

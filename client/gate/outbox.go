@@ -144,7 +144,7 @@ func (g *Gate) postOne(ctx context.Context, s *signed) error {
 const discloseEvery = 5 * time.Second
 
 // disclose publishes the notices of this gate's releases that the provider has not
-// published in time. It forgets notices that are published or not owed.
+// published in time. It forgets notices that are published or need not be.
 func (g *Gate) disclose(f *follower) error {
 	now := time.Now()
 	if now.Before(g.disclosing) {

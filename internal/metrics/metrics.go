@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package metrics counts what a daemon does, and writes the counts in the text exposition
-// format of Prometheus, version 0.0.4. Names of metrics and labels must be valid in it;
-// help texts and values of labels may be any UTF-8. Each combination of values is kept
-// for good, so there must be few.
+// format of Prometheus, version 0.0.4. Names of metrics and labels must be valid in that
+// format; help texts and values of labels may be any UTF-8. A metric keeps each combination
+// of values for good, so there must be few combinations.
 package metrics
 
 import (
@@ -43,8 +43,8 @@ func (s *Set) Gauge(name, help string, labels ...string) *Metric {
 	return s.add(&Metric{name: name, help: help, kind: "gauge", labels: labels})
 }
 
-// Histogram adds a histogram, for [Metric.Observe]. buckets are the greatest values in
-// each, ascending, without +Inf.
+// Histogram adds a histogram, for [Metric.Observe]. buckets are the upper bounds,
+// ascending, without +Inf.
 func (s *Set) Histogram(name, help string, buckets []float64, labels ...string) *Metric {
 	buckets = append(slices.Clip(buckets), math.Inf(1))
 	return s.add(&Metric{name: name, help: help, kind: "histogram", labels: labels, buckets: buckets})

@@ -4,9 +4,9 @@
 // Package cases writes whole escrow cases into a log of package written, for tests of what
 // speaks to gates and reads their notices: a charter that names custodians with real keys,
 // warrants and accesses that name real packages, releases with real notices, and gates over
-// HTTP. These gates open without a log's say: that gates obey the log, package gate tests.
+// HTTP. These gates don't ask a log; the tests of package gate check that real gates do.
 //
-// Errors are kept as those of the log are: see package written.
+// Errors are kept as in package written.
 package cases
 
 import (
