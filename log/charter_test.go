@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -37,6 +38,11 @@ func (w *world) charter() *event.Charter {
 		w.Cast(c, event.RoleCharter, "founder")
 		w.Cast(c, event.RoleCustodian, "holder")
 		w.Cast(c, event.RoleAuditor, "watchdog")
+		// Tests give these two other keys.
+		for role, key := range map[event.Role]event.Signer{event.RoleAuthority: w.authority, event.RoleProvider: w.provider} {
+			i := slices.IndexFunc(c.Parties, func(p event.Party) bool { return p.Role == role })
+			c.Parties[i].Keys = []*event.PublicKey{key.Public()}
+		}
 		c.WitnessPolicy, c.AuditPolicy = policyOf(w.witnesses, w.quorum, false), "quorum none\n"
 	})
 }
