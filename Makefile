@@ -4,7 +4,7 @@
 # make demo    runs the whole system on this machine
 
 FUZZTIME ?= 5s
-ALONE = Fault|Kill|Damage|Salvage|Memory|OnTrillian
+ALONE = ^TestFaults$$|Kill|Damage|Salvage|Memory|OnTrillian
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: test check race plain modules fuzz bench demo

@@ -299,6 +299,7 @@ func TestOldReferences(t *testing.T) {
 
 func TestNoCharter(t *testing.T) {
 	w := written.Empty(t.TempDir(), people.New(written.Origin, ""))
+	t.Cleanup(func() { w.Report(t.Error) })
 	w.Publish("w1", "w2")
 	wants(t, audits(t, w), audit.Undecided, audit.ReasonEmpty)
 	w.Warrant(w.Now + day)

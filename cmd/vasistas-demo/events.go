@@ -22,7 +22,7 @@ import (
 const (
 	instrumentWarrant = "calecpa-search-warrant" // what every row that is no emergency is
 	emergencyGround   = "calecpa-emergency"      // Penal Code section 1546.1(c)(6)
-	noGroup           = "nobody"                 // the rows know no escrow: the charter's group has no gate
+	noGroup           = "no-gate"                // the rows know no escrow: the charter's group has no gate
 	noAccount         = "not stated in the data" // the rows name no accounts
 
 	// The limits of the profile demo, which are those of Penal Code sections 1534

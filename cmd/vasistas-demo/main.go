@@ -179,7 +179,7 @@ const (
 
 	// The parties that the rows do not name.
 	providerName  = "demo-provider" // stands in for all businesses, and runs the log
-	custodianName = "nobody"        // runs no gate
+	custodianName = noGroup         // runs no gate
 
 	// The profile is demo, but for two figures: custodianName sends no heartbeats, so the first
 	// is due after the demonstration; and an access lives as long as a slow machine may need.

@@ -39,7 +39,9 @@ func TestBoundMemory(t *testing.T) {
 	}
 	await := func(what string, ok func() bool) {
 		t.Helper()
-		for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for end := time.Now().Add(30 * time.Second); !ok(); <-tick.C {
 			if time.Now().After(end) {
 				t.Fatalf("%s: the limit is %d", what, debug.SetMemoryLimit(-1))
 			}

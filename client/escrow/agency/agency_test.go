@@ -129,9 +129,9 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestFaults lets one gate of three fail, in each way, and names it; two that fail are
+// TestGateFaults lets one gate of three fail, in each way, and names it; two that fail are
 // too many.
-func TestFaults(t *testing.T) {
+func TestGateFaults(t *testing.T) {
 	for fault, want := range map[cases.Fault]string{
 		cases.Garbage:    "malformed",
 		cases.Endless:    "more than 2097152 bytes",
