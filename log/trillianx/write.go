@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/trillian"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
@@ -144,6 +146,7 @@ func (e *Engine) readBack(ctx context.Context, p *pending, done <-chan struct{})
 			p.foreign = true
 		}
 	}
+	var last error // of reading the head; the end of ctx does not replace a reason
 	for wait := least; ; wait = min(wait*3/2, most) {
 		over := false
 		select {
@@ -155,10 +158,12 @@ func (e *Engine) readBack(ctx context.Context, p *pending, done <-chan struct{})
 		if over && have >= p.end() {
 			return nil
 		}
-		var h head
-		var err error
 		if have < p.end() {
-			if h, err = e.head(ctx); err == nil && (h.size != have) {
+			h, err := e.head(ctx)
+			if last == nil || status.Code(err) != codes.DeadlineExceeded {
+				last = err
+			}
+			if err == nil && h.size != have {
 				if err := e.follow(ctx, h, compare); err != nil {
 					return err
 				}
@@ -167,7 +172,7 @@ func (e *Engine) readBack(ctx context.Context, p *pending, done <-chan struct{})
 		}
 		select {
 		case <-ctx.Done():
-			return e.notIntegrated(ctx, p, err)
+			return e.notIntegrated(ctx, p, last)
 		case <-time.After(wait):
 		}
 	}
