@@ -146,7 +146,10 @@ func (e *Engine) readBack(ctx context.Context, p *pending, done <-chan struct{})
 			p.foreign = true
 		}
 	}
-	var last error // of reading the head; the end of ctx does not replace a reason
+	// last is the error of the last answer about the head. A read that the end of ctx cuts
+	// off is no answer, except if it is the first.
+	var last error
+	answered := false
 	for wait := least; ; wait = min(wait*3/2, most) {
 		over := false
 		select {
@@ -159,9 +162,10 @@ func (e *Engine) readBack(ctx context.Context, p *pending, done <-chan struct{})
 			return nil
 		}
 		if have < p.end() {
+			began := time.Now()
 			h, err := e.head(ctx)
-			if last == nil || status.Code(err) != codes.DeadlineExceeded {
-				last = err
+			if cutOff := status.Code(err) == codes.DeadlineExceeded && time.Since(began) < e.cfg.Timeout; !cutOff || !answered {
+				last, answered = err, true
 			}
 			if err == nil && h.size != have {
 				if err := e.follow(ctx, h, compare); err != nil {
