@@ -190,7 +190,7 @@ func (w *testbed) access(warrant *logged, terms accessTerms, files ...*file) *as
 		terms.by = []string{"messenger"}
 	}
 	ev := w.event(body)
-	msg, err := event.AgencyMessage(of, ev.ID, to)
+	msg, err := event.AgencyMessage(ev.Log, of, ev.ID, to)
 	check(w.t, err)
 	sig, err := w.Signer("agency").Sign(msg)
 	check(w.t, err)

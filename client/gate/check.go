@@ -269,7 +269,7 @@ func (c *claim) consent(keys, signatures []event.Value, warrant event.Digest) er
 	if err != nil {
 		return no("%w", err)
 	}
-	msg, err := event.AgencyMessage(warrant, c.event().ID, c.body.Recipient)
+	msg, err := event.AgencyMessage(c.event().Log, warrant, c.event().ID, c.body.Recipient)
 	if err != nil {
 		return no("%w", err)
 	}

@@ -171,7 +171,7 @@ func TestEmergency(t *testing.T) {
 	o := c.AccessOpenings
 	o.Public = append(o.Public, event.NewOpening("agency", event.Text("police")), event.NewOpening("agencyKey", event.Bytes(w.Agency.Public().SPKI())))
 	e := w.Event(&event.Access{Emergency: "life", Group: "main", Recipient: c.Key.Public(), Accounts: 1})
-	msg, err := event.AgencyMessage(event.Digest{}, e.ID, c.Key.Public())
+	msg, err := event.AgencyMessage(e.Log, event.Digest{}, e.ID, c.Key.Public())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -285,7 +285,7 @@ func (v *verifier) consent() {
 	}
 	if err == nil {
 		v.out.AgencyKey = key.KeyID()
-		message, err = event.AgencyMessage(hash, v.access.Envelope().Event.ID, n.Recipient)
+		message, err = event.AgencyMessage(v.access.Origin(), hash, v.access.Envelope().Event.ID, n.Recipient)
 	}
 	if err == nil {
 		value, err = find(n.AccessOpenings.Subject, "agencySignature", "agencySignature")

@@ -215,7 +215,7 @@ func TestEmergency(t *testing.T) {
 	p := w.Wrap(w.key(0, kems[0]), me)
 	recipient := w.stranger(kems[0])
 	e := w.Event(&event.Access{Emergency: "life", Group: "main", Recipient: recipient, Accounts: 1})
-	message, err := event.AgencyMessage(event.Digest{}, e.ID, recipient)
+	message, err := event.AgencyMessage(e.Log, event.Digest{}, e.ID, recipient)
 	if err != nil {
 		t.Fatal(err)
 	}

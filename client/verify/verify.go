@@ -196,7 +196,7 @@ func (in *Inclusion) count(policy *Policy, v *tlog.Verified, now time.Time) erro
 	for i := range policy.Witnesses {
 		index[policy.Witnesses[i].Key] = i
 	}
-	times := make(map[int]uint64, len(v.Witnesses))
+	times := make(tlog.Times, len(v.Witnesses))
 	for _, w := range v.Witnesses {
 		counted := w.Time <= latest
 		if counted {
@@ -206,12 +206,12 @@ func (in *Inclusion) count(policy *Policy, v *tlog.Verified, now time.Time) erro
 			Name: w.Witness.Name, Key: keyName(w.Witness.Key), Time: posix(w.Time), Counted: counted,
 		})
 	}
-	before, after, ok := policy.Times(times)
-	if !ok {
+	w, err := policy.Window(times)
+	if err != nil {
 		return fail(InTheFuture, "the policy is met only by cosignatures in the future: the clock of this machine or of the witnesses is wrong")
 	}
 	if in.quorum {
-		in.before, in.after = posix(before), posix(after)
+		in.before, in.after = posix(w.ExistedBefore), posix(w.LoggedAfter)
 	}
 	return nil
 }

@@ -184,7 +184,7 @@ func newAccess(agency event.Signer, warrant *logged, t accessTerms) *draft {
 		body.Warrant, body.Emergency, hash = &warrant.Reference, "", warrant.env.Hash()
 	}
 	ev := must(event.New(origin, body))
-	signature := must(agency.Sign(must(event.AgencyMessage(hash, ev.ID, body.Recipient))))
+	signature := must(agency.Sign(must(event.AgencyMessage(ev.Log, hash, ev.ID, body.Recipient))))
 	return &draft{
 		Event:  ev,
 		public: []event.Opening{event.NewOpening("unit", event.Text(t.unit))},

@@ -122,7 +122,7 @@ func TestEvents(t *testing.T) {
 	if a.Warrant != nil || a.Emergency != emergencyGround || a.Accounts != 1 {
 		t.Errorf("access: %+v", a)
 	}
-	message, err := event.AgencyMessage(event.Digest{}, ev.ID, a.Recipient)
+	message, err := event.AgencyMessage(ev.Log, event.Digest{}, ev.ID, a.Recipient)
 	check(t, err)
 	signature, err := event.Text(openings["agencySignature"]).Bytes()
 	check(t, err)

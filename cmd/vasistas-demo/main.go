@@ -284,7 +284,7 @@ func loadSeed(dir string) string {
 func (s *system) charter(rows []row) *event.Charter {
 	p := must(profile.Load("demo"))
 	p.ID, p.Heartbeat.Within, p.AccessLife = profileID, heartbeatsDue, accessLife
-	c := &event.Charter{Version: 1, Rules: 1, Profile: p, WitnessPolicy: world.WitnessPolicy(quorum, false, s.Witnesses...), AuditPolicy: "quorum none\n"}
+	c := &event.Charter{Version: 1, Rules: 2, Profile: p, WitnessPolicy: world.WitnessPolicy(quorum, false, s.Witnesses...), AuditPolicy: "quorum none\n"}
 	for _, k := range s.LogKeys {
 		c.LogKeys = append(c.LogKeys, k.Verifier().String())
 	}

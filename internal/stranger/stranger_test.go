@@ -108,7 +108,7 @@ func (h *house) signCharter(witnesses string) {
 	custodian := party(event.RoleCustodian, "custodian", h.custodian)
 	custodian.Gates = []event.HPKEKey{h.gateKey.Public()}
 	h.charter = must(event.Sign(must(event.New(origin, &event.Charter{
-		Version: 1, Rules: 1, Profile: must(profile.Load("demo")), LogKeys: []string{h.key.String()},
+		Version: 1, Rules: 2, Profile: must(profile.Load("demo")), LogKeys: []string{h.key.String()},
 		Parties: []event.Party{custodian, party(event.RoleAuthority, "court", newSigner()),
 			party(event.RoleProvider, "provider", newSigner()), party(event.RoleCharter, "founder", founder)},
 		Groups:     []event.Group{{ID: "main", Threshold: 1, Members: []string{"custodian"}}},

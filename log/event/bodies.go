@@ -4,6 +4,7 @@
 package event
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -199,14 +200,16 @@ func (k *HPKEKey) UnmarshalJSON(b []byte) error { return new(coder).read(b, k.fi
 const consentType = "application/vnd.vasistas.consent"
 
 // AgencyMessage returns the message by which an agency's key claims a recipient
-// key: the DSSE pre-authentication encoding of the warrant's event hash (all zero
-// in an emergency), the access's id and the recipient key's canonical JSON.
-func AgencyMessage(warrant Digest, access ID, recipient HPKEKey) ([]byte, error) {
+// key: the DSSE pre-authentication encoding of the SHA-256 of the log's origin, the
+// warrant's event hash (all zero in an emergency), the access's id and the recipient
+// key's canonical JSON.
+func AgencyMessage(origin string, warrant Digest, access ID, recipient HPKEKey) ([]byte, error) {
 	key, err := recipient.Bytes()
 	if err != nil {
 		return nil, err
 	}
-	body := append(append(warrant[:], access[:]...), key...)
+	log := sha256.Sum256([]byte(origin))
+	body := slices.Concat(log[:], warrant[:], access[:], key)
 	return AppendPAE(nil, consentType, body), nil
 }
 
@@ -256,6 +259,11 @@ type Release struct {
 	Prev    Digest   // event hash of the release before; zero at Seq 1
 	Notices []Digest // SHA-256 of each notice's ciphertext, sorted
 	Head    Head     // the head that the custodian relied on
+
+	// Audit is the checkpoint, with cosignatures that meet the audit policy, under which
+	// the custodian opens; "" under the audit policy "quorum none". Parse checks only its
+	// outer form.
+	Audit string
 }
 
 // Type returns TypeRelease.
@@ -263,13 +271,21 @@ func (*Release) Type() Type { return TypeRelease }
 
 func (r *Release) fields(c *coder) {
 	object(c, "access", "reference", &r.Access, "the access it answers", (*Reference).fields)
+	c.text("audit", "signed note", optional, maxNote, "\n", &r.Audit, "the checkpoint with audit cosignatures under which the custodian opens")
 	object(c, "head", "head", &r.Head, "the tree head that was relied on", (*Head).fields)
 	listOf(c, "notices", "digests", required, sorted, MaxDigests, &r.Notices, "SHA-256 of each notice's ciphertext", digestElem)
 	c.fixed("prev", "digest", optional, url, r.Prev[:], "event hash of the release before; absent at seq 1")
 	c.uint("seq", required, 1, &r.Seq, "number of the release in this key's chain")
 }
 
-func (r *Release) check(*Event) error { return checkChain(r.Seq == 1, r.Prev) }
+func (r *Release) check(e *Event) error {
+	if r.Audit != "" {
+		if err := checkNote("body.audit", r.Audit, e.Log); err != nil {
+			return err
+		}
+	}
+	return checkChain(r.Seq == 1, r.Prev)
+}
 
 func checkChain(first bool, prev Digest) error {
 	switch {
@@ -407,18 +423,21 @@ func (a *Anchor) fields(c *coder) {
 	c.text("checkpoint", "signed note", required, maxNote, "\n", &a.Checkpoint, "an earlier checkpoint of this log with its signatures")
 }
 
-func (a *Anchor) check(e *Event) error {
-	origin, rest, _ := strings.Cut(a.Checkpoint, "\n")
-	if origin != e.Log {
-		return fmt.Errorf("body.checkpoint: origin is %q, not this log", origin)
+func (a *Anchor) check(e *Event) error { return checkNote("body.checkpoint", a.Checkpoint, e.Log) }
+
+// checkNote checks the outer form of a signed checkpoint of a log.
+func checkNote(path, note, log string) error {
+	origin, rest, _ := strings.Cut(note, "\n")
+	if origin != log {
+		return fmt.Errorf("%s: origin is %q, not this log", path, origin)
 	}
 	text, signatures, ok := strings.Cut(rest, "\n\n")
 	if !ok || text == "" || !strings.HasSuffix(signatures, "\n") {
-		return errors.New("body.checkpoint: not a signed note")
+		return fmt.Errorf("%s: not a signed note", path)
 	}
 	for line := range strings.Lines(signatures) {
 		if !strings.HasPrefix(line, "\u2014 ") {
-			return errors.New("body.checkpoint: not a signature line of a signed note")
+			return fmt.Errorf("%s: not a signature line of a signed note", path)
 		}
 	}
 	return nil

@@ -120,6 +120,9 @@ func TestCharterRefuses(t *testing.T) {
 		},
 		"grace too short":           func(c *Charter) { c.Profile.Heartbeat.Grace = 2 * c.Profile.Publication },
 		"emergency grace too short": func(c *Charter) { c.Profile.Emergency.Decision.Grace = 1 },
+		"stale for ever":            func(c *Charter) { c.Profile.Stale = 1 << 40 },
+		"window of 7,000 years":     func(c *Charter) { c.Profile.Instruments[0].Window = 7000 * year },
+		"seal for 7,000 years":      func(c *Charter) { c.Profile.Seal.Longest = 7000 * year },
 		"publication too large":     func(c *Charter) { c.Profile.Publication = MaxInteger },
 		"seal default too long":     func(c *Charter) { c.Profile.Seal.Default = c.Profile.Seal.Longest + 1 },
 		"steps don't begin at 0":    func(c *Charter) { c.Profile.Deferral.Steps[0].After = 1 },
@@ -193,5 +196,22 @@ func TestCharterLookups(t *testing.T) {
 	c.Groups, c.Void, c.Profile.Emergency, c.AuditPolicy = nil, nil, nil, "quorum none\n"
 	if _, err := New(testLog, c); err != nil {
 		t.Error(err)
+	}
+}
+
+// A profile whose figures contradict each other does not parse, and the error names them.
+func TestContradictoryProfile(t *testing.T) {
+	for want, edit := range map[string]func(*Profile){
+		"2 x witnessTimeout <= spread":         func(p *Profile) { p.WitnessTimeout = p.Spread/2 + 1 },
+		"spread + 2 x publication <= skew":     func(p *Profile) { p.Skew-- },
+		"spread + skew < lag":                  func(p *Profile) { p.Lag = p.Spread + p.Skew },
+		"4 x round <= stale":                   func(p *Profile) { p.Round = p.Stale/4 + 1 },
+		"stale < anchor.within + anchor.grace": func(p *Profile) { p.Stale = p.Anchor.Within + p.Anchor.Grace },
+	} {
+		ch := sampleCharter()
+		edit(&ch.Profile)
+		if _, err := New(testLog, ch); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
 	}
 }

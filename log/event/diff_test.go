@@ -22,7 +22,7 @@ func TestDiff(t *testing.T) {
 		says   string
 	}{
 		"nothing": {func(ch *Charter) { ch.Version, ch.Prev = 9, refp(3) }, nil, ""},
-		"rules":   {func(ch *Charter) { ch.Rules = 2 }, nil, "rules: 2, and was 1"},
+		"rules":   {func(ch *Charter) { ch.Rules = 3 }, nil, "rules: 3, and was 2"},
 		"log key": {func(ch *Charter) {
 			ch.LogKeys = append(ch.LogKeys, vkey(testLog, tlog.CosignatureMLDSA44, fill("n", 1312)))
 		}, []string{"log key log.example/2026+"}, "log keys: log.example/2026(SHA-256 "},
@@ -51,7 +51,7 @@ func TestDiff(t *testing.T) {
 		"no witness":       {func(ch *Charter) { ch.WitnessPolicy = "quorum none\n" }, []string{"witness policy", witness}, "witness policy: quorum none is new"},
 		"no auditor":       {func(ch *Charter) { ch.AuditPolicy = "quorum none\n" }, []string{"auditor auditor.example+", "auditor policy"}, "audit policy: quorum none"},
 		"a second":         {func(ch *Charter) { ch.Profile.Seal.Longest-- }, nil, "profile.seal.longest: 31535999s, and was 365d"},
-		"no duration":      {func(ch *Charter) { ch.Profile.Skew = 0 }, nil, "profile.skew: 0s, and was 1m"},
+		"no duration":      {func(ch *Charter) { ch.Profile.Deferral.Steps[1].After = 0 }, nil, "profile.deferral.steps.1.after: 0s, and was 365d"},
 		"step":             {func(ch *Charter) { ch.Profile.Deferral.Steps[1].After++ }, nil, "profile.deferral.steps.1.after: "},
 		"step gone":        {func(ch *Charter) { ch.Profile.Deferral.Steps = ch.Profile.Deferral.Steps[:1] }, nil, "profile.deferral.steps.1.kinds: court is gone"},
 		"never":            {func(ch *Charter) { ch.Profile.Deferral.Never = nil }, nil, "profile.deferral.never."},

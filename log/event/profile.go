@@ -22,6 +22,17 @@ const (
 // log from making an honest debtor late.
 const MinGrace = 3
 
+// Seconds that bound figures. No sum of a time and a few figures overflows.
+const (
+	hour    = 60 * 60
+	day     = 24 * hour
+	year    = 366 * day
+	century = 100 * year
+)
+
+// maxCount bounds a figure that is a plain number.
+const maxCount = 1 << 20
+
 // A Profile holds a legislator's decisions. All durations are seconds.
 type Profile struct {
 	ID              string // de, us, eu, ca, demo, ...
@@ -30,6 +41,9 @@ type Profile struct {
 	Inclusion       uint64 // how long the log may lack an event that an auditor holds
 	Lag             uint64 // how old a claimed time may be when the event is logged
 	Skew            uint64 // how far ahead a claimed time may be
+	Spread          uint64 // how far apart the cosignature times of one head may be
+	WitnessTimeout  uint64 // how long the log waits for one answer of a witness
+	Round           uint64 // how long a head stays named for auditors
 	Stale           uint64 // age beyond which cosignatures don't count
 	Unfulfilled     uint64 // how long an obligation may stay overdue before it is a breach
 	DisclosureGrace uint64 // grace after until
@@ -37,6 +51,7 @@ type Profile struct {
 	Heartbeat       Deadline
 	MissingRelease  Deadline
 	Return          Deadline // counted from the end of the warrant's window
+	Budget          Budget
 	Seal            SealLimit
 	Deferral        DeferralLimit
 	Emergency       *Emergency   // nil: no emergency accesses
@@ -50,6 +65,12 @@ type Profile struct {
 
 // A Deadline is due Within seconds, and overdue Grace seconds later.
 type Deadline struct{ Within, Grace uint64 }
+
+// A Budget bounds the events of one custodian's or auditor's key that have an effect.
+type Budget struct {
+	Events   uint64 // in each interval
+	Interval uint64 // seconds
+}
 
 // A SealLimit bounds how long a value is sealed, from the event's time.
 type SealLimit struct{ Default, Longest uint64 }
@@ -81,6 +102,7 @@ type Emergency struct {
 // An Instrument is a kind of warrant, with limits of its own if the law sets some.
 type Instrument struct {
 	Code     string
+	Window   uint64         // longest window of a warrant, from its notBefore
 	Seal     *SealLimit     // nil: the profile's
 	Deferral *DeferralLimit // nil: the profile's
 }
@@ -92,64 +114,74 @@ type Source struct {
 }
 
 func (p *Profile) fields(c *coder) {
-	c.seconds("accessLife", required, 1, &p.AccessLife, "seconds for which an access may be answered")
+	c.seconds("accessLife", required, 1, year, &p.AccessLife, "seconds for which an access may be answered")
 	object(c, "anchor", "deadline", &p.Anchor, "anchors of unanchored entries", (*Deadline).fields)
 	codes(c, "bars", codeKind, optional, maxCodes, &p.Bars, "overdue rules that bar auditors")
+	object(c, "budget", "budget", &p.Budget, "events of one custodian or auditor that have an effect", (*Budget).fields)
 	object(c, "deferral", "deferral limit", &p.Deferral, "limits of deferrals", (*DeferralLimit).fields)
-	c.seconds("disclosureGrace", required, 1, &p.DisclosureGrace, "seconds between until and overdue")
+	c.seconds("disclosureGrace", required, 1, year, &p.DisclosureGrace, "seconds between until and overdue")
 	objectOpt(c, "emergency", "", optional, &p.Emergency, "limits of accesses without a warrant; absent: no such accesses", (*Emergency).fields)
 	codes(c, "grounds", codeKind, required, maxCodes, &p.Grounds, "grounds of warrants and deferrals")
 	object(c, "heartbeat", "deadline", &p.Heartbeat, "custodians' heartbeats", (*Deadline).fields)
 	code(c, "id", codeKind, required, &p.ID, "name of the profile")
-	c.seconds("inclusion", required, 1, &p.Inclusion, "seconds for which the log may lack an event that an auditor holds")
+	c.seconds("inclusion", required, 1, 30*day, &p.Inclusion, "seconds for which the log may lack an event that an auditor holds")
 	listOf(c, "instruments", "", required, sorted, maxCodes, &p.Instruments, "kinds of warrants", elements((*Instrument).fields))
-	c.seconds("lag", required, 1, &p.Lag, "greatest age, in seconds, of a claimed time when logged")
+	c.seconds("lag", required, 1, year, &p.Lag, "greatest age, in seconds, of a claimed time when logged")
 	object(c, "missingRelease", "deadline", &p.MissingRelease, "releases that a heartbeat or a later release states", (*Deadline).fields)
 	codes(c, "offences", codeKind, required, maxCodes, &p.Offences, "offence classes")
-	c.seconds("publication", required, 1, &p.Publication, "seconds between published heads")
+	c.seconds("publication", required, 1, day, &p.Publication, "seconds between published heads")
 	codes(c, "reasons", codeKind, required, maxCodes, &p.Reasons, "reasons of revocations, refusals and deferrals")
 	object(c, "return", "deadline", &p.Return, "returns, from the end of the warrant's window", (*Deadline).fields)
+	c.seconds("round", required, 1, 7*day, &p.Round, "seconds for which a head stays named for auditors")
 	object(c, "seal", "seal limit", &p.Seal, "how long values are sealed", (*SealLimit).fields)
-	c.seconds("skew", required, 0, &p.Skew, "seconds that a claimed time may be ahead")
+	c.seconds("skew", required, 1, day, &p.Skew, "seconds that a claimed time may be ahead")
 	listOf(c, "sources", "", optional, sorted, maxSources, &p.Sources, "the law behind each figure", elements((*Source).fields))
-	c.seconds("stale", required, 1, &p.Stale, "seconds after which cosignatures are stale")
-	c.seconds("unfulfilled", required, 1, &p.Unfulfilled, "seconds after which an overdue obligation is a breach")
+	c.seconds("spread", required, 1, day, &p.Spread, "seconds within which the cosignature times of a head must meet the policy")
+	c.seconds("stale", required, 1, 30*day, &p.Stale, "seconds after which cosignatures are stale")
+	c.seconds("unfulfilled", required, 1, 10*year, &p.Unfulfilled, "seconds after which an overdue obligation is a breach")
+	c.seconds("witnessTimeout", required, 1, hour, &p.WitnessTimeout, "seconds that the log waits for one answer of a witness")
+}
+
+func (b *Budget) fields(c *coder) {
+	c.count("events", maxCount, &b.Events, "events in each interval")
+	c.seconds("interval", required, 1, year, &b.Interval, "seconds after which the count begins again")
 }
 
 func (d *Deadline) fields(c *coder) {
-	c.seconds("grace", required, 1, &d.Grace, "seconds between due and overdue")
-	c.seconds("within", required, 1, &d.Within, "seconds until due")
+	c.seconds("grace", required, 1, 10*year, &d.Grace, "seconds between due and overdue")
+	c.seconds("within", required, 1, 10*year, &d.Within, "seconds until due")
 }
 
 func (s *SealLimit) fields(c *coder) {
-	c.seconds("default", required, 1, &s.Default, "seconds, when the authority says nothing")
-	c.seconds("longest", required, 1, &s.Longest, "seconds at most")
+	c.seconds("default", required, 1, century, &s.Default, "seconds, when the authority says nothing")
+	c.seconds("longest", required, 1, century, &s.Longest, "seconds at most")
 }
 
 func (d *DeferralLimit) fields(c *coder) {
 	objectOpt(c, "never", "step", optional, &d.Never, "which authorities may defer without end, and from when; absent: none", (*Step).fields)
 	listOf(c, "steps", "steps", required, ordered, maxSteps, &d.Steps, "which authorities may defer, from which age on", elements((*Step).fields))
-	c.seconds("total", optional, 1, &d.Total, "seconds of all deferrals together; absent: no limit")
+	c.seconds("total", optional, 1, century, &d.Total, "seconds of all deferrals together; absent: no limit")
 }
 
 func (s *Step) fields(c *coder) {
-	c.seconds("after", required, 0, &s.After, "seconds since the end of the measure; the step is for deferrals to a later date")
+	c.seconds("after", required, 0, century, &s.After, "seconds since the end of the measure; the step is for deferrals to a later date")
 	codes(c, "kinds", codeKind, optional, maxCodes, &s.Kinds, "kinds of authorities that must sign; absent: any with standing")
-	c.seconds("longest", optional, 1, &s.Longest, "seconds of one deferral at most; absent in never")
-	c.uint("signatures", required, 1, &s.Signatures, "how many of these authorities must sign")
+	c.seconds("longest", optional, 1, century, &s.Longest, "seconds of one deferral at most; absent in never")
+	c.count("signatures", maxParties, &s.Signatures, "how many of these authorities must sign")
 }
 
 func (e *Emergency) fields(c *coder) {
-	c.uint("accounts", required, 1, &e.Accounts, "accounts that one emergency access may open")
+	c.count("accounts", maxCount, &e.Accounts, "accounts that one emergency access may open")
 	object(c, "decision", "deadline", &e.Decision, "an authority's decision", (*Deadline).fields)
 	codes(c, "grounds", codeKind, required, maxCodes, &e.Grounds, "grounds of emergencies")
-	c.uint("open", required, 1, &e.Open, "how many may be undecided at once")
+	c.count("open", maxCount, &e.Open, "how many may be undecided at once")
 }
 
 func (i *Instrument) fields(c *coder) {
 	code(c, "code", codeKind, required, &i.Code, "code of the instrument")
 	objectOpt(c, "deferral", "deferral limit", optional, &i.Deferral, "absent: the profile's", (*DeferralLimit).fields)
 	objectOpt(c, "seal", "seal limit", optional, &i.Seal, "absent: the profile's", (*SealLimit).fields)
+	c.seconds("window", required, 1, 10*year, &i.Window, "longest window of a warrant, in seconds")
 }
 
 var figureKind = stringKind{name: "path", check: checkFigure}
@@ -183,7 +215,7 @@ func (p *Profile) check() error {
 	if slices.Min(graces)/MinGrace < p.Publication {
 		return fmt.Errorf("body.profile: each grace must be at least %d publication intervals", MinGrace)
 	}
-	if err := cmp.Or(p.Seal.check(), p.Deferral.check()); err != nil {
+	if err := cmp.Or(p.agree(), p.Seal.check(), p.Deferral.check()); err != nil {
 		return err
 	}
 	for i := range p.Instruments {
@@ -193,6 +225,26 @@ func (p *Profile) check() error {
 		}
 		if err := cmp.Or(in.Seal.check(), in.Deferral.check()); err != nil {
 			return fmt.Errorf("%w (instrument %s)", err, in.Code)
+		}
+	}
+	return nil
+}
+
+// agree checks the figures against each other: a log whose figures contradict each other
+// would bar its own gates, or refuse its own witnesses.
+func (p *Profile) agree() error {
+	for _, c := range []struct {
+		holds bool
+		says  string
+	}{
+		{2*p.WitnessTimeout <= p.Spread, "2 x witnessTimeout <= spread"},
+		{p.Spread+2*p.Publication <= p.Skew, "spread + 2 x publication <= skew"},
+		{p.Spread+p.Skew < p.Lag, "spread + skew < lag"},
+		{4*p.Round <= p.Stale, "4 x round <= stale"},
+		{p.Stale < p.Anchor.Within+p.Anchor.Grace, "stale < anchor.within + anchor.grace"},
+	} {
+		if !c.holds {
+			return fmt.Errorf("body.profile: the figures contradict each other: want %s", c.says)
 		}
 	}
 	return nil

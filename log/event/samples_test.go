@@ -84,7 +84,8 @@ func refp(i uint64) *Reference { r := ref(i); return &r }
 func sampleProfile() Profile {
 	d := Deadline{Within: 86400, Grace: 3600}
 	return Profile{
-		ID: "de", AccessLife: 86400, Publication: 60, Inclusion: 600, Lag: 86400, Skew: 60, Stale: 3600,
+		ID: "de", AccessLife: 86400, Publication: 60, Inclusion: 600, Lag: 86400, Skew: 180, Stale: 3600,
+		Spread: 60, WitnessTimeout: 15, Round: 300, Budget: Budget{Events: 1000, Interval: 86400},
 		Unfulfilled: 604800, DisclosureGrace: 86400,
 		Anchor: d, Heartbeat: d, MissingRelease: d, Return: Deadline{31536000, 86400},
 		Seal: SealLimit{Default: 2592000, Longest: 31536000},
@@ -95,8 +96,8 @@ func sampleProfile() Profile {
 		},
 		Emergency: &Emergency{Open: 2, Accounts: 3, Decision: Deadline{259200, 3600}, Grounds: []string{"life"}},
 		Instruments: []Instrument{
-			{Code: "stpo-100a"},
-			{Code: "stpo-100b", Seal: &SealLimit{1, 2}, Deferral: &DeferralLimit{Steps: []Step{{Signatures: 1, Longest: 15768000}}}},
+			{Code: "stpo-100a", Window: 7689600},
+			{Code: "stpo-100b", Window: 2419200, Seal: &SealLimit{1, 2}, Deferral: &DeferralLimit{Steps: []Step{{Signatures: 1, Longest: 15768000}}}},
 		},
 		Offences: []string{"c-organised", "a-life"}, Grounds: []string{"investigation"}, Reasons: []string{"ended", "unreadable"},
 		Bars:    []string{"disclosure", "missing-release"},
@@ -112,7 +113,7 @@ func sampleCharter() *Charter {
 			Gates: []HPKEKey{{KEMX25519, fill(name, 32)}, {KEMMLKEMX25519, fill(name, 1216)}}}
 	}
 	return &Charter{
-		Version: 1, Rules: 1,
+		Version: 1, Rules: 2,
 		LogKeys: []string{log, vkey(testLog, tlog.CosignatureMLDSA44, fill("log", 1312))},
 		Parties: []Party{
 			{Name: "founder-1", Role: RoleCharter, Keys: []*PublicKey{edSigner("founder-1").Public()}},

@@ -37,20 +37,29 @@ var (
 // uint codes an integer from low to MaxInteger. An optional one is absent
 // when 0.
 func (c *coder) uint(name string, p presence, low uint64, v *uint64, doc string) {
-	c.number(name, p, low, v, doc, false)
+	c.number(name, p, low, MaxInteger, v, doc, false)
 }
 
 // seconds is uint for a duration, which has a unit in a file.
-func (c *coder) seconds(name string, p presence, low uint64, v *uint64, doc string) {
-	c.number(name, p, low, v, doc, c.file)
+func (c *coder) seconds(name string, p presence, low, high uint64, v *uint64, doc string) {
+	c.number(name, p, low, high, v, doc, c.file)
 }
 
-func (c *coder) number(name string, p presence, low uint64, v *uint64, doc string, unit bool) {
+// count codes a number within a range.
+func (c *coder) count(name string, high uint64, v *uint64, doc string) {
+	c.number(name, required, 1, high, v, doc, false)
+}
+
+func (c *coder) number(name string, p presence, low, high uint64, v *uint64, doc string, unit bool) {
 	if p == optional {
 		low = max(low, 1)
 	}
 	kind := "integer"
-	if c.mode == describing && low > 0 {
+	switch {
+	case c.mode != describing:
+	case high < MaxInteger:
+		kind = fmt.Sprintf("integer, %d to %d", low, high)
+	case low > 0:
 		kind = fmt.Sprintf("integer, at least %d", low)
 	}
 	if !c.member(name, kind, p, p == required || *v != 0, doc) || c.mode == describing {
@@ -68,8 +77,12 @@ func (c *coder) number(name string, p presence, low uint64, v *uint64, doc strin
 		}
 		*v = n
 	}
-	if *v < low || *v > MaxInteger {
-		c.fail(name, fmt.Errorf("integer %w", errRange))
+	if *v < low || *v > high {
+		err := fmt.Errorf("integer %w", errRange)
+		if high < MaxInteger {
+			err = fmt.Errorf("%w (%d to %d)", err, low, high)
+		}
+		c.fail(name, err)
 		return
 	}
 	switch {

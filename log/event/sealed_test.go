@@ -270,18 +270,21 @@ func TestOpeningsFile(t *testing.T) {
 
 func TestAgencyMessage(t *testing.T) {
 	key := HPKEKey{KEMX25519, fill("r", 32)}
-	m, err := AgencyMessage(hash("w"), ID(fill("a", 16)), key)
+	m, err := AgencyMessage(testLog, hash("w"), ID(fill("a", 16)), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.HasPrefix(m, []byte("DSSEv1 32 application/vnd.vasistas.consent 119 ")) {
+	if !bytes.HasPrefix(m, []byte("DSSEv1 32 application/vnd.vasistas.consent 151 ")) {
 		t.Errorf("message is %q", m)
 	}
-	other, err := AgencyMessage(hash("w"), ID(fill("b", 16)), key)
+	if other, err := AgencyMessage("other.example", hash("w"), ID(fill("a", 16)), key); err != nil || bytes.Equal(m, other) {
+		t.Errorf("another log has the same message, %v", err)
+	}
+	other, err := AgencyMessage(testLog, hash("w"), ID(fill("b", 16)), key)
 	if err != nil || bytes.Equal(m, other) {
 		t.Errorf("another access has the same message, %v", err)
 	}
-	if _, err := AgencyMessage(hash("w"), ID{}, HPKEKey{KEMX25519, nil}); !errors.Is(err, ErrMalformed) {
+	if _, err := AgencyMessage(testLog, hash("w"), ID{}, HPKEKey{KEMX25519, nil}); !errors.Is(err, ErrMalformed) {
 		t.Errorf("no key: error is %v", err)
 	}
 }

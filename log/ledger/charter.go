@@ -33,7 +33,8 @@ type Charter struct {
 	Leaf  tlog.Hash
 	Time  int64 // the claimed or, if later, the proven time; POSIX seconds
 
-	// The policies, with all the log's keys as log lines.
+	// The policies, with all the log's keys as log lines. Witnesses has the profile's
+	// spread; Auditors has none, since auditors promise no time before which.
 	Witnesses, Auditors *tlog.Policy
 
 	rules     *rules
@@ -197,6 +198,7 @@ func (x *act) newCharter(ch *event.Charter) (*Charter, *Violation) {
 	if c.Auditors, v = x.policy("audit", ch.AuditPolicy, ch.LogKeys, c.cosigners); v != nil {
 		return nil, v
 	}
+	c.Witnesses.Spread, c.Auditors.Spread = ch.Profile.Spread, tlog.NoSpread
 	if c.rules == nil {
 		return c, nil
 	}

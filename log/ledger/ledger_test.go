@@ -77,12 +77,12 @@ func TestRecovery(t *testing.T) {
 func TestUnknownRules(t *testing.T) {
 	w := emptyWorld(t)
 	ch := testCharter()
-	ch.Rules = 2
+	ch.Rules = 3
 	if _, err := w.l.Apply(Read(0, w.Sign(w.Event(ch), "f1", "f2").Bytes())); !errors.Is(err, ErrRules) {
 		t.Errorf("entry 0: %v", err)
 	}
 	w = newWorld(t, nil)
-	two := func(c *event.Charter) { c.Rules = 2 }
+	two := func(c *event.Charter) { c.Rules = 3 }
 	before := w.l.Snapshot()
 	if _, err := w.l.Apply(Read(1, w.Sign(w.Event(w.NextCharter(two)), "f1", "f2").Bytes())); !errors.Is(err, ErrRules) {
 		t.Errorf("amendment: %v", err)

@@ -461,7 +461,7 @@ func TestNobodyStopsEveryone(t *testing.T) {
 			}
 		}
 		h.anchor()
-		for _, rule := range Rules(1) {
+		for _, rule := range Rules(2) {
 			h.Finding("a2", rule.Name, event.FindingClosed, 0, h.l.Size()-1)
 		}
 		for _, who := range []string{"", "a2"} {

@@ -140,7 +140,7 @@ func TestRules(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range Rules(1) {
+	for _, r := range Rules(2) {
 		if !kept[r.Name] {
 			t.Errorf("testdata/%s.txtar has no section keeps", r.Name)
 		}

@@ -28,7 +28,7 @@ type rules struct {
 
 // versions holds every shipped version.
 var versions = map[uint64]*rules{
-	1: {table1, []string{"anchor", "disclosure", "emergency", "heartbeat", "missing-release", "return"}},
+	2: {table2, []string{"anchor", "disclosure", "emergency", "heartbeat", "missing-release", "return"}},
 }
 
 // ways holds the ways of all versions, by rule and code.
@@ -44,7 +44,7 @@ var ways = func() map[string]*Way {
 	return m
 }()
 
-// handle checks the body of an event under version 1, the only one. An entry has an
+// handle checks the body of an event under version 2, the only one. An entry has an
 // effect and no verdict, a verdict and no effect or, for a release that waits or
 // came late, both.
 func (x *act) handle() (effect, *Violation, error) {
@@ -85,7 +85,7 @@ func Rules(version uint64) []Rule {
 	return nil
 }
 
-var table1 = []Rule{
+var table2 = []Rule{
 	{"charter", "Entry 0 is the first charter. An amendment has the next version, names the charter before it and is signed by enough of that charter's keys. Its policies count no operator twice.",
 		[]*Way{charterFirst, charterMiddle, charterVersion, charterTaken, charterPrev, charterFew, charterPolicy, charterOperator, charterBars}},
 	{"role", "Each signature verifies and is by a key that holds the role, with standing in this warrant, at that index.",

@@ -56,7 +56,7 @@ func testCharter() *event.Charter {
 			Never: &event.Step{After: 110 * day, Kinds: []string{"commission"}, Signatures: 3},
 		}
 		p.Emergency = &event.Emergency{Open: 1, Accounts: 2, Decision: event.Deadline{Within: 3 * day, Grace: hour}, Grounds: []string{"life"}}
-		p.Instruments = append(p.Instruments, event.Instrument{Code: "short", Seal: &event.SealLimit{Default: day, Longest: 2 * day},
+		p.Instruments = append(p.Instruments, event.Instrument{Code: "short", Window: 60 * day, Seal: &event.SealLimit{Default: day, Longest: 2 * day},
 			Deferral: &event.DeferralLimit{Steps: []event.Step{{Signatures: 1, Longest: day}}}})
 		p.Reasons, p.Bars = append(p.Reasons, "unreadable"), []string{"anchor", "disclosure", "emergency", "missing-release"}
 	})

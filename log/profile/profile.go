@@ -332,7 +332,7 @@ func mayBeNone(words []string) bool {
 }
 
 // counts are the figures that are plain numbers. All others are durations.
-var counts = []string{"accounts", "open", "signatures"}
+var counts = []string{"accounts", "events", "open", "signatures"}
 
 // find returns a pointer to the figure of a path, whose words are names of fields,
 // codes of instruments and numbers of steps. It makes the objects on the way.
@@ -378,7 +378,8 @@ func find(p *event.Profile, words []string) (any, error) {
 // required lists the paths that a profile like this one must have.
 func required(p *event.Profile) []string {
 	paths := []string{
-		"accessLife", "publication", "inclusion", "lag", "skew", "stale", "unfulfilled", "disclosureGrace",
+		"accessLife", "publication", "inclusion", "lag", "skew", "spread", "witnessTimeout", "round", "stale", "unfulfilled", "disclosureGrace",
+		"budget.events", "budget.interval",
 		"offences", "grounds", "reasons", "bars", "seal.default", "seal.longest",
 	}
 	for _, d := range []string{"anchor", "heartbeat", "missingRelease", "return"} {
@@ -393,6 +394,7 @@ func required(p *event.Profile) []string {
 	for i := range p.Instruments {
 		in := &p.Instruments[i]
 		at := "instruments." + in.Code + "."
+		paths = append(paths, at+"window")
 		if in.Seal != nil {
 			paths = append(paths, at+"seal.default", at+"seal.longest")
 		}

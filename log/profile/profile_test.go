@@ -39,7 +39,7 @@ func charter(p event.Profile) (*event.Event, error) {
 		return event.Party{Name: "a", Role: role, Keys: []*event.PublicKey{k}}
 	}
 	return event.New(origin, &event.Charter{
-		Version: 1, Rules: 1, Thresholds: event.Thresholds{Amend: 1, Recover: 1}, Profile: p,
+		Version: 1, Rules: 2, Thresholds: event.Thresholds{Amend: 1, Recover: 1}, Profile: p,
 		LogKeys:       []string{origin + "+" + hex.EncodeToString(id[:4]) + "+" + base64.StdEncoding.EncodeToString(raw)},
 		Parties:       []event.Party{party(event.RoleCharter), party(event.RoleProvider)},
 		WitnessPolicy: "quorum none\n", AuditPolicy: "quorum none\n",
@@ -259,6 +259,7 @@ func TestMalformed(t *testing.T) {
 		t.Fatalf("no line %s", path)
 		return ""
 	}
+	instrument := line("instruments.calecpa-search-warrant") + line("instruments.calecpa-search-warrant.window")
 	for _, c := range []struct{ old, new, want string }{
 		{line("seal.longest"), "seal.longest | 90d\n", "a figure needs a source"},
 		{line("seal.longest"), "seal.longest | 90d | \n", "an empty column"},
@@ -283,11 +284,12 @@ func TestMalformed(t *testing.T) {
 		{line("emergency.open"), "emergency.open | 1d | law\n", "not a whole number"},
 		{line("reasons"), line("reasons") + "emergency | none | law\n", "is given"},
 		{line("reasons"), "reasons | a b a | law\n", "a stands twice"},
-		{line("instruments.calecpa-search-warrant"), "", "instruments.CODE is missing"},
+		{instrument, "", "instruments.CODE is missing"},
+		{line("instruments.calecpa-search-warrant.window"), "", "instruments.calecpa-search-warrant.window is missing"},
 		{line("instruments.calecpa-search-warrant"), "instruments.x | no | law\n", "to declare an instrument"},
 		{line("instruments.calecpa-search-warrant"), "instruments.x.seal.default | 1d | law\n", "is not declared above"},
 		{line("instruments.calecpa-search-warrant"), "instruments.x.deferral.never | none | law\n", "is not declared above"},
-		{line("instruments.calecpa-search-warrant"), "instruments.x | yes | law\ninstruments.x.seal.default | 1d | law\n", "instruments.x.seal.longest is missing"},
+		{instrument, "instruments.x | yes | law\ninstruments.x.window | 1d | law\ninstruments.x.seal.default | 1d | law\n", "instruments.x.seal.longest is missing"},
 		{line("profile"), "", "the first line must be"},
 		{line("profile"), "profile | a\nprofile | b\n", "a second profile line"},
 		{"title ", "title | a\ntitle ", "a second title"},

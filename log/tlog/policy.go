@@ -7,11 +7,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"iter"
+	"maps"
 	"math"
-	"net/url"
 	"slices"
-	"strings"
 )
 
 // Policy is a transparency log trust policy (tlog-policy). It is immutable.
@@ -19,9 +17,26 @@ type Policy struct {
 	Logs      []PolicyLog
 	Witnesses []PolicyWitness
 
+	// Spread bounds, in seconds, how far apart the cosignature times of a checkpoint may
+	// be that together meet the policy. [ParsePolicy] sets DefaultSpread.
+	Spread uint64
+
 	text   []byte
 	groups []group
 	quorum int // index in groups; quorumNone if no cosignature is needed
+}
+
+// Values of Policy.Spread.
+const (
+	DefaultSpread = 300
+	NoSpread      = math.MaxUint64 // any times meet the policy
+)
+
+// WithSpread returns a copy of the policy with another spread.
+func (p *Policy) WithSpread(seconds uint64) *Policy {
+	c := *p
+	c.Spread = seconds
+	return &c
 }
 
 // PolicyLog is a log that a policy accepts. Its origin is the key's name.
@@ -52,302 +67,20 @@ type member struct {
 
 const quorumNone = -1
 
-// PolicyError reports a malformed policy (tlog-policy). It wraps [ErrMalformed].
-type PolicyError struct {
-	Line int // 1 for the first; 0: the error is about the whole policy
-	Msg  string
-}
-
-func (e *PolicyError) Error() string {
-	if e.Line == 0 {
-		return "malformed policy: " + e.Msg
-	}
-	return fmt.Sprintf("malformed policy: line %d: %s", e.Line, e.Msg)
-}
-
-func (e *PolicyError) Unwrap() error { return ErrMalformed }
-
 // Bytes returns the text that was parsed.
 func (p *Policy) Bytes() []byte { return bytes.Clone(p.text) }
 
 // NeedsWitnesses returns false for a policy with "quorum none".
 func (p *Policy) NeedsWitnesses() bool { return p.quorum != quorumNone }
 
-// policyParser fails closed: it refuses every line that the specification does not
-// allow.
-type policyParser struct {
-	p     *Policy
-	names map[string]member
-	keys  map[string]string // raw public key -> what it was used for
-	ids   map[string]string // key name and key ID -> what the key was used for
-	used  map[string]bool   // names that are members of a group
-	noted bool              // there was a quorum line
-}
-
-// ParsePolicy parses a policy file (tlog-policy). Beyond the specification, a key
-// must not be both a log's and a witness's, a key ID must be correct, and the last
-// line must end in a line feed.
-func ParsePolicy(b []byte) (*Policy, error) {
-	if len(b) > MaxPolicySize {
-		return nil, &PolicyError{Msg: fmt.Sprintf("%d bytes, and %d are allowed", len(b), MaxPolicySize)}
-	}
-	pp := &policyParser{
-		p:     &Policy{text: bytes.Clone(b)},
-		names: make(map[string]member),
-		keys:  make(map[string]string),
-		ids:   make(map[string]string),
-		used:  make(map[string]bool),
-	}
-	for line, err := range PolicyLines(string(b)) {
-		if err != nil {
-			return nil, err
-		}
-		if err := pp.line(line.Words); err != nil {
-			return nil, &PolicyError{Line: line.Number, Msg: err.Error()}
-		}
-	}
-	if !pp.noted {
-		return nil, &PolicyError{Msg: "there is no quorum line; write \"quorum none\" to need no cosignatures"}
-	}
-	return pp.p, nil
-}
-
-// PolicyLine is a line of a policy, other than a comment or an empty line. Its first
-// word is log, witness, group or quorum; the number of words fits the format.
-type PolicyLine struct {
-	Number int // 1 for the first
-	Words  []string
-}
-
-// PolicyLines splits a policy into its lines, without comments and empty lines. Unlike
-// [ParsePolicy] it checks only their form. It ends with the first error, a
-// [*PolicyError].
-func PolicyLines(text string) iter.Seq2[PolicyLine, error] {
-	return func(yield func(PolicyLine, error) bool) {
-		for n := 1; text != ""; n++ {
-			line, rest, ok := strings.Cut(text, "\n")
-			text = rest
-			words, err := policyWords(line)
-			if !ok {
-				err = fmt.Errorf("the last line does not end in a line feed")
-			}
-			if err != nil {
-				yield(PolicyLine{}, &PolicyError{Line: n, Msg: err.Error()})
-				return
-			}
-			if len(words) > 0 && !yield(PolicyLine{n, words}, nil) {
-				return
-			}
-		}
-	}
-}
-
-// policyForms maps the first word of a line to the number of words after it and to
-// its form.
-var policyForms = map[string]struct {
-	least, most int
-	form        string
-}{
-	"log":     {1, 2, "log <vkey> [<url>]"},
-	"witness": {2, 3, "witness <name> <vkey> [<url>]"},
-	"group":   {3, math.MaxInt, "group <name> all|any|<k> and at least one member"},
-	"quorum":  {1, 1, "quorum <name>"},
-}
-
-// policyWords returns the words of a line, none for a comment.
-func policyWords(line string) ([]string, error) {
-	for i := range len(line) {
-		if c := line[i]; c < 0x20 && c != '\t' || c == 0x7f {
-			return nil, fmt.Errorf("control character %#02x at column %d", c, i+1)
-		}
-	}
-	// strings.Fields also splits at Unicode spaces, which the format does not.
-	words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
-	if len(words) == 0 || strings.HasPrefix(words[0], "#") {
-		return nil, nil
-	}
-	f, ok := policyForms[words[0]]
-	switch n := len(words) - 1; {
-	case !ok:
-		return nil, fmt.Errorf("it begins with %q, and not with log, witness, group or quorum", words[0])
-	case n < f.least || n > f.most:
-		return nil, fmt.Errorf("want: %s", f.form)
-	}
-	return words, nil
-}
-
-func (pp *policyParser) line(words []string) error {
-	switch words[0] {
-	case "log":
-		return pp.log(words[1:])
-	case "witness":
-		return pp.witness(words[1:])
-	case "group":
-		return pp.group(words[1:])
-	}
-	return pp.quorum(words[1:])
-}
-
-func (pp *policyParser) log(words []string) error {
-	if len(pp.p.Logs) == MaxPolicyNames {
-		return fmt.Errorf("more than %d logs", MaxPolicyNames)
-	}
-	key, err := ParseVerifierKey(words[0])
-	if err != nil {
-		return err
-	}
-	if key.Algorithm == CosignatureEd25519 {
-		return fmt.Errorf("a log signs with a key of type 1 or 6, and this is one of type 4")
-	}
-	if err := pp.claimKey(key, "a log"); err != nil {
-		return err
-	}
-	prefix, err := policyURL(words[1:])
-	if err != nil {
-		return err
-	}
-	pp.p.Logs = append(pp.p.Logs, PolicyLog{key, prefix})
-	return nil
-}
-
-func (pp *policyParser) witness(words []string) error {
-	if len(pp.p.Witnesses) == MaxPolicyNames {
-		return fmt.Errorf("more than %d witnesses", MaxPolicyNames)
-	}
-	key, err := ParseVerifierKey(words[1])
-	if err != nil {
-		return err
-	}
-	if key.Algorithm == Ed25519 {
-		return fmt.Errorf("a witness signs with a cosignature key of type 4 or 6, and this is one of type 1")
-	}
-	if err := pp.claimKey(key, "witness "+words[0]); err != nil {
-		return err
-	}
-	if err := pp.define(words[0], member{i: len(pp.p.Witnesses)}); err != nil {
-		return err
-	}
-	prefix, err := policyURL(words[2:])
-	if err != nil {
-		return err
-	}
-	pp.p.Witnesses = append(pp.p.Witnesses, PolicyWitness{words[0], key, prefix})
-	return nil
-}
-
-// claimKey refuses a second use of one raw public key under any name, and a second
-// key with the same name and key ID: key IDs are short enough to collide, and a
-// signature line has only these two.
-func (pp *policyParser) claimKey(key *VerifierKey, who string) error {
-	if other, ok := pp.keys[string(key.Key)]; ok {
-		return fmt.Errorf("the public key is already that of %s", other)
-	}
-	id := fmt.Sprintf("%s+%08x", key.Name, key.ID)
-	if other, ok := pp.ids[id]; ok {
-		return fmt.Errorf("the key name and key ID are already those of %s", other)
-	}
-	pp.keys[string(key.Key)], pp.ids[id] = who, who
-	return nil
-}
-
-func (pp *policyParser) define(name string, m member) error {
-	if name == "none" {
-		return fmt.Errorf("the name none is reserved")
-	}
-	if _, ok := pp.names[name]; ok {
-		return fmt.Errorf("the name %q is already defined", name)
-	}
-	pp.names[name] = m
-	return nil
-}
-
-func (pp *policyParser) group(words []string) error {
-	if len(pp.p.groups) == MaxPolicyNames {
-		return fmt.Errorf("more than %d groups", MaxPolicyNames)
-	}
-	g := group{name: words[0]}
-	for _, name := range words[2:] {
-		m, ok := pp.names[name]
-		switch {
-		case name == "none":
-			return fmt.Errorf("none can't be a member of a group")
-		case !ok:
-			return fmt.Errorf("%q is not defined above this line", name)
-		case pp.used[name]:
-			return fmt.Errorf("%q is already a member of a group", name)
-		}
-		pp.used[name] = true
-		g.members = append(g.members, m)
-	}
-	var err error
-	if g.k, err = threshold(words[1], len(g.members)); err != nil {
-		return err
-	}
-	if err := pp.define(g.name, member{group: true, i: len(pp.p.groups)}); err != nil {
-		return err
-	}
-	pp.p.groups = append(pp.p.groups, g)
-	return nil
-}
-
-func threshold(word string, n int) (int, error) {
-	switch word {
-	case "any":
-		return 1, nil
-	case "all":
-		return n, nil
-	}
-	k, ok := parseDecimal(word)
-	if !ok {
-		return 0, fmt.Errorf("the threshold %q is neither all, any nor a decimal without leading zeros", word)
-	}
-	if k < 1 || k > uint64(n) {
-		return 0, fmt.Errorf("the threshold is %d, and the group has %d members", k, n)
-	}
-	return int(k), nil
-}
-
-func (pp *policyParser) quorum(words []string) error {
-	if pp.noted {
-		return fmt.Errorf("a second quorum line")
-	}
-	pp.noted = true
-	if words[0] == "none" {
-		pp.p.quorum = quorumNone
-		return nil
-	}
-	m, ok := pp.names[words[0]]
-	if !ok {
-		return fmt.Errorf("%q is not defined above this line", words[0])
-	}
-	// A single witness becomes a group of one member.
-	if m.group {
-		pp.p.quorum = m.i
-		return nil
-	}
-	pp.p.groups = append(pp.p.groups, group{k: 1, members: []member{m}})
-	pp.p.quorum = len(pp.p.groups) - 1
-	return nil
-}
-
-// policyURL checks the optional last word of a line.
-func policyURL(words []string) (string, error) {
-	if len(words) == 0 {
-		return "", nil
-	}
-	s := words[0]
-	u, err := url.Parse(s)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || strings.ContainsAny(s, "?#") {
-		return "", fmt.Errorf("%q is not an http or https URL of a prefix", s)
-	}
-	return s, nil
-}
-
 // Errors of [Policy.Verify]. Each means that the checkpoint proves nothing
 // under this policy.
 var (
 	ErrUnknownLog = errors.New("no signature by a log of the policy")
 	ErrNoQuorum   = errors.New("the cosignatures do not meet the quorum of the policy")
+	// ErrNoWindow wraps ErrNoQuorum: the cosignatures meet the quorum, but not those of
+	// any span of time that is as long as the spread.
+	ErrNoWindow = fmt.Errorf("%w at times within the spread", ErrNoQuorum)
 )
 
 // Verified is a checkpoint that a policy accepts.
@@ -357,9 +90,7 @@ type Verified struct {
 	Witnesses  []Cosignature  // of the policy's witnesses that signed
 
 	// The two times of the cosignatures, in POSIX seconds, 0 for a policy with
-	// "quorum none". The tree existed before the first, and entries that are not in
-	// it were logged after the second, unless all witnesses of a set that meets the
-	// policy are dishonest.
+	// "quorum none". See [Policy.Window].
 	ExistedBefore, LoggedAfter uint64
 }
 
@@ -383,7 +114,7 @@ func (p *Policy) Verify(c *Checkpoint, origin string) (*Verified, error) {
 	if err := p.verifyLogs(v, origin); err != nil {
 		return nil, err
 	}
-	times := make(map[int]uint64, len(p.Witnesses))
+	times := make(Times, len(p.Witnesses))
 	for i := range p.Witnesses {
 		w := &p.Witnesses[i]
 		if s := c.Find(w.Key); s != nil {
@@ -395,11 +126,12 @@ func (p *Policy) Verify(c *Checkpoint, origin string) (*Verified, error) {
 			times[i] = t
 		}
 	}
-	var ok bool
-	if v.ExistedBefore, v.LoggedAfter, ok = p.Times(times); !ok {
+	w, err := p.Window(times)
+	if err != nil {
 		return nil, fmt.Errorf("checkpoint of %q at size %d with %d cosignatures of known witnesses: %w",
-			c.Origin, c.Size, len(v.Witnesses), ErrNoQuorum)
+			c.Origin, c.Size, len(v.Witnesses), err)
 	}
+	v.ExistedBefore, v.LoggedAfter = w.ExistedBefore, w.LoggedAfter
 	return v, nil
 }
 
@@ -430,42 +162,108 @@ func (p *Policy) verifyLogs(v *Verified, origin string) error {
 // Satisfied reports whether a set of witnesses, given by their index in p.Witnesses,
 // meets the quorum.
 func (p *Policy) Satisfied(has func(witness int) bool) bool {
-	_, ok := p.SmallestSet(has)
-	return ok
+	return p.quorum == quorumNone || p.satisfied(member{group: true, i: p.quorum}, has)
 }
 
-// Times returns the two times of a set of cosignatures, given by the index of the
-// witness: before is the smallest T such that the witnesses with a time of at most T
-// meet the quorum, after the largest T such that those with a time of at least T do.
-// For k of n they are the k-th smallest and the k-th largest time. ok is false if the
-// set does not meet the quorum. Both times are 0 under "quorum none".
-func (p *Policy) Times(times map[int]uint64) (before, after uint64, ok bool) {
-	if p.quorum == quorumNone {
-		return 0, 0, true
-	}
-	return p.times(member{group: true, i: p.quorum}, times)
-}
-
-// times works from the leaves up. Each name is a member at most once, which makes the
-// quorum a read-once threshold formula, so a group's T is the k-th of its members'.
-func (p *Policy) times(m member, times map[int]uint64) (before, after uint64, ok bool) {
+func (p *Policy) satisfied(m member, has func(int) bool) bool {
 	if !m.group {
-		t, ok := times[m.i]
-		return t, t, ok
+		return has(m.i)
 	}
 	g := &p.groups[m.i]
-	var befores, afters []uint64
+	n := 0
 	for _, m := range g.members {
-		if b, a, ok := p.times(m, times); ok {
-			befores, afters = append(befores, b), append(afters, a)
+		if p.satisfied(m, has) {
+			n++
 		}
 	}
-	if len(befores) < g.k {
-		return 0, 0, false
+	return n >= g.k
+}
+
+// Times are the times of cosignatures, in POSIX seconds, by the index of the witness.
+type Times map[int]uint64
+
+// A Window is what the times of a set of cosignatures prove.
+type Window struct {
+	// LoggedAfter is the latest time such that the cosignatures from it up to Spread
+	// seconds later meet the policy: entries outside of the tree were logged after it.
+	LoggedAfter uint64
+	// ExistedBefore is the earliest time such that the cosignatures from LoggedAfter up
+	// to it meet the policy: the tree existed before it.
+	ExistedBefore uint64
+	// Set is a smallest set of the witnesses between the two times that meets the policy,
+	// ascending. Each such set has the same two times.
+	Set []int
+}
+
+// Window returns what times prove. Fewer liars than [Strength.Time] can't move either of
+// its times by more than the spread. It is zero under "quorum none". The error is
+// [ErrNoQuorum] or [ErrNoWindow].
+func (p *Policy) Window(times Times) (w Window, err error) {
+	if p.quorum == quorumNone {
+		return w, nil
 	}
-	slices.Sort(befores)
-	slices.Sort(afters)
-	return befores[g.k-1], afters[len(afters)-g.k], true
+	all := slices.Sorted(maps.Values(times))
+	from, to := uint64(0), uint64(0)
+	within := func(i int) bool { t, ok := times[i]; return ok && from <= t && t <= to }
+	for _, from = range slices.Backward(all) {
+		if to = from + p.Spread; to < from {
+			to = math.MaxUint64
+		}
+		if !p.Satisfied(within) {
+			continue
+		}
+		for _, to = range all {
+			if to >= from && p.Satisfied(within) {
+				break
+			}
+		}
+		w = Window{LoggedAfter: from, ExistedBefore: to}
+		w.Set, _ = p.SmallestSet(within)
+		return w, nil
+	}
+	if from, to = 0, math.MaxUint64; p.Satisfied(within) {
+		return w, ErrNoWindow
+	}
+	return w, ErrNoQuorum
+}
+
+// Strength is how many keys of a policy, at least, must misbehave together to break what
+// it promises. All are 0 under "quorum none".
+type Strength struct {
+	Fork    int // lie, for two conflicting heads that both meet the policy, or a stale view
+	Silence int // stay silent, to stop publication
+	Time    int // state false times, to move a head's times by more than the spread
+}
+
+// Strength measures the policy.
+func (p *Policy) Strength() Strength {
+	if p.quorum == quorumNone {
+		return Strength{}
+	}
+	return p.strength(member{group: true, i: p.quorum})
+}
+
+func (p *Policy) strength(m member) (s Strength) {
+	if !m.group {
+		return Strength{1, 1, 1}
+	}
+	g := &p.groups[m.i]
+	var forks, silences, times []int
+	for _, m := range g.members {
+		s := p.strength(m)
+		forks, silences, times = append(forks, s.Fork), append(silences, s.Silence), append(times, s.Time)
+	}
+	n := len(g.members)
+	return Strength{smallest(forks, 2*g.k-n), smallest(silences, n-g.k+1), smallest(times, g.k)}
+}
+
+// smallest returns the sum of the n smallest numbers.
+func smallest(list []int, n int) (sum int) {
+	slices.Sort(list)
+	for i := range n {
+		sum += list[i]
+	}
+	return sum
 }
 
 // SmallestSet returns a smallest set of witnesses, in ascending order, that

@@ -5,6 +5,7 @@ package tlog
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -88,29 +89,34 @@ func checkPolicyModel(t interface {
 			t.Fatalf("Satisfied(%b): %v, want %v", set, got, met[set])
 		}
 	}
+	if want := bruteStrength(met); m.quorum != "none" && p.Strength() != want {
+		t.Fatalf("Strength: %+v, want %+v", p.Strength(), want)
+	}
 	for set := range met {
 		has := func(i int) bool { return set&(1<<i) != 0 }
 		checkSmallestSet(t, p, met, set)
 
-		given := map[int]uint64{}
+		given := Times{}
 		for i := range n {
 			if has(i) {
 				given[i] = times[i]
 			}
 		}
-		before, after, ok := p.Times(given)
-		if ok != met[set] {
-			t.Fatalf("Times of %b: %v, want %v", set, ok, met[set])
+		got, err := p.Window(given)
+		want, wantErr := bruteWindow(met, given, p.Spread)
+		if m.quorum == "none" {
+			want = Window{}
 		}
-		if !ok || m.quorum == "none" {
-			if before != 0 || after != 0 {
-				t.Fatalf("Times of %b: %d and %d, want none", set, before, after)
-			}
-			continue
+		if err != wantErr || got.LoggedAfter != want.LoggedAfter || got.ExistedBefore != want.ExistedBefore {
+			t.Fatalf("Window of %v with spread %d: %+v, %v; want %+v, %v", given, p.Spread, got, err, want, wantErr)
 		}
-		wantBefore, wantAfter := bruteTimes(met, given)
-		if before != wantBefore || after != wantAfter {
-			t.Fatalf("Times of %v: %d and %d, want %d and %d", given, before, after, wantBefore, wantAfter)
+		// What is published, what is anchored and all lines prove the same.
+		anchored := Times{}
+		for _, i := range got.Set {
+			anchored[i] = given[i]
+		}
+		if again, err2 := p.Window(anchored); err == nil && (err2 != nil || again.LoggedAfter != got.LoggedAfter || again.ExistedBefore != got.ExistedBefore) {
+			t.Fatalf("Window of the smallest set %v of %v: %+v, %v; want %+v", got.Set, given, again, err2, got)
 		}
 	}
 }
@@ -145,29 +151,70 @@ func checkSmallestSet(t interface {
 	}
 }
 
-// bruteTimes is the definition: the smallest T such that the witnesses with a
-// time of at most T meet the quorum, and the largest such that those with a
-// time of at least T do.
-func bruteTimes(met []bool, given map[int]uint64) (before, after uint64) {
-	first := true
-	for _, T := range given {
-		early, late := 0, 0
+// bruteWindow is the definition, over all subsets: A is the latest time that is the first of
+// a subset that meets the quorum and lies within the spread, B the earliest that is the last
+// of such a subset from A on.
+func bruteWindow(met []bool, given Times, spread uint64) (w Window, err error) {
+	all, quorum := 0, false
+	for i := range given {
+		all |= 1 << i
+	}
+	found := false
+	span := func(set int) (first, last uint64) {
+		first = 1 << 63
 		for i, t := range given {
-			if t <= T {
-				early |= 1 << i
-			}
-			if t >= T {
-				late |= 1 << i
+			if set&(1<<i) != 0 {
+				first, last = min(first, t), max(last, t)
 			}
 		}
-		if met[early] && (first || T < before) {
-			before, first = T, false
+		return first, last
+	}
+	for set, ok := range met {
+		if !ok || set&^all != 0 {
+			continue
 		}
-		if met[late] && T > after {
-			after = T
+		quorum = true
+		first, last := span(set)
+		if set == 0 || last-first > spread {
+			continue
+		}
+		switch {
+		case !found || first > w.LoggedAfter:
+			w.LoggedAfter, w.ExistedBefore = first, last
+		case first == w.LoggedAfter:
+			w.ExistedBefore = min(w.ExistedBefore, last)
+		}
+		found = true
+	}
+	switch {
+	case !quorum:
+		return w, ErrNoQuorum
+	case !found && !met[0]:
+		return w, ErrNoWindow
+	}
+	return w, nil
+}
+
+// bruteStrength is the definition of Strength, over all subsets of keys.
+func bruteStrength(met []bool) (s Strength) {
+	n := bits.TrailingZeros(uint(len(met)))
+	everyone := len(met) - 1
+	s = Strength{n, n + 1, n}
+	for set, ok := range met {
+		size := bits.OnesCount(uint(set))
+		if ok {
+			s.Time = min(s.Time, size)
+		}
+		if !met[everyone&^set] {
+			s.Silence = min(s.Silence, size)
+		}
+		for other, ok2 := range met {
+			if ok && ok2 { // these two heads, each by its own subset
+				s.Fork = min(s.Fork, bits.OnesCount(uint(set&other)))
+			}
 		}
 	}
-	return before, after
+	return s
 }
 
 // drawPolicy draws a random policy whose groups nest in any way that the
@@ -212,22 +259,66 @@ func TestPolicyAgainstBruteForce(t *testing.T) {
 			t.Fatalf("refused: %v\n%s", err, text)
 		}
 		times := rapid.SliceOfN(rapid.Uint64Range(1, 5), 7, 7).Draw(t, "times") // few, so that some are equal
+		p = p.WithSpread(rapid.SampledFrom([]uint64{0, 1, 2, NoSpread}).Draw(t, "spread"))
 		checkPolicyModel(t, p, readModel(text), times)
 	})
 }
 
-// For a flat k of n, the times are the k-th smallest and the k-th largest.
+// Without a spread, and for a flat k of n, the logged-after time is the k-th largest.
 func TestPolicyTimesFlat(t *testing.T) {
 	times := []uint64{50, 10, 40, 20, 30}
 	for k := 1; k <= 5; k++ {
 		p := mustPolicy(t, fmt.Sprintf("witness a {w1}\nwitness b {w2}\nwitness c {w3}\nwitness d {w4}\nwitness e {w5}\ngroup g %d a b c d e\nquorum g\n", k))
-		given := map[int]uint64{}
+		given := Times{}
 		for i, at := range times {
 			given[i] = at
 		}
-		before, after, ok := p.Times(given)
-		if !ok || before != uint64(10*k) || after != uint64(60-10*k) {
-			t.Errorf("%d of 5: %d and %d, %v", k, before, after, ok)
+		if w, err := p.WithSpread(NoSpread).Window(given); err != nil || w.LoggedAfter != uint64(60-10*k) || w.ExistedBefore != 50 {
+			t.Errorf("%d of 5: %+v, %v", k, w, err)
+		}
+	}
+}
+
+// One liar and one slow witness of four: three must lie to move the times by more than the
+// spread.
+func TestWindowOfLiars(t *testing.T) {
+	p := mustPolicy(t, "witness a {w1}\nwitness b {w2}\nwitness c {w3}\nwitness d {w4}\ngroup g 3 a b c d\nquorum g\n").WithSpread(60)
+	const now, day = 1_800_000_000, 86400
+	for _, c := range []struct {
+		name          string
+		times         Times
+		after, before uint64
+		err           error
+	}{
+		{"all honest", Times{0: now, 1: now + 1, 2: now + 2, 3: now + 9}, now + 1, now + 9, nil},
+		{"one backdates, and one is late", Times{0: now - 2*day, 1: now, 2: now + 1}, 0, 0, ErrNoWindow},
+		{"the late one comes", Times{0: now - 2*day, 1: now, 2: now + 1, 3: now + 30}, now, now + 30, nil},
+		{"one is ahead", Times{0: now + 2*day, 1: now, 2: now + 1, 3: now + 30}, now, now + 30, nil},
+		{"two lie apart", Times{0: now + 2*day, 1: now - day, 2: now + 1, 3: now + 30}, 0, 0, ErrNoWindow},
+		{"beyond the spread", Times{0: now, 1: now + 1, 2: now + 61}, 0, 0, ErrNoWindow},
+		{"the end of time", Times{0: math.MaxUint64, 1: math.MaxUint64 - 1, 2: math.MaxUint64 - 60}, math.MaxUint64 - 60, math.MaxUint64, nil},
+		{"two", Times{0: now, 1: now + 1}, 0, 0, ErrNoQuorum},
+	} {
+		if w, err := p.Window(c.times); err != c.err || w.LoggedAfter != c.after || w.ExistedBefore != c.before {
+			t.Errorf("%s: %+v, %v; want %d, %d, %v", c.name, w, err, c.after, c.before, c.err)
+		}
+	}
+}
+
+func TestPolicyStrength(t *testing.T) {
+	keys := "witness a {w1}\nwitness b {w2}\nwitness c {w3}\nwitness d {w4}\nwitness e {w5}\n"
+	for rest, want := range map[string]Strength{
+		"group g 3 a b c d\nquorum g\n":                               {2, 2, 3},
+		"group g 2 a b c\nquorum g\n":                                 {1, 2, 2},
+		"group g all a b c\nquorum g\n":                               {3, 1, 3},
+		"group g any a b c\nquorum g\n":                               {0, 3, 1},
+		"group x any a b\ngroup g 2 x c d\nquorum g\n":                {0, 2, 2},
+		"group x all a b\ngroup y all c d\ngroup g 1 x y\nquorum g\n": {0, 2, 2},
+		"quorum a\n":    {1, 1, 1},
+		"quorum none\n": {},
+	} {
+		if got := mustPolicy(t, keys+rest).Strength(); got != want {
+			t.Errorf("%q: %+v, want %+v", rest, got, want)
 		}
 	}
 }

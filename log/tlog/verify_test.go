@@ -29,7 +29,7 @@ func TestPolicyVerify(t *testing.T) {
 			t.Errorf("witness %s with the line of %s", w.Witness.Name, w.Line.Name)
 		}
 	}
-	if !slices.Equal(names, []string{"A", "B", "C"}) || v.Witnesses[0].Time != 1003 || v.ExistedBefore != 1003 || v.LoggedAfter != 1003 {
+	if !slices.Equal(names, []string{"A", "B", "C"}) || v.Witnesses[0].Time != 1003 || v.ExistedBefore != 1004 || v.LoggedAfter != 1003 {
 		t.Errorf("witnesses %v, times %d and %d", names, v.ExistedBefore, v.LoggedAfter)
 	}
 	if len(v.Logs) != 1 || v.Logs[0].Name != "l1" || v.Checkpoint != cp {

@@ -125,7 +125,7 @@ func (c *Case) Check() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := c.checkConsent(agencyKey, warrant, accessEnv.Event.ID, access); err != nil {
+	if err := c.checkConsent(agencyKey, warrant, accessEnv.Event, access); err != nil {
 		return err
 	}
 	if err := c.checkPackages(); err != nil {
@@ -166,8 +166,8 @@ func agencyKeyOf(o *event.Openings) (*event.PublicKey, error) {
 	return nil, errors.New("no opening names the agency's key")
 }
 
-func (c *Case) checkConsent(k *event.PublicKey, warrant event.Digest, id event.ID, access *event.Access) error {
-	msg, err := event.AgencyMessage(warrant, id, access.Recipient)
+func (c *Case) checkConsent(k *event.PublicKey, warrant event.Digest, ev *event.Event, access *event.Access) error {
+	msg, err := event.AgencyMessage(ev.Log, warrant, ev.ID, access.Recipient)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func testCharter(t testing.TB, n int) *event.Charter {
 		return c
 	}
 	ch := &event.Charter{
-		Version: 1, Rules: 1, Profile: p, Thresholds: event.Thresholds{Amend: 2, Recover: 3},
+		Version: 1, Rules: 2, Profile: p, Thresholds: event.Thresholds{Amend: 2, Recover: 3},
 		LogKeys:       []string{verifierKey(t, testOrigin, "log", tlog.Ed25519), verifierKey(t, testOrigin, "log 2", tlog.Ed25519)},
 		Parties:       []event.Party{court, appeal, dog, party(event.RoleDuty, "court", "duty"), party(event.RoleProvider, "messenger", "messenger"), custodian("a"), custodian("b")},
 		Groups:        []event.Group{{ID: "main", Threshold: 1, Members: []string{"a", "b"}}},

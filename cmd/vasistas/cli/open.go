@@ -143,18 +143,19 @@ func runOpenKey(out, kem string) error {
 }
 
 type consentFlags struct {
-	key, warrant, recipient, id string
+	key, warrant, origin, recipient, id string
 }
 
 func (e *env) openConsent() *cobra.Command {
 	var f consentFlags
 	c := &cobra.Command{
-		Use:   "consent --key AGENCYKEY --recipient FILE [--warrant FILE]",
+		Use:   "consent --key AGENCYKEY --recipient FILE {--warrant FILE | --origin LOG}",
 		Short: "Sign for a recipient key",
 		Long: `consent signs for a recipient key with the agency's key that the warrant names, for
 one access under one warrant. It prints the signature and the id that the access must
 have. The provider makes the access with both ('sign --id ID --subject
-agencySignature=SIGNATURE'). Without --warrant the access is an emergency's.`,
+agencySignature=SIGNATURE'). With --origin in place of --warrant the access is an
+emergency's, in the log of that origin.`,
 		Example: `  vasistas open consent --key agency.pem --warrant w.tlog-proof --recipient case.key.pub`,
 		Args:    cobra.NoArgs,
 		RunE:    do(func(ctx context.Context, _ []string) error { return e.runConsent(ctx, &f) }),
@@ -162,10 +163,13 @@ agencySignature=SIGNATURE'). Without --warrant the access is an emergency's.`,
 	fl := c.Flags()
 	fl.StringVar(&f.key, "key", "", "the agency's private key file, or NAME://KEY of a KMS")
 	fl.StringVar(&f.warrant, "warrant", "", "the warrant: its event or proof file")
+	fl.StringVar(&f.origin, "origin", "", "origin of the log, in an emergency")
 	fl.StringVar(&f.recipient, "recipient", "", "public key file, made by 'open key'")
 	fl.StringVar(&f.id, "id", "", "id of the access (default: a new one)")
 	c.MarkFlagRequired("key")
 	c.MarkFlagRequired("recipient")
+	c.MarkFlagsOneRequired("warrant", "origin")
+	c.MarkFlagsMutuallyExclusive("warrant", "origin")
 	return c
 }
 
@@ -187,7 +191,7 @@ func (e *env) runConsent(ctx context.Context, f *consentFlags) error {
 		if env.Event.Type != event.TypeWarrant {
 			return fmt.Errorf("%s: it is a %s, and not a warrant", f.warrant, env.Event.Type)
 		}
-		warrant = env.Hash()
+		warrant, f.origin = env.Hash(), env.Event.Log
 	}
 	var id event.ID
 	rand.Read(id[:])
@@ -198,7 +202,7 @@ func (e *env) runConsent(ctx context.Context, f *consentFlags) error {
 		}
 		id = event.ID(raw)
 	}
-	msg, err := event.AgencyMessage(warrant, id, recipient)
+	msg, err := event.AgencyMessage(f.origin, warrant, id, recipient)
 	if err != nil {
 		return err
 	}

@@ -104,7 +104,7 @@ func (l *Log) NewCase(sealed time.Duration, accounts []string, packages ...*escr
 
 // consent returns the agency's signature of an access's recipient key.
 func (l *Log) consent(warrant event.Digest, access event.ID, recipient event.HPKEKey) event.Opening {
-	msg, err := event.AgencyMessage(warrant, access, recipient)
+	msg, err := event.AgencyMessage(l.Origin, warrant, access, recipient)
 	l.Fail(err)
 	sig, err := l.Consent.Sign(msg)
 	l.Fail(err)

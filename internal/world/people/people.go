@@ -198,7 +198,7 @@ const (
 // messenger (provider), c1 to c3 (custodians of the group main, of which 2 open) and a1, a2
 // (auditors). Its policies ask for 2 of the witnesses w1 to w3 and for both auditors.
 func (p *People) Charter(edit func(*event.Charter)) *event.Charter {
-	c := &event.Charter{Version: 1, Rules: 1, LogKeys: []string{p.Log().Verifier().String()}, Profile: Profile(),
+	c := &event.Charter{Version: 1, Rules: 2, LogKeys: []string{p.Log().Verifier().String()}, Profile: Profile(),
 		WitnessPolicy: p.Policy(2, "w1", "w2", "w3")}
 	p.Cast(c, event.RoleCharter, "f1", "f2", "f3")
 	p.Cast(c, event.RoleAuthority, "court")
@@ -306,13 +306,14 @@ func Policy(k int, witnesses ...Witness) string {
 // Profile returns a profile with short deadlines, for logs whose time the test sets.
 func Profile() event.Profile {
 	return event.Profile{
-		ID: "test", AccessLife: Day, Publication: Minute, Inclusion: Hour, Lag: 7 * Day, Skew: Minute, Stale: Hour,
+		ID: "test", AccessLife: Day, Publication: 10, Inclusion: Hour, Lag: 7 * Day, Skew: Minute, Stale: Hour,
+		Spread: 30, WitnessTimeout: 10, Round: 10 * Minute, Budget: event.Budget{Events: 1000, Interval: Day},
 		Unfulfilled: 30 * Day, DisclosureGrace: Day,
 		Anchor: event.Deadline{Within: Day, Grace: Hour}, Heartbeat: event.Deadline{Within: 60 * Day, Grace: Day},
 		MissingRelease: event.Deadline{Within: Day, Grace: Hour}, Return: event.Deadline{Within: 30 * Day, Grace: Day},
 		Seal:        event.SealLimit{Default: 30 * Day, Longest: 180 * Day},
 		Deferral:    event.DeferralLimit{Steps: []event.Step{{Signatures: 1, Longest: 90 * Day}}, Total: 150 * Day},
-		Instruments: []event.Instrument{{Code: "search"}},
+		Instruments: []event.Instrument{{Code: "search", Window: 120 * Day}},
 		Offences:    []string{"fraud"}, Grounds: []string{"investigation"}, Reasons: []string{"ended"},
 		Bars: []string{"anchor", "disclosure", "missing-release"},
 	}

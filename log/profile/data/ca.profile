@@ -15,6 +15,7 @@ deferral.total              | none | Cal. Penal Code 1546.2(b)(2) | no limit in 
 deferral.never              | none | Cal. Penal Code 1546.2(b)(3) | when the delay expires, notice is given
 
 instruments.calecpa-search-warrant | yes | Cal. Penal Code 1546.1(b)
+instruments.calecpa-search-warrant.window | 10d | Cal. Penal Code 1534(a) | executed and returned within 10 days
 
 emergency.open            | 5  | design | no figure in law
 emergency.accounts        | 1  | design | no figure in law
@@ -34,7 +35,12 @@ return.grace          | 3d  | design
 publication           | 60s | design | heads are published once a minute
 inclusion             | 10m | design | an auditor waits so long for an event that it was given directly
 lag                   | 7d  | design | a warrant signed before a long weekend can still be logged
-skew                  | 60s | design
+skew                  | 3m  | design | cosignature times may be a spread apart, and a head is two publications old
+spread                | 60s | design | witnesses whose clocks differ by more don't meet a policy together
+witnessTimeout        | 15s | design
+round                 | 5m  | design | auditors have so long for one head
+budget.events         | 1000 | design | of one custodian or auditor
+budget.interval       | 1d  | design
 stale                 | 1h  | design | older cosignatures don't count at a gate
 unfulfilled           | 7d  | design | an overdue that lasted so long is a breach
 disclosureGrace       | 1d  | design | the log discloses by itself; this covers an outage

@@ -25,9 +25,13 @@ deferral.never.signatures    | 1    | StPO 101(6)
 
 # Instruments.
 instruments.stpo-100a | yes | StPO 100a(1)
+instruments.stpo-100a.window | 89d | StPO 100e(1) | three months
 instruments.stpo-100b | yes | StPO 100b(1)
+instruments.stpo-100b.window | 28d | StPO 100e(2) | one month
 instruments.stpo-100c | yes | StPO 100c(1)
+instruments.stpo-100c.window | 28d | StPO 100e(2) | one month
 instruments.g10-3     | yes | G 10 3(1)
+instruments.g10-3.window | 89d | design, G 10 10(5) | three months; not read again
 instruments.stpo-100b.seal.default                | 28d  | design, StPO 100e(2) | the longest order, one month, rounded
 instruments.stpo-100b.seal.longest                | 181d | StPO 101(6) | six months
 instruments.stpo-100b.deferral.steps.0.after      | 0s   | StPO 101(5)
@@ -86,7 +90,12 @@ return.grace          | 30d | design
 publication           | 60s | design | heads are published once a minute
 inclusion             | 10m | design | an auditor waits so long for an event that it was given directly
 lag                   | 7d  | design | a warrant signed before a long weekend can still be logged
-skew                  | 60s | design
+skew                  | 3m  | design | cosignature times may be a spread apart, and a head is two publications old
+spread                | 60s | design | witnesses whose clocks differ by more don't meet a policy together
+witnessTimeout        | 15s | design
+round                 | 5m  | design | auditors have so long for one head
+budget.events         | 1000 | design | of one custodian or auditor
+budget.interval       | 1d  | design
 stale                 | 1h  | design | older cosignatures don't count at a gate
 unfulfilled           | 7d  | design | an overdue that lasted so long is a breach
 disclosureGrace       | 1d  | design | the log discloses by itself; this covers an outage

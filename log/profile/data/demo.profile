@@ -13,6 +13,7 @@ deferral.total              | none | design, Cal. Penal Code 1546.2(b)(2)
 deferral.never              | none | design, Cal. Penal Code 1546.2(b)(3)
 
 instruments.calecpa-search-warrant | yes | Cal. Penal Code 1546.1(b)
+instruments.calecpa-search-warrant.window | 10s | design, Cal. Penal Code 1534(a) | 10 days
 
 emergency.open            | 1000 | design | the data has 197 emergencies, and no decisions on them
 emergency.accounts        | 1  | design
@@ -34,11 +35,16 @@ publication           | 1s  | design
 inclusion             | 5s  | design
 lag                   | 1h  | design
 skew                  | 5s  | design
-stale                 | 60s | design
+spread                | 3s  | design
+witnessTimeout        | 1s  | design
+round                 | 5s  | design
+budget.events         | 1000 | design
+budget.interval       | 1m  | design
+stale                 | 20s | design
 unfulfilled           | 30s | design
 disclosureGrace       | 5s  | design
-anchor.within         | 5s  | design
-anchor.grace          | 5s  | design
+anchor.within         | 15s | design
+anchor.grace          | 10s | design
 heartbeat.within      | 5s  | design
 heartbeat.grace       | 5s  | design
 missingRelease.within | 5s  | design

@@ -14,7 +14,9 @@ deferral.total              | none | Regulation (EU) 2023/1543 art. 13(2)
 deferral.never              | none | design, Regulation (EU) 2023/1543 art. 13(2) | it lets the authority omit notice while the conditions are met, which is no decision for ever
 
 instruments.epo-content | yes | Regulation (EU) 2023/1543 art. 4(2)
+instruments.epo-content.window | 30d | design, Regulation (EU) 2023/1543 art. 10 | data are sent within 10 days of receipt; this leaves room for a service that must ask
 instruments.epo-traffic | yes | Regulation (EU) 2023/1543 art. 4(2)
+instruments.epo-traffic.window | 30d | design, Regulation (EU) 2023/1543 art. 10
 
 emergency | none | Regulation (EU) 2023/1543 art. 4(5) | validation afterwards is for subscriber and identifying data only
 
@@ -30,7 +32,12 @@ return.grace          | 30d | design
 publication           | 60s | design | heads are published once a minute
 inclusion             | 10m | design | an auditor waits so long for an event that it was given directly
 lag                   | 7d  | design | a warrant signed before a long weekend can still be logged
-skew                  | 60s | design
+skew                  | 3m  | design | cosignature times may be a spread apart, and a head is two publications old
+spread                | 60s | design | witnesses whose clocks differ by more don't meet a policy together
+witnessTimeout        | 15s | design
+round                 | 5m  | design | auditors have so long for one head
+budget.events         | 1000 | design | of one custodian or auditor
+budget.interval       | 1d  | design
 stale                 | 1h  | design | older cosignatures don't count at a gate
 unfulfilled           | 7d  | design | an overdue that lasted so long is a breach
 disclosureGrace       | 1d  | design | the log discloses by itself; this covers an outage

@@ -15,8 +15,11 @@ deferral.total              | none | 18 USC 2705(a)(4), 3103a(c) | no limit in a
 deferral.never              | none | 18 USC 2705(a)(5) | when a delay expires, notice is due
 
 instruments.usc-3103a-warrant | yes | 18 USC 3103a(b)
+instruments.usc-3103a-warrant.window | 14d | Fed. R. Crim. P. 41(e)(2)(A) | a warrant is executed within 14 days
 instruments.usc-2703-warrant  | yes | 18 USC 2703(a)
+instruments.usc-2703-warrant.window | 14d | Fed. R. Crim. P. 41(e)(2)(A)
 instruments.usc-2703-order    | yes | 18 USC 2703(d)
+instruments.usc-2703-order.window | 90d | design, 18 USC 2703(d) | no figure in law; as long as one delay
 instruments.usc-2703-order.seal.default | 90d | design, 18 USC 2705(a)(1)
 instruments.usc-2703-order.seal.longest | 90d | 18 USC 2705(a)(1)
 
@@ -34,7 +37,12 @@ return.grace          | 7d  | design
 publication           | 60s | design | heads are published once a minute
 inclusion             | 10m | design | an auditor waits so long for an event that it was given directly
 lag                   | 7d  | design | a warrant signed before a long weekend can still be logged
-skew                  | 60s | design
+skew                  | 3m  | design | cosignature times may be a spread apart, and a head is two publications old
+spread                | 60s | design | witnesses whose clocks differ by more don't meet a policy together
+witnessTimeout        | 15s | design
+round                 | 5m  | design | auditors have so long for one head
+budget.events         | 1000 | design | of one custodian or auditor
+budget.interval       | 1d  | design
 stale                 | 1h  | design | older cosignatures don't count at a gate
 unfulfilled           | 7d  | design | an overdue that lasted so long is a breach
 disclosureGrace       | 1d  | design | the log discloses by itself; this covers an outage
