@@ -111,7 +111,7 @@ func newAlone(b *testing.B, w *world) *alone {
 	check(b, err)
 	b.Cleanup(func() { check(b, v.Close()) })
 	a := &alone{b: b, ledger: ledger.New(origin, noTree{}), vault: v}
-	violations, err := a.ledger.Apply(ledger.Read(0, w.founding.Bytes()))
+	violations, _, err := a.ledger.Apply(ledger.Read(0, w.founding.Bytes()))
 	check(b, err)
 	if len(violations) > 0 {
 		b.Fatal(violations[0])

@@ -37,6 +37,8 @@ type Observer struct {
 	// After is called with each entry once it is applied, and with the violations that
 	// it revealed.
 	After func(e *ledger.Entry, violations []*ledger.Violation) error
+	// Changes is called with what an entry changed. The slice is valid during the call.
+	Changes func([]ledger.Change)
 	// Applied is called once all entries of a bundle are applied.
 	Applied func() error
 }
@@ -165,7 +167,7 @@ func (s *state) apply(b *batch, o Observer) error {
 				return err
 			}
 		}
-		violations, err := l.Apply(*e)
+		violations, changes, err := l.Apply(*e)
 		if err != nil {
 			return err
 		}
@@ -177,6 +179,9 @@ func (s *state) apply(b *batch, o Observer) error {
 			if err := o.After(e, violations); err != nil {
 				return err
 			}
+		}
+		if o.Changes != nil && len(changes) > 0 {
+			o.Changes(changes)
 		}
 	}
 	if o.Applied != nil {

@@ -110,7 +110,7 @@ func BenchmarkApply(b *testing.B) {
 		}
 		b.StartTimer()
 		for i := range s.entries {
-			v, err := l.Apply(s.entries[i])
+			v, _, err := l.Apply(s.entries[i])
 			if err != nil || len(v) > 0 {
 				b.Fatal(v, err)
 			}
@@ -156,7 +156,7 @@ func BenchmarkReplay(b *testing.B) {
 			for b.Loop() {
 				l := New(testLog, w.tree)
 				for i := range entries {
-					if v, err := l.Apply(read(i)); err != nil || len(v) > 0 {
+					if v, _, err := l.Apply(read(i)); err != nil || len(v) > 0 {
 						b.Fatal(v, err)
 					}
 				}
@@ -178,7 +178,7 @@ func obligations(b testing.TB, n int) *Ledger {
 		s.add(s.WarrantBody(), "court", 3)
 	}
 	for i := range s.entries {
-		if v, err := s.l.Apply(s.entries[i]); err != nil || len(v) > 0 {
+		if v, _, err := s.l.Apply(s.entries[i]); err != nil || len(v) > 0 {
 			b.Fatal(v, err)
 		}
 	}
@@ -229,7 +229,7 @@ func TestMemoryOfAnObligation(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for i := range s.entries {
-		if _, err := s.l.Apply(s.entries[i]); err != nil {
+		if _, _, err := s.l.Apply(s.entries[i]); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -271,8 +271,11 @@ func (x *act) install(c *Charter) {
 		}
 		k := l.keyNum[p.Keys[0].KeyID()]
 		if ch := l.chains[k]; ch == nil {
-			l.chains[k] = &chain{key: k, name: p.Name, charter: c.number, beat: c.Time, beatIndex: c.Index}
+			ch = &chain{key: k, name: p.Name, charter: c.number, beat: c.Time, beatIndex: c.Index, touched: l.Size() + 1}
+			l.chains[k] = ch
+			l.diff.touched = append(l.diff.touched, touched{c: ch, from: len(l.diff.before)})
 		} else {
+			l.touchChain(ch)
 			ch.restart(p.Name, c)
 		}
 	}
@@ -307,12 +310,13 @@ func (l *Ledger) number(c *Charter) {
 // void revokes what a key's events from an index on allow. What they owe stays.
 func (x *act) void(key uint32, from uint64) {
 	for _, it := range x.l.sortedItems() {
+		x.l.touch(it)
 		if it.index >= from && it.voidAt == 0 && slices.Contains(it.keys, key) {
 			it.voidAt = x.e.Index
 		}
 		it.seal.void(key, from, x.base)
-		if a := it.access; a != nil && a.decision == fulfilled && !a.denied && a.decidedAt >= from && slices.Contains(a.decidedBy, key) {
-			a.decision, a.decideBy = owed, x.base // from now on
+		if a := it.access; a != nil && a.decision.state == fulfilled && !a.denied && a.decidedAt >= from && slices.Contains(a.decidedBy, key) {
+			a.decision, a.decideBy = debt{}, x.base // from now on
 			x.l.undecided++
 		}
 		x.l.watch(it)

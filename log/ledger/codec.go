@@ -52,10 +52,13 @@ func bounded[T uint8 | uint32 | int64 | dutyState](c *codec, v *T, most uint64, 
 	*v = T(x)
 }
 
-func (c *codec) u32(v *uint32)      { bounded(c, v, math.MaxUint32, "an integer") }
-func (c *codec) u8(v *uint8)        { bounded(c, v, math.MaxUint8, "an integer") }
-func (c *codec) time(v *int64)      { bounded(c, v, 1<<62, "a time") }
-func (c *codec) state(v *dutyState) { bounded(c, v, uint64(lapsed), "a state") }
+func (c *codec) u32(v *uint32) { bounded(c, v, math.MaxUint32, "an integer") }
+func (c *codec) u8(v *uint8)   { bounded(c, v, math.MaxUint8, "an integer") }
+func (c *codec) time(v *int64) { bounded(c, v, 1<<62, "a time") }
+func (c *codec) debt(v *debt) {
+	bounded(c, &v.state, uint64(lapsed), "a state")
+	c.time(&v.late)
+}
 
 func (c *codec) bool(v *bool) {
 	x := uint8(0)
@@ -117,8 +120,8 @@ func (c *codec) all(values ...any) {
 			c.time(v)
 		case *bool:
 			c.bool(v)
-		case *dutyState:
-			c.state(v)
+		case *debt:
+			c.debt(v)
 		case *string:
 			c.string(v)
 		case *[32]byte:

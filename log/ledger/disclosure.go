@@ -189,13 +189,14 @@ func (it *item) opensAny(got disclosed) bool {
 }
 
 func (x *act) disclose(it *item, got disclosed) {
+	x.l.touch(it)
 	s := &it.seal
 	s.count(it.kind, got)
 	for _, d := range got.digests {
 		s.digests.open(d)
 	}
 	if len(got.digests) > 0 && s.digests.closed == 0 {
-		s.state = fulfilled
+		s.debt.state = fulfilled
 		x.whole(it)
 	}
 	if it.access != nil {
@@ -205,7 +206,7 @@ func (x *act) disclose(it *item, got disclosed) {
 				r.notices.open(n)
 			}
 			if r.notices.closed == 0 {
-				r.state = fulfilled
+				r.debt.state = fulfilled
 			}
 		}
 	}
@@ -347,7 +348,7 @@ func (x *act) deferral(d *event.Deferral) (effect, *Violation, error) {
 	}
 	p := &x.c.Profile
 	switch {
-	case it == nil || it.seal.state != owed || it.seal.never:
+	case it == nil || it.seal.debt.state != owed || it.seal.never:
 		return nil, x.refer(d.Event, deferralOver, d.Event.Index), nil
 	case !slices.Contains(p.Grounds, d.Ground):
 		return nil, x.fail(formCode, Term("ground"), d.Ground), nil
@@ -355,7 +356,7 @@ func (x *act) deferral(d *event.Deferral) (effect, *Violation, error) {
 		return nil, x.fail(deferralTaken, d.Ordinal), nil
 	case d.Ordinal != it.seal.ordinal+1:
 		return nil, x.fail(deferralOrdinal, d.Ordinal, it.seal.ordinal+1), nil
-	case x.l.after > it.seal.until:
+	case x.l.after > x.deferrable(it):
 		return nil, x.refer(d.Event, deferralExpired, it.index), nil
 	}
 	if v := x.moves(it, d); v != nil {
@@ -374,6 +375,7 @@ func (x *act) deferral(d *event.Deferral) (effect, *Violation, error) {
 		own.instrument, own.seal.end = it.instrument, it.seal.end
 	}
 	return func() {
+		x.l.touch(it)
 		s := &it.seal
 		s.deferrals = append(s.deferrals, deferred{x.e.Index, s.until, x.keyNumbers()})
 		s.ordinal, s.never = d.Ordinal, d.Never
@@ -385,6 +387,17 @@ func (x *act) deferral(d *event.Deferral) (effect, *Violation, error) {
 			x.l.add(own)
 		}
 	}, nil, nil
+}
+
+// deferrable returns the time up to which a deferral of it may come: until, or until and
+// the grace if the deferral was claimed before. So a deferral that was signed in time
+// counts after weeks without an anchor, unless the event was disclosed meanwhile.
+func (x *act) deferrable(it *item) int64 {
+	until := max(it.seal.until, it.base)
+	if x.time <= until {
+		return until + int64(x.l.charters[it.charter].Profile.DisclosureGrace)
+	}
+	return it.seal.until
 }
 
 // moves checks who signed a deferral and how far it moves the date. The age counts

@@ -9,7 +9,8 @@
 //
 // [Ledger.Apply] is pure: no clock, no I/O but the caller's [Tree], no
 // randomness, no dependence on map order. The charter in force at an entry's index
-// names the version of the rules for it. A shipped version never changes. The rules
+// names the version of the rules for it. A shipped version never changes, from version 2
+// on. The rules
 // are one table, [Rules], which docs/rules.md and the texts of verdicts
 // ([Cause.Text]) are rendered from.
 //
@@ -30,10 +31,11 @@
 // # Time
 //
 // The logged-after time of an entry is the latest that the anchors below it prove.
-// An act is late only if that time proves it. Due times count from claimed times
-// but from no earlier than what an anchor below the entry proves, so backdating
-// makes no other party late. The profile in force at the debtor's own index applies
-// to an obligation.
+// An act is late only if that time proves it. What an entry owes counts from its
+// claimed time, but from no earlier than what an anchor below the entry proves, so
+// backdating makes no other party late, and from no later than the anchor that covers
+// the entry proves. The profile in force at the debtor's own index applies to an
+// obligation.
 //
 // # Memory
 //
@@ -109,6 +111,7 @@ type Ledger struct {
 	lastIDs   int                // len(ids) after the last sweep
 	breaches  []*Breach          // in the order in which they showed
 	undecided int                // emergency accesses; derived from open
+	totals    Totals             // of obligations that ended
 
 	anchored   uint64  // size of the largest anchored head
 	after      int64   // logged-after: the greatest of all anchors
@@ -121,6 +124,7 @@ type Ledger struct {
 
 	roots      [4]knownRoot // a cache of Tree.Root; not state
 	violations []*Violation // of the entry that is being applied
+	diff       diff         // of the entry that is being applied
 }
 
 type knownRoot struct {
@@ -145,8 +149,7 @@ type idUse struct {
 type claim struct {
 	index  uint64
 	time   int64
-	base   int64  // the later of time and the proven time
-	by     uint32 // key number + 1 of the custodian or auditor who must answer; 0: the log
+	base   int64 // the later of time and the proven time
 	anchor bool
 }
 
@@ -192,18 +195,19 @@ type act struct {
 // effect changes the state. It can't fail: the check has done all that can.
 type effect func()
 
-// Apply applies the next entry and returns verdicts about it and, where it proves
-// something, about earlier entries. An entry in breach is no error. On an error
-// (ErrOrder, ErrRules, ErrTree) the state is unchanged.
-func (l *Ledger) Apply(e Entry) ([]*Violation, error) {
+// Apply applies the next entry. It returns verdicts about the entry and, where it proves
+// something, about earlier entries; and what the entry changed, valid up to the next call.
+// An entry in breach is no error. On an error (ErrOrder, ErrRules, ErrTree) the state is
+// unchanged.
+func (l *Ledger) Apply(e Entry) ([]*Violation, []Change, error) {
 	if e.Index != l.Size() {
-		return nil, fmt.Errorf("%w: entry %d, and %d is next", ErrOrder, e.Index, l.Size())
+		return nil, nil, fmt.Errorf("%w: entry %d, and %d is next", ErrOrder, e.Index, l.Size())
 	}
 	x, do, v, err := l.check(&e)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return l.commit(x, do, v), nil
+	return l.commit(x, do, v), l.diff.changes, nil
 }
 
 // Add is Admit and Apply with one check: it applies e as the next entry, whatever
@@ -220,7 +224,7 @@ func (l *Ledger) Add(e Entry) (refused *Violation, violations []*Violation, err 
 
 // commit puts a checked entry into effect.
 func (l *Ledger) commit(x *act, do effect, v *Violation) []*Violation {
-	l.violations = nil
+	l.violations, l.diff.changes = nil, l.diff.changes[:0]
 	if v != nil {
 		l.note(v)
 	}
@@ -229,6 +233,7 @@ func (l *Ledger) commit(x *act, do effect, v *Violation) []*Violation {
 		l.unanchored = append(l.unanchored, x.claim())
 		do()
 	}
+	l.compare()
 	// Append fails only if the callback does.
 	_ = l.edge.Append(x.e.Leaf, func(tlog.Tile, []byte) error { return nil })
 	return l.violations
@@ -236,20 +241,7 @@ func (l *Ledger) commit(x *act, do effect, v *Violation) []*Violation {
 
 // claim returns an effective entry's claim, which a later anchor may disprove.
 func (x *act) claim() claim {
-	c := claim{index: x.e.Index, time: x.time, base: x.base, anchor: x.ev.Type == event.TypeAnchor}
-	if x.by != Log {
-		c.by = x.signers[0].key + 1
-	}
-	return c
-}
-
-// answerer returns the Violation.By of a claim.
-func (l *Ledger) answerer(c claim) string {
-	if c.by == 0 {
-		return Log
-	}
-	p := l.CharterAt(c.index).holders[l.keys[c.by-1].KeyID()].party
-	return string(p.Role) + " " + p.Name
+	return claim{index: x.e.Index, time: x.time, base: x.base, anchor: x.ev.Type == event.TypeAnchor}
 }
 
 // Check returns the verdict that e would get as the next entry, whatever its

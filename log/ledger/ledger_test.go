@@ -78,20 +78,20 @@ func TestUnknownRules(t *testing.T) {
 	w := emptyWorld(t)
 	ch := testCharter()
 	ch.Rules = 3
-	if _, err := w.l.Apply(Read(0, w.Sign(w.Event(ch), "f1", "f2").Bytes())); !errors.Is(err, ErrRules) {
+	if _, _, err := w.l.Apply(Read(0, w.Sign(w.Event(ch), "f1", "f2").Bytes())); !errors.Is(err, ErrRules) {
 		t.Errorf("entry 0: %v", err)
 	}
 	w = newWorld(t, nil)
 	two := func(c *event.Charter) { c.Rules = 3 }
 	before := w.l.Snapshot()
-	if _, err := w.l.Apply(Read(1, w.Sign(w.Event(w.NextCharter(two)), "f1", "f2").Bytes())); !errors.Is(err, ErrRules) {
+	if _, _, err := w.l.Apply(Read(1, w.Sign(w.Event(w.NextCharter(two)), "f1", "f2").Bytes())); !errors.Is(err, ErrRules) {
 		t.Errorf("amendment: %v", err)
 	}
 	if !bytes.Equal(before, w.l.Snapshot()) {
 		t.Error("an error changed the state")
 	}
 	// Too few signers can't stop a log by naming unknown rules.
-	v, err := w.l.Apply(Read(1, w.Sign(w.Event(w.NextCharter(two)), "f1").Bytes()))
+	v, _, err := w.l.Apply(Read(1, w.Sign(w.Event(w.NextCharter(two)), "f1").Bytes()))
 	if err != nil || len(v) != 1 || v[0].Code != "few" {
 		t.Errorf("%v, %v", v, err)
 	}
@@ -99,7 +99,7 @@ func TestUnknownRules(t *testing.T) {
 
 func TestOrder(t *testing.T) {
 	w := newWorld(t, nil)
-	if _, err := w.l.Apply(Read(2, w.Charter.Envelope.Bytes())); !errors.Is(err, ErrOrder) {
+	if _, _, err := w.l.Apply(Read(2, w.Charter.Envelope.Bytes())); !errors.Is(err, ErrOrder) {
 		t.Error(err)
 	}
 }
@@ -145,7 +145,7 @@ func TestTreeFails(t *testing.T) {
 	failed := 0
 	for i, b := range w.tree.entries {
 		before := l.Snapshot()
-		_, err := l.Apply(Read(uint64(i), b))
+		_, _, err := l.Apply(Read(uint64(i), b))
 		if err == nil {
 			continue
 		}
@@ -156,7 +156,7 @@ func TestTreeFails(t *testing.T) {
 		if !bytes.Equal(before, l.Snapshot()) {
 			t.Fatalf("entry %d: the failed Apply changed the state", i)
 		}
-		if _, err := l.Apply(Read(uint64(i), b)); err != nil {
+		if _, _, err := l.Apply(Read(uint64(i), b)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,12 +5,12 @@ package ledger
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // dutyKind is the kind of an obligation.
@@ -37,11 +37,21 @@ type duty struct {
 	debtor string
 	due    int64
 	grace  int64
-	unful  int64 // how long it may be late before it lapses
+	unful  int64 // how long it may be proven late before it lapses
+	debt   *debt // its state; nil for an anchor
 }
 
-func (d *duty) late() int64   { return d.due + d.grace }
-func (d *duty) lapses() int64 { return d.late() + d.unful }
+func (d *duty) late() int64 { return d.due + d.grace }
+
+// wakes returns the time after which an anchor must check the duty again. A duty lapses
+// only unful seconds after the anchor that first proved it late: after weeks of downtime
+// the first anchor makes nothing lapse.
+func (d *duty) wakes() int64 {
+	if d.debt.late == 0 {
+		return d.late()
+	}
+	return d.debt.late + d.unful - 1
+}
 
 var (
 	disclosureLate    = &Way{"disclosure", "late", KindOverdue, "{count} of the public digests of entry {entry} are not opened", "log a disclosure that opens them, or a deferral in time"}
@@ -79,11 +89,13 @@ func (d *duty) cause() Cause {
 func (l *Ledger) duties(it *item, do func(duty)) {
 	p := &l.charters[it.charter].Profile
 	d := duty{index: it.index, debtor: it.provider, unful: int64(p.Unfulfilled)}
-	if s := &it.seal; s.state == owed && !s.never {
+	if s := &it.seal; s.debt.state == owed && !s.never {
+		d.debt = &s.debt
 		d.kind, d.left, d.due, d.grace = dutySeal, uint64(s.digests.closed), max(s.until, it.base), int64(p.DisclosureGrace)
 		do(d)
 	}
-	if w := it.warrant; w != nil && !w.denied && w.returned == owed {
+	if w := it.warrant; w != nil && !w.denied && w.returned.state == owed {
+		d.debt = &w.returned
 		d.kind, d.due, d.grace = dutyReturn, max(w.notAfter, it.base)+int64(p.Return.Within), int64(p.Return.Grace)
 		do(d)
 	}
@@ -91,17 +103,18 @@ func (l *Ledger) duties(it *item, do func(duty)) {
 	if a == nil {
 		return
 	}
-	if a.emergency && a.decision == owed {
+	if a.emergency && a.decision.state == owed {
 		e := d
-		e.kind, e.debtor = dutyDecision, it.authority
+		e.kind, e.debtor, e.debt = dutyDecision, it.authority, &a.decision
 		e.due, e.grace = max(it.base, a.decideBy)+int64(p.Emergency.Decision.Within), int64(p.Emergency.Decision.Grace)
 		do(e)
 	}
 	for i := range a.releases {
 		r := &a.releases[i]
-		if r.state != owed || it.seal.never {
+		if r.debt.state != owed || it.seal.never {
 			continue
 		}
+		d.debt = &r.debt
 		rp := &l.charters[r.charter].Profile
 		d.kind, d.index, d.n, d.left = dutyNotices, r.index, i, uint64(r.notices.closed)
 		d.due, d.grace, d.unful = max(it.seal.until, r.base), int64(rp.DisclosureGrace), int64(rp.Unfulfilled)
@@ -114,26 +127,30 @@ func (l *Ledger) chainDuties(c *chain, do func(duty)) {
 	if c.ended {
 		return
 	}
-	if p := &l.charters[c.charter].Profile; !c.silent {
-		do(duty{kind: dutyHeartbeat, index: c.beatIndex, name: c.name, debtor: c.name,
+	if p := &l.charters[c.charter].Profile; c.pulse.state == owed {
+		do(duty{kind: dutyHeartbeat, debt: &c.pulse, index: c.beatIndex, name: c.name, debtor: c.name,
 			due: c.beat + int64(p.Heartbeat.Within), grace: int64(p.Heartbeat.Grace), unful: int64(p.Unfulfilled)})
 	}
 	if len(c.stated) > 0 {
 		s := &c.stated[0]
 		p := &l.charters[s.charter].Profile
-		do(duty{kind: dutyMissing, index: s.index, name: c.name, left: s.seq, has: c.count,
+		do(duty{kind: dutyMissing, debt: &s.debt, index: s.index, name: c.name, left: s.seq, has: c.count,
 			due: s.base + int64(p.MissingRelease.Within), grace: int64(p.MissingRelease.Grace), unful: int64(p.Unfulfilled)})
 	}
 }
 
 // anchorDuty calls do if an anchor is owed: for an entry other than an anchor, under
-// a policy by which an anchor proves a time. The duty never lapses: an entry that an
-// anchor doesn't cover was logged after that anchor's time.
-func (l *Ledger) anchorDuty(do func(duty)) {
-	first := -1
+// a policy by which an anchor proves a time. An entry whose claim is ahead of now counts
+// from the last anchor below it, since only an anchor can bound that claim. The duty never
+// lapses: an entry that an anchor doesn't cover was logged after that anchor's time.
+func (l *Ledger) anchorDuty(now int64, do func(duty)) {
+	first, base := -1, int64(0)
 	for i, c := range l.unanchored {
-		if !c.anchor && (first < 0 || c.base < l.unanchored[first].base) {
-			first = i
+		if c.base > now && c.base > now+int64(l.CharterAt(max(c.index, 1)).Profile.Skew) {
+			c.base = l.after
+		}
+		if !c.anchor && (first < 0 || c.base < base) {
+			first, base = i, c.base
 		}
 	}
 	if first < 0 {
@@ -145,7 +162,7 @@ func (l *Ledger) anchorDuty(do func(duty)) {
 		return
 	}
 	do(duty{kind: dutyAnchor, index: c.index,
-		due: c.base + int64(in.Profile.Anchor.Within), grace: int64(in.Profile.Anchor.Grace), unful: maxTime})
+		due: base + int64(in.Profile.Anchor.Within), grace: int64(in.Profile.Anchor.Grace), unful: maxTime})
 }
 
 // debtorName returns the debtor in the form of Violation.By.
@@ -176,6 +193,22 @@ type Obligation struct {
 	Custodian string // this custodian from releasing; "": none
 }
 
+// MarshalJSON writes the one JSON form of an obligation.
+func (o Obligation) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Rule      string `json:"rule"`
+		Way       string `json:"way"`
+		Index     uint64 `json:"index"`
+		By        string `json:"by"`
+		Due       string `json:"due"`
+		Late      string `json:"late"`
+		Text      string `json:"text"`
+		Cure      string `json:"cure,omitempty"`
+		Auditors  bool   `json:"auditors"`
+		Custodian string `json:"custodian,omitempty"`
+	}{o.Rule, o.Code, o.Index, o.Debtor, o.Due.UTC().Format(time.RFC3339), o.Late.UTC().Format(time.RFC3339), o.Text(), o.Cure, o.Auditors, o.Custodian})
+}
+
 func obligation(d duty) Obligation {
 	return Obligation{Cause: d.cause(), Index: d.index, Debtor: d.debtorName(),
 		Due: unix(d.due), Late: unix(d.late()), Custodian: d.name}
@@ -204,7 +237,7 @@ func (l *Ledger) each(now int64, do func(duty)) {
 	for _, c := range l.chains {
 		l.chainDuties(c, do)
 	}
-	l.anchorDuty(do)
+	l.anchorDuty(now, do)
 }
 
 // Overdue returns the obligations that are overdue at time t, by the state at this
@@ -252,7 +285,7 @@ func (l *Ledger) fewCurrent(c *Charter, now int64) bool {
 func (l *Ledger) current(c *Charter, name string, now int64) bool {
 	p := c.Party(event.RoleCustodian, name)
 	ch := l.chains[l.keyNum[p.Keys[0].KeyID()]]
-	if ch == nil || ch.ended || ch.silent {
+	if ch == nil || ch.ended || ch.pulse.state != owed {
 		return false
 	}
 	h := l.charters[ch.charter].Profile.Heartbeat
@@ -260,24 +293,13 @@ func (l *Ledger) current(c *Charter, name string, now int64) bool {
 }
 
 // pass applies a new proven time, which the entry at index proves: it prunes items,
-// and records a breach for each duty that was late for too long.
+// marks duties as late, and records a breach for each that was late for too long.
 func (l *Ledger) pass(index uint64) {
 	for _, it := range l.woken() {
+		l.touch(it)
 		l.duties(it, func(d duty) {
-			if l.after <= d.lapses() {
-				return
-			}
-			l.lapse(&d, index)
-			switch d.kind {
-			case dutySeal:
-				it.seal.state = lapsed
-			case dutyReturn:
-				it.warrant.returned = lapsed
-			case dutyDecision:
-				it.access.decision = lapsed
+			if l.lapses(&d, index) && d.kind == dutyDecision {
 				l.undecided--
-			case dutyNotices:
-				it.access.releases[d.n].state = lapsed
 			}
 		})
 		l.prune(it)
@@ -286,20 +308,30 @@ func (l *Ledger) pass(index uint64) {
 		}
 	}
 	for _, c := range l.sortedChains() {
+		l.touchChain(c)
 		l.chainDuties(c, func(d duty) {
-			if l.after <= d.lapses() {
-				return
-			}
-			l.lapse(&d, index)
-			if d.kind == dutyHeartbeat {
-				c.silent = true
-			} else {
+			if l.lapses(&d, index) && d.kind == dutyMissing {
 				c.breakOff()
 			}
 		})
 	}
 	l.forget()
 	l.rescan()
+}
+
+// lapses marks a duty that the proven time is past, and reports whether it has lapsed.
+func (l *Ledger) lapses(d *duty, index uint64) bool {
+	switch {
+	case l.after <= d.late():
+		return false
+	case d.debt.late == 0:
+		d.debt.late = l.after
+		return false
+	case l.after < d.debt.late+d.unful:
+		return false
+	}
+	l.lapse(d, index)
+	return true
 }
 
 // breakOff ends what a chain owes, once its missing releases are a breach.
@@ -310,75 +342,9 @@ func (c *chain) breakOff() {
 
 // lapse records the breach of a duty.
 func (l *Ledger) lapse(d *duty, seen uint64) {
+	d.debt.state = lapsed
 	c := d.cause()
 	l.note(unfulfilled.by(d.debtorName(), d.index, seen, c.Rule, unix(d.due), c))
 }
 
 func unix(t int64) time.Time { return time.Unix(t, 0).UTC() }
-
-var (
-	anchorBad     = &Way{"anchor", "checkpoint", KindBreach, "it proves no time: {why}", "log another anchor"}
-	anchorForeign = &Way{"anchor", "foreign", KindBreach, "it has a line of a key that is not in the policy in force at size {size}", "log another anchor, without that line"}
-	anchorOld     = &Way{"anchor", "old", KindNoEffect, "an anchor of size {size} is in the log already", ""}
-)
-
-// anchor checks an earlier checkpoint of this log.
-func (x *act) anchor(a *event.Anchor) (effect, *Violation, error) {
-	cp, err := tlog.ParseCheckpoint([]byte(a.Checkpoint))
-	switch {
-	case err != nil:
-		return nil, x.fail(anchorBad, err), nil
-	case cp.Size == 0:
-		return nil, x.fail(anchorBad, Term("it is of the empty tree")), nil
-	case cp.Size > x.e.Index:
-		return nil, x.fail(referenceFuture, cp.Size), nil
-	case cp.Size <= x.l.anchored:
-		return nil, x.fail(anchorOld, x.l.anchored), nil
-	}
-	c := x.l.CharterAt(cp.Size)
-	ok, err := c.Witnesses.Verify(cp, x.l.origin)
-	if err != nil {
-		return nil, x.fail(anchorBad, err), nil
-	}
-	if len(ok.Logs)+len(ok.Witnesses) != len(cp.Signatures) {
-		return nil, x.fail(anchorForeign, cp.Size), nil
-	}
-	root, err := x.l.root(cp.Size)
-	if err != nil {
-		return nil, nil, err
-	}
-	if root != cp.Root {
-		return nil, x.fail(referenceHead, cp.Size), nil
-	}
-	return func() {
-		if c.Witnesses.NeedsWitnesses() {
-			x.prove(cp.Size, clamp(ok.ExistedBefore), clamp(ok.LoggedAfter))
-		} else {
-			x.prove(cp.Size, maxTime, 0)
-		}
-	}, nil, nil
-}
-
-func clamp(t uint64) int64 { return int64(min(t, maxTime)) }
-
-// prove records the two times of an anchor: entries below size existed before the
-// first; entries after the anchor were logged after the second.
-func (x *act) prove(size uint64, existed, after int64) {
-	l := x.l
-	// An earlier anchor may prove a later time.
-	existed = max(existed, l.after)
-	n := 0
-	for n < len(l.unanchored) && l.unanchored[n].index < size {
-		c := l.unanchored[n]
-		skew := int64(l.CharterAt(max(c.index, 1)).Profile.Skew)
-		if c.time > existed+skew {
-			l.note(timeAhead.by(l.answerer(c), c.index, x.e.Index, c.time-existed))
-		}
-		n++
-	}
-	l.unanchored = l.unanchored[n:]
-	l.anchored = size
-	l.after = max(l.after, after)
-	l.floor = max(l.floor, l.after-int64(x.c.Profile.Lag))
-	l.pass(x.e.Index)
-}

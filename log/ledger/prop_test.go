@@ -141,7 +141,7 @@ func (h *history) grow() {
 func replay(rt *rapid.T, l *Ledger, entries [][]byte) []*Violation {
 	var violations []*Violation
 	for i := l.Size(); i < uint64(len(entries)); i++ {
-		v, err := l.Apply(Read(i, entries[i]))
+		v, _, err := l.Apply(Read(i, entries[i]))
 		if err != nil {
 			rt.Fatal(err)
 		}

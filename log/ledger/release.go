@@ -80,9 +80,10 @@ func (x *act) release(r *event.Release) (effect, *Violation, error) {
 	}
 	if r.Seq > c.count+1 {
 		return func() {
+			x.l.touchChain(c)
 			c.pending = append(c.pending, p)
 			slices.SortFunc(c.pending, func(a, b pending) int { return cmp.Compare(a.seq, b.seq) })
-			c.state(stated{r.Seq, p.hash, x.base, x.e.Index, x.c.number})
+			c.state(stated{seq: r.Seq, hash: p.hash, base: x.base, index: x.e.Index, charter: x.c.number})
 		}, x.fail(releaseEarly, r.Seq, c.count), nil
 	}
 	return func() {
@@ -175,6 +176,7 @@ func (l *Ledger) dead(it *item) (why Term, by uint64) {
 // advance adds the next release to its chain. The release answers its access unless
 // it is dead, or the access was closed or answered while the release waited.
 func (l *Ledger) advance(c *chain, p pending) {
+	l.touchChain(c)
 	c.count++
 	c.recent = append(c.recent, p.hash)
 	if len(c.recent) > MaxAhead {
@@ -187,6 +189,7 @@ func (l *Ledger) advance(c *chain, p pending) {
 	if p.dead || it == nil || it.answered(c.name) {
 		return
 	}
+	l.touch(it)
 	it.access.releases = append(it.access.releases, p.release)
 	l.released[p.index] = p.access
 	l.watch(it)
@@ -221,7 +224,7 @@ func (c *chain) state(s stated) {
 func (c *chain) restart(name string, by *Charter) {
 	c.name = name
 	if c.ended {
-		c.ended, c.silent = false, false
+		c.ended, c.pulse = false, debt{}
 		c.beat, c.beatIndex, c.charter = by.Time, by.Index, by.number
 	}
 }
@@ -229,6 +232,7 @@ func (c *chain) restart(name string, by *Charter) {
 // end closes the chain of a key that no custodian holds any more. Its missing
 // releases can't be logged now, so they are a breach at once.
 func (x *act) end(c *chain) {
+	x.l.touchChain(c)
 	x.l.chainDuties(c, func(d duty) {
 		if d.kind == dutyMissing {
 			x.l.lapse(&d, x.e.Index)
@@ -271,10 +275,11 @@ func (x *act) heartbeat(b *event.Heartbeat) (effect, *Violation, error) {
 		return nil, x.fail(equivocationHeartbeat, c.name, b.Seq), nil
 	}
 	return func() {
-		c.state(stated{b.Seq, b.Prev, x.base, x.e.Index, x.c.number})
+		x.l.touchChain(c)
+		c.state(stated{seq: b.Seq, hash: b.Prev, base: x.base, index: x.e.Index, charter: x.c.number})
 		// A period that ends after the claimed time counts only up to it.
 		if to := min(b.To.Unix(), x.time); to > c.beat {
-			c.beat, c.beatIndex, c.charter, c.silent = to, x.e.Index, x.c.number, false
+			c.beat, c.beatIndex, c.charter, c.pulse = to, x.e.Index, x.c.number, debt{}
 		}
 	}, nil, nil
 }

@@ -63,7 +63,7 @@ func TestSnapshot(t *testing.T) {
 		"another root": func() (*Ledger, error) { return Restore(b, w.l.Size(), hash("x"), w.tree) },
 		"no bytes":     func() (*Ledger, error) { return w.restore(nil) },
 		"another layout": func() (*Ledger, error) {
-			return w.restore(bytes.Replace(b, []byte("snapshot 2"), []byte("snapshot 1"), 1))
+			return w.restore(bytes.Replace(b, []byte("snapshot 3"), []byte("snapshot 1"), 1))
 		},
 	} {
 		if _, err := f(); !errors.Is(err, ErrSnapshot) {
@@ -94,7 +94,7 @@ func TestRestoredIsApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Apply(Read(c.Size(), w.Sign(w.Event(&event.Heartbeat{From: at(1), To: at(2)}), "c2").Bytes())); err != nil {
+	if _, _, err := c.Apply(Read(c.Size(), w.Sign(w.Event(&event.Heartbeat{From: at(1), To: at(2)}), "c2").Bytes())); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(before, w.l.Snapshot()) || bytes.Equal(before, c.Snapshot()) {
@@ -131,7 +131,7 @@ func FuzzRestore(f *testing.F) {
 		l.Overdue(distant)
 		l.Overdue(at(testStart + 100*day))
 		l.Barred("a1", at(testStart))
-		if _, err := l.Apply(Read(l.Size(), w.Charter.Envelope.Bytes())); err != nil && !errors.Is(err, ErrTree) && !errors.Is(err, ErrRules) {
+		if _, _, err := l.Apply(Read(l.Size(), w.Charter.Envelope.Bytes())); err != nil && !errors.Is(err, ErrTree) && !errors.Is(err, ErrRules) {
 			t.Fatal(err)
 		}
 	})

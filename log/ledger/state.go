@@ -29,6 +29,7 @@ type item struct {
 	instrument string // of the warrant; "" in an emergency
 	voidAt     uint64 // index of the charter that voided it; 0: not void
 	seal       seal
+	touched    uint64   // 1 more than the last entry that touched it; derived
 	warrant    *warrant // of a warrant
 	access     *access  // of an access
 }
@@ -42,13 +43,19 @@ const (
 	lapsed // a breach is on record, and stays if the obligation is fulfilled later
 )
 
+// debt is the state of an obligation.
+type debt struct {
+	state dutyState
+	late  int64 // the logged-after time of the anchor that first proved it late; 0: none did
+}
+
 // seal is what an event must open, and when.
 type seal struct {
 	end       int64 // of the measure, from which a deferral's age counts
 	first     int64 // until, as it was sealed
 	until     int64 // the date in force, as deferred
 	never     bool
-	state     dutyState
+	debt      debt
 	digests   digests
 	names     [4]uint8   // openings by name, in the order of event.Names
 	ordinal   uint64     // of the last deferral
@@ -100,7 +107,7 @@ type warrant struct {
 	notBefore, notAfter int64
 	accesses, accounts  uint64 // left
 	revokedAt           uint64 // index of the revocation; 0: none
-	returned            dutyState
+	returned            debt
 	open                int // accesses on it that are open; derived
 }
 
@@ -112,10 +119,10 @@ type access struct {
 	accounts  uint64
 	group     string
 	ends      int64
-	decision  dutyState // emergency: owed until an authority decides
-	decidedAt uint64    // index of the decision
-	decidedBy []uint32  // keys that signed it
-	decideBy  int64     // when the time for a decision began again; 0: with the access
+	decision  debt     // emergency: owed until an authority decides
+	decidedAt uint64   // index of the decision
+	decidedBy []uint32 // keys that signed it
+	decideBy  int64    // when the time for a decision began again; 0: with the access
 	denied    bool
 	releases  []release
 	refusals  []refused
@@ -135,7 +142,7 @@ type release struct {
 	base    int64
 	charter uint32
 	notices digests
-	state   dutyState
+	debt    debt // of the notices
 }
 
 type refused struct {
@@ -157,7 +164,8 @@ type chain struct {
 	beat      int64  // the end of the last heartbeat's period; the next is due from here
 	beatIndex uint64 // the entry of that heartbeat
 	charter   uint32 // in force at beatIndex
-	silent    bool   // the missing heartbeat is a breach already
+	pulse     debt   // of the next heartbeat
+	touched   uint64 // 1 more than the last entry that touched it; derived
 }
 
 // stated is a count that a custodian stated at some index.
@@ -167,6 +175,7 @@ type stated struct {
 	base    int64
 	index   uint64
 	charter uint32
+	debt    debt
 }
 
 // pending is a release that waits for those before it.
@@ -204,7 +213,7 @@ func (c *chain) hashOf(seq uint64) (h [32]byte, ok bool) {
 }
 
 // live reports whether a warrant allows accesses, apart from its window.
-func (w *warrant) live() bool { return !w.denied && w.revokedAt == 0 && w.returned == owed }
+func (w *warrant) live() bool { return !w.denied && w.revokedAt == 0 && w.returned.state == owed }
 
 // prune drops an item that allows and owes nothing any more.
 func (l *Ledger) prune(it *item) {
@@ -226,24 +235,27 @@ func (l *Ledger) prune(it *item) {
 
 // done reports whether an item allows and owes nothing any more.
 func (l *Ledger) done(it *item) bool {
-	if it.seal.state != fulfilled {
+	if it.seal.debt.state != fulfilled {
 		return false
 	}
 	switch {
 	case it.warrant != nil:
 		w := it.warrant
 		live := w.live() && it.voidAt == 0 && l.after <= w.notAfter
-		return !live && w.open == 0 && (w.denied || w.returned == fulfilled)
+		return !live && w.open == 0 && (w.denied || w.returned.state == fulfilled)
 	case it.access != nil:
 		a := it.access
-		return l.after > a.ends && (!a.emergency || a.decision == fulfilled) &&
-			!slices.ContainsFunc(a.releases, func(r release) bool { return r.state != fulfilled })
+		return l.after > a.ends && (!a.emergency || a.decision.state == fulfilled) &&
+			!slices.ContainsFunc(a.releases, func(r release) bool { return r.debt.state != fulfilled })
 	}
 	return true
 }
 
 // add opens an item.
 func (l *Ledger) add(it *item) {
+	// A new item owes nothing before.
+	it.touched = l.Size() + 1
+	l.diff.touched = append(l.diff.touched, touched{it: it, from: len(l.diff.before)})
 	l.open[it.index] = it
 	if it.access != nil && it.access.onWarrant {
 		l.open[it.access.warrant].warrant.open++
@@ -313,7 +325,7 @@ func (l *Ledger) watch(it *item) {
 		next = min(next, a.ends)
 	}
 	l.duties(it, func(d duty) {
-		next = min(next, d.lapses())
+		next = min(next, d.wakes())
 		l.soonest = min(l.soonest, d.late())
 	})
 	if next < maxTime {

@@ -19,8 +19,9 @@ type Rule struct {
 	Ways []*Way // every way to break it that the code knows
 }
 
-// rules is one version of the rules, which a charter's rules member names. A shipped
-// version keeps its meaning; a new version is a new value with a handle of its own.
+// rules is one version of the rules, which a charter's rules member names. From version 2
+// on, a shipped version keeps its meaning; a new version is a new value with a handle of
+// its own.
 type rules struct {
 	table   []Rule
 	overdue []string // rules that a profile may name in bars
@@ -96,8 +97,8 @@ var table2 = []Rule{
 		[]*Way{referenceFuture, referenceLeaf, referenceType, referenceHead}},
 	{"honest-time", "The claimed time is not after *existed before* plus skew. An event whose claim is older than the profile's lag before *logged after* has no effect (charters and releases are exempt, since they have an order of their own).",
 		[]*Way{timeAhead, timeOld}},
-	{"warrant-live", "An access stands on a granted, unrevoked warrant, in its window, within its accesses and accounts.",
-		[]*Way{warrantDenied, warrantRevoked, warrantVoid, warrantEnded, warrantWindow, warrantAccesses, warrantAccounts, warrantOver}},
+	{"warrant-live", "A warrant's window ends within the instrument's longest window of the warrant's time. An access stands on a granted, unrevoked warrant, in its window, within its accesses and accounts.",
+		[]*Way{warrantDenied, warrantRevoked, warrantVoid, warrantEnded, warrantWindow, warrantAccesses, warrantAccounts, warrantOver, warrantLong}},
 	{"emergency", "An access without a warrant has a duty signature and room under the profile's caps; an authority decides on it in time; a denial is a breach.",
 		[]*Way{emergencyNone, emergencyOpen, emergencyAccounts, emergencyProvider, emergencyDecided, emergencyDenied, emergencyLate}},
 	{"release-chain", "A release answers a live access that names its custodian's group, and continues the custodian's chain. A custodian answers an access once.",
@@ -118,7 +119,7 @@ var table2 = []Rule{
 		[]*Way{returnLate, returnTaken}},
 	{"anchor", "Entries other than anchors are anchored in time, by checkpoints of this log that meet the witness policy in force at their size.",
 		[]*Way{anchorLate, anchorBad, anchorForeign, anchorOld}},
-	{"unfulfilled", "An obligation that stays overdue for longer than the profile says is a breach.",
+	{"unfulfilled", "An obligation is a breach once an anchor proves that the profile's time has passed since the anchor that first proved the obligation late.",
 		[]*Way{unfulfilled}},
 }
 

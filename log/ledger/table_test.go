@@ -65,7 +65,7 @@ const rulesHead = `# The rules
 This page is rendered from the table in ~log/ledger~. To change it, change the table and run
 ~go test ./log/ledger -update~. A verdict's arguments stand in braces.
 
-This is version 1 of the rules, which a charter names in ~rules~. The reducer in ~log/ledger~ takes a log's
+This is version 2 of the rules, which a charter names in ~rules~. The reducer in ~log/ledger~ takes a log's
 entries in order and returns state and verdicts. Admission, gates, monitors and auditors all run it. The same entries
 always give the same verdicts. ~log/ledger/testdata~ has, for each rule, a log that keeps it and a log for each way to
 break it, with the exact verdict.
@@ -81,9 +81,11 @@ it (under ~quorum none~: until the charter is amended). The list holds 64 breach
 ones are counted with the last.
 
 **Overdue.** An obligation is overdue when its grace is over. It ends when it is cured. It becomes the breach
-~unfulfilled~ when an anchor proves that the profile's time for a cure is over too. ~Overdue~ is a pure function of size
+~unfulfilled~ at an anchor that proves a time ~unfulfilled~ seconds after that of the anchor that first proved it late. So
+after weeks of downtime the first anchor makes nothing lapse, and no anchor ever waits. ~Overdue~ is a pure function of size
 and time, so an auditor evaluates it at the moment of signing. After the breach the log still takes the disclosure, the
-return or the decision, but the breach stays.
+return or the decision, but the breach stays. The ledger forgets what is cured; each entry's changes say what it opened,
+moved, settled and how late.
 
 **No effect.** The entry changes nothing and no party is at fault: the entry came second, too late, or for an event that
 is over. A release that comes too late keeps its place in its custodian's chain and opens nothing.
@@ -91,11 +93,20 @@ is over. A release that comes too late keeps its place in its custodian's chain 
 **Who answers.** Custodians and auditors answer for their own events, which admission must not suppress. The log answers
 for all other entries, since admission should have refused them. A debtor answers for an obligation.
 
-**Time.** *existed before* and *logged after* come from anchors: cosigned checkpoints of this log that meet the witness
-policy in force at their size. An act is late if and only if an anchor below it proves so. Due times count from claimed
-times but from no earlier than what an anchor below the debtor proves, so backdating to before the last anchor makes no
-other party late. (On a log that was quiet for longer than an anchor may take, an event with so old a claim makes its own
-anchor late until the log logs that anchor at its next interval.) Due times follow the profile in force at the debtor's
+**Time.** The times of a head come from its cosignatures. *logged after* is the latest time such that the lines from it up
+to ~spread~ seconds later meet the policy; *existed before* is the earliest time such that the lines from *logged after* up
+to it do. A head without such lines proves nothing. The ledger knows these times from anchors: cosigned checkpoints of this
+log under the witness policy in force at their size. An act is late if and only if an anchor below it proves so.
+
+What an entry owes and allows counts from its claimed time, but from no earlier than what an anchor below it proves: so
+backdating makes no other party late. (On a log that was quiet for longer than an anchor may take, an event with so old a
+claim makes its own anchor late until the log logs that anchor at its next interval.) It counts from no later than *existed
+before* plus ~skew~ of the anchor that covers it. A claim later than that is the log's breach, since admission refuses it;
+the anchor then moves what the entry states: its seal and its window end no later than the longest of the profile from
+there, and a deferral that was granted no later than the longest step after the moved date.
+
+A deferral that was claimed before ~until~ is too late only once the event is disclosed, or once an anchor proves ~until~
+and the grace. Due times follow the profile in force at the debtor's
 own index; a limit on a new decision (a deferral) follows the profile in force at the decision. Whether an obligation
 lapses depends on the state at the anchor's index and the time that the anchor proves, so a cure between the anchored
 head and its anchor counts.

@@ -187,7 +187,7 @@ type Outstanding struct {
 func (l *Ledger) Outstanding() Outstanding {
 	var out Outstanding
 	count := func(it *item, r *release) {
-		if r.notices.closed == 0 || r.state != owed {
+		if r.notices.closed == 0 || r.debt.state != owed {
 			return
 		}
 		out.Releases++

@@ -17,6 +17,7 @@ var (
 	warrantWindow   = &Way{"warrant-live", "window", KindBreach, "it is outside the window of warrant {warrant}", ""}
 	warrantAccesses = &Way{"warrant-live", "accesses", KindBreach, "warrant {warrant} has no accesses left", ""}
 	warrantAccounts = &Way{"warrant-live", "accounts", KindBreach, "it opens {accounts} accounts, and warrant {warrant} has {left} left", ""}
+	warrantLong     = &Way{"warrant-live", "long", KindBreach, "its window ends more than {seconds} seconds after its time, the longest that the profile allows for its instrument", ""}
 	warrantOver     = &Way{"warrant-live", "over", KindNoEffect, "warrant {warrant} is over already", ""}
 
 	returnTaken = &Way{"return", "taken", KindNoEffect, "warrant {warrant} owes no return: it has one, was denied, or is closed", ""}
@@ -37,6 +38,9 @@ func (x *act) warrant(w *event.Warrant) (effect, *Violation, error) {
 		return nil, x.fail(formCode, Term("offence class"), w.Offence), nil
 	case x.c.Party(event.RoleProvider, w.Provider) == nil:
 		return nil, x.fail(formName, Term("provider"), w.Provider), nil
+	}
+	if w.Decision == event.Granted && w.NotAfter.Unix() > x.time+int64(in.Window) {
+		return nil, x.fail(warrantLong, in.Window), nil
 	}
 	if v := x.sealed(x.sealLimit(in.Code), 0); v != nil {
 		return nil, v, nil
@@ -73,7 +77,7 @@ func (x *act) item(authority, provider string) *item {
 	it.seal.until = it.seal.first
 	it.seal.digests = digests{slices.Clone(x.ev.Sealed.Public), len(x.ev.Sealed.Public)}
 	if it.seal.digests.closed == 0 {
-		it.seal.state = fulfilled
+		it.seal.debt.state = fulfilled
 	}
 	return it
 }
@@ -120,11 +124,12 @@ func (x *act) returns(r *event.Return) (effect, *Violation, error) {
 			return nil, x.noStanding(h, r.Warrant.Index), nil
 		}
 	}
-	if it == nil || it.warrant.denied || it.warrant.returned == fulfilled {
+	if it == nil || it.warrant.denied || it.warrant.returned.state == fulfilled {
 		return nil, x.refer(r.Warrant, returnTaken, r.Warrant.Index), nil
 	}
 	return func() {
-		it.warrant.returned = fulfilled
+		x.l.touch(it)
+		it.warrant.returned.state = fulfilled
 		x.l.prune(it)
 	}, nil, nil
 }
@@ -171,7 +176,7 @@ func (x *act) access(a *event.Access) (effect, *Violation, error) {
 	it := x.item(on.authority, on.provider)
 	it.instrument, it.seal.end = on.instrument, on.warrant.notAfter
 	it.access = &access{onWarrant: true, warrant: on.index, accounts: a.Accounts, group: a.Group,
-		ends: x.base + int64(x.c.Profile.AccessLife), decision: fulfilled}
+		ends: x.base + int64(x.c.Profile.AccessLife), decision: debt{state: fulfilled}}
 	return func() {
 		on.warrant.accesses--
 		on.warrant.accounts -= a.Accounts
@@ -193,7 +198,7 @@ func (x *act) onWarrant(a *event.Access, on *item) *Violation {
 		return x.fail(warrantRevoked, on.index, w.revokedAt)
 	case on.voidAt != 0:
 		return x.fail(warrantVoid, on.index, on.voidAt)
-	case w.returned != owed:
+	case w.returned.state != owed:
 		return x.fail(warrantEnded, on.index)
 	case x.time < w.notBefore || x.time > w.notAfter || x.l.after > w.notAfter:
 		return x.fail(warrantWindow, on.index)
@@ -243,7 +248,7 @@ func (x *act) validates(w *event.Warrant) (*item, *Violation, error) {
 		return nil, x.refer(*w.Validates, referenceType, w.Validates.Index, Term("access on a warrant")), nil
 	case it == nil:
 		return nil, x.refer(*w.Validates, emergencyDecided, w.Validates.Index), nil
-	case it.access.decision == fulfilled:
+	case it.access.decision.state == fulfilled:
 		return nil, x.refer(*w.Validates, emergencyDecided, it.index), nil
 	case it.provider != w.Provider:
 		return nil, x.fail(emergencyProvider, it.provider, w.Provider), nil
@@ -254,11 +259,12 @@ func (x *act) validates(w *event.Warrant) (*item, *Violation, error) {
 // decide records a warrant's decision on an emergency access. The access counts
 // as one of those that the warrant allows.
 func (x *act) decide(on, by *item) {
+	x.l.touch(on)
 	a, w := on.access, by.warrant
-	if a.decision == owed {
+	if a.decision.state == owed {
 		x.l.undecided--
 	}
-	a.decision, a.decidedAt, a.decidedBy, a.denied = fulfilled, x.e.Index, by.keys, w.denied
+	a.decision.state, a.decidedAt, a.decidedBy, a.denied = fulfilled, x.e.Index, by.keys, w.denied
 	on.authority, on.instrument = by.authority, by.instrument
 	w.accesses -= min(w.accesses, 1)
 	w.accounts -= min(w.accounts, a.accounts)

@@ -104,6 +104,7 @@ type world struct {
 	l          *Ledger
 	notices    int
 	violations []*Violation // of the last entry
+	changes    []Change     // of the last entry
 }
 
 // emptyWorld is a log without entries.
@@ -154,7 +155,7 @@ func (w *world) apply(b []byte) {
 	e := Read(w.l.Size(), b)
 	before := core(w.l)
 	var err error
-	if w.violations, err = w.l.Apply(e); err != nil {
+	if w.violations, w.changes, err = w.l.Apply(e); err != nil {
 		w.t.Fatal(err)
 	}
 	w.tree.add(b)

@@ -264,7 +264,7 @@ func (c *tailCheck) admits(entry []byte) bool {
 	if v, err := c.ledger.Admit(e); v != nil || err != nil {
 		return false
 	}
-	if _, err := c.ledger.Apply(e); err != nil {
+	if _, _, err := c.ledger.Apply(e); err != nil {
 		return false
 	}
 	c.pages.Add(entry)

@@ -245,7 +245,7 @@ func TestLedgerAgrees(t *testing.T) {
 	}
 	file := signed(first, 2)
 	l := ledger.New(testOrigin, nil)
-	if found, err := l.Apply(ledger.Read(0, file.envelope.Bytes())); err != nil || len(found) > 0 {
+	if found, _, err := l.Apply(ledger.Read(0, file.envelope.Bytes())); err != nil || len(found) > 0 {
 		t.Fatalf("%v, %v", found, err)
 	}
 	now := &current{file, event.Reference{Leaf: file.envelope.LeafHash()}}

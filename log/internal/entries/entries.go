@@ -85,7 +85,7 @@ func Replay(ctx context.Context, l *ledger.Ledger, r tlog.TileReader, e chain.Ed
 			return chain.TreeError(err)
 		}
 		for _, entry := range parse(at, bundle[at%tlog.TileWidth:], l.Key) {
-			if _, err := l.Apply(entry); err != nil {
+			if _, _, err := l.Apply(entry); err != nil {
 				return fmt.Errorf("applying entry %d: %w", entry.Index, err)
 			}
 			if each != nil {

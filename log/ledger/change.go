@@ -1,0 +1,179 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"slices"
+	"time"
+)
+
+// A ChangeKind says what an entry did to an obligation or a breach.
+type ChangeKind string
+
+// The kinds.
+const (
+	Opened   ChangeKind = "opened"   // it is owed from this entry on
+	Moved    ChangeKind = "moved"    // it has another due date
+	Settled  ChangeKind = "settled"  // it is cured, or owed no longer
+	Lapsed   ChangeKind = "lapsed"   // it was late for so long that it is a breach
+	Breached ChangeKind = "breached" // a breach is on record
+	Closed   ChangeKind = "closed"   // an audit quorum has closed a breach
+)
+
+// A Change is what an entry changed. The ledger forgets what is cured: a reader who must
+// know it later keeps the changes. Anchors are reported only if they come late.
+type Change struct {
+	Kind    ChangeKind
+	Entry   uint64 // that caused it
+	*Breach        // of Breached and Closed; else nil
+
+	// Was is the earlier due date, of Moved.
+	Was time.Time
+	// LateSince is the first time that an anchor proved the obligation late, of Settled
+	// and Lapsed. Zero: none did.
+	LateSince time.Time
+	// At is the time that was proven when the entry was logged: the change was after it.
+	At time.Time
+
+	duty duty
+}
+
+// Obligation returns the obligation that changed, as it was before it was settled or
+// lapsed, and as it is otherwise. It is meaningless for a breach.
+func (c *Change) Obligation() Obligation { return obligation(c.duty) }
+
+// Totals count obligations that ended.
+type Totals struct {
+	Settled uint64
+	Late    uint64 // of the settled: an anchor had proven them late
+	Lapsed  uint64
+}
+
+// Totals returns the counts up to this size.
+func (l *Ledger) Totals() Totals { return l.totals }
+
+// diff finds out what an entry changes: it compares what the touched items and chains owe
+// before the entry's effect and after it.
+type diff struct {
+	touched []touched
+	before  []before
+	now     []duty
+	changes []Change
+}
+
+// touched is an item or a chain whose duties were before.before[from:].
+type touched struct {
+	it   *item
+	c    *chain
+	from int
+}
+
+// before is a duty as it was before the effect.
+type before struct {
+	duty
+	was debt
+}
+
+func (t *touched) duties(l *Ledger, do func(duty)) {
+	if t.it != nil {
+		l.duties(t.it, do)
+	} else {
+		l.chainDuties(t.c, do)
+	}
+}
+
+// touch notes what an item owes. An effect calls it before it changes the item.
+func (l *Ledger) touch(it *item) {
+	if it.touched != l.Size()+1 {
+		it.touched = l.Size() + 1
+		l.keep(touched{it: it})
+	}
+}
+
+// touchChain is touch for a custodian's chain.
+func (l *Ledger) touchChain(c *chain) {
+	if c.touched != l.Size()+1 {
+		c.touched = l.Size() + 1
+		l.keep(touched{c: c})
+	}
+}
+
+func (l *Ledger) keep(t touched) {
+	t.from = len(l.diff.before)
+	t.duties(l, func(d duty) { l.diff.before = append(l.diff.before, before{d, *d.debt}) })
+	l.diff.touched = append(l.diff.touched, t)
+}
+
+// change records a change by the entry that is being applied.
+func (l *Ledger) change(c Change) {
+	c.Entry, c.At = l.Size(), l.Time()
+	l.diff.changes = append(l.diff.changes, c)
+}
+
+// compare records what the entry did to the duties of what it touched.
+func (l *Ledger) compare() {
+	d := &l.diff
+	end := len(d.before)
+	for i := len(d.touched) - 1; i >= 0; i-- {
+		t := &d.touched[i]
+		d.now = d.now[:0]
+		t.duties(l, func(x duty) { d.now = append(d.now, x) })
+		l.compareOne(d.before[t.from:end], d.now)
+		end = t.from
+	}
+	d.touched, d.before = d.touched[:0], d.before[:0]
+}
+
+func (l *Ledger) compareOne(was []before, now []duty) {
+	for i := range was {
+		w := &was[i]
+		j := slices.IndexFunc(now, w.same)
+		switch {
+		case j < 0:
+			l.ended(w)
+		case now[j].due != w.due:
+			l.change(Change{Kind: Moved, Was: unix(w.due), duty: now[j]})
+		}
+	}
+	for _, d := range now {
+		if !slices.ContainsFunc(was, func(w before) bool { return w.same(d) }) {
+			l.change(Change{Kind: Opened, duty: d})
+		}
+	}
+}
+
+func (b *before) same(d duty) bool { return b.kind == d.kind && b.index == d.index }
+
+// ended records a duty that is owed no longer.
+func (l *Ledger) ended(b *before) {
+	c := Change{Kind: Settled, duty: b.duty}
+	if b.was.late != 0 {
+		c.LateSince = unix(b.was.late)
+	}
+	if b.debt.state == lapsed {
+		c.Kind = Lapsed
+		l.totals.Lapsed++
+	} else {
+		l.count(&c)
+	}
+	l.change(c)
+}
+
+func (l *Ledger) count(c *Change) {
+	l.totals.Settled++
+	if !c.LateSince.IsZero() {
+		l.totals.Late++
+	}
+}
+
+// anchoredLate records that an anchor was owed for an entry, and that the head of the one
+// that came was cosigned late, at the time after.
+func (l *Ledger) anchoredLate(c claim, in *Charter, after int64) {
+	d := duty{kind: dutyAnchor, index: c.index, due: c.base + int64(in.Profile.Anchor.Within), grace: int64(in.Profile.Anchor.Grace)}
+	if !c.anchor && in.Witnesses.NeedsWitnesses() && after > d.late() {
+		late := Change{Kind: Settled, LateSince: unix(after), duty: d}
+		l.count(&late)
+		l.change(late)
+	}
+}
