@@ -31,7 +31,8 @@ type Change struct {
 	// Was is the earlier due date, of Moved.
 	Was time.Time
 	// LateSince is the first time that an anchor proved the obligation late, of Settled
-	// and Lapsed. Zero: none did.
+	// and Lapsed; or else the time that the settling entry itself claims, if that is too
+	// late. Zero: it was in time, as far as the log shows.
 	LateSince time.Time
 	// At is the time that was proven when the entry was logged: the change was after it.
 	At time.Time
@@ -46,7 +47,7 @@ func (c *Change) Obligation() Obligation { return obligation(c.duty) }
 // Totals count obligations that ended.
 type Totals struct {
 	Settled uint64
-	Late    uint64 // of the settled: an anchor had proven them late
+	Late    uint64 // of the settled: see Change.LateSince
 	Lapsed  uint64
 }
 
@@ -60,6 +61,7 @@ type diff struct {
 	before  []before
 	now     []duty
 	changes []Change
+	claim   int64 // the time that the entry claims
 }
 
 // touched is an item or a chain whose duties were before.before[from:].
@@ -148,8 +150,11 @@ func (b *before) same(d duty) bool { return b.kind == d.kind && b.index == d.ind
 // ended records a duty that is owed no longer.
 func (l *Ledger) ended(b *before) {
 	c := Change{Kind: Settled, duty: b.duty}
-	if b.was.late != 0 {
+	switch {
+	case b.was.late != 0:
 		c.LateSince = unix(b.was.late)
+	case l.diff.claim > b.late():
+		c.LateSince = unix(l.diff.claim)
 	}
 	if b.debt.state == lapsed {
 		c.Kind = Lapsed

@@ -233,6 +233,7 @@ func (l *Ledger) commit(x *act, do effect, v *Violation) []*Violation {
 		l.unanchored = append(l.unanchored, x.claim())
 		do()
 	}
+	l.diff.claim = x.time
 	l.compare()
 	// Append fails only if the callback does.
 	_ = l.edge.Append(x.e.Leaf, func(tlog.Tile, []byte) error { return nil })

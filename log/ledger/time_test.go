@@ -270,3 +270,14 @@ func TestAnchorOfAClaimAhead(t *testing.T) {
 		t.Errorf("overdue after an hour: %v", late)
 	}
 }
+
+// Without an anchor between, an entry that says itself that it is late is late.
+func TestAdmittedLateness(t *testing.T) {
+	w := newWorld(t, nil)
+	warrant := w.Warrant(w.Now + day)
+	w.Now += 10 * day
+	w.Disclose(warrant)
+	if got := w.l.Totals(); got.Late != 1 {
+		t.Errorf("totals %+v, changes %+v", got, w.changes)
+	}
+}
