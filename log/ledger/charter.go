@@ -141,17 +141,19 @@ func (x *act) force(c *Charter) (effect, *Violation, error) {
 // threshold demands. From then on the log's heads meet the new charter alone, so
 // only a person who names the charter may accept it. index is where the charter
 // stands or will stand. The charter before it is the one in force or, if the log
-// already has the envelope, the one before that entry.
+// already has this event as a charter, the one before that entry; then the entry's
+// signatures count as well, and its leaf is the charter's.
 func (l *Ledger) Recovers(env *event.Envelope, index uint64) (*Charter, error) {
 	ch, ok := env.Event.Body.(*event.Charter)
 	if !ok || l.Charter() == nil {
 		return nil, errors.New("ledger: recovery takes a charter, and a log that has a charter")
 	}
-	now := l.Charter()
-	if i := slices.IndexFunc(l.charters, func(c *Charter) bool { return c.Leaf == env.LeafHash() }); i > 0 {
-		now, index = l.charters[i-1], l.charters[i].Index
+	now, leaf := l.Charter(), env.LeafHash()
+	if c := l.sameCharter(env); c != nil && c.number > 0 {
+		now, index, leaf = l.charters[c.number-1], c.Index, c.Leaf
+		env = united(env, c.env)
 	}
-	x := &act{l: l, e: &Entry{Index: index, Leaf: env.LeafHash(), Envelope: env}, ev: env.Event, by: Log, c: now,
+	x := &act{l: l, e: &Entry{Index: index, Leaf: leaf, Envelope: env}, ev: env.Event, by: Log, c: now,
 		time: env.Event.Time.Unix(), base: env.Event.Time.Unix()}
 	if x.ev.Log != l.origin {
 		return nil, x.fail(formOrigin, x.ev.Log)
@@ -168,6 +170,19 @@ func (l *Ledger) Recovers(env *event.Envelope, index uint64) (*Charter, error) {
 	}
 	_, _, err := x.force(c)
 	return c, err
+}
+
+// united returns a with the signatures of b by keys that did not sign a. Both are
+// envelopes of one event.
+func united(a, b *event.Envelope) *event.Envelope {
+	out := *a
+	out.Signatures = slices.Clone(a.Signatures)
+	for _, s := range b.Signatures {
+		if !slices.ContainsFunc(a.Signatures, func(t event.Signature) bool { return t.KeyID == s.KeyID }) {
+			out.Signatures = append(out.Signatures, s)
+		}
+	}
+	return &out
 }
 
 // newCharter checks what a charter says by itself. If the version of its rules is

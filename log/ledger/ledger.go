@@ -132,19 +132,6 @@ type knownRoot struct {
 	root [32]byte
 }
 
-// idKey is who used an id; idUse for what.
-type idKey struct {
-	key uint32
-	id  event.ID
-}
-
-type idUse struct {
-	time   int64
-	hash   [16]byte // of the event, cut
-	leaf   [8]byte  // of the entry, cut: only the log's own copies need telling apart
-	effect bool
-}
-
 // claim is the claimed time of an entry that no anchor covers.
 type claim struct {
 	index  uint64
@@ -308,6 +295,9 @@ func (l *Ledger) check(e *Entry) (*act, effect, *Violation, error) {
 		return x, nil, x.fail(timeOld), nil
 	}
 	do, v, err := x.handle()
+	if do == nil && v != nil && err == nil {
+		v = x.again(v)
+	}
 	return x, do, v, err
 }
 
@@ -315,66 +305,13 @@ var (
 	formMalformed = &Way{"form", "malformed", KindBreach, "it does not parse: {why}", ""}
 	formOrigin    = &Way{"form", "origin", KindBreach, `it names the log "{log}"`, ""}
 	formID        = &Way{"form", "id", KindBreach, "its signer has used this id for another event", "sign the event again, under a fresh id"}
-	formRepeated  = &Way{"form", "repeated", KindNoEffect, "this event is in the log already", ""}
+	formRepeated  = &Way{"form", "repeated", KindNoEffect, "this event, by the same keys, is in the log already, as entry {entry}", ""}
 	formCode      = &Way{"form", "code", KindBreach, `the profile has no {kind} "{code}"`, "sign an event with the profile's codes, or amend the charter"}
 	formName      = &Way{"form", "name", KindBreach, `the charter has no {kind} "{name}"`, "sign an event with the charter's names, or amend the charter"}
 
 	timeOld   = &Way{"honest-time", "old", KindNoEffect, "its claimed time is older than what may be logged now", "sign the event again"}
 	timeAhead = &Way{"honest-time", "ahead", KindBreach, "its claimed time is {seconds} seconds after a head that contains it was cosigned", ""}
 )
-
-// reused checks that no signer has used the event's id before.
-func (x *act) reused() *Violation {
-	for _, h := range x.signers {
-		use, ok := x.l.ids[idKey{h.key, x.ev.ID}]
-		switch {
-		case !ok || use.time < x.l.floor:
-		case use.hash != cut(x.hash()):
-			return x.fail(formID)
-		case use.effect || use.leaf == [8]byte(x.e.Leaf[:8]):
-			return x.fail(formRepeated)
-		}
-	}
-	return nil
-}
-
-func cut(h [32]byte) [16]byte { return [16]byte(h[:16]) }
-
-func (x *act) hash() [32]byte {
-	if x.e.Hash == [32]byte{} {
-		x.e.Hash = x.e.Envelope.Hash()
-	}
-	return x.e.Hash
-}
-
-// remember records the event's id for each signer. A claim below the floor is not
-// recorded: a repetition of it would have no effect anyway.
-func (x *act) remember(effect bool) {
-	if len(x.signers) == 0 || x.time < x.l.floor {
-		return
-	}
-	h := x.hash()
-	for _, s := range x.signers {
-		k := idKey{s.key, x.ev.ID}
-		if use, ok := x.l.ids[k]; ok && use.time >= x.l.floor && (use.effect || !effect) {
-			continue // the first event with an id stands
-		}
-		x.l.ids[k] = idUse{x.time, cut(h), [8]byte(x.e.Leaf[:8]), effect}
-	}
-}
-
-// forget drops the ids below the floor once enough ids were added.
-func (l *Ledger) forget() {
-	if len(l.ids) < 2*l.lastIDs+1024 {
-		return
-	}
-	for k, use := range l.ids {
-		if use.time < l.floor {
-			delete(l.ids, k)
-		}
-	}
-	l.lastIDs = len(l.ids)
-}
 
 // root returns the tree's root at a size and caches the last few, since many
 // releases rely on one head.

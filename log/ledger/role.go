@@ -86,6 +86,14 @@ func (x *act) sign() *Violation {
 }
 
 func (x *act) verify(i int, p *event.Party, k *event.PublicKey) *Violation {
+	if !x.good(i, k) {
+		return x.fail(roleSignature, p.Role, p.Name)
+	}
+	return nil
+}
+
+// good reports whether the signature with this number verifies under its key.
+func (x *act) good(i int, k *event.PublicKey) bool {
 	state := Unchecked
 	if i < len(x.e.Signatures) {
 		state = x.e.Signatures[i]
@@ -93,10 +101,7 @@ func (x *act) verify(i int, p *event.Party, k *event.PublicKey) *Violation {
 	if state == Unchecked {
 		state = verify(x.e.Envelope, i, k)
 	}
-	if state != Good {
-		return x.fail(roleSignature, p.Role, p.Name)
-	}
-	return nil
+	return state == Good
 }
 
 func keyOf(p *event.Party, id string) *event.PublicKey {
@@ -131,15 +136,17 @@ func signerOf(signers []*holder, r event.Role) *holder {
 	return nil
 }
 
-// answers returns who must answer for the event: custodians and auditors for their
-// own events, the log for all others, which it should have refused.
+// answers returns who must answer for the event: custodians and auditors for what
+// they alone signed, the log for all other events, which it should have refused. A
+// second party may have added its signature without the first one's will.
 func (x *act) answers() string {
+	first := x.signers[0].party
 	for _, h := range x.signers {
-		if h.party.Role != event.RoleCustodian && h.party.Role != event.RoleAuditor {
+		if h.party != first || h.party.Role != event.RoleCustodian && h.party.Role != event.RoleAuditor {
 			return Log
 		}
 	}
-	return string(x.signers[0].party.Role) + " " + x.signers[0].party.Name
+	return string(first.Role) + " " + first.Name
 }
 
 // one returns the signer of this role, or a verdict if two parties of the role

@@ -184,14 +184,13 @@ func (l *Ledger) codeIDs(c *codec) {
 	keys := slices.Collect(maps.Keys(l.ids))
 	keys = slices.DeleteFunc(keys, func(k idKey) bool { return l.ids[k].time < l.floor })
 	slices.SortFunc(keys, func(a, b idKey) int { return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.id[:], b.id[:])) })
-	list(c, &keys, 43, func(k *idKey) {
+	list(c, &keys, 36, func(k *idKey) {
 		use := l.ids[*k]
 		c.u32(&k.key)
 		c.raw(k.id[:])
 		c.time(&use.time)
 		c.raw(use.hash[:])
-		c.raw(use.leaf[:])
-		c.bool(&use.effect)
+		c.all(&use.index, &use.effect)
 		if c.reading {
 			l.ids[*k] = use
 		}
