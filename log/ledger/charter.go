@@ -279,6 +279,14 @@ func (x *act) install(c *Charter) {
 	c.number = uint32(len(l.charters))
 	l.number(c)
 	l.charters = append(l.charters, c)
+	for _, b := range l.breaches {
+		b.settled = b.settled || !c.Auditors.NeedsWitnesses()
+	}
+	for _, v := range c.Void {
+		if k, ok := l.keyNum[v.Key]; ok {
+			x.void(k, v.From)
+		}
+	}
 	for i := range c.Parties {
 		p := &c.Parties[i]
 		if p.Role != event.RoleCustodian {
@@ -289,7 +297,7 @@ func (x *act) install(c *Charter) {
 			ch = &chain{key: k, name: p.Name, charter: c.number, beat: c.Time, beatIndex: c.Index, touched: l.Size() + 1}
 			l.chains[k] = ch
 			l.diff.touched = append(l.diff.touched, touched{c: ch, from: len(l.diff.before)})
-		} else {
+		} else if !l.aside(k, c.Index+1) {
 			l.touchChain(ch)
 			ch.restart(p.Name, c)
 		}
@@ -298,11 +306,6 @@ func (x *act) install(c *Charter) {
 		h := c.holders[l.keys[ch.key].KeyID()]
 		if !ch.ended && (h == nil || h.party.Role != event.RoleCustodian || h.void && h.from <= c.Index) {
 			x.end(ch)
-		}
-	}
-	for _, v := range c.Void {
-		if k, ok := l.keyNum[v.Key]; ok {
-			x.void(k, v.From)
 		}
 	}
 }
@@ -337,7 +340,5 @@ func (x *act) void(key uint32, from uint64) {
 		x.l.watch(it)
 		x.l.prune(it)
 	}
-	for _, b := range x.l.breaches {
-		b.closers = slices.DeleteFunc(b.closers, func(c closer) bool { return c.key == key && c.index >= from })
-	}
+	x.retract(key, from)
 }

@@ -98,6 +98,8 @@ type Violation struct {
 	Seen  uint64           // the entry that showed it: Index or a later one
 	By    string           // who must answer: Log, or role and name; "X or log" if the entries don't tell which
 	About *event.Reference // the reference that is at issue, if any
+
+	key uint32 // number + 1 of the custodian's or auditor's key that must answer; 0: none
 }
 
 // orLog is the Violation.By of what either the party or the log did, when the

@@ -74,6 +74,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -110,6 +111,7 @@ type Ledger struct {
 	ids       map[idKey]idUse    // those below floor mean nothing
 	lastIDs   int                // len(ids) after the last sweep
 	breaches  []*Breach          // in the order in which they showed
+	asides    []aside            // in the order in which they were set aside
 	undecided int                // emergency accesses; derived from open
 	totals    Totals             // of obligations that ended
 
@@ -287,7 +289,7 @@ func (l *Ledger) check(e *Entry) (*act, effect, *Violation, error) {
 	if v := x.sign(); v != nil {
 		return x, nil, v, nil
 	}
-	if v := x.reused(); v != nil {
+	if v := cmp.Or(x.setAside(), x.reused()); v != nil {
 		return x, nil, v, nil
 	}
 	exempt := x.ev.Type == event.TypeCharter || x.ev.Type == event.TypeRelease

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/vasistas/vasistas/log/event"
@@ -33,7 +32,8 @@ type duty struct {
 	n      int    // dutyNotices: the index in access.releases
 	left   uint64 // how many are owed, if the kind counts
 	has    uint64 // dutyMissing: how many the log holds
-	name   string // of the custodian, who must not release meanwhile
+	key    uint32 // number + 1 of the custodian's key, who must not release meanwhile; 0: none
+	name   string // of that custodian
 	debtor string
 	due    int64
 	grace  int64
@@ -128,13 +128,13 @@ func (l *Ledger) chainDuties(c *chain, do func(duty)) {
 		return
 	}
 	if p := &l.charters[c.charter].Profile; c.pulse.state == owed {
-		do(duty{kind: dutyHeartbeat, debt: &c.pulse, index: c.beatIndex, name: c.name, debtor: c.name,
+		do(duty{kind: dutyHeartbeat, debt: &c.pulse, index: c.beatIndex, key: c.key + 1, name: c.name, debtor: c.name,
 			due: c.beat + int64(p.Heartbeat.Within), grace: int64(p.Heartbeat.Grace), unful: int64(p.Unfulfilled)})
 	}
 	if len(c.stated) > 0 {
 		s := &c.stated[0]
 		p := &l.charters[s.charter].Profile
-		do(duty{kind: dutyMissing, debt: &s.debt, index: s.index, name: c.name, left: s.seq, has: c.count,
+		do(duty{kind: dutyMissing, debt: &s.debt, index: s.index, key: c.key + 1, name: c.name, left: s.seq, has: c.count,
 			due: s.base + int64(p.MissingRelease.Within), grace: int64(p.MissingRelease.Grace), unful: int64(p.Unfulfilled)})
 	}
 }
@@ -189,8 +189,9 @@ type Obligation struct {
 	Late   time.Time // due and grace: it is overdue after this
 
 	// What the obligation bars while it is overdue.
-	Auditors  bool   // auditors from cosigning, and so every gate
-	Custodian string // this custodian from releasing; "": none
+	Auditors  bool     // auditors from cosigning, and so every gate
+	Custodian string   // this custodian from releasing; "": none
+	Groups    []string // custodians from releasing for an access of these groups
 }
 
 // MarshalJSON writes the one JSON form of an obligation.
@@ -257,18 +258,31 @@ func (l *Ledger) Overdue(t time.Time) []Obligation {
 	slices.SortFunc(out, func(a, b Obligation) int {
 		return cmp.Or(a.Late.Compare(b.Late), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Custodian, b.Custodian))
 	})
-	few := sync.OnceValue(func() bool { return l.fewCurrent(c, now) })
+	var short []*event.Group
+	if slices.ContainsFunc(out, func(o Obligation) bool { return o.Way == heartbeatLate }) {
+		short = l.short(c, now)
+	}
 	for i := range out {
 		o := &out[i]
-		o.Auditors = slices.Contains(c.Profile.Bars, o.Rule) && (o.Rule != "heartbeat" || few())
+		if o.Way != heartbeatLate {
+			o.Auditors = slices.Contains(c.Profile.Bars, o.Rule)
+			continue
+		}
+		for _, g := range short {
+			if slices.Contains(g.Members, o.Custodian) {
+				o.Groups = append(o.Groups, g.ID)
+			}
+		}
 	}
 	return out
 }
 
-// fewCurrent reports whether some group has fewer custodians with timely heartbeats
-// than its threshold.
-func (l *Ledger) fewCurrent(c *Charter, now int64) bool {
-	for _, g := range c.Groups {
+// short returns the groups that have fewer custodians with timely heartbeats than
+// their threshold.
+func (l *Ledger) short(c *Charter, now int64) []*event.Group {
+	var out []*event.Group
+	for i := range c.Groups {
+		g := &c.Groups[i]
 		n := uint64(0)
 		for _, name := range g.Members {
 			if l.current(c, name, now) {
@@ -276,10 +290,10 @@ func (l *Ledger) fewCurrent(c *Charter, now int64) bool {
 			}
 		}
 		if n < g.Threshold {
-			return true
+			out = append(out, g)
 		}
 	}
-	return false
+	return out
 }
 
 func (l *Ledger) current(c *Charter, name string, now int64) bool {
@@ -344,7 +358,9 @@ func (c *chain) breakOff() {
 func (l *Ledger) lapse(d *duty, seen uint64) {
 	d.debt.state = lapsed
 	c := d.cause()
-	l.note(unfulfilled.by(d.debtorName(), d.index, seen, c.Rule, unix(d.due), c))
+	v := unfulfilled.by(d.debtorName(), d.index, seen, c.Rule, unix(d.due), c)
+	v.key = d.key
+	l.note(v)
 }
 
 func unix(t int64) time.Time { return time.Unix(t, 0).UTC() }

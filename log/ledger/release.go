@@ -205,7 +205,9 @@ func (x *act) drain(c *chain) {
 			continue
 		}
 		c.stated = slices.DeleteFunc(c.stated, func(s stated) bool { return s.index == p.index })
-		x.l.note(releasePrev.by("custodian "+c.name, p.index, x.e.Index, c.count))
+		v := releasePrev.by("custodian "+c.name, p.index, x.e.Index, c.count)
+		v.key = c.key + 1
+		x.l.note(v)
 	}
 }
 

@@ -13,6 +13,7 @@ var (
 	roleUnknown   = &Way{"role", "unknown", KindBreach, "no charter ever named the key {key}", ""}
 	roleEnded     = &Way{"role", "ended", KindNoEffect, "the charter in force no longer names the key {key}", "sign the event again with a key that it names"}
 	roleVoid      = &Way{"role", "void", KindNoEffect, "the charter voids the key {key} from entry {entry} on", "sign the event again with another key"}
+	roleAside     = &Way{"role", "aside", KindNoEffect, "the key {key} is set aside, since an audit quorum has closed a breach by it", "name a new key by an amendment, and sign the event again"}
 	roleWrong     = &Way{"role", "wrong", KindBreach, "{role} {name} signs no {type}", ""}
 	roleSignature = &Way{"role", "signature", KindBreach, "the signature of {role} {name} does not verify", ""}
 	roleMissing   = &Way{"role", "missing", KindBreach, "no {role} key signed it", "log the event with all its signatures"}
@@ -159,9 +160,7 @@ func (x *act) one(r event.Role) (*holder, *Violation) {
 		case first == nil:
 			first = h
 		case first.party.Name != h.party.Name:
-			v := x.fail(roleSeveral, first.party.Name, h.party.Name)
-			v.By = Log
-			return nil, v
+			return nil, x.fail(roleSeveral, first.party.Name, h.party.Name).byLog()
 		}
 	}
 	return first, nil
@@ -185,9 +184,7 @@ func (x *act) stand(authority string, index uint64) *Violation {
 }
 
 func (x *act) noStanding(h *holder, index uint64) *Violation {
-	v := x.fail(roleStanding, h.party.Role, h.party.Name, index)
-	v.By = Log // admission refuses it from any signer
-	return v
+	return x.fail(roleStanding, h.party.Role, h.party.Name, index).byLog() // admission refuses it from any signer
 }
 
 // keyNumbers returns the numbers of the keys that signed.

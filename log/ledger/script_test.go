@@ -192,7 +192,10 @@ func (s *script) do(l line) []string {
 	case "overdue":
 		return s.overdue()
 	case "barred":
-		return s.barred(append(l.words, "")[0])
+		if c := l.opt["custodian"]; c != "" {
+			return s.barred(s.l.BarredGate(c, l.or("group", "main"), at(s.Now)))
+		}
+		return s.barred(s.l.Barred(append(l.words, "")[0], at(s.Now)))
 	}
 	e := s.make(l)
 	if len(l.words) > 0 && e != nil && s.names[l.words[0]] == nil {
@@ -249,7 +252,7 @@ func (s *script) checkRestored() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if d := cmp.Diff(s.l.breaches, l.breaches, cmpopts.IgnoreUnexported(Breach{})); d != "" {
+	if d := cmp.Diff(s.l.breaches, l.breaches, cmpopts.IgnoreUnexported(Breach{}, Violation{})); d != "" {
 		s.t.Errorf("a snapshot changes the breaches (-want +got):\n%s", d)
 	}
 }
@@ -265,6 +268,9 @@ func (s *script) overdue() []string {
 		if o.Custodian != "" {
 			text += "; bars custodian " + o.Custodian
 		}
+		if o.Groups != nil {
+			text += "; bars groups " + strings.Join(o.Groups, ", ")
+		}
 		out = append(out, text)
 	}
 	if out == nil {
@@ -273,9 +279,9 @@ func (s *script) overdue() []string {
 	return out
 }
 
-func (s *script) barred(auditor string) []string {
+func (s *script) barred(bars []Bar) []string {
 	out := []string{}
-	for _, b := range s.l.Barred(auditor, at(s.Now)) {
+	for _, b := range bars {
 		if b.Breach != nil {
 			out = append(out, fmt.Sprintf("barred by breach %s of entry %d, closed by %v", b.Breach.Rule, b.Breach.Index, b.Breach.ClosedBy()))
 		} else {

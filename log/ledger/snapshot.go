@@ -78,6 +78,7 @@ func (l *Ledger) code(c *codec) {
 	list(c, &chains, 8, func(ch **chain) { codePtr(c, ch, c.chain) })
 	l.codeIDs(c)
 	list(c, &l.breaches, 8, func(b **Breach) { codePtr(c, b, c.breach) })
+	list(c, &l.asides, 3, func(a *aside) { c.all(&a.key, &a.from, &a.until) })
 	if !c.reading || c.err != nil {
 		return
 	}
@@ -279,7 +280,8 @@ func (c *codec) breach(b *Breach) {
 		codePtr(c, &b.About, func(r *event.Reference) { c.all(&r.Index, (*[32]byte)(&r.Leaf)) })
 	}
 	c.all(&b.Last, &b.Count)
-	list(c, &b.closers, 3, func(x *closer) { c.all(&x.auditor, &x.key, &x.index) })
+	list(c, &b.stands, 5, func(s *stand) { c.all(&s.auditor, &s.key, &s.index, &s.open, &s.voidAt) })
+	c.all(&b.settled, &b.key)
 }
 
 // cause codes a way by its name, and its arguments. Only an outer cause may have a

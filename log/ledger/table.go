@@ -90,7 +90,7 @@ var table2 = []Rule{
 	{"charter", "Entry 0 is the first charter. An amendment has the next version, names the charter before it and is signed by enough of that charter's keys. Its policies count no operator twice.",
 		[]*Way{charterFirst, charterMiddle, charterVersion, charterTaken, charterPrev, charterFew, charterPolicy, charterOperator, charterBars}},
 	{"role", "Each signature verifies and is by a key that holds the role, with standing in this warrant, at that index.",
-		[]*Way{roleUnknown, roleEnded, roleVoid, roleWrong, roleSignature, roleMissing, roleSeveral, roleStanding}},
+		[]*Way{roleUnknown, roleEnded, roleVoid, roleAside, roleWrong, roleSignature, roleMissing, roleSeveral, roleStanding}},
 	{"form", "The entry parses strictly, names this log, uses the profile's codes and the charter's names, and has an id that its signer has not used for another event.",
 		[]*Way{formMalformed, formOrigin, formID, formRepeated, formCode, formName}},
 	{"reference", "An entry refers only to entries below itself, of the right type, by their own leaf hash.",
@@ -99,7 +99,7 @@ var table2 = []Rule{
 		[]*Way{timeAhead, timeOld}},
 	{"warrant-live", "A warrant's window ends within the instrument's longest window of the warrant's time. An access stands on a granted, unrevoked warrant, in its window, within its accesses and accounts.",
 		[]*Way{warrantDenied, warrantRevoked, warrantVoid, warrantEnded, warrantWindow, warrantAccesses, warrantAccounts, warrantOver, warrantLong}},
-	{"emergency", "An access without a warrant has a duty signature and room under the profile's caps; an authority decides on it in time; a denial is a breach.",
+	{"emergency", "An access without a warrant has a duty signature and room under the profile's caps; an authority decides on it in time; a denial is a breach by the duty party.",
 		[]*Way{emergencyNone, emergencyOpen, emergencyAccounts, emergencyProvider, emergencyDecided, emergencyDenied, emergencyLate}},
 	{"release-chain", "A release answers a live access that names its custodian's group, and continues the custodian's chain. A custodian answers an access once.",
 		[]*Way{releaseDead, releaseLate, releaseGroup, releaseTwice, releasePrev, releaseFar, releaseEarly, releasePast, refusalTwice}},
@@ -107,7 +107,7 @@ var table2 = []Rule{
 		[]*Way{equivocationRelease, equivocationHeartbeat}},
 	{"missing-release", "The log holds in time every release that a heartbeat or a later release states.",
 		[]*Way{missingLate}},
-	{"heartbeat", "A custodian's heartbeats come in time. While one is late, its custodian must not release; auditors are barred only if the profile says so and a group has fewer current custodians than its threshold.",
+	{"heartbeat", "A custodian's heartbeats come in time. While one is late, its custodian must not release; if a group then has fewer current custodians than its threshold, none of them may answer its accesses.",
 		[]*Way{heartbeatLate}},
 	{"seal-limit", "An event has the seals that its type needs, within the limits of the profile and its warrant. A deferral comes before an anchor proves expiry, and enough authorities with standing sign it.",
 		[]*Way{sealMissing, sealLong, sealOwn, deferralFew, deferralLong, deferralTotal, deferralBack, deferralNever, deferralOrdinal, deferralTaken, deferralExpired, deferralOver}},
@@ -204,5 +204,15 @@ func (w *Way) by(answers string, index, seen uint64, args ...any) *Violation {
 
 // fail makes a verdict about the entry that is being checked.
 func (x *act) fail(w *Way, args ...any) *Violation {
-	return w.by(x.by, x.e.Index, x.e.Index, args...)
+	v := w.by(x.by, x.e.Index, x.e.Index, args...)
+	if x.by != Log {
+		v.key = x.signers[0].key + 1
+	}
+	return v
+}
+
+// byLog makes the log answer for a violation.
+func (v *Violation) byLog() *Violation {
+	v.By, v.key = Log, 0
+	return v
 }

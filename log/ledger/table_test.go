@@ -77,8 +77,21 @@ const rulesReading = `
 
 **Breach.** An entry in breach changes only the list of breaches, and stays on it. A breach bars each auditor until the
 log has a ~closed~ finding by that auditor about it, and each gate until auditors that meet the audit policy have closed
-it (under ~quorum none~: until the charter is amended). The list holds 64 breaches of one party against one rule; later
-ones are counted with the last.
+it (under ~quorum none~: until the charter is amended). A breach that was closed under the policy then in force stays
+closed, unless a charter voids the key of an auditor that closed it. A breach from before the charter that first names an
+auditor does not bar that auditor. A later ~open~ finding bars only its own auditor. The list holds 64 breaches of one
+key against one rule; a later one is counted with the last, and opens it again.
+
+**Set aside.** A custodian's or auditor's breach bars the others once. When an audit quorum has closed it, the key that
+answers for it is set aside: its later events have no effect and bar no party, it owes nothing and is not current, and
+all its breaches count as closed. If it is an auditor's, its cosignatures of later heads do not count. That lasts until
+an amendment names a new key; if the key of an auditor that closed the breach is voided, and the others are no quorum,
+the breach is open again, and the key is not set aside.
+
+**Recorded.** An event is repeated if it had an effect under each of its signers' keys before (a place in a chain, even a
+waiting one, is an effect), or if the log has it by the same keys and it would have no effect now either. Any other entry
+is judged on its own, so a bad signature, or another party's, never keeps an honest entry out. An entry that several
+custodians or auditors signed is the log's to answer for, since one may have added its signature to another's event.
 
 **Overdue.** An obligation is overdue when its grace is over. It ends when it is cured. It becomes the breach
 ~unfulfilled~ at an anchor that proves a time ~unfulfilled~ seconds after that of the anchor that first proved it late. So
@@ -112,7 +125,8 @@ lapses depends on the state at the anchor's index and the time that the anchor p
 head and its anchor counts.
 
 **Bars.** An overdue obligation bars auditors if the profile in force names its rule in ~bars~. A late heartbeat bars its
-custodian; it bars auditors only if ~bars~ names it and some group has fewer current custodians than its threshold.
+custodian and, if a group of that custodian then has fewer current custodians than its threshold, that group's accesses;
+it bars no other group and no auditor, even if ~bars~ names it.
 
 **What a signer could know.** A release names the head that it relied on. It is a breach if that head, or the release's
 own time, shows that the access was dead. Otherwise it only came too late.

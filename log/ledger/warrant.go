@@ -238,6 +238,16 @@ func (x *act) emergency(a *event.Access, signer *holder) (effect, *Violation, er
 	}, nil, nil
 }
 
+// dutyOf returns the duty party that signed an emergency access.
+func (l *Ledger) dutyOf(it *item) string {
+	for _, k := range it.keys {
+		if h := l.charters[it.charter].holders[l.keys[k].KeyID()]; h != nil && h.party.Role == event.RoleDuty {
+			return h.party.Name
+		}
+	}
+	return ""
+}
+
 // validates checks a decision on an emergency access and returns that access.
 func (x *act) validates(w *event.Warrant) (*item, *Violation, error) {
 	it, ev, v, err := x.resolve(*w.Validates, event.TypeAccess)
@@ -269,7 +279,7 @@ func (x *act) decide(on, by *item) {
 	w.accesses -= min(w.accesses, 1)
 	w.accounts -= min(w.accounts, a.accounts)
 	if w.denied {
-		x.l.note(emergencyDenied.by("provider "+on.provider, on.index, x.e.Index, x.e.Index))
+		x.l.note(emergencyDenied.by("duty "+x.l.dutyOf(on), on.index, x.e.Index, x.e.Index))
 	} else {
 		on.seal.end = w.notAfter
 	}
