@@ -279,9 +279,7 @@ func (x *act) install(c *Charter) {
 	c.number = uint32(len(l.charters))
 	l.number(c)
 	l.charters = append(l.charters, c)
-	for _, b := range l.breaches {
-		b.settled = b.settled || !c.Auditors.NeedsWitnesses()
-	}
+	x.forgive(c)
 	for _, v := range c.Void {
 		if k, ok := l.keyNum[v.Key]; ok {
 			x.void(k, v.From)

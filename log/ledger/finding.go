@@ -128,10 +128,25 @@ func (x *act) settle(b *Breach) {
 		return
 	}
 	key := b.key - 1
+	for _, other := range x.l.breaches {
+		if other.key == b.key && !other.settled {
+			x.l.change(Change{Kind: Closed, Breach: other})
+		}
+	}
 	x.l.asides = append(x.l.asides, aside{key, x.e.Index, 0})
 	if c := x.l.chains[key]; c != nil {
 		x.l.touchChain(c)
 		c.ended, c.pending, c.stated = true, nil, nil
+	}
+}
+
+// forgive closes all breaches for gates, if the new charter has no auditors.
+func (x *act) forgive(c *Charter) {
+	for _, b := range x.l.breaches {
+		if !b.settled && !c.Auditors.NeedsWitnesses() {
+			b.settled = true
+			x.l.change(Change{Kind: Closed, Breach: b})
+		}
 	}
 }
 

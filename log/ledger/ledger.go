@@ -112,6 +112,8 @@ type Ledger struct {
 	lastIDs   int                // len(ids) after the last sweep
 	breaches  []*Breach          // in the order in which they showed
 	asides    []aside            // in the order in which they were set aside
+	spent     map[uint32]uint64  // events in the budget of a key, by number; none is 0
+	renewed   int64              // the proven time at which all budgets began again
 	undecided int                // emergency accesses; derived from open
 	totals    Totals             // of obligations that ended
 
@@ -148,7 +150,7 @@ func New(origin string, tree Tree) *Ledger {
 	return &Ledger{
 		origin: origin, tree: tree, edge: new(tiles.Frontier),
 		keyNum: make(map[string]uint32), open: make(map[uint64]*item), released: make(map[uint64]uint64),
-		chains: make(map[uint32]*chain), ids: make(map[idKey]idUse), soonest: maxTime,
+		chains: make(map[uint32]*chain), ids: make(map[idKey]idUse), spent: make(map[uint32]uint64), soonest: maxTime,
 	}
 }
 
@@ -179,6 +181,7 @@ type act struct {
 	base    int64    // the later of time and the proven time
 	by      string   // who must answer for a violation
 	signers []*holder
+	spends  bool // it counts in its signer's budget
 }
 
 // effect changes the state. It can't fail: the check has done all that can.
@@ -289,18 +292,27 @@ func (l *Ledger) check(e *Entry) (*act, effect, *Violation, error) {
 	if v := x.sign(); v != nil {
 		return x, nil, v, nil
 	}
+	do, v, err := x.judge()
+	if err == nil {
+		do, v = x.budgeted(do, v)
+	}
+	return x, do, v, err
+}
+
+// judge returns the verdict about an event whose signatures count, and its effect.
+func (x *act) judge() (effect, *Violation, error) {
 	if v := cmp.Or(x.setAside(), x.reused()); v != nil {
-		return x, nil, v, nil
+		return nil, v, nil
 	}
 	exempt := x.ev.Type == event.TypeCharter || x.ev.Type == event.TypeRelease
-	if x.time < l.floor && !exempt {
-		return x, nil, x.fail(timeOld), nil
+	if x.time < x.l.floor && !exempt {
+		return nil, x.fail(timeOld), nil
 	}
 	do, v, err := x.handle()
 	if do == nil && v != nil && err == nil {
 		v = x.again(v)
 	}
-	return x, do, v, err
+	return do, v, err
 }
 
 var (

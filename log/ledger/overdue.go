@@ -329,6 +329,7 @@ func (l *Ledger) pass(index uint64) {
 			}
 		})
 	}
+	l.renew()
 	l.forget()
 	l.rescan()
 }

@@ -552,6 +552,8 @@ func edit(s *script, l line, c *event.Charter) {
 		switch k {
 		case "emergency":
 			c.Profile.Emergency = nil
+		case "budget":
+			c.Profile.Budget.Events = l.number(k, 0)
 		case "lag":
 			c.Profile.Lag = l.number(k, 0) * day
 		case "cap":

@@ -78,6 +78,8 @@ func (l *Ledger) code(c *codec) {
 	list(c, &chains, 8, func(ch **chain) { codePtr(c, ch, c.chain) })
 	l.codeIDs(c)
 	list(c, &l.breaches, 8, func(b **Breach) { codePtr(c, b, c.breach) })
+	c.time(&l.renewed)
+	l.codeSpent(c)
 	list(c, &l.asides, 3, func(a *aside) { c.all(&a.key, &a.from, &a.until) })
 	if !c.reading || c.err != nil {
 		return
@@ -178,6 +180,18 @@ func (l *Ledger) readCharter(c *codec, at *Charter, b []byte) *Charter {
 	}
 	c.fail("a charter")
 	return at
+}
+
+// codeSpent codes what keys have used of their budgets.
+func (l *Ledger) codeSpent(c *codec) {
+	keys := slices.Sorted(maps.Keys(l.spent))
+	list(c, &keys, 2, func(k *uint32) {
+		n := l.spent[*k]
+		c.all(k, &n)
+		if c.reading {
+			l.spent[*k] = n
+		}
+	})
 }
 
 // codeIDs codes the ids that are not below the floor.

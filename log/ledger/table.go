@@ -119,6 +119,8 @@ var table2 = []Rule{
 		[]*Way{returnLate, returnTaken}},
 	{"anchor", "Entries other than anchors are anchored in time, by checkpoints of this log that meet the witness policy in force at their size.",
 		[]*Way{anchorLate, anchorBad, anchorForeign, anchorOld}},
+	{"budget", "A key of a custodian or an auditor has no more events in the budget's interval than the profile allows. Not counted are releases and first refusals for a live access, one heartbeat a period, findings that close a breach, and a party's first breach of each rule.",
+		[]*Way{budgetOver}},
 	{"unfulfilled", "An obligation is a breach once an anchor proves that the profile's time has passed since the anchor that first proved the obligation late.",
 		[]*Way{unfulfilled}},
 }
