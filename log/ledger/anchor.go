@@ -70,9 +70,10 @@ func (x *act) prove(size uint64, existed, after int64) {
 		l.anchoredLate(c, in, after)
 		n++
 	}
+	l.after = max(l.after, after)
+	l.cover(x.e.Index, size, existed, l.unanchored[:n])
 	l.unanchored = l.unanchored[n:]
 	l.anchored = size
-	l.after = max(l.after, after)
 	l.floor = max(l.floor, l.after-int64(x.c.Profile.Lag))
 	l.pass(x.e.Index)
 }

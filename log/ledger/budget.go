@@ -57,7 +57,7 @@ func (x *act) exempt(do effect, v *Violation) bool {
 	signer := x.signers[0]
 	switch b := x.ev.Body.(type) {
 	case *event.Release:
-		return v == nil || v.Way == releaseEarly
+		return !x.dead
 	case *event.Refusal:
 		it := x.l.open[b.Access.Index]
 		why, _ := x.l.dead(it)

@@ -44,7 +44,7 @@ func (c *codec) uint(v *uint64) {
 }
 
 // bounded codes a value that is never negative and at most most.
-func bounded[T uint8 | uint32 | int64 | dutyState](c *codec, v *T, most uint64, what string) {
+func bounded[T uint8 | uint32 | int64 | dutyState | dutyKind](c *codec, v *T, most uint64, what string) {
 	x := uint64(*v)
 	if c.uint(&x); x > most {
 		c.fail(what)

@@ -41,9 +41,11 @@
 //
 // The state holds what is open: events with sealed values, live warrants and
 // accesses, obligations, ids younger than the profile's lag, entries that no anchor
-// covers, one chain for each custodian, charters and breaches. Closed events are
-// read through [Tree] when an entry refers to them. Breaches beyond 64 by one party
-// against one rule are counted, not listed.
+// covers, one chain for each custodian, charters and breaches; and for about as long
+// as the profile's stale, what has barred auditors. Closed events are read through
+// [Tree] when an entry refers to them. Breaches beyond 64 by one key against one rule
+// are counted, not listed. A custodian's or auditor's key adds to the state no more
+// than its budget and what the log asks of it.
 //
 // # Decisions
 //
@@ -126,6 +128,7 @@ type Ledger struct {
 	soonest int64  // until then no open item is overdue; derived, a lower bound
 	scanned uint64 // the size at which soonest was exact
 
+	recent     recent
 	roots      [4]knownRoot // a cache of Tree.Root; not state
 	violations []*Violation // of the entry that is being applied
 	diff       diff         // of the entry that is being applied
@@ -182,6 +185,7 @@ type act struct {
 	by      string   // who must answer for a violation
 	signers []*holder
 	spends  bool // it counts in its signer's budget
+	dead    bool // a release that opens nothing
 }
 
 // effect changes the state. It can't fail: the check has done all that can.
@@ -227,6 +231,7 @@ func (l *Ledger) commit(x *act, do effect, v *Violation) []*Violation {
 	}
 	l.diff.claim = x.time
 	l.compare()
+	l.recall(x.e.Index)
 	// Append fails only if the callback does.
 	_ = l.edge.Append(x.e.Leaf, func(tlog.Tile, []byte) error { return nil })
 	return l.violations

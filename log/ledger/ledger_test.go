@@ -353,6 +353,7 @@ func TestMemoryIsWhatIsOpen(t *testing.T) {
 		w.Heartbeat("c2")
 		w.Heartbeat("c3")
 		w.Heartbeat("c4")
+		w.anchor()
 	}
 	w.Now += 10 * day
 	w.anchor()

@@ -31,13 +31,51 @@ var (
 )
 
 // release checks a custodian's promise: its place in the chain, the head that it
-// relies on, and the access that it answers.
+// relies on, the access that it answers, and the audit under which it opens.
 func (x *act) release(r *event.Release) (effect, *Violation, error) {
 	signer, v := x.one(event.RoleCustodian)
 	if v != nil {
 		return nil, v, nil
 	}
 	c := x.l.chains[signer.key]
+	late, v, err := x.answer(c, r)
+	if v != nil || err != nil {
+		return nil, v, err
+	}
+	old, barred, v, err := x.audit(r)
+	if v != nil || err != nil {
+		return nil, v, err
+	}
+	late = cmp.Or(late, old)
+	x.dead = late != nil
+	p := pending{seq: r.Seq, hash: x.hash(), prev: r.Prev, access: r.Access.Index, dead: x.dead,
+		release: release{index: x.e.Index, leaf: x.e.Leaf, key: signer.key, name: c.name, base: x.base, charter: x.c.number}}
+	if !p.dead {
+		p.notices = digests{slices.Clone(r.Notices), len(r.Notices)}
+	}
+	early := r.Seq > c.count+1
+	if early {
+		late = x.fail(releaseEarly, r.Seq, c.count)
+	}
+	return func() {
+		for _, b := range barred {
+			x.l.note(b)
+		}
+		if !early {
+			x.l.advance(c, p)
+			x.drain(c)
+			return
+		}
+		x.l.touchChain(c)
+		c.pending = append(c.pending, p)
+		slices.SortFunc(c.pending, func(a, b pending) int { return cmp.Compare(a.seq, b.seq) })
+		c.state(stated{seq: r.Seq, hash: p.hash, base: x.base, index: x.e.Index, charter: x.c.number})
+	}, late, nil
+}
+
+// answer checks a release's place, its head, and its access. late is the verdict of a
+// release that came too late for its access.
+func (x *act) answer(c *chain, r *event.Release) (late, v *Violation, err error) {
 	if v := x.place(c, r); v != nil {
 		return nil, v, nil
 	}
@@ -66,30 +104,14 @@ func (x *act) release(r *event.Release) (effect, *Violation, error) {
 	if !member(x.l.CharterAt(r.Access.Index), group, c.name) {
 		return nil, x.refer(r.Access, releaseGroup, r.Access.Index, group, c.name), nil
 	}
-	late := x.live(r, it, ev)
+	late = x.live(r, it, ev)
 	if late != nil && late.Kind == KindBreach {
 		return nil, late, nil
 	}
 	if it != nil && it.answered(c.name) || slices.ContainsFunc(c.pending, func(p pending) bool { return p.access == r.Access.Index && !p.dead }) {
 		return nil, x.refer(r.Access, releaseTwice, c.name, r.Access.Index), nil
 	}
-	p := pending{seq: r.Seq, hash: x.hash(), prev: r.Prev, access: r.Access.Index, dead: late != nil,
-		release: release{index: x.e.Index, leaf: x.e.Leaf, key: signer.key, name: c.name, base: x.base, charter: x.c.number}}
-	if !p.dead {
-		p.notices = digests{slices.Clone(r.Notices), len(r.Notices)}
-	}
-	if r.Seq > c.count+1 {
-		return func() {
-			x.l.touchChain(c)
-			c.pending = append(c.pending, p)
-			slices.SortFunc(c.pending, func(a, b pending) int { return cmp.Compare(a.seq, b.seq) })
-			c.state(stated{seq: r.Seq, hash: p.hash, base: x.base, index: x.e.Index, charter: x.c.number})
-		}, x.fail(releaseEarly, r.Seq, c.count), nil
-	}
-	return func() {
-		x.l.advance(c, p)
-		x.drain(c)
-	}, late, nil
+	return late, nil, nil
 }
 
 // place checks the seq of a release. It comes first: a second event for one seq is

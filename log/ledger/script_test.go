@@ -20,6 +20,7 @@ import (
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // script runs a section of testdata as testdata/README.md describes: after each line
@@ -472,12 +473,31 @@ func (s *script) makeRelease(l line) *logged {
 	if l.opt["root"] == "wrong" {
 		r.Head.Root = hash("wrong")
 	}
+	if a := l.opt["audit"]; a != "" {
+		r.Audit = s.auditNote(l, a)
+	}
 	out := s.logLine(l, r, by, 0)
 	out.Notices = notices
 	if l.opt["seq"] == "" && l.opt["prev"] == "" && !slices.ContainsFunc(s.violations, func(v *Violation) bool { return v.Kind == KindBreach }) {
 		s.Follow(by, out.Envelope)
 	}
 	return out
+}
+
+// auditNote is a head that these auditors cosigned, "" for none.
+func (s *script) auditNote(l line, auditors string) string {
+	if auditors == "none" {
+		return ""
+	}
+	h := tlog.Head{Origin: testLog, Size: l.number("auditsize", s.l.Size()), Root: hash("wrong")}
+	if h.Size <= s.l.Size() && l.opt["auditroot"] == "" {
+		h.Root, _ = s.tree.Root(h.Size)
+	}
+	cp, err := parties.Checkpoint(h, uint64(l.date("audittime", s.Now)), strings.Split(auditors, ",")...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(cp.Bytes())
 }
 
 func (s *script) makeDisclosure(l line) *logged {
@@ -592,7 +612,7 @@ func edit(s *script, l line, c *event.Charter) {
 				"twice": twiceText(2), "any": twiceText(1),
 			}[v]
 		case "audit":
-			c.AuditPolicy = "quorum none\n"
+			c.AuditPolicy = map[string]string{"none": "quorum none\n", "any": parties.Policy(1, "a1", "a2"), "all": parties.Policy(2, "a1", "a2")}[v]
 		}
 	}
 }

@@ -80,6 +80,13 @@ func (l *Ledger) code(c *codec) {
 	list(c, &l.breaches, 8, func(b **Breach) { codePtr(c, b, c.breach) })
 	c.time(&l.renewed)
 	l.codeSpent(c)
+	r := &l.recent
+	c.uint(&r.oldest)
+	list(c, &r.past, 4, func(p *past) {
+		bounded(c, &p.kind, uint64(dutyAnchor), "a duty")
+		c.all(&p.at, &p.index, &p.late)
+	})
+	list(c, &r.heads, 2, func(h *anchoredHead) { c.all(&h.size, &h.existed) })
 	list(c, &l.asides, 3, func(a *aside) { c.all(&a.key, &a.from, &a.until) })
 	if !c.reading || c.err != nil {
 		return

@@ -103,6 +103,8 @@ var table2 = []Rule{
 		[]*Way{emergencyNone, emergencyOpen, emergencyAccounts, emergencyProvider, emergencyDecided, emergencyDenied, emergencyLate}},
 	{"release-chain", "A release answers a live access that names its custodian's group, and continues the custodian's chain. A custodian answers an access once.",
 		[]*Way{releaseDead, releaseLate, releaseGroup, releaseTwice, releasePrev, releaseFar, releaseEarly, releasePast, refusalTwice}},
+	{"audit", "A release carries the checkpoint under which its custodian opens: it contains the access, and meets the audit policy at its size, at the head that the release relied on, and in force, by cosignatures of at most the profile's stale seconds ago. No auditor cosigned it while barred. Under the audit policy \"quorum none\" a release carries none.",
+		[]*Way{auditMissing, auditNone, auditBad, auditForeign, auditAccess, auditBarred, auditStale, auditAmended}},
 	{"equivocation", "A custodian signs one event for each seq.",
 		[]*Way{equivocationRelease, equivocationHeartbeat}},
 	{"missing-release", "The log holds in time every release that a heartbeat or a later release states.",

@@ -131,6 +131,18 @@ it bars no other group and no auditor, even if ~bars~ names it.
 **What a signer could know.** A release names the head that it relied on. It is a breach if that head, or the release's
 own time, shows that the access was dead. Otherwise it only came too late.
 
+**Audit.** A release carries the checkpoint under which its custodian opens, so that any reader can check for ever that
+auditors stood behind each opening. Each line is judged by the state at the checkpoint's size and at the line's own time,
+never by later entries; an auditor that signed while barred answers for it, and the release keeps its effect. A custodian
+answers for the audit policies at the checkpoint's size and at the head that it relied on; if only an amendment that it
+may not have known makes the difference, the release keeps its place in the chain and opens nothing. The same holds if
+the last anchor below the release proves a time after the lines' *logged after* plus ~stale~, or after that of an anchored
+head larger than the checkpoint plus ~stale~. So the ledger remembers past bars for about as long as ~stale~.
+
+**Budget.** A budget begins again at the first anchor one interval after the last time. An event over the budget has no
+effect and is the log's breach, since admission refuses it. What the log repeats is not counted, so the log can't use up
+a key's budget. Under the witness policy ~quorum none~ no time is proven, and there is no budget.
+
 **Order of a chain.** The log orders entries, not the custodian. A release up to 64 ahead of its chain waits in the log
 for those before it, which the log owes meanwhile (~missing-release~). A chain whose releases never came is broken; an
 amendment continues it under a new key.

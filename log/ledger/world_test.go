@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -160,7 +161,7 @@ func (w *world) apply(b []byte) {
 	}
 	w.tree.add(b)
 	for _, v := range w.violations {
-		counts := v.Rule == "release-chain" && (v.Code == "late" || v.Code == "early")
+		counts := slices.Contains([]*Way{releaseLate, releaseEarly, auditStale, auditAmended, auditBarred}, v.Way)
 		if v.Index == e.Index && !counts && !bytes.Equal(before, core(w.l)) {
 			w.t.Fatalf("the entry changed the state, and its verdict is: %v", v)
 		}
@@ -180,7 +181,24 @@ func (w *world) release(access *logged, custodian string) (*event.Event, [][]byt
 	w.notices++
 	notice := fmt.Appendf(nil, "notice %d of %s", w.notices, custodian)
 	w.See()
-	return w.ReleaseEvent(access, custodian, notice), [][]byte{notice}
+	e := w.ReleaseEvent(access, custodian, notice)
+	e.Body.(*event.Release).Audit = w.note(access)
+	return e, [][]byte{notice}
+}
+
+// note is the largest head with the access that the auditors may cosign now or, if they
+// are barred at each, the present one.
+func (w *world) note(access *logged) string {
+	head := event.Head{Size: w.l.Size(), Root: event.Digest(w.l.Root())}
+	for size := head.Size; size > access.Index; size-- {
+		if !w.l.wasBarred("a1", size, w.Now) && !w.l.wasBarred("a2", size, w.Now) {
+			head.Size = size
+			root, _ := w.tree.Root(size)
+			head.Root = event.Digest(root)
+			break
+		}
+	}
+	return w.Audit(head)
 }
 
 func (w *world) answer(access *logged, custodian string) *logged {

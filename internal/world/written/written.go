@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/tiles"
@@ -312,7 +313,29 @@ func (l *Log) ReleaseEvent(access *Logged, custodian string, notices ...[]byte) 
 		r.Notices = append(r.Notices, sha256.Sum256(n))
 	}
 	event.SortDigests(r.Notices)
+	r.Audit = l.Audit(r.Head)
 	return l.Event(r)
+}
+
+// Audit returns a head as a note that the auditors of the charter's audit policy cosign
+// now, "" if the policy is none.
+func (l *Log) Audit(h event.Head) string {
+	c := l.Charter.Envelope.Event.Body.(*event.Charter)
+	var auditors []string
+	for _, p := range c.Parties {
+		if len(p.Cosigners) > 0 && strings.Contains(c.AuditPolicy, p.Cosigners[0]) {
+			auditors = append(auditors, p.Name)
+		}
+	}
+	if auditors == nil {
+		return ""
+	}
+	cp, err := l.People.Checkpoint(tlog.Head{Origin: l.Origin, Size: h.Size, Root: tlog.Hash(h.Root)}, uint64(l.Now), auditors...)
+	if err != nil {
+		l.Fail(err)
+		return ""
+	}
+	return string(cp.Bytes())
 }
 
 // Follow makes a release the last of its custodian's chain.

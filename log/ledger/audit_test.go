@@ -1,0 +1,100 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// What barred an auditor at a recent size and a time is what Barred returned then, and
+// no later entry changes it: a snapshot has it too.
+func TestPastBarsAreRemembered(t *testing.T) {
+	compared, found := 0, 0
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHistory(t, rt, func(c *event.Charter) { c.Profile.Bars = append(c.Profile.Bars, "return"); slices.Sort(c.Profile.Bars) })
+		r := newRogue(h, rapid.SampledFrom(rogues).Draw(rt, "rogue"))
+		type question struct {
+			size   uint64
+			time   int64
+			barred bool
+			other  bool // by more than an anchor, which is also owed for a claim that lies ahead
+		}
+		var asked []question
+		ask := func() {
+			for _, back := range []int64{0, 1, minute, hour, -hour} {
+				t := h.Now - back
+				bars := h.l.Barred("a1", at(t))
+				other := slices.ContainsFunc(bars, func(b Bar) bool { return b.Obligation == nil || b.Obligation.Way != anchorLate })
+				asked = append(asked, question{h.l.Size(), t, len(bars) > 0, other})
+			}
+		}
+		h.Appended = func(_ event.Reference, b []byte) { h.apply(b); ask() }
+		for range rapid.IntRange(1, 30).Draw(rt, "steps") {
+			switch rapid.IntRange(0, 5).Draw(rt, "what") {
+			case 0, 1:
+				r.act(false)
+			case 2:
+				h.anchor()
+			case 3:
+				rule := rapid.SampledFrom([]string{"form", "release-chain", "disclosure", "reference"}).Draw(rt, "rule")
+				state := rapid.SampledFrom([]event.FindingState{event.FindingClosed, event.FindingOpen}).Draw(rt, "state")
+				h.Finding(rapid.SampledFrom([]string{"a1", "a2"}).Draw(rt, "by"), rule, state, 0, h.l.Size()-1)
+			case 4:
+				for _, e := range r.seen {
+					if e.Public != nil {
+						h.LogEvent(h.Event(&event.Disclosure{Event: e.Reference, Openings: e.Public}), "court")
+					}
+				}
+			case 5:
+				h.amend(func(c *event.Charter) {
+					if rapid.Bool().Draw(rt, "void") {
+						c.Void = []event.Void{{From: h.l.Size() / 2, Key: keyID("a2")}}
+					}
+				})
+			}
+			h.Now += rapid.SampledFrom([]int64{0, minute, hour, 7 * hour, day}).Draw(rt, "pause")
+		}
+		c, err := restored(h.l)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for _, q := range asked {
+			if q.size < h.l.recent.oldest {
+				continue
+			}
+			compared++
+			if q.barred {
+				found++
+			}
+			if got := h.l.wasBarred("a1", q.size, q.time); got && !q.barred || !got && q.other || got != c.wasBarred("a1", q.size, q.time) {
+				rt.Fatalf("at size %d of %d, day %f: barred %v, and it was %v", q.size, h.l.Size(), float64(q.time-testStart)/day, got, q.barred)
+			}
+		}
+	})
+	if compared == 0 || found == 0 {
+		t.Errorf("%d comparisons, %d of bars", compared, found)
+	}
+}
+
+// The memory of past bars has what changed since the last stale head, however long the
+// log goes on.
+func TestPastBarsAreBounded(t *testing.T) {
+	w := newWorld(t, nil)
+	most := 0
+	for range 200 {
+		warrant := w.Warrant(w.Now + minute)
+		w.Now += 10 * minute
+		w.Disclose(warrant)
+		w.anchor()
+		most = max(most, len(w.l.recent.past)+len(w.l.recent.heads))
+	}
+	if most > 50 {
+		t.Errorf("%d", most)
+	}
+}

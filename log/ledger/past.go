@@ -1,0 +1,161 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"slices"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// recent is what barred auditors at recent sizes, as changes to undo: a cosignature in
+// a release is judged at its own time by the state at its head's size. Of an anchored
+// head that was cosigned more than stale seconds before the proven time, all smaller
+// heads are too old to open anything, so what changed before it is forgotten.
+type recent struct {
+	oldest uint64 // the smallest size that can be judged
+	past   []past // ascending by at
+	heads  []anchoredHead
+}
+
+// past is how an entry found a duty that can bar auditors.
+type past struct {
+	at    uint64 // index of the entry that changed the duty
+	kind  dutyKind
+	index uint64 // of the entry that owes it
+	late  int64  // 0: it was not owed. Of an anchor: the claim's base
+}
+
+// anchoredHead is a head that an anchor proves, and its existed-before time.
+type anchoredHead struct {
+	size    uint64
+	existed int64
+}
+
+// recall records what the applied entry has changed. Duties that end long before a line
+// can show them late are left out.
+func (l *Ledger) recall(at uint64) {
+	c := l.Charter()
+	if c == nil || !c.Auditors.NeedsWitnesses() || !c.Witnesses.NeedsWitnesses() {
+		l.recent = recent{oldest: at + 1}
+		return
+	}
+	p := &c.Profile
+	far := max(l.after, l.diff.claim) + int64(p.Stale+2*(p.Anchor.Within+p.Anchor.Grace))
+	for i := range l.diff.changes {
+		ch := &l.diff.changes[i]
+		r := past{at: at, kind: ch.duty.kind, index: ch.duty.index}
+		switch {
+		case ch.Breach != nil || r.kind == dutyHeartbeat || r.kind == dutyAnchor:
+			continue
+		case ch.Kind == Opened && r.index == at:
+			continue
+		case ch.Kind == Moved:
+			r.late = ch.Was.Unix() + ch.duty.grace
+		case ch.Kind != Opened:
+			if r.late = ch.duty.late(); r.late > far {
+				continue
+			}
+		}
+		l.recent.past = append(l.recent.past, r)
+	}
+}
+
+// cover records that an anchor covers the oldest claims, of entries below size. Of
+// claims that a later one precedes, the anchor was never owed for the earlier.
+func (l *Ledger) cover(at, size uint64, existed int64, claims []claim) {
+	r := &l.recent
+	least := int64(-1)
+	for _, c := range claims {
+		if !c.anchor && (least < 0 || c.base < least) {
+			least = c.base
+			r.past = append(r.past, past{at, dutyAnchor, c.index, c.base})
+		}
+	}
+	r.heads = append(r.heads, anchoredHead{size, existed})
+	stale := int64(l.Charter().Profile.Stale)
+	for len(r.heads) > 0 && r.heads[0].existed+stale < l.after {
+		r.oldest, r.heads = max(r.oldest, r.heads[0].size), r.heads[1:]
+	}
+	r.past = slices.DeleteFunc(r.past, func(p past) bool { return p.at < r.oldest })
+}
+
+// wasBarred reports whether an auditor was barred at a time, by the state at a size that
+// is not below recent.oldest. It is what Barred returned then.
+func (l *Ledger) wasBarred(auditor string, size uint64, now int64) bool {
+	c := l.CharterAt(size)
+	for _, b := range l.breaches {
+		if l.objects(auditor, b, size) {
+			return true
+		}
+	}
+	bars := func(k dutyKind) bool { return slices.Contains(c.Profile.Bars, k.rule()) }
+	if bars(dutyAnchor) && l.anchorWasLate(size, now) {
+		return true
+	}
+	undone, found := make(map[past]bool), false
+	check := func(id past, late int64) {
+		found = found || !undone[id] && late != 0 && id.index < size && now > late && bars(id.kind)
+	}
+	for _, p := range l.recent.past {
+		if id := (past{kind: p.kind, index: p.index}); p.at >= size && p.kind != dutyAnchor {
+			check(id, p.late)
+			undone[id] = true
+		}
+	}
+	present := func(d duty) {
+		if d.kind != dutyHeartbeat {
+			check(past{kind: d.kind, index: d.index}, d.late())
+		}
+	}
+	if now > l.soonest {
+		for _, it := range l.open {
+			l.duties(it, present)
+		}
+	}
+	for _, ch := range l.chains {
+		l.chainDuties(ch, present)
+	}
+	return found
+}
+
+// anchorWasLate reports whether an anchor was overdue at a time, by the state at a size.
+func (l *Ledger) anchorWasLate(size uint64, now int64) bool {
+	index, base := uint64(0), int64(-1)
+	least := func(i uint64, t int64) {
+		if i < size && (base < 0 || t < base) {
+			index, base = i, t
+		}
+	}
+	for _, p := range l.recent.past {
+		if p.kind == dutyAnchor && p.at >= size {
+			least(p.index, p.late)
+		}
+	}
+	for _, c := range l.unanchored {
+		if c.index >= size {
+			break
+		}
+		if !c.anchor {
+			least(c.index, c.base)
+		}
+	}
+	in := l.CharterAt(max(index, 1))
+	return base >= 0 && in.Witnesses.NeedsWitnesses() && now > base+int64(in.Profile.Anchor.Within+in.Profile.Anchor.Grace)
+}
+
+// rule returns the rule that an overdue duty breaks.
+func (k dutyKind) rule() string {
+	return [...]string{dutySeal: disclosureLate.Rule, dutyNotices: disclosureNotices.Rule, dutyDecision: emergencyLate.Rule, dutyReturn: returnLate.Rule,
+		dutyHeartbeat: heartbeatLate.Rule, dutyMissing: missingLate.Rule, dutyAnchor: anchorLate.Rule}[k]
+}
+
+// auditorKey returns the number + 1 of an auditor's key under a charter.
+func (l *Ledger) auditorKey(c *Charter, name string) uint32 {
+	p := c.Party(event.RoleAuditor, name)
+	if p == nil || len(p.Keys) == 0 {
+		return 0
+	}
+	return l.keyNum[p.Keys[0].KeyID()] + 1
+}
