@@ -6,8 +6,10 @@
 //
 // [File.Verify] promises its caller that every entry of the result is in a log that the
 // caller's policy accepts (C2SP tlog-policy), and that the notice's openings are those
-// that warrant and access sealed. It trusts only that policy, not the source of the
-// file.
+// that warrant and access sealed. It names signers and auditors only by a chain of
+// charters that begins at entry 0 of the verified tree and keeps the rules of amendment
+// (package ledger); otherwise they are the file's claims, and [Verified.Doubt] is set. It
+// trusts only the policy, not the source of the file.
 //
 // The file has the notice in plain text. That is enough, since the digest in a signed
 // and logged event proves an opening. The ciphertext would add nothing without the
@@ -28,12 +30,11 @@ import (
 
 const magic = "vasistas notice file v1\n"
 
-// maxCharters bounds the charters of a file: those in force at release, access and
-// warrant.
-const maxCharters = 3
+// maxCharters bounds the charters of a file.
+const maxCharters = 256
 
-// MaxFileSize bounds a file.
-const MaxFileSize = (3+maxCharters)*(tlog.MaxProofSize*4/3+64) + 1<<16
+// MaxFileSize bounds a file in bytes.
+const MaxFileSize = 32 << 20
 
 // A File is a notice with the proofs of the entries that it names (C2SP tlog-proof, with
 // the entry as extra data), all under one checkpoint.
@@ -46,7 +47,7 @@ type File struct {
 	Release  []byte
 	Access   []byte
 	Warrant  []byte   // nil in an emergency
-	Charters [][]byte // in force at warrant, access and release; each once, by index
+	Charters [][]byte // by index: each from the first of the log to the one in force at the release
 }
 
 var url64 = base64.RawURLEncoding.Strict()

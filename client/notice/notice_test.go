@@ -80,7 +80,7 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.Equal(v.Accounts, []string{"ada@example.org"}) || v.Case != "12 Js 7/26" || v.Release.By != "c1" || v.Access.By != "messenger" ||
-		v.Warrant.By != "court" || !v.Consent || len(v.Warnings) > 0 || len(v.Auditors) > 0 {
+		v.Warrant.By != "court" || !v.Consent || len(v.Warnings) > 0 || len(v.Auditors) > 0 || v.Doubt != nil || v.Version != 1 || len(v.Claims) > 0 {
 		t.Errorf("%+v", v)
 	}
 	again, err := notice.Parse(b)

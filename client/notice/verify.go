@@ -15,6 +15,7 @@ import (
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -23,19 +24,16 @@ type verifier struct {
 	f                        *File
 	policy                   *verify.Policy
 	o                        verify.Options
-	charters                 []*charter
+	file                     []ledger.Entry    // the file's charters
+	charters                 []*ledger.Charter // file, proven; nil if out.Doubt is set
 	release, access, warrant *verify.Inclusion
 	out                      *Verified
 }
 
-type charter struct {
-	*event.Charter
-	index uint64
-}
-
 // Verify verifies the file under a policy. Errors are those of package verify, with
 // BadNotice if notice and entries contradict each other. It uses only Origin and Now of
-// the options: the signers' keys are those of the file's charters.
+// the options: the signers' keys are those of the file's charters. Without an error the
+// entries are in the log, and [Verified.Doubt] says whether it is proven who signed them.
 func (f *File) Verify(policy *verify.Policy, o verify.Options) (*Verified, error) {
 	v := &verifier{f: f, policy: policy, o: verify.Options{Origin: o.Origin, Now: o.Now}, out: new(Verified)}
 	if f.Warrant != nil {
@@ -56,8 +54,8 @@ func bad(format string, args ...any) error {
 	return &verify.Error{Reason: verify.BadNotice, Err: fmt.Errorf(format, args...)}
 }
 
-// prove verifies that every entry is in the tree of one head, and the signatures of all
-// but the charters: a charter's signers stand in earlier charters.
+// prove verifies that every entry is in the tree of one head, the charters by the
+// ledger's rules, and all other signatures.
 func (v *verifier) prove() error {
 	if len(v.f.Charters) == 0 || len(v.f.Charters) > maxCharters {
 		return bad("%d charters, want 1 to %d", len(v.f.Charters), maxCharters)
@@ -81,18 +79,21 @@ func (v *verifier) prove() error {
 		if err != nil {
 			return err
 		}
-		c, ok := in.Envelope().Event.Body.(*event.Charter)
-		if !ok {
-			return bad("entry %d is a %s, and not a charter", in.Index(), in.Envelope().Event.Type)
+		if env := in.Envelope(); env.Event.Type != event.TypeCharter {
+			return bad("entry %d is a %s, and not a charter", in.Index(), env.Event.Type)
 		}
-		if n := len(v.charters); n > 0 && v.charters[n-1].index >= in.Index() {
+		if n := len(v.file); n > 0 && v.file[n-1].Index >= in.Index() {
 			return bad("the charters are not in the log's order")
 		}
-		v.charters = append(v.charters, &charter{c, in.Index()})
+		v.file = append(v.file, ledger.Entry{Index: in.Index(), Leaf: in.LeafHash(), Envelope: in.Envelope()})
+	}
+	var err error
+	if v.charters, err = ledger.Charters(v.file[0].Envelope.Event.Log, v.file); err != nil {
+		v.charters = nil
+		v.out.Doubt = &verify.Error{Reason: verify.NoCharters, Err: fmt.Errorf("the charters in the file are no chain from entry 0 of the log on that the founders signed: %w", err)}
 	}
 	o := v.o
 	o.Signers = v.key
-	var err error
 	if v.release, err = one(v.f.Release, o); err != nil {
 		return fmt.Errorf("the release: %w", err)
 	}
@@ -107,34 +108,37 @@ func (v *verifier) prove() error {
 	return nil
 }
 
+// key returns the key of an id, which needs no proof: the id is its hash.
 func (v *verifier) key(id string) *event.PublicKey {
-	for _, c := range v.charters {
-		for i := range c.Parties {
-			for _, k := range c.Parties[i].Keys {
-				if k.KeyID() == id {
-					return k
-				}
-			}
+	for _, e := range v.file {
+		if p := e.Envelope.Event.Body.(*event.Charter).Holder(id); p != nil {
+			return p.Keys[slices.IndexFunc(p.Keys, func(k *event.PublicKey) bool { return k.KeyID() == id })]
 		}
 	}
 	return nil
 }
 
-// signers returns the parties that signed an entry in a role, by the last charter of the
-// file below the entry.
-func (v *verifier) signers(in *verify.Inclusion, role event.Role) []string {
-	var c *charter
-	for _, ch := range v.charters {
-		if ch.index < in.Index() {
-			c = ch
-		}
+// holder returns the party that could sign at an index with a key, by the last charter of
+// the file below that index; in doubt, the party that this charter claims.
+func (v *verifier) holder(id string, index uint64) *event.Party {
+	i := len(v.file) - 1
+	for i >= 0 && v.file[i].Index >= index {
+		i--
 	}
-	if c == nil {
+	switch {
+	case i < 0:
 		return nil
+	case v.charters == nil:
+		return v.file[i].Envelope.Event.Body.(*event.Charter).Holder(id)
 	}
+	return v.charters[i].Signer(id, index)
+}
+
+// signers returns the parties that signed an entry in a role.
+func (v *verifier) signers(in *verify.Inclusion, role event.Role) []string {
 	var out []string
 	for _, s := range in.Envelope().Signatures {
-		if p := c.Holder(s.KeyID); p != nil && p.Role == role {
+		if p := v.holder(s.KeyID, in.Index()); p != nil && p.Role == role {
 			out = append(out, p.Name)
 		}
 	}
@@ -247,26 +251,49 @@ func first(openings []event.Opening, name string) string {
 	return v.Text()
 }
 
+// roles names the signers if the file's charters are proven, and the file's claims if
+// they are not.
 func (v *verifier) roles() error {
 	out := v.out
-	custodians := v.signers(v.release, event.RoleCustodian)
-	if !slices.Contains(custodians, v.f.Notice.Custodian) {
-		return bad("the notice names the custodian %q, whose key in the charter did not sign the release", v.f.Notice.Custodian)
+	if custodian := v.f.Notice.Custodian; !slices.Contains(v.signers(v.release, event.RoleCustodian), custodian) {
+		return bad("the notice names the custodian %q, who by the charters of the file did not sign the release", custodian)
 	}
-	out.Release.By = v.f.Notice.Custodian
-	if out.Access.By = strings.Join(v.signers(v.access, event.RoleProvider), ", "); out.Access.By == "" {
-		v.warn(Warning{Code: WarnAccessSigner})
-	}
+	v.name(&out.Release.By, v.release, event.RoleCustodian, "")
+	v.name(&out.Access.By, v.access, event.RoleProvider, WarnAccessSigner)
 	if v.warrant == nil {
-		if out.Duty = strings.Join(v.signers(v.access, event.RoleDuty), ", "); out.Duty == "" {
-			v.warn(Warning{Code: WarnDutySigner})
-		}
-		return nil
+		v.name(&out.Duty, v.access, event.RoleDuty, WarnDutySigner)
+	} else {
+		v.name(&out.Warrant.By, v.warrant, event.RoleAuthority, WarnSigner)
+		v.voided(v.warrant)
 	}
-	if out.Warrant.By = strings.Join(v.signers(v.warrant, event.RoleAuthority), ", "); out.Warrant.By == "" {
-		v.warn(Warning{Code: WarnSigner})
-	}
+	v.voided(v.access)
+	v.voided(v.release)
 	return nil
+}
+
+func (v *verifier) name(by *string, in *verify.Inclusion, role event.Role, missing string) {
+	names := strings.Join(v.signers(in, role), ", ")
+	switch {
+	case names == "":
+		v.warn(Warning{Code: missing})
+	case v.charters == nil:
+		v.out.Claims = append(v.out.Claims, Claim{in.Index(), role, names})
+	default:
+		*by = names
+	}
+}
+
+// voided warns of keys that a later charter voids: what they signed then ends.
+func (v *verifier) voided(in *verify.Inclusion) {
+	for _, s := range in.Envelope().Signatures {
+		for _, c := range v.charters {
+			for _, x := range c.Void {
+				if c.Index > in.Index() && x.Key == s.KeyID && x.From <= in.Index() {
+					v.warn(Warning{Code: WarnVoid, Err: fmt.Errorf("version %d of the charter voids the key %s, which signed entry %d, from entry %d on", c.Version, x.Key, in.Index(), x.From)})
+				}
+			}
+		}
+	}
 }
 
 // consent verifies the agency's signature over the recipient key. If that fails, the
@@ -303,24 +330,18 @@ func (v *verifier) consent() {
 }
 
 // auditors names the auditors whose cosignatures on the head meet the audit policy of the
-// file's last charter.
+// last charter that the founders signed.
 func (v *verifier) auditors() {
+	if len(v.charters) == 0 {
+		return
+	}
 	c := v.charters[len(v.charters)-1]
-	var text strings.Builder
-	for _, k := range c.LogKeys {
-		if !strings.Contains(c.AuditPolicy, "log "+k) {
-			fmt.Fprintf(&text, "log %s\n", k)
-		}
-	}
-	p, err := tlog.ParsePolicy([]byte(text.String() + c.AuditPolicy))
-	if err != nil || !p.NeedsWitnesses() {
-		return
-	}
+	v.out.Version = c.Version
 	cp, err := tlog.ParseCheckpoint(v.access.Checkpoint())
-	if err != nil {
+	if err != nil || !c.Auditors.NeedsWitnesses() {
 		return
 	}
-	verified, err := p.Verify(cp, v.access.Origin())
+	verified, err := c.Auditors.Verify(cp, v.access.Origin())
 	if err != nil {
 		return
 	}
@@ -341,8 +362,8 @@ func (v *verifier) describe() {
 			out.Witnesses = append(out.Witnesses, w.Name)
 		}
 	}
-	for _, c := range v.charters {
-		out.Charters = append(out.Charters, c.index)
+	for _, e := range v.file {
+		out.Charters = append(out.Charters, e.Index)
 	}
 	entry := func(e *Entry, in *verify.Inclusion) {
 		e.Index, e.Time = in.Index(), in.Envelope().Event.Time
@@ -370,7 +391,7 @@ func (v *verifier) describe() {
 	out.Case = first(n.WarrantOpenings.Subject, "case")
 }
 
-// Verified is what a file proves. Names and meanings of its JSON members are stable;
+// Verified is what a file proves, and what it only claims. Names and meanings of its JSON members are stable;
 // members may be added.
 type Verified struct {
 	Origin        string    `json:"origin"`
@@ -379,10 +400,17 @@ type Verified struct {
 	Witnesses     []string  `json:"witnesses,omitempty"`
 	ExistedBefore time.Time `json:"existedBefore,omitzero"` // of the tree; zero under "quorum none"
 	LoggedAfter   time.Time `json:"loggedAfter,omitzero"`   // of every entry outside the tree
-	// Auditors whose cosignatures on the head meet the audit policy of the file's last
-	// charter. They say that the rules held. None: the file does not show it.
+	Charters      []uint64  `json:"charters"`               // indexes of the file's charters
+	// Version of the last of these charters, if they begin at entry 0 of the tree and each
+	// one's founders signed the next. They can't show that the log has no other amendment.
+	// 0: Doubt is set, and every By and Auditors is empty.
+	Version uint64 `json:"version"`
+	// Doubt is why the charters prove no signer, a [verify.Error]; nil: they do.
+	Doubt  error   `json:"-"`
+	Claims []Claim `json:"claims,omitempty"` // of the file, if Doubt is set
+	// Auditors whose cosignatures on the head meet the audit policy of the charter of
+	// Version. They say that the rules held. None: the file does not show it.
 	Auditors []string `json:"auditors,omitempty"`
-	Charters []uint64 `json:"charters"` // indexes
 
 	Accounts  []string `json:"accounts"`
 	Case      string   `json:"case,omitempty"`
@@ -411,13 +439,14 @@ const (
 	WarnDutySigner   = "duty-signer"   // no duty key signed the emergency access
 	WarnSigner       = "signer"        // no authority signed the warrant
 	WarnConsent      = "consent"       // the agency's signature does not cover Recipient, for Err
+	WarnVoid         = "void"          // a later charter voids a key that signed: Err
 )
 
 // A Warning is a proven fault. In JSON it is its code.
 type Warning struct {
 	Code    string
 	Account string // of WarnAccount
-	Err     error  // of WarnConsent
+	Err     error  // of WarnConsent and WarnVoid
 }
 
 // MarshalText returns the code.
@@ -433,7 +462,14 @@ func (w *Warning) UnmarshalText(b []byte) error {
 type Entry struct {
 	Index uint64    `json:"index"`
 	Time  time.Time `json:"claimedTime"` // the signer's claim
-	By    string    `json:"by"`          // the parties that signed, by the file's charters
+	By    string    `json:"by"`          // the parties that signed, by the charters up to Version
+}
+
+// A Claim is what a file says of an entry's signer and does not prove.
+type Claim struct {
+	Index uint64     `json:"index"`
+	Role  event.Role `json:"role"`
+	Names string     `json:"names"`
 }
 
 // Warrant is the decision that an access stands on.

@@ -131,6 +131,9 @@ func (j *joiner) add(x *hit) {
 			v, err = file.Verify(j.c.Policy, verify.Options{Origin: j.c.Origin, Now: j.c.Now})
 		}
 		if err == nil {
+			err = v.Doubt
+		}
+		if err == nil {
 			break
 		}
 	}
@@ -150,44 +153,32 @@ func (j *joiner) add(x *hit) {
 
 // file collects the proofs of a notice under one head, and checks that the release states
 // the notice's digest.
-func (j *joiner) file(n *escrow.Notice, digest event.Digest, ref event.Reference) (file *notice.File, err error) {
-	file = &notice.File{Notice: n}
-	refs := []event.Reference{ref, n.Access}
+func (j *joiner) file(n *escrow.Notice, digest event.Digest, ref event.Reference) (*notice.File, error) {
+	file := &notice.File{Notice: n}
+	var err error
+	prove := func(index uint64) []byte {
+		if err != nil {
+			return nil
+		}
+		p, failed := j.c.Client.ProveAt(j.ctx, j.f.head, index)
+		if failed != nil {
+			err = fmt.Errorf("entry %d: %w", index, failed)
+			return nil
+		}
+		return p.Bytes()
+	}
+	if file.Release = prove(ref.Index); err == nil {
+		err = states(file.Release, digest)
+	}
+	file.Access = prove(n.Access.Index)
 	if n.Warrant != nil {
-		refs = append(refs, *n.Warrant)
+		file.Warrant = prove(n.Warrant.Index)
 	}
-	prove := func(r event.Reference) ([]byte, error) {
-		p, err := j.c.Client.ProveAt(j.ctx, j.f.head, r.Index)
-		if err != nil {
-			return nil, fmt.Errorf("entry %d: %w", r.Index, err)
-		}
-		return p.Bytes(), nil
+	for c := j.f.ledger.CharterAt(ref.Index); c != nil; c = j.f.ledger.CharterAt(c.Index) {
+		file.Charters = append(file.Charters, prove(c.Index))
 	}
-	var proofs [3][]byte
-	var charters []event.Reference
-	for i, r := range refs {
-		if proofs[i], err = prove(r); err == nil && i == 0 {
-			err = states(proofs[i], digest)
-		}
-		if err != nil {
-			return nil, err
-		}
-		c := j.f.ledger.CharterAt(r.Index)
-		if c == nil {
-			return nil, fmt.Errorf("entry %d is before every charter", r.Index)
-		}
-		charters = append(charters, event.Reference{Index: c.Index, Leaf: c.Leaf})
-	}
-	file.Release, file.Access, file.Warrant = proofs[0], proofs[1], proofs[2]
-	slices.SortFunc(charters, func(a, b event.Reference) int { return cmp.Compare(a.Index, b.Index) })
-	for _, c := range slices.Compact(charters) {
-		b, err := prove(c)
-		if err != nil {
-			return nil, err
-		}
-		file.Charters = append(file.Charters, b)
-	}
-	return file, nil
+	slices.Reverse(file.Charters)
+	return file, err
 }
 
 // states checks that an entry is a release that states the notice.

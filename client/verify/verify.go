@@ -289,6 +289,7 @@ const (
 	NoEntry       Reason = "no-entry"       // neither the file nor the caller has the entry
 	UnknownLog    Reason = "unknown-log"    // the policy has no log of the checkpoint's origin
 	UnknownSigner Reason = "unknown-signer" // Options.Signers doesn't know a key that signed the event
+	NoCharters    Reason = "no-charters"    // a notice's charters do not prove who may sign
 	InTheFuture   Reason = "in-the-future"  // the policy is met only by cosignatures later than Options.Now
 )
 

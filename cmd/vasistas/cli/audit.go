@@ -289,10 +289,13 @@ It shows what a proof proves: the event, the log, the witnesses and their times.
 also shows what the proof leaves open: whether the signers held their roles, whether
 limits were kept, and what was logged later. A notice has the proofs of a release, of
 its access and warrant, and of the charters that name their signers; verify checks
-the notice's openings against these entries.
+the notice's openings against these entries. Names count if the charters are a chain
+from entry 0 of the log on, each signed by the founders of the one before. Otherwise
+they are printed as the file's claims.
 
 Exit code: 0 if all files are proven, 1 if one is disproven, else 2 if verify can't
-tell: a file or the policy can't be read, or the policy does not have the log.`,
+tell: a file or the policy can't be read, the policy does not have the log, or a
+notice's charters don't prove who signed.`,
 		Example: `  vasistas verify --policy policy.txt warrant.tlog-proof
   vasistas verify --policy policy.txt --key judge.pem.pub --json *.tlog-proof`,
 		Args: cobra.MinimumNArgs(1),
@@ -337,7 +340,11 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 		if err == nil {
 			in, v, err = verifyFile(policy, b, f.anyEntry, o)
 		}
-		if verdict := verify.VerdictOf(err); worst != verify.Disproven && verdict != verify.Proven {
+		verdict := verify.VerdictOf(err)
+		if v != nil {
+			verdict = verify.VerdictOf(v.Doubt)
+		}
+		if worst != verify.Disproven && verdict != verify.Proven {
 			worst = verdict
 		}
 		line, text := describe(name, in, v, err)

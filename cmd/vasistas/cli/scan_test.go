@@ -161,6 +161,29 @@ func TestScanSaves(t *testing.T) {
 	w.run(2, []string{"verify", "--policy", w.policy, w.file("large", make([]byte, tlog.MaxProofSize+1))}, "it has more than")
 }
 
+// A notice of a warrant that the provider signed for the court, with the provider's own
+// charter, is no proof of anything about the court.
+func TestVerifyPrintsClaimsAsClaims(t *testing.T) {
+	w := newScanWorld(t)
+	c := w.NewCase(time.Hour, []string{"x"}, w.Wrap(w.Holders["c1"][1].Public(), "x"))
+	n := w.Notice(c, "c1", 0)
+	release := w.ReleaseCase(c, "c1")
+	forged := w.LogEvent(w.Event(w.NextCharter(nil)), "messenger")
+	head := w.Publish("w1", "w2", "a1", "a2")
+	f := &notice.File{Notice: n, Release: w.Proof(head, release), Access: w.Proof(head, c.Access), Warrant: w.Proof(head, c.Warrant),
+		Charters: [][]byte{w.Proof(head, w.Charter), w.Proof(head, forged)}}
+	b, err := f.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := w.file("forged.notice", b)
+	out := w.run(2, []string{"verify", "--policy", w.policy, name}, "NOT PROVEN (undecided)", "signs no charter", "the file says    entry", "who signed these entries: all names are the file's claims")
+	if strings.Contains(out, "the auditors") || strings.Contains(out, "the authority court signed") {
+		t.Error(out)
+	}
+	w.run(2, []string{"verify", "--policy", w.policy, "--json", name}, `"verdict":"undecided","reason":"no-charters"`)
+}
+
 func TestScanState(t *testing.T) {
 	w := newScanWorld(t)
 	s := httptest.NewServer(http.FileServer(http.Dir(w.Dir)))

@@ -58,6 +58,7 @@ func funcs() template.FuncMap {
 		"kinds":    func() []string { return []string{"breach", "no effect"} },
 		"ofKind":   ofKind,
 		"warnings": caseWarnings,
+		"warned":   warned,
 		"reasons":  reasons,
 		"lines":    lines,
 	}
@@ -104,13 +105,19 @@ func NoticeJSON(file string, v *notice.Verified) any {
 		*notice.Verified
 		Warnings []string `json:"warnings,omitempty"`
 	}
+	r := new(verify.Report)
+	if v.Doubt != nil {
+		r = verify.Failure(v.Doubt)
+	}
 	return struct {
-		File     string     `json:"file"`
-		Verdict  string     `json:"verdict"`
-		Notice   noticeJSON `json:"notice"`
-		Shown    []string   `json:"shown"`
-		NotShown []string   `json:"notShown"`
-	}{file, verify.Proven.String(), noticeJSON{v, warnings(v)}, lines("notice-shown", v), lines("notice-not-shown", v)}
+		File     string        `json:"file"`
+		Verdict  string        `json:"verdict"`
+		Reason   verify.Reason `json:"reason,omitempty"` // of a verdict other than proven
+		Error    string        `json:"error,omitempty"`
+		Notice   noticeJSON    `json:"notice"`
+		Shown    []string      `json:"shown"`
+		NotShown []string      `json:"notShown"`
+	}{file, verify.VerdictOf(v.Doubt).String(), r.Reason, r.Error, noticeJSON{v, warnings(v)}, lines("notice-shown", v), lines("notice-not-shown", v)}
 }
 
 // ScanJSON returns a report for JSON, with reasons and warnings as sentences.
@@ -177,6 +184,15 @@ func warnings(v *notice.Verified) []string {
 		out = append(out, say("warning", w))
 	}
 	return out
+}
+
+// warned returns whether a notice has a warning of a code.
+func warned(code string, v any) bool {
+	n, ok := v.(*notice.Verified)
+	if s, is := v.(*scan.Notice); is {
+		n, ok = s.Verified, true
+	}
+	return ok && slices.ContainsFunc(n.Warnings, func(w notice.Warning) bool { return w.Code == code })
 }
 
 // caseWarnings returns the warnings of all notices of a case, each once.

@@ -64,9 +64,9 @@ func testNotices() map[string]*notice.Verified {
 	v := notice.Verified{
 		Origin: "log.example/2026", Size: 900, Root: tlog.Hash{1}, Accounts: []string{"ada@example.org", "a\"b"}, Agency: "police", AgencyKey: "0102",
 		Access: notice.Entry{Index: 11, Time: day1, By: "messenger"}, Unit: "legal", Group: "main", Recipient: "aabb",
-		Release: notice.Entry{Index: 12, Time: day1, By: "c1"}, Seq: 3,
+		Release: notice.Entry{Index: 12, Time: day1, By: "c1"}, Seq: 3, Version: 2,
 	}
-	warrant, emergency := v, v
+	warrant, emergency, claimed := v, v, v
 	warrant.Case, warrant.Consent, warrant.Closed = "12 Js 7/26", true, 2
 	warrant.Witnesses, warrant.ExistedBefore, warrant.Auditors = []string{"w1", "w2"}, day2, []string{"a1", "a2"}
 	warrant.Warrant = &notice.Warrant{Entry: notice.Entry{Index: 10, Time: day1, By: "court"}, Decision: event.Granted, Instrument: "stpo-100b",
@@ -76,7 +76,13 @@ func testNotices() map[string]*notice.Verified {
 		{Code: notice.WarnAccount, Account: "ada@example.org"}, {Code: notice.WarnPackages}, {Code: notice.WarnAccessSigner}, {Code: notice.WarnDutySigner},
 		{Code: notice.WarnSigner}, {Code: notice.WarnConsent, Err: errors.New("the agency's key is not among the openings")},
 	}
-	return map[string]*notice.Verified{"warrant": &warrant, "emergency": &emergency}
+	claimed.Access.By, claimed.Release.By, claimed.Version, claimed.Warrant = "", "", 0, new(notice.Warrant)
+	*claimed.Warrant = *warrant.Warrant
+	claimed.Warrant.By = ""
+	claimed.Doubt = &verify.Error{Reason: verify.NoCharters, Err: errors.New("it has \x1b")}
+	claimed.Claims = []notice.Claim{{Index: 12, Role: event.RoleCustodian, Names: "c1"}, {Index: 10, Role: event.RoleAuthority, Names: "court"}}
+	claimed.Warnings = []notice.Warning{{Code: notice.WarnAccount, Account: "a\"b"}, {Code: notice.WarnVoid, Err: errors.New("version 3 voids a key")}}
+	return map[string]*notice.Verified{"warrant": &warrant, "emergency": &emergency, "claimed": &claimed}
 }
 
 func testScans() map[string]*scan.Report {
@@ -203,7 +209,7 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(b, &file); err != nil {
 		t.Fatal(err)
 	}
-	if file.File != "x" || file.Verdict != "proven" || len(file.Shown) != 3 || len(file.NotShown) != 6 || file.Notice.Size != 900 || len(file.Notice.Warnings) != 6 {
+	if file.File != "x" || file.Verdict != "proven" || len(file.Shown) != 5 || len(file.NotShown) != 6 || file.Notice.Size != 900 || len(file.Notice.Warnings) != 6 {
 		t.Errorf("%+v", file)
 	}
 }
