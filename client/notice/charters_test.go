@@ -184,3 +184,33 @@ func TestVoidedKeyIsNoSigner(t *testing.T) {
 		t.Errorf("a release with a voided key: %v", err)
 	}
 }
+
+// Cosignatures that lie further apart than 300 seconds count if a proven charter allows it,
+// or the verifier.
+func TestSpreadIsTheProvenCharters(t *testing.T) {
+	w := newWorld(t)
+	first := w.Charter
+	w.Amend(func(c *event.Charter) { c.Profile.Spread, c.Profile.Skew = 600, 1000 })
+	forged := w.LogEvent(w.Event(w.NextCharter(nil)), "messenger")
+	head := w.Publish("w1")
+	late, err := w.Witness("w2").Sign(&head.Head, uint64(w.Now)+400)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head.Signatures = append(head.Signatures, late)
+	w.head = head
+	f := w.file(0)
+	proven := [][]byte{w.Proof(head, first), w.Proof(head, w.Charter)}
+	f.Charters = proven
+	v, err := f.Verify(w.policy(), verify.Options{})
+	if err != nil || v.Spread != 600 || v.ExistedBefore.Unix() != w.Now+400 || v.LoggedAfter.Unix() != w.Now {
+		t.Fatalf("%v, %+v", err, v)
+	}
+	f.Charters = append(proven, w.Proof(head, forged))
+	if _, err = f.Verify(w.policy(), verify.Options{}); verify.VerdictOf(err) != verify.Disproven || !strings.Contains(err.Error(), "300 seconds") {
+		t.Errorf("without a proven charter: %v", err)
+	}
+	if v, err = f.Verify(w.policy().WithSpread(400), verify.Options{}); err != nil || v.Doubt == nil || v.Spread != 400 {
+		t.Errorf("with a spread of the verifier: %v, %+v", err, v)
+	}
+}

@@ -34,7 +34,11 @@ type verifier struct {
 // BadNotice if notice and entries contradict each other. It uses only Origin and Now of
 // the options: the signers' keys are those of the file's charters. Without an error the
 // entries are in the log, and [Verified.Doubt] says whether it is proven who signed them.
+// The cosignatures' spread is that of the last charter if that is proven, else the policy's.
 func (f *File) Verify(policy *verify.Policy, o verify.Options) (*Verified, error) {
+	if policy == nil {
+		return nil, &verify.Error{Reason: verify.NoPolicy, Err: errors.New("no policy: nothing can be verified without one")}
+	}
 	v := &verifier{f: f, policy: policy, o: verify.Options{Origin: o.Origin, Now: o.Now}, out: new(Verified)}
 	if f.Warrant != nil {
 		v.out.Warrant = new(Warrant)
@@ -61,8 +65,9 @@ func (v *verifier) prove() error {
 		return bad("%d charters, want 1 to %d", len(v.f.Charters), maxCharters)
 	}
 	var head []byte
+	policy := v.policy.WithSpread(tlog.NoSpread) // the charters say which spread counts
 	one := func(b []byte, o verify.Options) (*verify.Inclusion, error) {
-		in, err := verify.Proof(v.policy, b, o)
+		in, err := verify.Proof(policy, b, o)
 		if err != nil {
 			return nil, err
 		}
@@ -91,6 +96,9 @@ func (v *verifier) prove() error {
 	if v.charters, err = ledger.Charters(v.file[0].Envelope.Event.Log, v.file); err != nil {
 		v.charters = nil
 		v.out.Doubt = &verify.Error{Reason: verify.NoCharters, Err: fmt.Errorf("the charters in the file are no chain from entry 0 of the log on that the founders signed: %w", err)}
+	}
+	if policy = v.policy; v.charters != nil {
+		policy = policy.WithSpread(v.charters[len(v.charters)-1].Profile.Spread)
 	}
 	o := v.o
 	o.Signers = v.key
@@ -356,7 +364,7 @@ func (v *verifier) warn(w Warning) { v.out.Warnings = append(v.out.Warnings, w) 
 func (v *verifier) describe() {
 	out, n := v.out, v.f.Notice
 	out.Origin, out.Size, out.Root = v.access.Origin(), v.access.Size(), v.access.Root()
-	out.ExistedBefore, out.LoggedAfter = v.access.ExistedBefore(), v.access.LoggedAfter()
+	out.ExistedBefore, out.LoggedAfter, out.Spread = v.access.ExistedBefore(), v.access.LoggedAfter(), v.access.Spread()
 	for _, w := range v.access.Witnesses() {
 		if w.Counted {
 			out.Witnesses = append(out.Witnesses, w.Name)
@@ -400,6 +408,7 @@ type Verified struct {
 	Witnesses     []string  `json:"witnesses,omitempty"`
 	ExistedBefore time.Time `json:"existedBefore,omitzero"` // of the tree; zero under "quorum none"
 	LoggedAfter   time.Time `json:"loggedAfter,omitzero"`   // of every entry outside the tree
+	Spread        uint64    `json:"spread,omitempty"`       // of the cosignatures' times, seconds: the charter's of Version, or the policy's
 	Charters      []uint64  `json:"charters"`               // indexes of the file's charters
 	// Version of the last of these charters, if they begin at entry 0 of the tree and each
 	// one's founders signed the next. They can't show that the log has no other amendment.

@@ -24,6 +24,7 @@ type Inclusion struct {
 	logs       []*tlog.VerifierKey
 	witnesses  []Witness
 	quorum     bool // the policy asks for witnesses
+	spread     uint64
 	before     time.Time
 	after      time.Time
 
@@ -102,6 +103,15 @@ func (in *Inclusion) ExistedBefore() time.Time { return in.before }
 // entry's time.
 func (in *Inclusion) LoggedAfter() time.Time { return in.after }
 
+// Spread returns the policy's spread in seconds: the cosignatures that count lie within so
+// much time. 0 under "quorum none".
+func (in *Inclusion) Spread() uint64 {
+	if !in.quorum {
+		return 0
+	}
+	return in.spread
+}
+
 // Gap is a question that an inclusion leaves open. Its text is stable.
 type Gap string
 
@@ -148,6 +158,7 @@ type Report struct {
 	// The two times, as 2006-01-02T15:04:05Z; absent under "quorum none".
 	ExistedBefore string `json:"existedBefore,omitempty"`
 	LoggedAfter   string `json:"loggedAfter,omitempty"`
+	Spread        uint64 `json:"spread,omitempty"` // of the cosignatures' times, seconds
 
 	NotShown []Gap `json:"notShown,omitempty"`
 }
@@ -202,6 +213,7 @@ func (in *Inclusion) Report() *Report {
 		Entry:         &EntryReport{in.index, in.leaf.String()},
 		ExistedBefore: formatTime(in.before),
 		LoggedAfter:   formatTime(in.after),
+		Spread:        in.Spread(),
 		NotShown:      in.NotShown(),
 	}
 	for _, w := range in.witnesses {

@@ -128,7 +128,7 @@ func TestReport(t *testing.T) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	if want := []string{"entry", "event", "existedBefore", "log", "loggedAfter", "notShown", "verdict", "witnesses"}; !slices.Equal(names, want) {
+	if want := []string{"entry", "event", "existedBefore", "log", "loggedAfter", "notShown", "spread", "verdict", "witnesses"}; !slices.Equal(names, want) {
 		t.Errorf("members %v, want %v", names, want)
 	}
 }

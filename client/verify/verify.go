@@ -10,7 +10,8 @@
 // that proves something. An Inclusion promises its holder that
 //
 //   - a log of the policy signed a checkpoint,
-//   - witnesses that meet the policy's quorum cosigned it,
+//   - witnesses that meet the policy's quorum cosigned it, at times within the policy's
+//     spread,
 //   - the entry has its index in the tree of that checkpoint,
 //   - for [Proof]: the entry is a well-formed event that names this log.
 //
@@ -152,14 +153,14 @@ func include(policy *Policy, p *tlog.Proof, leaf tlog.Hash, o Options) (*Inclusi
 	if err := checkOrigin(policy, c.Origin, o.Origin); err != nil {
 		return nil, err
 	}
-	v, err := policy.Verify(c, o.Origin)
+	v, err := policy.WithSpread(tlog.NoSpread).Verify(c, o.Origin) // count asks for a window
 	switch {
 	case errors.Is(err, tlog.ErrNoQuorum):
 		return nil, &Error{NoQuorum, err}
 	case err != nil:
 		return nil, &Error{BadSignature, err}
 	}
-	in := &Inclusion{checkpoint: c, head: c.Head, logs: v.Logs, index: p.Index, leaf: leaf, quorum: policy.NeedsWitnesses()}
+	in := &Inclusion{checkpoint: c, head: c.Head, logs: v.Logs, index: p.Index, leaf: leaf, quorum: policy.NeedsWitnesses(), spread: policy.Spread}
 	if err := in.count(policy, v, o.Now); err != nil {
 		return nil, err
 	}
@@ -196,18 +197,20 @@ func (in *Inclusion) count(policy *Policy, v *tlog.Verified, now time.Time) erro
 	for i := range policy.Witnesses {
 		index[policy.Witnesses[i].Key] = i
 	}
-	times := make(tlog.Times, len(v.Witnesses))
+	times, all := make(tlog.Times), make(tlog.Times)
 	for _, w := range v.Witnesses {
-		counted := w.Time <= latest
-		if counted {
-			times[index[w.Witness.Key]] = w.Time
+		i, counted := index[w.Witness.Key], w.Time <= latest
+		if all[i] = w.Time; counted {
+			times[i] = w.Time
 		}
 		in.witnesses = append(in.witnesses, Witness{
 			Name: w.Witness.Name, Key: keyName(w.Witness.Key), Time: posix(w.Time), Counted: counted,
 		})
 	}
 	w, err := policy.Window(times)
-	if err != nil {
+	if _, ever := policy.Window(all); ever != nil {
+		return fail(NoQuorum, "%w, %d seconds", ever, policy.Spread)
+	} else if err != nil {
 		return fail(InTheFuture, "the policy is met only by cosignatures in the future: the clock of this machine or of the witnesses is wrong")
 	}
 	if in.quorum {

@@ -274,6 +274,7 @@ type verifyFlags struct {
 	policy, origin, entry string
 	keys                  []string
 	anyEntry, noClock     bool
+	spread                uint64
 	json                  bool
 }
 
@@ -293,6 +294,10 @@ the notice's openings against these entries. Names count if the charters are a c
 from entry 0 of the log on, each signed by the founders of the one before. Otherwise
 they are printed as the file's claims.
 
+Cosignatures count together if their times lie within a spread: that of the notice's
+charter if that is proven, else 300 s, or --spread. verify prints which, and what your
+policy bears: see 'vasistas policy explain'.
+
 Exit code: 0 if all files are proven, 1 if one is disproven, else 2 if verify can't
 tell: a file or the policy can't be read, the policy does not have the log, or a
 notice's charters don't prove who signed.`,
@@ -307,6 +312,7 @@ notice's charters don't prove who signed.`,
 	fl.StringVar(&f.entry, "entry", "", "file with the exact entry, if the proof does not carry it")
 	fl.StringArrayVar(&f.keys, "key", nil, "public key file of a signer, to verify all signatures of the event (repeatable)")
 	fl.BoolVar(&f.anyEntry, "any-entry", false, "accept entries that are not events, as in other logs")
+	fl.Uint64Var(&f.spread, "spread", tlog.DefaultSpread, "seconds within which cosignatures count together, if a file proves no charter")
 	fl.BoolVar(&f.noClock, "no-clock", false, "accept cosignatures that are in the future by this machine's clock")
 	fl.BoolVar(&f.json, "json", false, "print one line of JSON for each proof")
 	c.MarkFlagRequired("policy")
@@ -318,6 +324,7 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 	if err != nil {
 		return err
 	}
+	policy = policy.WithSpread(f.spread)
 	o := verify.Options{Origin: f.origin}
 	if !f.noClock {
 		o.Now = time.Now()
@@ -347,7 +354,7 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 		if worst != verify.Disproven && verdict != verify.Proven {
 			worst = verdict
 		}
-		line, text := describe(name, in, v, err)
+		line, text := describe(name, in, v, err, policy)
 		if f.json {
 			if err := e.printJSON(line); err != nil {
 				return err
@@ -359,6 +366,10 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 		}
 		e.printf("%s", text)
 	}
+	if !f.json {
+		e.printf("What your policy bears:\n")
+		e.printStrength(policy)
+	}
 	if worst != verify.Proven {
 		return &exitError{code: int(worst)}
 	}
@@ -366,9 +377,9 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 }
 
 // describe returns the result for a file, as JSON and as text.
-func describe(name string, in *verify.Inclusion, v *notice.Verified, err error) (any, string) {
+func describe(name string, in *verify.Inclusion, v *notice.Verified, err error, policy *tlog.Policy) (any, string) {
 	if v != nil {
-		return english.NoticeJSON(name, v), english.Notice(v)
+		return english.NoticeJSON(name, v, policy), english.Notice(v)
 	}
 	var r *verify.Report
 	if err != nil {
@@ -379,7 +390,8 @@ func describe(name string, in *verify.Inclusion, v *notice.Verified, err error) 
 	return struct {
 		File string `json:"file"`
 		*verify.Report
-	}{name, r}, english.Proof(r)
+		Strength english.StrengthJSON `json:"strength"`
+	}{name, r, english.PolicyJSON(policy)}, english.Proof(r)
 }
 
 // verifyFile verifies a proof file or a notice file.

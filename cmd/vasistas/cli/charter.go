@@ -91,6 +91,7 @@ func (e *env) runCharterSign(ctx context.Context, f *charterSignFlags, name stri
 		e.printf("what version %d changes:\n", file.charter.Version)
 		e.printChanges(file.changes)
 	}
+	e.printPolicies(file.charter)
 	if err := file.sign(ctx, f.keys); err != nil {
 		return err
 	}
@@ -182,10 +183,10 @@ func (e *env) charterCheck() *cobra.Command {
 		Use:   "check FILE [--from CURRENT]",
 		Short: "Check a charter: its form, its policies, and the number of signatures",
 		Long: `check checks a charter like a log does. It prints problems, for which a log refuses
-the charter, and notes on what its founders may not want. For an amendment, give the
-charter before as --from; check then prints what the amendment changes. A charter
-file needs no signatures yet. One that names key files or a shipped profile is a
-draft: complete it with 'vasistas charter new FILE' first.
+the charter, what the charter's policies bear, and notes on what its founders may not
+want. For an amendment, give the charter before as --from; check then prints what the
+amendment changes. A charter file needs no signatures yet. One that names key files
+or a shipped profile is a draft: complete it with 'vasistas charter new FILE' first.
 
 Exit code: 0 if the charter is good and has enough signatures, 1 if not.`,
 		Example: `  vasistas charter check charter.json
@@ -230,7 +231,7 @@ func (e *env) runCheck(f *checkFlags, name string) error {
 	r.count(file.charterFile, file.by)
 	if f.json {
 		err = e.printJSON(r)
-	} else if e.printCheck(r, file.changes); r.Good && f.recover {
+	} else if e.printCheck(r, file); r.Good && f.recover {
 		e.printf("Recover the log with: vasistas-log serve -recovery %s\n", name)
 		e.printf("Give the file to the operators of all gates, monitors and verifiers (%s); each must confirm the changes by name.\n", strings.Join(operators(file.charter), ", "))
 	}
@@ -286,15 +287,16 @@ func signer(envelope *event.Envelope, s event.Signature, by *event.Charter) (nam
 	return p.Name, err
 }
 
-func (e *env) printCheck(r *checkReport, changes []event.Change) {
+func (e *env) printCheck(r *checkReport, file *checked) {
 	e.printf("%s: charter version %d of the log %s\n", r.File, r.Version, r.Log)
 	for _, s := range r.Signers {
 		e.printf("  signed by   %s\n", strings.TrimSpace(s.Founder+" "+s.KeyID))
 	}
-	if len(changes) > 0 {
+	if len(file.changes) > 0 {
 		e.printf("what it changes:\n")
-		e.printChanges(changes)
+		e.printChanges(file.changes)
 	}
+	e.printPolicies(file.charter)
 	for _, p := range r.Problems {
 		e.printf("PROBLEM: %s\n", p)
 	}

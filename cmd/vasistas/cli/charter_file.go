@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -273,11 +274,12 @@ func unwise(ch *event.Charter) []string {
 		note(g.Threshold == 1, "group %s: one custodian alone opens every key", g.ID)
 		note(g.Threshold == all && all > 1, "group %s: opening takes all %d custodians, so no key opens once one of them is lost", g.ID, all)
 	}
-	witnesses, auditors := least(ch.WitnessPolicy), least(ch.AuditPolicy)
-	note(witnesses == 0, "the witness policy requires no witness, so the log can show different people different trees")
-	note(witnesses == 1, "one witness alone meets the witness policy, so it can cosign two different trees")
-	note(auditors == 0 && len(ch.Groups) > 0, "the audit policy requires no auditor, so keys open even while disclosures are overdue")
-	note(auditors == 0 && count[event.RoleAuditor] > 0, "there are auditors, but the audit policy requires none of them")
+	for _, weak := range weakPolicies(ch) {
+		note(true, "%s", weak)
+	}
+	auditors := needsKeys(ch.AuditPolicy)
+	note(!auditors && len(ch.Groups) > 0, "the audit policy requires no auditor, so keys open even while disclosures are overdue: promise 2 is not kept")
+	note(!auditors && count[event.RoleAuditor] > 0, "there are auditors, but the audit policy requires none of them")
 	p := &ch.Profile
 	note(p.ID == "demo", "the profile demo has seconds in place of days, for demonstrations only")
 	note(p.Emergency != nil && count[event.RoleDuty] == 0, "the profile allows emergencies, but there is no duty key for them")
@@ -291,13 +293,38 @@ func unwise(ch *event.Charter) []string {
 	return slices.Compact(out)
 }
 
-// least returns the least number of cosignatures that meet a policy, 0 for an invalid one.
-func least(policy string) int {
+func needsKeys(policy string) bool {
 	p, err := tlog.ParsePolicy([]byte(policy))
-	if err != nil {
-		return 0
+	return err == nil && p.NeedsWitnesses()
+}
+
+// weakPolicies returns why a charter's policies bear fewer than two keys that lie. An audit
+// policy without auditors is left to unwise.
+func weakPolicies(ch *event.Charter) []string {
+	var out []string
+	for name, text := range map[string]string{"witness": ch.WitnessPolicy, "audit": ch.AuditPolicy} {
+		p, err := tlog.ParsePolicy([]byte(text))
+		if err != nil || name == "audit" && !p.NeedsWitnesses() {
+			continue
+		}
+		if weak := english.Weak(p); weak != "" {
+			out = append(out, fmt.Sprintf("the %s policy: %s", name, weak))
+		}
 	}
-	return describePolicy(p).Least
+	slices.Sort(out)
+	return out
+}
+
+// printPolicies prints what a charter's policies bear.
+func (e *env) printPolicies(ch *event.Charter) {
+	for i, text := range []string{ch.WitnessPolicy, ch.AuditPolicy} {
+		if p, err := tlog.ParsePolicy([]byte(text)); err == nil && (i == 0 || p.NeedsWitnesses()) {
+			e.printf("what the %s policy bears:\n", [...]string{"witness", "audit"}[i])
+			for _, line := range english.Strength(p) {
+				e.printf("  - %s\n", line)
+			}
+		}
+	}
 }
 
 // lawOf returns the sources of a figure, from the most specific rows; "" for none.

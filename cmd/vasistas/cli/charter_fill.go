@@ -29,7 +29,7 @@ type charterFlags struct {
 	origin, profile, witnessPolicy, auditPolicy string
 	logKeys, parties, thresholds                []string
 	out                                         string
-	json                                        bool
+	json, strict                                bool
 }
 
 func (f *charterFlags) add(c *cobra.Command) {
@@ -43,6 +43,7 @@ func (f *charterFlags) add(c *cobra.Command) {
 	fl.StringVar(&f.auditPolicy, "audit-policy", "", "policy file with the auditors that must cosign, or none while there are no auditors")
 	fl.StringVar(&f.out, "out", "", "charter file to write")
 	fl.BoolVar(&f.json, "json", false, "print JSON")
+	fl.BoolVar(&f.strict, "strict", false, "refuse a witness or audit policy that one key that lies can betray")
 	c.MarkFlagRequired("out")
 }
 
@@ -143,6 +144,9 @@ func (e *env) runCharterNew(f *charterFlags, text []byte, was *event.Charter) er
 	}
 	if err != nil {
 		return fmt.Errorf("no log accepts this charter: %w", err)
+	}
+	if weak := weakPolicies(ch); f.strict && len(weak) > 0 {
+		return errors.New(strings.Join(weak, "; "))
 	}
 	out, err := ch.File(log)
 	if err == nil {
@@ -267,8 +271,11 @@ func apply(text []byte, edits []edit) []byte {
 	return text
 }
 
+// defaults are the members that a new charter has if neither its file nor a flag has them.
+var defaults = map[string]any{"rules": 2, "version": 1}
+
 // setMembers replaces members of a charter file. It adds members to the first line, so that
-// lines keep their numbers. A nil value keeps the file's member, or adds 1.
+// lines keep their numbers. A nil value keeps the file's member, or adds the default.
 func setMembers(text []byte, members map[string]any) ([]byte, error) {
 	v, err := strictjson.Parse(text)
 	if err == nil && v.Kind != '{' {
@@ -283,7 +290,7 @@ func setMembers(text []byte, members map[string]any) ([]byte, error) {
 		old := v.Member(name)
 		switch {
 		case old == nil:
-			front[name] = cmp.Or(value, any(1))
+			front[name] = cmp.Or(value, defaults[name])
 		case value != nil:
 			b, err := json.Marshal(value)
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -275,8 +276,40 @@ the logs and witnesses that it trusts. An error names the line.`,
 		}),
 	}
 	check.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.AddCommand(check)
+	explain := &cobra.Command{
+		Use:   "explain FILE",
+		Short: "Say how many keys of a policy file must lie or be silent to do harm",
+		Long: `explain says what a policy (C2SP tlog-policy) bears: how many of its keys must lie
+to show you another tree or a stale one, how many can stop publication by silence,
+and how many false times move a head's times. It warns if one key that lies is
+enough. 3 of 4 witnesses bear one that lies and one that is silent.`,
+		Example: "  vasistas policy explain policy.txt",
+		Args:    cobra.ExactArgs(1),
+		RunE: do(func(_ context.Context, args []string) error {
+			p, err := e.readPolicy(args[0])
+			switch {
+			case err != nil:
+				return err
+			case asJSON:
+				return e.printJSON(english.PolicyJSON(p))
+			}
+			e.printStrength(p)
+			return nil
+		}),
+	}
+	explain.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.AddCommand(check, explain)
 	return c
+}
+
+// printStrength prints what a policy bears.
+func (e *env) printStrength(p *tlog.Policy) {
+	for _, line := range english.Strength(p) {
+		e.printf("  - %s\n", line)
+	}
+	if weak := english.Weak(p); weak != "" {
+		e.printf("  WARNING: %s\n", weak)
+	}
 }
 
 type policyJSON struct {

@@ -1,7 +1,8 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package english renders the reports of audits, scans and verifications in English. The
+// Package english renders the reports of audits, scans and verifications, and what a policy
+// bears, in English. The
 // sentences are in templates, so another language needs another set of templates.
 //
 // It promises that text from a log, a file or a policy can't pass for a sentence of the
@@ -24,6 +25,7 @@ import (
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 //go:embed *.tmpl
@@ -99,8 +101,32 @@ func Proof(r *verify.Report) string { return say("proof", r) }
 // Notice returns the content of a notice file as text.
 func Notice(v *notice.Verified) string { return say("notice", v) }
 
-// NoticeJSON returns the content of a notice file for JSON, with warnings as sentences.
-func NoticeJSON(file string, v *notice.Verified) any {
+// Strength returns what a policy bears, as sentences without a full stop.
+func Strength(p *tlog.Policy) []string { return lines("policy-strength", p) }
+
+// StrengthJSON is [tlog.Strength] in JSON, with its sentences. Names and meanings of its
+// members are stable; members may be added.
+type StrengthJSON struct {
+	Fork    int      `json:"fork"`
+	Silence int      `json:"silence"`
+	Time    int      `json:"time"`
+	Text    []string `json:"text"`
+	Warning string   `json:"warning,omitempty"` // [Weak]
+}
+
+// PolicyJSON returns what a policy bears for JSON.
+func PolicyJSON(p *tlog.Policy) StrengthJSON {
+	s := p.Strength()
+	return StrengthJSON{s.Fork, s.Silence, s.Time, Strength(p), Weak(p)}
+}
+
+// Weak returns why fewer than two keys that lie can betray those who trust a policy, "" if
+// it takes more.
+func Weak(p *tlog.Policy) string { return say("policy-weak", p) }
+
+// NoticeJSON returns the content of a notice file, and what the policy bears, for JSON, with
+// warnings as sentences.
+func NoticeJSON(file string, v *notice.Verified, policy *tlog.Policy) any {
 	type noticeJSON struct {
 		*notice.Verified
 		Warnings []string `json:"warnings,omitempty"`
@@ -117,7 +143,8 @@ func NoticeJSON(file string, v *notice.Verified) any {
 		Notice   noticeJSON    `json:"notice"`
 		Shown    []string      `json:"shown"`
 		NotShown []string      `json:"notShown"`
-	}{file, verify.VerdictOf(v.Doubt).String(), r.Reason, r.Error, noticeJSON{v, warnings(v)}, lines("notice-shown", v), lines("notice-not-shown", v)}
+		Strength StrengthJSON  `json:"strength"`
+	}{file, verify.VerdictOf(v.Doubt).String(), r.Reason, r.Error, noticeJSON{v, warnings(v)}, lines("notice-shown", v), lines("notice-not-shown", v), PolicyJSON(policy)}
 }
 
 // ScanJSON returns a report for JSON, with reasons and warnings as sentences.

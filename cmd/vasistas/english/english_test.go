@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -68,7 +70,7 @@ func testNotices() map[string]*notice.Verified {
 	}
 	warrant, emergency, claimed := v, v, v
 	warrant.Case, warrant.Consent, warrant.Closed = "12 Js 7/26", true, 2
-	warrant.Witnesses, warrant.ExistedBefore, warrant.Auditors = []string{"w1", "w2"}, day2, []string{"a1", "a2"}
+	warrant.Witnesses, warrant.ExistedBefore, warrant.Auditors, warrant.Spread = []string{"w1", "w2"}, day2, []string{"a1", "a2"}, 120
 	warrant.Warrant = &notice.Warrant{Entry: notice.Entry{Index: 10, Time: day1, By: "court"}, Decision: event.Granted, Instrument: "stpo-100b",
 		Offence: "murder", Grounds: []string{"investigation", "danger"}, NotBefore: day1, NotAfter: day2}
 	emergency.Emergency, emergency.Duty = "life", "court"
@@ -117,7 +119,7 @@ func testProofs() map[string]*verify.Report {
 			Entry:         &verify.EntryReport{Index: 3, LeafHash: "bGVhZg=="},
 			Event:         &verify.EventReport{Type: "warrant", ID: "id", Hash: "aabb", ClaimedTime: "2026-01-02T03:04:05Z", Keys: []string{"0102"}, SignaturesChecked: true},
 			Witnesses:     []verify.WitnessReport{{Name: "A", Time: "2026-01-02T03:04:05Z", Counted: true}, {Name: "B", Time: "2030-01-02T03:04:05Z"}},
-			ExistedBefore: "2026-01-02T03:04:06Z", LoggedAfter: "2026-01-02T03:04:05Z",
+			ExistedBefore: "2026-01-02T03:04:06Z", LoggedAfter: "2026-01-02T03:04:05Z", Spread: 300,
 			NotShown: []verify.Gap{verify.GapSignatures, verify.GapRoles, verify.GapLimits, verify.GapLater, verify.GapOffRecord},
 		},
 		"entry": {
@@ -203,7 +205,7 @@ func TestJSON(t *testing.T) {
 			Size     int
 		}
 	}
-	if b, err = json.Marshal(NoticeJSON("x", testNotices()["emergency"])); err != nil {
+	if b, err = json.Marshal(NoticeJSON("x", testNotices()["emergency"], policy(t, 1, 2))); err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(b, &file); err != nil {
@@ -211,5 +213,46 @@ func TestJSON(t *testing.T) {
 	}
 	if file.File != "x" || file.Verdict != "proven" || len(file.Shown) != 5 || len(file.NotShown) != 6 || file.Notice.Size != 900 || len(file.Notice.Warnings) != 6 {
 		t.Errorf("%+v", file)
+	}
+}
+
+// policy returns a policy that k of n keys meet; with k 0, one that needs none.
+func policy(t *testing.T, k, n int) *tlog.Policy {
+	t.Helper()
+	var list []people.Witness
+	p := people.New("log.example/2026", "")
+	for i := range n {
+		name := fmt.Sprintf("w%d", i)
+		list = append(list, people.Witness{Name: name, Keys: []*tlog.VerifierKey{p.Witness(name).Verifier()}})
+	}
+	out, err := tlog.ParsePolicy([]byte(people.Policy(k, list...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// What a policy bears is said in words, with a warning if one liar is enough.
+func TestStrengthWords(t *testing.T) {
+	for _, c := range []struct {
+		k, n       int
+		want, weak string
+	}{
+		{0, 2, "no cosignature is needed", "it requires no witness"},
+		{1, 3, "need no key that lies|publication stops once 3 keys are silent|takes 1 key that states a false time", "share no key"},
+		{2, 3, "need 1 key that lies|publication stops once 2 keys are silent|takes 2 keys that state false times", "one key that lies"},
+		{1, 1, "need 1 key that lies|1 silent key stops everyone|takes 1 key", "one key that lies"},
+		{3, 4, "need 2 keys that lie|publication stops once 2 keys are silent|takes 3 keys that state false times", ""},
+	} {
+		p := policy(t, c.k, c.n)
+		got, weak := strings.Join(Strength(p), "|"), Weak(p)
+		for _, part := range strings.Split(c.want, "|") {
+			if !strings.Contains(got, part) {
+				t.Errorf("%d of %d: %q is missing in %q", c.k, c.n, part, got)
+			}
+		}
+		if !strings.Contains(weak, c.weak) || (c.weak == "") != (weak == "") {
+			t.Errorf("%d of %d: warning %q, want %q", c.k, c.n, weak, c.weak)
+		}
 	}
 }
