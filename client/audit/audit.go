@@ -26,7 +26,9 @@
 //   - each rule, by ledger.Apply, in the log's order; for anchors also the cosignatures,
 //     under the charter in force;
 //   - overdue obligations, at the later of the head's logged-after time and the last time
-//     that an anchor proves. The audit uses no clock.
+//     that an anchor proves;
+//   - the head's age, by the clock or for the time that the caller names. No verdict on an
+//     entry depends on it.
 //
 // # How
 //
@@ -60,6 +62,11 @@ type Config struct {
 	Policy *tlog.Policy
 	// Origin is the client's. "": the name of the log's key.
 	Origin string
+
+	// Now is the time at which the head must not be stale: older than the charter's profile
+	// allows, or 24 hours without a charter. Zero: the machine's clock. For a copy of a log
+	// it is the time of the copy.
+	Now time.Time
 
 	// Snapshot to resume from. nil: start at the first entry.
 	Snapshot []byte
@@ -105,6 +112,9 @@ type own struct {
 func Run(ctx context.Context, c Config) *Report {
 	c.SaveEvery = cmp.Or(c.SaveEvery, 1<<18)
 	c.Use = cmp.Or(c.Use, "audit")
+	if c.Now.IsZero() {
+		c.Now = time.Now()
+	}
 	a := &auditor{c: c, own: own{new(totals), c.Own}}
 	if c.Client == nil || c.Policy == nil {
 		return a.report(client.ErrNoPolicy)
@@ -262,6 +272,7 @@ func (a *auditor) reportLedger(r *Report) {
 			}
 		}
 	}
+	a.reportAge(r, a.seen(byCharter))
 	now := a.now(byCharter)
 	a.reportBreaches(r, now)
 	if !a.done || c == nil {
@@ -274,17 +285,46 @@ func (a *auditor) reportLedger(r *Report) {
 	a.reportOverdue(r, now)
 }
 
-// now returns the latest time that is proven to be past, zero if there is none.
-func (a *auditor) now(byCharter *tlog.Verified) time.Time {
+// seen returns the time after which the head was cosigned, zero if none is proven.
+func (a *auditor) seen(byCharter *tlog.Verified) time.Time {
 	after := a.head.LoggedAfter
 	if !a.c.Policy.NeedsWitnesses() && byCharter != nil {
 		after = byCharter.LoggedAfter
 	}
+	if after == 0 || after >= 1<<40 {
+		return time.Time{}
+	}
+	return time.Unix(int64(after), 0).UTC()
+}
+
+// now returns the latest time that is proven to be past, zero if there is none.
+func (a *auditor) now(byCharter *tlog.Verified) time.Time {
 	now := a.l.Time()
-	if after > 0 && after < 1<<40 && time.Unix(int64(after), 0).After(now) {
-		now = time.Unix(int64(after), 0).UTC()
+	if seen := a.seen(byCharter); seen.After(now) {
+		now = seen
 	}
 	return now
+}
+
+// defaultStale and defaultSkew are for a log without a charter.
+const defaultStale, defaultSkew = 24 * time.Hour, 5 * time.Minute
+
+// reportAge adds a reason if the head is too old, or if the clock can't tell. A log can show
+// one reader an old head for ever.
+func (a *auditor) reportAge(r *Report, seen time.Time) {
+	stale, skew := defaultStale, defaultSkew
+	if c := a.l.Charter(); c != nil {
+		stale, skew = time.Duration(c.Profile.Stale)*time.Second, time.Duration(c.Profile.Skew)*time.Second
+	}
+	const format = "2006-01-02T15:04:05Z"
+	switch now := a.c.Now.UTC(); {
+	case seen.IsZero():
+	case now.Sub(seen) > stale:
+		r.cannot(ReasonStale, "the witnesses saw this head at %s, more than %d seconds before %s: the log may show you an old tree; if this is a copy of that time, say so",
+			seen.Format(format), stale/time.Second, now.Format(format))
+	case seen.Sub(now) > skew:
+		r.cannot(ReasonClock, "the clock says %s, but witnesses have signed this head at %s, so its age is not known", now.Format(format), seen.Format(format))
+	}
 }
 
 func (a *auditor) reportBreaches(r *Report, now time.Time) {

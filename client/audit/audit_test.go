@@ -4,12 +4,17 @@
 package audit_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -39,7 +44,29 @@ func run(t testing.TB, url string, policy *tlog.Policy, c audit.Config) *audit.R
 		t.Fatal(err)
 	}
 	c.Client, c.Policy = cl, policy
+	if c.Now.IsZero() {
+		c.Now = headTime(url)
+	}
 	return audit.Run(t.Context(), c)
+}
+
+// headTime returns the time of the last cosignature of the head in a directory or at a URL,
+// so that a log of the past is not stale.
+func headTime(url string) time.Time {
+	b, err := os.ReadFile(filepath.Join(url, "checkpoint"))
+	if resp, failed := http.Get(url + "/checkpoint"); failed == nil {
+		b, err = io.ReadAll(resp.Body)
+		resp.Body.Close()
+	}
+	latest := uint64(written.Start)
+	if cp, bad := tlog.ParseCheckpoint(b); err == nil && bad == nil {
+		for _, s := range cp.Signatures {
+			if len(s.Bytes) == 72 { // C2SP tlog-cosignature: a time, and an Ed25519 signature
+				latest = max(latest, binary.BigEndian.Uint64(s.Bytes))
+			}
+		}
+	}
+	return time.Unix(int64(latest), 0)
 }
 
 // audits audits a log under the policy of its charter.
@@ -346,4 +373,34 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal(b, &again); err != nil || again.Code != why.Code || again.Err.Error() != why.Err.Error() {
 		t.Errorf("%+v, %v", again, err)
 	}
+}
+
+// A head that is older than the profile allows decides nothing, unless it is a copy of that
+// time; nor does a head that is ahead of the clock.
+func TestStaleHeadIsUndecided(t *testing.T) {
+	w := newLog(t)
+	w.Live(600)
+	w.Publish("w1", "w2")
+	policy, at := w.ParsePolicy(2, "w1", "w2", "w3"), time.Unix(w.Now, 0)
+	for _, c := range []struct {
+		now  time.Time
+		want audit.Verdict
+		why  []string
+	}{
+		{at.Add(time.Hour), audit.Clean, nil},
+		{at.Add(time.Hour + time.Second), audit.Undecided, []string{audit.ReasonStale}},
+		{at.AddDate(3, 0, 0), audit.Undecided, []string{audit.ReasonStale}},
+		{at.Add(-time.Minute), audit.Clean, nil},
+		{at.Add(-2 * time.Minute), audit.Undecided, []string{audit.ReasonClock}},
+	} {
+		wants(t, run(t, w.Dir, policy, audit.Config{Now: c.now}), c.want, c.why...)
+	}
+	cl, err := client.New(client.Config{URL: w.Dir, Policy: policy, Retries: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants(t, audit.Run(t.Context(), audit.Config{Client: cl, Policy: policy}), audit.Undecided, audit.ReasonStale) // by the machine's clock
+	w.LogBadly(w.WarrantEvent(w.Now), "court")
+	w.Publish("w1", "w2")
+	wants(t, run(t, w.Dir, policy, audit.Config{Now: at.AddDate(3, 0, 0)}), audit.Violations, audit.ReasonStale)
 }

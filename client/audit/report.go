@@ -34,6 +34,8 @@ const (
 	ReasonCorrupt     = "corrupt"     // a tile or bundle does not fit the tree
 	ReasonUnreadable  = "unreadable"  // the log could not be read
 	ReasonRules       = "rules"       // the charter names rules that this version does not know
+	ReasonStale       = "stale"       // the head is older than the profile allows
+	ReasonClock       = "clock"       // the clock is behind the head's cosignatures
 	ReasonTime        = "time"        // no cosignature or anchor proves a time
 	ReasonEmpty       = "empty"       // the log has no entries
 	ReasonSnapshot    = "snapshot"    // the snapshot does not fit, or can't be saved

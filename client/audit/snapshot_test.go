@@ -96,7 +96,7 @@ func TestInterrupted(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var snap []byte
-	r := audit.Run(ctx, audit.Config{Client: cl, Policy: policy,
+	r := audit.Run(ctx, audit.Config{Client: cl, Policy: policy, Now: headTime(w.Dir),
 		Progress: func(done, _ uint64) {
 			if done >= 1024 {
 				cancel()
@@ -165,7 +165,7 @@ func TestBadSnapshots(t *testing.T) {
 		{`,"own":`, `,"more":1,"own":`},
 		{`"totals":`, `"more":1,"totals":`},
 		{`"totals":{`, `"totals":null,"observer":{`},
-		{"vasistas ledger snapshot 2", "vasistas ledger snapshot 1"},
+		{"vasistas ledger snapshot 3", "vasistas ledger snapshot 2"},
 		{"vasistas replica snapshot 1 audit", "vasistas replica snapshot 2 audit"},
 		{"vasistas replica snapshot 1 audit", "vasistas replica snapshot 1 scan"},
 	} {

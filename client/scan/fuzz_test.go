@@ -16,13 +16,15 @@ import (
 // read: the replica refuses a snapshot that is not.
 func FuzzState(f *testing.F) {
 	s := &state{Seed: "00", Notices: 3, Breaches: []Breach{{1, "role", "text"}}, BreachCount: 1,
-		Hits: []*hit{{Disclosure: 7, Event: event.Reference{Index: 1}, After: time.Unix(1_800_000_000, 0).UTC(), Period: "2026-01", Error: "none"}}}
+		Tried: []tried{{3, "2026-01"}, {7, "2026-02"}},
+		Hits:  []*hit{{Stated: []stated{{Release: event.Reference{Index: 1}, Own: true}}, Disclosure: 7, After: time.Unix(1_800_000_000, 0).UTC(), Period: "2026-01", Error: "none"}}}
 	good, err := json.Marshal(s)
 	if err != nil {
 		f.Fatal(err)
 	}
-	if err := json.Unmarshal(good, &state{Seed: "00"}); err != nil {
-		f.Fatal(err)
+	back := &state{Seed: "00"}
+	if err := json.Unmarshal(good, back); err != nil || !back.Hits[0].Stated[0].Own || back.Tried[1].Entries != 7 {
+		f.Fatal(err, back)
 	}
 	for _, bad := range []string{`"seed":"01"`, `"found":[null]`, `"disclosure":-1`, `"error":""`} {
 		name, _, _ := bytes.Cut([]byte(bad), []byte(":"))
@@ -39,7 +41,7 @@ func FuzzState(f *testing.F) {
 			t.Fatalf("it is of the seed %q", s.Seed)
 		}
 		for _, x := range s.Hits {
-			if (x.Notice == nil) != (x.Error != "") {
+			if (x.Notice == nil) != (x.Error != "") || len(x.Stated) == 0 {
 				t.Errorf("%+v", x)
 			}
 		}

@@ -25,8 +25,10 @@
 // had an effect. Memory is bounded by the audit's queue, the ledger, and the notices that
 // opened. A state is the audit's snapshot with the notices so far.
 //
-// The keys are those from the first month of the seed to the month after the present one.
-// A notice's length shows the KEM of its key.
+// The keys are those from the first month of the seed to the month after the present one,
+// by the clock or by the witnesses of the head, whichever is later. The state says which
+// months were tried at which entries, and a later run tries the others there, too. A
+// notice's length shows the KEM of its key.
 package scan
 
 import (
@@ -41,8 +43,10 @@ import (
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/notice"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -53,10 +57,9 @@ type Config struct {
 	// 0: 32,768. Run sets Observe, Use and Own.
 	audit.Config
 
-	// Seed of the subject's notice keys.
+	// Seed of the subject's notice keys. Keys are tried up to the month after Now or after
+	// the head's witnessed time, whichever is later.
 	Seed *escrow.Seed
-	// Now is the present time: keys are tried up to the month after it.
-	Now time.Time
 }
 
 // Run scans the log up to its present head. It returns an error if it read nothing: a
@@ -69,20 +72,34 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		return nil, client.ErrNoPolicy
 	}
 	c.SaveEvery = cmp.Or(c.SaveEvery, 1<<15)
-	// The next month's keys are tried too, since an encryptor's clock may be ahead.
-	f := &finder{seed: c.Seed, last: max(escrow.PeriodOf(c.Now)+1, c.Seed.First), state: &state{Seed: seedName(c.Seed)}}
-	r := &Report{From: c.Seed.First.String(), To: f.last.String()}
-	c.Observe, c.Use, c.Own = f.observe, "scan", f.state
+	if c.Now.IsZero() {
+		c.Now = time.Now()
+	}
+	f := &finder{seed: c.Seed, now: c.Now, client: c.Client, state: &state{Seed: seedName(c.Seed)}}
+	r := &Report{From: c.Seed.First.String()}
+	j := &joiner{ctx: ctx, c: c, f: f, r: r}
+	f.proves = j.proves
+	var gap bool
+	c.Observe = func(l *ledger.Ledger, head *tlog.Verified) (replica.Observer, error) {
+		o, err := f.observe(ctx, l, head)
+		gap = errors.Is(err, errGap)
+		return o, err
+	}
+	c.Use, c.Own = "scan", f.state
 	r.Audit = audit.Run(ctx, c.Config)
+	if gap {
+		c.Snapshot = nil
+		return Run(ctx, c)
+	}
 	if err := r.Audit.Refused(); err != nil {
 		return nil, err
 	}
+	r.To = max(f.last, c.Seed.First).String()
 	r.Notices, r.Tries, r.Left = f.state.Notices, f.tries.Load(), f.state.Left
 	if r.Audit.Complete && f.ledger != nil {
 		o := f.ledger.Outstanding()
 		r.Sealed = &Sealed{Releases: o.Releases, Notices: o.Notices, Never: o.Never, Last: o.Last, Live: o.Live}
 	}
-	j := &joiner{ctx: ctx, c: c, f: f, r: r}
 	for _, x := range f.state.Hits {
 		j.add(x)
 	}
@@ -104,51 +121,73 @@ type joiner struct {
 
 // add adds a hit to its case, or to the unproven ones.
 func (j *joiner) add(x *hit) {
-	doubt := func(format string, args ...any) {
-		j.r.Unproven = append(j.r.Unproven, Unproven{x.Disclosure, x.Digest.String(), x.Period, fmt.Sprintf(format, args...)})
-	}
-	if x.Error != "" {
-		doubt("it opens under your key, but is not a notice: %s", x.Error)
-		return
-	}
-	n, err := escrow.ParseNotice(x.Notice)
+	n, err := j.prove(x, j.c.Now)
 	if err != nil {
-		doubt("%v", err)
+		j.r.Unproven = append(j.r.Unproven, Unproven{x.Disclosure, x.Digest.String(), x.Period, err.Error()})
 		return
 	}
-	if j.f.ledger == nil {
-		doubt("it could not be proven in this run")
-		return
-	}
-	releases := x.Releases
-	if len(releases) == 0 {
-		releases = []event.Reference{x.Event} // the ledger has closed it, and its event may be the release
-	}
-	var file *notice.File
-	var v *notice.Verified
-	for _, r := range releases {
-		if file, err = j.file(n, x.Digest, r); err == nil {
-			v, err = file.Verify(j.c.Policy, verify.Options{Origin: j.c.Origin, Now: j.c.Now})
-		}
-		if err == nil {
-			err = v.Doubt
-		}
-		if err == nil {
-			break
-		}
-	}
-	if err != nil {
-		doubt("%v", err)
-		return
-	}
-	c := j.r.caseOf(n.Access)
-	c.Notices = append(c.Notices, &Notice{Verified: v, Digest: x.Digest.String(), Disclosure: x.Disclosure, PublishedAfter: x.After,
-		Period: x.Period, Effect: x.Effect, File: file})
+	c := j.r.caseOf(n.File.Notice.Access)
+	c.Notices = append(c.Notices, n)
 	for _, b := range j.f.state.Breaches {
-		if c.concerns(b.Index, v) && !slices.Contains(c.Breaches, b) {
+		if c.concerns(b.Index, n.Verified) && !slices.Contains(c.Breaches, b) {
 			c.Breaches = append(c.Breaches, b)
 		}
 	}
+}
+
+// errNothing is of a hit that proves nothing, whatever else is known.
+var errNothing = errors.New("")
+
+func nothing(format string, args ...any) error {
+	return fmt.Errorf("%w%w", errNothing, fmt.Errorf(format, args...))
+}
+
+// proves returns whether a hit proves an access, and an error if that is unknown.
+func (j *joiner) proves(x *hit) (bool, error) {
+	_, err := j.prove(x, time.Time{}) // a clock that is behind must not drop a hit
+	if !decided(err) {
+		return false, err
+	}
+	return err == nil, nil
+}
+
+// decided returns whether nothing that could be read later changes the answer err.
+func decided(err error) bool {
+	_, verified := errors.AsType[*verify.Error](err)
+	return err == nil || verified || errors.Is(err, errNothing)
+}
+
+// prove proves a hit by the first of its releases that does. If none does, the error is
+// that of the last one, or of one that could not be read.
+func (j *joiner) prove(x *hit, now time.Time) (*Notice, error) {
+	if x.Error != "" {
+		return nil, nothing("it opens under your key, but is not a notice: %s", x.Error)
+	}
+	n, err := escrow.ParseNotice(x.Notice)
+	if err != nil {
+		return nil, nothing("%w", err)
+	}
+	if j.f.ledger == nil {
+		return nil, errors.New("it could not be proven in this run")
+	}
+	var unread, last error
+	for _, s := range x.Stated {
+		file, err := j.file(n, x.Digest, s.Release)
+		var v *notice.Verified
+		if err == nil {
+			if v, err = file.Verify(j.c.Policy, verify.Options{Origin: j.c.Origin, Now: now}); err == nil {
+				err = v.Doubt
+			}
+		}
+		if err == nil {
+			return &Notice{Verified: v, Digest: x.Digest.String(), Disclosure: x.Disclosure, PublishedAfter: x.After,
+				Period: x.Period, Effect: x.Effect, File: file}, nil
+		}
+		if last = err; !decided(err) {
+			unread = err
+		}
+	}
+	return nil, cmp.Or(unread, last)
 }
 
 // file collects the proofs of a notice under one head, and checks that the release states
@@ -158,6 +197,10 @@ func (j *joiner) file(n *escrow.Notice, digest event.Digest, ref event.Reference
 	var err error
 	prove := func(index uint64) []byte {
 		if err != nil {
+			return nil
+		}
+		if index >= j.f.head.Checkpoint.Size {
+			err = nothing("entry %d: the log has %d entries", index, j.f.head.Checkpoint.Size)
 			return nil
 		}
 		p, failed := j.c.Client.ProveAt(j.ctx, j.f.head, index)
@@ -189,11 +232,11 @@ func states(proof []byte, digest event.Digest) error {
 	}
 	env, err := event.ParseEnvelope(p.Extra)
 	if err != nil {
-		return err
+		return nothing("%w", err)
 	}
 	r, ok := env.Event.Body.(*event.Release)
 	if !ok || !slices.Contains(r.Notices, digest) {
-		return errors.New("no release states it: a party that may sign disclosures and knows your public notice key may have made it up")
+		return nothing("no release states it: a party that may sign disclosures and knows your public notice key may have made it up")
 	}
 	return nil
 }
@@ -228,7 +271,7 @@ type Report struct {
 	To       string     `json:"to"`      // last month
 	Cases    []*Case    `json:"cases,omitempty"`
 	Unproven []Unproven `json:"unproven,omitempty"`
-	Left     uint64     `json:"left,omitempty"` // notices that opened, beyond 10,000
+	Left     uint64     `json:"left,omitempty"` // notices that opened, that prove nothing, beyond 10,000
 	// Sealed counts the undisclosed notices; absent if the log was not read to its head.
 	Sealed *Sealed `json:"sealed,omitempty"`
 
@@ -312,7 +355,7 @@ func (r *Report) conclude() {
 	if r.Audit.Breaches > 0 || r.Audit.Overdue > 0 {
 		r.Reasons = append(r.Reasons, ReasonBreaches)
 	}
-	if len(r.Unproven) > 0 {
+	if len(r.Unproven) > 0 || r.Left > 0 {
 		r.Reasons = append(r.Reasons, ReasonUnproven)
 	}
 	switch {

@@ -110,7 +110,7 @@ func (w *world) scan(edit func(*scan.Config)) *scan.Report {
 
 func (w *world) config(edit func(*scan.Config)) scan.Config {
 	w.t.Helper()
-	c := scan.Config{Config: audit.Config{Policy: w.ParsePolicy(2, "w1", "w2", "w3")}, Seed: w.seed, Now: time.Unix(w.Now, 0)}
+	c := scan.Config{Config: audit.Config{Policy: w.ParsePolicy(2, "w1", "w2", "w3"), Now: time.Unix(w.Now, 0)}, Seed: w.seed}
 	c.Client = w.client(client.Config{URL: w.Dir})
 	if edit != nil {
 		edit(&c)

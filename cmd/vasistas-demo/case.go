@@ -228,8 +228,8 @@ func (s *story) findNotices(ctx context.Context, o *opening, a *access) {
 		if s.replay.opened[a.Index] == nil {
 			return false
 		}
-		r := must(scan.Run(ctx, scan.Config{Seed: o.seed, Now: time.Now(), Config: audit.Config{
-			Client: cl, Policy: s.policy, Origin: origin,
+		r := must(scan.Run(ctx, scan.Config{Seed: o.seed, Config: audit.Config{
+			Client: cl, Policy: s.policy, Origin: origin, Now: time.Now(),
 			Snapshot: state, Save: func(b []byte) error { state = b; return nil },
 		}}))
 		i := slices.IndexFunc(r.Cases, func(c *scan.Case) bool { return c.Notices[0].Access.Index == a.Index })

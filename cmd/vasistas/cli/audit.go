@@ -33,14 +33,15 @@ import (
 
 type replayFlags struct {
 	logFlags
-	state string
-	list  int
-	json  bool
+	state, at string
+	list      int
+	json      bool
 }
 
 func (f *replayFlags) add(c *cobra.Command, list int) {
 	f.addPolicy(c)
 	c.Flags().StringVar(&f.state, "state", "", "state file to resume from, made by the first run")
+	c.Flags().StringVar(&f.at, "at", "", "time, like 2006-01-02T15:04:05Z, of a copy of a log: its head must not be stale at that time (default: now)")
 	c.Flags().IntVar(&f.list, "list", list, "number of elements to show of each list")
 	c.Flags().BoolVar(&f.json, "json", false, "print the report as one line of JSON")
 }
@@ -65,8 +66,9 @@ another log, policy or history; remove the file to replay the whole log.
 Exit code: 0 if the log kept its rules; 1 if a rule is broken, an obligation is
 overdue, or the log signed a fork; 2 if audit can't tell: the log can't be read, a
 file does not fit the tree (which may be the mirror's fault), the policy is not
-met, or the log goes back to a smaller tree. A violation decides even if the audit
-could not be finished.`,
+met, the log goes back to a smaller tree, or its head is older than the charter's
+profile allows (stale). For a copy of a log, say with --at of what time it is. A
+violation decides even if the audit could not be finished.`,
 		Example: `  vasistas audit --policy policy.txt https://log.example
   vasistas audit --policy policy.txt --state audit.state --json /srv/mirror`,
 		Args: cobra.MaximumNArgs(1),
@@ -93,7 +95,13 @@ func (e *env) replay(f *replayFlags, args []string, verb string, mode fs.FileMod
 	if len(args) > 0 {
 		f.log = args[0]
 	}
-	config := audit.Config{Origin: f.origin, Progress: e.auditProgress()}
+	config := audit.Config{Origin: f.origin, Progress: e.auditProgress(), Now: time.Now()}
+	if f.at != "" {
+		var err error
+		if config.Now, err = time.Parse(time.RFC3339, f.at); err != nil {
+			return client.Config{}, config, usagef("--at %s: want a time like 2006-01-02T15:04:05Z", f.at)
+		}
+	}
 	if f.list < 0 {
 		return client.Config{}, config, usagef("--list %d: it must not be negative", f.list)
 	}
@@ -178,13 +186,15 @@ whether scan found a notice. It keeps files read from a URL in the directory of
 --keep, which needs space for the whole log. By default that is FILE.tiles for
 --state FILE, or else a temporary directory.
 
-With --state scan resumes where it stopped. The state has the notices to you, so its
+With --state scan resumes where it stopped. At entries that it has read, it tries the
+keys of the months since then, too. The state has the notices to you, so its
 mode is 0600. With --save scan writes each notice with its proofs to a file, which
 anyone can check with 'vasistas verify'.
 
 Exit code: 0 if there is no notice to you and the log kept its rules, so every notice
 due was disclosed; 1 if scan found a notice; 2 if it can't tell: the log could not be
-read to its head, broke its rules, or has a notice to you that proves no access.`,
+read to its head, broke its rules, shows a head that is too old (see --at of 'vasistas
+audit'), or has a notice to you that proves no access.`,
 		Example: `  vasistas scan -i me.key --policy policy.txt https://log.example
   vasistas scan -i me.key --policy policy.txt --state me.state --save cases --json`,
 		Args: cobra.MaximumNArgs(1),
@@ -208,7 +218,7 @@ func (e *env) runScan(ctx context.Context, f *scanFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	c := scan.Config{Config: config, Now: time.Now()}
+	c := scan.Config{Config: config}
 	if c.Seed, err = e.readSeed(f.identity); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
@@ -42,7 +43,7 @@ func newAuditWorld(t *testing.T) *auditWorld {
 func (w *auditWorld) audit(code int, part string, args ...string) string {
 	w.t.Helper()
 	var out bytes.Buffer
-	args = append([]string{"audit", "--policy", w.policy}, args...)
+	args = append([]string{"audit", "--policy", w.policy, "--at", written.At(w.Now).Format(time.RFC3339)}, args...)
 	if got := cli.Run(w.t.Context(), args, strings.NewReader(""), &out, &out); got != code {
 		w.t.Fatalf("%v: exit code %d, want %d\n%s", args, got, code, &out)
 	}
@@ -92,6 +93,13 @@ func TestAuditExitCodes(t *testing.T) {
 	w.audit(2, "unreadable: ", t.TempDir())
 	w.audit(2, "--list", "--list", "-1", w.Dir)
 	w.audit(2, "give the URL")
+}
+
+// By the machine's clock the log of a test is old.
+func TestAuditStale(t *testing.T) {
+	w := newAuditWorld(t)
+	w.audit(2, "stale: the witnesses saw this head at 2026-", "--at", "", w.Dir)
+	w.audit(2, "--at yesterday", "--at", "yesterday", w.Dir)
 }
 
 func TestAuditJSON(t *testing.T) {

@@ -100,7 +100,7 @@ func (w *scanWorld) run(code int, args []string, parts ...string) string {
 
 func (w *scanWorld) scan(code int, args []string, parts ...string) string {
 	w.t.Helper()
-	return w.run(code, append([]string{"scan", "--policy", w.policy}, args...), parts...)
+	return w.run(code, append([]string{"scan", "--policy", w.policy, "--at", written.At(w.Now).Format(time.RFC3339)}, args...), parts...)
 }
 
 func TestScan(t *testing.T) {
