@@ -6,7 +6,7 @@
 // It promises its caller a [Report] with one of three verdicts. Clean: every entry up to
 // a head that the caller's policy accepts is proven to be in that head's tree, its
 // signatures were verified, package ledger has applied it, and no rule is broken or
-// obligation overdue. Violations: at least one is, and the report has the evidence: the
+// obligation overdue. What was late and is cured stays in the report. Violations: at least one is, and the report has the evidence: the
 // log's signed tree has the entry, or the log signed a fork. Undecided: the audit could
 // not tell, and the report says why. A violation decides even in an unfinished audit,
 // which claims nothing else.
@@ -165,6 +165,13 @@ func (a *auditor) replay(ctx context.Context) error {
 		}
 		return nil
 	}
+	changes := o.Changes
+	o.Changes = func(list []ledger.Change) {
+		a.own.Totals.addChanges(list)
+		if changes != nil {
+			changes(list)
+		}
+	}
 	o.Applied = a.applied
 	err := a.replica.Replay(ctx, o)
 	a.done = err == nil
@@ -255,6 +262,7 @@ func (a *auditor) reportHead(r *Report) {
 
 func (a *auditor) reportLedger(r *Report) {
 	r.Audited, r.Anchored = a.l.Size(), a.l.Anchored()
+	r.WasLate, r.Late = a.l.Totals().Late, a.own.Totals.Late
 	if a.done && r.Audited == 0 {
 		r.cannot(ReasonEmpty, "the log has no entries, not even a charter")
 		return
@@ -342,9 +350,7 @@ func (a *auditor) reportOverdue(r *Report, now time.Time) {
 	overdue := a.l.Overdue(now)
 	r.OverdueAt, r.Overdue = now.Format(time.RFC3339), uint64(len(overdue))
 	for _, o := range overdue[:min(len(overdue), maxOwed)] {
-		r.Owed = append(r.Owed, Obligation{Rule: o.Rule, Way: o.Code, Index: o.Index, By: o.Debtor,
-			Due: o.Due.Format(time.RFC3339), Late: o.Late.Format(time.RFC3339), Text: o.Text(), Cure: o.Cure,
-			Auditors: o.Auditors, Custodian: o.Custodian})
+		r.Owed = append(r.Owed, obligation(o))
 	}
 	add := func(who, auditor string) {
 		b := Bar{Who: who}

@@ -358,7 +358,7 @@ func TestJSON(t *testing.T) {
 	}
 	slices.Sort(names)
 	want := []string{"anchored", "audited", "bars", "breaches", "charter", "complete", "events", "existedBefore", "log", "loggedAfter",
-		"overdue", "overdueAt", "resumed", "rules", "signatures", "unclosed", "unreadable", "verdict", "witnesses"}
+		"overdue", "overdueAt", "resumed", "rules", "signatures", "unclosed", "unreadable", "verdict", "wasLate", "witnesses"}
 	if d := cmp.Diff(want, names); d != "" {
 		t.Error(d)
 	}
@@ -403,4 +403,43 @@ func TestStaleHeadIsUndecided(t *testing.T) {
 	w.LogBadly(w.WarrantEvent(w.Now), "court")
 	w.Publish("w1", "w2")
 	wants(t, run(t, w.Dir, policy, audit.Config{Now: at.AddDate(3, 0, 0)}), audit.Violations, audit.ReasonStale)
+}
+
+// What was late and cured leaves a trace: who owed it, when it was due, which entry cured it,
+// and the witnessed times; from a snapshot, too.
+func TestCuredLatenessStays(t *testing.T) {
+	w := newLog(t)
+	until := w.Now + 3600
+	warrant := w.Warrant(until)
+	access := w.Access(warrant, until)
+	release := w.Release(access, "c1")
+	w.Anchor(w.Checkpoint("w1", "w2"))
+	for range 2 { // the grace is a day
+		w.Now += day - 3600
+		w.Anchor(w.Checkpoint("w1", "w2"))
+	}
+	late := w.Now
+	w.Publish("w1", "w2")
+	if r := audits(t, w); r.Result() != audit.Violations || r.Overdue == 0 || r.WasLate != 0 {
+		t.Fatal(text(t, r))
+	}
+	snap := keep(t, w, audit.Violations)
+	w.Now += 60
+	cure := w.Disclose(access, release)
+	w.Disclose(warrant)
+	w.Return(warrant)
+	w.Anchor(w.Checkpoint("w1", "w2"))
+	w.Publish("w1", "w2")
+	for name, r := range map[string]*audit.Report{"from the start": audits(t, w), "resumed": resume(t, w, snap)} {
+		wants(t, r, audit.Clean)
+		if r.Overdue != 0 || r.WasLate != 3 || len(r.Late) != 3 {
+			t.Fatalf("%s: %s", name, text(t, r))
+		}
+		for i, l := range r.Late {
+			at := time.Unix(late, 0).UTC().Format(time.RFC3339)
+			if l.Rule != "disclosure" || l.CuredBy != cure.Index+uint64(i/2) || l.LateSince != at || l.CuredAfter != at || l.Due != time.Unix(until, 0).UTC().Format(time.RFC3339) || l.By == "" {
+				t.Errorf("%s: %+v", name, l)
+			}
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log/event"
@@ -64,7 +65,7 @@ func (r *Reason) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// maxOwed bounds the list of overdue obligations; all are counted.
+// maxOwed bounds the lists of overdue obligations, and of those met late; all are counted.
 const maxOwed = 256
 
 // Report is the result. Names and meanings of its JSON members are stable; members may be
@@ -96,6 +97,9 @@ type Report struct {
 	Overdue   uint64       `json:"overdue"`
 	Owed      []Obligation `json:"owed,omitempty"` // the longest overdue, 256 at most
 	Bars      []Bar        `json:"bars,omitempty"`
+	// WasLate counts the obligations that were met late. They are no violations any more.
+	WasLate uint64 `json:"wasLate"`
+	Late    []Late `json:"late,omitempty"` // the last 256 of them
 	// Fork is the evidence that the log signed two heads of which neither extends the
 	// other.
 	Fork *client.ForkEvidence `json:"fork,omitempty"`
@@ -158,6 +162,21 @@ type Obligation struct {
 	Custodian string `json:"custodian,omitempty"` // it bars this custodian from releasing
 }
 
+func obligation(o ledger.Obligation) Obligation {
+	return Obligation{Rule: o.Rule, Way: o.Code, Index: o.Index, By: o.Debtor, Due: o.Due.Format(time.RFC3339),
+		Late: o.Late.Format(time.RFC3339), Text: o.Text(), Cure: o.Cure, Auditors: o.Auditors, Custodian: o.Custodian}
+}
+
+// Late is an obligation that was met late, as it was before that.
+type Late struct {
+	Obligation
+	CuredBy uint64 `json:"curedBy"` // the entry that met it, or ended it
+	// LateSince is the first witnessed time that proved it late; if there is none, the time
+	// that the entry of CuredBy claims.
+	LateSince  string `json:"lateSince"`
+	CuredAfter string `json:"curedAfter,omitempty"` // the witnessed time after which CuredBy was logged
+}
+
 // Bar counts the breaches and obligations that at OverdueAt bar an auditor from cosigning,
 // or the gates from opening keys.
 type Bar struct {
@@ -186,6 +205,7 @@ type totals struct {
 	Unreadable uint64            `json:"unreadable"`       // entries that are no events
 	Signatures Signatures        `json:"signatures"`
 	Rules      []Rule            `json:"rules,omitempty"` // sorted
+	Late       []Late            `json:"late,omitempty"`  // the last ones
 }
 
 // Signatures counts the signatures of all entries.
@@ -251,6 +271,24 @@ func (t *totals) addViolation(v *ledger.Violation) {
 		return
 	}
 	r.Listed = append(r.Listed, Finding{Index: v.Index, Seen: v.Seen, By: v.By, About: v.About, Text: v.Text(), Cure: v.Cure})
+}
+
+// addChanges keeps what was met late.
+func (t *totals) addChanges(changes []ledger.Change) {
+	for i := range changes {
+		c := &changes[i]
+		if c.Kind != ledger.Settled || c.LateSince.IsZero() {
+			continue
+		}
+		l := Late{Obligation: obligation(c.Obligation()), CuredBy: c.Entry, LateSince: c.LateSince.Format(time.RFC3339)}
+		if !c.At.IsZero() {
+			l.CuredAfter = c.At.Format(time.RFC3339)
+		}
+		if len(t.Late) == maxOwed {
+			t.Late = slices.Delete(t.Late, 0, 1)
+		}
+		t.Late = append(t.Late, l)
+	}
 }
 
 func (t *totals) entries() uint64 {

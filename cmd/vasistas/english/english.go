@@ -52,6 +52,7 @@ func funcs() template.FuncMap {
 		"inc":    func(i int) int { return i + 1 },
 		"minus":  func(a, b uint64) uint64 { return a - b },
 		"top":    top,
+		"newest": newest,
 		"rest":   rest,
 		"count":  count,
 		"indent": indent,
@@ -175,6 +176,12 @@ func ScanJSON(r *scan.Report) any {
 func top(n int, list any) any {
 	v := reflect.ValueOf(list)
 	return v.Slice(0, min(n, v.Len())).Interface()
+}
+
+func newest(list []audit.Late) []audit.Late {
+	list = slices.Clone(list)
+	slices.Reverse(list)
+	return list
 }
 
 // rest returns the number of elements that top leaves out, of all.

@@ -45,6 +45,10 @@ func testAudits() map[string]*audit.Report {
 			Events:  map[string]uint64{"warrant": 2, "access": 3}, Unreadable: 4, Signatures: audit.Signatures{Valid: 901},
 			Rules: []audit.Rule{{Rule: "form", Way: "repeated", Kind: "no effect", Count: 1, Listed: []audit.Finding{{Index: 8, Seen: 8, By: "log", Text: "this event is in the log already"}}}},
 		},
+		"late": {
+			Verdict: "clean", Log: log, Complete: true, Audited: 900, WasLate: 300, Late: []audit.Late{{}, {},
+				{Obligation: audit.Obligation{Rule: "disclosure", Way: "notices", Index: 9, By: "provider messenger", Due: "2026-01-02T00:00:00Z"}, CuredBy: 12, LateSince: "2026-01-03T00:00:00Z", CuredAfter: "2026-01-04T00:00:00Z"}},
+		},
 		"violations": {
 			Verdict: "violations", Log: log, Audited: 256, Breaches: 5, Overdue: 4, OverdueAt: "2026-01-02T03:04:05Z",
 			Rules:    []audit.Rule{{Rule: "form", Way: "malformed", Kind: "breach", Count: 5, Listed: []audit.Finding{f, late, f, f}}},
