@@ -128,7 +128,7 @@ func (l *Ledger) chainDuties(c *chain, do func(duty)) {
 		return
 	}
 	if p := &l.charters[c.charter].Profile; c.pulse.state == owed {
-		do(duty{kind: dutyHeartbeat, debt: &c.pulse, index: c.beatIndex, key: c.key + 1, name: c.name, debtor: c.name,
+		do(duty{kind: dutyHeartbeat, debt: &c.pulse, index: c.beatIndex, key: c.key + 1, name: c.name,
 			due: c.beat + int64(p.Heartbeat.Within), grace: int64(p.Heartbeat.Grace), unful: int64(p.Unfulfilled)})
 	}
 	if len(c.stated) > 0 {
@@ -170,12 +170,10 @@ func (d *duty) debtorName() string {
 	switch d.kind {
 	case dutyAnchor:
 		return Log
-	case dutyMissing: // the entries don't tell which of the two is wrong
+	case dutyMissing, dutyHeartbeat: // the entries don't tell which of the two is wrong
 		return orLog("custodian " + d.name)
 	case dutyDecision:
 		return "authority " + d.debtor
-	case dutyHeartbeat:
-		return "custodian " + d.debtor
 	}
 	return "provider " + d.debtor
 }
