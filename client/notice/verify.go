@@ -32,9 +32,10 @@ type verifier struct {
 
 // Verify verifies the file under a policy. Errors are those of package verify, with
 // BadNotice if notice and entries contradict each other. It uses only Origin and Now of
-// the options: the signers' keys are those of the file's charters. Without an error the
-// entries are in the log, and [Verified.Doubt] says whether it is proven who signed them.
-// The cosignatures' spread is that of the last charter if that is proven, else the policy's.
+// the options: the signers' keys are those of the file's charters. If the charters prove no
+// signer, Verify returns the error NoCharters together with what the file claims of entries
+// that are in the log. The cosignatures' spread is that of the last charter if that is
+// proven, else the policy's.
 func (f *File) Verify(policy *verify.Policy, o verify.Options) (*Verified, error) {
 	if policy == nil {
 		return nil, &verify.Error{Reason: verify.NoPolicy, Err: errors.New("no policy: nothing can be verified without one")}
@@ -51,7 +52,7 @@ func (f *File) Verify(policy *verify.Policy, o verify.Options) (*Verified, error
 	v.consent()
 	v.auditors()
 	v.describe()
-	return v.out, nil
+	return v.out, v.out.Doubt
 }
 
 func bad(format string, args ...any) error {
@@ -414,7 +415,7 @@ type Verified struct {
 	// one's founders signed the next. They can't show that the log has no other amendment.
 	// 0: Doubt is set, and every By and Auditors is empty.
 	Version uint64 `json:"version"`
-	// Doubt is why the charters prove no signer, a [verify.Error]; nil: they do.
+	// Doubt is the error of Verify: why the charters prove no signer; nil: they do.
 	Doubt  error   `json:"-"`
 	Claims []Claim `json:"claims,omitempty"` // of the file, if Doubt is set
 	// Auditors whose cosignatures on the head meet the audit policy of the charter of

@@ -175,9 +175,7 @@ func (j *joiner) prove(x *hit, now time.Time) (*Notice, error) {
 		file, err := j.file(n, x.Digest, s.Release)
 		var v *notice.Verified
 		if err == nil {
-			if v, err = file.Verify(j.c.Policy, verify.Options{Origin: j.c.Origin, Now: now}); err == nil {
-				err = v.Doubt
-			}
+			v, err = file.Verify(j.c.Policy, verify.Options{Origin: j.c.Origin, Now: now})
 		}
 		if err == nil {
 			return &Notice{Verified: v, Digest: x.Digest.String(), Disclosure: x.Disclosure, PublishedAfter: x.After,

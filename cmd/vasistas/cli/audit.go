@@ -357,11 +357,7 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 		if err == nil {
 			in, v, err = verifyFile(policy, b, f.anyEntry, o)
 		}
-		verdict := verify.VerdictOf(err)
-		if v != nil {
-			verdict = verify.VerdictOf(v.Doubt)
-		}
-		if worst != verify.Disproven && verdict != verify.Proven {
+		if verdict := verify.VerdictOf(err); worst != verify.Disproven && verdict != verify.Proven {
 			worst = verdict
 		}
 		line, text := describe(name, in, v, err, policy)
