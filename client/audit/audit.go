@@ -56,9 +56,11 @@ import (
 
 // Config names a log and the policy of its audit.
 type Config struct {
-	// Client of the log, with the policy below.
+	// Client of the log, with the policy below and at least its spread. With
+	// [tlog.NoSpread] it reads logs of any charter.
 	Client *client.Client
-	// Policy is the client's. It must not be nil.
+	// Policy of the audit. It must not be nil. Its spread counts for a log without a
+	// charter; else that of the charter does.
 	Policy *tlog.Policy
 	// Origin is the client's. "": the name of the log's key.
 	Origin string
@@ -219,6 +221,7 @@ func (a *auditor) report(errs ...error) *Report {
 		}
 	}
 	if a.head != nil {
+		a.narrow(r)
 		a.reportHead(r)
 	}
 	if a.l != nil {
@@ -236,7 +239,7 @@ func (a *auditor) report(errs ...error) *Report {
 
 func (a *auditor) reportError(r *Report, err error) {
 	// Only evidence that convinces a third party is a violation.
-	if fork, ok := errors.AsType[*client.ForkError](err); ok && fork.Check(a.c.Policy, a.c.Origin) == nil {
+	if fork, ok := errors.AsType[*client.ForkError](err); ok && fork.Check(a.c.Policy.WithSpread(tlog.NoSpread), a.c.Origin) == nil {
 		r.Fork = fork.Evidence()
 		return
 	}
@@ -244,6 +247,21 @@ func (a *auditor) reportError(r *Report, err error) {
 		r.refused = err
 	}
 	r.cannot(reasonOf(err), "%w", err)
+}
+
+// narrow takes the times of the head by the spread of the charter, and none if the
+// cosignatures lie further apart.
+func (a *auditor) narrow(r *Report) {
+	policy := a.c.Policy
+	if c := a.l.Charter(); a.done && c != nil {
+		policy = policy.WithSpread(c.Profile.Spread)
+	}
+	v, err := policy.Verify(a.head.Checkpoint, a.c.Origin)
+	if err != nil {
+		r.cannot(ReasonPolicy, "%w, %d seconds", err, policy.Spread)
+		v = &tlog.Verified{Checkpoint: a.head.Checkpoint, Logs: a.head.Logs, Witnesses: a.head.Witnesses}
+	}
+	a.head = v
 }
 
 func (a *auditor) reportHead(r *Report) {
@@ -255,7 +273,7 @@ func (a *auditor) reportHead(r *Report) {
 	for _, w := range a.head.Witnesses {
 		r.Witnesses = append(r.Witnesses, Witness{w.Witness.Name, fmt.Sprintf("%s+%08x", w.Witness.Key.Name, w.Witness.Key.ID), formatTime(w.Time)})
 	}
-	if a.c.Policy.NeedsWitnesses() {
+	if a.head.LoggedAfter > 0 {
 		r.ExistedBefore, r.LoggedAfter = formatTime(a.head.ExistedBefore), formatTime(a.head.LoggedAfter)
 	}
 }

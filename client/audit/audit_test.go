@@ -443,3 +443,34 @@ func TestCuredLatenessStays(t *testing.T) {
 		}
 	}
 }
+
+// The cosignatures of a head must lie within the spread of the log's charter, be it shorter
+// or longer than the policy's.
+func TestAuditTakesTheChartersSpread(t *testing.T) {
+	w := written.New(t.TempDir(), func(c *event.Charter) { c.Profile.Spread, c.Profile.Skew = 600, 1000 })
+	t.Cleanup(func() { w.Report(t.Error) })
+	policy := w.ParsePolicy(2, "w1", "w2", "w3")
+	for apart, want := range map[uint64][]string{400: nil, 601: {audit.ReasonPolicy, audit.ReasonCharter}} {
+		cp := w.Publish("w1")
+		late, err := w.Witness("w2").Sign(&cp.Head, uint64(w.Now)+apart)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cp.Signatures = append(cp.Signatures, late)
+		if err := os.WriteFile(filepath.Join(w.Dir, "checkpoint"), cp.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		cl, err := client.New(client.Config{URL: w.Dir, Policy: policy.WithSpread(tlog.NoSpread), Retries: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := audit.Run(t.Context(), audit.Config{Client: cl, Policy: policy, Now: headTime(w.Dir)})
+		if want == nil {
+			wants(t, r, audit.Clean)
+			continue
+		}
+		if r.Result() != audit.Undecided || r.LoggedAfter != "" || len(r.Reasons) < 2 || r.Reasons[0].Code != want[0] || r.Reasons[1].Code != want[1] {
+			t.Errorf("%d seconds apart: %s", apart, text(t, r))
+		}
+	}
+}

@@ -102,7 +102,7 @@ var errGap = errors.New("scan: a notice opens under a key that an earlier run di
 func (f *finder) observe(ctx context.Context, l *ledger.Ledger, head *tlog.Verified) (replica.Observer, error) {
 	f.ledger, f.head, f.origin = l, head, l.Origin()
 	// The next month's keys are tried too, since an encryptor's clock may be ahead.
-	seen := time.Unix(int64(min(max(head.ExistedBefore, head.LoggedAfter), 1<<37)), 0)
+	seen := time.Unix(int64(min(head.LoggedAfter, 1<<37)), 0)
 	f.last = max(escrow.PeriodOf(f.now), escrow.PeriodOf(seen), f.seed.First-1) + 1
 	keys, err := f.seed.Keys(f.origin, f.last)
 	if err != nil {

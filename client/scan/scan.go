@@ -15,8 +15,8 @@
 //
 // A scan reads the whole log in order, like every audit. If the client keeps what it reads
 // (Keep of [client.Config]) or reads a directory, its requests do not depend on the notices
-// that open. Otherwise the scan reads the entries of a case again, and the server may
-// guess why.
+// that open. Otherwise the scan reads the entries of a case again, or the whole log if a key
+// of a new month opened an old notice, and the server may guess why.
 //
 // # How
 //

@@ -106,8 +106,12 @@ func (e *env) replay(f *replayFlags, args []string, verb string, mode fs.FileMod
 		return client.Config{}, config, usagef("--list %d: it must not be negative", f.list)
 	}
 	remote, err := e.clientConfig(&f.logFlags, true, "give the URL of the log, or a directory: the policy has no URL of the log")
-	if config.Policy = remote.Policy; err != nil || f.state == "" {
+	if config.Policy = remote.Policy; err != nil {
 		return remote, config, err
+	}
+	remote.Policy = remote.Policy.WithSpread(tlog.NoSpread) // the audit takes the charter's
+	if f.state == "" {
+		return remote, config, nil
 	}
 	config.Snapshot, err = e.read(f.state, replica.MaxSnapshotSize)
 	if errors.Is(err, fs.ErrNotExist) {
