@@ -121,14 +121,15 @@ func (f *finder) observe(ctx context.Context, l *ledger.Ledger, head *tlog.Verif
 // that those runs did not try.
 func (f *finder) fill(ctx context.Context, size uint64) error {
 	s := f.state
-	if n := len(s.Tried); n > 0 && s.Tried[n-1].Entries == size && !slices.ContainsFunc(s.Tried, func(t tried) bool { return t.To < f.last.String() }) {
+	n := len(s.Tried)
+	if size == 0 || n > 0 && s.Tried[n-1].Entries == size && !slices.ContainsFunc(s.Tried, func(t tried) bool { return t.To < f.last.String() }) {
 		return nil
 	}
 	tree, err := f.client.Tree(client.TreeOptions{Known: f.head.Checkpoint})
-	if err == nil && size > 0 {
+	if err == nil {
 		_, err = tree.Offer(ctx, f.head.Checkpoint.Bytes())
 	}
-	if err != nil || size == 0 {
+	if err != nil {
 		return err
 	}
 	var work sync.WaitGroup
@@ -136,10 +137,10 @@ func (f *finder) fill(ctx context.Context, size uint64) error {
 	cores := make(chan struct{}, runtime.GOMAXPROCS(0))
 	defer work.Wait()
 	for b, err := range tree.Bundles(ctx, 0) {
-		if err != nil || b.First >= size || found.Load() {
-			if err != nil {
-				return err
-			}
+		if err != nil {
+			return err
+		}
+		if b.First >= size || found.Load() {
 			break
 		}
 		cores <- struct{}{}
