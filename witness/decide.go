@@ -47,25 +47,30 @@ type submission struct {
 	lines []tlog.Signature // of the log's configured keys, all verified
 }
 
-// parse turns a body into a submission. It reads no state but the configured keys, so
-// that a request without a log's signature waits for no lock.
-func parse(body []byte, logs map[string]*knownLog) (*submission, error) {
+// parse parses a body of a configured log.
+func parse(body []byte, logs map[string]*knownLog) (*tlog.AddCheckpoint, *knownLog, error) {
 	r, err := tlog.ParseAddCheckpoint(body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c := r.Checkpoint
 	if r.Old > c.Size {
-		return nil, fmt.Errorf("%w add-checkpoint: the old size %d is above the checkpoint's size %d", tlog.ErrMalformed, r.Old, c.Size)
+		return nil, nil, fmt.Errorf("%w add-checkpoint: the old size %d is above the checkpoint's size %d", tlog.ErrMalformed, r.Old, c.Size)
 	}
 	known := logs[c.Origin]
 	if known == nil {
-		return nil, fmt.Errorf("%w: %q", ErrUnknownLog, c.Origin)
+		return nil, nil, fmt.Errorf("%w: %q", ErrUnknownLog, c.Origin)
 	}
 	if n := len(c.Text()); n > maxHeadText {
-		return nil, fmt.Errorf("%w: the note text has %d bytes; at most %d are allowed", ErrTooLarge, n, maxHeadText)
+		return nil, nil, fmt.Errorf("%w: the note text has %d bytes; at most %d are allowed", ErrTooLarge, n, maxHeadText)
 	}
-	lines, err := verifyLines(c, known.keys)
+	return r, known, nil
+}
+
+// verify turns a request into a submission. It reads no state but the configured keys, so
+// that a request without a log's signature waits for no lock.
+func (known *knownLog) verify(r *tlog.AddCheckpoint) (*submission, error) {
+	lines, err := verifyLines(r.Checkpoint, known.keys)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +78,7 @@ func parse(body []byte, logs map[string]*knownLog) (*submission, error) {
 		log:   known.state,
 		old:   r.Old,
 		proof: r.Proof,
-		head:  cloneHead(&c.Head, known.state.origin),
+		head:  cloneHead(&r.Checkpoint.Head, known.state.origin),
 		lines: lines,
 	}, nil
 }
@@ -215,8 +220,10 @@ func evidenceOf(err error) *Evidence {
 }
 
 // keepEvidence writes e to DIR/evidence/HASH/KIND-HEAD.json, where HASH is the SHA-256 of
-// the origin, unless it is there already. It needs the lock of the log.
+// the origin, unless it is there already.
 func (w *Witness) keepEvidence(e *Evidence) {
+	w.keeping.Lock()
+	defer w.keeping.Unlock()
 	e.Time = time.Now().Unix()
 	dir := filepath.Join(w.config.Dir, evidenceDir, originHash(e.Origin))
 	kept, err := writeEvidence(dir, e)

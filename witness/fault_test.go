@@ -301,10 +301,12 @@ func TestCompaction(t *testing.T) {
 	if _, err := w.AddCheckpoint(t.Context(), l.request(0, 9)); err != nil {
 		t.Fatal(err)
 	}
-	again := l.request(9, 9)
+	heads := [][]byte{l.request(9, 9), nil} // in turn, since an unchanged head is not written
+	l.ext = []string{string(bytes.Repeat([]byte("y"), 4000))}
+	heads[1] = l.request(9, 9)
 	var peak, last int64
-	for shrunk := false; !shrunk; {
-		if _, err := w.AddCheckpoint(t.Context(), again); err != nil {
+	for i, shrunk := 1, false; !shrunk; i++ {
+		if _, err := w.AddCheckpoint(t.Context(), heads[i%2]); err != nil {
 			t.Fatal(err)
 		}
 		n := size()
@@ -321,7 +323,7 @@ func TestCompaction(t *testing.T) {
 	if n := size(); n > 10<<10 {
 		t.Errorf("after a start the journal has %d bytes", n)
 	}
-	if _, err := w.AddCheckpoint(t.Context(), again); err != nil {
+	if _, err := w.AddCheckpoint(t.Context(), heads[0]); err != nil {
 		t.Error(err)
 	}
 }

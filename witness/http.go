@@ -53,10 +53,10 @@ func (w *Witness) serve(rw http.ResponseWriter, r *http.Request) {
 var errNoHead = errors.New("no checkpoint of this log was cosigned")
 
 func (w *Witness) latest(ctx context.Context, l *logState) ([]byte, error) {
-	if err := w.enter(); err != nil {
+	if err := enter(w.slots); err != nil {
 		return nil, err
 	}
-	defer w.leave()
+	defer leave(w.slots)
 	note, err := w.checkpoint(ctx, l)
 	if err == nil && note == nil {
 		err = errNoHead
@@ -65,16 +65,16 @@ func (w *Witness) latest(ctx context.Context, l *logState) ([]byte, error) {
 }
 
 // enter takes a slot among the requests under way, or returns ErrBusy.
-func (w *Witness) enter() error {
+func enter(slots chan struct{}) error {
 	select {
-	case w.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		return nil
 	default:
-		return fmt.Errorf("%w: %d requests are under way", ErrBusy, cap(w.slots))
+		return fmt.Errorf("%w: %d requests are under way", ErrBusy, cap(slots))
 	}
 }
 
-func (w *Witness) leave() { <-w.slots }
+func leave(slots chan struct{}) { <-slots }
 
 func (w *Witness) serveGet(rw http.ResponseWriter, r *http.Request, get func() ([]byte, error)) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -106,11 +106,6 @@ func (w *Witness) serveAdd(rw http.ResponseWriter, r *http.Request) int {
 		linger.On(http.NewResponseController(rw), r.Body)
 		return status
 	}
-	// Take a slot only now, so that slow clients don't hold any.
-	if err := w.enter(); err != nil {
-		return w.fail(rw, r, err)
-	}
-	defer w.leave()
 	lines, err := w.AddCheckpoint(r.Context(), body)
 	if err != nil {
 		return w.fail(rw, r, err)

@@ -39,9 +39,9 @@ type published struct {
 	own uint64
 }
 
-// beyond returns why p shows that last, which may be nil, is not the latest state; "" if
-// it does not.
-func (p *published) beyond(last *accepted) string {
+// beyond returns why p shows that last, which may be nil, with timestamps up to latest, is not
+// the latest state; "" if it does not.
+func (p *published) beyond(last *accepted, latest uint64) string {
 	switch {
 	case p.own == 0:
 		return ""
@@ -51,8 +51,8 @@ func (p *published) beyond(last *accepted) string {
 		return fmt.Sprintf("%s: size %d, and the state ends at size %d", p.origin, p.head.Size, last.head.Size)
 	case p.head.Size == last.head.Size && p.head.Root != last.head.Root:
 		return fmt.Sprintf("%s: size %d with another root hash than the state has", p.origin, p.head.Size)
-	case p.own > last.time:
-		return fmt.Sprintf("%s: size %d at the time %d, and the state ends at the time %d", p.origin, p.head.Size, p.own, last.time)
+	case p.own > latest:
+		return fmt.Sprintf("%s: size %d at the time %d, and the state ends at the time %d", p.origin, p.head.Size, p.own, latest)
 	}
 	return ""
 }
@@ -69,7 +69,7 @@ func (w *Witness) checkLost(ctx context.Context, logs map[string]*trusted) error
 			return
 		}
 		last := w.store.log(origin).last.Load()
-		if reason := p.beyond(last); reason != "" {
+		if reason := p.beyond(last, w.store.clock.latest()); reason != "" {
 			lost.Logs = append(lost.Logs, reason)
 		}
 		w.compare(p, last)

@@ -46,7 +46,7 @@ func (w *Witness) writeMetrics() []byte {
 	}
 	m.logs.Set(float64(len(view.byOrigin)))
 	m.cosigned.Set(float64(cosigned))
-	m.atWork.Set(float64(len(w.slots)))
+	m.atWork.Set(float64(len(w.slots) + len(w.advance)))
 	m.journalBytes.Set(float64(w.store.size()))
 	m.writable.Set(writable)
 	m.latest.Set(float64(w.store.clock.latest()))

@@ -30,6 +30,10 @@ type logState struct {
 	// last is the latest accepted head, nil if there is none. Only persist, under the
 	// lock, and reopen replace it; its size never goes back.
 	last atomic.Pointer[accepted]
+
+	mu      sync.Mutex // held for no write of a head
+	writing uint64     // time of the head that persist is writing; 0: none
+	again   *accepted  // the recorded head with its latest time and lines; nil: not signed again
 }
 
 // acquire takes the lock of l, so that its requests are decided one by one. At most limit
@@ -56,6 +60,10 @@ func (l *logState) release() {
 // errMoved: the state has changed since decide.
 var errMoved = errors.New("the state moved")
 
+// reserveAhead is how many seconds of timestamps one write reserves. After a crash the clock
+// may be so far ahead.
+const reserveAhead = 5
+
 // compactAt is the size in bytes below which the journal is not compacted.
 const compactAt = 4 << 20
 
@@ -75,6 +83,8 @@ type store struct {
 	failed  atomic.Bool
 	closed  bool
 	retry   time.Time // when to open a failed journal again
+	// reserved is a time in the journal up to which unchanged heads are signed again.
+	reserved atomic.Uint64
 
 	mu       sync.Mutex
 	byOrigin map[string]*logState
@@ -168,21 +178,95 @@ func (s *store) persist(l *logState, prev, next *accepted, stamped func()) error
 func (s *store) append(l *logState, prev, next *accepted, stamped func()) (err error) {
 	s.order.RLock()
 	defer s.order.RUnlock()
-	if l.last.Load() != prev {
-		return errMoved
-	}
-	if next.time, err = s.clock.stamp(); err != nil {
+	if err := l.begin(prev, next, &s.clock); err != nil {
 		return err
 	}
 	stamped()
-	if err := s.journal.Append(next.record()); err != nil {
-		if s.failed.CompareAndSwap(false, true) {
-			s.logger.Error("the journal can't be written; the witness signs nothing until it can", "file", s.name, "error", err)
-		}
-		return fmt.Errorf("%w: %w", ErrNotDurable, err)
+	err = s.write(next.record())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writing = 0
+	if err == nil {
+		l.last.Store(next)
 	}
-	l.last.Store(next)
-	return nil
+	return err
+}
+
+// begin stamps next, which is to follow prev.
+func (l *logState) begin(prev, next *accepted, c *clock) (err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last.Load() != prev {
+		return errMoved
+	}
+	next.time, err = c.stamp()
+	l.writing = next.time
+	return err
+}
+
+// write makes a record durable. It needs order for reading.
+func (s *store) write(record []byte) error {
+	err := s.journal.Append(record)
+	if err == nil {
+		return nil
+	}
+	if s.failed.CompareAndSwap(false, true) {
+		s.logger.Error("the journal can't be written; the witness signs nothing until it can", "file", s.name, "error", err)
+	}
+	return fmt.Errorf("%w: %w", ErrNotDurable, err)
+}
+
+// refresh returns the accepted head prev with lines of the present second, which sign makes
+// at most once a second. It returns errMoved if prev is no longer the accepted head. It
+// writes no head, since prev is on the disk already, and its time is reserved there.
+func (s *store) refresh(l *logState, prev *accepted, sign func(*accepted) ([]tlog.Signature, error)) (*accepted, error) {
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
+	s.order.RLock()
+	defer s.order.RUnlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.last.Load() != prev:
+		return nil, errMoved
+	case s.failed.Load(): // a larger head, with an earlier time, may be on the disk
+		return nil, ErrNotDurable
+	}
+	t := l.writing // a smaller head must not have a later time than the larger one
+	if t == 0 {
+		var err error
+		if t, err = s.reserve(); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range []*accepted{l.again, prev} {
+		if a != nil && a.ours != nil && a.head.Size == prev.head.Size && a.time >= t {
+			return a, nil
+		}
+	}
+	again := *prev
+	again.time = t
+	var err error
+	if again.ours, err = sign(&again); err != nil {
+		return nil, err
+	}
+	l.again = &again
+	return l.again, nil
+}
+
+// reserve returns the next timestamp. A restarted witness knows no timestamp without a head,
+// so the journal has a later one, which is written once for many. It needs order for reading.
+func (s *store) reserve() (uint64, error) {
+	t, err := s.clock.stamp()
+	if err != nil || t <= s.reserved.Load() {
+		return t, err
+	}
+	if err := s.write(clockRecord(t + reserveAhead)); err != nil {
+		return 0, err
+	}
+	s.reserved.Store(t + reserveAhead)
+	return t, nil
 }
 
 // ready returns nil if the last write succeeded. It reopens a failed journal, like a
@@ -218,7 +302,7 @@ func (s *store) grown() bool {
 // accepted head.
 func (s *store) records() iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		if !yield(clockRecord(s.clock.latest()), nil) {
+		if !yield(clockRecord(max(s.clock.latest(), s.reserved.Load())), nil) {
 			return
 		}
 		for _, l := range s.logs() {
@@ -324,6 +408,11 @@ type accepted struct {
 	ours []tlog.Signature
 }
 
+// repeats reports whether a is the head prev, which this witness has cosigned.
+func (a *accepted) repeats(prev *accepted) bool {
+	return prev != nil && prev.time > 0 && bytes.Equal(a.head.Text(), prev.head.Text())
+}
+
 // record returns a as the journal has it: a line "time N", and the checkpoint with the
 // log's verified lines.
 func (a *accepted) record() []byte {
@@ -389,66 +478,4 @@ func cloneHead(h *tlog.Head, origin string) tlog.Head {
 		out.Extension = append(out.Extension, strings.Clone(e))
 	}
 	return out
-}
-
-// maxBehind is how far in seconds the clock may be behind the last timestamp.
-const maxBehind = 60
-
-// ClockError reports that the clock is more than a minute behind the last timestamp of a
-// cosignature. If the clock was ahead then, wait or use a new key.
-type ClockError struct {
-	Behind uint64 // seconds
-}
-
-func (e *ClockError) Error() string {
-	return fmt.Sprintf("the witness's clock is %d seconds behind its last timestamp", e.Behind)
-}
-
-// clock gives timestamps that never go back.
-type clock struct {
-	mu   sync.Mutex
-	last uint64 // POSIX seconds; the largest given or observed
-}
-
-// observe notes a timestamp given in an earlier run.
-func (c *clock) observe(t uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last = max(c.last, t)
-}
-
-func (c *clock) latest() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.last
-}
-
-func (c *clock) check() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, err := c.now()
-	return err
-}
-
-func (c *clock) now() (uint64, error) {
-	now := time.Now().Unix()
-	if now <= 0 {
-		return 0, &ClockError{Behind: c.last}
-	}
-	if t := uint64(now); t+maxBehind < c.last {
-		return 0, &ClockError{Behind: c.last - t}
-	}
-	return max(uint64(now), c.last), nil
-}
-
-// stamp returns the next timestamp, which counts as given even if recording it fails.
-func (c *clock) stamp() (uint64, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t, err := c.now()
-	if err != nil {
-		return 0, err
-	}
-	c.last = t
-	return t, nil
 }

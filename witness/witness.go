@@ -23,8 +23,10 @@
 // The protocol is c2sp.org/tlog-witness, with both types of c2sp.org/tlog-cosignature. The
 // optional sign-subtree call is not offered.
 //
-// Each request passes the functions parse, decide, and persist, which calls cosign while
-// the disk writes. The witness signs a re-encoding of the parsed head.
+// Each request passes the functions parse, verify and decide. A new head passes persist,
+// which calls cosign while the disk writes. The recorded head passes refresh, which takes
+// neither the log's lock nor a slot of requests that advance a log: such a request is a
+// stranger's as easily as the log's. The witness signs a re-encoding of the parsed head.
 //
 // BUG(witness): a lost state can't be detected for a log without a URL, or one that is
 // unreachable when the witness starts. The check protects against accidents, such as a
@@ -80,8 +82,8 @@ type Config struct {
 	Client *http.Client
 
 	MaxBody        int64 // bytes of an add-checkpoint body; 0 means 64 KiB
-	MaxRequests    int   // requests under way; 0 means 256
-	MaxPerLog      int   // requests under way for one log; 0 means 32
+	MaxRequests    int   // requests under way, and as many that advance a log; 0 means 256
+	MaxPerLog      int   // requests under way that advance one log; 0 means 32
 	MaxConnections int   // open connections of Serve; 0 means 512
 
 	// Logger is for the operator; nil discards its messages.
@@ -193,10 +195,12 @@ type Witness struct {
 	lock    *durable.Lock
 	store   *store
 	metrics *witnessMetrics
-	slots   chan struct{} // one for each request under way
+	slots   chan struct{} // one for each request under way that advances no log
+	advance chan struct{} // one for each that advances a log
 
-	reload sync.Mutex // held by SetLogs
-	view   atomic.Pointer[view]
+	keeping sync.Mutex // held by keepEvidence
+	reload  sync.Mutex // held by SetLogs
+	view    atomic.Pointer[view]
 }
 
 // view has the configured logs by origin, and all logs with a state by originHash, for
@@ -292,6 +296,7 @@ func openState(c *Config) (*Witness, error) {
 		store:   store,
 		metrics: newMetrics(),
 		slots:   make(chan struct{}, c.MaxRequests),
+		advance: make(chan struct{}, c.MaxRequests),
 	}
 	w.view.Store(&view{})
 	return w, nil
@@ -344,37 +349,63 @@ func (w *Witness) AddCheckpoint(ctx context.Context, body []byte) ([]byte, error
 	if int64(len(body)) > w.config.MaxBody {
 		return nil, fmt.Errorf("%w: the body has %d bytes; at most %d are allowed", ErrTooLarge, len(body), w.config.MaxBody)
 	}
-	s, err := parse(body, w.view.Load().byOrigin)
+	r, known, err := parse(body, w.view.Load().byOrigin)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.log.acquire(ctx, w.config.MaxPerLog); err != nil {
+	slots := w.slots
+	if last := known.state.last.Load(); r.Old < r.Checkpoint.Size && (last == nil || r.Old == last.head.Size) {
+		slots = w.advance
+	}
+	if err := enter(slots); err != nil {
 		return nil, err
 	}
-	defer s.log.release()
-	next, lines, err := w.advance(s)
+	defer leave(slots)
+	s, err := known.verify(r)
 	if err != nil {
 		return nil, err
 	}
-	signed := <-lines
-	if signed.err != nil {
-		return nil, signed.err
+	a, err := w.cosignatures(ctx, s)
+	if err != nil {
+		if e := evidenceOf(err); e != nil {
+			w.keepEvidence(e)
+		}
+		return nil, err
 	}
-	return tlog.SignatureLines(w.keep(s.log, next, signed.ours).ours), nil
+	return tlog.SignatureLines(a.ours), nil
 }
 
-// advance decides and persists, again if the store has reopened its journal in between. It
-// signs while the disk writes: the lines may leave once advance returns no error. It needs
-// the lock of the log.
-func (w *Witness) advance(s *submission) (*accepted, <-chan cosigned, error) {
+// cosignatures returns the head of s with this witness's lines. Only a head that may follow
+// the recorded one waits for the lock of the log.
+func (w *Witness) cosignatures(ctx context.Context, s *submission) (*accepted, error) {
 	for {
 		prev := s.log.last.Load()
 		next, err := decide(prev, s)
 		if err != nil {
-			if e := evidenceOf(err); e != nil {
-				w.keepEvidence(e)
-			}
-			return nil, nil, err
+			return nil, err
+		}
+		if !next.repeats(prev) {
+			return w.record(ctx, s)
+		}
+		a, err := w.store.refresh(s.log, prev, w.cosign)
+		if !errors.Is(err, errMoved) {
+			return a, err
+		}
+	}
+}
+
+// record decides, persists and signs, again if the store has reopened its journal in between.
+// It signs while the disk writes; the lines leave once the head is durable.
+func (w *Witness) record(ctx context.Context, s *submission) (*accepted, error) {
+	if err := s.log.acquire(ctx, w.config.MaxPerLog); err != nil {
+		return nil, err
+	}
+	defer s.log.release()
+	for {
+		prev := s.log.last.Load()
+		next, err := decide(prev, s)
+		if err != nil {
+			return nil, err
 		}
 		lines := make(chan cosigned, 1)
 		err = w.store.persist(s.log, prev, next, func() {
@@ -383,9 +414,17 @@ func (w *Witness) advance(s *submission) (*accepted, <-chan cosigned, error) {
 				lines <- cosigned{ours, err}
 			}()
 		})
-		if !errors.Is(err, errMoved) {
-			return next, lines, err
+		switch {
+		case errors.Is(err, errMoved):
+			continue
+		case err != nil:
+			return nil, err
 		}
+		signed := <-lines
+		if signed.err != nil {
+			return nil, signed.err
+		}
+		return w.keep(s.log, next, signed.ours), nil
 	}
 }
 
@@ -436,6 +475,11 @@ func (w *Witness) checkpoint(ctx context.Context, l *logState) ([]byte, error) {
 			}
 			a = w.keep(l, a, ours)
 		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.again != nil && l.again.head.Size == a.head.Size && l.again.time >= a.time {
+		a = l.again
 	}
 	return a.note(), nil
 }
