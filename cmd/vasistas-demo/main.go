@@ -111,6 +111,7 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 // run is the program until ctx ends. It returns the exit code.
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	var out bytes.Buffer
+	stderr = command.Clean(stderr)
 	o, err := parseOptions(args, &out)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

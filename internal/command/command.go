@@ -31,8 +31,9 @@ func Main(program func(ctx context.Context, args []string, stdin io.Reader, stdo
 type Command = func(ctx context.Context, args []string, stdout, stderr io.Writer) error
 
 // Run runs the command that args[0] names and returns the exit code. It adds "version"
-// and the usual spellings of "help".
+// and the usual spellings of "help". What it and the command print is text: see [Clean].
 func Run(ctx context.Context, program, usage string, commands map[string]Command, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = Clean(stdout), Clean(stderr)
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
 		return 2

@@ -3,7 +3,8 @@
 
 // Package problem writes and reads the error answers of logs and gates: problem
 // documents (RFC 9457) of the types urn:vasistas:error:CODE, and their HTTP statuses. A
-// reader trusts no server: an answer's size is bounded, and its texts are safe to print.
+// reader trusts no server: an answer's size is bounded, and its texts may hold anything; package
+// command makes them safe to print.
 package problem
 
 import (
@@ -17,7 +18,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 const (
@@ -128,28 +128,6 @@ func Read(resp *http.Response) *Problem {
 	}
 	p.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
 	return p
-}
-
-// UnmarshalJSON replaces unprintable characters, so that a hostile server can't control
-// a terminal.
-func (p *Problem) UnmarshalJSON(b []byte) error {
-	type plain Problem
-	if err := json.Unmarshal(b, (*plain)(p)); err != nil {
-		return err
-	}
-	texts := []*string{&p.Type, &p.Title, &p.Detail, &p.Rule, &p.Way, &p.Cure}
-	if p.Reference != nil {
-		texts = append(texts, &p.Reference.Leaf)
-	}
-	for _, s := range texts {
-		*s = strings.Map(func(r rune) rune {
-			if !unicode.IsPrint(r) {
-				return '\ufffd'
-			}
-			return r
-		}, *s)
-	}
-	return nil
 }
 
 // retryAfter reads a Retry-After header (RFC 9110, section 10.2.3).

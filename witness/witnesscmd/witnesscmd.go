@@ -81,6 +81,7 @@ var commands = []struct {
 // Run runs the command with args, which do not include its name, and returns its exit
 // status: 0, 1 for a failure, 2 for a mistake in the arguments. It returns when ctx ends.
 func Run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	stdout, stderr = command.Clean(stdout), command.Clean(stderr)
 	err := dispatch(ctx, args, stdout, stderr)
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):

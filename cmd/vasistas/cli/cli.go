@@ -46,7 +46,8 @@ const (
 
 type env struct {
 	stdin          io.Reader
-	stdout, stderr io.Writer
+	stdout, stderr io.Writer // of text: see command.Clean
+	raw            io.Writer // standard output, for bytes that are no text
 }
 
 type exitError struct {
@@ -69,7 +70,8 @@ func usagef(format string, args ...any) error {
 
 // Run runs the command with args, which do not include its name, and returns the exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	e := &env{stdin, stdout, stderr}
+	e := &env{stdin, command.Clean(stdout), command.Clean(stderr), stdout}
+	stdout, stderr = e.stdout, e.stderr
 	root := newRoot(e)
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -279,7 +281,7 @@ type progress struct {
 
 func (e *env) progress(what string) *progress {
 	p := &progress{what: what}
-	if f, ok := e.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f := command.File(e.stderr); f != nil && term.IsTerminal(int(f.Fd())) {
 		p.w = f
 	}
 	return p

@@ -72,7 +72,7 @@ func (e *env) stream(args []string, out string, f func(w io.Writer, in io.Reader
 	}
 	defer in.Close()
 	if out == "" || out == "-" {
-		return f(e.stdout, in)
+		return f(e.raw, in)
 	}
 	var failed error
 	err = durable.CreateStream(out, 0o600, func(w io.Writer) error {

@@ -1,0 +1,58 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Clean returns a writer of text to w. It replaces bytes that are no UTF-8, and characters that
+// a terminal may obey, such as ESC, by U+FFFD: texts of servers, certificates and plug-ins reach
+// messages in many ways, and all messages pass here. Programs write bytes that are no text to w.
+func Clean(w io.Writer) io.Writer {
+	if _, ok := w.(*clean); ok {
+		return w
+	}
+	return &clean{w: w}
+}
+
+// File returns the file under a writer that Clean made, nil if there is none.
+func File(w io.Writer) *os.File {
+	if c, ok := w.(*clean); ok {
+		w = c.w
+	}
+	f, _ := w.(*os.File)
+	return f
+}
+
+type clean struct {
+	w    io.Writer
+	rest []byte // an incomplete character at the end of the last Write
+}
+
+func (c *clean) Write(b []byte) (int, error) {
+	text := append(c.rest, b...)
+	end := len(text)
+	for i := max(0, end-utf8.UTFMax+1); i < end; i++ {
+		if utf8.RuneStart(text[i]) && !utf8.FullRune(text[i:]) {
+			end = i
+		}
+	}
+	c.rest = bytes.Clone(text[end:])
+	if _, err := c.w.Write(bytes.Map(printable, text[:end])); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+func printable(r rune) rune {
+	if unicode.IsGraphic(r) || r == '\n' || r == '\t' {
+		return r
+	}
+	return utf8.RuneError
+}
