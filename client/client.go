@@ -50,6 +50,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -72,8 +73,14 @@ type Config struct {
 	// AllowRollback accepts a smaller tree than a verified one. [Tree] never does.
 	AllowRollback bool
 
+	// Keys returns the public key of a key ID, or nil. It decides whether a signature in the
+	// log's entry counts, where it differs from the one submitted: see [VariantError]. nil:
+	// no key is known.
+	Keys func(keyID string) *event.PublicKey
+
 	// HTTPClient. nil: a new one, with limits on every step. Its transport must not
-	// decompress bodies that it did not ask to be compressed.
+	// decompress bodies that it did not ask to be compressed. The client follows redirects
+	// of reads to the same scheme, host and port only.
 	HTTPClient *http.Client
 	// UserAgent. "": vasistas.
 	UserAgent string
@@ -94,6 +101,7 @@ type Client struct {
 	source Source
 	policy *tlog.Policy
 	origin string
+	keys   func(keyID string) *event.PublicKey
 	remote *remote // for submissions; nil for a directory
 	submit *remote // the same, with another timeout
 	keeper *keeper // nil: nothing is kept
@@ -110,7 +118,7 @@ type Client struct {
 // New returns a client of one log. It does not connect.
 func New(c Config) (*Client, error) {
 	c.setDefaults()
-	cl := &Client{source: c.Source, policy: c.Policy, origin: c.Origin, goBack: c.AllowRollback, full: newCache[tlog.Hash, []tlog.Hash](keepTiles)}
+	cl := &Client{source: c.Source, policy: c.Policy, origin: c.Origin, keys: c.Keys, goBack: c.AllowRollback, full: newCache[tlog.Hash, []tlog.Hash](keepTiles)}
 	dir, isDir, err := localDir(c.URL)
 	switch {
 	case err != nil:

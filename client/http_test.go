@@ -15,12 +15,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -372,5 +374,64 @@ func TestProblemText(t *testing.T) {
 	var p *client.Problem
 	if !errors.As(err, &p) || p.Status != 403 || p.Code() != client.CodeRule {
 		t.Fatalf("got %v", err)
+	}
+}
+
+// TestRedirects: a log may move its readers within its origin, and no submission anywhere.
+func TestRedirects(t *testing.T) {
+	l := newFileLog(t)
+	l.grow(3)
+	files := http.FileServer(http.Dir(l.Dir))
+	var stolen atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		stolen.Add(1)
+		files.ServeHTTP(w, r)
+	}))
+	defer other.Close()
+	var posts atomic.Int64
+	var own *httptest.Server
+	own = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			posts.Add(1)
+		}
+		switch dir, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); dir {
+		case "real":
+			http.StripPrefix("/real", files).ServeHTTP(w, r)
+		case "within":
+			http.Redirect(w, r, "/real/"+path, http.StatusTemporaryRedirect)
+		case "loop":
+			http.Redirect(w, r, r.URL.Path, http.StatusFound)
+		case "away":
+			http.Redirect(w, r, other.URL+"/"+path, http.StatusPermanentRedirect)
+		case "name": // the same machine under another name
+			http.Redirect(w, r, strings.Replace(own.URL, "127.0.0.1", "localhost", 1)+"/real/"+path, http.StatusFound)
+		case "scheme":
+			http.Redirect(w, r, strings.Replace(own.URL, "http:", "https:", 1)+"/real/"+path, http.StatusFound)
+		}
+	}))
+	defer own.Close()
+	envelope := sign(t, heartbeat(t, origin), people.New(origin, "").Signer("c1"))
+	for dir, ok := range map[string]bool{"real": true, "within": true, "loop": false, "away": false, "name": false, "scheme": false} {
+		for _, hc := range []*http.Client{nil, {}} {
+			cl := newClient(t, client.Config{URL: own.URL + "/" + dir, Policy: l.policy(), HTTPClient: hc})
+			_, err := cl.Checkpoint(t.Context())
+			var p *client.Problem
+			if (err == nil) != ok || err != nil && (!errors.As(err, &p) || p.Status/100 != 3) {
+				t.Errorf("%s: %v", dir, err)
+			}
+			if dir == "real" {
+				continue
+			}
+			posts.Store(0)
+			if _, err := cl.Submit(t.Context(), bare(envelope), client.WaitCosigned); !errors.As(err, &p) || p.Status/100 != 3 || posts.Load() != 1 {
+				t.Errorf("%s: a submission is sent %d times: %v", dir, posts.Load(), err)
+			}
+			if hc != nil && hc.CheckRedirect != nil {
+				t.Error("the caller's client was changed")
+			}
+		}
+	}
+	if n := stolen.Load(); n > 0 {
+		t.Errorf("%d requests went to another host", n)
 	}
 }

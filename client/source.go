@@ -4,6 +4,7 @@
 package client
 
 import (
+	"cmp"
 	"compress/flate"
 	"compress/gzip"
 	"context"
@@ -175,10 +176,33 @@ func newRemote(c *Config) (*remote, error) {
 	}
 	r := &remote{base: strings.TrimSuffix(u.String(), "/"), http: c.HTTPClient, userAgent: c.UserAgent,
 		timeout: c.Timeout, retries: c.Retries, backoff: c.Backoff}
-	if r.http == nil {
-		r.http = &http.Client{Transport: newTransport()}
+	if r.http = (&http.Client{Transport: newTransport()}); c.HTTPClient != nil {
+		*r.http = *c.HTTPClient
 	}
+	r.http.CheckRedirect = redirect(r.http.CheckRedirect)
 	return r, nil
+}
+
+const maxRedirects = 10
+
+// redirect follows redirects of reads within one origin, as far as further, if set, allows: a
+// log must not make its readers ask hosts that only they can reach.
+func redirect(further func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
+	return func(to *http.Request, via []*http.Request) error {
+		from := via[0]
+		if from.Method == http.MethodPost || len(via) > maxRedirects || to.URL.Scheme != from.URL.Scheme ||
+			!strings.EqualFold(to.URL.Hostname(), from.URL.Hostname()) || port(to.URL) != port(from.URL) {
+			return http.ErrUseLastResponse
+		}
+		if further != nil {
+			return further(to, via)
+		}
+		return nil
+	}
+}
+
+func port(u *url.URL) string {
+	return cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 }
 
 func (r *remote) ReadCheckpoint(ctx context.Context) ([]byte, error) {
@@ -219,7 +243,11 @@ func (r *remote) do(req *http.Request) (*http.Response, error) {
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		defer resp.Body.Close()
-		return nil, fmt.Errorf("the log answers %w", problem.Read(resp))
+		p := problem.Read(resp)
+		if to := resp.Header.Get("Location"); resp.StatusCode < 400 && to != "" {
+			p.Detail = fmt.Sprintf("the redirect to %q is not followed: give the log's own URL", to)
+		}
+		return nil, fmt.Errorf("the log answers %w", p)
 	}
 	return resp, nil
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/vasistas/vasistas/internal/tiles"
@@ -35,11 +36,28 @@ const (
 // with the logged entry.
 var ErrAnswer = errors.New("the log's answer does not hold")
 
+// VariantError reports that a log answers with an entry of the same event that is not the
+// submitted envelope, and that is not known to have a valid signature by each submitted key. It
+// wraps [ErrAnswer]. The entry may have no effect. Whether it has is for the ledger to say
+// (package ledger); to fetch the entry, use [Client.Prove].
+type VariantError struct {
+	Index  uint64
+	Leaf   tlog.Hash
+	Reason string
+}
+
+func (e *VariantError) Error() string {
+	return fmt.Sprintf("%v: it says that the event is entry %d, which has other signatures, so that it may have no effect: %s", ErrAnswer, e.Index, e.Reason)
+}
+
+func (e *VariantError) Unwrap() error { return ErrAnswer }
+
 // Submitted is the log's answer to one event, checked.
 type Submitted struct {
 	Index uint64
 	// Leaf hash of the logged entry (RFC 6962, section 2.1). A duplicate's may differ
-	// from the submitted envelope's, if that has other signatures over the same event.
+	// from the submitted envelope's, if that has other signatures over the same event:
+	// then each submitted key has a verified signature in it.
 	Leaf      tlog.Hash
 	Duplicate bool // the event was logged before
 	// Proof with the entry as extra data, verified under the policy. nil with
@@ -152,10 +170,13 @@ func (c *Client) checkResult(r *result, envelope []byte, wait Wait) (*Submitted,
 		return nil, fmt.Errorf("%w: it has no index", ErrAnswer)
 	}
 	s := &Submitted{Index: *r.Index, Duplicate: r.Duplicate, Leaf: tiles.LeafHash(envelope)}
-	if r.Leaf != nil && *r.Leaf != s.Leaf {
-		if !s.Duplicate {
-			return nil, fmt.Errorf("%w: the leaf hash %x at index %d is not that of what was submitted", ErrAnswer, *r.Leaf, s.Index)
-		}
+	switch {
+	case r.Leaf == nil || *r.Leaf == s.Leaf:
+	case !s.Duplicate:
+		return nil, fmt.Errorf("%w: the leaf hash %x at index %d is not that of what was submitted", ErrAnswer, *r.Leaf, s.Index)
+	case wait == WaitSequenced:
+		return nil, &VariantError{s.Index, *r.Leaf, "without a proof, its signatures are not known; submit the event again and wait for the proof"}
+	default:
 		s.Leaf = *r.Leaf
 	}
 	if wait == WaitSequenced {
@@ -167,7 +188,10 @@ func (c *Client) checkResult(r *result, envelope []byte, wait Wait) (*Submitted,
 	if r.Proof == nil {
 		return nil, fmt.Errorf("%w: it has no proof", ErrAnswer)
 	}
-	return s, c.checkProof(s, r, envelope)
+	if err := c.checkProof(s, r, envelope); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (c *Client) checkProof(s *Submitted, r *result, envelope []byte) error {
@@ -185,7 +209,7 @@ func (c *Client) checkProof(s *Submitted, r *result, envelope []byte) error {
 		return fmt.Errorf("%w: its proof is for another entry", ErrAnswer)
 	}
 	if !bytes.Equal(p.Extra, envelope) {
-		err = sameEvent(p.Extra, envelope)
+		err = c.recorded(s.Index, p.Extra, envelope)
 	}
 	if err == nil {
 		s.Leaf = leaf
@@ -194,6 +218,9 @@ func (c *Client) checkProof(s *Submitted, r *result, envelope []byte) error {
 	if err == nil {
 		err = tiles.VerifyInclusion(p.Index, leaf, p.Checkpoint.Size, p.Checkpoint.Root, p.Hashes)
 	}
+	if variant, ok := errors.AsType[*VariantError](err); ok {
+		return variant
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
@@ -201,8 +228,9 @@ func (c *Client) checkProof(s *Submitted, r *result, envelope []byte) error {
 	return nil
 }
 
-// sameEvent returns nil if two envelopes differ in their signatures only.
-func sameEvent(logged, submitted []byte) error {
+// recorded returns nil if the logged envelope is the submitted event, with a valid signature by
+// each submitted key. A signature that is the submitted one is the submitter's own to judge.
+func (c *Client) recorded(index uint64, logged, submitted []byte) error {
 	a, err := event.ParseEnvelope(logged)
 	if err != nil {
 		return fmt.Errorf("the logged entry: %w", err)
@@ -213,6 +241,24 @@ func sameEvent(logged, submitted []byte) error {
 	}
 	if a.Hash() != b.Hash() {
 		return errors.New("its proof is for another event")
+	}
+	variant := func(format string, args ...any) error {
+		return &VariantError{index, a.LeafHash(), fmt.Sprintf(format, args...)}
+	}
+	for _, want := range b.Signatures {
+		i := slices.IndexFunc(a.Signatures, func(s event.Signature) bool { return s.KeyID == want.KeyID })
+		switch {
+		case i < 0:
+			return variant("it has no signature by key %s", want.KeyID)
+		case bytes.Equal(a.Signatures[i].Sig, want.Sig):
+			continue
+		case c.keys == nil || c.keys(want.KeyID) == nil:
+			return variant("its signature by key %s is not the one submitted, and can't be verified without the public key", want.KeyID)
+		}
+		one := event.Envelope{Event: a.Event, Payload: a.Payload, Signatures: a.Signatures[i : i+1]}
+		if err := one.Verify(c.keys); err != nil {
+			return variant("%v", err)
+		}
 	}
 	return nil
 }

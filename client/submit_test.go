@@ -16,6 +16,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -192,17 +194,6 @@ func TestSubmit(t *testing.T) {
 	if err != nil || !again.Duplicate || again.Index != first.Index {
 		t.Errorf("again: %+v, %v", again, err)
 	}
-	// The same event under another key is the logged one still.
-	other := sign(t, envelope.Event, l.signers[1])
-	dup, err := cl.Submit(t.Context(), bare(other), client.WaitSequenced)
-	if err != nil || !dup.Duplicate || dup.Index != first.Index || dup.Leaf != envelope.LeafHash() || dup.Proof != nil {
-		t.Errorf("other signature: %+v, %v", dup, err)
-	}
-	p, err := cl.Lookup(t.Context(), other)
-	if err != nil || p.Index != first.Index || !bytes.Equal(p.Extra, envelope.Bytes()) {
-		t.Errorf("lookup: %v", err)
-	}
-
 	next := sign(t, heartbeat(t, origin), l.signers[1])
 	second, err := cl.Submit(t.Context(), bare(next), client.WaitSequenced)
 	if err != nil || second.Duplicate || second.Index != first.Index+1 || second.Leaf != next.LeafHash() {
@@ -356,6 +347,83 @@ func TestSubmitLies(t *testing.T) {
 				t.Errorf("%s in a stream: %v, %v", name, err, r.Err)
 			}
 		}
+	}
+}
+
+// TestSubmitVariant: a log answers that the event is logged already, with the proof of an entry
+// that has other signatures. A court must not believe that its revocation is in effect.
+func TestSubmitVariant(t *testing.T) {
+	p := people.New(origin, "")
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kms, err := event.NewSigner(ec) // which signs each time differently
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev := heartbeat(t, origin)
+	mine, theirs, ours := sign(t, ev, kms), sign(t, ev, p.Signer("c1")), sign(t, ev, p.Signer("c1"), kms)
+	spoilt := sign(t, ev, kms)
+	spoilt.Signatures[0].Sig = bytes.Clone(spoilt.Signatures[0].Sig)
+	spoilt.Signatures[0].Sig[9] ^= 1
+	keys := func(id string) *event.PublicKey {
+		if id == kms.KeyID() {
+			return kms.Public()
+		}
+		return nil
+	}
+	with := *mine
+	with.Signatures = append(slices.Clone(mine.Signatures), theirs.Signatures...)
+	slices.SortFunc(with.Signatures, func(a, b event.Signature) int { return strings.Compare(a.KeyID, b.KeyID) })
+	for _, c := range []struct {
+		name   string
+		logged *event.Envelope
+		keys   func(string) *event.PublicKey
+		ok     bool
+	}{
+		{"this entry", mine, nil, true},
+		{"with one more signature", &with, nil, true},
+		{"signed again", sign(t, ev, kms), keys, true},
+		{"signed again, with one more signature", ours, keys, true},
+		{"signed again, key not known", sign(t, ev, kms), nil, false},
+		{"another key", theirs, keys, false},
+		{"bad signature", spoilt, keys, false},
+		{"bad signature, key not known", spoilt, nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newFileLog(t)
+			l.entry = func(uint64) []byte { return c.logged.Bytes() }
+			l.grow(1)
+			proof, err := newClient(t, client.Config{URL: l.Dir, Policy: l.policy()}).Prove(t.Context(), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Query().Get("wait") == "sequenced" {
+					fmt.Fprintf(w, `{"index":0,"leaf":"%s","duplicate":true}`, c.logged.LeafHash())
+					return
+				}
+				w.Header().Set("Vasistas-Index", "0")
+				w.Header().Set("Vasistas-Duplicate", "true")
+				w.Write(proof.Bytes())
+			}))
+			defer s.Close()
+			cl := newClient(t, client.Config{URL: s.URL, Policy: l.policy(), Keys: c.keys})
+			variant := new(client.VariantError)
+			got, err := cl.Submit(t.Context(), bare(mine), client.WaitCosigned)
+			if c.ok && (err != nil || !got.Duplicate || got.Leaf != c.logged.LeafHash()) ||
+				!c.ok && (got != nil || !errors.As(err, &variant) || !errors.Is(err, client.ErrAnswer) || variant.Leaf != c.logged.LeafHash()) {
+				t.Errorf("%+v, %v", got, err)
+			}
+			if _, err := cl.Lookup(t.Context(), mine); (err == nil) != c.ok {
+				t.Errorf("lookup: %v", err)
+			}
+			_, err = cl.Submit(t.Context(), bare(mine), client.WaitSequenced)
+			if same := c.logged == mine; (err == nil) != same || !same && !errors.As(err, &variant) {
+				t.Errorf("without a proof: %v", err)
+			}
+		})
 	}
 }
 

@@ -116,6 +116,9 @@ func (g *Gate) submit(ctx context.Context, s *signed, wait client.Wait) (*client
 		return nil, err
 	}
 	got, err := g.client.Load().Submit(ctx, sub, wait)
+	if variant, ok := errors.AsType[*client.VariantError](err); ok { // resolve reads the entry
+		got, err = &client.Submitted{Index: variant.Index, Leaf: variant.Leaf, Duplicate: true}, nil
+	}
 	g.metrics.posts.Add(1, string(s.kind), outcome(err))
 	return got, err
 }
