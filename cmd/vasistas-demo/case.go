@@ -271,12 +271,12 @@ func (s *story) attack(ctx context.Context) {
 		proof.Index, len(forged.Extra)/2, len(forged.Extra)), "Offline verification: "+reason)
 	try(os.WriteFile(s.Path("attacks", "changed-byte"+proofSuffix), forged.Bytes(), 0o644))
 	last := s.Witnesses[numWitnesses-1]
-	forged, reason = twoOfThree(s.policy, s.all, proof, last)
+	forged, reason = threeOfFour(s.policy, s.all, proof, last)
 	s.tellAttack(2, fmt.Sprintf("Too few witnesses. From the proof of entry %d, the cosignatures of %s were taken away, and it was "+
-		"shown to a verifier whose policy asks for all three witnesses.", proof.Index, last.Name),
+		"shown to a verifier whose policy asks for all four witnesses.", proof.Index, last.Name),
 		"Offline verification: "+reason,
-		"Under the policy that asks for two of three the same file holds, as it should: how many witnesses are enough is the verifier's choice.")
-	try(os.WriteFile(s.Path("attacks", "two-of-three"+proofSuffix), forged.Bytes(), 0o644))
+		"Under the policy that asks for three of four the same file holds, as it should: how many witnesses are enough is the verifier's choice.")
+	try(os.WriteFile(s.Path("attacks", "three-of-four"+proofSuffix), forged.Bytes(), 0o644))
 }
 
 func (s *story) tellAttack(n int, tried string, refused ...string) {
@@ -324,10 +324,10 @@ func refusedBy(policy *verify.Policy, p *tlog.Proof, want verify.Reason) string 
 	return fmt.Sprintf("%s (%s)", text, refused.Reason)
 }
 
-// twoOfThree removes the cosignatures of the last witness from a proof. The forgery must hold
-// under the policy that asks for two, and not under the one that asks for all; twoOfThree returns
+// threeOfFour removes the cosignatures of the last witness from a proof. The forgery must hold
+// under the policy that asks for three, and not under the one that asks for all; threeOfFour returns
 // why it does not.
-func twoOfThree(two, all *verify.Policy, proof *tlog.Proof, last *world.Witness) (*tlog.Proof, string) {
+func threeOfFour(three, all *verify.Policy, proof *tlog.Proof, last *world.Witness) (*tlog.Proof, string) {
 	head := *proof.Checkpoint
 	head.Signatures = slices.Clone(head.Signatures)
 	for _, k := range last.Keys {
@@ -337,8 +337,8 @@ func twoOfThree(two, all *verify.Policy, proof *tlog.Proof, last *world.Witness)
 	}
 	forged := *proof
 	forged.Checkpoint = &head
-	if _, err := verify.Proof(two, forged.Bytes(), verify.Options{Now: time.Now()}); err != nil {
-		try(fmt.Errorf("a proof with two cosignatures should hold under a policy of two: %w", err))
+	if _, err := verify.Proof(three, forged.Bytes(), verify.Options{Now: time.Now()}); err != nil {
+		try(fmt.Errorf("a proof with three cosignatures should hold under a policy of three: %w", err))
 	}
 	return &forged, refusedBy(all, &forged, verify.NoQuorum)
 }

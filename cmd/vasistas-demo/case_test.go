@@ -14,7 +14,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// testProof is a proof of a real event in a tree of one, under three witnesses.
+// testProof is a proof of a real event in a tree of one, under four witnesses.
 type testProof struct {
 	people    *people.People
 	witnesses []*world.Witness
@@ -25,7 +25,7 @@ func newTestProof(t *testing.T) *testProof {
 	t.Helper()
 	p := &testProof{people: people.New(origin, "")}
 	signers := []*tlog.Signer{p.people.Log()}
-	for _, name := range []string{"witness1", "witness2", "witness3"} {
+	for _, name := range []string{"witness1", "witness2", "witness3", "witness4"} {
 		w := &world.Witness{Name: name, Keys: []*tlog.Signer{p.people.Witness(name)}}
 		p.witnesses, signers = append(p.witnesses, w), append(signers, w.Keys[0])
 	}
@@ -38,25 +38,25 @@ func newTestProof(t *testing.T) *testProof {
 
 // policy asks for k of the witnesses.
 func (p *testProof) policy(k int) *verify.Policy {
-	return p.people.ParsePolicy(k, "witness1", "witness2", "witness3")
+	return p.people.ParsePolicy(k, "witness1", "witness2", "witness3", "witness4")
 }
 
 // TestAttacksCanSucceed shows each attack a victim that lets it pass: the demo
 // must notice.
 func TestAttacksCanSucceed(t *testing.T) {
 	p := newTestProof(t)
-	two, all := p.policy(2), p.policy(3)
+	three, all := p.policy(3), p.policy(4)
 	last := p.witnesses[numWitnesses-1]
-	if err := caught(func() { twoOfThree(two, all, p.proof, last) }); err != nil {
+	if err := caught(func() { threeOfFour(three, all, p.proof, last) }); err != nil {
 		t.Errorf("the attack that fails: %v", err)
 	}
-	if err := caught(func() { twoOfThree(two, two, p.proof, last) }); !errors.Is(err, errSucceeded) {
-		t.Errorf("two of three, under a policy that two meet: %v", err)
+	if err := caught(func() { threeOfFour(three, three, p.proof, last) }); !errors.Is(err, errSucceeded) {
+		t.Errorf("three of four, under a policy that three meet: %v", err)
 	}
-	if err := caught(func() { changeByte(two, p.proof) }); err != nil {
+	if err := caught(func() { changeByte(three, p.proof) }); err != nil {
 		t.Errorf("the attack that fails: %v", err)
 	}
-	if err := caught(func() { refusedBy(two, p.proof, verify.NotIncluded) }); !errors.Is(err, errSucceeded) {
+	if err := caught(func() { refusedBy(three, p.proof, verify.NotIncluded) }); !errors.Is(err, errSucceeded) {
 		t.Errorf("a proof that was not changed: %v", err)
 	}
 	other := &tlog.Proof{Extra: []byte("x"), Checkpoint: p.proof.Checkpoint}

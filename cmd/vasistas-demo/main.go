@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Vasistas-demo runs a whole Vasistas on one machine, on real data: a log, three witnesses, three
+// Vasistas-demo runs a whole Vasistas on one machine, on real data: a log, four witnesses, three
 // gates, and the 5,382 electronic search warrant notifications that California published for 2016
 // to 2019 (data/PROVENANCE.md). The usage text below says what it shows. Every part is the one
 // that the daemons run, over HTTP. The exit code is 0 only if every proof held, every attack was
@@ -44,7 +44,7 @@ const usage = `vasistas-demo: the whole system on one machine, on real data
 Usage:
   vasistas-demo [flags]
 
-It starts a log and three witnesses, turns 5,382 real electronic search warrant
+It starts a log and four witnesses, turns 5,382 real electronic search warrant
 notifications (California, 2016 to 2019) into signed events, logs them, verifies
 each proof offline and saves it, waits until the log has disclosed what is sealed
 for 10 days (here a day is a second), shows one disclosure that is late and cured,
@@ -165,10 +165,10 @@ func caught(f func()) (err error) {
 
 const (
 	origin       = "vasistas-demo.example/warrants"
-	numWitnesses = 3
-	// quorum of the witnesses: the log goes on while one is down. The price: with one dishonest
-	// witness it can show two people two histories.
-	quorum       = 2
+	numWitnesses = 4
+	// quorum of the witnesses: the log goes on while one is down, and with one dishonest
+	// witness it can't show two people two histories.
+	quorum       = 3
 	refresh      = 2 * time.Second // a witness that was too slow for a head is not missing for long
 	readyTimeout = 30 * time.Second
 	closeTimeout = 15 * time.Second

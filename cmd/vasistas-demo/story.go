@@ -142,8 +142,8 @@ func (s *story) describeParts() {
 	}
 	s.wrap("  ", "Each signs twice: with Ed25519, and with ML-DSA-44 against quantum computers. "+
 		"The log publishes only what %d of the %d witnesses cosigned, so it goes on while one is down. "+
-		"But with one dishonest witness it could then show two people two histories. "+
-		"To rule that out, ask for all three (policy-all.txt).", quorum, numWitnesses)
+		"With one dishonest witness it can't show two people two histories; with two it could. "+
+		"To rule that out, ask for all four (policy-all.txt).", quorum, numWitnesses)
 }
 
 func (s *story) signRows(rows []row) {
@@ -226,7 +226,7 @@ func (s *story) readBack(ctx context.Context) {
 func (s *story) conclude() {
 	s.title("What this shows, and what it does not")
 	s.wrap("  ", "It shows that what is logged can't be changed or dropped afterwards without being seen by those who "+
-		"verify, unless witnesses collude with the log: one, under the policy of two; all, under the policy of three.")
+		"verify, unless witnesses collude with the log: two, under the policy of three; all, under the policy of four.")
 	s.wrap("  ", "It shows that the log keeps the rules of its charter, or that a replay shows that it did not: what was "+
 		"sealed is disclosed by its date, and what is late can't be hidden.")
 	s.wrap("  ", "It does not show that the rows are true or complete: reporters found the data incomplete, and a "+
