@@ -224,6 +224,11 @@ func (c *Client) verifyHead(cp *tlog.Checkpoint) (*tlog.Verified, error) {
 		return v, nil
 	}
 	v, err := c.policy.Verify(cp, c.origin)
+	if errors.Is(err, tlog.ErrNoQuorum) && known != nil {
+		if fork, ok := errors.AsType[*ForkError](notBefore(known.Checkpoint, cp)); ok {
+			return nil, &ContradictionError{fork, err}
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -342,6 +347,17 @@ func (e *ForkError) Error() string {
 	return fmt.Sprintf("the log %q has forked: it signed root %x at size %d, and a tree of size %d that has root %x there; keep both checkpoints as evidence",
 		e.Small.Origin, e.Small.Root, e.Small.Size, e.Large.Size, e.Prefix)
 }
+
+// ContradictionError reports that the log signed another head of the size of a verified one, but
+// without the quorum of the policy. Fork convicts the log. It is no [ForkError] of those who
+// follow, who do not believe such a head, and go on.
+type ContradictionError struct {
+	Fork *ForkError
+	Err  error // why the head is not accepted
+}
+
+func (e *ContradictionError) Error() string { return fmt.Sprintf("%v; %v", e.Err, e.Fork) }
+func (e *ContradictionError) Unwrap() error { return e.Err }
 
 // ForkEvidence is a [ForkError] in JSON. Checking it needs only the log's key.
 type ForkEvidence struct {

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -30,7 +31,8 @@ type FollowOptions struct {
 	// Poll is the pause after a head. It doubles up to MaxPoll while the log does not
 	// grow or does not answer. 0: a second, and 15 seconds.
 	Poll, MaxPoll time.Duration
-	// Waiting, if not nil, is called with each temporary error.
+	// Waiting, if not nil, is called with each temporary error, and with each checkpoint that
+	// the policy does not accept after one that it did. A [ContradictionError] has evidence.
 	Waiting func(error)
 }
 
@@ -66,14 +68,16 @@ type Follower struct {
 // Follower returns a follower that starts from the state in o. A state of
 // another log is a [StateError].
 func (c *Client) Follower(o FollowOptions) (*Follower, error) {
-	t, err := c.Tree(TreeOptions{})
-	if err != nil {
-		return nil, err
-	}
+	var known *tlog.Checkpoint
 	if o.From.Checkpoint != nil {
-		if t.largest, err = c.Signed(o.From.Checkpoint); err != nil {
+		var err error
+		if known, err = c.Signed(o.From.Checkpoint); err != nil {
 			return nil, err
 		}
+	}
+	t, err := c.Tree(TreeOptions{Known: known})
+	if err != nil {
+		return nil, err
 	}
 	o.Poll = cmp.Or(max(o.Poll, 0), time.Second)
 	o.MaxPoll = cmp.Or(max(o.MaxPoll, 0), 15*time.Second)
@@ -199,7 +203,7 @@ func (f *Follower) All(ctx context.Context) iter.Seq2[Entry, error] {
 			switch {
 			case stopped, err == nil && f.opts.UntilHead:
 				return
-			case err != nil && (f.opts.UntilHead || ctx.Err() != nil || !temporary(err)):
+			case err != nil && (f.opts.UntilHead || ctx.Err() != nil || !temporary(err) && !f.passes(err)):
 				yield(Entry{}, err)
 				return
 			case err != nil && f.opts.Waiting != nil:
@@ -215,6 +219,13 @@ func (f *Follower) All(ctx context.Context) iter.Seq2[Entry, error] {
 			wait = min(2*wait, max(f.opts.MaxPoll, f.opts.Poll))
 		}
 	}
+}
+
+// passes reports whether an error is about a checkpoint that the policy does not accept, after
+// one that it did. A retired key of the log can sign such a checkpoint, and so can the log itself
+// while witnesses are silent: it is not believed, and stops no one.
+func (f *Follower) passes(err error) bool {
+	return f.tree.head != nil && (errors.Is(err, tlog.ErrNoQuorum) || errors.Is(err, tlog.ErrUnknownLog) || errors.Is(err, tlog.ErrBadSignature))
 }
 
 // round yields entries up to the latest head. stopped means that the caller broke off.

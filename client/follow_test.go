@@ -18,6 +18,8 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/world/people"
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -323,12 +325,17 @@ func TestOffer(t *testing.T) {
 
 func TestFollowStateOfAnotherLog(t *testing.T) {
 	a, b := newFileLog(t), newFileLog(t)
+	b.entry = func(i uint64) []byte { return fmt.Appendf(nil, "other %d", i) }
 	a.grow(300)
 	b.grow(400)
 	f := follower(t, newClient(t, client.Config{URL: a.Dir, Policy: a.policy()}), client.FollowOptions{})
 	collect(t, f, a, 0)
 	cl := newClient(t, client.Config{URL: b.Dir, Policy: b.policy()})
 	var wrong *client.StateError
+	if _, err := follower(t, cl, client.FollowOptions{From: f.State()}).Update(t.Context()); !errors.As(err, &wrong) {
+		t.Errorf("a state of another log with this name: %v", err)
+	}
+	cl = newClient(t, client.Config{URL: b.Dir, Policy: written.Empty(t.TempDir(), people.New("log.example/other", "")).ParsePolicy(0)})
 	if _, err := cl.Follower(client.FollowOptions{From: f.State()}); !errors.As(err, &wrong) {
 		t.Errorf("a state of another log: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -33,6 +34,7 @@ type Tree struct {
 	// largest is the largest head ever verified. It never gets smaller and no
 	// later head contradicts it. nil at the start.
 	largest *tlog.Checkpoint
+	retired bool           // the policy names none of the keys that signed largest
 	head    *tlog.Verified // largest, as verified in this run; or nil
 	now     *rooted        // of head; or nil
 	full    *tileCache     // shared with clones
@@ -44,12 +46,19 @@ func (c *Client) Tree(o TreeOptions) (*Tree, error) {
 	if c.policy == nil {
 		return nil, ErrNoPolicy
 	}
-	return &Tree{c: c, opts: o, largest: o.Known, full: newCache[tlog.Hash, []tlog.Hash](keepTiles), recent: newCache[uint64, *bundle](keepBundles)}, nil
+	t := &Tree{c: c, opts: o, largest: o.Known, full: newCache[tlog.Hash, []tlog.Hash](keepTiles), recent: newCache[uint64, *bundle](keepBundles)}
+	if o.Known != nil {
+		_, err := c.policy.Verify(o.Known, c.origin)
+		t.retired = errors.Is(err, tlog.ErrUnknownLog)
+	}
+	return t, nil
 }
 
-// Signed parses a checkpoint of a saved state. One that the log has not signed is a
+// Signed parses a checkpoint of a saved state. One of another log, or with a bad signature, is a
 // [StateError]. Cosignatures don't count: the policy's witnesses may have changed, and
-// the log's signature alone binds it to extend this head.
+// the log's signature alone binds it to extend this head. The log's keys may have changed as
+// well: a head that a retired key signed was verified when it was saved, and later heads must
+// extend it; but a contradiction with it does not convict the log.
 func (c *Client) Signed(checkpoint []byte) (*tlog.Checkpoint, error) {
 	if c.policy == nil {
 		return nil, ErrNoPolicy
@@ -58,7 +67,10 @@ func (c *Client) Signed(checkpoint []byte) (*tlog.Checkpoint, error) {
 	if err != nil {
 		return nil, &StateError{err.Error()}
 	}
-	if _, err := c.policy.Verify(cp, c.origin); err != nil && !errors.Is(err, tlog.ErrNoQuorum) {
+	named := c.origin == cp.Origin || c.origin == "" &&
+		slices.ContainsFunc(c.policy.Logs, func(l tlog.PolicyLog) bool { return l.Key.Name == cp.Origin })
+	_, err = c.policy.Verify(cp, c.origin)
+	if err != nil && !errors.Is(err, tlog.ErrNoQuorum) && !(named && errors.Is(err, tlog.ErrUnknownLog)) {
 		return nil, &StateError{err.Error()}
 	}
 	return cp, nil
@@ -109,7 +121,7 @@ func (t *Tree) Offer(ctx context.Context, checkpoint []byte) (*tlog.Verified, er
 func (t *Tree) accept(ctx context.Context, v *tlog.Verified) (*tlog.Verified, error) {
 	cp, now := v.Checkpoint, t.now
 	if t.largest != nil {
-		err := notBefore(t.largest, cp)
+		err := t.unfit(notBefore(t.largest, cp))
 		if _, back := errors.AsType[*RollbackError](err); back && now != nil {
 			err = cmp.Or(extends(ctx, now, cp, t.largest), err)
 		}
@@ -123,7 +135,7 @@ func (t *Tree) accept(ctx context.Context, v *tlog.Verified) (*tlog.Verified, er
 			return nil, err
 		}
 		if t.largest != nil {
-			if err := extends(ctx, now, t.largest, cp); err != nil {
+			if err := t.unfit(extends(ctx, now, t.largest, cp)); err != nil {
 				return nil, err
 			}
 		}
@@ -131,8 +143,16 @@ func (t *Tree) accept(ctx context.Context, v *tlog.Verified) (*tlog.Verified, er
 			return nil, err
 		}
 	}
-	t.largest, t.head, t.now = cp, v, now
+	t.largest, t.retired, t.head, t.now = cp, false, v, now
 	return v, nil
+}
+
+// unfit makes a contradiction with a head of a retired key an error of the state.
+func (t *Tree) unfit(err error) error {
+	if fork, ok := errors.AsType[*ForkError](err); ok && t.retired {
+		return fmt.Errorf("%w: %w", &StateError{"the policy names none of the keys that signed its checkpoint, which contradicts the log's head"}, fork)
+	}
+	return err
 }
 
 // extends returns a [ForkError] unless t, the tree of the head large, has small's root

@@ -396,7 +396,6 @@ func TestSnapshot(t *testing.T) {
 		"another encoding":          with(func(c *replica.Config) { c.Snapshot, c.Own = last, nil }),
 		"the largest verified head": with(func(c *replica.Config) { c.Snapshot, c.Known = last, small }),
 		"of the log":                with(func(c *replica.Config) { c.Snapshot, c.Origin = last, "log.example/other" }),
-		"saved state does not fit":  with(func(c *replica.Config) { c.Snapshot, c.Client = last, o.Client }),
 		"is damaged":                with(func(c *replica.Config) { c.Snapshot = append(bytes.Clone(last), 0) }),
 		"remove the file":           with(func(c *replica.Config) { c.Snapshot = earlier("vasistas audit snapshot 1") }),
 		"wrote it; remove the":      with(func(c *replica.Config) { c.Snapshot = earlier("vasistas gate ledger 1") }),
@@ -407,7 +406,12 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("want %q: %v", want, err)
 		}
 	}
-	// One whose ledger is not of the log's tree shows at the first head.
+	// Another log's, with the same name, and one whose ledger is not of the log's tree show at the
+	// first head.
+	stranger := open(t, with(func(c *replica.Config) { c.Snapshot, c.Client = last, o.Client }))
+	if _, err := stranger.Update(t.Context()); !errors.As(err, new(*client.StateError)) && !errors.As(err, new(*client.RollbackError)) {
+		t.Errorf("a snapshot of another log: %v", err)
+	}
 	f := w.Fork(t.TempDir())
 	f.Append([]byte("another story"))
 	f.Publish("w1", "w2")

@@ -253,7 +253,7 @@ func (s *story) commands() {
 	s.say("%sverify --policy %s %s", tool, policy, quote(s.Path("case", "1.notice")))
 	s.say("  Try the forgeries; these two must fail:")
 	s.say("%sverify --policy %s %s", tool, policy, quote(s.Path("attacks", "changed-byte.tlog-proof")))
-	s.say("%sverify --policy %s %s", tool, quote(s.Path("policy-all.txt")), quote(s.Path("attacks", "two-of-three.tlog-proof")))
+	s.say("%sverify --policy %s %s", tool, quote(s.Path("policy-all.txt")), quote(s.Path("attacks", "three-of-four.tlog-proof")))
 	if s.o.exit {
 		return
 	}

@@ -355,7 +355,8 @@ func (e *env) follow() *cobra.Command {
 		Long: `follow prints each entry of the log as a line of JSON, in order, once the entry is
 proven to be in the tree of a checkpoint that meets the policy and extends every
 earlier checkpoint. If the log signs a fork, follow prints both checkpoints as
-evidence, and stops.
+evidence, and stops. A head that the policy does not accept is not believed; if it
+contradicts an accepted one of its size, follow prints both, and goes on.
 
 With --state follow resumes where it stopped. It writes the file after printing, so
 after a crash a line may come twice, but none is lost.`,
@@ -372,10 +373,23 @@ after a crash a line may come twice, but none is lost.`,
 	return c
 }
 
+// maxSaid bounds the contradicting heads that follow prints.
+const maxSaid = 16
+
 func (e *env) runFollow(ctx context.Context, f *followFlags) error {
 	o := client.FollowOptions{
 		Start: f.from, UntilHead: f.untilHead, Poll: f.poll,
-		Waiting: func(err error) { e.note("vasistas: waiting: %v", err) },
+	}
+	said := make(map[tlog.Hash]bool) // roots of heads that contradict, which a log may serve for long
+	o.Waiting = func(err error) {
+		c, ok := errors.AsType[*client.ContradictionError](err)
+		if ok && said[c.Fork.Large.Root] {
+			return
+		}
+		if e.note("vasistas: waiting: %v", err); ok && len(said) < maxSaid {
+			said[c.Fork.Large.Root] = true
+			e.printJSON(map[string]*client.ForkEvidence{"contradiction": c.Fork.Evidence()})
+		}
 	}
 	if f.state != "" {
 		b, err := e.read(f.state, client.MaxStateSize)
