@@ -41,13 +41,6 @@ func (c *clock) latest() uint64 {
 	return c.last
 }
 
-func (c *clock) check() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, err := c.now()
-	return err
-}
-
 func (c *clock) now() (uint64, error) {
 	now := time.Now().Unix()
 	if now <= 0 {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,6 +201,43 @@ func TestAdvancesHaveTheirOwnSlots(t *testing.T) {
 		release()
 		if x, y := <-status, <-status; x != 200 || y != 200 {
 			t.Errorf("%d, %d", x, y)
+		}
+	})
+}
+
+// TestReadyOnFullDisk: /readyz says that the disk is full, though no log asks, and heals.
+func TestReadyOnFullDisk(t *testing.T) {
+	l := newLog(t, "log.example/a", "a", 9)
+	c := create(t, bothSigners()[:1], l)
+	var full atomic.Bool
+	durabletest.Inject(t, c.Dir, func(op durable.Op, _ string) error {
+		if full.Load() && op.Step == durable.Append && !op.After {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, c)
+		ready := func(want int) {
+			t.Helper()
+			if got := handle(w, "GET", "/readyz", nil); got.Code != want {
+				t.Errorf("%d %s, want %d", got.Code, got.Body, want)
+			}
+		}
+		if _, err := w.AddCheckpoint(t.Context(), l.request(0, 3)); err != nil {
+			t.Fatal(err)
+		}
+		ready(200)
+		full.Store(true)
+		time.Sleep(10 * time.Second)
+		for range 5 {
+			ready(503)
+			time.Sleep(2 * time.Second)
+		}
+		full.Store(false)
+		ready(200)
+		if _, err := w.AddCheckpoint(t.Context(), l.request(3, 5)); err != nil {
+			t.Error(err)
 		}
 	})
 }

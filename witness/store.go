@@ -269,13 +269,17 @@ func (s *store) reserve() (uint64, error) {
 	return t, nil
 }
 
-// ready returns nil if the last write succeeded. It reopens a failed journal, like a
-// request would, since a load balancer sends no requests to a witness that is not ready.
+// ready returns nil if the journal can be written. It reopens a failed journal, like a
+// request would, since a load balancer sends no requests to a witness that is not ready, and
+// reserves timestamps, since a full disk shows only when something is written.
 func (s *store) ready() error {
 	if err := s.usable(); err != nil {
 		return err
 	}
-	return s.clock.check()
+	s.order.RLock()
+	defer s.order.RUnlock()
+	_, err := s.reserve()
+	return err
 }
 
 func (s *store) close() error {
@@ -379,6 +383,9 @@ func (s *store) reopen() error {
 		if was := l.last.Load(); was == nil || string(was.record()) != string(a.record()) {
 			l.last.Store(a)
 		}
+	}
+	if err := s.journal.Append(clockRecord(s.clock.latest())); err != nil {
+		return err // the disk is still full
 	}
 	s.failed.Store(false)
 	s.logger.Info("the journal can be written again", "file", s.name)
