@@ -35,8 +35,8 @@ func (c *counted) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 func TestKeep(t *testing.T) {
 	w := newLog(t)
 	w.Live(700)
-	w.Publish("w1", "w2")
-	policy, dir := w.ParsePolicy(2, "w1", "w2", "w3"), filepath.Join(t.TempDir(), "kept")
+	w.Publish("w1", "w2", "w3")
+	policy, dir := w.ParsePolicy(3, "w1", "w2", "w3", "w4"), filepath.Join(t.TempDir(), "kept")
 	source := &counted{Source: client.Dir(w.Dir), asked: make(map[string]int)}
 	open := func() *client.Client {
 		c, err := client.New(client.Config{Source: source, Keep: dir, Policy: policy})
@@ -133,8 +133,8 @@ func (l *lying) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 func TestKeepVerified(t *testing.T) {
 	w := newLog(t)
 	w.Live(700)
-	w.Publish("w1", "w2")
-	size, policy := w.Size(), w.ParsePolicy(2, "w1", "w2", "w3")
+	w.Publish("w1", "w2", "w3")
+	size, policy := w.Size(), w.ParsePolicy(3, "w1", "w2", "w3", "w4")
 	for _, tile := range []tlog.Tile{
 		{Level: tlog.Entries, Index: 1, Width: tlog.TileWidth},
 		{Level: tlog.Entries, Index: size / tlog.TileWidth, Width: int(size % tlog.TileWidth)},

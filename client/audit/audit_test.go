@@ -72,7 +72,7 @@ func headTime(url string) time.Time {
 // audits audits a log under the policy of its charter.
 func audits(t testing.TB, w *written.Log) *audit.Report {
 	t.Helper()
-	return run(t, w.Dir, w.ParsePolicy(2, "w1", "w2", "w3"), audit.Config{})
+	return run(t, w.Dir, w.ParsePolicy(3, "w1", "w2", "w3", "w4"), audit.Config{})
 }
 
 func serve(t testing.TB, dir string) string {
@@ -110,8 +110,8 @@ func only(t *testing.T, r *audit.Report, kind string) audit.Rule {
 func TestClean(t *testing.T) {
 	w := newLog(t)
 	w.Live(700)
-	w.Publish("w1", "w3")
-	policy := w.ParsePolicy(2, "w1", "w2", "w3")
+	w.Publish("w1", "w3", "w4")
+	policy := w.ParsePolicy(3, "w1", "w2", "w3", "w4")
 	for name, url := range map[string]string{"directory": w.Dir, "http": serve(t, w.Dir)} {
 		t.Run(name, func(t *testing.T) {
 			var last [2]uint64
@@ -130,7 +130,7 @@ func TestClean(t *testing.T) {
 			if n := r.Events["warrant"]; r.Events["charter"] != 1 || n == 0 || r.Events["access"] != n || r.Events["release"] != 2*n || r.Events["disclosure"] != 2*n || r.Events["return"] != n {
 				t.Errorf("events: %v", r.Events)
 			}
-			if len(r.Witnesses) != 2 || r.LoggedAfter == "" || r.ExistedBefore < r.LoggedAfter || r.OverdueAt != r.LoggedAfter || !r.Charter.Met {
+			if len(r.Witnesses) != 3 || r.LoggedAfter == "" || r.ExistedBefore < r.LoggedAfter || r.OverdueAt != r.LoggedAfter || !r.Charter.Met {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -171,7 +171,7 @@ func TestBreaches(t *testing.T) {
 		"an anchor of another tree": {func(w *written.Log) {
 			f := w.Fork(t.TempDir())
 			f.Append([]byte("another story"))
-			cp := f.Checkpoint("w1", "w2")
+			cp := f.Checkpoint("w1", "w2", "w3")
 			w.Warrant(w.Now + day)
 			w.Anchor(cp)
 		}, "reference/head", "log", audit.Signatures{Valid: 2}},
@@ -179,7 +179,7 @@ func TestBreaches(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newLog(t)
 			test.do(w)
-			w.Publish("w1", "w2")
+			w.Publish("w1", "w2", "w3")
 			r := audits(t, w)
 			wants(t, r, audit.Violations)
 			got := only(t, r, "breach")
@@ -207,7 +207,7 @@ func TestManyBreaches(t *testing.T) {
 	for range 1000 {
 		w.Append([]byte("\x1b[2J"))
 	}
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	r := audits(t, w)
 	wants(t, r, audit.Violations)
 	got := only(t, r, "breach")
@@ -221,14 +221,14 @@ func TestClosedBreach(t *testing.T) {
 	w := newLog(t)
 	bad := w.Append([]byte("no event"))
 	w.Finding("a1", "form", event.FindingClosed, bad.Index, bad.Index)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	r := audits(t, w)
 	wants(t, r, audit.Violations)
 	if len(r.Unclosed) != 1 || !slices.Equal(r.Unclosed[0].ClosedBy, []string{"a1"}) || !slices.Equal(r.Bars, []audit.Bar{{Who: "gates", Breaches: 1}, {Who: "auditor a2", Breaches: 1}}) {
 		t.Errorf("unclosed %+v, bars %+v", r.Unclosed, r.Bars)
 	}
 	w.Finding("a2", "form", event.FindingClosed, bad.Index, bad.Index)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	r = audits(t, w)
 	wants(t, r, audit.Violations)
 	if r.Breaches != 1 || len(r.Unclosed) != 0 || len(r.Bars) != 0 {
@@ -241,15 +241,15 @@ func TestOverdue(t *testing.T) {
 	w := newLog(t)
 	warrant := w.Warrant(w.Now + day)
 	w.Now += 12 * 3600
-	w.Anchor(w.Checkpoint("w1", "w2"))
-	w.Publish("w1", "w2")
+	w.Anchor(w.Checkpoint("w1", "w2", "w3"))
+	w.Publish("w1", "w2", "w3")
 	wants(t, audits(t, w), audit.Clean)
 	// A grace of a day after a day, and one second.
 	w.Now = written.Start + 2*day
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	wants(t, audits(t, w), audit.Clean)
 	w.Now++
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	r := audits(t, w)
 	wants(t, r, audit.Violations)
 	if r.Overdue != 1 || r.Breaches != 0 || len(r.Owed) != 1 {
@@ -263,8 +263,8 @@ func TestOverdue(t *testing.T) {
 		t.Errorf("bars %+v at %s", r.Bars, r.OverdueAt)
 	}
 	w.Disclose(warrant)
-	w.Anchor(w.Checkpoint("w1", "w2"))
-	w.Publish("w1", "w2")
+	w.Anchor(w.Checkpoint("w1", "w2", "w3"))
+	w.Publish("w1", "w2", "w3")
 	wants(t, audits(t, w), audit.Clean)
 }
 
@@ -273,7 +273,7 @@ func TestNoEffect(t *testing.T) {
 	w := newLog(t)
 	warrant := w.Warrant(w.Now + day)
 	w.Append(warrant.Envelope.Bytes())
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	r := audits(t, w)
 	wants(t, r, audit.Clean)
 	if got := only(t, r, "no effect"); got.Rule != "form" || got.Way != "repeated" {
@@ -294,7 +294,7 @@ func TestAmendment(t *testing.T) {
 	}
 	e := w.WarrantEvent(w.Now + day)
 	w.LogBadly(e, "court2")
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	for range 5 {
 		r := audits(t, w)
 		wants(t, r, audit.Violations)
@@ -315,9 +315,9 @@ func TestOldReferences(t *testing.T) {
 		w.Append([]byte("no event"))
 	}
 	w.Return(warrant)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	for name, url := range map[string]string{"directory": w.Dir, "http": serve(t, w.Dir)} {
-		r := run(t, url, w.ParsePolicy(2, "w1", "w2", "w3"), audit.Config{})
+		r := run(t, url, w.ParsePolicy(3, "w1", "w2", "w3", "w4"), audit.Config{})
 		if got := only(t, r, "no effect"); got.Rule != "return" || got.Way != "taken" || got.Listed[0].Index != w.Size()-1 {
 			t.Errorf("%s: %s", name, text(t, r))
 		}
@@ -327,11 +327,11 @@ func TestOldReferences(t *testing.T) {
 func TestNoCharter(t *testing.T) {
 	w := written.Empty(t.TempDir(), people.New(written.Origin, ""))
 	t.Cleanup(func() { w.Report(t.Error) })
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	wants(t, audits(t, w), audit.Undecided, audit.ReasonEmpty)
 	w.Warrant(w.Now + day)
 	w.Warrant(w.Now + day)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	r := audits(t, w)
 	wants(t, r, audit.Violations)
 	if got := only(t, r, "breach"); got.Rule != "charter" || got.Way != "first" || got.Count != 2 || r.Signatures.Unknown != 2 || r.Charter != nil {
@@ -343,7 +343,7 @@ func TestNoCharter(t *testing.T) {
 func TestJSON(t *testing.T) {
 	w := newLog(t)
 	w.Append([]byte("no event"))
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	b, err := json.Marshal(audits(t, w))
 	if err != nil {
 		t.Fatal(err)

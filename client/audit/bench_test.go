@@ -98,8 +98,8 @@ func primitives(sample []work, n uint64, policy *tlog.Policy) {
 func BenchmarkAudit(b *testing.B) {
 	w := newLog(b)
 	w.Live(*benchEvents)
-	w.Publish("w1", "w2")
-	n, policy := w.Size(), w.ParsePolicy(2, "w1", "w2", "w3")
+	w.Publish("w1", "w2", "w3")
+	n, policy := w.Size(), w.ParsePolicy(3, "w1", "w2", "w3", "w4")
 	sample := sampleWork(b, w, policy)
 	bytes := 0
 	for i := range sample {

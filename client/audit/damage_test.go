@@ -33,7 +33,7 @@ func edit(t *testing.T, w *written.Log, name string, change func([]byte) []byte)
 func TestFlippedByte(t *testing.T) {
 	w := newLog(t)
 	w.Live(600)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	var files int
 	err := filepath.WalkDir(filepath.Join(w.Dir, "tile"), func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -63,7 +63,7 @@ func TestViolationBeforeDamage(t *testing.T) {
 	w := newLog(t)
 	w.Append([]byte("no event"))
 	w.Live(600)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	edit(t, w, "tile/entries/001", func(b []byte) []byte { b[100] ^= 1; return b })
 	r := audits(t, w)
 	wants(t, r, audit.Violations, audit.ReasonCorrupt)
@@ -75,8 +75,8 @@ func TestViolationBeforeDamage(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	w := newLog(t)
 	w.Live(300)
-	w.Publish("w1", "w2")
-	policy := w.ParsePolicy(2, "w1", "w2", "w3")
+	w.Publish("w1", "w2", "w3")
+	policy := w.ParsePolicy(3, "w1", "w2", "w3", "w4")
 	gone := w.Fork(t.TempDir())
 	if err := os.Remove(filepath.Join(gone.Dir, "tile/entries/000")); err != nil {
 		t.Fatal(err)
@@ -101,9 +101,9 @@ func TestUnreadable(t *testing.T) {
 
 func TestPolicies(t *testing.T) {
 	w := newLog(t)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	other := newLog(t)
-	wants(t, run(t, w.Dir, w.ParsePolicy(3, "w1", "w2", "w3"), audit.Config{}), audit.Undecided, audit.ReasonPolicy)
+	wants(t, run(t, w.Dir, w.ParsePolicy(4, "w1", "w2", "w3", "w4"), audit.Config{}), audit.Undecided, audit.ReasonPolicy)
 	wants(t, run(t, w.Dir, other.ParsePolicy(0), audit.Config{}), audit.Undecided, audit.ReasonPolicy)
 	// The charter's policy bounds the time for who has none of his own.
 	r := run(t, w.Dir, w.ParsePolicy(0), audit.Config{})
@@ -125,7 +125,7 @@ func TestPolicies(t *testing.T) {
 func TestUnknownRules(t *testing.T) {
 	w := newLog(t)
 	w.Amend(func(c *event.Charter) { c.Rules = 1 << 20 })
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	r := audits(t, w)
 	wants(t, r, audit.Undecided, audit.ReasonRules)
 	if r.Audited != 1 {
@@ -137,7 +137,7 @@ func TestUnknownRules(t *testing.T) {
 func keep(t *testing.T, w *written.Log, want audit.Verdict) []byte {
 	t.Helper()
 	var snap []byte
-	r := run(t, w.Dir, w.ParsePolicy(2, "w1", "w2", "w3"), audit.Config{Save: func(b []byte) error { snap = b; return nil }})
+	r := run(t, w.Dir, w.ParsePolicy(3, "w1", "w2", "w3", "w4"), audit.Config{Save: func(b []byte) error { snap = b; return nil }})
 	if r.Result() != want || snap == nil {
 		t.Fatal(text(t, r))
 	}
@@ -146,16 +146,16 @@ func keep(t *testing.T, w *written.Log, want audit.Verdict) []byte {
 
 func resume(t *testing.T, w *written.Log, snap []byte) *audit.Report {
 	t.Helper()
-	return run(t, w.Dir, w.ParsePolicy(2, "w1", "w2", "w3"), audit.Config{Snapshot: snap})
+	return run(t, w.Dir, w.ParsePolicy(3, "w1", "w2", "w3", "w4"), audit.Config{Snapshot: snap})
 }
 
 func TestRollback(t *testing.T) {
 	w := newLog(t)
 	w.Warrant(w.Now + day)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	before := w.Fork(t.TempDir())
 	w.Warrant(w.Now + day)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	wants(t, resume(t, before, keep(t, w, audit.Clean)), audit.Undecided, audit.ReasonRollback)
 }
 
@@ -167,11 +167,11 @@ func TestFork(t *testing.T) {
 			w.Warrant(w.Now + day)
 			other := w.Fork(t.TempDir())
 			w.Warrant(w.Now + day)
-			w.Publish("w1", "w2")
+			w.Publish("w1", "w2", "w3")
 			for range grow {
 				other.Append([]byte("another story"))
 			}
-			other.Publish("w1", "w3")
+			other.Publish("w1", "w3", "w4")
 			r := resume(t, other, keep(t, w, audit.Clean))
 			wants(t, r, audit.Violations)
 			if r.Fork == nil || r.Breaches != 0 {

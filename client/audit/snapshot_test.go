@@ -36,16 +36,16 @@ func rich(t *testing.T) *written.Log {
 // snapshot was made.
 func TestResumeIsFullReplay(t *testing.T) {
 	w := rich(t)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	var snaps [][]byte
-	policy := w.ParsePolicy(2, "w1", "w2", "w3")
+	policy := w.ParsePolicy(3, "w1", "w2", "w3", "w4")
 	sizes := []uint64{w.Size()}
 	snaps = append(snaps, keep(t, w, audit.Violations))
 	for i := range 5 {
 		w.Live(w.Size() + uint64(37*i))
 		w.Append([]byte("no event"))
 		w.Now += 3 * day
-		w.Publish("w1", "w2")
+		w.Publish("w1", "w2", "w3")
 		snaps, sizes = append(snaps, keep(t, w, audit.Violations)), append(sizes, w.Size())
 	}
 	// And from the middle of a run.
@@ -88,8 +88,8 @@ func text(t testing.TB, r *audit.Report) string {
 func TestInterrupted(t *testing.T) {
 	w := rich(t)
 	w.Live(2000)
-	w.Publish("w1", "w2")
-	policy := w.ParsePolicy(2, "w1", "w2", "w3")
+	w.Publish("w1", "w2", "w3")
+	policy := w.ParsePolicy(3, "w1", "w2", "w3", "w4")
 	cl, err := client.New(client.Config{URL: w.Dir, Policy: policy})
 	if err != nil {
 		t.Fatal(err)
@@ -120,23 +120,23 @@ func TestInterrupted(t *testing.T) {
 func TestSaveFails(t *testing.T) {
 	w := newLog(t)
 	w.Live(600)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	calls := 0
 	c := audit.Config{SaveEvery: 1, Save: func([]byte) error { calls++; return errors.New("disk full") }}
-	r := run(t, w.Dir, w.ParsePolicy(2, "w1", "w2", "w3"), c)
+	r := run(t, w.Dir, w.ParsePolicy(3, "w1", "w2", "w3", "w4"), c)
 	wants(t, r, audit.Undecided, audit.ReasonSnapshot)
 	if calls != 1 || r.Audited != 256 {
 		t.Errorf("%d calls, %d entries", calls, r.Audited)
 	}
 	c.SaveEvery = 0
-	wants(t, run(t, w.Dir, w.ParsePolicy(2, "w1", "w2", "w3"), c), audit.Undecided, audit.ReasonSnapshot)
+	wants(t, run(t, w.Dir, w.ParsePolicy(3, "w1", "w2", "w3", "w4"), c), audit.Undecided, audit.ReasonSnapshot)
 }
 
 // A snapshot is taken whole and where it belongs, or not at all.
 func TestBadSnapshots(t *testing.T) {
 	w := newLog(t)
 	w.Live(300)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	snap := keep(t, w, audit.Clean)
 	refused := func(name string, b []byte) {
 		t.Helper()
@@ -184,7 +184,7 @@ func TestBadSnapshots(t *testing.T) {
 	// Of another log, under another policy, and of another history.
 	other := newLog(t)
 	other.Live(300)
-	other.Publish("w1", "w2")
+	other.Publish("w1", "w2", "w3")
 	refused("another log's", keep(t, other, audit.Clean))
 	r := run(t, w.Dir, w.ParsePolicy(1, "w1", "w2", "w3"), audit.Config{Snapshot: snap})
 	wants(t, r, audit.Undecided, audit.ReasonSnapshot)
@@ -201,8 +201,8 @@ func graft(t *testing.T, w *written.Log, refused func(string, []byte)) {
 		w.Append([]byte("one story"))
 		f.Append([]byte("another story"))
 	}
-	w.Publish("w1", "w2")
-	f.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
+	f.Publish("w1", "w2", "w3")
 	mine, theirs := keep(t, w, audit.Violations), keep(t, f, audit.Violations)
 	cut := func(b []byte) (header, ledger []byte) {
 		i := bytes.Index(b, []byte("vasistas ledger"))

@@ -90,7 +90,7 @@ func prepare(t testing.TB, n int) *testbed {
 func (w *testbed) start(threshold int, edit func(*event.Charter)) {
 	w.t.Helper()
 	ch := w.People.Charter(func(c *event.Charter) {
-		c.Profile = people.LongProfile()
+		c.Profile, c.WitnessPolicy = people.LongProfile(), world.WitnessPolicy(2, false, w.Witnesses...)
 		w.Cast(c, event.RoleCharter, "founder")
 		w.Cast(c, event.RoleAuditor)
 		w.Cast(c, event.RoleCustodian)

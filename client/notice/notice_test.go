@@ -39,11 +39,11 @@ func newWorld(t testing.TB) *world {
 		w.cases[i] = w.NewCase(time.Hour, []string{account}, w.Wrap(k.Public(), account))
 		w.releases[i] = w.ReleaseCase(w.cases[i], "c1")
 	}
-	w.head = w.Publish("w1", "w2")
+	w.head = w.Publish("w1", "w2", "w3")
 	return w
 }
 
-func (w *world) policy() *tlog.Policy { return w.ParsePolicy(2, "w1", "w2", "w3") }
+func (w *world) policy() *tlog.Policy { return w.ParsePolicy(3, "w1", "w2", "w3", "w4") }
 
 // file is the file of a case.
 func (w *world) file(i int) *notice.File {
@@ -92,7 +92,7 @@ func TestFile(t *testing.T) {
 // The auditors' word is told if it is in the file.
 func TestAuditors(t *testing.T) {
 	w := newWorld(t)
-	w.head = w.Publish("w1", "w2", "a1", "a2")
+	w.head = w.Publish("w1", "w2", "w3", "a1", "a2")
 	v, err := verifyFile(encode(t, w.file(0)), w.policy())
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestDisproven(t *testing.T) {
 		f := *w.Log
 		f.Log = w.Fork(t.TempDir())
 		f.Live(f.Size() + 10)
-		return f.Proof(f.Publish("w1", "w2"), e)
+		return f.Proof(f.Publish("w1", "w2", "w3"), e)
 	}
 	for name, c := range map[string]struct {
 		change func(f *notice.File)
@@ -141,7 +141,7 @@ func TestDisproven(t *testing.T) {
 		})
 	}
 	b := encode(t, w.file(0))
-	if _, err := verifyFile(b, w.ParsePolicy(3, "w1", "w2", "w3")); verify.VerdictOf(err) != verify.Disproven {
+	if _, err := verifyFile(b, w.ParsePolicy(4, "w1", "w2", "w3", "w4")); verify.VerdictOf(err) != verify.Disproven {
 		t.Errorf("a policy that wants more: %v", err)
 	}
 	if _, err := verifyFile(b, newWorld(t).policy()); verify.VerdictOf(err) == verify.Proven {
@@ -189,7 +189,7 @@ func TestEmergency(t *testing.T) {
 	n := w.Notice(c, "c1", 0)
 	n.Warrant, n.WarrantOpenings, n.Access = nil, nil, access.Reference
 	release := w.ReleaseWith(access, "c1", []byte("x"))
-	head := w.Publish("w1", "w2")
+	head := w.Publish("w1", "w2", "w3")
 	f := &notice.File{Notice: n, Release: w.Proof(head, release), Access: w.Proof(head, access), Charters: [][]byte{w.Proof(head, w.Charter)}}
 	v, err := verifyFile(encode(t, f), w.policy())
 	if err != nil {

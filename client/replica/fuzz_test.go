@@ -23,9 +23,9 @@ type fuzzOwn struct {
 func FuzzSnapshot(f *testing.F) {
 	w := written.New(f.TempDir(), nil)
 	w.Append([]byte("no event"))
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	w.Report(f.Fatal)
-	cl, err := client.New(client.Config{URL: w.Dir, Policy: w.ParsePolicy(2, "w1", "w2", "w3")})
+	cl, err := client.New(client.Config{URL: w.Dir, Policy: w.ParsePolicy(3, "w1", "w2", "w3", "w4")})
 	if err != nil {
 		f.Fatal(err)
 	}

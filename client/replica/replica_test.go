@@ -54,10 +54,10 @@ func world(t *testing.T, size uint64) (*written.Log, *source, replica.Config) {
 	w := written.New(t.TempDir(), nil)
 	t.Cleanup(func() { w.Report(t.Error) })
 	w.Live(size)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	s := new(source)
 	s.dir.Store(&w.Dir)
-	c, err := client.New(client.Config{Source: s, Policy: w.ParsePolicy(2, "w1", "w2", "w3")})
+	c, err := client.New(client.Config{Source: s, Policy: w.ParsePolicy(3, "w1", "w2", "w3", "w4")})
 	check(t, err)
 	return w, s, replica.Config{Client: c, Use: "test", Policy: []byte("mine")}
 }
@@ -96,7 +96,7 @@ func TestTry(t *testing.T) {
 	follow(t, r)
 	l, head, before := r.Ledger(), r.Tree().Head(), snapshot(t, r)
 	w.Live(1000)
-	w.Publish("w1", "w3")
+	w.Publish("w1", "w3", "w4")
 	accept := func(*ledger.Ledger) error { return nil }
 	at := func(index uint64) func(e *ledger.Entry) error {
 		return func(e *ledger.Entry) error {
@@ -172,7 +172,7 @@ func TestTry(t *testing.T) {
 		t.Error("a try leaves something else than a replay")
 	}
 	w.Live(w.Size() + 50)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	follow(t, r)
 	if r.Ledger().Size() != w.Size() {
 		t.Errorf("it ends at %d", r.Ledger().Size())
@@ -186,9 +186,9 @@ func TestForget(t *testing.T) {
 	follow(t, r)
 	other := w.Fork(t.TempDir())
 	other.Append([]byte("another story"))
-	other.Publish("w1", "w2")
+	other.Publish("w1", "w2", "w3")
 	w.Append([]byte("the story"))
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	src.dir.Store(&other.Dir)
 	_, err := r.Update(t.Context())
 	check(t, err)
@@ -198,14 +198,14 @@ func TestForget(t *testing.T) {
 	src.dir.Store(&w.Dir)
 	follow(t, r)
 	var fork *client.ForkError
-	if _, err := r.Offer(t.Context(), other.Checkpoint("w1", "w2").Bytes()); !errors.As(err, &fork) {
+	if _, err := r.Offer(t.Context(), other.Checkpoint("w1", "w2", "w3").Bytes()); !errors.As(err, &fork) {
 		t.Errorf("a head that contradicts the one that counts: %v", err)
 	}
 	src.dir.Store(&other.Dir)
 	if _, err := r.Update(t.Context()); !errors.As(err, &fork) {
 		t.Errorf("a log that contradicts it: %v", err)
 	}
-	check(t, fork.Check(w.ParsePolicy(2, "w1", "w2", "w3"), ""))
+	check(t, fork.Check(w.ParsePolicy(3, "w1", "w2", "w3", "w4"), ""))
 }
 
 // TestObserver: every entry is shown once, in order, before and after it is applied,
@@ -213,7 +213,7 @@ func TestForget(t *testing.T) {
 func TestObserver(t *testing.T) {
 	w, _, c := world(t, 900)
 	w.Append([]byte("no event"))
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	r := open(t, c)
 	_, err := r.Update(t.Context())
 	check(t, err)
@@ -307,7 +307,7 @@ func TestOld(t *testing.T) {
 	for w.Size() < 70*tlog.TileWidth {
 		w.Append([]byte("no event"))
 	}
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	r := open(t, c)
 	follow(t, r)
 	tile := tlog.Tile{Level: tlog.Entries, Index: 0, Width: tlog.TileWidth}.Path()
@@ -332,7 +332,7 @@ func TestUse(t *testing.T) {
 	w, src, c := world(t, 300)
 	r := open(t, c)
 	follow(t, r)
-	strict, err := client.New(client.Config{Source: src, Policy: w.ParsePolicy(3, "w1", "w2", "w3")})
+	strict, err := client.New(client.Config{Source: src, Policy: w.ParsePolicy(4, "w1", "w2", "w3", "w4")})
 	check(t, err)
 	_, err = r.Update(t.Context())
 	check(t, err)
@@ -341,11 +341,11 @@ func TestUse(t *testing.T) {
 		t.Error(err)
 	}
 	w.Live(400)
-	w.Publish("w1", "w2")
-	if _, err := r.Update(t.Context()); !errors.Is(err, tlog.ErrNoQuorum) {
-		t.Fatalf("two of three: %v", err)
-	}
 	w.Publish("w1", "w2", "w3")
+	if _, err := r.Update(t.Context()); !errors.Is(err, tlog.ErrNoQuorum) {
+		t.Fatalf("three of four: %v", err)
+	}
+	w.Publish("w1", "w2", "w3", "w4")
 	follow(t, r)
 	if r.Ledger().Size() != w.Size() {
 		t.Errorf("size %d", r.Ledger().Size())
@@ -369,7 +369,7 @@ func TestSnapshot(t *testing.T) {
 	small := r.Tree().Head().Checkpoint
 	first := snapshot(t, r)
 	w.Live(700)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	follow(t, r)
 	mine.Count++
 	last := snapshot(t, r)
@@ -414,12 +414,12 @@ func TestSnapshot(t *testing.T) {
 	}
 	f := w.Fork(t.TempDir())
 	f.Append([]byte("another story"))
-	f.Publish("w1", "w2")
+	f.Publish("w1", "w2", "w3")
 	w.Append([]byte("the story"))
 	w.Append([]byte("goes on"))
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	story := open(t, c)
-	cl, err := client.New(client.Config{URL: f.Dir, Policy: w.ParsePolicy(2, "w1", "w2", "w3")})
+	cl, err := client.New(client.Config{URL: f.Dir, Policy: w.ParsePolicy(3, "w1", "w2", "w3", "w4")})
 	check(t, err)
 	story.Use(cl)
 	follow(t, story)
@@ -435,7 +435,7 @@ func TestSnapshot(t *testing.T) {
 // TestFresh: to the second, both ways, and with witnesses only.
 func TestFresh(t *testing.T) {
 	p := people.New(written.Origin, "")
-	policy, none := p.ParsePolicy(2, "w1", "w2", "w3"), p.ParsePolicy(0)
+	policy, none := p.ParsePolicy(3, "w1", "w2", "w3", "w4"), p.ParsePolicy(0)
 	at := time.Unix(1_800_000_000, 0)
 	for _, c := range []struct {
 		policy *tlog.Policy

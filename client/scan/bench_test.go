@@ -141,7 +141,7 @@ func BenchmarkScan(b *testing.B) {
 	kem := event.KEM(*benchKEM)
 	c := newCrowd(b, kem)
 	c.grow(*benchNotices)
-	c.Publish("w1", "w2")
+	c.Publish("w1", "w2", "w3")
 	last := c.seed.First + escrow.Period(*benchMonths-1)
 	all, err := c.seed.Keys(written.Origin, last)
 	if err != nil {

@@ -66,7 +66,7 @@ func TestFound(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				v, err := f.Verify(w.ParsePolicy(2, "w1", "w2", "w3"), verify.Options{})
+				v, err := f.Verify(w.ParsePolicy(3, "w1", "w2", "w3", "w4"), verify.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -192,7 +192,7 @@ func TestAmended(t *testing.T) {
 		t.Errorf("%+v", n.Verified)
 	}
 	n.File.Charters = n.File.Charters[1:] // which does not know the court's old key
-	if _, err := n.File.Verify(w.ParsePolicy(2, "w1", "w2", "w3"), verify.Options{}); verify.VerdictOf(err) == verify.Proven {
+	if _, err := n.File.Verify(w.ParsePolicy(3, "w1", "w2", "w3", "w4"), verify.Options{}); verify.VerdictOf(err) == verify.Proven {
 		t.Error("a file without the charter of the warrant's time")
 	}
 }

@@ -32,7 +32,7 @@ func long(t *testing.T) *world {
 	bad := &released{Case: w.NewCase(hour12, []string{me}, w.Wrap(w.key(0, kems[1]), me))}
 	bad.releases = append(bad.releases, w.ReleaseWith(bad.Access, "c1", sealRaw(t, w.key(0, kems[1]), make([]byte, 4096))))
 	w.disclose(bad)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	return w
 }
 

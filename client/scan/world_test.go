@@ -94,13 +94,13 @@ func (w *world) disclose(cases ...*released) {
 
 func (w *world) anchor() {
 	w.t.Helper()
-	w.Anchor(w.Checkpoint("w1", "w2"))
+	w.Anchor(w.Checkpoint("w1", "w2", "w3"))
 }
 
 // scan scans what is published now.
 func (w *world) scan(edit func(*scan.Config)) *scan.Report {
 	w.t.Helper()
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	r, err := scan.Run(w.t.Context(), w.config(edit))
 	if err != nil {
 		w.t.Fatal(err)
@@ -110,7 +110,7 @@ func (w *world) scan(edit func(*scan.Config)) *scan.Report {
 
 func (w *world) config(edit func(*scan.Config)) scan.Config {
 	w.t.Helper()
-	c := scan.Config{Config: audit.Config{Policy: w.ParsePolicy(2, "w1", "w2", "w3"), Now: time.Unix(w.Now, 0)}, Seed: w.seed}
+	c := scan.Config{Config: audit.Config{Policy: w.ParsePolicy(3, "w1", "w2", "w3", "w4"), Now: time.Unix(w.Now, 0)}, Seed: w.seed}
 	c.Client = w.client(client.Config{URL: w.Dir})
 	if edit != nil {
 		edit(&c)
@@ -120,7 +120,7 @@ func (w *world) config(edit func(*scan.Config)) scan.Config {
 
 func (w *world) client(c client.Config) *client.Client {
 	w.t.Helper()
-	c.Policy, c.Retries = w.ParsePolicy(2, "w1", "w2", "w3"), -1
+	c.Policy, c.Retries = w.ParsePolicy(3, "w1", "w2", "w3", "w4"), -1
 	cl, err := client.New(c)
 	if err != nil {
 		w.t.Fatal(err)

@@ -112,7 +112,7 @@ func testAge(t *testing.T, x *tools, kem event.KEM) {
 		t.Fatalf("%d packages, %v", len(packages), err)
 	}
 	lc := w.NewCase(time.Hour, []string{"ada@example.org"}, packages...)
-	head := w.Publish("w1", "w2")
+	head := w.Publish("w1", "w2", "w3")
 	must := func(b []byte, err error) []byte {
 		if err != nil {
 			t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 func TestCharterAt(t *testing.T) {
 	w := newWorld(t, nil)
 	w.Warrant(w.Now + day)
-	w.amend(func(c *event.Charter) { c.WitnessPolicy = parties.Policy(2, "w2", "w3", "w4") }) // entry 2
+	w.amend(func(c *event.Charter) { c.WitnessPolicy = parties.Policy(3, "w2", "w3", "w4", "w5") }) // entry 2
 	w.Warrant(w.Now + day)
 	w.amend(func(c *event.Charter) { c.WitnessPolicy = parties.Policy(1, "w4") }) // entry 4
 	w.Warrant(w.Now + day)

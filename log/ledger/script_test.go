@@ -545,7 +545,7 @@ func (s *script) makeAnchor(l line) *logged {
 	size := l.number("size", s.l.Size())
 	var cp string
 	if size <= s.l.Size() {
-		by := strings.Split(l.or("witnesses", "w1,w2"), ",")
+		by := strings.Split(l.or("witnesses", "w1,w2,w3"), ",")
 		if by[0] == "none" {
 			by = nil
 		}
@@ -553,13 +553,13 @@ func (s *script) makeAnchor(l line) *logged {
 		if l.opt["root"] == "wrong" {
 			c.Root = hash("wrong")
 			var err error
-			if c, err = parties.Checkpoint(c.Head, uint64(s.Now), "w1", "w2"); err != nil {
+			if c, err = parties.Checkpoint(c.Head, uint64(s.Now), "w1", "w2", "w3"); err != nil {
 				s.t.Fatal(err)
 			}
 		}
 		cp = string(c.Bytes())
 	} else {
-		c := s.checkpoint(1, s.Now, "w1", "w2")
+		c := s.checkpoint(1, s.Now, "w1", "w2", "w3")
 		cp = strings.Replace(string(c.Bytes()), "\n1\n", fmt.Sprintf("\n%d\n", size), 1)
 	}
 	return s.logLine(l, &event.Anchor{Checkpoint: cp}, "messenger", 0)
@@ -607,8 +607,8 @@ func edit(s *script, l line, c *event.Charter) {
 		case "witnesses":
 			c.WitnessPolicy = map[string]string{
 				"none":  "quorum none\n",
-				"bad":   strings.Replace(c.WitnessPolicy, "group quorate 2", "group quorate 4", 1),
-				"w4":    parties.Policy(2, "w2", "w3", "w4"),
+				"bad":   strings.Replace(c.WitnessPolicy, "group quorate 3", "group quorate 5", 1),
+				"w4":    parties.Policy(3, "w2", "w3", "w4", "w5"),
 				"twice": twiceText(2), "any": twiceText(1),
 			}[v]
 		case "audit":

@@ -48,7 +48,7 @@ func TestAnchorWithoutWindow(t *testing.T) {
 	w.Warrant(w.Now + day)
 	before := w.l.Time()
 	w.Now += hour
-	w.anchorBy(map[string]int64{"w1": w.Now, "w2": w.Now + 121*day})
+	w.anchorBy(map[string]int64{"w1": w.Now, "w2": w.Now, "w3": w.Now + 121*day})
 	w.wantCodes("anchor/checkpoint")
 	if w.l.Time() != before || w.l.Anchored() != 0 {
 		t.Errorf("it proves %v, for %d entries", w.l.Time(), w.l.Anchored())
@@ -56,7 +56,7 @@ func TestAnchorWithoutWindow(t *testing.T) {
 	if late := w.l.Overdue(at(w.Now + 2*day)); len(late) == 0 || late[0].Rule != "anchor" {
 		t.Errorf("overdue: %v", late)
 	}
-	w.anchorBy(map[string]int64{"w1": w.Now, "w2": w.Now + 20})
+	w.anchorBy(map[string]int64{"w1": w.Now, "w2": w.Now + 20, "w3": w.Now + 20})
 	w.wantCodes()
 	if w.l.Time() != at(w.Now) {
 		t.Errorf("an honest anchor proves %v", w.l.Time())

@@ -223,7 +223,7 @@ func (w *world) checkpoint(size uint64, cosigned int64, witnesses ...string) *tl
 	return cp
 }
 
-func (w *world) anchor() *logged { return w.Anchor(w.Checkpoint("w1", "w2")) }
+func (w *world) anchor() *logged { return w.Anchor(w.Checkpoint("w1", "w2", "w3")) }
 
 // amend logs the next version of the charter.
 func (w *world) amend(edit func(*event.Charter), by ...string) *logged {

@@ -75,7 +75,7 @@ func newEscrowed(t *testing.T, kem event.KEM, more ...*escrow.Package) *escrowed
 // newCase makes the case file of a case that has just been logged.
 func newCase(t *testing.T, w *cases.Log, lc *cases.Case) *agency.Case {
 	t.Helper()
-	head := w.Publish("w1", "w2")
+	head := w.Publish("w1", "w2", "w3")
 	must := func(b []byte, err error) []byte {
 		if err != nil {
 			t.Fatal(err)

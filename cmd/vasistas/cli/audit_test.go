@@ -31,11 +31,11 @@ type auditWorld struct {
 func newAuditWorld(t *testing.T) *auditWorld {
 	w := &auditWorld{written.New(t.TempDir(), nil), t, filepath.Join(t.TempDir(), "policy.txt")}
 	t.Cleanup(func() { w.Report(t.Error) })
-	if err := os.WriteFile(w.policy, w.ParsePolicy(2, "w1", "w2", "w3").Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(w.policy, w.ParsePolicy(3, "w1", "w2", "w3", "w4").Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	w.Live(600)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	return w
 }
 
@@ -75,7 +75,7 @@ func TestAuditExitCodes(t *testing.T) {
 
 	e := w.WarrantEvent(w.Now)
 	w.LogBadly(e, "court")
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	out := w.audit(1, "role (signature): 1", w.Dir)
 	if strings.Contains(out, "--help") || !strings.HasPrefix(out, "VIOLATIONS: ") {
 		t.Error(out)
@@ -119,7 +119,7 @@ func TestAuditState(t *testing.T) {
 	size := w.Size()
 	w.audit(0, "replayed from its start", "--state", state, w.Dir)
 	w.Live(size + 300)
-	w.Publish("w1", "w3")
+	w.Publish("w1", "w3", "w4")
 	w.audit(0, fmt.Sprintf("the first %d by earlier runs", size), "--state", state, w.Dir)
 	good, err := os.ReadFile(state)
 	if err != nil {

@@ -37,7 +37,7 @@ func newScanWorld(t *testing.T) *scanWorld {
 	l := cases.New(t.TempDir())
 	w := &scanWorld{Log: l, t: t, dir: t.TempDir()}
 	t.Cleanup(func() { w.Report(t.Error) })
-	w.policy = w.file("policy.txt", w.ParsePolicy(2, "w1", "w2", "w3").Bytes())
+	w.policy = w.file("policy.txt", w.ParsePolicy(3, "w1", "w2", "w3", "w4").Bytes())
 	mine, key := w.newSeed()
 	yours, other := w.newSeed()
 	their, _ := w.newSeed()
@@ -51,16 +51,16 @@ func newScanWorld(t *testing.T) *scanWorld {
 			releases[i] = append(releases[i], w.ReleaseCase(both[i], c))
 		}
 	}
-	w.Anchor(w.Checkpoint("w1", "w2"))
+	w.Anchor(w.Checkpoint("w1", "w2", "w3"))
 	w.Now += 7200
-	w.Anchor(w.Checkpoint("w1", "w2"))
+	w.Anchor(w.Checkpoint("w1", "w2", "w3"))
 	for i, c := range both {
 		w.Disclose(c.Access, releases[i]...)
 		w.Disclose(c.Warrant)
 	}
 	sealed := w.NewCase(time.Hour, []string{"x"}, w.Wrap(key, "x"))
 	w.ReleaseCase(sealed, "c2")
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	return w
 }
 
@@ -196,7 +196,7 @@ func TestScanState(t *testing.T) {
 	}
 	size := w.Size()
 	w.Live(size + 300)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	w.scan(1, []string{"-i", w.mine, "--state", state, s.URL}, "of them by earlier runs", `"ada@example.org"`)
 	if _, err := os.Stat(filepath.Join(state+".tiles", "tile/entries/000")); err != nil {
 		t.Error(err)

@@ -196,10 +196,10 @@ const (
 // Charter returns a first charter, which edit, unless nil, has changed. Its parties are
 // f1 to f3 (founders: 2 amend, 3 recover), court (an authority, with the duty key "duty"),
 // messenger (provider), c1 to c3 (custodians of the group main, of which 2 open) and a1, a2
-// (auditors). Its policies ask for 2 of the witnesses w1 to w3 and for both auditors.
+// (auditors). Its policies ask for 3 of the witnesses w1 to w4 and for both auditors.
 func (p *People) Charter(edit func(*event.Charter)) *event.Charter {
 	c := &event.Charter{Version: 1, Rules: 2, LogKeys: []string{p.Log().Verifier().String()}, Profile: Profile(),
-		WitnessPolicy: p.Policy(2, "w1", "w2", "w3")}
+		WitnessPolicy: p.Policy(3, "w1", "w2", "w3", "w4")}
 	p.Cast(c, event.RoleCharter, "f1", "f2", "f3")
 	p.Cast(c, event.RoleAuthority, "court")
 	p.Cast(c, event.RoleProvider, "messenger")

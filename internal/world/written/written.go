@@ -457,6 +457,6 @@ func (l *Log) tick(beat *int64) {
 			l.Heartbeat(fmt.Sprintf("c%d", i+1))
 		}
 	}
-	l.Anchor(l.Checkpoint("w1", "w2"))
+	l.Anchor(l.Checkpoint("w1", "w2", "w3"))
 	l.Now += people.Hour
 }

@@ -13,7 +13,7 @@ import (
 func TestErr(t *testing.T) {
 	w := New(t.TempDir(), nil)
 	w.Live(300)
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	if err := w.Err(); err != nil {
 		t.Fatal(err)
 	}
