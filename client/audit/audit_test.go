@@ -380,8 +380,8 @@ func TestJSON(t *testing.T) {
 func TestStaleHeadIsUndecided(t *testing.T) {
 	w := newLog(t)
 	w.Live(600)
-	w.Publish("w1", "w2")
-	policy, at := w.ParsePolicy(2, "w1", "w2", "w3"), time.Unix(w.Now, 0)
+	w.Publish("w1", "w2", "w3")
+	policy, at := w.ParsePolicy(3, "w1", "w2", "w3", "w4"), time.Unix(w.Now, 0)
 	for _, c := range []struct {
 		now  time.Time
 		want audit.Verdict
@@ -401,7 +401,7 @@ func TestStaleHeadIsUndecided(t *testing.T) {
 	}
 	wants(t, audit.Run(t.Context(), audit.Config{Client: cl, Policy: policy}), audit.Undecided, audit.ReasonStale) // by the machine's clock
 	w.LogBadly(w.WarrantEvent(w.Now), "court")
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	wants(t, run(t, w.Dir, policy, audit.Config{Now: at.AddDate(3, 0, 0)}), audit.Violations, audit.ReasonStale)
 }
 
@@ -413,13 +413,13 @@ func TestCuredLatenessStays(t *testing.T) {
 	warrant := w.Warrant(until)
 	access := w.Access(warrant, until)
 	release := w.Release(access, "c1")
-	w.Anchor(w.Checkpoint("w1", "w2"))
+	w.Anchor(w.Checkpoint("w1", "w2", "w3"))
 	for range 2 { // the grace is a day
 		w.Now += day - 3600
-		w.Anchor(w.Checkpoint("w1", "w2"))
+		w.Anchor(w.Checkpoint("w1", "w2", "w3"))
 	}
 	late := w.Now
-	w.Publish("w1", "w2")
+	w.Publish("w1", "w2", "w3")
 	if r := audits(t, w); r.Result() != audit.Violations || r.Overdue == 0 || r.WasLate != 0 {
 		t.Fatal(text(t, r))
 	}
@@ -428,8 +428,8 @@ func TestCuredLatenessStays(t *testing.T) {
 	cure := w.Disclose(access, release)
 	w.Disclose(warrant)
 	w.Return(warrant)
-	w.Anchor(w.Checkpoint("w1", "w2"))
-	w.Publish("w1", "w2")
+	w.Anchor(w.Checkpoint("w1", "w2", "w3"))
+	w.Publish("w1", "w2", "w3")
 	for name, r := range map[string]*audit.Report{"from the start": audits(t, w), "resumed": resume(t, w, snap)} {
 		wants(t, r, audit.Clean)
 		if r.Overdue != 0 || r.WasLate != 3 || len(r.Late) != 3 {
@@ -449,9 +449,9 @@ func TestCuredLatenessStays(t *testing.T) {
 func TestAuditTakesTheChartersSpread(t *testing.T) {
 	w := written.New(t.TempDir(), func(c *event.Charter) { c.Profile.Spread, c.Profile.Skew = 600, 1000 })
 	t.Cleanup(func() { w.Report(t.Error) })
-	policy := w.ParsePolicy(2, "w1", "w2", "w3")
+	policy := w.ParsePolicy(3, "w1", "w2", "w3", "w4")
 	for apart, want := range map[uint64][]string{400: nil, 601: {audit.ReasonPolicy, audit.ReasonCharter}} {
-		cp := w.Publish("w1")
+		cp := w.Publish("w1", "w3")
 		late, err := w.Witness("w2").Sign(&cp.Head, uint64(w.Now)+apart)
 		if err != nil {
 			t.Fatal(err)

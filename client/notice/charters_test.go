@@ -60,7 +60,7 @@ func (w *world) again(court, custodian string, charters ...*written.Logged) *not
 // fileOf is the notice file of a case under a head that witnesses, auditors and the forger's
 // auditors cosign.
 func (w *world) fileOf(c *cases.Case, seq uint64, release *written.Logged, charters ...*written.Logged) *notice.File {
-	head := w.Publish("w1", "w2", "a1", "a2", "evil-a1", "evil-a2")
+	head := w.Publish("w1", "w2", "w3", "a1", "a2", "evil-a1", "evil-a2")
 	n := w.Notice(c, "c1", 0)
 	n.Seq = seq
 	f := &notice.File{Notice: n, Release: w.Proof(head, release), Access: w.Proof(head, c.Access), Warrant: w.Proof(head, c.Warrant)}
@@ -189,7 +189,7 @@ func TestSpreadIsTheProvenCharters(t *testing.T) {
 	first := w.Charter
 	w.Amend(func(c *event.Charter) { c.Profile.Spread, c.Profile.Skew = 600, 1000 })
 	forged := w.LogEvent(w.Event(w.NextCharter(nil)), "messenger")
-	head := w.Publish("w1")
+	head := w.Publish("w1", "w3")
 	late, err := w.Witness("w2").Sign(&head.Head, uint64(w.Now)+400)
 	if err != nil {
 		t.Fatal(err)
