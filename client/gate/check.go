@@ -25,6 +25,7 @@ type claim struct {
 	name    string // of this gate's custodian
 	group   *escrow.Group
 	head    event.Head // at which check passed
+	audit   string     // the audit of the access's proof, for the release
 	release *signed    // this gate's, once it has answered
 }
 
@@ -128,7 +129,17 @@ func (g *Gate) check(f *follower, c *claim, now time.Time) error {
 	if err := g.alive(f, c, now); err != nil {
 		return err
 	}
-	return g.unbarred(f, c.name, now)
+	if err := g.unbarred(f, c.name, c.body.Group, now); err != nil {
+		return err
+	}
+	cp, err := tlog.ParseCheckpoint(c.access.Checkpoint())
+	if err == nil {
+		c.audit, _, err = f.ledger.AuditNote(cp)
+	}
+	if err != nil {
+		return refuse(CodeQuorum, "the audit policy: %w", err)
+	}
+	return nil
 }
 
 // member checks that this gate is a member of the access's group, now and when the access
@@ -177,23 +188,23 @@ func (g *Gate) alive(f *follower, c *claim, now time.Time) error {
 	return nil
 }
 
-// unbarred checks that no breach or overdue obligation bars this custodian.
-func (g *Gate) unbarred(f *follower, name string, now time.Time) error {
+// unbarred checks that no breach or overdue obligation bars this custodian from answering
+// an access of a group.
+func (g *Gate) unbarred(f *follower, name, group string, now time.Time) error {
 	chain, ok := f.ledger.Chain(g.cfg.Signer.KeyID())
 	if !ok || chain.Ended || chain.Broken {
 		return refuse(CodeChain, "the chain of custodian %s is broken or has ended", name)
 	}
-	if bars := f.ledger.Barred("", now); len(bars) > 0 {
+	if bars := f.ledger.BarredGate(name, group, now); len(bars) > 0 {
 		if v := bars[0].Breach; v != nil {
 			return refuse(CodeBreach, "the breach of the rule %s at entry %d bars until an audit quorum closes it: %s", v.Rule, v.Index, v.Text()).logged(reasonBreach)
 		}
 		o := bars[0].Obligation
-		return refuse(CodeOverdue, "an overdue obligation bars: %s (%s), due %s", o.Rule, o.Text(), formatTime(o.Due)).logged(reasonOverdue)
-	}
-	for _, o := range f.ledger.Overdue(now) {
-		if o.Custodian == name {
-			return refuse(CodeOverdue, "an overdue obligation bars this custodian: %s (%s), due %s", o.Rule, o.Text(), formatTime(o.Due))
+		r := refuse(CodeOverdue, "an overdue obligation bars: %s (%s), due %s", o.Rule, o.Text(), formatTime(o.Due))
+		if o.Auditors {
+			return r.logged(reasonOverdue)
 		}
+		return r
 	}
 	return nil
 }

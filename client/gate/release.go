@@ -172,7 +172,7 @@ func openPart[T any](keys []KeyHolder, open func(KeyHolder) (T, error)) (out T, 
 
 func (g *Gate) makeRelease(c *claim, subjects []*subject, seq uint64, prev event.Digest) (*event.Submission, error) {
 	sub := new(event.Submission)
-	body := &event.Release{Access: c.access.Reference(), Seq: seq, Prev: prev, Head: c.head}
+	body := &event.Release{Access: c.access.Reference(), Seq: seq, Prev: prev, Head: c.head, Audit: c.audit}
 	for _, s := range subjects {
 		n := escrow.Notice{Origin: g.cfg.Origin, Access: c.access.Reference(), Custodian: c.name, Seq: seq, Recipient: c.body.Recipient,
 			Warrant: c.body.Warrant, AccessOpenings: escrow.SubjectOpenings(c.request.AccessOpenings, s.accounts, s.packages),

@@ -4,6 +4,7 @@
 package ledger
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/vasistas/vasistas/log/event"
@@ -116,4 +117,63 @@ func (x *act) barred(size uint64, lines []vouch) []*Violation {
 		}
 	}
 	return out
+}
+
+// AuditNote returns what a release carries as its audit if its custodian opens under
+// this head: the log's line and a smallest set of cosignatures, by auditors that are
+// not set aside and were not barred, that meets the audit policies at the head's size
+// and in force; and the logged-after time of these. The note is "" if no policy asks
+// for auditors. The error wraps [tlog.ErrUnknownLog] or [tlog.ErrNoQuorum].
+func (l *Ledger) AuditNote(cp *tlog.Checkpoint) (note string, loggedAfter uint64, err error) {
+	at, in := l.CharterAt(cp.Size), l.Charter()
+	if at == nil || !in.Auditors.NeedsWitnesses() {
+		return "", 0, nil
+	}
+	out := &tlog.Checkpoint{Head: cp.Head}
+	add := func(k *tlog.VerifierKey) {
+		if out.Find(k) == nil {
+			out.Signatures = append(out.Signatures, *cp.Find(k))
+		}
+	}
+	for _, k := range at.Auditors.Logs {
+		if s := cp.Find(k.Key); s != nil && len(out.Signatures) == 0 {
+			if _, err := k.Key.Verify(&cp.Head, s); err == nil {
+				add(k.Key)
+			}
+		}
+	}
+	if len(out.Signatures) == 0 {
+		return "", 0, fmt.Errorf("ledger: the audit of size %d: %w", cp.Size, tlog.ErrUnknownLog)
+	}
+	loggedAfter = maxTime
+	for _, c := range slices.Compact([]*Charter{at, in}) {
+		w, err := c.Auditors.Window(l.counted(c, cp))
+		if err != nil {
+			return "", 0, fmt.Errorf("ledger: the audit of size %d: %w", cp.Size, err)
+		}
+		if c.Auditors.NeedsWitnesses() {
+			loggedAfter = min(loggedAfter, w.LoggedAfter)
+		}
+		for _, i := range w.Set {
+			add(c.Auditors.Witnesses[i].Key)
+		}
+	}
+	return string(out.Bytes()), loggedAfter, nil
+}
+
+// counted returns the times of a head's lines that count under a charter's audit policy.
+func (l *Ledger) counted(c *Charter, cp *tlog.Checkpoint) tlog.Times {
+	times := make(tlog.Times)
+	for i, w := range c.Auditors.Witnesses {
+		s := cp.Find(w.Key)
+		if s == nil {
+			continue
+		}
+		t, err := w.Key.Verify(&cp.Head, s)
+		name := c.cosigners[w.Key.String()]
+		if err == nil && !l.SetAside(c.Party(event.RoleAuditor, name), cp.Size) && !l.wasBarred(name, cp.Size, clamp(t)) {
+			times[i] = t
+		}
+	}
+	return times
 }

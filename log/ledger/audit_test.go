@@ -4,12 +4,14 @@
 package ledger
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // What barred an auditor at a recent size and a time is what Barred returned then, and
@@ -96,5 +98,48 @@ func TestPastBarsAreBounded(t *testing.T) {
 	}
 	if most > 50 {
 		t.Errorf("%d", most)
+	}
+}
+
+// A gate's note has a smallest set of lines that count: not those of auditors that were
+// barred or are set aside. A release with it is effective.
+func TestAuditNoteIsMinimal(t *testing.T) {
+	w := newWorld(t, func(c *event.Charter) { c.AuditPolicy = parties.Policy(1, "a1", "a2") })
+	access := w.Access(w.Warrant(w.Now+day), w.Now+day)
+	release := func(custodian string, auditors ...string) (lines int, err error) {
+		note, after, err := w.l.AuditNote(w.checkpoint(w.l.Size(), w.Now, auditors...))
+		if err != nil {
+			return 0, err
+		}
+		cp, err := tlog.ParseCheckpoint([]byte(note))
+		if err != nil || after != uint64(w.Now) {
+			t.Fatalf("after %d: %v", after, err)
+		}
+		e, _ := w.release(access, custodian)
+		e.Body.(*event.Release).Audit = note
+		w.LogEvent(e, custodian)
+		if len(w.violations) > 0 {
+			t.Error(w.violations[0])
+		}
+		return len(cp.Signatures), nil
+	}
+	if n, err := release("c1", "a1", "a2"); n != 2 || err != nil {
+		t.Errorf("%d lines, %v; want the log's and one auditor's", n, err)
+	}
+	b := w.foreign(access)
+	if _, err := release("c2", "a1", "a2"); !errors.Is(err, tlog.ErrNoQuorum) {
+		t.Errorf("both are barred: %v", err)
+	}
+	w.closeBreach("release-chain", b.Index, "a2")
+	if n, err := release("c2", "a1", "a2"); n != 2 || err != nil {
+		t.Errorf("%d lines, %v", n, err)
+	}
+	f := w.LogEvent(w.Event(&event.Finding{First: 0, Last: 99, Rule: "form", State: event.FindingOpen, Digest: hash("x")}), "a2")
+	w.closeBreach("reference", f.Index, "a1", "a2")
+	if _, err := release("c3", "a2"); !errors.Is(err, tlog.ErrNoQuorum) {
+		t.Errorf("it is set aside: %v", err)
+	}
+	if n, err := release("c3", "a1", "a2"); n != 2 || err != nil {
+		t.Errorf("%d lines, %v", n, err)
 	}
 }
