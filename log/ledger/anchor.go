@@ -71,8 +71,8 @@ func (x *act) prove(size uint64, existed, after int64) {
 		n++
 	}
 	l.after = max(l.after, after)
-	l.cover(x.e.Index, size, existed, l.unanchored[:n])
 	l.unanchored = l.unanchored[n:]
+	l.cover(x.e.Index, size, existed)
 	l.anchored = size
 	l.floor = max(l.floor, l.after-int64(x.c.Profile.Lag))
 	l.pass(x.e.Index)

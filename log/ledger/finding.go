@@ -111,10 +111,15 @@ func (x *act) named(f *event.Finding) []*Breach {
 	return out
 }
 
-// take records a stand, unless it repeats the auditor's last one.
+// take records a stand, unless it repeats the auditor's last one. An earlier one is
+// forgotten once no head from before the last one can be judged any more.
 func (l *Ledger) take(b *Breach, s stand) {
-	if last, ok := b.standOf(s.auditor, s.index); ok && last.open == s.open {
+	last, ok := b.standOf(s.auditor, s.index)
+	if ok && last.open == s.open {
 		return
+	}
+	if ok && last.index < l.recent.oldest {
+		b.stands = slices.DeleteFunc(b.stands, func(t stand) bool { return t.auditor == s.auditor && t.voidAt == 0 && t.index < last.index })
 	}
 	b.stands = append(b.stands, s)
 }

@@ -123,6 +123,7 @@ type Ledger struct {
 	after      int64   // logged-after: the greatest of all anchors
 	floor      int64   // claims below it are too old; never goes back
 	unanchored []claim // effective entries from anchored on, ascending
+	first      []claim // of these, each with an earlier base than all before it; derived
 	wake       wakes   // when open items must be checked; derived
 
 	soonest int64  // until then no open item is overdue; derived, a lower bound
@@ -227,6 +228,7 @@ func (l *Ledger) commit(x *act, do effect, v *Violation) []*Violation {
 	x.remember(do != nil)
 	if do != nil {
 		l.unanchored = append(l.unanchored, x.claim())
+		l.await(x.claim())
 		do()
 	}
 	l.diff.claim = x.time

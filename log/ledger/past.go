@@ -4,6 +4,7 @@
 package ledger
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/vasistas/vasistas/log/event"
@@ -31,6 +32,12 @@ type past struct {
 type anchoredHead struct {
 	size    uint64
 	existed int64
+}
+
+// since returns the changes by entries that a tree of this size lacks.
+func (r *recent) since(size uint64) []past {
+	i, _ := slices.BinarySearchFunc(r.past, size, func(p past, size uint64) int { return cmp.Compare(p.at, size) })
+	return r.past[i:]
 }
 
 // recall records what the applied entry has changed. Duties that end long before a line
@@ -62,16 +69,25 @@ func (l *Ledger) recall(at uint64) {
 	}
 }
 
-// cover records that an anchor covers the oldest claims, of entries below size. Of
-// claims that a later one precedes, the anchor was never owed for the earlier.
-func (l *Ledger) cover(at, size uint64, existed int64, claims []claim) {
+// await adds a claim to first, for which an anchor is owed at a size that ends with it,
+// unless one is owed for an earlier entry.
+func (l *Ledger) await(c claim) {
+	if n := len(l.first); !c.anchor && (n == 0 || c.base < l.first[n-1].base) {
+		l.first = append(l.first, c)
+	}
+}
+
+// cover records that an anchor covers the entries below size.
+func (l *Ledger) cover(at, size uint64, existed int64) {
 	r := &l.recent
-	least := int64(-1)
-	for _, c := range claims {
-		if !c.anchor && (least < 0 || c.base < least) {
-			least = c.base
+	for _, c := range l.first {
+		if c.index < size {
 			r.past = append(r.past, past{at, dutyAnchor, c.index, c.base})
 		}
+	}
+	l.first = l.first[:0]
+	for _, c := range l.unanchored {
+		l.await(c)
 	}
 	r.heads = append(r.heads, anchoredHead{size, existed})
 	stale := int64(l.Charter().Profile.Stale)
@@ -98,8 +114,8 @@ func (l *Ledger) wasBarred(auditor string, size uint64, now int64) bool {
 	check := func(id past, late int64) {
 		found = found || !undone[id] && late != 0 && id.index < size && now > late && bars(id.kind)
 	}
-	for _, p := range l.recent.past {
-		if id := (past{kind: p.kind, index: p.index}); p.at >= size && p.kind != dutyAnchor {
+	for _, p := range l.recent.since(size) {
+		if id := (past{kind: p.kind, index: p.index}); p.kind != dutyAnchor {
 			check(id, p.late)
 			undone[id] = true
 		}
@@ -128,18 +144,13 @@ func (l *Ledger) anchorWasLate(size uint64, now int64) bool {
 			index, base = i, t
 		}
 	}
-	for _, p := range l.recent.past {
-		if p.kind == dutyAnchor && p.at >= size {
+	for _, p := range l.recent.since(size) {
+		if p.kind == dutyAnchor {
 			least(p.index, p.late)
 		}
 	}
-	for _, c := range l.unanchored {
-		if c.index >= size {
-			break
-		}
-		if !c.anchor {
-			least(c.index, c.base)
-		}
+	for _, c := range l.first {
+		least(c.index, c.base)
 	}
 	in := l.CharterAt(max(index, 1))
 	return base >= 0 && in.Witnesses.NeedsWitnesses() && now > base+int64(in.Profile.Anchor.Within+in.Profile.Anchor.Grace)

@@ -414,6 +414,9 @@ func (l *Ledger) derive() error {
 		}
 	}
 	l.lastIDs = len(l.ids)
+	for _, c := range l.unanchored {
+		l.await(c)
+	}
 	for _, it := range l.open {
 		l.watch(it)
 	}
