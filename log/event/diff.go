@@ -12,7 +12,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // A Change is one value that differs between two charters.
@@ -20,12 +23,64 @@ type Change struct {
 	Path    string // the value's place, such as "authority court, keys" or "profile.seal.longest"
 	Was, Is string // as in a charter file, keys by id or hash; "": none
 
-	// Name is the name by which a gate's operator confirms the change, such as
-	// "witness w1.example+0a1b2c3d"; "" if the change is not about trust.
-	Name string
-	// Groups are the custodian groups whose accesses depend on the change; nil: all.
-	Groups []string
+	// Direction is where the change goes; "" if it changes neither who is trusted nor
+	// what is demanded.
+	Direction Direction
+	// Confirm is set if a gate's operator must confirm the change: every change of who is
+	// trusted, and every other one that weakens what is demanded.
+	Confirm bool
 }
+
+// A Direction says whether a change weakens what a charter demands.
+type Direction string
+
+// Directions of changes.
+const (
+	Weaker   Direction = "weaker"
+	Stronger Direction = "stronger"
+	Either   Direction = "either way" // a replaced key, or a figure without a stated direction
+)
+
+// A weakening says which changes of a value make it weaker. The zero value has no stated
+// direction: every change may weaken.
+type weakening uint8
+
+const (
+	_       weakening = iota
+	free              // no change of it concerns trust
+	more              // a larger number is weaker
+	less              // a smaller number is weaker
+	added             // a new value is weaker, one that is gone stronger
+	removed           // a value that is gone is weaker, a new one stronger
+)
+
+// weakenings has the values with a stated direction, by line.kind.
+var weakenings = map[string]weakening{
+	"authority, above": added, "authority, keys": added, "charter, keys": added, "duty, keys": added, "provider, keys": free,
+	"group, threshold": less, "log keys": added, "thresholds.amend": less, "thresholds.recover": less, "void": removed,
+
+	"profile.accessLife": more, "profile.anchor.grace": more, "profile.anchor.within": more, "profile.bars": removed,
+	"profile.deferral.never.after": less, "profile.deferral.never.signatures": less,
+	"profile.deferral.steps.*.after": more, "profile.deferral.steps.*.longest": more, "profile.deferral.steps.*.signatures": less,
+	"profile.deferral.total": more, "profile.disclosureGrace": more,
+	"profile.emergency.accounts": more, "profile.emergency.decision.grace": more, "profile.emergency.decision.within": more,
+	"profile.emergency.grounds": added, "profile.emergency.open": more, "profile.grounds": added,
+	"profile.heartbeat.grace": more, "profile.heartbeat.within": more, "profile.id": free, "profile.inclusion": more,
+	"profile.instruments.*": added, "profile.instruments.*.window": more, "profile.lag": more,
+	"profile.missingRelease.grace": more, "profile.missingRelease.within": more, "profile.offences": free,
+	"profile.publication": more, "profile.reasons": removed, "profile.return.grace": more, "profile.return.within": more,
+	"profile.round": more, "profile.seal.default": more, "profile.seal.longest": more, "profile.skew": more, "profile.sources": free,
+	"profile.spread": more, "profile.stale": more, "profile.unfulfilled": more,
+
+	forkLiars: less, silentKeys: less, timeLiars: less,
+}
+
+// Kinds of the lines that measure a policy: see [tlog.Strength].
+const (
+	forkLiars  = ", liars that a fork needs"
+	silentKeys = ", silent members that stop it"
+	timeLiars  = ", liars that false times need"
+)
 
 // String describes the change.
 func (c *Change) String() string {
@@ -41,37 +96,41 @@ func (c *Change) String() string {
 // Diff lists every difference between two charters except version, prev and the
 // order of a policy's lines. It compares the values of the charter files, so it
 // misses no member. was may be nil: then all values are new, in the charter's order.
-// If a charter is malformed, the only change is one of trust with the error.
+// If a charter is malformed, the only change is the error, which is to be confirmed.
 func Diff(was, is *Charter) []Change {
 	before, err := lines(was)
 	after, err2 := lines(is)
 	if err = cmp.Or(err, err2); err != nil {
-		return []Change{{Path: "charter", Is: err.Error(), Name: "charter"}}
+		return []Change{{Path: "charter", Is: err.Error(), Direction: Either, Confirm: true}}
 	}
-	count := make(map[line]int)
+	count, kinds := make(map[line]int), make(map[string]string)
 	for _, l := range before {
 		count[l]++
+		kinds[l.path] = l.kind
 	}
 	var out []Change
 	for _, l := range after {
+		kinds[l.path] = l.kind
 		if count[l]--; count[l] < 0 {
-			out = append(out, Change{Path: l.path, Is: l.value, Name: l.name})
+			out = append(out, Change{Path: l.path, Is: l.value})
 		}
 	}
 	for l, n := range count {
 		for range n {
-			out = append(out, Change{Path: l.path, Was: l.value, Name: l.name})
+			out = append(out, Change{Path: l.path, Was: l.value})
 		}
 	}
 	if was != nil {
-		out = append(out, keyOrder(was.LogKeys, is.LogKeys)...)
 		slices.SortFunc(out, func(a, b Change) int {
-			return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Name, b.Name), cmp.Compare(b.Was, a.Was), cmp.Compare(a.Is, b.Is))
+			return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(b.Was, a.Was), cmp.Compare(a.Is, b.Is))
 		})
 		out = paired(out)
 	}
 	for i := range out {
-		out[i].concern(was, is)
+		out[i].direct(kinds[out[i].Path])
+	}
+	if was != nil {
+		out = append(out, keyOrder(was.LogKeys, is.LogKeys)...)
 	}
 	return out
 }
@@ -81,7 +140,7 @@ func paired(list []Change) []Change {
 	var out []Change
 	for len(list) > 0 {
 		first := list[0]
-		n := slices.IndexFunc(list, func(c Change) bool { return c.Path != first.Path || c.Name != first.Name })
+		n := slices.IndexFunc(list, func(c Change) bool { return c.Path != first.Path })
 		if n < 0 {
 			n = len(list)
 		}
@@ -96,25 +155,45 @@ func paired(list []Change) []Change {
 	return out
 }
 
-// concern sets the groups that a change is about. A change of a custodian in no group
-// is not about trust.
-func (c *Change) concern(charters ...*Charter) {
-	if id, ok := strings.CutPrefix(c.Name, "group "); ok {
-		c.Groups = []string{id}
+// direct sets the direction of a change of a value of this kind.
+func (c *Change) direct(kind string) {
+	w, ok := weakenings[kind]
+	if !ok { // an instrument's own limits are like the profile's
+		w = weakenings[strings.Replace(kind, "profile.instruments.*.", "profile.", 1)]
 	}
-	name, ok := strings.CutPrefix(c.Name, "custodian ")
-	if !ok {
+	if w == free {
 		return
 	}
-	for _, ch := range charters {
-		if ch != nil {
-			c.Groups = append(c.Groups, ch.GroupsOf(name)...)
-		}
+	weaker, stronger := false, false
+	switch was, is := number(c.Was), number(c.Is); {
+	case w == added || w == removed:
+		weaker = w == added && c.Was == "" || w == removed && c.Is == ""
+		stronger = w == added && c.Is == "" || w == removed && c.Was == ""
+	case w != 0 && was != nil && is != nil:
+		weaker = (w == more) == (*is > *was)
+		stronger = !weaker
 	}
-	slices.Sort(c.Groups)
-	if c.Groups = slices.Compact(c.Groups); len(c.Groups) == 0 {
-		c.Name = ""
+	switch {
+	case weaker:
+		c.Direction = Weaker
+	case stronger:
+		c.Direction = Stronger
+	default:
+		c.Direction = Either
 	}
+	c.Confirm = c.Direction != Stronger || !strings.HasPrefix(kind, "profile.")
+}
+
+// number returns a duration or a number of a charter file, nil if s is neither.
+func number(s string) *uint64 {
+	n, err := ParseDuration(s)
+	if err != nil {
+		n, err = strconv.ParseUint(s, 10, 64)
+	}
+	if err != nil {
+		return nil
+	}
+	return &n
 }
 
 // keyOrder returns a change if the keys that a log keeps stand in another order.
@@ -129,13 +208,13 @@ func keyOrder(was, is []string) []Change {
 		return "in the order " + strings.Join(names, " ")
 	}
 	if a, b := order(was, is), order(is, was); a != b {
-		return []Change{{Path: "log keys", Was: a, Is: b}}
+		return []Change{{Path: "log keys", Was: a, Is: b}} // which key stands first decides nothing
 	}
 	return nil
 }
 
-// A line is one value of a charter.
-type line struct{ path, value, name string }
+// A line is one value of a charter. Its kind is its path without names and numbers.
+type line struct{ path, kind, value string }
 
 // lines lists a charter's values.
 func lines(ch *Charter) ([]line, error) {
@@ -153,91 +232,95 @@ func lines(ch *Charter) ([]line, error) {
 		return nil, err
 	}
 	var out []line
-	add := func(path, value, name string) { out = append(out, line{path, value, name}) }
+	add := func(path, kind, value string) { out = append(out, line{path, kind, value}) }
 	for _, k := range ch.LogKeys {
-		add("log keys", Shorten(k), "log key "+keyName(k))
+		add("log keys", "log keys", Shorten(k))
 	}
 	for i, o := range body["parties"].([]any) {
 		ch.Parties[i].lines(o.(map[string]any), add)
 	}
 	for _, g := range ch.Groups {
-		label := "group " + g.ID
-		add(label+", members", strings.Join(g.Members, " "), label)
-		add(label+", threshold", fmt.Sprint(g.Threshold), label)
+		add("group "+g.ID+", members", "group, members", strings.Join(g.Members, " "))
+		add("group "+g.ID+", threshold", "group, threshold", fmt.Sprint(g.Threshold))
 	}
-	flatten("thresholds", body["thresholds"], func(path, value string) { add(path, value, "thresholds") })
+	flatten("thresholds", "thresholds", body["thresholds"], add)
 	for _, v := range ch.Void {
-		add("void", fmt.Sprintf("key %s from entry %d on", v.Key, v.From), "")
+		add("void", "void", fmt.Sprintf("key %s from entry %d on", v.Key, v.From))
 	}
-	for l := range strings.Lines(ch.WitnessPolicy) {
-		add("witness policy", Shorten(strings.TrimSuffix(l, "\n")), policyName("witness", l))
-	}
-	for l := range strings.Lines(ch.AuditPolicy) {
-		add("audit policy", Shorten(strings.TrimSuffix(l, "\n")), policyName("auditor", l))
-	}
+	ch.policyLines("witness policy", ch.WitnessPolicy, add)
+	ch.policyLines("audit policy", ch.AuditPolicy, add)
 	for _, done := range []string{"version", "prev", "logKeys", "witnessPolicy", "auditPolicy", "void", "groups", "parties", "thresholds"} {
 		delete(body, done)
 	}
-	flatten("", body, func(path, value string) { add(path, value, "") })
+	flatten("", "", body, add)
 	return out, nil
 }
 
-// lines lists the values of a party with the members o. The keys of founders,
-// custodians and auditors are trusted.
-func (p *Party) lines(o map[string]any, add func(path, value, name string)) {
+// policyLines lists the lines of a policy, and how strong it is.
+func (ch *Charter) policyLines(path, text string, add func(path, kind, value string)) {
+	logs := ""
+	for l := range strings.Lines(text) {
+		add(path, path, Shorten(strings.TrimSuffix(l, "\n")))
+	}
+	for _, k := range ch.LogKeys {
+		if !strings.Contains(text, "log "+k) {
+			logs += "log " + k + "\n"
+		}
+	}
+	p, err := tlog.ParsePolicy([]byte(logs + text))
+	if err != nil {
+		return // the rules refuse it
+	}
+	s := p.Strength()
+	add(path+forkLiars, forkLiars, fmt.Sprint(s.Fork))
+	add(path+silentKeys, silentKeys, fmt.Sprint(s.Silence))
+	add(path+timeLiars, timeLiars, fmt.Sprint(s.Time))
+}
+
+// lines lists the values of a party with the members o.
+func (p *Party) lines(o map[string]any, add func(path, kind, value string)) {
 	label := string(p.Role) + " " + p.Name
 	delete(o, "name")
 	delete(o, "role")
 	for _, k := range p.Keys {
-		add(label+", keys", k.KeyID(), p.trusted(label))
+		add(label+", keys", string(p.Role)+", keys", k.KeyID())
 	}
 	delete(o, "keys")
 	for _, member := range slices.Sorted(maps.Keys(o)) {
-		name := ""
-		if member == "cosigners" || member == "gates" {
-			name = p.trusted(label)
-		}
-		flatten(label+", "+member, o[member], func(path, value string) { add(path, value, name) })
+		flatten(label+", "+member, string(p.Role)+", "+member, o[member], add)
 	}
-}
-
-func (p *Party) trusted(label string) string {
-	if p.Role == RoleCharter || p.Role == RoleCustodian || p.Role == RoleAuditor {
-		return label
-	}
-	return ""
 }
 
 // flatten visits the values of JSON. The path of a list element has the element's
-// identifying member, that of a step its number.
-func flatten(path string, v any, leaf func(path, value string)) {
-	at := func(name string) string { return strings.TrimPrefix(path+"."+name, ".") }
+// identifying member, that of a step its number; its kind has * there.
+func flatten(path, kind string, v any, leaf func(path, kind, value string)) {
+	at := func(path, name string) string { return strings.TrimPrefix(path+"."+name, ".") }
 	switch v := v.(type) {
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			flatten(at(name), v[name], leaf)
+			flatten(at(path, name), at(kind, name), v[name], leaf)
 		}
 	case []any:
 		for i, element := range v {
 			o, _ := element.(map[string]any)
 			switch {
 			case o == nil:
-				flatten(path, element, leaf)
+				flatten(path, kind, element, leaf)
 			case o["code"] != nil: // an instrument, whose existence is a value too
-				path := at(fmt.Sprint(o["code"]))
-				leaf(path, "yes")
+				path, kind := at(path, fmt.Sprint(o["code"])), at(kind, "*")
+				leaf(path, kind, "yes")
 				delete(o, "code")
-				flatten(path, o, leaf)
+				flatten(path, kind, o, leaf)
 			case o["kem"] != nil:
-				leaf(path, Shorten(fmt.Sprint(o["kem"], " ", o["public"])))
+				leaf(path, kind, Shorten(fmt.Sprint(o["kem"], " ", o["public"])))
 			case o["law"] != nil:
-				leaf(path, fmt.Sprint(o["figure"], ": ", o["law"]))
+				leaf(path, kind, fmt.Sprint(o["figure"], ": ", o["law"]))
 			default:
-				flatten(at(fmt.Sprint(i)), element, leaf)
+				flatten(at(path, fmt.Sprint(i)), at(kind, "*"), element, leaf)
 			}
 		}
 	default:
-		leaf(path, Shorten(fmt.Sprint(v)))
+		leaf(path, kind, Shorten(fmt.Sprint(v)))
 	}
 }
 
@@ -263,12 +346,4 @@ func keyName(vkey string) string {
 	name, rest, _ := strings.Cut(vkey, "+")
 	hash, _, _ := strings.Cut(rest, "+")
 	return name + "+" + hash
-}
-
-// policyName returns the Change.Name of a policy's line.
-func policyName(who, line string) string {
-	if words := strings.Fields(line); len(words) > 2 && words[0] == "witness" {
-		return who + " " + keyName(words[2])
-	}
-	return who + " policy"
 }

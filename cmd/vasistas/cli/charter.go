@@ -314,8 +314,9 @@ func (e *env) charterDiff() *cobra.Command {
 		Use:   "diff OLD NEW",
 		Short: "Show all differences between two charters",
 		Long: `diff lists every value that differs between two charters, each a charter file, an
-event or a proof file. A line with ! changes who is trusted: the operator of each
-gate must confirm that change by the name in brackets.`,
+event or a proof file. A line with ! changes who is trusted, or weakens what is
+demanded: each gate stays shut until its operator has confirmed the new charter. The
+brackets say in which direction the change goes.`,
 		Example: "  vasistas charter diff charter.event v2.json",
 		Args:    cobra.ExactArgs(2),
 		RunE: do(func(_ context.Context, args []string) error {
@@ -341,11 +342,14 @@ gate must confirm that change by the name in brackets.`,
 
 func (e *env) printChanges(changes []event.Change) {
 	for _, c := range changes {
-		if c.Name == "" {
-			e.printf("  %s\n", &c)
-		} else {
-			e.printf("! %s [%s]\n", &c, c.Name)
+		mark, direction := " ", ""
+		if c.Confirm {
+			mark = "!"
 		}
+		if c.Direction != "" {
+			direction = fmt.Sprintf(" [%s]", c.Direction)
+		}
+		e.printf("%s %s%s\n", mark, &c, direction)
 	}
 }
 
