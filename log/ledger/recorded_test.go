@@ -179,3 +179,21 @@ func TestRecoveryUnitesSignatures(t *testing.T) {
 		t.Error("the third signature is recorded")
 	}
 }
+
+// An envelope that fewer keys signed is recorded with the one that all signed, and is
+// answered with its index; one more key is not.
+func TestFewerSignersAreRecorded(t *testing.T) {
+	w := newWorld(t, nil)
+	e := w.Event(w.WarrantBody())
+	w.Seal(e, w.Now+day)
+	all := w.LogEvent(e, "court", "court2")
+	for by, want := range map[string]bool{"court": true, "court2": true, "other": false} {
+		if i, ok := w.l.Recorded(w.entry(w.Sign(e, by))); ok != want || ok && i != all.Index {
+			t.Errorf("signed by %s: %d, %v", by, i, ok)
+		}
+	}
+	w.LogEvent(e, "court2")
+	if len(w.violations) != 1 || w.violations[0].Way != formRepeated || w.violations[0].Args[0] != all.Index {
+		t.Error(w.violations)
+	}
+}
