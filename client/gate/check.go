@@ -4,6 +4,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -27,16 +29,17 @@ type claim struct {
 	head    event.Head // at which check passed
 	audit   string     // the audit of the access's proof, for the release
 	release *signed    // this gate's, once it has answered
+	vouched []vouched  // the times of the heads that prove warrant and access
 }
 
 func (c *claim) event() *event.Event { return c.access.Envelope().Event }
 
 // prove is step 2: warrant and access are in the followed log, under a fresh head that
-// meets the policies in force there.
-func (g *Gate) prove(ctx context.Context, f *follower, r *escrow.Request, now time.Time) (*claim, error) {
+// meets the policies.
+func (g *Gate) prove(ctx context.Context, f *follower, r *escrow.Request, now moment) (*claim, error) {
 	c := &claim{request: r}
 	var err error
-	if c.access, err = g.proof(ctx, f, r.Access, now); err != nil {
+	if c.access, err = g.proof(ctx, f, c, r.Access, now); err != nil {
 		return nil, err
 	}
 	body, ok := c.event().Body.(*event.Access)
@@ -50,7 +53,7 @@ func (g *Gate) prove(ctx context.Context, f *follower, r *escrow.Request, now ti
 	if r.Warrant == nil {
 		return c, nil
 	}
-	if c.warrant, err = g.proof(ctx, f, r.Warrant, now); err != nil {
+	if c.warrant, err = g.proof(ctx, f, c, r.Warrant, now); err != nil {
 		return nil, err
 	}
 	if c.warrant.Reference() != *body.Warrant {
@@ -59,8 +62,8 @@ func (g *Gate) prove(ctx context.Context, f *follower, r *escrow.Request, now ti
 	return c, nil
 }
 
-// proof verifies one proof file (C2SP tlog-proof).
-func (g *Gate) proof(ctx context.Context, f *follower, file []byte, now time.Time) (*verify.Inclusion, error) {
+// proof verifies one proof file (C2SP tlog-proof). It adds to c the times of its head.
+func (g *Gate) proof(ctx context.Context, f *follower, c *claim, file []byte, now moment) (*verify.Inclusion, error) {
 	p, err := tlog.ParseProof(file)
 	if err != nil {
 		return nil, refuse(CodeProof, "%w", err)
@@ -73,64 +76,110 @@ func (g *Gate) proof(ctx context.Context, f *follower, file []byte, now time.Tim
 	if in == nil {
 		return nil, refuse(CodeProof, "no charter is in force at the proof's size %d", cp.Size)
 	}
-	// Comparing a head with the log takes time, so the log must have signed it.
-	if !f.fromLog(cp) {
-		return nil, refuse(CodeProof, "the log has not signed the checkpoint")
+	if cp.Size > f.ledger.Size() {
+		return nil, refuse(CodeHead, "the proof's head has the size %d, but the log publishes %d; try again later", cp.Size, f.ledger.Size())
+	}
+	// Comparing a head with the log reads tiles under the lock, so the head must count
+	// first: replayed and forged ones cost no more than this.
+	if err := c.vouch(cp, "witnesses", in.Witnesses, g.cfg.Origin); err != nil {
+		return nil, err
+	}
+	// A replaced quorum of auditors must not vouch for newer heads.
+	for _, auditors := range []*tlog.Policy{in.Auditors, f.ledger.Charter().Auditors} {
+		if auditors.NeedsWitnesses() {
+			if err := c.vouch(cp, "auditors", auditors, g.cfg.Origin); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := c.fresh(f, now); err != nil {
+		return nil, err
 	}
 	switch err := f.contains(ctx, cp); {
-	case errors.Is(err, errBehind):
-		return nil, refuse(CodeHead, "the proof's head has the size %d, but the log publishes %d; try again later", cp.Size, f.ledger.Size())
-	case errors.Is(err, ErrForked):
+	case errors.Is(err, ErrForked), errors.Is(err, errContradiction):
 		return nil, refuse(CodeFork, "%w", err)
 	case err != nil:
 		return nil, refuse(CodeNotReady, "%w", err)
 	}
 	inclusion, err := verify.Proof(in.Witnesses, file, verify.Options{Origin: g.cfg.Origin, Signers: f.ledger.Key})
-	if failed, ok := errors.AsType[*verify.Error](err); ok && failed.Reason == verify.NoQuorum {
-		return nil, refuse(CodeQuorum, "the witness policy: %w", err)
-	} else if err != nil {
+	if err != nil {
 		return nil, refuse(CodeProof, "%w", err)
 	}
-	if in.Auditors.NeedsWitnesses() {
-		audited, err := in.Auditors.Verify(cp, g.cfg.Origin)
-		if err != nil {
-			return nil, refuse(CodeQuorum, "the audit policy: %w", err)
-		}
-		if err := fresh(cp.Size, audited.LoggedAfter, in, now); err != nil {
-			return nil, err
-		}
-	}
-	return inclusion, fresh(cp.Size, uint64(max(0, inclusion.LoggedAfter().Unix())), in, now)
+	return inclusion, nil
 }
 
-// check is step 3, and step 8 once c has its release: it checks the access by the ledger,
-// at the largest head that this gate has ever verified. It sets the name, group, head and
-// release of c.
-func (g *Gate) check(f *follower, c *claim, now time.Time) error {
-	if f.stopped != nil {
-		return refuse(CodeStopped, "%w", f.stopped)
+// vouch verifies a head under a policy and keeps its logged-after time.
+func (c *claim) vouch(cp *tlog.Checkpoint, by string, p *tlog.Policy, origin string) error {
+	v, err := p.Verify(cp, origin)
+	switch {
+	case errors.Is(err, tlog.ErrNoQuorum):
+		return refuse(CodeQuorum, "the policy of the %s: %w", by, err)
+	case err != nil:
+		return refuse(CodeProof, "%w", err)
+	}
+	c.vouched = append(c.vouched, vouched{by, cp.Size, v.LoggedAfter})
+	return nil
+}
+
+func (c *claim) fresh(f *follower, now moment) error {
+	for _, v := range c.vouched {
+		if err := now.fresh(v, f.ledger.Charter()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// standing returns why this gate would open nothing, whatever is asked, but for what bars
+// it: see unbarred.
+func (g *Gate) standing(f *follower, now moment) error {
+	if err := cmp.Or(f.stopped, g.journal.failed()); err != nil {
+		return refuse(CodeStopped, "%w", err)
 	}
 	if f.head == nil || f.head.Checkpoint.Size != f.ledger.Size() {
 		return refuse(CodeNotReady, "%w", errBehind)
 	}
-	in := f.ledger.Charter()
-	if err := fresh(f.head.Checkpoint.Size, f.head.LoggedAfter, in, now); err != nil {
+	if err := now.fresh(vouched{"witnesses", f.head.Checkpoint.Size, f.head.LoggedAfter}, f.ledger.Charter()); err != nil {
 		return err
 	}
-	c.head = event.Head{Size: f.head.Checkpoint.Size, Root: event.Digest(f.head.Checkpoint.Root)}
-	for _, p := range f.pending() {
-		if p.Group == "" || p.Group == c.body.Group {
-			return refuse(CodeTrust, "this gate's operator must confirm an amendment first: %s", p.Text)
-		}
+	if list := f.pending(); len(list) > 0 {
+		last := list[len(list)-1]
+		return refuse(CodeTrust, "this gate's operator must first confirm the charter of version %d, %s, which changes who is trusted or what is demanded", last.Version, last.Hash)
 	}
+	return nil
+}
+
+// check is step 3, and step 8 once c has its release: it checks the access by the ledger,
+// at the largest head that this gate has ever verified, and as if the log had the events
+// that the gate holds. It sets the name, group, head and release of c.
+func (g *Gate) check(f *follower, c *claim, now moment) error {
+	if err := g.standing(f, now); err != nil {
+		return err
+	}
+	in := f.ledger.Charter()
+	c.head = event.Head{Size: f.head.Checkpoint.Size, Root: event.Digest(f.head.Checkpoint.Root)}
 	if err := g.member(f, c); err != nil {
 		return err
 	}
-	if err := g.alive(f, c, now); err != nil {
+	if err := cmp.Or(c.fresh(f, now), now.claimed(c.event(), in)); err != nil {
 		return err
 	}
-	if err := g.unbarred(f, c.name, c.body.Group, now); err != nil {
-		return err
+	if c.warrant != nil {
+		w := c.warrant.Envelope().Event
+		if err := cmp.Or(now.claimed(w, in), now.within(w.Body.(*event.Warrant))); err != nil {
+			return err
+		}
+	}
+	judged := []*ledger.Ledger{f.ledger}
+	for _, l := range judged {
+		if err := g.alive(l, c, now); err != nil {
+			return err
+		}
+	}
+	for _, l := range judged {
+		if err := g.unbarred(l, c.name, c.body.Group, now); err != nil {
+			return err
+		}
 	}
 	cp, err := tlog.ParseCheckpoint(c.access.Checkpoint())
 	if err == nil {
@@ -139,7 +188,7 @@ func (g *Gate) check(f *follower, c *claim, now time.Time) error {
 	if err != nil {
 		return refuse(CodeQuorum, "the audit policy: %w", err)
 	}
-	return nil
+	return g.answered(f, c)
 }
 
 // member checks that this gate is a member of the access's group, now and when the access
@@ -161,22 +210,25 @@ func (g *Gate) member(f *follower, c *claim) error {
 	return nil
 }
 
-// alive checks that the access is live, and that the journal has this gate's answer, if
-// there is one.
-func (g *Gate) alive(f *follower, c *claim, now time.Time) error {
+// alive checks that the access is live.
+func (g *Gate) alive(l *ledger.Ledger, c *claim, now moment) error {
 	index := c.access.Index()
-	a, ok := f.ledger.Access(index)
-	if !ok {
-		return refuse(CodeAccess, "access %d is over, or never had an effect", index)
-	}
+	a, ok := l.Access(index)
 	switch {
+	case !ok:
+		return refuse(CodeAccess, "access %d is over, or never had an effect", index)
 	case a.Dead != "":
 		return refuse(CodeDead, "access %d %s", index, a.Dead).logged(reasonRevoked)
-	case !a.Emergency && g.journal.isRevoked(a.Warrant):
-		return refuse(CodeDead, "the warrant of access %d is revoked, by a revocation that was posted to this gate", index).logged(reasonRevoked)
-	case now.After(a.Ends):
+	case now.latest().After(a.Ends):
 		return refuse(CodeDead, "access %d expired at %s", index, formatTime(a.Ends)).logged(reasonExpired)
 	}
+	return nil
+}
+
+// answered checks that the journal has this gate's answer, if there is one.
+func (g *Gate) answered(f *follower, c *claim) error {
+	index := c.access.Index()
+	a, _ := f.ledger.Access(index)
 	c.release = g.journal.release(index)
 	answered := slices.Contains(a.Answered, c.name)
 	switch {
@@ -190,12 +242,12 @@ func (g *Gate) alive(f *follower, c *claim, now time.Time) error {
 
 // unbarred checks that no breach or overdue obligation bars this custodian from answering
 // an access of a group.
-func (g *Gate) unbarred(f *follower, name, group string, now time.Time) error {
-	chain, ok := f.ledger.Chain(g.cfg.Signer.KeyID())
+func (g *Gate) unbarred(l *ledger.Ledger, name, group string, now moment) error {
+	chain, ok := l.Chain(g.cfg.Signer.KeyID())
 	if !ok || chain.Ended || chain.Broken {
 		return refuse(CodeChain, "the chain of custodian %s is broken or has ended", name)
 	}
-	if bars := f.ledger.BarredGate(name, group, now); len(bars) > 0 {
+	if bars := l.BarredGate(name, group, now.latest()); len(bars) > 0 {
 		if v := bars[0].Breach; v != nil {
 			return refuse(CodeBreach, "the breach of the rule %s at entry %d bars until an audit quorum closes it: %s", v.Rule, v.Index, v.Text()).logged(reasonBreach)
 		}
@@ -207,6 +259,25 @@ func (g *Gate) unbarred(f *follower, name, group string, now time.Time) error {
 		return r
 	}
 	return nil
+}
+
+// shut returns why the gate would open nothing at present, nil if it would.
+func (g *Gate) shut(f *follower) error {
+	now := f.at(time.Now())
+	if err := g.standing(f, now); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	lately := g.lately
+	g.mu.Unlock()
+	if lately != nil {
+		return refuse(CodeNotReady, "%w", lately)
+	}
+	name, err := g.custodian(f)
+	if err != nil {
+		return refuse(CodeGroup, "%w", err)
+	}
+	return g.unbarred(f.ledger, name, "", now) // whatever the group
 }
 
 type sealed struct {

@@ -6,7 +6,6 @@ package gate
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,23 +27,30 @@ import (
 // verified head. Gate.lock guards it.
 type follower struct {
 	cfg *Config
-	// own, if set, is called for each entry that this gate's key signed, before the
-	// ledger applies it.
-	own func(ledger.Entry) error
+	// own, if set, is called for each entry that this gate's key signed, once the ledger
+	// has applied it. effect is false if it changed nothing in the ledger.
+	own func(e ledger.Entry, effect bool) error
 
 	keys    []*tlog.VerifierKey // of the log: configured, or named by a charter
 	client  *client.Client
 	replica *replica.Replica
 	ledger  *ledger.Ledger // the replica's
-	// head is the largest head that meets the policies of the charter in force and of the
-	// one that the operator trusts. It never gets smaller, and is in the register before
-	// it counts. nil before the first.
+	// head is the newest head that meets the policies of the charter in force and of the
+	// one that the operator trusts: the largest and, of one size, the one with the latest
+	// logged-after time. It never goes back, and is in the register before it counts. nil
+	// before the first.
 	head     *tlog.Verified
-	trusted  trust     // the last charter that is trusted
-	saved    uint64    // size of the ledger's last snapshot
-	followed time.Time // start of the last successful sync
+	received time.Time        // when head came; its time was no later
+	recorded *tlog.Checkpoint // in the register; nil: none
+	trusted  trust            // the last charter that is trusted
+	saved    uint64           // size of the ledger's last snapshot
+	followed time.Time        // start of the last successful sync
 	register *durable.Register
-	stopped  error // why the gate has stopped; only Resume resets it
+	stopped  error // why the gate has stopped; Resume and survive reset it
+
+	settled        uint64 // contradictions up to this size are settled by the operator
+	contradictions int    // that stop nothing, since the start
+	alarm          string // about the last of them; "": none
 }
 
 // errBehind: no verified head covers the ledger.
@@ -67,8 +73,8 @@ func (f *follower) dial() (*client.Client, error) {
 
 // sync follows the log up to its present head. Only ctx bounds its time.
 func (f *follower) sync(ctx context.Context) error {
-	if f.stopped != nil {
-		return f.stopped
+	if err := errors.Join(f.survive(), f.stopped); err != nil {
+		return err
 	}
 	begun := time.Now()
 	v, err := f.replica.Update(ctx)
@@ -91,7 +97,7 @@ func (f *follower) sync(ctx context.Context) error {
 	if f.ledger.Charter() != before {
 		head = nil
 	}
-	if err := f.accept(v, head); err != nil {
+	if err := f.accept(v, head, begun); err != nil {
 		return err
 	}
 	f.followed = begun
@@ -102,7 +108,7 @@ func (f *follower) sync(ctx context.Context) error {
 // one is in force. Such a head's entries may be replayed.
 func (f *follower) meetsTrusted(v *tlog.Verified) bool {
 	c := f.trusted.charter
-	return c != nil && c != f.ledger.Charter() && meets(v, c.Witnesses, f.cfg.Origin) == nil
+	return c != nil && c.Index != f.ledger.Charter().Index && meets(v, c.Witnesses, f.cfg.Origin) == nil
 }
 
 func meets(v *tlog.Verified, p *tlog.Policy, origin string) error {
@@ -112,7 +118,7 @@ func meets(v *tlog.Verified, p *tlog.Policy, origin string) error {
 
 // observer checks the log's first charter, and calls own, if set, for each entry that this
 // gate's key signed.
-func (f *follower) observer(own func(ledger.Entry) error) replica.Observer {
+func (f *follower) observer(own func(ledger.Entry, bool) error) replica.Observer {
 	id, key := f.cfg.Signer.KeyID(), f.cfg.Signer.Public()
 	lookup := func(k string) *event.PublicKey {
 		if k == id {
@@ -120,6 +126,7 @@ func (f *follower) observer(own func(ledger.Entry) error) replica.Observer {
 		}
 		return nil
 	}
+	mine := false // the entry that is being applied
 	return replica.Observer{
 		Read: func(e *ledger.Entry) any {
 			if !slices.ContainsFunc(e.Envelope.Signatures, func(s event.Signature) bool { return s.KeyID == id }) {
@@ -129,14 +136,20 @@ func (f *follower) observer(own func(ledger.Entry) error) replica.Observer {
 			mine.Verify(lookup)
 			return slices.Contains(mine.Signatures, ledger.Good)
 		},
-		Before: func(e *ledger.Entry, mine any) error {
+		Before: func(e *ledger.Entry, note any) error {
+			mine = note == any(true)
 			if e.Index == 0 && e.Leaf != f.cfg.Founded {
 				return f.stop(fmt.Errorf("%w: it has the leaf hash %x", ErrFounded, e.Leaf))
 			}
-			if own == nil || mine != any(true) {
+			return nil
+		},
+		After: func(e *ledger.Entry, violations []*ledger.Violation) error {
+			if own == nil || !mine {
 				return nil
 			}
-			return f.stop(own(*e))
+			about := func(v *ledger.Violation) bool { return v.Index == e.Index }
+			c, _ := f.ledger.Chain(id) // a release that came too late still counts in its chain
+			return f.stop(own(*e, !slices.ContainsFunc(violations, about) || c.Hash == e.Hash))
 		},
 	}
 }
@@ -144,10 +157,9 @@ func (f *follower) observer(own func(ledger.Entry) error) replica.Observer {
 // leap follows the log up to a head that meets no policy known so far. It accepts the head
 // only if an amendment below it has a policy that it meets; otherwise nothing changes.
 func (f *follower) leap(ctx context.Context, v *tlog.Verified) error {
-	var own []ledger.Entry
-	collect := func(e ledger.Entry) error {
-		e.Envelope = &event.Envelope{Event: &event.Event{Type: e.Envelope.Event.Type}} // keep only what own reads
-		own = append(own, e)
+	var own []func() error
+	collect := func(e ledger.Entry, effect bool) error {
+		own = append(own, func() error { return f.own(e, effect) })
 		return nil
 	}
 	err := f.replica.Try(ctx, f.observer(collect), func(l *ledger.Ledger) error {
@@ -165,15 +177,15 @@ func (f *follower) leap(ctx context.Context, v *tlog.Verified) error {
 		return err
 	}
 	for i := 0; err == nil && i < len(own); i++ {
-		err = f.stop(f.own(own[i]))
+		err = f.stop(own[i]())
 	}
 	return err
 }
 
 // accept makes v the head at which the gate decides, if v meets every policy that it must
-// meet. It records a larger head first. head is v under the charter in force; nil: accept
-// verifies it.
-func (f *follower) accept(v, head *tlog.Verified) error {
+// meet and is newer. It records it first. head is v under the charter in force; nil: accept
+// verifies it. v came at received or later.
+func (f *follower) accept(v, head *tlog.Verified, received time.Time) error {
 	in := f.ledger.Charter()
 	if in == nil {
 		return errBehind
@@ -187,33 +199,24 @@ func (f *follower) accept(v, head *tlog.Verified) error {
 			return fmt.Errorf("the log's head of size %d: %w", v.Checkpoint.Size, err)
 		}
 	}
-	if f.trusted.charter != in {
+	if f.trusted.index != in.Index {
 		if err := meets(v, f.trusted.charter.Witnesses, f.cfg.Origin); err != nil {
 			return fmt.Errorf("the amendment in entry %d changes who is trusted, and the log's head does not meet the policy before it; confirm the amendment: %w", in.Index, err)
 		}
 	}
+	if f.head == nil && f.recorded != nil {
+		// The newest head of before the restart still bounds the time, if it counts.
+		f.head, _ = in.Witnesses.Verify(f.recorded, f.cfg.Origin)
+		f.received = received
+	}
 	if f.head != nil && f.head.Checkpoint.Size == head.Checkpoint.Size && f.head.LoggedAfter >= head.LoggedAfter {
-		return nil // no newer cosignatures
+		return f.record(f.head.Checkpoint) // no newer cosignatures
 	}
-	if f.head == nil || head.Checkpoint.Size > f.head.Checkpoint.Size {
-		if err := f.record(head); err != nil {
-			return err
-		}
-	}
-	f.head = head
-	return nil
-}
-
-// fork keeps the evidence of a fork, and stops the gate for good.
-func (f *follower) fork(err error) error {
-	fork, ok := errors.AsType[*client.ForkError](err)
-	if !ok {
+	if err := f.record(head.Checkpoint); err != nil {
 		return err
 	}
-	if kept := f.evidence(fork); kept != nil {
-		return f.stop(fmt.Errorf("%w: %w (the evidence could not be kept: %w)", ErrForked, fork, kept))
-	}
-	return f.stop(fmt.Errorf("%w: %w", ErrForked, fork))
+	f.head, f.received = head, received
+	return nil
 }
 
 // stop stops the gate if err is not nil, and returns err. The first error stands.
@@ -256,42 +259,20 @@ func (f *follower) fromLog(cp *tlog.Checkpoint) bool {
 	return false
 }
 
-// contains returns nil if a head is one of the followed log, and errBehind if it is larger
-// than the ledger. A fork stops the gate.
-func (f *follower) contains(ctx context.Context, cp *tlog.Checkpoint) error {
-	if cp.Size > f.ledger.Size() {
-		return errBehind
-	}
-	root, err := f.replica.Tree().Root(ctx, cp.Size)
-	if err != nil {
-		return err
-	}
-	if root == cp.Root {
-		return nil
-	}
-	// It is a fork only if the log signed the checkpoint.
-	_, err = f.replica.Offer(ctx, cp.Bytes())
-	if _, back := errors.AsType[*client.RollbackError](err); err == nil || back {
-		return fmt.Errorf("the checkpoint has the root %x at size %d, and the log has %x", cp.Root, cp.Size, root)
-	}
-	return f.fork(err)
-}
-
 // record writes a head and the trusted charter to the register.
-func (f *follower) record(head *tlog.Verified) error {
-	r := headRecord{Gate: f.cfg.Signer.KeyID(), Trusted: f.trusted.index, Leaf: f.trusted.leaf}
-	if head != nil {
-		r.Checkpoint = string(head.Checkpoint.Bytes())
-	}
+func (f *follower) record(head *tlog.Checkpoint) error {
+	r := headRecord{Gate: f.cfg.Signer.KeyID(), Trusted: f.trusted.index, Leaf: f.trusted.leaf, Checkpoint: string(head.Bytes())}
 	old, err := f.register.Load()
 	if err != nil {
 		return err
 	}
-	next := r.bytes()
-	if bytes.Equal(old, next) {
-		return nil
+	if next := r.bytes(); !bytes.Equal(old, next) {
+		err = f.register.CompareAndSwap(old, next)
 	}
-	return f.register.CompareAndSwap(old, next)
+	if err == nil {
+		f.recorded = head
+	}
+	return err
 }
 
 // load loads the register and the snapshot. The log's own signature binds later heads to
@@ -317,6 +298,7 @@ func (f *follower) load(dir string) error {
 		if c.Known, err = tlog.ParseCheckpoint([]byte(r.Checkpoint)); err != nil {
 			return err
 		}
+		f.recorded = c.Known
 		f.snapshot(filepath.Join(dir, ledgerFile), c)
 	}
 	if f.replica == nil {
@@ -375,86 +357,8 @@ func (f *follower) save(dir string, every uint64) error {
 	return nil
 }
 
-// evidence writes the evidence of the first fork.
-func (f *follower) evidence(fork *client.ForkError) error {
-	raw, err := json.MarshalIndent(fork.Evidence(), "", "  ")
-	if err != nil {
-		return err
-	}
-	if err = durable.CreateFile(filepath.Join(f.cfg.Dir, forkFile), append(raw, '\n'), 0o600); errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	return err
-}
-
 func (f *follower) addKey(k *tlog.VerifierKey) {
 	if !slices.ContainsFunc(f.keys, func(o *tlog.VerifierKey) bool { return o.String() == k.String() }) {
 		f.keys = append(f.keys, k)
 	}
-}
-
-// updateTrust trusts the charter in force if that changes no trust.
-func (f *follower) updateTrust() error {
-	in := f.ledger.Charter()
-	if f.trusted.charter == nil {
-		c := f.ledger.CharterAt(f.trusted.index + 1)
-		if c == nil || c.Index != f.trusted.index || c.Leaf != f.trusted.leaf {
-			return f.stop(fmt.Errorf("the charter that the operator trusts is not entry %d of this log", f.trusted.index))
-		}
-		f.trusted.charter = c
-	}
-	if f.trusted.charter == in || f.trusted.next == in {
-		return nil
-	}
-	f.trusted.next, f.trusted.changes = in, changes(f.trusted.charter, in)
-	if len(f.trusted.changes) == 0 {
-		f.trusted = trust{charter: in, index: in.Index, leaf: in.Leaf}
-	}
-	return nil
-}
-
-// pending returns the changes that the operator must confirm.
-func (f *follower) pending() []Change {
-	in := f.ledger.Charter()
-	if in == nil || f.trusted.charter == nil || f.trusted.charter == in {
-		return nil
-	}
-	if f.trusted.next == in {
-		return f.trusted.changes
-	}
-	return changes(f.trusted.charter, in)
-}
-
-// confirm is Gate.Confirm, after a sync.
-func (f *follower) confirm(names []string) error {
-	list := f.pending()
-	if len(list) == 0 {
-		return errors.New("there is no change of who is trusted to confirm")
-	}
-	var want []string
-	for _, c := range list {
-		want = append(want, c.Name)
-	}
-	slices.Sort(want)
-	want = slices.Compact(want)
-	if !slices.Equal(want, slices.Compact(slices.Sorted(slices.Values(names)))) {
-		return fmt.Errorf("name each of the changes to confirm: \"%s\"", strings.Join(want, `", "`))
-	}
-	in := f.ledger.Charter()
-	before := f.trusted
-	f.trusted = trust{charter: in, index: in.Index, leaf: in.Leaf}
-	head := f.head
-	if v := f.replica.Tree().Head(); v != nil && v.Checkpoint.Size == f.ledger.Size() {
-		var err error
-		if head, err = in.Witnesses.Verify(v.Checkpoint, f.cfg.Origin); err != nil {
-			f.trusted = before
-			return fmt.Errorf("the log's head does not meet the new policy: %w", err)
-		}
-	}
-	if err := f.record(head); err != nil {
-		f.trusted = before
-		return err
-	}
-	f.head = head
-	return nil
 }

@@ -67,20 +67,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -153,9 +149,11 @@ type Gate struct {
 	done sync.WaitGroup
 
 	mu     sync.Mutex
-	lately error // of the last round
+	lately error // of the last update from the log
 
-	disclosing time.Time // of the next check for overdue notices; only run uses it
+	// Only run uses these.
+	disclosing time.Time // of the next check for overdue notices
+	said       string    // why the gate would open nothing, as logged last; "": it would
 }
 
 // Create makes the state directory of a new gate. If its key has signed before, call
@@ -213,9 +211,7 @@ func Open(c Config) (_ *Gate, err error) {
 	if err := f.load(c.Dir); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(c.Dir, forkFile)); err == nil {
-		f.stopped = ErrForked
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	if err := f.loadForks(); err != nil {
 		return nil, err
 	}
 	g.follower = f
@@ -254,14 +250,21 @@ const saveEvery = 1 << 14
 func (g *Gate) run(ctx context.Context) {
 	tick := time.NewTicker(g.cfg.Poll)
 	defer tick.Stop()
+	last := ""
 	for {
 		err := g.round(ctx)
-		g.mu.Lock()
-		if err != nil && ctx.Err() == nil && (g.lately == nil || g.lately.Error() != err.Error()) {
+		if ctx.Err() != nil {
+			return
+		}
+		g.say()
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if text != "" && text != last {
 			g.cfg.Logger.Warn("following the log", "err", err)
 		}
-		g.lately = err
-		g.mu.Unlock()
+		last = text
 		select {
 		case <-ctx.Done():
 			return
@@ -270,6 +273,23 @@ func (g *Gate) run(ctx context.Context) {
 	}
 }
 
+// say logs whether the gate would open, once after each change.
+func (g *Gate) say() {
+	text := ""
+	if err := g.Ready(); err != nil {
+		text = err.Error()
+	}
+	switch {
+	case text == g.said:
+	case text == "":
+		g.cfg.Logger.Info("the gate would open")
+	default:
+		g.cfg.Logger.Warn("the gate would open nothing", "why", text)
+	}
+	g.said = text
+}
+
+// round follows the log once. What the log refuses does not shut the gate.
 func (g *Gate) round(ctx context.Context) error {
 	err := g.with(ctx, func(f *follower) error {
 		if err := g.follow(ctx, f, time.Now()); err != nil {
@@ -281,6 +301,9 @@ func (g *Gate) round(ctx context.Context) error {
 		return g.save(f, saveEvery)
 	})
 	g.metrics.looks.Add(1, outcome(err))
+	g.mu.Lock()
+	g.lately = err
+	g.mu.Unlock()
 	if err != nil {
 		return err
 	}
@@ -339,50 +362,14 @@ func (g *Gate) custodian(f *follower) (string, error) {
 	return p.Name, nil
 }
 
-// fresh is [replica.Fresh] with a refusal for its error.
-func fresh(size, loggedAfter uint64, c *ledger.Charter, now time.Time) error {
-	err := replica.Fresh(size, loggedAfter, c, now)
-	if old, ok := errors.AsType[*replica.FreshnessError](err); !ok {
-		return err
-	} else if old.Behind() {
-		return refuse(CodeClock, "%w", err)
-	}
-	return refuse(CodeStale, "%w", err)
-}
-
 func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// Ready returns why the gate would open nothing at present, nil if it would.
+// Ready returns why the gate would open nothing at present, nil if it would. The error is a
+// [Refusal].
 func (g *Gate) Ready() error {
-	g.mu.Lock()
-	err := g.lately
-	g.mu.Unlock()
-	if err == nil {
-		err = g.journal.failed()
-	}
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return g.with(ctx, func(f *follower) error {
-		switch {
-		case f.stopped != nil:
-			return f.stopped
-		case f.head == nil || f.head.Checkpoint.Size != f.ledger.Size():
-			return errBehind
-		}
-		if _, err := g.custodian(f); err != nil {
-			return err
-		}
-		if err := fresh(f.head.Checkpoint.Size, f.head.LoggedAfter, f.ledger.Charter(), time.Now()); err != nil {
-			return err
-		}
-		if list := f.pending(); len(list) > 0 {
-			return fmt.Errorf("the operator must confirm %d changes of who is trusted, the first is %s", len(list), list[0].Name)
-		}
-		return nil
-	})
+	return g.with(ctx, g.shut)
 }
 
 // Files of a gate's state directory.
@@ -390,7 +377,13 @@ const (
 	headFile    = "head"    // register: the largest verified head, and the trusted charter
 	journalFile = "journal" // events signed by this gate's key
 	ledgerFile  = "ledger"  // snapshot of the ledger: a cache
-	forkFile    = "fork"    // evidence that the log has forked
+	forkFile    = "fork"    // evidence of a fork, which stops the gate
+	settledFile = "settled" // evidence of the last fork that the operator has settled
+	// contradictionFile has evidence of a contradiction that stops nothing.
+	contradictionFile = "contradiction"
+	// What the operator confirmed last: see Confirm.
+	charterFile  = "confirmed"
+	survivorFile = "survivor"
 )
 
 const maxHead = 2*tlog.MaxCheckpointSize + 1024

@@ -31,7 +31,8 @@ func label(keyID string) string { return "vasistas gate " + keyID }
 type signed struct {
 	hash       [32]byte
 	kind       event.Type
-	submission []byte // as posted; nil once it is logged
+	own        [32]byte // leaf hash of the submission
+	submission []byte   // as posted; nil once it is logged
 	access     event.Reference
 	seq        uint64       // of a release
 	prev       event.Digest // of a release
@@ -190,7 +191,7 @@ func parseSigned(b []byte) (*signed, *event.Event, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &signed{hash: sub.Envelope.Hash(), kind: sub.Envelope.Event.Type, submission: slices.Clone(b), notices: sub.Notices}, sub.Envelope.Event, nil
+	return &signed{hash: sub.Envelope.Hash(), own: sub.Envelope.LeafHash(), kind: sub.Envelope.Event.Type, submission: slices.Clone(b), notices: sub.Notices}, sub.Envelope.Event, nil
 }
 
 func (j *journal) add(s *signed, ev *event.Event) {
@@ -256,14 +257,15 @@ func (j *journal) append(rec []byte) error {
 	return err
 }
 
-// seen marks an entry signed by this gate's key as logged. ErrElsewhere: the journal lacks
-// it.
-func (j *journal) seen(e ledger.Entry) error {
+// seen marks an entry signed by this gate's key as logged, if it is the journal's own leaf
+// or, with other signatures, had an effect: a copy that a stranger has spoilt is not the
+// gate's event. ErrElsewhere: the journal lacks the event.
+func (j *journal) seen(e ledger.Entry, effect bool) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	s := j.known[e.Hash]
 	switch {
-	case s != nil && !s.logged:
+	case s != nil && !s.logged && (effect || e.Leaf == s.own):
 		j.log(s, e.Index, e.Leaf)
 		j.marks = append(j.marks, s)
 	case s == nil && e.Index >= j.base.size:

@@ -19,6 +19,7 @@ type gateMetrics struct {
 
 	requests, seconds, posts, looks, refused         *metrics.Metric
 	headSize, headTime, unconfirmed, outbox, stopped *metrics.Metric // set by Metrics
+	open, contradictions                             *metrics.Metric // set by Metrics
 }
 
 func newMetrics() *gateMetrics {
@@ -30,9 +31,11 @@ func newMetrics() *gateMetrics {
 	m.refused = m.Counter("vasistas_gate_busy_total", "Requests refused unread, since too many were under way.")
 	m.headSize = m.Gauge("vasistas_gate_head_size", "Size of the largest head that this gate has verified.")
 	m.headTime = m.Gauge("vasistas_gate_head_timestamp_seconds", "Logged-after time of that head, in Unix time.")
-	m.unconfirmed = m.Gauge("vasistas_gate_unconfirmed_changes", "Changes of who is trusted that the operator must confirm.")
+	m.unconfirmed = m.Gauge("vasistas_gate_unconfirmed_changes", "Amendments that the operator must confirm.")
 	m.outbox = m.Gauge("vasistas_gate_outbox", "Signed events that no head has shown yet.")
 	m.stopped = m.Gauge("vasistas_gate_stopped", "1 if the gate opens nothing until its operator acts.")
+	m.open = m.Gauge("vasistas_gate_open", "1 if the gate would open; /readyz and status say why not.")
+	m.contradictions = m.Gauge("vasistas_gate_contradictions", "Contradictions of the log since the start that stop nothing; the state directory has evidence.")
 	for _, c := range append(problem.OfGate(), "answered") {
 		m.requests.Add(0, string(c))
 	}
@@ -51,11 +54,9 @@ func (g *Gate) Metrics() []byte {
 			m.headTime.Set(float64(f.head.LoggedAfter))
 		}
 		m.unconfirmed.Set(float64(len(f.pending())))
-		stopped := 0.0
-		if f.stopped != nil || g.journal.failed() != nil {
-			stopped = 1
-		}
-		m.stopped.Set(stopped)
+		m.stopped.Set(flag(f.stopped != nil || g.journal.failed() != nil))
+		m.open.Set(flag(g.shut(f) == nil))
+		m.contradictions.Set(float64(f.contradictions))
 		return nil
 	})
 	m.outbox.Set(float64(len(g.journal.waiting())))
@@ -65,6 +66,13 @@ func (g *Gate) Metrics() []byte {
 func (m *gateMetrics) answer(outcome string, begun time.Time) {
 	m.requests.Add(1, outcome)
 	m.seconds.Observe(time.Since(begun).Seconds(), strconv.FormatBool(outcome == "answered"))
+}
+
+func flag(set bool) float64 {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 func outcome(err error) string {

@@ -4,16 +4,12 @@
 package gate
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/ledger"
-	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Sync follows the log up to its present head, once.
@@ -36,7 +32,7 @@ func (g *Gate) Resume(ctx context.Context) (seq uint64, err error) {
 		if err := f.sync(ctx); err != nil {
 			return err
 		}
-		if err := fresh(f.head.Checkpoint.Size, f.head.LoggedAfter, f.ledger.Charter(), time.Now()); err != nil {
+		if err := f.at(time.Now()).fresh(vouched{"witnesses", f.head.Checkpoint.Size, f.head.LoggedAfter}, f.ledger.Charter()); err != nil {
 			return err
 		}
 		chain, ok := f.ledger.Chain(g.cfg.Signer.KeyID())
@@ -54,18 +50,6 @@ func (g *Gate) Resume(ctx context.Context) (seq uint64, err error) {
 	return seq, err
 }
 
-// Confirm makes the charter in force the trusted one, if names are exactly those of the
-// pending changes: see [Status].
-func (g *Gate) Confirm(ctx context.Context, names []string) error {
-	return g.with(ctx, func(f *follower) error {
-		// sync fails for a head that only the new policy accepts.
-		if err := f.sync(ctx); err != nil && len(f.pending()) == 0 {
-			return err
-		}
-		return f.confirm(names)
-	})
-}
-
 // Status is a gate's state in JSON. Times are like 2006-01-02T15:04:05Z, hashes base64.
 type Status struct {
 	Origin      string   `json:"origin"`
@@ -77,11 +61,16 @@ type Status struct {
 	LoggedAfter string   `json:"loggedAfter,omitempty"`
 	Charter     uint64   `json:"charter"` // version of the charter in force
 	Trusted     uint64   `json:"trusted"` // version of the charter that the operator trusts
-	Pending     []Change `json:"pending,omitempty"`
-	Seq         uint64   `json:"seq"`     // of the journal's last release
-	Outbox      int      `json:"outbox"`  // signed events that no head has shown
-	Releases    []string `json:"waiting"` // numbers of the releases among them
-	Stopped     string   `json:"stopped,omitempty"`
+	// Pending are the amendments to confirm; the hash of the last one confirms all.
+	Pending  []Amendment `json:"pending,omitempty"`
+	Seq      uint64      `json:"seq"`     // of the journal's last release
+	Outbox   int         `json:"outbox"`  // signed events that no head has shown
+	Releases []string    `json:"waiting"` // numbers of the releases among them
+	Stopped  string      `json:"stopped,omitempty"`
+	// Shut says why the gate would open nothing at present; "": it would open.
+	Shut string `json:"shut,omitempty"`
+	// Alarm says that the log has contradicted itself in a way that does not stop the gate.
+	Alarm string `json:"alarm,omitempty"`
 }
 
 // Status returns the gate's state, as of the last update from the log.
@@ -104,9 +93,13 @@ func (g *Gate) Status(ctx context.Context) (*Status, error) {
 		if f.stopped != nil {
 			s.Stopped = f.stopped.Error()
 		}
+		if err := g.shut(f); err != nil {
+			s.Shut = err.Error()
+		}
+		s.Alarm = f.alarm
 		if f.head != nil {
 			cp := f.head.Checkpoint
-			s.Size, s.Root, s.LoggedAfter = cp.Size, cp.Root.String(), formatTime(time.Unix(int64(f.head.LoggedAfter), 0))
+			s.Size, s.Root, s.LoggedAfter = cp.Size, cp.Root.String(), formatTime(posix(f.head.LoggedAfter))
 		}
 		in := f.ledger.Charter()
 		if in == nil {
@@ -121,42 +114,4 @@ func (g *Gate) Status(ctx context.Context) (*Status, error) {
 		}
 		return nil
 	})
-}
-
-// trust is the last charter that the operator trusts: the configured first one, a confirmed
-// one, or one that changes no trust.
-type trust struct {
-	charter *ledger.Charter
-	index   uint64
-	leaf    tlog.Hash
-
-	// changes are those of the charter next, kept so that requests need not compute them.
-	next    *ledger.Charter
-	changes []Change
-}
-
-// A Change is a charter's change of who is trusted.
-type Change struct {
-	Name string `json:"name"` // for Confirm
-	Text string `json:"text"`
-	// Group is the custodian group whose accesses depend on it; "": all do.
-	Group string `json:"group,omitempty"`
-}
-
-// changes returns the changes of who is trusted between two charters, by name.
-func changes(was, is *ledger.Charter) []Change {
-	var out []Change
-	for _, c := range event.Diff(was.Charter, is.Charter) {
-		if c.Name == "" {
-			continue
-		}
-		if c.Groups == nil {
-			c.Groups = []string{""}
-		}
-		for _, g := range c.Groups {
-			out = append(out, Change{Name: c.Name, Text: c.String(), Group: g})
-		}
-	}
-	slices.SortStableFunc(out, func(a, b Change) int { return cmp.Compare(a.Name, b.Name) })
-	return out
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vasistas/vasistas/client"
@@ -26,11 +27,13 @@ func (g *Gate) beat(f *follower) error {
 	if _, err := g.custodian(f); err != nil {
 		return nil // this key has no chain
 	}
+	if err := g.standing(f, f.at(time.Now())); err != nil {
+		if r, ok := errors.AsType[*Refusal](err); !ok || r.Code != CodeTrust {
+			return nil // the log may have later entries signed by this key
+		}
+	}
 	in := f.ledger.Charter()
 	now := time.Now().UTC().Truncate(time.Second)
-	if f.head == nil || f.head.Checkpoint.Size != f.ledger.Size() || fresh(f.head.Checkpoint.Size, f.head.LoggedAfter, in, now) != nil {
-		return nil // the log may have later entries signed by this key
-	}
 	from, resumed := g.journal.last()
 	if c, ok := f.ledger.Chain(g.cfg.Signer.KeyID()); ok && c.Heartbeat.After(from) {
 		from = c.Heartbeat
@@ -93,7 +96,8 @@ func (g *Gate) post(ctx context.Context) error {
 
 // resolve handles an event that the log reports at an index below the ledger's size, which
 // happens if the journal is older than the ledger. It marks the event as logged if the
-// verified tree has it there.
+// verified tree has it there, and if that leaf is the journal's own or the ledger says that
+// the event had an effect.
 func (g *Gate) resolve(ctx context.Context, f *follower, s *signed, index uint64) error {
 	if f.stopped != nil || index >= f.ledger.Size() {
 		return nil
@@ -102,11 +106,25 @@ func (g *Gate) resolve(ctx context.Context, f *follower, s *signed, index uint64
 	if err != nil {
 		return err
 	}
-	if e := ledger.Read(index, raw); e.Hash == s.hash {
-		return g.journal.seen(e)
+	e := ledger.Read(index, raw)
+	if e.Hash != s.hash {
+		return nil
 	}
-	return nil
+	e.Verify(f.ledger.Key)
+	bad := slices.ContainsFunc(e.Signatures, func(s ledger.SigState) bool { return s != ledger.Good })
+	sub, err := event.ParseSubmission(s.submission)
+	if err != nil {
+		return err
+	}
+	v, err := f.ledger.Check(ledger.Read(0, sub.Envelope.Bytes()))
+	if err != nil {
+		return err
+	}
+	return g.journal.seen(e, !bad && repeated(v))
 }
+
+// repeated returns whether a verdict says that the event had its effect before.
+func repeated(v *ledger.Violation) bool { return v != nil && v.Rule == "form" && v.Code == "repeated" }
 
 // submit posts a submission of the journal. Concurrent calls may share s, so each parses
 // its bytes again.

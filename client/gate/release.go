@@ -86,7 +86,7 @@ func (g *Gate) consider(ctx context.Context, f *follower, r *escrow.Request, beg
 		}
 		return nil, refuse(CodeTrust, "%w", err)
 	}
-	now := time.Now()
+	now := f.at(time.Now())
 	c, err := g.prove(ctx, f, r, now)
 	if err != nil {
 		return nil, err
@@ -230,7 +230,7 @@ func (g *Gate) published(ctx context.Context, c *claim) error {
 				return nil // the log lacks earlier releases of this gate
 			}
 			done = true
-			return g.check(f, c, time.Now())
+			return g.check(f, c, f.at(time.Now()))
 		})
 		if done || err != nil && ctx.Err() == nil {
 			return err

@@ -4,6 +4,7 @@
 package gate_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,35 +38,38 @@ func (w *testbed) amendWitnesses(list []*world.Witness) {
 	w.amend(func(ch *event.Charter) { ch.WitnessPolicy = world.WitnessPolicy(2, true, list...) })
 }
 
-// confirm confirms changes while the gate doesn't run.
-func (w *testbed) confirm(s *gateServer, names ...string) error {
-	w.t.Helper()
-	g, err := gate.Open(s.Config)
-	check(w.t, err)
-	defer func() { check(w.t, g.Close()) }()
-	return g.Confirm(w.t.Context(), names)
-}
-
-func (w *testbed) names(s *gateServer) []string {
+// pending returns the hash of the last amendment that the gate's operator must confirm.
+func (w *testbed) pending(s *gateServer) string {
 	w.t.Helper()
 	st, err := s.Running.Status(w.t.Context())
 	check(w.t, err)
-	var out []string
-	for _, c := range st.Pending {
-		if len(out) == 0 || out[len(out)-1] != c.Name {
-			out = append(out, c.Name)
+	if len(st.Pending) == 0 {
+		w.t.Fatal("nothing is to be confirmed")
+	}
+	for _, a := range st.Pending {
+		for _, c := range a.Changes {
+			w.t.Logf("version %d, %s: %s [%s] %v", a.Version, a.Hash[:8], c.Text, c.Direction, c.Confirm)
 		}
 	}
-	return out
+	return st.Pending[len(st.Pending)-1].Hash
 }
 
-// TestConfirm: a gate follows an amendment that changes no trust. It follows one that changes the
-// witnesses once each change is confirmed by name.
+// confirm confirms the last amendment while the gate runs, and waits until the gate is ready.
+func (w *testbed) confirm(s *gateServer) {
+	w.t.Helper()
+	check(w.t, gate.Confirm(s.Config.Dir, w.pending(s)))
+	eventually(w.t, s.Running.Ready)
+}
+
+// TestConfirm: a gate follows an amendment that weakens nothing. It uses no key under one that
+// changes the witnesses until its operator has confirmed it by its hash, without a restart.
 func TestConfirm(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	w.runAll()
 	s := w.gates[0]
-	w.amend(func(ch *event.Charter) { ch.Profile.Stale = 1800 })
+	w.amend(func(ch *event.Charter) {
+		ch.Profile.Stale, ch.Profile.Offences = 2400, append(ch.Profile.Offences, "theft")
+	})
 	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
 
 	w.amend(func(ch *event.Charter) { ch.WitnessPolicy = world.WitnessPolicy(2, false, w.Witnesses[:2]...) })
@@ -73,24 +77,80 @@ func TestConfirm(t *testing.T) {
 	s.key.forget()
 	t.Log(w.wantCode(s, a.request(), gate.CodeTrust))
 	untouched(t, s)
-	names := w.names(s)
-	t.Log(strings.Join(names, ", "))
 	s.stop()
 	w.open(s) // it remembers
 	w.wantCode(s, a.request(), gate.CodeTrust)
 	untouched(t, s)
-	s.stop()
-	if err := w.confirm(s, names[1:]...); err == nil {
-		t.Fatal("confirmed without all names")
+	hash := w.pending(s)
+	for _, no := range []string{"", hash[1:], strings.ToUpper(hash), "witness w1", "1:" + hash[1:]} {
+		if err := gate.Confirm(s.Config.Dir, no); err == nil {
+			t.Errorf("%q is confirmed", no)
+		}
 	}
-	if err := w.confirm(s, append(names, "witness other")...); err == nil {
-		t.Fatal("confirmed with a name too many")
+	if err := gate.Confirm(t.TempDir(), hash); err == nil {
+		t.Error("a directory without a gate takes a confirmation")
 	}
-	check(t, w.confirm(s, names...))
-	w.run(s)
+	check(t, gate.Confirm(s.Config.Dir, strings.Repeat("0", 64)))
+	w.wantCode(s, a.request(), gate.CodeTrust)
+	untouched(t, s)
+	w.confirm(s)
 	w.shares(s, a)
-	if err := s.Running.Confirm(t.Context(), names); err == nil {
-		t.Fatal("confirmed twice")
+	s.stop()
+	w.run(s) // it remembers that, too
+	w.shares(s, a)
+}
+
+// TestConfirmBindsContent: what the operator has read is what is confirmed. An amendment that is
+// logged after the operator has read the one before is not confirmed with it.
+func TestConfirmBindsContent(t *testing.T) {
+	w := newTestbed(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	w.amend(func(ch *event.Charter) { ch.WitnessPolicy = world.WitnessPolicy(2, false, w.Witnesses[:2]...) })
+	check(t, s.Running.Sync(t.Context()))
+	hash := w.pending(s)
+	w.amend(func(ch *event.Charter) { ch.WitnessPolicy = world.WitnessPolicy(1, false, w.Witnesses[:2]...) })
+	check(t, gate.Confirm(s.Config.Dir, hash))
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	s.key.forget()
+	w.wantCode(s, a.request(), gate.CodeTrust)
+	untouched(t, s)
+	if again := w.pending(s); again == hash {
+		t.Fatal("the other amendment has the same hash")
+	}
+	w.confirm(s)
+	w.shares(s, a)
+}
+
+// TestConfirmDemands: a gate does not follow by itself what weakens demands or names authorities
+// and duty keys; nor does it follow an amendment that a later one takes back, since entries between
+// the two may rely on it.
+func TestConfirmDemands(t *testing.T) {
+	w := newTestbed(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	for name, edit := range map[string]func(*event.Charter){
+		"bars":  func(ch *event.Charter) { ch.Profile.Bars = nil },
+		"stale": func(ch *event.Charter) { ch.Profile.Stale += 600 },
+		"judge": func(ch *event.Charter) {
+			ch.Party(event.RoleAuthority, "court").Above = []string{"other"}
+			ch.Parties = append(ch.Parties, w.People.Party(event.RoleAuthority, "other"))
+		},
+		"limits": func(ch *event.Charter) { e := *ch.Profile.Emergency; e.Accounts++; ch.Profile.Emergency = &e },
+		"void":   func(ch *event.Charter) { ch.Void = []event.Void{{Key: w.Signer("court").KeyID(), From: 1 << 40}} },
+	} {
+		before := *w.charter.env.Event.Body.(*event.Charter)
+		before.Parties = slices.Clone(before.Parties)
+		w.amend(edit)
+		w.amend(func(ch *event.Charter) {
+			ch.Profile, ch.Parties, ch.Void = before.Profile, before.Parties, before.Void
+		})
+		a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+		s.key.forget()
+		t.Log(name, w.wantCode(s, a.request(), gate.CodeTrust))
+		untouched(t, s)
+		w.confirm(s)
+		w.shares(s, a)
 	}
 }
 
@@ -106,15 +166,12 @@ func TestFar(t *testing.T) {
 	w.open(s)
 	t.Log(w.wantCode(s, a.request(), gate.CodeTrust))
 	untouched(t, s)
-	names := w.names(s)
-	s.stop()
-	check(t, w.confirm(s, names...))
-	w.run(s)
+	w.confirm(s)
 	w.shares(s, a)
 }
 
-// TestReplace: an amendment replaces a custodian. The other gates open nothing of the
-// group until they have confirmed it; the new one opens what is escrowed to it, and
+// TestReplace: an amendment replaces a custodian. The other gates open nothing
+// until they have confirmed it; the new one opens what is escrowed to it, and
 // the old one nothing more.
 func TestReplace(t *testing.T) {
 	w := newTestbed(t, 2, 3, nil)
@@ -138,20 +195,15 @@ func TestReplace(t *testing.T) {
 	g := w.escrow(alice)
 	two := w.access(w.warrant(alice), accessTerms{}, g)
 	w.wantCode(w.gates[0], two.request(), gate.CodeTrust)
-	t.Log(w.names(w.gates[0]))
-	names := w.names(w.gates[0])
 	for _, s := range w.gates[:2] {
-		s.stop()
-		check(t, w.confirm(s, names...))
-		w.run(s)
+		check(t, s.Running.Sync(t.Context()))
+		w.confirm(s)
 	}
 	// The new custodian follows from the first charter, and so confirms it, too.
 	check(t, newer.Create())
 	w.open(newer)
 	w.wantCode(newer, two.request(), gate.CodeTrust)
-	newer.stop()
-	check(t, w.confirm(newer, names...))
-	w.run(newer)
+	w.confirm(newer)
 
 	a, _ := w.shares(w.gates[0], two)
 	b, _ := w.shares(newer, two)
@@ -160,9 +212,7 @@ func TestReplace(t *testing.T) {
 	}
 	old.key.forget()
 	t.Log(w.wantCode(old, two.request(), gate.CodeTrust))
-	old.stop()
-	check(t, w.confirm(old, names...))
-	w.open(old)
+	check(t, gate.Confirm(old.Config.Dir, w.pending(old)))
 	t.Log(w.wantCode(old, two.request(), gate.CodeGroup))
 	untouched(t, old)
 }
@@ -187,13 +237,6 @@ func TestRecovery(t *testing.T) {
 	w.open(s)
 	t.Log(w.wantCode(s, a.request(), gate.CodeTrust))
 	untouched(t, s)
-	names := w.names(s)
-	t.Log(strings.Join(names, ", "))
-	s.stop()
-	if err := w.confirm(s, names[1:]...); err == nil {
-		t.Fatal("confirmed without all names")
-	}
-	check(t, w.confirm(s, names...))
-	w.run(s)
+	w.confirm(s)
 	w.shares(s, a)
 }

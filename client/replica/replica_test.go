@@ -12,15 +12,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/checksum"
 	"github.com/vasistas/vasistas/internal/tiles"
-	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/internal/world/written"
-	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -429,32 +426,5 @@ func TestSnapshot(t *testing.T) {
 	var refused *replica.SnapshotError
 	if _, err := wrong.Update(t.Context()); !errors.As(err, &refused) {
 		t.Errorf("a ledger of another tree: %v", err)
-	}
-}
-
-// TestFresh: to the second, both ways, and with witnesses only.
-func TestFresh(t *testing.T) {
-	p := people.New(written.Origin, "")
-	policy, none := p.ParsePolicy(3, "w1", "w2", "w3", "w4"), p.ParsePolicy(0)
-	at := time.Unix(1_800_000_000, 0)
-	for _, c := range []struct {
-		policy *tlog.Policy
-		now    time.Time
-		fresh  bool
-		behind bool
-	}{
-		{policy, at, true, false},
-		{policy, at.Add(600 * time.Second), true, false},
-		{policy, at.Add(600*time.Second + 1), false, false},
-		{policy, at.Add(-1), false, true},
-		{none, at.Add(time.Hour), true, false},
-		{none, at.Add(-time.Hour), true, false},
-	} {
-		ch := &ledger.Charter{Charter: &event.Charter{Profile: event.Profile{Stale: 600}}, Witnesses: c.policy}
-		err := replica.Fresh(7, uint64(at.Unix()), ch, c.now)
-		var old *replica.FreshnessError
-		if (err == nil) != c.fresh || !c.fresh && (!errors.As(err, &old) || old.Behind() != c.behind || old.Size != 7) {
-			t.Errorf("%v after: %v", c.now.Sub(at), err)
-		}
 	}
 }

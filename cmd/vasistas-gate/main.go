@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/internal/command"
@@ -31,7 +32,8 @@ Usage:
   vasistas-gate join    -dir DIR -charter FILE -log URL   make the gate's state, for the log of this charter
   vasistas-gate serve   -dir DIR -listen ADDR             run the gate
   vasistas-gate status  -dir DIR | -gate URL              show the state of the gate
-  vasistas-gate confirm -dir DIR -name NAME...            confirm a change of who is trusted
+  vasistas-gate confirm -dir DIR HASH                     confirm the charter that status shows
+  vasistas-gate confirm -dir DIR SIZE:ROOT                confirm the head that stands after a fork
   vasistas-gate resume  -dir DIR -confirm                 resume the gate's chain from the log
   vasistas-gate version
 
@@ -159,40 +161,75 @@ func fetchStatus(ctx context.Context, url string, timeout time.Duration) (*gate.
 	return s, json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(s)
 }
 
-func printStatus(w io.Writer, s *gate.Status) {
+// printStatus prints a status as lines. It replaces what could control a terminal or forge a
+// line: a status comes from another machine, and its texts from the log.
+func printStatus(out io.Writer, s *gate.Status) {
+	line := func(format string, args ...any) {
+		text := strings.Map(func(r rune) rune {
+			if unicode.IsPrint(r) {
+				return r
+			}
+			return unicode.ReplacementChar
+		}, fmt.Sprintf(format, args...))
+		io.WriteString(out, text+"\n")
+	}
 	name := s.Custodian
 	if name == "" {
 		name = "none (the charter in force does not name the key)"
 	}
-	fmt.Fprintf(w, "log        %s\ncustodian  %s\ngroups     %s\nkey        %s\n", s.Origin, name, strings.Join(s.Groups, " "), s.Key)
-	fmt.Fprintf(w, "head       size %d, cosigned after %s\ncharter    version %d, trusted %d\nreleases   %d, of which the log lacks %d\n",
-		s.Size, s.LoggedAfter, s.Charter, s.Trusted, s.Seq, len(s.Releases))
-	for _, c := range s.Pending {
-		fmt.Fprintf(w, "confirm    %q: %s\n", c.Name, c.Text)
+	line("log        %s", s.Origin)
+	line("custodian  %s", name)
+	line("groups     %s", strings.Join(s.Groups, " "))
+	line("key        %s", s.Key)
+	line("head       size %d, cosigned after %s", s.Size, s.LoggedAfter)
+	line("charter    version %d, trusted %d", s.Charter, s.Trusted)
+	line("releases   %d, of which the log lacks %d", s.Seq, len(s.Releases))
+	for _, a := range s.Pending {
+		line("confirm    %s: the charter of version %d, which changes:", a.Hash, a.Version)
+		for _, c := range a.Changes {
+			mark, direction := " ", ""
+			if c.Confirm {
+				mark = "!"
+			}
+			if c.Direction != "" {
+				direction = fmt.Sprintf(" [%s]", c.Direction)
+			}
+			line("         %s %s%s", mark, c.Text, direction)
+		}
+	}
+	if s.Shut == "" {
+		line("opens      yes")
+	} else {
+		line("opens      no: %s", s.Shut)
+	}
+	if s.Alarm != "" {
+		line("ALARM      %s", s.Alarm)
 	}
 	if s.Stopped != "" {
-		fmt.Fprintf(w, "STOPPED    %s\n", s.Stopped)
+		line("STOPPED    %s", s.Stopped)
 	}
 }
 
-func runConfirm(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+// runConfirm writes the operator's decision for the gate, which may be running.
+func runConfirm(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	var l layout
 	flags := flag.NewFlagSet("confirm", flag.ContinueOnError)
-	l.defineRun(flags)
-	names := command.List(flags, "name", "`name` of a change to confirm, as printed by status; name all of them")
+	l.define(flags)
+	what := ""
+	if n := len(args); n > 0 && !strings.HasPrefix(args[n-1], "-") {
+		what, args = args[n-1], args[:n-1]
+	}
 	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
 	}
-	return l.open(ctx, stderr, func(g *gate.Gate) error {
-		if err := g.Confirm(ctx, *names); err != nil {
-			return err
-		}
-		s, err := g.Status(ctx)
-		if err == nil {
-			fmt.Fprintf(stdout, "The gate now trusts the charter of version %d.\n", s.Trusted)
-		}
+	if what == "" {
+		return command.WrongUse("give the hash of the charter, or SIZE:ROOT of the head, that status shows")
+	}
+	if err := gate.Confirm(l.path("state"), what); err != nil {
 		return err
-	})
+	}
+	fmt.Fprintln(stdout, "Confirmed. The gate takes it up at its next update from the log, without a restart; see status.")
+	return nil
 }
 
 func runResume(ctx context.Context, args []string, stdout, stderr io.Writer) error {

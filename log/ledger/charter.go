@@ -73,6 +73,9 @@ func (c *Charter) Signer(keyID string, index uint64) *event.Party {
 	return h.party
 }
 
+// Hash returns the charter's event hash, which no added signature changes.
+func (c *Charter) Hash() event.Digest { return c.env.Hash() }
+
 // founding checks entry 0.
 func (x *act) founding() (effect, *Violation, error) {
 	ch, ok := x.ev.Body.(*event.Charter)

@@ -1,0 +1,178 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// contradiction is the content of the files of evidence.
+type contradiction struct {
+	*client.ForkEvidence
+	Own string `json:"own"` // the gate's own head, as SIZE:ROOT
+}
+
+func survivor(h *tlog.Head) string { return fmt.Sprintf("%d:%x", h.Size, h.Root) }
+
+// contains returns nil if a head is one of the followed log, and errBehind if it is larger
+// than the ledger.
+func (f *follower) contains(ctx context.Context, cp *tlog.Checkpoint) error {
+	if cp.Size > f.ledger.Size() {
+		return errBehind
+	}
+	root, err := f.replica.Tree().Root(ctx, cp.Size)
+	if err != nil {
+		return err
+	}
+	if root == cp.Root {
+		return nil
+	}
+	_, err = f.replica.Offer(ctx, cp.Bytes())
+	if _, back := errors.AsType[*client.RollbackError](err); err == nil || back {
+		return fmt.Errorf("the checkpoint has the root %x at size %d, and the log has %x", cp.Root, cp.Size, root)
+	}
+	return f.fork(err)
+}
+
+// fork judges a [client.ForkError]; it returns any other error as it is. Two heads stop the
+// gate if each of them meets the witness policy that this gate's tree has at the smaller
+// size: then witnesses are wrong, too, and a person must say which head stands. Any other
+// contradiction may be the work of one key, perhaps a retired one. It is kept as evidence,
+// raises an alarm, and stops nothing.
+func (f *follower) fork(err error) error {
+	fork, ok := errors.AsType[*client.ForkError](err)
+	if !ok {
+		return err
+	}
+	// The tree's own head may lack the cosignatures with which it counted.
+	for _, known := range []*tlog.Checkpoint{f.recorded, checkpointOf(f.head)} {
+		for _, cp := range []**tlog.Checkpoint{&fork.Small, &fork.Large} {
+			if known != nil && survivor(&known.Head) == survivor(&(*cp).Head) {
+				*cp = known
+			}
+		}
+	}
+	own := fork.Small
+	if t := f.replica.Tree().Largest(); t != nil && survivor(&t.Head) == survivor(&fork.Large.Head) {
+		own = fork.Large
+	}
+	evidence := contradiction{fork.Evidence(), survivor(&own.Head)}
+	size := fork.Small.Size
+	in := f.ledger.CharterAt(size)
+	for _, cp := range []*tlog.Checkpoint{fork.Small, fork.Large} {
+		if in == nil || size <= f.settled {
+			break
+		}
+		if _, err := in.Witnesses.Verify(cp, f.cfg.Origin); err != nil {
+			in = nil
+		}
+	}
+	name, failure := forkFile, fmt.Errorf("%w: %w; confirm the one that stands: %s or %s", ErrForked, fork, survivor(&fork.Small.Head), survivor(&fork.Large.Head))
+	if in == nil || size <= f.settled {
+		name, failure = contradictionFile, fmt.Errorf("%w: %w", errContradiction, fork)
+		f.contradictions++
+	}
+	if err := f.keep(name, evidence); err != nil {
+		failure = fmt.Errorf("%w (the evidence could not be kept: %w)", failure, err)
+	}
+	if name == forkFile {
+		return f.stop(failure)
+	}
+	if f.alarm == "" || f.contradictions == 1 {
+		f.cfg.Logger.Error("the log contradicts itself; the evidence is in the state directory, and the gate goes on", "err", fork)
+	}
+	f.alarm = failure.Error()
+	return failure
+}
+
+// errContradiction: some key of the log has signed a head that is not of the followed tree.
+var errContradiction = errors.New("the log contradicts itself")
+
+func checkpointOf(v *tlog.Verified) *tlog.Checkpoint {
+	if v == nil {
+		return nil
+	}
+	return v.Checkpoint
+}
+
+// keep writes evidence, unless there is some: the first stands.
+func (f *follower) keep(name string, c contradiction) error {
+	raw, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err = durable.CreateFile(filepath.Join(f.cfg.Dir, name), append(raw, '\n'), 0o600); errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// loadForks reads what is known of forks and contradictions.
+func (f *follower) loadForks() error {
+	_, err := os.Stat(filepath.Join(f.cfg.Dir, forkFile))
+	if err == nil {
+		f.stopped = ErrForked
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(f.cfg.Dir, contradictionFile)); err == nil {
+		f.alarm = fmt.Sprintf("%v; the evidence is in the state directory", errContradiction)
+	}
+	if _, err := os.Stat(filepath.Join(f.cfg.Dir, settledFile)); err == nil {
+		if s, err := f.confirmed(survivorFile); err != nil {
+			return err
+		} else if f.settled, _, err = parseSurvivor(s); err != nil {
+			return err
+		}
+	}
+	return f.survive()
+}
+
+// maxEvidence bounds a file of evidence: two checkpoints and a proof.
+const maxEvidence = 4 * tlog.MaxCheckpointSize
+
+// survive lets a gate that a fork has stopped go on if its operator has confirmed its own
+// head. Contradictions up to that size are then settled.
+func (f *follower) survive() error {
+	if !errors.Is(f.stopped, ErrForked) {
+		return nil
+	}
+	confirmed, err := f.confirmed(survivorFile)
+	if err != nil || confirmed == "" {
+		return err
+	}
+	name := filepath.Join(f.cfg.Dir, forkFile)
+	b, err := durable.ReadFile(name, maxEvidence)
+	if err != nil {
+		return err
+	}
+	var c contradiction
+	if err := json.Unmarshal(b, &c); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if c.Own != confirmed {
+		f.stopped = fmt.Errorf("%w: the confirmed head is %s, and this gate's is %s; if the other head stands, found the gate again, with a new key", ErrForked, confirmed, c.Own)
+		return nil
+	}
+	if err := durable.WriteFile(filepath.Join(f.cfg.Dir, settledFile), b, 0o600); err != nil {
+		return err
+	}
+	if err := errors.Join(os.Remove(name), durable.FsyncDir(f.cfg.Dir)); err != nil {
+		return err
+	}
+	f.settled, _, err = parseSurvivor(confirmed)
+	f.stopped = nil
+	f.cfg.Logger.Warn("the operator has confirmed this gate's head; the gate goes on", "head", confirmed)
+	return err
+}
