@@ -5,6 +5,7 @@ package gate_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -82,8 +83,14 @@ func (w *testbed) seal(ev *event.Event, public, subject []event.Opening) *event.
 func (w *testbed) warrant(accounts ...string) *logged {
 	w.t.Helper()
 	now := time.Now().UTC().Truncate(time.Second)
+	return w.grant(now.Add(-time.Hour), now.Add(30*24*time.Hour), accounts...)
+}
+
+// grant logs a warrant with this window.
+func (w *testbed) grant(from, to time.Time, accounts ...string) *logged {
+	w.t.Helper()
 	ev := w.event(&event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
-		Accounts: 8, Accesses: 8, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(30 * 24 * time.Hour)})
+		Accounts: 8, Accesses: 8, NotBefore: from, NotAfter: to})
 	subject := []event.Opening{event.NewOpening("case", event.Text("12/26"))}
 	for _, a := range accounts {
 		subject = append(subject, event.NewOpening("identifier", event.Text(a)))
@@ -148,7 +155,9 @@ type accessTerms struct {
 	count     uint64            // of accounts; default: as many as there are
 	packages  []event.Digest    // default: the files'
 	emergency bool
-	by        []string // default: messenger
+	by        []string  // default: messenger
+	at        time.Time // that the access claims; default: now
+	log       string    // that the agency's consent names; default: this one
 }
 
 // access logs an access on a warrant, for files.
@@ -190,7 +199,10 @@ func (w *testbed) access(warrant *logged, terms accessTerms, files ...*file) *as
 		terms.by = []string{"messenger"}
 	}
 	ev := w.event(body)
-	msg, err := event.AgencyMessage(ev.Log, of, ev.ID, to)
+	if !terms.at.IsZero() {
+		ev.Time = terms.at
+	}
+	msg, err := event.AgencyMessage(cmp.Or(terms.log, origin), of, ev.ID, to)
 	check(w.t, err)
 	sig, err := w.Signer("agency").Sign(msg)
 	check(w.t, err)

@@ -437,11 +437,17 @@ func TestEmergency(t *testing.T) {
 // deny logs an authority's denial of an emergency access.
 func (w *testbed) deny(a *asked) {
 	w.t.Helper()
+	w.submit(w.denial(a))
+}
+
+// denial returns an authority's denial of an emergency access.
+func (w *testbed) denial(a *asked) (*event.Envelope, *event.Openings) {
+	w.t.Helper()
 	ev := w.event(&event.Warrant{Decision: event.Denied, Provider: "messenger", Instrument: "search", Offence: "fraud", Validates: &a.Reference})
 	o := w.seal(ev, []event.Opening{event.NewOpening("agency", event.Text("police")),
 		event.NewOpening("agencyKey", event.Bytes(w.Signer("agency").Public().SPKI())),
 		event.NewOpening("grounds", event.Codes("investigation"))}, []event.Opening{event.NewOpening("case", event.Text("1/26"))})
-	w.submit(w.signEvent(ev, "court"), o)
+	return w.signEvent(ev, "court"), o
 }
 
 // TestOldLedger: a gate replays the log in place of a ledger file of an earlier version, and the

@@ -170,7 +170,10 @@ func (g *Gate) check(f *follower, c *claim, now moment) error {
 			return err
 		}
 	}
-	judged := []*ledger.Ledger{f.ledger}
+	judged, err := f.judged()
+	if err != nil {
+		return refuse(CodeNotReady, "%w", err)
+	}
 	for _, l := range judged {
 		if err := g.alive(l, c, now); err != nil {
 			return err
@@ -277,7 +280,16 @@ func (g *Gate) shut(f *follower) error {
 	if err != nil {
 		return refuse(CodeGroup, "%w", err)
 	}
-	return g.unbarred(f.ledger, name, "", now) // whatever the group
+	judged, err := f.judged()
+	if err != nil {
+		return refuse(CodeNotReady, "%w", err)
+	}
+	for _, l := range judged {
+		if err := g.unbarred(l, name, "", now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type sealed struct {

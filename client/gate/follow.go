@@ -48,6 +48,10 @@ type follower struct {
 	register *durable.Register
 	stopped  error // why the gate has stopped; Resume and survive reset it
 
+	held    []*held
+	trial   *ledger.Ledger // the ledger at trialAt with the held events; nil: to be made
+	trialAt uint64
+
 	settled        uint64 // contradictions up to this size are settled by the operator
 	contradictions int    // that stop nothing, since the start
 	alarm          string // about the last of them; "": none
@@ -73,8 +77,8 @@ func (f *follower) dial() (*client.Client, error) {
 
 // sync follows the log up to its present head. Only ctx bounds its time.
 func (f *follower) sync(ctx context.Context) error {
-	if err := errors.Join(f.survive(), f.stopped); err != nil {
-		return err
+	if f.stopped != nil {
+		return f.stopped
 	}
 	begun := time.Now()
 	v, err := f.replica.Update(ctx)

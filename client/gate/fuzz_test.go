@@ -32,7 +32,8 @@ func FuzzJournalRecord(f *testing.F) {
 	f.Add([]byte{recordLogged, 1})
 	f.Add(base{size: 3, seq: 2, prev: event.Digest{1}, resumed: true}.record())
 	f.Add(append([]byte{recordSigned}, `{"payload":""}`...))
-	f.Add(append([]byte{recordRevoked}, `{}`...))
+	f.Add(append([]byte{recordHeld}, `{}`...))
+	f.Add(append([]byte{recordLetGo}, make([]byte, 32)...))
 	f.Fuzz(func(t *testing.T, rec []byte) {
 		if len(rec) == 0 {
 			return // a journal has none

@@ -208,6 +208,14 @@ func Open(c Config) (_ *Gate, err error) {
 		c.Logger.Warn("cut off an incomplete record at the end of the journal, as a crash leaves it", "bytes", n)
 	}
 	f.own = g.journal.seen
+	for _, b := range g.journal.held {
+		h, err := readHeld(b)
+		if err != nil {
+			return nil, err
+		}
+		f.held = append(f.held, h)
+	}
+	g.journal.held = nil // the follower has them
 	if err := f.load(c.Dir); err != nil {
 		return nil, err
 	}
@@ -295,7 +303,7 @@ func (g *Gate) round(ctx context.Context) error {
 		if err := g.follow(ctx, f, time.Now()); err != nil {
 			return err
 		}
-		if err := errors.Join(g.beat(f), g.disclose(f)); err != nil {
+		if err := errors.Join(g.tidy(f), g.beat(f), g.disclose(f)); err != nil {
 			return err
 		}
 		return g.save(f, saveEvery)
@@ -333,6 +341,9 @@ func (g *Gate) with(ctx context.Context, do func(*follower) error) error {
 // follow syncs with the log, unless a sync has begun at since or later, and compares the
 // log's chain with the journal.
 func (g *Gate) follow(ctx context.Context, f *follower, since time.Time) error {
+	if err := f.survive(); err != nil {
+		return err
+	}
 	if f.stopped != nil {
 		return f.stopped
 	}

@@ -104,8 +104,8 @@ var (
 )
 
 const (
-	// RevocationPath is the path to which revocations are posted, as envelopes.
-	RevocationPath = "/revocations"
+	// EventsPath is the path to which events are posted, as to the log: see [Gate.Hold].
+	EventsPath = "/events"
 	// maxBuffered bounds the bytes of all requests being read or waiting.
 	maxBuffered = 128 << 20
 	chunk       = 8 << 10
@@ -117,7 +117,7 @@ type server struct {
 	buffered atomic.Int64
 }
 
-// Handler returns the gate's HTTP interface: POST of requests and revocations, and GET of
+// Handler returns the gate's HTTP interface: POST of requests and events, and GET of
 // /healthz, /readyz and /status ([Status]), all public. It has no metrics. The server
 // should bound headers, idle connections and the time of a request: see [Server].
 func (g *Gate) Handler() http.Handler {
@@ -128,7 +128,7 @@ func (g *Gate) Handler() http.Handler {
 	}
 	resources := map[string]resource{
 		escrow.RequestPath: {"POST", s.release},
-		RevocationPath:     {"POST", s.revoke},
+		EventsPath:         {"POST", s.hold},
 		"/healthz":         {"GET", func(w http.ResponseWriter, _ *http.Request) { writeText(w, "ok\n") }},
 		"/readyz":          {"GET", s.ready},
 		"/status":          {"GET", s.status},
@@ -203,17 +203,17 @@ func (s *server) release(w http.ResponseWriter, r *http.Request) {
 	w.Write(answer)
 }
 
-func (s *server) revoke(w http.ResponseWriter, r *http.Request) {
-	b, done, err := s.read(w, r, "application/json", event.MaxEntrySize)
+func (s *server) hold(w http.ResponseWriter, r *http.Request) {
+	b, done, err := s.read(w, r, "application/json", event.MaxSubmissionSize)
 	defer done()
 	if err == nil {
-		err = s.g.Revoke(r.Context(), b)
+		err = s.g.Hold(r.Context(), b)
 	}
 	if err != nil {
 		writeProblem(w, err)
 		return
 	}
-	writeText(w, "revoked\n")
+	writeText(w, "held\n")
 }
 
 // enter waits for a slot among the requests under way.

@@ -20,10 +20,11 @@ const maxRecord = event.MaxSubmissionSize + 1
 
 // Kinds of records, their first byte.
 const (
-	recordBase    = 'B' // start of the chain: entries, seq, prev, resumed
-	recordSigned  = 'S' // a submission signed by this gate's key
-	recordLogged  = 'L' // event hash, index and leaf hash of a logged one
-	recordRevoked = 'V' // the envelope of a revocation posted to this gate
+	recordBase   = 'B' // start of the chain: entries, seq, prev, resumed
+	recordSigned = 'S' // a submission signed by this gate's key
+	recordLogged = 'L' // event hash, index and leaf hash of a logged one
+	recordHeld   = 'V' // a submission that was handed to this gate
+	recordLetGo  = 'X' // event hash of one that the gate no longer holds
 )
 
 func label(keyID string) string { return "vasistas gate " + keyID }
@@ -56,8 +57,7 @@ type refusalKey struct {
 	reason string
 }
 
-// journal has the events that this gate's key has signed, and the revocations posted to
-// the gate. It is safe for concurrent use.
+// journal has the events that this gate's key has signed, and those handed to the gate. It is safe for concurrent use.
 type journal struct {
 	mu sync.Mutex
 	j  *durable.Journal
@@ -68,13 +68,12 @@ type journal struct {
 	known    map[[32]byte]*signed
 	releases map[uint64]*signed // by access
 	refused  map[refusalKey]bool
-	outbox   []*signed // not known to be logged, in the order of signing
-	marks    []*signed // known to be logged, but not recorded as such
-	revoked  map[uint64]*event.Envelope
-	sent     map[uint64]bool // revocations that need no more submission in this run
-	beat     time.Time       // the end of the last heartbeat's period; zero: there is none
-	resumed  bool            // the next heartbeat must say that the chain was resumed
-	err      error           // why signing has stopped; only resume resets it
+	outbox   []*signed               // not known to be logged, in the order of signing
+	marks    []*signed               // known to be logged, but not recorded as such
+	held     map[event.Digest][]byte // submissions, by event hash
+	beat     time.Time               // the end of the last heartbeat's period; zero: there is none
+	resumed  bool                    // the next heartbeat must say that the chain was resumed
+	err      error                   // why signing has stopped; only resume resets it
 }
 
 func createJournal(name, keyID string) error {
@@ -87,7 +86,7 @@ func createJournal(name, keyID string) error {
 
 func newJournal() *journal {
 	return &journal{known: make(map[[32]byte]*signed), releases: make(map[uint64]*signed), refused: make(map[refusalKey]bool),
-		revoked: make(map[uint64]*event.Envelope), sent: make(map[uint64]bool)}
+		held: make(map[event.Digest][]byte)}
 }
 
 func openJournal(name, keyID string) (*journal, error) {
@@ -133,16 +132,17 @@ func (j *journal) replay(rec []byte) error {
 			return errors.New("a logged event is not in the journal")
 		}
 		j.log(s, binary.BigEndian.Uint64(body[32:]), [32]byte(body[40:]))
-	case recordRevoked:
-		env, err := event.ParseEnvelope(body)
+	case recordHeld:
+		sub, err := event.ParseSubmission(body)
 		if err != nil {
 			return err
 		}
-		r, ok := env.Event.Body.(*event.Revocation)
-		if !ok {
-			return errors.New("a record of a revocation has another event")
+		j.held[sub.Envelope.Hash()] = slices.Clone(body)
+	case recordLetGo:
+		if len(body) != 32 {
+			return errors.New("a record of an event that is no longer held has the wrong length")
 		}
-		j.revoked[r.Warrant.Index] = env
+		delete(j.held, event.Digest(body))
 	default:
 		return fmt.Errorf("a record of an unknown kind %q", rec[0])
 	}
@@ -302,22 +302,17 @@ func (j *journal) flush() error {
 	return nil
 }
 
-func (j *journal) revoke(env *event.Envelope) error {
+// hold keeps a submission that was handed to the gate.
+func (j *journal) hold(submission []byte) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	warrant := env.Event.Body.(*event.Revocation).Warrant.Index
-	if j.revoked[warrant] != nil {
-		return nil
-	}
-	// It counts at once, even if the disk fails.
-	j.revoked[warrant] = env
-	return j.append(append([]byte{recordRevoked}, env.Bytes()...))
+	return j.append(append([]byte{recordHeld}, submission...))
 }
 
-func (j *journal) isRevoked(warrant uint64) bool {
+func (j *journal) letGo(hash event.Digest) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.revoked[warrant] != nil
+	return j.append(append([]byte{recordLetGo}, hash[:]...))
 }
 
 // release returns the release that answers an access, nil if there is none.
@@ -389,25 +384,6 @@ func (j *journal) failed() error {
 }
 
 func (j *journal) close() error { return j.j.Close() }
-
-// unforwarded returns the revocations that the log may lack, by warrant.
-func (j *journal) unforwarded() map[uint64]*event.Envelope {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	out := make(map[uint64]*event.Envelope)
-	for w, env := range j.revoked {
-		if !j.sent[w] {
-			out[w] = env
-		}
-	}
-	return out
-}
-
-func (j *journal) forwarded(warrant uint64) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.sent[warrant] = true
-}
 
 // resume starts the journal at a place in the log.
 func (j *journal) resume(b base) error {

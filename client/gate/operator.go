@@ -66,6 +66,7 @@ type Status struct {
 	Seq      uint64      `json:"seq"`     // of the journal's last release
 	Outbox   int         `json:"outbox"`  // signed events that no head has shown
 	Releases []string    `json:"waiting"` // numbers of the releases among them
+	Held     int         `json:"held"`    // events that were handed to this gate and that the log has not shown
 	Stopped  string      `json:"stopped,omitempty"`
 	// Shut says why the gate would open nothing at present; "": it would open.
 	Shut string `json:"shut,omitempty"`
@@ -96,7 +97,7 @@ func (g *Gate) Status(ctx context.Context) (*Status, error) {
 		if err := g.shut(f); err != nil {
 			s.Shut = err.Error()
 		}
-		s.Alarm = f.alarm
+		s.Alarm, s.Held = f.alarm, len(f.held)
 		if f.head != nil {
 			cp := f.head.Checkpoint
 			s.Size, s.Root, s.LoggedAfter = cp.Size, cp.Root.String(), formatTime(posix(f.head.LoggedAfter))

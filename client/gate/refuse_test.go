@@ -7,8 +7,6 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -274,7 +272,7 @@ func TestForm(t *testing.T) {
 
 // TestStale: an old but valid head is refused, and answered once it is renewed.
 func TestStale(t *testing.T) {
-	w := newTestbed(t, 1, 1, func(ch *event.Charter) { ch.Profile.Stale = 8 })
+	w := newTestbed(t, 1, 1, func(ch *event.Charter) { ch.Profile.Stale, ch.Profile.Round = 8, 2 })
 	w.runAll()
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
@@ -329,46 +327,6 @@ func TestNotTaken(t *testing.T) {
 	}
 }
 
-// TestFork: a head that contradicts the log stops the gate for good; the gate keeps the evidence.
-func TestFork(t *testing.T) {
-	w := newTestbed(t, 1, 1, nil)
-	w.runAll()
-	s := w.gates[0]
-	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
-	r := a.request()
-	p, err := tlog.ParseProof(r.Access)
-	check(t, err)
-	p.Checkpoint.Root[0] ^= 1
-	sig, err := w.LogKeys[0].Sign(&p.Checkpoint.Head, 0)
-	check(t, err)
-	p.Checkpoint.Signatures = []tlog.Signature{sig}
-	for _, wit := range w.Witnesses { // all of them are dishonest
-		sig, err := wit.Keys[0].Sign(&p.Checkpoint.Head, uint64(time.Now().Unix()))
-		check(t, err)
-		p.Checkpoint.Signatures = append(p.Checkpoint.Signatures, sig)
-	}
-	r.Access = p.Bytes()
-	s.key.forget()
-	t.Log(w.wantCode(s, r, gate.CodeFork))
-	t.Log(w.wantCode(s, a.request(), gate.CodeStopped))
-	untouched(t, s)
-	if _, err := os.Stat(filepath.Join(s.Config.Dir, "fork")); err != nil {
-		t.Fatal(err)
-	}
-	s.stop()
-	w.open(s)
-	if err := s.Running.Ready(); !errors.Is(err, gate.ErrForked) {
-		eventually(t, func() error {
-			if err := s.Running.Ready(); !errors.Is(err, gate.ErrForked) {
-				return errors.Join(errors.New("the gate has forgotten the fork"), err)
-			}
-			return nil
-		})
-	}
-	w.wantCode(s, a.request(), gate.CodeStopped)
-	untouched(t, s)
-}
-
 // TestRevoked: a revocation ends the access at once, in the log or handed to the gate while the log
 // suppresses it.
 func TestRevoked(t *testing.T) {
@@ -391,10 +349,10 @@ func TestRevoked(t *testing.T) {
 	})
 	revocation := w.sign(&event.Revocation{Warrant: two.warrant.Reference, Reason: "ended"}, "court")
 	forged := w.sign(&event.Revocation{Warrant: two.warrant.Reference, Reason: "ended"}, "messenger")
-	if _, err := postTo(s.URL+gate.RevocationPath, "application/json", forged.Bytes()); err == nil {
+	if _, err := postTo(s.URL+gate.EventsPath, "application/json", forged.Bytes()); err == nil {
 		t.Fatal("a revocation that the court has not signed is taken")
 	}
-	_, err := postTo(s.URL+gate.RevocationPath, "application/json", revocation.Bytes())
+	_, err := postTo(s.URL+gate.EventsPath, "application/json", revocation.Bytes())
 	check(t, err)
 	w.wantCode(s, two.request(), gate.CodeDead)
 	untouched(t, s)

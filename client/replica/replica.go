@@ -235,6 +235,13 @@ func (r *Replica) Try(ctx context.Context, o Observer, accept func(*ledger.Ledge
 	return nil
 }
 
+// Copy returns a copy of the ledger, which reads the same tree. It takes the time and memory
+// of a snapshot.
+func (r *Replica) Copy() (*ledger.Ledger, error) {
+	l := r.state.ledger
+	return ledger.Restore(l.Snapshot(), l.Size(), l.Root(), r.state.view)
+}
+
 // MaxSnapshotSize bounds a snapshot in bytes: some millions of open events.
 const MaxSnapshotSize = 1<<31 - 1
 

@@ -1,0 +1,166 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// hand posts an event to a gate, with openings of the event's public digests.
+func (w *testbed) hand(s *gateServer, env *event.Envelope, openings ...event.Opening) error {
+	w.t.Helper()
+	b, err := (&event.Submission{Envelope: env, Openings: openings}).Bytes()
+	check(w.t, err)
+	_, err = postTo(s.URL+gate.EventsPath, "application/json", b)
+	return err
+}
+
+// wantHeld waits until the gate holds n events.
+func (w *testbed) wantHeld(s *gateServer, n int) {
+	w.t.Helper()
+	eventually(w.t, func() error {
+		st, err := s.Running.Status(w.t.Context())
+		if err == nil && st.Held != n {
+			err = fmt.Errorf("the gate holds %d events, want %d", st.Held, n)
+		}
+		return err
+	})
+}
+
+// TestDeniedEmergencyHanded: an authority hands its denial of an emergency to the gate while the log
+// suppresses it. The gate opens nothing of that access, remembers that over a restart, and has the
+// denial logged once the log takes it; then the gate holds it no longer.
+func TestDeniedEmergencyHanded(t *testing.T) {
+	w := newTestbed(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	a := w.access(nil, accessTerms{emergency: true}, w.escrow(alice))
+	w.block()
+	env, openings := w.denial(a)
+	check(t, w.hand(s, env, openings.Public...))
+	check(t, w.hand(s, env, openings.Public...)) // twice is once
+	w.wantHeld(s, 1)
+	s.key.forget()
+	t.Log(w.wantCode(s, a.request(), gate.CodeDead))
+	untouched(t, s)
+	if err := s.Running.Ready(); err == nil {
+		t.Error("a gate that a held denial bars is ready")
+	}
+	s.stop()
+	w.open(s)
+	w.wantHeld(s, 1)
+	w.wantCode(s, a.request(), gate.CodeDead)
+	untouched(t, s)
+	w.LogServer.Between(nil)
+	eventually(t, func() error {
+		for _, e := range w.entries() {
+			if e.Hash() == env.Hash() {
+				return nil
+			}
+		}
+		return errors.New("the denial is not in the log")
+	})
+	w.wantHeld(s, 0)
+	w.refresh(a.logged)
+	w.wantCode(s, a.request(), gate.CodeDead)
+	untouched(t, s)
+}
+
+// TestHeldHeartbeat: a gate takes another custodian's heartbeat that the log suppresses. It counts
+// the releases that the heartbeat states, and so may show one that the log lacks.
+func TestHeldHeartbeat(t *testing.T) {
+	w := newTestbed(t, 1, 2, nil)
+	w.runAll()
+	s, other := w.gates[0], w.gates[1]
+	other.stop()
+	w.block()
+	now := time.Now().UTC().Truncate(time.Second)
+	beat := w.sign(&event.Heartbeat{From: now.Add(-time.Hour), To: now, Seq: 0}, "c2")
+	check(t, w.hand(s, beat))
+	w.wantHeld(s, 1)
+	w.LogServer.Between(nil)
+	eventually(t, func() error {
+		if len(w.of(other, event.TypeHeartbeat)) == 0 {
+			return errors.New("the heartbeat is not in the log")
+		}
+		return nil
+	})
+	w.wantHeld(s, 0)
+}
+
+// TestHeldRelease: a release that another custodian hands over is a breach of its own if it
+// contradicts its chain: it bars the gate before the log shows it.
+func TestHeldRelease(t *testing.T) {
+	w := newTestbed(t, 1, 2, nil)
+	w.runAll()
+	s := w.gates[0]
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	w.block()
+	cp, err := w.client.Checkpoint(t.Context())
+	check(t, err)
+	check(t, w.hand(s, w.sign(&event.Release{Access: event.Reference{Index: 1, Leaf: [32]byte{1}}, Seq: 1, Notices: []event.Digest{{1}},
+		Head: event.Head{Size: cp.Checkpoint.Size, Root: event.Digest(cp.Checkpoint.Root)}}, "c2")))
+	s.key.forget()
+	t.Log(w.wantCode(s, a.request(), gate.CodeBreach))
+	untouched(t, s)
+}
+
+// TestHeldBounds: a gate holds one event of each signer, type and subject, nothing that would have no
+// effect, and nothing of strangers, and no party uses up another's room.
+func TestHeldBounds(t *testing.T) {
+	w := newTestbed(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	warrant := w.warrant(alice)
+	check(t, s.Running.Sync(t.Context()))
+	w.block()
+	revoke := func(ref event.Reference, by string) *event.Envelope {
+		return w.sign(&event.Revocation{Warrant: ref, Reason: "ended"}, by)
+	}
+	want := func(err error, code gate.Code) {
+		t.Helper()
+		var no *refused
+		if !errors.As(err, &no) || no.code != code {
+			t.Errorf("want %s: %v", code, err)
+		}
+	}
+	want(w.hand(s, revoke(warrant.Reference, "stranger")), gate.CodeAccess)
+	want(w.hand(s, revoke(event.Reference{Index: 1 << 30}, "court")), gate.CodeAccess)
+	want(w.hand(s, w.sign(&event.Return{Warrant: warrant.Reference}, "messenger")), gate.CodeForm)
+	ahead := w.event(&event.Revocation{Warrant: warrant.Reference, Reason: "ended"})
+	ahead.Time = ahead.Time.Add(24 * time.Hour)
+	want(w.hand(s, w.signEvent(ahead, "court")), gate.CodeAccess)
+	_, err := postTo(s.URL+gate.EventsPath, "application/json", []byte("{}"))
+	want(err, gate.CodeForm)
+	check(t, w.hand(s, revoke(warrant.Reference, "court")))
+	want(w.hand(s, revoke(warrant.Reference, "court")), gate.CodeBusy)
+	w.wantHeld(s, 1)
+	if resp, err := http.Get(s.URL + gate.EventsPath); err != nil {
+		t.Fatal(err)
+	} else if resp.Body.Close(); resp.StatusCode != http.StatusMethodNotAllowed {
+		t.Error(resp.Status)
+	}
+}
+
+// TestOwnEventHanded: an event that this gate's key has signed, and that its journal lacks, shows a
+// second gate with the key, though the log does not show it.
+func TestOwnEventHanded(t *testing.T) {
+	w := newTestbed(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	w.drain(s)
+	w.block()
+	now := time.Now().UTC().Truncate(time.Second)
+	_ = w.hand(s, w.sign(&event.Heartbeat{From: now.Add(-time.Hour), To: now}, s.Name)) // it fails, or not: the gate stops
+	if err := s.Running.Ready(); !errors.Is(err, gate.ErrElsewhere) {
+		t.Fatalf("want ErrElsewhere: %v", err)
+	}
+}
