@@ -32,8 +32,8 @@ Usage:
   vasistas-gate join    -dir DIR -charter FILE -log URL   make the gate's state, for the log of this charter
   vasistas-gate serve   -dir DIR -listen ADDR             run the gate
   vasistas-gate status  -dir DIR | -gate URL              show the state of the gate
-  vasistas-gate confirm -dir DIR HASH                     confirm the charter that status shows
-  vasistas-gate confirm -dir DIR SIZE:ROOT                confirm the head that stands after a fork
+  vasistas-gate confirm HASH -dir DIR                     confirm the charter that status shows
+  vasistas-gate confirm SIZE:ROOT -dir DIR                confirm the head that stands after a fork
   vasistas-gate resume  -dir DIR -confirm                 resume the gate's chain from the log
   vasistas-gate version
 
@@ -216,8 +216,8 @@ func runConfirm(_ context.Context, args []string, stdout, stderr io.Writer) erro
 	flags := flag.NewFlagSet("confirm", flag.ContinueOnError)
 	l.define(flags)
 	what := ""
-	if n := len(args); n > 0 && !strings.HasPrefix(args[n-1], "-") {
-		what, args = args[n-1], args[:n-1]
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		what, args = args[0], args[1:]
 	}
 	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
