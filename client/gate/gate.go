@@ -20,10 +20,11 @@
 //
 //  1. open and parse the request, which is sealed to this gate;
 //  2. prove that warrant and access are in a head that meets the charter's witness and
-//     audit policies and is fresh by its logged-after time;
+//     audit policies and is fresh by its logged-after times;
 //  3. check the ledger at the largest head: the access is live and names this gate's
 //     group; the journal has the gate's answer, if there is one; the gate's chain is
-//     unbroken; every breach is closed, and no overdue obligation bars the custodian;
+//     unbroken; every breach is closed, and no overdue obligation bars the custodian; it
+//     is within the warrant's window, and no claim is ahead;
 //  4. check that every digest of warrant and access opens, of decoys too; that the
 //     packages are the access's and each account is one of the warrant's; and that the
 //     agency has signed for the recipient;
@@ -50,10 +51,22 @@
 // # Trust
 //
 // A gate is configured with the log's keys and the leaf hash of the log's first charter.
-// It follows amendments. If one changes who is trusted (log keys, witnesses, auditors,
-// custodians, thresholds), the gate opens nothing that depends on the change until its
-// operator has confirmed it by name ([Gate.Confirm]). Two heads of the log that do not
-// extend each other stop a gate for good, and the gate keeps the evidence.
+// It follows an amendment that changes neither who is trusted nor, for the worse, what is
+// demanded (package event, Diff). Under any other it opens nothing until its operator has
+// confirmed the amendment's event hash ([Confirm]), which needs no stop. Two heads of the
+// log that do not extend each other, and both meet the witness policy, stop a gate until
+// its operator confirms the one that stands. Any other contradiction raises an alarm.
+//
+// # Time
+//
+// The gate's now is its machine's clock and the logged-after time of its newest head; they
+// must agree within the profile's skew and stale. What an event claims is never believed
+// if it is ahead of that.
+//
+// # Held events
+//
+// Revocations, denials, releases and heartbeats may be handed to the gate ([Gate.Hold]).
+// They bind it as if the log had them, so the log can't suppress them.
 //
 // A gate takes no recovery envelope, since it follows only the log. After a log has lost
 // its key, the gate's operator adds the new key to the configuration, and confirms the
