@@ -118,26 +118,26 @@ var (
 		Template: "it claims to be signed at {claim}, and the profile lets an event be {lag} old", Cure: "sign the event again"}
 )
 
-// honestTime refuses a claim that is ahead of the witnesses' time, or too old for the
-// event to have an effect. Custodians' and auditors' claims are checked by the rules
-// only, so that no provider can suppress them. So is the age of charters, which have
-// an order of their own.
+// honestTime refuses a claim that is ahead of the log's time, from any signer: once
+// logged, it would be the log's own breach. It refuses too a claim that is too old for
+// the event to have an effect, unless only custodians and auditors signed: the rules judge
+// these, so that no provider can suppress them. So is the age of charters, which have an
+// order of their own.
 func (a *admission) honestTime(env *event.Envelope) error {
 	c := a.ledger.view.Load().inForce()
-	voice := true
-	for _, s := range env.Signatures {
-		p := c.Signer(s.KeyID, c.Index+1)
-		voice = voice && p != nil && (p.Role == event.RoleCustodian || p.Role == event.RoleAuditor)
-	}
-	if voice {
-		return nil
+	voice := env.Event.Type == event.TypeCharter
+	if !voice {
+		voice = !slices.ContainsFunc(env.Signatures, func(s event.Signature) bool {
+			p := c.Signer(s.KeyID, c.Index+1)
+			return p == nil || p.Role != event.RoleCustodian && p.Role != event.RoleAuditor
+		})
 	}
 	now, claim := a.clock.Now(), env.Event.Time
 	var cause ledger.Cause
 	switch skew, lag := seconds(c.Profile.Skew), seconds(c.Profile.Lag); {
 	case claim.After(now.Add(skew)):
 		cause = ledger.Cause{Way: &claimAhead, Args: []any{claim, now.UTC()}}
-	case claim.Before(now.Add(-lag)) && env.Event.Type != event.TypeCharter:
+	case claim.Before(now.Add(-lag)) && !voice:
 		cause = ledger.Cause{Way: &claimOld, Args: []any{claim, lag.String()}}
 	default:
 		return nil

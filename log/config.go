@@ -54,7 +54,8 @@ type Config struct {
 	// Refresh is how old the cosignatures of an idle log get before they are
 	// gathered again. 0: one minute.
 	Refresh time.Duration
-	// WitnessTimeout is how long a witness may take to answer. 0: 5 s.
+	// WitnessTimeout is how long a witness may take to answer, if that is less than the
+	// profile says. 0: as the profile says.
 	WitnessTimeout time.Duration
 	// MaxWait is how long a submitter may wait for a cosigned head. 0: 30 s.
 	MaxWait time.Duration
@@ -81,7 +82,6 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.Interval = cmp.Or(c.Interval, 200*time.Millisecond)
 	c.Refresh = cmp.Or(c.Refresh, time.Minute)
-	c.WitnessTimeout = cmp.Or(c.WitnessTimeout, 5*time.Second)
 	c.MaxWait = cmp.Or(c.MaxWait, 30*time.Second)
 	c.StreamIdle = cmp.Or(c.StreamIdle, 30*time.Second)
 	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)

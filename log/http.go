@@ -136,7 +136,7 @@ func serveOne(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) err
 // readEntry reads a body of at most the length of a submission. It takes memory as bytes
 // arrive, whatever Content-Length says.
 func readEntry(r *http.Request) ([]byte, error) {
-	tooLarge := fmt.Errorf("%w: a submission has at most %d bytes, and an entry 48000", event.ErrTooLarge, event.MaxSubmissionSize)
+	tooLarge := faulty{fmt.Errorf("%w: a submission has at most %d bytes, and an entry 48000", event.ErrTooLarge, event.MaxSubmissionSize)}
 	if r.ContentLength > event.MaxSubmissionSize {
 		return nil, tooLarge
 	}
@@ -167,6 +167,7 @@ type reads struct {
 	published *atomic.Pointer[publication]
 	tiles     tlog.TileReader
 	prover    *prover.Prover
+	behind    func() error // why the published checkpoint must not be served any more, or nil
 	logger    *slog.Logger
 }
 
@@ -177,6 +178,9 @@ var errUnpublished = fmt.Errorf("%w: no checkpoint is published yet", errNotFoun
 
 // serveCheckpoint: tlog-tiles, "Checkpoints".
 func (r *reads) serveCheckpoint(w http.ResponseWriter, _ *http.Request) error {
+	if err := r.behind(); err != nil {
+		return err
+	}
 	pub := r.published.Load()
 	if pub == nil {
 		return errUnpublished
@@ -214,7 +218,7 @@ func (r *reads) serveCharter(w http.ResponseWriter, req *http.Request) error {
 func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) error {
 	t, err := tlog.ParseTilePath(strings.TrimPrefix(req.URL.EscapedPath(), "/"))
 	if err != nil {
-		return err
+		return faulty{err}
 	}
 	pub := r.published.Load()
 	if pub == nil || !t.In(pub.checkpoint.Size) {

@@ -170,6 +170,16 @@ func (ll *liveLedger) Entry(ctx context.Context, index uint64) ([]byte, error) {
 	return chain.ReadProven(ctx, ll.pages.Reader, ll.pages.Prover, index, *ll.edge.Load())
 }
 
+// proven returns the time that the anchors prove, in POSIX seconds; 0: none.
+func (ll *liveLedger) proven() (at uint64) {
+	ll.Query(func(l *ledger.Ledger, _ *duty.Agenda) {
+		if t := l.Time(); !t.IsZero() {
+			at = uint64(t.Unix())
+		}
+	})
+	return at
+}
+
 // owes returns whether the log must disclose something of an entry.
 func (ll *liveLedger) owes(index uint64) (owes bool) {
 	ll.Query(func(_ *ledger.Ledger, a *duty.Agenda) { owes = a.Owes(index) })
@@ -357,15 +367,21 @@ func (v *view) logKeys(size uint64) []string {
 	return now.LogKeys
 }
 
-// allLogKeys returns the log's keys of all charters.
-func (v *view) allLogKeys() []*tlog.VerifierKey {
-	var out []*tlog.VerifierKey
-	for _, c := range v.charters {
-		for _, l := range c.Witnesses.Logs {
-			out = append(out, l.Key)
+// ours returns whether a head that a witness shows is evidence against this log. A key in
+// force signed it, so a copy of this log is at work; or it met the policy that the tree
+// has at its size. A key that an amendment has replaced proves nothing by itself: a thief
+// of it must not stop the log.
+func (v *view) ours(cp *tlog.Checkpoint) bool {
+	for _, l := range v.inForce().Witnesses.Logs {
+		if line := cp.Find(l.Key); line != nil {
+			if _, err := l.Key.Verify(&cp.Head, line); err == nil {
+				return true
+			}
 		}
 	}
-	return out
+	c := v.at(cp.Size)
+	_, err := c.Witnesses.Verify(cp, cp.Origin)
+	return c.Witnesses.NeedsWitnesses() && err == nil
 }
 
 // policies returns the witness policies that a head must meet; see

@@ -158,7 +158,7 @@ func (l *Log) assemble(ctx context.Context, w *loaded, head *chain.Head) (err er
 	if l.publisher, err = newPublisher(ctx, l.cfg, head, l.ledger, clock, l.status, l.metrics); err != nil {
 		return err
 	}
-	l.reads = &reads{&l.publisher.published, l.cfg.Engine, l.publisher.prover, l.cfg.Logger}
+	l.reads = &reads{&l.publisher.published, l.cfg.Engine, l.publisher.prover, l.status.behind, l.cfg.Logger}
 	l.sequencer = newSequencer(l.cfg, w.tree, l.ledger, l.index, l.status, l.metrics, l.publisher.Refresh)
 	l.intake = &intake{
 		cfg: l.cfg, admission: &admission{origin: l.Origin(), ledger: l.ledger, clock: clock}, index: l.index,
@@ -220,7 +220,7 @@ func (l *Log) Submit(ctx context.Context, submission []byte, wait Wait) (*Result
 // mapped onto a directory.
 func (l *Log) Handler() http.Handler {
 	events := func(w http.ResponseWriter, r *http.Request) error { return serveEvents(l.intake, w, r) }
-	return handler(events, l.reads, l.status.err)
+	return handler(events, l.reads, l.status.ready)
 }
 
 // Metrics returns the log's metrics in the Prometheus text format, version 0.0.4.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/problem"
@@ -46,20 +47,33 @@ var (
 	errStandby    = errors.New("this instance of the log is a standby; submit the event to the active one")
 )
 
-// answers maps errors to problems. The first match counts.
-var answers = []struct {
+// faulty marks the fault of a request. Only an error that is so marked is answered as
+// one: an error of a witness or of the engine may wrap the same sentinels, and a
+// submitter drops what it is told is malformed.
+type faulty struct{ error }
+
+func (e faulty) Unwrap() error { return e.error }
+
+type answer struct {
 	err        error
 	code       problem.Code
 	title      string
 	retryAfter time.Duration
-}{
-	{errNotLogged, problem.Storage, "Not stored", 5 * time.Second},
+}
+
+// faults maps errors that are faulty to problems, and answers maps all others. The first
+// match counts.
+var faults = []answer{
 	{event.ErrTooLarge, problem.TooLarge, "Too large", 0},
 	{ErrOrigin, problem.Origin, "Event for another log", 0},
 	{event.ErrUnknownSigner, problem.UnknownSigner, "Unknown signer", 0},
 	{event.ErrBadSignature, problem.Signature, "Bad signature", 0},
 	{event.ErrMalformed, problem.Form, "Malformed", 0},
 	{tlog.ErrMalformed, problem.Form, "Malformed", 0},
+}
+
+var answers = []answer{
+	{errNotLogged, problem.Storage, "Not stored", 5 * time.Second},
 	{errQuery, problem.Form, "Malformed", 0},
 	{errBody, problem.Form, "Malformed", 0},
 	{errIncomplete, problem.Incomplete, "Incomplete request", 0},
@@ -74,6 +88,9 @@ var answers = []struct {
 	{errReading, problem.Internal, "Tree unreadable", 0},
 	{errOutcomeUnknown, problem.Storage, "Not stored", 5 * time.Second},
 	{chain.ErrState, problem.Storage, "Not stored", 5 * time.Second},
+	{syscall.ENOSPC, problem.Storage, "Not stored", 5 * time.Second},
+	{syscall.EDQUOT, problem.Storage, "Not stored", 5 * time.Second},
+	{syscall.EROFS, problem.Storage, "Not stored", 5 * time.Second},
 }
 
 // problemOf maps an error to its answer.
@@ -98,7 +115,11 @@ func problemOf(err error) *problem.Problem {
 	case errors.As(err, &vaulted):
 		return problem.New(problem.Openings, "Openings or notices do not match", detail)
 	}
-	for _, a := range answers {
+	table := answers
+	if errors.As(err, new(faulty)) {
+		table = faults
+	}
+	for _, a := range table {
 		if errors.Is(err, a.err) {
 			p := problem.New(a.code, a.title, detail)
 			p.RetryAfter = a.retryAfter

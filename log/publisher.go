@@ -30,6 +30,7 @@ type publisher struct {
 	prover    *prover.Prover // shared
 	clock     *cosign.Clock  // shared
 	witnesses *cosign.Witnesses
+	fresh     time.Time      // when this process published last; zero: not yet
 	demand    *cosign.Demand // of the next head to publish
 	status    *status        // shared
 	metrics   *logMetrics    // shared
@@ -69,8 +70,7 @@ func newPublisher(ctx context.Context, cfg Config, h *chain.Head, ll *liveLedger
 	p := &publisher{
 		cfg: cfg, head: h, ledger: ll, prover: ll.pages.Prover, clock: c, status: s, metrics: m, logger: cfg.Logger,
 		witnesses: cosign.New(cosign.Config{
-			Policy: cfg.Policy, Timeout: cfg.WitnessTimeout, HTTP: cfg.HTTP, Prover: ll.pages.Prover, Clock: c,
-			Store: cfg.State, Observe: m.witness, Logger: cfg.Logger,
+			Policy: cfg.Policy, HTTP: cfg.HTTP, Prover: ll.pages.Prover, Store: cfg.State, Observe: m.witness, Logger: cfg.Logger,
 		}),
 		grew: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
 	}
@@ -80,11 +80,20 @@ func newPublisher(ctx context.Context, cfg Config, h *chain.Head, ll *liveLedger
 		return nil, err
 	}
 	// A later head than the recorded one would have met the policy in force there.
-	p.demand = p.witnesses.SetDemand(v.hearing(h.Signed().Size), v.allLogKeys())
+	p.setDemand(v, v.hearing(h.Signed().Size))
 	if err := p.demand.Reachable(len(cfg.Keys)); err != nil {
 		return nil, err
 	}
 	return p, p.loadPublished(ctx)
+}
+
+// setDemand sets what the next head must meet.
+func (p *publisher) setDemand(v *view, policies []*tlog.Policy) {
+	timeout := seconds(v.inForce().Profile.WitnessTimeout)
+	if p.cfg.WitnessTimeout > 0 {
+		timeout = min(timeout, p.cfg.WitnessTimeout)
+	}
+	p.demand = p.witnesses.SetDemand(policies, timeout, v.ours)
 }
 
 // nudge wakes the goroutine that waits for c, now or when it waits next; c has room
@@ -135,9 +144,7 @@ func (p *publisher) loadPublished(ctx context.Context) error {
 	case cp.Size > p.head.Signed().Size:
 		return fmt.Errorf("%w (the published checkpoint has %d entries, the recorded head %d)", ErrLogBehind, cp.Size, p.head.Signed().Size)
 	}
-	after := loggedAfter(v, cp)
-	p.clock.Remember(after)
-	p.published.Store(&publication{checkpoint: cp, bytes: cp.Bytes(), charter: v.at(cp.Size).Index, after: after})
+	p.published.Store(&publication{checkpoint: cp, bytes: cp.Bytes(), charter: v.at(cp.Size).Index, after: loggedAfter(v, cp)})
 	return nil
 }
 
@@ -188,8 +195,7 @@ func (p *publisher) hearWitnesses(ctx context.Context) bool {
 	for wait := p.cfg.Interval; ; wait = min(2*wait, 5*time.Second) {
 		err := p.witnesses.Hear(ctx, p.head.Signed(), heard)
 		if err == nil {
-			p.status.set(&p.status.publisher, nil)
-			return true
+			return true // admission begins with the first head
 		}
 		if ctx.Err() != nil {
 			return false
@@ -243,18 +249,25 @@ func (p *publisher) wait(ctx context.Context, began time.Time, failures int) {
 // might never be published. report returns false if publication has stopped for good.
 func (p *publisher) report(err error) bool {
 	p.metrics.round(err)
-	var reason error
+	var reason, late error
 	switch {
 	case err == nil:
+		p.fresh = time.Now()
 	case errors.Is(err, ErrLogBehind), errors.Is(err, ErrForked):
 		p.status.halt(err)
 		p.logger.Error("publication has stopped for good", "err", err)
 		return false
 	case errors.Is(err, tlog.ErrNoQuorum):
 		p.logger.Warn("not published: no quorum of witnesses; trying again", "err", err)
+		if p.fresh.IsZero() {
+			reason = fmt.Errorf("%w: %w", ErrStarting, err)
+		} else if time.Since(p.fresh) > p.cfg.Refresh*3/2 {
+			late = err
+		}
 	default:
 		reason = err
 	}
+	p.status.set(&p.status.quorum, late)
 	if p.status.set(&p.status.publisher, reason) {
 		if reason != nil {
 			p.logger.Error("publication and admission have stopped", "err", err)
@@ -300,7 +313,7 @@ func (p *publisher) round(ctx context.Context) error {
 	if p.draining.Err() != nil && p.published.Load().size() == p.head.Signed().Size {
 		return nil
 	}
-	p.demand = p.witnesses.SetDemand(v.policies(p.from(), p.head.Signed().Size), v.allLogKeys())
+	p.setDemand(v, v.policies(p.from(), p.head.Signed().Size))
 	if err := p.demand.Reachable(len(p.head.Signed().Signatures)); err != nil {
 		return fmt.Errorf("%w: %w", tlog.ErrNoQuorum, err)
 	}
@@ -353,7 +366,11 @@ func (p *publisher) publish(ctx context.Context, v *view, cp *tlog.Checkpoint) e
 		return err
 	}
 	after := loggedAfter(v, cp)
-	p.clock.Set(after)
+	if after == 0 {
+		p.clock.Set(0)
+	} else {
+		p.clock.Set(max(after, p.ledger.proven()))
+	}
 	p.mu.Lock()
 	p.published.Store(&publication{checkpoint: cp, bytes: b, charter: v.at(cp.Size).Index, after: after, fresh: true})
 	close(p.changed)

@@ -102,7 +102,7 @@ func NewStandby(cfg StandbyConfig) (*Standby, error) {
 		return nil, err
 	}
 	s := &Standby{cfg: cfg, file: caches.Path("served"), caches: caches, grown: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
-	s.reads = &reads{&s.published, cfg.Tiles, prover.New(cfg.Tiles, 1024), cfg.Logger}
+	s.reads = &reads{&s.published, cfg.Tiles, prover.New(cfg.Tiles, 1024), s.behind, cfg.Logger}
 	m := &s.metrics
 	m.active = m.Gauge("vasistas_log_active", "1 if this instance has the log open.")
 	m.terms = m.Counter("vasistas_log_terms_total", "Terms of this instance that ended: given up, lost, or refused since the log could not be opened.", "outcome")
@@ -414,12 +414,23 @@ func (s *Standby) serveEvents(w http.ResponseWriter, r *http.Request) error {
 	return serveEvents(l.intake, w, r)
 }
 
+// behind returns why what is published must not be served: the log is open here, and was
+// shown a later head.
+func (s *Standby) behind() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.log != nil {
+		return s.log.status.behind()
+	}
+	return nil
+}
+
 // ready returns why no events are admitted.
 func (s *Standby) ready() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.log != nil {
-		return errors.Join(s.log.Err(), s.unread)
+		return errors.Join(s.log.status.ready(), s.unread)
 	}
 	return errors.Join(errStandby, s.unread, s.refused)
 }

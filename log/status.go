@@ -14,7 +14,8 @@ import (
 // Reasons why a log does not admit events. Where the log can't mend it by
 // itself, the error says what to do.
 var (
-	// ErrStarting: not enough witnesses have answered since the start.
+	// ErrStarting: no head was published since the start. Until then the log has no
+	// time of its own, and may be a copy of another one.
 	ErrStarting = errors.New("the log has not yet heard from enough witnesses since it started")
 	// ErrClosing: the log is being shut down.
 	ErrClosing = errors.New("the log is shutting down")
@@ -32,7 +33,7 @@ var (
 )
 
 // status holds the reasons why no events are admitted. The publisher and the sequencer each
-// write their own reason; every goroutine reads.
+// write their own reasons; every goroutine reads.
 type status struct {
 	held func() error // state.Store.Held
 
@@ -40,9 +41,18 @@ type status struct {
 	closing   bool
 	halted    error         // stays; nil: not halted
 	over      chan struct{} // closed when halted is set
-	tree      error         // of the sequencer; nil: it can write
+	tree      error         // of the sequencer; nil: it can read the tree
 	publisher error         // of the publisher; nil: it may sign
+	// room and quorum do not end admission as such: see intake.submit.
+	room   error // of the sequencer; nil: tree and vault can be written
+	quorum error // of the publisher; nil: the published head is as fresh as it should be
 }
+
+// unready is a reason of the log's own not to take an event. Whatever its cause wraps, it
+// is no fault of the event.
+type unready struct{ error }
+
+func (e unready) Unwrap() error { return e.error }
 
 func newStatus(held func() error) *status {
 	return &status{held: held, publisher: ErrStarting, over: make(chan struct{})}
@@ -66,13 +76,43 @@ func (s *status) working() error {
 	return s.trouble()
 }
 
-func (s *status) trouble() error {
-	for _, err := range []error{s.halted, s.held(), s.tree, s.publisher} {
+func (s *status) trouble() error { return s.first(s.halted, s.held(), s.tree, s.publisher) }
+
+func (s *status) first(reasons ...error) error {
+	for _, err := range reasons {
 		if err != nil {
-			return err
+			return unready{err}
 		}
 	}
 	return nil
+}
+
+// ready returns nil if the log does all that it should.
+func (s *status) ready() error {
+	if err := s.err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.first(s.room, s.quorum)
+}
+
+// behind returns the reason if the log has halted since it was shown a later head of its
+// own: what it published last is then older than what others have.
+func (s *status) behind() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(s.halted, ErrLogBehind) {
+		return s.first(s.halted)
+	}
+	return nil
+}
+
+// full returns why tree or vault can't be written, or nil.
+func (s *status) full() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.first(s.room)
 }
 
 // set sets the sequencer's or the publisher's reason to admit nothing, or nil. It

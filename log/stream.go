@@ -157,7 +157,7 @@ func (s *stream) next(ctx context.Context, lines *bufio.Reader) *job {
 	case errors.Is(err, io.EOF) && len(b) == 0:
 		return nil
 	case errors.Is(err, bufio.ErrBufferFull):
-		j.err = fmt.Errorf("%w: a line has at most %d bytes; the rest of the stream was not read", event.ErrTooLarge, event.MaxSubmissionSize)
+		j.err = faulty{fmt.Errorf("%w: a line has at most %d bytes; the rest of the stream was not read", event.ErrTooLarge, event.MaxSubmissionSize)}
 	case err != nil && s.in.draining.Err() != nil:
 		j.err = ErrClosing
 	case err != nil:

@@ -169,6 +169,7 @@ func (in *intake) reserve(n int) (release func(), err error) {
 func (in *intake) admit(submission []byte) (*admitted, error) {
 	ev, err := in.admission.read(submission)
 	if err != nil {
+		err = faulty{err}
 		in.metrics.events.Add(1, "unknown", string(problemOf(err).Code()))
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func TestWitnessFaults(t *testing.T) {
 			}
 		}
 	}
-	var flips atomic.Int64
+	var flips, hours atomic.Int64
 	for name, lies := range map[string]func(s *witnessServer) lie{
 		"down": func(*witnessServer) lie { return down },
 		"slow": func(*witnessServer) lie {
@@ -133,7 +133,9 @@ func TestWitnessFaults(t *testing.T) {
 			}
 		},
 		"another's key of its name": func(*witnessServer) lie { return cosign(t, stranger, time.Now()) },
-		"a time in the future":      func(s *witnessServer) lie { return cosign(t, s.key, time.Now().Add(time.Hour)) },
+		"each its own time": func(s *witnessServer) lie {
+			return cosign(t, s.key, time.Now().Add(time.Duration(hours.Add(1))*time.Hour))
+		},
 		"a signature of another tree": func(s *witnessServer) lie {
 			return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 				sig, err := s.key.Sign(&tlog.Head{Origin: origin, Size: 1}, uint64(time.Now().Unix()))

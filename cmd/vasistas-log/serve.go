@@ -43,7 +43,7 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	o.service.Define(fs, "127.0.0.1:8080", "publishing what was accepted")
 	fs.DurationVar(&o.interval, "interval", 200*time.Millisecond, "least time between two checkpoints")
 	fs.DurationVar(&o.refresh, "refresh", time.Minute, "greatest age of the cosignatures of an idle log")
-	fs.DurationVar(&o.timeout, "witness-timeout", 5*time.Second, "time limit of a request to a witness")
+	fs.DurationVar(&o.timeout, "witness-timeout", 0, "time limit of a request to a witness, if that is less than the charter's profile says")
 	return command.Parse(fs, args, stderr, o.complete)
 }
 

@@ -13,10 +13,10 @@
 //   - No clock of this machine decides: the keeper's time is the logged-after time of
 //     the published head, and its events claim that time.
 //
-// If a seal ended while the log was down, the disclosure waits, at most until the
-// profile's grace ends, with admission open. A deferral that was signed in time and
-// could not be submitted meanwhile still counts. While a disclosure waits, no anchor
-// is logged: an anchor would prove that the deferral comes too late.
+// If a seal ended while the log was down, the disclosure waits with admission open until
+// half of the profile's grace is left. A deferral that was signed in time and could not
+// be submitted meanwhile still counts. Anchors wait for nothing: only they prove time,
+// and no gate opens without it.
 //
 // The keeper uses the log by its [Log] and [Feed] only: it submits events, follows the
 // published heads, and queries the ledger under its lock.

@@ -150,7 +150,7 @@ func (k *Keeper) next(h *Head) (at int64, ok bool) {
 			at, ok = t, true
 		}
 	}
-	if t, fresh := k.anchorDue(h); fresh && (!ok || t < at) && len(k.waiting) == 0 {
+	if t, fresh := k.anchorDue(h); fresh && (!ok || t < at) {
 		at, ok = t, true
 	}
 	return at, ok
@@ -166,6 +166,10 @@ func (k *Keeper) tend(ctx context.Context, h *Head) {
 	if h.Time == 0 {
 		return // without a witness's time, nothing is known to be due
 	}
+	// First, so that no number of disclosures delays what proves time.
+	if at, fresh := k.anchorDue(h); fresh && at <= h.Time {
+		k.report("anchor", k.anchor(h))
+	}
 	for ctx.Err() == nil {
 		due, more := k.due(h.Time)
 		if !more {
@@ -178,9 +182,6 @@ func (k *Keeper) tend(ctx context.Context, h *Head) {
 			delete(k.waiting, i)
 			k.checkAt(0, i)
 		}
-	}
-	if at, fresh := k.anchorDue(h); fresh && at <= h.Time && len(k.waiting) == 0 {
-		k.report("anchor", k.anchor(h))
 	}
 }
 
@@ -217,19 +218,14 @@ func (k *Keeper) due(now int64) (due []*deposit, more bool) {
 }
 
 // patience returns until when the disclosure after an ended seal waits; 0: not at all. It
-// waits only if the seal ended while the log was down: after the time that anchors had
-// proven when the log was opened, and not after the first head since. Then it waits for
-// the profile's grace or, if it can be in time, only until half of the grace is left.
+// waits only if the seal ended while the log was down, and that only until half of the
+// grace is left: a deferral that was claimed in time counts until the disclosure is
+// logged, or an anchor proves that the grace is over.
 func (k *Keeper) patience(until int64, grace uint64) int64 {
 	if until <= k.proven || until > k.first {
 		return 0
 	}
-	most := int64(min(grace, 1<<40))
-	end := k.first + most
-	if k.first <= until+most {
-		end = min(end, until+most/2)
-	}
-	return end
+	return until + int64(min(grace, 1<<40)/2)
 }
 
 // erase drops from the vault each deposit that the log need not disclose any more, once a
@@ -406,21 +402,30 @@ func (k *Keeper) open(ctx context.Context, d *deposit, r *vault.Record, now int6
 	return out, nil
 }
 
-// minimal returns the checkpoint with no more lines than a policy needs.
+// minimal returns the checkpoint with the lines of a policy's window only: those that
+// every reader takes its times from.
 func minimal(cp *tlog.Checkpoint, p *tlog.Policy) (*tlog.Checkpoint, error) {
-	out := &tlog.Checkpoint{Head: cp.Head}
+	out, times := &tlog.Checkpoint{Head: cp.Head}, make(tlog.Times)
 	for _, l := range p.Logs {
 		if s := cp.Find(l.Key); s != nil {
 			out.Signatures = append(out.Signatures, *s)
 		}
 	}
-	set, ok := p.SmallestSet(func(i int) bool { return cp.Find(p.Witnesses[i].Key) != nil })
-	if !ok {
-		return nil, fmt.Errorf("anchoring the head of size %d: %w", cp.Size, tlog.ErrNoQuorum)
+	for i, w := range p.Witnesses {
+		if s := cp.Find(w.Key); s != nil {
+			var err error
+			if times[i], err = w.Key.Verify(&cp.Head, s); err != nil {
+				return nil, err
+			}
+		}
 	}
-	for _, i := range set {
+	w, err := p.Window(times)
+	if err != nil {
+		return nil, fmt.Errorf("anchoring the head of size %d: %w", cp.Size, err)
+	}
+	for _, i := range w.Set {
 		out.Signatures = append(out.Signatures, *cp.Find(p.Witnesses[i].Key))
 	}
-	_, err := p.Verify(out, cp.Origin)
+	_, err = p.Verify(out, cp.Origin)
 	return out, err
 }

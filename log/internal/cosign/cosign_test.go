@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -94,11 +95,11 @@ func TestDemand(t *testing.T) {
 	}{{0, false}, {2, false}, {3, true}, {1, true}} {
 		line := sign(keys[c.key])
 		have[keys[c.key].Verifier().String()] = tlog.Cosignature{Time: 1000, Line: &line}
-		set, ok := d.smallest(have)
-		if ok != c.meet {
-			t.Fatalf("with the line of %d the demand is met: %v", c.key, ok)
+		set, err := d.window(have)
+		if (err == nil) != c.meet {
+			t.Fatalf("with the line of %d the demand is met: %v", c.key, err)
 		}
-		if !ok {
+		if err != nil {
 			continue
 		}
 		cp := d.assemble(head, set, have)
@@ -143,11 +144,13 @@ func TestConflictByNewKey(t *testing.T) {
 	p, err := tlog.ParsePolicy(fmt.Appendf(nil, "log %s\nwitness w %s %s\nquorum w\n",
 		log.Verifier(), newKey(t, "w.example", tlog.CosignatureEd25519).Verifier(), server.URL))
 	check(t, err)
-	w := New(Config{Timeout: time.Minute, HTTP: server.Client(), Clock: new(Clock), Store: state.NewDir(t.TempDir()),
+	w := New(Config{HTTP: server.Client(), Store: state.NewDir(t.TempDir()),
 		Observe: func(string, error) {}, Logger: slog.New(slog.DiscardHandler)})
 	keys := []*tlog.VerifierKey{log.Verifier()}
 	for _, want := range []error{tlog.ErrNoQuorum, chain.ErrLogBehind} {
-		w.SetDemand([]*tlog.Policy{p}, keys)
+		w.SetDemand([]*tlog.Policy{p}, time.Minute, func(cp *tlog.Checkpoint) bool {
+			return slices.ContainsFunc(keys, func(k *tlog.VerifierKey) bool { return cp.Find(k) != nil })
+		})
 		if _, err := w.Gather(t.Context(), sign(log, 7), 0); !errors.Is(err, want) {
 			t.Errorf("with %d keys of the log: %v; want %v", len(keys), err, want)
 		}
@@ -155,33 +158,83 @@ func TestConflictByNewKey(t *testing.T) {
 	}
 }
 
-// TestClock checks that Clock follows the witnesses, never goes back, and does not
-// depend on the machine's clock once it has a witnessed time.
-func TestClock(t *testing.T) {
+// TestClockOfTheWitnesses checks that the time of the last published head counts, whatever
+// the machine's clock says and whatever was counted before, and that it goes on by a
+// monotonic clock. Without a witness the machine's clock counts.
+func TestClockOfTheWitnesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &Clock{Logger: slog.New(slog.DiscardHandler)}
 		if !c.Now().Equal(time.Now()) {
-			t.Errorf("without a witnessed time: %v", c.Now())
-		}
-		future := time.Now().Add(time.Hour).Truncate(time.Second)
-		c.Remember(uint64(future.Unix()))
-		if !c.Now().Equal(future) {
-			t.Errorf("before the time that was witnessed before: %v", c.Now())
+			t.Errorf("before the first head: %v", c.Now())
 		}
 		past := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
+		for _, witnessed := range []time.Time{past, past.Add(time.Hour), past.Add(time.Minute), past.Add(-time.Minute)} {
+			c.Set(uint64(witnessed.Unix()))
+			time.Sleep(10 * time.Second)
+			if got := c.Now().Sub(witnessed); got != 10*time.Second {
+				t.Errorf("10 s after a head: %v", got)
+			}
+		}
 		c.Set(0)
-		c.Set(uint64(past.Unix()))
-		time.Sleep(10 * time.Second)
-		if got := c.Now().Sub(past); got != 10*time.Second {
-			t.Errorf("10 s after a witnessed time: %v", got)
-		}
-		c.Set(uint64(past.Add(5 * time.Second).Unix())) // later than now says
-		if got := c.Now().Sub(past); got != 10*time.Second {
-			t.Errorf("went back to %v", got)
-		}
-		c.Set(uint64(past.Add(time.Minute).Unix()))
-		if got := c.Now().Sub(past); got != time.Minute {
-			t.Errorf("after a later witnessed time: %v", got)
+		if !c.Now().Equal(time.Now()) {
+			t.Errorf("under a policy without witnesses: %v", c.Now())
 		}
 	})
+}
+
+// TestClockCountsSleep checks that what the machine slept counts, although the runtime's
+// clock stood still.
+func TestClockCountsSleep(t *testing.T) {
+	if sinceBoot() == 0 {
+		t.Log("this system has no clock that counts sleep")
+		return
+	}
+	c := &Clock{Logger: slog.New(slog.DiscardHandler)}
+	at := time.Now().Truncate(time.Second)
+	c.Set(uint64(at.Unix()))
+	c.awake -= 6 * time.Minute
+	if got := c.Now().Sub(at); got < 6*time.Minute || got > 7*time.Minute {
+		t.Errorf("after six minutes of sleep the clock has counted %v", got)
+	}
+}
+
+// TestWindowBeforeLiars checks that a set of lines with the present time comes first in
+// a checkpoint, and that a line far off neither counts nor hides the others.
+func TestWindowBeforeLiars(t *testing.T) {
+	log := newKey(t, "log.example", tlog.Ed25519)
+	var keys []*tlog.Signer
+	for i := range 4 {
+		keys = append(keys, newKey(t, fmt.Sprintf("w%d.example", i), tlog.CosignatureEd25519))
+	}
+	p := policy(t, log, keys, 3, 4)
+	head := &tlog.Checkpoint{Head: tlog.Head{Origin: "log.example", Size: 7}}
+	sig, err := log.Sign(&head.Head, 0)
+	check(t, err)
+	head.Signatures = append(head.Signatures, sig)
+	const now = 1_000_000
+	for _, lie := range []uint64{now - 48*3600, now + 48*3600, 1} {
+		d, have := NewDemand([]*tlog.Policy{p}, p), make(Lines)
+		for i, at := range []uint64{lie, now, now + 7, now + 3} {
+			line, err := keys[i].Sign(&head.Head, at)
+			check(t, err)
+			have[keys[i].Verifier().String()] = tlog.Cosignature{Witness: &p.Witnesses[i], Time: at, Line: &line}
+			_, err = d.window(have)
+			if (err == nil) != (i == 3) || i == 2 && !errors.Is(err, tlog.ErrNoWindow) {
+				t.Errorf("a liar and %d honest witnesses: %v", i, err)
+			}
+		}
+		set, err := d.window(have)
+		check(t, err)
+		cp := d.assemble(head, set, have)
+		for _, s := range cp.Signatures[1:4] {
+			if s.Name == "w0.example" {
+				t.Error("the liar's line is among the first")
+			}
+		}
+		ok, err := p.Verify(cp, "log.example")
+		check(t, err)
+		if ok.LoggedAfter != now || ok.ExistedBefore != now+7 {
+			t.Errorf("the head's times are %d and %d", ok.LoggedAfter, ok.ExistedBefore)
+		}
+	}
 }

@@ -26,11 +26,15 @@ type Demand struct {
 // Lines are cosignatures of one head, by vkey.
 type Lines map[string]tlog.Cosignature
 
-// NewDemand returns the demand of the charters' policies and the operator's, which may
-// be nil.
+// NewDemand returns the demand of the charters' policies, of which the last is in force,
+// and the operator's, which may be nil. The operator's counts with the spread in force.
 func NewDemand(charters []*tlog.Policy, own *tlog.Policy) *Demand {
-	d := &Demand{policies: slices.Clone(charters), own: own}
+	d := &Demand{policies: slices.Clone(charters)}
 	if own != nil {
+		if n := len(charters); n > 0 {
+			own = own.WithSpread(charters[n-1].Spread)
+		}
+		d.own = own
 		d.policies = append(d.policies, own)
 	}
 	place := make(map[string]int)
@@ -75,20 +79,35 @@ func (d *Demand) NeedsWitnesses() bool {
 	return slices.ContainsFunc(d.policies, (*tlog.Policy).NeedsWitnesses)
 }
 
-// smallest returns vkeys of lines that meet every policy, and few of them.
-func (d *Demand) smallest(have Lines) (set []string, ok bool) {
-	for _, p := range d.policies {
-		one, ok := p.SmallestSet(func(i int) bool { _, ok := have[p.Witnesses[i].Key.String()]; return ok })
-		if !ok {
-			return nil, false
+// window returns vkeys of lines that meet every policy, each in a window of its spread:
+// the latest such windows, and few lines of them. Those of the policy in force come
+// first, so that each reader finds the same times. The error is that of
+// [tlog.Policy.Window].
+func (d *Demand) window(have Lines) (set []string, err error) {
+	charters := len(d.policies)
+	if d.own != nil {
+		charters--
+	}
+	inOrder := slices.Clone(d.policies)
+	slices.Reverse(inOrder[:charters])
+	for _, p := range inOrder {
+		times := make(tlog.Times)
+		for i := range p.Witnesses {
+			if l, ok := have[p.Witnesses[i].Key.String()]; ok {
+				times[i] = l.Time
+			}
 		}
-		for _, i := range one {
+		w, err := p.Window(times)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range w.Set {
 			if key := p.Witnesses[i].Key.String(); !slices.Contains(set, key) {
 				set = append(set, key)
 			}
 		}
 	}
-	return set, true
+	return set, nil
 }
 
 // Verify checks the lines of a checkpoint against every policy. The charters say which
@@ -105,17 +124,18 @@ func (d *Demand) Verify(cp *tlog.Checkpoint, origin string) error {
 	if d.own == nil {
 		return nil
 	}
-	has := make([]bool, len(d.own.Witnesses))
+	times := make(tlog.Times)
 	for i, w := range d.own.Witnesses {
 		if line := cp.Find(w.Key); line != nil {
-			if _, err := w.Key.Verify(&cp.Head, line); err != nil {
+			t, err := w.Key.Verify(&cp.Head, line)
+			if err != nil {
 				return fmt.Errorf("cosignature of witness %s: %w", w.Name, err)
 			}
-			has[i] = true
+			times[i] = t
 		}
 	}
-	if !d.own.Satisfied(func(i int) bool { return has[i] }) {
-		return fmt.Errorf("%w that the operator gave", tlog.ErrNoQuorum)
+	if _, err := d.own.Window(times); err != nil {
+		return fmt.Errorf("the operator's policy: %w", err)
 	}
 	return nil
 }
@@ -133,7 +153,7 @@ func (d *Demand) Reachable(own int) error {
 		asked[w.Key.String()] = w.URL != ""
 		all[w.Key.String()] = tlog.Cosignature{}
 	}
-	if set, _ := d.smallest(all); own+len(set) > maxLines {
+	if set, _ := d.window(all); own+len(set) > maxLines {
 		return fmt.Errorf("the witness policy needs %d cosignatures, and a checkpoint has room for %d besides the log's own; ask for a smaller quorum",
 			len(set), maxLines-own)
 	}

@@ -11,6 +11,7 @@ package cosign
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -32,12 +33,10 @@ import (
 
 // Config configures [New].
 type Config struct {
-	Policy  *tlog.Policy // the operator's; or nil
-	Timeout time.Duration
-	HTTP    *http.Client
-	Prover  *prover.Prover
-	Clock   *Clock
-	Store   state.Store // keeps evidence
+	Policy *tlog.Policy // the operator's; or nil
+	HTTP   *http.Client
+	Prover *prover.Prover
+	Store  state.Store // keeps evidence
 	// Observe is called with the outcome of each request.
 	Observe func(witness string, err error)
 	Logger  *slog.Logger
@@ -47,9 +46,11 @@ type Config struct {
 type Witnesses struct {
 	Config
 	demand   *Demand
-	logKeys  []*tlog.VerifierKey // all that are or were the log's
-	clients  map[string]*client  // all there ever were, by URL
-	asked    []*client           // those of the demand
+	charters []*tlog.Policy              // of demand
+	timeout  time.Duration               // of a request
+	ours     func(*tlog.Checkpoint) bool // see Witnesses.SetDemand
+	clients  map[string]*client          // all there ever were, by URL
+	asked    []*client                   // those of the demand
 	requests sync.WaitGroup
 }
 
@@ -59,12 +60,13 @@ func New(cfg Config) *Witnesses {
 }
 
 // SetDemand sets the policies of charters that the next head must meet in addition to
-// the operator's, and the keys by which a head counts as this log's.
-func (w *Witnesses) SetDemand(charters []*tlog.Policy, logKeys []*tlog.VerifierKey) *Demand {
-	w.logKeys = logKeys
-	d := NewDemand(charters, w.Policy)
-	if w.demand == nil || !slices.Equal(d.policies, w.demand.policies) {
-		w.demand, w.asked = d, w.clientsOf(d)
+// the operator's, of which the last is in force, how long a witness may take to answer,
+// and ours: whether a head that a witness shows counts as this log's.
+func (w *Witnesses) SetDemand(charters []*tlog.Policy, timeout time.Duration, ours func(*tlog.Checkpoint) bool) *Demand {
+	w.timeout, w.ours = timeout, ours
+	if w.demand == nil || !slices.Equal(charters, w.charters) {
+		w.charters, w.demand = charters, NewDemand(charters, w.Policy)
+		w.asked = w.clientsOf(w.demand)
 	}
 	return w.demand
 }
@@ -80,7 +82,7 @@ func (w *Witnesses) clientsOf(d *Demand) []*client {
 		}
 		url := strings.TrimSuffix(k.URL, "/")
 		if w.clients[url] == nil {
-			w.clients[url] = &client{url: url, http: w.HTTP, prover: w.Prover, clock: w.Clock, name: k.Name}
+			w.clients[url] = &client{url: url, http: w.HTTP, prover: w.Prover, name: k.Name}
 		}
 		if keys[url] == nil {
 			out = append(out, w.clients[url])
@@ -108,10 +110,10 @@ type answer struct {
 // ask offers the head to all witnesses side by side. Each answers once, within the
 // time-out; a request that is too slow for this round may still finish.
 func (w *Witnesses) ask(ctx context.Context, head *tlog.Checkpoint) <-chan answer {
-	answers := make(chan answer, len(w.asked))
+	answers, timeout := make(chan answer, len(w.asked)), w.timeout
 	for _, c := range w.asked {
 		w.requests.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, w.Timeout)
+			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
 			got, err := c.cosign(ctx, head)
 			w.Observe(c.name, err)
@@ -156,22 +158,44 @@ func (w *Witnesses) consult(ctx context.Context, head *tlog.Checkpoint, have Lin
 }
 
 // Gather returns the head, which has the log's lines only, with cosignatures that meet
-// the demand. The error wraps [tlog.ErrNoQuorum] if there are too few.
+// the demand, in the latest windows. A witness whose time is far off counts for nothing
+// until the others' lines have a window without it, so Gather waits for these. The error
+// wraps [tlog.ErrNoQuorum] if there are too few, and [tlog.ErrNoWindow] if their times
+// are too far apart.
 func (w *Witnesses) Gather(ctx context.Context, head *tlog.Checkpoint, grace time.Duration) (*tlog.Checkpoint, error) {
 	have := make(Lines)
-	has := func(key string) bool { _, ok := have[key]; return ok }
-	failures, err := w.consult(ctx, head, have, func() bool { return w.demand.satisfied(has) }, grace)
+	enough := func() bool { _, err := w.demand.window(have); return err == nil }
+	failures, err := w.consult(ctx, head, have, enough, grace)
 	if err != nil {
 		return nil, fmt.Errorf("gathering cosignatures: %w", err)
 	}
-	set, ok := w.demand.smallest(have)
-	if !ok {
-		return nil, fmt.Errorf("%w: %w", tlog.ErrNoQuorum, failures)
+	set, err := w.demand.window(have)
+	if err != nil {
+		return nil, fmt.Errorf("%w (%s)%s", err, have, because(failures))
 	}
 	if len(head.Signatures)+len(set) > maxLines {
 		return nil, fmt.Errorf("%w: the smallest set has %d lines, and a checkpoint has %d", tlog.ErrNoQuorum, len(set), maxLines)
 	}
 	return w.demand.assemble(head, set, have), nil
+}
+
+// String lists the witnesses and their times.
+func (l Lines) String() string {
+	var out []string
+	for _, c := range l {
+		out = append(out, fmt.Sprintf("%s at %s", c.Witness.Name, time.Unix(int64(c.Time), 0).UTC().Format(time.RFC3339)))
+	}
+	slices.Sort(out)
+	return "cosigned by " + cmp.Or(strings.Join(out, ", "), "none")
+}
+
+// because appends the reasons why witnesses did not cosign. What they said is quoted and
+// not wrapped: it must not be taken for an error of this log.
+func because(failures error) string {
+	if failures == nil {
+		return ""
+	}
+	return ": " + failures.Error()
 }
 
 // Hear asks once, and adds to heard the cosignatures of the head. It returns nil once so
@@ -202,7 +226,7 @@ func (w *Witnesses) conflict(ctx context.Context, head *tlog.Head, a answer) err
 	if !errors.Is(a.err, errAhead) && !errors.Is(a.err, errConflict) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
 	warn := func(what string, err error) error {
 		w.Logger.Warn("a witness claims to know a later or another head, and "+what, "witness", a.witness.name, "claim", a.err, "err", err)
@@ -212,7 +236,7 @@ func (w *Witnesses) conflict(ctx context.Context, head *tlog.Head, a answer) err
 	if err != nil {
 		return warn("shows none", err)
 	}
-	if cp.Origin != head.Origin || !w.signedByUs(cp) {
+	if cp.Origin != head.Origin || !w.ours(cp) {
 		return warn("shows one that this log did not sign", nil)
 	}
 	reason := chain.ErrForked
@@ -232,25 +256,12 @@ func (w *Witnesses) conflict(ctx context.Context, head *tlog.Head, a answer) err
 	return fmt.Errorf("%w (witness %s has a head of size %d, this log one of size %d; see %s)", reason, a.witness.name, cp.Size, head.Size, name)
 }
 
-// signedByUs returns whether a key that this log has, or ever had, signed the head.
-func (w *Witnesses) signedByUs(cp *tlog.Checkpoint) bool {
-	for _, key := range w.logKeys {
-		if line := cp.Find(key); line != nil {
-			if _, err := key.Verify(&cp.Head, line); err == nil {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // client asks one witness, by the tlog-witness protocol. Witnesses of the policies that
 // share a URL are keys of one operator, and answer together.
 type client struct {
 	url    string // submission prefix without a trailing slash
 	http   *http.Client
 	prover *prover.Prover
-	clock  *Clock
 
 	name string // of the first key, for logs and metrics
 
@@ -282,9 +293,6 @@ var (
 	errAhead    = errors.New("the witness says that it has cosigned a larger tree")
 	errConflict = errors.New("the witness says that the head conflicts with one that it has cosigned")
 )
-
-// maxClockLead is how far in the future a cosignature's time may be.
-const maxClockLead = 5 * time.Minute
 
 // cosign returns the witness's lines over head, each verified. head carries the log's
 // own lines only.
@@ -364,9 +372,6 @@ func (c *client) verify(head *tlog.Checkpoint, body []byte) (Lines, error) {
 		t, err := w.Key.Verify(&head.Head, line)
 		if err != nil {
 			return nil, fmt.Errorf("the answer of the witness: %w", err)
-		}
-		if limit := c.clock.Now().Add(maxClockLead); t > uint64(limit.Unix()) {
-			return nil, fmt.Errorf("the answer of the witness: the cosignature is from the future, %s: its clock is wrong, or this machine's", time.Unix(int64(t), 0).UTC().Format(time.RFC3339))
 		}
 		got[w.Key.String()] = tlog.Cosignature{Witness: w, Time: t, Line: line}
 	}
