@@ -44,6 +44,9 @@ func (w *world) charter() *event.Charter {
 			c.Parties[i].Keys = []*event.PublicKey{key.Public()}
 		}
 		c.WitnessPolicy, c.AuditPolicy = policyOf(w.witnesses, w.quorum, false), "quorum none\n"
+		if w.extra != nil {
+			w.extra(c)
+		}
 	})
 }
 

@@ -52,6 +52,9 @@ type liveLedger struct {
 	pages *entries.Pages // the sequencer's, except Reader and Prover
 	view  atomic.Pointer[view]
 	edge  atomic.Pointer[chain.Edge] // of the stored tree, all applied; written by the sequencer
+	// admitted is how many entries this log or its witnesses have vouched for; beyond it,
+	// the engine's are checked as if they were submitted. The tree owner's.
+	admitted uint64
 
 	mu       sync.Mutex // guards what follows
 	rules    *ledger.Ledger
@@ -95,7 +98,7 @@ func (ll *liveLedger) open(ctx context.Context, t *chain.Tree, active bool) erro
 }
 
 func (ll *liveLedger) replay(ctx context.Context, rules *ledger.Ledger, agenda *duty.Agenda, t *chain.Tree) error {
-	err := entries.Replay(ctx, rules, ll.pages.Reader, t.Edge(), func(e *ledger.Entry) { agenda.Take(rules, e) })
+	err := entries.Replay(ctx, rules, ll.pages.Reader, t.Edge(), ll.admitted, func(e *ledger.Entry) { agenda.Take(rules, e) })
 	if err != nil {
 		return fmt.Errorf("reading what the entries mean: %w", err)
 	}
@@ -120,6 +123,7 @@ func (ll *liveLedger) commit(t *chain.Tree) {
 	e := t.Edge()
 	ll.pages.Commit()
 	ll.edge.Store(&e)
+	ll.admitted = e.Size
 }
 
 // updateView makes a new view if the charter in force is another than in the last one,
@@ -153,6 +157,13 @@ func (ll *liveLedger) add(e ledger.Entry, entry []byte) error {
 	ll.updateView(false)
 	ll.pages.Add(entry)
 	return nil
+}
+
+// recorded returns the entry in which an event had an effect under each key of e.
+func (ll *liveLedger) recorded(e ledger.Entry) (index uint64, ok bool) {
+	ll.mu.Lock()
+	defer ll.mu.Unlock()
+	return ll.rules.Recorded(e)
 }
 
 // Query implements [duty.Log].

@@ -161,7 +161,7 @@ func (l *Log) assemble(ctx context.Context, w *loaded, head *chain.Head) (err er
 	l.reads = &reads{&l.publisher.published, l.cfg.Engine, l.publisher.prover, l.status.behind, l.cfg.Logger}
 	l.sequencer = newSequencer(l.cfg, w.tree, l.ledger, l.index, l.status, l.metrics, l.publisher.Refresh)
 	l.intake = &intake{
-		cfg: l.cfg, admission: &admission{origin: l.Origin(), ledger: l.ledger, clock: clock}, index: l.index,
+		cfg: l.cfg, admission: &admission{origin: l.Origin(), ledger: l.ledger, clock: clock},
 		ledger: l.ledger, sequencer: l.sequencer, publisher: l.publisher, status: l.status, metrics: l.metrics,
 		inFlight: semaphore.NewWeighted(l.cfg.MaxInFlight),
 		bytes:    semaphore.NewWeighted(l.cfg.MaxInFlightBytes),
@@ -284,6 +284,7 @@ type loaded struct {
 // head. active: see liveLedger.open.
 func load(ctx context.Context, caches *state.Dir, r tlog.TileReader, active bool, head *tlog.Head, size uint64, logger *slog.Logger) (_ *loaded, err error) {
 	w := &loaded{ledger: newLiveLedger(head.Origin, caches, r, logger)}
+	w.ledger.admitted = head.Size
 	if w.index, err = entries.OpenIndex(caches.Path("events"), r, logger); err != nil {
 		return nil, err
 	}
@@ -316,6 +317,7 @@ func (w *loaded) follow(ctx context.Context, head *tlog.Head, size uint64) error
 			return fmt.Errorf("%w (its root at size %d is not that of the head)", ErrTreeConflict, to)
 		}
 	}
+	w.ledger.admitted = head.Size
 	return w.ledger.follow(ctx, w.tree)
 }
 
@@ -357,11 +359,9 @@ func (w *loaded) takeOver(ctx context.Context, cfg *Config, h *chain.Head, clock
 	if err != nil {
 		return err
 	}
-	known, err := w.index.Find(ctx, env.Hash())
-	if err != nil {
-		return err
-	}
-	if known == nil {
+	// Any envelope of this event may be logged, with fewer signatures too: c then has its
+	// place and the signatures of both.
+	if c.Index == w.tree.Size() {
 		if err := w.enter(ctx, env); err != nil {
 			return err
 		}

@@ -271,7 +271,6 @@ func TestVoices(t *testing.T) {
 		{"a release that relies on another tree", w.release(access, 1, [32]byte{}, wrong)},
 		{"a release", w.release(access, 1, [32]byte{}, head)},
 		{"a second one for the same seq", w.release(access, 1, [32]byte{}, head)},
-		{"a heartbeat from tomorrow", &event.Submission{Envelope: signedAt(t, time.Now().Add(24*time.Hour), &event.Heartbeat{From: whole(time.Now()), To: whole(time.Now().Add(time.Hour))}, w.custodian)}},
 		{"a refusal for no known reason", &event.Submission{Envelope: signed(t, &event.Refusal{Access: access, Reason: "whim"}, w.custodian)}},
 		{"a finding about what isn't there", &event.Submission{Envelope: signed(t, &event.Finding{First: 90, Last: 99, Rule: "anchor", State: event.FindingOpen}, w.auditor)}},
 	} {

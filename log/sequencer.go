@@ -182,6 +182,9 @@ func (s *sequencer) look(ctx context.Context) {
 // decide stops or opens admission.
 func (s *sequencer) decide(err error) {
 	s.doubt = err != nil
+	if errors.Is(err, ErrStranger) {
+		s.status.halt(err)
+	}
 	if !s.status.set(&s.status.tree, err) {
 		return
 	}
@@ -209,14 +212,37 @@ func (s *sequencer) sequence(ctx context.Context, batch []*submission) {
 		fresh = fresh[len(part):]
 		for i, a := range s.enter(ctx, part) {
 			part[i].done <- a
-			for _, other := range again[part[i].hash] {
-				// Its signatures may differ; the logged ones count.
+			for _, other := range again[part[i].leaf] {
 				a.duplicate = a.err == nil
 				other.done <- a
 			}
 		}
 	}
 	s.wake()
+}
+
+// recorded returns where an envelope is recorded, nil if it isn't: its leaf is in the
+// tree, or its event had an effect there under each of its keys. The event alone says
+// what was signed, and not by whom: a copy with a stranger's signature, or a bad one,
+// must not stand in the way of the signer's own. It is safe for concurrent use.
+func (s *sequencer) recorded(ctx context.Context, ev *admitted) (*entries.Logged, error) {
+	known, err := s.index.Find(ctx, ev.hash, ev.leaf)
+	if known != nil || err != nil {
+		return known, err
+	}
+	// An entry that is applied and not stored does not count.
+	if index, ok := s.ledger.recorded(ev.next()); ok && index < s.ledger.Size() {
+		return s.logged(ctx, index)
+	}
+	return nil, nil
+}
+
+func (s *sequencer) logged(ctx context.Context, index uint64) (*entries.Logged, error) {
+	entry, err := s.ledger.Entry(ctx, index)
+	if err != nil {
+		return nil, err
+	}
+	return &entries.Logged{Index: index, Entry: entry, Leaf: tiles.LeafHash(entry)}, nil
 }
 
 // enter applies new events to the ledger in their order, stores those that the rules
@@ -230,13 +256,22 @@ func (s *sequencer) enter(ctx context.Context, fresh []*submission) []sequenced 
 		return answers
 	}
 	var in []int
+	known := make(map[int]uint64) // by an entry of this batch
 	for i, sub := range fresh {
-		if answers[i].err = s.ledger.add(sub.next(), sub.entry); answers[i].err == nil {
+		if index, ok := s.ledger.recorded(sub.next()); ok {
+			known[i] = index
+		} else if answers[i].err = s.ledger.add(sub.next(), sub.entry); answers[i].err == nil {
 			in = append(in, i)
 		}
 	}
-	if len(in) > 0 {
-		s.store(ctx, fresh, in, answers)
+	if len(in) > 0 && !s.store(ctx, fresh, in, answers) {
+		return answers
+	}
+	for i, index := range known {
+		at, err := s.logged(ctx, index)
+		if answers[i] = (sequenced{duplicate: true, err: err}); err == nil {
+			answers[i].Logged = *at
+		}
 	}
 	return answers
 }
@@ -253,8 +288,8 @@ func upToCharter(batch []*submission) []*submission {
 }
 
 // store makes the applied events durable, first what the vault keeps of them, and
-// answers.
-func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, answers []sequenced) {
+// answers. After a failure it returns false, and has answered all.
+func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, answers []sequenced) bool {
 	batch, leaves := make([][]byte, len(in)), make([]tiles.Hash, len(in))
 	var records []*vault.Record
 	for n, i := range in {
@@ -277,7 +312,7 @@ func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, an
 	s.measure(len(in), time.Since(began))
 	if err != nil {
 		s.failed(ctx, fresh, in, answers, err)
-		return
+		return false
 	}
 	hashes := make([][32]byte, len(in))
 	for n, i := range in {
@@ -289,26 +324,27 @@ func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, an
 	if s.ledger.snapshotDue() {
 		s.ledger.saveLater()
 	}
+	return true
 }
 
-// split returns the events of a batch that are new, each once, and those that
-// repeat one of them, by its hash. It answers those that are logged.
-func (s *sequencer) split(ctx context.Context, batch []*submission) (fresh []*submission, again map[[32]byte][]*submission) {
-	inBatch := make(map[[32]byte]bool, len(batch))
-	again = make(map[[32]byte][]*submission)
+// split returns the envelopes of a batch that are new, each once, and those that
+// repeat one of them, by its leaf hash. It answers those that are recorded.
+func (s *sequencer) split(ctx context.Context, batch []*submission) (fresh []*submission, again map[tiles.Hash][]*submission) {
+	inBatch := make(map[tiles.Hash]bool, len(batch))
+	again = make(map[tiles.Hash][]*submission)
 	for _, sub := range batch {
-		if inBatch[sub.hash] {
-			again[sub.hash] = append(again[sub.hash], sub)
+		if inBatch[sub.leaf] {
+			again[sub.leaf] = append(again[sub.leaf], sub)
 			continue
 		}
-		known, err := s.index.Find(ctx, sub.hash)
+		known, err := s.recorded(ctx, sub.admitted)
 		switch {
 		case err != nil:
 			sub.done <- sequenced{err: err}
 		case known != nil:
 			sub.done <- sequenced{Logged: *known, duplicate: true}
 		default:
-			inBatch[sub.hash] = true
+			inBatch[sub.leaf] = true
 			fresh = append(fresh, sub)
 		}
 	}

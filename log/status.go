@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/vasistas/vasistas/log/internal/chain"
+	"github.com/vasistas/vasistas/log/internal/entries"
 )
 
 // Reasons why a log does not admit events. Where the log can't mend it by
@@ -26,6 +27,8 @@ var (
 	ErrTreeConflict = chain.ErrTreeConflict
 	// ErrTreeUnreadable: the engine can't read its tree.
 	ErrTreeUnreadable = chain.ErrTreeUnreadable
+	// ErrStranger: the engine's tree has an entry that this log would have refused.
+	ErrStranger = entries.ErrStranger
 	// ErrLogBehind: there is a later head with this log's own signature.
 	ErrLogBehind = chain.ErrLogBehind
 	// ErrForked: there is a conflicting head with this log's own signature.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/vasistas/vasistas/log/duty"
 	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/internal/entries"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
@@ -58,7 +57,6 @@ type Result struct {
 type intake struct {
 	cfg       Config
 	admission *admission
-	index     *entries.Index
 	ledger    *liveLedger
 	sequencer *sequencer
 	publisher *publisher
@@ -109,11 +107,11 @@ func (in *intake) submit(ctx context.Context, submission []byte, wait Wait) (*Re
 	}
 }
 
-// check answers for an event that is logged, and returns nil for any other that may be
+// check answers for an event that is recorded, and returns nil for any other that may be
 // sequenced. Anyone can submit a public event again, so this goroutine and not the
 // sequencer looks it up.
 func (in *intake) check(ctx context.Context, ev *admitted) (<-chan sequenced, error) {
-	known, err := in.index.Find(ctx, ev.hash)
+	known, err := in.sequencer.recorded(ctx, ev)
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,7 @@ type world struct {
 	*people.People
 	parties
 	profile   event.Profile
+	extra     func(*event.Charter) // changes charters further; or nil
 	keys      []*tlog.Signer
 	witnesses []*witnessServer
 	quorum    int             // of the witnesses

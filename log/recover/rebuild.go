@@ -253,7 +253,7 @@ func newTailCheck(ctx context.Context, origin string, reader tlog.TileReader, ba
 	t, pages := chain.Of(base), entries.NewPages(reader)
 	pages.Reset(t)
 	c := &tailCheck{pages, ledger.New(origin, pages)}
-	if err := entries.Replay(ctx, c.ledger, reader, t.Edge(), nil); err != nil {
+	if err := entries.Replay(ctx, c.ledger, reader, t.Edge(), t.Size(), nil); err != nil {
 		return nil, fmt.Errorf("reading what the entries mean: %w", err)
 	}
 	return c, nil

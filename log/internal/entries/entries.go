@@ -8,6 +8,7 @@ package entries
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -74,10 +75,16 @@ func (p *Pages) Root(size uint64) ([32]byte, error) {
 	return p.tree.RootWith(p.pending[:size-e.Size])
 }
 
+// ErrStranger: another program wrote an entry to the tree that this log would have
+// refused. The error names it.
+var ErrStranger = errors.New("the tree has an entry that this log did not admit: another program writes to the tree; nothing more will be signed; " +
+	"keep all other programs away from it, and bring the tree back with \"vasistas-log recover -from MIRROR\"")
+
 // Replay applies to a ledger the entries of the tree of edge e that the ledger lacks,
-// and checks that it then is the ledger of that tree. It calls each, if not nil, with
-// every applied entry.
-func Replay(ctx context.Context, l *ledger.Ledger, r tlog.TileReader, e chain.Edge, each func(*ledger.Entry)) error {
+// and checks that it then is the ledger of that tree. Entries from index trusted on are
+// an engine's word: they must be such as admission lets in ([ErrStranger]). It calls
+// each, if not nil, with every applied entry.
+func Replay(ctx context.Context, l *ledger.Ledger, r tlog.TileReader, e chain.Edge, trusted uint64, each func(*ledger.Entry)) error {
 	for l.Size() < e.Size {
 		at := l.Size()
 		bundle, err := tiles.ReadBundle(ctx, r, at/tlog.TileWidth, e.Size)
@@ -85,8 +92,8 @@ func Replay(ctx context.Context, l *ledger.Ledger, r tlog.TileReader, e chain.Ed
 			return chain.TreeError(err)
 		}
 		for _, entry := range parse(at, bundle[at%tlog.TileWidth:], l.Key) {
-			if _, _, err := l.Apply(entry); err != nil {
-				return fmt.Errorf("applying entry %d: %w", entry.Index, err)
+			if err := apply(l, entry, trusted); err != nil {
+				return err
 			}
 			if each != nil {
 				each(&entry)
@@ -95,6 +102,22 @@ func Replay(ctx context.Context, l *ledger.Ledger, r tlog.TileReader, e chain.Ed
 	}
 	if l.Root() != e.Root {
 		return fmt.Errorf("%w (its entries have not the root of its tiles)", chain.ErrTreeConflict)
+	}
+	return nil
+}
+
+func apply(l *ledger.Ledger, entry ledger.Entry, trusted uint64) (err error) {
+	var v *ledger.Violation
+	if entry.Index < trusted {
+		_, _, err = l.Apply(entry)
+	} else {
+		v, _, err = l.Add(entry)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("applying entry %d: %w", entry.Index, err)
+	case v != nil:
+		return fmt.Errorf("%w (entry %d, leaf hash %x: %s)", ErrStranger, entry.Index, entry.Leaf, v.Text())
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Index finds a logged event by its event hash, so that a re-submission gets the
+// Index finds a logged entry by the hash of its event, so that a re-submission gets the
 // logged entry. It checks every hit against the tree.
 //
 // The file is a cache of what can be computed from the tree: 16 random bytes, and
@@ -192,26 +192,27 @@ type Logged struct {
 	Leaf  tiles.Hash
 }
 
-// Find returns where the event with the given hash is logged first, nil if it
-// isn't. It compares the entry with its hash in the tree.
-func (x *Index) Find(ctx context.Context, hash [32]byte) (*Logged, error) {
+// Find returns where the entry with this leaf hash, of the event with this hash, is
+// logged first, nil if it isn't. It compares the entry with its hash in the tree. Other
+// envelopes of the same event don't count: their signatures are by other keys, or bad.
+func (x *Index) Find(ctx context.Context, hash [32]byte, leaf tiles.Hash) (*Logged, error) {
 	f := x.fingerprint(hash)
 	x.mu.RLock()
 	at, size := slices.Sorted(x.prints.find(f)), x.size
 	x.mu.RUnlock()
 	for _, index := range at {
-		known, err := x.read(ctx, index, size, hash)
+		known, err := x.read(ctx, index, size)
 		if err != nil {
 			return nil, fmt.Errorf("looking for the event in the log: %w", err)
-		} else if known != nil {
+		} else if known.Leaf == leaf {
 			return known, nil
 		}
 	}
 	return nil, nil
 }
 
-// read returns the entry at index if it holds the event.
-func (x *Index) read(ctx context.Context, index, size uint64, hash [32]byte) (*Logged, error) {
+// read returns the entry at index.
+func (x *Index) read(ctx context.Context, index, size uint64) (*Logged, error) {
 	n, i := index/tlog.TileWidth, index%tlog.TileWidth
 	entries, err := tiles.ReadBundle(ctx, x.reader, n, size)
 	if err != nil {
@@ -226,9 +227,6 @@ func (x *Index) read(ctx context.Context, index, size uint64, hash [32]byte) (*L
 	}
 	if hashes[i] != leaf {
 		return nil, chain.TreeError(&tlog.CorruptError{Tile: t, Reason: fmt.Sprintf("or its entry bundle is: entry %d does not have the hash that the tile says", index)})
-	}
-	if h, err := EventHash(index, entry); err != nil || h != hash {
-		return nil, err
 	}
 	return &Logged{index, entry, leaf}, nil
 }

@@ -88,12 +88,12 @@ func TestIndex(t *testing.T) {
 			if i%37 != 0 && i != len(hashes)-1 {
 				continue
 			}
-			hit, err := x.Find(t.Context(), h)
+			hit, err := x.Find(t.Context(), h, tiles.LeafHash(tree.entries[i]))
 			if err != nil || hit == nil || hit.Index != uint64(i) {
 				t.Fatalf("event %d: %+v, %v", i, hit, err)
 			}
 		}
-		if hit, err := x.Find(t.Context(), [32]byte{1}); hit != nil || err != nil {
+		if hit, err := x.Find(t.Context(), [32]byte{1}, tiles.Hash{}); hit != nil || err != nil {
 			t.Fatalf("an event that is not there: %+v, %v", hit, err)
 		}
 	}
@@ -124,8 +124,11 @@ func TestIndex(t *testing.T) {
 	// An event that is there twice is hit at its first place.
 	tree.entries = append(tree.entries, tree.entries[5])
 	x = open(701)
-	if hit, err := x.Find(t.Context(), hashes[5]); err != nil || hit.Index != 5 {
+	if hit, err := x.Find(t.Context(), hashes[5], tiles.LeafHash(tree.entries[5])); err != nil || hit.Index != 5 {
 		t.Errorf("an event that is there twice: %+v, %v", hit, err)
+	}
+	if hit, err := x.Find(t.Context(), hashes[5], tiles.Hash{1}); err != nil || hit != nil {
+		t.Errorf("another envelope of that event: %+v, %v", hit, err)
 	}
 	x.Close()
 	tree.entries = tree.entries[:700]
@@ -208,7 +211,7 @@ func TestIndexWhileAdding(t *testing.T) {
 		hashes = append(hashes, batch...)
 	}
 	grow(2)
-	first := hashes[0]
+	first, leaf := hashes[0], tiles.LeafHash(tree.entries[0])
 	var wg sync.WaitGroup
 	done := make(chan struct{})
 	for range 4 {
@@ -219,7 +222,7 @@ func TestIndexWhileAdding(t *testing.T) {
 					return
 				default:
 				}
-				if hit, err := x.Find(t.Context(), first); err != nil || hit == nil || hit.Index != 0 {
+				if hit, err := x.Find(t.Context(), first, leaf); err != nil || hit == nil || hit.Index != 0 {
 					t.Errorf("%+v, %v", hit, err)
 					return
 				}
