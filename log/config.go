@@ -135,3 +135,12 @@ type Engine interface {
 	// Close waits for what is under way. No call may follow.
 	Close(ctx context.Context) error
 }
+
+// Reserve is an [Engine] that keeps room for what must be logged when its disk is full.
+type Reserve interface {
+	// Writable makes the reserve whole, and returns nil if ordinary entries can be
+	// added, as far as can be told.
+	Writable(ctx context.Context) error
+	// UseReserve frees the reserve for the next calls of Add.
+	UseReserve() error
+}

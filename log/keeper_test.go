@@ -283,6 +283,9 @@ func TestLostVault(t *testing.T) {
 	}
 	said := w.listen()
 	w.start()
+	if n := metric(w.log.Metrics(), "vasistas_log_vault_lost"); n != 1 {
+		t.Errorf("the metric says that %v are lost", n)
+	}
 	kept := w.put(second)
 	for _, text := range []string{"can't be disclosed", fmt.Sprintf("entry=%d", lost.Index), event.Digest(first.Envelope.Hash()).String()} {
 		check(t, said.says(text))
@@ -302,6 +305,9 @@ func TestLostVault(t *testing.T) {
 		t.Errorf("the event again is at %d", i)
 	}
 	check(t, said.says("the vault has again what it had lost"))
+	if n := metric(w.log.Metrics(), "vasistas_log_vault_lost"); n != 0 {
+		t.Errorf("the metric says that %v are lost", n)
+	}
 	w.pass(late.Add(30 * time.Second)) // before the log would try again by itself
 	w.awaits(2, event.TypeDisclosure)
 }

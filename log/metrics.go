@@ -76,7 +76,7 @@ func (m *logMetrics) Own(what string, err error) {
 }
 
 // Lost implements [duty.Metrics].
-func (m *logMetrics) Lost() { m.lost.Add(1) }
+func (m *logMetrics) Lost(events int) { m.lost.Set(float64(events)) }
 
 // Owed implements [duty.Metrics].
 func (m *logMetrics) Owed(overdue map[string]int, open int) {

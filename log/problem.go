@@ -8,9 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"syscall"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/internal/chain"
@@ -88,9 +88,6 @@ var answers = []answer{
 	{errReading, problem.Internal, "Tree unreadable", 0},
 	{errOutcomeUnknown, problem.Storage, "Not stored", 5 * time.Second},
 	{chain.ErrState, problem.Storage, "Not stored", 5 * time.Second},
-	{syscall.ENOSPC, problem.Storage, "Not stored", 5 * time.Second},
-	{syscall.EDQUOT, problem.Storage, "Not stored", 5 * time.Second},
-	{syscall.EROFS, problem.Storage, "Not stored", 5 * time.Second},
 }
 
 // problemOf maps an error to its answer.
@@ -127,6 +124,9 @@ func problemOf(err error) *problem.Problem {
 		}
 	}
 	p := problem.New(problem.NotReady, "Not ready", detail)
+	if durable.NoRoom(err) {
+		p = problem.New(problem.Storage, "Not stored", detail)
+	}
 	p.RetryAfter = 5 * time.Second
 	return p
 }

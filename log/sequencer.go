@@ -48,6 +48,7 @@ var errNotLogged = errors.New("the event was not logged")
 // the doubt is gone.
 type sequencer struct {
 	tree     *chain.Tree
+	reserve  Reserve // nil: the engine has none
 	ledger   *liveLedger
 	vault    *vault.Vault
 	index    *entries.Index
@@ -65,6 +66,7 @@ type sequencer struct {
 	stale    bool          // the ledger is ahead of the tree, or behind it
 	busy     int           // events that were in flight after the last write
 	patience time.Duration // how long to wait for as many again
+	probed   time.Time     // when room looked
 
 	mu     sync.RWMutex // held for writing while queue is closed
 	closed bool
@@ -78,8 +80,9 @@ const maxPatience = 20 * time.Millisecond
 const doubtPause = 500 * time.Millisecond
 
 func newSequencer(cfg Config, t *chain.Tree, ll *liveLedger, index *entries.Index, st *status, m *logMetrics, wake func()) *sequencer {
+	reserve, _ := cfg.Engine.(Reserve)
 	return &sequencer{
-		tree: t, ledger: ll, vault: cfg.Vault, index: index, maxBatch: cfg.MaxBatch, idle: cfg.Refresh, status: st, metrics: m, logger: cfg.Logger, wake: wake,
+		reserve: reserve, tree: t, ledger: ll, vault: cfg.Vault, index: index, maxBatch: cfg.MaxBatch, idle: cfg.Refresh, status: st, metrics: m, logger: cfg.Logger, wake: wake,
 		queue: make(chan *submission, int(cfg.MaxInFlight)+cfg.MaxStreams*streamWindow+duty.Window),
 	}
 }
@@ -122,7 +125,11 @@ func (s *sequencer) run(ctx context.Context) {
 		case <-timer.C:
 			s.look(ctx)
 		}
-		if s.doubt {
+		full := s.status.full() != nil
+		if since := time.Since(s.probed); since > doubtPause && (full || since > s.idle) {
+			s.room(ctx)
+		}
+		if s.doubt || full {
 			timer.Reset(doubtPause)
 		} else {
 			timer.Reset(s.idle)
@@ -177,6 +184,26 @@ func (s *sequencer) look(ctx context.Context) {
 		return
 	}
 	s.decide(s.tree.Check(ctx))
+}
+
+// room finds out whether tree and vault can be written.
+func (s *sequencer) room(ctx context.Context) {
+	s.probed = time.Now()
+	err := s.vault.Writable()
+	if s.reserve != nil {
+		err = errors.Join(err, s.reserve.Writable(ctx))
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: there is no room, or no permission, to write: %w", errNotLogged, err)
+	}
+	if !s.status.set(&s.status.room, err) {
+		return
+	}
+	if err != nil {
+		s.logger.Error("only charters, revocations and disclosures are admitted until there is room", "err", err)
+	} else {
+		s.logger.Info("there is room again")
+	}
 }
 
 // decide stops or opens admission.
@@ -306,6 +333,11 @@ func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, an
 			err = &chain.StepError{Err: err}
 		}
 	}
+	if err == nil && s.reserve != nil && s.status.full() != nil {
+		if err := s.reserve.UseReserve(); err != nil {
+			s.logger.Warn("the reserve can't be used", "err", err)
+		}
+	}
 	if err == nil {
 		err = s.tree.Append(ctx, batch, leaves)
 	}
@@ -362,6 +394,7 @@ func (s *sequencer) failed(ctx context.Context, fresh []*submission, in []int, a
 	err := cause
 	if errors.As(cause, &step) {
 		at, err = s.catchUp(ctx)
+		s.room(ctx)
 	}
 	s.decide(err)
 	for i := range answers {

@@ -116,7 +116,11 @@ func (in *intake) check(ctx context.Context, ev *admitted) (<-chan sequenced, er
 		return nil, err
 	}
 	if known == nil {
-		if err := in.admission.check(ev); err != nil {
+		err := in.admission.check(ev)
+		if full := in.status.full(); err == nil && full != nil && !essential(ev) {
+			err = full
+		}
+		if err != nil {
 			in.metrics.events.Add(1, string(ev.kind), string(problemOf(err).Code()))
 			return nil, err
 		}
@@ -128,6 +132,16 @@ func (in *intake) check(ctx context.Context, ev *admitted) (<-chan sequenced, er
 	done := make(chan sequenced, 1)
 	done <- sequenced{Logged: *known, duplicate: true}
 	return done, nil
+}
+
+// essential returns whether an event may use the room that is kept for a full disk: what
+// changes who may sign, ends a warrant, or pays a debt.
+func essential(ev *admitted) bool {
+	switch ev.kind {
+	case event.TypeCharter, event.TypeRevocation, event.TypeDisclosure:
+		return true
+	}
+	return false
 }
 
 // restore puts openings or notices of a logged event back into a vault that has lost
@@ -144,7 +158,7 @@ func (in *intake) restore(ctx context.Context, ev *admitted, index uint64) error
 		return fmt.Errorf("%w: %w", errNotLogged, err)
 	}
 	in.cfg.Logger.Info("the vault has again what it had lost", "entry", index)
-	in.ledger.Query(func(_ *ledger.Ledger, a *duty.Agenda) { a.Restored(ev.hash, index) })
+	in.ledger.Query(func(_ *ledger.Ledger, a *duty.Agenda) { in.metrics.Lost(a.Restored(ev.hash, index)) })
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
@@ -59,7 +60,14 @@ func (l *layout) complete() error {
 	return l.fill(l.dir)
 }
 
-func (l *layout) vaultConfig() vault.Config { return vault.Config{Dir: l.vault, Identity: l.identity} }
+// spareStray is how long the vault keeps records without an entry in the tree: what was on
+// its way when a process ended may still become one, in the hands of Trillian's servers, or of
+// a former active instance. No call lasts nearly as long.
+const spareStray = 24 * time.Hour
+
+func (l *layout) vaultConfig() vault.Config {
+	return vault.Config{Dir: l.vault, Identity: l.identity, Spare: spareStray}
+}
 
 // The key files of keygen.
 const (

@@ -17,6 +17,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/event/eventkey"
 	"github.com/vasistas/vasistas/log/pgstate"
@@ -81,16 +82,11 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	if o.database != "" {
 		return o.serveShared(ctx, cfg, stdout)
 	}
-	kept, err := vault.Open(o.vaultConfig())
+	l, kept, err := o.openWithRoom(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, kept.Close()) }()
-	cfg.Vault = kept
-	l, err := o.open(ctx, cfg)
-	if err != nil {
-		return err
-	}
 	err = o.serve(ctx, logger.With("origin", l.Origin()), stdout, daemon.WithMetrics(l.Handler(), l.Metrics), l.Drain)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.service.Shutdown)
 	defer cancel()
@@ -99,17 +95,38 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	return err
 }
 
-func (o *serveOptions) open(ctx context.Context, cfg log.Config) (*log.Log, error) {
-	engine, err := o.openTree(ctx, cfg.Logger)
-	if err != nil {
-		return nil, err
+// openWithRoom opens vault and log. On a file system that takes no more data it tries again
+// until there is room: a start must write, and restoring an older file would only do harm.
+func (o *serveOptions) openWithRoom(ctx context.Context, cfg log.Config) (*log.Log, *vault.Vault, error) {
+	for told := false; ; told = true {
+		l, kept, err := o.open(ctx, cfg)
+		if !durable.NoRoom(err) {
+			return l, kept, err
+		}
+		if !told {
+			cfg.Logger.Error("no room: the disk is full or read-only; waiting, and nothing needs to be restored", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, errors.Join(ctx.Err(), err)
+		case <-time.After(time.Second):
+		}
 	}
-	cfg.Engine = engine
+}
+
+func (o *serveOptions) open(ctx context.Context, cfg log.Config) (_ *log.Log, kept *vault.Vault, err error) {
+	if kept, err = vault.Open(o.vaultConfig()); err != nil {
+		return nil, nil, err
+	}
+	cfg.Vault = kept
+	if cfg.Engine, err = o.openTree(ctx, cfg.Logger); err != nil {
+		return nil, nil, errors.Join(err, kept.Close())
+	}
 	l, err := log.Open(ctx, cfg)
 	if err != nil {
-		return nil, errors.Join(err, engine.Close(context.WithoutCancel(ctx)))
+		return nil, nil, errors.Join(err, cfg.Engine.Close(context.WithoutCancel(ctx)), kept.Close())
 	}
-	return l, nil
+	return l, kept, nil
 }
 
 // serve answers requests until ctx ends. Then it calls drain, and answers the requests under
@@ -126,10 +143,6 @@ func (o *serveOptions) serve(ctx context.Context, logger *slog.Logger, stdout io
 	}
 	return o.service.Run(ctx, stdout)
 }
-
-// spareStray is how long the vault keeps records without an entry in the tree: a former active
-// instance may still be writing the entry. No call lasts nearly as long.
-const spareStray = 24 * time.Hour
 
 // serveShared serves as one of several instances, active or standby.
 func (o *serveOptions) serveShared(ctx context.Context, cfg log.Config, stdout io.Writer) (err error) {
@@ -186,7 +199,7 @@ func instanceName(listener net.Listener) string {
 // prepare opens vault and engine for a term.
 func (o *serveOptions) prepare(ctx context.Context, cfg log.Config, term *pgstate.Term) (log.Config, io.Closer, error) {
 	files := o.vaultConfig()
-	files.Storage, files.MaxFileSize, files.Spare = term.Vault(), pgstate.MaxVaultFile, spareStray
+	files.Storage, files.MaxFileSize = term.Vault(), pgstate.MaxVaultFile
 	kept, err := vault.Open(files)
 	if err != nil {
 		return cfg, nil, err

@@ -47,6 +47,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 var (
@@ -190,6 +191,21 @@ func WriteFile(name string, data []byte, perm fs.FileMode) error {
 		return fmt.Errorf("durable: %s is replaced, but perhaps not durably: %w", name, err)
 	}
 	return nil
+}
+
+// NoRoom returns whether an operation failed because the file system takes no more data:
+// it, or a quota, is full, or it is read-only. That can end by itself.
+func NoRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
+}
+
+// Probe finds out whether a file can be made durable in a directory. It leaves none.
+func Probe(dir string) error {
+	tmp, err := closedTemp(filepath.Join(dir, "probe"), 0o600, all(make([]byte, 4096)))
+	if err != nil {
+		return fmt.Errorf("durable: %s can't be written to: %w", dir, err)
+	}
+	return os.Remove(tmp)
 }
 
 // ReadFile reads a file of at most limit bytes. A longer one is [ErrTooLarge].

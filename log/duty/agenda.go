@@ -173,12 +173,24 @@ func (a *Agenda) lose(index uint64) bool {
 	return true
 }
 
-// Restored records that the vault has an event again.
-func (a *Agenda) Restored(hash event.Digest, index uint64) {
+// Restored records that the vault has an event again, and returns how many others it has
+// lost.
+func (a *Agenda) Restored(hash event.Digest, index uint64) (lost int) {
 	if d := a.deposits[index]; d != nil && d.hash == hash {
 		d.lost = false
 		a.check(0, index)
 	}
+	return a.lost()
+}
+
+// lost returns how many deposits the vault has lost.
+func (a *Agenda) lost() (n int) {
+	for _, d := range a.deposits {
+		if d.lost {
+			n++
+		}
+	}
+	return n
 }
 
 // Owes returns whether the log must disclose something of an entry.

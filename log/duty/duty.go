@@ -76,8 +76,8 @@ type Metrics interface {
 	// Own counts an anchor, a disclosure or a cleaning of the vault. After an err the
 	// keeper tries again.
 	Own(what string, err error)
-	// Lost counts an event that the vault has lost.
-	Lost()
+	// Lost reports how many events the log must disclose that the vault has lost.
+	Lost(events int)
 	// Owed reports what is overdue, by rule, and how much is open.
 	Owed(overdue map[string]int, open int)
 	// Vault reports on the vault.

@@ -81,6 +81,7 @@ func (k *Keeper) Clean(ctx context.Context) error {
 	for _, d := range lost {
 		k.lose(d, nil)
 	}
+	k.Metrics.Lost(len(lost))
 	return nil
 }
 
@@ -95,7 +96,6 @@ func (k *Keeper) lose(d *deposit, err error) {
 	if d.release {
 		what = "notices"
 	}
-	k.Metrics.Lost()
 	k.Logger.Error("the vault has lost what is to be disclosed, and this entry can't be disclosed: "+
 		"restore the vault, or have the event submitted again with its "+what, "entry", d.index, "event", d.hash.String(), "err", err)
 }
@@ -274,6 +274,9 @@ func (k *Keeper) count(h *Head) {
 		})
 		k.Metrics.Owed(overdue, open)
 	}
+	lost := 0
+	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) { lost = a.lost() })
+	k.Metrics.Lost(lost)
 	k.Metrics.Vault(k.Vault.Stats())
 	k.counted, k.costs = time.Now(), time.Since(began)
 }

@@ -147,6 +147,9 @@ func (f *files) Remove(seqs []uint64) error {
 	return err
 }
 
+// Probe makes a write that changes nothing, which a database that takes none refuses.
+func (f *files) Probe() error { return f.Remove([]uint64{}) }
+
 func (f *files) LockAudit() (io.Closer, error) { return nothing{}, nil }
 
 func (f *files) ReadAudit() (io.ReadCloser, error) {

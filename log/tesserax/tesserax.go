@@ -11,9 +11,15 @@
 // of 64 zero bytes and is never served. The engine doesn't know whether its tree is
 // the right one. The log's publisher checks that.
 //
-// BUG(tesserax): Tessera panics, and ends the process, if it can't open its lock file,
-// for example when the process is out of file descriptors or the directory has been
-// removed. Acknowledged entries stay durable.
+// Tessera panics, and ends the process, if it can't open its lock file. So the engine
+// opens that file itself before each write, and gives Tessera nothing to write if the
+// directory is gone or read-only.
+//
+// A file keeps some room of the disk ([Engine.Writable]), which [Engine.UseReserve] frees
+// when the disk is full.
+//
+// BUG(tesserax): between the engine's own attempt and Tessera's, the process can run out of
+// file descriptors, and then Tessera panics. Acknowledged entries stay durable.
 package tesserax
 
 import (
@@ -54,7 +60,10 @@ type Engine struct {
 	doubt atomic.Bool
 }
 
-var _ log.Engine = (*Engine)(nil)
+var (
+	_ log.Engine  = (*Engine)(nil)
+	_ log.Reserve = (*Engine)(nil)
+)
 
 const (
 	// batchAge is how long Tessera's queue waits for the rest of a batch. If Add
@@ -66,8 +75,19 @@ const (
 	housekeeping = time.Second
 )
 
-// state is Tessera's state file. Without it, Tessera starts a new log.
-const state = ".state/treeState"
+// state is Tessera's state file. Without it, Tessera starts a new log. lockFile is the
+// file that it locks for each write.
+const (
+	state    = ".state/treeState"
+	lockFile = ".state/treeState.lock"
+)
+
+// ballast keeps room for what must be logged on a full disk: each such event needs some
+// ten kilobytes, in tiles, bundles and the log's own state.
+const (
+	ballast     = ".state/ballast"
+	ballastSize = 8 << 20
+)
 
 // ErrMissing: a directory holds no tree. That of a log was deleted, so the error is
 // never a reason to start an empty tree.
@@ -108,6 +128,12 @@ func open(ctx context.Context, dir string, maxBatch int) (*Engine, error) {
 	if err := durable.RemoveTemps(filepath.Dir(filepath.Join(dir, state))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(fmt.Errorf("opening the tree: %w", err), lock.Close())
 	}
+	if err = tryLock(dir); err == nil {
+		err = durable.Probe(filepath.Join(dir, filepath.Dir(lockFile)))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the tree: %w", err), lock.Close())
+	}
 	driver, err := posix.New(ctx, posix.Config{Path: dir})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the tree in %s: %w", dir, err), lock.Close())
@@ -127,6 +153,38 @@ func open(ctx context.Context, dir string, maxBatch int) (*Engine, error) {
 	return e, nil
 }
 
+// tryLock opens Tessera's lock file as Tessera will, which panics if it can't.
+func tryLock(dir string) error {
+	name := filepath.Join(dir, lockFile)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// Writable implements log.Reserve: it makes the ballast again if that was used, and
+// returns why the directory can't be written to.
+func (e *Engine) Writable(context.Context) error {
+	name := filepath.Join(e.dir, ballast)
+	if info, err := os.Stat(name); err != nil || info.Size() != ballastSize {
+		return durable.WriteFile(name, make([]byte, ballastSize), 0o644)
+	}
+	return durable.Probe(filepath.Dir(name))
+}
+
+// UseReserve implements log.Reserve.
+func (e *Engine) UseReserve() error {
+	err := os.Remove(filepath.Join(e.dir, ballast))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // noKey makes zero signatures, under a name that can't exist.
 type noKey struct{}
 
@@ -141,6 +199,9 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 	}
 	e.adding.Lock()
 	defer e.adding.Unlock()
+	if err := tryLock(e.dir); err != nil {
+		return 0, fmt.Errorf("writing to the tree: %w", err)
+	}
 	if err := e.persistState(); err != nil {
 		return 0, err
 	}

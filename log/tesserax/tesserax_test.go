@@ -136,3 +136,48 @@ func TestTidy(t *testing.T) {
 		t.Errorf("salvaged: %d entries", len(got))
 	}
 }
+
+// TestUnwritableLock checks that a directory in which Tessera can't open its lock file
+// costs an error and not the process, that the tree can be read meanwhile, and that the
+// engine goes on when it can be opened again.
+func TestUnwritableLock(t *testing.T) {
+	t.Parallel()
+	dir := create(t)
+	e := open(t, dir)
+	if _, err := e.Add(t.Context(), [][]byte{[]byte("one")}); err != nil {
+		t.Fatal(err)
+	}
+	lock := filepath.Join(dir, ".state", "treeState.lock")
+	check(t, os.Remove(lock))
+	check(t, os.Mkdir(lock, 0o755)) // which root can't open for writing either
+	for range 3 {
+		if _, err := e.Add(t.Context(), [][]byte{[]byte("two")}); err == nil {
+			t.Fatal("added without the lock file")
+		}
+	}
+	if size, _, err := e.Tree(t.Context()); err != nil || size != 1 {
+		t.Errorf("meanwhile the tree has %d entries: %v", size, err)
+	}
+	check(t, os.Remove(lock))
+	if first, err := e.Add(t.Context(), [][]byte{[]byte("two")}); err != nil || first != 1 {
+		t.Errorf("afterwards: at %d, %v", first, err)
+	}
+}
+
+// TestBallast checks that Writable makes the ballast, also again after it was used.
+func TestBallast(t *testing.T) {
+	t.Parallel()
+	dir := create(t)
+	e := open(t, dir)
+	for range 2 {
+		check(t, e.Writable(t.Context()))
+		if info, err := os.Stat(filepath.Join(dir, ".state", "ballast")); err != nil || info.Size() < 1<<20 {
+			t.Fatalf("the ballast: %v, %v", info, err)
+		}
+		check(t, e.UseReserve())
+		if _, err := os.Stat(filepath.Join(dir, ".state", "ballast")); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("the ballast is there after its use: %v", err)
+		}
+	}
+	check(t, e.UseReserve())
+}

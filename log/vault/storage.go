@@ -37,6 +37,8 @@ type Storage interface {
 	Create(seq uint64, data []byte) error
 	// Remove removes those of the batches that exist.
 	Remove(seqs []uint64) error
+	// Probe returns nil if a batch could be created now, as far as can be told.
+	Probe() error
 	// Path names a batch, for messages.
 	Path(seq uint64) string
 
@@ -142,6 +144,8 @@ func (d *dir) Open(seq uint64) (BatchFile, error) {
 func (d *dir) Create(seq uint64, data []byte) error {
 	return durable.CreateFile(d.Path(seq), data, 0o600)
 }
+
+func (d *dir) Probe() error { return durable.Probe(d.name) }
 
 func (d *dir) Remove(seqs []uint64) error {
 	for _, seq := range seqs {

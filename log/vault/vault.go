@@ -344,6 +344,14 @@ func (v *Vault) write(records []stored, only func(event.Digest) bool) error {
 	return nil
 }
 
+// Writable returns nil if the vault could take a record now, as far as can be told.
+func (v *Vault) Writable() error {
+	if err := v.files.Probe(); err != nil {
+		return fmt.Errorf("vault: %w", err)
+	}
+	return nil
+}
+
 // Has reports whether the vault has a record of the event that is not known to be
 // unreadable. The log calls it for each sealed entry, to find those that it can no
 // longer disclose.

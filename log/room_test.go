@@ -1,0 +1,133 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package log_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/durable/durabletest"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// TestNoRoom checks that a log whose tree or vault can't be written says so, refuses with
+// 507, serves reads, still admits what is essential, and goes on by itself.
+func TestNoRoom(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		place func(w *world) string
+		err   error
+	}{
+		"a read-only tree":  {func(w *world) string { return filepath.Join(w.tree(), ".state") }, syscall.EROFS},
+		"a full tree":       {func(w *world) string { return filepath.Join(w.tree(), ".state") }, syscall.ENOSPC},
+		"a full vault":      {func(w *world) string { return w.vaultConfig().Dir }, syscall.ENOSPC},
+		"a read-only vault": {func(w *world) string { return w.vaultConfig().Dir }, syscall.EROFS},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1, 1)
+			w.config.Refresh = 100 * time.Millisecond
+			w.start()
+			w.append(w.warrant())
+			var in durabletest.Injector
+			remove := in.Inject(t, c.place(w))
+			in.FailFrom(0, c.err)
+			eventually(t, func() error {
+				if status, body := w.get("/readyz"); status != http.StatusInsufficientStorage || !strings.Contains(string(body), "no room") {
+					return fmt.Errorf("%d: %s", status, body)
+				}
+				return nil
+			})
+			if _, err := w.sequence(w.warrant()); !isProblem(err, "storage") {
+				t.Errorf("a warrant: %v", err)
+			}
+			w.checkpoint()
+			if status, _ := w.get("/tile/entries/000.p/2"); status != http.StatusOK {
+				t.Errorf("a tile: %d", status)
+			}
+			if strings.Contains(name, "vault") { // of the tree, only the engine knows what can still be written
+				w.mustSequence(w.amendment(2, referTo(0, w.founding), func(*event.Charter) {}).Bytes())
+			}
+			remove()
+			w.ready()
+			w.append(w.warrant())
+			w.audit()
+		})
+	}
+}
+
+// scarce is an engine on a disk with room for so many bytes, some of it reserved.
+type scarce struct {
+	log.Engine
+	free, reserved atomic.Int64
+}
+
+func (s *scarce) wrap(e log.Engine) log.Engine {
+	s.Engine = e
+	return s
+}
+
+func (s *scarce) Add(ctx context.Context, entries [][]byte) (uint64, error) {
+	size := int64(0)
+	for _, e := range entries {
+		size += int64(len(e))
+	}
+	if s.free.Load() < size {
+		return 0, syscall.ENOSPC
+	}
+	s.free.Add(-size)
+	return s.Engine.Add(ctx, entries)
+}
+
+func (s *scarce) Writable(context.Context) error {
+	if s.free.Load() < 10_000 {
+		return syscall.ENOSPC
+	}
+	return nil
+}
+
+func (s *scarce) UseReserve() error {
+	s.free.Add(s.reserved.Swap(0))
+	return nil
+}
+
+// TestReserve checks that a charter, a revocation and a disclosure are logged on a full
+// disk, and nothing else.
+func TestReserve(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 1)
+	s := new(scarce)
+	s.free.Store(1 << 20)
+	s.reserved.Store(1 << 20)
+	w.wrap = s.wrap
+	w.config.Refresh = 100 * time.Millisecond
+	w.start()
+	first := newWarrant(t, origin, warrantTerms{}, w.authority)
+	warrant := w.put(first)
+	s.free.Store(100)
+	eventually(t, func() error {
+		if _, err := w.sequence(w.warrant()); !isProblem(err, "storage") {
+			return fmt.Errorf("a warrant: %w", err)
+		}
+		if status, body := w.get("/readyz"); status != http.StatusInsufficientStorage {
+			return fmt.Errorf("%d: %s", status, body)
+		}
+		return nil
+	})
+	w.append(w.amendment(2, referTo(0, w.founding), func(*event.Charter) {}).Bytes())
+	w.append(signed(t, &event.Revocation{Warrant: warrant, Reason: "ended"}, w.authority).Bytes())
+	w.append(signed(t, &event.Disclosure{Event: warrant, Openings: first.Openings}, w.authority).Bytes())
+	s.free.Store(1 << 20)
+	w.ready()
+	w.append(w.warrant())
+	w.audit()
+}
