@@ -435,3 +435,30 @@ func TestAnchorsGoOnAfterDowntime(t *testing.T) {
 		t.Errorf("disclosed: entry %d", d.Event.Index)
 	}
 }
+
+// TestGapInReleases checks that a release ahead of its chain makes the log log nothing in
+// vain: its notice is disclosed once the gap is filled, and anchors go on meanwhile.
+func TestGapInReleases(t *testing.T) {
+	begin := time.Now()
+	w := oddWorld(t, begin, 600)
+	w.start()
+	end := begin.Add(2 * time.Minute)
+	warrant := w.put(newWarrant(t, origin, warrantTerms{at: begin, until: begin.Add(time.Hour), accesses: 2, accounts: 2}, w.authority))
+	accesses := []event.Reference{w.put(w.newAccess(warrant, end)), w.put(w.newAccess(warrant, end))}
+	w.published(accesses[1].Index + 1)
+	cp := w.checkpoint()
+	head := event.Head{Size: cp.Size, Root: event.Digest(cp.Root)}
+	first := w.release(accesses[0], 1, [32]byte{}, head)
+	second := w.release(accesses[1], 2, first.Envelope.Hash(), head)
+	w.put(second)
+	w.pass(end.Add(20 * time.Minute))
+	w.awaits(2, event.TypeDisclosure) // of the accesses
+	if n := len(w.of(event.TypeAnchor)); n == 0 {
+		t.Error("no anchor was logged")
+	}
+	w.put(first)
+	w.pass(end.Add(22 * time.Minute))
+	w.awaits(4, event.TypeDisclosure)
+	w.pass(end.Add(40 * time.Minute))
+	w.awaits(4, event.TypeDisclosure)
+}

@@ -20,6 +20,7 @@ import (
 type Agenda struct {
 	anchors  []uint64            // indices of the anchors that no anchor covers, ascending
 	deposits map[uint64]*deposit // by index
+	ahead    []uint64            // releases ahead of their chains: checked at the next entry that can change that
 	checks   checks
 }
 
@@ -59,10 +60,13 @@ func (a *Agenda) Applied(l *ledger.Ledger, e *ledger.Entry) {
 	switch body := e.Envelope.Event.Body.(type) {
 	case *event.Disclosure:
 		a.check(0, body.Event.Index)
-	case *event.Charter:
-		if len(body.Void) > 0 { // which may move dates back
-			a.CheckAll()
+	case *event.Release: // which may be what others wait for
+		for _, i := range a.ahead {
+			a.check(0, i)
 		}
+		a.ahead = nil
+	case *event.Anchor, *event.Charter: // an anchor ends seals that claimed too much, and a void key's deferrals end
+		a.CheckAll()
 	}
 }
 
@@ -82,6 +86,7 @@ func depositOf(e *ledger.Entry) *deposit {
 
 // CheckAll schedules a check of every deposit now.
 func (a *Agenda) CheckAll() {
+	a.ahead = nil
 	a.checks = make(checks, 0, len(a.deposits))
 	for i := range a.deposits {
 		a.checks = append(a.checks, scheduled{0, i}) // all alike, so it is a heap
@@ -106,24 +111,6 @@ func (a *Agenda) next(now int64, n int) []*deposit {
 	}
 	slices.SortFunc(out, func(a, b *deposit) int { return int(int64(a.index) - int64(b.index)) })
 	return slices.Compact(out)
-}
-
-// sealed returns until when a deposit is sealed. over: the log need not disclose
-// any of it any more.
-func (d *deposit) sealed(l *ledger.Ledger) (until int64, never, over bool) {
-	at := d.index
-	if d.release {
-		access, closed, ok := l.Notices(d.index)
-		if !ok || closed == 0 {
-			return 0, false, true
-		}
-		at = access
-	}
-	s, ok := l.Sealed(at)
-	if !ok || !d.release && s.Closed == 0 {
-		return 0, false, true
-	}
-	return s.Until.Unix(), s.Never, false
 }
 
 // anchoring returns the time that the last anchor proves (that of the first charter

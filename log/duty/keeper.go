@@ -71,7 +71,7 @@ func (k *Keeper) Clean(ctx context.Context) error {
 			if k.Vault.Has(d.hash) {
 				continue
 			}
-			if _, _, over := d.sealed(l); over {
+			if state, _ := l.Disclosable(d.index, time.Time{}); state == ledger.AllOpen {
 				a.drop(d.index)
 			} else {
 				lost = append(lost, d)
@@ -106,7 +106,7 @@ func (k *Keeper) Run(ctx context.Context) {
 		h, changed := k.Feed.Published()
 		// The time of a head from before the start is too old.
 		if h != nil && h.Fresh {
-			k.tend(ctx, h)
+			k.tend(ctx, h, changed)
 		}
 		if !k.wait(ctx, h, changed) {
 			return
@@ -156,8 +156,9 @@ func (k *Keeper) next(h *Head) (at int64, ok bool) {
 	return at, ok
 }
 
-// tend does what is due at a published head.
-func (k *Keeper) tend(ctx context.Context, h *Head) {
+// tend does what is due at a published head, until changed is closed: the next head may
+// have to be anchored.
+func (k *Keeper) tend(ctx context.Context, h *Head, changed <-chan struct{}) {
 	if k.first == 0 {
 		k.first = h.Time
 	}
@@ -176,6 +177,11 @@ func (k *Keeper) tend(ctx context.Context, h *Head) {
 			break
 		}
 		k.disclose(ctx, due, h.Time)
+		select {
+		case <-changed:
+			return
+		default:
+		}
 	}
 	for i, until := range k.waiting {
 		if until <= h.Time {
@@ -185,32 +191,36 @@ func (k *Keeper) tend(ctx context.Context, h *Head) {
 	}
 }
 
-// due makes the checks that are due, and returns the deposits to disclose now. more
-// is true if any check was due.
+// due makes the checks that are due, and returns the deposits to disclose now. more is
+// true if any check was due. It schedules no check for now or earlier, so it ends.
 func (k *Keeper) due(now int64) (due []*deposit, more bool) {
 	k.Log.Query(func(l *ledger.Ledger, a *Agenda) {
 		deposits := a.next(now, Window)
 		more = len(deposits) > 0
 		for _, d := range deposits {
-			until, never, over := d.sealed(l)
-			switch {
-			case d.index >= k.Log.Size():
+			if d.index >= k.Log.Size() {
 				// The ledger has it, and the tree may never have it.
 				a.check(now+1, d.index)
-			case over:
+				continue
+			}
+			switch state, until := l.Disclosable(d.index, time.Unix(now, 0)); state {
+			case ledger.AllOpen:
 				k.closing[d.index] = l.Size()
 				delete(k.waiting, d.index)
-			case never: // an amendment may end the seal, and schedules a check
-			case until > now:
-				a.check(until, d.index)
-			case k.Signer == nil:
-				a.check(now+retry, d.index)
-			default:
-				if end := k.patience(until, l.Charter().Profile.DisclosureGrace); end > now {
-					k.waiting[d.index] = end
-					continue
+			case ledger.AheadOfChain:
+				a.ahead = append(a.ahead, d.index)
+			case ledger.StillSealed:
+				if !until.IsZero() { // else an amendment may end the seal, and schedules a check
+					a.check(until.Unix(), d.index)
 				}
-				due = append(due, d)
+			case ledger.CanDisclose:
+				if end := k.patience(until.Unix(), l.Charter().Profile.DisclosureGrace); end > now {
+					k.waiting[d.index] = end
+				} else if k.Signer == nil {
+					a.check(now+retry, d.index)
+				} else {
+					due = append(due, d)
+				}
 			}
 		}
 	})
@@ -370,7 +380,7 @@ func (k *Keeper) disclose(ctx context.Context, due []*deposit, now int64) {
 			err := wait()
 			if errors.Is(err, ErrOpened) { // by another, or by this log before a crash
 				err = nil
-				k.checkAt(0, due[i].index)
+				k.checkAt(now+retry, due[i].index)
 			}
 			k.report("disclosure", err)
 			if err != nil {

@@ -166,7 +166,7 @@ func (x *act) early(it *item, index uint64) *Violation {
 		return nil
 	case it.seal.never:
 		return x.fail(openingEarly, index, Term("its date, which is never"))
-	case x.time < it.seal.until:
+	case it.seal.hides(x.time):
 		return x.fail(openingEarly, index, unix(it.seal.until))
 	}
 	return nil
