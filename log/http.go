@@ -14,6 +14,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -93,8 +94,11 @@ func serveOne(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) err
 	rc := http.NewResponseController(w)
 	// An event that is incomplete when admission ends is refused, and does not delay
 	// the end.
-	reading := context.AfterFunc(in.draining, func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) })
-	entry, err := readEntry(r)
+	stop := func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
+	reading := context.AfterFunc(in.draining, stop)
+	body := in.bodies.join(stop)
+	entry, err := readEntry(r, func(n int64) bool { return in.bodies.take(body, n) })
+	in.bodies.leave(body)
 	closing := !reading()
 	if closing {
 		if err = in.status.err(); err == nil {
@@ -134,22 +138,34 @@ func serveOne(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) err
 }
 
 // readEntry reads a body of at most the length of a submission. It takes memory as bytes
-// arrive, whatever Content-Length says.
-func readEntry(r *http.Request) ([]byte, error) {
+// arrive, whatever Content-Length says, and asks take for it before.
+func readEntry(r *http.Request, take func(n int64) bool) ([]byte, error) {
 	tooLarge := faulty{fmt.Errorf("%w: a submission has at most %d bytes, and an entry 48000", event.ErrTooLarge, event.MaxSubmissionSize)}
 	if r.ContentLength > event.MaxSubmissionSize {
 		return nil, tooLarge
 	}
-	var entry bytes.Buffer
-	entry.Grow(bytes.MinRead + int(min(2048, max(r.ContentLength, 0))))
-	_, err := entry.ReadFrom(io.LimitReader(r.Body, event.MaxSubmissionSize+1))
-	switch {
-	case entry.Len() > event.MaxSubmissionSize:
-		return nil, tooLarge
-	case err != nil:
-		return nil, bodyError(err)
+	entry := make([]byte, 0, bytes.MinRead+int(min(2048, max(r.ContentLength, 0))))
+	if !take(int64(cap(entry))) {
+		return nil, errQueueFull
 	}
-	return entry.Bytes(), nil
+	for {
+		if len(entry) == cap(entry) {
+			if !take(int64(cap(entry))) {
+				return nil, errQueueFull
+			}
+			entry = slices.Grow(entry, cap(entry))
+		}
+		n, err := r.Body.Read(entry[len(entry):cap(entry)])
+		entry = entry[:len(entry)+n]
+		switch {
+		case len(entry) > event.MaxSubmissionSize:
+			return nil, tooLarge
+		case err == io.EOF:
+			return entry, nil
+		case err != nil:
+			return nil, bodyError(err)
+		}
+	}
 }
 
 // bodyError returns the error for a body that came too late, or that was malformed HTTP.

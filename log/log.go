@@ -44,6 +44,7 @@ import (
 	"slices"
 	"sync"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/vasistas/vasistas/internal/tiles"
@@ -165,7 +166,12 @@ func (l *Log) assemble(ctx context.Context, w *loaded, head *chain.Head) (err er
 		ledger: l.ledger, sequencer: l.sequencer, publisher: l.publisher, status: l.status, metrics: l.metrics,
 		inFlight: semaphore.NewWeighted(l.cfg.MaxInFlight),
 		bytes:    semaphore.NewWeighted(l.cfg.MaxInFlightBytes),
-		streams:  semaphore.NewWeighted(int64(l.cfg.MaxStreams)),
+		bodies:   newPool(l.cfg.MaxInFlightBytes, 0),
+		streams:  newPool(int64(l.cfg.MaxStreams), l.cfg.StreamIdle),
+		lookups:  semaphore.NewWeighted(maxLookups),
+	}
+	if l.intake.recent, err = lru.New[tlog.Hash, entries.Logged](maxRecent); err != nil {
+		return err
 	}
 	l.keeper = duty.New(duty.Config{
 		Origin: l.Origin(), Vault: l.cfg.Vault, Signer: l.cfg.Provider, Log: ownEvents{l.ledger, l.sequencer},

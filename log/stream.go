@@ -30,10 +30,11 @@ import (
 // A line goes from read to check and, in its order, to queue and to answer. Each
 // of these is a goroutine; none outlives the request.
 type stream struct {
-	in   *intake
-	rc   *http.ResponseController
-	wait Wait
-	room *semaphore.Weighted // bytes of the lines on their way
+	in    *intake
+	rc    *http.ResponseController
+	wait  Wait
+	room  *semaphore.Weighted // bytes of the lines on their way
+	place *holder             // among the streams
 
 	mu   sync.Mutex
 	over bool // nothing more is to be read
@@ -54,11 +55,20 @@ func serveStream(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) 
 	if err := in.status.err(); err != nil {
 		return err
 	}
-	if !in.streams.TryAcquire(1) {
+	// The context of the request ends with the first error of reading, and the lines
+	// before the error must be answered.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	defer cancel()
+	s := &stream{in: in, rc: http.NewResponseController(w), wait: wait, room: semaphore.NewWeighted(streamBytes)}
+	s.place = in.streams.join(func() {
+		cancel()
+		s.stopReading()
+		_ = s.rc.SetWriteDeadline(time.Unix(1, 0))
+	})
+	if !in.streams.take(s.place, 1) {
 		return errStreams
 	}
-	defer in.streams.Release(1)
-	s := &stream{in: in, rc: http.NewResponseController(w), wait: wait, room: semaphore.NewWeighted(streamBytes)}
+	defer in.streams.leave(s.place)
 	// HTTP/1 clients that send all before they read work too, up to the window.
 	if err := s.rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
@@ -69,10 +79,6 @@ func serveStream(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) 
 	if r.ProtoMajor == 1 {
 		h.Set("Connection", "close") // its deadlines are not those of another request
 	}
-	// The context of the request ends with the first error of reading, and the lines
-	// before the error must be answered.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer cancel()
 	defer context.AfterFunc(in.draining, s.stopReading)()
 	read, toCheck, queued := make(chan *job, streamWindow/2), make(chan *job, streamWindow/2), make(chan *job, streamWindow/2)
 	var wg sync.WaitGroup
@@ -176,7 +182,7 @@ func (s *stream) next(ctx context.Context, lines *bufio.Reader) *job {
 func (s *stream) check(ctx context.Context, jobs <-chan *job) {
 	for j := range jobs {
 		if j.ev, j.err = s.in.admit(j.entry); j.err == nil {
-			j.done, j.err = s.in.check(ctx, j.ev)
+			j.done, j.err = s.in.check(ctx, j.ev, s.in.waitLookup)
 		}
 		j.entry = nil // ev has it
 		close(j.checked)
@@ -204,7 +210,7 @@ func (s *stream) queue(ctx context.Context, read <-chan *job, queued chan<- *job
 // answer writes the results, and flushes before it waits. An error means that the
 // client has gone.
 func (s *stream) answer(ctx context.Context, w io.Writer, queued <-chan *job) error {
-	out := bufio.NewWriterSize(patient{w, s.rc, s.in.cfg.StreamIdle}, 32<<10)
+	out := bufio.NewWriterSize(patient{w, s.rc, s.in.cfg.StreamIdle, ctx.Err}, 32<<10)
 	flush := func() error {
 		if out.Buffered() == 0 {
 			return nil
@@ -251,6 +257,9 @@ func (s *stream) result(ctx context.Context, j *job, flush func() error) (*Resul
 	// The sequencer always answers, and until then the line takes its room.
 	seq := <-j.done
 	s.in.count(j.ev, seq)
+	if seq.err == nil && !seq.duplicate {
+		s.in.streams.use(s.place)
+	}
 	if seq.err == nil && s.wait == Cosigned && s.in.publisher.published.Load().size() <= seq.Index {
 		if err := flush(); err != nil {
 			return nil, err
@@ -264,10 +273,14 @@ type patient struct {
 	io.Writer
 	rc   *http.ResponseController
 	time time.Duration
+	over func() error // not nil: the stream was cut off
 }
 
 func (p patient) Write(b []byte) (int, error) {
 	_ = p.rc.SetWriteDeadline(time.Now().Add(p.time))
+	if err := p.over(); err != nil {
+		return 0, err
+	}
 	return p.Writer.Write(b)
 }
 

@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"net/url"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/vasistas/vasistas/log/duty"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/internal/entries"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
@@ -66,7 +68,10 @@ type intake struct {
 
 	inFlight *semaphore.Weighted // one for each event that is submitted alone
 	bytes    *semaphore.Weighted // their bytes
-	streams  *semaphore.Weighted
+	bodies   *pool               // bytes that are read and not admitted yet
+	streams  *pool
+	lookups  *semaphore.Weighted                   // one for each search in the tree
+	recent   *lru.Cache[tlog.Hash, entries.Logged] // what was found last, by leaf hash
 }
 
 // submit is [Log.Submit].
@@ -81,7 +86,7 @@ func (in *intake) submit(ctx context.Context, submission []byte, wait Wait) (*Re
 	var done <-chan sequenced
 	ev, err := in.admit(submission)
 	if err == nil {
-		done, err = in.check(ctx, ev)
+		done, err = in.check(ctx, ev, in.tryLookup)
 	}
 	if err == nil && done == nil {
 		done, err = in.sequencer.submit(ev)
@@ -110,8 +115,8 @@ func (in *intake) submit(ctx context.Context, submission []byte, wait Wait) (*Re
 // check answers for an event that is recorded, and returns nil for any other that may be
 // sequenced. Anyone can submit a public event again, so this goroutine and not the
 // sequencer looks it up.
-func (in *intake) check(ctx context.Context, ev *admitted) (<-chan sequenced, error) {
-	known, err := in.sequencer.recorded(ctx, ev)
+func (in *intake) check(ctx context.Context, ev *admitted, lookup func(context.Context) error) (<-chan sequenced, error) {
+	known, err := in.recorded(ctx, ev, lookup)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +137,36 @@ func (in *intake) check(ctx context.Context, ev *admitted) (<-chan sequenced, er
 	done := make(chan sequenced, 1)
 	done <- sequenced{Logged: *known, duplicate: true}
 	return done, nil
+}
+
+// tryLookup and waitLookup take one of the few places of requests that search the tree: a
+// search reads a whole bundle of entries. A stream, which has a place already, waits.
+func (in *intake) tryLookup(context.Context) error {
+	if !in.lookups.TryAcquire(1) {
+		return errQueueFull
+	}
+	return nil
+}
+
+func (in *intake) waitLookup(ctx context.Context) error { return in.lookups.Acquire(ctx, 1) }
+
+// recorded is that of the sequencer, for strangers: it remembers what it found, and
+// searches the tree in a place that lookup takes.
+func (in *intake) recorded(ctx context.Context, ev *admitted, lookup func(context.Context) error) (*entries.Logged, error) {
+	if known, ok := in.recent.Get(ev.leaf); ok {
+		return &known, nil
+	}
+	if in.sequencer.index.May(ev.hash) {
+		if err := lookup(ctx); err != nil {
+			return nil, err
+		}
+		defer in.lookups.Release(1)
+	}
+	known, err := in.sequencer.recorded(ctx, ev)
+	if known != nil {
+		in.recent.Add(ev.leaf, *known)
+	}
+	return known, err
 }
 
 // essential returns whether an event may use the room that is kept for a full disk: what

@@ -192,6 +192,18 @@ type Logged struct {
 	Leaf  tiles.Hash
 }
 
+// May returns whether Find would read the tree: an entry with such an event is there, or
+// rarely another.
+func (x *Index) May(hash [32]byte) bool {
+	f := x.fingerprint(hash)
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for range x.prints.find(f) {
+		return true
+	}
+	return false
+}
+
 // Find returns where the entry with this leaf hash, of the event with this hash, is
 // logged first, nil if it isn't. It compares the entry with its hash in the tree. Other
 // envelopes of the same event don't count: their signatures are by other keys, or bad.
