@@ -81,7 +81,7 @@ var onTrillian = []string{
 	"TestEngineFaults", "TestEngineHalves",
 	"TestBadRequests", "TestCutOff", "TestReads", "TestQueueFull", "TestAbandoned", "TestNoQuorum", "TestPatience", "TestNotReady",
 	"TestTesseraReads", "TestSumDBReads", "TestFormatsReads", "TestStatic",
-	"TestAnchors", "TestDisclosure", "TestNotices", "TestLostVault", "TestOrphans", "TestDowntime",
+	"TestAnchors", "TestDisclosure", "TestNotices", "TestLostVault", "TestOrphans", "TestAnchorsGoOnAfterDowntime",
 	"TestLife", "TestConcurrency", "TestClock",
 	"TestKill", "TestTerminate", "TestTerminateWithoutQuorum", "TestSecondProcess",
 	"TestLimitUnderConcurrency", "TestRefusals", "TestOpenings", "TestVoices", "TestCharterOverHTTP",

@@ -408,7 +408,8 @@ func TestOpenedAndNotStored(t *testing.T) {
 }
 
 // TestAnchorsGoOnAfterDowntime checks that a disclosure whose seal ended while the log was
-// down waits until half of the grace is left, and that no anchor waits for it.
+// down waits until half of the grace is left, and that no anchor waits for it: a deferral
+// that was signed in time still counts.
 func TestAnchorsGoOnAfterDowntime(t *testing.T) {
 	begin := time.Now()
 	w := oddWorld(t, begin, 240)
@@ -419,6 +420,7 @@ func TestAnchorsGoOnAfterDowntime(t *testing.T) {
 	w.start()
 	end := begin.Add(4 * time.Minute)
 	ref := w.put(newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority))
+	deferred := w.put(newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority))
 	w.pass(begin.Add(3 * time.Minute))
 	w.awaits(1, event.TypeAnchor)
 	w.stop()
@@ -428,6 +430,7 @@ func TestAnchorsGoOnAfterDowntime(t *testing.T) {
 	w.tells(up)
 	w.put(newWarrant(t, origin, warrantTerms{at: up, until: up.Add(time.Hour)}, w.authority))
 	w.awaits(2, event.TypeAnchor)
+	w.mustSequence(signedAt(t, begin.Add(time.Minute), &event.Deferral{Event: deferred, Until: whole(end.Add(time.Hour)), Ground: "investigation", Ordinal: 1}, w.authority).Bytes())
 	w.pass(end.Add(9 * time.Minute))
 	w.awaits(0, event.TypeDisclosure)
 	w.pass(end.Add(10 * time.Minute)) // half of the grace
