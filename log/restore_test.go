@@ -244,8 +244,10 @@ func TestRestoreAll(t *testing.T) {
 	if _, err := w.keys[0].Verifier().Verify(&cp.Head, cp.Find(w.keys[0].Verifier())); err != nil || cp.Size != 330 {
 		t.Errorf("the evidence is of size %d: %v", cp.Size, err)
 	}
-	// A client with the checkpoint that was published then can still get it.
-	w.checkpoint()
+	// The log was shown a later checkpoint, so its own would be one that goes back.
+	if status, body := w.get("/checkpoint"); status != http.StatusServiceUnavailable {
+		t.Errorf("an old checkpoint is served: %d %s", status, body)
+	}
 	w.stop()
 
 	// From the log itself, under another address.
