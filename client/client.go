@@ -349,8 +349,8 @@ func (e *ForkError) Error() string {
 }
 
 // ContradictionError reports that the log signed another head of the size of a verified one, but
-// without the quorum of the policy. Fork convicts the log. It is no [ForkError] of those who
-// follow, who do not believe such a head, and go on.
+// without the quorum of the policy. Fork convicts the log. It is no
+// [ForkError]: a follower does not believe such a head, and goes on.
 type ContradictionError struct {
 	Fork *ForkError
 	Err  error // why the head is not accepted

@@ -31,8 +31,8 @@ type FollowOptions struct {
 	// Poll is the pause after a head. It doubles up to MaxPoll while the log does not
 	// grow or does not answer. 0: a second, and 15 seconds.
 	Poll, MaxPoll time.Duration
-	// Waiting, if not nil, is called with each temporary error, and with each checkpoint that
-	// the policy does not accept after one that it did. A [ContradictionError] has evidence.
+	// Waiting, if not nil, is called with each temporary error and, once the policy has accepted
+	// a checkpoint, with each later one that it does not accept. A [ContradictionError] has evidence.
 	Waiting func(error)
 }
 

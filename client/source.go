@@ -185,7 +185,7 @@ func newRemote(c *Config) (*remote, error) {
 
 const maxRedirects = 10
 
-// redirect follows redirects of reads within one origin, as far as further, if set, allows: a
+// redirect follows a redirect of a read within one origin, if further, where set, allows it. A
 // log must not make its readers ask hosts that only they can reach.
 func redirect(further func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
 	return func(to *http.Request, via []*http.Request) error {

@@ -38,8 +38,8 @@ var ErrAnswer = errors.New("the log's answer does not hold")
 
 // VariantError reports that a log answers with an entry of the same event that is not the
 // submitted envelope, and that is not known to have a valid signature by each submitted key. It
-// wraps [ErrAnswer]. The entry may have no effect. Whether it has is for the ledger to say
-// (package ledger); to fetch the entry, use [Client.Prove].
+// wraps [ErrAnswer]. The entry may have no effect: only the ledger can tell (package
+// ledger). [Client.Prove] fetches the entry.
 type VariantError struct {
 	Index  uint64
 	Leaf   tlog.Hash

@@ -121,8 +121,8 @@ var (
 // honestTime refuses a claim that is ahead of the log's time, from any signer: once
 // logged, it would be the log's own breach. It refuses too a claim that is too old for
 // the event to have an effect, unless only custodians and auditors signed: the rules judge
-// these, so that no provider can suppress them. So is the age of charters, which have an
-// order of their own.
+// these, so that no provider can suppress them. It accepts charters of any age, which have
+// an order of their own.
 func (a *admission) honestTime(env *event.Envelope) error {
 	c := a.ledger.view.Load().inForce()
 	voice := env.Event.Type == event.TypeCharter

@@ -53,7 +53,7 @@ type liveLedger struct {
 	view  atomic.Pointer[view]
 	edge  atomic.Pointer[chain.Edge] // of the stored tree, all applied; written by the sequencer
 	// admitted is how many entries this log or its witnesses have vouched for; beyond it,
-	// the engine's are checked as if they were submitted. The tree owner's.
+	// the engine's are checked as if they were submitted. Only the tree's owner uses it.
 	admitted uint64
 
 	mu       sync.Mutex // guards what follows

@@ -49,7 +49,7 @@ var (
 
 // faulty marks the fault of a request. Only an error that is so marked is answered as
 // one: an error of a witness or of the engine may wrap the same sentinels, and a
-// submitter drops what it is told is malformed.
+// submitter drops an event that is called malformed.
 type faulty struct{ error }
 
 func (e faulty) Unwrap() error { return e.error }

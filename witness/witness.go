@@ -25,8 +25,8 @@
 //
 // Each request passes the functions parse, verify and decide. A new head passes persist,
 // which calls cosign while the disk writes. The recorded head passes refresh, which takes
-// neither the log's lock nor a slot of requests that advance a log: such a request is a
-// stranger's as easily as the log's. The witness signs a re-encoding of the parsed head.
+// neither the log's lock nor a slot of requests that advance a log: any stranger can
+// send such a request. The witness signs a re-encoding of the parsed head.
 //
 // BUG(witness): a lost state can't be detected for a log without a URL, or one that is
 // unreachable when the witness starts. The check protects against accidents, such as a

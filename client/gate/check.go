@@ -130,8 +130,8 @@ func (c *claim) fresh(f *follower, now moment) error {
 	return nil
 }
 
-// standing returns why this gate would open nothing, whatever is asked, but for what bars
-// it: see unbarred.
+// standing returns why this gate would open nothing, whatever is asked. What bars it is left
+// to unbarred.
 func (g *Gate) standing(f *follower, now moment) error {
 	if err := cmp.Or(f.stopped, g.journal.failed()); err != nil {
 		return refuse(CodeStopped, "%w", err)

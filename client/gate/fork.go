@@ -106,7 +106,7 @@ func checkpointOf(v *tlog.Verified) *tlog.Checkpoint {
 	return v.Checkpoint
 }
 
-// keep writes evidence, unless there is some: the first stands.
+// keep writes a file of evidence, unless that file exists.
 func (f *follower) keep(name string, c contradiction) error {
 	raw, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {

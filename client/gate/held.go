@@ -60,7 +60,7 @@ func readHeld(submission []byte) (*held, error) {
 	case *event.Heartbeat:
 	case *event.Warrant:
 		if b.Decision != event.Denied || b.Validates == nil {
-			return nil, refuse(CodeForm, "of the warrants, a gate takes only denials of emergency accesses")
+			return nil, refuse(CodeForm, "a gate takes no warrant but the denial of an emergency access")
 		}
 		h.key.subject = b.Validates.Index
 	default:
@@ -88,7 +88,8 @@ func (g *Gate) Hold(ctx context.Context, submission []byte) error {
 		h.entry.Verify(f.ledger.Key)
 		v, err := f.ledger.Check(h.entry)
 		if err == nil && v != nil && v.Rule == "reference" && v.Code == "future" {
-			// The gate may not have followed so far yet. What it has, it judges by.
+			// The entry may be newer than the gate's ledger. If the update fails, the gate judges
+			// by what it has.
 			_ = g.follow(ctx, f, h.since)
 			v, err = f.ledger.Check(h.entry)
 		}

@@ -53,8 +53,8 @@ type stated struct {
 	Own     bool            `json:"own"` // by the custodian that the notice names
 }
 
-// addRelease adds a release that states the notice. One of another party counts for nothing
-// if the named custodian's is there, so it gives way.
+// addRelease adds a release that states the notice. One of another party gives way to
+// the named custodian's, next to which it counts for nothing.
 func (x *hit) addRelease(s stated) {
 	i := slices.IndexFunc(x.Stated, func(o stated) bool { return s.Own && !o.Own })
 	switch {
@@ -305,8 +305,8 @@ type state struct {
 	index map[event.Digest]*hit // of Hits; nil: not made yet
 }
 
-// tried says up to which month keys were tried at the entries below a size that an earlier
-// element does not cover.
+// tried says up to which month keys were tried at entries: those below Entries that no
+// earlier element of the list has.
 type tried struct {
 	Entries uint64 `json:"entries"`
 	To      string `json:"to"`

@@ -151,7 +151,7 @@ func (j *joiner) proves(x *hit) (bool, error) {
 	return err == nil, nil
 }
 
-// decided returns whether nothing that could be read later changes the answer err.
+// decided returns whether the answer err is final, whatever is read later.
 func decided(err error) bool {
 	_, verified := errors.AsType[*verify.Error](err)
 	return err == nil || verified || errors.Is(err, errNothing)

@@ -194,7 +194,7 @@ func WriteFile(name string, data []byte, perm fs.FileMode) error {
 }
 
 // NoRoom returns whether an operation failed because the file system takes no more data:
-// it, or a quota, is full, or it is read-only. That can end by itself.
+// it is full or read-only, or a quota is used up. That can end by itself.
 func NoRoom(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS)
 }

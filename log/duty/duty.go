@@ -15,8 +15,8 @@
 //
 // If a seal ended while the log was down, the disclosure waits with admission open until
 // half of the profile's grace is left. A deferral that was signed in time and could not
-// be submitted meanwhile still counts. Anchors wait for nothing: only they prove time,
-// and no gate opens without it.
+// be submitted meanwhile still counts. Anchors wait for nothing, since only they prove
+// time.
 //
 // The keeper uses the log by its [Log] and [Feed] only: it submits events, follows the
 // published heads, and queries the ledger under its lock.

@@ -167,7 +167,7 @@ func (k *Keeper) tend(ctx context.Context, h *Head, changed <-chan struct{}) {
 	if h.Time == 0 {
 		return // without a witness's time, nothing is known to be due
 	}
-	// First, so that no number of disclosures delays what proves time.
+	// Anchors come first: no number of disclosures must delay what proves time.
 	if at, fresh := k.anchorDue(h); fresh && at <= h.Time {
 		k.report("anchor", k.anchor(h))
 	}

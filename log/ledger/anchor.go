@@ -81,8 +81,8 @@ func (x *act) prove(size uint64, existed, after int64) {
 // move makes what the entry at index owes and allows count from t, the latest time at
 // which the entry can have been signed, since its own claim is later. Its seal and its
 // window end no later than the longest that the profile allows from t. Deferrals that are
-// granted stand, but end no later than the longest steps from there. Nothing gets late by
-// this before t, which is not before the time that the anchor proves.
+// granted stand, but end no later than the longest steps from there. The move makes
+// nothing late before t, which is not before the time that the anchor proves.
 func (l *Ledger) move(index uint64, t int64) {
 	if it := l.open[index]; it != nil {
 		l.touch(it)

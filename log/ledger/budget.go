@@ -43,8 +43,8 @@ func (l *Ledger) renew() {
 	}
 }
 
-// exempt reports whether an event doesn't count: what the log asks of its signer, or
-// needs as evidence, and what the log repeats.
+// exempt reports whether an event doesn't count: the log asks its signer for it, needs it
+// as evidence, or repeats it.
 func (x *act) exempt(do effect, v *Violation) bool {
 	switch {
 	case v != nil && v.Kind == KindBreach:

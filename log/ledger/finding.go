@@ -196,8 +196,7 @@ func (x *act) retract(key uint32, from uint64) {
 	}
 }
 
-// restore ends that a key (number + 1) is set aside once none of its breaches is
-// settled.
+// restore makes a key (number + 1) count again once none of its breaches is settled.
 func (x *act) restore(key uint32) {
 	if key == 0 || slices.ContainsFunc(x.l.breaches, func(b *Breach) bool { return b.key == key && b.settled }) {
 		return

@@ -332,7 +332,8 @@ func (l *Ledger) pass(index uint64) {
 	l.rescan()
 }
 
-// lapses marks a duty that the proven time is past, and reports whether it has lapsed.
+// lapses marks a duty as late if the proven time is past its end, and reports whether it
+// has lapsed.
 func (l *Ledger) lapses(d *duty, index uint64) bool {
 	switch {
 	case l.after <= d.late():

@@ -20,7 +20,7 @@ type recent struct {
 	heads  []anchoredHead
 }
 
-// past is how an entry found a duty that can bar auditors.
+// past is a duty that can bar auditors, as it was before an entry changed it.
 type past struct {
 	at    uint64 // index of the entry that changed the duty
 	kind  dutyKind

@@ -17,8 +17,8 @@ type Policy struct {
 	Logs      []PolicyLog
 	Witnesses []PolicyWitness
 
-	// Spread bounds, in seconds, how far apart the cosignature times of a checkpoint may
-	// be that together meet the policy. [ParsePolicy] sets DefaultSpread.
+	// Spread is how many seconds apart the times of cosignatures may be that together meet
+	// the policy. [ParsePolicy] sets DefaultSpread.
 	Spread uint64
 
 	text   []byte
@@ -78,8 +78,8 @@ func (p *Policy) NeedsWitnesses() bool { return p.quorum != quorumNone }
 var (
 	ErrUnknownLog = errors.New("no signature by a log of the policy")
 	ErrNoQuorum   = errors.New("the cosignatures do not meet the quorum of the policy")
-	// ErrNoWindow wraps ErrNoQuorum: the cosignatures meet the quorum, but not those of
-	// any span of time that is as long as the spread.
+	// ErrNoWindow wraps ErrNoQuorum: all cosignatures together meet the quorum, but
+	// those of no span of time as long as the spread do.
 	ErrNoWindow = fmt.Errorf("%w at times within the spread", ErrNoQuorum)
 )
 

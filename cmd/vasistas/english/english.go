@@ -121,7 +121,7 @@ func PolicyJSON(p *tlog.Policy) StrengthJSON {
 	return StrengthJSON{s.Fork, s.Silence, s.Time, Strength(p), Weak(p)}
 }
 
-// Weak returns why fewer than two keys that lie can betray those who trust a policy, "" if
+// Weak returns why one key that lies, or none, can betray those who trust a policy; "" if
 // it takes more.
 func Weak(p *tlog.Policy) string { return say("policy-weak", p) }
 

@@ -192,8 +192,8 @@ type Logged struct {
 	Leaf  tiles.Hash
 }
 
-// May returns whether Find would read the tree: an entry with such an event is there, or
-// rarely another.
+// May returns whether Find would read the tree: an entry of this event is there or,
+// rarely, one with the same fingerprint.
 func (x *Index) May(hash [32]byte) bool {
 	f := x.fingerprint(hash)
 	x.mu.RLock()
