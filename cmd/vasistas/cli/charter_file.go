@@ -278,7 +278,7 @@ func unwise(ch *event.Charter) []string {
 		note(true, "%s", weak)
 	}
 	auditors := needsKeys(ch.AuditPolicy)
-	note(!auditors && len(ch.Groups) > 0, "the audit policy requires no auditor, so only the gates themselves keep keys shut while disclosures are overdue")
+	note(!auditors && len(ch.Groups) > 0, "the audit policy requires no auditor, so the promise \"no disclosure, no more keys\" is not kept by others: the gates alone keep keys shut while disclosures are overdue")
 	note(!auditors && count[event.RoleAuditor] > 0, "there are auditors, but the audit policy requires none of them")
 	p := &ch.Profile
 	note(p.ID == "demo", "the profile demo has seconds in place of days, for demonstrations only")

@@ -169,7 +169,7 @@ func TestVerifyPrintsClaimsAsClaims(t *testing.T) {
 	n := w.Notice(c, "c1", 0)
 	release := w.ReleaseCase(c, "c1")
 	forged := w.LogEvent(w.Event(w.NextCharter(nil)), "messenger")
-	head := w.Publish("w1", "w2", "a1", "a2")
+	head := w.Publish("w1", "w2", "w3", "a1", "a2")
 	f := &notice.File{Notice: n, Release: w.Proof(head, release), Access: w.Proof(head, c.Access), Warrant: w.Proof(head, c.Warrant),
 		Charters: [][]byte{w.Proof(head, w.Charter), w.Proof(head, forged)}}
 	b, err := f.Bytes()
