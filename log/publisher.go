@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/duty"
 	"github.com/vasistas/vasistas/log/internal/chain"
@@ -245,11 +246,12 @@ func (p *publisher) wait(ctx context.Context, began time.Time, failures int) {
 }
 
 // report logs a round that failed, and the next one that works. A missing quorum stops
-// publication only. Any other failure stops admission too, because what is admitted
-// might never be published. report returns false if publication has stopped for good.
+// publication only; a full disk also stops all but what may use the reserve, whose room
+// the state needs too. Any other failure stops admission, because what is admitted might
+// never be published. report returns false if publication has stopped for good.
 func (p *publisher) report(err error) bool {
 	p.metrics.round(err)
-	var reason, late error
+	var reason, late, full error
 	switch {
 	case err == nil:
 		p.fresh = time.Now()
@@ -264,10 +266,15 @@ func (p *publisher) report(err error) bool {
 		} else if time.Since(p.fresh) > p.cfg.Refresh*3/2 {
 			late = err
 		}
+	case durable.NoRoom(err) && !p.fresh.IsZero():
+		full = fmt.Errorf("%w: there is no room, or no permission, to write: %w", errNotLogged, err)
 	default:
 		reason = err
 	}
 	p.status.set(&p.status.quorum, late)
+	if p.status.set(&p.status.state, full) && full != nil {
+		p.logger.Error("not published: the state can't be written; trying again", "err", err)
+	}
 	if p.status.set(&p.status.publisher, reason) {
 		if reason != nil {
 			p.logger.Error("publication and admission have stopped", "err", err)

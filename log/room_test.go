@@ -69,6 +69,7 @@ func TestNoRoom(t *testing.T) {
 type scarce struct {
 	log.Engine
 	free, reserved atomic.Int64
+	used           func() // is called once the reserve is free; or nil
 }
 
 func (s *scarce) wrap(e log.Engine) log.Engine {
@@ -97,6 +98,9 @@ func (s *scarce) Writable(context.Context) error {
 
 func (s *scarce) UseReserve() error {
 	s.free.Add(s.reserved.Swap(0))
+	if s.used != nil {
+		s.used()
+	}
 	return nil
 }
 
@@ -126,6 +130,38 @@ func TestReserve(t *testing.T) {
 	w.append(w.amendment(2, referTo(0, w.founding), func(*event.Charter) {}).Bytes())
 	w.append(signed(t, &event.Revocation{Warrant: warrant, Reason: "ended"}, w.authority).Bytes())
 	w.append(signed(t, &event.Disclosure{Event: warrant, Openings: first.Openings}, w.authority).Bytes())
+	s.free.Store(1 << 20)
+	w.ready()
+	w.append(w.warrant())
+	w.audit()
+}
+
+// TestReserveServesState checks that a log whose state shares the full disk still logs a
+// revocation: the room that the reserve frees is for the next head too.
+func TestReserveServesState(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 1)
+	s := new(scarce)
+	s.free.Store(1 << 20)
+	s.reserved.Store(1 << 20)
+	w.wrap = s.wrap
+	w.config.Refresh = 100 * time.Millisecond
+	w.start()
+	warrant := w.put(newWarrant(t, origin, warrantTerms{}, w.authority))
+	var in durabletest.Injector
+	s.used = in.Inject(t, w.state())
+	in.FailFrom(0, syscall.ENOSPC)
+	s.free.Store(100)
+	eventually(t, func() error { // the state could not be written to refresh the cosignatures
+		if status, body := w.get("/readyz"); status != http.StatusInsufficientStorage || !in.Hit() {
+			return fmt.Errorf("%d: %s", status, body)
+		}
+		return nil
+	})
+	if _, err := w.sequence(w.warrant()); !isProblem(err, "storage") {
+		t.Errorf("a warrant: %v", err)
+	}
+	w.append(signed(t, &event.Revocation{Warrant: warrant, Reason: "ended"}, w.authority).Bytes())
 	s.free.Store(1 << 20)
 	w.ready()
 	w.append(w.warrant())

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/internal/chain"
 	"github.com/vasistas/vasistas/log/internal/entries"
 )
@@ -46,8 +47,9 @@ type status struct {
 	over      chan struct{} // closed when halted is set
 	tree      error         // of the sequencer; nil: it can read the tree
 	publisher error         // of the publisher; nil: it may sign
-	// room and quorum do not end admission as such: see intake.submit.
+	// room, state and quorum do not end admission as such: see intake.submit.
 	room   error // of the sequencer; nil: tree and vault can be written
+	state  error // of the publisher; nil: there is room for the state
 	quorum error // of the publisher; nil: the published head is as fresh as it should be
 }
 
@@ -97,7 +99,7 @@ func (s *status) ready() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.first(s.room, s.quorum)
+	return s.first(s.room, s.state, s.quorum)
 }
 
 // behind returns the reason if the log has halted since it was shown a later head of its
@@ -111,11 +113,11 @@ func (s *status) behind() error {
 	return nil
 }
 
-// full returns why tree or vault can't be written, or nil.
+// full returns why tree, vault or state can't be written, or nil.
 func (s *status) full() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.first(s.room)
+	return s.first(s.room, s.state)
 }
 
 // set sets the sequencer's or the publisher's reason to admit nothing, or nil. It
@@ -124,6 +126,9 @@ func (s *status) set(place *error, reason error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	news := fmt.Sprint(*place) != fmt.Sprint(reason)
+	if durable.NoRoom(*place) && durable.NoRoom(reason) {
+		news = false // the messages have names of temporary files
+	}
 	*place = reason
 	return news && s.halted == nil
 }
