@@ -31,6 +31,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -169,6 +170,9 @@ func tryLock(dir string) error {
 // Writable implements log.Reserve: it makes the ballast again if that was used, and
 // returns why the directory can't be written to.
 func (e *Engine) Writable(context.Context) error {
+	if err := removeLitter(filepath.Join(e.dir, filepath.Dir(state))); err != nil {
+		return err
+	}
 	name := filepath.Join(e.dir, ballast)
 	if info, err := os.Stat(name); err != nil || info.Size() != ballastSize {
 		return durable.WriteFile(name, make([]byte, ballastSize), 0o644)
@@ -183,6 +187,32 @@ func (e *Engine) UseReserve() error {
 		return nil
 	}
 	return err
+}
+
+// removeLitter removes the temporary files that Tessera leaves in its state directory when
+// a write fails: on a full disk one a second, for as long as that lasts.
+func removeLitter(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		name, number := strings.CutPrefix(f.Name(), "gcState")
+		if !number {
+			name, number = strings.CutPrefix(f.Name(), "treeState")
+		}
+		if _, err := strconv.ParseUint(name, 10, 32); !number || err != nil {
+			continue
+		}
+		// Tessera may be about to rename one that is younger.
+		if info, err := f.Info(); err != nil || time.Since(info.ModTime()) < 2*housekeeping {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // noKey makes zero signatures, under a name that can't exist.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
@@ -180,4 +181,30 @@ func TestBallast(t *testing.T) {
 		}
 	}
 	check(t, e.UseReserve())
+}
+
+// TestLitter checks that temporary files which Tessera left behind go, and no others.
+func TestLitter(t *testing.T) {
+	t.Parallel()
+	dir := create(t)
+	e := open(t, dir)
+	for name, c := range map[string]struct {
+		age   time.Duration
+		stays bool
+	}{
+		"gcState123": {time.Minute, false}, "treeState2000000000": {time.Minute, false},
+		"gcState7":   {0, true}, // Tessera is about to rename it
+		"treeStateX": {time.Minute, true}, "other1": {time.Minute, true}, "treeState": {time.Minute, true},
+	} {
+		name = filepath.Join(dir, ".state", name)
+		if filepath.Base(name) != "treeState" {
+			check(t, os.WriteFile(name, nil, 0o600))
+		}
+		made := time.Now().Add(-c.age)
+		check(t, os.Chtimes(name, made, made))
+		check(t, e.Writable(t.Context()))
+		if _, err := os.Stat(name); (err == nil) != c.stays {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
