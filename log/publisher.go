@@ -272,10 +272,13 @@ func (p *publisher) report(err error) bool {
 		reason = err
 	}
 	p.status.set(&p.status.quorum, late)
-	if p.status.set(&p.status.state, full) && full != nil {
+	switch news := p.status.set(&p.status.state, full); {
+	case news && full != nil:
 		p.logger.Error("not published: the state can't be written; trying again", "err", err)
+	case news:
+		p.logger.Info("the state can be written again")
 	}
-	if p.status.set(&p.status.publisher, reason) {
+	if p.status.set(&p.status.publisher, reason) && !errors.Is(reason, ErrStarting) {
 		if reason != nil {
 			p.logger.Error("publication and admission have stopped", "err", err)
 		} else {

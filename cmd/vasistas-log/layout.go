@@ -62,8 +62,8 @@ func (l *layout) complete() error {
 
 // spareStray is how long the vault keeps records without an entry in the tree: what was on
 // its way when a process ended may still become one, in the hands of Trillian's servers, or of
-// a former active instance. No call lasts nearly as long.
-const spareStray = 24 * time.Hour
+// a former active instance. Trillian integrates what it has stored once its signer runs again.
+const spareStray = 30 * 24 * time.Hour
 
 func (l *layout) vaultConfig() vault.Config {
 	return vault.Config{Dir: l.vault, Identity: l.identity, Spare: spareStray}
