@@ -70,6 +70,7 @@ type Standby struct {
 	mu      sync.RWMutex // guards what follows
 	log     *Log         // nil: not active, or about to be
 	unread  error        // why the published checkpoint can't be read
+	shown   uint64       // see state.Published
 	refused error        // why the last attempt to become active failed
 }
 
@@ -188,6 +189,9 @@ func (s *Standby) refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the published checkpoint: %w", err)
 	}
+	s.mu.Lock()
+	s.shown = p.Shown
+	s.mu.Unlock()
 	last := s.published.Load()
 	if p.Checkpoint == nil {
 		if last != nil {
@@ -414,13 +418,18 @@ func (s *Standby) serveEvents(w http.ResponseWriter, r *http.Request) error {
 	return serveEvents(l.intake, w, r)
 }
 
-// behind returns why what is published must not be served: the log is open here, and was
-// shown a later head.
+// behind returns why what is published must not be served: the active instance, here or
+// elsewhere, was shown a later head.
 func (s *Standby) behind() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.log != nil {
-		return s.log.status.behind()
+		if err := s.log.status.behind(); err != nil {
+			return err
+		}
+	}
+	if size := s.published.Load().size(); s.shown > size {
+		return unready{fmt.Errorf("%w (of %d entries, and what is published has %d)", ErrLogBehind, s.shown, size)}
 	}
 	return nil
 }

@@ -318,6 +318,16 @@ func TestRestoreDatabase(t *testing.T) {
 	check(t, again.end(t, syscall.SIGTERM))
 	fresh := c.launch(c.dsn)
 	refuses(fresh)
+	// A standby that has served nothing yet does not serve the old checkpoint either.
+	other := c.launch(c.dsn)
+	c.standsBy(other)
+	eventually(t, func() error {
+		if status, body := c.at(other).get("/checkpoint"); status != http.StatusServiceUnavailable {
+			return fmt.Errorf("a new standby serves %d: %s", status, body)
+		}
+		return nil
+	})
+	check(t, other.end(t, syscall.SIGTERM))
 	lease, head := c.terms()
 	if lease == head {
 		t.Errorf("a head was recorded in the present term, %s", lease)

@@ -56,7 +56,7 @@ import (
 var schema string
 
 // version is the version of the schema.
-const version = 1
+const version = 2
 
 var (
 	// ErrMissing: the database has no log.

@@ -122,6 +122,13 @@ func life(t *testing.T, server *trilliantest.Postgres) {
 			t.Errorf("evidence is %q", where)
 		}
 	}
+	if p, err := s.Published(ctx); err != nil || p.Shown != 7 {
+		t.Errorf("with evidence of a later head: %+v %v", p, err)
+	}
+	server.PSQL(t, dsn, "UPDATE vasistas.log SET term = term + 1") // a later instance signs
+	if p, err := s.Published(ctx); err != nil || p.Shown != 0 {
+		t.Errorf("after a later signature: %+v %v", p, err)
+	}
 	check(t, s.RestoreHead(ctx, head(t, key, 9)))
 	if b, err := s.LoadHead(ctx); err != nil || !bytes.Equal(b, head(t, key, 9)) {
 		t.Errorf("the restored head: %q %v", b, err)
@@ -415,7 +422,7 @@ func missing(t *testing.T, server *trilliantest.Postgres) {
 	db, err = pgstate.Create(t.Context(), dsn) // an attempt that was cut off
 	check(t, err)
 	db.Close()
-	server.PSQL(t, dsn, "UPDATE vasistas.meta SET version = 2")
+	server.PSQL(t, dsn, "UPDATE vasistas.meta SET version = version + 1")
 	if _, err := pgstate.Open(t.Context(), dsn); !errors.Is(err, pgstate.ErrVersion) {
 		t.Errorf("another version: %v", err)
 	}

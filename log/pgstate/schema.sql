@@ -37,7 +37,8 @@ CREATE TABLE vasistas.published (
 CREATE TABLE vasistas.evidence (
 	name       text PRIMARY KEY,
 	checkpoint bytea NOT NULL,
-	kept       timestamptz NOT NULL DEFAULT now()
+	kept       timestamptz NOT NULL DEFAULT now(),
+	term       bigint NOT NULL -- that it was kept in
 );
 
 -- The vault: age recipients, age files, and who exported what.

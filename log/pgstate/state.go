@@ -66,9 +66,16 @@ func (s *store) RestoreHead(ctx context.Context, next []byte) error {
 
 func (s *store) Published(ctx context.Context) (state.Published, error) {
 	var p state.Published
-	err := s.db.row(ctx, `SELECT checkpoint, charter FROM vasistas.published`, nil, &p.Checkpoint, &p.Charter)
+	var shown [][]byte
+	err := s.db.row(ctx, `SELECT checkpoint, charter, (SELECT array_agg(e.checkpoint) FROM vasistas.evidence e, vasistas.log l WHERE e.term >= l.term)
+		FROM vasistas.published`, nil, &p.Checkpoint, &p.Charter, &shown)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return state.Published{}, nil
+	}
+	for _, b := range shown {
+		if cp, err := tlog.ParseCheckpoint(b); err == nil {
+			p.Shown = max(p.Shown, cp.Size)
+		}
 	}
 	return p, err
 }
@@ -89,7 +96,8 @@ func (s *store) Publish(ctx context.Context, p state.Published) error {
 
 func (s *store) KeepEvidence(ctx context.Context, name string, checkpoint []byte) (string, error) {
 	where := fmt.Sprintf("%s in table vasistas.evidence of %s", name, s.db.name)
-	_, err := s.term.exec(ctx, `INSERT INTO vasistas.evidence (name, checkpoint) SELECT $3, $4 FROM fence ON CONFLICT (name) DO UPDATE SET checkpoint = excluded.checkpoint`, name, checkpoint)
+	_, err := s.term.exec(ctx, `INSERT INTO vasistas.evidence (name, checkpoint, term) SELECT $3, $4, $2 FROM fence
+		ON CONFLICT (name) DO UPDATE SET checkpoint = excluded.checkpoint, term = excluded.term`, name, checkpoint)
 	return where, err
 }
 

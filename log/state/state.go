@@ -40,6 +40,10 @@ type Published struct {
 	Checkpoint []byte
 	// Charter is the index of the charter in force at the checkpoint's size.
 	Charter uint64
+	// Shown is the size of the largest head that was kept as evidence after this log signed
+	// its last one, 0 if there is none. The checkpoint must not be served if it is smaller.
+	// Only a store that several instances share reports it; Publish ignores it.
+	Shown uint64
 }
 
 // Store is the state of one log. What a method wrote is durable when the method
