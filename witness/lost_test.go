@@ -164,6 +164,10 @@ func TestLogUnreachable(t *testing.T) {
 	check("too large")
 	p.set(l.checkpoint(5))
 	open(t, strict).Close()
+	moved := httptest.NewServer(http.RedirectHandler(p.url+"checkpoint", http.StatusTemporaryRedirect))
+	t.Cleanup(moved.Close)
+	strict.Logs = withURL(c.Logs, moved.URL)
+	check("a redirection")
 }
 
 func TestReload(t *testing.T) {

@@ -78,7 +78,8 @@ type Config struct {
 	RequireLogCheck bool
 	// CheckTimeout bounds the fetching of all checkpoints; 0 means 30 s.
 	CheckTimeout time.Duration
-	// Client fetches the checkpoints; nil means a new one.
+	// Client fetches the checkpoints; nil means a new one, which follows no redirection: a
+	// log must not make its witness ask hosts that only the witness can reach.
 	Client *http.Client
 
 	MaxBody        int64 // bytes of an add-checkpoint body; 0 means 64 KiB
@@ -117,7 +118,10 @@ func (c Config) withDefaults() (*Config, error) {
 	}
 	c.MaxBody = cmp.Or(c.MaxBody, 64<<10)
 	c.CheckTimeout = cmp.Or(c.CheckTimeout, 30*time.Second)
-	c.Client = cmp.Or(c.Client, &http.Client{Timeout: 10 * time.Second})
+	c.Client = cmp.Or(c.Client, &http.Client{
+		Timeout:       10 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	})
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return &c, nil
 }
