@@ -115,9 +115,11 @@ const DefaultMaxBatch = 1024
 const (
 	// streamWindow is how many lines of one stream may be on their way.
 	streamWindow = 4096
-	// maxLookups is how many requests may search the tree for their events at once, and
-	// maxRecent how many answers are remembered.
+	// maxLookups is how many requests may search the tree for their events at once,
+	// maxWaiting how many single events may wait for that, and maxRecent how many answers
+	// are remembered.
 	maxLookups = 8
+	maxWaiting = 64
 	maxRecent  = 256
 	// streamBytes is how many bytes those may have, without what is buffered.
 	streamBytes = 8 << 20

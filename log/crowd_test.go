@@ -139,3 +139,48 @@ func TestRepeatsAreRemembered(t *testing.T) {
 		t.Errorf("50 repetitions read %d bundles", n)
 	}
 }
+
+// TestRepeatsLeaveRoom checks that an honest party, whose answer was lost, gets it again
+// while strangers repeat so many events that each is searched for.
+func TestRepeatsLeaveRoom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 1)
+	w.config.MaxStreams = 8
+	w.start()
+	logged := w.warrants(600) // more than are remembered
+	for _, r := range w.stream(logged, "sequenced") {
+		if r.Error != nil {
+			t.Fatal(r.Error)
+		}
+	}
+	var repeated atomic.Int64
+	for range w.config.MaxStreams {
+		conn := w.streamConn("sequenced")
+		go io.Copy(io.Discard, conn)
+		go func() {
+			for {
+				for _, line := range logged {
+					if _, err := fmt.Fprintf(conn, "%x\r\n%s\n\r\n", len(line)+1, line); err != nil {
+						return
+					}
+					repeated.Add(1)
+				}
+			}
+		}()
+	}
+	eventually(t, func() error {
+		if n := repeated.Load(); n < 5000 {
+			return fmt.Errorf("%d repetitions", n)
+		}
+		return nil
+	})
+	refused := 0
+	for i := range 40 {
+		if resp, _ := w.post("", "application/json", logged[15*i]); resp.StatusCode != http.StatusOK {
+			refused++
+		}
+	}
+	if refused > 0 {
+		t.Errorf("%d of 40 honest repetitions were refused", refused)
+	}
+}

@@ -169,6 +169,7 @@ func (l *Log) assemble(ctx context.Context, w *loaded, head *chain.Head) (err er
 		bodies:   newPool(l.cfg.MaxInFlightBytes, 0),
 		streams:  newPool(int64(l.cfg.MaxStreams), l.cfg.StreamIdle),
 		lookups:  semaphore.NewWeighted(maxLookups),
+		waiting:  semaphore.NewWeighted(maxWaiting),
 	}
 	if l.intake.recent, err = lru.New[tlog.Hash, entries.Logged](maxRecent); err != nil {
 		return err

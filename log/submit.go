@@ -71,6 +71,7 @@ type intake struct {
 	bodies   *pool               // bytes that are read and not admitted yet
 	streams  *pool
 	lookups  *semaphore.Weighted                   // one for each search in the tree
+	waiting  *semaphore.Weighted                   // one for each single event that waits for lookups
 	recent   *lru.Cache[tlog.Hash, entries.Logged] // what was found last, by leaf hash
 }
 
@@ -140,12 +141,14 @@ func (in *intake) check(ctx context.Context, ev *admitted, lookup func(context.C
 }
 
 // tryLookup and waitLookup take one of the few places of requests that search the tree: a
-// search reads a whole bundle of entries. A stream, which has a place already, waits.
-func (in *intake) tryLookup(context.Context) error {
-	if !in.lookups.TryAcquire(1) {
+// search reads a whole bundle of entries. All wait in one queue, so that strangers who
+// repeat events shut no one out; of single events, a bounded number.
+func (in *intake) tryLookup(ctx context.Context) error {
+	if !in.waiting.TryAcquire(1) {
 		return errQueueFull
 	}
-	return nil
+	defer in.waiting.Release(1)
+	return in.waitLookup(ctx)
 }
 
 func (in *intake) waitLookup(ctx context.Context) error { return in.lookups.Acquire(ctx, 1) }
