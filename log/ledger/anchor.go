@@ -144,10 +144,10 @@ func (l *Ledger) moveItem(it *item, t int64) {
 	if w := it.warrant; w != nil && in != nil {
 		w.notAfter = min(w.notAfter, t+int64(in.Window))
 		s.end = min(s.end, w.notAfter)
-		for _, on := range l.open {
-			if on.access != nil && on.access.onWarrant && on.access.warrant == it.index {
-				on.seal.end = min(on.seal.end, s.end)
-			}
+	}
+	for _, on := range l.open {
+		if on.measure == it.index {
+			on.seal.end = min(on.seal.end, s.end)
 		}
 	}
 }

@@ -135,7 +135,7 @@ func (l *Ledger) AuditNote(cp *tlog.Checkpoint) (note string, loggedAfter uint64
 			out.Signatures = append(out.Signatures, *cp.Find(k))
 		}
 	}
-	for _, k := range at.Auditors.Logs {
+	for _, k := range l.logsAt(cp.Size) {
 		if s := cp.Find(k.Key); s != nil && len(out.Signatures) == 0 {
 			if _, err := k.Key.Verify(&cp.Head, s); err == nil {
 				add(k.Key)

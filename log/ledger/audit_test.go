@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -141,5 +142,46 @@ func TestAuditNoteIsMinimal(t *testing.T) {
 	}
 	if n, err := release("c3", "a1", "a2"); n != 2 || err != nil {
 		t.Errorf("%d lines, %v", n, err)
+	}
+}
+
+// A release whose audit an earlier log key signed stands after an amendment replaced that
+// key: the charter at the size of the audited head names it.
+func TestAuditUnderAReplacedLogKey(t *testing.T) {
+	next, err := tlog.NewSigner(testLog, tlog.Ed25519, [32]byte{7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seen := range []bool{true, false} {
+		w := newWorld(t, nil)
+		access := w.Access(w.Warrant(w.Now+day), w.Now+day)
+		head := w.checkpoint(w.l.Size(), w.Now, "a1", "a2")
+		relied := event.Head{Size: w.l.Size(), Root: event.Digest(w.l.Root())}
+		w.amend(func(c *event.Charter) { c.LogKeys = []string{next.Verifier().String()} })
+		w.wantCodes()
+		note, _, err := w.l.AuditNote(head)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, _ := w.release(access, "c1")
+		r := e.Body.(*event.Release)
+		r.Audit = note
+		if !seen {
+			r.Head = relied
+		}
+		w.LogEvent(e, "c1")
+		w.wantCodes()
+		if seen {
+			continue
+		}
+		// The new key signs no head of before.
+		forged, err := people.Cosign(head.Head, uint64(w.Now), next, parties.Witness("a1"), parties.Witness("a2"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, _ = w.release(access, "c2")
+		e.Body.(*event.Release).Audit = string(forged.Bytes())
+		w.LogEvent(e, "c2")
+		w.wantCodes("audit/checkpoint")
 	}
 }

@@ -134,6 +134,11 @@ func (l *Ledger) compareOne(was []before, now []duty) {
 		switch {
 		case j < 0:
 			l.ended(w)
+		case now[j].due != w.due && w.was.late != 0 && now[j].late() >= l.after:
+			// No anchor has proven the new date late.
+			now[j].debt.late = 0
+			l.ended(w)
+			l.change(Change{Kind: Opened, duty: now[j]})
 		case now[j].due != w.due:
 			l.change(Change{Kind: Moved, Was: unix(w.due), duty: now[j]})
 		}

@@ -372,7 +372,7 @@ func (x *act) deferral(d *event.Deferral) (effect, *Violation, error) {
 			return nil, v, nil
 		}
 		own = x.item(it.authority, it.provider)
-		own.instrument, own.seal.end = it.instrument, it.seal.end
+		own.instrument, own.measure, own.seal.end = it.instrument, it.measure, it.seal.end
 	}
 	return func() {
 		x.l.touch(it)
@@ -403,9 +403,9 @@ func (x *act) deferrable(it *item) int64 {
 // moves checks who signed a deferral and how far it moves the date. The age counts
 // from the end of the measure up to the date that the deferral sets, so several
 // deferrals on one day don't get around the step that names a court. For never, it
-// counts up to the claimed time. A signature counts if its authority is of a kind
-// that the step names or, if the step names none, has standing. Every signer must be
-// one or the other.
+// counts up to the proven time, since no later anchor undoes that. A signature counts if
+// its authority is of a kind that the step names or, if the step names none, has standing.
+// Every signer must be one or the other.
 func (x *act) moves(it *item, d *event.Deferral) *Violation {
 	limit := x.limit(it)
 	age := uint64(max(0, x.time-it.seal.end))
@@ -418,7 +418,7 @@ func (x *act) moves(it *item, d *event.Deferral) *Violation {
 			i--
 		}
 		step = &limit.Steps[i]
-	} else if step == nil || age < step.After {
+	} else if step == nil || max(0, x.l.after-it.seal.end) < int64(step.After) {
 		return x.fail(deferralNever)
 	}
 	n := uint64(0)

@@ -217,8 +217,9 @@ func (l *Ledger) SetAside(p *event.Party, size uint64) bool {
 	})
 }
 
-// VerifyAudit is c.Auditors.Verify without the lines of auditors that are set aside
-// at the checkpoint's size.
+// VerifyAudit verifies a checkpoint, which must not be of the empty tree, under a
+// charter's audit policy, without the lines of auditors that are set aside at its size.
+// Only the log's keys at that size count, so no amendment since takes from its audit.
 func (l *Ledger) VerifyAudit(c *Charter, cp *tlog.Checkpoint) (*tlog.Verified, error) {
 	kept := &tlog.Checkpoint{Head: cp.Head}
 	for _, s := range cp.Signatures {
@@ -226,7 +227,20 @@ func (l *Ledger) VerifyAudit(c *Charter, cp *tlog.Checkpoint) (*tlog.Verified, e
 			kept.Signatures = append(kept.Signatures, s)
 		}
 	}
-	return c.Auditors.Verify(kept, l.origin)
+	p := *c.Auditors
+	p.Logs = l.logsAt(cp.Size)
+	return p.Verify(kept, l.origin)
+}
+
+// logsAt returns the log's keys that count for a head of a size, which is not 0: those of
+// the charter in force and, if the head ends with an amendment, those of the one before.
+func (l *Ledger) logsAt(size uint64) []tlog.PolicyLog {
+	c := l.CharterAt(size)
+	logs := c.Auditors.Logs
+	if c.number > 0 && c.Index+1 == size {
+		logs = slices.Concat(logs, l.charters[c.number-1].Auditors.Logs)
+	}
+	return logs
 }
 
 // auditorOf returns the auditor whose cosigner key a line names, nil if it is none.

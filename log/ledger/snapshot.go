@@ -21,7 +21,7 @@ import (
 
 // magic begins a snapshot and changes with its layout. A snapshot of another layout
 // is refused, so its owner replays the log.
-const magic = "vasistas ledger snapshot 3\n"
+const magic = "vasistas ledger snapshot 4\n"
 
 // Snapshot returns the state in its one encoding: equal states have equal bytes. It
 // holds the size and root of the tree, its right edge, and ends with its SHA-256.
@@ -224,7 +224,7 @@ func (c *codec) item(it *item) {
 	kind := string(it.kind)
 	c.string(&kind)
 	it.kind = event.Type(kind)
-	c.all(&it.charter, &it.time, &it.base, &it.keys, &it.authority, &it.provider, &it.instrument, &it.voidAt)
+	c.all(&it.charter, &it.time, &it.base, &it.keys, &it.authority, &it.provider, &it.instrument, &it.measure, &it.voidAt)
 	c.seal(&it.seal)
 	switch it.kind {
 	case event.TypeWarrant:

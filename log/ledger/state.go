@@ -27,6 +27,7 @@ type item struct {
 	authority  string     // of the warrant; in an emergency the duty key's
 	provider   string
 	instrument string // of the warrant; "" in an emergency
+	measure    uint64 // index of the warrant, or the emergency access, whose end is seal.end
 	voidAt     uint64 // index of the charter that voided it; 0: not void
 	seal       seal
 	touched    uint64   // 1 more than the last entry that touched it; derived

@@ -281,3 +281,74 @@ func TestAdmittedLateness(t *testing.T) {
 		t.Errorf("totals %+v, changes %+v", got, w.changes)
 	}
 }
+
+// The age of a deferral counts from the end of the window that an anchor leaves, also of
+// an emergency access that the warrant validates, and of a deferral's own seal.
+func TestAgeOfAnotherAge(t *testing.T) {
+	w := newWorld(t, nil)
+	access := w.Access(nil, w.Now+20*day)
+	far := int64(4000 * day)
+	b := w.WarrantBody()
+	b.Validates, b.NotAfter = &access.Reference, at(w.Now+far+100*day)
+	e := w.Event(b)
+	e.Time = at(w.Now + far)
+	w.Seal(e, w.Now+far+20*day)
+	warrant := w.LogEvent(e, "court")
+	w.wantCodes()
+	own := w.Event(&event.Deferral{Event: access.Reference, Until: at(w.Now + 40*day), Ground: "investigation", Ordinal: 1})
+	w.Seal(own, w.Now+10*day)
+	deferral := w.LogEvent(own, "court")
+	w.wantCodes()
+	w.Now += hour
+	w.anchor()
+	p := w.l.Charter().Profile
+	end := w.Now + int64(p.Skew) + int64(p.Instruments[0].Window)
+	for name, i := range map[string]uint64{"warrant": warrant.Index, "access": access.Index, "deferral": deferral.Index} {
+		if got := w.l.open[i].seal.end; got != end {
+			t.Errorf("the age of the %s counts from day %d, want %d", name, (got-testStart)/day, (end-testStart)/day)
+		}
+	}
+}
+
+// A deferral that claims to be of a later age does not seal for ever.
+func TestNeverNeedsAProvenAge(t *testing.T) {
+	w := newWorld(t, nil)
+	access := w.Access(nil, w.Now+20*day)
+	never := func(time int64) {
+		e := w.Event(&event.Deferral{Event: access.Reference, Never: true, Ground: "investigation", Ordinal: 1})
+		e.Time = at(time)
+		w.LogEvent(e, "com1", "com2", "com3")
+	}
+	never(w.Now + 200*day)
+	if s, _ := w.l.Sealed(access.Index); s.Never {
+		t.Error("sealed for ever")
+	}
+	w.wantCodes("seal-limit/never")
+}
+
+// A duty that was proven late and then moved is late only again, and lapses only after the
+// anchor that proves it again.
+func TestMovedDutyIsNotLate(t *testing.T) {
+	w := newWorld(t, nil)
+	access := w.Access(w.Warrant(w.Now+20*day), w.Now+20*day)
+	grace := int64(w.l.Charter().Profile.DisclosureGrace)
+	w.amend(func(c *event.Charter) { c.Profile.DisclosureGrace = uint64(grace / 2) })
+	release := w.answer(access, "c1")
+	w.wantCodes()
+	w.Now += 20*day + grace/2 + minute
+	w.anchor() // the notices are late, the access's own seal is not
+	if late := w.l.Overdue(at(w.Now)); !slices.ContainsFunc(late, func(o Obligation) bool { return o.Index == release.Index }) {
+		t.Fatalf("overdue: %v", late)
+	}
+	e := w.Event(&event.Deferral{Event: access.Reference, Until: at(w.Now + 60*day), Ground: "investigation", Ordinal: 1})
+	e.Time = at(w.Now - grace)
+	w.LogEvent(e, "court")
+	w.wantCodes()
+	w.Now += 61 * day
+	w.anchor()
+	for _, v := range w.violations {
+		if v.Index == release.Index {
+			t.Errorf("at the first anchor that proves it late: %v", v)
+		}
+	}
+}

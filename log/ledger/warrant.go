@@ -70,7 +70,7 @@ func (x *act) warrant(w *event.Warrant) (effect, *Violation, error) {
 
 // item makes an item of the event, whose seal is checked.
 func (x *act) item(authority, provider string) *item {
-	it := &item{index: x.e.Index, leaf: x.e.Leaf, kind: x.ev.Type, charter: x.c.number, time: x.time, base: x.base,
+	it := &item{index: x.e.Index, leaf: x.e.Leaf, kind: x.ev.Type, charter: x.c.number, time: x.time, base: x.base, measure: x.e.Index,
 		keys: x.keyNumbers(), authority: authority, provider: provider}
 	it.seal.end = x.time
 	it.seal.first = x.ev.Sealed.Until.Unix()
@@ -174,7 +174,7 @@ func (x *act) access(a *event.Access) (effect, *Violation, error) {
 		return nil, v, nil
 	}
 	it := x.item(on.authority, on.provider)
-	it.instrument, it.seal.end = on.instrument, on.warrant.notAfter
+	it.instrument, it.measure, it.seal.end = on.instrument, on.index, on.warrant.notAfter
 	it.access = &access{onWarrant: true, warrant: on.index, accounts: a.Accounts, group: a.Group,
 		ends: x.base + int64(x.c.Profile.AccessLife), decision: debt{state: fulfilled}}
 	return func() {
@@ -281,7 +281,7 @@ func (x *act) decide(on, by *item) {
 	if w.denied {
 		x.l.note(emergencyDenied.by("duty "+x.l.dutyOf(on), on.index, x.e.Index, x.e.Index))
 	} else {
-		on.seal.end = w.notAfter
+		on.measure, on.seal.end = by.index, w.notAfter
 	}
 	x.l.prune(on)
 }
