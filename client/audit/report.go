@@ -172,7 +172,7 @@ type Late struct {
 	Obligation
 	CuredBy uint64 `json:"curedBy"` // the entry that met it, or ended it
 	// LateSince is the first witnessed time that proved it late; if there is none, the time
-	// that the entry of CuredBy claims.
+	// that the debtor claims in the entry of CuredBy.
 	LateSince  string `json:"lateSince"`
 	CuredAfter string `json:"curedAfter,omitempty"` // the witnessed time after which CuredBy was logged
 }

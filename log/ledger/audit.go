@@ -73,6 +73,7 @@ func (x *act) audit(r *event.Release) (late *Violation, barred []*Violation, v *
 // vouch is an auditor's cosignature.
 type vouch struct {
 	auditor string
+	key     uint32 // number + 1 of the auditor's event key
 	time    int64
 }
 
@@ -95,7 +96,8 @@ func (x *act) vouched(cp *tlog.Checkpoint, known *Charter) (after int64, lines [
 		for _, w := range ok.Witnesses {
 			s := cp.Find(w.Witness.Key)
 			if !ours[s] {
-				lines = append(lines, vouch{c.cosigners[w.Witness.Key.String()], clamp(w.Time)})
+				auditor := c.cosigners[w.Witness.Key.String()]
+				lines = append(lines, vouch{auditor, x.l.auditorKey(c, auditor), clamp(w.Time)})
 			}
 			ours[s] = true
 		}
@@ -112,7 +114,7 @@ func (x *act) barred(size uint64, lines []vouch) []*Violation {
 	for _, s := range lines {
 		if x.l.wasBarred(s.auditor, size, s.time) {
 			v := auditBarred.by(string(event.RoleAuditor)+" "+s.auditor, x.e.Index, x.e.Index, s.auditor, size, unix(s.time))
-			v.key = x.l.auditorKey(x.l.CharterAt(size), s.auditor)
+			v.key = s.key
 			out = append(out, v)
 		}
 	}

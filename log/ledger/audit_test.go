@@ -185,3 +185,45 @@ func TestAuditUnderAReplacedLogKey(t *testing.T) {
 		w.wantCodes("audit/checkpoint")
 	}
 }
+
+// The breaches of an auditor that cosigned a head from before the charter that names it
+// bar the others once, as those of any other.
+func TestAuditorOfALaterCharterIsSetAside(t *testing.T) {
+	w := newWorld(t, nil)
+	warrant := w.Warrant(w.Now + day)
+	access := w.Access(warrant, w.Now+day)
+	size := w.l.Size()
+	w.amend(func(c *event.Charter) { parties.Cast(c, event.RoleAuditor, "a1", "a2", "a3") })
+	w.wantCodes()
+	w.Now += 2 * day // the anchor is late
+	cp := w.checkpoint(size, w.Now, "a1", "a2", "a3")
+	e, _ := w.release(access, "c1")
+	e.Time = at(w.Now - day)
+	e.Body.(*event.Release).Audit = string(cp.Bytes())
+	w.LogEvent(e, "c1")
+	w.wantCodes("audit/barred", "audit/barred", "audit/barred")
+	for _, v := range w.violations {
+		if v.key == 0 {
+			t.Errorf("no key answers for %v by %s", v, v.By)
+		}
+	}
+}
+
+// A head stays named for a round: auditors may cosign it while witnesses cosign a larger
+// one. A release under it is effective for as long as its cosignatures are not stale.
+func TestNoteOfTheLastRound(t *testing.T) {
+	w := newWorld(t, nil)
+	p := w.l.Charter().Profile
+	access := w.Access(w.Warrant(w.Now+20*day), w.Now+20*day)
+	named := w.l.Size()
+	w.Warrant(w.Now + 20*day)
+	w.anchor()
+	w.Now += int64(p.Round)
+	note := w.checkpoint(named, w.Now, "a1", "a2")
+	w.Now += int64(p.Stale)
+	w.anchor()
+	e, _ := w.release(access, "c1")
+	e.Body.(*event.Release).Audit = string(note.Bytes())
+	w.LogEvent(e, "c1")
+	w.wantCodes()
+}

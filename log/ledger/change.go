@@ -31,8 +31,8 @@ type Change struct {
 	// Was is the earlier due date, of Moved.
 	Was time.Time
 	// LateSince is the first time that an anchor proved the obligation late, of Settled
-	// and Lapsed; or else the time that the settling entry itself claims, if that is too
-	// late. Zero: it was in time, as far as the log shows.
+	// and Lapsed; or else the time that the debtor itself claims in the settling entry, if
+	// that is too late. Zero: it was in time, as far as the log shows.
 	LateSince time.Time
 	// At is the time that was proven when the entry was logged: the change was after it.
 	At time.Time
@@ -61,7 +61,8 @@ type diff struct {
 	before  []before
 	now     []duty
 	changes []Change
-	claim   int64 // the time that the entry claims
+	claim   int64     // the time that the entry claims
+	signers []*holder // of the entry
 }
 
 // touched is an item or a chain whose duties were before.before[from:].
@@ -152,13 +153,19 @@ func (l *Ledger) compareOne(was []before, now []duty) {
 
 func (b *before) same(d duty) bool { return b.kind == d.kind && b.index == d.index }
 
+// owedBy reports whether a signer owes the duty: only its own claim proves it late.
+func (b *before) owedBy(h *holder) bool {
+	who := string(h.party.Role) + " " + h.party.Name
+	return b.debtorName() == who || b.debtorName() == orLog(who)
+}
+
 // ended records a duty that is owed no longer.
 func (l *Ledger) ended(b *before) {
 	c := Change{Kind: Settled, duty: b.duty}
 	switch {
 	case b.was.late != 0:
 		c.LateSince = unix(b.was.late)
-	case l.diff.claim > b.late():
+	case l.diff.claim > b.late() && slices.ContainsFunc(l.diff.signers, b.owedBy):
 		c.LateSince = unix(l.diff.claim)
 	}
 	if b.debt.state == lapsed {

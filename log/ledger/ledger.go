@@ -231,7 +231,7 @@ func (l *Ledger) commit(x *act, do effect, v *Violation) []*Violation {
 		l.await(x.claim())
 		do()
 	}
-	l.diff.claim = x.time
+	l.diff.claim, l.diff.signers = x.time, x.signers
 	l.compare()
 	l.recall(x.e.Index)
 	// Append fails only if the callback does.

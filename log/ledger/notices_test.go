@@ -65,6 +65,7 @@ func TestNotices(t *testing.T) {
 
 	// Sealed without end.
 	w.Now += 149 * day
+	w.anchor()
 	w.LogEvent(w.Event(&event.Deferral{Event: a.Reference, Never: true, Ground: "investigation", Ordinal: 1}), "com1", "com2", "com3")
 	if w.violations != nil {
 		t.Fatal(w.violations)

@@ -11,9 +11,9 @@ import (
 )
 
 // recent is what barred auditors at recent sizes, as changes to undo: a cosignature in
-// a release is judged at its own time by the state at its head's size. Of an anchored
-// head that was cosigned more than stale seconds before the proven time, all smaller
-// heads are too old to open anything, so what changed before it is forgotten.
+// a release is judged at its own time by the state at its head's size. Auditors may cosign a
+// head for a round after a larger one: once an anchored head is older than that and stale,
+// all smaller heads are too old to open anything, so what changed before it is forgotten.
 type recent struct {
 	oldest uint64 // the smallest size that can be judged
 	past   []past // ascending by at
@@ -49,7 +49,7 @@ func (l *Ledger) recall(at uint64) {
 		return
 	}
 	p := &c.Profile
-	far := max(l.after, l.diff.claim) + int64(p.Stale+2*(p.Anchor.Within+p.Anchor.Grace))
+	far := max(l.after, l.diff.claim) + int64(p.Round+p.Stale+2*(p.Anchor.Within+p.Anchor.Grace))
 	for i := range l.diff.changes {
 		ch := &l.diff.changes[i]
 		r := past{at: at, kind: ch.duty.kind, index: ch.duty.index}
@@ -90,8 +90,8 @@ func (l *Ledger) cover(at, size uint64, existed int64) {
 		l.await(c)
 	}
 	r.heads = append(r.heads, anchoredHead{size, existed})
-	stale := int64(l.Charter().Profile.Stale)
-	for len(r.heads) > 0 && r.heads[0].existed+stale < l.after {
+	p := &l.Charter().Profile
+	for len(r.heads) > 0 && r.heads[0].existed+int64(p.Round+p.Stale) < l.after {
 		r.oldest, r.heads = max(r.oldest, r.heads[0].size), r.heads[1:]
 	}
 	r.past = slices.DeleteFunc(r.past, func(p past) bool { return p.at < r.oldest })

@@ -111,7 +111,7 @@ var table2 = []Rule{
 		[]*Way{missingLate}},
 	{"heartbeat", "A custodian's heartbeats come in time. While one is late, its custodian must not release; if a group then has fewer current custodians than its threshold, none of them may answer its accesses.",
 		[]*Way{heartbeatLate}},
-	{"seal-limit", "An event has the seals that its type needs, within the limits of the profile and its warrant. A deferral comes before an anchor proves expiry, and enough authorities with standing sign it.",
+	{"seal-limit", "An event has the seals that its type needs, within the limits of the profile and its warrant. A deferral comes before an anchor proves expiry, and enough authorities with standing sign it. One without end needs an age that an anchor proves.",
 		[]*Way{sealMissing, sealLong, sealOwn, deferralFew, deferralLong, deferralTotal, deferralBack, deferralNever, deferralOrdinal, deferralTaken, deferralExpired, deferralOver}},
 	{"disclosure", "All public digests of an event are opened by *until*; a release's notices by *until* or the release, whichever is later.",
 		[]*Way{disclosureLate, disclosureNotices}},

@@ -352,3 +352,16 @@ func TestMovedDutyIsNotLate(t *testing.T) {
 		}
 	}
 }
+
+// Another party's claim does not make the debtor late: no anchor proves it.
+func TestClaimOfAnotherMakesNoDebtorLate(t *testing.T) {
+	w := newWorld(t, nil)
+	warrant := w.Warrant(w.Now + day)
+	e := w.Event(&event.Disclosure{Event: warrant.Reference, Openings: warrant.Public})
+	e.Time = at(w.Now + 100*day)
+	w.LogEvent(e, "court")
+	w.wantCodes()
+	if got := w.l.Totals(); got.Settled != 1 || got.Late != 0 {
+		t.Errorf("totals %+v", got)
+	}
+}
