@@ -211,6 +211,9 @@ func (r *reads) serveCheckpoint(w http.ResponseWriter, _ *http.Request) error {
 // its index in a header. A reader can prove the entry; that it is in force is only the
 // log's claim.
 func (r *reads) serveCharter(w http.ResponseWriter, req *http.Request) error {
+	if err := r.behind(); err != nil {
+		return err
+	}
 	pub := r.published.Load()
 	if pub == nil {
 		return errUnpublished

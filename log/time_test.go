@@ -121,9 +121,11 @@ func TestTwinAcknowledgesNothing(t *testing.T) {
 		}
 		return nil
 	})
-	// Nor does it serve a head that is older than what it was shown.
-	if status, body := twin.get("/checkpoint"); status != http.StatusServiceUnavailable {
-		t.Errorf("GET /checkpoint of the twin: %d: %s", status, body)
+	// Nor does it serve a head, or a charter, that is older than what it was shown.
+	for _, path := range []string{"/checkpoint", "/charter"} {
+		if status, body := twin.get(path); status != http.StatusServiceUnavailable {
+			t.Errorf("GET %s of the twin: %d: %s", path, status, body)
+		}
 	}
 	w.append(w.warrant())
 	w.audit()
