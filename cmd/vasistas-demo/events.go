@@ -31,6 +31,8 @@ const (
 	sealDelayed = 90 * demoDay
 	sealDefault = 10 * demoDay
 	warrantLife = 10 * demoDay // section 1534(a); of a decision on an emergency
+	// longestWindow is the profile's. The data's longest period has 5,749 days.
+	longestWindow = 7200 * demoDay
 )
 
 // refusal is why a row can't be an event; "": it can.
@@ -40,6 +42,7 @@ const (
 	refusedPeriod   refusal = "the period ends before it begins"
 	refusedSigned   refusal = "signed after it was filed"
 	refusedNoWindow refusal = "neither a date of signing nor a period"
+	refusedLong     refusal = "the window would be longer than the profile allows (signed in the year 900)"
 	refusedProvider refusal = "an emergency whose row names no provider, which would have logged the access"
 	refusedAgency   refusal = "the agency's name is longer than a code, or none"
 	refusedGrounds  refusal = "a ground that is none of the form's"
@@ -93,6 +96,8 @@ func window(r *row) (time.Duration, refusal) {
 		return 0, refusedNoWindow
 	case to.Before(from):
 		return 0, impossible
+	case to.Sub(from) > longestWindow/demoDay*24*time.Hour:
+		return 0, refusedLong
 	}
 	return time.Duration(to.Sub(from).Hours()/24) * demoDay, ""
 }

@@ -24,12 +24,12 @@ func TestEveryRow(t *testing.T) {
 	t.Parallel()
 	b := decideRows(allRows(t))
 	want := map[refusal]int{
-		refusedPeriod: 65, refusedSigned: 5, refusedNoWindow: 107, refusedProvider: 121, refusedAgency: 21,
+		refusedPeriod: 65, refusedSigned: 5, refusedNoWindow: 107, refusedProvider: 121, refusedAgency: 21, refusedLong: 1,
 	}
 	if !maps.Equal(b.refused, want) {
 		t.Errorf("refused: %v", b.refused)
 	}
-	if b.warrants != 4996 || len(b.accepted) != 4996+67 {
+	if b.warrants != 4995 || len(b.accepted) != 4995+67 {
 		t.Errorf("%d warrants of %d events", b.warrants, len(b.accepted))
 	}
 	refused := 0
@@ -213,6 +213,7 @@ func TestWindow(t *testing.T) {
 		{map[string]string{"info_start": "", "info_end": "", "signed": "2018-01-01"}, time.Second, ""},
 		{map[string]string{"info_start": "", "info_end": "", "signed": "2018-01-03"}, 0, refusedSigned},
 		{map[string]string{"info_start": "", "info_end": ""}, 0, refusedNoWindow},
+		{map[string]string{"info_start": "", "info_end": "", "signed": "0900-03-02"}, 0, refusedLong},
 	} {
 		if got, no := window(oneRow(t, c.over)); got != c.want || no != c.no {
 			t.Errorf("%v: %v, %q", c.over, got, no)
