@@ -8,12 +8,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -478,5 +480,41 @@ func TestOldLedger(t *testing.T) {
 		if got := out.String(); strings.Contains(got, "replaying") {
 			t.Errorf("the new one is of no use: %s", got)
 		}
+	}
+}
+
+// capture answers each posted event of a type with 503 and returns a function that waits for the bytes of
+// the last one.
+func (w *testbed) capture(kind event.Type) (posted func() []byte) {
+	var mu sync.Mutex
+	var last []byte
+	w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+		if r.Method == http.MethodPost {
+			b, err := io.ReadAll(r.Body)
+			if err != nil {
+				w.t.Error(err)
+			}
+			if sub, err := event.ParseSubmission(b); err == nil && sub.Envelope.Event.Type == kind {
+				mu.Lock()
+				last = b
+				mu.Unlock()
+				http.Error(rw, "no", http.StatusServiceUnavailable)
+				return
+			}
+			r.Body = io.NopCloser(bytes.NewReader(b))
+		}
+		h.ServeHTTP(rw, r)
+	})
+	return func() (b []byte) {
+		w.t.Helper()
+		eventually(w.t, func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			if b = last; b == nil {
+				return fmt.Errorf("no %s was posted", kind)
+			}
+			return nil
+		})
+		return b
 	}
 }

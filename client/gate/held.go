@@ -12,6 +12,7 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/vault"
 )
 
 // held is an event that was handed to this gate and that the log has not shown. It binds the
@@ -19,7 +20,8 @@ import (
 type held struct {
 	key        heldKey
 	entry      ledger.Entry
-	submission []byte
+	sub        *event.Submission
+	submission []byte // sub, encoded
 	since      time.Time
 
 	// Only forward uses these.
@@ -43,14 +45,18 @@ const (
 var errHeld = errors.New("the gate already holds such an event, or too many of this signer; try again once the log has them")
 
 // readHeld parses a submission that a gate may hold: a revocation, a denial of an emergency,
-// a release or a heartbeat.
+// a release or a heartbeat. It has its openings and notices: an honest log would refuse it
+// without, and then it would bind the gate for good.
 func readHeld(submission []byte) (*held, error) {
 	sub, err := event.ParseSubmission(submission)
 	if err != nil {
 		return nil, refuse(CodeForm, "%w", err)
 	}
+	if _, err := vault.Prepare(sub); err != nil {
+		return nil, refuse(CodeForm, "%w", err)
+	}
 	env := sub.Envelope
-	h := &held{entry: ledger.Read(0, sub.Entry()), submission: slices.Clone(submission), since: time.Now(),
+	h := &held{entry: ledger.Read(0, sub.Entry()), sub: sub, submission: slices.Clone(submission), since: time.Now(),
 		key: heldKey{signer: env.Signatures[0].KeyID, kind: env.Event.Type}}
 	switch b := env.Event.Body.(type) {
 	case *event.Revocation:
@@ -82,8 +88,12 @@ func (g *Gate) Hold(ctx context.Context, submission []byte) error {
 		if in == nil {
 			return refuse(CodeNotReady, "%w", errBehind)
 		}
-		if err := f.at(time.Now()).claimed(h.entry.Envelope.Event, in); err != nil {
+		ev := h.entry.Envelope.Event
+		if err := f.at(time.Now()).claimed(ev, in); err != nil {
 			return err
+		}
+		if err := in.Complete(ev, h.sub.Openings); err != nil {
+			return refuse(CodeForm, "%w", err)
 		}
 		h.entry.Verify(f.ledger.Key)
 		v, err := f.ledger.Check(h.entry)
@@ -101,8 +111,9 @@ func (g *Gate) Hold(ctx context.Context, submission []byte) error {
 		case !f.counts(h, v):
 			return refuse(CodeAccess, "%w", v)
 		case slices.ContainsFunc(h.entry.Envelope.Signatures, func(s event.Signature) bool { return s.KeyID == g.cfg.Signer.KeyID() }):
-			h.entry.Index = f.ledger.Size()
-			return f.stop(g.journal.seen(h.entry, false))
+			e := h.entry
+			e.Index, e.Leaf = f.ledger.Size(), [32]byte{} // no tree has it, so it marks nothing as logged
+			return f.stop(g.journal.seen(e, false))
 		case !f.room(h):
 			return refuse(CodeBusy, "%w", errHeld)
 		}
@@ -209,11 +220,7 @@ func (g *Gate) forward(ctx context.Context) error {
 		if h.refused || time.Now().Before(h.next) {
 			continue
 		}
-		sub, err := event.ParseSubmission(h.submission)
-		if err != nil {
-			return err
-		}
-		_, err = g.client.Load().Submit(ctx, sub, client.WaitSequenced)
+		_, err := g.client.Load().Submit(ctx, h.sub, client.WaitSequenced)
 		g.metrics.posts.Add(1, string(h.key.kind), outcome(err))
 		if h.refused = final(err); err != nil && !h.refused {
 			return err

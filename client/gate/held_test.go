@@ -7,17 +7,27 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// hand posts an event to a gate, with openings of the event's public digests.
+// aNotice is the notice of a release that is no gate's.
+var aNotice = []byte("notice")
+
+// hand posts an event to a gate, with openings of the event's public digests, and with aNotice if it
+// states that.
 func (w *testbed) hand(s *gateServer, env *event.Envelope, openings ...event.Opening) error {
 	w.t.Helper()
-	b, err := (&event.Submission{Envelope: env, Openings: openings}).Bytes()
+	sub := event.Submission{Envelope: env, Openings: openings}
+	if r, ok := env.Event.Body.(*event.Release); ok && slices.Equal(r.Notices, []event.Digest{escrow.NoticeDigest(aNotice)}) {
+		sub.Notices = [][]byte{aNotice}
+	}
+	b, err := sub.Bytes()
 	check(w.t, err)
 	_, err = postTo(s.URL+gate.EventsPath, "application/json", b)
 	return err
@@ -106,7 +116,7 @@ func TestHeldRelease(t *testing.T) {
 	w.block()
 	cp, err := w.client.Checkpoint(t.Context())
 	check(t, err)
-	check(t, w.hand(s, w.sign(&event.Release{Access: event.Reference{Index: 1, Leaf: [32]byte{1}}, Seq: 1, Notices: []event.Digest{{1}},
+	check(t, w.hand(s, w.sign(&event.Release{Access: event.Reference{Index: 1, Leaf: [32]byte{1}}, Seq: 1, Notices: []event.Digest{escrow.NoticeDigest(aNotice)},
 		Head: event.Head{Size: cp.Checkpoint.Size, Root: event.Digest(cp.Checkpoint.Root)}}, "c2")))
 	s.key.forget()
 	t.Log(w.wantCode(s, a.request(), gate.CodeBreach))
@@ -163,4 +173,55 @@ func TestOwnEventHanded(t *testing.T) {
 	if err := s.Running.Ready(); !errors.Is(err, gate.ErrElsewhere) {
 		t.Fatalf("want ErrElsewhere: %v", err)
 	}
+}
+
+// TestOwnReleaseHandedBack: who suppresses a gate's release can't make the gate believe that the log has
+// it by handing it back to the gate: the gate goes on posting it.
+func TestOwnReleaseHandedBack(t *testing.T) {
+	w := newTestbed(t, 1, 1, nil)
+	s := w.gates[0]
+	s.Config.Timeout = 300 * time.Millisecond
+	w.runAll()
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	posted := w.capture(event.TypeRelease)
+	w.wantCode(s, a.request(), gate.CodeLog)
+	_, err := postTo(s.URL+gate.EventsPath, "application/json", posted())
+	check(t, err)
+	st, err := s.Running.Status(t.Context())
+	check(t, err)
+	if len(st.Releases) != 1 {
+		t.Fatalf("the gate believes that the log lacks %v", st.Releases)
+	}
+	w.LogServer.Between(nil)
+	eventually(t, func() error {
+		if n := len(w.of(s, event.TypeRelease)); n != 1 {
+			return fmt.Errorf("%d releases are in the log", n)
+		}
+		return nil
+	})
+	eventually(t, func() error { _, err := w.ask(s, a.request()); return err })
+}
+
+// TestHeldComplete: a gate holds nothing that an honest log refuses for want of notices or openings, else
+// one custodian could bar all gates by a breach that no log ever has, and so no auditor can close.
+func TestHeldComplete(t *testing.T) {
+	w := newTestbed(t, 1, 2, nil)
+	w.runAll()
+	s := w.gates[0]
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	denied := w.access(nil, accessTerms{emergency: true}, w.escrow(alice))
+	cp, err := w.client.Checkpoint(t.Context())
+	check(t, err)
+	breach := w.sign(&event.Release{Access: event.Reference{Index: 1, Leaf: [32]byte{1}}, Seq: 1, Notices: []event.Digest{{1}},
+		Head: event.Head{Size: cp.Checkpoint.Size, Root: event.Digest(cp.Checkpoint.Root)}}, "c2")
+	denial, openings := w.denial(denied)
+	for name, err := range map[string]error{"notices": w.hand(s, breach), "openings": w.hand(s, denial),
+		"others": w.hand(s, denial, openings.Public[1:]...)} {
+		var no *refused
+		if !errors.As(err, &no) || no.code != gate.CodeForm {
+			t.Errorf("without its %s: %v", name, err)
+		}
+	}
+	w.wantHeld(s, 0)
+	w.shares(s, a)
 }
