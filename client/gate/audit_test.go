@@ -49,14 +49,16 @@ func TestAudited(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// A breach, and the auditor's finding that closes it.
+	// A breach, which also bars the auditor, and the auditor's finding that closes it.
+	before := request(time.Now().Add(-time.Second))
 	cp, err := w.client.Checkpoint(t.Context())
 	check(t, err)
 	notice := []byte("notice")
 	w.sequence(w.sign(&event.Release{Access: event.Reference{Index: 1, Leaf: [32]byte{1}}, Seq: 1, Notices: []event.Digest{escrow.NoticeDigest(notice)},
 		Head: event.Head{Size: cp.Checkpoint.Size, Root: event.Digest(cp.Checkpoint.Root)}}, "c2"), [][]byte{notice})
 	s.key.forget()
-	t.Log(w.wantCode(s, request(time.Now().Add(-time.Second)), gate.CodeBreach))
+	t.Log(w.wantCode(s, before, gate.CodeBreach))
+	t.Log(w.wantCode(s, request(time.Now().Add(-time.Second)), gate.CodeQuorum))
 	untouched(t, s)
 	at := cp.Checkpoint.Size
 	for i, e := range w.entries() {
@@ -132,4 +134,40 @@ func TestUnwitnessed(t *testing.T) {
 	w.LogServer.Between(nil)
 	w.shares(s, a)
 	w.shares(s, later)
+}
+
+// TestAuditOfCountedLines: the audit is as old as the lines that count. The line of an auditor that is
+// barred, since it has not closed a breach that the others have closed, makes no old audit fresh.
+func TestAuditOfCountedLines(t *testing.T) {
+	w := prepare(t, 1)
+	w.start(1, func(ch *event.Charter) { w.Cast(ch, event.RoleAuditor, "dog", "cat", "cow") })
+	w.runAll()
+	s := w.gates[0]
+	denied := w.access(nil, accessTerms{emergency: true}, w.escrow(alice))
+	w.deny(denied)
+	at := denied.Index
+	for _, name := range []string{"cat", "cow"} {
+		w.submit(w.sign(&event.Finding{First: at, Last: at, Rule: "emergency", State: event.FindingClosed, Digest: event.Digest{1}}, name), nil)
+	}
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	request := func(old time.Duration) *escrow.Request {
+		r := a.request()
+		for _, proof := range []*[]byte{&r.Access, &r.Warrant} {
+			p, err := tlog.ParseProof(*proof)
+			check(t, err)
+			for name, ago := range map[string]time.Duration{"dog": time.Second, "cat": time.Second, "cow": old} {
+				sig, err := w.Witness(name).Sign(&p.Checkpoint.Head, uint64(time.Now().Add(-ago).Unix()))
+				check(t, err)
+				p.Checkpoint.Signatures = append(p.Checkpoint.Signatures, sig)
+			}
+			*proof = p.Bytes()
+		}
+		return r
+	}
+	s.key.forget()
+	t.Log(w.wantCode(s, request(2*time.Hour), gate.CodeStale))
+	untouched(t, s)
+	if _, err := w.ask(s, request(time.Second)); err != nil {
+		t.Fatal(err)
+	}
 }

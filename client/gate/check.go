@@ -27,9 +27,12 @@ type claim struct {
 	name    string // of this gate's custodian
 	group   *escrow.Group
 	head    event.Head // at which check passed
-	audit   string     // the audit of the access's proof, for the release
 	release *signed    // this gate's, once it has answered
-	vouched []vouched  // the times of the heads that prove warrant and access
+
+	// heads prove the access, and then the warrant, by the witnesses; audit is that of the
+	// first, for the release. See fresh.
+	heads []*tlog.Verified
+	audit string
 }
 
 func (c *claim) event() *event.Event { return c.access.Envelope().Event }
@@ -81,17 +84,14 @@ func (g *Gate) proof(ctx context.Context, f *follower, c *claim, file []byte, no
 	}
 	// Comparing a head with the log reads tiles under the lock, so the head must count
 	// first: replayed and forged ones cost no more than this.
-	if err := c.vouch(cp, "witnesses", in.Witnesses, g.cfg.Origin); err != nil {
-		return nil, err
+	v, err := in.Witnesses.Verify(cp, g.cfg.Origin)
+	switch {
+	case errors.Is(err, tlog.ErrNoQuorum):
+		return nil, refuse(CodeQuorum, "the policy of the witnesses: %w", err)
+	case err != nil:
+		return nil, refuse(CodeProof, "%w", err)
 	}
-	// A replaced quorum of auditors must not vouch for newer heads.
-	for _, auditors := range []*tlog.Policy{in.Auditors, f.ledger.Charter().Auditors} {
-		if auditors.NeedsWitnesses() {
-			if err := c.vouch(cp, "auditors", auditors, g.cfg.Origin); err != nil {
-				return nil, err
-			}
-		}
-	}
+	c.heads = append(c.heads, v)
 	if err := c.fresh(f, now); err != nil {
 		return nil, err
 	}
@@ -108,23 +108,26 @@ func (g *Gate) proof(ctx context.Context, f *follower, c *claim, file []byte, no
 	return inclusion, nil
 }
 
-// vouch verifies a head under a policy and keeps its logged-after time.
-func (c *claim) vouch(cp *tlog.Checkpoint, by string, p *tlog.Policy, origin string) error {
-	v, err := p.Verify(cp, origin)
-	switch {
-	case errors.Is(err, tlog.ErrNoQuorum):
-		return refuse(CodeQuorum, "the policy of the %s: %w", by, err)
-	case err != nil:
-		return refuse(CodeProof, "%w", err)
-	}
-	c.vouched = append(c.vouched, vouched{by, cp.Size, v.LoggedAfter})
-	return nil
-}
-
+// fresh checks the times of the heads that prove warrant and access, by the witnesses and by
+// the auditors whose lines count now, and sets the audit.
 func (c *claim) fresh(f *follower, now moment) error {
-	for _, v := range c.vouched {
-		if err := now.fresh(v, f.ledger.Charter()); err != nil {
+	in := f.ledger.Charter()
+	for i, v := range c.heads {
+		size := v.Checkpoint.Size
+		if err := now.fresh(vouched{"witnesses", size, v.LoggedAfter}, in); err != nil {
 			return err
+		}
+		note, after, err := f.ledger.AuditNote(v.Checkpoint)
+		if err != nil {
+			return refuse(CodeQuorum, "the policy of the auditors: %w", err)
+		}
+		if note != "" {
+			if err := now.fresh(vouched{"auditors", size, after}, in); err != nil {
+				return err
+			}
+		}
+		if i == 0 {
+			c.audit = note
 		}
 	}
 	return nil
@@ -183,13 +186,6 @@ func (g *Gate) check(f *follower, c *claim, now moment) error {
 		if err := g.unbarred(l, c.name, c.body.Group, now); err != nil {
 			return err
 		}
-	}
-	cp, err := tlog.ParseCheckpoint(c.access.Checkpoint())
-	if err == nil {
-		c.audit, _, err = f.ledger.AuditNote(cp)
-	}
-	if err != nil {
-		return refuse(CodeQuorum, "the audit policy: %w", err)
 	}
 	return g.answered(f, c)
 }
