@@ -182,10 +182,8 @@ func (g *Gate) check(f *follower, c *claim, now moment) error {
 			return err
 		}
 	}
-	for _, l := range judged {
-		if err := g.unbarred(l, c.name, c.body.Group, now); err != nil {
-			return err
-		}
+	if err := g.unbarred(judged, c.name, c.body.Group, now); err != nil {
+		return err
 	}
 	return g.answered(f, c)
 }
@@ -240,20 +238,24 @@ func (g *Gate) answered(f *follower, c *claim) error {
 }
 
 // unbarred checks that no breach or overdue obligation bars this custodian from answering
-// an access of a group.
-func (g *Gate) unbarred(l *ledger.Ledger, name, group string, now moment) error {
-	chain, ok := l.Chain(g.cfg.Signer.KeyID())
-	if !ok || chain.Ended || chain.Broken {
-		return refuse(CodeChain, "the chain of custodian %s is broken or has ended", name)
-	}
-	if bars := l.BarredGate(name, group, now.latest()); len(bars) > 0 {
+// an access of a group, by each of these ledgers.
+func (g *Gate) unbarred(judged []*ledger.Ledger, name, group string, now moment) error {
+	for _, l := range judged {
+		chain, ok := l.Chain(g.cfg.Signer.KeyID())
+		if !ok || chain.Ended || chain.Broken {
+			return refuse(CodeChain, "the chain of custodian %s is broken or has ended", name)
+		}
+		bars := l.BarredGate(name, group, now.latest())
+		if len(bars) == 0 {
+			continue
+		}
 		if v := bars[0].Breach; v != nil {
 			return refuse(CodeBreach, "the breach of the rule %s at entry %d bars until an audit quorum closes it: %s", v.Rule, v.Index, v.Text()).logged(reasonBreach)
 		}
 		o := bars[0].Obligation
 		r := refuse(CodeOverdue, "an overdue obligation bars: %s (%s), due %s", o.Rule, o.Text(), formatTime(o.Due))
 		if o.Auditors {
-			return r.logged(reasonOverdue)
+			r = r.logged(reasonOverdue)
 		}
 		return r
 	}
@@ -280,12 +282,14 @@ func (g *Gate) shut(f *follower) error {
 	if err != nil {
 		return refuse(CodeNotReady, "%w", err)
 	}
-	for _, l := range judged {
-		if err := g.unbarred(l, name, "", now); err != nil {
-			return err
+	// It would open, if it would for one of its groups.
+	refused := error(refuse(CodeGroup, "custodian %s is in no group", name))
+	for _, group := range f.ledger.Charter().GroupsOf(name) {
+		if refused = g.unbarred(judged, name, group, now); refused == nil {
+			break
 		}
 	}
-	return nil
+	return refused
 }
 
 type sealed struct {

@@ -5,6 +5,7 @@ package gate_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -97,4 +99,49 @@ func TestNoWitnesses(t *testing.T) {
 	check(t, s.Create())
 	w.open(s)
 	w.says(s, log, "no time is proven")
+}
+
+// TestShortGroup: custodians whose heartbeats are late bar their own group, if it has too few others, and
+// no other group. A gate of that group alone says that it would open nothing; one that is in another group,
+// too, opens for that one.
+func TestShortGroup(t *testing.T) {
+	w := newTestbed(t, 1, 3, func(ch *event.Charter) {
+		ch.Profile.Heartbeat = event.Deadline{Within: 2, Grace: 3}
+		ch.Groups = []event.Group{{ID: "main", Threshold: 2, Members: []string{"c1", "c3"}}, {ID: "other", Threshold: 2, Members: []string{"c1", "c2"}},
+			{ID: "short", Threshold: 2, Members: []string{"c2", "c3"}}}
+	})
+	var logs []*lines
+	for _, s := range w.gates[:2] { // c3 never runs
+		log := new(lines)
+		s.Config.Logger = slog.New(slog.NewTextHandler(log, nil))
+		check(t, s.Create())
+		w.open(s)
+		logs = append(logs, log)
+	}
+	eventually(t, func() error {
+		a, err := w.gates[0].Running.Status(t.Context())
+		if err == nil && a.Custodian == "" {
+			err = errors.New("no charter yet")
+		}
+		return err
+	})
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)) // of the group main
+	eventually(t, func() error {
+		_, err := w.ask(w.gates[0], a.request())
+		var no *refused
+		if !errors.As(err, &no) || no.code != gate.CodeOverdue {
+			return fmt.Errorf("want overdue: %w", err)
+		}
+		return nil
+	})
+	w.says(w.gates[0], logs[0], "")
+	w.amend(func(ch *event.Charter) {
+		ch.Groups = []event.Group{{ID: "main", Threshold: 2, Members: []string{"c1", "c3"}}, {ID: "other", Threshold: 1, Members: []string{"c2"}}}
+	})
+	for i, s := range w.gates[:2] {
+		w.says(s, logs[i], "confirm")
+		check(t, gate.Confirm(s.Config.Dir, w.pending(s)))
+	}
+	w.says(w.gates[0], logs[0], "heartbeat")
+	w.says(w.gates[1], logs[1], "")
 }
