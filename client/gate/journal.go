@@ -336,19 +336,19 @@ func (j *journal) unpublished() []*signed {
 	defer j.mu.Unlock()
 	var out []*signed
 	for _, s := range j.releases {
-		if s.logged && s.notices != nil {
+		if s.logged && len(s.notices) > 0 {
 			out = append(out, s.copy())
 		}
 	}
 	return out
 }
 
-// published forgets the notices of an access's release.
-func (j *journal) published(access uint64) {
+// published forgets the first n notices of an access's release.
+func (j *journal) published(access uint64, n int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if s := j.releases[access]; s != nil {
-		s.notices = nil
+		s.notices = s.notices[min(n, len(s.notices)):]
 	}
 }
 

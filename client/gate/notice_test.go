@@ -10,11 +10,13 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -112,5 +114,91 @@ func TestNotices(t *testing.T) {
 		if opened != 1 {
 			t.Errorf("%s can read %d notices", f.account, opened)
 		}
+	}
+}
+
+// TestRefusedForNow: a heartbeat and a disclosure that the log refuses once are posted again, until the log
+// has them.
+func TestRefusedForNow(t *testing.T) {
+	w := prepare(t, 1)
+	w.LogConfig.Provider = nil
+	w.start(1, func(ch *event.Charter) {
+		ch.Profile.DisclosureGrace, ch.Profile.Heartbeat = 3, event.Deadline{Within: 8, Grace: 600}
+	})
+	w.runAll()
+	s := w.gates[0]
+	w.until = time.Now().UTC().Truncate(time.Second).Add(4 * time.Second)
+	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
+	var mu sync.Mutex
+	refusals := make(map[event.Type]event.Digest) // the first of each type
+	w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+		if r.Method == http.MethodPost {
+			b, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			r.Body = io.NopCloser(bytes.NewReader(b))
+			if sub, err := event.ParseSubmission(b); err == nil {
+				mu.Lock()
+				_, refused := refusals[sub.Envelope.Event.Type]
+				if !refused {
+					refusals[sub.Envelope.Event.Type] = sub.Envelope.Hash()
+				}
+				mu.Unlock()
+				if !refused {
+					problem.New(problem.Rule, "no", "it claims to be ahead").Answer(rw)
+					return
+				}
+			}
+		}
+		h.ServeHTTP(rw, r)
+	})
+	for _, kind := range []event.Type{event.TypeDisclosure, event.TypeHeartbeat} {
+		eventually(t, func() error {
+			mu.Lock()
+			hash, ok := refusals[kind]
+			mu.Unlock()
+			for _, e := range w.of(s, kind) {
+				if ok && e.Hash() == hash {
+					return nil
+				}
+			}
+			return fmt.Errorf("the log has no %s that was refused once", kind)
+		})
+	}
+}
+
+// TestNoticesByGateNow: a gate publishes no notice before it is due by its witnessed now, whatever its
+// machine's clock says.
+func TestNoticesByGateNow(t *testing.T) {
+	w := prepare(t, 1)
+	w.LogConfig.Provider = nil
+	w.start(1, func(ch *event.Charter) { ch.Profile.DisclosureGrace = 3 })
+	w.runAll()
+	s := w.gates[0]
+	w.until = time.Now().UTC().Truncate(time.Second).Add(3 * time.Second)
+	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
+	w.drain(s)
+	cp, err := w.client.Checkpoint(t.Context())
+	check(t, err)
+	s.stop()
+	w.serve(cp.Checkpoint) // for the gate that starts, it is the time of this head
+	eventually(t, func() error {
+		if !time.Now().After(w.until.Add(4 * time.Second)) {
+			return errors.New("the notices are not due by the machine's clock")
+		}
+		return nil
+	})
+	w.open(s)
+	eventually(t, func() error {
+		if !strings.Contains(string(s.Running.Metrics()), "vasistas_gate_looks_total{outcome=\"ok\"}") {
+			return errors.New("the gate has not followed the log")
+		}
+		return nil
+	})
+	st, err := s.Running.Status(t.Context())
+	check(t, err)
+	if st.Outbox != 0 {
+		t.Errorf("the gate publishes %d notices", st.Outbox)
 	}
 }

@@ -5,6 +5,7 @@ package gate
 
 import (
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
@@ -128,5 +129,44 @@ func TestSpoiltCopyIsNotOwn(t *testing.T) {
 	seen(two, 10, two.own, false)
 	if a, b := j.release(1), j.release(2); !a.logged || a.index != 8 || !b.logged || b.index != 9 || len(j.waiting()) != 0 {
 		t.Fatalf("%+v, %+v", a, b)
+	}
+}
+
+// TestManyNotices: a gate publishes all notices of a release that has more than fit into the outbox.
+func TestManyNotices(t *testing.T) {
+	p := people.New(testOrigin, "")
+	name := filepath.Join(t.TempDir(), "journal")
+	if err := createJournal(name, p.KeyID("c1")); err != nil {
+		t.Fatal(err)
+	}
+	j, err := openJournal(name, p.KeyID("c1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.close()
+	g := &Gate{cfg: Config{Origin: testOrigin, Signer: p.Signer("c1"), Logger: slog.New(slog.DiscardHandler)}, journal: j}
+	r := &signed{kind: event.TypeRelease, logged: true, index: 7}
+	for i := range 3 * maxOutbox / 2 {
+		r.notices = append(r.notices, []byte{byte(i)})
+	}
+	j.releases[0] = r
+	var got []byte
+	for range 2 {
+		for _, s := range j.unpublished() {
+			if err := g.discloseOne(s); err != nil && !errors.Is(err, errOutbox) {
+				t.Fatal(err)
+			}
+		}
+		for _, s := range j.waiting() { // the log takes them
+			sub, err := event.ParseSubmission(s.submission)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, sub.Envelope.Event.Body.(*event.Disclosure).Notices[0]...)
+			j.drop(s.hash)
+		}
+	}
+	if len(got) != 3*maxOutbox/2 || len(j.unpublished()) != 0 {
+		t.Fatalf("it publishes %d", got)
 	}
 }

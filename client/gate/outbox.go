@@ -112,15 +112,20 @@ func (g *Gate) resolve(ctx context.Context, f *follower, s *signed, index uint64
 	}
 	e.Verify(f.ledger.Key)
 	bad := slices.ContainsFunc(e.Signatures, func(s ledger.SigState) bool { return s != ledger.Good })
-	sub, err := event.ParseSubmission(s.submission)
-	if err != nil {
-		return err
-	}
-	v, err := f.ledger.Check(ledger.Read(0, sub.Envelope.Bytes()))
+	v, err := f.verdict(s)
 	if err != nil {
 		return err
 	}
 	return g.journal.seen(e, !bad && repeated(v))
+}
+
+// verdict returns what the ledger would say about an event of the outbox if it were logged now.
+func (f *follower) verdict(s *signed) (*ledger.Violation, error) {
+	sub, err := event.ParseSubmission(s.submission)
+	if err != nil {
+		return nil, err
+	}
+	return f.ledger.Check(ledger.Read(0, sub.Envelope.Bytes()))
 }
 
 // repeated returns whether a verdict says that the event had its effect before.
@@ -155,10 +160,15 @@ func (g *Gate) postOne(ctx context.Context, s *signed) error {
 	if s.kind == event.TypeRelease || !final(err) {
 		return err
 	}
-	// A heartbeat or refusal that the log refuses for good must not hold up later events.
-	g.cfg.Logger.Error("the log refuses an event", "type", s.kind, "err", err)
-	g.journal.drop(s.hash)
-	return nil
+	// The log may refuse for now, such as a claim ahead of its time. Only what would have no
+	// effect any more is not posted again.
+	return errors.Join(err, g.with(ctx, func(f *follower) error {
+		v, err := f.verdict(s)
+		if err == nil && v != nil {
+			g.journal.drop(s.hash)
+		}
+		return err
+	}))
 }
 
 // discloseEvery is the time between two checks for overdue notices.
@@ -172,6 +182,7 @@ func (g *Gate) disclose(f *follower) error {
 		return nil
 	}
 	g.disclosing = now.Add(discloseEvery)
+	now = f.at(now).earliest() // a clock that is ahead must not publish what is still sealed
 	list := g.journal.unpublished()
 	if len(list) == 0 {
 		return nil
@@ -186,7 +197,7 @@ func (g *Gate) disclose(f *follower) error {
 		_, closed, ok := f.ledger.Notices(s.index)
 		switch {
 		case !ok && s.index < f.ledger.Size() || ok && closed == 0:
-			g.journal.published(s.access.Index)
+			g.journal.published(s.access.Index, len(s.notices))
 		case ok && late[s.index]:
 			if err := g.discloseOne(s); errors.Is(err, errOutbox) {
 				return nil
@@ -198,8 +209,8 @@ func (g *Gate) disclose(f *follower) error {
 	return nil
 }
 
-// discloseOne signs a disclosure for each notice of a release into the outbox. If the log
-// has a disclosure already, it refuses this one, and post drops it.
+// discloseOne signs a disclosure for each notice of a release into the outbox, as many as it
+// has room for. Of a notice that the log has already, post drops the disclosure.
 func (g *Gate) discloseOne(s *signed) error {
 	for _, n := range s.notices {
 		err := g.sign(func(uint64, event.Digest) event.Body {
@@ -208,8 +219,8 @@ func (g *Gate) discloseOne(s *signed) error {
 		if err != nil {
 			return err
 		}
+		g.journal.published(s.access.Index, 1)
 	}
 	g.cfg.Logger.Warn("publishing the notices of a release, which the provider has not published in time", "release", s.seq)
-	g.journal.published(s.access.Index)
 	return nil
 }
