@@ -367,9 +367,7 @@ func (a *auditor) reportBreaches(r *Report, now time.Time) {
 func (a *auditor) reportOverdue(r *Report, now time.Time) {
 	overdue := a.l.Overdue(now)
 	r.OverdueAt, r.Overdue = now.Format(time.RFC3339), uint64(len(overdue))
-	for _, o := range overdue[:min(len(overdue), maxOwed)] {
-		r.Owed = append(r.Owed, obligation(o))
-	}
+	r.Owed = overdue[:min(len(overdue), maxOwed)]
 	add := func(who, auditor string) {
 		b := Bar{Who: who}
 		for _, bar := range a.l.Barred(auditor, now) {

@@ -256,7 +256,7 @@ func TestOverdue(t *testing.T) {
 		t.Fatal(text(t, r))
 	}
 	o := r.Owed[0]
-	if o.Rule != "disclosure" || o.Index != warrant.Index || o.By != "provider messenger" || o.Late != "2026-01-03T00:00:00Z" || !o.Auditors || o.Cure == "" {
+	if o.Rule != "disclosure" || o.Index != warrant.Index || o.By != "provider messenger" || o.Late.Format(time.RFC3339) != "2026-01-03T00:00:00Z" || !o.Auditors || o.Cure == "" {
 		t.Errorf("%+v", o)
 	}
 	if len(r.Bars) != 3 || r.OverdueAt != "2026-01-03T00:00:01Z" {
@@ -437,7 +437,7 @@ func TestCuredLatenessStays(t *testing.T) {
 		}
 		for i, l := range r.Late {
 			at := time.Unix(late, 0).UTC().Format(time.RFC3339)
-			if l.Rule != "disclosure" || l.CuredBy != cure.Index+uint64(i/2) || l.LateSince != at || l.CuredAfter != at || l.Due != time.Unix(until, 0).UTC().Format(time.RFC3339) || l.By == "" {
+			if l.Rule != "disclosure" || l.CuredBy != cure.Index+uint64(i/2) || l.LateSince != at || l.CuredAfter != at || !l.Due.Equal(time.Unix(until, 0)) || l.By == "" {
 				t.Errorf("%s: %+v", name, l)
 			}
 		}

@@ -93,10 +93,10 @@ type Report struct {
 	Rules    []Rule   `json:"rules,omitempty"`    // all violations
 	Unclosed []Breach `json:"unclosed,omitempty"` // breaches that no audit quorum has closed
 	// Overdue obligations, if the audit is complete and a time is proven.
-	OverdueAt string       `json:"overdueAt,omitempty"`
-	Overdue   uint64       `json:"overdue"`
-	Owed      []Obligation `json:"owed,omitempty"` // the longest overdue, 256 at most
-	Bars      []Bar        `json:"bars,omitempty"`
+	OverdueAt string              `json:"overdueAt,omitempty"`
+	Overdue   uint64              `json:"overdue"`
+	Owed      []ledger.Obligation `json:"owed,omitempty"` // the longest overdue, 256 at most
+	Bars      []Bar               `json:"bars,omitempty"`
 	// WasLate counts the obligations that were met late. They are no violations any more.
 	WasLate uint64 `json:"wasLate"`
 	Late    []Late `json:"late,omitempty"` // the last 256 of them
@@ -148,28 +148,9 @@ type Breach struct {
 	ClosedBy []string `json:"closedBy,omitempty"` // auditors, fewer than their quorum
 }
 
-// Obligation is an overdue obligation.
-type Obligation struct {
-	Rule      string `json:"rule"`
-	Way       string `json:"way"`
-	Index     uint64 `json:"index"` // the entry that owes it
-	By        string `json:"by"`
-	Due       string `json:"due"`
-	Late      string `json:"late"` // Due with the grace
-	Text      string `json:"text"`
-	Cure      string `json:"cure,omitempty"`
-	Auditors  bool   `json:"auditors"`            // it bars auditors, and so every gate
-	Custodian string `json:"custodian,omitempty"` // it bars this custodian from releasing
-}
-
-func obligation(o ledger.Obligation) Obligation {
-	return Obligation{Rule: o.Rule, Way: o.Code, Index: o.Index, By: o.Debtor, Due: o.Due.Format(time.RFC3339),
-		Late: o.Late.Format(time.RFC3339), Text: o.Text(), Cure: o.Cure, Auditors: o.Auditors, Custodian: o.Custodian}
-}
-
 // Late is an obligation that was met late, as it was before that.
 type Late struct {
-	Obligation
+	ledger.Obligation
 	CuredBy uint64 `json:"curedBy"` // the entry that met it, or ended it
 	// LateSince is the first witnessed time that proved it late; if there is none, the time
 	// that the debtor claims in the entry of CuredBy.
@@ -280,7 +261,7 @@ func (t *totals) addChanges(changes []ledger.Change) {
 		if c.Kind != ledger.Settled || c.LateSince.IsZero() {
 			continue
 		}
-		l := Late{Obligation: obligation(c.Obligation()), CuredBy: c.Entry, LateSince: c.LateSince.Format(time.RFC3339)}
+		l := Late{Obligation: c.Obligation(), CuredBy: c.Entry, LateSince: c.LateSince.Format(time.RFC3339)}
 		if !c.At.IsZero() {
 			l.CuredAfter = c.At.Format(time.RFC3339)
 		}

@@ -253,7 +253,7 @@ func (g *Gate) unbarred(judged []*ledger.Ledger, name, group string, now moment)
 			return refuse(CodeBreach, "the breach of the rule %s at entry %d bars until an audit quorum closes it: %s", v.Rule, v.Index, v.Text()).logged(reasonBreach)
 		}
 		o := bars[0].Obligation
-		r := refuse(CodeOverdue, "an overdue obligation bars: %s (%s), due %s", o.Rule, o.Text(), formatTime(o.Due))
+		r := refuse(CodeOverdue, "an overdue obligation bars: %s (%s), due %s", o.Rule, o.Text, formatTime(o.Due))
 		if o.Auditors {
 			r = r.logged(reasonOverdue)
 		}

@@ -139,7 +139,7 @@ func (s *story) late(ctx context.Context, h *history) watch {
 		case cured == nil:
 			s.say("     %s  row %s is OVERDUE:", clock(s.replay.now()), h.ID)
 			s.wrap("       ", "rule %s (%s), owed by %s: %s. It was due %s, and late after %s. To cure it: %s.",
-				o.Rule, o.Code, o.Debtor, o.Text(), clock(o.Due), clock(o.Late), o.Cure)
+				o.Rule, o.Way, o.By, o.Text, clock(o.Due), clock(o.Late), o.Cure)
 			if o.Auditors {
 				s.wrap("       ", "While it lasts, no auditor may cosign, and gates open no key.")
 			}

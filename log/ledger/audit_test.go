@@ -33,7 +33,7 @@ func TestPastBarsAreRemembered(t *testing.T) {
 			for _, back := range []int64{0, 1, minute, hour, -hour} {
 				t := h.Now - back
 				bars := h.l.Barred("a1", at(t))
-				other := slices.ContainsFunc(bars, func(b Bar) bool { return b.Obligation == nil || b.Obligation.Way != anchorLate })
+				other := slices.ContainsFunc(bars, func(b Bar) bool { return b.Obligation == nil || b.Obligation.Rule != anchorLate.Rule })
 				asked = append(asked, question{h.l.Size(), t, len(bars) > 0, other})
 			}
 		}

@@ -5,7 +5,6 @@ package ledger
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -178,39 +177,29 @@ func (d *duty) debtorName() string {
 	return "provider " + d.debtor
 }
 
-// An Obligation is an act that a party owes.
+// An Obligation is an act that a party owes. Its JSON form is the one of reports, alerts
+// and answers; times are like 2006-01-02T15:04:05Z.
 type Obligation struct {
-	Cause
-	Index  uint64 // the entry that owes it
-	Debtor string // as in Violation.By
-	Due    time.Time
-	Late   time.Time // due and grace: it is overdue after this
+	Rule  string    `json:"rule"`
+	Way   string    `json:"way"`   // Way.Code
+	Index uint64    `json:"index"` // the entry that owes it
+	By    string    `json:"by"`    // the debtor, as in Violation.By
+	Due   time.Time `json:"due"`
+	Late  time.Time `json:"late"` // due and grace: it is overdue after this
+	Text  string    `json:"text"`
+	Cure  string    `json:"cure,omitempty"`
 
 	// What the obligation bars while it is overdue.
-	Auditors  bool     // auditors from cosigning, and so every gate
-	Custodian string   // this custodian from releasing; "": none
-	Groups    []string // custodians from releasing for an access of these groups
-}
-
-// MarshalJSON writes the one JSON form of an obligation.
-func (o Obligation) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Rule      string `json:"rule"`
-		Way       string `json:"way"`
-		Index     uint64 `json:"index"`
-		By        string `json:"by"`
-		Due       string `json:"due"`
-		Late      string `json:"late"`
-		Text      string `json:"text"`
-		Cure      string `json:"cure,omitempty"`
-		Auditors  bool   `json:"auditors"`
-		Custodian string `json:"custodian,omitempty"`
-	}{o.Rule, o.Code, o.Index, o.Debtor, o.Due.UTC().Format(time.RFC3339), o.Late.UTC().Format(time.RFC3339), o.Text(), o.Cure, o.Auditors, o.Custodian})
+	Auditors  bool     `json:"auditors"`            // auditors from cosigning, and so every gate
+	Custodian string   `json:"custodian,omitempty"` // this custodian from releasing
+	Groups    []string `json:"groups,omitempty"`    // custodians from releasing for an access of these groups
 }
 
 func obligation(d duty) Obligation {
-	return Obligation{Cause: d.cause(), Index: d.index, Debtor: d.debtorName(),
-		Due: unix(d.due), Late: unix(d.late()), Custodian: d.name}
+	c := d.cause()
+	date := func(t int64) time.Time { return unix(min(t, maxTime)) } // JSON has no later year than 9999
+	return Obligation{Rule: c.Rule, Way: c.Code, Index: d.index, By: d.debtorName(),
+		Due: date(d.due), Late: date(d.late()), Text: c.Text(), Cure: c.Cure, Custodian: d.name}
 }
 
 // rescan makes soonest exact again if the proven time has passed it and enough
@@ -257,12 +246,12 @@ func (l *Ledger) Overdue(t time.Time) []Obligation {
 		return cmp.Or(a.Late.Compare(b.Late), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Custodian, b.Custodian))
 	})
 	var short []*event.Group
-	if slices.ContainsFunc(out, func(o Obligation) bool { return o.Way == heartbeatLate }) {
+	if slices.ContainsFunc(out, func(o Obligation) bool { return o.Rule == heartbeatLate.Rule }) {
 		short = l.short(c, now)
 	}
 	for i := range out {
 		o := &out[i]
-		if o.Way != heartbeatLate {
+		if o.Rule != heartbeatLate.Rule {
 			o.Auditors = slices.Contains(c.Profile.Bars, o.Rule)
 			continue
 		}

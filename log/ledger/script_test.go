@@ -261,8 +261,8 @@ func (s *script) checkRestored() {
 func (s *script) overdue() []string {
 	var out []string
 	for _, o := range s.l.Overdue(at(s.Now)) {
-		s.ways[o.Rule+"/"+o.Code] = true
-		text := fmt.Sprintf("overdue %s/%s of entry %d by %s since %s: %s; cure: %s", o.Rule, o.Code, o.Index, o.Debtor, o.Late.Format(time.RFC3339), s.text(o.Cause), o.Cure)
+		s.ways[o.Rule+"/"+o.Way] = true
+		text := fmt.Sprintf("overdue %s/%s of entry %d by %s since %s: %s; cure: %s", o.Rule, o.Way, o.Index, o.By, o.Late.Format(time.RFC3339), o.Text, o.Cure)
 		if o.Auditors {
 			text += "; bars auditors"
 		}

@@ -4,6 +4,8 @@
 package ledger
 
 import (
+	"encoding/json"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -200,7 +202,7 @@ func TestChangesAreComplete(t *testing.T) {
 				continue
 			}
 			o := c.Obligation()
-			k := key{o.Rule, o.Code, o.Index, o.Custodian}
+			k := key{o.Rule, o.Way, o.Index, o.Custodian}
 			switch c.Kind {
 			case Opened:
 				if owed[k] {
@@ -363,5 +365,28 @@ func TestClaimOfAnotherMakesNoDebtorLate(t *testing.T) {
 	w.wantCodes()
 	if got := w.l.Totals(); got.Settled != 1 || got.Late != 0 {
 		t.Errorf("totals %+v", got)
+	}
+}
+
+// An obligation has one JSON form, which is read again, also if it falls due after the last
+// date that JSON has.
+func TestObligationJSON(t *testing.T) {
+	w := newWorld(t, func(c *event.Charter) {
+		c.Profile.Bars = append(c.Profile.Bars, "heartbeat")
+		slices.Sort(c.Profile.Bars)
+	})
+	e := w.WarrantEvent(maxTime)
+	e.Time = at(maxTime)
+	w.LogEvent(e, "court")
+	w.wantCodes()
+	for _, o := range append(w.l.Overdue(distant), w.changes[0].Obligation()) {
+		b, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again Obligation
+		if err := json.Unmarshal(b, &again); err != nil || !reflect.DeepEqual(o, again) {
+			t.Errorf("%s is read as %+v, %v", b, again, err)
+		}
 	}
 }

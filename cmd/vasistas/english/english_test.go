@@ -21,6 +21,7 @@ import (
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -47,13 +48,13 @@ func testAudits() map[string]*audit.Report {
 		},
 		"late": {
 			Verdict: "clean", Log: log, Complete: true, Audited: 900, WasLate: 300, Late: []audit.Late{{}, {},
-				{Obligation: audit.Obligation{Rule: "disclosure", Way: "notices", Index: 9, By: "provider messenger", Due: "2026-01-02T00:00:00Z"}, CuredBy: 12, LateSince: "2026-01-03T00:00:00Z", CuredAfter: "2026-01-04T00:00:00Z"}},
+				{Obligation: ledger.Obligation{Rule: "disclosure", Way: "notices", Index: 9, By: "provider messenger", Due: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)}, CuredBy: 12, LateSince: "2026-01-03T00:00:00Z", CuredAfter: "2026-01-04T00:00:00Z"}},
 		},
 		"violations": {
 			Verdict: "violations", Log: log, Audited: 256, Breaches: 5, Overdue: 4, OverdueAt: "2026-01-02T03:04:05Z",
 			Rules:    []audit.Rule{{Rule: "form", Way: "malformed", Kind: "breach", Count: 5, Listed: []audit.Finding{f, late, f, f}}},
 			Unclosed: []audit.Breach{{Rule: "form", Way: "malformed", Index: 7}, {Rule: "form", Way: "malformed", Index: 8, ClosedBy: []string{"a1", "a2"}}, {}},
-			Owed: []audit.Obligation{{Rule: "anchor", Way: "late", Index: 3, By: "log", Late: "2026-01-02T00:00:00Z", Text: "the entries from 3 on are not anchored",
+			Owed: []ledger.Obligation{{Rule: "anchor", Way: "late", Index: 3, By: "log", Late: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Text: "the entries from 3 on are not anchored",
 				Cure: "log an anchor of a cosigned head that has them"}},
 			Bars:    []audit.Bar{{Who: "gates", Breaches: 3, Overdue: 4}},
 			Reasons: []audit.Reason{{Code: audit.ReasonCorrupt, Err: errors.New("a tile \x1b does not fit")}},
