@@ -111,15 +111,14 @@ func (x *act) named(f *event.Finding) []*Breach {
 	return out
 }
 
-// take records a stand, unless it repeats the auditor's last one. An earlier one is
-// forgotten once no head from before the last one can be judged any more.
+// take records a stand, unless it repeats the auditor's last one. It forgets those that
+// another one follows below each head that can still be judged.
 func (l *Ledger) take(b *Breach, s stand) {
-	last, ok := b.standOf(s.auditor, s.index)
-	if ok && last.open == s.open {
+	if last, ok := b.standOf(s.auditor, s.index); ok && last.open == s.open {
 		return
 	}
-	if ok && last.index < l.recent.oldest {
-		b.stands = slices.DeleteFunc(b.stands, func(t stand) bool { return t.auditor == s.auditor && t.voidAt == 0 && t.index < last.index })
+	if old, ok := b.standOf(s.auditor, l.recent.oldest); ok {
+		b.stands = slices.DeleteFunc(b.stands, func(t stand) bool { return t.auditor == s.auditor && t.voidAt == 0 && t.index < old.index })
 	}
 	b.stands = append(b.stands, s)
 }
