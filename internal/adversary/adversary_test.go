@@ -5,10 +5,11 @@ package adversary
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
+	"flag"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,20 +25,49 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/client/scan"
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-func hashOf(origin string) string {
-	sum := sha256.Sum256([]byte(origin))
-	return hex.EncodeToString(sum[:])
+// TestAdversary plays random sequences of steps against the honest parts: the same ones
+// each time, and a new one; or those that the flag -rapid.seed says.
+func TestAdversary(t *testing.T) {
+	if flag.Lookup("rapid.seed").Value.String() != "0" {
+		rapid.Check(t, alone(t))
+		return
+	}
+	set := func(seed uint64, checks int) {
+		for name, v := range map[string]any{"seed": seed, "checks": checks} {
+			old := flag.Lookup("rapid." + name).Value.String()
+			if err := flag.Set("rapid."+name, fmt.Sprint(v)); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { flag.Set("rapid."+name, old) })
+		}
+	}
+	t.Run("fixed", func(t *testing.T) {
+		set(1, 50)
+		rapid.Check(t, alone(t))
+		for what, n := range sights {
+			if n == 0 {
+				t.Errorf("the sequences met no case of %q", what)
+			}
+		}
+		t.Log(sights)
+	})
+	t.Run("random", func(t *testing.T) {
+		set(rand.Uint64(), 1)
+		rapid.Check(t, alone(t))
+	})
 }
 
-// TestAdversary plays random sequences of steps against the honest parts.
-func TestAdversary(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+// alone plays a sequence in a bubble of its own.
+func alone(t *testing.T) func(*rapid.T) {
+	return func(rt *rapid.T) {
 		var panicked any // rapid ends a sequence by a panic, and has to see it
 		dir, err := os.MkdirTemp("", "adversary")
 		step(rt, err)
@@ -57,20 +87,32 @@ func TestAdversary(t *testing.T) {
 		default:
 			panic(panicked)
 		}
-	})
+	}
 }
 
 // play plays one sequence, then stops the adversary.
 func play(t *rapid.T, dir string) {
-	w := newWorld(t, dir)
-	defer w.end(t)
-	s := &steps{w}
-	all := map[string]func(*rapid.T){
-		"access": s.access, "ask": s.ask, "ask again": s.ask, "jump": s.jump, "revoke": s.revoke, "scan": s.scan, "publish": s.publish, "cure": s.cure,
+	s := &steps{newWorld(t, dir), t}
+	defer s.end(t)
+	s.check(t)
+	shows := func(do func(*branch)) func() {
+		return func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			do(s.main())
+		}
 	}
+	logs := func(do func(*branch)) func() {
+		return shows(func(b *branch) {
+			do(b)
+			s.publish(b, rapid.SliceOfDistinct(rapid.SampledFrom(readers), rapid.ID[string]).Draw(t, "readers")...)
+		})
+	}
+	all := map[string]func(){"access": logs(s.access), "ask": s.ask, "ask again": s.ask, "jump": s.jump, "revoke": logs(s.revoke), "scan": s.scan,
+		"publish": shows(func(b *branch) { s.publish(b, readers...) }), "cure": logs(s.cure)}
 	// Few kinds of attacks in one sequence reach further than all.
-	attacks := map[string]func(*rapid.T){"show": s.show, "fork": s.fork, "times": s.times, "anchor": s.anchor, "claim": s.claim,
-		"junk": s.junk, "custodian": s.custodian, "restart": s.restart, "bytes": s.bytes, "posts": s.posts}
+	attacks := map[string]func(){"show": shows(s.show), "fork": shows(s.fork), "times": shows(s.times), "anchor": logs(s.anchor), "claim": logs(s.claim),
+		"junk": logs(s.junk), "custodian": logs(s.custodian), "restart": s.restart, "bytes": s.bytes, "posts": shows(s.posts), "disk": s.disk}
 	chosen := strings.Fields(os.Getenv("VASISTAS_ATTACKS"))
 	if len(chosen) == 0 {
 		chosen = rapid.SliceOfNDistinct(rapid.SampledFrom(slices.Sorted(maps.Keys(attacks))), 1, 5, rapid.ID[string]).Draw(t, "attacks")
@@ -80,336 +122,240 @@ func play(t *rapid.T, dir string) {
 	}
 	names := rapid.SampledFrom(slices.Sorted(maps.Keys(all)))
 	for range rapid.IntRange(10, 40).Draw(t, "steps") {
-		all[names.Draw(t, "step")](t)
-		w.check(t)
+		all[names.Draw(t, "step")]()
+		s.check(t)
 	}
-	w.recovers(t)
-	w.check(t)
+	s.recovers()
+	s.check(t)
 }
 
 // steps are what the parties may do.
-type steps struct{ *world }
+type steps struct {
+	*world
+	t *rapid.T
+}
 
-var readers = rapid.SampledFrom([]string{"c1", "c2", "subject"})
+// readers are the gates and the subject.
+var readers = []string{"c1", "c2", "subject"}
 
 // one draws one of a list.
 func one[T any](t *rapid.T, what string, list []T) T {
 	return list[rapid.IntRange(0, len(list)-1).Draw(t, what)]
 }
 
-// honestLog returns the branch that honest parties write to, at the true time.
-func (w *world) honestLog() *branch {
-	b := w.branches[0]
-	b.Now = time.Now().Unix()
-	return b
-}
+// some draws a value.
+func some[T any](s *steps, what string, of ...T) T { return one(s.t, what, of) }
 
-// access: the court and the provider log a case; some readers see it.
-func (s *steps) access(t *rapid.T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.honestLog().newRequest(0, rapid.SampledFrom([]time.Duration{hour, 12 * hour, 30 * day}).Draw(t, "sealed"))
-	s.publish2(t)
-}
+func (s *steps) view() *view { return s.views[some(s, "reader", readers...)] }
 
-// publish2 publishes to drawn readers.
-func (s *steps) publish2(t *rapid.T) {
-	s.world.publish(s.honestLog(), rapid.SliceOfDistinct(readers, rapid.ID[string]).Draw(t, "readers")...)
-}
-
-// publish: the provider shows the newest head to everyone.
-func (s *steps) publish(*rapid.T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.world.publish(s.honestLog(), "c1", "c2", "subject")
-}
+// access: the court and the provider log a case.
+func (s *steps) access(b *branch) { b.newRequest(0, 0, some(s, "sealed", hour, 12*hour, 30*day)) }
 
 // ask: the agency asks a gate, with proofs of its choice.
-func (s *steps) ask(t *rapid.T) {
-	c := one(t, "gate", s.gates)
+func (s *steps) ask() {
+	c := some(s, "gate", s.gates...)
 	s.mu.Lock()
-	b := s.branches[0]
-	if len(b.requests) == 0 || c.gate == nil {
+	b := s.main()
+	if len(b.requests) == 0 {
 		s.mu.Unlock()
 		return
 	}
-	r := one(t, "request", b.requests)
-	var heads []*head
-	for _, h := range s.met {
-		if h.on == b && h.checkpoint.Size > r.Access.Index {
-			heads = append(heads, h)
-		}
-	}
+	r := some(s, "request", b.requests...)
+	heads := slices.DeleteFunc(slices.Clone(s.met), func(h *head) bool { return h.on != b || h.checkpoint.Size <= r.Access.Index })
 	if len(heads) == 0 {
 		s.mu.Unlock()
 		return
 	}
 	slices.Reverse(heads)
-	h := one(t, "head", heads)
-	if rapid.IntRange(0, 3).Draw(t, "shown") < 3 {
-		v := s.views[c.name]
-		v.on, v.checkpoint, v.dark = b, h.checkpoint.Bytes(), false
+	h := some(s, "head", heads...)
+	if some(s, "shown", true, true, true, false) {
+		s.views[c.name].show(b, h.checkpoint)
 	}
 	sealed, err := r.seal(b, h.checkpoint, c)
 	s.mu.Unlock()
-	step(t, err)
-	t.Log(c.ask(r, sealed))
-}
-
-// ask posts a request, and returns the status and the answer.
-func (c *custodian) ask(r *request, sealed []byte) string {
-	c.asked = r
-	defer func() { c.asked = nil }()
-	rec := c.post(escrow.RequestPath, escrow.RequestType, sealed)
-	if rec.Code == http.StatusOK {
-		return "opened"
-	}
-	return fmt.Sprint(rec.Code, " ", rec.Body)
+	step(s.t, err)
+	s.t.Log(c.ask(r, h.checkpoint, sealed))
 }
 
 // jump: time passes.
-func (s *steps) jump(t *rapid.T) {
-	time.Sleep(rapid.SampledFrom([]time.Duration{time.Second, 20 * time.Second, 40 * time.Second, 5 * minute, 50 * minute, 70 * minute, 3 * hour, 13 * hour, 26 * hour}).Draw(t, "time"))
+func (s *steps) jump() {
+	time.Sleep(some(s, "time", time.Second, 20*time.Second, 40*time.Second, 5*minute, 50*minute, 70*minute, 3*hour, 13*hour, 26*hour))
 }
 
 // restart: a gate restarts, perhaps after a long time.
-func (s *steps) restart(t *rapid.T) {
-	c := one(t, "gate", s.gates)
-	c.stop(t)
-	time.Sleep(rapid.SampledFrom([]time.Duration{0, 7 * minute, 2 * hour, 40 * day}).Draw(t, "off"))
-	c.start(t)
+func (s *steps) restart() {
+	c := some(s, "gate", s.gates...)
+	c.stop(s.t)
+	time.Sleep(some(s, "off", 0, 7*minute, 2*hour, 40*day))
+	c.start(s.t)
 }
 
-// revoke: the court ends a warrant; not all readers learn it.
-func (s *steps) revoke(t *rapid.T) {
+// disk: the disk of a witness or a gate fails while a new access is logged and asked for.
+func (s *steps) disk() {
+	name := some(s, "of", append(slices.Sorted(maps.Keys(s.witnesses)), "c1", "c2")...)
+	saw("failed disks")
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	b := s.honestLog()
-	if len(b.requests) == 0 {
-		return
+	s.diskless = name
+	remove := durable.Inject(filepath.Join(s.dir, name), func(durable.Op, string) error { return errors.New("the disk fails") })
+	b := s.main()
+	s.access(b)
+	s.publish(b, readers...)
+	s.mu.Unlock()
+	s.ask()
+	synctest.Wait()
+	remove()
+	s.mu.Lock()
+	s.diskless = ""
+	s.mu.Unlock()
+	for _, c := range s.gates {
+		if c.name == name {
+			c.stop(s.t)
+			c.start(s.t)
+		}
 	}
-	r := one(t, "request", b.requests)
-	b.LogEvent(b.Event(&event.Revocation{Warrant: r.Warrant.Reference, Reason: "ended"}), "court")
-	s.publish2(t)
+	time.Sleep(2 * time.Second) // a witness opens its journal again
+}
+
+// revoke: the court ends a warrant.
+func (s *steps) revoke(b *branch) {
+	if len(b.requests) > 0 {
+		b.LogEvent(b.Event(&event.Revocation{Warrant: some(s, "request", b.requests...).Warrant.Reference, Reason: "ended"}), "court")
+	}
 }
 
 // show: the provider shows a reader an older head, or withholds the tiles.
-func (s *steps) show(t *rapid.T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v := s.views[readers.Draw(t, "reader")]
-	h := one(t, "head", s.met)
-	v.on, v.checkpoint, v.dark = h.on, h.checkpoint.Bytes(), rapid.IntRange(0, 3).Draw(t, "dark") == 0
+func (s *steps) show(*branch) {
+	v, h := s.view(), some(s, "head", s.met...)
+	v.show(h.on, h.checkpoint)
+	v.dark = some(s, "dark", true, false, false, false)
 }
 
 // posts: the provider changes how it answers a gate's submissions.
-func (s *steps) posts(t *rapid.T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.views[rapid.SampledFrom([]string{"c1", "c2"}).Draw(t, "gate")].posts = rapid.SampledFrom([]answers{honestly, refusing, lying, variants}).Draw(t, "how")
-}
+func (s *steps) posts(*branch) { s.view().posts = some(s, "how", honestly, refusing, lying, variants) }
 
-// fork: the provider writes another version, and shows it to a reader with the
-// cosignatures that it can get. One honest witness at most sees it first.
-func (s *steps) fork(t *rapid.T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var b *branch
-	if n := len(s.branches); n == 1 || n == 2 && rapid.IntRange(0, 3).Draw(t, "another") == 3 {
-		b = newBranch(s.world, filepath.Join(s.dir, fmt.Sprintf("fork%d", len(s.branches))), s.branches[0])
+// fork: the provider writes another version, and shows it to witnesses and a reader.
+func (s *steps) fork(b *branch) {
+	if n := len(s.branches); n == 1 || n == 2 && some(s, "another", false, false, false, true) {
+		b = newBranch(s.world, filepath.Join(s.dir, fmt.Sprintf("fork%d", n)), b)
 	} else {
-		b = one(t, "fork", s.branches[1:])
+		b = some(s, "fork", s.branches[1:]...)
 	}
-	b.newRequest(0, hour)
-	asked := slices.Clone(s.forkers)
-	if honest := rapid.SampledFrom(s.names()).Draw(t, "shown to"); s.world.spare(honest) && !slices.Contains(asked, honest) {
-		asked = append(asked, honest)
-	}
-	s.cosign(b, now, asked...)
-	cp := s.assemble(b, last)
-	v := s.views[readers.Draw(t, "reader")]
-	v.on, v.checkpoint, v.dark = b, cp.Bytes(), false
+	b.newRequest(0, 0, hour)
+	s.cosign(b, now, append(s.draw(s.names()), s.forkers...)...)
+	cp, _ := s.assemble(b, last)
+	s.view().show(b, cp)
 }
 
-// spare returns whether the witnesses that are still on the honest log meet the policy
-// without one of them.
-func (w *world) spare(name string) bool {
-	b := w.branches[0]
-	return w.policy.Satisfied(func(i int) bool {
-		n := w.policy.Witnesses[i].Name
-		h := w.witnesses[n]
-		return n != name && (h == nil || h.size <= b.Size() && (h.size == 0 || h.on(b)))
-	})
+func (s *steps) draw(of []string) []string {
+	return rapid.SliceOfDistinct(rapid.SampledFrom(of), rapid.ID[string]).Draw(s.t, "asked")
 }
-
-// on returns whether the last head of a witness is one of a branch.
-func (h *honest) on(b *branch) bool { return h.last == nil || h.last.Root == b.roots[h.last.Size] }
 
 // times: the provider collects cosignatures with false times, and shows what it makes of
 // them.
-func (s *steps) times(t *rapid.T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b := s.honestLog()
-	s.cosign(b, s.lies(t), rapid.SliceOfDistinct(rapid.SampledFrom(s.names()), rapid.ID[string]).Draw(t, "asked")...)
-	cp := s.assemble(b, func(name string, n int) int { return rapid.IntRange(-1, n-1).Draw(t, name) })
-	v := s.views[readers.Draw(t, "reader")]
-	v.on, v.checkpoint = b, cp.Bytes()
-}
+func (s *steps) times(b *branch) { s.view().show(b, s.lies(b, s.draw(s.names()))) }
 
-// lies draws the times that liars state.
-func (s *steps) lies(t *rapid.T) func(string) uint64 {
-	return func(name string) uint64 {
-		off := rapid.SampledFrom([]time.Duration{0, -20 * time.Second, 20 * time.Second, -48 * hour, 48 * hour, 3650 * day, -hour, hour}).Draw(t, name+" lies by")
+// lies makes a head of cosignatures whose times liars choose.
+func (s *steps) lies(b *branch, asked []string) *tlog.Checkpoint {
+	s.cosign(b, func(name string) uint64 {
+		off := some(s, name+" lies by", 0, -20*time.Second, 20*time.Second, -48*hour, 48*hour, 3650*day, -hour, hour)
 		return uint64(max(1, time.Now().Add(off).Unix()))
-	}
+	}, asked...)
+	cp, _ := s.assemble(b, func(name string, n int) int { return rapid.IntRange(-1, n-1).Draw(s.t, name) })
+	return cp
 }
 
 // anchor: the provider logs an anchor, of a good head or of whatever liars made.
-func (s *steps) anchor(t *rapid.T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b := s.honestLog()
-	cp := s.met[len(s.met)-1].checkpoint
-	if rapid.Bool().Draw(t, "lies") {
-		s.cosign(b, s.lies(t), s.names()...)
-		cp = s.assemble(b, func(name string, n int) int { return rapid.IntRange(-1, n-1).Draw(t, name) })
+func (s *steps) anchor(b *branch) {
+	if some(s, "lies", true, false) {
+		b.Anchor(s.lies(b, s.names()))
+	} else {
+		b.Anchor(s.met[len(s.met)-1].checkpoint)
 	}
-	b.Anchor(cp)
-	s.publish2(t)
 }
 
-// claim: the provider logs an access that claims another time.
-func (s *steps) claim(t *rapid.T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b := s.honestLog()
-	off := rapid.SampledFrom([]time.Duration{-8 * day, -hour, 2 * minute, hour, 100 * day, 20000 * day}).Draw(t, "off")
-	b.newRequest(off, hour)
-	s.publish2(t)
+// claim: the provider logs an access that claims another time, perhaps with its warrant.
+func (s *steps) claim(b *branch) {
+	off := some(s, "off", -8*day, -hour, 2*minute, 2*minute, 10*minute, hour, 100*day, 20000*day)
+	b.newRequest(some(s, "warrant", 0, off), off, some(s, "sealed", hour, 30*day))
 }
 
 // junk: the provider logs what no honest log has.
-func (s *steps) junk(t *rapid.T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b := s.honestLog()
-	switch rapid.SampledFrom([]string{"bytes", "forged", "repeated", "revocation"}).Draw(t, "what") {
+func (s *steps) junk(b *branch) {
+	switch some(s, "what", "bytes", "forged", "repeated", "revocation") {
 	case "bytes":
 		b.Append([]byte("junk"))
 	case "forged":
 		b.LogBadly(b.Event(&event.Heartbeat{From: written.At(b.Now - 10), To: written.At(b.Now), Seq: 7, Prev: event.Digest{1}}), "c1")
 	case "repeated":
-		b.Append(one(t, "entry", b.entries))
+		b.Append(some(s, "entry", b.entries...))
 	case "revocation":
 		if len(b.requests) > 0 {
 			b.LogEvent(b.Event(&event.Revocation{Warrant: b.requests[0].Warrant.Reference, Reason: "ended"}), "messenger")
 		}
 	}
-	s.publish2(t)
 }
 
 // custodian: the third custodian's key is the adversary's.
-func (s *steps) custodian(t *rapid.T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b := s.honestLog()
-	var body event.Body
-	switch rapid.SampledFrom([]string{"gap", "states", "release", "twice"}).Draw(t, "what") {
-	case "states":
-		body = &event.Heartbeat{From: written.At(b.Now - 10), To: written.At(b.Now), Seq: 1000, Prev: event.Digest{1}}
-	case "gap":
-		if len(b.requests) == 0 {
-			return
-		}
-		body = &event.Release{Access: one(t, "access", b.requests).Access.Reference, Seq: 30, Prev: event.Digest{1},
-			Head: event.Head{Size: 1, Root: event.Digest(b.roots[1])}, Notices: []event.Digest{{1}}}
-	default:
-		if len(b.requests) == 0 {
-			return
-		}
-		r := one(t, "access", b.requests)
-		b.keep(b.ReleaseCase(r.Case, "c3"), "c3")
-		s.publish2(t)
+func (s *steps) custodian(b *branch) {
+	what := some(s, "what", "gap", "states", "release", "twice")
+	if what == "states" {
+		b.LogEvent(b.Event(&event.Heartbeat{From: written.At(b.Now - 10), To: written.At(b.Now), Seq: 1000, Prev: event.Digest{1}}), "c3")
 		return
 	}
-	b.LogEvent(b.Event(body), "c3")
-	s.publish2(t)
+	if len(b.requests) == 0 {
+		return
+	}
+	r := some(s, "access", b.requests...)
+	if what == "gap" {
+		b.LogEvent(b.Event(&event.Release{Access: r.Access.Reference, Seq: 30, Prev: event.Digest{1},
+			Head: event.Head{Size: 1, Root: event.Digest(b.roots[1])}, Notices: []event.Digest{{1}}}), "c3")
+	} else if len(s.auditors) == 0 || len(b.ledger.Barred(s.auditors[0], time.Now())) == 0 { // which signs for the release
+		b.keep(b.ReleaseCase(r.Case, "c3"), "c3")
+	}
 }
 
-// bytes: a stranger sends junk.
-func (s *steps) bytes(t *rapid.T) {
-	s.mu.Lock()
-	v := *s.views["c1"]
-	s.mu.Unlock()
-	bad := rapid.OneOf(rapid.SliceOfN(rapid.Byte(), 0, 200), rapid.Map(rapid.IntRange(0, len(v.checkpoint)-1), func(n int) []byte {
-		return append([]byte("old 0\n\n"), v.checkpoint[:n]...)
-	})).Draw(t, "bytes")
-	s.costsNothing(t, bad)
+// bytes: a stranger sends junk to the gates and the witnesses.
+func (s *steps) bytes() {
+	cp := s.met[0].checkpoint.Bytes()
+	bad := rapid.OneOf(rapid.SliceOfN(rapid.Byte(), 0, 200), rapid.Map(rapid.IntRange(0, len(cp)-1), func(n int) []byte {
+		return append([]byte("old 0\n\n"), cp[:n]...)
+	})).Draw(s.t, "bytes")
+	for _, c := range s.gates {
+		s.costsNothing(c.name, c.config.Dir, func() []int {
+			return []int{s.post(c.gate.Handler(), escrow.RequestPath, escrow.RequestType, bad).Code, s.post(c.gate.Handler(), gate.EventsPath, "application/json", bad).Code}
+		})
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.witnesses)) {
+		h := s.witnesses[name]
+		s.costsNothing(name, h.config.Dir, func() []int { return []int{s.post(h.Handler(), "/add-checkpoint", "", bad).Code} })
+	}
 }
 
 // cure: the provider does what it owes.
-func (s *steps) cure(t *rapid.T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b := s.honestLog()
-	b.cure(b.Now, s.met[len(s.met)-1].checkpoint)
-	s.publish2(t)
-}
+func (s *steps) cure(b *branch) { b.cure(s.met[len(s.met)-1].checkpoint) }
 
 // scan: the subject looks for notices.
-func (s *steps) scan(t *rapid.T) {
+func (s *steps) scan() {
 	s.mu.Lock()
 	v := *s.views["subject"]
 	s.mu.Unlock()
 	c, err := client.New(client.Config{URL: "http://subject.example", Policy: s.policy, HTTPClient: &http.Client{Transport: s.world}, Retries: -1})
-	step(t, err)
+	step(s.t, err)
 	r, err := scan.Run(context.Background(), scan.Config{Config: audit.Config{Client: c, Policy: s.policy}, Seed: s.seed})
-	step(t, err)
+	step(s.t, err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.Log(r.Result, r.Reasons)
+	s.t.Log(r.Result, r.Reasons)
 	s.statesNoAbsence(r, v.checkpoint)
 }
 
-// cure does what the provider owes: it discloses cases whose seal has ended, and logs
-// returns and an anchor.
-func (b *branch) cure(now int64, anchor *tlog.Checkpoint) {
-	if anchor != nil {
-		b.Anchor(anchor)
-	}
-	for _, o := range b.ledger.Overdue(time.Unix(now, 0).Add(400 * day)) {
-		for _, r := range b.requests {
-			switch {
-			case o.Due.Unix() > now:
-			case o.Rule == "return" && o.Index == r.Warrant.Index:
-				b.Return(&written.Logged{Reference: r.Warrant.Reference})
-			case o.Rule == "disclosure" && o.Index == r.Warrant.Index:
-				b.Disclose(&written.Logged{Reference: r.Warrant.Reference, Public: r.WarrantOpenings.Public})
-			case o.Rule == "disclosure" && o.Index == r.Access.Index:
-				b.Disclose(&written.Logged{Reference: r.Access.Reference, Public: r.AccessOpenings.Public})
-			case o.Rule == "disclosure":
-				for _, l := range r.releases {
-					if l.Index == o.Index {
-						b.Disclose(&written.Logged{Reference: l.Reference}, l)
-					}
-				}
-			}
-		}
-	}
-}
-
 // recovers is invariant 8: once the adversary stops, an honest access opens. The founders
-// amend the charter if a breach bars gates; nothing else needs a person.
-func (w *world) recovers(t *rapid.T) {
-	for _, c := range w.gates {
-		if c.gate == nil {
-			c.start(t)
-		}
-	}
+// amend the charter, or the auditor closes a breach, if it bars gates; nothing else needs
+// a person.
+func (s *steps) recovers() {
 	why := ""
 	for round := range 50 {
-		if why = w.tries(t); why == "" {
+		if why = s.tries(); why == "" {
 			return
 		}
 		if round > 5 {
@@ -417,39 +363,43 @@ func (w *world) recovers(t *rapid.T) {
 		}
 		time.Sleep(16 * minute)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.breaks("8: no access opens after weeks without the adversary: %s", why)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.breaks("8: no access opens after weeks without the adversary: %s", why)
 }
 
 // tries is one round of recovers. It returns why no access opened.
-func (w *world) tries(t *rapid.T) (why string) {
-	w.mu.Lock()
-	b := w.honestLog()
-	for _, v := range w.views {
+func (s *steps) tries() (why string) {
+	s.mu.Lock()
+	b := s.main()
+	for _, v := range s.views {
 		v.posts = honestly
 	}
-	w.publish(b, "c1", "c2", "subject")
-	b.cure(b.Now, w.met[len(w.met)-1].checkpoint)
+	s.publish(b, readers...)
+	s.cure(b)
 	for _, bar := range b.ledger.Barred("", time.Now()) {
-		if bar.Breach != nil {
+		if bar.Breach == nil {
+			continue
+		}
+		if len(s.auditors) == 0 {
 			b.Amend(nil)
 			break
 		}
+		b.Finding(s.auditors[0], bar.Breach.Rule, event.FindingClosed, bar.Breach.Index, bar.Breach.Index)
 	}
-	w.publish(b, "c1", "c2", "subject")
-	r := b.newRequest(0, 30*day)
-	cp := w.publish(b, "c1", "c2", "subject")
-	w.mu.Unlock()
+	s.publish(b, readers...)
+	r := b.newRequest(0, 0, 30*day)
+	cp := s.publish(b, readers...)
+	s.mu.Unlock()
 	if cp == nil {
-		return "the witnesses don't cosign: " + w.refused
+		return "the witnesses don't cosign: " + s.refused
 	}
-	for _, c := range w.gates {
-		w.mu.Lock()
+	for _, c := range s.gates {
+		s.mu.Lock()
 		sealed, err := r.seal(b, cp, c)
-		w.mu.Unlock()
-		step(t, err)
-		if got := c.ask(r, sealed); got != "opened" {
+		s.mu.Unlock()
+		step(s.t, err)
+		if got := c.ask(r, cp, sealed); got != "opened" {
 			why += c.name + ": " + strings.TrimSpace(got) + "; "
 		}
 	}

@@ -38,8 +38,10 @@ type branch struct {
 	ledger   *ledger.Ledger
 	breaches []*ledger.Violation
 	requests []*request
-	released map[promise]uint64 // custodians' effective releases
-	shown    uint64             // size at which a notice of the subject's was first disclosed; 0: none was
+	logged   map[[32]byte]uint64 // the first copy of each event whose signatures verify
+	released map[promise]uint64  // custodians' effective releases
+	shown    uint64              // size at which a notice of the subject's was first disclosed; 0: none was
+	ahead    int64               // after the next warrant, Now moves by so much
 }
 
 type promise struct {
@@ -55,17 +57,16 @@ type request struct {
 
 // newBranch returns an empty log, or a fork of one.
 func newBranch(w *world, dir string, from *branch) *branch {
-	b := &branch{w: w, released: make(map[promise]uint64)}
+	b := &branch{w: w, released: make(map[promise]uint64), logged: make(map[[32]byte]uint64)}
 	if from == nil {
 		b.Log = &cases.Log{Log: written.Empty(dir, w.People), Holders: make(map[string][]escrow.KeyHolder), Agency: w.Signer("agency"), Consent: w.Signer("agency")}
 		b.ledger, b.roots = ledger.New(w.Origin, b), []tlog.Hash{b.Head().Root}
 	} else {
 		b.Log = &cases.Log{Log: from.Log.Log.Fork(dir), Holders: from.Holders, Agency: from.Agency, Consent: from.Consent, Group: from.Group}
 		b.entries, b.roots = slices.Clone(from.entries), slices.Clone(from.roots)
-		b.breaches, b.released, b.shown = slices.Clone(from.breaches), maps.Clone(from.released), from.shown
+		b.breaches, b.released, b.logged, b.shown = slices.Clone(from.breaches), maps.Clone(from.released), maps.Clone(from.logged), from.shown
 		for _, r := range from.requests {
-			c := *r
-			b.requests = append(b.requests, &c)
+			b.requests = append(b.requests, &request{r.Case, slices.Clone(r.releases)})
 		}
 		var err error
 		b.ledger, err = ledger.Restore(from.ledger.Snapshot(), from.ledger.Size(), from.ledger.Root(), b)
@@ -103,10 +104,18 @@ func (b *branch) applied(at event.Reference, entry []byte) {
 			b.breaches = append(b.breaches, v)
 		}
 	}
-	if e.Envelope == nil || !effect {
+	if e.Envelope == nil {
+		return
+	}
+	if _, ok := b.logged[e.Hash]; !ok && !slices.ContainsFunc(e.Signatures, func(s ledger.SigState) bool { return s != ledger.Good }) {
+		b.logged[e.Hash] = at.Index
+	}
+	if !effect {
 		return
 	}
 	switch body := e.Envelope.Event.Body.(type) {
+	case *event.Warrant:
+		b.Now, b.ahead = b.Now+b.ahead, 0
 	case *event.Release:
 		for _, c := range []string{"c1", "c2", "c3"} {
 			if e.Envelope.Signatures[0].KeyID == b.w.KeyID(c) {
@@ -118,6 +127,11 @@ func (b *branch) applied(at event.Reference, entry []byte) {
 			b.shown = b.Size() // all accounts are the subject's
 		}
 	}
+}
+
+// has returns whether a head is one of this branch.
+func (b *branch) has(h *tlog.Head) bool {
+	return h == nil || h.Size <= b.Size() && b.roots[h.Size] == h.Root
 }
 
 // consistency returns the proof from a size to the present head.
@@ -135,22 +149,15 @@ func (b *branch) find(entry []byte) int {
 	return slices.IndexFunc(b.entries, func(e []byte) bool { return string(e) == string(entry) })
 }
 
-// newRequest logs a warrant and an access, which claim to be made off from now.
-func (b *branch) newRequest(off, sealed time.Duration) *request {
+// newRequest logs a warrant and an access, which claim times that are off from now.
+func (b *branch) newRequest(warrant, access, sealed time.Duration) *request {
 	key, err := b.w.seed.Key(b.Origin, max(escrow.PeriodOf(time.Now()), b.w.seed.First), event.KEMX25519)
 	b.Fail(err)
+	b.Now, b.ahead = time.Now().Add(warrant).Unix(), int64((access-warrant)/time.Second)
+	r := &request{Case: b.NewCase(sealed, []string{account}, b.Wrap(key.Public(), account))}
 	b.Now = time.Now().Unix()
-	p := b.Wrap(key.Public(), account)
-	r := &request{Case: b.newCase(off, sealed, p)}
 	b.requests = append(b.requests, r)
 	return r
-}
-
-// newCase is NewCase whose access claims another time than its warrant.
-func (b *branch) newCase(off, sealed time.Duration, p *escrow.Package) *cases.Case {
-	b.Now += int64(off / time.Second)
-	defer func() { b.Now = time.Now().Unix() }()
-	return b.NewCase(sealed, []string{account}, p)
 }
 
 // seal makes the request for a gate, with proofs under a head.
@@ -158,6 +165,31 @@ func (r *request) seal(b *branch, cp *tlog.Checkpoint, to *custodian) ([]byte, e
 	q := escrow.Request{Access: b.Proof(cp, r.Access), Warrant: b.Proof(cp, r.Warrant), WarrantOpenings: r.WarrantOpenings,
 		AccessOpenings: r.AccessOpenings, Packages: r.Packages}
 	return q.Seal(b.Origin, b.Holders[to.name][0].Public())
+}
+
+// cure does what the provider owes: it discloses cases whose seal has ended, and logs
+// returns and an anchor.
+func (b *branch) cure(anchor *tlog.Checkpoint) {
+	b.Anchor(anchor)
+	for _, o := range b.ledger.Overdue(time.Unix(b.Now, 0).Add(400 * day)) {
+		for _, r := range b.requests {
+			switch {
+			case o.Due.Unix() > b.Now:
+			case o.Rule == "return" && o.Index == r.Warrant.Index:
+				b.Return(&written.Logged{Reference: r.Warrant.Reference})
+			case o.Rule == "disclosure" && o.Index == r.Warrant.Index:
+				b.Disclose(&written.Logged{Reference: r.Warrant.Reference, Public: r.WarrantOpenings.Public})
+			case o.Rule == "disclosure" && o.Index == r.Access.Index:
+				b.Disclose(&written.Logged{Reference: r.Access.Reference, Public: r.AccessOpenings.Public})
+			case o.Rule == "disclosure":
+				for _, l := range r.releases {
+					if l.Index == o.Index {
+						b.Disclose(&written.Logged{Reference: l.Reference}, l)
+					}
+				}
+			}
+		}
+	}
 }
 
 // RoundTrip is the provider's server.
