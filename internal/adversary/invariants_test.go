@@ -278,9 +278,6 @@ func (c *custodian) opens() {
 	if !h.live[access] || h.breach {
 		w.breaks("4: custodian %s opens access %d, which is dead or barred at size %d", c.name, access, st.Size)
 	}
-	if w.diskless == c.name {
-		w.breaks("5: custodian %s opens access %d without a disk", c.name, access)
-	}
 }
 
 // costsNothing is invariant 6: bad bytes cost a 4xx, change no state and hold up nothing.

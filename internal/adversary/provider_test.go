@@ -160,13 +160,6 @@ func (b *branch) newRequest(warrant, access, sealed time.Duration) *request {
 	return r
 }
 
-// seal makes the request for a gate, with proofs under a head.
-func (r *request) seal(b *branch, cp *tlog.Checkpoint, to *custodian) ([]byte, error) {
-	q := escrow.Request{Access: b.Proof(cp, r.Access), Warrant: b.Proof(cp, r.Warrant), WarrantOpenings: r.WarrantOpenings,
-		AccessOpenings: r.AccessOpenings, Packages: r.Packages}
-	return q.Seal(b.Origin, b.Holders[to.name][0].Public())
-}
-
 // cure does what the provider owes: it discloses cases whose seal has ended, and logs
 // returns and an anchor.
 func (b *branch) cure(anchor *tlog.Checkpoint) {

@@ -249,8 +249,18 @@ func (w *world) post(to http.Handler, path, kind string, body []byte) *httptest.
 }
 
 // ask posts a request with proofs under a head, and returns the answer in words.
-func (c *custodian) ask(r *request, under *tlog.Checkpoint, sealed []byte) string {
+func (c *custodian) ask(b *branch, r *request, under *tlog.Checkpoint) string {
+	if under == nil || c.gate == nil {
+		return "not asked"
+	}
+	time.Sleep(time.Second) // a gate follows the log at most once at one time
+	c.w.mu.Lock()
+	q := escrow.Request{Access: b.Proof(under, r.Access), Warrant: b.Proof(under, r.Warrant), WarrantOpenings: r.WarrantOpenings,
+		AccessOpenings: r.AccessOpenings, Packages: r.Packages}
+	sealed, err := q.Seal(b.Origin, b.Holders[c.name][0].Public())
+	b.Fail(err)
 	c.asked, c.under = r, under
+	c.w.mu.Unlock()
 	defer func() { c.asked = nil }()
 	rec := c.w.post(c.gate.Handler(), escrow.RequestPath, escrow.RequestType, sealed)
 	switch got := fmt.Sprint(rec.Code, " ", rec.Body); {
@@ -352,8 +362,11 @@ func (w *world) submit(b *branch, name string, h *honest) (l line, ok bool) {
 		l.Signature = lines[0]
 		l.time, err = w.Witness(name).Verifier().Verify(&req.Checkpoint.Head, &lines[0])
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		w.breaks("5: the witness %s answers %q: %v", name, rec.Body, err)
+	case !fits:
+		w.breaks("2: the witness %s signs heads of sizes %d and %d that conflict", name, h.last.Size, req.Checkpoint.Size)
 	}
 	if w.diskless == name && (h.last == nil || h.last.Size < req.Checkpoint.Size) {
 		w.breaks("5: the witness %s signs without a disk", name)
