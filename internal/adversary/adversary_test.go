@@ -268,7 +268,7 @@ func (s *steps) anchor(b *branch) {
 	if some(s, "lies", true, false) {
 		b.Anchor(s.lies(b, s.names()))
 	} else {
-		b.Anchor(s.met[len(s.met)-1].checkpoint)
+		b.Anchor(s.met[len(s.met)-1].anchor)
 	}
 }
 
@@ -338,7 +338,7 @@ func (s *steps) bytes() {
 }
 
 // cure: the provider does what it owes.
-func (s *steps) cure(b *branch) { b.cure(s.met[len(s.met)-1].checkpoint) }
+func (s *steps) cure(b *branch) { b.cure(s.met[len(s.met)-1].anchor) }
 
 // scan: the subject looks for notices.
 func (s *steps) scan() {

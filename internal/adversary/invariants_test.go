@@ -95,9 +95,9 @@ func (w *world) kept(outbox map[*custodian][]string) {
 }
 
 // meets notes a head that meets the policy, and checks what can be said about it.
-func (w *world) meets(b *branch, v *tlog.Verified) {
+func (w *world) meets(b *branch, v *tlog.Verified, anchor *tlog.Checkpoint) {
 	cp := v.Checkpoint
-	h := &head{on: b, checkpoint: cp, at: time.Now().Unix(), live: make(map[uint64]bool)}
+	h := &head{on: b, checkpoint: cp, anchor: anchor, at: time.Now().Unix(), live: make(map[uint64]bool)}
 	for _, old := range w.met {
 		if old.checkpoint.Root == cp.Root {
 			h.at = min(h.at, old.at)
