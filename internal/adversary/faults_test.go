@@ -64,7 +64,7 @@ var faults = []fault{
 	{"now is the head's", "client/gate/now.go",
 		"at := posix(v.loggedAfter)\n", `at := posix(v.loggedAfter)
 		if fault("now is the head's") { m = moment{at, at} }
-		`, "bytes", "time: custodian .* under a head", 1},
+		`, "bytes", "(time: custodian .* under a head|5: custodian)", 1},
 	{"a gate believes claims", "client/gate/now.go",
 		"if e.Time.After(", `if !fault("a gate believes claims") && e.Time.After(`, "claim", "time: custodian .* which claims", 1},
 }
