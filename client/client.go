@@ -61,9 +61,10 @@ type Config struct {
 	URL string
 	// Source is a mirror to read instead of URL. Submissions still go to URL. nil: URL.
 	Source Source
-	// Keep is a directory for accepted full tiles and bundles, in the layout of C2SP
-	// tlog-tiles. The client reads kept files instead of asking the server again, and
-	// checks their hashes, too. It creates the directory. "": nothing is kept.
+	// Keep is a directory for full tiles and bundles that a [Tree] accepted, in the layout of
+	// C2SP tlog-tiles. The client reads kept files instead of asking the server again, and
+	// checks their hashes, too. Proofs keep nothing. The client creates the directory. "":
+	// nothing is kept.
 	Keep string
 	// Policy decides which checkpoints are accepted (C2SP tlog-policy). nil: none,
 	// and only submissions with [WaitSequenced] work.
@@ -299,12 +300,10 @@ func (c *Client) rooted(ctx context.Context, head *tlog.Checkpoint) (*rooted, er
 		return t, nil
 	}
 	t, err := openRooted(ctx, c, head.Size, head.Root, c.full)
-	if err == nil {
-		err = t.persist()
-	}
 	if err != nil {
 		return nil, err
 	}
+	t.keeper, t.early = nil, nil // the head may be a fork of the tree that is kept: only a Tree checks that
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.proving = t

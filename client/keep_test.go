@@ -224,3 +224,30 @@ func TestKeepFork(t *testing.T) {
 		}
 	}
 }
+
+// Proofs keep no tile: a head that the policy accepts may still be a fork of the tree that is
+// kept, and a proof does not show that.
+func TestProveKeepsNoFork(t *testing.T) {
+	good := newFileLog(t)
+	evil := good.branch(func(i uint64) []byte {
+		if i < 256 {
+			return good.entry(i)
+		}
+		return []byte("lie")
+	})
+	evil.grow(700)
+	dir := t.TempDir()
+	fooled := newClient(t, client.Config{Source: client.Dir(evil.Dir), Keep: dir, Policy: good.policy()})
+	if _, err := fooled.Prove(t.Context(), 300); err != nil {
+		t.Fatal(err)
+	}
+	good.grow(800)
+	for range 2 { // in another process, and in this one
+		c := newClient(t, client.Config{Source: client.Dir(good.Dir), Keep: dir, Policy: good.policy()})
+		for _, err := range c.Follow(t.Context(), client.FollowOptions{UntilHead: true}) {
+			if err != nil {
+				t.Fatalf("a log is unreadable after a proof from its fork: %v", err)
+			}
+		}
+	}
+}

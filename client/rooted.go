@@ -58,6 +58,7 @@ type rooted struct {
 	edge   *tiles.Frontier // the partial tiles
 	full   *tileCache
 	prover *prover.Prover // of accepted tiles
+	keeper *keeper        // nil: nothing is kept
 	early  []func() error // writes to the keeper, until persist does them; nil after it
 }
 
@@ -68,7 +69,7 @@ func openRooted(ctx context.Context, c *Client, size uint64, root tlog.Hash, ful
 	if err != nil {
 		return nil, err
 	}
-	t := &rooted{c: c, size: size, root: root, edge: f, full: full, early: []func() error{}} // not nil
+	t := &rooted{c: c, size: size, root: root, edge: f, full: full, keeper: c.keeper, early: []func() error{}} // not nil
 	t.prover = prover.New(t, 0)
 	return t, f.Partial(func(id tlog.Tile, b []byte) error {
 		return t.keep(id, func() []byte { return b })
@@ -89,10 +90,10 @@ func (t *rooted) persist() error {
 
 func (t *rooted) keep(id tlog.Tile, bytes func() []byte) error {
 	if t.early != nil {
-		t.early = append(t.early, func() error { return t.c.keeper.keep(id, bytes) })
+		t.early = append(t.early, func() error { return t.keeper.keep(id, bytes) })
 		return nil
 	}
-	return t.c.keeper.keep(id, bytes)
+	return t.keeper.keep(id, bytes)
 }
 
 // tile returns all hashes of the tree in a tile.

@@ -84,7 +84,7 @@ func (t *Tree) Clone(c *Client) *Tree {
 		n.c = c
 		if t.now != nil {
 			now := *t.now
-			now.c, now.prover, n.now = c, prover.New(&now, 0), &now
+			now.c, now.keeper, now.prover, n.now = c, c.keeper, prover.New(&now, 0), &now
 		}
 	}
 	return &n
