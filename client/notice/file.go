@@ -31,7 +31,7 @@ import (
 const magic = "vasistas notice file v1\n"
 
 // maxCharters bounds the charters of a file.
-const maxCharters = 256
+const maxCharters = 4096
 
 // MaxFileSize bounds a file in bytes.
 const MaxFileSize = 32 << 20
@@ -47,7 +47,7 @@ type File struct {
 	Release  []byte
 	Access   []byte
 	Warrant  []byte   // nil in an emergency
-	Charters [][]byte // by index: each from the first of the log to the one in force at the release
+	Charters [][]byte // by index: each from the first of the log to the one in force at the release, or later
 }
 
 var url64 = base64.RawURLEncoding.Strict()

@@ -142,13 +142,16 @@ func nothing(format string, args ...any) error {
 	return fmt.Errorf("%w%w", errNothing, fmt.Errorf(format, args...))
 }
 
-// proves returns whether a hit proves an access, and an error if that is unknown.
+// proves returns whether a hit proves an access, or may under a later head, and an error if
+// that is unknown.
 func (j *joiner) proves(x *hit) (bool, error) {
 	_, err := j.prove(x, time.Time{}) // a clock that is behind must not drop a hit
 	if !decided(err) {
 		return false, err
 	}
-	return err == nil, nil
+	// Nor must a head whose cosignatures lie too far apart, which the log can choose to show.
+	v, _ := errors.AsType[*verify.Error](err)
+	return err == nil || v != nil && v.Reason == verify.NoQuorum, nil
 }
 
 // decided returns whether the answer err is final, whatever is read later.
@@ -215,7 +218,8 @@ func (j *joiner) file(n *escrow.Notice, digest event.Digest, ref event.Reference
 	if n.Warrant != nil {
 		file.Warrant = prove(n.Warrant.Index)
 	}
-	for c := j.f.ledger.CharterAt(ref.Index); c != nil; c = j.f.ledger.CharterAt(c.Index) {
+	// Later charters count, too: the last one has the head's policies, and any may void a signer's key.
+	for c := j.f.ledger.Charter(); c != nil; c = j.f.ledger.CharterAt(c.Index) {
 		file.Charters = append(file.Charters, prove(c.Index))
 	}
 	slices.Reverse(file.Charters)
