@@ -128,7 +128,7 @@ func (l *Ledger) take(b *Breach, s stand) {
 func (x *act) settle(b *Breach) {
 	b.settled = true
 	x.l.change(Change{Kind: Closed, Breach: b})
-	if b.key == 0 || x.l.aside(b.key-1, x.e.Index+1) {
+	if !b.setsAside() || x.l.aside(b.key-1, x.e.Index+1) {
 		return
 	}
 	key := b.key - 1
@@ -143,6 +143,10 @@ func (x *act) settle(b *Breach) {
 		c.ended, c.pending, c.stated = true, nil, nil
 	}
 }
+
+// setsAside reports whether the key that must answer is set aside once the breach is
+// closed: one has signed a breach, but a missing event may be the log's fault.
+func (b *Breach) setsAside() bool { return b.key != 0 && b.Rule != unfulfilled.Rule }
 
 // forgive closes all breaches for gates, if the new charter has no auditors.
 func (x *act) forgive(c *Charter) {
@@ -197,7 +201,7 @@ func (x *act) retract(key uint32, from uint64) {
 
 // restore makes a key (number + 1) count again once none of its breaches is settled.
 func (x *act) restore(key uint32) {
-	if key == 0 || slices.ContainsFunc(x.l.breaches, func(b *Breach) bool { return b.key == key && b.settled }) {
+	if key == 0 || slices.ContainsFunc(x.l.breaches, func(b *Breach) bool { return b.key == key && b.settled && b.setsAside() }) {
 		return
 	}
 	for i := range x.l.asides {

@@ -139,6 +139,34 @@ func TestSetAsideAuditorDoesNotVouch(t *testing.T) {
 	}
 }
 
+// The log may have withheld a heartbeat, so its custodian's key is not set aside once
+// auditors have closed the breach.
+func TestMissingHeartbeatSetsNoKeyAside(t *testing.T) {
+	w := newWorld(t, nil)
+	missing := func(b Bar) bool {
+		return b.Breach != nil && b.Breach.Rule == unfulfilled.Rule && b.Breach.By == orLog("custodian c1")
+	}
+	index := -1
+	for n := 0; index < 0; n++ {
+		if n > 100 {
+			t.Fatal("no heartbeat lapses")
+		}
+		w.Now += 20 * day
+		w.anchor()
+		if i := slices.IndexFunc(w.l.Barred("", at(w.Now)), missing); i >= 0 {
+			index = int(w.l.Barred("", at(w.Now))[i].Breach.Index)
+		}
+	}
+	w.closeBreach(unfulfilled.Rule, uint64(index), "a1", "a2")
+	if slices.ContainsFunc(w.l.Barred("", at(w.Now)), missing) {
+		t.Error("the breach is open")
+	}
+	w.Heartbeat("c1")
+	if len(w.violations) > 0 || w.l.SetAside(w.l.Charter().Party(event.RoleCustodian, "c1"), w.l.Size()) {
+		t.Errorf("the key is set aside: %v", w.violations)
+	}
+}
+
 // A late heartbeat of two custodians bars their own group, and no other.
 func TestLateHeartbeatsBarOneGroup(t *testing.T) {
 	w := newWorld(t, func(c *event.Charter) {

@@ -86,7 +86,8 @@ key against one rule; a later one is counted with the last, and opens it again.
 answers for it is set aside: its later events have no effect and bar no party, it owes nothing and is not current, and
 all its breaches count as closed. If it is an auditor's, its cosignatures of later heads do not count. That lasts until
 an amendment names a new key; if the key of an auditor that closed the breach is voided, and the others are no quorum,
-the breach is open again, and the key is not set aside.
+the breach is open again, and the key is not set aside. A missing event (~unfulfilled~) sets no key aside: the log may have
+withheld it.
 
 **Recorded.** An event is repeated if it had an effect under each of its signers' keys before (a place in a chain, even a
 waiting one, is an effect), or if the log has it by the same keys and it would have no effect now either. Any other entry
