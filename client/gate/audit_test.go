@@ -4,6 +4,7 @@
 package gate_test
 
 import (
+	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -169,5 +170,72 @@ func TestAuditOfCountedLines(t *testing.T) {
 	untouched(t, s)
 	if _, err := w.ask(s, request(time.Second)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestReleaseTooLateForItsAudit: the log gets a release only after an anchor has proven that the release's
+// audit is stale, so the release opens nothing. The gate signs another one under a newer audit, once.
+func TestReleaseTooLateForItsAudit(t *testing.T) {
+	w := prepare(t, 1)
+	w.start(1, func(ch *event.Charter) {
+		w.Cast(ch, event.RoleAuditor, "dog")
+		ch.Profile.Anchor = event.Deadline{Within: 2, Grace: 7200}
+	})
+	s := w.gates[0]
+	s.Config.Timeout = time.Second
+	w.runAll()
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	request := func(at time.Time) *escrow.Request {
+		w.refresh(a.logged)
+		w.refresh(a.warrant)
+		r := a.request()
+		for _, proof := range []*[]byte{&r.Access, &r.Warrant} {
+			p, err := tlog.ParseProof(*proof)
+			check(t, err)
+			sig, err := w.Witness("dog").Sign(&p.Checkpoint.Head, uint64(at.Unix()))
+			check(t, err)
+			p.Checkpoint.Signatures = append(p.Checkpoint.Signatures, sig)
+			*proof = p.Bytes()
+		}
+		return r
+	}
+	stale := time.Now().Add(5 * time.Second)
+	posted := w.capture(event.TypeRelease)
+	w.wantCode(s, request(stale.Add(-time.Hour)), gate.CodeLog)
+	posted()
+	untouched(t, s, escrow.ForNotice)
+	eventually(t, func() error {
+		if time.Now().Before(stale.Add(3 * time.Second)) {
+			return errors.New("the audit is not stale")
+		}
+		return nil
+	})
+	w.warrant(bob) // it is owed an anchor
+	eventually(t, func() error {
+		for _, e := range w.entries() {
+			if e.Event.Type == event.TypeAnchor && e.Event.Time.After(stale) {
+				return nil
+			}
+		}
+		return errors.New("no anchor proves that the audit is stale")
+	})
+	w.LogServer.Between(nil)
+	eventually(t, func() error {
+		if st, err := s.Running.Status(t.Context()); err != nil || len(st.Releases) > 0 {
+			return errors.New("the release is not logged")
+		}
+		return nil
+	})
+	w.wantCode(s, request(stale.Add(-time.Hour)), gate.CodeStale)
+	untouched(t, s, escrow.ForNotice)
+	var answer []byte
+	eventually(t, func() (err error) { answer, err = w.ask(s, request(time.Now().Add(-time.Second))); return err })
+	_, one := w.openAnswer(s, a, answer)
+	s.stop()
+	w.run(s)
+	answer, err := w.ask(s, request(time.Now().Add(-time.Second)))
+	check(t, err)
+	if _, two := w.openAnswer(s, a, answer); one != two || len(w.chain(s)) != 2 {
+		t.Fatalf("the releases are %v, %v of %d", one, two, len(w.chain(s)))
 	}
 }

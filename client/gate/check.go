@@ -28,6 +28,7 @@ type claim struct {
 	group   *escrow.Group
 	head    event.Head // at which check passed
 	release *signed    // this gate's, once it has answered
+	void    *signed    // an earlier one that had no effect; nil: none
 
 	// heads prove the access, and then the warrant, by the witnesses; audit is that of the
 	// first, for the release. See fresh.
@@ -222,18 +223,24 @@ func (g *Gate) alive(l *ledger.Ledger, c *claim, now moment) error {
 	return nil
 }
 
-// answered checks that the journal has this gate's answer, if there is one.
+// answered sets the release from the journal. A release that is in the chain and opens
+// nothing, though the access is live, came too late for its audit: in step 3 c may have
+// another one.
 func (g *Gate) answered(f *follower, c *claim) error {
-	index := c.access.Index()
+	index, again := c.access.Index(), c.release != nil
 	a, _ := f.ledger.Access(index)
+	chain, _ := f.ledger.Chain(g.cfg.Signer.KeyID())
 	c.release = g.journal.release(index)
 	answered := slices.Contains(a.Answered, c.name)
 	switch {
 	case c.release == nil && answered:
 		return refuse(CodeAnswered, "this custodian has answered access %d, but the gate has lost its release", index)
-	case c.release != nil && c.release.logged && !answered:
-		return refuse(CodeEffect, "this gate's release %d had no effect on access %d", c.release.seq, index)
+	case c.release == nil || answered || !c.release.logged || chain.Seq < c.release.seq:
+		return nil
+	case again:
+		return refuse(CodeEffect, "this gate's release %d had no effect on access %d: ask again, with proofs under a newer head", c.release.seq, index)
 	}
+	c.void, c.release = c.release, nil
 	return nil
 }
 

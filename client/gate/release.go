@@ -104,7 +104,7 @@ func (g *Gate) promise(ctx context.Context, c *claim, opened *sealed) error {
 		return refuse(CodeNotReady, "%w", err)
 	}
 	s, err := g.journal.sign(func(seq uint64, prev event.Digest) (*event.Submission, error) {
-		if s := g.journal.releases[c.access.Index()]; s != nil {
+		if s := g.journal.releases[c.access.Index()]; s != nil && (c.void == nil || s.hash != c.void.hash) {
 			c.release = s.copy()
 			return nil, errAnswered
 		}
