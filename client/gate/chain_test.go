@@ -23,6 +23,7 @@ import (
 	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/internal/checksum"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -388,23 +389,32 @@ func TestHeartbeats(t *testing.T) {
 	}
 }
 
-// TestOtherLog: a log whose first charter is not the configured one is not
-// followed.
+// TestOtherLog: a log whose first charter is not the configured one is not followed. It does not stop a
+// new gate either, which goes on once it is shown the right log: a key of the log alone may show another.
 func TestOtherLog(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
 	s := w.gates[0]
-	w.Founded[0] ^= 1
+	other := written.Empty(t.TempDir(), w.People)
+	other.Now = time.Now().Unix()
+	other.LogEvent(other.Event(w.People.Charter(nil)), "f1", "f2")
+	other.Publish()
+	other.Report(t.Fatal)
+	files := http.FileServer(http.Dir(other.Dir))
+	w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, _ http.Handler) { files.ServeHTTP(rw, r) })
 	check(t, s.Create())
 	w.open(s)
 	eventually(t, func() error {
-		if err := s.Running.Ready(); !errors.Is(err, gate.ErrFounded) {
+		if err := s.Running.Sync(t.Context()); !errors.Is(err, gate.ErrFounded) {
 			return fmt.Errorf("want ErrFounded: %w", err)
 		}
 		return nil
 	})
-	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
-	w.wantCode(s, a.request(), gate.CodeStopped)
-	untouched(t, s)
+	if err := s.Running.Ready(); err == nil {
+		t.Error("the gate is ready")
+	}
+	w.LogServer.Between(nil)
+	eventually(t, s.Running.Ready)
+	w.shares(s, w.access(w.warrant(alice), accessTerms{}, w.escrow(alice)))
 }
 
 // TestEmergency: a gate answers an emergency access that a duty key has signed. Once an authority

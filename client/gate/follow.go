@@ -143,7 +143,7 @@ func (f *follower) observer(own func(ledger.Entry, bool) error) replica.Observer
 		Before: func(e *ledger.Entry, note any) error {
 			mine = note == any(true)
 			if e.Index == 0 && e.Leaf != f.cfg.Founded {
-				return f.stop(fmt.Errorf("%w: it has the leaf hash %x", ErrFounded, e.Leaf))
+				return fmt.Errorf("%w: it has the leaf hash %x", ErrFounded, e.Leaf) // perhaps a key of the log's alone says so
 			}
 			return nil
 		},
@@ -169,7 +169,7 @@ func (f *follower) leap(ctx context.Context, v *tlog.Verified) error {
 	err := f.replica.Try(ctx, f.observer(collect), func(l *ledger.Ledger) error {
 		in := l.Charter()
 		if in == nil {
-			return f.stop(ErrFounded)
+			return ErrFounded
 		}
 		if err := meets(v, in.Witnesses, f.cfg.Origin); err != nil {
 			return fmt.Errorf("the log's head of size %d: %w", v.Checkpoint.Size, err)
@@ -251,16 +251,6 @@ func (f *follower) newKeys() error {
 	f.client = c
 	f.replica.Use(c)
 	return nil
-}
-
-func (f *follower) fromLog(cp *tlog.Checkpoint) bool {
-	for _, k := range f.keys {
-		if s := cp.Find(k); s != nil {
-			_, err := k.Verify(&cp.Head, s)
-			return err == nil
-		}
-	}
-	return false
 }
 
 // record writes a head and the trusted charter to the register.

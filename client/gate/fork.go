@@ -129,14 +129,27 @@ func (f *follower) loadForks() error {
 	if _, err := os.Stat(filepath.Join(f.cfg.Dir, contradictionFile)); err == nil {
 		f.alarm = fmt.Sprintf("%v; the evidence is in the state directory", errContradiction)
 	}
-	if _, err := os.Stat(filepath.Join(f.cfg.Dir, settledFile)); err == nil {
-		if s, err := f.confirmed(survivorFile); err != nil {
-			return err
-		} else if f.settled, _, err = parseSurvivor(s); err != nil {
+	if c, _, err := f.evidence(settledFile); err == nil {
+		f.settled, _, err = parseSurvivor(c.Own)
+		if err != nil {
 			return err
 		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return f.survive()
+}
+
+// evidence reads a file of evidence.
+func (f *follower) evidence(name string) (c contradiction, raw []byte, err error) {
+	name = filepath.Join(f.cfg.Dir, name)
+	if raw, err = durable.ReadFile(name, maxEvidence); err != nil {
+		return c, nil, err
+	}
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return c, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, raw, nil
 }
 
 // maxEvidence bounds a file of evidence: two checkpoints and a proof.
@@ -152,14 +165,9 @@ func (f *follower) survive() error {
 	if err != nil || confirmed == "" {
 		return err
 	}
-	name := filepath.Join(f.cfg.Dir, forkFile)
-	b, err := durable.ReadFile(name, maxEvidence)
+	c, b, err := f.evidence(forkFile)
 	if err != nil {
 		return err
-	}
-	var c contradiction
-	if err := json.Unmarshal(b, &c); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
 	}
 	if c.Own != confirmed {
 		f.stopped = fmt.Errorf("%w: the confirmed head is %s, and this gate's is %s; if the other head stands, found the gate again, with a new key", ErrForked, confirmed, c.Own)
@@ -168,7 +176,7 @@ func (f *follower) survive() error {
 	if err := durable.WriteFile(filepath.Join(f.cfg.Dir, settledFile), b, 0o600); err != nil {
 		return err
 	}
-	if err := errors.Join(os.Remove(name), durable.FsyncDir(f.cfg.Dir)); err != nil {
+	if err := errors.Join(os.Remove(filepath.Join(f.cfg.Dir, forkFile)), durable.FsyncDir(f.cfg.Dir)); err != nil {
 		return err
 	}
 	f.settled, _, err = parseSurvivor(confirmed)

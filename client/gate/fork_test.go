@@ -112,6 +112,29 @@ func TestForkOfWitnesses(t *testing.T) {
 	}
 }
 
+// TestSettledFork: what a gate's operator has confirmed of one fork settles no later one.
+func TestSettledFork(t *testing.T) {
+	w := newTestbed(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	r := a.request()
+	r.Access = w.forge(a.proof, w.LogKeys[0], w.Witnesses...).Bytes()
+	w.wantCode(s, r, gate.CodeFork)
+	p, err := tlog.ParseProof(a.proof)
+	check(t, err)
+	check(t, gate.Confirm(s.Config.Dir, fmt.Sprintf("%d:%x", p.Checkpoint.Size, p.Checkpoint.Root)))
+	eventually(t, s.Running.Ready)
+	check(t, gate.Confirm(s.Config.Dir, fmt.Sprintf("%d:%x", 1<<40, p.Checkpoint.Root)))
+	s.stop()
+	w.run(s)
+	b := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
+	r = b.request()
+	r.Access = w.forge(b.proof, w.LogKeys[0], w.Witnesses...).Bytes()
+	w.wantCode(s, r, gate.CodeFork)
+	w.wantCode(s, b.request(), gate.CodeStopped)
+}
+
 // TestRetiredKey: who has the log's old key, or its present one alone, stops no gate, whether the
 // contradicting head comes with a request or from the log's address. The gate keeps the evidence,
 // raises an alarm, and goes on.

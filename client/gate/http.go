@@ -88,7 +88,7 @@ func (r *Refusal) logged(reason string) *Refusal {
 	return r
 }
 
-// Errors after which a gate signs and opens nothing until its operator acts.
+// Errors with which a gate signs and opens nothing; after the first two, until its operator acts.
 var (
 	// ErrElsewhere: the log has an event signed by this gate's key that the journal
 	// lacks. Stop the other instance. If this one was restored from a backup, resume the
@@ -97,7 +97,7 @@ var (
 	// ErrForked: the log has signed two heads that do not extend each other. The evidence
 	// is in the state directory. The gate is of no more use with this log.
 	ErrForked = errors.New("the log has forked; the evidence is in the state directory")
-	// ErrFounded: entry 0 is not the charter of [Config].Founded.
+	// ErrFounded: entry 0 of the log that the gate is shown is not the charter of [Config].Founded.
 	ErrFounded = errors.New("the log's first charter is not the configured one")
 	// ErrNoCustodian: the charter in force does not name this gate's key.
 	ErrNoCustodian = errors.New("the charter in force names no custodian with this gate's event key")
