@@ -225,3 +225,42 @@ func TestHeldComplete(t *testing.T) {
 	w.wantHeld(s, 0)
 	w.shares(s, a)
 }
+
+// TestHeldForInclusion: what a gate holds binds it for as long as it would take effect, however long the log
+// suppresses it, and after a restart. What would have no effect any more is dropped once the log has had the
+// profile's time to include it.
+func TestHeldForInclusion(t *testing.T) {
+	w := newTestbed(t, 1, 1, func(ch *event.Charter) { ch.Profile.Inclusion = 3 })
+	w.runAll()
+	s := w.gates[0]
+	one, two := w.warrant(alice), w.warrant(alice)
+	a := w.access(two, accessTerms{}, w.escrow(alice))
+	check(t, s.Running.Sync(t.Context()))
+	first := w.sign(&event.Revocation{Warrant: one.Reference, Reason: "ended"}, "court")
+	w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) { // the log suppresses it
+		if r.Method == http.MethodPost && r.UserAgent() == "vasistas-gate" {
+			http.Error(rw, "no", http.StatusServiceUnavailable)
+			return
+		}
+		h.ServeHTTP(rw, r)
+	})
+	begun := time.Now()
+	check(t, w.hand(s, first))
+	check(t, w.hand(s, w.sign(&event.Revocation{Warrant: two.Reference, Reason: "ended"}, "court")))
+	w.wantHeld(s, 2)
+	// Another revocation, after which the held one would have no effect.
+	w.submit(w.sign(&event.Revocation{Warrant: one.Reference, Reason: "ended"}, "court"), nil)
+	check(t, s.Running.Sync(t.Context()))
+	w.wantHeld(s, 1)
+	if time.Since(begun) < 3*time.Second {
+		t.Errorf("it was dropped after %s", time.Since(begun))
+	}
+	s.stop()
+	w.open(s)
+	w.wantHeld(s, 1)
+	s.key.forget()
+	w.refresh(a.logged)
+	w.refresh(two)
+	t.Log(w.wantCode(s, a.request(), gate.CodeDead))
+	untouched(t, s)
+}
