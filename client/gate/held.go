@@ -24,9 +24,7 @@ type held struct {
 	submission []byte // sub, encoded
 	since      time.Time
 
-	// Only forward uses these.
-	next    time.Time // of the next submission to the log
-	refused bool      // by the log, for good
+	next time.Time // of the next submission to the log; only forward uses it
 }
 
 // heldKey has one held event. Its bounds are per signer, so no party can use up another's.
@@ -217,15 +215,15 @@ func (g *Gate) forward(ctx context.Context) error {
 		return nil
 	})
 	for _, h := range list {
-		if h.refused || time.Now().Before(h.next) {
+		if time.Now().Before(h.next) {
 			continue
 		}
 		_, err := g.client.Load().Submit(ctx, h.sub, client.WaitSequenced)
 		g.metrics.posts.Add(1, string(h.key.kind), outcome(err))
-		if h.refused = final(err); err != nil && !h.refused {
+		if err != nil && !final(err) {
 			return err
 		}
-		h.next = time.Now().Add(g.cfg.Timeout)
+		h.next = time.Now().Add(g.cfg.Timeout) // the log may have refused for now
 	}
 	return err
 }

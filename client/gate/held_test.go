@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -263,4 +265,30 @@ func TestHeldForInclusion(t *testing.T) {
 	w.refresh(two)
 	t.Log(w.wantCode(s, a.request(), gate.CodeDead))
 	untouched(t, s)
+}
+
+// TestHeldRefusedForNow: a gate submits a held event again after the log has refused it.
+func TestHeldRefusedForNow(t *testing.T) {
+	w := newTestbed(t, 1, 1, nil)
+	s := w.gates[0]
+	s.Config.Timeout = time.Second
+	w.runAll()
+	warrant := w.warrant(alice)
+	check(t, s.Running.Sync(t.Context()))
+	var refused atomic.Bool
+	w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+		if r.Method == http.MethodPost && refused.CompareAndSwap(false, true) {
+			problem.New(problem.Rule, "no", "it claims to be ahead").Answer(rw)
+			return
+		}
+		h.ServeHTTP(rw, r)
+	})
+	check(t, w.hand(s, w.sign(&event.Revocation{Warrant: warrant.Reference, Reason: "ended"}, "court")))
+	eventually(t, func() error {
+		if !refused.Load() {
+			return errors.New("nothing was submitted")
+		}
+		return nil
+	})
+	w.wantHeld(s, 0)
 }
