@@ -304,11 +304,12 @@ func (a *auditor) reportLedger(r *Report) {
 	if !a.done || c == nil {
 		return
 	}
-	if now.IsZero() {
-		r.cannot(ReasonTime, "neither cosignatures nor anchors prove a time, so overdue obligations are unknown")
-		return
+	if a.seen(byCharter).IsZero() {
+		r.cannot(ReasonTime, "no cosignatures prove a time of this head, so its age is unknown, and what became overdue since the last anchor")
 	}
-	a.reportOverdue(r, now)
+	if !now.IsZero() {
+		a.reportOverdue(r, now)
+	}
 }
 
 // seen returns the time after which the head was cosigned, zero if none is proven.

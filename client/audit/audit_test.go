@@ -474,3 +474,15 @@ func TestAuditTakesTheChartersSpread(t *testing.T) {
 		}
 	}
 }
+
+// A log that no witness cosigns any more is not fresh because anchors prove an earlier time.
+func TestHeadWithoutTimesIsUndecided(t *testing.T) {
+	w := newLog(t)
+	w.Anchor(w.Checkpoint("w1", "w2", "w3"))
+	w.Amend(func(c *event.Charter) { c.WitnessPolicy = w.Policy(0) })
+	w.Publish()
+	for _, after := range []time.Duration{0, 3 * 365 * day * time.Second} {
+		r := run(t, w.Dir, w.ParsePolicy(0), audit.Config{Now: time.Unix(w.Now, 0).Add(after)})
+		wants(t, r, audit.Undecided, audit.ReasonTime)
+	}
+}

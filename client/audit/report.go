@@ -37,7 +37,7 @@ const (
 	ReasonRules       = "rules"       // the charter names rules that this version does not know
 	ReasonStale       = "stale"       // the head is older than the profile allows
 	ReasonClock       = "clock"       // the clock is behind the head's cosignatures
-	ReasonTime        = "time"        // no cosignature or anchor proves a time
+	ReasonTime        = "time"        // no cosignatures prove a time of the head
 	ReasonEmpty       = "empty"       // the log has no entries
 	ReasonSnapshot    = "snapshot"    // the snapshot does not fit, or can't be saved
 	ReasonInterrupted = "interrupted" // the audit was stopped
