@@ -157,6 +157,7 @@ type charterReport struct {
 	Signatures int      `json:"signatures"`
 	Needed     uint64   `json:"needed"`
 	Changes    []string `json:"changes,omitempty"`
+	Confirm    []string `json:"confirm,omitempty"` // those of Changes that operators of gates must confirm
 }
 
 func (f *charterFile) report(needed uint64, changes []event.Change) charterReport {
@@ -166,7 +167,10 @@ func (f *charterFile) report(needed uint64, changes []event.Change) charterRepor
 		r.Signatures = len(f.envelope.Signatures)
 	}
 	for i := range changes {
-		r.Changes = append(r.Changes, changes[i].String())
+		text := changeText(&changes[i])
+		if r.Changes = append(r.Changes, text); changes[i].Confirm {
+			r.Confirm = append(r.Confirm, text)
+		}
 	}
 	return r
 }
@@ -203,10 +207,11 @@ Exit code: 0 if the charter is good and has enough signatures, 1 if not.`,
 
 type checkReport struct {
 	charterReport
-	Good     bool         `json:"good"`
-	Problems []string     `json:"problems,omitempty"`
-	Notes    []string     `json:"notes,omitempty"`
-	Signers  []signerJSON `json:"signers,omitempty"`
+	Good     bool           `json:"good"`
+	Problems []string       `json:"problems,omitempty"`
+	Notes    []string       `json:"notes,omitempty"`
+	Signers  []signerJSON   `json:"signers,omitempty"`
+	Strength []strengthJSON `json:"strength"`
 }
 
 type signerJSON struct {
@@ -227,7 +232,7 @@ func (e *env) runCheck(f *checkFlags, name string) error {
 	if f.recover && file.by == file.charter {
 		return usagef("%s is the first charter, which can't be a recovery; leave out --recover", name)
 	}
-	r := &checkReport{charterReport: file.report(needed, file.changes), Problems: file.problems, Notes: unwise(file.charter)}
+	r := &checkReport{charterReport: file.report(needed, file.changes), Problems: file.problems, Notes: unwise(file.charter), Strength: strengths(file.charter)}
 	r.count(file.charterFile, file.by)
 	if f.json {
 		err = e.printJSON(r)
@@ -342,15 +347,19 @@ brackets say in which direction the change goes.`,
 
 func (e *env) printChanges(changes []event.Change) {
 	for _, c := range changes {
-		mark, direction := " ", ""
+		mark := " "
 		if c.Confirm {
 			mark = "!"
 		}
-		if c.Direction != "" {
-			direction = fmt.Sprintf(" [%s]", c.Direction)
-		}
-		e.printf("%s %s%s\n", mark, &c, direction)
+		e.printf("%s %s\n", mark, changeText(&c))
 	}
+}
+
+func changeText(c *event.Change) string {
+	if c.Direction == "" {
+		return c.String()
+	}
+	return fmt.Sprintf("%s [%s]", c, c.Direction)
 }
 
 func (e *env) charterShow() *cobra.Command {

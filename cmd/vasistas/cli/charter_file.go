@@ -315,14 +315,28 @@ func weakPolicies(ch *event.Charter) []string {
 	return out
 }
 
-// printPolicies prints what a charter's policies bear.
-func (e *env) printPolicies(ch *event.Charter) {
+// strengths returns what a charter's policies bear, without an audit policy that requires no
+// auditor.
+func strengths(ch *event.Charter) []strengthJSON {
+	var out []strengthJSON
 	for i, text := range []string{ch.WitnessPolicy, ch.AuditPolicy} {
 		if p, err := tlog.ParsePolicy([]byte(text)); err == nil && (i == 0 || p.NeedsWitnesses()) {
-			e.printf("what the %s policy bears:\n", [...]string{"witness", "audit"}[i])
-			for _, line := range english.Strength(p) {
-				e.printf("  - %s\n", line)
-			}
+			out = append(out, strengthJSON{[...]string{"witness", "audit"}[i], english.PolicyJSON(p)})
+		}
+	}
+	return out
+}
+
+type strengthJSON struct {
+	Policy string `json:"policy"` // witness or audit
+	english.StrengthJSON
+}
+
+func (e *env) printPolicies(ch *event.Charter) {
+	for _, s := range strengths(ch) {
+		e.printf("what the %s policy bears:\n", s.Policy)
+		for _, line := range s.Text {
+			e.printf("  - %s\n", line)
 		}
 	}
 }
