@@ -5,8 +5,10 @@ package command
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -28,6 +30,12 @@ func File(w io.Writer) *os.File {
 	}
 	f, _ := w.(*os.File)
 	return f
+}
+
+// Message returns a message of one line, or with later lines indented: text of a server may have
+// line feeds, and must not pass for another message.
+func Message(format string, args ...any) string {
+	return strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n  ") + "\n"
 }
 
 type clean struct {

@@ -56,7 +56,7 @@ func Run(ctx context.Context, program, usage string, commands map[string]Command
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
-	fmt.Fprintf(stderr, "%s %s: %v\n", program, name, err)
+	io.WriteString(stderr, Message("%s %s: %v", program, name, err))
 	if IsWrongUse(err) {
 		return 2
 	}

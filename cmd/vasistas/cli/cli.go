@@ -86,7 +86,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		exit = &exitError{exitUsage, err} // of cobra's parsing
 	}
 	if exit.err != nil {
-		fmt.Fprintf(stderr, "vasistas: %v\n", exit.err)
+		e.note("vasistas: %v", exit.err)
 		if errors.Is(exit.err, fs.ErrExist) {
 			fmt.Fprintln(stderr, "vasistas overwrites no file here: remove that one, or name another.")
 		}
@@ -145,7 +145,7 @@ func (e *env) printf(format string, args ...any) {
 }
 
 func (e *env) note(format string, args ...any) {
-	fmt.Fprintf(e.stderr, format+"\n", args...)
+	io.WriteString(e.stderr, command.Message(format, args...))
 }
 
 // input opens a file; - is the standard input.

@@ -31,7 +31,7 @@ func TestCertificateControlsNoTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"evil\x1b[2J\x1b]0;owned\x07.example"}}
+		DNSNames: []string{"evil\x1b[2J\x1b]0;owned\x07.example\nPROVEN: all"}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -48,12 +48,14 @@ func TestServerTextControlsNoTerminal(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusForbidden)
-		io.WriteString(w, `{"type":"urn:vasistas:error:evil\u001b]0;t\u0007","title":"x\u009b2J","detail":"evil\u001b[2J \u202e"}`)
+		io.WriteString(w, `{"type":"urn:vasistas:error:evil\u001b]0;t\u0007","title":"x\u009b2J","detail":"evil\u001b[2J \u202e\nPROVEN: all"}`)
 	}))
 	defer s.Close()
 	terminalStaysClean(t, s.URL, "evil")
 }
 
+// terminalStaysClean: what says is printed without a command to the terminal, and its second
+// line as no line of the program.
 func terminalStaysClean(t *testing.T, url, says string) {
 	t.Helper()
 	policy := filepath.Join(t.TempDir(), "policy")
@@ -71,7 +73,7 @@ func terminalStaysClean(t *testing.T, url, says string) {
 			t.Errorf("%s succeeded", args[0])
 		}
 		got := out.String() + errs.String()
-		if !strings.Contains(got, says) || strings.ContainsAny(got, "\x1b\x07\u009b\u202e") {
+		if !strings.Contains(got, says) || strings.ContainsAny(got, "\x1b\x07\u009b\u202e") || strings.Contains(got, "\nPROVEN") {
 			t.Errorf("%s prints %q", args[0], got)
 		}
 	}
