@@ -19,6 +19,7 @@ import (
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
 	"github.com/vasistas/vasistas/internal/world/written"
+	"github.com/vasistas/vasistas/log/event"
 )
 
 // auditWorld is a log, and a policy for it in a file.
@@ -157,6 +158,39 @@ func TestAuditHelp(t *testing.T) {
 	for _, part := range []string{"Exit code: 0 if the log kept its rules", "--json", "--state", "--policy"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("the help lacks %q", part)
+		}
+	}
+}
+
+// Commands that state no time take heads of every spread: the charter says which spread counts,
+// and the policy file can't.
+func TestCommandsTakeAWideSpread(t *testing.T) {
+	w := &auditWorld{written.New(t.TempDir(), func(c *event.Charter) { c.Profile.Spread, c.Profile.Skew = 600, 1000 }), t, filepath.Join(t.TempDir(), "policy.txt")}
+	t.Cleanup(func() { w.Report(t.Error) })
+	head := w.Publish("w1", "w2")
+	late, err := w.Witness("w3").Sign(&head.Head, uint64(w.Now)+400)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head.Signatures = append(head.Signatures, late)
+	for name, b := range map[string][]byte{filepath.Join(w.Dir, "checkpoint"): head.Bytes(), w.policy: w.ParsePolicy(3, "w1", "w2", "w3", "w4").Bytes()} {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	proof := filepath.Join(t.TempDir(), "proof")
+	for _, c := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"prove", "--policy", w.policy, "--log", w.Dir, "--index", "0", "--out", proof}, 0},
+		{[]string{"follow", "--policy", w.policy, "--log", w.Dir, "--until-head"}, 0},
+		{[]string{"verify", "--policy", w.policy, proof}, 1},
+		{[]string{"verify", "--policy", w.policy, "--spread", "600", proof}, 0},
+	} {
+		var out bytes.Buffer
+		if got := cli.Run(t.Context(), c.args, nil, &out, &out); got != c.code {
+			t.Errorf("%v: exit code %d, want %d\n%s", c.args, got, c.code, &out)
 		}
 	}
 }

@@ -226,11 +226,15 @@ func (e *env) readPolicy(name string) (*tlog.Policy, error) {
 	return readAs(e, name, tlog.MaxPolicySize, tlog.ParsePolicy)
 }
 
-// connect returns a client. It has no policy if none was given and none is needed.
+// connect returns a client for commands that state no time. It has no policy if none was given
+// and none is needed.
 func (e *env) connect(f *logFlags, needPolicy bool) (*client.Client, error) {
 	config, err := e.clientConfig(f, needPolicy, "give --log URL: the policy has no URL of the log, or several")
 	if err != nil {
 		return nil, err
+	}
+	if config.Policy != nil {
+		config.Policy = config.Policy.WithSpread(tlog.NoSpread) // only the log's charter says which counts
 	}
 	return client.New(config)
 }

@@ -292,7 +292,8 @@ func (e *env) prove() *cobra.Command {
 		Short: "Get the proof that an entry is in the log",
 		Long: `prove writes a proof file (C2SP tlog-proof) with the entry, under the latest
 checkpoint that meets the policy. prove verifies it first; 'vasistas verify' can
-verify it again, offline.
+verify it again, offline, and its times: if the charter's spread is above 300 s, give
+that as --spread.
 
 --event finds the entry of an event by submitting the event again. If the event is
 not in the log yet, this logs it.`,
