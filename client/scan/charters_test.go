@@ -112,3 +112,27 @@ func TestScanForgetsNothingUnderAWideHead(t *testing.T) {
 	}
 	wants(t, r, scan.Found, 1)
 }
+
+// The report does not say of a release without effect that it had its place in the chain.
+func TestScanShowsReleasesWithoutEffect(t *testing.T) {
+	w := newWorld(t)
+	c := &released{Case: w.NewCase(hour12, []string{me}, w.Wrap(w.key(0, kems[0]), me))}
+	n := w.Notice(c.Case, "c1", 0)
+	n.Seq += 3
+	b, err := n.Seal(w.key(0, kems[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := w.ReleaseEvent(c.Access, "c1", b)
+	body := e.Body.(*event.Release)
+	body.Seq, body.Prev = n.Seq, event.Digest{1}
+	early := w.LogEvent(e, "c1")
+	early.Notices = [][]byte{b}
+	c.releases = append(c.releases, early)
+	w.disclose(c)
+	r := w.scan(nil)
+	wants(t, r, scan.Found, 1)
+	if got := r.Cases[0].Breaches; len(got) != 1 || got[0].Index != early.Index || !got[0].NoEffect || r.Unlisted != 0 {
+		t.Errorf("%+v\n%s", got, text(t, r))
+	}
+}

@@ -254,12 +254,13 @@ func (f *finder) after(e *ledger.Entry, violations []*ledger.Violation) error {
 		if v.Index == e.Index {
 			effect = false
 		}
-		if v.Kind != ledger.KindBreach {
+		noEffect := v.Kind != ledger.KindBreach
+		if noEffect && !(v.Index == e.Index && ofCase(e)) {
 			continue
 		}
 		f.state.BreachCount++
 		if len(f.state.Breaches) < maxBreaches {
-			f.state.Breaches = append(f.state.Breaches, Breach{v.Index, v.Rule, v.Text()})
+			f.state.Breaches = append(f.state.Breaches, Breach{v.Index, v.Rule, v.Text(), noEffect})
 		}
 	}
 	for _, x := range f.fresh {
@@ -269,6 +270,11 @@ func (f *finder) after(e *ledger.Entry, violations []*ledger.Violation) error {
 	f.fresh = f.fresh[:0]
 	f.state.tried(e.Index+1, f.last.String())
 	return f.evict()
+}
+
+// ofCase returns whether an entry is of a type that a case can have.
+func ofCase(e *ledger.Entry) bool {
+	return e.Envelope != nil && slices.Contains([]event.Type{event.TypeRelease, event.TypeAccess, event.TypeWarrant}, e.Envelope.Event.Type)
 }
 
 // evict drops hits that prove nothing once there are too many. The bound then grows with
@@ -300,7 +306,7 @@ type state struct {
 	Hits        []*hit   `json:"found,omitempty"`
 	Left        uint64   `json:"left,omitempty"` // hits that prove nothing and are not kept
 	Breaches    []Breach `json:"breaches,omitempty"`
-	BreachCount uint64   `json:"breachCount,omitempty"`
+	BreachCount uint64   `json:"breachCount,omitempty"` // with those beyond maxBreaches
 
 	index map[event.Digest]*hit // of Hits; nil: not made yet
 }

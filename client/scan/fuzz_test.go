@@ -15,7 +15,7 @@ import (
 // FuzzState: what is taken up is of the seed, fit for use, and written again as it was
 // read: the replica refuses a snapshot that is not.
 func FuzzState(f *testing.F) {
-	s := &state{Seed: "00", Notices: 3, Breaches: []Breach{{1, "role", "text"}}, BreachCount: 1,
+	s := &state{Seed: "00", Notices: 3, Breaches: []Breach{{1, "role", "text", true}}, BreachCount: 1,
 		Tried: []tried{{3, "2026-01"}, {7, "2026-02"}},
 		Hits:  []*hit{{Stated: []stated{{Release: event.Reference{Index: 1}, Own: true}}, Disclosure: 7, After: time.Unix(1_800_000_000, 0).UTC(), Period: "2026-01", Error: "none"}}}
 	good, err := json.Marshal(s)

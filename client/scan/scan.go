@@ -96,6 +96,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	}
 	r.To = max(f.last, c.Seed.First).String()
 	r.Notices, r.Tries, r.Left = f.state.Notices, f.tries.Load(), f.state.Left
+	r.Unlisted = f.state.BreachCount - uint64(len(f.state.Breaches))
 	if r.Audit.Complete && f.ledger != nil {
 		o := f.ledger.Outstanding()
 		r.Sealed = &Sealed{Releases: o.Releases, Notices: o.Notices, Never: o.Never, Last: o.Last, Live: o.Live}
@@ -274,6 +275,8 @@ type Report struct {
 	Cases    []*Case    `json:"cases,omitempty"`
 	Unproven []Unproven `json:"unproven,omitempty"`
 	Left     uint64     `json:"left,omitempty"` // notices that opened, that prove nothing, beyond 10,000
+	// Unlisted counts breaches of the log, perhaps of Cases, beyond those that a state keeps.
+	Unlisted uint64 `json:"unlisted,omitempty"`
 	// Sealed counts the undisclosed notices; absent if the log was not read to its head.
 	Sealed *Sealed `json:"sealed,omitempty"`
 
@@ -304,11 +307,13 @@ type Notice struct {
 	File *notice.File `json:"-"`
 }
 
-// Breach is an entry of a case that broke a rule.
+// Breach is an entry of a case that broke a rule, or that by a rule had no effect when it was
+// logged.
 type Breach struct {
-	Index uint64 `json:"index"`
-	Rule  string `json:"rule"`
-	Text  string `json:"text"`
+	Index    uint64 `json:"index"`
+	Rule     string `json:"rule"`
+	Text     string `json:"text"`
+	NoEffect bool   `json:"noEffect,omitempty"` // it broke none
 }
 
 // Unproven is a notice that opened but proves no access.

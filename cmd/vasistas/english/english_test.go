@@ -99,12 +99,12 @@ func testScans() map[string]*scan.Report {
 	}
 	return map[string]*scan.Report{
 		"found": {
-			Result: "found", Audit: audits["violations"], From: "2026-01", To: "2026-03", Notices: 9, Left: 4,
+			Result: "found", Audit: audits["violations"], From: "2026-01", To: "2026-03", Notices: 9, Left: 4, Unlisted: 3,
 			Reasons: []string{audit.ReasonCorrupt, scan.ReasonFork, scan.ReasonBreaches, scan.ReasonUnproven},
 			Cases: []*scan.Case{
 				{Notices: []*scan.Notice{told(notices["warrant"], true, day2), told(notices["warrant"], true, time.Time{})}},
 				{Notices: []*scan.Notice{told(notices["emergency"], false, day2), told(notices["emergency"], true, day2)},
-					Breaches: []scan.Breach{{Index: 12, Rule: "release-chain", Text: "custodian c1 has answered access 11 before"}}},
+					Breaches: []scan.Breach{{Index: 12, Rule: "release-chain", Text: "custodian c1 has answered access 11 before"}, {Index: 11, Rule: "audit", Text: "it was stale", NoEffect: true}}},
 				{}, {},
 			},
 			Unproven: []scan.Unproven{{Disclosure: 21, Period: "2026-02", Reason: "no release states it"}, {}, {}},
