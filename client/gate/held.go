@@ -12,7 +12,6 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
-	"github.com/vasistas/vasistas/log/vault"
 )
 
 // held is an event that was handed to this gate and that the log has not shown. It binds the
@@ -50,7 +49,7 @@ func readHeld(submission []byte) (*held, error) {
 	if err != nil {
 		return nil, refuse(CodeForm, "%w", err)
 	}
-	if _, err := vault.Prepare(sub); err != nil {
+	if err := sub.Complete(); err != nil {
 		return nil, refuse(CodeForm, "%w", err)
 	}
 	env := sub.Envelope

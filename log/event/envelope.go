@@ -223,7 +223,7 @@ func (s *Submission) String() string {
 const submissionPrefix = `{"envelope":`
 
 // ParseSubmission reads a submission. Errors wrap ErrMalformed. It doesn't match the
-// openings with the event, see [Event.MatchAll].
+// openings with the event, see [Submission.Complete].
 func ParseSubmission(b []byte) (*Submission, error) {
 	if len(b) > MaxSubmissionSize {
 		return nil, fmt.Errorf("submission: %w: %d bytes, at most %d", ErrTooLarge, len(b), MaxSubmissionSize)
@@ -317,4 +317,43 @@ func (s *Submission) appendTo(b []byte) ([]byte, error) {
 		return nil, fmt.Errorf("submission: %w: %d bytes, at most %d", ErrTooLarge, len(c.b), MaxSubmissionSize)
 	}
 	return c.b, nil
+}
+
+// Complete checks that the submission has an opening of every public digest of its event,
+// and the notice of every digest that a release states, and nothing else; no log takes
+// another. The error wraps ErrNoMatch, ErrWrongName, ErrRepeated, ErrIncomplete or
+// ErrTooLarge. See docs/events.md.
+func (s *Submission) Complete() error {
+	ev := s.Envelope.Event
+	if len(ev.Sealed.Digests(ClassPublic)) > 0 || len(s.Openings) > 0 {
+		if err := ev.MatchAll(ClassPublic, s.Openings); err != nil {
+			return fmt.Errorf("openings: %w", err)
+		}
+	}
+	var want []Digest
+	if release, ok := ev.Body.(*Release); ok {
+		want = release.Notices
+	} else if len(s.Notices) > 0 {
+		return fmt.Errorf("%w: a %s has no notices", ErrNoMatch, ev.Type)
+	}
+	if len(want) > maxNotices {
+		return fmt.Errorf("%w: %d notices, at most %d fit into a submission", ErrTooLarge, len(want), maxNotices)
+	}
+	open := make(map[Digest]bool, len(want))
+	for _, n := range s.Notices {
+		d := Digest(sha256.Sum256(n))
+		switch {
+		case !slices.Contains(want, d):
+			return fmt.Errorf("notices: %w: one hashes to %s", ErrNoMatch, d)
+		case open[d]:
+			return fmt.Errorf("notices: %w: %s", ErrRepeated, d)
+		case len(n) == 0 || len(n) > MaxNoticeSize:
+			return fmt.Errorf("notices: %w: one has %d bytes, 1 to %d are allowed", ErrTooLarge, len(n), MaxNoticeSize)
+		}
+		open[d] = true
+	}
+	if len(open) < len(want) {
+		return fmt.Errorf("notices: %w: %d of %d are missing", ErrIncomplete, len(want)-len(open), len(want))
+	}
+	return nil
 }

@@ -5,7 +5,6 @@ package vault
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -43,7 +42,7 @@ func Prepare(s *event.Submission) (*Record, error) {
 		return nil, &SubmissionError{Err: fmt.Errorf("%w: no envelope", event.ErrMalformed)}
 	}
 	r := &Record{hash: s.Envelope.Hash(), openings: slices.Clone(s.Openings), notices: slices.Clone(s.Notices)}
-	if err := r.check(s.Envelope.Event); err != nil {
+	if err := s.Complete(); err != nil {
 		return nil, &SubmissionError{r.hash, err}
 	}
 	if len(r.openings)+len(r.notices) == 0 {
@@ -53,46 +52,6 @@ func Prepare(s *event.Submission) (*Record, error) {
 		return nil, &SubmissionError{r.hash, err}
 	}
 	return r, nil
-}
-
-// check compares the record with its event by digests, so an event has exactly one
-// record.
-func (r *Record) check(ev *event.Event) error {
-	if len(ev.Sealed.Digests(event.ClassPublic)) > 0 || len(r.openings) > 0 {
-		if err := ev.MatchAll(event.ClassPublic, r.openings); err != nil {
-			return fmt.Errorf("openings: %w", err)
-		}
-	}
-	var want []event.Digest
-	if release, ok := ev.Body.(*event.Release); ok {
-		want = release.Notices
-	} else if len(r.notices) > 0 {
-		return fmt.Errorf("%w: a %s has no notices", event.ErrNoMatch, ev.Type)
-	}
-	if len(want) > maxNotices {
-		return fmt.Errorf("%w: %d notices, at most %d fit into a submission", ErrTooLarge, len(want), maxNotices)
-	}
-	if len(r.notices) > len(want) {
-		return fmt.Errorf("%w: %d notices for %d digests", event.ErrNoMatch, len(r.notices), len(want))
-	}
-	open := make(map[event.Digest]bool, len(want))
-	for _, n := range r.notices {
-		d := event.Digest(sha256.Sum256(n))
-		if !slices.Contains(want, d) {
-			return fmt.Errorf("notices: %w: one hashes to %s", event.ErrNoMatch, d)
-		}
-		if open[d] {
-			return fmt.Errorf("notices: %w: %s", event.ErrRepeated, d)
-		}
-		if len(n) == 0 || len(n) > event.MaxNoticeSize {
-			return fmt.Errorf("notices: %w: one has %d bytes, 1 to %d are allowed", ErrTooLarge, len(n), event.MaxNoticeSize)
-		}
-		open[d] = true
-	}
-	if len(open) < len(want) {
-		return fmt.Errorf("notices: %w: %d of %d are missing", event.ErrIncomplete, len(want)-len(open), len(want))
-	}
-	return nil
 }
 
 // encode sorts the record's lists and sets its text.
@@ -171,7 +130,7 @@ func Disclosures(index uint64, env *event.Envelope, r *Record) ([]*event.Disclos
 	if h := event.Digest(env.Hash()); h != r.hash {
 		return nil, fmt.Errorf("vault: the record is of event %s, not of event %s in entry %d", r.hash, h, index)
 	}
-	if err := r.check(env.Event); err != nil {
+	if err := (&event.Submission{Envelope: env, Openings: r.openings, Notices: r.notices}).Complete(); err != nil {
 		return nil, fmt.Errorf("vault: the record doesn't match entry %d: %w", index, err)
 	}
 	ref := event.Reference{Index: index, Leaf: env.LeafHash()}
