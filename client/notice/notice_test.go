@@ -228,3 +228,17 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A file made in memory can't hide its warrant, nor add one.
+func TestFileHasTheWarrantOfItsNotice(t *testing.T) {
+	w := newWorld(t)
+	hidden, added := w.file(0), w.file(0)
+	hidden.Warrant = nil
+	n := *added.Notice
+	n.Warrant, added.Notice = nil, &n
+	for name, f := range map[string]*notice.File{"hidden": hidden, "added": added} {
+		if v, err := f.Verify(w.policy(), verify.Options{}); verify.VerdictOf(err) != verify.Disproven {
+			t.Errorf("%s: %v, %+v", name, err, v)
+		}
+	}
+}

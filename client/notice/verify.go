@@ -169,6 +169,8 @@ func (v *verifier) refer() error {
 		return bad("entry %d is no access", v.access.Index())
 	}
 	switch {
+	case (n.Warrant == nil) != (v.warrant == nil):
+		return bad("either the notice names a warrant that has no proof here, or a proof is for a warrant that it does not name")
 	case n.Access != v.access.Reference():
 		return bad("the notice is about the access in entry %d, and the proof is of entry %d", n.Access.Index, v.access.Index())
 	case release.Access != n.Access:
