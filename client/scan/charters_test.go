@@ -136,3 +136,24 @@ func TestScanShowsReleasesWithoutEffect(t *testing.T) {
 		t.Errorf("%+v\n%s", got, text(t, r))
 	}
 }
+
+// The word of an auditor whose key is set aside counts for nothing.
+func TestScanAsksNoAuditorThatIsSetAside(t *testing.T) {
+	w := newWorld(t)
+	w.disclose(w.release([]string{me}, w.key(0, kems[0])))
+	auditors := func() []string {
+		w.Publish("w1", "w2", "w3", "a1", "a2")
+		r := w.run(nil)
+		wants(t, r, scan.Found, 1)
+		return r.Cases[0].Notices[0].Auditors
+	}
+	if got := auditors(); len(got) != 2 {
+		t.Errorf("before: %v", got)
+	}
+	bad := w.Finding("a1", "form", event.FindingOpen, 0, 99)
+	w.Finding("a1", "reference", event.FindingClosed, bad.Index, bad.Index)
+	w.Finding("a2", "reference", event.FindingClosed, bad.Index, bad.Index)
+	if got := auditors(); len(got) != 0 {
+		t.Errorf("after: %v", got)
+	}
+}

@@ -182,6 +182,10 @@ func (j *joiner) prove(x *hit, now time.Time) (*Notice, error) {
 			v, err = file.Verify(j.c.Policy, verify.Options{Origin: j.c.Origin, Now: now})
 		}
 		if err == nil {
+			// The file can't show that an auditor is set aside.
+			if _, none := j.f.ledger.VerifyAudit(j.f.ledger.Charter(), j.f.head.Checkpoint); none != nil {
+				v.Auditors = nil
+			}
 			return &Notice{Verified: v, Digest: x.Digest.String(), Disclosure: x.Disclosure, PublishedAfter: x.After,
 				Period: x.Period, Effect: x.Effect, File: file}, nil
 		}
