@@ -93,7 +93,7 @@ func (w *world) create() {
 }
 
 func (w *world) vaultConfig() vault.Config {
-	return vault.Config{Dir: filepath.Join(w.dir, "vault"), Identity: filepath.Join(w.keyDir, "vault.key")}
+	return vault.Config{Dir: filepath.Join(w.dir, "vault"), Identity: filepath.Join(w.keyDir, "vault.key"), Spare: w.spare}
 }
 
 // whole is a time as an event states it.

@@ -333,6 +333,44 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
+// TestStrayLeafKeepsItsOpenings checks that an entry is disclosed that an engine adds only
+// after the log has failed, stopped and started again.
+func TestStrayLeafKeepsItsOpenings(t *testing.T) {
+	begin := time.Now()
+	w := oddWorld(t, begin, 3600)
+	w.spare = time.Hour
+	f := new(faulty)
+	w.wrap = f.wrap
+	w.start()
+	end := begin.Add(30 * time.Minute)
+	s := newWarrant(t, origin, warrantTerms{at: begin, until: end}, w.authority)
+	lost := errors.New("lost")
+	var stray [][]byte
+	f.onAdd(func(_ context.Context, entries [][]byte) (uint64, error) {
+		stray = entries
+		f.heal()
+		return 0, lost
+	})
+	if i, err := w.sequence(bytesOf(t, s)); err == nil {
+		t.Fatalf("acknowledged at %d", i)
+	}
+	w.stop()
+	w.start()
+	f.onAdd(func(ctx context.Context, _ [][]byte) (uint64, error) {
+		f.heal()
+		_, err := f.Engine.Add(ctx, stray)
+		return 0, errors.Join(err, lost)
+	})
+	if i, err := w.sequence(bytesOf(t, newWarrant(t, origin, warrantTerms{at: begin, until: end.Add(time.Hour)}, w.authority))); err == nil {
+		t.Fatalf("acknowledged at %d", i)
+	}
+	w.ready()
+	w.pass(end)
+	if d := w.awaits(1, event.TypeDisclosure)[0].Event.Body.(*event.Disclosure); d.Event.Leaf != s.Envelope.LeafHash() || len(d.Openings) != len(s.Openings) {
+		t.Errorf("disclosed: entry %d with %d openings", d.Event.Index, len(d.Openings))
+	}
+}
+
 // TestSealEndsBeforeStored checks that if a seal ends while its event is applied and
 // not yet stored, the event is disclosed once it is stored.
 func TestSealEndsBeforeStored(t *testing.T) {

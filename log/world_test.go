@@ -54,6 +54,7 @@ type world struct {
 	wrap  func(log.Engine) log.Engine
 	seen  *sightings
 	grace time.Duration // for closing
+	spare time.Duration // of the vault; see vault.Config
 
 	log   *log.Log
 	vault *vault.Vault
