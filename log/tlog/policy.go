@@ -228,7 +228,8 @@ func (p *Policy) Window(times Times) (w Window, err error) {
 }
 
 // Strength is how many keys of a policy, at least, must misbehave together to break what
-// it promises. All are 0 under "quorum none".
+// it promises. Keys of one name in a group that any of them satisfies are one operator's,
+// who lies or is silent with all of them, and count as one. All are 0 under "quorum none".
 type Strength struct {
 	Fork    int // lie, for two conflicting heads that both meet the policy, or a stale view
 	Silence int // stay silent, to stop publication
@@ -248,6 +249,9 @@ func (p *Policy) strength(m member) (s Strength) {
 		return Strength{1, 1, 1}
 	}
 	g := &p.groups[m.i]
+	if p.oneOperator(g) {
+		return Strength{1, 1, 1}
+	}
 	var forks, silences, times []int
 	for _, m := range g.members {
 		s := p.strength(m)
@@ -255,6 +259,15 @@ func (p *Policy) strength(m member) (s Strength) {
 	}
 	n := len(g.members)
 	return Strength{smallest(forks, 2*g.k-n), smallest(silences, n-g.k+1), smallest(times, g.k)}
+}
+
+// oneOperator returns true for a group that any of its members satisfies, which are keys of
+// one name.
+func (p *Policy) oneOperator(g *group) bool {
+	first := g.members[0]
+	return g.k == 1 && !slices.ContainsFunc(g.members, func(m member) bool {
+		return m.group || p.Witnesses[m.i].Key.Name != p.Witnesses[first.i].Key.Name
+	})
 }
 
 // smallest returns the sum of the n smallest numbers.

@@ -322,3 +322,36 @@ func TestPolicyStrength(t *testing.T) {
 		}
 	}
 }
+
+// An operator's two keys count as one: a policy puts them into one group that any of them
+// satisfies. In any other group, or of two names, each key counts.
+func TestPolicyStrengthOfOperators(t *testing.T) {
+	var lines string
+	for i := range 4 {
+		name := fmt.Sprintf("w%d", i)
+		for _, a := range []Algorithm{CosignatureEd25519, CosignatureMLDSA44} {
+			lines += fmt.Sprintf("witness %s-%d %s\n", name, a, testSigner(t, name, a).Verifier())
+		}
+	}
+	group := func(name, k string, operators ...int) (s string) {
+		s = "group " + name + " " + k
+		for _, o := range operators {
+			s += fmt.Sprintf(" w%d-%d w%d-%d", o, CosignatureEd25519, o, CosignatureMLDSA44)
+		}
+		return s + "\n"
+	}
+	for rest, want := range map[string]Strength{
+		group("a", "any", 0) + group("b", "any", 1) + group("c", "any", 2) + group("d", "any", 3) + "group g 3 a b c d\nquorum g\n": {2, 2, 3},
+		group("a", "any", 0) + "quorum a\n":    {1, 1, 1},
+		group("a", "all", 0) + "quorum a\n":    {2, 1, 2},
+		group("a", "any", 0, 1) + "quorum a\n": {0, 4, 1},
+	} {
+		p, err := ParsePolicy([]byte(lines + rest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.Strength(); got != want {
+			t.Errorf("%q: %+v, want %+v", rest, got, want)
+		}
+	}
+}

@@ -282,7 +282,8 @@ the logs and witnesses that it trusts. An error names the line.`,
 		Long: `explain says what a policy (C2SP tlog-policy) bears: how many of its keys must lie
 to show you another tree or a stale one, how many can stop publication by silence,
 and how many false times move a head's times. It warns if one key that lies is
-enough. 3 of 4 witnesses bear one that lies and one that is silent.`,
+enough. 3 of 4 witnesses bear one that lies and one that is silent. Keys of one name
+in a group that any of them satisfies are one operator's, and count as one key.`,
 		Example: "  vasistas policy explain policy.txt",
 		Args:    cobra.ExactArgs(1),
 		RunE: do(func(_ context.Context, args []string) error {
