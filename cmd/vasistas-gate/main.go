@@ -107,9 +107,12 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 	var s *gate.Status
 	var err error
-	if *url != "" {
+	switch {
+	case *url != "":
 		s, err = fetchStatus(ctx, *url, l.timeout)
-	} else {
+	case l.dir == "":
+		return command.WrongUse("give -dir, or the -gate of a running gate")
+	default:
 		s, err = l.localStatus(ctx, stderr)
 	}
 	if err != nil {
@@ -228,7 +231,7 @@ func runConfirm(_ context.Context, args []string, stdout, stderr io.Writer) erro
 	if err := gate.Confirm(l.path("state"), what); err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, "Confirmed. The gate takes it up at its next update from the log, without a restart; see status.")
+	fmt.Fprintln(stdout, "Recorded. The gate takes it up at its next update from the log, without a restart, if it is what status shows;\nanything else changes nothing. See status.")
 	return nil
 }
 

@@ -232,7 +232,7 @@ func runJoin(ctx context.Context, args []string, _, stderr io.Writer) error {
 	}
 	ch, ok := env.Event.Body.(*event.Charter)
 	if !ok || ch.Version != 1 {
-		return fmt.Errorf("%s is not a first charter", *file)
+		return fmt.Errorf("%s is not a first charter: give the event that vasistas-log init made entry 0 from, not that of GET /charter after an amendment", *file)
 	}
 	leaf := env.LeafHash()
 	j := joined{Origin: env.Event.Log, URL: l.url, Founded: base64.StdEncoding.EncodeToString(leaf[:]), LogKeys: ch.LogKeys}
