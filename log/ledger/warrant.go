@@ -39,7 +39,7 @@ func (x *act) warrant(w *event.Warrant) (effect, *Violation, error) {
 	case x.c.Party(event.RoleProvider, w.Provider) == nil:
 		return nil, x.fail(formName, Term("provider"), w.Provider), nil
 	}
-	if w.Decision == event.Granted && w.NotAfter.Unix() > x.time+int64(in.Window) {
+	if w.Decision != event.Denied && w.NotAfter.Unix() > x.time+int64(in.Window) {
 		return nil, x.fail(warrantLong, in.Window), nil
 	}
 	if v := x.sealed(x.sealLimit(in.Code), 0); v != nil {
