@@ -104,17 +104,22 @@ func (s *scarce) UseReserve() error {
 	return nil
 }
 
-// TestReserve checks that a charter, a revocation and a disclosure are logged on a full
-// disk, and nothing else.
-func TestReserve(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 1, 1)
-	s := new(scarce)
+// scarceWorld starts a log on a disk with a reserve.
+func scarceWorld(t *testing.T) (*world, *scarce) {
+	w, s := newWorld(t, 1, 1), new(scarce)
 	s.free.Store(1 << 20)
 	s.reserved.Store(1 << 20)
 	w.wrap = s.wrap
 	w.config.Refresh = 100 * time.Millisecond
 	w.start()
+	return w, s
+}
+
+// TestReserve checks that a charter, a revocation and a disclosure are logged on a full
+// disk, and nothing else.
+func TestReserve(t *testing.T) {
+	t.Parallel()
+	w, s := scarceWorld(t)
 	first := newWarrant(t, origin, warrantTerms{}, w.authority)
 	warrant := w.put(first)
 	s.free.Store(100)
@@ -140,13 +145,7 @@ func TestReserve(t *testing.T) {
 // revocation: the room that the reserve frees is for the next head too.
 func TestReserveServesState(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 1, 1)
-	s := new(scarce)
-	s.free.Store(1 << 20)
-	s.reserved.Store(1 << 20)
-	w.wrap = s.wrap
-	w.config.Refresh = 100 * time.Millisecond
-	w.start()
+	w, s := scarceWorld(t)
 	warrant := w.put(newWarrant(t, origin, warrantTerms{}, w.authority))
 	var in durabletest.Injector
 	s.used = in.Inject(t, w.state())

@@ -68,18 +68,8 @@ func (f *follower) fork(err error) error {
 		own = fork.Large
 	}
 	evidence := contradiction{fork.Evidence(), survivor(&own.Head)}
-	size := fork.Small.Size
-	in := f.ledger.CharterAt(size)
-	for _, cp := range []*tlog.Checkpoint{fork.Small, fork.Large} {
-		if in == nil || size <= f.settled {
-			break
-		}
-		if _, err := in.Witnesses.Verify(cp, f.cfg.Origin); err != nil {
-			in = nil
-		}
-	}
 	name, failure := forkFile, fmt.Errorf("%w: %w; confirm the one that stands: %s or %s", ErrForked, fork, survivor(&fork.Small.Head), survivor(&fork.Large.Head))
-	if in == nil || size <= f.settled {
+	if !f.witnessed(fork) {
 		name, failure = contradictionFile, fmt.Errorf("%w: %w", errContradiction, fork)
 		f.contradictions++
 	}
@@ -94,6 +84,18 @@ func (f *follower) fork(err error) error {
 	}
 	f.alarm = failure.Error()
 	return failure
+}
+
+// witnessed reports whether both heads meet the witness policy at the smaller size, and the
+// operator has not settled a fork up to there.
+func (f *follower) witnessed(fork *client.ForkError) bool {
+	in := f.ledger.CharterAt(fork.Small.Size)
+	if in == nil || fork.Small.Size <= f.settled {
+		return false
+	}
+	_, small := in.Witnesses.Verify(fork.Small, f.cfg.Origin)
+	_, large := in.Witnesses.Verify(fork.Large, f.cfg.Origin)
+	return small == nil && large == nil
 }
 
 // errContradiction: some key of the log has signed a head that is not of the followed tree.

@@ -57,7 +57,8 @@ type refusalKey struct {
 	reason string
 }
 
-// journal has the events that this gate's key has signed, and those handed to the gate. It is safe for concurrent use.
+// journal has the events that this gate's key has signed, and those handed to the gate. It
+// is safe for concurrent use.
 type journal struct {
 	mu sync.Mutex
 	j  *durable.Journal

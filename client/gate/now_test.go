@@ -88,20 +88,25 @@ func TestClaimsAhead(t *testing.T) {
 	}
 }
 
+func emptyJournal(t *testing.T, keyID string) *journal {
+	name := filepath.Join(t.TempDir(), "journal")
+	if err := createJournal(name, keyID); err != nil {
+		t.Fatal(err)
+	}
+	j, err := openJournal(name, keyID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.close() })
+	return j
+}
+
 // TestSpoiltCopyIsNotOwn: an entry of the gate's event hash counts as its event only if it is the leaf
 // that the journal has, or had an effect. A copy that a stranger has spoilt changes nothing, and a second
 // signature of the same event is the same event.
 func TestSpoiltCopyIsNotOwn(t *testing.T) {
 	p := people.New(testOrigin, "")
-	name := filepath.Join(t.TempDir(), "journal")
-	if err := createJournal(name, p.KeyID("c1")); err != nil {
-		t.Fatal(err)
-	}
-	j, err := openJournal(name, p.KeyID("c1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer j.close()
+	j := emptyJournal(t, p.KeyID("c1"))
 	sign := func(access uint64) *signed {
 		s, err := j.sign(func(seq uint64, prev event.Digest) (*event.Submission, error) {
 			env, err := p.Signed(time.Now(), &event.Release{Access: event.Reference{Index: access}, Seq: seq + 1, Prev: prev,
@@ -135,15 +140,7 @@ func TestSpoiltCopyIsNotOwn(t *testing.T) {
 // TestManyNotices: a gate publishes all notices of a release that has more than fit into the outbox.
 func TestManyNotices(t *testing.T) {
 	p := people.New(testOrigin, "")
-	name := filepath.Join(t.TempDir(), "journal")
-	if err := createJournal(name, p.KeyID("c1")); err != nil {
-		t.Fatal(err)
-	}
-	j, err := openJournal(name, p.KeyID("c1"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer j.close()
+	j := emptyJournal(t, p.KeyID("c1"))
 	g := &Gate{cfg: Config{Origin: testOrigin, Signer: p.Signer("c1"), Logger: slog.New(slog.DiscardHandler)}, journal: j}
 	r := &signed{kind: event.TypeRelease, logged: true, index: 7}
 	for i := range 3 * maxOutbox / 2 {

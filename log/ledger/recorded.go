@@ -135,8 +135,8 @@ func (x *act) hash() [32]byte {
 	return x.e.Hash
 }
 
-// remember records the event's id for each signer, and counts it in the budget. A claim below the floor is not
-// recorded: a repetition of it would have no effect anyway.
+// remember records the event's id for each signer, and counts it in the budget. A claim
+// below the floor is not recorded: a repetition of it would have no effect anyway.
 func (x *act) remember(effect bool) {
 	x.spend()
 	if len(x.signers) == 0 || x.time < x.l.floor {
