@@ -128,6 +128,7 @@ func (s *story) late(ctx context.Context, h *history) watch {
 	try(s.Vault.Erase(ctx, h.env.Hash()))
 	s.wrap("     ", "A fault, made on purpose: the vault of the log was made to lose what it is to disclose of this one.")
 	var cured *logged
+	seen := false
 	return func() bool {
 		o, opened := s.overdue(h.Index), s.replay.opened[h.Index]
 		switch {
@@ -136,7 +137,8 @@ func (s *story) late(ctx context.Context, h *history) watch {
 				try(fmt.Errorf("entry %d opens what the vault has lost", opened.by))
 			}
 			return false
-		case cured == nil:
+		case !seen:
+			seen = true
 			s.say("     %s  row %s is OVERDUE:", clock(s.replay.now()), h.ID)
 			s.wrap("       ", "rule %s (%s), owed by %s: %s. It was due %s, and late after %s. To cure it: %s.",
 				o.Rule, o.Way, o.By, o.Text, clock(o.Due), clock(o.Late), o.Cure)
@@ -148,6 +150,10 @@ func (s *story) late(ctx context.Context, h *history) watch {
 				try(fmt.Errorf("a disclosure is late, and the audit does not find it: %s", r.Verdict))
 			}
 			s.wrap("       ", "The audit of the whole log says: %s", english.Headline(r))
+			return false
+		case cured == nil && !s.replay.ledger.Time().After(o.Late):
+			return false // no anchor proves yet that it is late: cured now, it would count as in time
+		case cured == nil:
 			cured = must(s.submit(ctx, signNow(h.opening(), s.Signer(h.court))))
 			return false
 		case o != nil || opened == nil || opened.by != cured.Index:
