@@ -133,7 +133,7 @@ func TestReserve(t *testing.T) {
 		return nil
 	})
 	w.append(w.amendment(2, referTo(0, w.founding), func(*event.Charter) {}).Bytes())
-	w.append(signed(t, &event.Revocation{Warrant: warrant, Reason: "ended"}, w.authority).Bytes())
+	w.append(signed(t, &event.Revocation{Warrant: warrant, Reason: "ended", Scope: event.ScopeAll}, w.authority).Bytes())
 	w.append(signed(t, &event.Disclosure{Event: warrant, Openings: first.Openings}, w.authority).Bytes())
 	s.free.Store(1 << 20)
 	w.ready()
@@ -160,7 +160,7 @@ func TestReserveServesState(t *testing.T) {
 	if _, err := w.sequence(w.warrant()); !isProblem(err, "storage") {
 		t.Errorf("a warrant: %v", err)
 	}
-	w.append(signed(t, &event.Revocation{Warrant: warrant, Reason: "ended"}, w.authority).Bytes())
+	w.append(signed(t, &event.Revocation{Warrant: warrant, Reason: "ended", Scope: event.ScopeAll}, w.authority).Bytes())
 	s.free.Store(1 << 20)
 	w.ready()
 	w.append(w.warrant())

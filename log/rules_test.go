@@ -86,7 +86,7 @@ func TestRefusals(t *testing.T) {
 	good := newWarrant(t, origin, terms, w.authority)
 	ref := w.put(good)
 	revoked := w.put(newWarrant(t, origin, terms, w.authority))
-	w.mustSequence(signed(t, &event.Revocation{Warrant: revoked, Reason: "ended"}, w.authority).Bytes())
+	w.mustSequence(signed(t, &event.Revocation{Warrant: revoked, Reason: "ended", Scope: event.ScopeAll}, w.authority).Bytes())
 	size := uint64(4)
 	bare := func(body event.Body, by ...event.Signer) []byte { return signed(t, body, by...).Bytes() }
 	warrant := func(change func(b *event.Warrant), until time.Time) []byte {
@@ -144,8 +144,8 @@ func TestRefusals(t *testing.T) {
 		{"an access on the charter", access(referTo(0, w.founding)), "reference", "type"},
 		{"an access on a revoked warrant", access(revoked), "warrant-live", "revoked"},
 		{"an access sealed for longer than its warrant", bytesOf(t, w.newAccess(ref, time.Now().Add(100*24*time.Hour))), "seal-limit", "own"},
-		{"a second revocation", bare(&event.Revocation{Warrant: revoked, Reason: "ended"}, w.authority), "warrant-live", "over"},
-		{"a revocation for no known reason", bare(&event.Revocation{Warrant: ref, Reason: "whim"}, w.authority), "form", "code"},
+		{"a second revocation", bare(&event.Revocation{Warrant: revoked, Reason: "ended", Scope: event.ScopeAll}, w.authority), "warrant-live", "over"},
+		{"a revocation for no known reason", bare(&event.Revocation{Warrant: ref, Reason: "whim", Scope: event.ScopeAll}, w.authority), "form", "code"},
 		{"a deferral beyond the step", bare(&event.Deferral{Event: ref, Until: whole(time.Now().Add(400 * 24 * time.Hour)), Ground: "investigation", Ordinal: 1}, w.authority), "seal-limit", "step"},
 		{"a deferral back", bare(&event.Deferral{Event: ref, Until: whole(hour), Ground: "investigation", Ordinal: 1}, w.authority), "seal-limit", "back"},
 		{"a deferral out of order", bare(&event.Deferral{Event: ref, Until: whole(time.Now().Add(91 * 24 * time.Hour)), Ground: "investigation", Ordinal: 2}, w.authority), "seal-limit", "ordinal"},

@@ -135,7 +135,7 @@ func TestHeldBounds(t *testing.T) {
 	check(t, s.Running.Sync(t.Context()))
 	w.block()
 	revoke := func(ref event.Reference, by string) *event.Envelope {
-		return w.sign(&event.Revocation{Warrant: ref, Reason: "ended"}, by)
+		return w.sign(&event.Revocation{Warrant: ref, Reason: "ended", Scope: event.ScopeAll}, by)
 	}
 	want := func(err error, code gate.Code) {
 		t.Helper()
@@ -147,7 +147,7 @@ func TestHeldBounds(t *testing.T) {
 	want(w.hand(s, revoke(warrant.Reference, "stranger")), gate.CodeAccess)
 	want(w.hand(s, revoke(event.Reference{Index: 1 << 30}, "court")), gate.CodeAccess)
 	want(w.hand(s, w.sign(&event.Return{Warrant: warrant.Reference}, "messenger")), gate.CodeForm)
-	ahead := w.event(&event.Revocation{Warrant: warrant.Reference, Reason: "ended"})
+	ahead := w.event(&event.Revocation{Warrant: warrant.Reference, Reason: "ended", Scope: event.ScopeAll})
 	ahead.Time = ahead.Time.Add(24 * time.Hour)
 	want(w.hand(s, w.signEvent(ahead, "court")), gate.CodeAccess)
 	_, err := postTo(s.URL+gate.EventsPath, "application/json", []byte("{}"))
@@ -238,7 +238,7 @@ func TestHeldForInclusion(t *testing.T) {
 	one, two := w.warrant(alice), w.warrant(alice)
 	a := w.access(two, accessTerms{}, w.escrow(alice))
 	check(t, s.Running.Sync(t.Context()))
-	first := w.sign(&event.Revocation{Warrant: one.Reference, Reason: "ended"}, "court")
+	first := w.sign(&event.Revocation{Warrant: one.Reference, Reason: "ended", Scope: event.ScopeAll}, "court")
 	w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) { // the log suppresses it
 		if r.Method == http.MethodPost && r.UserAgent() == "vasistas-gate" {
 			http.Error(rw, "no", http.StatusServiceUnavailable)
@@ -248,10 +248,10 @@ func TestHeldForInclusion(t *testing.T) {
 	})
 	begun := time.Now()
 	check(t, w.hand(s, first))
-	check(t, w.hand(s, w.sign(&event.Revocation{Warrant: two.Reference, Reason: "ended"}, "court")))
+	check(t, w.hand(s, w.sign(&event.Revocation{Warrant: two.Reference, Reason: "ended", Scope: event.ScopeAll}, "court")))
 	w.wantHeld(s, 2)
 	// Another revocation, after which the held one would have no effect.
-	w.submit(w.sign(&event.Revocation{Warrant: one.Reference, Reason: "ended"}, "court"), nil)
+	w.submit(w.sign(&event.Revocation{Warrant: one.Reference, Reason: "ended", Scope: event.ScopeAll}, "court"), nil)
 	check(t, s.Running.Sync(t.Context()))
 	w.wantHeld(s, 1)
 	if time.Since(begun) < 3*time.Second {
@@ -283,7 +283,7 @@ func TestHeldRefusedForNow(t *testing.T) {
 		}
 		h.ServeHTTP(rw, r)
 	})
-	check(t, w.hand(s, w.sign(&event.Revocation{Warrant: warrant.Reference, Reason: "ended"}, "court")))
+	check(t, w.hand(s, w.sign(&event.Revocation{Warrant: warrant.Reference, Reason: "ended", Scope: event.ScopeAll}, "court")))
 	eventually(t, func() error {
 		if !refused.Load() {
 			return errors.New("nothing was submitted")

@@ -335,7 +335,7 @@ func TestRevoked(t *testing.T) {
 	w.runAll()
 	s := w.gates[0]
 	one := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
-	w.submit(w.sign(&event.Revocation{Warrant: one.warrant.Reference, Reason: "ended"}, "court"), nil)
+	w.submit(w.sign(&event.Revocation{Warrant: one.warrant.Reference, Reason: "ended", Scope: event.ScopeAll}, "court"), nil)
 	t.Log(w.wantCode(s, one.request(), gate.CodeDead))
 	untouched(t, s)
 	w.refusedInLog(s, "revoked")
@@ -348,8 +348,8 @@ func TestRevoked(t *testing.T) {
 		}
 		h.ServeHTTP(rw, r)
 	})
-	revocation := w.sign(&event.Revocation{Warrant: two.warrant.Reference, Reason: "ended"}, "court")
-	forged := w.sign(&event.Revocation{Warrant: two.warrant.Reference, Reason: "ended"}, "messenger")
+	revocation := w.sign(&event.Revocation{Warrant: two.warrant.Reference, Reason: "ended", Scope: event.ScopeAll}, "court")
+	forged := w.sign(&event.Revocation{Warrant: two.warrant.Reference, Reason: "ended", Scope: event.ScopeAll}, "messenger")
 	if _, err := postTo(s.URL+gate.EventsPath, "application/json", forged.Bytes()); err == nil {
 		t.Fatal("a revocation that the court has not signed is taken")
 	}
@@ -380,7 +380,7 @@ func TestRace(t *testing.T) {
 	w.runAll()
 	s := w.gates[0]
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
-	court := w.sign(&event.Revocation{Warrant: a.warrant.Reference, Reason: "ended"}, "court")
+	court := w.sign(&event.Revocation{Warrant: a.warrant.Reference, Reason: "ended", Scope: event.ScopeAll}, "court")
 	var first sync.Once // the gate may post its release twice at once: both wait
 	w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
 		if r.Method == http.MethodPost {

@@ -208,7 +208,7 @@ func (s *steps) disk() {
 // revoke: the court ends a warrant.
 func (s *steps) revoke(b *branch) {
 	if len(b.requests) > 0 {
-		b.LogEvent(b.Event(&event.Revocation{Warrant: some(s, "request", b.requests...).Warrant.Reference, Reason: "ended"}), "court")
+		b.LogEvent(b.Event(&event.Revocation{Warrant: some(s, "request", b.requests...).Warrant.Reference, Reason: "ended", Scope: event.ScopeAll}), "court")
 	}
 }
 
@@ -286,7 +286,7 @@ func (s *steps) junk(b *branch) {
 		b.Append(some(s, "entry", b.entries...))
 	case "revocation":
 		if len(b.requests) > 0 {
-			b.LogEvent(b.Event(&event.Revocation{Warrant: b.requests[0].Warrant.Reference, Reason: "ended"}), "messenger")
+			b.LogEvent(b.Event(&event.Revocation{Warrant: b.requests[0].Warrant.Reference, Reason: "ended", Scope: event.ScopeAll}), "messenger")
 		}
 	}
 }

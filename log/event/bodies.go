@@ -12,80 +12,6 @@ import (
 	"time"
 )
 
-// A Decision is an authority's answer to a request.
-type Decision string
-
-// The decisions. Modified is granted with other limits than were asked for.
-const (
-	Granted  Decision = "granted"
-	Modified Decision = "modified"
-	Denied   Decision = "denied"
-)
-
-var decisionKind = enumKind(string(Granted), string(Modified), string(Denied))
-
-// A Warrant is an authority's decision. A denied one has no limits and no
-// window; any other has all of them.
-type Warrant struct {
-	Decision   Decision
-	Provider   string     // name of the provider it addresses
-	Instrument string     // the legal instrument, a code of the profile
-	Offence    string     // offence class, a code of the profile
-	Accounts   uint64     // how many accounts all accesses together may open
-	Accesses   uint64     // how many accesses it allows
-	NotBefore  time.Time  // first second of the window
-	NotAfter   time.Time  // last second of the window
-	Validates  *Reference // the emergency access that it decides on; nil: none
-}
-
-// Type returns TypeWarrant.
-func (*Warrant) Type() Type { return TypeWarrant }
-
-func (w *Warrant) fields(c *coder) {
-	c.uint("accesses", optional, 1, &w.Accesses, "how many accesses it allows; absent when denied")
-	c.uint("accounts", optional, 1, &w.Accounts, "how many accounts its accesses may open in all; absent when denied")
-	code(c, "decision", decisionKind, required, &w.Decision, "what was decided")
-	code(c, "instrument", codeKind, required, &w.Instrument, "legal instrument, of the profile")
-	c.time("notAfter", optional, &w.NotAfter, "last second of the window; absent when denied")
-	c.time("notBefore", optional, &w.NotBefore, "first second of the window; absent when denied")
-	code(c, "offence", codeKind, required, &w.Offence, "offence class, of the profile")
-	code(c, "provider", codeKind, required, &w.Provider, "name of the provider it addresses")
-	objectOpt(c, "validates", "reference", optional, &w.Validates, "the emergency access it decides on", (*Reference).fields)
-}
-
-func (w *Warrant) check(*Event) error {
-	limits := []bool{w.Accesses != 0, w.Accounts != 0, !w.NotAfter.IsZero(), !w.NotBefore.IsZero()}
-	for i, name := range []string{"accesses", "accounts", "notAfter", "notBefore"} {
-		switch {
-		case w.Decision == Denied && limits[i]:
-			return fmt.Errorf("body.%s: %w when denied", name, errAbsent)
-		case w.Decision != Denied && !limits[i]:
-			return fmt.Errorf("body.%s: %w", name, errMissing)
-		}
-	}
-	if w.NotAfter.Before(w.NotBefore) {
-		return errors.New("body.notAfter: before notBefore")
-	}
-	return nil
-}
-
-// A Revocation ends a warrant. The warrant's authority signs it, or one that the
-// charter sets above it.
-type Revocation struct {
-	Warrant Reference
-	Reason  string // a code of the profile
-}
-
-// Type returns TypeRevocation.
-func (*Revocation) Type() Type { return TypeRevocation }
-
-func (r *Revocation) fields(c *coder) {
-	code(c, "reason", codeKind, required, &r.Reason, "reason, of the profile")
-	object(c, "warrant", "reference", &r.Warrant, "the warrant that ends", (*Reference).fields)
-}
-
-func (*Revocation) check(*Event) error { return nil }
-
 // A Deferral moves the date until which an event stays sealed. The profile says
 // which authorities sign it.
 type Deferral struct {
@@ -221,6 +147,10 @@ type Access struct {
 	Group     string     // id of the custodian group
 	Recipient HPKEKey    // one-time key that the agency claims
 	Accounts  uint64     // how many accounts it opens
+
+	// Categories are the categories of data that it opens, sorted: of its warrant's, or none
+	// if the warrant states none.
+	Categories []string
 }
 
 // Type returns TypeAccess.
@@ -228,6 +158,7 @@ func (*Access) Type() Type { return TypeAccess }
 
 func (a *Access) fields(c *coder) {
 	c.uint("accounts", required, 1, &a.Accounts, "how many accounts it opens")
+	codes(c, "categories", codeKind, optional, maxCategories, &a.Categories, "categories of data that it opens, of its warrant's")
 	code(c, "emergency", codeKind, optional, &a.Emergency, "ground of an emergency; excludes warrant")
 	code(c, "group", codeKind, required, &a.Group, "id of the custodian group")
 	object(c, "recipient", "encryption key", &a.Recipient, "one-time key that the agency claims", (*HPKEKey).fields)
@@ -375,36 +306,6 @@ func (d *Disclosure) check(*Event) error {
 		if o.Name != DecoyName && !public {
 			return fmt.Errorf("body.disclosures: %s is for the subject only, and never public", o.Name)
 		}
-	}
-	return nil
-}
-
-// A Return reports the outcome of a warrant. If Executed is false, the other figures
-// are false or 0.
-type Return struct {
-	Warrant    Reference
-	Executed   bool   // an access was answered
-	Encryption bool   // encryption was encountered
-	Plaintext  bool   // plaintext was obtained despite encryption
-	Persons    uint64 // persons whose communications were opened
-	Days       uint64 // days of communications that were opened
-}
-
-// Type returns TypeReturn.
-func (*Return) Type() Type { return TypeReturn }
-
-func (r *Return) fields(c *coder) {
-	c.uint("days", required, 0, &r.Days, "days of communications that were opened")
-	c.bool("encryption", &r.Encryption, "encryption was encountered")
-	c.bool("executed", &r.Executed, "the warrant was executed")
-	c.uint("persons", required, 0, &r.Persons, "persons whose communications were opened")
-	c.bool("plaintext", &r.Plaintext, "plaintext was obtained")
-	object(c, "warrant", "reference", &r.Warrant, "the warrant", (*Reference).fields)
-}
-
-func (r *Return) check(*Event) error {
-	if !r.Executed && (r.Encryption || r.Plaintext || r.Persons != 0 || r.Days != 0) {
-		return errors.New("body: figures for a warrant that was not executed")
 	}
 	return nil
 }

@@ -54,6 +54,7 @@ type Party struct {
 	Keys      []*PublicKey // sorted; exactly one for charter, custodian and auditor, whose keys are counted or chained
 	Kind      string       // authority: court, commission or another kind of the profile; "": none
 	Above     []string     // authority: names of authorities whose warrants it may revoke and defer
+	Enforces  []string     // authority: names of authorities whose warrants it may revoke and suspend, and never defer
 	Cosigners []string     // auditor: its cosignature verifier keys
 	Gates     []HPKEKey    // custodian: its gate's keys, at most one for each KEM
 }
@@ -99,6 +100,7 @@ func vkeyElem(s *string, c *coder) { c.plainValue("", vkeyKind, s) }
 func (p *Party) fields(c *coder) {
 	codes(c, "above", codeKind, optional, maxKeys, &p.Above, "authority: names of authorities whose warrants it may revoke and defer")
 	codes(c, "cosigners", vkeyKind, optional, maxKeys, &p.Cosigners, "auditor: its cosignature keys")
+	codes(c, "enforces", codeKind, optional, maxParties, &p.Enforces, "authority: names of authorities whose warrants it may revoke and suspend, and never defer")
 	listOf(c, "gates", "", optional, sorted, 2, &p.Gates, "custodian: its gate's keys", elements((*HPKEKey).fields))
 	listOf(c, "keys", "keys", required, sorted, maxKeys, &p.Keys, "event keys (SubjectPublicKeyInfo)", keyElem)
 	code(c, "kind", codeKind, optional, &p.Kind, "authority: its kind, as the profile names kinds")
@@ -224,8 +226,8 @@ func (ch *Charter) checkParty(p *Party) error {
 	switch {
 	case single && len(p.Keys) != 1:
 		return errors.New("keys: want exactly one")
-	case p.Role != RoleAuthority && (p.Kind != "" || len(p.Above) > 0):
-		return fmt.Errorf("kind, above: %w: for authorities only", errAbsent)
+	case p.Role != RoleAuthority && (p.Kind != "" || len(p.Above)+len(p.Enforces) > 0):
+		return fmt.Errorf("kind, above, enforces: %w: for authorities only", errAbsent)
 	case p.Role != RoleAuditor && len(p.Cosigners) > 0:
 		return fmt.Errorf("cosigners: %w: for auditors only", errAbsent)
 	case (p.Role == RoleCustodian) != (len(p.Gates) > 0):
@@ -235,9 +237,13 @@ func (ch *Charter) checkParty(p *Party) error {
 	case p.Role == RoleDuty && ch.Party(RoleAuthority, p.Name) == nil:
 		return errors.New("a duty key needs an authority of the same name")
 	}
-	for _, name := range p.Above {
+	for i, name := range slices.Concat(p.Above, p.Enforces) {
 		if name == p.Name || ch.Party(RoleAuthority, name) == nil {
-			return fmt.Errorf("above: %s is not another authority", name)
+			member := "above"
+			if i >= len(p.Above) {
+				member = "enforces"
+			}
+			return fmt.Errorf("%s: %s is not another authority", member, name)
 		}
 	}
 	return nil

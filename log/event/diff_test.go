@@ -68,7 +68,7 @@ func TestDiff(t *testing.T) {
 		"later court":      {func(ch *Charter) { ch.Profile.Deferral.Steps[1].After++ }, "!-", "profile.deferral.steps.1.after: "},
 		"step gone":        {func(ch *Charter) { ch.Profile.Deferral.Steps = ch.Profile.Deferral.Steps[:1] }, "", "profile.deferral.steps.1.kinds: court is gone"},
 		"never":            {func(ch *Charter) { ch.Profile.Deferral.Never = nil }, "", "profile.deferral.never."},
-		"instrument gone":  {func(ch *Charter) { ch.Profile.Instruments = ch.Profile.Instruments[1:] }, "", "profile.instruments.stpo-100a: yes is gone"},
+		"instrument gone":  {func(ch *Charter) { ch.Profile.Instruments = slices.Delete(ch.Profile.Instruments, 1, 2) }, "", "profile.instruments.stpo-100a: yes is gone"},
 		"instrument's own": {func(ch *Charter) { ch.Profile.Instrument("stpo-100b").Seal.Default++ }, "", "profile.instruments.stpo-100b.seal.default: "},
 		"emergency":        {func(ch *Charter) { ch.Profile.Emergency.Accounts++ }, "!-", "profile.emergency.accounts: 4, and was 3"},
 		"no emergency":     {func(ch *Charter) { ch.Profile.Emergency = nil }, "", "profile.emergency.accounts: 3 is gone"},

@@ -53,6 +53,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/log/tlog"
@@ -119,6 +121,21 @@ type Reference struct {
 func (r Reference) String() string {
 	return fmt.Sprintf("%d %s", r.Index, base64.StdEncoding.EncodeToString(r.Leaf[:]))
 }
+
+// ParseReference reads what String returns.
+func ParseReference(s string) (r Reference, err error) {
+	index, leaf, _ := strings.Cut(s, " ")
+	b, err := base64.StdEncoding.DecodeString(leaf)
+	if err == nil {
+		r.Index, err = strconv.ParseUint(index, 10, 53)
+	}
+	if copy(r.Leaf[:], b); err != nil || r.String() != s {
+		return Reference{}, fmt.Errorf("%w: %w", ErrMalformed, errReference)
+	}
+	return r, nil
+}
+
+var errReference = errors.New("want the index of an entry, a space, and its leaf hash in padded base64")
 
 // MarshalJSON writes the reference as it stands in payloads.
 func (r Reference) MarshalJSON() ([]byte, error) { return appendObject(nil, r.fields) }
@@ -292,6 +309,7 @@ const (
 	TypeRefusal    Type = "refusal"
 	TypeDeferral   Type = "deferral"
 	TypeDisclosure Type = "disclosure"
+	TypeResponse   Type = "response"
 	TypeReturn     Type = "return"
 	TypeHeartbeat  Type = "heartbeat"
 	TypeAnchor     Type = "anchor"
@@ -326,7 +344,7 @@ var types = []typeInfo{
 	{TypeWarrant, []Role{RoleAuthority}, func() Body { return new(Warrant) },
 		"An authority's decision on one request for access."},
 	{TypeRevocation, []Role{RoleAuthority}, func() Body { return new(Revocation) },
-		"Ends a warrant before its window does."},
+		"Ends or suspends a warrant before its window does, in whole or in part, or resumes it."},
 	{TypeAccess, []Role{RoleProvider, RoleDuty}, func() Body { return new(Access) },
 		"Asks one custodian group to open packages to one recipient key. In an emergency a duty key signs too."},
 	{TypeRelease, []Role{RoleCustodian}, func() Body { return new(Release) },
@@ -337,6 +355,8 @@ var types = []typeInfo{
 		"Moves the date by which an event must be disclosed."},
 	{TypeDisclosure, []Role{RoleProvider, RoleAuthority, RoleCustodian}, func() Body { return new(Disclosure) },
 		"Opens sealed values and publishes notices."},
+	{TypeResponse, []Role{RoleProvider}, func() Body { return new(Response) },
+		"A provider's answer that it does not execute a warrant, or not fully."},
 	{TypeReturn, []Role{RoleProvider}, func() Body { return new(Return) },
 		"The outcome of a warrant, in figures."},
 	{TypeHeartbeat, []Role{RoleCustodian}, func() Body { return new(Heartbeat) },
@@ -359,7 +379,7 @@ func first[T any](list []T, ok func(*T) bool) *T {
 	return nil
 }
 
-// Valid reports whether t is one of the twelve types.
+// Valid reports whether t is one of the types.
 func (t Type) Valid() bool { return t.info() != nil }
 
 // Types returns all types, in the order of the documentation.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -19,7 +20,7 @@ const MaxOpeningSize = 2048
 // Bounds of an opening's value.
 const (
 	maxTextValue  = 512
-	maxCodeValues = 16
+	maxListValues = 16
 	maxBytesValue = 1024
 )
 
@@ -30,16 +31,18 @@ type ValueKind string
 // and is never opened to the public. Texts are compared byte by byte, so a sealed
 // account must have the exact form that the service uses.
 const (
-	KindCode   ValueKind = "code"   // string: a code
-	KindCodes  ValueKind = "codes"  // list of 1 to 16 codes, sorted
-	KindText   ValueKind = "text"   // string: 1 to 512 bytes of UTF-8 without control characters
-	KindBytes  ValueKind = "bytes"  // string: base64url of 1 to 1,024 bytes
-	KindDigest ValueKind = "digest" // string: base64url of 32 bytes
-	KindKey    ValueKind = "key"    // string: base64url of a SubjectPublicKeyInfo
-	KindDecoy  ValueKind = "decoy"  // the integer 0, without meaning
+	KindCode      ValueKind = "code"      // string: a code
+	KindCodes     ValueKind = "codes"     // list of 1 to 16 codes, sorted
+	KindPeriods   ValueKind = "periods"   // list of 1 to 16 periods, sorted and apart: see Period
+	KindText      ValueKind = "text"      // string: 1 to 512 bytes of UTF-8 without control characters
+	KindBytes     ValueKind = "bytes"     // string: base64url of 1 to 1,024 bytes
+	KindDigest    ValueKind = "digest"    // string: base64url of 32 bytes
+	KindKey       ValueKind = "key"       // string: base64url of a SubjectPublicKeyInfo
+	KindReference ValueKind = "reference" // string: an entry of this log, see Reference.String
+	KindDecoy     ValueKind = "decoy"     // the integer 0, without meaning
 )
 
-// A Value is the value of an opening: a string, a sorted list of codes, or
+// A Value is the value of an opening: a string, a sorted list of codes or periods, or
 // the integer 0 of a decoy, which is the zero Value.
 type Value struct {
 	text string
@@ -92,11 +95,11 @@ func (v Value) check(k ValueKind) error {
 			return errors.New("a decoy's value is 0")
 		}
 		return nil
-	case k == KindCodes:
+	case k == KindCodes || k == KindPeriods:
 		if !isList || isText {
-			return errors.New("want a list of codes")
+			return fmt.Errorf("want a list of %s", k)
 		}
-		return nil // the encoding checks its elements
+		return checkList(k, v.list)
 	case !isText || isList:
 		return errors.New("want a string")
 	}
@@ -111,6 +114,9 @@ func (v Value) check(k ValueKind) error {
 	case KindKey:
 		_, err := v.Key()
 		return err
+	case KindReference:
+		_, err := ParseReference(v.text)
+		return err
 	default:
 		_, err := v.Bytes()
 		return err
@@ -122,12 +128,12 @@ func (v *Value) code(c *coder) {
 		switch {
 		case v.text != "" && len(v.list) > 0:
 			c.fail("value", errBoth)
-		case len(v.list) > maxCodeValues:
+		case len(v.list) > maxListValues:
 			c.fail("value", errLong)
 		case v.text != "":
 			v.codeText(c)
 		case len(v.list) > 0:
-			writeList(c, sorted, v.list, codeElem)
+			writeList(c, sorted, v.list, listElem)
 		default:
 			c.b = append(c.b, '0')
 		}
@@ -137,11 +143,11 @@ func (v *Value) code(c *coder) {
 	case c.peek('"'):
 		v.codeText(c)
 	case c.peek('['):
-		readList(c, sorted, maxCodeValues, &v.list, codeElem)
+		readList(c, sorted, maxListValues, &v.list, listElem)
 	case c.peek('0'):
 		c.i++
 	default:
-		c.fail("value", errors.New("want a string, a list of codes, or 0"))
+		c.fail("value", errors.New("want a string, a list of codes or periods, or 0"))
 	}
 }
 
@@ -150,6 +156,17 @@ func (v *Value) codeText(c *coder) {
 		c.fail("value", err)
 	}
 }
+
+// listElem codes an element of a list; its kind is not known yet.
+func listElem(s *string, c *coder) { c.plainValue("", elemKind, s) }
+
+var elemKind = stringKind{name: "code or period", check: func(s string) error {
+	if strings.Contains(s, "/") {
+		_, err := parsePeriod(s)
+		return err
+	}
+	return checkCode(s)
+}}
 
 func codeElem(s *string, c *coder) { c.plainValue("", codeKind, s) }
 

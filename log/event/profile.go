@@ -59,6 +59,8 @@ type Profile struct {
 	Offences        []string     // sorted codes
 	Grounds         []string     // sorted codes, of warrants and deferrals
 	Reasons         []string     // sorted codes, of revocations, refusals and deferrals
+	Categories      []string     // sorted codes, of data; empty: no event states any
+	NonExecution    []string     // sorted codes, grounds of responses; empty: no provider may respond
 	Bars            []string     // sorted names of the overdue rules that bar auditors
 	Sources         []Source     // sorted
 }
@@ -97,14 +99,30 @@ type Emergency struct {
 	Accounts uint64   // how many accounts each may open
 	Decision Deadline // for an authority's decision
 	Grounds  []string // sorted codes
+
+	// Categories are those that such an access may open, sorted codes; empty: it need not
+	// state any.
+	Categories []string
 }
 
 // An Instrument is a kind of warrant, with limits of its own if the law sets some.
 type Instrument struct {
 	Code     string
-	Window   uint64         // longest window of a warrant, from its notBefore
+	Window   uint64         // longest window of a warrant, from its time
 	Seal     *SealLimit     // nil: the profile's
 	Deferral *DeferralLimit // nil: the profile's
+
+	// Category is the most demanding category of data that a warrant may ask for, and With are
+	// the others, sorted. A warrant that states categories states Category. "": any of the
+	// profile's.
+	Category string
+	With     []string
+
+	// Kinds of authorities, sorted: Issuers sign alone, and each of Validated needs the
+	// signature of one of Validators. All empty: any authority signs alone.
+	Issuers, Validated, Validators []string
+
+	Preserves bool // it keeps data, and bears no accesses
 }
 
 // A Source names the law that a figure comes from.
@@ -118,6 +136,7 @@ func (p *Profile) fields(c *coder) {
 	object(c, "anchor", "deadline", &p.Anchor, "anchors of unanchored entries", (*Deadline).fields)
 	codes(c, "bars", codeKind, optional, maxCodes, &p.Bars, "overdue rules that bar auditors")
 	object(c, "budget", "budget", &p.Budget, "events of one custodian or auditor that have an effect", (*Budget).fields)
+	codes(c, "categories", codeKind, optional, maxCategories, &p.Categories, "categories of data; absent: no event states any")
 	object(c, "deferral", "deferral limit", &p.Deferral, "limits of deferrals", (*DeferralLimit).fields)
 	c.seconds("disclosureGrace", required, 1, year, &p.DisclosureGrace, "seconds between until and overdue")
 	objectOpt(c, "emergency", "", optional, &p.Emergency, "limits of accesses without a warrant; absent: no such accesses", (*Emergency).fields)
@@ -128,6 +147,7 @@ func (p *Profile) fields(c *coder) {
 	listOf(c, "instruments", "", required, sorted, maxCodes, &p.Instruments, "kinds of warrants", elements((*Instrument).fields))
 	c.seconds("lag", required, 1, year, &p.Lag, "greatest age, in seconds, of a claimed time when logged")
 	object(c, "missingRelease", "deadline", &p.MissingRelease, "releases that a heartbeat or a later release states", (*Deadline).fields)
+	codes(c, "nonExecution", codeKind, optional, maxCodes, &p.NonExecution, "grounds of responses; absent: no provider may respond")
 	codes(c, "offences", codeKind, required, maxCodes, &p.Offences, "offence classes")
 	c.seconds("publication", required, 1, day, &p.Publication, "seconds between published heads")
 	codes(c, "reasons", codeKind, required, maxCodes, &p.Reasons, "reasons of revocations, refusals and deferrals")
@@ -172,16 +192,23 @@ func (s *Step) fields(c *coder) {
 
 func (e *Emergency) fields(c *coder) {
 	c.count("accounts", maxCount, &e.Accounts, "accounts that one emergency access may open")
+	codes(c, "categories", codeKind, optional, maxCategories, &e.Categories, "categories that such an access may open; absent: it need not state any")
 	object(c, "decision", "deadline", &e.Decision, "an authority's decision", (*Deadline).fields)
 	codes(c, "grounds", codeKind, required, maxCodes, &e.Grounds, "grounds of emergencies")
 	c.count("open", maxCount, &e.Open, "how many may be undecided at once")
 }
 
 func (i *Instrument) fields(c *coder) {
+	code(c, "category", codeKind, optional, &i.Category, "most demanding category of data, which a warrant that states categories states; absent: any of the profile's")
 	code(c, "code", codeKind, required, &i.Code, "code of the instrument")
 	objectOpt(c, "deferral", "deferral limit", optional, &i.Deferral, "absent: the profile's", (*DeferralLimit).fields)
+	codes(c, "issuers", codeKind, optional, maxCodes, &i.Issuers, "kinds of authorities that sign a warrant alone; absent with validated: any")
+	c.flag("preserves", &i.Preserves, "it keeps data, and bears no accesses")
 	objectOpt(c, "seal", "seal limit", optional, &i.Seal, "absent: the profile's", (*SealLimit).fields)
+	codes(c, "validated", codeKind, optional, maxCodes, &i.Validated, "kinds of authorities whose warrant a second authority signs too")
+	codes(c, "validators", codeKind, optional, maxCodes, &i.Validators, "kinds of these second authorities")
 	c.seconds("window", required, 1, 10*year, &i.Window, "longest window of a warrant, in seconds")
+	codes(c, "with", codeKind, optional, maxCategories, &i.With, "categories that a warrant may ask for beyond category")
 }
 
 var figureKind = stringKind{name: "path", check: checkFigure}
@@ -223,9 +250,35 @@ func (p *Profile) check() error {
 		if p.Instrument(in.Code) != in {
 			return fmt.Errorf("body.profile.instruments: %s stands twice", in.Code)
 		}
-		if err := cmp.Or(in.Seal.check(), in.Deferral.check()); err != nil {
+		if err := cmp.Or(in.Seal.check(), in.Deferral.check(), p.instrument(in)); err != nil {
 			return fmt.Errorf("%w (instrument %s)", err, in.Code)
 		}
+	}
+	if p.Emergency != nil && !within(p.Emergency.Categories, p.Categories) {
+		return errors.New("body.profile.emergency.categories: not all are categories of the profile")
+	}
+	return nil
+}
+
+// within reports whether all has each code of list.
+func within(list, all []string) bool {
+	return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(all, s) })
+}
+
+// instrument checks an instrument's categories and kinds of authorities.
+func (p *Profile) instrument(in *Instrument) error {
+	both := func(s string) bool { return slices.Contains(in.Issuers, s) || slices.Contains(in.Validators, s) }
+	switch {
+	case in.Category == "" && len(in.With) > 0:
+		return errors.New("body.profile.instruments: with needs a category")
+	case in.Category != "" && !within(append([]string{in.Category}, in.With...), p.Categories):
+		return errors.New("body.profile.instruments: category and with: not all are categories of the profile")
+	case slices.Contains(in.With, in.Category):
+		return errors.New("body.profile.instruments: with has the category itself")
+	case (len(in.Validated) == 0) != (len(in.Validators) == 0):
+		return errors.New("body.profile.instruments: validated and validators need each other")
+	case slices.ContainsFunc(in.Validated, both):
+		return errors.New("body.profile.instruments: a kind that is validated neither issues alone nor validates")
 	}
 	return nil
 }

@@ -94,11 +94,13 @@ func sampleProfile() Profile {
 			Total: 157680000,
 			Never: &Step{After: 157680000, Kinds: []string{"commission"}, Signatures: 5},
 		},
-		Emergency: &Emergency{Open: 2, Accounts: 3, Decision: Deadline{259200, 3600}, Grounds: []string{"life"}},
+		Emergency: &Emergency{Open: 2, Accounts: 3, Decision: Deadline{259200, 3600}, Grounds: []string{"life"}, Categories: []string{"subscriber"}},
 		Instruments: []Instrument{
-			{Code: "stpo-100a", Window: 7689600},
+			{Code: "epo-preservation", Window: 5184000, Preserves: true, Issuers: []string{"court"}, Validated: []string{"police"}, Validators: []string{"court"}},
+			{Code: "stpo-100a", Window: 7689600, Category: "content", With: []string{"subscriber", "traffic"}},
 			{Code: "stpo-100b", Window: 2419200, Seal: &SealLimit{1, 2}, Deferral: &DeferralLimit{Steps: []Step{{Signatures: 1, Longest: 15768000}}}},
 		},
+		Categories: []string{"content", "subscriber", "traffic"}, NonExecution: []string{"data-not-held", "immunity"},
 		Offences: []string{"c-organised", "a-life"}, Grounds: []string{"investigation"}, Reasons: []string{"ended", "unreadable"},
 		Bars:    []string{"disclosure", "missing-release"},
 		Sources: []Source{{"deferral.steps", "StPO 101(6)"}, {"emergency.decision.within", "StPO 100e(1)"}},
@@ -119,7 +121,7 @@ func sampleCharter() *Charter {
 			{Name: "founder-1", Role: RoleCharter, Keys: []*PublicKey{edSigner("founder-1").Public()}},
 			{Name: "founder-2", Role: RoleCharter, Keys: []*PublicKey{edSigner("founder-2").Public()}},
 			{Name: "ag-berlin", Role: RoleAuthority, Kind: "court", Keys: []*PublicKey{edSigner("judge-1").Public(), ecSigner("judge-2").Public()}},
-			{Name: "lg-berlin", Role: RoleAuthority, Kind: "court", Above: []string{"ag-berlin"}, Keys: []*PublicKey{edSigner("judge-3").Public()}},
+			{Name: "lg-berlin", Role: RoleAuthority, Kind: "court", Above: []string{"ag-berlin"}, Enforces: []string{"ag-berlin"}, Keys: []*PublicKey{edSigner("judge-3").Public()}},
 			{Name: "ag-berlin", Role: RoleDuty, Keys: []*PublicKey{edSigner("duty").Public()}},
 			{Name: "messenger", Role: RoleProvider, Keys: []*PublicKey{edSigner("messenger").Public()}},
 			{Name: "watchdog", Role: RoleAuditor, Keys: []*PublicKey{edSigner("watchdog").Public()}, Cosigners: []string{auditor}},
@@ -136,7 +138,7 @@ func sampleCharter() *Charter {
 
 func sampleBodies() []Body {
 	recipient := HPKEKey{KEMX25519, fill("recipient", 32)}
-	limits := Warrant{Decision: Granted, Provider: "messenger", Instrument: "stpo-100a", Offence: "a-life", Accounts: 2, Accesses: 1,
+	limits := Warrant{Decision: Granted, Provider: "messenger", Instrument: "stpo-100a", Offence: "a-life", Accounts: 2, Accesses: 1, Categories: []string{"content", "traffic"},
 		NotBefore: testTime, NotAfter: testTime.AddDate(0, 3, 0)}
 	validating := limits
 	validating.Decision, validating.Validates = Modified, refp(9)
@@ -145,8 +147,14 @@ func sampleBodies() []Body {
 		&limits,
 		&validating,
 		&Warrant{Decision: Denied, Provider: "messenger", Instrument: "stpo-100a", Offence: "a-life"},
-		&Revocation{ref(1), "ended"},
-		&Access{Warrant: refp(1), Group: "main", Recipient: recipient, Accounts: 2},
+		&Revocation{Warrant: ref(1), Reason: "ended", Scope: ScopeAll},
+		&Revocation{Warrant: ref(1), Reason: "ended", Scope: ScopeCategories, Categories: []string{"content", "traffic"}},
+		&Revocation{Warrant: ref(1), Reason: "ended", Scope: ScopeSuspended},
+		&Revocation{Warrant: ref(1), Reason: "ended", Scope: ScopeResumed, Suspension: refp(4)},
+		&Response{Warrant: ref(1), Outcome: Refused, Ground: "immunity"},
+		&Response{Warrant: ref(1), Outcome: Partial, Ground: "data-not-held", Categories: []string{"traffic"}},
+		&Warrant{Decision: Granted, Provider: "messenger", Instrument: "stpo-100a", Offence: "a-life", NotBefore: testTime, NotAfter: testTime.AddDate(0, 3, 0)},
+		&Access{Warrant: refp(1), Group: "main", Recipient: recipient, Accounts: 2, Categories: []string{"content"}},
 		&Access{Emergency: "life", Group: "main", Recipient: HPKEKey{KEMMLKEMX25519, fill("recipient", 1216)}, Accounts: 1},
 		&Release{Access: ref(2), Seq: 1, Notices: []Digest{hash("n1"), hash("n2"), hash("n3")}, Head: Head{3, hash("root")}},
 		&Release{Access: ref(2), Seq: 2, Prev: hash("before"), Notices: []Digest{hash("n1")}, Head: Head{3, hash("root")}},
@@ -155,7 +163,7 @@ func sampleBodies() []Body {
 		&Deferral{Event: ref(1), Never: true, Ground: "investigation", Ordinal: 3},
 		&Disclosure{Event: ref(1), Openings: []Opening{{Name: "agency", Value: Text("lka-berlin")}, {Name: DecoyName},
 			{Name: "grounds", Value: Codes("investigation", "danger")}}, Notices: [][]byte{fill("n", 100), fill("m", 100)}},
-		&Return{Warrant: ref(1), Executed: true, Encryption: true, Persons: 2, Days: 30},
+		&Return{Warrant: ref(1), Executed: true, Encryption: true, Persons: 2, Accounts: 3, Days: 30},
 		&Return{Warrant: ref(1)},
 		&Heartbeat{From: testTime, To: testTime.Add(time.Hour)},
 		&Heartbeat{From: testTime, To: testTime.Add(time.Hour), Seq: 2, Prev: hash("release"), Resumed: true},
@@ -188,7 +196,8 @@ func sampleOpenings(t testing.TB, e *Event) (public, subject []Opening) {
 		"agency": Text("lka-berlin"), "agencyKey": Bytes(ecSigner("agency").Public().SPKI()), "grounds": Codes("investigation"),
 		"case": Text("(274) 161 Js 12/26 \"\u00e4\""), "identifier": Text("subject@example.org"), "unit": Text("legal"),
 		"account": Text("subject@example.org"), "agencySignature": Bytes(fill("sig", 64)), "package": Text(Digest(hash("package")).String()),
-		"reasons": Codes("ended"),
+		"reasons": Codes("ended"), "dataPeriods": Periods(Period{testTime, testTime.Add(time.Hour)}, Period{testTime.AddDate(0, 1, 0), testTime.AddDate(0, 1, 0)}),
+		"extends": Text(ref(3).String()), "proceeding": Text(Digest(hash("proceeding")).String()),
 	}
 	for _, n := range Names(e.Type) {
 		v, ok := values[n.Name]

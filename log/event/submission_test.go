@@ -12,7 +12,7 @@ import (
 
 func sampleSubmission(t testing.TB) *Submission {
 	t.Helper()
-	ev, err := New(testLog, &Revocation{Warrant: ref(1), Reason: "ended"})
+	ev, err := New(testLog, &Revocation{Warrant: ref(1), Reason: "ended", Scope: ScopeAll})
 	if err != nil {
 		t.Fatal(err)
 	}

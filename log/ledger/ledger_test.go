@@ -140,7 +140,7 @@ func TestTreeFails(t *testing.T) {
 	access := w.Access(warrant, w.Now+hour)
 	w.answer(access, "c1")
 	w.anchor()
-	w.LogEvent(w.Event(&event.Revocation{Warrant: w.Charter.Reference, Reason: "ended"}), "court")
+	w.LogEvent(w.Event(&event.Revocation{Warrant: w.Charter.Reference, Reason: "ended", Scope: event.ScopeAll}), "court")
 	l := New(testLog, &failingTree{memTree: w.tree})
 	failed := 0
 	for i, b := range w.tree.entries {
@@ -184,10 +184,10 @@ func TestAdmit(t *testing.T) {
 			return w.Sign(w.Event(&event.Heartbeat{From: at(1), To: at(2)}), "c1")
 		}(), ""},
 		{"an auditor's reference to the future", w.Sign(w.Event(&event.Finding{First: 1, Last: 99, Rule: "form", State: event.FindingOpen, Digest: hash("x")}), "a1"), ""},
-		{"an authority's breach", w.Sign(w.Event(&event.Revocation{Warrant: access.Reference, Reason: "ended"}), "court"), "type"},
+		{"an authority's breach", w.Sign(w.Event(&event.Revocation{Warrant: access.Reference, Reason: "ended", Scope: event.ScopeAll}), "court"), "type"},
 		{"a provider's breach", w.Sign(early, "messenger"), "early"},
 		{"another log, by a custodian", w.Sign(origin, "c1"), "origin"},
-		{"another role, by a custodian", w.Sign(w.Event(&event.Revocation{Warrant: warrant.Reference, Reason: "ended"}), "c1"), "wrong"},
+		{"another role, by a custodian", w.Sign(w.Event(&event.Revocation{Warrant: warrant.Reference, Reason: "ended", Scope: event.ScopeAll}), "c1"), "wrong"},
 		{"a stranger", w.Sign(w.Event(&event.Heartbeat{From: at(1), To: at(2)}), "stranger"), "unknown"},
 		{"a custodian opens what is not its own", w.Sign(early, "c1"), "standing"},
 		{"a repetition", warrant.Envelope, "repeated"},

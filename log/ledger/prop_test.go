@@ -361,7 +361,7 @@ func (r *rogue) body() event.Body {
 	}
 	switch rapid.IntRange(0, 3).Draw(r.rt, "kind") {
 	case 0:
-		return &event.Revocation{Warrant: r.ref(), Reason: "ended"}
+		return &event.Revocation{Warrant: r.ref(), Reason: "ended", Scope: event.ScopeAll}
 	case 1:
 		return &event.Deferral{Event: r.ref(), Until: at(r.Now + 20*day), Ground: "investigation", Ordinal: 1}
 	case 2:

@@ -42,7 +42,7 @@ func TestVariantsDoNotBlock(t *testing.T) {
 			return w.Event(&event.Refusal{Access: access.Reference, Reason: "unreadable"})
 		}, "c1", "c2"},
 		"revocation": {func(w *world, warrant, _ *logged) *event.Event {
-			return w.Event(&event.Revocation{Warrant: warrant.Reference, Reason: "ended"})
+			return w.Event(&event.Revocation{Warrant: warrant.Reference, Reason: "ended", Scope: event.ScopeAll})
 		}, "court", "other"},
 		"deferral": {func(w *world, warrant, _ *logged) *event.Event {
 			return w.Event(&event.Deferral{Event: warrant.Reference, Until: at(w.Now + 40*day), Ground: "investigation", Ordinal: 1})

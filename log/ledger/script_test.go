@@ -382,7 +382,7 @@ func (s *script) make(l line) *logged {
 	case "warrant":
 		return s.makeWarrant(l)
 	case "revocation":
-		return s.logLine(l, &event.Revocation{Warrant: s.ref(l, 1), Reason: l.or("reason", "ended")}, "court", 0)
+		return s.logLine(l, &event.Revocation{Warrant: s.ref(l, 1), Reason: l.or("reason", "ended"), Scope: event.ScopeAll}, "court", 0)
 	case "access":
 		return s.makeAccess(l)
 	case "release":
