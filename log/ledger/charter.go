@@ -329,6 +329,9 @@ func (l *Ledger) number(c *Charter) {
 // void revokes what a key's events from an index on allow. What they owe stays.
 func (x *act) void(key uint32, from uint64) {
 	for _, it := range x.l.sortedItems() {
+		if x.l.open[it.index] != it {
+			continue // the end of a decision closed its warrant
+		}
 		x.l.touch(it)
 		if it.index >= from && it.voidAt == 0 && slices.Contains(it.keys, key) {
 			it.voidAt = x.e.Index
@@ -337,6 +340,10 @@ func (x *act) void(key uint32, from uint64) {
 		if a := it.access; a != nil && a.decision.state == fulfilled && !a.denied && a.decidedAt >= from && slices.Contains(a.decidedBy, key) {
 			a.decision, a.decideBy = debt{}, x.base // from now on
 			x.l.undecided++
+			w := x.l.open[a.warrant]
+			a.onWarrant, a.warrant = false, 0
+			w.warrant.open--
+			x.l.prune(w)
 		}
 		x.l.watch(it)
 		x.l.prune(it)

@@ -61,7 +61,16 @@ func (x *act) disclosure(d *event.Disclosure) (effect, *Violation, error) {
 	if !it.opensAny(got) {
 		return nil, x.refer(d.Event, openingOpened, d.Event.Index), nil
 	}
-	return func() { x.disclose(it, got) }, nil, nil
+	wrong, err := x.opened(it, got)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func() {
+		if wrong != nil {
+			x.l.note(wrong)
+		}
+		x.disclose(it, got)
+	}, nil, nil
 }
 
 // disclosable resolves what a disclosure names: an open item, with the release in it
@@ -279,10 +288,9 @@ func (c *Charter) Complete(ev *event.Event, public []event.Opening) error {
 	count := make(map[string]int)
 	for _, o := range public {
 		count[o.Name]++
-		for _, code := range o.Value.Codes() {
-			if !slices.Contains(lists[o.Name], code) {
-				return fmt.Errorf("%w: the profile has no %s %q", event.ErrWrongName, o.Name, code)
-			}
+		list, ok := lists[o.Name]
+		if code, out := outside(o.Value.Codes(), list); ok && out {
+			return fmt.Errorf("%w: the profile has no %s %q", event.ErrWrongName, o.Name, code)
 		}
 	}
 	if a, ok := ev.Body.(*event.Access); ok && a.Emergency != "" {

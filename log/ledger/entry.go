@@ -38,6 +38,10 @@ type Entry struct {
 	Err        error           // the parser's error
 	Hash       event.Digest    // event hash; zero: Apply computes it
 	Signatures []SigState      // by envelope signature; nil: all Unchecked
+
+	// Extends is the sealed reference of a warrant, if the caller knows it: admission has the
+	// openings, and the rules are checked before they are public.
+	Extends *event.Reference
 }
 
 // Read parses the bytes of an entry. It never fails: Apply returns a verdict about

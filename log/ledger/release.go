@@ -177,11 +177,20 @@ func (x *act) live(r *event.Release, it *item, ev *event.Event) *Violation {
 func (l *Ledger) dead(it *item) (why Term, by uint64) {
 	a := it.access
 	if a.onWarrant {
-		switch on := l.open[a.warrant]; {
-		case on.warrant.revokedAt != 0:
-			return "had lost its warrant by a revocation", on.warrant.revokedAt
+		on := l.open[a.warrant]
+		w := on.warrant
+		switch {
+		case w.revokedAt != 0:
+			return "had lost its warrant by a revocation", w.revokedAt
 		case on.voidAt != 0:
 			return "had lost its warrant by an amendment", on.voidAt
+		case len(w.suspensions) > 0:
+			return "was suspended with its warrant", w.suspensions[0].index
+		}
+		for _, c := range w.categories {
+			if c.revokedAt != 0 && slices.Contains(a.categories, c.code) {
+				return "had lost a category of its data by a revocation", c.revokedAt
+			}
 		}
 	}
 	switch {

@@ -21,7 +21,7 @@ import (
 
 // magic begins a snapshot and changes with its layout. A snapshot of another layout
 // is refused, so its owner replays the log.
-const magic = "vasistas ledger snapshot 4\n"
+const magic = "vasistas ledger snapshot 5\n"
 
 // Snapshot returns the state in its one encoding: equal states have equal bytes. It
 // holds the size and root of the tree, its right edge, and ends with its SHA-256.
@@ -224,7 +224,7 @@ func (c *codec) item(it *item) {
 	kind := string(it.kind)
 	c.string(&kind)
 	it.kind = event.Type(kind)
-	c.all(&it.charter, &it.time, &it.base, &it.keys, &it.authority, &it.provider, &it.instrument, &it.measure, &it.voidAt)
+	c.all(&it.charter, &it.time, &it.base, &it.keys, &it.authority, &it.validator, &it.provider, &it.instrument, &it.measure, &it.voidAt)
 	c.seal(&it.seal)
 	switch it.kind {
 	case event.TypeWarrant:
@@ -266,11 +266,14 @@ func (c *codec) digests(d *digests) {
 func compareDigests(a, b event.Digest) int { return bytes.Compare(a[:], b[:]) }
 
 func (c *codec) warrant(w *warrant) {
-	c.all(&w.denied, &w.notBefore, &w.notAfter, &w.accesses, &w.accounts, &w.revokedAt, &w.returned)
+	c.all(&w.denied, &w.preserves, &w.notBefore, &w.notAfter, &w.accesses, &w.accounts, &w.revokedAt, &w.refusedAt, &w.returned)
+	list(c, &w.categories, 3, func(x *category) { c.all(&x.code, &x.revokedAt, &x.answeredAt) })
+	list(c, &w.suspensions, 34, func(s *suspension) { c.all(&s.index, &s.leaf, &s.author) })
 }
 
 func (c *codec) access(a *access) {
 	c.all(&a.onWarrant, &a.warrant, &a.emergency, &a.accounts, &a.group, &a.ends)
+	list(c, &a.categories, 1, c.string)
 	c.all(&a.decision, &a.decidedAt, &a.decidedBy, &a.decideBy, &a.denied)
 	list(c, &a.releases, 40, c.release)
 	list(c, &a.refusals, 2, func(r *refused) { c.all(&r.key, &r.reason) })

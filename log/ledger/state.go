@@ -25,6 +25,7 @@ type item struct {
 	base       int64      // the later of time and the then proven time
 	keys       []uint32   // numbers of the keys that signed
 	authority  string     // of the warrant; in an emergency the duty key's
+	validator  string     // the authority that validated the warrant; "": none
 	provider   string
 	instrument string // of the warrant; "" in an emergency
 	measure    uint64 // index of the warrant, or the emergency access, whose end is seal.end
@@ -58,7 +59,7 @@ type seal struct {
 	never     bool
 	debt      debt
 	digests   digests
-	names     [4]uint8   // openings by name, in the order of event.Names
+	names     [6]uint8   // openings by name, in the order of event.Names
 	ordinal   uint64     // of the last deferral
 	deferrals []deferred // those that count, ascending
 }
@@ -104,29 +105,33 @@ func (s *seal) void(key uint32, from uint64, now int64) {
 
 // warrant is the state of an open warrant.
 type warrant struct {
-	denied              bool
+	denied, preserves   bool
 	notBefore, notAfter int64
 	accesses, accounts  uint64 // left
-	revokedAt           uint64 // index of the revocation; 0: none
+	categories          []category
+	suspensions         []suspension // those that stand, ascending
+	revokedAt           uint64       // index of the revocation; 0: none
+	refusedAt           uint64       // index of the response that it is not executed; 0: none
 	returned            debt
 	open                int // accesses on it that are open; derived
 }
 
 // access is the state of an open access.
 type access struct {
-	onWarrant bool
-	warrant   uint64 // index
-	emergency bool
-	accounts  uint64
-	group     string
-	ends      int64
-	decision  debt     // emergency: owed until an authority decides
-	decidedAt uint64   // index of the decision
-	decidedBy []uint32 // keys that signed it
-	decideBy  int64    // when the time for a decision began again; 0: with the access
-	denied    bool
-	releases  []release
-	refusals  []refused
+	onWarrant  bool   // it stands on a warrant, or a decision granted it
+	warrant    uint64 // index
+	emergency  bool
+	accounts   uint64
+	group      string
+	categories []string
+	ends       int64
+	decision   debt     // emergency: owed until an authority decides
+	decidedAt  uint64   // index of the decision
+	decidedBy  []uint32 // keys that signed it
+	decideBy   int64    // when the time for a decision began again; 0: with the access
+	denied     bool
+	releases   []release
+	refusals   []refused
 }
 
 // release returns the effective release at an index, which must exist.

@@ -66,6 +66,8 @@ func (x *act) handle() (effect, *Violation, error) {
 		return x.deferral(b)
 	case *event.Disclosure:
 		return x.disclosure(b)
+	case *event.Response:
+		return x.response(b)
 	case *event.Return:
 		return x.returns(b)
 	case *event.Heartbeat:
@@ -97,10 +99,19 @@ var table2 = []Rule{
 		[]*Way{referenceFuture, referenceLeaf, referenceType, referenceHead}},
 	{"honest-time", "The claimed time is not after *existed before* plus skew. An event whose claim is older than the profile's lag before *logged after* has no effect (charters and releases are exempt, since they have an order of their own).",
 		[]*Way{timeAhead, timeOld}},
-	{"warrant-live", "A warrant's window ends within the instrument's longest window of the warrant's time. An access stands on a granted, unrevoked warrant, in its window, within its accesses and accounts.",
-		[]*Way{warrantDenied, warrantRevoked, warrantVoid, warrantEnded, warrantWindow, warrantAccesses, warrantAccounts, warrantOver, warrantLong}},
+	{"warrant-live", "A warrant's window ends within the instrument's longest window of the warrant's time. An access stands on a granted warrant that is not revoked or suspended, that its provider has not answered with a response and that does not only preserve data, in its window, within its accesses and accounts, and in its categories.",
+		[]*Way{warrantDenied, warrantRevoked, warrantVoid, warrantEnded, warrantSuspended, warrantResponse, warrantPreserves, warrantWindow, warrantAccesses, warrantAccounts,
+			warrantCategories, warrantCategory, warrantInPart, warrantOver, warrantLong}},
+	{"instrument", "Authorities of the kinds that its instrument names sign a warrant. If it states categories, they are the instrument's most demanding one and others that the instrument names. It bears accesses, unless the instrument only preserves data.",
+		[]*Way{instrumentKind, instrumentValidated, instrumentCategory, instrumentWith, instrumentPreserves, instrumentAccesses}},
+	{"extends", "A warrant that extends an earlier one is by the same authority or by one above it, and addresses the same provider. Admission checks it, and every replay once it is opened. It moves no date.",
+		[]*Way{extendsAuthority, extendsProvider}},
+	{"revocation", "A warrant's issuer or validator, an authority above one of them, or one that enforces the issuer's warrants revokes or suspends it. The author of a suspension resumes it, or an authority above the author. An authority has one suspension of a warrant at a time.",
+		[]*Way{revocationTwice, revocationResumed}},
+	{"response", "A provider's answer that it does not execute a warrant ends further accesses, in part or in whole. It ends no seal, no notice and no return.",
+		[]*Way{responseOver}},
 	{"emergency", "An access without a warrant has a duty signature and room under the profile's caps; an authority decides on it in time; a denial is a breach by the duty party.",
-		[]*Way{emergencyNone, emergencyOpen, emergencyAccounts, emergencyProvider, emergencyDecided, emergencyDenied, emergencyLate}},
+		[]*Way{emergencyNone, emergencyOpen, emergencyAccounts, emergencyStates, emergencyCategory, emergencyGranted, emergencyProvider, emergencyDecided, emergencyDenied, emergencyLate}},
 	{"release-chain", "A release answers a live access that names its custodian's group, and continues the custodian's chain. A custodian answers an access once.",
 		[]*Way{releaseDead, releaseLate, releaseGroup, releaseTwice, releasePrev, releaseFar, releaseEarly, releasePast, refusalTwice}},
 	{"audit", "A release carries the checkpoint under which its custodian opens: it contains the access, and meets the audit policy at its size, at the head that the release relied on, and in force, by cosignatures of at most the profile's stale seconds ago. No auditor cosigned it while barred. Under the audit policy \"quorum none\" a release carries none.",

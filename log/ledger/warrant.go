@@ -20,15 +20,25 @@ var (
 	warrantLong     = &Way{"warrant-live", "long", KindBreach, "its window ends more than {seconds} seconds after its time, the longest that the profile allows for its instrument", ""}
 	warrantOver     = &Way{"warrant-live", "over", KindNoEffect, "warrant {warrant} is over already", ""}
 
+	warrantSuspended  = &Way{"warrant-live", "suspended", KindBreach, "warrant {warrant} is suspended by entry {entry}", ""}
+	warrantResponse   = &Way{"warrant-live", "response", KindBreach, "the provider answered by entry {entry} that it does not execute warrant {warrant}", ""}
+	warrantPreserves  = &Way{"warrant-live", "preserves", KindBreach, "warrant {warrant} only preserves data", ""}
+	warrantCategory   = &Way{"warrant-live", "category", KindBreach, "warrant {warrant} does not ask for the category {category}", ""}
+	warrantCategories = &Way{"warrant-live", "categories", KindBreach, "it states no categories, and warrant {warrant} does", "sign an access that states its categories"}
+	warrantInPart     = &Way{"warrant-live", "in-part", KindBreach, "entry {entry} ended warrant {warrant} in the category {category}", ""}
+
+	instrumentKind      = &Way{"instrument", "kind", KindBreach, "authority {authority} is of none of the kinds that sign a warrant of the instrument {instrument} alone", ""}
+	instrumentValidated = &Way{"instrument", "validated", KindBreach, "a warrant of the instrument {instrument} by authority {authority} needs the signature of a validating authority too", "log it with both signatures"}
+	instrumentCategory  = &Way{"instrument", "category", KindBreach, "it states categories, and not {category}, for which its instrument is", "sign it under the instrument of its most demanding category"}
+	instrumentWith      = &Way{"instrument", "with", KindBreach, "its instrument is not for the category {category}", "sign it under the instrument of its most demanding category"}
+	instrumentPreserves = &Way{"instrument", "preserves", KindBreach, "its instrument only preserves data, so it bears no accesses, no accounts and no emergency access", ""}
+	instrumentAccesses  = &Way{"instrument", "accesses", KindBreach, "it bears no accesses, and its instrument does not only preserve data", ""}
+
 	returnTaken = &Way{"return", "taken", KindNoEffect, "warrant {warrant} owes no return: it has one, was denied, or is closed", ""}
 )
 
 // warrant checks an authority's decision.
 func (x *act) warrant(w *event.Warrant) (effect, *Violation, error) {
-	signer, v := x.one(event.RoleAuthority)
-	if v != nil {
-		return nil, v, nil
-	}
 	p := &x.c.Profile
 	in := p.Instrument(w.Instrument)
 	switch {
@@ -39,11 +49,34 @@ func (x *act) warrant(w *event.Warrant) (effect, *Violation, error) {
 	case x.c.Party(event.RoleProvider, w.Provider) == nil:
 		return nil, x.fail(formName, Term("provider"), w.Provider), nil
 	}
+	issuer, validator, v := x.issuers(in, x.signers, w.Decision == event.Denied)
+	if v != nil {
+		return nil, v, nil
+	}
+	if v := x.instrument(in, w); v != nil {
+		return nil, v, nil
+	}
 	if w.Decision != event.Denied && w.NotAfter.Unix() > x.time+int64(in.Window) {
 		return nil, x.fail(warrantLong, in.Window), nil
 	}
 	if v := x.sealed(x.sealLimit(in.Code), 0); v != nil {
 		return nil, v, nil
+	}
+	it := x.item(issuer, w.Provider)
+	it.instrument, it.validator = in.Code, validator
+	if x.e.Extends != nil {
+		if v, err := x.extends(*x.e.Extends, it); v != nil || err != nil {
+			return nil, v, err
+		}
+	}
+	it.warrant = &warrant{denied: w.Decision == event.Denied, preserves: in.Preserves}
+	if !it.warrant.denied {
+		it.warrant.notBefore, it.warrant.notAfter = w.NotBefore.Unix(), w.NotAfter.Unix()
+		it.warrant.accesses, it.warrant.accounts = w.Accesses, w.Accounts
+		it.seal.end = it.warrant.notAfter
+		for _, c := range w.Categories {
+			it.warrant.categories = append(it.warrant.categories, category{code: c})
+		}
 	}
 	var on *item
 	if w.Validates != nil {
@@ -52,20 +85,70 @@ func (x *act) warrant(w *event.Warrant) (effect, *Violation, error) {
 			return nil, v, err
 		}
 	}
-	it := x.item(signer.party.Name, w.Provider)
-	it.instrument = in.Code
-	it.warrant = &warrant{denied: w.Decision == event.Denied}
-	if !it.warrant.denied {
-		it.warrant.notBefore, it.warrant.notAfter = w.NotBefore.Unix(), w.NotAfter.Unix()
-		it.warrant.accesses, it.warrant.accounts = w.Accesses, w.Accounts
-		it.seal.end = it.warrant.notAfter
-	}
 	return func() {
+		x.l.add(it)
 		if on != nil {
 			x.decide(on, it)
 		}
-		x.l.add(it)
 	}, nil, nil
+}
+
+// issuers returns the authorities that issue and, if the instrument demands it, validate a
+// warrant. A denial needs one authority of any kind that the instrument names.
+func (x *act) issuers(in *event.Instrument, signers []*holder, denied bool) (issuer, validator string, v *Violation) {
+	var list []*event.Party
+	for _, h := range signers {
+		if !slices.Contains(list, h.party) {
+			list = append(list, h.party)
+		}
+	}
+	first := list[0]
+	free := len(in.Issuers)+len(in.Validated) == 0
+	switch validated := slices.Contains(in.Validated, first.Kind); {
+	case len(list) == 2 && validated && slices.Contains(in.Validators, list[1].Kind):
+		return first.Name, list[1].Name, nil
+	case len(list) == 2 && slices.Contains(in.Validated, list[1].Kind) && slices.Contains(in.Validators, first.Kind):
+		return list[1].Name, first.Name, nil
+	case len(list) > 1:
+		return "", "", x.fail(roleSeveral, first.Name, list[1].Name)
+	case free, slices.Contains(in.Issuers, first.Kind), denied && (validated || slices.Contains(in.Validators, first.Kind)):
+		return first.Name, "", nil
+	case validated:
+		return "", "", x.fail(instrumentValidated, in.Code, first.Name)
+	}
+	return "", "", x.fail(instrumentKind, first.Name, in.Code)
+}
+
+// instrument checks a warrant's categories and limits against its instrument.
+func (x *act) instrument(in *event.Instrument, w *event.Warrant) *Violation {
+	if c, ok := outside(w.Categories, x.c.Profile.Categories); ok {
+		return x.fail(formCode, Term("category"), c)
+	}
+	if in.Category != "" && len(w.Categories) > 0 {
+		if !slices.Contains(w.Categories, in.Category) {
+			return x.fail(instrumentCategory, in.Category)
+		}
+		if c, ok := outside(w.Categories, append(slices.Clone(in.With), in.Category)); ok {
+			return x.fail(instrumentWith, c)
+		}
+	}
+	switch {
+	case w.Decision == event.Denied:
+	case in.Preserves && (w.Accesses != 0 || w.Validates != nil):
+		return x.fail(instrumentPreserves)
+	case !in.Preserves && w.Accesses == 0:
+		return x.fail(instrumentAccesses)
+	}
+	return nil
+}
+
+// outside returns a code of list that all lacks.
+func outside(list, all []string) (code string, ok bool) {
+	i := slices.IndexFunc(list, func(c string) bool { return !slices.Contains(all, c) })
+	if i < 0 {
+		return "", false
+	}
+	return list[i], true
 }
 
 // item makes an item of the event, whose seal is checked.
@@ -82,30 +165,6 @@ func (x *act) item(authority, provider string) *item {
 	return it
 }
 
-// revocation checks the end of a warrant.
-func (x *act) revocation(r *event.Revocation) (effect, *Violation, error) {
-	it, _, v, err := x.resolve(r.Warrant, event.TypeWarrant)
-	if v != nil || err != nil {
-		return nil, v, err
-	}
-	if it == nil {
-		return nil, x.refer(r.Warrant, warrantOver, r.Warrant.Index), nil
-	}
-	if v := x.stand(it.authority, it.index); v != nil {
-		return nil, v, nil
-	}
-	switch {
-	case !slices.Contains(x.c.Profile.Reasons, r.Reason):
-		return nil, x.fail(formCode, Term("reason"), r.Reason), nil
-	case it.warrant.denied || it.warrant.revokedAt != 0:
-		return nil, x.refer(r.Warrant, warrantOver, it.index), nil
-	}
-	return func() {
-		it.warrant.revokedAt = x.e.Index
-		x.l.prune(it)
-	}, nil, nil
-}
-
 // returns checks the figures of a warrant. A return also ends the warrant, since the
 // figures would leave out a later access.
 func (x *act) returns(r *event.Return) (effect, *Violation, error) {
@@ -113,16 +172,8 @@ func (x *act) returns(r *event.Return) (effect, *Violation, error) {
 	if v != nil || err != nil {
 		return nil, v, err
 	}
-	provider := ""
-	if it != nil {
-		provider = it.provider
-	} else {
-		provider = ev.Body.(*event.Warrant).Provider
-	}
-	for _, h := range x.signers {
-		if h.party.Name != provider {
-			return nil, x.noStanding(h, r.Warrant.Index), nil
-		}
+	if v := x.addressed(r.Warrant, it, ev); v != nil {
+		return nil, v, nil
 	}
 	if it == nil || it.warrant.denied || it.warrant.returned.state == fulfilled {
 		return nil, x.refer(r.Warrant, returnTaken, r.Warrant.Index), nil
@@ -139,6 +190,9 @@ var (
 	emergencyOpen     = &Way{"emergency", "open", KindBreach, "{count} emergency accesses are undecided, which is the limit", "have an authority decide on one of them"}
 	emergencyAccounts = &Way{"emergency", "accounts", KindBreach, "it opens {accounts} accounts, and an emergency may open {limit}", ""}
 	emergencyProvider = &Way{"emergency", "provider", KindBreach, "it decides on an access of provider {provider}, but addresses provider {other}", ""}
+	emergencyCategory = &Way{"emergency", "category", KindBreach, "an emergency access may open no data of the category {category}", ""}
+	emergencyStates   = &Way{"emergency", "categories", KindBreach, "it states no categories, and an emergency access must", "sign an access that states its categories"}
+	emergencyGranted  = &Way{"emergency", "granted", KindBreach, "access {access} opens the category {category}, for which it does not ask", "sign a decision that states the access's categories"}
 	emergencyDecided  = &Way{"emergency", "decided", KindNoEffect, "access {access} is no emergency that awaits a decision", ""}
 	emergencyDenied   = &Way{"emergency", "denied", KindBreach, "entry {entry} denies it", ""}
 )
@@ -176,7 +230,7 @@ func (x *act) access(a *event.Access) (effect, *Violation, error) {
 	it := x.item(on.authority, on.provider)
 	it.instrument, it.measure, it.seal.end = on.instrument, on.index, on.warrant.notAfter
 	it.access = &access{onWarrant: true, warrant: on.index, accounts: a.Accounts, group: a.Group,
-		ends: x.base + int64(x.c.Profile.AccessLife), decision: debt{state: fulfilled}}
+		categories: a.Categories, ends: x.base + int64(x.c.Profile.AccessLife), decision: debt{state: fulfilled}}
 	return func() {
 		on.warrant.accesses--
 		on.warrant.accounts -= a.Accounts
@@ -198,14 +252,30 @@ func (x *act) onWarrant(a *event.Access, on *item) *Violation {
 		return x.fail(warrantRevoked, on.index, w.revokedAt)
 	case on.voidAt != 0:
 		return x.fail(warrantVoid, on.index, on.voidAt)
+	case w.refusedAt != 0:
+		return x.fail(warrantResponse, w.refusedAt, on.index)
+	case w.preserves:
+		return x.fail(warrantPreserves, on.index)
 	case w.returned.state != owed:
 		return x.fail(warrantEnded, on.index)
+	case len(w.suspensions) > 0:
+		return x.fail(warrantSuspended, on.index, w.suspensions[0].index)
 	case x.time < w.notBefore || x.time > w.notAfter || x.l.after > w.notAfter:
 		return x.fail(warrantWindow, on.index)
 	case w.accesses == 0:
 		return x.fail(warrantAccesses, on.index)
 	case w.accounts < a.Accounts:
 		return x.fail(warrantAccounts, a.Accounts, on.index, w.accounts)
+	case len(w.categories) > 0 && len(a.Categories) == 0:
+		return x.fail(warrantCategories, on.index)
+	}
+	for _, code := range a.Categories {
+		switch c := w.category(code); {
+		case c == nil:
+			return x.fail(warrantCategory, on.index, code)
+		case c.endedAt() != 0:
+			return x.fail(warrantInPart, c.endedAt(), on.index, code)
+		}
 	}
 	return nil
 }
@@ -225,12 +295,20 @@ func (x *act) emergency(a *event.Access, signer *holder) (effect, *Violation, er
 		return nil, x.fail(emergencyAccounts, a.Accounts, p.Accounts), nil
 	case uint64(x.l.undecided) >= p.Open:
 		return nil, x.fail(emergencyOpen, x.l.undecided), nil
+	case len(p.Categories) > 0 && len(a.Categories) == 0:
+		return nil, x.fail(emergencyStates), nil
+	}
+	if c, ok := outside(a.Categories, x.c.Profile.Categories); ok {
+		return nil, x.fail(formCode, Term("category"), c), nil
+	}
+	if c, ok := outside(a.Categories, p.Categories); ok && len(p.Categories) > 0 {
+		return nil, x.fail(emergencyCategory, c), nil
 	}
 	if v := x.sealed(x.c.Profile.Seal, 0); v != nil {
 		return nil, v, nil
 	}
 	it := x.item(duty.party.Name, signer.party.Name)
-	it.access = &access{emergency: true, accounts: a.Accounts, group: a.Group, ends: x.base + int64(x.c.Profile.AccessLife)}
+	it.access = &access{emergency: true, accounts: a.Accounts, group: a.Group, categories: a.Categories, ends: x.base + int64(x.c.Profile.AccessLife)}
 	it.seal.end = it.access.ends
 	return func() {
 		x.l.undecided++
@@ -263,11 +341,14 @@ func (x *act) validates(w *event.Warrant) (*item, *Violation, error) {
 	case it.provider != w.Provider:
 		return nil, x.fail(emergencyProvider, it.provider, w.Provider), nil
 	}
+	if c, ok := outside(it.access.categories, w.Categories); ok && w.Decision != event.Denied {
+		return nil, x.fail(emergencyGranted, it.index, c), nil
+	}
 	return it, nil, nil
 }
 
-// decide records a warrant's decision on an emergency access. The access counts
-// as one of those that the warrant allows.
+// decide records a warrant's decision on an emergency access. The access counts as one of
+// those that the warrant allows, and ends with it.
 func (x *act) decide(on, by *item) {
 	x.l.touch(on)
 	a, w := on.access, by.warrant
@@ -282,6 +363,8 @@ func (x *act) decide(on, by *item) {
 		x.l.note(emergencyDenied.by("duty "+x.l.dutyOf(on), on.index, x.e.Index, x.e.Index))
 	} else {
 		on.measure, on.seal.end = by.index, w.notAfter
+		a.onWarrant, a.warrant = true, by.index
+		w.open++
 	}
 	x.l.prune(on)
 }

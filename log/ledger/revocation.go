@@ -1,0 +1,184 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"slices"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+var (
+	revocationTwice   = &Way{"revocation", "twice", KindNoEffect, "the same authority suspended warrant {warrant} by entry {entry}, and that suspension stands", ""}
+	revocationResumed = &Way{"revocation", "resumed", KindNoEffect, "entry {entry} is no suspension of warrant {warrant} that stands", ""}
+
+	responseOver = &Way{"response", "over", KindNoEffect, "warrant {warrant} allows no access that it would end", ""}
+)
+
+// category is a category of data that a warrant asks for.
+type category struct {
+	code       string
+	revokedAt  uint64 // index of the revocation that ended it; 0: none
+	answeredAt uint64 // index of the response that it is not executed; 0: none
+}
+
+// endedAt returns the index of what ended further accesses in the category, 0 if nothing did.
+func (c *category) endedAt() uint64 {
+	if c.revokedAt != 0 {
+		return c.revokedAt
+	}
+	return c.answeredAt
+}
+
+// category returns a category that the warrant asks for, or nil.
+func (w *warrant) category(code string) *category {
+	for i := range w.categories {
+		if w.categories[i].code == code {
+			return &w.categories[i]
+		}
+	}
+	return nil
+}
+
+// suspension is a revocation that suspends a warrant. An authority has at most one that
+// stands.
+type suspension struct {
+	index  uint64
+	leaf   [32]byte
+	author string
+}
+
+// revocation checks what ends or suspends a warrant, or resumes it.
+func (x *act) revocation(r *event.Revocation) (effect, *Violation, error) {
+	it, _, v, err := x.resolve(r.Warrant, event.TypeWarrant)
+	if v != nil || err != nil {
+		return nil, v, err
+	}
+	if it == nil {
+		return nil, x.refer(r.Warrant, warrantOver, r.Warrant.Index), nil
+	}
+	w := it.warrant
+	switch {
+	case !slices.Contains(x.c.Profile.Reasons, r.Reason):
+		return nil, x.fail(formCode, Term("reason"), r.Reason), nil
+	case r.Scope == event.ScopeResumed:
+		return x.resume(r, it)
+	}
+	for _, h := range x.signers {
+		if !h.revokes(it) {
+			return nil, x.noStanding(h, it.index), nil
+		}
+	}
+	if w.denied || w.revokedAt != 0 {
+		return nil, x.refer(r.Warrant, warrantOver, it.index), nil
+	}
+	switch r.Scope {
+	case event.ScopeCategories:
+		return x.endCategories(r.Warrant, it, r.Categories, warrantOver, func(c *category) *uint64 { return &c.revokedAt })
+	case event.ScopeSuspended:
+		return x.suspend(r, it)
+	}
+	return func() {
+		w.revokedAt = x.e.Index
+		x.l.prune(it)
+	}, nil, nil
+}
+
+// revokes reports whether a party may end or suspend a warrant: its issuer or validator, an
+// authority above one of them, or one that enforces the issuer's warrants.
+func (h *holder) revokes(it *item) bool {
+	return h.standing(it.authority) || it.validator != "" && h.standing(it.validator) || slices.Contains(h.party.Enforces, it.authority)
+}
+
+// endCategories returns the effect that ends a warrant in some categories, by the index that
+// at points to; over if it has ended in all of them.
+func (x *act) endCategories(ref event.Reference, it *item, codes []string, over *Way, at func(*category) *uint64) (effect, *Violation, error) {
+	left := false
+	for _, code := range codes {
+		c := it.warrant.category(code)
+		if c == nil {
+			return nil, x.refer(ref, warrantCategory, it.index, code), nil
+		}
+		left = left || *at(c) == 0
+	}
+	if !left {
+		return nil, x.refer(ref, over, it.index), nil
+	}
+	return func() {
+		for _, code := range codes {
+			if c := at(it.warrant.category(code)); *c == 0 {
+				*c = x.e.Index
+			}
+		}
+	}, nil, nil
+}
+
+// suspend checks a suspension, which has one author.
+func (x *act) suspend(r *event.Revocation, it *item) (effect, *Violation, error) {
+	author, v := x.one(event.RoleAuthority)
+	if v != nil {
+		return nil, v, nil
+	}
+	w, name := it.warrant, author.party.Name
+	if i := slices.IndexFunc(w.suspensions, func(s suspension) bool { return s.author == name }); i >= 0 {
+		return nil, x.refer(r.Warrant, revocationTwice, it.index, w.suspensions[i].index), nil
+	}
+	return func() { w.suspensions = append(w.suspensions, suspension{x.e.Index, x.e.Leaf, name}) }, nil, nil
+}
+
+// resume checks the end of one suspension, by its author or an authority above the author.
+func (x *act) resume(r *event.Revocation, it *item) (effect, *Violation, error) {
+	w, ref := it.warrant, *r.Suspension
+	i := slices.IndexFunc(w.suspensions, func(s suspension) bool { return s.index == ref.Index && s.leaf == ref.Leaf })
+	if i < 0 {
+		_, _, v, err := x.resolve(ref, event.TypeRevocation)
+		if v == nil && err == nil {
+			v = x.refer(ref, revocationResumed, ref.Index, it.index)
+		}
+		return nil, v, err
+	}
+	for _, h := range x.signers {
+		if !h.standing(w.suspensions[i].author) {
+			return nil, x.noStanding(h, ref.Index), nil
+		}
+	}
+	return func() { w.suspensions = slices.Delete(w.suspensions, i, i+1) }, nil, nil
+}
+
+// response checks a provider's answer that it does not execute a warrant, or not fully.
+func (x *act) response(r *event.Response) (effect, *Violation, error) {
+	it, ev, v, err := x.resolve(r.Warrant, event.TypeWarrant)
+	if v != nil || err != nil {
+		return nil, v, err
+	}
+	if v := x.addressed(r.Warrant, it, ev); v != nil {
+		return nil, v, nil
+	}
+	switch {
+	case !slices.Contains(x.c.Profile.NonExecution, r.Ground):
+		return nil, x.fail(formCode, Term("ground for not executing a warrant"), r.Ground), nil
+	case it == nil || !it.warrant.live() || it.voidAt != 0 || it.warrant.refusedAt != 0:
+		return nil, x.refer(r.Warrant, responseOver, r.Warrant.Index), nil
+	case r.Outcome == event.Partial:
+		return x.endCategories(r.Warrant, it, r.Categories, responseOver, func(c *category) *uint64 { return &c.answeredAt })
+	}
+	return func() { it.warrant.refusedAt = x.e.Index }, nil, nil
+}
+
+// addressed checks that only the provider that a warrant addresses signed. The warrant is
+// open, or ev is its event.
+func (x *act) addressed(ref event.Reference, it *item, ev *event.Event) *Violation {
+	provider := ""
+	if it != nil {
+		provider = it.provider
+	} else {
+		provider = ev.Body.(*event.Warrant).Provider
+	}
+	for _, h := range x.signers {
+		if h.party.Name != provider {
+			return x.noStanding(h, ref.Index)
+		}
+	}
+	return nil
+}
