@@ -39,6 +39,7 @@ type admitted struct {
 	signatures []ledger.SigState
 	submitted  *event.Submission // with openings and notices; nil once they are checked
 	record     *vault.Record     // openings and notices, checked; nil: none
+	extends    *event.Reference  // that a warrant seals; nil: none
 }
 
 func newAdmitted(env *event.Envelope, entry []byte) *admitted {
@@ -47,7 +48,7 @@ func newAdmitted(env *event.Envelope, entry []byte) *admitted {
 
 // next returns the event as the next entry of a ledger.
 func (ev *admitted) next() ledger.Entry {
-	return ledger.Entry{Leaf: ev.leaf, Envelope: ev.env, Hash: ev.hash, Signatures: ev.signatures}
+	return ledger.Entry{Leaf: ev.leaf, Envelope: ev.env, Hash: ev.hash, Signatures: ev.signatures, Extends: ev.extends}
 }
 
 // read parses a submission, and checks its origin and its signatures. The error wraps
@@ -105,6 +106,7 @@ func (a *admission) check(ev *admitted) error {
 	if err := a.ledger.view.Load().inForce().Complete(ev.env.Event, ev.submitted.Openings); err != nil {
 		return &vault.SubmissionError{Event: ev.hash, Err: fmt.Errorf("openings: %w", err)}
 	}
+	ev.extends = ledger.Extends(ev.env.Event, ev.submitted.Openings)
 	ev.submitted = nil
 	return a.honestTime(ev.env)
 }

@@ -165,9 +165,9 @@ func TestBadSnapshots(t *testing.T) {
 		{`,"own":`, `,"more":1,"own":`},
 		{`"totals":`, `"more":1,"totals":`},
 		{`"totals":{`, `"totals":null,"observer":{`},
-		{"vasistas ledger snapshot 4", "vasistas ledger snapshot 2"},
-		{"vasistas replica snapshot 1 audit", "vasistas replica snapshot 2 audit"},
-		{"vasistas replica snapshot 1 audit", "vasistas replica snapshot 1 scan"},
+		{"vasistas ledger snapshot 5", "vasistas ledger snapshot 4"},
+		{"vasistas replica snapshot 2 audit", "vasistas replica snapshot 3 audit"},
+		{"vasistas replica snapshot 2 audit", "vasistas replica snapshot 2 scan"},
 	} {
 		changed := strings.Replace(body, change[0], change[1], 1)
 		if changed == body {

@@ -247,13 +247,13 @@ const MaxSnapshotSize = 1<<31 - 1
 
 const (
 	// magic begins a snapshot; its use follows. It changes with the layout.
-	magic = "vasistas replica snapshot 1 "
+	magic = "vasistas replica snapshot 2 "
 	// maxHeader bounds the line of JSON.
 	maxHeader = 512 << 20
 )
 
 // earlier are the first lines of earlier layouts.
-var earlier = []string{"vasistas audit snapshot 1\n", "vasistas scan state 1\n", "vasistas gate ledger 1\n"}
+var earlier = []string{"vasistas replica snapshot 1 ", "vasistas audit snapshot 1\n", "vasistas scan state 1\n", "vasistas gate ledger 1\n"}
 
 // SnapshotError reports a snapshot that is unusable for this log.
 type SnapshotError struct{ Reason string }

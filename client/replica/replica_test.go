@@ -396,7 +396,8 @@ func TestSnapshot(t *testing.T) {
 		"is damaged":                with(func(c *replica.Config) { c.Snapshot = append(bytes.Clone(last), 0) }),
 		"remove the file":           with(func(c *replica.Config) { c.Snapshot = earlier("vasistas audit snapshot 1") }),
 		"wrote it; remove the":      with(func(c *replica.Config) { c.Snapshot = earlier("vasistas gate ledger 1") }),
-		"or one of another version": with(func(c *replica.Config) { c.Snapshot = earlier("vasistas replica snapshot 2 test") }),
+		"wrote it; remove":          with(func(c *replica.Config) { c.Snapshot = earlier("vasistas replica snapshot 1 test") }),
+		"or one of another version": with(func(c *replica.Config) { c.Snapshot = earlier("vasistas replica snapshot 3 test") }),
 	} {
 		var refused *replica.SnapshotError
 		if _, err := replica.New(bad); !errors.As(err, &refused) || !strings.Contains(err.Error(), want) {

@@ -61,6 +61,13 @@ func (l line) or(key, otherwise string) string {
 	return otherwise
 }
 
+func (l line) list(key string) []string {
+	if v := l.opt[key]; v != "" {
+		return strings.Split(v, ",")
+	}
+	return nil
+}
+
 func (l line) number(key string, otherwise uint64) uint64 {
 	v, ok := l.opt[key]
 	if !ok {
@@ -326,7 +333,11 @@ func (s *script) logLine(l line, body event.Body, by string, until int64) *logge
 	}
 	out := &logged{}
 	if until != 0 && l.opt["seal"] != "none" {
-		out.Public = s.Seal(e, until)
+		var more []event.Opening
+		if name := l.opt["extends"]; name != "" {
+			more = append(more, s.Opening("extends", event.Text(s.ref(line{words: []string{name}, opt: l.opt}, 0).String())))
+		}
+		out.Public = s.Seal(e, until, more...)
 		switch l.opt["seal"] {
 		case "few":
 			e.Sealed.Public = e.Sealed.Public[:1]
@@ -382,7 +393,15 @@ func (s *script) make(l line) *logged {
 	case "warrant":
 		return s.makeWarrant(l)
 	case "revocation":
-		return s.logLine(l, &event.Revocation{Warrant: s.ref(l, 1), Reason: l.or("reason", "ended"), Scope: event.ScopeAll}, "court", 0)
+		r := &event.Revocation{Warrant: s.ref(l, 1), Reason: l.or("reason", "ended"), Scope: event.Scope(l.or("scope", "all")), Categories: l.list("categories")}
+		if len(l.words) > 2 {
+			suspension := s.ref(l, 2)
+			r.Suspension = &suspension
+		}
+		return s.logLine(l, r, "court", 0)
+	case "response":
+		return s.logLine(l, &event.Response{Warrant: s.ref(l, 1), Outcome: event.Outcome(l.or("outcome", "refused")), Ground: l.or("ground", "immunity"),
+			Categories: l.list("categories")}, "messenger", 0)
 	case "access":
 		return s.makeAccess(l)
 	case "release":
@@ -415,9 +434,16 @@ func (s *script) make(l line) *logged {
 func (s *script) makeWarrant(l line) *logged {
 	w := s.WarrantBody()
 	w.Decision = event.Decision(l.or("decision", "granted"))
-	w.Accounts, w.Accesses = l.number("accounts", 2), l.number("accesses", 1)
+	w.Accounts = l.number("accounts", 2)
+	if l.opt["accesses"] != "none" {
+		w.Accesses = l.number("accesses", 1)
+	}
 	w.NotBefore, w.NotAfter = at(l.date("from", s.Now)), at(l.date("to", s.Now+30*day))
 	w.Instrument, w.Offence, w.Provider = l.or("instrument", "search"), l.or("offence", "fraud"), l.or("provider", "messenger")
+	w.Categories = l.list("categories")
+	if l.opt["accesses"] == "none" {
+		w.Accounts, w.Accesses = 0, 0
+	}
 	if w.Decision == event.Denied {
 		w.Accounts, w.Accesses, w.NotBefore, w.NotAfter = 0, 0, time.Time{}, time.Time{}
 	}
@@ -438,7 +464,7 @@ func (s *script) makeAccess(l line) *logged {
 	if g := l.opt["ground"]; g != "" {
 		a.Emergency = g
 	}
-	a.Group, a.Accounts = l.or("group", "main"), l.number("accounts", 1)
+	a.Group, a.Accounts, a.Categories = l.or("group", "main"), l.number("accounts", 1), l.list("categories")
 	return s.logLine(l, a, by, l.date("until", s.Now+20*day))
 }
 
@@ -576,6 +602,10 @@ func edit(s *script, l line, c *event.Charter) {
 			c.Profile.Budget.Events = l.number(k, 0)
 		case "lag":
 			c.Profile.Lag = l.number(k, 0) * day
+		case "only": // categories of emergency accesses
+			e := *c.Profile.Emergency
+			e.Categories = l.list(k)
+			c.Profile.Emergency = &e
 		case "cap":
 			e := *c.Profile.Emergency
 			e.Open = l.number(k, 0)

@@ -49,6 +49,10 @@ func testCharter() *event.Charter {
 		c.Parties = append(c.Parties, high, commission, parties.Party(event.RoleAuthority, "other"),
 			parties.Party(event.RoleProvider, "mailer"), parties.Party(event.RoleCustodian, "c4"))
 		c.Party(event.RoleAuthority, "other").Kind = ""
+		police, enforcer, over := parties.Party(event.RoleAuthority, "police"), parties.Party(event.RoleAuthority, "enforcer"), parties.Party(event.RoleAuthority, "over")
+		police.Kind, enforcer.Kind, over.Kind = "police", "", ""
+		enforcer.Enforces, over.Above = []string{"court", "police"}, []string{"enforcer"}
+		c.Parties = append(c.Parties, police, enforcer, over)
 		c.Groups = append(c.Groups, event.Group{ID: "side", Threshold: 1, Members: []string{"c4"}})
 		p := &c.Profile
 		p.Deferral = event.DeferralLimit{
@@ -59,6 +63,11 @@ func testCharter() *event.Charter {
 		p.Emergency = &event.Emergency{Open: 1, Accounts: 2, Decision: event.Deadline{Within: 3 * day, Grace: hour}, Grounds: []string{"life"}}
 		p.Instruments = append(p.Instruments, event.Instrument{Code: "short", Window: 60 * day, Seal: &event.SealLimit{Default: day, Longest: 2 * day},
 			Deferral: &event.DeferralLimit{Steps: []event.Step{{Signatures: 1, Longest: day}}}})
+		p.Categories, p.NonExecution = []string{"content", "subscriber", "traffic"}, []string{"data-not-held", "immunity"}
+		p.Instruments = append(p.Instruments,
+			event.Instrument{Code: "content", Window: 60 * day, Category: "content", With: []string{"traffic"},
+				Issuers: []string{"court"}, Validated: []string{"police"}, Validators: []string{"court"}},
+			event.Instrument{Code: "keep", Window: 60 * day, Preserves: true})
 		p.Reasons, p.Bars = append(p.Reasons, "unreadable"), []string{"anchor", "disclosure", "emergency", "missing-release"}
 	})
 }
@@ -240,7 +249,7 @@ func (w *world) amend(edit func(*event.Charter), by ...string) *logged {
 // keyNames lets verdicts name keys instead of hashes.
 var keyNames = func() *strings.Replacer {
 	var pairs []string
-	for _, n := range []string{"f1", "f2", "f3", "f4", "court", "court2", "court3", "high", "com1", "com2", "com3", "other", "duty", "messenger", "mailer",
+	for _, n := range []string{"f1", "f2", "f3", "f4", "court", "court2", "court3", "high", "com1", "com2", "com3", "other", "police", "enforcer", "over", "duty", "messenger", "mailer",
 		"c1", "c1new", "c2", "c3", "c4", "a1", "a2", "stranger"} {
 		pairs = append(pairs, keyID(n), "<"+n+">")
 	}

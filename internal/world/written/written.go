@@ -223,8 +223,9 @@ func (l *Log) Opening(name string, v event.Value) event.Opening {
 	return event.Opening{Salt: [16]byte(h[:16]), Name: name, Value: v}
 }
 
-// Seal seals what an event of its type needs, and returns what is for the public.
-func (l *Log) Seal(e *event.Event, until int64) (public []event.Opening) {
+// Seal seals what an event of its type needs, and more for the public. It returns what is for
+// the public.
+func (l *Log) Seal(e *event.Event, until int64, more ...event.Opening) (public []event.Opening) {
 	agency := func() []event.Opening {
 		return []event.Opening{l.Opening("agency", event.Text("police")), l.Opening("agencyKey", event.Bytes(l.Public("agency").SPKI()))}
 	}
@@ -244,6 +245,7 @@ func (l *Log) Seal(e *event.Event, until int64) (public []event.Opening) {
 	case *event.Deferral:
 		public = []event.Opening{l.Opening("reasons", event.Codes("ended"))}
 	}
+	public = append(public, more...)
 	l.Fail(e.Seal(At(until), public, subject))
 	return public
 }
