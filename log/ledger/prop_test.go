@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -57,11 +58,36 @@ func (h *history) accessCase() []step {
 	if emergency {
 		add(func() { accessUntil = seal(); access = h.Access(nil, accessUntil) })
 	} else {
-		add(func() { warrantUntil = seal(); warrant = h.Warrant(warrantUntil) })
+		warrantEvent := func(until int64, more ...event.Opening) *logged {
+			b := h.WarrantBody()
+			b.Categories = []string{"content", "traffic"}
+			e := h.Event(b)
+			public := h.Seal(e, until, more...)
+			out := h.LogEvent(e, "court")
+			out.Public = public
+			return out
+		}
+		add(func() { warrantUntil = seal(); warrant = warrantEvent(warrantUntil) })
+		if rapid.Bool().Draw(h.rt, "extended") {
+			var later *logged
+			add(func() {
+				later = warrantEvent(h.Now+1, h.Opening("extends", event.Text(warrant.String())))
+				h.Now += 2
+				h.mentions(h.Disclose(later), later)
+				h.mentions(h.LogEvent(h.Event(&event.Return{Warrant: later.Reference}), "messenger"), later)
+			})
+		}
+		add(func() { h.inPart(warrant, "content") })
 		add(func() {
 			accessUntil = min(warrantUntil, h.Now+1)
-			access = h.mentions(h.Access(warrant, accessUntil), warrant)
+			b := written.AccessBody(warrant)
+			b.Categories = []string{"traffic"}
+			e := h.Event(b)
+			public := h.Seal(e, accessUntil)
+			access = h.mentions(h.LogEvent(e, "messenger"), warrant)
+			access.Public = public
 		})
+		add(func() { h.inPart(warrant, "") })
 	}
 	for i := range answers {
 		add(func() {
@@ -98,6 +124,26 @@ func (h *history) accessCase() []step {
 		h.mentions(h.LogEvent(h.Event(&event.Return{Warrant: warrant.Reference, Executed: true}), "messenger"), warrant)
 	})
 	return steps
+}
+
+// inPart suspends and resumes a warrant, and has its provider answer it: in a category or, if
+// that is "", in all.
+func (h *history) inPart(warrant *logged, category string) {
+	revocation := func(scope event.Scope, of *event.Reference, by string) *logged {
+		return h.mentions(h.LogEvent(h.Event(&event.Revocation{Warrant: warrant.Reference, Reason: "ended", Scope: scope, Suspension: of}), by), warrant)
+	}
+	if rapid.Bool().Draw(h.rt, "suspended") {
+		by := rapid.SampledFrom([]string{"court", "enforcer"}).Draw(h.rt, "by")
+		s := revocation(event.ScopeSuspended, nil, by)
+		h.mentions(revocation(event.ScopeResumed, &s.Reference, by), s)
+	}
+	if rapid.Bool().Draw(h.rt, "answered") {
+		r := &event.Response{Warrant: warrant.Reference, Outcome: event.Refused, Ground: "immunity"}
+		if category != "" {
+			r.Outcome, r.Categories = event.Partial, []string{category}
+		}
+		h.mentions(h.LogEvent(h.Event(r), "messenger"), warrant)
+	}
 }
 
 // sideCase advances time, logs heartbeats and amends.
@@ -305,7 +351,7 @@ func sameOverdue(rt *rapid.T, h *history, ledgers ...*Ledger) {
 }
 
 // rogues are parties that are below their threshold alone.
-var rogues = []string{"c1", "a1", "court", "f1", "other"}
+var rogues = []string{"c1", "a1", "court", "f1", "other", "enforcer"}
 
 // rogue signs arbitrary events with its own key.
 type rogue struct {
@@ -361,7 +407,15 @@ func (r *rogue) body() event.Body {
 	}
 	switch rapid.IntRange(0, 3).Draw(r.rt, "kind") {
 	case 0:
-		return &event.Revocation{Warrant: r.ref(), Reason: "ended", Scope: event.ScopeAll}
+		b := &event.Revocation{Warrant: r.ref(), Reason: "ended", Scope: rapid.SampledFrom([]event.Scope{event.ScopeAll, event.ScopeCategories,
+			event.ScopeSuspended, event.ScopeResumed}).Draw(r.rt, "scope")}
+		if b.Scope == event.ScopeCategories {
+			b.Categories = []string{"content"}
+		} else if b.Scope == event.ScopeResumed {
+			ref := r.ref()
+			b.Suspension = &ref
+		}
+		return b
 	case 1:
 		return &event.Deferral{Event: r.ref(), Until: at(r.Now + 20*day), Ground: "investigation", Ordinal: 1}
 	case 2:
@@ -443,8 +497,8 @@ func TestNobodyStopsEveryone(t *testing.T) {
 		}
 		h.amend(func(c *event.Charter) {
 			drop := func(p event.Party) bool { return p.Name == name && p.Role != event.RoleDuty }
-			if name == "court" {
-				c.Party(event.RoleAuthority, "court").Keys = keysOf("court3")
+			if name == "court" || name == "enforcer" {
+				c.Party(event.RoleAuthority, name).Keys = keysOf("court3")
 				return
 			}
 			if name == "f1" {

@@ -121,7 +121,7 @@ func TestWindowOfAnotherAge(t *testing.T) {
 	w.Now += hour
 	w.anchor()
 	p := w.l.Charter().Profile
-	end := w.Now + int64(p.Skew) + int64(p.Instruments[0].Window)
+	end := w.Now + int64(p.Skew) + int64(p.Instrument("search").Window)
 	if got := w.l.open[warrant.Index]; got.warrant.notAfter != end || got.seal.end != end {
 		t.Errorf("the window ends on day %d, and ages count from day %d", (got.warrant.notAfter-testStart)/day, (got.seal.end-testStart)/day)
 	}
@@ -304,7 +304,7 @@ func TestAgeOfAnotherAge(t *testing.T) {
 	w.Now += hour
 	w.anchor()
 	p := w.l.Charter().Profile
-	end := w.Now + int64(p.Skew) + int64(p.Instruments[0].Window)
+	end := w.Now + int64(p.Skew) + int64(p.Instrument("search").Window)
 	for name, i := range map[string]uint64{"warrant": warrant.Index, "access": access.Index, "deferral": deferral.Index} {
 		if got := w.l.open[i].seal.end; got != end {
 			t.Errorf("the age of the %s counts from day %d, want %d", name, (got-testStart)/day, (end-testStart)/day)
