@@ -215,6 +215,8 @@ func (g *Gate) alive(l *ledger.Ledger, c *claim, now moment) error {
 	switch {
 	case !ok:
 		return refuse(CodeAccess, "access %d is over, or never had an effect", index)
+	case a.Suspended:
+		return refuse(CodeDead, "access %d %s", index, a.Dead).logged(reasonSuspended)
 	case a.Dead != "":
 		return refuse(CodeDead, "access %d %s", index, a.Dead).logged(reasonRevoked)
 	case now.latest().After(a.Ends):

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/client"
@@ -31,6 +32,7 @@ type heldKey struct {
 	signer  string // id of the first key that signed
 	kind    event.Type
 	subject uint64 // index of the entry that it is about
+	part    string // of a revocation: its scope and categories
 }
 
 // Bounds of the held events of one signer.
@@ -57,7 +59,10 @@ func readHeld(submission []byte) (*held, error) {
 		key: heldKey{signer: env.Signatures[0].KeyID, kind: env.Event.Type}}
 	switch b := env.Event.Body.(type) {
 	case *event.Revocation:
-		h.key.subject = b.Warrant.Index
+		if b.Scope == event.ScopeResumed {
+			return nil, refuse(CodeForm, "a gate takes what ends or suspends a warrant; what resumes it, the log must show")
+		}
+		h.key.subject, h.key.part = b.Warrant.Index, strings.Join(append([]string{string(b.Scope)}, b.Categories...), " ")
 	case *event.Release:
 		h.key.subject = b.Access.Index
 	case *event.Heartbeat:

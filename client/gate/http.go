@@ -80,6 +80,7 @@ const (
 	reasonRecipient = "recipient-mismatch"
 	reasonRevoked   = "revoked"
 	reasonStanza    = "unreadable"
+	reasonSuspended = "suspended"
 )
 
 // logged sets the reason under which the refusal is logged.

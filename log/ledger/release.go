@@ -172,6 +172,8 @@ func (x *act) live(r *event.Release, it *item, ev *event.Event) *Violation {
 	return nil
 }
 
+const whySuspended = "was suspended with its warrant"
+
 // dead returns why no release may answer an access, and the entry that ended it; 0
 // if the proven time did. why is "" for a live access.
 func (l *Ledger) dead(it *item) (why Term, by uint64) {
@@ -185,7 +187,7 @@ func (l *Ledger) dead(it *item) (why Term, by uint64) {
 		case on.voidAt != 0:
 			return "had lost its warrant by an amendment", on.voidAt
 		case len(w.suspensions) > 0:
-			return "was suspended with its warrant", w.suspensions[0].index
+			return whySuspended, w.suspensions[0].index
 		}
 		for _, c := range w.categories {
 			if c.revokedAt != 0 && slices.Contains(a.categories, c.code) {

@@ -50,6 +50,7 @@ type Access struct {
 	Emergency bool
 	Ends      time.Time // no release may answer the access after this
 	Dead      Term      // why no release may answer it now; "": it is live, up to Ends
+	Suspended bool      // it is Dead because its warrant is suspended, and may be live again
 	Answered  []string  // custodians whose release took effect
 }
 
@@ -62,6 +63,7 @@ func (l *Ledger) Access(index uint64) (Access, bool) {
 	a := it.access
 	out := Access{Warrant: a.warrant, Emergency: a.emergency, Ends: unix(a.ends)}
 	out.Dead, _ = l.dead(it)
+	out.Suspended = out.Dead == whySuspended
 	for _, r := range a.releases {
 		out.Answered = append(out.Answered, r.name)
 	}

@@ -329,7 +329,8 @@ func LongProfile() event.Profile {
 	p.Heartbeat, p.MissingRelease, p.Return = within, within, within
 	p.Emergency = &event.Emergency{Open: 8, Accounts: 2, Decision: within, Grounds: []string{"life"}}
 	p.Reasons = []string{"account-mismatch", "breach-open", "ended", "expired", "limits-exceeded", "openings-mismatch", "overdue-bars",
-		"package-mismatch", "recipient-mismatch", "revoked", "unreadable"}
+		"package-mismatch", "recipient-mismatch", "revoked", "suspended", "unreadable"}
+	p.Categories, p.NonExecution = []string{"content", "traffic"}, []string{"data-not-held", "immunity"}
 	p.Bars = []string{"anchor", "disclosure", "emergency", "missing-release"}
 	return p
 }
