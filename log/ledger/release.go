@@ -186,8 +186,8 @@ func (l *Ledger) dead(it *item) (why Term, by uint64) {
 			return "had lost its warrant by a revocation", w.revokedAt
 		case on.voidAt != 0:
 			return "had lost its warrant by an amendment", on.voidAt
-		case len(w.suspensions) > 0:
-			return whySuspended, w.suspensions[0].index
+		case w.suspendedAt() != 0:
+			return whySuspended, w.suspendedAt()
 		}
 		for _, c := range w.categories {
 			if c.revokedAt != 0 && slices.Contains(a.categories, c.code) {

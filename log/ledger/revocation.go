@@ -11,6 +11,7 @@ import (
 
 var (
 	revocationTwice   = &Way{"revocation", "twice", KindNoEffect, "the same authority suspended warrant {warrant} by entry {entry}, and that suspension stands", ""}
+	revocationOld     = &Way{"revocation", "old", KindNoEffect, "it was signed before entry {entry}, which resumed what its author had suspended of warrant {warrant}", "sign a suspension of today"}
 	revocationResumed = &Way{"revocation", "resumed", KindNoEffect, "entry {entry} is no suspension of warrant {warrant} that stands", ""}
 
 	responseOver = &Way{"response", "over", KindNoEffect, "warrant {warrant} allows no access that it would end", ""}
@@ -41,12 +42,23 @@ func (w *warrant) category(code string) *category {
 	return nil
 }
 
-// suspension is a revocation that suspends a warrant. An authority has at most one that
-// stands.
+// suspension is the last revocation by which an authority suspended a warrant.
 type suspension struct {
-	index  uint64
-	leaf   [32]byte
-	author string
+	index     uint64
+	leaf      [32]byte
+	author    string
+	resumedAt uint64 // index of what ended it; 0: it stands
+	resumed   int64  // the time that this claims
+}
+
+// suspendedAt returns the index of a suspension that stands, 0 if none does.
+func (w *warrant) suspendedAt() uint64 {
+	for _, s := range w.suspensions {
+		if s.resumedAt == 0 {
+			return s.index
+		}
+	}
+	return 0
 }
 
 // revocation checks what ends or suspends a warrant, or resumes it.
@@ -114,24 +126,32 @@ func (x *act) endCategories(ref event.Reference, it *item, codes []string, over 
 	}, nil, nil
 }
 
-// suspend checks a suspension, which has one author.
+// suspend checks a suspension, which has one author. One that was signed before its author's
+// last was resumed has no effect: else any party could hand it in again.
 func (x *act) suspend(r *event.Revocation, it *item) (effect, *Violation, error) {
 	author, v := x.one(event.RoleAuthority)
 	if v != nil {
 		return nil, v, nil
 	}
-	w, name := it.warrant, author.party.Name
-	if i := slices.IndexFunc(w.suspensions, func(s suspension) bool { return s.author == name }); i >= 0 {
-		return nil, x.refer(r.Warrant, revocationTwice, it.index, w.suspensions[i].index), nil
+	w, next := it.warrant, suspension{index: x.e.Index, leaf: x.e.Leaf, author: author.party.Name}
+	i := slices.IndexFunc(w.suspensions, func(s suspension) bool { return s.author == next.author })
+	if i < 0 {
+		return func() { w.suspensions = append(w.suspensions, next) }, nil, nil
 	}
-	return func() { w.suspensions = append(w.suspensions, suspension{x.e.Index, x.e.Leaf, name}) }, nil, nil
+	switch last := &w.suspensions[i]; {
+	case last.resumedAt == 0:
+		return nil, x.refer(r.Warrant, revocationTwice, it.index, last.index), nil
+	case x.time < last.resumed:
+		return nil, x.refer(r.Warrant, revocationOld, last.resumedAt, it.index), nil
+	}
+	return func() { w.suspensions[i] = next }, nil, nil
 }
 
 // resume checks the end of one suspension, by its author or an authority above the author.
 func (x *act) resume(r *event.Revocation, it *item) (effect, *Violation, error) {
 	w, ref := it.warrant, *r.Suspension
 	i := slices.IndexFunc(w.suspensions, func(s suspension) bool { return s.index == ref.Index && s.leaf == ref.Leaf })
-	if i < 0 {
+	if i < 0 || w.suspensions[i].resumedAt != 0 {
 		_, _, v, err := x.resolve(ref, event.TypeRevocation)
 		if v == nil && err == nil {
 			v = x.refer(ref, revocationResumed, ref.Index, it.index)
@@ -143,7 +163,7 @@ func (x *act) resume(r *event.Revocation, it *item) (effect, *Violation, error) 
 			return nil, x.noStanding(h, ref.Index), nil
 		}
 	}
-	return func() { w.suspensions = slices.Delete(w.suspensions, i, i+1) }, nil, nil
+	return func() { w.suspensions[i].resumedAt, w.suspensions[i].resumed = x.e.Index, x.time }, nil, nil
 }
 
 // response checks a provider's answer that it does not execute a warrant, or not fully.

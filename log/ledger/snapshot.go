@@ -268,7 +268,7 @@ func compareDigests(a, b event.Digest) int { return bytes.Compare(a[:], b[:]) }
 func (c *codec) warrant(w *warrant) {
 	c.all(&w.denied, &w.preserves, &w.notBefore, &w.notAfter, &w.accesses, &w.accounts, &w.revokedAt, &w.refusedAt, &w.returned)
 	list(c, &w.categories, 3, func(x *category) { c.all(&x.code, &x.revokedAt, &x.answeredAt) })
-	list(c, &w.suspensions, 34, func(s *suspension) { c.all(&s.index, &s.leaf, &s.author) })
+	list(c, &w.suspensions, 36, func(s *suspension) { c.all(&s.index, &s.leaf, &s.author, &s.resumedAt, &s.resumed) })
 }
 
 func (c *codec) access(a *access) {

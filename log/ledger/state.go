@@ -109,7 +109,7 @@ type warrant struct {
 	notBefore, notAfter int64
 	accesses, accounts  uint64 // left
 	categories          []category
-	suspensions         []suspension // those that stand, ascending
+	suspensions         []suspension // one for each author, in the order of their first
 	revokedAt           uint64       // index of the revocation; 0: none
 	refusedAt           uint64       // index of the response that it is not executed; 0: none
 	returned            debt

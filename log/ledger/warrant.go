@@ -258,8 +258,8 @@ func (x *act) onWarrant(a *event.Access, on *item) *Violation {
 		return x.fail(warrantPreserves, on.index)
 	case w.returned.state != owed:
 		return x.fail(warrantEnded, on.index)
-	case len(w.suspensions) > 0:
-		return x.fail(warrantSuspended, on.index, w.suspensions[0].index)
+	case w.suspendedAt() != 0:
+		return x.fail(warrantSuspended, on.index, w.suspendedAt())
 	case x.time < w.notBefore || x.time > w.notAfter || x.l.after > w.notAfter:
 		return x.fail(warrantWindow, on.index)
 	case w.accesses == 0:
