@@ -37,10 +37,9 @@ const (
 	letter         = "A letter that was escrowed, and that a court has ordered to be opened.\n"
 
 	// caseSeal is short, so that the disclosure comes while the reader watches; a slow
-	// machine gets more, see slack. caseWindow outlasts the chapter.
-	caseSeal   = 8 * demoDay
-	caseWindow = 90 * demoDay
-	gateTries  = 60 * time.Second
+	// machine gets more, see slack.
+	caseSeal  = 8 * demoDay
+	gateTries = 60 * time.Second
 )
 
 // opening is the one case that goes all the way.
@@ -99,7 +98,7 @@ func escrowLetter(o *opening, account string) ([]byte, *escrow.Package) {
 // orderCase logs the warrant: the row's, with an account that no row names.
 func (s *story) orderCase(ctx context.Context, o *opening) {
 	c := *o.accepted
-	c.window = caseWindow
+	c.window = toldWindow
 	d := newWarrant(s.People, &c)
 	d.Body.(*event.Warrant).Accesses, d.Body.(*event.Warrant).Accounts = 8, 8
 	d.subject = append(d.subject, event.NewOpening("identifier", event.Text(subjectAccount)))
@@ -217,7 +216,7 @@ func askGate(ctx context.Context, g *world.Gate, r *escrow.Request, want gate.Co
 
 // findNotices waits for the disclosure, and scans the log as the subject does.
 func (s *story) findNotices(ctx context.Context, o *opening, a *access) {
-	body := &event.Return{Warrant: o.warrant.Reference, Executed: true, Encryption: true, Plaintext: true, Persons: 1, Days: 1}
+	body := &event.Return{Warrant: o.warrant.Reference, Executed: true, Encryption: true, Plaintext: true, Persons: 1, Accounts: 1, Days: 1}
 	must(s.submit(ctx, signNow(body, s.Signer(providerName))))
 	s.wrap("  ", "At %s the seals of the case end, and the log discloses it by itself. The subject's client tries its keys on "+
 		"every notice in the log. No one learns that it asked:", clock(o.until))

@@ -33,16 +33,14 @@ var columns = []string{
 type row struct {
 	ID        string // year:number
 	Digest    [32]byte
-	Submitted time.Time // when it was filed; local wall clock, except in 2016
-	Signed    time.Time // 2016 only; the zero time is none
 	Agency    string
 	County    string // of the court
 	Number    string // of the warrant; "" also for the ways to say that there is none
 	Natures   []string
 	ServedOn  []string
 	Business  string
-	InfoStart time.Time // first and last day that data was asked for;
-	InfoEnd   time.Time // both or neither
+	InfoStart time.Time // first and last day of the data that was asked for,
+	InfoEnd   time.Time // both or neither; the last may be before the first
 	Grounds   []string
 	Delayed   bool // delayed notice was requested
 	Emergency bool
@@ -77,12 +75,10 @@ func parseRow(record []string) (row, error) {
 		ServedOn: list(cell("served_on")), Business: cell("business_name"), Grounds: list(cell("grounds")),
 		Delayed: cell("delay_reasons") != "",
 	}
-	var errs [4]error
-	r.Submitted, errs[0] = moment(cell("submitted"))
-	r.Signed, errs[1] = day(cell("signed"))
-	r.InfoStart, errs[2] = day(cell("info_start"))
-	r.InfoEnd, errs[3] = day(cell("info_end"))
-	if err := errors.Join(errs[:]...); err != nil {
+	var start, end error
+	r.InfoStart, start = day(cell("info_start"))
+	r.InfoEnd, end = day(cell("info_end"))
+	if err := errors.Join(start, end); err != nil {
 		return row{}, err
 	}
 	switch e := cell("emergency"); e {
@@ -103,16 +99,6 @@ func list(s string) []string {
 		return nil
 	}
 	return strings.Split(s, "|")
-}
-
-// moment reads a time of filing. Only 2016 says the zone, and it is UTC.
-func moment(s string) (time.Time, error) {
-	for _, layout := range []string{"2006-01-02T15:04:05Z", "2006-01-02T15:04"} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%q is no time of filing", s)
 }
 
 // day reads a date, which may be missing.

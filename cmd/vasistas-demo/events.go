@@ -30,19 +30,16 @@ const (
 	demoDay     = time.Second
 	sealDelayed = 90 * demoDay
 	sealDefault = 10 * demoDay
-	warrantLife = 10 * demoDay // section 1534(a); of a decision on an emergency
-	// longestWindow is the profile's. The data's longest period has 5,749 days.
-	longestWindow = 7200 * demoDay
+	warrantLife = 10 * demoDay // a warrant's window
+	// toldWindow is the window of the warrants whose story has accesses, for which a slow
+	// machine may need longer.
+	toldWindow = 90 * demoDay
 )
 
 // refusal is why a row can't be an event; "": it can.
 type refusal string
 
 const (
-	refusedPeriod   refusal = "the period ends before it begins"
-	refusedSigned   refusal = "signed after it was filed"
-	refusedNoWindow refusal = "neither a date of signing nor a period"
-	refusedLong     refusal = "the window would be longer than the profile allows (signed in the year 900)"
 	refusedProvider refusal = "an emergency whose row names no provider, which would have logged the access"
 	refusedAgency   refusal = "the agency's name is longer than a code, or none"
 	refusedGrounds  refusal = "a ground that is none of the form's"
@@ -56,14 +53,16 @@ type accepted struct {
 	*row
 	court, agency, provider, offence string // codes
 	grounds                          []string
-	window                           time.Duration // a warrant's, a second for each day
+	periods                          []event.Period // of the data that a warrant asks for
+	window                           time.Duration  // a warrant's
 	seal                             time.Duration
 }
 
 // decide returns what the event of a row takes from it, or refuses the row.
 func decide(r *row) (c accepted, no refusal) {
 	c = accepted{
-		row: r, court: code(r.County), agency: code(r.Agency), provider: code(r.Business), offence: offenceCode(r.Natures), seal: sealDefault,
+		row: r, court: code(r.County), agency: code(r.Agency), provider: code(r.Business), offence: offenceCode(r.Natures),
+		periods: periods(r), window: warrantLife, seal: sealDefault,
 	}
 	if r.Delayed {
 		c.seal = sealDelayed
@@ -77,29 +76,17 @@ func decide(r *row) (c accepted, no refusal) {
 		return c, refusedAgency
 	case r.Emergency && !isCode(c.provider):
 		return c, refusedProvider
-	case r.Emergency:
-		return c, ""
 	}
-	c.window, no = window(r)
-	return c, no
+	return c, ""
 }
 
-// window returns the length of a warrant's window: since 2017 the days that data was asked for;
-// in 2016, which has none, the days from signing to filing. Each day is a second.
-func window(r *row) (time.Duration, refusal) {
-	from, to, impossible := r.InfoStart, r.InfoEnd, refusedPeriod
-	if from.IsZero() {
-		from, to, impossible = r.Signed, r.Submitted, refusedSigned
+// periods returns the whole days that data was asked for. The rows state no zone; the events say
+// UTC. A row without dates, or whose last day is before its first, has no period.
+func periods(r *row) []event.Period {
+	if r.InfoStart.IsZero() || r.InfoEnd.Before(r.InfoStart) {
+		return nil
 	}
-	switch {
-	case from.IsZero():
-		return 0, refusedNoWindow
-	case to.Before(from):
-		return 0, impossible
-	case to.Sub(from) > longestWindow/demoDay*24*time.Hour:
-		return 0, refusedLong
-	}
-	return time.Duration(to.Sub(from).Hours()/24) * demoDay, ""
+	return []event.Period{{From: r.InfoStart, To: r.InfoEnd.Add(24*time.Hour - time.Second)}}
 }
 
 // signedEvent is an event with the secrets of its seals.
@@ -166,10 +153,15 @@ func newWarrant(k *people.People, a *accepted) *draft {
 	ev.Time = now
 	// The case is the warrant's number or, as most rows have none, the row's own.
 	number := cmp.Or(a.Number, "row "+a.ID+", which states no warrant number")
+	period := event.Decoy()
+	if len(a.periods) > 0 {
+		period = event.NewOpening("dataPeriods", event.Periods(a.periods...))
+	}
 	return &draft{
 		Event:  ev,
-		public: append(agencyOpenings(k, a), event.NewOpening("grounds", event.Codes(a.grounds...))),
-		// The decoy hides whether identifiers are sealed too. There are none.
+		public: append(agencyOpenings(k, a), event.NewOpening("grounds", event.Codes(a.grounds...)), period),
+		// The decoys hide whether a period, and whether identifiers, are sealed too. There are no
+		// identifiers.
 		subject: []event.Opening{event.NewOpening("case", event.Text(number)), event.Decoy()},
 	}
 }
@@ -246,6 +238,8 @@ func decideRows(rows []row) *batch {
 			"state an offence in free words": c.offence == codeOther,
 			"state several offences":         c.offence == codeSeveral,
 			"state no warrant number":        c.Number == "",
+			"state no period of the data":    c.InfoStart.IsZero(),
+			"state a period that ends before it begins: the event states none": c.InfoEnd.Before(c.InfoStart),
 		} {
 			if is {
 				b.gaps[gap]++
@@ -256,12 +250,11 @@ func decideRows(rows []row) *batch {
 }
 
 // pick takes the last rows with delayed notice that no earlier run has signed for the histories.
-// They are sealed for less than 90 seconds, which the profile allows. The window must leave time
-// for an access.
+// They are sealed for less than 90 seconds, which the profile allows.
 func (b *batch) pick(n, kept int) {
 	for i := len(b.accepted) - 1; i >= kept && len(b.histories) < n; i-- {
-		if a := &b.accepted[i]; a.Delayed && !a.Emergency && a.window >= warrantLife {
-			a.seal = historySeal
+		if a := &b.accepted[i]; a.Delayed && !a.Emergency {
+			a.window, a.seal = toldWindow, historySeal
 			b.histories = append(b.histories, i)
 		}
 	}

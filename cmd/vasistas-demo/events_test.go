@@ -4,6 +4,9 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/csv"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,19 +20,17 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// TestEveryRow finds for every row an event, or why there is none. It makes all
-// emergency accesses and each fifth warrant; of the others, what decides whether
-// they can be made.
+// TestEveryRow finds for every row an event, or why there is none, and compares the periods of
+// the events with the dates in the file. It signs all emergency accesses and each fifth
+// warrant; of the others, it makes what decides whether they can be signed.
 func TestEveryRow(t *testing.T) {
 	t.Parallel()
 	b := decideRows(allRows(t))
-	want := map[refusal]int{
-		refusedPeriod: 65, refusedSigned: 5, refusedNoWindow: 107, refusedProvider: 121, refusedAgency: 21, refusedLong: 1,
-	}
+	want := map[refusal]int{refusedProvider: 121, refusedAgency: 21}
 	if !maps.Equal(b.refused, want) {
 		t.Errorf("refused: %v", b.refused)
 	}
-	if b.warrants != 4995 || len(b.accepted) != 4995+67 {
+	if b.warrants != 5173 || len(b.accepted) != 5173+67 {
 		t.Errorf("%d warrants of %d events", b.warrants, len(b.accepted))
 	}
 	refused := 0
@@ -40,19 +41,50 @@ func TestEveryRow(t *testing.T) {
 		t.Errorf("%d events and %d refused", len(b.accepted), refused)
 	}
 	k := people.New(origin, "")
+	dates := rowDates(t)
 	var some []row
 	for i, a := range b.accepted {
-		if a.Emergency || i%5 == 0 {
-			some = append(some, *a.row)
-			continue
-		}
-		d := newWarrant(k, &a)
+		d := newWarrant(k, &a) // of an emergency, its decision
+		var period []string
 		for _, o := range append(d.public, d.subject...) {
 			_, err := o.Digest()
 			check(t, err)
+			if o.Name == "dataPeriods" {
+				period = o.Value.Codes()
+			}
+		}
+		if !slices.Equal(period, dates[a.ID]) {
+			t.Errorf("row %s: the event's period is %v, want %v", a.ID, period, dates[a.ID])
+		}
+		if a.Emergency || i%5 == 0 {
+			some = append(some, *a.row)
 		}
 	}
 	checkSigned(t, some)
+}
+
+// rowDates returns the period that each row states, by the row's id.
+func rowDates(t *testing.T) map[string][]string {
+	t.Helper()
+	data, err := gzip.NewReader(bytes.NewReader(packedRows))
+	check(t, err)
+	records, err := csv.NewReader(data).ReadAll()
+	check(t, err)
+	dates, none, impossible := make(map[string][]string), 0, 0
+	for _, r := range records[1:] {
+		switch start, end := r[14], r[15]; {
+		case start == "":
+			none++
+		case end < start:
+			impossible++
+		default:
+			dates[r[0]] = []string{start + "T00:00:00Z/" + end + "T23:59:59Z"}
+		}
+	}
+	if none != 1234 || impossible != 67 || len(dates) != numRows-none-impossible {
+		t.Errorf("%d rows without dates, %d that end before they begin, %d with a period", none, impossible, len(dates))
+	}
+	return dates
 }
 
 // checkSigned signs rows, and reads the events as others will.
@@ -90,24 +122,27 @@ func signRows(t *testing.T, k *people.People, rows []row, kept []*signedEvent) *
 func TestEvents(t *testing.T) {
 	warrant := oneRow(t, map[string]string{"warrant_number": "18SW-1", "primary_nature": "Homicide", "delay_reasons": "x",
 		"grounds": "was stolen or embezzled"})
-	filed := oneRow(t, map[string]string{"row_id": "2016:1", "info_start": "", "info_end": "", "signed": "2016-01-05",
-		"submitted": "2016-01-06T23:15:02Z", "served_on": "Device Only", "business_name": ""})
+	filed := oneRow(t, map[string]string{"row_id": "2016:1", "info_start": "", "info_end": "", "served_on": "Device Only", "business_name": ""})
 	emergency := oneRow(t, map[string]string{"emergency": "Yes", "info_start": "", "info_end": ""})
 	k := people.New(origin, "")
 
 	ev, openings := signed(t, k, warrant)
 	w := ev.Body.(*event.Warrant)
 	if w.Decision != event.Granted || w.Provider != providerName || w.Offence != "homicide" || w.Accounts != 1 || w.Accesses != 1 ||
-		!w.NotBefore.Equal(ev.Time) || w.NotAfter.Sub(w.NotBefore) != 30*time.Second {
+		!w.NotBefore.Equal(ev.Time) || w.NotAfter.Sub(w.NotBefore) != 10*time.Second {
 		t.Errorf("warrant: %+v", w)
 	}
 	if openings["case"] != "18SW-1" || openings["agency"] != "chico-pd" || ev.Sealed.Until.Sub(ev.Time) != 90*time.Second {
 		t.Errorf("seals: %v until %v", openings, ev.Sealed.Until)
 	}
 
+	digests := len(ev.Sealed.Public)
 	ev, openings = signed(t, k, filed)
+	if n := len(ev.Sealed.Public); n != digests {
+		t.Errorf("a warrant without a period has %d public digests, one with a period %d", n, digests)
+	}
 	w = ev.Body.(*event.Warrant)
-	if w.Provider != providerName || w.Offence != "not-stated" || !w.NotBefore.Equal(ev.Time) || w.NotAfter.Sub(w.NotBefore) != time.Second {
+	if w.Provider != providerName || w.Offence != "not-stated" || !w.NotBefore.Equal(ev.Time) || w.NotAfter.Sub(w.NotBefore) != 10*time.Second {
 		t.Errorf("warrant of 2016: %+v", w)
 	}
 	if openings["case"] != "row 2016:1, which states no warrant number" || ev.Sealed.Until.Sub(ev.Time) != 10*time.Second {
@@ -156,9 +191,6 @@ func TestRefusals(t *testing.T) {
 		want refusal
 		over map[string]string
 	}{
-		{refusedPeriod, map[string]string{"info_start": "2018-02-01"}},
-		{refusedSigned, map[string]string{"info_start": "", "info_end": "", "signed": "2018-01-03"}},
-		{refusedNoWindow, map[string]string{"info_start": "", "info_end": ""}},
 		{refusedProvider, map[string]string{"emergency": "Yes", "business_name": "", "served_on": "Device Only"}},
 		{refusedProvider, map[string]string{"emergency": "Yes", "business_name": "..."}},
 		{refusedAgency, map[string]string{"agency": "-"}},
@@ -174,7 +206,7 @@ func TestRefusals(t *testing.T) {
 // TestTwice: a row that stands twice is two events, and an event of an earlier run is not signed
 // again.
 func TestTwice(t *testing.T) {
-	r, bad := oneRow(t, nil), oneRow(t, map[string]string{"info_start": "2018-02-01"})
+	r, bad := oneRow(t, nil), oneRow(t, map[string]string{"agency": "-"})
 	rows := []row{*r, *bad, *r}
 	k := people.New(origin, "")
 	first := signRows(t, k, rows, nil)
@@ -184,7 +216,7 @@ func TestTwice(t *testing.T) {
 	dir := t.TempDir()
 	saveEvents(dir, first.events)
 	again := signRows(t, k, append(rows, *r), loadEvents(dir))
-	if len(again.events) != 3 || again.refused[refusedPeriod] != 1 {
+	if len(again.events) != 3 || again.refused[refusedAgency] != 1 {
 		t.Fatalf("%d events, refused %v", len(again.events), again.refused)
 	}
 	for i, e := range first.events {
@@ -200,23 +232,29 @@ func TestTwice(t *testing.T) {
 	}
 }
 
-// TestWindow holds that a day is a second, and that days are counted whole.
-func TestWindow(t *testing.T) {
-	for _, c := range []struct {
-		over map[string]string
-		want time.Duration
-		no   refusal
-	}{
-		{map[string]string{"info_end": "2018-01-01"}, 0, ""},
-		{map[string]string{"info_start": "1969-12-31", "info_end": "1970-01-02"}, 2 * time.Second, ""},
-		{map[string]string{"info_start": "2018-02-02"}, 0, refusedPeriod},
-		{map[string]string{"info_start": "", "info_end": "", "signed": "2018-01-01"}, time.Second, ""},
-		{map[string]string{"info_start": "", "info_end": "", "signed": "2018-01-03"}, 0, refusedSigned},
-		{map[string]string{"info_start": "", "info_end": ""}, 0, refusedNoWindow},
-		{map[string]string{"info_start": "", "info_end": "", "signed": "0900-03-02"}, 0, refusedLong},
+// TestSayOpened tells what a disclosure opens, and fails if that is not what the court sealed.
+func TestSayOpened(t *testing.T) {
+	k := people.New(origin, "")
+	for want, over := range map[string]map[string]string{
+		"grounds not-stated, data of 2018-01-01 to 2018-01-31": nil,
+		"grounds not-stated, data of 2018-01-31 to 2018-01-31": {"info_start": "2018-01-31"},
+		"grounds not-stated, no period of the data stated":     {"info_start": "2018-02-01"},
 	} {
-		if got, no := window(oneRow(t, c.over)); got != c.want || no != c.no {
-			t.Errorf("%v: %v, %q", c.over, got, no)
+		c, no := decide(oneRow(t, over))
+		if no != "" {
+			t.Fatal(no)
+		}
+		e := signEvent(k, &c)
+		disclosure := &opened{Disclosure: &event.Disclosure{Openings: e.openings.Public}}
+		var out bytes.Buffer
+		s := &story{stdout: &out, replay: &replay{opened: map[uint64]*opened{7: disclosure}}}
+		h := &history{accepted: &c, logged: loggedAt(7, e)}
+		if err := caught(func() { s.sayOpened(h) }); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("%v: %v, %s", over, err, &out)
+		}
+		c.periods = periods(oneRow(t, map[string]string{"info_end": "2018-01-30"}))
+		if err := caught(func() { s.sayOpened(h) }); err == nil {
+			t.Errorf("%v: another period than the sealed one was told", over)
 		}
 	}
 }

@@ -175,7 +175,7 @@ func (s *story) overdue(index uint64) *ledger.Obligation {
 	return nil
 }
 
-// sayOpened says what was disclosed. It must be what the court had sealed.
+// sayOpened says what was disclosed. It must be what the court had sealed, and the row's period.
 func (s *story) sayOpened(h *history) {
 	values := make(map[string]event.Value)
 	for _, o := range s.replay.opened[h.Index].Openings {
@@ -184,7 +184,15 @@ func (s *story) sayOpened(h *history) {
 	if got := values["agency"].Text(); got != h.agency {
 		try(fmt.Errorf("entry %d was sealed for the agency %s, and disclosed as %s", h.Index, h.agency, got))
 	}
-	s.wrap("       ", "agency %s, grounds %s", h.agency, strings.Join(values["grounds"].Codes(), ", "))
+	period := "no period of the data stated"
+	list := must(values["dataPeriods"].Periods())
+	if !slices.Equal(list, h.periods) {
+		try(fmt.Errorf("entry %d was sealed for data of %v, and disclosed as %v", h.Index, h.periods, list))
+	}
+	for _, p := range list {
+		period = fmt.Sprintf("data of %s to %s", p.From.Format(time.DateOnly), p.To.Format(time.DateOnly))
+	}
+	s.wrap("       ", "agency %s, grounds %s, %s", h.agency, strings.Join(values["grounds"].Codes(), ", "), period)
 }
 
 // offer shows the log's answer to what a rule must refuse.

@@ -182,8 +182,9 @@ const (
 	providerName  = "demo-provider" // stands in for all businesses, and runs the log
 	custodianName = noGroup         // runs no gate
 
-	// The profile is demo, but for two figures: custodianName sends no heartbeats, so the first
-	// is due after the demonstration; and an access lives as long as a slow machine may need.
+	// The profile is demo, but for three figures: custodianName sends no heartbeats, so the first
+	// is due after the demonstration; and an access lives, and a window may last (toldWindow), as
+	// long as a slow machine may need.
 	profileID     = "demo-on-one-machine"
 	heartbeatsDue = 10 * 365 * 24 * 60 * 60 // seconds
 	accessLife    = 60
@@ -285,6 +286,7 @@ func loadSeed(dir string) string {
 func (s *system) charter(rows []row) *event.Charter {
 	p := must(profile.Load("demo"))
 	p.ID, p.Heartbeat.Within, p.AccessLife = profileID, heartbeatsDue, accessLife
+	p.Instrument(instrumentWarrant).Window = uint64(toldWindow / time.Second)
 	c := &event.Charter{Version: 1, Rules: 2, Profile: p, WitnessPolicy: world.WitnessPolicy(quorum, false, s.Witnesses...), AuditPolicy: "quorum none\n"}
 	for _, k := range s.LogKeys {
 		c.LogKeys = append(c.LogKeys, k.Verifier().String())

@@ -162,17 +162,19 @@ func (s *story) signRows(rows []row) {
 	if s.kept > 0 {
 		s.say("  %d of the events were signed in an earlier run.", len(b.events))
 	}
-	s.wrap("  ", "The charter (entry 0) has the limits of California's law, with a second for each day. Agency and grounds "+
-		"are sealed: only salted hashes of them are public, for 90 seconds if notice was to be delayed, else for 10 "+
-		"(Penal Code sections 1534 and 1546.2). The secrets go to the log's vault with the event, and the log has to "+
+	s.wrap("  ", "The charter (entry 0) has the limits of California's law, with a second for each day. Agency, grounds "+
+		"and the period of the data are sealed: only salted hashes of them are public, for 90 seconds if notice was to be "+
+		"delayed, else for 10 (Penal Code sections 1534 and 1546.2). The secrets go to the log's vault with the event, and the log has to "+
 		"disclose them then. The warrant's number is sealed for the subject alone, and never goes there.")
 	s.say("  An event needs more than a row says. Of the warrants")
 	for _, gap := range byCount(b.gaps) {
 		s.say("  %5d %s", b.gaps[gap], gap)
 	}
 	s.wrap("  ", "and codes such as \"not-stated\" say so. The rows never say how many accounts or accesses were "+
-		"granted: each event says 1. The time is now, and a warrant's window lasts a second for each day that data was asked "+
-		"for or, in 2016, for each day from signing to filing. A charter has room for 256 parties, and the rows name more "+
+		"granted: each event says 1. The time is now, and a warrant's window lasts 10 seconds, for the 10 days in which one "+
+		"is executed (section 1534), or 90 where an access follows below. The period is the row's own dates, and says nothing "+
+		"of the window. No event states categories of data: the form's options, such as \"other transactional and account "+
+		"records\", do not tell subscriber, traffic and content data apart. A charter has room for 256 parties, and the rows name more "+
 		"businesses: one provider, which runs the log, stands in for all. An access seals the business as its unit.")
 	s.wrap("  ", "The rows know no escrow: their accesses name a group whose one custodian runs no gate. So no key is opened "+
 		"for them, and the charter asks for no heartbeat before ten years.")
@@ -395,7 +397,6 @@ func (s *story) logOnce(ctx context.Context, what, rule, way string, events []*s
 // decision makes the warrant of a court that validates an emergency access. The rows don't say
 // what courts decided, so all are granted.
 func decision(k *people.People, a accepted, on event.Reference) *signedEvent {
-	a.window = warrantLife
 	d := newWarrant(k, &a)
 	d.Body.(*event.Warrant).Validates = &on
 	return d.sign(d.Time.Add(a.seal), k.Signer(a.court))

@@ -13,7 +13,7 @@ deferral.total              | none | design, Cal. Penal Code 1546.2(b)(2)
 deferral.never              | none | design, Cal. Penal Code 1546.2(b)(3)
 
 instruments.calecpa-search-warrant | yes | Cal. Penal Code 1546.1(b)
-instruments.calecpa-search-warrant.window | 2h | design | the longest period that a row of the data asks for, a second for each day
+instruments.calecpa-search-warrant.window | 10s | design, Cal. Penal Code 1534(a) | 10 days
 
 emergency.open            | 1000 | design | the data has 197 emergencies, and no decisions on them
 emergency.accounts        | 1  | design
