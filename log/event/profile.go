@@ -35,7 +35,7 @@ const maxCount = 1 << 20
 
 // A Profile holds a legislator's decisions. All durations are seconds.
 type Profile struct {
-	ID              string // de, us, eu, ca, demo, ...
+	ID              string // de, us, eu, ca, fr, demo, ...
 	AccessLife      uint64 // how long an access may be answered
 	Publication     uint64 // how often the log publishes a head
 	Inclusion       uint64 // how long the log may lack an event that an auditor holds

@@ -37,14 +37,15 @@ Each figure has its source, which is one of three:
   "without undue delay"); the figure is ours, and serves the law that is cited;
 - **design**: no law states it, and the rules need it.
 
-*none* is a decision too: no authority may say never, there are no emergencies, or deferrals have no limit in all.
+*none* is a decision too: no authority may say never, there are no emergencies, deferrals have no limit in all, no event
+states categories of data, or no provider may answer that it does not execute.
 
 Months and years have no fixed length, so they are rounded towards disclosure. Limits of secrecy, and ages from which a
 stricter rule holds, become the shortest such period (6 months: 181 days; 12 months: 365). Ages from which more is allowed
 become the longest (6 months: 184 days; 12 months: 366; 5 years: 1,827).
 
-"Read" means that the text of the law was read when the profile was written. "Not read again" means that the figures come
-from knowledge of the law: a lawyer must still check them.
+"Read" means that the text of the law was read when the profile was written; where only a text about the law was, the line
+says so. "Not read again" means that the figures come from knowledge of the law: a lawyer must still check them.
 `
 
 func render(t *testing.T) []byte {
@@ -58,6 +59,10 @@ func render(t *testing.T) []byte {
 		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n", name, f.Title)
 		for _, r := range f.Basis {
 			fmt.Fprintf(&b, "- %s: %s\n", r.Law, r.Text)
+		}
+		b.WriteString("\nWhat it does not cover:\n\n")
+		for _, text := range f.Omits {
+			fmt.Fprintf(&b, "- %s\n", text)
 		}
 		b.WriteString("\n| figure | value | source | note |\n|---|---|---|---|\n")
 		for _, fig := range f.Figures {

@@ -12,6 +12,11 @@
 // leaves a figure out on purpose (no emergencies, no deferral without end, no total),
 // its line has the value none.
 //
+// The members that say what data an instrument reaches and who issues it may be absent:
+// category, with, issuers, validated, validators and preserves. Without them the law, or
+// the profile, does not limit the instrument so. emergency.categories is due once the
+// profile has categories and emergencies.
+//
 // The package promises that the compiled figures are those of the file. A reader
 // compares the file with the law by docs/profiles.md. A profile is no legal advice:
 // the founders of a log answer for the profile in its charter.
@@ -24,12 +29,13 @@
 //	profile | de                                    the id; the first line
 //	title   | text                                  the title; once
 //	rests   | law | text                            a law that figures rest on; any number
+//	omits   | text                                  what the profile does not cover; any number
 //	path    | value | source | note                 a figure; the note is optional
 //
 // A path names a member of the profile in docs/events.md, with a number for a step
 // and a code for an instrument. Durations are whole numbers with a unit: s, m, h or d
 // (86,400 seconds). Spaces separate the codes of a list. A line with the value yes
-// declares an instrument.
+// declares an instrument, or says that it preserves.
 //
 // # Sources
 //
@@ -52,6 +58,7 @@
 package profile
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -96,6 +103,7 @@ type File struct {
 	Profile event.Profile
 	Title   string
 	Basis   []Basis
+	Omits   []string // what the profile does not cover
 	Figures []Figure // in the order of the text
 }
 
@@ -210,6 +218,9 @@ func (b *builder) line(line string) error {
 		}
 		b.f.Basis = append(b.f.Basis, Basis{cells[1], cells[2]})
 		return nil
+	case "omits":
+		b.f.Omits = append(b.f.Omits, cells[len(cells)-1])
+		return want(2)
 	}
 	if p.ID == "" {
 		return errors.New("the first line must be: profile | ID")
@@ -249,7 +260,7 @@ func (b *builder) noneAbove(path string) (string, bool) {
 	return "", false
 }
 
-// finish checks that no figure is missing, and sorts the lists.
+// finish checks that no figure is missing, and sorts the instruments.
 func (b *builder) finish() error {
 	p := &b.f.Profile
 	if p.ID == "" {
@@ -260,13 +271,11 @@ func (b *builder) finish() error {
 			return fmt.Errorf("%s is missing: give its value and its source", path)
 		}
 	}
-	for _, list := range []*[]string{&p.Offences, &p.Grounds, &p.Reasons, &p.Bars} {
-		slices.Sort(*list)
-	}
-	if p.Emergency != nil {
-		slices.Sort(p.Emergency.Grounds)
-	}
-	slices.SortFunc(p.Instruments, func(a, c event.Instrument) int { return strings.Compare(a.Code, c.Code) })
+	// By JSON text, as the list of a charter is: category stands before code, and "~" is
+	// above every code.
+	slices.SortFunc(p.Instruments, func(a, c event.Instrument) int {
+		return cmp.Or(strings.Compare(cmp.Or(a.Category, "~"), cmp.Or(c.Category, "~")), strings.Compare(a.Code, c.Code))
+	})
 	p.Sources = sources(b.f.Figures)
 	return nil
 }
@@ -274,7 +283,7 @@ func (b *builder) finish() error {
 // Values that are not figures.
 const (
 	none = "none" // the law leaves the figure out on purpose
-	yes  = "yes"  // the instrument exists
+	yes  = "yes"  // the instrument exists, or preserves
 )
 
 var errPath = errors.New("no figure of a profile has this path")
@@ -317,6 +326,19 @@ func (b *builder) set(path, value string) error {
 		*at, err = read(value)
 	case *[]string:
 		*at, err = list(value)
+	case *string:
+		switch {
+		case words[len(words)-1] != "category": // the id, or the code of an instrument
+			return errPath
+		case strings.Contains(value, " "):
+			return errors.New("want one code")
+		}
+		*at = value
+	case *bool:
+		if value != yes {
+			return errors.New("want the value yes, or no line")
+		}
+		*at = true
 	default:
 		return errPath
 	}
@@ -325,10 +347,13 @@ func (b *builder) set(path, value string) error {
 
 // mayBeNone reports whether a law may leave this figure out.
 func mayBeNone(words []string) bool {
-	if len(words) > 2 && words[0] == "instruments" {
-		words = words[2:]
+	none := []string{"deferral.never", "deferral.total"}
+	if words[0] == "instruments" {
+		words = words[min(2, len(words)):]
+	} else {
+		none = append(none, "categories", "emergency", "emergency.categories", "nonExecution")
 	}
-	return slices.Contains([]string{"emergency", "deferral.never", "deferral.total"}, strings.Join(words, "."))
+	return slices.Contains(none, strings.Join(words, "."))
 }
 
 // counts are the figures that are plain numbers. All others are durations.
@@ -380,7 +405,7 @@ func required(p *event.Profile) []string {
 	paths := []string{
 		"accessLife", "publication", "inclusion", "lag", "skew", "spread", "witnessTimeout", "round", "stale", "unfulfilled", "disclosureGrace",
 		"budget.events", "budget.interval",
-		"offences", "grounds", "reasons", "bars", "seal.default", "seal.longest",
+		"offences", "grounds", "reasons", "bars", "categories", "nonExecution", "seal.default", "seal.longest",
 	}
 	for _, d := range []string{"anchor", "heartbeat", "missingRelease", "return"} {
 		paths = append(paths, d+".within", d+".grace")
@@ -390,6 +415,9 @@ func required(p *event.Profile) []string {
 		paths = append(paths, "emergency")
 	} else {
 		paths = append(paths, "emergency.open", "emergency.accounts", "emergency.grounds", "emergency.decision.within", "emergency.decision.grace")
+		if len(p.Categories) > 0 {
+			paths = append(paths, "emergency.categories")
+		}
 	}
 	for i := range p.Instruments {
 		in := &p.Instruments[i]
@@ -432,11 +460,13 @@ func count(s string) (uint64, error) {
 	return n, nil
 }
 
+// list returns the codes of a list, sorted.
 func list(s string) ([]string, error) {
 	codes := strings.Fields(s)
-	for i, c := range codes {
-		if slices.Contains(codes[:i], c) {
-			return nil, fmt.Errorf("%s stands twice", c)
+	slices.Sort(codes)
+	for i := range codes {
+		if i > 0 && codes[i] == codes[i-1] {
+			return nil, fmt.Errorf("%s stands twice", codes[i])
 		}
 	}
 	return codes, nil

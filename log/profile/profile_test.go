@@ -101,13 +101,21 @@ func leaves(t *testing.T, e *event.Event) map[string]string {
 // in the charter itself, where everybody reads it.
 func TestEveryFigureHasASource(t *testing.T) {
 	for _, name := range profile.Names() {
-		p, err := profile.Load(name)
+		f, err := profile.LoadFile(name)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
+		p := f.Profile
+		if len(f.Basis) == 0 || len(f.Omits) == 0 {
+			t.Errorf("%s doesn't say what it rests on, or what it does not cover", name)
+		}
 		if p.ID != name {
 			t.Errorf("%s calls itself %s", name, p.ID)
+		}
+		// Before the next call, which sorts.
+		if _, err := p.File(); err != nil {
+			t.Errorf("%s, as it stands in the file of a charter: %v", name, err)
 		}
 		e, err := charter(p)
 		if err != nil {
@@ -124,8 +132,7 @@ func TestEveryFigureHasASource(t *testing.T) {
 			}
 		}
 		for _, s := range p.Sources {
-			none := slices.ContainsFunc([]string{"emergency", "deferral.total", "deferral.never"}, func(end string) bool { return strings.HasSuffix(s.Figure, end) })
-			found := none
+			found := slices.ContainsFunc(f.Figures, func(fig profile.Figure) bool { return fig.Path == s.Figure && fig.Value == "none" })
 			for path := range figures {
 				found = found || profile.Covers(s.Figure, path)
 			}
@@ -170,7 +177,7 @@ func TestFiguresOfLaw(t *testing.T) {
 		}
 		return p
 	}
-	de, us, ca, eu, demo := load("de"), load("us"), load("ca"), load("eu"), load("demo")
+	de, us, ca, eu, fr, demo := load("de"), load("us"), load("ca"), load("eu"), load("fr"), load("demo")
 	g10 := de.Instrument("g10-3").Deferral
 	for _, c := range []struct {
 		what      string
@@ -179,6 +186,7 @@ func TestFiguresOfLaw(t *testing.T) {
 		{"StPO 101(6): court after 12 months", de.Deferral.Steps[1].After, 365 * day},
 		{"StPO 101(6): court after 6 months, 100b", de.Instrument("stpo-100b").Deferral.Steps[1].After, 181 * day},
 		{"StPO 101(6): court after 6 months, 100c", de.Instrument("stpo-100c").Deferral.Steps[1].After, 181 * day},
+		{"StPO 101a(6): a first deferral of 12 months, traffic data", de.Instrument("stpo-100g").Deferral.Steps[0].Longest, 365 * day},
 		{"G 10 12(1): commission after 12 months", g10.Steps[1].After, 365 * day},
 		{"G 10 12(1): never after 5 years, the longest such", g10.Never.After, (5*365 + 2) * day},
 		{"18 USC 3103a(b)(3)", us.Seal.Longest, 30 * day},
@@ -188,6 +196,10 @@ func TestFiguresOfLaw(t *testing.T) {
 		{"Penal Code 1546.2(b)(2)", ca.Deferral.Steps[0].Longest, 90 * day},
 		{"Penal Code 1546.2(a)", ca.Emergency.Decision.Within, 3 * day},
 		{"Regulation 2023/1543 art. 10", eu.AccessLife, 10 * day},
+		{"Regulation 2023/1543 art. 4(5)", eu.Emergency.Decision.Within, 2 * day},
+		{"Regulation 2023/1543 art. 11(1)", eu.Instrument("epo-pr").Window, 60 * day},
+		{"CSI L. 821-4", fr.Instrument("csi-l852-1").Window, 120 * day},
+		{"CSI L. 821-1", fr.Emergency.Decision.Within, day},
 		{"demo: seconds for days", demo.Seal.Longest * day, ca.Seal.Longest},
 		{"demo: seconds for days", demo.Deferral.Steps[0].Longest * day, ca.Deferral.Steps[0].Longest},
 		{"demo: seconds for days", demo.AccessLife * day, ca.AccessLife},
@@ -199,8 +211,73 @@ func TestFiguresOfLaw(t *testing.T) {
 	if !cmp.Equal(g10.Steps[1].Kinds, []string{"g10-commission"}) || !cmp.Equal(de.Deferral.Steps[1].Kinds, []string{"court"}) {
 		t.Error("de: another kind of authority decides after 12 months")
 	}
-	if us.Deferral.Never != nil || ca.Deferral.Never != nil || eu.Deferral.Never != nil || us.Emergency != nil || eu.Emergency != nil {
+	if us.Deferral.Never != nil || ca.Deferral.Never != nil || eu.Deferral.Never != nil || fr.Deferral.Never != nil || us.Emergency != nil ||
+		!slices.Equal(eu.Emergency.Categories, []string{"identification", "subscriber"}) || !slices.Contains(eu.Bars, "emergency") {
 		t.Error("a permission that the law doesn't give")
+	}
+}
+
+// Who issues what, read a second time by hand: authorities that sign alone, those that
+// need a second signature, and whose.
+func TestInstrumentsOfLaw(t *testing.T) {
+	const judges, all = "court investigating-judge judge", "court investigating-judge judge prosecutor"
+	for _, c := range []struct{ profile, code, category, with, issuers, validated, validators string }{
+		{"eu", "epo-subscriber", "subscriber", "", all, "investigating-authority", all},
+		{"eu", "epo-identification", "identification", "subscriber", all, "investigating-authority", all},
+		{"eu", "epo-traffic", "traffic", "identification subscriber", judges, "investigating-authority prosecutor", judges},
+		{"eu", "epo-content", "content", "identification subscriber traffic", judges, "investigating-authority prosecutor", judges},
+		{"eu", "epo-pr", "", "", all, "investigating-authority", all},
+		{"fr", "csi-l852-1", "content", "connection", "", "prime-minister", "cnctr conseil-d-etat"},
+		{"fr", "csi-l851-1", "connection", "", "", "prime-minister", "cnctr conseil-d-etat"},
+		{"de", "stpo-100a", "content", "subscriber traffic", "court", "", ""},
+		{"de", "stpo-100g", "traffic", "subscriber", "court", "", ""},
+		{"de", "stpo-100j", "subscriber", "", "court police prosecution", "", ""},
+		{"de", "g10-3", "content", "subscriber traffic", "", "federal-ministry land-ministry", "g10-commission"},
+		{"us", "usc-2703-warrant", "content", "records subscriber", "court", "", ""},
+		{"us", "usc-2703-order", "records", "subscriber", "court", "", ""},
+		{"ca", "calecpa-search-warrant", "", "", "court", "", ""},
+		{"demo", "calecpa-search-warrant", "", "", "", "", ""},
+	} {
+		p, err := profile.Load(c.profile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := p.Instrument(c.code)
+		got := []string{in.Category, strings.Join(in.With, " "), strings.Join(in.Issuers, " "), strings.Join(in.Validated, " "), strings.Join(in.Validators, " ")}
+		if diff := cmp.Diff([]string{c.category, c.with, c.issuers, c.validated, c.validators}, got); diff != "" || in.Preserves != (c.code == "epo-pr") {
+			t.Errorf("%s: %s preserves %v, and (-want +got):\n%s", c.profile, c.code, in.Preserves, diff)
+		}
+	}
+}
+
+// The parser sorts each list, as the strict encoding of a charter demands.
+func TestListsAreSorted(t *testing.T) {
+	sorted := 0
+	for _, name := range profile.Names() {
+		want, err := profile.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var reversed strings.Builder
+		for l := range strings.Lines(text(t, name)) {
+			if cells := strings.Split(l, "|"); len(cells) > 2 && strings.Contains(strings.TrimSpace(cells[1]), " ") && cells[0] != "rests " {
+				codes := strings.Fields(cells[1])
+				slices.Reverse(codes)
+				cells[1] = strings.Join(codes, " ")
+				l, sorted = strings.Join(cells, "|"), sorted+1
+			}
+			reversed.WriteString(l)
+		}
+		got, err := profile.Parse([]byte(reversed.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got.Profile); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if sorted < 40 {
+		t.Errorf("%d lists", sorted)
 	}
 }
 
@@ -228,12 +305,12 @@ func TestDemoCovers(t *testing.T) {
 }
 
 func TestUnknown(t *testing.T) {
-	for _, name := range []string{"", "fr", "../de", "de.profile", "DE"} {
+	for _, name := range []string{"", "xx", "../de", "de.profile", "DE"} {
 		if _, err := profile.Load(name); !errors.Is(err, profile.ErrUnknown) {
 			t.Errorf("Load(%q): %v", name, err)
 		}
 	}
-	if _, err := profile.Load("fr"); !strings.Contains(err.Error(), "ca, de, demo, eu, us") {
+	if _, err := profile.Load("xx"); !strings.Contains(err.Error(), "ca, de, demo, eu, fr, us") {
 		t.Errorf("the error does not say which there are: %v", err)
 	}
 }
@@ -259,7 +336,9 @@ func TestMalformed(t *testing.T) {
 		t.Fatalf("no line %s", path)
 		return ""
 	}
-	instrument := line("instruments.calecpa-search-warrant") + line("instruments.calecpa-search-warrant.window")
+	const in = "instruments.calecpa-search-warrant"
+	window := line(in + ".window")
+	instrument := line(in) + line(in+".issuers") + window
 	for _, c := range []struct{ old, new, want string }{
 		{line("seal.longest"), "seal.longest | 90d\n", "a figure needs a source"},
 		{line("seal.longest"), "seal.longest | 90d | \n", "an empty column"},
@@ -285,11 +364,41 @@ func TestMalformed(t *testing.T) {
 		{line("reasons"), line("reasons") + "emergency | none | law\n", "is given"},
 		{line("reasons"), "reasons | a b a | law\n", "a stands twice"},
 		{instrument, "", "instruments.CODE is missing"},
-		{line("instruments.calecpa-search-warrant.window"), "", "instruments.calecpa-search-warrant.window is missing"},
-		{line("instruments.calecpa-search-warrant"), "instruments.x | no | law\n", "to declare an instrument"},
-		{line("instruments.calecpa-search-warrant"), "instruments.x.seal.default | 1d | law\n", "is not declared above"},
-		{line("instruments.calecpa-search-warrant"), "instruments.x.deferral.never | none | law\n", "is not declared above"},
+		{window, "", "instruments.calecpa-search-warrant.window is missing"},
+		{line(in), "instruments.x | no | law\n", "to declare an instrument"},
+		{line(in), "instruments.x.seal.default | 1d | law\n", "is not declared above"},
+		{line(in), "instruments.x.deferral.never | none | law\n", "is not declared above"},
 		{instrument, "instruments.x | yes | law\ninstruments.x.window | 1d | law\ninstruments.x.seal.default | 1d | law\n", "instruments.x.seal.longest is missing"},
+		{line("categories"), "", "categories is missing"},
+		{line("categories"), "categories | a a | law\n", "a stands twice"},
+		{line("categories"), "category | a | law\n", "no figure of a profile has this path"},
+		{line("categories"), line("categories") + line("categories"), "categories stands twice"},
+		{line("nonExecution"), "", "nonExecution is missing"},
+		{line("nonExecution"), "nonExecution | a a | law\n", "a stands twice"},
+		{line("nonExecution"), "nonexecution | a | law\n", "no figure of a profile has this path"},
+		{line("emergency.categories"), "", "emergency.categories is missing"},
+		{line("emergency.categories"), "emergency.categories | a a | law\n", "a stands twice"},
+		{line("reasons"), line("reasons") + "emergency.Categories | a | law\n", "no figure of a profile has this path"},
+		{window, window + in + ".category | a b | law\n", "want one code"},
+		{window, window + in + ".category | none | law\n", "it can't be none"},
+		{window, window + in + ".categories | none | law\n", "it can't be none"},
+		{window, window + in + ".emergency | none | law\n", "it can't be none"},
+		{window, window + in + ".code | a | law\n", "no figure of a profile has this path"},
+		{window, window + "id | a | law\n", "no figure of a profile has this path"},
+		{window, window + in + ".with | a a | law\n", "a stands twice"},
+		{window, window + in + ".with | none | law\n", "it can't be none"},
+		{window, window + in + ".issuers | a | law\n", in + ".issuers stands twice"},
+		{line(in + ".issuers"), in + ".issuers | a a | law\n", "a stands twice"},
+		{window, window + in + ".validated | a a | law\n", "a stands twice"},
+		{window, window + in + ".validated.x | a | law\n", "no figure of a profile has this path"},
+		{window, window + in + ".validators | a a | law\n", "a stands twice"},
+		{window, window + in + ".validators | none | law\n", "it can't be none"},
+		{window, window + in + ".preserves | no | law\n", "want the value yes, or no line"},
+		{window, window + in + ".preserves | none | law\n", "it can't be none"},
+		{window, window + "instruments.x.preserves | yes | law\n", "is not declared above"},
+		{window, window + "instruments.x.category | a | law\n", "is not declared above"},
+		{"omits ", "omits | a | law\nomits ", "omits has 2 columns"},
+		{"omits ", "omits\nomits ", "omits has 2 columns"},
 		{line("profile"), "", "the first line must be"},
 		{line("profile"), "profile | a\nprofile | b\n", "a second profile line"},
 		{"title ", "title | a\ntitle ", "a second title"},

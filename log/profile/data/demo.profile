@@ -3,6 +3,8 @@ title   | Demonstration: CalECPA with seconds for days
 
 rests | Cal. Penal Code 1546.1, 1546.2 | As in the profile ca, with one second for each day. No log that anybody relies on may use it.
 
+omits | the law itself: seconds stand for days, and the codes for what a row of the data says
+
 # The figures of law, scaled.
 seal.default                | 10s | design, Cal. Penal Code 1534(a), 1546.2(a)(1) | 10 days
 seal.longest                | 90s | design, Cal. Penal Code 1546.2(b)(1) | 90 days
@@ -11,6 +13,9 @@ deferral.steps.0.longest    | 90s | design, Cal. Penal Code 1546.2(b)(2) | 90 da
 deferral.steps.0.signatures | 1   | design, Cal. Penal Code 1546.2(b)(2)
 deferral.total              | none | design, Cal. Penal Code 1546.2(b)(2)
 deferral.never              | none | design, Cal. Penal Code 1546.2(b)(3)
+
+categories   | none | design | the rows of the data name no categories that compare
+nonExecution | none | design | the data has no answers of providers
 
 instruments.calecpa-search-warrant | yes | Cal. Penal Code 1546.1(b)
 instruments.calecpa-search-warrant.window | 10s | design, Cal. Penal Code 1534(a) | 10 days
