@@ -5,14 +5,15 @@ rests | CSI L. 821-1, 821-3, 821-4 | Read in the code of April 2026: the Prime M
 rests | CSI L. 821-5, 821-6, 821-7 | Read there: L. 821-5 (absolute urgency, without an opinion) is gone, and L. 821-6 was held unconstitutional. Urgency can't be invoked against members of parliament, magistrates, lawyers and journalists.
 rests | CSI L. 811-3, 851-1, 852-1 | Read there: the purposes; connection data; interception of correspondence, which brings its connection data along.
 rests | CSI L. 822-2 | Read there: data are destroyed after 30 days (correspondence) or four years (connection data); what is encrypted, six years after its collection at the latest.
-rests | CSI L. 833-9, 841-1 | Read there: the CNCTR's public report; anyone may ask the Conseil d'Etat to verify that no technique is unlawfully used against them. No article tells a person that one was.
+rests | CSI L. 833-9, 841-1 | Read there: the CNCTR's public report; anyone may ask the Conseil d'Etat to verify that no technique is unlawfully used against them. None of these articles tells a person that one was.
+rests | Code de justice administrative L. 773-6 | Not read again: where the Conseil d'Etat finds nothing unlawful, it neither confirms nor denies a measure.
 
-omits | notice to the person: French law gives none, and the Conseil d'Etat's answer does not say whether there was a measure. A log discloses, so its founders decide when: all figures of seal and deferral are ours
+omits | notice to the person: the law gives none, and a person who asks isn't told whether there was a measure. A log discloses, so its founders decide when: all figures of seal and deferral are ours
 omits | an opinion that counts as given because the CNCTR is silent (L. 821-3): here its signature, or that of the Conseil d'Etat, is needed. A favourable opinion is the CNCTR's signature; after an unfavourable one the Conseil d'Etat signs
 omits | professions that are shielded (L. 821-7): whether an emergency is one of theirs is for the authorities
 omits | demands for identification alone (L. 851-1(2)): they are warrants of csi-l851-1
-omits | techniques without a provider's help: L. 851-2 to 851-6, 852-1(II) (48 hours), 852-2, 852-3 and 853-1 to 853-3, and surveillance of international communications (L. 854-1 ff.)
-omits | how long data are kept (L. 822-2), how many interceptions may stand at once (L. 852-1(VI)), and judicial interceptions of the Code de procedure penale
+omits | other techniques: L. 851-2 to 851-6, 852-1(II) (48 hours), 852-2, 852-3 and 853-1 to 853-3, and surveillance of international communications (L. 854-1 ff.)
+omits | how long data are kept (L. 822-2), how many interceptions may stand at once (L. 852-1(VI)), and judicial interceptions of the Code de procédure pénale
 
 # Secrecy. The law has no end for it. These figures end it with the longest time for
 # which the law lets data be kept without a further reason, four years.
