@@ -37,7 +37,7 @@ emergency.grounds         | calecpa-emergency | Cal. Penal Code 1546.1(c)(6) | d
 offences              | arrest-warrant-fugitive child-exploitation computer-crime-fraud crime-of-violence homicide human-trafficking narcotics other theft-fraud threats-harassment | design | the classes of the state's own form for notifications
 nonExecution          | data-not-held impossible inconsistent-with-law | design, Cal. Penal Code 1546.4(c) | a provider petitions the court if the warrant is inconsistent with law
 grounds               | danger-to-safety evidence-tampering flight-from-prosecution jeopardy-to-investigation witness-intimidation evidence-of-child-exploitation evidence-of-felony means-of-felony possessed-with-intent stolen-or-embezzled | Cal. Penal Code 1524(a), 1546(a) | a warrant's grounds, and adverse results for a delay
-reasons               | account-mismatch breach-open ended expired group-mismatch limits-exceeded mistake moot openings-mismatch overdue-bars package-mismatch quashed recipient-mismatch revoked superseded unreadable | design
+reasons               | account-mismatch breach-open ended expired group-mismatch limits-exceeded mistake moot openings-mismatch overdue-bars package-mismatch quashed recipient-mismatch revoked superseded suspended unreadable | design
 bars                  | anchor disclosure emergency missing-release | design
 accessLife            | 10d | design, Cal. Penal Code 1534(a)
 return.within         | 10d | design, Cal. Penal Code 1534(a) | here counted from the end of the warrant's window

@@ -124,7 +124,7 @@ emergency.grounds         | danger-in-delay | StPO 100e(1), G 10 15a(1)
 # Codes.
 offences              | antidopg ao asylg aufenthg ausgstg awg btmg g10-3 gueg kwkg npsg stgb vstgb waffg | design, StPO 100a(2), G 10 3(1) | the statutes that the catalogues name
 grounds               | assets bodily-integrity danger-to-purpose detriment-to-state investigation liberty life suspicion | design, StPO 100a(1), 101(5), G 10 12(1)
-reasons               | account-mismatch breach-open ended expired group-mismatch limits-exceeded mistake moot openings-mismatch overdue-bars package-mismatch quashed recipient-mismatch revoked superseded unreadable | design
+reasons               | account-mismatch breach-open ended expired group-mismatch limits-exceeded mistake moot openings-mismatch overdue-bars package-mismatch quashed recipient-mismatch revoked superseded suspended unreadable | design
 bars                  | anchor disclosure emergency missing-release | design
 accessLife            | 7d  | design
 return.within         | 90d | design, StPO 101b | statistics are yearly

@@ -29,7 +29,7 @@ emergency.grounds         | calecpa-emergency | Cal. Penal Code 1546.1(c)(6)
 # Codes: those of ca, and those for what a row of the data does not say.
 offences              | arrest-warrant-fugitive child-exploitation computer-crime-fraud crime-of-violence homicide human-trafficking narcotics other theft-fraud threats-harassment not-stated several withheld | design
 grounds               | danger-to-safety evidence-tampering flight-from-prosecution jeopardy-to-investigation witness-intimidation evidence-of-child-exploitation evidence-of-felony means-of-felony possessed-with-intent stolen-or-embezzled not-stated withheld | design, Cal. Penal Code 1524(a), 1546(a)
-reasons               | account-mismatch breach-open ended expired group-mismatch limits-exceeded mistake moot openings-mismatch overdue-bars package-mismatch quashed recipient-mismatch revoked superseded unreadable | design
+reasons               | account-mismatch breach-open ended expired group-mismatch limits-exceeded mistake moot openings-mismatch overdue-bars package-mismatch quashed recipient-mismatch revoked superseded suspended unreadable | design
 bars                  | anchor disclosure emergency missing-release | design
 accessLife            | 10s | design, Cal. Penal Code 1534(a) | 10 days
 return.within         | 10s | design, Cal. Penal Code 1534(a) | 10 days

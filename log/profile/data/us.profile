@@ -45,7 +45,7 @@ emergency | none | design, 18 USC 2702(b)(8), 2702(c)(4) | the provider decides;
 nonExecution          | conflict-of-law data-not-held undue-burden voluminous | design, 18 USC 2703(d), 2703(h) | a provider moves to quash on these grounds, data-not-held apart
 offences              | child-exploitation computer-crime drugs fraud homicide kidnapping organised-crime other public-corruption robbery terrorism trafficking | design
 grounds               | endangering-life evidence-tampering flight-from-prosecution jeopardy-to-investigation probable-cause specific-facts witness-intimidation | design, 18 USC 2703, 2705(a)(2) | undue delay of a trial alone is no ground under 3103a(b)(1)
-reasons               | account-mismatch breach-open ended expired group-mismatch limits-exceeded mistake moot openings-mismatch overdue-bars package-mismatch quashed recipient-mismatch revoked superseded unreadable | design
+reasons               | account-mismatch breach-open ended expired group-mismatch limits-exceeded mistake moot openings-mismatch overdue-bars package-mismatch quashed recipient-mismatch revoked superseded suspended unreadable | design
 bars                  | anchor disclosure missing-release | design
 accessLife            | 14d | design, Fed. R. Crim. P. 41(e)(2)(A) | a warrant is executed within 14 days
 return.within         | 30d | design, 18 USC 3103a(d)(1) | the judge's report, which the law counts from the end of the delay
