@@ -56,17 +56,18 @@ const (
 
 // weakenings has the values with a stated direction, by line.kind.
 var weakenings = map[string]weakening{
-	"authority, above": added, "authority, keys": added, "charter, keys": added, "duty, keys": added, "provider, keys": free,
+	"authority, above": added, "authority, enforces": removed, "authority, keys": added, "charter, keys": added, "duty, keys": added, "provider, keys": free,
 	"group, threshold": less, "log keys": added, "thresholds.amend": less, "thresholds.recover": less, "void": removed,
 
 	"profile.accessLife": more, "profile.anchor.grace": more, "profile.anchor.within": more, "profile.bars": removed,
 	"profile.deferral.never.after": less, "profile.deferral.never.signatures": less,
 	"profile.deferral.steps.*.after": more, "profile.deferral.steps.*.longest": more, "profile.deferral.steps.*.signatures": less,
 	"profile.deferral.total": more, "profile.disclosureGrace": more,
-	"profile.emergency.accounts": more, "profile.emergency.decision.grace": more, "profile.emergency.decision.within": more,
+	"profile.emergency.accounts": more, "profile.emergency.categories": added, "profile.emergency.decision.grace": more, "profile.emergency.decision.within": more,
 	"profile.emergency.grounds": added, "profile.emergency.open": more, "profile.grounds": added,
 	"profile.heartbeat.grace": more, "profile.heartbeat.within": more, "profile.id": free, "profile.inclusion": more,
 	"profile.categories": free, "profile.instruments.*": added, "profile.instruments.*.window": more,
+	"profile.instruments.*.issuers": added, "profile.instruments.*.validators": added,
 	"profile.instruments.*.with": added, "profile.lag": more, "profile.nonExecution": removed,
 	"profile.missingRelease.grace": more, "profile.missingRelease.within": more, "profile.offences": free,
 	"profile.publication": more, "profile.reasons": removed, "profile.return.grace": more, "profile.return.within": more,
@@ -74,6 +75,23 @@ var weakenings = map[string]weakening{
 	"profile.spread": more, "profile.stale": more, "profile.unfulfilled": more,
 
 	forkLiars: less, silentKeys: less, timeLiars: less,
+}
+
+// noLimit is the value of a member that is absent, where that allows most. It is no code, since
+// it has a space.
+const noLimit = "no limit"
+
+// limits has the members that have the value noLimit when they are absent, by the line.kind of
+// their object.
+var limits = map[string][]string{
+	"profile": {"categories"}, "profile.emergency": {"categories"},
+	"profile.instruments.*": {"category", "issuers", "preserves"},
+	"profile.deferral":      {"total"}, "profile.deferral.never": {"kinds"}, "profile.deferral.steps.*": {"kinds"},
+}
+
+// likeProfile returns the kind of the profile's limit for one of an instrument's own limits.
+func likeProfile(kind string) string {
+	return strings.Replace(kind, "profile.instruments.*.", "profile.", 1)
 }
 
 // Kinds of the lines that measure a policy: see [tlog.Strength].
@@ -104,31 +122,31 @@ func Diff(was, is *Charter) []Change {
 	if err = cmp.Or(err, err2); err != nil {
 		return []Change{{Path: "charter", Is: err.Error(), Direction: Either, Confirm: true}}
 	}
-	count, kinds := make(map[line]int), make(map[string]string)
+	count := make(map[line]int)
 	for _, l := range before {
 		count[l]++
-		kinds[l.path] = l.kind
 	}
-	var out []Change
+	var list []difference
 	for _, l := range after {
-		kinds[l.path] = l.kind
-		if count[l]--; count[l] < 0 {
-			out = append(out, Change{Path: l.path, Is: l.value})
+		if count[l]--; count[l] < 0 && (was != nil || l.value != noLimit) {
+			list = append(list, difference{l.kind, Change{Path: l.path, Is: l.value}})
 		}
 	}
 	for l, n := range count {
 		for range n {
-			out = append(out, Change{Path: l.path, Was: l.value})
+			list = append(list, difference{l.kind, Change{Path: l.path, Was: l.value}})
 		}
 	}
 	if was != nil {
-		slices.SortFunc(out, func(a, b Change) int {
-			return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(b.Was, a.Was), cmp.Compare(a.Is, b.Is))
+		slices.SortFunc(list, func(a, b difference) int {
+			return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.kind, b.kind), cmp.Compare(b.Was, a.Was), cmp.Compare(a.Is, b.Is))
 		})
-		out = paired(out)
+		list = paired(list)
 	}
-	for i := range out {
-		out[i].direct(kinds[out[i].Path])
+	var out []Change
+	for _, c := range list {
+		c.direct(c.kind)
+		out = append(out, c.Change)
 	}
 	if was != nil {
 		out = append(out, keyOrder(was.LogKeys, is.LogKeys)...)
@@ -136,12 +154,19 @@ func Diff(was, is *Charter) []Change {
 	return out
 }
 
+// A difference is a change with the kind of its lines. Lines of two kinds may have one path,
+// since the codes of instruments may have dots.
+type difference struct {
+	kind string
+	Change
+}
+
 // paired joins a value that is gone and its only replacement into one change.
-func paired(list []Change) []Change {
-	var out []Change
+func paired(list []difference) []difference {
+	var out []difference
 	for len(list) > 0 {
 		first := list[0]
-		n := slices.IndexFunc(list, func(c Change) bool { return c.Path != first.Path })
+		n := slices.IndexFunc(list, func(c difference) bool { return c.Path != first.Path || c.kind != first.kind })
 		if n < 0 {
 			n = len(list)
 		}
@@ -156,17 +181,20 @@ func paired(list []Change) []Change {
 	return out
 }
 
+// signing has the members of a profile that say which kinds of authorities sign.
+var signing = []string{"issuers", "kinds", "validated", "validators"}
+
 // direct sets the direction of a change of a value of this kind.
 func (c *Change) direct(kind string) {
-	w, ok := weakenings[kind]
-	if !ok { // an instrument's own limits are like the profile's
-		w = weakenings[strings.Replace(kind, "profile.instruments.*.", "profile.", 1)]
-	}
-	if w == free {
+	w := cmp.Or(weakenings[kind], weakenings[likeProfile(kind)])
+	limit := c.Was == noLimit || c.Is == noLimit
+	if w == free && !limit {
 		return
 	}
 	weaker, stronger := false, false
 	switch was, is := number(c.Was), number(c.Is); {
+	case limit:
+		weaker, stronger = c.Is == noLimit, c.Was == noLimit
 	case w == added || w == removed:
 		weaker = w == added && c.Was == "" || w == removed && c.Is == ""
 		stronger = w == added && c.Is == "" || w == removed && c.Was == ""
@@ -182,7 +210,8 @@ func (c *Change) direct(kind string) {
 	default:
 		c.Direction = Either
 	}
-	c.Confirm = c.Direction != Stronger || !strings.HasPrefix(kind, "profile.")
+	trust := !strings.HasPrefix(kind, "profile.") || slices.Contains(signing, kind[strings.LastIndexByte(kind, '.')+1:])
+	c.Confirm = c.Direction != Stronger || trust
 }
 
 // number returns a duration or a number of a charter file, nil if s is neither.
@@ -300,6 +329,11 @@ func flatten(path, kind string, v any, leaf func(path, kind, value string)) {
 	case map[string]any:
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			flatten(at(path, name), at(kind, name), v[name], leaf)
+		}
+		for _, name := range limits[likeProfile(kind)] {
+			if v[name] == nil && (name != "issuers" || v["validated"] == nil) {
+				leaf(at(path, name), at(kind, name), noLimit)
+			}
 		}
 	case []any:
 		for i, element := range v {

@@ -80,19 +80,10 @@ func TestDiff(t *testing.T) {
 		was, is := sampleCharter(), sampleCharter()
 		c.change(is)
 		_, _ = sortCharter(testLog, was), sortCharter(testLog, is) // what is malformed stays so
-		var marks string
-		var texts []string
-		for _, x := range Diff(was, is) {
-			texts = append(texts, x.String())
-			if x.Confirm {
-				marks += "!"
-			}
-			marks += map[Direction]string{"": " ", Weaker: "-", Stronger: "+", Either: "~"}[x.Direction]
-		}
+		marks, all := marked(Diff(was, is))
 		if c.marks != "" && marks != c.marks {
 			t.Errorf("%s: %q, want %q", name, marks, c.marks)
 		}
-		all := strings.Join(texts, "\n")
 		if !strings.Contains(all, c.says) || c.says == "" && all != "" {
 			t.Errorf("%s: no %q in:\n%s", name, c.says, all)
 		}
@@ -105,6 +96,86 @@ func TestDiff(t *testing.T) {
 	if all := Diff(nil, first); len(all) < 60 {
 		t.Errorf("from nothing: %d changes", len(all))
 	}
+}
+
+// Each member that says what may be asked for, and who may ask, has its direction, both ways.
+// What an absent member allows counts: an emptied list of issuers lets any authority sign.
+func TestDiffOfInstruments(t *testing.T) {
+	anyIssuer := func(ch *Charter) {
+		i := ch.Profile.Instrument("epo-preservation")
+		i.Issuers, i.Validated, i.Validators = nil, nil, nil
+	}
+	unused := func(ch *Charter) {
+		ch.Profile.Emergency.Categories = nil
+		ch.Profile.Instrument("stpo-100a").Category, ch.Profile.Instrument("stpo-100a").With = "", nil
+	}
+	preservation := func(edit func(*Instrument)) func(*Charter) {
+		return func(ch *Charter) { edit(ch.Profile.Instrument("epo-preservation")) }
+	}
+	content := func(edit func(*Instrument)) func(*Charter) {
+		return func(ch *Charter) { edit(ch.Profile.Instrument("stpo-100a")) }
+	}
+	for name, c := range map[string]struct {
+		base, change func(*Charter)
+		marks, back  string // of all changes, and of the way back: see TestDiff
+		says         string
+	}{
+		"enforces":       {nil, func(ch *Charter) { ch.Party(RoleAuthority, "lg-berlin").Enforces = nil }, "!-", "!+", "authority lg-berlin, enforces: ag-berlin is gone"},
+		"issuer":         {nil, preservation(func(i *Instrument) { i.Issuers = []string{"commission", "court"} }), "!-", "!+", "epo-preservation.issuers: commission is new"},
+		"validated only": {nil, preservation(func(i *Instrument) { i.Issuers = nil }), "!+", "!-", "epo-preservation.issuers: court is gone"},
+		"any issuer":     {nil, anyIssuer, "!-!~!+", "!+!~!-", "epo-preservation.issuers: no limit, and was court"},
+		"any of two":     {preservation(func(i *Instrument) { i.Issuers, i.Validated, i.Validators = []string{"commission", "court"}, nil, nil }), anyIssuer, "!+!+!-", "!+!-!-", "epo-preservation.issuers: no limit is new"},
+		"validated":      {nil, preservation(func(i *Instrument) { i.Validated = []string{"customs", "police"} }), "!~", "!~", "epo-preservation.validated: customs is new"},
+		"validator":      {nil, preservation(func(i *Instrument) { i.Validators = []string{"commission", "court"} }), "!-", "!+", "epo-preservation.validators: commission is new"},
+		"bears accesses": {nil, preservation(func(i *Instrument) { i.Preserves = false }), "!-", "+", "epo-preservation.preserves: no limit, and was true"},
+		"category":       {nil, content(func(i *Instrument) { i.Category, i.With = "traffic", []string{"content", "subscriber"} }), "!~!~", "!~!~", "stpo-100a.category: traffic, and was content"},
+		"any category":   {nil, content(func(i *Instrument) { i.Category, i.With = "", nil }), "!-++", "+!-!-", "stpo-100a.category: no limit, and was content"},
+		"with":           {nil, content(func(i *Instrument) { i.With = []string{"traffic"} }), "+", "!-", "stpo-100a.with: subscriber is gone"},
+		"emergency":      {nil, func(ch *Charter) { ch.Profile.Emergency.Categories = []string{"subscriber", "traffic"} }, "!-", "+", "emergency.categories: traffic is new"},
+		"any emergency":  {nil, func(ch *Charter) { ch.Profile.Emergency.Categories = nil }, "!-", "+", "emergency.categories: no limit, and was subscriber"},
+		"a category":     {nil, func(ch *Charter) { ch.Profile.Categories = append(ch.Profile.Categories, "location") }, " ", " ", "profile.categories: location is new"},
+		"no categories":  {unused, func(ch *Charter) { ch.Profile.Categories = nil }, "   !-", "+   ", "profile.categories: no limit is new"},
+		"ground":         {nil, func(ch *Charter) { ch.Profile.NonExecution = []string{"immunity"} }, "!-", "+", "profile.nonExecution: data-not-held is gone"},
+		"no response":    {nil, func(ch *Charter) { ch.Profile.NonExecution = nil }, "!-!-", "++", "profile.nonExecution: immunity is gone"},
+		"any may defer":  {nil, func(ch *Charter) { ch.Profile.Deferral.Steps[1].Kinds = nil }, "!-", "!+", "profile.deferral.steps.1.kinds: no limit, and was court"},
+		"no total":       {nil, func(ch *Charter) { ch.Profile.Deferral.Total = 0 }, "!-", "+", "profile.deferral.total: no limit, and was "},
+		"own total":      {nil, func(ch *Charter) { ch.Profile.Instrument("stpo-100b").Deferral.Total = 1 }, "+", "!-", "stpo-100b.deferral.total: 1s, and was no limit"},
+		"code with a dot": {func(ch *Charter) {
+			ch.Profile.Instruments = append(ch.Profile.Instruments, Instrument{Code: "stpo-100a.window", Window: 1})
+		}, content(func(i *Instrument) { i.Window-- }), "+", "!-", "stpo-100a.window: "},
+	} {
+		was, is := sampleCharter(), sampleCharter()
+		for _, ch := range []*Charter{was, is} {
+			if c.base != nil {
+				c.base(ch)
+			}
+		}
+		c.change(is)
+		must(t, sortCharter(testLog, was))
+		must(t, sortCharter(testLog, is))
+		marks, all := marked(Diff(was, is))
+		back, _ := marked(Diff(is, was))
+		if marks != c.marks || back != c.back || !strings.Contains(all, c.says) {
+			t.Errorf("%s: %q and back %q, want %q and %q; no %q in:\n%s", name, marks, back, c.marks, c.back, c.says, all)
+		}
+	}
+	first := sampleCharter()
+	must(t, sortCharter(testLog, first))
+	if _, all := marked(Diff(nil, first)); strings.Contains(all, noLimit) {
+		t.Errorf("values that no charter has:\n%s", all)
+	}
+}
+
+// marked returns the marks of changes, and the changes as lines.
+func marked(changes []Change) (marks, text string) {
+	for _, x := range changes {
+		text += x.String() + "\n"
+		if x.Confirm {
+			marks += "!"
+		}
+		marks += map[Direction]string{"": " ", Weaker: "-", Stronger: "+", Either: "~"}[x.Direction]
+	}
+	return marks, text
 }
 
 // An amendment can't empty bars or drop an instrument's limits without the operators: what
