@@ -148,8 +148,8 @@ type Access struct {
 	Recipient HPKEKey    // one-time key that the agency claims
 	Accounts  uint64     // how many accounts it opens
 
-	// Categories are the categories of data that it opens, sorted: of its warrant's, or none
-	// if the warrant states none.
+	// Categories are the categories of data that it opens, sorted: some of its warrant's, or
+	// none if the warrant states none. In an emergency they are of the profile's emergency.
 	Categories []string
 }
 
@@ -158,7 +158,7 @@ func (*Access) Type() Type { return TypeAccess }
 
 func (a *Access) fields(c *coder) {
 	c.uint("accounts", required, 1, &a.Accounts, "how many accounts it opens")
-	codes(c, "categories", codeKind, optional, maxCategories, &a.Categories, "categories of data that it opens, of its warrant's")
+	codes(c, "categories", codeKind, optional, maxCategories, &a.Categories, "categories of data that it opens: some of its warrant's or, in an emergency, those that the profile allows")
 	code(c, "emergency", codeKind, optional, &a.Emergency, "ground of an emergency; excludes warrant")
 	code(c, "group", codeKind, required, &a.Group, "id of the custodian group")
 	object(c, "recipient", "encryption key", &a.Recipient, "one-time key that the agency claims", (*HPKEKey).fields)

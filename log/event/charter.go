@@ -4,6 +4,7 @@
 package event
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -237,12 +238,13 @@ func (ch *Charter) checkParty(p *Party) error {
 	case p.Role == RoleDuty && ch.Party(RoleAuthority, p.Name) == nil:
 		return errors.New("a duty key needs an authority of the same name")
 	}
-	for i, name := range slices.Concat(p.Above, p.Enforces) {
+	return cmp.Or(ch.checkOthers(p, "above", p.Above), ch.checkOthers(p, "enforces", p.Enforces))
+}
+
+// checkOthers checks that a list of a party names other authorities.
+func (ch *Charter) checkOthers(p *Party, member string, list []string) error {
+	for _, name := range list {
 		if name == p.Name || ch.Party(RoleAuthority, name) == nil {
-			member := "above"
-			if i >= len(p.Above) {
-				member = "enforces"
-			}
 			return fmt.Errorf("%s: %s is not another authority", member, name)
 		}
 	}

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package event parses, makes, seals and signs single entries of a Vasistas log:
-// the header, the bodies of the twelve event types, the DSSE envelope around them,
+// the header, the bodies of the thirteen event types, the DSSE envelope around them,
 // sealed values, and the keys that sign.
 //
 // # Contract
@@ -125,7 +125,7 @@ func (r Reference) String() string {
 // ParseReference reads what String returns.
 func ParseReference(s string) (r Reference, err error) {
 	index, leaf, _ := strings.Cut(s, " ")
-	b, err := base64.StdEncoding.DecodeString(leaf)
+	b, err := std.DecodeString(leaf)
 	if err == nil {
 		r.Index, err = strconv.ParseUint(index, 10, 53)
 	}

@@ -60,8 +60,8 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("no sample of a %s", typ)
 		}
 	}
-	if len(Types()) != 12 {
-		t.Errorf("%d types, want 12", len(Types()))
+	if len(Types()) != 13 {
+		t.Errorf("%d types, want 13", len(Types()))
 	}
 }
 
@@ -286,7 +286,7 @@ func TestSigners(t *testing.T) {
 	want := map[Type]string{
 		TypeCharter: "[charter]", TypeWarrant: "[authority]", TypeRevocation: "[authority]", TypeAccess: "[provider duty]",
 		TypeRelease: "[custodian]", TypeRefusal: "[custodian]", TypeDeferral: "[authority]",
-		TypeDisclosure: "[provider authority custodian]", TypeReturn: "[provider]", TypeHeartbeat: "[custodian]",
+		TypeDisclosure: "[provider authority custodian]", TypeResponse: "[provider]", TypeReturn: "[provider]", TypeHeartbeat: "[custodian]",
 		TypeAnchor: "[provider]", TypeFinding: "[auditor]",
 	}
 	for _, typ := range Types() {

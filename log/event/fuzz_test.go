@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/gowebpki/jcs"
 )
@@ -68,7 +69,11 @@ func FuzzParseEnvelope(f *testing.F) {
 }
 
 func FuzzOpening(f *testing.F) {
-	for _, o := range []Opening{Decoy(), NewOpening("agency", Text("lka")), NewOpening("grounds", Codes("a", "b")), NewOpening("case", Text("\u00e4\"\\"))} {
+	for _, o := range []Opening{
+		Decoy(), NewOpening("agency", Text("lka")), NewOpening("grounds", Codes("a", "b")), NewOpening("case", Text("\u00e4\"\\")),
+		NewOpening("dataPeriods", Periods(Period{testTime, testTime.Add(time.Hour)}, Period{testTime.AddDate(1, 0, 0), testTime.AddDate(2, 0, 0)})),
+		NewOpening("extends", Text(ref(7).String())), NewOpening("proceeding", Text(Digest(hash("p")).String())),
+	} {
 		s, err := o.Encode()
 		if err != nil {
 			f.Fatal(err)
@@ -101,6 +106,34 @@ func FuzzOpening(f *testing.F) {
 			if canonical, err := jcs.Transform(b); err != nil || !bytes.Equal(canonical, b) {
 				t.Fatalf("not canonical for jcs: %v\n%s", err, b)
 			}
+		}
+	})
+}
+
+func FuzzPeriod(f *testing.F) {
+	f.Add(Period{testTime, testTime}.String())
+	f.Add("1970-01-01T00:00:00Z/9999-12-31T23:59:59Z")
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := ParsePeriod(s)
+		switch {
+		case err != nil && !errors.Is(err, ErrMalformed):
+			t.Fatalf("error is %v", err)
+		case err == nil && (p.String() != s || p.To.Before(p.From)):
+			t.Fatalf("%q was read as %q", s, p)
+		}
+	})
+}
+
+func FuzzReference(f *testing.F) {
+	f.Add(ref(0).String())
+	f.Add(Reference{Index: MaxInteger}.String())
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := ParseReference(s)
+		switch {
+		case err != nil && !errors.Is(err, ErrMalformed):
+			t.Fatalf("error is %v", err)
+		case err == nil && (r.String() != s || r.Index > MaxInteger):
+			t.Fatalf("%q was read as %q", s, r)
 		}
 	})
 }

@@ -19,7 +19,7 @@ type Period struct{ From, To time.Time }
 
 // String returns both ends with a slash between them (ISO 8601), each as in a payload.
 func (p Period) String() string {
-	return p.From.Format(timeLayout) + "/" + p.To.Format(timeLayout)
+	return p.From.UTC().Format(timeLayout) + "/" + p.To.UTC().Format(timeLayout)
 }
 
 // ParsePeriod reads what String returns. The error wraps ErrMalformed.
@@ -89,7 +89,7 @@ func checkList(k ValueKind, list []string) error {
 		case err != nil:
 			return err
 		case i > 0 && !last.To.Before(p.From):
-			return fmt.Errorf("the period %s begins before %s ends", p, last)
+			return fmt.Errorf("the period %s does not begin after %s has ended", p, last)
 		}
 		last = p
 	}
@@ -97,9 +97,9 @@ func checkList(k ValueKind, list []string) error {
 }
 
 // ProceedingTag returns the tag by which an authority marks the warrants of one proceeding:
-// HMAC-SHA256, under a secret that the authority keeps, of the proceeding's number. Equal
-// tags of one authority are one proceeding. Without the secret a tag says nothing of the
-// number. The error says that the secret has fewer than 16 bytes.
+// HMAC-SHA256, under a secret that the authority keeps, of the proceeding's number, which
+// must have one spelling. Equal tags of one authority are one proceeding. Without the secret
+// a tag says nothing of the number. The secret has at least 16 bytes.
 func ProceedingTag(secret []byte, number string) (Digest, error) {
 	if len(secret) < 16 {
 		return Digest{}, fmt.Errorf("the secret of a proceeding's tag has %d bytes, and needs 16", len(secret))

@@ -250,7 +250,7 @@ func (p *Profile) check() error {
 		if p.Instrument(in.Code) != in {
 			return fmt.Errorf("body.profile.instruments: %s stands twice", in.Code)
 		}
-		if err := cmp.Or(in.Seal.check(), in.Deferral.check(), p.instrument(in)); err != nil {
+		if err := cmp.Or(in.Seal.check(), in.Deferral.check(), p.checkInstrument(in)); err != nil {
 			return fmt.Errorf("%w (instrument %s)", err, in.Code)
 		}
 	}
@@ -265,8 +265,8 @@ func within(list, all []string) bool {
 	return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(all, s) })
 }
 
-// instrument checks an instrument's categories and kinds of authorities.
-func (p *Profile) instrument(in *Instrument) error {
+// checkInstrument checks an instrument's categories and kinds of authorities.
+func (p *Profile) checkInstrument(in *Instrument) error {
 	both := func(s string) bool { return slices.Contains(in.Issuers, s) || slices.Contains(in.Validators, s) }
 	switch {
 	case in.Category == "" && len(in.With) > 0:

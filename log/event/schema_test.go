@@ -182,10 +182,27 @@ other value.
 	fmt.Fprint(b, `
 Values: a *code*, *text* (1 to 512 bytes of UTF-8 without control characters, compared byte by byte), *bytes* (at most
 1,024), a *digest* or a *key* is a string; *codes* is a sorted list of 1 to 16 codes; a decoy's is the integer 0.
+*Periods* is a sorted list of 1 to 16 strings `+"`START/END`"+`, two times of which both are included; each period begins
+after the one before has ended. A *reference* is one string here: the index of an entry, a space and its leaf hash.
 
 The agency's signature is over the DSSE pre-authentication encoding, under the payload type
 `+"`"+consentType+"`"+`, of the warrant's event hash (32 bytes; all zero in an emergency), the access's
 id (16 bytes), and the recipient key, as its object in the access.
+
+### What a warrant says of its data and proceeding
+
+One warrant is one order, and its instrument is that of the most demanding category of data that it asks for.
+Two warrants would count as two orders in statistics.
+
+`+"`dataPeriods`"+` are the periods of the data. They are never the window, in which the data may be opened.
+
+`+"`extends`"+` names an earlier warrant for the same provider, by the same authority or by one that its author is above. It
+is checked when it is opened, and it moves no date. No longest window bounds a measure as a whole: a fresh order that
+names no earlier one evades it anyway.
+
+`+"`proceeding`"+` is HMAC-SHA256, under a secret of the authority, of `+"`vasistas proceeding`"+`, LF, and the number of the
+proceeding. Before disclosure it links no orders. Afterwards equal tags of one authority count as one proceeding, and
+without the secret a tag says nothing of the number.
 
 ### Openings file
 

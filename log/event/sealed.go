@@ -39,7 +39,7 @@ var names = []Name{
 	{TypeWarrant, ClassPublic, "agency", KindCode, 1, 1, "the investigating agency"},
 	{TypeWarrant, ClassPublic, "agencyKey", KindKey, 1, 1, "the agency's key, which claims recipient keys"},
 	{TypeWarrant, ClassPublic, "grounds", KindCodes, 1, 1, "the profile's grounds"},
-	{TypeWarrant, ClassPublic, "dataPeriods", KindPeriods, 0, 1, "the periods of the data that it asks for; they say nothing of its window"},
+	{TypeWarrant, ClassPublic, "dataPeriods", KindPeriods, 0, 1, "the periods of the data that it asks for, never its window"},
 	{TypeWarrant, ClassPublic, "extends", KindReference, 0, 1, "an earlier warrant that it extends; it moves no date"},
 	{TypeWarrant, ClassPublic, "proceeding", KindDigest, 0, 1, "the authority's tag of its proceeding; equal tags of one authority are one proceeding"},
 	{TypeWarrant, ClassSubject, "case", KindText, 1, 1, "case number"},
