@@ -53,7 +53,7 @@ emergency.grounds         | justified-urgency | CSI L. 821-1
 # Codes.
 offences              | collective-violence defence dissolved-groups economic-interests foreign-policy organised-crime proliferation republican-institutions terrorism | CSI L. 811-3 | the purposes; they are no offences
 grounds               | entourage person-concerned secrecy-of-defence technique-in-use | design, CSI L. 821-2, 852-1(I) | of warrants, and of deferrals
-reasons               | account-mismatch breach-open ended expired group-mismatch limits-exceeded mistake moot openings-mismatch overdue-bars package-mismatch quashed recipient-mismatch revoked superseded unfavourable-opinion unreadable | design, CSI L. 821-1
+reasons               | account-mismatch breach-open ended expired group-mismatch limits-exceeded mistake moot openings-mismatch overdue-bars package-mismatch quashed recipient-mismatch revoked superseded suspended unfavourable-opinion unreadable | design, CSI L. 821-1
 bars                  | anchor disclosure emergency missing-release | design
 accessLife            | 7d  | design
 return.within         | 90d | design, CSI L. 833-9 | the report is yearly
