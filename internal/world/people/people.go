@@ -334,3 +334,20 @@ func LongProfile() event.Profile {
 	p.Bars = []string{"anchor", "disclosure", "emergency", "missing-release"}
 	return p
 }
+
+// Forms lets warrants say what the law's forms say: it gives a charter categories of data,
+// grounds of responses, the instrument "order", which asks for content and other data and is
+// signed by the court, or by the prosecutor together with the court, the instrument
+// "preservation", which bears no accesses, and the authority enforcer, which enforces the
+// warrants of both.
+func (p *People) Forms(c *event.Charter) {
+	c.Profile.Categories = []string{"content", "subscriber", "traffic"}
+	c.Profile.NonExecution = []string{"incomplete", "not-held"}
+	c.Profile.Instruments = slices.Concat(c.Profile.Instruments, []event.Instrument{
+		{Code: "order", Window: 120 * Day, Category: "content", With: []string{"traffic"}, Issuers: []string{"court"},
+			Validated: []string{"prosecutor"}, Validators: []string{"court"}},
+		{Code: "preservation", Window: 120 * Day, Preserves: true}})
+	prosecutor, enforcer := p.Party(event.RoleAuthority, "prosecutor"), p.Party(event.RoleAuthority, "enforcer")
+	prosecutor.Kind, enforcer.Kind, enforcer.Enforces = "prosecutor", "enforcing", []string{"court", "prosecutor"}
+	c.Parties = slices.Concat(c.Parties, []event.Party{prosecutor, enforcer})
+}

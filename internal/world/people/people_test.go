@@ -22,6 +22,7 @@ func TestCharter(t *testing.T) {
 	for name, edit := range map[string]func(*event.Charter){
 		"as it is": nil,
 		"long":     func(c *event.Charter) { c.Profile = LongProfile() },
+		"forms":    p.Forms,
 		"small": func(c *event.Charter) {
 			p.Cast(c, event.RoleCharter, "founder")
 			p.Cast(c, event.RoleCustodian, "holder")

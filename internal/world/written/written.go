@@ -256,7 +256,8 @@ func (l *Log) WarrantBody() *event.Warrant {
 		Accounts: 2, Accesses: 1, NotBefore: At(l.Now), NotAfter: At(l.Now + 30*people.Day)}
 }
 
-// AccessBody returns an access on a warrant; without one, in an emergency.
+// AccessBody returns an access on a warrant, to all that it asks for; without one, in an
+// emergency.
 func AccessBody(warrant *Logged) *event.Access {
 	k := sha256.Sum256([]byte("recipient"))
 	a := &event.Access{Group: "main", Recipient: event.HPKEKey{KEM: event.KEMX25519, Public: k[:]}, Accounts: 1}
@@ -264,6 +265,9 @@ func AccessBody(warrant *Logged) *event.Access {
 		a.Emergency = "life"
 	} else {
 		a.Warrant = &warrant.Reference
+		if w, ok := warrant.Envelope.Event.Body.(*event.Warrant); ok {
+			a.Categories = w.Categories
+		}
 	}
 	return a
 }
@@ -372,6 +376,22 @@ func (l *Log) Disclose(e *Logged, releases ...*Logged) *Logged {
 // Return says what became of a warrant.
 func (l *Log) Return(warrant *Logged) *Logged {
 	return l.LogEvent(l.Event(&event.Return{Warrant: warrant.Reference, Executed: true, Persons: 1}), "messenger")
+}
+
+// Revoke logs that the court ends a warrant, ends these categories of it, or suspends it.
+func (l *Log) Revoke(warrant *Logged, scope event.Scope, categories ...string) *Logged {
+	return l.LogEvent(l.Event(&event.Revocation{Warrant: warrant.Reference, Reason: "ended", Scope: scope, Categories: categories}), "court")
+}
+
+// Resume logs that the court ends a suspension.
+func (l *Log) Resume(suspension *Logged) *Logged {
+	r := suspension.Envelope.Event.Body.(*event.Revocation)
+	return l.LogEvent(l.Event(&event.Revocation{Warrant: r.Warrant, Reason: "ended", Scope: event.ScopeResumed, Suspension: &suspension.Reference}), "court")
+}
+
+// Respond logs that the provider does not execute a warrant, or these categories of it.
+func (l *Log) Respond(warrant *Logged, outcome event.Outcome, categories ...string) *Logged {
+	return l.LogEvent(l.Event(&event.Response{Warrant: warrant.Reference, Outcome: outcome, Ground: "not-held", Categories: categories}), "messenger")
 }
 
 // Heartbeat logs how many releases a custodian has made.

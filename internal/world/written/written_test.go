@@ -4,8 +4,10 @@
 package written
 
 import (
+	"slices"
 	"testing"
 
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -40,4 +42,24 @@ func TestErr(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
+}
+
+// What the law's forms say is well-formed in a log.
+func TestForms(t *testing.T) {
+	w := New("", nil)
+	w.Amend(w.Forms)
+	body := w.WarrantBody()
+	body.Instrument, body.Categories = "order", []string{"content", "traffic"}
+	e := w.Event(body)
+	w.Seal(e, w.Now+people.Day)
+	warrant := w.LogEvent(e, "court", "prosecutor")
+	if got := AccessBody(warrant).Categories; !slices.Equal(got, body.Categories) {
+		t.Errorf("an access to %v", got)
+	}
+	w.Access(warrant, w.Now+people.Day)
+	w.Respond(warrant, event.Partial, "traffic")
+	w.Resume(w.Revoke(warrant, event.ScopeSuspended))
+	w.Revoke(warrant, event.ScopeCategories, "content")
+	w.Revoke(warrant, event.ScopeAll)
+	w.Report(t.Error)
 }
