@@ -122,7 +122,7 @@ const (
 	GapContent    Gap = "content"      // the entry was not given, or not parsed as an event
 	GapRoles      Gap = "roles"        // whether the signers hold the role for this event
 	GapLimits     Gap = "limits"       // whether window, limits and deadlines were kept
-	GapLater      Gap = "later-events" // what was logged later: revocation, deferral, disclosure
+	GapLater      Gap = "later-events" // what was logged later: revocation, suspension, response, deferral, disclosure
 	GapOffRecord  Gap = "off-record"   // what was done without the log
 )
 
