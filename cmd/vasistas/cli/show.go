@@ -113,6 +113,9 @@ func (d *envelopeJSON) text(e *env) {
 		e.printf("  sealed       %d values for everyone by %s, %d for the subject alone\n",
 			len(s.Public), s.Until.Format(time.RFC3339), len(s.Subject))
 	}
+	for _, line := range english.Event(d.ev) {
+		e.printf("  meaning      %s\n", line)
+	}
 	var fields struct {
 		Body json.RawMessage `json:"body"`
 	}
@@ -120,6 +123,11 @@ func (d *envelopeJSON) text(e *env) {
 	// The payload was parsed strictly before.
 	if json.Unmarshal(d.Event, &fields) == nil && json.Indent(&pretty, fields.Body, "  ", "  ") == nil {
 		e.printf("  %s\n", pretty.Bytes())
+	}
+	if disclosure, ok := d.ev.Body.(*event.Disclosure); ok {
+		if opened, err := describeClass(disclosure.Openings); err == nil {
+			printOpenings(e, "opens", opened)
+		}
 	}
 }
 
@@ -132,7 +140,7 @@ type openingsJSON struct {
 
 type openingJSON struct {
 	Name   string `json:"name"`
-	Value  any    `json:"value,omitempty"` // a string, or a list of codes
+	Value  any    `json:"value,omitempty"` // a string, or a list of codes or periods
 	Digest string `json:"digest"`
 }
 
@@ -169,17 +177,17 @@ func describeClass(list []event.Opening) ([]openingJSON, error) {
 
 func (d *openingsJSON) text(e *env) {
 	e.printf("openings: SECRETS of the event %s\n", d.Event)
-	for _, class := range []struct {
-		name string
-		list []openingJSON
-	}{{"public", d.Public}, {"subject", d.Subject}} {
-		for _, o := range class.list {
-			if o.Value == nil {
-				e.printf("  %-8s %s\n", class.name, o.Name)
-				continue
-			}
-			e.printf("  %-8s %s = %q\n", class.name, o.Name, o.Value)
+	printOpenings(e, "public", d.Public)
+	printOpenings(e, "subject", d.Subject)
+}
+
+func printOpenings(e *env, class string, list []openingJSON) {
+	for _, o := range list {
+		if o.Value == nil {
+			e.printf("  %-8s %s\n", class, o.Name)
+			continue
 		}
+		e.printf("  %-8s %s = %q\n", class, o.Name, o.Value)
 	}
 }
 

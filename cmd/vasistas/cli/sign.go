@@ -4,19 +4,13 @@
 package cli
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/gowebpki/jcs"
@@ -146,6 +140,10 @@ list:
   {"until": "2027-01-31T00:00:00Z", "public": {"agency": "bka", "grounds": ["g1"]},
    "subject": {"case": "7 Js 12/26", "identifier": ["a@example.com"]}}
 
+A key is @FILE, and so is an earlier warrant that a warrant extends: its proof file, or
+'INDEX LEAF'. Periods of data are START/END, in any order. A proceeding is its tag, or,
+with --proceeding-secret, its number, from which sign derives the tag.
+
 sign writes their salts and values to the openings file (mode 0600). Keep it: only
 with it can the event be opened.
 
@@ -153,6 +151,10 @@ A KEY is a private key file, or NAME://KEY for a key in an HSM or KMS, with the
 plug-in sigstore-kms-NAME.`,
 		Example: `  vasistas sign --type warrant --origin example.com/log --body warrant.json \
       --sealed sealed.json --key judge.pem --out w.event --openings w.openings
+  vasistas sign --type warrant --origin example.com/log --body warrant.json --key judge.pem \
+      --sealed sealed.json --public dataPeriods=2026-01-01T00:00:00Z/2026-03-31T23:59:59Z \
+      --public extends=@earlier.tlog-proof --public 'proceeding=7 Js 12/26' --proceeding-secret tags.secret \
+      --out w.event --openings w.openings
   vasistas sign --add access.event --key duty.pem --out access2.event`,
 		Args: cobra.NoArgs,
 		RunE: do(func(ctx context.Context, _ []string) error { return e.runSign(ctx, &f) }),
@@ -170,6 +172,7 @@ plug-in sigstore-kms-NAME.`,
 	fl.StringArrayVar(&f.seal.public, "public", nil, "value to be opened to everyone, as name=value (repeatable)")
 	fl.StringArrayVar(&f.seal.subject, "subject", nil, "value to be opened to the subject alone, as name=value (repeatable)")
 	fl.StringVar(&f.seal.file, "sealed", "", "JSON file with the sealed values")
+	fl.StringVar(&f.seal.proceeding, "proceeding-secret", "", "file with the secret (mode 0600, 16 bytes or more) that makes a tag of a proceeding's number")
 	fl.IntVar(&f.seal.decoys, "decoys", 0, "number of decoys in each class, to hide the number of values")
 	fl.StringVar(&f.out, "out", "", "new file for the signed event (default: standard output)")
 	fl.StringVar(&f.openings, "openings", "", "new file for the openings; required with sealed values")
@@ -284,173 +287,4 @@ func (e *env) makeEvent(f *signFlags) (*event.Event, error) {
 		return nil, fmt.Errorf("%s is not the body of a %s: %w", f.body, f.kind, err)
 	}
 	return ev, nil
-}
-
-type sealFlags struct {
-	until           string
-	public, subject []string
-	file            string
-	decoys          int
-}
-
-// named is a value to be sealed, as text, or a list of values.
-type named struct {
-	name   string
-	values []string
-}
-
-func (f *sealFlags) empty() bool {
-	return f.until == "" && f.file == "" && len(f.public)+len(f.subject)+f.decoys == 0
-}
-
-// seal seals the event and returns its openings, nil if there is nothing to seal.
-func (e *env) seal(ev *event.Event, f *sealFlags) (*event.Openings, error) {
-	if f.empty() {
-		return nil, nil
-	}
-	values, err := e.sealedValues(f)
-	if err != nil {
-		return nil, err
-	}
-	until, err := parseUntil(values.until, ev.Time)
-	if err != nil {
-		return nil, err
-	}
-	o := &event.Openings{}
-	if o.Public, err = makeOpenings(ev.Type, event.ClassPublic, values.public, f.decoys); err != nil {
-		return nil, err
-	}
-	if o.Subject, err = makeOpenings(ev.Type, event.ClassSubject, values.subject, f.decoys); err != nil {
-		return nil, err
-	}
-	return o, ev.Seal(until, o.Public, o.Subject)
-}
-
-type sealedValues struct {
-	until           string
-	public, subject []named
-}
-
-// sealedValues returns the values of the file and of the flags.
-func (e *env) sealedValues(f *sealFlags) (v sealedValues, err error) {
-	if f.file != "" {
-		if v, err = readAs(e, f.file, event.MaxOpeningsSize, parseSealedValues); err != nil {
-			return v, err
-		}
-	}
-	v.until = cmp.Or(f.until, v.until)
-	for list, args := range map[*[]named][]string{&v.public: f.public, &v.subject: f.subject} {
-		for _, arg := range args {
-			name, value, ok := strings.Cut(arg, "=")
-			if !ok {
-				return v, usagef("%q: write name=value", arg)
-			}
-			*list = append(*list, named{name, []string{value}})
-		}
-	}
-	return v, nil
-}
-
-func parseSealedValues(b []byte) (v sealedValues, err error) {
-	var file struct {
-		Until   string                     `json:"until"`
-		Public  map[string]json.RawMessage `json:"public"`
-		Subject map[string]json.RawMessage `json:"subject"`
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&file); err != nil {
-		return v, err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return v, errors.New("unexpected data after the object")
-	}
-	v.until = file.Until
-	if v.public, err = jsonValues(file.Public); err == nil {
-		v.subject, err = jsonValues(file.Subject)
-	}
-	return v, err
-}
-
-func jsonValues(m map[string]json.RawMessage) ([]named, error) {
-	var out []named
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		var one string
-		var many []string
-		if json.Unmarshal(m[name], &one) == nil {
-			many = []string{one}
-		} else if err := json.Unmarshal(m[name], &many); err != nil {
-			return nil, fmt.Errorf("%s: want a string or a list of strings", name)
-		}
-		out = append(out, named{name, many})
-	}
-	return out, nil
-}
-
-// parseUntil parses a time, or a duration from the event's time.
-func parseUntil(s string, from time.Time) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, usagef("give --until, the time by which public values are opened, like 2006-01-02T15:04:05Z, or a duration like 720h")
-	}
-	if d, err := time.ParseDuration(s); err == nil && d > 0 {
-		return from.Add(d).Truncate(time.Second), nil
-	}
-	t, err := time.Parse("2006-01-02T15:04:05Z", s)
-	if err != nil {
-		return time.Time{}, usagef("--until %q: give a time like 2006-01-02T15:04:05Z, or a duration like 720h", s)
-	}
-	return t, nil
-}
-
-// makeOpenings makes a class's openings with new salts. The form of a name's values is in
-// event.Names.
-func makeOpenings(t event.Type, class event.Class, values []named, decoys int) ([]event.Opening, error) {
-	kinds := make(map[string]event.ValueKind)
-	for _, n := range event.Names(t) {
-		if n.Class == class {
-			kinds[n.Name] = n.Kind
-		}
-	}
-	if len(kinds) == 0 && len(values) == 0 {
-		return nil, nil
-	}
-	var out []event.Opening
-	for _, n := range values {
-		kind, ok := kinds[n.name]
-		if !ok {
-			return nil, usagef("a %s has no sealed %s value %q; it has %s", t, class, n.name,
-				strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
-		}
-		if kind == event.KindCodes {
-			var codes []string
-			for _, v := range n.values {
-				codes = append(codes, strings.Split(v, ",")...)
-			}
-			out = append(out, event.NewOpening(n.name, event.Codes(codes...)))
-			continue
-		}
-		for _, v := range n.values {
-			value, err := makeValue(kind, v)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", n.name, err)
-			}
-			out = append(out, event.NewOpening(n.name, value))
-		}
-	}
-	for range decoys {
-		out = append(out, event.Decoy())
-	}
-	return out, nil
-}
-
-// makeValue returns a value of s. A key may be @FILE, a file with its SPKI in PEM.
-func makeValue(kind event.ValueKind, s string) (event.Value, error) {
-	if file, ok := strings.CutPrefix(s, "@"); ok && kind == event.KindKey {
-		key, err := eventkey.LoadPublic(file)
-		if err != nil {
-			return event.Value{}, err
-		}
-		return event.Bytes(key.SPKI()), nil
-	}
-	return event.Text(s), nil
 }

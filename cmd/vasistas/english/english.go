@@ -1,9 +1,9 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package english renders the reports of audits, scans and verifications, and what a policy
-// bears, in English. The
-// sentences are in templates, so another language needs another set of templates.
+// Package english renders the reports of audits, scans and verifications, what an event means,
+// and what a policy bears, in English. The sentences are in templates, so another language
+// needs another set of templates.
 //
 // It promises that text from a log, a file or a policy can't pass for a sentence of the
 // report or for a command to a terminal: it quotes such text.
@@ -25,6 +25,7 @@ import (
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -101,6 +102,16 @@ func Proof(r *verify.Report) string { return say("proof", r) }
 
 // Notice returns the content of a notice file as text.
 func Notice(v *notice.Verified) string { return say("notice", v) }
+
+// Event returns what an event means, as sentences without a full stop; none if its body says
+// all in its own words. The body is well-formed: its codes need no quoting.
+func Event(e *event.Event) []string {
+	name := "event-" + string(e.Type)
+	if parsed().Lookup(name) == nil {
+		return nil
+	}
+	return slices.DeleteFunc(lines(name, e.Body), func(s string) bool { return s == "" })
+}
 
 // Strength returns what a policy bears, as sentences without a full stop.
 func Strength(p *tlog.Policy) []string { return lines("policy-strength", p) }
