@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/world/cases"
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -197,6 +199,38 @@ func TestEmergency(t *testing.T) {
 	}
 	if v.Warrant != nil || v.Emergency != "life" || v.Agency != "police" || !v.Consent || len(v.Warnings) != 1 || v.Warnings[0].Code != notice.WarnDutySigner {
 		t.Errorf("%+v", v)
+	}
+}
+
+// A notice says of which categories and periods data was opened, and who signed for it.
+func TestOrder(t *testing.T) {
+	w := newWorld(t)
+	first := w.Charter
+	w.Amend(w.Forms)
+	w.Order = true
+	c := w.NewCase(time.Hour, w.cases[0].Accounts, w.cases[0].Packages...)
+	release := w.ReleaseCase(c, "c1")
+	head := w.Publish("w1", "w2", "w3")
+	n := w.Notice(c, "c1", 0)
+	n.Seq = release.Envelope.Event.Body.(*event.Release).Seq
+	f := &notice.File{Notice: n, Release: w.Proof(head, release), Access: w.Proof(head, c.Access), Warrant: w.Proof(head, c.Warrant),
+		Charters: [][]byte{w.Proof(head, first), w.Proof(head, w.Charter)}}
+	v, err := verifyFile(encode(t, f), w.policy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	period := written.At(w.Now-people.Day).Format(time.RFC3339) + "/" + written.At(w.Now).Format(time.RFC3339)
+	if !slices.Equal(v.Categories, []string{"traffic"}) || !slices.Equal(v.Warrant.Categories, []string{"content", "traffic"}) ||
+		!slices.Equal(v.Warrant.DataPeriods, []string{period}) || len(v.Warnings) > 0 {
+		t.Errorf("%+v of %+v", v, v.Warrant)
+	}
+	if by := strings.Split(v.Warrant.By, ", "); len(by) != 2 || !slices.Contains(by, "court") || !slices.Contains(by, "prosecutor") {
+		t.Errorf("signed by %q", v.Warrant.By)
+	}
+	// A notice that leaves out the periods is none.
+	n.WarrantOpenings.Public = slices.DeleteFunc(n.WarrantOpenings.Public, func(o event.Opening) bool { return o.Name == "dataPeriods" })
+	if _, err := verifyFile(encode(t, f), w.policy()); verify.VerdictOf(err) != verify.Disproven {
+		t.Errorf("without periods: %v", err)
 	}
 }
 

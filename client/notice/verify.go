@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/verify"
@@ -383,7 +382,7 @@ func (v *verifier) describe() {
 	entry(&out.Access, v.access)
 	out.Seq = n.Seq
 	access := v.access.Envelope().Event.Body.(*event.Access)
-	out.Group, out.Emergency = access.Group, access.Emergency
+	out.Group, out.Emergency, out.Categories = access.Group, access.Emergency, access.Categories
 	if h, err := escrow.KeyHash(n.Recipient); err == nil {
 		out.Recipient = hex.EncodeToString(h[:])
 	}
@@ -395,102 +394,12 @@ func (v *verifier) describe() {
 	w := v.warrant.Envelope().Event.Body.(*event.Warrant)
 	entry(&out.Warrant.Entry, v.warrant)
 	out.Warrant.Decision, out.Warrant.Instrument, out.Warrant.Offence = w.Decision, w.Instrument, w.Offence
-	out.Warrant.NotBefore, out.Warrant.NotAfter = w.NotBefore, w.NotAfter
+	out.Warrant.NotBefore, out.Warrant.NotAfter, out.Warrant.Categories = w.NotBefore, w.NotAfter, w.Categories
+	periods, _ := find(n.WarrantOpenings.Public, "dataPeriods", "dataPeriods")
+	out.Warrant.DataPeriods = periods.Codes()
+	out.Warrant.Extends = first(n.WarrantOpenings.Public, "extends")
 	grounds, _ := find(n.WarrantOpenings.Public, "grounds", "grounds")
 	out.Warrant.Grounds = grounds.Codes()
 	out.Agency = first(n.WarrantOpenings.Public, "agency")
 	out.Case = first(n.WarrantOpenings.Subject, "case")
-}
-
-// Verified is what a file proves, and what it only claims. Names and meanings of its JSON members are stable;
-// members may be added.
-type Verified struct {
-	Origin        string    `json:"origin"`
-	Size          uint64    `json:"size"` // of the tree in which every entry is
-	Root          tlog.Hash `json:"root"`
-	Witnesses     []string  `json:"witnesses,omitempty"`
-	ExistedBefore time.Time `json:"existedBefore,omitzero"` // of the tree; zero under "quorum none"
-	LoggedAfter   time.Time `json:"loggedAfter,omitzero"`   // of every entry outside the tree
-	Spread        uint64    `json:"spread,omitempty"`       // of the cosignatures' times, seconds: the charter's of Version, or the policy's
-	Charters      []uint64  `json:"charters"`               // indexes of the file's charters
-	// Version of the last of these charters, if they begin at entry 0 of the tree and each
-	// one's founders signed the next. They can't show that the log has no other amendment.
-	// 0: Doubt is set, and every By and Auditors is empty.
-	Version uint64 `json:"version"`
-	// Doubt is the error of Verify: why the charters prove no signer; nil: they do.
-	Doubt  error   `json:"-"`
-	Claims []Claim `json:"claims,omitempty"` // of the file, if Doubt is set
-	// Auditors whose cosignatures on the head meet the audit policy of the charter of
-	// Version. They say that the rules held. None: the file does not show it.
-	Auditors []string `json:"auditors,omitempty"`
-
-	Accounts  []string `json:"accounts"`
-	Case      string   `json:"case,omitempty"`
-	Warrant   *Warrant `json:"warrant,omitempty"`   // nil in an emergency
-	Emergency string   `json:"emergency,omitempty"` // its ground
-	Duty      string   `json:"duty,omitempty"`      // the duty party that signed for it
-	Agency    string   `json:"agency"`
-	AgencyKey string   `json:"agencyKey"` // key id
-	Consent   bool     `json:"consent"`   // the agency's signature covers Recipient
-	Access    Entry    `json:"access"`
-	Unit      string   `json:"unit"`
-	Group     string   `json:"group"`
-	Recipient string   `json:"recipient"` // hex SHA-256 of the recipient key
-	Closed    int      `json:"closed"`    // sealed values that are not open to this subject: others', or decoys
-	Release   Entry    `json:"release"`
-	Seq       uint64   `json:"seq"`
-
-	Warnings []Warning `json:"warnings,omitempty"`
-}
-
-// Codes of warnings.
-const (
-	WarnAccount      = "account"       // the notice does not show that the warrant names Account
-	WarnPackages     = "packages"      // the notice does not show which packages were opened
-	WarnAccessSigner = "access-signer" // by the charters in the file, no provider signed the access
-	WarnDutySigner   = "duty-signer"   // no duty key signed the emergency access
-	WarnSigner       = "signer"        // no authority signed the warrant
-	WarnConsent      = "consent"       // the agency's signature does not cover Recipient, for Err
-	WarnVoid         = "void"          // a later charter voids a key that signed: Err
-)
-
-// A Warning is a proven fault. In JSON it is its code.
-type Warning struct {
-	Code    string
-	Account string // of WarnAccount
-	Err     error  // of WarnConsent and WarnVoid
-}
-
-// MarshalText returns the code.
-func (w Warning) MarshalText() ([]byte, error) { return []byte(w.Code), nil }
-
-// UnmarshalText reads the code.
-func (w *Warning) UnmarshalText(b []byte) error {
-	w.Code = string(b)
-	return nil
-}
-
-// Entry is an entry of the log.
-type Entry struct {
-	Index uint64    `json:"index"`
-	Time  time.Time `json:"claimedTime"` // the signer's claim
-	By    string    `json:"by"`          // the parties that signed, by the charters up to Version
-}
-
-// A Claim is what a file says of an entry's signer and does not prove.
-type Claim struct {
-	Index uint64     `json:"index"`
-	Role  event.Role `json:"role"`
-	Names string     `json:"names"`
-}
-
-// Warrant is the decision that an access stands on.
-type Warrant struct {
-	Entry
-	Decision   event.Decision `json:"decision"`
-	Instrument string         `json:"instrument"`
-	Offence    string         `json:"offence"`
-	Grounds    []string       `json:"grounds,omitempty"`
-	NotBefore  time.Time      `json:"notBefore,omitzero"`
-	NotAfter   time.Time      `json:"notAfter,omitzero"`
 }

@@ -65,6 +65,7 @@ func funcs() template.FuncMap {
 		"warned":   warned,
 		"reasons":  reasons,
 		"lines":    lines,
+		"several":  func(names string) bool { return strings.Contains(names, ", ") },
 	}
 }
 

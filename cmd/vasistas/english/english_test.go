@@ -83,13 +83,18 @@ func testNotices() map[string]*notice.Verified {
 		{Code: notice.WarnAccount, Account: "ada@example.org"}, {Code: notice.WarnPackages}, {Code: notice.WarnAccessSigner}, {Code: notice.WarnDutySigner},
 		{Code: notice.WarnSigner}, {Code: notice.WarnConsent, Err: errors.New("the agency's key is not among the openings")},
 	}
+	ordered := warrant
+	ordered.Categories, ordered.Warrant = []string{"traffic"}, new(notice.Warrant)
+	*ordered.Warrant = *warrant.Warrant
+	ordered.Warrant.By, ordered.Warrant.Categories, ordered.Warrant.Extends = "court, prosecutor", []string{"content", "traffic"}, "3 bGVhZg=="
+	ordered.Warrant.DataPeriods = []string{"2025-01-01T00:00:00Z/2025-01-31T23:59:59Z", "2025-03-01T00:00:00Z/2025-03-31T23:59:59Z"}
 	claimed.Access.By, claimed.Release.By, claimed.Version, claimed.Warrant = "", "", 0, new(notice.Warrant)
 	*claimed.Warrant = *warrant.Warrant
 	claimed.Warrant.By = ""
 	claimed.Doubt = &verify.Error{Reason: verify.NoCharters, Err: errors.New("it has \x1b")}
 	claimed.Claims = []notice.Claim{{Index: 12, Role: event.RoleCustodian, Names: "c1"}, {Index: 10, Role: event.RoleAuthority, Names: "court"}}
 	claimed.Warnings = []notice.Warning{{Code: notice.WarnAccount, Account: "a\"b"}, {Code: notice.WarnVoid, Err: errors.New("version 3 voids a key")}}
-	return map[string]*notice.Verified{"warrant": &warrant, "emergency": &emergency, "claimed": &claimed}
+	return map[string]*notice.Verified{"warrant": &warrant, "emergency": &emergency, "claimed": &claimed, "order": &ordered}
 }
 
 func testScans() map[string]*scan.Report {

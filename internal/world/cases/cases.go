@@ -19,6 +19,7 @@ import (
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
+	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -31,6 +32,7 @@ type Log struct {
 	Holders map[string][]escrow.KeyHolder // by custodian: post-quantum, and X25519
 	Agency  event.Signer                  // that warrants name
 	Consent event.Signer                  // of recipient keys: Agency, unless a test says otherwise
+	Order   bool                          // cases are of people.Forms' instrument order: two authorities sign, and an access is to traffic
 }
 
 // New returns a log with its charter.
@@ -93,9 +95,16 @@ func (l *Log) NewCase(sealed time.Duration, accounts []string, packages ...*escr
 	}
 	body := l.WarrantBody()
 	body.Accounts = uint64(len(accounts))
-	c.Warrant = l.LogSealed(l.Event(body), until, c.WarrantOpenings.Public, c.WarrantOpenings.Subject, "court")
+	by, opened := []string{"court"}, []string(nil)
+	if l.Order {
+		body.Instrument, body.Categories = "order", []string{"content", "traffic"}
+		by, opened = append(by, "prosecutor"), []string{"traffic"}
+		c.WarrantOpenings.Public = append(c.WarrantOpenings.Public,
+			event.NewOpening("dataPeriods", event.Periods(event.Period{From: written.At(l.Now - people.Day), To: written.At(l.Now)})))
+	}
+	c.Warrant = l.LogSealed(l.Event(body), until, c.WarrantOpenings.Public, c.WarrantOpenings.Subject, by...)
 	c.WarrantOpenings.Event = c.Warrant.Envelope.Hash()
-	e := l.Event(&event.Access{Warrant: &c.Warrant.Reference, Group: "main", Recipient: key.Public(), Accounts: uint64(len(accounts))})
+	e := l.Event(&event.Access{Warrant: &c.Warrant.Reference, Group: "main", Recipient: key.Public(), Accounts: uint64(len(accounts)), Categories: opened})
 	c.AccessOpenings.Subject = append(c.AccessOpenings.Subject, l.consent(c.WarrantOpenings.Event, e.ID, key.Public()))
 	c.Access = l.LogSealed(e, until, c.AccessOpenings.Public, c.AccessOpenings.Subject, "messenger")
 	c.AccessOpenings.Event = c.Access.Envelope.Hash()
