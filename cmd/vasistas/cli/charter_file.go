@@ -281,9 +281,15 @@ func unwise(ch *event.Charter) []string {
 	note(!auditors && len(ch.Groups) > 0, "the audit policy requires no auditor, so the promise \"no disclosure, no more keys\" is not kept by others: the gates alone keep keys shut while disclosures are overdue")
 	note(!auditors && count[event.RoleAuditor] > 0, "there are auditors, but the audit policy requires none of them")
 	p := &ch.Profile
+	has := func(kind string) bool { return kinds[kind] }
 	note(p.ID == "demo", "the profile demo has seconds in place of days, for demonstrations only")
 	note(p.Emergency != nil && count[event.RoleDuty] == 0, "the profile allows emergencies, but there is no duty key for them")
 	note(p.Emergency == nil && count[event.RoleDuty] > 0, "there are duty keys, but the profile allows no emergencies")
+	for _, in := range p.Instruments {
+		alone := slices.ContainsFunc(in.Issuers, has)
+		note(len(in.Issuers)+len(in.Validated) > 0 && !alone && !(slices.ContainsFunc(in.Validated, has) && slices.ContainsFunc(in.Validators, has)),
+			"instrument %s: no authority may sign it, which takes one of the kinds %s", in.Code, kindsOf(&in))
+	}
 	for _, c := range event.Diff(nil, ch) {
 		path, figure := strings.CutPrefix(c.Path, "profile.")
 		note(figure && strings.HasSuffix(path, ".kinds") && !kinds[c.Is], "no authority is of the kind %s, which the profile requires to sign", c.Is)
@@ -291,6 +297,18 @@ func unwise(ch *event.Charter) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// kindsOf says which kinds of authorities sign a warrant of an instrument.
+func kindsOf(in *event.Instrument) string {
+	var out []string
+	if len(in.Issuers) > 0 {
+		out = append(out, strings.Join(in.Issuers, ", "))
+	}
+	if len(in.Validated) > 0 {
+		out = append(out, strings.Join(in.Validated, ", ")+" together with one of "+strings.Join(in.Validators, ", "))
+	}
+	return strings.Join(out, ", or ")
 }
 
 func needsKeys(policy string) bool {
