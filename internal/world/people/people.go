@@ -342,7 +342,7 @@ func LongProfile() event.Profile {
 // warrants of both.
 func (p *People) Forms(c *event.Charter) {
 	c.Profile.Categories = []string{"content", "subscriber", "traffic"}
-	c.Profile.NonExecution = []string{"incomplete", "not-held"}
+	c.Profile.NonExecution = []string{"data-not-held", "immunity"}
 	c.Profile.Instruments = slices.Concat(c.Profile.Instruments, []event.Instrument{
 		{Code: "order", Window: 120 * Day, Category: "content", With: []string{"traffic"}, Issuers: []string{"court"},
 			Validated: []string{"prosecutor"}, Validators: []string{"court"}},

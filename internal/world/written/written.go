@@ -391,7 +391,7 @@ func (l *Log) Resume(suspension *Logged) *Logged {
 
 // Respond logs that the provider does not execute a warrant, or these categories of it.
 func (l *Log) Respond(warrant *Logged, outcome event.Outcome, categories ...string) *Logged {
-	return l.LogEvent(l.Event(&event.Response{Warrant: warrant.Reference, Outcome: outcome, Ground: "not-held", Categories: categories}), "messenger")
+	return l.LogEvent(l.Event(&event.Response{Warrant: warrant.Reference, Outcome: outcome, Ground: "data-not-held", Categories: categories}), "messenger")
 }
 
 // Heartbeat logs how many releases a custodian has made.
