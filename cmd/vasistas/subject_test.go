@@ -202,7 +202,7 @@ func (l *life) found() (gates [2]string) {
 	if err != nil {
 		l.Fatal(err)
 	}
-	l.write("life.profile", regexp.MustCompile(`(?m)^((?:accessLife|disclosureGrace|[a-zA-Z]+\.(?:within|grace)|unfulfilled|stale) +\|) *[0-9a-z]+`).ReplaceAllString(string(b), "$1 1h"))
+	l.write("life.profile", regexp.MustCompile(`(?m)^((?:accessLife|disclosureGrace|[a-zA-Z]+\.(?:within|grace)|unfulfilled|stale|instruments\.[a-z-]+\.window) +\|) *[0-9a-z]+`).ReplaceAllString(string(b), "$1 1h"))
 	l.vasistas(charter...)
 	l.vasistas("charter", "sign", "./charter.json", "--key", "./founder.pem", "--out", "./first.charter")
 	l.tool("vasistas-log", "init", "-dir", "./log", "-charter", "./first.charter")
