@@ -115,8 +115,8 @@ func scarceWorld(t *testing.T) (*world, *scarce) {
 	return w, s
 }
 
-// TestReserve checks that a charter, a revocation and a disclosure are logged on a full
-// disk, and nothing else.
+// TestReserve checks that a charter, a revocation, a response and a disclosure are logged on
+// a full disk, and nothing else: not what resumes a warrant.
 func TestReserve(t *testing.T) {
 	t.Parallel()
 	w, s := scarceWorld(t)
@@ -133,6 +133,13 @@ func TestReserve(t *testing.T) {
 		return nil
 	})
 	w.append(w.amendment(2, referTo(0, w.founding), func(*event.Charter) {}).Bytes())
+	suspend := signed(t, &event.Revocation{Warrant: warrant, Reason: "ended", Scope: event.ScopeSuspended}, w.authority)
+	suspended := referTo(w.mustSequence(suspend.Bytes()), suspend)
+	resumed := signed(t, &event.Revocation{Warrant: warrant, Reason: "ended", Scope: event.ScopeResumed, Suspension: &suspended}, w.authority)
+	if _, err := w.sequence(resumed.Bytes()); !isProblem(err, "storage") {
+		t.Errorf("what resumes a warrant: %v", err)
+	}
+	w.append(signed(t, &event.Response{Warrant: warrant, Outcome: event.Unable, Ground: "immunity"}, w.provider).Bytes())
 	w.append(signed(t, &event.Revocation{Warrant: warrant, Reason: "ended", Scope: event.ScopeAll}, w.authority).Bytes())
 	w.append(signed(t, &event.Disclosure{Event: warrant, Openings: first.Openings}, w.authority).Bytes())
 	s.free.Store(1 << 20)

@@ -173,11 +173,13 @@ func (in *intake) recorded(ctx context.Context, ev *admitted, lookup func(contex
 }
 
 // essential returns whether an event may use the room that is kept for a full disk: what
-// changes who may sign, ends a warrant, or pays a debt.
+// changes who may sign, ends or suspends a warrant, or pays a debt.
 func essential(ev *admitted) bool {
-	switch ev.kind {
-	case event.TypeCharter, event.TypeRevocation, event.TypeDisclosure:
+	switch b := ev.env.Event.Body.(type) {
+	case *event.Charter, *event.Response, *event.Disclosure:
 		return true
+	case *event.Revocation:
+		return b.Scope != event.ScopeResumed
 	}
 	return false
 }

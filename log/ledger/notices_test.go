@@ -99,3 +99,18 @@ func TestNeverTold(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// An access that is suspended may still be answered, once it is resumed.
+func TestSuspendedMayBeAnswered(t *testing.T) {
+	w := newWorld(t, nil)
+	warrant := w.Warrant(w.Now + day)
+	w.Access(warrant, w.Now+day)
+	w.Revoke(warrant, event.ScopeSuspended)
+	if got := w.l.Outstanding(); got.Live != 1 {
+		t.Errorf("suspended: %+v", got)
+	}
+	w.Revoke(warrant, event.ScopeAll)
+	if got := w.l.Outstanding(); got.Live != 0 {
+		t.Errorf("revoked: %+v", got)
+	}
+}

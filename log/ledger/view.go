@@ -181,7 +181,7 @@ type Outstanding struct {
 	Notices  uint64    // unpublished
 	Never    uint64    // of the releases: sealed without end
 	Last     time.Time // the latest date by which one of the others is due, unless it is deferred; zero: none
-	Live     uint64    // accesses that a release may still answer
+	Live     uint64    // accesses that a release may still answer, suspended ones too
 }
 
 // Outstanding counts over everything that is open. It includes releases ahead of
@@ -207,7 +207,7 @@ func (l *Ledger) Outstanding() Outstanding {
 		for i := range it.access.releases {
 			count(it, &it.access.releases[i])
 		}
-		if why, _ := l.dead(it); why == "" {
+		if why, _ := l.dead(it); why == "" || why == whySuspended {
 			out.Live++
 		}
 	}
