@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PATH", bin+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "field": field, "now": now},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "expand": expand, "field": field, "now": now, "until": until},
 	})
 }
 
@@ -116,4 +116,23 @@ func now(ts *testscript.TestScript, _ bool, args []string) {
 	d, err := time.ParseDuration(args[1])
 	check(ts, err)
 	ts.Setenv(args[0], time.Now().Add(d).UTC().Format("2006-01-02T15:04:05Z"))
+}
+
+// expand FILE replaces $NAME in a file.
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	check(ts, os.WriteFile(ts.MkAbs(args[0]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
+}
+
+// until TEXT COMMAND... runs a command until its output has TEXT.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	var last error
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); <-tick.C {
+		last = ts.Exec(args[1], args[2:]...)
+		if strings.Contains(ts.ReadFile("stdout"), args[0]) {
+			return
+		}
+	}
+	ts.Fatalf("it never printed %q, and ended with %v", args[0], last)
 }
