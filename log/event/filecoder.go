@@ -41,6 +41,36 @@ func ParseCharterFile(b []byte) (log string, ch *Charter, err error) {
 	return log, ch, sortCharter(log, ch)
 }
 
+// ParseBodyFile reads the body of an event as a person writes it: one strict JSON object
+// with the members that Parse expects, which, like their lists, may stand in any order.
+// Event.Sort sorts and checks the body. Errors wrap ErrMalformed and name line and member
+// where possible.
+func ParseBodyFile(t Type, b []byte) (Body, error) {
+	info := t.info()
+	if info == nil {
+		return nil, fmt.Errorf("%w: no type %q", ErrMalformed, t)
+	}
+	if len(b) > MaxCharterFile {
+		return nil, fmt.Errorf("%w: the file of a body has at most %d bytes", ErrTooLarge, MaxCharterFile)
+	}
+	v, err := strictjson.Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	body := info.body()
+	c := coder{mode: decoding}
+	c.enter(v)
+	for i, name := range v.Names {
+		if n := first(names, func(n *Name) bool { return n.Type == t && n.Name == name }); n != nil && c.err == nil {
+			c.node = v.Values[i]
+			c.fail(name, fmt.Errorf("it is a sealed value (%s), and no member of the body", n.Class))
+			return nil, c.err
+		}
+	}
+	c.braces(func() { body.fields(&c) })
+	return body, c.err
+}
+
 // File returns the charter file in its one printed form. It sorts the charter's
 // lists in place, as Event.Sort does.
 func (ch *Charter) File(log string) ([]byte, error) {

@@ -5,6 +5,7 @@ package event
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -18,6 +19,71 @@ func sampleFile(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// A body that a person writes is read in any order, and an error names line and member.
+func TestParseBodyFile(t *testing.T) {
+	const ref = `"warrant": {"leaf": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "index": 3}`
+	for _, c := range []struct {
+		typ        Type
+		file, want string
+	}{
+		{TypeResponse, `{` + ref + `, "outcome": "partial", "ground": "immunity", "categories": ["traffic", "content"]}`, ""},
+		{TypeResponse, `{` + ref + `, "outcome": "partial", "ground": "immunity", "categories": ["content", "content"]}`, "categories: list must be sorted by JSON text, without duplicates"},
+		{TypeResponse, `{` + ref + `, "outcome": "partial", "ground": "immunity"}`, "body.categories: is missing: the outcome partial needs it"},
+		{TypeResponse, `{` + ref + `, "outcome": "refused", "ground": "immunity", "reason": "moot"}`, "line 1: reason: no such member; the members here are categories, ground, outcome, warrant"},
+		{TypeResponse, `{` + ref + `, "outcome": "refused", "outcome": "unable", "ground": "immunity"}`, `"outcome" stands twice in one object`},
+		{TypeResponse, "{\n" + ref + `, "outcome": "refused", "ground": null}`, "line 2: null: leave the member out"},
+		{TypeRevocation, `{` + ref + `, "reason": "moot"}`, "line 1: scope: it is missing: what ends, is suspended or resumes"},
+		{TypeRevocation, "{\n" + ref + `, "reason": "moot", "scope": "suspend"}`, "line 2: scope: want one of: all, "},
+		{TypeRevocation, `{` + ref + `, "reason": "moot", "scope": "resumed"}`, "body.suspension: is missing: the scope resumed needs it"},
+		{TypeRevocation, `{` + ref + `, "reason": "moot", "scope": "all", "categories": ["traffic"]}`, "body.categories: must be absent: only the scope categories has it"},
+		{TypeRevocation, `{"warrant": "@w.tlog-proof", "reason": "moot", "scope": "all"}`, "line 1: warrant: want an object, in braces"},
+		{TypeWarrant, "{\n\"extends\": \"3 x\"}", "line 2: extends: it is a sealed value (public), and no member of the body"},
+		{TypeWarrant, `[]`, "want an object, in braces"},
+		{"wish", `{}`, `no type "wish"`},
+	} {
+		body, err := ParseBodyFile(c.typ, []byte(c.file))
+		if err == nil {
+			var ev *Event
+			if ev, err = New("log.example", body); err == nil {
+				_, err = ev.Bytes()
+			}
+		}
+		if (err == nil) != (c.want == "") || err != nil && !(errors.Is(err, ErrMalformed) && strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s %s: %v, want %s", c.typ, c.file, err, c.want)
+		}
+	}
+	if _, err := ParseBodyFile(TypeWarrant, bytes.Repeat([]byte(" "), MaxCharterFile+1)); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("a file too large: %v", err)
+	}
+}
+
+// A body of each type, written as a file, is the body that was written.
+func TestBodyFileRoundTrip(t *testing.T) {
+	for _, body := range sampleBodies() {
+		ev, err := New("log.example/2026", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload, err := ev.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parts struct{ Body json.RawMessage }
+		if err := json.Unmarshal(payload, &parts); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParseBodyFile(body.Type(), parts.Body)
+		if err != nil {
+			t.Errorf("%s: %v", body.Type(), err)
+			continue
+		}
+		ev.Body = got
+		if again, err := ev.Bytes(); err != nil || !bytes.Equal(again, payload) {
+			t.Errorf("%s: %s, %v, want %s", body.Type(), again, err, payload)
+		}
+	}
 }
 
 // An error in a charter file names line and member, and what to do.

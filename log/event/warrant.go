@@ -117,17 +117,18 @@ func (r *Revocation) fields(c *coder) {
 
 func (r *Revocation) check(*Event) error {
 	return cmp.Or(
-		together("body.categories", len(r.Categories) > 0, r.Scope == ScopeCategories),
-		together("body.suspension", r.Suspension != nil, r.Scope == ScopeResumed))
+		together("body.categories", len(r.Categories) > 0, r.Scope == ScopeCategories, "the scope categories"),
+		together("body.suspension", r.Suspension != nil, r.Scope == ScopeResumed, "the scope resumed"))
 }
 
-// together checks that a member is there if and only if it must be.
-func together(path string, given, must bool) error {
+// together checks that a member is there if and only if it must be, which is with the value
+// of another member.
+func together(path string, given, must bool, with string) error {
 	switch {
 	case given && !must:
-		return fmt.Errorf("%s: %w", path, errAbsent)
+		return fmt.Errorf("%s: %w: only %s has it", path, errAbsent, with)
 	case !given && must:
-		return fmt.Errorf("%s: %w", path, errMissing)
+		return fmt.Errorf("%s: %w: %s needs it", path, errMissing, with)
 	}
 	return nil
 }
@@ -164,7 +165,7 @@ func (r *Response) fields(c *coder) {
 }
 
 func (r *Response) check(*Event) error {
-	return together("body.categories", len(r.Categories) > 0, r.Outcome == Partial)
+	return together("body.categories", len(r.Categories) > 0, r.Outcome == Partial, "the outcome partial")
 }
 
 // A Return reports the outcome of a warrant. If Executed is false, the other figures

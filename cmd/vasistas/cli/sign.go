@@ -5,15 +5,13 @@ package cli
 
 import (
 	"context"
-	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"time"
 
-	"github.com/gowebpki/jcs"
 	"github.com/spf13/cobra"
 
 	"github.com/vasistas/vasistas/internal/durable"
@@ -133,8 +131,10 @@ func (e *env) sign() *cobra.Command {
 		Long: `sign makes an event and signs it, signs an existing payload (--payload), or adds a
 signature to a signed event (--add).
 
---body is the event's body in JSON; docs/events.md has the members of each type.
-Give sealed values by name, or in a JSON file, which keeps them out of the process
+--body is the event's body in JSON, its members and lists in any order; docs/events.md
+has the members of each type. A reference is {"index": INDEX, "leaf": "LEAF HASH"}, as
+'vasistas show' prints both of a proof file. sign knows no charter: the log checks
+codes, names and the number of signatures. Give sealed values by name, or in a JSON file, which keeps them out of the process
 list:
 
   {"until": "2027-01-31T00:00:00Z", "public": {"agency": "bka", "grounds": ["g1"]},
@@ -250,41 +250,35 @@ func (e *env) signed(f *signFlags, signers []event.Signer) (*event.Envelope, *ev
 	return envelope, openings, err
 }
 
-// makeEvent makes an event of header and body, and parses it strictly.
+// makeEvent makes an event of the body's file and the flags.
 func (e *env) makeEvent(f *signFlags) (*event.Event, error) {
-	body, err := e.read(f.body, event.MaxPayloadSize)
+	text, err := e.read(f.body, event.MaxCharterFile)
 	if err != nil {
 		return nil, err
 	}
 	if !event.Type(f.kind).Valid() {
 		return nil, usagef("--type %q: give one of %v", f.kind, event.Types())
 	}
-	at := time.Now().UTC().Truncate(time.Second).Format("2006-01-02T15:04:05Z")
-	if f.time != "" {
-		at = f.time
-	}
-	var id event.ID
-	rand.Read(id[:])
-	name := id.String()
-	if f.id != "" {
-		name = f.id // parsed below
-	}
-	payload, err := json.Marshal(struct {
-		Body json.RawMessage `json:"body"`
-		ID   string          `json:"id"`
-		Log  string          `json:"log"`
-		Time string          `json:"time"`
-		Type string          `json:"type"`
-	}{body, name, f.origin, at, f.kind})
-	if err != nil {
-		return nil, fmt.Errorf("%s is not JSON: %w", f.body, err)
-	}
-	if payload, err = jcs.Transform(payload); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.body, err)
-	}
-	ev, err := event.Parse(payload)
+	body, err := event.ParseBodyFile(event.Type(f.kind), text)
 	if err != nil {
 		return nil, fmt.Errorf("%s is not the body of a %s: %w", f.body, f.kind, err)
 	}
-	return ev, nil
+	ev, err := event.New(f.origin, body)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not the body of a %s: %w", f.body, f.kind, err)
+	}
+	if f.time != "" {
+		if ev.Time, err = time.Parse("2006-01-02T15:04:05Z", f.time); err != nil || ev.Time.Nanosecond() != 0 {
+			return nil, usagef("--time %q: give a time like 2006-01-02T15:04:05Z", f.time)
+		}
+	}
+	if f.id != "" {
+		id, err := base64.RawURLEncoding.Strict().DecodeString(f.id)
+		if err != nil || len(id) != len(ev.ID) {
+			return nil, usagef("--id %q: give 16 bytes in base64url, as 'open consent' prints them", f.id)
+		}
+		ev.ID = event.ID(id)
+	}
+	_, err = ev.Bytes() // of the given time and id, too
+	return ev, err
 }
