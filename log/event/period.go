@@ -99,10 +99,13 @@ func checkList(k ValueKind, list []string) error {
 // ProceedingTag returns the tag by which an authority marks the warrants of one proceeding:
 // HMAC-SHA256, under a secret that the authority keeps, of the proceeding's number, which
 // must have one spelling. Equal tags of one authority are one proceeding. Without the secret
-// a tag says nothing of the number. The secret has at least 16 bytes.
+// a tag says nothing of the number. The secret has at least 16 bytes, and the number one.
 func ProceedingTag(secret []byte, number string) (Digest, error) {
 	if len(secret) < 16 {
 		return Digest{}, fmt.Errorf("the secret of a proceeding's tag has %d bytes, and needs 16", len(secret))
+	}
+	if number == "" {
+		return Digest{}, errors.New("the proceeding has no number")
 	}
 	m := hmac.New(sha256.New, secret)
 	m.Write([]byte("vasistas proceeding\n" + number))

@@ -147,6 +147,9 @@ func TestProceedingTag(t *testing.T) {
 	if err != nil || fmt.Sprintf("%x", tag) != want {
 		t.Errorf("%x, %v, want %s", tag, err, want)
 	}
+	if _, err := ProceedingTag(secret, ""); err == nil || !strings.Contains(err.Error(), "has no number") {
+		t.Errorf("an empty number: %v", err)
+	}
 	if _, err := ProceedingTag(secret[:15], "1"); err == nil || !strings.Contains(err.Error(), "has 15 bytes") {
 		t.Errorf("a short secret: error is %v", err)
 	}
