@@ -123,7 +123,10 @@ func (e *env) appendFile(ctx context.Context, cl *client.Client, f *appendFlags,
 		return err
 	}
 	s, err := cl.Submit(ctx, submission, wait)
-	if err != nil {
+	var p *client.Problem
+	if errors.As(err, &p) && p.Code() == client.CodeOpenings && len(submission.Openings) == 0 {
+		return fmt.Errorf("%w; give the openings file that 'vasistas sign' wrote, as --openings", err)
+	} else if err != nil {
 		return err
 	}
 	return e.report(f, name, s)
