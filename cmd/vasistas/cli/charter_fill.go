@@ -66,7 +66,9 @@ A party is one role under one name: charter (a founder, who may sign amendments)
 authority (a court or commission, with a kind of the profile), duty (an authority's
 on-call key, under the authority's name), provider, custodian or auditor. One key
 can't have two roles. Founders, custodians and auditors have exactly one event key.
-A custodian also has its gate's keys, and an auditor the keys that cosign for it.`,
+A custodian also has its gate's keys, and an auditor the keys that cosign for it.
+Only FILE can have groups of custodians, and say which authorities an authority is
+above, or enforces: docs/operations.md has an example.`,
 		Example: `  vasistas charter new --origin example.com/log --log-key log.key.pub --profile ca \
       --party charter:one=one.pem.pub --party charter:two=two.pem.pub --party charter:three=three.pem.pub \
       --party provider:messenger=messenger.pem.pub --party authority:superior-court:court=judge.pem.pub \
