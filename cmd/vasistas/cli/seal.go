@@ -4,19 +4,17 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -91,39 +89,59 @@ func (e *env) sealedValues(f *sealFlags) (v sealedValues, err error) {
 	return v, nil
 }
 
+// parseSealedValues reads a file of sealed values, as strictly as a charter file.
 func parseSealedValues(b []byte) (v sealedValues, err error) {
-	var file struct {
-		Until   string                     `json:"until"`
-		Public  map[string]json.RawMessage `json:"public"`
-		Subject map[string]json.RawMessage `json:"subject"`
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&file); err != nil {
+	file, err := strictjson.Parse(b)
+	if err != nil {
 		return v, err
 	}
-	if _, err := dec.Token(); err != io.EOF {
-		return v, errors.New("unexpected data after the object")
+	if file.Kind != '{' {
+		return v, errors.New("want an object, in braces")
 	}
-	v.until = file.Until
-	if v.public, err = jsonValues(file.Public); err == nil {
-		v.subject, err = jsonValues(file.Subject)
+	for i, name := range file.Names {
+		value := file.Values[i]
+		switch {
+		case name == "until" && value.Kind == '"':
+			v.until = value.Text
+		case name == "public" && value.Kind == '{':
+			v.public, err = jsonValues(value)
+		case name == "subject" && value.Kind == '{':
+			v.subject, err = jsonValues(value)
+		case name == "until":
+			err = fmt.Errorf("line %d: until: want a string", value.Line)
+		case name == "public" || name == "subject":
+			err = fmt.Errorf("line %d: %s: want an object, in braces", value.Line, name)
+		default:
+			err = fmt.Errorf("line %d: %s: no such member; the members here are until, public, subject", value.Line, name)
+		}
+		if err != nil {
+			return v, err
+		}
 	}
-	return v, err
+	return v, nil
 }
 
-func jsonValues(m map[string]json.RawMessage) ([]named, error) {
+// jsonValues returns the members of an object, each a string or a list of strings.
+func jsonValues(object *strictjson.Value) ([]named, error) {
 	var out []named
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		var one string
-		var many []string
-		if json.Unmarshal(m[name], &one) == nil {
-			many = []string{one}
-		} else if err := json.Unmarshal(m[name], &many); err != nil {
-			return nil, fmt.Errorf("%s: want a string or a list of strings", name)
+	for i, name := range object.Names {
+		value := object.Values[i]
+		list := value.Elements()
+		if value.Kind == '"' {
+			list = []*strictjson.Value{value}
 		}
-		out = append(out, named{name, many})
+		n := named{name: name}
+		for _, e := range list {
+			if e.Kind == '"' {
+				n.values = append(n.values, e.Text)
+			}
+		}
+		if len(n.values) == 0 || len(n.values) != len(list) {
+			return nil, fmt.Errorf("line %d: %s: want a string or a list of strings", value.Line, name)
+		}
+		out = append(out, n)
 	}
+	slices.SortFunc(out, func(a, b named) int { return cmp.Compare(a.name, b.name) })
 	return out, nil
 }
 
