@@ -77,19 +77,19 @@ var weakenings = map[string]weakening{
 	forkLiars: less, silentKeys: less, timeLiars: less,
 }
 
-// noLimit is the value of a member that is absent, where that allows most. It is no code, since
-// it has a space.
+// noLimit is the value of an absent member whose absence allows most. Its space keeps it apart
+// from every code.
 const noLimit = "no limit"
 
-// limits has the members that have the value noLimit when they are absent, by the line.kind of
-// their object.
+// limits has the members whose absence is noLimit, by the line.kind of their object.
 var limits = map[string][]string{
 	"profile": {"categories"}, "profile.emergency": {"categories"},
 	"profile.instruments.*": {"category", "issuers", "preserves"},
 	"profile.deferral":      {"total"}, "profile.deferral.never": {"kinds"}, "profile.deferral.steps.*": {"kinds"},
 }
 
-// likeProfile returns the kind of the profile's limit for one of an instrument's own limits.
+// likeProfile returns the kind of the profile's limit that an instrument's own limit replaces;
+// other kinds as they are.
 func likeProfile(kind string) string {
 	return strings.Replace(kind, "profile.instruments.*.", "profile.", 1)
 }

@@ -344,7 +344,7 @@ var types = []typeInfo{
 	{TypeWarrant, []Role{RoleAuthority}, func() Body { return new(Warrant) },
 		"An authority's decision on one request for access."},
 	{TypeRevocation, []Role{RoleAuthority}, func() Body { return new(Revocation) },
-		"Ends or suspends a warrant before its window does, in whole or in part, or resumes it."},
+		"Ends a warrant before its window does, in whole or in some categories; or suspends it, or resumes it."},
 	{TypeAccess, []Role{RoleProvider, RoleDuty}, func() Body { return new(Access) },
 		"Asks one custodian group to open packages to one recipient key. In an emergency a duty key signs too."},
 	{TypeRelease, []Role{RoleCustodian}, func() Body { return new(Release) },

@@ -65,7 +65,8 @@ func Codes(codes ...string) Value {
 // Text returns the string, or "" if the value is not a string.
 func (v Value) Text() string { return v.text }
 
-// Codes returns a copy of the list, or nil if the value is not a list.
+// Codes returns a copy of the list of codes or of the texts of periods, nil if the value is not
+// a list.
 func (v Value) Codes() []string { return slices.Clone(v.list) }
 
 // Bytes decodes a value of kind bytes, digest or key.

@@ -267,7 +267,7 @@ func within(list, all []string) bool {
 
 // checkInstrument checks an instrument's categories and kinds of authorities.
 func (p *Profile) checkInstrument(in *Instrument) error {
-	both := func(s string) bool { return slices.Contains(in.Issuers, s) || slices.Contains(in.Validators, s) }
+	elsewhere := func(s string) bool { return slices.Contains(in.Issuers, s) || slices.Contains(in.Validators, s) }
 	switch {
 	case in.Category == "" && len(in.With) > 0:
 		return errors.New("body.profile.instruments: with needs a category")
@@ -277,7 +277,7 @@ func (p *Profile) checkInstrument(in *Instrument) error {
 		return errors.New("body.profile.instruments: with has the category itself")
 	case (len(in.Validated) == 0) != (len(in.Validators) == 0):
 		return errors.New("body.profile.instruments: validated and validators need each other")
-	case slices.ContainsFunc(in.Validated, both):
+	case slices.ContainsFunc(in.Validated, elsewhere):
 		return errors.New("body.profile.instruments: a kind that is validated neither issues alone nor validates")
 	}
 	return nil

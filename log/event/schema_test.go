@@ -196,13 +196,13 @@ Two warrants would count as two orders in statistics.
 
 `+"`dataPeriods`"+` are the periods of the data. They are never the window, in which the data may be opened.
 
-`+"`extends`"+` names an earlier warrant for the same provider, by the same authority or by one that its author is above. It
-is checked when it is opened, and it moves no date. No longest window bounds a measure as a whole: a fresh order that
-names no earlier one evades it anyway.
+`+"`extends`"+` names an earlier warrant for the same provider, by the same authority or by one below it. Admission checks
+it, and so does every replay once it is opened. It moves no date. The longest window of an instrument does not bound a
+measure as a whole: a fresh order that names no earlier one evades it.
 
 `+"`proceeding`"+` is HMAC-SHA256, under a secret of the authority, of `+"`vasistas proceeding`"+`, LF, and the number of the
-proceeding. Before disclosure it links no orders. Afterwards equal tags of one authority count as one proceeding, and
-without the secret a tag says nothing of the number.
+proceeding. Before its disclosure a tag links no orders. Afterwards equal tags of one authority count as one proceeding.
+Without the secret a tag says nothing of the number.
 
 ### Openings file
 

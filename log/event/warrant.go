@@ -79,23 +79,23 @@ func (w *Warrant) check(*Event) error {
 	return nil
 }
 
-// A Scope says what of a warrant a revocation ends, or resumes.
+// A Scope says what a revocation does to its warrant.
 type Scope string
 
 // The scopes.
 const (
 	ScopeAll        Scope = "all"        // ends the warrant
 	ScopeCategories Scope = "categories" // ends it in some categories of data
-	ScopeSuspended  Scope = "suspended"  // ends it until this suspension is resumed
+	ScopeSuspended  Scope = "suspended"  // suspends it until this suspension is resumed
 	ScopeResumed    Scope = "resumed"    // ends one suspension
 )
 
 var scopeKind = enumKind(string(ScopeAll), string(ScopeCategories), string(ScopeResumed), string(ScopeSuspended))
 
-// A Revocation ends a warrant, in whole or in some categories of data, or suspends it, or
-// resumes what a suspension stopped. The warrant's issuer or validator signs it, or an
-// authority that the charter sets above it or has enforce its warrants. The author of a
-// suspension resumes it, or one above the author.
+// A Revocation ends a warrant in whole or in some categories of data, suspends it, or ends a
+// suspension. It is signed by the warrant's issuer or validator, by an authority above one
+// of them, or by one that enforces the issuer's warrants. A suspension is resumed by its
+// author or by an authority above the author.
 type Revocation struct {
 	Warrant    Reference
 	Reason     string // a code of the profile
