@@ -106,7 +106,7 @@ func (a *admission) check(ev *admitted) error {
 	if err := a.ledger.view.Load().inForce().Complete(ev.env.Event, ev.submitted.Openings); err != nil {
 		return &vault.SubmissionError{Event: ev.hash, Err: fmt.Errorf("openings: %w", err)}
 	}
-	ev.extends = ledger.Extends(ev.env.Event, ev.submitted.Openings)
+	ev.extends = ledger.Extends(ev.kind, ev.submitted.Openings)
 	ev.submitted = nil
 	return a.honestTime(ev.env)
 }

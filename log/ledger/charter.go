@@ -330,7 +330,7 @@ func (l *Ledger) number(c *Charter) {
 func (x *act) void(key uint32, from uint64) {
 	for _, it := range x.l.sortedItems() {
 		if x.l.open[it.index] != it {
-			continue // the end of a decision closed its warrant
+			continue // pruned in an earlier step, with the access that it had decided on
 		}
 		x.l.touch(it)
 		if it.index >= from && it.voidAt == 0 && slices.Contains(it.keys, key) {

@@ -39,8 +39,8 @@ type Entry struct {
 	Hash       event.Digest    // event hash; zero: Apply computes it
 	Signatures []SigState      // by envelope signature; nil: all Unchecked
 
-	// Extends is the sealed reference of a warrant, if the caller knows it: admission has the
-	// openings, and the rules are checked before they are public.
+	// Extends is the warrant that this one extends; nil: none, or not known. The reference is
+	// sealed, so only admission, which has the openings, sets it.
 	Extends *event.Reference
 }
 

@@ -14,14 +14,14 @@ var (
 	extendsProvider  = &Way{"extends", "provider", KindBreach, "it extends warrant {warrant}, which addresses provider {provider}", ""}
 )
 
-// Extends returns the earlier warrant that an event says it extends, from its public
-// openings; nil if it says none.
-func Extends(ev *event.Event, public []event.Opening) *event.Reference {
-	if ev.Type != event.TypeWarrant {
+// Extends returns the earlier warrant that an event of this type extends, as its public
+// openings say; nil: none.
+func Extends(typ event.Type, public []event.Opening) *event.Reference {
+	if typ != event.TypeWarrant {
 		return nil
 	}
 	for _, o := range public {
-		if o.Name == extendsName {
+		if o.Name == "extends" {
 			if ref, err := event.ParseReference(o.Value.Text()); err == nil {
 				return &ref
 			}
@@ -30,16 +30,14 @@ func Extends(ev *event.Event, public []event.Opening) *event.Reference {
 	return nil
 }
 
-const extendsName = "extends"
-
-// opened returns the verdict about an earlier warrant that it says, by what a disclosure
-// opens, that it extends. The log answers, since admission knew the openings.
+// opened checks the earlier warrant that a disclosure shows an item to extend. A wrong one is
+// the log's breach, since admission had the openings.
 func (x *act) opened(it *item, got disclosed) (*Violation, error) {
 	openings := slices.DeleteFunc(slices.Clone(got.openings), func(o event.Opening) bool {
 		d, err := o.Digest()
 		return err != nil || !slices.Contains(it.seal.digests.list[:it.seal.digests.closed], d)
 	})
-	ref := Extends(&event.Event{Type: it.kind}, openings)
+	ref := Extends(it.kind, openings)
 	if ref == nil {
 		return nil, nil
 	}
@@ -56,7 +54,7 @@ func (x *act) extends(ref event.Reference, it *item) (*Violation, error) {
 	if ref.Index >= it.index {
 		return x.refer(ref, referenceFuture, ref.Index), nil
 	}
-	earlier, env, v, err := x.resolved(ref, event.TypeWarrant)
+	earlier, env, v, err := x.resolveEnvelope(ref, event.TypeWarrant)
 	if v != nil || err != nil {
 		return v, err
 	}
@@ -80,8 +78,7 @@ func (x *act) extends(ref event.Reference, it *item) (*Violation, error) {
 	return nil, nil
 }
 
-// issuer returns the name of the authority that issued a warrant which stands at an index,
-// "" if none did.
+// issuer returns the name of the authority that issued the warrant at an index; "": none.
 func (c *Charter) issuer(env *event.Envelope, index uint64) (name string) {
 	in := c.Profile.Instrument(env.Event.Body.(*event.Warrant).Instrument)
 	for _, s := range env.Signatures {

@@ -361,15 +361,15 @@ var (
 // resolve returns what a reference names: an open item or, from the tree, an event
 // that is closed or never had an effect.
 func (x *act) resolve(ref event.Reference, want ...event.Type) (*item, *event.Event, *Violation, error) {
-	it, env, v, err := x.resolved(ref, want...)
+	it, env, v, err := x.resolveEnvelope(ref, want...)
 	if env == nil {
 		return it, nil, v, err
 	}
 	return it, env.Event, v, err
 }
 
-// resolved is resolve with the envelope of a closed event.
-func (x *act) resolved(ref event.Reference, want ...event.Type) (*item, *event.Envelope, *Violation, error) {
+// resolveEnvelope is resolve with the envelope of a closed event.
+func (x *act) resolveEnvelope(ref event.Reference, want ...event.Type) (*item, *event.Envelope, *Violation, error) {
 	if ref.Index >= x.e.Index {
 		return nil, nil, x.refer(ref, referenceFuture, ref.Index), nil
 	}

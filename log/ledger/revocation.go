@@ -11,10 +11,10 @@ import (
 
 var (
 	revocationTwice   = &Way{"revocation", "twice", KindNoEffect, "the same authority suspended warrant {warrant} by entry {entry}, and that suspension stands", ""}
-	revocationOld     = &Way{"revocation", "old", KindNoEffect, "it was signed before entry {entry}, which resumed what its author had suspended of warrant {warrant}", "sign a suspension of today"}
+	revocationOld     = &Way{"revocation", "old", KindNoEffect, "it was signed before entry {entry}, which ended its author's last suspension of warrant {warrant}", "sign a suspension that claims a later time"}
 	revocationResumed = &Way{"revocation", "resumed", KindNoEffect, "entry {entry} is no suspension of warrant {warrant} that stands", ""}
 
-	responseOver = &Way{"response", "over", KindNoEffect, "warrant {warrant} allows no access that it would end", ""}
+	responseOver = &Way{"response", "over", KindNoEffect, "warrant {warrant} allows no further access that it could end", ""}
 )
 
 // category is a category of data that a warrant asks for.
@@ -48,7 +48,7 @@ type suspension struct {
 	leaf      [32]byte
 	author    string
 	resumedAt uint64 // index of what ended it; 0: it stands
-	resumed   int64  // the time that this claims
+	resumed   int64  // time that the entry resumedAt claims
 }
 
 // suspendedAt returns the index of a suspension that stands, 0 if none does.
@@ -103,8 +103,8 @@ func (h *holder) revokes(it *item) bool {
 	return h.standing(it.authority) || it.validator != "" && h.standing(it.validator) || slices.Contains(h.party.Enforces, it.authority)
 }
 
-// endCategories returns the effect that ends a warrant in some categories, by the index that
-// at points to; over if it has ended in all of them.
+// endCategories returns the effect that ends a warrant in some categories: at returns where a
+// category keeps the index of its end. If all of them have ended so, over is the verdict.
 func (x *act) endCategories(ref event.Reference, it *item, codes []string, over *Way, at func(*category) *uint64) (effect, *Violation, error) {
 	left := false
 	for _, code := range codes {
@@ -126,8 +126,8 @@ func (x *act) endCategories(ref event.Reference, it *item, codes []string, over 
 	}, nil, nil
 }
 
-// suspend checks a suspension, which has one author. One that was signed before its author's
-// last was resumed has no effect: else any party could hand it in again.
+// suspend checks a suspension, which has one author. A suspension that was signed before its
+// author's last one was resumed has no effect: else any party could hand it in again.
 func (x *act) suspend(r *event.Revocation, it *item) (effect, *Violation, error) {
 	author, v := x.one(event.RoleAuthority)
 	if v != nil {

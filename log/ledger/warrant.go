@@ -29,7 +29,7 @@ var (
 
 	instrumentKind      = &Way{"instrument", "kind", KindBreach, "authority {authority} is of none of the kinds that sign a warrant of the instrument {instrument} alone", ""}
 	instrumentValidated = &Way{"instrument", "validated", KindBreach, "a warrant of the instrument {instrument} by authority {authority} needs the signature of a validating authority too", "log it with both signatures"}
-	instrumentCategory  = &Way{"instrument", "category", KindBreach, "it states categories, and not {category}, for which its instrument is", "sign it under the instrument of its most demanding category"}
+	instrumentCategory  = &Way{"instrument", "category", KindBreach, "it states categories, but not {category}, its instrument's most demanding one", "sign it under the instrument of its most demanding category"}
 	instrumentWith      = &Way{"instrument", "with", KindBreach, "its instrument is not for the category {category}", "sign it under the instrument of its most demanding category"}
 	instrumentPreserves = &Way{"instrument", "preserves", KindBreach, "its instrument only preserves data, so it bears no accesses, no accounts and no emergency access", ""}
 	instrumentAccesses  = &Way{"instrument", "accesses", KindBreach, "it bears no accesses, and its instrument does not only preserve data", ""}
@@ -49,7 +49,7 @@ func (x *act) warrant(w *event.Warrant) (effect, *Violation, error) {
 	case x.c.Party(event.RoleProvider, w.Provider) == nil:
 		return nil, x.fail(formName, Term("provider"), w.Provider), nil
 	}
-	issuer, validator, v := x.issuers(in, x.signers, w.Decision == event.Denied)
+	issuer, validator, v := x.issuers(in, w.Decision == event.Denied)
 	if v != nil {
 		return nil, v, nil
 	}
@@ -93,25 +93,30 @@ func (x *act) warrant(w *event.Warrant) (effect, *Violation, error) {
 	}, nil, nil
 }
 
-// issuers returns the authorities that issue and, if the instrument demands it, validate a
-// warrant. A denial needs one authority of any kind that the instrument names.
-func (x *act) issuers(in *event.Instrument, signers []*holder, denied bool) (issuer, validator string, v *Violation) {
+// issuers returns the authority that issued a warrant and the one that validated it, "" if
+// none had to. A denial needs one authority of any kind that the instrument names.
+func (x *act) issuers(in *event.Instrument, denied bool) (issuer, validator string, v *Violation) {
 	var list []*event.Party
-	for _, h := range signers {
+	for _, h := range x.signers {
 		if !slices.Contains(list, h.party) {
 			list = append(list, h.party)
 		}
 	}
 	first := list[0]
-	free := len(in.Issuers)+len(in.Validated) == 0
-	switch validated := slices.Contains(in.Validated, first.Kind); {
-	case len(list) == 2 && validated && slices.Contains(in.Validators, list[1].Kind):
-		return first.Name, list[1].Name, nil
-	case len(list) == 2 && slices.Contains(in.Validated, list[1].Kind) && slices.Contains(in.Validators, first.Kind):
-		return list[1].Name, first.Name, nil
-	case len(list) > 1:
-		return "", "", x.fail(roleSeveral, first.Name, list[1].Name)
-	case free, slices.Contains(in.Issuers, first.Kind), denied && (validated || slices.Contains(in.Validators, first.Kind)):
+	validated, validates := slices.Contains(in.Validated, first.Kind), slices.Contains(in.Validators, first.Kind)
+	if len(list) > 1 {
+		switch second := list[1]; {
+		case len(list) == 2 && validated && slices.Contains(in.Validators, second.Kind):
+			return first.Name, second.Name, nil
+		case len(list) == 2 && validates && slices.Contains(in.Validated, second.Kind):
+			return second.Name, first.Name, nil
+		default:
+			return "", "", x.fail(roleSeveral, first.Name, second.Name)
+		}
+	}
+	anyKind := len(in.Issuers)+len(in.Validated) == 0
+	switch {
+	case anyKind, slices.Contains(in.Issuers, first.Kind), denied && (validated || validates):
 		return first.Name, "", nil
 	case validated:
 		return "", "", x.fail(instrumentValidated, in.Code, first.Name)
@@ -192,7 +197,7 @@ var (
 	emergencyProvider = &Way{"emergency", "provider", KindBreach, "it decides on an access of provider {provider}, but addresses provider {other}", ""}
 	emergencyCategory = &Way{"emergency", "category", KindBreach, "an emergency access may open no data of the category {category}", ""}
 	emergencyStates   = &Way{"emergency", "categories", KindBreach, "it states no categories, and an emergency access must", "sign an access that states its categories"}
-	emergencyGranted  = &Way{"emergency", "granted", KindBreach, "access {access} opens the category {category}, for which it does not ask", "sign a decision that states the access's categories"}
+	emergencyGranted  = &Way{"emergency", "granted", KindBreach, "it does not ask for the category {category}, which access {access} opens", "sign a decision that states the access's categories"}
 	emergencyDecided  = &Way{"emergency", "decided", KindNoEffect, "access {access} is no emergency that awaits a decision", ""}
 	emergencyDenied   = &Way{"emergency", "denied", KindBreach, "entry {entry} denies it", ""}
 )
@@ -342,7 +347,7 @@ func (x *act) validates(w *event.Warrant) (*item, *Violation, error) {
 		return nil, x.fail(emergencyProvider, it.provider, w.Provider), nil
 	}
 	if c, ok := outside(it.access.categories, w.Categories); ok && w.Decision != event.Denied {
-		return nil, x.fail(emergencyGranted, it.index, c), nil
+		return nil, x.fail(emergencyGranted, c, it.index), nil
 	}
 	return it, nil, nil
 }
