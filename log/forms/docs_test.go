@@ -42,8 +42,8 @@ those *for the subject* never are.
 Three rules decide what is kept. No member takes free text, because a log can't erase it. Case numbers and identifiers are
 sealed for the subject. What a log can't know (costs, arrests) is in no event.
 
-A warrant also says what no form asks for: how many accesses it allows, and the agency's key. One order is one warrant, also
-if it asks for several categories or accounts, or, in TS 103 120, in several tasks.
+A warrant also says what no form asks for: how many accesses it allows, and the agency's key. One order is one warrant, even
+if it asks for several categories or accounts, or has several tasks in TS 103 120.
 
 The text of the annexes was not read when these tables were written. They come from knowledge of the annexes, from a
 provider's rendering of form 3, and from implementations of ETSI TS 104 144, which puts the forms into TS 103 120: a lawyer
@@ -58,12 +58,12 @@ Dictionaries of TS 103 120 are open lists of entries: owner, name, value. ` + "`
 which it stands, and refuses an entry that this table lacks, by its name. An unknown entry is never skipped: a flag may say
 that a task is a test, and a status may end an order.
 
-There is no action to cancel. An authority cancels, suspends or resumes by an UPDATE of the desired status. The provider's
+TS 103 120 has no action to cancel. An authority cancels, suspends or resumes by an UPDATE of the desired status. The provider's
 answer is the status, with a reason.
 
 The entries of ` + "`3GPP`" + `, ` + "`Invalid`" + ` of authorisations and LI tasks, and ` + "`IRIandCC`" + ` stand in the examples of the schema. The
-others come from open implementations and from knowledge of the standards, whose lists were not read: an operator compares
-the table with the lists of the version that the messages state.
+others come from open implementations and from knowledge of the standards, whose lists were not read: an operator must
+compare the table with the lists of the version that the messages state.
 
 | element | owner/name/value | becomes | why, and when |
 |---|---|---|---|
@@ -289,7 +289,7 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// The same word means different things by who writes it, and what is unknown is refused.
+// What a word means depends on who writes it. An unknown entry is refused.
 func TestLookup(t *testing.T) {
 	cancel := forms.Entry{Element: "DesiredStatus", Owner: "ETSI", Name: "LDTaskStatus", Value: "Cancelled"}
 	m, err := forms.Lookup(cancel)

@@ -5,12 +5,12 @@ package forms
 
 // More reasons that several rows give.
 const (
-	national  = "a national extension: what it adds must be in this table before it is kept"
-	plumbing  = "how messages find each other; a log's entries have an index and a leaf hash"
-	delivery  = "where data are delivered; gates answer to one recipient key"
-	dict      = "by the dictionary below"
-	receivers = "the provider writes it; by the dictionary below"
-	approver  = "persons and their contact data; the key stands for the office"
+	national = "a national extension: what it adds must be in this table before it is kept"
+	plumbing = "how messages find each other; a log's entries have an index and a leaf hash"
+	delivery = "where data are delivered; gates answer to one recipient key"
+	dict     = "by the dictionary below"
+	answer   = "the provider writes it; by the dictionary below"
+	approver = "persons and their contact data; the key stands for the office"
 )
 
 // object has the elements that HI1Object gives to each object.
@@ -30,7 +30,7 @@ var authorisation = []row{
 	{"", "AuthorisationReference", "warrant.subject.case", "if no approval has a reference"},
 	{"", "AuthorisationLegalType", "warrant.instrument", dict},
 	{"", "AuthorisationPriority", "", "how soon the provider executes; the warrant is the same"},
-	{"", "AuthorisationStatus", "response.outcome", receivers},
+	{"", "AuthorisationStatus", "response.outcome", answer},
 	{"", "AuthorisationDesiredStatus", "revocation.scope", dict},
 	{"", "AuthorisationTimespan/StartTime", "warrant.notBefore", ""},
 	{"", "AuthorisationTimespan/EndTime", "warrant.notAfter", "within the instrument's window; one that ends later is a new warrant that extends this one"},
@@ -68,7 +68,7 @@ var approval = []row{
 // liTask has the elements of LITaskObject.
 var liTask = []row{
 	{"", "Reference", "", plumbing},
-	{"", "Status", "response.outcome", receivers},
+	{"", "Status", "response.outcome", answer},
 	{"", "DesiredStatus", "revocation.scope", dict},
 	{"", "Timespan/StartTime", "warrant.public.dataPeriods", "the window is the authorisation's"},
 	{"", "Timespan/EndTime", "warrant.public.dataPeriods", "the window is the authorisation's"},
@@ -97,7 +97,7 @@ var liTask = []row{
 // ldTask has the elements of LDTaskObject.
 var ldTask = []row{
 	{"", "Reference", "", plumbing},
-	{"", "Status", "response.outcome", receivers},
+	{"", "Status", "response.outcome", answer},
 	{"", "StatusReason", "response.ground", "as AuthorisationInvalidReason"},
 	{"", "DesiredStatus", "revocation.scope", dict},
 	{"", "RequestDetails/Type", "warrant.categories", dict},

@@ -7,8 +7,8 @@
 // of events, or is not kept, for a reason that its row states. docs/forms.md is rendered
 // from these tables.
 //
-// No member of an event takes free text, and no case number or identifier is public. So a
-// converter asks this package, and never copies a value.
+// No member of an event takes free text, and no case number or identifier is public, since a
+// log can't erase them. So a converter asks this package where a value goes.
 //
 // Dictionaries of TS 103 120 are open lists: any owner may add a value. [Lookup] knows the
 // entries of its table, and refuses every other one.
@@ -29,8 +29,8 @@ type Target struct {
 	// Member is a member of the body; time, sealed.until or signatures; or public.NAME or
 	// subject.NAME for a sealed value of this class and name.
 	Member string
-	// Code is the member's value, of the profile eu or one that the member's type lists; "":
-	// the field has the value.
+	// Code is the member's value, a code of the profile eu or of the member's own list; "": the
+	// field's own value.
 	Code string
 }
 
@@ -43,7 +43,7 @@ func (t Target) String() string {
 	return s
 }
 
-// targets reads what String returns, several apart by spaces.
+// targets reads a list of targets as String returns them, with spaces between them.
 func targets(s string) (out []Target) {
 	for _, f := range strings.Fields(s) {
 		name, code, _ := strings.Cut(f, "=")
@@ -94,7 +94,7 @@ type Entry struct {
 	Owner, Name, Value string
 }
 
-// String returns the element, and owner, name and value apart by slashes.
+// String returns ELEMENT OWNER/NAME/VALUE.
 func (e Entry) String() string {
 	return fmt.Sprintf("%s %s/%s/%s", e.Element, e.Owner, e.Name, e.Value)
 }
