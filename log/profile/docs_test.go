@@ -44,8 +44,8 @@ Months and years have no fixed length, so they are rounded towards disclosure. L
 stricter rule holds, become the shortest such period (6 months: 181 days; 12 months: 365). Ages from which more is allowed
 become the longest (6 months: 184 days; 12 months: 366; 5 years: 1,827).
 
-"Read" means that the text of the law was read when the profile was written; where only a text about the law was, the line
-says so. "Not read again" means that the figures come from knowledge of the law: a lawyer must still check them.
+"Read" means that the text of the law was read when the profile was written; where only a text about the law was read, the
+line says so. "Not read again" means that the figures come from knowledge of the law: a lawyer must still check them.
 `
 
 func render(t *testing.T) []byte {

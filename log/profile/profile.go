@@ -12,10 +12,9 @@
 // leaves a figure out on purpose (no emergencies, no deferral without end, no total),
 // its line has the value none.
 //
-// The members that say what data an instrument reaches and who issues it may be absent:
-// category, with, issuers, validated, validators and preserves. Without them the law, or
-// the profile, does not limit the instrument so. emergency.categories is due once the
-// profile has categories and emergencies.
+// Some members say what data an instrument reaches and who issues it: category, with, issuers,
+// validated, validators and preserves. Each may be absent, and then it limits nothing. A
+// profile with categories and emergencies must have emergency.categories.
 //
 // The package promises that the compiled figures are those of the file. A reader
 // compares the file with the law by docs/profiles.md. A profile is no legal advice:
@@ -219,8 +218,11 @@ func (b *builder) line(line string) error {
 		b.f.Basis = append(b.f.Basis, Basis{cells[1], cells[2]})
 		return nil
 	case "omits":
-		b.f.Omits = append(b.f.Omits, cells[len(cells)-1])
-		return want(2)
+		if err := want(2); err != nil {
+			return err
+		}
+		b.f.Omits = append(b.f.Omits, cells[1])
+		return nil
 	}
 	if p.ID == "" {
 		return errors.New("the first line must be: profile | ID")
@@ -271,8 +273,8 @@ func (b *builder) finish() error {
 			return fmt.Errorf("%s is missing: give its value and its source", path)
 		}
 	}
-	// By JSON text, as the list of a charter is: category stands before code, and "~" is
-	// above every code.
+	// A charter sorts instruments by their JSON text, in which category precedes code. So those
+	// without a category come last: "~" is above every code.
 	slices.SortFunc(p.Instruments, func(a, c event.Instrument) int {
 		return cmp.Or(strings.Compare(cmp.Or(a.Category, "~"), cmp.Or(c.Category, "~")), strings.Compare(a.Code, c.Code))
 	})
