@@ -200,7 +200,7 @@ func (s *sequencer) room(ctx context.Context) {
 		return
 	}
 	if err != nil {
-		s.logger.Error("only charters, revocations, responses and disclosures are admitted until there is room", "err", err)
+		s.logger.Error("only charters, revocations that end or suspend a warrant, responses and disclosures are admitted until there is room", "err", err)
 	} else {
 		s.logger.Info("there is room again")
 	}

@@ -172,8 +172,8 @@ func (in *intake) recorded(ctx context.Context, ev *admitted, lookup func(contex
 	return known, err
 }
 
-// essential returns whether an event may use the room that is kept for a full disk: what
-// changes who may sign, ends or suspends a warrant, or pays a debt.
+// essential reports whether an event may use the room that is kept for a full disk: an event
+// that changes who may sign, ends or suspends a warrant, or pays a debt.
 func essential(ev *admitted) bool {
 	switch b := ev.env.Event.Body.(type) {
 	case *event.Charter, *event.Response, *event.Disclosure:

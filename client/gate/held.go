@@ -60,7 +60,7 @@ func readHeld(submission []byte) (*held, error) {
 	switch b := env.Event.Body.(type) {
 	case *event.Revocation:
 		if b.Scope == event.ScopeResumed {
-			return nil, refuse(CodeForm, "a gate takes what ends or suspends a warrant; what resumes it, the log must show")
+			return nil, refuse(CodeForm, "a gate takes revocations that end or suspend a warrant: one that resumes it counts only in the log")
 		}
 		h.key.subject, h.key.part = b.Warrant.Index, strings.Join(append([]string{string(b.Scope)}, b.Categories...), " ")
 	case *event.Release:

@@ -24,7 +24,7 @@ type sealFlags struct {
 	until           string
 	public, subject []string
 	file            string
-	proceeding      string // file with the secret of proceedings' tags
+	proceeding      string // file with the secret for tags of proceedings
 	decoys          int
 }
 
@@ -214,8 +214,8 @@ func (e *env) makeOpenings(ev *event.Event, class event.Class, values []named, f
 // commas splits each element at its commas.
 func commas(list []string) []string { return strings.Split(strings.Join(list, ","), ",") }
 
-// makeValue returns a value of s. A key may be @FILE, a file with its SPKI in PEM, and a
-// reference the proof file of a warrant of this log.
+// makeValue returns the value that s stands for. A key may be @FILE, a file with its SPKI in
+// PEM. A reference may be @FILE, the proof file of a warrant of the same log.
 func (e *env) makeValue(log, name string, kind event.ValueKind, s, secret string) (event.Value, error) {
 	file, isFile := strings.CutPrefix(s, "@")
 	switch {
@@ -239,7 +239,8 @@ func (e *env) makeValue(log, name string, kind event.ValueKind, s, secret string
 	return event.Text(s), nil
 }
 
-// proceeding returns a tag, in hex or base64url; with the file of a secret, that of a number.
+// proceeding returns the tag of a proceeding: s is its number if there is a file with a secret,
+// else the tag in hex or base64url.
 func (e *env) proceeding(s, secret string) (tag event.Digest, err error) {
 	if secret == "" {
 		if b, err := hex.DecodeString(s); err == nil {
@@ -256,8 +257,8 @@ func (e *env) proceeding(s, secret string) (tag event.Digest, err error) {
 	return readAs(e, secret, 4096, line(func(b []byte) (event.Digest, error) { return event.ProceedingTag(b, s) }))
 }
 
-// earlierWarrant returns the reference of the warrant in a proof file. The log, and not sign,
-// checks that it may be extended.
+// earlierWarrant returns the reference of the warrant in a proof file. Only the log can check
+// whether that warrant may be extended.
 func (e *env) earlierWarrant(file, log string) (r event.Reference, err error) {
 	b, err := e.read(file, tlog.MaxProofSize)
 	if err != nil {

@@ -140,9 +140,10 @@ list:
   {"until": "2027-01-31T00:00:00Z", "public": {"agency": "bka", "grounds": ["g1"]},
    "subject": {"case": "7 Js 12/26", "identifier": ["a@example.com"]}}
 
-A key is @FILE, and so is an earlier warrant that a warrant extends: its proof file, or
-'INDEX LEAF'. Periods of data are START/END, in any order. A proceeding is its tag, or,
-with --proceeding-secret, its number, from which sign derives the tag.
+Give a key as @FILE. Give the earlier warrant that a warrant extends as @FILE, its proof
+file, or as 'INDEX LEAF'. Give periods of data as START/END, in any order. Give a
+proceeding as its tag or, with --proceeding-secret, as its number, from which sign
+derives the tag.
 
 sign writes their salts and values to the openings file (mode 0600). Keep it: only
 with it can the event be opened.

@@ -32,7 +32,7 @@ type Log struct {
 	Holders map[string][]escrow.KeyHolder // by custodian: post-quantum, and X25519
 	Agency  event.Signer                  // that warrants name
 	Consent event.Signer                  // of recipient keys: Agency, unless a test says otherwise
-	Order   bool                          // cases are of people.Forms' instrument order: two authorities sign, and an access is to traffic
+	Order   bool                          // cases use the instrument order of people.Forms: two authorities sign, and an access opens traffic data
 }
 
 // New returns a log with its charter.

@@ -335,11 +335,11 @@ func LongProfile() event.Profile {
 	return p
 }
 
-// Forms lets warrants say what the law's forms say: it gives a charter categories of data,
-// grounds of responses, the instrument "order", which asks for content and other data and is
-// signed by the court, or by the prosecutor together with the court, the instrument
-// "preservation", which bears no accesses, and the authority enforcer, which enforces the
-// warrants of both.
+// Forms amends a charter so that warrants can say what the law's forms say. It adds categories
+// of data, grounds of responses, two instruments and two authorities. The court signs the
+// instrument "order", for content and traffic data; the prosecutor signs it only together with
+// the court. The instrument "preservation" bears no accesses. The enforcer enforces the
+// warrants of court and prosecutor.
 func (p *People) Forms(c *event.Charter) {
 	c.Profile.Categories = []string{"content", "subscriber", "traffic"}
 	c.Profile.NonExecution = []string{"data-not-held", "immunity"}

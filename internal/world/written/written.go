@@ -223,8 +223,8 @@ func (l *Log) Opening(name string, v event.Value) event.Opening {
 	return event.Opening{Salt: [16]byte(h[:16]), Name: name, Value: v}
 }
 
-// Seal seals what an event of its type needs, and more for the public. It returns what is for
-// the public.
+// Seal seals what an event of its type needs, and more for the public. It returns all openings
+// for the public.
 func (l *Log) Seal(e *event.Event, until int64, more ...event.Opening) (public []event.Opening) {
 	agency := func() []event.Opening {
 		return []event.Opening{l.Opening("agency", event.Text("police")), l.Opening("agencyKey", event.Bytes(l.Public("agency").SPKI()))}
@@ -256,8 +256,8 @@ func (l *Log) WarrantBody() *event.Warrant {
 		Accounts: 2, Accesses: 1, NotBefore: At(l.Now), NotAfter: At(l.Now + 30*people.Day)}
 }
 
-// AccessBody returns an access on a warrant, to all that it asks for; without one, in an
-// emergency.
+// AccessBody returns an access to all categories of a warrant; without a warrant, an emergency
+// access.
 func AccessBody(warrant *Logged) *event.Access {
 	k := sha256.Sum256([]byte("recipient"))
 	a := &event.Access{Group: "main", Recipient: event.HPKEKey{KEM: event.KEMX25519, Public: k[:]}, Accounts: 1}
