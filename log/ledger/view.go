@@ -46,7 +46,7 @@ func (l *Ledger) Sealed(index uint64) (Seal, bool) {
 
 // An Access is the state of an open access.
 type Access struct {
-	Warrant   uint64 // index; meaningless in an emergency
+	Warrant   uint64 // index; in an emergency, of the decision that granted it, else 0
 	Emergency bool
 	Ends      time.Time // no release may answer the access after this
 	Dead      Term      // why no release may answer it now; "": it is live, up to Ends
