@@ -65,6 +65,8 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
+const reserve = 1 << 20
+
 // scarce is an engine on a disk with room for so many bytes, some of it reserved.
 type scarce struct {
 	log.Engine
@@ -89,10 +91,14 @@ func (s *scarce) Add(ctx context.Context, entries [][]byte) (uint64, error) {
 	return s.Engine.Add(ctx, entries)
 }
 
+// Writable makes the reserve again if it was used, as the engine on files does.
 func (s *scarce) Writable(context.Context) error {
-	if s.free.Load() < 10_000 {
+	missing := reserve - s.reserved.Load()
+	if s.free.Load() < missing+10_000 {
 		return syscall.ENOSPC
 	}
+	s.free.Add(-missing)
+	s.reserved.Add(missing)
 	return nil
 }
 
@@ -108,7 +114,7 @@ func (s *scarce) UseReserve() error {
 func scarceWorld(t *testing.T) (*world, *scarce) {
 	w, s := newWorld(t, 1, 1), new(scarce)
 	s.free.Store(1 << 20)
-	s.reserved.Store(1 << 20)
+	s.reserved.Store(reserve)
 	w.wrap = s.wrap
 	w.config.Refresh = 100 * time.Millisecond
 	w.start()
@@ -142,7 +148,7 @@ func TestReserve(t *testing.T) {
 	w.append(signed(t, &event.Response{Warrant: warrant, Outcome: event.Unable, Ground: "immunity"}, w.provider).Bytes())
 	w.append(signed(t, &event.Revocation{Warrant: warrant, Reason: "ended", Scope: event.ScopeAll}, w.authority).Bytes())
 	w.append(signed(t, &event.Disclosure{Event: warrant, Openings: first.Openings}, w.authority).Bytes())
-	s.free.Store(1 << 20)
+	s.free.Store(2 * reserve)
 	w.ready()
 	w.append(w.warrant())
 	w.audit()
@@ -168,7 +174,7 @@ func TestReserveServesState(t *testing.T) {
 		t.Errorf("a warrant: %v", err)
 	}
 	w.append(signed(t, &event.Revocation{Warrant: warrant, Reason: "ended", Scope: event.ScopeAll}, w.authority).Bytes())
-	s.free.Store(1 << 20)
+	s.free.Store(2 * reserve)
 	w.ready()
 	w.append(w.warrant())
 	w.audit()
