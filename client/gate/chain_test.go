@@ -453,12 +453,12 @@ func (w *testbed) deny(a *asked) {
 }
 
 // denial returns an authority's denial of an emergency access.
-func (w *testbed) denial(a *asked) (*event.Envelope, *event.Openings) {
+func (w *testbed) denial(a *asked, more ...event.Opening) (*event.Envelope, *event.Openings) {
 	w.t.Helper()
 	ev := w.event(&event.Warrant{Decision: event.Denied, Provider: "messenger", Instrument: "search", Offence: "fraud", Validates: &a.Reference})
-	o := w.seal(ev, []event.Opening{event.NewOpening("agency", event.Text("police")),
+	o := w.seal(ev, append(more, event.NewOpening("agency", event.Text("police")),
 		event.NewOpening("agencyKey", event.Bytes(w.Signer("agency").Public().SPKI())),
-		event.NewOpening("grounds", event.Codes("investigation"))}, []event.Opening{event.NewOpening("case", event.Text("1/26"))})
+		event.NewOpening("grounds", event.Codes("investigation"))), []event.Opening{event.NewOpening("case", event.Text("1/26"))})
 	return w.signEvent(ev, "court"), o
 }
 

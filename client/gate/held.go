@@ -54,8 +54,9 @@ func readHeld(submission []byte) (*held, error) {
 	if err := sub.Complete(); err != nil {
 		return nil, refuse(CodeForm, "%w", err)
 	}
-	env := sub.Envelope
-	h := &held{entry: ledger.Read(0, sub.Entry()), sub: sub, submission: slices.Clone(submission), since: time.Now(),
+	env, entry := sub.Envelope, ledger.Read(0, sub.Entry())
+	entry.Extends = ledger.Extends(env.Event.Type, sub.Openings) // else the gate would hold what an honest log refuses
+	h := &held{entry: entry, sub: sub, submission: slices.Clone(submission), since: time.Now(),
 		key: heldKey{signer: env.Signatures[0].KeyID, kind: env.Event.Type}}
 	switch b := env.Event.Body.(type) {
 	case *event.Revocation:

@@ -228,6 +228,22 @@ func TestHeldComplete(t *testing.T) {
 	w.shares(s, a)
 }
 
+// TestHeldExtends: a gate holds no denial that an honest log refuses for the warrant that it says it extends,
+// else one authority could bar a gate by an event that no log ever has.
+func TestHeldExtends(t *testing.T) {
+	w := newTestbed(t, 1, 1, nil)
+	w.runAll()
+	s := w.gates[0]
+	a := w.access(nil, accessTerms{emergency: true}, w.escrow(alice))
+	env, openings := w.denial(a, event.NewOpening("extends", event.Text(a.Reference.String())))
+	var no *refused
+	if err := w.hand(s, env, openings.Public...); !errors.As(err, &no) || no.code != gate.CodeAccess {
+		t.Errorf("a denial that extends an access: %v", err)
+	}
+	w.wantHeld(s, 0)
+	w.shares(s, a)
+}
+
 // TestHeldForInclusion: what a gate holds binds it for as long as it would take effect, however long the log
 // suppresses it, and after a restart. What would have no effect any more is dropped once the log has had the
 // profile's time to include it.

@@ -95,6 +95,11 @@ func (l *Ledger) move(index uint64, t int64) {
 		r := it.access.release(index)
 		r.base = min(r.base, t)
 	}
+	for _, it := range l.open {
+		if w := it.warrant; w != nil {
+			w.moveEnd(index, t)
+		}
+	}
 	for _, c := range l.chains {
 		l.touchChain(c)
 		if c.beatIndex == index {

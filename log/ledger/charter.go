@@ -337,6 +337,9 @@ func (x *act) void(key uint32, from uint64) {
 			it.voidAt = x.e.Index
 		}
 		it.seal.void(key, from, x.base)
+		if it.warrant != nil {
+			it.warrant.void(key, from, x.e.Index)
+		}
 		if a := it.access; a != nil && a.decision.state == fulfilled && !a.denied && a.decidedAt >= from && slices.Contains(a.decidedBy, key) {
 			a.decision, a.decideBy = debt{}, x.base // from now on
 			x.l.undecided++

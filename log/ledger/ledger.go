@@ -53,8 +53,8 @@
 //     admission must not suppress. The log answers for all others, since admission
 //     should have refused them.
 //   - Voiding a key ends what its events from that index on allow: warrants,
-//     accesses, deferrals and closed findings. An emergency that the key validated
-//     awaits a decision again. Debts, anchors and disclosures stay, since
+//     accesses, deferrals and closed findings. What it resumed is suspended again, and
+//     an emergency that it validated awaits a decision again. Debts, anchors and disclosures stay, since
 //     mathematics proves them.
 //   - Cosigner keys with one name, or of one auditor, belong to one operator. A
 //     policy puts all keys of one operator into one group that any of its members

@@ -174,36 +174,46 @@ func (x *act) live(r *event.Release, it *item, ev *event.Event) *Violation {
 
 const whySuspended = "was suspended with its warrant"
 
-// dead returns why no release may answer an access, and the entry that ended it; 0
+// dead returns why no release may answer an access, and the first entry that stops it; 0
 // if the proven time did. why is "" for a live access.
 func (l *Ledger) dead(it *item) (why Term, by uint64) {
+	why, by = l.endedForGood(it)
+	if !it.access.onWarrant {
+		return why, by
+	}
+	if s := l.open[it.access.warrant].warrant.suspended(); s != nil && (by == 0 || s.since < by) {
+		return whySuspended, s.since
+	}
+	return why, by
+}
+
+// endedForGood is dead without suspensions, which may be resumed.
+func (l *Ledger) endedForGood(it *item) (why Term, by uint64) {
 	a := it.access
+	end := func(w Term, at uint64) {
+		if at != 0 && (by == 0 || at < by) {
+			why, by = w, at
+		}
+	}
 	if a.onWarrant {
 		on := l.open[a.warrant]
-		w := on.warrant
-		switch {
-		case w.revokedAt != 0:
-			return "had lost its warrant by a revocation", w.revokedAt
-		case on.voidAt != 0:
-			return "had lost its warrant by an amendment", on.voidAt
-		case w.suspendedAt() != 0:
-			return whySuspended, w.suspendedAt()
-		}
-		for _, c := range w.categories {
-			if c.revokedAt != 0 && slices.Contains(a.categories, c.code) {
-				return "had lost a category of its data by a revocation", c.revokedAt
+		end("had lost its warrant by a revocation", on.warrant.revokedAt)
+		end("had lost its warrant by an amendment", on.voidAt)
+		for _, c := range on.warrant.categories {
+			// An emergency access that states no categories may open any.
+			if len(a.categories) == 0 || slices.Contains(a.categories, c.code) {
+				end("had lost a category of its data by a revocation", c.revokedAt)
 			}
 		}
 	}
-	switch {
-	case it.voidAt != 0:
-		return "was voided", it.voidAt
-	case a.denied:
-		return "was denied", a.decidedAt
-	case l.after > a.ends:
-		return "had expired", 0
+	end("was voided", it.voidAt)
+	if a.denied {
+		end("was denied", a.decidedAt)
 	}
-	return "", 0
+	if by == 0 && l.after > a.ends {
+		why = "had expired"
+	}
+	return why, by
 }
 
 // advance adds the next release to its chain. The release answers its access unless

@@ -47,18 +47,39 @@ type suspension struct {
 	index     uint64
 	leaf      [32]byte
 	author    string
-	resumedAt uint64 // index of what ended it; 0: it stands
-	resumed   int64  // time that the entry resumedAt claims
+	since     uint64   // index from which it stands: its own or, if its end is void, that of the charter which voided the end
+	resumedAt uint64   // index of what ended it; 0: it stands
+	resumed   int64    // time that the entry resumedAt claims
+	resumedBy []uint32 // keys that signed the entry resumedAt
 }
 
-// suspendedAt returns the index of a suspension that stands, 0 if none does.
-func (w *warrant) suspendedAt() uint64 {
-	for _, s := range w.suspensions {
-		if s.resumedAt == 0 {
-			return s.index
+// suspended returns the suspension that has stood for longest, nil if none stands.
+func (w *warrant) suspended() *suspension {
+	var first *suspension
+	for i := range w.suspensions {
+		if s := &w.suspensions[i]; s.resumedAt == 0 && (first == nil || s.since < first.since) {
+			first = s
 		}
 	}
-	return 0
+	return first
+}
+
+// void undoes what a key resumed from an index on. The charter at stands above it.
+func (w *warrant) void(key uint32, from, at uint64) {
+	for i := range w.suspensions {
+		if s := &w.suspensions[i]; s.resumedAt != 0 && s.resumedAt >= from && slices.Contains(s.resumedBy, key) {
+			s.since, s.resumedAt, s.resumed, s.resumedBy = at, 0, 0, nil
+		}
+	}
+}
+
+// moveEnd makes the end of a suspension by the entry at index count from t at the latest.
+func (w *warrant) moveEnd(index uint64, t int64) {
+	for i := range w.suspensions {
+		if s := &w.suspensions[i]; s.resumedAt == index {
+			s.resumed = min(s.resumed, t)
+		}
+	}
 }
 
 // revocation checks what ends or suspends a warrant, or resumes it.
@@ -133,7 +154,7 @@ func (x *act) suspend(r *event.Revocation, it *item) (effect, *Violation, error)
 	if v != nil {
 		return nil, v, nil
 	}
-	w, next := it.warrant, suspension{index: x.e.Index, leaf: x.e.Leaf, author: author.party.Name}
+	w, next := it.warrant, suspension{index: x.e.Index, leaf: x.e.Leaf, author: author.party.Name, since: x.e.Index}
 	i := slices.IndexFunc(w.suspensions, func(s suspension) bool { return s.author == next.author })
 	if i < 0 {
 		return func() { w.suspensions = append(w.suspensions, next) }, nil, nil
@@ -163,7 +184,10 @@ func (x *act) resume(r *event.Revocation, it *item) (effect, *Violation, error) 
 			return nil, x.noStanding(h, ref.Index), nil
 		}
 	}
-	return func() { w.suspensions[i].resumedAt, w.suspensions[i].resumed = x.e.Index, x.time }, nil, nil
+	return func() {
+		s := &w.suspensions[i]
+		s.resumedAt, s.resumed, s.resumedBy = x.e.Index, x.time, x.keyNumbers()
+	}, nil, nil
 }
 
 // response checks a provider's answer that it does not execute a warrant, or not fully.

@@ -268,7 +268,9 @@ func compareDigests(a, b event.Digest) int { return bytes.Compare(a[:], b[:]) }
 func (c *codec) warrant(w *warrant) {
 	c.all(&w.denied, &w.preserves, &w.notBefore, &w.notAfter, &w.accesses, &w.accounts, &w.revokedAt, &w.refusedAt, &w.returned)
 	list(c, &w.categories, 3, func(x *category) { c.all(&x.code, &x.revokedAt, &x.answeredAt) })
-	list(c, &w.suspensions, 36, func(s *suspension) { c.all(&s.index, &s.leaf, &s.author, &s.resumedAt, &s.resumed) })
+	list(c, &w.suspensions, 38, func(s *suspension) {
+		c.all(&s.index, &s.leaf, &s.author, &s.since, &s.resumedAt, &s.resumed, &s.resumedBy)
+	})
 }
 
 func (c *codec) access(a *access) {
@@ -387,6 +389,9 @@ func (l *Ledger) derive() error {
 		}
 		if w := l.open[a.warrant]; a.onWarrant && (w == nil || w.warrant == nil) {
 			return bad("an access without its warrant")
+		}
+		if !a.onWarrant && !a.denied && a.decision.state == fulfilled {
+			return bad("a decision without its warrant")
 		}
 		if a.onWarrant {
 			l.open[a.warrant].warrant.open++

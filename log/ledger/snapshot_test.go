@@ -5,8 +5,10 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/vasistas/vasistas/log/event"
@@ -15,6 +17,18 @@ import (
 // rich is a world whose state has every kind of element.
 func rich(t testing.TB) *world {
 	w := newWorld(t, nil)
+	b := w.WarrantBody()
+	b.Categories, b.Validates = []string{"content", "traffic"}, &w.Access(nil, w.Now+hour).Reference
+	e := w.Event(b)
+	w.Seal(e, w.Now+hour)
+	order := w.LogEvent(e, "court")
+	w.LogEvent(w.Event(&event.Response{Warrant: order.Reference, Outcome: event.Partial, Ground: "immunity", Categories: []string{"traffic"}}), "messenger")
+	revoke := func(scope event.Scope, of *event.Reference, by string, categories ...string) *logged {
+		return w.LogEvent(w.Event(&event.Revocation{Warrant: order.Reference, Reason: "ended", Scope: scope, Suspension: of, Categories: categories}), by)
+	}
+	revoke(event.ScopeResumed, &revoke(event.ScopeSuspended, nil, "enforcer").Reference, "enforcer")
+	revoke(event.ScopeSuspended, nil, "court")
+	revoke(event.ScopeCategories, nil, "court", "traffic")
 	warrant := w.Warrant(w.Now + hour)
 	access := w.Access(warrant, w.Now+hour)
 	w.answer(access, "c1")
@@ -22,7 +36,7 @@ func rich(t testing.TB) *world {
 	w.Access(nil, w.Now+hour)
 	w.LogEvent(w.Event(&event.Deferral{Event: warrant.Reference, Until: at(w.Now + 40*day), Ground: "investigation", Ordinal: 1}), "court")
 	w.LogEvent(w.Event(&event.Heartbeat{From: at(1), To: at(2), Seq: 7, Prev: hash("x")}), "c3")
-	e, _ := w.release(access, "c3")
+	e, _ = w.release(access, "c3")
 	r := e.Body.(*event.Release)
 	r.Seq, r.Prev = 3, hash("y")
 	w.LogEvent(e, "c3")
@@ -80,6 +94,26 @@ func TestSnapshot(t *testing.T) {
 }
 
 // An empty ledger has a snapshot too.
+// TestDecisionWithoutWarrant: a snapshot in which an emergency access has a decision and no warrant is
+// refused, since a void key would undo that decision.
+func TestDecisionWithoutWarrant(t *testing.T) {
+	w := newWorld(t, nil)
+	access := w.Access(nil, w.Now+hour)
+	b := w.WarrantBody()
+	b.Validates = &access.Reference
+	e := w.Event(b)
+	w.Seal(e, w.Now+hour)
+	w.LogEvent(e, "court")
+	a := w.l.open[access.Index].access
+	if !a.onWarrant {
+		t.Fatal("the decision has no effect")
+	}
+	a.onWarrant = false
+	if _, err := w.restore(w.l.Snapshot()); !errors.Is(err, ErrSnapshot) {
+		t.Fatal(err)
+	}
+}
+
 func TestEmptySnapshot(t *testing.T) {
 	l := New(testLog, new(memTree))
 	if _, err := Restore(l.Snapshot(), 0, l.Root(), new(memTree)); err != nil {
@@ -119,6 +153,10 @@ func FuzzRestore(f *testing.F) {
 	b := w.l.Snapshot()
 	f.Add(b)
 	f.Add(New(testLog, w.tree).Snapshot())
+	void := w.Sign(w.Event(w.NextCharter(func(c *event.Charter) {
+		c.Void = []event.Void{{From: 1, Key: keyID("court")}, {From: 1, Key: keyID("enforcer")}}
+		slices.SortFunc(c.Void, func(a, b event.Void) int { return cmp.Compare(a.Key, b.Key) })
+	})), "f1", "f2").Bytes()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = resum(b)
 		l, err := w.restore(b)
@@ -131,7 +169,7 @@ func FuzzRestore(f *testing.F) {
 		l.Overdue(distant)
 		l.Overdue(at(testStart + 100*day))
 		l.Barred("a1", at(testStart))
-		if _, _, err := l.Apply(Read(l.Size(), w.Charter.Envelope.Bytes())); err != nil && !errors.Is(err, ErrTree) && !errors.Is(err, ErrRules) {
+		if _, _, err := l.Apply(Read(l.Size(), void)); err != nil && !errors.Is(err, ErrTree) && !errors.Is(err, ErrRules) {
 			t.Fatal(err)
 		}
 	})

@@ -62,8 +62,10 @@ func (l *Ledger) Access(index uint64) (Access, bool) {
 	}
 	a := it.access
 	out := Access{Warrant: a.warrant, Emergency: a.emergency, Ends: unix(a.ends)}
-	out.Dead, _ = l.dead(it)
-	out.Suspended = out.Dead == whySuspended
+	if out.Dead, _ = l.endedForGood(it); out.Dead == "" {
+		out.Dead, _ = l.dead(it)
+		out.Suspended = out.Dead != ""
+	}
 	for _, r := range a.releases {
 		out.Answered = append(out.Answered, r.name)
 	}
@@ -207,7 +209,7 @@ func (l *Ledger) Outstanding() Outstanding {
 		for i := range it.access.releases {
 			count(it, &it.access.releases[i])
 		}
-		if why, _ := l.dead(it); why == "" || why == whySuspended {
+		if why, _ := l.endedForGood(it); why == "" {
 			out.Live++
 		}
 	}

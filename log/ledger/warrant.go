@@ -263,8 +263,8 @@ func (x *act) onWarrant(a *event.Access, on *item) *Violation {
 		return x.fail(warrantPreserves, on.index)
 	case w.returned.state != owed:
 		return x.fail(warrantEnded, on.index)
-	case w.suspendedAt() != 0:
-		return x.fail(warrantSuspended, on.index, w.suspendedAt())
+	case w.suspended() != nil:
+		return x.fail(warrantSuspended, on.index, w.suspended().index)
 	case x.time < w.notBefore || x.time > w.notAfter || x.l.after > w.notAfter:
 		return x.fail(warrantWindow, on.index)
 	case w.accesses == 0:
