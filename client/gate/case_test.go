@@ -82,15 +82,23 @@ func (w *testbed) seal(ev *event.Event, public, subject []event.Opening) *event.
 // warrant logs a warrant that names accounts.
 func (w *testbed) warrant(accounts ...string) *logged {
 	w.t.Helper()
-	now := time.Now().UTC().Truncate(time.Second)
-	return w.grant(now.Add(-time.Hour), now.Add(30*24*time.Hour), accounts...)
+	return w.order(func(*event.Warrant) {}, []string{"court"}, accounts...)
 }
 
 // grant logs a warrant with this window.
 func (w *testbed) grant(from, to time.Time, accounts ...string) *logged {
 	w.t.Helper()
-	ev := w.event(&event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
-		Accounts: 8, Accesses: 8, NotBefore: from, NotAfter: to})
+	return w.order(func(b *event.Warrant) { b.NotBefore, b.NotAfter = from, to }, []string{"court"}, accounts...)
+}
+
+// order logs a warrant that edit has changed, by these authorities.
+func (w *testbed) order(edit func(*event.Warrant), by []string, accounts ...string) *logged {
+	w.t.Helper()
+	now := time.Now().UTC().Truncate(time.Second)
+	body := &event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
+		Accounts: 8, Accesses: 8, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(30 * 24 * time.Hour)}
+	edit(body)
+	ev := w.event(body)
 	subject := []event.Opening{event.NewOpening("case", event.Text("12/26"))}
 	for _, a := range accounts {
 		subject = append(subject, event.NewOpening("identifier", event.Text(a)))
@@ -98,7 +106,7 @@ func (w *testbed) grant(from, to time.Time, accounts ...string) *logged {
 	o := w.seal(ev, []event.Opening{event.NewOpening("agency", event.Text("police")),
 		event.NewOpening("agencyKey", event.Bytes(w.Signer("agency").Public().SPKI())),
 		event.NewOpening("grounds", event.Codes("investigation"))}, subject)
-	return w.submit(w.signEvent(ev, "court"), o)
+	return w.submit(w.signEvent(ev, by...), o)
 }
 
 // file is an escrowed file.
@@ -158,6 +166,8 @@ type accessTerms struct {
 	by        []string  // default: messenger
 	at        time.Time // that the access claims; default: now
 	log       string    // that the agency's consent names; default: this one
+	data      []string  // categories; default: the warrant's
+	refused   string    // by which way the log refuses it; default: it is logged
 }
 
 // access logs an access on a warrant, for files.
@@ -194,6 +204,9 @@ func (w *testbed) access(warrant *logged, terms accessTerms, files ...*file) *as
 		terms.by = append(terms.by, "messenger", "duty")
 	} else {
 		body.Warrant, of = &warrant.Reference, warrant.env.Hash()
+		if body.Categories = terms.data; terms.data == nil {
+			body.Categories = warrant.env.Event.Body.(*event.Warrant).Categories
+		}
 	}
 	if terms.by == nil {
 		terms.by = []string{"messenger"}
@@ -214,7 +227,13 @@ func (w *testbed) access(warrant *logged, terms accessTerms, files ...*file) *as
 		subject = append(subject, event.NewOpening("package", event.Text(d.String())))
 	}
 	o := w.seal(ev, public, subject)
-	a.logged = w.submit(w.signEvent(ev, terms.by...), o)
+	env := w.signEvent(ev, terms.by...)
+	if terms.refused != "" {
+		o.Event = env.Hash()
+		w.logRefuses(&event.Submission{Envelope: env, Openings: o.Public}, terms.refused)
+		return nil
+	}
+	a.logged = w.submit(env, o)
 	if warrant != nil {
 		w.refresh(warrant)
 	}

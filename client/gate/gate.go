@@ -66,7 +66,8 @@
 // # Held events
 //
 // Revocations, denials, releases and heartbeats may be handed to the gate ([Gate.Hold]).
-// They bind it as if the log had them, so the log can't suppress them.
+// They bind it as if the log had them, so the log can't suppress them. What resumes a
+// suspended warrant lets a gate open, so only the log can show it.
 //
 // A gate takes no recovery envelope, since it follows only the log. After a log has lost
 // its key, the gate's operator adds the new key to the configuration, and confirms the

@@ -23,7 +23,7 @@ import (
 const alice, bob = "alice@example.org", "bob@example.org"
 
 // untouched checks that a key was used for requests and the allowed purposes only.
-func untouched(t *testing.T, s *gateServer, allowed ...escrow.Purpose) {
+func untouched(t testing.TB, s *gateServer, allowed ...escrow.Purpose) {
 	t.Helper()
 	s.key.mu.Lock()
 	defer s.key.mu.Unlock()
