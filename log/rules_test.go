@@ -87,7 +87,11 @@ func TestRefusals(t *testing.T) {
 	ref := w.put(good)
 	revoked := w.put(newWarrant(t, origin, terms, w.authority))
 	w.mustSequence(signed(t, &event.Revocation{Warrant: revoked, Reason: "ended", Scope: event.ScopeAll}, w.authority).Bytes())
-	size := uint64(4)
+	suspended := w.put(newWarrant(t, origin, warrantTerms{}, w.authority))
+	w.mustSequence(signed(t, &event.Revocation{Warrant: suspended, Reason: "ended", Scope: event.ScopeSuspended}, w.authority).Bytes())
+	answered := w.put(newWarrant(t, origin, warrantTerms{}, w.authority))
+	w.mustSequence(signed(t, &event.Response{Warrant: answered, Outcome: event.Unable, Ground: "immunity"}, w.provider).Bytes())
+	size := uint64(8)
 	bare := func(body event.Body, by ...event.Signer) []byte { return signed(t, body, by...).Bytes() }
 	warrant := func(change func(b *event.Warrant), until time.Time) []byte {
 		s := newWarrant(t, origin, warrantTerms{until: until}, w.authority)
@@ -143,9 +147,17 @@ func TestRefusals(t *testing.T) {
 		{"an access on another leaf", access(wrongLeaf), "reference", "leaf"},
 		{"an access on the charter", access(referTo(0, w.founding)), "reference", "type"},
 		{"an access on a revoked warrant", access(revoked), "warrant-live", "revoked"},
+		{"an access on a suspended warrant", access(suspended), "warrant-live", "suspended"},
+		{"an access after a response", access(answered), "warrant-live", "response"},
 		{"an access sealed for longer than its warrant", bytesOf(t, w.newAccess(ref, time.Now().Add(100*24*time.Hour))), "seal-limit", "own"},
 		{"a second revocation", bare(&event.Revocation{Warrant: revoked, Reason: "ended", Scope: event.ScopeAll}, w.authority), "warrant-live", "over"},
 		{"a revocation for no known reason", bare(&event.Revocation{Warrant: ref, Reason: "whim", Scope: event.ScopeAll}, w.authority), "form", "code"},
+		{"a second suspension", bare(&event.Revocation{Warrant: suspended, Reason: "ended", Scope: event.ScopeSuspended}, w.authority), "revocation", "twice"},
+		{"a resumption of a warrant", bare(&event.Revocation{Warrant: suspended, Reason: "ended", Scope: event.ScopeResumed, Suspension: &suspended}, w.authority), "reference", "type"},
+		{"a response by an authority", bare(&event.Response{Warrant: ref, Outcome: event.Refused, Ground: "immunity"}, w.authority), "role", "wrong"},
+		{"a response for no known ground", bare(&event.Response{Warrant: ref, Outcome: event.Refused, Ground: "whim"}, w.provider), "form", "code"},
+		{"a second response", bare(&event.Response{Warrant: answered, Outcome: event.Refused, Ground: "immunity"}, w.provider), "response", "over"},
+		{"a warrant for an unknown category", warrant(func(b *event.Warrant) { b.Categories = []string{"dreams"} }, hour), "form", "code"},
 		{"a deferral beyond the step", bare(&event.Deferral{Event: ref, Until: whole(time.Now().Add(400 * 24 * time.Hour)), Ground: "investigation", Ordinal: 1}, w.authority), "seal-limit", "step"},
 		{"a deferral back", bare(&event.Deferral{Event: ref, Until: whole(hour), Ground: "investigation", Ordinal: 1}, w.authority), "seal-limit", "back"},
 		{"a deferral out of order", bare(&event.Deferral{Event: ref, Until: whole(time.Now().Add(91 * 24 * time.Hour)), Ground: "investigation", Ordinal: 2}, w.authority), "seal-limit", "ordinal"},
@@ -250,6 +262,76 @@ func TestOpenings(t *testing.T) {
 		t.Errorf("the same event is at %d and %d", ref.Index, i)
 	}
 	w.audit()
+}
+
+// TestExtends checks that admission judges which warrant a warrant seals that it extends, which the entry does
+// not show: before and after a restart, and again when it is submitted again.
+func TestExtends(t *testing.T) {
+	w := prepareWorld(t, 1, 1)
+	w.extra = func(ch *event.Charter) {
+		high, other := w.Party(event.RoleAuthority, "high"), w.Party(event.RoleAuthority, "other")
+		high.Above = []string{"court"}
+		ch.Parties = append(ch.Parties, high, other, w.Party(event.RoleProvider, "mailer"))
+	}
+	w.create()
+	w.start()
+	extends := func(ref event.Reference, change func(*event.Warrant), by event.Signer) *event.Submission {
+		t.Helper()
+		s := newWarrant(t, origin, warrantTerms{}, by)
+		ev := *s.Envelope.Event
+		change(ev.Body.(*event.Warrant))
+		public := append(slices.Clone(s.Openings), event.NewOpening("extends", event.Text(ref.String())))
+		check(t, ev.Seal(ev.Sealed.Until, public, []event.Opening{event.NewOpening("case", event.Text("1/2026"))}))
+		env, err := event.Sign(&ev, by)
+		check(t, err)
+		return &event.Submission{Envelope: env, Openings: public}
+	}
+	keep := func(*event.Warrant) {}
+	earlier := w.put(newWarrant(t, origin, warrantTerms{}, w.authority))
+	access := w.put(w.newAccess(earlier, time.Now().Add(time.Hour)))
+	wrong := []struct {
+		s         *event.Submission
+		rule, way string
+	}{
+		{extends(earlier, keep, w.Signer("other")), "extends", "authority"},
+		{extends(earlier, func(b *event.Warrant) { b.Provider = "mailer" }, w.authority), "extends", "provider"},
+		{extends(access, keep, w.authority), "reference", "type"},
+		{extends(event.Reference{Index: 1 << 40, Leaf: earlier.Leaf}, keep, w.authority), "reference", "future"},
+		{extends(event.Reference{Index: earlier.Index, Leaf: access.Leaf}, keep, w.authority), "reference", "leaf"},
+	}
+	good := []*event.Submission{extends(earlier, keep, w.authority), extends(earlier, keep, w.Signer("high"))}
+	var refs []event.Reference
+	for round, name := range []string{"first", "again", "restarted"} {
+		if name == "restarted" {
+			w.stop()
+			w.start()
+			good = append(good, extends(earlier, keep, w.authority), extends(refs[1], keep, w.Signer("high")))
+			wrong[round].s = extends(refs[1], keep, w.authority) // a court extends no warrant of one above it
+			wrong[round].rule, wrong[round].way = "extends", "authority"
+		}
+		for _, c := range wrong {
+			p := w.refused(bytesOf(t, c.s), c.rule, c.way)
+			if p.Reference == nil {
+				t.Errorf("%s: %s (%s) names no entry", name, c.rule, c.way)
+			}
+			// What a warrant extends can't be kept from admission.
+			if _, err := w.sequence(c.s.Envelope.Bytes()); !isProblem(err, "openings") {
+				t.Errorf("%s: without its openings: %v", name, err)
+			}
+		}
+		for i, s := range good {
+			ref := w.put(s)
+			if i == len(refs) {
+				refs = append(refs, ref)
+			}
+			if ref != refs[i] {
+				t.Errorf("%s: entry %d is entry %d again", name, refs[i].Index, ref.Index)
+			}
+		}
+	}
+	if n := len(w.audit()); n != 3+len(good) {
+		t.Errorf("the log has %d entries; want %d", n, 3+len(good))
+	}
 }
 
 // TestVoices checks that what custodians and auditors say against a rule is logged.
