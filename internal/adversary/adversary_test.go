@@ -102,7 +102,8 @@ func play(t *rapid.T, dir string) {
 		"publish": shows(func(b *branch) { s.publish(b, readers...) }), "cure": logs(s.cure)}
 	// Few kinds of attacks in one sequence reach further than all.
 	attacks := map[string]func(){"show": shows(s.show), "fork": shows(s.fork), "times": shows(s.times), "anchor": logs(s.anchor), "claim": s.claim,
-		"junk": logs(s.junk), "custodian": logs(s.custodian), "restart": s.restart, "bytes": s.bytes, "posts": shows(s.posts), "disk": s.disk}
+		"junk": logs(s.junk), "custodian": logs(s.custodian), "restart": s.restart, "bytes": s.bytes, "posts": shows(s.posts), "disk": s.disk,
+		"court": s.court, "answer": s.answer}
 	chosen := strings.Fields(os.Getenv("VASISTAS_ATTACKS"))
 	if len(chosen) == 0 {
 		chosen = rapid.SliceOfNDistinct(rapid.SampledFrom(slices.Sorted(maps.Keys(attacks))), 1, 5, rapid.ID[string]).Draw(t, "attacks")
@@ -210,6 +211,75 @@ func (s *steps) revoke(b *branch) {
 	if len(b.requests) > 0 {
 		b.LogEvent(b.Event(&event.Revocation{Warrant: some(s, "request", b.requests...).Warrant.Reference, Reason: "ended", Scope: event.ScopeAll}), "court")
 	}
+}
+
+// court: the court suspends a warrant, in the log or at a gate alone, resumes it, or ends it in
+// part. The agency asks for its access at once.
+func (s *steps) court() {
+	what, c := some(s, "what", "hand", "suspend", "resume", "part"), some(s, "gate", s.gates...)
+	s.mu.Lock()
+	b := s.main()
+	if len(b.requests) == 0 {
+		s.mu.Unlock()
+		return
+	}
+	r := newest(s, "request", b.requests)
+	body := &event.Revocation{Warrant: r.Warrant.Reference, Reason: "ended", Scope: event.ScopeSuspended}
+	if at, ok := b.suspensions[body.Warrant]; ok && what == "resume" {
+		body.Scope, body.Suspension = event.ScopeResumed, &at
+	} else if what == "part" {
+		body.Scope, body.Categories = event.ScopeCategories, []string{"content"}
+	}
+	e := b.Event(body)
+	if what != "hand" {
+		b.LogEvent(e, "court")
+	}
+	cp := s.publish(b, readers...)
+	s.mu.Unlock()
+	if what == "hand" {
+		s.hand(c, e)
+	}
+	s.t.Log(c.ask(b, r, cp))
+}
+
+// hand hands a suspension to a gate.
+func (s *steps) hand(c *custodian, e *event.Event) {
+	env, err := s.Sign(e, "court")
+	step(s.t, err)
+	sub, err := (&event.Submission{Envelope: env}).Bytes()
+	step(s.t, err)
+	time.Sleep(time.Second) // a gate follows the log at most once at one time
+	if s.post(c.gate.Handler(), gate.EventsPath, "application/json", sub).Code == http.StatusOK {
+		saw("suspensions handed to a gate")
+		c.handed = append(c.handed, handed{env.Hash(), e.Body.(*event.Revocation).Warrant, e.Time})
+	}
+}
+
+// answer: the provider answers a warrant, or logs another access on it, whatever it has
+// answered and the court has said. The agency asks for the access at once.
+func (s *steps) answer() {
+	what, c := some(s, "how", "refused", "partial", "content", "traffic"), some(s, "gate", s.gates...)
+	s.mu.Lock()
+	b := s.main()
+	if len(b.requests) == 0 {
+		s.mu.Unlock()
+		return
+	}
+	r := newest(s, "request", b.requests)
+	body := &event.Response{Warrant: r.Warrant.Reference, Outcome: event.Refused, Ground: "immunity"}
+	switch what {
+	case "partial":
+		body.Outcome, body.Categories = event.Partial, []string{"traffic"}
+		fallthrough
+	case "refused":
+		b.LogEvent(b.Event(body), "messenger")
+	default:
+		r = &request{Case: b.Again(r.Case, hour, what)}
+		b.requests = append(b.requests, r)
+	}
+	cp := s.publish(b, readers...)
+	s.mu.Unlock()
+	s.t.Log(c.ask(b, r, cp))
 }
 
 // show: the provider shows a reader an older head, or withholds the tiles.

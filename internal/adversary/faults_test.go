@@ -59,6 +59,9 @@ var faults = []fault{
 		"at := posix(v.loggedAfter)\n", `at := posix(v.loggedAfter)
 		if fault("now is the head's") { m = moment{at, at} }
 		`, "bytes", "(time: custodian .* under a head|4: custodian|5: custodian)", 92},
+	{"what is handed in is forgotten", "client/gate/held.go",
+		"if len(f.held) == 0 {\n\t\tf.trial", `if len(f.held) == 0 || fault("what is handed in is forgotten") {
+		f.trial`, "court posts", "4: custodian .* handed in", 1},
 	{"a gate believes claims", "client/gate/now.go",
 		"if e.Time.After(", `if !fault("a gate believes claims") && e.Time.After(`, "claim", "time: custodian .* which claims", 46},
 }

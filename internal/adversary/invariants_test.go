@@ -31,7 +31,8 @@ import (
 // sights counts what the checks met: a check that meets nothing proves nothing.
 var sights = map[string]int{"acknowledged releases, kept": 0, "forks that a witness refused": 0, "crashed states": 0, "opened shares": 0,
 	"audited heads": 0, "failed disks": 0, "junk": 0, "late disclosures": 0, "barred gates": 0, "stated absences": 0,
-	"claims ahead of time, refused by a gate": 0, "false times": 0, "nested policies": 0, "breaches": 0}
+	"claims ahead of time, refused by a gate": 0, "false times": 0, "nested policies": 0, "breaches": 0,
+	"suspended accesses, refused by a gate": 0, "suspensions handed to a gate": 0, "openings after a response": 0}
 
 var counting sync.Mutex // guards sights
 
@@ -255,6 +256,9 @@ func (c *custodian) opens() {
 		w.breaks("4: custodian %s opens access %d at size %d without a release below it", c.name, access, st.Size)
 	}
 	saw("opened shares")
+	if h.on.answered[c.asked.Warrant.Reference] {
+		saw("openings after a response")
+	}
 	stale, skew := time.Duration(w.profile.Stale)*time.Second, time.Duration(w.profile.Skew)*time.Second
 	if after, err := time.Parse(time.RFC3339, st.LoggedAfter); err != nil || now.Sub(after) > stale || after.After(now) {
 		w.breaks("time: custodian %s opens at %s under a head logged after %s", c.name, now, st.LoggedAfter)
@@ -274,6 +278,14 @@ func (c *custodian) opens() {
 	}
 	if seen := w.largest(now.Add(-stale).Unix() - 1); seen != nil && seen.checkpoint.Size > st.Size {
 		w.breaks("4: custodian %s opens at size %d, and a head of size %d met the policy at %d", c.name, st.Size, seen.checkpoint.Size, seen.at)
+	}
+	for _, e := range c.handed {
+		if e.warrant != c.asked.Warrant.Reference || e.at.Before(h.on.resumed[e.warrant]) {
+			continue // a suspension that is older than a resumption has no effect
+		}
+		if i, ok := h.on.logged[e.hash]; (!ok || i >= st.Size) && now.Sub(e.at) < time.Duration(w.profile.Inclusion)*time.Second {
+			w.breaks("4: custodian %s opens access %d, and a suspension of its warrant that was handed in is not in the log", c.name, access)
+		}
 	}
 	if !h.live[access] || h.breach {
 		w.breaks("4: custodian %s opens access %d, which is dead or barred at size %d", c.name, access, st.Size)

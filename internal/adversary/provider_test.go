@@ -40,8 +40,12 @@ type branch struct {
 	requests []*request
 	logged   map[[32]byte]uint64 // the first copy of each event whose signatures verify
 	released map[promise]uint64  // custodians' effective releases
-	shown    uint64              // size at which a notice of the subject's was first disclosed; 0: none was
-	ahead    int64               // after the next warrant, Now moves by so much
+	// by warrant: the suspension that stands, when the last one was resumed, and whether there is a response
+	suspensions map[event.Reference]event.Reference
+	resumed     map[event.Reference]time.Time
+	answered    map[event.Reference]bool
+	shown       uint64 // size at which a notice of the subject's was first disclosed; 0: none was
+	ahead       int64  // after the next warrant, Now moves by so much
 }
 
 type promise struct {
@@ -57,7 +61,8 @@ type request struct {
 
 // newBranch returns an empty log, or a fork of one.
 func newBranch(w *world, dir string, from *branch) *branch {
-	b := &branch{w: w, released: make(map[promise]uint64), logged: make(map[[32]byte]uint64)}
+	b := &branch{w: w, released: make(map[promise]uint64), logged: make(map[[32]byte]uint64),
+		suspensions: make(map[event.Reference]event.Reference), resumed: make(map[event.Reference]time.Time), answered: make(map[event.Reference]bool)}
 	if from == nil {
 		b.Log = &cases.Log{Log: written.Empty(dir, w.People), Holders: make(map[string][]escrow.KeyHolder), Agency: w.Signer("agency"), Consent: w.Signer("agency")}
 		b.ledger, b.roots = ledger.New(w.Origin, b), []tlog.Hash{b.Head().Root}
@@ -65,6 +70,7 @@ func newBranch(w *world, dir string, from *branch) *branch {
 		b.Log = &cases.Log{Log: from.Log.Log.Fork(dir), Holders: from.Holders, Agency: from.Agency, Consent: from.Consent, Group: from.Group}
 		b.entries, b.roots = slices.Clone(from.entries), slices.Clone(from.roots)
 		b.breaches, b.released, b.logged, b.shown = slices.Clone(from.breaches), maps.Clone(from.released), maps.Clone(from.logged), from.shown
+		b.suspensions, b.resumed, b.answered = maps.Clone(from.suspensions), maps.Clone(from.resumed), maps.Clone(from.answered)
 		for _, r := range from.requests {
 			b.requests = append(b.requests, &request{r.Case, slices.Clone(r.releases)})
 		}
@@ -73,6 +79,7 @@ func newBranch(w *world, dir string, from *branch) *branch {
 		b.Fail(err)
 	}
 	b.Appended = b.applied
+	b.Terms = func(t *event.Warrant) { t.Accesses, t.Accounts, t.Categories = 3, 3, []string{"content", "traffic"} }
 	b.Now = time.Now().Unix()
 	w.branches = append(w.branches, b)
 	return b
@@ -116,6 +123,16 @@ func (b *branch) applied(at event.Reference, entry []byte) {
 	switch body := e.Envelope.Event.Body.(type) {
 	case *event.Warrant:
 		b.Now, b.ahead = b.Now+b.ahead, 0
+	case *event.Revocation:
+		switch body.Scope {
+		case event.ScopeSuspended:
+			b.suspensions[body.Warrant] = at
+		case event.ScopeResumed:
+			delete(b.suspensions, body.Warrant)
+			b.resumed[body.Warrant] = e.Envelope.Event.Time
+		}
+	case *event.Response:
+		b.answered[body.Warrant] = true
 	case *event.Release:
 		for _, c := range []string{"c1", "c2", "c3"} {
 			if e.Envelope.Signatures[0].KeyID == b.w.KeyID(c) {

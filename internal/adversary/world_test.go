@@ -85,6 +85,14 @@ type custodian struct {
 	gate   *gate.Gate // nil: it does not run
 	asked  *request   // that is under way
 	under  *tlog.Checkpoint
+	handed []handed // that it took
+}
+
+// handed is a suspension that the court has handed to a gate.
+type handed struct {
+	hash    [32]byte
+	warrant event.Reference
+	at      time.Time // that it was signed
 }
 
 // view is what the provider serves to one reader, and how it answers it.
@@ -271,6 +279,9 @@ func (c *custodian) ask(b *branch, r *request, under *tlog.Checkpoint) string {
 		saw("claims ahead of time, refused by a gate")
 		return got
 	default:
+		if strings.Contains(got, "suspended") {
+			saw("suspended accesses, refused by a gate")
+		}
 		if strings.Contains(got, "bars") {
 			saw("barred gates")
 		}

@@ -33,6 +33,7 @@ type Log struct {
 	Agency  event.Signer                  // that warrants name
 	Consent event.Signer                  // of recipient keys: Agency, unless a test says otherwise
 	Order   bool                          // cases use the instrument order of people.Forms: two authorities sign, and an access opens traffic data
+	Terms   func(*event.Warrant)          // changes the warrants of NewCase, unless it is nil
 }
 
 // New returns a log with its charter.
@@ -87,15 +88,15 @@ func (l *Log) NewCase(sealed time.Duration, accounts []string, packages ...*escr
 		},
 		Subject: []event.Opening{event.NewOpening("case", event.Text("12 Js 7/26")), event.Decoy()},
 	}
-	c.AccessOpenings = &event.Openings{Public: []event.Opening{event.NewOpening("unit", event.Text("legal"))}}
-	for i, a := range accounts {
+	for _, a := range accounts {
 		c.WarrantOpenings.Subject = append(c.WarrantOpenings.Subject, event.NewOpening("identifier", event.Text(a)))
-		c.AccessOpenings.Subject = append(c.AccessOpenings.Subject, event.NewOpening("account", event.Text(a)),
-			event.NewOpening("package", event.Text(packages[i].Digest().String())))
 	}
 	body := l.WarrantBody()
 	body.Accounts = uint64(len(accounts))
-	by, opened := []string{"court"}, []string(nil)
+	if l.Terms != nil {
+		l.Terms(body)
+	}
+	by, opened := []string{"court"}, body.Categories
 	if l.Order {
 		body.Instrument, body.Categories = "order", []string{"content", "traffic"}
 		by, opened = append(by, "prosecutor"), []string{"traffic"}
@@ -104,8 +105,24 @@ func (l *Log) NewCase(sealed time.Duration, accounts []string, packages ...*escr
 	}
 	c.Warrant = l.LogSealed(l.Event(body), until, c.WarrantOpenings.Public, c.WarrantOpenings.Subject, by...)
 	c.WarrantOpenings.Event = c.Warrant.Envelope.Hash()
-	e := l.Event(&event.Access{Warrant: &c.Warrant.Reference, Group: "main", Recipient: key.Public(), Accounts: uint64(len(accounts)), Categories: opened})
-	c.AccessOpenings.Subject = append(c.AccessOpenings.Subject, l.consent(c.WarrantOpenings.Event, e.ID, key.Public()))
+	return l.access(c, until, opened)
+}
+
+// Again logs another access on a case's warrant, to these categories of data, and returns the
+// case with that access.
+func (l *Log) Again(c *Case, sealed time.Duration, categories ...string) *Case {
+	again := *c
+	return l.access(&again, l.Now+int64(sealed/time.Second), categories)
+}
+
+func (l *Log) access(c *Case, until int64, categories []string) *Case {
+	c.AccessOpenings = &event.Openings{Public: []event.Opening{event.NewOpening("unit", event.Text("legal"))}}
+	for i, a := range c.Accounts {
+		c.AccessOpenings.Subject = append(c.AccessOpenings.Subject, event.NewOpening("account", event.Text(a)),
+			event.NewOpening("package", event.Text(c.Packages[i].Digest().String())))
+	}
+	e := l.Event(&event.Access{Warrant: &c.Warrant.Reference, Group: "main", Recipient: c.Key.Public(), Accounts: uint64(len(c.Accounts)), Categories: categories})
+	c.AccessOpenings.Subject = append(c.AccessOpenings.Subject, l.consent(c.WarrantOpenings.Event, e.ID, c.Key.Public()))
 	c.Access = l.LogSealed(e, until, c.AccessOpenings.Public, c.AccessOpenings.Subject, "messenger")
 	c.AccessOpenings.Event = c.Access.Envelope.Hash()
 	return c
