@@ -232,7 +232,7 @@ func TestResponded(t *testing.T) {
 	s := w.gates[0]
 	respond := func(warrant *logged, outcome event.Outcome, categories ...string) {
 		t.Helper()
-		w.submit(w.sign(&event.Response{Warrant: warrant.Reference, Outcome: outcome, Ground: "not-held", Categories: categories}, "messenger"), nil)
+		w.submit(w.sign(&event.Response{Warrant: warrant.Reference, Outcome: outcome, Ground: "data-not-held", Categories: categories}, "messenger"), nil)
 	}
 	warrant := w.order(func(b *event.Warrant) { b.Instrument, b.Categories = "order", []string{"content", "traffic"} }, []string{"court"}, alice)
 	a := w.access(warrant, accessTerms{}, w.escrow(alice))
