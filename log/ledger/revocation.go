@@ -12,9 +12,11 @@ import (
 var (
 	revocationTwice   = &Way{"revocation", "twice", KindNoEffect, "the same authority suspended warrant {warrant} by entry {entry}, and that suspension stands", ""}
 	revocationOld     = &Way{"revocation", "old", KindNoEffect, "it was signed before entry {entry}, which ended its author's last suspension of warrant {warrant}", "sign a suspension that claims a later time"}
+	revocationInPart  = &Way{"revocation", "in-part", KindNoEffect, "warrant {warrant} has ended in these categories already", ""}
 	revocationResumed = &Way{"revocation", "resumed", KindNoEffect, "entry {entry} is no suspension of warrant {warrant} that stands", ""}
 
-	responseOver = &Way{"response", "over", KindNoEffect, "warrant {warrant} allows no further access that it could end", ""}
+	responseWhole = &Way{"response", "whole", KindBreach, "it is partial, and names all categories of warrant {warrant}", "say that it is refused, or that the provider is unable"}
+	responseOver  = &Way{"response", "over", KindNoEffect, "warrant {warrant} allows no further access that it could end", ""}
 )
 
 // category is a category of data that a warrant asks for.
@@ -108,7 +110,7 @@ func (x *act) revocation(r *event.Revocation) (effect, *Violation, error) {
 	}
 	switch r.Scope {
 	case event.ScopeCategories:
-		return x.endCategories(r.Warrant, it, r.Categories, warrantOver, func(c *category) *uint64 { return &c.revokedAt })
+		return x.endCategories(r.Warrant, it, r.Categories, revocationInPart, func(c *category) *uint64 { return &c.revokedAt })
 	case event.ScopeSuspended:
 		return x.suspend(r, it)
 	}
@@ -204,8 +206,15 @@ func (x *act) response(r *event.Response) (effect, *Violation, error) {
 		return nil, x.fail(formCode, Term("ground for not executing a warrant"), r.Ground), nil
 	case it == nil || !it.warrant.live() || it.voidAt != 0 || it.warrant.refusedAt != 0:
 		return nil, x.refer(r.Warrant, responseOver, r.Warrant.Index), nil
+	case slices.EqualFunc(r.Categories, it.warrant.categories, func(a string, c category) bool { return a == c.code }) && r.Outcome == event.Partial:
+		return nil, x.refer(r.Warrant, responseWhole, it.index), nil
 	case r.Outcome == event.Partial:
-		return x.endCategories(r.Warrant, it, r.Categories, responseOver, func(c *category) *uint64 { return &c.answeredAt })
+		return x.endCategories(r.Warrant, it, r.Categories, responseOver, func(c *category) *uint64 {
+			if c.revokedAt != 0 {
+				return &c.revokedAt
+			}
+			return &c.answeredAt
+		})
 	}
 	return func() { it.warrant.refusedAt = x.e.Index }, nil, nil
 }

@@ -417,7 +417,7 @@ func (s *script) make(l line) *logged {
 	case "disclosure":
 		return s.makeDisclosure(l)
 	case "return":
-		return s.logLine(l, &event.Return{Warrant: s.ref(l, 1), Executed: true, Persons: 1}, "messenger", 0)
+		return s.logLine(l, &event.Return{Warrant: s.ref(l, 1), Executed: true, Persons: 1, Accounts: l.number("accounts", 0)}, "messenger", 0)
 	case "heartbeat":
 		return s.makeHeartbeat(l)
 	case "anchor":
@@ -606,6 +606,8 @@ func edit(s *script, l line, c *event.Charter) {
 			e := *c.Profile.Emergency
 			e.Categories = l.list(k)
 			c.Profile.Emergency = &e
+		case "enforces": // authority:issuer
+			c.Party(event.RoleAuthority, role).Enforces = []string{rest}
 		case "cap":
 			e := *c.Profile.Emergency
 			e.Open = l.number(k, 0)

@@ -266,7 +266,7 @@ func (c *codec) digests(d *digests) {
 func compareDigests(a, b event.Digest) int { return bytes.Compare(a[:], b[:]) }
 
 func (c *codec) warrant(w *warrant) {
-	c.all(&w.denied, &w.preserves, &w.notBefore, &w.notAfter, &w.accesses, &w.accounts, &w.revokedAt, &w.refusedAt, &w.returned)
+	c.all(&w.denied, &w.preserves, &w.notBefore, &w.notAfter, &w.accesses, &w.accounts, &w.opens, &w.revokedAt, &w.refusedAt, &w.returned)
 	list(c, &w.categories, 3, func(x *category) { c.all(&x.code, &x.revokedAt, &x.answeredAt) })
 	list(c, &w.suspensions, 38, func(s *suspension) {
 		c.all(&s.index, &s.leaf, &s.author, &s.since, &s.resumedAt, &s.resumed, &s.resumedBy)

@@ -108,6 +108,7 @@ type warrant struct {
 	denied, preserves   bool
 	notBefore, notAfter int64
 	accesses, accounts  uint64 // left
+	opens               uint64 // accounts that the accesses on it open
 	categories          []category
 	suspensions         []suspension // one for each author, in the order of their first
 	revokedAt           uint64       // index of the revocation; 0: none

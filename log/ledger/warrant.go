@@ -29,12 +29,14 @@ var (
 
 	instrumentKind      = &Way{"instrument", "kind", KindBreach, "authority {authority} is of none of the kinds that sign a warrant of the instrument {instrument} alone", ""}
 	instrumentValidated = &Way{"instrument", "validated", KindBreach, "a warrant of the instrument {instrument} by authority {authority} needs the signature of a validating authority too", "log it with both signatures"}
+	instrumentEnforces  = &Way{"instrument", "enforces", KindBreach, "authority {authority} enforces the warrants of {issuer}, so it may not validate one", "have another authority validate it"}
 	instrumentCategory  = &Way{"instrument", "category", KindBreach, "it states categories, but not {category}, its instrument's most demanding one", "sign it under the instrument of its most demanding category"}
 	instrumentWith      = &Way{"instrument", "with", KindBreach, "its instrument is not for the category {category}", "sign it under the instrument of its most demanding category"}
 	instrumentPreserves = &Way{"instrument", "preserves", KindBreach, "its instrument only preserves data, so it bears no accesses, no accounts and no emergency access", ""}
 	instrumentAccesses  = &Way{"instrument", "accesses", KindBreach, "it bears no accesses, and its instrument does not only preserve data", ""}
 
-	returnTaken = &Way{"return", "taken", KindNoEffect, "warrant {warrant} owes no return: it has one, was denied, or is closed", ""}
+	returnAccounts = &Way{"return", "accounts", KindBreach, "it says that {accounts} accounts were opened, and the accesses on warrant {warrant} open {opened}", ""}
+	returnTaken    = &Way{"return", "taken", KindNoEffect, "warrant {warrant} owes no return: it has one, was denied, or is closed", ""}
 )
 
 // warrant checks an authority's decision.
@@ -105,14 +107,18 @@ func (x *act) issuers(in *event.Instrument, denied bool) (issuer, validator stri
 	first := list[0]
 	validated, validates := slices.Contains(in.Validated, first.Kind), slices.Contains(in.Validators, first.Kind)
 	if len(list) > 1 {
-		switch second := list[1]; {
+		second := list[1]
+		switch {
 		case len(list) == 2 && validated && slices.Contains(in.Validators, second.Kind):
-			return first.Name, second.Name, nil
 		case len(list) == 2 && validates && slices.Contains(in.Validated, second.Kind):
-			return second.Name, first.Name, nil
+			first, second = second, first
 		default:
 			return "", "", x.fail(roleSeveral, first.Name, second.Name)
 		}
+		if slices.Contains(second.Enforces, first.Name) {
+			return "", "", x.fail(instrumentEnforces, second.Name, first.Name)
+		}
+		return first.Name, second.Name, nil
 	}
 	anyKind := len(in.Issuers)+len(in.Validated) == 0
 	switch {
@@ -183,6 +189,9 @@ func (x *act) returns(r *event.Return) (effect, *Violation, error) {
 	if it == nil || it.warrant.denied || it.warrant.returned.state == fulfilled {
 		return nil, x.refer(r.Warrant, returnTaken, r.Warrant.Index), nil
 	}
+	if r.Accounts > it.warrant.opens {
+		return nil, x.refer(r.Warrant, returnAccounts, r.Accounts, it.index, it.warrant.opens), nil
+	}
 	return func() {
 		x.l.touch(it)
 		it.warrant.returned.state = fulfilled
@@ -239,6 +248,7 @@ func (x *act) access(a *event.Access) (effect, *Violation, error) {
 	return func() {
 		on.warrant.accesses--
 		on.warrant.accounts -= a.Accounts
+		on.warrant.opens += a.Accounts
 		x.l.add(it)
 	}, nil, nil
 }
@@ -364,6 +374,7 @@ func (x *act) decide(on, by *item) {
 	on.authority, on.instrument = by.authority, by.instrument
 	w.accesses -= min(w.accesses, 1)
 	w.accounts -= min(w.accounts, a.accounts)
+	w.opens += a.accounts
 	if w.denied {
 		x.l.note(emergencyDenied.by("duty "+x.l.dutyOf(on), on.index, x.e.Index, x.e.Index))
 	} else {

@@ -290,10 +290,18 @@ func unwise(ch *event.Charter) []string {
 		note(len(in.Issuers)+len(in.Validated) > 0 && !alone && !(slices.ContainsFunc(in.Validated, has) && slices.ContainsFunc(in.Validators, has)),
 			"instrument %s: no authority may sign it, which takes one of the kinds %s", in.Code, kindsOf(&in))
 	}
+	named := make(map[string]bool) // kinds, by the profile
 	for _, c := range event.Diff(nil, ch) {
 		path, figure := strings.CutPrefix(c.Path, "profile.")
+		switch path[strings.LastIndexByte(path, '.')+1:] {
+		case "kinds", "issuers", "validated", "validators":
+			named[c.Is] = named[c.Is] || figure
+		}
 		note(figure && strings.HasSuffix(path, ".kinds") && !kinds[c.Is], "no authority is of the kind %s, which the profile requires to sign", c.Is)
 		note(figure && path != "id" && path != "sources" && lawOf(p, path) == "", "profile.%s has no source", path)
+	}
+	for _, a := range ch.Parties {
+		note(a.Kind != "" && len(a.Enforces) == 0 && len(named) > 0 && !named[a.Kind], "authority %s is of the kind %s, which the profile does not name", a.Name, a.Kind)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
