@@ -8,7 +8,7 @@ rests | Regulation (EU) 2023/1543 art. 11 | Read: preservation ends after 60 day
 rests | Regulation (EU) 2023/1543 art. 3(18), 4(3), 4(5), 16(4) | Read in a commentary: another authority may issue without validation in an emergency, for subscriber and identification data, and must have the validation within 48 hours; a public prosecutor may issue or validate any preservation order. Art. 3(18) and 16(4) were not read again.
 rests | Regulation (EU) 2023/1543 annex III | Read in a provider's rendering of the form: its reasons for not executing.
 rests | Regulation (EU) 2023/1543 art. 5 | Read in part: subscriber and identification data for all offences, and for a sentence of four months or more; traffic and content data for offences of art. 5(4).
-rests | Regulation (EU) 2023/1543 art. 5(4), 17, 28, and Directive (EU) 2016/680 art. 13(3) | Not read again.
+rests | Regulation (EU) 2023/1543 art. 3(9) to 3(12), 5(4), 6, 17, 28, and Directive (EU) 2016/680 art. 13(3) | Not read again.
 
 omits | the notified enforcing authority's time (art. 8, 10(2), 12): 10 days that suspend an order, 96 hours in an emergency. The charter names that authority with enforces; the provider waits by itself
 omits | the 8 hours of an emergency (art. 10(4)): accessLife is the same for all accesses

@@ -6,6 +6,7 @@ rests | CSI L. 821-5, 821-6, 821-7 | Read there: L. 821-5 (absolute urgency, wit
 rests | CSI L. 811-3, 851-1, 852-1 | Read there: the purposes; connection data; interception of correspondence, which brings its connection data along.
 rests | CSI L. 822-2 | Read there: data are destroyed after 30 days (correspondence) or four years (connection data); what is encrypted, six years after its collection at the latest.
 rests | CSI L. 833-9, 841-1 | Read there: the CNCTR's public report; anyone may ask the Conseil d'Etat to verify that no technique is unlawfully used against them. None of these articles tells a person that one was.
+rests | CSI L. 821-2, 833-1 | Not read again: what an authorisation states; that the CNCTR controls techniques.
 rests | Code de justice administrative L. 773-6 | Not read again: where the Conseil d'Etat finds nothing unlawful, it neither confirms nor denies a measure.
 
 omits | notice to the person: the law gives none, and a person who asks isn't told whether there was a measure. A log discloses, so its founders decide when: all figures of seal and deferral are ours
