@@ -173,16 +173,6 @@ func (h *holder) standing(authority string) bool {
 		(h.party.Name == authority || slices.Contains(h.party.Above, authority))
 }
 
-// stand checks that each authority that signed has standing.
-func (x *act) stand(authority string, index uint64) *Violation {
-	for _, h := range x.signers {
-		if h.party.Role == event.RoleAuthority && !h.standing(authority) {
-			return x.noStanding(h, index)
-		}
-	}
-	return nil
-}
-
 func (x *act) noStanding(h *holder, index uint64) *Violation {
 	return x.fail(roleStanding, h.party.Role, h.party.Name, index).byLog() // admission refuses it from any signer
 }
