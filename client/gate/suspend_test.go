@@ -124,7 +124,7 @@ func TestSuspensionHanded(t *testing.T) {
 	// What resumes a warrant counts only once the log has it.
 	again := w.revoke(warrant, event.ScopeSuspended, "court")
 	var no *refused
-	if err := w.hand(s, w.resumption(again, "court")); !errors.As(err, &no) || no.code != gate.CodeForm || !strings.Contains(no.detail, "the log must show") {
+	if err := w.hand(s, w.resumption(again, "court")); !errors.As(err, &no) || no.code != gate.CodeForm || !strings.Contains(no.detail, "only in the log") {
 		t.Errorf("a resumption is handed in: %v", err)
 	}
 	w.wantDead(s, a, "suspended")

@@ -109,7 +109,7 @@ func TestConfirmBindsContent(t *testing.T) {
 	w.amend(func(ch *event.Charter) { ch.WitnessPolicy = world.WitnessPolicy(2, false, w.Witnesses[:2]...) })
 	check(t, s.Running.Sync(t.Context()))
 	hash := w.pending(s)
-	w.amend(func(ch *event.Charter) { ch.WitnessPolicy = world.WitnessPolicy(1, false, w.Witnesses[:2]...) })
+	w.amend(func(ch *event.Charter) { ch.WitnessPolicy = world.WitnessPolicy(2, false, w.Witnesses[1:]...) })
 	check(t, gate.Confirm(s.Config.Dir, hash))
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	s.key.forget()
