@@ -5,10 +5,12 @@ package people
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/profile"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -100,6 +102,23 @@ func TestPolicy(t *testing.T) {
 	for k, met := range []bool{true, true, true, false} {
 		if _, err := p.ParsePolicy(k, "w1", "w2", "w3").Verify(cp, ""); (err == nil) != met {
 			t.Errorf("%d of 3: %v", k, err)
+		}
+	}
+}
+
+// TestReasonsOfGates: each shipped profile has every reason that a gate gives, else the gate's
+// refusals for that reason would never be in a log.
+func TestReasonsOfGates(t *testing.T) {
+	long := LongProfile()
+	for _, name := range profile.Names() {
+		p, err := profile.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, reason := range long.Reasons {
+			if !slices.Contains(p.Reasons, reason) {
+				t.Errorf("profile %s has no reason %s", name, reason)
+			}
 		}
 	}
 }
