@@ -53,6 +53,7 @@ type Engine struct {
 	reader   tessera.LogReader
 	lock     *durable.Lock
 	cancel   context.CancelFunc
+	key      *noKey
 
 	adding sync.Mutex // held while Tessera may write
 	untidy bool       // files beyond the right edge may exist; guarded by adding
@@ -82,6 +83,10 @@ const (
 	state    = ".state/treeState"
 	lockFile = ".state/treeState.lock"
 )
+
+// housekeepingLocks are the files that Tessera locks while it writes its checkpoint and
+// while it removes partial tiles.
+var housekeepingLocks = []string{".state/publish.lock", ".state/gcState.lock"}
 
 // ballast keeps room for what must be logged on a full disk: each such event needs some
 // ten kilobytes, in tiles, bundles and the log's own state.
@@ -140,8 +145,9 @@ func open(ctx context.Context, dir string, maxBatch int) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("opening the tree in %s: %w", dir, err), lock.Close())
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	key := new(noKey)
 	appender, _, reader, err := tessera.NewAppender(ctx, driver, tessera.NewAppendOptions().
-		WithCheckpointSigner(noKey{}).
+		WithCheckpointSigner(key).
 		WithCheckpointInterval(housekeeping).
 		WithGarbageCollectionInterval(housekeeping).
 		WithBatching(uint(maxBatch), batchAge))
@@ -149,7 +155,7 @@ func open(ctx context.Context, dir string, maxBatch int) (*Engine, error) {
 		cancel()
 		return nil, errors.Join(fmt.Errorf("opening the tree in %s: %w", dir, err), lock.Close())
 	}
-	e := &Engine{dir: dir, appender: appender, reader: reader, lock: lock, cancel: cancel, untidy: true}
+	e := &Engine{dir: dir, appender: appender, reader: reader, lock: lock, cancel: cancel, key: key, untidy: true}
 	e.doubt.Store(true)
 	return e, nil
 }
@@ -215,12 +221,18 @@ func removeLitter(dir string) error {
 	return nil
 }
 
-// noKey makes zero signatures, under a name that can't exist.
-type noKey struct{}
+// noKey makes zero signatures, under a name that can't exist, until its engine is closed.
+type noKey struct{ closed atomic.Bool }
 
-func (noKey) Name() string                { return "unsigned.invalid" }
-func (noKey) KeyHash() uint32             { return 0 }
-func (noKey) Sign([]byte) ([]byte, error) { return make([]byte, 64), nil }
+func (*noKey) Name() string    { return "unsigned.invalid" }
+func (*noKey) KeyHash() uint32 { return 0 }
+
+func (k *noKey) Sign([]byte) ([]byte, error) {
+	if k.closed.Load() {
+		return nil, errors.New("the tree is closed")
+	}
+	return make([]byte, 64), nil
+}
 
 // Add implements [log.Engine]. Like Tessera, it goes on when ctx ends.
 func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err error) {
@@ -374,10 +386,17 @@ func (e *Engine) ReadTile(ctx context.Context, t tlog.Tile) (b []byte, err error
 	return t.Cut(b)
 }
 
-// Close implements [log.Engine].
+// Close implements [log.Engine]. Tessera's housekeeping ends without a sign when its
+// context does, so Close waits for what that has begun: the next owner of the directory,
+// or who removes it, must be alone there.
 func (e *Engine) Close(context.Context) error {
+	e.key.closed.Store(true)
 	e.cancel()
-	return e.lock.Close()
+	var errs error
+	for _, name := range housekeepingLocks {
+		errs = errors.Join(errs, durable.AwaitRecordLock(filepath.Join(e.dir, name)))
+	}
+	return errors.Join(errs, e.lock.Close())
 }
 
 // Salvage yields the entries in a tree's directory, in any state, from an index up to
