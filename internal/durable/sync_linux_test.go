@@ -4,9 +4,10 @@
 package durable_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"regexp"
 	"syscall"
 	"testing"
 	"time"
@@ -27,6 +28,9 @@ func TestAwaitRecordLock(t *testing.T) {
 	f, err := os.Create(name)
 	check(err)
 	defer f.Close()
+	var stat syscall.Stat_t
+	check(syscall.Fstat(int(f.Fd()), &stat))
+	waiting := regexp.MustCompile(fmt.Sprintf(`-> OFDLCK .*:%d `, stat.Ino))
 	check(syscall.FcntlFlock(f.Fd(), syscall.F_SETLKW, &syscall.Flock_t{Type: syscall.F_WRLCK}))
 	done := make(chan error, 1)
 	go func() { done <- durable.AwaitRecordLock(name) }()
@@ -38,7 +42,7 @@ func TestAwaitRecordLock(t *testing.T) {
 		}
 		locks, err := os.ReadFile("/proc/locks")
 		check(err)
-		waits = strings.Contains(string(locks), "-> OFDLCK")
+		waits = waiting.Match(locks)
 	}
 	check(syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_UNLCK}))
 	check(<-done)

@@ -387,8 +387,8 @@ func (e *Engine) ReadTile(ctx context.Context, t tlog.Tile) (b []byte, err error
 }
 
 // Close implements [log.Engine]. Tessera's housekeeping ends without a sign when its
-// context does, so Close waits for what that has begun: the next owner of the directory,
-// or who removes it, must be alone there.
+// context does, so Close waits for what that has begun: the next owner of the directory
+// must be alone there.
 func (e *Engine) Close(context.Context) error {
 	e.key.closed.Store(true)
 	e.cancel()
