@@ -38,11 +38,13 @@ func handler(events func(http.ResponseWriter, *http.Request) error, r *reads, re
 	}
 	const read = "GET, HEAD"
 	resources := map[string]resource{
-		"/events":     {"POST", events},
-		"/checkpoint": {read, r.serveCheckpoint},
-		"/charter":    {read, r.serveCharter},
-		"/healthz":    {read, func(w http.ResponseWriter, _ *http.Request) error { return writeText(w, "ok\n") }},
-		"/readyz":     {read, func(w http.ResponseWriter, _ *http.Request) error { return r.serveReady(w, ready()) }},
+		"/events":           {"POST", events},
+		"/checkpoint":       {read, r.serveCheckpoint},
+		"/charter":          {read, r.serveCharter},
+		"/audit/round":      {read, r.serveRound},
+		"/audit/checkpoint": {read, r.serveAudited},
+		"/healthz":          {read, func(w http.ResponseWriter, _ *http.Request) error { return writeText(w, "ok\n") }},
+		"/readyz":           {read, func(w http.ResponseWriter, _ *http.Request) error { return r.serveReady(w, ready()) }},
 	}
 	tile := resource{read, r.serveTile}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -62,6 +64,9 @@ func handler(events func(http.ResponseWriter, *http.Request) error, r *reads, re
 			err = fmt.Errorf("%w; it has %s", errMethod, res.methods)
 		}
 		if err != nil {
+			if strings.HasPrefix(path, "/audit/") { // a page shows why there is none
+				w.Header().Set("Access-Control-Allow-Origin", "*")
+			}
 			problemOf(err).Answer(w)
 		}
 	})
@@ -181,6 +186,7 @@ func bodyError(err error) error {
 // standby.
 type reads struct {
 	published *atomic.Pointer[publication]
+	audits    func() (*audits, error) // what is served of rounds; an error: the round is not known here
 	tiles     tlog.TileReader
 	prover    *prover.Prover
 	behind    func() error // why the published checkpoint must not be served any more, or nil
@@ -228,6 +234,62 @@ func (r *reads) serveCharter(w http.ResponseWriter, req *http.Request) error {
 	h.Set("Cache-Control", "no-cache")
 	h.Set(headerIndex, strconv.FormatUint(pub.charter, 10))
 	w.Write(entry)
+	return nil
+}
+
+// serveRound serves the head that is named for auditors; see package round.
+func (r *reads) serveRound(w http.ResponseWriter, req *http.Request) error {
+	a, err := r.audits()
+	switch {
+	case err != nil:
+		return err
+	case a.none:
+		return errNoAuditors
+	case a.round == nil:
+		return unready{errUnnamed}
+	}
+	return a.round.serve(w, req, "application/json")
+}
+
+// serveAudited serves the checkpoint that met the audit policy last, with the
+// cosignatures of witnesses and auditors.
+func (r *reads) serveAudited(w http.ResponseWriter, req *http.Request) error {
+	if err := r.behind(); err != nil {
+		return err
+	}
+	a, err := r.audits()
+	switch {
+	case a == nil:
+		return err
+	case a.none:
+		return errNoAuditors
+	case a.audited == nil:
+		return errUnaudited
+	}
+	return a.audited.serve(w, req, "text/plain; charset=utf-8")
+}
+
+var (
+	errNoAuditors = fmt.Errorf("%w: the charter in force asks for no auditors (its audit policy has \"quorum none\")", errNotFound)
+	errUnaudited  = fmt.Errorf("%w: no head has met the audit policy yet", errNotFound)
+	errUnnamed    = errors.New("no head is named for auditors yet, since none was published since the start")
+)
+
+// serve answers a public read: any web page may read it.
+func (p *page) serve(w http.ResponseWriter, req *http.Request, kind string) error {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Cache-Control", "no-cache")
+	h.Set("ETag", p.etag)
+	for tag := range strings.SplitSeq(req.Header.Get("If-None-Match"), ",") {
+		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == p.etag || tag == "*" {
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+	}
+	h.Set("Content-Type", kind)
+	h.Set("Content-Length", strconv.Itoa(len(p.body)))
+	w.Write(p.body)
 	return nil
 }
 

@@ -28,9 +28,13 @@
 // sequencer.go (order, drop what is already there, append), and waits until
 // publisher.go (sign, record, cosign, publish) has published it.
 //
+// Apart from that, rounds.go and naming.go name published heads for the auditors of the
+// charter's audit policy, and serve the one that met it last. Publication does not wait
+// for them.
+//
 // A file refers only to files after it in this order: standby, log, http, stream,
-// submit, problem, sequencer, publisher, admission, ledger, metrics, status,
-// config. Below this package are internal/chain (tree and head), internal/entries,
+// submit, problem, sequencer, rounds, naming, publisher, admission, ledger, metrics,
+// status, config. Below this package are internal/chain (tree and head), internal/entries,
 // internal/cosign (witnesses) and duty (anchors and disclosures); above it, package
 // recover creates and repairs a log offline.
 package log
@@ -68,6 +72,7 @@ type Log struct {
 	publisher *publisher
 	intake    *intake
 	keeper    *duty.Keeper
+	rounds    *rounds
 	reads     *reads
 	status    *status
 	metrics   *logMetrics
@@ -75,7 +80,7 @@ type Log struct {
 	drain      context.CancelFunc // ends admission
 	abandon    context.CancelFunc // ends the sequencer's work
 	sequencing sync.WaitGroup
-	keeping    sync.WaitGroup
+	keeping    sync.WaitGroup // keeper and rounds
 }
 
 // Open starts the log in cfg.StateDir. It refuses a second instance. It also refuses a
@@ -159,7 +164,10 @@ func (l *Log) assemble(ctx context.Context, w *loaded, head *chain.Head) (err er
 	if l.publisher, err = newPublisher(ctx, l.cfg, head, l.ledger, clock, l.status, l.metrics); err != nil {
 		return err
 	}
-	l.reads = &reads{&l.publisher.published, l.cfg.Engine, l.publisher.prover, l.status.behind, l.cfg.Logger}
+	if l.rounds, err = newRounds(ctx, l.cfg, l.publisher); err != nil {
+		return err
+	}
+	l.reads = &reads{&l.publisher.published, l.rounds.audits, l.cfg.Engine, l.publisher.prover, l.status.behind, l.cfg.Logger}
 	l.sequencer = newSequencer(l.cfg, w.tree, l.ledger, l.index, l.status, l.metrics, l.publisher.Refresh)
 	l.intake = &intake{
 		cfg: l.cfg, admission: &admission{origin: l.Origin(), ledger: l.ledger, clock: clock},
@@ -210,6 +218,7 @@ func (l *Log) start() {
 	l.sequencing.Go(func() { l.sequencer.run(working) })
 	go l.publisher.run(ctx)
 	l.keeping.Go(func() { l.keeper.Run(l.intake.draining) })
+	l.keeping.Go(func() { l.rounds.run(l.intake.draining) })
 }
 
 // Submit admits one event, given in the encoding of [event.Submission], and waits.
@@ -218,8 +227,8 @@ func (l *Log) Submit(ctx context.Context, submission []byte, wait Wait) (*Result
 	return l.intake.submit(ctx, submission, wait)
 }
 
-// Handler returns the log's HTTP interface: POST /events; GET /charter, /healthz and
-// /readyz; and the reads of tlog-tiles for what is published. It has no metrics. The
+// Handler returns the log's HTTP interface: POST /events; GET /charter, /audit/round,
+// /audit/checkpoint, /healthz and /readyz; and the reads of tlog-tiles for what is published. It has no metrics. The
 // server should bound headers, idle connections and the time of a request; a stream
 // moves its deadlines by itself.
 //

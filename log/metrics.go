@@ -5,9 +5,11 @@ package log
 
 import (
 	"errors"
+	"time"
 
 	"github.com/vasistas/vasistas/internal/metrics"
 	"github.com/vasistas/vasistas/log/internal/cosign"
+	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
@@ -21,6 +23,8 @@ type logMetrics struct {
 	batches, addSeconds, gather                                  *metrics.Metric // histograms
 	treeSize, publishedSize, publishedAt, overdue, open, lost    *metrics.Metric // gauges
 	vaultRecords, vaultBytes, vaultDamaged                       *metrics.Metric // gauges
+	answers                                                      *metrics.Metric // counter
+	namedSize, namedAt, auditedSize, auditedAt                   *metrics.Metric // gauges
 }
 
 func newMetrics() *logMetrics {
@@ -43,8 +47,35 @@ func newMetrics() *logMetrics {
 	m.vaultRecords = m.Gauge("vasistas_log_vault_records", "Events whose openings or notices the vault has.")
 	m.vaultBytes = m.Gauge("vasistas_log_vault_bytes", "Bytes of the vault's files.")
 	m.vaultDamaged = m.Gauge("vasistas_log_vault_damaged_files", "Files of the vault that can't be read.")
+	m.namedSize = m.Gauge("vasistas_log_named_size", "Entries in the head that is named for auditors.")
+	m.namedAt = m.Gauge("vasistas_log_named_timestamp_seconds", "When that head was named.")
+	m.auditedSize = m.Gauge("vasistas_log_audited_size", "Entries in the head that met the audit policy last.")
+	m.auditedAt = m.Gauge("vasistas_log_audited_timestamp_seconds", "The time that the auditors' cosignatures of that head prove.")
+	m.answers = m.Counter("vasistas_log_auditor_answers_total", "Answers of auditors, by the charter's name of the auditor: cosigned, declined, silent or wrong.", "auditor", "answer")
 	return m
 }
+
+// named counts a new round.
+func (m *logMetrics) named(size uint64, at time.Time) {
+	m.namedSize.Set(float64(size))
+	m.namedAt.Set(float64(at.Unix()))
+}
+
+// audited counts a head that met the audit policy, at a time in POSIX seconds.
+func (m *logMetrics) audited(size, at uint64) {
+	m.auditedSize.Set(float64(size))
+	m.auditedAt.Set(float64(at))
+}
+
+// forgetRounds says that nothing is named or audited.
+func (m *logMetrics) forgetRounds() {
+	for _, g := range []*metrics.Metric{m.namedSize, m.namedAt, m.auditedSize, m.auditedAt} {
+		g.Set(0)
+	}
+}
+
+// answer counts an answer of an auditor's key.
+func (m *logMetrics) answer(auditor string, k round.Kind) { m.answers.Add(1, auditor, string(k)) }
 
 func (m *logMetrics) round(err error) {
 	outcome := "failed"

@@ -56,6 +56,7 @@ type Standby struct {
 	file      string     // remembers the checkpoint across restarts
 	caches    *state.Dir // with the lock
 	published atomic.Pointer[publication]
+	audited   atomic.Pointer[page] // what met the audit policy last; written by refresh
 	reads     *reads
 	metrics   standbyMetrics
 
@@ -103,7 +104,7 @@ func NewStandby(cfg StandbyConfig) (*Standby, error) {
 		return nil, err
 	}
 	s := &Standby{cfg: cfg, file: caches.Path("served"), caches: caches, grown: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
-	s.reads = &reads{&s.published, cfg.Tiles, prover.New(cfg.Tiles, 1024), s.behind, cfg.Logger}
+	s.reads = &reads{&s.published, s.audits, cfg.Tiles, prover.New(cfg.Tiles, 1024), s.behind, cfg.Logger}
 	m := &s.metrics
 	m.active = m.Gauge("vasistas_log_active", "1 if this instance has the log open.")
 	m.terms = m.Counter("vasistas_log_terms_total", "Terms of this instance that ended: given up, lost, or refused since the log could not be opened.", "outcome")
@@ -216,12 +217,41 @@ func (s *Standby) refresh(ctx context.Context) error {
 			return fmt.Errorf("remembering what is to be served: %w", err)
 		}
 	}
+	s.refreshAudited(p.Audited)
 	s.published.Store(next)
 	s.metrics.served.Set(float64(is.Size))
 	if last == nil || last.checkpoint.Size < is.Size {
 		nudge(s.grown)
 	}
 	return nil
+}
+
+// refreshAudited serves what the state has as audited. The state's copy never goes back,
+// and one that is no checkpoint of a published size is not served.
+func (s *Standby) refreshAudited(b []byte) {
+	last := s.audited.Load()
+	switch {
+	case len(b) == 0:
+		s.audited.Store(nil)
+	case last != nil && bytes.Equal(last.body, b):
+	default:
+		if _, err := (chain.Record{Store: s.cfg.State}).Parse(b); err != nil {
+			s.cfg.Logger.Error("the audited checkpoint in the state is damaged; serving the one before", "err", err)
+			return
+		}
+		s.audited.Store(newPage(b))
+	}
+}
+
+// audits returns what the active log serves of its rounds. An instance that is not active
+// knows the audited checkpoint only.
+func (s *Standby) audits() (*audits, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.log != nil {
+		return s.log.rounds.audits()
+	}
+	return &audits{audited: s.audited.Load()}, errStandby
 }
 
 // keepWarm follows the published tree, except while the log is open.

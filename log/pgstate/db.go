@@ -56,7 +56,7 @@ import (
 var schema string
 
 // version is the version of the schema.
-const version = 2
+const version = 3
 
 var (
 	// ErrMissing: the database has no log.

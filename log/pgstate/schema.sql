@@ -34,6 +34,13 @@ CREATE TABLE vasistas.published (
 	charter    bigint NOT NULL CHECK (charter >= 0 AND charter < size)
 );
 
+-- The checkpoint that met the audit policy last. No row: there is none.
+CREATE TABLE vasistas.audited (
+	one        boolean PRIMARY KEY DEFAULT true CHECK (one),
+	size       bigint NOT NULL CHECK (size > 0),
+	checkpoint bytea NOT NULL CHECK (octet_length(checkpoint) > 0)
+);
+
 CREATE TABLE vasistas.evidence (
 	name       text PRIMARY KEY,
 	checkpoint bytea NOT NULL,

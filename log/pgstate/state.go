@@ -67,8 +67,8 @@ func (s *store) RestoreHead(ctx context.Context, next []byte) error {
 func (s *store) Published(ctx context.Context) (state.Published, error) {
 	var p state.Published
 	var shown [][]byte
-	err := s.db.row(ctx, `SELECT checkpoint, charter, (SELECT array_agg(e.checkpoint) FROM vasistas.evidence e, vasistas.log l WHERE e.term >= l.term)
-		FROM vasistas.published`, nil, &p.Checkpoint, &p.Charter, &shown)
+	err := s.db.row(ctx, `SELECT checkpoint, charter, (SELECT array_agg(e.checkpoint) FROM vasistas.evidence e, vasistas.log l WHERE e.term >= l.term),
+		(SELECT a.checkpoint FROM vasistas.audited a) FROM vasistas.published`, nil, &p.Checkpoint, &p.Charter, &shown, &p.Audited)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return state.Published{}, nil
 	}
@@ -90,6 +90,24 @@ func (s *store) Publish(ctx context.Context, p state.Published) error {
 		WHERE published.size <= excluded.size`, int64(cp.Size), p.Checkpoint, int64(p.Charter))
 	if err == nil && n == 0 {
 		err = fmt.Errorf("%s has a published checkpoint of more than %d entries, which must not go back", s.db.name, cp.Size)
+	}
+	return err
+}
+
+func (s *store) PublishAudited(ctx context.Context, checkpoint []byte) error {
+	if checkpoint == nil {
+		_, err := s.term.exec(ctx, `DELETE FROM vasistas.audited WHERE EXISTS (SELECT 1 FROM fence)`)
+		return err
+	}
+	cp, err := tlog.ParseCheckpoint(checkpoint)
+	if err != nil {
+		return err
+	}
+	n, err := s.term.exec(ctx, `INSERT INTO vasistas.audited (size, checkpoint) SELECT $3, $4 FROM fence
+		ON CONFLICT (one) DO UPDATE SET size = excluded.size, checkpoint = excluded.checkpoint
+		WHERE audited.size <= excluded.size`, int64(cp.Size), checkpoint)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%s has an audited checkpoint of more than %d entries, which must not go back", s.db.name, cp.Size)
 	}
 	return err
 }

@@ -204,7 +204,11 @@ func (r *recovery) adopt(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.record.SetPublished(ctx, p)
+	if err := r.record.SetPublished(ctx, p); err != nil {
+		return err
+	}
+	// What auditors cosigned may be beyond the copy. The next round follows the next start.
+	return r.record.PublishAudited(ctx, nil)
 }
 
 // charter returns the index of the charter in force at the copy's size.

@@ -44,6 +44,9 @@ type Published struct {
 	// its last one, 0 if there is none. The checkpoint must not be served if it is smaller.
 	// Only a store that several instances share reports it; Publish ignores it.
 	Shown uint64
+	// Audited is the checkpoint that met the audit policy last, nil if there is none. It may
+	// be of an earlier size. Publish ignores it; see Store.PublishAudited.
+	Audited []byte
 }
 
 // Store is the state of one log. What a method wrote is durable when the method
@@ -69,6 +72,8 @@ type Store interface {
 	Published(ctx context.Context) (Published, error)
 	// Publish replaces what was published last.
 	Publish(ctx context.Context, p Published) error
+	// PublishAudited replaces Published.Audited; with nil, it forgets it.
+	PublishAudited(ctx context.Context, checkpoint []byte) error
 	// KeepEvidence keeps a head that should not exist, and returns where.
 	KeepEvidence(ctx context.Context, name string, checkpoint []byte) (where string, err error)
 }
@@ -98,6 +103,7 @@ const HowToRestoreHead = "restore it, or bring it back from the published log wi
 //	log.json    which log this is; written last, once
 //	head        the last head that the log signed, with the log's own lines
 //	checkpoint  the last checkpoint that was published
+//	audited     the last checkpoint that met the audit policy
 //	events      a cache of event hashes
 //	ledger      a cache of what the entries mean
 //	lock
@@ -227,16 +233,31 @@ func (d *Dir) RestoreHead(_ context.Context, next []byte) error {
 
 // Published leaves out which charter is in force: only the open log serves this
 // state, and it knows the charter.
-func (d *Dir) Published(context.Context) (Published, error) {
-	b, err := os.ReadFile(d.Path("checkpoint"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Published{}, nil
+func (d *Dir) Published(context.Context) (p Published, err error) {
+	for name, to := range map[string]*[]byte{"checkpoint": &p.Checkpoint, "audited": &p.Audited} {
+		b, err := os.ReadFile(d.Path(name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Published{}, err
+		} else if err == nil {
+			*to = b
+		}
 	}
-	return Published{Checkpoint: b}, err
+	return p, nil
 }
 
 func (d *Dir) Publish(_ context.Context, p Published) error {
 	return durable.WriteFile(d.Path("checkpoint"), p.Checkpoint, 0o644)
+}
+
+func (d *Dir) PublishAudited(_ context.Context, checkpoint []byte) error {
+	if checkpoint != nil {
+		return durable.WriteFile(d.Path("audited"), checkpoint, 0o644)
+	}
+	// A removal that is lost in a crash is made again at the next start.
+	if err := os.Remove(d.Path("audited")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (d *Dir) KeepEvidence(_ context.Context, name string, checkpoint []byte) (string, error) {

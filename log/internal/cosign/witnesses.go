@@ -319,15 +319,15 @@ func (c *client) try(ctx context.Context, head *tlog.Checkpoint) (got Lines, ret
 	if req.Old > 0 && req.Old < head.Size {
 		root, err := c.prover.Root(ctx, req.Old, head.Size)
 		if err != nil {
-			return nil, false, err
+			return nil, false, &Unanswered{err}
 		}
 		if req.Proof, err = c.prover.Consistency(ctx, req.Old, root, head.Size, head.Root); err != nil {
-			return nil, false, err
+			return nil, false, &Unanswered{err}
 		}
 	}
-	status, body, err := c.call(ctx, http.MethodPost, c.url+"/add-checkpoint", req.Bytes())
+	status, header, body, err := c.call(ctx, http.MethodPost, c.url+"/add-checkpoint", req.Bytes())
 	if err != nil {
-		return nil, false, err
+		return nil, false, &Unanswered{err}
 	}
 	switch status {
 	case http.StatusOK:
@@ -352,7 +352,23 @@ func (c *client) try(ctx context.Context, head *tlog.Checkpoint) (got Lines, ret
 	case http.StatusUnprocessableEntity:
 		return nil, false, fmt.Errorf("%w: %s", errConflict, excerpt(body))
 	}
-	return nil, false, fmt.Errorf("witness answered %d: %s", status, excerpt(body))
+	return nil, false, &Refusal{status, header, body}
+}
+
+// Unanswered is an error of asking, and says nothing about who was asked.
+type Unanswered struct{ error }
+
+func (e *Unanswered) Unwrap() error { return e.error }
+
+// Refusal is an answer with a status that the protocol gives no meaning.
+type Refusal struct {
+	Status int
+	Header http.Header
+	Body   []byte // at most tlog.MaxCheckpointSize + 1 bytes
+}
+
+func (e *Refusal) Error() string {
+	return fmt.Sprintf("witness answered %d: %s", e.Status, excerpt(e.Body))
 }
 
 // verify reads an answer of 200. It ignores lines of keys that are not the witness's. A
@@ -385,7 +401,7 @@ func (c *client) verify(head *tlog.Checkpoint, body []byte) (Lines, error) {
 // origin.
 func (c *client) latest(ctx context.Context, origin string) (*tlog.Checkpoint, error) {
 	hash := sha256.Sum256([]byte(origin))
-	status, body, err := c.call(ctx, http.MethodGet, fmt.Sprintf("%s/%x/checkpoint", c.url, hash), nil)
+	status, _, body, err := c.call(ctx, http.MethodGet, fmt.Sprintf("%s/%x/checkpoint", c.url, hash), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -395,22 +411,22 @@ func (c *client) latest(ctx context.Context, origin string) (*tlog.Checkpoint, e
 	return tlog.ParseCheckpoint(body)
 }
 
-func (c *client) call(ctx context.Context, method, url string, body []byte) (status int, answer []byte, err error) {
+func (c *client) call(ctx context.Context, method, url string, body []byte) (status int, header http.Header, answer []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	req.Header.Set("User-Agent", "vasistas-log")
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	defer resp.Body.Close()
 	answer, err = io.ReadAll(io.LimitReader(resp.Body, tlog.MaxCheckpointSize+1))
 	if err != nil {
-		return 0, nil, fmt.Errorf("reading the answer of the witness: %w", err)
+		return 0, nil, nil, fmt.Errorf("reading the answer of the witness: %w", err)
 	}
-	return resp.StatusCode, answer, nil
+	return resp.StatusCode, resp.Header, answer, nil
 }
 
 func excerpt(b []byte) string {
