@@ -259,19 +259,19 @@ func (r *reads) serveAudited(w http.ResponseWriter, req *http.Request) error {
 	}
 	a, err := r.audits()
 	switch {
-	case a == nil:
-		return err
 	case a.none:
 		return errNoAuditors
+	case a.audited == nil && err != nil:
+		return fmt.Errorf("%w: this instance is a standby, and the state has no audited checkpoint", errNotFound)
 	case a.audited == nil:
-		return errUnaudited
+		return unready{errUnaudited}
 	}
 	return a.audited.serve(w, req, "text/plain; charset=utf-8")
 }
 
 var (
 	errNoAuditors = fmt.Errorf("%w: the charter in force asks for no auditors (its audit policy has \"quorum none\")", errNotFound)
-	errUnaudited  = fmt.Errorf("%w: no head has met the audit policy yet", errNotFound)
+	errUnaudited  = errors.New("no head has met the audit policy yet; /audit/round has the auditors' answers")
 	errUnnamed    = errors.New("no head is named for auditors yet, since none was published since the start")
 )
 

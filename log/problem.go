@@ -82,6 +82,8 @@ var answers = []answer{
 	{errMethod, problem.Method, "Method not allowed", 0},
 	{errQueueFull, problem.QueueFull, "Queue full", time.Second},
 	{errStreams, problem.QueueFull, "Queue full", 5 * time.Second},
+	{errUnnamed, problem.NotReady, "Not ready", time.Second},
+	{errUnaudited, problem.NotReady, "Not ready", time.Second},
 	{errStandby, problem.Standby, "Standby", time.Second},
 	{state.ErrOusted, problem.Standby, "Standby", time.Second},
 	{ErrClosing, problem.ShuttingDown, "Shutting down", 5 * time.Second},

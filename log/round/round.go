@@ -167,8 +167,8 @@ func Parse(b []byte) (*Round, error) {
 		return bad("unknown state %q", r.State)
 	case len(r.Auditors) > MaxAuditors:
 		return bad("%d auditors", len(r.Auditors))
-	case !whole(r.Named):
-		return bad("a time that is not in whole seconds")
+	case !whole(r.Named) || r.Named.Location() != time.UTC:
+		return bad("a time that is not in whole seconds of UTC")
 	}
 	for i := range r.Auditors {
 		if err := r.Auditors[i].check(); err != nil {
@@ -193,8 +193,8 @@ func (a *Answer) check() error {
 		return err
 	case !slices.Contains([]Kind{Cosigned, Refused, Silent, Wrong}, a.Kind):
 		return fmt.Errorf("unknown answer %q", a.Kind)
-	case (a.Kind == Cosigned) != (a.Time != nil), a.Time != nil && !whole(*a.Time):
-		return errors.New("a cosignature has a time in whole seconds, and no other answer has one")
+	case (a.Kind == Cosigned) != (a.Time != nil), a.Time != nil && !(whole(*a.Time) && a.Time.Location() == time.UTC):
+		return errors.New("a cosignature has a time in whole seconds of UTC, and no other answer has one")
 	case len(a.Bars) > 0 && a.Kind != Refused:
 		return errors.New("it has bars and does not decline")
 	case a.Auditor != clean(a.Auditor) || a.Text != clean(a.Text):

@@ -286,6 +286,7 @@ type proveFlags struct {
 	logFlags
 	index      uint64
 	event, out string
+	audited    bool
 }
 
 func (e *env) prove() *cobra.Command {
@@ -299,7 +300,10 @@ verify it again, offline, and its times: if the charter's spread is above 300 s,
 that as --spread.
 
 --event finds the entry of an event by submitting the event again. If the event is
-not in the log yet, this logs it.`,
+not in the log yet, this logs it.
+
+--audited proves under the checkpoint that met the charter's audit policy last, with
+the auditors' cosignatures. It may be smaller than the latest one.`,
 		Example: "  vasistas prove --policy policy.txt --index 12 --out 12.tlog-proof",
 		Args:    cobra.NoArgs,
 		RunE: do(func(ctx context.Context, _ []string) error {
@@ -321,6 +325,7 @@ not in the log yet, this logs it.`,
 	f.add(c)
 	c.Flags().Uint64Var(&f.index, "index", 0, "index of the entry")
 	c.Flags().StringVar(&f.event, "event", "", "file with the signed event")
+	c.Flags().BoolVar(&f.audited, "audited", false, "prove under the checkpoint that auditors cosigned last")
 	c.Flags().StringVar(&f.out, "out", "", "file to write (default: standard output)")
 	c.MarkFlagsOneRequired("index", "event")
 	c.MarkFlagsMutuallyExclusive("index", "event")
@@ -328,14 +333,26 @@ not in the log yet, this logs it.`,
 }
 
 func (e *env) getProof(ctx context.Context, cl *client.Client, f *proveFlags) (*tlog.Proof, error) {
-	if f.event == "" {
-		return cl.Prove(ctx, f.index)
+	index := f.index
+	if f.event != "" {
+		envelope, err := readAs(e, f.event, event.MaxEntrySize+1, line(event.ParseEnvelope))
+		if err != nil {
+			return nil, err
+		}
+		p, err := cl.Lookup(ctx, envelope)
+		if err != nil || !f.audited {
+			return p, err
+		}
+		index = p.Index
 	}
-	envelope, err := readAs(e, f.event, event.MaxEntrySize+1, line(event.ParseEnvelope))
+	if !f.audited {
+		return cl.Prove(ctx, index)
+	}
+	head, _, err := cl.Audited(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	return cl.Lookup(ctx, envelope)
+	return cl.ProveAt(ctx, head, index)
 }
 
 // saveEvery is the number of entries after which the state file is written. It is also

@@ -26,6 +26,7 @@ import (
 )
 
 type openFlags struct {
+	logFlags
 	file, out string
 	timeout   time.Duration
 	json      bool
@@ -41,15 +42,21 @@ decrypts the file once it has the group's threshold of shares. It reports gates 
 are down, slow or wrong, and goes on without them.
 
 A gate opens only for an access in the log. It first logs its release, with notices
-to the persons concerned. A refusal names its reason.`,
+to the persons concerned. A refusal names its reason.
+
+With --policy, open first gets new proofs from the log, under the head that met the
+charter's audit policy last, or the latest head if the charter asks for no auditors.
+Gates refuse proofs whose cosignatures are stale. open waits until that head contains
+the access, as long as --timeout.`,
 		Example: `  vasistas open key --out case.key
   vasistas open consent --key agency.pem --warrant w.tlog-proof --recipient case.key.pub
   vasistas open prepare --key case.key --charter main.charter --warrant w.tlog-proof --warrant-openings w.openings \
       --access a.tlog-proof --access-openings a.openings --gate one=https://gate.example letter.age --out letter.case
-  vasistas open --case letter.case -o letter.txt letter.age`,
+  vasistas open --case letter.case --policy policy.txt -o letter.txt letter.age`,
 		Args: cobra.ExactArgs(1),
 		RunE: do(func(ctx context.Context, args []string) error { return e.runOpen(ctx, &f, args) }),
 	}
+	f.add(c)
 	c.Flags().StringVar(&f.file, "case", "", "case file, made by 'open prepare'")
 	c.Flags().StringVarP(&f.out, "out", "o", "", "new file for the plaintext (default: standard output)")
 	c.Flags().DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long to wait for one gate")
@@ -72,6 +79,9 @@ func (e *env) runOpen(ctx context.Context, f *openFlags, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := e.renew(ctx, c, &f.logFlags, f.timeout); err != nil {
+		return err
+	}
 	id := c.Identity(ctx, agency.Options{
 		UserAgent: "vasistas/" + command.Version(), Timeout: f.timeout, Progress: func(r agency.Result) { e.gateNote(f, r) },
 	})
@@ -86,6 +96,23 @@ func (e *env) runOpen(ctx context.Context, f *openFlags, args []string) error {
 		_, err = io.Copy(w, plain)
 		return err
 	})
+}
+
+// renew gets new proofs for a case, if there is a policy.
+func (e *env) renew(ctx context.Context, c *agency.Case, f *logFlags, timeout time.Duration) error {
+	if f.policy == "" {
+		if f.log != "" || f.origin != "" {
+			return usagef("give --policy FILE too: the log can't be verified without a policy")
+		}
+		return nil
+	}
+	cl, err := e.connect(f, true)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return c.Renew(ctx, cl)
 }
 
 func (e *env) gateNote(f *openFlags, r agency.Result) {
@@ -226,6 +253,8 @@ func parseEntry(b []byte) (*event.Envelope, error) {
 }
 
 type prepareFlags struct {
+	logFlags
+	timeout                  time.Duration
 	key, charter             string
 	warrant, warrantOpenings string
 	access, accessOpenings   string
@@ -243,13 +272,17 @@ proofs and openings, the packages of all files that the access names (from their
 headers), and the recipient key. It checks them as far as that is possible without
 the log, before a gate would refuse them.
 
+With --policy, prepare gets new proofs from the log, as open does.
+
 It prints the identity with which age and age-plugin-vasistas open the files.`,
 		Example: `  vasistas open prepare --key case.key --charter main.charter --warrant w.tlog-proof --warrant-openings w.openings \
       --access a.tlog-proof --access-openings a.openings --gate one=https://gate.example letter.age --out letter.case`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: do(func(_ context.Context, args []string) error { return e.runPrepare(&f, args) }),
+		RunE: do(func(ctx context.Context, args []string) error { return e.runPrepare(ctx, &f, args) }),
 	}
+	f.add(c)
 	fl := c.Flags()
+	fl.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long to wait for the log")
 	fl.StringVar(&f.key, "key", "", "private key of the access, made by 'open key'")
 	fl.StringVar(&f.charter, "charter", "", "charter in force at the access: its event or proof file")
 	fl.StringVar(&f.warrant, "warrant", "", "proof file of the warrant; leave it out in an emergency")
@@ -265,7 +298,7 @@ It prints the identity with which age and age-plugin-vasistas open the files.`,
 	return c
 }
 
-func (e *env) runPrepare(f *prepareFlags, files []string) error {
+func (e *env) runPrepare(ctx context.Context, f *prepareFlags, files []string) error {
 	c := &agency.Case{Gates: make(map[string]string)}
 	for _, in := range []struct {
 		to    *[]byte
@@ -296,6 +329,9 @@ func (e *env) runPrepare(f *prepareFlags, files []string) error {
 		return err
 	}
 	if err := c.Check(); err != nil {
+		return err
+	}
+	if err := e.renew(ctx, c, &f.logFlags, f.timeout); err != nil {
 		return err
 	}
 	b, err := c.Bytes()

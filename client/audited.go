@@ -1,0 +1,78 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vasistas/vasistas/log/round"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+var errNoURL = errors.New("only the log itself says what it names for auditors; give its URL")
+
+// Round fetches the head that the log names for its auditors, from the log's URL and never
+// from a mirror. The head is verified under the policy. The auditors' answers are the
+// log's claim.
+func (c *Client) Round(ctx context.Context) (*round.Round, error) {
+	b, err := c.readAudit(ctx, "audit/round", round.MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	n, err := round.Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("the log's audit round: %w", err)
+	}
+	if _, err := c.policy.Verify(n.Head(), c.origin); err != nil {
+		return nil, fmt.Errorf("the head that the log names: %w", err)
+	}
+	return n, nil
+}
+
+// Audited fetches the checkpoint that met the log's audit policy last, from the log's URL,
+// and verifies it under the policy. With audit, a charter's audit policy, the auditors'
+// cosignatures are verified too, and vouched has their times; audit times have no spread.
+// With nil, vouched is nil. The checkpoint may be smaller than the latest one.
+//
+// The error is [fs.ErrNotExist] if the log has no auditors.
+func (c *Client) Audited(ctx context.Context, audit *tlog.Policy) (head, vouched *tlog.Verified, err error) {
+	b, err := c.readAudit(ctx, "audit/checkpoint", tlog.MaxCheckpointSize)
+	if err != nil {
+		return nil, nil, err
+	}
+	cp, err := tlog.ParseCheckpoint(b)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the audited checkpoint: %w", err)
+	}
+	if head, err = c.policy.Verify(cp, c.origin); err != nil {
+		return nil, nil, fmt.Errorf("the audited checkpoint: %w", err)
+	}
+	c.mu.Lock()
+	known := c.latest
+	c.mu.Unlock()
+	if known != nil && known.Checkpoint.Size == cp.Size {
+		if err := notBefore(known.Checkpoint, cp); err != nil {
+			return nil, nil, err
+		}
+	}
+	if audit == nil {
+		return head, nil, nil
+	}
+	if vouched, err = audit.WithSpread(tlog.NoSpread).Verify(cp, c.origin); err != nil {
+		return nil, nil, fmt.Errorf("the audited checkpoint, by its auditors: %w", err)
+	}
+	return head, vouched, nil
+}
+
+func (c *Client) readAudit(ctx context.Context, path string, limit int) ([]byte, error) {
+	switch {
+	case c.policy == nil:
+		return nil, ErrNoPolicy
+	case c.remote == nil:
+		return nil, errNoURL
+	}
+	return c.remote.get(ctx, path, limit)
+}
