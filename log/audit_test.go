@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/round"
@@ -32,20 +33,31 @@ type auditor struct {
 	lie  atomic.Pointer[lie]
 
 	mu    sync.Mutex
-	known uint64         // size that it cosigned last
-	heads []uint64       // sizes that it was asked for
-	seen  map[string]int // requests by path
+	known uint64   // size that it cosigned last
+	heads []uint64 // sizes that it was asked for
 }
 
 func (w *world) newAuditor(name string) *auditor {
 	w.t.Helper()
-	a := &auditor{name: name, seen: make(map[string]int)}
+	a := w.newAuditorAt(name)
+	a.Server = httptest.NewServer(a.Config.Handler)
+	w.t.Cleanup(func() {
+		a.CloseClientConnections()
+		a.Close()
+	})
+	return a
+}
+
+// newAuditorAt returns an auditor that does not listen.
+func (w *world) newAuditorAt(name string) *auditor {
+	w.t.Helper()
+	a := &auditor{name: name}
 	for _, alg := range []tlog.Algorithm{tlog.CosignatureEd25519, tlog.CosignatureMLDSA44} {
 		key, err := tlog.GenerateSigner(name+".example", alg)
 		check(w.t, err)
 		a.keys = append(a.keys, key)
 	}
-	a.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	a.Server = &httptest.Server{URL: "http://" + name + ".example", Config: &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		h := http.HandlerFunc(a.cosign)
 		body, err := io.ReadAll(r.Body)
 		req, perr := tlog.ParseAddCheckpoint(body)
@@ -62,11 +74,7 @@ func (w *world) newAuditor(name string) *auditor {
 			return
 		}
 		h.ServeHTTP(rw, r)
-	}))
-	w.t.Cleanup(func() {
-		a.CloseClientConnections()
-		a.Close()
-	})
+	})}}
 	return a
 }
 
@@ -285,6 +293,15 @@ func TestAuditRound(t *testing.T) {
 	}
 	if time.Since(n.Named) > time.Minute || n.Root != cp.Root {
 		t.Errorf("named at %v, root %v", n.Named, n.Root)
+	}
+	cl, err := client.New(client.Config{URL: w.url, Policy: w.policy})
+	check(t, err)
+	head, vouched, err := cl.Audited(t.Context(), policy)
+	check(t, err)
+	proof, err := cl.ProveAt(t.Context(), head, p.Index)
+	check(t, err)
+	if got, err := cl.Round(t.Context()); err != nil || got.Size != n.Size || vouched.LoggedAfter != ok.LoggedAfter || !bytes.Equal(proof.Checkpoint.Bytes(), cp.Bytes()) {
+		t.Errorf("a client reads %+v, %v", got, err)
 	}
 	text := w.log.Metrics()
 	for name, want := range map[string]float64{

@@ -20,6 +20,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/trilliantest"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -348,4 +351,45 @@ func TestRestoreDatabase(t *testing.T) {
 	last := c.active(c.instances...)
 	c.at(last).append(c.warrant())
 	c.resubmit(last, nil)
+}
+
+// TestAuditOnStandbys checks that each instance serves the audited checkpoint, that only
+// the active one knows the round, and that the next active one has what the last one had.
+func TestAuditOnStandbys(t *testing.T) {
+	t.Parallel()
+	c := &cluster{world: prepareWorld(t, 1, 1), db: trilliantest.StartPostgres(t), lease: 2 * time.Second}
+	c.profile.Round, c.profile.Stale = 600, 3600
+	dog := c.newAuditor("dog")
+	c.extra = c.auditors(1, dog)
+	check(t, tesserax.Create(t.Context(), c.tree()))
+	engine, err := tesserax.Open(t.Context(), c.tree(), log.DefaultMaxBatch)
+	check(t, err)
+	c.createIn(engine)
+	for range 2 {
+		c.launch(c.dsn)
+	}
+	first := c.active(c.instances...)
+	second := c.others(first)[0]
+	size := c.at(first).append(c.warrant()).Index + 1
+	cp := c.at(first).vouched(size)
+	eventually(t, func() error {
+		if status, text := second.request("/audit/checkpoint"); status != http.StatusOK || text != string(cp.Bytes()) {
+			return fmt.Errorf("the standby serves %d: %s", status, text)
+		}
+		return nil
+	})
+	if status, text := second.request("/audit/round"); status != http.StatusServiceUnavailable || !strings.Contains(text, "urn:vasistas:error:standby") {
+		t.Errorf("the round on a standby: %d: %s", status, text)
+	}
+	dog.answer(down)
+	if err := first.end(t, os.Interrupt); err != nil {
+		t.Errorf("it ended with %v\n%s", err, &first.stderr)
+	}
+	c.active(second)
+	if status, text := second.request("/audit/checkpoint"); status != http.StatusOK || text != string(cp.Bytes()) {
+		t.Errorf("the next active one serves %d: %s", status, text)
+	}
+	dog.answer(nil)
+	w := c.at(second)
+	w.vouched(w.append(c.warrant()).Index + 1)
 }

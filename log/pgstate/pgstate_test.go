@@ -115,6 +115,19 @@ func life(t *testing.T, server *trilliantest.Postgres) {
 	if p, err := s.Published(ctx); err != nil || !bytes.Equal(p.Checkpoint, head(t, key, 5)) || p.Charter != 4 {
 		t.Errorf("published: %+v %v", p, err)
 	}
+	check(t, s.PublishAudited(ctx, head(t, key, 4)))
+	if err := s.PublishAudited(ctx, head(t, key, 3)); err == nil || !strings.Contains(err.Error(), "must not go back") {
+		t.Errorf("an earlier audited checkpoint: %v", err)
+	}
+	if p, err := again.State().Published(ctx); err != nil || !bytes.Equal(p.Audited, head(t, key, 4)) || !bytes.Equal(p.Checkpoint, head(t, key, 5)) {
+		t.Errorf("audited: %+v %v", p, err)
+	}
+	for range 2 {
+		check(t, s.PublishAudited(ctx, nil))
+	}
+	if p, err := s.Published(ctx); err != nil || p.Audited != nil {
+		t.Errorf("audited after it was forgotten: %+v %v", p, err)
+	}
 	for range 2 {
 		where, err := s.KeepEvidence(ctx, "evidence-7", head(t, key, 7))
 		check(t, err)
@@ -157,6 +170,8 @@ func fence(t *testing.T, server *trilliantest.Postgres) {
 			"swap":     func() error { return s.SwapHead(ctx, head(t, key, 1), head(t, key, 2)) },
 			"restore":  func() error { return s.RestoreHead(ctx, head(t, key, 2)) },
 			"publish":  func() error { return s.Publish(ctx, state.Published{Checkpoint: head(t, key, 2)}) },
+			"audited":  func() error { return s.PublishAudited(ctx, head(t, key, 2)) },
+			"forget":   func() error { return s.PublishAudited(ctx, nil) },
 			"evidence": func() error { _, err := s.KeepEvidence(ctx, "x", []byte("x")); return err },
 			"batch":    func() error { return s.Create(7, []byte("batch")) },
 			"remove":   func() error { return s.Remove([]uint64{1}) },
