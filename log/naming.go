@@ -163,6 +163,10 @@ func (n *naming) run(ctx context.Context) {
 			if n.finish(ctx) {
 				return
 			}
+			if n.spent() {
+				n.end(round.Declined, n.soonest())
+				return
+			}
 		}
 	}
 }
@@ -271,11 +275,18 @@ func (n *naming) unreachable() bool {
 	}) && barred
 }
 
+// spent reports whether no auditor is left whose answer could change the outcome.
+func (n *naming) spent() bool {
+	return !slices.ContainsFunc(n.asked, func(a *auditor) bool {
+		return !a.done && len(n.round.Auditors[n.places[a.Keys[0].Key.String()]].Bars) == 0
+	})
+}
+
 // soonest returns how long the first of those that decline wants to be left alone.
 func (n *naming) soonest() time.Duration {
 	wait := maxAskAgain
 	for _, a := range n.asked {
-		if !a.pending && !a.done {
+		if !a.pending {
 			wait = min(wait, time.Until(a.next))
 		}
 	}

@@ -73,12 +73,12 @@ func newRounds(ctx context.Context, cfg Config, p *publisher) (*rounds, error) {
 	r := &rounds{cfg: cfg, ledger: p.ledger, publisher: p, clock: p.clock, metrics: p.metrics, logger: cfg.Logger}
 	r.shown.Store(&audits{none: !p.ledger.view.Load().inForce().Auditors.NeedsWitnesses()})
 	cp, err := r.load(ctx)
-	if errors.Is(err, ErrLogBehind) {
+	switch {
+	case errors.Is(err, ErrLogBehind):
 		return nil, err
-	} else if err != nil {
+	case err != nil:
 		r.logger.Warn("the checkpoint that auditors cosigned last can't be served; serving none until the next", "err", err)
-	}
-	if cp != nil {
+	case cp != nil:
 		r.show(cp)
 	}
 	return r, nil
@@ -108,7 +108,10 @@ func (r *rounds) load(ctx context.Context) (*tlog.Checkpoint, error) {
 	if root != cp.Root {
 		return nil, fmt.Errorf("its root at size %d is not that of the tree", cp.Size)
 	}
-	return cp, r.verify(cp, r.ledger.view.Load().at(cp.Size))
+	if err := r.verify(cp, r.ledger.view.Load().at(cp.Size)); err != nil {
+		return nil, err
+	}
+	return cp, nil
 }
 
 // verify checks a checkpoint under the witness policy at its size, and a charter's audit
