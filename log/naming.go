@@ -302,12 +302,12 @@ func (n *naming) end(s round.State, pause time.Duration) {
 // finish makes the head the audited one. It returns false if the cosignatures do not
 // count, or if the round must be tried again.
 func (n *naming) finish(ctx context.Context) bool {
-	cp, err := n.audited()
+	cp, after, err := n.audited()
 	if err != nil {
 		n.r.logger.Warn("the cosignatures of auditors do not meet the audit policy; waiting for others", "size", n.head.Size, "err", err)
 		return false
 	}
-	if err := n.r.publish(ctx, cp); err != nil {
+	if err := n.r.publish(ctx, cp, after); err != nil {
 		n.r.logger.Error("the audited checkpoint is not served; trying again", "err", err)
 		n.end(round.Over, askAgain)
 		return true
@@ -317,8 +317,8 @@ func (n *naming) finish(ctx context.Context) bool {
 }
 
 // audited returns the head with cosignatures that meet the witness policy and the audit
-// policy, checked.
-func (n *naming) audited() (*tlog.Checkpoint, error) {
+// policy, checked, and its audit time.
+func (n *naming) audited() (cp *tlog.Checkpoint, after uint64, err error) {
 	base := n.head
 	if pub := n.r.publisher.published.Load(); pub.size() == base.Size {
 		base = pub.checkpoint // its cosignatures are fresher
@@ -329,21 +329,20 @@ func (n *naming) audited() (*tlog.Checkpoint, error) {
 	}
 	note, err := n.r.note(all)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	counted, err := tlog.ParseCheckpoint([]byte(note))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	cp, err := tlog.ParseCheckpoint(n.assemble(base, counted, all).Bytes())
-	if err != nil {
-		return nil, err
+	if cp, err = tlog.ParseCheckpoint(n.assemble(base, counted, all).Bytes()); err != nil {
+		return nil, 0, err
 	}
-	if err := n.r.verify(cp, n.charter); err != nil {
-		return nil, err
+	if after, err = n.r.verify(cp); err != nil {
+		return nil, 0, err
 	}
 	_, err = n.r.note(cp)
-	return cp, err
+	return cp, after, err
 }
 
 // note returns what a release carries as its audit under a head, by the ledger.

@@ -65,6 +65,10 @@ func newPage(body []byte) *page {
 	return &page{body, `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`}
 }
 
+// nameEvery is the least time between two heads that are named, since cosignatures count
+// in seconds: each head costs the auditors and the log's state a write.
+const nameEvery = time.Second
+
 // errAuditedBehind: see rounds.load.
 var errAuditedBehind = fmt.Errorf("%w (that of the audited checkpoint)", ErrLogBehind)
 
@@ -72,58 +76,62 @@ var errAuditedBehind = fmt.Errorf("%w (that of the audited checkpoint)", ErrLogB
 func newRounds(ctx context.Context, cfg Config, p *publisher) (*rounds, error) {
 	r := &rounds{cfg: cfg, ledger: p.ledger, publisher: p, clock: p.clock, metrics: p.metrics, logger: cfg.Logger}
 	r.shown.Store(&audits{none: !p.ledger.view.Load().inForce().Auditors.NeedsWitnesses()})
-	cp, err := r.load(ctx)
+	cp, after, err := r.load(ctx)
 	switch {
 	case errors.Is(err, ErrLogBehind):
 		return nil, err
 	case err != nil:
 		r.logger.Warn("the checkpoint that auditors cosigned last can't be served; serving none until the next", "err", err)
 	case cp != nil:
-		r.show(cp)
+		r.show(cp, after)
 	}
 	return r, nil
 }
 
-// load returns the checkpoint that met the audit policy last, nil if there is none. One
-// that is larger than the recorded head shows that the state is an old copy.
-func (r *rounds) load(ctx context.Context) (*tlog.Checkpoint, error) {
+// load returns the checkpoint that met the audit policy last, nil if there is none, and its
+// audit time. One that is larger than the recorded head shows that the state is an old
+// copy.
+func (r *rounds) load(ctx context.Context) (cp *tlog.Checkpoint, after uint64, err error) {
 	h := r.publisher.head
 	p, err := h.Record.Published(ctx)
 	if err != nil || len(p.Audited) == 0 {
-		return nil, err
+		return nil, 0, err
 	}
-	cp, err := h.Record.Parse(p.Audited)
-	if err != nil {
-		return nil, err
+	if cp, err = h.Record.Parse(p.Audited); err != nil {
+		return nil, 0, err
 	}
 	if signed := h.Signed().Size; cp.Size == 0 {
-		return nil, errors.New("it is of the empty tree")
+		return nil, 0, errors.New("it is of the empty tree")
 	} else if cp.Size > signed {
-		return nil, fmt.Errorf("%w: it has %d entries, the recorded head %d", errAuditedBehind, cp.Size, signed)
+		return nil, 0, fmt.Errorf("%w: it has %d entries, the recorded head %d", errAuditedBehind, cp.Size, signed)
 	}
 	root, err := chain.ProvenRoot(ctx, r.publisher.prover, cp.Size, *r.ledger.edge.Load())
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if root != cp.Root {
-		return nil, fmt.Errorf("its root at size %d is not that of the tree", cp.Size)
+		return nil, 0, fmt.Errorf("its root at size %d is not that of the tree", cp.Size)
 	}
-	if err := r.verify(cp, r.ledger.view.Load().at(cp.Size)); err != nil {
-		return nil, err
+	if after, err = r.verify(cp); err != nil {
+		return nil, 0, err
 	}
-	return cp, nil
+	return cp, after, nil
 }
 
-// verify checks a checkpoint under the witness policy at its size, and a charter's audit
-// policy.
-func (r *rounds) verify(cp *tlog.Checkpoint, c *ledger.Charter) error {
+// verify checks a checkpoint under the policies of witnesses and auditors at its size, and
+// returns its audit time in POSIX seconds.
+func (r *rounds) verify(cp *tlog.Checkpoint) (after uint64, err error) {
 	v := r.ledger.view.Load()
 	if err := cosign.NewDemand(v.policies(cp.Size-1, cp.Size), nil).Verify(cp, r.ledger.origin); err != nil {
-		return err
+		return 0, err
 	}
-	var err error
-	r.ledger.Query(func(l *ledger.Ledger, _ *duty.Agenda) { _, err = l.VerifyAudit(c, cp) })
-	return err
+	r.ledger.Query(func(l *ledger.Ledger, _ *duty.Agenda) {
+		var ok *tlog.Verified
+		if ok, err = l.VerifyAudit(l.CharterAt(cp.Size), cp); err == nil {
+			after = ok.LoggedAfter
+		}
+	})
+	return after, err
 }
 
 // run names heads until ctx ends.
@@ -168,7 +176,7 @@ func (r *rounds) due(ctx context.Context, pub *publication) (wait time.Duration,
 	case r.last == nil:
 		return 0, true
 	case pub.checkpoint.Size > r.last.head.Size:
-		return r.cfg.Interval - time.Since(r.last.began), true
+		return max(r.cfg.Interval, nameEvery) - time.Since(r.last.began), true
 	}
 	return time.Until(r.last.again), true
 }
@@ -200,29 +208,26 @@ func (r *rounds) name(ctx context.Context, pub *publication) {
 	n.show()
 }
 
-// publish makes a checkpoint the audited one. It is durable before it is served.
-func (r *rounds) publish(ctx context.Context, cp *tlog.Checkpoint) error {
+// publish makes a checkpoint, with its audit time, the audited one. It is durable before it
+// is served.
+func (r *rounds) publish(ctx context.Context, cp *tlog.Checkpoint, after uint64) error {
 	if r.head != nil && r.head.Size > cp.Size {
 		return fmt.Errorf("the audited checkpoint has %d entries, and one with %d was served", cp.Size, r.head.Size)
 	}
 	if err := r.publisher.head.Record.PublishAudited(ctx, cp.Bytes()); err != nil {
 		return fmt.Errorf("%w: writing the audited checkpoint: %w", chain.ErrState, err)
 	}
-	r.show(cp)
+	r.show(cp, after)
 	return nil
 }
 
 // show serves a durable checkpoint as the audited one.
-func (r *rounds) show(cp *tlog.Checkpoint) {
+func (r *rounds) show(cp *tlog.Checkpoint, after uint64) {
 	r.head = cp
 	s := *r.shown.Load()
 	s.audited = newPage(cp.Bytes())
 	r.shown.Store(&s)
-	r.ledger.Query(func(l *ledger.Ledger, _ *duty.Agenda) {
-		if ok, err := l.VerifyAudit(l.CharterAt(cp.Size), cp); err == nil {
-			r.metrics.audited(cp.Size, ok.LoggedAfter)
-		}
-	})
+	r.metrics.audited(cp.Size, after)
 }
 
 // showRound serves a round.
