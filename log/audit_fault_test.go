@@ -117,3 +117,40 @@ func TestAuditStateFaults(t *testing.T) {
 		t.Error("the audited checkpoint is not in the state")
 	}
 }
+
+// TestAuditDelaysNothing checks that each event is published, in a head of its own, while
+// every auditor has a request that it does not answer.
+func TestAuditDelaysNothing(t *testing.T) {
+	t.Parallel()
+	w, list := auditWorld(t)
+	release, asked := make(chan struct{}), make(chan struct{}, 100)
+	for _, a := range list {
+		a.answer(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+			asked <- struct{}{}
+			select {
+			case <-release:
+				h.ServeHTTP(rw, r)
+			case <-r.Context().Done():
+			}
+		})
+	}
+	w.start()
+	for range list {
+		<-asked
+	}
+	const published = `vasistas_log_rounds_total{outcome="published"}`
+	before, failed := metric(w.log.Metrics(), published), failedRounds(w.log)
+	const events = 20
+	var last uint64
+	for range events {
+		last = w.append(w.warrant()).Index
+	}
+	if n := metric(w.log.Metrics(), published) - before; n < events || failedRounds(w.log) != failed {
+		t.Errorf("%d events were published in %v heads, and %v failed", events, n, failedRounds(w.log)-failed)
+	}
+	if n := w.until("open", func(*round.Round) bool { return true }); n.State != round.Open || n.Size > 2 {
+		t.Errorf("meanwhile the head did not stay named: %s", n.Bytes())
+	}
+	close(release)
+	w.vouched(last + 1)
+}
