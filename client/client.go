@@ -157,6 +157,10 @@ func (c *Config) setDefaults() {
 
 var _ tlog.TileReader = (*Client)(nil)
 
+// Source returns what the client reads: [Config].Source, or the log at the URL, with the
+// client's limits and retries.
+func (c *Client) Source() Source { return c.source }
+
 // ReadTile returns a tile or bundle as the log serves it (C2SP tlog-tiles), of
 // exactly the width asked for. It checks no hashes.
 func (c *Client) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {

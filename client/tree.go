@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"slices"
 
@@ -215,6 +216,26 @@ func (t *Tree) Entry(ctx context.Context, index uint64) ([]byte, error) {
 	}
 	t.recent.Add(b.n, b)
 	return b.entries[i], nil
+}
+
+var _ tlog.TileReader = (*Tree)(nil)
+
+// ReadTile returns a tile or bundle of the tree, of any width up to the head's: see
+// [tlog.TileReader]. What does not fit the head is a [tlog.CorruptError].
+func (t *Tree) ReadTile(ctx context.Context, id tlog.Tile) ([]byte, error) {
+	switch {
+	case t.now == nil:
+		return nil, errNoHead
+	case !id.In(t.now.size):
+		return nil, fmt.Errorf("a tree of size %d has no %s: %w", t.now.size, id.Path(), fs.ErrNotExist)
+	case id.Level != tlog.Entries:
+		return t.now.ReadTile(ctx, id)
+	}
+	b, err := t.now.read(ctx, id.Index)
+	if err != nil {
+		return nil, err
+	}
+	return id.Cut(b.bytes())
 }
 
 // Bundle is a run of proven entries. It shares its memory with no other bundle.

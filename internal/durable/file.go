@@ -273,7 +273,12 @@ func (w *stepWriter) Write(p []byte) (int, error) {
 // closedTemp makes a synced temporary file next to name with the bytes that fill
 // writes.
 func closedTemp(name string, perm fs.FileMode, fill func(io.Writer) error) (tmp string, err error) {
-	file, err := temp(name, perm, func(file *os.File) error {
+	return closedTempIn(filepath.Dir(name), name, perm, fill)
+}
+
+// closedTempIn is closedTemp with the temporary file in dir.
+func closedTempIn(dir, name string, perm fs.FileMode, fill func(io.Writer) error) (tmp string, err error) {
+	file, err := temp(dir, name, perm, func(file *os.File) error {
 		return fill(&stepWriter{name, file})
 	})
 	if err != nil {
@@ -286,9 +291,9 @@ func closedTemp(name string, perm fs.FileMode, fill func(io.Writer) error) (tmp 
 	return file.Name(), nil
 }
 
-// temp makes, fills and syncs a temporary file next to name. It removes the file on an
+// temp makes, fills and syncs a temporary file in dir, which is to become name. It removes the file on an
 // error; otherwise the caller closes it and renames or removes it.
-func temp(name string, perm fs.FileMode, fill func(*os.File) error) (file *os.File, err error) {
+func temp(dir, name string, perm fs.FileMode, fill func(*os.File) error) (file *os.File, err error) {
 	defer func() {
 		if err != nil && file != nil {
 			file.Close()
@@ -297,7 +302,7 @@ func temp(name string, perm fs.FileMode, fill func(*os.File) error) (file *os.Fi
 		}
 	}()
 	err = Create.Do(name, func() (err error) {
-		file, err = os.CreateTemp(filepath.Dir(name), tempPrefix+"*"+tempSuffix)
+		file, err = os.CreateTemp(dir, tempPrefix+"*"+tempSuffix)
 		return err
 	})
 	if err != nil {

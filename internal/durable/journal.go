@@ -290,7 +290,7 @@ func (j *Journal) Rewrite(records iter.Seq2[[]byte, error]) error {
 		return err
 	}
 	c := newChain(line)
-	file, err := temp(j.name, 0o600, func(file *os.File) (err error) {
+	file, err := temp(filepath.Dir(j.name), j.name, 0o600, func(file *os.File) (err error) {
 		c, err = j.fill(file, line, records)
 		return err
 	})

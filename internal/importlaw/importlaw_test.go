@@ -34,7 +34,7 @@ var layers = []struct {
 	{"verify", []string{"client/verify"}, false},
 	{"escrow", []string{"client/escrow"}, false},
 	{"client", []string{"client", "client/notice", "client/escrow/charters"}, false},
-	{"replica", []string{"client/replica"}, false},
+	{"replica and mirror", []string{"client/replica", "client/monitor/mirror"}, false},
 	{"roles", []string{"log", "witness", "client/audit", "client/escrow/agency", "client/gate"}, false},
 	{"what observes an audit", []string{"client/scan"}, false},
 	{"role commands, engines and states", []string{"log/recover", "log/tesserax", "log/trillianx", "log/pgstate", "log/vault/vaultcmd", "witness/witnesscmd", "client/escrow/plugincmd"}, false},

@@ -1,0 +1,93 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package durable
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+)
+
+// Batch makes many files durable, with one fsync of each directory for all of them. The
+// temporary files are in one directory on the same file system, so that [LockDir] of that
+// directory removes those of a crash. It is safe for concurrent use, except for Sync.
+type Batch struct {
+	temps string
+
+	mu   sync.Mutex
+	made map[string]bool // directories that exist durably
+	open map[string]bool // directories with names that are not yet durable
+}
+
+// NewBatch returns an empty batch whose temporary files are in the directory temps.
+func NewBatch(temps string) *Batch {
+	return &Batch{temps: temps, made: make(map[string]bool), open: make(map[string]bool)}
+}
+
+// WriteFile is [WriteFile], but the file is durable only after Sync. It makes missing
+// directories, and does not write a file again that holds just these bytes.
+func (b *Batch) WriteFile(name string, data []byte, perm fs.FileMode) error {
+	if err := b.enter(filepath.Dir(name)); err != nil {
+		return err
+	}
+	if same, err := b.harden(name, data); same || err != nil {
+		return err
+	}
+	tmp, err := closedTempIn(b.temps, name, perm, all(data))
+	if err != nil {
+		return fmt.Errorf("durable: writing %s: %w", name, err)
+	}
+	if err := Rename.Do(name, func() error { return os.Rename(tmp, name) }); err != nil {
+		os.Remove(tmp)
+		return fmt.Errorf("durable: replacing %s: %w", name, err)
+	}
+	return nil
+}
+
+func (b *Batch) enter(dir string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.open[dir] = true
+	if b.made[dir] {
+		return nil
+	}
+	if err := MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	b.made[dir] = true
+	return nil
+}
+
+// harden reports whether a file holds just these bytes, and syncs it if so: another
+// program may have written it.
+func (b *Batch) harden(name string, data []byte) (same bool, err error) {
+	have, err := ReadFile(name, len(data))
+	if err != nil || !bytes.Equal(have, data) {
+		return false, nil // a file that can't be read is replaced
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return false, nil
+	}
+	err = errors.Join(Sync.Do(name, f.Sync), f.Close())
+	return true, err
+}
+
+// Sync makes the files written so far durable.
+func (b *Batch) Sync() error {
+	dirs := slices.Sorted(maps.Keys(b.open))
+	clear(b.open)
+	for _, dir := range dirs {
+		if err := FsyncDir(dir); err != nil {
+			return fmt.Errorf("durable: files in %s are written, but perhaps not durably: %w", dir, err)
+		}
+	}
+	return nil
+}
