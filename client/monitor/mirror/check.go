@@ -19,7 +19,6 @@ import (
 // Report says what a Check found.
 type Report struct {
 	Checked  int         // files of the copy that were read back
-	Files    uint64      // of the copy, at its head
 	Repaired []tlog.Tile // files of the copy that were damaged or missing, and are whole again
 	// Upstream are the full tiles that sources don't serve as the tree has them: changed (Err
 	// wraps a [tlog.CorruptError]), vanished ([fs.ErrNotExist]), or not readable now. The
@@ -49,10 +48,10 @@ func (m *Mirror) Check(ctx context.Context, budget int) (*Report, error) {
 	if _, err := m.pool.offer(ctx, tree, h.bytes); err != nil {
 		return nil, err
 	}
-	r := &Report{Files: files(h.Size)}
+	r, all := new(Report), files(h.Size)
 	var errs []error
-	for range min(uint64(max(budget, 0)), r.Files) {
-		t := nth(h.Size, m.next%r.Files)
+	for range min(uint64(max(budget, 0)), all) {
+		t := nth(h.Size, m.next%all)
 		err := m.checkFile(ctx, tree, t, r)
 		if ctx.Err() != nil {
 			return r, context.Cause(ctx)
@@ -61,7 +60,7 @@ func (m *Mirror) Check(ctx context.Context, budget int) (*Report, error) {
 			errs = append(errs, fmt.Errorf("%s of the copy is not repaired: %w", t.Path(), err))
 		}
 		r.Checked++
-		m.next = (m.next + 1) % r.Files
+		m.next = (m.next + 1) % all
 	}
 	return r, errors.Join(errs...)
 }
@@ -110,6 +109,14 @@ func (m *Mirror) rewrite(t tlog.Tile, b []byte) error {
 		return err
 	}
 	return durable.WriteFile(name, b, 0o644)
+}
+
+// Files returns the number of files that the copy has now, without its checkpoint.
+func (m *Mirror) Files() uint64 {
+	if h := m.head.Load(); h != nil {
+		return files(h.Size)
+	}
+	return 0
 }
 
 // files returns the number of files of a copy without its checkpoint: bundles, and tiles
