@@ -171,7 +171,11 @@ func (m *Mirror) copyEntries(ctx context.Context, tree *client.Tree, from *tiles
 					return err
 				}
 			}
-			var bundle []byte
+			size := 0
+			for _, e := range b.Entries {
+				size += 2 + len(e)
+			}
+			bundle := make([]byte, 0, size)
 			for _, e := range b.Entries {
 				bundle = tlog.AppendEntry(bundle, e)
 			}
@@ -253,7 +257,7 @@ const (
 	// batchBytes and batchFiles end a batch: the first bounds memory, the second what a
 	// loss of power can undo.
 	batchBytes = 8 << 20
-	batchFiles = 256
+	batchFiles = 64
 	// writers sync files at the same time, since a disk waits for one sync as long as for a few.
 	writers = 8
 )
