@@ -83,9 +83,9 @@ func serve(t testing.TB, dir string, hostile func(w http.ResponseWriter, r *http
 	return s.URL
 }
 
-// source is a source that is quick to give up.
+// source is a source that tries once, and has no time-out of its own that matters.
 func source(t testing.TB, name, url string) mirror.Source {
-	c, err := client.New(client.Config{URL: url, Retries: -1, Timeout: 5 * time.Second})
+	c, err := client.New(client.Config{URL: url, Retries: -1, Timeout: time.Hour})
 	check(t, err)
 	return mirror.Source{Name: name, Source: c.Source()}
 }

@@ -66,7 +66,8 @@ type Config struct {
 	Policy *tlog.Policy
 	// Origin of the log. "": the name of its key.
 	Origin string
-	// Timeout of reading one file from one source, with all its tries. 0: a minute.
+	// Timeout of reading one file from one source, with all its tries. 0: a minute. For a
+	// checkpoint it is at most ten seconds.
 	Timeout time.Duration
 	// Cosign returns the operator's signature lines for a head of the copy; an error means
 	// none. Update calls it once the head is durable, also if the head is an old one. The

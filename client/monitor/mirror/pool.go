@@ -263,7 +263,11 @@ func (d derived) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 		return out, err
 	}
 	for i := range uint64(t.Width) {
-		hashes, err := tiles.ReadHashes(ctx, d.from, tlog.Tile{Level: t.Level - 1, Index: t.Index*tlog.TileWidth + i, Width: tlog.TileWidth})
+		below := tlog.Tile{Level: t.Level - 1, Index: t.Index*tlog.TileWidth + i, Width: tlog.TileWidth}
+		hashes, err := tiles.ReadHashes(ctx, d.from, below)
+		if err != nil {
+			hashes, err = tiles.ReadHashes(ctx, d, below)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -13,8 +13,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -148,6 +150,27 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// A source that fails is asked last, so that a slow one costs its time-out a few times and
+// not once a file.
+func TestDemoted(t *testing.T) {
+	l := newFileLog(t)
+	l.grow(20_000)
+	var asked atomic.Int64
+	url := serve(t, l.Dir, func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasPrefix(r.URL.Path, "/tile/entries/") {
+			return false
+		}
+		asked.Add(1)
+		w.WriteHeader(http.StatusInternalServerError)
+		return true
+	})
+	m := open(t, mirror.Config{Dir: t.TempDir(), Sources: []mirror.Source{source(t, "failing", url), source(t, "honest", l.Dir)}, Policy: l.policy()})
+	update(t, m, 20_000)
+	if n := asked.Load(); n > 16 { // twice what a tree reads ahead
+		t.Errorf("the failing source was asked %d times", n)
+	}
+}
+
 // A checkpoint that is bad, late or of another log is no reason to wait.
 func TestHostileCheckpoint(t *testing.T) {
 	l := newFileLog(t)
@@ -275,8 +298,9 @@ func TestCheck(t *testing.T) {
 	l := newFileLog(t)
 	l.grow(66_000)
 	dir := t.TempDir()
-	sources := []mirror.Source{source(t, "log", serve(t, l.Dir, nil))}
-	m := open(t, mirror.Config{Dir: dir, Sources: sources, Policy: l.policy()})
+	config := mirror.Config{Dir: dir, Sources: []mirror.Source{source(t, "log", serve(t, l.Dir, nil))}, Policy: l.policy()}
+	m, err := mirror.Open(config)
+	check(t, err)
 	if _, err := m.Check(t.Context(), 10); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without a head: %v", err)
 	}
@@ -325,11 +349,17 @@ func TestCheck(t *testing.T) {
 		l.whole(dir)
 	}
 	// All hashes can be made out of the entries; entries only come from a source.
-	for l := range 3 {
-		check(t, os.RemoveAll(filepath.Join(dir, "tile", string(rune('0'+l)))))
-		around()
+	check(t, m.Close())
+	alone, err := mirror.Open(mirror.Config{Dir: dir, Policy: l.policy()})
+	check(t, err)
+	for level := range 3 {
+		check(t, os.RemoveAll(filepath.Join(dir, "tile", strconv.Itoa(level))))
+		_, err := alone.Check(t.Context(), len(all))
+		check(t, err)
+		l.whole(dir)
 	}
-	l.whole(dir)
+	check(t, alone.Close())
+	m = open(t, config)
 	check(t, os.Remove(filepath.Join(dir, "tile/entries/009")))
 	check(t, os.Rename(filepath.Join(l.Dir, "tile/entries/009"), filepath.Join(l.Dir, "gone")))
 	if r, err := m.Check(t.Context(), len(all)); err == nil || !strings.Contains(err.Error(), "tile/entries/009") || r.Checked != len(all) {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/durable"
@@ -102,13 +103,18 @@ func (m *Mirror) heads(ctx context.Context) (list []candidate, errs []error) {
 	return list, errs
 }
 
+// headTimeout bounds reading a checkpoint, which is small: each Update waits for the slowest
+// source's.
+const headTimeout = 10 * time.Second
+
 func (m *Mirror) headOf(ctx context.Context, s Source) (*tlog.Verified, error) {
-	within, cancel := context.WithTimeout(ctx, m.c.Timeout)
+	timeout := min(m.c.Timeout, headTimeout)
+	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	b, err := s.ReadCheckpoint(within)
 	if err != nil {
 		if ctx.Err() == nil && within.Err() != nil {
-			err = fmt.Errorf("the checkpoint is not read within %v: %w", m.c.Timeout, err)
+			err = fmt.Errorf("the checkpoint is not read within %v: %w", timeout, err)
 		}
 		return nil, err
 	}
