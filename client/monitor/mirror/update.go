@@ -263,9 +263,9 @@ const (
 	// batchBytes and batchFiles end a batch: the first bounds memory, the second what a
 	// loss of power can undo.
 	batchBytes = 8 << 20
-	batchFiles = 64
+	batchFiles = 128
 	// writers sync files at the same time, since a disk waits for one sync as long as for a few.
-	writers = 8
+	writers = 32
 )
 
 type file struct {
