@@ -6,7 +6,6 @@ package witness
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -28,9 +28,9 @@ var (
 	ErrUnknownLog = errors.New("the log is unknown to this witness")
 	// ErrUntrusted: no configured key of the log signed the checkpoint, or a
 	// line of such a key does not verify.
-	ErrUntrusted = errors.New("the checkpoint has no trustworthy signature of its log")
+	ErrUntrusted = cosigning.ErrUntrusted
 	// ErrTooLarge: the request exceeds a limit of this witness.
-	ErrTooLarge = errors.New("the request is too large")
+	ErrTooLarge = cosigning.ErrTooLarge
 	// ErrBusy: too many requests are under way, in all or for this log.
 	ErrBusy = errors.New("the witness is busy")
 	// ErrNotDurable: the state can't be written. Nothing was signed. The head may or may
@@ -48,29 +48,23 @@ type submission struct {
 }
 
 // parse parses a body of a configured log.
-func parse(body []byte, logs map[string]*knownLog) (*tlog.AddCheckpoint, *knownLog, error) {
-	r, err := tlog.ParseAddCheckpoint(body)
+func (w *Witness) parse(body []byte) (*tlog.AddCheckpoint, *knownLog, error) {
+	r, err := cosigning.Parse(body, w.config.MaxBody)
 	if err != nil {
 		return nil, nil, err
 	}
 	c := r.Checkpoint
-	if r.Old > c.Size {
-		return nil, nil, fmt.Errorf("%w add-checkpoint: the old size %d is above the checkpoint's size %d", tlog.ErrMalformed, r.Old, c.Size)
-	}
-	known := logs[c.Origin]
+	known := w.view.Load().byOrigin[c.Origin]
 	if known == nil {
 		return nil, nil, fmt.Errorf("%w: %q", ErrUnknownLog, c.Origin)
 	}
-	if n := len(c.Text()); n > maxHeadText {
-		return nil, nil, fmt.Errorf("%w: the note text has %d bytes; at most %d are allowed", ErrTooLarge, n, maxHeadText)
-	}
-	return r, known, nil
+	return r, known, cosigning.CheckText(&c.Head)
 }
 
 // verify turns a request into a submission. It reads no state but the configured keys, so
 // that a request without a log's signature waits for no lock.
 func (known *knownLog) verify(r *tlog.AddCheckpoint) (*submission, error) {
-	lines, err := verifyLines(r.Checkpoint, known.keys)
+	lines, err := cosigning.VerifyLines(r.Checkpoint, known.keys)
 	if err != nil {
 		return nil, err
 	}
@@ -78,29 +72,9 @@ func (known *knownLog) verify(r *tlog.AddCheckpoint) (*submission, error) {
 		log:   known.state,
 		old:   r.Old,
 		proof: r.Proof,
-		head:  cloneHead(&r.Checkpoint.Head, known.state.origin),
+		head:  cosigning.CloneHead(&r.Checkpoint.Head, known.state.origin),
 		lines: lines,
 	}, nil
-}
-
-// verifyLines returns the lines of keys, re-encoded. One that does not verify is an error
-// (signed-note, "Signatures"); lines of other keys are ignored.
-func verifyLines(c *tlog.Checkpoint, keys []*tlog.VerifierKey) ([]tlog.Signature, error) {
-	var lines []tlog.Signature
-	for _, k := range keys {
-		s := c.Find(k)
-		if s == nil {
-			continue
-		}
-		if _, err := k.Verify(&c.Head, s); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
-		}
-		lines = append(lines, tlog.Signature{Name: k.Name, KeyID: k.ID, Bytes: s.Bytes})
-	}
-	if len(lines) == 0 {
-		return nil, fmt.Errorf("%w: none of the %d lines is of a known key of %q", ErrUntrusted, len(c.Signatures), c.Origin)
-	}
-	return lines, nil
 }
 
 // ConflictError reports that the old size of a request is not Size, that of the latest
@@ -225,7 +199,7 @@ func (w *Witness) keepEvidence(e *Evidence) {
 	w.keeping.Lock()
 	defer w.keeping.Unlock()
 	e.Time = time.Now().Unix()
-	dir := filepath.Join(w.config.Dir, evidenceDir, originHash(e.Origin))
+	dir := filepath.Join(w.config.Dir, evidenceDir, cosigning.OriginHash(e.Origin))
 	kept, err := writeEvidence(dir, e)
 	switch {
 	case err != nil:
@@ -274,11 +248,4 @@ func writeEvidence(dir string, e *Evidence) (kept bool, err error) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// originHash names a log in paths (tlog-witness, "Monitor Retrieval
-// Mechanism").
-func originHash(origin string) string {
-	sum := sha256.Sum256([]byte(origin))
-	return hex.EncodeToString(sum[:])
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/linger"
+	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -94,42 +93,8 @@ func (w *Witness) serveGet(rw http.ResponseWriter, r *http.Request, get func() (
 
 // serveAdd returns the status that it answered.
 func (w *Witness) serveAdd(rw http.ResponseWriter, r *http.Request) int {
-	if r.Method != http.MethodPost {
-		rw.Header().Set("Allow", "POST")
-		http.Error(rw, "use the method POST", http.StatusMethodNotAllowed)
-		return http.StatusMethodNotAllowed
-	}
-	body, err := w.readBody(rw, r)
-	if err != nil {
-		rw.Header().Set("Connection", "close")
-		status := w.fail(rw, r, err)
-		linger.On(http.NewResponseController(rw), r.Body)
-		return status
-	}
-	lines, err := w.AddCheckpoint(r.Context(), body)
-	if err != nil {
-		return w.fail(rw, r, err)
-	}
-	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	rw.Write(lines)
-	return http.StatusOK
-}
-
-var errBody = errors.New("the body could not be read")
-
-func (w *Witness) readBody(rw http.ResponseWriter, r *http.Request) ([]byte, error) {
-	limit := w.config.MaxBody
-	if r.ContentLength > limit {
-		return nil, fmt.Errorf("%w: the body has %d bytes; at most %d are allowed", ErrTooLarge, r.ContentLength, limit)
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, limit))
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return nil, fmt.Errorf("%w: the body has more than %d bytes", ErrTooLarge, limit)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errBody, err)
-	}
-	return body, nil
+	add := func(body []byte) ([]byte, error) { return w.AddCheckpoint(r.Context(), body) }
+	return cosigning.Serve(rw, r, w.config.MaxBody, add, func(err error) int { return w.fail(rw, r, err) })
 }
 
 // fail maps an error to its status (tlog-witness, "add-checkpoint") and answers.
@@ -140,10 +105,7 @@ func (w *Witness) fail(rw http.ResponseWriter, r *http.Request, err error) int {
 	status, text, retry := http.StatusInternalServerError, err.Error(), 0
 	switch {
 	case errors.As(err, &conflict):
-		rw.Header().Set("Content-Type", "text/x.tlog.size")
-		rw.WriteHeader(http.StatusConflict)
-		rw.Write(append(strconv.AppendUint(nil, conflict.Size, 10), '\n'))
-		return http.StatusConflict
+		return cosigning.Conflict(rw, conflict.Size)
 	case errors.As(err, &inconsistent):
 		status = http.StatusUnprocessableEntity
 	case errors.Is(err, tlog.ErrMalformed):
@@ -163,7 +125,7 @@ func (w *Witness) fail(rw http.ResponseWriter, r *http.Request, err error) int {
 		status, text, retry = http.StatusServiceUnavailable, ErrNotDurable.Error(), 10
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		status = http.StatusRequestTimeout
-	case errors.Is(err, errBody):
+	case errors.Is(err, cosigning.ErrBody):
 		status = http.StatusBadRequest
 	default:
 		text = "internal error"

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -165,15 +166,8 @@ func (w *Witness) fetch(ctx context.Context, url, origin string, keys []*tlog.Ve
 	if c.Origin != origin {
 		return nil, fmt.Errorf("%s: the checkpoint is of the log %q", url, c.Origin)
 	}
-	p := &published{origin: origin, head: cloneHead(&c.Head, origin)}
-	for _, s := range w.config.Signers {
-		if line := c.Find(s.Verifier()); line != nil {
-			if t, err := s.Verifier().Verify(&c.Head, line); err == nil {
-				p.own = max(p.own, t)
-			}
-		}
-	}
-	if p.lines, err = verifyLines(c, keys); err != nil && p.own == 0 {
+	p := &published{origin: origin, head: cosigning.CloneHead(&c.Head, origin), own: cosigning.Cosigned(w.config.Signers, c)}
+	if p.lines, err = cosigning.VerifyLines(c, keys); err != nil && p.own == 0 {
 		return nil, fmt.Errorf("%s: %w", url, err)
 	}
 	return p, nil
@@ -263,7 +257,7 @@ func (w *Witness) resumable(p *published) error {
 	switch {
 	case len(p.lines) == 0:
 		return fmt.Errorf("its published head: %w", ErrUntrusted)
-	case len(p.head.Text()) > maxHeadText:
+	case cosigning.CheckText(&p.head) != nil:
 		return fmt.Errorf("its published head: %w", ErrTooLarge)
 	case p.head.Size == 0 && p.head.Root != emptyRoot:
 		return errors.New("it publishes a head of size 0 with another root hash than the empty tree's")

@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -461,7 +462,7 @@ func parseRecord(rec []byte) (*accepted, error) {
 	}
 	// Keep no pointers into the record.
 	origin := strings.Clone(a.head.Origin)
-	a.head = cloneHead(&a.head, origin)
+	a.head = cosigning.CloneHead(&a.head, origin)
 	for i := range a.lines {
 		if a.lines[i].Name != origin {
 			return nil, fmt.Errorf("witness: a record of the journal: a line of %q on a head of %q", a.lines[i].Name, origin)
@@ -476,13 +477,4 @@ func (a *accepted) note() []byte {
 	c := tlog.Checkpoint{Head: a.head}
 	c.Signatures = append(append(c.Signatures, a.lines...), a.ours...)
 	return c.Bytes()
-}
-
-// cloneHead copies a head, so that it does not keep the whole request in memory.
-func cloneHead(h *tlog.Head, origin string) tlog.Head {
-	out := tlog.Head{Origin: origin, Size: h.Size, Root: h.Root}
-	for _, e := range h.Extension {
-		out.Extension = append(out.Extension, strings.Clone(e))
-	}
-	return out
 }

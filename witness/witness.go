@@ -49,15 +49,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Limits that are not configured.
 const (
-	maxHeadText   = 4096      // bytes of a note text: three lines and some extension lines
 	maxKeysPerLog = 8         // keys that one origin may have
-	maxSigners    = 4         // keys of the witness itself
 	maxRecord     = 128 << 10 // bytes: a head with the lines of all its keys
 )
 
@@ -104,7 +103,7 @@ func (c Config) withDefaults() (*Config, error) {
 	if c.Dir == "" {
 		return nil, errors.New("witness: no state directory is configured")
 	}
-	if err := checkSigners(c.Signers); err != nil {
+	if err := cosigning.CheckSigners("witness", c.Signers); err != nil {
 		return nil, err
 	}
 	if min(c.MaxRequests, c.MaxPerLog, c.MaxConnections) < 0 {
@@ -116,7 +115,7 @@ func (c Config) withDefaults() (*Config, error) {
 	if c.MaxBody < 0 || c.MaxBody > tlog.MaxAddCheckpointSize {
 		return nil, fmt.Errorf("witness: the body limit is %d; it must be 0 to %d", c.MaxBody, tlog.MaxAddCheckpointSize)
 	}
-	c.MaxBody = cmp.Or(c.MaxBody, 64<<10)
+	c.MaxBody = cmp.Or(c.MaxBody, cosigning.MaxBody)
 	c.CheckTimeout = cmp.Or(c.CheckTimeout, 30*time.Second)
 	c.Client = cmp.Or(c.Client, &http.Client{
 		Timeout:       10 * time.Second,
@@ -124,26 +123,6 @@ func (c Config) withDefaults() (*Config, error) {
 	})
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return &c, nil
-}
-
-func checkSigners(signers []*tlog.Signer) error {
-	if len(signers) == 0 || len(signers) > maxSigners {
-		return fmt.Errorf("witness: %d signing keys; it needs 1 to %d", len(signers), maxSigners)
-	}
-	seen := make(map[string]bool)
-	for _, s := range signers {
-		k := s.Verifier()
-		switch {
-		case k.Algorithm != tlog.CosignatureEd25519 && k.Algorithm != tlog.CosignatureMLDSA44:
-			return fmt.Errorf("witness: the key %s+%08x is of type %v; a witness needs a cosignature key", k.Name, k.ID, k.Algorithm)
-		case k.Name != signers[0].Verifier().Name:
-			return fmt.Errorf("witness: its keys have two names, %s and %s", signers[0].Verifier().Name, k.Name)
-		case seen[string(k.Key)]:
-			return fmt.Errorf("witness: the key %s+%08x is given twice", k.Name, k.ID)
-		}
-		seen[string(k.Key)] = true
-	}
-	return nil
 }
 
 type trusted struct {
@@ -207,7 +186,7 @@ type Witness struct {
 	view    atomic.Pointer[view]
 }
 
-// view has the configured logs by origin, and all logs with a state by originHash, for
+// view has the configured logs by origin, and all logs with a state by the hash of their origin, for
 // monitors. It is immutable; SetLogs replaces it.
 type view struct {
 	byOrigin map[string]*knownLog
@@ -341,7 +320,7 @@ func (w *Witness) SetLogs(ctx context.Context, logs []tlog.PolicyLog) error {
 		v.byOrigin[origin] = &knownLog{keys: t.keys, state: w.store.log(origin)}
 	}
 	for _, l := range w.store.logs() {
-		v.byHash[originHash(l.origin)] = l
+		v.byHash[cosigning.OriginHash(l.origin)] = l
 	}
 	w.view.Store(v)
 	return nil
@@ -350,10 +329,7 @@ func (w *Witness) SetLogs(ctx context.Context, logs []tlog.PolicyLog) error {
 // AddCheckpoint answers the body of an add-checkpoint request with the lines of this
 // witness's cosignatures (tlog-witness, "add-checkpoint").
 func (w *Witness) AddCheckpoint(ctx context.Context, body []byte) ([]byte, error) {
-	if int64(len(body)) > w.config.MaxBody {
-		return nil, fmt.Errorf("%w: the body has %d bytes; at most %d are allowed", ErrTooLarge, len(body), w.config.MaxBody)
-	}
-	r, known, err := parse(body, w.view.Load().byOrigin)
+	r, known, err := w.parse(body)
 	if err != nil {
 		return nil, err
 	}
@@ -440,13 +416,9 @@ type cosigned struct {
 // cosign makes this witness's lines for a head at its time. They must not leave or be kept
 // before the head is durable.
 func (w *Witness) cosign(a *accepted) ([]tlog.Signature, error) {
-	ours := make([]tlog.Signature, 0, len(w.config.Signers))
-	for _, s := range w.config.Signers {
-		sig, err := s.Sign(&a.head, a.time)
-		if err != nil {
-			return nil, fmt.Errorf("witness: %w", err)
-		}
-		ours = append(ours, sig)
+	ours, err := cosigning.Cosign(w.config.Signers, &a.head, a.time)
+	if err != nil {
+		return nil, fmt.Errorf("witness: %w", err)
 	}
 	return ours, nil
 }
