@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package problem writes and reads the error answers of logs and gates: problem
+// Package problem writes and reads the error answers of logs, gates and auditors: problem
 // documents (RFC 9457) of the types urn:vasistas:error:CODE, and their HTTP statuses. A
 // reader trusts no server: an answer's size is bounded, and its texts may hold anything; package
 // command makes them safe to print.
@@ -44,6 +44,9 @@ type Problem struct {
 	Way       string     `json:"way,omitempty"`
 	Cure      string     `json:"cure,omitempty"`
 	Reference *Reference `json:"reference,omitempty"`
+
+	// Bars, for the code barred, is a list of what bars the auditor: see package round.
+	Bars json.RawMessage `json:"bars,omitempty"`
 
 	RetryAfter time.Duration `json:"-"` // whole seconds; 0: not in the answer
 }
@@ -203,10 +206,20 @@ const (
 	Share     Code = "share"     // part two does not open, or holds no share
 )
 
+// Codes of an auditor, besides those of a gate that its steps share.
+const (
+	Barred Code = "barred" // the rules bar the auditor; see [Problem.Bars]
+)
+
 // OfGate returns the codes of a gate's steps.
 func OfGate() []Code {
 	return []Code{Form, Busy, NotReady, Stopped, Proof, Fork, Head, Quorum, Stale, Clock, Trust, Access, Group, Dead, Answered, Chain,
 		Breach, Overdue, Openings, Package, Account, Recipient, Stanza, Notice, Storage, Log, Effect, Share}
+}
+
+// OfAuditor returns the codes by which an auditor declines, each with the status 503.
+func OfAuditor() []Code {
+	return []Code{Busy, NotReady, Stopped, Storage, Head, Quorum, Stale, Clock, Trust, Barred}
 }
 
 // list holds the codes by status.
@@ -223,7 +236,7 @@ var list = map[int][]Code{
 	http.StatusUnprocessableEntity:   {Signature, Openings, Proof, Quorum, Stale, Package, Stanza, Notice, Share},
 	http.StatusTooManyRequests:       {QueueFull},
 	http.StatusInternalServerError:   {Internal},
-	http.StatusServiceUnavailable:    {NotReady, Standby, ShuttingDown, Busy, Stopped, Head, Clock},
+	http.StatusServiceUnavailable:    {NotReady, Standby, ShuttingDown, Busy, Stopped, Head, Clock, Barred},
 	http.StatusGatewayTimeout:        {NoQuorum, Log},
 	http.StatusInsufficientStorage:   {Storage},
 }

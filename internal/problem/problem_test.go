@@ -90,7 +90,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-// TestAnswered: log and gate answer with codes of this list only, and with all of
+// TestAnswered: log, gate and auditor answer with codes of this list only, and with all of
 // them; and docs/operations.md explains each to the callers of the one that does.
 func TestAnswered(t *testing.T) {
 	docs, err := os.ReadFile("../../docs/operations.md")
@@ -104,6 +104,7 @@ func TestAnswered(t *testing.T) {
 		steps          []Code
 	}{
 		{"../../log/*.go", "## Submitting", nil}, {"../../client/gate/*.go", "**What a gate's refusals mean**", OfGate()},
+		{"../../client/monitor/auditor/*.go", "**What an auditor's refusals mean**", OfAuditor()},
 	} {
 		_, section, ok := strings.Cut(string(docs), server.section)
 		if !ok {
@@ -113,9 +114,13 @@ func TestAnswered(t *testing.T) {
 		named := codesIn(t, server.files, all)
 		for code := range named {
 			answered[code] = true
-			row := fmt.Sprintf(`(?m)^\| [^|]*\b%d\b[^|]*\| ([a-z-]+, )*%s(, [a-z-]+)* \|`, code.Status(), code)
+			status := code.Status()
+			if strings.Contains(server.files, "auditor") && slices.Contains(OfAuditor(), code) {
+				status = http.StatusServiceUnavailable
+			}
+			row := fmt.Sprintf(`(?m)^\| [^|]*\b%d\b[^|]*\| ([a-z-]+, )*%s(, [a-z-]+)* \|`, status, code)
 			if !regexp.MustCompile(row).MatchString(section) {
-				t.Errorf("the section %q has no row for %d %s", server.section, code.Status(), code)
+				t.Errorf("the section %q has no row for %d %s", server.section, status, code)
 			}
 		}
 		for _, c := range server.steps {
@@ -126,7 +131,7 @@ func TestAnswered(t *testing.T) {
 	}
 	for name, code := range all {
 		if !answered[code] {
-			t.Errorf("neither log nor gate answers with %s", name)
+			t.Errorf("neither log, gate nor auditor answers with %s", name)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package world runs a log, its witnesses and the gates of custodians over loopback, for
+// Package world runs a log, its witnesses, auditors and the gates of custodians over loopback, for
 // tests, benchmarks and the demo. Each part is the one that its daemon runs, with a directory
 // and an HTTP server of its own.
 //
@@ -49,14 +49,15 @@ type Config struct {
 	Logger      *slog.Logger // nil: none
 }
 
-// World is a log with its witnesses and gates. Its methods must not be called concurrently.
+// World is a log with its witnesses, gates and auditors. Its methods must not be called concurrently.
 type World struct {
 	cfg       Config
 	LogKeys   []*tlog.Signer
 	Witnesses []*Witness
 	Gates     []*Gate
+	Auditors  []*Auditor
 	// Founded is the leaf hash of the first charter. Create sets it; over an earlier
-	// world's directory, the caller must before a gate is created or started.
+	// world's directory, the caller must before a gate or an auditor is created or started.
 	Founded tlog.Hash
 	// LogConfig is of the log's next start, which fills in StateDir, Engine, Keys and Vault
 	// and, if they are nil, Policy and Logger.
@@ -244,6 +245,9 @@ func (w *World) StopLog(ctx context.Context) error {
 // are under way when ctx ends.
 func (w *World) Close(ctx context.Context) (err error) {
 	for _, s := range w.Gates {
+		err = errors.Join(err, s.Close(ctx), s.Stop())
+	}
+	for _, s := range w.Auditors {
 		err = errors.Join(err, s.Close(ctx), s.Stop())
 	}
 	if w.Log != nil {

@@ -1,0 +1,316 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package auditor cosigns the heads of one log while the log's rules hold.
+//
+// A cosignature of an auditor (C2SP tlog-cosignature) states: at this time I held every entry
+// below this size, applied each of them to the rules of package ledger, and the rules let this
+// auditor cosign (DESIGN: [ledger.Ledger.Barred]). That means: no overdue obligation bars
+// auditors under the charter in force, and this auditor has closed each breach that is on
+// record since the charter that first names it. It also states what a witness's cosignature
+// does: the tree extends each tree that this auditor has cosigned before.
+//
+// It does not state that a disclosure is true, that a warrant is just, or that nothing was
+// decrypted outside of the escrow.
+//
+// The auditor promises this to all who trust its cosignatures. It trusts its disk as package
+// durable does, its machine's clock as far as witnessed times do not contradict it, and the
+// hash of the log's first charter, which its operator configures. It trusts neither the log,
+// nor a mirror, nor those who submit heads.
+//
+// # Order
+//
+// A request of C2SP tlog-witness, add-checkpoint, takes these steps. Each has a refusal of its
+// own, and none before the seventh moves the recorded head:
+//
+//  1. parse the request strictly, and verify the log's own line (400, 403, 404, 413);
+//  2. the old size is that of the recorded head (409), and the consistency proof verifies (422);
+//  3. the log names this head at /audit/round, so a stranger's submission moves nothing;
+//  4. the log shows no cosignature of this auditor that its state does not cover;
+//  5. the named note meets the witness policy in force at its size, and at a size that ends
+//     with an amendment also the policy before; its logged-after time is within the profile's
+//     stale and not ahead of the clock;
+//  6. every entry up to it is applied, by a tree that extends the recorded head, and at the
+//     present second nothing bars this auditor;
+//  7. the head and this second are synced to the state, and then signed.
+//
+// From the third step on a refusal is a 503 with Retry-After and a problem document (RFC 9457),
+// which lists as bars what an auditor is barred by: see [round.Bar].
+//
+// # State
+//
+// The state directory has the recorded head with the time of its cosignature, a snapshot of the
+// ledger, which is a cache, and evidence of forks ([client.ForkEvidence]). Times never go back.
+// A missing state is an error. A state that lacks a cosignature which the log shows was lost or
+// restored, or a second auditor signs with these keys: the auditor then signs nothing until its
+// operator resumes at the head that the log shows ([ResumeLost]).
+//
+// BUG(auditor): a lost state goes unnoticed as long as the log shows no later cosignature of
+// this auditor. The check protects against accidents, and not against a malicious log.
+package auditor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/cosigning"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/round"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// Config names a log and an auditor of it. Members up to Signers are required.
+type Config struct {
+	// Dir is the state directory, made by [Create].
+	Dir string
+	// URL of the log, where the auditor reads the round. http:// or https://.
+	URL string
+	// Origin of the log.
+	Origin string
+	// LogKeys sign the log's heads: those of its first charter, and new ones after a recovery.
+	LogKeys []*tlog.VerifierKey
+	// Founded is the leaf hash of the log's first charter.
+	Founded tlog.Hash
+	// Name of the auditor in the charter.
+	Name string
+	// Signers are the auditor's cosignature keys (types 0x04 and 0x06), all of one name, which no
+	// witness has. The charter in force must name each of them as the auditor's. An answer has a
+	// line of each, in this order.
+	Signers []*tlog.Signer
+
+	// Sources of entries, in the order in which they are asked. nil: the log only.
+	Sources []client.Source
+	// Poll is the pause between two looks at the log's round, by which the auditor catches up. 0:
+	// 2 seconds.
+	Poll time.Duration
+	// Timeout of one request to the log. 0: 30 seconds.
+	Timeout time.Duration
+	// Requests bounds the requests under way. 0: 64.
+	Requests int
+	// HTTPClient for the log. nil: one that follows no redirection.
+	HTTPClient *http.Client
+
+	Logger *slog.Logger // nil: none
+}
+
+func (c *Config) setDefaults() error {
+	switch {
+	case c.Dir == "" || c.URL == "" || c.Origin == "" || len(c.LogKeys) == 0 || c.Name == "":
+		return errors.New("auditor: give the state directory, the log's URL, origin and keys, and the auditor's name in the charter")
+	case !strings.HasPrefix(c.URL, "http://") && !strings.HasPrefix(c.URL, "https://"):
+		return fmt.Errorf("auditor: the log's URL %q: an auditor reads the round of a log, so give http:// or https://", c.URL)
+	}
+	if err := cosigning.CheckSigners("auditor", c.Signers); err != nil {
+		return err
+	}
+	c.URL = strings.TrimSuffix(c.URL, "/")
+	c.Poll = cmp.Or(max(c.Poll, 0), 2*time.Second)
+	c.Timeout = cmp.Or(max(c.Timeout, 0), 30*time.Second)
+	c.Requests = cmp.Or(max(c.Requests, 0), 64)
+	c.HTTPClient = cmp.Or(c.HTTPClient, &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	})
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	return nil
+}
+
+// Auditor is an open auditor of one log. It is safe for concurrent use.
+type Auditor struct {
+	cfg     Config
+	dir     *durable.Lock
+	metrics *auditorMetrics
+	slots   chan struct{}        // requests under way
+	keys    atomic.Pointer[keys] // of the log, as far as they are known
+	last    atomic.Pointer[record]
+	target  atomic.Uint64 // size up to which entries are being applied
+
+	// lock guards the members below: see with. It is a channel, so that a wait can end.
+	lock     chan struct{}
+	register *durable.Register
+	copy     *replicated
+	stopped  error            // why the auditor signs nothing until its operator acts
+	lines    []tlog.Signature // of the recorded head at its time; nil: none were made since the start
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+
+	mu     sync.Mutex
+	lately error        // of the last look at the log
+	round  *round.Round // the last one read; nil: none
+}
+
+// Files of an auditor's state directory.
+const (
+	headFile    = "head"     // register: the recorded head, and the time of its cosignature
+	ledgerFile  = "ledger"   // snapshot of the ledger: a cache
+	evidenceDir = "evidence" // forks of the log
+)
+
+// Create makes the state directory of an auditor whose keys have never signed. After the loss of
+// a state use [ResumeLost].
+func Create(c Config) error {
+	if err := c.setDefaults(); err != nil {
+		return err
+	}
+	return create(&c, &record{Auditor: c.Name, Key: c.Signers[0].Verifier().Name, Founded: c.Founded})
+}
+
+func create(c *Config, first *record) error {
+	if err := durable.MkdirAll(c.Dir, 0o700); err != nil {
+		return err
+	}
+	lock, err := durable.LockDir(c.Dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	_, err = durable.CreateRegister(filepath.Join(c.Dir, headFile), maxRecord, first.bytes())
+	return err
+}
+
+// Open opens an auditor's state directory. The auditor answers at once, and catches up in the
+// background from [Auditor.Start] on.
+func Open(c Config) (_ *Auditor, err error) {
+	if err := c.setDefaults(); err != nil {
+		return nil, err
+	}
+	a := &Auditor{cfg: c, lock: make(chan struct{}, 1), slots: make(chan struct{}, c.Requests), metrics: newMetrics()}
+	if a.dir, err = durable.LockDir(c.Dir); err != nil {
+		return nil, fmt.Errorf("auditor: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.dir.Close())
+		}
+	}()
+	if a.register, err = durable.OpenRegister(filepath.Join(c.Dir, headFile), maxRecord); err != nil {
+		return nil, fmt.Errorf("auditor: %w; if it was lost, restore it, or resume at the head that the log shows", err)
+	}
+	if err := durable.MkdirAll(filepath.Join(c.Dir, evidenceDir), 0o700); err != nil {
+		return nil, err
+	}
+	r, err := a.recorded()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.fits(&c); err != nil {
+		return nil, err
+	}
+	if a.copy, err = openCopy(&a.cfg, r.head); err != nil {
+		return nil, err
+	}
+	a.publishKeys()
+	return a, nil
+}
+
+// Start looks at the log's round in the background, and applies the entries up to the head that
+// the log names, until Close.
+func (a *Auditor) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.stop = cancel
+	a.done.Go(func() { a.run(ctx) })
+}
+
+// Close ends the auditor. Call it once no request is under way.
+func (a *Auditor) Close() error {
+	if a.stop != nil {
+		a.stop()
+	}
+	a.done.Wait()
+	err := a.with(context.Background(), func() error { return a.copy.save(1) })
+	return errors.Join(err, a.dir.Close())
+}
+
+// with calls do under the lock.
+func (a *Auditor) with(ctx context.Context, do func() error) error {
+	select {
+	case a.lock <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-a.lock }()
+	return do()
+}
+
+func (a *Auditor) run(ctx context.Context) {
+	tick := time.NewTicker(a.cfg.Poll)
+	defer tick.Stop()
+	said := ""
+	for {
+		err := a.look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		a.mu.Lock()
+		a.lately = err
+		a.mu.Unlock()
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if text != "" && text != said {
+			a.cfg.Logger.Warn("following the log", "origin", a.cfg.Origin, "err", err)
+		}
+		said = text
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look reads the log's round, and applies the entries up to the named head. The ledger goes no
+// further than named heads, since the auditor must judge at exactly such a size.
+func (a *Auditor) look(ctx context.Context) error {
+	r, err := a.readRound(ctx)
+	if err != nil {
+		return err
+	}
+	return a.with(ctx, func() error {
+		if cp := r.Head(); named(r) && cp.Size > a.copy.ledger.Size() {
+			if err := a.advance(ctx, cp); err != nil {
+				return err
+			}
+		}
+		return a.copy.save(saveEvery)
+	})
+}
+
+// advance applies the entries up to a named head. It keeps evidence of a fork.
+func (a *Auditor) advance(ctx context.Context, cp *tlog.Checkpoint) error {
+	a.target.Store(cp.Size)
+	defer a.target.Store(0)
+	err := a.copy.advance(ctx, cp)
+	a.publishKeys()
+	if fork, ok := errors.AsType[*client.ForkError](err); ok {
+		a.keepFork(fork)
+	}
+	return err
+}
+
+// publishKeys makes the known keys of the log visible without the lock.
+func (a *Auditor) publishKeys() {
+	k := a.copy.keys
+	a.keys.Store(&k)
+}
+
+// bars returns what bars the auditor at a time, by the entries that it has applied; nil also
+// before the first.
+func (a *Auditor) bars(t time.Time) []ledger.Bar {
+	if a.copy.ledger.Charter() == nil {
+		return nil
+	}
+	return a.copy.ledger.Barred(a.cfg.Name, t)
+}

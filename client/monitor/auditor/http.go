@@ -1,0 +1,187 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package auditor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/cosigning"
+	"github.com/vasistas/vasistas/internal/problem"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/round"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// Codes of refusals; see docs/operations.md.
+const (
+	codeBusy, codeNotReady, codeStopped, codeStorage = problem.Busy, problem.NotReady, problem.Stopped, problem.Storage
+	codeHead, codeQuorum, codeStale, codeClock       = problem.Head, problem.Quorum, problem.Stale, problem.Clock
+	codeTrust, codeBarred                            = problem.Trust, problem.Barred
+)
+
+// A Refusal is the error of a step from the third on. The same request may be answered later.
+type Refusal struct {
+	Code string // of the problem document
+	Err  error
+	Bars []ledger.Bar // what bars the auditor, for the code barred
+}
+
+func (r *Refusal) Error() string { return fmt.Sprintf("%s: %v", r.Code, r.Err) }
+func (r *Refusal) Unwrap() error { return r.Err }
+
+func refuse(code problem.Code, format string, args ...any) *Refusal {
+	return &Refusal{Code: string(code), Err: fmt.Errorf(format, args...)}
+}
+
+// retryAfter is the Retry-After of a refusal.
+const retryAfter = 2 * time.Second
+
+// problem returns the answer to a refusal.
+func (r *Refusal) problem() *problem.Problem {
+	detail := r.Err.Error()
+	if r.Code == string(codeStorage) {
+		detail = "the auditor can't write its state" // the reason has paths: it is only for the operator
+	}
+	p := problem.New(problem.Code(r.Code), "the auditor does not cosign", detail)
+	p.Status, p.RetryAfter = http.StatusServiceUnavailable, retryAfter
+	if len(r.Bars) > 0 {
+		b, err := json.Marshal(round.Bars(r.Bars))
+		if err != nil {
+			panic(err) // strings, numbers and times
+		}
+		p.Bars = b
+	}
+	return p
+}
+
+// Handler returns the HTTP interface of auditors of several logs, each of another origin:
+// add-checkpoint (tlog-witness), for the log of the request's origin; and /healthz, /readyz
+// and /status ([Status], a list). It is to be served under a prefix that the caller strips. It has no
+// metrics.
+func Handler(auditors ...*Auditor) http.Handler {
+	return &server{auditors}
+}
+
+type server struct{ auditors []*Auditor }
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	path := r.URL.EscapedPath()
+	if path == "/add-checkpoint" {
+		s.add(w, r)
+		return
+	}
+	serve := map[string]http.HandlerFunc{"/healthz": healthy, "/readyz": s.ready, "/status": s.status}[path]
+	switch {
+	case serve == nil:
+		problem.New(problem.NotFound, "", "there is no such resource").Answer(w)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET")
+		problem.New(problem.Method, "", "the resource has GET").Answer(w)
+	default:
+		serve(w, r)
+	}
+}
+
+// add answers add-checkpoint.
+func (s *server) add(w http.ResponseWriter, r *http.Request) {
+	begun := time.Now()
+	var to *Auditor // whose log the request is about; nil: none
+	answer := func(body []byte) ([]byte, error) {
+		req, err := cosigning.Parse(body, cosigning.MaxBody)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range s.auditors {
+			if a.cfg.Origin == req.Checkpoint.Origin {
+				to = a
+				return a.add(r.Context(), req)
+			}
+		}
+		return nil, fmt.Errorf("%w: %q", ErrUnknownLog, req.Checkpoint.Origin)
+	}
+	outcome := "cosigned"
+	cosigning.Serve(w, r, cosigning.MaxBody, answer, func(err error) (status int) {
+		status, outcome = fail(w, err)
+		return status
+	})
+	if to != nil {
+		to.metrics.requests.Add(1, outcome)
+		to.metrics.seconds.Observe(time.Since(begun).Seconds())
+	}
+}
+
+// fail answers with an error, and returns the status and the code.
+func fail(w http.ResponseWriter, err error) (status int, code string) {
+	if r, ok := errors.AsType[*Refusal](err); ok {
+		p := r.problem()
+		p.Answer(w)
+		return p.Status, r.Code
+	}
+	if conflict, ok := errors.AsType[*ConflictError](err); ok {
+		return cosigning.Conflict(w, conflict.Size), "conflict"
+	}
+	c, detail := problem.Internal, err.Error()
+	_, inconsistent := errors.AsType[*InconsistentError](err)
+	switch {
+	case inconsistent:
+		c = problem.Proof
+	case errors.Is(err, tlog.ErrMalformed):
+		c = problem.Form
+	case errors.Is(err, ErrUnknownLog):
+		c = problem.NotFound
+	case errors.Is(err, cosigning.ErrUntrusted):
+		c = problem.UnknownSigner
+	case errors.Is(err, cosigning.ErrTooLarge):
+		c = problem.TooLarge
+	case errors.Is(err, cosigning.ErrBody), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		c = problem.Incomplete
+	default:
+		detail = "internal error"
+	}
+	p := problem.New(c, http.StatusText(c.Status()), detail)
+	p.Answer(w)
+	return p.Status, string(c)
+}
+
+func healthy(w http.ResponseWriter, _ *http.Request) { writeText(w, "ok\n") }
+
+func writeText(w http.ResponseWriter, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Write([]byte(text))
+}
+
+func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	for _, a := range s.auditors {
+		if err := a.Ready(); err != nil {
+			refusal, ok := errors.AsType[*Refusal](err)
+			if !ok {
+				refusal = refuse(codeNotReady, "%w", err)
+			}
+			refusal.problem().Answer(w)
+			return
+		}
+	}
+	writeText(w, "ready\n")
+}
+
+func (s *server) status(w http.ResponseWriter, r *http.Request) {
+	list := []*Status{} // not nil: JSON
+	for _, a := range s.auditors {
+		list = append(list, a.Status())
+	}
+	b, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // strings, numbers and times
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Write(append(b, '\n'))
+}

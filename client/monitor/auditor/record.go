@@ -1,0 +1,294 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package auditor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/cosigning"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/round"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+const (
+	userAgent = "vasistas-monitor"
+	maxRecord = tlog.MaxCheckpointSize*2 + 4096 // bytes: a checkpoint in JSON
+	// maxEvidence bounds the pieces of evidence. The first ones stay, so that no later one
+	// displaces them.
+	maxEvidence = 8
+)
+
+// record is the auditor's recorded head, which never goes back, and the time of its latest
+// cosignature of it, which never goes back either.
+type record struct {
+	Auditor    string    `json:"auditor"` // name in the charter
+	Key        string    `json:"key"`     // name of the cosignature keys
+	Founded    tlog.Hash `json:"founded"`
+	Time       uint64    `json:"time,omitempty"`       // POSIX seconds
+	Checkpoint string    `json:"checkpoint,omitempty"` // with the log's lines; absent: none was cosigned
+
+	head *tlog.Checkpoint // Checkpoint, parsed; or nil
+}
+
+func (r *record) bytes() []byte {
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // strings and numbers only
+	}
+	return append(b, '\n')
+}
+
+func parseRecord(b []byte) (*record, error) {
+	r := new(record)
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("auditor: the recorded head: %w", err)
+	}
+	if !bytes.Equal(r.bytes(), b) {
+		return nil, errors.New("auditor: the recorded head was changed by hand; restore it from a backup")
+	}
+	if r.Checkpoint == "" {
+		return r, nil
+	}
+	var err error
+	if r.head, err = tlog.ParseCheckpoint([]byte(r.Checkpoint)); err != nil {
+		return nil, fmt.Errorf("auditor: the recorded head: %w", err)
+	}
+	return r, nil
+}
+
+// fits checks that a record is one of this auditor and log.
+func (r *record) fits(c *Config) error {
+	if key := c.Signers[0].Verifier().Name; r.Auditor != c.Name || r.Key != key || r.Founded != c.Founded {
+		return fmt.Errorf("auditor: the state in %s is that of the auditor %s with keys of the name %s, in the log with the first charter %x",
+			c.Dir, r.Auditor, r.Key, r.Founded)
+	}
+	return nil
+}
+
+// size returns the recorded size, 0 before the first.
+func (r *record) size() uint64 {
+	if r.head == nil {
+		return 0
+	}
+	return r.head.Size
+}
+
+// recorded reads the register: after a write of unknown outcome only the disk knows. It needs the
+// lock.
+func (a *Auditor) recorded() (*record, error) {
+	b, err := a.register.Load()
+	if err != nil {
+		return nil, err
+	}
+	r := a.last.Load()
+	if r != nil && bytes.Equal(r.bytes(), b) {
+		return r, nil
+	}
+	if r, err = parseRecord(b); err == nil {
+		a.last.Store(r)
+	}
+	return r, err
+}
+
+// persist makes a head with the log's lines, and a time, the record in place of old.
+func (a *Auditor) persist(old *record, cp *tlog.Checkpoint, time uint64) error {
+	next := *old
+	next.Time, next.Checkpoint, next.head = time, string(cp.Bytes()), cp
+	if err := a.register.CompareAndSwap(old.bytes(), next.bytes()); err != nil {
+		return err
+	}
+	a.last.Store(&next)
+	return nil
+}
+
+// LostStateError reports that the log shows a cosignature of this auditor that its state does
+// not have.
+type LostStateError struct {
+	Name   string // of the keys
+	Reason string
+}
+
+func (e *LostStateError) Error() string {
+	return fmt.Sprintf("the log shows a cosignature of %s that the state does not have (%s): the state was lost or restored, or another auditor signs with these keys; "+
+		"stop the other one, restore the latest state, or resume at the head that the log shows: resume-lost -name %s", e.Name, e.Reason, e.Name)
+}
+
+// lost returns a [LostStateError] if a checkpoint shows that r is not the latest state.
+func (r *record) lost(signers []*tlog.Signer, shown *tlog.Checkpoint) error {
+	own := cosigning.Cosigned(signers, shown)
+	reason := ""
+	switch {
+	case own == 0:
+		return nil
+	case shown.Size > r.size():
+		reason = fmt.Sprintf("of size %d, and the state ends at size %d", shown.Size, r.size())
+	case r.head != nil && shown.Size == r.head.Size && shown.Root != r.head.Root:
+		reason = fmt.Sprintf("of size %d, with another root", shown.Size)
+	case own > r.Time:
+		reason = fmt.Sprintf("of size %d at time %d, and the state ends at time %d", shown.Size, own, r.Time)
+	default:
+		return nil
+	}
+	return &LostStateError{signers[0].Verifier().Name, reason}
+}
+
+// ErrWrongName: the operator named other keys than the configured ones.
+var ErrWrongName = errors.New("that is not the name of this auditor's keys")
+
+// ResumeLost replaces a lost state by the head that the log shows at /audit/checkpoint, with a
+// cosignature of this auditor, under the same keys. It creates the state if there is none. If
+// the auditor has cosigned a larger head, this breaks its promise, so the operator must confirm
+// it with the exact name of its keys. A state never goes back. It returns the recorded size.
+func ResumeLost(ctx context.Context, c Config, name string) (size uint64, err error) {
+	if err := c.setDefaults(); err != nil {
+		return 0, err
+	}
+	if key := c.Signers[0].Verifier().Name; name != key {
+		return 0, fmt.Errorf("auditor: %w: %q; give the name in its keys exactly", ErrWrongName, name)
+	}
+	shown, err := fetchAudited(ctx, &c)
+	if err != nil {
+		return 0, err
+	}
+	if shown == nil {
+		return 0, errors.New("auditor: nothing was resumed: the log shows no audited head")
+	}
+	lines, err := cosigning.VerifyLines(shown, c.LogKeys)
+	if err != nil {
+		return 0, fmt.Errorf("auditor: nothing was resumed: %w", err)
+	}
+	next := &record{Auditor: c.Name, Key: name, Founded: c.Founded, Time: cosigning.Cosigned(c.Signers, shown)}
+	if next.Time == 0 {
+		return 0, errors.New("auditor: nothing was resumed: the head that the log shows has no cosignature of this auditor")
+	}
+	next.head = &tlog.Checkpoint{Head: shown.Head, Signatures: lines}
+	next.Checkpoint = string(next.head.Bytes())
+	if err := create(&c, next); !errors.Is(err, fs.ErrExist) {
+		return next.size(), err
+	}
+	a, err := Open(c)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, a.dir.Close()) }()
+	old := a.last.Load()
+	if old.head != nil && (old.size() > next.size() || old.size() == next.size() && old.head.Root != next.head.Root || old.Time > next.Time) {
+		return 0, fmt.Errorf("auditor: nothing was resumed: the log shows the size %d at time %d, and the state has the size %d at time %d", next.size(), next.Time, old.size(), old.Time)
+	}
+	return next.size(), a.persist(old, next.head, next.Time)
+}
+
+// keepFork writes evidence of a fork, once for each pair of heads.
+func (a *Auditor) keepFork(fork *client.ForkError) {
+	a.metrics.forks.Add(1)
+	dir := filepath.Join(a.cfg.Dir, evidenceDir)
+	b, err := json.MarshalIndent(fork.Evidence(), "", "  ")
+	if err != nil {
+		panic(err) // strings only
+	}
+	name := fmt.Sprintf("fork-%d-%x-%d-%x.json", fork.Small.Size, fork.Small.Root[:8], fork.Large.Size, fork.Large.Root[:8])
+	files, err := os.ReadDir(dir)
+	if err == nil && len(files) < maxEvidence {
+		err = durable.CreateFile(filepath.Join(dir, name), append(b, '\n'), 0o600)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+	case err != nil:
+		a.cfg.Logger.Error("writing evidence failed", "origin", a.cfg.Origin, "evidence", string(b), "err", err)
+	case len(files) < maxEvidence:
+		a.cfg.Logger.Error("the log contradicts itself; the evidence is in the state directory", "origin", a.cfg.Origin, "err", fork)
+	}
+}
+
+// Paths of the log.
+const (
+	roundPath   = "/audit/round"
+	auditedPath = "/audit/checkpoint"
+)
+
+// fetchAudited returns the head that the log shows as audited, nil if there is none.
+func fetchAudited(ctx context.Context, c *Config) (*tlog.Checkpoint, error) {
+	b, err := get(ctx, c, auditedPath, tlog.MaxCheckpointSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	cp, err := tlog.ParseCheckpoint(b)
+	if err == nil && cp.Origin != c.Origin {
+		err = fmt.Errorf("it is of the log %q", cp.Origin)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s%s: %w", c.URL, auditedPath, err)
+	}
+	return cp, nil
+}
+
+// readRound reads the log's round.
+func (a *Auditor) readRound(ctx context.Context) (*round.Round, error) {
+	b, err := get(ctx, &a.cfg, roundPath, round.MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	r, err := round.Parse(b)
+	if err == nil && r.Head().Origin != a.cfg.Origin {
+		err = fmt.Errorf("it is of the log %q", r.Head().Origin)
+	}
+	if err == nil {
+		_, err = cosigning.VerifyLines(r.Head(), *a.keys.Load())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s%s: %w", a.cfg.URL, roundPath, err)
+	}
+	a.mu.Lock()
+	a.round = r
+	a.mu.Unlock()
+	return r, nil
+}
+
+// named reports whether a round still names its head. One that has met the policy is named, too:
+// the cosignatures of slower auditors do no harm.
+func named(r *round.Round) bool { return r.State == round.Open || r.State == round.Met }
+
+// get reads a small resource of the log. A missing one is fs.ErrNotExist.
+func get(ctx context.Context, c *Config, path string, limit int64) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", userAgent)
+	resp, err := c.HTTPClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound:
+		return nil, fmt.Errorf("%s%s: %w", c.URL, path, fs.ErrNotExist)
+	default:
+		return nil, fmt.Errorf("%s%s: %s", c.URL, path, resp.Status)
+	}
+	b, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("more than %d bytes", limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s%s: %w", c.URL, path, err)
+	}
+	return b, nil
+}

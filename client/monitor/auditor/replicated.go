@@ -1,0 +1,270 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package auditor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/replica"
+	"github.com/vasistas/vasistas/internal/cosigning"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+type keys = []*tlog.VerifierKey
+
+// replicated is the auditor's copy of the log: the ledger of every entry up to the last named
+// head that the auditor has followed. Auditor.lock guards it.
+type replicated struct {
+	cfg     *Config
+	sources *sources
+	keys    keys // of the log: configured, or named by a charter
+	client  *client.Client
+	replica *replica.Replica
+	ledger  *ledger.Ledger // the replica's
+	saved   uint64         // size of the ledger's last snapshot
+	applied atomic.Uint64  // entries applied so far, also while a call is under way
+}
+
+// saveEvery is the number of entries between two snapshots of the ledger.
+const saveEvery = 1 << 16
+
+// openCopy loads the snapshot, or starts at the first entry. Every later head must extend
+// recorded, which may be nil.
+func openCopy(cfg *Config, recorded *tlog.Checkpoint) (_ *replicated, err error) {
+	c := &replicated{cfg: cfg, keys: slices.Clone(cfg.LogKeys)}
+	if c.sources, err = newSources(cfg); err != nil {
+		return nil, err
+	}
+	if c.client, err = c.dial(); err != nil {
+		return nil, err
+	}
+	if recorded != nil {
+		if _, err := c.client.Signed(recorded.Bytes()); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.load(recorded); err != nil {
+		cfg.Logger.Warn("the ledger's snapshot is unusable; replaying the log", "err", err)
+		c.replica = nil
+	}
+	if c.replica == nil {
+		if c.replica, err = replica.New(replica.Config{Client: c.client, Origin: cfg.Origin, Use: "auditor", Known: recorded}); err != nil {
+			return nil, err
+		}
+	}
+	c.ledger = c.replica.Ledger()
+	c.applied.Store(c.ledger.Size())
+	return c, c.newKeys()
+}
+
+// load loads the snapshot, if there is one. It may be of a larger head than the recorded one,
+// which the auditor declined.
+func (c *replicated) load(recorded *tlog.Checkpoint) error {
+	b, err := os.ReadFile(filepath.Join(c.cfg.Dir, ledgerFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	config := replica.Config{Client: c.client, Origin: c.cfg.Origin, Use: "auditor", Snapshot: b}
+	r, err := replica.New(config)
+	if err != nil {
+		return err
+	}
+	if recorded != nil && recorded.Size > r.Tree().Largest().Size {
+		config.Known = recorded
+		if r, err = replica.New(config); err != nil {
+			return err
+		}
+	}
+	if first := r.Ledger().CharterAt(1); first == nil || first.Leaf != c.cfg.Founded {
+		return errors.New("it is of another log")
+	}
+	c.replica, c.saved = r, r.Ledger().Size()
+	return nil
+}
+
+// save writes a snapshot of the ledger, if it has grown by at least every entries.
+func (c *replicated) save(every uint64) error {
+	size := c.ledger.Size()
+	if size == 0 || size-c.saved < every {
+		return nil
+	}
+	out, err := c.replica.Snapshot()
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(filepath.Join(c.cfg.Dir, ledgerFile), out, 0o600); err != nil {
+		return err
+	}
+	c.saved = size
+	return nil
+}
+
+// dial returns a client that accepts every head signed by a key of the log; the charter's
+// policies decide which one counts.
+func (c *replicated) dial() (*client.Client, error) {
+	var text strings.Builder
+	for _, k := range c.keys {
+		fmt.Fprintf(&text, "log %s\n", k)
+	}
+	policy, err := tlog.ParsePolicy([]byte(text.String() + "quorum none\n"))
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Config{Source: c.sources, Policy: policy, Origin: c.cfg.Origin})
+}
+
+// newKeys takes up the keys of the charter in force.
+func (c *replicated) newKeys() error {
+	in := c.ledger.Charter()
+	if in == nil {
+		return nil
+	}
+	known := c.keys
+	for _, l := range in.Witnesses.Logs {
+		if !cosigning.Has(known, l.Key) {
+			known = append(slices.Clip(known), l.Key)
+		}
+	}
+	if len(known) == len(c.keys) {
+		return nil
+	}
+	c.keys = known
+	dialed, err := c.dial()
+	if err != nil {
+		return err
+	}
+	c.client = dialed
+	c.replica.Use(dialed)
+	return nil
+}
+
+// advance applies the entries up to a head that the log names. A source whose tiles do not fit
+// the head is left for the next one.
+func (c *replicated) advance(ctx context.Context, cp *tlog.Checkpoint) (err error) {
+	for range c.sources.list {
+		err = c.try(ctx, cp)
+		if _, corrupt := errors.AsType[*tlog.CorruptError](err); !corrupt {
+			break
+		}
+		c.cfg.Logger.Warn("a source of entries is wrong; asking the next one", "origin", c.cfg.Origin, "err", err)
+		c.sources.first.Add(1)
+	}
+	return err
+}
+
+func (c *replicated) try(ctx context.Context, cp *tlog.Checkpoint) error {
+	defer func() { c.applied.Store(c.ledger.Size()) }()
+	if _, err := c.replica.Offer(ctx, cp.Bytes()); err != nil {
+		return err
+	}
+	var err error
+	if before := c.ledger.Charter(); before != nil && (cp.Size == c.ledger.Size() || meets(before, cp, c.cfg.Origin) == nil) {
+		err = c.replica.Replay(ctx, c.observer())
+		if err == nil {
+			err = c.witnessed(cp, c.ledger)
+		}
+	} else {
+		// No policy that is known so far accepts the head. An amendment below it may have one.
+		err = c.replica.Try(ctx, c.observer(), func(l *ledger.Ledger) error { return c.witnessed(cp, l) })
+		c.ledger = c.replica.Ledger()
+	}
+	return errors.Join(err, c.newKeys())
+}
+
+func meets(c *ledger.Charter, cp *tlog.Checkpoint, origin string) error {
+	_, err := c.Witnesses.Verify(cp, origin)
+	return err
+}
+
+// witnessed checks that a head meets the witness policy in force at its size, by a ledger of
+// that size; a head that ends with an amendment must meet the policy before, too.
+func (c *replicated) witnessed(cp *tlog.Checkpoint, l *ledger.Ledger) error {
+	in := l.CharterAt(cp.Size)
+	switch {
+	case in == nil:
+		return errFounded
+	case !in.Witnesses.NeedsWitnesses():
+		return refuse(codeQuorum, "the charter in force asks for no witness, so no time is proven")
+	}
+	err := meets(in, cp, c.cfg.Origin)
+	if before := l.CharterAt(in.Index); err == nil && before != nil && in.Index+1 == cp.Size {
+		err = meets(before, cp, c.cfg.Origin)
+	}
+	if err != nil {
+		return refuse(codeQuorum, "the policy of the witnesses: %w", err)
+	}
+	return nil
+}
+
+// errFounded: entry 0 of the log that the auditor is shown is not the charter of Config.Founded.
+var errFounded = errors.New("the log's first charter is not the configured one")
+
+// observer checks the log's first charter, counts, and saves the ledger on a long way.
+func (c *replicated) observer() replica.Observer {
+	return replica.Observer{
+		Before: func(e *ledger.Entry, _ any) error {
+			if e.Index == 0 && e.Leaf != c.cfg.Founded {
+				return fmt.Errorf("%w: it has the leaf hash %x", errFounded, e.Leaf)
+			}
+			return nil
+		},
+		After: func(e *ledger.Entry, _ []*ledger.Violation) error {
+			c.applied.Store(e.Index + 1)
+			return nil
+		},
+		Applied: func() error { return c.save(saveEvery) },
+	}
+}
+
+// sources reads tiles from the first of several sources that has them.
+type sources struct {
+	list  []tlog.TileReader
+	first atomic.Uint64 // place in list, modulo its length, of the source that is asked first
+}
+
+var _ client.Source = (*sources)(nil)
+
+func newSources(cfg *Config) (*sources, error) {
+	s := new(sources)
+	for _, source := range cfg.Sources {
+		s.list = append(s.list, source)
+	}
+	if len(s.list) > 0 {
+		return s, nil
+	}
+	l, err := client.New(client.Config{URL: cfg.URL, HTTPClient: cfg.HTTPClient, Timeout: cfg.Timeout, UserAgent: userAgent})
+	s.list = append(s.list, l)
+	return s, err
+}
+
+// ReadCheckpoint returns an error: an auditor follows only heads that the log names.
+func (s *sources) ReadCheckpoint(context.Context) ([]byte, error) {
+	return nil, errors.New("auditor: only the round names heads")
+}
+
+func (s *sources) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
+	var errs []error
+	first := int(s.first.Load() % uint64(len(s.list)))
+	for i := range s.list {
+		b, err := s.list[(first+i)%len(s.list)].ReadTile(ctx, t)
+		if err == nil || ctx.Err() != nil {
+			return b, err
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}

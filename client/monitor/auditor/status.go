@@ -1,0 +1,149 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package auditor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/metrics"
+	"github.com/vasistas/vasistas/internal/problem"
+	"github.com/vasistas/vasistas/log/round"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// Status is the state of an auditor, in JSON.
+type Status struct {
+	Origin  string   `json:"origin"`
+	Auditor string   `json:"auditor"`
+	Keys    []string `json:"keys"` // vkeys
+	// The recorded head, and the time of its latest cosignature; absent before the first.
+	Size     uint64     `json:"size"`
+	Root     *tlog.Hash `json:"root,omitempty"`
+	Cosigned *time.Time `json:"cosigned,omitempty"`
+	// Applied entries, and the size of the head that the log named when the auditor last looked.
+	Applied uint64 `json:"applied"`
+	Named   uint64 `json:"named,omitempty"`
+	// Why the auditor would cosign no named head at present; "": it would.
+	Declines string      `json:"declines,omitempty"`
+	Bars     []round.Bar `json:"bars,omitempty"`
+	// Stopped says why the auditor signs nothing until its operator acts.
+	Stopped string `json:"stopped,omitempty"`
+}
+
+// Ready returns why the auditor would cosign no named head at present, nil if it would. The error
+// is a [Refusal].
+func (a *Auditor) Ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	entered := false
+	err := a.with(ctx, func() error {
+		entered = true
+		return a.declines()
+	})
+	if !entered {
+		return a.behind(a.target.Load())
+	}
+	return err
+}
+
+func (a *Auditor) declines() error {
+	if a.stopped != nil {
+		return refuse(codeStopped, "%w", a.stopped)
+	}
+	if _, err := a.recorded(); err != nil {
+		return refuse(codeStorage, "%w", err)
+	}
+	a.mu.Lock()
+	lately, r := a.lately, a.round
+	a.mu.Unlock()
+	if _, refused := errors.AsType[*Refusal](lately); refused {
+		return lately
+	}
+	switch {
+	case lately != nil:
+		return refuse(codeNotReady, "%w", lately)
+	case r == nil:
+		return refuse(codeNotReady, "the log's round was not read yet")
+	case a.copy.ledger.Size() < r.Size && named(r):
+		return a.behind(r.Size)
+	case a.copy.ledger.Charter() == nil:
+		return refuse(codeNotReady, "no entry is applied yet")
+	}
+	if err := a.member(a.copy.ledger.Charter(), a.copy.ledger.Size()); err != nil {
+		return err
+	}
+	if bars := a.bars(time.Now()); len(bars) > 0 {
+		return barred(bars)
+	}
+	return nil
+}
+
+// Status returns the auditor's state.
+func (a *Auditor) Status() *Status {
+	s := &Status{Origin: a.cfg.Origin, Auditor: a.cfg.Name, Applied: a.copy.applied.Load()}
+	for _, k := range a.cfg.Signers {
+		s.Keys = append(s.Keys, k.Verifier().String())
+	}
+	if last := a.last.Load(); last.head != nil {
+		at := time.Unix(int64(last.Time), 0).UTC()
+		s.Size, s.Root, s.Cosigned = last.head.Size, &last.head.Root, &at
+	}
+	a.mu.Lock()
+	if a.round != nil && named(a.round) {
+		s.Named = a.round.Size
+	}
+	a.mu.Unlock()
+	if err := a.Ready(); err != nil {
+		s.Declines = err.Error()
+		if r, ok := errors.AsType[*Refusal](err); ok {
+			s.Bars = round.Bars(r.Bars)
+		}
+		if _, ok := errors.AsType[*LostStateError](err); ok {
+			s.Stopped = err.Error()
+		}
+	}
+	return s
+}
+
+// auditorMetrics are the metrics of an auditor. Every label has few values, and no request
+// chooses one.
+type auditorMetrics struct {
+	metrics.Set // with all of these
+
+	requests, seconds, forks       *metrics.Metric
+	size, cosigned, applied, ready *metrics.Metric // set by Metrics
+}
+
+func newMetrics() *auditorMetrics {
+	m := new(auditorMetrics)
+	m.requests = m.Counter("vasistas_auditor_requests_total", "Requests for a cosignature, by outcome: cosigned, conflict, or the code of the refusal.", "outcome")
+	m.seconds = m.Histogram("vasistas_auditor_request_seconds", "Time that a request for a cosignature took.", metrics.Exponential(0.001, 2, 16))
+	m.forks = m.Counter("vasistas_auditor_contradictions_total", "Contradictions of the log; the state directory has evidence of the first ones.")
+	m.size = m.Gauge("vasistas_auditor_head_size", "Size of the recorded head.")
+	m.cosigned = m.Gauge("vasistas_auditor_cosigned_timestamp_seconds", "Time of the latest cosignature, in Unix time.")
+	m.applied = m.Gauge("vasistas_auditor_applied", "Entries applied.")
+	m.ready = m.Gauge("vasistas_auditor_ready", "1 if the auditor would cosign; /readyz and status say why not.")
+	m.requests.Add(0, "cosigned")
+	for _, c := range problem.OfAuditor() {
+		m.requests.Add(0, string(c))
+	}
+	return m
+}
+
+// Metrics returns the auditor's metrics in the Prometheus text format, version 0.0.4.
+func (a *Auditor) Metrics() []byte {
+	m := a.metrics
+	last := a.last.Load()
+	m.size.Set(float64(last.size()))
+	m.cosigned.Set(float64(last.Time))
+	m.applied.Set(float64(a.copy.applied.Load()))
+	ready := 0.0
+	if a.Ready() == nil {
+		ready = 1
+	}
+	m.ready.Set(ready)
+	return m.Text()
+}

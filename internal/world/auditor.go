@@ -1,0 +1,97 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package world
+
+import (
+	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/internal/world/people"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// Auditor is an auditor of the world's log.
+type Auditor struct {
+	*Server
+	Name    string
+	Keys    []*tlog.Signer
+	Config  auditor.Config   // of Create and the next start, which fill in URL, Founded and LogKeys
+	Running *auditor.Auditor // nil: it does not run
+	world   *World
+}
+
+// NewAuditor adds an auditor, which does not run, to the world. Its event key is that of its name.
+func (w *World) NewAuditor(name string) (*Auditor, error) {
+	server, err := listen("", w.cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	s := &Auditor{Server: server, Name: name, Keys: w.noteKeys(w.cfg.People.Witness(name).Verifier().Name, tlog.CosignatureEd25519), world: w}
+	s.Config = auditor.Config{Dir: w.Path("auditors", name), Origin: w.cfg.People.Origin, Name: name, Signers: s.Keys,
+		Logger: w.cfg.Logger.With("part", "auditor "+name)}
+	w.Auditors = append(w.Auditors, s)
+	return s, nil
+}
+
+// Party returns the auditor as a charter names it.
+func (s *Auditor) Party() event.Party {
+	p := s.world.cfg.People.Party(event.RoleAuditor, s.Name)
+	p.Cosigners = nil
+	for _, k := range s.Keys {
+		p.Cosigners = append(p.Cosigners, k.Verifier().String())
+	}
+	return p
+}
+
+// AuditPolicy returns the text of a policy that k of the auditors meet, with their URLs.
+func AuditPolicy(k int, auditors ...*Auditor) string {
+	var list []people.Witness
+	for _, s := range auditors {
+		entry := people.Witness{Name: s.Name, URL: s.URL}
+		for _, key := range s.Keys {
+			entry.Keys = append(entry.Keys, key.Verifier())
+		}
+		list = append(list, entry)
+	}
+	return people.Policy(k, list...)
+}
+
+func (s *Auditor) fill() {
+	if s.Config.URL != "" {
+		return
+	}
+	s.Config.URL, s.Config.Founded = s.world.LogServer.URL, s.world.Founded
+	for _, k := range s.world.LogKeys {
+		s.Config.LogKeys = append(s.Config.LogKeys, k.Verifier())
+	}
+}
+
+// Create makes the auditor's state.
+func (s *Auditor) Create() error {
+	s.fill()
+	return auditor.Create(s.Config)
+}
+
+// Start starts the auditor.
+func (s *Auditor) Start() error {
+	s.fill()
+	running, err := auditor.Open(s.Config)
+	if err != nil {
+		return err
+	}
+	s.Running = running
+	s.Running.Start()
+	s.run(auditor.Handler(s.Running))
+	return nil
+}
+
+// Stop stops the auditor, if it runs.
+func (s *Auditor) Stop() error {
+	if s.Running == nil {
+		return nil
+	}
+	s.run(nil)
+	running := s.Running
+	s.Running = nil
+	return running.Close()
+}
