@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cli is the command vasistas, as a function that tests call in process. sign.go
-// has keygen and sign; log.go append, prove and follow; audit.go verify, audit and scan;
+// has keygen and sign; finding.go finding; log.go append, prove and follow; audit.go verify, audit and scan;
 // mirror.go mirror.
 //
 // Exit codes: 0 success, 1 failure, 2 wrong usage. verify, audit, scan and mirror differ: 0
@@ -114,7 +114,7 @@ tlog-policy). It trusts neither the log nor the network.`,
 	}
 	root.AddCommand(
 		e.keygen(), e.sign(), e.show(), e.append(), e.prove(), e.verify(),
-		e.follow(), e.audit(), e.mirror(), e.policy(), e.charter(), e.vault(), e.escrow(), e.open(), e.scan(), e.version(),
+		e.follow(), e.audit(), e.mirror(), e.policy(), e.charter(), e.vault(), e.escrow(), e.open(), e.scan(), e.finding(), e.version(),
 	)
 	return root
 }
