@@ -43,11 +43,15 @@ func (s *Auditor) Party() event.Party {
 	return p
 }
 
-// AuditPolicy returns the text of a policy that k of the auditors meet, with their URLs.
-func AuditPolicy(k int, auditors ...*Auditor) string {
+// AuditPolicy returns the text of a policy that k of the auditors meet. It has the auditors' URLs,
+// at which the log asks them, if urls is set.
+func AuditPolicy(k int, urls bool, auditors ...*Auditor) string {
 	var list []people.Witness
 	for _, s := range auditors {
-		entry := people.Witness{Name: s.Name, URL: s.URL}
+		entry := people.Witness{Name: s.Name}
+		if urls {
+			entry.URL = s.URL
+		}
 		for _, key := range s.Keys {
 			entry.Keys = append(entry.Keys, key.Verifier())
 		}

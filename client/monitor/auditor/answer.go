@@ -4,6 +4,7 @@
 package auditor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,19 +87,13 @@ func (a *Auditor) add(ctx context.Context, r *tlog.AddCheckpoint) ([]byte, error
 		return err
 	})
 	if !entered {
-		return nil, a.behind(cmpZero(a.target.Load(), head.Size))
+		return nil, a.behind(cmp.Or(a.target.Load(), head.Size))
 	}
 	if err != nil {
 		return nil, err
 	}
+	a.looked(nil)
 	return tlog.SignatureLines(ours), nil
-}
-
-func cmpZero(n, otherwise uint64) uint64 {
-	if n == 0 {
-		return otherwise
-	}
-	return n
 }
 
 func (a *Auditor) behind(size uint64) error {

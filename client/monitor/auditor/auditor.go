@@ -252,9 +252,7 @@ func (a *Auditor) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		a.mu.Lock()
-		a.lately = err
-		a.mu.Unlock()
+		a.looked(err)
 		text := ""
 		if err != nil {
 			text = err.Error()
@@ -269,6 +267,13 @@ func (a *Auditor) run(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// looked notes the outcome of the last look at the log.
+func (a *Auditor) looked(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lately = err
 }
 
 // look reads the log's round, and applies the entries up to the named head. The ledger goes no

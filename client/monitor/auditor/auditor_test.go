@@ -18,7 +18,9 @@ import (
 	"github.com/vasistas/vasistas/client/monitor/auditor"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
+	"github.com/vasistas/vasistas/internal/world"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -47,9 +49,10 @@ func TestCosigns(t *testing.T) {
 			var err error
 			audited, err = w.ask(a, cp).cosigned(audited)
 			check(t, err)
-			if s := a.Running.Status(); s.Size != cp.Size || *s.Root != cp.Root || s.Declines != "" {
+			if s := a.Running.Status(); s.Size != cp.Size || *s.Root != cp.Root {
 				t.Errorf("the status is %+v", s)
 			}
+			eventually(t, a.Running.Ready) // the last look at the log may be older than the round
 		}
 		l := w.ledger()
 		v, err := l.VerifyAudit(l.Charter(), audited)
@@ -73,7 +76,7 @@ func TestCosigns(t *testing.T) {
 // TestBarred: while a disclosure is overdue an auditor declines and says why, and its recorded head
 // does not move. Once the disclosure is in the log, it cosigns.
 func TestBarred(t *testing.T) {
-	w := newTestbed(t, 1, func(c *event.Charter) { c.Profile.DisclosureGrace = 3 })
+	w := newTestbed(t, 1, func(_ *testbed, c *event.Charter) { c.Profile.DisclosureGrace = 3 })
 	a := w.Auditors[0]
 	w.run(a)
 	w.grow(1)
@@ -406,5 +409,75 @@ func TestMirror(t *testing.T) {
 	check(t, err)
 	if wrong.asked.Load() == 0 {
 		t.Error("the first source was not asked")
+	}
+}
+
+// TestRounds: the log names its heads itself, asks two of three auditors, and serves the head that
+// they cosigned. A disclosure falls overdue: the round shows that both decline, and why. Once it is
+// logged, heads meet the policy again.
+func TestRounds(t *testing.T) {
+	w := newTestbed(t, 3, func(w *testbed, c *event.Charter) {
+		c.Profile.DisclosureGrace = 3
+		c.AuditPolicy = world.AuditPolicy(2, true, w.Auditors...)
+	})
+	w.LogServer.Between(nil)
+	for _, a := range w.Auditors[:2] {
+		w.run(a)
+	}
+	// audited waits until the log serves an audited head above a size.
+	audited := func(above uint64) (cp *tlog.Checkpoint) {
+		eventually(t, func() error {
+			b, err := w.get("/audit/checkpoint")
+			if err != nil {
+				return err
+			}
+			if cp, err = tlog.ParseCheckpoint(b); err == nil && cp.Size <= above {
+				err = fmt.Errorf("the audited head has the size %d", cp.Size)
+			}
+			return err
+		})
+		return cp
+	}
+	w.grow(1)
+	cp := audited(1)
+	l := w.ledger()
+	_, err := l.VerifyAudit(l.Charter(), cp)
+	check(t, err)
+	due := time.Now().Add(2 * time.Second)
+	warrant, open := w.warrant(due)
+	eventually(t, func() error { // the ledger says it by itself, without a new head
+		for _, a := range w.Auditors[:2] {
+			if s := a.Running.Status(); len(s.Bars) != 1 {
+				return fmt.Errorf("%s is not barred: %s", a.Name, s.Declines)
+			}
+		}
+		return nil
+	})
+	w.grow(1)
+	eventually(t, func() error {
+		b, err := w.get("/audit/round")
+		if err != nil {
+			return err
+		}
+		r, err := round.Parse(b)
+		if err != nil {
+			return err
+		}
+		if r.State != round.Declined {
+			return fmt.Errorf("the round is %s", r.State)
+		}
+		for _, a := range r.Auditors {
+			if a.Auditor != "a3" && (a.Kind != round.Refused || len(a.Bars) != 1 || a.Bars[0].Obligation == nil || a.Bars[0].Obligation.Index != warrant.Index) {
+				return fmt.Errorf("the answer of %s is %+v", a.Auditor, a)
+			}
+		}
+		return nil
+	})
+	before := w.Auditors[0].Running.Status().Size
+	cured := w.submit(w.sign(&event.Disclosure{Event: warrant, Openings: open}, "court"), nil)
+	cp = audited(cured.Index)
+	l = w.ledger()
+	if _, err := l.VerifyAudit(l.CharterAt(cp.Size), cp); err != nil || before > cured.Index {
+		t.Errorf("the head after the cure: %v; the recorded head before it had the size %d", err, before)
 	}
 }

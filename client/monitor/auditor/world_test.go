@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -61,8 +62,9 @@ type testbed struct {
 	audited atomic.Pointer[[]byte] // at /audit/checkpoint; nil: 404
 }
 
-// newTestbed runs a log with n auditors, which do not run, under a charter that edit may change.
-func newTestbed(t testing.TB, n int, edit func(*event.Charter)) *testbed {
+// newTestbed runs a log with n auditors, which do not run, under a charter that edit may change. The
+// log asks no auditor, unless the charter has URLs.
+func newTestbed(t testing.TB, n int, edit func(*testbed, *event.Charter)) *testbed {
 	t.Helper()
 	w := &testbed{t: t, People: people.New(origin, "")}
 	var err error
@@ -92,14 +94,14 @@ func newTestbed(t testing.TB, n int, edit func(*event.Charter)) *testbed {
 		for _, a := range w.Auditors {
 			c.Parties = append(c.Parties, a.Party())
 		}
-		c.AuditPolicy = world.AuditPolicy(n, w.Auditors...)
+		c.AuditPolicy = world.AuditPolicy(n, false, w.Auditors...)
 		if edit != nil {
-			edit(c)
+			edit(w, c)
 		}
 	}), "founder")
 	check(t, w.Create(t.Context(), first))
-	check(t, w.Start(t.Context()))
 	w.LogServer.Between(w.front)
+	check(t, w.Start(t.Context()))
 	policy, err := w.World.Policy(2)
 	check(t, err)
 	w.client, err = client.New(client.Config{URL: w.LogServer.URL, Policy: policy})
@@ -216,6 +218,20 @@ func (w *testbed) grow(n int) {
 		}
 		return nil
 	})
+}
+
+// get reads a resource of the log.
+func (w *testbed) get(path string) ([]byte, error) {
+	resp, err := http.Get(w.LogServer.URL + path)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(resp.Status)
+	}
+	return b, err
 }
 
 // request returns the body of an add-checkpoint request for a head of the published size, with
