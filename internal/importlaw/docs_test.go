@@ -242,6 +242,7 @@ var programs = map[string][]string{
 	"vasistas-log":     {"cmd/vasistas-log", "log/vault/vaultcmd", "internal/daemon"},
 	"vasistas-witness": {"witness/witnesscmd"},
 	"vasistas-gate":    {"cmd/vasistas-gate", "internal/daemon"},
+	"vasistas-monitor": {"cmd/vasistas-monitor", "internal/daemon"},
 	"vasistas-demo":    {"cmd/vasistas-demo"},
 }
 
@@ -269,7 +270,7 @@ func TestCommandLines(t *testing.T) {
 		}
 	}
 	checked := 0
-	command := regexp.MustCompile(`(?:^|[\s(]|/usr/bin/)(vasistas(?:-log|-witness|-gate|-demo)?) +([a-z-]+[^#;|)]*)`)
+	command := regexp.MustCompile(`(?:^|[\s(]|/usr/bin/)(vasistas(?:-log|-witness|-gate|-monitor|-demo)?) +([a-z-]+[^#;|)]*)`)
 	flag := regexp.MustCompile(`(?:^|\s)--?([a-z][a-z0-9-]*)`)
 	for name, text := range texts {
 		for line := range strings.Lines(text) {

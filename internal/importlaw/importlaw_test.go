@@ -163,6 +163,7 @@ func TestLinks(t *testing.T) {
 		// They would make the demo slow to build.
 		{"cmd/vasistas-demo", []string{module + "log/event/eventkey", module + "internal/daemon", "github.com/sigstore/sigstore/pkg/signature",
 			"github.com/prometheus/client_golang/prometheus", "google.golang.org/protobuf/proto", "expvar"}, []string{""}},
+		{"cmd/vasistas-monitor", []string{module + "log", module + "witness", module + "log/vault", module + "log/tesserax"}, []string{""}},
 		{"cmd/vasistas-gate", []string{module + "log", module + "witness", module + "log/vault", module + "log/tesserax"}, []string{""}},
 	}
 	pkgs := list(t)

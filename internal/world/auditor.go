@@ -27,7 +27,7 @@ func (w *World) NewAuditor(name string) (*Auditor, error) {
 		return nil, err
 	}
 	s := &Auditor{Server: server, Name: name, Keys: w.noteKeys(w.cfg.People.Witness(name).Verifier().Name, tlog.CosignatureEd25519), world: w}
-	s.Config = auditor.Config{Dir: w.Path("auditors", name), Origin: w.cfg.People.Origin, Name: name, Signers: s.Keys,
+	s.Config = auditor.Config{Dir: w.Path("auditors", name), Origin: w.cfg.People.Origin, Name: name, Signers: s.Keys, Metrics: auditor.NewMetrics(),
 		Logger: w.cfg.Logger.With("part", "auditor "+name)}
 	w.Auditors = append(w.Auditors, s)
 	return s, nil

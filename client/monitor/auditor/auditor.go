@@ -5,7 +5,7 @@
 //
 // A cosignature of an auditor (C2SP tlog-cosignature) states: at this time I held every entry
 // below this size, applied each of them to the rules of package ledger, and the rules let this
-// auditor cosign (DESIGN: [ledger.Ledger.Barred]). That means: no overdue obligation bars
+// auditor cosign ([ledger.Ledger.Barred]). That means: no overdue obligation bars
 // auditors under the charter in force, and this auditor has closed each breach that is on
 // record since the charter that first names it. It also states what a witness's cosignature
 // does: the tree extends each tree that this auditor has cosigned before.
@@ -54,6 +54,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"path/filepath"
@@ -89,8 +90,9 @@ type Config struct {
 	// line of each, in this order.
 	Signers []*tlog.Signer
 
-	// Sources of entries, in the order in which they are asked. nil: the log only.
-	Sources []client.Source
+	// Sources of entries, such as mirrors, in the order in which they are asked. nil: the log
+	// only.
+	Sources []tlog.TileReader
 	// Poll is the pause between two looks at the log's round, by which the auditor catches up. 0:
 	// 2 seconds.
 	Poll time.Duration
@@ -98,10 +100,11 @@ type Config struct {
 	Timeout time.Duration
 	// Requests bounds the requests under way. 0: 64.
 	Requests int
-	// HTTPClient for the log. nil: one that follows no redirection.
+	// HTTPClient for the log: see [client.Config]. nil: one with limits.
 	HTTPClient *http.Client
 
-	Logger *slog.Logger // nil: none
+	Metrics *Metrics     // nil: none are kept
+	Logger  *slog.Logger // nil: none
 }
 
 func (c *Config) setDefaults() error {
@@ -118,9 +121,7 @@ func (c *Config) setDefaults() error {
 	c.Poll = cmp.Or(max(c.Poll, 0), 2*time.Second)
 	c.Timeout = cmp.Or(max(c.Timeout, 0), 30*time.Second)
 	c.Requests = cmp.Or(max(c.Requests, 0), 64)
-	c.HTTPClient = cmp.Or(c.HTTPClient, &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	})
+	c.Metrics = cmp.Or(c.Metrics, NewMetrics())
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return nil
 }
@@ -185,8 +186,12 @@ func Open(c Config) (_ *Auditor, err error) {
 	if err := c.setDefaults(); err != nil {
 		return nil, err
 	}
-	a := &Auditor{cfg: c, lock: make(chan struct{}, 1), slots: make(chan struct{}, c.Requests), metrics: newMetrics()}
-	if a.dir, err = durable.LockDir(c.Dir); err != nil {
+	a := &Auditor{cfg: c, lock: make(chan struct{}, 1), slots: make(chan struct{}, c.Requests), metrics: &c.Metrics.m}
+	a.metrics.add(c.Origin)
+	const hint = "if the state was lost, restore it, or resume at the head that the log shows"
+	if a.dir, err = durable.LockDir(c.Dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("auditor: %w; %s", err, hint)
+	} else if err != nil {
 		return nil, fmt.Errorf("auditor: %w", err)
 	}
 	defer func() {
@@ -195,7 +200,7 @@ func Open(c Config) (_ *Auditor, err error) {
 		}
 	}()
 	if a.register, err = durable.OpenRegister(filepath.Join(c.Dir, headFile), maxRecord); err != nil {
-		return nil, fmt.Errorf("auditor: %w; if it was lost, restore it, or resume at the head that the log shows", err)
+		return nil, fmt.Errorf("auditor: %w; %s", err, hint)
 	}
 	if err := durable.MkdirAll(filepath.Join(c.Dir, evidenceDir), 0o700); err != nil {
 		return nil, err

@@ -65,8 +65,10 @@ func TestCosigns(t *testing.T) {
 	resp, err := http.Get(w.Auditors[0].URL + "/readyz")
 	check(t, err)
 	resp.Body.Close()
-	text := string(w.Auditors[0].Running.Metrics())
-	for _, want := range []string{`vasistas_auditor_requests_total{outcome="cosigned"} 2`, `vasistas_auditor_requests_total{outcome="head"} 2`} {
+	a := w.Auditors[0]
+	text := string(a.Config.Metrics.Text(a.Running))
+	for _, want := range []string{`vasistas_auditor_requests_total{log="log.example/warrants",outcome="cosigned"} 2`,
+		`vasistas_auditor_requests_total{log="log.example/warrants",outcome="head"} 2`, `vasistas_auditor_ready{log="log.example/warrants"} 0`} {
 		if !strings.Contains(text, "\n"+want+"\n") {
 			t.Errorf("no %q in %s", want, text)
 		}
@@ -403,7 +405,7 @@ func TestMirror(t *testing.T) {
 	log, err := client.New(client.Config{URL: w.LogServer.URL})
 	check(t, err)
 	wrong := &source{Client: log, wrong: true}
-	a.Config.Sources = []client.Source{wrong, &source{Client: log}}
+	a.Config.Sources = []tlog.TileReader{wrong, &source{Client: log}}
 	w.run(a)
 	_, err = w.ask(a, cp).cosigned(cp)
 	check(t, err)
@@ -479,5 +481,67 @@ func TestRounds(t *testing.T) {
 	l = w.ledger()
 	if _, err := l.VerifyAudit(l.CharterAt(cp.Size), cp); err != nil || before > cured.Index {
 		t.Errorf("the head after the cure: %v; the recorded head before it had the size %d", err, before)
+	}
+}
+
+// TestAmended: a head that ends with an amendment meets the witness policies of both charters; once a
+// charter does not name an auditor's keys, it cosigns no more.
+func TestAmended(t *testing.T) {
+	w := newTestbed(t, 1, nil)
+	a := w.Auditors[0]
+	w.run(a)
+	w.grow(1)
+	cp := w.head()
+	w.name(cp)
+	_, err := w.ask(a, cp).cosigned(cp)
+	check(t, err)
+	amend := func(edit func(*event.Charter)) *tlog.Checkpoint {
+		l := w.ledger()
+		in := l.Charter()
+		next := *in.Charter
+		next.Version, next.Prev = in.Version+1, &event.Reference{Index: in.Index, Leaf: in.Leaf}
+		edit(&next)
+		w.submit(w.sign(&next, "founder"), nil)
+		return w.head()
+	}
+	// All three witnesses are asked by the new policy, and two by the old one.
+	cp = amend(func(c *event.Charter) { c.WitnessPolicy = world.WitnessPolicy(3, false, w.Witnesses...) })
+	two := &tlog.Checkpoint{Head: cp.Head}
+	for _, s := range cp.Signatures {
+		if !strings.HasPrefix(s.Name, "w3") {
+			two.Signatures = append(two.Signatures, s)
+		}
+	}
+	w.name(two)
+	if _, err := w.ask(a, two).declined("quorum"); err != nil {
+		t.Error(err)
+	}
+	w.name(cp)
+	_, err = w.ask(a, cp).cosigned(cp)
+	check(t, err)
+	cp = amend(func(c *event.Charter) { c.WitnessPolicy = world.WitnessPolicy(1, false, w.Witnesses...) })
+	one := &tlog.Checkpoint{Head: cp.Head}
+	for _, s := range cp.Signatures {
+		if s.Name == origin || strings.HasPrefix(s.Name, "w1") {
+			one.Signatures = append(one.Signatures, s)
+		}
+	}
+	w.name(one)
+	if _, err := w.ask(a, one).declined("quorum"); err != nil {
+		t.Error(err)
+	}
+	w.name(cp)
+	_, err = w.ask(a, cp).cosigned(cp)
+	check(t, err)
+	cp = amend(func(c *event.Charter) {
+		c.Parties = slices.DeleteFunc(slices.Clone(c.Parties), func(p event.Party) bool { return p.Role == event.RoleAuditor })
+		c.AuditPolicy = "quorum none\n"
+	})
+	w.name(cp)
+	if _, err := w.ask(a, cp).declined("trust"); err != nil {
+		t.Error(err)
+	}
+	if a.Running.Ready() == nil {
+		t.Error("an auditor that no charter names is ready")
 	}
 }

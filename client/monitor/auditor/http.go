@@ -112,8 +112,8 @@ func (s *server) add(w http.ResponseWriter, r *http.Request) {
 		return status
 	})
 	if to != nil {
-		to.metrics.requests.Add(1, outcome)
-		to.metrics.seconds.Observe(time.Since(begun).Seconds())
+		to.metrics.requests.Add(1, to.cfg.Origin, outcome)
+		to.metrics.seconds.Observe(time.Since(begun).Seconds(), to.cfg.Origin)
 	}
 }
 

@@ -5,6 +5,7 @@ package auditor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,6 +84,11 @@ func (r *record) size() uint64 {
 		return 0
 	}
 	return r.head.Size
+}
+
+// repeats reports whether a head is the recorded one.
+func (r *record) repeats(head *tlog.Checkpoint) bool {
+	return r.head != nil && string(r.head.Text()) == string(head.Text())
 }
 
 // recorded reads the register: after a write of unknown outcome only the disk knows. It needs the
@@ -192,7 +198,7 @@ func ResumeLost(ctx context.Context, c Config, name string) (size uint64, err er
 
 // keepFork writes evidence of a fork, once for each pair of heads.
 func (a *Auditor) keepFork(fork *client.ForkError) {
-	a.metrics.forks.Add(1)
+	a.metrics.forks.Add(1, a.cfg.Origin)
 	dir := filepath.Join(a.cfg.Dir, evidenceDir)
 	b, err := json.MarshalIndent(fork.Evidence(), "", "  ")
 	if err != nil {
@@ -262,6 +268,12 @@ func (a *Auditor) readRound(ctx context.Context) (*round.Round, error) {
 // the cosignatures of slower auditors do no harm.
 func named(r *round.Round) bool { return r.State == round.Open || r.State == round.Met }
 
+// direct follows no redirection: a log must not make its auditor ask hosts that only the auditor can
+// reach.
+var direct = &http.Client{
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
 // get reads a small resource of the log. A missing one is fs.ErrNotExist.
 func get(ctx context.Context, c *Config, path string, limit int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
@@ -271,7 +283,7 @@ func get(ctx context.Context, c *Config, path string, limit int64) ([]byte, erro
 		return nil, err
 	}
 	req.Header.Set("User-Agent", userAgent)
-	resp, err := c.HTTPClient.Do(req)
+	resp, err := cmp.Or(c.HTTPClient, direct).Do(req)
 	if err != nil {
 		return nil, err
 	}

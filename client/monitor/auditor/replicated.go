@@ -239,10 +239,7 @@ type sources struct {
 var _ client.Source = (*sources)(nil)
 
 func newSources(cfg *Config) (*sources, error) {
-	s := new(sources)
-	for _, source := range cfg.Sources {
-		s.list = append(s.list, source)
-	}
+	s := &sources{list: cfg.Sources}
 	if len(s.list) > 0 {
 		return s, nil
 	}

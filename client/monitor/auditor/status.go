@@ -108,42 +108,53 @@ func (a *Auditor) Status() *Status {
 	return s
 }
 
-// auditorMetrics are the metrics of an auditor. Every label has few values, and no request
+// Metrics are those of the auditors of one process. Every label has few values, and no request
 // chooses one.
+type Metrics struct{ m auditorMetrics }
+
 type auditorMetrics struct {
-	metrics.Set // with all of these
+	metrics.Set // with all of these, each with the label log
 
 	requests, seconds, forks       *metrics.Metric
-	size, cosigned, applied, ready *metrics.Metric // set by Metrics
+	size, cosigned, applied, ready *metrics.Metric // set by Text
 }
 
-func newMetrics() *auditorMetrics {
-	m := new(auditorMetrics)
-	m.requests = m.Counter("vasistas_auditor_requests_total", "Requests for a cosignature, by outcome: cosigned, conflict, or the code of the refusal.", "outcome")
-	m.seconds = m.Histogram("vasistas_auditor_request_seconds", "Time that a request for a cosignature took.", metrics.Exponential(0.001, 2, 16))
-	m.forks = m.Counter("vasistas_auditor_contradictions_total", "Contradictions of the log; the state directory has evidence of the first ones.")
-	m.size = m.Gauge("vasistas_auditor_head_size", "Size of the recorded head.")
-	m.cosigned = m.Gauge("vasistas_auditor_cosigned_timestamp_seconds", "Time of the latest cosignature, in Unix time.")
-	m.applied = m.Gauge("vasistas_auditor_applied", "Entries applied.")
-	m.ready = m.Gauge("vasistas_auditor_ready", "1 if the auditor would cosign; /readyz and status say why not.")
-	m.requests.Add(0, "cosigned")
+// NewMetrics returns the metrics for [Config].Metrics.
+func NewMetrics() *Metrics {
+	out := new(Metrics)
+	m := &out.m
+	m.requests = m.Counter("vasistas_auditor_requests_total", "Requests for a cosignature, by log and outcome: cosigned, conflict, or the code of the refusal.", "log", "outcome")
+	m.seconds = m.Histogram("vasistas_auditor_request_seconds", "Time that a request for a cosignature took.", metrics.Exponential(0.001, 2, 16), "log")
+	m.forks = m.Counter("vasistas_auditor_contradictions_total", "Contradictions of the log; the state directory has evidence of the first ones.", "log")
+	m.size = m.Gauge("vasistas_auditor_head_size", "Size of the recorded head.", "log")
+	m.cosigned = m.Gauge("vasistas_auditor_cosigned_timestamp_seconds", "Time of the latest cosignature, in Unix time.", "log")
+	m.applied = m.Gauge("vasistas_auditor_applied", "Entries applied.", "log")
+	m.ready = m.Gauge("vasistas_auditor_ready", "1 if the auditor would cosign; /readyz and status say why not.", "log")
+	return out
+}
+
+// add adds a log.
+func (m *auditorMetrics) add(origin string) {
+	m.forks.Add(0, origin)
+	m.requests.Add(0, origin, "cosigned")
 	for _, c := range problem.OfAuditor() {
-		m.requests.Add(0, string(c))
+		m.requests.Add(0, origin, string(c))
 	}
-	return m
 }
 
-// Metrics returns the auditor's metrics in the Prometheus text format, version 0.0.4.
-func (a *Auditor) Metrics() []byte {
-	m := a.metrics
-	last := a.last.Load()
-	m.size.Set(float64(last.size()))
-	m.cosigned.Set(float64(last.Time))
-	m.applied.Set(float64(a.copy.applied.Load()))
-	ready := 0.0
-	if a.Ready() == nil {
-		ready = 1
+// Text returns the metrics of these auditors, which have them in their [Config], in the Prometheus
+// text format, version 0.0.4.
+func (m *Metrics) Text(auditors ...*Auditor) []byte {
+	for _, a := range auditors {
+		last, origin := a.last.Load(), a.cfg.Origin
+		m.m.size.Set(float64(last.size()), origin)
+		m.m.cosigned.Set(float64(last.Time), origin)
+		m.m.applied.Set(float64(a.copy.applied.Load()), origin)
+		ready := 0.0
+		if a.Ready() == nil {
+			ready = 1
+		}
+		m.m.ready.Set(ready, origin)
 	}
-	m.ready.Set(ready)
-	return m.Text()
+	return m.m.Text()
 }

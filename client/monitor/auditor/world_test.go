@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -348,8 +347,6 @@ type source struct {
 	wrong bool
 	asked atomic.Int32
 }
-
-func (s *source) ReadCheckpoint(context.Context) ([]byte, error) { return nil, fs.ErrNotExist }
 
 func (s *source) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	s.asked.Add(1)

@@ -1,0 +1,202 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Vasistas-monitor is the watchdog's daemon: it audits one or more logs, and cosigns their heads
+// while the rules hold. Package auditor states its promises.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/internal/daemon"
+)
+
+func main() { command.Main(run) }
+
+const usage = `vasistas-monitor: audits logs, and cosigns their heads while the rules hold
+
+Usage:
+  vasistas-monitor init        -dir DIR -name NAME -key-name NAME         make the auditor's keys, on its own machine
+  vasistas-monitor join        -dir DIR -name NAME -charter FILE -log URL  audit the log of this charter
+  vasistas-monitor serve       -dir DIR -listen ADDR                       run the auditor of all joined logs
+  vasistas-monitor status      -monitor URL                                show the state of a running monitor
+  vasistas-monitor resume-lost -dir DIR -origin LOG -name NAME             resume a lost state at the head that the log shows
+  vasistas-monitor version
+
+"vasistas-monitor COMMAND -h" shows the options of a command. A monitor's directory has
+three parts: keys, logs (one file each), and state. Never run two auditors with one key,
+and don't start one with a state from a backup: it would notice and stop.
+
+Exit codes: 0 done, 1 failed, 2 wrong use.
+`
+
+// run is the program. It returns the exit code, and ends when ctx ends.
+func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	return command.Run(ctx, "vasistas-monitor", usage, map[string]command.Command{
+		"init": runInit, "join": runJoin, "serve": runServe, "status": runStatus, "resume-lost": runResume,
+	}, args, stdout, stderr)
+}
+
+func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	var l layout
+	var service daemon.Service
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	l.define(flags)
+	service.Define(flags, "127.0.0.1:7400", "with requests under way")
+	poll := flags.Duration("poll", 2*time.Second, "pause between two looks at the round of a log")
+	requests := flags.Int("requests", 64, "requests under way at a time for one log")
+	timeout := flags.Duration("timeout", 30*time.Second, "time limit of a request to a log")
+	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+		return err
+	}
+	configs, err := l.configs()
+	if err != nil {
+		return err
+	}
+	logger, metrics := slog.New(slog.NewTextHandler(stderr, nil)), auditor.NewMetrics()
+	var auditors []*auditor.Auditor
+	defer func() {
+		for _, a := range auditors {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	for _, c := range configs {
+		c.Logger, c.Metrics, c.Poll, c.Requests, c.Timeout = logger, metrics, *poll, *requests, *timeout
+		a, err := auditor.Open(c)
+		if err != nil {
+			return fmt.Errorf("the log %s: %w", c.Origin, err)
+		}
+		auditors = append(auditors, a)
+	}
+	if err := service.Listen(); err != nil {
+		return err
+	}
+	defer service.Listener.Close()
+	for _, a := range auditors {
+		a.Start()
+	}
+	handler := daemon.WithMetrics(auditor.Handler(auditors...), func() []byte { return metrics.Text(auditors...) })
+	service.Logger, service.Server = logger, &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      3**timeout + 10*time.Second, // a cosignature asks the log for its round, heads and entries
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    8 << 10,
+	}
+	return service.Run(ctx, stdout)
+}
+
+const maxStatus = 1 << 20
+
+func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("status", flag.ContinueOnError)
+	url := flags.String("monitor", "", "`URL` of a running monitor (required)")
+	asJSON := flags.Bool("json", false, "print JSON")
+	timeout := flags.Duration("timeout", 30*time.Second, "time limit of the request")
+	if err := command.Parse(flags, args, stderr); err != nil {
+		return err
+	}
+	if *url == "" {
+		return command.WrongUse("give the -monitor that runs")
+	}
+	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(*url, "/")+"/status", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the monitor answers %s", resp.Status)
+	}
+	var list []*auditor.Status
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(&list); err != nil {
+		return err
+	}
+	if *asJSON {
+		enc := json.NewEncoder(stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(list)
+	}
+	for _, s := range list {
+		printStatus(stdout, s)
+	}
+	return nil
+}
+
+// printStatus prints a status as lines. It replaces what could control a terminal or forge a
+// line: a status comes from another machine, and its texts from the log.
+func printStatus(out io.Writer, s *auditor.Status) {
+	line := func(format string, args ...any) {
+		text := strings.Map(func(r rune) rune {
+			if unicode.IsPrint(r) {
+				return r
+			}
+			return unicode.ReplacementChar
+		}, fmt.Sprintf(format, args...))
+		io.WriteString(out, text+"\n")
+	}
+	line("log        %s", s.Origin)
+	line("auditor    %s", s.Auditor)
+	if s.Cosigned != nil {
+		line("cosigned   size %d, at %s", s.Size, s.Cosigned.Format(time.RFC3339))
+	} else {
+		line("cosigned   nothing yet")
+	}
+	line("applied    %d entries; the log names size %d", s.Applied, s.Named)
+	if s.Declines == "" {
+		line("cosigns    yes")
+	} else {
+		line("cosigns    no: %s", s.Declines)
+	}
+	for _, b := range s.Bars {
+		if o := b.Obligation; o != nil {
+			line("bar        %s owes %s since %s: %s", o.By, o.Rule, o.Late.Format(time.RFC3339), o.Text)
+		} else if v := b.Breach; v != nil {
+			line("bar        %s has broken %s at entry %d: %s", v.By, v.Rule, v.Index, v.Text)
+		}
+	}
+	if s.Stopped != "" {
+		line("STOPPED    %s", s.Stopped)
+	}
+}
+
+func runResume(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var l layout
+	flags := flag.NewFlagSet("resume-lost", flag.ContinueOnError)
+	l.define(flags)
+	origin := flags.String("origin", "", "`origin` of the log whose state is lost (required)")
+	name := flags.String("name", "", "the exact `name` of the auditor's keys, to confirm (required)")
+	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+		return err
+	}
+	if *origin == "" || *name == "" {
+		return command.WrongUse("give -origin and -name")
+	}
+	c, err := l.load(l.logFile(*origin))
+	if err != nil {
+		return err
+	}
+	size, err := auditor.ResumeLost(ctx, c, *name)
+	if err == nil {
+		fmt.Fprintf(stdout, "Resumed at size %d. If this auditor has cosigned more than the log shows, its promise is broken.\n", size)
+	}
+	return err
+}
