@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/internal/held"
 	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
@@ -48,7 +49,7 @@ type follower struct {
 	register *durable.Register
 	stopped  error // why the gate has stopped; Resume and survive reset it
 
-	held    []*held
+	held    held.List
 	trial   *ledger.Ledger // the ledger at trialAt with the held events; nil: to be made
 	trialAt uint64
 

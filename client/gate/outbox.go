@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/internal/held"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 )
@@ -116,7 +117,7 @@ func (g *Gate) resolve(ctx context.Context, f *follower, s *signed, index uint64
 	if err != nil {
 		return err
 	}
-	return g.journal.seen(e, !bad && repeated(v))
+	return g.journal.seen(e, !bad && held.Repeated(v))
 }
 
 // verdict returns what the ledger would say about an event of the outbox if it were logged now.
@@ -127,9 +128,6 @@ func (f *follower) verdict(s *signed) (*ledger.Violation, error) {
 	}
 	return f.ledger.Check(ledger.Read(0, sub.Envelope.Bytes()))
 }
-
-// repeated returns whether a verdict says that the event had its effect before.
-func repeated(v *ledger.Violation) bool { return v != nil && v.Rule == "form" && v.Code == "repeated" }
 
 // submit posts a submission of the journal. Concurrent calls may share s, so each parses
 // its bytes again.

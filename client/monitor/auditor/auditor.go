@@ -31,16 +31,22 @@
 //     with an amendment also the policy before; its logged-after time is within the profile's
 //     stale and not ahead of the clock;
 //  6. every entry up to it is applied, by a tree that extends the recorded head, and at the
-//     present second nothing bars this auditor;
+//     present second nothing bars this auditor, and the log suppresses no held event;
 //  7. the head and this second are synced to the state, and then signed.
 //
 // From the third step on a refusal is a 503 with Retry-After and a problem document (RFC 9457),
 // which lists as bars what an auditor is barred by: see [round.Bar].
 //
+// # Held events
+//
+// Revocations, denials, releases, heartbeats and findings may be handed to the auditor
+// ([Auditor.Hold]), which submits them. One that the log lacks for longer than the profile's
+// inclusion counts against each head, as an obligation of the rule "inclusion".
+//
 // # State
 //
 // The state directory has the recorded head with the time of its cosignature, a snapshot of the
-// ledger, which is a cache, and evidence of forks ([client.ForkEvidence]). Times never go back.
+// ledger, which is a cache, the held events, and evidence of forks ([client.ForkEvidence]). Times never go back.
 // A missing state is an error. A state that lacks a cosignature which the log shows was lost or
 // restored, or a second auditor signs with these keys: the auditor then signs nothing until its
 // operator resumes at the head that the log shows ([ResumeLost]).
@@ -142,9 +148,12 @@ type Auditor struct {
 	copy     *replicated
 	stopped  error            // why the auditor signs nothing until its operator acts
 	lines    []tlog.Signature // of the recorded head at its time; nil: none were made since the start
+	// suppressed are the events that were handed to this auditor and that the log has not shown.
+	suppressed []*suppression
 
-	stop context.CancelFunc
-	done sync.WaitGroup
+	submit *client.Client // submits to the log
+	stop   context.CancelFunc
+	done   sync.WaitGroup
 
 	mu     sync.Mutex
 	lately error        // of the last look at the log
@@ -156,6 +165,7 @@ const (
 	headFile    = "head"     // register: the recorded head, and the time of its cosignature
 	ledgerFile  = "ledger"   // snapshot of the ledger: a cache
 	evidenceDir = "evidence" // forks of the log
+	heldDir     = "held"     // events that were handed to the auditor, by hash
 )
 
 // Create makes the state directory of an auditor whose keys have never signed. After the loss of
@@ -216,7 +226,11 @@ func Open(c Config) (_ *Auditor, err error) {
 		return nil, err
 	}
 	a.publishKeys()
-	return a, nil
+	a.submit, err = client.New(client.Config{URL: c.URL, HTTPClient: c.HTTPClient, Timeout: c.Timeout, SubmitTimeout: c.Timeout, Retries: -1, UserAgent: userAgent})
+	if err != nil {
+		return nil, err
+	}
+	return a, a.loadHeld()
 }
 
 // Start looks at the log's round in the background, and applies the entries up to the head that
@@ -286,9 +300,9 @@ func (a *Auditor) looked(err error) {
 func (a *Auditor) look(ctx context.Context) error {
 	r, err := a.readRound(ctx)
 	if err != nil {
-		return err
+		return errors.Join(err, a.forward(ctx))
 	}
-	return a.with(ctx, func() error {
+	err = a.with(ctx, func() error {
 		if cp := r.Head(); named(r) && cp.Size > a.copy.ledger.Size() {
 			if err := a.advance(ctx, cp); err != nil {
 				return err
@@ -296,6 +310,7 @@ func (a *Auditor) look(ctx context.Context) error {
 		}
 		return a.copy.save(saveEvery)
 	})
+	return errors.Join(err, a.forward(ctx))
 }
 
 // advance applies the entries up to a named head. It keeps evidence of a fork.
@@ -306,6 +321,9 @@ func (a *Auditor) advance(ctx context.Context, cp *tlog.Checkpoint) error {
 	a.publishKeys()
 	if fork, ok := errors.AsType[*client.ForkError](err); ok {
 		a.keepFork(fork)
+	}
+	if err == nil {
+		err = a.tidy()
 	}
 	return err
 }
@@ -322,5 +340,5 @@ func (a *Auditor) bars(t time.Time) []ledger.Bar {
 	if a.copy.ledger.Charter() == nil {
 		return nil
 	}
-	return a.copy.ledger.Barred(a.cfg.Name, t)
+	return append(a.copy.ledger.Barred(a.cfg.Name, t), a.suppresses(t)...)
 }

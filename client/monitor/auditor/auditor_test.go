@@ -62,13 +62,21 @@ func TestCosigns(t *testing.T) {
 		}
 		w.name(nil)
 	}
-	resp, err := http.Get(w.Auditors[0].URL + "/readyz")
-	check(t, err)
-	resp.Body.Close()
 	a := w.Auditors[0]
+	eventually(t, func() error { // the log names no head any more
+		resp, err := http.Get(a.URL + "/readyz")
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusServiceUnavailable {
+			return errors.New(resp.Status)
+		}
+		return nil
+	})
 	text := string(a.Config.Metrics.Text(a.Running))
 	for _, want := range []string{`vasistas_auditor_requests_total{log="log.example/warrants",outcome="cosigned"} 2`,
-		`vasistas_auditor_requests_total{log="log.example/warrants",outcome="head"} 2`, `vasistas_auditor_ready{log="log.example/warrants"} 0`} {
+		`vasistas_auditor_requests_total{log="log.example/warrants",outcome="head"} 2`, `vasistas_auditor_contradictions_total{log="log.example/warrants"} 0`} {
 		if !strings.Contains(text, "\n"+want+"\n") {
 			t.Errorf("no %q in %s", want, text)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/problem"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -22,7 +23,7 @@ import (
 const (
 	codeBusy, codeNotReady, codeStopped, codeStorage = problem.Busy, problem.NotReady, problem.Stopped, problem.Storage
 	codeHead, codeQuorum, codeStale, codeClock       = problem.Head, problem.Quorum, problem.Stale, problem.Clock
-	codeTrust, codeBarred                            = problem.Trust, problem.Barred
+	codeTrust, codeBarred, codeForm                  = problem.Trust, problem.Barred, problem.Form
 )
 
 // A Refusal is the error of a step from the third on. The same request may be answered later.
@@ -49,7 +50,9 @@ func (r *Refusal) problem() *problem.Problem {
 		detail = "the auditor can't write its state" // the reason has paths: it is only for the operator
 	}
 	p := problem.New(problem.Code(r.Code), "the auditor does not cosign", detail)
-	p.Status, p.RetryAfter = http.StatusServiceUnavailable, retryAfter
+	if r.Code != string(codeForm) {
+		p.Status, p.RetryAfter = http.StatusServiceUnavailable, retryAfter
+	}
 	if len(r.Bars) > 0 {
 		b, err := json.Marshal(round.Bars(r.Bars))
 		if err != nil {
@@ -61,8 +64,8 @@ func (r *Refusal) problem() *problem.Problem {
 }
 
 // Handler returns the HTTP interface of auditors of several logs, each of another origin:
-// add-checkpoint (tlog-witness), for the log of the request's origin; and /healthz, /readyz
-// and /status ([Status], a list). It is to be served under a prefix that the caller strips. It has no
+// add-checkpoint (tlog-witness) and /events ([Auditor.Hold]), for the log of the request's origin;
+// and /healthz, /readyz and /status ([Status], a list). It is to be served under a prefix that the caller strips. It has no
 // metrics.
 func Handler(auditors ...*Auditor) http.Handler {
 	return &server{auditors}
@@ -73,8 +76,12 @@ type server struct{ auditors []*Auditor }
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	path := r.URL.EscapedPath()
-	if path == "/add-checkpoint" {
+	switch path {
+	case "/add-checkpoint":
 		s.add(w, r)
+		return
+	case EventsPath:
+		s.hold(w, r)
 		return
 	}
 	serve := map[string]http.HandlerFunc{"/healthz": healthy, "/readyz": s.ready, "/status": s.status}[path]
@@ -115,6 +122,29 @@ func (s *server) add(w http.ResponseWriter, r *http.Request) {
 		to.metrics.requests.Add(1, to.cfg.Origin, outcome)
 		to.metrics.seconds.Observe(time.Since(begun).Seconds(), to.cfg.Origin)
 	}
+}
+
+// EventsPath is the path to which events are posted, as to the log: see [Auditor.Hold].
+const EventsPath = "/events"
+
+// hold answers a post of an event, for the auditor of the event's log.
+func (s *server) hold(w http.ResponseWriter, r *http.Request) {
+	take := func(body []byte) ([]byte, error) {
+		sub, err := event.ParseSubmission(body)
+		if err != nil {
+			return nil, refuse(codeForm, "%w", err)
+		}
+		for _, a := range s.auditors {
+			if origin := sub.Envelope.Event.Log; a.cfg.Origin == origin {
+				return []byte("held\n"), a.Hold(r.Context(), body)
+			}
+		}
+		return nil, fmt.Errorf("%w: %q", ErrUnknownLog, sub.Envelope.Event.Log)
+	}
+	cosigning.Serve(w, r, event.MaxSubmissionSize, take, func(err error) (status int) {
+		status, _ = fail(w, err)
+		return status
+	})
 }
 
 // fail answers with an error, and returns the status and the code.

@@ -1,0 +1,123 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package held is what gates and auditors share about events that were handed to them and that
+// the log has not shown: which ones they take, whether the ledger lets one count, and bounds.
+package held
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+)
+
+// Bounds of the held events of one signer.
+const (
+	maxEvents = 32
+	maxBytes  = 1 << 20
+)
+
+// Event is a held event.
+type Event struct {
+	Key   Key
+	Entry ledger.Entry // its signatures are not verified
+	Sub   *event.Submission
+	Bytes []byte // Sub, encoded
+	Since time.Time
+	Next  time.Time // of the next submission to the log
+}
+
+// Key has one held event. The bounds are per signer, so no party can use up another's.
+type Key struct {
+	Signer  string // id of the first key that signed
+	Kind    event.Type
+	Subject uint64 // index of the entry that it is about
+	Part    string // of a revocation: its scope and categories; of a finding: rule and end of its range
+}
+
+// Read parses a submission that a holder may hold: a revocation, a denial of an emergency, a release,
+// a heartbeat or, for an auditor, a finding. It has its openings and notices: an honest log would
+// refuse it without, and then it would bind the holder for good. holder names it in errors, such as
+// "a gate".
+func Read(submission []byte, holder string, findings bool) (*Event, error) {
+	sub, err := event.ParseSubmission(submission)
+	if err != nil {
+		return nil, err
+	}
+	if err := sub.Complete(); err != nil {
+		return nil, err
+	}
+	env, entry := sub.Envelope, ledger.Read(0, sub.Entry())
+	entry.Extends = ledger.Extends(env.Event.Type, sub.Openings) // else a holder would keep what an honest log refuses
+	h := &Event{Entry: entry, Sub: sub, Bytes: slices.Clone(submission), Since: time.Now(),
+		Key: Key{Signer: env.Signatures[0].KeyID, Kind: env.Event.Type}}
+	switch b := env.Event.Body.(type) {
+	case *event.Revocation:
+		if b.Scope == event.ScopeResumed {
+			return nil, fmt.Errorf("%s takes revocations that end or suspend a warrant: one that resumes it counts only in the log", holder)
+		}
+		h.Key.Subject, h.Key.Part = b.Warrant.Index, strings.Join(append([]string{string(b.Scope)}, b.Categories...), " ")
+		return h, nil
+	case *event.Release:
+		h.Key.Subject = b.Access.Index
+		return h, nil
+	case *event.Heartbeat:
+		return h, nil
+	case *event.Warrant:
+		if b.Decision != event.Denied || b.Validates == nil {
+			return nil, fmt.Errorf("%s takes no warrant but the denial of an emergency access", holder)
+		}
+		h.Key.Subject = b.Validates.Index
+		return h, nil
+	case *event.Finding:
+		if findings {
+			h.Key.Subject, h.Key.Part = b.First, fmt.Sprintf("%s %d", b.Rule, b.Last)
+			return h, nil
+		}
+	}
+	also := ""
+	if findings {
+		also = ", findings"
+	}
+	return nil, fmt.Errorf("%s takes revocations, denials, releases%s and heartbeats, and not a %s", holder, also, env.Event.Type)
+}
+
+// Repeated returns whether a verdict says that the event is recorded.
+func Repeated(v *ledger.Violation) bool { return v != nil && v.Rule == "form" && v.Code == "repeated" }
+
+// Counts returns whether an event with this verdict binds its holder: it would take effect, or be a
+// breach of its own signer.
+func (h *Event) Counts(l *ledger.Ledger, v *ledger.Violation) bool {
+	if v == nil {
+		return true
+	}
+	p := l.Charter().Signer(h.Key.Signer, l.Size())
+	return v.Kind == ledger.KindBreach && p != nil && v.By == string(p.Role)+" "+p.Name
+}
+
+// List is the events of one holder.
+type List []*Event
+
+// Has returns whether the list has the event.
+func (list List) Has(h *Event) bool {
+	return slices.ContainsFunc(list, func(o *Event) bool { return o.Entry.Hash == h.Entry.Hash })
+}
+
+// Room returns whether the bounds of its signer allow one more event, and no other stands in its
+// place.
+func (list List) Room(h *Event) bool {
+	n, size := 0, len(h.Bytes)
+	for _, o := range list {
+		if o.Key == h.Key {
+			return false
+		}
+		if o.Key.Signer == h.Key.Signer {
+			n, size = n+1, size+len(o.Bytes)
+		}
+	}
+	return n < maxEvents && size <= maxBytes
+}

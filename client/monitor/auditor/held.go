@@ -1,0 +1,186 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package auditor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/internal/held"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+)
+
+// suppression is an event that was handed to this auditor, and that it has submitted to the log.
+type suppression struct {
+	*held.Event
+	submitted time.Time // when this auditor first submitted it; zero: it has not yet
+}
+
+// Hold takes an event, as it would be submitted to the log, and submits it. It counts against a
+// head once the log lacks it for longer than the profile's inclusion, while at each head since, the
+// ledger would give it an effect, or would find it a breach of its own signer. Otherwise it is
+// dropped: else an event that can never be logged would stop every auditor. One is held per signer,
+// type and subject. The error is a [Refusal].
+func (a *Auditor) Hold(ctx context.Context, submission []byte) error {
+	h, err := held.Read(submission, "an auditor", true)
+	if err != nil {
+		return refuse(codeForm, "%w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	entered := false
+	err = a.with(ctx, func() error {
+		entered = true
+		return a.hold(h)
+	})
+	if !entered {
+		return a.behind(a.target.Load())
+	}
+	return err
+}
+
+func (a *Auditor) hold(h *held.Event) error {
+	l := a.copy.ledger
+	in := l.Charter()
+	if in == nil {
+		return refuse(codeNotReady, "no entry is applied yet")
+	}
+	ev := h.Entry.Envelope.Event
+	if ev.Time.After(time.Now().Add(seconds(in.Profile.Skew))) {
+		return refuse(codeForm, "the %s claims the time %s, which is ahead", ev.Type, formatTime(ev.Time))
+	}
+	if err := in.Complete(ev, h.Sub.Openings); err != nil {
+		return refuse(codeForm, "%w", err)
+	}
+	h.Entry.Verify(l.Key)
+	v, err := l.Check(h.Entry)
+	switch {
+	case err != nil:
+		return refuse(codeNotReady, "%w", err)
+	case held.Repeated(v) || a.held().Has(h):
+		return nil
+	case !h.Counts(l, v):
+		return refuse(codeForm, "%w", v)
+	case !a.held().Room(h):
+		return refuse(codeBusy, "the auditor already holds such an event, or too many of this signer; try again once the log has them")
+	}
+	if err := durable.MkdirAll(filepath.Join(a.cfg.Dir, heldDir), 0o700); err != nil {
+		return refuse(codeStorage, "%w", err)
+	}
+	if err := durable.WriteFile(a.heldFile(h), h.Bytes, 0o600); err != nil {
+		return refuse(codeStorage, "%w", err)
+	}
+	a.suppressed = append(a.suppressed, &suppression{Event: h})
+	return nil
+}
+
+// held returns the held events. It needs the lock.
+func (a *Auditor) held() (list held.List) {
+	for _, s := range a.suppressed {
+		list = append(list, s.Event)
+	}
+	return list
+}
+
+func (a *Auditor) heldFile(h *held.Event) string {
+	return filepath.Join(a.cfg.Dir, heldDir, fmt.Sprintf("%x", h.Entry.Hash))
+}
+
+// loadHeld reads the events that were held before a restart. Each is submitted again, and its time
+// begins again.
+func (a *Auditor) loadHeld() error {
+	files, err := os.ReadDir(filepath.Join(a.cfg.Dir, heldDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	for _, f := range files {
+		b, err := durable.ReadFile(filepath.Join(a.cfg.Dir, heldDir, f.Name()), event.MaxSubmissionSize)
+		if err != nil {
+			return err
+		}
+		if h, err := held.Read(b, "an auditor", true); err == nil { // else a temporary file of a crash
+			a.suppressed = append(a.suppressed, &suppression{Event: h})
+		}
+	}
+	return nil
+}
+
+// tidy drops the held events that are recorded, and those that the ledger gives no effect at this
+// head. It needs the lock.
+func (a *Auditor) tidy() error {
+	l := a.copy.ledger
+	if l.Charter() == nil {
+		return nil
+	}
+	var kept []*suppression
+	var errs []error
+	for _, s := range a.suppressed {
+		s.Entry.Verify(l.Key)
+		v, err := l.Check(s.Entry)
+		if err == nil && (held.Repeated(v) || !s.Counts(l, v)) {
+			errs = append(errs, os.Remove(a.heldFile(s.Event)))
+			continue
+		}
+		errs, kept = append(errs, err), append(kept, s)
+	}
+	a.suppressed = kept
+	return errors.Join(errs...)
+}
+
+// suppresses returns an obligation of the log for each held event that it lacks for too long.
+func (a *Auditor) suppresses(now time.Time) (bars []ledger.Bar) {
+	for _, s := range a.suppressed {
+		inclusion := seconds(a.copy.ledger.Charter().Profile.Inclusion)
+		if s.submitted.IsZero() || now.Sub(s.submitted) <= inclusion {
+			continue
+		}
+		due := s.submitted.Add(inclusion).UTC().Truncate(time.Second)
+		bars = append(bars, ledger.Bar{Obligation: &ledger.Obligation{Rule: "inclusion", Way: "held", Index: s.Key.Subject, By: ledger.Log, Due: due, Late: due, Auditors: true,
+			Text: fmt.Sprintf("the log lacks the %s %x, which this auditor has submitted", s.Key.Kind, s.Entry.Hash), Cure: "log it"}})
+	}
+	return bars
+}
+
+// forward submits the held events to the log, again from time to time.
+func (a *Auditor) forward(ctx context.Context) error {
+	var list []*suppression
+	if err := a.with(ctx, func() error { list = slices.Clone(a.suppressed); return nil }); err != nil {
+		return err
+	}
+	for _, s := range list {
+		if time.Now().Before(s.Next) { // only forward uses it
+			continue
+		}
+		_, err := a.submit.Submit(ctx, s.Sub, client.WaitSequenced)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.Next = time.Now().Add(a.cfg.Timeout) // the log may have refused for now
+		if err != nil {
+			a.cfg.Logger.Warn("the log does not take a held event", "origin", a.cfg.Origin, "type", s.Key.Kind, "about", s.Key.Subject, "err", err)
+		}
+		// Whatever the log answered, the ledger says whether it must take the event.
+		err = a.with(ctx, func() error {
+			if s.submitted.IsZero() {
+				s.submitted = time.Now()
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
