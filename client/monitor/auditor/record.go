@@ -19,6 +19,7 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -274,7 +275,8 @@ var direct = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// get reads a small resource of the log. A missing one is fs.ErrNotExist.
+// get reads a small resource of the log. It is fs.ErrNotExist if the log says that there is none, or
+// none yet.
 func get(ctx context.Context, c *Config, path string, limit int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
@@ -293,7 +295,11 @@ func get(ctx context.Context, c *Config, path string, limit int64) ([]byte, erro
 	case http.StatusNotFound:
 		return nil, fmt.Errorf("%s%s: %w", c.URL, path, fs.ErrNotExist)
 	default:
-		return nil, fmt.Errorf("%s%s: %s", c.URL, path, resp.Status)
+		p := problem.Read(resp)
+		if p.Code() == problem.NotReady {
+			return nil, fmt.Errorf("%s%s: %w: %w", c.URL, path, fs.ErrNotExist, p)
+		}
+		return nil, fmt.Errorf("%s%s: %w", c.URL, path, p)
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err == nil && int64(len(b)) > limit {
