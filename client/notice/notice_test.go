@@ -102,6 +102,18 @@ func TestAuditors(t *testing.T) {
 	if !slices.Equal(v.Auditors, []string{"a1", "a2"}) {
 		t.Errorf("%v", v.Auditors)
 	}
+	// The verifier's own policy decides in place of the charter's, and must be met.
+	f, err := notice.Parse(encode(t, w.file(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err = f.Verify(w.policy(), verify.Options{Audit: w.ParsePolicy(1, "a2")}); err != nil || !slices.Equal(v.Auditors, []string{"a2"}) || v.VouchedAt.Unix() != w.Now {
+		t.Errorf("by the verifier's audit policy: %+v, %v", v, err)
+	}
+	var none *verify.Error
+	if _, err = f.Verify(w.policy(), verify.Options{Audit: w.ParsePolicy(1, "a3")}); !errors.As(err, &none) || none.Reason != verify.NoAudit {
+		t.Errorf("without its auditor: %v", err)
+	}
 }
 
 // What disproves a file, and what only leaves it open.

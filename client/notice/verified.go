@@ -23,14 +23,15 @@ type Verified struct {
 	Charters      []uint64  `json:"charters"`               // indexes of the file's charters
 	// Version of the last of these charters, if they begin at entry 0 of the tree and each
 	// one's founders signed the next. They can't show that the log has no other amendment.
-	// 0: Doubt is set, and every By and Auditors is empty.
+	// 0: Doubt is set, and every By is empty, and Auditors unless the verifier's own policy names them.
 	Version uint64 `json:"version"`
 	// Doubt is the error of Verify: why the charters prove no signer; nil: they do.
 	Doubt  error   `json:"-"`
 	Claims []Claim `json:"claims,omitempty"` // of the file, if Doubt is set
 	// Auditors whose cosignatures on the head meet the audit policy of the charter of
-	// Version. They say that the rules held. None: the file does not show it.
-	Auditors []string `json:"auditors,omitempty"`
+	// Version, or the verifier's own. They say that the rules held. None: the file does not show it.
+	Auditors  []string  `json:"auditors,omitempty"`
+	VouchedAt time.Time `json:"vouchedAt,omitzero"` // at or after it, by the verifier's own audit policy
 
 	Accounts  []string `json:"accounts"`
 	Case      string   `json:"case,omitempty"`

@@ -30,8 +30,8 @@ type verifier struct {
 }
 
 // Verify verifies the file under a policy. Errors are those of package verify, with
-// BadNotice if notice and entries contradict each other. It uses only Origin and Now of
-// the options: the signers' keys are those of the file's charters. If the charters prove no
+// BadNotice if notice and entries contradict each other. It uses only Origin, Audit and
+// Now of the options: the signers' keys are those of the file's charters. If the charters prove no
 // signer, Verify returns the error NoCharters together with what the file claims of entries
 // that are in the log. The cosignatures' spread is that of the last charter if that is
 // proven, else the policy's.
@@ -39,7 +39,7 @@ func (f *File) Verify(policy *verify.Policy, o verify.Options) (*Verified, error
 	if policy == nil {
 		return nil, &verify.Error{Reason: verify.NoPolicy, Err: errors.New("no policy: nothing can be verified without one")}
 	}
-	v := &verifier{f: f, policy: policy, o: verify.Options{Origin: o.Origin, Now: o.Now}, out: new(Verified)}
+	v := &verifier{f: f, policy: policy, o: verify.Options{Origin: o.Origin, Now: o.Now, Audit: o.Audit}, out: new(Verified)}
 	if f.Warrant != nil {
 		v.out.Warrant = new(Warrant)
 	}
@@ -342,11 +342,18 @@ func (v *verifier) consent() {
 // auditors names the auditors whose cosignatures on the head meet the audit policy of the
 // last charter that the founders signed.
 func (v *verifier) auditors() {
+	v.out.VouchedAt = v.access.VouchedAt()
+	for _, w := range v.access.Auditors() {
+		v.out.Auditors = append(v.out.Auditors, w.Name)
+	}
 	if len(v.charters) == 0 {
 		return
 	}
 	c := v.charters[len(v.charters)-1]
 	v.out.Version = c.Version
+	if v.o.Audit != nil {
+		return
+	}
 	cp, err := tlog.ParseCheckpoint(v.access.Checkpoint())
 	if err != nil || !c.Auditors.NeedsWitnesses() {
 		return

@@ -27,6 +27,8 @@ type Inclusion struct {
 	spread     uint64
 	before     time.Time
 	after      time.Time
+	auditors   []Witness
+	vouched    time.Time
 
 	index             uint64
 	leaf              tlog.Hash
@@ -112,6 +114,14 @@ func (in *Inclusion) Spread() uint64 {
 	return in.spread
 }
 
+// Auditors returns the auditors of Options.Audit that cosigned, in that policy's order; nil if
+// it was nil.
+func (in *Inclusion) Auditors() []Witness { return slices.Clone(in.auditors) }
+
+// VouchedAt returns the time at or after which a whole quorum of auditors cosigned the checkpoint:
+// the latest such time. It is zero if Options.Audit was nil.
+func (in *Inclusion) VouchedAt() time.Time { return in.vouched }
+
 // Gap is a question that an inclusion leaves open. Its text is stable.
 type Gap string
 
@@ -160,6 +170,8 @@ type Report struct {
 	LoggedAfter   string `json:"loggedAfter,omitempty"`
 	Spread        uint64 `json:"spread,omitempty"` // of the cosignatures' times, seconds
 
+	Audit *AuditReport `json:"audit,omitempty"` // with Options.Audit, if its quorum vouched
+
 	NotShown []Gap `json:"notShown,omitempty"`
 }
 
@@ -195,6 +207,21 @@ type WitnessReport struct {
 	Counted bool   `json:"counted"`
 }
 
+// AuditReport is the quorum of auditors that vouched for the checkpoint: each of its members had
+// replayed the log up to there, and found that the rules held at the time of its cosignature.
+type AuditReport struct {
+	Auditors []WitnessReport `json:"auditors"` // of the audit policy, that cosigned
+	// VouchedAt is the latest time such that cosignatures at or after it meet the audit policy.
+	VouchedAt string `json:"vouchedAt"`
+}
+
+func reports(list []Witness) (out []WitnessReport) {
+	for _, w := range list {
+		out = append(out, WitnessReport{w.Name, w.Key, formatTime(w.Time), w.Counted})
+	}
+	return out
+}
+
 func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -216,8 +243,9 @@ func (in *Inclusion) Report() *Report {
 		Spread:        in.Spread(),
 		NotShown:      in.NotShown(),
 	}
-	for _, w := range in.witnesses {
-		r.Witnesses = append(r.Witnesses, WitnessReport{w.Name, w.Key, formatTime(w.Time), w.Counted})
+	r.Witnesses = reports(in.witnesses)
+	if in.auditors != nil {
+		r.Audit = &AuditReport{reports(in.auditors), formatTime(in.vouched)}
 	}
 	if e := in.envelope; e != nil {
 		hash := e.Hash()

@@ -12,6 +12,7 @@
 //   - a log of the policy signed a checkpoint,
 //   - witnesses that meet the policy's quorum cosigned it, at times within the policy's
 //     spread,
+//   - with [Options].Audit, auditors that meet that policy's quorum cosigned it, too,
 //   - the entry has its index in the tree of that checkpoint,
 //   - for [Proof]: the entry is a well-formed event that names this log.
 //
@@ -73,6 +74,11 @@ type Options struct {
 	// Signers returns the key of an id, nil for an unknown id. Only [Proof] uses it. nil:
 	// the event's signatures are not checked, as [Inclusion.SignaturesChecked] shows.
 	Signers func(keyID string) *event.PublicKey
+
+	// Audit is the audit policy that the checkpoint must meet too, at cosignature times of any
+	// spread: a log's charter has it, or the verifier's own file. Only its auditors and their
+	// quorum count, not its log lines. nil: auditors are not asked for.
+	Audit *Policy
 
 	// Now is the verifier's time. A cosignature more than MaxSkew later does not count
 	// towards the quorum. Zero: there is no trusted clock, and all times up to the year
@@ -161,7 +167,14 @@ func include(policy *Policy, p *tlog.Proof, leaf tlog.Hash, o Options) (*Inclusi
 		return nil, &Error{BadSignature, err}
 	}
 	in := &Inclusion{checkpoint: c, head: c.Head, logs: v.Logs, index: p.Index, leaf: leaf, quorum: policy.NeedsWitnesses(), spread: policy.Spread}
-	if err := in.count(policy, v, o.Now); err != nil {
+	w, err := in.count(policy, v, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	if in.witnesses = w.lines; in.quorum {
+		in.before, in.after = posix(w.ExistedBefore), posix(w.LoggedAfter)
+	}
+	if err := in.audit(policy, o); err != nil {
 		return nil, err
 	}
 	if err := tiles.VerifyInclusion(p.Index, leaf, c.Size, c.Root, p.Hashes); err != nil {
@@ -186,9 +199,16 @@ func checkOrigin(policy *Policy, origin, want string) error {
 // lastTime is the end of the year 9999, in Unix time.
 const lastTime = 253402300799
 
+// counted is the cosignatures of a policy's witnesses or auditors, and the window of those
+// that count.
+type counted struct {
+	tlog.Window
+	lines []Witness
+}
+
 // count decides which cosignatures count at now, and derives the two times from them.
 // A witness with a fast clock does not count, and does not stop the others.
-func (in *Inclusion) count(policy *Policy, v *tlog.Verified, now time.Time) error {
+func (in *Inclusion) count(policy *Policy, v *tlog.Verified, now time.Time) (c counted, err error) {
 	latest := uint64(lastTime)
 	if !now.IsZero() {
 		latest = uint64(min(lastTime, max(0, now.Add(MaxSkew).Unix())))
@@ -199,23 +219,46 @@ func (in *Inclusion) count(policy *Policy, v *tlog.Verified, now time.Time) erro
 	}
 	times, all := make(tlog.Times), make(tlog.Times)
 	for _, w := range v.Witnesses {
-		i, counted := index[w.Witness.Key], w.Time <= latest
-		if all[i] = w.Time; counted {
+		i, counts := index[w.Witness.Key], w.Time <= latest
+		if all[i] = w.Time; counts {
 			times[i] = w.Time
 		}
-		in.witnesses = append(in.witnesses, Witness{
-			Name: w.Witness.Name, Key: keyName(w.Witness.Key), Time: posix(w.Time), Counted: counted,
+		c.lines = append(c.lines, Witness{
+			Name: w.Witness.Name, Key: keyName(w.Witness.Key), Time: posix(w.Time), Counted: counts,
 		})
 	}
-	w, err := policy.Window(times)
+	c.Window, err = policy.Window(times)
 	if _, ever := policy.Window(all); ever != nil {
-		return fail(NoQuorum, "%w, %d seconds", ever, policy.Spread)
+		return c, fail(NoQuorum, "%w, %d seconds", ever, policy.Spread)
 	} else if err != nil {
-		return fail(InTheFuture, "the policy is met only by cosignatures in the future: the clock of this machine or of the witnesses is wrong")
+		return c, fail(InTheFuture, "the policy is met only by cosignatures in the future: the clock of this machine or of the witnesses is wrong")
 	}
-	if in.quorum {
-		in.before, in.after = posix(w.ExistedBefore), posix(w.LoggedAfter)
+	return c, nil
+}
+
+// audit verifies that the checkpoint meets the audit policy, if one is asked for. Only a log of
+// policy may have signed it.
+func (in *Inclusion) audit(policy *Policy, o Options) error {
+	switch {
+	case o.Audit == nil:
+		return nil
+	case !o.Audit.NeedsWitnesses():
+		return fail(NoPolicy, "the audit policy asks for no auditors, so none can have vouched")
 	}
+	audit := o.Audit.WithSpread(tlog.NoSpread)
+	audit.Logs = policy.Logs
+	v, err := audit.Verify(in.checkpoint, o.Origin)
+	switch {
+	case errors.Is(err, tlog.ErrNoQuorum):
+		return fail(NoAudit, "by the audit policy: %w", err)
+	case err != nil:
+		return fail(BadSignature, "by the audit policy: %w", err)
+	}
+	c, err := in.count(audit, v, o.Now)
+	if err != nil {
+		return err
+	}
+	in.auditors, in.vouched = c.lines, posix(c.LoggedAfter)
 	return nil
 }
 
@@ -279,6 +322,7 @@ const (
 	WrongOrigin       Reason = "wrong-origin"  // a checkpoint of, or an event for, another log than the expected one
 	BadSignature      Reason = "bad-signature" // a line of a key of the policy does not verify, or the log's is missing
 	NoQuorum          Reason = "no-quorum"     // the cosignatures don't meet the policy
+	NoAudit           Reason = "no-audit"      // the auditors' cosignatures don't meet Options.Audit
 	NotIncluded       Reason = "not-included"  // the tree of the checkpoint does not have the entry at the index
 	NotAnEvent        Reason = "not-an-event"  // the entry is not an event in its one encoding
 	BadEventSignature Reason = "bad-event-sig" // a signature of the event does not verify
@@ -288,7 +332,7 @@ const (
 
 // Reasons that leave it undecided.
 const (
-	NoPolicy      Reason = "no-policy"      // no policy was given
+	NoPolicy      Reason = "no-policy"      // no policy was given, or an audit policy without auditors
 	NoEntry       Reason = "no-entry"       // neither the file nor the caller has the entry
 	UnknownLog    Reason = "unknown-log"    // the policy has no log of the checkpoint's origin
 	UnknownSigner Reason = "unknown-signer" // Options.Signers doesn't know a key that signed the event
@@ -299,7 +343,7 @@ const (
 // Verdict returns what the reason means.
 func (r Reason) Verdict() Verdict {
 	switch r {
-	case Malformed, WrongOrigin, BadSignature, NoQuorum, NotIncluded, NotAnEvent, BadEventSignature, BadNotice:
+	case Malformed, WrongOrigin, BadSignature, NoQuorum, NoAudit, NotIncluded, NotAnEvent, BadEventSignature, BadNotice:
 		return Disproven
 	}
 	return Undecided

@@ -281,6 +281,75 @@ func TestFutureWitness(t *testing.T) {
 	}
 }
 
+// The audit policy decides by its own keys and quorum, at times of any spread.
+func TestAudit(t *testing.T) {
+	w := newWorld(t, 3)
+	var auditors []*tlog.Signer
+	var list []people.Witness
+	for i := range 3 {
+		s := people.New(testOrigin, "").Note(fmt.Sprintf("auditor.example/a%d", i), tlog.CosignatureEd25519)
+		auditors, list = append(auditors, s), append(list, people.Witness{Name: fmt.Sprintf("a%d", i), Keys: []*tlog.VerifierKey{s.Verifier()}})
+	}
+	two := parsePolicy(t, people.Policy(2, list...))
+	base := time.Unix(int64(at(0)), 0)
+	now := base.Add(time.Hour)
+	file := func(times ...uint64) *tlog.Proof {
+		p := w.whole(1)
+		for i, after := range times {
+			if after == 0 {
+				continue
+			}
+			sig, err := auditors[i].Sign(&p.Checkpoint.Head, at(0)+after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Checkpoint.Signatures = append(p.Checkpoint.Signatures, sig)
+		}
+		return p
+	}
+	spoiled := file(10, 20)
+	spoiled.Checkpoint.Signatures[4].Bytes[20] ^= 1
+	for _, c := range []struct {
+		name    string
+		file    *tlog.Proof
+		audit   *Policy
+		want    Reason
+		vouched time.Duration
+		names   string
+	}{
+		{"all three, long apart", file(10, 3000, 2000), two, "", 2000 * time.Second, "a0 a1 a2"},
+		{"two", file(10, 0, 2000), two, "", 10 * time.Second, "a0 a2"},
+		{"one", file(10), two, NoAudit, 0, ""},
+		{"none: witnesses don't count", file(), two, NoAudit, 0, ""},
+		{"one in the future", file(10, 20, 8000), two, "", 10 * time.Second, "a0 a1 a2"},
+		{"one in time", file(10, 9000, 8000), two, InTheFuture, 0, ""},
+		{"a bad line", spoiled, two, BadSignature, 0, ""},
+		{"a policy without auditors", file(10, 20), parsePolicy(t, "quorum none\n"), NoPolicy, 0, ""},
+		{"not asked", file(10, 20), nil, "", 0, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in, err := Proof(w.policy(3), c.file.Bytes(), Options{Now: now, Audit: c.audit})
+			if c.want != "" {
+				wantReason(t, in, err, c.want)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, a := range in.Auditors() {
+				names = append(names, a.Name)
+			}
+			if got := strings.Join(names, " "); got != c.names {
+				t.Errorf("auditors %s, want %s", got, c.names)
+			}
+			if asked := c.audit != nil; asked && !in.VouchedAt().Equal(base.Add(c.vouched)) || asked == in.VouchedAt().IsZero() || asked != (in.Report().Audit != nil) {
+				t.Errorf("vouched at %v, report %+v", in.VouchedAt(), in.Report().Audit)
+			}
+		})
+	}
+}
+
 // The log's ML-DSA-44 line is as good as its Ed25519 line, and a bad one of
 // either spoils the file.
 func TestBothLogKeys(t *testing.T) {

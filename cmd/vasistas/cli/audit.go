@@ -286,6 +286,7 @@ func (e *env) saveNotices(dir string, r *scan.Report) error {
 
 type verifyFlags struct {
 	policy, origin, entry string
+	audit                 string
 	keys                  []string
 	anyEntry, noClock     bool
 	spread                uint64
@@ -312,6 +313,11 @@ Cosignatures count together if their times lie within a spread: that of the noti
 charter if that is proven, else 300 s, or --spread. verify prints which, and what your
 policy bears: see 'vasistas policy explain'.
 
+With --audit a file is proven only if auditors vouched for its checkpoint, too, as for
+those of 'vasistas prove --audited'. Give the audit policy, or a charter that has it;
+both count as yours, so get them from a source that you trust. verify prints which
+auditors cosigned, and when.
+
 Exit code: 0 if all files are proven, 1 if one is disproven, else 2 if verify can't
 tell: a file or the policy can't be read, the policy does not have the log, or a
 notice's charters don't prove who signed.`,
@@ -322,6 +328,7 @@ notice's charters don't prove who signed.`,
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.policy, "policy", "", "policy file with the log and the witnesses that you trust")
+	fl.StringVar(&f.audit, "audit", "", "audit policy file, or a charter's event or proof file: its auditors must have vouched")
 	fl.StringVar(&f.origin, "origin", "", "origin of the log (default: the name of its key in the policy)")
 	fl.StringVar(&f.entry, "entry", "", "file with the exact entry, if the proof does not carry it")
 	fl.StringArrayVar(&f.keys, "key", nil, "public key file of a signer, to verify all signatures of the event (repeatable)")
@@ -350,6 +357,11 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 	}
 	if len(f.keys) > 0 {
 		if o.Signers, err = loadSigners(f.keys); err != nil {
+			return err
+		}
+	}
+	if f.audit != "" {
+		if o.Audit, err = readAs(e, f.audit, tlog.MaxProofSize, auditPolicy); err != nil {
 			return err
 		}
 	}
@@ -384,6 +396,22 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 		return &exitError{code: int(worst)}
 	}
 	return nil
+}
+
+// auditPolicy parses an audit policy, or a charter with one. It must ask for auditors.
+func auditPolicy(b []byte) (*tlog.Policy, error) {
+	if env, err := parseEntry(b); err == nil {
+		ch, ok := env.Event.Body.(*event.Charter)
+		if !ok {
+			return nil, fmt.Errorf("it is a %s, and no charter", env.Event.Type)
+		}
+		b = []byte(ch.AuditPolicy)
+	}
+	p, err := tlog.ParsePolicy(b)
+	if err == nil && !p.NeedsWitnesses() {
+		err = errors.New("it asks for no auditors")
+	}
+	return p, err
 }
 
 // describe returns the result for a file, as JSON and as text.
