@@ -101,6 +101,7 @@ type auditor struct {
 	resumed  uint64           // size of the snapshot
 	saved    uint64           // size of the last snapshot saved; at first resumed
 	done     bool             // every entry of the head was replayed
+	auditors *Auditors        // nil: the charter asks for none
 }
 
 // own is the audit's part of a snapshot.
@@ -129,6 +130,7 @@ func Run(ctx context.Context, c Config) *Report {
 	if is[*saveError](err) {
 		return a.report(err)
 	}
+	a.askAuditors(ctx)
 	// After an error the snapshot has the entries replayed before it.
 	return a.report(err, a.save())
 }
@@ -214,7 +216,7 @@ func (e *saveError) Unwrap() error { return e.err }
 // report makes the report of an audit that ended with errs.
 func (a *auditor) report(errs ...error) *Report {
 	r := &Report{Complete: a.done, Resumed: a.resumed, Events: a.own.Totals.Events, Unreadable: a.own.Totals.Unreadable,
-		Signatures: a.own.Totals.Signatures, Rules: a.own.Totals.Rules, Breaches: a.own.Totals.breaches()}
+		Signatures: a.own.Totals.Signatures, Rules: a.own.Totals.Rules, Breaches: a.own.Totals.breaches(), Auditors: a.auditors}
 	for _, err := range errs {
 		if err != nil {
 			a.reportError(r, err)

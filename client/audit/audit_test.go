@@ -357,7 +357,7 @@ func TestJSON(t *testing.T) {
 		names = append(names, n)
 	}
 	slices.Sort(names)
-	want := []string{"anchored", "audited", "bars", "breaches", "charter", "complete", "events", "existedBefore", "log", "loggedAfter",
+	want := []string{"anchored", "audited", "auditors", "bars", "breaches", "charter", "complete", "events", "existedBefore", "log", "loggedAfter",
 		"overdue", "overdueAt", "resumed", "rules", "signatures", "unclosed", "unreadable", "verdict", "wasLate", "witnesses"}
 	if d := cmp.Diff(want, names); d != "" {
 		t.Error(d)

@@ -100,6 +100,9 @@ type Report struct {
 	// WasLate counts the obligations that were met late. They are no violations any more.
 	WasLate uint64 `json:"wasLate"`
 	Late    []Late `json:"late,omitempty"` // the last 256 of them
+	// Auditors says which auditors vouch, and which decline and why; absent: the charter asks for
+	// none, or the audit is not complete.
+	Auditors *Auditors `json:"auditors,omitempty"`
 	// Fork is the evidence that the log signed two heads of which neither extends the
 	// other.
 	Fork *client.ForkEvidence `json:"fork,omitempty"`

@@ -26,6 +26,7 @@ import (
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -65,6 +66,7 @@ func funcs() template.FuncMap {
 		"warned":   warned,
 		"reasons":  reasons,
 		"lines":    lines,
+		"answers":  answers,
 		"several":  func(names string) bool { return strings.Contains(names, ", ") },
 	}
 }
@@ -78,6 +80,21 @@ func say(name string, data any) string {
 }
 
 func lines(name string, data any) []string { return strings.Split(say(name, data), "\n") }
+
+// answers returns one answer for each auditor, though it may have several keys: the first that is no
+// cosignature, if there is one.
+func answers(keys []round.Answer) []round.Answer {
+	var out []round.Answer
+	for _, a := range keys {
+		i := slices.IndexFunc(out, func(o round.Answer) bool { return o.Auditor == a.Auditor })
+		if i < 0 {
+			out = append(out, a)
+		} else if out[i].Kind == round.Cosigned {
+			out[i] = a
+		}
+	}
+	return out
+}
 
 // Audit returns a report as text, with at most list elements of each list.
 func Audit(r *audit.Report, list int) string {

@@ -22,6 +22,7 @@ import (
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -44,7 +45,8 @@ func testAudits() map[string]*audit.Report {
 			ExistedBefore: "2026-01-02T03:04:06Z", LoggedAfter: "2026-01-02T03:04:05Z", OverdueAt: "2026-01-02T03:04:05Z",
 			Charter: &audit.Charter{Version: 2, Rules: 1, Profile: "eu", Index: 5},
 			Events:  map[string]uint64{"warrant": 2, "access": 3}, Unreadable: 4, Signatures: audit.Signatures{Valid: 901},
-			Rules: []audit.Rule{{Rule: "form", Way: "repeated", Kind: "no effect", Count: 1, Listed: []audit.Finding{{Index: 8, Seen: 8, By: "log", Text: "this event is in the log already"}}}},
+			Rules:    []audit.Rule{{Rule: "form", Way: "repeated", Kind: "no effect", Count: 1, Listed: []audit.Finding{{Index: 8, Seen: 8, By: "log", Text: "this event is in the log already"}}}},
+			Auditors: &audit.Auditors{Unknown: []string{"a mirror \x1b can't tell"}},
 		},
 		"late": {
 			Verdict: "clean", Log: log, Complete: true, Audited: 900, WasLate: 300, Late: []audit.Late{{}, {},
@@ -56,7 +58,14 @@ func testAudits() map[string]*audit.Report {
 			Unclosed: []audit.Breach{{Rule: "form", Way: "malformed", Index: 7}, {Rule: "form", Way: "malformed", Index: 8, ClosedBy: []string{"a1", "a2"}}, {}},
 			Owed: []ledger.Obligation{{Rule: "anchor", Way: "late", Index: 3, By: "log", Late: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Text: "the entries from 3 on are not anchored",
 				Cure: "log an anchor of a cosigned head that has them"}},
-			Bars:    []audit.Bar{{Who: "gates", Breaches: 3, Overdue: 4}},
+			Bars: []audit.Bar{{Who: "gates", Breaches: 3, Overdue: 4}},
+			Auditors: &audit.Auditors{Vouched: &audit.Vouched{Size: 800, At: "2026-01-02T03:04:05Z"}, Round: &round.Round{Size: 890, Named: day1, State: round.Declined, Auditors: []round.Answer{
+				{Auditor: "a1", Kind: round.Cosigned, Time: &day1}, {Auditor: "a1", Kind: round.Cosigned, Time: &day1},
+				{Auditor: "a2", Kind: round.Refused, Bars: []round.Bar{{Obligation: &ledger.Obligation{Rule: "disclosure", Way: "late", Index: 9, By: "log", Late: day1, Text: "it is due", Cure: "disclose it"}},
+					{Breach: &round.Breach{Rule: "form", Way: "malformed", Index: 7, By: "log", Text: "it does not parse"}}}},
+				{Auditor: "a3", Kind: round.Refused, Text: "3 entries are missing \x1b"}, {Auditor: "a4", Kind: round.Silent}, {Auditor: "a5", Kind: round.Cosigned, Time: &day1},
+				{Auditor: "a5", Kind: round.Wrong, Text: "a bad signature"},
+			}}},
 			Reasons: []audit.Reason{{Code: audit.ReasonCorrupt, Err: errors.New("a tile \x1b does not fit")}},
 		},
 		"fork": {
@@ -130,6 +139,8 @@ func testProofs() map[string]*verify.Report {
 			Event:         &verify.EventReport{Type: "warrant", ID: "id", Hash: "aabb", ClaimedTime: "2026-01-02T03:04:05Z", Keys: []string{"0102"}, SignaturesChecked: true},
 			Witnesses:     []verify.WitnessReport{{Name: "A", Time: "2026-01-02T03:04:05Z", Counted: true}, {Name: "B", Time: "2030-01-02T03:04:05Z"}},
 			ExistedBefore: "2026-01-02T03:04:06Z", LoggedAfter: "2026-01-02T03:04:05Z", Spread: 300,
+			Audit: &verify.AuditReport{VouchedAt: "2026-01-02T03:05:05Z", Auditors: []verify.WitnessReport{{Name: "a1", Time: "2026-01-02T03:05:05Z", Counted: true},
+				{Name: "a2", Time: "2030-01-02T03:05:05Z"}}},
 			NotShown: []verify.Gap{verify.GapSignatures, verify.GapRoles, verify.GapLimits, verify.GapLater, verify.GapOffRecord},
 		},
 		"entry": {

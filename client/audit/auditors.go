@@ -1,0 +1,62 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/vasistas/vasistas/log/round"
+)
+
+// Auditors is what is known of the auditors that the charter asks for. It decides nothing: the
+// replay does. A mirror doesn't know it.
+type Auditors struct {
+	// Vouched is the head that met the audit policy last, verified under the charter's policy.
+	Vouched *Vouched `json:"vouched,omitempty"`
+	// Round is the head that the log names for its auditors now, with their answers: the log's
+	// word.
+	Round *round.Round `json:"round,omitempty"`
+	// Unknown is why Vouched or Round is absent.
+	Unknown []string `json:"unknown,omitempty"`
+}
+
+// Vouched is a head that the auditors' quorum cosigned.
+type Vouched struct {
+	Size uint64 `json:"size"`
+	// At is the latest time such that cosignatures at or after it meet the audit policy.
+	At string `json:"at"`
+}
+
+var errNotServed = errors.New("the log serves no audit round or audited checkpoint, as no mirror does")
+
+// askAuditors reads what the log serves of its auditors.
+func (a *auditor) askAuditors(ctx context.Context) {
+	if !a.done || a.l.Charter() == nil || !a.l.Charter().Auditors.NeedsWitnesses() {
+		return
+	}
+	out := new(Auditors)
+	unknown := func(err error) {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errNotServed
+		}
+		if text := err.Error(); !slices.Contains(out.Unknown, text) {
+			out.Unknown = append(out.Unknown, text)
+		}
+	}
+	if head, vouched, err := a.c.Client.Audited(ctx, a.l.Charter().Auditors); err != nil {
+		unknown(err)
+	} else {
+		at := time.Unix(int64(vouched.LoggedAfter), 0).UTC().Format(time.RFC3339)
+		out.Vouched = &Vouched{head.Checkpoint.Size, at}
+	}
+	var err error
+	if out.Round, err = a.c.Client.Round(ctx); err != nil {
+		unknown(err)
+	}
+	a.auditors = out
+}

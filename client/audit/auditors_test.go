@@ -1,0 +1,75 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package audit_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/log/round"
+)
+
+// What a log serves of its auditors is in the report and decides nothing; a mirror knows none of it.
+func TestAuditors(t *testing.T) {
+	w := newLog(t)
+	head := w.Publish("w1", "w2", "w3")
+	audited := w.Checkpoint("w1", "w2", "w3", "a1", "a2")
+	policy := w.ParsePolicy(3, "w1", "w2", "w3", "w4")
+	named := round.New(head, time.Unix(w.Now, 0), []round.Answer{
+		{Auditor: "a1", Key: w.Witness("a1").Verifier().String(), Kind: round.Refused, Text: "it is catching up"},
+	})
+	var checkpoint, open []byte
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		b, err := os.ReadFile(filepath.Join(w.Dir, filepath.FromSlash(r.URL.Path)))
+		switch r.URL.Path {
+		case "/audit/checkpoint":
+			b = checkpoint
+		case "/audit/round":
+			b = open
+		default:
+			if err != nil {
+				b = nil
+			}
+		}
+		if b == nil {
+			rw.WriteHeader(http.StatusNotFound)
+			return
+		}
+		rw.Write(b)
+	}))
+	defer s.Close()
+	for _, c := range []struct {
+		name, url        string
+		checkpoint, open []byte
+		vouched, named   bool
+		unknown          string
+	}{
+		{"a log", s.URL, audited.Bytes(), named.Bytes(), true, true, ""},
+		{"nothing vouched for", s.URL, nil, named.Bytes(), false, true, "serves no audit"},
+		{"too few auditors", s.URL, w.Checkpoint("w1", "w2", "w3", "a1").Bytes(), named.Bytes(), false, true, "quorum"},
+		{"a wrong round", s.URL, audited.Bytes(), []byte("{}"), true, false, "audit round"},
+		{"a mirror's URL", s.URL, nil, nil, false, false, "serves no audit"},
+		{"a directory", w.Dir, audited.Bytes(), named.Bytes(), false, false, "URL"},
+	} {
+		checkpoint, open = c.checkpoint, c.open
+		r := run(t, c.url, policy, audit.Config{Now: headTime(w.Dir)})
+		wants(t, r, audit.Clean)
+		a := r.Auditors
+		if a == nil || (a.Vouched != nil) != c.vouched || (a.Round != nil) != c.named || (c.unknown == "") != (len(a.Unknown) == 0) || len(a.Unknown) > 1 {
+			t.Fatalf("%s: %+v", c.name, a)
+		}
+		if c.unknown != "" && !strings.Contains(a.Unknown[0], c.unknown) {
+			t.Errorf("%s: not known: %v", c.name, a.Unknown)
+		}
+		if c.vouched && (a.Vouched.Size != w.Size() || a.Vouched.At != time.Unix(w.Now, 0).UTC().Format(time.RFC3339)) {
+			t.Errorf("%s: %+v", c.name, a.Vouched)
+		}
+	}
+}
