@@ -5,7 +5,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -13,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -37,9 +40,13 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	// The log's program can't be linked into this one.
+	demo, err := filepath.Abs("../../log/profile/data/demo.profile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The log's and the gate's programs can't be linked into this one.
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "../vasistas-log")
+	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "../vasistas-log", "../vasistas-gate")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -49,9 +56,10 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", bin+string(filepath.ListSeparator)+e.Getenv("PATH"))
+			e.Setenv("DEMO", demo)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "front": front},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "field": field, "front": front, "now": now, "served": served, "until": until},
 	})
 }
 
@@ -97,6 +105,58 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		last = errors.New(resp.Status)
 	}
 	ts.Fatalf("%s is not ready: %v", args[0], last)
+}
+
+// field NAME FILE MEMBER sets $NAME to a member of a JSON object: a text, or a whole number.
+func field(ts *testscript.TestScript, _ bool, args []string) {
+	var v map[string]json.RawMessage
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &v))
+	if v[args[2]] == nil {
+		ts.Fatalf("%s has no %s", args[1], args[2])
+	}
+	ts.Setenv(args[0], strings.Trim(string(v[args[2]]), `"`))
+}
+
+// now NAME DURATION sets $NAME to the time so long from now.
+func now(ts *testscript.TestScript, _ bool, args []string) {
+	d, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	ts.Setenv(args[0], time.Now().Add(d).UTC().Format("2006-01-02T15:04:05Z"))
+}
+
+// until REGEXP COMMAND... runs a command until its output matches.
+func until(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); <-tick.C {
+		err = ts.Exec(args[1], args[2:]...)
+		if want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("its output never matched %q, and it ended with %v", args[0], err)
+}
+
+// served REGEXP URL waits until a server answers what matches.
+func served(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := regexp.Compile(args[0])
+	ts.Check(err)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	var body []byte
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); <-tick.C {
+		resp, err := http.Get(args[1])
+		ts.Check(err)
+		body, err = io.ReadAll(resp.Body)
+		resp.Body.Close()
+		ts.Check(err)
+		if want.Match(body) {
+			return
+		}
+	}
+	ts.Fatalf("it never served %q, but %s", args[0], body)
 }
 
 // front NAME ADDRFILE sets $NAME to the URL of a proxy for a server that will write ADDRFILE: a
