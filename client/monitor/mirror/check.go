@@ -33,8 +33,10 @@ type Report struct {
 // error names files that could not be repaired; the rest was checked nevertheless. At the
 // start of a process, call Update first: Check trusts only a head that the policy accepts.
 func (m *Mirror) Check(ctx context.Context, budget int) (*Report, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	if err := m.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer m.end()
 	h := m.head.Load()
 	if h == nil {
 		return nil, errNoHead

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/transparency-dev/merkle/proof"
@@ -59,12 +60,12 @@ func TestHandler(t *testing.T) {
 	declines := false
 	var w warnings
 	m := open(t, mirror.Config{Dir: t.TempDir(), Sources: []mirror.Source{source(t, "log", l.Dir)}, Policy: l.policy(), Warn: w.add,
-		Cosign: func(cp *tlog.Checkpoint) ([]tlog.Signature, error) {
+		Cosign: func(cp *tlog.Checkpoint) (*tlog.Checkpoint, error) {
 			if declines {
 				return nil, errors.New("the rules are broken")
 			}
 			line, err := operator.Sign(&cp.Head, uint64(l.Now))
-			return []tlog.Signature{line}, err
+			return &tlog.Checkpoint{Head: cp.Head, Signatures: append(slices.Clip(cp.Signatures), line)}, err
 		}})
 	base := under(t, m)
 	if resp, _ := get(t, "GET", base+"/checkpoint"); resp.StatusCode != http.StatusNotFound {

@@ -45,7 +45,6 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -69,10 +68,12 @@ type Config struct {
 	// Timeout of reading one file from one source, with all its tries. 0: a minute. For a
 	// checkpoint it is at most ten seconds.
 	Timeout time.Duration
-	// Cosign returns the operator's signature lines for a head of the copy; an error means
-	// none. Update calls it once the head is durable, also if the head is an old one. The
-	// handler serves the lines; the file checkpoint does not have them. nil: none.
-	Cosign func(*tlog.Checkpoint) ([]tlog.Signature, error)
+	// Cosign returns what the handler serves for a head of the copy: this head, or an earlier
+	// one, with the operator's signature lines; or nil for the head as it is. Update calls it
+	// once the head is durable, also if the head is an old one. What is served never goes
+	// back: a smaller head than that has no effect. The file checkpoint does not have the
+	// lines. nil: there are none.
+	Cosign func(*tlog.Checkpoint) (*tlog.Checkpoint, error)
 	// Warn is called with each error for which another source made up, mostly a
 	// [SourceError], from any goroutine. nil: such errors are dropped.
 	Warn func(error)
@@ -88,11 +89,14 @@ type Mirror struct {
 	pool   *pool
 	client *client.Client // over the pool
 
-	head   atomic.Pointer[head] // durable; it never goes back
-	served atomic.Pointer[head] // head with the operator's signatures, for the handler
+	head   atomic.Pointer[head]        // durable; it never goes back
+	served atomic.Pointer[head]        // for the handler: see Config.Cosign; it never goes back
+	policy atomic.Pointer[tlog.Policy] // of the next Update or Check; nil: still c.Policy
+	failed atomic.Pointer[error]       // of the last Update that had an outcome
 
-	// mu is held by Update and Check, and guards what follows.
-	mu   sync.Mutex
+	// turn is held by Update and Check, and guards what follows, c.Policy and client. It is a
+	// channel, so that a wait can end.
+	turn chan struct{}
 	tree *client.Tree    // its largest head is the copy's
 	edge *tiles.Frontier // of head; nil before it is needed
 	seen []uint64        // by Config.Sources: size of the last verified head of each
@@ -132,7 +136,8 @@ func Open(c Config) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Mirror{c: c, lock: lock, copied: client.Dir(c.Dir), seen: make([]uint64, len(c.Sources)), next: rand.Uint64N(1 << 62)}
+	m := &Mirror{c: c, lock: lock, copied: client.Dir(c.Dir), turn: make(chan struct{}, 1),
+		seen: make([]uint64, len(c.Sources)), next: rand.Uint64N(1 << 62)}
 	m.pool = newPool(&m.c, m.copied)
 	if m.client, err = client.New(client.Config{Source: m.pool, Policy: c.Policy, Origin: c.Origin}); err == nil {
 		err = m.load()
@@ -178,8 +183,26 @@ func (m *Mirror) Head() *tlog.Checkpoint {
 // head than the copy's, the error is a [client.RollbackError]. After an error the copy has
 // its old head, or, if the disk did not say which, the new one.
 func (m *Mirror) Update(ctx context.Context) (*tlog.Verified, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	v, err := m.update(ctx)
+	if ctx.Err() == nil {
+		m.failed.Store(&err)
+	}
+	return v, err
+}
+
+// Failing returns why the last Update failed, nil if it did not.
+func (m *Mirror) Failing() error {
+	if err := m.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (m *Mirror) update(ctx context.Context) (*tlog.Verified, error) {
+	if err := m.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer m.end()
 	m.pool.forgive()
 	tree := m.tree.Clone(nil)
 	v, err := m.newest(ctx, tree)
@@ -192,29 +215,64 @@ func (m *Mirror) Update(ctx context.Context) (*tlog.Verified, error) {
 		}
 	}
 	m.tree = tree
-	m.cosign()
+	m.cosign(ctx)
 	return v, nil
 }
 
+// Use makes the next Update and Check accept heads by another policy: a log may change its
+// witnesses and keys.
+func (m *Mirror) Use(p *tlog.Policy) { m.policy.Store(p) }
+
+// begin waits for the turn, and takes up the policy of Use.
+func (m *Mirror) begin(ctx context.Context) error {
+	select {
+	case m.turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	p := m.policy.Swap(nil)
+	if p == nil {
+		return nil
+	}
+	c, err := client.New(client.Config{Source: m.pool, Policy: p, Origin: m.c.Origin})
+	if err != nil {
+		m.end()
+		return err
+	}
+	m.c.Policy, m.client, m.tree = p, c, m.tree.Clone(c)
+	return nil
+}
+
+func (m *Mirror) end() { <-m.turn }
+
 // cosign makes the checkpoint that the handler serves.
-func (m *Mirror) cosign() {
+func (m *Mirror) cosign(ctx context.Context) {
 	h := m.head.Load()
 	defer func() { m.served.Store(h) }()
 	if m.c.Cosign == nil {
 		return
 	}
-	lines, err := m.c.Cosign(h.Checkpoint)
+	cosigned, err := m.c.Cosign(h.Checkpoint)
+	if err == nil && cosigned == nil {
+		return
+	}
+	var b []byte
+	if err == nil {
+		b = cosigned.Bytes()
+		_, err = tlog.ParseCheckpoint(b)
+	}
+	if err == nil {
+		err = m.Holds(ctx, &cosigned.Head)
+	}
 	if err != nil {
-		m.c.Warn(fmt.Errorf("the copy's head is not cosigned: %w", err))
+		m.c.Warn(fmt.Errorf("the copy is served without the operator's cosignature: %w", err))
 		return
 	}
-	cosigned := &tlog.Checkpoint{Head: h.Head, Signatures: append(h.Signatures[:len(h.Signatures):len(h.Signatures)], lines...)}
-	b := cosigned.Bytes()
-	if _, err := tlog.ParseCheckpoint(b); err != nil {
-		m.c.Warn(fmt.Errorf("the copy's head with the operator's cosignature: %w", err))
-		return
+	if now := m.served.Load(); now != nil && cosigned.Size < now.Size {
+		h = now // the next cosigned one will be larger
+	} else {
+		h = &head{cosigned, b}
 	}
-	h = &head{cosigned, b}
 }
 
 // path returns the file of a tile.

@@ -66,9 +66,25 @@ func (r reader) at(ctx context.Context, h *head, t tlog.Tile) ([]byte, error) {
 	return t.Cut(b)
 }
 
+// Holds returns an error unless the copy is durable up to a head, and its tree at that size has
+// the head's root. It reads nothing but the copy.
+func (m *Mirror) Holds(ctx context.Context, head *tlog.Head) error {
+	have := m.head.Load()
+	switch {
+	case have == nil:
+		return errNoHead
+	case have.Size < head.Size:
+		return fmt.Errorf("the copy has size %d, and not yet %d", have.Size, head.Size)
+	case have.Size == head.Size && have.Root == head.Root:
+		return nil
+	}
+	_, err := tiles.LoadFrontier(ctx, m.Source(), head.Size, head.Root)
+	return err
+}
+
 // Handler serves the copy as C2SP tlog-tiles: /checkpoint and /tile/..., for GET and HEAD. A
-// caller that serves it under a prefix wraps it in [http.StripPrefix]. The checkpoint has
-// the signature lines of [Config].Cosign.
+// caller that serves it under a prefix wraps it in [http.StripPrefix]. The checkpoint is
+// that of [Config].Cosign.
 func (m *Mirror) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*") // pages of any origin may read
