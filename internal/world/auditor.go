@@ -4,6 +4,8 @@
 package world
 
 import (
+	"net/http"
+
 	"github.com/vasistas/vasistas/client/monitor/auditor"
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
@@ -27,7 +29,7 @@ func (w *World) NewAuditor(name string) (*Auditor, error) {
 		return nil, err
 	}
 	s := &Auditor{Server: server, Name: name, Keys: w.noteKeys(w.cfg.People.Witness(name).Verifier().Name, tlog.CosignatureEd25519), world: w}
-	s.Config = auditor.Config{Dir: w.Path("auditors", name), Origin: w.cfg.People.Origin, Name: name, Signers: s.Keys, Metrics: auditor.NewMetrics(),
+	s.Config = auditor.Config{Dir: w.Path("auditors", name), CopyDir: w.Path("copies", name), Origin: w.cfg.People.Origin, Name: name, Signers: s.Keys, Metrics: auditor.NewMetrics(),
 		Logger: w.cfg.Logger.With("part", "auditor "+name)}
 	w.Auditors = append(w.Auditors, s)
 	return s, nil
@@ -69,6 +71,10 @@ func (s *Auditor) fill() {
 		s.Config.LogKeys = append(s.Config.LogKeys, k.Verifier())
 	}
 }
+
+// Serve makes h answer at the auditor's URL, such as a monitor that has opened Config; nil: nothing
+// answers.
+func (s *Auditor) Serve(h http.Handler) { s.run(h) }
 
 // Create makes the auditor's state.
 func (s *Auditor) Create() error {

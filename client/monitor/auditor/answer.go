@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -80,6 +79,7 @@ func (a *Auditor) add(ctx context.Context, r *tlog.AddCheckpoint) ([]byte, error
 	var ours []tlog.Signature
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	a.catchUp(waiting, head.Size) // checkStored says what is missing
 	entered := false
 	err = a.with(waiting, func() (err error) {
 		entered = true
@@ -155,18 +155,25 @@ func (a *Auditor) cosign(ctx context.Context, r *tlog.AddCheckpoint, head *tlog.
 	if err := a.checkTree(ctx, last, note); err != nil {
 		return nil, err
 	}
+	if err := a.checkStored(ctx, note); err != nil {
+		return nil, err
+	}
 	now, err := a.judge(note, last)
 	if err != nil {
 		return nil, err
 	}
-	return a.sign(last, head, now)
+	lines, err := a.sign(last, head, now)
+	if err == nil {
+		a.vouch(note, lines, a.copy.ledger.Charter())
+	}
+	return lines, err
 }
 
 // namedNote returns the note of the head that the log names, if it is this one.
 func (a *Auditor) namedNote(ctx context.Context, head *tlog.Checkpoint) (*tlog.Checkpoint, error) {
 	r, err := a.readRound(ctx)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case absent(err):
 		return nil, refuse(codeHead, "the log names no head: %w", err)
 	case err != nil:
 		return nil, refuse(codeNotReady, "%w", err)
@@ -180,7 +187,7 @@ func (a *Auditor) namedNote(ctx context.Context, head *tlog.Checkpoint) (*tlog.C
 
 // checkLost asks the log whether it shows a later cosignature of this auditor.
 func (a *Auditor) checkLost(ctx context.Context, last *record) error {
-	shown, err := fetchAudited(ctx, &a.cfg)
+	shown, err := fetchAudited(ctx, a.log.Load())
 	if err != nil {
 		return refuse(codeNotReady, "%w", err)
 	}

@@ -4,7 +4,7 @@
 // Package auditor cosigns the heads of one log while the log's rules hold.
 //
 // A cosignature of an auditor (C2SP tlog-cosignature) states: at this time I held every entry
-// below this size, applied each of them to the rules of package ledger, and the rules let this
+// below this size in a full copy on stable storage (package mirror), applied each of them to the rules of package ledger, and the rules let this
 // auditor cosign ([ledger.Ledger.Barred]). That means: no overdue obligation bars
 // auditors under the charter in force, and this auditor has closed each breach that is on
 // record since the charter that first names it. It also states what a witness's cosignature
@@ -30,8 +30,8 @@
 //  5. the named note meets the witness policy in force at its size, and at a size that ends
 //     with an amendment also the policy before; its logged-after time is within the profile's
 //     stale and not ahead of the clock;
-//  6. every entry up to it is applied, by a tree that extends the recorded head, and at the
-//     present second nothing bars this auditor, and the log suppresses no held event;
+//  6. every entry up to it is applied, by a tree that extends the recorded head, and is in the
+//     copy, and at the present second nothing bars this auditor, and the log suppresses no held event;
 //  7. the head and this second are synced to the state, and then signed.
 //
 // From the third step on a refusal is a 503 with Retry-After and a problem document (RFC 9457),
@@ -70,6 +70,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/monitor/mirror"
 	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -96,12 +97,21 @@ type Config struct {
 	// line of each, in this order.
 	Signers []*tlog.Signer
 
-	// Sources of entries, such as mirrors, in the order in which they are asked. nil: the log
+	// CopyDir is the directory of the auditor's full copy of the log: see package mirror. "": the
+	// directory copy in Dir.
+	CopyDir string
+	// Policy says which heads the copy takes until the auditor knows a charter, whose witness policy
+	// decides from then on. nil: none, so the entries up to the first named head are read twice.
+	Policy *tlog.Policy
+	// Sources of entries, in the order in which they are asked: the log, and mirrors. nil: the log
 	// only.
-	Sources []tlog.TileReader
-	// Poll is the pause between two looks at the log's round, by which the auditor catches up. 0:
-	// 2 seconds.
+	Sources []mirror.Source
+	// Poll is the pause between two looks at the log's round, by which the auditor catches up, and
+	// between two updates of the copy. 0: 2 seconds.
 	Poll time.Duration
+	// CheckEvery is the pause after which a share of the copy is read back, and compared with what
+	// the sources serve. 0: a minute.
+	CheckEvery time.Duration
 	// Timeout of one request to the log. 0: 30 seconds.
 	Timeout time.Duration
 	// Requests bounds the requests under way. 0: 64.
@@ -137,10 +147,15 @@ type Auditor struct {
 	cfg     Config
 	dir     *durable.Lock
 	metrics *auditorMetrics
-	slots   chan struct{}        // requests under way
-	keys    atomic.Pointer[keys] // of the log, as far as they are known
+	slots   chan struct{}                 // requests under way
+	keys    atomic.Pointer[keys]          // of the log, as far as they are known
+	log     atomic.Pointer[client.Client] // accepts heads by these keys
 	last    atomic.Pointer[record]
 	target  atomic.Uint64 // size up to which entries are being applied
+
+	stored  *mirror.Mirror // the full copy
+	vouched atomic.Pointer[vouched]
+	decided atomic.Bool // the copy's policy is that of a charter
 
 	// lock guards the members below: see with. It is a channel, so that a wait can end.
 	lock     chan struct{}
@@ -150,10 +165,15 @@ type Auditor struct {
 	lines    []tlog.Signature // of the recorded head at its time; nil: none were made since the start
 	// suppressed are the events that were handed to this auditor and that the log has not shown.
 	suppressed []*suppression
+	// decidedBy is the leaf hash of the charter by which the copy takes heads, and decidedFor the
+	// number of the log's keys then.
+	decidedBy  tlog.Hash
+	decidedFor int
 
-	submit *client.Client // submits to the log
-	stop   context.CancelFunc
-	done   sync.WaitGroup
+	submit  *client.Client // submits to the log
+	keeping bool           // the copy is kept up to date; only Start and run use it
+	stop    context.CancelFunc
+	done    sync.WaitGroup
 
 	mu     sync.Mutex
 	lately error        // of the last look at the log
@@ -165,6 +185,7 @@ const (
 	headFile    = "head"     // register: the recorded head, and the time of its cosignature
 	ledgerFile  = "ledger"   // snapshot of the ledger: a cache
 	evidenceDir = "evidence" // forks of the log
+	copyDir     = "copy"     // the full copy of the log, unless Config.CopyDir says where it is
 	heldDir     = "held"     // events that were handed to the auditor, by hash
 )
 
@@ -206,7 +227,7 @@ func Open(c Config) (_ *Auditor, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.dir.Close())
+			err = errors.Join(err, a.release())
 		}
 	}()
 	if a.register, err = durable.OpenRegister(filepath.Join(c.Dir, headFile), maxRecord); err != nil {
@@ -222,10 +243,23 @@ func Open(c Config) (_ *Auditor, err error) {
 	if err := r.fits(&c); err != nil {
 		return nil, err
 	}
-	if a.copy, err = openCopy(&a.cfg, r.head); err != nil {
+	if a.cfg.Sources == nil {
+		l, err := client.New(client.Config{URL: c.URL, HTTPClient: c.HTTPClient, Timeout: c.Timeout, UserAgent: userAgent})
+		if err != nil {
+			return nil, err
+		}
+		a.cfg.Sources = []mirror.Source{{Name: c.URL, Source: l.Source()}}
+	}
+	if err := a.openStored(); err != nil {
+		return nil, err
+	}
+	if a.copy, err = openCopy(&a.cfg, r.head, a.stored.Source()); err != nil {
 		return nil, err
 	}
 	a.publishKeys()
+	if err := a.vouchAgain(); err != nil {
+		return nil, err
+	}
 	a.submit, err = client.New(client.Config{URL: c.URL, HTTPClient: c.HTTPClient, Timeout: c.Timeout, SubmitTimeout: c.Timeout, Retries: -1, UserAgent: userAgent})
 	if err != nil {
 		return nil, err
@@ -233,11 +267,20 @@ func Open(c Config) (_ *Auditor, err error) {
 	return a, a.loadHeld()
 }
 
+// release gives the directories free.
+func (a *Auditor) release() (err error) {
+	if a.stored != nil {
+		err = a.stored.Close()
+	}
+	return errors.Join(err, a.dir.Close())
+}
+
 // Start looks at the log's round in the background, and applies the entries up to the head that
 // the log names, until Close.
 func (a *Auditor) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stop = cancel
+	a.keepCopy(ctx)
 	a.done.Go(func() { a.run(ctx) })
 }
 
@@ -248,7 +291,7 @@ func (a *Auditor) Close() error {
 	}
 	a.done.Wait()
 	err := a.with(context.Background(), func() error { return a.copy.save(1) })
-	return errors.Join(err, a.dir.Close())
+	return errors.Join(err, a.release())
 }
 
 // with calls do under the lock.
@@ -272,6 +315,7 @@ func (a *Auditor) run(ctx context.Context) {
 			return
 		}
 		a.looked(err)
+		a.keepCopy(ctx)
 		text := ""
 		if err != nil {
 			text = err.Error()
@@ -302,15 +346,23 @@ func (a *Auditor) look(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, a.forward(ctx))
 	}
+	cp := r.Head()
+	if !named(r) {
+		return a.forward(ctx)
+	}
+	late := a.catchUp(ctx, cp.Size)
 	err = a.with(ctx, func() error {
-		if cp := r.Head(); named(r) && cp.Size > a.copy.ledger.Size() {
+		if cp.Size > a.copy.ledger.Size() {
 			if err := a.advance(ctx, cp); err != nil {
 				return err
 			}
 		}
 		return a.copy.save(saveEvery)
 	})
-	return errors.Join(err, a.forward(ctx))
+	if late != nil && err == nil { // the policy that lets the copy go on may be in these entries
+		late = a.catchUp(ctx, cp.Size)
+	}
+	return errors.Join(err, late, a.forward(ctx))
 }
 
 // advance applies the entries up to a named head. It keeps evidence of a fork.
@@ -328,10 +380,13 @@ func (a *Auditor) advance(ctx context.Context, cp *tlog.Checkpoint) error {
 	return err
 }
 
-// publishKeys makes the known keys of the log visible without the lock.
+// publishKeys makes the known keys of the log visible without the lock, and lets the copy follow
+// the charter in force.
 func (a *Auditor) publishKeys() {
 	k := a.copy.keys
 	a.keys.Store(&k)
+	a.log.Store(a.copy.client)
+	a.decide()
 }
 
 // bars returns what bars the auditor at a time, by the entries that it has applied; nil also

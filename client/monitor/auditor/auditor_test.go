@@ -16,6 +16,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/client/monitor/mirror"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/internal/world"
@@ -412,8 +413,8 @@ func TestMirror(t *testing.T) {
 	w.name(cp)
 	log, err := client.New(client.Config{URL: w.LogServer.URL})
 	check(t, err)
-	wrong := &source{Client: log, wrong: true}
-	a.Config.Sources = []tlog.TileReader{wrong, &source{Client: log}}
+	wrong := &source{Source: log.Source(), wrong: true}
+	a.Config.Sources = []mirror.Source{{Name: "wrong", Source: wrong}, {Name: "right", Source: log.Source()}}
 	w.run(a)
 	_, err = w.ask(a, cp).cosigned(cp)
 	check(t, err)

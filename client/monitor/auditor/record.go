@@ -5,14 +5,11 @@ package auditor
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 
@@ -165,7 +162,11 @@ func ResumeLost(ctx context.Context, c Config, name string) (size uint64, err er
 	if key := c.Signers[0].Verifier().Name; name != key {
 		return 0, fmt.Errorf("auditor: %w: %q; give the name in its keys exactly", ErrWrongName, name)
 	}
-	shown, err := fetchAudited(ctx, &c)
+	log, err := dial(&c, c.LogKeys, nil)
+	if err != nil {
+		return 0, err
+	}
+	shown, err := fetchAudited(ctx, log)
 	if err != nil {
 		return 0, err
 	}
@@ -189,7 +190,7 @@ func ResumeLost(ctx context.Context, c Config, name string) (size uint64, err er
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, a.dir.Close()) }()
+	defer func() { err = errors.Join(err, a.release()) }()
 	old := a.last.Load()
 	if old.head != nil && (old.size() > next.size() || old.size() == next.size() && old.head.Root != next.head.Root || old.Time > next.Time) {
 		return 0, fmt.Errorf("auditor: nothing was resumed: the log shows the size %d at time %d, and the state has the size %d at time %d", next.size(), next.Time, old.size(), old.Time)
@@ -219,49 +220,27 @@ func (a *Auditor) keepFork(fork *client.ForkError) {
 	}
 }
 
-// Paths of the log.
-const (
-	roundPath   = "/audit/round"
-	auditedPath = "/audit/checkpoint"
-)
-
 // fetchAudited returns the head that the log shows as audited, nil if there is none.
-func fetchAudited(ctx context.Context, c *Config) (*tlog.Checkpoint, error) {
-	b, err := get(ctx, c, auditedPath, tlog.MaxCheckpointSize)
-	if errors.Is(err, fs.ErrNotExist) {
+func fetchAudited(ctx context.Context, log *client.Client) (*tlog.Checkpoint, error) {
+	v, _, err := log.Audited(ctx, nil)
+	switch {
+	case absent(err):
 		return nil, nil
-	} else if err != nil {
+	case err != nil:
 		return nil, err
 	}
-	cp, err := tlog.ParseCheckpoint(b)
-	if err == nil && cp.Origin != c.Origin {
-		err = fmt.Errorf("it is of the log %q", cp.Origin)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s%s: %w", c.URL, auditedPath, err)
-	}
-	return cp, nil
+	return v.Checkpoint, nil
 }
 
 // readRound reads the log's round.
 func (a *Auditor) readRound(ctx context.Context) (*round.Round, error) {
-	b, err := get(ctx, &a.cfg, roundPath, round.MaxSize)
+	r, err := a.log.Load().Round(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r, err := round.Parse(b)
-	if err == nil && r.Head().Origin != a.cfg.Origin {
-		err = fmt.Errorf("it is of the log %q", r.Head().Origin)
-	}
-	if err == nil {
-		_, err = cosigning.VerifyLines(r.Head(), *a.keys.Load())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s%s: %w", a.cfg.URL, roundPath, err)
-	}
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.round = r
-	a.mu.Unlock()
 	return r, nil
 }
 
@@ -269,44 +248,8 @@ func (a *Auditor) readRound(ctx context.Context) (*round.Round, error) {
 // the cosignatures of slower auditors do no harm.
 func named(r *round.Round) bool { return r.State == round.Open || r.State == round.Met }
 
-// direct follows no redirection: a log must not make its auditor ask hosts that only the auditor can
-// reach.
-var direct = &http.Client{
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-}
-
-// get reads a small resource of the log. It is fs.ErrNotExist if the log says that there is none, or
-// none yet.
-func get(ctx context.Context, c *Config, path string, limit int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("User-Agent", userAgent)
-	resp, err := cmp.Or(c.HTTPClient, direct).Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusOK:
-	case http.StatusNotFound:
-		return nil, fmt.Errorf("%s%s: %w", c.URL, path, fs.ErrNotExist)
-	default:
-		p := problem.Read(resp)
-		if p.Code() == problem.NotReady {
-			return nil, fmt.Errorf("%s%s: %w: %w", c.URL, path, fs.ErrNotExist, p)
-		}
-		return nil, fmt.Errorf("%s%s: %w", c.URL, path, p)
-	}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("more than %d bytes", limit)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s%s: %w", c.URL, path, err)
-	}
-	return b, nil
+// absent reports whether the log says that it has no such resource, or none yet.
+func absent(err error) bool {
+	p, ok := errors.AsType[*client.Problem](err)
+	return errors.Is(err, fs.ErrNotExist) || ok && p.Code() == problem.NotReady
 }

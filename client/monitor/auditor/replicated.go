@@ -41,13 +41,14 @@ type replicated struct {
 const saveEvery = 1 << 16
 
 // openCopy loads the snapshot, or starts at the first entry. Every later head must extend
-// recorded, which may be nil.
-func openCopy(cfg *Config, recorded *tlog.Checkpoint) (_ *replicated, err error) {
-	c := &replicated{cfg: cfg, keys: slices.Clone(cfg.LogKeys)}
-	if c.sources, err = newSources(cfg); err != nil {
-		return nil, err
+// recorded, which may be nil. Entries come from the full copy, and those that it lacks, because
+// an amendment changed which heads it may take, from the sources.
+func openCopy(cfg *Config, recorded *tlog.Checkpoint, stored tlog.TileReader) (_ *replicated, err error) {
+	c := &replicated{cfg: cfg, keys: slices.Clone(cfg.LogKeys), sources: &sources{list: []tlog.TileReader{stored}}}
+	for _, s := range cfg.Sources {
+		c.sources.list = append(c.sources.list, s)
 	}
-	if c.client, err = c.dial(); err != nil {
+	if c.client, err = dial(cfg, c.keys, c.sources); err != nil {
 		return nil, err
 	}
 	if recorded != nil {
@@ -113,18 +114,25 @@ func (c *replicated) save(every uint64) error {
 	return nil
 }
 
-// dial returns a client that accepts every head signed by a key of the log; the charter's
-// policies decide which one counts.
-func (c *replicated) dial() (*client.Client, error) {
-	var text strings.Builder
-	for _, k := range c.keys {
-		fmt.Fprintf(&text, "log %s\n", k)
-	}
-	policy, err := tlog.ParsePolicy([]byte(text.String() + "quorum none\n"))
+// dial returns a client of the log that accepts every head signed by one of the keys; the charter's
+// policies decide which one counts. It reads tiles from a source, nil: from the log, and makes one
+// try of a request.
+func dial(cfg *Config, by keys, from client.Source) (*client.Client, error) {
+	policy, err := signedBy(by)
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Config{Source: c.sources, Policy: policy, Origin: c.cfg.Origin})
+	return client.New(client.Config{URL: cfg.URL, Source: from, Policy: policy, Origin: cfg.Origin, HTTPClient: cfg.HTTPClient, Timeout: cfg.Timeout,
+		Retries: -1, UserAgent: userAgent})
+}
+
+// signedBy returns a policy that a line of one of the keys meets.
+func signedBy(list keys) (*tlog.Policy, error) {
+	var text strings.Builder
+	for _, k := range list {
+		fmt.Fprintf(&text, "log %s\n", k)
+	}
+	return tlog.ParsePolicy([]byte(text.String() + "quorum none\n"))
 }
 
 // newKeys takes up the keys of the charter in force.
@@ -143,7 +151,7 @@ func (c *replicated) newKeys() error {
 		return nil
 	}
 	c.keys = known
-	dialed, err := c.dial()
+	dialed, err := dial(c.cfg, c.keys, c.sources)
 	if err != nil {
 		return err
 	}
@@ -237,16 +245,6 @@ type sources struct {
 }
 
 var _ client.Source = (*sources)(nil)
-
-func newSources(cfg *Config) (*sources, error) {
-	s := &sources{list: cfg.Sources}
-	if len(s.list) > 0 {
-		return s, nil
-	}
-	l, err := client.New(client.Config{URL: cfg.URL, HTTPClient: cfg.HTTPClient, Timeout: cfg.Timeout, UserAgent: userAgent})
-	s.list = append(s.list, l)
-	return s, err
-}
 
 // ReadCheckpoint returns an error: an auditor follows only heads that the log names.
 func (s *sources) ReadCheckpoint(context.Context) ([]byte, error) {

@@ -14,7 +14,8 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Status is the state of an auditor, in JSON.
+// Status is the state of an auditor, in JSON. A monitor shows a log that it only copies without
+// Auditor and Keys.
 type Status struct {
 	Origin  string   `json:"origin"`
 	Auditor string   `json:"auditor"`
@@ -26,6 +27,9 @@ type Status struct {
 	// Applied entries, and the size of the head that the log named when the auditor last looked.
 	Applied uint64 `json:"applied"`
 	Named   uint64 `json:"named,omitempty"`
+	// Copied is the size of the full copy on disk, and CopyFails why the copy's last update failed.
+	Copied    uint64 `json:"copied"`
+	CopyFails string `json:"copyFails,omitempty"`
 	// Why the auditor would cosign no named head at present; "": it would.
 	Declines string      `json:"declines,omitempty"`
 	Bars     []round.Bar `json:"bars,omitempty"`
@@ -69,6 +73,8 @@ func (a *Auditor) declines() error {
 		return refuse(codeNotReady, "the log's round was not read yet")
 	case a.copy.ledger.Size() < r.Size && named(r):
 		return a.behind(r.Size)
+	case a.copied() < r.Size && named(r):
+		return refuse(codeNotReady, "the copy of the log has %d of %d entries", a.copied(), r.Size)
 	case a.copy.ledger.Charter() == nil:
 		return refuse(codeNotReady, "no entry is applied yet")
 	}
@@ -83,7 +89,10 @@ func (a *Auditor) declines() error {
 
 // Status returns the auditor's state.
 func (a *Auditor) Status() *Status {
-	s := &Status{Origin: a.cfg.Origin, Auditor: a.cfg.Name, Applied: a.copy.applied.Load()}
+	s := &Status{Origin: a.cfg.Origin, Auditor: a.cfg.Name, Applied: a.copy.applied.Load(), Copied: a.copied()}
+	if err := a.stored.Failing(); err != nil {
+		s.CopyFails = err.Error()
+	}
 	for _, k := range a.cfg.Signers {
 		s.Keys = append(s.Keys, k.Verifier().String())
 	}

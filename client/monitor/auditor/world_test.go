@@ -343,14 +343,14 @@ func (e entries) Root(size uint64) (r [32]byte, _ error) { return e.tree.Root(e.
 
 // source reads the log, perhaps wrongly.
 type source struct {
-	*client.Client
+	client.Source
 	wrong bool
 	asked atomic.Int32
 }
 
 func (s *source) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	s.asked.Add(1)
-	b, err := s.Client.ReadTile(ctx, t)
+	b, err := s.Source.ReadTile(ctx, t)
 	if s.wrong && err == nil && t.Level == tlog.Entries {
 		b[len(b)-1] ^= 1
 	}
