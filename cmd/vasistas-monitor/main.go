@@ -1,8 +1,8 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Vasistas-monitor is the watchdog's daemon: it audits one or more logs, and cosigns their heads
-// while the rules hold. Package auditor states its promises.
+// Vasistas-monitor is the watchdog's daemon: it keeps and serves full copies of one or more logs,
+// and cosigns their heads while the rules hold. Packages monitor and auditor state its promises.
 package main
 
 import (
@@ -18,19 +18,21 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/vasistas/vasistas/client/monitor"
 	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/client/monitor/mirror"
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/daemon"
 )
 
 func main() { command.Main(run) }
 
-const usage = `vasistas-monitor: audits logs, and cosigns their heads while the rules hold
+const usage = `vasistas-monitor: copies, serves and audits logs, and cosigns their heads while the rules hold
 
 Usage:
   vasistas-monitor init        -dir DIR -name NAME -key-name NAME         make the auditor's keys, on its own machine
-  vasistas-monitor join        -dir DIR -name NAME -charter FILE -log URL  audit the log of this charter
-  vasistas-monitor serve       -dir DIR -listen ADDR                       run the auditor of all joined logs
+  vasistas-monitor join        -dir DIR -name NAME -charter FILE -log URL  audit the log of this charter; without -name: copy it only
+  vasistas-monitor serve       -dir DIR -listen ADDR                       follow, audit and serve all joined logs
   vasistas-monitor status      -monitor URL                                show the state of a running monitor
   vasistas-monitor resume-lost -dir DIR -origin LOG -name NAME             resume a lost state at the head that the log shows
   vasistas-monitor version
@@ -55,44 +57,40 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	l.define(flags)
 	service.Define(flags, "127.0.0.1:7400", "with requests under way")
-	poll := flags.Duration("poll", 2*time.Second, "pause between two looks at the round of a log")
-	requests := flags.Int("requests", 64, "requests under way at a time for one log")
-	timeout := flags.Duration("timeout", 30*time.Second, "time limit of a request to a log")
+	flags.StringVar(&l.copies, "copies", "", "`directory` of the copies of all logs (default: each is in the directory of its log's state)")
+	poll := flags.Duration("poll", 2*time.Second, "pause between two looks at a log")
+	check := flags.Duration("check", time.Minute, "pause between two checks of a share of each copy")
+	requests := flags.Int("requests", 64, "requests for cosignatures under way at a time for one log")
+	flags.DurationVar(&l.timeout, "timeout", 30*time.Second, "time limit of a request to a log")
 	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
 	}
-	configs, err := l.configs()
+	c, err := l.configs()
 	if err != nil {
 		return err
 	}
-	logger, metrics := slog.New(slog.NewTextHandler(stderr, nil)), auditor.NewMetrics()
-	var auditors []*auditor.Auditor
-	defer func() {
-		for _, a := range auditors {
-			err = errors.Join(err, a.Close())
-		}
-	}()
-	for _, c := range configs {
-		c.Logger, c.Metrics, c.Poll, c.Requests, c.Timeout = logger, metrics, *poll, *requests, *timeout
-		a, err := auditor.Open(c)
-		if err != nil {
-			return fmt.Errorf("the log %s: %w", c.Origin, err)
-		}
-		auditors = append(auditors, a)
+	c.Logger, c.Metrics = slog.New(slog.NewTextHandler(stderr, nil)), auditor.NewMetrics()
+	c.Run = mirror.RunOptions{Poll: *poll, CheckEvery: *check}
+	for i := range c.Auditors {
+		a := &c.Auditors[i]
+		a.Logger, a.Metrics, a.Poll, a.CheckEvery, a.Requests, a.Timeout = c.Logger, c.Metrics, *poll, *check, *requests, l.timeout
 	}
+	m, err := monitor.Open(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
 	if err := service.Listen(); err != nil {
 		return err
 	}
 	defer service.Listener.Close()
-	for _, a := range auditors {
-		a.Start()
-	}
-	handler := daemon.WithMetrics(auditor.Handler(auditors...), func() []byte { return metrics.Text(auditors...) })
-	service.Logger, service.Server = logger, &http.Server{
+	m.Start()
+	handler := daemon.WithMetrics(m, m.MetricsText)
+	service.Logger, service.Server = c.Logger, &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      3**timeout + 10*time.Second, // a cosignature asks the log for its round, heads and entries
+		WriteTimeout:      3*l.timeout + 10*time.Second, // a cosignature asks the log for its round, heads and entries
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    8 << 10,
 	}
@@ -154,6 +152,13 @@ func printStatus(out io.Writer, s *auditor.Status) {
 		io.WriteString(out, text+"\n")
 	}
 	line("log        %s", s.Origin)
+	line("copied     size %d", s.Copied)
+	if s.CopyFails != "" {
+		line("copying    fails: %s", s.CopyFails)
+	}
+	if s.Auditor == "" {
+		return
+	}
 	line("auditor    %s", s.Auditor)
 	if s.Cosigned != nil {
 		line("cosigned   size %d, at %s", s.Size, s.Cosigned.Format(time.RFC3339))
@@ -190,9 +195,12 @@ func runResume(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if *origin == "" || *name == "" {
 		return command.WrongUse("give -origin and -name")
 	}
-	c, err := l.load(l.logFile(*origin))
+	c, audited, err := l.load(l.logFile(*origin))
 	if err != nil {
 		return err
+	}
+	if !audited {
+		return fmt.Errorf("the log %s is only copied, and a copy resumes by itself", *origin)
 	}
 	size, err := auditor.ResumeLost(ctx, c, *name)
 	if err == nil {

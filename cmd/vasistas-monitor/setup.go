@@ -15,9 +15,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/monitor"
 	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/client/monitor/mirror"
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/durable"
@@ -26,7 +29,11 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-type layout struct{ dir string }
+type layout struct {
+	dir     string
+	copies  string        // directory of all copies; "": each is with its log's state
+	timeout time.Duration // of one try of a read; 0: the client's own
+}
 
 func (l *layout) define(fs *flag.FlagSet) {
 	fs.StringVar(&l.dir, "dir", "", "`directory` of the monitor (required)")
@@ -115,8 +122,11 @@ type joined struct {
 	URL     string    `json:"url"`
 	Founded tlog.Hash `json:"founded"` // leaf hash of the first charter
 	LogKeys []string  `json:"logKeys"`
-	Auditor string    `json:"auditor"`
+	Auditor string    `json:"auditor,omitempty"` // "": the log is only copied
 	Mirrors []string  `json:"mirrors,omitempty"`
+	// Policy (C2SP tlog-policy) says which heads the copy takes; that of an audited log until the
+	// auditor knows the charter in force.
+	Policy string `json:"policy"`
 }
 
 func (j *joined) bytes() []byte {
@@ -127,7 +137,7 @@ func (j *joined) bytes() []byte {
 	return append(b, '\n')
 }
 
-const maxJoined = 64 << 10
+const maxJoined = 2 * tlog.MaxPolicySize // bytes: a policy in JSON, and keys
 
 // runJoin makes the state for the log of a first charter.
 func runJoin(_ context.Context, args []string, _, stderr io.Writer) error {
@@ -135,30 +145,22 @@ func runJoin(_ context.Context, args []string, _, stderr io.Writer) error {
 	flags := flag.NewFlagSet("join", flag.ContinueOnError)
 	l.define(flags)
 	j := new(joined)
-	flags.StringVar(&j.Auditor, "name", "", "`name` of the auditor in the charter (required)")
+	flags.StringVar(&j.Auditor, "name", "", "`name` of the auditor in the charter; without it the log is only copied and served")
 	flags.StringVar(&j.URL, "log", "", "`URL` of the log (required)")
 	file := flags.String("charter", "", "`file` with the log's first charter, from a source that you trust (required)")
 	mirrors := command.List(flags, "mirror", "`URL` or directory of a mirror, to read where the log fails; repeat it")
 	logKeys := command.List(flags, "log-key", "verifier `key` of the log in addition to those of its charter, for a log that lost its key; repeat it")
+	policy := flags.String("policy", "", "`file` with the policy by which heads are copied, after an amendment of the witnesses of a log that is only copied (default: the charter's)")
 	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
 	}
-	if j.Auditor == "" || j.URL == "" || *file == "" {
-		return command.WrongUse("give -name, -charter and -log")
+	if j.URL == "" || *file == "" {
+		return command.WrongUse("give -charter and -log")
 	}
-	b, err := durable.ReadFile(*file, event.MaxEntrySize+1)
-	if err != nil {
+	if err := j.found(*file, *logKeys, *policy); err != nil {
 		return err
 	}
-	env, err := event.ParseEnvelope(bytes.TrimSuffix(b, []byte("\n")))
-	if err != nil {
-		return fmt.Errorf("%s: %w", *file, err)
-	}
-	ch, ok := env.Event.Body.(*event.Charter)
-	if !ok || ch.Version != 1 {
-		return fmt.Errorf("%s is not a first charter: give the event that vasistas-log init made entry 0 from, not that of GET /charter after an amendment", *file)
-	}
-	j.Origin, j.Founded, j.LogKeys, j.Mirrors = env.Event.Log, env.LeafHash(), append(ch.LogKeys, *logKeys...), *mirrors
+	j.Mirrors = *mirrors
 	if err := durable.MkdirAll(l.path("logs"), 0o700); err != nil {
 		return err
 	}
@@ -166,8 +168,8 @@ func runJoin(_ context.Context, args []string, _, stderr io.Writer) error {
 	if err := durable.CreateFile(name, j.bytes(), 0o644); err != nil {
 		return err
 	}
-	c, err := l.load(name)
-	if err == nil {
+	c, _, err := l.load(name)
+	if err == nil && j.Auditor != "" {
 		err = auditor.Create(c)
 	}
 	if err != nil {
@@ -177,64 +179,109 @@ func runJoin(_ context.Context, args []string, _, stderr io.Writer) error {
 	return nil
 }
 
+// found fills in what the first charter says.
+func (j *joined) found(file string, logKeys []string, policy string) error {
+	b, err := durable.ReadFile(file, event.MaxEntrySize+1)
+	if err != nil {
+		return err
+	}
+	env, err := event.ParseEnvelope(bytes.TrimSuffix(b, []byte("\n")))
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	ch, ok := env.Event.Body.(*event.Charter)
+	if !ok || ch.Version != 1 {
+		return fmt.Errorf("%s is not a first charter: give the event that vasistas-log init made entry 0 from, not that of GET /charter after an amendment", file)
+	}
+	j.Origin, j.Founded, j.LogKeys = env.Event.Log, env.LeafHash(), append(ch.LogKeys, logKeys...)
+	if policy != "" {
+		b, err := durable.ReadFile(policy, tlog.MaxPolicySize)
+		j.Policy = string(b)
+		return err
+	}
+	for _, k := range j.LogKeys {
+		if !strings.Contains(ch.WitnessPolicy, "log "+k) {
+			j.Policy += "log " + k + "\n"
+		}
+	}
+	j.Policy += ch.WitnessPolicy
+	return nil
+}
+
 // configs returns those of all joined logs.
-func (l *layout) configs() ([]auditor.Config, error) {
+func (l *layout) configs() (c monitor.Config, err error) {
 	files, err := os.ReadDir(l.path("logs"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return c, err
 	}
-	var out []auditor.Config
 	for _, f := range files {
 		if !strings.HasSuffix(f.Name(), ".json") {
 			continue
 		}
-		c, err := l.load(l.path("logs", f.Name()))
-		if err != nil {
-			return nil, err
+		a, audited, err := l.load(l.path("logs", f.Name()))
+		switch {
+		case err != nil:
+			return c, err
+		case audited:
+			c.Auditors = append(c.Auditors, a)
+		default:
+			c.Mirrors = append(c.Mirrors, mirror.Config{Dir: a.CopyDir, Sources: a.Sources, Policy: a.Policy.WithSpread(tlog.NoSpread), Origin: a.Origin})
 		}
-		out = append(out, c)
 	}
-	if len(out) == 0 {
-		return nil, errors.New("this monitor has joined no log; see \"vasistas-monitor join\"")
+	if len(c.Auditors)+len(c.Mirrors) == 0 {
+		return c, errors.New("this monitor has joined no log; see \"vasistas-monitor join\"")
 	}
-	return out, nil
+	return c, nil
 }
 
-// load loads the keys and the file of a joined log.
-func (l *layout) load(name string) (c auditor.Config, err error) {
+// copyDir returns the directory of the copy of a log.
+func (l *layout) copyDir(origin string) string {
+	hash := cosigning.OriginHash(origin)
+	if l.copies != "" {
+		return filepath.Join(l.copies, hash)
+	}
+	return l.path("state", hash, "copy")
+}
+
+// load loads the file of a joined log, and the keys, if it is audited.
+func (l *layout) load(name string) (c auditor.Config, audited bool, err error) {
 	b, err := durable.ReadFile(name, maxJoined)
 	if err != nil {
-		return c, err
+		return c, false, err
 	}
 	var j joined
 	if err := json.Unmarshal(b, &j); err != nil || !bytes.Equal(j.bytes(), b) {
-		return c, fmt.Errorf("%s was changed by hand in its form; restore it", name)
+		return c, false, fmt.Errorf("%s was changed by hand in its form; restore it", name)
 	}
-	c = auditor.Config{Dir: l.path("state", cosigning.OriginHash(j.Origin)), URL: j.URL, Origin: j.Origin, Founded: j.Founded, Name: j.Auditor}
+	c = auditor.Config{Dir: l.path("state", cosigning.OriginHash(j.Origin)), CopyDir: l.copyDir(j.Origin), URL: j.URL, Origin: j.Origin, Founded: j.Founded, Name: j.Auditor}
+	if c.Policy, err = tlog.ParsePolicy([]byte(j.Policy)); err != nil {
+		return c, false, fmt.Errorf("%s: %w", name, err)
+	}
 	for _, s := range j.LogKeys {
 		k, err := tlog.ParseVerifierKey(s)
 		if err != nil {
-			return c, fmt.Errorf("%s: %w", name, err)
+			return c, false, fmt.Errorf("%s: %w", name, err)
 		}
 		c.LogKeys = append(c.LogKeys, k)
 	}
-	if len(j.Mirrors) > 0 {
-		for _, url := range append([]string{j.URL}, j.Mirrors...) {
-			source, err := client.New(client.Config{URL: url, UserAgent: "vasistas-monitor"})
-			if err != nil {
-				return c, fmt.Errorf("%s: %w", name, err)
-			}
-			c.Sources = append(c.Sources, source)
+	for _, url := range append([]string{j.URL}, j.Mirrors...) {
+		source, err := client.New(client.Config{URL: url, UserAgent: "vasistas-monitor", Timeout: l.timeout})
+		if err != nil {
+			return c, false, fmt.Errorf("%s: %w", name, err)
 		}
+		c.Sources = append(c.Sources, mirror.Source{Name: url, Source: source.Source()})
+	}
+	if j.Auditor == "" {
+		return c, false, nil
 	}
 	for _, a := range algorithms {
 		s, err := l.signer(a.name + ".key")
 		if err != nil {
-			return c, err
+			return c, false, err
 		}
 		c.Signers = append(c.Signers, s)
 	}
-	return c, nil
+	return c, true, nil
 }
 
 // signer reads a key file: one key, and a line feed.

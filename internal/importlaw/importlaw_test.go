@@ -36,7 +36,7 @@ var layers = []struct {
 	{"client", []string{"client", "client/notice", "client/escrow/charters"}, false},
 	{"replica and mirror", []string{"client/replica", "client/monitor/mirror"}, false},
 	{"roles", []string{"log", "witness", "client/audit", "client/escrow/agency", "client/gate", "client/monitor/auditor"}, false},
-	{"what observes an audit", []string{"client/scan"}, false},
+	{"what observes an audit, and what runs auditors", []string{"client/scan", "client/monitor"}, false},
 	{"role commands, engines and states", []string{"log/recover", "log/tesserax", "log/trillianx", "log/pgstate", "log/vault/vaultcmd", "witness/witnesscmd", "client/escrow/plugincmd"}, false},
 	{"worlds", []string{"internal/world"}, true},
 	{"buckets", []string{"log/trillianx/s3store"}, false},

@@ -1,0 +1,272 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package monitor copies, audits and serves the logs that a watchdog has joined.
+//
+// It keeps a full verified copy of each log on disk (package mirror), follows the log, and checks
+// a share of the copy from time to time. It serves each copy as C2SP tlog-tiles under
+// /HASH/, where HASH is the SHA-256 of the log's origin in lower-case hex, as in the monitoring
+// prefix of C2SP tlog-mirror. A log for which the watchdog has cosigning keys is also audited
+// (package auditor); the copy's checkpoint then has the auditor's cosignature, if the auditor has
+// cosigned that head.
+//
+// Logs do not wait for each other: each has goroutines, connections, time limits and memory of its
+// own, whatever its server answers. A copy is served also while its log is down.
+//
+// It trusts its disk as package durable does. It trusts no log, no mirror, and no reader.
+package monitor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/client/monitor/mirror"
+	"github.com/vasistas/vasistas/internal/cosigning"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/metrics"
+	"github.com/vasistas/vasistas/internal/problem"
+)
+
+// Config names the logs of a monitor, each with an origin of its own.
+type Config struct {
+	// Auditors are the configurations of the audited logs, and Mirrors those of logs that are only
+	// copied, with their origins.
+	Auditors []auditor.Config
+	Mirrors  []mirror.Config
+	// Run says how the copies of Mirrors are kept. Its Failed is not used.
+	Run mirror.RunOptions
+	// Metrics of Auditors, which have the same. nil: none of theirs are shown.
+	Metrics *auditor.Metrics
+	Logger  *slog.Logger // nil: none
+}
+
+// Monitor is an open monitor. It is safe for concurrent use.
+type Monitor struct {
+	c        Config
+	auditors []*auditor.Auditor
+	copied   []*copied // of Config.Mirrors
+	audits   http.Handler
+	copies   map[string]http.Handler // by the hash of the origin
+	reading  chan struct{}           // files of copies that are being served
+	own      ownMetrics
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+// copied is the copy of a log that is not audited.
+type copied struct {
+	origin, dir string
+	*mirror.Mirror
+}
+
+// maxReading bounds the files of copies in memory at a time: each has up to 16 MiB.
+const maxReading = 32
+
+// Open opens all copies and auditors' states, which [auditor.Create] has made. It reads from no log.
+func Open(c Config) (_ *Monitor, err error) {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	m := &Monitor{c: c, copies: make(map[string]http.Handler), reading: make(chan struct{}, maxReading)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.Close())
+		}
+	}()
+	m.own.init()
+	for _, ac := range c.Auditors {
+		a, err := auditor.Open(ac)
+		if err != nil {
+			return nil, fmt.Errorf("the log %s: %w", ac.Origin, err)
+		}
+		m.auditors = append(m.auditors, a)
+		if err := m.serve(ac.Origin, a.Copy()); err != nil {
+			return nil, err
+		}
+	}
+	for _, mc := range c.Mirrors {
+		mc.Warn = func(err error) { c.Logger.Warn("the copy of the log", "origin", mc.Origin, "err", err) }
+		one, err := mirror.Open(mc)
+		if err != nil {
+			return nil, fmt.Errorf("the log %s: %w", mc.Origin, err)
+		}
+		m.copied = append(m.copied, &copied{mc.Origin, mc.Dir, one})
+		if err := m.serve(mc.Origin, one); err != nil {
+			return nil, err
+		}
+	}
+	m.audits = auditor.Handler(m.auditors...)
+	return m, nil
+}
+
+// serve serves a copy under the hash of its log's origin.
+func (m *Monitor) serve(origin string, from *mirror.Mirror) error {
+	hash := cosigning.OriginHash(origin)
+	if origin == "" || m.copies[hash] != nil {
+		return fmt.Errorf("monitor: the origin %q is empty or that of two logs", origin)
+	}
+	m.copies[hash] = http.StripPrefix("/"+hash, from.Handler())
+	return nil
+}
+
+// Start follows the logs in the background, until Close.
+func (m *Monitor) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	m.stop = cancel
+	for _, a := range m.auditors {
+		a.Start()
+	}
+	for _, one := range m.copied {
+		o := m.c.Run
+		o.Failed = func(err error) { m.failed(one, err) }
+		m.done.Go(func() { one.Run(ctx, o) })
+	}
+}
+
+// failed logs the outcome of an update or check, and keeps the evidence of the first fork.
+func (m *Monitor) failed(one *copied, err error) {
+	fork, forked := errors.AsType[*client.ForkError](err)
+	switch {
+	case forked:
+		b, jerr := json.Marshal(fork.Evidence())
+		if jerr != nil {
+			panic(jerr) // strings only
+		}
+		m.c.Logger.Error("the log contradicts itself", "origin", one.origin, "evidence", string(b), "err", err)
+		jerr = durable.CreateFile(filepath.Join(one.dir, "fork.json"), append(b, '\n'), 0o644)
+		if jerr != nil && !errors.Is(jerr, fs.ErrExist) {
+			m.c.Logger.Warn("the evidence is not written", "origin", one.origin, "err", jerr)
+		}
+	case err != nil:
+		m.c.Logger.Warn("copying the log", "origin", one.origin, "err", err)
+	default:
+		m.c.Logger.Info("copying the log works again", "origin", one.origin)
+	}
+}
+
+// Close ends the monitor. Call it once no request is under way.
+func (m *Monitor) Close() (err error) {
+	if m.stop != nil {
+		m.stop()
+	}
+	m.done.Wait()
+	for _, a := range m.auditors {
+		err = errors.Join(err, a.Close())
+	}
+	for _, one := range m.copied {
+		err = errors.Join(err, one.Close())
+	}
+	return err
+}
+
+// Status returns the state of each log: audited ones first.
+func (m *Monitor) Status() []*auditor.Status {
+	list := []*auditor.Status{} // not nil: JSON
+	for _, a := range m.auditors {
+		list = append(list, a.Status())
+	}
+	for _, one := range m.copied {
+		s := &auditor.Status{Origin: one.origin, Keys: []string{}, Copied: one.size()}
+		if err := one.Failing(); err != nil {
+			s.CopyFails = err.Error()
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+func (c *copied) size() uint64 {
+	if h := c.Head(); h != nil {
+		return h.Size
+	}
+	return 0
+}
+
+// ServeHTTP serves the copies, and what [auditor.Handler] serves. /readyz is 200 once each copy
+// has a head and each auditor would cosign.
+func (m *Monitor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.EscapedPath()
+	hash, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	from, read := m.copies[hash], r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case from != nil:
+		m.serveCopy(w, r, from)
+	case path == "/status" && read:
+		b, err := json.Marshal(m.Status())
+		if err != nil {
+			panic(err) // strings, numbers and times
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Write(append(b, '\n'))
+	case path == "/readyz" && read && m.unready() != "":
+		p := problem.New(problem.NotReady, "not ready", m.unready())
+		p.RetryAfter = 2 * time.Second
+		p.Answer(w)
+	default:
+		m.audits.ServeHTTP(w, r)
+	}
+}
+
+func (m *Monitor) serveCopy(w http.ResponseWriter, r *http.Request, from http.Handler) {
+	select {
+	case m.reading <- struct{}{}:
+		defer func() { <-m.reading }()
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		from.ServeHTTP(w, r)
+	default:
+		p := problem.New(problem.Busy, "busy", fmt.Sprintf("%d files are being read; ask again, or ask the log", maxReading))
+		p.RetryAfter = 2 * time.Second
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		p.Answer(w)
+	}
+}
+
+// unready names a copy without a head; "": there is none.
+func (m *Monitor) unready() string {
+	for _, one := range m.copied {
+		if one.size() == 0 {
+			return "nothing of the log " + one.origin + " is copied yet"
+		}
+	}
+	return ""
+}
+
+type ownMetrics struct {
+	metrics.Set
+	copied, fails *metrics.Metric
+}
+
+func (o *ownMetrics) init() {
+	o.copied = o.Gauge("vasistas_monitor_copied", "Size of the full copy on disk.", "log")
+	o.fails = o.Gauge("vasistas_monitor_copy_fails", "1 if the copy's last update failed; status says why.", "log")
+}
+
+// MetricsText returns the metrics in the Prometheus text format, version 0.0.4.
+func (m *Monitor) MetricsText() []byte {
+	for _, s := range m.Status() {
+		m.own.copied.Set(float64(s.Copied), s.Origin)
+		fails := 0.0
+		if s.CopyFails != "" {
+			fails = 1
+		}
+		m.own.fails.Set(fails, s.Origin)
+	}
+	out := m.own.Text()
+	if m.c.Metrics != nil {
+		out = append(out, m.c.Metrics.Text(m.auditors...)...)
+	}
+	return out
+}

@@ -1,0 +1,256 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package monitor_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/monitor"
+	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/client/monitor/mirror"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/world/people"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// TestServesAuditedCopy: the copy that a monitor serves has the auditor's cosignature, can be
+// followed, does not go back, and is still served while the log is down, also by a monitor that
+// starts then.
+func TestServesAuditedCopy(t *testing.T) {
+	w := newTestbed(t)
+	w.start(nil)
+	w.grow(300)
+	cp := w.awaitServed(300)
+	done := make(chan error, 1)
+	go func() { // the served head only grows, with the line and without
+		last := uint64(0)
+		for t.Context().Err() == nil {
+			now, _, err := w.served()
+			switch {
+			case err != nil:
+				done <- err
+				return
+			case now.Size < last:
+				done <- fmt.Errorf("served %d after %d", now.Size, last)
+				return
+			case now.Size > cp.Size+5:
+				done <- nil
+				return
+			}
+			last = now.Size
+		}
+	}()
+	for range 10 {
+		w.grow(1)
+	}
+	check(t, <-done)
+	cp = w.awaitServed(cp.Size + 9)
+	if n := w.follow(); n < cp.Size {
+		t.Errorf("%d entries of %d are followed", n, cp.Size)
+	}
+	if s := w.status(); s.Copied < s.Size || s.CopyFails != "" {
+		t.Errorf("the status is %+v", s)
+	}
+	if text := string(w.running.MetricsText()); !strings.Contains(text, `vasistas_monitor_copy_fails{log="log.example/warrants"} 0`) {
+		t.Errorf("the metrics are %s", text)
+	}
+	if status := get(t, w.auditor.URL+"/"+strings.Repeat("0", 64)+"/checkpoint"); status != http.StatusNotFound {
+		t.Errorf("a copy of no log: %d", status)
+	}
+
+	check(t, w.StopLog(t.Context()))
+	w.stop()
+	w.start(nil)
+	if n := w.follow(); n < cp.Size {
+		t.Errorf("without the log, %d entries of %d are followed", n, cp.Size)
+	}
+	eventually(t, func() error {
+		if s := w.status(); s.CopyFails == "" {
+			return errors.New("the status does not say that the log is down")
+		}
+		return nil
+	})
+	if status := get(t, w.auditor.URL+"/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("an auditor without its log is ready: %d", status)
+	}
+	check(t, w.StartLog(t.Context()))
+	check(t, w.AwaitLog(t.Context()))
+	w.grow(1)
+	w.awaitServed(cp.Size)
+}
+
+// TestNoCopyNoCosignature: the auditor does not cosign a head whose entries it can read, but not
+// copy.
+func TestNoCopyNoCosignature(t *testing.T) {
+	w := newTestbed(t)
+	w.start(nil)
+	w.grow(1)
+	cp := w.awaitServed(1)
+	w.stop()
+	// A directory where the copy's next bundle must be.
+	dir := filepath.Join(w.auditor.Config.CopyDir, "tile", "entries")
+	check(t, os.Rename(dir, dir+".away"))
+	check(t, os.WriteFile(dir, nil, 0o600))
+	w.start(nil)
+	w.grow(1)
+	eventually(t, func() error {
+		if s := w.status(); s.Size != cp.Size || !strings.Contains(s.Declines, "copy") || s.CopyFails == "" {
+			return fmt.Errorf("the status is %+v", s)
+		}
+		return nil
+	})
+	w.stop()
+	check(t, os.Remove(dir))
+	check(t, os.Rename(dir+".away", dir))
+	w.start(nil)
+	w.awaitServed(cp.Size)
+}
+
+// TestOldBackup: a monitor whose state and copy are from a backup signs nothing more once the log
+// shows a later cosignature, and still copies and serves the log. It goes on once it is resumed.
+func TestOldBackup(t *testing.T) {
+	w := newTestbed(t)
+	w.start(nil)
+	w.grow(1)
+	old := w.awaitServed(1)
+	w.stop()
+	c, backup := &w.auditor.Config, t.TempDir()
+	check(t, os.CopyFS(filepath.Join(backup, "state"), os.DirFS(c.Dir)))
+	check(t, os.CopyFS(filepath.Join(backup, "copy"), os.DirFS(c.CopyDir)))
+	w.start(nil)
+	w.grow(300)
+	w.awaitServed(old.Size + 299)
+	w.stop()
+	for from, to := range map[string]string{"state": c.Dir, "copy": c.CopyDir} {
+		check(t, os.RemoveAll(to))
+		check(t, os.CopyFS(to, os.DirFS(filepath.Join(backup, from))))
+	}
+	w.start(nil)
+	w.grow(1)
+	eventually(t, func() error {
+		now, at, err := w.served()
+		if s := w.status(); err == nil && (s.Stopped == "" || now.Size <= old.Size+300 || at != 0) {
+			err = fmt.Errorf("size %d, cosigned at %d; %+v", now.Size, at, s)
+		}
+		return err
+	})
+	w.stop()
+	_, err := auditor.ResumeLost(t.Context(), *c, c.Signers[0].Verifier().Name)
+	check(t, err)
+	w.start(nil)
+	w.grow(1)
+	w.awaitServed(old.Size + 301)
+}
+
+// hostile answers each request in one of its ways.
+type hostile struct {
+	mode   atomic.Int32
+	asked  [5]atomic.Int32
+	signed []byte // a checkpoint
+}
+
+func (h *hostile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	mode := h.mode.Load()
+	h.asked[mode].Add(1)
+	endless := func() {
+		b := make([]byte, 1<<16)
+		for r.Context().Err() == nil {
+			if _, err := w.Write(b); err != nil {
+				return
+			}
+		}
+	}
+	switch {
+	case mode == 0:
+		http.Error(w, "no", http.StatusInternalServerError)
+	case mode == 1:
+		<-r.Context().Done()
+	case mode == 2:
+		for r.Context().Err() == nil { // a byte at a time
+			w.Write([]byte("x"))
+			http.NewResponseController(w).Flush()
+			select {
+			case <-r.Context().Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	case mode == 3 && strings.HasSuffix(r.URL.Path, "/checkpoint"):
+		endless()
+	case strings.HasSuffix(r.URL.Path, "/checkpoint"):
+		w.Write(h.signed)
+	default:
+		endless()
+	}
+}
+
+// TestHostileLogDelaysNoOther: a log that answers slowly, without end, wrongly or not at all, which
+// is audited or only copied, holds up no other log, and takes little memory.
+func TestHostileLogDelaysNoOther(t *testing.T) {
+	w := newTestbed(t)
+	bad := people.New("bad.example/log", "")
+	// Its witnesses have signed a head of a size without end.
+	huge, err := bad.Checkpoint(tlog.Head{Origin: bad.Origin, Size: 1 << 40, Root: tiles.EmptyRoot()}, uint64(time.Now().Unix()), "w")
+	check(t, err)
+	policy := bad.ParsePolicy(1, "w")
+	h := &hostile{signed: huge.Bytes()}
+	server := httptest.NewServer(h)
+	defer server.Close()
+	source := func() []mirror.Source {
+		c, err := client.New(client.Config{URL: server.URL, Timeout: time.Second, Retries: -1})
+		check(t, err)
+		return []mirror.Source{{Name: "bad", Source: c.Source()}}
+	}
+	audited := auditor.Config{Dir: w.Path("bad"), URL: server.URL, Origin: bad.Origin, LogKeys: []*tlog.VerifierKey{bad.Log().Verifier()},
+		Name: "a1", Signers: w.auditor.Keys, Policy: policy, Sources: source(), Poll: 20 * time.Millisecond, Timeout: time.Second}
+	check(t, auditor.Create(audited))
+	copied := mirror.Config{Dir: w.Path("copied"), Sources: source(), Policy: policy, Origin: bad.Origin, Timeout: time.Second}
+	for name, edit := range map[string]func(*monitor.Config){
+		"audited": func(c *monitor.Config) { c.Auditors = append(c.Auditors, audited) },
+		"copied":  func(c *monitor.Config) { c.Mirrors = append(c.Mirrors, copied) },
+	} {
+		w.start(edit)
+		for mode := range h.asked {
+			h.mode.Store(int32(mode))
+			before := h.asked[mode].Load()
+			eventually(t, func() error {
+				if h.asked[mode].Load() == before {
+					return fmt.Errorf("%s: the hostile log was not asked in mode %d", name, mode)
+				}
+				return nil
+			})
+			begun := time.Now()
+			v, err := w.client.Checkpoint(t.Context())
+			check(t, err)
+			w.grow(3)
+			w.awaitServed(v.Checkpoint.Size + 2)
+			if took := time.Since(begun); took > 10*time.Second {
+				t.Errorf("%s, mode %d: the other log took %v", name, mode, took)
+			}
+			var mem runtime.MemStats
+			runtime.ReadMemStats(&mem)
+			if mem.HeapInuse > 256<<20 {
+				t.Errorf("%s, mode %d: %d MiB in use", name, mode, mem.HeapInuse>>20)
+			}
+			if s := w.running.Status()[1]; s.Copied > 0 || s.CopyFails == "" && mode == 0 {
+				t.Errorf("%s, mode %d: the status is %+v", name, mode, s)
+			}
+		}
+		begun := time.Now()
+		w.stop()
+		if took := time.Since(begun); took > 10*time.Second {
+			t.Errorf("%s: closing took %v", name, took)
+		}
+	}
+}
