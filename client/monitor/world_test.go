@@ -185,7 +185,11 @@ func (w *testbed) served() (*tlog.Checkpoint, uint64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	return v.Checkpoint, cosigning.Cosigned(w.auditor.Keys, v.Checkpoint), nil
+	at := cosigning.Cosigned(w.auditor.Keys, v.Checkpoint)
+	if at == 0 && v.Checkpoint.Find(w.auditor.Keys[0].Verifier()) != nil {
+		w.t.Errorf("a line of the auditor that is not of the head of size %d", v.Checkpoint.Size)
+	}
+	return v.Checkpoint, at, nil
 }
 
 // awaitServed waits until the copy's checkpoint has more entries than above, and the auditor's line.

@@ -101,10 +101,7 @@ func newTestbed(t testing.TB, n int, edit func(*testbed, *event.Charter)) *testb
 	check(t, w.Create(t.Context(), first))
 	w.LogServer.Between(w.front)
 	check(t, w.Start(t.Context()))
-	policy, err := w.World.Policy(2)
-	check(t, err)
-	w.client, err = client.New(client.Config{URL: w.LogServer.URL, Policy: policy})
-	check(t, err)
+	w.reads(2)
 	return w
 }
 
@@ -341,6 +338,17 @@ type entries struct {
 func (e entries) Entry(index uint64) ([]byte, error)     { return e.tree.Entry(e.ctx, index) }
 func (e entries) Root(size uint64) (r [32]byte, _ error) { return e.tree.Root(e.ctx, size) }
 
+// amend logs an amendment, and returns the published head.
+func (w *testbed) amend(edit func(*event.Charter)) *tlog.Checkpoint {
+	w.t.Helper()
+	in := w.ledger().Charter()
+	next := *in.Charter
+	next.Version, next.Prev = in.Version+1, &event.Reference{Index: in.Index, Leaf: in.Leaf}
+	edit(&next)
+	w.submit(w.sign(&next, "founder"), nil)
+	return w.head()
+}
+
 // source reads the log, perhaps wrongly.
 type source struct {
 	client.Source
@@ -355,4 +363,13 @@ func (s *source) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 		b[len(b)-1] ^= 1
 	}
 	return b, err
+}
+
+// reads makes the test's client accept heads with the lines of k witnesses.
+func (w *testbed) reads(k int) {
+	w.t.Helper()
+	p, err := w.World.Policy(k)
+	check(w.t, err)
+	w.client, err = client.New(client.Config{URL: w.LogServer.URL, Policy: p})
+	check(w.t, err)
 }
