@@ -154,3 +154,20 @@ func TestAuditDelaysNothing(t *testing.T) {
 	close(release)
 	w.vouched(last + 1)
 }
+
+// TestAuditYears checks that a bar whose times have no year in UTC that JSON can hold neither stops
+// the log nor makes a round that auditors can't read.
+func TestAuditYears(t *testing.T) {
+	t.Parallel()
+	w, list := auditWorld(t)
+	list[2].answer(declines("held", strings.ReplaceAll(overdue, "2026-01-03T03:04:05Z", "9999-12-31T23:59:59-23:59"),
+		strings.ReplaceAll(overdue, "2026-01-02T03:04:05Z", "0001-01-01T00:00:00+23:59"), overdue))
+	w.start()
+	w.vouched(1)
+	n := w.until("declined by cow", func(n *round.Round) bool { return kinds(t, n)["cow"] == round.Refused })
+	for _, a := range n.Auditors {
+		if a.Auditor == "cow" && len(a.Bars) != 1 {
+			t.Errorf("the bars are %+v", a.Bars)
+		}
+	}
+}

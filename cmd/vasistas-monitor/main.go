@@ -134,6 +134,9 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		return enc.Encode(list)
 	}
 	for _, s := range list {
+		if s == nil {
+			return errors.New("the monitor's status has a log that is none")
+		}
 		printStatus(stdout, s)
 	}
 	return nil

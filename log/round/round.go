@@ -261,10 +261,10 @@ func cleanBars(bars []Bar) []Bar {
 			for _, s := range []*string{&c.Rule, &c.Way, &c.By, &c.Text, &c.Cure, &c.Custodian} {
 				*s = clean(*s)
 			}
-			if !whole(c.Due) || !whole(c.Late) {
+			// In UTC first: another zone can hide a year that JSON has not.
+			if c.Due, c.Late = c.Due.UTC(), c.Late.UTC(); !whole(c.Due) || !whole(c.Late) {
 				continue
 			}
-			c.Due, c.Late = c.Due.UTC(), c.Late.UTC()
 			c.Groups = nil
 			for _, g := range b.Obligation.Groups[:min(len(b.Obligation.Groups), maxGroups)] {
 				c.Groups = append(c.Groups, clean(g))

@@ -125,6 +125,28 @@ func TestRoundDecline(t *testing.T) {
 	}
 }
 
+// TestYears checks that a time at the edge of what JSON can hold spoils no round: in UTC it has
+// another year than in its zone.
+func TestYears(t *testing.T) {
+	for _, late := range []string{"9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z"} {
+		bar := func(due, late string) string {
+			return fmt.Sprintf(`{"obligation":{"rule":"r","way":"w","index":1,"by":"b","due":%q,"late":%q,"text":"t","auditors":true}}`, due, late)
+		}
+		const at = "2026-01-02T03:04:05Z"
+		d, err := ParseDecline([]byte(`{"title":"x","bars":[` + bar(at, at) + "," + bar(at, late) + "," + bar(late, at) + `]}`))
+		check(t, err)
+		r := sample(t)
+		r.Auditors[1].Bars = d.Bars
+		if _, err := Parse(r.Bytes()); err != nil {
+			t.Errorf("%s: %v", late, err)
+		}
+		text := strings.Replace(string(sample(t).Bytes()), `"late":"2026-01-02T04:04:05Z"`, fmt.Sprintf(`"late":%q`, late), 1)
+		if _, err := Parse([]byte(text)); errors.Is(err, ErrMalformed) != !strings.HasPrefix(late, "9999-12-31T23:59:59Z") {
+			t.Errorf("a round with %s: %v", late, err)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add(sample(f).Bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -136,6 +158,7 @@ func FuzzParse(f *testing.F) {
 
 func FuzzDecline(f *testing.F) {
 	f.Add([]byte(`{"title":"Barred","bars":[{"breach":{"rule":"chain","index":1,"text":"x"}}]}`))
+	f.Add([]byte(`{"title":"x","bars":[{"obligation":{"rule":"r","due":"2026-01-02T03:04:05Z","late":"9999-12-31T23:59:59-23:59"}}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, err := ParseDecline(b)
 		if err != nil {
