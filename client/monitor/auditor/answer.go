@@ -77,23 +77,48 @@ func (a *Auditor) add(ctx context.Context, r *tlog.AddCheckpoint) ([]byte, error
 		return nil, err
 	}
 	var ours []tlog.Signature
+	err = a.enter(ctx, head.Size, func() (err error) {
+		_, ours, err = a.repeat(r, head)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if ours != nil {
+		return tlog.SignatureLines(ours), nil
+	}
+	said, err := a.consult(ctx, head)
+	if err != nil {
+		return nil, err
+	}
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	a.catchUp(waiting, head.Size) // checkStored says what is missing
-	entered := false
-	err = a.with(waiting, func() (err error) {
-		entered = true
-		ours, err = a.cosign(ctx, r, head)
+	err = a.enter(ctx, head.Size, func() (err error) {
+		ours, err = a.cosign(ctx, r, head, said)
 		return err
 	})
-	if !entered {
-		return nil, a.behind(cmp.Or(a.target.Load(), head.Size))
-	}
 	if err != nil {
 		return nil, err
 	}
 	a.looked(nil)
 	return tlog.SignatureLines(ours), nil
+}
+
+// enter calls do under the lock, if it gets the lock soon. size is that of the head that the caller
+// asks for.
+func (a *Auditor) enter(ctx context.Context, size uint64, do func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	entered := false
+	err := a.with(ctx, func() error {
+		entered = true
+		return do()
+	})
+	if !entered {
+		return a.behind(cmp.Or(a.target.Load(), size))
+	}
+	return err
 }
 
 func (a *Auditor) behind(size uint64) error {
@@ -126,45 +151,68 @@ func (a *Auditor) follows(last *record, r *tlog.AddCheckpoint, head *tlog.Checkp
 	return nil
 }
 
-// cosign takes the steps from the second on. head has the log's verified lines only. It needs the
-// lock.
-func (a *Auditor) cosign(ctx context.Context, r *tlog.AddCheckpoint, head *tlog.Checkpoint) ([]tlog.Signature, error) {
+// repeat takes the second step, and returns the recorded head. It returns lines, too, if the head was
+// cosigned in this very second: all was checked for it. It needs the lock.
+func (a *Auditor) repeat(r *tlog.AddCheckpoint, head *tlog.Checkpoint) (last *record, lines []tlog.Signature, err error) {
 	if a.stopped != nil {
-		return nil, refuse(codeStopped, "%w", a.stopped)
+		return nil, nil, refuse(codeStopped, "%w", a.stopped)
 	}
-	last, err := a.recorded()
-	if err != nil {
-		return nil, refuse(codeStorage, "%w", err)
+	if last, err = a.recorded(); err != nil {
+		return nil, nil, refuse(codeStorage, "%w", err)
 	}
 	if err := a.follows(last, r, head); err != nil {
+		return nil, nil, err
+	}
+	if last.repeats(head) && last.Time == uint64(time.Now().Unix()) {
+		lines = a.lines
+	}
+	return last, lines, nil
+}
+
+// said is what the log says to a request.
+type said struct {
+	note    *tlog.Checkpoint // the named head
+	audited *tlog.Checkpoint // nil: none is shown
+}
+
+// consult asks the log whether it names this head, and what it shows as audited. The caller must
+// not have the lock: a stranger's requests would keep it for as long as the log takes.
+func (a *Auditor) consult(ctx context.Context, head *tlog.Checkpoint) (s said, err error) {
+	if s.note, err = a.namedNote(ctx, head); err != nil {
+		return s, err
+	}
+	if s.audited, err = fetchAudited(ctx, a.log.Load()); err != nil {
+		return s, refuse(codeNotReady, "%w", err)
+	}
+	return s, nil
+}
+
+// cosign takes the steps from the second on. head has the log's verified lines only. It needs the
+// lock.
+func (a *Auditor) cosign(ctx context.Context, r *tlog.AddCheckpoint, head *tlog.Checkpoint, log said) ([]tlog.Signature, error) {
+	last, lines, err := a.repeat(r, head)
+	if err != nil || lines != nil {
+		return lines, err
+	}
+	if err := a.checkLost(last, log.audited); err != nil {
 		return nil, err
 	}
-	if a.lines != nil && last.repeats(head) && last.Time == uint64(time.Now().Unix()) {
-		return a.lines, nil // all was checked for this very second
+	if err := a.follow(ctx, log.note); err != nil {
+		return nil, err
 	}
-	note, err := a.namedNote(ctx, head)
+	if err := a.checkTree(ctx, last, log.note); err != nil {
+		return nil, err
+	}
+	if err := a.checkStored(ctx, log.note); err != nil {
+		return nil, err
+	}
+	now, err := a.judge(log.note, last)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.checkLost(ctx, last); err != nil {
-		return nil, err
-	}
-	if err := a.follow(ctx, note); err != nil {
-		return nil, err
-	}
-	if err := a.checkTree(ctx, last, note); err != nil {
-		return nil, err
-	}
-	if err := a.checkStored(ctx, note); err != nil {
-		return nil, err
-	}
-	now, err := a.judge(note, last)
-	if err != nil {
-		return nil, err
-	}
-	lines, err := a.sign(last, head, now)
+	lines, err = a.sign(last, head, now)
 	if err == nil {
-		a.vouch(note, lines, a.copy.ledger.Charter())
+		a.vouch(log.note, lines, a.copy.ledger.Charter())
 	}
 	return lines, err
 }
@@ -185,12 +233,9 @@ func (a *Auditor) namedNote(ctx context.Context, head *tlog.Checkpoint) (*tlog.C
 	return r.Head(), nil
 }
 
-// checkLost asks the log whether it shows a later cosignature of this auditor.
-func (a *Auditor) checkLost(ctx context.Context, last *record) error {
-	shown, err := fetchAudited(ctx, a.log.Load())
-	if err != nil {
-		return refuse(codeNotReady, "%w", err)
-	}
+// checkLost stops the auditor if the log shows a later cosignature of it than last. The lock has
+// been free since the log was asked, so last may only be later.
+func (a *Auditor) checkLost(last *record, shown *tlog.Checkpoint) error {
 	if shown == nil {
 		return nil
 	}

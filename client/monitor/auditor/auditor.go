@@ -344,11 +344,11 @@ func (a *Auditor) looked(err error) {
 func (a *Auditor) look(ctx context.Context) error {
 	r, err := a.readRound(ctx)
 	if err != nil {
-		return errors.Join(err, a.forward(ctx))
+		return errors.Join(err, a.forward(ctx, false))
 	}
 	cp := r.Head()
 	if !named(r) {
-		return a.forward(ctx)
+		return a.forward(ctx, true)
 	}
 	late := a.catchUp(ctx, cp.Size)
 	err = a.with(ctx, func() error {
@@ -362,7 +362,7 @@ func (a *Auditor) look(ctx context.Context) error {
 	if late != nil && err == nil { // the policy that lets the copy go on may be in these entries
 		late = a.catchUp(ctx, cp.Size)
 	}
-	return errors.Join(err, late, a.forward(ctx))
+	return errors.Join(err, late, a.forward(ctx, true))
 }
 
 // advance applies the entries up to a named head. It keeps evidence of a fork.

@@ -36,17 +36,7 @@ func (a *Auditor) Hold(ctx context.Context, submission []byte) error {
 	if err != nil {
 		return refuse(codeForm, "%w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	entered := false
-	err = a.with(ctx, func() error {
-		entered = true
-		return a.hold(h)
-	})
-	if !entered {
-		return a.behind(a.target.Load())
-	}
-	return err
+	return a.enter(ctx, 0, func() error { return a.hold(h) })
 }
 
 func (a *Auditor) hold(h *held.Event) error {
@@ -55,9 +45,12 @@ func (a *Auditor) hold(h *held.Event) error {
 	if in == nil {
 		return refuse(codeNotReady, "no entry is applied yet")
 	}
-	ev := h.Entry.Envelope.Event
-	if ev.Time.After(time.Now().Add(seconds(in.Profile.Skew))) {
+	ev, now := h.Entry.Envelope.Event, time.Now()
+	switch {
+	case ev.Time.After(now.Add(seconds(in.Profile.Skew))):
 		return refuse(codeForm, "the %s claims the time %s, which is ahead", ev.Type, formatTime(ev.Time))
+	case expired(h, in, now):
+		return refuse(codeForm, "the %s claims the time %s, which is too old for the log", ev.Type, formatTime(ev.Time))
 	}
 	if err := in.Complete(ev, h.Sub.Openings); err != nil {
 		return refuse(codeForm, "%w", err)
@@ -69,6 +62,8 @@ func (a *Auditor) hold(h *held.Event) error {
 		return refuse(codeNotReady, "%w", err)
 	case held.Repeated(v) || a.held().Has(h):
 		return nil
+	case !h.Counts(l, v) && v.Rule == "reference" && v.Code == "future":
+		return refuse(codeNotReady, "%w", v) // the next named head may have it
 	case !h.Counts(l, v):
 		return refuse(codeForm, "%w", v)
 	case !a.held().Room(h):
@@ -82,6 +77,16 @@ func (a *Auditor) hold(h *held.Event) error {
 	}
 	a.suppressed = append(a.suppressed, &suppression{Event: h})
 	return nil
+}
+
+// expired reports whether the log's admission refuses the event for the age of its claim, by a clock
+// that may be ahead of this one by the skew. Admission refuses no old claim of a custodian or an
+// auditor. An authority could otherwise stop every auditor with an event that an honest log can't
+// take.
+func expired(h *held.Event, in *ledger.Charter, now time.Time) bool {
+	ev := h.Entry.Envelope.Event
+	authority := ev.Type == event.TypeRevocation || ev.Type == event.TypeWarrant
+	return authority && ev.Time.Before(now.Add(seconds(in.Profile.Skew)-seconds(in.Profile.Lag)))
 }
 
 // held returns the held events. It needs the lock.
@@ -117,10 +122,10 @@ func (a *Auditor) loadHeld() error {
 	return nil
 }
 
-// tidy drops the held events that are recorded, and those that the ledger gives no effect at this
-// head. It needs the lock.
+// tidy drops the held events that are recorded, those that the ledger gives no effect at this head,
+// and those that expired. It needs the lock.
 func (a *Auditor) tidy() error {
-	l := a.copy.ledger
+	l, now := a.copy.ledger, time.Now()
 	if l.Charter() == nil {
 		return nil
 	}
@@ -129,7 +134,7 @@ func (a *Auditor) tidy() error {
 	for _, s := range a.suppressed {
 		s.Entry.Verify(l.Key)
 		v, err := l.Check(s.Entry)
-		if err == nil && (held.Repeated(v) || !s.Counts(l, v)) {
+		if err == nil && (held.Repeated(v) || !s.Counts(l, v) || expired(s.Event, l.Charter(), now)) {
 			errs = append(errs, os.Remove(a.heldFile(s.Event)))
 			continue
 		}
@@ -141,9 +146,10 @@ func (a *Auditor) tidy() error {
 
 // suppresses returns an obligation of the log for each held event that it lacks for too long.
 func (a *Auditor) suppresses(now time.Time) (bars []ledger.Bar) {
+	in := a.copy.ledger.Charter()
 	for _, s := range a.suppressed {
-		inclusion := seconds(a.copy.ledger.Charter().Profile.Inclusion)
-		if s.submitted.IsZero() || now.Sub(s.submitted) <= inclusion {
+		inclusion := seconds(in.Profile.Inclusion)
+		if s.submitted.IsZero() || now.Sub(s.submitted) <= inclusion || expired(s.Event, in, now) {
 			continue
 		}
 		due := s.submitted.Add(inclusion).UTC().Truncate(time.Second)
@@ -153,8 +159,9 @@ func (a *Auditor) suppresses(now time.Time) (bars []ledger.Bar) {
 	return bars
 }
 
-// forward submits the held events to the log, again from time to time.
-func (a *Auditor) forward(ctx context.Context) error {
+// forward submits the held events to the log, again from time to time. reached says that the log has
+// just answered this auditor.
+func (a *Auditor) forward(ctx context.Context, reached bool) error {
 	var list []*suppression
 	if err := a.with(ctx, func() error { list = slices.Clone(a.suppressed); return nil }); err != nil {
 		return err
@@ -171,7 +178,11 @@ func (a *Auditor) forward(ctx context.Context) error {
 		if err != nil {
 			a.cfg.Logger.Warn("the log does not take a held event", "origin", a.cfg.Origin, "type", s.Key.Kind, "about", s.Key.Subject, "err", err)
 		}
-		// Whatever the log answered, the ledger says whether it must take the event.
+		// Whatever the log answered, the ledger says whether it must take the event. A log that this
+		// auditor does not reach at all is not to blame.
+		if reached = reached || err == nil; !reached {
+			continue
+		}
 		err = a.with(ctx, func() error {
 			if s.submitted.IsZero() {
 				s.submitted = time.Now()

@@ -53,8 +53,12 @@ func TestHeld(t *testing.T) {
 	revoke := func(of event.Reference, by string) *event.Envelope {
 		return w.sign(&event.Revocation{Warrant: of, Reason: "ended", Scope: event.ScopeAll}, by)
 	}
+	// The next head may have the warrant.
+	if _, err := w.hand(a, revoke(event.Reference{Index: 1000, Leaf: [32]byte{1}}, "court")).declined("not-ready"); err != nil {
+		t.Error(err)
+	}
 	for name, env := range map[string]*event.Envelope{
-		"of no warrant":   revoke(event.Reference{Index: 1000, Leaf: [32]byte{1}}, "court"),
+		"of no warrant":   revoke(event.Reference{Index: 0, Leaf: first.Leaf}, "court"),
 		"by the provider": revoke(first, "messenger"),
 		"an anchor":       w.sign(&event.Anchor{Checkpoint: string(cp.Bytes())}, "messenger"),
 	} {
