@@ -40,6 +40,7 @@ const (
 	// machine gets more, see slack.
 	caseSeal  = 8 * demoDay
 	gateTries = 60 * time.Second
+	gateTry   = 15 * time.Second // of one request: then its proofs are nearly stale
 )
 
 // opening is the one case that goes all the way.
@@ -62,11 +63,11 @@ type access struct {
 // openCase takes one real warrant all the way: from an escrowed file to its plaintext with the
 // agency, and to the notice with the subject.
 func (s *story) openCase(ctx context.Context) {
-	i := s.batch.firstWarrant()
 	s.title("One warrant, and three gates")
 	s.replay.catchUp(ctx)
-	o := &opening{accepted: &s.batch.accepted[i], charter: must(event.ParseEnvelope(s.replay.entries[0])), seed: escrow.NewSeed(time.Now())}
-	s.startGates(ctx, o.charter)
+	o := s.newOpening()
+	s.settle(ctx)
+	s.startGates(ctx)
 	for _, g := range s.Gates {
 		s.say("  %s  the gate of %s", g.URL, g.Name)
 	}
@@ -84,6 +85,11 @@ func (s *story) openCase(ctx context.Context) {
 	s.findNotices(ctx, o, a)
 }
 
+// newOpening begins a case of the first row that is a warrant.
+func (s *story) newOpening() *opening {
+	return &opening{accepted: &s.batch.accepted[s.batch.firstWarrant()], charter: must(event.ParseEnvelope(s.replay.entries[0])), seed: escrow.NewSeed(time.Now())}
+}
+
 // escrowLetter escrows the letter of an account with age.
 func escrowLetter(o *opening, account string) ([]byte, *escrow.Package) {
 	group := must(escrow.NewGroup(origin, o.charter.Event.Body.(*event.Charter), gateGroup))
@@ -95,15 +101,20 @@ func escrowLetter(o *opening, account string) ([]byte, *escrow.Package) {
 	return file.Bytes(), must(escrow.ReadPackages(bytes.NewReader(file.Bytes())))[0]
 }
 
-// orderCase logs the warrant: the row's, with an account that no row names.
-func (s *story) orderCase(ctx context.Context, o *opening) {
+// order logs the warrant, sealed for so long: the row's, with an account that no row names.
+func (s *story) order(ctx context.Context, o *opening, seal time.Duration) {
 	c := *o.accepted
 	c.window = toldWindow
 	d := newWarrant(s.People, &c)
 	d.Body.(*event.Warrant).Accesses, d.Body.(*event.Warrant).Accounts = 8, 8
 	d.subject = append(d.subject, event.NewOpening("identifier", event.Text(subjectAccount)))
-	o.until = d.Time.Add(caseSeal + s.slack)
+	o.until = d.Time.Add(seal)
 	o.warrant = must(s.submit(ctx, d.sign(o.until, s.Signer(o.court))))
+}
+
+// orderCase logs the warrant of the case.
+func (s *story) orderCase(ctx context.Context, o *opening) {
+	s.order(ctx, o, caseSeal+s.slack)
 	s.wrap("  ", "The warrant is that of row %s again: the court %s, the agency %s and the offence class are the row's. "+
 		"The account and the letter are the demonstration's own. It is entry %d.", o.ID, o.court, o.agency, o.warrant.Index)
 }
@@ -122,18 +133,38 @@ func (s *story) logAccess(ctx context.Context, o *opening, account string, file 
 	return &access{must(s.submit(ctx, signed)), recipient, file, pkg}
 }
 
-// requestFor makes the request for an access, with proofs under the present head.
+// auditedHead returns the head that met the audit policy last, once it contains an entry: gates
+// open under no other.
+func (s *story) auditedHead(ctx context.Context, index uint64) (head *tlog.Verified) {
+	poll(ctx, gateTries, "the auditors to cosign a head with the access", func() bool {
+		h, _, err := s.client.Audited(ctx, nil)
+		if p, ok := errors.AsType[*client.Problem](err); ok && p.Temporary() {
+			return false
+		}
+		head = must(h, err)
+		return head.Checkpoint.Size > index
+	})
+	return head
+}
+
+// requestFor makes the request for an access, with proofs under the audited head.
 func (s *story) requestFor(ctx context.Context, o *opening, a *access) *escrow.Request {
+	return s.requestAt(ctx, s.auditedHead(ctx, a.Index), o, a)
+}
+
+func (s *story) requestAt(ctx context.Context, head *tlog.Verified, o *opening, a *access) *escrow.Request {
 	return &escrow.Request{
-		Warrant: must(s.client.Prove(ctx, o.warrant.Index)).Bytes(), WarrantOpenings: o.warrant.openings,
-		Access: must(s.client.Prove(ctx, a.Index)).Bytes(), AccessOpenings: a.openings,
+		Warrant: must(s.client.ProveAt(ctx, head, o.warrant.Index)).Bytes(), WarrantOpenings: o.warrant.openings,
+		Access: must(s.client.ProveAt(ctx, head, a.Index)).Bytes(), AccessOpenings: a.openings,
 		Packages: []*escrow.Package{a.pkg},
 	}
 }
 
-// readLetter opens the letter as the agency does, with age and the gates.
-func (s *story) readLetter(ctx context.Context, o *opening, a *access) {
-	r := s.requestFor(ctx, o, a)
+// openLetter opens a letter as the agency does, with age and the gates. It returns what each gate did,
+// and how long all of it took.
+func (s *story) openLetter(ctx context.Context, o *opening, a *access) ([]agency.Result, time.Duration) {
+	begun := time.Now()
+	r := s.requestAt(ctx, must(s.client.Checkpoint(ctx)), o, a)
 	c := &agency.Case{
 		Charter: o.charter.Bytes(), Key: must(a.recipient.Bytes()), Packages: []string{string(a.pkg.Text())},
 		Warrant: r.Warrant, WarrantOpenings: must(r.WarrantOpenings.Bytes()),
@@ -143,11 +174,13 @@ func (s *story) readLetter(ctx context.Context, o *opening, a *access) {
 		c.Gates[g.Name] = g.URL
 	}
 	try(c.Check())
-	begun := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, gateTries)
+	defer cancel()
 	var id *agency.Identity
 	var plain io.Reader
 	poll(ctx, gateTries, "the gates to open", func() bool {
-		id = c.Identity(ctx, agency.Options{Timeout: gateTries})
+		try(c.Renew(ctx, s.client)) // proofs under a head that the auditors have cosigned
+		id = c.Identity(ctx, agency.Options{Timeout: gateTry})
 		var err error
 		plain, err = age.Decrypt(bytes.NewReader(a.file), id)
 		// On a slow machine the log's anchors are late at times; the log cures that.
@@ -157,26 +190,37 @@ func (s *story) readLetter(ctx context.Context, o *opening, a *access) {
 		try(err)
 		return true
 	})
-	b := must(io.ReadAll(plain))
-	if string(b) != letter {
+	if b := must(io.ReadAll(plain)); string(b) != letter {
 		try(errors.New("the gates' shares open another letter"))
 	}
-	s.wrap("  ", "The provider logs an access (entry %d) to a one-time key that the agency signed for. The agency asks all "+
-		"gates; each logs its release, with a notice for the subject, and only then touches its key:", a.Index)
-	for _, r := range id.Results {
+	return id.Results, time.Since(begun)
+}
+
+// readLetter opens the letter of the case.
+func (s *story) readLetter(ctx context.Context, o *opening, a *access) {
+	s.wrap("  ", "The provider logs an access (entry %d) to a one-time key that the agency signed for. The agency waits until "+
+		"%d of the %d auditors have cosigned a head with it, and asks all gates; each logs its release, with a notice for the "+
+		"subject, and only then touches its key:", a.Index, auditQuorum, numAuditors)
+	results, took := s.openLetter(ctx, o, a)
+	s.sayResults(results)
+	s.wrap("  ", "After %d ms the agency reads: %q", took.Milliseconds(), strings.TrimSpace(letter))
+}
+
+func (s *story) sayResults(results []agency.Result) {
+	for _, r := range results {
 		if r.Err == nil {
 			s.say("  -> %s released its share by entry %d", r.Custodian, r.Release.Index)
 		} else {
 			s.say("  -> %s was not needed", r.Custodian)
 		}
 	}
-	s.wrap("  ", "After %d ms the agency reads: %q", time.Since(begun).Milliseconds(), bytes.TrimSpace(b))
 }
 
-// barred reports whether a gate opens nothing while an obligation is overdue.
+// barred reports whether a gate opens nothing while an obligation is overdue, or has been too
+// lately for the auditors to have cosigned.
 func barred(r agency.Result) bool {
 	no, ok := errors.AsType[*agency.Refusal](r.Err)
-	return ok && no.Code() == gate.CodeOverdue
+	return ok && (no.Code() == gate.CodeOverdue || no.Code() == gate.CodeStale)
 }
 
 // attackGates tries to get shares that nothing entitles to.
@@ -184,29 +228,31 @@ func (s *story) attackGates(ctx context.Context, o *opening, a *access) {
 	s.title("Two attacks on the gates")
 	// An access that is not in the log, in the proof of one that is.
 	hidden, _ := s.signAccess(o, subjectAccount, a.pkg)
-	r := s.requestFor(ctx, o, a)
-	p := must(tlog.ParseProof(r.Access))
-	p.Extra = hidden.env.Bytes()
-	r.Access, r.AccessOpenings = p.Bytes(), hidden.openings
+	forged := func() *escrow.Request {
+		r := s.requestFor(ctx, o, a)
+		p := must(tlog.ParseProof(r.Access))
+		p.Extra = hidden.env.Bytes()
+		r.Access, r.AccessOpenings = p.Bytes(), hidden.openings
+		return r
+	}
 	s.tellAttack(1, "A hidden access: signed, not logged, and shown with the proof of another entry.",
-		askGate(ctx, s.Gates[0], r, gate.CodeProof))
+		askGate(ctx, s.Gates[0], forged, gate.CodeProof))
 	file, pkg := escrowLetter(o, otherAccount)
 	other := s.logAccess(ctx, o, otherAccount, file, pkg)
 	s.tellAttack(2, "An access to an account that the warrant does not name. The log can't see that, for accounts are sealed; a gate can.",
-		askGate(ctx, s.Gates[0], s.requestFor(ctx, o, other), gate.CodeAccount))
+		askGate(ctx, s.Gates[0], func() *escrow.Request { return s.requestFor(ctx, o, other) }, gate.CodeAccount))
 }
 
 // askGate sends a request to a gate and returns why the gate refuses, which must be by this
-// code. Like readLetter, it asks again while a late anchor bars.
-func askGate(ctx context.Context, g *world.Gate, r *escrow.Request, want gate.Code) string {
-	sealed := must(r.Seal(origin, g.Key.Public()))
+// code. Like openLetter, it asks again while a late anchor bars.
+func askGate(ctx context.Context, g *world.Gate, request func() *escrow.Request, want gate.Code) string {
 	var no *gate.Refusal
 	poll(ctx, gateTries, "a gate that nothing overdue bars", func() bool {
-		_, err := g.Running.Release(ctx, sealed)
+		_, err := g.Running.Release(ctx, must(request().Seal(origin, g.Key.Public())))
 		if err == nil {
 			try(fmt.Errorf("%w: the gate of %s opened its share", errSucceeded, g.Name))
 		}
-		if !errors.As(err, &no) || no.Code != want && no.Code != gate.CodeOverdue {
+		if !errors.As(err, &no) || no.Code != want && no.Code != gate.CodeOverdue && no.Code != gate.CodeStale {
 			try(fmt.Errorf("the gate of %s refuses, but not as %s: %w", g.Name, want, err))
 		}
 		return no.Code == want

@@ -270,6 +270,15 @@ func (b *batch) firstWarrant() int {
 	return i
 }
 
+// lastWarrant returns the last event that is a warrant.
+func (b *batch) lastWarrant() int {
+	i := len(b.accepted) - 1
+	for i > 0 && b.accepted[i].Emergency {
+		i--
+	}
+	return i
+}
+
 // chunks cuts the accepted rows into those that are signed and logged together: what has a
 // deadline follows after each chunk. The last chunk begins with the first history.
 func (b *batch) chunks() (out [][2]int) {

@@ -318,13 +318,13 @@ func (s *story) audit(ctx context.Context) {
 				try(fmt.Errorf("the log let in what breaks a rule: entry %d: %s (%s): %s", b.Index, b.Rule, b.Way, b.Text))
 			}
 		}
-		s.wrap("  ", "An earlier run was cut off, or stopped before what it owed was due. The log can't hide that.")
+		s.wrap("  ", "An earlier run hid a release, was cut off, or stopped before what it owed was due. The log can't hide that.")
 	default:
 		try(errors.New("the audit could not tell whether the log kept its rules"))
 	}
 	s.wrap("  ", "%d seals were opened, none before its date.", len(s.replay.opened))
 	if len(s.batch.histories) > 0 {
-		s.wrap("  ", "The disclosure that was made late on purpose was overdue, and is no breach, since it was cured within the 30 "+
-			"seconds that the profile gives. A replay of the log shows that it was late.")
+		s.wrap("  ", "The disclosures that were made late on purpose were overdue, and are no breaches, since each was cured within the 30 "+
+			"seconds that the profile gives. A replay of the log shows that they were late.")
 	}
 }

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Vasistas-demo runs a whole Vasistas on one machine, on real data: a log, four witnesses, three
-// gates, and the 5,382 electronic search warrant notifications that California published for 2016
+// auditors, three gates, and the 5,382 electronic search warrant notifications that California published for 2016
 // to 2019 (data/PROVENANCE.md). The usage text below says what it shows. Every part is the one
 // that the daemons run, over HTTP. The exit code is 0 only if every proof held, every attack was
-// refused, and the log kept its rules.
+// refused, no key was used while auditors were silent, and the log kept its rules.
 //
 // All keys stand in one directory, whose owner can do anything. What an event needs and its row
 // lacks, events.go fills in, and the story tells.
@@ -21,13 +21,19 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/world"
@@ -44,14 +50,16 @@ const usage = `vasistas-demo: the whole system on one machine, on real data
 Usage:
   vasistas-demo [flags]
 
-It starts a log and four witnesses, turns 5,382 real electronic search warrant
+It starts a log, four witnesses and three auditors, turns 5,382 real electronic search warrant
 notifications (California, 2016 to 2019) into signed events, logs them, verifies
 each proof offline and saves it, waits until the log has disclosed what is sealed
 for 10 days (here a day is a second), shows one disclosure that is late and cured,
 takes one warrant all the way, from an escrowed file through three gates to the
 notice of the person concerned, shows two attacks on the gates and two on a proof
-that fail, and audits the log. Then it stays up until Ctrl-C, for you to look with
-the tool vasistas.
+that fail, and audits the log. Two sections show how auditors keep the promise "no
+disclosure, no more keys": one disclosure is overdue, and one release is hidden, and
+each stops every key until it is made good. That takes about two minutes. Then it
+stays up until Ctrl-C, for you to look with the tool vasistas.
 
 Everything that it makes is in the directory of -dir: 150 MB for all rows. If there
 is a demo in it already, the demo goes on: what was logged stays, and no row is
@@ -61,7 +69,8 @@ Flags:
 `
 
 const exitCodes = `
-Exit codes: 0 every proof held, every attack was refused and the audit was clean,
+Exit codes: 0 every proof held, every attack and every key that was barred was
+refused, and the audit was clean but for the release that was hidden on purpose,
 1 something failed, 2 wrong use.
 `
 
@@ -173,6 +182,10 @@ const (
 	readyTimeout = 30 * time.Second
 	closeTimeout = 15 * time.Second
 
+	// auditQuorum of the auditors must have cosigned a head before a gate opens under it.
+	numAuditors = 3
+	auditQuorum = 2
+
 	// The group of custodians whose gates run here.
 	gateGroup     = "gates"
 	numGates      = 3
@@ -187,7 +200,7 @@ const (
 	// long as a slow machine may need.
 	profileID     = "demo-on-one-machine"
 	heartbeatsDue = 10 * 365 * 24 * 60 * 60 // seconds
-	accessLife    = 60
+	accessLife    = 90
 
 	publicSuffix = ".pub" // of the public half of a key file
 	seedFile     = "people.seed"
@@ -201,17 +214,33 @@ func agencyKey(code string) string { return "agency " + code }
 // keyDirs are the directories below D/keys, by the role of the keys in them.
 var keyDirs = map[event.Role]string{
 	event.RoleAuthority: "courts", event.RoleDuty: "duty", event.RoleProvider: "providers",
-	event.RoleCharter: "founders", event.RoleCustodian: "custodians",
+	event.RoleCharter: "founders", event.RoleCustodian: "custodians", event.RoleAuditor: "auditors",
 }
 
 // system is the directory D, the keys of all parties, and the parts that run in it.
 type system struct {
 	*world.World
 	*people.People
-	made   bool         // the log is new
-	policy *tlog.Policy // quorum of the witnesses
-	all    *tlog.Policy // every witness
-	file   *os.File     // of the parts' logger
+	made   bool          // the log is new
+	policy *tlog.Policy  // quorum of the witnesses
+	all    *tlog.Policy  // every witness
+	file   *os.File      // of the parts' logger
+	keys   []*watchedKey // of the gates
+}
+
+// watchedKey counts how often a gate's key opens a part of an escrowed file. The requests that it
+// opens are not counted.
+type watchedKey struct {
+	*escrow.SecretKey
+	used atomic.Int64
+}
+
+// Open implements [escrow.KeyHolder].
+func (k *watchedKey) Open(p escrow.Purpose, info, sealed []byte) ([]byte, error) {
+	if p != escrow.ForRequest {
+		k.used.Add(1)
+	}
+	return k.SecretKey.Open(p, info, sealed)
 }
 
 // openSystem takes up the demo in a directory, or makes one if the directory is empty or missing,
@@ -252,8 +281,17 @@ func (s *system) open(ctx context.Context, o *options, rows []row) {
 	}
 	try(err)
 	s.LogConfig.Refresh, s.LogConfig.Provider = refresh, s.Signer(providerName)
+	s.LogConfig.HTTP = s.auditorsClient()
+	for i := range numAuditors {
+		a := must(s.NewAuditor(fmt.Sprintf("auditor%d", i+1)))
+		a.Keys = a.Keys[:1] // a charter with all courts has no room for their ML-DSA-44 keys
+		a.Config.Signers = a.Keys
+		a.Config.Poll, a.Config.Timeout = 250*time.Millisecond, 10*time.Second
+	}
 	for i := range numGates {
 		g := must(s.NewGate(fmt.Sprintf("custodian%d", i+1), event.KEMMLKEMX25519))
+		k := &watchedKey{SecretKey: g.Key}
+		g.Config.Keys, s.keys = []gate.KeyHolder{k}, append(s.keys, k)
 		g.Config.Poll, g.Config.Timeout = 250*time.Millisecond, 10*time.Second
 	}
 	s.policy, s.all = must(s.World.Policy(quorum)), must(s.World.Policy(numWitnesses))
@@ -265,6 +303,53 @@ func (s *system) open(ctx context.Context, o *options, rows []row) {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	try(s.Start(ctx))
+	s.startAuditors(ctx)
+}
+
+// auditorHost is the host of an auditor's URL in the charter. The charter stays, and an auditor's
+// port is another one in each run, so the log's client finds the port by this host.
+func auditorHost(name string) string { return name + ".vasistas-demo.example" }
+
+// auditorsClient returns the client with which the log asks witnesses and auditors.
+func (s *system) auditorsClient() *http.Client {
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		for _, a := range s.Auditors {
+			if address == auditorHost(a.Name)+":80" {
+				address = strings.TrimPrefix(a.URL, "http://")
+			}
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	return &http.Client{
+		Transport:     &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 4, MaxResponseHeaderBytes: 64 << 10},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// auditPolicy returns the charter's audit policy.
+func (s *system) auditPolicy() string {
+	var named []*world.Auditor
+	for _, a := range s.Auditors {
+		named = append(named, &world.Auditor{Server: &world.Server{URL: "http://" + auditorHost(a.Name)}, Name: a.Name, Keys: a.Keys})
+	}
+	return world.AuditPolicy(auditQuorum, true, named...)
+}
+
+// startAuditors starts the auditors, and waits until a head has met the audit policy. They know
+// the log's keys and the first charter, and nothing else.
+func (s *system) startAuditors(ctx context.Context) {
+	cl := must(client.New(client.Config{URL: s.LogServer.URL, Policy: s.policy, UserAgent: "vasistas-demo"}))
+	s.Founded = must(event.ParseEnvelope(must(cl.Prove(ctx, 0)).Extra)).LeafHash()
+	for _, a := range s.Auditors {
+		if _, err := os.Stat(a.Config.Dir); errors.Is(err, fs.ErrNotExist) {
+			try(a.Create())
+		}
+		try(a.Start())
+	}
+	poll(ctx, readyTimeout, "the auditors' first cosignatures", func() bool {
+		_, _, err := cl.Audited(ctx, nil)
+		return err == nil
+	})
 }
 
 // loadSeed reads the secret that all keys but those of vault and gates are derived from.
@@ -287,13 +372,16 @@ func (s *system) charter(rows []row) *event.Charter {
 	p := must(profile.Load("demo"))
 	p.ID, p.Heartbeat.Within, p.AccessLife = profileID, heartbeatsDue, accessLife
 	p.Instrument(instrumentWarrant).Window = uint64(toldWindow / time.Second)
-	c := &event.Charter{Version: 1, Rules: 2, Profile: p, WitnessPolicy: world.WitnessPolicy(quorum, false, s.Witnesses...), AuditPolicy: "quorum none\n"}
+	c := &event.Charter{Version: 1, Rules: 2, Profile: p, WitnessPolicy: world.WitnessPolicy(quorum, false, s.Witnesses...), AuditPolicy: s.auditPolicy()}
 	for _, k := range s.LogKeys {
 		c.LogKeys = append(c.LogKeys, k.Verifier().String())
 	}
 	s.Cast(c, event.RoleCharter, "founder1", "founder2", "founder3")
 	s.Cast(c, event.RoleProvider, providerName)
 	s.Cast(c, event.RoleCustodian, custodianName)
+	for _, a := range s.Auditors {
+		c.Parties = append(c.Parties, a.Party())
+	}
 	gates := event.Group{ID: gateGroup, Threshold: gateThreshold}
 	for _, g := range s.Gates {
 		c.Parties, gates.Members = append(c.Parties, g.Party()), append(gates.Members, g.Name)
@@ -338,8 +426,7 @@ func (s *system) writeKeys(seed string, c *event.Charter) {
 
 // startGates starts the gates, and waits until they are ready. They know the log's keys and
 // the first charter, and nothing else.
-func (s *system) startGates(ctx context.Context, charter *event.Envelope) {
-	s.Founded = charter.LeafHash()
+func (s *system) startGates(ctx context.Context) {
 	for _, g := range s.Gates {
 		if _, err := os.Stat(g.Config.Dir); errors.Is(err, fs.ErrNotExist) {
 			try(g.Create())

@@ -68,7 +68,8 @@ func TestDemo(t *testing.T) {
 	}
 	tryCommands(t, dir, stdout.String(), 9)
 	for _, want := range []string{"rule warrant-live (accesses)", "rule opening (early)", "is OVERDUE:", "VIOLATIONS: ",
-		"is cured", "discloses nothing", "by the log itself", "CLEAN: ", "Was late, and is cured: ", "disclosure (late): "} {
+		"is cured", "discloses nothing", "by the log itself", "CLEAN: ", "Was late, and is cured: ", "disclosure (late): ",
+		"No disclosure, no more keys", "it is a BREACH: ", "Access works, and the breach stays on record"} {
 		if !strings.Contains(strings.Join(strings.Fields(stdout.String()), " "), want) {
 			t.Errorf("the story does not say %q:\n%s", want, stdout)
 		}
@@ -99,7 +100,7 @@ func tryCommands(t *testing.T, dir, text string, n int) {
 		var out string
 		if args, is := strings.CutPrefix(command, "go run ./cmd/vasistas "); ok && is {
 			want := 0
-			if strings.Contains(args, filepath.Join(dir, "attacks")) {
+			if strings.Contains(args, filepath.Join(dir, "attacks")) || strings.HasPrefix(args, "audit ") { // which finds the hidden release
 				want = 1
 			}
 			out = tool(t, want, strings.Fields(args)...)

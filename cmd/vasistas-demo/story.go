@@ -50,6 +50,9 @@ type story struct {
 	slack      time.Duration // of this machine
 
 	decisions, returns int // that were logged in this run
+
+	opened   int       // letters, by the sections on auditors
+	refusals []refused // that these sections tell
 }
 
 // demo tells the whole story. A nil error means that every proof held and every attack was
@@ -77,11 +80,13 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 		s.readBack(ctx)
 		s.tellHistories(ctx)
 		s.openCase(ctx)
+		s.tellOverdue(ctx)
 		s.attack(ctx)
 		s.audit(ctx)
+		s.tellHidden(ctx)
 		s.conclude()
 		if !o.exit {
-			s.say("\nThe log and its witnesses stay up until Ctrl-C.")
+			s.say("\nThe log, its witnesses and its auditors stay up until Ctrl-C.")
 			<-ctx.Done()
 			s.say("Stopped.")
 		}
@@ -137,13 +142,18 @@ func (s *story) describeParts() {
 	for _, o := range s.Witnesses {
 		s.say("  %-9s %s  cosigns a tree that only grew", o.Name, o.URL)
 	}
+	for _, a := range s.Auditors {
+		s.say("  %-9s %s  reads every entry, and cosigns while the rules hold", a.Name, a.URL)
+	}
 	if _, port, _ := strings.Cut(s.o.listen, ":"); s.o.fallback && !strings.HasSuffix(s.LogServer.URL, ":"+port) {
 		s.say("  Port %s was taken, so the log has another one.", port)
 	}
-	s.wrap("  ", "Each signs twice: with Ed25519, and with ML-DSA-44 against quantum computers. "+
+	s.wrap("  ", "Log and witnesses sign twice: with Ed25519, and with ML-DSA-44 against quantum computers. "+
 		"The log publishes only what %d of the %d witnesses cosigned, so it goes on while one is down. "+
 		"With one dishonest witness it can't show two people two histories; with two it could. "+
 		"To rule that out, ask for all four (policy-all.txt).", quorum, numWitnesses)
+	s.wrap("  ", "A gate opens a key only under a head that %d of the %d auditors have cosigned in the last 20 seconds. The log "+
+		"publishes without them: what is late can always be published.", auditQuorum, numAuditors)
 }
 
 func (s *story) signRows(rows []row) {
@@ -231,10 +241,12 @@ func (s *story) conclude() {
 		"verify, unless witnesses collude with the log: two, under the policy of three; all, under the policy of four.")
 	s.wrap("  ", "It shows that the log keeps the rules of its charter, or that a replay shows that it did not: what was "+
 		"sealed is disclosed by its date, and what is late can't be hidden.")
+	s.wrap("  ", "It shows that no gate opens a key while a disclosure is overdue or a release is missing, and that no one has to "+
+		"decide so. Against that, a whole quorum would have to collude: two of the auditors here, or the custodians themselves.")
 	s.wrap("  ", "It does not show that the rows are true or complete: reporters found the data incomplete, and a "+
 		"missing row proves nothing. A log does not see what happens without it, as when a seized device is searched. "+
 		"And here all keys are in one directory, so its owner can act for every party. The decisions on emergencies, "+
-		"the returns, the accesses on warrants and the deferral are the demonstration's own: no row has them.")
+		"the returns, the accesses on warrants, the deferral and the hidden release are the demonstration's own: no row has them.")
 	s.title("Look for yourself")
 	s.wrap("  ", "Everything is in %s: policy.txt, the keys, %d proofs in proofs/, each with the .openings "+
 		"of its seals, and PROVENANCE.md on the data. From the top of the source tree:", s.o.dir, len(s.indices))
@@ -263,7 +275,7 @@ func (s *story) commands() {
 	s.say("    curl %s/checkpoint", s.LogServer.URL)
 	s.say("%sprove --policy %s --index %d --out %s", tool, policy, len(s.replay.entries)-1, quote(s.Path("last.tlog-proof")))
 	s.say("%sfollow --policy %s --until-head", tool, policy)
-	s.say("  Replay it by the rules; what is sealed for 90 seconds is disclosed meanwhile:")
+	s.say("  Replay it by the rules, which finds the hidden release; what is sealed for 90 seconds is disclosed meanwhile:")
 	s.say("%saudit --policy %s", tool, policy)
 }
 

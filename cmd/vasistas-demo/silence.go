@@ -1,0 +1,226 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vasistas/vasistas/client/escrow"
+	"github.com/vasistas/vasistas/client/escrow/agency"
+	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/world"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/round"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// lateSeal is of the warrant whose disclosure falls overdue.
+const lateSeal = 5 * demoDay
+
+// refused is one refusal of the story, as its test reads it.
+type refused struct {
+	by    string // a gate's custodian, or an auditor
+	code  string // a gate's code; "declined" for an auditor
+	rule  string // that bars; "" if a gate says only that the auditors' lines are missing
+	index uint64 // the entry at fault; 0 without a rule
+	after int    // how many letters were opened before
+}
+
+// bar is what bars: an obligation or a breach, which auditors and gates must name.
+type bar struct {
+	rule  string
+	index uint64
+	text  string
+}
+
+func barOf(o *ledger.Obligation) *bar { return &bar{o.Rule, o.Index, o.Text} }
+
+// is reports whether an auditor names this bar.
+func (b *bar) is(r round.Bar) bool {
+	if r.Breach != nil {
+		return r.Breach.Rule == b.rule && r.Breach.Index == b.index
+	}
+	return r.Obligation.Rule == b.rule && r.Obligation.Index == b.index
+}
+
+// newAccess escrows a letter and logs an access to it.
+func (s *story) newAccess(ctx context.Context, o *opening) *access {
+	file, pkg := escrowLetter(o, subjectAccount)
+	return s.logAccess(ctx, o, subjectAccount, file, pkg)
+}
+
+// lend opens the letter of an access, and says who released.
+func (s *story) lend(ctx context.Context, o *opening, a *access) ([]agency.Result, time.Duration) {
+	results, took := s.openLetter(ctx, o, a)
+	s.opened++
+	var names []string
+	for _, r := range results {
+		if r.Err == nil {
+			names = append(names, fmt.Sprintf("%s (entry %d)", r.Custodian, r.Release.Index))
+		}
+	}
+	s.wrap("  ", "-> access %d: the agency reads the letter. Released by %s", a.Index, strings.Join(names, ", "))
+	return results, took
+}
+
+// tellOverdue tells how a disclosure that is late stops every key, and how its cure brings access
+// back.
+func (s *story) tellOverdue(ctx context.Context) {
+	s.title("No disclosure, no more keys")
+	s.replay.catchUp(ctx)
+	o := s.newOpening()
+	s.order(ctx, o, sealDelayed)
+	s.wrap("  ", "Access works while the rules hold, on a warrant of row %s (entry %d):", o.ID, o.warrant.Index)
+	results, _ := s.lend(ctx, o, s.newAccess(ctx, o))
+	s.sayAudits(ctx, results)
+
+	late := s.lose(ctx)
+	next := s.newAccess(ctx, o)
+	s.auditedHead(ctx, next.Index)
+	owed := s.awaitOverdue(ctx, "disclosure", late.Index)
+	s.sayOwed(owed)
+	s.wrap("  ", "The gates know it from their own copy of the log, at once. Auditors had cosigned the head with access %d "+
+		"just before, and yet:", next.Index)
+	s.refuseAll(ctx, s.requestFor(ctx, o, next), gate.CodeOverdue, barOf(owed))
+	s.wrap("  ", "The auditors decline, and the log publishes why (%s/audit/round):", s.LogServer.URL)
+	s.declined(ctx, barOf(owed), blocking, s.Auditors...)
+	third := s.newAccess(ctx, o)
+	s.wrap("  ", "So no head with the next access (entry %d) gets their cosignatures, and a gate refuses before it looks at its own copy:", third.Index)
+	s.refuseAll(ctx, s.requestAt(ctx, must(s.client.Checkpoint(ctx)), o, third), gate.CodeQuorum, nil)
+
+	// Cured before an anchor proves that it is late, it would count as in time.
+	s.replay.await(ctx, "an anchor that proves the disclosure late", func() bool { return s.replay.ledger.Time().After(owed.Late) })
+	opening := &event.Disclosure{Event: late.Reference, Openings: late.openings.Public}
+	cured := must(s.submit(ctx, signNow(opening, s.Signer(s.batch.accepted[s.batch.lastWarrant()].court))))
+	s.wrap("  ", "The court publishes the disclosure, late (entry %d). No one has to decide anything: the auditors cosign again, and "+
+		"both letters open.", cured.Index)
+	_, took := s.lend(ctx, o, next)
+	s.lend(ctx, o, third)
+	s.wrap("  ", "The first opened %d ms after the cure. That it was late stays in the log, for all to see.", took.Milliseconds())
+	s.returnAll(ctx, []event.Reference{o.warrant.Reference, late.Reference})
+}
+
+// lose logs a warrant, and lets the log's vault lose what is to be disclosed of it.
+func (s *story) lose(ctx context.Context) *logged {
+	a := s.batch.accepted[s.batch.lastWarrant()]
+	a.window = toldWindow
+	d := newWarrant(s.People, &a)
+	until := d.Time.Add(lateSeal + s.slack)
+	late := must(s.submit(ctx, d.sign(until, s.Signer(a.court))))
+	try(s.Vault.Erase(ctx, late.env.Hash()))
+	s.wrap("  ", "Then a disclosure falls overdue, on purpose: the warrant of row %s (entry %d) is due at %s, and the log's vault was "+
+		"made to lose what it seals.", a.ID, late.Index, clock(until))
+	return late
+}
+
+// sayAudits says which auditors stand behind each release.
+func (s *story) sayAudits(ctx context.Context, results []agency.Result) {
+	s.replay.catchUp(ctx)
+	l := s.replay.ledger
+	for _, r := range results {
+		if r.Err != nil {
+			continue
+		}
+		body := must(event.ParseEnvelope(s.replay.entries[r.Release.Index])).Event.Body.(*event.Release)
+		cp := must(tlog.ParseCheckpoint([]byte(body.Audit)))
+		must(l.VerifyAudit(l.Charter(), cp))
+		var names []string
+		for _, a := range s.Auditors {
+			if slices.ContainsFunc(a.Keys, func(k *tlog.Signer) bool { return cp.Find(k.Verifier()) != nil }) {
+				names = append(names, a.Name)
+			}
+		}
+		s.wrap("     ", "entry %d carries the audit under which the key was opened: a head of %d entries, cosigned by %s. So anyone can "+
+			"check it years later.", r.Release.Index, cp.Size, strings.Join(names, " and "))
+	}
+}
+
+// awaitOverdue waits until an obligation is overdue at the published head.
+func (s *story) awaitOverdue(ctx context.Context, rule string, index uint64) (owed *ledger.Obligation) {
+	s.replay.await(ctx, fmt.Sprintf("%s of entry %d to be overdue", rule, index), func() bool {
+		for _, o := range s.replay.ledger.Overdue(s.replay.now()) {
+			if o.Rule == rule && o.Index == index {
+				owed = &o
+			}
+		}
+		return owed != nil
+	})
+	return owed
+}
+
+func (s *story) sayOwed(o *ledger.Obligation) {
+	s.wrap("  ", "At %s it is OVERDUE: %s. It was due at %s; %s owes it.", clock(s.replay.now()), o.Text, clock(o.Due), o.By)
+}
+
+// refuseAll asks every gate, and each must refuse with this code and name what bars, if b is not
+// nil. No gate's key may be touched.
+func (s *story) refuseAll(ctx context.Context, r *escrow.Request, code gate.Code, b *bar) {
+	for i, g := range s.Gates {
+		before := s.keys[i].used.Load()
+		_, err := g.Running.Release(ctx, must(r.Seal(origin, g.Key.Public())))
+		no := must(checkRefusal(g.Name, err, code, b))
+		if s.keys[i].used.Load() != before {
+			try(fmt.Errorf("the gate of %s refused, and had used its key", g.Name))
+		}
+		s.note(g.Name, string(code), b)
+		s.wrap("  ", "-> %s refuses (%s): %v", g.Name, no.Code, no.Err)
+	}
+}
+
+// checkRefusal checks that a gate refused for this reason.
+func checkRefusal(name string, err error, code gate.Code, b *bar) (*gate.Refusal, error) {
+	no, ok := errors.AsType[*gate.Refusal](err)
+	switch {
+	case err == nil:
+		return nil, fmt.Errorf("%w: the gate of %s opened its share", errSucceeded, name)
+	case !ok || no.Code != code || b != nil && !strings.Contains(no.Err.Error(), b.text):
+		return nil, fmt.Errorf("the gate of %s refuses, but not as %s for %v: %w", name, code, b, err)
+	}
+	return no, nil
+}
+
+// note keeps a refusal for the story's test.
+func (s *story) note(by, code string, b *bar) {
+	n := refused{by: by, code: code, after: s.opened}
+	if b != nil {
+		n.rule, n.index = b.rule, b.index
+	}
+	s.refusals = append(s.refusals, n)
+}
+
+// blocking is how many auditors make the audit policy impossible to meet. A log ends a round once
+// so many decline, and may not hear the others.
+const blocking = numAuditors - auditQuorum + 1
+
+// declined waits until n of these auditors have declined a named head because of b, as the log
+// publishes it.
+func (s *story) declined(ctx context.Context, b *bar, n int, of ...*world.Auditor) {
+	var by []string
+	poll(ctx, gateTries, "the auditors to decline", func() bool {
+		r, err := s.client.Round(ctx)
+		for _, a := range of {
+			if err == nil && len(by) < n && !slices.Contains(by, a.Name) && declines(r, a.Name, b) {
+				by = append(by, a.Name)
+			}
+		}
+		return len(by) == n
+	})
+	for _, name := range by {
+		s.note(name, "declined", b)
+		s.wrap("  ", "-> %s declines: %s: %s", name, b.rule, b.text)
+	}
+}
+
+// declines reports whether an auditor declines a named head because of b.
+func declines(r *round.Round, name string, b *bar) bool {
+	return slices.ContainsFunc(r.Auditors, func(a round.Answer) bool {
+		return a.Auditor == name && a.Kind == round.Refused && slices.ContainsFunc(a.Bars, b.is)
+	})
+}
