@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cli is the command vasistas, as a function that tests call in process. sign.go
-// has keygen and sign; finding.go finding; log.go append, prove and follow; audit.go verify, audit and scan;
-// mirror.go mirror.
+// has keygen and sign; finding.go finding; log.go append and follow; prove.go prove;
+// audit.go verify, audit and scan; mirror.go mirror.
 //
 // Exit codes: 0 success, 1 failure, 2 wrong usage. verify, audit, scan and mirror differ: 0
 // proven, clean, nothing found or copied; 1 disproven, rules broken, a notice found or a
