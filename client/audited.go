@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -65,6 +66,24 @@ func (c *Client) Audited(ctx context.Context, audit *tlog.Policy) (head, vouched
 		return nil, nil, fmt.Errorf("the audited checkpoint, by its auditors: %w", err)
 	}
 	return head, vouched, nil
+}
+
+// Charter fetches the charter that the log says is in force. It is not verified: only the log's
+// entries prove a charter.
+func (c *Client) Charter(ctx context.Context) (*event.Charter, error) {
+	b, err := c.readAudit(ctx, "charter", event.MaxEntrySize)
+	if err != nil {
+		return nil, err
+	}
+	env, err := event.ParseEnvelope(b)
+	if err != nil {
+		return nil, fmt.Errorf("the log's charter: %w", err)
+	}
+	ch, ok := env.Event.Body.(*event.Charter)
+	if !ok {
+		return nil, fmt.Errorf("the log's charter: it is a %s", env.Event.Type)
+	}
+	return ch, nil
 }
 
 func (c *Client) readAudit(ctx context.Context, path string, limit int) ([]byte, error) {

@@ -343,6 +343,11 @@ func (a *Auditor) looked(err error) {
 // further than named heads, since the auditor must judge at exactly such a size.
 func (a *Auditor) look(ctx context.Context) error {
 	r, err := a.readRound(ctx)
+	if errors.Is(err, tlog.ErrUnknownLog) {
+		if err = a.learn(ctx); err == nil {
+			r, err = a.readRound(ctx)
+		}
+	}
 	if err != nil {
 		return errors.Join(err, a.forward(ctx, false))
 	}

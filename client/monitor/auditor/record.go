@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/cosigning"
@@ -242,6 +243,36 @@ func (a *Auditor) readRound(ctx context.Context) (*round.Round, error) {
 	defer a.mu.Unlock()
 	a.round = r
 	return r, nil
+}
+
+// learn follows the log's round over a change of the log's keys: the log need not have named the
+// head that ends with the amendment, which the old keys sign, too. The log says what its keys are,
+// and the entries must prove it. A fork is no evidence as long as its key is not proven.
+func (a *Auditor) learn(ctx context.Context) error {
+	ch, err := a.log.Load().Charter(ctx)
+	if err != nil {
+		return err
+	}
+	unproven := slices.Clone(*a.keys.Load())
+	for _, s := range ch.LogKeys {
+		k, err := tlog.ParseVerifierKey(s)
+		if err != nil {
+			return fmt.Errorf("the log's charter: %w", err)
+		}
+		unproven = append(unproven, k)
+	}
+	log, err := dial(&a.cfg, unproven, nil)
+	if err != nil {
+		return err
+	}
+	r, err := log.Round(ctx)
+	if err != nil || !named(r) {
+		return err
+	}
+	return a.with(ctx, func() error {
+		defer a.publishKeys()
+		return errors.Join(a.copy.learn(ctx, r.Head(), unproven), a.tidy())
+	})
 }
 
 // named reports whether a round still names its head. One that has met the policy is named, too:

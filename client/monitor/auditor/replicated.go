@@ -193,6 +193,27 @@ func (c *replicated) try(ctx context.Context, cp *tlog.Checkpoint) error {
 	return errors.Join(err, c.newKeys())
 }
 
+// learn applies the entries up to a head that no known key of the log signed. It counts only if the
+// charter in force at its size, in a tree that extends the auditor's, names one of these keys.
+func (c *replicated) learn(ctx context.Context, cp *tlog.Checkpoint, unproven keys) (err error) {
+	before := c.client
+	defer func() {
+		c.replica.Use(before)
+		err = errors.Join(err, c.newKeys())
+	}()
+	dialed, err := dial(c.cfg, unproven, c.sources)
+	if err != nil {
+		return err
+	}
+	c.replica.Use(dialed)
+	if _, err = c.replica.Offer(ctx, cp.Bytes()); err == nil {
+		err = c.replica.Try(ctx, c.observer(), func(l *ledger.Ledger) error { return c.witnessed(cp, l) })
+		c.ledger = c.replica.Ledger()
+	}
+	c.applied.Store(c.ledger.Size())
+	return err
+}
+
 func meets(c *ledger.Charter, cp *tlog.Checkpoint, origin string) error {
 	_, err := c.Witnesses.Verify(cp, origin)
 	return err
