@@ -349,11 +349,11 @@ func (a *Auditor) look(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return errors.Join(err, a.forward(ctx, false))
+		return errors.Join(err, a.forward(ctx))
 	}
 	cp := r.Head()
 	if !named(r) {
-		return a.forward(ctx, true)
+		return a.forward(ctx)
 	}
 	late := a.catchUp(ctx, cp.Size)
 	err = a.with(ctx, func() error {
@@ -367,7 +367,7 @@ func (a *Auditor) look(ctx context.Context) error {
 	if late != nil && err == nil { // the policy that lets the copy go on may be in these entries
 		late = a.catchUp(ctx, cp.Size)
 	}
-	return errors.Join(err, late, a.forward(ctx, true))
+	return errors.Join(err, late, a.forward(ctx))
 }
 
 // advance applies the entries up to a named head. It keeps evidence of a fork.

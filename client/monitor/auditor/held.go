@@ -159,9 +159,8 @@ func (a *Auditor) suppresses(now time.Time) (bars []ledger.Bar) {
 	return bars
 }
 
-// forward submits the held events to the log, again from time to time. reached says that the log has
-// just answered this auditor.
-func (a *Auditor) forward(ctx context.Context, reached bool) error {
+// forward submits the held events to the log, again from time to time.
+func (a *Auditor) forward(ctx context.Context) error {
 	var list []*suppression
 	if err := a.with(ctx, func() error { list = slices.Clone(a.suppressed); return nil }); err != nil {
 		return err
@@ -180,8 +179,10 @@ func (a *Auditor) forward(ctx context.Context, reached bool) error {
 		}
 		// Whatever the log answered, the ledger says whether it must take the event. A log that this
 		// auditor does not reach at all is not to blame.
-		if reached = reached || err == nil; !reached {
-			continue
+		if err != nil {
+			if _, err := a.readRound(ctx); err != nil && !absent(err) {
+				continue
+			}
 		}
 		err = a.with(ctx, func() error {
 			if s.submitted.IsZero() {
