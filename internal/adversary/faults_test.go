@@ -46,7 +46,7 @@ var faults = []fault{
 	{"the signer answers for the log", "log/ledger/anchor.go",
 		"timeAhead.by(Log,", `timeAhead.by(map[bool]string{false: Log, true: "authority court"}[fault("the signer answers for the log")],`, "claim anchor", "7: authority court", 1},
 	{"a hash is an event", "client/gate/outbox.go",
-		"g.journal.seen(e, !bad && repeated(v))", `g.journal.seen(e, fault("a hash is an event") || !bad && repeated(v))`, "posts", "1: the release", 22},
+		"g.journal.seen(e, !bad && held.Repeated(v))", `g.journal.seen(e, fault("a hash is an event") || !bad && held.Repeated(v))`, "posts", "1: the release", 22},
 	{"an old head shows absence", "client/audit/audit.go",
 		"now.Sub(seen) > stale:", `now.Sub(seen) > stale && !fault("an old head shows absence"):`, "show restart", "9: the scan", 37},
 	{"any spread", "log/ledger/charter.go",
