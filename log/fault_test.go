@@ -29,10 +29,10 @@ import (
 func TestStateFaults(t *testing.T) {
 	t.Parallel()
 	base := newWorld(t, 1, 1)
-	base.config.MaxWait, base.grace = 500*time.Millisecond, 100*time.Millisecond
 	base.start()
 	base.append(base.warrant())
 	base.stop()
+	base.config.MaxWait, base.grace = 500*time.Millisecond, 100*time.Millisecond
 	// play starts the log and submits, until something works again or the patience is
 	// over.
 	play := func(w *world, patience time.Duration) (worked int, opened bool) {
