@@ -27,7 +27,7 @@ var layers = []struct {
 	{"internal", []string{"internal/"}, true},
 	{"event", []string{"log/event"}, true},
 	{"what tests write", []string{"internal/world/people", "internal/world/written"}, true},
-	{"what entries mean", []string{"log/forms", "log/ledger", "log/profile", "log/vault"}, false},
+	{"what entries mean", []string{"log/ledger", "log/profile", "log/vault"}, false},
 	{"what a log remembers", []string{"log/state", "log/round"}, false},
 	{"what a log signs", []string{"log/internal/chain"}, false},
 	{"what a log reads, asks and owes", []string{"log/internal/entries", "log/internal/cosign", "log/duty"}, false},

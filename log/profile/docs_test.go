@@ -16,7 +16,7 @@ import (
 	"github.com/vasistas/vasistas/log/profile"
 )
 
-var update = flag.Bool("update", false, "write docs/profiles.md")
+var update = flag.Bool("update", false, "write docs/profiles.md, and the journey in docs/forms.md")
 
 const docs = "../../docs/profiles.md"
 
