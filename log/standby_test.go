@@ -65,7 +65,8 @@ func newCluster(t testing.TB, k, n int) *cluster {
 	t.Helper()
 	c := &cluster{world: prepareWorld(t, k, n), db: trilliantest.StartPostgres(t), lease: 2 * time.Second}
 	c.trillian = trilliantest.StartTrillian(t, c.db)
-	tree := c.trillian.CreateTree(t)
+	tree, err := trillianx.NewTree(t.Context(), trillianx.Config{Addr: c.trillian.Addr(), Timeout: time.Minute})
+	check(t, err)
 	stored, err := trillianx.OpenDir(filepath.Join(c.dir, "tiles"))
 	check(t, err)
 	engine, err := trillianx.Open(t.Context(), trillianx.Config{Addr: c.trillian.Addr(), Tree: tree, Tiles: stored})

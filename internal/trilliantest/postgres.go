@@ -6,7 +6,6 @@
 //
 //	db := trilliantest.StartPostgres(t)
 //	tr := trilliantest.StartTrillian(t, db)
-//	tree := tr.CreateTree(t)
 //
 // Each process can be killed and started again. All end with the test, and on Linux
 // also when the test's process dies. PostgreSQL keeps fsync on, as in production.
@@ -15,13 +14,12 @@
 package trilliantest
 
 import (
-	"fmt"
+	"errors"
 	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
@@ -70,7 +68,7 @@ func StartPostgres(t testing.TB) *Postgres {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if db.p != nil && db.p.running() {
+		if db.p.running() {
 			db.p.end(t, syscall.SIGQUIT)
 		}
 	})
@@ -92,10 +90,6 @@ func (db *Postgres) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// SocketDir returns the directory of its Unix socket, which is named as libpq and
-// pgx expect for port 5432.
-func (db *Postgres) SocketDir() string { return db.dir }
-
 // Socket returns the path of its Unix socket, for a proxy in between.
 func (db *Postgres) Socket() string { return filepath.Join(db.dir, ".s.PGSQL."+pgPort) }
 
@@ -103,7 +97,7 @@ func (db *Postgres) Socket() string { return filepath.Join(db.dir, ".s.PGSQL."+p
 func (db *Postgres) DSN() string { return db.dsn("postgres") }
 
 func (db *Postgres) dsn(database string) string {
-	q := url.Values{"host": {db.SocketDir()}, "port": {pgPort}, "user": {superuser}}
+	q := url.Values{"host": {db.dir}, "port": {pgPort}, "user": {superuser}}
 	return "postgresql:///" + database + "?" + q.Encode()
 }
 
@@ -133,24 +127,16 @@ func (db *Postgres) psql(dsn string, args ...string) *exec.Cmd {
 // Start starts the server on its data and waits until it answers.
 func (db *Postgres) Start(t testing.TB) {
 	t.Helper()
-	if db.p != nil && db.p.running() {
+	if db.p.running() {
 		t.Fatal("PostgreSQL runs already")
 	}
-	eventually(t, "starting PostgreSQL", func() error {
-		if db.p == nil || !db.p.running() {
-			// After a kill the server may have to wait for its old processes.
-			var err error
-			if db.p, err = start(db.command("postgres", "-D", db.data(), "-k", db.dir,
-				"-c", "listen_addresses=", "-c", "port="+pgPort, "-c", "max_connections=200",
-				"-c", "shared_buffers=64MB"), syscall.SIGQUIT); err != nil {
-				return fatalError{err}
-			}
-		}
+	// After a kill the server may have to wait for its old processes.
+	serve(t, "PostgreSQL", &db.p, syscall.SIGQUIT, func() *exec.Cmd {
+		return db.command("postgres", "-D", db.data(), "-k", db.dir,
+			"-c", "listen_addresses=", "-c", "port="+pgPort, "-c", "max_connections=200", "-c", "shared_buffers=64MB")
+	}, func() error {
 		_, err := run(db.psql(db.DSN(), "--command", "SELECT 1"))
-		if err != nil {
-			return fmt.Errorf("%w\nPostgreSQL said: %s", err, db.p.output)
-		}
-		return nil
+		return err
 	})
 }
 
@@ -200,11 +186,8 @@ func (db *Postgres) Restore(t testing.TB, backup string) {
 // postgresBin finds PostgreSQL's programs: Debian keeps them outside of PATH.
 func postgresBin(t testing.TB) string {
 	t.Helper()
-	names, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
 	newest, best := "", 0
+	names, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres") // fails only for a bad pattern
 	for _, name := range names {
 		dir := filepath.Dir(name)
 		if v, err := strconv.Atoi(filepath.Base(filepath.Dir(dir))); err == nil && v > best {
@@ -224,7 +207,7 @@ func postgresBin(t testing.TB) string {
 // unprivileged returns the user to run PostgreSQL as, nil for the current one.
 // PostgreSQL refuses to run as root.
 func unprivileged() (*syscall.Credential, error) {
-	if runtime.GOOS == "windows" || os.Getuid() != 0 {
+	if os.Getuid() != 0 {
 		return nil, nil
 	}
 	for _, name := range []string{"postgres", "nobody"} {
@@ -232,15 +215,9 @@ func unprivileged() (*syscall.Credential, error) {
 		if err != nil {
 			continue
 		}
-		uid, err := strconv.ParseUint(u.Uid, 10, 32)
-		if err != nil {
-			continue
-		}
-		gid, err := strconv.ParseUint(u.Gid, 10, 32)
-		if err != nil {
-			continue
-		}
-		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+		uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+		gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, errors.Join(err1, err2)
 	}
-	return nil, fmt.Errorf("PostgreSQL does not run as root, and there is no other user for it")
+	return nil, errors.New("PostgreSQL does not run as root, and there is no other user for it")
 }

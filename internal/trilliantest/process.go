@@ -56,8 +56,11 @@ func start(cmd *exec.Cmd, death syscall.Signal) (*process, error) {
 	return p, nil
 }
 
-// running reports whether the process has not ended.
+// running reports whether the process was started and has not ended.
 func (p *process) running() bool {
+	if p == nil {
+		return false
+	}
 	select {
 	case <-p.done:
 		return false
@@ -122,6 +125,23 @@ func eventually(t testing.TB, what string, f func() error) {
 	}
 }
 
+// serve starts a server, again if it has ended, and waits until ready returns nil. What the
+// server needs, such as its port, may be taken for a while.
+func serve(t testing.TB, what string, p **process, death syscall.Signal, command func() *exec.Cmd, ready func() error) {
+	t.Helper()
+	eventually(t, "starting "+what, func() (err error) {
+		if !(*p).running() {
+			if *p, err = start(command(), death); err != nil {
+				return fatalError{err}
+			}
+		}
+		if err = ready(); err != nil {
+			err = fmt.Errorf("%w\n%s said: %s", err, what, (*p).output)
+		}
+		return err
+	})
+}
+
 // fatalError ends eventually at once.
 type fatalError struct{ error }
 
@@ -129,7 +149,7 @@ type fatalError struct{ error }
 func run(cmd *exec.Cmd) (string, error) {
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return string(out), fmt.Errorf("%s: %w\n%s", cmd, err, out)
+		err = fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
-	return string(out), nil
+	return string(out), err
 }

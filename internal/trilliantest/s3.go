@@ -5,7 +5,6 @@ package trilliantest
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -46,22 +45,17 @@ func StartS3(t testing.TB) *S3 {
 	}
 	s := &S3{addr: freeAddr(t)}
 	t.Cleanup(func() {
-		if s.p != nil && s.p.running() {
+		if s.p.running() {
 			s.p.end(t, syscall.SIGKILL)
 		}
 	})
-	eventually(t, "starting the S3 server", func() (err error) {
-		if s.p == nil || !s.p.running() {
-			// Another process may have taken the port meanwhile. Without --sidecar
-			// the server needs extended attributes, which some file systems lack.
-			if s.p, err = start(exec.Command(bin, "--port", s.addr, "--access", S3Key, "--secret", S3Secret,
-				"posix", "--sidecar", attributes, objects), syscall.SIGKILL); err != nil {
-				return fatalError{err}
-			}
-		}
+	serve(t, "the S3 server", &s.p, syscall.SIGKILL, func() *exec.Cmd {
+		// Without --sidecar the server needs extended attributes, which some file systems lack.
+		return exec.Command(bin, "--port", s.addr, "--access", S3Key, "--secret", S3Secret, "posix", "--sidecar", attributes, objects)
+	}, func() error {
 		resp, err := http.Get("http://" + s.addr + "/")
 		if err != nil {
-			return fmt.Errorf("%w\nit said: %s", err, s.p.output)
+			return err
 		}
 		return resp.Body.Close()
 	})

@@ -14,13 +14,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"github.com/google/trillian"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Trillian is a log server and a signer with one database.
@@ -35,7 +35,7 @@ type Trillian struct {
 func StartTrillian(t testing.TB, db *Postgres) *Trillian {
 	t.Helper()
 	bins := binaries(t)
-	tr := &Trillian{dsn: db.CreateDatabase(t, "trillian"+suffix())}
+	tr := &Trillian{dsn: db.CreateDatabase(t, fmt.Sprintf("trillian_%d", databases.Add(1)))}
 	schema, err := os.ReadFile(bins.schema)
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func StartTrillian(t testing.TB, db *Postgres) *Trillian {
 	tr.addr = freeAddr(t)
 	t.Cleanup(func() {
 		for _, p := range []*process{tr.signer, tr.server} {
-			if p != nil && p.running() {
+			if p.running() {
 				p.end(t, syscall.SIGKILL)
 			}
 		}
@@ -58,18 +58,8 @@ func StartTrillian(t testing.TB, db *Postgres) *Trillian {
 	return tr
 }
 
-var (
-	suffixMu   sync.Mutex
-	lastSuffix int
-)
-
-// suffix returns a suffix that is unique in this process, for a database.
-func suffix() string {
-	suffixMu.Lock()
-	defer suffixMu.Unlock()
-	lastSuffix++
-	return fmt.Sprintf("_%d", lastSuffix)
-}
+// databases counts the databases that this process has made.
+var databases atomic.Int64
 
 // DSN returns the URL of Trillian's database.
 func (tr *Trillian) DSN() string { return tr.dsn }
@@ -80,26 +70,15 @@ func (tr *Trillian) Addr() string { return tr.addr }
 // StartServer starts the log server again after KillServer, and waits until it answers.
 func (tr *Trillian) StartServer(t testing.TB) {
 	t.Helper()
-	eventually(t, "starting Trillian's log server", func() (err error) {
-		if tr.server == nil || !tr.server.running() {
-			// Another process may have taken the port meanwhile.
-			if tr.server, err = start(exec.Command(binaries(t).server, "-rpc_endpoint", tr.addr, "-http_endpoint", "",
-				"-storage_system", "postgresql", "-postgresql_uri", tr.dsn, "-quota_system", "noop",
-				"-max_msg_size_bytes", "16777216", "-logtostderr"), syscall.SIGKILL); err != nil {
-				return fatalError{err}
-			}
-		}
-		if err := tr.answers(); err != nil {
-			return fmt.Errorf("%w\nit said: %s", err, tr.server.output)
-		}
-		return nil
-	})
-}
-
-func (tr *Trillian) answers() error {
-	return tr.call(func(ctx context.Context, conn *grpc.ClientConn) error {
-		_, err := trillian.NewTrillianAdminClient(conn).ListTrees(ctx, &trillian.ListTreesRequest{})
-		return err
+	serve(t, "Trillian's log server", &tr.server, syscall.SIGKILL, func() *exec.Cmd {
+		return exec.Command(binaries(t).server, "-rpc_endpoint", tr.addr, "-http_endpoint", "",
+			"-storage_system", "postgresql", "-postgresql_uri", tr.dsn, "-quota_system", "noop",
+			"-max_msg_size_bytes", "16777216", "-logtostderr")
+	}, func() error {
+		return tr.call(func(ctx context.Context, conn *grpc.ClientConn) error {
+			_, err := trillian.NewTrillianAdminClient(conn).ListTrees(ctx, &trillian.ListTreesRequest{})
+			return err
+		})
 	})
 }
 
@@ -121,7 +100,7 @@ func (tr *Trillian) KillServer(t testing.TB) { t.Helper(); tr.server.end(t, sysc
 // StartSigner starts the signer, the only one, without an election.
 func (tr *Trillian) StartSigner(t testing.TB) {
 	t.Helper()
-	if tr.signer != nil && tr.signer.running() {
+	if tr.signer.running() {
 		t.Fatal("Trillian's signer runs already")
 	}
 	var err error
@@ -134,40 +113,6 @@ func (tr *Trillian) StartSigner(t testing.TB) {
 
 // KillSigner ends the signer at once.
 func (tr *Trillian) KillSigner(t testing.TB) { t.Helper(); tr.signer.end(t, syscall.SIGKILL) }
-
-// PauseSigner stops the signer until ResumeSigner, so that it integrates no leaf.
-func (tr *Trillian) PauseSigner(t testing.TB)  { t.Helper(); tr.signalSigner(t, syscall.SIGSTOP) }
-func (tr *Trillian) ResumeSigner(t testing.TB) { t.Helper(); tr.signalSigner(t, syscall.SIGCONT) }
-
-func (tr *Trillian) signalSigner(t testing.TB, sig syscall.Signal) {
-	t.Helper()
-	if err := tr.signer.cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// CreateTree makes an empty tree, in which the caller assigns the indices, and
-// returns its ID.
-func (tr *Trillian) CreateTree(t testing.TB) int64 {
-	t.Helper()
-	var id int64
-	if err := tr.call(func(ctx context.Context, conn *grpc.ClientConn) error {
-		tree, err := trillian.NewTrillianAdminClient(conn).CreateTree(ctx, &trillian.CreateTreeRequest{Tree: &trillian.Tree{
-			TreeState:       trillian.TreeState_ACTIVE,
-			TreeType:        trillian.TreeType_PREORDERED_LOG,
-			MaxRootDuration: durationpb.New(0), // no new root without new leaves
-		}})
-		if err != nil {
-			return err
-		}
-		id = tree.TreeId
-		_, err = trillian.NewTrillianLogClient(conn).InitLog(ctx, &trillian.InitLogRequest{LogId: id})
-		return err
-	}); err != nil {
-		t.Fatalf("creating a tree: %v", err)
-	}
-	return id
-}
 
 // freeAddr returns an address with a free port.
 func freeAddr(t testing.TB) string {

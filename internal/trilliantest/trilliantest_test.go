@@ -12,6 +12,8 @@ import (
 	"github.com/google/trillian"
 	"github.com/google/trillian/types"
 	"google.golang.org/grpc"
+
+	"github.com/vasistas/vasistas/log/trillianx"
 )
 
 // TestAll: leaves are integrated in the order of their indices, and all is there
@@ -19,7 +21,10 @@ import (
 func TestAll(t *testing.T) {
 	db := StartPostgres(t)
 	tr := StartTrillian(t, db)
-	tree := tr.CreateTree(t)
+	tree, err := trillianx.NewTree(t.Context(), trillianx.Config{Addr: tr.Addr(), Timeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
 	add := func(from, n int) error {
 		var leaves []*trillian.LogLeaf
 		for i := range n {

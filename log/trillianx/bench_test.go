@@ -45,7 +45,7 @@ func newBare(t testing.TB, tr *trilliantest.Trillian) *bare {
 	conn, err := grpc.NewClient("passthrough:///"+tr.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	check(t, err)
 	t.Cleanup(func() { conn.Close() })
-	return &bare{client: trillian.NewTrillianLogClient(conn), tree: tr.CreateTree(t)}
+	return &bare{client: trillian.NewTrillianLogClient(conn), tree: newPlace(t, tr).Tree}
 }
 
 func (b *bare) add(ctx context.Context, t testing.TB, batch [][]byte) {
