@@ -149,7 +149,7 @@ func (cfg *InitConfig) storeCharter(ctx context.Context, origin string, leaf til
 	default:
 		return nil, fmt.Errorf("the tree has %d entries; give an empty tree", size)
 	}
-	f, err := (&tiles.Frontier{}).Extend(ctx, cfg.Engine, 1, func(uint64, []byte, tiles.Hash) error { return nil })
+	f, err := (&tiles.Frontier{}).Extend(ctx, cfg.Engine, 1, nil)
 	if err != nil {
 		return nil, chain.TreeError(err)
 	}

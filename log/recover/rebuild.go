@@ -31,17 +31,10 @@ type plan struct {
 	tail      func() iter.Seq[[]byte]
 }
 
-// builder makes the tree of a recovery.
-type builder struct {
-	Config
-	origin     string
-	head, copy *tlog.Checkpoint // as in recovery
-}
-
 // build makes a tree of every entry of the copy and of the entries that are left beyond
 // it. It checks all of them before it writes any.
-func (b *builder) build(ctx context.Context) (_ *Result, rerr error) {
-	old, sound, err := b.openTree(ctx)
+func (r *recovery) build(ctx context.Context) (_ *Result, rerr error) {
+	old, sound, err := r.openTree(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -52,35 +45,35 @@ func (b *builder) build(ctx context.Context) (_ *Result, rerr error) {
 		}
 	}
 	defer closeOld()
-	done, from := &Result{Rebuilt: b.OpenTo == nil && sound == nil}, &tiles.Frontier{}
+	done, from := &Result{Rebuilt: r.OpenTo == nil && sound == nil}, &tiles.Frontier{}
 	var engine log.Engine
-	if b.OpenTo != nil {
-		to, err := b.OpenTo(ctx)
+	if r.OpenTo != nil {
+		to, err := r.OpenTo(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("the new place: %w", err)
 		}
 		defer func() { rerr = errors.Join(rerr, to.Close(ctx)) }()
-		if from, err = b.readTree(ctx, to, "checking what is in the new place"); err != nil {
+		if from, err = r.readTree(ctx, to, "checking what is in the new place"); err != nil {
 			return nil, fmt.Errorf("the new place: %w", err)
 		}
 		engine = to
 	} else if sound != nil {
 		engine, from = old, sound
 	}
-	p, err := b.plan(ctx, old, sound, from)
+	p, err := r.plan(ctx, old, sound, from)
 	if err != nil {
 		return nil, err
 	}
-	fresh := b.TreeDir + ".new"
+	fresh := r.TreeDir + ".new"
 	if done.Rebuilt {
-		if err := errors.Join(os.RemoveAll(fresh), b.CreateTree(ctx, fresh)); err != nil {
+		if err := errors.Join(os.RemoveAll(fresh), r.CreateTree(ctx, fresh)); err != nil {
 			return nil, err
 		}
-		if engine, err = b.OpenTree(ctx, fresh); err != nil {
+		if engine, err = r.OpenTree(ctx, fresh); err != nil {
 			return nil, err
 		}
 	}
-	done.Size, err = b.write(ctx, engine, from, p)
+	done.Size, err = r.write(ctx, engine, from, p)
 	if done.Rebuilt {
 		err = errors.Join(err, engine.Close(ctx))
 	}
@@ -89,7 +82,7 @@ func (b *builder) build(ctx context.Context) (_ *Result, rerr error) {
 	}
 	done.Added, done.Salvaged = p.base.Size()-min(from.Size(), p.base.Size()), done.Size-p.base.Size()
 	if closeOld(); rerr == nil && done.Rebuilt {
-		done.Old, rerr = b.swapTrees(fresh)
+		done.Old, rerr = r.swapTrees(fresh)
 	}
 	return done, rerr
 }
@@ -98,10 +91,10 @@ func (b *builder) build(ctx context.Context) (_ *Result, rerr error) {
 // edge: one of tree and copy contains the other, and the tree has no files beyond its
 // size, as after a rollback of its state. From a tree that is not sound, entries can only
 // be salvaged.
-func (b *builder) openTree(ctx context.Context) (log.Engine, *tiles.Frontier, error) {
+func (r *recovery) openTree(ctx context.Context) (log.Engine, *tiles.Frontier, error) {
 	// The tree must be usable as it is.
-	must := b.Source == nil || b.InPlace && b.OpenTo == nil
-	engine, err := b.OpenTree(ctx, b.TreeDir)
+	must := r.Source == nil || r.InPlace && r.OpenTo == nil
+	engine, err := r.OpenTree(ctx, r.TreeDir)
 	if err != nil {
 		// Never give up a tree for an error that the next try may not meet.
 		if must || errors.Is(err, durable.ErrLocked) || errors.Is(err, fs.ErrPermission) || ctx.Err() != nil {
@@ -109,12 +102,12 @@ func (b *builder) openTree(ctx context.Context) (log.Engine, *tiles.Frontier, er
 		}
 		return nil, nil, nil
 	}
-	f, err := b.readTree(ctx, engine, "checking the tree")
+	f, err := r.readTree(ctx, engine, "checking the tree")
 	if err == nil {
-		err = b.related(ctx, engine, f)
+		err = r.related(ctx, engine, f)
 	}
 	switch {
-	case err == nil && (b.OpenTo != nil || b.InPlace || !b.more(f.Size())):
+	case err == nil && (r.OpenTo != nil || r.InPlace || !r.more(f.Size())):
 		return engine, f, nil
 	case ctx.Err() != nil:
 		return nil, nil, errors.Join(ctx.Err(), engine.Close(ctx))
@@ -125,12 +118,12 @@ func (b *builder) openTree(ctx context.Context) (log.Engine, *tiles.Frontier, er
 }
 
 // readTree reads all of an engine's tree.
-func (b *builder) readTree(ctx context.Context, engine log.Engine, what string) (*tiles.Frontier, error) {
+func (r *recovery) readTree(ctx context.Context, engine log.Engine, what string) (*tiles.Frontier, error) {
 	size, root, err := engine.Tree(ctx)
 	if err != nil {
 		return nil, chain.TreeError(err)
 	}
-	f, err := (&tiles.Frontier{}).Extend(ctx, engine, size, b.progress(what, size))
+	f, err := (&tiles.Frontier{}).Extend(ctx, engine, size, r.progress(what, size))
 	if err != nil {
 		return nil, chain.TreeError(err)
 	}
@@ -141,11 +134,9 @@ func (b *builder) readTree(ctx context.Context, engine log.Engine, what string) 
 }
 
 // more returns whether the directory of the tree has entries beyond its size.
-func (b *builder) more(size uint64) bool {
-	if b.Salvage != nil {
-		for range b.Salvage(b.TreeDir, size) {
-			return true
-		}
+func (r *recovery) more(size uint64) bool {
+	for range r.Salvage(r.TreeDir, size) {
+		return true
 	}
 	return false
 }
@@ -156,18 +147,18 @@ func rootAt(ctx context.Context, reader tlog.TileReader, size uint64, f *tiles.F
 }
 
 // related checks that one of the tree and the copy contains the other.
-func (b *builder) related(ctx context.Context, engine log.Engine, f *tiles.Frontier) error {
+func (r *recovery) related(ctx context.Context, engine log.Engine, f *tiles.Frontier) error {
 	var root, want tiles.Hash
 	var err error
 	switch {
-	case f.Size() >= b.copy.Size:
-		want = b.copy.Root
-		root, err = rootAt(ctx, engine, b.copy.Size, f)
-	case b.Source == nil:
-		return fmt.Errorf("%w (the tree has %d entries, the head %d)", chain.ErrTreeBehind, f.Size(), b.copy.Size)
+	case f.Size() >= r.copy.Size:
+		want = r.copy.Root
+		root, err = rootAt(ctx, engine, r.copy.Size, f)
+	case r.Source == nil:
+		return fmt.Errorf("%w (the tree has %d entries, the head %d)", chain.ErrTreeBehind, f.Size(), r.copy.Size)
 	default:
 		want = f.Root()
-		root, err = chain.ProvenRoot(ctx, prover.New(b.Source, 0), f.Size(), chain.EdgeOf(&b.copy.Head))
+		root, err = chain.ProvenRoot(ctx, prover.New(r.Source, 0), f.Size(), chain.EdgeOf(&r.copy.Head))
 	}
 	if err == nil && root != want {
 		err = fmt.Errorf("%w (neither it nor the copy extends the other; make an empty tree, and name that)", chain.ErrTreeConflict)
@@ -177,25 +168,25 @@ func (b *builder) related(ctx context.Context, engine log.Engine, f *tiles.Front
 
 // plan checks the copy from the right edge of a sound tree on, and what is left beyond
 // both. from, where the tree to be written to ends, must be a part of it.
-func (b *builder) plan(ctx context.Context, old log.Engine, sound, from *tiles.Frontier) (_ *plan, err error) {
+func (r *recovery) plan(ctx context.Context, old log.Engine, sound, from *tiles.Frontier) (_ *plan, err error) {
 	p := &plan{reader: old, base: sound}
-	if sound == nil || sound.Size() < b.copy.Size {
+	if sound == nil || sound.Size() < r.copy.Size {
 		if sound == nil {
 			sound = &tiles.Frontier{}
 		}
-		p.reader = b.Source
-		if p.base, err = sound.Extend(ctx, b.Source, b.copy.Size, b.progress("checking the copy", b.copy.Size)); err != nil {
+		p.reader = r.Source
+		if p.base, err = sound.Extend(ctx, r.Source, r.copy.Size, r.progress("checking the copy", r.copy.Size)); err != nil {
 			return nil, fmt.Errorf("checking the copy: %w", err)
 		}
-		if p.base.Root() != b.copy.Root {
+		if p.base.Root() != r.copy.Root {
 			return nil, errors.New("the entries of the copy do not have the root of its checkpoint")
 		}
 	}
-	p.tail = func() iter.Seq[[]byte] { return b.tail(ctx, old, p.base.Size()) }
+	p.tail = func() iter.Seq[[]byte] { return r.tail(ctx, old, p.base.Size()) }
 	// Sizes whose roots must match: what is written already, and what the log signed.
 	roots := map[uint64]tiles.Hash{from.Size(): {}}
-	if b.head != nil {
-		roots[b.head.Size] = tiles.Hash{}
+	if r.head != nil {
+		roots[r.head.Size] = tiles.Hash{}
 	}
 	for size := range roots {
 		if size <= p.base.Size() {
@@ -204,12 +195,12 @@ func (b *builder) plan(ctx context.Context, old log.Engine, sound, from *tiles.F
 			}
 		}
 	}
-	if err := b.checkTail(ctx, p, roots); err != nil {
+	if err := r.checkTail(ctx, p, roots); err != nil {
 		return nil, err
 	}
-	if b.head != nil && roots[b.head.Size] != b.head.Root {
+	if r.head != nil && roots[r.head.Size] != r.head.Root {
 		return nil, fmt.Errorf("the copy has %d entries, this log has signed a head of %d, and the entries in between are not left in the tree; find a later copy",
-			b.copy.Size, b.head.Size)
+			r.copy.Size, r.head.Size)
 	}
 	if roots[from.Size()] != from.Root() {
 		return nil, fmt.Errorf("the new place has %d entries, and they are not the first of this log; give an empty one", from.Size())
@@ -219,13 +210,13 @@ func (b *builder) plan(ctx context.Context, old log.Engine, sound, from *tiles.F
 
 // checkTail adds to the plan the entries that the rules let follow, and fills in the
 // roots beyond its base.
-func (b *builder) checkTail(ctx context.Context, p *plan, roots map[uint64]tiles.Hash) error {
+func (r *recovery) checkTail(ctx context.Context, p *plan, roots map[uint64]tiles.Hash) error {
 	p.end = p.base.Clone()
 	var check *tailCheck
 	var err error
 	for entry := range p.tail() {
 		if check == nil {
-			if check, err = newTailCheck(ctx, b.origin, p.reader, p.base); err != nil {
+			if check, err = newTailCheck(ctx, r.record.Settings().Origin, p.reader, p.base); err != nil {
 				return err
 			}
 		}
@@ -272,7 +263,7 @@ func (c *tailCheck) admits(entry []byte) bool {
 }
 
 // tail yields the entries from an index on that the old tree still has.
-func (b *builder) tail(ctx context.Context, old log.Engine, from uint64) iter.Seq[[]byte] {
+func (r *recovery) tail(ctx context.Context, old log.Engine, from uint64) iter.Seq[[]byte] {
 	if old != nil {
 		if size, _, err := old.Tree(ctx); err == nil && size > from {
 			return tiles.Entries(from, func(n uint64) [][]byte {
@@ -281,19 +272,16 @@ func (b *builder) tail(ctx context.Context, old log.Engine, from uint64) iter.Se
 			})
 		}
 	}
-	if b.Salvage != nil {
-		return b.Salvage(b.TreeDir, from)
-	}
-	return func(func([]byte) bool) {}
+	return r.Salvage(r.TreeDir, from)
 }
 
 // write adds to the engine's tree of right edge from what the plan has, reads it, and
 // checks that it then is the plan's.
-func (b *builder) write(ctx context.Context, engine log.Engine, from *tiles.Frontier, p *plan) (size uint64, err error) {
+func (r *recovery) write(ctx context.Context, engine log.Engine, from *tiles.Frontier, p *plan) (size uint64, err error) {
 	w := &batchWriter{engine: engine, next: from.Size()}
 	at := p.base.Size()
 	if from.Size() < at {
-		progress := b.progress("copying", at)
+		progress := r.progress("copying", at)
 		_, err = from.Extend(ctx, p.reader, at, func(i uint64, entry []byte, leaf tiles.Hash) error {
 			return errors.Join(w.add(ctx, entry), progress(i, entry, leaf))
 		})
@@ -320,7 +308,7 @@ func (b *builder) write(ctx context.Context, engine log.Engine, from *tiles.Fron
 		return 0, fmt.Errorf("after copying, the tree has %d entries, and it should have %d", size, p.end.Size())
 	}
 	// Every tile and bundle, as they are now; those before from were read before.
-	got, err := from.Extend(ctx, engine, size, b.progress("reading what was copied", size))
+	got, err := from.Extend(ctx, engine, size, r.progress("reading what was copied", size))
 	if err != nil {
 		return 0, fmt.Errorf("reading what was copied: %w", err)
 	}
@@ -364,10 +352,10 @@ func (w *batchWriter) flush(ctx context.Context) error {
 	return err
 }
 
-func (b *builder) progress(what string, total uint64) func(uint64, []byte, tiles.Hash) error {
+func (r *recovery) progress(what string, total uint64) func(uint64, []byte, tiles.Hash) error {
 	return func(i uint64, _ []byte, _ tiles.Hash) error {
-		if b.Progress != nil && (i%tlog.TileWidth == tlog.TileWidth-1 || i+1 == total) {
-			b.Progress(what, i+1, total)
+		if r.Progress != nil && (i%tlog.TileWidth == tlog.TileWidth-1 || i+1 == total) {
+			r.Progress(what, i+1, total)
 		}
 		return nil
 	}
@@ -375,18 +363,18 @@ func (b *builder) progress(what string, total uint64) func(uint64, []byte, tiles
 
 // swapTrees puts the rebuilt tree in place, and returns where the old one went.
 // Between the two steps there is none, and Run can be run again.
-func (b *builder) swapTrees(fresh string) (old string, err error) {
+func (r *recovery) swapTrees(fresh string) (old string, err error) {
 	// A call still under way in the closed engine can make the directory again.
 	for try := range 5 {
-		aside := fmt.Sprintf("%s.old-%s-%d", b.TreeDir, time.Now().UTC().Format("20060102T150405.000Z"), try)
-		if err := os.Rename(b.TreeDir, aside); err == nil && old == "" {
+		aside := fmt.Sprintf("%s.old-%s-%d", r.TreeDir, time.Now().UTC().Format("20060102T150405.000Z"), try)
+		if err := os.Rename(r.TreeDir, aside); err == nil && old == "" {
 			old = aside
 		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return old, fmt.Errorf("putting the old tree aside: %w", err)
 		}
-		if err = os.Rename(fresh, b.TreeDir); err == nil {
+		if err = os.Rename(fresh, r.TreeDir); err == nil {
 			// Of a directory that is there, this makes the name durable.
-			return old, durable.MkdirAll(b.TreeDir, 0o755)
+			return old, durable.MkdirAll(r.TreeDir, 0o755)
 		} else if !errors.Is(err, fs.ErrExist) {
 			break
 		}

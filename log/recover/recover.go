@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/durable"
@@ -107,6 +108,9 @@ func Run(ctx context.Context, cfg Config) (_ *Result, err error) {
 			err = fmt.Errorf("recovering the log: %w", err)
 		}
 	}()
+	if cfg.Salvage == nil {
+		cfg.Salvage = func(string, uint64) iter.Seq[[]byte] { return slices.Values[[][]byte](nil) }
+	}
 	open := state.RecoverDir
 	if cfg.State != nil {
 		open = state.OpenCaches
@@ -131,8 +135,7 @@ func Run(ctx context.Context, cfg Config) (_ *Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{Config: cfg, origin: r.record.Settings().Origin, head: r.head, copy: r.copy}
-	done, err := b.build(ctx)
+	done, err := r.build(ctx)
 	if cfg.Source == nil {
 		// No write to the state would fail, so ask whether it is still held.
 		err = errors.Join(err, r.record.Held())
@@ -229,12 +232,8 @@ func (r *recovery) charter(ctx context.Context) (uint64, error) {
 }
 
 func (r *recovery) adoptHead(ctx context.Context) error {
-	var keys []*tlog.Signer // those that the charter names
-	for _, k := range r.Keys {
-		if r.copy.Find(k.Verifier()) != nil {
-			keys = append(keys, k)
-		}
-	}
+	// Those that the charter names.
+	keys := slices.DeleteFunc(slices.Clone(r.Keys), func(k *tlog.Signer) bool { return r.copy.Find(k.Verifier()) == nil })
 	if len(keys) == 0 {
 		return errors.New("none of the keys given signed the copy's checkpoint")
 	}
