@@ -40,15 +40,7 @@ func (b *Batch) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	if same, err := b.harden(name, data); same || err != nil {
 		return err
 	}
-	tmp, err := closedTempIn(b.temps, name, perm, all(data))
-	if err != nil {
-		return fmt.Errorf("durable: writing %s: %w", name, err)
-	}
-	if err := Rename.Do(name, func() error { return os.Rename(tmp, name) }); err != nil {
-		os.Remove(tmp)
-		return fmt.Errorf("durable: replacing %s: %w", name, err)
-	}
-	return nil
+	return replaceFile(b.temps, name, data, perm)
 }
 
 func (b *Batch) enter(dir string) error {

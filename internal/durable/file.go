@@ -179,16 +179,25 @@ const tempPrefix, tempSuffix = ".durable-", ".tmp"
 // is replaced. On an error, name is either untouched or holds all of data, possibly
 // not yet durably. Only a crash leaves a temporary file behind; see [RemoveTemps].
 func WriteFile(name string, data []byte, perm fs.FileMode) error {
-	tmp, err := closedTemp(name, perm, all(data))
+	if err := replaceFile(filepath.Dir(name), name, data, perm); err != nil {
+		return err
+	}
+	if err := FsyncDir(filepath.Dir(name)); err != nil {
+		return fmt.Errorf("durable: %s is replaced, but perhaps not durably: %w", name, err)
+	}
+	return nil
+}
+
+// replaceFile is WriteFile without the fsync of the directory, and with the temporary file
+// in the directory temps.
+func replaceFile(temps, name string, data []byte, perm fs.FileMode) error {
+	tmp, err := closedTemp(temps, name, perm, all(data))
 	if err != nil {
 		return fmt.Errorf("durable: writing %s: %w", name, err)
 	}
 	if err := Rename.Do(name, func() error { return os.Rename(tmp, name) }); err != nil {
 		os.Remove(tmp)
 		return fmt.Errorf("durable: replacing %s: %w", name, err)
-	}
-	if err := FsyncDir(filepath.Dir(name)); err != nil {
-		return fmt.Errorf("durable: %s is replaced, but perhaps not durably: %w", name, err)
 	}
 	return nil
 }
@@ -201,7 +210,7 @@ func NoRoom(err error) bool {
 
 // Probe finds out whether a file can be made durable in a directory. It leaves none.
 func Probe(dir string) error {
-	tmp, err := closedTemp(filepath.Join(dir, "probe"), 0o600, all(make([]byte, 4096)))
+	tmp, err := closedTemp(dir, filepath.Join(dir, "probe"), 0o600, all(make([]byte, 4096)))
 	if err != nil {
 		return fmt.Errorf("durable: %s can't be written to: %w", dir, err)
 	}
@@ -239,7 +248,7 @@ func all(data []byte) func(io.Writer) error {
 // CreateStream is [CreateFile] for the bytes that fill writes, of any size. The name
 // exists only once fill has returned nil.
 func CreateStream(name string, perm fs.FileMode, fill func(io.Writer) error) error {
-	tmp, err := closedTemp(name, perm, fill)
+	tmp, err := closedTemp(filepath.Dir(name), name, perm, fill)
 	if err != nil {
 		return fmt.Errorf("durable: creating %s: %w", name, err)
 	}
@@ -270,14 +279,9 @@ func (w *stepWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// closedTemp makes a synced temporary file next to name with the bytes that fill
-// writes.
-func closedTemp(name string, perm fs.FileMode, fill func(io.Writer) error) (tmp string, err error) {
-	return closedTempIn(filepath.Dir(name), name, perm, fill)
-}
-
-// closedTempIn is closedTemp with the temporary file in dir.
-func closedTempIn(dir, name string, perm fs.FileMode, fill func(io.Writer) error) (tmp string, err error) {
+// closedTemp makes a synced temporary file in dir, which is to become name, with the bytes
+// that fill writes.
+func closedTemp(dir, name string, perm fs.FileMode, fill func(io.Writer) error) (tmp string, err error) {
 	file, err := temp(dir, name, perm, func(file *os.File) error {
 		return fill(&stepWriter{name, file})
 	})
@@ -291,8 +295,8 @@ func closedTempIn(dir, name string, perm fs.FileMode, fill func(io.Writer) error
 	return file.Name(), nil
 }
 
-// temp makes, fills and syncs a temporary file in dir, which is to become name. It removes the file on an
-// error; otherwise the caller closes it and renames or removes it.
+// temp makes, fills and syncs a temporary file in dir, which is to become name. It removes
+// the file on an error; otherwise the caller closes it and renames or removes it.
 func temp(dir, name string, perm fs.FileMode, fill func(*os.File) error) (file *os.File, err error) {
 	defer func() {
 		if err != nil && file != nil {
