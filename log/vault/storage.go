@@ -74,16 +74,7 @@ func (d *dir) String() string { return d.name }
 
 func (d *dir) Path(seq uint64) string { return filepath.Join(d.name, batchName(seq)) }
 
-func (d *dir) Lock() (io.Closer, error) { return lockDir(d.name) }
-
-// lockDir returns a nil interface on an error, not a nil pointer in one.
-func lockDir(name string) (io.Closer, error) {
-	l, err := durable.LockDir(name)
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
-}
+func (d *dir) Lock() (io.Closer, error) { return durable.LockDir(d.name) }
 
 func (d *dir) Recipients() ([]byte, error) {
 	return durable.ReadFile(filepath.Join(d.name, recipientsFile), maxKeyFile)
@@ -121,14 +112,6 @@ func (d *dir) List() ([]BatchInfo, error) {
 	return out, nil
 }
 
-// dirFile is an open batch with its size.
-type dirFile struct {
-	*os.File
-	size int64
-}
-
-func (f *dirFile) Size() int64 { return f.size }
-
 func (d *dir) Open(seq uint64) (BatchFile, error) {
 	f, err := os.Open(d.Path(seq))
 	if err != nil {
@@ -138,7 +121,10 @@ func (d *dir) Open(seq uint64) (BatchFile, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &dirFile{f, info.Size()}, nil
+	return struct {
+		*io.SectionReader
+		io.Closer
+	}{io.NewSectionReader(f, 0, info.Size()), f}, nil
 }
 
 func (d *dir) Create(seq uint64, data []byte) error {
@@ -165,7 +151,7 @@ func (d *dir) LockAudit() (io.Closer, error) {
 	if err := durable.MkdirAll(name, 0o700); err != nil {
 		return nil, err
 	}
-	return lockDir(name)
+	return durable.LockDir(name)
 }
 
 func (d *dir) ReadAudit() (io.ReadCloser, error) { return os.Open(d.auditFile()) }
