@@ -8,6 +8,7 @@
 package problem
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -72,20 +73,17 @@ func (p *Problem) Code() Code {
 }
 
 func (p *Problem) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d", p.Status)
+	s := strconv.Itoa(p.Status)
 	if code := p.Code(); code != "" {
-		fmt.Fprintf(&b, " (%s)", code)
+		s += fmt.Sprintf(" (%s)", code)
 	}
-	if p.Detail != "" {
-		fmt.Fprintf(&b, ": %s", p.Detail)
-	} else if p.Title != "" {
-		fmt.Fprintf(&b, ": %s", p.Title)
+	if text := cmp.Or(p.Detail, p.Title); text != "" {
+		s += ": " + text
 	}
 	if p.Index != nil {
-		fmt.Fprintf(&b, " [the entry has index %d; submit it again for its proof]", *p.Index)
+		s += fmt.Sprintf(" [the entry has index %d; submit it again for its proof]", *p.Index)
 	}
-	return b.String()
+	return s
 }
 
 // Is makes a missing resource fs.ErrNotExist.
@@ -125,10 +123,7 @@ func Read(resp *http.Response) *Problem {
 			p = &Problem{}
 		}
 	}
-	p.Status = resp.StatusCode
-	if p.Title == "" {
-		p.Title = http.StatusText(resp.StatusCode)
-	}
+	p.Status, p.Title = resp.StatusCode, cmp.Or(p.Title, http.StatusText(resp.StatusCode))
 	p.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
 	return p
 }

@@ -21,7 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -115,18 +115,8 @@ func appendHashLine(b []byte, h Hash) []byte {
 
 // parseDecimal reads an ASCII decimal up to 2^63-1, without sign or leading zeros.
 func parseDecimal(s string) (uint64, bool) {
-	if s == "" || len(s) > 19 || (len(s) > 1 && s[0] == '0') {
-		return 0, false
-	}
-	var n uint64
-	for i := range len(s) {
-		c := s[i]
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + uint64(c-'0')
-	}
-	return n, n <= math.MaxInt64
+	n, err := strconv.ParseUint(s, 10, 63)
+	return n, err == nil && strconv.FormatUint(n, 10) == s
 }
 
 // validText reports whether s may stand in a note: valid UTF-8 without ASCII control
