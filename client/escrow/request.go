@@ -193,10 +193,9 @@ func (s SealedShare) String() string { return "sealed share of package " + s.Pac
 // An Answer carries a gate's shares. The gate's event key signs it, so that an agency can
 // prove which custodian gave a wrong answer.
 type Answer struct {
-	Delivery  Delivery // of its Recipient only the hash is sent
-	Index     int      // of the gate's shares, from 1
-	Shares    []SealedShare
-	Signature event.Signature // by Sign
+	Delivery Delivery // of its Recipient only the hash is sent
+	Index    int      // of the gate's shares, from 1
+	Shares   []SealedShare
 }
 
 // answerText is an answer in JSON. The signature covers all other members.
@@ -256,7 +255,6 @@ func (a *Answer) Sign(s event.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Signature = event.Signature{KeyID: s.KeyID(), Sig: sig}
 	t.Signature = &signatureTx{s.KeyID(), sig}
 	b, err := encode(t)
 	if err == nil && len(b) > MaxAnswerSize {
