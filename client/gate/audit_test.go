@@ -23,7 +23,7 @@ func TestAudited(t *testing.T) {
 		w.Cast(ch, event.RoleAuditor, "dog")
 	})
 	auditor := w.Witness("dog")
-	w.runAll()
+	w.runUnaudited()
 	s := w.gates[0]
 	// audited is a proof whose head the auditor has cosigned at a time.
 	audited := func(proof []byte, at time.Time) []byte {
@@ -142,7 +142,7 @@ func TestUnwitnessed(t *testing.T) {
 func TestAuditOfCountedLines(t *testing.T) {
 	w := prepare(t, 1)
 	w.start(1, func(ch *event.Charter) { w.Cast(ch, event.RoleAuditor, "dog", "cat", "cow") })
-	w.runAll()
+	w.runUnaudited()
 	s := w.gates[0]
 	denied := w.access(nil, accessTerms{emergency: true}, w.escrow(alice))
 	w.deny(denied)
@@ -183,7 +183,7 @@ func TestReleaseTooLateForItsAudit(t *testing.T) {
 	})
 	s := w.gates[0]
 	s.Config.Timeout = time.Second
-	w.runAll()
+	w.runUnaudited()
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	request := func(at time.Time) *escrow.Request {
 		w.refresh(a.logged)
@@ -232,7 +232,7 @@ func TestReleaseTooLateForItsAudit(t *testing.T) {
 	eventually(t, func() (err error) { answer, err = w.ask(s, request(time.Now().Add(-time.Second))); return err })
 	_, one := w.openAnswer(s, a, answer)
 	s.stop()
-	w.run(s)
+	w.open(s)
 	answer, err := w.ask(s, request(time.Now().Add(-time.Second)))
 	check(t, err)
 	if _, two := w.openAnswer(s, a, answer); one != two || len(w.chain(s)) != 2 {

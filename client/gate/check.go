@@ -263,6 +263,7 @@ func (g *Gate) unbarred(judged []*ledger.Ledger, name, group string, now moment)
 		}
 		o := bars[0].Obligation
 		r := refuse(CodeOverdue, "an overdue obligation bars: %s (%s), due %s", o.Rule, o.Text, formatTime(o.Due))
+		r.ends = cures(o)
 		if o.Auditors {
 			r = r.logged(reasonOverdue)
 		}
@@ -295,7 +296,7 @@ func (g *Gate) shut(f *follower) error {
 	refused := error(refuse(CodeGroup, "custodian %s is in no group", name))
 	for _, group := range f.ledger.Charter().GroupsOf(name) {
 		if refused = g.unbarred(judged, name, group, now); refused == nil {
-			break
+			return f.audited(now)
 		}
 	}
 	return refused

@@ -50,6 +50,7 @@ type follower struct {
 	stopped  error // why the gate has stopped; Resume and survive reset it
 
 	held    held.List
+	audits  audits
 	trial   *ledger.Ledger // the ledger at trialAt with the held events; nil: to be made
 	trialAt uint64
 

@@ -315,7 +315,7 @@ func TestWindow(t *testing.T) {
 func TestReplacedAuditors(t *testing.T) {
 	w := prepare(t, 1)
 	w.start(1, func(ch *event.Charter) { w.Cast(ch, event.RoleAuditor, "dog") })
-	w.runAll()
+	w.runUnaudited()
 	s := w.gates[0]
 	audited := func(a *asked, by ...string) *escrow.Request {
 		r := a.request()

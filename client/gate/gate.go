@@ -167,7 +167,8 @@ type Gate struct {
 
 	// Only run uses these.
 	disclosing time.Time // of the next check for overdue notices
-	said       string    // why the gate would open nothing, as logged last; "": it would
+	said       *Refusal  // why the gate would open nothing, as logged last; nil: it would
+	saidAt     time.Time
 }
 
 // Create makes the state directory of a new gate. If its key has signed before, call
@@ -246,6 +247,7 @@ func (g *Gate) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	g.stop = cancel
 	g.done.Go(func() { g.run(ctx) })
+	g.done.Go(func() { g.watchAudits(ctx) })
 }
 
 // Close ends the gate. Call it once no request is under way.
@@ -295,20 +297,26 @@ func (g *Gate) run(ctx context.Context) {
 	}
 }
 
+// sayEvery is the least time between two reasons that are logged while the gate stays shut:
+// strangers choose some of the words.
+const sayEvery = time.Minute
+
 // say logs whether the gate would open, once after each change.
 func (g *Gate) say() {
-	text := ""
-	if err := g.Ready(); err != nil {
-		text = err.Error()
+	err := g.Ready()
+	if err == nil {
+		if g.said != nil {
+			g.cfg.Logger.Info("the gate would open")
+		}
+		g.said = nil
+		return
 	}
-	switch {
-	case text == g.said:
-	case text == "":
-		g.cfg.Logger.Info("the gate would open")
-	default:
-		g.cfg.Logger.Warn("the gate would open nothing", "why", text)
+	r := refusal(err)
+	if s := g.said; s != nil && (s.Error() == r.Error() || s.Code == r.Code && time.Since(g.saidAt) < sayEvery) {
+		return
 	}
-	g.said = text
+	g.cfg.Logger.Warn("the gate would open nothing", "why", err, "until", r.Ends())
+	g.said, g.saidAt = r, time.Now()
 }
 
 // round follows the log once. What the log refuses does not shut the gate.

@@ -41,6 +41,7 @@ type Refusal struct {
 	Code   Code
 	Err    error
 	reason string // of the refusal to log; "": none is logged
+	ends   string // see Ends
 }
 
 func (r *Refusal) Error() string { return fmt.Sprintf("%s: %v", r.Code, r.Err) }
@@ -156,10 +157,14 @@ func writeText(w http.ResponseWriter, s string) {
 
 func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	if err := s.g.Ready(); err != nil {
-		writeProblem(w, refuse(CodeNotReady, "%w", err))
+		no := refuse(CodeNotReady, "would open: no: %w", err)
+		if ends := refusal(err).Ends(); ends != "" {
+			no.Err = fmt.Errorf("%w; it opens again once %s", no.Err, ends)
+		}
+		writeProblem(w, no)
 		return
 	}
-	writeText(w, "ready\n")
+	writeText(w, "would open: yes\n")
 }
 
 func (s *server) status(w http.ResponseWriter, r *http.Request) {

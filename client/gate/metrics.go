@@ -19,7 +19,7 @@ type gateMetrics struct {
 
 	requests, seconds, posts, looks, refused         *metrics.Metric
 	headSize, headTime, unconfirmed, outbox, stopped *metrics.Metric // set by Metrics
-	open, contradictions                             *metrics.Metric // set by Metrics
+	open, audited, contradictions                    *metrics.Metric // set by Metrics
 }
 
 func newMetrics() *gateMetrics {
@@ -35,6 +35,7 @@ func newMetrics() *gateMetrics {
 	m.outbox = m.Gauge("vasistas_gate_outbox", "Signed events that no head has shown yet.")
 	m.stopped = m.Gauge("vasistas_gate_stopped", "1 if the gate opens nothing until its operator acts.")
 	m.open = m.Gauge("vasistas_gate_open", "1 if the gate would open; /readyz and status say why not.")
+	m.audited = m.Gauge("vasistas_gate_audited_timestamp_seconds", "Logged-after time of the newest head that auditors vouch for, in Unix time; 0: none.")
 	m.contradictions = m.Gauge("vasistas_gate_contradictions", "Contradictions of the log since the start that stop nothing; the state directory has evidence.")
 	for _, c := range append(problem.OfGate(), "answered") {
 		m.requests.Add(0, string(c))
@@ -56,6 +57,8 @@ func (g *Gate) Metrics() []byte {
 		m.unconfirmed.Set(float64(len(f.pending())))
 		m.stopped.Set(flag(f.stopped != nil || g.journal.failed() != nil))
 		m.open.Set(flag(g.shut(f) == nil))
+		after, _ := f.audits.judged(f.ledger)
+		m.audited.Set(float64(after))
 		m.contradictions.Set(float64(f.contradictions))
 		return nil
 	})

@@ -60,7 +60,7 @@ func (m moment) fresh(v vouched, c *ledger.Charter) error {
 	case m.machine.Before(at.Add(-skew)):
 		return refuse(CodeClock, "this machine's clock says %s, but %s have signed at %s", formatTime(m.machine), v.by, formatTime(at))
 	case m.latest().After(at.Add(stale)):
-		return refuse(CodeStale, "%s have signed the head of size %d at %s, more than %d seconds ago", v.by, v.size, formatTime(at), c.Profile.Stale)
+		return refuse(CodeStale, "%s have signed the head of size %d at %s, more than %s ago", v.by, v.size, formatTime(at), event.Span(c.Profile.Stale))
 	}
 	return nil
 }

@@ -12,9 +12,13 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// Sync follows the log up to its present head, once.
+// Sync follows the log up to its present head, once, and reads what the log shows of its auditors.
 func (g *Gate) Sync(ctx context.Context) error {
-	return g.with(ctx, func(f *follower) error { return g.follow(ctx, f, time.Now()) })
+	err := g.with(ctx, func(f *follower) error { return g.follow(ctx, f, time.Now()) })
+	if err == nil {
+		_ = g.readAudits(ctx) // Status says what is missing
+	}
+	return err
 }
 
 // Resume resumes the chain from the log, for a gate that lost its journal or was restored
@@ -68,8 +72,14 @@ type Status struct {
 	Releases []string    `json:"waiting"` // numbers of the releases among them
 	Held     int         `json:"held"`    // events that were handed to this gate and that the log has not shown
 	Stopped  string      `json:"stopped,omitempty"`
-	// Shut says why the gate would open nothing at present; "": it would open.
+	// Audited is the time after which auditors signed the newest head that they vouch for, and
+	// AuditedSize its size; "": none, or the charter asks for no auditors.
+	Audited     string `json:"audited,omitempty"`
+	AuditedSize uint64 `json:"auditedSize,omitempty"`
+	// Shut says why the gate would open nothing at present, and Ends what would end that; "": it
+	// would open.
 	Shut string `json:"shut,omitempty"`
+	Ends string `json:"ends,omitempty"`
 	// Alarm says that the log has contradicted itself in a way that does not stop the gate.
 	Alarm string `json:"alarm,omitempty"`
 }
@@ -95,7 +105,7 @@ func (g *Gate) Status(ctx context.Context) (*Status, error) {
 			s.Stopped = f.stopped.Error()
 		}
 		if err := g.shut(f); err != nil {
-			s.Shut = err.Error()
+			s.Shut, s.Ends = err.Error(), refusal(err).Ends()
 		}
 		s.Alarm, s.Held = f.alarm, len(f.held)
 		if f.head != nil {
@@ -105,6 +115,9 @@ func (g *Gate) Status(ctx context.Context) (*Status, error) {
 		in := f.ledger.Charter()
 		if in == nil {
 			return nil
+		}
+		if after, err := f.audits.judged(f.ledger); err == nil && in.Auditors.NeedsWitnesses() {
+			s.Audited, s.AuditedSize = formatTime(posix(after)), f.audits.head.Checkpoint.Size
 		}
 		s.Charter, s.Pending = in.Version, f.pending()
 		if f.trusted.charter != nil {

@@ -12,9 +12,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/world"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -144,4 +146,57 @@ func TestShortGroup(t *testing.T) {
 	}
 	w.says(w.gates[0], logs[0], "heartbeat")
 	w.says(w.gates[1], logs[1], "")
+}
+
+// auditors makes auditors, who do not run, and the charter's policy that all of them meet.
+func (w *testbed) auditors(ch *event.Charter, names ...string) {
+	w.t.Helper()
+	w.Cast(ch, event.RoleAuditor)
+	for _, name := range names {
+		a, err := w.NewAuditor(name)
+		check(w.t, err)
+		a.Config.Poll = 20 * time.Millisecond
+		ch.Parties = append(ch.Parties, a.Party())
+	}
+	ch.AuditPolicy = world.AuditPolicy(len(names), true, w.Auditors...)
+}
+
+// TestSilentAuditor: while an auditor that the policy needs is away, and no other head is fresh, the gate
+// says that it would open nothing, who is silent, and what would end it. With the auditor it opens again.
+func TestSilentAuditor(t *testing.T) {
+	w := prepare(t, 1)
+	w.start(1, func(ch *event.Charter) {
+		w.auditors(ch, "dog", "cat")
+		ch.Profile.Round, ch.Profile.Stale = 1, 6
+	})
+	dog, cat := w.Auditors[0], w.Auditors[1]
+	check(t, dog.Create())
+	check(t, dog.Start())
+	s, log := w.gates[0], new(lines)
+	s.Config.Logger = slog.New(slog.NewTextHandler(log, nil))
+	check(t, s.Create())
+	w.open(s)
+	w.says(s, log, "quorum: the policy of the auditors: the log shows no head that they vouch for")
+	w.says(s, log, "auditor cat is silent")
+	if st, err := s.Running.Status(t.Context()); err != nil || strings.Contains(st.Shut, "dog") || !strings.Contains(st.Ends, "enough auditors cosign a head") || st.Audited != "" {
+		t.Errorf("%+v, %v", st, err)
+	}
+	check(t, cat.Create())
+	check(t, cat.Start())
+	w.says(s, log, "")
+	eventually(t, func() error {
+		st, err := s.Running.Status(t.Context())
+		if err == nil && (st.Audited == "" || st.AuditedSize == 0 || strings.Contains(string(s.Running.Metrics()), "\nvasistas_gate_audited_timestamp_seconds 0\n")) {
+			err = fmt.Errorf("it knows no audited head: %+v", st)
+		}
+		return err
+	})
+	check(t, cat.Stop())
+	w.says(s, log, "stale: auditors have signed the head of size")
+	w.says(s, log, "auditor cat is silent")
+	s.stop()
+	w.open(s) // it asks the log again, which still shows the head
+	w.says(s, log, "auditors have signed the head of size")
+	check(t, cat.Start())
+	w.says(s, log, "")
 }

@@ -247,6 +247,22 @@ func (w *testbed) runAll() {
 	}
 }
 
+// runUnaudited is runAll for a log whose auditors the test plays: it shows no audited head.
+func (w *testbed) runUnaudited() {
+	w.t.Helper()
+	for _, s := range w.gates {
+		check(w.t, s.Create())
+		w.open(s)
+		eventually(w.t, func() error {
+			st, err := s.Running.Status(w.t.Context())
+			if err == nil && st.Custodian == "" {
+				err = errors.New("no charter yet")
+			}
+			return err
+		})
+	}
+}
+
 // stop stops the gate. A gate that has met another with its key says so again.
 func (s *gateServer) stop() {
 	if err := s.Stop(); err != nil && !s.faulty && !errors.Is(err, gate.ErrElsewhere) {

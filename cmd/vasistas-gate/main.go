@@ -41,7 +41,7 @@ Usage:
 three parts: keys, gate.json (the log), and state. Never run two gates with one key,
 and don't start a gate with a state from a backup: it would notice and stop.
 
-Exit codes: 0 done, 1 failed, 2 wrong use.
+Exit codes: 0 done, 1 failed, 2 wrong use. "status" exits with 1 if the gate would open nothing.
 `
 
 // run is the program. It returns the exit code, and ends when ctx ends.
@@ -121,10 +121,14 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if *asJSON {
 		enc := json.NewEncoder(stdout)
 		enc.SetIndent("", "  ")
-		return enc.Encode(s)
+		err = enc.Encode(s)
+	} else {
+		printStatus(stdout, s)
 	}
-	printStatus(stdout, s)
-	return nil
+	if err == nil && s.Shut != "" {
+		err = errors.New("the gate would open nothing")
+	}
+	return err
 }
 
 // localStatus reads the state and follows the log once. If that fails, it prints a warning
@@ -185,6 +189,9 @@ func printStatus(out io.Writer, s *gate.Status) {
 	line("groups     %s", strings.Join(s.Groups, " "))
 	line("key        %s", s.Key)
 	line("head       size %d, cosigned after %s", s.Size, s.LoggedAfter)
+	if s.Audited != "" {
+		line("audited    size %d, vouched for after %s", s.AuditedSize, s.Audited)
+	}
 	line("charter    version %d, trusted %d", s.Charter, s.Trusted)
 	line("releases   %d, of which the log lacks %d", s.Seq, len(s.Releases))
 	for _, a := range s.Pending {
@@ -204,6 +211,7 @@ func printStatus(out io.Writer, s *gate.Status) {
 		line("opens      yes")
 	} else {
 		line("opens      no: %s", s.Shut)
+		line("           It opens again once %s.", s.Ends)
 	}
 	if s.Alarm != "" {
 		line("ALARM      %s", s.Alarm)

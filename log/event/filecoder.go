@@ -239,6 +239,27 @@ func formatDuration(seconds uint64) string {
 	return "0s"
 }
 
+// Span says a number of seconds in words, by its two largest units: 14 days, or 1 hour 30 minutes.
+func Span(seconds uint64) string {
+	var out []string
+	for i, name := range []string{"day", "hour", "minute", "second"} {
+		n := seconds / units[i].seconds
+		seconds %= units[i].seconds
+		if n == 1 {
+			out = append(out, "1 "+name)
+		} else if n > 1 {
+			out = append(out, fmt.Sprintf("%d %ss", n, name))
+		}
+		if len(out) == 2 || len(out) == 1 && n == 0 {
+			break
+		}
+	}
+	if out == nil {
+		return "0 seconds"
+	}
+	return strings.Join(out, " ")
+}
+
 // ParseDuration reads a whole number with a unit: s, m, h, or d for 86,400 seconds.
 func ParseDuration(s string) (seconds uint64, err error) {
 	for _, u := range units {

@@ -302,7 +302,7 @@ func (a *Auditor) judge(note *tlog.Checkpoint, last *record) (uint64, error) {
 	case now.Before(after.Add(-seconds(in.Profile.Skew))):
 		return 0, refuse(codeClock, "this machine's clock says %s, but witnesses have signed at %s", formatTime(now), formatTime(after))
 	case now.After(after.Add(seconds(in.Profile.Stale))):
-		return 0, refuse(codeStale, "witnesses have signed the head of size %d at %s, more than %d seconds ago", note.Size, formatTime(after), in.Profile.Stale)
+		return 0, refuse(codeStale, "witnesses have signed the head of size %d at %s, more than %s ago", note.Size, formatTime(after), event.Span(in.Profile.Stale))
 	}
 	if err := a.member(in, note.Size); err != nil {
 		return 0, err
