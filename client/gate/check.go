@@ -140,17 +140,14 @@ func (g *Gate) standing(f *follower, now moment) error {
 	if err := cmp.Or(f.stopped, g.journal.failed()); err != nil {
 		return refuse(CodeStopped, "%w", err)
 	}
-	if f.head == nil || f.head.Checkpoint.Size != f.ledger.Size() {
-		return refuse(CodeNotReady, "%w", errBehind)
-	}
-	if err := now.fresh(vouched{"witnesses", f.head.Checkpoint.Size, f.head.LoggedAfter}, f.ledger.Charter()); err != nil {
-		return err
-	}
 	if list := f.pending(); len(list) > 0 {
 		last := list[len(list)-1]
 		return refuse(CodeTrust, "this gate's operator must first confirm the charter of version %d, %s, which changes who is trusted or what is demanded", last.Version, last.Hash)
 	}
-	return nil
+	if f.head == nil || f.head.Checkpoint.Size != f.ledger.Size() {
+		return refuse(CodeNotReady, "%w", errBehind)
+	}
+	return now.fresh(vouched{"witnesses", f.head.Checkpoint.Size, f.head.LoggedAfter}, f.ledger.Charter())
 }
 
 // check is step 3, and step 8 once c has its release: it checks the access by the ledger,

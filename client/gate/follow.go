@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/client"
@@ -32,7 +31,7 @@ type follower struct {
 	// has applied it. effect is false if it changed nothing in the ledger.
 	own func(e ledger.Entry, effect bool) error
 
-	keys    []*tlog.VerifierKey // of the log: configured, or named by a charter
+	keys    replica.Keys // of the log: configured, or named by a charter
 	client  *client.Client
 	replica *replica.Replica
 	ledger  *ledger.Ledger // the replica's
@@ -62,14 +61,10 @@ type follower struct {
 // errBehind: no verified head covers the ledger.
 var errBehind = errors.New("no head is verified up to the last entry that the log has shown")
 
-// dial returns a client that accepts every head signed by a key of the log; accept checks
+// dial returns a client that accepts every head signed by one of the keys; accept checks
 // the charter's policies.
-func (f *follower) dial() (*client.Client, error) {
-	var text strings.Builder
-	for _, k := range f.keys {
-		fmt.Fprintf(&text, "log %s\n", k)
-	}
-	policy, err := tlog.ParsePolicy([]byte(text.String() + "quorum none\n"))
+func (f *follower) dial(keys replica.Keys) (*client.Client, error) {
+	policy, err := keys.Policy()
 	if err != nil {
 		return nil, err
 	}
@@ -83,11 +78,28 @@ func (f *follower) sync(ctx context.Context) error {
 		return f.stopped
 	}
 	begun := time.Now()
-	v, err := f.replica.Update(ctx)
+	v, head, err := f.update(ctx)
 	if err != nil {
-		return f.fork(err)
+		return err
 	}
-	var head *tlog.Verified // v under the charter in force before the entries
+	if err := errors.Join(f.newKeys(), f.accept(v, head, begun)); err != nil {
+		return err
+	}
+	f.followed = begun
+	return nil
+}
+
+// update applies the entries up to the log's present head v. head is v under the charter in
+// force; nil: it is not verified under that.
+func (f *follower) update(ctx context.Context) (v, head *tlog.Verified, err error) {
+	v, err = f.replica.Update(ctx)
+	switch {
+	case errors.Is(err, tlog.ErrUnknownLog):
+		v, err = f.learn(ctx)
+		return v, nil, err
+	case err != nil:
+		return nil, nil, f.fork(err)
+	}
 	before := f.ledger.Charter()
 	if before != nil {
 		head, _ = before.Witnesses.Verify(v.Checkpoint, f.cfg.Origin)
@@ -97,17 +109,30 @@ func (f *follower) sync(ctx context.Context) error {
 	} else {
 		err = f.leap(ctx, v)
 	}
-	if err != nil {
-		return err
-	}
 	if f.ledger.Charter() != before {
 		head = nil
 	}
-	if err := f.accept(v, head, begun); err != nil {
-		return err
+	return v, head, err
+}
+
+// learn applies the entries up to a head that no known key of the log signed. The log says what
+// its keys are, and the entries must prove it. A fork by a key that is not proven is no evidence.
+func (f *follower) learn(ctx context.Context) (v *tlog.Verified, err error) {
+	claimed, err := f.keys.Claimed(ctx, f.client)
+	if err != nil {
+		return nil, fmt.Errorf("no known key of the log signed its head: %w", err)
 	}
-	f.followed = begun
-	return f.newKeys()
+	c, err := f.dial(claimed)
+	if err != nil {
+		return nil, err
+	}
+	err = f.replica.Learn(c, func() (err error) {
+		if v, err = f.replica.Update(ctx); err == nil {
+			err = f.leap(ctx, v)
+		}
+		return err
+	})
+	return v, err
 }
 
 // meetsTrusted returns whether a head meets the policy of the trusted charter, if another
@@ -234,23 +259,17 @@ func (f *follower) stop(err error) error {
 	return err
 }
 
+// newKeys takes up the keys of the charter in force.
 func (f *follower) newKeys() error {
-	known := len(f.keys)
-	for _, s := range f.ledger.Charter().LogKeys {
-		k, err := tlog.ParseVerifierKey(s)
-		if err != nil {
-			return err
-		}
-		f.addKey(k)
-	}
-	if len(f.keys) == known {
+	known := f.keys.Of(f.ledger.Charter())
+	if len(known) == len(f.keys) {
 		return nil
 	}
-	c, err := f.dial()
+	c, err := f.dial(known)
 	if err != nil {
 		return err
 	}
-	f.client = c
+	f.keys, f.client = known, c
 	f.replica.Use(c)
 	return nil
 }
@@ -286,7 +305,7 @@ func (f *follower) load(dir string) error {
 		return fmt.Errorf("the state in %s is that of another gate, with the key %s", dir, r.Gate)
 	}
 	f.trusted = trust{index: r.Trusted, leaf: r.Leaf}
-	if f.client, err = f.dial(); err != nil {
+	if f.client, err = f.dial(f.keys); err != nil {
 		return err
 	}
 	c := replica.Config{Client: f.client, Origin: f.cfg.Origin, Use: "gate"}
@@ -351,10 +370,4 @@ func (f *follower) save(dir string, every uint64) error {
 	}
 	f.saved = size
 	return nil
-}
-
-func (f *follower) addKey(k *tlog.VerifierKey) {
-	if !slices.ContainsFunc(f.keys, func(o *tlog.VerifierKey) bool { return o.String() == k.String() }) {
-		f.keys = append(f.keys, k)
-	}
 }

@@ -69,9 +69,9 @@
 // They bind it as if the log had them, so the log can't suppress them. What resumes a
 // suspended warrant lets a gate open, so only the log can show it.
 //
-// A gate takes no recovery envelope, since it follows only the log. After a log has lost
-// its key, the gate's operator adds the new key to the configuration, and confirms the
-// recovery like any other change.
+// A gate takes no recovery envelope, since it follows only the log. After a log has changed or
+// lost its key, the gate learns the new one from the log's entries, and its operator confirms
+// the change like any other.
 package gate
 
 import (
@@ -89,6 +89,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -104,8 +105,7 @@ type Config struct {
 	Source client.Source
 	// Origin of the log.
 	Origin string
-	// LogKeys sign the log's heads: those of its first charter, and new ones after a
-	// recovery.
+	// LogKeys sign the log's heads: those of its first charter. Entries name later ones.
 	LogKeys []*tlog.VerifierKey
 	// Founded is the leaf hash of the log's first charter.
 	Founded tlog.Hash
@@ -209,10 +209,7 @@ func Open(c Config) (_ *Gate, err error) {
 			err = errors.Join(err, g.closeFiles())
 		}
 	}()
-	f := &follower{cfg: &g.cfg}
-	for _, k := range c.LogKeys {
-		f.addKey(k)
-	}
+	f := &follower{cfg: &g.cfg, keys: replica.Keys(nil).With(c.LogKeys...)}
 	if f.register, err = durable.OpenRegister(filepath.Join(c.Dir, headFile), maxHead); err != nil {
 		return nil, err
 	}

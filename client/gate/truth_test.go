@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -51,15 +52,19 @@ func (w *testbed) says(s *gateServer, log *lines, why string) {
 		if err != nil {
 			return err
 		}
+		body, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
+		if err != nil {
+			return err
+		}
 		text := strings.Split(strings.TrimSpace(log.String()), "\n")
 		last := text[len(text)-1]
 		for i := len(text) - 1; i >= 0 && !strings.Contains(last, "the gate would open"); i-- {
 			last = text[i]
 		}
 		open := why == ""
-		said := []bool{resp.StatusCode == http.StatusOK, st.Shut == "", strings.Contains(string(s.Running.Metrics()), "\nvasistas_gate_open 1\n"),
-			!strings.Contains(last, "open nothing")}
+		said := []bool{resp.StatusCode == http.StatusOK, strings.Contains(string(body), "would open: yes"), !strings.Contains(string(body), "would open: no: "), st.Shut == "", strings.Contains(string(s.Running.Metrics()), "\nvasistas_gate_open 1\n"),
+			!strings.Contains(last, "open nothing"), st.Ends == ""}
 		for _, v := range said {
 			if v != open {
 				return fmt.Errorf("readyz, status, metrics and log say %v, want %v; %s; %s", said, open, st.Shut, last)

@@ -32,7 +32,6 @@ type layout struct {
 	eventKey string
 	url      string
 	timeout  time.Duration
-	logKeys  []*tlog.VerifierKey
 }
 
 func (l *layout) define(fs *flag.FlagSet) {
@@ -44,11 +43,6 @@ func (l *layout) defineRun(fs *flag.FlagSet) {
 	l.define(fs)
 	fs.StringVar(&l.eventKey, "event-key", "", "the custodian's event `key`, if not DIR/keys/event.pem: a file, or NAME://KEY of a KMS")
 	fs.StringVar(&l.url, "log", "", "`URL` of the log, if not the one given to join")
-	fs.Func("log-key", "verifier `key` of the log in addition to those of its charter, for a log that lost its key; repeat it", func(s string) error {
-		k, err := tlog.ParseVerifierKey(s)
-		l.logKeys = append(l.logKeys, k)
-		return err
-	})
 	fs.DurationVar(&l.timeout, "timeout", 30*time.Second, "time limit of a request to the log, and of a release's publication")
 }
 
@@ -117,7 +111,6 @@ func (l *layout) config(ctx context.Context) (gate.Config, error) {
 		}
 		c.LogKeys = append(c.LogKeys, k)
 	}
-	c.LogKeys = append(c.LogKeys, l.logKeys...)
 	if c.Signer, err = eventkey.Load(ctx, l.eventKey); err != nil {
 		return c, err
 	}

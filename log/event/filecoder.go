@@ -239,7 +239,8 @@ func formatDuration(seconds uint64) string {
 	return "0s"
 }
 
-// Span says a number of seconds in words, by its two largest units: 14 days, or 1 hour 30 minutes.
+// Span says a number of seconds in words, by the largest unit and the next: 14 days, or 1 hour 30
+// minutes. Smaller ones are cut off.
 func Span(seconds uint64) string {
 	var out []string
 	for i, name := range []string{"day", "hour", "minute", "second"} {

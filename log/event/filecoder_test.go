@@ -153,6 +153,15 @@ func TestCharterFileOrder(t *testing.T) {
 	}
 }
 
+func TestSpan(t *testing.T) {
+	for seconds, want := range map[uint64]string{0: "0 seconds", 1: "1 second", 59: "59 seconds", 60: "1 minute", 90: "1 minute 30 seconds", 3600: "1 hour",
+		3601: "1 hour", 86399: "23 hours 59 minutes", 90061: "1 day 1 hour", 14 * 86400: "14 days", MaxInteger: "104249991374 days 7 hours"} {
+		if got := Span(seconds); got != want {
+			t.Errorf("%d: %q, want %q", seconds, got, want)
+		}
+	}
+}
+
 func TestDuration(t *testing.T) {
 	for seconds, text := range map[uint64]string{0: "0s", 1: "1s", 90: "90s", 3600: "1h", 36 * 3600: "36h", 90 * 86400: "90d", MaxInteger: "9007199254740991s"} {
 		if got := formatDuration(seconds); got != text {

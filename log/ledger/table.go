@@ -175,6 +175,10 @@ func (c Cause) Text() string {
 			text = a.Format(time.RFC3339)
 		case Cause:
 			text = a.Text()
+		case uint64:
+			if name == "seconds" {
+				pairs = append(pairs, "{seconds} seconds", event.Span(a))
+			}
 		}
 		pairs = append(pairs, "{"+name+"}", text)
 	}

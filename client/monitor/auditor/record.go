@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/cosigning"
@@ -249,17 +248,9 @@ func (a *Auditor) readRound(ctx context.Context) (*round.Round, error) {
 // head that ends with the amendment, which the old keys sign, too. The log says what its keys are,
 // and the entries must prove it. A fork is no evidence as long as its key is not proven.
 func (a *Auditor) learn(ctx context.Context) error {
-	ch, err := a.log.Load().Charter(ctx)
+	unproven, err := a.keys.Load().Claimed(ctx, a.log.Load())
 	if err != nil {
 		return err
-	}
-	unproven := slices.Clone(*a.keys.Load())
-	for _, s := range ch.LogKeys {
-		k, err := tlog.ParseVerifierKey(s)
-		if err != nil {
-			return fmt.Errorf("the log's charter: %w", err)
-		}
-		unproven = append(unproven, k)
 	}
 	log, err := dial(&a.cfg, unproven, nil)
 	if err != nil {

@@ -11,18 +11,16 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/replica"
-	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-type keys = []*tlog.VerifierKey
+type keys = replica.Keys
 
 // replicated is the auditor's copy of the log: the ledger of every entry up to the last named
 // head that the auditor has followed. Auditor.lock guards it.
@@ -118,7 +116,7 @@ func (c *replicated) save(every uint64) error {
 // policies decide which one counts. It reads tiles from a source, nil: from the log, and makes one
 // try of a request.
 func dial(cfg *Config, by keys, from client.Source) (*client.Client, error) {
-	policy, err := signedBy(by)
+	policy, err := by.Policy()
 	if err != nil {
 		return nil, err
 	}
@@ -126,27 +124,9 @@ func dial(cfg *Config, by keys, from client.Source) (*client.Client, error) {
 		Retries: -1, UserAgent: userAgent})
 }
 
-// signedBy returns a policy that a line of one of the keys meets.
-func signedBy(list keys) (*tlog.Policy, error) {
-	var text strings.Builder
-	for _, k := range list {
-		fmt.Fprintf(&text, "log %s\n", k)
-	}
-	return tlog.ParsePolicy([]byte(text.String() + "quorum none\n"))
-}
-
 // newKeys takes up the keys of the charter in force.
 func (c *replicated) newKeys() error {
-	in := c.ledger.Charter()
-	if in == nil {
-		return nil
-	}
-	known := c.keys
-	for _, l := range in.Witnesses.Logs {
-		if !cosigning.Has(known, l.Key) {
-			known = append(slices.Clip(known), l.Key)
-		}
-	}
+	known := c.keys.Of(c.ledger.Charter())
 	if len(known) == len(c.keys) {
 		return nil
 	}
@@ -195,23 +175,20 @@ func (c *replicated) try(ctx context.Context, cp *tlog.Checkpoint) error {
 
 // learn applies the entries up to a head that no known key of the log signed. It counts only if the
 // charter in force at its size, in a tree that extends the auditor's, names one of these keys.
-func (c *replicated) learn(ctx context.Context, cp *tlog.Checkpoint, unproven keys) (err error) {
-	before := c.client
-	defer func() {
-		c.replica.Use(before)
-		err = errors.Join(err, c.newKeys())
-	}()
+func (c *replicated) learn(ctx context.Context, cp *tlog.Checkpoint, unproven keys) error {
 	dialed, err := dial(c.cfg, unproven, c.sources)
 	if err != nil {
 		return err
 	}
-	c.replica.Use(dialed)
-	if _, err = c.replica.Offer(ctx, cp.Bytes()); err == nil {
-		err = c.replica.Try(ctx, c.observer(), func(l *ledger.Ledger) error { return c.witnessed(cp, l) })
-		c.ledger = c.replica.Ledger()
-	}
+	err = c.replica.Learn(dialed, func() error {
+		if _, err := c.replica.Offer(ctx, cp.Bytes()); err != nil {
+			return err
+		}
+		return c.replica.Try(ctx, c.observer(), func(l *ledger.Ledger) error { return c.witnessed(cp, l) })
+	})
+	c.ledger = c.replica.Ledger()
 	c.applied.Store(c.ledger.Size())
-	return err
+	return errors.Join(err, c.newKeys())
 }
 
 func meets(c *ledger.Charter, cp *tlog.Checkpoint, origin string) error {

@@ -35,7 +35,7 @@ func (a *Auditor) openStored() error {
 	if policy == nil {
 		// Only a head that meets a charter's policy is copied: see catchUp.
 		var err error
-		if policy, err = signedBy(a.cfg.LogKeys); err != nil {
+		if policy, err = keys(a.cfg.LogKeys).Policy(); err != nil {
 			return err
 		}
 	}
