@@ -187,6 +187,8 @@ func (a *audits) explained(r *Refusal, now moment, in *ledger.Charter) *Refusal 
 	}
 	for _, n := range a.round.Auditors {
 		switch n = a.answers[n.Key]; {
+		case n.Kind == round.Silent && n.Text == "":
+			add(&why, "auditor %s has not answered yet", n.Auditor)
 		case n.Kind == round.Silent:
 			add(&why, "auditor %s is silent", n.Auditor)
 		case n.Kind == round.Wrong:

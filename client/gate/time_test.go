@@ -29,16 +29,19 @@ type timed struct {
 	*cases.Log
 	t     *testing.T
 	gate  *gate.Gate
-	key   *recorder
+	keys  []*recorder
 	shown *tlog.Checkpoint // with the lines of witnesses and auditors
 }
 
 func newTimed(t *testing.T) *timed {
 	w := &timed{Log: cases.New(t.TempDir()), t: t}
 	time.Sleep(time.Until(time.Unix(w.Now, 0)))
-	w.key = &recorder{SecretKey: w.Holders["c1"][0].(*escrow.SecretKey), name: "c1"}
 	c := gate.Config{Dir: t.TempDir() + "/gate", URL: "http://log.example", Origin: w.Origin, LogKeys: []*tlog.VerifierKey{w.People.Log().Verifier()},
-		Founded: w.Charter.Leaf, Signer: w.Signer("c1"), Keys: []gate.KeyHolder{w.key}, Timeout: 10 * time.Second, HTTPClient: &http.Client{Transport: w}}
+		Founded: w.Charter.Leaf, Signer: w.Signer("c1"), Timeout: 10 * time.Second, HTTPClient: &http.Client{Transport: w}}
+	for _, h := range w.Holders["c1"] {
+		w.keys = append(w.keys, &recorder{SecretKey: h.(*escrow.SecretKey), name: "c1"})
+		c.Keys = append(c.Keys, w.keys[len(w.keys)-1])
+	}
 	w.publish()
 	check(t, gate.Create(c))
 	var err error
@@ -89,7 +92,7 @@ func (w *timed) ask(c *cases.Case) (code gate.Code, text string) {
 	w.t.Helper()
 	r := escrow.Request{Access: w.Proof(w.shown, c.Access), Warrant: w.Proof(w.shown, c.Warrant), WarrantOpenings: c.WarrantOpenings,
 		AccessOpenings: c.AccessOpenings, Packages: c.Packages}
-	sealed, err := r.Seal(w.Origin, w.key.Public())
+	sealed, err := r.Seal(w.Origin, w.keys[0].Public())
 	check(w.t, err)
 	check(w.t, w.gate.Sync(w.t.Context()))
 	said := w.gate.Ready()
@@ -102,8 +105,10 @@ func (w *timed) ask(c *cases.Case) (code gate.Code, text string) {
 	if errors.As(said, &shut) != (no.Code != gate.CodeLog) || shut != nil && shut.Code != no.Code {
 		w.t.Errorf("the gate says %v of itself, and refuses by %v", said, no)
 	}
-	if w.key.count(escrow.ForShare) > 0 {
-		w.t.Error("the key was touched")
+	for _, k := range w.keys {
+		if k.count(escrow.ForShare) > 0 {
+			w.t.Error("the key was touched")
+		}
 	}
 	return no.Code, no.Error()
 }
@@ -118,7 +123,7 @@ func TestOverdueAtOnce(t *testing.T) {
 		w.publish()
 		w.until(late.Add(-6 * time.Hour))
 		w.publish()
-		w.Anchor(w.shown)
+		w.Anchor(w.Checkpoint("w1", "w2", "w3"))
 		w.until(late.Add(-time.Minute))
 		c := w.newCase(10 * 24 * time.Hour)
 		w.publish()
