@@ -17,12 +17,13 @@ import (
 
 // Batch makes many files durable, with one fsync of each directory for all of them. The
 // temporary files are in one directory on the same file system, so that [LockDir] of that
-// directory removes those of a crash. It is safe for concurrent use, except for Sync.
+// directory removes those of a crash. It is safe for concurrent use, except for Sync. After Sync
+// it takes further files, and knows the directories; after an error make another one.
 type Batch struct {
 	temps string
 
 	mu   sync.Mutex
-	made map[string]bool // directories that exist durably
+	made map[string]bool // directories that exist: durably, or their parents are in open
 	open map[string]bool // directories with names that are not yet durable
 }
 
@@ -50,12 +51,20 @@ func (b *Batch) enter(dir string) error {
 	if b.made[dir] {
 		return nil
 	}
-	if err := MkdirAll(dir, 0o755); err != nil {
+	if parent := filepath.Dir(dir); b.made[parent] {
+		b.open[parent] = true
+		if err := Mkdir.Do(dir, func() error { return os.Mkdir(dir, 0o755) }); err != nil && !isDir(dir, err) {
+			return fmt.Errorf("durable: making directory %s: %w", dir, err)
+		}
+	} else if err := MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	b.made[dir] = true
 	return nil
 }
+
+// maxMade bounds the directories that a batch remembers.
+const maxMade = 4096
 
 // harden reports whether a file holds just these bytes, and syncs it if so: another
 // program may have written it.
@@ -72,14 +81,23 @@ func (b *Batch) harden(name string, data []byte) (same bool, err error) {
 	return true, err
 }
 
-// Sync makes the files written so far durable.
+// Sync makes the files written so far durable. It syncs directories at the same time, since a disk
+// waits for one as long as for a few.
 func (b *Batch) Sync() error {
-	dirs := slices.Sorted(maps.Keys(b.open))
+	dirs := slices.Collect(maps.Keys(b.open))
 	clear(b.open)
-	for _, dir := range dirs {
-		if err := FsyncDir(dir); err != nil {
-			return fmt.Errorf("durable: files in %s are written, but perhaps not durably: %w", dir, err)
-		}
+	if len(b.made) > maxMade {
+		clear(b.made)
 	}
-	return nil
+	errs := make([]error, len(dirs))
+	var wg sync.WaitGroup
+	for i, dir := range dirs {
+		wg.Go(func() {
+			if err := FsyncDir(dir); err != nil {
+				errs[i] = fmt.Errorf("durable: files in %s are written, but perhaps not durably: %w", dir, err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }

@@ -87,3 +87,54 @@ func TestBatchFaults(t *testing.T) {
 		t.Errorf("steps %q, want %q", got, want)
 	}
 }
+
+// TestBatchGoesOn: a batch that goes on after Sync knows its directories. It makes new ones durable
+// with their files.
+func TestBatchGoesOn(t *testing.T) {
+	dir := startBatch(t)
+	b := durable.NewBatch(dir)
+	add := func(names ...string) error {
+		for _, name := range names {
+			if err := b.WriteFile(filepath.Join(dir, name), []byte(name), 0o644); err != nil {
+				return err
+			}
+		}
+		return b.Sync()
+	}
+	if err := add("d/a"); err != nil {
+		t.Fatal(err)
+	}
+	var in durabletest.Injector
+	remove := in.Inject(t, dir)
+	if err := add("d/b", "d/e/c"); err != nil {
+		t.Fatal(err)
+	}
+	remove()
+	synced := make(map[string]bool)
+	for _, p := range in.Points() {
+		if p.Op == (durable.Op{Step: durable.SyncDir, After: true}) {
+			if synced[p.Path] {
+				t.Errorf("%s is synced twice", p.Path)
+			}
+			synced[p.Path] = true
+		}
+	}
+	if len(synced) != 2 || !synced[filepath.Join(dir, "d")] || !synced[filepath.Join(dir, "d/e")] {
+		t.Errorf("synced: %v", synced)
+	}
+	wantFile(t, filepath.Join(dir, "d/e/c"), []byte("d/e/c"))
+	// Each directory's sync counts.
+	for _, failing := range []string{"d", "d/e"} {
+		fail := func(op durable.Op, path string) error {
+			if op == (durable.Op{Step: durable.SyncDir}) && path == filepath.Join(dir, failing) {
+				return syscall.EIO
+			}
+			return nil
+		}
+		remove := durabletest.Inject(t, dir, fail)
+		if err := add("d/"+failing[len(failing)-1:]+"1", "d/e/"+failing[len(failing)-1:]+"2"); !errors.Is(err, syscall.EIO) {
+			t.Errorf("%s: %v", failing, err)
+		}
+		remove()
+	}
+}

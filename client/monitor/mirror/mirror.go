@@ -96,11 +96,12 @@ type Mirror struct {
 
 	// turn is held by Update and Check, and guards what follows, c.Policy and client. It is a
 	// channel, so that a wait can end.
-	turn chan struct{}
-	tree *client.Tree    // its largest head is the copy's
-	edge *tiles.Frontier // of head; nil before it is needed
-	seen []uint64        // by Config.Sources: size of the last verified head of each
-	next uint64          // the file at which Check goes on
+	turn  chan struct{}
+	tree  *client.Tree    // its largest head is the copy's
+	edge  *tiles.Frontier // of head; nil before it is needed
+	batch *durable.Batch  // nil: none was begun, or the last one failed
+	seen  []uint64        // by Config.Sources: size of the last verified head of each
+	next  uint64          // the file at which Check goes on
 }
 
 // head is a checkpoint as it is served.

@@ -116,6 +116,24 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// A directory that vanishes from the copy while it is open fails one update at most.
+func TestVanished(t *testing.T) {
+	l := newFileLog(t)
+	l.grow(300)
+	dir := filepath.Join(t.TempDir(), "copy")
+	m := open(t, mirror.Config{Dir: dir, Sources: []mirror.Source{source(t, "log", serve(t, l.Dir, nil))}, Policy: l.policy()})
+	update(t, m, 300)
+	check(t, os.RemoveAll(filepath.Join(dir, "tile")))
+	l.grow(700)
+	if _, err := m.Update(t.Context()); err == nil {
+		t.Error("the directory was not missed")
+	}
+	update(t, m, 700)
+	_, err := m.Check(t.Context(), int(m.Files()))
+	check(t, err)
+	l.whole(dir)
+}
+
 // Each durable step of an update fails in turn, once or from then on. The copy is then whole
 // at the old or the new head, and the next process finishes the update.
 func TestFaults(t *testing.T) {

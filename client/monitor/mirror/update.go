@@ -134,12 +134,16 @@ func (m *Mirror) advance(ctx context.Context, tree *client.Tree, to *tlog.Checkp
 	if err != nil {
 		return err
 	}
-	w := &writer{m: m, batch: durable.NewBatch(m.c.Dir)}
+	if m.batch == nil {
+		m.batch = durable.NewBatch(m.c.Dir)
+	}
+	w := &writer{m: m, batch: m.batch}
 	next, err := m.copyEntries(ctx, tree, edge, to, w)
 	if err == nil {
 		err = w.flush()
 	}
 	if err = errors.Join(err, w.wait()); err != nil {
+		m.batch = nil // what it knows of directories may be wrong
 		return err
 	}
 	return m.commit(next, to)
