@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/world"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -163,4 +164,43 @@ func TestUnreached(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestTwinAuditors: two auditors with one key sign the same named heads. The one whose state lacks a
+// cosignature that the log shows stops, and the other goes on.
+func TestTwinAuditors(t *testing.T) {
+	w := newTestbed(t, 1, nil)
+	a := w.Auditors[0]
+	w.run(a)
+	twin, err := w.NewAuditor(a.Name)
+	check(t, err)
+	twin.Config.Dir, twin.Config.CopyDir = t.TempDir(), t.TempDir()
+	twin.Config.Poll, twin.Config.Timeout = a.Config.Poll, a.Config.Timeout
+	w.run(twin)
+	w.grow(1)
+	cp := w.head()
+	w.name(cp)
+	for _, one := range []*world.Auditor{a, twin} {
+		_, err := w.ask(one, cp).cosigned(cp)
+		check(t, err)
+	}
+	w.grow(1)
+	next := w.head()
+	w.name(next)
+	audited, err := w.ask(a, next).cosigned(next)
+	check(t, err)
+	w.show(audited)
+	for range 2 {
+		if _, err := w.ask(twin, next).declined("stopped"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.grow(1)
+	next = w.head()
+	w.name(next)
+	_, err = w.ask(a, next).cosigned(next)
+	check(t, err)
+	if s := twin.Running.Status(); s.Size != cp.Size || s.Stopped == "" {
+		t.Errorf("the status is %+v", s)
+	}
 }
