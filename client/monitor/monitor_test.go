@@ -7,22 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/client/monitor"
 	"github.com/vasistas/vasistas/client/monitor/auditor"
-	"github.com/vasistas/vasistas/client/monitor/mirror"
-	"github.com/vasistas/vasistas/internal/tiles"
-	"github.com/vasistas/vasistas/internal/world/people"
-	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // TestServesAuditedCopy: the copy that a monitor serves has the auditor's cosignature, can be
@@ -152,105 +142,4 @@ func TestOldBackup(t *testing.T) {
 	w.start(nil)
 	w.grow(1)
 	w.awaitServed(old.Size + 301)
-}
-
-// hostile answers each request in one of its ways.
-type hostile struct {
-	mode   atomic.Int32
-	asked  [5]atomic.Int32
-	signed []byte // a checkpoint
-}
-
-func (h *hostile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	mode := h.mode.Load()
-	h.asked[mode].Add(1)
-	endless := func() {
-		b := make([]byte, 1<<16)
-		for r.Context().Err() == nil {
-			if _, err := w.Write(b); err != nil {
-				return
-			}
-		}
-	}
-	switch {
-	case mode == 0:
-		http.Error(w, "no", http.StatusInternalServerError)
-	case mode == 1:
-		<-r.Context().Done()
-	case mode == 2:
-		for r.Context().Err() == nil { // a byte at a time
-			w.Write([]byte("x"))
-			http.NewResponseController(w).Flush()
-			select {
-			case <-r.Context().Done():
-			case <-time.After(50 * time.Millisecond):
-			}
-		}
-	case mode == 3 && strings.HasSuffix(r.URL.Path, "/checkpoint"):
-		endless()
-	case strings.HasSuffix(r.URL.Path, "/checkpoint"):
-		w.Write(h.signed)
-	default:
-		endless()
-	}
-}
-
-// TestHostileLogDelaysNoOther: a log that answers slowly, without end, wrongly or not at all, which
-// is audited or only copied, holds up no other log, and takes little memory.
-func TestHostileLogDelaysNoOther(t *testing.T) {
-	w := newTestbed(t)
-	bad := people.New("bad.example/log", "")
-	// Its witnesses have signed a head of a size without end.
-	huge, err := bad.Checkpoint(tlog.Head{Origin: bad.Origin, Size: 1 << 40, Root: tiles.EmptyRoot()}, uint64(time.Now().Unix()), "w")
-	check(t, err)
-	policy := bad.ParsePolicy(1, "w")
-	h := &hostile{signed: huge.Bytes()}
-	server := httptest.NewServer(h)
-	defer server.Close()
-	source := func() []mirror.Source {
-		c, err := client.New(client.Config{URL: server.URL, Timeout: time.Second, Retries: -1})
-		check(t, err)
-		return []mirror.Source{{Name: "bad", Source: c.Source()}}
-	}
-	audited := auditor.Config{Dir: w.Path("bad"), URL: server.URL, Origin: bad.Origin, LogKeys: []*tlog.VerifierKey{bad.Log().Verifier()},
-		Name: "a1", Signers: w.auditor.Keys, Policy: policy, Sources: source(), Poll: 20 * time.Millisecond, Timeout: time.Second}
-	check(t, auditor.Create(audited))
-	copied := mirror.Config{Dir: w.Path("copied"), Sources: source(), Policy: policy, Origin: bad.Origin, Timeout: time.Second}
-	for name, edit := range map[string]func(*monitor.Config){
-		"audited": func(c *monitor.Config) { c.Auditors = append(c.Auditors, audited) },
-		"copied":  func(c *monitor.Config) { c.Mirrors = append(c.Mirrors, copied) },
-	} {
-		w.start(edit)
-		for mode := range h.asked {
-			h.mode.Store(int32(mode))
-			before := h.asked[mode].Load()
-			eventually(t, func() error {
-				if h.asked[mode].Load() == before {
-					return fmt.Errorf("%s: the hostile log was not asked in mode %d", name, mode)
-				}
-				return nil
-			})
-			begun := time.Now()
-			v, err := w.client.Checkpoint(t.Context())
-			check(t, err)
-			w.grow(3)
-			w.awaitServed(v.Checkpoint.Size + 2)
-			if took := time.Since(begun); took > 10*time.Second {
-				t.Errorf("%s, mode %d: the other log took %v", name, mode, took)
-			}
-			var mem runtime.MemStats
-			runtime.ReadMemStats(&mem)
-			if mem.HeapInuse > 256<<20 {
-				t.Errorf("%s, mode %d: %d MiB in use", name, mode, mem.HeapInuse>>20)
-			}
-			if s := w.running.Status()[1]; s.Copied > 0 || s.CopyFails == "" && mode == 0 {
-				t.Errorf("%s, mode %d: the status is %+v", name, mode, s)
-			}
-		}
-		begun := time.Now()
-		w.stop()
-		if took := time.Since(begun); took > 10*time.Second {
-			t.Errorf("%s: closing took %v", name, took)
-		}
-	}
 }

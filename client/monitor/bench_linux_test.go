@@ -1,0 +1,193 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package monitor_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/internal/world/people"
+	"github.com/vasistas/vasistas/internal/world/written"
+)
+
+var (
+	benchEvents = flag.Uint64("monitor.events", 20_000, "events of the log of BenchmarkCatchUp")
+	benchLogs   = flag.Int("monitor.logs", 10, "logs of BenchmarkSteady")
+	benchEach   = flag.Uint64("monitor.each", 10_000, "events of each log of BenchmarkSteady, of which 5 % are open")
+)
+
+// installed is vasistas-monitor, joined to logs that are written by hand.
+type installed struct {
+	b        *testing.B
+	bin, dir string
+}
+
+// install builds both programs, and joins the logs.
+func install(b *testing.B, logs []*other) *installed {
+	m := &installed{b, b.TempDir(), filepath.Join(b.TempDir(), "monitor")}
+	for _, name := range []string{"vasistas", "vasistas-monitor"} {
+		m.run("go", "build", "-o", filepath.Join(m.bin, name), "../../cmd/"+name)
+	}
+	m.run(m.monitor(), "init", "-dir", m.dir, "-name", "a1", "-key-name", "a1.example")
+	for i, l := range logs {
+		charter := filepath.Join(m.bin, fmt.Sprint(i))
+		check(b, os.WriteFile(charter, append(l.Charter.Envelope.Bytes(), '\n'), 0o600))
+		m.run(m.monitor(), "join", "-dir", m.dir, "-name", "a1", "-charter", charter, "-log", l.url)
+	}
+	return m
+}
+
+func (m *installed) monitor() string { return filepath.Join(m.bin, "vasistas-monitor") }
+
+func (m *installed) run(name string, args ...string) []byte {
+	m.b.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		m.b.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return out
+}
+
+// serve runs the monitor until it has copied and applied all of the logs, and then calls do with its
+// process. It returns how long it took to get there.
+func (m *installed) serve(logs []*other, do func(pid int)) (took time.Duration) {
+	m.b.Helper()
+	addr := filepath.Join(m.bin, "addr")
+	check(m.b, os.RemoveAll(addr))
+	begun := time.Now()
+	cmd := exec.Command(m.monitor(), "serve", "-dir", m.dir, "-listen", "127.0.0.1:0", "-addr-file", addr, "-poll", "200ms", "-check", "1s")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	check(m.b, cmd.Start())
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for err := m.caught(addr, logs); err != nil; err = m.caught(addr, logs) {
+		if time.Since(begun) > 20*time.Minute {
+			cmd.Process.Kill()
+			m.b.Fatalf("%v\n%s", err, stderr.String())
+		}
+		<-tick.C
+	}
+	took = time.Since(begun)
+	do(cmd.Process.Pid)
+	check(m.b, cmd.Process.Signal(os.Interrupt))
+	check(m.b, cmd.Wait())
+	return took
+}
+
+func (m *installed) caught(addr string, logs []*other) error {
+	at, err := os.ReadFile(addr)
+	if err != nil {
+		return err
+	}
+	resp, err := http.Get(strings.TrimSuffix(strings.TrimSpace(string(at)), "/") + "/status")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var list []*auditor.Status
+	if err := json.NewDecoder(resp.Body).Decode(&list); err != nil {
+		return err
+	}
+	for _, l := range logs {
+		for _, s := range list {
+			if s.Origin == l.Origin && (s.Copied != l.Size() || s.Applied != l.Size()) {
+				return fmt.Errorf("%+v", s)
+			}
+		}
+	}
+	return nil
+}
+
+// memory returns the most memory that a process has had resident, and its memory now, in MiB.
+func memory(b *testing.B, pid int) (peak, now float64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	check(b, err)
+	for line := range bytes.Lines(text) {
+		fmt.Sscanf(string(line), "VmHWM: %f kB", &peak)
+		fmt.Sscanf(string(line), "VmRSS: %f kB", &now)
+	}
+	return peak / 1024, now / 1024
+}
+
+// BenchmarkCatchUp copies and replays a log with the real program, and audits the log with the other
+// real program in turn, over HTTP from this process.
+func BenchmarkCatchUp(b *testing.B) {
+	l := newOther(b, written.Origin, written.Start)
+	l.Live(*benchEvents)
+	l.publish()
+	policy := filepath.Join(b.TempDir(), "policy")
+	check(b, os.WriteFile(policy, l.policy().Bytes(), 0o600))
+	var audited, caught time.Duration
+	var peak float64
+	for b.Loop() {
+		m := install(b, []*other{l})
+		begun := time.Now()
+		out := m.run(filepath.Join(m.bin, "vasistas"), "audit", "--policy", policy, "--at", written.At(l.Now).Format(time.RFC3339), l.url)
+		audited += time.Since(begun)
+		if b.N == 1 {
+			b.Logf("%s", out)
+		}
+		caught += m.serve([]*other{l}, func(pid int) {
+			most, _ := memory(b, pid)
+			peak = max(peak, most)
+		})
+	}
+	n := float64(l.Size()) * float64(b.N)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(n/audited.Seconds(), "audited/s")
+	b.ReportMetric(n/caught.Seconds(), "caught-up/s")
+	b.ReportMetric(audited.Seconds()/caught.Seconds(), "ratio")
+	b.ReportMetric(peak, "peak-MiB")
+}
+
+// BenchmarkSteady catches up with several logs at once, and is then started again. Both while it polls
+// and checks, and before, it reports the resident memory.
+func BenchmarkSteady(b *testing.B) {
+	logs := make([]*other, *benchLogs)
+	var writing sync.WaitGroup
+	free := make(chan struct{}, 2)
+	for i := range logs {
+		logs[i] = newOther(b, fmt.Sprintf("log%d.example/log", i), written.Start)
+		writing.Go(func() {
+			free <- struct{}{}
+			defer func() { <-free }()
+			l := logs[i]
+			l.Live(*benchEach - *benchEach/20)
+			for l.Size() < *benchEach {
+				l.Warrant(l.Now + 30*people.Day)
+			}
+			l.publish()
+		})
+	}
+	writing.Wait()
+	m := install(b, logs)
+	for b.Loop() {
+		m.serve(logs, func(pid int) {
+			peak, now := memory(b, pid)
+			b.ReportMetric(peak, "catching-up-peak-MiB")
+			b.ReportMetric(now, "caught-up-MiB")
+		})
+		took := m.serve(logs, func(pid int) {
+			tick := time.NewTicker(15 * time.Second) // of polls and checks
+			<-tick.C
+			tick.Stop()
+			peak, now := memory(b, pid)
+			b.ReportMetric(peak, "steady-peak-MiB")
+			b.ReportMetric(now, "steady-MiB")
+		})
+		b.ReportMetric(took.Seconds(), "restart-s")
+	}
+}
