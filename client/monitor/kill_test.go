@@ -356,7 +356,7 @@ func TestMonitorKilled(t *testing.T) {
 				p.ask()
 			default:
 				env := p.revocation()
-				p.ask() // so that it has applied the warrant
+				p.ask()                                               // so that it has applied the warrant
 				if len(p.held) < 30 && p.hand(env) == http.StatusOK { // it holds no more of one signer
 					p.held = append(p.held, env)
 				}
