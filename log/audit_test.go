@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -154,28 +155,30 @@ func hang(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 // auditors makes the charter's audit policy that k of these auditors meet.
 func (w *world) auditors(k int, list ...*auditor) func(*event.Charter) {
 	return func(c *event.Charter) {
-		var names []string
-		var policy []people.Witness
-		for _, a := range list {
-			names = append(names, a.name)
-			policy = append(policy, people.Witness{Name: a.name, URL: a.URL})
-		}
-		w.Cast(c, event.RoleAuditor, names...)
-		for i := range c.Parties {
-			p := &c.Parties[i]
-			for j, a := range list {
-				if p.Role != event.RoleAuditor || p.Name != a.name {
-					continue
-				}
-				p.Cosigners = nil
-				for _, key := range a.keys {
-					p.Cosigners = append(p.Cosigners, key.Verifier().String())
-					policy[j].Keys = append(policy[j].Keys, key.Verifier())
-				}
-			}
-		}
-		c.AuditPolicy = people.Policy(k, policy...)
+		w.nameAuditors(c, list)
+		c.AuditPolicy = people.Policy(k, named(list)...)
 	}
+}
+
+// nameAuditors makes auditors the charter's only ones.
+func (w *world) nameAuditors(c *event.Charter, list []*auditor) {
+	w.Cast(c, event.RoleAuditor)
+	for _, a := range list {
+		p := w.Party(event.RoleAuditor, a.name)
+		p.Cosigners = nil
+		for _, key := range a.keys {
+			p.Cosigners = append(p.Cosigners, key.Verifier().String())
+		}
+		c.Parties = append(c.Parties, p)
+	}
+}
+
+// named returns auditors as a policy names them.
+func named(list []*auditor) (out []people.Witness) {
+	for _, a := range list {
+		out = append(out, people.Witness{Name: a.name, URL: a.URL, Keys: []*tlog.VerifierKey{a.keys[0].Verifier(), a.keys[1].Verifier()}})
+	}
+	return out
 }
 
 // auditWorld returns a log with a witness and three auditors, of which two must cosign.
@@ -393,6 +396,47 @@ func TestAuditDeclined(t *testing.T) {
 	list[0].answer(nil)
 	list[1].answer(nil)
 	w.vouched(last)
+}
+
+// TestAuditNested checks an audit policy of three groups, of which each must vouch: two of three
+// regulators, the court, and one of two associations. If one group is short by one auditor, all
+// others can't make up for it.
+func TestAuditNested(t *testing.T) {
+	t.Parallel()
+	w := prepareWorld(t, 1, 1)
+	w.profile.Round, w.profile.Stale = 600, 3600
+	var all []*auditor
+	for _, name := range []string{"reg1", "reg2", "reg3", "court", "civil1", "civil2"} {
+		all = append(all, w.newAuditor(name))
+	}
+	w.extra = func(c *event.Charter) {
+		w.nameAuditors(c, all)
+		c.AuditPolicy = people.Nested(3, people.Group{Name: "regulators", K: 2, Members: named(all[:3])},
+			people.Group{Name: "courts", K: 1, Members: named(all[3:4])}, people.Group{Name: "associations", K: 1, Members: named(all[4:])})
+	}
+	w.create()
+	w.start()
+	w.vouched(1)
+	for name, silent := range map[string][]*auditor{"regulators": all[1:3], "courts": all[3:4], "associations": all[4:]} {
+		for _, a := range silent {
+			a.answer(declines("a breach"))
+		}
+		p := w.append(w.warrant())
+		n := w.until(name+" short", func(n *round.Round) bool {
+			got := kinds(t, n)
+			return n.Size > p.Index && !slices.ContainsFunc(all, func(a *auditor) bool {
+				return slices.Contains(silent, a) != (got[a.name] == round.Refused) || !slices.Contains(silent, a) && got[a.name] != round.Cosigned
+			})
+		})
+		if cp, err := w.audited(); err != nil || n.State == round.Met || cp.Size > p.Index {
+			t.Errorf("%s are short, the others cosigned, and the round is %s: %v", name, n.State, err)
+		}
+		silent[0].answer(nil) // the smallest set that suffices
+		w.vouched(p.Index + 1)
+		for _, a := range silent {
+			a.answer(nil)
+		}
+	}
 }
 
 // TestAuditCatchUp checks that auditors that are catching up are asked again for the same

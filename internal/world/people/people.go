@@ -280,7 +280,39 @@ var suffixes = map[tlog.Algorithm]string{tlog.CosignatureEd25519: "ed25519", tlo
 // quorum that names them. The keys of one witness count once.
 func Policy(k int, witnesses ...Witness) string {
 	var b strings.Builder
-	var members []string
+	members := writeWitnesses(&b, k > 0, witnesses)
+	if k == 0 {
+		return b.String() + "quorum none\n"
+	}
+	return b.String() + quorum(k, members)
+}
+
+// Group is witnesses of which K must cosign for the group.
+type Group struct {
+	Name    string
+	K       int
+	Members []Witness
+}
+
+// Nested returns the text of a policy that k of the groups meet.
+func Nested(k int, groups ...Group) string {
+	var b strings.Builder
+	var names []string
+	for _, g := range groups {
+		members := writeWitnesses(&b, true, g.Members)
+		fmt.Fprintf(&b, "group %s %d %s\n", g.Name, g.K, strings.Join(members, " "))
+		names = append(names, g.Name)
+	}
+	return b.String() + quorum(k, names)
+}
+
+func quorum(k int, members []string) string {
+	return fmt.Sprintf("group quorate %d %s\nquorum quorate\n", k, strings.Join(members, " "))
+}
+
+// writeWitnesses writes the lines of witnesses and returns their names. If count is set, the keys
+// of one witness are a group of its name.
+func writeWitnesses(b *strings.Builder, count bool, witnesses []Witness) (members []string) {
 	for _, w := range witnesses {
 		members = append(members, w.Name)
 		var names []string
@@ -292,15 +324,11 @@ func Policy(k int, witnesses ...Witness) string {
 			names = append(names, name)
 			b.WriteString(strings.TrimRight(fmt.Sprintf("witness %s %s %s", name, key, w.URL), " ") + "\n")
 		}
-		if len(names) > 1 && k > 0 {
-			fmt.Fprintf(&b, "group %s any %s\n", w.Name, strings.Join(names, " "))
+		if len(names) > 1 && count {
+			fmt.Fprintf(b, "group %s any %s\n", w.Name, strings.Join(names, " "))
 		}
 	}
-	if k == 0 {
-		return b.String() + "quorum none\n"
-	}
-	fmt.Fprintf(&b, "group quorate %d %s\nquorum quorate\n", k, strings.Join(members, " "))
-	return b.String()
+	return members
 }
 
 // Profile returns a profile with short deadlines, for logs whose time the test sets.
