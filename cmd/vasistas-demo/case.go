@@ -38,9 +38,7 @@ const (
 
 	// caseSeal is short, so that the disclosure comes while the reader watches; a slow
 	// machine gets more, see slack.
-	caseSeal  = 8 * demoDay
-	gateTries = 60 * time.Second
-	gateTry   = 15 * time.Second // of one request: then its proofs are nearly stale
+	caseSeal = 8 * demoDay
 )
 
 // opening is the one case that goes all the way.
@@ -124,7 +122,11 @@ func (s *story) signAccess(o *opening, account string, pkg *escrow.Package) (*si
 	recipient := must(escrow.GenerateKey(event.KEMMLKEMX25519))
 	d := newAccess(s.Signer(agencyKey(o.agency)), o.warrant, accessTerms{gateGroup, "lawful-access", account, recipient.Public(), pkg.Digest()})
 	d.subject = append(d.subject, event.Decoy())
-	return d.sign(o.until, s.Signer(providerName)), recipient
+	until := o.until
+	if soon := d.Time.Add(caseSeal); until.Before(soon) {
+		until = soon // the story of the warrant is longer than its seal
+	}
+	return d.sign(until, s.Signer(providerName)), recipient
 }
 
 // logAccess logs an access.
@@ -136,7 +138,7 @@ func (s *story) logAccess(ctx context.Context, o *opening, account string, file 
 // auditedHead returns the head that met the audit policy last, once it contains an entry: gates
 // open under no other.
 func (s *story) auditedHead(ctx context.Context, index uint64) (head *tlog.Verified) {
-	poll(ctx, gateTries, "the auditors to cosign a head with the access", func() bool {
+	poll(ctx, "the auditors to cosign a head with the access", func() bool {
 		h, _, err := s.client.Audited(ctx, nil)
 		if p, ok := errors.AsType[*client.Problem](err); ok && p.Temporary() {
 			return false
@@ -174,13 +176,14 @@ func (s *story) openLetter(ctx context.Context, o *opening, a *access) ([]agency
 		c.Gates[g.Name] = g.URL
 	}
 	try(c.Check())
-	ctx, cancel := context.WithTimeout(ctx, gateTries)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var id *agency.Identity
 	var plain io.Reader
-	poll(ctx, gateTries, "the gates to open", func() bool {
+	poll(ctx, "the gates to open", func() bool {
 		try(c.Renew(ctx, s.client)) // proofs under a head that the auditors have cosigned
-		id = c.Identity(ctx, agency.Options{Timeout: gateTry})
+		// Later the proofs of a request are nearly stale.
+		id = c.Identity(ctx, agency.Options{Timeout: time.Duration(s.figs.Stale) * time.Second * 3 / 4})
 		var err error
 		plain, err = age.Decrypt(bytes.NewReader(a.file), id)
 		// On a slow machine the log's anchors are late at times; the log cures that.
@@ -204,6 +207,7 @@ func (s *story) readLetter(ctx context.Context, o *opening, a *access) {
 	results, took := s.openLetter(ctx, o, a)
 	s.sayResults(results)
 	s.wrap("  ", "After %d ms the agency reads: %q", took.Milliseconds(), strings.TrimSpace(letter))
+	s.sum("opened", "entry %d: any %d of %d gates open a letter, each once its release is in the log: read after %d ms", a.Index, gateThreshold, numGates, took.Milliseconds())
 }
 
 func (s *story) sayResults(results []agency.Result) {
@@ -241,13 +245,14 @@ func (s *story) attackGates(ctx context.Context, o *opening, a *access) {
 	other := s.logAccess(ctx, o, otherAccount, file, pkg)
 	s.tellAttack(2, "An access to an account that the warrant does not name. The log can't see that, for accounts are sealed; a gate can.",
 		askGate(ctx, s.Gates[0], func() *escrow.Request { return s.requestFor(ctx, o, other) }, gate.CodeAccount))
+	s.sum("refused", "by a gate: a hidden access (%s), and an account that the warrant does not name (%s)", gate.CodeProof, gate.CodeAccount)
 }
 
 // askGate sends a request to a gate and returns why the gate refuses, which must be by this
 // code. Like openLetter, it asks again while a late anchor bars.
 func askGate(ctx context.Context, g *world.Gate, request func() *escrow.Request, want gate.Code) string {
 	var no *gate.Refusal
-	poll(ctx, gateTries, "a gate that nothing overdue bars", func() bool {
+	poll(ctx, "a gate that nothing overdue bars", func() bool {
 		_, err := g.Running.Release(ctx, must(request().Seal(origin, g.Key.Public())))
 		if err == nil {
 			try(fmt.Errorf("%w: the gate of %s opened its share", errSucceeded, g.Name))
@@ -302,6 +307,7 @@ func (s *story) tellNotices(c *scan.Case) {
 		s.say("  -> the notice of %s, in entry %d: %s", n.Release.By, n.Disclosure, name)
 	}
 	s.wrap("  ", "Each file holds its proofs, and was verified offline.")
+	s.sum("found", "by the subject: %d notices of that access, in the log, each verified offline", len(c.Notices))
 }
 
 // errSucceeded is the error of an attack that was not refused.
@@ -322,6 +328,7 @@ func (s *story) attack(ctx context.Context) {
 		"Offline verification: "+reason,
 		"Under the policy that asks for three of four the same file holds, as it should: how many witnesses are enough is the verifier's choice.")
 	try(os.WriteFile(s.Path("attacks", "three-of-four"+proofSuffix), forged.Bytes(), 0o644))
+	s.sum("refused", "offline: a proof with a changed byte, and one with too few witnesses")
 }
 
 func (s *story) tellAttack(n int, tried string, refused ...string) {
@@ -334,7 +341,7 @@ func (s *story) tellAttack(n int, tried string, refused ...string) {
 // completeProof returns the proof of an event under a head that all witnesses cosigned.
 func (s *story) completeProof(ctx context.Context) (proof *tlog.Proof) {
 	index := s.indices[len(s.indices)/2]
-	poll(ctx, readyTimeout, "a head that all witnesses have cosigned", func() bool {
+	poll(ctx, "a head that all witnesses have cosigned", func() bool {
 		proof = must(s.client.Prove(ctx, index))
 		return !slices.ContainsFunc(s.Witnesses, func(o *world.Witness) bool {
 			return slices.ContainsFunc(o.Keys, func(k *tlog.Signer) bool { return proof.Checkpoint.Find(k.Verifier()) == nil })

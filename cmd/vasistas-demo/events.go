@@ -31,9 +31,8 @@ const (
 	sealDelayed = 90 * demoDay
 	sealDefault = 10 * demoDay
 	warrantLife = 10 * demoDay // a warrant's window
-	// toldWindow is the window of the warrants whose story has accesses, for which a slow
-	// machine may need longer.
-	toldWindow = 90 * demoDay
+	// toldWindow is the window of the warrants whose story has accesses.
+	toldWindow = accessLife * time.Second
 )
 
 // refusal is why a row can't be an event; "": it can.
@@ -45,7 +44,7 @@ const (
 	refusedGrounds  refusal = "a ground that is none of the form's"
 
 	maxCodesPerOpening = 16
-	maxChunk           = 1024 // events that are signed and logged together
+	maxChunk           = 512 // events that are signed and logged together
 )
 
 // accepted is a row that becomes an event, with what the event takes from it.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/profile"
 )
 
 // TestEveryRow finds for every row an event, or why there is none, and compares the periods of
@@ -272,6 +273,25 @@ func TestSlack(t *testing.T) {
 		if got := slack(c.took, c.n); got != c.want || historySeal+historyDelay+got > sealDelayed {
 			t.Errorf("%v for %d events: %v, want %v", c.took, c.n, got, c.want)
 		}
+	}
+}
+
+// TestPace: whatever the machine's pace, the profile's figures agree with each other.
+func TestPace(t *testing.T) {
+	for took, want := range map[time.Duration]uint64{0: 1, paceEvent * 9: 1, paceEvent * 10: 2, paceEvent * 35: 4, time.Hour: maxPace} {
+		if got := paceOf(took, 10); got != want {
+			t.Errorf("ten events in %v: %d, want %d", took, got, want)
+		}
+	}
+	k := people.New(origin, "")
+	for n := range uint64(maxPace) {
+		_, err := k.Signed(time.Now(), k.Charter(func(c *event.Charter) {
+			p, err := profile.Load("demo")
+			check(t, err)
+			adapt(&p, n+1)
+			c.Profile = p
+		}), "f1", "f2")
+		check(t, err)
 	}
 }
 

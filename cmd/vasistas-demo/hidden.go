@@ -39,16 +39,23 @@ func (s *story) pass(ctx context.Context, t *traffic) {
 	t.warrants = append(t.warrants, must(s.submit(ctx, d.sign(d.Time.Add(sealDefault), s.Signer(a.court)))).Reference)
 }
 
+// toldBefore reports whether an earlier run has told the sections on auditors: the last one leaves
+// a broken chain in the log.
+func (s *story) toldBefore() bool {
+	c, _ := s.replay.ledger.Chain(s.KeyID(custodianName))
+	return c.Broken || c.Stated > 0
+}
+
 // tellHidden tells how a release that is not in the log stops every key, and how auditors close
 // the case.
 func (s *story) tellHidden(ctx context.Context) {
 	s.title("A hidden release")
-	s.replay.catchUp(ctx)
-	key := s.Signer(custodianName)
-	if c, _ := s.replay.ledger.Chain(key.KeyID()); c.Broken || c.Stated > 0 {
-		s.say("  An earlier run has told it: what it left is in the log.")
+	if s.toldBefore() {
+		s.sum("hidden", "a release, in an earlier run: what it left is in the log")
 		return
 	}
+	s.replay.catchUp(ctx)
+	key := s.Signer(custodianName)
 	o := s.newOpening()
 	s.order(ctx, o, sealDelayed)
 	beat := s.hide(ctx, o, key)
@@ -73,6 +80,7 @@ func (s *story) tellHidden(ctx context.Context) {
 	s.lend(ctx, again, kept)
 	s.declined(ctx, breach, 1, s.Auditors[auditQuorum:]...)
 	s.wrap("  ", "It has not closed the breach, and need not: %d of %d are enough.", auditQuorum, numAuditors)
+	s.sum("hidden", "a release (entry %d shows it): a breach, and no key opened until %d auditors had closed it", beat.Index, auditQuorum)
 	s.returnAll(ctx, []event.Reference{o.warrant.Reference, again.warrant.Reference})
 	s.sayBreach(ctx)
 }
@@ -118,7 +126,7 @@ func (s *story) lapse(ctx context.Context, beat *logged) (b *bar) {
 func (s *story) barredAll(ctx context.Context, b *bar) {
 	for _, g := range s.Gates {
 		var no *gate.Refusal
-		poll(ctx, gateTries, "the gate to read the log", func() bool {
+		poll(ctx, "the gate to read the log", func() bool {
 			r, err := checkRefusal(g.Name, g.Running.Ready(), gate.CodeBreach, b)
 			no = r
 			return err == nil

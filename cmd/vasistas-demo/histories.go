@@ -73,6 +73,7 @@ func (s *story) tellHistories(ctx context.Context) {
 	s.returnAll(ctx, warrants)
 	s.say("  And then, as it is read back from the log:")
 	s.replay.await(ctx, "the end of all histories", watches...)
+	s.sum("disclosed", "%d seals: none before its date, and all by the log itself but the late one", len(s.replay.opened))
 }
 
 // plain: an access on the warrant. The log discloses both.
@@ -101,6 +102,7 @@ func (s *story) deferred(ctx context.Context, h *history) watch {
 	deferral := must(s.submit(ctx, signNow(body, s.Signer(h.court))))
 	s.say("     entry %d: its court defers the disclosure to %s", deferral.Index, clock(until))
 	s.offer(ctx, "the provider opening it early", signNow(h.opening(), s.Signer(providerName)), "opening")
+	s.sum("refused", "by the log: a second access on a warrant that bears one, and a disclosure before its date")
 	silent := false
 	return func() bool {
 		now, o := s.replay.now(), s.replay.opened[h.Index]
@@ -110,6 +112,7 @@ func (s *story) deferred(ctx context.Context, h *history) watch {
 		case o != nil:
 			s.say("     %s  row %s: the log disclosed it (entry %d)", clock(now), h.ID, o.by)
 			s.sayOpened(h)
+			s.sum("deferred", "entry %d: its court delayed the disclosure to %s, and the log waited", h.Index, clock(until))
 		case now.After(h.until) && now.Before(until) && !silent:
 			silent = true
 			s.say("     %s  row %s: its first date has passed; the log holds the deferral, and discloses nothing", clock(now), h.ID)
@@ -125,6 +128,7 @@ func (h *history) opening() *event.Disclosure {
 
 // late: the provider's vault loses the openings, which the court still has.
 func (s *story) late(ctx context.Context, h *history) watch {
+	var late time.Time
 	try(s.Vault.Erase(ctx, h.env.Hash()))
 	s.wrap("     ", "A fault, made on purpose: the vault of the log was made to lose what it is to disclose of this one.")
 	var cured *logged
@@ -138,7 +142,7 @@ func (s *story) late(ctx context.Context, h *history) watch {
 			}
 			return false
 		case !seen:
-			seen = true
+			seen, late = true, o.Late
 			s.say("     %s  row %s is OVERDUE:", clock(s.replay.now()), h.ID)
 			s.wrap("       ", "rule %s (%s), owed by %s: %s. It was due %s, and late after %s. To cure it: %s.",
 				o.Rule, o.Way, o.By, o.Text, clock(o.Due), clock(o.Late), o.Cure)
@@ -161,6 +165,7 @@ func (s *story) late(ctx context.Context, h *history) watch {
 		}
 		s.say("     %s  row %s is cured: its court disclosed it (entry %d), late, for all to see", clock(s.replay.now()), h.ID, cured.Index)
 		s.sayOpened(h)
+		s.sum("late", "entry %d: the vault lost what it seals; overdue since %s, until its court disclosed it (entry %d)", h.Index, clock(late), cured.Index)
 		return true
 	}
 }
@@ -275,12 +280,9 @@ func (r *replay) now() time.Time { return time.Unix(int64(r.head.LoggedAfter), 0
 // A watch looks at the log after it has grown, and reports whether it is done.
 type watch func() bool
 
-// watchTimeout bounds the wait for what has a deadline of seconds.
-const watchTimeout = 3 * time.Minute
-
 // await follows the log until all watches are done.
 func (r *replay) await(ctx context.Context, what string, all ...watch) {
-	poll(ctx, watchTimeout, what, func() bool {
+	poll(ctx, what, func() bool {
 		r.catchUp(ctx)
 		all = slices.DeleteFunc(all, func(w watch) bool { return w() })
 		return len(all) == 0
@@ -303,6 +305,7 @@ func (s *story) audit(ctx context.Context) {
 	})
 	r := s.runAudit(ctx)
 	s.title("The audit of the whole log")
+	s.sum("audited", "%s", english.Headline(r))
 	for line := range strings.Lines(english.Audit(r, maxShown)) {
 		s.say("  %s", strings.TrimSuffix(line, "\n"))
 	}

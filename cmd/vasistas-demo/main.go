@@ -58,8 +58,9 @@ takes one warrant all the way, from an escrowed file through three gates to the
 notice of the person concerned, shows two attacks on the gates and two on a proof
 that fail, and audits the log. Two sections show how auditors keep the promise "no
 disclosure, no more keys": one disclosure is overdue, and one release is hidden, and
-each stops every key until it is made good. That takes about two minutes. Then it
-stays up until Ctrl-C, for you to look with the tool vasistas.
+each stops every key until it is made good. That takes about two minutes, and longer
+on a slow machine. Then it stays up until Ctrl-C, for you to look with the tool
+vasistas.
 
 Everything that it makes is in the directory of -dir: 150 MB for all rows. If there
 is a demo in it already, the demo goes on: what was logged stays, and no row is
@@ -81,6 +82,7 @@ type options struct {
 	fallback bool // to a free port, as the user named none
 	dir      string
 	exit     bool
+	verbose  bool
 }
 
 // parseOptions writes help and errors to out.
@@ -92,6 +94,7 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` of the log; port 0 takes a free one, and so does a\ndefault that is taken")
 	fs.StringVar(&o.dir, "dir", "vasistas-demo-data", "`directory` of the demo")
 	fs.BoolVar(&o.exit, "exit", false, "end when the story is told")
+	fs.BoolVar(&o.verbose, "v", false, "tell the whole story, and not one line for each part of it")
 	fs.Usage = func() {
 		fmt.Fprint(out, usage)
 		fs.PrintDefaults()
@@ -99,6 +102,10 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	}
 	if err := fs.Parse(args); err != nil {
 		return nil, err
+	}
+	// Absolute, so that the commands that the demo prints work anywhere.
+	if dir, err := filepath.Abs(o.dir); err == nil && o.dir != "" {
+		o.dir = dir
 	}
 	o.fallback = true
 	fs.Visit(func(f *flag.Flag) { o.fallback = o.fallback && f.Name != "listen" })
@@ -130,7 +137,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		out.WriteTo(stderr)
 		return 2
 	}
-	switch err := demo(ctx, o, stdout, stderr); {
+	switch err := newStory(o, stdout, stderr).run(ctx); {
 	case err == nil:
 		return 0
 	case ctx.Err() != nil:
@@ -177,10 +184,12 @@ const (
 	numWitnesses = 4
 	// quorum of the witnesses: the log goes on while one is down, and with one dishonest
 	// witness it can't show two people two histories.
-	quorum       = 3
-	refresh      = 2 * time.Second // a witness that was too slow for a head is not missing for long
-	readyTimeout = 30 * time.Second
-	closeTimeout = 15 * time.Second
+	quorum  = 3
+	refresh = 2 * time.Second // a witness that was too slow for a head is not missing for long
+
+	// patience bounds each wait. A slow machine reaches what the story waits for, only later.
+	patience     = 5 * time.Minute
+	closeTimeout = time.Minute
 
 	// auditQuorum of the auditors must have cosigned a head before a gate opens under it.
 	numAuditors = 3
@@ -195,12 +204,8 @@ const (
 	providerName  = "demo-provider" // stands in for all businesses, and runs the log
 	custodianName = noGroup         // runs no gate
 
-	// The profile is demo, but for three figures: custodianName sends no heartbeats, so the first
-	// is due after the demonstration; and an access lives, and a window may last (toldWindow), as
-	// long as a slow machine may need.
 	profileID     = "demo-on-one-machine"
 	heartbeatsDue = 10 * 365 * 24 * 60 * 60 // seconds
-	accessLife    = 90
 
 	publicSuffix = ".pub" // of the public half of a key file
 	seedFile     = "people.seed"
@@ -210,6 +215,9 @@ const (
 // The names of the keys whose party has another name.
 func dutyKey(court string) string  { return "duty " + court }
 func agencyKey(code string) string { return "agency " + code }
+
+// auditors are the auditors' names, and the groups that they stand for.
+var auditors = [numAuditors][2]string{{"regulator", "regulators"}, {"high-court", "courts"}, {"association", "civil-society"}}
 
 // keyDirs are the directories below D/keys, by the role of the keys in them.
 var keyDirs = map[event.Role]string{
@@ -222,6 +230,7 @@ type system struct {
 	*world.World
 	*people.People
 	made   bool          // the log is new
+	figs   event.Profile // of the charter
 	policy *tlog.Policy  // quorum of the witnesses
 	all    *tlog.Policy  // every witness
 	file   *os.File      // of the parts' logger
@@ -248,21 +257,32 @@ func (k *watchedKey) Open(p escrow.Purpose, info, sealed []byte) ([]byte, error)
 func openSystem(ctx context.Context, o *options, rows []row) (s *system, err error) {
 	s = &system{}
 	if err := caught(func() { s.open(ctx, o, rows) }); err != nil {
-		return nil, fmt.Errorf("the demo in %s: %w", o.dir, errors.Join(err, s.close(ctx)))
+		return nil, errors.Join(err, s.close(ctx))
 	}
 	return s, nil
 }
 
-func (s *system) open(ctx context.Context, o *options, rows []row) {
-	entries, err := os.ReadDir(o.dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+// isNew reports whether a directory holds no demo yet. It refuses one that holds anything else.
+func isNew(dir string) (made bool) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, syscall.ENOTDIR) {
+		try(fmt.Errorf("%s is a file; give a directory with -dir", dir))
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		try(err)
 	}
-	s.made = !must(world.Created(o.dir))
-	if s.made && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != serversLog }) {
-		try(errors.New("the directory holds something else than a demo, or a demo whose making was cut off; " +
-			"give another -dir, or remove it"))
+	made = !must(world.Created(dir))
+	foreign := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != serversLog })
+	if _, err := os.Stat(filepath.Join(dir, "keys", seedFile)); made && err == nil {
+		try(fmt.Errorf("the making of the demo in %s was cut off; remove that directory, or give another one with -dir", dir))
+	} else if made && foreign {
+		try(fmt.Errorf("%s holds something else than a demo, and was left as it is; give an empty or a new directory with -dir", dir))
 	}
+	return made
+}
+
+func (s *system) open(ctx context.Context, o *options, rows []row) {
+	var err error
+	s.made = isNew(o.dir)
 	seed := rand.Text()
 	if !s.made {
 		seed = loadSeed(o.dir)
@@ -282,17 +302,19 @@ func (s *system) open(ctx context.Context, o *options, rows []row) {
 	try(err)
 	s.LogConfig.Refresh, s.LogConfig.Provider = refresh, s.Signer(providerName)
 	s.LogConfig.HTTP = s.auditorsClient()
-	for i := range numAuditors {
-		a := must(s.NewAuditor(fmt.Sprintf("auditor%d", i+1)))
-		a.Keys = a.Keys[:1] // a charter with all courts has no room for their ML-DSA-44 keys
+	for _, name := range auditors {
+		a := must(s.NewAuditor(name[0]))
+		// A charter has 36,000 bytes, and names an auditor's key twice, as the party's and in the
+		// policy: with all courts, 3,500 bytes are missing for the auditors' ML-DSA-44 keys.
+		a.Keys = a.Keys[:1]
 		a.Config.Signers = a.Keys
-		a.Config.Poll, a.Config.Timeout = 250*time.Millisecond, 10*time.Second
+		a.Config.Poll = 250 * time.Millisecond
 	}
 	for i := range numGates {
 		g := must(s.NewGate(fmt.Sprintf("custodian%d", i+1), event.KEMMLKEMX25519))
 		k := &watchedKey{SecretKey: g.Key}
 		g.Config.Keys, s.keys = []gate.KeyHolder{k}, append(s.keys, k)
-		g.Config.Poll, g.Config.Timeout = 250*time.Millisecond, 10*time.Second
+		g.Config.Poll = 250 * time.Millisecond
 	}
 	s.policy, s.all = must(s.World.Policy(quorum)), must(s.World.Policy(numWitnesses))
 	charter := s.charter(rows) // makes all keys, also if the log has its charter
@@ -300,7 +322,7 @@ func (s *system) open(ctx context.Context, o *options, rows []row) {
 		s.writeKeys(seed, charter)
 		try(s.Create(ctx, must(s.Signed(time.Now(), charter, "founder1", "founder2"))))
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	try(s.Start(ctx))
 	s.startAuditors(ctx)
@@ -326,27 +348,32 @@ func (s *system) auditorsClient() *http.Client {
 	}
 }
 
-// auditPolicy returns the charter's audit policy.
+// auditPolicy returns the charter's audit policy: auditQuorum of the groups.
 func (s *system) auditPolicy() string {
-	var named []*world.Auditor
-	for _, a := range s.Auditors {
-		named = append(named, &world.Auditor{Server: &world.Server{URL: "http://" + auditorHost(a.Name)}, Name: a.Name, Keys: a.Keys})
+	var groups []people.Group
+	for i, a := range s.Auditors {
+		w := people.Witness{Name: a.Name, URL: "http://" + auditorHost(a.Name)}
+		for _, k := range a.Keys {
+			w.Keys = append(w.Keys, k.Verifier())
+		}
+		groups = append(groups, people.Group{Name: auditors[i][1], K: 1, Members: []people.Witness{w}})
 	}
-	return world.AuditPolicy(auditQuorum, true, named...)
+	return people.Nested(auditQuorum, groups...)
 }
 
 // startAuditors starts the auditors, and waits until a head has met the audit policy. They know
 // the log's keys and the first charter, and nothing else.
 func (s *system) startAuditors(ctx context.Context) {
 	cl := must(client.New(client.Config{URL: s.LogServer.URL, Policy: s.policy, UserAgent: "vasistas-demo"}))
-	s.Founded = must(event.ParseEnvelope(must(cl.Prove(ctx, 0)).Extra)).LeafHash()
+	first := must(event.ParseEnvelope(must(cl.Prove(ctx, 0)).Extra))
+	s.Founded, s.figs = first.LeafHash(), first.Event.Body.(*event.Charter).Profile
 	for _, a := range s.Auditors {
 		if _, err := os.Stat(a.Config.Dir); errors.Is(err, fs.ErrNotExist) {
 			try(a.Create())
 		}
 		try(a.Start())
 	}
-	poll(ctx, readyTimeout, "the auditors' first cosignatures", func() bool {
+	poll(ctx, "the auditors' first cosignatures", func() bool {
 		_, _, err := cl.Audited(ctx, nil)
 		return err == nil
 	})
@@ -356,7 +383,7 @@ func (s *system) startAuditors(ctx context.Context) {
 func loadSeed(dir string) string {
 	b, err := os.ReadFile(filepath.Join(dir, "keys", seedFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		try(errors.New("it is of an earlier version of this demonstration; give another -dir, or remove it"))
+		try(fmt.Errorf("the demo in %s is of an earlier version; remove that directory, or give another one with -dir", dir))
 	}
 	try(err)
 	return strings.TrimSpace(string(b))
@@ -370,8 +397,9 @@ func loadSeed(dir string) string {
 // gate. The other group has three gates.
 func (s *system) charter(rows []row) *event.Charter {
 	p := must(profile.Load("demo"))
-	p.ID, p.Heartbeat.Within, p.AccessLife = profileID, heartbeatsDue, accessLife
-	p.Instrument(instrumentWarrant).Window = uint64(toldWindow / time.Second)
+	if s.made {
+		adapt(&p, pace(s.People, rows))
+	}
 	c := &event.Charter{Version: 1, Rules: 2, Profile: p, WitnessPolicy: world.WitnessPolicy(quorum, false, s.Witnesses...), AuditPolicy: s.auditPolicy()}
 	for _, k := range s.LogKeys {
 		c.LogKeys = append(c.LogKeys, k.Verifier().String())
@@ -433,14 +461,14 @@ func (s *system) startGates(ctx context.Context) {
 		}
 		try(g.Start())
 	}
-	poll(ctx, readyTimeout, "all gates to get ready", func() bool {
+	poll(ctx, "all gates to get ready", func() bool {
 		return !slices.ContainsFunc(s.Gates, func(g *world.Gate) bool { return g.Running.Ready() != nil })
 	})
 }
 
-// poll asks until it is done; that may take until the timeout.
-func poll(ctx context.Context, timeout time.Duration, what string, done func() bool) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// poll asks until it is done.
+func poll(ctx context.Context, what string, done func() bool) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	try(world.Await(ctx, 50*time.Millisecond, func() error {
 		if !done() {

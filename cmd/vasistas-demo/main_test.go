@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -49,23 +50,27 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// TestDemo runs the demo until it is up, then all that it says to type, stops
-// it, and runs it again in the same directory with more rows.
+// TestDemo runs the demo until it is up, checks from the log that no key was opened while something
+// barred, runs all that the demo says to type, stops it, and runs it again in the same directory with
+// more rows.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "demo")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	stdout, stderr := &output{want: "until Ctrl-C", seen: make(chan struct{})}, &output{}
-	code := make(chan int, 1)
-	go func() {
-		code <- run(ctx, []string{"-rows", "60", "-dir", dir, "-listen", "127.0.0.1:0"}, nil, stdout, stderr)
-	}()
+	o, err := parseOptions([]string{"-rows", "60", "-dir", dir, "-listen", "127.0.0.1:0", "-v"}, stderr)
+	check(t, err)
+	s, ended := newStory(o, stdout, stderr), make(chan error, 1)
+	var short bytes.Buffer
+	s.short = io.MultiWriter(&short, stdout)
+	go func() { ended <- s.run(ctx) }()
 	select {
 	case <-stdout.seen:
-	case c := <-code:
-		t.Fatalf("exit code %d\n%s%s", c, stdout, stderr)
+	case err := <-ended:
+		t.Fatalf("%v\n%s%s", err, stdout, stderr)
 	}
+	t.Run("no disclosure, no keys", func(t *testing.T) { checkNoDisclosureNoKeys(t, s) })
 	tryCommands(t, dir, stdout.String(), 9)
 	for _, want := range []string{"rule warrant-live (accesses)", "rule opening (early)", "is OVERDUE:", "VIOLATIONS: ",
 		"is cured", "discloses nothing", "by the log itself", "CLEAN: ", "Was late, and is cured: ", "disclosure (late): ",
@@ -74,22 +79,35 @@ func TestDemo(t *testing.T) {
 			t.Errorf("the story does not say %q:\n%s", want, stdout)
 		}
 	}
+	if told, _, _ := strings.Cut(short.String(), "\n\n"); strings.Count(told, "\n")+1 != 15 {
+		t.Errorf("without -v the story has not 15 lines:\n%s", told)
+	}
 	before := loadEvents(dir)
 	stop()
-	if c := <-code; c != 0 {
-		t.Fatalf("stopped: exit code %d\n%s", c, stderr)
+	if err := <-ended; err != nil {
+		t.Fatalf("stopped: %v\n%s", err, stderr)
 	}
 
 	var again, warnings bytes.Buffer
 	if c := run(t.Context(), []string{"-rows", "80", "-dir", dir, "-listen", "127.0.0.1:0", "-exit"}, nil, &again, &warnings); c != 0 {
 		t.Fatalf("again: exit code %d\n%s%s", c, &again, &warnings)
 	}
-	if want := fmt.Sprintf("%d were in the log from an earlier run", len(before)); !strings.Contains(again.String(), want) {
+	if want := fmt.Sprintf("%d of them by an earlier run", len(before)); !strings.Contains(again.String(), want) || strings.Contains(again.String(), "Read back") {
 		t.Errorf("again: it does not say %q:\n%s", want, &again)
 	}
 	tryCommands(t, dir, again.String(), 5)
 	verifyAll(t, dir)
 	checkDir(t, dir)
+}
+
+// TestToolCommand runs the tool from another directory, as the demo's last lines say.
+func TestToolCommand(t *testing.T) {
+	t.Parallel()
+	c := exec.CommandContext(t.Context(), "sh", "-c", toolCommand()+"--version")
+	c.Dir = t.TempDir()
+	if b, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", c.Args, err, b)
+	}
 }
 
 // tryCommands runs the commands in a text, of which there are n.
@@ -98,7 +116,7 @@ func tryCommands(t *testing.T, dir, text string, n int) {
 	for line := range strings.Lines(text) {
 		command, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "    ")
 		var out string
-		if args, is := strings.CutPrefix(command, "go run ./cmd/vasistas "); ok && is {
+		if args, is := strings.CutPrefix(command, toolCommand()); ok && is {
 			want := 0
 			if strings.Contains(args, filepath.Join(dir, "attacks")) || strings.HasPrefix(args, "audit ") { // which finds the hidden release
 				want = 1
@@ -225,6 +243,9 @@ func TestTaken(t *testing.T) {
 func TestRunRefuses(t *testing.T) {
 	foreign := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(foreign, "letter.txt"), nil, 0o600))
+	cut := t.TempDir()
+	check(t, os.Mkdir(filepath.Join(cut, "keys"), 0o700))
+	check(t, os.WriteFile(filepath.Join(cut, "keys", seedFile), nil, 0o600))
 	for name, c := range map[string]struct {
 		args []string
 		code int
@@ -235,7 +256,9 @@ func TestRunRefuses(t *testing.T) {
 		"argument":     {[]string{"all"}, 2, "not a flag"},
 		"rows":         {[]string{"-rows", "-1"}, 2, "-rows is negative"},
 		"no directory": {[]string{"-dir", ""}, 2, "-dir is empty"},
-		"foreign":      {[]string{"-dir", foreign, "-exit"}, 1, "something else than a demo"},
+		"foreign":      {[]string{"-dir", foreign, "-exit"}, 1, foreign + " holds something else than a demo, and was left as it is"},
+		"file":         {[]string{"-dir", filepath.Join(foreign, "letter.txt"), "-exit"}, 1, "letter.txt is a file"},
+		"cut off":      {[]string{"-dir", cut, "-exit"}, 1, "was cut off"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

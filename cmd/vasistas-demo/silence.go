@@ -57,8 +57,8 @@ func (s *story) newAccess(ctx context.Context, o *opening) *access {
 }
 
 // lend opens the letter of an access, and says who released.
-func (s *story) lend(ctx context.Context, o *opening, a *access) ([]agency.Result, time.Duration) {
-	results, took := s.openLetter(ctx, o, a)
+func (s *story) lend(ctx context.Context, o *opening, a *access) []agency.Result {
+	results, _ := s.openLetter(ctx, o, a)
 	s.opened++
 	var names []string
 	for _, r := range results {
@@ -67,7 +67,7 @@ func (s *story) lend(ctx context.Context, o *opening, a *access) ([]agency.Resul
 		}
 	}
 	s.wrap("  ", "-> access %d: the agency reads the letter. Released by %s", a.Index, strings.Join(names, ", "))
-	return results, took
+	return results
 }
 
 // tellOverdue tells how a disclosure that is late stops every key, and how its cure brings access
@@ -75,11 +75,15 @@ func (s *story) lend(ctx context.Context, o *opening, a *access) ([]agency.Resul
 func (s *story) tellOverdue(ctx context.Context) {
 	s.title("No disclosure, no more keys")
 	s.replay.catchUp(ctx)
+	if s.toldBefore() {
+		s.sum("stopped", "every key, in an earlier run: what it left is in the log")
+		return
+	}
+	s.from = len(s.replay.entries)
 	o := s.newOpening()
 	s.order(ctx, o, sealDelayed)
 	s.wrap("  ", "Access works while the rules hold, on a warrant of row %s (entry %d):", o.ID, o.warrant.Index)
-	results, _ := s.lend(ctx, o, s.newAccess(ctx, o))
-	s.sayAudits(ctx, results)
+	s.sayAudits(ctx, s.lend(ctx, o, s.newAccess(ctx, o)))
 
 	late := s.lose(ctx)
 	next := s.newAccess(ctx, o)
@@ -97,13 +101,18 @@ func (s *story) tellOverdue(ctx context.Context) {
 
 	// Cured before an anchor proves that it is late, it would count as in time.
 	s.replay.await(ctx, "an anchor that proves the disclosure late", func() bool { return s.replay.ledger.Time().After(owed.Late) })
+	s.sum("stopped", "entry %d was not disclosed in time: %d auditors declined, all gates refused, no key was used", late.Index, blocking)
 	opening := &event.Disclosure{Event: late.Reference, Openings: late.openings.Public}
+	begun := time.Now()
 	cured := must(s.submit(ctx, signNow(opening, s.Signer(s.batch.accepted[s.batch.lastWarrant()].court))))
 	s.wrap("  ", "The court publishes the disclosure, late (entry %d). No one has to decide anything: the auditors cosign again, and "+
 		"both letters open.", cured.Index)
-	_, took := s.lend(ctx, o, next)
+	s.lend(ctx, o, next)
+	took := time.Since(begun)
 	s.lend(ctx, o, third)
-	s.wrap("  ", "The first opened %d ms after the cure. That it was late stays in the log, for all to see.", took.Milliseconds())
+	s.wrap("  ", "That it was late stays in the log, for all to see.")
+	s.sum("resumed", "%d ms after the court submitted the late disclosure: %.1f publication intervals, %.2f rounds", took.Milliseconds(),
+		took.Seconds()/float64(s.figs.Publication), took.Seconds()/float64(s.figs.Round))
 	s.returnAll(ctx, []event.Reference{o.warrant.Reference, late.Reference})
 }
 
@@ -163,6 +172,12 @@ func (s *story) sayOwed(o *ledger.Obligation) {
 // nil. No gate's key may be touched.
 func (s *story) refuseAll(ctx context.Context, r *escrow.Request, code gate.Code, b *bar) {
 	for i, g := range s.Gates {
+		if b != nil { // the gate has read as far as the story
+			poll(ctx, "the gate to read the log", func() bool {
+				_, err := checkRefusal(g.Name, g.Running.Ready(), code, b)
+				return err == nil
+			})
+		}
 		before := s.keys[i].used.Load()
 		_, err := g.Running.Release(ctx, must(r.Seal(origin, g.Key.Public())))
 		no := must(checkRefusal(g.Name, err, code, b))
@@ -203,7 +218,7 @@ const blocking = numAuditors - auditQuorum + 1
 // publishes it.
 func (s *story) declined(ctx context.Context, b *bar, n int, of ...*world.Auditor) {
 	var by []string
-	poll(ctx, gateTries, "the auditors to decline", func() bool {
+	poll(ctx, "the auditors to decline", func() bool {
 		r, err := s.client.Round(ctx)
 		for _, a := range of {
 			if err == nil && len(by) < n && !slices.Contains(by, a.Name) && declines(r, a.Name, b) {

@@ -35,7 +35,8 @@ import (
 type story struct {
 	*system
 	o      *options
-	stdout io.Writer
+	stdout io.Writer // of the story
+	short  io.Writer // of a line for each part of it
 	stderr io.Writer
 	bold   bool
 
@@ -51,17 +52,26 @@ type story struct {
 
 	decisions, returns int // that were logged in this run
 
-	opened   int       // letters, by the sections on auditors
-	refusals []refused // that these sections tell
+	from     int       // entries before the sections on auditors
+	opened   int       // letters, by these sections
+	refusals []refused // that they tell
 }
 
-// demo tells the whole story. A nil error means that every proof held and every attack was
-// refused.
-func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error) {
-	s := &story{o: o, stdout: stdout, stderr: stderr}
+func newStory(o *options, stdout, stderr io.Writer) *story {
+	s := &story{o: o, stdout: stdout, short: stdout, stderr: stderr}
+	if !o.verbose {
+		s.stdout = io.Discard
+	}
 	if f, ok := stdout.(*os.File); ok && os.Getenv("NO_COLOR") == "" {
 		s.bold = term.IsTerminal(int(f.Fd()))
 	}
+	return s
+}
+
+// run tells the whole story. A nil error means that every proof held and every attack was
+// refused.
+func (s *story) run(ctx context.Context) (err error) {
+	o := s.o
 	defer func() {
 		if s.system != nil {
 			err = errors.Join(err, s.close(ctx))
@@ -86,14 +96,19 @@ func demo(ctx context.Context, o *options, stdout, stderr io.Writer) (err error)
 		s.tellHidden(ctx)
 		s.conclude()
 		if !o.exit {
-			s.say("\nThe log, its witnesses and its auditors stay up until Ctrl-C.")
+			fmt.Fprintln(s.short, "\nThe log, its witnesses, its auditors and the gates stay up until Ctrl-C.")
 			<-ctx.Done()
-			s.say("Stopped.")
+			fmt.Fprintln(s.short, "Stopped.")
 		}
 	})
 }
 
 func (s *story) say(format string, args ...any) { fmt.Fprintf(s.stdout, format+"\n", args...) }
+
+// sum says in a line what happened, with or without the whole story.
+func (s *story) sum(what, format string, args ...any) {
+	fmt.Fprintf(s.short, "%-9s  "+format+"\n", append([]any{what}, args...)...)
+}
 
 func (s *story) title(text string) {
 	if s.bold {
@@ -117,6 +132,7 @@ func (s *story) wrap(indent, format string, args ...any) {
 
 func (s *story) introduce(n int) {
 	s.say("Vasistas: a transparency log for warrants and escrow access. A demonstration.")
+	s.sum("data", "%d real search warrant notifications (California, 2016 to 2019); a day of the law is a second here", n)
 	s.title("The data")
 	s.wrap("  ", "%d electronic search warrant notifications, 2016 to 2019, as the State of California's "+
 		"Department of Justice published them. They are real people's cases. The courts, agencies and providers in "+
@@ -145,6 +161,7 @@ func (s *story) describeParts() {
 	for _, a := range s.Auditors {
 		s.say("  %-9s %s  reads every entry, and cosigns while the rules hold", a.Name, a.URL)
 	}
+	s.sum("running", "%s: a log, with %d witnesses, %d auditors and %d gates", s.LogServer.URL, numWitnesses, numAuditors, numGates)
 	if _, port, _ := strings.Cut(s.o.listen, ":"); s.o.fallback && !strings.HasSuffix(s.LogServer.URL, ":"+port) {
 		s.say("  Port %s was taken, so the log has another one.", port)
 	}
@@ -152,8 +169,8 @@ func (s *story) describeParts() {
 		"The log publishes only what %d of the %d witnesses cosigned, so it goes on while one is down. "+
 		"With one dishonest witness it can't show two people two histories; with two it could. "+
 		"To rule that out, ask for all four (policy-all.txt).", quorum, numWitnesses)
-	s.wrap("  ", "A gate opens a key only under a head that %d of the %d auditors have cosigned in the last 20 seconds. The log "+
-		"publishes without them: what is late can always be published.", auditQuorum, numAuditors)
+	s.wrap("  ", "A gate opens a key only under a head that %d of %d groups of auditors (regulators, courts, civil society) have "+
+		"cosigned in the last %d seconds. The log publishes without them: what is late can always be published.", auditQuorum, len(auditors), s.figs.Stale)
 }
 
 func (s *story) signRows(rows []row) {
@@ -182,7 +199,7 @@ func (s *story) signRows(rows []row) {
 	}
 	s.wrap("  ", "and codes such as \"not-stated\" say so. The rows never say how many accounts or accesses were "+
 		"granted: each event says 1. The time is now, and a warrant's window lasts 10 seconds, for the 10 days in which one "+
-		"is executed (section 1534), or 90 where an access follows below. The period is the row's own dates, and says nothing "+
+		"is executed (section 1534), or longer where an access follows below. The period is the row's own dates, and says nothing "+
 		"of the window. No event states categories of data: the form's options, such as \"other transactional and account "+
 		"records\", do not tell subscriber, traffic and content data apart. A charter has room for 256 parties, and the rows name more "+
 		"businesses: one provider, which runs the log, stands in for all. An access seals the business as its unit.")
@@ -194,6 +211,7 @@ func (s *story) signRows(rows []row) {
 func (s *story) logEvents(ctx context.Context) {
 	s.title("Logging them, and verifying each proof offline")
 	s.client = must(client.New(client.Config{URL: s.LogServer.URL, Policy: s.policy, UserAgent: "vasistas-demo"}))
+	s.replay = newReplay(s.client)
 	n := len(s.batch.accepted)
 	began := time.Now()
 	for _, c := range s.batch.chunks() {
@@ -209,6 +227,7 @@ func (s *story) logEvents(ctx context.Context) {
 		}
 		s.append(ctx, c[0], c[1])
 		s.followUp(ctx, c[0], c[1])
+		s.keepUp(ctx)
 		fmt.Fprintf(s.stderr, "%d of %d events logged and verified, %v\n", c[1], n, time.Since(began).Round(time.Second))
 	}
 	s.wrap("  ", "%d of %d proofs hold, in %.1f s: each event is in the log at its place, signed by the "+
@@ -219,12 +238,30 @@ func (s *story) logEvents(ctx context.Context) {
 	s.wrap("  ", "What the rules want to follow was logged too: %d decisions of a court on an emergency, in time, "+
 		"and %d returns. The rows don't say what courts decided, so all emergencies are granted. And since no key was "+
 		"opened here, each return says \"not executed\", though the rows are of warrants that were.", s.decisions, s.returns)
+	refused := 0
+	for _, rows := range s.batch.refused {
+		refused += rows
+	}
+	s.sum("logged", "%d events, %d of them by an earlier run, each proof verified offline, in %.1f s; %d rows make none", n, s.duplicates, s.took.Seconds(), refused)
+}
+
+// keepUp waits until the log is not late with the disclosures of this run's events. Else a slow
+// machine would fall ever more behind with them.
+func (s *story) keepUp(ctx context.Context) {
+	s.replay.await(ctx, "the log to disclose what is due", func() bool {
+		due := s.replay.now().Add(-time.Duration(s.figs.DisclosureGrace) * time.Second / 2)
+		for i := s.kept; i < len(s.indices); i++ {
+			if s.batch.events[i].env.Event.Sealed.Until.Before(due) && s.replay.opened[s.indices[i]] == nil {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // readBack reads the log as any stranger would, and compares it with what was
 // submitted.
 func (s *story) readBack(ctx context.Context) {
-	s.replay = newReplay(s.client)
 	s.replay.catchUp(ctx)
 	for i, index := range s.indices {
 		if index >= uint64(len(s.replay.entries)) || !bytes.Equal(s.replay.entries[index], s.batch.events[i].env.Bytes()) {
@@ -247,36 +284,47 @@ func (s *story) conclude() {
 		"missing row proves nothing. A log does not see what happens without it, as when a seized device is searched. "+
 		"And here all keys are in one directory, so its owner can act for every party. The decisions on emergencies, "+
 		"the returns, the accesses on warrants, the deferral and the hidden release are the demonstration's own: no row has them.")
-	s.title("Look for yourself")
-	s.wrap("  ", "Everything is in %s: policy.txt, the keys, %d proofs in proofs/, each with the .openings "+
-		"of its seals, and PROVENANCE.md on the data. From the top of the source tree:", s.o.dir, len(s.indices))
+	fmt.Fprintf(s.short, "\nLook for yourself, from any directory. In %s are policy.txt, the keys,\n%d proofs in proofs/, each with the "+
+		".openings of its seals, and PROVENANCE.md on the data.\n", s.o.dir, len(s.indices))
 	s.commands()
+}
+
+// toolCommand returns the command that runs the tool vasistas: from the source of this program, or as it is
+// installed if there is no source.
+func toolCommand() string {
+	_, file, _, _ := runtime.Caller(0)
+	root := filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	if _, err := os.Stat(filepath.Join(root, "cmd", "vasistas", "main.go")); err != nil || !filepath.IsAbs(root) {
+		return "vasistas "
+	}
+	return "go run -C " + quote(root) + " ./cmd/vasistas "
 }
 
 // commands prints commands that work as they stand, each on a line of its own after four spaces.
 func (s *story) commands() {
+	say := func(format string, args ...any) { fmt.Fprintf(s.short, format+"\n", args...) }
 	i := s.batch.firstWarrant()
 	proof, openings := quote(s.proofFile(s.indices[i])+proofSuffix), quote(s.proofFile(s.indices[i])+openingsSuffix)
 	key := quote(s.keyFile(event.RoleAuthority, s.batch.accepted[i].court) + publicSuffix)
 	policy := quote(s.Path("policy.txt"))
-	tool := "    go run ./cmd/vasistas "
-	s.say("\n  Verify a proof, offline; then see what the event says, and what its seals hide:")
-	s.say("%sverify --policy %s --key %s %s", tool, policy, key, proof)
-	s.say("%sshow %s %s", tool, proof, openings)
-	s.say("  What the subject can show to others, of the case that went all the way:")
-	s.say("%sverify --policy %s %s", tool, policy, quote(s.Path("case", "1.notice")))
-	s.say("  Try the forgeries; these two must fail:")
-	s.say("%sverify --policy %s %s", tool, policy, quote(s.Path("attacks", "changed-byte.tlog-proof")))
-	s.say("%sverify --policy %s %s", tool, quote(s.Path("policy-all.txt")), quote(s.Path("attacks", "three-of-four.tlog-proof")))
+	tool := "    " + toolCommand()
+	say("  Verify a proof, offline; then see what the event says, and what its seals hide:")
+	say("%sverify --policy %s --key %s %s", tool, policy, key, proof)
+	say("%sshow %s %s", tool, proof, openings)
+	say("  What the subject can show to others, of the case that went all the way:")
+	say("%sverify --policy %s %s", tool, policy, quote(s.Path("case", "1.notice")))
+	say("  Try the forgeries; these two must fail:")
+	say("%sverify --policy %s %s", tool, policy, quote(s.Path("attacks", "changed-byte.tlog-proof")))
+	say("%sverify --policy %s %s", tool, quote(s.Path("policy-all.txt")), quote(s.Path("attacks", "three-of-four.tlog-proof")))
 	if s.o.exit {
 		return
 	}
-	s.say("  Ask the log, while it is up, and read all of it, verified:")
-	s.say("    curl %s/checkpoint", s.LogServer.URL)
-	s.say("%sprove --policy %s --index %d --out %s", tool, policy, len(s.replay.entries)-1, quote(s.Path("last.tlog-proof")))
-	s.say("%sfollow --policy %s --until-head", tool, policy)
-	s.say("  Replay it by the rules, which finds the hidden release; what is sealed for 90 seconds is disclosed meanwhile:")
-	s.say("%saudit --policy %s", tool, policy)
+	say("  Ask the log, while it is up, and read all of it, verified:")
+	say("    curl %s/checkpoint", s.LogServer.URL)
+	say("%sprove --policy %s --index %d --out %s", tool, policy, len(s.replay.entries)-1, quote(s.Path("last.tlog-proof")))
+	say("%sfollow --policy %s --until-head", tool, policy)
+	say("  Replay it by the rules, which finds the hidden release; what is sealed for 90 seconds is disclosed meanwhile:")
+	say("%saudit --policy %s", tool, policy)
 }
 
 // quote makes a word for a shell.
