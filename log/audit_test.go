@@ -399,14 +399,14 @@ func TestAuditDeclined(t *testing.T) {
 }
 
 // TestAuditNested checks an audit policy of three groups, of which each must vouch: two of three
-// regulators, the court, and one of two associations. If one group is short by one auditor, all
+// regulators, the tribunal, and one of two associations. If one group is short by one auditor, all
 // others can't make up for it.
 func TestAuditNested(t *testing.T) {
 	t.Parallel()
 	w := prepareWorld(t, 1, 1)
 	w.profile.Round, w.profile.Stale = 600, 3600
 	var all []*auditor
-	for _, name := range []string{"reg1", "reg2", "reg3", "court", "civil1", "civil2"} {
+	for _, name := range []string{"reg1", "reg2", "reg3", "tribunal", "civil1", "civil2"} {
 		all = append(all, w.newAuditor(name))
 	}
 	w.extra = func(c *event.Charter) {

@@ -183,7 +183,7 @@ func (s *story) openLetter(ctx context.Context, o *opening, a *access) ([]agency
 	poll(ctx, "the gates to open", func() bool {
 		try(c.Renew(ctx, s.client)) // proofs under a head that the auditors have cosigned
 		// Later the proofs of a request are nearly stale.
-		id = c.Identity(ctx, agency.Options{Timeout: time.Duration(s.figs.Stale) * time.Second * 3 / 4})
+		id = c.Identity(ctx, agency.Options{Timeout: time.Duration(s.profile.Stale) * time.Second * 3 / 4})
 		var err error
 		plain, err = age.Decrypt(bytes.NewReader(a.file), id)
 		// On a slow machine the log's anchors are late at times; the log cures that.

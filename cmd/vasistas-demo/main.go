@@ -229,12 +229,12 @@ var keyDirs = map[event.Role]string{
 type system struct {
 	*world.World
 	*people.People
-	made   bool          // the log is new
-	figs   event.Profile // of the charter
-	policy *tlog.Policy  // quorum of the witnesses
-	all    *tlog.Policy  // every witness
-	file   *os.File      // of the parts' logger
-	keys   []*watchedKey // of the gates
+	made    bool          // the log is new
+	profile event.Profile // of the charter
+	policy  *tlog.Policy  // quorum of the witnesses
+	all     *tlog.Policy  // every witness
+	file    *os.File      // of the parts' logger
+	keys    []*watchedKey // of the gates
 }
 
 // watchedKey counts how often a gate's key opens a part of an escrowed file. The requests that it
@@ -366,7 +366,7 @@ func (s *system) auditPolicy() string {
 func (s *system) startAuditors(ctx context.Context) {
 	cl := must(client.New(client.Config{URL: s.LogServer.URL, Policy: s.policy, UserAgent: "vasistas-demo"}))
 	first := must(event.ParseEnvelope(must(cl.Prove(ctx, 0)).Extra))
-	s.Founded, s.figs = first.LeafHash(), first.Event.Body.(*event.Charter).Profile
+	s.Founded, s.profile = first.LeafHash(), first.Event.Body.(*event.Charter).Profile
 	for _, a := range s.Auditors {
 		if _, err := os.Stat(a.Config.Dir); errors.Is(err, fs.ErrNotExist) {
 			try(a.Create())

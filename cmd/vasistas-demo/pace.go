@@ -56,8 +56,7 @@ func adapt(p *event.Profile, n uint64) {
 	p.ID, p.Heartbeat.Within, p.AccessLife = profileID, heartbeatsDue, accessLife
 	p.Instrument(instrumentWarrant).Window = uint64(toldWindow / time.Second)
 	p.Return.Grace, p.Emergency.Decision.Grace = freeGrace, freeGrace
-	for _, figure := range []*uint64{&p.Inclusion, &p.Skew, &p.Spread, &p.WitnessTimeout, &p.Round, &p.Stale, &p.Unfulfilled, &p.DisclosureGrace,
-		&p.MissingRelease.Within, &p.MissingRelease.Grace} {
+	for _, figure := range []*uint64{&p.Inclusion, &p.Skew, &p.Spread, &p.WitnessTimeout, &p.Round, &p.Stale, &p.DisclosureGrace} {
 		*figure *= n
 	}
 	p.Anchor.Grace *= 2 * n

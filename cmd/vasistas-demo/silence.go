@@ -112,7 +112,7 @@ func (s *story) tellOverdue(ctx context.Context) {
 	s.lend(ctx, o, third)
 	s.wrap("  ", "That it was late stays in the log, for all to see.")
 	s.sum("resumed", "%d ms after the court submitted the late disclosure: %.1f publication intervals, %.2f rounds", took.Milliseconds(),
-		took.Seconds()/float64(s.figs.Publication), took.Seconds()/float64(s.figs.Round))
+		took.Seconds()/float64(s.profile.Publication), took.Seconds()/float64(s.profile.Round))
 	s.returnAll(ctx, []event.Reference{o.warrant.Reference, late.Reference})
 }
 

@@ -170,7 +170,7 @@ func (s *story) describeParts() {
 		"With one dishonest witness it can't show two people two histories; with two it could. "+
 		"To rule that out, ask for all four (policy-all.txt).", quorum, numWitnesses)
 	s.wrap("  ", "A gate opens a key only under a head that %d of %d groups of auditors (regulators, courts, civil society) have "+
-		"cosigned in the last %d seconds. The log publishes without them: what is late can always be published.", auditQuorum, len(auditors), s.figs.Stale)
+		"cosigned in the last %d seconds. The log publishes without them: what is late can always be published.", auditQuorum, len(auditors), s.profile.Stale)
 }
 
 func (s *story) signRows(rows []row) {
@@ -249,7 +249,7 @@ func (s *story) logEvents(ctx context.Context) {
 // machine would fall ever more behind with them.
 func (s *story) keepUp(ctx context.Context) {
 	s.replay.await(ctx, "the log to disclose what is due", func() bool {
-		due := s.replay.now().Add(-time.Duration(s.figs.DisclosureGrace) * time.Second / 2)
+		due := s.replay.now().Add(-time.Duration(s.profile.DisclosureGrace) * time.Second / 2)
 		for i := s.kept; i < len(s.indices); i++ {
 			if s.batch.events[i].env.Event.Sealed.Until.Before(due) && s.replay.opened[s.indices[i]] == nil {
 				return false
