@@ -78,8 +78,12 @@ func (s *story) openCase(ctx context.Context) {
 	s.wrap("  ", "A user's client encrypts a letter with age (%d bytes, %s), and states whom a notice is for.", len(file), s.Path("case", "letter.age"))
 	s.orderCase(ctx, o)
 	a := s.logAccess(ctx, o, subjectAccount, file, pkg)
+	// What the attacks need is signed now, before the case's seal ends.
+	hidden, _ := s.signAccess(o, subjectAccount, a.pkg)
+	file, pkg = escrowLetter(o, otherAccount)
+	other := s.logAccess(ctx, o, otherAccount, file, pkg)
 	s.readLetter(ctx, o, a)
-	s.attackGates(ctx, o, a)
+	s.attackGates(ctx, o, a, other, hidden)
 	s.findNotices(ctx, o, a)
 }
 
@@ -112,7 +116,7 @@ func (s *story) order(ctx context.Context, o *opening, seal time.Duration) {
 
 // orderCase logs the warrant of the case.
 func (s *story) orderCase(ctx context.Context, o *opening) {
-	s.order(ctx, o, caseSeal+s.slack)
+	s.order(ctx, o, caseSeal+s.slack())
 	s.wrap("  ", "The warrant is that of row %s again: the court %s, the agency %s and the offence class are the row's. "+
 		"The account and the letter are the demonstration's own. It is entry %d.", o.ID, o.court, o.agency, o.warrant.Index)
 }
@@ -122,11 +126,7 @@ func (s *story) signAccess(o *opening, account string, pkg *escrow.Package) (*si
 	recipient := must(escrow.GenerateKey(event.KEMMLKEMX25519))
 	d := newAccess(s.Signer(agencyKey(o.agency)), o.warrant, accessTerms{gateGroup, "lawful-access", account, recipient.Public(), pkg.Digest()})
 	d.subject = append(d.subject, event.Decoy())
-	until := o.until
-	if soon := d.Time.Add(caseSeal); until.Before(soon) {
-		until = soon // the story of the warrant is longer than its seal
-	}
-	return d.sign(until, s.Signer(providerName)), recipient
+	return d.sign(o.until, s.Signer(providerName)), recipient
 }
 
 // logAccess logs an access.
@@ -227,11 +227,10 @@ func barred(r agency.Result) bool {
 	return ok && (no.Code() == gate.CodeOverdue || no.Code() == gate.CodeStale)
 }
 
-// attackGates tries to get shares that nothing entitles to.
-func (s *story) attackGates(ctx context.Context, o *opening, a *access) {
+// attackGates tries to get shares that nothing entitles to: by an access that is not in the log, in the
+// proof of one that is, and by an access to another account.
+func (s *story) attackGates(ctx context.Context, o *opening, a, other *access, hidden *signedEvent) {
 	s.title("Two attacks on the gates")
-	// An access that is not in the log, in the proof of one that is.
-	hidden, _ := s.signAccess(o, subjectAccount, a.pkg)
 	forged := func() *escrow.Request {
 		r := s.requestFor(ctx, o, a)
 		p := must(tlog.ParseProof(r.Access))
@@ -241,8 +240,6 @@ func (s *story) attackGates(ctx context.Context, o *opening, a *access) {
 	}
 	s.tellAttack(1, "A hidden access: signed, not logged, and shown with the proof of another entry.",
 		askGate(ctx, s.Gates[0], forged, gate.CodeProof))
-	file, pkg := escrowLetter(o, otherAccount)
-	other := s.logAccess(ctx, o, otherAccount, file, pkg)
 	s.tellAttack(2, "An access to an account that the warrant does not name. The log can't see that, for accounts are sealed; a gate can.",
 		askGate(ctx, s.Gates[0], func() *escrow.Request { return s.requestFor(ctx, o, other) }, gate.CodeAccount))
 	s.sum("refused", "by a gate: a hidden access (%s), and an account that the warrant does not name (%s)", gate.CodeProof, gate.CodeAccount)

@@ -279,10 +279,14 @@ func (b *batch) lastWarrant() int {
 }
 
 // chunks cuts the accepted rows into those that are signed and logged together: what has a
-// deadline follows after each chunk. The last chunk begins with the first history.
+// deadline follows after each chunk. The first chunk is one event, which measures a publication; the
+// last one begins with the first history.
 func (b *batch) chunks() (out [][2]int) {
 	for from, to := 0, 0; from < len(b.accepted); from = to {
 		to = min(from+maxChunk, len(b.accepted))
+		if from == 0 {
+			to = 1
+		}
 		if len(b.histories) > 0 && from < b.histories[0] {
 			to = min(to, b.histories[0])
 		}

@@ -262,16 +262,9 @@ func TestSayOpened(t *testing.T) {
 
 // TestSlack: a slow machine gets more time for its histories, within what the profile allows.
 func TestSlack(t *testing.T) {
-	for _, c := range []struct {
-		took time.Duration
-		n    int
-		want time.Duration
-	}{
-		{0, 0, 0}, {2 * time.Second, 300, 0}, {20 * time.Second, 50, 40 * time.Second},
-		{60 * time.Second, 5000, time.Second}, {time.Hour, 10, 60 * time.Second},
-	} {
-		if got := slack(c.took, c.n); got != c.want || historySeal+historyDelay+got > sealDelayed {
-			t.Errorf("%v for %d events: %v, want %v", c.took, c.n, got, c.want)
+	for took, want := range map[time.Duration]time.Duration{0: 0, 100 * time.Millisecond: 0, 3 * time.Second: 18 * time.Second, time.Hour: longestSlack} {
+		if got := (&story{publication: took}).slack(); got != want || historySeal+historyDelay+got > sealDelayed {
+			t.Errorf("a publication in %v: %v, want %v", took, got, want)
 		}
 	}
 }

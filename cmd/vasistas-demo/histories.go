@@ -26,17 +26,7 @@ const (
 	// watches; a slow machine gets more, see slack. The profile allows 90 for each.
 	historySeal  = 12 * demoDay
 	historyDelay = 6 * demoDay
-	longestSlack = 60 * demoDay
 )
-
-// slack returns how much longer seals last on a machine that took so long for n events: a
-// chapter must be told before its seals end.
-func slack(took time.Duration, n int) time.Duration {
-	if n == 0 {
-		return 0
-	}
-	return min((100 * took / time.Duration(n)).Truncate(demoDay), longestSlack)
-}
 
 // history is a warrant that is followed to its end.
 type history struct {

@@ -49,6 +49,17 @@ func paceOf(took time.Duration, n int) uint64 {
 	return uint64(min(1+took/(paceEvent*time.Duration(max(n, 1))), maxPace))
 }
 
+const (
+	slackPublications = 6
+	longestSlack      = 40 * demoDay
+)
+
+// slack returns how much longer the story's seals last on this machine: what a chapter logs must be
+// published before they end. It counts in the longest publication time so far.
+func (s *story) slack() time.Duration {
+	return min((slackPublications * s.publication).Truncate(demoDay), longestSlack)
+}
+
 // adapt makes the profile demo that of this machine. The figures of law stay a second for each day;
 // those of operation are n times as long. The custodian that runs no gate sends no heartbeats, so the
 // first is due after the demonstration. Accesses and windows last as long as a slow machine may need.

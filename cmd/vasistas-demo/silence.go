@@ -121,7 +121,7 @@ func (s *story) lose(ctx context.Context) *logged {
 	a := s.batch.accepted[s.batch.lastWarrant()]
 	a.window = toldWindow
 	d := newWarrant(s.People, &a)
-	until := d.Time.Add(lateSeal + s.slack)
+	until := d.Time.Add(lateSeal + s.slack())
 	late := must(s.submit(ctx, d.sign(until, s.Signer(a.court))))
 	try(s.Vault.Erase(ctx, late.env.Hash()))
 	s.wrap("  ", "Then a disclosure falls overdue, on purpose: the warrant of row %s (entry %d) is due at %s, and the log's vault was "+

@@ -48,7 +48,8 @@ type story struct {
 	indices    []uint64 // in the log, by event
 	duplicates int      // of the events, that were logged in an earlier run
 	took       time.Duration
-	slack      time.Duration // of this machine
+	// publication is the longest time from an event to its cosigned proof, so far.
+	publication time.Duration
 
 	decisions, returns int // that were logged in this run
 
@@ -215,10 +216,9 @@ func (s *story) logEvents(ctx context.Context) {
 	n := len(s.batch.accepted)
 	began := time.Now()
 	for _, c := range s.batch.chunks() {
-		s.slack = slack(time.Since(began), c[0])
 		if len(s.batch.histories) > 0 && c[0] == s.batch.histories[0] {
 			for _, i := range s.batch.histories {
-				s.batch.accepted[i].seal += s.slack
+				s.batch.accepted[i].seal += s.slack()
 			}
 		}
 		s.batch.sign(s.People, c[1])
@@ -395,6 +395,9 @@ func (s *story) append(ctx context.Context, from, to int) {
 		try(fmt.Errorf("%d of %d events were logged and verified", n, to))
 	}
 	s.took += time.Since(began)
+	if to == from+1 {
+		s.publication = max(s.publication, time.Since(began))
+	}
 }
 
 func submissions(events []*signedEvent) iter.Seq2[[]byte, error] {
@@ -478,9 +481,11 @@ func signNow(body event.Body, by ...event.Signer) *signedEvent {
 
 // submit logs an event.
 func (s *story) submit(ctx context.Context, e *signedEvent) (*logged, error) {
+	began := time.Now()
 	r, err := s.client.Submit(ctx, e.submission(), client.WaitCosigned)
 	if err != nil {
 		return nil, err
 	}
+	s.publication = max(s.publication, time.Since(began))
 	return loggedAt(r.Index, e), nil
 }
