@@ -103,7 +103,7 @@ func TestDemo(t *testing.T) {
 // TestToolCommand runs the tool from another directory, as the demo's last lines say.
 func TestToolCommand(t *testing.T) {
 	t.Parallel()
-	c := exec.CommandContext(t.Context(), "sh", "-c", toolCommand()+"--version")
+	c := exec.CommandContext(t.Context(), "sh", "-c", toolCommand()+"--help")
 	c.Dir = t.TempDir()
 	if b, err := c.CombinedOutput(); err != nil {
 		t.Errorf("%s: %v\n%s", c.Args, err, b)
