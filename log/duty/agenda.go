@@ -88,8 +88,8 @@ func depositOf(e *ledger.Entry) *deposit {
 func (a *Agenda) CheckAll() {
 	a.ahead = nil
 	a.checks = make(checks, 0, len(a.deposits))
-	for i := range a.deposits {
-		a.checks = append(a.checks, scheduled{0, i}) // all alike, so it is a heap
+	for _, i := range slices.Sorted(maps.Keys(a.deposits)) {
+		a.checks = append(a.checks, scheduled{0, i}) // sorted, so it is a heap
 	}
 }
 
@@ -253,10 +253,15 @@ type scheduled struct {
 	index uint64
 }
 
-func (c checks) Len() int           { return len(c) }
-func (c checks) Less(i, j int) bool { return c[i].time < c[j].time }
-func (c checks) Swap(i, j int)      { c[i], c[j] = c[j], c[i] }
-func (c *checks) Push(x any)        { *c = append(*c, x.(scheduled)) }
+func (c checks) Len() int { return len(c) }
+
+// Less puts the older entry first among checks of one time. In any other order a slow log, which
+// an anchor makes begin again, would come to some deposits too late.
+func (c checks) Less(i, j int) bool {
+	return c[i].time < c[j].time || c[i].time == c[j].time && c[i].index < c[j].index
+}
+func (c checks) Swap(i, j int) { c[i], c[j] = c[j], c[i] }
+func (c *checks) Push(x any)   { *c = append(*c, x.(scheduled)) }
 func (c *checks) Pop() any {
 	old := *c
 	x := old[len(old)-1]

@@ -55,8 +55,11 @@ func TestAgendaChecks(t *testing.T) {
 		}
 	}
 	next(100, 10)
-	a.CheckAll()
-	next(0, 10, 0, 1, 2, 3, 4)
+	for range 10 {
+		a.CheckAll()
+		next(0, 2, 0, 1) // the oldest first
+	}
+	next(0, 10, 2, 3, 4)
 	next(100, 10)
 	a.check(30, 3)
 	a.check(20, 4)
