@@ -82,6 +82,7 @@ func TestDemo(t *testing.T) {
 	if told, _, _ := strings.Cut(short.String(), "\n\n"); strings.Count(told, "\n")+1 != 15 {
 		t.Errorf("without -v the story has not 15 lines:\n%s", told)
 	}
+	t.Logf("without -v:\n%s", &short)
 	before := loadEvents(dir)
 	stop()
 	if err := <-ended; err != nil {
