@@ -305,7 +305,7 @@ func (s *system) open(ctx context.Context, o *options, rows []row) {
 	for _, name := range auditors {
 		a := must(s.NewAuditor(name[0]))
 		// A charter has 36,000 bytes, and names an auditor's key twice, as the party's and in the
-		// policy: with all courts, 3,500 bytes are missing for the auditors' ML-DSA-44 keys.
+		// policy: with all courts, 3,800 bytes are missing for the auditors' ML-DSA-44 keys.
 		a.Keys = a.Keys[:1]
 		a.Config.Signers = a.Keys
 		a.Config.Poll = 250 * time.Millisecond
