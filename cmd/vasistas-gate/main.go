@@ -54,10 +54,11 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var l layout
 	var service daemon.Service
+	var poll time.Duration
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	l.defineRun(flags)
 	service.Define(flags, "127.0.0.1:7390", "with requests under way")
-	poll := flags.Duration("poll", time.Second, "pause between two updates from the log")
+	command.DurationVar(flags, &poll, "poll", time.Second, "pause between two updates from the log")
 	requests := flags.Int("requests", 64, "requests under way at a time; more wait")
 	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
@@ -67,7 +68,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	if err != nil {
 		return err
 	}
-	c.Logger, c.Poll, c.Requests = logger, *poll, *requests
+	c.Logger, c.Poll, c.Requests = logger, poll, *requests
 	g, err := gate.Open(c)
 	if err != nil {
 		return err

@@ -64,8 +64,8 @@ func (o *engineOptions) define(fs *flag.FlagSet, prefix string) {
 	fs.StringVar(&o.trillian, prefix+"trillian", "", "`address` of Trillian's log server, or several, separated by commas")
 	fs.StringVar(&o.ca, prefix+"trillian-ca", "", "`file` with the certificates of the authorities that sign Trillian's; without it the connection is not encrypted")
 	fs.StringVar(&o.tiles, prefix+"tiles", "", with+", `directory` of the tiles, if not DIR/tiles, or s3://BUCKET/PREFIX?endpoint=URL&region=NAME")
-	fs.DurationVar(&o.timeout, prefix+"trillian-timeout", 10*time.Second, "time limit of one call of Trillian")
-	fs.DurationVar(&o.patience, prefix+"trillian-patience", 20*time.Second, "time limit of a batch, for Trillian's answer and its signer")
+	command.DurationVar(fs, &o.timeout, prefix+"trillian-timeout", 10*time.Second, "time limit of one call of Trillian")
+	command.DurationVar(fs, &o.patience, prefix+"trillian-patience", 20*time.Second, "time limit of a batch, for Trillian's answer and its signer")
 	fs.Int64Var(&o.cacheMiB, prefix+"tile-cache", 64, with+", `MiB` of tiles to keep in memory")
 }
 

@@ -37,14 +37,14 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
 	o.define(fs)
 	o.defineVault(fs)
-	fs.DurationVar(&o.lease, "lease", 3*time.Second, "with -database, time after which the lease of the active instance ends without a renewal; whole seconds, the same for all instances")
+	command.DurationVar(fs, &o.lease, "lease", 3*time.Second, "with -database, time after which the lease of the active instance ends without a renewal; whole seconds, the same for all instances")
 	fs.StringVar(&o.policy, "policy", "", "`file` with the URLs of witnesses, and a witness policy that heads must meet in addition to the charter's")
 	fs.StringVar(&o.recovery, "recovery", "", "`file` with an amendment that recovers the log, signed by enough founders; heads then need to meet only its policies")
 	fs.StringVar(&o.eventKey, "event-key", "", "provider's event `key`, for anchors and disclosures: a file, or NAME://KEY of a KMS; without it the log makes none")
 	o.service.Define(fs, "127.0.0.1:8080", "publishing what was accepted")
-	fs.DurationVar(&o.interval, "interval", 200*time.Millisecond, "least time between two checkpoints")
-	fs.DurationVar(&o.refresh, "refresh", time.Minute, "greatest age of the cosignatures of an idle log")
-	fs.DurationVar(&o.timeout, "witness-timeout", 0, "time limit of a request to a witness, if that is less than the charter's profile says")
+	command.DurationVar(fs, &o.interval, "interval", 200*time.Millisecond, "least time between two checkpoints")
+	command.DurationVar(fs, &o.refresh, "refresh", time.Minute, "greatest age of the cosignatures of an idle log")
+	command.DurationVar(fs, &o.timeout, "witness-timeout", 0, "time limit of a request to a witness, if that is less than the charter's profile says")
 	return command.Parse(fs, args, stderr, o.complete)
 }
 

@@ -54,14 +54,15 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	var l layout
 	var service daemon.Service
+	var poll, check time.Duration
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	l.define(flags)
 	service.Define(flags, "127.0.0.1:7400", "with requests under way")
 	flags.StringVar(&l.copies, "copies", "", "`directory` of the copies of all logs (default: each is in the directory of its log's state)")
-	poll := flags.Duration("poll", 2*time.Second, "pause between two looks at a log")
-	check := flags.Duration("check", time.Minute, "pause between two checks of a share of each copy")
+	command.DurationVar(flags, &poll, "poll", 2*time.Second, "pause between two looks at a log")
+	command.DurationVar(flags, &check, "check", time.Minute, "pause between two checks of a share of each copy")
 	requests := flags.Int("requests", 64, "requests for cosignatures under way at a time for one log")
-	flags.DurationVar(&l.timeout, "timeout", 30*time.Second, "time limit of a request to a log")
+	command.DurationVar(flags, &l.timeout, "timeout", 30*time.Second, "time limit of a request to a log")
 	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
 	}
@@ -70,10 +71,10 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 		return err
 	}
 	c.Logger, c.Metrics = slog.New(slog.NewTextHandler(stderr, nil)), auditor.NewMetrics()
-	c.Run = mirror.RunOptions{Poll: *poll, CheckEvery: *check}
+	c.Run = mirror.RunOptions{Poll: poll, CheckEvery: check}
 	for i := range c.Auditors {
 		a := &c.Auditors[i]
-		a.Logger, a.Metrics, a.Poll, a.CheckEvery, a.Requests, a.Timeout = c.Logger, c.Metrics, *poll, *check, *requests, l.timeout
+		a.Logger, a.Metrics, a.Poll, a.CheckEvery, a.Requests, a.Timeout = c.Logger, c.Metrics, poll, check, *requests, l.timeout
 	}
 	m, err := monitor.Open(c)
 	if err != nil {
@@ -103,14 +104,15 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	flags := flag.NewFlagSet("status", flag.ContinueOnError)
 	url := flags.String("monitor", "", "`URL` of a running monitor (required)")
 	asJSON := flags.Bool("json", false, "print JSON")
-	timeout := flags.Duration("timeout", 30*time.Second, "time limit of the request")
+	var timeout time.Duration
+	command.DurationVar(flags, &timeout, "timeout", 30*time.Second, "time limit of the request")
 	if err := command.Parse(flags, args, stderr); err != nil {
 		return err
 	}
 	if *url == "" {
 		return command.WrongUse("give the -monitor that runs")
 	}
-	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(*url, "/")+"/status", nil)
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
@@ -68,7 +69,7 @@ type Service struct {
 func (s *Service) Define(fs *flag.FlagSet, address, until string) {
 	fs.StringVar(&s.address, "listen", address, "`address` to listen on; port 0 takes a free one")
 	fs.StringVar(&s.AddrFile, "addr-file", "", "`file` to write the address to, once it is known")
-	fs.DurationVar(&s.Shutdown, "shutdown-timeout", 15*time.Second, "how long to go on "+until+", when told to stop")
+	command.DurationVar(fs, &s.Shutdown, "shutdown-timeout", 15*time.Second, "how long to go on "+until+", when told to stop")
 	fs.IntVar(&s.MaxConns, "max-connections", 8192, "connections served at once; more wait")
 }
 

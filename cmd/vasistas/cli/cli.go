@@ -223,6 +223,12 @@ func (f *logFlags) addPolicy(c *cobra.Command) {
 	c.MarkFlagFilename("policy")
 }
 
+// durationVar adds a flag for a duration, as the daemons have it: 10d works.
+func durationVar(c *cobra.Command, p *time.Duration, name string, value time.Duration, usage string) {
+	*p = value
+	c.Flags().Var((*command.Duration)(p), name, usage)
+}
+
 func (e *env) readPolicy(name string) (*tlog.Policy, error) {
 	return readAs(e, name, tlog.MaxPolicySize, tlog.ParsePolicy)
 }

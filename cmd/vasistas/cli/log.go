@@ -313,7 +313,7 @@ after a crash a line may come twice, but none is lost.`,
 	c.Flags().StringVar(&f.state, "state", "", "file to resume from")
 	c.Flags().BoolVar(&f.untilHead, "until-head", false, "stop at the present head")
 	c.Flags().BoolVar(&f.raw, "raw", false, "also print the exact bytes of each entry, in base64")
-	c.Flags().DurationVar(&f.poll, "poll", time.Second, "pause between two requests for a new head")
+	durationVar(c, &f.poll, "poll", time.Second, "pause between two requests for a new head")
 	return c
 }
 

@@ -59,7 +59,7 @@ the access, as long as --timeout.`,
 	f.add(c)
 	c.Flags().StringVar(&f.file, "case", "", "case file, made by 'open prepare'")
 	c.Flags().StringVarP(&f.out, "out", "o", "", "new file for the plaintext (default: standard output)")
-	c.Flags().DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long to wait for one gate")
+	durationVar(c, &f.timeout, "timeout", 2*time.Minute, "how long to wait for one gate")
 	c.Flags().BoolVar(&f.json, "json", false, "print the outcome of each gate as JSON, on standard error")
 	c.MarkFlagRequired("case")
 	c.AddCommand(e.openKey(), e.openConsent(), e.openPrepare())
@@ -282,7 +282,7 @@ It prints the identity with which age and age-plugin-vasistas open the files.`,
 	}
 	f.add(c)
 	fl := c.Flags()
-	fl.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long to wait for the log")
+	durationVar(c, &f.timeout, "timeout", 2*time.Minute, "how long to wait for the log")
 	fl.StringVar(&f.key, "key", "", "private key of the access, made by 'open key'")
 	fl.StringVar(&f.charter, "charter", "", "charter in force at the access: its event or proof file")
 	fl.StringVar(&f.warrant, "warrant", "", "proof file of the warrant; leave it out in an emergency")

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
@@ -148,14 +149,14 @@ func jsonValues(object *strictjson.Value) ([]named, error) {
 // parseUntil parses a time, or a duration from the event's time.
 func parseUntil(s string, from time.Time) (time.Time, error) {
 	if s == "" {
-		return time.Time{}, usagef("give --until, the time by which public values are opened, like 2006-01-02T15:04:05Z, or a duration like 720h")
+		return time.Time{}, usagef("give --until, the time by which public values are opened, like 2006-01-02T15:04:05Z, or a duration like 30d")
 	}
-	if d, err := time.ParseDuration(s); err == nil && d > 0 {
+	if d, err := command.ParseDuration(s); err == nil && d > 0 {
 		return from.Add(d).Truncate(time.Second), nil
 	}
 	t, err := time.Parse("2006-01-02T15:04:05Z", s)
 	if err != nil {
-		return time.Time{}, usagef("--until %q: give a time like 2006-01-02T15:04:05Z, or a duration like 720h", s)
+		return time.Time{}, usagef("--until %q: give a time like 2006-01-02T15:04:05Z, or a duration like 30d", s)
 	}
 	return t, nil
 }
