@@ -71,7 +71,19 @@ func (c *Client) Audited(ctx context.Context, audit *tlog.Policy) (head, vouched
 // Charter fetches the charter that the log says is in force. It is not verified: only the log's
 // entries prove a charter.
 func (c *Client) Charter(ctx context.Context) (*event.Charter, error) {
-	b, err := c.readAudit(ctx, "charter", event.MaxEntrySize)
+	env, err := c.CharterEvent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return env.Event.Body.(*event.Charter), nil
+}
+
+// CharterEvent fetches the charter like Charter, as its event. It needs no policy.
+func (c *Client) CharterEvent(ctx context.Context) (*event.Envelope, error) {
+	if c.remote == nil {
+		return nil, errNoURL
+	}
+	b, err := c.remote.get(ctx, "charter", event.MaxEntrySize)
 	if err != nil {
 		return nil, err
 	}
@@ -79,11 +91,10 @@ func (c *Client) Charter(ctx context.Context) (*event.Charter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the log's charter: %w", err)
 	}
-	ch, ok := env.Event.Body.(*event.Charter)
-	if !ok {
+	if _, ok := env.Event.Body.(*event.Charter); !ok {
 		return nil, fmt.Errorf("the log's charter: it is a %s", env.Event.Type)
 	}
-	return ch, nil
+	return env, nil
 }
 
 func (c *Client) readAudit(ctx context.Context, path string, limit int) ([]byte, error) {

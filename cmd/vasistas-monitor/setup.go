@@ -199,12 +199,9 @@ func (j *joined) found(file string, logKeys []string, policy string) error {
 		j.Policy = string(b)
 		return err
 	}
-	for _, k := range j.LogKeys {
-		if !strings.Contains(ch.WitnessPolicy, "log "+k) {
-			j.Policy += "log " + k + "\n"
-		}
-	}
-	j.Policy += ch.WitnessPolicy
+	whole := *ch
+	whole.LogKeys = j.LogKeys
+	j.Policy = whole.PolicyFile(ch.WitnessPolicy)
 	return nil
 }
 

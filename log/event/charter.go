@@ -79,6 +79,18 @@ type Void struct {
 	Key  string // key id
 }
 
+// PolicyFile returns a policy of the charter as a whole policy (C2SP tlog-policy): with a line for
+// each of LogKeys that it lacks. policy is WitnessPolicy or AuditPolicy.
+func (ch *Charter) PolicyFile(policy string) string {
+	var b strings.Builder
+	for _, k := range ch.LogKeys {
+		if !strings.Contains(policy, "log "+k+"\n") && !strings.Contains(policy, "log "+k+" ") {
+			b.WriteString("log " + k + "\n")
+		}
+	}
+	return b.String() + policy
+}
+
 // Type returns TypeCharter.
 func (*Charter) Type() Type { return TypeCharter }
 

@@ -288,16 +288,10 @@ func lines(ch *Charter) ([]line, error) {
 
 // policyLines lists the lines of a policy, and how strong it is.
 func (ch *Charter) policyLines(path, text string, add func(path, kind, value string)) {
-	logs := ""
 	for l := range strings.Lines(text) {
 		add(path, path, Shorten(strings.TrimSuffix(l, "\n")))
 	}
-	for _, k := range ch.LogKeys {
-		if !strings.Contains(text, "log "+k) {
-			logs += "log " + k + "\n"
-		}
-	}
-	p, err := tlog.ParsePolicy([]byte(logs + text))
+	p, err := tlog.ParsePolicy([]byte(ch.PolicyFile(text)))
 	if err != nil {
 		return // the rules refuse it
 	}

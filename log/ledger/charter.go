@@ -210,10 +210,10 @@ func (x *act) newCharter(ch *event.Charter) (*Charter, *Violation) {
 		}
 	}
 	var v *Violation
-	if c.Witnesses, v = x.policy("witness", ch.WitnessPolicy, ch.LogKeys, nil); v != nil {
+	if c.Witnesses, v = x.policy("witness", ch.PolicyFile(ch.WitnessPolicy), nil); v != nil {
 		return nil, v
 	}
-	if c.Auditors, v = x.policy("audit", ch.AuditPolicy, ch.LogKeys, c.cosigners); v != nil {
+	if c.Auditors, v = x.policy("audit", ch.PolicyFile(ch.AuditPolicy), c.cosigners); v != nil {
 		return nil, v
 	}
 	c.Witnesses.Spread, c.Auditors.Spread = ch.Profile.Spread, tlog.NoSpread
@@ -228,16 +228,9 @@ func (x *act) newCharter(ch *event.Charter) (*Charter, *Violation) {
 	return c, nil
 }
 
-// policy parses a policy together with all the log's keys, and refuses one that
-// counts an operator twice.
-func (x *act) policy(which Term, text string, logKeys []string, auditors map[string]string) (*tlog.Policy, *Violation) {
-	var b strings.Builder
-	for _, k := range logKeys {
-		if !strings.Contains(text, "log "+k+"\n") && !strings.Contains(text, "log "+k+" ") {
-			b.WriteString("log " + k + "\n")
-		}
-	}
-	p, err := tlog.ParsePolicy([]byte(b.String() + text))
+// policy parses a policy, and refuses one that counts an operator twice.
+func (x *act) policy(which Term, text string, auditors map[string]string) (*tlog.Policy, *Violation) {
+	p, err := tlog.ParsePolicy([]byte(text))
 	if err != nil {
 		return nil, x.fail(charterPolicy, which, err)
 	}

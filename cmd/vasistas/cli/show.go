@@ -307,7 +307,7 @@ in a group that any of them satisfies are one operator's, and count as one key.`
 		}),
 	}
 	explain.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.AddCommand(check, explain)
+	c.AddCommand(check, explain, e.policyOf())
 	return c
 }
 
