@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -45,9 +46,10 @@ its key or its witnesses, start with recover. These commands use no network;
 }
 
 type charterSignFlags struct {
-	keys []string
-	from fromFlags
-	out  string
+	keys    []string
+	from    fromFlags
+	out     string
+	abandon []string
 }
 
 func (e *env) charterSign() *cobra.Command {
@@ -61,7 +63,9 @@ can pass it on. All founders sign the same event hash: compare it with each othe
 'charter diff' compares the event with the file.
 
 The founders of the charter before sign an amendment: give that charter as --from.
-sign then prints first what the amendment changes.`,
+sign then prints first what the amendment changes. It refuses an amendment after which
+files escrowed before can no longer be opened, since their custodian group changes,
+unless --abandon-files names that group.`,
 		Example: `  vasistas charter sign charter.json --key one.pem --out charter.event
   vasistas charter sign charter.event --key two.pem
   vasistas charter sign v2.json --from charter.event --key two.pem --out v2.event`,
@@ -70,6 +74,7 @@ sign then prints first what the amendment changes.`,
 	}
 	c.Flags().StringArrayVar(&f.keys, "key", nil, "private key file, or NAME://KEY of a KMS (repeatable)")
 	c.Flags().StringVar(&f.out, "out", "", "new file for the event, in place of FILE")
+	c.Flags().StringArrayVar(&f.abandon, "abandon-files", nil, "custodian group whose earlier files no one needs any more, since the amendment makes them unopenable (repeatable)")
 	f.from.add(c)
 	c.MarkFlagRequired("key")
 	return c
@@ -87,6 +92,12 @@ func (e *env) runCharterSign(ctx context.Context, f *charterSignFlags, name stri
 	case len(file.problems) > 0:
 		return fmt.Errorf("%s can't be signed: %s", name, strings.Join(file.problems, "; "))
 	}
+	gone := abandoned(file.by, file.charter)
+	for _, id := range slices.Sorted(maps.Keys(gone)) {
+		if why := gone[id]; !slices.Contains(f.abandon, id) {
+			return fmt.Errorf("%s is not signed: %s; or, if no one needs those files, give --abandon-files %s", name, why, id)
+		}
+	}
 	if file.by != file.charter {
 		e.printf("what version %d changes:\n", file.charter.Version)
 		e.printChanges(file.changes)
@@ -102,7 +113,7 @@ func (e *env) runCharterSign(ctx context.Context, f *charterSignFlags, name stri
 	if err := write(file.name, file.envelope.Bytes(), 0o644); err != nil {
 		return err
 	}
-	e.advise(unwise(file.charter))
+	e.advise(notes(file))
 	r := file.report(0, nil)
 	e.printf("%s: version %d, %d signatures, event hash %s\n", r.File, r.Version, r.Signatures, r.Hash)
 	e.printf("thresholds of version %d: %d to amend, %d to recover\n", file.by.Version, file.by.Thresholds.Amend, file.by.Thresholds.Recover)
@@ -232,7 +243,7 @@ func (e *env) runCheck(f *checkFlags, name string) error {
 	if f.recover && file.by == file.charter {
 		return usagef("%s is the first charter, which can't be a recovery; leave out --recover", name)
 	}
-	r := &checkReport{charterReport: file.report(needed, file.changes), Problems: file.problems, Notes: unwise(file.charter), Strength: strengths(file.charter)}
+	r := &checkReport{charterReport: file.report(needed, file.changes), Problems: file.problems, Notes: notes(file), Strength: strengths(file.charter)}
 	r.count(file.charterFile, file.by)
 	if f.json {
 		err = e.printJSON(r)

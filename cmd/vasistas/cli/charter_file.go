@@ -307,6 +307,48 @@ func unwise(ch *event.Charter) []string {
 	return slices.Compact(out)
 }
 
+// notes returns what founders may not want of a charter, and of the change to it.
+func notes(file *checked) []string {
+	out := unwise(file.charter)
+	for _, why := range abandoned(file.by, file.charter) {
+		out = append(out, why)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// abandoned returns the custodian groups whose earlier files an amendment makes unopenable, with
+// the reason. A file is bound to its group's id, threshold and number of custodians, and to the
+// keys of their gates.
+func abandoned(was, is *event.Charter) map[string]string {
+	out := make(map[string]string)
+	for _, g := range was.Groups {
+		now, why := is.Group(g.ID), "the group is gone"
+		if now != nil {
+			left := uint64(0)
+			for _, name := range now.Members {
+				if slices.Contains(g.Members, name) {
+					left++
+				}
+			}
+			switch {
+			case now.Threshold != g.Threshold || len(now.Members) != len(g.Members):
+				why = fmt.Sprintf("%d of %d custodians become %d of %d", g.Threshold, len(g.Members), now.Threshold, len(now.Members))
+			case left < g.Threshold:
+				why = fmt.Sprintf("%d of its custodians stay, and a file takes the shares of %d", left, g.Threshold)
+			default:
+				continue
+			}
+		}
+		id := g.ID
+		for n := 2; was.Group(id) != nil || is.Group(id) != nil; n++ {
+			id = fmt.Sprintf("%s-%d", g.ID, n)
+		}
+		out[g.ID] = fmt.Sprintf("files escrowed to the group %s before could no longer be opened: %s. Leave it as it is, make a new group, such as %s, and encrypt the files for that with 'vasistas escrow rewrap'", g.ID, why, id)
+	}
+	return out
+}
+
 // kindsOf says which kinds of authorities sign a warrant of an instrument.
 func kindsOf(in *event.Instrument) string {
 	var out []string
