@@ -45,6 +45,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -63,7 +64,7 @@ type Config struct {
 	Source Source
 	// Keep is a directory for full tiles and bundles that a [Tree] accepted, in the layout of
 	// C2SP tlog-tiles. The client reads kept files instead of asking the server again, and
-	// checks their hashes, too. Proofs keep nothing. The client creates the directory. "":
+	// checks their hashes, too. Proofs keep nothing. New creates the directory. "":
 	// nothing is kept.
 	Keep string
 	// Policy decides which checkpoints are accepted (C2SP tlog-policy). nil: none,
@@ -141,6 +142,9 @@ func New(c Config) (*Client, error) {
 		return nil, errors.New("no log: give its URL or a directory")
 	}
 	if c.Keep != "" {
+		if err := os.MkdirAll(c.Keep, 0o700); err != nil {
+			return nil, fmt.Errorf("the directory for what is read: %w", err)
+		}
 		cl.keeper = newKeeper(cl.source, c.Keep)
 		cl.source = cl.keeper
 	}

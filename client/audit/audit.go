@@ -69,6 +69,8 @@ type Config struct {
 	// allows, or 24 hours without a charter. Zero: the machine's clock. For a copy of a log
 	// it is the time of the copy.
 	Now time.Time
+	// MaxAge is how old the head may be at Now. 0: what the charter's profile allows.
+	MaxAge time.Duration
 
 	// Snapshot to resume from. nil: start at the first entry.
 	Snapshot []byte
@@ -338,12 +340,16 @@ func (a *auditor) now(byCharter *tlog.Verified) time.Time {
 // defaultStale and defaultSkew are for a log without a charter.
 const defaultStale, defaultSkew = 24 * time.Hour, 5 * time.Minute
 
-// reportAge adds a reason if the head is too old, or if the clock can't tell. A log can show
+// reportAge reports the head's age, and adds a reason if it is too old, or if the clock can't tell. A log can show
 // one reader an old head for ever.
 func (a *auditor) reportAge(r *Report, seen time.Time) {
 	stale, skew := defaultStale, defaultSkew
 	if c := a.l.Charter(); c != nil {
 		stale, skew = time.Duration(c.Profile.Stale)*time.Second, time.Duration(c.Profile.Skew)*time.Second
+	}
+	stale = cmp.Or(a.c.MaxAge, stale)
+	if !seen.IsZero() {
+		r.Age, r.MaxAge = new(int64(a.c.Now.Sub(seen)/time.Second)), int64(stale/time.Second)
 	}
 	const format = "2006-01-02T15:04:05Z"
 	switch now := a.c.Now.UTC(); {

@@ -79,6 +79,10 @@ type Report struct {
 	// The two times of the cosignatures; absent under "quorum none".
 	ExistedBefore string `json:"existedBefore,omitempty"`
 	LoggedAfter   string `json:"loggedAfter,omitempty"`
+	// Age is how many seconds before Config.Now the head was seen, and MaxAge how many are allowed.
+	// Age is absent if no time of the head is proven, and below 0 if the clock is behind.
+	Age    *int64 `json:"age,omitempty"`
+	MaxAge int64  `json:"maxAge,omitempty"`
 
 	Audited    uint64            `json:"audited"`  // entries replayed, from the first
 	Resumed    uint64            `json:"resumed"`  // how many of them the snapshot had

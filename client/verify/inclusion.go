@@ -27,6 +27,7 @@ type Inclusion struct {
 	spread     uint64
 	before     time.Time
 	after      time.Time
+	age        *time.Duration // of after at Options.Now; nil: one of them is unknown
 	auditors   []Witness
 	vouched    time.Time
 
@@ -168,6 +169,7 @@ type Report struct {
 	// The two times, as 2006-01-02T15:04:05Z; absent under "quorum none".
 	ExistedBefore string `json:"existedBefore,omitempty"`
 	LoggedAfter   string `json:"loggedAfter,omitempty"`
+	Age           *int64 `json:"age,omitempty"`    // seconds from LoggedAfter to Options.Now
 	Spread        uint64 `json:"spread,omitempty"` // of the cosignatures' times, seconds
 
 	Audit *AuditReport `json:"audit,omitempty"` // with Options.Audit, if its quorum vouched
@@ -242,6 +244,9 @@ func (in *Inclusion) Report() *Report {
 		LoggedAfter:   formatTime(in.after),
 		Spread:        in.Spread(),
 		NotShown:      in.NotShown(),
+	}
+	if in.age != nil {
+		r.Age = new(int64(*in.age / time.Second))
 	}
 	r.Witnesses = reports(in.witnesses)
 	if in.auditors != nil {

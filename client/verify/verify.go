@@ -84,6 +84,9 @@ type Options struct {
 	// towards the quorum. Zero: there is no trusted clock, and all times up to the year
 	// 9999 count.
 	Now time.Time
+	// MaxAge is how long before Now the checkpoint may have been cosigned, by its logged-after time.
+	// An older one, or one without a time, is [Stale]. 0: of any age.
+	MaxAge time.Duration
 }
 
 // Proof verifies that an event is in the log that it names.
@@ -173,6 +176,16 @@ func include(policy *Policy, p *tlog.Proof, leaf tlog.Hash, o Options) (*Inclusi
 	}
 	if in.witnesses = w.lines; in.quorum {
 		in.before, in.after = posix(w.ExistedBefore), posix(w.LoggedAfter)
+	}
+	if in.quorum && !o.Now.IsZero() {
+		in.age = new(o.Now.Sub(in.after))
+	}
+	switch {
+	case o.MaxAge == 0:
+	case in.age == nil:
+		return nil, fail(Stale, "no time of its checkpoint is proven, so its age is unknown")
+	case *in.age > o.MaxAge:
+		return nil, fail(Stale, "its checkpoint is of %s, and %s ago is the most that you allow: get a newer proof", formatTime(in.after), o.MaxAge)
 	}
 	if err := in.audit(policy, o); err != nil {
 		return nil, err
@@ -337,6 +350,7 @@ const (
 	UnknownLog    Reason = "unknown-log"    // the policy has no log of the checkpoint's origin
 	UnknownSigner Reason = "unknown-signer" // Options.Signers doesn't know a key that signed the event
 	NoCharters    Reason = "no-charters"    // a notice's charters do not prove who may sign
+	Stale         Reason = "stale"          // the checkpoint is older than Options.MaxAge
 	InTheFuture   Reason = "in-the-future"  // the policy is met only by cosignatures later than Options.Now
 )
 

@@ -298,7 +298,7 @@ func TestSubject(t *testing.T) {
 		t.Fatalf("%v, %v", files, err)
 	}
 	out := l.vasistas(append([]string{"verify", "--policy", "./policy.txt"}, files...)...)
-	if strings.Count(out, "PROVEN: a release of your data") != 2 || strings.Contains(out, "WARNING   ") {
+	if strings.Count(out, "PROVEN: a release of data of ") != 2 || strings.Contains(out, "WARNING   ") {
 		t.Error(out)
 	}
 }

@@ -264,6 +264,17 @@ func (l *Ledger) Overdue(t time.Time) []Obligation {
 	return out
 }
 
+// Owed returns all obligations at this size, in order of Due, whatever their date. Overdue says
+// what they bar.
+func (l *Ledger) Owed() []Obligation {
+	var out []Obligation
+	l.each(maxTime, func(d duty) { out = append(out, obligation(d)) })
+	slices.SortFunc(out, func(a, b Obligation) int {
+		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Custodian, b.Custodian))
+	})
+	return out
+}
+
 // short returns the groups that have fewer custodians with timely heartbeats than
 // their threshold.
 func (l *Ledger) short(c *Charter, now int64) []*event.Group {

@@ -346,6 +346,12 @@ func sameOverdue(rt *rapid.T, h *history, ledgers ...*Ledger) {
 			} else if got != want[t] {
 				rt.Fatalf("Overdue at %d differs:\n%s\n%s", t, got, want[t])
 			}
+			// An anchor is owed by the time for which it is asked.
+			timely := func(o Obligation) bool { return o.Rule == "anchor" || !time.Unix(t, 0).After(o.Late) }
+			owed, late := slices.DeleteFunc(l.Owed(), timely), slices.DeleteFunc(l.Overdue(time.Unix(t, 0)), timely)
+			if len(owed) != len(late) {
+				rt.Fatalf("at %d %d of what is owed is late, and %d are overdue", t, len(owed), len(late))
+			}
 		}
 	}
 }

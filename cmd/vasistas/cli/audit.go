@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,6 +33,7 @@ import (
 type replayFlags struct {
 	logFlags
 	state, at string
+	maxAge    time.Duration
 	list      int
 	json      bool
 }
@@ -42,6 +42,7 @@ func (f *replayFlags) add(c *cobra.Command, list int) {
 	f.addPolicy(c)
 	c.Flags().StringVar(&f.state, "state", "", "state file to resume from, made by the first run")
 	c.Flags().StringVar(&f.at, "at", "", "time, like 2006-01-02T15:04:05Z, of a copy of a log: its head must not be stale at that time (default: now)")
+	durationVar(c, &f.maxAge, "max-age", 0, "greatest age of the log's head, like 10m or 2d (default: what the charter's profile allows)")
 	c.Flags().IntVar(&f.list, "list", list, "number of elements to show of each list")
 	c.Flags().BoolVar(&f.json, "json", false, "print the report as one line of JSON")
 }
@@ -66,9 +67,9 @@ another log, policy or history; remove the file to replay the whole log.
 Exit code: 0 if the log kept its rules; 1 if a rule is broken, an obligation is
 overdue, or the log signed a fork; 2 if audit can't tell: the log can't be read, a
 file does not fit the tree (which may be the mirror's fault), the policy is not
-met, the log goes back to a smaller tree, or its head is older than the charter's
-profile allows (stale). For a copy of a log, say with --at of what time it is. A
-violation decides even if the audit could not be finished.`,
+met, the log goes back to a smaller tree, or its head is older than --max-age or,
+without it, than the charter's profile allows (stale). For a copy of a log, say with
+--at of what time it is. A violation decides even if the audit could not be finished.`,
 		Example: `  vasistas audit --policy policy.txt https://log.example
   vasistas audit --policy policy.txt --state audit.state --json /srv/mirror`,
 		Args: cobra.MaximumNArgs(1),
@@ -95,7 +96,7 @@ func (e *env) replay(f *replayFlags, args []string, verb string, mode fs.FileMod
 	if len(args) > 0 {
 		f.log = args[0]
 	}
-	config := audit.Config{Origin: f.origin, Progress: e.auditProgress(), Now: time.Now()}
+	config := audit.Config{Origin: f.origin, Progress: e.auditProgress(), Now: time.Now(), MaxAge: f.maxAge}
 	if f.at != "" {
 		var err error
 		if config.Now, err = time.Parse(time.RFC3339, f.at); err != nil {
@@ -188,7 +189,8 @@ about you, and how many releases are still sealed.
 scan reads all files of the log, and none of them twice, so the server can't learn
 whether scan found a notice. It keeps files read from a URL in the directory of
 --keep, which needs space for the whole log. By default that is FILE.tiles for
---state FILE, or else a temporary directory.
+--state FILE, or else a temporary directory. Only full files, of 256 entries or
+hashes, are kept: of a small log the directory has none.
 
 With --state scan resumes where it stopped. At entries that it has read, it tries the
 keys of the months since then, too. The state has the notices to you, so its
@@ -197,8 +199,8 @@ anyone can check with 'vasistas verify'.
 
 Exit code: 0 if there is no notice to you and the log kept its rules, so every notice
 due was disclosed; 1 if scan found a notice; 2 if it can't tell: the log could not be
-read to its head, broke its rules, shows a head that is too old (see --at of 'vasistas
-audit'), or has a notice to you that proves no access.`,
+read to its head, broke its rules, shows a head that is too old (see --at and
+--max-age), or has a notice to you that proves no access.`,
 		Example: `  vasistas scan -i me.key --policy policy.txt https://log.example
   vasistas scan -i me.key --policy policy.txt --state me.state --save cases --json`,
 		Args: cobra.MaximumNArgs(1),
@@ -256,7 +258,7 @@ func keepDir(f *scanFlags, url string) (dir, temporary string, err error) {
 	switch {
 	case f.keep != "":
 		return f.keep, "", nil
-	case !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://"):
+	case !isURL(url):
 		return "", "", nil
 	case f.state != "":
 		return f.state + ".tiles", "", nil
@@ -290,6 +292,7 @@ type verifyFlags struct {
 	keys                  []string
 	anyEntry, noClock     bool
 	spread                uint64
+	maxAge                time.Duration
 	json                  bool
 }
 
@@ -319,8 +322,8 @@ both count as yours, so get them from a source that you trust. verify prints whi
 auditors cosigned, and when.
 
 Exit code: 0 if all files are proven, 1 if one is disproven, else 2 if verify can't
-tell: a file or the policy can't be read, the policy does not have the log, or a
-notice's charters don't prove who signed.`,
+tell: a file or the policy can't be read, the policy does not have the log, a file's
+checkpoint is older than --max-age, or a notice's charters don't prove who signed.`,
 		Example: `  vasistas verify --policy policy.txt warrant.tlog-proof
   vasistas verify --policy policy.txt --key judge.pem.pub --json *.tlog-proof`,
 		Args: cobra.MinimumNArgs(1),
@@ -334,6 +337,7 @@ notice's charters don't prove who signed.`,
 	fl.StringArrayVar(&f.keys, "key", nil, "public key file of a signer, to verify all signatures of the event (repeatable)")
 	fl.BoolVar(&f.anyEntry, "any-entry", false, "accept entries that are not events, as in other logs")
 	fl.Uint64Var(&f.spread, "spread", tlog.DefaultSpread, "seconds within which cosignatures count together, if a file proves no charter")
+	durationVar(c, &f.maxAge, "max-age", 0, "greatest age of a file's checkpoint, like 10m or 2d; an older one is undecided (default: any age)")
 	fl.BoolVar(&f.noClock, "no-clock", false, "accept cosignatures that are in the future by this machine's clock")
 	fl.BoolVar(&f.json, "json", false, "print one line of JSON for each proof")
 	c.MarkFlagRequired("policy")
@@ -346,7 +350,10 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 		return err
 	}
 	policy = policy.WithSpread(f.spread)
-	o := verify.Options{Origin: f.origin}
+	o := verify.Options{Origin: f.origin, MaxAge: f.maxAge}
+	if f.noClock && f.maxAge > 0 {
+		return usagef("--max-age needs this machine's clock; leave out --no-clock")
+	}
 	if !f.noClock {
 		o.Now = time.Now()
 	}

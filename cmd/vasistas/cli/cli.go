@@ -3,11 +3,11 @@
 
 // Package cli is the command vasistas, as a function that tests call in process. sign.go
 // has keygen and sign; finding.go finding; log.go append and follow; prove.go prove;
-// audit.go verify, audit and scan; mirror.go mirror.
+// audit.go verify, audit and scan; due.go due; mirror.go mirror.
 //
-// Exit codes: 0 success, 1 failure, 2 wrong usage. verify, audit, scan and mirror differ: 0
-// proven, clean, nothing found or copied; 1 disproven, rules broken, a notice found or a
-// fork; 2 undecided.
+// Exit codes: 0 success, 1 failure, 2 wrong usage. verify, audit, due, scan and mirror differ: 0
+// proven, clean, nothing overdue, nothing found or copied; 1 disproven, rules broken, something
+// overdue, a notice found or a fork; 2 undecided.
 //
 // The command keeps no state but the files that its flags name. It trusts its operator's
 // files, and of all other input only what the operator's policy accepts (C2SP tlog-policy).
@@ -91,7 +91,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if errors.Is(exit.err, fs.ErrExist) {
 			fmt.Fprintln(stderr, "vasistas overwrites no file here: remove that one, or name another.")
 		}
-		if exit.code == exitUsage && cmd.Name() != "verify" && cmd.Name() != "audit" && cmd.Name() != "scan" && cmd.Name() != "mirror" {
+		if exit.code == exitUsage && cmd.Name() != "verify" && cmd.Name() != "audit" && cmd.Name() != "scan" && cmd.Name() != "mirror" && cmd.Name() != "due" {
 			fmt.Fprintf(stderr, "See '%s --help'.\n", cmd.CommandPath())
 		}
 	}
@@ -114,7 +114,7 @@ tlog-policy). It trusts neither the log nor the network.`,
 	}
 	root.AddCommand(
 		e.keygen(), e.sign(), e.show(), e.append(), e.prove(), e.verify(),
-		e.follow(), e.audit(), e.mirror(), e.policy(), e.charter(), e.vault(), e.escrow(), e.open(), e.scan(), e.finding(), e.version(),
+		e.follow(), e.audit(), e.due(), e.mirror(), e.policy(), e.charter(), e.vault(), e.escrow(), e.open(), e.scan(), e.finding(), e.version(),
 	)
 	return root
 }

@@ -135,7 +135,7 @@ func TestScanSaves(t *testing.T) {
 	if err != nil || len(files) != 2 {
 		t.Fatalf("%v, %v", files, err)
 	}
-	w.run(0, append([]string{"verify", "--policy", w.policy}, files...), "PROVEN: a release of your data", "by the custodian c1", "by the custodian c3", "Not shown by this file:")
+	w.run(0, append([]string{"verify", "--policy", w.policy}, files...), `PROVEN: a release of data of "ada@example.org", in the log`, "by the custodian c1", "by the custodian c3", "Not shown by this file:")
 	var line struct {
 		Verdict string
 		Notice  notice.Verified

@@ -26,6 +26,7 @@ import (
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -58,6 +59,19 @@ func funcs() template.FuncMap {
 		"rest":   rest,
 		"count":  count,
 		"indent": indent,
+		"age":    age,
+		"owes":   owes,
+		"owesItems": func(items []audit.DueItem, total uint64) string {
+			var owed []ledger.Obligation
+			for _, item := range items[:total] {
+				owed = append(owed, item.Obligation)
+			}
+			return owes(owed, total)
+		},
+		"debt":   debt,
+		"debtor": debtor,
+		"isIn":   isIn,
+		"last":   last[audit.DueItem],
 		"trim":   func(s, verdict string) string { return strings.TrimPrefix(s, verdict+": ") },
 
 		"kinds":    func() []string { return []string{"breach", "no effect"} },
@@ -224,6 +238,97 @@ func count(n any, one, more string) string {
 		return "1 " + one
 	}
 	return fmt.Sprint(n, " ", more)
+}
+
+// age says how long so many seconds are.
+func age(seconds int64) string {
+	d := time.Duration(max(0, seconds)) * time.Second
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
+}
+
+// debts name what obligations of a rule ask for.
+var debts = map[string][2]string{
+	"disclosure":      {"disclosure", "disclosures"},
+	"return":          {"return", "returns"},
+	"emergency":       {"decision on an emergency", "decisions on emergencies"},
+	"heartbeat":       {"heartbeat", "heartbeats"},
+	"missing-release": {"missing release", "missing releases"},
+	"anchor":          {"anchor", "anchors"},
+}
+
+// debt names what n obligations of a rule ask for.
+func debt(rule string, n int) string {
+	words, ok := debts[rule]
+	switch {
+	case !ok:
+		return rule
+	case n == 1:
+		return words[0]
+	}
+	return words[1]
+}
+
+// debtor names a party with its role, as in Violation.By.
+func debtor(by string) string {
+	return "the " + plain(strings.Replace(by, " or ", " or the ", 1))
+}
+
+// maxOwes bounds the debts, and the entries of each, that a first line names.
+const maxOwes = 3
+
+// owes says what is overdue, and since when. owed lists the first of total obligations.
+func owes(owed []ledger.Obligation, total uint64) string {
+	var out strings.Builder
+	left, named, by := slices.Clone(owed), 0, ""
+	for range maxOwes {
+		i := max(0, slices.IndexFunc(left, func(o ledger.Obligation) bool { return o.By == by }))
+		if len(left) == 0 {
+			break
+		}
+		first := left[i]
+		var entries []string
+		left = slices.DeleteFunc(left, func(o ledger.Obligation) bool {
+			same := o.By == first.By && o.Rule == first.Rule
+			if same {
+				entries = append(entries, fmt.Sprint(o.Index))
+			}
+			return same
+		})
+		switch {
+		case by == first.By:
+			out.WriteString(" and ")
+		case by != "":
+			fmt.Fprintf(&out, ", %s owes ", debtor(first.By))
+		default:
+			fmt.Fprintf(&out, "%s owes ", debtor(first.By))
+		}
+		n, word := len(entries), "entry"
+		if n > 1 {
+			word = "entries"
+		}
+		if n > maxOwes {
+			entries = append(entries[:maxOwes], "...")
+		}
+		fmt.Fprintf(&out, "%d %s (%s %s)", n, debt(first.Rule, n), word, strings.Join(entries, ", "))
+		named, by = named+n, first.By
+	}
+	if more := total - uint64(named); more > 0 && named > 0 {
+		fmt.Fprintf(&out, ", and %s", count(more, "more obligation is overdue", "more obligations are overdue"))
+	} else if more > 0 {
+		out.WriteString(count(more, "obligation is overdue", "obligations are overdue"))
+	}
+	if len(owed) > 0 {
+		fmt.Fprintf(&out, ", late since %s", owed[0].Late.UTC().Format(time.RFC3339))
+	}
+	return out.String()
 }
 
 func ofKind(kind string, rules []audit.Rule) []audit.Rule {

@@ -68,10 +68,38 @@ func testAudits() map[string]*audit.Report {
 			}}},
 			Reasons: []audit.Reason{{Code: audit.ReasonCorrupt, Err: errors.New("a tile \x1b does not fit")}},
 		},
+		"overdue": {
+			Verdict: "violations", Log: log, Complete: true, Audited: 900, Overdue: 1, OverdueAt: "2026-01-02T03:04:05Z",
+			ExistedBefore: "2026-01-02T03:04:06Z", LoggedAfter: "2026-01-02T03:04:05Z", Age: new(int64(1380)), MaxAge: 2,
+			Owed: []ledger.Obligation{{Rule: "disclosure", Way: "late", Index: 256, By: "provider messenger", Late: time.Date(2026, 1, 1, 18, 54, 0, 0, time.UTC), Text: "3 are not opened"}},
+		},
 		"fork": {
 			Verdict: "violations", Complete: true,
 			Fork: &client.ForkEvidence{Small: "log.example/2026\n1\ncm9vdA==\n", Large: "log.example/2026\n2\n\x1b\n", Prefix: "cHJlZml4"},
 		},
+		"undecided": {Verdict: "undecided", Reasons: []audit.Reason{{Code: audit.ReasonUnreadable, Err: errors.New("no such host")}}},
+	}
+}
+
+func testDues() map[string]*audit.Due {
+	yes, no, seconds := true, false, int64(7200)
+	log := &audit.Log{Origin: "log.example/2026", Size: 900}
+	item := func(state, by, rule string, index uint64, due time.Time, in *bool) audit.DueItem {
+		return audit.DueItem{State: state, InVault: in, Obligation: ledger.Obligation{Rule: rule, Index: index, By: by, Due: due, Late: due.Add(time.Hour),
+			Text: "it is \x1b owed", Cure: "log it", Auditors: rule == "disclosure"}}
+	}
+	const m, c = "provider messenger", "custodian c1 or log"
+	hour := func(n int) time.Time { return day1.Add(time.Duration(n) * time.Hour) }
+	return map[string]*audit.Due{
+		"overdue": {Verdict: "overdue", Log: log, At: day1, LoggedAfter: "2026-01-02T03:04:05Z", Age: &seconds, MaxAge: 86400, Overdue: 6, Broken: 1, Forked: true, Never: 1,
+			Reasons: []audit.Reason{{Code: audit.ReasonStale, Err: errors.New("it is \x1b old")}},
+			Items: []audit.DueItem{
+				item("overdue", m, "disclosure", 3, hour(-9), &no), item("overdue", c, "heartbeat", 4, hour(-8), nil), item("overdue", m, "disclosure", 5, hour(-7), &yes),
+				item("overdue", m, "return", 6, hour(-6), nil), item("overdue", "log", "anchor", 7, hour(-5), nil), item("overdue", "log", "new-rule", 8, hour(-4), nil),
+				item("due", m, "return", 9, hour(-1), nil), item("due", m, "disclosure", 10, hour(50), &no), item("due", m, "return", 11, hour(60), nil),
+				item("sealed", m, "disclosure", 12, day2, &no), item("sealed", m, "disclosure", 13, day2.Add(time.Hour), &yes), item("later", m, "return", 14, day2, nil),
+			}},
+		"nothing":   {Verdict: "nothing overdue", Log: log, At: day1, LoggedAfter: "2026-01-02T03:04:05Z"},
 		"undecided": {Verdict: "undecided", Reasons: []audit.Reason{{Code: audit.ReasonUnreadable, Err: errors.New("no such host")}}},
 	}
 }
@@ -85,6 +113,7 @@ func testNotices() map[string]*notice.Verified {
 	warrant, emergency, claimed := v, v, v
 	warrant.Case, warrant.Consent, warrant.Closed = "12 Js 7/26", true, 2
 	warrant.Witnesses, warrant.ExistedBefore, warrant.Auditors, warrant.Spread = []string{"w1", "w2"}, day2, []string{"a1", "a2"}, 120
+	warrant.LoggedAfter = day1
 	warrant.Warrant = &notice.Warrant{Entry: notice.Entry{Index: 10, Time: day1, By: "court"}, Decision: event.Granted, Instrument: "stpo-100b",
 		Offence: "murder", Grounds: []string{"investigation", "danger"}, NotBefore: day1, NotAfter: day2}
 	emergency.Emergency, emergency.Duty = "life", "court"
@@ -135,6 +164,7 @@ func testProofs() map[string]*verify.Report {
 	return map[string]*verify.Report{
 		"proven": {
 			Verdict: "proven", Log: &verify.LogReport{Origin: "log.example", Size: 5, Root: "cm9vdA==", Keys: []string{"log.example+01020304"}},
+			Age:           new(int64(400000)),
 			Entry:         &verify.EntryReport{Index: 3, LeafHash: "bGVhZg=="},
 			Event:         &verify.EventReport{Type: "warrant", ID: "id", Hash: "aabb", ClaimedTime: "2026-01-02T03:04:05Z", Keys: []string{"0102"}, SignaturesChecked: true},
 			Witnesses:     []verify.WitnessReport{{Name: "A", Time: "2026-01-02T03:04:05Z", Counted: true}, {Name: "B", Time: "2030-01-02T03:04:05Z"}},
@@ -162,6 +192,9 @@ func TestTexts(t *testing.T) {
 		if first, _, _ := strings.Cut(Audit(r, 0), "\n"); first != Headline(r) {
 			t.Errorf("%s: the headline is %q, and the first line %q", name, Headline(r), first)
 		}
+	}
+	for name, d := range testDues() {
+		texts["due-"+name] = Due(d, 2)
 	}
 	for name, r := range testScans() {
 		texts["scan-"+name] = Scan(r, 2)
@@ -215,7 +248,7 @@ func TestJSON(t *testing.T) {
 	if got.Result != "found" || got.From != "2026-01" || n.Disclosure != 20 || n.Accounts[0] != "ada@example.org" || len(n.Warnings) != 6 {
 		t.Errorf("%+v", got)
 	}
-	if got.Reasons[2] != "rules: the log has 5 breaches, and 4 obligations are overdue" || n.Warnings[1] != "the notice does not show which packages were opened" {
+	if got.Reasons[2] != "rules: the log has 5 breaches, and the log owes 1 anchor (entry 3), and 3 more obligations are overdue, late since 2026-01-02T00:00:00Z" || n.Warnings[1] != "the notice does not show which packages were opened" {
 		t.Errorf("reasons %q, warnings %q", got.Reasons, n.Warnings)
 	}
 	var file struct {

@@ -7,8 +7,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -114,7 +116,10 @@ func TestExport(t *testing.T) {
 	check(t, err)
 	out := filepath.Join(t.TempDir(), "export.age")
 	args := []string{"export", "-dir", dir, "-entry", "0,257", "-entry", "299", "-to", id.Recipient().String(), "-by", "clerk", "-out", out}
-	if said := mustRun(t, args...); !strings.Contains(said, "3 entries") {
+	said := mustRun(t, args...)
+	b, err := os.ReadFile(out)
+	check(t, err)
+	if !strings.Contains(said, "3 entries") || !strings.Contains(said, fmt.Sprintf("SHA-256 %x.", sha256.Sum256(b))) {
 		t.Errorf("%s", said)
 	}
 	f, err := os.Open(out)
