@@ -99,13 +99,17 @@ func TestKeep(t *testing.T) {
 	if _, err := follow(open()); err != nil {
 		t.Error(err)
 	}
-	// What can't be kept is no success.
-	if err := os.WriteFile(dir+".file", nil, 0o600); err != nil {
+	// What can't be kept is no success. The directory is there before anything is read.
+	dir += ".new"
+	c = open()
+	if err := os.WriteFile(filepath.Join(dir, "tile"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dir += ".file"
-	if _, err := follow(open()); err == nil {
+	if _, err := follow(c); err == nil {
 		t.Error("nothing can be kept under a file")
+	}
+	if _, err := client.New(client.Config{Source: source, Keep: filepath.Join(dir, "tile", "x"), Policy: policy}); err == nil {
+		t.Error("a file can't be the directory")
 	}
 }
 

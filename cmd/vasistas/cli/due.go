@@ -80,7 +80,7 @@ func (e *env) runDue(ctx context.Context, f *dueFlags, args []string) error {
 	var l *ledger.Ledger
 	config.Observe = func(of *ledger.Ledger, _ *tlog.Verified) (o replica.Observer, _ error) {
 		if l = of; kept != nil {
-			o.After = kept.see
+			o.Before = kept.see
 		}
 		return o, nil
 	}
@@ -134,7 +134,7 @@ func readVault(dir string) (*kept, error) {
 }
 
 // see notes an entry of the log.
-func (k *kept) see(e *ledger.Entry, _ []*ledger.Violation) error {
+func (k *kept) see(e *ledger.Entry, _ any) error {
 	if e.Envelope != nil && k.events[e.Envelope.Hash()] {
 		k.entries[e.Index] = true
 	}
