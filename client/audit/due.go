@@ -35,7 +35,7 @@ type Due struct {
 	Broken  uint64    `json:"breaches"` // as in Report: they are not among Items
 	Forked  bool      `json:"forked,omitempty"`
 	Never   uint64    `json:"never"` // releases that are sealed without end
-	Items   []DueItem `json:"items"` // in order of Due, what is overdue first, in order of Late
+	Items   []DueItem `json:"items"` // in order of Late
 }
 
 // A DueItem is an obligation with its state.
@@ -57,6 +57,9 @@ func (d *Due) Result() Verdict {
 	return Clean
 }
 
+// ever is later than all that can be due.
+var ever = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+
 // Due returns what is owed by the ledger of the audit, which Config.Observe got; nil if it got
 // none. within bounds the state due.
 func (r *Report) Due(l *ledger.Ledger, within time.Duration) *Due {
@@ -68,11 +71,10 @@ func (r *Report) Due(l *ledger.Ledger, within time.Duration) *Due {
 			d.Items = append(d.Items, DueItem{State: DueOverdue, Obligation: o})
 		}
 		d.Overdue, d.Never = uint64(len(d.Items)), l.Outstanding().Never
-		for _, o := range l.Owed() {
+		rest, _ := l.Due(at, ever)
+		for _, o := range rest {
 			state := DueLater
 			switch {
-			case at.After(o.Late):
-				continue // it is overdue
 			case !o.Due.After(at.Add(within)):
 				state = DueSoon
 			case o.Rule == "disclosure":

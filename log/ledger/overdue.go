@@ -215,9 +215,9 @@ func (l *Ledger) rescan() {
 }
 
 // each calls do for every duty at this size. It may skip items that have nothing
-// overdue at now.
-func (l *Ledger) each(now int64, do func(duty)) {
-	if now > l.soonest {
+// overdue at the time least.
+func (l *Ledger) each(now, least int64, do func(duty)) {
+	if least > l.soonest {
 		for _, it := range l.open {
 			l.duties(it, do)
 		}
@@ -232,27 +232,15 @@ func (l *Ledger) each(now int64, do func(duty)) {
 // size, in order of Late. It depends on nothing else. An obligation that has lapsed
 // into a breach is not in it.
 func (l *Ledger) Overdue(t time.Time) []Obligation {
-	now, c := t.Unix(), l.Charter()
-	if c == nil {
-		return nil
-	}
-	var out []Obligation
-	l.each(now, func(d duty) {
-		if now > d.late() {
-			out = append(out, obligation(d))
-		}
-	})
-	slices.SortFunc(out, func(a, b Obligation) int {
-		return cmp.Or(a.Late.Compare(b.Late), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Custodian, b.Custodian))
-	})
+	now := t.Unix()
+	out := l.list(now, now, func(d *duty) bool { return now > d.late() })
 	var short []*event.Group
 	if slices.ContainsFunc(out, func(o Obligation) bool { return o.Rule == heartbeatLate.Rule }) {
-		short = l.short(c, now)
+		short = l.short(l.Charter(), now)
 	}
 	for i := range out {
 		o := &out[i]
 		if o.Rule != heartbeatLate.Rule {
-			o.Auditors = slices.Contains(c.Profile.Bars, o.Rule)
 			continue
 		}
 		for _, g := range short {
@@ -264,13 +252,34 @@ func (l *Ledger) Overdue(t time.Time) []Obligation {
 	return out
 }
 
-// Owed returns all obligations at this size, in order of Due, whatever their date. Overdue says
-// what they bar.
-func (l *Ledger) Owed() []Obligation {
-	var out []Obligation
-	l.each(maxTime, func(d duty) { out = append(out, obligation(d)) })
+// Due returns the obligations that are not overdue at time t and fall due by until, in
+// order of Late, and counts all open ones by rule. A heartbeat and an anchor are almost
+// always due. It walks all that is open.
+func (l *Ledger) Due(t, until time.Time) (due []Obligation, open map[string]uint64) {
+	open = make(map[string]uint64)
+	due = l.list(t.Unix(), maxTime, func(d *duty) bool {
+		open[d.cause().Rule]++
+		return t.Unix() <= d.late() && d.due <= until.Unix()
+	})
+	return due, open
+}
+
+// list returns the obligations that pick takes, in order of Late. It may skip items that
+// have nothing overdue at the time least.
+func (l *Ledger) list(now, least int64, pick func(*duty) bool) (out []Obligation) {
+	c := l.Charter()
+	if c == nil {
+		return nil
+	}
+	l.each(now, least, func(d duty) {
+		if pick(&d) {
+			o := obligation(d)
+			o.Auditors = d.kind != dutyHeartbeat && slices.Contains(c.Profile.Bars, o.Rule)
+			out = append(out, o)
+		}
+	})
 	slices.SortFunc(out, func(a, b Obligation) int {
-		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Custodian, b.Custodian))
+		return cmp.Or(a.Late.Compare(b.Late), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Custodian, b.Custodian))
 	})
 	return out
 }

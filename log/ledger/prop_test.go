@@ -346,14 +346,17 @@ func sameOverdue(rt *rapid.T, h *history, ledgers ...*Ledger) {
 			} else if got != want[t] {
 				rt.Fatalf("Overdue at %d differs:\n%s\n%s", t, got, want[t])
 			}
-			// An anchor is owed by the time for which it is asked.
-			timely := func(o Obligation) bool { return o.Rule == "anchor" || !time.Unix(t, 0).After(o.Late) }
-			owed, late := slices.DeleteFunc(l.Owed(), timely), slices.DeleteFunc(l.Overdue(time.Unix(t, 0)), timely)
-			if len(owed) != len(late) {
-				rt.Fatalf("at %d %d of what is owed is late, and %d are overdue", t, len(owed), len(late))
+			if got, want := countOwed(l, t), countOwed(l, 0); got != want {
+				rt.Fatalf("at %d %d are overdue or due, and before all %d", t, got, want)
 			}
 		}
 	}
+}
+
+// countOwed counts what is overdue at a time, or due ever. What anchors are owed depends on the time.
+func countOwed(l *Ledger, t int64) int {
+	due, _ := l.Due(time.Unix(t, 0), distant)
+	return len(slices.DeleteFunc(append(due, l.Overdue(time.Unix(t, 0))...), func(o Obligation) bool { return o.Rule == "anchor" }))
 }
 
 // rogues are parties that are below their threshold alone.

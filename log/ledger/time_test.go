@@ -244,7 +244,7 @@ func TestChangesAreComplete(t *testing.T) {
 		left = append(left, k)
 	}
 	var want []key
-	w.l.each(maxTime, func(d duty) {
+	w.l.each(maxTime, maxTime, func(d duty) {
 		if d.kind != dutyAnchor {
 			c := d.cause()
 			want = append(want, key{c.Rule, c.Code, d.index, d.name})
