@@ -260,7 +260,7 @@ var (
 // readBody reads a body of at most limit bytes after decompression.
 func readBody(resp *http.Response, limit int) ([]byte, error) {
 	var body io.Reader = resp.Body
-	switch enc := resp.Header.Get("Content-Encoding"); enc {
+	switch enc := strings.ToLower(resp.Header.Get("Content-Encoding")); enc {
 	case "", "identity":
 	case "gzip":
 		z, err := gzip.NewReader(resp.Body)

@@ -53,6 +53,9 @@ func handler(events func(http.ResponseWriter, *http.Request) error, r *reads, re
 		if !ok && strings.HasPrefix(path, "/tile/") {
 			res, ok = tile, true
 		}
+		if res.methods != http.MethodPost { // a page of any origin may read, and see why there is nothing
+			w.Header().Set("Access-Control-Allow-Origin", "*")
+		}
 		var err error
 		switch {
 		case !ok:
@@ -64,9 +67,6 @@ func handler(events func(http.ResponseWriter, *http.Request) error, r *reads, re
 			err = fmt.Errorf("%w; it has %s", errMethod, res.methods)
 		}
 		if err != nil {
-			if strings.HasPrefix(path, "/audit/") { // a page shows why there is none
-				w.Header().Set("Access-Control-Allow-Origin", "*")
-			}
 			problemOf(err).Answer(w)
 		}
 	})
@@ -85,7 +85,7 @@ func serveEvents(in *intake, w http.ResponseWriter, r *http.Request) error {
 	// Of two headers of one name, a proxy may believe the other one.
 	twice := len(r.Header.Values("Content-Type")) > 1 || len(r.Header.Values("Content-Encoding")) > 1
 	switch {
-	case err != nil || twice || encoding != "" && encoding != "identity":
+	case err != nil || twice || encoding != "" && !strings.EqualFold(encoding, "identity"):
 	case kind == "application/json":
 		return serveOne(in, w, r, wait)
 	case kind == "application/x-ndjson":
@@ -199,7 +199,7 @@ const headerIndex = "Vasistas-Index"
 var errUnpublished = fmt.Errorf("%w: no checkpoint is published yet", errNotFound)
 
 // serveCheckpoint: tlog-tiles, "Checkpoints".
-func (r *reads) serveCheckpoint(w http.ResponseWriter, _ *http.Request) error {
+func (r *reads) serveCheckpoint(w http.ResponseWriter, req *http.Request) error {
 	if err := r.behind(); err != nil {
 		return err
 	}
@@ -207,10 +207,7 @@ func (r *reads) serveCheckpoint(w http.ResponseWriter, _ *http.Request) error {
 	if pub == nil {
 		return errUnpublished
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-cache")
-	w.Write(pub.bytes)
-	return nil
+	return newPage(pub.bytes).serve(w, req, "text/plain; charset=utf-8")
 }
 
 // serveCharter serves the charter in force at the published size, as its entry, and
@@ -275,10 +272,9 @@ var (
 	errUnnamed    = errors.New("no head is named for auditors yet, since none was published since the start")
 )
 
-// serve answers a public read: any web page may read it.
+// serve answers a read, and a conditional one by If-None-Match (RFC 9110, section 13.1.2).
 func (p *page) serve(w http.ResponseWriter, req *http.Request, kind string) error {
 	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Cache-Control", "no-cache")
 	h.Set("ETag", p.etag)
 	for tag := range strings.SplitSeq(req.Header.Get("If-None-Match"), ",") {

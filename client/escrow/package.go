@@ -4,6 +4,7 @@
 package escrow
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -17,6 +18,7 @@ import (
 	"strings"
 
 	"filippo.io/age"
+	"filippo.io/age/armor"
 	"github.com/cloudflare/circl/secretsharing"
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -220,9 +222,18 @@ func ParsePackageText(text []byte) (*Package, error) {
 	return p, nil
 }
 
-// ReadPackages returns the packages in the header of an age file.
+// Dearmor returns the bytes of an age file, which may be in armor (age -a).
+func Dearmor(file io.Reader) io.Reader {
+	b := bufio.NewReader(file)
+	if start, _ := b.Peek(len(armor.Header)); string(start) == armor.Header {
+		return armor.NewReader(b)
+	}
+	return b
+}
+
+// ReadPackages returns the packages in the header of an age file, which may be in armor.
 func ReadPackages(file io.Reader) ([]*Package, error) {
-	header, err := age.ExtractHeader(io.LimitReader(file, MaxHeaderSize))
+	header, err := age.ExtractHeader(io.LimitReader(Dearmor(file), MaxHeaderSize))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -244,7 +245,8 @@ func (g *Gate) enter(r *http.Request) (leave func(), err error) {
 func (s *server) read(w http.ResponseWriter, r *http.Request, mediaType string, limit int64) (b []byte, done func(), err error) {
 	charged := int64(0)
 	done = func() { s.buffered.Add(-charged) }
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != mediaType || r.Header.Get("Content-Encoding") != "" {
+	encoding := r.Header.Get("Content-Encoding")
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != mediaType || encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, done, refuse(problem.MediaType, "send %s, without a content encoding", mediaType)
 	}
 	if r.ContentLength > limit {

@@ -38,9 +38,19 @@ func Message(format string, args ...any) string {
 	return strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n  ") + "\n"
 }
 
+// Failed returns the first error of a writer that Clean made, nil if all was written: commands
+// print many lines without a look at each error, and end with this one.
+func Failed(w io.Writer) error {
+	if c, ok := w.(*clean); ok && c.err != nil {
+		return fmt.Errorf("standard output was not written in full: %w", c.err)
+	}
+	return nil
+}
+
 type clean struct {
 	w    io.Writer
 	rest []byte // an incomplete character at the end of the last Write
+	err  error  // of the first Write that failed
 }
 
 func (c *clean) Write(b []byte) (int, error) {
@@ -53,6 +63,9 @@ func (c *clean) Write(b []byte) (int, error) {
 	}
 	c.rest = bytes.Clone(text[end:])
 	if _, err := c.w.Write(bytes.Map(printable, text[:end])); err != nil {
+		if c.err == nil {
+			c.err = err
+		}
 		return 0, err
 	}
 	return len(b), nil

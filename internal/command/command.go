@@ -19,8 +19,10 @@ import (
 )
 
 // Main runs a program with the process's arguments, without its name, and exits with
-// the returned code. The context ends on SIGINT or SIGTERM.
+// the returned code. The context ends on SIGINT or SIGTERM. A write to a closed pipe is an
+// error, and does not end the program by SIGPIPE: a daemon outlives the reader of its messages.
 func Main(program func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := program(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
@@ -30,10 +32,20 @@ func Main(program func(ctx context.Context, args []string, stdin io.Reader, stdo
 // A Command runs until it is done or ctx ends.
 type Command = func(ctx context.Context, args []string, stdout, stderr io.Writer) error
 
-// Run runs the command that args[0] names and returns the exit code. It adds "version"
-// and the usual spellings of "help". What it and the command print is text: see [Clean].
+// Run runs the command that args[0] names and returns the exit code. It adds the usual
+// spellings of "version" and "help". What it and the command print is text: see [Clean]. Output
+// that could not be written is a failure.
 func Run(ctx context.Context, program, usage string, commands map[string]Command, args []string, stdout, stderr io.Writer) int {
 	stdout, stderr = Clean(stdout), Clean(stderr)
+	code := run(ctx, program, usage, commands, args, stdout, stderr)
+	if err := Failed(stdout); err != nil && code == 0 {
+		io.WriteString(stderr, Message("%s: %v", program, err))
+		return 1
+	}
+	return code
+}
+
+func run(ctx context.Context, program, usage string, commands map[string]Command, args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
 		return 2
@@ -43,13 +55,13 @@ func Run(ctx context.Context, program, usage string, commands map[string]Command
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(stdout, usage)
 		return 0
-	case "version":
+	case "version", "-version", "--version":
 		fmt.Fprintln(stdout, program, Version())
 		return 0
 	}
 	command := commands[name]
 	if command == nil {
-		fmt.Fprintf(stderr, "%s: there is no command %q\n\n%s", program, name, usage)
+		fmt.Fprintf(stderr, "%s: there is no command %q\nSee '%s help'.\n", program, name, program)
 		return 2
 	}
 	err := command(ctx, args[1:], stdout, stderr)
@@ -58,6 +70,7 @@ func Run(ctx context.Context, program, usage string, commands map[string]Command
 	}
 	io.WriteString(stderr, Message("%s %s: %v", program, name, err))
 	if IsWrongUse(err) {
+		fmt.Fprintf(stderr, "See '%s %s --help'.\n", program, name)
 		return 2
 	}
 	return 1
@@ -83,10 +96,15 @@ func List(fs *flag.FlagSet, name, usage string) *[]string {
 }
 
 // Parse parses the flags of a command that takes no other arguments, and runs the
-// checks. Its own errors are about wrong arguments, or flag.ErrHelp.
+// checks. Its own errors are about wrong arguments, or flag.ErrHelp, for which it prints the
+// flags.
 func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, checks ...func() error) error {
+	fs.SetOutput(io.Discard) // an unknown flag needs no list of all flags
+	err := fs.Parse(args)
 	fs.SetOutput(stderr)
-	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(stderr, "Usage of %s:\n", fs.Name())
+		fs.PrintDefaults()
 		return err
 	} else if err != nil {
 		return usageError{err}

@@ -231,6 +231,22 @@ func ReadFile(name string, limit int) ([]byte, error) {
 	return b, err
 }
 
+// ReplaceFile is [WriteFile] for a name that either does not exist, or whose content mine
+// accepts as the caller's. Else it fails with [fs.ErrExist].
+func ReplaceFile(name string, data []byte, perm fs.FileMode, mine func(old []byte) bool) error {
+	err := CreateFile(name, data, perm)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if info, serr := os.Stat(name); serr != nil || !info.Mode().IsRegular() {
+		return errors.Join(err, serr)
+	}
+	if old, rerr := os.ReadFile(name); rerr != nil || !mine(old) {
+		return errors.Join(err, rerr)
+	}
+	return WriteFile(name, data, perm)
+}
+
 // CreateFile is [WriteFile] for a name that must not exist yet: otherwise it fails
 // with [fs.ErrExist] and changes nothing. It needs a file system with hard links.
 func CreateFile(name string, data []byte, perm fs.FileMode) error {

@@ -58,10 +58,11 @@ the start, and refuses to start if it shows that the witness's state is old.
 var errUsage = errors.New("usage")
 
 type call struct {
-	args   []string
-	stdout io.Writer
-	stderr io.Writer
-	flags  *flag.FlagSet
+	args    []string
+	stdout  io.Writer
+	stderr  io.Writer
+	flags   *flag.FlagSet
+	summary string
 }
 
 type runner func(ctx context.Context, c *call) error
@@ -83,6 +84,9 @@ var commands = []struct {
 func Run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	stdout, stderr = command.Clean(stdout), command.Clean(stderr)
 	err := dispatch(ctx, args, stdout, stderr)
+	if err == nil {
+		err = command.Failed(stdout)
+	}
 	switch {
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		return 0
@@ -99,6 +103,8 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		name, args = args[0], args[1:]
 	} else if len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help"}, args[0]) {
 		name, args = "help", nil
+	} else if len(args) > 0 && strings.TrimLeft(args[0], "-") == "version" {
+		name, args = "version", nil
 	}
 	if name == "help" {
 		if len(args) == 0 {
@@ -113,11 +119,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		}
 		c := &call{args: args, stdout: stdout, stderr: stderr}
 		c.flags = flag.NewFlagSet("vasistas-witness "+name, flag.ContinueOnError)
-		c.flags.SetOutput(stderr)
-		c.flags.Usage = func() {
-			fmt.Fprintf(c.flags.Output(), "Usage: vasistas-witness %s [flags]\n\n%s\n\n", name, cmd.summary)
-			c.flags.PrintDefaults()
-		}
+		c.summary = cmd.summary
 		return cmd.run(ctx, c)
 	}
 	fmt.Fprintf(stderr, "vasistas-witness: there is no command %q; see vasistas-witness help\n", name)
@@ -126,11 +128,15 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 
 // parse parses the flags, of which those in required must be given.
 func (c *call) parse(required ...string) error {
-	if err := c.flags.Parse(c.args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
+	c.flags.SetOutput(io.Discard) // an unknown flag needs no list of all flags
+	err := c.flags.Parse(c.args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintf(c.stderr, "Usage: %s [flags]\n\n%s\n\n", c.flags.Name(), c.summary)
+		c.flags.SetOutput(c.stderr)
+		c.flags.PrintDefaults()
+		return err
+	} else if err != nil {
+		return c.mistake("%w", err)
 	}
 	if c.flags.NArg() > 0 {
 		return c.mistake("%q is not a flag", c.flags.Arg(0))
@@ -146,7 +152,7 @@ func (c *call) parse(required ...string) error {
 }
 
 func (c *call) mistake(format string, args ...any) error {
-	fmt.Fprintf(c.stderr, "%s: %s; see -help\n", c.flags.Name(), fmt.Sprintf(format, args...))
+	fmt.Fprintf(c.stderr, "%s: %v\nSee '%s --help'.\n", c.flags.Name(), fmt.Errorf(format, args...), c.flags.Name())
 	return errUsage
 }
 

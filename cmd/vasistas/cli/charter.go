@@ -108,7 +108,7 @@ func (e *env) runCharterSign(ctx context.Context, f *charterSignFlags, name stri
 	}
 	write := durable.WriteFile
 	if f.out != "" {
-		file.name, write = f.out, durable.CreateFile
+		file.name, write = f.out, e.create
 	}
 	if err := write(file.name, file.envelope.Bytes(), 0o644); err != nil {
 		return err

@@ -17,7 +17,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
@@ -152,7 +151,7 @@ func (e *env) runCharterNew(f *charterFlags, text []byte, was *event.Charter) er
 	}
 	out, err := ch.File(log)
 	if err == nil {
-		err = durable.CreateFile(f.out, out, 0o644)
+		err = e.create(f.out, out, 0o644)
 	}
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault/vaultcmd"
 )
@@ -43,6 +44,8 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+
+	exitUndecided = 2 // of verify, audit, scan and mirror
 )
 
 type env struct {
@@ -54,6 +57,7 @@ type env struct {
 type exitError struct {
 	code int
 	err  error // nil: it was printed
+	use  bool  // err is about wrong usage, and help may end it
 }
 
 func (e *exitError) Error() string {
@@ -66,7 +70,7 @@ func (e *exitError) Error() string {
 func (e *exitError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error {
-	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+	return &exitError{exitUsage, fmt.Errorf(format, args...), true}
 }
 
 // Run runs the command with args, which do not include its name, and returns the exit code.
@@ -74,28 +78,41 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	e := &env{stdin, command.Clean(stdout), command.Clean(stderr), stdout}
 	stdout, stderr = e.stdout, e.stderr
 	root := newRoot(e)
-	root.SetArgs(args)
+	root.SetArgs(longFlags(root, args))
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	if failed := command.Failed(stdout); err == nil && failed != nil {
+		err = &exitError{code: failure(cmd), err: failed}
+	}
 	if err == nil {
 		return exitOK
 	}
 	exit, ok := errors.AsType[*exitError](err)
 	if !ok {
-		exit = &exitError{exitUsage, err} // of cobra's parsing
+		exit = &exitError{exitUsage, err, true} // of cobra's parsing
 	}
 	if exit.err != nil {
 		e.note("vasistas: %v", exit.err)
 		if errors.Is(exit.err, fs.ErrExist) {
 			fmt.Fprintln(stderr, "vasistas overwrites no file here: remove that one, or name another.")
 		}
-		if exit.code == exitUsage && cmd.Name() != "verify" && cmd.Name() != "audit" && cmd.Name() != "scan" && cmd.Name() != "mirror" && cmd.Name() != "due" {
+		if exit.use {
 			fmt.Fprintf(stderr, "See '%s --help'.\n", cmd.CommandPath())
 		}
 	}
 	return exit.code
+}
+
+// failure returns the exit code of a command that could not do its work. Those that judge
+// have said nothing then.
+func failure(c *cobra.Command) int {
+	switch c.Name() {
+	case "verify", "audit", "scan", "mirror", "due":
+		return exitUndecided
+	}
+	return exitFailed
 }
 
 func newRoot(e *env) *cobra.Command {
@@ -107,15 +124,18 @@ the entries of a log.
 
 It verifies everything on this machine, under the policy file that you give (C2SP
 tlog-policy). It trusts neither the log nor the network.`,
+		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.SetVersionTemplate("vasistas {{.Version}}\n")
 	root.AddCommand(
 		e.keygen(), e.sign(), e.show(), e.append(), e.prove(), e.verify(),
 		e.follow(), e.audit(), e.due(), e.mirror(), e.policy(), e.charter(), e.vault(), e.escrow(), e.open(), e.scan(), e.finding(), e.version(),
 	)
+	complete(root)
 	return root
 }
 
@@ -131,7 +151,7 @@ func orExit(code int, f func(ctx context.Context, args []string) error) func(*co
 		if _, ok := errors.AsType[*exitError](err); err == nil || ok {
 			return err
 		}
-		return &exitError{code, err}
+		return &exitError{code: code, err: err}
 	}
 }
 
@@ -155,6 +175,23 @@ func (e *env) input(name string) (io.ReadCloser, error) {
 		return io.NopCloser(e.stdin), nil
 	}
 	return os.Open(name)
+}
+
+// create writes a new file; - is the standard output. It replaces no file.
+func (e *env) create(name string, data []byte, perm fs.FileMode) error {
+	if name != "-" {
+		return durable.CreateFile(name, data, perm)
+	}
+	_, err := e.raw.Write(data)
+	return err
+}
+
+// putProof writes a proof file. It replaces an earlier proof, and no other file.
+func (e *env) putProof(name string, p *tlog.Proof) error {
+	if name == "-" {
+		return e.create(name, p.Bytes(), 0)
+	}
+	return durable.ReplaceFile(name, p.Bytes(), 0o644, func(old []byte) bool { return bytes.HasPrefix(old, []byte(proofMagic)) })
 }
 
 func (e *env) read(name string, limit int) ([]byte, error) {
@@ -336,7 +373,7 @@ func (e *env) vault() *cobra.Command {
 			case errors.Is(err, flag.ErrHelp):
 				return nil
 			case command.IsWrongUse(err):
-				return &exitError{exitUsage, err}
+				return &exitError{exitUsage, err, true}
 			}
 			return err
 		}),
@@ -350,8 +387,12 @@ func (e *env) version() *cobra.Command {
 		Example: "  vasistas version",
 		Args:    cobra.NoArgs,
 		RunE: do(func(context.Context, []string) error {
-			e.printf("vasistas %s %s %s/%s\n", command.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			e.printf("vasistas %s\n", versionText())
 			return nil
 		}),
 	}
+}
+
+func versionText() string {
+	return fmt.Sprintf("%s %s %s/%s", command.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

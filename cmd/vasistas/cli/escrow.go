@@ -103,7 +103,7 @@ func (e *env) runEscrow(f *escrowFlags, args []string) error {
 	}
 	return e.stream(args, f.out, func(out io.Writer, in io.Reader) (err error) {
 		if len(ids) > 0 {
-			if in, err = age.Decrypt(in, ids...); err != nil {
+			if in, err = age.Decrypt(escrow.Dearmor(in), ids...); err != nil {
 				return err
 			}
 		}
@@ -181,7 +181,7 @@ it opens all of them.`,
 		Example: `  vasistas escrow seed --out me.key`,
 		Args:    cobra.NoArgs,
 		RunE: do(func(context.Context, []string) error {
-			return durable.CreateFile(out, escrow.NewSeed(time.Now()).Bytes(), 0o600)
+			return e.create(out, escrow.NewSeed(time.Now()).Bytes(), 0o600)
 		}),
 	}
 	c.Flags().StringVar(&out, "out", "", "new file for the seed (mode 0600)")

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -15,7 +16,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -176,11 +176,7 @@ func (e *env) findings(ctx context.Context, f *findingFlags, state event.Finding
 		}
 		signed, lines = append(signed, env), append(append(lines, env.Bytes()...), '\n')
 	}
-	if f.out == "" {
-		_, err := e.stdout.Write(lines)
-		return err
-	}
-	if err := durable.CreateFile(f.out, lines, 0o644); err != nil {
+	if err := e.create(cmp.Or(f.out, "-"), lines, 0o644); err != nil || f.out == "" || f.out == "-" {
 		return err
 	}
 	for i, env := range signed {

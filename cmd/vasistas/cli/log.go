@@ -180,7 +180,7 @@ func (e *env) report(f *appendFlags, name string, s *client.Submitted) error {
 		proof = ""
 	}
 	if proof != "" {
-		if err := durable.WriteFile(proof, s.Proof.Bytes(), 0o644); err != nil {
+		if err := e.putProof(proof, s.Proof); err != nil {
 			return err
 		}
 	}

@@ -181,7 +181,7 @@ func (e *env) printMirrored(f *mirrorFlags, c *mirror.Config, r *mirrored, err e
 		}
 	}
 	if err != nil {
-		return &exitError{code, err}
+		return &exitError{code: code, err: err}
 	}
 	return nil
 }

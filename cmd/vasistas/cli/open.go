@@ -86,7 +86,7 @@ func (e *env) runOpen(ctx context.Context, f *openFlags, args []string) error {
 		UserAgent: "vasistas/" + command.Version(), Timeout: f.timeout, Progress: func(r agency.Result) { e.gateNote(f, r) },
 	})
 	return e.stream(args, f.out, func(w io.Writer, in io.Reader) error {
-		plain, err := age.Decrypt(in, id)
+		plain, err := age.Decrypt(escrow.Dearmor(in), id)
 		if none, ok := errors.AsType[*age.NoIdentityMatchError](err); ok && len(none.Errors) > 0 {
 			return none.Errors[0]
 		}

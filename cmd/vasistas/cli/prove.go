@@ -4,12 +4,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -47,18 +47,14 @@ the auditors' cosignatures. It may be smaller than the latest one.`,
 			if err != nil {
 				return err
 			}
-			if f.out == "" {
-				_, err := e.stdout.Write(p.Bytes())
-				return err
-			}
-			return durable.WriteFile(f.out, p.Bytes(), 0o644)
+			return e.putProof(cmp.Or(f.out, "-"), p)
 		}),
 	}
 	f.add(c)
 	c.Flags().Uint64Var(&f.index, "index", 0, "index of the entry")
 	c.Flags().StringVar(&f.event, "event", "", "file with the signed event")
 	c.Flags().BoolVar(&f.audited, "audited", false, "prove under the checkpoint that auditors cosigned last")
-	c.Flags().StringVar(&f.out, "out", "", "file to write (default: standard output)")
+	c.Flags().StringVar(&f.out, "out", "", "file to write, in place of an earlier proof if there is one (default: standard output)")
 	c.MarkFlagsOneRequired("index", "event")
 	c.MarkFlagsMutuallyExclusive("index", "event")
 	return c

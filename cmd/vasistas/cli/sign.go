@@ -191,6 +191,9 @@ func (e *env) runSign(ctx context.Context, f *signFlags) error {
 	if !f.seal.empty() && f.openings == "" {
 		return usagef("give --openings FILE: without their openings, sealed values are lost")
 	}
+	if f.openings == "-" && (f.out == "" || f.out == "-") {
+		return usagef("the event and its openings can't both go to the standard output; give --out FILE or --openings FILE")
+	}
 	var signers []event.Signer
 	for _, ref := range f.keys {
 		s, err := eventkey.Load(ctx, ref)
@@ -210,16 +213,16 @@ func (e *env) runSign(ctx context.Context, f *signFlags) error {
 		if err != nil {
 			return err
 		}
-		if err := durable.CreateFile(f.openings, b, 0o600); err != nil {
+		if err := e.create(f.openings, b, 0o600); err != nil {
 			return err
 		}
 	}
-	if f.out == "" {
-		_, err = e.stdout.Write(append(envelope.Bytes(), '\n'))
+	if f.out == "" || f.out == "-" {
+		err = e.create("-", append(envelope.Bytes(), '\n'), 0)
 	} else {
-		err = durable.CreateFile(f.out, envelope.Bytes(), 0o644)
+		err = e.create(f.out, envelope.Bytes(), 0o644)
 	}
-	if err != nil && openings != nil {
+	if err != nil && openings != nil && f.openings != "-" {
 		os.Remove(f.openings) // of an event that was not written
 	}
 	return err
