@@ -19,6 +19,7 @@
 package notice
 
 import (
+	"errors"
 	"bytes"
 	"encoding/base64"
 	"fmt"
@@ -137,7 +138,9 @@ func Parse(b []byte) (*File, error) {
 		return nil, malformed("either the notice names a warrant that has no proof here, or a proof is for a warrant that it does not name")
 	}
 	for _, p := range f.proofs() {
-		if _, err := tlog.ParseProof(p); err != nil {
+		if _, err := tlog.ParseProof(p); errors.Is(err, tlog.ErrTooManySignatures) {
+			return nil, &verify.Error{Reason: verify.ManySignatures, Err: err}
+		} else if err != nil {
 			return nil, malformed("%w", err)
 		}
 	}

@@ -150,7 +150,9 @@ func parse(policy *Policy, file []byte) (*tlog.Proof, error) {
 		return nil, fail(NoPolicy, "no policy: nothing can be verified without one")
 	}
 	p, err := tlog.ParseProof(file)
-	if err != nil {
+	if errors.Is(err, tlog.ErrTooManySignatures) {
+		return nil, &Error{ManySignatures, err}
+	} else if err != nil {
 		return nil, &Error{Malformed, err}
 	}
 	return p, nil
@@ -352,6 +354,9 @@ const (
 	NoCharters    Reason = "no-charters"    // a notice's charters do not prove who may sign
 	Stale         Reason = "stale"          // the checkpoint is older than Options.MaxAge
 	InTheFuture   Reason = "in-the-future"  // the policy is met only by cosignatures later than Options.Now
+
+	// ManySignatures: the note has more lines than [tlog.MaxSignatures]; anyone can add some.
+	ManySignatures Reason = "many-signatures"
 )
 
 // Verdict returns what the reason means.

@@ -54,6 +54,10 @@ const (
 // ErrMalformed is wrapped by every error of a parser in this package.
 var ErrMalformed = errors.New("malformed")
 
+// ErrTooManySignatures: a note has more than [MaxSignatures] signature lines, so this reader
+// can't tell what they say. It wraps [ErrMalformed].
+var ErrTooManySignatures = malformed("signatures: more than %d lines", MaxSignatures)
+
 // Hash is a SHA-256 Merkle tree hash (RFC 6962, section 2.1).
 type Hash [32]byte
 

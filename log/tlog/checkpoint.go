@@ -168,7 +168,7 @@ func ParseSignatureLines(b []byte) ([]Signature, error) {
 		}
 		rest = after
 		if len(sigs) == MaxSignatures {
-			return nil, malformed("signatures: more than %d lines", MaxSignatures)
+			return nil, ErrTooManySignatures
 		}
 		s, err := parseSignature(line)
 		if err != nil {

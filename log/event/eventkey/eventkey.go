@@ -3,7 +3,7 @@
 
 // Package eventkey makes and loads the keys that sign events.
 //
-// A key is a PKCS #8 PEM file, or a key in an HSM or cloud KMS behind a sigstore
+// A key is a PKCS #8 PEM file or pipe, plain or encrypted (RFC 5958, section 3), or a key in an HSM or cloud KMS behind a sigstore
 // plug-in: a reference NAME://KEY runs the executable sigstore-kms-NAME from PATH
 // (sigstore, pkg/signature/kms/cliplugin). Sigstore makes the signature, and package
 // event normalizes and verifies it.
@@ -14,7 +14,6 @@
 package eventkey
 
 import (
-	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -27,11 +26,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
-
-	"github.com/sigstore/sigstore/pkg/signature"
-	"github.com/sigstore/sigstore/pkg/signature/kms"
-	"github.com/sigstore/sigstore/pkg/signature/options"
 
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
@@ -49,10 +43,6 @@ const PublicSuffix = ".pub"
 const (
 	privateType = "PRIVATE KEY"
 	maxKeyFile  = 4096
-
-	// signTimeout bounds one call of a plug-in, so that a hanging KMS doesn't hang a
-	// daemon.
-	signTimeout = 30 * time.Second
 )
 
 // Errors of key files.
@@ -109,90 +99,9 @@ func Load(ctx context.Context, ref string) (event.Signer, error) {
 	return loadFile(ref)
 }
 
-// LoadPublic reads a public key file (SubjectPublicKeyInfo PEM).
-func LoadPublic(name string) (*event.PublicKey, error) {
-	b, _, err := readSmall(name)
-	if err != nil {
-		return nil, err
-	}
-	k, err := event.ParsePublicKeyPEM(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return k, nil
-}
-
-// readSmall reads a file of at most maxKeyFile bytes.
-func readSmall(name string) ([]byte, os.FileMode, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, 0, fmt.Errorf("eventkey: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, fmt.Errorf("eventkey: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxKeyFile {
-		return nil, 0, fmt.Errorf("%w: %s: not a regular file of at most %d bytes", ErrKeyFile, name, maxKeyFile)
-	}
-	b := make([]byte, info.Size())
-	n, err := f.ReadAt(b, 0)
-	if n != len(b) {
-		return nil, 0, fmt.Errorf("eventkey: %s: %w", name, err)
-	}
-	return b, info.Mode().Perm(), nil
-}
-
-func loadFile(name string) (event.Signer, error) {
-	b, perm, err := readSmall(name)
-	if err != nil {
-		return nil, err
-	}
-	if perm&0o007 != 0 {
-		return nil, fmt.Errorf("%w: %s has mode %#o", ErrPermissions, name, perm)
-	}
-	block, rest := pem.Decode(b)
-	if block == nil || block.Type != privateType || len(block.Headers) > 0 || len(rest) > 0 ||
-		!bytes.Equal(pem.EncodeToMemory(block), b) {
-		return nil, fmt.Errorf("%w: %s: want exactly one PEM block %q", ErrKeyFile, name, privateType)
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrKeyFile, name, err)
-	}
-	s, err := signature.LoadSigner(key, crypto.SHA256)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrKeyFile, name, err)
-	}
-	out, err := newSigner(context.Background(), s)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrKeyFile, name, err)
-	}
-	return out, nil
-}
-
-func loadKMS(ctx context.Context, ref string) (event.Signer, error) {
-	// The name becomes part of an executable's name: it must not be a path.
-	name, _, _ := strings.Cut(ref, "://")
-	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-		return nil, fmt.Errorf("%w: %s", ErrReference, ref)
-	}
-	// kms.Get would apply the context's deadline to every later call too.
-	s, err := kms.Get(context.WithoutCancel(ctx), ref, crypto.SHA256)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrPlugin, ref, err)
-	}
-	out, err := newSigner(ctx, s)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ref, err)
-	}
-	return out, nil
-}
-
 // A signer is an event.Signer on a sigstore signer.
 type signer struct {
-	s      signature.Signer
+	sign   func(msg []byte) ([]byte, error)
 	public *event.PublicKey
 }
 
@@ -202,44 +111,13 @@ var _ event.Signer = (*signer)(nil)
 func (s signer) String() string   { return "signer " + s.public.KeyID() }
 func (s signer) GoString() string { return s.String() }
 
-func newSigner(ctx context.Context, s signature.Signer) (*signer, error) {
-	ctx, cancel := context.WithTimeout(ctx, signTimeout)
-	defer cancel()
-	key, err := guard(func() (crypto.PublicKey, error) { return s.PublicKey(options.WithContext(ctx)) })
-	if err != nil {
-		return nil, err
-	}
-	public, err := event.NewPublicKey(key)
-	if err != nil {
-		return nil, err
-	}
-	return &signer{s, public}, nil
-}
-
 func (s *signer) KeyID() string            { return s.public.KeyID() }
 func (s *signer) Public() *event.PublicKey { return s.public }
 
 func (s *signer) Sign(msg []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), signTimeout)
-	defer cancel()
-	sig, err := guard(func() ([]byte, error) { return s.s.SignMessage(bytes.NewReader(msg), options.WithContext(ctx)) })
+	sig, err := s.sign(msg)
 	if err != nil {
 		return nil, err
 	}
 	return s.public.Normalize(msg, sig)
-}
-
-// guard calls sigstore and turns a panic into an error. Sigstore's plug-in client
-// follows a nil pointer if the plug-in answers with unexpected JSON, for example in
-// another version; that must not stop a daemon.
-func guard[T any](f func() (T, error)) (out T, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: unexpected answer: %v", ErrPlugin, p)
-		}
-	}()
-	if out, err = f(); err != nil {
-		err = fmt.Errorf("%w: %w", ErrPlugin, err)
-	}
-	return out, err
 }

@@ -112,7 +112,7 @@ func TestGenerateNeverOverwrites(t *testing.T) {
 	}
 }
 
-func pkcs8(t *testing.T, key any) []byte {
+func pkcs8PEM(t *testing.T, key any) []byte {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -135,7 +135,7 @@ func TestLoadRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := pkcs8(t, p256)
+	good := pkcs8PEM(t, p256)
 	for name, tc := range map[string]struct {
 		data []byte
 		perm os.FileMode
@@ -147,8 +147,8 @@ func TestLoadRefuses(t *testing.T) {
 		"crlf":           {bytes.ReplaceAll(good, []byte("\n"), []byte("\r\n")), 0o600, ErrKeyFile},
 		"two keys":       {append(bytes.Clone(good), good...), 0o600, ErrKeyFile},
 		"wrong type":     {bytes.ReplaceAll(good, []byte("PRIVATE"), []byte("EC PRIVATE")), 0o600, ErrKeyFile},
-		"rsa":            {pkcs8(t, rsaKey), 0o600, ErrKeyFile},
-		"p384":           {pkcs8(t, p384), 0o600, ErrKeyFile},
+		"rsa":            {pkcs8PEM(t, rsaKey), 0o600, ErrKeyFile},
+		"p384":           {pkcs8PEM(t, p384), 0o600, ErrKeyFile},
 		"empty":          {nil, 0o600, ErrKeyFile},
 		"huge":           {make([]byte, maxKeyFile+1), 0o600, ErrKeyFile},
 	} {
