@@ -19,9 +19,9 @@
 package notice
 
 import (
-	"errors"
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 
 	"github.com/vasistas/vasistas/client/escrow"

@@ -4,7 +4,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -25,6 +24,7 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/recover"
 	"github.com/vasistas/vasistas/log/tesserax"
@@ -246,10 +246,8 @@ func readPlace(name string) (*place, error) {
 		return nil, err
 	}
 	var p place
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err = d.Decode(&p); err == nil && (len(b) > maxPlace || d.Decode(&struct{}{}) != io.EOF) {
-		err = errors.New("unexpected data at its end")
+	if err == nil {
+		err = strictjson.Decode(b, &p)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s, which names the place of the tree, is damaged: %w; restore it, or write it again", name, err)

@@ -6,6 +6,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -87,7 +88,8 @@ func (s *Service) Run(ctx context.Context, stdout io.Writer) error {
 	fmt.Fprintln(stdout, url)
 	s.Logger.Info("serving", "url", url)
 	if s.AddrFile != "" {
-		if err := durable.WriteFile(s.AddrFile, []byte(url+"\n"), 0o644); err != nil {
+		earlier := func(old []byte) bool { return len(old) == 0 || bytes.HasPrefix(old, []byte("http://")) }
+		if err := durable.ReplaceFile(s.AddrFile, []byte(url+"\n"), 0o644, earlier); err != nil {
 			return err
 		}
 	}

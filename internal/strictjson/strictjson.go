@@ -15,8 +15,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -67,6 +69,32 @@ func Parse(b []byte) (*Value, error) {
 	}
 	p.d.UseNumber()
 	return p.value()
+}
+
+// Decode reads an object into the struct to which v points, which has a tag for each member. A
+// member that the struct lacks, or has in another case, is refused. Errors wrap ErrSyntax.
+func Decode(b []byte, v any) error {
+	object, err := Parse(b)
+	if err != nil {
+		return err
+	}
+	if object.Kind != '{' {
+		return fmt.Errorf("%w: want an object, in braces", ErrSyntax)
+	}
+	var names []string
+	for _, f := range reflect.VisibleFields(reflect.TypeOf(v).Elem()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	for i, name := range object.Names {
+		if name == "" || !slices.Contains(names, name) {
+			return fmt.Errorf("%w: line %d: %q: no such member", ErrSyntax, object.Values[i].Line, name)
+		}
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%w: %w", ErrSyntax, err)
+	}
+	return nil
 }
 
 type parser struct {

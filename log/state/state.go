@@ -13,7 +13,6 @@
 package state
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +23,7 @@ import (
 	"path/filepath"
 
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -176,15 +176,13 @@ func readSettings(name string) (set Settings, err error) {
 	} else if err != nil {
 		return set, fmt.Errorf("opening the log: %w", err)
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	err = d.Decode(&set)
+	if len(b) > maxSettings {
+		err = fmt.Errorf("%d bytes, and %d are allowed", len(b), maxSettings)
+	} else {
+		err = strictjson.Decode(b, &set)
+	}
 	switch {
 	case err != nil:
-	case len(b) > maxSettings:
-		err = fmt.Errorf("%d bytes, and %d are allowed", len(b), maxSettings)
-	case d.Decode(&struct{}{}) != io.EOF:
-		err = errors.New("something follows its end")
 	case set.Origin == "" || set.Charter == tlog.Hash{}:
 		err = errors.New("no origin or no charter")
 	default:

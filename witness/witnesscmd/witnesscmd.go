@@ -411,7 +411,11 @@ func listenAndServe(ctx context.Context, w *witness.Witness, logger *slog.Logger
 	logger.Info("listening", "address", l.Addr().String())
 	if addrFile != "" {
 		// The listener queues connections until Serve accepts them.
-		if err := durable.WriteFile(addrFile, []byte(l.Addr().String()+"\n"), 0o644); err != nil {
+		earlier := func(old []byte) bool {
+			_, _, err := net.SplitHostPort(strings.TrimSpace(string(old)))
+			return len(old) == 0 || err == nil
+		}
+		if err := durable.ReplaceFile(addrFile, []byte(l.Addr().String()+"\n"), 0o644, earlier); err != nil {
 			l.Close()
 			return err
 		}

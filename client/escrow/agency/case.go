@@ -18,12 +18,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"slices"
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/escrow/charters"
+	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -78,12 +78,10 @@ func ParseCase(b []byte) (*Case, error) {
 		return nil, fmt.Errorf("a case file of more than %d bytes", MaxCaseSize)
 	}
 	t := caseText{Case: new(Case)}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&t); err != nil {
+	if err := strictjson.Decode(b, &t); err != nil {
 		return nil, fmt.Errorf("not a case file: %w", err)
 	}
-	if _, err := dec.Token(); err != io.EOF || t.Format != caseMagic || t.Case == nil {
+	if t.Format != caseMagic || t.Case == nil {
 		return nil, errors.New("not a case file")
 	}
 	return t.Case, t.Check()

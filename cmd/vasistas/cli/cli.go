@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cli is the command vasistas, as a function that tests call in process. sign.go
-// has keygen and sign; finding.go finding; log.go append and follow; prove.go prove;
+// has keygen and sign; finding.go finding; log.go append; follow.go follow; prove.go prove;
 // audit.go verify, audit and scan; due.go due; mirror.go mirror.
 //
 // Exit codes: 0 success, 1 failure, 2 wrong usage. verify, audit, due, scan and mirror differ: 0

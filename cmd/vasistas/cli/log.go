@@ -7,21 +7,17 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -34,21 +30,28 @@ type appendFlags struct {
 	ndjson, json bool
 	proofs, out  string
 	openings     string
+	dryRun       bool
 }
 
 func (e *env) append() *cobra.Command {
 	var f appendFlags
 	c := &cobra.Command{
-		Use:   "append [FILE...]",
+		Use:   "append [FILE|DIR...]",
 		Short: "Submit signed events to the log",
 		Long: `append submits signed events to the log. It verifies the proof of each under the
 policy, and writes it to FILE.tlog-proof, for 'vasistas verify'. You can submit an
 event again: the log answers with the entry that it has.
 
---openings names the openings file that 'vasistas sign' wrote. append sends its
-public openings with the event, and the log keeps them sealed until they are
-disclosed. Openings for the subject alone stay in the file. FILE may also be a
-whole submission, with openings or notices in it.
+--openings names the openings file that 'vasistas sign' wrote; by default X.openings
+is that of X.event, if there is one. append sends its public openings with the event,
+and the log keeps them sealed until they are disclosed. Openings for the subject
+alone stay in the file. FILE may also be a whole submission, with openings or notices
+in it. Of a directory append takes each file *.event.
+
+append goes on after an event that the log refuses, and exits with 1 in the end.
+
+--dry-run replays the log, and judges each event by its charter and present state,
+each as the next entry. It logs nothing.
 
 With --ndjson each line of the files, or of standard input, is an event. append
 sends them in one stream, and writes the proofs to the directory of --proofs.
@@ -65,22 +68,27 @@ With --wait sequenced append does not wait for witnesses, and gets no proof.`,
 	fl.StringVar(&f.proofs, "proofs", "", "directory for the proofs (default: next to each file; with --ndjson no proofs are written)")
 	fl.StringVar(&f.out, "out", "", "file for the proof of a single event")
 	fl.StringVar(&f.openings, "openings", "", "openings file of the event, to send its public openings")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "judge the events, and log none")
 	fl.BoolVar(&f.json, "json", false, "print a line of JSON for each event")
+	c.MarkFlagsMutuallyExclusive("dry-run", "ndjson")
+	c.MarkFlagsMutuallyExclusive("dry-run", "out")
+	c.MarkFlagsMutuallyExclusive("dry-run", "proofs")
 	c.MarkFlagsMutuallyExclusive("out", "proofs")
 	c.MarkFlagsMutuallyExclusive("out", "ndjson")
 	c.MarkFlagsMutuallyExclusive("openings", "ndjson")
 	return c
 }
 
-func (e *env) runAppend(ctx context.Context, f *appendFlags, files []string) error {
-	if len(files) == 0 {
-		files = []string{"-"}
+func (e *env) runAppend(ctx context.Context, f *appendFlags, args []string) error {
+	files, err := eventFiles(args)
+	if err != nil {
+		return err
 	}
 	if f.out != "" && len(files) > 1 {
 		return usagef("--out is for a single event; for several, give --proofs DIR")
 	}
 	if f.openings != "" && len(files) > 1 {
-		return usagef("--openings is for a single event")
+		return usagef("--openings is for a single event; for several, name each file of openings X.openings, next to X.event")
 	}
 	wait := client.Wait(f.wait)
 	if wait != client.WaitCosigned && wait != client.WaitSequenced {
@@ -91,32 +99,87 @@ func (e *env) runAppend(ctx context.Context, f *appendFlags, files []string) err
 			return err
 		}
 	}
-	cl, err := e.connect(&f.logFlags, wait == client.WaitCosigned)
+	cl, err := e.connect(&f.logFlags, f.dryRun || wait == client.WaitCosigned)
 	if err != nil {
 		return err
 	}
 	if f.ndjson {
 		return e.appendStream(ctx, cl, f, files, wait)
 	}
+	one := func(name string) error { return e.appendFile(ctx, cl, f, name, wait) }
+	if f.dryRun {
+		d, err := e.newDryRun(ctx, cl)
+		if err != nil {
+			return err
+		}
+		one = func(name string) error { return e.judgeFile(d, f, name) }
+	}
 	failed := 0
 	for _, name := range files {
-		if err := e.appendFile(ctx, cl, f, name, wait); err != nil {
-			if len(files) == 1 {
-				return err
-			}
+		if err := one(name); err != nil {
 			failed++
-			e.note("vasistas: %s: %v", name, err)
+			if err = e.refused(f, name, err); err != nil && len(files) == 1 {
+				return err
+			} else if err != nil {
+				e.note("vasistas: %v", err)
+			}
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 	}
-	if failed > 0 {
+	switch {
+	case failed > 0 && len(files) == 1:
+		return &exitError{code: exitFailed} // it was printed
+	case failed > 0 && f.dryRun:
+		return fmt.Errorf("the log would not take %d of %d events as they are", failed, len(files))
+	case failed > 0:
 		return fmt.Errorf("%d of %d events failed: they are not logged, or have no proof yet", failed, len(files))
 	}
 	return nil
 }
 
+const eventSuffix, openingsSuffix = ".event", ".openings"
+
+// eventFiles returns the files of the arguments: of a directory, its events in the order of
+// their names; without arguments, the standard input.
+func eventFiles(args []string) (files []string, err error) {
+	if len(args) == 0 {
+		return []string{"-"}, nil
+	}
+	for _, name := range args {
+		if info, err := os.Stat(name); err != nil || !info.IsDir() {
+			files = append(files, name) // reading it reports the error
+			continue
+		}
+		list, err := os.ReadDir(name)
+		if err != nil {
+			return nil, err
+		}
+		before := len(files)
+		for _, entry := range list {
+			if strings.HasSuffix(entry.Name(), eventSuffix) {
+				files = append(files, filepath.Join(name, entry.Name()))
+			}
+		}
+		if len(files) == before {
+			return nil, fmt.Errorf("%s: this directory has no file *%s", name, eventSuffix)
+		}
+	}
+	return files, nil
+}
+
+// refused prints the refusal of an event as JSON, if --json asks for it and the log gave a
+// reason, and else returns err.
+func (e *env) refused(f *appendFlags, name string, err error) error {
+	p, ok := errors.AsType[*client.Problem](err)
+	if !f.json || !ok {
+		return err
+	}
+	return e.printJSON(appended{File: name, Error: p})
+}
+
+// appendFile appends the event of a file. Its errors name the file.
 func (e *env) appendFile(ctx context.Context, cl *client.Client, f *appendFlags, name string, wait client.Wait) error {
 	submission, err := e.readSubmission(name, f.openings)
 	if err != nil {
@@ -125,11 +188,27 @@ func (e *env) appendFile(ctx context.Context, cl *client.Client, f *appendFlags,
 	s, err := cl.Submit(ctx, submission, wait)
 	var p *client.Problem
 	if errors.As(err, &p) && p.Code() == client.CodeOpenings && len(submission.Openings) == 0 {
-		return fmt.Errorf("%w; give the openings file that 'vasistas sign' wrote, as --openings", err)
+		return fmt.Errorf("%s: %w; give the openings file that 'vasistas sign' wrote, as --openings", name, err)
 	} else if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return e.report(f, name, s)
+}
+
+// judgeFile judges the event of a file. Its errors name the file.
+func (e *env) judgeFile(d *dryRun, f *appendFlags, name string) error {
+	s, err := e.readSubmission(name, f.openings)
+	if err != nil {
+		return err
+	}
+	if err := d.judge(s); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if f.json {
+		return e.printJSON(appended{File: name})
+	}
+	e.printf("%s: the log would take it, after the %d entries that it has\n", name, d.ledger.Size())
+	return nil
 }
 
 // proofFile returns the file for the proof of an event from the file name, "" for none.
@@ -145,10 +224,20 @@ func (f *appendFlags) proofFile(name string, index uint64) string {
 	return name + proofSuffix
 }
 
+// readSubmission reads an event and its openings: those of the file openings or, if that is "",
+// those next to the event.
 func (e *env) readSubmission(name, openings string) (*event.Submission, error) {
 	s, err := readAs(e, name, event.MaxSubmissionSize+1, line(event.ParseSubmission))
-	if err != nil || openings == "" {
-		return s, err
+	if err != nil {
+		return nil, err
+	}
+	if base, ok := strings.CutSuffix(name, eventSuffix); ok && openings == "" && len(s.Openings) == 0 {
+		if _, err := os.Stat(base + openingsSuffix); err == nil {
+			openings = base + openingsSuffix
+		}
+	}
+	if openings == "" {
+		return s, nil
 	}
 	o, err := readAs(e, openings, event.MaxOpeningsSize, event.ParseOpenings)
 	if err != nil {
@@ -220,11 +309,8 @@ func (e *env) appendStream(ctx context.Context, cl *client.Client, f *appendFlag
 		name := "line " + strconv.FormatUint(n, 10)
 		if r.Err != nil {
 			failed++
-			p, ok := errors.AsType[*client.Problem](r.Err)
-			if !f.json || !ok {
-				e.note("vasistas: %s: %v", name, r.Err)
-			} else if err := e.printJSON(appended{File: name, Error: p}); err != nil {
-				return err
+			if err := e.refused(f, name, r.Err); err != nil {
+				e.note("vasistas: %s: %v", name, err)
 			}
 			continue
 		}
@@ -280,148 +366,4 @@ func splitLF(b []byte, atEOF bool) (advance int, token []byte, err error) {
 		return len(b), b, nil
 	}
 	return 0, nil, nil
-}
-
-type followFlags struct {
-	logFlags
-	from      uint64
-	state     string
-	untilHead bool
-	raw       bool
-	poll      time.Duration
-}
-
-func (e *env) follow() *cobra.Command {
-	var f followFlags
-	c := &cobra.Command{
-		Use:   "follow",
-		Short: "Print the log's entries as they are verified",
-		Long: `follow prints each entry of the log as a line of JSON, in order, once the entry is
-proven to be in the tree of a checkpoint that meets the policy and extends every
-earlier checkpoint. If the log signs a fork, follow prints both checkpoints as
-evidence, and stops. A head that the policy does not accept is not believed; if it
-contradicts an accepted one of its size, follow prints both, and goes on.
-
-With --state follow resumes where it stopped. It writes the file after printing, so
-after a crash a line may come twice, but none is lost.`,
-		Example: "  vasistas follow --policy policy.txt --state follow.state --until-head",
-		Args:    cobra.NoArgs,
-		RunE:    do(func(ctx context.Context, _ []string) error { return e.runFollow(ctx, &f) }),
-	}
-	f.add(c)
-	c.Flags().Uint64Var(&f.from, "from", 0, "first index to print, if there is no state yet")
-	c.Flags().StringVar(&f.state, "state", "", "file to resume from")
-	c.Flags().BoolVar(&f.untilHead, "until-head", false, "stop at the present head")
-	c.Flags().BoolVar(&f.raw, "raw", false, "also print the exact bytes of each entry, in base64")
-	durationVar(c, &f.poll, "poll", time.Second, "pause between two requests for a new head")
-	return c
-}
-
-// maxSaid bounds the contradicting heads that follow prints.
-const maxSaid = 16
-
-func (e *env) runFollow(ctx context.Context, f *followFlags) error {
-	o := client.FollowOptions{
-		Start: f.from, UntilHead: f.untilHead, Poll: f.poll,
-	}
-	said := make(map[tlog.Hash]bool) // roots of heads that contradict, which a log may serve for long
-	o.Waiting = func(err error) {
-		c, ok := errors.AsType[*client.ContradictionError](err)
-		if ok && said[c.Fork.Large.Root] {
-			return
-		}
-		if e.note("vasistas: waiting: %v", err); ok && len(said) < maxSaid {
-			said[c.Fork.Large.Root] = true
-			e.printJSON(map[string]*client.ForkEvidence{"contradiction": c.Fork.Evidence()})
-		}
-	}
-	if f.state != "" {
-		b, err := e.read(f.state, client.MaxStateSize)
-		if err == nil {
-			o.From, err = client.ParseState(b)
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	cl, err := e.connect(&f.logFlags, true)
-	if err != nil {
-		return err
-	}
-	follower, err := cl.Follower(o)
-	if err != nil {
-		return err
-	}
-	err = e.printEntries(ctx, follower, f)
-	if fork, ok := errors.AsType[*client.ForkError](err); ok {
-		// Print the evidence now: the log may not serve the fork again.
-		return errors.Join(err, e.printJSON(map[string]*client.ForkEvidence{"fork": fork.Evidence()}))
-	}
-	return err
-}
-
-// printEntries prints the follower's entries, and saves its state.
-func (e *env) printEntries(ctx context.Context, follower *client.Follower, f *followFlags) (err error) {
-	out := bufio.NewWriterSize(e.stdout, 64<<10)
-	bar := e.progress("entries")
-	defer bar.clear()
-	save := func() error {
-		if err := out.Flush(); err != nil {
-			return err
-		}
-		if f.state == "" || follower.Head() == nil {
-			return nil
-		}
-		return durable.WriteFile(f.state, follower.State().Bytes(), 0o644)
-	}
-	defer func() { err = errors.Join(err, save()) }()
-	unsaved := 0
-	for entry, err := range follower.All(ctx) {
-		if err != nil && !f.untilHead && ctx.Err() != nil &&
-			(errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err())) {
-			return nil // stopped by a signal
-		}
-		if err != nil {
-			return err
-		}
-		if err := printEntry(out, entry, f.raw); err != nil {
-			return err
-		}
-		size := entry.Head.Checkpoint.Size
-		bar.set(entry.Index+1, size)
-		if unsaved++; entry.Index+1 == size || unsaved == saveEvery {
-			unsaved = 0
-			if err := save(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-type entryJSON struct {
-	Index uint64          `json:"index"`
-	Leaf  string          `json:"leaf"`
-	Type  event.Type      `json:"type,omitempty"` // "" if the entry is not an event
-	Hash  string          `json:"hash,omitempty"` // event hash
-	Keys  []string        `json:"keys,omitempty"` // key ids of the signatures, which are not verified
-	Event json.RawMessage `json:"event,omitempty"`
-	Entry string          `json:"entry,omitempty"` // exact bytes, for other entries than events, or with --raw
-}
-
-func printEntry(out *bufio.Writer, entry client.Entry, raw bool) error {
-	line := entryJSON{Index: entry.Index, Leaf: entry.Leaf.String()}
-	d, err := describeEnvelope(entry.Bytes)
-	if err == nil {
-		line.Type, line.Hash, line.Event, line.Keys = d.ev.Type, d.Hash, d.Event, d.Keys
-	}
-	if err != nil || raw {
-		line.Entry = base64.StdEncoding.EncodeToString(entry.Bytes)
-	}
-	b, err := json.Marshal(line)
-	if err != nil {
-		return err
-	}
-	_, err = out.Write(append(b, '\n'))
-	return err
 }

@@ -154,6 +154,9 @@ access names the public key, in FILE.pub; sign for it with 'open consent'.`,
 }
 
 func runOpenKey(out, kem string) error {
+	if out == "-" {
+		return errKeyOut
+	}
 	k, err := escrow.GenerateKey(event.KEM(kem))
 	if err != nil {
 		return usagef("--kem: %w", err)
@@ -299,6 +302,9 @@ It prints the identity with which age and age-plugin-vasistas open the files.`,
 }
 
 func (e *env) runPrepare(ctx context.Context, f *prepareFlags, files []string) error {
+	if f.out == "-" {
+		return usagef("--out -: the identity names the case file; give it a name")
+	}
 	c := &agency.Case{Gates: make(map[string]string)}
 	for _, in := range []struct {
 		to    *[]byte

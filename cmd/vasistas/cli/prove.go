@@ -82,7 +82,3 @@ func (e *env) getProof(ctx context.Context, cl *client.Client, f *proveFlags) (*
 	}
 	return cl.ProveAt(ctx, head, index)
 }
-
-// saveEvery is the number of entries after which the state file is written. It is also
-// written at the end of each head.
-const saveEvery = 4096

@@ -27,6 +27,7 @@ type sealFlags struct {
 	file            string
 	proceeding      string // file with the secret for tags of proceedings
 	decoys          int
+	limit           event.SealLimit // of the charter; zero: not known
 }
 
 // named is a value to be sealed, as text, or a list of values.
@@ -50,6 +51,9 @@ func (e *env) seal(ev *event.Event, f *sealFlags) (*event.Openings, error) {
 	}
 	if f.proceeding != "" && !slices.ContainsFunc(values.public, func(n named) bool { return n.name == "proceeding" }) {
 		return nil, usagef("--proceeding-secret makes the tag of a proceeding; give its number, as --public proceeding=NUMBER")
+	}
+	if values.until == "" && f.limit.Default > 0 {
+		values.until = fmt.Sprintf("%ds", f.limit.Default)
 	}
 	until, err := parseUntil(values.until, ev.Time)
 	if err != nil {

@@ -59,7 +59,12 @@ var noteAlgorithms = map[string]tlog.Algorithm{
 	"mldsa":       tlog.CosignatureMLDSA44,
 }
 
+var errKeyOut = usagef("--out -: a key has two files, FILE and FILE.pub; name one")
+
 func (e *env) runKeygen(f *keygenFlags) error {
+	if f.out == "-" {
+		return errKeyOut
+	}
 	if f.note != "" {
 		return e.noteKey(f)
 	}
@@ -120,6 +125,7 @@ type signFlags struct {
 	payload, add             string
 	keys                     []string
 	seal                     sealFlags
+	charter                  string
 	out, openings            string
 }
 
@@ -133,8 +139,14 @@ signature to a signed event (--add).
 
 --body is the event's body in JSON, its members and lists in any order; docs/events.md
 has the members of each type. A reference is {"index": INDEX, "leaf": "LEAF HASH"}, as
-'vasistas show' prints both of a proof file. sign knows no charter: the log checks
-codes, names and the number of signatures. Give sealed values by name, or in a JSON file, which keeps them out of the process
+'vasistas show' prints both of a proof file.
+
+With --charter, sign checks codes, names, keys and limits by that charter before it
+writes the event, lists the valid codes and names, and seals for the profile's
+default time if you give no --until. What depends on other entries, only the log
+checks: see 'vasistas append --dry-run'.
+
+Give sealed values by name, or in a JSON file, which keeps them out of the process
 list:
 
   {"until": "2027-01-31T00:00:00Z", "public": {"agency": "bka", "grounds": ["g1"]},
@@ -148,8 +160,9 @@ derives the tag.
 sign writes their salts and values to the openings file (mode 0600). Keep it: only
 with it can the event be opened.
 
-A KEY is a private key file, or NAME://KEY for a key in an HSM or KMS, with the
-plug-in sigstore-kms-NAME.`,
+A KEY is a private key file or pipe, or NAME://KEY for a key in an HSM or KMS, with
+the plug-in sigstore-kms-NAME. sign asks for the passphrase of an encrypted key on
+the terminal, or takes it from the file that $` + eventkey.PassphraseEnv + ` names.`,
 		Example: `  vasistas sign --type warrant --origin example.com/log --body warrant.json \
       --sealed sealed.json --key judge.pem --out w.event --openings w.openings
   vasistas sign --type warrant --origin example.com/log --body warrant.json --key judge.pem \
@@ -164,12 +177,13 @@ plug-in sigstore-kms-NAME.`,
 	fl.StringVar(&f.kind, "type", "", "type of the event, such as warrant")
 	fl.StringVar(&f.origin, "origin", "", "origin of the log that the event is for")
 	fl.StringVar(&f.body, "body", "", "file with the body as JSON; - is the standard input")
+	fl.StringVar(&f.charter, "charter", "", "charter of the log, as file, event or proof, to check the event by")
 	fl.StringVar(&f.time, "time", "", "claimed time of the event (default: now)")
 	fl.StringVar(&f.id, "id", "", "id of the event, 16 random bytes in base64url, if 'open consent' gave one (default: a new one)")
 	fl.StringVar(&f.payload, "payload", "", "file with a payload to sign unchanged")
 	fl.StringVar(&f.add, "add", "", "file with a signed event to add a signature to")
 	fl.StringArrayVar(&f.keys, "key", nil, "private key file, or NAME://KEY of a KMS (repeatable)")
-	fl.StringVar(&f.seal.until, "until", "", "time by which public values are opened, or a duration")
+	fl.StringVar(&f.seal.until, "until", "", "time by which public values are opened, or a duration (with --charter: the profile's default)")
 	fl.StringArrayVar(&f.seal.public, "public", nil, "value to be opened to everyone, as name=value (repeatable)")
 	fl.StringArrayVar(&f.seal.subject, "subject", nil, "value to be opened to the subject alone, as name=value (repeatable)")
 	fl.StringVar(&f.seal.file, "sealed", "", "JSON file with the sealed values")
@@ -202,7 +216,17 @@ func (e *env) runSign(ctx context.Context, f *signFlags) error {
 		}
 		signers = append(signers, s)
 	}
-	envelope, openings, err := e.signed(f, signers)
+	var charter *charterFile
+	if f.charter != "" {
+		var err error
+		if charter, err = e.readCharter(f.charter); err != nil {
+			return err
+		}
+	}
+	envelope, openings, err := e.signed(f, signers, charter)
+	if err == nil && charter != nil {
+		err = byCharter(charter, envelope, openings)
+	}
 	if err != nil {
 		return err
 	}
@@ -228,7 +252,8 @@ func (e *env) runSign(ctx context.Context, f *signFlags) error {
 	return err
 }
 
-func (e *env) signed(f *signFlags, signers []event.Signer) (*event.Envelope, *event.Openings, error) {
+// signed makes and signs the event. charter may be nil.
+func (e *env) signed(f *signFlags, signers []event.Signer, charter *charterFile) (*event.Envelope, *event.Openings, error) {
 	if f.add != "" {
 		envelope, err := readAs(e, f.add, event.MaxEntrySize+1, line(event.ParseEnvelope))
 		for _, s := range signers {
@@ -245,7 +270,13 @@ func (e *env) signed(f *signFlags, signers []event.Signer) (*event.Envelope, *ev
 	if f.payload != "" {
 		ev, err = readAs(e, f.payload, event.MaxPayloadSize+1, line(event.Parse))
 	} else if ev, err = e.makeEvent(f); err == nil {
-		openings, err = e.seal(ev, &f.seal)
+		if charter != nil {
+			// A wrong code is the better message, before anything is sealed.
+			f.seal.limit, err = sealLimit(charter.charter, ev), choose(charter.charter, ev, nil)
+		}
+		if err == nil {
+			openings, err = e.seal(ev, &f.seal)
+		}
 	}
 	if err != nil {
 		return nil, nil, err
