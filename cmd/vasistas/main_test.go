@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -15,6 +16,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,6 +50,7 @@ func TestScripts(t *testing.T) {
 			"startlog":     startLog,
 			"startwitness": startWitness,
 			"code":         code,
+			"full":         full,
 			"mode":         mode,
 			"expand":       expand,
 			"plugin":       plugin,
@@ -179,6 +183,60 @@ func code(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// full N ARGS... runs vasistas with a standard output that takes nothing. It must say so, and exit
+// with N.
+func full(ts *testscript.TestScript, _ bool, args []string) {
+	out, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	check(ts, err)
+	defer out.Close()
+	exe, err := exec.LookPath("vasistas")
+	check(ts, err)
+	var stderr bytes.Buffer
+	cmd := exec.Command(exe, args[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.Getenv("WORK"), out, &stderr
+	cmd.Run()
+	if got := cmd.ProcessState.ExitCode(); strconv.Itoa(got) != args[0] || !strings.Contains(stderr.String(), "no space left on device") {
+		ts.Fatalf("%s: exit code %d, want %s, and that there is no space\n%s", args[1:], got, args[0], &stderr)
+	}
+}
+
+// TestFullIsWhole: the script full tries each command that prints something.
+func TestFullIsWhole(t *testing.T) {
+	script, err := os.ReadFile("testdata/script/full.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent := []string{
+		"finding close", "open", "open key", "open prepare", // print to standard error, or need a case
+		"escrow", "escrow rewrap", "escrow show", // the script of age-plugin-vasistas tries them
+		"help", "charter", "finding", "policy", "completion",
+	}
+	commands := 0
+	var walk func(path string)
+	walk = func(path string) {
+		var out bytes.Buffer
+		args := append(append([]string{"__complete"}, strings.Fields(path)...), "")
+		if cli.Run(t.Context(), args, strings.NewReader(""), &out, io.Discard) != 0 {
+			t.Fatal(path)
+		}
+		for line := range strings.Lines(out.String()) {
+			name, help, ok := strings.Cut(strings.TrimSpace(line), "\t")
+			if !ok || help == "" {
+				continue
+			}
+			sub := strings.TrimSpace(path + " " + name)
+			commands++
+			if !slices.Contains(silent, sub) && !regexp.MustCompile(`(?m)^full \d `+sub+`( |$)`).Match(script) {
+				t.Errorf("testdata/script/full.txtar does not try %s", sub)
+			}
+			walk(sub)
+		}
+	}
+	if walk(""); commands < 30 {
+		t.Errorf("only %d commands", commands)
 	}
 }
 

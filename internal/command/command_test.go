@@ -10,11 +10,65 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/vasistas/vasistas/internal/command"
 )
+
+// TestMain lets the test program be a program of [command.Main].
+func TestMain(m *testing.M) {
+	if os.Getenv("VASISTAS_COMMAND_TEST") != "" {
+		command.Main(func(_ context.Context, _ []string, _ io.Reader, stdout, stderr io.Writer) int {
+			fmt.Fprintln(stderr, "a message")
+			fmt.Fprintln(stderr, "another message")
+			fmt.Fprintln(stdout, "alive")
+			return 7
+		})
+	}
+	os.Exit(m.Run())
+}
+
+// TestReaderGone: a program outlives the reader of its messages.
+func TestReaderGone(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	defer w.Close()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env, cmd.Stderr = append(os.Environ(), "VASISTAS_COMMAND_TEST=1"), w
+	out, _ := cmd.Output()
+	if string(out) != "alive\n" || cmd.ProcessState.ExitCode() != 7 {
+		t.Errorf("%q, %v", out, cmd.ProcessState)
+	}
+}
+
+type fullWriter struct{}
+
+func (fullWriter) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestNotWritten: output that could not be written is a failure, whatever the command says.
+func TestNotWritten(t *testing.T) {
+	commands := map[string]command.Command{
+		"say": func(_ context.Context, _ []string, stdout, _ io.Writer) error {
+			fmt.Fprintln(stdout, "hello")
+			return nil
+		},
+		"act": func(context.Context, []string, io.Writer, io.Writer) error { return nil },
+	}
+	for args, want := range map[string]int{"say": 1, "version": 1, "--version": 1, "help": 1, "act": 0} {
+		var stderr bytes.Buffer
+		code := command.Run(t.Context(), "prog", "the usage", commands, []string{args}, fullWriter{}, &stderr)
+		if code != want || strings.Contains(stderr.String(), "no space left") != (want == 1) {
+			t.Errorf("%s: %d, %q", args, code, stderr.String())
+		}
+	}
+}
 
 // TestRun: wrong use exits with 2 and a failure with 1, each with a message.
 func TestRun(t *testing.T) {
@@ -42,10 +96,13 @@ func TestRun(t *testing.T) {
 		{"help", 0, "the usage", ""},
 		{"--help", 0, "the usage", ""},
 		{"version", 0, "prog ", ""},
+		{"-version", 0, "prog ", ""},
+		{"--version", 0, "prog ", ""},
 		{"greet -name you", 0, "hello you", ""},
 		{"greet -h", 0, "", "whom"},
 		{"greet", 2, "", "prog greet: -name is missing"},
-		{"greet -nme you", 2, "", "not defined"},
+		{"greet --name=you", 0, "hello you", ""},
+		{"greet -nme you", 2, "", "prog greet: flag provided but not defined: -nme\nSee 'prog greet --help'.\n"},
 		{"greet -name you too", 2, "", `unexpected argument "too"`},
 		{"fail", 1, "", "prog fail: no disk"},
 		{"wave", 2, "", `there is no command "wave"`},

@@ -111,3 +111,35 @@ func FuzzParse(f *testing.F) {
 		walk(v)
 	})
 }
+
+// TestDecode: each member once, under its own name, and in UTF-8.
+func TestDecode(t *testing.T) {
+	type inner struct {
+		Count int `json:"count,omitempty"`
+	}
+	for in, ok := range map[string]bool{
+		`{"name":"a","count":2}`:    true,
+		`{"name":"a"}`:              true,
+		`{"Name":"a"}`:              false,
+		`{"name":"a","name":"b"}`:   false,
+		`{"name":"a","other":1}`:    false,
+		`{"name":"a"} {}`:           false,
+		`{"name":"a","":1}`:         false,
+		"{\"name\":\"\xff\"}":       false,
+		`{"name":"\ud800"}`:         false,
+		`["name"]`:                  false,
+		`{"name":1}`:                false,
+		`{"name":"a","count":null}`: false,
+		`{"name":"a","hidden":"b"}`: false,
+	} {
+		var v struct {
+			Name string `json:"name"`
+			inner
+			hidden string
+		}
+		if err := Decode([]byte(in), &v); (err == nil) != ok || err != nil && !errors.Is(err, ErrSyntax) {
+			t.Errorf("%s: %v, %+v", in, err, v)
+		}
+		_ = v.hidden
+	}
+}
