@@ -98,7 +98,7 @@ func TestReadTile(t *testing.T) {
 					return
 				}
 				if a.gzip {
-					w.Header().Set("Content-Encoding", "gzip")
+					w.Header().Set("Content-Encoding", "GZip") // RFC 9110, section 8.4.1: in any case
 				}
 				w.Write(a.body)
 			}, nil)

@@ -115,6 +115,7 @@ func TestBadRequests(t *testing.T) {
 		{"another media type", post("Content-Type: text/json\r\n", good), 415, "media-type", "application/json"},
 		{"no media type at all", post("Content-Type: ;;\r\n", good), 415, "media-type", "application/json"},
 		{"compressed", post(jsonType+"Content-Encoding: gzip\r\n", good), 415, "media-type", "encoding"},
+		{"not compressed, in capitals", post(jsonType+"Content-Encoding: IDENTITY\r\n", "{}"), 400, "form", ""},
 		{"two media types", post(jsonType+ndjsonType, good), 415, "media-type", "application/json"},
 		{"two content encodings", post(jsonType+"Content-Encoding: identity\r\nContent-Encoding: gzip\r\n", good), 415, "media-type", "encoding"},
 		{"no chunk", post(jsonType+"Transfer-Encoding: chunked\r\n", "zz\r\n\r\n"), 400, "form", "form of HTTP"},
@@ -271,6 +272,30 @@ func TestReads(t *testing.T) {
 	cp, _ := header("/checkpoint", "")
 	if cp.Header.Get("Cache-Control") != "no-cache" || !strings.HasPrefix(cp.Header.Get("Content-Type"), "text/plain") {
 		t.Errorf("the checkpoint has the headers %v", cp.Header)
+	}
+	// Pages of any origin may read, and see why there is nothing.
+	for _, path := range []string{"/checkpoint", "/charter", "/tile/0/000", "/tile/entries/000.p/7", "/tile/7/000", "/nothing", "/audit/round"} {
+		if resp, _ := header(path, ""); resp.Header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s: %s with the headers %v", path, resp.Status, resp.Header)
+		}
+	}
+	// A conditional read of the checkpoint, which may change meanwhile.
+	for tag := cp.Header.Get("ETag"); ; {
+		req, err := http.NewRequest(http.MethodGet, w.url+"/checkpoint", nil)
+		check(t, err)
+		req.Header.Set("If-None-Match", `"other", W/`+tag)
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		check(t, err)
+		body := must(io.ReadAll(resp.Body))
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusNotModified && tag != "" && len(body) == 0 {
+			break
+		}
+		if next := resp.Header.Get("ETag"); next == tag || next == "" {
+			t.Fatalf("of %s: %s with the headers %v", tag, resp.Status, resp.Header)
+		} else {
+			tag = next
+		}
 	}
 	for _, path := range []string{"/checkpoint", "/tile/0/000", "/tile/entries/000", "/healthz", "/readyz"} {
 		resp, err := http.Head(w.url + path)

@@ -6,6 +6,7 @@ package verify
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -123,6 +124,10 @@ func TestRefused(t *testing.T) {
 	noLogs := parsePolicy(t, "quorum none\n")
 	otherName := parsePolicy(t, fmt.Sprintf("log %s\nquorum none\n", people.New(testOrigin, "").Note("log.example/other", tlog.Ed25519).Verifier()))
 
+	many := good.Bytes() // anyone can add lines to a good proof
+	for i := range tlog.MaxSignatures {
+		many = fmt.Appendf(many, "\u2014 stranger%d %s\n", i, base64.StdEncoding.EncodeToString(make([]byte, 68)))
+	}
 	for _, c := range []struct {
 		name   string
 		policy *Policy
@@ -135,6 +140,7 @@ func TestRefused(t *testing.T) {
 		{"truncated", three, good.Bytes()[:len(good.Bytes())-1], Options{}, Malformed},
 		{"cut after the proof", three, good.Bytes()[:bytes.LastIndex(good.Bytes(), []byte("\n\n"))+1], Options{}, Malformed},
 		{"trailing data", three, append(good.Bytes(), '\n'), Options{}, Malformed},
+		{"a line too many", three, many, Options{}, ManySignatures},
 		{"CRLF", three, bytes.ReplaceAll(good.Bytes(), []byte("\n"), []byte("\r\n")), Options{}, Malformed},
 		{"a policy of other keys", strangers, good.Bytes(), Options{}, BadSignature},
 		{"a policy without logs", noLogs, good.Bytes(), Options{}, UnknownLog},

@@ -83,14 +83,13 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	if failed := command.Failed(stdout); err == nil && failed != nil {
-		err = &exitError{code: failure(cmd), err: failed}
-	}
-	if err == nil {
-		return exitOK
-	}
 	exit, ok := errors.AsType[*exitError](err)
-	if !ok {
+	switch failed := command.Failed(stdout); {
+	case failed != nil && !ok:
+		exit = &exitError{code: failure(cmd), err: failed}
+	case err == nil:
+		return exitOK
+	case !ok:
 		exit = &exitError{exitUsage, err, true} // of cobra's parsing
 	}
 	if exit.err != nil {

@@ -10,13 +10,15 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/profile"
 )
 
 // longFlags returns args with a second dash on each -flag that is a long flag of the command:
 // the daemons take both spellings, so vasistas does. A shorthand such as -i or -oFILE, the
-// value of a flag, and all after "--" stay as they are.
+// value of a flag, and all after "--" stay as they are. An unknown flag gets the second dash for
+// the sake of its error message.
 func longFlags(root *cobra.Command, args []string) []string {
 	args = slices.Clone(args)
 	cmd, _, err := root.Find(args)
@@ -32,7 +34,7 @@ func longFlags(root *cobra.Command, args []string) []string {
 		name, _, hasValue := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
 		f := cmd.Flags().Lookup(name)
 		switch {
-		case f != nil && len(name) > 1:
+		case len(name) > 1 && (f != nil || cmd.Flags().ShorthandLookup(name[:1]) == nil):
 			args[i] = "--" + strings.TrimLeft(args[i], "-")
 		case len(name) == 1:
 			f = cmd.Flags().ShorthandLookup(name)
@@ -45,15 +47,15 @@ func longFlags(root *cobra.Command, args []string) []string {
 }
 
 // values are what flags of these names may have, for completion by a shell.
-var values = map[string]func(*cobra.Command) []string{
+var values = map[string]func(c *cobra.Command, word string) []string{
 	"alg":       fixed("ed25519", "cosignature", "mldsa"),
 	"kem":       fixed(string(event.KEMMLKEMX25519), string(event.KEMX25519)),
 	"party":     fixed(roles()...),
-	"profile":   func(*cobra.Command) []string { return profile.Names() },
+	"profile":   fixed(profile.Names()...),
 	"public":    sealedNames(event.ClassPublic),
 	"subject":   sealedNames(event.ClassSubject),
 	"threshold": fixed("amend=", "recover="),
-	"type": func(c *cobra.Command) (out []string) {
+	"type": func(c *cobra.Command, _ string) (out []string) {
 		if c.Name() == "keygen" {
 			return []string{"ed25519", "p256"}
 		}
@@ -65,8 +67,8 @@ var values = map[string]func(*cobra.Command) []string{
 	"wait": fixed("cosigned", "sequenced"),
 }
 
-func fixed(list ...string) func(*cobra.Command) []string {
-	return func(*cobra.Command) []string { return list }
+func fixed(list ...string) func(*cobra.Command, string) []string {
+	return func(*cobra.Command, string) []string { return list }
 }
 
 // roles begin the value of --party.
@@ -78,9 +80,19 @@ func roles() (out []string) {
 }
 
 // sealedNames begin the value of --public or --subject: the names that the type of --type
-// seals and, once a name stands there, the codes of the charter or profile.
-func sealedNames(class event.Class) func(*cobra.Command) []string {
-	return func(c *cobra.Command) (out []string) {
+// seals. After "grounds=" or "reasons=", they are the codes of --charter or, without it, of all
+// shipped profiles.
+func sealedNames(class event.Class) func(*cobra.Command, string) []string {
+	return func(c *cobra.Command, word string) (out []string) {
+		if name, _, ok := strings.Cut(word, "="); ok {
+			for _, p := range profiles(c) {
+				for _, code := range map[string][]string{"grounds": p.Grounds, "reasons": p.Reasons}[name] {
+					out = append(out, name+"="+code)
+				}
+			}
+			slices.Sort(out)
+			return slices.Compact(out)
+		}
 		for _, n := range event.Names(event.Type(c.Flag("type").Value.String())) {
 			if n.Class == class {
 				out = append(out, n.Name+"=")
@@ -90,13 +102,29 @@ func sealedNames(class event.Class) func(*cobra.Command) []string {
 	}
 }
 
+func profiles(c *cobra.Command) (out []event.Profile) {
+	if name := c.Flag("charter").Value.String(); name != "" {
+		if b, err := durable.ReadFile(name, event.MaxCharterFile); err == nil {
+			if f, err := parseCharter(b); err == nil {
+				return []event.Profile{f.charter.Profile}
+			}
+		}
+	}
+	for _, name := range profile.Names() {
+		if p, err := profile.Load(name); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // complete adds values to the flags of all commands.
 func complete(c *cobra.Command) {
 	c.Flags().VisitAll(func(f *pflag.Flag) {
 		if of := values[f.Name]; of != nil {
 			// It fails for an unknown flag only.
-			_ = c.RegisterFlagCompletionFunc(f.Name, func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-				return of(c), cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+			_ = c.RegisterFlagCompletionFunc(f.Name, func(c *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+				return of(c, word), cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
 			})
 		}
 	})

@@ -114,7 +114,7 @@ func (p plugin) call(ctx context.Context, stdin []byte, method *common.MethodArg
 		return nil, fmt.Errorf("%w: %w", ErrPlugin, errors.Join(ctx.Err(), err))
 	}
 	r := new(common.PluginResp)
-	switch err := json.Unmarshal(out.Bytes(), r); {
+	switch err := json.Unmarshal(out.b, r); {
 	case err != nil:
 		return nil, fmt.Errorf("%w: its answer: %w", ErrPlugin, err)
 	case r.ErrorMessage != "":
@@ -123,12 +123,14 @@ func (p plugin) call(ctx context.Context, stdin []byte, method *common.MethodArg
 	return r, nil
 }
 
-// answer keeps what a plug-in prints, and refuses more than maxAnswer bytes.
-type answer struct{ bytes.Buffer }
+// answer keeps what a plug-in prints, and refuses more than maxAnswer bytes. It has no other
+// method of a bytes.Buffer, since ReadFrom has no bound.
+type answer struct{ b []byte }
 
 func (a *answer) Write(b []byte) (int, error) {
-	if a.Len()+len(b) > maxAnswer {
+	if len(a.b)+len(b) > maxAnswer {
 		return 0, fmt.Errorf("it printed more than %d bytes", maxAnswer)
 	}
-	return a.Buffer.Write(b)
+	a.b = append(a.b, b...)
+	return len(b), nil
 }

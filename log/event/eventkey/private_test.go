@@ -5,6 +5,7 @@ package eventkey
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -182,7 +183,7 @@ func TestPluginChild(t *testing.T) {
 	dir := t.TempDir()
 	for name, script := range map[string]string{
 		"child": "#!/bin/sh\necho $$ > %s/child\nsleep 600 &\necho $! > %s/child\nexit 1\n",
-		"yes":   "#!/bin/sh\nexec yes\n",
+		"yes":   "#!/bin/sh\nexec yes 2>/dev/null\n",
 	} {
 		script = strings.ReplaceAll(script, "%s", dir)
 		if err := os.WriteFile(filepath.Join(dir, "sigstore-kms-"+name), []byte(script), 0o700); err != nil {
@@ -198,8 +199,9 @@ func TestPluginChild(t *testing.T) {
 		}
 	})
 	// The limit of a call is signTimeout. Without childTimeout the first call takes 600 seconds.
-	for _, ref := range []string{"child://k", "yes://k"} {
-		if _, err := Load(t.Context(), ref); !errors.Is(err, ErrPlugin) {
+	for ref, want := range map[string]string{"child://k": "its answer", "yes://k": "failed: "} {
+		_, err := Load(t.Context(), ref)
+		if !errors.Is(err, ErrPlugin) || !strings.Contains(err.Error(), want) || errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: %v", ref, err)
 		}
 	}
