@@ -4,8 +4,13 @@
 package daemon
 
 import (
+	"context"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 )
@@ -40,4 +45,29 @@ func TestScrapes(t *testing.T) {
 	}
 	close(release)
 	wg.Wait()
+}
+
+// The address goes into a new file or over an earlier address, and over nothing else.
+func TestAddrFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "addr")
+	for _, c := range []struct {
+		text string
+		ok   bool
+	}{{"", true}, {"http://127.0.0.1:1/\n", true}, {"-----BEGIN PRIVATE KEY-----\n", false}} {
+		if err := os.WriteFile(name, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := Service{Server: &http.Server{}, MaxConns: 1, AddrFile: name, Logger: slog.New(slog.DiscardHandler), address: "127.0.0.1:0"}
+		if err := s.Listen(); err != nil {
+			t.Fatal(err)
+		}
+		ended, end := context.WithCancel(t.Context())
+		end()
+		err := s.Run(ended, io.Discard)
+		s.Listener.Close()
+		b, rerr := os.ReadFile(name)
+		if (err == nil) != c.ok || rerr != nil || (string(b) == c.text) == c.ok {
+			t.Errorf("over %q: %v, and %q, %v", c.text, err, b, rerr)
+		}
+	}
 }

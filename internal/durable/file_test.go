@@ -169,6 +169,28 @@ func TestCreateFileExists(t *testing.T) {
 	wantNames(t, dir, "f")
 }
 
+func TestReplaceFile(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "f")
+	ours := func(old []byte) bool { return bytes.HasPrefix(old, []byte("ours")) }
+	for _, text := range []string{"ours 1", "ours 2"} {
+		if err := durable.ReplaceFile(name, []byte(text), 0o600, ours); err != nil {
+			t.Fatal(err)
+		}
+		wantFile(t, name, []byte(text))
+	}
+	if err := os.WriteFile(name, []byte("a key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{name, dir, os.DevNull} {
+		if err := durable.ReplaceFile(name, []byte("ours 3"), 0o600, ours); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%s: error %v, want ErrExist", name, err)
+		}
+	}
+	wantFile(t, name, []byte("a key"))
+	wantNames(t, dir, "f")
+}
+
 func TestWriteFilePermissions(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "f")
 	for _, perm := range []fs.FileMode{0o600, 0o666, 0o444, 0o640} {
