@@ -27,6 +27,7 @@ import (
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/escrow/agency"
 	"github.com/vasistas/vasistas/client/escrow/charters"
+	"github.com/vasistas/vasistas/internal/command"
 )
 
 const name = "vasistas"
@@ -137,7 +138,16 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	fs.Usage = func() {
 		fmt.Fprint(stderr, "age runs this program for recipients age1vasistas1..., which 'vasistas escrow\nrecipient' makes, and for identities AGE-PLUGIN-VASISTAS-1..., which 'vasistas open\nprepare' makes. It reads charters from the directory $"+charters.Env+", by default\nvasistas/charters in your configuration directory.\n")
 	}
-	if err := fs.Parse(args); err != nil || fs.NArg() > 0 || *machine == "" {
+	version := fs.Bool("version", false, "print the version")
+	err := fs.Parse(args)
+	if err == nil && *version {
+		if _, err = fmt.Fprintln(stdout, "age-plugin-vasistas", command.Version()); err != nil {
+			fmt.Fprintf(stderr, "age-plugin-vasistas: %v\n", err)
+			return 1
+		}
+		return 0
+	}
+	if err != nil || fs.NArg() > 0 || *machine == "" {
 		if err == nil {
 			fs.Usage()
 		}

@@ -7,7 +7,8 @@
 //
 // Exit codes: 0 success, 1 failure, 2 wrong usage. verify, audit, due, scan and mirror differ: 0
 // proven, clean, nothing overdue, nothing found or copied; 1 disproven, rules broken, something
-// overdue, a notice found or a fork; 2 undecided.
+// overdue, a notice found or a fork; 2 undecided. Output that could not be written is a
+// failure, or undecided.
 //
 // The command keeps no state but the files that its flags name. It trusts its operator's
 // files, and of all other input only what the operator's policy accepts (C2SP tlog-policy).

@@ -124,7 +124,14 @@ func complete(c *cobra.Command) {
 		if of := values[f.Name]; of != nil {
 			// It fails for an unknown flag only.
 			_ = c.RegisterFlagCompletionFunc(f.Name, func(c *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
-				return of(c, word), cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+				list, directive := of(c, word), cobra.ShellCompDirectiveDefault
+				if len(list) > 0 && strings.HasSuffix(list[0], "=") || f.Name == "party" {
+					directive |= cobra.ShellCompDirectiveNoSpace // the value goes on
+				}
+				if f.Name != "profile" { // which may be a file
+					directive |= cobra.ShellCompDirectiveNoFileComp
+				}
+				return list, directive
 			})
 		}
 	})
