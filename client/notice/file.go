@@ -137,17 +137,24 @@ func Parse(b []byte) (*File, error) {
 	if (f.Notice.Warrant == nil) != (f.Warrant == nil) {
 		return nil, malformed("either the notice names a warrant that has no proof here, or a proof is for a warrant that it does not name")
 	}
-	for _, p := range f.proofs() {
-		if _, err := tlog.ParseProof(p); errors.Is(err, tlog.ErrTooManySignatures) {
-			return nil, &verify.Error{Reason: verify.ManySignatures, Err: err}
-		} else if err != nil {
-			return nil, malformed("%w", err)
-		}
+	if err := f.parseProofs(); err != nil {
+		return nil, err
 	}
 	if again, err := f.Bytes(); err != nil || !bytes.Equal(again, b) {
 		return nil, malformed("not the canonical encoding")
 	}
 	return f, nil
+}
+
+func (f *File) parseProofs() error {
+	for _, p := range f.proofs() {
+		if _, err := tlog.ParseProof(p); errors.Is(err, tlog.ErrTooManySignatures) {
+			return &verify.Error{Reason: verify.ManySignatures, Err: err}
+		} else if err != nil {
+			return malformed("%w", err)
+		}
+	}
+	return nil
 }
 
 func (f *File) proofs() [][]byte {

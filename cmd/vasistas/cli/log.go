@@ -202,6 +202,9 @@ func (e *env) judgeFile(d *dryRun, f *appendFlags, name string) error {
 		return err
 	}
 	if err := d.judge(s); err != nil {
+		if f.json {
+			err = &client.Problem{Title: "The log would not take it as it is", Detail: err.Error()}
+		}
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if f.json {

@@ -173,6 +173,11 @@ the terminal, or takes it from the file that $` + eventkey.PassphraseEnv + ` nam
 		Args: cobra.NoArgs,
 		RunE: do(func(ctx context.Context, _ []string) error { return e.runSign(ctx, &f) }),
 	}
+	f.define(c)
+	return c
+}
+
+func (f *signFlags) define(c *cobra.Command) {
 	fl := c.Flags()
 	fl.StringVar(&f.kind, "type", "", "type of the event, such as warrant")
 	fl.StringVar(&f.origin, "origin", "", "origin of the log that the event is for")
@@ -195,7 +200,6 @@ the terminal, or takes it from the file that $` + eventkey.PassphraseEnv + ` nam
 	c.MarkFlagsOneRequired("type", "payload", "add")
 	c.MarkFlagsMutuallyExclusive("type", "payload", "add")
 	c.MarkFlagsRequiredTogether("type", "origin", "body")
-	return c
 }
 
 func (e *env) runSign(ctx context.Context, f *signFlags) error {
