@@ -364,12 +364,9 @@ func (a *auditor) reportAge(r *Report, seen time.Time) {
 
 func (a *auditor) reportBreaches(r *Report, now time.Time) {
 	for _, bar := range a.l.Barred("", now) {
-		b := bar.Breach
-		if b == nil {
-			continue
+		if bar.Breach != nil {
+			r.Unclosed = append(r.Unclosed, *bar.Breach.JSON())
 		}
-		r.Unclosed = append(r.Unclosed, Breach{Rule: b.Rule, Way: b.Code, Index: b.Index, Last: b.Last, Count: b.Count,
-			By: b.By, Text: b.Text(), Cure: b.Cure, ClosedBy: b.ClosedBy()})
 	}
 }
 

@@ -436,8 +436,8 @@ func TestCuredLatenessStays(t *testing.T) {
 			t.Fatalf("%s: %s", name, text(t, r))
 		}
 		for i, l := range r.Late {
-			at := time.Unix(late, 0).UTC().Format(time.RFC3339)
-			if l.Rule != "disclosure" || l.CuredBy != cure.Index+uint64(i/2) || l.LateSince != at || l.CuredAfter != at || !l.Due.Equal(time.Unix(until, 0)) || l.By == "" {
+			at := time.Unix(late, 0)
+			if l.Rule != "disclosure" || l.CuredBy != cure.Index+uint64(i/2) || !l.LateSince.Equal(at) || !l.CuredAfter.Equal(at) || !l.Due.Equal(time.Unix(until, 0)) || l.By == "" {
 				t.Errorf("%s: %+v", name, l)
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log/event"
@@ -93,17 +92,17 @@ type Report struct {
 	Unreadable uint64            `json:"unreadable"`       // entries that are no events
 	Signatures Signatures        `json:"signatures"`
 
-	Breaches uint64   `json:"breaches"`           // how many, closed ones too
-	Rules    []Rule   `json:"rules,omitempty"`    // all violations
-	Unclosed []Breach `json:"unclosed,omitempty"` // breaches that no audit quorum has closed
+	Breaches uint64              `json:"breaches"`           // how many, closed ones too
+	Rules    []Rule              `json:"rules,omitempty"`    // all violations
+	Unclosed []ledger.BreachJSON `json:"unclosed,omitempty"` // breaches that no audit quorum has closed
 	// Overdue obligations, if the audit is complete and a time is proven.
 	OverdueAt string              `json:"overdueAt,omitempty"`
 	Overdue   uint64              `json:"overdue"`
 	Owed      []ledger.Obligation `json:"owed,omitempty"` // the longest overdue, 256 at most
 	Bars      []Bar               `json:"bars,omitempty"`
 	// WasLate counts the obligations that were met late. They are no violations any more.
-	WasLate uint64 `json:"wasLate"`
-	Late    []Late `json:"late,omitempty"` // the last 256 of them
+	WasLate uint64        `json:"wasLate"`
+	Late    []ledger.Late `json:"late,omitempty"` // the last 256 of them
 	// Auditors says which auditors vouch, and which decline and why; absent: the charter asks for
 	// none, or the audit is not complete.
 	Auditors *Auditors `json:"auditors,omitempty"`
@@ -142,29 +141,6 @@ type Charter struct {
 	Met bool `json:"met"`
 }
 
-// Breach is a breach on record.
-type Breach struct {
-	Rule     string   `json:"rule"`
-	Way      string   `json:"way"`
-	Index    uint64   `json:"index"`
-	Last     uint64   `json:"last"`  // index of the last breach counted with it
-	Count    uint64   `json:"count"` // above 1 only for a debtor that breaks a rule too often
-	By       string   `json:"by"`
-	Text     string   `json:"text"`
-	Cure     string   `json:"cure,omitempty"`
-	ClosedBy []string `json:"closedBy,omitempty"` // auditors, fewer than their quorum
-}
-
-// Late is an obligation that was met late, as it was before that.
-type Late struct {
-	ledger.Obligation
-	CuredBy uint64 `json:"curedBy"` // the entry that met it, or ended it
-	// LateSince is the first witnessed time that proved it late; if there is none, the time
-	// that the debtor claims in the entry of CuredBy.
-	LateSince  string `json:"lateSince"`
-	CuredAfter string `json:"curedAfter,omitempty"` // the witnessed time after which CuredBy was logged
-}
-
 // Bar counts the breaches and obligations that at OverdueAt bar an auditor from cosigning,
 // or the gates from opening keys.
 type Bar struct {
@@ -193,7 +169,7 @@ type totals struct {
 	Unreadable uint64            `json:"unreadable"`       // entries that are no events
 	Signatures Signatures        `json:"signatures"`
 	Rules      []Rule            `json:"rules,omitempty"` // sorted
-	Late       []Late            `json:"late,omitempty"`  // the last ones
+	Late       []ledger.Late     `json:"late,omitempty"`  // the last ones
 }
 
 // Signatures counts the signatures of all entries.
@@ -264,13 +240,9 @@ func (t *totals) addViolation(v *ledger.Violation) {
 // addChanges keeps what was met late.
 func (t *totals) addChanges(changes []ledger.Change) {
 	for i := range changes {
-		c := &changes[i]
-		if c.Kind != ledger.Settled || c.LateSince.IsZero() {
+		l, ok := changes[i].Late()
+		if !ok {
 			continue
-		}
-		l := Late{Obligation: c.Obligation(), CuredBy: c.Entry, LateSince: c.LateSince.Format(time.RFC3339)}
-		if !c.At.IsZero() {
-			l.CuredAfter = c.At.Format(time.RFC3339)
 		}
 		if len(t.Late) == maxOwed {
 			t.Late = slices.Delete(t.Late, 0, 1)

@@ -16,6 +16,7 @@ import (
 	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
 )
 
 // traffic is warrants that the log takes meanwhile. Only an anchor turns what is overdue into a
@@ -191,7 +192,7 @@ func (s *story) settle(ctx context.Context) {
 // sayBreach lets the audit of the whole log say what stays of the breach.
 func (s *story) sayBreach(ctx context.Context) {
 	r := s.runAudit(ctx)
-	if r.Result() != audit.Violations || r.Breaches == 0 || slices.ContainsFunc(r.Unclosed, func(b audit.Breach) bool { return b.Rule == "unfulfilled" }) && s.made {
+	if r.Result() != audit.Violations || r.Breaches == 0 || slices.ContainsFunc(r.Unclosed, func(b ledger.BreachJSON) bool { return b.Rule == "unfulfilled" }) && s.made {
 		try(fmt.Errorf("the breach is closed and on record, and the audit says otherwise: %s, %d breaches", r.Verdict, r.Breaches))
 	}
 	s.wrap("  ", "Access works, and the breach stays on record. The audit of the whole log says now: %s", english.Headline(r))

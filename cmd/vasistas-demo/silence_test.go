@@ -164,7 +164,7 @@ func TestRefusalsAreChecked(t *testing.T) {
 		{"a", round.Refused, nil, false}, // it is catching up
 		{"a", round.Refused, owes("anchor", 7), false},
 		{"a", round.Refused, owes("disclosure", 8), false},
-		{"a", round.Refused, []round.Bar{{Breach: &round.Breach{Rule: "unfulfilled", Index: 7}}}, false},
+		{"a", round.Refused, []round.Bar{{Breach: &ledger.BreachJSON{Rule: "unfulfilled", Index: 7}}}, false},
 	} {
 		r := &round.Round{Auditors: []round.Answer{{Auditor: c.name, Kind: c.kind, Bars: c.bars}}}
 		if got := declines(r, "a", b); got != c.want {

@@ -44,6 +44,25 @@ type Change struct {
 // lapsed, and as it is otherwise. It is meaningless for a breach.
 func (c *Change) Obligation() Obligation { return obligation(c.duty) }
 
+// Rule returns the rule by which the obligation that changed is owed.
+func (c *Change) Rule() string { return c.duty.cause().Rule }
+
+// Late is an obligation that was met late, as it was before that.
+type Late struct {
+	Obligation
+	CuredBy    uint64    `json:"curedBy"`             // Change.Entry: it met the obligation, or ended it
+	LateSince  time.Time `json:"lateSince"`           // Change.LateSince
+	CuredAfter time.Time `json:"curedAfter,omitzero"` // Change.At
+}
+
+// Late returns what was met late; ok is false if the change is of another kind.
+func (c *Change) Late() (late Late, ok bool) {
+	if c.Kind != Settled || c.LateSince.IsZero() {
+		return late, false
+	}
+	return Late{c.Obligation(), c.Entry, c.LateSince, c.At}, true
+}
+
 // Totals count obligations that ended.
 type Totals struct {
 	Settled uint64

@@ -34,6 +34,26 @@ type stand struct {
 	voidAt  uint64 // index of the charter that voided it; 0: not void
 }
 
+// BreachJSON is the JSON form of a Breach, in reports, answers and rounds.
+type BreachJSON struct {
+	Rule     string   `json:"rule"`
+	Way      string   `json:"way"`   // Way.Code
+	Index    uint64   `json:"index"` // the entry at fault
+	Seen     uint64   `json:"seen"`  // the entry that showed it
+	Last     uint64   `json:"last"`  // Breach.Last
+	Count    uint64   `json:"count"` // Breach.Count
+	By       string   `json:"by"`    // who must answer, as in Violation.By
+	Text     string   `json:"text"`
+	Cure     string   `json:"cure,omitempty"`
+	ClosedBy []string `json:"closedBy,omitempty"` // auditors that have closed it
+}
+
+// JSON returns the JSON form.
+func (b *Breach) JSON() *BreachJSON {
+	return &BreachJSON{Rule: b.Rule, Way: b.Code, Index: b.Index, Seen: b.Seen, Last: b.Last, Count: b.Count,
+		By: b.By, Text: b.Text(), Cure: b.Cure, ClosedBy: b.ClosedBy()}
+}
+
 // ClosedBy returns the names of the auditors that have closed the breach.
 func (b *Breach) ClosedBy() []string {
 	var out []string
@@ -66,12 +86,15 @@ func (l *Ledger) breach(v *Violation) {
 		}
 	}
 	if n >= maxListed {
+		l.change(Change{Kind: Breached, Breach: last})
 		last.Index = min(last.Index, v.Index)
 		last.Last, last.Count, last.Seen = max(last.Last, v.Index), last.Count+1, v.Seen
 		last.stands, last.settled = nil, false
 		return
 	}
-	l.breaches = append(l.breaches, &Breach{Violation: *v, Last: v.Index, Count: 1})
+	b := &Breach{Violation: *v, Last: v.Index, Count: 1}
+	l.breaches = append(l.breaches, b)
+	l.change(Change{Kind: Breached, Breach: b})
 }
 
 // inBreach reports whether the entry was in breach when it was logged.

@@ -38,7 +38,7 @@ const (
 	// MaxText bounds each text of an auditor in bytes.
 	MaxText = 1 << 10
 
-	maxGroups  = 16       // custodian groups of a bar
+	maxNames   = 16       // custodian groups, or auditors, of a bar
 	maxBarSize = 16 << 10 // of the bars of an answer, in bytes
 )
 
@@ -92,18 +92,7 @@ type Answer struct {
 // the element of the member bars in a declining auditor's problem document.
 type Bar struct {
 	Obligation *ledger.Obligation `json:"obligation,omitempty"`
-	Breach     *Breach            `json:"breach,omitempty"`
-}
-
-// Breach is a breach that an auditor has not closed. See [ledger.Breach].
-type Breach struct {
-	Rule  string `json:"rule"`
-	Way   string `json:"way"`   // ledger.Way.Code
-	Index uint64 `json:"index"` // the entry at fault
-	Seen  uint64 `json:"seen"`  // the entry that showed it
-	Count uint64 `json:"count"` // how many breaches this is
-	By    string `json:"by"`    // who must answer
-	Text  string `json:"text"`
+	Breach     *ledger.BreachJSON `json:"breach,omitempty"`
 }
 
 // Bars returns the first [MaxBars] of what bars an auditor.
@@ -111,7 +100,7 @@ func Bars(bars []ledger.Bar) []Bar {
 	var out []Bar
 	for _, b := range bars[:min(len(bars), MaxBars)] {
 		if v := b.Breach; v != nil {
-			out = append(out, Bar{Breach: &Breach{v.Rule, v.Code, v.Index, v.Seen, v.Count, v.By, v.Text()}})
+			out = append(out, Bar{Breach: v.JSON()})
 		} else {
 			out = append(out, Bar{Obligation: b.Obligation})
 		}
@@ -252,9 +241,10 @@ func cleanBars(bars []Bar) []Bar {
 		}
 		if b.Breach != nil {
 			c := *b.Breach
-			for _, s := range []*string{&c.Rule, &c.Way, &c.By, &c.Text} {
+			for _, s := range []*string{&c.Rule, &c.Way, &c.By, &c.Text, &c.Cure} {
 				*s = clean(*s)
 			}
+			c.ClosedBy = cleanList(c.ClosedBy)
 			b = Bar{Breach: &c}
 		} else {
 			c := *b.Obligation
@@ -265,16 +255,20 @@ func cleanBars(bars []Bar) []Bar {
 			if c.Due, c.Late = c.Due.UTC(), c.Late.UTC(); !whole(c.Due) || !whole(c.Late) {
 				continue
 			}
-			c.Groups = nil
-			for _, g := range b.Obligation.Groups[:min(len(b.Obligation.Groups), maxGroups)] {
-				c.Groups = append(c.Groups, clean(g))
-			}
+			c.Groups = cleanList(c.Groups)
 			b = Bar{Obligation: &c}
 		}
 		if size += len(encode(b)); size > maxBarSize {
 			break
 		}
 		out = append(out, b)
+	}
+	return out
+}
+
+func cleanList(list []string) (out []string) {
+	for _, s := range list[:min(len(list), maxNames)] {
+		out = append(out, clean(s))
 	}
 	return out
 }

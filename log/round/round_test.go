@@ -41,7 +41,7 @@ func sample(t testing.TB) *Round {
 		{Auditor: "one", Key: keys[0], Kind: Cosigned, Time: &at},
 		{Auditor: "two", Key: keys[1], Kind: Refused, Text: "barred <&>", Bars: []Bar{
 			{Obligation: &ledger.Obligation{Rule: "disclosure", Way: "late", Index: 3, By: "provider messenger", Due: at, Late: at.Add(time.Hour), Text: "t", Groups: []string{"main"}}},
-			{Breach: &Breach{Rule: "chain", Way: "gap", Index: 1, Seen: 2, Count: 1, By: "custodian one", Text: "t"}},
+			{Breach: &ledger.BreachJSON{Rule: "chain", Way: "gap", Index: 1, Seen: 2, Last: 1, Count: 1, By: "custodian one", Text: "t", Cure: "c", ClosedBy: []string{"two"}}},
 		}},
 		{Auditor: "three", Key: keys[2], Kind: Silent},
 		{Auditor: "four", Key: keys[3], Kind: Wrong, Text: "a bad signature"},
@@ -80,7 +80,7 @@ func TestRoundRefused(t *testing.T) {
 		"key":          {`"key":"`, `"key":"x`},
 		"bars":         {`"answer":"declined"`, `"answer":"wrong"`},
 		"no bar":       {`"bars":[`, `"bars":[{},`},
-		"many bars":    {`"bars":[`, `"bars":[` + strings.Repeat(`{"breach":{"rule":"","way":"","index":1,"seen":2,"count":1,"by":"","text":""}},`, MaxBars)},
+		"many bars":    {`"bars":[`, `"bars":[` + strings.Repeat(`{"breach":{"rule":"","way":"","index":1,"seen":2,"last":1,"count":1,"by":"","text":""}},`, MaxBars)},
 		"escape":       {`<&>`, `\u003c&>`},
 		"checkpoint":   {`log.example\n7`, `log.example\r\n7`},
 	} {
@@ -106,7 +106,7 @@ func TestRoundDecline(t *testing.T) {
 	size := 0
 	for _, b := range d.Bars {
 		o := b.Obligation
-		if o.Rule != "r\uFFFD" || len(o.Text) > MaxText || len(o.Groups) != maxGroups || o.Late.Location() != time.UTC {
+		if o.Rule != "r\uFFFD" || len(o.Text) > MaxText || len(o.Groups) != maxNames || o.Late.Location() != time.UTC {
 			t.Fatalf("%+v", o)
 		}
 		size += len(encode(b))
@@ -157,7 +157,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func FuzzDecline(f *testing.F) {
-	f.Add([]byte(`{"title":"Barred","bars":[{"breach":{"rule":"chain","index":1,"text":"x"}}]}`))
+	f.Add([]byte(`{"title":"Barred","bars":[{"breach":{"rule":"chain","index":1,"text":"x","cure":"y\u0007","closedBy":["a","\u202e"]}}]}`))
 	f.Add([]byte(`{"title":"x","bars":[{"obligation":{"rule":"r","due":"2026-01-02T03:04:05Z","late":"9999-12-31T23:59:59-23:59"}}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, err := ParseDecline(b)

@@ -221,7 +221,7 @@ func top(n int, list any) any {
 	return v.Slice(0, min(n, v.Len())).Interface()
 }
 
-func newest(list []audit.Late) []audit.Late {
+func newest(list []ledger.Late) []ledger.Late {
 	list = slices.Clone(list)
 	slices.Reverse(list)
 	return list
