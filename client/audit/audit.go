@@ -132,7 +132,9 @@ func Run(ctx context.Context, c Config) *Report {
 	if is[*saveError](err) {
 		return a.report(err)
 	}
-	a.askAuditors(ctx)
+	if a.done && a.l.Charter() != nil {
+		a.auditors = AskAuditors(ctx, a.c.Client, a.l.Charter().Auditors)
+	}
 	// After an error the snapshot has the entries replayed before it.
 	return a.report(err, a.save())
 }
@@ -164,19 +166,13 @@ func (a *auditor) start(ctx context.Context) error {
 func (a *auditor) replay(ctx context.Context) error {
 	o := a.observer
 	after := o.After
-	o.After = func(e *ledger.Entry, violations []*ledger.Violation) error {
+	o.After = func(e *ledger.Entry, violations []*ledger.Violation, changes []ledger.Change) error {
 		a.own.Totals.add(a.l, e, violations)
+		a.own.Totals.addChanges(changes)
 		if after != nil {
-			return after(e, violations)
+			return after(e, violations, changes)
 		}
 		return nil
-	}
-	changes := o.Changes
-	o.Changes = func(list []ledger.Change) {
-		a.own.Totals.addChanges(list)
-		if changes != nil {
-			changes(list)
-		}
 	}
 	o.Applied = a.applied
 	err := a.replica.Replay(ctx, o)

@@ -10,7 +10,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log/round"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Auditors is what is known of the auditors that the charter asks for. It decides nothing: the
@@ -29,15 +31,16 @@ type Auditors struct {
 type Vouched struct {
 	Size uint64 `json:"size"`
 	// At is the latest time such that cosignatures at or after it meet the audit policy.
-	At string `json:"at"`
+	At time.Time `json:"at"`
 }
 
 var errNotServed = errors.New("the log serves no audit round or audited checkpoint, as no mirror does")
 
-// askAuditors reads what the log serves of its auditors.
-func (a *auditor) askAuditors(ctx context.Context) {
-	if !a.done || a.l.Charter() == nil || !a.l.Charter().Auditors.NeedsWitnesses() {
-		return
+// AskAuditors reads what the log serves of its auditors, by the audit policy of its charter.
+// It returns nil if the policy asks for none.
+func AskAuditors(ctx context.Context, log *client.Client, policy *tlog.Policy) *Auditors {
+	if !policy.NeedsWitnesses() {
+		return nil
 	}
 	out := new(Auditors)
 	unknown := func(err error) {
@@ -48,15 +51,14 @@ func (a *auditor) askAuditors(ctx context.Context) {
 			out.Unknown = append(out.Unknown, text)
 		}
 	}
-	if head, vouched, err := a.c.Client.Audited(ctx, a.l.Charter().Auditors); err != nil {
+	if head, vouched, err := log.Audited(ctx, policy); err != nil {
 		unknown(err)
 	} else {
-		at := time.Unix(int64(vouched.LoggedAfter), 0).UTC().Format(time.RFC3339)
-		out.Vouched = &Vouched{head.Checkpoint.Size, at}
+		out.Vouched = &Vouched{head.Checkpoint.Size, time.Unix(int64(min(vouched.LoggedAfter, 1<<37)), 0).UTC()}
 	}
 	var err error
-	if out.Round, err = a.c.Client.Round(ctx); err != nil {
+	if out.Round, err = log.Round(ctx); err != nil {
 		unknown(err)
 	}
-	a.auditors = out
+	return out
 }

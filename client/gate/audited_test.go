@@ -25,7 +25,7 @@ func TestWhoDeclines(t *testing.T) {
 	owed := &ledger.Obligation{Rule: "disclosure", Index: 7, By: "provider messenger", Text: "2 are not opened", Cure: "log a disclosure"}
 	dog := round.Answer{Auditor: "dog", Key: "k1", Kind: round.Refused, Bars: []round.Bar{{Obligation: owed}}}
 	cat := round.Answer{Auditor: "cat", Key: "k2", Kind: round.Silent, Text: "it does not answer"}
-	cow := round.Answer{Auditor: "cow", Key: "k3", Kind: round.Refused, Bars: []round.Bar{{Breach: &round.Breach{Rule: "reference", Index: 9}}}}
+	cow := round.Answer{Auditor: "cow", Key: "k3", Kind: round.Refused, Bars: []round.Bar{{Breach: &ledger.BreachJSON{Rule: "reference", Index: 9}}}}
 	for name, c := range map[string]struct {
 		rounds    []*round.Round
 		err       error // of the last reading

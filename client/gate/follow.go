@@ -174,7 +174,7 @@ func (f *follower) observer(own func(ledger.Entry, bool) error) replica.Observer
 			}
 			return nil
 		},
-		After: func(e *ledger.Entry, violations []*ledger.Violation) error {
+		After: func(e *ledger.Entry, violations []*ledger.Violation, _ []ledger.Change) error {
 			if own == nil || !mine {
 				return nil
 			}

@@ -24,6 +24,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/client/monitor/facts"
 	"github.com/vasistas/vasistas/client/monitor/mirror"
 	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/durable"
@@ -46,6 +48,12 @@ type Config struct {
 	Mirrors  []mirror.Config
 	// Run says how the copies of Mirrors are kept. Its Failed is not used.
 	Run mirror.RunOptions
+	// URLs of the logs of Mirrors, by origin, where their auditors' answers are read. A log without
+	// one is not asked.
+	URLs map[string]string
+	// Tell is called with each fact of a log, in the log's order, from the first entry on after each
+	// Start, and again from there after an error. Logs call it at the same time. nil: not.
+	Tell func(origin string, f *facts.Fact) error
 	// Metrics of Auditors, which have the same. nil: none of theirs are shown.
 	Metrics *auditor.Metrics
 	Logger  *slog.Logger // nil: none
@@ -58,6 +66,7 @@ type Monitor struct {
 	copied   []*copied // of Config.Mirrors
 	audits   http.Handler
 	copies   map[string]http.Handler // by the hash of the origin
+	watches  map[string]*watch       // by origin
 	reading  chan struct{}           // files of copies that are being served
 	own      ownMetrics
 
@@ -79,7 +88,7 @@ func Open(c Config) (_ *Monitor, err error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Monitor{c: c, copies: make(map[string]http.Handler), reading: make(chan struct{}, maxReading)}
+	m := &Monitor{c: c, copies: make(map[string]http.Handler), watches: make(map[string]*watch), reading: make(chan struct{}, maxReading)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.Close())
@@ -95,6 +104,7 @@ func Open(c Config) (_ *Monitor, err error) {
 		if err := m.serve(ac.Origin, a.Copy()); err != nil {
 			return nil, err
 		}
+		m.watch(ac.Origin, a.Copy(), client.Config{URL: ac.URL, HTTPClient: ac.HTTPClient, Timeout: ac.Timeout}, ac.Poll, a.Forked)
 	}
 	for _, mc := range c.Mirrors {
 		mc.Warn = func(err error) { c.Logger.Warn("the copy of the log", "origin", mc.Origin, "err", err) }
@@ -106,6 +116,7 @@ func Open(c Config) (_ *Monitor, err error) {
 		if err := m.serve(mc.Origin, one); err != nil {
 			return nil, err
 		}
+		m.watch(mc.Origin, one, client.Config{URL: c.URLs[mc.Origin], Timeout: mc.Timeout}, c.Run.Poll, m.copied[len(m.copied)-1].forked)
 	}
 	m.audits = auditor.Handler(m.auditors...)
 	return m, nil
@@ -133,6 +144,9 @@ func (m *Monitor) Start() {
 		o.Failed = func(err error) { m.failed(one, err) }
 		m.done.Go(func() { one.Run(ctx, o) })
 	}
+	for _, w := range m.watches {
+		m.done.Go(func() { w.run(ctx) })
+	}
 }
 
 // failed logs the outcome of an update or check, and keeps the evidence of the first fork.
@@ -145,7 +159,7 @@ func (m *Monitor) failed(one *copied, err error) {
 			panic(jerr) // strings only
 		}
 		m.c.Logger.Error("the log contradicts itself", "origin", one.origin, "evidence", string(b), "err", err)
-		jerr = durable.CreateFile(filepath.Join(one.dir, "fork.json"), append(b, '\n'), 0o644)
+		jerr = durable.CreateFile(one.evidence(), append(b, '\n'), 0o644)
 		if jerr != nil && !errors.Is(jerr, fs.ErrExist) {
 			m.c.Logger.Warn("the evidence is not written", "origin", one.origin, "err", jerr)
 		}
@@ -171,20 +185,44 @@ func (m *Monitor) Close() (err error) {
 	return err
 }
 
+// Status is the state of a log: of its copy and its auditor, and what the log says.
+type Status struct {
+	auditor.Status
+	Line  facts.Line    `json:"line"`
+	Facts *facts.Report `json:"facts"`
+}
+
 // Status returns the state of each log: audited ones first.
-func (m *Monitor) Status() []*auditor.Status {
-	list := []*auditor.Status{} // not nil: JSON
+func (m *Monitor) Status() []*Status {
+	list := []*Status{} // not nil: JSON
+	add := func(s *auditor.Status) {
+		r := m.watches[s.Origin].Report()
+		list = append(list, &Status{*s, r.Line(time.Now()), r})
+	}
 	for _, a := range m.auditors {
-		list = append(list, a.Status())
+		add(a.Status())
 	}
 	for _, one := range m.copied {
-		s := &auditor.Status{Origin: one.origin, Keys: []string{}, Copied: one.size()}
-		if err := one.Failing(); err != nil {
-			s.CopyFails = err.Error()
-		}
-		list = append(list, s)
+		add(one.status())
 	}
 	return list
+}
+
+// status is that of a log without an auditor.
+func (c *copied) status() *auditor.Status {
+	s := &auditor.Status{Origin: c.origin, Keys: []string{}, Copied: c.size()}
+	if err := c.Failing(); err != nil {
+		s.CopyFails = err.Error()
+	}
+	return s
+}
+
+// evidence is the file with the evidence of the first fork.
+func (c *copied) evidence() string { return filepath.Join(c.dir, "fork.json") }
+
+func (c *copied) forked() bool {
+	_, err := os.Stat(c.evidence())
+	return err == nil
 }
 
 func (c *copied) size() uint64 {

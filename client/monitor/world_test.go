@@ -206,7 +206,7 @@ func (w *testbed) awaitServed(above uint64) (cp *tlog.Checkpoint) {
 	return cp
 }
 
-func (w *testbed) status() *auditor.Status { return w.running.Status()[0] }
+func (w *testbed) status() *monitor.Status { return w.running.Status()[0] }
 
 // follow reads the served copy as a follower does, and returns the number of entries.
 func (w *testbed) follow() (n uint64) {

@@ -34,11 +34,9 @@ type Observer struct {
 	Bundle func(client.Bundle) error
 	// Before is called with each entry, in order, before it is applied.
 	Before func(e *ledger.Entry, note any) error
-	// After is called with each entry once it is applied, and with the violations that
-	// it revealed.
-	After func(e *ledger.Entry, violations []*ledger.Violation) error
-	// Changes is called with what an entry changed. The slice is valid during the call.
-	Changes func([]ledger.Change)
+	// After is called with each entry once it is applied, with the violations that it
+	// revealed, and with what it changed, which is valid during the call.
+	After func(e *ledger.Entry, violations []*ledger.Violation, changes []ledger.Change) error
 	// Applied is called once all entries of a bundle are applied.
 	Applied func() error
 }
@@ -176,12 +174,9 @@ func (s *state) apply(b *batch, o Observer) error {
 			s.recheck(e)
 		}
 		if o.After != nil {
-			if err := o.After(e, violations); err != nil {
+			if err := o.After(e, violations, changes); err != nil {
 				return err
 			}
-		}
-		if o.Changes != nil && len(changes) > 0 {
-			o.Changes(changes)
 		}
 	}
 	if o.Applied != nil {

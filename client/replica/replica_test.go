@@ -118,7 +118,7 @@ func TestTry(t *testing.T) {
 			return r.Try(ctx, replica.Observer{Before: func(e *ledger.Entry, _ any) error { return middle(e) }}, accept)
 		},
 		"after the last entry": func(ctx context.Context, _ func()) error {
-			return r.Try(ctx, replica.Observer{After: func(e *ledger.Entry, _ []*ledger.Violation) error { return last(e) }}, accept)
+			return r.Try(ctx, replica.Observer{After: func(e *ledger.Entry, _ []*ledger.Violation, _ []ledger.Change) error { return last(e) }}, accept)
 		},
 		"at a bundle": func(ctx context.Context, _ func()) error {
 			return r.Try(ctx, replica.Observer{Bundle: func(client.Bundle) error { return errTest }}, accept)
@@ -239,7 +239,7 @@ func TestObserver(t *testing.T) {
 			before++
 			return nil
 		},
-		After: func(e *ledger.Entry, found []*ledger.Violation) error {
+		After: func(e *ledger.Entry, found []*ledger.Violation, _ []ledger.Change) error {
 			if e.Index+1 != l.Size() || e.Index != after {
 				return fmt.Errorf("entry %d after size %d", e.Index, l.Size())
 			}

@@ -248,7 +248,7 @@ func (f *finder) before(e *ledger.Entry, note any) error {
 }
 
 // after keeps the entry's hits, and whether the disclosure had an effect.
-func (f *finder) after(e *ledger.Entry, violations []*ledger.Violation) error {
+func (f *finder) after(e *ledger.Entry, violations []*ledger.Violation, _ []ledger.Change) error {
 	effect := true
 	for _, v := range violations {
 		if v.Index == e.Index {

@@ -252,7 +252,7 @@ func (r *replay) catchUp(ctx context.Context) {
 			r.entries = append(r.entries, b.Entries...)
 			return nil
 		},
-		After: func(e *ledger.Entry, breaches []*ledger.Violation) error {
+		After: func(e *ledger.Entry, breaches []*ledger.Violation, _ []ledger.Change) error {
 			if e.Envelope == nil || len(breaches) > 0 { // the audit says which
 				return nil
 			}

@@ -20,9 +20,11 @@ import (
 
 	"github.com/vasistas/vasistas/client/monitor"
 	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/client/monitor/facts"
 	"github.com/vasistas/vasistas/client/monitor/mirror"
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/log/ledger"
 )
 
 func main() { command.Main(run) }
@@ -98,7 +100,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	return service.Run(ctx, stdout)
 }
 
-const maxStatus = 1 << 20
+const maxStatus = 64 << 20
 
 func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("status", flag.ContinueOnError)
@@ -126,7 +128,7 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("the monitor answers %s", resp.Status)
 	}
-	var list []*auditor.Status
+	var list []*monitor.Status
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(&list); err != nil {
 		return err
 	}
@@ -146,7 +148,7 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 
 // printStatus prints a status as lines. It replaces what could control a terminal or forge a
 // line: a status comes from another machine, and its texts from the log.
-func printStatus(out io.Writer, s *auditor.Status) {
+func printStatus(out io.Writer, s *monitor.Status) {
 	line := func(format string, args ...any) {
 		text := strings.Map(func(r rune) rune {
 			if unicode.IsPrint(r) {
@@ -156,7 +158,11 @@ func printStatus(out io.Writer, s *auditor.Status) {
 		}, fmt.Sprintf(format, args...))
 		io.WriteString(out, text+"\n")
 	}
-	line("log        %s", s.Origin)
+	line("%-10s %s", s.Line.Verdict, s.Origin)
+	for _, why := range s.Line.Reasons {
+		line("           %s", why)
+	}
+	printFacts(line, s.Facts)
 	line("copied     size %d", s.Copied)
 	if s.CopyFails != "" {
 		line("copying    fails: %s", s.CopyFails)
@@ -185,6 +191,39 @@ func printStatus(out io.Writer, s *auditor.Status) {
 	}
 	if s.Stopped != "" {
 		line("STOPPED    %s", s.Stopped)
+	}
+}
+
+// printed bounds each list.
+const printed = 8
+
+// printFacts prints what is overdue and due.
+func printFacts(line func(string, ...any), f *facts.Report) {
+	if f == nil {
+		return
+	}
+	list := func(n uint64, list []ledger.Obligation, print func(*ledger.Obligation)) {
+		shown := list[:min(len(list), printed)]
+		for i := range shown {
+			print(&shown[i])
+		}
+		if more := n - uint64(len(shown)); more > 0 {
+			line("           and %d more", more)
+		}
+	}
+	list(f.Overdue, f.Owed, func(o *ledger.Obligation) {
+		line("overdue    %s owes %s since %s: %s; cure: %s", o.By, o.Rule, o.Late.Format(time.RFC3339), o.Text, o.Cure)
+	})
+	line("due        %d in 7 days, %d in 30 days", f.Due7, f.Due30)
+	list(f.Due30, f.Due, func(o *ledger.Obligation) {
+		line("due        %s owes %s by %s, in entry %d", o.By, o.Rule, o.Due.Format(time.RFC3339), o.Index)
+	})
+	if o := f.Total.Owed; len(o) > 0 {
+		late, lapsed := uint64(0), uint64(0)
+		for _, n := range o {
+			late, lapsed = late+n.Late, lapsed+n.Lapsed
+		}
+		line("was late   %d that were cured, %d that became breaches", late, lapsed)
 	}
 }
 

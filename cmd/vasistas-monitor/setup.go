@@ -207,6 +207,7 @@ func (j *joined) found(file string, logKeys []string, policy string) error {
 
 // configs returns those of all joined logs.
 func (l *layout) configs() (c monitor.Config, err error) {
+	c.URLs = make(map[string]string)
 	files, err := os.ReadDir(l.path("logs"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return c, err
@@ -222,6 +223,7 @@ func (l *layout) configs() (c monitor.Config, err error) {
 		case audited:
 			c.Auditors = append(c.Auditors, a)
 		default:
+			c.URLs[a.Origin] = a.URL
 			c.Mirrors = append(c.Mirrors, mirror.Config{Dir: a.CopyDir, Sources: a.Sources, Policy: a.Policy.WithSpread(tlog.NoSpread), Origin: a.Origin})
 		}
 	}

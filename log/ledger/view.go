@@ -88,6 +88,7 @@ func (l *Ledger) Warrant(index uint64) (Warrant, bool) {
 
 // A Chain is the state of a custodian's chain of releases.
 type Chain struct {
+	Custodian string       // its name
 	Seq       uint64       // of the chain's last release
 	Hash      event.Digest // event hash of that release; zero at Seq 0
 	Waiting   int          // releases ahead of the chain
@@ -104,7 +105,7 @@ func (l *Ledger) Chain(keyID string) (Chain, bool) {
 	if !ok || c == nil {
 		return Chain{}, false
 	}
-	out := Chain{Seq: c.count, Hash: c.last(), Waiting: len(c.pending), Broken: c.count < c.broken,
+	out := Chain{Custodian: c.name, Seq: c.count, Hash: c.last(), Waiting: len(c.pending), Broken: c.count < c.broken,
 		Ended: c.ended, Heartbeat: unix(c.beat)}
 	if len(c.stated) > 0 {
 		out.Stated = c.stated[len(c.stated)-1].seq

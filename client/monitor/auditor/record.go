@@ -220,6 +220,13 @@ func (a *Auditor) keepFork(fork *client.ForkError) {
 	}
 }
 
+// Forked reports whether there is evidence that the log signed two heads of which neither extends
+// the other.
+func (a *Auditor) Forked() bool {
+	files, err := os.ReadDir(filepath.Join(a.cfg.Dir, evidenceDir))
+	return err == nil && len(files) > 0
+}
+
 // fetchAudited returns the head that the log shows as audited, nil if there is none.
 func fetchAudited(ctx context.Context, log *client.Client) (*tlog.Checkpoint, error) {
 	v, _, err := log.Audited(ctx, nil)

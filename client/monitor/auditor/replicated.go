@@ -228,7 +228,7 @@ func (c *replicated) observer() replica.Observer {
 			}
 			return nil
 		},
-		After: func(e *ledger.Entry, _ []*ledger.Violation) error {
+		After: func(e *ledger.Entry, _ []*ledger.Violation, _ []ledger.Change) error {
 			c.applied.Store(e.Index + 1)
 			return nil
 		},

@@ -91,7 +91,7 @@ type Mirror struct {
 
 	head   atomic.Pointer[head]        // durable; it never goes back
 	served atomic.Pointer[head]        // for the handler: see Config.Cosign; it never goes back
-	policy atomic.Pointer[tlog.Policy] // of the next Update or Check; nil: still c.Policy
+	policy atomic.Pointer[tlog.Policy] // of the next Update or Check
 	failed atomic.Pointer[error]       // of the last Update that had an outcome
 
 	// turn is held by Update and Check, and guards what follows, c.Policy and client. It is a
@@ -139,6 +139,7 @@ func Open(c Config) (*Mirror, error) {
 	}
 	m := &Mirror{c: c, lock: lock, copied: client.Dir(c.Dir), turn: make(chan struct{}, 1),
 		seen: make([]uint64, len(c.Sources)), next: rand.Uint64N(1 << 62)}
+	m.policy.Store(c.Policy)
 	m.pool = newPool(&m.c, m.copied)
 	if m.client, err = client.New(client.Config{Source: m.pool, Policy: c.Policy, Origin: c.Origin}); err == nil {
 		err = m.load()
@@ -224,6 +225,9 @@ func (m *Mirror) update(ctx context.Context) (*tlog.Verified, error) {
 // witnesses and keys.
 func (m *Mirror) Use(p *tlog.Policy) { m.policy.Store(p) }
 
+// Policy returns the policy of the next Update.
+func (m *Mirror) Policy() *tlog.Policy { return m.policy.Load() }
+
 // begin waits for the turn, and takes up the policy of Use.
 func (m *Mirror) begin(ctx context.Context) error {
 	select {
@@ -231,8 +235,8 @@ func (m *Mirror) begin(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	p := m.policy.Swap(nil)
-	if p == nil {
+	p := m.policy.Load()
+	if p == m.c.Policy {
 		return nil
 	}
 	c, err := client.New(client.Config{Source: m.pool, Policy: p, Origin: m.c.Origin})

@@ -59,7 +59,7 @@ func testAudits() map[string]*audit.Report {
 			Owed: []ledger.Obligation{{Rule: "anchor", Way: "late", Index: 3, By: "log", Late: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Text: "the entries from 3 on are not anchored",
 				Cure: "log an anchor of a cosigned head that has them"}},
 			Bars: []audit.Bar{{Who: "gates", Breaches: 3, Overdue: 4}},
-			Auditors: &audit.Auditors{Vouched: &audit.Vouched{Size: 800, At: "2026-01-02T03:04:05Z"}, Round: &round.Round{Size: 890, Named: day1, State: round.Declined, Auditors: []round.Answer{
+			Auditors: &audit.Auditors{Vouched: &audit.Vouched{Size: 800, At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}, Round: &round.Round{Size: 890, Named: day1, State: round.Declined, Auditors: []round.Answer{
 				{Auditor: "a1", Kind: round.Cosigned, Time: &day1}, {Auditor: "a1", Kind: round.Cosigned, Time: &day1},
 				{Auditor: "a2", Kind: round.Refused, Bars: []round.Bar{{Obligation: &ledger.Obligation{Rule: "disclosure", Way: "late", Index: 9, By: "log", Late: day1, Text: "it is due", Cure: "disclose it"}},
 					{Breach: &ledger.BreachJSON{Rule: "form", Way: "malformed", Index: 7, By: "log", Text: "it does not parse"}}}},

@@ -1,0 +1,182 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package facts
+
+import (
+	"maps"
+
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+)
+
+// Counts count entries, obligations and breaches.
+type Counts struct {
+	Events     map[event.Type]*Tally `json:"events,omitempty"`
+	Unreadable uint64                `json:"unreadable"` // entries that are no events
+	Owed       map[string]*Owed      `json:"owed,omitempty"`
+	Breaches   uint64                `json:"breaches"`
+	Closed     uint64                `json:"closed"` // how often an audit quorum has closed one
+}
+
+// A Month has the counts of a month, like 2026-01.
+type Month struct {
+	Month string `json:"month"`
+	Counts
+}
+
+// A Tally counts the entries of a type.
+type Tally struct {
+	Logged uint64 `json:"logged"`
+	// Kept counts those about which there is no verdict, and Of their names, by member: authority,
+	// provider, custodian or auditor that signed; the codes of the body; of a disclosure the agency
+	// that it names.
+	Kept uint64                       `json:"kept"`
+	Of   map[string]map[string]uint64 `json:"of,omitempty"`
+}
+
+// Owed counts obligations by one rule, by what became of them. Anchors count only if they came
+// late, as they are opened and met all the time.
+type Owed struct {
+	Opened  uint64 `json:"opened"`
+	Settled uint64 `json:"settled"`
+	Late    uint64 `json:"late"` // of the settled
+	Lapsed  uint64 `json:"lapsed"`
+}
+
+// name is a member of an event, with its value.
+type name struct{ member, value string }
+
+func (c *Counts) add(e *ledger.Entry, kept bool, names []name) {
+	if e.Envelope == nil {
+		c.Unreadable++
+		return
+	}
+	if c.Events == nil {
+		c.Events = make(map[event.Type]*Tally)
+	}
+	t := c.Events[e.Envelope.Event.Type]
+	if t == nil {
+		t = &Tally{Of: make(map[string]map[string]uint64)}
+		c.Events[e.Envelope.Event.Type] = t
+	}
+	t.Logged++
+	if !kept {
+		return
+	}
+	t.Kept++
+	for _, n := range names {
+		of := t.Of[n.member]
+		if of == nil {
+			of = make(map[string]uint64)
+			t.Of[n.member] = of
+		}
+		if _, known := of[n.value]; !known && len(of) >= MaxNames {
+			n.value = Other
+		}
+		of[n.value]++
+	}
+}
+
+func (c *Counts) change(x *ledger.Change) {
+	switch x.Kind {
+	case ledger.Breached:
+		c.Breaches++
+		return
+	case ledger.Closed:
+		c.Closed++
+		return
+	}
+	if c.Owed == nil {
+		c.Owed = make(map[string]*Owed)
+	}
+	o := c.Owed[x.Rule()]
+	if o == nil {
+		o = new(Owed)
+		c.Owed[x.Rule()] = o
+	}
+	switch x.Kind {
+	case ledger.Opened:
+		o.Opened++
+	case ledger.Settled:
+		if o.Settled++; !x.LateSince.IsZero() {
+			o.Late++
+		}
+	case ledger.Lapsed:
+		o.Lapsed++
+	}
+}
+
+// clone returns counts that later entries do not change.
+func (c *Counts) clone() Counts {
+	out := *c
+	out.Events, out.Owed = maps.Clone(c.Events), maps.Clone(c.Owed)
+	for k, t := range out.Events {
+		copied := *t
+		copied.Of = maps.Clone(t.Of)
+		for member, of := range copied.Of {
+			copied.Of[member] = maps.Clone(of)
+		}
+		out.Events[k] = &copied
+	}
+	for k, o := range out.Owed {
+		copied := *o
+		out.Owed[k] = &copied
+	}
+	return out
+}
+
+// names returns the names by which an applied entry is counted: its signers, and codes that the
+// rules have checked.
+func (f *Facts) names(e *ledger.Entry) (out []name) {
+	in := f.ledger.CharterAt(e.Index)
+	if e.Envelope == nil || in == nil {
+		return nil
+	}
+	add := func(member string, values ...string) {
+		for _, v := range values {
+			if v != "" {
+				out = append(out, name{member, v})
+			}
+		}
+	}
+	for i, s := range e.Envelope.Signatures {
+		if p := in.Signer(s.KeyID, e.Index); p != nil && i < len(e.Signatures) && e.Signatures[i] == ledger.Good {
+			add(string(p.Role), p.Name)
+		}
+	}
+	switch b := e.Envelope.Event.Body.(type) {
+	case *event.Warrant:
+		if len(out) == 0 || out[0].member != "provider" {
+			add("addressed", b.Provider)
+		}
+		add("decision", string(b.Decision))
+		add("instrument", b.Instrument)
+		add("offence", b.Offence)
+		add("category", b.Categories...)
+	case *event.Access:
+		add("emergency", b.Emergency)
+		add("group", b.Group)
+		add("category", b.Categories...)
+	case *event.Refusal:
+		add("reason", b.Reason)
+	case *event.Response:
+		add("outcome", string(b.Outcome))
+		add("ground", b.Ground)
+	case *event.Revocation:
+		add("scope", string(b.Scope))
+		add("reason", b.Reason)
+	case *event.Deferral:
+		add("ground", b.Ground)
+	case *event.Finding:
+		add("rule", b.Rule)
+		add("state", string(b.State))
+	case *event.Disclosure:
+		for i := range b.Openings {
+			if o := &b.Openings[i]; o.Name == "agency" {
+				add("agency", o.Value.Text())
+			}
+		}
+	}
+	return out
+}

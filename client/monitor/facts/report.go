@@ -1,0 +1,286 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package facts
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/round"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// Report is the facts at a head, in JSON. Later entries do not change it. Times are like
+// 2006-01-02T15:04:05Z, and absent if not known.
+type Report struct {
+	Applied uint64   `json:"applied"` // entries read, from the first
+	Head    *Head    `json:"head,omitempty"`
+	Charter *Charter `json:"charter,omitempty"`
+
+	// At is the time at which the lists below say what is overdue and due.
+	At      time.Time           `json:"at,omitzero"`
+	Open    map[string]uint64   `json:"open,omitempty"` // obligations, by rule
+	Overdue uint64              `json:"overdue"`
+	Owed    []ledger.Obligation `json:"owed,omitempty"` // overdue: the first MaxListed
+	// Those that fall due within 7 and 30 days, without those that are overdue, and the first
+	// MaxListed of them. Heartbeats and anchors, which are always due, are only in Open.
+	Due7  uint64              `json:"due7"`
+	Due30 uint64              `json:"due30"`
+	Due   []ledger.Obligation `json:"due,omitempty"`
+	Late  []ledger.Late       `json:"late,omitempty"` // the last MaxLate that were met late
+
+	Unclosed []*ledger.BreachJSON `json:"unclosed,omitempty"` // breaches that no audit quorum has closed
+	Closed   []Closed             `json:"closed,omitempty"`   // the last MaxLate breaches that one has closed
+
+	Custodians []Custodian `json:"custodians,omitempty"`
+	Witnesses  []Witness   `json:"witnesses,omitempty"` // of the charter's policy
+	// Asked: the log was asked what its auditors say. Auditors has the last answer of each key,
+	// and Vouched the head that met the audit policy last. Unknown says what could not be read.
+	Asked    bool           `json:"asked"`
+	Auditors []Answer       `json:"auditors,omitempty"`
+	Vouched  *audit.Vouched `json:"vouched,omitempty"`
+	Unknown  []string       `json:"unknown,omitempty"`
+
+	Total  Counts  `json:"total"`
+	Months []Month `json:"months,omitempty"` // the last MaxMonths that have an entry, ascending
+
+	// What the monitor says of its copy: its size, why it is not renewed or not read, and whether
+	// there is evidence that the log signed two heads of which neither extends the other.
+	Copied  uint64 `json:"copied"`
+	Failing string `json:"failing,omitempty"`
+	Forked  bool   `json:"forked,omitempty"`
+}
+
+// Head is a head of the log with the times that its witnesses prove.
+type Head struct {
+	Size          uint64    `json:"size"`
+	Root          tlog.Hash `json:"root"`
+	LoggedAfter   time.Time `json:"loggedAfter,omitzero"`
+	ExistedBefore time.Time `json:"existedBefore,omitzero"`
+	Unmet         string    `json:"unmet,omitempty"` // why the charter's witness policy does not accept it
+}
+
+// Charter is the charter in force.
+type Charter struct {
+	Version   uint64    `json:"version"`
+	Index     uint64    `json:"index"`
+	Leaf      tlog.Hash `json:"leaf"`
+	Stale     uint64    `json:"stale"`     // seconds, of its profile
+	Skew      uint64    `json:"skew"`      // seconds
+	Audited   bool      `json:"audited"`   // it asks for auditors
+	Witnessed bool      `json:"witnessed"` // it asks for witnesses
+}
+
+// Closed is a breach that an audit quorum has closed, by an entry that was logged after a time.
+type Closed struct {
+	ledger.BreachJSON
+	Entry uint64    `json:"entry"`
+	After time.Time `json:"after,omitzero"`
+}
+
+// Logged is an entry, and a time that was proven when it was logged.
+type Logged struct {
+	Index uint64    `json:"index"`
+	After time.Time `json:"after,omitzero"`
+}
+
+// Custodian is the chain of a custodian's key. The chain has a gap if Stated or Waiting is not 0.
+type Custodian struct {
+	Custodian string    `json:"custodian"`
+	Key       string    `json:"key"`              // its id
+	Seq       uint64    `json:"seq"`              // releases in the chain
+	Stated    uint64    `json:"stated,omitempty"` // how many the custodian has stated, if more
+	Waiting   int       `json:"waiting"`          // releases after a gap
+	Broken    bool      `json:"broken"`           // a stated release was never logged
+	Ended     bool      `json:"ended"`            // no custodian holds the key any more
+	Until     time.Time `json:"until"`            // the end of the last heartbeat's period
+	Release   *Logged   `json:"release,omitempty"`
+	Beat      *Logged   `json:"heartbeat,omitempty"`
+}
+
+// Witness is a witness of the charter, and the last head that it cosigned among those that this
+// monitor has seen.
+type Witness struct {
+	Name   string    `json:"name"`
+	Key    string    `json:"key"` // vkey
+	Size   uint64    `json:"size"`
+	Time   time.Time `json:"time,omitzero"`
+	Behind uint64    `json:"behind"` // entries from there to the head
+}
+
+// Answer is the last answer of an auditor's key, of the head of a size: the log's word.
+type Answer struct {
+	round.Answer
+	Size uint64 `json:"size"`
+}
+
+// Report returns the facts.
+func (f *Facts) Report() *Report {
+	r := &Report{Applied: f.applied, Head: f.head, Late: slices.Clone(f.late), Closed: slices.Clone(f.closed), Total: f.total.clone()}
+	for i := range f.months {
+		r.Months = append(r.Months, Month{f.months[i].Month, f.months[i].clone()})
+	}
+	f.parties(r)
+	in := f.ledger.Charter()
+	if in == nil {
+		return r
+	}
+	r.Charter = &Charter{in.Version, in.Index, in.Leaf, in.Profile.Stale, in.Profile.Skew, in.Auditors.NeedsWitnesses(), in.Witnesses.NeedsWitnesses()}
+	if r.At = f.ledger.Time(); f.head != nil && f.head.LoggedAfter.After(r.At) {
+		r.At = f.head.LoggedAfter
+	}
+	f.obligations(r)
+	for _, b := range f.ledger.Barred("", r.At) {
+		if b.Breach != nil {
+			r.Unclosed = append(r.Unclosed, b.Breach.JSON())
+		}
+	}
+	return r
+}
+
+const day = 24 * time.Hour
+
+func (f *Facts) obligations(r *Report) {
+	overdue := f.ledger.Overdue(r.At)
+	r.Overdue, r.Owed = uint64(len(overdue)), overdue[:min(len(overdue), MaxListed)]
+	due, open := f.ledger.Due(r.At, r.At.Add(30*day))
+	due = slices.DeleteFunc(due, func(o ledger.Obligation) bool { return o.Rule == "heartbeat" || o.Rule == "anchor" })
+	for i := range due {
+		if !due[i].Due.After(r.At.Add(7 * day)) {
+			r.Due7++
+		}
+	}
+	r.Open, r.Due30, r.Due = open, uint64(len(due)), due[:min(len(due), MaxListed)]
+}
+
+// parties fills in custodians, witnesses and auditors.
+func (f *Facts) parties(r *Report) {
+	for _, id := range f.ledger.KeyIDs() {
+		if c, ok := f.ledger.Chain(id); ok {
+			r.Custodians = append(r.Custodians, Custodian{Custodian: c.Custodian, Key: id, Seq: c.Seq, Stated: c.Stated, Waiting: c.Waiting,
+				Broken: c.Broken, Ended: c.Ended, Until: c.Heartbeat, Release: f.last[id].Release, Beat: f.last[id].Beat})
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(f.seen)) {
+		w := f.seen[key]
+		if f.head != nil {
+			w.Behind = f.head.Size - w.Size
+		}
+		r.Witnesses = append(r.Witnesses, w)
+	}
+	r.Asked, r.Auditors, r.Vouched, r.Unknown = f.asked, slices.Clone(f.answers), f.vouched, f.unknown
+}
+
+// Verdict is what the first line of a report says.
+type Verdict string
+
+// The verdicts, in the order in which one hides another: WRONG, SILENT, LATE, OK.
+const (
+	OK     Verdict = "OK"
+	Late   Verdict = "LATE"   // something is overdue
+	Wrong  Verdict = "WRONG"  // a rule is broken and no audit quorum has closed it, or the log contradicts itself
+	Silent Verdict = "SILENT" // what is known is too old, or not known at all
+)
+
+// Line is the first line of a report: a verdict, and why. The first reason is the verdict's.
+type Line struct {
+	Verdict Verdict  `json:"verdict"`
+	Reasons []string `json:"reasons"`
+}
+
+func (l *Line) add(v Verdict, format string, args ...any) {
+	if l.Verdict == "" {
+		l.Verdict = v
+	}
+	l.Reasons = append(l.Reasons, fmt.Sprintf(format, args...))
+}
+
+// Line returns the first line at a time, that of the reader. Silence is never OK: a log is OK
+// only as long as its head, and the word of its auditors, are no older than the profile's stale.
+func (r *Report) Line(now time.Time) (l Line) {
+	if r.Forked {
+		l.add(Wrong, "the log has signed two heads of which neither extends the other")
+	}
+	if n := len(r.Unclosed); n > 0 {
+		b := r.Unclosed[0]
+		l.add(Wrong, "%s; the first: %s has broken %s at entry %d: %s", count(uint64(n), "breach is not closed", "breaches are not closed"), b.By, b.Rule, b.Index, b.Text)
+	}
+	r.silent(&l, now)
+	if r.Overdue > 0 {
+		o := &r.Owed[0]
+		l.add(Late, "%s at %s; the first: %s owes %s since %s: %s", count(r.Overdue, "obligation is overdue", "obligations are overdue"),
+			stamp(r.At), o.By, o.Rule, stamp(o.Late), o.Text)
+	}
+	if l.Verdict == "" {
+		l.add(OK, "no rule is broken and nothing is overdue in the first %d entries, as of %s", r.Applied, stamp(r.At))
+		switch {
+		case r.Vouched != nil:
+			l.add(OK, "the auditors vouch for the first %d entries, at %s or later", r.Vouched.Size, stamp(r.Vouched.At))
+		case r.Charter.Audited:
+			l.add(OK, "what the auditors say is not known")
+		}
+	}
+	return l
+}
+
+// silent adds why what is known is too old.
+func (r *Report) silent(l *Line, now time.Time) {
+	c := r.Charter
+	stale := func(t time.Time) bool { return now.Sub(t) > time.Duration(min(c.Stale, 1<<33))*time.Second }
+	switch {
+	case r.Head == nil && r.Copied > 0:
+		l.add(Silent, "%d of %d entries are read so far", r.Applied, r.Copied)
+	case r.Head == nil:
+		l.add(Silent, "no head of the log was accepted yet")
+	case c == nil:
+		l.add(Silent, "the log has no charter")
+	case r.Head.Unmet != "":
+		l.add(Silent, "the witnesses of the charter do not cosign the head of %d entries: %s", r.Head.Size, r.Head.Unmet)
+	case !c.Witnessed || r.Head.LoggedAfter.IsZero():
+		l.add(Silent, "no witness proves a time, so the age of the head is not known")
+	case stale(r.Head.LoggedAfter):
+		l.add(Silent, "witnesses saw the last head at %s, more than %d seconds ago", stamp(r.Head.LoggedAfter), c.Stale)
+	case r.Head.LoggedAfter.Sub(now) > time.Duration(min(c.Skew, 1<<33))*time.Second:
+		l.add(Silent, "witnesses signed the head at %s, and this machine's clock says %s, so its age is not known", stamp(r.Head.LoggedAfter), stamp(now.UTC()))
+	}
+	if c != nil && c.Audited {
+		r.unvouched(l, stale)
+	}
+	if l.Verdict == Silent && r.Failing != "" {
+		l.add(Silent, "%s", r.Failing)
+	}
+}
+
+// unvouched adds that the auditors are silent, unless there was no log to ask.
+func (r *Report) unvouched(l *Line, stale func(time.Time) bool) {
+	switch {
+	case r.Vouched != nil && stale(r.Vouched.At):
+		l.add(Silent, "the auditors vouched last at %s, for the first %d entries", stamp(r.Vouched.At), r.Vouched.Size)
+	case r.Vouched == nil && r.Asked:
+		l.add(Silent, "no head is known that the auditors vouch for")
+	default:
+		return
+	}
+	for _, why := range r.Unknown {
+		l.add(Silent, "%s", why)
+	}
+	for i := range r.Auditors {
+		if a := &r.Auditors[i]; a.Kind != round.Cosigned {
+			l.add(Silent, "auditor %s: %s (%s)", a.Auditor, a.Kind, a.Text)
+		}
+	}
+}
+
+func stamp(t time.Time) string { return t.Format(time.RFC3339) }
+
+func count(n uint64, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", more)
+}

@@ -1,0 +1,173 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package monitor
+
+import (
+	"cmp"
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/client/monitor/facts"
+	"github.com/vasistas/vasistas/client/monitor/mirror"
+	"github.com/vasistas/vasistas/client/replica"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// watch replays the copy of one log, from its first entry on after each start, and keeps the facts.
+type watch struct {
+	origin string
+	copy   *mirror.Mirror
+	log    client.Config // of the log; URL "": its auditors' answers are not read
+	poll   time.Duration
+	forked func() bool // there is evidence of a fork
+	tell   func(*facts.Fact) error
+
+	policy  *tlog.Policy // of the copy, for which both clients were made
+	ask     *client.Client
+	replica *replica.Replica
+	facts   *facts.Facts
+	head    *tlog.Checkpoint // the last one that was replayed
+	again   bool             // tell has failed, so the log is told from the first entry on
+
+	applied atomic.Uint64
+	failing atomic.Pointer[string]       // why the copy is not read
+	report  atomic.Pointer[facts.Report] // nil: none yet
+}
+
+func (m *Monitor) watch(origin string, from *mirror.Mirror, log client.Config, poll time.Duration, forked func() bool) {
+	w := &watch{origin: origin, copy: from, log: log, poll: cmp.Or(poll, 2*time.Second), forked: forked}
+	w.log.Origin, w.log.Retries = origin, -1
+	if m.c.Tell != nil {
+		w.tell = func(f *facts.Fact) error {
+			err := m.c.Tell(origin, f)
+			w.again = w.again || err != nil
+			return err
+		}
+	}
+	m.watches[origin] = w
+}
+
+func (w *watch) run(ctx context.Context) {
+	tick := time.NewTicker(w.poll)
+	defer tick.Stop()
+	for {
+		why := ""
+		if err := w.look(ctx); err != nil {
+			why = "reading the copy: " + err.Error()
+		}
+		w.failing.Store(&why)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look replays what the copy has, and then asks the log for its auditors' answers.
+func (w *watch) look(ctx context.Context) error {
+	cp := w.copy.Head()
+	if cp == nil {
+		return nil
+	}
+	if w.again {
+		w.policy, w.replica, w.head, w.again = nil, nil, nil, false
+	}
+	if err := w.dial(); err != nil {
+		return err
+	}
+	if w.head == nil || string(w.head.Bytes()) != string(cp.Bytes()) {
+		if err := w.replay(ctx, cp); err != nil {
+			return err
+		}
+		w.head = cp
+		w.report.Store(w.facts.Report())
+	}
+	in := w.replica.Ledger().Charter()
+	if w.log.URL == "" || in == nil {
+		return nil
+	}
+	asked := audit.AskAuditors(ctx, w.ask, in.Auditors)
+	if ctx.Err() == nil {
+		w.facts.Asked(asked)
+		w.report.Store(w.facts.Report())
+	}
+	return nil
+}
+
+// replay applies the entries up to a head of the copy.
+func (w *watch) replay(ctx context.Context, cp *tlog.Checkpoint) error {
+	if _, err := w.replica.Offer(ctx, cp.Bytes()); err != nil {
+		return err
+	}
+	o := w.facts.Observer()
+	o.Applied = func() error {
+		w.applied.Store(w.replica.Ledger().Size())
+		return nil
+	}
+	err := w.replica.Replay(ctx, o)
+	if err == nil {
+		err = w.facts.Head(cp)
+	}
+	return err
+}
+
+// dial makes the clients that read the copy and the log. The mirror has checked that heads meet
+// its policy, so only the log's signature is checked here.
+func (w *watch) dial() error {
+	policy := w.copy.Policy()
+	if policy == w.policy {
+		return nil
+	}
+	var keys replica.Keys
+	for _, l := range policy.Logs {
+		keys = append(keys, l.Key)
+	}
+	signed, err := keys.Policy()
+	if err != nil {
+		return err
+	}
+	if w.log.Policy = signed; w.log.URL != "" {
+		if w.ask, err = client.New(w.log); err != nil {
+			return err
+		}
+	}
+	read, err := client.New(client.Config{Source: w.copy.Source(), Policy: signed, Origin: w.origin})
+	if err != nil {
+		return err
+	}
+	if w.replica != nil {
+		w.replica.Use(read)
+	} else if w.replica, err = replica.New(replica.Config{Client: read, Origin: w.origin, Use: "monitor"}); err == nil {
+		w.facts = facts.New(w.replica.Ledger(), w.tell)
+	}
+	if err == nil {
+		w.policy = policy
+	}
+	return err
+}
+
+// Report returns the facts, with what is known of the copy.
+func (w *watch) Report() *facts.Report {
+	var r facts.Report
+	if known := w.report.Load(); known != nil {
+		r = *known
+	}
+	if r.Head == nil {
+		r.Applied = w.applied.Load()
+	}
+	if head := w.copy.Head(); head != nil {
+		r.Copied = head.Size
+	}
+	if err := w.copy.Failing(); err != nil {
+		r.Failing = "copying the log: " + err.Error()
+	} else if why := w.failing.Load(); why != nil {
+		r.Failing = *why
+	}
+	r.Forked = w.forked()
+	return &r
+}
