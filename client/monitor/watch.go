@@ -93,8 +93,10 @@ func (w *watch) look(ctx context.Context) error {
 	}
 	asked := audit.AskAuditors(ctx, w.ask, in.Auditors)
 	if ctx.Err() == nil {
+		r := *w.report.Load()
 		w.facts.Asked(asked)
-		w.report.Store(w.facts.Report())
+		w.facts.Answers(&r)
+		w.report.Store(&r)
 	}
 	return nil
 }

@@ -160,7 +160,7 @@ func printStatus(out io.Writer, s *monitor.Status) {
 	}
 	line("%-10s %s", s.Line.Verdict, s.Origin)
 	for _, why := range s.Line.Reasons {
-		line("           %s", why)
+		line("           %s", why.Text)
 	}
 	printFacts(line, s.Facts)
 	line("copied     size %d", s.Copied)

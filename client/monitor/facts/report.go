@@ -173,6 +173,11 @@ func (f *Facts) parties(r *Report) {
 		}
 		r.Witnesses = append(r.Witnesses, w)
 	}
+	f.Answers(r)
+}
+
+// Answers fills in what is known of the auditors.
+func (f *Facts) Answers(r *Report) {
 	r.Asked, r.Auditors, r.Vouched, r.Unknown = f.asked, slices.Clone(f.answers), f.vouched, f.unknown
 }
 
@@ -190,39 +195,66 @@ const (
 // Line is the first line of a report: a verdict, and why. The first reason is the verdict's.
 type Line struct {
 	Verdict Verdict  `json:"verdict"`
-	Reasons []string `json:"reasons"`
+	Reasons []Reason `json:"reasons"`
 }
 
-func (l *Line) add(v Verdict, format string, args ...any) {
+// Reason is a reason in English. A translation has a sentence for each code, whose figures are in the
+// report.
+type Reason struct {
+	Code string `json:"code"`
+	Text string `json:"text"`
+}
+
+// Codes of reasons.
+const (
+	ReasonFork      = "fork"      // Report.Forked
+	ReasonBreach    = "breach"    // Report.Unclosed
+	ReasonReading   = "reading"   // the copy is not read yet
+	ReasonHead      = "head"      // there is no head
+	ReasonCharter   = "charter"   // there is no charter
+	ReasonWitnesses = "witnesses" // Head.Unmet
+	ReasonTime      = "time"      // no time of the head is proven
+	ReasonStale     = "stale"     // the head is too old
+	ReasonClock     = "clock"     // the reader's clock is behind the head
+	ReasonAuditors  = "auditors"  // the auditors do not vouch, or not lately
+	ReasonUnknown   = "unknown"   // Report.Unknown
+	ReasonAnswer    = "answer"    // an auditor that did not cosign: Report.Auditors
+	ReasonCopy      = "copy"      // Report.Failing
+	ReasonOverdue   = "overdue"   // Report.Owed
+	ReasonClean     = "clean"     // nothing is wrong, silent or late
+	ReasonVouched   = "vouched"   // Report.Vouched
+)
+
+func (l *Line) add(v Verdict, code, format string, args ...any) {
 	if l.Verdict == "" {
 		l.Verdict = v
 	}
-	l.Reasons = append(l.Reasons, fmt.Sprintf(format, args...))
+	l.Reasons = append(l.Reasons, Reason{code, fmt.Sprintf(format, args...)})
 }
 
 // Line returns the first line at a time, that of the reader. Silence is never OK: a log is OK
 // only as long as its head, and the word of its auditors, are no older than the profile's stale.
 func (r *Report) Line(now time.Time) (l Line) {
 	if r.Forked {
-		l.add(Wrong, "the log has signed two heads of which neither extends the other")
+		l.add(Wrong, ReasonFork, "the log has signed two heads of which neither extends the other")
 	}
 	if n := len(r.Unclosed); n > 0 {
 		b := r.Unclosed[0]
-		l.add(Wrong, "%s; the first: %s has broken %s at entry %d: %s", count(uint64(n), "breach is not closed", "breaches are not closed"), b.By, b.Rule, b.Index, b.Text)
+		l.add(Wrong, ReasonBreach, "%s; the first: %s has broken %s at entry %d: %s", count(uint64(n), "breach is not closed", "breaches are not closed"), b.By, b.Rule, b.Index, b.Text)
 	}
 	r.silent(&l, now)
 	if r.Overdue > 0 {
 		o := &r.Owed[0]
-		l.add(Late, "%s at %s; the first: %s owes %s since %s: %s", count(r.Overdue, "obligation is overdue", "obligations are overdue"),
+		l.add(Late, ReasonOverdue, "%s at %s; the first: %s owes %s since %s: %s", count(r.Overdue, "obligation is overdue", "obligations are overdue"),
 			stamp(r.At), o.By, o.Rule, stamp(o.Late), o.Text)
 	}
 	if l.Verdict == "" {
-		l.add(OK, "no rule is broken and nothing is overdue in the first %d entries, as of %s", r.Applied, stamp(r.At))
+		l.add(OK, ReasonClean, "nothing is overdue and no breach is open in the first %d entries, as of %s", r.Applied, stamp(r.At))
 		switch {
 		case r.Vouched != nil:
-			l.add(OK, "the auditors vouch for the first %d entries, at %s or later", r.Vouched.Size, stamp(r.Vouched.At))
+			l.add(OK, ReasonVouched, "the auditors vouch for the first %d entries, at %s or later", r.Vouched.Size, stamp(r.Vouched.At))
 		case r.Charter.Audited:
-			l.add(OK, "what the auditors say is not known")
+			l.add(OK, ReasonUnknown, "what the auditors say is not known")
 		}
 	}
 	return l
@@ -234,25 +266,25 @@ func (r *Report) silent(l *Line, now time.Time) {
 	stale := func(t time.Time) bool { return now.Sub(t) > time.Duration(min(c.Stale, 1<<33))*time.Second }
 	switch {
 	case r.Head == nil && r.Copied > 0:
-		l.add(Silent, "%d of %d entries are read so far", r.Applied, r.Copied)
+		l.add(Silent, ReasonReading, "%d of %d entries are read so far", r.Applied, r.Copied)
 	case r.Head == nil:
-		l.add(Silent, "no head of the log was accepted yet")
+		l.add(Silent, ReasonHead, "no head of the log was accepted yet")
 	case c == nil:
-		l.add(Silent, "the log has no charter")
+		l.add(Silent, ReasonCharter, "the log has no charter")
 	case r.Head.Unmet != "":
-		l.add(Silent, "the witnesses of the charter do not cosign the head of %d entries: %s", r.Head.Size, r.Head.Unmet)
+		l.add(Silent, ReasonWitnesses, "the witnesses of the charter do not cosign the head of %d entries: %s", r.Head.Size, r.Head.Unmet)
 	case !c.Witnessed || r.Head.LoggedAfter.IsZero():
-		l.add(Silent, "no witness proves a time, so the age of the head is not known")
+		l.add(Silent, ReasonTime, "no witness proves a time, so the age of the head is not known")
 	case stale(r.Head.LoggedAfter):
-		l.add(Silent, "witnesses saw the last head at %s, more than %d seconds ago", stamp(r.Head.LoggedAfter), c.Stale)
+		l.add(Silent, ReasonStale, "witnesses saw the last head at %s, more than %d seconds ago", stamp(r.Head.LoggedAfter), c.Stale)
 	case r.Head.LoggedAfter.Sub(now) > time.Duration(min(c.Skew, 1<<33))*time.Second:
-		l.add(Silent, "witnesses signed the head at %s, and this machine's clock says %s, so its age is not known", stamp(r.Head.LoggedAfter), stamp(now.UTC()))
+		l.add(Silent, ReasonClock, "witnesses signed the head at %s, and this machine's clock says %s, so its age is not known", stamp(r.Head.LoggedAfter), stamp(now.UTC()))
 	}
 	if c != nil && c.Audited {
 		r.unvouched(l, stale)
 	}
 	if l.Verdict == Silent && r.Failing != "" {
-		l.add(Silent, "%s", r.Failing)
+		l.add(Silent, ReasonCopy, "%s", r.Failing)
 	}
 }
 
@@ -260,18 +292,18 @@ func (r *Report) silent(l *Line, now time.Time) {
 func (r *Report) unvouched(l *Line, stale func(time.Time) bool) {
 	switch {
 	case r.Vouched != nil && stale(r.Vouched.At):
-		l.add(Silent, "the auditors vouched last at %s, for the first %d entries", stamp(r.Vouched.At), r.Vouched.Size)
+		l.add(Silent, ReasonAuditors, "the auditors vouched last at %s, for the first %d entries", stamp(r.Vouched.At), r.Vouched.Size)
 	case r.Vouched == nil && r.Asked:
-		l.add(Silent, "no head is known that the auditors vouch for")
+		l.add(Silent, ReasonAuditors, "no head is known that the auditors vouch for")
 	default:
 		return
 	}
 	for _, why := range r.Unknown {
-		l.add(Silent, "%s", why)
+		l.add(Silent, ReasonUnknown, "%s", why)
 	}
 	for i := range r.Auditors {
 		if a := &r.Auditors[i]; a.Kind != round.Cosigned {
-			l.add(Silent, "auditor %s: %s (%s)", a.Auditor, a.Kind, a.Text)
+			l.add(Silent, ReasonAnswer, "auditor %s: %s (%s)", a.Auditor, a.Kind, a.Text)
 		}
 	}
 }
