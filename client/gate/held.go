@@ -88,7 +88,7 @@ func (g *Gate) tidy(f *follower) error {
 			return err
 		}
 		if held.Repeated(v) || !h.Counts(f.ledger, v) && time.Since(h.Since) > seconds(f.ledger.Charter().Profile.Inclusion) {
-			if err := g.journal.letGo(h.Entry.Hash); err != nil {
+			if err := g.journal.letGo(h.Entry.Leaf); err != nil {
 				return err
 			}
 			continue
@@ -120,7 +120,7 @@ func (f *follower) judged() ([]*ledger.Ledger, error) {
 			if err != nil {
 				return nil, err
 			}
-			if !h.Counts(f.ledger, v) {
+			if !h.Counts(l, v) {
 				continue
 			}
 			if _, _, err := l.Apply(e); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 const maxRecord = event.MaxSubmissionSize + 1
@@ -24,7 +25,7 @@ const (
 	recordSigned = 'S' // a submission signed by this gate's key
 	recordLogged = 'L' // event hash, index and leaf hash of a logged one
 	recordHeld   = 'V' // a submission that was handed to this gate
-	recordLetGo  = 'X' // event hash of one that the gate no longer holds
+	recordLetGo  = 'X' // leaf hash of one that the gate no longer holds
 )
 
 func label(keyID string) string { return "vasistas gate " + keyID }
@@ -69,12 +70,12 @@ type journal struct {
 	known    map[[32]byte]*signed
 	releases map[uint64]*signed // by access
 	refused  map[refusalKey]bool
-	outbox   []*signed               // not known to be logged, in the order of signing
-	marks    []*signed               // known to be logged, but not recorded as such
-	held     map[event.Digest][]byte // submissions, by event hash
-	beat     time.Time               // the end of the last heartbeat's period; zero: there is none
-	resumed  bool                    // the next heartbeat must say that the chain was resumed
-	err      error                   // why signing has stopped; only resume resets it
+	outbox   []*signed            // not known to be logged, in the order of signing
+	marks    []*signed            // known to be logged, but not recorded as such
+	held     map[tlog.Hash][]byte // submissions, by leaf hash
+	beat     time.Time            // the end of the last heartbeat's period; zero: there is none
+	resumed  bool                 // the next heartbeat must say that the chain was resumed
+	err      error                // why signing has stopped; only resume resets it
 }
 
 func createJournal(name, keyID string) error {
@@ -87,7 +88,7 @@ func createJournal(name, keyID string) error {
 
 func newJournal() *journal {
 	return &journal{known: make(map[[32]byte]*signed), releases: make(map[uint64]*signed), refused: make(map[refusalKey]bool),
-		held: make(map[event.Digest][]byte)}
+		held: make(map[tlog.Hash][]byte)}
 }
 
 func openJournal(name, keyID string) (*journal, error) {
@@ -138,12 +139,12 @@ func (j *journal) replay(rec []byte) error {
 		if err != nil {
 			return err
 		}
-		j.held[sub.Envelope.Hash()] = slices.Clone(body)
+		j.held[sub.Envelope.LeafHash()] = slices.Clone(body)
 	case recordLetGo:
 		if len(body) != 32 {
 			return errors.New("a record of an event that is no longer held has the wrong length")
 		}
-		delete(j.held, event.Digest(body))
+		delete(j.held, tlog.Hash(body))
 	default:
 		return fmt.Errorf("a record of an unknown kind %q", rec[0])
 	}
@@ -310,10 +311,10 @@ func (j *journal) hold(submission []byte) error {
 	return j.append(append([]byte{recordHeld}, submission...))
 }
 
-func (j *journal) letGo(hash event.Digest) error {
+func (j *journal) letGo(leaf tlog.Hash) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.append(append([]byte{recordLetGo}, hash[:]...))
+	return j.append(append([]byte{recordLetGo}, leaf[:]...))
 }
 
 // release returns the release that answers an access, nil if there is none.

@@ -67,8 +67,8 @@ func TestMonitorOnFullDisk(t *testing.T) {
 		}
 		return nil
 	})
-	if status := get(t, w.auditor.URL+"/readyz"); status != http.StatusServiceUnavailable {
-		t.Errorf("it is ready: %d", status)
+	if status, text := get(t, w.auditor.URL+"/readyz"); status != http.StatusOK || !strings.HasPrefix(text, origin+": the auditor does not cosign: ") {
+		t.Errorf("/readyz is %d %s", status, text)
 	}
 	if status := w.hand(env); status != http.StatusServiceUnavailable {
 		t.Errorf("an event that it can't keep is answered %d", status)
@@ -124,8 +124,8 @@ func TestDismissed(t *testing.T) {
 		}
 		return nil
 	})
-	if status := get(t, w.auditor.URL+"/readyz"); status != http.StatusServiceUnavailable {
-		t.Errorf("it is ready: %d", status)
+	if status, text := get(t, w.auditor.URL+"/readyz"); status != http.StatusOK || !strings.HasPrefix(text, origin+": the auditor does not cosign: ") {
+		t.Errorf("/readyz is %d %s", status, text)
 	}
 	w.stop()
 	w.start(nil) // for two rounds it could serve the head that it has cosigned last

@@ -20,10 +20,12 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -198,15 +200,23 @@ type Status struct {
 // Status returns the state of each log: audited ones first.
 func (m *Monitor) Status() []*Status {
 	list := []*Status{} // not nil: JSON
-	add := func(s *auditor.Status) {
+	for _, s := range m.states() {
 		r := m.watches[s.Origin].Report()
 		list = append(list, &Status{*s, r.Line(time.Now()), r})
 	}
-	for _, a := range m.auditors {
-		add(a.Status())
+	return list
+}
+
+// states returns the state of each log without what the log says, in the order of Status.
+func (m *Monitor) states() []*auditor.Status {
+	list := make([]*auditor.Status, len(m.auditors))
+	var asked sync.WaitGroup // an auditor that catches up answers after a while
+	for i, a := range m.auditors {
+		asked.Go(func() { list[i] = a.Status() })
 	}
+	asked.Wait()
 	for _, one := range m.copied {
-		add(one.status())
+		list = append(list, one.status())
 	}
 	return list
 }
@@ -235,8 +245,8 @@ func (c *copied) size() uint64 {
 	return 0
 }
 
-// ServeHTTP serves the copies, and what [auditor.Handler] serves. /readyz is 200 once each copy
-// has a head and each auditor would cosign.
+// ServeHTTP serves the copies, what [auditor.Handler] serves, /status ([Status], a list),
+// /healthz and /readyz.
 func (m *Monitor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.EscapedPath()
 	hash, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
@@ -252,10 +262,13 @@ func (m *Monitor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Write(append(b, '\n'))
-	case path == "/readyz" && read && m.unready() != "":
-		p := problem.New(problem.NotReady, "not ready", m.unready())
-		p.RetryAfter = 2 * time.Second
-		p.Answer(w)
+	case path == "/readyz" && read:
+		m.ready(w)
+	case path == "/healthz" && read:
+		writeText(w, "ok\n")
+	case path == "/status", path == "/readyz", path == "/healthz":
+		w.Header().Set("Allow", "GET")
+		problem.New(problem.Method, "", "the resource has GET").Answer(w)
 	default:
 		m.audits.ServeHTTP(w, r)
 	}
@@ -275,14 +288,28 @@ func (m *Monitor) serveCopy(w http.ResponseWriter, r *http.Request, from http.Ha
 	}
 }
 
-// unready names a copy without a head; "": there is none.
-func (m *Monitor) unready() string {
-	for _, one := range m.copied {
-		if one.size() == 0 {
-			return "nothing of the log " + one.origin + " is copied yet"
-		}
+// ready answers 200 if the monitor has a copy to serve, and names what is wrong with each log: a log
+// that is down, or that its auditor declines, must not take the copies of others from their readers.
+func (m *Monitor) ready(w http.ResponseWriter) {
+	var text strings.Builder
+	serves := false
+	for _, s := range m.states() {
+		serves = serves || s.Copied > 0
+		fmt.Fprintf(&text, "%s: %s\n", s.Origin, cmp.Or(s.Unready(), "ready"))
 	}
-	return ""
+	if serves {
+		writeText(w, text.String())
+		return
+	}
+	p := problem.New(problem.NotReady, "not ready", text.String())
+	p.RetryAfter = 2 * time.Second
+	p.Answer(w)
+}
+
+func writeText(w http.ResponseWriter, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	io.WriteString(w, text)
 }
 
 type ownMetrics struct {
@@ -297,7 +324,7 @@ func (o *ownMetrics) init() {
 
 // MetricsText returns the metrics in the Prometheus text format, version 0.0.4.
 func (m *Monitor) MetricsText() []byte {
-	for _, s := range m.Status() {
+	for _, s := range m.states() {
 		m.own.copied.Set(float64(s.Copied), s.Origin)
 		fails := 0.0
 		if s.CopyFails != "" {

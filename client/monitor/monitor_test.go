@@ -56,7 +56,7 @@ func TestServesAuditedCopy(t *testing.T) {
 	if text := string(w.running.MetricsText()); !strings.Contains(text, `vasistas_monitor_copy_fails{log="log.example/warrants"} 0`) {
 		t.Errorf("the metrics are %s", text)
 	}
-	if status := get(t, w.auditor.URL+"/"+strings.Repeat("0", 64)+"/checkpoint"); status != http.StatusNotFound {
+	if status, _ := get(t, w.auditor.URL+"/"+strings.Repeat("0", 64)+"/checkpoint"); status != http.StatusNotFound {
 		t.Errorf("a copy of no log: %d", status)
 	}
 
@@ -72,8 +72,12 @@ func TestServesAuditedCopy(t *testing.T) {
 		}
 		return nil
 	})
-	if status := get(t, w.auditor.URL+"/readyz"); status != http.StatusServiceUnavailable {
-		t.Errorf("an auditor without its log is ready: %d", status)
+	// It still serves its copy, so no probe may end it; what is wrong stands in the body.
+	if status, text := get(t, w.auditor.URL+"/readyz"); status != http.StatusOK || !strings.HasPrefix(text, origin+": the auditor does not cosign: not-ready: ") || strings.Count(text, "\n") != 1 {
+		t.Errorf("without the log /readyz is %d %s", status, text)
+	}
+	if text := string(w.running.MetricsText()); !strings.Contains(text, "\n"+`vasistas_auditor_ready{log="log.example/warrants"} 0`) {
+		t.Errorf("the metrics are %s", text)
 	}
 	check(t, w.StartLog(t.Context()))
 	check(t, w.AwaitLog(t.Context()))

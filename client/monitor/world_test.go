@@ -6,6 +6,7 @@ package monitor_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -221,10 +222,12 @@ func (w *testbed) follow() (n uint64) {
 	return n
 }
 
-func get(t testing.TB, url string) int {
+func get(t testing.TB, url string) (status int, body string) {
 	t.Helper()
 	resp, err := http.Get(url)
 	check(t, err)
-	resp.Body.Close()
-	return resp.StatusCode
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	check(t, err)
+	return resp.StatusCode, string(b)
 }

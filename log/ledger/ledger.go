@@ -252,6 +252,14 @@ func (l *Ledger) Check(e Entry) (*Violation, error) {
 	return v, err
 }
 
+// Effective reports whether e would have an effect as the next entry, such as a place in its
+// signer's chain that opens nothing. It changes nothing.
+func (l *Ledger) Effective(e Entry) (bool, error) {
+	e.Index = l.Size()
+	_, do, _, err := l.check(&e)
+	return do != nil, err
+}
+
 // Admit returns the verdict with which admission must refuse e as the next entry,
 // nil if it must not. Refused are entries that are no valid event of this log, and
 // violations by the provider or an authority. Custodians' and auditors' claims are

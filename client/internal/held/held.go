@@ -90,10 +90,15 @@ func Read(submission []byte, holder string, findings bool) (*Event, error) {
 func Repeated(v *ledger.Violation) bool { return v != nil && v.Rule == "form" && v.Code == "repeated" }
 
 // Counts returns whether an event with this verdict binds its holder: it would take effect, or be a
-// breach of its own signer.
+// breach of its own signer. A release that opens nothing has an effect if it takes its place in the
+// chain: a log that drops it hides that its custodian signed it.
 func (h *Event) Counts(l *ledger.Ledger, v *ledger.Violation) bool {
 	if v == nil {
 		return true
+	}
+	if v.Kind == ledger.KindNoEffect && h.Key.Kind == event.TypeRelease {
+		effect, err := l.Effective(h.Entry)
+		return effect && err == nil
 	}
 	p := l.Charter().Signer(h.Key.Signer, l.Size())
 	return v.Kind == ledger.KindBreach && p != nil && v.By == string(p.Role)+" "+p.Name
@@ -102,9 +107,10 @@ func (h *Event) Counts(l *ledger.Ledger, v *ledger.Violation) bool {
 // List is the events of one holder.
 type List []*Event
 
-// Has returns whether the list has the event.
+// Has returns whether the list has the event by the same signer: who signed it decides what it
+// means.
 func (list List) Has(h *Event) bool {
-	return slices.ContainsFunc(list, func(o *Event) bool { return o.Entry.Hash == h.Entry.Hash })
+	return slices.ContainsFunc(list, func(o *Event) bool { return o.Entry.Hash == h.Entry.Hash && o.Key.Signer == h.Key.Signer })
 }
 
 // Room returns whether the bounds of its signer allow one more event, and no other stands in its

@@ -62,12 +62,11 @@ func (a *Auditor) add(ctx context.Context, r *tlog.AddCheckpoint) ([]byte, error
 	if err := cosigning.CheckText(&r.Checkpoint.Head); err != nil {
 		return nil, err
 	}
-	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
-	default:
-		return nil, refuse(codeBusy, "%d requests are under way", cap(a.slots))
+	leave, err := a.slot()
+	if err != nil {
+		return nil, err
 	}
+	defer leave()
 	lines, err := cosigning.VerifyLines(r.Checkpoint, *a.keys.Load())
 	if err != nil {
 		return nil, err
@@ -103,6 +102,16 @@ func (a *Auditor) add(ctx context.Context, r *tlog.AddCheckpoint) ([]byte, error
 	}
 	a.looked(nil)
 	return tlog.SignatureLines(ours), nil
+}
+
+// slot takes a slot of the requests under way.
+func (a *Auditor) slot() (leave func(), err error) {
+	select {
+	case a.slots <- struct{}{}:
+		return func() { <-a.slots }, nil
+	default:
+		return nil, refuse(codeBusy, "%d requests are under way", cap(a.slots))
+	}
 }
 
 // enter calls do under the lock, if it gets the lock soon. size is that of the head that the caller

@@ -64,6 +64,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -163,6 +164,7 @@ type Auditor struct {
 	copy     *replicated
 	stopped  error            // why the auditor signs nothing until its operator acts
 	lines    []tlog.Signature // of the recorded head at its time; nil: none were made since the start
+	judged   judgement        // the last one
 	// suppressed are the events that were handed to this auditor and that the log has not shown.
 	suppressed []*suppression
 	// decidedBy is the leaf hash of the charter by which the copy takes heads, and decidedFor the
@@ -186,7 +188,7 @@ const (
 	ledgerFile  = "ledger"   // snapshot of the ledger: a cache
 	evidenceDir = "evidence" // forks of the log
 	copyDir     = "copy"     // the full copy of the log, unless Config.CopyDir says where it is
-	heldDir     = "held"     // events that were handed to the auditor, by hash
+	heldDir     = "held"     // events that were handed to the auditor, by leaf hash
 )
 
 // Create makes the state directory of an auditor whose keys have never signed. After the loss of
@@ -394,11 +396,24 @@ func (a *Auditor) publishKeys() {
 	a.decide()
 }
 
-// bars returns what bars the auditor at a time, by the entries that it has applied; nil also
+// judgement is what the ledger of a size says in a second. Finding it walks all open obligations,
+// and any number of strangers may ask for the status.
+type judgement struct {
+	ledger *ledger.Ledger
+	size   uint64
+	second int64
+	bars   []ledger.Bar
+}
+
+// bars returns what bars the auditor in a second, by the entries that it has applied; nil also
 // before the first.
 func (a *Auditor) bars(t time.Time) []ledger.Bar {
-	if a.copy.ledger.Charter() == nil {
+	l, t := a.copy.ledger, t.Truncate(time.Second)
+	if l.Charter() == nil {
 		return nil
 	}
-	return append(a.copy.ledger.Barred(a.cfg.Name, t), a.suppresses(t)...)
+	if j := &a.judged; j.ledger != l || j.size != l.Size() || j.second != t.Unix() {
+		*j = judgement{l, l.Size(), t.Unix(), l.Barred(a.cfg.Name, t)}
+	}
+	return append(slices.Clip(a.judged.bars), a.suppresses(t)...)
 }

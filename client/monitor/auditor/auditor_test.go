@@ -64,14 +64,9 @@ func TestCosigns(t *testing.T) {
 		w.name(nil)
 	}
 	a := w.Auditors[0]
-	eventually(t, func() error { // the log names no head any more
-		resp, err := http.Get(a.URL + "/readyz")
-		if err != nil {
-			return err
-		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusServiceUnavailable {
-			return errors.New(resp.Status)
+	eventually(t, func() error {
+		if a.Running.Ready() == nil {
+			return errors.New("it is ready, and the log names no head any more")
 		}
 		return nil
 	})

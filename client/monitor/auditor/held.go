@@ -36,6 +36,11 @@ func (a *Auditor) Hold(ctx context.Context, submission []byte) error {
 	if err != nil {
 		return refuse(codeForm, "%w", err)
 	}
+	leave, err := a.slot()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return a.enter(ctx, 0, func() error { return a.hold(h) })
 }
 
@@ -98,7 +103,7 @@ func (a *Auditor) held() (list held.List) {
 }
 
 func (a *Auditor) heldFile(h *held.Event) string {
-	return filepath.Join(a.cfg.Dir, heldDir, fmt.Sprintf("%x", h.Entry.Hash))
+	return filepath.Join(a.cfg.Dir, heldDir, fmt.Sprintf("%x", h.Entry.Leaf))
 }
 
 // loadHeld reads the events that were held before a restart. Each is submitted again, and its time

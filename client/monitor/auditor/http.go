@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/cosigning"
@@ -64,36 +66,54 @@ func (r *Refusal) problem() *problem.Problem {
 }
 
 // Handler returns the HTTP interface of auditors of several logs, each of another origin:
-// add-checkpoint (tlog-witness) and /events ([Auditor.Hold]), for the log of the request's origin;
-// and /healthz, /readyz and /status ([Status], a list). It is to be served under a prefix that the caller strips. It has no
-// metrics.
+// add-checkpoint (tlog-witness) and /events ([Auditor.Hold]), for the log of the request's origin.
+// It is to be served under a prefix that the caller strips.
 func Handler(auditors ...*Auditor) http.Handler {
-	return &server{auditors}
+	return &server{auditors: auditors}
 }
 
-type server struct{ auditors []*Auditor }
+type server struct {
+	auditors []*Auditor
+	buffered atomic.Int64 // bytes of bodies, at most maxBuffered
+}
+
+// maxBuffered bounds the bytes of all bodies that are being read or answered: only a body says
+// which auditor, and so which slot, it is for.
+const maxBuffered = 32 << 20
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	path := r.URL.EscapedPath()
-	switch path {
+	body := &charged{ReadCloser: r.Body, to: &s.buffered}
+	r.Body = body
+	defer func() { s.buffered.Add(-body.n) }()
+	switch r.URL.EscapedPath() {
 	case "/add-checkpoint":
 		s.add(w, r)
-		return
 	case EventsPath:
 		s.hold(w, r)
-		return
-	}
-	serve := map[string]http.HandlerFunc{"/healthz": healthy, "/readyz": s.ready, "/status": s.status}[path]
-	switch {
-	case serve == nil:
-		problem.New(problem.NotFound, "", "there is no such resource").Answer(w)
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		w.Header().Set("Allow", "GET")
-		problem.New(problem.Method, "", "the resource has GET").Answer(w)
 	default:
-		serve(w, r)
+		problem.New(problem.NotFound, "", "there is no such resource").Answer(w)
 	}
+}
+
+// charged is a body whose bytes are counted before they are read.
+type charged struct {
+	io.ReadCloser
+	to *atomic.Int64
+	n  int64
+}
+
+func (c *charged) Read(p []byte) (int, error) {
+	p = p[:min(len(p), 8<<10)]
+	c.n += int64(len(p))
+	if c.to.Add(int64(len(p))) > maxBuffered {
+		return 0, refuse(codeBusy, "too many requests are being read")
+	}
+	n, err := c.ReadCloser.Read(p)
+	unused := int64(len(p) - n)
+	c.n -= unused
+	c.to.Add(-unused)
+	return n, err
 }
 
 // add answers add-checkpoint.
@@ -178,40 +198,4 @@ func fail(w http.ResponseWriter, err error) (status int, code string) {
 	p := problem.New(c, http.StatusText(c.Status()), detail)
 	p.Answer(w)
 	return p.Status, string(c)
-}
-
-func healthy(w http.ResponseWriter, _ *http.Request) { writeText(w, "ok\n") }
-
-func writeText(w http.ResponseWriter, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Write([]byte(text))
-}
-
-func (s *server) ready(w http.ResponseWriter, r *http.Request) {
-	for _, a := range s.auditors {
-		if err := a.Ready(); err != nil {
-			refusal, ok := errors.AsType[*Refusal](err)
-			if !ok {
-				refusal = refuse(codeNotReady, "%w", err)
-			}
-			refusal.problem().Answer(w)
-			return
-		}
-	}
-	writeText(w, "ready\n")
-}
-
-func (s *server) status(w http.ResponseWriter, r *http.Request) {
-	list := []*Status{} // not nil: JSON
-	for _, a := range s.auditors {
-		list = append(list, a.Status())
-	}
-	b, err := json.Marshal(list)
-	if err != nil {
-		panic(err) // strings, numbers and times
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Write(append(b, '\n'))
 }

@@ -6,6 +6,7 @@ package auditor
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/metrics"
@@ -35,6 +36,20 @@ type Status struct {
 	Bars     []round.Bar `json:"bars,omitempty"`
 	// Stopped says why the auditor signs nothing until its operator acts.
 	Stopped string `json:"stopped,omitempty"`
+}
+
+// Unready returns what is wrong with a log, in one line; "": nothing is.
+func (s *Status) Unready() string {
+	reason := ""
+	switch {
+	case s.Declines != "":
+		reason = "the auditor does not cosign: " + s.Declines
+	case s.CopyFails != "":
+		reason = s.CopyFails
+	case s.Copied == 0:
+		reason = "nothing is copied yet"
+	}
+	return strings.ReplaceAll(reason, "\n", "; ")
 }
 
 // Ready returns why the auditor would cosign no named head at present, nil if it would. The error
@@ -138,7 +153,7 @@ func NewMetrics() *Metrics {
 	m.size = m.Gauge("vasistas_auditor_head_size", "Size of the recorded head.", "log")
 	m.cosigned = m.Gauge("vasistas_auditor_cosigned_timestamp_seconds", "Time of the latest cosignature, in Unix time.", "log")
 	m.applied = m.Gauge("vasistas_auditor_applied", "Entries applied.", "log")
-	m.ready = m.Gauge("vasistas_auditor_ready", "1 if the auditor would cosign; /readyz and status say why not.", "log")
+	m.ready = m.Gauge("vasistas_auditor_ready", "1 if the auditor would cosign; /readyz and /status say why not.", "log")
 	return out
 }
 
