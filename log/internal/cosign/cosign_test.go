@@ -158,6 +158,42 @@ func TestConflictByNewKey(t *testing.T) {
 	}
 }
 
+// TestDemandDespiteHungWitness checks that a witness that does not answer holds up no new demand.
+func TestDemandDespiteHungWitness(t *testing.T) {
+	asked, end := make(chan struct{}, 1), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-end
+	}))
+	defer server.Close()
+	log, key := newKey(t, "log.example", tlog.Ed25519), newKey(t, "w.example", tlog.CosignatureEd25519)
+	demand := func(quorum string) []*tlog.Policy {
+		p, err := tlog.ParsePolicy(fmt.Appendf(nil, "log %s\nwitness w %s %s\nquorum %s\n", log.Verifier(), key.Verifier(), server.URL, quorum))
+		check(t, err)
+		return []*tlog.Policy{p}
+	}
+	w := New(Config{HTTP: server.Client(), Observe: func(string, error) {}, Logger: slog.New(slog.DiscardHandler)})
+	ours := func(*tlog.Checkpoint) bool { return false }
+	w.SetDemand(demand("w"), time.Hour, ours)
+	head := &tlog.Checkpoint{Head: tlog.Head{Origin: "log.example", Size: 7}}
+	w.Parties()[0].Cosign(t.Context(), head, func(Lines, error) {})
+	<-asked
+	set := make(chan struct{})
+	go func() {
+		w.SetDemand(demand("none"), time.Hour, ours)
+		w.Parties()
+		close(set)
+	}()
+	select {
+	case <-set:
+	case <-time.After(time.Minute):
+		t.Error("the new demand waits for the witness")
+	}
+	close(end)
+	<-set
+	w.Wait()
+}
+
 // TestClockOfTheWitnesses checks that the time of the last published head counts, whatever
 // the machine's clock says and whatever was counted before, and that it goes on by a
 // monotonic clock. Without a witness the machine's clock counts.

@@ -22,9 +22,7 @@ type Party struct {
 func (w *Witnesses) Parties() []*Party {
 	var out []*Party
 	for _, c := range w.asked {
-		c.busy.Lock()
-		out = append(out, &Party{c.keys, c, w})
-		c.busy.Unlock()
+		out = append(out, &Party{*c.keys.Load(), c, w})
 	}
 	return out
 }

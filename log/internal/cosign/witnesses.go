@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/tiles/prover"
@@ -90,9 +91,8 @@ func (w *Witnesses) clientsOf(d *Demand) []*client {
 		keys[url] = append(keys[url], k)
 	}
 	for _, c := range out {
-		c.busy.Lock()
-		c.keys = keys[c.url]
-		c.busy.Unlock()
+		named := keys[c.url]
+		c.keys.Store(&named)
 	}
 	return out
 }
@@ -265,9 +265,12 @@ type client struct {
 
 	name string // of the first key, for logs and metrics
 
+	// keys are the witness's in the present demand. They are no part of busy, which a witness can
+	// hold up to the time-out.
+	keys atomic.Pointer[[]*tlog.PolicyWitness]
+
 	busy    sync.Mutex // held during a call; guards what follows
-	keys    []*tlog.PolicyWitness
-	known   uint64 // size of the head that the witness cosigned last, as far as we know
+	known   uint64     // size of the head that the witness cosigned last, as far as we know
 	isKnown bool
 }
 
@@ -380,7 +383,7 @@ func (c *client) verify(head *tlog.Checkpoint, body []byte) (Lines, error) {
 	}
 	answer := tlog.Checkpoint{Head: head.Head, Signatures: sigs}
 	got := make(Lines)
-	for _, w := range c.keys {
+	for _, w := range *c.keys.Load() {
 		line := answer.Find(w.Key)
 		if line == nil {
 			continue
