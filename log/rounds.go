@@ -43,6 +43,7 @@ type rounds struct {
 	asked []*audience      // the last one has the audit policy that is asked now
 	last  *naming          // the last round; nil: none yet
 	head  *tlog.Checkpoint // the audited one; nil: none yet
+	after uint64           // its audit time, which never goes back
 
 	shown atomic.Pointer[audits] // written by run, shared
 }
@@ -190,7 +191,7 @@ func (r *rounds) end(ctx context.Context) {
 	if err := r.publisher.head.Record.PublishAudited(ctx, nil); err != nil {
 		r.logger.Warn("the audited checkpoint of an earlier policy could not be removed", "err", err)
 	}
-	r.last, r.head = nil, nil
+	r.last, r.head, r.after = nil, nil, 0
 	r.shown.Store(&audits{none: true})
 	r.metrics.forgetRounds()
 }
@@ -209,10 +210,14 @@ func (r *rounds) name(ctx context.Context, pub *publication) {
 }
 
 // publish makes a checkpoint, with its audit time, the audited one. It is durable before it
-// is served.
+// is served. One of the same size with an older time, as an auditor with a slow clock can make
+// it, replaces none.
 func (r *rounds) publish(ctx context.Context, cp *tlog.Checkpoint, after uint64) error {
-	if r.head != nil && r.head.Size > cp.Size {
+	switch {
+	case r.head != nil && r.head.Size > cp.Size:
 		return fmt.Errorf("the audited checkpoint has %d entries, and one with %d was served", cp.Size, r.head.Size)
+	case r.head != nil && r.head.Size == cp.Size && r.after >= after:
+		return nil
 	}
 	if err := r.publisher.head.Record.PublishAudited(ctx, cp.Bytes()); err != nil {
 		return fmt.Errorf("%w: writing the audited checkpoint: %w", chain.ErrState, err)
@@ -223,7 +228,7 @@ func (r *rounds) publish(ctx context.Context, cp *tlog.Checkpoint, after uint64)
 
 // show serves a durable checkpoint as the audited one.
 func (r *rounds) show(cp *tlog.Checkpoint, after uint64) {
-	r.head = cp
+	r.head, r.after = cp, after
 	s := *r.shown.Load()
 	s.audited = newPage(cp.Bytes())
 	r.shown.Store(&s)
