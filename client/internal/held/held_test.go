@@ -60,7 +60,7 @@ func TestCounts(t *testing.T) {
 	apply := func() {
 		t.Helper()
 		for l.Size() < uint64(len(m.entries)) {
-			_, violations, err := l.Apply(ledger.Read(l.Size(), m.entries[l.Size()]))
+			violations, _, err := l.Apply(ledger.Read(l.Size(), m.entries[l.Size()]))
 			check(t, err)
 			for _, v := range violations {
 				t.Fatal(v)
@@ -77,13 +77,14 @@ func TestCounts(t *testing.T) {
 	late := w.Sign(w.ReleaseEvent(access, "c1", notice), "c1")
 	early := w.ReleaseEvent(access, "c2", notice)
 	r := *early.Body.(*event.Release)
-	r.Seq = 2
+	r.Seq, r.Prev = 2, event.Digest{1}
 	waits := w.Sign(w.Event(&r), "c2")
 	r.Seq = 1 << 20
 	far := w.Sign(w.Event(&r), "messenger")
 	w.Revoke(warrant, event.ScopeAll)
 	w.Now += 10
 	apply()
+	check(t, w.Err())
 	for name, c := range map[string]struct {
 		env    *event.Envelope
 		counts bool
