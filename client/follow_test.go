@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/internal/world/written"
@@ -261,7 +262,7 @@ func TestFollowFork(t *testing.T) {
 				if !errors.As(err, &fork) {
 					t.Fatalf("got %v, want a fork", err)
 				}
-				if err := fork.Check(good.policy(), ""); err != nil {
+				if err := verify.Fork(good.policy(), fork, ""); err != nil {
 					t.Errorf("the evidence does not convince: %v", err)
 				}
 				if got := f.State(); !bytes.Equal(got.Bytes(), state.Bytes()) {
@@ -297,21 +298,21 @@ func TestOffer(t *testing.T) {
 		if !errors.As(err, &fork) {
 			t.Fatalf("a lie of size %d: %v", cp.Size, err)
 		}
-		if err := fork.Check(l.policy(), ""); err != nil {
+		if err := verify.Fork(l.policy(), fork, ""); err != nil {
 			t.Error(err)
 		}
 		// Evidence that was changed is refused.
 		tampered := *fork
 		tampered.Prefix = fork.Small.Root
-		if err := tampered.Check(l.policy(), ""); err == nil {
+		if err := verify.Fork(l.policy(), &tampered, ""); err == nil {
 			t.Error("evidence without a contradiction was believed")
 		}
 		tampered = *fork
 		tampered.Prefix[3] ^= 1
-		if err := tampered.Check(l.policy(), ""); err == nil {
+		if err := verify.Fork(l.policy(), &tampered, ""); err == nil {
 			t.Error("evidence with another prefix was believed")
 		}
-		if err := fork.Check(newFileLog(t).policy(), ""); err == nil {
+		if err := verify.Fork(newFileLog(t).policy(), fork, ""); err == nil {
 			t.Error("evidence against another log was believed")
 		}
 	}

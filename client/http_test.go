@@ -289,7 +289,7 @@ func TestCheckpoint(t *testing.T) {
 	var fork *client.ForkError
 	if err := get(other); !errors.As(err, &fork) {
 		t.Errorf("another of the same size: %v", err)
-	} else if err := fork.Check(l.policy(), ""); err != nil {
+	} else if err := verify.Fork(l.policy(), fork, ""); err != nil {
 		t.Error(err)
 	}
 	if err := get(&unsigned); !errors.Is(err, tlog.ErrNoQuorum) {

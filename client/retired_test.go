@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -50,7 +51,7 @@ func TestUnacceptedHeadStopsNoFollower(t *testing.T) {
 					t.Errorf("reported: %v", err)
 				}
 				if c.contradicts {
-					if err := contradiction.Fork.Check(l.policy(), ""); err != nil {
+					if err := verify.Fork(l.policy(), contradiction.Fork, ""); err != nil {
 						t.Errorf("the evidence does not convince: %v", err)
 					}
 				}
@@ -100,7 +101,7 @@ func TestFollowAfterKeyChange(t *testing.T) {
 	}
 	_, err = follower(t, newClient(t, client.Config{URL: evil.Dir, Policy: policy}), client.FollowOptions{From: f.State()}).Update(t.Context())
 	var fork *client.ForkError
-	if !errors.As(err, new(*client.StateError)) || !errors.As(err, &fork) || fork.Check(policy, "") == nil {
+	if !errors.As(err, new(*client.StateError)) || !errors.As(err, &fork) || verify.Fork(policy, fork, "") == nil {
 		t.Errorf("a contradiction: %v", err)
 	}
 }

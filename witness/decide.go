@@ -4,19 +4,11 @@
 package witness
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"github.com/vasistas/vasistas/internal/cosigning"
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -81,7 +73,7 @@ func (known *knownLog) verify(r *tlog.AddCheckpoint) (*submission, error) {
 // cosigned head (tlog-witness, status 409).
 type ConflictError struct {
 	Old, Size uint64
-	Fork      *Evidence // that the request also proves; or nil
+	Fork      *tlog.Fork // that the request also proves; or nil
 }
 
 func (e *ConflictError) Error() string {
@@ -92,7 +84,7 @@ func (e *ConflictError) Error() string {
 // latest cosigned one (tlog-witness, status 422).
 type InconsistentError struct {
 	Reason   string
-	Evidence *Evidence // nil if the request proves nothing about the log
+	Evidence *tlog.Fork // nil if the request shows nothing about the log; unproven after a bad proof
 }
 
 func (e *InconsistentError) Error() string { return e.Reason }
@@ -106,17 +98,17 @@ func decide(prev *accepted, s *submission) (*accepted, error) {
 	if prev != nil {
 		size, root = prev.head.Size, prev.head.Root
 	}
-	var fork *Evidence
+	var fork *tlog.Fork
 	switch {
 	case s.head.Size == 0 && s.head.Root != emptyRoot:
-		fork = newEvidence(EmptyRoot, prev, s)
+		fork = &tlog.Fork{Small: s.checkpoint(), Large: s.checkpoint(), Prefix: emptyRoot}
 	case prev != nil && s.head.Size == size && s.head.Root != root:
-		fork = newEvidence(Fork, prev, s)
+		fork = &tlog.Fork{Small: prev.checkpoint(), Large: s.checkpoint(), Prefix: s.head.Root, Own: tlog.OwnSmall}
 	}
 	if s.old != size {
 		return nil, &ConflictError{Old: s.old, Size: size, Fork: fork}
 	}
-	if fork != nil && fork.Kind == EmptyRoot {
+	if fork != nil && s.head.Size == 0 {
 		return nil, &InconsistentError{Reason: "the checkpoint has size 0, but not the root hash of the empty tree", Evidence: fork}
 	}
 	if size == 0 && len(s.proof) > 0 {
@@ -126,64 +118,22 @@ func decide(prev *accepted, s *submission) (*accepted, error) {
 		return nil, &InconsistentError{Reason: fmt.Sprintf("this witness has cosigned another root hash for size %d", size), Evidence: fork}
 	}
 	if size > 0 && tiles.VerifyConsistency(size, root, s.head.Size, s.head.Root, s.proof) != nil {
-		return nil, &InconsistentError{
-			Reason:   fmt.Sprintf("the consistency proof from size %d to size %d does not verify", size, s.head.Size),
-			Evidence: newEvidence(BadProof, prev, s),
+		e := &InconsistentError{Reason: fmt.Sprintf("the consistency proof from size %d to size %d does not verify", size, s.head.Size)}
+		if s.head.Size > size {
+			// The sender may have spoilt the proof, but if the log can give no valid one, it forked.
+			e.Evidence = &tlog.Fork{Small: prev.checkpoint(), Large: s.checkpoint(), Own: tlog.OwnSmall}
 		}
+		return nil, e
 	}
 	return &accepted{head: s.head, lines: s.lines}, nil
 }
 
-// EvidenceKind is what a piece of evidence proves.
-type EvidenceKind string
-
-const (
-	// Fork: the log signed two heads of one size with two roots. The notes prove it to
-	// everyone.
-	Fork EvidenceKind = "fork"
-	// EmptyRoot: the log signed a head of size 0 that is not the empty tree's.
-	EmptyRoot EvidenceKind = "empty-root"
-	// BadProof: a head that the log signed came with a consistency proof that does not
-	// verify. The sender may have spoilt the proof, but if the log can give no valid one,
-	// the log forked.
-	BadProof EvidenceKind = "bad-proof"
-)
-
-// maxEvidence bounds the pieces of one kind for one log. The first ones stay, so that an
-// attacker can't displace them.
-const maxEvidence = 8
-
-// Evidence is a signed head that conflicts with the accepted one, in a JSON file.
-type Evidence struct {
-	Kind   EvidenceKind `json:"kind"`
-	Origin string       `json:"origin"`
-	// Time of receipt by the witness's clock, in POSIX seconds.
-	Time int64 `json:"time"`
-	// Accepted is the cosigned head, with the log's verified lines and the witness's; ""
-	// if there was none.
-	Accepted string `json:"accepted,omitempty"`
-	// Request is an add-checkpoint body with the verified lines only. It has no proof if
-	// the witness fetched the head from the log.
-	Request string `json:"request"`
-
-	text []byte // of the head in Request
+// checkpoint returns the submitted head with the log's verified lines.
+func (s *submission) checkpoint() *tlog.Checkpoint {
+	return &tlog.Checkpoint{Head: s.head, Signatures: s.lines}
 }
 
-func newEvidence(kind EvidenceKind, prev *accepted, s *submission) *Evidence {
-	r := tlog.AddCheckpoint{Old: s.old, Proof: s.proof, Checkpoint: &tlog.Checkpoint{Head: s.head, Signatures: s.lines}}
-	e := &Evidence{
-		Kind:    kind,
-		Origin:  s.head.Origin,
-		Request: string(r.Bytes()),
-		text:    s.head.Text(),
-	}
-	if prev != nil {
-		e.Accepted = string(prev.note())
-	}
-	return e
-}
-
-func evidenceOf(err error) *Evidence {
+func evidenceOf(err error) *tlog.Fork {
 	if conflict, ok := errors.AsType[*ConflictError](err); ok {
 		return conflict.Fork
 	}
@@ -193,59 +143,18 @@ func evidenceOf(err error) *Evidence {
 	return nil
 }
 
-// keepEvidence writes e to DIR/evidence/HASH/KIND-HEAD.json, where HASH is the SHA-256 of
-// the origin, unless it is there already.
-func (w *Witness) keepEvidence(e *Evidence) {
+// keepEvidence writes evidence to DIR/evidence/HASH, where HASH is the SHA-256 of the origin.
+func (w *Witness) keepEvidence(f *tlog.Fork) {
 	w.keeping.Lock()
 	defer w.keeping.Unlock()
-	e.Time = time.Now().Unix()
-	dir := filepath.Join(w.config.Dir, evidenceDir, cosigning.OriginHash(e.Origin))
-	kept, err := writeEvidence(dir, e)
+	origin := f.Small.Origin
+	dir := filepath.Join(w.config.Dir, evidenceDir, cosigning.OriginHash(origin))
+	kept, err := cosigning.KeepFork(dir, f)
 	switch {
 	case err != nil:
-		w.config.Logger.Error("writing evidence failed", "origin", e.Origin, "kind", e.Kind, "request", e.Request, "error", err)
+		w.config.Logger.Error("writing evidence failed", "origin", origin, "evidence", string(f.Bytes()), "error", err)
 	case kept:
-		w.metrics.evidence.Add(1, string(e.Kind))
-		w.config.Logger.Warn("evidence kept", "origin", e.Origin, "kind", e.Kind, "dir", dir)
+		w.metrics.evidence.Add(1, f.Kind())
+		w.config.Logger.Warn("evidence kept", "origin", origin, "kind", f.Kind(), "dir", dir)
 	}
-}
-
-func writeEvidence(dir string, e *Evidence) (kept bool, err error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(e); err != nil {
-		return false, err
-	}
-	if err := durable.MkdirAll(dir, 0o700); err != nil {
-		return false, err
-	}
-	// Remove temporary files of a crash, which only take space.
-	if err := durable.RemoveTemps(dir); err != nil {
-		return false, err
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return false, err
-	}
-	sum := sha256.Sum256(e.text)
-	name := fmt.Sprintf("%s-%x.json", e.Kind, sum[:16])
-	n := 0
-	for _, entry := range entries {
-		if entry.Name() == name {
-			return false, nil
-		}
-		if strings.HasPrefix(entry.Name(), string(e.Kind)+"-") {
-			n++
-		}
-	}
-	if n >= maxEvidence {
-		return false, nil
-	}
-	err = durable.CreateFile(filepath.Join(dir, name), b.Bytes(), 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return false, nil
-	}
-	return err == nil, err
 }

@@ -89,7 +89,7 @@ func (w *Witness) checkLost(ctx context.Context, logs map[string]*trusted) error
 func (w *Witness) compare(p *published, last *accepted) {
 	if last != nil && len(p.lines) > 0 && p.head.Size == last.head.Size && p.head.Root != last.head.Root {
 		s := &submission{log: w.store.log(p.origin), head: p.head, lines: p.lines}
-		w.keepEvidence(newEvidence(Fork, last, s))
+		w.keepEvidence(&tlog.Fork{Small: last.checkpoint(), Large: s.checkpoint(), Prefix: p.head.Root, Own: tlog.OwnSmall})
 	}
 }
 

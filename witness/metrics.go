@@ -3,7 +3,10 @@
 
 package witness
 
-import "github.com/vasistas/vasistas/internal/metrics"
+import (
+	"github.com/vasistas/vasistas/internal/metrics"
+	"github.com/vasistas/vasistas/log/tlog"
+)
 
 // witnessMetrics are the metrics of a witness. No label comes from a request.
 type witnessMetrics struct {
@@ -28,8 +31,8 @@ func newMetrics() *witnessMetrics {
 	for _, status := range []string{"200", "400", "403", "404", "405", "408", "409", "413", "422", "500", "503"} {
 		m.requests.Add(0, status)
 	}
-	for _, k := range []EvidenceKind{Fork, EmptyRoot, BadProof} {
-		m.evidence.Add(0, string(k))
+	for _, k := range []string{tlog.KindFork, tlog.KindUnproven} {
+		m.evidence.Add(0, k)
 	}
 	return m
 }

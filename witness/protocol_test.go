@@ -6,7 +6,6 @@ package witness_test
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -16,8 +15,8 @@ import (
 	"sync"
 	"testing"
 
+	offline "github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/log/tlog"
-	"github.com/vasistas/vasistas/witness"
 )
 
 func monitorURL(url, origin string) string {
@@ -387,36 +386,26 @@ func TestEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := make(map[witness.EvidenceKind]int)
+	n := make(map[offline.Verdict]int)
+	policy, err := tlog.ParsePolicy(fmt.Appendf(nil, "log %s\nquorum none\n", l.keys[0].Verifier()))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range files {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var e witness.Evidence
-		if err := json.Unmarshal(b, &e); err != nil {
-			t.Fatal(err)
-		}
-		n[e.Kind]++
-		accepted, err := tlog.ParseCheckpoint([]byte(e.Accepted))
+		fork, err := tlog.ParseFork(b)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := tlog.ParseAddCheckpoint([]byte(e.Request))
-		if err != nil {
-			t.Fatal(err)
+		if own := fork.OwnHead(); own == nil || own.Size != 5 {
+			t.Errorf("the witness's own head is %v", own)
 		}
-		for _, c := range []*tlog.Checkpoint{accepted, r.Checkpoint} {
-			k := l.keys[0].Verifier()
-			if _, err := k.Verify(&c.Head, c.Find(k)); err != nil {
-				t.Error(err)
-			}
-		}
-		if e.Kind == witness.Fork && (accepted.Size != r.Checkpoint.Size || accepted.Root == r.Checkpoint.Root) {
-			t.Errorf("no fork: %s", b)
-		}
+		n[offline.VerdictOf(offline.Fork(policy, fork, ""))]++
 	}
-	if n[witness.Fork] != 1 || n[witness.BadProof] != 8 || len(n) != 2 {
+	if n[offline.Proven] != 1 || n[offline.Undecided] != 8 || len(n) != 2 {
 		t.Errorf("evidence: %v", n)
 	}
 }

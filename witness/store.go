@@ -473,8 +473,6 @@ func parseRecord(rec []byte) (*accepted, error) {
 }
 
 // note returns the head for monitors: the log's lines, then this witness's.
-func (a *accepted) note() []byte {
-	c := tlog.Checkpoint{Head: a.head}
-	c.Signatures = append(append(c.Signatures, a.lines...), a.ours...)
-	return c.Bytes()
+func (a *accepted) checkpoint() *tlog.Checkpoint {
+	return &tlog.Checkpoint{Head: a.head, Signatures: slices.Concat(a.lines, a.ours)}
 }

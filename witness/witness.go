@@ -457,5 +457,5 @@ func (w *Witness) checkpoint(ctx context.Context, l *logState) ([]byte, error) {
 	if l.again != nil && l.again.head.Size == a.head.Size && l.again.time >= a.time {
 		a = l.again
 	}
-	return a.note(), nil
+	return a.checkpoint().Bytes(), nil
 }

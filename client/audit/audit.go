@@ -48,6 +48,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/replica"
+	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -239,8 +240,8 @@ func (a *auditor) report(errs ...error) *Report {
 
 func (a *auditor) reportError(r *Report, err error) {
 	// Only evidence that convinces a third party is a violation.
-	if fork, ok := errors.AsType[*client.ForkError](err); ok && fork.Check(a.c.Policy.WithSpread(tlog.NoSpread), a.c.Origin) == nil {
-		r.Fork = fork.Evidence()
+	if fork, ok := errors.AsType[*client.ForkError](err); ok && verify.Fork(a.c.Policy, fork, a.c.Origin) == nil {
+		r.Fork = fork
 		return
 	}
 	if is[*replica.SnapshotError](err) {

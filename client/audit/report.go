@@ -10,9 +10,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Verdict is the result of an audit, and the exit code of the command.
@@ -108,7 +108,7 @@ type Report struct {
 	Auditors *Auditors `json:"auditors,omitempty"`
 	// Fork is the evidence that the log signed two heads of which neither extends the
 	// other.
-	Fork *client.ForkEvidence `json:"fork,omitempty"`
+	Fork *tlog.Fork `json:"fork,omitempty"`
 
 	verdict Verdict
 	refused error

@@ -5,7 +5,6 @@ package gate
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,12 +15,6 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/tlog"
 )
-
-// contradiction is the content of the files of evidence.
-type contradiction struct {
-	*client.ForkEvidence
-	Own string `json:"own"` // the gate's own head, as SIZE:ROOT
-}
 
 func survivor(h *tlog.Head) string { return fmt.Sprintf("%d:%x", h.Size, h.Root) }
 
@@ -63,17 +56,16 @@ func (f *follower) fork(err error) error {
 			}
 		}
 	}
-	own := fork.Small
+	fork.Own = tlog.OwnSmall
 	if t := f.replica.Tree().Largest(); t != nil && survivor(&t.Head) == survivor(&fork.Large.Head) {
-		own = fork.Large
+		fork.Own = tlog.OwnLarge
 	}
-	evidence := contradiction{fork.Evidence(), survivor(&own.Head)}
 	name, failure := forkFile, fmt.Errorf("%w: %w; confirm the one that stands: %s or %s", ErrForked, fork, survivor(&fork.Small.Head), survivor(&fork.Large.Head))
 	if !f.witnessed(fork) {
 		name, failure = contradictionFile, fmt.Errorf("%w: %w", errContradiction, fork)
 		f.contradictions++
 	}
-	if err := f.keep(name, evidence); err != nil {
+	if err := f.keep(name, fork); err != nil {
 		failure = fmt.Errorf("%w (the evidence could not be kept: %w)", failure, err)
 	}
 	if name == forkFile {
@@ -109,12 +101,9 @@ func checkpointOf(v *tlog.Verified) *tlog.Checkpoint {
 }
 
 // keep writes a file of evidence, unless that file exists.
-func (f *follower) keep(name string, c contradiction) error {
-	raw, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err = durable.CreateFile(filepath.Join(f.cfg.Dir, name), append(raw, '\n'), 0o600); errors.Is(err, fs.ErrExist) {
+func (f *follower) keep(name string, fork *tlog.Fork) error {
+	err := durable.CreateFile(filepath.Join(f.cfg.Dir, name), fork.Bytes(), 0o600)
+	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	return err
@@ -131,11 +120,8 @@ func (f *follower) loadForks() error {
 	if _, err := os.Stat(filepath.Join(f.cfg.Dir, contradictionFile)); err == nil {
 		f.alarm = fmt.Sprintf("%v; the evidence is in the state directory", errContradiction)
 	}
-	if c, _, err := f.evidence(settledFile); err == nil {
-		f.settled, _, err = parseSurvivor(c.Own)
-		if err != nil {
-			return err
-		}
+	if c, err := f.evidence(settledFile); err == nil {
+		f.settled = c.OwnHead().Size
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -143,19 +129,21 @@ func (f *follower) loadForks() error {
 }
 
 // evidence reads a file of evidence.
-func (f *follower) evidence(name string) (c contradiction, raw []byte, err error) {
+func (f *follower) evidence(name string) (*tlog.Fork, error) {
 	name = filepath.Join(f.cfg.Dir, name)
-	if raw, err = durable.ReadFile(name, maxEvidence); err != nil {
-		return c, nil, err
+	b, err := durable.ReadFile(name, tlog.MaxForkSize)
+	if err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(raw, &c); err != nil {
-		return c, nil, fmt.Errorf("%s: %w", name, err)
+	fork, err := tlog.ParseFork(b)
+	if err == nil && fork.OwnHead() == nil {
+		err = errors.New("it does not name the gate's own head")
 	}
-	return c, raw, nil
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return fork, nil
 }
-
-// maxEvidence bounds a file of evidence: two checkpoints and a proof.
-const maxEvidence = 4 * tlog.MaxCheckpointSize
 
 // survive lets a gate that a fork has stopped go on if its operator has confirmed its own
 // head. Contradictions up to that size are then settled.
@@ -167,22 +155,21 @@ func (f *follower) survive() error {
 	if err != nil || confirmed == "" {
 		return err
 	}
-	c, b, err := f.evidence(forkFile)
+	c, err := f.evidence(forkFile)
 	if err != nil {
 		return err
 	}
-	if c.Own != confirmed {
-		f.stopped = fmt.Errorf("%w: the confirmed head is %s, and this gate's is %s; if the other head stands, found the gate again, with a new key", ErrForked, confirmed, c.Own)
+	if own := survivor(&c.OwnHead().Head); own != confirmed {
+		f.stopped = fmt.Errorf("%w: the confirmed head is %s, and this gate's is %s; if the other head stands, found the gate again, with a new key", ErrForked, confirmed, own)
 		return nil
 	}
-	if err := durable.WriteFile(filepath.Join(f.cfg.Dir, settledFile), b, 0o600); err != nil {
+	if err := durable.WriteFile(filepath.Join(f.cfg.Dir, settledFile), c.Bytes(), 0o600); err != nil {
 		return err
 	}
 	if err := errors.Join(os.Remove(filepath.Join(f.cfg.Dir, forkFile)), durable.FsyncDir(f.cfg.Dir)); err != nil {
 		return err
 	}
-	f.settled, _, err = parseSurvivor(confirmed)
-	f.stopped = nil
+	f.settled, f.stopped = c.OwnHead().Size, nil
 	f.cfg.Logger.Warn("the operator has confirmed this gate's head; the gate goes on", "head", confirmed)
 	return err
 }

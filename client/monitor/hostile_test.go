@@ -21,6 +21,7 @@ import (
 	"github.com/vasistas/vasistas/client/monitor"
 	"github.com/vasistas/vasistas/client/monitor/auditor"
 	"github.com/vasistas/vasistas/client/monitor/mirror"
+	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/world/people"
@@ -294,5 +295,5 @@ func TestTwoFaces(t *testing.T) {
 	if !errors.As(err, &fork) {
 		t.Fatalf("the auditor's copy next to the public head: %v", err)
 	}
-	check(t, fork.Check(l.policy(), l.Origin))
+	check(t, verify.Fork(l.policy(), fork, l.Origin))
 }

@@ -159,14 +159,10 @@ func (m *Monitor) failed(one *copied, err error) {
 	fork, forked := errors.AsType[*client.ForkError](err)
 	switch {
 	case forked:
-		b, jerr := json.Marshal(fork.Evidence())
-		if jerr != nil {
-			panic(jerr) // strings only
-		}
-		m.c.Logger.Error("the log contradicts itself", "origin", one.origin, "evidence", string(b), "err", err)
-		jerr = durable.CreateFile(one.evidence(), append(b, '\n'), 0o644)
-		if jerr != nil && !errors.Is(jerr, fs.ErrExist) {
-			m.c.Logger.Warn("the evidence is not written", "origin", one.origin, "err", jerr)
+		m.c.Logger.Error("the log contradicts itself", "origin", one.origin, "evidence", string(fork.Bytes()), "err", err)
+		kerr := durable.CreateFile(one.evidence(), fork.Bytes(), 0o644)
+		if kerr != nil && !errors.Is(kerr, fs.ErrExist) {
+			m.c.Logger.Warn("the evidence is not written", "origin", one.origin, "err", kerr)
 		}
 	case err != nil:
 		m.c.Logger.Warn("copying the log", "origin", one.origin, "err", err)

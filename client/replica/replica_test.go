@@ -15,6 +15,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/replica"
+	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/checksum"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/world/written"
@@ -202,7 +203,7 @@ func TestForget(t *testing.T) {
 	if _, err := r.Update(t.Context()); !errors.As(err, &fork) {
 		t.Errorf("a log that contradicts it: %v", err)
 	}
-	check(t, fork.Check(w.ParsePolicy(3, "w1", "w2", "w3", "w4"), ""))
+	check(t, verify.Fork(w.ParsePolicy(3, "w1", "w2", "w3", "w4"), fork, ""))
 }
 
 // TestObserver: every entry is shown once, in order, before and after it is applied,

@@ -342,6 +342,7 @@ const (
 	NotAnEvent        Reason = "not-an-event"  // the entry is not an event in its one encoding
 	BadEventSignature Reason = "bad-event-sig" // a signature of the event does not verify
 	BadNotice         Reason = "bad-notice"    // a notice and the entries that it names contradict each other
+	NoFork            Reason = "no-fork"       // two heads do not contradict each other as the evidence of a fork says
 	noReason          Reason = ""              // of errors that are no [Error]
 )
 
@@ -357,18 +358,20 @@ const (
 
 	// ManySignatures: the note has more lines than [tlog.MaxSignatures]; anyone can add some.
 	ManySignatures Reason = "many-signatures"
+
+	UnprovenFork Reason = "unproven-fork" // evidence of a fork has no proof that the two heads contradict each other
 )
 
 // Verdict returns what the reason means.
 func (r Reason) Verdict() Verdict {
 	switch r {
-	case Malformed, WrongOrigin, BadSignature, NoQuorum, NoAudit, NotIncluded, NotAnEvent, BadEventSignature, BadNotice:
+	case Malformed, WrongOrigin, BadSignature, NoQuorum, NoAudit, NotIncluded, NotAnEvent, BadEventSignature, BadNotice, NoFork:
 		return Disproven
 	}
 	return Undecided
 }
 
-// Error is the type of every error of [Proof], [Entry] and [Leaf].
+// Error is the type of every error of [Proof], [Entry], [Leaf] and [Fork].
 type Error struct {
 	Reason Reason
 	Err    error // never nil

@@ -143,7 +143,7 @@ func (a *Auditor) follows(last *record, r *tlog.AddCheckpoint, head *tlog.Checkp
 	}
 	forked := last.head != nil && head.Size == size && head.Root != root
 	if forked {
-		a.keepFork(&client.ForkError{Small: last.head, Large: head, Prefix: head.Root})
+		a.keepFork(&client.ForkError{Small: last.head, Large: head, Prefix: head.Root, Own: tlog.OwnSmall})
 	}
 	switch {
 	case r.Old != size:

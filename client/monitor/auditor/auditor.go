@@ -46,7 +46,7 @@
 // # State
 //
 // The state directory has the recorded head with the time of its cosignature, a snapshot of the
-// ledger, which is a cache, the held events, and evidence of forks ([client.ForkEvidence]). Times never go back.
+// ledger, which is a cache, the held events, and evidence of forks ([tlog.Fork]). Times never go back.
 // A missing state is an error. A state that lacks a cosignature which the log shows was lost or
 // restored, or a second auditor signs with these keys: the auditor then signs nothing until its
 // operator resumes at the head that the log shows ([ResumeLost]).
@@ -235,9 +235,7 @@ func Open(c Config) (_ *Auditor, err error) {
 	if a.register, err = durable.OpenRegister(filepath.Join(c.Dir, headFile), maxRecord); err != nil {
 		return nil, fmt.Errorf("auditor: %w; %s", err, hint)
 	}
-	if err := durable.MkdirAll(filepath.Join(c.Dir, evidenceDir), 0o700); err != nil {
-		return nil, err
-	}
+	a.countForks()
 	r, err := a.recorded()
 	if err != nil {
 		return nil, err

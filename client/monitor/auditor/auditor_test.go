@@ -72,7 +72,7 @@ func TestCosigns(t *testing.T) {
 	})
 	text := string(a.Config.Metrics.Text(a.Running))
 	for _, want := range []string{`vasistas_auditor_requests_total{log="log.example/warrants",outcome="cosigned"} 2`,
-		`vasistas_auditor_requests_total{log="log.example/warrants",outcome="head"} 2`, `vasistas_auditor_contradictions_total{log="log.example/warrants"} 0`} {
+		`vasistas_auditor_requests_total{log="log.example/warrants",outcome="head"} 2`, `vasistas_auditor_contradictions{log="log.example/warrants"} 0`} {
 		if !strings.Contains(text, "\n"+want+"\n") {
 			t.Errorf("no %q in %s", want, text)
 		}

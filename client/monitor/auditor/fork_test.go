@@ -5,7 +5,6 @@ package auditor_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,8 +18,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/world/written"
@@ -116,20 +115,9 @@ func TestFork(t *testing.T) {
 	}
 	b, err := os.ReadFile(files[0])
 	check(t, err)
-	var e client.ForkEvidence
-	check(t, json.Unmarshal(b, &e))
-	fork := &client.ForkError{}
-	fork.Small, err = tlog.ParseCheckpoint([]byte(e.Small))
+	fork, err := tlog.ParseFork(b)
 	check(t, err)
-	fork.Large, err = tlog.ParseCheckpoint([]byte(e.Large))
-	check(t, err)
-	check(t, fork.Prefix.UnmarshalText([]byte(e.Prefix)))
-	for _, s := range e.Proof {
-		var h tlog.Hash
-		check(t, h.UnmarshalText([]byte(s)))
-		fork.Proof = append(fork.Proof, h)
-	}
-	check(t, fork.Check(w.ParsePolicy(3, "w1", "w2", "w3", "w4"), ""))
+	check(t, verify.Fork(w.ParsePolicy(3, "w1", "w2", "w3", "w4"), fork, ""))
 	// The branch that it has followed goes on.
 	show(w)
 	eventually(t, func() error {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/cosigning"
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -24,9 +23,6 @@ import (
 const (
 	userAgent = "vasistas-monitor"
 	maxRecord = tlog.MaxCheckpointSize*2 + 4096 // bytes: a checkpoint in JSON
-	// maxEvidence bounds the pieces of evidence. The first ones stay, so that no later one
-	// displaces them.
-	maxEvidence = 8
 )
 
 // record is the auditor's recorded head, which never goes back, and the time of its latest
@@ -198,25 +194,25 @@ func ResumeLost(ctx context.Context, c Config, name string) (size uint64, err er
 	return next.size(), a.persist(old, next.head, next.Time)
 }
 
-// keepFork writes evidence of a fork, once for each pair of heads.
+// keepFork keeps evidence of a fork, once for each pair of trees.
 func (a *Auditor) keepFork(fork *client.ForkError) {
-	a.metrics.forks.Add(1, a.cfg.Origin)
 	dir := filepath.Join(a.cfg.Dir, evidenceDir)
-	b, err := json.MarshalIndent(fork.Evidence(), "", "  ")
-	if err != nil {
-		panic(err) // strings only
-	}
-	name := fmt.Sprintf("fork-%d-%x-%d-%x.json", fork.Small.Size, fork.Small.Root[:8], fork.Large.Size, fork.Large.Root[:8])
-	files, err := os.ReadDir(dir)
-	if err == nil && len(files) < maxEvidence {
-		err = durable.CreateFile(filepath.Join(dir, name), append(b, '\n'), 0o600)
-	}
+	a.mu.Lock()
+	kept, err := cosigning.KeepFork(dir, fork)
+	a.mu.Unlock()
 	switch {
-	case errors.Is(err, fs.ErrExist):
 	case err != nil:
-		a.cfg.Logger.Error("writing evidence failed", "origin", a.cfg.Origin, "evidence", string(b), "err", err)
-	case len(files) < maxEvidence:
+		a.cfg.Logger.Error("writing evidence failed", "origin", a.cfg.Origin, "evidence", string(fork.Bytes()), "err", err)
+	case kept:
 		a.cfg.Logger.Error("the log contradicts itself; the evidence is in the state directory", "origin", a.cfg.Origin, "err", fork)
+	}
+	a.countForks()
+}
+
+// countForks counts the evidence on disk, so that a restart does not hide a fork.
+func (a *Auditor) countForks() {
+	if n, err := cosigning.Forks(filepath.Join(a.cfg.Dir, evidenceDir), tlog.KindFork); err == nil {
+		a.metrics.forks.Set(float64(n), a.cfg.Origin)
 	}
 }
 

@@ -149,7 +149,7 @@ func NewMetrics() *Metrics {
 	m := &out.m
 	m.requests = m.Counter("vasistas_auditor_requests_total", "Requests for a cosignature, by log and outcome: cosigned, conflict, or the code of the refusal.", "log", "outcome")
 	m.seconds = m.Histogram("vasistas_auditor_request_seconds", "Time that a request for a cosignature took.", metrics.Exponential(0.001, 2, 16), "log")
-	m.forks = m.Counter("vasistas_auditor_contradictions_total", "Contradictions of the log; the state directory has evidence of the first ones.", "log")
+	m.forks = m.Gauge("vasistas_auditor_contradictions", "Contradictions of the log of which the state directory has evidence.", "log")
 	m.size = m.Gauge("vasistas_auditor_head_size", "Size of the recorded head.", "log")
 	m.cosigned = m.Gauge("vasistas_auditor_cosigned_timestamp_seconds", "Time of the latest cosignature, in Unix time.", "log")
 	m.applied = m.Gauge("vasistas_auditor_applied", "Entries applied.", "log")
@@ -159,7 +159,6 @@ func NewMetrics() *Metrics {
 
 // add adds a log.
 func (m *auditorMetrics) add(origin string) {
-	m.forks.Add(0, origin)
 	m.requests.Add(0, origin, "cosigned")
 	for _, c := range problem.OfAuditor() {
 		m.requests.Add(0, origin, string(c))

@@ -22,6 +22,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/monitor/mirror"
+	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -235,7 +236,7 @@ func TestFork(t *testing.T) {
 			if !errors.As(err, &fork) || !errors.As(err, &s) || s.Source != name {
 				t.Fatalf("sizes %v: %v", c, err)
 			}
-			check(t, fork.Check(good.policy(), ""))
+			check(t, verify.Fork(good.policy(), fork, ""))
 			if m.Head().Size != c.small || good.whole(dir) != c.small {
 				t.Errorf("sizes %v: the copy has size %d", c, m.Head().Size)
 			}

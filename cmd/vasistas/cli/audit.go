@@ -300,9 +300,9 @@ func (e *env) verify() *cobra.Command {
 	var f verifyFlags
 	c := &cobra.Command{
 		Use:   "verify --policy FILE PROOF...",
-		Short: "Verify proof files and notices, offline",
-		Long: `verify verifies proof files (C2SP tlog-proof), and notices saved by 'vasistas scan
---save', under your policy. It uses no network.
+		Short: "Verify proof files, notices and evidence of forks, offline",
+		Long: `verify verifies proof files (C2SP tlog-proof), notices saved by 'vasistas scan
+--save', and evidence of forks, under your policy. It uses no network.
 
 It shows what a proof proves: the event, the log, the witnesses and their times. It
 also shows what the proof leaves open: whether the signers held their roles, whether
@@ -315,6 +315,10 @@ they are printed as the file's claims.
 Cosignatures count together if their times lie within a spread: that of the notice's
 charter if that is proven, else 300 s, or --spread. verify prints which, and what your
 policy bears: see 'vasistas policy explain'.
+
+Evidence of a fork is what mirrors, witnesses, auditors and gates keep of a log that
+signed two heads of which neither extends the other. It needs only the policy's log
+line.
 
 With --audit a file is proven only if auditors vouched for its checkpoint, too, as for
 those of 'vasistas prove --audited'. Give the audit policy, or a charter that has it;
@@ -374,16 +378,21 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 	}
 	worst := verify.Proven
 	for _, name := range files {
-		b, err := e.read(name, max(tlog.MaxProofSize, notice.MaxFileSize))
+		b, err := e.read(name, max(tlog.MaxProofSize, tlog.MaxForkSize, notice.MaxFileSize))
 		var in *verify.Inclusion
 		var v *notice.Verified
-		if err == nil {
+		var fork *tlog.Fork
+		switch {
+		case err != nil:
+		case isFork(b):
+			fork, err = verifyFork(policy, b, f.origin)
+		default:
 			in, v, err = verifyFile(policy, b, f.anyEntry, o)
 		}
 		if verdict := verify.VerdictOf(err); worst != verify.Disproven && verdict != verify.Proven {
 			worst = verdict
 		}
-		line, text := describe(name, in, v, err, policy)
+		line, text := describe(name, in, v, fork, err, policy)
 		if f.json {
 			if err := e.printJSON(line); err != nil {
 				return err
@@ -422,7 +431,10 @@ func auditPolicy(b []byte) (*tlog.Policy, error) {
 }
 
 // describe returns the result for a file, as JSON and as text.
-func describe(name string, in *verify.Inclusion, v *notice.Verified, err error, policy *tlog.Policy) (any, string) {
+func describe(name string, in *verify.Inclusion, v *notice.Verified, fork *tlog.Fork, err error, policy *tlog.Policy) (any, string) {
+	if fork != nil {
+		return describeFork(name, fork)
+	}
 	if v != nil {
 		return english.NoticeJSON(name, v, policy), english.Notice(v)
 	}

@@ -70,7 +70,7 @@ func (e *env) runFollow(ctx context.Context, f *followFlags) error {
 		}
 		if e.note("vasistas: waiting: %v", err); ok && len(said) < maxSaid {
 			said[c.Fork.Large.Root] = true
-			e.printJSON(map[string]*client.ForkEvidence{"contradiction": c.Fork.Evidence()})
+			e.printJSON(map[string]*client.ForkError{"contradiction": c.Fork})
 		}
 	}
 	if f.state != "" {
@@ -93,7 +93,7 @@ func (e *env) runFollow(ctx context.Context, f *followFlags) error {
 	err = e.printEntries(ctx, follower, f)
 	if fork, ok := errors.AsType[*client.ForkError](err); ok {
 		// Print the evidence now: the log may not serve the fork again.
-		return errors.Join(err, e.printJSON(map[string]*client.ForkEvidence{"fork": fork.Evidence()}))
+		return errors.Join(err, e.printJSON(map[string]*client.ForkError{"fork": fork}))
 	}
 	return err
 }

@@ -5,7 +5,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/monitor/mirror"
+	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -72,16 +72,16 @@ the disk is full.`,
 
 // mirrored is the result of a run.
 type mirrored struct {
-	Directory string               `json:"directory"`
-	Origin    string               `json:"origin,omitempty"` // of the copy's head; "" without one
-	Size      uint64               `json:"size"`
-	Root      string               `json:"root,omitempty"`
-	New       uint64               `json:"new"`                // entries that this run added
-	Checked   int                  `json:"checked,omitempty"`  // files that --check read back
-	Repaired  []string             `json:"repaired,omitempty"` // those that --check wrote again
-	Warnings  []string             `json:"warnings,omitempty"` // what sources did wrong; at most maxWarnings
-	Error     string               `json:"error,omitempty"`
-	Fork      *client.ForkEvidence `json:"fork,omitempty"`
+	Directory string            `json:"directory"`
+	Origin    string            `json:"origin,omitempty"` // of the copy's head; "" without one
+	Size      uint64            `json:"size"`
+	Root      string            `json:"root,omitempty"`
+	New       uint64            `json:"new"`                // entries that this run added
+	Checked   int               `json:"checked,omitempty"`  // files that --check read back
+	Repaired  []string          `json:"repaired,omitempty"` // those that --check wrote again
+	Warnings  []string          `json:"warnings,omitempty"` // what sources did wrong; at most maxWarnings
+	Error     string            `json:"error,omitempty"`
+	Fork      *client.ForkError `json:"fork,omitempty"`
 }
 
 // maxWarnings bounds the warnings of a run. A source that is wrong once is mostly not asked
@@ -156,14 +156,10 @@ func (e *env) updateMirror(ctx context.Context, m *mirror.Mirror, f *mirrorFlags
 // printMirrored prints the result of a run that failed with err, or not.
 func (e *env) printMirrored(f *mirrorFlags, c *mirror.Config, r *mirrored, err error) error {
 	code := int(audit.Undecided)
-	if fork, ok := errors.AsType[*client.ForkError](err); ok && fork.Check(c.Policy, c.Origin) == nil {
-		r.Fork = fork.Evidence()
+	if fork, ok := errors.AsType[*client.ForkError](err); ok && verify.Fork(c.Policy, fork, c.Origin) == nil {
+		r.Fork = fork
 		code = int(audit.Violations)
-		b, merr := json.Marshal(r.Fork)
-		if merr == nil {
-			merr = durable.WriteFile(filepath.Join(c.Dir, "fork.json"), append(b, '\n'), 0o644)
-		}
-		err = errors.Join(err, merr)
+		err = errors.Join(err, durable.WriteFile(filepath.Join(c.Dir, "fork.json"), fork.Bytes(), 0o644))
 	}
 	switch {
 	case f.json:

@@ -9,10 +9,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/world/written"
 )
 
@@ -38,7 +39,10 @@ func TestMirrorFork(t *testing.T) {
 	run := func(code int, args ...string) (stdout, stderr string) {
 		t.Helper()
 		var out, errs bytes.Buffer
-		if got := Run(t.Context(), append([]string{"mirror", "--policy", policy}, args...), strings.NewReader(""), &out, &errs); got != code {
+		if args[0] != "verify" {
+			args = append([]string{"mirror", "--policy", policy}, args...)
+		}
+		if got := Run(t.Context(), args, strings.NewReader(""), &out, &errs); got != code {
 			t.Fatalf("%v: exit code %d, want %d\n%s%s", args, got, code, out.String(), errs.String())
 		}
 		return out.String(), errs.String()
@@ -55,9 +59,30 @@ func TestMirrorFork(t *testing.T) {
 		t.Errorf("it prints %s, %v", stdout, err)
 	}
 	b, err := os.ReadFile(filepath.Join(copied, "fork.json"))
-	var evidence client.ForkEvidence
-	if err != nil || json.Unmarshal(b, &evidence) != nil || evidence.Prefix != r.Fork.Prefix {
+	if err != nil || !bytes.Equal(b, r.Fork.Bytes()) {
 		t.Errorf("the evidence is %s, %v", b, err)
+	}
+	// The log's key alone convicts it.
+	key := filepath.Join(dir, "key")
+	if err := os.WriteFile(key, fmt.Appendf(nil, "log %s\nquorum none\n", w.Log().Verifier()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	evidence := filepath.Join(copied, "fork.json")
+	if out, _ := run(0, "verify", "--policy", key, evidence); !strings.HasPrefix(out, "PROVEN FORK: the log "+strconv.Quote(w.Origin)) {
+		t.Errorf("verify says %q", out)
+	}
+	if out, _ := run(0, "verify", "--policy", key, "--json", evidence); !strings.Contains(out, `"verdict":"proven","fork":{"small":`) {
+		t.Errorf("verify says %q", out)
+	}
+	none := r.Fork
+	none.Large, none.Proof = none.Small, nil
+	for name, b := range map[string][]byte{"not a fork": none.Bytes(), "cut": b[:100], "two lines": append(slices.Clone(b), '\n')} {
+		if err := os.WriteFile(evidence, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out, _ := run(1, "verify", "--policy", key, evidence); !strings.HasPrefix(out, "NOT PROVEN (disproven)") {
+			t.Errorf("%s: verify says %q", name, out)
+		}
 	}
 	// A changed file at a source is undecided, and so is a source without a head.
 	if err := os.Truncate(filepath.Join(w.Dir, "tile/entries/000"), 100); err != nil {

@@ -132,6 +132,9 @@ func Scan(r *scan.Report, list int) string {
 // Proof returns a report as text.
 func Proof(r *verify.Report) string { return say("proof", r) }
 
+// Fork returns proven evidence as text.
+func Fork(f *tlog.Fork) string { return say("fork", f) }
+
 // Notice returns the content of a notice file as text.
 func Notice(v *notice.Verified) string { return say("notice", v) }
 

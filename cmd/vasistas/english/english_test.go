@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/scan"
@@ -75,7 +74,7 @@ func testAudits() map[string]*audit.Report {
 		},
 		"fork": {
 			Verdict: "violations", Complete: true,
-			Fork: &client.ForkEvidence{Small: "log.example/2026\n1\ncm9vdA==\n", Large: "log.example/2026\n2\n\x1b\n", Prefix: "cHJlZml4"},
+			Fork: testFork(),
 		},
 		"undecided": {Verdict: "undecided", Reasons: []audit.Reason{{Code: audit.ReasonUnreadable, Err: errors.New("no such host")}}},
 	}
@@ -102,6 +101,13 @@ func testDues() map[string]*audit.Due {
 		"nothing":   {Verdict: "nothing overdue", Log: log, At: day1, LoggedAfter: "2026-01-02T03:04:05Z"},
 		"undecided": {Verdict: "undecided", Reasons: []audit.Reason{{Code: audit.ReasonUnreadable, Err: errors.New("no such host")}}},
 	}
+}
+
+func testFork() *tlog.Fork {
+	head := func(size uint64, extension ...string) *tlog.Checkpoint {
+		return &tlog.Checkpoint{Head: tlog.Head{Origin: "log.example/2026", Size: size, Root: tlog.Hash{byte(size)}, Extension: extension}}
+	}
+	return &tlog.Fork{Small: head(1), Large: head(2, "\x1b"), Prefix: tlog.Hash{3}}
 }
 
 func testNotices() map[string]*notice.Verified {

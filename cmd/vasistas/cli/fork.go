@@ -1,0 +1,34 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+
+	"github.com/vasistas/vasistas/client/verify"
+	"github.com/vasistas/vasistas/cmd/vasistas/english"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// isFork reports whether a file begins like evidence of a fork.
+func isFork(b []byte) bool { return bytes.HasPrefix(b, []byte(`{"small":`)) }
+
+func verifyFork(policy *tlog.Policy, b []byte, origin string) (*tlog.Fork, error) {
+	f, err := tlog.ParseFork(b)
+	if err != nil {
+		return nil, &verify.Error{Reason: verify.Malformed, Err: err}
+	}
+	if err := verify.Fork(policy, f, origin); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func describeFork(name string, f *tlog.Fork) (any, string) {
+	return struct {
+		File    string     `json:"file"`
+		Verdict string     `json:"verdict"`
+		Fork    *tlog.Fork `json:"fork"`
+	}{name, verify.Proven.String(), f}, english.Fork(f)
+}
