@@ -1,0 +1,70 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package auditor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/monitor/mirror"
+	"github.com/vasistas/vasistas/internal/world/written"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// counting is a source that counts the bundles that are read.
+type counting struct {
+	mirror.Source
+	bundles atomic.Int32
+}
+
+func (s *counting) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
+	if t.Level == tlog.Entries {
+		s.bundles.Add(1)
+	}
+	return s.Source.ReadTile(ctx, t)
+}
+
+// TestUnprovenHead: a head that the log alone has signed costs its auditor a bounded number of entries,
+// and once in a while; a head of the charter's witnesses has no such bound.
+func TestUnprovenHead(t *testing.T) {
+	w := written.New(t.TempDir(), nil)
+	t.Cleanup(func() { w.Report(t.Error) })
+	for w.Size() < 5*tlog.TileWidth {
+		w.Append([]byte("entry"))
+	}
+	w.Publish("w1", "w2", "w3")
+	log := w.Log()
+	cfg := Config{Dir: t.TempDir(), URL: "http://127.0.0.1:1", Origin: w.Origin, Founded: w.Charter.Leaf, Logger: slog.New(slog.DiscardHandler)}
+	stored := &counting{Source: mirror.Source{Source: client.Dir(w.Dir)}}
+	cfg.LogKeys = keys{log.Verifier()}
+	c, err := openCopy(&cfg, nil, stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.maxUnproven = tlog.TileWidth / 2
+	alone := w.Checkpoint()
+	for i := range 3 {
+		err := c.advance(t.Context(), alone)
+		if r, ok := errors.AsType[*Refusal](err); !ok || r.Code != string(codeQuorum) || !strings.Contains(r.Error(), "no charter in 128 entries") || c.ledger.Size() != 0 {
+			t.Fatalf("%d entries are applied, and the error is %v", c.ledger.Size(), err)
+		}
+		if i == 0 {
+			c.rest = time.Now().Add(time.Hour) // this test may be slow
+			stored.bundles.Store(0)
+		}
+	}
+	if n := stored.bundles.Load(); n > 0 {
+		t.Errorf("while it rests the auditor has read %d bundles", n)
+	}
+	c.rest = time.Time{}
+	if err := c.advance(t.Context(), w.Checkpoint("w1", "w2", "w3")); err != nil || c.ledger.Size() != w.Size() {
+		t.Errorf("%d entries are applied, and the error is %v", c.ledger.Size(), err)
+	}
+}
