@@ -36,7 +36,8 @@ func (c *Client) Round(ctx context.Context) (*round.Round, error) {
 // Audited fetches the checkpoint that met the log's audit policy last, from the log's URL,
 // and verifies it under the policy. With audit, a charter's audit policy, the auditors'
 // cosignatures are verified too, and vouched has their times; audit times have no spread.
-// With nil, vouched is nil. The checkpoint may be smaller than the latest one.
+// With nil, vouched is nil. The checkpoint may be smaller than the latest one; one that contradicts
+// the client's latest is a [ForkError].
 //
 // The error is [fs.ErrNotExist] if the log has no auditors.
 func (c *Client) Audited(ctx context.Context, audit *tlog.Policy) (head, vouched *tlog.Verified, err error) {
@@ -54,8 +55,8 @@ func (c *Client) Audited(ctx context.Context, audit *tlog.Policy) (head, vouched
 	c.mu.Lock()
 	known := c.latest
 	c.mu.Unlock()
-	if known != nil && known.Checkpoint.Size == cp.Size {
-		if err := notBefore(known.Checkpoint, cp); err != nil {
+	if known != nil {
+		if err := c.consistent(ctx, known.Checkpoint, cp); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -66,6 +67,21 @@ func (c *Client) Audited(ctx context.Context, audit *tlog.Policy) (head, vouched
 		return nil, nil, fmt.Errorf("the audited checkpoint, by its auditors: %w", err)
 	}
 	return head, vouched, nil
+}
+
+// consistent returns a [ForkError] unless the larger of two verified heads extends the other.
+func (c *Client) consistent(ctx context.Context, small, large *tlog.Checkpoint) error {
+	if small.Size > large.Size {
+		small, large = large, small
+	}
+	if small.Size == large.Size || small.Origin != large.Origin {
+		return notBefore(small, large)
+	}
+	t, err := c.rooted(ctx, large)
+	if err != nil {
+		return err
+	}
+	return extends(ctx, t, small, large)
 }
 
 // Charter fetches the charter that the log says is in force. It is not verified: only the log's

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -30,7 +31,9 @@ func TestAudited(t *testing.T) {
 		}
 		return &tlog.Checkpoint{Head: cp.Head, Signatures: append(append([]tlog.Signature{}, cp.Signatures...), sig)}
 	}
-	other := l.branch(func(uint64) []byte { return []byte("other") }).grow(5)
+	lie := l.branch(func(uint64) []byte { return []byte("other") })
+	earlier := lie.grow(2)
+	other := lie.grow(5)
 	unwitnessed := vouch(&tlog.Checkpoint{Head: small.Head, Signatures: small.Signatures[:1]}, 7)
 	named := round.New(small, time.Unix(1_700_000_009, 0), nil)
 	var serve []byte
@@ -66,9 +69,12 @@ func TestAudited(t *testing.T) {
 		"no auditor":       {small.Bytes(), func(err error) bool { return errors.Is(err, tlog.ErrNoQuorum) }},
 		"unwitnessed":      {unwitnessed.Bytes(), func(err error) bool { return errors.Is(err, tlog.ErrNoQuorum) }},
 		"fork of the head": {vouch(other, 7).Bytes(), func(err error) bool { return errors.As(err, &fork) }},
-		"none":             {nil, func(err error) bool { return errors.Is(err, fs.ErrNotExist) }},
-		"endless":          {[]byte(strings.Repeat("x", tlog.MaxCheckpointSize+1)), func(err error) bool { return strings.Contains(err.Error(), "more than") }},
-		"malformed":        {[]byte("x"), func(err error) bool { return errors.Is(err, tlog.ErrMalformed) }},
+		"earlier fork": {vouch(earlier, 7).Bytes(), func(err error) bool {
+			return errors.As(err, &fork) && fork.Small.Size == 2 && fork.Large.Size == 5 && verify.Fork(l.policy(), fork, "") == nil
+		}},
+		"none":      {nil, func(err error) bool { return errors.Is(err, fs.ErrNotExist) }},
+		"endless":   {[]byte(strings.Repeat("x", tlog.MaxCheckpointSize+1)), func(err error) bool { return strings.Contains(err.Error(), "more than") }},
+		"malformed": {[]byte("x"), func(err error) bool { return errors.Is(err, tlog.ErrMalformed) }},
 	} {
 		serve = c.body
 		if _, _, err := cl.Audited(t.Context(), audit); err == nil || !c.wrong(err) {
