@@ -60,7 +60,7 @@ type Kind string
 const (
 	Cosigned Kind = "cosigned"
 	Refused  Kind = "declined" // the auditor says why it does not cosign: a rule bars it, or it is catching up
-	Silent   Kind = "silent"   // no answer yet, or no URL to ask
+	Silent   Kind = "silent"   // no answer yet, or none before a met or declined round ended; with a text: no URL to ask, or none came
 	Wrong    Kind = "wrong"    // an answer that is none: a bad signature, or another size
 )
 
