@@ -133,11 +133,12 @@ func Run(ctx context.Context, c Config) *Report {
 	if is[*saveError](err) {
 		return a.report(err)
 	}
-	if a.done && a.l.Charter() != nil {
-		a.auditors = AskAuditors(ctx, a.c.Client, a.l.Charter().Auditors)
+	var fork error
+	if a.done {
+		a.auditors, fork = AskAuditors(ctx, a.c.Client, a.replica)
 	}
 	// After an error the snapshot has the entries replayed before it.
-	return a.report(err, a.save())
+	return a.report(err, fork, a.save())
 }
 
 func (a *auditor) start(ctx context.Context) error {

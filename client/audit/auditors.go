@@ -11,12 +11,12 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/log/round"
-	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Auditors is what is known of the auditors that the charter asks for. It decides nothing: the
-// replay does. A mirror doesn't know it.
+// replay does, but for a head that contradicts the log's. A mirror doesn't know it.
 type Auditors struct {
 	// Vouched is the head that met the audit policy last, verified under the charter's policy.
 	Vouched *Vouched `json:"vouched,omitempty"`
@@ -37,12 +37,14 @@ type Vouched struct {
 var errNotServed = errors.New("the log serves no audit round or audited checkpoint, as no mirror does")
 
 // AskAuditors reads what the log serves of its auditors, by the audit policy of its charter.
-// It returns nil if the policy asks for none.
-func AskAuditors(ctx context.Context, log *client.Client, policy *tlog.Policy) *Auditors {
-	if !policy.NeedsWitnesses() {
-		return nil
+// It returns nil if the policy asks for none. The error is a [client.ForkError]: the audited head
+// contradicts the replica's tree.
+func AskAuditors(ctx context.Context, log *client.Client, r *replica.Replica) (out *Auditors, fork error) {
+	in := r.Ledger().Charter()
+	if in == nil || !in.Auditors.NeedsWitnesses() {
+		return nil, nil
 	}
-	out := new(Auditors)
+	out = new(Auditors)
 	unknown := func(err error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errNotServed
@@ -51,8 +53,10 @@ func AskAuditors(ctx context.Context, log *client.Client, policy *tlog.Policy) *
 			out.Unknown = append(out.Unknown, text)
 		}
 	}
-	if head, vouched, err := log.Audited(ctx, policy); err != nil {
+	if head, vouched, err := log.Audited(ctx, in.Auditors); err != nil {
 		unknown(err)
+	} else if _, err := r.Tree().Offer(ctx, head.Checkpoint.Bytes()); is[*client.ForkError](err) {
+		fork = err
 	} else {
 		out.Vouched = &Vouched{head.Checkpoint.Size, time.Unix(int64(min(vouched.LoggedAfter, 1<<37)), 0).UTC()}
 	}
@@ -60,5 +64,5 @@ func AskAuditors(ctx context.Context, log *client.Client, policy *tlog.Policy) *
 	if out.Round, err = log.Round(ctx); err != nil {
 		unknown(err)
 	}
-	return out
+	return out, fork
 }

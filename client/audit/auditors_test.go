@@ -72,4 +72,16 @@ func TestAuditors(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, a.Vouched)
 		}
 	}
+
+	lie := w.Fork(t.TempDir())
+	lie.Append([]byte("another story"))
+	w.Warrant(w.Now + day)
+	w.Warrant(w.Now + day)
+	w.Publish("w1", "w2", "w3")
+	checkpoint = lie.Checkpoint("w1", "w2", "w3", "a1", "a2").Bytes()
+	r := run(t, s.URL, policy, audit.Config{Now: headTime(w.Dir)})
+	wants(t, r, audit.Violations)
+	if r.Fork == nil || r.Fork.Small.Size != lie.Size() || r.Breaches > 0 || r.Auditors.Vouched != nil {
+		t.Errorf("auditors vouch for another tree: %+v", r)
+	}
 }

@@ -6,6 +6,8 @@ package monitor
 import (
 	"cmp"
 	"context"
+	"errors"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +27,7 @@ type watch struct {
 	poll   time.Duration
 	forked func() bool // there is evidence of a fork
 	tell   func(*facts.Fact) error
+	logger *slog.Logger
 
 	policy  *tlog.Policy // of the copy, for which both clients were made
 	ask     *client.Client
@@ -33,13 +36,14 @@ type watch struct {
 	head    *tlog.Checkpoint // the last one that was replayed
 	again   bool             // tell has failed, so the log is told from the first entry on
 
+	audits  atomic.Bool // an audited head contradicts the copy
 	applied atomic.Uint64
 	failing atomic.Pointer[string]       // why the copy is not read
 	report  atomic.Pointer[facts.Report] // nil: none yet
 }
 
 func (m *Monitor) watch(origin string, from *mirror.Mirror, log client.Config, poll time.Duration, forked func() bool) {
-	w := &watch{origin: origin, copy: from, log: log, poll: cmp.Or(poll, 2*time.Second), forked: forked}
+	w := &watch{origin: origin, copy: from, log: log, poll: cmp.Or(poll, 2*time.Second), forked: forked, logger: m.c.Logger}
 	w.log.Origin, w.log.Retries = origin, -1
 	if m.c.Tell != nil {
 		w.tell = func(f *facts.Fact) error {
@@ -87,11 +91,13 @@ func (w *watch) look(ctx context.Context) error {
 		w.head = cp
 		w.report.Store(w.facts.Report())
 	}
-	in := w.replica.Ledger().Charter()
-	if w.log.URL == "" || in == nil {
+	if w.log.URL == "" {
 		return nil
 	}
-	asked := audit.AskAuditors(ctx, w.ask, in.Auditors)
+	asked, err := audit.AskAuditors(ctx, w.ask, w.replica)
+	if fork, ok := errors.AsType[*client.ForkError](err); ok && !w.audits.Swap(true) {
+		w.logger.Error("the audited head contradicts the copy", "origin", w.origin, "evidence", string(fork.Bytes()), "err", err)
+	}
 	if ctx.Err() == nil {
 		r := *w.report.Load()
 		w.facts.Asked(asked)
@@ -170,6 +176,6 @@ func (w *watch) Report() *facts.Report {
 	} else if why := w.failing.Load(); why != nil {
 		r.Failing = *why
 	}
-	r.Forked = w.forked()
+	r.Forked = w.forked() || w.audits.Load()
 	return &r
 }

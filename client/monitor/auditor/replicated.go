@@ -196,12 +196,12 @@ func (c *replicated) tryUnproven(ctx context.Context, cp *tlog.Checkpoint) error
 	begun, from, accepted := time.Now(), c.ledger.Size(), false
 	o := c.observer()
 	after := o.After
-	o.After = func(e *ledger.Entry, violations []*ledger.Violation) error {
+	o.After = func(e *ledger.Entry, violations []*ledger.Violation, changes []ledger.Change) error {
 		accepted = accepted || charterAccepts(e, violations, cp)
 		if !accepted && e.Index-from >= c.maxUnproven {
 			return refuse(codeQuorum, "no charter in %d entries from entry %d on has a witness policy that the head of size %d meets", c.maxUnproven, from, cp.Size)
 		}
-		return after(e, violations)
+		return after(e, violations, changes)
 	}
 	err := c.replica.Try(ctx, o, func(l *ledger.Ledger) error { return c.witnessed(cp, l) })
 	c.ledger = c.replica.Ledger()
