@@ -379,14 +379,10 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 	worst := verify.Proven
 	for _, name := range files {
 		b, err := e.read(name, max(tlog.MaxProofSize, tlog.MaxForkSize, notice.MaxFileSize))
-		var in *verify.Inclusion
-		var v *notice.Verified
-		var fork *tlog.Fork
-		switch {
-		case err != nil:
-		case isFork(b):
+		in, v, fork := (*verify.Inclusion)(nil), (*notice.Verified)(nil), (*tlog.Fork)(nil)
+		if err == nil && isFork(b) {
 			fork, err = verifyFork(policy, b, f.origin)
-		default:
+		} else if err == nil {
 			in, v, err = verifyFile(policy, b, f.anyEntry, o)
 		}
 		if verdict := verify.VerdictOf(err); worst != verify.Disproven && verdict != verify.Proven {
