@@ -213,6 +213,12 @@ func TestHostileLogDelaysNoOther(t *testing.T) {
 				return nil
 			})
 		}
+		status, text := get(t, w.auditor.URL+"/readyz")
+		for _, l := range bad {
+			if status != http.StatusOK || !strings.Contains(text, "\n"+l.Origin+": ") || strings.Contains(text, l.Origin+": ready") {
+				t.Errorf("%s: /readyz is %d %s", name, status, text)
+			}
+		}
 		var mem runtime.MemStats
 		runtime.ReadMemStats(&mem)
 		if mem.HeapInuse > 256<<20 {
