@@ -324,7 +324,7 @@ func (p *process) judge() {
 		}
 	}
 	for _, env := range p.held {
-		if _, err := os.Stat(p.state("held", fmt.Sprintf("%x", env.Hash()))); err != nil {
+		if _, err := os.Stat(p.state("held", fmt.Sprintf("%x", env.LeafHash()))); err != nil {
 			p.t.Errorf("a held event is lost: %v", err)
 		}
 	}

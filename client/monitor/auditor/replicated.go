@@ -150,7 +150,10 @@ func (c *replicated) newKeys() error {
 // advance applies the entries up to a head that the log names. A source whose tiles do not fit
 // the head is left for the next one.
 func (c *replicated) advance(ctx context.Context, cp *tlog.Checkpoint) (err error) {
-	for range c.sources.list {
+	for n := range c.sources.list {
+		if n > 0 {
+			c.failed = nil // each source counts for itself
+		}
 		err = c.try(ctx, cp)
 		if _, corrupt := errors.AsType[*tlog.CorruptError](err); !corrupt {
 			break

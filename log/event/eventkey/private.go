@@ -114,7 +114,7 @@ func other(b []byte, name, command string) string {
 	case bytes.HasPrefix(b, []byte{0x30}):
 		return convert("a key in DER form", " -inform DER")
 	}
-	return fmt.Sprintf("has not exactly one PEM block as openssl and 'vasistas keygen' write it")
+	return "has not exactly one PEM block as openssl and 'vasistas keygen' write it"
 }
 
 // readSmall reads a file, or a pipe, of at most maxKeyFile bytes.
