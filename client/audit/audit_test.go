@@ -357,8 +357,8 @@ func TestJSON(t *testing.T) {
 		names = append(names, n)
 	}
 	slices.Sort(names)
-	want := []string{"anchored", "audited", "auditors", "bars", "breaches", "charter", "complete", "events", "existedBefore", "log", "loggedAfter",
-		"overdue", "overdueAt", "resumed", "rules", "signatures", "unclosed", "unreadable", "verdict", "wasLate", "witnesses"}
+	want := []string{"age", "anchored", "audited", "auditors", "bars", "breaches", "charter", "complete", "events", "existedBefore", "log", "loggedAfter",
+		"maxAge", "overdue", "overdueAt", "resumed", "rules", "signatures", "unclosed", "unreadable", "verdict", "wasLate", "witnesses"}
 	if d := cmp.Diff(want, names); d != "" {
 		t.Error(d)
 	}

@@ -81,19 +81,22 @@ func (l *other) publish() *tlog.Checkpoint {
 
 func (l *other) policy() *tlog.Policy { return l.ParsePolicy(3, "w1", "w2", "w3", "w4") }
 
+// patience is how long a monitor waits for an answer: more than an honest one takes on a busy machine.
+const patience = 3 * time.Second
+
 func (l *other) sources() []mirror.Source {
-	c, err := client.New(client.Config{URL: l.url, Timeout: time.Second, Retries: -1, UserAgent: "vasistas-monitor"})
+	c, err := client.New(client.Config{URL: l.url, Timeout: patience, Retries: -1, UserAgent: "vasistas-monitor"})
 	check(l.t, err)
 	return []mirror.Source{{Name: l.Origin, Source: c.Source()}}
 }
 
 func (l *other) mirrored() mirror.Config {
-	return mirror.Config{Dir: filepath.Join(l.t.TempDir(), "copy"), Sources: l.sources(), Policy: l.policy(), Origin: l.Origin, Timeout: time.Second}
+	return mirror.Config{Dir: filepath.Join(l.t.TempDir(), "copy"), Sources: l.sources(), Policy: l.policy(), Origin: l.Origin, Timeout: patience}
 }
 
 func (l *other) audited() auditor.Config {
 	c := auditor.Config{Dir: filepath.Join(l.t.TempDir(), "state"), URL: l.url, Origin: l.Origin, LogKeys: []*tlog.VerifierKey{l.People.Log().Verifier()},
-		Founded: l.founded, Name: "a1", Signers: []*tlog.Signer{l.Witness("a1")}, Policy: l.policy(), Sources: l.sources(), Poll: 20 * time.Millisecond, Timeout: time.Second}
+		Founded: l.founded, Name: "a1", Signers: []*tlog.Signer{l.Witness("a1")}, Policy: l.policy(), Sources: l.sources(), Poll: 20 * time.Millisecond, Timeout: patience}
 	check(l.t, auditor.Create(c))
 	return c
 }
@@ -202,7 +205,7 @@ func TestHostileLogDelaysNoOther(t *testing.T) {
 		check(t, err)
 		w.grow(3)
 		w.awaitServed(v.Checkpoint.Size + 2)
-		if took := time.Since(begun); took > 20*time.Second {
+		if took := time.Since(begun); took > time.Minute {
 			t.Errorf("%s: the other log took %v", name, took)
 		}
 		for i, l := range bad {
@@ -232,7 +235,7 @@ func TestHostileLogDelaysNoOther(t *testing.T) {
 	}
 	begun := time.Now()
 	w.stop()
-	if took := time.Since(begun); took > 20*time.Second {
+	if took := time.Since(begun); took > time.Minute {
 		t.Errorf("closing took %v", took)
 	}
 }

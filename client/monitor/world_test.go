@@ -41,7 +41,7 @@ func check(t testing.TB, err error) {
 // eventually polls until f returns nil.
 func eventually(t testing.TB, f func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	check(t, world.Await(ctx, 20*time.Millisecond, f))
 }
@@ -65,7 +65,7 @@ func newTestbed(t testing.TB) *testbed {
 	check(t, err)
 	t.Cleanup(func() {
 		w.stop()
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 		defer cancel()
 		if err := w.Close(ctx); err != nil {
 			t.Errorf("closing the world: %v", err)
