@@ -228,9 +228,9 @@ func (l *Log) Submit(ctx context.Context, submission []byte, wait Wait) (*Result
 }
 
 // Handler returns the log's HTTP interface: POST /events; GET /charter, /audit/round,
-// /audit/checkpoint, /healthz and /readyz; and the reads of tlog-tiles for what is published. It has no metrics. The
-// server should bound headers, idle connections and the time of a request; a stream
-// moves its deadlines by itself.
+// /audit/checkpoint, /healthz and /readyz; and the reads of tlog-tiles for what is published. It
+// has no metrics. The server should bound headers, idle connections and the time of a request; a
+// stream moves its deadlines by itself.
 //
 // Paths are compared as they are sent: each resource has one spelling, and no path is
 // mapped onto a directory.

@@ -338,8 +338,8 @@ func (a *auditor) now(byCharter *tlog.Verified) time.Time {
 // defaultStale and defaultSkew are for a log without a charter.
 const defaultStale, defaultSkew = 24 * time.Hour, 5 * time.Minute
 
-// reportAge reports the head's age, and adds a reason if it is too old, or if the clock can't tell. A log can show
-// one reader an old head for ever.
+// reportAge reports the head's age, and adds a reason if the head is too old, or if the clock can't
+// tell. A log can show one reader an old head for ever.
 func (a *auditor) reportAge(r *Report, seen time.Time) {
 	stale, skew := defaultStale, defaultSkew
 	if c := a.l.Charter(); c != nil {

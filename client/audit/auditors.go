@@ -15,8 +15,8 @@ import (
 	"github.com/vasistas/vasistas/log/round"
 )
 
-// Auditors is what is known of the auditors that the charter asks for. It decides nothing: the
-// replay does, but for a head that contradicts the log's. A mirror doesn't know it.
+// Auditors is what a log serves of the auditors that its charter asks for; a mirror serves none of
+// it. An audit's verdict depends on it only if the audited head contradicts the replayed tree.
 type Auditors struct {
 	// Vouched is the head that met the audit policy last, verified under the charter's policy.
 	Vouched *Vouched `json:"vouched,omitempty"`

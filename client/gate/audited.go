@@ -24,9 +24,10 @@ const auditTimeout = 5 * time.Second
 type audits struct {
 	read    bool           // the log was asked
 	head    *tlog.Verified // the newest audited head, by its witnesses; nil: none yet
-	round   *round.Round   // the last one that the log has shown; nil: none yet
+	round   *round.Round   // the last round that the log has shown; nil: none yet
 	unnamed bool           // the log shows no round at present
-	// answers has the last answer of each key that says something: a new round begins with none.
+	// answers has each key's last answer, as far as it is more than the silence with which a round
+	// begins.
 	answers map[string]round.Answer
 
 	size  uint64 // of the ledger by which after and err hold
@@ -85,7 +86,7 @@ func (g *Gate) readAudits(ctx context.Context) error {
 	})
 }
 
-// heard keeps the auditors' answers in a round.
+// heard keeps a round, and the auditors' last answers.
 func (a *audits) heard(r *round.Round, err error) {
 	if a.unnamed = err != nil; a.unnamed {
 		return

@@ -54,12 +54,13 @@ type Config struct {
 	// Run says how the copies of Mirrors are kept. Its Failed is not used.
 	Run mirror.RunOptions
 	// URLs of the logs of Mirrors, by origin, where their auditors' answers are read. A log without
-	// one is not asked.
+	// a URL is not asked.
 	URLs map[string]string
 	// Tell is called with each fact of a log, in the log's order, from the first entry on after each
 	// Start, and again from there after an error. Logs call it at the same time. nil: not.
 	Tell func(origin string, f *facts.Fact) error
-	// Metrics of Auditors, which have the same. nil: none of theirs are shown.
+	// Metrics are those of each configuration in Auditors. nil: [Monitor.MetricsText] has none of
+	// the auditors'.
 	Metrics *auditor.Metrics
 	Logger  *slog.Logger // nil: none
 }

@@ -135,8 +135,7 @@ func (s *story) logAccess(ctx context.Context, o *opening, account string, file 
 	return &access{must(s.submit(ctx, signed)), recipient, file, pkg}
 }
 
-// auditedHead returns the head that met the audit policy last, once it contains an entry: gates
-// open under no other.
+// auditedHead returns the head that met the audit policy last, once that head contains an entry.
 func (s *story) auditedHead(ctx context.Context, index uint64) (head *tlog.Verified) {
 	poll(ctx, "the auditors to cosign a head with the access", func() bool {
 		h, _, err := s.client.Audited(ctx, nil)

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Vasistas-demo runs a whole Vasistas on one machine, on real data: a log, four witnesses, three
-// auditors, three gates, and the 5,382 electronic search warrant notifications that California published for 2016
-// to 2019 (data/PROVENANCE.md). The usage text below says what it shows. Every part is the one
-// that the daemons run, over HTTP. The exit code is 0 only if every proof held, every attack was
-// refused, no key was used while auditors were silent, and the log kept its rules.
+// auditors, three gates, and the 5,382 electronic search warrant notifications that California
+// published for 2016 to 2019 (data/PROVENANCE.md). The usage text below says what it shows. Every
+// part is the one that the daemons run, over HTTP. The exit code is 0 only if every proof held,
+// every attack was refused, no key was used while auditors were silent, and the log kept its rules.
 //
 // All keys stand in one directory, whose owner can do anything. What an event needs and its row
 // lacks, events.go fills in, and the story tells.

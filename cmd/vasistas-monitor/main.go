@@ -41,7 +41,8 @@ Usage:
 
 "vasistas-monitor COMMAND -h" shows the options of a command. A monitor's directory has
 three parts: keys, logs (one file each), and state. Never run two auditors with one key,
-and don't start one with a state from a backup: it would notice and stop.
+and never start one with a state from a backup: the auditor stops once the log shows a
+later cosignature.
 
 Exit codes: 0 done, 1 failed, 2 wrong use.
 `
@@ -139,7 +140,7 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 	for _, s := range list {
 		if s == nil {
-			return errors.New("the monitor's status has a log that is none")
+			return errors.New("the monitor's status lists an empty log")
 		}
 		printStatus(stdout, s)
 	}

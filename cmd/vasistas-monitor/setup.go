@@ -250,7 +250,7 @@ func (l *layout) load(name string) (c auditor.Config, audited bool, err error) {
 	}
 	var j joined
 	if err := json.Unmarshal(b, &j); err != nil || !bytes.Equal(j.bytes(), b) {
-		return c, false, fmt.Errorf("%s was changed by hand in its form; restore it", name)
+		return c, false, fmt.Errorf("%s was changed by hand; restore it", name)
 	}
 	c = auditor.Config{Dir: l.path("state", cosigning.OriginHash(j.Origin)), CopyDir: l.copyDir(j.Origin), URL: j.URL, Origin: j.Origin, Founded: j.Founded, Name: j.Auditor}
 	if c.Policy, err = tlog.ParsePolicy([]byte(j.Policy)); err != nil {

@@ -17,7 +17,7 @@ func datasync(f *os.File) error {
 // ofdSetLockWait is F_OFD_SETLKW of Linux's fcntl.h, which package syscall lacks.
 const ofdSetLockWait = 38
 
-// AwaitRecordLock waits until no one, this process included, holds an exclusive record lock
+// AwaitRecordLock waits until no process, not even this one, holds an exclusive record lock
 // (fcntl(2)) on a file. A missing file has none.
 func AwaitRecordLock(name string) error {
 	f, err := os.Open(name)

@@ -9,5 +9,5 @@ import "os"
 
 func datasync(f *os.File) error { return f.Sync() }
 
-// AwaitRecordLock doesn't wait: only Linux can tell the record locks of this process.
+// AwaitRecordLock doesn't wait: only on Linux a process can see its own record locks.
 func AwaitRecordLock(string) error { return nil }

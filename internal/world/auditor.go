@@ -72,8 +72,7 @@ func (s *Auditor) fill() {
 	}
 }
 
-// Serve makes h answer at the auditor's URL, such as a monitor that has opened Config; nil: nothing
-// answers.
+// Serve makes h answer at the auditor's URL, such as a monitor of Config. nil: nothing answers.
 func (s *Auditor) Serve(h http.Handler) { s.run(h) }
 
 // Create makes the auditor's state.

@@ -61,7 +61,7 @@ const (
 	Cosigned Kind = "cosigned"
 	Refused  Kind = "declined" // the auditor says why it does not cosign: a rule bars it, or it is catching up
 	Silent   Kind = "silent"   // no answer yet, or none before a met or declined round ended; with a text: no URL to ask, or none came
-	Wrong    Kind = "wrong"    // an answer that is none: a bad signature, or another size
+	Wrong    Kind = "wrong"    // no valid answer: a bad signature, or another size
 )
 
 // Round is a head that a log names.
@@ -225,7 +225,7 @@ func ParseDecline(b []byte) (*Decline, error) {
 		d.Detail = clean(p.Title)
 	}
 	if len(p.Bars) > 0 && len(d.Bars) == 0 {
-		return nil, fmt.Errorf("%w: the problem document has bars, of which none is one", ErrMalformed)
+		return nil, fmt.Errorf("%w: the problem document has no well-formed bar", ErrMalformed)
 	}
 	return d, nil
 }

@@ -20,8 +20,9 @@ const renewEvery = 250 * time.Millisecond
 
 // Renew replaces the proofs of warrant and access by proofs under one head of the log, and
 // checks the case: gates refuse heads whose cosignatures are stale. The head is the one
-// that met the audit policy last, since gates open nothing under another; Renew waits until
-// that head contains the access, or ctx ends. Without auditors the head is the latest one.
+// that met the audit policy last, since gates open nothing under a head that auditors have not
+// cosigned; Renew waits until that head contains the access, or ctx ends. Without auditors the
+// head is the latest one.
 //
 // cl is a client of the case's log; its policy decides which heads Renew accepts. The
 // auditors' lines are for the gates to judge, by the charter in force.

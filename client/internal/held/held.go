@@ -1,8 +1,9 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package held is what gates and auditors share about events that were handed to them and that
-// the log has not shown: which ones they take, whether the ledger lets one count, and bounds.
+// Package held has the events that were handed to a gate or an auditor and that the log has not
+// shown yet. It says which events they take, whether the ledger lets one count, and how many of one
+// signer they hold.
 package held
 
 import (
@@ -31,7 +32,8 @@ type Event struct {
 	Next  time.Time // of the next submission to the log
 }
 
-// Key has one held event. The bounds are per signer, so no party can use up another's.
+// Key names what an event is about: one event is held for each key. Bounds are per signer, so no
+// party can use up another's.
 type Key struct {
 	Signer  string // id of the first key that signed
 	Kind    event.Type
@@ -40,9 +42,9 @@ type Key struct {
 }
 
 // Read parses a submission that a holder may hold: a revocation, a denial of an emergency, a release,
-// a heartbeat or, for an auditor, a finding. It has its openings and notices: an honest log would
-// refuse it without, and then it would bind the holder for good. holder names it in errors, such as
-// "a gate".
+// a heartbeat or, for an auditor, a finding. A submission that lacks openings or notices is an error:
+// an honest log refuses it, so it would bind the holder for good. Errors name the holder, such as "a
+// gate".
 func Read(submission []byte, holder string, findings bool) (*Event, error) {
 	sub, err := event.ParseSubmission(submission)
 	if err != nil {
@@ -58,7 +60,7 @@ func Read(submission []byte, holder string, findings bool) (*Event, error) {
 	switch b := env.Event.Body.(type) {
 	case *event.Revocation:
 		if b.Scope == event.ScopeResumed {
-			return nil, fmt.Errorf("%s takes revocations that end or suspend a warrant: one that resumes it counts only in the log", holder)
+			return nil, fmt.Errorf("%s takes revocations that end or suspend a warrant: one that resumes a warrant counts only in the log", holder)
 		}
 		h.Key.Subject, h.Key.Part = b.Warrant.Index, strings.Join(append([]string{string(b.Scope)}, b.Categories...), " ")
 		return h, nil

@@ -6,7 +6,6 @@ package held
 import (
 	"testing"
 
-	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -42,33 +41,21 @@ func TestHas(t *testing.T) {
 	check(t, w.Err())
 }
 
-// memory is a tree of a few entries.
-type memory struct {
-	entries [][]byte
-	roots   [][32]byte // by size
-}
-
-func (m *memory) Entry(index uint64) ([]byte, error) { return m.entries[index], nil }
-func (m *memory) Root(size uint64) ([32]byte, error) { return m.roots[size], nil }
-
 // TestCounts: a release that takes its place in the chain binds its holder, even if it opens nothing;
 // one that has no place does not.
 func TestCounts(t *testing.T) {
 	w := written.New("", nil)
-	m := &memory{[][]byte{w.Charter.Envelope.Bytes()}, [][32]byte{tiles.EmptyRoot(), w.Head().Root}}
+	m := w.Record()
 	l := ledger.New(w.Origin, m)
 	apply := func() {
 		t.Helper()
-		for l.Size() < uint64(len(m.entries)) {
-			violations, _, err := l.Apply(ledger.Read(l.Size(), m.entries[l.Size()]))
+		for l.Size() < uint64(len(m.Entries)) {
+			violations, _, err := l.Apply(ledger.Read(l.Size(), m.Entries[l.Size()]))
 			check(t, err)
 			for _, v := range violations {
 				t.Fatal(v)
 			}
 		}
-	}
-	w.Appended = func(_ event.Reference, entry []byte) {
-		m.entries, m.roots = append(m.entries, entry), append(m.roots, w.Head().Root)
 	}
 	warrant := w.Warrant(w.Now + 3600)
 	access := w.Access(warrant, w.Now+3600)

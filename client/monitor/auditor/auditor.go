@@ -4,14 +4,14 @@
 // Package auditor cosigns the heads of one log while the log's rules hold.
 //
 // A cosignature of an auditor (C2SP tlog-cosignature) states: at this time I held every entry
-// below this size in a full copy on stable storage (package mirror), applied each of them to the rules of package ledger, and the rules let this
-// auditor cosign ([ledger.Ledger.Barred]). That means: no overdue obligation bars
-// auditors under the charter in force, and this auditor has closed each breach that is on
-// record since the charter that first names it. It also states what a witness's cosignature
-// does: the tree extends each tree that this auditor has cosigned before.
+// below this size in a full copy on stable storage (package mirror), had applied each of them to
+// the rules of package ledger, and the rules let me cosign ([ledger.Ledger.Barred]). That means:
+// no overdue obligation bars auditors under the charter in force, and I have closed each breach
+// on record since the charter that first names me. The cosignature also states what a witness's
+// does: the tree extends each tree that I have cosigned before.
 //
-// It does not state that a disclosure is true, that a warrant is just, or that nothing was
-// decrypted outside of the escrow.
+// The cosignature does not state that a disclosure is true, that a warrant is just, or that
+// nothing was decrypted outside of the escrow.
 //
 // The auditor promises this to all who trust its cosignatures. It trusts its disk as package
 // durable does, its machine's clock as far as witnessed times do not contradict it, and the
@@ -30,12 +30,13 @@
 //  5. the named note meets the witness policy in force at its size, and at a size that ends
 //     with an amendment also the policy before; its logged-after time is within the profile's
 //     stale and not ahead of the clock;
-//  6. every entry up to it is applied, by a tree that extends the recorded head, and is in the
-//     copy, and at the present second nothing bars this auditor, and the log suppresses no held event;
+//  6. every entry below the head is applied, in a tree that extends the recorded head, and is in
+//     the copy; at the present second nothing bars this auditor, and the log suppresses no held
+//     event;
 //  7. the head and this second are synced to the state, and then signed.
 //
 // From the third step on a refusal is a 503 with Retry-After and a problem document (RFC 9457),
-// which lists as bars what an auditor is barred by: see [round.Bar].
+// whose member bars lists what bars the auditor: see [round.Bar].
 //
 // # Held events
 //
@@ -46,7 +47,8 @@
 // # State
 //
 // The state directory has the recorded head with the time of its cosignature, a snapshot of the
-// ledger, which is a cache, the held events, and evidence of forks ([tlog.Fork]). Times never go back.
+// ledger, which is a cache, the held events, evidence of forks ([tlog.Fork]), and the copy unless
+// that has a directory of its own. Times never go back.
 // A missing state is an error. A state that lacks a cosignature which the log shows was lost or
 // restored, or a second auditor signs with these keys: the auditor then signs nothing until its
 // operator resumes at the head that the log shows ([ResumeLost]).
@@ -87,7 +89,7 @@ type Config struct {
 	URL string
 	// Origin of the log.
 	Origin string
-	// LogKeys sign the log's heads: those of its first charter, and new ones after a recovery.
+	// LogKeys sign the log's heads: those of its first charter. Entries name later ones.
 	LogKeys []*tlog.VerifierKey
 	// Founded is the leaf hash of the log's first charter.
 	Founded tlog.Hash

@@ -67,7 +67,6 @@ func (r *Refusal) problem() *problem.Problem {
 
 // Handler returns the HTTP interface of auditors of several logs, each of another origin:
 // add-checkpoint (tlog-witness) and /events ([Auditor.Hold]), for the log of the request's origin.
-// It is to be served under a prefix that the caller strips.
 func Handler(auditors ...*Auditor) http.Handler {
 	return &server{auditors: auditors}
 }

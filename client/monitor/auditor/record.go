@@ -63,7 +63,7 @@ func parseRecord(b []byte) (*record, error) {
 	return r, nil
 }
 
-// fits checks that a record is one of this auditor and log.
+// fits checks that a record is of this auditor and log.
 func (r *record) fits(c *Config) error {
 	if key := c.Signers[0].Verifier().Name; r.Auditor != c.Name || r.Key != key || r.Founded != c.Founded {
 		return fmt.Errorf("auditor: the state in %s is that of the auditor %s with keys of the name %s, in the log with the first charter %x",

@@ -25,8 +25,8 @@ import (
 
 type keys = replica.Keys
 
-// replicated is the auditor's copy of the log: the ledger of every entry up to the last named
-// head that the auditor has followed. Auditor.lock guards it.
+// replicated is the replica of the log up to the last named head that the auditor has followed.
+// Auditor.lock guards it.
 type replicated struct {
 	cfg     *Config
 	sources *sources

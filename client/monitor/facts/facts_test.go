@@ -76,24 +76,6 @@ func text(t testing.TB, v any) string {
 	return string(b)
 }
 
-// memory is a tree of entries, for a ledger of its own.
-type memory struct {
-	entries [][]byte
-	roots   [][32]byte // by size
-}
-
-func (m *memory) Entry(i uint64) ([]byte, error)     { return m.entries[i], nil }
-func (m *memory) Root(size uint64) ([32]byte, error) { return m.roots[size], nil }
-
-// record keeps all entries of a new log.
-func record(w *written.Log) *memory {
-	m := &memory{[][]byte{w.Charter.Envelope.Bytes()}, [][32]byte{{}, w.Head().Root}}
-	w.Appended = func(_ event.Reference, entry []byte) {
-		m.entries, m.roots = append(m.entries, entry), append(m.roots, w.Head().Root)
-	}
-	return m
-}
-
 // story lets a log live at random: parties are late, and if wild break rules.
 func story(w *written.Log, r *rand.Rand, entries uint64, wild bool) {
 	type one struct {
@@ -153,10 +135,10 @@ type brute struct {
 	changes    []ledger.Change
 }
 
-func replayed(t testing.TB, w *written.Log, m *memory) *brute {
+func replayed(t testing.TB, w *written.Log, m *written.Record) *brute {
 	t.Helper()
 	b := &brute{l: ledger.New(w.Origin, m)}
-	for i, raw := range m.entries {
+	for i, raw := range m.Entries {
 		e := ledger.Read(uint64(i), raw)
 		violations, changes, err := b.l.Apply(e)
 		check(t, err)
@@ -272,7 +254,7 @@ func TestFactsOfRandomLogs(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newLog(t)
-			m := record(w)
+			m := w.Record()
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			var told []uint64
 			heads := 0

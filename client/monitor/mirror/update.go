@@ -224,9 +224,8 @@ func (m *Mirror) commit(edge *tiles.Frontier, to *tlog.Checkpoint) error {
 	return err
 }
 
-// tidy removes partial tiles that neither of two heads needs, old and present one. Who
-// still reads the old head's tree cuts a full tile where a partial one is gone (C2SP
-// tlog-tiles, "Partial Tiles").
+// tidy removes partial tiles that neither the old nor the present head needs. A reader of the old
+// head's tree cuts a full tile where a partial one is gone (C2SP tlog-tiles, "Partial Tiles").
 func (m *Mirror) tidy(old, size uint64) {
 	for _, t := range partial(old) {
 		width := tiles.Width(max(t.Level, 0), t.Index, size)

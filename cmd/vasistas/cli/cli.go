@@ -1,9 +1,9 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli is the command vasistas, as a function that tests call in process. sign.go
-// has keygen and sign; finding.go finding; log.go append; follow.go follow; prove.go prove;
-// audit.go verify, audit and scan; due.go due; mirror.go mirror.
+// Package cli is the command vasistas, as a function that tests call in process. Most commands
+// stand in the file of their name; sign.go also has keygen, log.go append, and audit.go verify
+// and scan.
 //
 // Exit codes: 0 success, 1 failure, 2 wrong usage. verify, audit, due, scan and mirror differ: 0
 // proven, clean, nothing overdue, nothing found or copied; 1 disproven, rules broken, something
@@ -46,7 +46,7 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 
-	exitUndecided = 2 // of verify, audit, scan and mirror
+	exitUndecided = 2 // of verify, audit, due, scan and mirror
 )
 
 type env struct {

@@ -50,8 +50,8 @@ in it. Of a directory append takes each file *.event.
 
 append goes on after an event that the log refuses, and exits with 1 in the end.
 
---dry-run replays the log, and judges each event by its charter and present state,
-each as the next entry. It logs nothing.
+--dry-run replays the log, and judges each event as the next entry, by the log's
+charter and present state. It logs nothing.
 
 With --ndjson each line of the files, or of standard input, is an event. append
 sends them in one stream, and writes the proofs to the directory of --proofs.

@@ -35,7 +35,7 @@ that as --spread.
 not in the log yet, this logs it.
 
 --audited proves under the checkpoint that met the charter's audit policy last, with
-the auditors' cosignatures. It may be smaller than the latest one.`,
+the auditors' cosignatures. That checkpoint may be smaller than the latest one.`,
 		Example: "  vasistas prove --policy policy.txt --index 12 --out 12.tlog-proof",
 		Args:    cobra.NoArgs,
 		RunE: do(func(ctx context.Context, _ []string) error {

@@ -3,10 +3,10 @@
 
 // Package eventkey makes and loads the keys that sign events.
 //
-// A key is a PKCS #8 PEM file or pipe, plain or encrypted (RFC 5958, section 3), or a key in an HSM or cloud KMS behind a sigstore
-// plug-in: a reference NAME://KEY runs the executable sigstore-kms-NAME from PATH
-// (sigstore, pkg/signature/kms/cliplugin). Sigstore makes the signature, and package
-// event normalizes and verifies it.
+// A key is a PKCS #8 PEM file or pipe, plain or encrypted (RFC 5958, section 3), or a key in an
+// HSM or cloud KMS behind a sigstore plug-in: a reference NAME://KEY runs the executable
+// sigstore-kms-NAME from PATH (sigstore, pkg/signature/kms/cliplugin). The plug-in makes the
+// signature, and package event normalizes and verifies it.
 //
 // The package trusts the operator's files, PATH and plug-in. A broken plug-in causes
 // an error, never a wrong signature. It is separate from event because sigstore links
@@ -99,7 +99,7 @@ func Load(ctx context.Context, ref string) (event.Signer, error) {
 	return loadFile(ref)
 }
 
-// A signer is an event.Signer on a sigstore signer.
+// signer is an event.Signer over a key in a file or behind a plug-in.
 type signer struct {
 	sign   func(msg []byte) ([]byte, error)
 	public *event.PublicKey
