@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cosigning is what witness and auditor share of C2SP tlog-witness: it checks their
-// keys, reads an add-checkpoint request within bounds, and verifies the log's own lines. What
-// may be cosigned, the two roles decide each for itself.
+// keys, reads an add-checkpoint request within bounds, verifies the log's own lines, and keeps
+// evidence of forks. Each role decides for itself what it cosigns.
 package cosigning
 
 import (

@@ -18,8 +18,8 @@ import (
 // displace them.
 const maxForks = 8
 
-// KeepFork writes evidence to a directory, which it makes, unless it is there already or there is
-// enough of its kind. It is not safe for concurrent use.
+// KeepFork writes evidence to a directory, and makes the directory. It keeps no evidence twice, and at
+// most maxForks files of a kind. It is not safe for concurrent use.
 func KeepFork(dir string, f *tlog.Fork) (kept bool, err error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return false, err
