@@ -110,7 +110,7 @@ func (c *crowd) grow(notices int) {
 }
 
 // trials tries the sample's notices n times on all cores: the necessary work.
-func (c *crowd) trials(b *testing.B, keys []*escrow.SecretKey, n uint64) {
+func (c *crowd) trials(keys []*escrow.SecretKey, n uint64) {
 	var wg sync.WaitGroup
 	var next atomic.Uint64
 	for range runtime.GOMAXPROCS(0) {
@@ -165,7 +165,7 @@ func BenchmarkScan(b *testing.B) {
 	}
 	n := uint64(*benchNotices**benchMonths) / 8
 	for b.Loop() {
-		measure(&least, &leastCPU, func() { c.trials(b, keys, n) })
+		measure(&least, &leastCPU, func() { c.trials(keys, n) })
 		var r *scan.Report
 		measure(&took, &tookCPU, func() {
 			r, err = scan.Run(b.Context(), c.config(func(s *scan.Config) { s.Now = monthOf(last - 1) }))
@@ -173,7 +173,7 @@ func BenchmarkScan(b *testing.B) {
 		if err != nil || r.Outcome() != scan.Nothing || r.Notices < uint64(*benchNotices) || r.Tries != r.Notices*uint64(len(keys)) {
 			b.Fatalf("%v\n%s", err, text(b, r))
 		}
-		measure(&least, &leastCPU, func() { c.trials(b, keys, n) })
+		measure(&least, &leastCPU, func() { c.trials(keys, n) })
 		trials, tries = trials+2*n, tries+r.Tries
 	}
 	_, peak := usage(b)

@@ -368,11 +368,11 @@ func (s *script) make(l line) *logged {
 	switch l.verb {
 	case "charter":
 		ch := testCharter()
-		edit(s, l, ch)
+		edit(l, ch)
 		s.Charter = s.logLine(l, ch, "f1,f2", 0)
 		return s.Charter
 	case "amend":
-		ch := s.NextCharter(func(c *event.Charter) { edit(s, l, c) })
+		ch := s.NextCharter(func(c *event.Charter) { edit(l, c) })
 		out := s.logLine(l, ch, "f1,f2", 0)
 		if c := s.l.Charter(); c != nil && c.Index == out.Index {
 			s.Charter = out
@@ -592,7 +592,7 @@ func (s *script) makeAnchor(l line) *logged {
 }
 
 // edit changes a charter as a line says.
-func edit(s *script, l line, c *event.Charter) {
+func edit(l line, c *event.Charter) {
 	for k, v := range l.opt {
 		role, rest, _ := strings.Cut(v, ":")
 		switch k {

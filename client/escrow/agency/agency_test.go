@@ -40,7 +40,7 @@ func newLog(t *testing.T) *cases.Log {
 	return w
 }
 
-func newEscrowed(t *testing.T, kem event.KEM, more ...*escrow.Package) *escrowed {
+func newEscrowed(t *testing.T, kem event.KEM) *escrowed {
 	t.Helper()
 	w := newLog(t)
 	subject, err := escrow.GenerateKey(kem)

@@ -60,7 +60,7 @@ func changed(t testing.TB, dir string) http.HandlerFunc {
 }
 
 // endless sends bytes until the reader goes away.
-func endless(w http.ResponseWriter, r *http.Request) {
+func endless(w http.ResponseWriter, _ *http.Request) {
 	for b := make([]byte, 64<<10); ; {
 		if _, err := w.Write(b); err != nil {
 			return
