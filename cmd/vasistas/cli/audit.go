@@ -353,8 +353,7 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 	if err != nil {
 		return err
 	}
-	policy = policy.WithSpread(f.spread)
-	o := verify.Options{Origin: f.origin, MaxAge: f.maxAge}
+	policy, o := policy.WithSpread(f.spread), verify.Options{Origin: f.origin, MaxAge: f.maxAge}
 	if f.noClock && f.maxAge > 0 {
 		return usagef("--max-age needs this machine's clock; leave out --no-clock")
 	}
