@@ -431,3 +431,38 @@ func TestSizes(t *testing.T) {
 		}
 	}
 }
+
+// TestRunbook checks that each metric, and each line of level ERROR that a daemon logs, has a row
+// that says what to do.
+func TestRunbook(t *testing.T) {
+	docs := documents(t)
+	var rows strings.Builder
+	for _, name := range []string{"docs/operations.md", "docs/runbook.md"} {
+		for _, row := range regexp.MustCompile(`(?m)^\|.*$`).FindAllString(docs[name], -1) {
+			rows.WriteString(row + "\n")
+		}
+	}
+	said := regexp.MustCompile(`(?:[lL]ogger|\bl)\.Error\("([^"]+)"`)
+	metric := regexp.MustCompile(`\.(?:Counter|Gauge|Histogram)\("(vasistas_\w+)"`)
+	found := make(map[bool]int)
+	for name, text := range tracked(t, ".go") {
+		if strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "cmd/vasistas-demo/") || strings.HasPrefix(name, "internal/interop/") {
+			continue
+		}
+		for i, pattern := range []*regexp.Regexp{said, metric} {
+			for _, m := range pattern.FindAllStringSubmatch(text, -1) {
+				found[i == 1]++
+				row := "| " + strings.TrimSpace(m[1])
+				if i == 1 {
+					row = "`" + m[1]
+				}
+				if !strings.Contains(rows.String(), row) {
+					t.Errorf("%s: no row of docs/operations.md or docs/runbook.md has %q", name, m[1])
+				}
+			}
+		}
+	}
+	if found[false] < 25 || found[true] < 40 {
+		t.Errorf("only %d messages and %d metrics", found[false], found[true])
+	}
+}
