@@ -188,7 +188,7 @@ type LogReport struct {
 // EntryReport names the entry.
 type EntryReport struct {
 	Index    uint64 `json:"index"`
-	LeafHash string `json:"leafHash"` // base64
+	LeafHash string `json:"leaf"` // base64
 }
 
 // EventReport is what the entry claims.

@@ -38,14 +38,20 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"vasistas": main})
+	testscript.Main(m, map[string]func(){"vasistas": recorded})
 }
 
 func TestScripts(t *testing.T) {
+	dir := t.TempDir()
+	t.Cleanup(func() { checkJSON(t, dir) })
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv(jsonDir, dir)
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"startlog":     startLog,
 			"startwitness": startWitness,

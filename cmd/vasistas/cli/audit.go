@@ -393,8 +393,7 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 				return err
 			}
 			continue
-		}
-		if len(files) > 1 {
+		} else if len(files) > 1 {
 			e.printf("%s: ", name)
 		}
 		e.printf("%s", text)
@@ -439,11 +438,14 @@ func describe(name string, in *verify.Inclusion, v *notice.Verified, fork *tlog.
 	} else {
 		r = in.Report()
 	}
-	return struct {
-		File string `json:"file"`
-		*verify.Report
-		Strength english.StrengthJSON `json:"strength"`
-	}{name, r, english.PolicyJSON(policy)}, english.Proof(r)
+	return verifiedJSON{name, r, english.PolicyJSON(policy)}, english.Proof(r)
+}
+
+// verifiedJSON is the result for a proof file.
+type verifiedJSON struct {
+	File string `json:"file"`
+	*verify.Report
+	Strength english.StrengthJSON `json:"strength"`
 }
 
 // verifyFile verifies a proof file or a notice file.

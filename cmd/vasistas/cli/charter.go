@@ -161,8 +161,8 @@ func founder(ch *event.Charter, keyID string) *event.Party {
 type charterReport struct {
 	Kind       string   `json:"kind"` // charter
 	File       string   `json:"file"`
-	Log        string   `json:"log"`
-	Version    uint64   `json:"version"`
+	Log        string   `json:"origin"`
+	Version    uint64   `json:"charterVersion"`
 	Hash       string   `json:"hash,omitempty"` // event hash, once signed
 	Leaf       string   `json:"leaf,omitempty"` // leaf hash, once signed; each signature changes it
 	Signatures int      `json:"signatures"`
@@ -184,6 +184,12 @@ func (f *charterFile) report(needed uint64, changes []event.Change) charterRepor
 		}
 	}
 	return r
+}
+
+// charterShown is what charter show prints.
+type charterShown struct {
+	charterReport
+	Event json.RawMessage `json:"event"`
 }
 
 type checkFlags struct {
@@ -395,10 +401,7 @@ the next version: edit and sign it to amend the charter.`,
 		case err != nil:
 			return err
 		case asJSON:
-			return e.printJSON(struct {
-				charterReport
-				Event json.RawMessage `json:"event"`
-			}{file.report(file.charter.Thresholds.Amend, nil), file.payload})
+			return e.printJSON(charterShown{file.report(file.charter.Thresholds.Amend, nil), file.payload})
 		case edit:
 			return e.printFile(file, index)
 		}

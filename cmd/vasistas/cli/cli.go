@@ -27,6 +27,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -155,10 +156,29 @@ func orExit(code int, f func(ctx context.Context, args []string) error) func(*co
 	}
 }
 
-func (e *env) printJSON(v any) error {
-	enc := json.NewEncoder(e.stdout)
+// jsonVersion is the member version of all that --json prints. It grows when a member goes or
+// changes its meaning, and not when one is added; docs/json.md has the members.
+const jsonVersion = 1
+
+// encodeJSON returns an object on one line, with the member version before its own.
+func encodeJSON(object any) ([]byte, error) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `{"version":%d,`, jsonVersion)
+	at := b.Len()
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(object); err != nil {
+		return nil, err
+	}
+	return slices.Delete(b.Bytes(), at, at+1), nil // its own {
+}
+
+func (e *env) printJSON(object any) error {
+	b, err := encodeJSON(object)
+	if err == nil {
+		_, err = e.stdout.Write(b)
+	}
+	return err
 }
 
 func (e *env) printf(format string, args ...any) {

@@ -184,16 +184,19 @@ func (e *env) findings(ctx context.Context, f *findingFlags, state event.Finding
 			e.printf("finding %s: %s %d to %d, %s\n", fmt.Sprintf("%x", env.Hash()), f.rule, ranges[i][0], ranges[i][1], state)
 			continue
 		}
-		if err := e.printJSON(struct {
-			Hash   string             `json:"hash"` // of the event
-			Rule   string             `json:"rule"`
-			First  uint64             `json:"first"`
-			Last   uint64             `json:"last"`
-			State  event.FindingState `json:"state"`
-			Digest event.Digest       `json:"digest"`
-		}{fmt.Sprintf("%x", env.Hash()), f.rule, ranges[i][0], ranges[i][1], state, digest}); err != nil {
+		if err := e.printJSON(foundJSON{fmt.Sprintf("%x", env.Hash()), f.rule, ranges[i][0], ranges[i][1], state, digest}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// foundJSON is a finding that was signed.
+type foundJSON struct {
+	Hash   string             `json:"hash"` // of the event
+	Rule   string             `json:"rule"`
+	First  uint64             `json:"first"`
+	Last   uint64             `json:"last"`
+	State  event.FindingState `json:"state"`
+	Digest event.Digest       `json:"digest"`
 }

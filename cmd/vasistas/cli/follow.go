@@ -156,11 +156,11 @@ func printEntry(out *bufio.Writer, entry client.Entry, raw bool) error {
 	if err != nil || raw {
 		line.Entry = base64.StdEncoding.EncodeToString(entry.Bytes)
 	}
-	b, err := json.Marshal(line)
+	b, err := encodeJSON(line)
 	if err != nil {
 		return err
 	}
-	_, err = out.Write(append(b, '\n'))
+	_, err = out.Write(b)
 	return err
 }
 

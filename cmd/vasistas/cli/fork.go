@@ -26,9 +26,12 @@ func verifyFork(policy *tlog.Policy, b []byte, origin string) (*tlog.Fork, error
 }
 
 func describeFork(name string, f *tlog.Fork) (any, string) {
-	return struct {
-		File    string     `json:"file"`
-		Verdict string     `json:"verdict"`
-		Fork    *tlog.Fork `json:"fork"`
-	}{name, verify.Proven.String(), f}, english.Fork(f)
+	return forkJSON{name, verify.Proven.String(), f}, english.Fork(f)
+}
+
+// forkJSON is the result for a file with evidence of a fork.
+type forkJSON struct {
+	File    string     `json:"file"`
+	Verdict string     `json:"verdict"`
+	Fork    *tlog.Fork `json:"fork"`
 }

@@ -133,7 +133,7 @@ func (d *envelopeJSON) text(e *env) {
 
 type openingsJSON struct {
 	Kind    string        `json:"kind"`
-	Event   string        `json:"event"` // event hash, hex
+	Event   string        `json:"hash"` // of the event, hex
 	Public  []openingJSON `json:"public,omitempty"`
 	Subject []openingJSON `json:"subject,omitempty"`
 }

@@ -59,6 +59,16 @@ var noteAlgorithms = map[string]tlog.Algorithm{
 	"mldsa":       tlog.CosignatureMLDSA44,
 }
 
+type madeEventKey struct {
+	KeyID string `json:"keyId"`
+	SPKI  string `json:"spki"` // hex
+}
+
+type madeNoteKey struct {
+	Key       string `json:"key"`
+	Algorithm string `json:"algorithm"`
+}
+
 var errKeyOut = usagef("--out -: a key has two files, FILE and FILE.pub; name one")
 
 func (e *env) runKeygen(f *keygenFlags) error {
@@ -77,10 +87,7 @@ func (e *env) runKeygen(f *keygenFlags) error {
 		return err
 	}
 	if f.json {
-		return e.printJSON(struct {
-			KeyID string `json:"keyId"`
-			SPKI  string `json:"spki"`
-		}{key.KeyID(), hex.EncodeToString(key.SPKI())})
+		return e.printJSON(madeEventKey{key.KeyID(), hex.EncodeToString(key.SPKI())})
 	}
 	e.printf("%s\n", key.KeyID())
 	return nil
@@ -110,10 +117,7 @@ func (e *env) noteKey(f *keygenFlags) error {
 		return err
 	}
 	if f.json {
-		return e.printJSON(struct {
-			Key       string `json:"key"`
-			Algorithm string `json:"algorithm"`
-		}{s.Verifier().String(), f.alg})
+		return e.printJSON(madeNoteKey{s.Verifier().String(), f.alg})
 	}
 	e.printf("%s\n", s.Verifier())
 	return nil

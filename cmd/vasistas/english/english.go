@@ -171,48 +171,59 @@ func PolicyJSON(p *tlog.Policy) StrengthJSON {
 // it takes more.
 func Weak(p *tlog.Policy) string { return say("policy-weak", p) }
 
+// VerifiedNotice is the content of a notice file for JSON.
+type VerifiedNotice struct {
+	File     string        `json:"file"`
+	Verdict  string        `json:"verdict"`
+	Reason   verify.Reason `json:"reason,omitempty"` // of a verdict other than proven
+	Error    string        `json:"error,omitempty"`
+	Notice   warnedFile    `json:"notice"`
+	Shown    []string      `json:"shown"`
+	NotShown []string      `json:"notShown"`
+	Strength StrengthJSON  `json:"strength"`
+}
+
+// warnedFile is a notice file with its warnings as sentences.
+type warnedFile struct {
+	*notice.Verified
+	Warnings []string `json:"warnings,omitempty"`
+}
+
 // NoticeJSON returns the content of a notice file, and what the policy bears, for JSON, with
 // warnings as sentences.
-func NoticeJSON(file string, v *notice.Verified, policy *tlog.Policy) any {
-	type noticeJSON struct {
-		*notice.Verified
-		Warnings []string `json:"warnings,omitempty"`
-	}
+func NoticeJSON(file string, v *notice.Verified, policy *tlog.Policy) *VerifiedNotice {
 	r := new(verify.Report)
 	if v.Doubt != nil {
 		r = verify.Failure(v.Doubt)
 	}
-	return struct {
-		File     string        `json:"file"`
-		Verdict  string        `json:"verdict"`
-		Reason   verify.Reason `json:"reason,omitempty"` // of a verdict other than proven
-		Error    string        `json:"error,omitempty"`
-		Notice   noticeJSON    `json:"notice"`
-		Shown    []string      `json:"shown"`
-		NotShown []string      `json:"notShown"`
-		Strength StrengthJSON  `json:"strength"`
-	}{file, verify.VerdictOf(v.Doubt).String(), r.Reason, r.Error, noticeJSON{v, warnings(v)}, lines("notice-shown", v), lines("notice-not-shown", v), PolicyJSON(policy)}
+	return &VerifiedNotice{file, verify.VerdictOf(v.Doubt).String(), r.Reason, r.Error, warnedFile{v, warnings(v)}, lines("notice-shown", v), lines("notice-not-shown", v), PolicyJSON(policy)}
+}
+
+// ScanReport is a report of a scan for JSON.
+type ScanReport struct {
+	*scan.Report
+	Reasons []string     `json:"reasons,omitempty"`
+	Cases   []warnedCase `json:"cases,omitempty"`
+}
+
+// warnedCase is a case whose notices have their warnings as sentences.
+type warnedCase struct {
+	*scan.Case
+	Notices []warnedNotice `json:"notices"`
+}
+
+type warnedNotice struct {
+	*scan.Notice
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // ScanJSON returns a report for JSON, with reasons and warnings as sentences.
-func ScanJSON(r *scan.Report) any {
-	type noticeJSON struct {
-		*scan.Notice
-		Warnings []string `json:"warnings,omitempty"`
-	}
-	type caseJSON struct {
-		*scan.Case
-		Notices []noticeJSON `json:"notices"`
-	}
-	out := struct {
-		*scan.Report
-		Reasons []string   `json:"reasons,omitempty"`
-		Cases   []caseJSON `json:"cases,omitempty"`
-	}{Report: r, Reasons: reasons(r)}
+func ScanJSON(r *scan.Report) *ScanReport {
+	out := &ScanReport{Report: r, Reasons: reasons(r)}
 	for _, c := range r.Cases {
-		told := caseJSON{Case: c}
+		told := warnedCase{Case: c}
 		for _, n := range c.Notices {
-			told.Notices = append(told.Notices, noticeJSON{n, warnings(n.Verified)})
+			told.Notices = append(told.Notices, warnedNotice{n, warnings(n.Verified)})
 		}
 		out.Cases = append(out.Cases, told)
 	}
