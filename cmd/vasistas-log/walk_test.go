@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -136,9 +137,11 @@ func walk(ts *testscript.TestScript, _ bool, _ []string) {
 	if err != nil {
 		ts.Fatalf("%v\n%s", err, said)
 	}
+	var wrong []error
 	for i, e := range examples {
-		check(ts, e.compare(ts.ReadFile(fmt.Sprintf("%d.answer", i))))
+		wrong = append(wrong, e.compare(ts.ReadFile(fmt.Sprintf("%d.answer", i))))
 	}
+	check(ts, errors.Join(wrong...))
 	fmt.Fprintf(ts.Stdout(), "%s", said)
 }
 
