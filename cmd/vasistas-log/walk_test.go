@@ -58,7 +58,8 @@ func walkCommands() (string, []example, error) {
 			command, prompt := strings.CutPrefix(text, "$ ")
 			switch {
 			case ok && prompt:
-				fmt.Fprintf(&commands, "{ %s\n} > %d.answer 2>&1 || :\n", strings.TrimSpace(command), len(examples))
+				// Without the colon, dash takes the outer redirection for that of a subshell.
+				fmt.Fprintf(&commands, "{ %s\n:\n} > %d.answer 2>&1 || :\n", strings.TrimSpace(command), len(examples))
 				examples, answers = append(examples, example{doc: s.doc, command: command}), true
 			case answers && (ok || line == "\n"): // an answer may have an empty line
 				examples[len(examples)-1].answer += strings.TrimPrefix(line, "    ")
