@@ -44,6 +44,10 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	here, err := filepath.Abs("testdata/script")
+	if err != nil {
+		t.Fatal(err)
+	}
 	// The log's and the gate's programs can't be linked into this one.
 	bin := t.TempDir()
 	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "../vasistas-log", "../vasistas-gate")
@@ -57,9 +61,10 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", bin+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			e.Setenv("DEMO", demo)
+			e.Setenv("OTHERS", filepath.Join(filepath.Dir(here), "others"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "field": field, "front": front, "now": now, "served": served, "until": until},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "field": field, "front": front, "now": now, "others": others, "served": served, "until": until, "walk": walk},
 	})
 }
 
