@@ -117,7 +117,7 @@ func shell(ts *testscript.TestScript, commands string) (string, int) {
 	cmd := exec.CommandContext(ctx, "sh", "-c", commands)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), out, out
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("WORK"))
-	for _, name := range []string{"PATH", "OTHERS", "EVENTKEY", "GRACE", "UNTIL"} {
+	for _, name := range []string{"PATH", "OTHERS", "EVENTKEY", "AGO", "UNTIL"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

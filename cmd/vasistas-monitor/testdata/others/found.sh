@@ -15,7 +15,6 @@ vasistas charter new group.json --origin example.com/warrants --profile ca \
   --party charter:founder=founder.pem.pub --party authority:superior-court:court=court.pem.pub \
   --party provider:messenger=messenger.pem.pub $gates --threshold amend=1 --threshold recover=1 \
   --witness-policy witnesses.txt --audit-policy none --out charter.json
-test -z "$GRACE" || sed -i "s/\"disclosureGrace\": *\"[^\"]*\"/\"disclosureGrace\": \"$GRACE\"/" charter.json
 vasistas charter sign charter.json --key founder.pem --out charter.event
 vasistas-log init -dir log -charter charter.event
 vasistas-log serve -dir log $EVENTKEY -listen 127.0.0.1:0 -addr-file log.addr -interval 50ms -refresh 1s 2> log.log &
