@@ -322,7 +322,7 @@ var (
 	// no policy.
 	ErrNoPolicy = errors.New("no policy: a checkpoint can't be verified without one")
 	// ErrReadOnly is returned for submissions to a directory.
-	ErrReadOnly = errors.New("a directory takes no submissions; give the log's URL")
+	ErrReadOnly = errors.New("a directory takes no submissions; give the log's URL, with http:// or https://")
 	// ErrNotLogged is returned for an index that is not below the head's size.
 	ErrNotLogged = errors.New("not in the tree of the latest verified checkpoint")
 )

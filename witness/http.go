@@ -163,7 +163,7 @@ func (w *Witness) Serve(ctx context.Context, l net.Listener) error {
 	go func() { served <- srv.Serve(limited) }()
 	select {
 	case err := <-served:
-		return fmt.Errorf("witness: serving: %w", err)
+		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)

@@ -80,7 +80,7 @@ func (w *Witness) checkLost(ctx context.Context, logs map[string]*trusted) error
 		return lost
 	}
 	if len(unknown) > 0 && w.config.RequireLogCheck {
-		return fmt.Errorf("witness: the checkpoints of all logs with a URL are required, and some could not be fetched: %w", errors.Join(unknown...))
+		return fmt.Errorf("the checkpoints of all logs with a URL are required, and some could not be fetched: %w", errors.Join(unknown...))
 	}
 	return nil
 }
@@ -200,7 +200,7 @@ func ResumeLost(ctx context.Context, config Config, name string, skip []string) 
 		return nil, err
 	}
 	if name != c.Name() {
-		return nil, fmt.Errorf("witness: %w: %q; give the name in its keys exactly", ErrWrongName, name)
+		return nil, fmt.Errorf("%w: %q; give the name in its keys exactly", ErrWrongName, name)
 	}
 	logs, err := groupLogs(c, c.Logs)
 	if err != nil {
@@ -208,7 +208,7 @@ func ResumeLost(ctx context.Context, config Config, name string, skip []string) 
 	}
 	for _, origin := range skip {
 		if logs[origin] == nil {
-			return nil, fmt.Errorf("witness: skipping %[2]q: %[1]w", ErrUnknownLog, origin)
+			return nil, fmt.Errorf("skipping %[2]q: %[1]w", ErrUnknownLog, origin)
 		}
 		delete(logs, origin)
 	}
@@ -246,7 +246,7 @@ func (w *Witness) resumeHeads(ctx context.Context, logs map[string]*trusted) ([]
 		heads = append(heads, p)
 	})
 	if len(errs) > 0 {
-		return nil, fmt.Errorf("witness: nothing was resumed: %w", errors.Join(errs...))
+		return nil, fmt.Errorf("nothing was resumed: %w", errors.Join(errs...))
 	}
 	slices.SortFunc(heads, func(a, b *published) int { return strings.Compare(a.origin, b.origin) })
 	return heads, nil

@@ -103,7 +103,7 @@ func openStore(c *Config) (*store, error) {
 	case errors.Is(err, durable.ErrMissing):
 		return nil, fmt.Errorf("%w; create a state with init if this witness never signed anything, otherwise restore it or use resume-lost", err)
 	case errors.Is(err, durable.ErrLabel):
-		return nil, fmt.Errorf("witness: the state is not that of a witness named %s: %w", c.Name(), err)
+		return nil, fmt.Errorf("the state is not that of a witness named %s: %w", c.Name(), err)
 	case err != nil:
 		return nil, err
 	}
@@ -126,14 +126,14 @@ func (s *store) replay() (map[string]*accepted, error) {
 			return err
 		}
 		if prev := last[a.head.Origin]; prev != nil && (a.head.Size < prev.head.Size || a.head.Size == prev.head.Size && a.head.Root != prev.head.Root) {
-			return fmt.Errorf("witness: the journal has conflicting heads of %q at sizes %d and %d", a.head.Origin, prev.head.Size, a.head.Size)
+			return fmt.Errorf("the journal has conflicting heads of %q at sizes %d and %d", a.head.Origin, prev.head.Size, a.head.Size)
 		}
 		last[a.head.Origin] = a
 		s.clock.observe(a.time)
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("witness: opening the state: %w", err)
+		return nil, fmt.Errorf("opening the state: %w", err)
 	}
 	if n := j.Truncated(); n > 0 {
 		s.logger.Warn("cut off an incomplete record at the end of the journal; it was never acknowledged", "file", s.name, "bytes", n)
@@ -446,26 +446,26 @@ func parseRecord(rec []byte) (*accepted, error) {
 	line, note, ok := strings.Cut(string(rec), "\n")
 	digits, isTime := strings.CutPrefix(line, "time ")
 	if !ok || !isTime {
-		return nil, fmt.Errorf("witness: a record of the journal does not begin with a time")
+		return nil, fmt.Errorf("a record of the journal does not begin with a time")
 	}
 	t, err := strconv.ParseUint(digits, 10, 63)
 	if err != nil {
-		return nil, fmt.Errorf("witness: a record of the journal has a bad time: %w", err)
+		return nil, fmt.Errorf("a record of the journal has a bad time: %w", err)
 	}
 	c, err := tlog.ParseCheckpoint([]byte(note))
 	if err != nil {
-		return nil, fmt.Errorf("witness: a record of the journal: %w", err)
+		return nil, fmt.Errorf("a record of the journal: %w", err)
 	}
 	a := &accepted{head: c.Head, time: t, lines: c.Signatures}
 	if !bytes.Equal(a.record(), rec) {
-		return nil, fmt.Errorf("witness: a record of the journal is not in its one encoding")
+		return nil, fmt.Errorf("a record of the journal is not in its one encoding")
 	}
 	// Keep no pointers into the record.
 	origin := strings.Clone(a.head.Origin)
 	a.head = cosigning.CloneHead(&a.head, origin)
 	for i := range a.lines {
 		if a.lines[i].Name != origin {
-			return nil, fmt.Errorf("witness: a record of the journal: a line of %q on a head of %q", a.lines[i].Name, origin)
+			return nil, fmt.Errorf("a record of the journal: a line of %q on a head of %q", a.lines[i].Name, origin)
 		}
 		a.lines[i].Name = origin
 	}

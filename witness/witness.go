@@ -101,19 +101,19 @@ func (c *Config) Name() string {
 // withDefaults checks c and replaces zero values by the defaults.
 func (c Config) withDefaults() (*Config, error) {
 	if c.Dir == "" {
-		return nil, errors.New("witness: no state directory is configured")
+		return nil, errors.New("no state directory is configured")
 	}
 	if err := cosigning.CheckSigners("witness", c.Signers); err != nil {
 		return nil, err
 	}
 	if min(c.MaxRequests, c.MaxPerLog, c.MaxConnections) < 0 {
-		return nil, errors.New("witness: a limit is negative")
+		return nil, errors.New("a limit is negative")
 	}
 	c.MaxRequests = cmp.Or(c.MaxRequests, 256)
 	c.MaxPerLog = cmp.Or(c.MaxPerLog, 32)
 	c.MaxConnections = cmp.Or(c.MaxConnections, 512)
 	if c.MaxBody < 0 || c.MaxBody > tlog.MaxAddCheckpointSize {
-		return nil, fmt.Errorf("witness: the body limit is %d; it must be 0 to %d", c.MaxBody, tlog.MaxAddCheckpointSize)
+		return nil, fmt.Errorf("the body limit is %d; it must be 0 to %d", c.MaxBody, tlog.MaxAddCheckpointSize)
 	}
 	c.MaxBody = cmp.Or(c.MaxBody, cosigning.MaxBody)
 	c.CheckTimeout = cmp.Or(c.CheckTimeout, 30*time.Second)
@@ -141,10 +141,10 @@ func groupLogs(c *Config, logs []tlog.PolicyLog) (map[string]*trusted, error) {
 	for _, l := range logs {
 		k := l.Key
 		if k.Algorithm == tlog.CosignatureEd25519 {
-			return nil, fmt.Errorf("witness: the key %s+%08x is of type %v, which is not a log's", k.Name, k.ID, k.Algorithm)
+			return nil, fmt.Errorf("the key %s+%08x is of type %v, which is not a log's", k.Name, k.ID, k.Algorithm)
 		}
 		if who, ok := used[string(k.Key)]; ok {
-			return nil, fmt.Errorf("witness: the public key of log %s is already that of %s", k.Name, who)
+			return nil, fmt.Errorf("the public key of log %s is already that of %s", k.Name, who)
 		}
 		used[string(k.Key)] = "log " + k.Name
 		t := byOrigin[k.Name]
@@ -153,10 +153,10 @@ func groupLogs(c *Config, logs []tlog.PolicyLog) (map[string]*trusted, error) {
 			byOrigin[k.Name] = t
 		}
 		if slices.ContainsFunc(t.keys, func(other *tlog.VerifierKey) bool { return other.ID == k.ID }) {
-			return nil, fmt.Errorf("witness: two keys of log %s have the key ID %08x", k.Name, k.ID)
+			return nil, fmt.Errorf("two keys of log %s have the key ID %08x", k.Name, k.ID)
 		}
 		if len(t.keys) == maxKeysPerLog {
-			return nil, fmt.Errorf("witness: log %s has more than %d keys", k.Name, maxKeysPerLog)
+			return nil, fmt.Errorf("log %s has more than %d keys", k.Name, maxKeysPerLog)
 		}
 		t.keys = append(t.keys, k)
 		if l.URL != "" && !slices.Contains(t.urls, l.URL) {
@@ -209,7 +209,7 @@ func Create(dir string, config Config) error {
 	}
 	err = create(c)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("witness: %s has the state of a witness already: %w", c.Dir, fs.ErrExist)
+		return durable.Like(fs.ErrExist, "%s has the state of a witness already; nothing was changed", c.Dir)
 	}
 	return err
 }
@@ -217,7 +217,7 @@ func Create(dir string, config Config) error {
 // create makes the directory and an empty journal in it.
 func create(c *Config) error {
 	if err := durable.MkdirAll(c.Dir, 0o700); err != nil {
-		return fmt.Errorf("witness: %w", err)
+		return err
 	}
 	lock, err := durable.LockDir(c.Dir)
 	if err != nil {
@@ -262,11 +262,11 @@ func Open(ctx context.Context, config Config) (*Witness, error) {
 func openState(c *Config) (*Witness, error) {
 	lock, err := durable.LockDir(c.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("witness: there is no state directory %s (%w); create one with init if this witness never signed anything, otherwise restore it or use resume-lost",
+		return nil, fmt.Errorf("there is no state directory %s (%w); create one with init if this witness never signed anything, otherwise restore it or use resume-lost",
 			c.Dir, durable.ErrMissing)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("witness: %w", err)
+		return nil, err
 	}
 	store, err := openStore(c)
 	if err != nil {
@@ -418,7 +418,7 @@ type cosigned struct {
 func (w *Witness) cosign(a *accepted) ([]tlog.Signature, error) {
 	ours, err := cosigning.Cosign(w.config.Signers, &a.head, a.time)
 	if err != nil {
-		return nil, fmt.Errorf("witness: %w", err)
+		return nil, err
 	}
 	return ours, nil
 }

@@ -81,16 +81,16 @@ import (
 var (
 	// ErrMalformed is wrapped by errors about bytes that are not the one encoding of a
 	// value.
-	ErrMalformed = errors.New("escrow: malformed")
+	ErrMalformed = errors.New("malformed")
 	// ErrKey is wrapped by errors about keys that are unsafe to encrypt to.
-	ErrKey = errors.New("escrow: bad key")
+	ErrKey = errors.New("bad key")
 	// ErrOpen: a ciphertext does not open, for its key is another, a bound field differs,
 	// or it is damaged. Decryption can't tell which.
-	ErrOpen = errors.New("escrow: does not open under this key and these fields")
+	ErrOpen = errors.New("does not open under this key and these fields")
 	// ErrNotMine: a package has no part for this custodian or key.
-	ErrNotMine = errors.New("escrow: not for this key")
+	ErrNotMine = errors.New("not for this key")
 	// ErrShare: a share is not the one that the package names.
-	ErrShare = errors.New("escrow: bad share")
+	ErrShare = errors.New("bad share")
 )
 
 func malformed(format string, args ...any) error {

@@ -337,7 +337,7 @@ func (s *Seed) Key(origin string, p Period, kem event.KEM) (*SecretKey, error) {
 // the last.
 func (s *Seed) Keys(origin string, last Period) ([]*SecretKey, error) {
 	if last-s.First > 12*100 {
-		return nil, errors.New("escrow: a seed of more than a hundred years")
+		return nil, errors.New("a seed of more than a hundred years")
 	}
 	var out []*SecretKey
 	for p := s.First; p <= last; p++ {

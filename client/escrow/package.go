@@ -440,7 +440,7 @@ func (p *Package) FileKey(shares []*Share) ([]byte, error) {
 		use = append(use, secretsharing.Share{ID: field.NewScalar().SetUint64(uint64(s.index)), Value: x})
 	}
 	if len(use) < p.threshold {
-		return nil, fmt.Errorf("escrow: %d shares, and %d are needed", len(use), p.threshold)
+		return nil, fmt.Errorf("%d shares, and %d are needed", len(use), p.threshold)
 	}
 	x, err := secretsharing.Recover(uint(p.threshold-1), use)
 	if err != nil {

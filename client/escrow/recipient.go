@@ -39,7 +39,7 @@ type Member struct {
 func NewGroup(origin string, ch *event.Charter, id string) (*Group, error) {
 	g := ch.Group(id)
 	if g == nil {
-		return nil, fmt.Errorf("escrow: the charter of %q has no custodian group %q", origin, id)
+		return nil, fmt.Errorf("the charter of %q has no custodian group %q", origin, id)
 	}
 	n := len(g.Members)
 	if err := checkName("origin", origin); err != nil {
@@ -233,7 +233,7 @@ func (r *Recipient) WrapWithLabels(fileKey []byte) ([]*age.Stanza, []string, err
 
 func (r *Recipient) wrap(fileKey []byte) (*Package, error) {
 	if len(fileKey) != fileKeySize {
-		return nil, fmt.Errorf("escrow: a file key of %d bytes, want %d", len(fileKey), fileKeySize)
+		return nil, fmt.Errorf("a file key of %d bytes, want %d", len(fileKey), fileKeySize)
 	}
 	account := event.NewOpening(accountName, event.Text(r.account))
 	p := &Package{group: r.group.digest, threshold: r.group.threshold}

@@ -38,7 +38,7 @@ func scalarOf(s share) (group.Scalar, error) {
 func bytesOf(x group.Scalar) (share, error) {
 	b, err := x.MarshalBinary()
 	if err != nil || len(b) != shareSize {
-		return share{}, fmt.Errorf("escrow: a scalar of %d bytes: %w", len(b), err)
+		return share{}, fmt.Errorf("a scalar of %d bytes: %w", len(b), err)
 	}
 	return share(b), nil
 }

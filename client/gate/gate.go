@@ -130,11 +130,11 @@ type Config struct {
 func (c *Config) setDefaults() error {
 	switch {
 	case c.Dir == "" || c.Origin == "" || len(c.LogKeys) == 0:
-		return errors.New("gate: give the state directory, the log's origin and the log's keys")
+		return errors.New("give the state directory, the log's origin and the log's keys")
 	case c.URL == "" && c.Source == nil:
-		return errors.New("gate: give the log's URL")
+		return errors.New("give the log's URL")
 	case c.Signer == nil || len(c.Keys) == 0:
-		return errors.New("gate: give the custodian's event key and the gate's keys")
+		return errors.New("give the custodian's event key and the gate's keys")
 	}
 	c.Poll = cmp.Or(max(c.Poll, 0), time.Second)
 	c.Timeout = cmp.Or(max(c.Timeout, 0), 30*time.Second)

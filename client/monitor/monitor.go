@@ -132,7 +132,7 @@ func Open(c Config) (_ *Monitor, err error) {
 func (m *Monitor) serve(origin string, from *mirror.Mirror) error {
 	hash := cosigning.OriginHash(origin)
 	if origin == "" || m.copies[hash] != nil {
-		return fmt.Errorf("monitor: the origin %q is empty or that of two logs", origin)
+		return fmt.Errorf("the origin %q is empty or that of two logs", origin)
 	}
 	m.copies[hash] = http.StripPrefix("/"+hash, from.Handler())
 	return nil

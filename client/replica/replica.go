@@ -105,7 +105,7 @@ func (v *view) Root(size uint64) (root [32]byte, _ error) { return v.tree.Root(v
 // not fit is a [SnapshotError].
 func New(c Config) (*Replica, error) {
 	if c.Client == nil {
-		return nil, errors.New("replica: no client of a log was given")
+		return nil, errors.New("no client of a log was given")
 	}
 	var snap *snapshot
 	if c.Snapshot != nil {
@@ -191,7 +191,7 @@ func (r *Replica) fetch(ctx context.Context, head func(*client.Tree) (*tlog.Veri
 	return v, nil
 }
 
-var errNoHead = errors.New("replica: there is no head yet; call Update")
+var errNoHead = errors.New("there is no head yet; call Update")
 
 // Replay accepts the head of the last Update and applies the entries up to it. After an
 // error the head stays accepted, and the next Replay goes on after the last entry

@@ -96,7 +96,7 @@ type finder struct {
 }
 
 // errGap ends a run whose state lacks a notice: the log is scanned again from its start.
-var errGap = errors.New("scan: a notice opens under a key that an earlier run did not try")
+var errGap = errors.New("a notice opens under a key that an earlier run did not try")
 
 // observe derives the keys, and returns the audit's observer.
 func (f *finder) observe(ctx context.Context, l *ledger.Ledger, head *tlog.Verified) (replica.Observer, error) {

@@ -66,7 +66,7 @@ type Config struct {
 // member of c is missing, or the snapshot was refused. The report has all other errors.
 func Run(ctx context.Context, c Config) (*Report, error) {
 	if c.Seed == nil || c.Client == nil {
-		return nil, errors.New("scan: give a seed and the client of a log")
+		return nil, errors.New("give a seed and the client of a log")
 	}
 	if c.Policy == nil {
 		return nil, client.ErrNoPolicy

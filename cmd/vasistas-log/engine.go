@@ -216,7 +216,7 @@ func (o *engineOptions) recovers(ctx context.Context, cfg *recover.Config, logge
 
 func refuseSecond(state string) error {
 	if _, err := os.Stat(filepath.Join(state, "log.json")); err == nil {
-		return fmt.Errorf("there is a log in %s already: %w", state, fs.ErrExist)
+		return durable.Like(fs.ErrExist, "%s has a log already; nothing was changed", state)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -114,7 +114,7 @@ func readEnvelope(name string) ([]byte, error) {
 	}
 	b = bytes.TrimSuffix(b, []byte("\n"))
 	if _, err := event.ParseEnvelope(b); err != nil {
-		return nil, fmt.Errorf("%s is not a signed event: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return b, nil
 }

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 )
 
@@ -39,7 +40,7 @@ func Run(ctx context.Context, program, usage string, commands map[string]Command
 	stdout, stderr = Clean(stdout), Clean(stderr)
 	code := run(ctx, program, usage, commands, args, stdout, stderr)
 	if err := Failed(stdout); err != nil && code == 0 {
-		io.WriteString(stderr, Message("%s: %v", program, err))
+		io.WriteString(stderr, Message("%s: %v", program, err)+Advice(err))
 		return 1
 	}
 	return code
@@ -68,7 +69,7 @@ func run(ctx context.Context, program, usage string, commands map[string]Command
 	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
-	io.WriteString(stderr, Message("%s %s: %v", program, name, err))
+	io.WriteString(stderr, Message("%s %s: %v", program, name, err)+Advice(err))
 	if IsWrongUse(err) {
 		fmt.Fprintf(stderr, "See '%s %s --help'.\n", program, name)
 		return 2
@@ -107,7 +108,7 @@ func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, checks ...func() e
 		fs.PrintDefaults()
 		return err
 	} else if err != nil {
-		return usageError{err}
+		return WrongUse("%s", strings.Replace(err.Error(), "flag provided but not defined", "unknown flag", 1))
 	}
 	if fs.NArg() > 0 {
 		return WrongUse("unexpected argument %q", fs.Arg(0))

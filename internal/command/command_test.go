@@ -102,7 +102,7 @@ func TestRun(t *testing.T) {
 		{"greet -h", 0, "", "whom"},
 		{"greet", 2, "", "prog greet: -name is missing"},
 		{"greet --name=you", 0, "hello you", ""},
-		{"greet -nme you", 2, "", "prog greet: flag provided but not defined: -nme\nSee 'prog greet --help'.\n"},
+		{"greet -nme you", 2, "", "prog greet: unknown flag: -nme\nSee 'prog greet --help'.\n"},
 		{"greet -name you too", 2, "", `unexpected argument "too"`},
 		{"fail", 1, "", "prog fail: no disk"},
 		{"wave", 2, "", `there is no command "wave"`},

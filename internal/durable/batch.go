@@ -54,7 +54,7 @@ func (b *Batch) enter(dir string) error {
 	if parent := filepath.Dir(dir); b.made[parent] {
 		b.open[parent] = true
 		if err := Mkdir.Do(dir, func() error { return os.Mkdir(dir, 0o755) }); err != nil && !isDir(dir, err) {
-			return fmt.Errorf("durable: making directory %s: %w", dir, err)
+			return fmt.Errorf("making directory %s: %w", dir, err)
 		}
 	} else if err := MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (b *Batch) Sync() error {
 	for i, dir := range dirs {
 		wg.Go(func() {
 			if err := FsyncDir(dir); err != nil {
-				errs[i] = fmt.Errorf("durable: files in %s are written, but perhaps not durably: %w", dir, err)
+				errs[i] = fmt.Errorf("files in %s are written, but perhaps not durably: %w", dir, err)
 			}
 		})
 	}

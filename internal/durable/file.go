@@ -54,12 +54,26 @@ var (
 	// ErrMissing: a register or journal that must exist doesn't. It wraps
 	// [fs.ErrNotExist]. The caller must not create an empty one instead: the operator
 	// restores the state, or creates new state by an explicit command.
-	ErrMissing = fmt.Errorf("durable: state file is missing: %w", fs.ErrNotExist)
+	ErrMissing = Like(fs.ErrNotExist, "state file is missing")
 	// ErrTooLarge: a value or record is empty or exceeds the caller's limit.
-	ErrTooLarge = errors.New("durable: size is outside the allowed range")
+	ErrTooLarge = errors.New("size is outside the allowed range")
 	// ErrChanged: another process wrote to a file that this process owns.
-	ErrChanged = errors.New("durable: file was changed by another process while in use")
+	ErrChanged = errors.New("file was changed by another process while in use")
 )
+
+// Like returns an error with a text of its own that is kind, such as [fs.ErrExist]: the text
+// of kind would only repeat it.
+func Like(kind error, format string, args ...any) error {
+	return &like{fmt.Sprintf(format, args...), kind}
+}
+
+type like struct {
+	text string
+	kind error
+}
+
+func (l *like) Error() string { return l.text }
+func (l *like) Unwrap() error { return l.kind }
 
 // Step is one kind of durable step.
 type Step string
@@ -183,7 +197,7 @@ func WriteFile(name string, data []byte, perm fs.FileMode) error {
 		return err
 	}
 	if err := FsyncDir(filepath.Dir(name)); err != nil {
-		return fmt.Errorf("durable: %s is replaced, but perhaps not durably: %w", name, err)
+		return fmt.Errorf("%s is replaced, but perhaps not durably: %w", name, err)
 	}
 	return nil
 }
@@ -193,11 +207,11 @@ func WriteFile(name string, data []byte, perm fs.FileMode) error {
 func replaceFile(temps, name string, data []byte, perm fs.FileMode) error {
 	tmp, err := closedTemp(temps, name, perm, all(data))
 	if err != nil {
-		return fmt.Errorf("durable: writing %s: %w", name, err)
+		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	if err := Rename.Do(name, func() error { return os.Rename(tmp, name) }); err != nil {
 		os.Remove(tmp)
-		return fmt.Errorf("durable: replacing %s: %w", name, err)
+		return fmt.Errorf("replacing %s: %w", name, err)
 	}
 	return nil
 }
@@ -212,7 +226,7 @@ func NoRoom(err error) bool {
 func Probe(dir string) error {
 	tmp, err := closedTemp(dir, filepath.Join(dir, "probe"), 0o600, all(make([]byte, 4096)))
 	if err != nil {
-		return fmt.Errorf("durable: %s can't be written to: %w", dir, err)
+		return fmt.Errorf("%s can't be written to: %w", dir, err)
 	}
 	return os.Remove(tmp)
 }
@@ -266,18 +280,21 @@ func all(data []byte) func(io.Writer) error {
 func CreateStream(name string, perm fs.FileMode, fill func(io.Writer) error) error {
 	tmp, err := closedTemp(filepath.Dir(name), name, perm, fill)
 	if err != nil {
-		return fmt.Errorf("durable: creating %s: %w", name, err)
+		return fmt.Errorf("creating %s: %w", name, err)
 	}
 	err = Link.Do(name, func() error { return os.Link(tmp, name) })
 	os.Remove(tmp)
 	if link, ok := errors.AsType[*os.LinkError](err); ok {
 		err = link.Err // without tmp's name
 	}
+	if errors.Is(err, fs.ErrExist) {
+		return Like(fs.ErrExist, "%s exists; not overwritten", name)
+	}
 	if err != nil {
-		return fmt.Errorf("durable: creating %s: %w", name, err)
+		return fmt.Errorf("creating %s: %w", name, err)
 	}
 	if err := FsyncDir(filepath.Dir(name)); err != nil {
-		return fmt.Errorf("durable: %s is created, but perhaps not durably: %w", name, err)
+		return fmt.Errorf("%s is created, but perhaps not durably: %w", name, err)
 	}
 	return nil
 }
@@ -342,14 +359,14 @@ func temp(dir, name string, perm fs.FileMode, fill func(*os.File) error) (file *
 func RemoveTemps(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return fmt.Errorf("durable: %w", err)
+		return err
 	}
 	for _, e := range entries {
 		if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), tempPrefix) || !strings.HasSuffix(e.Name(), tempSuffix) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("durable: %w", err)
+			return err
 		}
 	}
 	return nil
@@ -361,7 +378,7 @@ func RemoveTemps(dir string) error {
 // parent may not be read.
 func MkdirAll(dir string, perm fs.FileMode) error {
 	if err := mkdirAll(filepath.Clean(dir), perm); err != nil {
-		return fmt.Errorf("durable: making directory %s: %w", dir, err)
+		return fmt.Errorf("making directory %s: %w", dir, err)
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ var (
 // ErrCorrupt: a journal is damaged in a way that a crash can't explain. The error is a
 // *[CorruptError]. Restore the journal from a copy: cutting it would lose acknowledged
 // records.
-var ErrCorrupt = errors.New("durable: journal is corrupt")
+var ErrCorrupt = errors.New("journal is corrupt")
 
 // CorruptError is a damaged place in a journal. It wraps [ErrCorrupt].
 type CorruptError struct {
@@ -76,7 +76,7 @@ func newHeader(label string) ([]byte, error) {
 	line := fmt.Appendf(nil, "%s %x %s", journalMagic, nonce, label)
 	line = fmt.Appendf(line, " %08x\n", crc32.Checksum(line, castagnoli))
 	if !headerLine.Match(line) {
-		return nil, fmt.Errorf("durable: journal label %q is not 1 to 255 printable ASCII characters without outer spaces", label)
+		return nil, fmt.Errorf("journal label %q is not 1 to 255 printable ASCII characters without outer spaces", label)
 	}
 	return line, nil
 }
@@ -213,7 +213,7 @@ func replayJournal(file io.ReaderAt, name, label string, size int64, do func([]b
 			return nil, err
 		}
 		if _, err := splitRecords(payload, do); err != nil {
-			return nil, fmt.Errorf("durable: replaying %s, frame at byte %d: %w", name, r.chain.offset, err)
+			return nil, fmt.Errorf("replaying %s, frame at byte %d: %w", name, r.chain.offset, err)
 		}
 		r.last = r.chain.offset
 		r.chain.previous = h.sum
@@ -304,5 +304,5 @@ func (r *replayer) readAt(p []byte, off int64) error {
 }
 
 func (r *replayer) readError(err error) error {
-	return fmt.Errorf("durable: reading %s near byte %d: %w", r.name, r.chain.offset, err)
+	return fmt.Errorf("reading %s near byte %d: %w", r.name, r.chain.offset, err)
 }

@@ -16,13 +16,13 @@ import (
 
 var (
 	// ErrLabel: the journal belongs to another owner. Nothing was replayed.
-	ErrLabel = errors.New("durable: journal has another label")
+	ErrLabel = errors.New("journal has another label")
 	// ErrFailed: a write, fsync or rename failed earlier, so this Journal takes no more
 	// records. Records that were not acknowledged may be in the file or not; opening it
 	// again shows which. The error also wraps the first failure.
-	ErrFailed = errors.New("durable: journal has failed and must be opened again")
+	ErrFailed = errors.New("journal has failed and must be opened again")
 	// ErrBusy: Rewrite was called during an Append. Nothing was changed.
-	ErrBusy = errors.New("durable: journal is being appended to")
+	ErrBusy = errors.New("journal is being appended to")
 )
 
 // Journal is an append-only file of records. See frame.go for its format.
@@ -77,7 +77,7 @@ func OpenJournal(name, label string, maxRecord int, replay func(rec []byte) erro
 		return nil, fmt.Errorf("%w: %s", ErrMissing, name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("durable: %w", err)
+		return nil, err
 	}
 	j := &Journal{name: name, label: label, maxRecord: maxRecord, file: file}
 	if err := j.recover(replay); err != nil {
@@ -98,7 +98,7 @@ func checkMaxRecord(n int) error {
 func (j *Journal) recover(replay func([]byte) error) error {
 	info, err := j.file.Stat()
 	if err != nil {
-		return fmt.Errorf("durable: %w", err)
+		return err
 	}
 	r, err := replayJournal(j.file, j.name, j.label, info.Size(), replay)
 	if err != nil {
@@ -107,7 +107,7 @@ func (j *Journal) recover(replay func([]byte) error) error {
 	j.info, j.chain, j.truncated = info, r.chain, info.Size()-r.chain.offset
 	j.size.Store(j.chain.offset)
 	if err := j.harden(r); err != nil {
-		return fmt.Errorf("durable: recovering %s: %w", j.name, err)
+		return fmt.Errorf("recovering %s: %w", j.name, err)
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func (j *Journal) Close() error {
 	if errors.Is(j.err, fs.ErrClosed) {
 		return j.err
 	}
-	j.err = fmt.Errorf("durable: journal %s: %w", j.name, fs.ErrClosed)
+	j.err = fmt.Errorf("journal %s: %w", j.name, fs.ErrClosed)
 	return j.file.Close()
 }
 
@@ -295,7 +295,7 @@ func (j *Journal) Rewrite(records iter.Seq2[[]byte, error]) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("durable: rewriting %s (it is unchanged): %w", j.name, err)
+		return fmt.Errorf("rewriting %s (it is unchanged): %w", j.name, err)
 	}
 	return j.replace(file, c)
 }
@@ -348,7 +348,7 @@ func (j *Journal) replace(file *os.File, c chain) error {
 	temp := file.Name()
 	info, err := file.Stat()
 	if err != nil {
-		return errors.Join(fmt.Errorf("durable: rewriting %s (it is unchanged): %w", j.name, err), file.Close(), os.Remove(temp))
+		return errors.Join(fmt.Errorf("rewriting %s (it is unchanged): %w", j.name, err), file.Close(), os.Remove(temp))
 	}
 	err = Rename.Do(j.name, func() error { return os.Rename(temp, j.name) })
 	if err == nil {

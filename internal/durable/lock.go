@@ -14,7 +14,7 @@ import (
 )
 
 // ErrLocked: another process, or another part of this one, owns the directory.
-var ErrLocked = errors.New("durable: directory is in use")
+var ErrLocked = errors.New("directory is in use")
 
 // Lock is the exclusive ownership of a directory.
 type Lock struct{ file *os.File }
@@ -28,14 +28,14 @@ type Lock struct{ file *os.File }
 func LockDir(dir string) (*Lock, error) {
 	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("durable: locking %s: %w", dir, err)
+		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}
 	if err := lock(file, dir); err != nil {
 		file.Close()
 		if errors.Is(err, ErrLocked) {
 			return nil, err
 		}
-		return nil, fmt.Errorf("durable: locking %s: %w", dir, err)
+		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}
 	return &Lock{file}, nil
 }

@@ -13,7 +13,7 @@ import (
 
 // ErrConflict: the register doesn't hold the value that the swap started from.
 // Nothing was changed; load and decide again.
-var ErrConflict = errors.New("durable: register holds another value")
+var ErrConflict = errors.New("register holds another value")
 
 // Register is one small value with compare-and-swap, the plain content of a file. A
 // loaded value is always durable, so a caller may sign it.
@@ -134,7 +134,7 @@ func (r *Register) read() ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: %s", ErrMissing, r.name)
 	case err != nil && !errors.Is(err, ErrTooLarge):
-		return nil, fmt.Errorf("durable: %w", err)
+		return nil, err
 	}
 	return value, r.checkSize(len(value))
 }

@@ -379,7 +379,7 @@ func TestQuotedMessages(t *testing.T) {
 	for _, table := range quotes.FindAllStringSubmatch(documents(t)["docs/operations.md"], -1) {
 		for row := range strings.Lines(table[1]) {
 			said, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " |")
-			for _, part := range regexp.MustCompile(` ?\.\.\. ?|; | ?\d+ ?|: durable: `).Split(said, -1) {
+			for _, part := range regexp.MustCompile(` ?\.\.\. ?|; | ?\d+ ?|: `).Split(said, -1) {
 				if !strings.Contains(code, part) {
 					t.Errorf("docs/operations.md: no program says %q", part)
 				}

@@ -16,7 +16,7 @@ import (
 // Errors of parsers and encoders. Each error of a parser, and of an encoder that
 // refuses its input, wraps ErrMalformed.
 var (
-	ErrMalformed = errors.New("event: malformed")
+	ErrMalformed = errors.New("malformed")
 	ErrTooLarge  = fmt.Errorf("%w: too large", ErrMalformed)
 )
 

@@ -66,7 +66,7 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 		scratch.Put(again)
 	}
 	if c.err != nil {
-		return nil, fmt.Errorf("envelope: %w", c.err)
+		return nil, fmt.Errorf("not a signed event: %w", c.err)
 	}
 	var err error
 	if e.Event, err = Parse(e.Payload); err != nil {
@@ -175,7 +175,7 @@ func (e *Envelope) AddSignature(s Signer) (*Envelope, error) {
 	}
 	i, found := slices.BinarySearchFunc(e.Signatures, id, func(s Signature, id string) int { return strings.Compare(s.KeyID, id) })
 	if found {
-		return nil, fmt.Errorf("event: key %s has signed already", id)
+		return nil, fmt.Errorf("key %s has signed already", id)
 	}
 	if len(e.Signatures) == MaxSignatures {
 		return nil, fmt.Errorf("%w: %d signatures", ErrTooLarge, MaxSignatures+1)
@@ -186,7 +186,7 @@ func (e *Envelope) AddSignature(s Signer) (*Envelope, error) {
 		return nil, err
 	}
 	if err := s.Public().Verify(pae, sig); err != nil {
-		return nil, fmt.Errorf("event: signer %s: %w", id, err)
+		return nil, fmt.Errorf("signer %s: %w", id, err)
 	}
 	out := &Envelope{e.Event, e.Payload, slices.Insert(slices.Clone(e.Signatures), i, Signature{id, sig})}
 	if n := len(out.Bytes()); n > MaxEntrySize {
@@ -241,7 +241,7 @@ func ParseSubmission(b []byte) (*Submission, error) {
 		c.fail("", errors.New("without openings and notices it is the bare envelope"))
 	}
 	if c.err != nil {
-		return nil, fmt.Errorf("submission: %w", c.err)
+		return nil, fmt.Errorf("not a signed event: %w", c.err)
 	}
 	buf := scratch.Get().(*[]byte)
 	defer scratch.Put(buf)

@@ -22,9 +22,9 @@ import (
 
 // Errors of keys and signatures.
 var (
-	ErrBadKey        = errors.New("event: not an Ed25519 or ECDSA P-256 public key in its one encoding")
-	ErrUnknownSigner = errors.New("event: signed by an unknown key")
-	ErrBadSignature  = errors.New("event: signature does not verify")
+	ErrBadKey        = errors.New("not an Ed25519 or ECDSA P-256 public key in its one encoding")
+	ErrUnknownSigner = errors.New("signed by an unknown key")
+	ErrBadSignature  = errors.New("signature does not verify")
 )
 
 // SubjectPublicKeyInfo of both algorithms is a constant and the key, in the
@@ -245,7 +245,7 @@ func (s *keySigner) Sign(msg []byte) ([]byte, error) {
 	}
 	sig, err := s.key.Sign(rand.Reader, digest, opts)
 	if err != nil {
-		return nil, fmt.Errorf("event: signing: %w", err)
+		return nil, fmt.Errorf("signing: %w", err)
 	}
 	return s.public.Normalize(msg, sig)
 }
@@ -265,7 +265,7 @@ func (k *PublicKey) Normalize(msg, sig []byte) ([]byte, error) {
 		}
 	}
 	if err := k.Verify(msg, sig); err != nil {
-		return nil, fmt.Errorf("event: key store's signature: %w", err)
+		return nil, fmt.Errorf("key store's signature: %w", err)
 	}
 	return sig, nil
 }
@@ -284,7 +284,7 @@ func joinDER(r, s []byte) []byte {
 // Sign validates the event and signs it with every signer.
 func Sign(ev *Event, signers ...Signer) (*Envelope, error) {
 	if len(signers) == 0 {
-		return nil, errors.New("event: no signer is given")
+		return nil, errors.New("no signer is given")
 	}
 	payload, err := ev.Bytes()
 	if err != nil {

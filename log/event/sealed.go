@@ -121,10 +121,10 @@ func (s *Sealed) Digests(class Class) []Digest {
 
 // Errors of matching openings with an event.
 var (
-	ErrNoMatch    = errors.New("event: opening matches no digest of this class")
-	ErrWrongName  = errors.New("event: opening's name or value is not one that this type seals in this class")
-	ErrRepeated   = errors.New("event: opening given twice")
-	ErrIncomplete = errors.New("event: the openings of the class are not complete")
+	ErrNoMatch    = errors.New("opening matches no digest of this class")
+	ErrWrongName  = errors.New("opening's name or value is not one that this type seals in this class")
+	ErrRepeated   = errors.New("opening given twice")
+	ErrIncomplete = errors.New("the openings of the class are not complete")
 )
 
 // Seal replaces the event's sealed section by the digests of these openings, which

@@ -145,13 +145,13 @@ func (l *Ledger) AuditNote(cp *tlog.Checkpoint) (note string, loggedAfter uint64
 		}
 	}
 	if len(out.Signatures) == 0 {
-		return "", 0, fmt.Errorf("ledger: the audit of size %d: %w", cp.Size, tlog.ErrUnknownLog)
+		return "", 0, fmt.Errorf("the audit of size %d: %w", cp.Size, tlog.ErrUnknownLog)
 	}
 	loggedAfter = maxTime
 	for _, c := range slices.Compact([]*Charter{at, in}) {
 		w, err := c.Auditors.Window(l.counted(c, cp))
 		if err != nil {
-			return "", 0, fmt.Errorf("ledger: the audit of size %d: %w", cp.Size, err)
+			return "", 0, fmt.Errorf("the audit of size %d: %w", cp.Size, err)
 		}
 		if c.Auditors.NeedsWitnesses() {
 			loggedAfter = min(loggedAfter, w.LoggedAfter)

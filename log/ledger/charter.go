@@ -149,7 +149,7 @@ func (x *act) force(c *Charter) (effect, *Violation, error) {
 func (l *Ledger) Recovers(env *event.Envelope, index uint64) (*Charter, error) {
 	ch, ok := env.Event.Body.(*event.Charter)
 	if !ok || l.Charter() == nil {
-		return nil, errors.New("ledger: recovery takes a charter, and a log that has a charter")
+		return nil, errors.New("recovery takes a charter, and a log that has a charter")
 	}
 	now, leaf := l.Charter(), env.LeafHash()
 	if c := l.sameCharter(env); c != nil && c.number > 0 {

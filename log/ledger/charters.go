@@ -19,10 +19,10 @@ func Charters(origin string, entries []Entry) ([]*Charter, error) {
 	for i := range entries {
 		e := &entries[i]
 		if e.Envelope == nil || e.Envelope.Event.Type != event.TypeCharter {
-			return l.charters, fmt.Errorf("ledger: entry %d is no charter", e.Index)
+			return l.charters, fmt.Errorf("entry %d is no charter", e.Index)
 		}
 		if now := l.Charter(); now != nil && e.Index <= now.Index {
-			return l.charters, fmt.Errorf("ledger: the charter in entry %d does not come after entry %d", e.Index, now.Index)
+			return l.charters, fmt.Errorf("the charter in entry %d does not come after entry %d", e.Index, now.Index)
 		}
 		_, do, v, err := l.check(e)
 		if v != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // ErrSnapshot: the bytes are no snapshot, or one of another tree.
-var ErrSnapshot = errors.New("ledger: not a snapshot of this tree; replay the log from its start")
+var ErrSnapshot = errors.New("not a snapshot of this tree; replay the log from its start")
 
 // codec writes or reads a snapshot in one walk, so both directions agree. Integers
 // are varints in their shortest form.

@@ -89,12 +89,12 @@ import (
 // Errors of Apply. They are no verdicts, and the state is unchanged.
 var (
 	// ErrOrder: the entry is not the next one.
-	ErrOrder = errors.New("ledger: not the next entry")
+	ErrOrder = errors.New("not the next entry")
 	// ErrRules: a valid charter names rules that this binary doesn't know. Only a
 	// newer binary can check the entries after it.
-	ErrRules = errors.New("ledger: the charter names rules that this version does not know; upgrade")
+	ErrRules = errors.New("the charter names rules that this version does not know; upgrade")
 	// ErrTree: the caller's Tree failed.
-	ErrTree = errors.New("ledger: reading the tree")
+	ErrTree = errors.New("reading the tree")
 )
 
 // A Ledger is the state after the first entries of one log. [New] and [Restore]

@@ -49,6 +49,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/state"
 )
 
@@ -60,7 +61,7 @@ const version = 3
 
 var (
 	// ErrMissing: the database has no log.
-	ErrMissing = fmt.Errorf("the database has no log; if it had one, restore it, else create one with \"vasistas-log init -database\": %w", fs.ErrNotExist)
+	ErrMissing = durable.Like(fs.ErrNotExist, "the database has no log; if it had one, restore it, else create one with \"vasistas-log init -database\"")
 	// ErrVersion: another version of this program made the schema.
 	ErrVersion = errors.New("the database has a schema of another version; use the program that made it")
 	// ErrUnsafe: the server may lose writes that it acknowledged.
@@ -124,7 +125,7 @@ func Create(ctx context.Context, dsn string) (_ *DB, err error) {
 	}
 	switch err := db.loadSettings(ctx); {
 	case err == nil:
-		return nil, fmt.Errorf("%s already has the log %s: %w", db.name, db.settings.Origin, fs.ErrExist)
+		return nil, durable.Like(fs.ErrExist, "%s has the log %s already; nothing was changed", db.name, db.settings.Origin)
 	case !errors.Is(err, ErrMissing):
 		return nil, err
 	}

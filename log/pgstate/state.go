@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -160,7 +161,7 @@ func (nothing) Close() error { return nil }
 // Begin takes no lock: if two processes create a log, Create fails for one of them.
 func (c creator) Begin(ctx context.Context) (io.Closer, error) {
 	if err := c.db.loadSettings(ctx); err == nil {
-		return nil, fmt.Errorf("%s already has a log: %w", c.db.name, fs.ErrExist)
+		return nil, durable.Like(fs.ErrExist, "%s has a log already; nothing was changed", c.db.name)
 	} else if !errors.Is(err, ErrMissing) {
 		return nil, err
 	}
@@ -173,7 +174,7 @@ func (c creator) Create(ctx context.Context, set state.Settings, head []byte) er
 		return err
 	}
 	if n != 1 {
-		return fmt.Errorf("%s already has a log: %w", c.db.name, fs.ErrExist)
+		return durable.Like(fs.ErrExist, "%s has a log already; nothing was changed", c.db.name)
 	}
 	c.db.settings = set
 	return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/vault"
 )
 
@@ -60,7 +61,7 @@ func (f *files) CreateRecipients(text []byte) error {
 		return fmt.Errorf("vault: %w", err)
 	}
 	if n == 0 {
-		return fmt.Errorf("vault: creating a vault in %s: %w", f, fs.ErrExist)
+		return durable.Like(fs.ErrExist, "%s has a vault already; nothing was changed", f)
 	}
 	return nil
 }

@@ -81,9 +81,9 @@ const MaxSize = 64 << 10
 // Errors of this package.
 var (
 	// ErrUnknown: no shipped profile has this name.
-	ErrUnknown = errors.New("profile: no such profile")
+	ErrUnknown = errors.New("no such profile")
 	// ErrMalformed: a text is not a profile; the error names the line.
-	ErrMalformed = errors.New("profile: malformed")
+	ErrMalformed = errors.New("malformed")
 )
 
 // A Figure is one decision with its source.

@@ -271,7 +271,7 @@ func (d *Dir) Begin(context.Context) (io.Closer, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(d.Path("log.json")); err == nil {
-		return nil, errors.Join(fmt.Errorf("there is one in %s: %w", d.dir, fs.ErrExist), lock.Close())
+		return nil, errors.Join(durable.Like(fs.ErrExist, "%s has a log already; nothing was changed", d.dir), lock.Close())
 	}
 	return lock, nil
 }

@@ -97,12 +97,12 @@ const (
 
 // ErrMissing: a directory holds no tree. That of a log was deleted, so the error is
 // never a reason to start an empty tree.
-var ErrMissing = fmt.Errorf("%w; the tree's state is missing: %w", log.ErrTreeBehind, fs.ErrNotExist)
+var ErrMissing = fmt.Errorf("%w; the tree's state is %w", log.ErrTreeBehind, durable.Like(fs.ErrNotExist, "missing"))
 
 // Create makes an empty tree in dir, which must not hold one.
 func Create(ctx context.Context, dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, state)); err == nil {
-		return fmt.Errorf("creating a tree in %s: %w", dir, fs.ErrExist)
+		return durable.Like(fs.ErrExist, "%s has a tree already; nothing was changed", dir)
 	}
 	if err := durable.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("creating a tree: %w", err)

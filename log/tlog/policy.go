@@ -76,7 +76,7 @@ func (p *Policy) NeedsWitnesses() bool { return p.quorum != quorumNone }
 // Errors of [Policy.Verify]. Each means that the checkpoint proves nothing
 // under this policy.
 var (
-	ErrUnknownLog = errors.New("no signature by a log of the policy")
+	ErrUnknownLog = errors.New("no log key of the policy signed it; the policy is of another log, or lacks a newer key")
 	ErrNoQuorum   = errors.New("the cosignatures do not meet the quorum of the policy")
 	// ErrNoWindow wraps ErrNoQuorum: all cosignatures together meet the quorum, but
 	// those of no span of time as long as the spread do.

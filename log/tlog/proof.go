@@ -42,7 +42,7 @@ func ParseProof(b []byte) (*Proof, error) {
 	if strings.HasPrefix(rest, "extra ") {
 		var line string
 		if line, rest, ok = strings.Cut(rest, "\n"); !ok {
-			return nil, malformed("proof: the extra line has no line feed")
+			return nil, malformed("proof: it ends within its entry: it was cut off")
 		}
 		if p.Extra, ok = decodeBase64(strings.TrimPrefix(line, "extra ")); !ok || len(p.Extra) == 0 {
 			return nil, malformed("proof: the extra line is not base64 of some data")
@@ -74,7 +74,7 @@ func parseHashes(s, what string) (hashes []Hash, rest string, err error) {
 	for {
 		line, after, ok := strings.Cut(s, "\n")
 		if !ok {
-			return nil, "", malformed("%s: no empty line after the hashes", what)
+			return nil, "", malformed("%s: it ends before its checkpoint: it was cut off", what)
 		}
 		s = after
 		if line == "" {

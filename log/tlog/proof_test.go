@@ -85,7 +85,7 @@ func TestProofMalformed(t *testing.T) {
 		{"no empty line", swap(t, good, "\n\n", "\n"), "hash 4"},
 		{"two empty lines", swap(t, good, "\n\n", "\n\n\n"), "origin: it is empty"},
 		{"no checkpoint", strings.TrimSuffix(good, cp), "no empty line between"},
-		{"no checkpoint, no empty line", strings.TrimSuffix(bare, "\n"+cp), "no empty line after the hashes"},
+		{"no checkpoint, no empty line", strings.TrimSuffix(bare, "\n"+cp), "it ends before its checkpoint"},
 		{"truncated checkpoint", strings.TrimSuffix(good, "\n"), "no line feed"},
 		{"text of the checkpoint only", bare[:len(bare)-len(cp)] + string(p.Checkpoint.Text()), "no empty line"},
 		{"trailing data", good + "x", "no line feed"},

@@ -9,13 +9,14 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 )
 
 var (
 	// ErrMissing: there is no vault in the directory, or no identity file. It
 	// wraps [fs.ErrNotExist].
-	ErrMissing = fmt.Errorf("vault: missing: %w", fs.ErrNotExist)
+	ErrMissing = durable.Like(fs.ErrNotExist, "missing")
 	// ErrWrongKey: the identity file lacks the key that the vault, or one of its
 	// files, is encrypted to.
 	ErrWrongKey = errors.New("vault: encrypted to another key than those in the identity file")

@@ -106,7 +106,7 @@ func createIdentity(cfg Config) error {
 func readIdentities(name string) ([]age.Identity, error) {
 	b, err := durable.ReadFile(name, maxKeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: the identity file %s; nothing can be disclosed without it or a recovery key: restore it from a backup", ErrMissing, name)
+		return nil, fmt.Errorf("the vault's identity file %s is %w; restore it from a backup: nothing can be disclosed without it or a recovery key", name, ErrMissing)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("vault: reading the identity file: %w", err)
@@ -156,7 +156,7 @@ func parseRecipients(b []byte) ([]age.Recipient, error) {
 func readKeys(cfg Config) ([]age.Identity, []age.Recipient, error) {
 	b, err := cfg.storage().Recipients()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%w: no vault in %s (it has no %s); restore it from a backup, or create an empty vault: the log loses no entry, but what the lost vault held can't be disclosed", ErrMissing, cfg.storage(), recipientsFile)
+		return nil, nil, fmt.Errorf("the vault in %s is %w (it has no %s); make the log with \"vasistas-log init\" if it is new; else restore the vault from a backup, or create an empty one: the log loses no entry, but what the lost vault held can't be disclosed", cfg.storage(), ErrMissing, recipientsFile)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("vault: %w", err)

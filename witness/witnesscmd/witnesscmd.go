@@ -11,7 +11,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -93,7 +92,7 @@ func Run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	case errors.Is(err, errUsage):
 		return 2
 	}
-	fmt.Fprintf(stderr, "vasistas-witness: %v\n", err)
+	io.WriteString(stderr, command.Message("vasistas-witness: %v", err)+command.Advice(err))
 	return 1
 }
 
@@ -195,9 +194,6 @@ func keygen(_ context.Context, c *call) error {
 	for i, a := range algorithms {
 		file := filepath.Join(*out, a.short+".key")
 		err := durable.CreateFile(file, []byte(signers[i].Secret()+"\n"), 0o600)
-		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%s exists; keys are never overwritten, so choose another directory: %w", file, err)
-		}
 		if err != nil {
 			return err
 		}

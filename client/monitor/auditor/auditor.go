@@ -129,9 +129,9 @@ type Config struct {
 func (c *Config) setDefaults() error {
 	switch {
 	case c.Dir == "" || c.URL == "" || c.Origin == "" || len(c.LogKeys) == 0 || c.Name == "":
-		return errors.New("auditor: give the state directory, the log's URL, origin and keys, and the auditor's name in the charter")
+		return errors.New("give the state directory, the log's URL, origin and keys, and the auditor's name in the charter")
 	case !strings.HasPrefix(c.URL, "http://") && !strings.HasPrefix(c.URL, "https://"):
-		return fmt.Errorf("auditor: the log's URL %q: an auditor reads the round of a log, so give http:// or https://", c.URL)
+		return fmt.Errorf("the log's URL %q: an auditor reads the round of a log, so give http:// or https://", c.URL)
 	}
 	if err := cosigning.CheckSigners("auditor", c.Signers); err != nil {
 		return err
@@ -225,9 +225,9 @@ func Open(c Config) (_ *Auditor, err error) {
 	a.metrics.add(c.Origin)
 	const hint = "if the state was lost, restore it, or resume at the head that the log shows"
 	if a.dir, err = durable.LockDir(c.Dir); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("auditor: %w; %s", err, hint)
+		return nil, fmt.Errorf("%w; %s", err, hint)
 	} else if err != nil {
-		return nil, fmt.Errorf("auditor: %w", err)
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -235,7 +235,7 @@ func Open(c Config) (_ *Auditor, err error) {
 		}
 	}()
 	if a.register, err = durable.OpenRegister(filepath.Join(c.Dir, headFile), maxRecord); err != nil {
-		return nil, fmt.Errorf("auditor: %w; %s", err, hint)
+		return nil, fmt.Errorf("%w; %s", err, hint)
 	}
 	a.countForks()
 	r, err := a.recorded()

@@ -48,17 +48,17 @@ func (r *record) bytes() []byte {
 func parseRecord(b []byte) (*record, error) {
 	r := new(record)
 	if err := json.Unmarshal(b, r); err != nil {
-		return nil, fmt.Errorf("auditor: the recorded head: %w", err)
+		return nil, fmt.Errorf("the recorded head: %w", err)
 	}
 	if !bytes.Equal(r.bytes(), b) {
-		return nil, errors.New("auditor: the recorded head was changed by hand; restore it from a backup")
+		return nil, errors.New("the recorded head was changed by hand; restore it from a backup")
 	}
 	if r.Checkpoint == "" {
 		return r, nil
 	}
 	var err error
 	if r.head, err = tlog.ParseCheckpoint([]byte(r.Checkpoint)); err != nil {
-		return nil, fmt.Errorf("auditor: the recorded head: %w", err)
+		return nil, fmt.Errorf("the recorded head: %w", err)
 	}
 	return r, nil
 }
@@ -66,7 +66,7 @@ func parseRecord(b []byte) (*record, error) {
 // fits checks that a record is of this auditor and log.
 func (r *record) fits(c *Config) error {
 	if key := c.Signers[0].Verifier().Name; r.Auditor != c.Name || r.Key != key || r.Founded != c.Founded {
-		return fmt.Errorf("auditor: the state in %s is that of the auditor %s with keys of the name %s, in the log with the first charter %x",
+		return fmt.Errorf("the state in %s is that of the auditor %s with keys of the name %s, in the log with the first charter %x",
 			c.Dir, r.Auditor, r.Key, r.Founded)
 	}
 	return nil
@@ -156,7 +156,7 @@ func ResumeLost(ctx context.Context, c Config, name string) (size uint64, err er
 		return 0, err
 	}
 	if key := c.Signers[0].Verifier().Name; name != key {
-		return 0, fmt.Errorf("auditor: %w: %q; give the name in its keys exactly", ErrWrongName, name)
+		return 0, fmt.Errorf("%w: %q; give the name in its keys exactly", ErrWrongName, name)
 	}
 	log, err := dial(&c, c.LogKeys, nil)
 	if err != nil {
@@ -167,15 +167,15 @@ func ResumeLost(ctx context.Context, c Config, name string) (size uint64, err er
 		return 0, err
 	}
 	if shown == nil {
-		return 0, errors.New("auditor: nothing was resumed: the log shows no audited head")
+		return 0, errors.New("nothing was resumed: the log shows no audited head")
 	}
 	lines, err := cosigning.VerifyLines(shown, c.LogKeys)
 	if err != nil {
-		return 0, fmt.Errorf("auditor: nothing was resumed: %w", err)
+		return 0, fmt.Errorf("nothing was resumed: %w", err)
 	}
 	next := &record{Auditor: c.Name, Key: name, Founded: c.Founded, Time: cosigning.Cosigned(c.Signers, shown)}
 	if next.Time == 0 {
-		return 0, errors.New("auditor: nothing was resumed: the head that the log shows has no cosignature of this auditor")
+		return 0, errors.New("nothing was resumed: the head that the log shows has no cosignature of this auditor")
 	}
 	next.head = &tlog.Checkpoint{Head: shown.Head, Signatures: lines}
 	next.Checkpoint = string(next.head.Bytes())
@@ -189,7 +189,7 @@ func ResumeLost(ctx context.Context, c Config, name string) (size uint64, err er
 	defer func() { err = errors.Join(err, a.release()) }()
 	old := a.last.Load()
 	if old.head != nil && (old.size() > next.size() || old.size() == next.size() && old.head.Root != next.head.Root || old.Time > next.Time) {
-		return 0, fmt.Errorf("auditor: nothing was resumed: the log shows the size %d at time %d, and the state has the size %d at time %d", next.size(), next.Time, old.size(), old.Time)
+		return 0, fmt.Errorf("nothing was resumed: the log shows the size %d at time %d, and the state has the size %d at time %d", next.size(), next.Time, old.size(), old.Time)
 	}
 	return next.size(), a.persist(old, next.head, next.Time)
 }

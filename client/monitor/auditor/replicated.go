@@ -308,7 +308,7 @@ var _ client.Source = (*sources)(nil)
 
 // ReadCheckpoint returns an error: an auditor follows only heads that the log names.
 func (s *sources) ReadCheckpoint(context.Context) ([]byte, error) {
-	return nil, errors.New("auditor: only the round names heads")
+	return nil, errors.New("only the round names heads")
 }
 
 func (s *sources) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {

@@ -121,7 +121,7 @@ func Open(c Config) (*Mirror, error) {
 		return nil, client.ErrNoPolicy
 	}
 	if c.Dir == "" {
-		return nil, errors.New("mirror: no directory for the copy was given")
+		return nil, errors.New("no directory for the copy was given")
 	}
 	c.Timeout = cmp.Or(c.Timeout, time.Minute)
 	if c.Warn == nil {

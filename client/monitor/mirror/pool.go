@@ -81,7 +81,7 @@ func (p *pool) forgive() {
 
 // ReadCheckpoint is not used: heads are read from each source, and offered to the tree.
 func (p *pool) ReadCheckpoint(context.Context) ([]byte, error) {
-	return nil, errors.New("mirror: a pool has no checkpoint")
+	return nil, errors.New("a pool has no checkpoint")
 }
 
 // ReadTile reads a tile from the first source that answers with one. Partial tiles of

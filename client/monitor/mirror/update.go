@@ -84,7 +84,7 @@ func (m *Mirror) newest(ctx context.Context, tree *client.Tree) (*tlog.Verified,
 // accepts, with an error for each other one.
 func (m *Mirror) heads(ctx context.Context) (list []candidate, errs []error) {
 	if len(m.c.Sources) == 0 {
-		return nil, []error{errors.New("mirror: no source was given")}
+		return nil, []error{errors.New("no source was given")}
 	}
 	found, failed := make([]*tlog.Verified, len(m.c.Sources)), make([]error, len(m.c.Sources))
 	var wg sync.WaitGroup

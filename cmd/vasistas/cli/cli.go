@@ -92,18 +92,24 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case err == nil:
 		return exitOK
 	case !ok:
-		exit = &exitError{exitUsage, err, true} // of cobra's parsing
+		exit = &exitError{exitUsage, plainly(err), true} // of cobra's parsing
 	}
 	if exit.err != nil {
-		e.note("vasistas: %v", exit.err)
-		if errors.Is(exit.err, fs.ErrExist) {
-			fmt.Fprintln(stderr, "vasistas overwrites no file here: remove that one, or name another.")
-		}
+		io.WriteString(stderr, command.Message("vasistas: %v", exit.err)+command.Advice(exit.err))
 		if exit.use {
 			fmt.Fprintf(stderr, "See '%s --help'.\n", cmd.CommandPath())
 		}
 	}
 	return exit.code
+}
+
+// plainly says in our words which flags are missing.
+func plainly(err error) error {
+	if names, ok := strings.CutPrefix(err.Error(), "required flag(s) "); ok {
+		names = strings.NewReplacer(`"`, "", ", ", " and --").Replace(strings.TrimSuffix(names, " not set"))
+		return errors.New("give --" + names)
+	}
+	return err
 }
 
 // failure returns the exit code of a command that could not do its work. Those that judge

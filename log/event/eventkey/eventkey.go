@@ -47,10 +47,10 @@ const (
 
 // Errors of key files.
 var (
-	ErrKeyFile     = errors.New("eventkey: not a PKCS #8 PEM file with one Ed25519 or ECDSA P-256 key")
-	ErrPermissions = errors.New("eventkey: private key is accessible to others; chmod it to 0600")
-	ErrReference   = errors.New("eventkey: not a key reference NAME://KEY with NAME of [a-z0-9-]")
-	ErrPlugin      = errors.New("eventkey: plug-in failed")
+	ErrKeyFile     = errors.New("not a PKCS #8 PEM file with one Ed25519 or ECDSA P-256 key")
+	ErrPermissions = errors.New("others may read this private key; chmod it to 0600")
+	ErrReference   = errors.New("not a key reference NAME://KEY with NAME of [a-z0-9-]")
+	ErrPlugin      = errors.New("plug-in failed")
 )
 
 // Generate makes a key of the algorithm and writes its private half to name
@@ -66,10 +66,10 @@ func Generate(algorithm, name string) (*event.PublicKey, error) {
 	case ECDSAP256:
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	default:
-		return nil, fmt.Errorf("eventkey: unknown algorithm %q: want %s or %s", algorithm, Ed25519, ECDSAP256)
+		return nil, fmt.Errorf("unknown algorithm %q: want %s or %s", algorithm, Ed25519, ECDSAP256)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("eventkey: %w", err)
+		return nil, err
 	}
 	public, err := event.NewPublicKey(key.Public())
 	if err != nil {
@@ -77,15 +77,15 @@ func Generate(algorithm, name string) (*event.PublicKey, error) {
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, fmt.Errorf("eventkey: %w", err)
+		return nil, err
 	}
 	private := pem.EncodeToMemory(&pem.Block{Type: privateType, Bytes: der})
 	if err := durable.CreateFile(name, private, 0o600); err != nil {
-		return nil, fmt.Errorf("eventkey: %w", err)
+		return nil, err
 	}
 	if err := durable.CreateFile(name+PublicSuffix, public.PEM(), 0o644); err != nil {
 		// The private key is unused so far, so it may go.
-		return nil, fmt.Errorf("eventkey: %w", errors.Join(err, os.Remove(name)))
+		return nil, errors.Join(err, os.Remove(name))
 	}
 	return public, nil
 }

@@ -32,13 +32,13 @@ func loadFile(name string) (event.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if perm&0o007 != 0 {
-		return nil, fmt.Errorf("%w: %s has mode %#o", ErrPermissions, name, perm)
-	}
 	block, rest := pem.Decode(b)
 	if block == nil || block.Type != privateType && block.Type != encryptedType || len(block.Headers) > 0 || len(rest) > 0 ||
 		!bytes.Equal(pem.EncodeToMemory(block), b) {
-		return nil, fmt.Errorf("%w: %s %s", ErrKeyFile, name, other(b, name, "pkey"))
+		return nil, fmt.Errorf("%s %s (%w)", name, other(b, name, "pkey"), ErrKeyFile)
+	}
+	if perm&0o007 != 0 {
+		return nil, fmt.Errorf("%s has mode %#o: %w", name, perm, ErrPermissions)
 	}
 	key, err := parse(block, name)
 	if err != nil {
@@ -121,12 +121,12 @@ func other(b []byte, name, command string) string {
 func readSmall(name string) ([]byte, os.FileMode, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, 0, fmt.Errorf("eventkey: %w", err)
+		return nil, 0, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, 0, fmt.Errorf("eventkey: %w", err)
+		return nil, 0, err
 	}
 	if mode := info.Mode().Type(); mode != 0 && mode != os.ModeNamedPipe {
 		return nil, 0, fmt.Errorf("%w: %s is neither a file nor a pipe", ErrKeyFile, name)
@@ -136,7 +136,7 @@ func readSmall(name string) ([]byte, os.FileMode, error) {
 		err = fmt.Errorf("%w: it has more than %d bytes", ErrKeyFile, maxKeyFile)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("eventkey: %s: %w", name, err)
+		return nil, 0, fmt.Errorf("%s: %w", name, err)
 	}
 	return b, info.Mode().Perm(), nil
 }
@@ -149,7 +149,7 @@ func LoadPublic(name string) (*event.PublicKey, error) {
 	}
 	k, err := event.ParsePublicKeyPEM(b)
 	if errors.Is(err, event.ErrBadKey) && !bytes.HasPrefix(b, []byte("-----BEGIN PUBLIC KEY-----\n")) || bytes.Contains(b, []byte("\r")) {
-		return nil, fmt.Errorf("%w: %s %s", event.ErrBadKey, name, other(b, name, "pkey -pubin"))
+		return nil, fmt.Errorf("%s %s (%w)", name, other(b, name, "pkey -pubin"), event.ErrBadKey)
 	} else if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

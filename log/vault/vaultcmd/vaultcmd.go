@@ -232,8 +232,10 @@ func (c *vaultCommand) damage(ctx context.Context, damage []*vault.DamagedError)
 }
 
 func (c *vaultCommand) export(ctx context.Context) error {
-	if _, err := os.Lstat(c.out); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s exists: %w", c.out, errors.Join(err, fs.ErrExist))
+	if _, err := os.Lstat(c.out); err == nil {
+		return durable.Like(fs.ErrExist, "%s exists; not overwritten", c.out)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	req := vault.ExportRequest{To: c.to, By: c.by, Time: time.Now()}
 	size, err := c.size(ctx)
