@@ -104,6 +104,9 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		if rec.Old != "" {
 			fmt.Fprintf(stdout, "The tree was rebuilt. The old one, which is unusable, is in %s.\n", rec.Old)
 		}
+		if rec.Seen > rec.Size {
+			return fmt.Errorf("the copy is too old: a witness, %s, has seen %d entries, and the tree has %d; use a newer copy, without which the log logs nothing", rec.SeenBy, rec.Seen, rec.Size)
+		}
 		return nil
 	})
 }

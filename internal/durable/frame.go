@@ -54,7 +54,7 @@ var (
 // ErrCorrupt: a journal is damaged in a way that a crash can't explain. The error is a
 // *[CorruptError]. Restore the journal from a copy: cutting it would lose acknowledged
 // records.
-var ErrCorrupt = errors.New("journal is corrupt")
+var ErrCorrupt = errors.New("the journal is damaged")
 
 // CorruptError is a damaged place in a journal. It wraps [ErrCorrupt].
 type CorruptError struct {

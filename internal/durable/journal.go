@@ -16,11 +16,11 @@ import (
 
 var (
 	// ErrLabel: the journal belongs to another owner. Nothing was replayed.
-	ErrLabel = errors.New("journal has another label")
+	ErrLabel = errors.New("the journal belongs to another owner")
 	// ErrFailed: a write, fsync or rename failed earlier, so this Journal takes no more
 	// records. Records that were not acknowledged may be in the file or not; opening it
 	// again shows which. The error also wraps the first failure.
-	ErrFailed = errors.New("journal has failed and must be opened again")
+	ErrFailed = errors.New("a write to the journal failed; start the program again")
 	// ErrBusy: Rewrite was called during an Append. Nothing was changed.
 	ErrBusy = errors.New("journal is being appended to")
 )

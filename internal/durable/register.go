@@ -13,7 +13,7 @@ import (
 
 // ErrConflict: the register doesn't hold the value that the swap started from.
 // Nothing was changed; load and decide again.
-var ErrConflict = errors.New("register holds another value")
+var ErrConflict = errors.New("another value was written meanwhile")
 
 // Register is one small value with compare-and-swap, the plain content of a file. A
 // loaded value is always durable, so a caller may sign it.

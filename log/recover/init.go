@@ -120,7 +120,7 @@ func (cfg *InitConfig) check() (*ledger.Entry, error) {
 		given = append(given, k.Verifier().String())
 	}
 	if !slices.Equal(slices.Sorted(slices.Values(named)), slices.Sorted(slices.Values(given))) {
-		return nil, fmt.Errorf("the charter names the log keys %q, and those given are %q", named, given)
+		return nil, fmt.Errorf("the charter names the log keys %s, and those given are %s; give those that it names, or sign a charter that names these", chain.KeyIDs(named), chain.KeyIDs(given))
 	}
 	return &e, nil
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/internal/chain"
+	"github.com/vasistas/vasistas/log/internal/cosign"
 	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -77,6 +78,11 @@ type Result struct {
 	Salvaged uint64 // entries beyond the copy that came from the damaged tree
 	Rebuilt  bool   // the tree was built again
 	Old      string // where the old tree was put, if it was of no use
+
+	// Seen is the size of the largest head of this log that a witness of the policy shows, and
+	// SeenBy that witness. A log with fewer entries logs nothing until it has them.
+	Seen   uint64
+	SeenBy string
 }
 
 // recovery is one call of Run.
@@ -144,6 +150,11 @@ func Run(ctx context.Context, cfg Config) (_ *Result, err error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Source != nil {
+		if cp, witness := cosign.Largest(ctx, cosign.NewHTTP(), r.Policy, r.record.Settings().Origin); cp != nil {
+			done.Seen, done.SeenBy = cp.Size, witness
+		}
 	}
 	return done, nil
 }

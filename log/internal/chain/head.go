@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/log/state"
@@ -150,9 +151,19 @@ func Signers(keys []*tlog.Signer, named []string) ([]*tlog.Signer, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("none of the keys given is one that the charter in force names: %q", named)
+		return nil, fmt.Errorf("none of the keys given is one that the charter in force names: %s", KeyIDs(named))
 	}
 	return out, nil
+}
+
+// KeyIDs shortens vkeys to name and key ID, for messages: those of ML-DSA-44 have 1,800 characters.
+func KeyIDs(vkeys []string) string {
+	ids := make([]string, len(vkeys))
+	for i, v := range vkeys {
+		parts := strings.SplitN(v, "+", 3)
+		ids[i] = strings.Join(parts[:min(len(parts), 2)], "+")
+	}
+	return strings.Join(ids, ", ")
 }
 
 // ErrState: the log can't write down what it must remember. It signs and
@@ -162,7 +173,7 @@ var ErrState = errors.New("the log's state can't be written")
 // Errors of [Record.Head].
 var (
 	ErrHeadDamaged = errors.New("the record of the last signed head is damaged")
-	ErrOtherKeys   = errors.New("it has no signature by any of the keys given; give those that signed it too, until a head with the new ones is published")
+	ErrOtherKeys   = errors.New("it has no signature by any of the keys given; after a change of keys, give the old key too (-key) until the next head, which both sign")
 )
 
 // Record reads and writes the checkpoints in a [state.Store].

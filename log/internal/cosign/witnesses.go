@@ -414,6 +414,38 @@ func (c *client) latest(ctx context.Context, origin string) (*tlog.Checkpoint, e
 	return tlog.ParseCheckpoint(body)
 }
 
+// Largest returns the largest head of a log that one of the policy's witnesses shows, and the
+// witness's name; nil if none shows one that a log key of the policy signed. It asks once.
+func Largest(ctx context.Context, h *http.Client, p *tlog.Policy, origin string) (largest *tlog.Checkpoint, witness string) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	var mu sync.Mutex
+	var asked sync.WaitGroup
+	for _, w := range p.Witnesses {
+		if w.URL == "" {
+			continue
+		}
+		asked.Go(func() {
+			cp, err := (&client{url: strings.TrimSuffix(w.URL, "/"), http: h}).latest(ctx, origin)
+			signed := err == nil && cp.Origin == origin && slices.ContainsFunc(p.Logs, func(l tlog.PolicyLog) bool {
+				line := cp.Find(l.Key)
+				if line == nil {
+					return false
+				}
+				_, err := l.Key.Verify(&cp.Head, line)
+				return err == nil
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			if signed && (largest == nil || cp.Size > largest.Size) {
+				largest, witness = cp, w.Name
+			}
+		})
+	}
+	asked.Wait()
+	return largest, witness
+}
+
 func (c *client) call(ctx context.Context, method, url string, body []byte) (status int, header http.Header, answer []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
