@@ -26,7 +26,7 @@ type LostStateError struct {
 }
 
 func (e *LostStateError) Error() string {
-	return fmt.Sprintf("witness: state lost: logs publish cosignatures of %s that the state does not cover:\n\t%s\n"+
+	return fmt.Sprintf("the state is lost or old: logs publish cosignatures of %s that the state does not cover:\n\t%s\n"+
 		"Restore the latest state, or retire the keys. If you can do neither, resume at the heads that the logs publish: resume-lost --name %s",
 		e.Name, strings.Join(e.Logs, "\n\t"), e.Name)
 }

@@ -7,11 +7,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +23,8 @@ import (
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
 	"github.com/vasistas/vasistas/witness/witnesscmd"
 )
+
+var update = flag.Bool("update", false, "write the golden texts in the scripts")
 
 func TestMain(m *testing.M) {
 	program := func(run func() int) func() { return func() { os.Exit(run()) } }
@@ -36,9 +40,9 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	// The log's program can't be linked into this one.
+	// The programs of log and monitor can't be linked into this one.
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "../vasistas-log")
+	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "../vasistas-log", "../vasistas-monitor")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -46,11 +50,12 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		UpdateScripts:       *update,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PATH", bin+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "expand": expand, "field": field, "now": now, "until": until},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "expand": expand, "field": field, "mistake": mistake, "now": now, "until": until},
 	})
 }
 
@@ -121,6 +126,34 @@ func now(ts *testscript.TestScript, _ bool, args []string) {
 // expand FILE replaces $NAME in a file.
 func expand(ts *testscript.TestScript, _ bool, args []string) {
 	check(ts, os.WriteFile(ts.MkAbs(args[0]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
+}
+
+// mistake COMMAND... runs a command that must fail, and appends to the file "said" the command,
+// its exit code and what it prints, with placeholders for what differs between runs.
+func mistake(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[0], args[1:]...)
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		ts.Fatalf("no mistake: %v", err)
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "$ %s\nexit code %d\n%s%s\n", strings.Join(args, " "), exit.ExitCode(), ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	said := strings.ReplaceAll(text.String(), ts.Getenv("WORK")+"/", "")
+	for _, r := range []struct{ pattern, by string }{
+		{`127\.0\.0\.1:\d{2,}`, "127.0.0.1:PORT"},
+		{`\b[0-9a-f]{64}\b`, "HASH"},
+		{`[0-9A-Za-z+/]{43}=`, "HASH"},
+		{`\+[0-9a-f]{8}\b`, "+KEYID"},
+		{`process \d+`, "process N"},
+		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`, "TIME"},
+		{`\b\d+(\.\d+)?(ms|s)\b`, "DURATION"},
+	} {
+		said = regexp.MustCompile(r.pattern).ReplaceAllString(said, r.by)
+	}
+	f, err := os.OpenFile(ts.MkAbs("said"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	check(ts, err)
+	_, err = f.WriteString(said)
+	check(ts, errors.Join(err, f.Close()))
 }
 
 // until TEXT COMMAND... runs a command until its output has TEXT.

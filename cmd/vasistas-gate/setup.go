@@ -42,7 +42,7 @@ func (l *layout) define(fs *flag.FlagSet) {
 func (l *layout) defineRun(fs *flag.FlagSet) {
 	l.define(fs)
 	fs.StringVar(&l.eventKey, "event-key", "", "the custodian's event `key`, if not DIR/keys/event.pem: a file, or NAME://KEY of a KMS")
-	fs.StringVar(&l.url, "log", "", "`URL` of the log, if not the one given to join")
+	fs.StringVar(&l.url, "log", "", "`URL` of the log; after join, only if it has changed")
 	command.DurationVar(fs, &l.timeout, "timeout", 30*time.Second, "time limit of a request to the log, and of a release's publication")
 }
 

@@ -108,7 +108,7 @@ func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, checks ...func() e
 		fs.PrintDefaults()
 		return err
 	} else if err != nil {
-		return WrongUse("%s", strings.Replace(err.Error(), "flag provided but not defined", "unknown flag", 1))
+		return usageError{FlagError(err)}
 	}
 	if fs.NArg() > 0 {
 		return WrongUse("unexpected argument %q", fs.Arg(0))
@@ -119,6 +119,14 @@ func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, checks ...func() e
 		}
 	}
 	return nil
+}
+
+// FlagError words the error of a [flag.FlagSet] like those of the command vasistas.
+func FlagError(err error) error {
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok {
+		return fmt.Errorf("unknown flag: %s", name)
+	}
+	return err
 }
 
 // Version returns the version of the built program.

@@ -36,7 +36,7 @@ func ParseProof(b []byte) (*Proof, error) {
 	}
 	rest, ok := strings.CutPrefix(string(b), proofHeader)
 	if !ok {
-		return nil, malformed("proof: the first line is not %q", strings.TrimSpace(proofHeader))
+		return nil, malformed("proof: the first line is not %q; name a .tlog-proof file", strings.TrimSpace(proofHeader))
 	}
 	p := &Proof{}
 	if strings.HasPrefix(rest, "extra ") {

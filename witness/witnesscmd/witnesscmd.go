@@ -135,7 +135,7 @@ func (c *call) parse(required ...string) error {
 		c.flags.PrintDefaults()
 		return err
 	} else if err != nil {
-		return c.mistake("%w", err)
+		return c.mistake("%w", command.FlagError(err))
 	}
 	if c.flags.NArg() > 0 {
 		return c.mistake("%q is not a flag", c.flags.Arg(0))
