@@ -302,7 +302,7 @@ func ParseSeed(b []byte) (*Seed, error) {
 	first, secret, ok2 := bytes.Cut(rest, []byte(" "))
 	secret, ok3 := bytes.CutSuffix(secret, []byte("\n"))
 	if !ok || !ok2 || !ok3 {
-		return nil, malformed("not a notice seed")
+		return nil, malformed("not a notice seed; 'vasistas escrow seed' makes one")
 	}
 	p, err := ParsePeriod(string(first))
 	if err != nil {
@@ -310,7 +310,7 @@ func ParseSeed(b []byte) (*Seed, error) {
 	}
 	var raw blob
 	if err := raw.UnmarshalText(secret); err != nil || len(raw) != 32 {
-		return nil, malformed("not a notice seed")
+		return nil, malformed("not a notice seed; 'vasistas escrow seed' makes one")
 	}
 	return &Seed{[32]byte(raw), p}, nil
 }

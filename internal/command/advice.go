@@ -18,6 +18,7 @@ var advice = []struct {
 }{
 	{syscall.ENOENT, "Check the name: a relative one begins in the present directory."},
 	{syscall.EACCES, "Run this as the user who owns the file, or change the file's permissions."},
+	{syscall.EPIPE, "The program that reads the output ended before this one."},
 	{syscall.ENOSPC, "Make room on that disk, and try again."},
 	{syscall.EROFS, "That file system is read-only: choose another place, or mount it for writing."},
 	{syscall.EADDRINUSE, "Another program listens there: stop it, or give another address; port 0 takes a free one."},

@@ -26,6 +26,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -103,8 +104,13 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return exit.code
 }
 
-// plainly says in our words which flags are missing.
+var badCount = regexp.MustCompile(`^(?:accepts|requires)( at least| at most)? (\d+) arg\(s\), (?:only )?received (\d+)$`)
+
+// plainly says in our words which flags or arguments are missing.
 func plainly(err error) error {
+	if m := badCount.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("arguments besides flags: give%s %s, not %s", m[1], m[2], m[3])
+	}
 	if names, ok := strings.CutPrefix(err.Error(), "required flag(s) "); ok {
 		names = strings.NewReplacer(`"`, "", ", ", " and --").Replace(strings.TrimSuffix(names, " not set"))
 		return errors.New("give --" + names)
