@@ -93,6 +93,9 @@ func (a *admission) verify(env *event.Envelope) ([]ledger.SigState, error) {
 		}
 		return nil
 	})
+	if errors.Is(err, event.ErrUnknownSigner) {
+		err = fmt.Errorf("%w, which no charter of this log names", err)
+	}
 	return slices.Repeat([]ledger.SigState{ledger.Good}, len(env.Signatures)), err
 }
 
@@ -104,7 +107,7 @@ func (a *admission) check(ev *admitted) error {
 		return err
 	}
 	if err := a.ledger.view.Load().inForce().Complete(ev.env.Event, ev.submitted.Openings); err != nil {
-		return &vault.SubmissionError{Event: ev.hash, Err: fmt.Errorf("openings: %w", err)}
+		return &vault.SubmissionError{Event: ev.hash, Err: err}
 	}
 	ev.extends = ledger.Extends(ev.kind, ev.submitted.Openings)
 	ev.submitted = nil

@@ -105,7 +105,7 @@ func TestContradictions(t *testing.T) {
 				}
 			}
 		}, "openings of the warrant: "},
-		"a public opening less": {func(_ *world, n, _ *escrow.Notice) { n.WarrantOpenings.Public = n.WarrantOpenings.Public[1:] }, "the openings of the class are not complete"},
+		"a public opening less": {func(_ *world, n, _ *escrow.Notice) { n.WarrantOpenings.Public = n.WarrantOpenings.Public[1:] }, "openings are missing"},
 		"no account":            {func(_ *world, n, _ *escrow.Notice) { n.AccessOpenings.Subject = nil }, "no account"},
 		"another warrant": {func(_ *world, n, o *escrow.Notice) {
 			n.Warrant, n.WarrantOpenings = o.Warrant, o.WarrantOpenings

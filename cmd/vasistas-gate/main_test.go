@@ -4,7 +4,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -21,21 +20,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/witness/witnesscmd"
 )
 
 var update = flag.Bool("update", false, "write the golden texts in the scripts")
 
 func TestMain(m *testing.M) {
-	program := func(run func() int) func() { return func() { os.Exit(run()) } }
 	testscript.Main(m, map[string]func(){
-		"vasistas-gate": main,
-		"vasistas": program(func() int {
-			return cli.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-		}),
-		"vasistas-witness": program(func() int {
-			return witnesscmd.Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-		}),
+		"vasistas-gate":    main,
+		"vasistas":         func() { command.Main(cli.Run) },
+		"vasistas-witness": func() { command.Main(witnesscmd.Run) },
 	})
 }
 
@@ -142,11 +137,11 @@ func mistake(ts *testscript.TestScript, _ bool, args []string) {
 	for _, r := range []struct{ pattern, by string }{
 		{`127\.0\.0\.1:\d{2,}`, "127.0.0.1:PORT"},
 		{`\b[0-9a-f]{64}\b`, "HASH"},
-		{`[0-9A-Za-z+/]{43}=`, "HASH"},
+		{`[0-9A-Za-z+/]{43}=|\b[0-9A-Za-z_-]{43}\b`, "HASH"},
 		{`\+[0-9a-f]{8}\b`, "+KEYID"},
 		{`process \d+`, "process N"},
 		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`, "TIME"},
-		{`\b\d+(\.\d+)?(ms|s)\b`, "DURATION"},
+		{`\d+(\.\d+)?(m?s| seconds?)( old)`, "AGE$3"},
 	} {
 		said = regexp.MustCompile(r.pattern).ReplaceAllString(said, r.by)
 	}

@@ -33,7 +33,7 @@ func TestSealedValuesRefuse(t *testing.T) {
 		within = `2026-03-01T13:00:00Z/2026-03-01T14:00:00Z`
 		late   = `2026-04-01T12:00:00Z/2026-04-01T12:00:00Z`
 		apart  = ` does not begin after `
-		opens  = "is not one that this type seals in this class: dataPeriods: "
+		opens  = "seals no such name or value there: dataPeriods: "
 	)
 	quote := func(s ...string) string { return `["` + strings.Join(s, `","`) + `"]` }
 	for _, c := range []struct{ name, value, want string }{ // want "": the value may be sealed

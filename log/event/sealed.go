@@ -122,9 +122,9 @@ func (s *Sealed) Digests(class Class) []Digest {
 // Errors of matching openings with an event.
 var (
 	ErrNoMatch    = errors.New("opening matches no digest of this class")
-	ErrWrongName  = errors.New("opening's name or value is not one that this type seals in this class")
+	ErrWrongName  = errors.New("this type of event seals no such name or value there")
 	ErrRepeated   = errors.New("opening given twice")
-	ErrIncomplete = errors.New("the openings of the class are not complete")
+	ErrIncomplete = errors.New("openings are missing")
 )
 
 // Seal replaces the event's sealed section by the digests of these openings, which

@@ -290,7 +290,7 @@ func (c *Charter) Complete(ev *event.Event, public []event.Opening) error {
 		count[o.Name]++
 		list, ok := lists[o.Name]
 		if code, out := outside(o.Value.Codes(), list); ok && out {
-			return fmt.Errorf("%w: the profile has no %s %q", event.ErrWrongName, o.Name, code)
+			return fmt.Errorf("the profile has no %s %q; 'vasistas sign --charter' lists the valid codes (%w)", o.Name, code, event.ErrWrongName)
 		}
 	}
 	if a, ok := ev.Body.(*event.Access); ok && a.Emergency != "" {

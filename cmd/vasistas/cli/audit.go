@@ -24,6 +24,7 @@ import (
 	"github.com/vasistas/vasistas/client/scan"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/cmd/vasistas/english"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
@@ -354,11 +355,10 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 		return err
 	}
 	policy, o := policy.WithSpread(f.spread), verify.Options{Origin: f.origin, MaxAge: f.maxAge}
-	if f.noClock && f.maxAge > 0 {
-		return usagef("--max-age needs this machine's clock; leave out --no-clock")
-	}
 	if !f.noClock {
 		o.Now = time.Now()
+	} else if f.maxAge > 0 {
+		return usagef("--max-age needs this machine's clock; leave out --no-clock")
 	}
 	if f.entry != "" {
 		if o.Entry, err = e.read(f.entry, tlog.MaxEntrySize); err != nil {
@@ -396,7 +396,7 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 		} else if len(files) > 1 {
 			e.printf("%s: ", name)
 		}
-		e.printf("%s", text)
+		e.printf("%s%s", text, command.Advice(err))
 	}
 	if !f.json {
 		e.printf("What your policy bears:\n")

@@ -115,6 +115,10 @@ func plainly(err error) error {
 		names = strings.NewReplacer(`"`, "", ", ", " and --").Replace(strings.TrimSuffix(names, " not set"))
 		return errors.New("give --" + names)
 	}
+	if names, ok := strings.CutPrefix(err.Error(), "at least one of the flags in the group ["); ok {
+		names, _, _ = strings.Cut(names, "]")
+		return errors.New("give --" + strings.ReplaceAll(names, " ", " or --"))
+	}
 	return err
 }
 

@@ -35,7 +35,7 @@ func loadFile(name string) (event.Signer, error) {
 	block, rest := pem.Decode(b)
 	if block == nil || block.Type != privateType && block.Type != encryptedType || len(block.Headers) > 0 || len(rest) > 0 ||
 		!bytes.Equal(pem.EncodeToMemory(block), b) {
-		return nil, fmt.Errorf("%s %s (%w)", name, other(b, name, "pkey"), ErrKeyFile)
+		return nil, durable.Like(ErrKeyFile, "%s %s", name, other(b, name, "pkey"))
 	}
 	if perm&0o007 != 0 {
 		return nil, fmt.Errorf("%s has mode %#o: %w", name, perm, ErrPermissions)
@@ -149,7 +149,7 @@ func LoadPublic(name string) (*event.PublicKey, error) {
 	}
 	k, err := event.ParsePublicKeyPEM(b)
 	if errors.Is(err, event.ErrBadKey) && !bytes.HasPrefix(b, []byte("-----BEGIN PUBLIC KEY-----\n")) || bytes.Contains(b, []byte("\r")) {
-		return nil, fmt.Errorf("%s %s (%w)", name, other(b, name, "pkey -pubin"), event.ErrBadKey)
+		return nil, durable.Like(event.ErrBadKey, "%s %s", name, other(b, name, "pkey -pubin"))
 	} else if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
