@@ -61,7 +61,7 @@ func TestProofMalformed(t *testing.T) {
 		{"extra without padding", swap(t, good, extra, strings.Replace(extra, "=", "", 1)), "extra"},
 		{"extra with trailing bits", swap(t, good, extra, "extra "+trailingBits(t, b64(p.Extra))+"\n"), "extra"},
 		{"extra with a space", swap(t, good, "extra ", "extra  "), "extra"},
-		{"extra without end", proofHeader + "extra AAAA", "no line feed"},
+		{"extra without end", proofHeader + "extra AAAA", "it ends within its entry"},
 		{"extra of 64 KiB and a byte", large, "65537 bytes of extra"},
 		{"index 007", swap(t, good, index, "index 007\n"), "index"},
 		{"index 00", swap(t, good, index, "index 00\n"), "index"},
