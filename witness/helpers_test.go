@@ -130,7 +130,7 @@ func serveWitness(t testing.TB, w *witness.Witness) (url string) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- w.Serve(ctx, l) }()
+	go func() { done <- w.Serve(ctx, l, w.Handler()) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -21,8 +21,8 @@ import (
 )
 
 // Handler returns the HTTP interface of w: add-checkpoint and HASH/checkpoint for monitors
-// (tlog-witness), under a prefix that the caller must strip; and /healthz, /readyz and
-// /metrics.
+// (tlog-witness), under a prefix that the caller must strip; and /healthz, /readyz, /metrics
+// and /status ([Status]).
 func (w *Witness) Handler() http.Handler { return http.HandlerFunc(w.serve) }
 
 func (w *Witness) serve(rw http.ResponseWriter, r *http.Request) {
@@ -36,9 +36,11 @@ func (w *Witness) serve(rw http.ResponseWriter, r *http.Request) {
 	case "/healthz":
 		w.serveGet(rw, r, func() ([]byte, error) { return []byte("ok\n"), nil })
 	case "/readyz":
-		w.serveGet(rw, r, func() ([]byte, error) { return []byte("ready\n"), w.store.ready() })
+		w.serveGet(rw, r, func() ([]byte, error) { return []byte("ready\n"), w.ready() })
 	case "/metrics":
 		w.serveGet(rw, r, func() ([]byte, error) { return w.writeMetrics(), nil })
+	case "/status":
+		w.serveGet(rw, r, w.status)
 	default:
 		hash, ok := strings.CutSuffix(strings.TrimPrefix(path, "/"), "/checkpoint")
 		if l := w.view.Load().byHash[hash]; ok && l != nil {
@@ -121,8 +123,10 @@ func (w *Witness) fail(rw http.ResponseWriter, r *http.Request, err error) int {
 	case errors.Is(err, ErrBusy):
 		status, retry = http.StatusServiceUnavailable, 1
 	case errors.Is(err, ErrNotDurable):
-		// The reason has paths: it is only for the operator.
-		status, text, retry = http.StatusServiceUnavailable, ErrNotDurable.Error(), 10
+		status, retry = http.StatusServiceUnavailable, 10
+		if r.URL.Path != "/readyz" { // the reason has paths: it is only for the operator
+			text = ErrNotDurable.Error()
+		}
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		status = http.StatusRequestTimeout
 	case errors.Is(err, cosigning.ErrBody):
@@ -145,11 +149,12 @@ func (w *Witness) fail(rw http.ResponseWriter, r *http.Request, err error) int {
 // shutdownTime bounds the wait for requests under way at the end of Serve.
 const shutdownTime = 10 * time.Second
 
-// Serve answers requests on l until ctx ends, then finishes those under way and returns
-// nil. It closes l, and not w. It speaks HTTP/1.1 without TLS, for a proxy in front of it.
-func (w *Witness) Serve(ctx context.Context, l net.Listener) error {
+// Serve answers requests on l with h, which is [Witness.Handler] or a part of it, until ctx ends,
+// then finishes those under way and returns nil. It closes l, and not w. It speaks HTTP/1.1
+// without TLS, for a proxy in front of it.
+func (w *Witness) Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	srv := &http.Server{
-		Handler:           w.Handler(),
+		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,

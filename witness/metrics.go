@@ -8,12 +8,14 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// witnessMetrics are the metrics of a witness. No label comes from a request.
+// witnessMetrics are the metrics of a witness. No label comes from a request; the label log is the
+// origin of a configured log.
 type witnessMetrics struct {
 	metrics.Set // with all of these
 
 	requests, seconds, evidence                            *metrics.Metric
 	logs, cosigned, atWork, journalBytes, writable, latest *metrics.Metric // set by writeMetrics
+	headSize, headTime, answers                            *metrics.Metric // set by writeMetrics
 }
 
 func newMetrics() *witnessMetrics {
@@ -28,6 +30,9 @@ func newMetrics() *witnessMetrics {
 	m.journalBytes = m.Gauge("vasistas_witness_journal_bytes", "Size of the journal.")
 	m.writable = m.Gauge("vasistas_witness_journal_writable", "1 if the last write to the journal succeeded.")
 	m.latest = m.Gauge("vasistas_witness_last_timestamp_seconds", "The largest timestamp in a cosignature.")
+	m.headSize = m.Gauge("vasistas_witness_head_size", "Size of the latest head that was cosigned, by log; 0: none.", "log")
+	m.headTime = m.Gauge("vasistas_witness_cosigned_timestamp_seconds", "Time of the latest cosignature, by log, in Unix time; 0: none.", "log")
+	m.answers = m.Counter("vasistas_witness_cosigned_total", "Answers with cosignatures since the start, by log.", "log")
 	for _, status := range []string{"200", "400", "403", "404", "405", "408", "409", "413", "422", "500", "503"} {
 		m.requests.Add(0, status)
 	}
@@ -38,16 +43,26 @@ func newMetrics() *witnessMetrics {
 }
 
 func (w *Witness) writeMetrics() []byte {
-	m, view, cosigned, writable := w.metrics, w.view.Load(), 0, 1.0
-	for _, l := range view.byHash {
+	m, cosigned, writable := w.metrics, 0, 1.0
+	for _, l := range w.view.Load().byHash {
 		if a := l.last.Load(); a != nil && a.time > 0 {
 			cosigned++
+		}
+	}
+	sizes, times, answers := make(map[string]int), make(map[string]int), make(map[string]int)
+	for _, l := range w.logs() {
+		sizes[l.Origin], times[l.Origin], answers[l.Origin] = int(l.Size), 0, int(l.Answers)
+		if l.Cosigned != nil {
+			times[l.Origin] = int(l.Cosigned.Unix())
 		}
 	}
 	if w.store.failed.Load() {
 		writable = 0
 	}
-	m.logs.Set(float64(len(view.byOrigin)))
+	m.logs.Set(float64(len(sizes)))
+	m.headSize.Replace(sizes)
+	m.headTime.Replace(times)
+	m.answers.Replace(answers)
 	m.cosigned.Set(float64(cosigned))
 	m.atWork.Set(float64(len(w.slots) + len(w.advance)))
 	m.journalBytes.Set(float64(w.store.size()))

@@ -31,6 +31,7 @@ type logState struct {
 	// last is the latest accepted head, nil if there is none. Only persist, under the
 	// lock, and reopen replace it; its size never goes back.
 	last atomic.Pointer[accepted]
+	told cosigning.Teller
 
 	mu      sync.Mutex // held for no write of a head
 	writing uint64     // time of the head that persist is writing; 0: none

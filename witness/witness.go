@@ -352,6 +352,7 @@ func (w *Witness) AddCheckpoint(ctx context.Context, body []byte) ([]byte, error
 		}
 		return nil, err
 	}
+	known.state.told.Cosigned(w.config.Logger, &a.head, a.time)
 	return tlog.SignatureLines(a.ours), nil
 }
 
@@ -452,10 +453,5 @@ func (w *Witness) checkpoint(ctx context.Context, l *logState) ([]byte, error) {
 			a = w.keep(l, a, ours)
 		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.again != nil && l.again.head.Size == a.head.Size && l.again.time >= a.time {
-		a = l.again
-	}
-	return a.checkpoint().Bytes(), nil
+	return l.newest(a).checkpoint().Bytes(), nil
 }

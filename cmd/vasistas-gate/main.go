@@ -77,7 +77,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	if err := service.Listen(); err != nil {
 		return err
 	}
-	defer service.Listener.Close()
+	defer service.Close()
 	g.Start()
 	service.Server, service.Logger = gate.Server(daemon.WithMetrics(g.Handler(), g.Metrics), l.timeout), logger
 	return service.Run(ctx, stdout)

@@ -57,7 +57,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	if err := o.service.Listen(); err != nil {
 		return err
 	}
-	defer o.service.Listener.Close()
+	defer o.service.Close()
 	policy, err := readPolicy(o.policy)
 	if err != nil {
 		return err

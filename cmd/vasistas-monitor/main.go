@@ -87,7 +87,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	if err := service.Listen(); err != nil {
 		return err
 	}
-	defer service.Listener.Close()
+	defer service.Close()
 	m.Start()
 	handler := daemon.WithMetrics(m, m.MetricsText)
 	service.Logger, service.Server = c.Logger, &http.Server{

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/internal/daemon/admin"
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
@@ -63,39 +64,57 @@ type Service struct {
 	Drain    func()        // called first on shutdown; nil: nothing
 	Logger   *slog.Logger
 	address  string
+	admin    admin.Listener
 }
 
 // Define adds the flags. address is the default, and until names the work that goes on
 // during shutdown, such as "answering".
 func (s *Service) Define(fs *flag.FlagSet, address, until string) {
 	fs.StringVar(&s.address, "listen", address, "`address` to listen on; port 0 takes a free one")
-	fs.StringVar(&s.AddrFile, "addr-file", "", "`file` to write the address to, once it is known")
+	s.admin.Define(fs)
+	fs.StringVar(&s.AddrFile, "addr-file", "", "`file` to write the address to, once it is known, and that of -admin-listen to its second line")
 	command.DurationVar(fs, &s.Shutdown, "shutdown-timeout", 15*time.Second, "how long to go on "+until+", when told to stop")
 	fs.IntVar(&s.MaxConns, "max-connections", 8192, "connections served at once; more wait")
 }
 
-// Listen opens the listener.
+// Listen opens the listeners.
 func (s *Service) Listen() (err error) {
 	if s.Listener, err = net.Listen("tcp", s.address); err != nil {
-		err = fmt.Errorf("listening: %w", err)
+		return fmt.Errorf("listening: %w", err)
 	}
-	return err
+	if err := s.admin.Listen(); err != nil {
+		return errors.Join(err, s.Listener.Close())
+	}
+	return nil
 }
 
-// Run prints the address and serves until ctx ends. It then finishes running requests.
+// Close closes the listeners.
+func (s *Service) Close() {
+	s.Listener.Close()
+	s.admin.Close()
+}
+
+// Run prints the addresses and serves until ctx ends. It then finishes running requests. The
+// operator's address, if there is one, is the second line, and answers until the end.
 func (s *Service) Run(ctx context.Context, stdout io.Writer) error {
 	url := "http://" + s.Listener.Addr().String() + "/"
-	fmt.Fprintln(stdout, url)
+	addresses := url + "\n"
+	if at := s.admin.Addr(); at != "" {
+		addresses += "http://" + at + "/\n"
+	}
+	io.WriteString(stdout, addresses)
 	s.Logger.Info("serving", "url", url)
 	if s.AddrFile != "" {
 		earlier := func(old []byte) bool { return len(old) == 0 || bytes.HasPrefix(old, []byte("http://")) }
-		if err := durable.ReplaceFile(s.AddrFile, []byte(url+"\n"), 0o644, earlier); err != nil {
+		if err := durable.ReplaceFile(s.AddrFile, []byte(addresses), 0o644, earlier); err != nil {
 			return err
 		}
 	}
 	bounded, unbind := context.WithCancel(context.WithoutCancel(ctx))
 	defer unbind()
 	go boundMemory(bounded)
+	defer s.admin.Close()
+	s.Server.Handler = s.admin.Serve(s.Server.Handler, s.Logger)
 	s.Server.ErrorLog = slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn)
 	failed := make(chan error, 1)
 	go func() { failed <- s.Server.Serve(netutil.LimitListener(s.Listener, s.MaxConns)) }()

@@ -77,7 +77,8 @@ func (m *Metric) Set(v float64, values ...string) {
 	m.change(values, func(s []float64) { s[0] = v })
 }
 
-// Replace sets all values of a gauge that has one label, by the label's value.
+// Replace sets all values of a metric that has one label, by the label's value. Those of a counter
+// must come from a count that does not go back.
 func (m *Metric) Replace(all map[string]int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -22,6 +22,7 @@ import (
 	"syscall"
 
 	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/internal/daemon/admin"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/witness"
@@ -37,6 +38,7 @@ Commands:
 	vkey         print the public keys, for policies
 	init         create an empty state, once, for keys that never signed
 	serve        answer requests (the default)
+	status       show what a running witness has cosigned
 	resume-lost  replace a lost state by the heads that the logs publish
 	version      print the version
 	help         print this text, or the flags of a command
@@ -74,6 +76,7 @@ var commands = []struct {
 	{"vkey", "Print the verifier keys of key files.", vkey},
 	{"init", "Create an empty state, in a directory that has none.\nOnly for keys that never signed: after the loss of a state use resume-lost.", initState},
 	{"serve", "Answer requests until SIGINT or SIGTERM. SIGHUP reads the files of logs again.", serve},
+	{"status", "Show the state of a running witness. Exit status 1 if it cosigns nothing.", status},
 	{"resume-lost", "Replace a lost state by the heads that the logs publish, under the same keys.\nIf the witness has cosigned more than is published, this breaks its promise, so\nconfirm it with the exact name in the witness's keys. Every log must answer or be\nskipped. Retiring the keys is the safe way.", resumeLost},
 	{"version", "Print the version.", version},
 }
@@ -365,8 +368,10 @@ func serve(ctx context.Context, c *call) error {
 	s := c.stateFlags()
 	c.logFlags(s)
 	listen := c.flags.String("listen", "127.0.0.1:7380", "`address` to listen on; port 0 takes a free port")
-	addrFile := c.flags.String("addr-file", "", "`file` for the bound address, written once the witness accepts requests")
+	addrFile := c.flags.String("addr-file", "", "`file` for the bound address, written once the witness accepts requests;\nits second line is that of -admin-listen")
 	require := c.flags.Bool("require-log-check", false, "refuse to start if the checkpoint of a log with a URL can't be read;\notherwise only warn")
+	var operator admin.Listener
+	operator.Define(c.flags)
 	maxBody := c.flags.Int64("max-body", 0, "largest body of a request in `bytes` (default 65536)")
 	maxRequests := c.flags.Int("max-requests", 0, "`number` of requests under way at a time (default 256)")
 	maxConns := c.flags.Int("max-connections", 0, "`number` of open connections (default 512)")
@@ -390,15 +395,20 @@ func serve(ctx context.Context, c *call) error {
 	reloading, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { reload(reloading, w, config.Logger, hup, *s.logs) })
-	err = listenAndServe(ctx, w, config.Logger, *listen, *addrFile)
+	err = listenAndServe(ctx, w, config.Logger, *listen, &operator, *addrFile)
 	cancel()
 	wg.Wait()
 	return errors.Join(err, w.Close())
 }
 
-func listenAndServe(ctx context.Context, w *witness.Witness, logger *slog.Logger, address, addrFile string) error {
+func listenAndServe(ctx context.Context, w *witness.Witness, logger *slog.Logger, address string, operator *admin.Listener, addrFile string) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
+		return err
+	}
+	defer operator.Close()
+	if err := operator.Listen(); err != nil {
+		l.Close()
 		return err
 	}
 	for _, k := range w.Keys() {
@@ -408,16 +418,18 @@ func listenAndServe(ctx context.Context, w *witness.Witness, logger *slog.Logger
 	if addrFile != "" {
 		// The listener queues connections until Serve accepts them.
 		earlier := func(old []byte) bool {
-			_, _, err := net.SplitHostPort(strings.TrimSpace(string(old)))
+			first, _, _ := strings.Cut(string(old), "\n")
+			_, _, err := net.SplitHostPort(first)
 			return len(old) == 0 || err == nil
 		}
-		if err := durable.ReplaceFile(addrFile, []byte(l.Addr().String()+"\n"), 0o644, earlier); err != nil {
+		addresses := strings.TrimSuffix(l.Addr().String()+"\n"+operator.Addr(), "\n") + "\n"
+		if err := durable.ReplaceFile(addrFile, []byte(addresses), 0o644, earlier); err != nil {
 			l.Close()
 			return err
 		}
 		defer os.Remove(addrFile)
 	}
-	err = w.Serve(ctx, l)
+	err = w.Serve(ctx, l, operator.Serve(w.Handler(), logger, "/status"))
 	logger.Info("stopped")
 	return err
 }

@@ -1,0 +1,80 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package witnesscmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/witness"
+)
+
+// maxStatus bounds the answer in bytes: 1,024 logs of at most some hundred bytes each.
+const maxStatus = 4 << 20
+
+func status(ctx context.Context, c *call) error {
+	url := c.flags.String("witness", "", "`URL` of a running witness: that of -admin-listen, if it has one")
+	asJSON := c.flags.Bool("json", false, "print JSON")
+	if err := c.parse("witness"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(*url, "/")+"/status", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound {
+		return fmt.Errorf("%s has no status; if the witness has an -admin-listen, give that address", *url)
+	} else if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the witness answers %s", resp.Status)
+	}
+	var s witness.Status
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(&s); err != nil {
+		return fmt.Errorf("the witness's status can't be read: %w", err)
+	}
+	if *asJSON {
+		enc := json.NewEncoder(c.stdout)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(&s)
+	} else {
+		printStatus(c.stdout, &s)
+	}
+	if err == nil && s.Unready != "" {
+		err = errors.New("the witness cosigns nothing")
+	}
+	return err
+}
+
+func printStatus(out io.Writer, s *witness.Status) {
+	line := func(format string, args ...any) { io.WriteString(out, command.Message(format, args...)) }
+	line("witness    %s", s.Name)
+	for _, k := range s.Keys {
+		line("key        %s", k)
+	}
+	if s.Unready == "" {
+		line("cosigns    yes")
+	} else {
+		line("cosigns    no: %s", s.Unready)
+	}
+	for i := range s.Logs {
+		if l := &s.Logs[i]; l.Cosigned == nil {
+			line("log        %s: nothing cosigned yet", l.Origin)
+		} else {
+			line("log        %s: size %d, last cosigned at %s; %d answers since the start", l.Origin, l.Size, l.Cosigned.Format(time.RFC3339), l.Answers)
+		}
+	}
+}
