@@ -269,6 +269,7 @@ func (r *reads) serveAudited(w http.ResponseWriter, req *http.Request) error {
 var (
 	errNoAuditors = fmt.Errorf("%w: the charter in force asks for no auditors (its audit policy has \"quorum none\")", errNotFound)
 	errUnaudited  = errors.New("no head has met the audit policy yet; /audit/round has the auditors' answers")
+	errNoHead     = errors.New("nothing is published yet")
 	errUnnamed    = errors.New("no head is named for auditors yet, since none was published since the start")
 )
 
@@ -331,12 +332,14 @@ func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) error {
 }
 
 // serveReady answers that the instance is ready, unless err says why it admits no
-// events, or nothing is published.
+// events, or nothing is published: then also what ends that.
 func (r *reads) serveReady(w http.ResponseWriter, err error) error {
 	if err == nil && r.published.Load() == nil {
-		err = errors.New("nothing is published yet")
+		err = errNoHead
 	}
-	if err != nil {
+	if end := ends(err); end != "" {
+		return fmt.Errorf("%w; it is ready again once %s", err, end)
+	} else if err != nil {
 		return err
 	}
 	return writeText(w, "ready\n")

@@ -286,6 +286,11 @@ func TestLostVault(t *testing.T) {
 	if n := metric(w.log.Metrics(), "vasistas_log_vault_lost"); n != 1 {
 		t.Errorf("the metric says that %v are lost", n)
 	}
+	for _, name := range []string{"owed", "overdue", "late_total"} {
+		if text := string(w.log.Metrics()); !strings.Contains(text, "\nvasistas_log_"+name+`{rule="return"} 0`+"\n") {
+			t.Errorf("%s does not begin with 0:\n%s", name, text)
+		}
+	}
 	kept := w.put(second)
 	for _, text := range []string{"can't be disclosed", fmt.Sprintf("entry=%d", lost.Index), event.Digest(first.Envelope.Hash()).String()} {
 		check(t, said.says(text))
@@ -301,6 +306,9 @@ func TestLostVault(t *testing.T) {
 	late = late.Add(8 * time.Minute)
 	w.pass(late)
 	eventually(t, func() error { return said.says("rule=unfulfilled") })
+	if n := metric(w.log.Metrics(), `vasistas_log_late_total{rule="disclosure"}`); n != 1 {
+		t.Errorf("the metric says that %v disclosures were late", n)
+	}
 	if i := w.mustSequence(bytesOf(t, first)); i != lost.Index {
 		t.Errorf("the event again is at %d", i)
 	}

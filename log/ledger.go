@@ -153,6 +153,7 @@ func (ll *liveLedger) add(e ledger.Entry, entry []byte) error {
 		ll.metrics.violations.Add(1, v.Rule, v.Kind.String())
 		ll.logger.Warn("an entry is against the rules", "rule", v.Rule, "way", v.Code, "kind", v.Kind.String(), "entry", v.Index, "seen", v.Seen, "by", v.By, "text", v.Text())
 	}
+	ll.metrics.changed(ll.rules.Changes())
 	ll.agenda.Applied(ll.rules, &e)
 	ll.updateView(false)
 	ll.pages.Add(entry)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/metrics"
 	"github.com/vasistas/vasistas/log/internal/cosign"
+	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
@@ -20,8 +21,10 @@ type logMetrics struct {
 	metrics.Set // with all of these
 
 	events, rounds, witnesses, refusals, violations, disclosures *metrics.Metric // counters
+	late                                                         *metrics.Metric // counter
 	batches, addSeconds, gather                                  *metrics.Metric // histograms
 	treeSize, publishedSize, publishedAt, overdue, open, lost    *metrics.Metric // gauges
+	owed                                                         *metrics.Metric // gauge
 	vaultRecords, vaultBytes, vaultDamaged                       *metrics.Metric // gauges
 	answers                                                      *metrics.Metric // counter
 	namedSize, namedAt, auditedSize, auditedAt                   *metrics.Metric // gauges
@@ -40,6 +43,8 @@ func newMetrics() *logMetrics {
 	m.witnesses = m.Counter("vasistas_log_witness_requests_total", "Requests to witnesses, by the policy's name of the witness.", "witness", "outcome")
 	m.refusals = m.Counter("vasistas_log_refused_total", "Events refused for a rule that they would break.", "rule")
 	m.violations = m.Counter("vasistas_log_violations_total", "Verdicts about entries that were logged: breaches, and what had no effect.", "rule", "kind")
+	m.owed = m.Gauge("vasistas_log_owed", "What is owed, overdue or not, by rule.", "rule")
+	m.late = m.Counter("vasistas_log_late_total", "Obligations that ended since the start after they were overdue: met late, or a breach by now; by rule.", "rule")
 	m.overdue = m.Gauge("vasistas_log_overdue", "What is overdue at the time of the published head, by rule.", "rule")
 	m.open = m.Gauge("vasistas_log_open_events", "Events that allow or owe something.")
 	m.disclosures = m.Counter("vasistas_log_own_events_total", "Anchors and disclosures by the log itself: logged, or failed and to be tried again.", "type", "outcome")
@@ -52,6 +57,14 @@ func newMetrics() *logMetrics {
 	m.auditedSize = m.Gauge("vasistas_log_audited_size", "Entries in the head that met the audit policy last.")
 	m.auditedAt = m.Gauge("vasistas_log_audited_timestamp_seconds", "The time that the auditors' cosignatures of that head prove.")
 	m.answers = m.Counter("vasistas_log_auditor_answers_total", "Answers of auditors, by the charter's name of the auditor: cosigned, declined, silent or wrong.", "auditor", "answer")
+	for _, rule := range ledger.Owing() {
+		m.owed.Set(0, rule)
+		m.overdue.Set(0, rule)
+		m.late.Add(0, rule)
+	}
+	for _, outcome := range []string{"published", "no_quorum", "failed"} {
+		m.rounds.Add(0, outcome)
+	}
 	return m
 }
 
@@ -71,6 +84,15 @@ func (m *logMetrics) audited(size, at uint64) {
 func (m *logMetrics) forgetRounds() {
 	for _, g := range []*metrics.Metric{m.namedSize, m.namedAt, m.auditedSize, m.auditedAt} {
 		g.Set(0)
+	}
+}
+
+// changed counts what an entry ended late.
+func (m *logMetrics) changed(changes []ledger.Change) {
+	for i := range changes {
+		if c := &changes[i]; (c.Kind == ledger.Settled || c.Kind == ledger.Lapsed) && !c.LateSince.IsZero() {
+			m.late.Add(1, c.Rule())
+		}
 	}
 }
 
@@ -110,7 +132,8 @@ func (m *logMetrics) Own(what string, err error) {
 func (m *logMetrics) Lost(events int) { m.lost.Set(float64(events)) }
 
 // Owed implements [duty.Metrics].
-func (m *logMetrics) Owed(overdue map[string]int, open int) {
+func (m *logMetrics) Owed(owed, overdue map[string]int, open int) {
+	m.owed.Replace(owed)
 	m.overdue.Replace(overdue)
 	m.open.Set(float64(open))
 }

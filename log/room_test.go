@@ -42,7 +42,7 @@ func TestNoRoom(t *testing.T) {
 			remove := in.Inject(t, c.place(w))
 			in.FailFrom(0, c.err)
 			eventually(t, func() error {
-				if status, body := w.get("/readyz"); status != http.StatusInsufficientStorage || !strings.Contains(string(body), "no room") {
+				if status, body := w.get("/readyz"); status != http.StatusInsufficientStorage || !strings.Contains(string(body), "no room") || !strings.Contains(string(body), "ready again once its disk takes data") {
 					return fmt.Errorf("%d: %s", status, body)
 				}
 				return nil

@@ -27,7 +27,10 @@ import (
 )
 
 // standsBy waits until an instance says that it is a standby.
-func (c *cluster) standsBy(e *instance) { c.t.Helper(); c.says(e, "is a standby") }
+func (c *cluster) standsBy(e *instance) {
+	c.t.Helper()
+	c.says(e, "ready again once the active instance")
+}
 
 // says waits until /readyz of an instance refuses, with this text.
 func (c *cluster) says(e *instance, text string) {

@@ -11,6 +11,8 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/internal/chain"
 	"github.com/vasistas/vasistas/log/internal/entries"
+	"github.com/vasistas/vasistas/log/state"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Reasons why a log does not admit events. Where the log can't mend it by
@@ -51,6 +53,26 @@ type status struct {
 	room   error // of the sequencer; nil: tree and vault can be written
 	state  error // of the publisher; nil: there is room for the state
 	quorum error // of the publisher; nil: the published head is as fresh as it should be
+}
+
+// ends says what ends a reason for not being ready, "" for one that the operator must end: that
+// reason says how.
+func ends(err error) string {
+	switch {
+	case err == nil, errors.Is(err, ErrLogBehind), errors.Is(err, ErrForked), errors.Is(err, ErrTreeBehind), errors.Is(err, ErrTreeConflict), errors.Is(err, ErrStranger):
+		return ""
+	case durable.NoRoom(err):
+		return "its disk takes data; it needs no restart"
+	case errors.Is(err, errStandby), errors.Is(err, state.ErrOusted):
+		return "the active instance gives up the lease or dies; submit to the active one"
+	case errors.Is(err, ErrClosing):
+		return "it is started again"
+	case errors.Is(err, ErrTreeUnreadable):
+		return "its engine reads the tree; it needs no restart"
+	case errors.Is(err, ErrStarting), errors.Is(err, tlog.ErrNoQuorum), errors.Is(err, errNoHead):
+		return "enough witnesses of the charter answer, with times within its spread; it needs no restart"
+	}
+	return ""
 }
 
 // unready is a reason of the log's own not to take an event. Whatever its cause wraps, it

@@ -181,7 +181,7 @@ func TestLostQuorumShows(t *testing.T) {
 	w.start()
 	w.witnesses[0].answer(down)
 	eventually(t, func() error {
-		if status, body := w.get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(string(body), "quorum") {
+		if status, body := w.get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(string(body), "quorum") || !strings.Contains(string(body), "ready again once enough witnesses") {
 			return fmt.Errorf("%d: %s", status, body)
 		}
 		return nil

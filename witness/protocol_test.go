@@ -252,7 +252,7 @@ func TestMethodsAndPaths(t *testing.T) {
 		{"GET", hash + "/", 404}, {"GET", hash[:20] + "/checkpoint", 404}, {"GET", "/checkpoint", 404},
 		{"GET", "/", 404}, {"GET", "/journal", 404}, {"GET", "/../journal", 404}, {"POST", "/add-checkpoint/", 404},
 		{"POST", "/sign-subtree", 404},
-		{"GET", "/healthz", 200}, {"GET", "/readyz", 200}, {"GET", "/metrics", 200}, {"POST", "/metrics", 405},
+		{"GET", "/healthz", 200}, {"GET", "/readyz", 200}, {"GET", "/metrics", 200}, {"GET", "/status", 200}, {"POST", "/metrics", 405},
 	} {
 		req, err := http.NewRequest(c.method, url+c.path, nil)
 		if err != nil {
@@ -270,6 +270,7 @@ func TestMethodsAndPaths(t *testing.T) {
 	for _, want := range []string{
 		`vasistas_witness_add_checkpoint_total{code="200"} 1`, `vasistas_witness_add_checkpoint_total{code="405"} 3`,
 		"vasistas_witness_logs 1", "vasistas_witness_logs_cosigned 1", "vasistas_witness_journal_writable 1",
+		`vasistas_witness_cosigned_total{log="log.example/a"} 1`,
 	} {
 		if !strings.Contains(m, want+"\n") {
 			t.Errorf("no %q in %s", want, m)

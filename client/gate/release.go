@@ -125,6 +125,7 @@ func (g *Gate) promise(ctx context.Context, c *claim, opened *sealed) error {
 		return refuse(CodeStorage, "%w", err)
 	}
 	c.release = s.copy()
+	g.cfg.Logger.Info("a release is signed", "access", c.access.Index(), "release", c.release.seq)
 	return nil
 }
 

@@ -4,8 +4,10 @@
 package monitor_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -70,6 +72,24 @@ func TestFacts(t *testing.T) {
 	if s.Facts.Vouched == nil || len(s.Facts.Auditors) != len(w.auditor.Keys) || s.Facts.Auditors[0].Auditor != "a1" || len(s.Facts.Witnesses) == 0 || s.Facts.Witnesses[0].Time.IsZero() {
 		t.Errorf("vouched %+v, auditors %+v, witnesses %+v", s.Facts.Vouched, s.Facts.Auditors, s.Facts.Witnesses)
 	}
+	text := string(w.running.MetricsText())
+	for _, want := range []string{`verdict{log="log.example/warrants",verdict="OK"} 1`, `verdict{log="log.example/warrants",verdict="LATE"} 0`,
+		`overdue{log="log.example/warrants"} 0`, `was_late{log="log.example/warrants"} 0`} {
+		if !strings.Contains(text, "\nvasistas_monitor_"+want+"\n") {
+			t.Errorf("%s is missing in %s", want, text)
+		}
+	}
+	eventually(t, func() error {
+		_, text := get(t, w.auditor.URL+"/status")
+		var list []*monitor.Status
+		if err := json.Unmarshal([]byte(text), &list); err != nil {
+			return err
+		}
+		if n := len(list); n != 1 || list[0].Facts.Head == nil || list[0].Facts.Head.Size < size || list[0].Cosigned == nil {
+			return fmt.Errorf("/status has %d logs: %s", n, text)
+		}
+		return nil
+	})
 	mu.Lock()
 	if !failed || len(told) == 0 {
 		t.Errorf("failed: %v, heads: %v", failed, told)

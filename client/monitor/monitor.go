@@ -28,9 +28,11 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -65,6 +67,24 @@ type Config struct {
 	Logger  *slog.Logger // nil: none
 }
 
+// page is an answer that strangers may ask for, which costs much more than to ask. It is made at
+// most once a second for one state, by one request, and the others wait for that one.
+type page struct {
+	mu    sync.Mutex
+	state string
+	at    time.Time
+	body  []byte
+}
+
+func (p *page) get(state string, body func() []byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.body == nil || p.state != state || time.Since(p.at) >= time.Second {
+		p.state, p.body, p.at = state, body(), time.Now()
+	}
+	return p.body
+}
+
 // Monitor is an open monitor. It is safe for concurrent use.
 type Monitor struct {
 	c        Config
@@ -74,6 +94,7 @@ type Monitor struct {
 	copies   map[string]http.Handler // by the hash of the origin
 	watches  map[string]*watch       // by origin
 	reading  chan struct{}           // files of copies that are being served
+	shown    page                    // /status
 	own      ownMetrics
 
 	stop context.CancelFunc
@@ -218,6 +239,30 @@ func (m *Monitor) states() []*auditor.Status {
 	return list
 }
 
+func (m *Monitor) statusText() []byte {
+	b, err := json.Marshal(m.Status())
+	if err != nil {
+		panic(err) // strings, numbers and times
+	}
+	return append(b, '\n')
+}
+
+// state has the heads of the copies, and those that are replayed.
+func (m *Monitor) state() string {
+	var b strings.Builder
+	for _, origin := range slices.Sorted(maps.Keys(m.watches)) {
+		w := m.watches[origin]
+		if head := w.copy.Head(); head != nil {
+			fmt.Fprintf(&b, "%d %x", head.Size, head.Root)
+		}
+		if r := w.report.Load(); r != nil && r.Head != nil {
+			fmt.Fprint(&b, " ", r.Head.Size)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
 // status is that of a log without an auditor.
 func (c *copied) status() *auditor.Status {
 	s := &auditor.Status{Origin: c.origin, Keys: []string{}, Copied: c.size()}
@@ -252,13 +297,9 @@ func (m *Monitor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case from != nil:
 		m.serveCopy(w, r, from)
 	case path == "/status" && read:
-		b, err := json.Marshal(m.Status())
-		if err != nil {
-			panic(err) // strings, numbers and times
-		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		w.Write(append(b, '\n'))
+		w.Write(m.shown.get(m.state(), m.statusText))
 	case path == "/readyz" && read:
 		m.ready(w)
 	case path == "/healthz" && read:
@@ -311,23 +352,37 @@ func writeText(w http.ResponseWriter, text string) {
 
 type ownMetrics struct {
 	metrics.Set
-	copied, fails *metrics.Metric
+	copied, fails, verdict, overdue, late *metrics.Metric
 }
 
 func (o *ownMetrics) init() {
 	o.copied = o.Gauge("vasistas_monitor_copied", "Size of the full copy on disk.", "log")
 	o.fails = o.Gauge("vasistas_monitor_copy_fails", "1 if the copy's last update failed; status says why.", "log")
+	o.verdict = o.Gauge("vasistas_monitor_verdict", "1 for what the first line of the log's status says: OK, LATE, WRONG or SILENT; 0 for the others.", "log", "verdict")
+	o.overdue = o.Gauge("vasistas_monitor_overdue", "Obligations that are overdue at the last head that was read.", "log")
+	o.late = o.Gauge("vasistas_monitor_was_late", "Obligations, from the log's first entry on, that were met late or became breaches.", "log")
 }
 
 // MetricsText returns the metrics in the Prometheus text format, version 0.0.4.
 func (m *Monitor) MetricsText() []byte {
-	for _, s := range m.states() {
-		m.own.copied.Set(float64(s.Copied), s.Origin)
-		fails := 0.0
-		if s.CopyFails != "" {
-			fails = 1
+	flag := func(set bool) float64 {
+		if set {
+			return 1
 		}
-		m.own.fails.Set(fails, s.Origin)
+		return 0
+	}
+	for _, s := range m.Status() {
+		m.own.copied.Set(float64(s.Copied), s.Origin)
+		m.own.fails.Set(flag(s.CopyFails != ""), s.Origin)
+		for _, v := range []facts.Verdict{facts.OK, facts.Late, facts.Wrong, facts.Silent} {
+			m.own.verdict.Set(flag(s.Line.Verdict == v), s.Origin, string(v))
+		}
+		m.own.overdue.Set(float64(s.Facts.Overdue), s.Origin)
+		late := uint64(0)
+		for _, o := range s.Facts.Total.Owed {
+			late += o.Late + o.Lapsed
+		}
+		m.own.late.Set(float64(late), s.Origin)
 	}
 	out := m.own.Text()
 	if m.c.Metrics != nil {

@@ -73,7 +73,7 @@ func TestServesAuditedCopy(t *testing.T) {
 		return nil
 	})
 	// It still serves its copy, so no probe may end it; what is wrong stands in the body.
-	if status, text := get(t, w.auditor.URL+"/readyz"); status != http.StatusOK || !strings.HasPrefix(text, origin+": the auditor does not cosign: not-ready: ") || strings.Count(text, "\n") != 1 {
+	if status, text := get(t, w.auditor.URL+"/readyz"); status != http.StatusOK || !strings.HasPrefix(text, origin+": the auditor does not cosign: not-ready: ") || !strings.Contains(text, "; it cosigns again once the log answers") || strings.Count(text, "\n") != 1 {
 		t.Errorf("without the log /readyz is %d %s", status, text)
 	}
 	if text := string(w.running.MetricsText()); !strings.Contains(text, "\n"+`vasistas_auditor_ready{log="log.example/warrants"} 0`) {

@@ -182,6 +182,7 @@ func printStatus(out io.Writer, s *monitor.Status) {
 		line("cosigns    yes")
 	} else {
 		line("cosigns    no: %s", s.Declines)
+		line("           It cosigns again once %s.", s.Ends)
 	}
 	for _, b := range s.Bars {
 		if o := b.Obligation; o != nil {

@@ -78,8 +78,9 @@ type Metrics interface {
 	Own(what string, err error)
 	// Lost reports how many events the log must disclose that the vault has lost.
 	Lost(events int)
-	// Owed reports what is overdue, by rule, and how much is open.
-	Owed(overdue map[string]int, open int)
+	// Owed reports what is owed and what of it is overdue, for each of [ledger.Owing], and how
+	// much is open.
+	Owed(owed, overdue map[string]int, open int)
 	// Vault reports on the vault.
 	Vault(vault.Stats)
 }

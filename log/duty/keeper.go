@@ -267,7 +267,7 @@ func (k *Keeper) erase(ctx context.Context, h *Head) {
 	}
 }
 
-// count reports what is overdue. It reads everything that is open, so it runs for
+// count reports what is owed and overdue. It reads everything that is open, so it runs for
 // at most a fiftieth of the time.
 func (k *Keeper) count(h *Head) {
 	if !k.counted.IsZero() && time.Since(k.counted) < max(5*time.Second, 50*k.costs) {
@@ -275,14 +275,19 @@ func (k *Keeper) count(h *Head) {
 	}
 	began := time.Now()
 	if h.Time != 0 {
-		overdue, open := make(map[string]int), 0
+		owed, overdue, open := make(map[string]int), make(map[string]int), 0
 		k.Log.Query(func(l *ledger.Ledger, _ *Agenda) {
-			for _, o := range l.Overdue(time.Unix(h.Time, 0)) {
+			at := time.Unix(h.Time, 0)
+			_, all := l.Due(at, at)
+			for _, rule := range ledger.Owing() {
+				owed[rule], overdue[rule] = int(all[rule]), 0
+			}
+			for _, o := range l.Overdue(at) {
 				overdue[o.Rule]++
 			}
 			open, _ = l.Open()
 		})
-		k.Metrics.Owed(overdue, open)
+		k.Metrics.Owed(owed, overdue, open)
 	}
 	lost := 0
 	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) { lost = a.lost() })

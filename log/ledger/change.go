@@ -63,6 +63,9 @@ func (c *Change) Late() (late Late, ok bool) {
 	return Late{c.Obligation(), c.Entry, c.LateSince, c.At}, true
 }
 
+// Changes returns what the last entry changed, valid up to the next one.
+func (l *Ledger) Changes() []Change { return l.diff.changes }
+
 // Totals count obligations that ended.
 type Totals struct {
 	Settled uint64

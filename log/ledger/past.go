@@ -156,11 +156,18 @@ func (l *Ledger) anchorWasLate(size uint64, now int64) bool {
 	return base >= 0 && in.Witnesses.NeedsWitnesses() && now > base+int64(in.Profile.Anchor.Within+in.Profile.Anchor.Grace)
 }
 
-// rule returns the rule that an overdue duty breaks.
-func (k dutyKind) rule() string {
-	return [...]string{dutySeal: disclosureLate.Rule, dutyNotices: disclosureNotices.Rule, dutyDecision: emergencyLate.Rule, dutyReturn: returnLate.Rule,
-		dutyHeartbeat: heartbeatLate.Rule, dutyMissing: missingLate.Rule, dutyAnchor: anchorLate.Rule}[k]
+var owing = [...]string{dutySeal: disclosureLate.Rule, dutyNotices: disclosureNotices.Rule, dutyDecision: emergencyLate.Rule, dutyReturn: returnLate.Rule,
+	dutyHeartbeat: heartbeatLate.Rule, dutyMissing: missingLate.Rule, dutyAnchor: anchorLate.Rule}
+
+// Owing returns the rules by which something can be owed, ascending.
+func Owing() []string {
+	rules := slices.Clone(owing[:])
+	slices.Sort(rules)
+	return slices.Compact(rules)
 }
+
+// rule returns the rule that an overdue duty breaks.
+func (k dutyKind) rule() string { return owing[k] }
 
 // auditorKey returns the number + 1 of an auditor's key under a charter.
 func (l *Ledger) auditorKey(c *Charter, name string) uint32 {

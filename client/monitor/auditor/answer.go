@@ -84,6 +84,7 @@ func (a *Auditor) add(ctx context.Context, r *tlog.AddCheckpoint) ([]byte, error
 		return nil, err
 	}
 	if ours != nil {
+		a.told.Cosigned(a.cfg.Logger, &head.Head, a.last.Load().Time)
 		return tlog.SignatureLines(ours), nil
 	}
 	said, err := a.consult(ctx, head)
@@ -101,6 +102,7 @@ func (a *Auditor) add(ctx context.Context, r *tlog.AddCheckpoint) ([]byte, error
 		return nil, err
 	}
 	a.looked(nil)
+	a.told.Cosigned(a.cfg.Logger, &head.Head, a.last.Load().Time)
 	return tlog.SignatureLines(ours), nil
 }
 

@@ -154,6 +154,7 @@ type Auditor struct {
 	keys    atomic.Pointer[keys]          // of the log, as far as they are known
 	log     atomic.Pointer[client.Client] // accepts heads by these keys
 	last    atomic.Pointer[record]
+	told    cosigning.Teller
 	target  atomic.Uint64 // size up to which entries are being applied
 
 	stored  *mirror.Mirror // the full copy

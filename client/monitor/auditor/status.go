@@ -33,23 +33,43 @@ type Status struct {
 	CopyFails string `json:"copyFails,omitempty"`
 	// Why the auditor would cosign no named head at present; "": it would.
 	Declines string      `json:"declines,omitempty"`
+	Ends     string      `json:"ends,omitempty"` // what would end that
 	Bars     []round.Bar `json:"bars,omitempty"`
 	// Stopped says why the auditor signs nothing until its operator acts.
 	Stopped string `json:"stopped,omitempty"`
 }
 
-// Unready returns what is wrong with a log, in one line; "": nothing is.
+// Unready returns what is wrong with a log, and what would end it, in one line; "": nothing is.
 func (s *Status) Unready() string {
 	reason := ""
 	switch {
 	case s.Declines != "":
-		reason = "the auditor does not cosign: " + s.Declines
+		reason = "the auditor does not cosign: " + s.Declines + "; it cosigns again once " + s.Ends
 	case s.CopyFails != "":
-		reason = s.CopyFails
+		reason = s.CopyFails + "; it is copied again once the log or a mirror of it answers as it should"
 	case s.Copied == 0:
-		reason = "nothing is copied yet"
+		reason = "nothing is copied yet; it is ready once the log shows a head that the witnesses have cosigned"
 	}
 	return strings.ReplaceAll(reason, "\n", "; ")
+}
+
+// ends says what would end a refusal.
+func (r *Refusal) ends() string {
+	switch problem.Code(r.Code) {
+	case codeStopped:
+		return `its operator resumes it: see "vasistas-monitor resume-lost -h"`
+	case codeStorage:
+		return "its disk takes data"
+	case codeBarred:
+		return "each of these is cured, or closed by findings"
+	case codeClock:
+		return "the clock is right"
+	case codeTrust:
+		return "an amendment names this auditor with these keys"
+	case codeQuorum, codeStale, codeHead:
+		return "the log names a head that its witnesses have cosigned lately"
+	}
+	return "the log answers and its entries are read; it needs no restart"
 }
 
 // Ready returns why the auditor would cosign no named head at present, nil if it would. The error
@@ -123,7 +143,7 @@ func (a *Auditor) Status() *Status {
 	if err := a.Ready(); err != nil {
 		s.Declines = err.Error()
 		if r, ok := errors.AsType[*Refusal](err); ok {
-			s.Bars = round.Bars(r.Bars)
+			s.Bars, s.Ends = round.Bars(r.Bars), r.ends()
 		}
 		if _, ok := errors.AsType[*LostStateError](err); ok {
 			s.Stopped = err.Error()
