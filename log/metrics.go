@@ -65,6 +65,9 @@ func newMetrics() *logMetrics {
 	for _, outcome := range []string{"published", "no_quorum", "failed"} {
 		m.rounds.Add(0, outcome)
 	}
+	for _, own := range []string{"anchor", "disclosure", "vault"} {
+		m.disclosures.Add(0, own, "failed")
+	}
 	return m
 }
 

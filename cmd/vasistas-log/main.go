@@ -26,6 +26,7 @@ Usage:
   vasistas-log keygen  -dir DIR -origin NAME                make the log's keys
   vasistas-log init    -dir DIR -charter FILE               create the log, with its charter
   vasistas-log serve   -dir DIR -event-key KEY -listen ADDR run the log
+  vasistas-log status  -log URL                             show the state of a running log
   vasistas-log recover -dir DIR -policy FILE -from URL|DIR  restore missing entries from a copy
   vasistas-log recover -dir DIR -to-engine ENGINE           move the log to another engine
   vasistas-log vault   init|ls|check|export|audit -dir DIR  show and export the vault
@@ -35,7 +36,7 @@ Usage:
 parts: tree (the entries), state (the last signed head), vault (what is still sealed)
 and keys. A log does not start with tree and state from a backup: use recover.
 
-Exit codes: 0 done, 1 failed, 2 wrong use.
+Exit codes: 0 done, 1 failed, 2 wrong use. "status" exits with 1 if the log is not ready.
 `
 
 // run is the program. It returns the exit code, and ends when ctx ends.
@@ -43,7 +44,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	// Log only warnings and errors of Tessera.
 	klog.SetSlogLogger(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})).With("part", "tessera"))
 	return command.Run(ctx, "vasistas-log", usage, map[string]command.Command{
-		"keygen": runKeygen, "init": runInit, "serve": runServe, "recover": runRecover, "vault": runVault,
+		"keygen": runKeygen, "init": runInit, "serve": runServe, "status": runStatus, "recover": runRecover, "vault": runVault,
 	}, args, stdout, stderr)
 }
 

@@ -133,7 +133,7 @@ func appear(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // await NAME ADDRFILE waits until a log that was started in the background is
-// ready, and sets $NAME to its URL.
+// ready, and sets $NAME to its URL, and $NAME_ADMIN to its operator's.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -144,9 +144,11 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 			last = err
 			continue
 		}
-		url := strings.TrimSuffix(strings.TrimSpace(string(b)), "/")
-		ts.Setenv(args[0], url)
-		resp, err := http.Get(url + "/readyz")
+		urls := strings.Fields(string(b))
+		admin := strings.TrimSuffix(urls[len(urls)-1], "/")
+		ts.Setenv(args[0], strings.TrimSuffix(urls[0], "/"))
+		ts.Setenv(args[0]+"_ADMIN", admin)
+		resp, err := http.Get(admin + "/readyz")
 		if err != nil {
 			last = err
 			continue

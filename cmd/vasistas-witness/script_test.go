@@ -57,12 +57,16 @@ func poll(ts *testscript.TestScript, what string, f func() bool) {
 	}
 }
 
-// await FILE waits until FILE exists; ! await FILE until it doesn't.
+// await FILE waits until FILE exists, and sets $ADMIN to its last line; ! await FILE until it
+// doesn't.
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	poll(ts, args[0], func() bool {
 		_, err := os.Stat(ts.MkAbs(args[0]))
 		return (err != nil) == neg
 	})
+	if lines := strings.Fields(ts.ReadFile(args[0])); !neg && len(lines) > 0 {
+		ts.Setenv("ADMIN", lines[len(lines)-1])
+	}
 }
 
 // request ADDRFILE KEYFILE STATUS sends the head of the empty tree of a log
@@ -77,7 +81,8 @@ func request(ts *testscript.TestScript, _ bool, args []string) {
 	sig, err := key.Sign(&h, 0)
 	ts.Check(err)
 	r := tlog.AddCheckpoint{Checkpoint: &tlog.Checkpoint{Head: h, Signatures: []tlog.Signature{sig}}}
-	url := "http://" + strings.TrimSpace(ts.ReadFile(args[0])) + "/add-checkpoint"
+	address, _, _ := strings.Cut(ts.ReadFile(args[0]), "\n")
+	url := "http://" + address + "/add-checkpoint"
 	last := ""
 	poll(ts, "status "+args[2], func() bool {
 		resp, err := http.Post(url, "", bytes.NewReader(r.Bytes()))

@@ -5,12 +5,15 @@ package daemon
 
 import (
 	"context"
+	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -45,6 +48,60 @@ func TestScrapes(t *testing.T) {
 	}
 	close(release)
 	wg.Wait()
+}
+
+// The operator has health and metrics on an address of its own, until the daemon ends; the public
+// address has the rest.
+func TestAdmin(t *testing.T) {
+	var s Service
+	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
+	s.Define(fs, "127.0.0.1:0", "answering")
+	name := filepath.Join(t.TempDir(), "addr")
+	if err := fs.Parse([]string{"-admin-listen", "127.0.0.1:0", "-addr-file", name}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "rest") })
+	s.Server, s.Logger = &http.Server{Handler: WithMetrics(h, func() []byte { return []byte("up 1\n") })}, slog.New(slog.DiscardHandler)
+	ctx, end := context.WithCancel(t.Context())
+	said, stdout := io.Pipe()
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx, stdout); stdout.Close() }()
+	var urls [2]string
+	if _, err := fmt.Fscan(said, &urls[0], &urls[1]); err != nil {
+		t.Fatal(err)
+	}
+	get := func(url string) string {
+		resp, err := http.Get(url)
+		if err != nil {
+			return "no answer"
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(resp.StatusCode, " ", string(b))
+	}
+	for i, want := range [2]map[string]string{{"metrics": "404 {", "other": "200 rest"}, {"metrics": "200 up 1\n", "other": "404 {"}} {
+		for path, want := range want {
+			if got := get(urls[i] + path); !strings.HasPrefix(got, want) {
+				t.Errorf("%s%s: %s", urls[i], path, got)
+			}
+		}
+	}
+	if b, err := os.ReadFile(name); err != nil || string(b) != urls[0]+"\n"+urls[1]+"\n" {
+		t.Errorf("the file has %q, %v", b, err)
+	}
+	end()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if got := get(urls[1] + "metrics"); got != "no answer" {
+		t.Errorf("at the end: %s", got)
+	}
 }
 
 // The address goes into a new file or over an earlier address, and over nothing else.

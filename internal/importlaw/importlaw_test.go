@@ -41,7 +41,7 @@ var layers = []struct {
 	{"role commands, engines and states", []string{"log/recover", "log/tesserax", "log/trillianx", "log/pgstate", "log/vault/vaultcmd", "witness/witnesscmd", "client/escrow/plugincmd"}, false},
 	{"worlds", []string{"internal/world"}, true},
 	{"buckets", []string{"log/trillianx/s3store"}, false},
-	{"cmd", []string{"cmd/"}, true},
+	{"cmd", []string{"cmd/", "deploy"}, true},
 }
 
 // world is what only tests, benchmarks and the demo import.
