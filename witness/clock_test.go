@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,7 +61,7 @@ func TestClockBackwards(t *testing.T) {
 		if _, err := w.AddCheckpoint(t.Context(), a.request(3, 5)); !errors.As(err, new(*witness.ClockError)) {
 			t.Error(err)
 		}
-		if rec := handle(w, "GET", "/readyz", nil); rec.Code != 503 {
+		if rec := handle(w, "GET", "/readyz", nil); rec.Code != 503 || !strings.Contains(rec.Body.String(), "once the clock is right") {
 			t.Errorf("readyz: %d", rec.Code)
 		}
 		if rec := handle(w, "GET", monitorURL("", a.origin), nil); rec.Code != 200 {

@@ -92,6 +92,8 @@ func (w *Witness) ready() error {
 		return nil
 	case errors.As(err, &behind):
 		return fmt.Errorf("%w; it cosigns again once the clock is right, or, if the clock was ahead before, in %d seconds", err, behind.Behind)
+	case errors.Is(err, errChanged):
+		return fmt.Errorf("%w: %w; stop the other process, and resume the lost state by name", ErrNotDurable, errChanged)
 	case errors.Is(err, ErrNotDurable):
 		return fmt.Errorf("%w (the log of the witness says why); it cosigns again, without a restart, once its disk takes data", ErrNotDurable)
 	}

@@ -352,6 +352,8 @@ func (s *store) usable() error {
 	return nil
 }
 
+var errChanged = errors.New("another process has changed it")
+
 // reopen reads a failed journal again. Heads of failed requests may be in it, and are
 // accepted then. If the disk's state is behind the one in memory, another process has
 // changed it, and reopen fails for good.
@@ -376,7 +378,7 @@ func (s *store) reopen() error {
 		was, is := l.last.Load(), last[l.origin]
 		if was != nil && (is == nil || is.time < was.time || is.head.Size < was.head.Size || is.head.Size == was.head.Size && is.head.Root != was.head.Root) {
 			s.journal.Close()
-			return fmt.Errorf("the journal on the disk lacks accepted heads of %q: another process has changed it", l.origin)
+			return fmt.Errorf("the journal on the disk lacks accepted heads of %q: %w", l.origin, errChanged)
 		}
 	}
 	for origin, a := range last {

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"strings"
 	"time"
 	"unicode"
@@ -21,6 +20,7 @@ import (
 	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/daemon/admin"
 )
 
 func main() { command.Main(run) }
@@ -153,20 +153,8 @@ const maxStatus = 1 << 20
 func fetchStatus(ctx context.Context, url string, timeout time.Duration) (*gate.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/status", nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the gate answers %s", resp.Status)
-	}
 	s := new(gate.Status)
-	return s, json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(s)
+	return s, admin.FetchStatus(ctx, "gate", url, maxStatus, s)
 }
 
 // printStatus prints a status as lines. It replaces what could control a terminal or forge a

@@ -10,12 +10,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/internal/daemon/admin"
 	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/ledger"
 )
@@ -33,16 +33,17 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if *url == "" {
 		return command.WrongUse("give the -log that runs")
 	}
+	*url = strings.TrimSuffix(*url, "/")
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	metrics, err := fetch(ctx, *url, "/metrics")
+	metrics, err := admin.Fetch(ctx, *url+"/metrics", maxMetrics)
 	if _, none := errors.AsType[*problem.Problem](err); none {
 		return fmt.Errorf("%s has no metrics (%w); if the log has an -admin-listen, give that address", *url, err)
 	} else if err != nil {
 		return err
 	}
 	line := func(format string, args ...any) { io.WriteString(stdout, command.Message(format, args...)) }
-	_, err = fetch(ctx, *url, "/readyz")
+	_, err = admin.Fetch(ctx, *url+"/readyz", maxMetrics)
 	if p, unready := errors.AsType[*problem.Problem](err); unready {
 		line("ready      no: %s", p.Detail)
 		err = errors.New("the log is not ready")
@@ -53,23 +54,6 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 	printFigures(line, metrics)
 	return err
-}
-
-// fetch returns the body of an answer. The error of any but 200 is a [problem.Problem].
-func fetch(ctx context.Context, url, path string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, problem.Read(resp)
-	}
-	return io.ReadAll(io.LimitReader(resp.Body, maxMetrics))
 }
 
 // printFigures prints the metrics that say what the log has done and owes. A standby has none of

@@ -24,6 +24,7 @@ import (
 	"github.com/vasistas/vasistas/client/monitor/mirror"
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/daemon"
+	"github.com/vasistas/vasistas/internal/daemon/admin"
 	"github.com/vasistas/vasistas/log/ledger"
 )
 
@@ -117,20 +118,8 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(*url, "/")+"/status", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the monitor answers %s", resp.Status)
-	}
 	var list []*monitor.Status
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(&list); err != nil {
+	if err := admin.FetchStatus(ctx, "monitor", *url, maxStatus, &list); err != nil {
 		return err
 	}
 	if *asJSON {

@@ -9,11 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"strings"
+	"io/fs"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/internal/daemon/admin"
 	"github.com/vasistas/vasistas/witness"
 )
 
@@ -28,23 +28,12 @@ func status(ctx context.Context, c *call) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(*url, "/")+"/status", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusNotFound {
-		return fmt.Errorf("%s has no status; if the witness has an -admin-listen, give that address", *url)
-	} else if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the witness answers %s", resp.Status)
-	}
 	var s witness.Status
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(&s); err != nil {
-		return fmt.Errorf("the witness's status can't be read: %w", err)
+	err := admin.FetchStatus(ctx, "witness", *url, maxStatus, &s)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; if the witness has an -admin-listen, give that address", err)
+	} else if err != nil {
+		return err
 	}
 	if *asJSON {
 		enc := json.NewEncoder(c.stdout)
