@@ -139,9 +139,15 @@ func newTestbed(t testing.TB) *testbed {
 func (w *testbed) warrant() []byte {
 	w.t.Helper()
 	now := time.Now().UTC().Truncate(time.Second)
-	env, err := w.Signed(now, &event.Warrant{Decision: event.Denied, Provider: "messenger", Instrument: "search", Offence: "fraud"}, "court")
+	ev, err := w.Event(now, &event.Warrant{Decision: event.Granted, Provider: "messenger", Instrument: "search", Offence: "fraud",
+		Accounts: 8, Accesses: 8, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour)})
 	check(w.t, err)
-	b, err := (&event.Submission{Envelope: env}).Bytes()
+	open := []event.Opening{event.NewOpening("agency", event.Text("police")), event.NewOpening("agencyKey", event.Bytes(w.Signer("agency").Public().SPKI())),
+		event.NewOpening("grounds", event.Codes("investigation"))}
+	check(w.t, ev.Seal(now.Add(24*time.Hour), open, []event.Opening{event.NewOpening("case", event.Text("12/26"))}))
+	env, err := w.Sign(ev, "court")
+	check(w.t, err)
+	b, err := (&event.Submission{Envelope: env, Openings: open}).Bytes()
 	check(w.t, err)
 	return b
 }
@@ -172,7 +178,7 @@ func startCaddy(t testing.TB, dir, text string) {
 	run(t, "caddy", "adapt", "--adapter", "caddyfile", "--config", "Caddyfile")
 	// Without TLS, whose certificates Caddy would ask for.
 	text = regexp.MustCompile(`(?m)^([a-z]+\.example) \{`).ReplaceAllString(text, "http://$1 {\n\tbind unix/"+dir+"/socket")
-	startProxy(t, dir, "{\n\tadmin off\n\tpersist_config off\n}\n"+text, "caddy", "run", "--adapter", "caddyfile", "--config")
+	startProxy(t, dir, "{\n\tadmin off\n}\n"+text, "caddy", "run", "--adapter", "caddyfile", "--config")
 }
 
 func startNginx(t testing.TB, dir, text string) {
@@ -245,9 +251,12 @@ func (w *testbed) reach(t *testing.T, socket string, secure bool) {
 	check(t, err)
 	c, err := client.New(client.Config{URL: scheme + "log.example", Policy: policy, HTTPClient: through})
 	check(t, err)
-	// The second event of a stream is sent once the first is answered.
-	next := make(chan struct{}, 1)
-	next <- struct{}{}
+	// nginx passes each event of a stream on at once: the next one is sent once the one before is
+	// answered. Caddy can do so over HTTP/2, and here it speaks HTTP/1.1.
+	next := make(chan struct{}, 6)
+	for range map[bool]int{true: 1, false: 3}[secure] {
+		next <- struct{}{}
+	}
 	var events iter.Seq2[[]byte, error] = func(yield func([]byte, error) bool) {
 		for range 3 {
 			<-next

@@ -287,7 +287,7 @@ func TestLostVault(t *testing.T) {
 		t.Errorf("the metric says that %v are lost", n)
 	}
 	for _, name := range []string{"owed", "overdue", "late_total"} {
-		if text := string(w.log.Metrics()); !strings.Contains(text, "\nvasistas_log_"+name+`{rule="return"} 0`+"\n") {
+		if text := string(w.log.Metrics()); !strings.Contains(text, "\nvasistas_log_"+name+`{rule="emergency"} 0`+"\n") {
 			t.Errorf("%s does not begin with 0:\n%s", name, text)
 		}
 	}

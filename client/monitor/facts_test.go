@@ -58,7 +58,7 @@ func TestFacts(t *testing.T) {
 		t.Helper()
 		eventually(t, func() error {
 			s = w.status()
-			if s.Line.Verdict != want || s.Facts.Head == nil || s.Facts.Head.Size < above {
+			if s.Line.Verdict != want || s.Facts.Head == nil || s.Facts.Head.Size < above || want == facts.OK && s.Facts.Vouched == nil {
 				return fmt.Errorf("%+v", s.Line)
 			}
 			return nil
