@@ -6,6 +6,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"time"
@@ -53,10 +54,12 @@ func AskAuditors(ctx context.Context, log *client.Client, r *replica.Replica) (o
 			out.Unknown = append(out.Unknown, text)
 		}
 	}
-	if head, vouched, err := log.Audited(ctx, in.Auditors); err != nil {
+	if head, _, err := log.Audited(ctx, in.Auditors); err != nil {
 		unknown(err)
 	} else if _, err := r.Tree().Offer(ctx, head.Checkpoint.Bytes()); is[*client.ForkError](err) {
 		fork = err
+	} else if vouched, err := r.Ledger().VerifyAudit(in, head.Checkpoint); err != nil { // those that are set aside don't count
+		unknown(fmt.Errorf("the audited checkpoint, by its auditors: %w", err))
 	} else {
 		out.Vouched = &Vouched{head.Checkpoint.Size, time.Unix(int64(min(vouched.LoggedAfter, 1<<37)), 0).UTC()}
 	}

@@ -13,7 +13,11 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/world/written"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/round"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // What a log serves of its auditors is in the report and decides nothing; a mirror knows none of it.
@@ -73,6 +77,22 @@ func TestAuditors(t *testing.T) {
 		}
 	}
 
+	// An auditor's breach that a quorum has closed sets the auditor aside.
+	w.LogEvent(w.Event(&event.Finding{Rule: "form", State: event.FindingClosed, First: 0, Last: 1 << 30}), "a1")
+	breach := w.Size() - 1
+	for _, a := range []string{"a1", "a2"} {
+		w.Finding(a, "reference", event.FindingClosed, breach, breach)
+	}
+	w.Publish("w1", "w2", "w3")
+	open = named.Bytes()
+	for _, cp := range []*tlog.Checkpoint{w.Checkpoint("w1", "w2", "w3", "a1", "a2"), emptyTree(t, w)} {
+		checkpoint = cp.Bytes()
+		r := run(t, s.URL, policy, audit.Config{Now: headTime(w.Dir)})
+		if r.Auditors == nil || r.Auditors.Vouched != nil || len(r.Auditors.Unknown) != 1 {
+			t.Errorf("of size %d: %+v", cp.Size, r.Auditors)
+		}
+	}
+
 	lie := w.Fork(t.TempDir())
 	lie.Append([]byte("another story"))
 	w.Warrant(w.Now + day)
@@ -81,7 +101,17 @@ func TestAuditors(t *testing.T) {
 	checkpoint = lie.Checkpoint("w1", "w2", "w3", "a1", "a2").Bytes()
 	r := run(t, s.URL, policy, audit.Config{Now: headTime(w.Dir)})
 	wants(t, r, audit.Violations)
-	if r.Fork == nil || r.Fork.Small.Size != lie.Size() || r.Breaches > 0 || r.Auditors.Vouched != nil {
+	if r.Fork == nil || r.Fork.Small.Size != lie.Size() || r.Auditors.Vouched != nil {
 		t.Errorf("auditors vouch for another tree: %+v", r)
 	}
+}
+
+// emptyTree returns a head of the empty tree, with the lines of all.
+func emptyTree(t testing.TB, w *written.Log) *tlog.Checkpoint {
+	t.Helper()
+	cp, err := w.People.Checkpoint(tlog.Head{Origin: w.Origin, Root: tiles.EmptyRoot()}, uint64(w.Now), "w1", "w2", "w3", "a1", "a2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cp
 }

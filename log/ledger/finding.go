@@ -243,8 +243,8 @@ func (l *Ledger) SetAside(p *event.Party, size uint64) bool {
 	})
 }
 
-// VerifyAudit verifies a checkpoint, which must not be of the empty tree, under a
-// charter's audit policy, without the lines of auditors that are set aside at its size.
+// VerifyAudit verifies a checkpoint under a charter's audit policy, without the lines of
+// auditors that are set aside at its size. No key counts for the empty tree.
 // Only the log's keys at that size count, so no amendment since takes from its audit.
 func (l *Ledger) VerifyAudit(c *Charter, cp *tlog.Checkpoint) (*tlog.Verified, error) {
 	kept := &tlog.Checkpoint{Head: cp.Head}
@@ -258,10 +258,13 @@ func (l *Ledger) VerifyAudit(c *Charter, cp *tlog.Checkpoint) (*tlog.Verified, e
 	return p.Verify(kept, l.origin)
 }
 
-// logsAt returns the log's keys that count for a head of a size, which is not 0: those of
-// the charter in force and, if the head ends with an amendment, those of the one before.
+// logsAt returns the log's keys that count for a head of a size, none for 0: those of the
+// charter in force and, if the head ends with an amendment, those of the one before.
 func (l *Ledger) logsAt(size uint64) []tlog.PolicyLog {
 	c := l.CharterAt(size)
+	if c == nil {
+		return nil
+	}
 	logs := c.Auditors.Logs
 	if c.number > 0 && c.Index+1 == size {
 		logs = slices.Concat(logs, l.charters[c.number-1].Auditors.Logs)
