@@ -36,7 +36,7 @@ func Fork(policy *Policy, f *tlog.Fork, origin string) error {
 		return fail(NoFork, "the prefix is not the root of the empty tree")
 	case f.Small.Size == 0: // no tree extends this head
 		return nil
-	case f.Prefix == tlog.Hash{}:
+	case f.Prefix == tlog.Hash{} && !same:
 		return fail(UnprovenFork, "the log signed both heads, and the file does not show that they contradict each other: "+
 			"ask the log for a consistency proof from size %d to %d; if it has none, it has forked", f.Small.Size, f.Large.Size)
 	case same && f.Prefix != f.Large.Root:

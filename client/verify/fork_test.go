@@ -49,6 +49,7 @@ func TestFork(t *testing.T) {
 		"one size":               {tlog.Fork{Small: head(3, 1), Large: head(3, 2), Prefix: tlog.Hash{2}}, noReason},
 		"two sizes":              {tlog.Fork{Small: head(1, 9), Large: sign(log, 2, both), Prefix: one, Proof: []tlog.Hash{two}}, noReason},
 		"an empty tree's root":   {tlog.Fork{Small: head(0, 1), Large: head(0, 1), Prefix: tiles.EmptyRoot()}, noReason},
+		"a root of zeros":        {tlog.Fork{Small: head(3, 1), Large: head(3, 0)}, noReason},
 		"no prefix":              {tlog.Fork{Small: head(1, 9), Large: head(2, 2)}, UnprovenFork},
 		"one head":               {tlog.Fork{Small: head(3, 1), Large: head(3, 1), Prefix: tlog.Hash{1}}, NoFork},
 		"one head, other prefix": {tlog.Fork{Small: head(3, 1), Large: head(3, 1), Prefix: tlog.Hash{2}}, NoFork},

@@ -130,7 +130,7 @@ const (
 
 // Kind returns the kind of the evidence, as it claims.
 func (f *Fork) Kind() string {
-	if (f.Prefix == Hash{}) {
+	if f.Prefix == (Hash{}) && f.Small.Size < f.Large.Size {
 		return KindUnproven
 	}
 	return KindFork
