@@ -281,6 +281,9 @@ func (g *Gate) shut(f *follower) error {
 	if lately != nil {
 		return refuse(CodeNotReady, "%w", lately)
 	}
+	if since := f.syncing; !since.IsZero() && time.Since(since) > patience {
+		return refuse(CodeNotReady, "the log has not answered since %s", formatTime(since))
+	}
 	name, err := g.custodian(f)
 	if err != nil {
 		return refuse(CodeGroup, "%w", err)

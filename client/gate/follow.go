@@ -31,10 +31,15 @@ type follower struct {
 	// has applied it. effect is false if it changed nothing in the ledger.
 	own func(e ledger.Entry, effect bool) error
 
+	outside func(do func()) // calls do without the lock
+	syncing time.Time       // start of the sync under way, perhaps outside of the lock; zero: none is
+
 	keys    replica.Keys // of the log: configured, or named by a charter
 	client  *client.Client
 	replica *replica.Replica
 	ledger  *ledger.Ledger // the replica's
+	// unproven bounds what leap reads.
+	unproven replica.Unproven
 	// head is the newest head that meets the policies of the charter in force and of the
 	// one that the operator trusts: the largest and, of one size, the one with the latest
 	// logged-after time. It never goes back, and is in the register before it counts. nil
@@ -92,7 +97,7 @@ func (f *follower) sync(ctx context.Context) error {
 // update applies the entries up to the log's present head v. head is v under the charter in
 // force; nil: it is not verified under that.
 func (f *follower) update(ctx context.Context) (v, head *tlog.Verified, err error) {
-	v, err = f.replica.Update(ctx)
+	v, err = f.newest(ctx)
 	switch {
 	case errors.Is(err, tlog.ErrUnknownLog):
 		v, err = f.learn(ctx)
@@ -115,10 +120,17 @@ func (f *follower) update(ctx context.Context) (v, head *tlog.Verified, err erro
 	return v, head, err
 }
 
+// newest returns the log's present head.
+func (f *follower) newest(ctx context.Context) (v *tlog.Verified, err error) {
+	f.outside(func() { v, err = f.replica.Update(ctx) })
+	return v, err
+}
+
 // learn applies the entries up to a head that no known key of the log signed. The log says what
 // its keys are, and the entries must prove it. A fork by a key that is not proven is no evidence.
 func (f *follower) learn(ctx context.Context) (v *tlog.Verified, err error) {
-	claimed, err := f.keys.Claimed(ctx, f.client)
+	var claimed replica.Keys
+	f.outside(func() { claimed, err = f.keys.Claimed(ctx, f.client) })
 	if err != nil {
 		return nil, fmt.Errorf("no known key of the log signed its head: %w", err)
 	}
@@ -127,7 +139,7 @@ func (f *follower) learn(ctx context.Context) (v *tlog.Verified, err error) {
 		return nil, err
 	}
 	err = f.replica.Learn(c, func() (err error) {
-		if v, err = f.replica.Update(ctx); err == nil {
+		if v, err = f.newest(ctx); err == nil {
 			err = f.leap(ctx, v)
 		}
 		return err
@@ -159,6 +171,7 @@ func (f *follower) observer(own func(ledger.Entry, bool) error) replica.Observer
 	}
 	mine := false // the entry that is being applied
 	return replica.Observer{
+		Wait: f.outside,
 		Read: func(e *ledger.Entry) any {
 			if !slices.ContainsFunc(e.Envelope.Signatures, func(s event.Signature) bool { return s.KeyID == id }) {
 				return false
@@ -193,7 +206,7 @@ func (f *follower) leap(ctx context.Context, v *tlog.Verified) error {
 		own = append(own, func() error { return f.own(e, effect) })
 		return nil
 	}
-	err := f.replica.Try(ctx, f.observer(collect), func(l *ledger.Ledger) error {
+	err := f.unproven.Try(ctx, f.replica, v.Checkpoint, f.observer(collect), func(l *ledger.Ledger) error {
 		in := l.Charter()
 		if in == nil {
 			return ErrFounded

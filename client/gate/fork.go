@@ -31,7 +31,7 @@ func (f *follower) contains(ctx context.Context, cp *tlog.Checkpoint) error {
 	if root == cp.Root {
 		return nil
 	}
-	_, err = f.replica.Offer(ctx, cp.Bytes())
+	_, err = f.replica.Tree().Offer(ctx, cp.Bytes())
 	if _, back := errors.AsType[*client.RollbackError](err); err == nil || back {
 		return fmt.Errorf("the checkpoint has the root %x at size %d, and the log has %x", cp.Root, cp.Size, root)
 	}

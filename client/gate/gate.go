@@ -66,7 +66,7 @@
 // # Held events
 //
 // Revocations, denials, releases and heartbeats may be handed to the gate ([Gate.Hold]).
-// They bind it as if the log had them, so the log can't suppress them. What resumes a
+// They bind it as if the log had them, so the log can't suppress them, nor by giving no answer. What resumes a
 // suspended warrant lets a gate open, so only the log can show it.
 //
 // A gate takes no recovery envelope, since it follows only the log. After a log has changed or
@@ -154,6 +154,7 @@ type Gate struct {
 	lock     chan struct{}
 	follower *follower
 	client   atomic.Pointer[client.Client] // follower's
+	turn     chan struct{}                 // held by the one that follows the log: see inTurn
 
 	slots   chan struct{} // requests under way
 	queue   chan struct{} // requests under way or waiting
@@ -199,7 +200,7 @@ func Open(c Config) (_ *Gate, err error) {
 	if err := c.setDefaults(); err != nil {
 		return nil, err
 	}
-	g := &Gate{cfg: c, lock: make(chan struct{}, 1), metrics: newMetrics(),
+	g := &Gate{cfg: c, lock: make(chan struct{}, 1), turn: make(chan struct{}, 1), metrics: newMetrics(),
 		slots: make(chan struct{}, c.Requests), queue: make(chan struct{}, 17*c.Requests)}
 	if g.dir, err = durable.LockDir(c.Dir); err != nil {
 		return nil, err
@@ -209,7 +210,7 @@ func Open(c Config) (_ *Gate, err error) {
 			err = errors.Join(err, g.closeFiles())
 		}
 	}()
-	f := &follower{cfg: &g.cfg, keys: replica.Keys(nil).With(c.LogKeys...)}
+	f := &follower{cfg: &g.cfg, outside: g.outside, keys: replica.Keys(nil).With(c.LogKeys...)}
 	if f.register, err = durable.OpenRegister(filepath.Join(c.Dir, headFile), maxHead); err != nil {
 		return nil, err
 	}
@@ -357,6 +358,35 @@ func (g *Gate) with(ctx context.Context, do func(*follower) error) error {
 	return do(g.follower)
 }
 
+// outside calls do without the lock, which the caller has.
+func (g *Gate) outside(do func()) {
+	<-g.lock
+	defer func() { g.lock <- struct{}{} }()
+	do()
+}
+
+// inTurn calls do, which follows the log and lets go of the lock where it waits for the log: whoever
+// serves at the log's URL must not keep the gate from taking a revocation. Until do returns, the
+// ledger may be ahead of the head, and only do changes either.
+func (g *Gate) inTurn(ctx context.Context, f *follower, do func() error) (err error) {
+	g.outside(func() {
+		select {
+		case g.turn <- struct{}{}:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	})
+	if err != nil {
+		return err
+	}
+	f.syncing = time.Now()
+	defer func() {
+		f.syncing = time.Time{}
+		<-g.turn
+	}()
+	return do()
+}
+
 // follow syncs with the log, unless a sync has begun at since or later, and compares the
 // log's chain with the journal.
 func (g *Gate) follow(ctx context.Context, f *follower, since time.Time) error {
@@ -369,11 +399,17 @@ func (g *Gate) follow(ctx context.Context, f *follower, since time.Time) error {
 	if err := g.journal.failed(); err != nil {
 		return err
 	}
-	if !f.followed.Before(since) {
+	if f.syncing.IsZero() && !f.followed.Before(since) {
 		return nil
 	}
-	err := f.sync(ctx)
-	g.client.Store(f.client)
+	err := g.inTurn(ctx, f, func() error {
+		if f.stopped != nil || !f.followed.Before(since) {
+			return f.stopped
+		}
+		err := f.sync(ctx)
+		g.client.Store(f.client)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -394,10 +430,13 @@ func (g *Gate) custodian(f *follower) (string, error) {
 
 func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
+// patience is how long a log may take to answer until the gate says that it is not ready.
+const patience = time.Second
+
 // Ready returns why the gate would open nothing at present, nil if it would. The error is a
 // [Refusal].
 func (g *Gate) Ready() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return g.with(ctx, g.shut)
 }

@@ -26,7 +26,7 @@ func (g *Gate) Sync(ctx context.Context) error {
 // only afterwards. The next heartbeat states the resumption. If the log states more
 // releases than it has, Resume fails: only the lost journal has them.
 func (g *Gate) Resume(ctx context.Context) (seq uint64, err error) {
-	err = g.with(ctx, func(f *follower) error {
+	resume := func(f *follower) error {
 		if errors.Is(f.stopped, ErrForked) {
 			return f.stopped
 		}
@@ -50,7 +50,8 @@ func (g *Gate) Resume(ctx context.Context) (seq uint64, err error) {
 		}
 		seq = chain.Seq
 		return g.journal.resume(base{size: f.ledger.Size(), seq: chain.Seq, prev: chain.Hash, resumed: true})
-	})
+	}
+	err = g.with(ctx, func(f *follower) error { return g.inTurn(ctx, f, func() error { return resume(f) }) })
 	return seq, err
 }
 

@@ -27,6 +27,9 @@ type state struct {
 // An Observer is called during a replay, which ends with the first error of a call. A
 // nil function is not called.
 type Observer struct {
+	// Wait is called where the replay needs entries that are not read yet, with a function that waits
+	// for them. So a caller can let go of a lock that guards the replica, and take it again.
+	Wait func(wait func())
 	// Read is called with each event by the workers: in parallel, in no order, and
 	// perhaps for entries that are never applied. Its result is passed to Before.
 	Read func(*ledger.Entry) any
@@ -39,6 +42,14 @@ type Observer struct {
 	After func(e *ledger.Entry, violations []*ledger.Violation, changes []ledger.Change) error
 	// Applied is called once all entries of a bundle are applied.
 	Applied func() error
+}
+
+func (o *Observer) wait(wait func()) {
+	if o.Wait == nil {
+		wait()
+	} else {
+		o.Wait(wait)
+	}
 }
 
 // batch is a bundle on its way. Only one goroutine at a time has it.
@@ -59,8 +70,6 @@ func (s *state) restore(snapshot []byte, size uint64, root tlog.Hash) (err error
 // replay passes the entries from the ledger's size to the head through the workers to
 // the ledger.
 func (s *state) replay(ctx context.Context, o Observer) error {
-	s.view.ctx = ctx
-	defer func() { s.view.ctx = context.Background() }()
 	if err := s.pass(ctx, o); err != nil {
 		return err
 	}
@@ -98,16 +107,23 @@ func (s *state) pass(ctx context.Context, o Observer) error {
 			}
 		})
 	}
-	for b := range order {
-		<-b.ready
+	for {
+		var b *batch // nil: no more
+		o.wait(func() {
+			if b = <-order; b != nil {
+				<-b.ready
+			}
+		})
+		if b == nil {
+			return readErr
+		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.apply(b, o); err != nil {
+		if err := s.apply(ctx, b, o); err != nil {
 			return err
 		}
 	}
-	return readErr
 }
 
 // read makes batches of the tree's bundles. Those before an error are applied: they are
@@ -149,7 +165,9 @@ func (s *state) check(b *batch, o Observer) {
 	}
 }
 
-func (s *state) apply(b *batch, o Observer) error {
+func (s *state) apply(ctx context.Context, b *batch, o Observer) error {
+	s.view.ctx = ctx // not longer: other readers have none
+	defer func() { s.view.ctx = context.Background() }()
 	if o.Bundle != nil {
 		if err := o.Bundle(b.Bundle); err != nil {
 			return err

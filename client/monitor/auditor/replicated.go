@@ -11,14 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/durable"
-	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -37,9 +34,7 @@ type replicated struct {
 	saved   uint64         // size of the ledger's last snapshot
 	applied atomic.Uint64  // entries applied so far, also while a call is under way
 
-	maxUnproven uint64
-	failed      error     // of the last head that tryUnproven was given; nil: it counted
-	rest        time.Time // until then failed is the answer
+	unproven replica.Unproven
 }
 
 // saveEvery is the number of entries between two snapshots of the ledger.
@@ -49,7 +44,7 @@ const saveEvery = 1 << 16
 // recorded, which may be nil. Entries come from the full copy, and those that it lacks, because
 // an amendment changed which heads it may take, from the sources.
 func openCopy(cfg *Config, recorded *tlog.Checkpoint, stored tlog.TileReader) (_ *replicated, err error) {
-	c := &replicated{cfg: cfg, maxUnproven: maxUnproven, keys: slices.Clone(cfg.LogKeys), sources: &sources{list: []tlog.TileReader{stored}}}
+	c := &replicated{cfg: cfg, keys: slices.Clone(cfg.LogKeys), sources: &sources{list: []tlog.TileReader{stored}}}
 	for _, s := range cfg.Sources {
 		c.sources.list = append(c.sources.list, s)
 	}
@@ -152,7 +147,7 @@ func (c *replicated) newKeys() error {
 func (c *replicated) advance(ctx context.Context, cp *tlog.Checkpoint) (err error) {
 	for n := range c.sources.list {
 		if n > 0 {
-			c.failed = nil // each source counts for itself
+			c.unproven.Forget()
 		}
 		err = c.try(ctx, cp)
 		if _, corrupt := errors.AsType[*tlog.CorruptError](err); !corrupt {
@@ -181,59 +176,14 @@ func (c *replicated) try(ctx context.Context, cp *tlog.Checkpoint) error {
 	return errors.Join(err, c.newKeys())
 }
 
-const (
-	// maxUnproven bounds the entries that are read by the log's word alone.
-	maxUnproven = 1 << 20
-	// maxRest bounds the pause after a head that did not count.
-	maxRest = 10 * time.Minute
-)
-
-// tryUnproven applies the entries up to a head that no known policy accepts, to a copy of the ledger:
-// an amendment below it may have the policy that does. Until such a charter is found, the log alone
-// vouches for any number of entries, so at most maxUnproven are read; and after a head that did not
-// count, the auditor rests three times as long as it took.
+// tryUnproven applies the entries up to a head that no known policy accepts, to a copy of the ledger.
 func (c *replicated) tryUnproven(ctx context.Context, cp *tlog.Checkpoint) error {
-	if c.failed != nil && time.Now().Before(c.rest) {
-		return c.failed
-	}
-	begun, from, accepted := time.Now(), c.ledger.Size(), false
-	o := c.observer()
-	after := o.After
-	o.After = func(e *ledger.Entry, violations []*ledger.Violation, changes []ledger.Change) error {
-		accepted = accepted || charterAccepts(e, violations, cp)
-		if !accepted && e.Index-from >= c.maxUnproven {
-			return refuse(codeQuorum, "no charter in %d entries from entry %d on has a witness policy that the head of size %d meets", c.maxUnproven, from, cp.Size)
-		}
-		return after(e, violations, changes)
-	}
-	err := c.replica.Try(ctx, o, func(l *ledger.Ledger) error { return c.witnessed(cp, l) })
+	err := c.unproven.Try(ctx, c.replica, cp, c.observer(), func(l *ledger.Ledger) error { return c.witnessed(cp, l) })
 	c.ledger = c.replica.Ledger()
-	if c.failed = err; err != nil {
-		c.rest = time.Now().Add(min(3*time.Since(begun), maxRest))
+	if no, ok := errors.AsType[*replica.UnprovenError](err); ok {
+		return refuse(codeQuorum, "%w", no)
 	}
 	return err
-}
-
-// charterAccepts reports whether an entry is a charter, without a fault, whose witness policy accepts
-// a head.
-func charterAccepts(e *ledger.Entry, violations []*ledger.Violation, cp *tlog.Checkpoint) bool {
-	if e.Envelope == nil || slices.ContainsFunc(violations, func(v *ledger.Violation) bool { return v.Index == e.Index }) {
-		return false
-	}
-	ch, ok := e.Envelope.Event.Body.(*event.Charter)
-	if !ok {
-		return false
-	}
-	var text strings.Builder
-	for _, k := range ch.LogKeys {
-		fmt.Fprintf(&text, "log %s\n", k)
-	}
-	p, err := tlog.ParsePolicy([]byte(text.String() + ch.WitnessPolicy))
-	if err != nil {
-		return false
-	}
-	_, err = p.WithSpread(ch.Profile.Spread).Verify(cp, e.Envelope.Event.Log)
-	return err == nil
 }
 
 // learn applies the entries up to a head that no known key of the log signed. It counts only if the
