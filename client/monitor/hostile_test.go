@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/monitor"
 	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/client/monitor/facts"
 	"github.com/vasistas/vasistas/client/monitor/mirror"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/internal/cosigning"
@@ -304,5 +306,46 @@ func TestTwoFaces(t *testing.T) {
 	if !errors.As(err, &fork) {
 		t.Fatalf("the auditor's copy next to the public head: %v", err)
 	}
+	check(t, verify.Fork(l.policy(), fork, l.Origin))
+}
+
+// TestAuditedFork: an audited head that contradicts a copy is evidence that is still there after a
+// restart.
+func TestAuditedFork(t *testing.T) {
+	l := newOther(t, "fork.example/log", time.Now().Unix())
+	lie := l.Fork(t.TempDir())
+	lie.Append([]byte("another story"))
+	l.Warrant(l.Now + people.Day)
+	l.Warrant(l.Now + people.Day)
+	l.publish()
+	audited := lie.Checkpoint("w1", "w2", "w3", "a1", "a2").Bytes()
+	front := func(w http.ResponseWriter, r *http.Request, h http.Handler) {
+		if r.URL.Path == "/audit/checkpoint" {
+			w.Write(audited)
+			return
+		}
+		h.ServeHTTP(w, r)
+	}
+	c := monitor.Config{Mirrors: []mirror.Config{l.mirrored()}, URLs: map[string]string{l.Origin: l.url}, Run: mirror.RunOptions{Poll: 20 * time.Millisecond}}
+	for _, f := range []func(http.ResponseWriter, *http.Request, http.Handler){front, nil} {
+		l.front.Store(nil)
+		if f != nil {
+			l.front.Store(&f)
+		}
+		m, err := monitor.Open(c)
+		check(t, err)
+		m.Start()
+		eventually(t, func() error {
+			if s := m.Status()[0]; !s.Facts.Forked || s.Line.Verdict != facts.Wrong || s.Facts.Applied < 3 {
+				return fmt.Errorf("%+v", s.Line)
+			}
+			return nil
+		})
+		check(t, m.Close())
+	}
+	b, err := os.ReadFile(filepath.Join(c.Mirrors[0].Dir, "fork.json"))
+	check(t, err)
+	fork, err := tlog.ParseFork(b)
+	check(t, err)
 	check(t, verify.Fork(l.policy(), fork, l.Origin))
 }

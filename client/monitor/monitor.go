@@ -131,7 +131,7 @@ func Open(c Config) (_ *Monitor, err error) {
 		if err := m.serve(ac.Origin, a.Copy()); err != nil {
 			return nil, err
 		}
-		m.watch(ac.Origin, a.Copy(), client.Config{URL: ac.URL, HTTPClient: ac.HTTPClient, Timeout: ac.Timeout}, ac.Poll, a.Forked)
+		m.watch(ac.Origin, a.Copy(), client.Config{URL: ac.URL, HTTPClient: ac.HTTPClient, Timeout: ac.Timeout}, ac.Poll, a.KeepFork, a.Forked)
 	}
 	for _, mc := range c.Mirrors {
 		mc.Warn = func(err error) { c.Logger.Warn("the copy of the log", "origin", mc.Origin, "err", err) }
@@ -139,11 +139,12 @@ func Open(c Config) (_ *Monitor, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("the log %s: %w", mc.Origin, err)
 		}
-		m.copied = append(m.copied, &copied{mc.Origin, mc.Dir, one})
+		c := &copied{mc.Origin, mc.Dir, one}
+		m.copied = append(m.copied, c)
 		if err := m.serve(mc.Origin, one); err != nil {
 			return nil, err
 		}
-		m.watch(mc.Origin, one, client.Config{URL: c.URLs[mc.Origin], Timeout: mc.Timeout}, c.Run.Poll, m.copied[len(m.copied)-1].forked)
+		m.watch(mc.Origin, one, client.Config{URL: m.c.URLs[mc.Origin], Timeout: mc.Timeout}, m.c.Run.Poll, func(f *client.ForkError) { m.keepFork(c, f) }, c.forked)
 	}
 	m.audits = auditor.Handler(m.auditors...)
 	return m, nil
@@ -176,20 +177,27 @@ func (m *Monitor) Start() {
 	}
 }
 
-// failed logs the outcome of an update or check, and keeps the evidence of the first fork.
+// failed logs the outcome of an update or check, and keeps the evidence of a fork.
 func (m *Monitor) failed(one *copied, err error) {
 	fork, forked := errors.AsType[*client.ForkError](err)
 	switch {
 	case forked:
-		m.c.Logger.Error("the log contradicts itself", "origin", one.origin, "evidence", string(fork.Bytes()), "err", err)
-		kerr := durable.CreateFile(one.evidence(), fork.Bytes(), 0o644)
-		if kerr != nil && !errors.Is(kerr, fs.ErrExist) {
-			m.c.Logger.Warn("the evidence is not written", "origin", one.origin, "err", kerr)
-		}
+		m.keepFork(one, fork)
 	case err != nil:
 		m.c.Logger.Warn("copying the log", "origin", one.origin, "err", err)
 	default:
 		m.c.Logger.Info("copying the log works again", "origin", one.origin)
+	}
+}
+
+// keepFork keeps the evidence of the first fork.
+func (m *Monitor) keepFork(one *copied, fork *client.ForkError) {
+	if one.forked() {
+		return
+	}
+	m.c.Logger.Error("the log contradicts itself", "origin", one.origin, "evidence", string(fork.Bytes()), "err", fork)
+	if err := durable.CreateFile(one.evidence(), fork.Bytes(), 0o644); err != nil && !errors.Is(err, fs.ErrExist) {
+		m.c.Logger.Warn("the evidence is not written", "origin", one.origin, "err", err)
 	}
 }
 

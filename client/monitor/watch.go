@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -25,9 +24,9 @@ type watch struct {
 	copy   *mirror.Mirror
 	log    client.Config // of the log; URL "": its auditors' answers are not read
 	poll   time.Duration
-	forked func() bool // there is evidence of a fork
+	keep   func(*client.ForkError) // keeps evidence of a fork
+	forked func() bool             // there is such evidence
 	tell   func(*facts.Fact) error
-	logger *slog.Logger
 
 	policy  *tlog.Policy // of the copy, for which both clients were made
 	ask     *client.Client
@@ -36,14 +35,13 @@ type watch struct {
 	head    *tlog.Checkpoint // the last one that was replayed
 	again   bool             // tell has failed, so the log is told from the first entry on
 
-	audits  atomic.Bool // an audited head contradicts the copy
 	applied atomic.Uint64
 	failing atomic.Pointer[string]       // why the copy is not read
 	report  atomic.Pointer[facts.Report] // nil: none yet
 }
 
-func (m *Monitor) watch(origin string, from *mirror.Mirror, log client.Config, poll time.Duration, forked func() bool) {
-	w := &watch{origin: origin, copy: from, log: log, poll: cmp.Or(poll, 2*time.Second), forked: forked, logger: m.c.Logger}
+func (m *Monitor) watch(origin string, from *mirror.Mirror, log client.Config, poll time.Duration, keep func(*client.ForkError), forked func() bool) {
+	w := &watch{origin: origin, copy: from, log: log, poll: cmp.Or(poll, 2*time.Second), keep: keep, forked: forked}
 	w.log.Origin, w.log.Retries = origin, -1
 	if m.c.Tell != nil {
 		w.tell = func(f *facts.Fact) error {
@@ -95,8 +93,8 @@ func (w *watch) look(ctx context.Context) error {
 		return nil
 	}
 	asked, err := audit.AskAuditors(ctx, w.ask, w.replica)
-	if fork, ok := errors.AsType[*client.ForkError](err); ok && !w.audits.Swap(true) {
-		w.logger.Error("the audited head contradicts the copy", "origin", w.origin, "evidence", string(fork.Bytes()), "err", err)
+	if fork, ok := errors.AsType[*client.ForkError](err); ok { // the audited head contradicts the copy
+		w.keep(fork)
 	}
 	if ctx.Err() == nil {
 		r := *w.report.Load()
@@ -152,6 +150,9 @@ func (w *watch) dial() error {
 		w.replica.Use(read)
 	} else if w.replica, err = replica.New(replica.Config{Client: read, Origin: w.origin, Use: "monitor"}); err == nil {
 		w.facts = facts.New(w.replica.Ledger(), w.tell)
+		if w.log.URL != "" { // silence is not fine before the first answer either
+			w.facts.Asked(&audit.Auditors{Unknown: []string{"the log was not asked for its auditors' answers yet"}})
+		}
 	}
 	if err == nil {
 		w.policy = policy
@@ -176,6 +177,6 @@ func (w *watch) Report() *facts.Report {
 	} else if why := w.failing.Load(); why != nil {
 		r.Failing = *why
 	}
-	r.Forked = w.forked() || w.audits.Load()
+	r.Forked = w.forked()
 	return &r
 }

@@ -72,7 +72,13 @@ func (a *Auditor) add(ctx context.Context, r *tlog.AddCheckpoint) ([]byte, error
 		return nil, err
 	}
 	head := &tlog.Checkpoint{Head: cosigning.CloneHead(&r.Checkpoint.Head, a.cfg.Origin), Signatures: lines}
-	if err := a.follows(a.last.Load(), r, head); err != nil {
+	last := a.last.Load()
+	if fork := last.contradicts(head); fork != nil {
+		if err := a.enter(ctx, head.Size, func() error { a.convict(fork); return nil }); err != nil {
+			return nil, err
+		}
+	}
+	if err := last.follows(r, head); err != nil {
 		return nil, err
 	}
 	var ours []tlog.Signature
@@ -136,23 +142,28 @@ func (a *Auditor) behind(size uint64) error {
 	return refuse(codeNotReady, "catching up: %d of %d entries are applied", min(a.copy.applied.Load(), size), size)
 }
 
+// contradicts returns the evidence of a head of the recorded size with another root, nil for any
+// other head.
+func (r *record) contradicts(head *tlog.Checkpoint) *client.ForkError {
+	if r.head == nil || r.head.Size != head.Size || r.head.Root == head.Root {
+		return nil
+	}
+	return &client.ForkError{Small: r.head, Large: head, Prefix: head.Root, Own: tlog.OwnSmall}
+}
+
 // follows checks that a head may follow the recorded one, in the order of tlog-witness,
 // "add-checkpoint".
-func (a *Auditor) follows(last *record, r *tlog.AddCheckpoint, head *tlog.Checkpoint) error {
+func (last *record) follows(r *tlog.AddCheckpoint, head *tlog.Checkpoint) error {
 	size, root := last.size(), tiles.EmptyRoot()
 	if last.head != nil {
 		root = last.head.Root
-	}
-	forked := last.head != nil && head.Size == size && head.Root != root
-	if forked {
-		a.keepFork(&client.ForkError{Small: last.head, Large: head, Prefix: head.Root, Own: tlog.OwnSmall})
 	}
 	switch {
 	case r.Old != size:
 		return &ConflictError{r.Old, size}
 	case head.Size == 0:
 		return &InconsistentError{"an auditor cosigns no empty tree"}
-	case forked:
+	case last.contradicts(head) != nil:
 		return &InconsistentError{fmt.Sprintf("this auditor has cosigned another root hash for size %d", size)}
 	case size == 0 && len(r.Proof) > 0:
 		return &InconsistentError{"the old size is 0, but the consistency proof is not empty"}
@@ -171,7 +182,10 @@ func (a *Auditor) repeat(r *tlog.AddCheckpoint, head *tlog.Checkpoint) (last *re
 	if last, err = a.recorded(); err != nil {
 		return nil, nil, refuse(codeStorage, "%w", err)
 	}
-	if err := a.follows(last, r, head); err != nil {
+	if fork := last.contradicts(head); fork != nil {
+		a.convict(fork)
+	}
+	if err := last.follows(r, head); err != nil {
 		return nil, nil, err
 	}
 	if last.repeats(head) && last.Time == uint64(time.Now().Unix()) {

@@ -380,7 +380,7 @@ func (a *Auditor) advance(ctx context.Context, cp *tlog.Checkpoint) error {
 	err := a.copy.advance(ctx, cp)
 	a.publishKeys()
 	if fork, ok := errors.AsType[*client.ForkError](err); ok {
-		a.keepFork(fork)
+		a.convict(fork)
 	}
 	if err == nil {
 		err = a.tidy()

@@ -109,18 +109,23 @@ func (a *Auditor) heldFile(h *held.Event) string {
 // loadHeld reads the events that were held before a restart. Each is submitted again, and its time
 // begins again.
 func (a *Auditor) loadHeld() error {
-	files, err := os.ReadDir(filepath.Join(a.cfg.Dir, heldDir))
-	if errors.Is(err, fs.ErrNotExist) {
+	dir := filepath.Join(a.cfg.Dir, heldDir)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
-	} else if err != nil {
+	}
+	if err := durable.RemoveTemps(dir); err != nil { // of a crash
+		return err
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
 		return err
 	}
 	for _, f := range files {
-		b, err := durable.ReadFile(filepath.Join(a.cfg.Dir, heldDir, f.Name()), event.MaxSubmissionSize)
+		b, err := durable.ReadFile(filepath.Join(dir, f.Name()), event.MaxSubmissionSize)
 		if err != nil {
 			return err
 		}
-		if h, err := held.Read(b, "an auditor", true); err == nil { // else a temporary file of a crash
+		if h, err := held.Read(b, "an auditor", true); err == nil {
 			a.suppressed = append(a.suppressed, &suppression{Event: h})
 		}
 	}

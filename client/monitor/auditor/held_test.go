@@ -8,7 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -105,8 +108,17 @@ func TestHeld(t *testing.T) {
 	}
 	eventually(t, suppressed)
 	check(t, a.Stop())
+	// A crash may leave the file twice.
+	dir := filepath.Join(a.Config.Dir, "held")
+	b, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%x", env.LeafHash())))
+	check(t, err)
+	temp := filepath.Join(dir, ".durable-1.tmp")
+	check(t, os.WriteFile(temp, b, 0o600))
 	check(t, a.Start())
 	eventually(t, suppressed)
+	if _, err := os.Stat(temp); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the temporary file stays: %v", err)
+	}
 
 	// The log has another revocation of the same warrant, so the held one has no effect.
 	w.submit(revoke(first, "court"), nil)

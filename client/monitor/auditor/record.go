@@ -194,8 +194,34 @@ func ResumeLost(ctx context.Context, c Config, name string) (size uint64, err er
 	return next.size(), a.persist(old, next.head, next.Time)
 }
 
-// keepFork keeps evidence of a fork, once for each pair of trees.
-func (a *Auditor) keepFork(fork *client.ForkError) {
+// convict keeps evidence of a fork, if keys that count have signed both heads: a thief of a key that
+// the log has replaced convicts no log. It needs the lock.
+func (a *Auditor) convict(fork *client.ForkError) {
+	for _, cp := range []*tlog.Checkpoint{fork.Small, fork.Large} {
+		if !a.counts(cp) {
+			a.cfg.Logger.Warn("a key that does not count for it has signed a head that is not the log's", "origin", a.cfg.Origin, "err", fork)
+			return
+		}
+	}
+	a.KeepFork(fork)
+}
+
+// counts reports whether a log key that the charters name for a head's size has signed the head.
+func (a *Auditor) counts(cp *tlog.Checkpoint) bool {
+	l := a.copy.ledger
+	for in := l.CharterAt(cp.Size); in != nil; in = l.CharterAt(in.Index) {
+		if _, err := cosigning.VerifyLines(cp, keys(nil).Of(in)); err == nil {
+			return true
+		}
+		if in.Index+1 != cp.Size {
+			return false
+		}
+	}
+	return false
+}
+
+// KeepFork keeps evidence of a fork, once for each pair of trees.
+func (a *Auditor) KeepFork(fork *client.ForkError) {
 	dir := filepath.Join(a.cfg.Dir, evidenceDir)
 	a.mu.Lock()
 	kept, err := cosigning.KeepFork(dir, fork)

@@ -104,4 +104,16 @@ func TestNewLogKey(t *testing.T) {
 	check(t, a.Start())
 	_, err = w.ask(a, cp).cosigned(cp)
 	check(t, err)
+
+	// A thief of the old key convicts no log.
+	for _, by := range []*tlog.Signer{first[0], fresh} {
+		other := &tlog.Checkpoint{Head: cp.Head}
+		other.Root[0] ^= 1
+		line, err := by.Sign(&other.Head, 0)
+		check(t, err)
+		other.Signatures = []tlog.Signature{line}
+		if got := w.post(a, (&tlog.AddCheckpoint{Old: cp.Size, Checkpoint: other}).Bytes()); got.status != http.StatusUnprocessableEntity || a.Running.Forked() != (by == fresh) {
+			t.Errorf("the key is the old one: %v; %d %s; evidence: %v", by != fresh, got.status, got.body, a.Running.Forked())
+		}
+	}
 }

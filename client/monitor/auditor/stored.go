@@ -77,7 +77,7 @@ func (a *Auditor) keepCopy(ctx context.Context) {
 	a.done.Go(func() {
 		a.stored.Run(ctx, mirror.RunOptions{Poll: a.cfg.Poll, CheckEvery: a.cfg.CheckEvery, Failed: func(err error) {
 			if fork, ok := errors.AsType[*client.ForkError](err); ok {
-				a.keepFork(fork)
+				a.KeepFork(fork)
 			}
 			if err != nil {
 				a.cfg.Logger.Warn("copying the log", "origin", a.cfg.Origin, "err", err)

@@ -470,6 +470,8 @@ func TestAuditorsSilence(t *testing.T) {
 	if len(r.Auditors) != 1 || r.Auditors[0].Kind != round.Refused || r.Auditors[0].Text != "barred" {
 		t.Errorf("the answers are %+v", r.Auditors)
 	}
+	verdict(&audit.Auditors{Vouched: &audit.Vouched{Size: 1, At: now.Add(1000 * time.Hour)}}, facts.Silent)
+	verdict(&audit.Auditors{Round: answers(round.Silent), Vouched: &audit.Vouched{Size: 1, At: now.Add(-time.Hour)}}, facts.OK)
 	now = now.Add(time.Second)
 	r = verdict(&audit.Auditors{Unknown: []string{"the round is gone"}}, facts.Silent)
 	if l := r.Line(now); r.Vouched == nil || !slices.Contains(l.Reasons, facts.Reason{Code: facts.ReasonUnknown, Text: "the round is gone"}) ||

@@ -281,7 +281,7 @@ func (r *Report) silent(l *Line, now time.Time) {
 		l.add(Silent, ReasonClock, "witnesses signed the head at %s, and this machine's clock says %s, so its age is not known", stamp(r.Head.LoggedAfter), stamp(now.UTC()))
 	}
 	if c != nil && c.Audited {
-		r.unvouched(l, stale)
+		r.unvouched(l, now, stale)
 	}
 	if l.Verdict == Silent && r.Failing != "" {
 		l.add(Silent, ReasonCopy, "%s", r.Failing)
@@ -289,8 +289,11 @@ func (r *Report) silent(l *Line, now time.Time) {
 }
 
 // unvouched adds that the auditors are silent, unless there was no log to ask.
-func (r *Report) unvouched(l *Line, stale func(time.Time) bool) {
+func (r *Report) unvouched(l *Line, now time.Time, stale func(time.Time) bool) {
+	ahead := time.Duration(min(r.Charter.Skew, 1<<33)) * time.Second
 	switch {
+	case r.Vouched != nil && r.Vouched.At.Sub(now) > ahead:
+		l.add(Silent, ReasonClock, "auditors vouched at %s, and this machine's clock says %s, so the age of that is not known", stamp(r.Vouched.At), stamp(now.UTC()))
 	case r.Vouched != nil && stale(r.Vouched.At):
 		l.add(Silent, ReasonAuditors, "the auditors vouched last at %s, for the first %d entries", stamp(r.Vouched.At), r.Vouched.Size)
 	case r.Vouched == nil && r.Asked:
