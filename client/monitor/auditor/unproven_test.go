@@ -23,11 +23,15 @@ import (
 type counting struct {
 	mirror.Source
 	bundles atomic.Int32
+	read    func() // nil: not called
 }
 
 func (s *counting) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	if t.Level == tlog.Entries {
 		s.bundles.Add(1)
+		if s.read != nil {
+			s.read()
+		}
 	}
 	return s.Source.ReadTile(ctx, t)
 }
@@ -52,10 +56,11 @@ func TestUnprovenHead(t *testing.T) {
 	c.unproven.Max = tlog.TileWidth / 2
 	alone := w.Checkpoint()
 	gone, cancel := context.WithCancel(t.Context())
-	cancel()
+	stored.read = cancel
 	if err := c.advance(gone, alone); !errors.Is(err, context.Canceled) || !c.unproven.Rest.IsZero() {
 		t.Fatalf("for a caller that has gone it rests until %v: %v", c.unproven.Rest, err)
 	}
+	stored.read = nil
 	for i := range 3 {
 		err := c.advance(t.Context(), alone)
 		if r, ok := errors.AsType[*Refusal](err); !ok || r.Code != string(codeQuorum) || !strings.Contains(r.Error(), "no charter in 128 entries") || c.ledger.Size() != 0 {
