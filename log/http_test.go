@@ -654,7 +654,7 @@ func TestInit(t *testing.T) {
 		charter []byte
 		says    string
 	}{
-		{"a log is there", w.state(), w.keys, good, "there is one"},
+		{"a log is there", w.state(), w.keys, good, "has a log already"},
 		{"no key", "", nil, good, "needs a key"},
 		{"ML-DSA first", "", []*tlog.Signer{w.keys[1]}, good, "first key"},
 		{"Ed25519 twice", "", []*tlog.Signer{w.keys[0], w.keys[0]}, good, "second key"},
