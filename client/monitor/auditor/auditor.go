@@ -163,6 +163,7 @@ type Auditor struct {
 
 	// lock guards the members below: see with. It is a channel, so that a wait can end.
 	lock     chan struct{}
+	closed   bool // guarded by lock
 	register *durable.Register
 	copy     *replicated
 	stopped  error            // why the auditor signs nothing until its operator acts
@@ -293,9 +294,15 @@ func (a *Auditor) Close() error {
 		a.stop()
 	}
 	a.done.Wait()
-	err := a.with(context.Background(), func() error { return a.copy.save(1) })
+	err := a.with(context.Background(), func() error {
+		a.closed = true
+		return a.copy.save(1)
+	})
 	return errors.Join(err, a.release())
 }
+
+// errClosed: a request that waited meanwhile must not sign, since another process may have the state.
+var errClosed = refuse(codeNotReady, "the auditor has stopped")
 
 // with calls do under the lock.
 func (a *Auditor) with(ctx context.Context, do func() error) error {
@@ -305,6 +312,9 @@ func (a *Auditor) with(ctx context.Context, do func() error) error {
 		return ctx.Err()
 	}
 	defer func() { <-a.lock }()
+	if a.closed {
+		return errClosed
+	}
 	return do()
 }
 
