@@ -386,7 +386,7 @@ func find(p *event.Profile, words []string) (any, error) {
 			continue
 		}
 		name := strings.ToUpper(word[:min(1, len(word))]) + word[min(1, len(word)):]
-		if v.Kind() != reflect.Struct || name == word || word == "longest" && words[n-1] == "never" {
+		if v.Kind() != reflect.Struct || name == word || n > 0 && word == "longest" && words[n-1] == "never" {
 			return nil, errPath
 		}
 		if v = v.FieldByName(name); !v.IsValid() {

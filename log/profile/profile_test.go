@@ -430,6 +430,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(text(f, name)))
 	}
 	f.Add([]byte("profile | x\ninstruments.a | yes | l\ninstruments.a.deferral.steps.0.after | 0s | l\n"))
+	f.Add([]byte("profile | x\nlongest | 1d | l\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		file, err := profile.Parse(b)
 		if err != nil {
