@@ -233,7 +233,10 @@ func cures(o *ledger.Obligation) string {
 	return fmt.Sprintf("%s has done what is owed: %s", o.By, cmp.Or(o.Cure, o.Text))
 }
 
-// ends says what would end a refusal that no request can avoid.
+// newer is what ends a refusal of proofs under an old or an unaudited head.
+const newer = "the request has proofs under the newest audited head: vasistas open --policy FILE gets them"
+
+// ends says what would end a refusal.
 var ends = map[Code]string{
 	CodeNotReady: "the gate has followed the log to a head that its witnesses signed; it tries again by itself",
 	CodeStopped:  "the gate's operator has acted",
@@ -244,9 +247,29 @@ var ends = map[Code]string{
 	CodeGroup:    "an amendment names this gate's key, in a group",
 	CodeChain:    "an amendment names another key for this custodian",
 	CodeBreach:   "an audit quorum closes it by findings",
+	CodeOverdue:  "what is owed is done",
+
+	CodeForm:      "the request is sealed to this gate's key, under the charter in force",
+	CodeBusy:      "fewer requests wait",
+	CodeProof:     "the request has this log's proofs of access and warrant",
+	CodeFork:      "the request has a proof under a head of this gate's log; tell the gate's operator of the other one",
+	CodeHead:      "the log publishes that head",
+	CodeAccess:    "the provider has logged another access, which takes effect",
+	CodeDead:      "the provider has logged another access, on a warrant that is in force",
+	CodeAnswered:  "the gate's operator has its lost journal again; other gates' shares may suffice",
+	CodeOpenings:  "the request has the openings of warrant and access, as their signers wrote them",
+	CodePackage:   "the request has all packages that the access names, and no others",
+	CodeAccount:   "another access names only accounts of its warrant",
+	CodeRecipient: "another access has the signature of the agency's key that its warrant names",
+	CodeStanza:    "the file is escrowed to the keys of this gate, by vasistas escrow rewrap",
+	CodeNotice:    "another access names fewer files",
+	CodeStorage:   "the gate's operator has made room, and started the gate again",
+	CodeLog:       "the log has shown the gate's release in a witnessed head: ask again",
+	CodeEffect:    newer,
+	CodeShare:     "the file is escrowed again: its share for this gate is damaged; other gates' shares may suffice",
 }
 
-// Ends says what would end the refusal, "" if another request could.
+// Ends says what would end the refusal: it follows "once".
 func (r *Refusal) Ends() string {
 	if r.ends != "" {
 		return r.ends

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/round"
@@ -58,9 +59,9 @@ func TestWhoDeclines(t *testing.T) {
 	}
 }
 
-// TestEveryReasonEnds: for whatever keeps a gate shut it says what would end that.
+// TestEveryReasonEnds: a gate says what would end each of its refusals.
 func TestEveryReasonEnds(t *testing.T) {
-	for _, c := range []Code{CodeStopped, CodeNotReady, CodeStale, CodeClock, CodeQuorum, CodeTrust, CodeGroup, CodeChain, CodeBreach} {
+	for _, c := range problem.OfGate() {
 		if refuse(c, "no").Ends() == "" {
 			t.Errorf("%s: nothing is said to end it", c)
 		}

@@ -88,7 +88,7 @@ func (g *Gate) proof(ctx context.Context, f *follower, c *claim, file []byte, no
 	v, err := in.Witnesses.Verify(cp, g.cfg.Origin)
 	switch {
 	case errors.Is(err, tlog.ErrNoQuorum):
-		return nil, refuse(CodeQuorum, "the policy of the witnesses: %w", err)
+		return nil, refuse(CodeQuorum, "the policy of the witnesses: %w", err).until(newer)
 	case err != nil:
 		return nil, refuse(CodeProof, "%w", err)
 	}
@@ -116,15 +116,15 @@ func (c *claim) fresh(f *follower, now moment) error {
 	for i, v := range c.heads {
 		size := v.Checkpoint.Size
 		if err := now.fresh(vouched{"witnesses", size, v.LoggedAfter}, in); err != nil {
-			return err
+			return older(err)
 		}
 		note, after, err := f.ledger.AuditNote(v.Checkpoint)
 		if err != nil {
-			return refuse(CodeQuorum, "the policy of the auditors: %w", err)
+			return refuse(CodeQuorum, "the policy of the auditors: %w", err).until(newer)
 		}
 		if note != "" {
 			if err := now.fresh(vouched{"auditors", size, after}, in); err != nil {
-				return err
+				return older(err)
 			}
 		}
 		if i == 0 {
@@ -132,6 +132,14 @@ func (c *claim) fresh(f *follower, now moment) error {
 		}
 	}
 	return nil
+}
+
+// older says what ends it that the head of a request's proof is stale.
+func older(err error) error {
+	if r := refusal(err); r.Code == CodeStale {
+		return r.until(newer)
+	}
+	return err
 }
 
 // standing returns why this gate would open nothing, whatever is asked. What bars it is left
@@ -213,7 +221,7 @@ func (g *Gate) alive(l *ledger.Ledger, c *claim, now moment) error {
 	case !ok:
 		return refuse(CodeAccess, "access %d is over, or never had an effect", index)
 	case a.Suspended:
-		return refuse(CodeDead, "access %d %s", index, a.Dead).logged(reasonSuspended)
+		return refuse(CodeDead, "access %d %s", index, a.Dead).logged(reasonSuspended).until("the log shows that the warrant is resumed")
 	case a.Dead != "":
 		return refuse(CodeDead, "access %d %s", index, a.Dead).logged(reasonRevoked)
 	case now.latest().After(a.Ends):
@@ -259,8 +267,7 @@ func (g *Gate) unbarred(judged []*ledger.Ledger, name, group string, now moment)
 			return refuse(CodeBreach, "the breach of the rule %s at entry %d bars until an audit quorum closes it: %s", v.Rule, v.Index, v.Text()).logged(reasonBreach)
 		}
 		o := bars[0].Obligation
-		r := refuse(CodeOverdue, "an overdue obligation bars: %s (%s), due %s", o.Rule, o.Text, formatTime(o.Due))
-		r.ends = cures(o)
+		r := refuse(CodeOverdue, "an overdue obligation bars: %s (%s), due %s", o.Rule, o.Text, formatTime(o.Due)).until(cures(o))
 		if o.Auditors {
 			r = r.logged(reasonOverdue)
 		}

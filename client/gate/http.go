@@ -91,6 +91,13 @@ func (r *Refusal) logged(reason string) *Refusal {
 	return r
 }
 
+// until sets what would end the refusal, if only a newer head ends it or if the code says too
+// little.
+func (r *Refusal) until(ends string) *Refusal {
+	r.ends = ends
+	return r
+}
+
 // Errors with which a gate signs and opens nothing; after the first two, until its operator acts.
 var (
 	// ErrElsewhere: the log has an event signed by this gate's key that the journal
@@ -276,6 +283,7 @@ func (s *server) read(w http.ResponseWriter, r *http.Request, mediaType string, 
 func writeProblem(w http.ResponseWriter, err error) {
 	r := refusal(err)
 	p := problem.New(r.Code, http.StatusText(r.Code.Status()), r.Err.Error())
+	p.Ends = r.Ends()
 	if r.Temporary() {
 		p.RetryAfter = retryAfter
 	}

@@ -46,6 +46,9 @@ type Problem struct {
 	Cure      string     `json:"cure,omitempty"`
 	Reference *Reference `json:"reference,omitempty"`
 
+	// Ends, of a gate, says what would end the refusal: it follows "once".
+	Ends string `json:"ends,omitempty"`
+
 	// Bars, for the code barred, is a list of what bars the auditor: see package round.
 	Bars json.RawMessage `json:"bars,omitempty"`
 

@@ -51,6 +51,22 @@ type Result struct {
 	Release   *event.Reference // of its answer
 }
 
+// String says what the gate did and, if it refused, what would end that.
+func (r Result) String() string {
+	no, refused := errors.AsType[*Refusal](r.Err)
+	switch {
+	case r.Err == nil:
+		return fmt.Sprintf("gate %s gave its shares; its release is entry %d", r.Custodian, r.Release.Index)
+	case !refused || no.Code() == "":
+		return fmt.Sprintf("gate %s: %v", r.Custodian, r.Err)
+	}
+	text := fmt.Sprintf("gate %s refuses (%s): %s", r.Custodian, no.Code(), no.Detail)
+	if no.Ends != "" {
+		text += ". It opens once " + no.Ends
+	}
+	return text
+}
+
 // ErrTooFew is wrapped by the error of [Case.FileKeys] if the threshold is missed.
 var ErrTooFew = errors.New("too few gates gave their shares")
 
@@ -58,6 +74,9 @@ var ErrTooFew = errors.New("too few gates gave their shares")
 // reached, and returns the file keys by the packages' digests. The results, one for each
 // gate in the order of the group, are returned with an error, too.
 func (c *Case) FileKeys(ctx context.Context, o Options) (map[event.Digest][]byte, []Result, error) {
+	if c.Access == nil {
+		return nil, nil, ErrNotLogged
+	}
 	o.setDefaults()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -276,11 +295,7 @@ func (id *Identity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 // withResults adds each gate's result to an error.
 func withResults(err error, results []Result) error {
 	for _, r := range results {
-		said := any("gave its shares")
-		if r.Err != nil {
-			said = r.Err
-		}
-		err = fmt.Errorf("%w; gate %s: %v", err, r.Custodian, said)
+		err = fmt.Errorf("%w; %v", err, r)
 	}
 	return err
 }

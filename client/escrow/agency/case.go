@@ -38,7 +38,8 @@ type Case struct {
 	Key             []byte            `json:"key"`                       // escrow.SecretKey of the access's recipient
 	Warrant         []byte            `json:"warrant,omitempty"`         // proof file; nil in an emergency
 	WarrantOpenings []byte            `json:"warrantOpenings,omitempty"` // openings file; nil in an emergency
-	Access          []byte            `json:"access"`                    // proof file
+	Event           []byte            `json:"event,omitempty"`           // payload of the access, from [Ask.Case]
+	Access          []byte            `json:"access,omitempty"`          // proof file; nil: see [Case.Find]
 	AccessOpenings  []byte            `json:"accessOpenings"`            // openings file
 	Packages        []string          `json:"packages"`                  // texts of all packages of the access
 	Gates           map[string]string `json:"gates"`                     // URLs by the custodians' names
@@ -97,7 +98,7 @@ func (c *Case) Check() (err error) {
 	if c.key, err = escrow.ParseSecretKey(c.Key); err != nil {
 		return fmt.Errorf("the recipient key: %w", err)
 	}
-	accessEnv, ref, err := entryOf(c.Access)
+	accessEnv, ref, err := c.access()
 	if err != nil {
 		return fmt.Errorf("the access: %w", err)
 	}
@@ -130,6 +131,16 @@ func (c *Case) Check() (err error) {
 		return err
 	}
 	return c.checkGates()
+}
+
+// access returns the access and its place in the log. Without its proof it has no place and no
+// signature.
+func (c *Case) access() (*event.Envelope, event.Reference, error) {
+	if c.Access != nil || c.Event == nil {
+		return entryOf(c.Access)
+	}
+	ev, err := event.Parse(c.Event)
+	return &event.Envelope{Payload: c.Event, Event: ev}, event.Reference{}, err
 }
 
 // checkWarrant returns the agency's key, from the warrant or, in an emergency, from the

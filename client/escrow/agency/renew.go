@@ -4,6 +4,7 @@
 package agency
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/problem"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -27,6 +29,9 @@ const renewEvery = 250 * time.Millisecond
 // cl is a client of the case's log; its policy decides which heads Renew accepts. The
 // auditors' lines are for the gates to judge, by the charter in force.
 func (c *Case) Renew(ctx context.Context, cl *client.Client) error {
+	if err := c.Find(ctx, cl); err != nil {
+		return err
+	}
 	access, err := tlog.ParseProof(c.Access)
 	if err != nil {
 		return fmt.Errorf("the access: %w", err)
@@ -55,6 +60,49 @@ func (c *Case) Renew(ctx context.Context, cl *client.Client) error {
 	}
 	if err := next.Check(); err != nil {
 		return fmt.Errorf("the log has another entry than the case: %w", err)
+	}
+	*c = next
+	return nil
+}
+
+// ErrNotLogged is the error of a case whose access is not in the log, as far as is known.
+var ErrNotLogged = errors.New("the log has no access of this case yet: the provider signs and logs it")
+
+// Find looks for the access of a case from [Ask.Case] in the log, and adds its proof to the
+// case. A case that has its access stays as it is.
+func (c *Case) Find(ctx context.Context, cl *client.Client) error {
+	if c.Access != nil {
+		return nil
+	}
+	env, _, err := c.access()
+	if err != nil {
+		return err
+	}
+	from := client.FollowOptions{UntilHead: true}
+	if w := env.Event.Body.(*event.Access).Warrant; w != nil {
+		from.Start = w.Index
+	}
+	// An event is logged again only if it then has an effect, so the last one counts.
+	index, found := uint64(0), false
+	for entry, err := range cl.Follow(ctx, from) {
+		if err != nil {
+			return fmt.Errorf("looking for the access in the log: %w", err)
+		}
+		if logged, err := event.ParseEnvelope(entry.Bytes); err == nil && bytes.Equal(logged.Payload, c.Event) {
+			index, found = entry.Index, true
+		}
+	}
+	if !found {
+		return ErrNotLogged
+	}
+	proof, err := cl.Prove(ctx, index)
+	if err != nil {
+		return fmt.Errorf("proving the access: %w", err)
+	}
+	next := *c
+	next.Access = proof.Bytes()
+	if err := next.Check(); err != nil {
+		return err
 	}
 	*c = next
 	return nil

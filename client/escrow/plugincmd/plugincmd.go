@@ -100,7 +100,7 @@ func identity(ctx context.Context, b []byte, p *plugin.Plugin) (age.Identity, er
 	return c.Identity(ctx, agency.Options{UserAgent: "age-plugin-vasistas", Progress: func(r agency.Result) {
 		if r.Err != nil {
 			// The error has the outcome as well, so a failure to show it is harmless.
-			_ = p.DisplayMessage(fmt.Sprintf("gate %s: %v", r.Custodian, r.Err))
+			_ = p.DisplayMessage(r.String())
 		}
 	}}), nil
 }
