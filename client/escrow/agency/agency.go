@@ -67,6 +67,47 @@ func (r Result) String() string {
 	return text
 }
 
+// An Answer is what a gate said last.
+type Answer struct {
+	Gate    string  `json:"gate"`
+	URL     string  `json:"url,omitempty"`
+	Time    string  `json:"time"`              // like 2006-01-02T15:04:05Z
+	Release *uint64 `json:"release,omitempty"` // index of its release
+	Code    string  `json:"code,omitempty"`    // if it refused
+	Error   string  `json:"error,omitempty"`
+	Ends    string  `json:"ends,omitempty"` // what would end its refusal: it follows "once"
+}
+
+// Answer returns the result as an answer of this time.
+func (r Result) Answer(now time.Time) Answer {
+	a := Answer{Gate: r.Custodian, URL: r.URL, Time: now.UTC().Format("2006-01-02T15:04:05Z")}
+	if no, ok := errors.AsType[*Refusal](r.Err); ok {
+		a.Code, a.Ends = string(no.Code()), no.Ends
+	}
+	if r.Err != nil {
+		a.Error = r.Err.Error()
+	}
+	if r.Release != nil {
+		a.Release = &r.Release.Index
+	}
+	return a
+}
+
+// Remember keeps the answers of the gates that were asked and waited for in the case, each
+// gate's last one.
+func (c *Case) Remember(results []Result, now time.Time) {
+	for _, r := range results {
+		if r.URL == "" || errors.Is(r.Err, errEnough) {
+			continue
+		}
+		c.Answers = slices.DeleteFunc(c.Answers, func(a Answer) bool { return a.Gate == r.Custodian })
+		c.Answers = append(c.Answers, r.Answer(now))
+	}
+}
+
+// errEnough is of gates whose answer was not waited for.
+var errEnough = errors.New("not waited for: enough gates had answered")
+
 // ErrTooFew is wrapped by the error of [Case.FileKeys] if the threshold is missed.
 var ErrTooFew = errors.New("too few gates gave their shares")
 
@@ -95,7 +136,7 @@ func (c *Case) FileKeys(ctx context.Context, o Options) (map[event.Digest][]byte
 				got[d] = append(got[d], s)
 			}
 		case good >= threshold && errors.Is(a.err, context.Canceled):
-			r.Err = errors.New("not waited for: enough gates had answered")
+			r.Err = errEnough
 		default:
 			r.Err = a.err
 		}

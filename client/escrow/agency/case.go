@@ -43,6 +43,7 @@ type Case struct {
 	AccessOpenings  []byte            `json:"accessOpenings"`            // openings file
 	Packages        []string          `json:"packages"`                  // texts of all packages of the access
 	Gates           map[string]string `json:"gates"`                     // URLs by the custodians' names
+	Answers         []Answer          `json:"answers,omitempty"`         // of the gates that were asked last, see Remember
 
 	charter   *charters.Charter
 	group     *escrow.Group

@@ -4,7 +4,6 @@
 package agency
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -88,7 +87,7 @@ func (c *Case) Find(ctx context.Context, cl *client.Client) error {
 		if err != nil {
 			return fmt.Errorf("looking for the access in the log: %w", err)
 		}
-		if logged, err := event.ParseEnvelope(entry.Bytes); err == nil && bytes.Equal(logged.Payload, c.Event) {
+		if logged, err := event.ParseEnvelope(entry.Bytes); err == nil && c.Is(logged) {
 			index, found = entry.Index, true
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -42,36 +41,26 @@ decrypts the file once it has the group's threshold of shares. It reports gates 
 are down, slow or wrong, and goes on without them.
 
 A gate opens only for an access in the log. It first logs its release, with notices
-to the persons concerned. A refusal names its reason.
+to the persons concerned. A refusal names its reason, and what would end it. The case
+file keeps each gate's last answer, for 'open status'.
 
 With --policy, open first gets new proofs from the log, under the head that met the
 charter's audit policy last, or the latest head if the charter asks for no auditors.
 Gates refuse proofs whose cosignatures are stale. open waits until that head contains
-the access, as long as --timeout.`,
-		Example: `  vasistas open key --out case.key
-  vasistas open consent --key agency.pem --warrant w.tlog-proof --recipient case.key.pub
-  vasistas open prepare --key case.key --charter main.charter --warrant w.tlog-proof --warrant-openings w.openings \
-      --access a.tlog-proof --access-openings a.openings --gate one=https://gate.example letter.age --out letter.case
-  vasistas open --case letter.case --policy policy.txt -o letter.txt letter.age`,
-		Args: cobra.ExactArgs(1),
-		RunE: do(func(ctx context.Context, args []string) error { return e.runOpen(ctx, &f, args) }),
+the access, as long as --timeout. For a case of 'open request' it looks for the
+access in the log the first time.`,
+		Example: `  vasistas open --case letter.case --policy policy.txt -o letter.txt letter.age`,
+		Args:    cobra.ExactArgs(1),
+		RunE:    do(func(ctx context.Context, args []string) error { return e.runOpen(ctx, &f, args) }),
 	}
 	f.add(c)
-	c.Flags().StringVar(&f.file, "case", "", "case file, made by 'open prepare'")
+	c.Flags().StringVar(&f.file, "case", "", "case file, made by 'open request' or 'open prepare'")
 	c.Flags().StringVarP(&f.out, "out", "o", "", "new file for the plaintext (default: standard output)")
 	durationVar(c, &f.timeout, "timeout", 2*time.Minute, "how long to wait for one gate")
 	c.Flags().BoolVar(&f.json, "json", false, "print the outcome of each gate as JSON, on standard error")
 	c.MarkFlagRequired("case")
-	c.AddCommand(e.openKey(), e.openConsent(), e.openPrepare())
+	c.AddCommand(e.openRequest(), e.openStatus(), e.openKey(), e.openConsent(), e.openPrepare())
 	return c
-}
-
-type gateReport struct {
-	Gate    string  `json:"gate"`
-	URL     string  `json:"url,omitempty"`
-	Release *uint64 `json:"release,omitempty"` // index of its release
-	Code    string  `json:"code,omitempty"`    // if it refused
-	Error   string  `json:"error,omitempty"`
 }
 
 func (e *env) runOpen(ctx context.Context, f *openFlags, args []string) error {
@@ -79,13 +68,20 @@ func (e *env) runOpen(ctx context.Context, f *openFlags, args []string) error {
 	if err != nil {
 		return err
 	}
+	asked := c.Access == nil
+	if asked && f.policy == "" {
+		return usagef("give --policy FILE: open looks in the log for the access of this case, which the provider signs and logs")
+	}
 	if err := e.renew(ctx, c, &f.logFlags, f.timeout); err != nil {
 		return err
+	}
+	if asked { // age needs it in the case
+		e.keepCase(f.file, c)
 	}
 	id := c.Identity(ctx, agency.Options{
 		UserAgent: "vasistas/" + command.Version(), Timeout: f.timeout, Progress: func(r agency.Result) { e.gateNote(f, r) },
 	})
-	return e.stream(args, f.out, func(w io.Writer, in io.Reader) error {
+	err = e.stream(args, f.out, func(w io.Writer, in io.Reader) error {
 		plain, err := age.Decrypt(escrow.Dearmor(in), id)
 		if none, ok := errors.AsType[*age.NoIdentityMatchError](err); ok && len(none.Errors) > 0 {
 			return none.Errors[0]
@@ -96,6 +92,22 @@ func (e *env) runOpen(ctx context.Context, f *openFlags, args []string) error {
 		_, err = io.Copy(w, plain)
 		return err
 	})
+	if len(id.Results) > 0 {
+		c.Remember(id.Results, time.Now())
+		e.keepCase(f.file, c)
+	}
+	return err
+}
+
+// keepCase replaces a case file that was read. Without it open still works.
+func (e *env) keepCase(name string, c *agency.Case) {
+	b, err := c.Bytes()
+	if err == nil {
+		err = durable.WriteFile(name, b, 0o600)
+	}
+	if err != nil {
+		e.note("vasistas: the case file lacks what was learned now: %v", err)
+	}
 }
 
 // renew gets new proofs for a case, if there is a policy.
@@ -116,24 +128,11 @@ func (e *env) renew(ctx context.Context, c *agency.Case, f *logFlags, timeout ti
 }
 
 func (e *env) gateNote(f *openFlags, r agency.Result) {
-	report := gateReport{Gate: r.Custodian, URL: r.URL}
-	if no, ok := errors.AsType[*agency.Refusal](r.Err); ok {
-		report.Code = string(no.Code())
+	if f.json {
+		(&env{stdout: e.stderr}).printJSON(r.Answer(time.Now()))
+		return
 	}
-	if r.Err != nil {
-		report.Error = r.Err.Error()
-	}
-	if r.Release != nil {
-		report.Release = &r.Release.Index
-	}
-	switch {
-	case f.json:
-		(&env{stdout: e.stderr}).printJSON(report)
-	case r.Err != nil:
-		e.note("vasistas: gate %s: %v", r.Custodian, r.Err)
-	default:
-		e.note("vasistas: gate %s gave its shares; its release is entry %d", r.Custodian, r.Release.Index)
-	}
+	e.note("vasistas: %v", r)
 }
 
 func (e *env) openKey() *cobra.Command {
@@ -305,7 +304,7 @@ func (e *env) runPrepare(ctx context.Context, f *prepareFlags, files []string) e
 	if f.out == "-" {
 		return usagef("--out -: the identity names the case file; give it a name")
 	}
-	c := &agency.Case{Gates: make(map[string]string)}
+	c := new(agency.Case)
 	for _, in := range []struct {
 		to    *[]byte
 		name  string
@@ -324,12 +323,9 @@ func (e *env) runPrepare(ctx context.Context, f *prepareFlags, files []string) e
 		}
 		*in.to = b
 	}
-	for _, g := range f.gates {
-		name, url, ok := strings.Cut(g, "=")
-		if !ok || c.Gates[name] != "" {
-			return usagef("--gate %q: write NAME=URL, once for each custodian", g)
-		}
-		c.Gates[name] = url
+	var err error
+	if c.Gates, err = parseGates(f.gates); err != nil {
+		return err
 	}
 	if err := e.addPackages(c, f, files); err != nil {
 		return err
