@@ -450,10 +450,13 @@ const (
 	settledFile = "settled" // evidence of the last fork that the operator has settled
 	// contradictionFile has evidence of a contradiction that stops nothing.
 	contradictionFile = "contradiction"
+	pendingFile       = "pending" // the amendments to confirm: see Pending
 	// What the operator confirmed last: see Confirm.
 	charterFile  = "confirmed"
 	survivorFile = "survivor"
 )
+
+const maxPending = 64 << 20 // of the amendments' changes
 
 const maxHead = 2*tlog.MaxCheckpointSize + 1024
 

@@ -5,6 +5,7 @@ package gate
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,7 +44,8 @@ type Amendment struct {
 
 // A Change is one difference to the charter before.
 type Change struct {
-	Text string `json:"text"`
+	Text  string `json:"text"`
+	Means string `json:"means,omitempty"` // what follows from it, in words
 	// Direction is weaker, stronger or "either way"; "" if the change concerns neither
 	// trust nor demands.
 	Direction event.Direction `json:"direction,omitempty"`
@@ -53,7 +55,7 @@ type Change struct {
 func amendment(was, is *ledger.Charter) Amendment {
 	a := Amendment{Version: is.Version, Hash: fmt.Sprintf("%x", is.Hash()), charter: is}
 	for _, c := range event.Diff(was.Charter, is.Charter) {
-		a.Changes = append(a.Changes, Change{c.String(), c.Direction, c.Confirm})
+		a.Changes = append(a.Changes, Change{c.String(), c.Means, c.Direction, c.Confirm})
 	}
 	return a
 }
@@ -62,9 +64,45 @@ func (a *Amendment) needsConfirmation() bool {
 	return slices.ContainsFunc(a.Changes, func(c Change) bool { return c.Confirm })
 }
 
-// updateTrust trusts the amendments that the operator has confirmed or need not confirm, in
-// their order. A charter's prev binds it to those before, so its hash confirms them, too.
+// updateTrust trusts the amendments that the operator has confirmed or need not confirm, and
+// keeps the others in a file for [Pending].
 func (f *follower) updateTrust() error {
+	if err := f.trustConfirmed(); err != nil {
+		return err
+	}
+	list := f.pending()
+	if len(list) == 0 || list[len(list)-1].Hash == f.shown {
+		return nil
+	}
+	f.shown = list[len(list)-1].Hash
+	b, err := json.Marshal(list)
+	if err == nil {
+		err = durable.WriteFile(filepath.Join(f.cfg.Dir, pendingFile), b, 0o600)
+	}
+	if err != nil {
+		f.cfg.Logger.Warn("confirm will not show what it confirms; status does", "err", err)
+	}
+	return nil
+}
+
+// Pending returns the amendments that a gate with this state directory waits for, or waited for
+// last, up to the one with this hash: those that the hash confirms. It returns none for another
+// hash. The gate may be running.
+func Pending(dir, hash string) ([]Amendment, error) {
+	b, err := durable.ReadFile(filepath.Join(dir, pendingFile), maxPending)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	var list []Amendment
+	err = json.Unmarshal(b, &list)
+	return list[:1+slices.IndexFunc(list, func(a Amendment) bool { return a.Hash == hash })], err
+}
+
+// trustConfirmed trusts the amendments in their order. A charter's prev binds it to those
+// before, so its hash confirms them, too.
+func (f *follower) trustConfirmed() error {
 	in := f.ledger.Charter()
 	if f.trusted.charter == nil {
 		c := f.ledger.CharterAt(f.trusted.index + 1)

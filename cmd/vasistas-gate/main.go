@@ -157,10 +157,10 @@ func fetchStatus(ctx context.Context, url string, timeout time.Duration) (*gate.
 	return s, admin.FetchStatus(ctx, "gate", url, maxStatus, s)
 }
 
-// printStatus prints a status as lines. It replaces what could control a terminal or forge a
-// line: a status comes from another machine, and its texts from the log.
-func printStatus(out io.Writer, s *gate.Status) {
-	line := func(format string, args ...any) {
+// lines returns a function that prints a line. It replaces what could control a terminal or
+// forge a line: a status comes from another machine, and its texts from the log.
+func lines(out io.Writer) func(format string, args ...any) {
+	return func(format string, args ...any) {
 		text := strings.Map(func(r rune) rune {
 			if unicode.IsPrint(r) {
 				return r
@@ -169,6 +169,32 @@ func printStatus(out io.Writer, s *gate.Status) {
 		}, fmt.Sprintf(format, args...))
 		io.WriteString(out, text+"\n")
 	}
+}
+
+// printPending prints amendments, each change with its direction and what follows from it.
+func printPending(out io.Writer, list []gate.Amendment) {
+	line := lines(out)
+	for _, a := range list {
+		line("confirm    %s: the charter of version %d, which changes:", a.Hash, a.Version)
+		for _, c := range a.Changes {
+			mark, direction := " ", ""
+			if c.Confirm {
+				mark = "!"
+			}
+			if c.Direction != "" {
+				direction = fmt.Sprintf(" [%s]", c.Direction)
+			}
+			line("         %s %s%s", mark, c.Text, direction)
+			if c.Means != "" {
+				line("             %s", c.Means)
+			}
+		}
+	}
+}
+
+// printStatus prints a status as lines.
+func printStatus(out io.Writer, s *gate.Status) {
+	line := lines(out)
 	name := s.Custodian
 	if name == "" {
 		name = "none (the charter in force does not name the key)"
@@ -183,19 +209,7 @@ func printStatus(out io.Writer, s *gate.Status) {
 	}
 	line("charter    version %d, trusted %d", s.Charter, s.Trusted)
 	line("releases   %d, of which the log lacks %d", s.Seq, len(s.Releases))
-	for _, a := range s.Pending {
-		line("confirm    %s: the charter of version %d, which changes:", a.Hash, a.Version)
-		for _, c := range a.Changes {
-			mark, direction := " ", ""
-			if c.Confirm {
-				mark = "!"
-			}
-			if c.Direction != "" {
-				direction = fmt.Sprintf(" [%s]", c.Direction)
-			}
-			line("         %s %s%s", mark, c.Text, direction)
-		}
-	}
+	printPending(out, s.Pending)
 	if s.Shut == "" {
 		line("opens      yes")
 	} else {
@@ -225,9 +239,14 @@ func runConfirm(_ context.Context, args []string, stdout, stderr io.Writer) erro
 	if what == "" {
 		return command.WrongUse("give the hash of the charter, or SIZE:ROOT of the head, that status shows")
 	}
+	list, err := gate.Pending(l.path("state"), what)
+	if err != nil {
+		fmt.Fprintf(stderr, "vasistas-gate confirm: what changes is not known here; see status: %v\n", err)
+	}
 	if err := gate.Confirm(l.path("state"), what); err != nil {
 		return err
 	}
+	printPending(stdout, list)
 	fmt.Fprintln(stdout, "Recorded. The gate takes it up at its next update from the log, without a restart, if it is what status shows;\nanything else changes nothing. See status.")
 	return nil
 }

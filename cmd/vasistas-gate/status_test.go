@@ -18,7 +18,7 @@ func TestStatusControlsNoTerminal(t *testing.T) {
 	var out bytes.Buffer
 	printStatus(&out, &gate.Status{Origin: evil, Custodian: evil, Groups: []string{evil}, Key: evil, LoggedAfter: evil,
 		Stopped: evil, Shut: evil, Alarm: evil,
-		Pending: []gate.Amendment{{Hash: evil, Changes: []gate.Change{{Text: evil, Direction: evil, Confirm: true}}}}})
+		Pending: []gate.Amendment{{Hash: evil, Changes: []gate.Change{{Text: evil, Means: evil, Direction: evil, Confirm: true}}}}})
 	if strings.ContainsAny(out.String(), "\x1b\u009b\r\u202e") || strings.Contains(out.String(), "\nopens      yes") {
 		t.Errorf("%q", out.String())
 	}

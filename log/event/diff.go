@@ -23,6 +23,9 @@ type Change struct {
 	Path    string // the value's place, such as "authority court, keys" or "profile.seal.longest"
 	Was, Is string // as in a charter file, keys by id or hash; "": none
 
+	// Means says in words what follows from the change; "" if the value says it.
+	Means string
+
 	// Direction is where the change goes; "" if it changes neither who is trusted nor
 	// what is demanded.
 	Direction Direction
@@ -146,6 +149,9 @@ func Diff(was, is *Charter) []Change {
 	var out []Change
 	for _, c := range list {
 		c.direct(c.kind)
+		if was != nil {
+			c.mean(c.kind, was, is)
+		}
 		out = append(out, c.Change)
 	}
 	if was != nil {

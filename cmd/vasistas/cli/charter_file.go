@@ -318,27 +318,13 @@ func notes(file *checked) []string {
 }
 
 // abandoned returns the custodian groups whose earlier files an amendment makes unopenable, with
-// the reason. A file is bound to its group's id, threshold and number of custodians, and to the
-// keys of their gates.
+// the reason.
 func abandoned(was, is *event.Charter) map[string]string {
 	out := make(map[string]string)
 	for _, g := range was.Groups {
-		now, why := is.Group(g.ID), "the group is gone"
-		if now != nil {
-			left := uint64(0)
-			for _, name := range now.Members {
-				if slices.Contains(g.Members, name) {
-					left++
-				}
-			}
-			switch {
-			case now.Threshold != g.Threshold || len(now.Members) != len(g.Members):
-				why = fmt.Sprintf("%d of %d custodians become %d of %d", g.Threshold, len(g.Members), now.Threshold, len(now.Members))
-			case left < g.Threshold:
-				why = fmt.Sprintf("%d of its custodians stay, and a file takes the shares of %d", left, g.Threshold)
-			default:
-				continue
-			}
+		why, _ := event.Abandoned(&g, is.Group(g.ID))
+		if why == "" {
+			continue
 		}
 		id := g.ID
 		for n := 2; was.Group(id) != nil || is.Group(id) != nil; n++ {
