@@ -23,14 +23,18 @@ type Ask struct {
 	Warrant, WarrantOpenings []byte
 	Emergency, Agency        string
 
-	Signer     event.Signer // the agency's key, which the warrant names
-	KEM        event.KEM    // of the recipient key; "": post-quantum
-	Accounts   []string     // to be opened; nil: the only one that the warrant names
-	Categories []string     // of data, by their codes; nil: the warrant's
-	Unit       string       // the acting unit of the provider, a code
-	Until      time.Time    // by which public values are opened; zero: after the profile's default
-	Packages   []*escrow.Package
+	Signer     event.Signer      // the agency's key, which the warrant names
+	KEM        event.KEM         // of the recipient key; "": post-quantum
+	Accounts   []string          // to be opened; nil: the only one that the warrant names
+	Categories []string          // of data, by their codes; nil: the warrant's
+	Unit       string            // the acting unit of the provider, a code
+	Until      time.Time         // by which public values are opened; zero: after the profile's default
 	Gates      map[string]string // URLs by the custodians' names
+
+	Files [][]*escrow.Package // the packages of each file; the access names those of one group
+	Group string              // id of that group; "": the only one that has a package in each file
+
+	packages []*escrow.Package // of the group
 }
 
 // Case returns the case with a new recipient key for which the agency has signed. Its Event is
@@ -48,9 +52,10 @@ func (a *Ask) Case() (*Case, error) {
 		return nil, err
 	}
 	body := &event.Access{Emergency: a.Emergency, Recipient: key.Public(), Categories: a.Categories}
-	if body.Group, err = groupOf(ch, a.Packages); err != nil {
+	if err := a.choose(ch); err != nil {
 		return nil, err
 	}
+	body.Group = a.Group
 	o := &event.Openings{Public: []event.Opening{event.NewOpening("unit", event.Text(a.Unit))}}
 	var warrant event.Digest
 	accounts := a.Accounts
@@ -79,7 +84,7 @@ func (a *Ask) Case() (*Case, error) {
 	for _, account := range accounts {
 		o.Subject = append(o.Subject, event.NewOpening("account", event.Text(account)))
 	}
-	for _, p := range a.Packages {
+	for _, p := range a.packages {
 		o.Subject = append(o.Subject, event.NewOpening("package", event.Text(p.Digest().String())))
 	}
 	return a.sealed(ch, ev, o, key)
@@ -128,18 +133,36 @@ func (a *Ask) underWarrant(body *event.Access) (event.Digest, []string, error) {
 	return env.Hash(), accounts, nil
 }
 
-// groupOf returns the id of the group whose packages these are.
-func groupOf(ch *charters.Charter, packages []*escrow.Package) (string, error) {
-	if len(packages) == 0 {
-		return "", errors.New("there is no package to open")
-	}
+// choose sets group and packages.
+func (a *Ask) choose(ch *charters.Charter) error {
+	var groups []string
 	for _, g := range ch.Charter.Groups {
 		group, err := escrow.NewGroup(ch.Origin, ch.Charter, g.ID)
-		if err == nil && group.Digest() == packages[0].Group() {
-			return g.ID, nil
+		if err != nil || a.Group != "" && a.Group != g.ID {
+			continue
+		}
+		var mine []*escrow.Package
+		missing := slices.ContainsFunc(a.Files, func(file []*escrow.Package) bool {
+			before := len(mine)
+			for _, p := range file {
+				if p.Group() == group.Digest() {
+					mine = append(mine, p)
+				}
+			}
+			return len(mine) == before
+		})
+		if !missing && len(mine) > 0 {
+			groups, a.packages = append(groups, g.ID), mine
 		}
 	}
-	return "", fmt.Errorf("the charter has no custodian group of the package %s: the file was escrowed under another charter", packages[0].Digest())
+	switch {
+	case len(groups) == 0:
+		return errors.New("no custodian group of the charter has a package in each of the files: were they escrowed under another charter, or to several groups?")
+	case len(groups) > 1:
+		return fmt.Errorf("the files have packages for several groups: say which of %s", strings.Join(groups, ", "))
+	}
+	a.Group = groups[0]
+	return nil
 }
 
 // sealed seals the access and returns its case.
@@ -163,7 +186,7 @@ func (a *Ask) sealed(ch *charters.Charter, ev *event.Event, o *event.Openings, k
 	if c.Key, err = key.Bytes(); err != nil {
 		return nil, err
 	}
-	for _, p := range a.Packages {
+	for _, p := range a.packages {
 		c.Packages = append(c.Packages, string(p.Text()))
 	}
 	return c, c.Check()

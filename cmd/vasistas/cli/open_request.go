@@ -66,6 +66,7 @@ duty key must sign it too.`,
 	fl.StringVar(&f.ask.Unit, "unit", "", "code of the provider's unit that acts")
 	fl.StringArrayVar(&f.ask.Accounts, "account", nil, "account to open, repeatable (default: the only one that the warrant names)")
 	fl.StringSliceVar(&f.ask.Categories, "categories", nil, "categories of data to open, with commas (default: the warrant's)")
+	fl.StringVar(&f.ask.Group, "group", "", "custodian group, if the files have packages for several")
 	fl.StringVar(&f.until, "until", "", "time by which public values are opened, or a duration (default: the profile's)")
 	fl.StringVar((*string)(&f.ask.KEM), "kem", string(event.KEMMLKEMX25519), "mlkem768-x25519 (post-quantum) or x25519")
 	fl.StringArrayVar(&f.gates, "gate", nil, "a custodian's gate, as NAME=URL (repeatable)")
@@ -128,7 +129,7 @@ func (e *env) runRequest(ctx context.Context, f *requestFlags, files []string) (
 		if err != nil {
 			return err
 		}
-		a.Packages = append(a.Packages, list...)
+		a.Files = append(a.Files, list)
 	}
 	if a.Signer, err = eventkey.Load(ctx, f.key); err != nil {
 		return err
