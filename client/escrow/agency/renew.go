@@ -65,7 +65,7 @@ func (c *Case) Renew(ctx context.Context, cl *client.Client) error {
 }
 
 // ErrNotLogged is the error of a case whose access is not in the log, as far as is known.
-var ErrNotLogged = errors.New("the log has no access of this case yet: the provider signs and logs it")
+var ErrNotLogged = errors.New("the access of this case is not known to be in the log: open with --policy, once the provider has signed and logged it")
 
 // Find looks for the access of a case from [Ask.Case] in the log, and adds its proof to the
 // case. A case that has its access stays as it is.
