@@ -25,6 +25,7 @@ func TestMeans(t *testing.T) {
 	} {
 		was, is := sampleCharter(), sampleCharter()
 		change(is)
+		_, _ = sortCharter(testLog, was), sortCharter(testLog, is)
 		all := ""
 		for _, c := range Diff(was, is) {
 			all += c.Means + "\n"

@@ -35,6 +35,7 @@ type Ask struct {
 	Group string              // id of that group; "": the only one that has a package in each file
 
 	packages []*escrow.Package // of the group
+	sealEnd  time.Time         // of the warrant; zero in an emergency
 }
 
 // Case returns the case with a new recipient key for which the agency has signed. Its Event is
@@ -108,7 +109,7 @@ func (a *Ask) underWarrant(body *event.Access) (event.Digest, []string, error) {
 	if k, err := agencyKeyOf(o); err != nil || k.KeyID() != a.Signer.KeyID() {
 		return event.Digest{}, nil, errors.Join(fmt.Errorf("it does not name the key %s as the agency's", a.Signer.KeyID()), err)
 	}
-	body.Warrant = &ref
+	body.Warrant, a.sealEnd = &ref, env.Event.Sealed.Until
 	if body.Categories == nil {
 		body.Categories = slices.Clone(w.Categories)
 	}
@@ -170,6 +171,12 @@ func (a *Ask) sealed(ch *charters.Charter, ev *event.Event, o *event.Openings, k
 	until := a.Until
 	if until.IsZero() {
 		until = ev.Time.Add(time.Duration(ch.Charter.Profile.Seal.Default) * time.Second)
+		if a.Warrant != nil && until.After(a.sealEnd) {
+			until = a.sealEnd
+		}
+	}
+	if a.Warrant != nil && until.After(a.sealEnd) {
+		return nil, fmt.Errorf("the access is sealed until %s: give a time no later than the warrant's, %s", until.Format(time.RFC3339), a.sealEnd.Format(time.RFC3339))
 	}
 	if err := ev.Seal(until, o.Public, o.Subject); err != nil {
 		return nil, err

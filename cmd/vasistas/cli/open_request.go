@@ -40,7 +40,8 @@ func (e *env) openRequest() *cobra.Command {
 
 The agency signs for the new key with the key that the warrant names. The access is
 to all accounts of --account, and of the categories of data that the warrant names.
-It is sealed for the profile's default time if you give no --until.
+It is sealed for the profile's default time if you give no --until, and no longer
+than the warrant.
 
 The provider signs the access and logs it within the profile's lag. Then 'vasistas
 open --policy' finds the access in the log. request prints these steps, and the
@@ -67,7 +68,7 @@ duty key must sign it too.`,
 	fl.StringArrayVar(&f.ask.Accounts, "account", nil, "account to open, repeatable (default: the only one that the warrant names)")
 	fl.StringSliceVar(&f.ask.Categories, "categories", nil, "categories of data to open, with commas (default: the warrant's)")
 	fl.StringVar(&f.ask.Group, "group", "", "custodian group, if the files have packages for several")
-	fl.StringVar(&f.until, "until", "", "time by which public values are opened, or a duration (default: the profile's)")
+	fl.StringVar(&f.until, "until", "", "time by which public values are opened, or a duration (default: the profile's, or the warrant's end)")
 	fl.StringVar((*string)(&f.ask.KEM), "kem", string(event.KEMMLKEMX25519), "mlkem768-x25519 (post-quantum) or x25519")
 	fl.StringArrayVar(&f.gates, "gate", nil, "a custodian's gate, as NAME=URL (repeatable)")
 	fl.StringVar(&f.out, "out", "", "name of the new files, without a suffix")
