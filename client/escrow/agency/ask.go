@@ -113,6 +113,11 @@ func (a *Ask) underWarrant(body *event.Access) (event.Digest, []string, error) {
 	if body.Categories == nil {
 		body.Categories = slices.Clone(w.Categories)
 	}
+	for _, c := range body.Categories {
+		if !slices.Contains(w.Categories, c) {
+			return event.Digest{}, nil, fmt.Errorf("it does not have the category %q of data, but %v", c, w.Categories)
+		}
+	}
 	var named []string
 	for _, o := range o.Subject {
 		if o.Name == "identifier" {

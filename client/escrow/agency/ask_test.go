@@ -100,13 +100,14 @@ func TestAsk(t *testing.T) {
 func TestAskRefuses(t *testing.T) {
 	e := newEscrowed(t, event.KEMX25519)
 	for want, change := range map[string]func(*agency.Ask){
-		"say which ones to open, of ada@example.org, bob@example.org": func(a *agency.Ask) { a.Accounts = nil },
-		"does not name the account \"eve\"":                           func(a *agency.Ask) { a.Accounts = []string{"eve"} },
-		"as the agency's":                                             func(a *agency.Ask) { a.Signer = e.w.Signer("eve") },
-		"no custodian group of the charter has a package":             func(a *agency.Ask) { a.Files = append(a.Files, nil) },
-		"needs shares of 2 gates":                                     func(a *agency.Ask) { a.Gates = nil },
-		"no later than the warrant's":                                 func(a *agency.Ask) { a.Until = time.Now().AddDate(200, 0, 0).UTC().Truncate(time.Second) },
-		"the warrant: it is a access":                                 func(a *agency.Ask) { a.Warrant = e.c.Access },
+		"say which ones to open, of ":                     func(a *agency.Ask) { a.Accounts = nil },
+		"does not name the account \"eve\"":               func(a *agency.Ask) { a.Accounts = []string{"eve"} },
+		"does not have the category \"x\"":                func(a *agency.Ask) { a.Categories = []string{"x"} },
+		"as the agency's":                                 func(a *agency.Ask) { a.Signer = e.w.Signer("eve") },
+		"no custodian group of the charter has a package": func(a *agency.Ask) { a.Files = append(a.Files, nil) },
+		"needs shares of 2 gates":                         func(a *agency.Ask) { a.Gates = nil },
+		"no later than the warrant's":                     func(a *agency.Ask) { a.Until = time.Now().AddDate(200, 0, 0).UTC().Truncate(time.Second) },
+		"the warrant: it is a access":                     func(a *agency.Ask) { a.Warrant = e.c.Access },
 	} {
 		a := e.ask(t)
 		change(a)
