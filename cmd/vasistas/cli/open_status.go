@@ -37,8 +37,8 @@ func (e *env) openStatus() *cobra.Command {
 		Short: "Show which gates answered an access, and how long it lives",
 		Long: `status replays the log and shows, of the access of a case file: whether it is in the
 log, how long gates may still answer it, which gates have logged a release or a
-refusal, what each gate answered 'vasistas open' last, and whether each of the others
-would open now and, if not, what would end that. It asks no gate for a share.
+refusal, what each gate answered 'vasistas open' last, and whether each would open
+now and, if not, what would end that. It asks no gate for a share.
 
 Exit code: 0 if enough gates have answered or would; 1 if too few would, or the
 access is not in the log, dead or over; 2 if the log could not be replayed.`,
@@ -148,8 +148,8 @@ func (e *env) runOpenStatus(ctx context.Context, f *openStatusFlags) error {
 	willing := s.Released
 	for i := range s.Gates {
 		g := &s.Gates[i]
-		if now, ok := standings[g.Gate]; ok && g.Release == nil {
-			if g.Now = &now; now.Opens && s.Live {
+		if now, ok := standings[g.Gate]; ok {
+			if g.Now = &now; now.Opens && s.Live && g.Release == nil {
 				willing++
 			}
 		}
@@ -220,7 +220,7 @@ func (s *caseStatus) text(now time.Time) string {
 		until, _ := time.Parse(time.RFC3339, s.Until)
 		line("access", "entry %d; gates may answer it until %s, %s from now", *s.Access, s.Until, event.Span(uint64(max(until.Sub(now), time.Second)/time.Second)))
 	}
-	line("shares", "%d of the %d gates that are needed have logged a release", s.Released, s.Threshold)
+	line("shares", "gates that have logged a release: %d; gates that are needed: %d", s.Released, s.Threshold)
 	for _, g := range s.Gates {
 		switch {
 		case g.Release != nil:
