@@ -21,6 +21,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/client/escrow/agency"
 	"github.com/vasistas/vasistas/cmd/vasistas/english"
 )
 
@@ -44,7 +45,8 @@ var outputs = map[string][]any{
 	}{}},
 	"keygen":         {madeEventKey{}, madeNoteKey{}},
 	"mirror":         {mirrored{}},
-	"open":           {gateReport{}},
+	"open":           {agency.Answer{}},
+	"open status":    {caseStatus{}},
 	"policy check":   {policyJSON{}},
 	"policy explain": {english.StrengthJSON{}},
 	"scan":           {english.ScanReport{}},
