@@ -216,7 +216,7 @@ func TestFullIsWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	silent := []string{
-		"finding close", "open", "open key", "open prepare", // print to standard error, or need a case
+		"finding close", "open", // print to standard error, or need a case
 		"escrow", "escrow rewrap", "escrow show", // the script of age-plugin-vasistas tries them
 		"charter", "finding", "policy", "completion",
 	}
@@ -330,7 +330,7 @@ func followUntil(ts *testscript.TestScript, _ bool, args []string) {
 
 // A command without an example in its help is hard to use.
 func TestHelp(t *testing.T) {
-	for _, name := range []string{"append", "due", "escrow", "escrow key", "escrow recipient", "escrow rewrap", "escrow seed", "escrow show", "finding close", "finding new", "follow", "keygen", "open", "open consent", "open key", "open prepare", "open request", "open status", "policy check", "policy of", "prove", "scan", "show", "sign", "verify", "version"} {
+	for _, name := range []string{"append", "due", "escrow", "escrow key", "escrow recipient", "escrow rewrap", "escrow seed", "escrow show", "finding close", "finding new", "follow", "keygen", "open", "open request", "open status", "policy check", "policy of", "prove", "scan", "show", "sign", "verify", "version"} {
 		var out bytes.Buffer
 		args := append(strings.Fields(name), "--help")
 		if exit := cli.Run(t.Context(), args, strings.NewReader(""), &out, &out); exit != 0 {

@@ -247,26 +247,12 @@ func TestSubject(t *testing.T) {
 	l.vasistas("sign", "--type", "warrant", "--origin", "log.example/life", "--body", "./w.json", "--key", "./judge.pem", "--until", until, "--public", "agency=sheriff",
 		"--public", "agencyKey=@"+l.path("agency.pem.pub"), "--public", "grounds=evidence-of-felony", "--subject", "case=SW 7/26", "--subject", "identifier=ada@example.org",
 		"--decoys", "2", "--out", "./w.event", "--openings", "./w.openings")
-	warrant := l.append("w.event", "w.openings")
-	l.vasistas("open", "key", "--out", "./case.key")
-	var consent struct {
-		ID  string
-		Sig string `json:"agencySignature"`
-	}
-	if err := json.Unmarshal([]byte(l.vasistas("open", "consent", "--key", "./agency.pem", "--warrant", "./w.event", "--recipient", "./case.key.pub")), &consent); err != nil {
-		t.Fatal(err)
-	}
-	var pack struct{ Package string }
-	if err := json.Unmarshal([]byte(l.vasistas("escrow", "show", "--json", "./letter.age")), &pack); err != nil {
-		t.Fatal(err)
-	}
-	l.write("a.json", fmt.Sprintf(`{"warrant":%s,"group":"main","recipient":%s,"accounts":1}`, warrant, l.read("case.key.pub")))
-	l.vasistas("sign", "--type", "access", "--origin", "log.example/life", "--id", consent.ID, "--body", "./a.json", "--key", "./provider.pem", "--until", until, "--public", "unit=legal",
-		"--subject", "account=ada@example.org", "--subject", "package="+pack.Package, "--subject", "agencySignature="+consent.Sig, "--out", "./a.event", "--openings", "./a.openings")
-	l.append("a.event", "a.openings")
-	l.vasistas("open", "prepare", "--key", "./case.key", "--charter", "./first.charter", "--warrant", "./w.event.tlog-proof", "--warrant-openings", "./w.openings",
-		"--access", "./a.event.tlog-proof", "--access-openings", "./a.openings", "--gate", "one="+gates[0], "--gate", "two="+gates[1], "--out", "./letter.case", "./letter.age")
-	l.vasistas("open", "--case", "./letter.case", "-o", "./opened.txt", "./letter.age")
+	l.append("w.event", "w.openings")
+	l.vasistas("open", "request", "--key", "./agency.pem", "--charter", "./first.charter", "--warrant", "./w.event.tlog-proof", "--unit", "legal", "--until", until,
+		"--gate", "one="+gates[0], "--gate", "two="+gates[1], "--out", "./letter", "./letter.age")
+	l.vasistas("sign", "--payload", "./letter.access", "--key", "./provider.pem", "--out", "./letter.event")
+	l.append("letter.event", "letter.openings")
+	l.vasistas("open", "--case", "./letter.case", "--policy", "./policy.txt", "-o", "./opened.txt", "./letter.age")
 	if l.read("opened.txt") != l.read("letter.txt") {
 		t.Error("the agency has another text")
 	}

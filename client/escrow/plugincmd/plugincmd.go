@@ -136,7 +136,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	fs.SetOutput(stderr)
 	machine := fs.String("age-plugin", "", "the state machine that age asks for")
 	fs.Usage = func() {
-		fmt.Fprint(stderr, "age runs this program for recipients age1vasistas1..., which 'vasistas escrow\nrecipient' makes, and for identities AGE-PLUGIN-VASISTAS-1..., which 'vasistas open\nprepare' makes. It reads charters from the directory $"+charters.Env+", by default\nvasistas/charters in your configuration directory.\n")
+		fmt.Fprint(stderr, "age runs this program for recipients age1vasistas1..., which 'vasistas escrow\nrecipient' makes, and for identities AGE-PLUGIN-VASISTAS-1..., which 'vasistas open\nrequest' makes. It reads charters from the directory $"+charters.Env+", by default\nvasistas/charters in your configuration directory.\n")
 	}
 	version := fs.Bool("version", false, "print the version")
 	err := fs.Parse(args)

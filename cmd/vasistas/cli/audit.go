@@ -478,3 +478,12 @@ func loadSigners(names []string) (func(string) *event.PublicKey, error) {
 	}
 	return func(id string) *event.PublicKey { return keys[id] }, nil
 }
+
+// parseEntry parses a signed event, or a proof file with one.
+func parseEntry(b []byte) (*event.Envelope, error) {
+	b, _, err := unwrap(b)
+	if err != nil {
+		return nil, err
+	}
+	return event.ParseEnvelope(b)
+}

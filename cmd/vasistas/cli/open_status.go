@@ -47,7 +47,7 @@ access is not in the log, dead or over; 2 if the log could not be replayed.`,
 		RunE:    orExit(exitUndecided, func(ctx context.Context, _ []string) error { return e.runOpenStatus(ctx, &f) }),
 	}
 	f.logFlags.add(c)
-	c.Flags().StringVar(&f.file, "case", "", "case file, made by 'open request' or 'open prepare'")
+	c.Flags().StringVar(&f.file, "case", "", "case file, made by 'open request'")
 	durationVar(c, &f.timeout, "timeout", 10*time.Second, "how long to wait for the gates")
 	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	c.MarkFlagRequired("case")
@@ -56,7 +56,7 @@ access is not in the log, dead or over; 2 if the log could not be replayed.`,
 
 // caseStatus is what is known of a case. Times are like 2006-01-02T15:04:05Z.
 type caseStatus struct {
-	Log       string       `json:"log"`
+	Origin    string       `json:"origin"`
 	Size      uint64       `json:"size"`             // entries that were replayed
 	At        string       `json:"at,omitempty"`     // the head was cosigned after this
 	Access    *uint64      `json:"access,omitempty"` // index; absent: not in the log
@@ -143,7 +143,7 @@ func (e *env) runOpenStatus(ctx context.Context, f *openStatusFlags) error {
 		return errors.New("the log could not be replayed, so what it says of the access is not known")
 	}
 	s := t.status(config.Now)
-	s.Log, s.At = c.Group().Origin(), r.LoggedAfter
+	s.Origin, s.At = c.Group().Origin(), r.LoggedAfter
 	standings := c.Standings(ctx, agency.Options{UserAgent: "vasistas/" + command.Version(), Timeout: f.timeout})
 	willing := s.Released
 	for i := range s.Gates {
@@ -210,7 +210,7 @@ func (s *caseStatus) text(now time.Time) string {
 	line := func(label, format string, args ...any) {
 		out += fmt.Sprintf("%-11s", label) + fmt.Sprintf(format, args...) + "\n"
 	}
-	line("log", "%s, size %d, complete up to %s", s.Log, s.Size, s.At)
+	line("log", "%s, size %d, complete up to %s", s.Origin, s.Size, s.At)
 	switch {
 	case s.Access == nil:
 		line("access", "%s", s.Dead)

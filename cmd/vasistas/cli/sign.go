@@ -5,7 +5,6 @@ package cli
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -125,7 +124,6 @@ func (e *env) noteKey(f *keygenFlags) error {
 
 type signFlags struct {
 	kind, origin, body, time string
-	id                       string
 	payload, add             string
 	keys                     []string
 	seal                     sealFlags
@@ -188,7 +186,6 @@ func (f *signFlags) define(c *cobra.Command) {
 	fl.StringVar(&f.body, "body", "", "file with the body as JSON; - is the standard input")
 	fl.StringVar(&f.charter, "charter", "", "charter of the log, as file, event or proof, to check the event by")
 	fl.StringVar(&f.time, "time", "", "claimed time of the event (default: now)")
-	fl.StringVar(&f.id, "id", "", "id of the event, 16 random bytes in base64url, if 'open consent' gave one (default: a new one)")
 	fl.StringVar(&f.payload, "payload", "", "file with a payload to sign unchanged")
 	fl.StringVar(&f.add, "add", "", "file with a signed event to add a signature to")
 	fl.StringArrayVar(&f.keys, "key", nil, "private key file, or NAME://KEY of a KMS (repeatable)")
@@ -207,8 +204,8 @@ func (f *signFlags) define(c *cobra.Command) {
 }
 
 func (e *env) runSign(ctx context.Context, f *signFlags) error {
-	if f.kind == "" && (!f.seal.empty() || f.openings != "" || f.time != "" || f.id != "") {
-		return usagef("sealed values, --openings, --time and --id are for a new event; give --type")
+	if f.kind == "" && (!f.seal.empty() || f.openings != "" || f.time != "") {
+		return usagef("sealed values, --openings and --time are for a new event; give --type")
 	}
 	if !f.seal.empty() && f.openings == "" {
 		return usagef("give --openings FILE: without their openings, sealed values are lost")
@@ -315,13 +312,6 @@ func (e *env) makeEvent(f *signFlags) (*event.Event, error) {
 			return nil, usagef("--time %q: give a time like 2006-01-02T15:04:05Z", f.time)
 		}
 	}
-	if f.id != "" {
-		id, err := base64.RawURLEncoding.Strict().DecodeString(f.id)
-		if err != nil || len(id) != len(ev.ID) {
-			return nil, usagef("--id %q: give 16 bytes in base64url, as 'open consent' prints them", f.id)
-		}
-		ev.ID = event.ID(id)
-	}
-	_, err = ev.Bytes() // of the given time and id, too
+	_, err = ev.Bytes() // of the given time, too
 	return ev, err
 }
