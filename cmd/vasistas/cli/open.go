@@ -42,8 +42,7 @@ file keeps each gate's last answer, for 'open status'.
 With --policy, open first gets new proofs from the log, under the head that met the
 charter's audit policy last, or the latest head if the charter asks for no auditors.
 Gates refuse proofs whose cosignatures are stale. open waits until that head contains
-the access, as long as --timeout. For a case of 'open request' it looks for the
-access in the log the first time.`,
+the access, as long as --timeout. The first time it looks for the access in the log.`,
 		Example: `  vasistas open --case letter.case --policy policy.txt -o letter.txt letter.age`,
 		Args:    cobra.ExactArgs(1),
 		RunE:    do(func(ctx context.Context, args []string) error { return e.runOpen(ctx, &f, args) }),

@@ -21,10 +21,9 @@ import (
 )
 
 type requestFlags struct {
-	ask                                       agency.Ask
-	key, kem, charter, warrant, openings, out string
-	until                                     string
-	accounts, categories, gates               []string
+	ask                                         agency.Ask
+	key, charter, warrant, openings, out, until string
+	gates                                       []string
 }
 
 func (e *env) openRequest() *cobra.Command {
