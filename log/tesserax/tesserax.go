@@ -7,9 +7,9 @@
 //
 // The package uses Tessera as a store only and gives it no key: after a restore from a
 // backup, or without its state directory, Tessera would sign a fork without an error.
-// Tessera needs a checkpoint of its own to collect garbage; that file has a signature
-// of 64 zero bytes and is never served. The engine doesn't know whether its tree is
-// the right one. The log's publisher checks that.
+// Tessera's own checkpoint, which it makes once, has a signature of 64 zero bytes and is
+// never served. The engine doesn't know whether its tree is the right one. The log's
+// publisher checks that.
 //
 // Tessera panics, and ends the process, if it can't open its lock file. So the engine
 // opens that file itself before each write, and gives Tessera nothing to write if the
@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -53,7 +54,6 @@ type Engine struct {
 	reader   tessera.LogReader
 	lock     *durable.Lock
 	cancel   context.CancelFunc
-	key      *noKey
 
 	adding sync.Mutex // held while Tessera may write
 	untidy bool       // files beyond the right edge may exist; guarded by adding
@@ -72,9 +72,9 @@ const (
 	// needs more than half of that to hand a batch over (1 µs for an entry), it
 	// writes the batch in two steps.
 	batchAge = 3 * time.Millisecond
-	// housekeeping is the interval at which Tessera removes partial tiles that a
-	// full one has replaced, 100 at a time.
-	housekeeping = time.Second
+	// never is the interval of Tessera's housekeeping, which would go on for a moment
+	// after Close, and does not say when it has ended. [Engine.sweep] does its work.
+	never = math.MaxInt64
 )
 
 // state is Tessera's state file. Without it, Tessera starts a new log. lockFile is the
@@ -83,10 +83,6 @@ const (
 	state    = ".state/treeState"
 	lockFile = ".state/treeState.lock"
 )
-
-// housekeepingLocks are the files that Tessera locks while it writes its checkpoint and
-// while it removes partial tiles.
-var housekeepingLocks = []string{".state/publish.lock", ".state/gcState.lock"}
 
 // ballast keeps room for what must be logged on a full disk: each such event needs some
 // ten kilobytes, in tiles, bundles and the log's own state.
@@ -145,17 +141,17 @@ func open(ctx context.Context, dir string, maxBatch int) (*Engine, error) {
 		return nil, errors.Join(fmt.Errorf("opening the tree in %s: %w", dir, err), lock.Close())
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	key := new(noKey)
 	appender, _, reader, err := tessera.NewAppender(ctx, driver, tessera.NewAppendOptions().
-		WithCheckpointSigner(key).
-		WithCheckpointInterval(housekeeping).
-		WithGarbageCollectionInterval(housekeeping).
+		WithCheckpointSigner(noKey{}).
+		WithCheckpointInterval(never).
+		WithCheckpointRepublishInterval(never).
+		WithGarbageCollectionInterval(0). // none
 		WithBatching(uint(maxBatch), batchAge))
 	if err != nil {
 		cancel()
 		return nil, errors.Join(fmt.Errorf("opening the tree in %s: %w", dir, err), lock.Close())
 	}
-	e := &Engine{dir: dir, appender: appender, reader: reader, lock: lock, cancel: cancel, key: key, untidy: true}
+	e := &Engine{dir: dir, appender: appender, reader: reader, lock: lock, cancel: cancel, untidy: true}
 	e.doubt.Store(true)
 	return e, nil
 }
@@ -196,22 +192,19 @@ func (e *Engine) UseReserve() error {
 }
 
 // removeLitter removes the temporary files that Tessera leaves in its state directory when
-// a write fails: on a full disk one a second, for as long as that lasts.
+// a write fails, as on a full disk.
 func removeLitter(dir string) error {
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
-		name, number := strings.CutPrefix(f.Name(), "gcState")
-		if !number {
-			name, number = strings.CutPrefix(f.Name(), "treeState")
-		}
+		name, number := strings.CutPrefix(f.Name(), "treeState")
 		if _, err := strconv.ParseUint(name, 10, 32); !number || err != nil {
 			continue
 		}
 		// Tessera may be about to rename one that is younger.
-		if info, err := f.Info(); err != nil || time.Since(info.ModTime()) < 2*housekeeping {
+		if info, err := f.Info(); err != nil || time.Since(info.ModTime()) < 2*time.Second {
 			continue
 		}
 		if err := os.Remove(filepath.Join(dir, f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -221,18 +214,12 @@ func removeLitter(dir string) error {
 	return nil
 }
 
-// noKey makes zero signatures, under a name that can't exist, until its engine is closed.
-type noKey struct{ closed atomic.Bool }
+// noKey makes zero signatures, under a name that can't exist.
+type noKey struct{}
 
-func (*noKey) Name() string    { return "unsigned.invalid" }
-func (*noKey) KeyHash() uint32 { return 0 }
-
-func (k *noKey) Sign([]byte) ([]byte, error) {
-	if k.closed.Load() {
-		return nil, errors.New("the tree is closed")
-	}
-	return make([]byte, 64), nil
-}
+func (noKey) Name() string                { return "unsigned.invalid" }
+func (noKey) KeyHash() uint32             { return 0 }
+func (noKey) Sign([]byte) ([]byte, error) { return make([]byte, 64), nil }
 
 // Add implements [log.Engine]. Like Tessera, it goes on when ctx ends.
 func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err error) {
@@ -288,7 +275,35 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 			errs = fmt.Errorf("adding entries to the tree: entry %d of the batch is at index %d, and the first is at %d", i, index.Index, first)
 		}
 	}
+	if errs == nil {
+		e.sweep(first, first+uint64(len(entries)))
+	}
 	return first, errs
+}
+
+// sweep removes the partial tiles that a batch has filled: readers cut the full ones. What
+// can't be removed is found by the next sweep, as is what a crash has left. adding must be held.
+func (e *Engine) sweep(from, to uint64) {
+	partials := func(level int, index uint64) string {
+		return filepath.Join(e.dir, tlog.Tile{Level: level, Index: index, Width: tlog.TileWidth}.Path()+".p")
+	}
+	n := from / tlog.TileWidth
+	for ; n > 0; n-- {
+		if _, err := os.Stat(partials(tlog.Entries, n-1)); err != nil {
+			break
+		}
+	}
+	for ; n < to/tlog.TileWidth; n++ {
+		last := n
+		for level := 0; ; level++ {
+			os.RemoveAll(partials(level, last))
+			if last%tlog.TileWidth != tlog.TileWidth-1 {
+				break
+			}
+			last /= tlog.TileWidth
+		}
+		os.RemoveAll(partials(tlog.Entries, n)) // last: it tells that others may be left
+	}
 }
 
 // tidy removes the files of a failed batch beyond the right edge, so that [Salvage]
@@ -386,17 +401,10 @@ func (e *Engine) ReadTile(ctx context.Context, t tlog.Tile) (b []byte, err error
 	return t.Cut(b)
 }
 
-// Close implements [log.Engine]. Tessera's housekeeping ends without a sign when its
-// context does, so Close waits for what that has begun: the next owner of the directory
-// must be alone there.
+// Close implements [log.Engine].
 func (e *Engine) Close(context.Context) error {
-	e.key.closed.Store(true)
 	e.cancel()
-	var errs error
-	for _, name := range housekeepingLocks {
-		errs = errors.Join(errs, durable.AwaitRecordLock(filepath.Join(e.dir, name)))
-	}
-	return errors.Join(errs, e.lock.Close())
+	return e.lock.Close()
 }
 
 // Salvage yields the entries in a tree's directory, in any state, from an index up to

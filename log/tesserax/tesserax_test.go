@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,11 +118,8 @@ func TestTidy(t *testing.T) {
 	_, err = e.Add(t.Context(), engines.Batch(1000, 700))
 	check(t, err)
 	check(t, e.Close(t.Context()))
-	// As if the second batch had failed in its last step, and Tessera had
-	// removed the partial tiles that it filled.
+	// As if the second batch had failed in its last step. The partial tiles that it filled are gone.
 	check(t, os.WriteFile(state, before, 0o644))
-	check(t, os.RemoveAll(filepath.Join(dir, "tile/0/001.p")))
-	check(t, os.RemoveAll(filepath.Join(dir, "tile/entries/001.p")))
 	e = open(t, dir)
 	_, err = e.Add(t.Context(), engines.Batch(300, 300))
 	check(t, err)
@@ -135,6 +133,47 @@ func TestTidy(t *testing.T) {
 	check(t, err)
 	if got := slices.Collect(tesserax.Salvage(dir, 0)); !slices.EqualFunc(got, engines.Batch(0, 600), bytes.Equal) {
 		t.Errorf("salvaged: %d entries", len(got))
+	}
+}
+
+// TestSweep checks that only the partial tiles of the right edge stay, also after a crash before the
+// others were removed, and that Tessera writes nothing by itself meanwhile.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	dir := create(t)
+	e := open(t, dir)
+	partials := func() (found []string) {
+		check(t, filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() && strings.HasSuffix(name, ".p") {
+				rel, err := filepath.Rel(dir, name)
+				check(t, err)
+				found = append(found, rel)
+			}
+			return err
+		}))
+		return found
+	}
+	size := 0
+	for _, n := range []int{100, 100, 50, 5, 1, 300, 1000, 64000, 256} {
+		_, err := e.Add(t.Context(), engines.Batch(size, n))
+		check(t, err)
+		size += n
+		for _, name := range partials() {
+			if _, err := os.Stat(filepath.Join(dir, strings.TrimSuffix(name, ".p"))); err == nil {
+				t.Errorf("size %d: %s stays, and its tile is full", size, name)
+			}
+		}
+		if size == 1556 { // a crash before the sweep
+			for _, name := range []string{"tile/entries/005.p", "tile/0/005.p", "tile/entries/004.p"} {
+				check(t, os.MkdirAll(filepath.Join(dir, name, "7"), 0o755))
+			}
+		}
+	}
+	if got := len(partials()); got == 0 {
+		t.Error("the right edge is gone")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "tile/1/000")); err != nil {
+		t.Error(err) // no full tile of level 1, so no such parent was swept
 	}
 }
 
@@ -192,8 +231,8 @@ func TestLitter(t *testing.T) {
 		age   time.Duration
 		stays bool
 	}{
-		"gcState123": {time.Minute, false}, "treeState2000000000": {time.Minute, false},
-		"gcState7":   {0, true}, // Tessera is about to rename it
+		"treeState123": {time.Minute, false}, "treeState2000000000": {time.Minute, false},
+		"treeState7": {0, true}, // Tessera is about to rename it
 		"treeStateX": {time.Minute, true}, "other1": {time.Minute, true}, "treeState": {time.Minute, true},
 	} {
 		name = filepath.Join(dir, ".state", name)
