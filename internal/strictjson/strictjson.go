@@ -6,12 +6,13 @@
 // encoding/json takes the last of two members of one name, ignores the case of names,
 // and replaces invalid UTF-8, so two programs may read one file differently. This
 // package refuses invalid UTF-8, all that is not RFC 8259 syntax, unpaired surrogates,
-// a repeated name in an object, and null. It keeps the line of every value for error
-// messages.
+// a repeated name in an object, and null. Its errors name line, byte offset and member. It keeps
+// the line of every value for the errors of others.
 package strictjson
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ import (
 	"unicode/utf8"
 )
 
-// ErrSyntax: a text is not strict JSON. The error names the line.
+// ErrSyntax: a text is not strict JSON.
 var ErrSyntax = errors.New("not strict JSON")
 
 // A Value is one JSON value with its place in the text.
@@ -56,19 +57,52 @@ func (v *Value) Elements() []*Value {
 
 // Parse reads one value. The caller must bound the text. Errors wrap ErrSyntax.
 func Parse(b []byte) (*Value, error) {
-	if !utf8.Valid(b) {
-		return nil, fmt.Errorf("%w: not valid UTF-8", ErrSyntax)
-	}
-	p := &parser{b: b, d: json.NewDecoder(bytes.NewReader(b)), line: 1}
 	// Check the syntax first, since Token accepts more than the grammar.
-	if err := json.Unmarshal(b, new(json.RawMessage)); err != nil {
-		if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
-			p.count(int(syntax.Offset))
-		}
-		return nil, p.fail(err)
-	}
+	at, wrong := syntax(b)
+	p := &parser{b: b[:at], d: json.NewDecoder(bytes.NewReader(b[:at])), line: 1}
 	p.d.UseNumber()
-	return p.value()
+	v, err := p.value()
+	if wrong != nil && (err == nil || p.ended) {
+		p.count(at)
+		return nil, p.fail(wrong)
+	}
+	return v, err
+}
+
+// syntax returns the length of the text without what breaks the syntax of JSON, and what is wrong
+// there.
+func syntax(b []byte) (int, error) {
+	at, err := len(b), json.Unmarshal(b, new(json.RawMessage))
+	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
+		if !strings.HasPrefix(err.Error(), "unexpected end") {
+			at = int(syntax.Offset) - 1
+		}
+		for _, c := range cures {
+			if strings.HasSuffix(err.Error(), c.problem) {
+				err = fmt.Errorf("%w: %s", err, c.cure)
+			}
+		}
+	}
+	for i := 0; i < at; {
+		r, size := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i, errors.New("not valid UTF-8")
+		}
+		i += size
+	}
+	return at, err
+}
+
+// cures say what to do about errors of encoding/json.
+var cures = []struct{ problem, cure string }{
+	{"looking for beginning of object key string", "a name in double quotes must stand there, and no comma before a }"},
+	{"looking for beginning of value", "a value must stand there, text in double quotes, and no comma before a ]"},
+	{"after object key", "a colon must stand between name and value"},
+	{"after object key:value pair", "a comma must stand between members, and } at the end"},
+	{"after array element", "a comma must stand between elements, and ] at the end"},
+	{"after top-level value", "nothing may follow"},
+	{"in string literal", "write it as \\n, \\t or \\u0000"},
+	{"unexpected end of JSON input", "the file was cut off, or lacks a closing quote, bracket or brace"},
 }
 
 // Decode reads an object into the struct to which v points, which has a tag for each member. A
@@ -83,28 +117,59 @@ func Decode(b []byte, v any) error {
 	}
 	var names []string
 	for _, f := range reflect.VisibleFields(reflect.TypeOf(v).Elem()) {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		names = append(names, name)
-	}
-	for i, name := range object.Names {
-		if name == "" || !slices.Contains(names, name) {
-			return fmt.Errorf("%w: line %d: %q: no such member", ErrSyntax, object.Values[i].Line, name)
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			names = append(names, name)
 		}
 	}
-	if err := json.Unmarshal(b, v); err != nil {
+	for i, name := range object.Names {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("%w: line %d: %s: no such member; the members here are %s", ErrSyntax, object.Values[i].Line, name, strings.Join(names, ", "))
+		}
+	}
+	err = json.Unmarshal(b, v)
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
+		at := object
+		for name := range strings.SplitSeq(wrong.Field, ".") {
+			at = cmp.Or(at.Member(name), at)
+		}
+		return fmt.Errorf("%w: line %d, byte %d: %s: want %s, not a JSON %s", ErrSyntax, at.Line, at.Start, wrong.Field, kind(wrong.Type), wrong.Value)
+	} else if err != nil {
 		return fmt.Errorf("%w: %w", ErrSyntax, err)
 	}
 	return nil
 }
 
-type parser struct {
-	b    []byte
-	d    *json.Decoder
-	at   int // bytes whose lines are counted
-	line int // of at
+// kind names the JSON for a Go type.
+func kind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Struct, reflect.Map, reflect.Pointer:
+		return "an object"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	}
+	return "a number"
 }
 
-func (p *parser) fail(err error) error { return fmt.Errorf("%w: line %d: %w", ErrSyntax, p.line, err) }
+type parser struct {
+	b     []byte
+	d     *json.Decoder
+	at    int    // bytes whose lines are counted
+	line  int    // of at
+	path  string // of the value that is read, such as a.b[2]; "": the whole text
+	ended bool   // the text ended, or is no JSON
+}
+
+func (p *parser) fail(err error) error {
+	path := ""
+	if p.path != "" {
+		path = p.path + ": "
+	}
+	return fmt.Errorf("%w: line %d, byte %d: %s%w", ErrSyntax, p.line, p.at, path, err)
+}
 
 // count moves to a place in the text and counts its line.
 func (p *parser) count(to int) {
@@ -115,12 +180,13 @@ func (p *parser) count(to int) {
 // token reads the next token as a value without content.
 func (p *parser) token() (*Value, json.Token, error) {
 	i := int(p.d.InputOffset())
-	for bytes.IndexByte([]byte(" \t\r\n,:"), p.b[i]) >= 0 {
+	for i < len(p.b) && bytes.IndexByte([]byte(" \t\r\n,:"), p.b[i]) >= 0 {
 		i++
 	}
 	p.count(i)
 	t, err := p.d.Token()
 	if err != nil {
+		p.ended = true
 		return nil, nil, p.fail(err)
 	}
 	return &Value{Line: p.line, Start: i, End: int(p.d.InputOffset())}, t, nil
@@ -150,17 +216,22 @@ func (p *parser) value() (*Value, error) {
 
 // inside reads an object or a list up to its end.
 func (p *parser) inside(v *Value) error {
+	outer := p.path
 	for p.d.More() {
+		path := fmt.Sprintf("%s[%d]", outer, len(v.Values))
 		if v.Kind == '{' {
 			name, err := p.value()
 			if err != nil {
 				return err
 			}
 			if first := v.Member(name.Text); first != nil {
+				p.path = outer
 				return p.fail(fmt.Errorf("%q stands twice in one object, first in line %d", name.Text, first.Line))
 			}
 			v.Names = append(v.Names, name.Text)
+			path = strings.TrimPrefix(outer+"."+name.Text, ".")
 		}
+		p.path = path
 		element, err := p.value()
 		if err != nil {
 			return err
@@ -169,7 +240,7 @@ func (p *parser) inside(v *Value) error {
 	}
 	end, _, err := p.token()
 	if err == nil {
-		v.End = end.End
+		v.End, p.path = end.End, outer
 	}
 	return err
 }

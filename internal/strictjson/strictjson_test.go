@@ -14,22 +14,29 @@ import (
 
 func TestRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		``:                                 "line 1: unexpected end",
-		"{\n\"a\": 1,\n\"a\": 2}":          `line 3: "a" stands twice in one object, first in line 2`,
-		"{\"a\": 1,\n\"\\u0061\": 2}":      `line 2: "a" stands twice`,
-		"[{\"b\": [\n{\"c\":1,\"c\":1}]}]": `line 2: "c" stands twice`,
-		"[\n\n1,]":                         "line 3: invalid character ']'",
-		"[1]\n2":                           "line 2: invalid character '2' after top-level value",
-		"[1,\nnull]":                       "line 2: null: leave the member out",
-		`["\ud800"]`:                       "half of a surrogate pair",
+		``:                                 "line 1, byte 0: unexpected end of JSON input: the file was cut off",
+		"{\"a\": {\"b\": [1, \"x":          "line 1, byte 18: a.b[1]: unexpected end of JSON input",
+		"{\n\"a\": 1,\n\"a\": 2}":          `line 3, byte 10: "a" stands twice in one object, first in line 2`,
+		"{\"a\": 1,\n\"\\u0061\": 2}":      `line 2, byte 9: "a" stands twice`,
+		"[{\"b\": [\n{\"c\":1,\"c\":1}]}]": `line 2, byte 16: [0].b[0]: "c" stands twice`,
+		"[\n\n1,]":                         "line 3, byte 5: [1]: invalid character ']' looking for beginning of value: a value must stand there",
+		"[1]\n2":                           "line 2, byte 4: invalid character '2' after top-level value: nothing may follow",
+		"[1,\nnull]":                       "line 2, byte 4: [1]: null: leave the member out",
+		`["\ud800"]`:                       "[0]: a string has half of a surrogate pair",
 		`["\udc00\ud800"]`:                 "half of a surrogate pair",
 		`["\ud800\ud800\udc00"]`:           "half of a surrogate pair",
 		`["\ud800x\udc00"]`:                "half of a surrogate pair",
 		`{"\udfff": 1}`:                    "half of a surrogate pair",
-		"[\"\xff\"]":                       "not valid UTF-8",
-		"\ufeff[]":                         "invalid character",
-		`{a: 1}`:                           "invalid character 'a'",
-		`[01]`:                             "invalid character '1'",
+		"{\"a\":\n\"x\xff\"}":              "line 2, byte 8: a: not valid UTF-8",
+		"\ufeff[]":                         "line 1, byte 0: invalid character",
+		`{a: 1}`:                           "line 1, byte 1: invalid character 'a' looking for beginning of object key string: a name in double quotes must stand there",
+		`{"a": 1, }`:                       "byte 9: a: invalid character '}' looking for beginning of object key string: a name in double quotes must stand there, and no comma before a }",
+		`{"a": {"b": 1 "c": 2}}`:           "byte 14: a.b: invalid character '\"' after object key:value pair: a comma must stand between members",
+		`{"a": 'x'}`:                       "byte 6: a: invalid character '\\'' looking for beginning of value: a value must stand there, text in double quotes",
+		`{"a" 1}`:                          "after object key: a colon must stand",
+		"[\"a\nb\"]":                       "[0]: invalid character '\\n' in string literal: write it as \\n",
+		`{"a": null, "b": }`:               "byte 6: a: null: leave the member out",
+		`[01]`:                             "byte 2: [0]: invalid character '1'",
 	} {
 		_, err := Parse([]byte(text))
 		if !errors.Is(err, ErrSyntax) || !strings.Contains(err.Error(), want) {
@@ -141,5 +148,25 @@ func TestDecode(t *testing.T) {
 			t.Errorf("%s: %v, %+v", in, err, v)
 		}
 		_ = v.hidden
+	}
+}
+
+// TestDecodeNames: the error names line, offset and member, and what stands there.
+func TestDecodeNames(t *testing.T) {
+	for in, want := range map[string]string{
+		"{\"name\":\n1}":                 "line 2, byte 9: name: want a string, not a JSON number",
+		`{"in":{"count":"x"}}`:           "line 1, byte 15: in.count: want a number, not a JSON string",
+		`{"in":[]}`:                      "line 1, byte 6: in: want an object, not a JSON array",
+		"{\"name\":\"a\",\n\"Count\":1}": "line 2: Count: no such member; the members here are name, in",
+	} {
+		var v struct {
+			Name string `json:"name"`
+			In   struct {
+				Count int `json:"count"`
+			} `json:"in"`
+		}
+		if err := Decode([]byte(in), &v); !errors.Is(err, ErrSyntax) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", in, err, want)
+		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/vasistas/vasistas/internal/strictjson"
 )
 
 func sampleFile(t testing.TB) string {
@@ -33,7 +35,7 @@ func TestParseBodyFile(t *testing.T) {
 		{TypeResponse, `{` + ref + `, "outcome": "partial", "ground": "immunity"}`, "body.categories: is missing: the outcome partial needs it"},
 		{TypeResponse, `{` + ref + `, "outcome": "refused", "ground": "immunity", "reason": "moot"}`, "line 1: reason: no such member; the members here are categories, ground, outcome, warrant"},
 		{TypeResponse, `{` + ref + `, "outcome": "refused", "outcome": "unable", "ground": "immunity"}`, `"outcome" stands twice in one object`},
-		{TypeResponse, "{\n" + ref + `, "outcome": "refused", "ground": null}`, "line 2: null: leave the member out"},
+		{TypeResponse, "{\n" + ref + `, "outcome": "refused", "ground": null}`, "line 2, byte 115: ground: null: leave the member out"},
 		{TypeRevocation, `{` + ref + `, "reason": "moot"}`, "line 1: scope: it is missing: what ends, is suspended or resumes"},
 		{TypeRevocation, "{\n" + ref + `, "reason": "moot", "scope": "suspend"}`, "line 2: scope: want one of: all, "},
 		{TypeRevocation, `{` + ref + `, "reason": "moot", "scope": "resumed"}`, "body.suspension: is missing: the scope resumed needs it"},
@@ -82,6 +84,44 @@ func TestBodyFileRoundTrip(t *testing.T) {
 		ev.Body = got
 		if again, err := ev.Bytes(); err != nil || !bytes.Equal(again, payload) {
 			t.Errorf("%s: %s, %v, want %s", body.Type(), again, err, payload)
+		}
+	}
+}
+
+// What a command line says of a member is what a file has.
+func TestMemberJSON(t *testing.T) {
+	for _, body := range sampleBodies() {
+		payload, err := sample(t, body).Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := strictjson.Parse(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		members := Members(body.Type())
+		for i, name := range v.Member("body").Names {
+			at := slices.IndexFunc(members, func(m Member) bool { return m.Name == name })
+			if at < 0 {
+				t.Errorf("%s has no %s", body.Type(), name)
+				continue
+			}
+			m, is := members[at], v.Member("body").Values[i]
+			text := is.Text
+			switch {
+			case m.Kind == MemberReference:
+				text = is.Member("index").Text + " " + is.Member("leaf").Text
+			case is.Kind == '{', strings.HasPrefix(m.Kind, "list of objects"), strings.HasPrefix(m.Kind, "list of disclosures"):
+				continue // no text of a command line
+			}
+			for j, e := range is.Elements() {
+				text += strings.Repeat(",", min(j, 1)) + e.Text
+			}
+			got, err := m.JSON(text)
+			again, bad := strictjson.Parse(got)
+			if want := payload[is.Start:is.End]; err != nil || bad != nil || again.Text != is.Text || len(again.Values) != len(is.Values) || again.Kind != is.Kind {
+				t.Errorf("%s %s=%s: %s, %v, want %s", body.Type(), name, text, got, err, want)
+			}
 		}
 	}
 }
