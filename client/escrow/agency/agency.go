@@ -38,6 +38,8 @@ type Options struct {
 	// Progress, if not nil, is called when a gate has answered or failed, one call at a
 	// time.
 	Progress func(Result)
+	// Brief errors leave out the results of which Progress was told.
+	Brief bool
 }
 
 // A Refusal is a gate's answer other than its shares (RFC 9457).
@@ -326,17 +328,20 @@ func (id *Identity) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 		keys, results, err := id.c.FileKeys(id.ctx, id.o)
 		id.Results = results
 		if err != nil {
-			return nil, withResults(err, results)
+			return nil, withResults(err, results, id.o.Brief)
 		}
 		id.keys = keys
 	}
 	return id.keys[packages[mine].Digest()], nil
 }
 
-// withResults adds each gate's result to an error.
-func withResults(err error, results []Result) error {
+// withResults adds each gate's result to an error or, if brief, those of the gates that were not
+// asked.
+func withResults(err error, results []Result, brief bool) error {
 	for _, r := range results {
-		err = fmt.Errorf("%w; %v", err, r)
+		if !brief || r.URL == "" {
+			err = fmt.Errorf("%w; %v", err, r)
+		}
 	}
 	return err
 }

@@ -73,7 +73,7 @@ func (e *env) runOpen(ctx context.Context, f *openFlags, args []string) error {
 		e.keepCase(f.file, c)
 	}
 	id := c.Identity(ctx, agency.Options{
-		UserAgent: "vasistas/" + command.Version(), Timeout: f.timeout, Progress: func(r agency.Result) { e.gateNote(f, r) },
+		UserAgent: "vasistas/" + command.Version(), Timeout: f.timeout, Progress: func(r agency.Result) { e.gateNote(f, r) }, Brief: true,
 	})
 	err = e.stream(args, f.out, func(w io.Writer, in io.Reader) error {
 		plain, err := age.Decrypt(escrow.Dearmor(in), id)
