@@ -23,12 +23,17 @@ func Clean(w io.Writer) io.Writer {
 	return &clean{w: w}
 }
 
+// Raw returns the writer under one that Clean made, for bytes that are no text.
+func Raw(w io.Writer) io.Writer {
+	if c, ok := w.(*clean); ok {
+		return c.w
+	}
+	return w
+}
+
 // File returns the file under a writer that Clean made, nil if there is none.
 func File(w io.Writer) *os.File {
-	if c, ok := w.(*clean); ok {
-		w = c.w
-	}
-	f, _ := w.(*os.File)
+	f, _ := Raw(w).(*os.File)
 	return f
 }
 

@@ -2,8 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cli is the command vasistas, as a function that tests call in process. Most commands
-// stand in the file of their name; sign.go also has keygen, log.go append, and audit.go verify
-// and scan.
+// stand in the file of their name; sign.go also has keygen, log.go append, and audit.go scan.
 //
 // Exit codes: 0 success, 1 failure, 2 wrong usage. verify, audit, due, scan and mirror differ: 0
 // proven, clean, nothing overdue, nothing found or copied; 1 disproven, rules broken, something
@@ -54,7 +53,6 @@ const (
 type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer // of text: see command.Clean
-	raw            io.Writer // standard output, for bytes that are no text
 }
 
 type exitError struct {
@@ -78,7 +76,7 @@ func usagef(format string, args ...any) error {
 
 // Run runs the command with args, which do not include its name, and returns the exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	e := &env{stdin, command.Clean(stdout), command.Clean(stderr), stdout}
+	e := &env{stdin, command.Clean(stdout), command.Clean(stderr)}
 	stdout, stderr = e.stdout, e.stderr
 	root := newRoot(e)
 	root.SetArgs(longFlags(root, args))
@@ -218,7 +216,7 @@ func (e *env) create(name string, data []byte, perm fs.FileMode) error {
 	if name != "-" {
 		return durable.CreateFile(name, data, perm)
 	}
-	_, err := e.raw.Write(data)
+	_, err := command.Raw(e.stdout).Write(data)
 	return err
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/escrow/charters"
 	"github.com/vasistas/vasistas/client/escrow/plugincmd"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -72,7 +73,7 @@ func (e *env) stream(args []string, out string, f func(w io.Writer, in io.Reader
 	}
 	defer in.Close()
 	if out == "" || out == "-" {
-		return f(e.raw, in)
+		return f(command.Raw(e.stdout), in)
 	}
 	var failed error
 	err = durable.CreateStream(out, 0o600, func(w io.Writer) error {

@@ -44,6 +44,7 @@ Usage:
   vault audit  -dir DIR                                   list all exports
 
 An export is an age file with a tar archive: age -d -i KEY FILE | tar -x
+FILE may be - for the standard output.
 The vault records it in DIR/vault/audit/exports.jsonl, or in the database, before it
 writes FILE.
 `
@@ -63,7 +64,7 @@ type vaultCommand struct {
 	recovery                          *[]string
 	entries                           []uint64
 	to, by, out                       string
-	stdout                            io.Writer
+	stdout, stderr                    io.Writer
 }
 
 // Run runs the command. args begin with init, ls, check, export or audit. If open is
@@ -74,7 +75,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, open func
 		fmt.Fprint(stderr, Usage)
 		return command.WrongUse("wrong use: vault needs a command")
 	}
-	c := &vaultCommand{stdout: stdout, open: open}
+	c := &vaultCommand{stdout: stdout, stderr: stderr, open: open}
 	verbs := map[string]func(context.Context) error{
 		"init": c.init, "ls": c.ls, "check": c.check, "export": c.export, "audit": c.audit,
 	}
@@ -118,7 +119,7 @@ func (c *vaultCommand) parse(verb string, args []string, stderr io.Writer) error
 		set.Func("entry", "`index` of an entry; repeatable, or several separated by commas", c.addEntries)
 		set.StringVar(&c.to, "to", "", "the inspector's age `recipient`")
 		set.StringVar(&c.by, "by", "", "exporter's `name`, for the audit file")
-		set.StringVar(&c.out, "out", "", "`file` to write; it must not exist")
+		set.StringVar(&c.out, "out", "", "`file` to write, which must not exist; - is the standard output")
 	}
 	if err := command.Parse(set, args, stderr); err != nil {
 		return err
@@ -232,7 +233,11 @@ func (c *vaultCommand) damage(ctx context.Context, damage []*vault.DamagedError)
 }
 
 func (c *vaultCommand) export(ctx context.Context) error {
-	if _, err := os.Lstat(c.out); err == nil {
+	write, note := durable.CreateFile, c.stdout
+	if c.out == "-" {
+		note = c.stderr
+		write = func(_ string, b []byte, _ fs.FileMode) error { _, err := command.Raw(c.stdout).Write(b); return err }
+	} else if _, err := os.Lstat(c.out); err == nil {
 		return durable.Like(fs.ErrExist, "%s exists; not overwritten", c.out)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -258,10 +263,10 @@ func (c *vaultCommand) export(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.CreateFile(c.out, out.Bytes(), 0o600); err != nil {
+	if err := write(c.out, out.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("the audit file names this export, but writing it failed: %w", err)
 	}
-	fmt.Fprintf(c.stdout, "Wrote %s: the openings of %d entries, %d bytes, SHA-256 %x.\n", c.out, len(a.Entries), a.Size, a.SHA256)
+	fmt.Fprintf(note, "Wrote %s: the openings of %d entries, %d bytes, SHA-256 %x.\n", c.out, len(a.Entries), a.Size, a.SHA256)
 	return nil
 }
 

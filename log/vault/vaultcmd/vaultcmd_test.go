@@ -157,6 +157,16 @@ func TestExport(t *testing.T) {
 	if said := mustRun(t, "audit", "-dir", dir); strings.Count(said, "\n") != 1 {
 		t.Errorf("what failed is in the audit file: %s", said)
 	}
+	var raw, told bytes.Buffer // a text writer over standard output, as programs have it
+	args[4], args[len(args)-1] = "298", "-"
+	check(t, vaultcmd.Run(t.Context(), args, command.Clean(&raw), &told, nil))
+	size := raw.Len()
+	if plain, err = age.Decrypt(&raw, id); err == nil {
+		_, err = io.Copy(io.Discard, plain)
+	}
+	if err != nil || !strings.Contains(told.String(), fmt.Sprintf("Wrote -: the openings of 2 entries, %d bytes", size)) {
+		t.Errorf("%v, %s", err, &told)
+	}
 }
 
 func TestListAndCheck(t *testing.T) {
