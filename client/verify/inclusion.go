@@ -199,6 +199,8 @@ type EventReport struct {
 	ClaimedTime       string   `json:"claimedTime"` // the issuer's claim
 	Keys              []string `json:"keys"`        // key ids, hex
 	SignaturesChecked bool     `json:"signaturesChecked"`
+	// Signers are the parties of Keys, as "authority court", if the verifier's charter names them.
+	Signers []string `json:"signers,omitempty"`
 }
 
 // WitnessReport is a witness of the policy that cosigned.

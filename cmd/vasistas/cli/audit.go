@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,12 +23,8 @@ import (
 	"github.com/vasistas/vasistas/client/notice"
 	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/client/scan"
-	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/cmd/vasistas/english"
-	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
-	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/event/eventkey"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -269,7 +266,9 @@ func keepDir(f *scanFlags, url string) (dir, temporary string, err error) {
 }
 
 func (e *env) saveNotices(dir string, r *scan.Report) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); errors.Is(err, syscall.ENOTDIR) {
+		return fmt.Errorf("--save %s: it is a file; name a directory", dir)
+	} else if err != nil {
 		return err
 	}
 	for _, c := range r.Cases {
@@ -279,211 +278,10 @@ func (e *env) saveNotices(dir string, r *scan.Report) error {
 				return err
 			}
 			name := filepath.Join(dir, fmt.Sprintf("%d-%s-%s%s", n.Access.Index, n.Release.By, n.Digest[:16], noticeSuffix))
-			if err := durable.WriteFile(name, b, 0o600); err != nil {
+			if err := durable.ReplaceFile(name, b, 0o600, notice.Is); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-type verifyFlags struct {
-	policy, origin, entry string
-	audit                 string
-	keys                  []string
-	anyEntry, noClock     bool
-	spread                uint64
-	maxAge                time.Duration
-	json                  bool
-}
-
-func (e *env) verify() *cobra.Command {
-	var f verifyFlags
-	c := &cobra.Command{
-		Use:   "verify --policy FILE PROOF...",
-		Short: "Verify proof files, notices and evidence of forks, offline",
-		Long: `verify verifies proof files (C2SP tlog-proof), notices saved by 'vasistas scan
---save', and evidence of forks, under your policy. It uses no network.
-
-It shows what a proof proves: the event, the log, the witnesses and their times. It
-also shows what the proof leaves open: whether the signers held their roles, whether
-limits were kept, and what was logged later. A notice has the proofs of a release, of
-its access and warrant, and of the charters that name their signers; verify checks
-the notice's openings against these entries. Names count if the charters are a chain
-from entry 0 of the log on, each signed by the founders of the one before. Otherwise
-they are printed as the file's claims.
-
-Cosignatures count together if their times lie within a spread: that of the notice's
-charter if that is proven, else 300 s, or --spread. verify prints which, and what your
-policy bears: see 'vasistas policy explain'.
-
-Evidence of a fork is what mirrors, witnesses, auditors and gates keep of a log that
-signed two heads of which neither extends the other. It needs only the policy's log
-line.
-
-With --audit a file is proven only if auditors vouched for its checkpoint, too, as for
-those of 'vasistas prove --audited'. Give the audit policy, or a charter that has it;
-both count as yours, so get them from a source that you trust. verify prints which
-auditors cosigned, and when.
-
-Exit code: 0 if all files are proven, 1 if one is disproven, else 2 if verify can't
-tell: a file or the policy can't be read, the policy does not have the log, a file's
-checkpoint is older than --max-age, or a notice's charters don't prove who signed.`,
-		Example: `  vasistas verify --policy policy.txt warrant.tlog-proof
-  vasistas verify --policy policy.txt --key judge.pem.pub --json *.tlog-proof`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: orExit(int(verify.Undecided), func(_ context.Context, args []string) error { return e.runVerify(&f, args) }),
-	}
-	fl := c.Flags()
-	fl.StringVar(&f.policy, "policy", "", "policy file with the log and the witnesses that you trust")
-	fl.StringVar(&f.audit, "audit", "", "audit policy file, or a charter's event or proof file: its auditors must have vouched")
-	fl.StringVar(&f.origin, "origin", "", "origin of the log (default: the name of its key in the policy)")
-	fl.StringVar(&f.entry, "entry", "", "file with the exact entry, if the proof does not carry it")
-	fl.StringArrayVar(&f.keys, "key", nil, "public key file of a signer, to verify all signatures of the event (repeatable)")
-	fl.BoolVar(&f.anyEntry, "any-entry", false, "accept entries that are not events, as in other logs")
-	fl.Uint64Var(&f.spread, "spread", tlog.DefaultSpread, "seconds within which cosignatures count together, if a file proves no charter")
-	durationVar(c, &f.maxAge, "max-age", 0, "greatest age of a file's checkpoint, like 10m or 2d; an older one is undecided (default: any age)")
-	fl.BoolVar(&f.noClock, "no-clock", false, "accept cosignatures that are in the future by this machine's clock")
-	fl.BoolVar(&f.json, "json", false, "print one line of JSON for each proof")
-	c.MarkFlagRequired("policy")
-	return c
-}
-
-func (e *env) runVerify(f *verifyFlags, files []string) error {
-	policy, err := e.readPolicy(f.policy)
-	if err != nil {
-		return err
-	}
-	policy, o := policy.WithSpread(f.spread), verify.Options{Origin: f.origin, MaxAge: f.maxAge}
-	if !f.noClock {
-		o.Now = time.Now()
-	} else if f.maxAge > 0 {
-		return usagef("--max-age needs this machine's clock; leave out --no-clock")
-	}
-	if f.entry != "" {
-		if o.Entry, err = e.read(f.entry, tlog.MaxEntrySize); err != nil {
-			return err
-		}
-	}
-	if len(f.keys) > 0 {
-		if o.Signers, err = loadSigners(f.keys); err != nil {
-			return err
-		}
-	}
-	if f.audit != "" {
-		if o.Audit, err = readAs(e, f.audit, tlog.MaxProofSize, auditPolicy); err != nil {
-			return err
-		}
-	}
-	worst := verify.Proven
-	for _, name := range files {
-		b, err := e.read(name, max(tlog.MaxProofSize, tlog.MaxForkSize, notice.MaxFileSize))
-		in, v, fork := (*verify.Inclusion)(nil), (*notice.Verified)(nil), (*tlog.Fork)(nil)
-		if err == nil && isFork(b) {
-			fork, err = verifyFork(policy, b, f.origin)
-		} else if err == nil {
-			in, v, err = verifyFile(policy, b, f.anyEntry, o)
-		}
-		if verdict := verify.VerdictOf(err); worst != verify.Disproven && verdict != verify.Proven {
-			worst = verdict
-		}
-		line, text := describe(name, in, v, fork, err, policy)
-		if f.json {
-			if err := e.printJSON(line); err != nil {
-				return err
-			}
-			continue
-		} else if len(files) > 1 {
-			e.printf("%s: ", name)
-		}
-		e.printf("%s%s", text, command.Advice(err))
-	}
-	if !f.json {
-		e.printf("What your policy bears:\n")
-		e.printStrength(policy)
-	}
-	if worst != verify.Proven {
-		return &exitError{code: int(worst)}
-	}
-	return nil
-}
-
-// auditPolicy parses an audit policy, or a charter with one. It must ask for auditors.
-func auditPolicy(b []byte) (*tlog.Policy, error) {
-	if env, err := parseEntry(b); err == nil {
-		ch, ok := env.Event.Body.(*event.Charter)
-		if !ok {
-			return nil, fmt.Errorf("it is a %s, and no charter", env.Event.Type)
-		}
-		b = []byte(ch.AuditPolicy)
-	}
-	p, err := tlog.ParsePolicy(b)
-	if err == nil && !p.NeedsWitnesses() {
-		err = errors.New("it asks for no auditors")
-	}
-	return p, err
-}
-
-// describe returns the result for a file, as JSON and as text.
-func describe(name string, in *verify.Inclusion, v *notice.Verified, fork *tlog.Fork, err error, policy *tlog.Policy) (any, string) {
-	if fork != nil {
-		return describeFork(name, fork)
-	}
-	if v != nil {
-		return english.NoticeJSON(name, v, policy), english.Notice(v)
-	}
-	var r *verify.Report
-	if err != nil {
-		r = verify.Failure(err)
-	} else {
-		r = in.Report()
-	}
-	return verifiedJSON{name, r, english.PolicyJSON(policy)}, english.Proof(r)
-}
-
-// verifiedJSON is the result for a proof file.
-type verifiedJSON struct {
-	File string `json:"file"`
-	*verify.Report
-	Strength english.StrengthJSON `json:"strength"`
-}
-
-// verifyFile verifies a proof file or a notice file.
-func verifyFile(policy *tlog.Policy, b []byte, anyEntry bool, o verify.Options) (in *verify.Inclusion, v *notice.Verified, err error) {
-	switch {
-	case notice.Is(b):
-		f, err := notice.Parse(b)
-		if err == nil {
-			v, err = f.Verify(policy, o)
-		}
-		return nil, v, err
-	case len(b) > tlog.MaxProofSize:
-		err = fmt.Errorf("it has more than %d bytes", tlog.MaxProofSize)
-	case anyEntry:
-		in, err = verify.Entry(policy, b, o)
-	default:
-		in, err = verify.Proof(policy, b, o)
-	}
-	return in, nil, err
-}
-
-func loadSigners(names []string) (func(string) *event.PublicKey, error) {
-	keys := make(map[string]*event.PublicKey, len(names))
-	for _, name := range names {
-		k, err := eventkey.LoadPublic(name)
-		if err != nil {
-			return nil, err
-		}
-		keys[k.KeyID()] = k
-	}
-	return func(id string) *event.PublicKey { return keys[id] }, nil
-}
-
-// parseEntry parses a signed event, or a proof file with one.
-func parseEntry(b []byte) (*event.Envelope, error) {
-	b, _, err := unwrap(b)
-	if err != nil {
-		return nil, err
-	}
-	return event.ParseEnvelope(b)
 }

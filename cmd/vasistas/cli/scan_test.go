@@ -154,6 +154,15 @@ func TestScanSaves(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
+	w.scan(1, []string{"-i", w.mine, "--save", dir, w.Dir}) // over its own files
+	if err := os.WriteFile(files[0], []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.scan(2, []string{"-i", w.mine, "--save", dir, w.Dir}, files[0]+" exists; not overwritten")
+	w.scan(2, []string{"-i", w.mine, "--save", files[0], w.Dir}, "it is a file; name a directory")
+	if mine, err := os.ReadFile(files[0]); err != nil || string(mine) != "mine" {
+		t.Errorf("%q, %v", mine, err)
+	}
 	b[len(b)/2] ^= 1
 	w.run(1, []string{"verify", "--policy", w.policy, w.file("bad.notice", b)}, "NOT PROVEN (disproven)")
 	w.run(1, []string{"verify", "--policy", w.policy, w.file("cut.notice", b[:100])}, "NOT PROVEN (disproven)")

@@ -172,7 +172,7 @@ func testProofs() map[string]*verify.Report {
 			Verdict: "proven", Log: &verify.LogReport{Origin: "log.example", Size: 5, Root: "cm9vdA==", Keys: []string{"log.example+01020304"}},
 			Age:           new(int64(400000)),
 			Entry:         &verify.EntryReport{Index: 3, LeafHash: "bGVhZg=="},
-			Event:         &verify.EventReport{Type: "warrant", ID: "id", Hash: "aabb", ClaimedTime: "2026-01-02T03:04:05Z", Keys: []string{"0102"}, SignaturesChecked: true},
+			Event:         &verify.EventReport{Type: "warrant", ID: "id", Hash: "aabb", ClaimedTime: "2026-01-02T03:04:05Z", Keys: []string{"0102"}, SignaturesChecked: true, Signers: []string{"authority court"}},
 			Witnesses:     []verify.WitnessReport{{Name: "A", Time: "2026-01-02T03:04:05Z", Counted: true}, {Name: "B", Time: "2030-01-02T03:04:05Z"}},
 			ExistedBefore: "2026-01-02T03:04:06Z", LoggedAfter: "2026-01-02T03:04:05Z", Spread: 300,
 			Audit: &verify.AuditReport{VouchedAt: "2026-01-02T03:05:05Z", Auditors: []verify.WitnessReport{{Name: "a1", Time: "2026-01-02T03:05:05Z", Counted: true},
