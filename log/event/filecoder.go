@@ -71,6 +71,46 @@ func ParseBodyFile(t Type, b []byte) (Body, error) {
 	return body, c.err
 }
 
+// A Member is a row of docs/events.md: a member of a body.
+type Member struct {
+	Name, Kind, Doc string
+}
+
+// MemberReference is the kind of a member that names an entry.
+const MemberReference = "reference"
+
+// Members returns the members of a type's body, in the order of docs/events.md.
+func Members(t Type) (out []Member) {
+	info := t.info()
+	if info == nil {
+		return nil
+	}
+	c := new(coder)
+	for _, r := range c.describe(func() { info.body().fields(c) }) {
+		out = append(out, Member{r.name, r.kind, r.doc})
+	}
+	return out
+}
+
+// JSON returns what a file for ParseBodyFile has for a value of a command line: elements of a list
+// stand between commas, and a reference is that of ParseReference. ParseBodyFile checks the value.
+func (m Member) JSON(value string) (json.RawMessage, error) {
+	plain := m.Kind == "boolean" || m.Kind == "true" || strings.HasPrefix(m.Kind, "integer")
+	switch {
+	case plain && json.Valid([]byte(value)):
+		return json.RawMessage(value), nil
+	case m.Kind == MemberReference:
+		r, err := ParseReference(value)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(r)
+	case strings.HasPrefix(m.Kind, "list of "):
+		return json.Marshal(strings.Split(value, ","))
+	}
+	return json.Marshal(value)
+}
+
 // File returns the charter file in its one printed form. It sorts the charter's
 // lists in place, as Event.Sort does.
 func (ch *Charter) File(log string) ([]byte, error) {

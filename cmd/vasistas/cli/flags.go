@@ -53,6 +53,7 @@ var values = map[string]func(c *cobra.Command, word string) []string{
 	"party":     fixed(roles()...),
 	"profile":   fixed(profile.Names()...),
 	"public":    sealedNames(event.ClassPublic),
+	"set":       bodyMembers,
 	"subject":   sealedNames(event.ClassSubject),
 	"threshold": fixed("amend=", "recover="),
 	"type": func(c *cobra.Command, _ string) (out []string) {
@@ -100,6 +101,42 @@ func sealedNames(class event.Class) func(*cobra.Command, string) []string {
 		}
 		return out
 	}
+}
+
+// bodyMembers begin the value of --set: the names of the body's members. After "decision=" and other
+// names, they are what stands in the event's type or, as for sealedNames, in the profile.
+func bodyMembers(c *cobra.Command, word string) (out []string) {
+	t := event.Type(c.Flag("type").Value.String())
+	name, _, ok := strings.Cut(word, "=")
+	var list []string
+	for _, m := range event.Members(t) {
+		if !ok {
+			out = append(out, m.Name+"=")
+		} else if values, is := strings.CutPrefix(m.Kind, "one of: "); is && m.Name == name {
+			list = strings.Split(values, ", ")
+		}
+	}
+	for _, p := range profiles(c) {
+		switch {
+		case name == "offence":
+			list = append(list, p.Offences...)
+		case name == "reason":
+			list = append(list, p.Reasons...)
+		case name == "ground" && t == event.TypeResponse:
+			list = append(list, p.NonExecution...)
+		case name == "ground":
+			list = append(list, p.Grounds...)
+		case name == "instrument":
+			for _, in := range p.Instruments {
+				list = append(list, in.Code)
+			}
+		}
+	}
+	for _, value := range list {
+		out = append(out, name+"="+value)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func profiles(c *cobra.Command) (out []event.Profile) {

@@ -230,13 +230,9 @@ func (e *env) makeValue(log, name string, kind event.ValueKind, s, secret string
 			return event.Value{}, err
 		}
 		return event.Bytes(key.SPKI()), nil
-	case kind == event.KindReference && isFile:
-		r, err := e.earlierWarrant(file, log)
-		return event.Text(r.String()), err
 	case kind == event.KindReference:
-		if _, err := event.ParseReference(s); err != nil {
-			return event.Value{}, usagef("%s %q: give @FILE with the warrant's proof, or 'INDEX LEAF', as 'vasistas show' prints both: %w", name, s, err)
-		}
+		r, err := e.reference(name, event.TypeWarrant, s, log)
+		return event.Text(r.String()), err
 	case name == "proceeding":
 		tag, err := e.proceeding(s, secret)
 		return event.Text(tag.String()), err
@@ -262,16 +258,23 @@ func (e *env) proceeding(s, secret string) (tag event.Digest, err error) {
 	return readAs(e, secret, 4096, line(func(b []byte) (event.Digest, error) { return event.ProceedingTag(b, s) }))
 }
 
-// earlierWarrant returns the reference of the warrant in a proof file. Only the log can check
-// whether that warrant may be extended.
-func (e *env) earlierWarrant(file, log string) (r event.Reference, err error) {
+// reference returns the reference to an entry that a value names: @FILE, its proof file, or INDEX
+// LEAF. Of a type that is none, the entry may be any. Only the log can check what else it must be.
+func (e *env) reference(name string, want event.Type, value, log string) (r event.Reference, err error) {
+	file, isFile := strings.CutPrefix(value, "@")
+	if !isFile {
+		if r, err = event.ParseReference(value); err != nil {
+			err = usagef("%s %q: give @FILE, the entry's proof, or 'INDEX LEAF', as 'vasistas show' prints both: %w", name, value, err)
+		}
+		return r, err
+	}
 	b, err := e.read(file, tlog.MaxProofSize)
 	if err != nil {
 		return r, err
 	}
 	entry, index, err := unwrap(b)
 	if err == nil && index == nil {
-		err = errors.New("it is no proof file, which says the warrant's index")
+		err = errors.New("it is no proof file, which says the entry's index")
 	}
 	var env *event.Envelope
 	if err == nil {
@@ -279,8 +282,8 @@ func (e *env) earlierWarrant(file, log string) (r event.Reference, err error) {
 	}
 	switch {
 	case err != nil:
-	case env.Event.Type != event.TypeWarrant:
-		err = fmt.Errorf("it is a %s, and not a warrant", env.Event.Type)
+	case want.Valid() && env.Event.Type != want:
+		err = fmt.Errorf("it is a %s, and not a %s", env.Event.Type, want)
 	case env.Event.Log != log:
 		err = fmt.Errorf("it is of the log %q, and not of %q", env.Event.Log, log)
 	default:

@@ -8,11 +8,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vasistas/vasistas/cmd/vasistas/english"
+	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -23,7 +25,8 @@ func (e *env) show() *cobra.Command {
 		Use:   "show FILE...",
 		Short: "Show a file: event, proof, checkpoint, policy, or openings",
 		Long: `show prints the content of a file. It detects the kind of file and parses it
-strictly, but verifies nothing: see 'vasistas verify'.`,
+strictly, but verifies nothing: see 'vasistas verify'. Of an event it prints the
+members in plain words; --json has the rest.`,
 		Example: "  vasistas show w.event w.event.tlog-proof",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: do(func(_ context.Context, args []string) error {
@@ -116,18 +119,41 @@ func (d *envelopeJSON) text(e *env) {
 	for _, line := range english.Event(d.ev) {
 		e.printf("  meaning      %s\n", line)
 	}
-	var fields struct {
-		Body json.RawMessage `json:"body"`
-	}
-	var pretty bytes.Buffer
-	// The payload was parsed strictly before.
-	if json.Unmarshal(d.Event, &fields) == nil && json.Indent(&pretty, fields.Body, "  ", "  ") == nil {
-		e.printf("  %s\n", pretty.Bytes())
+	if payload, err := strictjson.Parse(d.Event); d.ev.Type == event.TypeCharter {
+		e.printf("  content      see 'vasistas charter show'\n")
+	} else if err == nil { // it was parsed strictly before
+		printMembers(e, payload.Member("body"), "")
 	}
 	if disclosure, ok := d.ev.Body.(*event.Disclosure); ok {
 		if opened, err := describeClass(disclosure.Openings); err == nil {
 			printOpenings(e, "opens", opened)
 		}
+	}
+}
+
+// longText is how long a list may be to be printed whole.
+const longText = 120
+
+// printMembers prints an object of a payload in plain words, one member a line. --json has all.
+func printMembers(e *env, object *strictjson.Value, path string) {
+	for i, name := range object.Names {
+		v, text := object.Values[i], object.Values[i].Text
+		switch {
+		case v.Kind == '{' && v.Member("leaf") != nil:
+			text = fmt.Sprintf("entry %s, with the leaf hash %s", v.Member("index").Text, v.Member("leaf").Text)
+		case v.Kind == '{':
+			printMembers(e, v, path+name+".")
+			continue
+		case v.Kind == '[':
+			var list []string
+			for _, element := range v.Values {
+				list = append(list, element.Text)
+			}
+			if text = strings.Join(list, ", "); len(text) > longText {
+				text = fmt.Sprintf("%d values", len(list))
+			}
+		}
+		e.printf("  %-12s %s\n", path+name, strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n               "))
 	}
 }
 

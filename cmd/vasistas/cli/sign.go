@@ -4,11 +4,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -124,6 +127,7 @@ func (e *env) noteKey(f *keygenFlags) error {
 
 type signFlags struct {
 	kind, origin, body, time string
+	set                      []string
 	payload, add             string
 	keys                     []string
 	seal                     sealFlags
@@ -134,19 +138,21 @@ type signFlags struct {
 func (e *env) sign() *cobra.Command {
 	var f signFlags
 	c := &cobra.Command{
-		Use:   "sign --key KEY (--type TYPE --origin LOG --body FILE | --payload FILE | --add FILE)",
+		Use:   "sign --key KEY (--type TYPE --origin LOG --set NAME=VALUE... | --payload FILE | --add FILE)",
 		Short: "Make and sign an event",
 		Long: `sign makes an event and signs it, signs an existing payload (--payload), or adds a
 signature to a signed event (--add).
 
---body is the event's body in JSON, its members and lists in any order; docs/events.md
-has the members of each type. A reference is {"index": INDEX, "leaf": "LEAF HASH"}, as
-'vasistas show' prints both of a proof file.
+Give each member of the event's body as --set NAME=VALUE; docs/events.md has the members
+of each type. A list has commas between its elements. A reference to an entry is @FILE,
+its proof file, or 'INDEX LEAF', as 'vasistas show' prints both. --body is a file with
+the body in JSON, whose members --set replaces: members and lists may be in any order,
+and a reference is {"index": INDEX, "leaf": "LEAF HASH"}.
 
-With --charter, sign checks codes, names, keys and limits by that charter before it
-writes the event, lists the valid codes and names, and seals for the profile's
-default time if you give no --until. What depends on other entries, only the log
-checks: see 'vasistas append --dry-run'.
+With --charter, --origin may be left out, and sign checks codes, names, keys and limits
+by that charter before it writes the event, lists the valid codes and names, and seals
+for the profile's default time if you give no --until. What depends on other entries,
+only the log checks: see 'vasistas append --dry-run'.
 
 Give sealed values by name, or in a JSON file, which keeps them out of the process
 list:
@@ -165,8 +171,13 @@ with it can the event be opened.
 A KEY is a private key file or pipe, or NAME://KEY for a key in an HSM or KMS, with
 the plug-in sigstore-kms-NAME. sign asks for the passphrase of an encrypted key on
 the terminal, or takes it from the file that $` + eventkey.PassphraseEnv + ` names.`,
-		Example: `  vasistas sign --type warrant --origin example.com/log --body warrant.json \
-      --sealed sealed.json --key judge.pem --out w.event --openings w.openings
+		Example: `  vasistas sign --charter charter.event --type warrant --set decision=granted --set provider=messenger \
+      --set instrument=calecpa-search-warrant --set offence=homicide --set accounts=1 --set accesses=1 \
+      --set notBefore=2026-07-01T00:00:00Z --set notAfter=2026-07-10T00:00:00Z \
+      --public agency=police --public agencyKey=@police.pem.pub --public grounds=means-of-felony \
+      --subject 'case=7 Js 12/26' --key judge.pem --out w.event --openings w.openings
+  vasistas sign --charter charter.event --type revocation --set warrant=@w.event.tlog-proof --set scope=all \
+      --set reason=moot --key judge.pem --out r.event
   vasistas sign --type warrant --origin example.com/log --body warrant.json --key judge.pem \
       --sealed sealed.json --public dataPeriods=2026-01-01T00:00:00Z/2026-03-31T23:59:59Z \
       --public extends=@earlier.tlog-proof --public 'proceeding=7 Js 12/26' --proceeding-secret tags.secret \
@@ -182,7 +193,8 @@ the terminal, or takes it from the file that $` + eventkey.PassphraseEnv + ` nam
 func (f *signFlags) define(c *cobra.Command) {
 	fl := c.Flags()
 	fl.StringVar(&f.kind, "type", "", "type of the event, such as warrant")
-	fl.StringVar(&f.origin, "origin", "", "origin of the log that the event is for")
+	fl.StringVar(&f.origin, "origin", "", "origin of the log that the event is for (default: that of --charter)")
+	fl.StringArrayVar(&f.set, "set", nil, "member of the body, as name=value (repeatable)")
 	fl.StringVar(&f.body, "body", "", "file with the body as JSON; - is the standard input")
 	fl.StringVar(&f.charter, "charter", "", "charter of the log, as file, event or proof, to check the event by")
 	fl.StringVar(&f.time, "time", "", "claimed time of the event (default: now)")
@@ -200,12 +212,14 @@ func (f *signFlags) define(c *cobra.Command) {
 	c.MarkFlagRequired("key")
 	c.MarkFlagsOneRequired("type", "payload", "add")
 	c.MarkFlagsMutuallyExclusive("type", "payload", "add")
-	c.MarkFlagsRequiredTogether("type", "origin", "body")
 }
 
 func (e *env) runSign(ctx context.Context, f *signFlags) error {
-	if f.kind == "" && (!f.seal.empty() || f.openings != "" || f.time != "") {
-		return usagef("sealed values, --openings and --time are for a new event; give --type")
+	switch {
+	case f.kind == "" && (!f.seal.empty() || f.openings+f.time+f.body != "" || len(f.set) > 0):
+		return usagef("a body, sealed values, --openings and --time are for a new event; give --type")
+	case f.kind != "" && f.origin+f.charter == "":
+		return usagef("give --charter FILE, or --origin LOG")
 	}
 	if !f.seal.empty() && f.openings == "" {
 		return usagef("give --openings FILE: without their openings, sealed values are lost")
@@ -227,6 +241,7 @@ func (e *env) runSign(ctx context.Context, f *signFlags) error {
 		if charter, err = e.readCharter(f.charter); err != nil {
 			return err
 		}
+		f.origin = cmp.Or(f.origin, charter.event.Log)
 	}
 	envelope, openings, err := e.signed(f, signers, charter)
 	if err == nil && charter != nil {
@@ -292,20 +307,20 @@ func (e *env) signed(f *signFlags, signers []event.Signer, charter *charterFile)
 
 // makeEvent makes an event of the body's file and the flags.
 func (e *env) makeEvent(f *signFlags) (*event.Event, error) {
-	text, err := e.read(f.body, event.MaxCharterFile)
-	if err != nil {
-		return nil, err
-	}
 	if !event.Type(f.kind).Valid() {
 		return nil, usagef("--type %q: give one of %v", f.kind, event.Types())
 	}
-	body, err := event.ParseBodyFile(event.Type(f.kind), text)
+	text, err := e.bodyText(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s is not the body of a %s: %w", f.body, f.kind, err)
+		return nil, err
 	}
-	ev, err := event.New(f.origin, body)
+	var ev *event.Event
+	body, err := event.ParseBodyFile(event.Type(f.kind), text)
+	if err == nil {
+		ev, err = event.New(f.origin, body)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s is not the body of a %s: %w", f.body, f.kind, err)
+		return nil, fmt.Errorf("%s is not the body of a %s: %w", cmp.Or(f.body, "what --set gives"), f.kind, err)
 	}
 	if f.time != "" {
 		if ev.Time, err = time.Parse("2006-01-02T15:04:05Z", f.time); err != nil || ev.Time.Nanosecond() != 0 {
@@ -314,4 +329,53 @@ func (e *env) makeEvent(f *signFlags) (*event.Event, error) {
 	}
 	_, err = ev.Bytes() // of the given time, too
 	return ev, err
+}
+
+// bodyText returns the body as JSON: the file's, with the members of the flags.
+func (e *env) bodyText(f *signFlags) (text []byte, err error) {
+	t := event.Type(f.kind)
+	members := event.Members(t)
+	var names []string
+	for _, m := range members {
+		names = append(names, m.Name)
+	}
+	if text = []byte("{}"); f.body != "" {
+		if text, err = e.read(f.body, event.MaxCharterFile); err != nil || len(f.set) == 0 {
+			return text, err
+		}
+	} else if len(f.set) == 0 {
+		return nil, usagef("give the members of a %s, as --set NAME=VALUE or in --body FILE; it has %s", t, strings.Join(names, ", "))
+	}
+	given := make(map[string]string)
+	for _, arg := range f.set {
+		name, value, ok := strings.Cut(arg, "=")
+		if !ok || !slices.Contains(names, name) {
+			return nil, usagef("--set %s: write NAME=VALUE, with a member of a %s; it has %s, and --public and --subject give what is sealed", arg, t, strings.Join(names, ", "))
+		}
+		if old, ok := given[name]; ok {
+			value = old + "," + value // of a list
+		}
+		given[name] = value
+	}
+	set := make(map[string]any)
+	for _, m := range members {
+		value, ok := given[m.Name]
+		if !ok {
+			continue
+		}
+		if m.Kind == event.MemberReference {
+			r, err := e.reference(m.Name, event.Type(m.Name), value, f.origin) // a member warrant is a warrant
+			if err != nil {
+				return nil, err
+			}
+			value = r.String()
+		}
+		if set[m.Name], err = m.JSON(value); err != nil {
+			return nil, err
+		}
+	}
+	if text, err = setMembers(text, set); err != nil {
+		err = fmt.Errorf("%s: %w", f.body, err)
+	}
+	return text, err
 }
