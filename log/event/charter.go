@@ -401,7 +401,7 @@ func (ch *Charter) checkPolicy(text string, witness func(vkey string, raw []byte
 		switch words[0] {
 		case "log":
 			if !slices.Contains(ch.LogKeys, words[1]) {
-				return errors.New("a log line names a key that isn't in logKeys")
+				return errors.New("a log line names a key that isn't in logKeys: leave the log lines out, since a charter's policies need none")
 			}
 		case "witness":
 			k, err := parseVKey(words[2])

@@ -27,6 +27,7 @@ import (
 type charterFlags struct {
 	origin, profile, witnessPolicy, auditPolicy string
 	logKeys, parties, thresholds                []string
+	groups, replaced                            []string
 	out                                         string
 	json, strict                                bool
 }
@@ -37,6 +38,8 @@ func (f *charterFlags) add(c *cobra.Command) {
 	fl.StringArrayVar(&f.logKeys, "log-key", nil, "VKEY of the log, or a file with it; the Ed25519 key first (repeatable)")
 	fl.StringVar(&f.profile, "profile", "", "profile: the name of a shipped one (see docs/profiles.md), or of a file")
 	fl.StringArrayVar(&f.parties, "party", nil, "ROLE:NAME[:KIND]=FILE[,FILE...]: a party and its public keys (repeatable)")
+	fl.StringArrayVar(&f.replaced, "replace-party", nil, "ROLE:NAME=FILE[,FILE...]: other keys for a party of FILE, in place of those of the same sort (repeatable)")
+	fl.StringArrayVar(&f.groups, "group", nil, "ID=N:CUSTODIAN,CUSTODIAN...: a group of custodians, of whom N open a file (repeatable)")
 	fl.StringArrayVar(&f.thresholds, "threshold", nil, "amend=N or recover=N: number of founders that must sign an amendment, or a recovery")
 	fl.StringVar(&f.witnessPolicy, "witness-policy", "", "policy file with the witnesses that must cosign, or none")
 	fl.StringVar(&f.auditPolicy, "audit-policy", "", "policy file with the auditors that must cosign, or none while there are no auditors")
@@ -51,10 +54,12 @@ func (e *env) charterNew() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "new [FILE] [--origin LOG --log-key VKEY --profile NAME --party ROLE:NAME=KEYS ...] --out FILE",
 		Short: "Make a charter file",
-		Long: `new makes a charter file from the draft FILE and the flags, checks it, and writes
-it in its one form. A flag replaces the whole member of FILE: --party all parties,
---threshold both thresholds, --log-key all log keys. You can edit the result:
-members and lists may be in any order, and a duration is text such as "90d".
+		Long: `new makes a charter file from the draft FILE (- is the standard input) and the
+flags, checks it, and writes it in its one form. A flag replaces the whole member of
+FILE: --party all parties, --group all groups, --threshold both thresholds, --log-key
+all log keys. Only --replace-party changes one party, which keeps what it has of other
+sorts: event keys, gate's keys or cosigner keys. You can edit the result: members and
+lists may be in any order, and a duration is text such as "90d".
 
 In FILE, a key may be the name of a file with an event key (keys), a verifier key
 (logKeys, cosigners) or a gate's key (gates). The profile may be the name of a
@@ -66,15 +71,17 @@ authority (a court or commission, with a kind of the profile), duty (an authorit
 on-call key, under the authority's name), provider, custodian or auditor. One key
 can't have two roles. Founders, custodians and auditors have exactly one event key.
 A custodian also has its gate's keys, and an auditor the keys that cosign for it.
-Only FILE can have groups of custodians, and say which authorities an authority is
-above, or enforces: docs/operations.md has an example.`,
+Only FILE can say which authorities an authority is above, or enforces:
+docs/operations.md has an example.`,
 		Example: `  vasistas charter new --origin example.com/log --log-key log.key.pub --profile ca \
       --party charter:one=one.pem.pub --party charter:two=two.pem.pub --party charter:three=three.pem.pub \
       --party provider:messenger=messenger.pem.pub --party authority:superior-court:court=judge.pem.pub \
       --party custodian:a=a.pem.pub,a.gate.pub --party custodian:b=b.pem.pub,b.gate.pub \
-      --threshold amend=2 --threshold recover=3 \
+      --group main=2:a,b --threshold amend=2 --threshold recover=3 \
       --witness-policy witnesses.txt --audit-policy none --out charter.json
-  vasistas charter new draft.json --out charter.json`,
+  vasistas charter new draft.json --out charter.json
+  vasistas charter show --edit charter.event | \
+      vasistas charter new - --replace-party authority:superior-court=judge2.pem.pub --out v2.json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: do(func(_ context.Context, args []string) (err error) {
 			text := []byte("{}")
@@ -185,6 +192,9 @@ func (e *env) fill(text []byte, f *charterFlags) (log string, ch *event.Charter,
 		return "", nil, err
 	}
 	if text, err = setMembers(text, members); err == nil {
+		text, err = e.replaceParties(text, f.replaced)
+	}
+	if err == nil {
 		text, err = e.resolve(text)
 	}
 	if err != nil {
@@ -211,6 +221,16 @@ func (e *env) members(f *charterFlags) (map[string]any, error) {
 			return nil, usagef("--threshold %s: write amend=N or recover=N, with a number of founders", arg)
 		}
 		out["thresholds"] = thresholds
+	}
+	var groups []map[string]any
+	for _, arg := range f.groups {
+		id, rest, _ := strings.Cut(arg, "=")
+		n, names, ok := strings.Cut(rest, ":")
+		if !ok || !json.Valid([]byte(n)) {
+			return nil, usagef("--group %s: write ID=N:CUSTODIAN,CUSTODIAN..., such as main=2:one,two,three", arg)
+		}
+		groups = append(groups, map[string]any{"id": id, "threshold": json.RawMessage(n), "members": strings.Split(names, ",")})
+		out["groups"] = groups
 	}
 	var parties []map[string]any
 	for _, arg := range f.parties {
@@ -256,6 +276,37 @@ func (e *env) party(parties []map[string]any, arg string) ([]map[string]any, err
 	return parties, nil
 }
 
+// replaceParties gives parties of a charter file the keys of flags, in place of the lists of the
+// same sort.
+func (e *env) replaceParties(text []byte, args []string) ([]byte, error) {
+	var parties []map[string]any
+	for _, arg := range args {
+		var err error
+		if parties, err = e.party(parties, arg); err != nil {
+			return nil, fmt.Errorf("--replace-party %s: %w", arg, err)
+		}
+	}
+	v, err := strictjson.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var edits []edit
+	all := v.Member("parties").Elements()
+	for _, p := range parties {
+		is := func(v *strictjson.Value, name string) bool { m := v.Member(name); return m != nil && m.Text == p[name] }
+		i := slices.IndexFunc(all, func(v *strictjson.Value) bool { return is(v, "role") && is(v, "name") })
+		if i < 0 {
+			return nil, fmt.Errorf("--replace-party %s:%s: the charter has no such party; --party names all parties", p["role"], p["name"])
+		}
+		b, err := setMembers(slices.Clone(text[all[i].Start:all[i].End]), p)
+		if err != nil {
+			return nil, err
+		}
+		edits = append(edits, edit{all[i].Start, all[i].End, b})
+	}
+	return apply(text, edits), nil
+}
+
 const maxKeyText = 4096
 
 // An edit replaces a value by text.
@@ -280,7 +331,7 @@ var defaults = map[string]any{"rules": 2, "version": 1}
 func setMembers(text []byte, members map[string]any) ([]byte, error) {
 	v, err := strictjson.Parse(text)
 	if err == nil && v.Kind != '{' {
-		err = errors.New("a charter file is a JSON object, in braces")
+		err = errors.New("want an object, in braces")
 	}
 	if err != nil {
 		return nil, err
