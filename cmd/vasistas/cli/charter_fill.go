@@ -86,7 +86,7 @@ docs/operations.md has an example.`,
 		RunE: do(func(_ context.Context, args []string) (err error) {
 			text := []byte("{}")
 			if len(args) == 1 {
-				if text, err = e.read(args[0], event.MaxCharterFile); err != nil {
+				if text, err = readAs(e, args[0], event.MaxCharterFile, strict); err != nil {
 					return err
 				}
 			}
@@ -132,6 +132,12 @@ name.`,
 	from.add(c)
 	c.MarkFlagRequired("from")
 	return c
+}
+
+// strict returns the text, which must be strict JSON.
+func strict(b []byte) ([]byte, error) {
+	_, err := strictjson.Parse(b)
+	return b, err
 }
 
 // runCharterNew writes the charter file of text and flags, if a log would accept it. was is
