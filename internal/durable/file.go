@@ -205,12 +205,13 @@ func WriteFile(name string, data []byte, perm fs.FileMode) error {
 // replaceFile is WriteFile without the fsync of the directory, and with the temporary file
 // in the directory temps.
 func replaceFile(temps, name string, data []byte, perm fs.FileMode) error {
-	tmp, err := closedTemp(temps, name, perm, all(data))
+	tmp, err := temp(temps, name, perm, all(data))
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
-	if err := Rename.Do(name, func() error { return os.Rename(tmp, name) }); err != nil {
-		os.Remove(tmp)
+	defer tmp.Close()
+	if err := Rename.Do(name, func() error { return os.Rename(tmp.Name(), name) }); err != nil {
+		os.Remove(tmp.Name())
 		return fmt.Errorf("replacing %s: %w", name, err)
 	}
 	return nil
@@ -224,11 +225,11 @@ func NoRoom(err error) bool {
 
 // Probe finds out whether a file can be made durable in a directory. It leaves none.
 func Probe(dir string) error {
-	tmp, err := closedTemp(dir, filepath.Join(dir, "probe"), 0o600, all(make([]byte, 4096)))
+	tmp, err := temp(dir, filepath.Join(dir, "probe"), 0o600, all(make([]byte, 4096)))
 	if err != nil {
 		return fmt.Errorf("%s can't be written to: %w", dir, err)
 	}
-	return os.Remove(tmp)
+	return errors.Join(os.Remove(tmp.Name()), tmp.Close())
 }
 
 // ReadFile reads a file of at most limit bytes. A longer one is [ErrTooLarge].
@@ -267,7 +268,7 @@ func CreateFile(name string, data []byte, perm fs.FileMode) error {
 	return CreateStream(name, perm, all(data))
 }
 
-// all writes data, for CreateStream.
+// all writes data, for CreateStream and temp.
 func all(data []byte) func(io.Writer) error {
 	return func(w io.Writer) error {
 		_, err := w.Write(data)
@@ -278,12 +279,13 @@ func all(data []byte) func(io.Writer) error {
 // CreateStream is [CreateFile] for the bytes that fill writes, of any size. The name
 // exists only once fill has returned nil.
 func CreateStream(name string, perm fs.FileMode, fill func(io.Writer) error) error {
-	tmp, err := closedTemp(filepath.Dir(name), name, perm, fill)
+	tmp, err := temp(filepath.Dir(name), name, perm, fill)
 	if err != nil {
 		return fmt.Errorf("creating %s: %w", name, err)
 	}
-	err = Link.Do(name, func() error { return os.Link(tmp, name) })
-	os.Remove(tmp)
+	defer tmp.Close()
+	err = Link.Do(name, func() error { return os.Link(tmp.Name(), name) })
+	os.Remove(tmp.Name())
 	if link, ok := errors.AsType[*os.LinkError](err); ok {
 		err = link.Err // without tmp's name
 	}
@@ -312,50 +314,52 @@ func (w *stepWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// closedTemp makes a synced temporary file in dir, which is to become name, with the bytes
-// that fill writes.
-func closedTemp(dir, name string, perm fs.FileMode, fill func(io.Writer) error) (tmp string, err error) {
-	file, err := temp(dir, name, perm, func(file *os.File) error {
-		return fill(&stepWriter{name, file})
-	})
-	if err != nil {
-		return "", err
-	}
-	if err := file.Close(); err != nil { // some network file systems report a failed write only here
-		os.Remove(file.Name())
-		return "", err
-	}
-	return file.Name(), nil
-}
-
 // temp makes, fills and syncs a temporary file in dir, which is to become name. It removes
-// the file on an error; otherwise the caller closes it and renames or removes it.
-func temp(dir, name string, perm fs.FileMode, fill func(*os.File) error) (file *os.File, err error) {
-	defer func() {
-		if err != nil && file != nil {
-			file.Close()
-			os.Remove(file.Name())
-			file = nil
+// the file on an error; otherwise the caller renames, links or removes the file, and then
+// closes it: until then the file's flock(2) keeps [RemoveTemps] away.
+func temp(dir, name string, perm fs.FileMode, fill func(io.Writer) error) (file *os.File, err error) {
+	for file == nil || err == nil && !lockTemp(file) { // again if RemoveTemps came before the lock
+		file.Close()
+		err = Create.Do(name, func() (err error) {
+			file, err = os.CreateTemp(dir, tempPrefix+"*"+tempSuffix)
+			return err
+		})
+		if file == nil {
+			return nil, err
 		}
-	}()
-	err = Create.Do(name, func() (err error) {
-		file, err = os.CreateTemp(dir, tempPrefix+"*"+tempSuffix)
-		return err
-	})
+	}
+	if err == nil {
+		err = file.Chmod(perm.Perm())
+	}
+	if err == nil {
+		err = fill(&stepWriter{name, file})
+	}
+	if err == nil {
+		err = Sync.Do(name, file.Sync)
+	}
 	if err != nil {
-		return file, err
+		os.Remove(file.Name())
+		file.Close()
+		return nil, err
 	}
-	if err := file.Chmod(perm.Perm()); err != nil {
-		return file, err
-	}
-	if err := fill(file); err != nil {
-		return file, err
-	}
-	return file, Sync.Do(name, file.Sync)
+	return file, nil
 }
 
-// RemoveTemps removes the temporary files that crashed processes left in dir. Only
-// the owner of dir may call it; [LockDir] does so for the locked directory itself.
+// lockTemp locks a temporary file, and reports whether the file still has its name. Where
+// the file system has no locks, no LockDir succeeds, and so nothing removes the file.
+func lockTemp(file *os.File) bool {
+	_ = control(file, "flock", func(fd int) error { return syscall.Flock(fd, syscall.LOCK_EX) })
+	ours, err := file.Stat()
+	if err != nil {
+		return true // the next step reports it
+	}
+	named, err := os.Lstat(file.Name())
+	return err == nil && os.SameFile(ours, named)
+}
+
+// RemoveTemps removes the temporary files that crashed processes left in dir. A file that a
+// living process writes, such as a command for a running daemon, is locked and stays, as does
+// one of another user. [LockDir] calls RemoveTemps for the locked directory.
 func RemoveTemps(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -365,11 +369,24 @@ func RemoveTemps(dir string) error {
 		if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), tempPrefix) || !strings.HasSuffix(e.Name(), tempSuffix) {
 			continue
 		}
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := removeTemp(filepath.Join(dir, e.Name()))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EWOULDBLOCK) {
 			return err
 		}
 	}
 	return nil
+}
+
+func removeTemp(name string) error {
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if err := control(file, "flock", func(fd int) error { return syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB) }); err != nil {
+		return err
+	}
+	return os.Remove(name)
 }
 
 // MkdirAll makes dir and all missing parents, with permissions perm before the umask,

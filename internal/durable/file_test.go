@@ -98,6 +98,40 @@ func TestStepOrder(t *testing.T) {
 	}
 }
 
+// TestLivingTemps: an owner that comes at any moment removes no temporary file of a living
+// process, and each of a dead one.
+func TestLivingTemps(t *testing.T) {
+	dir := t.TempDir()
+	j := create(t, filepath.Join(dir, "j"), "0")
+	defer j.Close()
+	came := make(map[durable.Op]bool)
+	durabletest.Inject(t, dir, func(op durable.Op, path string) error {
+		if path == dir || came[op] { // once, also after the temporary file is made and before it is locked
+			return nil
+		}
+		came[op] = true
+		lock, err := durable.LockDir(dir)
+		if err != nil {
+			return err
+		}
+		return lock.Close()
+	})
+	for name, write := range map[string]func() error{
+		"CreateFile": func() error { return durable.CreateFile(filepath.Join(dir, "c"), []byte("x"), 0o600) },
+		"WriteFile":  func() error { return durable.WriteFile(filepath.Join(dir, "w"), []byte("x"), 0o200) },
+		"Rewrite":    func() error { return j.Rewrite(each("1")) },
+	} {
+		clear(came)
+		if err := write(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(came) < 7 {
+			t.Errorf("%s: an owner came at %v only", name, came)
+		}
+	}
+	cleansUp(t, dir, "c", "j", "w")
+}
+
 func TestWriteFileFaults(t *testing.T) {
 	old, new := []byte("old"), bytes.Repeat([]byte("new"), 5000)
 	all := points(t, func(t *testing.T, in *durabletest.Injector) error {

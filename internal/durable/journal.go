@@ -6,6 +6,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -290,8 +291,8 @@ func (j *Journal) Rewrite(records iter.Seq2[[]byte, error]) error {
 		return err
 	}
 	c := newChain(line)
-	file, err := temp(filepath.Dir(j.name), j.name, 0o600, func(file *os.File) (err error) {
-		c, err = j.fill(file, line, records)
+	file, err := temp(filepath.Dir(j.name), j.name, 0o600, func(w io.Writer) (err error) {
+		c, err = j.fill(w, line, records)
 		return err
 	})
 	if err != nil {
@@ -311,9 +312,9 @@ func (j *Journal) idle() error {
 }
 
 // fill writes a whole journal to file and returns its end.
-func (j *Journal) fill(file *os.File, line []byte, records iter.Seq2[[]byte, error]) (chain, error) {
+func (j *Journal) fill(w io.Writer, line []byte, records iter.Seq2[[]byte, error]) (chain, error) {
 	c := newChain(line)
-	if err := Write.Write(j.name, line, file.Write); err != nil {
+	if _, err := w.Write(line); err != nil {
 		return c, err
 	}
 	frame := newFrame()
@@ -322,7 +323,7 @@ func (j *Journal) fill(file *os.File, line []byte, records iter.Seq2[[]byte, err
 			return nil
 		}
 		c = seal(frame, c)
-		err := Write.Write(j.name, frame, file.Write)
+		_, err := w.Write(frame)
 		frame = frame[:frameHeader]
 		return err
 	}

@@ -231,7 +231,7 @@ func TestKillRegister(t *testing.T) {
 }
 
 // cleansUp checks that locking dir removes what killed processes left in it.
-func cleansUp(t *testing.T, dir, name string) {
+func cleansUp(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, ".durable-1.tmp"), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -241,7 +241,7 @@ func cleansUp(t *testing.T, dir, name string) {
 		t.Fatal(err)
 	}
 	defer lock.Close()
-	wantNames(t, dir, name, "lock")
+	wantNames(t, dir, append(names, "lock")...)
 }
 
 func TestLock(t *testing.T) {
