@@ -48,7 +48,7 @@ type follower struct {
 	received time.Time        // when head came; its time was no later
 	recorded *tlog.Checkpoint // in the register; nil: none
 	trusted  trust            // the last charter that is trusted
-	shown    string           // hash of the last amendment in the file of Pending
+	listed   []Amendment      // in the file that Confirm reads; nil: it is not written yet
 	saved    uint64           // size of the ledger's last snapshot
 	followed time.Time        // start of the last successful sync
 	register *durable.Register

@@ -120,7 +120,7 @@ func (f *follower) loadForks() error {
 	if _, err := os.Stat(filepath.Join(f.cfg.Dir, contradictionFile)); err == nil {
 		f.alarm = fmt.Sprintf("%v; the evidence is in the state directory", errContradiction)
 	}
-	if c, err := f.evidence(settledFile); err == nil {
+	if c, err := evidence(f.cfg.Dir, settledFile); err == nil {
 		f.settled = c.OwnHead().Size
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -129,8 +129,8 @@ func (f *follower) loadForks() error {
 }
 
 // evidence reads a file of evidence.
-func (f *follower) evidence(name string) (*tlog.Fork, error) {
-	name = filepath.Join(f.cfg.Dir, name)
+func evidence(dir, name string) (*tlog.Fork, error) {
+	name = filepath.Join(dir, name)
 	b, err := durable.ReadFile(name, tlog.MaxForkSize)
 	if err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func (f *follower) survive() error {
 	if err != nil || confirmed == "" {
 		return err
 	}
-	c, err := f.evidence(forkFile)
+	c, err := evidence(f.cfg.Dir, forkFile)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,13 @@ func TestForkOfWitnesses(t *testing.T) {
 
 	// The head that does not stand.
 	dead := fmt.Sprintf("%d:%x", p.Checkpoint.Size, p.Checkpoint.Root)
-	check(t, gate.Confirm(s.Config.Dir, dead))
+	for _, unknown := range []string{dead[1:], "1" + dead} {
+		if _, err := gate.Confirm(s.Config.Dir, unknown); !errors.Is(err, gate.ErrNotPending) || !strings.Contains(err.Error(), dead) {
+			t.Errorf("%s is neither head: %v", unknown, err)
+		}
+	}
+	_, err = gate.Confirm(s.Config.Dir, dead)
+	check(t, err)
 	eventually(t, func() error {
 		if err := s.Running.Ready(); err == nil || !strings.Contains(err.Error(), "with a new key") {
 			return fmt.Errorf("the gate does not say that it is to be founded again: %w", err)
@@ -100,7 +106,8 @@ func TestForkOfWitnesses(t *testing.T) {
 	if one == dead {
 		one = two
 	}
-	check(t, gate.Confirm(s.Config.Dir, one))
+	_, err = gate.Confirm(s.Config.Dir, one)
+	check(t, err)
 	eventually(t, s.Running.Ready)
 	for range 2 {
 		w.wantCode(s, r, gate.CodeFork)
@@ -123,9 +130,13 @@ func TestSettledFork(t *testing.T) {
 	w.wantCode(s, r, gate.CodeFork)
 	p, err := tlog.ParseProof(a.proof)
 	check(t, err)
-	check(t, gate.Confirm(s.Config.Dir, fmt.Sprintf("%d:%x", p.Checkpoint.Size, p.Checkpoint.Root)))
+	own := fmt.Sprintf("%d:%x", p.Checkpoint.Size, p.Checkpoint.Root)
+	_, err = gate.Confirm(s.Config.Dir, own)
+	check(t, err)
 	eventually(t, s.Running.Ready)
-	check(t, gate.Confirm(s.Config.Dir, fmt.Sprintf("%d:%x", 1<<40, p.Checkpoint.Root)))
+	if _, err := gate.Confirm(s.Config.Dir, own); !errors.Is(err, gate.ErrNotPending) {
+		t.Errorf("no fork stops the gate: %v", err)
+	}
 	s.stop()
 	w.run(s)
 	b := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
@@ -343,7 +354,8 @@ func TestReplacedAuditors(t *testing.T) {
 		w.Cast(ch, event.RoleAuditor, "cat")
 	})
 	check(t, s.Running.Sync(t.Context()))
-	check(t, gate.Confirm(s.Config.Dir, w.pending(s)))
+	_, err := gate.Confirm(s.Config.Dir, w.pending(s))
+	check(t, err)
 	eventually(t, func() error {
 		if err := s.Running.Ready(); err == nil || !strings.HasPrefix(err.Error(), "quorum: the policy of the auditors") {
 			return fmt.Errorf("the charter is not confirmed: %w", err)

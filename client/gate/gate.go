@@ -450,7 +450,7 @@ const (
 	settledFile = "settled" // evidence of the last fork that the operator has settled
 	// contradictionFile has evidence of a contradiction that stops nothing.
 	contradictionFile = "contradiction"
-	pendingFile       = "pending" // the amendments to confirm: see Pending
+	pendingFile       = "pending" // the amendments to confirm: see Confirm
 	// What the operator confirmed last: see Confirm.
 	charterFile  = "confirmed"
 	survivorFile = "survivor"

@@ -121,6 +121,7 @@ func (g *Gate) Status(ctx context.Context) (*Status, error) {
 			s.Audited, s.AuditedSize = formatTime(posix(after)), f.audits.head.Checkpoint.Size
 		}
 		s.Charter, s.Pending = in.Version, f.pending()
+		_ = f.list() // Confirm takes what status shows; an update reports the error
 		if f.trusted.charter != nil {
 			s.Trusted = f.trusted.charter.Version
 		}

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/vasistas/vasistas/internal/durable"
@@ -65,39 +64,30 @@ func (a *Amendment) needsConfirmation() bool {
 }
 
 // updateTrust trusts the amendments that the operator has confirmed or need not confirm, and
-// keeps the others in a file for [Pending].
+// lists the others.
 func (f *follower) updateTrust() error {
 	if err := f.trustConfirmed(); err != nil {
 		return err
 	}
+	return f.list()
+}
+
+// list keeps the pending amendments, perhaps none, in the file that [Confirm] reads.
+func (f *follower) list() error {
 	list := f.pending()
-	if len(list) == 0 || list[len(list)-1].Hash == f.shown {
+	same := func(a, b Amendment) bool { return a.Hash == b.Hash }
+	if f.trusted.charter == nil || f.listed != nil && slices.EqualFunc(list, f.listed, same) {
 		return nil
 	}
-	f.shown = list[len(list)-1].Hash
+	list = append([]Amendment{}, list...)
 	b, err := json.Marshal(list)
 	if err == nil {
 		err = durable.WriteFile(filepath.Join(f.cfg.Dir, pendingFile), b, 0o600)
 	}
-	if err != nil {
-		f.cfg.Logger.Warn("confirm will not show what it confirms; status does", "err", err)
+	if err == nil {
+		f.listed = list
 	}
-	return nil
-}
-
-// Pending returns the amendments that a gate with this state directory waits for, or waited for
-// last, up to the one with this hash: those that the hash confirms. It returns none for another
-// hash. The gate may be running.
-func Pending(dir, hash string) ([]Amendment, error) {
-	b, err := durable.ReadFile(filepath.Join(dir, pendingFile), maxPending)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
-	}
-	var list []Amendment
-	err = json.Unmarshal(b, &list)
-	return list[:1+slices.IndexFunc(list, func(a Amendment) bool { return a.Hash == hash })], err
+	return err
 }
 
 // trustConfirmed trusts the amendments in their order. A charter's prev binds it to those
@@ -152,42 +142,67 @@ func (f *follower) pending() []Amendment {
 	return f.trusted.pending
 }
 
+// ErrNotPending: what the operator confirms waits for no confirmation. Nothing was recorded.
+var ErrNotPending = errors.New("nothing is recorded")
+
 // Confirm records what a gate's operator decides, durably and in the gate's state directory.
 // The gate takes it up at its next update from the log, whether it runs or not. what is the
-// hash of an amendment ([Amendment]) or, after a fork, the surviving head as SIZE:ROOT, the
-// root in hex.
-func Confirm(dir, what string) error {
-	name := charterFile
+// hash of an amendment ([Amendment]) or, after a fork, one of the two heads as SIZE:ROOT, the
+// root in hex. Confirm returns the amendments that the hash confirms; with [ErrNotPending] it
+// returns all that the gate waits for. A gate that has not read its log yet knows of none, and
+// takes any hash.
+func Confirm(dir, what string) ([]Amendment, error) {
+	check, name := pendingUpTo, charterFile
 	if strings.Contains(what, ":") {
-		name = survivorFile
-		if _, _, err := parseSurvivor(what); err != nil {
-			return err
-		}
-	} else if _, err := parseHash(what); err != nil {
-		return err
+		check, name = forkHas, survivorFile
 	}
 	if _, err := durable.ReadFile(filepath.Join(dir, headFile), maxHead+1024); err != nil {
-		return fmt.Errorf("no gate's state: %w", err)
+		return nil, fmt.Errorf("no gate's state: %w", err)
 	}
-	return durable.WriteFile(filepath.Join(dir, name), []byte(what+"\n"), 0o600)
+	list, err := check(dir, what)
+	if err != nil {
+		return list, err
+	}
+	return list, durable.WriteFile(filepath.Join(dir, name), []byte(what+"\n"), 0o600)
 }
 
-// parseHash parses 64 lower-case hex digits.
-func parseHash(s string) (h tlog.Hash, err error) {
-	b, err := hex.DecodeString(s)
-	if err != nil || len(b) != len(h) || hex.EncodeToString(b) != s {
-		return h, fmt.Errorf("%q is not a hash of 64 hex digits; see status", s)
+// pendingUpTo returns the amendments that a hash confirms, as the gate listed them last.
+func pendingUpTo(dir, hash string) (list []Amendment, err error) {
+	if raw, err := hex.DecodeString(hash); err != nil || len(raw) != len(tlog.Hash{}) || hex.EncodeToString(raw) != hash {
+		return nil, fmt.Errorf("%q is not a hash of 64 hex digits; see status", hash)
 	}
-	return tlog.Hash(b), nil
+	b, err := durable.ReadFile(filepath.Join(dir, pendingFile), maxPending)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err == nil {
+		err = json.Unmarshal(b, &list)
+	}
+	if err != nil {
+		return nil, err
+	}
+	n := 1 + slices.IndexFunc(list, func(a Amendment) bool { return a.Hash == hash })
+	switch {
+	case n > 0:
+		return list[:n], nil
+	case len(list) == 0:
+		return nil, fmt.Errorf("%w: no charter waits for a confirmation at what the gate has read of the log", ErrNotPending)
+	}
+	return list, fmt.Errorf("%w: no charter of this hash waits for a confirmation; the last that does is %s", ErrNotPending, list[len(list)-1].Hash)
 }
 
-func parseSurvivor(s string) (size uint64, root tlog.Hash, err error) {
-	number, hash, _ := strings.Cut(s, ":")
-	if size, err = strconv.ParseUint(number, 10, 64); err != nil {
-		return 0, root, fmt.Errorf("%q is no size of a head: %w", number, err)
+// forkHas returns nil if a head is one of the two of the fork that stops the gate.
+func forkHas(dir, head string) ([]Amendment, error) {
+	fork, err := evidence(dir, forkFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: no fork stops this gate", ErrNotPending)
+	} else if err != nil {
+		return nil, err
 	}
-	root, err = parseHash(hash)
-	return size, root, err
+	small, large := survivor(&fork.Small.Head), survivor(&fork.Large.Head)
+	if head != small && head != large {
+		return nil, fmt.Errorf("%w: the fork is between %s and %s", ErrNotPending, small, large)
+	}
+	return nil, nil
 }
 
 // confirmed returns what the operator confirmed last, "" for nothing.

@@ -4,11 +4,15 @@
 package gate_test
 
 import (
+	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/internal/world"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -57,7 +61,8 @@ func (w *testbed) pending(s *gateServer) string {
 // confirm confirms the last amendment while the gate runs, and waits until the gate is ready.
 func (w *testbed) confirm(s *gateServer) {
 	w.t.Helper()
-	check(w.t, gate.Confirm(s.Config.Dir, w.pending(s)))
+	_, err := gate.Confirm(s.Config.Dir, w.pending(s))
+	check(w.t, err)
 	eventually(w.t, s.Running.Ready)
 }
 
@@ -82,22 +87,49 @@ func TestConfirm(t *testing.T) {
 	w.wantCode(s, a.request(), gate.CodeTrust)
 	untouched(t, s)
 	hash := w.pending(s)
-	for _, no := range []string{"", hash[1:], strings.ToUpper(hash), "witness w1", "1:" + hash[1:]} {
-		if err := gate.Confirm(s.Config.Dir, no); err == nil {
+	for _, no := range []string{"", hash[1:], strings.ToUpper(hash), "witness w1", "1:" + hash} {
+		if _, err := gate.Confirm(s.Config.Dir, no); err == nil {
 			t.Errorf("%q is confirmed", no)
 		}
 	}
-	if err := gate.Confirm(t.TempDir(), hash); err == nil {
+	if _, err := gate.Confirm(t.TempDir(), hash); err == nil {
 		t.Error("a directory without a gate takes a confirmation")
 	}
-	check(t, gate.Confirm(s.Config.Dir, strings.Repeat("0", 64)))
+	unknown := strings.Repeat("0", 64)
+	if list, err := gate.Confirm(s.Config.Dir, unknown); !errors.Is(err, gate.ErrNotPending) || len(list) != 1 || list[0].Hash != hash {
+		t.Errorf("an unknown hash: %v, %v", list, err)
+	}
 	w.wantCode(s, a.request(), gate.CodeTrust)
 	untouched(t, s)
-	w.confirm(s)
+	w.confirmWhileStarting(s, hash)
+	if list, err := gate.Confirm(s.Config.Dir, unknown); !errors.Is(err, gate.ErrNotPending) || len(list) > 0 {
+		t.Errorf("nothing waits, and the gate still lists %v, %v", list, err)
+	}
 	w.shares(s, a)
 	s.stop()
 	w.run(s) // it remembers that, too
 	w.shares(s, a)
+}
+
+// confirmWhileStarting confirms an amendment while the gate starts: neither hinders the other.
+func (w *testbed) confirmWhileStarting(s *gateServer, hash string) {
+	w.t.Helper()
+	s.stop()
+	started := false
+	remove := durabletest.Inject(w.t, s.Config.Dir, func(op durable.Op, path string) error {
+		if filepath.Base(path) == "confirmed" && op == (durable.Op{Step: durable.Rename}) && !started {
+			started = true
+			w.open(s)
+		}
+		return nil
+	})
+	_, err := gate.Confirm(s.Config.Dir, hash)
+	check(w.t, err)
+	remove()
+	if !started {
+		w.t.Fatal("the gate did not start")
+	}
+	eventually(w.t, s.Running.Ready)
 }
 
 // TestConfirmBindsContent: what the operator has read is what is confirmed. An amendment that is
@@ -110,7 +142,8 @@ func TestConfirmBindsContent(t *testing.T) {
 	check(t, s.Running.Sync(t.Context()))
 	hash := w.pending(s)
 	w.amend(func(ch *event.Charter) { ch.WitnessPolicy = world.WitnessPolicy(2, false, w.Witnesses[1:]...) })
-	check(t, gate.Confirm(s.Config.Dir, hash))
+	_, err := gate.Confirm(s.Config.Dir, hash)
+	check(t, err)
 	a := w.access(w.warrant(alice), accessTerms{}, w.escrow(alice))
 	s.key.forget()
 	w.wantCode(s, a.request(), gate.CodeTrust)
@@ -212,7 +245,8 @@ func TestReplace(t *testing.T) {
 	}
 	old.key.forget()
 	t.Log(w.wantCode(old, two.request(), gate.CodeTrust))
-	check(t, gate.Confirm(old.Config.Dir, w.pending(old)))
+	_, err := gate.Confirm(old.Config.Dir, w.pending(old))
+	check(t, err)
 	t.Log(w.wantCode(old, two.request(), gate.CodeGroup))
 	untouched(t, old)
 }

@@ -147,7 +147,8 @@ func TestShortGroup(t *testing.T) {
 	})
 	for i, s := range w.gates[:2] {
 		w.says(s, logs[i], "confirm")
-		check(t, gate.Confirm(s.Config.Dir, w.pending(s)))
+		_, err := gate.Confirm(s.Config.Dir, w.pending(s))
+		check(t, err)
 	}
 	w.says(w.gates[0], logs[0], "heartbeat")
 	w.says(w.gates[1], logs[1], "")

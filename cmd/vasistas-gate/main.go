@@ -239,15 +239,15 @@ func runConfirm(_ context.Context, args []string, stdout, stderr io.Writer) erro
 	if what == "" {
 		return command.WrongUse("give the hash of the charter, or SIZE:ROOT of the head, that status shows")
 	}
-	list, err := gate.Pending(l.path("state"), what)
+	list, err := gate.Confirm(l.path("state"), what)
+	printPending(stdout, list)
 	if err != nil {
-		fmt.Fprintf(stderr, "vasistas-gate confirm: what changes is not known here; see status: %v\n", err)
-	}
-	if err := gate.Confirm(l.path("state"), what); err != nil {
 		return err
 	}
-	printPending(stdout, list)
-	fmt.Fprintln(stdout, "Recorded. The gate takes it up at its next update from the log, without a restart, if it is what status shows;\nanything else changes nothing. See status.")
+	if len(list) == 0 && !strings.Contains(what, ":") {
+		fmt.Fprintln(stdout, "This gate has not read its log yet, so what the charter changes is not known here. See status once the gate runs.")
+	}
+	fmt.Fprintln(stdout, "Recorded. The gate takes it up at its next update from the log, without a restart. See status.")
 	return nil
 }
 
