@@ -6,6 +6,7 @@ package witness_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
+	"github.com/vasistas/vasistas/witness"
 )
 
 // blockSyncs holds back syncs of the journal in dir until release is called.
@@ -154,6 +156,48 @@ func TestShutdown(t *testing.T) {
 	if resp, err := http.Get(url + "/healthz"); err == nil {
 		resp.Body.Close()
 		t.Error("it still answers")
+	}
+}
+
+// TestClosed: what a request under way has signed while the witness closed is in the state, and
+// afterwards the witness signs and writes nothing, since another process may have the state.
+func TestClosed(t *testing.T) {
+	l := newLog(t, "log.example/a", "a", 9)
+	c := create(t, bothSigners()[:1], l)
+	blocked, release := blockSyncs(t, c.Dir)
+	w := open(t, c)
+	under, done := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := w.AddCheckpoint(t.Context(), l.request(0, 3))
+		under <- err
+	}()
+	<-blocked
+	var closed atomic.Bool
+	go func() {
+		err := w.Close()
+		closed.Store(true)
+		done <- err
+	}()
+	durabletest.Inject(t, c.Dir, func(op durable.Op, path string) error {
+		if closed.Load() {
+			t.Errorf("after Close: %s of %s", op.Step, path)
+		}
+		return nil
+	})
+	release()
+	signed := <-under == nil
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for _, request := range [][]byte{l.request(3, 3), l.request(3, 5), l.request(0, 3)} {
+		if lines, err := w.AddCheckpoint(t.Context(), request); err == nil {
+			t.Errorf("a closed witness says %s", lines)
+		}
+	}
+	closed.Store(false)
+	_, err := open(t, c).AddCheckpoint(t.Context(), l.request(0, 3))
+	if known := errors.As(err, new(*witness.ConflictError)); known != signed {
+		t.Errorf("the request was answered: %t; and the state says %v", signed, err)
 	}
 }
 

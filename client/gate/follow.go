@@ -53,6 +53,7 @@ type follower struct {
 	followed time.Time        // start of the last successful sync
 	register *durable.Register
 	stopped  error // why the gate has stopped; Resume and survive reset it
+	closed   bool  // by Close
 
 	held    held.List
 	audits  audits

@@ -160,8 +160,9 @@ type Gate struct {
 	queue   chan struct{} // requests under way or waiting
 	posting sync.Mutex    // held while posting the outbox
 
-	stop context.CancelFunc
-	done sync.WaitGroup
+	running context.Context // ends with Close
+	stop    context.CancelFunc
+	done    sync.WaitGroup
 
 	mu     sync.Mutex
 	lately error // of the last update from the log
@@ -205,6 +206,7 @@ func Open(c Config) (_ *Gate, err error) {
 	if g.dir, err = durable.LockDir(c.Dir); err != nil {
 		return nil, err
 	}
+	g.running, g.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.closeFiles())
@@ -242,21 +244,26 @@ func Open(c Config) (_ *Gate, err error) {
 
 // Start follows the log and posts due events in the background, until Close.
 func (g *Gate) Start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	g.stop = cancel
-	g.done.Go(func() { g.run(ctx) })
-	g.done.Go(func() { g.watchAudits(ctx) })
+	g.done.Go(func() { g.run(g.running) })
+	g.done.Go(func() { g.watchAudits(g.running) })
 }
 
-// Close ends the gate. Call it once no request is under way.
+// Close ends the gate. Requests under way are refused: none of them writes to the state directory
+// or opens a share once Close has returned, since another process may have the directory.
 func (g *Gate) Close() error {
-	if g.stop != nil {
-		g.stop()
-	}
+	g.stop()
 	g.done.Wait()
-	err := g.with(context.Background(), func(f *follower) error { return g.save(f, 1) })
+	ctx := context.Background()
+	err := g.with(ctx, func(f *follower) error {
+		return g.inTurn(ctx, f, func() error {
+			f.closed = true
+			return g.save(f, 1)
+		})
+	})
 	return errors.Join(err, g.closeFiles())
 }
+
+var errClosed = refuse(CodeNotReady, "the gate has stopped")
 
 func (g *Gate) closeFiles() error {
 	var err error
@@ -355,6 +362,9 @@ func (g *Gate) with(ctx context.Context, do func(*follower) error) error {
 		return ctx.Err()
 	}
 	defer func() { <-g.lock }()
+	if g.follower.closed {
+		return errClosed
+	}
 	return do(g.follower)
 }
 
@@ -384,6 +394,9 @@ func (g *Gate) inTurn(ctx context.Context, f *follower, do func() error) (err er
 		f.syncing = time.Time{}
 		<-g.turn
 	}()
+	if f.closed {
+		return errClosed
+	}
 	return do()
 }
 
@@ -402,6 +415,9 @@ func (g *Gate) follow(ctx context.Context, f *follower, since time.Time) error {
 	if f.syncing.IsZero() && !f.followed.Before(since) {
 		return nil
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(g.running, cancel)()
 	err := g.inTurn(ctx, f, func() error {
 		if f.stopped != nil || !f.followed.Before(since) {
 			return f.stopped

@@ -25,11 +25,11 @@ const fanIn = 8
 // it regularly from a goroutine of its own: with nothing to do it costs next to
 // nothing, and it doesn't block puts and reads. An error loses no record.
 func (v *Vault) Compact(ctx context.Context) error {
-	if v.lock == nil {
-		return ErrReadOnly
-	}
 	v.compactor.Lock()
 	defer v.compactor.Unlock()
+	if v.lock == nil || v.closed {
+		return ErrReadOnly
+	}
 	for {
 		inputs := v.choose()
 		if err := v.removeDoomed(); err != nil {
@@ -171,11 +171,11 @@ func (v *Vault) removeDoomed() error {
 // damaged file that holds or may hold one of them, the error is a *[DamagedError]:
 // remove that file by hand.
 func (v *Vault) Erase(ctx context.Context, events ...event.Digest) error {
-	if v.lock == nil {
-		return ErrReadOnly
-	}
 	v.compactor.Lock()
 	defer v.compactor.Unlock()
+	if v.lock == nil || v.closed {
+		return ErrReadOnly
+	}
 	return v.erase(ctx, events)
 }
 
@@ -263,11 +263,11 @@ func (v *Vault) spares(h event.Digest) bool {
 // The log calls it at start with its ledger's view: it drops records that were
 // disclosed before a crash, and records that were put but never sequenced.
 func (v *Vault) Retain(ctx context.Context, keep func(event.Digest) bool) ([]event.Digest, error) {
-	if v.lock == nil {
-		return nil, ErrReadOnly
-	}
 	v.compactor.Lock()
 	defer v.compactor.Unlock()
+	if v.lock == nil || v.closed {
+		return nil, ErrReadOnly
+	}
 	var dropped []event.Digest
 	for _, h := range v.All() {
 		if !keep(h) && !v.spares(h) {

@@ -20,8 +20,8 @@ var (
 	// ErrWrongKey: the identity file lacks the key that the vault, or one of its
 	// files, is encrypted to.
 	ErrWrongKey = errors.New("vault: encrypted to another key than those in the identity file")
-	// ErrReadOnly: the vault was opened by OpenReadOnly.
-	ErrReadOnly = errors.New("vault: opened for reading only")
+	// ErrReadOnly: the vault was opened by OpenReadOnly, or is closed.
+	ErrReadOnly = errors.New("vault: closed, or opened for reading only")
 	// ErrTooLarge: a record, an audit line or an export exceeds its limit.
 	ErrTooLarge = errors.New("vault: too large")
 	// ErrMalformed: bytes that this package doesn't write.

@@ -96,6 +96,7 @@ type Vault struct {
 	files      Storage
 	lock       io.Closer // nil: opened for reading only
 
+	closed    bool       // changed under both of the next
 	putting   sync.Mutex // held by PutBatch
 	compactor sync.Mutex // held by Compact, Erase and Retain, which rewrite files
 
@@ -174,11 +175,17 @@ func prepare(cfg Config) (*Vault, error) {
 	return &Vault{cfg: cfg, files: cfg.storage(), identities: identities, recipients: recipients, doomed: make(map[uint64]bool)}, nil
 }
 
-// Close releases the vault's lock. No call may follow.
+// Close releases the vault's lock, after the writes under way. Later ones fail with
+// [ErrReadOnly]: another process may have the vault.
 func (v *Vault) Close() error {
-	if v.lock == nil {
+	v.compactor.Lock()
+	defer v.compactor.Unlock()
+	v.putting.Lock()
+	defer v.putting.Unlock()
+	if v.lock == nil || v.closed {
 		return nil
 	}
+	v.closed = true
 	return v.lock.Close()
 }
 
@@ -268,11 +275,11 @@ func (v *Vault) forget(seq uint64) {
 // or interrupted put can be repeated. After an error the vault may have some of the
 // records.
 func (v *Vault) PutBatch(ctx context.Context, records []*Record) error {
-	if v.lock == nil {
-		return ErrReadOnly
-	}
 	v.putting.Lock()
 	defer v.putting.Unlock()
+	if v.lock == nil || v.closed {
+		return ErrReadOnly
+	}
 	for batch := range v.cut(v.fresh(records)) {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("vault: %w", err)

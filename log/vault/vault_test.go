@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"filippo.io/age"
@@ -333,6 +334,51 @@ func TestReadOnly(t *testing.T) {
 	}
 	check(t, r.Close())
 	mustHave(t, v, records[1:]...)
+}
+
+// TestClosed: Close waits for the write under way, and a later write does not reach the directory,
+// which another process may have.
+func TestClosed(t *testing.T) {
+	ctx := context.Background()
+	cfg := newConfig(t)
+	v := mustOpen(t, cfg)
+	records := someRecords(t, 40)
+	put(t, v, records[:20]...)
+	var closed atomic.Bool
+	writing, goOn := make(chan struct{}), make(chan struct{})
+	durabletest.Inject(t, cfg.Dir, func(op durable.Op, path string) error {
+		if closed.Load() {
+			t.Errorf("after Close: %s of %s", op.Step, path)
+		}
+		if op == (durable.Op{Step: durable.Link}) {
+			close(writing)
+			<-goOn
+		}
+		return nil
+	})
+	under, later, done := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+	go func() { under <- v.PutBatch(ctx, records[20:30]) }()
+	<-writing
+	go func() {
+		err := v.Close()
+		closed.Store(true)
+		later <- v.PutBatch(ctx, records[30:])
+		done <- err
+	}()
+	close(goOn)
+	check(t, <-under)
+	if err := <-later; !errors.Is(err, ErrReadOnly) {
+		t.Error(err)
+	}
+	check(t, <-done)
+	_, retain := v.Retain(ctx, func(event.Digest) bool { return false })
+	for _, err := range []error{v.Erase(ctx, records[1].hash), v.Compact(ctx), retain} {
+		if !errors.Is(err, ErrReadOnly) {
+			t.Errorf("%v", err)
+		}
+	}
+	closed.Store(false)
+	mustHave(t, mustOpen(t, cfg), records[:30]...)
 }
 
 // TestDeleteDuringRewrite deletes two records and puts one of them again, at the moment
