@@ -13,6 +13,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -265,12 +266,8 @@ func (s State) Bytes() []byte {
 	if s.Size == 0 {
 		s.Root = tiles.EmptyRoot()
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	// Encoding strings and an integer into memory can't fail.
-	_ = enc.Encode(stateFile{string(s.Checkpoint), s.Root, s.Size})
-	return b.Bytes()
+	b, _ := strictjson.Line(stateFile{string(s.Checkpoint), s.Root, s.Size}) // strings and an integer: no error
+	return b
 }
 
 // ParseState parses exactly what Bytes returns.

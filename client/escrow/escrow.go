@@ -75,6 +75,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -152,13 +153,11 @@ func (o *openingsText) UnmarshalText(text []byte) error {
 // the order of their names, and hold printable ASCII without escapes, integers up to
 // 2^53-1, or lists and structs of those.
 func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	b, err := strictjson.Line(v)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return bytes.TrimSuffix(b, []byte("\n")), nil
 }
 
 // decode parses exactly what encode returns: it compares b with the encoding of v.

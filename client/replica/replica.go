@@ -51,6 +51,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/checksum"
+	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -275,14 +276,6 @@ type snapshot struct {
 	ledger []byte
 }
 
-func (s *snapshot) header() ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(s)
-	return b.Bytes(), err
-}
-
 func (c *Config) magic() string { return magic + c.Use + "\n" }
 
 func (c *Config) policy() string {
@@ -299,7 +292,7 @@ func (r *Replica) Snapshot() ([]byte, error) {
 	l := r.state.ledger
 	s := &snapshot{Origin: l.Origin(), Policy: r.c.policy(), Checkpoint: string(r.tree.Largest().Bytes()), Size: l.Size(),
 		Root: l.Root(), Own: r.c.Own}
-	header, err := s.header()
+	header, err := strictjson.Line(s)
 	if err != nil {
 		return nil, err
 	}
@@ -337,7 +330,7 @@ func (c *Config) parse() (*snapshot, error) {
 	if err := json.Unmarshal(body[:n], s); err != nil {
 		return bad("its header: %v", err)
 	}
-	if again, err := s.header(); err != nil || !bytes.Equal(again, body[:n]) || (s.Own == nil) != (c.Own == nil) {
+	if again, err := strictjson.Line(s); err != nil || !bytes.Equal(again, body[:n]) || (s.Own == nil) != (c.Own == nil) {
 		return bad("its header has another encoding")
 	}
 	if s.Policy != c.policy() {

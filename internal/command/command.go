@@ -17,6 +17,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+
+	"github.com/vasistas/vasistas/internal/strictjson"
 )
 
 // Main runs a program with the process's arguments, without its name, and exits with
@@ -125,6 +127,19 @@ func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, checks ...func() e
 func FlagError(err error) error {
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok {
 		return fmt.Errorf("unknown flag: %s", name)
+	}
+	return err
+}
+
+// JSONVersion is the member version of all that commands print as JSON. It grows when a member
+// goes or changes its meaning, and not when one is added; docs/json.md has the members.
+const JSONVersion = 1
+
+// PrintJSON prints an object on one line, with the member version before its own.
+func PrintJSON(stdout io.Writer, object any) error {
+	b, err := strictjson.Line(object)
+	if err == nil {
+		_, err = fmt.Fprintf(stdout, `{"version":%d,%s`, JSONVersion, b[1:])
 	}
 	return err
 }

@@ -22,7 +22,7 @@ var layers = []struct {
 	prefixes []string
 	inner    bool // may import its own layer
 }{
-	{"key checks and problems", []string{"internal/weakkey", "internal/problem"}, false},
+	{"key checks, problems and JSON", []string{"internal/weakkey", "internal/problem", "internal/strictjson"}, false},
 	{"formats", []string{"log/tlog"}, false},
 	{"internal", []string{"internal/"}, true},
 	{"event", []string{"log/event"}, true},
@@ -143,7 +143,7 @@ func TestLinks(t *testing.T) {
 		not  []string // no dependency may be one of these
 		only []string // dependencies outside the standard library begin with one of these
 	}{
-		{"log/tlog", pure, []string{"golang.org/x/sys/cpu", "github.com/cloudflare/circl/", module + "log/tlog", module + "internal/weakkey"}},
+		{"log/tlog", pure, []string{"golang.org/x/sys/cpu", "github.com/cloudflare/circl/", module + "log/tlog", module + "internal/weakkey", module + "internal/strictjson"}},
 		{"internal/problem", []string{"os/exec", "plugin"}, nil},
 		{"internal/strictjson", network, nil},
 		{"internal/metrics", network, []string{module + "internal/metrics"}},

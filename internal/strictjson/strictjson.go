@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package strictjson reads JSON files that a person writes.
+// Package strictjson reads JSON files that a person writes, and writes JSON as one line.
 //
 // encoding/json takes the last of two members of one name, ignores the case of names,
 // and replaces invalid UTF-8, so two programs may read one file differently. This
@@ -152,6 +152,16 @@ func kind(t reflect.Type) string {
 		return "a list"
 	}
 	return "a number"
+}
+
+// Line returns v as one line of JSON, with its line feed. Unlike [json.Marshal], Line writes <, >
+// and & as they are: no browser reads it as HTML.
+func Line(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return b.Bytes(), err
 }
 
 type parser struct {

@@ -24,6 +24,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -121,13 +122,11 @@ func (r *Round) Head() *tlog.Checkpoint { return r.head }
 func (r *Round) Bytes() []byte { return encode(r) }
 
 func encode(v any) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	b, err := strictjson.Line(v)
+	if err != nil {
 		panic(err) // strings, numbers and times before the year 10000
 	}
-	return b.Bytes()
+	return b
 }
 
 // ErrMalformed is wrapped by errors of [Parse] and [ParseDecline].

@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+
+	"github.com/vasistas/vasistas/internal/strictjson"
 )
 
 // MaxForkSize bounds a fork file in bytes: two checkpoints, quoted, and a proof.
@@ -63,11 +65,8 @@ type forkJSON struct {
 
 // MarshalJSON returns the file without its line feed.
 func (f *Fork) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(forkJSON{string(f.Small.Bytes()), string(f.Large.Bytes()), f.Prefix, append([]Hash{}, f.Proof...), f.Own})
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+	b, err := strictjson.Line(forkJSON{string(f.Small.Bytes()), string(f.Large.Bytes()), f.Prefix, append([]Hash{}, f.Proof...), f.Own})
+	return bytes.TrimSuffix(b, []byte("\n")), err
 }
 
 // UnmarshalJSON reads what MarshalJSON writes, as a member of another JSON text: the encoding

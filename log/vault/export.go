@@ -20,6 +20,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -160,13 +161,11 @@ func (a *AuditRecord) Bytes() ([]byte, error) {
 	if err := a.check(); err != nil {
 		return nil, err
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(a); err != nil {
+	b, err := strictjson.Line(a)
+	if err != nil {
 		return nil, fmt.Errorf("vault: audit: %w", err)
 	}
-	return b.Bytes(), nil
+	return b, nil
 }
 
 func (a *AuditRecord) check() error {

@@ -18,7 +18,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -27,7 +26,6 @@ import (
 	"os"
 	"regexp"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -170,30 +168,7 @@ func orExit(code int, f func(ctx context.Context, args []string) error) func(*co
 	}
 }
 
-// jsonVersion is the member version of all that --json prints. It grows when a member goes or
-// changes its meaning, and not when one is added; docs/json.md has the members.
-const jsonVersion = 1
-
-// encodeJSON returns an object on one line, with the member version before its own.
-func encodeJSON(object any) ([]byte, error) {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, `{"version":%d,`, jsonVersion)
-	at := b.Len()
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(object); err != nil {
-		return nil, err
-	}
-	return slices.Delete(b.Bytes(), at, at+1), nil // its own {
-}
-
-func (e *env) printJSON(object any) error {
-	b, err := encodeJSON(object)
-	if err == nil {
-		_, err = e.stdout.Write(b)
-	}
-	return err
-}
+func (e *env) printJSON(object any) error { return command.PrintJSON(e.stdout, object) }
 
 func (e *env) printf(format string, args ...any) {
 	fmt.Fprintf(e.stdout, format, args...)

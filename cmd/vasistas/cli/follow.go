@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -156,12 +157,7 @@ func printEntry(out *bufio.Writer, entry client.Entry, raw bool) error {
 	if err != nil || raw {
 		line.Entry = base64.StdEncoding.EncodeToString(entry.Bytes)
 	}
-	b, err := encodeJSON(line)
-	if err != nil {
-		return err
-	}
-	_, err = out.Write(b)
-	return err
+	return command.PrintJSON(out, line)
 }
 
 // saveEvery is the number of entries after which the state file is written. It is also

@@ -23,6 +23,7 @@ import (
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/escrow/agency"
 	"github.com/vasistas/vasistas/cmd/vasistas/english"
+	"github.com/vasistas/vasistas/internal/command"
 )
 
 var update = flag.Bool("update", false, "write docs/json.md")
@@ -81,7 +82,7 @@ func TestJSONReference(t *testing.T) {
 	} else if "\n## "+tables != b.String() {
 		t.Error("docs/json.md is not that of the types; see go test ./cmd/vasistas/cli -run TestJSONReference -update")
 	}
-	if !strings.Contains(intro, fmt.Sprintf("`version`, now %d", jsonVersion)) {
+	if !strings.Contains(intro, fmt.Sprintf("`version`, now %d", command.JSONVersion)) {
 		t.Error("docs/json.md has another version")
 	}
 	// Each command with the flag is there.
