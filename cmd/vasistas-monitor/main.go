@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -45,7 +44,7 @@ three parts: keys, logs (one file each), and state. Never run two auditors with 
 and never start one with a state from a backup: the auditor stops once the log shows a
 later cosignature.
 
-Exit codes: 0 done, 1 failed, 2 wrong use.
+Exit codes: 0 done, 1 failed, 2 wrong use. "status" exits with 1 unless each log is OK.
 `
 
 // run is the program. It returns the exit code, and ends when ctx ends.
@@ -122,16 +121,22 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if err := admin.FetchStatus(ctx, "monitor", *url, maxStatus, &list); err != nil {
 		return err
 	}
-	if *asJSON {
-		enc := json.NewEncoder(stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(list)
-	}
+	var bad []string
 	for _, s := range list {
 		if s == nil {
 			return errors.New("the monitor's status lists an empty log")
 		}
-		printStatus(stdout, s)
+		if s.Line.Verdict != facts.OK {
+			bad = append(bad, fmt.Sprintf("%s is %s", s.Origin, s.Line.Verdict))
+		}
+		if !*asJSON {
+			printStatus(stdout, s)
+		} else if err := command.PrintJSON(stdout, s); err != nil {
+			return err
+		}
+	}
+	if len(bad) > 0 {
+		return errors.New(strings.Join(bad, ", "))
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ package witnesscmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,9 +35,7 @@ func status(ctx context.Context, c *call) error {
 		return err
 	}
 	if *asJSON {
-		enc := json.NewEncoder(c.stdout)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(&s)
+		err = command.PrintJSON(c.stdout, &s)
 	} else {
 		printStatus(c.stdout, &s)
 	}

@@ -22,8 +22,12 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/audit"
 	"github.com/vasistas/vasistas/client/escrow/agency"
+	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/client/monitor"
 	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/witness"
 )
 
 var update = flag.Bool("update", false, "write docs/json.md")
@@ -44,15 +48,19 @@ var outputs = map[string][]any{
 		Fork          *client.ForkError `json:"fork,omitempty"`
 		Contradiction *client.ForkError `json:"contradiction,omitempty"`
 	}{}},
-	"keygen":         {madeEventKey{}, madeNoteKey{}},
-	"mirror":         {mirrored{}},
-	"open":           {agency.Answer{}},
-	"open status":    {caseStatus{}},
-	"policy check":   {policyJSON{}},
-	"policy explain": {english.StrengthJSON{}},
-	"scan":           {english.ScanReport{}},
-	"show":           {envelopeJSON{}, proofJSON{}, openingsJSON{}, checkpointJSON{}, policyJSON{}},
-	"verify":         {verifiedJSON{}, english.VerifiedNotice{}, forkJSON{}},
+	"keygen":                  {madeEventKey{}, madeNoteKey{}},
+	"mirror":                  {mirrored{}},
+	"open":                    {agency.Answer{}},
+	"open status":             {caseStatus{}},
+	"policy check":            {policyJSON{}},
+	"policy explain":          {english.StrengthJSON{}},
+	"scan":                    {english.ScanReport{}},
+	"show":                    {envelopeJSON{}, proofJSON{}, openingsJSON{}, checkpointJSON{}, policyJSON{}},
+	"vasistas-gate status":    {gate.Status{}},
+	"vasistas-log status":     {log.Status{}},
+	"vasistas-monitor status": {monitor.Status{}},
+	"vasistas-witness status": {witness.Status{}},
+	"verify":                  {verifiedJSON{}, english.VerifiedNotice{}, forkJSON{}},
 }
 
 // TestJSONReference checks that docs/json.md has each member that a command prints, by the types.
