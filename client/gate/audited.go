@@ -230,7 +230,7 @@ func (a *audits) unasked(now moment, in *ledger.Charter) string {
 
 // cures says what ends an overdue obligation.
 func cures(o *ledger.Obligation) string {
-	return fmt.Sprintf("%s has done what is owed: %s", o.By, cmp.Or(o.Cure, o.Text))
+	return fmt.Sprintf("%s has done what is owed: %s", ledger.Party(o.By), cmp.Or(o.Cure, o.Text))
 }
 
 // newer is what ends a refusal of proofs under an old or an unaudited head.

@@ -34,7 +34,7 @@ func TestWhoDeclines(t *testing.T) {
 		not       string
 	}{
 		"an obligation, by two keys": {rounds: []*round.Round{named(now, dog, dog)}, why: "auditor dog declines: overdue disclosure of entry 7 (2 are not opened)",
-			ends: "provider messenger has done what is owed: log a disclosure; enough auditors"},
+			ends: "the provider messenger has done what is owed: log a disclosure; enough auditors"},
 		"a breach":          {rounds: []*round.Round{named(now, cow)}, why: "auditor cow declines: breach of reference at entry 9", ends: "auditor cow closes it by a finding"},
 		"silence":           {rounds: []*round.Round{named(now, cat)}, why: "auditor cat is silent", ends: "enough auditors cosign"},
 		"catching up":       {rounds: []*round.Round{named(now, round.Answer{Auditor: "dog", Kind: round.Refused, Text: "catching up"})}, why: "auditor dog declines: catching up"},

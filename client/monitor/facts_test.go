@@ -76,7 +76,7 @@ func TestFacts(t *testing.T) {
 	}
 	text := string(w.running.MetricsText())
 	for _, want := range []string{`verdict{log="log.example/warrants",verdict="OK"} 1`, `verdict{log="log.example/warrants",verdict="LATE"} 0`,
-		`overdue{log="log.example/warrants"} 0`, `was_late{log="log.example/warrants"} 0`} {
+		`overdue{log="log.example/warrants",rule="anchor"} 0`, `overdue{log="log.example/warrants",rule="return"} 0`, `was_late{log="log.example/warrants"} 0`} {
 		if !strings.Contains(text, "\nvasistas_monitor_"+want+"\n") {
 			t.Errorf("%s is missing in %s", want, text)
 		}

@@ -45,6 +45,7 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/metrics"
 	"github.com/vasistas/vasistas/internal/problem"
+	"github.com/vasistas/vasistas/log/ledger"
 )
 
 // Config names the logs of a monitor, each with an origin of its own.
@@ -367,7 +368,7 @@ func (o *ownMetrics) init() {
 	o.copied = o.Gauge("vasistas_monitor_copied", "Size of the full copy on disk.", "log")
 	o.fails = o.Gauge("vasistas_monitor_copy_fails", "1 if the copy's last update failed; status says why.", "log")
 	o.verdict = o.Gauge("vasistas_monitor_verdict", "1 for what the first line of the log's status says: OK, LATE, WRONG or SILENT; 0 for the others.", "log", "verdict")
-	o.overdue = o.Gauge("vasistas_monitor_overdue", "Obligations that are overdue at the last head that was read.", "log")
+	o.overdue = o.Gauge("vasistas_monitor_overdue", "Obligations that are overdue at the last head that was read, by rule.", "log", "rule")
 	o.late = o.Gauge("vasistas_monitor_was_late", "Obligations, from the log's first entry on, that were met late or became breaches.", "log")
 }
 
@@ -385,7 +386,9 @@ func (m *Monitor) MetricsText() []byte {
 		for _, v := range []facts.Verdict{facts.OK, facts.Late, facts.Wrong, facts.Silent} {
 			m.own.verdict.Set(flag(s.Line.Verdict == v), s.Origin, string(v))
 		}
-		m.own.overdue.Set(float64(s.Facts.Overdue), s.Origin)
+		for _, rule := range ledger.Owing() {
+			m.own.overdue.Set(float64(s.Facts.OverdueBy[rule]), s.Origin, rule)
+		}
 		late := uint64(0)
 		for _, o := range s.Facts.Total.Owed {
 			late += o.Late + o.Lapsed

@@ -180,9 +180,9 @@ func printStatus(out io.Writer, s *monitor.Status) {
 	}
 	for _, b := range s.Bars {
 		if o := b.Obligation; o != nil {
-			line("bar        %s owes %s since %s: %s", o.By, o.Rule, o.Late.Format(time.RFC3339), o.Text)
+			line("bar        %s owes %s since %s: %s", ledger.Party(o.By), o.Rule, o.Late.Format(time.RFC3339), o.Text)
 		} else if v := b.Breach; v != nil {
-			line("bar        %s has broken %s at entry %d: %s", v.By, v.Rule, v.Index, v.Text)
+			line("bar        %s has broken %s at entry %d: %s", ledger.Party(v.By), v.Rule, v.Index, v.Text)
 		}
 	}
 	if s.Stopped != "" {
@@ -208,11 +208,11 @@ func printFacts(line func(string, ...any), f *facts.Report) {
 		}
 	}
 	list(f.Overdue, f.Owed, func(o *ledger.Obligation) {
-		line("overdue    %s owes %s since %s: %s; cure: %s", o.By, o.Rule, o.Late.Format(time.RFC3339), o.Text, o.Cure)
+		line("overdue    %s owes %s since %s: %s; cure: %s", ledger.Party(o.By), o.Rule, o.Late.Format(time.RFC3339), o.Text, o.Cure)
 	})
 	line("due        %d in 7 days, %d in 30 days", f.Due7, f.Due30)
 	list(f.Due30, f.Due, func(o *ledger.Obligation) {
-		line("due        %s owes %s by %s, in entry %d", o.By, o.Rule, o.Due.Format(time.RFC3339), o.Index)
+		line("due        %s owes %s by %s, in entry %d", ledger.Party(o.By), o.Rule, o.Due.Format(time.RFC3339), o.Index)
 	})
 	if o := f.Total.Owed; len(o) > 0 {
 		late, lapsed := uint64(0), uint64(0)

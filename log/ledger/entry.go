@@ -5,6 +5,7 @@ package ledger
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
@@ -109,6 +110,15 @@ type Violation struct {
 // orLog is the Violation.By of what either the party or the log did, when the
 // entries don't tell which.
 func orLog(by string) string { return by + " or " + Log }
+
+// Party words the By of a violation, a breach or an obligation for a sentence: "the log", "the
+// provider messenger", "the custodian c1 or the log".
+func Party(by string) string {
+	if party, ok := strings.CutSuffix(by, " or "+Log); ok {
+		return "the " + party + " or the " + Log
+	}
+	return "the " + by
+}
 
 func (v *Violation) Error() string {
 	return fmt.Sprintf("rule %s (%s): entry %d: %s", v.Rule, v.Code, v.Index, v.Text())

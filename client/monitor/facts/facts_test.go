@@ -434,14 +434,14 @@ func TestFirstLine(t *testing.T) {
 	w.Warrant(w.Now + people.Day)
 	w.Now += 2*people.Day + 1
 	r = reads.read()
-	want(r, w.Now, facts.Late, "2 obligations are overdue at 2026-01-03T00:00:01Z; the first: log owes anchor since 2026-01-02T01:00:00Z: ")
+	want(r, w.Now, facts.Late, "2 obligations are overdue at 2026-01-03T00:00:01Z; the first: the log owes anchor since 2026-01-02T01:00:00Z: ")
 	want(r, w.Now+stale+1, facts.Silent, "witnesses saw")
-	if r.Overdue == 0 || len(r.Owed) == 0 || r.Owed[0].Cure == "" {
-		t.Errorf("overdue: %s", text(t, r.Owed))
+	if r.Overdue != 2 || len(r.Owed) != 2 || r.Owed[0].Cure == "" || !maps.Equal(r.OverdueBy, map[string]uint64{"anchor": 1, r.Owed[1].Rule: 1}) {
+		t.Errorf("overdue: %s; by rule %v", text(t, r.Owed), r.OverdueBy)
 	}
 	w.Append([]byte("no event"))
 	r = reads.read()
-	want(r, w.Now, facts.Wrong, "1 breach is not closed; the first: log has broken form at entry 2")
+	want(r, w.Now, facts.Wrong, "1 breach is not closed; the first: the log has broken form at entry 2")
 	want(r, w.Now+people.Day, facts.Wrong, "1 breach is not closed")
 }
 

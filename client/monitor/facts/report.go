@@ -23,10 +23,11 @@ type Report struct {
 	Charter *Charter `json:"charter,omitempty"`
 
 	// At is the time at which the lists below say what is overdue and due.
-	At      time.Time           `json:"at,omitzero"`
-	Open    map[string]uint64   `json:"open,omitempty"` // obligations, by rule
-	Overdue uint64              `json:"overdue"`
-	Owed    []ledger.Obligation `json:"owed,omitempty"` // overdue: the first MaxListed
+	At        time.Time           `json:"at,omitzero"`
+	Open      map[string]uint64   `json:"open,omitempty"` // obligations, by rule
+	Overdue   uint64              `json:"overdue"`
+	OverdueBy map[string]uint64   `json:"overdueBy,omitempty"` // rule
+	Owed      []ledger.Obligation `json:"owed,omitempty"`      // overdue: the first MaxListed
 	// Those that fall due within 7 and 30 days, without those that are overdue, and the first
 	// MaxListed of them. Heartbeats and anchors, which are always due, are only in Open.
 	Due7  uint64              `json:"due7"`
@@ -148,6 +149,12 @@ const day = 24 * time.Hour
 func (f *Facts) obligations(r *Report) {
 	overdue := f.ledger.Overdue(r.At)
 	r.Overdue, r.Owed = uint64(len(overdue)), overdue[:min(len(overdue), MaxListed)]
+	for i := range overdue {
+		if r.OverdueBy == nil {
+			r.OverdueBy = make(map[string]uint64)
+		}
+		r.OverdueBy[overdue[i].Rule]++
+	}
 	due, open := f.ledger.Due(r.At, r.At.Add(30*day))
 	due = slices.DeleteFunc(due, func(o ledger.Obligation) bool { return o.Rule == "heartbeat" || o.Rule == "anchor" })
 	for i := range due {
@@ -240,13 +247,13 @@ func (r *Report) Line(now time.Time) (l Line) {
 	}
 	if n := len(r.Unclosed); n > 0 {
 		b := r.Unclosed[0]
-		l.add(Wrong, ReasonBreach, "%s; the first: %s has broken %s at entry %d: %s", count(uint64(n), "breach is not closed", "breaches are not closed"), b.By, b.Rule, b.Index, b.Text)
+		l.add(Wrong, ReasonBreach, "%s; the first: %s has broken %s at entry %d: %s", count(uint64(n), "breach is not closed", "breaches are not closed"), ledger.Party(b.By), b.Rule, b.Index, b.Text)
 	}
 	r.silent(&l, now)
 	if r.Overdue > 0 {
 		o := &r.Owed[0]
 		l.add(Late, ReasonOverdue, "%s at %s; the first: %s owes %s since %s: %s", count(r.Overdue, "obligation is overdue", "obligations are overdue"),
-			stamp(r.At), o.By, o.Rule, stamp(o.Late), o.Text)
+			stamp(r.At), ledger.Party(o.By), o.Rule, stamp(o.Late), o.Text)
 	}
 	if l.Verdict == "" {
 		l.add(OK, ReasonClean, "nothing is overdue and no breach is open in the first %d entries, as of %s", r.Applied, stamp(r.At))

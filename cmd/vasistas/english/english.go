@@ -68,11 +68,11 @@ func funcs() template.FuncMap {
 			}
 			return owes(owed, total)
 		},
-		"debt":   debt,
-		"debtor": debtor,
-		"isIn":   isIn,
-		"last":   last[audit.DueItem],
-		"trim":   func(s, verdict string) string { return strings.TrimPrefix(s, verdict+": ") },
+		"debt":  debt,
+		"party": party,
+		"isIn":  isIn,
+		"last":  last[audit.DueItem],
+		"trim":  func(s, verdict string) string { return strings.TrimPrefix(s, verdict+": ") },
 
 		"kinds":    func() []string { return []string{"breach", "no effect"} },
 		"ofKind":   ofKind,
@@ -290,10 +290,7 @@ func debt(rule string, n int) string {
 	return words[1]
 }
 
-// debtor names a party with its role, as in Violation.By.
-func debtor(by string) string {
-	return "the " + plain(strings.Replace(by, " or ", " or the ", 1))
-}
+func party(by string) string { return plain(ledger.Party(by)) }
 
 // maxOwes bounds the debts, and the entries of each, that a first line names.
 const maxOwes = 3
@@ -320,9 +317,9 @@ func owes(owed []ledger.Obligation, total uint64) string {
 		case by == first.By:
 			out.WriteString(" and ")
 		case by != "":
-			fmt.Fprintf(&out, ", %s owes ", debtor(first.By))
+			fmt.Fprintf(&out, ", %s owes ", party(first.By))
 		default:
-			fmt.Fprintf(&out, "%s owes ", debtor(first.By))
+			fmt.Fprintf(&out, "%s owes ", party(first.By))
 		}
 		n, word := len(entries), "entry"
 		if n > 1 {
