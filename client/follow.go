@@ -13,6 +13,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/checksum"
 	"github.com/vasistas/vasistas/internal/strictjson"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -275,6 +276,9 @@ func ParseState(b []byte) (State, error) {
 	if len(b) > MaxStateSize {
 		return State{}, fmt.Errorf("state file: more than %d bytes", MaxStateSize)
 	}
+	if !bytes.HasPrefix(b, []byte(`{"checkpoint":`)) && !bytes.HasPrefix(b, []byte(`{"root":`)) {
+		return State{}, fmt.Errorf("state file: it is %s, and no state of a follower; name another file", checksum.Kind(b))
+	}
 	var f stateFile
 	if err := json.Unmarshal(b, &f); err != nil {
 		return State{}, fmt.Errorf("state file: %w", err)
@@ -293,7 +297,7 @@ func ParseState(b []byte) (State, error) {
 		return State{}, fmt.Errorf("state file: it counts %d entries, and its checkpoint has %d", s.Size, size)
 	}
 	if !bytes.Equal(s.Bytes(), b) {
-		return State{}, fmt.Errorf("state file: it was changed by hand; remove it to start over")
+		return State{}, fmt.Errorf("state file: it was changed by hand; restore it, or name another file to start over")
 	}
 	return s, nil
 }

@@ -407,8 +407,15 @@ func TestState(t *testing.T) {
 		"short root":    `{"root":"47DEQpj8HBSa","size":0}` + "\n",
 		"unknown key":   `{"a":1,"root":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=","size":0}` + "\n",
 	} {
-		if _, err := client.ParseState([]byte(bad)); err == nil {
-			t.Errorf("%s: accepted", name)
+		if _, err := client.ParseState([]byte(bad)); err == nil || strings.Contains(err.Error(), "remove") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// A file that was named by mistake is named by its kind, and none of it is shown.
+	for start, kind := range map[string]string{"AGE-SECRET-KEY-1QQQ": "a key", "log log.example+QQQ": "a policy", `{"payload":"QQQ`: "an event",
+		"": "empty", "dear QQQ": "some other text", "\xff QQQ": "some other file"} {
+		if _, err := client.ParseState([]byte(start)); err == nil || !strings.Contains(err.Error(), "it is "+kind+", and no state") || strings.Contains(err.Error(), "QQQ") {
+			t.Errorf("%q: %v", start, err)
 		}
 	}
 }

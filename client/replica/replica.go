@@ -316,11 +316,11 @@ func (c *Config) parse() (*snapshot, error) {
 	body, err := checksum.Cut(b, c.magic())
 	switch {
 	case errors.Is(err, checksum.ErrDamaged):
-		return bad("it is damaged; restore the file, or remove it to replay the whole log")
+		return bad("it is damaged; restore the file, or name another one to replay the whole log")
 	case slices.ContainsFunc(earlier, func(m string) bool { return strings.HasPrefix(string(b[:min(len(b), len(m))]), m) }):
-		return bad("an earlier version wrote it; remove the file to replay the whole log")
+		return bad("an earlier version wrote it; name another file to replay the whole log")
 	case err != nil:
-		return bad("it is no %s snapshot, or one of another version; remove the file to replay the whole log", c.Use)
+		return bad("it is %s, and no %s snapshot; name another file", checksum.Kind(b), c.Use)
 	}
 	n := bytes.IndexByte(body[:min(len(body), maxHeader)], '\n') + 1
 	if n == 0 {
@@ -334,7 +334,7 @@ func (c *Config) parse() (*snapshot, error) {
 		return bad("its header has another encoding")
 	}
 	if s.Policy != c.policy() {
-		return bad("it was made under another policy; use that policy, or remove the file to replay the whole log")
+		return bad("it was made under another policy; use that policy, or name another file to replay the whole log")
 	}
 	if c.Known == nil {
 		if c.Known, err = c.Client.Signed([]byte(s.Checkpoint)); err != nil {

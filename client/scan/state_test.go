@@ -148,8 +148,8 @@ func TestStateRefused(t *testing.T) {
 	// Of the use and the layout of others, with the way out.
 	body := good[:len(good)-sha256.Size]
 	magic, _, _ := bytes.Cut(good, []byte("\n"))
-	for other, want := range map[string]string{"vasistas scan state 1": "remove the file",
-		"vasistas replica snapshot 1 scan ": "remove the file", "vasistas replica snapshot 2 audit": "no scan snapshot"} {
+	for other, want := range map[string]string{"vasistas scan state 1": "name another file",
+		"vasistas replica snapshot 1 scan ": "name another file", "vasistas replica snapshot 2 audit": "it is the state of another command or version, and no scan snapshot"} {
 		b := append([]byte(other), body[len(magic):]...)
 		sum := sha256.Sum256(b)
 		_, err := scan.Run(t.Context(), w.config(func(c *scan.Config) { c.Snapshot = append(b, sum[:]...) }))

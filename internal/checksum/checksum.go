@@ -3,13 +3,15 @@
 
 // Package checksum detects damage of a state file, which begins with a magic line and
 // ends with the SHA-256 of everything before. The sum doesn't detect forgery: any
-// writer of the file can compute it.
+// writer of the file can compute it. The package also says what another file is, which a
+// person named by mistake.
 package checksum
 
 import (
 	"crypto/sha256"
 	"errors"
 	"strings"
+	"unicode/utf8"
 )
 
 // Errors of [Cut].
@@ -34,4 +36,44 @@ func Cut(b []byte, magic string) ([]byte, error) {
 		return nil, ErrDamaged
 	}
 	return body[len(magic):], nil
+}
+
+// kinds are files by their first bytes. A longer prefix stands before its own beginning.
+var kinds = []struct{ prefix, kind string }{
+	{"vasistas replica snapshot ", "the state of another command or version"},
+	{"vasistas notice seed ", "a seed for notices"},
+	{"vasistas notice file ", "a notice"},
+	{"vasistas case ", "a case with keys"},
+	{"vasistas-journal/", "a journal"},
+	{"vasistas ", "another program's state"},
+	{"-----BEGIN AGE ENCRYPTED FILE-----", "an encrypted file"},
+	{"age-encryption.org/", "an encrypted file"},
+	{"AGE-", "a key"},
+	{"# created: ", "a key"},
+	{"PRIVATE+KEY+", "a key"},
+	{"-----BEGIN ", "a key or certificate"},
+	{"c2sp.org/tlog-proof@", "a proof"},
+	{`{"payload":`, "an event"},
+	{`{"event":`, "the openings of an event"},
+	{`{"checkpoint":`, "the state of 'vasistas follow'"},
+	{`{"root":`, "the state of 'vasistas follow'"},
+	{"{", "other JSON"},
+	{"log ", "a policy"},
+	{"witness ", "a policy"},
+}
+
+// Kind says what a file is, by its first bytes. It repeats none of them, which may be secret.
+func Kind(b []byte) string {
+	for _, k := range kinds {
+		if strings.HasPrefix(string(b[:min(len(b), len(k.prefix))]), k.prefix) {
+			return k.kind
+		}
+	}
+	switch {
+	case len(b) == 0:
+		return "empty"
+	case utf8.Valid(b):
+		return "some other text"
+	}
+	return "some other file"
 }

@@ -60,7 +60,7 @@ default the policy names the URL.
 
 With --state audit resumes where an earlier run ended or was interrupted. Protect
 the state file like the policy file. audit refuses a state that is damaged, or of
-another log, policy or history; remove the file to replay the whole log.
+another log, policy or history; name another file to replay the whole log.
 
 Exit code: 0 if the log kept its rules; 1 if a rule is broken, an obligation is
 overdue, or the log signed a fork; 2 if audit can't tell: the log can't be read, a
