@@ -83,6 +83,7 @@ type options struct {
 	dir      string
 	exit     bool
 	verbose  bool
+	version  bool
 }
 
 // parseOptions writes help and errors to out.
@@ -95,6 +96,7 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	fs.StringVar(&o.dir, "dir", "vasistas-demo-data", "`directory` of the demo")
 	fs.BoolVar(&o.exit, "exit", false, "end when the story is told")
 	fs.BoolVar(&o.verbose, "v", false, "tell the whole story, and not one line for each part of it")
+	fs.BoolVar(&o.version, "version", false, "print the version, and do nothing else")
 	fs.Usage = func() {
 		fmt.Fprint(out, usage)
 		fs.PrintDefaults()
@@ -136,6 +138,9 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	case err != nil:
 		out.WriteTo(stderr)
 		return 2
+	case o.version:
+		fmt.Fprintln(stdout, "vasistas-demo", command.Version())
+		return 0
 	}
 	switch err := newStory(o, stdout, stderr).run(ctx); {
 	case err == nil:

@@ -253,6 +253,7 @@ func TestRunRefuses(t *testing.T) {
 		says string
 	}{
 		"help":         {[]string{"-h"}, 0, ""},
+		"version":      {[]string{"--version"}, 0, ""},
 		"flag":         {[]string{"-nonsense"}, 2, "nonsense"},
 		"argument":     {[]string{"all"}, 2, "not a flag"},
 		"rows":         {[]string{"-rows", "-1"}, 2, "-rows is negative"},
@@ -265,6 +266,9 @@ func TestRunRefuses(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			if code := run(t.Context(), c.args, nil, &stdout, &stderr); code != c.code || !strings.Contains(stderr.String(), c.says) {
 				t.Errorf("exit code %d, want %d: %s", code, c.code, &stderr)
+			}
+			if name == "version" && !strings.HasPrefix(stdout.String(), "vasistas-demo ") {
+				t.Errorf("version: %s", &stdout)
 			}
 			if name == "help" && !strings.Contains(stdout.String(), "-rows N") {
 				t.Errorf("help: %s", &stdout)

@@ -239,10 +239,10 @@ func TestGoCommands(t *testing.T) {
 // programs are our commands, with the directories in which their flags are defined.
 var programs = map[string][]string{
 	"vasistas":         {"cmd/vasistas/cli", "log/vault/vaultcmd"},
-	"vasistas-log":     {"cmd/vasistas-log", "log/vault/vaultcmd", "internal/daemon"},
+	"vasistas-log":     {"cmd/vasistas-log", "log/vault/vaultcmd", "internal/daemon", "internal/daemon/admin"},
 	"vasistas-witness": {"witness/witnesscmd"},
-	"vasistas-gate":    {"cmd/vasistas-gate", "internal/daemon"},
-	"vasistas-monitor": {"cmd/vasistas-monitor", "internal/daemon"},
+	"vasistas-gate":    {"cmd/vasistas-gate", "internal/daemon", "internal/daemon/admin"},
+	"vasistas-monitor": {"cmd/vasistas-monitor", "internal/daemon", "internal/daemon/admin"},
 	"vasistas-demo":    {"cmd/vasistas-demo"},
 }
 
