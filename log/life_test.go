@@ -10,9 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -150,5 +153,48 @@ func TestStopped(t *testing.T) {
 	w.log.Stop(state.ErrOusted)
 	if _, err := w.submit(w.warrant()); !errors.Is(w.log.Err(), state.ErrOusted) || !isProblem(err, "standby") {
 		t.Errorf("it says %v, and %v", w.log.Err(), err)
+	}
+}
+
+// TestClosed closes a log, and its vault, with requests under way. It checks that afterwards they write
+// nothing to directories that another process may have, and that what was acknowledged is there.
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 1)
+	w.start()
+	var closed atomic.Bool
+	for _, dir := range []string{w.state(), w.vaultConfig().Dir} {
+		durabletest.Inject(t, dir, func(op durable.Op, path string) error {
+			if closed.Load() {
+				t.Errorf("after Close: %s of %s", op.Step, path)
+			}
+			return nil
+		})
+	}
+	entries := w.warrants(60)
+	indices, some := make([]uint64, len(entries)), make(chan struct{}, len(entries))
+	var wg sync.WaitGroup
+	for i, entry := range entries {
+		wg.Go(func() {
+			if index, err := w.sequence(entry); err == nil {
+				indices[i] = index
+				some <- struct{}{}
+			}
+		})
+	}
+	<-some
+	if err := w.log.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	check(t, w.vault.Close())
+	closed.Store(true)
+	wg.Wait()
+	w.web.Close()
+	closed.Store(false)
+	w.start()
+	for i, entry := range entries {
+		if index := indices[i]; index > 0 && w.mustSequence(entry) != index {
+			t.Errorf("what was acknowledged at %d is elsewhere", index)
+		}
 	}
 }
