@@ -65,6 +65,14 @@ type follower struct {
 	alarm          string // about the last of them; "": none
 }
 
+// open calls do, unless the gate is closed.
+func (f *follower) open(do func(*follower) error) error {
+	if f.closed {
+		return refuse(CodeNotReady, "the gate has stopped")
+	}
+	return do(f)
+}
+
 // errBehind: no verified head covers the ledger.
 var errBehind = errors.New("no head is verified up to the last entry that the log has shown")
 

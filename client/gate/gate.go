@@ -263,8 +263,6 @@ func (g *Gate) Close() error {
 	return errors.Join(err, g.closeFiles())
 }
 
-var errClosed = refuse(CodeNotReady, "the gate has stopped")
-
 func (g *Gate) closeFiles() error {
 	var err error
 	if g.journal != nil {
@@ -362,10 +360,7 @@ func (g *Gate) with(ctx context.Context, do func(*follower) error) error {
 		return ctx.Err()
 	}
 	defer func() { <-g.lock }()
-	if g.follower.closed {
-		return errClosed
-	}
-	return do(g.follower)
+	return g.follower.open(do)
 }
 
 // outside calls do without the lock, which the caller has.
@@ -394,10 +389,7 @@ func (g *Gate) inTurn(ctx context.Context, f *follower, do func() error) (err er
 		f.syncing = time.Time{}
 		<-g.turn
 	}()
-	if f.closed {
-		return errClosed
-	}
-	return do()
+	return f.open(func(*follower) error { return do() })
 }
 
 // follow syncs with the log, unless a sync has begun at since or later, and compares the
