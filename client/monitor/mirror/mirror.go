@@ -96,12 +96,13 @@ type Mirror struct {
 
 	// turn is held by Update and Check, and guards what follows, c.Policy and client. It is a
 	// channel, so that a wait can end.
-	turn  chan struct{}
-	tree  *client.Tree    // its largest head is the copy's
-	edge  *tiles.Frontier // of head; nil before it is needed
-	batch *durable.Batch  // nil: none was begun, or the last one failed
-	seen  []uint64        // by Config.Sources: size of the last verified head of each
-	next  uint64          // the file at which Check goes on
+	turn   chan struct{}
+	closed bool
+	tree   *client.Tree    // its largest head is the copy's
+	edge   *tiles.Frontier // of head; nil before it is needed
+	batch  *durable.Batch  // nil: none was begun, or the last one failed
+	seen   []uint64        // by Config.Sources: size of the last verified head of each
+	next   uint64          // the file at which Check goes on
 }
 
 // head is a checkpoint as it is served.
@@ -150,8 +151,14 @@ func Open(c Config) (*Mirror, error) {
 	return m, nil
 }
 
-// Close unlocks the directory. Update, Check and readers must have ended.
-func (m *Mirror) Close() error { return m.lock.Close() }
+// Close unlocks the directory, after the Update or Check under way. Later ones fail with
+// [fs.ErrClosed]: another process may have the directory. Readers must have ended.
+func (m *Mirror) Close() error {
+	m.turn <- struct{}{}
+	defer m.end()
+	m.closed = true
+	return m.lock.Close()
+}
 
 // load reads the copy's checkpoint, and founds the tree that later heads must extend.
 func (m *Mirror) load() error {
@@ -234,6 +241,10 @@ func (m *Mirror) begin(ctx context.Context) error {
 	case m.turn <- struct{}{}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+	if m.closed {
+		m.end()
+		return fmt.Errorf("the copy in %s: %w", m.c.Dir, fs.ErrClosed)
 	}
 	p := m.policy.Load()
 	if p == m.c.Policy {

@@ -6,10 +6,13 @@ package mirror_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -132,6 +135,52 @@ func TestVanished(t *testing.T) {
 	_, err := m.Check(t.Context(), int(m.Files()))
 	check(t, err)
 	l.whole(dir)
+}
+
+// TestClosed: Close waits for the update under way, and later ones do not reach the directory, which
+// another process may have.
+func TestClosed(t *testing.T) {
+	l := newFileLog(t)
+	l.grow(300)
+	dir := t.TempDir()
+	m, err := mirror.Open(mirror.Config{Dir: dir, Sources: []mirror.Source{{Name: "log", Source: client.Dir(l.Dir)}}, Policy: l.policy()})
+	check(t, err)
+	var closed atomic.Bool
+	var once sync.Once
+	writing, goOn := make(chan struct{}), make(chan struct{})
+	durabletest.Inject(t, dir, func(op durable.Op, path string) error {
+		if closed.Load() {
+			t.Errorf("after Close: %s of %s", op.Step, path)
+		}
+		once.Do(func() {
+			close(writing)
+			<-goOn
+		})
+		return nil
+	})
+	under, done := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := m.Update(t.Context())
+		under <- err
+	}()
+	<-writing
+	go func() {
+		err := m.Close()
+		closed.Store(true)
+		done <- err
+	}()
+	close(goOn)
+	check(t, <-under)
+	check(t, <-done)
+	l.grow(400)
+	_, err = m.Update(t.Context())
+	_, cerr := m.Check(t.Context(), 10)
+	if !errors.Is(err, fs.ErrClosed) || !errors.Is(cerr, fs.ErrClosed) {
+		t.Errorf("a closed mirror: %v, %v", err, cerr)
+	}
+	if n := l.whole(dir); n != 300 {
+		t.Errorf("the copy has %d entries", n)
+	}
 }
 
 // Each durable step of an update fails in turn, once or from then on. The copy is then whole
