@@ -435,3 +435,13 @@ func TestRedirects(t *testing.T) {
 		t.Errorf("%d requests went to another host", n)
 	}
 }
+
+// TestURLWithPassword: a client takes no URL whose password its errors, which a monitor publishes, would show.
+func TestURLWithPassword(t *testing.T) {
+	for _, url := range []string{"http://user:secret@log.example", "https://user:secret@log.example/log"} {
+		_, err := client.New(client.Config{URL: url})
+		if err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}

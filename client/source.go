@@ -171,6 +171,9 @@ func newRemote(c *Config) (*remote, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log URL: %w", err)
 	}
+	if u.User != nil { // it would stand in errors, which monitors publish
+		return nil, fmt.Errorf("log URL %s: give it without a user and a password", u.Redacted())
+	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("log URL %q: give http://, https:// or file:// and a path, without a query", c.URL)
 	}

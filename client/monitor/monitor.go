@@ -46,6 +46,7 @@ import (
 	"github.com/vasistas/vasistas/internal/metrics"
 	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Config names the logs of a monitor, each with an origin of its own.
@@ -59,8 +60,15 @@ type Config struct {
 	// URLs of the logs of Mirrors, by origin, where their auditors' answers are read. A log without
 	// a URL is not asked.
 	URLs map[string]string
+	// Founded are the leaf hashes of the logs' first charters, by origin. A log with another entry 0
+	// is not read; without a hash any charter is the first.
+	Founded map[string]tlog.Hash
+	// Unpinned reports whether the first charter of a log is the log's own word, which its operator
+	// has not compared with the founders'. It is asked for each report. nil: no log's is.
+	Unpinned func(origin string) bool
 	// Tell is called with each fact of a log, in the log's order, from the first entry on after each
-	// Start, and again from there after an error. Logs call it at the same time. nil: not.
+	// Start, and again from there after an error, which fails nothing else. While nothing is new it is
+	// called with the last head again. Logs call it at the same time. nil: not.
 	Tell func(origin string, f *facts.Fact) error
 	// Metrics are those of each configuration in Auditors. nil: [Monitor.MetricsText] has none of
 	// the auditors'.
@@ -115,6 +123,9 @@ const maxReading = 32
 func Open(c Config) (_ *Monitor, err error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Unpinned == nil {
+		c.Unpinned = func(string) bool { return false }
 	}
 	m := &Monitor{c: c, copies: make(map[string]http.Handler), watches: make(map[string]*watch), reading: make(chan struct{}, maxReading)}
 	defer func() {
@@ -234,6 +245,12 @@ func (m *Monitor) Status() []*Status {
 	return list
 }
 
+// Report returns the facts of a followed log.
+func (m *Monitor) Report(origin string) *facts.Report { return m.watches[origin].Report() }
+
+// Copy returns the copy of a followed log.
+func (m *Monitor) Copy(origin string) *mirror.Mirror { return m.watches[origin].copy }
+
 // states returns the state of each log without what the log says, in the order of Status.
 func (m *Monitor) states() []*auditor.Status {
 	list := make([]*auditor.Status, len(m.auditors))
@@ -342,7 +359,12 @@ func (m *Monitor) ready(w http.ResponseWriter) {
 	serves := false
 	for _, s := range m.states() {
 		serves = serves || s.Copied > 0
-		fmt.Fprintf(&text, "%s: %s\n", s.Origin, cmp.Or(s.Unready(), "ready"))
+		r := m.watches[s.Origin].Report()
+		state := cmp.Or(s.Unready(), r.Failing, "ready")
+		if r.Unpinned {
+			state += "; unpinned: see \"vasistas-monitor pin -h\""
+		}
+		fmt.Fprintf(&text, "%s: %s\n", s.Origin, strings.ReplaceAll(state, "\n", "; "))
 	}
 	if serves {
 		writeText(w, text.String())

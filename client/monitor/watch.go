@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/vasistas/vasistas/client/monitor/facts"
 	"github.com/vasistas/vasistas/client/monitor/mirror"
 	"github.com/vasistas/vasistas/client/replica"
+	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -28,12 +30,18 @@ type watch struct {
 	forked func() bool             // there is such evidence
 	tell   func(*facts.Fact) error
 
+	founded  tlog.Hash // leaf hash of the first charter; zero: any
+	unpinned func() bool
+
 	policy  *tlog.Policy // of the copy, for which both clients were made
 	ask     *client.Client
 	replica *replica.Replica
 	facts   *facts.Facts
 	head    *tlog.Checkpoint // the last one that was replayed
-	again   bool             // tell has failed, so the log is told from the first entry on
+
+	untold error         // why tell failed: the log is told from the first entry on, after pause
+	since  time.Time     // of untold
+	pause  time.Duration // grows while tell fails
 
 	applied atomic.Uint64
 	failing atomic.Pointer[string]       // why the copy is not read
@@ -41,13 +49,19 @@ type watch struct {
 }
 
 func (m *Monitor) watch(origin string, from *mirror.Mirror, log client.Config, poll time.Duration, keep func(*client.ForkError), forked func() bool) {
-	w := &watch{origin: origin, copy: from, log: log, poll: cmp.Or(poll, 2*time.Second), keep: keep, forked: forked}
+	w := &watch{origin: origin, copy: from, log: log, poll: cmp.Or(poll, 2*time.Second), keep: keep, forked: forked,
+		founded: m.c.Founded[origin], unpinned: func() bool { return m.c.Unpinned(origin) }}
 	w.log.Origin, w.log.Retries = origin, -1
 	if m.c.Tell != nil {
 		w.tell = func(f *facts.Fact) error {
-			err := m.c.Tell(origin, f)
-			w.again = w.again || err != nil
-			return err
+			if w.untold == nil {
+				if w.untold = m.c.Tell(origin, f); w.untold != nil {
+					w.since, w.pause = time.Now(), min(max(w.poll, 2*w.pause), time.Minute)
+				} else if f.Head != nil {
+					w.pause = 0
+				}
+			}
+			return nil
 		}
 	}
 	m.watches[origin] = w
@@ -76,8 +90,8 @@ func (w *watch) look(ctx context.Context) error {
 	if cp == nil {
 		return nil
 	}
-	if w.again {
-		w.policy, w.replica, w.head, w.again = nil, nil, nil, false
+	if w.untold != nil && time.Since(w.since) >= w.pause {
+		w.policy, w.replica, w.head, w.untold = nil, nil, nil, nil
 	}
 	if err := w.dial(); err != nil {
 		return err
@@ -88,9 +102,11 @@ func (w *watch) look(ctx context.Context) error {
 		}
 		w.head = cp
 		w.report.Store(w.facts.Report())
+	} else if err := w.facts.Again(); err != nil {
+		return err
 	}
 	if w.log.URL == "" {
-		return nil
+		return w.untold
 	}
 	asked, err := audit.AskAuditors(ctx, w.ask, w.replica)
 	if fork, ok := errors.AsType[*client.ForkError](err); ok { // the audited head contradicts the copy
@@ -102,7 +118,7 @@ func (w *watch) look(ctx context.Context) error {
 		w.facts.Answers(&r)
 		w.report.Store(&r)
 	}
-	return nil
+	return w.untold
 }
 
 // replay applies the entries up to a head of the copy.
@@ -111,6 +127,12 @@ func (w *watch) replay(ctx context.Context, cp *tlog.Checkpoint) error {
 		return err
 	}
 	o := w.facts.Observer()
+	o.Before = func(e *ledger.Entry, _ any) error {
+		if e.Index == 0 && e.Leaf != w.founded && w.founded != (tlog.Hash{}) {
+			return fmt.Errorf("the log's first charter has the leaf hash %s, and this log was joined by that of %s", e.Leaf, w.founded)
+		}
+		return nil
+	}
 	o.Applied = func() error {
 		w.applied.Store(w.replica.Ledger().Size())
 		return nil
@@ -149,8 +171,11 @@ func (w *watch) dial() error {
 	if w.replica != nil {
 		w.replica.Use(read)
 	} else if w.replica, err = replica.New(replica.Config{Client: read, Origin: w.origin, Use: "monitor"}); err == nil {
+		before := w.facts
 		w.facts = facts.New(w.replica.Ledger(), w.tell)
-		if w.log.URL != "" { // silence is not fine before the first answer either
+		if before != nil {
+			w.facts.Carry(before)
+		} else if w.log.URL != "" { // silence is not fine before the first answer either
 			w.facts.Asked(&audit.Auditors{Unknown: []string{"the log was not asked for its auditors' answers yet"}})
 		}
 	}
@@ -177,6 +202,6 @@ func (w *watch) Report() *facts.Report {
 	} else if why := w.failing.Load(); why != nil {
 		r.Failing = *why
 	}
-	r.Forked = w.forked()
+	r.Forked, r.Unpinned = w.forked(), w.unpinned()
 	return &r
 }

@@ -4,8 +4,6 @@
 package world
 
 import (
-	"net/http"
-
 	"github.com/vasistas/vasistas/client/monitor/auditor"
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
@@ -72,9 +70,6 @@ func (s *Auditor) fill() {
 	}
 }
 
-// Serve makes h answer at the auditor's URL, such as a monitor of Config. nil: nothing answers.
-func (s *Auditor) Serve(h http.Handler) { s.run(h) }
-
 // Create makes the auditor's state.
 func (s *Auditor) Create() error {
 	s.fill()
@@ -90,7 +85,7 @@ func (s *Auditor) Start() error {
 	}
 	s.Running = running
 	s.Running.Start()
-	s.run(auditor.Handler(s.Running))
+	s.Serve(auditor.Handler(s.Running))
 	return nil
 }
 
@@ -99,7 +94,7 @@ func (s *Auditor) Stop() error {
 	if s.Running == nil {
 		return nil
 	}
-	s.run(nil)
+	s.Serve(nil)
 	running := s.Running
 	s.Running = nil
 	return running.Close()

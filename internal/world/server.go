@@ -41,6 +41,9 @@ type Server struct {
 // Front answers a request in place of the handler h, or passes it on to h.
 type Front func(w http.ResponseWriter, r *http.Request, h http.Handler)
 
+// Listen opens a server that the caller closes, such as that of a monitor.
+func (w *World) Listen() (*Server, error) { return listen("", w.cfg.Logger) }
+
 // listen opens a server at an address; "" is a free port of 127.0.0.1.
 func listen(address string, logger *slog.Logger) (*Server, error) {
 	l, err := net.Listen("tcp", cmp.Or(address, "127.0.0.1:0"))
@@ -67,8 +70,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// run makes h answer; nil: nothing runs.
-func (s *Server) run(h http.Handler) { s.handler.Store(&h) }
+// Serve makes h answer at the server's URL. nil: nothing answers.
+func (s *Server) Serve(h http.Handler) { s.handler.Store(&h) }
 
 // Between puts f before the handler; nil removes it.
 func (s *Server) Between(f Front) { s.front.Store(&f) }
@@ -132,7 +135,7 @@ func (s *Witness) Start(ctx context.Context) (err error) {
 	if s.Running, err = witness.Open(ctx, s.Config); err != nil {
 		return err
 	}
-	s.run(s.Running.Handler())
+	s.Serve(s.Running.Handler())
 	return nil
 }
 
@@ -141,7 +144,7 @@ func (s *Witness) Stop() error {
 	if s.Running == nil {
 		return nil
 	}
-	s.run(nil)
+	s.Serve(nil)
 	running := s.Running
 	s.Running = nil
 	return running.Close()
@@ -240,7 +243,7 @@ func (s *Gate) Start() (err error) {
 		return err
 	}
 	s.Running.Start()
-	s.run(s.Running.Handler())
+	s.Serve(s.Running.Handler())
 	return nil
 }
 
@@ -249,7 +252,7 @@ func (s *Gate) Stop() error {
 	if s.Running == nil {
 		return nil
 	}
-	s.run(nil)
+	s.Serve(nil)
 	running := s.Running
 	s.Running = nil
 	return running.Close()

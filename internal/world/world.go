@@ -204,7 +204,7 @@ func (w *World) StartLog(ctx context.Context) (err error) {
 		return err
 	}
 	w.Vault, opened = cfg.Vault, nil
-	w.LogServer.run(w.Log.Handler())
+	w.LogServer.Serve(w.Log.Handler())
 	return nil
 }
 
@@ -235,7 +235,7 @@ func (w *World) StopLog(ctx context.Context) error {
 		return nil
 	}
 	w.Log.Drain()
-	w.LogServer.run(nil)
+	w.LogServer.Serve(nil)
 	err := errors.Join(w.Log.Close(ctx), w.Vault.Close())
 	w.Log, w.Vault = nil, nil
 	return err

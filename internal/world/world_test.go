@@ -129,7 +129,7 @@ func TestBetween(t *testing.T) {
 	s, err := listen("", slog.New(slog.DiscardHandler))
 	check(t, err)
 	defer s.Close(t.Context())
-	s.run(http.NotFoundHandler())
+	s.Serve(http.NotFoundHandler())
 	for _, c := range []struct {
 		front Front
 		want  int

@@ -24,6 +24,14 @@ func (l *Ledger) Time() time.Time {
 // Anchored returns the size of the largest anchored head.
 func (l *Ledger) Anchored() uint64 { return l.anchored }
 
+// Breaches calls do with each breach on record, in the order in which they were seen, and with
+// whether it is closed for gates. A later call has the same ones first. do does not keep them.
+func (l *Ledger) Breaches(do func(b *Breach, closed bool)) {
+	for _, b := range l.breaches {
+		do(b, l.closed(b))
+	}
+}
+
 // Open returns how many events are open, and how many ids are remembered.
 func (l *Ledger) Open() (events, ids int) { return len(l.open), len(l.ids) }
 

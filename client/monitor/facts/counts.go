@@ -44,10 +44,10 @@ type Owed struct {
 	Lapsed  uint64 `json:"lapsed"`
 }
 
-// name is a member of an event, with its value.
-type name struct{ member, value string }
+// Name is a member of an event, with its value, by which entries are counted: see [Tally].
+type Name struct{ Member, Value string }
 
-func (c *Counts) add(e *ledger.Entry, kept bool, names []name) {
+func (c *Counts) add(e *ledger.Entry, kept bool, names []Name) {
 	if e.Envelope == nil {
 		c.Unreadable++
 		return
@@ -66,15 +66,15 @@ func (c *Counts) add(e *ledger.Entry, kept bool, names []name) {
 	}
 	t.Kept++
 	for _, n := range names {
-		of := t.Of[n.member]
+		of := t.Of[n.Member]
 		if of == nil {
 			of = make(map[string]uint64)
-			t.Of[n.member] = of
+			t.Of[n.Member] = of
 		}
-		if _, known := of[n.value]; !known && len(of) >= MaxNames {
-			n.value = Other
+		if _, known := of[n.Value]; !known && len(of) >= MaxNames {
+			n.Value = Other
 		}
-		of[n.value]++
+		of[n.Value]++
 	}
 }
 
@@ -128,7 +128,7 @@ func (c *Counts) clone() Counts {
 
 // names returns the names by which an applied entry is counted: its signers, and codes that the
 // rules have checked.
-func (f *Facts) names(e *ledger.Entry) (out []name) {
+func (f *Facts) names(e *ledger.Entry) (out []Name) {
 	in := f.ledger.CharterAt(e.Index)
 	if e.Envelope == nil || in == nil {
 		return nil
@@ -136,7 +136,7 @@ func (f *Facts) names(e *ledger.Entry) (out []name) {
 	add := func(member string, values ...string) {
 		for _, v := range values {
 			if v != "" {
-				out = append(out, name{member, v})
+				out = append(out, Name{member, v})
 			}
 		}
 	}
@@ -147,7 +147,7 @@ func (f *Facts) names(e *ledger.Entry) (out []name) {
 	}
 	switch b := e.Envelope.Event.Body.(type) {
 	case *event.Warrant:
-		if len(out) == 0 || out[0].member != "provider" {
+		if len(out) == 0 || out[0].Member != "provider" {
 			add("addressed", b.Provider)
 		}
 		add("decision", string(b.Decision))
@@ -168,6 +168,9 @@ func (f *Facts) names(e *ledger.Entry) (out []name) {
 		add("reason", b.Reason)
 	case *event.Deferral:
 		add("ground", b.Ground)
+		if b.Never {
+			add("never", b.Ground)
+		}
 	case *event.Finding:
 		add("rule", b.Rule)
 		add("state", string(b.State))

@@ -43,10 +43,11 @@ import (
 
 // Bounds of what is kept.
 const (
-	MaxMonths = 36
-	MaxLate   = 256
-	MaxListed = 256 // obligations of each list of a report; all are counted
-	MaxNames  = 256 // of one member of one type, in one month; others count as Other
+	MaxMonths   = 36
+	MaxLate     = 256
+	MaxListed   = 256 // obligations of each list of a report; all are counted
+	MaxCharters = 32
+	MaxNames    = 256 // of one member of one type, in one month; others count as Other
 )
 
 // Other stands for the names beyond MaxNames. No code of a log is like it.
@@ -58,8 +59,12 @@ type Fact struct {
 	Entry      *ledger.Entry
 	Violations []*ledger.Violation // that the entry revealed
 	Changes    []ledger.Change     // that it caused
+	Names      []Name              // of the entry, whether there is a verdict about it or not
 
-	Head *Head // not nil: every entry below it was told, and the others are nil
+	Head      *Head     // not nil: every entry below it was told, and Entry and what it caused are nil
+	Witnesses []Witness // of Head: see Report
+
+	Ledger *ledger.Ledger // as the entry has left it, to read
 }
 
 // Facts are those of one log. They are not safe for concurrent use.
@@ -95,16 +100,16 @@ func New(l *ledger.Ledger, tell func(*Fact) error) *Facts {
 // Observer returns the observer of each [replica.Replica.Replay].
 func (f *Facts) Observer() replica.Observer {
 	return replica.Observer{After: func(e *ledger.Entry, violations []*ledger.Violation, changes []ledger.Change) error {
-		f.add(e, violations, changes)
-		return f.tell(&Fact{Entry: e, Violations: violations, Changes: changes})
+		names := f.names(e)
+		f.add(e, violations, changes, names)
+		return f.tell(&Fact{Entry: e, Violations: violations, Changes: changes, Names: names, Ledger: f.ledger})
 	}}
 }
 
-func (f *Facts) add(e *ledger.Entry, violations []*ledger.Violation, changes []ledger.Change) {
+func (f *Facts) add(e *ledger.Entry, violations []*ledger.Violation, changes []ledger.Change, names []Name) {
 	f.applied = e.Index + 1
 	month := f.month(f.ledger.Time())
 	broke := slices.ContainsFunc(violations, func(v *ledger.Violation) bool { return v.Index == e.Index })
-	names := f.names(e)
 	for _, c := range []*Counts{&f.total, month} {
 		c.add(e, !broke, names)
 	}
@@ -180,7 +185,15 @@ func (f *Facts) Head(cp *tlog.Checkpoint) error {
 		}
 	}
 	f.head = h
-	return f.tell(&Fact{Head: h})
+	return f.Again()
+}
+
+// Again tells the last head again, if there is one: its listener may have lost what it was told.
+func (f *Facts) Again() error {
+	if f.head == nil {
+		return nil
+	}
+	return f.tell(&Fact{Head: f.head, Witnesses: f.witnesses(), Ledger: f.ledger})
 }
 
 // see notes what the witnesses of a charter have cosigned, and forgets others.
@@ -206,6 +219,11 @@ func posix(t uint64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(int64(min(t, 1<<37)), 0).UTC()
+}
+
+// Carry takes over what other facts of the same log know of its auditors.
+func (f *Facts) Carry(from *Facts) {
+	f.asked, f.vouched, f.unknown, f.answers = from.asked, from.vouched, from.unknown, from.answers
 }
 
 // Asked takes what the log serves of its auditors, nil if that was not read or the charter asks

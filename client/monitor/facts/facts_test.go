@@ -76,56 +76,6 @@ func text(t testing.TB, v any) string {
 	return string(b)
 }
 
-// story lets a log live at random: parties are late, and if wild break rules.
-func story(w *written.Log, r *rand.Rand, entries uint64, wild bool) {
-	type one struct {
-		warrant, access *written.Logged
-		until           int64
-		releases        []*written.Logged
-	}
-	var cases []*one
-	custodian := func() string { return fmt.Sprintf("c%d", 1+r.IntN(3)) }
-	for w.Size() < entries {
-		var c *one
-		if len(cases) > 0 {
-			c = cases[max(0, len(cases)-1-r.IntN(6))]
-		}
-		do := r.IntN(14)
-		open := c != nil && (w.Now >= c.until || wild)
-		switch {
-		case do == 0 || c == nil:
-			until := w.Now + int64(1+r.IntN(10))*people.Day
-			cases = append(cases, &one{warrant: w.Warrant(until), until: until})
-		case do <= 2 && c.access == nil:
-			c.access = w.Access(c.warrant, c.until)
-		case do <= 4 && c.access != nil:
-			c.releases = append(c.releases, w.Release(c.access, custodian()))
-		case do == 5 && open:
-			w.Disclose(c.warrant) // if wild early, or a second time
-		case do == 6 && c.access != nil && open:
-			w.Disclose(c.access, c.releases...)
-		case do == 7 && open:
-			w.Return(c.warrant)
-		case do == 8:
-			w.Heartbeat(custodian())
-		case do == 9 && wild && r.IntN(4) == 0:
-			w.Append([]byte("no event"))
-			w.LogBadly(w.WarrantEvent(w.Now+people.Day), "court")
-			w.Release(c.warrant, custodian()) // it is no access, and leaves a gap
-		case do == 10 && r.IntN(2) == 0:
-			rules := []string{"form", "opening", "heartbeat", "release-chain"}
-			for _, a := range []string{"a1", "a2"} {
-				w.Finding(a, rules[r.IntN(len(rules))], event.FindingClosed, 0, w.Size()-1)
-			}
-		case do == 11:
-			w.Now += int64(r.IntN(24)) * people.Hour
-		default:
-			w.Anchor(w.Checkpoint("w1", "w2", "w3"))
-		}
-		w.Now += int64(r.IntN(3)) * people.Hour
-	}
-}
-
 // brute is what a ledger of its own says of each entry, kept without bounds.
 type brute struct {
 	l          *ledger.Ledger
@@ -268,10 +218,10 @@ func TestFactsOfRandomLogs(t *testing.T) {
 				told = append(told, f.Entry.Index)
 				return nil
 			})
-			story(w, rnd, 60, seed%2 == 1)
+			w.Story(rnd, 60, seed%2 == 1)
 			before := text(t, reads.read())
 			first := reads.facts.Report()
-			story(w, rnd, 160, seed%2 == 1)
+			w.Story(rnd, 160, seed%2 == 1)
 			w.Now += int64(rnd.IntN(4)) * people.Day
 			got := reads.read()
 			if text(t, first) != before {
@@ -322,17 +272,23 @@ func compare(t *testing.T, w *written.Log, b *brute, got *facts.Report) {
 	}
 	differs("late", got.Late, late[max(0, len(late)-facts.MaxLate):])
 	delete(got.Open, "anchor")
-	open, due := map[string]uint64{}, [2]uint64{}
+	open, due, dueBy := map[string]uint64{}, [2]uint64{}, map[string]uint64{}
 	for _, o := range b.open() {
 		open[o.Rule]++
 		for i, days := range []time.Duration{7, 30} {
 			if o.Rule != "heartbeat" && !o.Late.Before(got.At) && !o.Due.After(got.At.Add(days*24*time.Hour)) {
 				due[i]++
+				if days == 30 {
+					dueBy[o.Rule]++
+				}
 			}
 		}
 	}
 	differs("open", got.Open, open)
 	differs("due", [2]uint64{got.Due7, got.Due30}, due)
+	if !maps.Equal(got.DueBy, dueBy) {
+		t.Errorf("due by rule: %v; want %v", got.DueBy, dueBy)
+	}
 	courts := uint64(0)
 	for i, e := range b.read {
 		if e.Envelope == nil || !b.kept(i) {

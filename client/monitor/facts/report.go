@@ -21,6 +21,8 @@ type Report struct {
 	Applied uint64   `json:"applied"` // entries read, from the first
 	Head    *Head    `json:"head,omitempty"`
 	Charter *Charter `json:"charter,omitempty"`
+	// Charters are the last MaxCharters charters of the log, newest first. They are immutable.
+	Charters []*ledger.Charter `json:"-"`
 
 	// At is the time at which the lists below say what is overdue and due.
 	At        time.Time           `json:"at,omitzero"`
@@ -32,6 +34,7 @@ type Report struct {
 	// MaxListed of them. Heartbeats and anchors, which are always due, are only in Open.
 	Due7  uint64              `json:"due7"`
 	Due30 uint64              `json:"due30"`
+	DueBy map[string]uint64   `json:"dueBy,omitempty"` // Due30 by rule
 	Due   []ledger.Obligation `json:"due,omitempty"`
 	Late  []ledger.Late       `json:"late,omitempty"` // the last MaxLate that were met late
 
@@ -50,11 +53,13 @@ type Report struct {
 	Total  Counts  `json:"total"`
 	Months []Month `json:"months,omitempty"` // the last MaxMonths that have an entry, ascending
 
-	// What the monitor says of its copy: its size, why it is not renewed or not read, and whether
-	// there is evidence that the log signed two heads of which neither extends the other.
-	Copied  uint64 `json:"copied"`
-	Failing string `json:"failing,omitempty"`
-	Forked  bool   `json:"forked,omitempty"`
+	// What the monitor says of its copy: its size, why it is not renewed or not read, whether
+	// there is evidence that the log signed two heads of which neither extends the other, and
+	// whether the first charter is the log's own word only.
+	Copied   uint64 `json:"copied"`
+	Failing  string `json:"failing,omitempty"`
+	Forked   bool   `json:"forked,omitempty"`
+	Unpinned bool   `json:"unpinned,omitempty"`
 }
 
 // Head is a head of the log with the times that its witnesses prove.
@@ -135,6 +140,9 @@ func (f *Facts) Report() *Report {
 	if r.At = f.ledger.Time(); f.head != nil && f.head.LoggedAfter.After(r.At) {
 		r.At = f.head.LoggedAfter
 	}
+	for c := in; c != nil && len(r.Charters) < MaxCharters; c = f.ledger.CharterAt(c.Index) {
+		r.Charters = append(r.Charters, c)
+	}
 	f.obligations(r)
 	for _, b := range f.ledger.Barred("", r.At) {
 		if b.Breach != nil {
@@ -161,6 +169,10 @@ func (f *Facts) obligations(r *Report) {
 		if !due[i].Due.After(r.At.Add(7 * day)) {
 			r.Due7++
 		}
+		if r.DueBy == nil {
+			r.DueBy = make(map[string]uint64)
+		}
+		r.DueBy[due[i].Rule]++
 	}
 	r.Open, r.Due30, r.Due = open, uint64(len(due)), due[:min(len(due), MaxListed)]
 }
@@ -173,14 +185,19 @@ func (f *Facts) parties(r *Report) {
 				Broken: c.Broken, Ended: c.Ended, Until: c.Heartbeat, Release: f.last[id].Release, Beat: f.last[id].Beat})
 		}
 	}
+	r.Witnesses = f.witnesses()
+	f.Answers(r)
+}
+
+func (f *Facts) witnesses() (out []Witness) {
 	for _, key := range slices.Sorted(maps.Keys(f.seen)) {
 		w := f.seen[key]
 		if f.head != nil {
 			w.Behind = f.head.Size - w.Size
 		}
-		r.Witnesses = append(r.Witnesses, w)
+		out = append(out, w)
 	}
-	f.Answers(r)
+	return out
 }
 
 // Answers fills in what is known of the auditors.
@@ -230,6 +247,7 @@ const (
 	ReasonOverdue   = "overdue"   // Report.Owed
 	ReasonClean     = "clean"     // nothing is wrong, silent or late
 	ReasonVouched   = "vouched"   // Report.Vouched
+	ReasonUnpinned  = "unpinned"  // Report.Unpinned
 )
 
 func (l *Line) add(v Verdict, code, format string, args ...any) {
@@ -263,6 +281,9 @@ func (r *Report) Line(now time.Time) (l Line) {
 		case r.Charter.Audited:
 			l.add(OK, ReasonUnknown, "what the auditors say is not known")
 		}
+	}
+	if r.Unpinned {
+		l.add(l.Verdict, ReasonUnpinned, "unpinned: the log's first charter was not compared with the founders', so this may be another log than theirs")
 	}
 	return l
 }

@@ -41,12 +41,13 @@ type Log struct {
 	// Appended, if set, is called after each entry.
 	Appended func(at event.Reference, entry []byte)
 
-	chains map[string]link // by custodian
-	edge   tiles.Frontier
-	bundle []byte
-	head   event.Head // what releases rely on
-	serial uint64
-	err    *error // of a log and its forks
+	chains  map[string]link // by custodian
+	threads []*thread       // of Story
+	edge    tiles.Frontier
+	bundle  []byte
+	head    event.Head // what releases rely on
+	serial  uint64
+	err     *error // of a log and its forks
 }
 
 // link is the last release of a custodian's chain.
