@@ -1,0 +1,460 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package index
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vasistas/vasistas/client/monitor/facts"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// Members of symbols that no event has. An entry's type has the member "".
+const (
+	memberVerdict = "(verdict)"
+	memberChange  = "(change)" // kind is a ledger.ChangeKind or late, and value the rule
+	memberKey     = "(key)"
+	memberText    = "(text)"
+	memberBy      = "(by)"
+)
+
+// late is the kind of a change that settles late, which has the kind ledger.Settled too.
+const late = "late"
+
+// verdicts by their numbers in the file.
+var verdicts = []Verdict{Kept, Breach, NoEffect, Unreadable}
+
+func verdict(f *facts.Fact) Verdict {
+	out := Kept
+	if f.Entry.Envelope == nil {
+		return Unreadable
+	}
+	for _, v := range f.Violations {
+		switch {
+		case v.Index != f.Entry.Index:
+		case v.Kind == ledger.KindNoEffect && out == Kept:
+			out = NoEffect
+		case v.Kind != ledger.KindNoEffect:
+			out = Breach
+		}
+	}
+	return out
+}
+
+// add adds an entry and what it did.
+func (w *writer) add(f *facts.Fact) error {
+	logged := f.Ledger.Time().Unix()
+	v := verdict(f)
+	if err := errors.Join(w.enter(int64(f.Entry.Index), f), w.anchor(f, v)); err != nil {
+		return err
+	}
+	count := make(map[int64]int64, len(f.Names)+2+len(f.Changes))
+	ids, err := w.names(f, v, count)
+	if err != nil {
+		return err
+	}
+	hash, typ, claimed := []byte{}, "", int64(zero)
+	if f.Entry.Envelope != nil {
+		ev, h := f.Entry.Envelope.Event, f.Entry.Envelope.Hash()
+		hash, typ, claimed = h[:], string(ev.Type), ev.Time.Unix()
+	}
+	err = w.exec("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", int64(f.Entry.Index), f.Entry.Leaf[:], hash, typ, claimed, logged, slices.Index(verdicts, v), ids)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(w.refer(f), w.body(f, v), w.changes(f, count), w.violations(f), w.breaches(f)); err != nil {
+		return err
+	}
+	for id, n := range count {
+		if err := w.exec("INSERT INTO name VALUES (?, ?, ?)", id, int64(f.Entry.Index), n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enter begins the month of an entry, unless it has begun.
+func (w *writer) enter(index int64, f *facts.Fact) error {
+	name := ""
+	if t := f.Ledger.Time(); !t.IsZero() {
+		name = t.Format("2006-01")
+	}
+	if w.month > 0 && w.name == name {
+		return nil
+	}
+	err := w.flush()
+	w.month, w.name = w.month+1, name
+	return errors.Join(err, w.exec("INSERT INTO month VALUES (?, ?, ?)", w.month, name, index))
+}
+
+// anchor adds what an anchor proves.
+func (w *writer) anchor(f *facts.Fact, v Verdict) error {
+	if v != Kept {
+		return nil
+	}
+	a, ok := f.Entry.Envelope.Event.Body.(*event.Anchor)
+	if !ok {
+		return nil
+	}
+	before, err := existed(f.Ledger, a)
+	if err != nil || before == zero {
+		return err
+	}
+	before = max(before, w.proven)
+	w.proven = f.Ledger.Time().Unix()
+	return w.exec("INSERT INTO anchor VALUES (?, ?, ?, ?)", int64(f.Entry.Index), int64(f.Ledger.Anchored()), before, w.proven)
+}
+
+// existed returns the time before which the tree of an anchor that has taken effect existed: the
+// ledger uses it and does not keep it.
+func existed(l *ledger.Ledger, a *event.Anchor) (int64, error) {
+	cp, err := tlog.ParseCheckpoint([]byte(a.Checkpoint))
+	if err != nil {
+		return zero, err
+	}
+	in := l.CharterAt(cp.Size)
+	if in == nil || !in.Witnesses.NeedsWitnesses() {
+		return zero, nil
+	}
+	v, err := in.Witnesses.Verify(cp, l.Origin())
+	if err != nil {
+		return zero, err
+	}
+	return int64(min(v.ExistedBefore, 1<<37)), nil
+}
+
+// names counts the names of an entry, and returns those of the row.
+func (w *writer) names(f *facts.Fact, v Verdict, count map[int64]int64) (row []byte, err error) {
+	kept, typ := v == Kept, ""
+	if f.Entry.Envelope != nil {
+		typ = string(f.Entry.Envelope.Event.Type)
+	}
+	add := func(member, value string, shown bool) {
+		var id int64
+		if err == nil {
+			id, err = w.symbol(symbol{typ, member, value, kept})
+		}
+		count[id]++
+		if kept || member == "" { // what the charter has not checked has any number of values
+			w.tally[id]++
+		}
+		if shown {
+			row = binary.AppendUvarint(row, uint64(id))
+		}
+	}
+	row = []byte{}
+	add("", "", false)
+	if !kept {
+		add(memberVerdict, string(v), false)
+	}
+	for _, n := range f.Names {
+		add(n.Member, n.Value, true)
+	}
+	return row, err
+}
+
+// refer adds the references of an event, as far as they have the leaf hash of their entry.
+func (w *writer) refer(f *facts.Fact) error {
+	if f.Entry.Envelope == nil {
+		return nil
+	}
+	for kind, ref := range references(f.Entry.Envelope.Event.Body) {
+		if ref == nil || ref.Index >= f.Entry.Index {
+			continue
+		}
+		var leaf []byte
+		if err := w.get(&leaf, "SELECT leaf FROM entry WHERE idx = ?", int64(ref.Index)); err != nil {
+			return err
+		}
+		if !bytes.Equal(leaf, ref.Leaf[:]) {
+			continue
+		}
+		if err := w.exec("INSERT OR IGNORE INTO reference VALUES (?, ?, ?)", int64(f.Entry.Index), int64(ref.Index), kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func references(b event.Body) map[string]*event.Reference {
+	switch b := b.(type) {
+	case *event.Charter:
+		return map[string]*event.Reference{"prev": b.Prev}
+	case *event.Warrant:
+		return map[string]*event.Reference{"validates": b.Validates}
+	case *event.Revocation:
+		return map[string]*event.Reference{"warrant": &b.Warrant, "suspension": b.Suspension}
+	case *event.Access:
+		return map[string]*event.Reference{"warrant": b.Warrant}
+	case *event.Release:
+		return map[string]*event.Reference{"access": &b.Access}
+	case *event.Refusal:
+		return map[string]*event.Reference{"access": &b.Access}
+	case *event.Deferral:
+		return map[string]*event.Reference{"event": &b.Event}
+	case *event.Disclosure:
+		return map[string]*event.Reference{"event": &b.Event}
+	case *event.Response:
+		return map[string]*event.Reference{"warrant": &b.Warrant}
+	case *event.Return:
+		return map[string]*event.Reference{"warrant": &b.Warrant}
+	}
+	return nil
+}
+
+// body adds what the index keeps of an event's body.
+func (w *writer) body(f *facts.Fact, v Verdict) error {
+	if f.Entry.Envelope == nil {
+		return nil
+	}
+	index := int64(f.Entry.Index)
+	key := func() (int64, error) {
+		if s := f.Entry.Envelope.Signatures; len(s) > 0 {
+			return w.text(memberKey, s[0].KeyID)
+		}
+		return w.text(memberKey, "")
+	}
+	switch b := f.Entry.Envelope.Event.Body.(type) {
+	case *event.Charter:
+		in := f.Ledger.Charter()
+		if in == nil || in.Index != f.Entry.Index {
+			return nil
+		}
+		bars, err := json.Marshal(in.Profile.Bars)
+		return errors.Join(err, w.exec("INSERT INTO charter VALUES (?, ?)", index, string(bars)))
+	case *event.Release:
+		id, err := key()
+		return errors.Join(err, w.exec("INSERT INTO release VALUES (?, ?, ?, ?)", index, id, int64(b.Seq), int64(b.Access.Index)))
+	case *event.Heartbeat:
+		id, err := key()
+		return errors.Join(err, w.exec("INSERT INTO heartbeat VALUES (?, ?, ?, ?, ?, ?)", index, id, int64(b.Seq), b.From.Unix(), b.To.Unix(), b.Resumed))
+	case *event.Disclosure:
+		i := slices.IndexFunc(f.Names, func(n facts.Name) bool { return n.Member == "agency" })
+		if i < 0 || v != Kept {
+			return nil
+		}
+		id, err := w.text(memberText, f.Names[i].Value)
+		return errors.Join(err, w.exec("INSERT OR IGNORE INTO warrant VALUES (?, ?, ?)", int64(b.Event.Index), index, id))
+	}
+	return nil
+}
+
+func (w *writer) violations(f *facts.Fact) error {
+	for _, v := range f.Violations {
+		if err := w.exec("INSERT INTO violation (idx, seen, kind, rule, way, debtor, text, cure) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			int64(v.Index), int64(v.Seen), v.Kind.String(), v.Rule, v.Code, v.By, v.Text(), v.Cure); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dutyKey tells obligations that are owed at the same time from each other.
+type dutyKey struct {
+	kind, index int64
+	custodian   string
+}
+
+// owed is a row of an obligation that is owed.
+type owed struct{ id, opened int64 }
+
+func (w *writer) loadDuties() error {
+	return w.each("SELECT d.kind, d.idx, s.value, d.id, d.opened FROM duty d JOIN symbol s ON s.id = d.custodian WHERE d.ended = ? ORDER BY d.id", func(r *sql.Rows) error {
+		var k dutyKey
+		var o owed
+		err := r.Scan(&k.kind, &k.index, &k.custodian, &o.id, &o.opened)
+		w.duties[k] = append(w.duties[k], o)
+		return err
+	}, int64(never))
+}
+
+func (w *writer) kind(o *ledger.Obligation) (id int64, err error) {
+	k := [3]string{o.Rule, o.Way, o.Cure}
+	if id = w.kinds[k]; id == 0 {
+		id = int64(len(w.kinds) + 1)
+		w.kinds[k] = id
+		err = w.exec("INSERT INTO kind VALUES (?, ?, ?, ?)", id, k[0], k[1], k[2])
+	}
+	return id, err
+}
+
+// changes adds what became of obligations.
+func (w *writer) changes(f *facts.Fact, count map[int64]int64) error {
+	for i := range f.Changes {
+		c := &f.Changes[i]
+		tally := func(kind, rule string) error {
+			id, err := w.symbol(symbol{kind, memberChange, rule, true})
+			count[id]++
+			w.tally[id]++
+			return err
+		}
+		if c.Breach != nil {
+			if err := tally(string(c.Kind), ""); err != nil {
+				return err
+			}
+			continue
+		}
+		err := errors.Join(tally(string(c.Kind), c.Rule()), w.change(c))
+		if c.Kind == ledger.Settled && !c.LateSince.IsZero() {
+			err = errors.Join(err, tally(late, c.Rule()))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The numbers of duty.how.
+const (
+	howOpen = iota
+	howSettled
+	howLapsed
+	howMoved
+)
+
+// change adds what became of one obligation.
+func (w *writer) change(c *ledger.Change) error {
+	o := c.Obligation()
+	kind, err := w.kind(&o)
+	if err != nil {
+		return err
+	}
+	k := dutyKey{kind, int64(o.Index), o.Custodian}
+	rows := w.duties[k] // several only of a custodian with several keys
+	was := owed{opened: int64(c.Entry)}
+	if c.Kind != ledger.Opened && len(rows) > 0 {
+		was, rows = rows[0], rows[1:]
+		if err := w.end(was.id, c, &o); err != nil {
+			return err
+		}
+	} else if c.Kind != ledger.Opened { // an anchor is owed all the time, and only a late one is told
+		return w.owe(kind, &o, was.opened, c)
+	}
+	if c.Kind == ledger.Opened || c.Kind == ledger.Moved {
+		rows = append(rows, owed{w.duty + 1, was.opened})
+		if err := w.owe(kind, &o, was.opened, c); err != nil {
+			return err
+		}
+	}
+	if w.duties[k] = rows; len(rows) == 0 {
+		delete(w.duties, k)
+	}
+	return nil
+}
+
+// ended returns the end of a change, as it stands in a row.
+func ended(c *ledger.Change) (how int, proven any) {
+	if !c.LateSince.IsZero() {
+		proven = c.LateSince.Unix()
+	}
+	switch c.Kind {
+	case ledger.Settled:
+		return howSettled, proven
+	case ledger.Lapsed:
+		return howLapsed, proven
+	}
+	return howMoved, nil
+}
+
+// end ends a row.
+func (w *writer) end(id int64, c *ledger.Change, o *ledger.Obligation) error {
+	how, proven := ended(c)
+	if how == howMoved {
+		return w.exec("UPDATE duty SET ended = ?, how = ? WHERE id = ?", int64(c.Entry), how, id)
+	}
+	text, err := w.text(memberText, template(o))
+	return errors.Join(err, w.exec("UPDATE duty SET ended = ?, how = ?, proven = ?, text = ? WHERE id = ?", int64(c.Entry), how, proven, text, id))
+}
+
+// owe adds the row of an obligation that is owed from this change on, or that it ends at once.
+func (w *writer) owe(kind int64, o *ledger.Obligation, opened int64, c *ledger.Change) error {
+	by, err := w.text(memberBy, o.By)
+	custodian, err2 := w.text(memberBy, o.Custodian)
+	text, err3 := w.text(memberText, template(o))
+	if err := errors.Join(err, err2, err3); err != nil {
+		return err
+	}
+	until, how, proven := int64(never), howOpen, any(nil)
+	if c.Kind == ledger.Settled || c.Kind == ledger.Lapsed {
+		until = int64(c.Entry)
+		how, proven = ended(c)
+	}
+	w.duty++
+	return w.exec("INSERT INTO duty VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.duty, kind, int64(o.Index), by, custodian, text,
+		o.Due.Unix(), o.Late.Unix(), opened, int64(c.Entry), until, how, proven)
+}
+
+// template returns the text of an obligation without its entry, so that equal ones are stored once.
+// No name in it has a brace.
+func template(o *ledger.Obligation) string {
+	return strings.Replace(o.Text+" ", " "+strconv.FormatUint(o.Index, 10)+" ", " {} ", 1)
+}
+
+// untemplate is the reverse of template.
+func untemplate(text string, index uint64) string {
+	return strings.TrimSuffix(strings.Replace(text, " {} ", " "+strconv.FormatUint(index, 10)+" ", 1), " ")
+}
+
+// breachState is what the file says of a breach at the last entry.
+type breachState struct {
+	since         int64
+	index, seen   uint64
+	last, count   uint64
+	stands        string
+	closed, known bool
+}
+
+func (w *writer) loadBreaches() error {
+	return w.each("SELECT id, since, idx, seen, last, count, stands, closed FROM breach WHERE ended = ? ORDER BY id", func(r *sql.Rows) error {
+		var id int
+		b := breachState{known: true}
+		if err := r.Scan(&id, &b.since, &b.index, &b.seen, &b.last, &b.count, &b.stands, &b.closed); err != nil {
+			return err
+		}
+		if id != len(w.breach) {
+			return errDamaged
+		}
+		w.breach = append(w.breach, b)
+		return nil
+	}, int64(never))
+}
+
+// breaches compares the breaches on record with those of the file, after an entry that can have
+// changed one.
+func (w *writer) breaches(f *facts.Fact) (err error) {
+	touched := slices.ContainsFunc(f.Changes, func(c ledger.Change) bool { return c.Breach != nil })
+	if e := f.Entry.Envelope; !touched && (e == nil || e.Event.Type != event.TypeFinding && e.Event.Type != event.TypeCharter) {
+		return nil
+	}
+	id, entry := 0, int64(f.Entry.Index)
+	f.Ledger.Breaches(func(b *ledger.Breach, closed bool) {
+		if id == len(w.breach) {
+			w.breach = append(w.breach, breachState{})
+		}
+		was := &w.breach[id]
+		id++
+		now := breachState{was.since, b.Index, b.Seen, b.Last, b.Count, strings.Join(b.ClosedBy(), " "), closed, true}
+		if err != nil || now == *was {
+			return
+		}
+		if was.known {
+			err = w.exec("UPDATE breach SET ended = ? WHERE id = ? AND since = ?", entry, id-1, was.since)
+		}
+		now.since = entry
+		*was = now
+		err = errors.Join(err, w.exec("INSERT INTO breach VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", id-1, entry, int64(never), b.Rule, b.Code,
+			int64(b.Index), int64(b.Seen), int64(b.Last), int64(b.Count), b.By, b.Text(), b.Cure, now.stands, closed))
+	})
+	return err
+}

@@ -1,0 +1,235 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package index
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/vasistas/vasistas/client/monitor/facts"
+)
+
+// never is the ended of what has not ended.
+const never = math.MaxInt64
+
+// writer adds facts to a file. What it knows is that of the file with the open transaction: after
+// an error another writer is loaded.
+type writer struct {
+	f        *file
+	prepared map[string]*sql.Stmt
+	begun    bool  // a transaction is open
+	err      error // the first one: SQLite may have ended the transaction then
+
+	next   uint64 // the entry that is told next
+	stored uint64 // entries in the file
+	ahead  [][]byte
+	told   *facts.Head // the last one
+
+	proven int64 // of the last anchor
+	month  int64 // id; 0: none
+	name   string
+	tally  map[int64]int64 // of month, not yet added
+	ids    map[symbol]int64
+	kinds  map[[3]string]int64
+	duties map[dutyKey][]owed
+	duty   int64 // last id
+	breach []breachState
+}
+
+// zero is the POSIX time of an unknown time: that of the zero time.Time.
+const zero = -62135596800
+
+// load makes a writer from what the file has.
+func (f *file) load() (*writer, error) {
+	w := &writer{f: f, prepared: make(map[string]*sql.Stmt), proven: zero, tally: make(map[int64]int64), ids: make(map[symbol]int64),
+		kinds: make(map[[3]string]int64), duties: make(map[dutyKey][]owed)}
+	err := errors.Join(
+		w.one("SELECT ifnull(max(idx)+1, 0) FROM entry", &w.stored),
+		w.one("SELECT ifnull(max(id), 0) FROM duty", &w.duty),
+		w.one("SELECT ifnull(max(proven), -62135596800) FROM anchor", &w.proven),
+		w.one("SELECT ifnull(max(id), 0), ifnull((SELECT name FROM month ORDER BY id DESC LIMIT 1), '') FROM month", &w.month, &w.name),
+		w.each("SELECT id, rule, way, cure FROM kind", func(r *sql.Rows) error {
+			var k [3]string
+			var id int64
+			err := r.Scan(&id, &k[0], &k[1], &k[2])
+			w.kinds[k] = id
+			return err
+		}),
+		w.loadDuties(), w.loadBreaches())
+	return w, err
+}
+
+func (w *writer) stmt(query string) (*sql.Stmt, error) {
+	s := w.prepared[query]
+	if s == nil && w.err == nil {
+		if s, w.err = w.f.conn.PrepareContext(context.Background(), query); w.err == nil {
+			w.prepared[query] = s
+		}
+	}
+	return s, w.err
+}
+
+func (w *writer) exec(query string, args ...any) error {
+	s, err := w.stmt(query)
+	if err == nil {
+		_, w.err = s.Exec(args...)
+	}
+	return w.err
+}
+
+// get reads the one row of a query; sql.ErrNoRows is not kept.
+func (w *writer) get(out any, query string, args ...any) error {
+	s, err := w.stmt(query)
+	if err != nil {
+		return err
+	}
+	if err = s.QueryRow(args...).Scan(out); !errors.Is(err, sql.ErrNoRows) {
+		w.err = err
+	}
+	return err
+}
+
+func (w *writer) one(query string, out ...any) error {
+	return w.f.conn.QueryRowContext(context.Background(), query).Scan(out...)
+}
+
+func (w *writer) each(query string, do func(*sql.Rows) error, args ...any) error {
+	rows, err := w.f.conn.QueryContext(context.Background(), query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := do(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// begin opens a transaction, unless one is open.
+func (w *writer) begin() error {
+	if w.begun {
+		return nil
+	}
+	_, err := w.f.conn.ExecContext(context.Background(), "BEGIN IMMEDIATE")
+	w.begun = err == nil
+	return err
+}
+
+// close ends a writer, and forgets what is not committed.
+func (w *writer) close() {
+	for _, s := range w.prepared {
+		_ = s.Close()
+	}
+	if w.begun {
+		_, _ = w.f.conn.ExecContext(context.Background(), "ROLLBACK") // SQLite may have done it
+	}
+}
+
+// known compares an entry that the file has with the one that is told.
+func (w *writer) known(f *facts.Fact) error {
+	if len(w.ahead) == 0 {
+		err := w.each("SELECT leaf FROM entry WHERE idx >= ? ORDER BY idx LIMIT 1024", func(r *sql.Rows) error {
+			var leaf []byte
+			err := r.Scan(&leaf)
+			w.ahead = append(w.ahead, leaf)
+			return err
+		}, int64(w.next))
+		if err != nil {
+			return err
+		}
+	}
+	if len(w.ahead) == 0 || !bytes.Equal(w.ahead[0], f.Entry.Leaf[:]) {
+		return fmt.Errorf("%w: its entry %d is not that of the copy", errDamaged, w.next)
+	}
+	w.ahead, w.next = w.ahead[1:], w.next+1
+	return nil
+}
+
+// entry takes the next entry.
+func (w *writer) entry(f *facts.Fact) error {
+	if f.Entry.Index != w.next {
+		return fmt.Errorf("entry %d is told, and %d is next", f.Entry.Index, w.next)
+	}
+	if w.next < w.stored {
+		return w.known(f)
+	}
+	if err := w.begin(); err != nil {
+		return err
+	}
+	w.next++
+	w.stored = w.next
+	return w.add(f)
+}
+
+// head ends a transaction with a head. A head that is told again changes nothing.
+func (w *writer) head(f *facts.Fact) error {
+	h := f.Head
+	switch {
+	case h.Size != w.next:
+		return fmt.Errorf("the head of size %d is told after %d entries", h.Size, w.next)
+	case h.Size < w.stored:
+		return fmt.Errorf("%w: it has %d entries, and the copy %d", errDamaged, w.stored, h.Size)
+	case w.told != nil && *w.told == *h:
+		return nil
+	}
+	if err := w.begin(); err != nil {
+		return err
+	}
+	err := w.exec("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?)", int64(h.Size), h.Root[:], h.LoggedAfter.Unix(), h.ExistedBefore.Unix(), h.Unmet)
+	for _, c := range f.Witnesses {
+		if err == nil && c.Size == h.Size && !c.Time.IsZero() {
+			err = w.exec("INSERT OR REPLACE INTO cosignature VALUES (?, ?, ?, ?)", int64(h.Size), c.Key, c.Name, c.Time.Unix())
+		}
+	}
+	if err = errors.Join(err, w.flush()); err != nil {
+		return err
+	}
+	if _, err := w.f.conn.ExecContext(context.Background(), "COMMIT"); err != nil {
+		return err
+	}
+	told := *h
+	w.begun, w.told = false, &told
+	return nil
+}
+
+// flush adds the counts of the month.
+func (w *writer) flush() error {
+	for id, n := range w.tally {
+		if err := w.exec("INSERT INTO tally VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n", w.month, id, n); err != nil {
+			return err
+		}
+	}
+	clear(w.tally)
+	return nil
+}
+
+// symbol returns the id of a symbol.
+func (w *writer) symbol(s symbol) (id int64, err error) {
+	if id := w.ids[s]; id != 0 {
+		return id, nil
+	}
+	err = w.get(&id, "SELECT id FROM symbol WHERE member = ? AND value = ? AND type = ? AND kept = ?", s.member, s.value, s.kind, s.kept)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = w.get(&id, "INSERT INTO symbol (type, member, value, kept) VALUES (?, ?, ?, ?) RETURNING id", s.kind, s.member, s.value, s.kept)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if len(w.ids) >= maxSymbols {
+		clear(w.ids)
+	}
+	w.ids[s] = id
+	return id, nil
+}
+
+// text returns the id of a text that repeats.
+func (w *writer) text(member, text string) (int64, error) {
+	return w.symbol(symbol{member: member, value: text})
+}
