@@ -1,0 +1,234 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package desk
+
+import (
+	"bytes"
+	"compress/gzip"
+	"embed"
+	"errors"
+	"html/template"
+	"io"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+//go:embed static/*.css
+var static embed.FS
+
+//go:embed templates/*.html
+var templates embed.FS
+
+// An Answer is a page, a text, or a download.
+type Answer struct {
+	// Template is a file of templates without its ending, which gets the Request, with Data as its Data.
+	Template string
+	Data     any
+
+	// Type is the media type of Body or Stream, if Template is "".
+	Type string
+	Body []byte
+	// Stream writes a download with the file name Name, without which it is shown. It is not cached.
+	Stream func(io.Writer) error
+	Name   string
+}
+
+// An httpError is an answer other than 200. The text of its key says what is wrong.
+type httpError struct {
+	status int
+	key    string
+}
+
+func (e *httpError) Error() string { return e.key }
+
+var errNotFound = &httpError{http.StatusNotFound, "error.notfound"}
+
+// parseTemplates returns the layout with the content of each page.
+func parseTemplates() (map[string]*template.Template, error) {
+	layout, err := template.ParseFS(templates, "templates/layout.html", "templates/parts.html", "templates/list_parts.html")
+	if err != nil {
+		return nil, err
+	}
+	files, err := templates.ReadDir("templates")
+	if err != nil {
+		return nil, err
+	}
+	pages := make(map[string]*template.Template)
+	for _, f := range files {
+		t, err := layout.Clone()
+		if err == nil {
+			_, err = t.ParseFS(templates, "templates/"+f.Name())
+		}
+		if err != nil {
+			return nil, err
+		}
+		pages[strings.TrimSuffix(f.Name(), ".html")] = t
+	}
+	return pages, nil
+}
+
+// secure sets the headers of every answer.
+func secure(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Vary", "Accept-Language, Accept-Encoding")
+}
+
+// cached is a page, made at most once a second, by one request, while others wait for that one.
+type cached struct {
+	mu   sync.Mutex
+	made time.Time
+	kind string
+	body []byte
+	gzip []byte
+}
+
+// answer makes a page, or takes it from the cache, and writes it.
+func (d *Desk) answer(w http.ResponseWriter, q *Request, make page) {
+	key := q.Lang.Code + " " + q.HTTP.URL.RequestURI()
+	p, ok := d.cache.Get(key)
+	if !ok {
+		p = new(cached)
+		if old, known, _ := d.cache.PeekOrAdd(key, p); known {
+			p = old
+		}
+	}
+	stream, err := d.fill(p, q, make)
+	switch {
+	case err != nil:
+		d.cache.Remove(key)
+		d.fail(w, q, err)
+	case stream != nil:
+		d.cache.Remove(key)
+		d.stream(w, q, stream)
+	default:
+		p.mu.Lock()
+		kind, body, zipped := p.kind, p.body, p.gzip
+		p.mu.Unlock()
+		write(w, q.HTTP, http.StatusOK, kind, body, zipped)
+	}
+}
+
+// fill makes the page unless it is new. It returns an answer that is a download.
+func (d *Desk) fill(p *cached, q *Request, make page) (*Answer, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.body != nil && time.Since(p.made) < time.Second {
+		return nil, nil
+	}
+	if !q.present || q.Get("at") != "" { // the first screens wait for no page that costs more
+		select {
+		case d.making <- struct{}{}:
+			defer func() { <-d.making }()
+		case <-q.HTTP.Context().Done():
+			return nil, q.HTTP.Context().Err()
+		}
+	}
+	a, err := make(q)
+	if err != nil || a.Stream != nil {
+		return a, err
+	}
+	kind, body := a.Type, a.Body
+	if a.Template != "" {
+		if body, err = d.render(q, a); err != nil {
+			return nil, err
+		}
+		kind = "text/html; charset=utf-8"
+	}
+	p.made, p.kind, p.body, p.gzip = time.Now(), kind, body, compress(body)
+	return nil, nil
+}
+
+func (d *Desk) render(q *Request, a *Answer) ([]byte, error) {
+	q.Page, q.Data = a.Template, a.Data
+	var b bytes.Buffer
+	err := d.pages[a.Template].ExecuteTemplate(&b, "layout.html", q)
+	return b.Bytes(), err
+}
+
+// stream writes a download. One that fails ends early, and the reader's client sees that.
+func (d *Desk) stream(w http.ResponseWriter, q *Request, a *Answer) {
+	select {
+	case d.streams <- struct{}{}:
+		defer func() { <-d.streams }()
+	default:
+		w.Header().Set("Retry-After", "2")
+		d.fail(w, q, &httpError{http.StatusServiceUnavailable, "error.busy"})
+		return
+	}
+	w.Header().Set("Content-Type", a.Type)
+	if a.Name != "" {
+		w.Header().Set("Content-Disposition", "attachment; filename="+strconv.Quote(a.Name))
+	}
+	if q.HTTP.Method == http.MethodHead {
+		return
+	}
+	if err := a.Stream(w); err != nil {
+		d.c.Logger.Warn("a download of the desk", "path", q.HTTP.URL.Path, "err", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// fail answers with a page that says what is wrong.
+func (d *Desk) fail(w http.ResponseWriter, q *Request, err error) {
+	status, known := errors.AsType[*httpError](err)
+	if !known {
+		d.c.Logger.Error("a page of the desk", "path", q.HTTP.URL.Path, "err", err)
+		status = &httpError{http.StatusInternalServerError, "error.internal"}
+	}
+	body, err := d.render(q, &Answer{Template: "error", Data: status.key})
+	if err != nil {
+		d.c.Logger.Warn("the page of an error", "err", err)
+		body = []byte(template.HTMLEscapeString(q.T(status.key)))
+	}
+	write(w, q.HTTP, status.status, "text/html; charset=utf-8", body, nil)
+}
+
+func write(w http.ResponseWriter, r *http.Request, status int, kind string, body, zipped []byte) {
+	w.Header().Set("Content-Type", kind)
+	if zipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		w.Header().Set("Content-Encoding", "gzip")
+		body = zipped
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+func compress(body []byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write(body)
+	z.Close()
+	return b.Bytes()
+}
+
+// styles are the compressed stylesheets, by name.
+var styles = sync.OnceValue(func() map[string][2][]byte {
+	all := make(map[string][2][]byte)
+	files, _ := static.ReadDir("static")
+	for _, f := range files {
+		b, _ := static.ReadFile(path.Join("static", f.Name()))
+		all[f.Name()] = [2][]byte{b, compress(b)}
+	}
+	return all
+})
+
+func serveStatic(w http.ResponseWriter, r *http.Request, name string) {
+	file, ok := styles()[name]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Cache-Control", "public, max-age=3600")
+	write(w, r, http.StatusOK, "text/css; charset=utf-8", file[0], file[1])
+}

@@ -1,0 +1,180 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package desk shows people what a monitor knows of its logs: pages in plain words, in English, French
+// and German, without JavaScript.
+//
+// A [Desk] promises its reader that the first line of each page about a log is that of [facts.Report.Line], so
+// that silence is never shown as fine, and that nothing on a page was loaded from elsewhere. It promises its
+// operator that a visitor changes nothing: it answers GET and HEAD, and each list, page and cache is bounded.
+// It trusts the facts and the index of its monitor. Strings of a log may be anything: they reach a page only
+// through html/template, with what does not print replaced.
+//
+// # Paths
+//
+// /desk/HASH/ has the first screen of a log, where HASH is the SHA-256 of its origin in hex, and / that of the
+// only log, or the list of all. Each page takes ?lang=fr, and those made of the index ?at=SIZE, which fixes a
+// page to what the log said at the head of this size.
+package desk
+
+import (
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/vasistas/vasistas/client/monitor/facts"
+	"github.com/vasistas/vasistas/client/monitor/index"
+	"github.com/vasistas/vasistas/client/monitor/mirror"
+	"github.com/vasistas/vasistas/internal/cosigning"
+)
+
+// Config names the logs of a desk.
+type Config struct {
+	Logs   []Log
+	Logger *slog.Logger // nil: none
+}
+
+// Log is what the desk needs to know about a log.
+type Log struct {
+	Origin string
+	// Report returns the facts at the newest head that was read. Required.
+	Report func() *facts.Report
+	// Index answers for lists, and for what the log said at an earlier head. Required.
+	Index *index.Index
+	// Copy has the entries and the head. nil: no page of an entry.
+	Copy *mirror.Mirror
+	// Feed is the file that keeps the changes of the first line over restarts. "": they are kept in memory.
+	Feed string
+
+	hash string
+	feed *feed
+}
+
+// Hash returns the name of the log in paths.
+func (l *Log) Hash() string { return l.hash }
+
+// Bounds of what visitors cost.
+const (
+	maxCached  = 256 // pages in memory
+	maxMaking  = 16  // pages being made
+	maxStreams = 16  // downloads under way
+)
+
+// Desk is an http.Handler. It is safe for concurrent use.
+type Desk struct {
+	c       Config
+	logs    []*Log
+	pages   map[string]*template.Template
+	cache   *lru.Cache[string, *cached]
+	making  chan struct{}
+	streams chan struct{}
+}
+
+// A page is made for a request. The error is an [httpError], or else the fault of this machine.
+type page func(*Request) (*Answer, error)
+
+// routes are the pages about one log, by what follows /desk/HASH/. A * stands for one part of a path, which
+// [Request.Arg] has.
+var routes = map[string]page{
+	"":           first,
+	"trust":      trust,
+	"witnesses":  witnesses,
+	"custodians": custodians,
+	"feed.atom":  atom,
+
+	"custodians/*":     custodianChain,
+	"entries":          entries,
+	"entries.csv":      entriesCSV,
+	"entry/*":          entryOf,
+	"entry/*/evidence": evidence,
+	"duties":           duties,
+	"duties.csv":       dutiesCSV,
+	"timeline":         timeline,
+	"charts":           charts,
+}
+
+// New returns the desk of logs with different origins.
+func New(c Config) (_ *Desk, err error) {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	d := &Desk{c: c, making: make(chan struct{}, maxMaking), streams: make(chan struct{}, maxStreams)}
+	for _, l := range c.Logs {
+		l.hash = cosigning.OriginHash(l.Origin)
+		if d.log(l.hash) != nil {
+			return nil, fmt.Errorf("two logs have the origin %q", l.Origin)
+		}
+		if l.feed, err = openFeed(l.Feed); err != nil {
+			return nil, err
+		}
+		d.logs = append(d.logs, &l)
+	}
+	if d.pages, err = parseTemplates(); err != nil {
+		return nil, err
+	}
+	d.cache, err = lru.New[string, *cached](maxCached)
+	return d, err
+}
+
+func (d *Desk) log(hash string) *Log {
+	if i := slices.IndexFunc(d.logs, func(l *Log) bool { return l.hash == hash }); i >= 0 {
+		return d.logs[i]
+	}
+	return nil
+}
+
+// Serves reports whether a path is the desk's.
+func Serves(path string) bool {
+	return path == "/" || path == "/desk" || strings.HasPrefix(path, "/desk/")
+}
+
+// ServeHTTP serves what the package comment lists.
+func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	secure(w.Header())
+	q := &Request{HTTP: known(r), Now: time.Now().UTC(), desk: d, Lang: choose(r)}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		d.fail(w, q, &httpError{http.StatusMethodNotAllowed, "error.method"})
+		return
+	}
+	if name, ok := strings.CutPrefix(r.URL.Path, "/desk/static/"); ok {
+		serveStatic(w, r, name)
+		return
+	}
+	make, err := d.route(q)
+	if err != nil {
+		d.fail(w, q, err)
+		return
+	}
+	d.answer(w, q, make)
+}
+
+// route finds the page of a path.
+func (d *Desk) route(q *Request) (page, error) {
+	path := q.HTTP.URL.Path
+	if path == "/" || path == "/desk" || path == "/desk/" {
+		q.present = true
+		if len(d.logs) == 1 {
+			q.Log = d.logs[0]
+			return first, nil
+		}
+		return all, nil
+	}
+	hash, rest, _ := strings.Cut(strings.TrimPrefix(path, "/desk/"), "/")
+	if q.Log = d.log(hash); q.Log == nil {
+		return nil, errNotFound
+	}
+	for pattern, make := range routes {
+		if q.match(pattern, rest) {
+			q.present = present[pattern]
+			return make, nil
+		}
+	}
+	return nil, errNotFound
+}

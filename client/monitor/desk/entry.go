@@ -1,0 +1,185 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package desk
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/client/monitor/index"
+	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// entryPage is the page of an entry.
+type entryPage struct {
+	index.Detail
+	Told     *told
+	Kind     string
+	Party    string
+	Event    *event.Event // nil: the entry is no event
+	Breaches []breach
+	Chain    []chained
+	More     bool // the chain has more
+	Sealed   *sealing
+	Duties   []dutyRow // that it owes or owed
+	Ended    []dutyRow // that it ended
+	Proof    *tlog.Proof
+	Root     tlog.Hash
+	Earlier  string // address of the entry before; "": none
+	Later    string
+}
+
+// A breach is a verdict about an entry.
+type breach struct {
+	index.Violation
+	Party string
+}
+
+// chained is an entry of a chain.
+type chained struct {
+	entryRow
+	This bool
+}
+
+// sealing says what an event seals.
+type sealing struct {
+	Public, Subject int
+	Until           time.Time // when the public values are due
+	By              uint64    // the entry that opened them, or that sealed them without end; 0: neither
+	Never           bool
+	Names           []string
+}
+
+// entryPath reads the number of an entry from a path.
+func (q *Request) entryPath() (uint64, error) {
+	n, err := strconv.ParseUint(q.Arg[0], 10, 64)
+	if err != nil || strconv.FormatUint(n, 10) != q.Arg[0] {
+		return 0, errNotFound
+	}
+	return n, nil
+}
+
+// entryOf is the page of an entry.
+func entryOf(q *Request) (*Answer, error) {
+	n, err := q.entryPath()
+	if err != nil {
+		return nil, err
+	}
+	v, err := q.indexed()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	d, err := v.Entry(q.HTTP.Context(), n)
+	if errors.Is(err, index.ErrNone) {
+		return nil, &httpError{http.StatusNotFound, "error.entry"}
+	} else if err != nil {
+		return nil, err
+	}
+	p := &entryPage{Detail: *d, Kind: q.kind(d.Type), Party: q.signers(&d.Entry)}
+	if p.Proof, p.Root, err = q.Log.prove(q.HTTP.Context(), n, v.Size()); err != nil {
+		return nil, err
+	}
+	if env, err := event.ParseEnvelope(p.Proof.Extra); err == nil {
+		p.Event = env.Event
+	}
+	p.Told = q.tell(p.Event, p.Party)
+	for _, w := range d.Violations {
+		p.Breaches = append(p.Breaches, breach{w, q.Party(w.By)})
+	}
+	for i := range d.Duties {
+		p.Duties = append(p.Duties, q.dutyRow(&d.Duties[i], v.At()))
+	}
+	for i := range d.Settles {
+		p.Ended = append(p.Ended, q.dutyRow(&d.Settles[i], v.At()))
+	}
+	if err := q.chain(v, p); err != nil {
+		return nil, err
+	}
+	p.Sealed = q.sealed(p)
+	if n > 0 {
+		p.Earlier = q.Link("entry/" + q.Number(n-1))
+	}
+	if n+1 < v.Size() {
+		p.Later = q.Link("entry/" + q.Number(n+1))
+	}
+	return q.fixed(v, "entry", p), nil
+}
+
+// chain adds the events that belong together.
+func (q *Request) chain(v *index.View, p *entryPage) error {
+	c, err := v.Related(q.HTTP.Context(), p.Index)
+	if err != nil {
+		return err
+	}
+	for _, r := range c.Entries {
+		p.Chain = append(p.Chain, chained{q.entryRow(r.Entry), r.Index == p.Index})
+	}
+	p.More = c.More
+	return nil
+}
+
+// sealed says what the event of a page seals; nil: nothing.
+func (q *Request) sealed(p *entryPage) *sealing {
+	if p.Event == nil || p.Event.Sealed == nil {
+		return nil
+	}
+	s := &sealing{Public: len(p.Event.Sealed.Public), Subject: len(p.Event.Sealed.Subject), Until: p.Event.Sealed.Until}
+	for _, n := range event.Names(p.Event.Type) {
+		s.Names = append(s.Names, q.Name("sealed", n.Name))
+	}
+	for _, d := range p.Detail.Duties {
+		if d.Rule != "disclosure" || d.Way != "late" {
+			continue
+		}
+		s.Until = d.Due
+		if i := slices.IndexFunc(p.Chain, func(c chained) bool { return c.Index == d.Ended }); i >= 0 && (d.State == index.DutySettled || d.State == index.DutyLate) {
+			s.Never = p.Chain[i].Type == event.TypeDeferral
+			if s.Never || p.Chain[i].Type == event.TypeDisclosure {
+				s.By = d.Ended
+			}
+		}
+	}
+	return s
+}
+
+// prove returns the proof that an entry is in the tree of a size, with the entry, and the tree's root. Its
+// checkpoint has no signature: see [Log.evidence].
+func (l *Log) prove(ctx context.Context, n, size uint64) (*tlog.Proof, tlog.Hash, error) {
+	root, err := l.root(ctx, size)
+	if err != nil {
+		return nil, root, err
+	}
+	head := &tlog.Checkpoint{Head: tlog.Head{Origin: l.Origin, Size: size, Root: root}}
+	p, err := l.proveAt(ctx, n, head)
+	return p, root, err
+}
+
+// proveAt proves an entry under a head that the copy has verified.
+func (l *Log) proveAt(ctx context.Context, n uint64, head *tlog.Checkpoint) (*tlog.Proof, error) {
+	c, err := client.New(client.Config{Source: l.Copy.Source(), Origin: l.Origin})
+	if err != nil {
+		return nil, err
+	}
+	return c.ProveAt(ctx, &tlog.Verified{Checkpoint: head}, n)
+}
+
+// root returns the root of the copy's tree at a size.
+func (l *Log) root(ctx context.Context, size uint64) (tlog.Hash, error) {
+	if l.Copy == nil {
+		return tlog.Hash{}, errNotFound
+	}
+	f, err := tiles.ReadFrontier(ctx, l.Copy.Source(), size)
+	if err != nil {
+		return tlog.Hash{}, err
+	}
+	return f.Root(), nil
+}

@@ -1,0 +1,270 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package desk
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/vasistas/vasistas/client/monitor/index"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/tlog"
+)
+
+// A told event is what an event says, in the words of a language.
+type told struct {
+	Sentence string // who did what
+	Fields   []field
+}
+
+// A field is a member of an event. A value with Entry is a link to that entry.
+type field struct {
+	Name   string
+	Values []value
+}
+
+// String returns the values as text.
+func (f field) String() string {
+	var list []string
+	for _, v := range f.Values {
+		list = append(list, v.Text)
+	}
+	return strings.Join(list, ", ")
+}
+
+type value struct {
+	Text  string
+	Entry string // number of the entry that the value names; "": none
+}
+
+// teller collects the fields of one event.
+type teller struct {
+	*Lang
+	told
+}
+
+// tell says what an event says, by its signers as [Lang.signers] names them. nil: the entry is no event.
+func (l *Lang) tell(e *event.Event, by string) *told {
+	t := &teller{Lang: l}
+	key, args := "unreadable", []any{by}
+	if e != nil {
+		key, args = t.body(e.Body, by)
+	}
+	t.Sentence = capital(l.T("say."+key, args...))
+	return &t.told
+}
+
+// body adds the fields of a body, and returns the key of the sentence with what it names.
+func (t *teller) body(body event.Body, by string) (key string, args []any) {
+	args = []any{by}
+	switch b := body.(type) {
+	case *event.Charter:
+		t.count("version", b.Version)
+		if b.Version == 1 {
+			return "charter.first", args
+		}
+		return "charter.next", append(args, strconv.FormatUint(b.Version, 10))
+	case *event.Warrant:
+		t.warrant(b)
+		return "warrant." + string(b.Decision), append(args, b.Provider)
+	case *event.Revocation:
+		t.codes("reason", b.Reason)
+		t.codes("category", b.Categories...)
+		return "revocation." + string(b.Scope), args
+	case *event.Access:
+		t.count("accounts", b.Accounts)
+		t.codes("category", b.Categories...)
+		t.codes("emergency", b.Emergency)
+		if b.Emergency != "" {
+			return "access.emergency", append(args, b.Group)
+		}
+		return "access", append(args, b.Group)
+	case *event.Response:
+		t.codes("ground", b.Ground)
+		t.codes("category", b.Categories...)
+		return "response." + string(b.Outcome), args
+	case *event.Return:
+		return t.returned(b), args
+	}
+	return t.lesser(body, args)
+}
+
+// lesser is body for the types with a member or two.
+func (t *teller) lesser(body event.Body, args []any) (string, []any) {
+	switch b := body.(type) {
+	case *event.Release:
+		t.count("notices", uint64(len(b.Notices)))
+		return "release", append(args, strconv.FormatUint(b.Seq, 10))
+	case *event.Refusal:
+		t.codes("reason", b.Reason)
+	case *event.Deferral:
+		t.codes("ground", b.Ground)
+		until := t.T("field.never")
+		if !b.Never {
+			until = t.When(b.Until)
+		}
+		t.add("deferred-until", value{Text: until})
+	case *event.Disclosure:
+		t.count("notices", uint64(len(b.Notices)))
+		t.opened(b.Openings)
+	case *event.Heartbeat:
+		t.add("period", value{Text: t.fromTo(b.From, b.To)})
+		return "heartbeat", append(args, strconv.FormatUint(b.Seq, 10))
+	case *event.Anchor:
+		if size, ok := anchored(b.Checkpoint); ok {
+			t.count("size", size)
+		}
+	case *event.Finding:
+		t.add("entries", value{Text: t.T("field.span", strconv.FormatUint(b.First, 10), strconv.FormatUint(b.Last, 10)), Entry: strconv.FormatUint(b.First, 10)})
+		return "finding." + string(b.State), append(args, b.Rule)
+	}
+	return string(body.Type()), args
+}
+
+func (t *teller) warrant(b *event.Warrant) {
+	t.codes("instrument", b.Instrument)
+	t.codes("offence", b.Offence)
+	t.codes("category", b.Categories...)
+	if b.Accesses > 0 {
+		t.count("accesses", b.Accesses)
+		t.count("accounts", b.Accounts)
+	}
+	if b.Decision != event.Denied {
+		t.add("window", value{Text: t.fromTo(b.NotBefore, b.NotAfter)})
+	}
+}
+
+func (t *teller) returned(b *event.Return) (key string) {
+	if !b.Executed {
+		return "return.not"
+	}
+	t.count("accounts", b.Accounts)
+	t.count("persons", b.Persons)
+	t.count("days", b.Days)
+	yes := map[bool]string{true: "field.yes", false: "field.no"}
+	t.add("encryption", value{Text: t.T(yes[b.Encryption])})
+	t.add("plaintext", value{Text: t.T(yes[b.Plaintext])})
+	return "return.executed"
+}
+
+// opened adds what a disclosure opens.
+func (t *teller) opened(openings []event.Opening) {
+	for i := range openings {
+		o := &openings[i]
+		if o.Name == event.DecoyName {
+			continue
+		}
+		v := value{Text: clean(o.Value.Text())}
+		if list := o.Value.Codes(); list != nil {
+			v.Text = clean(strings.Join(list, ", "))
+		}
+		if key, err := o.Value.Key(); err == nil && o.Name == "agencyKey" {
+			v.Text = key.KeyID()
+		}
+		if r, err := event.ParseReference(o.Value.Text()); err == nil && o.Name == "extends" {
+			v = value{Text: strconv.FormatUint(r.Index, 10), Entry: strconv.FormatUint(r.Index, 10)}
+		}
+		t.Fields = append(t.Fields, field{capital(t.named("sealed.", o.Name)), []value{v}})
+	}
+}
+
+func (t *teller) add(name string, values ...value) {
+	t.Fields = append(t.Fields, field{capital(t.T("field." + name)), values})
+}
+
+func (t *teller) count(name string, n uint64) { t.add(name, value{Text: t.N(n)}) }
+
+// codes adds codes of the charter, unless all are empty.
+func (t *teller) codes(name string, codes ...string) {
+	var values []value
+	for _, c := range codes {
+		if c != "" {
+			values = append(values, value{Text: t.code(name, c)})
+		}
+	}
+	if values != nil {
+		t.add(name, values...)
+	}
+}
+
+// when returns a time in words, or the text of a key if it is not known.
+func (l *Lang) when(t time.Time, unknown string) string {
+	if t.IsZero() {
+		return l.T(unknown)
+	}
+	return l.When(t)
+}
+
+// Proven is when for templates.
+func (l *Lang) Proven(t time.Time, unknown string) string { return l.when(t, unknown) }
+
+func (l *Lang) fromTo(from, to time.Time) string {
+	return l.T("field.from-to", l.When(from), l.When(to))
+}
+
+// anchored returns the size of the head in an anchor.
+func anchored(note string) (uint64, bool) {
+	cp, err := tlog.ParseCheckpoint([]byte(note))
+	if err != nil {
+		return 0, false
+	}
+	return cp.Size, true
+}
+
+// signers names those who signed an entry. Those of the first charter are in the charter itself.
+func (l *Lang) signers(e *index.Entry) string {
+	var list []string
+	for _, n := range e.Names {
+		if isRole(n.Member) {
+			list = append(list, l.T("by."+n.Member, n.Value))
+		}
+	}
+	switch {
+	case list != nil:
+		return strings.Join(list, ", ")
+	case e.Type == event.TypeCharter && e.Index == 0:
+		return l.T("by.founders")
+	}
+	return l.T("by.unknown")
+}
+
+// roles are the members of names that say who signed.
+var roles = []event.Role{event.RoleAuthority, event.RoleDuty, event.RoleProvider, event.RoleCustodian, event.RoleAuditor, event.RoleCharter}
+
+func isRole(member string) bool {
+	for _, r := range roles {
+		if string(r) == member {
+			return true
+		}
+	}
+	return false
+}
+
+// named returns the text of a code, or the code itself if there is none.
+func (l *Lang) named(prefix, code string) string {
+	if l.Has(prefix + code) {
+		return l.T(prefix + code)
+	}
+	return clean(code)
+}
+
+// code returns the text of a value of a member of an event: those that the schema defines have one, and those of a
+// charter may have one.
+func (l *Lang) code(member, value string) string {
+	prefix, ok := map[string]string{"decision": "decision.", "outcome": "outcome.", "scope": "scope.", "state": "finding."}[member]
+	if !ok {
+		return l.Name(member, value)
+	}
+	return l.named(prefix, value)
+}
+
+// capital begins a text with a capital letter.
+func capital(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return fmt.Sprintf("%c%s", unicode.ToUpper(r), s[n:])
+}

@@ -1,0 +1,154 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package desk
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vasistas/vasistas/client/monitor/facts"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
+	"github.com/vasistas/vasistas/log/round"
+)
+
+// trust is the page of who may sign what in a log.
+func trust(q *Request) (*Answer, error) {
+	r := q.Report()
+	d := struct {
+		Charter  *ledger.Charter // nil: none
+		Charters []Amended
+	}{Charters: q.amended(r)}
+	if len(r.Charters) > 0 {
+		d.Charter = r.Charters[0]
+	}
+	return &Answer{Template: "trust", Data: d}, nil
+}
+
+// witnesses is the page of witnesses and auditors.
+func witnesses(q *Request) (*Answer, error) { return &Answer{Template: "witnesses"}, nil }
+
+// maxKeys bounds the custodians' keys on a page.
+const maxKeys = 200
+
+// custodians is the page of the custodians' chains: those in use first.
+func custodians(q *Request) (*Answer, error) {
+	all := slices.Clone(q.Report().Custodians)
+	slices.SortStableFunc(all, func(a, b facts.Custodian) int {
+		if a.Ended != b.Ended {
+			return map[bool]int{false: -1, true: 1}[a.Ended]
+		}
+		return cmp.Compare(a.Custodian, b.Custodian)
+	})
+	return &Answer{Template: "custodians", Data: struct {
+		List []facts.Custodian
+		More int
+	}{limit(all, maxKeys), max(0, len(all)-maxKeys)}}, nil
+}
+
+// Amended is a charter with what it changed.
+type Amended struct {
+	*ledger.Charter
+	At      time.Time
+	Changes []string // of the charter before; none of the first charter
+	More    int      // changes that are not listed
+}
+
+// Bounds of what is listed. A policy has at most 32 keys.
+const (
+	maxChanges  = 16 // of one charter
+	maxCharters = 16
+	maxBars     = 2  // of one auditor's answer
+	maxKeysOf   = 32 // of witnesses, and of auditors
+)
+
+// Witnesses returns the first keys of witnesses.
+func (q *Request) Witnesses() []facts.Witness { return limit(q.Report().Witnesses, maxKeysOf) }
+
+// Auditors returns the answers of the first keys of auditors.
+func (q *Request) Auditors() []facts.Answer { return limit(q.Report().Auditors, maxKeysOf) }
+
+// Bars returns the first bars of an auditor's answer.
+func (q *Request) Bars(a facts.Answer) []round.Bar { return limit(a.Bars, maxBars) }
+
+// amended returns the charters of a report, newest first.
+func (q *Request) amended(r *facts.Report) (out []Amended) {
+	for i, c := range limit(r.Charters, maxCharters) {
+		a := Amended{Charter: c, At: time.Unix(c.Time, 0).UTC()}
+		if i+1 < len(r.Charters) {
+			a.Changes = q.changes(r.Charters[i+1].Charter, c.Charter)
+			a.More = max(0, len(a.Changes)-maxChanges)
+			a.Changes = limit(a.Changes, maxChanges)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// changes says what differs between a charter and its amendment.
+func (l *Lang) changes(old, now *event.Charter) (out []string) {
+	say := func(key string, args ...any) { out = append(out, l.T(key, args...)) }
+	for i := range now.Parties {
+		p := &now.Parties[i]
+		keys := Keys(p)
+		switch was := old.Party(p.Role, p.Name); {
+		case was == nil:
+			say("change.added", l.Role(p), strings.Join(keys, ", "))
+		case !slices.Equal(Keys(was), keys):
+			say("change.keys", l.Role(p), strings.Join(Keys(was), ", "), strings.Join(keys, ", "))
+		}
+	}
+	for i := range old.Parties {
+		if p := &old.Parties[i]; now.Party(p.Role, p.Name) == nil {
+			say("change.removed", l.Role(p), strings.Join(Keys(p), ", "))
+		}
+	}
+	for i := range now.Void {
+		if v := &now.Void[i]; !slices.ContainsFunc(old.Void, func(o event.Void) bool { return o.Key == v.Key }) {
+			say("change.void", v.Key, l.N(v.From))
+		}
+	}
+	for _, part := range []struct {
+		key  string
+		same bool
+	}{
+		{"change.log", slices.Equal(old.LogKeys, now.LogKeys)},
+		{"change.witnesses", old.WitnessPolicy == now.WitnessPolicy},
+		{"change.auditors", old.AuditPolicy == now.AuditPolicy},
+		{"change.groups", slices.EqualFunc(old.Groups, now.Groups, func(a, b event.Group) bool {
+			return a.ID == b.ID && a.Threshold == b.Threshold && slices.Equal(a.Members, b.Members)
+		})},
+		{"change.profile", reflect.DeepEqual(old.Profile, now.Profile)},
+	} {
+		if !part.same {
+			say(part.key)
+		}
+	}
+	return out
+}
+
+// Role returns a party with its role, such as "custodian notary".
+func (l *Lang) Role(p *event.Party) string { return l.Party(string(p.Role) + " " + p.Name) }
+
+// Keys returns the fingerprints of a party's keys: SHA-256 in hex.
+func Keys(p *event.Party) (ids []string) {
+	for _, k := range p.Keys {
+		ids = append(ids, k.KeyID())
+	}
+	return ids
+}
+
+// Keys returns the fingerprints of a party's keys.
+func (l *Lang) Keys(p event.Party) []string { return Keys(&p) }
+
+// Vkey returns what tells a verifier key from others: its name and hash.
+func (l *Lang) Vkey(key string) string {
+	if parts := strings.SplitN(key, "+", 3); len(parts) == 3 {
+		return clean(parts[0] + "+" + parts[1])
+	}
+	return clean(key)
+}
