@@ -19,9 +19,11 @@ import (
 
 	"github.com/vasistas/vasistas/client/monitor"
 	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/client/monitor/desk"
 	"github.com/vasistas/vasistas/client/monitor/facts"
 	"github.com/vasistas/vasistas/client/monitor/mirror"
 	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/daemon"
 	"github.com/vasistas/vasistas/internal/daemon/admin"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -35,6 +37,8 @@ Usage:
   vasistas-monitor init        -dir DIR -name NAME -key-name NAME         make the auditor's keys, on its own machine
   vasistas-monitor join        -dir DIR -name NAME -charter FILE -log URL  audit the log of this charter; without -name: copy it only
   vasistas-monitor serve       -dir DIR -listen ADDR                       follow, audit and serve all joined logs
+  vasistas-monitor serve       -dir DIR -listen ADDR -log URL              first join that log by its URL alone, to copy it
+  vasistas-monitor pin         -dir DIR -log URL -founded HASH             compare such a log with its founding hash
   vasistas-monitor status      -monitor URL                                show the state of a running monitor
   vasistas-monitor resume-lost -dir DIR -origin LOG -name NAME             resume a lost state at the head that the log shows
   vasistas-monitor version
@@ -48,19 +52,25 @@ Exit codes: 0 done, 1 failed, 2 wrong use. "status" exits with 1 unless each log
 `
 
 // run is the program. It returns the exit code, and ends when ctx ends.
-func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	asking := func(run func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error) command.Command {
+		return func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+			return run(ctx, args, stdin, stdout, stderr)
+		}
+	}
 	return command.Run(ctx, "vasistas-monitor", usage, map[string]command.Command{
-		"init": runInit, "join": runJoin, "serve": runServe, "status": runStatus, "resume-lost": runResume,
+		"init": runInit, "join": runJoin, "serve": asking(runServe), "pin": asking(runPin), "status": runStatus, "resume-lost": runResume,
 	}, args, stdout, stderr)
 }
 
-func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	var l layout
+func runServe(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
+	l := start{stdin: stdin, stderr: stderr}
 	var service daemon.Service
 	var poll, check time.Duration
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	l.define(flags)
 	service.Define(flags, "127.0.0.1:7400", "with requests under way")
+	flags.StringVar(&l.url, "log", "", "`URL` of a log to join, unless it is joined already, by the charters that the log states: the log is only copied, and unpinned without its founding hash")
 	flags.StringVar(&l.copies, "copies", "", "`directory` of the copies of all logs (default: each is in the directory of its log's state)")
 	command.DurationVar(flags, &poll, "poll", 2*time.Second, "pause between two looks at a log")
 	command.DurationVar(flags, &check, "check", time.Minute, "pause between two checks of a share of each copy")
@@ -68,6 +78,11 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	command.DurationVar(flags, &l.timeout, "timeout", 30*time.Second, "time limit of a request to a log")
 	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
 		return err
+	}
+	if l.url != "" {
+		if err := l.join(ctx); err != nil {
+			return err
+		}
 	}
 	c, err := l.configs()
 	if err != nil {
@@ -79,7 +94,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 		a := &c.Auditors[i]
 		a.Logger, a.Metrics, a.Poll, a.CheckEvery, a.Requests, a.Timeout = c.Logger, c.Metrics, poll, check, *requests, l.timeout
 	}
-	m, err := monitor.Open(c)
+	m, err := desk.Open(c, l.stateDir)
 	if err != nil {
 		return err
 	}
@@ -131,6 +146,7 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		}
 		if !*asJSON {
 			printStatus(stdout, s)
+			fmt.Fprintf(stdout, "desk       %s/desk/%s/\n", strings.TrimSuffix(*url, "/"), cosigning.OriginHash(s.Origin))
 		} else if err := command.PrintJSON(stdout, s); err != nil {
 			return err
 		}
@@ -235,7 +251,11 @@ func runResume(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if *origin == "" || *name == "" {
 		return command.WrongUse("give -origin and -name")
 	}
-	c, audited, err := l.load(l.logFile(*origin))
+	j, err := readJoined(l.logFile(*origin))
+	if err != nil {
+		return err
+	}
+	c, audited, err := l.load(j)
 	if err != nil {
 		return err
 	}

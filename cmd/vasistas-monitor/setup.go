@@ -121,9 +121,11 @@ type joined struct {
 	Origin  string    `json:"origin"`
 	URL     string    `json:"url"`
 	Founded tlog.Hash `json:"founded"` // leaf hash of the first charter
-	LogKeys []string  `json:"logKeys"`
-	Auditor string    `json:"auditor,omitempty"` // "": the log is only copied
-	Mirrors []string  `json:"mirrors,omitempty"`
+	// Unpinned: Founded is what the log showed, and was not compared with the founders' hash.
+	Unpinned bool     `json:"unpinned,omitempty"`
+	LogKeys  []string `json:"logKeys"`
+	Auditor  string   `json:"auditor,omitempty"` // "": the log is only copied
+	Mirrors  []string `json:"mirrors,omitempty"`
 	// Policy (C2SP tlog-policy) says which heads the copy takes; that of an audited log until the
 	// auditor knows the charter in force.
 	Policy string `json:"policy"`
@@ -161,6 +163,15 @@ func runJoin(_ context.Context, args []string, _, stderr io.Writer) error {
 		return err
 	}
 	j.Mirrors = *mirrors
+	if err := l.create(j); err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "Joined the log %s. Its first charter has the leaf hash %s; compare it with that of the other operators.\n", j.Origin, j.Founded)
+	return nil
+}
+
+// create makes the file of a log, and the state of its auditor.
+func (l *layout) create(j *joined) error {
 	if err := durable.MkdirAll(l.path("logs"), 0o700); err != nil {
 		return err
 	}
@@ -168,14 +179,13 @@ func runJoin(_ context.Context, args []string, _, stderr io.Writer) error {
 	if err := durable.CreateFile(name, j.bytes(), 0o644); err != nil {
 		return err
 	}
-	c, _, err := l.load(name)
+	c, _, err := l.load(j)
 	if err == nil && j.Auditor != "" {
 		err = auditor.Create(c)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(name))
 	}
-	fmt.Fprintf(stderr, "Joined the log %s. Its first charter has the leaf hash %s; compare it with that of the other operators.\n", j.Origin, j.Founded)
 	return nil
 }
 
@@ -205,18 +215,39 @@ func (j *joined) found(file string, logKeys []string, policy string) error {
 	return nil
 }
 
-// configs returns those of all joined logs.
-func (l *layout) configs() (c monitor.Config, err error) {
-	c.URLs = make(map[string]string)
+// logs reads the files of all joined logs.
+func (l *layout) logs() (list []*joined, err error) {
 	files, err := os.ReadDir(l.path("logs"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return c, err
+		return nil, err
 	}
 	for _, f := range files {
 		if !strings.HasSuffix(f.Name(), ".json") {
 			continue
 		}
-		a, audited, err := l.load(l.path("logs", f.Name()))
+		j, err := readJoined(l.path("logs", f.Name()))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, j)
+	}
+	return list, nil
+}
+
+// configs returns those of all joined logs.
+func (l *layout) configs() (c monitor.Config, err error) {
+	c.URLs, c.Founded = make(map[string]string), make(map[string]tlog.Hash)
+	c.Unpinned = func(origin string) bool { // "vasistas-monitor pin" changes it
+		j, err := readJoined(l.logFile(origin))
+		return err != nil || j.Unpinned
+	}
+	list, err := l.logs()
+	if err != nil {
+		return c, err
+	}
+	for _, j := range list {
+		a, audited, err := l.load(j)
+		c.Founded[j.Origin] = j.Founded
 		switch {
 		case err != nil:
 			return c, err
@@ -228,7 +259,7 @@ func (l *layout) configs() (c monitor.Config, err error) {
 		}
 	}
 	if len(c.Auditors)+len(c.Mirrors) == 0 {
-		return c, errors.New("this monitor has joined no log; see \"vasistas-monitor join\"")
+		return c, errors.New("this monitor has joined no log; give serve a -log, or see \"vasistas-monitor join\"")
 	}
 	return c, nil
 }
@@ -242,17 +273,26 @@ func (l *layout) copyDir(origin string) string {
 	return l.path("state", hash, "copy")
 }
 
-// load loads the file of a joined log, and the keys, if it is audited.
-func (l *layout) load(name string) (c auditor.Config, audited bool, err error) {
+// stateDir returns the directory of the state of a log.
+func (l *layout) stateDir(origin string) string { return l.path("state", cosigning.OriginHash(origin)) }
+
+// readJoined reads the file of a joined log.
+func readJoined(name string) (*joined, error) {
 	b, err := durable.ReadFile(name, maxJoined)
 	if err != nil {
-		return c, false, err
+		return nil, err
 	}
-	var j joined
-	if err := json.Unmarshal(b, &j); err != nil || !bytes.Equal(j.bytes(), b) {
-		return c, false, fmt.Errorf("%s was changed by hand; restore it", name)
+	j := new(joined)
+	if err := json.Unmarshal(b, j); err != nil || !bytes.Equal(j.bytes(), b) {
+		return nil, fmt.Errorf("%s was changed by hand; restore it", name)
 	}
-	c = auditor.Config{Dir: l.path("state", cosigning.OriginHash(j.Origin)), CopyDir: l.copyDir(j.Origin), URL: j.URL, Origin: j.Origin, Founded: j.Founded, Name: j.Auditor}
+	return j, nil
+}
+
+// load returns the configuration of a joined log, with the keys, if it is audited.
+func (l *layout) load(j *joined) (c auditor.Config, audited bool, err error) {
+	name := l.logFile(j.Origin)
+	c = auditor.Config{Dir: l.stateDir(j.Origin), CopyDir: l.copyDir(j.Origin), URL: j.URL, Origin: j.Origin, Founded: j.Founded, Name: j.Auditor}
 	if c.Policy, err = tlog.ParsePolicy([]byte(j.Policy)); err != nil {
 		return c, false, fmt.Errorf("%s: %w", name, err)
 	}
