@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Vasistas-demo runs a whole Vasistas on one machine, on real data: a log, four witnesses, three
-// auditors, three gates, and the 5,382 electronic search warrant notifications that California
+// auditors, three gates, a monitor, and the 5,382 electronic search warrant notifications that California
 // published for 2016 to 2019 (data/PROVENANCE.md). The usage text below says what it shows. Every
 // part is the one that the daemons run, over HTTP. The exit code is 0 only if every proof held,
 // every attack was refused, no key was used while auditors were silent, and the log kept its rules.
@@ -34,6 +34,7 @@ import (
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/client/monitor/desk"
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/world"
@@ -44,87 +45,6 @@ import (
 )
 
 func main() { command.Main(run) }
-
-const usage = `vasistas-demo: the whole system on one machine, on real data
-
-Usage:
-  vasistas-demo [flags]
-
-It starts a log, four witnesses and three auditors, turns 5,382 real electronic search warrant
-notifications (California, 2016 to 2019) into signed events, logs them, verifies
-each proof offline and saves it, waits until the log has disclosed what is sealed
-for 10 days (here a day is a second), shows one disclosure that is late and cured,
-takes one warrant all the way, from an escrowed file through three gates to the
-notice of the person concerned, shows two attacks on the gates and two on a proof
-that fail, and audits the log. Two sections show how auditors keep the promise "no
-disclosure, no more keys": one disclosure is overdue, and one release is hidden, and
-each stops every key until it is made good. That takes about two minutes, and longer
-on a slow machine. Then it stays up until Ctrl-C, for you to look with the tool
-vasistas.
-
-Everything that it makes is in the directory of -dir: 150 MB for all rows. If there
-is a demo in it already, the demo goes on: what was logged stays, and no row is
-logged twice. A directory with anything else in it is refused.
-
-Flags:
-`
-
-const exitCodes = `
-Exit codes: 0 every proof held, every attack and every key that was barred was
-refused, and the audit was clean but for the release that was hidden on purpose,
-1 something failed, 2 wrong use.
-`
-
-// options are the flags.
-type options struct {
-	rows     int
-	listen   string
-	fallback bool // to a free port, as the user named none
-	dir      string
-	exit     bool
-	verbose  bool
-	version  bool
-}
-
-// parseOptions writes help and errors to out.
-func parseOptions(args []string, out io.Writer) (*options, error) {
-	o := &options{}
-	fs := flag.NewFlagSet("vasistas-demo", flag.ContinueOnError)
-	fs.SetOutput(out)
-	fs.IntVar(&o.rows, "rows", 0, "use the first `N` rows; 0 means all")
-	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` of the log; port 0 takes a free one, and so does a\ndefault that is taken")
-	fs.StringVar(&o.dir, "dir", "vasistas-demo-data", "`directory` of the demo")
-	fs.BoolVar(&o.exit, "exit", false, "end when the story is told")
-	fs.BoolVar(&o.verbose, "v", false, "tell the whole story, and not one line for each part of it")
-	fs.BoolVar(&o.version, "version", false, "print the version, and do nothing else")
-	fs.Usage = func() {
-		fmt.Fprint(out, usage)
-		fs.PrintDefaults()
-		fmt.Fprint(out, exitCodes)
-	}
-	if err := fs.Parse(args); err != nil {
-		return nil, err
-	}
-	// Absolute, so that the commands that the demo prints work anywhere.
-	if dir, err := filepath.Abs(o.dir); err == nil && o.dir != "" {
-		o.dir = dir
-	}
-	o.fallback = true
-	fs.Visit(func(f *flag.Flag) { o.fallback = o.fallback && f.Name != "listen" })
-	var err error
-	switch {
-	case fs.NArg() > 0:
-		err = fmt.Errorf("%q is not a flag", fs.Arg(0))
-	case o.rows < 0:
-		err = errors.New("-rows is negative")
-	case o.dir == "":
-		err = errors.New("-dir is empty")
-	default:
-		return o, nil
-	}
-	fmt.Fprintf(out, "vasistas-demo: %v; see -help\n", err)
-	return nil, err
-}
 
 // run is the program until ctx ends. It returns the exit code.
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
@@ -240,6 +160,8 @@ type system struct {
 	all     *tlog.Policy  // every witness
 	file    *os.File      // of the parts' logger
 	keys    []*watchedKey // of the gates
+	monitor *desk.Monitor // of a watchdog; nil: none yet
+	desk    *world.Server // of the monitor; nil: none yet
 }
 
 // watchedKey counts how often a gate's key opens a part of an escrowed file. The requests that it
@@ -331,6 +253,7 @@ func (s *system) open(ctx context.Context, o *options, rows []row) {
 	defer cancel()
 	try(s.Start(ctx))
 	s.startAuditors(ctx)
+	s.startMonitor(cfg.Logger)
 }
 
 // auditorHost is the host of an auditor's URL in the charter. The charter stays, and an auditor's
@@ -487,8 +410,9 @@ func poll(ctx context.Context, what string, done func() bool) {
 func (s *system) close(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
+	err = s.stopMonitor(ctx)
 	if s.World != nil {
-		err = s.Close(ctx)
+		err = errors.Join(err, s.Close(ctx))
 	}
 	if s.file != nil {
 		err = errors.Join(err, s.file.Close())

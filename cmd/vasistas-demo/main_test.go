@@ -15,10 +15,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
 	"github.com/vasistas/vasistas/internal/durable"
@@ -72,6 +74,7 @@ func TestDemo(t *testing.T) {
 	}
 	t.Run("no disclosure, no keys", func(t *testing.T) { checkNoDisclosureNoKeys(t, s) })
 	tryCommands(t, dir, stdout.String(), 9)
+	checkDesk(t, dir, stdout.String())
 	for _, want := range []string{"rule warrant-live (accesses)", "rule opening (early)", "is OVERDUE:", "VIOLATIONS: ",
 		"is cured", "discloses nothing", "by the log itself", "CLEAN: ", "Was late, and is cured: ", "disclosure (late): ",
 		"No disclosure, no more keys", "it is a BREACH: ", "Access works, and the breach stays on record"} {
@@ -99,6 +102,33 @@ func TestDemo(t *testing.T) {
 	tryCommands(t, dir, again.String(), 5)
 	verifyAll(t, dir)
 	checkDir(t, dir)
+}
+
+// checkDesk reads at the desk what the story has told.
+func checkDesk(t *testing.T, dir, told string) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "monitor.url"))
+	check(t, err)
+	url := strings.TrimSuffix(string(b), "\n")
+	if !strings.Contains(told, url) {
+		t.Errorf("the story does not name the desk at %s", url)
+	}
+	late := regexp.MustCompile(`Since the first entry: [1-9][0-9]*\. Never cured, and so a breach: [1-9]`)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	page := ""
+	for end := time.Now().Add(patience); time.Now().Before(end) && !late.MatchString(page); <-tick.C {
+		page = fetch(t, url+"?lang=en")
+	}
+	if !late.MatchString(page) || strings.Contains(page, "Not pinned.") {
+		t.Errorf("the desk does not show what was late, and the breach:\n%s", page)
+	}
+	log := regexp.MustCompile("desk/[0-9a-f]{64}/").FindString(page)
+	for _, kind := range []string{"refusal", "finding"} {
+		if list := fetch(t, url+log+"entries?type="+kind); !strings.Contains(list, log+"entry/") {
+			t.Errorf("the desk lists no %s:\n%s", kind, list)
+		}
+	}
 }
 
 // TestToolCommand runs the tool from another directory, as the demo's last lines say.
@@ -258,9 +288,9 @@ func TestRunRefuses(t *testing.T) {
 		"argument":     {[]string{"all"}, 2, "not a flag"},
 		"rows":         {[]string{"-rows", "-1"}, 2, "-rows is negative"},
 		"no directory": {[]string{"-dir", ""}, 2, "-dir is empty"},
-		"foreign":      {[]string{"-dir", foreign, "-exit"}, 1, foreign + " holds something else than a demo, and was left as it is"},
-		"file":         {[]string{"-dir", filepath.Join(foreign, "letter.txt"), "-exit"}, 1, "letter.txt is a file"},
-		"cut off":      {[]string{"-dir", cut, "-exit"}, 1, "was cut off"},
+		"foreign":      {[]string{"-dir", foreign, "-serve=false"}, 1, foreign + " holds something else than a demo, and was left as it is"},
+		"file":         {[]string{"-dir", filepath.Join(foreign, "letter.txt"), "-serve=false"}, 1, "letter.txt is a file"},
+		"cut off":      {[]string{"-dir", cut, "-serve=false"}, 1, "was cut off"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

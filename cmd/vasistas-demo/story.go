@@ -96,8 +96,9 @@ func (s *story) run(ctx context.Context) (err error) {
 		s.audit(ctx)
 		s.tellHidden(ctx)
 		s.conclude()
-		if !o.exit {
-			fmt.Fprintln(s.short, "\nThe log, its witnesses, its auditors and the gates stay up until Ctrl-C.")
+		if o.serve {
+			fmt.Fprintf(s.short, "\nSee all this as a watchdog does: open its monitor's desk in a browser, at %s\n\n"+
+				"All parts stay up until Ctrl-C.\n", s.deskURL())
 			<-ctx.Done()
 			fmt.Fprintln(s.short, "Stopped.")
 		}
@@ -162,7 +163,8 @@ func (s *story) describeParts() {
 	for _, a := range s.Auditors {
 		s.say("  %-9s %s  reads every entry, and cosigns while the rules hold", a.Name, a.URL)
 	}
-	s.sum("running", "%s: a log, with %d witnesses, %d auditors and %d gates", s.LogServer.URL, numWitnesses, numAuditors, numGates)
+	s.say("  monitor   %s  copies the log, and shows it at a desk for people", s.deskURL())
+	s.sum("running", "%s: a log, with %d witnesses, %d auditors, %d gates and a monitor", s.LogServer.URL, numWitnesses, numAuditors, numGates)
 	if _, port, _ := strings.Cut(s.o.listen, ":"); s.o.fallback && !strings.HasSuffix(s.LogServer.URL, ":"+port) {
 		s.say("  Port %s was taken, so the log has another one.", port)
 	}
@@ -316,7 +318,7 @@ func (s *story) commands() {
 	say("  Try the forgeries; these two must fail:")
 	say("%sverify --policy %s %s", tool, policy, quote(s.Path("attacks", "changed-byte.tlog-proof")))
 	say("%sverify --policy %s %s", tool, quote(s.Path("policy-all.txt")), quote(s.Path("attacks", "three-of-four.tlog-proof")))
-	if s.o.exit {
+	if !s.o.serve {
 		return
 	}
 	say("  Ask the log, while it is up, and read all of it, verified:")
