@@ -37,7 +37,9 @@ var layers = []struct {
 	{"replica and mirror", []string{"client/replica", "client/monitor/mirror"}, false},
 	{"roles", []string{"log", "witness", "client/audit", "client/escrow/agency", "client/gate", "client/monitor/auditor"}, false},
 	{"what reads audits", []string{"client/scan", "client/monitor/facts"}, false},
+	{"what pages read", []string{"client/monitor/index"}, false},
 	{"what runs auditors", []string{"client/monitor"}, false},
+	{"the desk", []string{"client/monitor/desk"}, false},
 	{"role commands, engines and states", []string{"log/recover", "log/tesserax", "log/trillianx", "log/pgstate", "log/vault/vaultcmd", "witness/witnesscmd", "client/escrow/plugincmd"}, false},
 	{"worlds", []string{"internal/world"}, true},
 	{"buckets", []string{"log/trillianx/s3store"}, false},
@@ -71,7 +73,10 @@ var engines = map[string][]string{
 	"github.com/google/trillian":            {"log/trillianx", "internal/trilliantest"},
 	"github.com/jackc/pgx":                  {"log/pgstate"},
 	"github.com/minio/minio-go":             {"log/trillianx/s3store"},
+	"modernc.org":                           {"client/monitor/index"},
 	"github.com/prometheus":                 nil,
+	"github.com/chromedp":                   {"internal/browser"},
+	module + "internal/browser":             nil,
 	module + "internal/durable/durabletest": nil,
 }
 

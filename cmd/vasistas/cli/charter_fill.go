@@ -57,9 +57,10 @@ func (e *env) charterNew() *cobra.Command {
 		Long: `new makes a charter file from the draft FILE (- is the standard input) and the
 flags, checks it, and writes it in its one form. A flag replaces the whole member of
 FILE: --party all parties, --group all groups, --threshold both thresholds, --log-key
-all log keys. Only --replace-party changes one party, which keeps what it has of other
-sorts: event keys, gate's keys or cosigner keys. You can edit the result: members and
-lists may be in any order, and a duration is text such as "90d".
+all log keys. Only --replace-party changes one party: it replaces the keys of the sorts
+that you give (event keys, gate's keys, cosigner keys) and keeps the others. You can
+edit the result: members and lists may be in any order, and a duration is text such
+as "90d".
 
 In FILE, a key may be the name of a file with an event key (keys), a verifier key
 (logKeys, cosigners) or a gate's key (gates). The profile may be the name of a
@@ -302,7 +303,7 @@ func (e *env) replaceParties(text []byte, args []string) ([]byte, error) {
 		is := func(v *strictjson.Value, name string) bool { m := v.Member(name); return m != nil && m.Text == p[name] }
 		i := slices.IndexFunc(all, func(v *strictjson.Value) bool { return is(v, "role") && is(v, "name") })
 		if i < 0 {
-			return nil, fmt.Errorf("--replace-party %s:%s: the charter has no such party; --party names all parties", p["role"], p["name"])
+			return nil, fmt.Errorf("--replace-party %s:%s: the charter has no such party; to add one, give all parties by --party", p["role"], p["name"])
 		}
 		b, err := setMembers(slices.Clone(text[all[i].Start:all[i].End]), p)
 		if err != nil {

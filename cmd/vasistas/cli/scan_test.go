@@ -211,7 +211,7 @@ func TestScanState(t *testing.T) {
 		t.Error(err)
 	}
 	w.scan(2, []string{"-i", w.yours, "--state", state, w.Dir}, "it is of another seed")
-	w.scan(2, []string{"-i", w.mine, "--state", w.policy, w.Dir}, "it is no scan snapshot")
+	w.scan(2, []string{"-i", w.mine, "--state", w.policy, w.Dir}, "it is a policy, and no scan snapshot")
 	w.scan(2, []string{"-i", w.policy, w.Dir}, "not a notice seed")
 	w.scan(2, []string{"-i", w.mine}, "give the URL of the log")
 	w.scan(2, []string{w.Dir}, "identity")

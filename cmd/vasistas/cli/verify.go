@@ -52,8 +52,8 @@ charter if that is proven, else 300 s, or --spread. verify prints which, and wha
 policy bears: see 'vasistas policy explain'.
 
 With --charter an event is proven only if parties of that charter signed it; verify
-names them with their roles. Get the charter from a source that you trust. Whether they
-may sign such an event, 'vasistas audit' checks.
+names them with their roles. Get the charter from a source that you trust. Only an audit
+of the whole log shows whether they may sign such an event: see 'vasistas audit'.
 
 Evidence of a fork is what mirrors, witnesses, auditors and gates keep of a log that
 signed two heads of which neither extends the other. It needs only the policy's log
