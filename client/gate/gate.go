@@ -370,8 +370,8 @@ func (g *Gate) outside(do func()) {
 	do()
 }
 
-// inTurn calls do, which follows the log and lets go of the lock where it waits for the log: whoever
-// serves at the log's URL must not keep the gate from taking a revocation. Until do returns, the
+// inTurn calls do, which follows the log and lets go of the lock where it waits for the log. So a
+// log that does not answer can't keep the gate from taking a revocation. Until do returns, the
 // ledger may be ahead of the head, and only do changes either.
 func (g *Gate) inTurn(ctx context.Context, f *follower, do func() error) (err error) {
 	g.outside(func() {

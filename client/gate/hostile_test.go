@@ -16,7 +16,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// TestHangingLog: whoever serves at the log's URL does not keep a gate from taking a revocation. A gate
+// TestHangingLog: a log that does not answer can't keep a gate from taking a revocation. A gate
 // that waits for the log's answer says that it is not ready.
 func TestHangingLog(t *testing.T) {
 	w := newTestbed(t, 1, 1, nil)
