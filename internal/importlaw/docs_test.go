@@ -392,16 +392,28 @@ func TestQuotedMessages(t *testing.T) {
 	}
 }
 
-// TestPlainWords holds the documents to words that name what they speak of.
+// TestPlainWords holds documents and comments to words that name what they speak of.
 func TestPlainWords(t *testing.T) {
 	avoided := regexp.MustCompile(`(?i)\b(nobody|somebody|whoever|beside|anew)\b`)
 	const list = "*nobody, somebody, whoever, beside, anew*"
+	look := func(name string, n int, text string) {
+		for _, word := range avoided.FindAllString(strings.Replace(text, list, "", 1), -1) {
+			t.Errorf("%s:%d: %q: name the subject", name, n, word)
+		}
+	}
 	for name, text := range documents(t) {
 		n := 0
 		for line := range strings.Lines(text) {
 			n++
-			for _, word := range avoided.FindAllString(strings.Replace(line, list, "", 1), -1) {
-				t.Errorf("%s:%d: %q: name the subject", name, n, word)
+			look(name, n, line)
+		}
+	}
+	for name, text := range tracked(t, ".go") {
+		n := 0
+		for line := range strings.Lines(string(text)) {
+			n++
+			if _, comment, ok := strings.Cut(line, "//"); ok {
+				look(name, n, comment)
 			}
 		}
 	}
