@@ -69,9 +69,14 @@ func TestAuditOfBarredAuditors(t *testing.T) {
 	for _, a := range list[:2] {
 		w.mustSequence(signed(t, &event.Finding{First: breach.Index, Last: breach.Index, Rule: "reference", State: event.FindingClosed, Digest: event.Digest{1}}, w.Signer(a.name)).Bytes())
 	}
-	cp = w.vouched(breach.Index + 3)
-	if cp.Find(list[0].keys[0].Verifier()) == nil || cp.Find(list[1].keys[0].Verifier()) == nil {
-		t.Error("the auditors that have closed the breach do not count")
+	vouched, counted := w.vouched(breach.Index+3), 0
+	for _, a := range list { // a quorum's finding closes the breach for the third one too
+		if vouched.Find(a.keys[0].Verifier()) != nil {
+			counted++
+		}
+	}
+	if counted < 2 {
+		t.Errorf("lines of %d auditors; want a quorum of 2", counted)
 	}
 	w.audit()
 }
