@@ -8,16 +8,19 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/internal/world/written"
 )
@@ -63,18 +66,18 @@ func (m *installed) run(name string, args ...string) []byte {
 
 // serve runs the monitor until it has copied and applied all of the logs, and then calls do with its
 // process. It returns how long it took to get there.
-func (m *installed) serve(logs []*other, do func(pid int)) (took time.Duration) {
+func (m *installed) serve(logs []*other, do func(pid int), args ...string) (took time.Duration) {
 	m.b.Helper()
 	addr := filepath.Join(m.bin, "addr")
 	check(m.b, os.RemoveAll(addr))
 	begun := time.Now()
-	cmd := exec.Command(m.monitor(), "serve", "-dir", m.dir, "-listen", "127.0.0.1:0", "-addr-file", addr, "-poll", "200ms", "-check", "1s")
+	cmd := exec.Command(m.monitor(), append([]string{"serve", "-dir", m.dir, "-listen", "127.0.0.1:0", "-addr-file", addr}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	check(m.b, cmd.Start())
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for err := m.caught(addr, logs); err != nil; err = m.caught(addr, logs) {
+	for err := m.caught(logs); err != nil; err = m.caught(logs) {
 		if time.Since(begun) > 20*time.Minute {
 			cmd.Process.Kill()
 			m.b.Fatalf("%v\n%s", err, stderr.String())
@@ -88,12 +91,21 @@ func (m *installed) serve(logs []*other, do func(pid int)) (took time.Duration) 
 	return took
 }
 
-func (m *installed) caught(addr string, logs []*other) error {
-	at, err := os.ReadFile(addr)
+// often makes serve look at the logs more often than by itself.
+var often = []string{"-poll", "200ms", "-check", "1s"}
+
+// url returns the address of the monitor that serve has started.
+func (m *installed) url(path string) (string, error) {
+	at, err := os.ReadFile(filepath.Join(m.bin, "addr"))
+	return strings.TrimSuffix(strings.TrimSpace(string(at)), "/") + path, err
+}
+
+func (m *installed) caught(logs []*other) error {
+	url, err := m.url("/status")
 	if err != nil {
 		return err
 	}
-	resp, err := http.Get(strings.TrimSuffix(strings.TrimSpace(string(at)), "/") + "/status")
+	resp, err := http.Get(url)
 	if err != nil {
 		return err
 	}
@@ -141,7 +153,7 @@ func BenchmarkCatchUp(b *testing.B) {
 		caught += m.serve([]*other{l}, func(pid int) {
 			most, _ := memory(b, pid)
 			peak = max(peak, most)
-		})
+		}, often...)
 	}
 	n := float64(l.Size()) * float64(b.N)
 	b.ReportMetric(0, "ns/op")
@@ -177,7 +189,7 @@ func BenchmarkSteady(b *testing.B) {
 			peak, now := memory(b, pid)
 			b.ReportMetric(peak, "catching-up-peak-MiB")
 			b.ReportMetric(now, "caught-up-MiB")
-		})
+		}, often...)
 		took := m.serve(logs, func(pid int) {
 			tick := time.NewTicker(15 * time.Second) // of polls and checks
 			<-tick.C
@@ -185,7 +197,42 @@ func BenchmarkSteady(b *testing.B) {
 			peak, now := memory(b, pid)
 			b.ReportMetric(peak, "steady-peak-MiB")
 			b.ReportMetric(now, "steady-MiB")
-		})
+		}, often...)
 		b.ReportMetric(took.Seconds(), "restart-s")
 	}
+}
+
+// BenchmarkVisible measures the time from the publication of a head until the desk of the real program,
+// with its own pauses, shows the page of the event that the head adds.
+func BenchmarkVisible(b *testing.B) {
+	l := newOther(b, written.Origin, written.Start)
+	l.Live(*benchEvents)
+	l.publish()
+	m := install(b, []*other{l})
+	var took []time.Duration
+	m.serve([]*other{l}, func(int) {
+		for b.Loop() {
+			<-time.After(rand.N(2 * time.Second)) // at any moment between two looks
+			l.Warrant(l.Now + 30*people.Day)
+			l.publish()
+			published := time.Now()
+			page, err := m.url(fmt.Sprintf("/desk/%s/entry/%d", cosigning.OriginHash(l.Origin), l.Size()-1))
+			check(b, err)
+			eventually(b, func() error {
+				resp, err := http.Get(page)
+				if err == nil {
+					resp.Body.Close()
+				}
+				if err == nil && resp.StatusCode != http.StatusOK {
+					err = fmt.Errorf("%s: %s", page, resp.Status)
+				}
+				return err
+			})
+			took = append(took, time.Since(published))
+		}
+	})
+	slices.Sort(took)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(took[len(took)/2].Seconds(), "s-median")
+	b.ReportMetric(took[len(took)-1].Seconds(), "s-longest")
 }

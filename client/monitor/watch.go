@@ -49,7 +49,7 @@ type watch struct {
 }
 
 func (m *Monitor) watch(origin string, from *mirror.Mirror, log client.Config, poll time.Duration, keep func(*client.ForkError), forked func() bool) {
-	w := &watch{origin: origin, copy: from, log: log, poll: cmp.Or(poll, 2*time.Second), keep: keep, forked: forked,
+	w := &watch{origin: origin, copy: from, log: log, poll: cmp.Or(poll, time.Second), keep: keep, forked: forked,
 		founded: m.c.Founded[origin], unpinned: func() bool { return m.c.Unpinned(origin) }}
 	w.log.Origin, w.log.Retries = origin, -1
 	if m.c.Tell != nil {
@@ -79,6 +79,8 @@ func (w *watch) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-w.copy.Moved():
+			tick.Reset(w.poll)
 		case <-tick.C:
 		}
 	}

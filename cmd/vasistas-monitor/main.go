@@ -72,7 +72,7 @@ func runServe(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 	service.Define(flags, "127.0.0.1:7400", "with requests under way")
 	flags.StringVar(&l.url, "log", "", "`URL` of a log to join, unless it is joined already, by the charters that the log states: the log is only copied, and unpinned without its founding hash")
 	flags.StringVar(&l.copies, "copies", "", "`directory` of the copies of all logs (default: each is in the directory of its log's state)")
-	command.DurationVar(flags, &poll, "poll", 2*time.Second, "pause between two looks at a log")
+	command.DurationVar(flags, &poll, "poll", time.Second, "pause between two looks at a log")
 	command.DurationVar(flags, &check, "check", time.Minute, "pause between two checks of a share of each copy")
 	requests := flags.Int("requests", 64, "requests for cosignatures under way at a time for one log")
 	command.DurationVar(flags, &l.timeout, "timeout", 30*time.Second, "time limit of a request to a log")

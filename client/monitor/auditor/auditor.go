@@ -110,7 +110,7 @@ type Config struct {
 	// only.
 	Sources []mirror.Source
 	// Poll is the pause between two looks at the log's round, by which the auditor catches up, and
-	// between two updates of the copy. 0: 2 seconds.
+	// between two updates of the copy. 0: 1 second.
 	Poll time.Duration
 	// CheckEvery is the pause after which a share of the copy is read back, and compared with what
 	// the sources serve. 0: a minute.
@@ -137,7 +137,7 @@ func (c *Config) setDefaults() error {
 		return err
 	}
 	c.URL = strings.TrimSuffix(c.URL, "/")
-	c.Poll = cmp.Or(max(c.Poll, 0), 2*time.Second)
+	c.Poll = cmp.Or(max(c.Poll, 0), time.Second)
 	c.Timeout = cmp.Or(max(c.Timeout, 0), 30*time.Second)
 	c.Requests = cmp.Or(max(c.Requests, 0), 64)
 	c.Metrics = cmp.Or(c.Metrics, NewMetrics())

@@ -93,6 +93,7 @@ type Mirror struct {
 	served atomic.Pointer[head]        // for the handler: see Config.Cosign; it never goes back
 	policy atomic.Pointer[tlog.Policy] // of the next Update or Check
 	failed atomic.Pointer[error]       // of the last Update that had an outcome
+	moved  chan struct{}               // see Moved
 
 	// turn is held by Update and Check, and guards what follows, c.Policy and client. It is a
 	// channel, so that a wait can end.
@@ -138,7 +139,7 @@ func Open(c Config) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Mirror{c: c, lock: lock, copied: client.Dir(c.Dir), turn: make(chan struct{}, 1),
+	m := &Mirror{c: c, lock: lock, copied: client.Dir(c.Dir), turn: make(chan struct{}, 1), moved: make(chan struct{}, 1),
 		seen: make([]uint64, len(c.Sources)), next: rand.Uint64N(1 << 62)}
 	m.policy.Store(c.Policy)
 	m.pool = newPool(&m.c, m.copied)
@@ -186,6 +187,10 @@ func (m *Mirror) Head() *tlog.Checkpoint {
 	}
 	return nil
 }
+
+// Moved receives a value after the copy's head has changed, for one reader, who then finds the new
+// one in Head. Changes that the reader did not take yet are one value.
+func (m *Mirror) Moved() <-chan struct{} { return m.moved }
 
 // Update makes the copy durable up to the newest head of the sources, and returns that
 // head. Two contradicting heads are a [client.ForkError]; if every source serves a smaller

@@ -13,7 +13,7 @@ import (
 
 // RunOptions say how Run keeps a copy.
 type RunOptions struct {
-	// Poll is the pause after an Update. 0: 2 seconds.
+	// Poll is the pause after an Update. 0: 1 second.
 	Poll time.Duration
 	// CheckEvery is the pause between two Checks, and CheckFiles how many files one of them reads
 	// back at most. 0: a minute, and 64 files.
@@ -34,7 +34,7 @@ func (m *Mirror) Run(ctx context.Context, o RunOptions) {
 	if failed == nil {
 		failed = func(error) {}
 	}
-	tick := time.NewTicker(cmp.Or(o.Poll, 2*time.Second))
+	tick := time.NewTicker(cmp.Or(o.Poll, time.Second))
 	defer tick.Stop()
 	said, checked := "", time.Now()
 	for {

@@ -217,6 +217,10 @@ func (m *Mirror) commit(edge *tiles.Frontier, to *tlog.Checkpoint) error {
 		}
 	}
 	old := m.head.Swap(&head{to, b})
+	select {
+	case m.moved <- struct{}{}:
+	default:
+	}
 	m.edge = edge
 	if err == nil && old != nil && old.Size < to.Size {
 		m.tidy(old.Size, to.Size)
