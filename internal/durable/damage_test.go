@@ -18,7 +18,7 @@ import (
 	"github.com/vasistas/vasistas/internal/durable"
 )
 
-// journalBytes returns a journal with one frame a record, and where each frame
+// journalBytes returns a journal with one frame a record and no reserve, and where each frame
 // starts; the last offset is the end.
 func journalBytes(t testing.TB, recs ...string) (data []byte, offsets []int64) {
 	t.Helper()
@@ -36,7 +36,7 @@ func journalBytes(t testing.TB, recs ...string) (data []byte, offsets []int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return data, offsets
+	return data[:j.Size()], offsets
 }
 
 func replayed(data []byte) ([]string, error) {
@@ -48,6 +48,9 @@ func replayed(data []byte) ([]string, error) {
 	return s, err
 }
 
+// reserved are what may stand behind a journal's frames.
+var reserved = [][]byte{nil, make([]byte, 1), make([]byte, 300)}
+
 var four = []string{"first", "second record", strings.Repeat("third", 50), "the last one"}
 
 // Every single byte: before the last frame a change is corruption, in it a torn tail.
@@ -58,7 +61,7 @@ func TestDamageEveryByte(t *testing.T) {
 			if x == 0 {
 				continue
 			}
-			bad := bytes.Clone(data)
+			bad := append(bytes.Clone(data), reserved[i%len(reserved)]...)
 			bad[i] ^= x
 			got, err := replayed(bad)
 			switch {
@@ -86,7 +89,7 @@ func TestDamageEveryByte(t *testing.T) {
 func TestTruncatedEverywhere(t *testing.T) {
 	data, offsets := journalBytes(t, four...)
 	for n := range data {
-		got, err := replayed(data[:n])
+		got, err := replayed(append(bytes.Clone(data[:n]), reserved[n%len(reserved)]...))
 		if int64(n) < offsets[0] {
 			if !errors.Is(err, durable.ErrCorrupt) {
 				t.Fatalf("cut at %d, in the header: %v", n, err)
@@ -122,7 +125,7 @@ func TestFramesMoved(t *testing.T) {
 		"zeroed":           join(f(data, 0), make([]byte, len(f(data, 1))), f(data, 2)),
 		"zeros inside":     join(f(data, 0), make([]byte, 4096), f(data, 1)),
 		"another's":        join(f(other, 0), f(other, 1)[:10], f(data, 2)),
-		"too much rubbish": join(f(data, 0), make([]byte, durable.MaxPayload+28+1)),
+		"too much rubbish": join(f(data, 0), make([]byte, durable.MaxPayload+28+durable.Reserve+1)),
 		"half a frame":     join(f(data, 0), rotten, f(data, 2)[:10]), // the next write had begun
 		"two histories":    join(f(data, 0), f(branch, 1), f(data, 2)),
 		"misplaced":        durable.Misplaced(label),
@@ -130,8 +133,10 @@ func TestFramesMoved(t *testing.T) {
 		"CRLF":             bytes.Replace(data, []byte("\n"), []byte("\r\n"), 1),
 		"empty":            {},
 	} {
-		if got, err := replayed(bad); !errors.Is(err, durable.ErrCorrupt) {
-			t.Errorf("%s: %q, %v; want ErrCorrupt", name, got, err)
+		for _, zeros := range reserved {
+			if got, err := replayed(append(bytes.Clone(bad), zeros...)); !errors.Is(err, durable.ErrCorrupt) {
+				t.Errorf("%s, and %d zeros: %q, %v; want ErrCorrupt", name, len(zeros), got, err)
+			}
 		}
 	}
 	for name, torn := range map[string][]byte{
@@ -139,9 +144,12 @@ func TestFramesMoved(t *testing.T) {
 		"rubbish":       join(f(data, 0), bytes.Repeat([]byte("\xF7vj1"), 1000)),
 		"another's":     join(f(data, 0), f(other, 1)),
 		"half a header": join(f(data, 0), f(data, 1)[:27]),
+		"rotten":        join(f(data, 0), rotten),
 	} {
-		if got, err := replayed(torn); err != nil || !slices.Equal(got, []string{"aaaa"}) {
-			t.Errorf("%s: %q, %v; want a torn tail", name, got, err)
+		for _, zeros := range reserved {
+			if got, err := replayed(append(bytes.Clone(torn), zeros...)); err != nil || !slices.Equal(got, []string{"aaaa"}) {
+				t.Errorf("%s, and %d zeros: %q, %v; want a torn tail", name, len(zeros), got, err)
+			}
 		}
 	}
 }

@@ -50,4 +50,7 @@ func Misplaced(label string) []byte {
 	return append(line, frame...)
 }
 
-const MaxPayload = maxPayload
+const (
+	MaxPayload = maxPayload
+	Reserve    = reserve
+)

@@ -35,6 +35,9 @@ import (
 // One write(2) and one fdatasync(2) commit a frame, and only then is the next one
 // written. So a crash can damage any part of the last frame, but nothing else;
 // readFrame depends on that.
+//
+// A frame that makes the file longer is written with zeros behind it, which the next
+// frames overwrite: to sync them then changes neither the file's size nor its extents.
 const (
 	journalMagic = "vasistas-journal/1"
 	frameMagic   = "\xF7vj1"
@@ -42,7 +45,8 @@ const (
 	recordHeader = 4
 	maxRecord    = 16 << 20 // greatest limit that a caller may set
 	maxPayload   = recordHeader + maxRecord
-	batchLimit   = 1 << 20 // a frame holds one record, or several up to this
+	batchLimit   = 1 << 20  // a frame holds one record, or several up to this
+	reserve      = 64 << 10 // zeros behind a frame that makes the file longer
 	maxHeader    = len(journalMagic) + 1 + 16 + 1 + 255 + 1 + 8 + 1
 )
 
@@ -100,6 +104,7 @@ func parseHeader(b []byte) (line []byte, label string, ok bool) {
 type chain struct {
 	seed     uint32 // CRC-32C of the header line
 	previous uint32
+	last     int64 // offset of the frame before; 0, that of the header line, before the first
 	offset   int64
 }
 
@@ -126,7 +131,7 @@ func seal(frame []byte, c chain) chain {
 	binary.BigEndian.PutUint32(frame[20:], crc32.Update(c.seed, castagnoli, payload))
 	sum := crc32.Update(c.seed, castagnoli, frame[:24])
 	binary.BigEndian.PutUint32(frame[24:], sum)
-	return chain{seed: c.seed, previous: sum, offset: c.offset + int64(len(frame))}
+	return chain{seed: c.seed, previous: sum, last: c.offset, offset: c.offset + int64(len(frame))}
 }
 
 type frameInfo struct {
@@ -183,8 +188,8 @@ type replayer struct {
 	in   *bufio.Reader // at chain.offset
 	buf  []byte
 
-	chain chain
-	last  int64 // offset of the last good frame; of the header line, if there is none
+	chain chain // behind the last good frame
+	torn  bool  // what follows it is more than zeros
 }
 
 // replayJournal reads a journal of size bytes and calls do with each record, in order.
@@ -207,7 +212,8 @@ func replayJournal(file io.ReaderAt, name, label string, size int64, do func([]b
 	for r.chain.offset < size {
 		h, payload, err := r.readFrame()
 		if err == errTorn {
-			return r, nil
+			r.torn, err = r.written(r.chain.offset)
+			return r, err
 		}
 		if err != nil {
 			return nil, err
@@ -215,8 +221,7 @@ func replayJournal(file io.ReaderAt, name, label string, size int64, do func([]b
 		if _, err := splitRecords(payload, do); err != nil {
 			return nil, fmt.Errorf("replaying %s, frame at byte %d: %w", name, r.chain.offset, err)
 		}
-		r.last = r.chain.offset
-		r.chain.previous = h.sum
+		r.chain.previous, r.chain.last = h.sum, r.chain.offset
 		r.chain.offset += int64(frameHeader + len(payload))
 	}
 	return r, nil
@@ -225,7 +230,7 @@ func replayJournal(file io.ReaderAt, name, label string, size int64, do func([]b
 // readFrame returns the frame at r.chain, errTorn, or a *CorruptError.
 //
 // A bad frame is a torn write only if it can be the last frame ever written. It can't be
-// if its own header is good and the file continues after its end, if a good header of
+// if its own header is good and anything was written after its end, if a good header of
 // another frame follows its start, or if more is left than one frame can hold. A good
 // header in the wrong place is not torn either: a frame was lost, repeated or swapped.
 func (r *replayer) readFrame() (frameInfo, []byte, error) {
@@ -259,8 +264,15 @@ func (r *replayer) readFrame() (frameInfo, []byte, error) {
 		return h, nil, r.readError(err)
 	}
 	if crc32.Update(r.chain.seed, castagnoli, payload) != h.payloadSum {
-		if end < rest {
-			return h, nil, r.corrupt("bad frame payload, with later data behind it")
+		later, err := rest-end > reserve, error(nil)
+		if !later {
+			later, err = r.written(r.chain.offset + end)
+		}
+		if later {
+			err = r.corrupt("bad frame payload, with later data behind it")
+		}
+		if err != nil {
+			return h, nil, err
 		}
 		return h, nil, r.tornOrCorrupt("bad frame payload")
 	}
@@ -272,7 +284,7 @@ func (r *replayer) readFrame() (frameInfo, []byte, error) {
 
 // tornOrCorrupt searches the file after the bad frame at r.chain for a later frame.
 func (r *replayer) tornOrCorrupt(reason string) error {
-	if r.size-r.chain.offset > frameHeader+maxPayload {
+	if r.size-r.chain.offset > frameHeader+maxPayload+reserve {
 		return r.corrupt(reason + ", with more data behind it than one write leaves")
 	}
 	rest := make([]byte, r.size-r.chain.offset-1)
@@ -289,6 +301,14 @@ func (r *replayer) tornOrCorrupt(reason string) error {
 		}
 		rest = rest[i+1:]
 	}
+}
+
+// written reports whether the file has more than zeros from an offset on, one frame and the reserve
+// at most.
+func (r *replayer) written(from int64) (bool, error) {
+	rest := make([]byte, r.size-from)
+	err := r.readAt(rest, from)
+	return len(bytes.Trim(rest, "\x00")) > 0, err
 }
 
 func (r *replayer) corrupt(reason string) error {

@@ -4,8 +4,10 @@
 package durable
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"iter"
@@ -37,7 +39,8 @@ type Journal struct {
 	commit sync.Mutex // held during any change of the file; taken before mu
 	file   *os.File   // guarded by commit, like the next two
 	info   fs.FileInfo
-	chain  chain // the end of the file; everything below it is durable
+	chain  chain // the end of the frames; everything below it is durable
+	length int64 // of the file; behind the frames it has zeros
 
 	mu       sync.Mutex
 	next     *batch // records that wait for the next commit
@@ -105,7 +108,9 @@ func (j *Journal) recover(replay func([]byte) error) error {
 	if err != nil {
 		return err
 	}
-	j.info, j.chain, j.truncated = info, r.chain, info.Size()-r.chain.offset
+	if j.info, j.chain, j.length = info, r.chain, info.Size(); r.torn {
+		j.length, j.truncated = j.chain.offset, info.Size()-j.chain.offset
+	}
 	j.size.Store(j.chain.offset)
 	if err := j.harden(r); err != nil {
 		return fmt.Errorf("recovering %s: %w", j.name, err)
@@ -117,16 +122,16 @@ func (j *Journal) recover(replay func([]byte) error) error {
 // needed if the last owner died before its fsync or because of a failed one: the kernel
 // may then take pages for clean that never reached the disk.
 func (j *Journal) harden(r *replayer) error {
-	if j.truncated > 0 {
+	if r.torn {
 		if err := Truncate.Do(j.name, func() error { return j.file.Truncate(j.chain.offset) }); err != nil {
 			return err
 		}
 	}
-	last := make([]byte, j.chain.offset-r.last)
-	if err := r.readAt(last, r.last); err != nil {
+	last := make([]byte, j.chain.offset-j.chain.last)
+	if err := r.readAt(last, j.chain.last); err != nil {
 		return err
 	}
-	err := Write.Write(j.name, last, func(p []byte) (int, error) { return j.file.WriteAt(p, r.last) })
+	err := Write.Write(j.name, last, func(p []byte) (int, error) { return j.file.WriteAt(p, j.chain.last) })
 	if err != nil {
 		return err
 	}
@@ -136,10 +141,10 @@ func (j *Journal) harden(r *replayer) error {
 	return FsyncDir(filepath.Dir(j.name))
 }
 
-// Truncated returns the length in bytes of the torn tail that OpenJournal cut off.
+// Truncated returns the length in bytes of the torn tail that OpenJournal cut off. Zeros alone are none.
 func (j *Journal) Truncated() int64 { return j.truncated }
 
-// Size returns the length of the durable part of the file in bytes.
+// Size returns the length in bytes of the durable records in the file, which has zeros behind them.
 func (j *Journal) Size() int64 { return j.size.Load() }
 
 // Close closes the file after a running commit. Waiting and later calls of Append fail
@@ -227,7 +232,11 @@ func (j *Journal) write(frame []byte) error {
 	if err := j.checkOwned(); err != nil {
 		return err
 	}
-	end := seal(frame, j.chain)
+	end, length := seal(frame, j.chain), j.length
+	if end.offset > length {
+		frame = append(frame, make([]byte, reserve)...)
+		length = end.offset + reserve
+	}
 	err := Append.Write(j.name, frame, func(p []byte) (int, error) { return j.file.WriteAt(p, j.chain.offset) })
 	if err != nil {
 		return err
@@ -235,21 +244,33 @@ func (j *Journal) write(frame []byte) error {
 	if err := AppendSync.Do(j.name, func() error { return datasync(j.file) }); err != nil {
 		return err
 	}
-	j.chain = end
+	j.chain, j.length = end, length
 	j.size.Store(end.offset)
 	return nil
 }
 
-// checkOwned detects a second writer, and a file that was moved away or restored.
+// checkOwned detects a second writer, and a file that was moved away or restored: the file must have
+// its length, this journal's last frame, and only zeros where the next one belongs.
 func (j *Journal) checkOwned() error {
 	info, err := os.Stat(j.name)
 	if err != nil {
 		return errors.Join(ErrChanged, err)
 	}
-	if !os.SameFile(info, j.info) || info.Size() != j.chain.offset {
-		return fmt.Errorf("%w: %s", ErrChanged, j.name)
+	last := make([]byte, frameHeader)
+	if j.chain.last == 0 {
+		last = make([]byte, j.chain.offset)
 	}
-	return nil
+	next := make([]byte, min(frameHeader, j.length-j.chain.offset))
+	_, err1 := j.file.ReadAt(last, j.chain.last)
+	_, err2 := j.file.ReadAt(next, j.chain.offset)
+	sum := crc32.Checksum(last, castagnoli)
+	if h, ok := parseFrame(last, j.chain.seed); ok {
+		sum = h.sum
+	}
+	if !os.SameFile(info, j.info) || info.Size() != j.length || sum != j.chain.previous || len(bytes.Trim(next, "\x00")) > 0 {
+		return errors.Join(fmt.Errorf("%w: %s", ErrChanged, j.name), err1, err2)
+	}
+	return errors.Join(err1, err2)
 }
 
 // fail makes the journal fail for good and returns the error of all later calls.
@@ -361,7 +382,7 @@ func (j *Journal) replace(file *os.File, c chain) error {
 		return j.fail(fmt.Errorf("rewriting: %w", err))
 	}
 	j.file.Close() // the old file is no longer needed
-	j.file, j.info, j.chain = file, info, c
+	j.file, j.info, j.chain, j.length = file, info, c, c.offset
 	j.size.Store(c.offset)
 	return nil
 }

@@ -61,6 +61,15 @@ func wantRecords(t *testing.T, name string, want ...string) {
 	}
 }
 
+// wantSize checks that the file has the journal's records, and behind them only a reserve of zeros.
+func wantSize(t *testing.T, j *durable.Journal, name string) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if n := int64(len(data)) - j.Size(); err != nil || n < 0 || n > durable.Reserve || len(bytes.Trim(data[j.Size():], "\x00")) > 0 {
+		t.Fatalf("size %d, file %d (%v)", j.Size(), len(data), err)
+	}
+}
+
 func TestJournal(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "j")
 	if _, _, err := reopen(name); !errors.Is(err, durable.ErrMissing) {
@@ -77,9 +86,7 @@ func TestJournal(t *testing.T) {
 		if err := j.Append([]byte(r)); err != nil {
 			t.Fatal(err)
 		}
-		if info, err := os.Stat(name); err != nil || info.Size() != j.Size() {
-			t.Fatalf("size %d, file %d (%v)", j.Size(), info.Size(), err)
-		}
+		wantSize(t, j, name)
 	}
 	for _, bad := range []string{"", big + "b"} {
 		if err := j.Append([]byte(bad)); !errors.Is(err, durable.ErrTooLarge) {
@@ -97,7 +104,11 @@ func TestJournal(t *testing.T) {
 	}
 	wantRecords(t, name, want...)
 	before, _ := os.ReadFile(name)
-	wantRecords(t, name, want...)
+	j, _, err := reopen(name)
+	if err != nil || j.Truncated() != 0 {
+		t.Fatalf("the reserve counts as %d torn bytes: %v", j.Truncated(), err)
+	}
+	j.Close()
 	wantFile(t, name, before)
 }
 
@@ -263,9 +274,7 @@ func TestRewrite(t *testing.T) {
 		if err := j.Append([]byte("after")); err != nil {
 			t.Fatal(err)
 		}
-		if info, err := os.Stat(name); err != nil || info.Size() != j.Size() {
-			t.Fatalf("size %d, file %d (%v)", j.Size(), info.Size(), err)
-		}
+		wantSize(t, j, name)
 		wantRecords(t, name, append(recs, "after")...)
 		wantNames(t, dir, "j")
 	}
@@ -309,6 +318,24 @@ func TestJournalChanged(t *testing.T) {
 			}
 			_, err = f.Write([]byte("x"))
 			return errors.Join(err, f.Close())
+		},
+		"written": func(name string) error { // by another process that holds the journal
+			data, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			data[len(data)-durable.Reserve] = 1
+			return os.WriteFile(name, data, 0o600)
+		},
+		"put back": func(name string) error { // a copy of the same length, in place
+			data, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			end := len(data) - durable.Reserve
+			clear(data[end-5 : end])
+			copy(data[end-5-28:], make([]byte, 28))
+			return os.WriteFile(name, data, 0o600)
 		},
 		"removed": os.Remove,
 		"restored": func(name string) error {

@@ -309,10 +309,10 @@ func setLimit(n uint64) error {
 
 func childLimit(dir string) error {
 	file, reg, jnl := filepath.Join(dir, "f"), filepath.Join(dir, "r"), filepath.Join(dir, "j")
-	big := bytes.Repeat([]byte("b"), 20_000)
+	big := bytes.Repeat([]byte("b"), 200_000)
 	r, err1 := durable.CreateRegister(reg, 1<<20, []byte("small"))
 	j, err2 := durable.CreateJournal(jnl, label, 1<<20)
-	if err := errors.Join(err1, err2, durable.WriteFile(file, []byte("old"), 0o600), setLimit(10_000)); err != nil {
+	if err := errors.Join(err1, err2, durable.WriteFile(file, []byte("old"), 0o600), setLimit(100_000)); err != nil {
 		return err
 	}
 	if err := durable.WriteFile(file, big, 0o600); !errors.Is(err, syscall.EFBIG) {
@@ -331,13 +331,13 @@ func childLimit(dir string) error {
 		return fmt.Errorf("Rewrite: %v", err)
 	}
 	var acked int64
-	var err error
-	for ; err == nil; acked++ {
-		err = j.Append(big[:1000])
+	for ; acked < 9; acked++ {
+		if err := j.Append(big[:1000]); err != nil {
+			return err
+		}
 	}
-	acked--
-	if !errors.Is(err, syscall.EFBIG) || !errors.Is(err, durable.ErrFailed) || acked != 9 {
-		return fmt.Errorf("Append %d: %v", acked, err)
+	if err := j.Append(big); !errors.Is(err, syscall.EFBIG) || !errors.Is(err, durable.ErrFailed) {
+		return fmt.Errorf("Append: %v", err)
 	}
 	if err := setLimit(1 << 40); err != nil {
 		return err
