@@ -51,7 +51,8 @@ func newAppending(b *testing.B) *appending {
 	a := &appending{world: prepareWorld(b, 0, 0), b: b}
 	// A log remembers the ids of events for as long as their claims may be old. Here so
 	// many come at once that a minute has as many as elsewhere a month.
-	a.profile.Lag, a.profile.Anchor = 60, event.Deadline{Within: 5, Grace: 5}
+	a.profile.Lag, a.profile.Skew, a.profile.Spread = 60, 30, 20
+	a.profile.Anchor, a.profile.Stale, a.profile.Round = event.Deadline{Within: 5, Grace: 5}, 8, 2
 	key := filepath.Join(b.TempDir(), "provider.key")
 	_, err := eventkey.Generate(eventkey.Ed25519, key)
 	check(b, err)
