@@ -125,7 +125,7 @@ func serveOne(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) err
 	h := w.Header()
 	status, text := http.StatusAccepted, []byte(nil)
 	if wait == Cosigned {
-		status, text = http.StatusCreated, res.Proof.Bytes()
+		status, text = http.StatusCreated, res.proof()
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 	} else {
 		text = appendLine(nil, res, nil)

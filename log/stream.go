@@ -303,7 +303,7 @@ func appendLine(b []byte, r *Result, err error) []byte {
 	case r.Proof != nil || r.Duplicate:
 		l = line{Index: &r.Index, Leaf: r.Leaf.String(), Duplicate: r.Duplicate}
 		if r.Proof != nil {
-			l.Proof = string(r.Proof.Bytes())
+			l.Proof = string(r.proof())
 		}
 	default: // the most frequent line: written without reflection
 		return fmt.Appendf(b, "{\"index\":%d,\"leaf\":%q}\n", r.Index, r.Leaf.String())

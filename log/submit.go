@@ -52,7 +52,12 @@ type Result struct {
 	Leaf      tlog.Hash
 	Duplicate bool        // it had been logged before
 	Proof     *tlog.Proof // with the logged envelope as extra; nil for Sequenced
+
+	checkpoint []byte // that of Proof, encoded
 }
+
+// proof returns Proof as a file.
+func (r *Result) proof() []byte { return r.Proof.Under(r.checkpoint) }
 
 // intake takes events from submitters: it admits them, gives them to the sequencer, and
 // waits for what becomes of them. It is safe for concurrent use.
@@ -260,6 +265,7 @@ func (in *intake) result(ctx context.Context, seq sequenced, wait Wait) (*Result
 		return nil, &noProof{seq.Index, err}
 	}
 	r.Proof = &tlog.Proof{Extra: seq.Entry, Index: seq.Index, Hashes: hashes, Checkpoint: pub.checkpoint}
+	r.checkpoint = pub.bytes
 	return r, in.status.held()
 }
 

@@ -44,6 +44,16 @@ func HashChildren(left, right Hash) Hash {
 	return sha256.Sum256(b[:])
 }
 
+// hasher is RFC 6962's, and allocates only its results.
+type hasher struct{ *rfc6962.Hasher }
+
+var merkleHasher = hasher{rfc6962.DefaultHasher}
+
+func (hasher) HashChildren(left, right []byte) []byte {
+	h := HashChildren(Hash(left), Hash(right))
+	return h[:]
+}
+
 // EmptyRoot returns the root of a tree without entries (RFC 6962, section 2.1).
 func EmptyRoot() Hash { return sha256.Sum256(nil) }
 
@@ -141,7 +151,7 @@ var ErrProof = errors.New("the Merkle proof does not verify")
 // VerifyInclusion returns nil if the leaf is at index in the tree of the given
 // size and root (RFC 6962, section 2.1.1).
 func VerifyInclusion(index uint64, leaf Hash, size uint64, root Hash, hashes []Hash) error {
-	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, index, size, leaf[:], byteSlices(hashes), root[:]); err != nil {
+	if err := proof.VerifyInclusion(merkleHasher, index, size, leaf[:], byteSlices(hashes), root[:]); err != nil {
 		return fmt.Errorf("%w: entry %d in the tree of size %d: %s", ErrProof, index, size, reason(err))
 	}
 	return nil
@@ -154,7 +164,7 @@ func VerifyConsistency(size1 uint64, root1 Hash, size2 uint64, root2 Hash, hashe
 	if size1 == 0 {
 		return fmt.Errorf("%w: the empty tree has none", ErrProof)
 	}
-	if err := proof.VerifyConsistency(rfc6962.DefaultHasher, size1, size2, byteSlices(hashes), root1[:], root2[:]); err != nil {
+	if err := proof.VerifyConsistency(merkleHasher, size1, size2, byteSlices(hashes), root1[:], root2[:]); err != nil {
 		return fmt.Errorf("%w: from size %d to %d: %s", ErrProof, size1, size2, reason(err))
 	}
 	return nil

@@ -100,9 +100,11 @@ func appendHashes(b []byte, hashes []Hash) []byte {
 }
 
 // Bytes returns the proof as a file.
-func (p *Proof) Bytes() []byte {
-	cp := p.Checkpoint.Bytes()
-	b := make([]byte, 0, len(proofHeader)+len(cp)+base64.StdEncoding.EncodedLen(len(p.Extra))+45*len(p.Hashes)+40)
+func (p *Proof) Bytes() []byte { return p.Under(p.Checkpoint.Bytes()) }
+
+// Under is Bytes for a caller that has p.Checkpoint encoded: many proofs share a checkpoint.
+func (p *Proof) Under(checkpoint []byte) []byte {
+	b := make([]byte, 0, len(proofHeader)+len(checkpoint)+base64.StdEncoding.EncodedLen(len(p.Extra))+45*len(p.Hashes)+40)
 	b = append(b, proofHeader...)
 	if len(p.Extra) > 0 {
 		b = append(b, "extra "...)
@@ -110,5 +112,5 @@ func (p *Proof) Bytes() []byte {
 		b = append(b, '\n')
 	}
 	b = appendHashes(fmt.Appendf(b, "index %d\n", p.Index), p.Hashes)
-	return append(b, cp...)
+	return append(b, checkpoint...)
 }

@@ -9,11 +9,11 @@ package prover
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/proof"
-	"github.com/transparency-dev/merkle/rfc6962"
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -59,7 +59,7 @@ func (p *Prover) tile(ctx context.Context, t tlog.Tile) (*nodes, error) {
 }
 
 // node returns a node of the tree of the given size, and adds its tile to used.
-func (p *Prover) node(ctx context.Context, id compact.NodeID, size uint64, used map[tlog.Tile]bool) (tiles.Hash, error) {
+func (p *Prover) node(ctx context.Context, id compact.NodeID, size uint64, used *[]tlog.Tile) (tiles.Hash, error) {
 	level, k := int(id.Level/8), id.Level%8
 	index := id.Index << k / tlog.TileWidth
 	t := tlog.Tile{Level: level, Index: index, Width: tiles.Width(level, index, size)}
@@ -70,7 +70,9 @@ func (p *Prover) node(ctx context.Context, id compact.NodeID, size uint64, used 
 	if err != nil {
 		return tiles.Hash{}, err
 	}
-	used[t] = true
+	if !slices.Contains(*used, t) {
+		*used = append(*used, t)
+	}
 	i := id.Index - index*tlog.TileWidth>>k
 	if i >= uint64(len(n[k])) {
 		return tiles.Hash{}, &tlog.CorruptError{Tile: t, Reason: fmt.Sprintf("it has no node %d at level %d", id.Index, id.Level)}
@@ -81,28 +83,33 @@ func (p *Prover) node(ctx context.Context, id compact.NodeID, size uint64, used 
 // prove reads the nodes of a proof and verifies the proof with check. If that fails, it
 // drops the proof's tiles from the cache, since the log may be repaired later.
 func (p *Prover) prove(ctx context.Context, n proof.Nodes, size uint64, check func(hashes []tiles.Hash) error) ([]tiles.Hash, error) {
-	used := make(map[tlog.Tile]bool)
-	hashes := make([][]byte, len(n.IDs))
+	var used []tlog.Tile
+	out, hashes := make([]tiles.Hash, len(n.IDs)), make([][]byte, len(n.IDs))
 	for i, id := range n.IDs {
-		h, err := p.node(ctx, id, size, used)
-		if err != nil {
+		var err error
+		if out[i], err = p.node(ctx, id, size, &used); err != nil {
 			return nil, err
 		}
-		hashes[i] = h[:]
+		hashes[i] = out[i][:]
 	}
-	var out []tiles.Hash
-	hashes, err := n.Rehash(hashes, rfc6962.DefaultHasher.HashChildren)
+	hashes, err := n.Rehash(hashes, func(left, right []byte) []byte {
+		h := tiles.HashChildren(tiles.Hash(left), tiles.Hash(right))
+		return h[:]
+	})
 	if err == nil {
-		for _, h := range hashes {
-			out = append(out, tiles.Hash(h))
+		for i, h := range hashes { // h is out[j] with a j from i on, or new
+			out[i] = tiles.Hash(h)
 		}
+		out = out[:len(hashes)]
 		err = check(out)
 	}
 	if err != nil {
-		var first tlog.Tile
-		for t := range used {
+		for _, t := range used {
 			p.cache.Remove(t)
-			first = t
+		}
+		var first tlog.Tile
+		if len(used) > 0 {
+			first = used[0]
 		}
 		return nil, &tlog.CorruptError{Tile: first, Reason: fmt.Sprintf("or another of the %d tiles of this proof is: %v", len(used), err)}
 	}
@@ -143,10 +150,10 @@ func (p *Prover) Root(ctx context.Context, size, treeSize uint64) (tiles.Hash, e
 		return tiles.EmptyRoot(), nil
 	}
 	var root tiles.Hash
-	used := make(map[tlog.Tile]bool)
+	var used []tlog.Tile
 	ids := compact.RangeNodes(0, size, nil)
 	for i := len(ids) - 1; i >= 0; i-- {
-		h, err := p.node(ctx, ids[i], treeSize, used)
+		h, err := p.node(ctx, ids[i], treeSize, &used)
 		if err != nil {
 			return tiles.Hash{}, err
 		}
