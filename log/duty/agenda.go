@@ -4,12 +4,12 @@
 package duty
 
 import (
-	"container/heap"
 	"encoding/binary"
 	"errors"
 	"maps"
 	"slices"
 
+	"github.com/vasistas/vasistas/internal/wakes"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 )
@@ -21,7 +21,9 @@ type Agenda struct {
 	anchors  []uint64            // indices of the anchors that no anchor covers, ascending
 	deposits map[uint64]*deposit // by index
 	ahead    []uint64            // releases ahead of their chains: checked at the next entry that can change that
-	checks   checks
+	// It may have checks of deposits that are gone, and of dates that have moved. A slow log, which an
+	// anchor makes begin again, comes to the older ones in time, since the heap returns them first.
+	checks wakes.Heap
 }
 
 // deposit is a logged event that the log must disclose from the vault. Only lost
@@ -87,9 +89,9 @@ func depositOf(e *ledger.Entry) *deposit {
 // CheckAll schedules a check of every deposit now.
 func (a *Agenda) CheckAll() {
 	a.ahead = nil
-	a.checks = make(checks, 0, len(a.deposits))
+	a.checks = make(wakes.Heap, 0, len(a.deposits))
 	for _, i := range slices.Sorted(maps.Keys(a.deposits)) {
-		a.checks = append(a.checks, scheduled{0, i}) // sorted, so it is a heap
+		a.checks = append(a.checks, wakes.Wake{Index: i}) // sorted, so it is a heap
 	}
 }
 
@@ -97,15 +99,15 @@ func (a *Agenda) CheckAll() {
 // seconds.
 func (a *Agenda) check(at int64, index uint64) {
 	if a.deposits[index] != nil {
-		heap.Push(&a.checks, scheduled{at, index})
+		a.checks.Push(wakes.Wake{Time: at, Index: index})
 	}
 }
 
 // next returns the deposits to check now, ascending, at most n of them.
 func (a *Agenda) next(now int64, n int) []*deposit {
 	var out []*deposit
-	for len(a.checks) > 0 && a.checks[0].time <= now && len(out) < n {
-		if d := a.deposits[heap.Pop(&a.checks).(scheduled).index]; d != nil {
+	for len(a.checks) > 0 && a.checks[0].Time <= now && len(out) < n {
+		if d := a.deposits[a.checks.Pop().Index]; d != nil {
 			out = append(out, d)
 		}
 	}
@@ -242,29 +244,4 @@ func ReadAgenda(b []byte) (a *Agenda, rest []byte, err error) {
 		a.deposits[d.index] = d
 	}
 	return a, b, nil
-}
-
-// checks is a heap of scheduled checks. It may have checks of deposits that are gone,
-// and of dates that have moved: a needless check does no harm.
-type checks []scheduled
-
-type scheduled struct {
-	time  int64
-	index uint64
-}
-
-func (c checks) Len() int { return len(c) }
-
-// Less puts the older entry first among checks of one time. In any other order a slow log, which
-// an anchor makes begin again, would come to some deposits too late.
-func (c checks) Less(i, j int) bool {
-	return c[i].time < c[j].time || c[i].time == c[j].time && c[i].index < c[j].index
-}
-func (c checks) Swap(i, j int) { c[i], c[j] = c[j], c[i] }
-func (c *checks) Push(x any)   { *c = append(*c, x.(scheduled)) }
-func (c *checks) Pop() any {
-	old := *c
-	x := old[len(old)-1]
-	*c = old[:len(old)-1]
-	return x
 }

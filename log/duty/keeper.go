@@ -142,7 +142,7 @@ func (k *Keeper) next(h *Head) (at int64, ok bool) {
 	}
 	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) {
 		if len(a.checks) > 0 {
-			at, ok = a.checks[0].time, true
+			at, ok = a.checks[0].Time, true
 		}
 	})
 	for _, t := range k.waiting {

@@ -82,6 +82,7 @@ import (
 	"slices"
 
 	"github.com/vasistas/vasistas/internal/tiles"
+	"github.com/vasistas/vasistas/internal/wakes"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -119,12 +120,12 @@ type Ledger struct {
 	undecided int                // emergency accesses; derived from open
 	totals    Totals             // of obligations that ended
 
-	anchored   uint64  // size of the largest anchored head
-	after      int64   // logged-after: the greatest of all anchors
-	floor      int64   // claims below it are too old; never goes back
-	unanchored []claim // effective entries from anchored on, ascending
-	first      []claim // of these, each with an earlier base than all before it; derived
-	wake       wakes   // when open items must be checked; derived
+	anchored   uint64     // size of the largest anchored head
+	after      int64      // logged-after: the greatest of all anchors
+	floor      int64      // claims below it are too old; never goes back
+	unanchored []claim    // effective entries from anchored on, ascending
+	first      []claim    // of these, each with an earlier base than all before it; derived
+	wake       wakes.Heap // when open items must be checked, once an anchor proves the time past; derived
 
 	soonest int64  // until then no open item is overdue; derived, a lower bound
 	scanned uint64 // the size at which soonest was exact

@@ -233,7 +233,7 @@ func (l *Ledger) each(now, least int64, do func(duty)) {
 // into a breach is not in it.
 func (l *Ledger) Overdue(t time.Time) []Obligation {
 	now := t.Unix()
-	out := l.list(now, now, func(d *duty) bool { return now > d.late() })
+	out := l.list(now, now, func(d duty) bool { return now > d.late() })
 	var short []*event.Group
 	if slices.ContainsFunc(out, func(o Obligation) bool { return o.Rule == heartbeatLate.Rule }) {
 		short = l.short(l.Charter(), now)
@@ -257,8 +257,8 @@ func (l *Ledger) Overdue(t time.Time) []Obligation {
 // always due. It walks all that is open.
 func (l *Ledger) Due(t, until time.Time) (due []Obligation, open map[string]uint64) {
 	open = make(map[string]uint64)
-	due = l.list(t.Unix(), maxTime, func(d *duty) bool {
-		open[d.cause().Rule]++
+	due = l.list(t.Unix(), maxTime, func(d duty) bool {
+		open[owing[d.kind]]++
 		return t.Unix() <= d.late() && d.due <= until.Unix()
 	})
 	return due, open
@@ -266,13 +266,13 @@ func (l *Ledger) Due(t, until time.Time) (due []Obligation, open map[string]uint
 
 // list returns the obligations that pick takes, in order of Late. It may skip items that
 // have nothing overdue at the time least.
-func (l *Ledger) list(now, least int64, pick func(*duty) bool) (out []Obligation) {
+func (l *Ledger) list(now, least int64, pick func(duty) bool) (out []Obligation) {
 	c := l.Charter()
 	if c == nil {
 		return nil
 	}
 	l.each(now, least, func(d duty) {
-		if pick(&d) {
+		if pick(d) {
 			o := obligation(d)
 			o.Auditors = d.kind != dutyHeartbeat && slices.Contains(c.Profile.Bars, o.Rule)
 			out = append(out, o)

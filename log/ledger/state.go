@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/vasistas/vasistas/internal/wakes"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -279,49 +280,6 @@ func (l *Ledger) sortedChains() []*chain {
 	return slices.SortedFunc(maps.Values(l.chains), func(a, b *chain) int { return cmp.Compare(a.key, b.key) })
 }
 
-// wakes is a heap of times after which an item must be checked, once an anchor
-// proves them past. It may hold pruned items and outdated times: an extra check does
-// no harm.
-type wakes []wake
-
-type wake struct {
-	time  int64
-	index uint64
-}
-
-// push and pop are those of container/heap, without its allocations.
-func (w *wakes) push(x wake) {
-	h := append(*w, x)
-	i := len(h) - 1
-	for i > 0 && h[i].time < h[(i-1)/2].time {
-		h[i], h[(i-1)/2] = h[(i-1)/2], h[i]
-		i = (i - 1) / 2
-	}
-	*w = h
-}
-
-func (w *wakes) pop() wake {
-	h := *w
-	top, n := h[0], len(h)-1
-	h[0] = h[n]
-	h = h[:n]
-	for i := 0; ; {
-		least := i
-		for _, child := range []int{2*i + 1, 2*i + 2} {
-			if child < n && h[child].time < h[least].time {
-				least = child
-			}
-		}
-		if least == i {
-			break
-		}
-		h[i], h[least] = h[least], h[i]
-		i = least
-	}
-	*w = h
-	return top
-}
-
 // watch pushes the next time at which the item must be checked.
 func (l *Ledger) watch(it *item) {
 	next := int64(maxTime)
@@ -336,16 +294,16 @@ func (l *Ledger) watch(it *item) {
 		l.soonest = min(l.soonest, d.late())
 	})
 	if next < maxTime {
-		l.wake.push(wake{next, it.index})
+		l.wake.Push(wakes.Wake{Time: next, Index: it.index})
 	}
 }
 
 // woken pops the items whose time is proven past, and returns them ascending.
 func (l *Ledger) woken() []*item {
 	var out []*item
-	for len(l.wake) > 0 && l.wake[0].time < l.after {
-		w := l.wake.pop()
-		if it := l.open[w.index]; it != nil {
+	for len(l.wake) > 0 && l.wake[0].Time < l.after {
+		w := l.wake.Pop()
+		if it := l.open[w.Index]; it != nil {
 			out = append(out, it)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
@@ -280,6 +281,13 @@ func (t *Tree) grown(ctx context.Context, entries [][]byte, leaves []tiles.Hash)
 	same := t.comparer(ctx)
 	next, bundle := t.frontier.Clone(), t.bundle
 	for i, e := range entries {
+		if room := tlog.TileWidth - int(next.Size()%tlog.TileWidth); i == 0 || room == tlog.TileWidth {
+			n := 0
+			for _, e := range entries[i:min(i+room, len(entries))] {
+				n += len(e) + 2
+			}
+			bundle = slices.Grow(bundle, n)
+		}
 		bundle = tlog.AppendEntry(bundle, e)
 		if err := next.Append(leaves[i], same); err != nil {
 			return nil, nil, err
