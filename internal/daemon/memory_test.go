@@ -27,6 +27,11 @@ func TestMemoryLimit(t *testing.T) {
 // unless the operator sets one.
 func TestBoundMemory(t *testing.T) {
 	none := debug.SetMemoryLimit(-1)
+	percent := func() int {
+		was := debug.SetGCPercent(100)
+		debug.SetGCPercent(was)
+		return was
+	}
 	limited := func() bool { return debug.SetMemoryLimit(-1) != none }
 	run := func() (stop func()) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -57,9 +62,12 @@ func TestBoundMemory(t *testing.T) {
 	runtime.GC()
 	await("with 300 MiB", func() bool { return debug.SetMemoryLimit(-1) >= 450<<20 })
 	runtime.KeepAlive(held)
+	if got := percent(); got != gcPercent {
+		t.Errorf("while it runs, GOGC is %d", got)
+	}
 	stop()
-	if limited() {
-		t.Error("the limit stays")
+	if limited() || percent() != 100 {
+		t.Errorf("the limit stays, or GOGC does: %d", percent())
 	}
 	t.Setenv("GOMEMLIMIT", "1GiB")
 	boundMemory(t.Context())
