@@ -4,6 +4,7 @@
 package log_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"flag"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +30,7 @@ import (
 // The benchmarks below measure a log with three witnesses, each a process of its own.
 var (
 	tessera     = flag.String("append.tessera", "", "`binary` of Tessera's cmd/conformance/posix, to measure it too")
+	appendOther = flag.String("append.other", "", "`binary` of another vasistas-log, to measure it in turns")
 	appendN     = flag.Int("append.events", 20_000, "events of a case and round")
 	appendConns = flag.Int("append.connections", 256, "connections for one event a request")
 	appendFill  = flag.Int("append.fill", 0, "events that owe nothing, for BenchmarkAppendMemory to append first")
@@ -47,8 +51,9 @@ type appending struct {
 	witnesses []*daemon
 }
 
-func newAppending(b *testing.B) *appending {
+func newAppending(b *testing.B, binary string) *appending {
 	a := &appending{world: prepareWorld(b, 0, 0), b: b}
+	a.binary = binary
 	// A log remembers the ids of events for as long as their claims may be old. Here so
 	// many come at once that a minute has as many as elsewhere a month.
 	a.profile.Lag, a.profile.Skew, a.profile.Spread = 60, 30, 20
@@ -136,37 +141,63 @@ func (a *appending) peak(processes ...*daemon) (most float64) {
 	return most
 }
 
-// BenchmarkAppendRatio submits events, in each way once a round. If it is named,
-// Tessera's conformance server, which checks nothing and has no witnesses, gets the
-// same entries from the same generator in each round; a ratio is the median of the
-// rates divided by Tessera's in the same round.
-func BenchmarkAppendRatio(b *testing.B) {
-	a := newAppending(b)
-	type way struct {
-		name          string
-		part          int // of the events
-		run           func(entries [][]byte) time.Duration
-		rates, ratios []float64
+// way is one way to submit events, in turns with others.
+type way struct {
+	name               string
+	part               int // of the events
+	log                *appending
+	process            *daemon
+	run                func(entries [][]byte) time.Duration
+	rates, ratios, cpu []float64
+}
+
+func (a *appending) ways(prefix string) []*way {
+	return []*way{
+		{name: prefix + "single", part: 1, log: a, process: a.process, run: func(e [][]byte) time.Duration { return a.single("sequenced", *appendConns, e) }},
+		{name: prefix + "stream", part: 1, log: a, process: a.process, run: a.stream},
+		{name: prefix + "cosigned", part: 2, log: a, process: a.process, run: func(e [][]byte) time.Duration { return a.single("cosigned", 4**appendConns, e) }},
 	}
-	ways := []*way{
-		{name: "single", part: 1, run: func(e [][]byte) time.Duration { return a.single("sequenced", *appendConns, e) }},
-		{name: "stream", part: 1, run: a.stream},
-		{name: "cosigned", part: 2, run: func(e [][]byte) time.Duration { return a.single("cosigned", 4**appendConns, e) }},
+}
+
+// used is the processor time that a process has used.
+func used(b *testing.B, d *daemon) (t time.Duration) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.Process.Pid))
+	check(b, err)
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')'):]))
+	for _, f := range fields[12:14] { // utime and stime, in hundredths of a second
+		n, err := strconv.Atoi(f)
+		check(b, err)
+		t += time.Duration(n) * 10 * time.Millisecond
+	}
+	return t
+}
+
+// BenchmarkAppendRatio submits events, in each way once a round. If they are named, another
+// vasistas-log, and Tessera's conformance server, which checks nothing and has no witnesses, get
+// as many entries from the same generator in each round; a ratio is the median of the rates
+// divided by Tessera's in the same round.
+func BenchmarkAppendRatio(b *testing.B) {
+	a := newAppending(b, "")
+	ways := a.ways("")
+	if *appendOther != "" {
+		ways = append(ways, newAppending(b, *appendOther).ways("other-")...)
 	}
 	if *tessera != "" {
 		url, d := a.spawnTessera()
 		defer func() { b.ReportMetric(a.peak(d), "tessera-MiB") }()
-		ways = slices.Insert(ways, 0, &way{name: "tessera", part: 1, run: func(e [][]byte) time.Duration {
+		ways = slices.Insert(ways, 0, &way{name: "tessera", part: 1, log: a, process: d, run: func(e [][]byte) time.Duration {
 			return drive(b, url+"/add", "application/octet-stream", *appendConns, e)
 		}})
 	}
 	for b.Loop() {
 		for _, w := range ways {
-			entries := warrantsOf(b, a.authority, *appendN/w.part)
+			entries := warrantsOf(b, w.log.authority, *appendN/w.part)
+			before := used(b, w.process)
 			took := w.run(entries)
 			if b.Failed() {
 				b.FailNow()
 			}
+			w.cpu = append(w.cpu, float64((used(b, w.process)-before).Microseconds())/float64(len(entries)))
 			w.rates = append(w.rates, float64(len(entries))/took.Seconds())
 			w.ratios = append(w.ratios, w.rates[len(w.rates)-1]/ways[0].rates[len(w.rates)-1])
 			b.Logf("%s: %.0f a second", w.name, w.rates[len(w.rates)-1])
@@ -176,6 +207,7 @@ func BenchmarkAppendRatio(b *testing.B) {
 	b.ReportMetric(float64(len(a.warrant())), "B/event")
 	for _, w := range ways {
 		b.ReportMetric(median(w.rates), w.name+"/s")
+		b.ReportMetric(median(w.cpu), w.name+"-µs/event")
 		if *tessera != "" {
 			b.ReportMetric(median(w.ratios), w.name+"-ratio")
 		}
@@ -186,7 +218,7 @@ func BenchmarkAppendRatio(b *testing.B) {
 
 // BenchmarkAppendIdle measures the time from request to cosigned proof on an idle log.
 func BenchmarkAppendIdle(b *testing.B) {
-	a := newAppending(b)
+	a := newAppending(b, "")
 	var times []float64
 	for b.Loop() {
 		// The pauses make the log idle, and are not in step with its interval.
@@ -203,7 +235,7 @@ func BenchmarkAppendIdle(b *testing.B) {
 // BenchmarkAppendMemory fills a log, starts it again, and submits a round of events one
 // by one. It reports the memory while the log is filled, and at that size.
 func BenchmarkAppendMemory(b *testing.B) {
-	a := newAppending(b)
+	a := newAppending(b, "")
 	heartbeat := func() []byte {
 		now := whole(time.Now())
 		return signed(b, &event.Heartbeat{From: now.Add(-time.Second), To: now}, a.custodian).Bytes()

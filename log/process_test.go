@@ -44,7 +44,10 @@ func (w *world) command(options ...string) *daemon {
 	dir := w.t.TempDir()
 	args := w.arguments("serve", append([]string{"-listen", "127.0.0.1:0", "-addr-file", filepath.Join(dir, "addr"),
 		"-identity", w.vaultConfig().Identity, "-interval", "10ms", "-shutdown-timeout", "10s"}, options...)...)
-	return launch(w.t, filepath.Join(dir, "addr"), build(w.t, "..", "./cmd/vasistas-log"), args...)
+	if w.binary == "" {
+		w.binary = build(w.t, "..", "./cmd/vasistas-log")
+	}
+	return launch(w.t, filepath.Join(dir, "addr"), w.binary, args...)
 }
 
 // launch starts a process that writes where it listens into the file addr.

@@ -49,6 +49,7 @@ type world struct {
 	founding  *event.Envelope // entry 0
 	witnessed *atomic.Int64   // the witnesses' clock, POSIX seconds, if not 0; see tick
 	policy    *tlog.Policy
+	binary    string     // of the log's processes; empty: it is built
 	config    log.Config // of the next start; StateDir, Engine, Keys and Policy are filled in
 	// wrap, if not nil, stands between the log and its engine from the next start.
 	wrap  func(log.Engine) log.Engine
