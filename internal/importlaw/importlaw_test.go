@@ -22,7 +22,7 @@ var layers = []struct {
 	prefixes []string
 	inner    bool // may import its own layer
 }{
-	{"key checks, problems and JSON", []string{"internal/weakkey", "internal/problem", "internal/strictjson"}, false},
+	{"key checks, problems and JSON", []string{"internal/weakkey", "internal/edverify", "internal/problem", "internal/strictjson"}, false},
 	{"formats", []string{"log/tlog"}, false},
 	{"internal", []string{"internal/"}, true},
 	{"event", []string{"log/event"}, true},
@@ -141,18 +141,18 @@ func TestDownwardOnly(t *testing.T) {
 func TestLinks(t *testing.T) {
 	network := []string{"net", "net/http", "crypto/tls", "os/exec", "plugin"}
 	pure := append([]string{"crypto/x509"}, network...)
-	bare := []string{"golang.org/x/mod/", "golang.org/x/sys/cpu", "github.com/transparency-dev/merkle", "github.com/cloudflare/circl/", module}
-	ages := append([]string{"filippo.io/age", "filippo.io/hpke", "filippo.io/nistec", "filippo.io/edwards25519", "github.com/bwesterb/go-ristretto", "golang.org/x/crypto/", "golang.org/x/sys/"}, bare...)
+	bare := []string{"filippo.io/edwards25519", "golang.org/x/mod/", "golang.org/x/sys/cpu", "github.com/transparency-dev/merkle", "github.com/cloudflare/circl/", module}
+	ages := append([]string{"filippo.io/age", "filippo.io/hpke", "filippo.io/nistec", "github.com/bwesterb/go-ristretto", "golang.org/x/crypto/", "golang.org/x/sys/"}, bare...)
 	rules := []struct {
 		path string
 		not  []string // no dependency may be one of these
 		only []string // dependencies outside the standard library begin with one of these
 	}{
-		{"log/tlog", pure, []string{"golang.org/x/sys/cpu", "github.com/cloudflare/circl/", module + "log/tlog", module + "internal/weakkey", module + "internal/strictjson"}},
+		{"log/tlog", pure, []string{"filippo.io/edwards25519", "golang.org/x/sys/cpu", "github.com/cloudflare/circl/", module + "log/tlog", module + "internal/edverify", module + "internal/weakkey", module + "internal/strictjson"}},
 		{"internal/problem", []string{"os/exec", "plugin"}, nil},
 		{"internal/strictjson", network, nil},
 		{"internal/metrics", network, []string{module + "internal/metrics"}},
-		{"log/event", pure, []string{"golang.org/x/sys/cpu", "github.com/cloudflare/circl/", module + "log/", module + "internal/weakkey", module + "internal/strictjson"}},
+		{"log/event", pure, []string{"filippo.io/edwards25519", "golang.org/x/sys/cpu", "github.com/cloudflare/circl/", module + "log/", module + "internal/edverify", module + "internal/weakkey", module + "internal/strictjson"}},
 		{"log/ledger", network, bare},
 		{"log/state", network, bare},
 		{"log/internal/chain", append([]string{module + "log/event", module + "log/ledger"}, network...), append([]string{"github.com/hashicorp/golang-lru/"}, bare...)},

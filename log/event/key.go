@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"math/big"
 
+	"github.com/vasistas/vasistas/internal/edverify"
 	"github.com/vasistas/vasistas/internal/weakkey"
 )
 
@@ -143,7 +144,7 @@ func (k *PublicKey) raw() []byte {
 // low S, so that each has only one form. The error is or wraps ErrBadSignature.
 func (k *PublicKey) Verify(msg, sig []byte) error {
 	if k.ed != nil {
-		if len(sig) != ed25519.SignatureSize || !ed25519.Verify(k.ed, msg, sig) {
+		if len(sig) != ed25519.SignatureSize || !edverify.Verify(k.ed, msg, sig) {
 			return ErrBadSignature
 		}
 		return nil

@@ -17,6 +17,7 @@ import (
 
 	"github.com/cloudflare/circl/sign/mldsa/mldsa44"
 
+	"github.com/vasistas/vasistas/internal/edverify"
 	"github.com/vasistas/vasistas/internal/weakkey"
 )
 
@@ -177,7 +178,7 @@ func (k *VerifierKey) Verify(h *Head, s *Signature) (time uint64, err error) {
 		return 0, fmt.Errorf("a line of %s+%08x is not one of %s+%08x: %w", s.Name, s.KeyID, k.Name, k.ID, ErrBadSignature)
 	}
 	if k.Algorithm == Ed25519 {
-		if !ed25519.Verify(k.Key, h.Text(), s.Bytes) {
+		if !edverify.Verify(k.Key, h.Text(), s.Bytes) {
 			return 0, fmt.Errorf("%s: %w", k.Name, ErrBadSignature)
 		}
 		return 0, nil
@@ -192,7 +193,7 @@ func (k *VerifierKey) Verify(h *Head, s *Signature) (time uint64, err error) {
 	ok := false
 	switch k.Algorithm {
 	case CosignatureEd25519:
-		ok = ed25519.Verify(k.Key, ed25519Message(h, time), s.Bytes[8:])
+		ok = edverify.Verify(k.Key, ed25519Message(h, time), s.Bytes[8:])
 	case CosignatureMLDSA44:
 		msg, err := mldsaMessage(k.Name, h, time)
 		ok = err == nil && mldsa44.Verify(k.mldsa, msg, nil, s.Bytes[8:])

@@ -1,0 +1,153 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package edverify verifies Ed25519 signatures of signers that come again and again.
+//
+// [Verify] has the verdict of crypto/ed25519.Verify on every input: the same equation
+// without cofactor, the same encodings of keys, the same bound of S. For a key that was
+// used a few times it keeps multiples of the key's point, which make a check about 2.8
+// times as fast. All other checks are crypto/ed25519's own.
+//
+// Everything here is public, so nothing runs in constant time: no private key may come
+// near the package.
+package edverify
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha512"
+	"hash/maphash"
+	"sync/atomic"
+
+	"filippo.io/edwards25519"
+)
+
+// Verify reports whether sig is a valid signature of msg by key (RFC 8032, section 5.1.7,
+// without cofactor). As crypto/ed25519.Verify does, it panics if key has not 32 bytes. It is
+// safe for concurrent use.
+func Verify(key ed25519.PublicKey, msg, sig []byte) bool { return shared.verify(key, msg, sig) }
+
+var shared verifier
+
+// How often a key must have signed to get a table, which costs four checks: seldom, if
+// there is room. A table that displaces another one must have cost 3 % of the checks
+// before it, or a stream of fresh keys would slow down the verifier.
+const (
+	usesIfRoom = 4
+	usesIfFull = 128
+)
+
+// A verifier remembers the tables of at most 256 keys, 13 MiB. Its zero value is empty.
+type verifier struct {
+	// sets has the tables. A key's hash chooses its set, and a seed that is not known
+	// chooses the hash: nothing directs fresh keys at the set of another key.
+	sets [32]set
+	// uses counts valid signatures of keys without a table: 24 bits of a key's hash, and
+	// its count in the lowest 8. Another key in the same place lowers the count first.
+	uses [4096]atomic.Uint32
+}
+
+var seed = maphash.MakeSeed()
+
+// A signer is a key with a table.
+type signer struct {
+	key    [ed25519.PublicKeySize]byte
+	used   atomic.Bool // since a key last failed to displace it
+	minusA *table
+}
+
+type set [8]atomic.Pointer[signer]
+
+func (v *verifier) verify(key ed25519.PublicKey, msg, sig []byte) bool {
+	hash := maphash.Bytes(seed, key)
+	set := &v.sets[hash%uint64(len(v.sets))]
+	if s := set.find(key); s != nil {
+		return s.verify(msg, sig)
+	}
+	if !ed25519.Verify(key, msg, sig) {
+		return false
+	}
+	if v.count(hash, set.free()) {
+		set.add(key)
+	}
+	return true
+}
+
+// count counts a use of the key with this hash, and reports whether it has enough of them
+// for a table. If two calls count in one place at once, one use may be lost.
+func (v *verifier) count(hash uint64, room bool) bool {
+	place := &v.uses[hash>>8%uint64(len(v.uses))]
+	old, tag := place.Load(), uint32(hash>>32)&^0xff
+	uses := old & 0xff
+	switch {
+	case uses == 0:
+		place.CompareAndSwap(old, tag|1)
+	case old&^0xff != tag:
+		place.CompareAndSwap(old, old-1)
+	case uses+1 >= usesIfFull || room && uses+1 >= usesIfRoom:
+		return place.CompareAndSwap(old, tag) // one caller makes the table
+	default:
+		place.CompareAndSwap(old, old+1)
+	}
+	return false
+}
+
+func (s *set) find(key ed25519.PublicKey) *signer {
+	for i := range s {
+		if r := s[i].Load(); r != nil && bytes.Equal(r.key[:], key) {
+			if !r.used.Load() {
+				r.used.Store(true)
+			}
+			return r
+		}
+	}
+	return nil
+}
+
+func (s *set) free() bool { return s[len(s)-1].Load() == nil }
+
+// add makes a table for key, if there is room or a signer that was not used since the
+// last call without room.
+func (s *set) add(key ed25519.PublicKey) {
+	for i := range s {
+		old := s[i].Load()
+		if old != nil && old.used.Load() {
+			continue
+		}
+		a, err := new(edwards25519.Point).SetBytes(key)
+		if err != nil {
+			return // not reached: a signature verified under the key
+		}
+		r := newSigner(key, a)
+		r.used.Store(true) // so that the next key does not displace it at once
+		s[i].CompareAndSwap(old, r)
+		return
+	}
+	for i := range s {
+		s[i].Load().used.Store(false)
+	}
+}
+
+func newSigner(key ed25519.PublicKey, a *edwards25519.Point) *signer {
+	return &signer{key: [ed25519.PublicKeySize]byte(key), minusA: newTable(new(edwards25519.Point).Negate(a), keyWidth, keySpacing)}
+}
+
+func (s *signer) verify(msg, sig []byte) bool {
+	if len(sig) != ed25519.SignatureSize {
+		return false
+	}
+	h := sha512.New()
+	h.Write(sig[:32])
+	h.Write(s.key[:])
+	h.Write(msg)
+	var digest [sha512.Size]byte
+	k, err := new(edwards25519.Scalar).SetUniformBytes(h.Sum(digest[:0]))
+	if err != nil {
+		panic(err) // it takes any 64 bytes
+	}
+	if _, err := new(edwards25519.Scalar).SetCanonicalBytes(sig[32:]); err != nil {
+		return false
+	}
+	// R = [S]B - [k]A, compared by its encoding, so that R has only one.
+	return sum(s.minusA, k.Bytes(), sig[32:]).bytes() == [32]byte(sig)
+}
