@@ -17,6 +17,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha512"
 	"hash/maphash"
+	"math/rand/v2"
 	"sync/atomic"
 
 	"filippo.io/edwards25519"
@@ -43,7 +44,8 @@ type verifier struct {
 	// chooses the hash: nothing directs fresh keys at the set of another key.
 	sets [32]set
 	// uses counts valid signatures of keys without a table: 24 bits of a key's hash, and
-	// its count in the lowest 8. Another key in the same place lowers the count first.
+	// its count in the lowest 8. Other keys in the same place lower the count, but more
+	// slowly, since two keys in turns would both stay at one otherwise.
 	uses [4096]atomic.Uint32
 }
 
@@ -83,7 +85,9 @@ func (v *verifier) count(hash uint64, room bool) bool {
 	case uses == 0:
 		place.CompareAndSwap(old, tag|1)
 	case old&^0xff != tag:
-		place.CompareAndSwap(old, old-1)
+		if rand.Uint32N(4) == 0 {
+			place.CompareAndSwap(old, old-1)
+		}
 	case uses+1 >= usesIfFull || room && uses+1 >= usesIfRoom:
 		return place.CompareAndSwap(old, tag) // one caller makes the table
 	default:
