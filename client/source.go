@@ -4,6 +4,7 @@
 package client
 
 import (
+	"bytes"
 	"cmp"
 	"compress/flate"
 	"compress/gzip"
@@ -129,14 +130,15 @@ func (d dirSource) read(name string, limit int) ([]byte, error) {
 	if err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("reading %s: not a regular file", f.Name())
 	}
-	b, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
-	if err != nil {
+	var b bytes.Buffer
+	b.Grow(int(min(info.Size(), int64(limit))) + bytes.MinRead) // a bundle takes a buffer once
+	if _, err := b.ReadFrom(io.LimitReader(f, int64(limit)+1)); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", f.Name(), err)
 	}
-	if len(b) > limit {
+	if b.Len() > limit {
 		return nil, fmt.Errorf("reading %s: it has more than %d bytes", f.Name(), limit)
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // maxPause bounds the pause between two tries, whatever Retry-After says.
