@@ -5,7 +5,7 @@
 //
 // [Verify] has the verdict of crypto/ed25519.Verify on every input: the same equation
 // without cofactor, the same encodings of keys, the same bound of S. For a key that was
-// used a few times it keeps multiples of the key's point, which make a check about 2.8
+// used a few times it keeps multiples of the key's point, which make a check two to three
 // times as fast. All other checks are crypto/ed25519's own.
 //
 // Everything here is public, so nothing runs in constant time: no private key may come
@@ -31,8 +31,8 @@ func Verify(key ed25519.PublicKey, msg, sig []byte) bool { return shared.verify(
 var shared verifier
 
 // How often a key must have signed to get a table, which costs four checks: seldom, if
-// there is room. A table that displaces another one must have cost 3 % of the checks
-// before it, or a stream of fresh keys would slow down the verifier.
+// there is room. A table that displaces another one may cost 3 % of the checks before
+// it, so that a stream of fresh keys does not slow down the verifier.
 const (
 	usesIfRoom = 4
 	usesIfFull = 128

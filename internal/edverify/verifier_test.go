@@ -77,6 +77,9 @@ func TestFreshKeysDisplaceIdleKeys(t *testing.T) {
 	}
 	next := 0
 	for ; !full(); next++ {
+		if next == 4000 {
+			t.Fatalf("the tables of %d keys leave room", next)
+		}
 		s := sign(next, message)
 		if v.mustVerify(t, s, usesIfRoom); next%16 == 0 && v.has(s.key) {
 			hot = append(hot, s)
