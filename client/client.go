@@ -50,7 +50,6 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/problem"
-	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -71,14 +70,6 @@ type Config struct {
 	Policy *tlog.Policy
 	// Origin of the log. "": the name of its key.
 	Origin string
-	// AllowRollback accepts a smaller tree than a verified one. [Tree] never does.
-	AllowRollback bool
-
-	// Keys returns the public key of a key ID, or nil. It decides whether a signature in the
-	// log's entry counts, where it differs from the one submitted: see [VariantError]. nil:
-	// no key is known.
-	Keys func(keyID string) *event.PublicKey
-
 	// HTTPClient. nil: a new one, with limits on every step. Its transport must not
 	// decompress bodies that it did not ask to be compressed. The client follows redirects
 	// of reads to the same scheme, host and port only.
@@ -102,11 +93,9 @@ type Client struct {
 	source Source
 	policy *tlog.Policy
 	origin string
-	keys   func(keyID string) *event.PublicKey
-	remote *remote // for submissions; nil for a directory
-	submit *remote // the same, with another timeout
-	keeper *keeper // nil: nothing is kept
-	goBack bool
+	remote *remote    // for submissions; nil for a directory
+	submit *remote    // the same, with another timeout
+	keeper *keeper    // nil: nothing is kept
 	full   *tileCache // for proofs
 
 	mu       sync.Mutex
@@ -119,7 +108,7 @@ type Client struct {
 // New returns a client of one log. It does not connect.
 func New(c Config) (*Client, error) {
 	c.setDefaults()
-	cl := &Client{source: c.Source, policy: c.Policy, origin: c.Origin, keys: c.Keys, goBack: c.AllowRollback, full: newCache[tlog.Hash, []tlog.Hash](keepTiles)}
+	cl := &Client{source: c.Source, policy: c.Policy, origin: c.Origin, full: newCache[tlog.Hash, []tlog.Hash](keepTiles)}
 	dir, isDir, err := localDir(c.URL)
 	switch {
 	case err != nil:
@@ -158,17 +147,9 @@ func (c *Config) setDefaults() {
 	c.Backoff = cmp.Or(c.Backoff, 250*time.Millisecond)
 }
 
-var _ tlog.TileReader = (*Client)(nil)
-
 // Source returns what the client reads: [Config].Source, or the log at the URL, with the
 // client's limits and retries.
 func (c *Client) Source() Source { return c.source }
-
-// ReadTile returns a tile or bundle as the log serves it (C2SP tlog-tiles), of
-// exactly the width asked for. It checks no hashes.
-func (c *Client) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
-	return c.source.ReadTile(ctx, t)
-}
 
 // Checkpoint fetches the latest checkpoint (C2SP tlog-checkpoint) and verifies it
 // under the policy. One smaller than a verified one is a [RollbackError], one of the
@@ -183,7 +164,7 @@ func (c *Client) Checkpoint(ctx context.Context) (*tlog.Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	if known != nil && !c.goBack {
+	if known != nil {
 		if err := notBefore(known.Checkpoint, v.Checkpoint); err != nil {
 			return nil, err
 		}
@@ -328,8 +309,7 @@ var (
 )
 
 // RollbackError reports that a server offered a smaller tree than a verified one. It
-// is no proof of misbehaviour, since a stale cache does the same: ask again, or set
-// [Config].AllowRollback.
+// is no proof of misbehaviour, since a stale cache does the same: ask again.
 type RollbackError struct {
 	Known   *tlog.Checkpoint // verified before
 	Offered *tlog.Checkpoint // verified, and smaller

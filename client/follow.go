@@ -162,15 +162,7 @@ func (f *Follower) load(ctx context.Context, t *rooted) error {
 	return err
 }
 
-// Entries yields the entries after the last one yielded, up to the head.
-func (f *Follower) Entries(ctx context.Context) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		if err := f.entries(ctx, yield); err != nil {
-			yield(Entry{}, err)
-		}
-	}
-}
-
+// entries yields the entries after the last one yielded, up to the head.
 func (f *Follower) entries(ctx context.Context, yield func(Entry, error) bool) error {
 	t := f.tree
 	for b, err := range t.Bundles(ctx, f.size) {

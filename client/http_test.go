@@ -102,7 +102,7 @@ func TestReadTile(t *testing.T) {
 				}
 				w.Write(a.body)
 			}, nil)
-			got, err := cl.ReadTile(t.Context(), c.ask)
+			got, err := cl.Source().ReadTile(t.Context(), c.ask)
 			if c.want != nil {
 				if err != nil || !bytes.Equal(got, c.want) {
 					t.Errorf("%d bytes, %v", len(got), err)
@@ -134,8 +134,8 @@ func TestDirMatchesHTTP(t *testing.T) {
 		{Level: tlog.Entries, Index: 0, Width: 256}, {Level: tlog.Entries, Index: 0, Width: 1}, {Level: tlog.Entries, Index: 2, Width: 188},
 		{Level: 0, Index: 3, Width: 256}, {Level: 3, Index: 0, Width: 1},
 	} {
-		a, errA := over.ReadTile(t.Context(), id)
-		b, errB := local.ReadTile(t.Context(), id)
+		a, errA := over.Source().ReadTile(t.Context(), id)
+		b, errB := local.Source().ReadTile(t.Context(), id)
 		if !bytes.Equal(a, b) || errors.Is(errA, fs.ErrNotExist) != errors.Is(errB, fs.ErrNotExist) || (errA == nil) != (errB == nil) {
 			t.Errorf("%s: %d bytes %v over HTTP, %d bytes %v in the directory", id.Path(), len(a), errA, len(b), errB)
 		}
@@ -304,10 +304,6 @@ func TestCheckpoint(t *testing.T) {
 
 	s := httptest.NewServer(http.HandlerFunc(handler))
 	defer s.Close()
-	cl = newClient(t, client.Config{URL: s.URL, Policy: l.policy(), AllowRollback: true})
-	if err := errors.Join(get(large), get(small)); err != nil {
-		t.Errorf("with rollback allowed: %v", err)
-	}
 	cl = newClient(t, client.Config{URL: s.URL})
 	if err := get(large); !errors.Is(err, client.ErrNoPolicy) {
 		t.Errorf("without a policy: %v", err)

@@ -21,10 +21,14 @@ import (
 	"github.com/vasistas/vasistas/log/pgstate"
 	"github.com/vasistas/vasistas/log/recover"
 	"github.com/vasistas/vasistas/log/state"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // copyOf makes a client the source of a recovery.
-type copyOf struct{ *client.Client }
+type copyOf struct {
+	*client.Client
+	tlog.TileReader
+}
 
 func (c copyOf) ReadCheckpoint(ctx context.Context) ([]byte, error) {
 	v, err := c.Checkpoint(ctx)
@@ -83,7 +87,7 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		if err != nil {
 			return err
 		}
-		cfg.Source = copyOf{source}
+		cfg.Source = copyOf{source, source.Source()}
 	}
 	if err := r.recovers(ctx, &cfg, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
 		return err

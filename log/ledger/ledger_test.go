@@ -257,21 +257,21 @@ func TestVoid(t *testing.T) {
 		c.Void = []event.Void{{From: 3, Key: keyID("court2")}, {From: from, Key: keyID("messenger")}}
 		slices.SortFunc(c.Void, func(a, b event.Void) int { return strings.Compare(a.Key, b.Key) })
 	})
-	s, _ := w.l.Sealed(warrant.Index)
-	if got := s.Until.Unix(); got != w.Now || s.Deferrals != 2 {
-		t.Errorf("until day %d, after %d deferrals; want the day of the amendment", (got-testStart)/day, s.Deferrals)
+	it := w.l.open[warrant.Index]
+	if s := it.seal; s.until != w.Now || s.ordinal != 2 {
+		t.Errorf("until day %d, after %d deferrals; want the day of the amendment", (s.until-testStart)/day, s.ordinal)
 	}
 	if a, _ := w.l.Access(access.Index); a.Dead != "" {
 		t.Errorf("an access before the index is dead: %s", a.Dead)
 	}
-	if v, _ := w.l.Warrant(warrant.Index); !v.Live {
+	if !it.warrant.live() || it.voidAt != 0 {
 		t.Error("a warrant of another key of the court is dead")
 	}
 	w.amend(func(c *event.Charter) {
 		c.Void = append(c.Void, event.Void{From: 0, Key: keyID("court")})
 		slices.SortFunc(c.Void, func(a, b event.Void) int { return strings.Compare(a.Key, b.Key) })
 	})
-	if v, _ := w.l.Warrant(warrant.Index); v.Live {
+	if it.voidAt == 0 {
 		t.Error("the voided warrant is live")
 	}
 	if a, _ := w.l.Access(access.Index); a.Dead == "" {

@@ -88,8 +88,8 @@ func TestClaimOfAnotherAge(t *testing.T) {
 	if a, _ := w.l.Access(access.Index); a.Ends.Unix() != latest+int64(p.AccessLife) {
 		t.Errorf("the access ends at %v", a.Ends)
 	}
-	if s, _ := w.l.Sealed(access.Index); s.Until.Unix() != latest+int64(p.Seal.Longest) {
-		t.Errorf("the access is sealed until %v", s.Until)
+	if until := w.l.open[access.Index].seal.until; until != latest+int64(p.Seal.Longest) {
+		t.Errorf("the access is sealed until %v", unix(until))
 	}
 	if late := w.l.Overdue(at(w.Now + 200*day)); !slices.ContainsFunc(late, func(o Obligation) bool { return o.Rule == "emergency" && o.Index == access.Index }) ||
 		!slices.ContainsFunc(late, func(o Obligation) bool { return o.Rule == "disclosure" && o.Index == access.Index }) {
@@ -141,10 +141,10 @@ func TestMovedDeferral(t *testing.T) {
 	w.anchor()
 	p := w.l.Charter().Profile
 	want := w.Now + int64(p.Skew) + int64(p.Seal.Longest)
-	if s, _ := w.l.Sealed(access.Index); s.Deferrals == 1 {
+	if s := w.l.open[access.Index].seal; s.ordinal == 1 {
 		want += 90 * day // the longest step
-		if s.Until.Unix() != want {
-			t.Errorf("sealed until day %d, want %d", (s.Until.Unix()-testStart)/day, (want-testStart)/day)
+		if s.until != want {
+			t.Errorf("sealed until day %d, want %d", (s.until-testStart)/day, (want-testStart)/day)
 		}
 	} else {
 		t.Errorf("the deferral did not count: %+v", s)
@@ -322,7 +322,7 @@ func TestNeverNeedsAProvenAge(t *testing.T) {
 		w.LogEvent(e, "com1", "com2", "com3")
 	}
 	never(w.Now + 200*day)
-	if s, _ := w.l.Sealed(access.Index); s.Never {
+	if w.l.open[access.Index].seal.never {
 		t.Error("sealed for ever")
 	}
 	w.wantCodes("seal-limit/never")

@@ -35,27 +35,8 @@ func (l *Ledger) Breaches(do func(b *Breach, closed bool)) {
 // Open returns how many events are open, and how many ids are remembered.
 func (l *Ledger) Open() (events, ids int) { return len(l.open), len(l.ids) }
 
-// A Seal is the public seal of an open event.
-type Seal struct {
-	Until     time.Time
-	Never     bool
-	Deferrals uint64 // the ordinal of the last deferral
-	Closed    int    // digests that are not opened yet
-}
-
-// Sealed returns the seal of an open event.
-func (l *Ledger) Sealed(index uint64) (Seal, bool) {
-	it := l.open[index]
-	if it == nil {
-		return Seal{}, false
-	}
-	return Seal{unix(it.seal.until), it.seal.never, it.seal.ordinal, it.seal.digests.closed}, true
-}
-
 // An Access is the state of an open access.
 type Access struct {
-	Warrant   uint64 // index; in an emergency, of the decision that granted it, else 0
-	Emergency bool
 	Ends      time.Time // no release may answer the access after this
 	Dead      Term      // why no release may answer it now; "": it is live, up to Ends
 	Suspended bool      // it is Dead because its warrant is suspended, and may be live again
@@ -69,7 +50,7 @@ func (l *Ledger) Access(index uint64) (Access, bool) {
 		return Access{}, false
 	}
 	a := it.access
-	out := Access{Warrant: a.warrant, Emergency: a.emergency, Ends: unix(a.ends)}
+	out := Access{Ends: unix(a.ends)}
 	if out.Dead, _ = l.endedForGood(it); out.Dead == "" {
 		out.Dead, _ = l.dead(it)
 		out.Suspended = out.Dead != ""
@@ -78,20 +59,6 @@ func (l *Ledger) Access(index uint64) (Access, bool) {
 		out.Answered = append(out.Answered, r.name)
 	}
 	return out, true
-}
-
-// A Warrant is the state of an open warrant.
-type Warrant struct {
-	Live bool // not denied, revoked, voided or returned
-}
-
-// Warrant returns an open warrant.
-func (l *Ledger) Warrant(index uint64) (Warrant, bool) {
-	it := l.open[index]
-	if it == nil || it.warrant == nil {
-		return Warrant{}, false
-	}
-	return Warrant{it.warrant.live() && it.voidAt == 0}, true
 }
 
 // A Chain is the state of a custodian's chain of releases.
