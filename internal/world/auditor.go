@@ -5,7 +5,6 @@ package world
 
 import (
 	"github.com/vasistas/vasistas/client/monitor/auditor"
-	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -46,27 +45,12 @@ func (s *Auditor) Party() event.Party {
 // AuditPolicy returns the text of a policy that k of the auditors meet. It has the auditors' URLs,
 // at which the log asks them, if urls is set.
 func AuditPolicy(k int, urls bool, auditors ...*Auditor) string {
-	var list []people.Witness
-	for _, s := range auditors {
-		entry := people.Witness{Name: s.Name}
-		if urls {
-			entry.URL = s.URL
-		}
-		for _, key := range s.Keys {
-			entry.Keys = append(entry.Keys, key.Verifier())
-		}
-		list = append(list, entry)
-	}
-	return people.Policy(k, list...)
+	return policy(k, urls, auditors, func(s *Auditor) (string, *Server, []*tlog.Signer) { return s.Name, s.Server, s.Keys })
 }
 
 func (s *Auditor) fill() {
-	if s.Config.URL != "" {
-		return
-	}
-	s.Config.URL, s.Config.Founded = s.world.LogServer.URL, s.world.Founded
-	for _, k := range s.world.LogKeys {
-		s.Config.LogKeys = append(s.Config.LogKeys, k.Verifier())
+	if c := &s.Config; c.URL == "" {
+		c.URL, c.Founded, c.LogKeys = s.world.LogServer.URL, s.world.Founded, verifiers(s.world.LogKeys)
 	}
 }
 
@@ -90,12 +74,4 @@ func (s *Auditor) Start() error {
 }
 
 // Stop stops the auditor, if it runs.
-func (s *Auditor) Stop() error {
-	if s.Running == nil {
-		return nil
-	}
-	s.Serve(nil)
-	running := s.Running
-	s.Running = nil
-	return running.Close()
-}
+func (s *Auditor) Stop() error { return stop(s.Server, &s.Running) }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -140,31 +141,46 @@ func (s *Witness) Start(ctx context.Context) (err error) {
 }
 
 // Stop stops the witness, if it runs.
-func (s *Witness) Stop() error {
-	if s.Running == nil {
+func (s *Witness) Stop() error { return stop(s.Server, &s.Running) }
+
+// stop stops what a server answers by, if it runs.
+func stop[T any, P interface {
+	*T
+	io.Closer
+}](s *Server, running *P) error {
+	p := *running
+	if p == nil {
 		return nil
 	}
 	s.Serve(nil)
-	running := s.Running
-	s.Running = nil
-	return running.Close()
+	*running = nil
+	return p.Close()
 }
 
 // WitnessPolicy returns the text of a policy that k of the witnesses meet, without a log line;
 // if k is 0, one without a quorum. It has the witnesses' URLs if urls is set.
 func WitnessPolicy(k int, urls bool, witnesses ...*Witness) string {
+	return policy(k, urls, witnesses, func(s *Witness) (string, *Server, []*tlog.Signer) { return s.Name, s.Server, s.Keys })
+}
+
+func policy[T any](k int, urls bool, all []T, of func(T) (string, *Server, []*tlog.Signer)) string {
 	var list []people.Witness
-	for _, s := range witnesses {
-		entry := people.Witness{Name: s.Name}
+	for _, s := range all {
+		name, server, keys := of(s)
+		entry := people.Witness{Name: name, Keys: verifiers(keys)}
 		if urls {
-			entry.URL = s.URL
-		}
-		for _, key := range s.Keys {
-			entry.Keys = append(entry.Keys, key.Verifier())
+			entry.URL = server.URL
 		}
 		list = append(list, entry)
 	}
 	return people.Policy(k, list...)
+}
+
+func verifiers(keys []*tlog.Signer) (out []*tlog.VerifierKey) {
+	for _, k := range keys {
+		out = append(out, k.Verifier())
+	}
+	return out
 }
 
 // Gate is the gate of a custodian.
@@ -221,12 +237,8 @@ func (s *Gate) Party() event.Party {
 }
 
 func (s *Gate) fill() {
-	if s.Config.URL != "" {
-		return
-	}
-	s.Config.URL, s.Config.Founded = s.world.LogServer.URL, s.world.Founded
-	for _, k := range s.world.LogKeys {
-		s.Config.LogKeys = append(s.Config.LogKeys, k.Verifier())
+	if c := &s.Config; c.URL == "" {
+		c.URL, c.Founded, c.LogKeys = s.world.LogServer.URL, s.world.Founded, verifiers(s.world.LogKeys)
 	}
 }
 
@@ -248,12 +260,4 @@ func (s *Gate) Start() (err error) {
 }
 
 // Stop stops the gate, if it runs.
-func (s *Gate) Stop() error {
-	if s.Running == nil {
-		return nil
-	}
-	s.Serve(nil)
-	running := s.Running
-	s.Running = nil
-	return running.Close()
-}
+func (s *Gate) Stop() error { return stop(s.Server, &s.Running) }
