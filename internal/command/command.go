@@ -110,7 +110,10 @@ func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, checks ...func() e
 		fs.PrintDefaults()
 		return err
 	} else if err != nil {
-		return usageError{FlagError(err)}
+		if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok {
+			return WrongUse("unknown flag: %s", name)
+		}
+		return usageError{err}
 	}
 	if fs.NArg() > 0 {
 		return WrongUse("unexpected argument %q", fs.Arg(0))
@@ -121,14 +124,6 @@ func Parse(fs *flag.FlagSet, args []string, stderr io.Writer, checks ...func() e
 		}
 	}
 	return nil
-}
-
-// FlagError words the error of a [flag.FlagSet] like those of the command vasistas.
-func FlagError(err error) error {
-	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok {
-		return fmt.Errorf("unknown flag: %s", name)
-	}
-	return err
 }
 
 // JSONVersion is the member version of all that commands print as JSON. It grows when a member

@@ -55,115 +55,59 @@ The URL is the one under which a log serves /checkpoint. The witness reads it at
 the start, and refuses to start if it shows that the witness's state is old.
 `
 
-// errUsage is returned after printing a mistake in the arguments.
-var errUsage = errors.New("usage")
-
 type call struct {
-	args    []string
-	stdout  io.Writer
-	stderr  io.Writer
-	flags   *flag.FlagSet
-	summary string
+	args   []string
+	stdout io.Writer
+	stderr io.Writer
+	flags  *flag.FlagSet
 }
 
-type runner func(ctx context.Context, c *call) error
-
-var commands = []struct {
-	name, summary string
-	run           runner
+var commands = map[string]struct {
+	summary string
+	run     func(ctx context.Context, c *call) error
 }{
-	{"keygen", "Create an Ed25519 and an ML-DSA-44 cosignature key, each in a file of mode 0600,\nand print the public keys and the lines for a policy.", keygen},
-	{"vkey", "Print the verifier keys of key files.", vkey},
-	{"init", "Create an empty state, in a directory that has none.\nOnly for keys that never signed: after the loss of a state use resume-lost.", initState},
-	{"serve", "Answer requests until SIGINT or SIGTERM. SIGHUP reads the files of logs again.", serve},
-	{"status", "Show the state of a running witness. Exit status 1 if it cosigns nothing.", status},
-	{"resume-lost", "Replace a lost state by the heads that the logs publish, under the same keys.\nIf the witness has cosigned more than is published, this breaks its promise, so\nconfirm it with the exact name in the witness's keys. Every log must answer or be\nskipped. Retiring the keys is the safe way.", resumeLost},
-	{"version", "Print the version.", version},
+	"keygen":      {"Create an Ed25519 and an ML-DSA-44 cosignature key, each in a file of mode 0600,\nand print the public keys and the lines for a policy.", keygen},
+	"vkey":        {"Print the verifier keys of key files.", vkey},
+	"init":        {"Create an empty state, in a directory that has none.\nOnly for keys that never signed: after the loss of a state use resume-lost.", initState},
+	"serve":       {"Answer requests until SIGINT or SIGTERM. SIGHUP reads the files of logs again.", serve},
+	"status":      {"Show the state of a running witness. Exit status 1 if it cosigns nothing.", status},
+	"resume-lost": {"Replace a lost state by the heads that the logs publish, under the same keys.\nIf the witness has cosigned more than is published, this breaks its promise, so\nconfirm it with the exact name in the witness's keys. Every log must answer or be\nskipped. Retiring the keys is the safe way.", resumeLost},
 }
 
 // Run runs the command with args, which do not include its name, and returns its exit
 // status: 0, 1 for a failure, 2 for a mistake in the arguments. It returns when ctx ends.
 func Run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	stdout, stderr = command.Clean(stdout), command.Clean(stderr)
-	err := dispatch(ctx, args, stdout, stderr)
-	if err == nil {
-		err = command.Failed(stdout)
-	}
 	switch {
-	case err == nil || errors.Is(err, flag.ErrHelp):
-		return 0
-	case errors.Is(err, errUsage):
-		return 2
+	case len(args) == 2 && args[0] == "help":
+		args, stderr = []string{args[1], "-help"}, stdout
+	case len(args) == 0, strings.HasPrefix(args[0], "-") && !slices.Contains([]string{"h", "help", "version"}, strings.TrimLeft(args[0], "-")):
+		args = append([]string{"serve"}, args...)
 	}
-	io.WriteString(stderr, command.Message("vasistas-witness: %v", err)+command.Advice(err))
-	return 1
-}
-
-func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	name := "serve"
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		name, args = args[0], args[1:]
-	} else if len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help"}, args[0]) {
-		name, args = "help", nil
-	} else if len(args) > 0 && strings.TrimLeft(args[0], "-") == "version" {
-		name, args = "version", nil
-	}
-	if name == "help" {
-		if len(args) == 0 {
-			_, err := fmt.Fprint(stdout, usage)
+	all := make(map[string]command.Command)
+	for name, cmd := range commands {
+		all[name] = func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+			err := cmd.run(ctx, &call{args, stdout, stderr, flag.NewFlagSet("vasistas-witness "+name, flag.ContinueOnError)})
+			if errors.Is(err, flag.ErrHelp) {
+				fmt.Fprintf(stderr, "\n%s\n", cmd.summary)
+			}
 			return err
 		}
-		name, args, stderr = args[0], []string{"-help"}, stdout
 	}
-	for _, cmd := range commands {
-		if cmd.name != name {
-			continue
-		}
-		c := &call{args: args, stdout: stdout, stderr: stderr}
-		c.flags = flag.NewFlagSet("vasistas-witness "+name, flag.ContinueOnError)
-		c.summary = cmd.summary
-		return cmd.run(ctx, c)
-	}
-	fmt.Fprintf(stderr, "vasistas-witness: there is no command %q; see vasistas-witness help\n", name)
-	return errUsage
+	return command.Run(ctx, "vasistas-witness", usage, all, args, stdout, stderr)
 }
 
 // parse parses the flags, of which those in required must be given.
 func (c *call) parse(required ...string) error {
-	c.flags.SetOutput(io.Discard) // an unknown flag needs no list of all flags
-	err := c.flags.Parse(c.args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(c.stderr, "Usage: %s [flags]\n\n%s\n\n", c.flags.Name(), c.summary)
-		c.flags.SetOutput(c.stderr)
-		c.flags.PrintDefaults()
-		return err
-	} else if err != nil {
-		return c.mistake("%w", command.FlagError(err))
-	}
-	if c.flags.NArg() > 0 {
-		return c.mistake("%q is not a flag", c.flags.Arg(0))
-	}
-	given := make(map[string]bool)
-	c.flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	for _, name := range required {
-		if !given[name] {
-			return c.mistake("-%s is missing", name)
+	return command.Parse(c.flags, c.args, c.stderr, func() error {
+		given := make(map[string]bool)
+		c.flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		for _, name := range required {
+			if !given[name] {
+				return command.WrongUse("-%s is missing", name)
+			}
 		}
-	}
-	return nil
-}
-
-func (c *call) mistake(format string, args ...any) error {
-	fmt.Fprintf(c.stderr, "%s: %v\nSee '%s --help'.\n", c.flags.Name(), fmt.Errorf(format, args...), c.flags.Name())
-	return errUsage
-}
-
-func version(_ context.Context, c *call) error {
-	if err := c.parse(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(c.stdout, "vasistas-witness %s\n", command.Version())
-	return err
+		return nil
+	})
 }
 
 // algorithms are those of keygen, with the names of the key files.
