@@ -256,13 +256,3 @@ func recorded(index uint64, logged, submitted []byte) error {
 	}
 	return nil
 }
-
-// Lookup returns the proof of a logged event, by submitting its envelope again. It
-// thereby logs an event that was not logged yet.
-func (c *Client) Lookup(ctx context.Context, envelope *event.Envelope) (*tlog.Proof, error) {
-	s, err := c.Submit(ctx, &event.Submission{Envelope: envelope}, WaitCosigned)
-	if err != nil {
-		return nil, err
-	}
-	return s.Proof, nil
-}

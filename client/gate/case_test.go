@@ -346,7 +346,7 @@ func (w *testbed) entries() []*event.Envelope {
 	check(w.t, err)
 	var out []*event.Envelope
 	for n := uint64(0); n*tlog.TileWidth < cp.Checkpoint.Size; n++ {
-		list, err := tiles.ReadBundle(w.t.Context(), w.client, n, cp.Checkpoint.Size)
+		list, err := tiles.ReadBundle(w.t.Context(), w.client.Source(), n, cp.Checkpoint.Size)
 		check(w.t, err)
 		for _, b := range list {
 			env, err := event.ParseEnvelope(b)

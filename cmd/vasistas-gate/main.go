@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/vasistas/vasistas/client/gate"
 	"github.com/vasistas/vasistas/internal/command"
@@ -154,23 +153,9 @@ func fetchStatus(ctx context.Context, url string, timeout time.Duration) (*gate.
 	return s, admin.FetchStatus(ctx, "gate", url, maxStatus, s)
 }
 
-// lines returns a function that prints a line. It replaces what could control a terminal or
-// forge a line: a status comes from another machine, and its texts from the log.
-func lines(out io.Writer) func(format string, args ...any) {
-	return func(format string, args ...any) {
-		text := strings.Map(func(r rune) rune {
-			if unicode.IsPrint(r) {
-				return r
-			}
-			return unicode.ReplacementChar
-		}, fmt.Sprintf(format, args...))
-		io.WriteString(out, text+"\n")
-	}
-}
-
 // printPending prints amendments, each change with its direction and what follows from it.
 func printPending(out io.Writer, list []gate.Amendment) {
-	line := lines(out)
+	line := command.Lines(out)
 	for _, a := range list {
 		line("confirm    %s: the charter of version %d, which changes:", a.Hash, a.Version)
 		for _, c := range a.Changes {
@@ -189,9 +174,9 @@ func printPending(out io.Writer, list []gate.Amendment) {
 	}
 }
 
-// printStatus prints a status as lines.
+// printStatus prints a status as lines. It comes from another machine, and its texts from the log.
 func printStatus(out io.Writer, s *gate.Status) {
-	line := lines(out)
+	line := command.Lines(out)
 	name := s.Custodian
 	if name == "" {
 		name = "none (the charter in force does not name the key)"

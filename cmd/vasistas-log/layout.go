@@ -31,7 +31,7 @@ func (l *layout) define(fs *flag.FlagSet) {
 	fs.StringVar(&l.state, "state", "", "`directory` of the state, if not DIR/state; best on another disk than the tree")
 	fs.StringVar(&l.database, "database", "", "`DSN` of the PostgreSQL database for state and vault, in place of directories, for an active instance and standbys; PGPASSFILE names the file with its password")
 	fs.Func("key", "`file` with a note key of the log, if not in DIR/keys; the Ed25519 key first; repeat it", func(name string) error {
-		k, err := readKey(name)
+		k, err := command.ReadSigner(name)
 		l.keys = append(l.keys, k)
 		return err
 	})
@@ -110,35 +110,16 @@ func openKeys(l *layout) ([]*tlog.Signer, error) {
 	if len(l.keys) > 0 {
 		return l.keys, nil
 	}
-	first, err := readKey(filepath.Join(l.dir, "keys", ed25519File))
+	first, err := command.ReadSigner(filepath.Join(l.dir, "keys", ed25519File))
 	if err != nil {
 		return nil, fmt.Errorf("%w; make keys with \"vasistas-log keygen\", or name key files with -key", err)
 	}
 	keys := []*tlog.Signer{first}
-	second, err := readKey(filepath.Join(l.dir, "keys", mldsaFile))
+	second, err := command.ReadSigner(filepath.Join(l.dir, "keys", mldsaFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return keys, nil
 	}
 	return append(keys, second), err
-}
-
-func readKey(name string) (*tlog.Signer, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, fmt.Errorf("reading a key: %w", err)
-	}
-	if info.Mode().Perm()&0o007 != 0 {
-		return nil, fmt.Errorf("reading the key in %s: every user of this machine may read it; change its mode to 0600", name)
-	}
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("reading a key: %w", err)
-	}
-	k, err := tlog.ParseSigner(strings.TrimSuffix(string(b), "\n"))
-	if err != nil {
-		return nil, fmt.Errorf("reading the key in %s: %w", name, err)
-	}
-	return k, nil
 }
 
 func readPolicy(name string) (*tlog.Policy, error) {

@@ -61,7 +61,7 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 
 // printStatus prints a status as lines.
 func printStatus(out io.Writer, s *log.Status) {
-	line := func(format string, args ...any) { io.WriteString(out, command.Message(format, args...)) }
+	line := command.Lines(out)
 	head := func(what string, h *log.StatusHead) {
 		if h != nil {
 			line("%-10s size %d, at %s", what, h.Size, h.At.Format(time.RFC3339))

@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/vasistas/vasistas/client/monitor"
 	"github.com/vasistas/vasistas/client/monitor/auditor"
@@ -157,18 +156,9 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	return nil
 }
 
-// printStatus prints a status as lines. It replaces what could control a terminal or forge a
-// line: a status comes from another machine, and its texts from the log.
+// printStatus prints a status as lines. It comes from another machine, and its texts from the log.
 func printStatus(out io.Writer, s *monitor.Status) {
-	line := func(format string, args ...any) {
-		text := strings.Map(func(r rune) rune {
-			if unicode.IsPrint(r) {
-				return r
-			}
-			return unicode.ReplacementChar
-		}, fmt.Sprintf(format, args...))
-		io.WriteString(out, text+"\n")
-	}
+	line := command.Lines(out)
 	line("%-10s %s", s.Line.Verdict, s.Origin)
 	for _, why := range s.Line.Reasons {
 		line("           %s", why.Text)

@@ -43,6 +43,12 @@ func Message(format string, args ...any) string {
 	return strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n  ") + "\n"
 }
 
+// Lines returns a function that writes a message to w, as text: see [Clean] and [Message].
+func Lines(w io.Writer) func(format string, args ...any) {
+	w = Clean(w)
+	return func(format string, args ...any) { io.WriteString(w, Message(format, args...)) }
+}
+
 // Failed returns the first error of a writer that Clean made, nil if all was written: commands
 // print many lines without a look at each error, and end with this one.
 func Failed(w io.Writer) error {

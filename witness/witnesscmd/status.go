@@ -46,7 +46,7 @@ func status(ctx context.Context, c *call) error {
 }
 
 func printStatus(out io.Writer, s *witness.Status) {
-	line := func(format string, args ...any) { io.WriteString(out, command.Message(format, args...)) }
+	line := command.Lines(out)
 	line("witness    %s", s.Name)
 	for _, k := range s.Keys {
 		line("key        %s", k)

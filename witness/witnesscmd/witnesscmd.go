@@ -192,24 +192,12 @@ func policyLines(signers []*tlog.Signer, url string) string {
 	return b.String() + group + "\n"
 }
 
-// readSigners reads key files: one key each, and a line feed.
 func readSigners(files []string) ([]*tlog.Signer, error) {
 	var signers []*tlog.Signer
 	for _, name := range files {
-		info, err := os.Stat(name)
+		s, err := command.ReadSigner(name)
 		if err != nil {
 			return nil, err
-		}
-		if info.Mode().Perm()&0o007 != 0 {
-			return nil, fmt.Errorf("%s: every user of this machine may read this key; change its mode to 0600", name)
-		}
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		s, err := tlog.ParseSigner(strings.TrimSuffix(string(b), "\n"))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		signers = append(signers, s)
 	}

@@ -10,29 +10,25 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
 type proveFlags struct {
 	logFlags
-	index      uint64
-	event, out string
-	audited    bool
+	index   uint64
+	out     string
+	audited bool
 }
 
 func (e *env) prove() *cobra.Command {
 	var f proveFlags
 	c := &cobra.Command{
-		Use:   "prove (--index N | --event FILE)",
+		Use:   "prove --index N",
 		Short: "Get the proof that an entry is in the log",
 		Long: `prove writes a proof file (C2SP tlog-proof) with the entry, under the latest
 checkpoint that meets the policy. prove verifies it first; 'vasistas verify' can
 verify it again, offline, and its times: if the charter's spread is above 300 s, give
 that as --spread.
-
---event finds the entry of an event by submitting the event again. If the event is
-not in the log yet, this logs it.
 
 --audited proves under the checkpoint that met the charter's audit policy last, with
 the auditors' cosignatures. That checkpoint may be smaller than the latest one.`,
@@ -43,7 +39,7 @@ the auditors' cosignatures. That checkpoint may be smaller than the latest one.`
 			if err != nil {
 				return err
 			}
-			p, err := e.getProof(ctx, cl, &f)
+			p, err := getProof(ctx, cl, &f)
 			if err != nil {
 				return err
 			}
@@ -52,33 +48,19 @@ the auditors' cosignatures. That checkpoint may be smaller than the latest one.`
 	}
 	f.add(c)
 	c.Flags().Uint64Var(&f.index, "index", 0, "index of the entry")
-	c.Flags().StringVar(&f.event, "event", "", "file with the signed event")
 	c.Flags().BoolVar(&f.audited, "audited", false, "prove under the checkpoint that auditors cosigned last")
 	c.Flags().StringVar(&f.out, "out", "", "file to write, in place of an earlier proof if there is one (default: standard output)")
-	c.MarkFlagsOneRequired("index", "event")
-	c.MarkFlagsMutuallyExclusive("index", "event")
+	c.MarkFlagRequired("index")
 	return c
 }
 
-func (e *env) getProof(ctx context.Context, cl *client.Client, f *proveFlags) (*tlog.Proof, error) {
-	index := f.index
-	if f.event != "" {
-		envelope, err := readAs(e, f.event, event.MaxEntrySize+1, line(event.ParseEnvelope))
-		if err != nil {
-			return nil, err
-		}
-		p, err := cl.Lookup(ctx, envelope)
-		if err != nil || !f.audited {
-			return p, err
-		}
-		index = p.Index
-	}
+func getProof(ctx context.Context, cl *client.Client, f *proveFlags) (*tlog.Proof, error) {
 	if !f.audited {
-		return cl.Prove(ctx, index)
+		return cl.Prove(ctx, f.index)
 	}
 	head, _, err := cl.Audited(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	return cl.ProveAt(ctx, head, index)
+	return cl.ProveAt(ctx, head, f.index)
 }
