@@ -133,7 +133,7 @@ func New(c Config) (*Client, error) {
 		if err := os.MkdirAll(c.Keep, 0o700); err != nil {
 			return nil, fmt.Errorf("the directory for what is read: %w", err)
 		}
-		cl.keeper = newKeeper(cl.source, c.Keep)
+		cl.keeper = &keeper{from: cl.source, kept: dirSource{c.Keep}, partial: make(map[tlog.Tile][]byte)}
 		cl.source = cl.keeper
 	}
 	return cl, nil

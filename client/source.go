@@ -369,10 +369,6 @@ type keeper struct {
 	bytes   int // of partial
 }
 
-func newKeeper(from Source, dir string) *keeper {
-	return &keeper{from: from, kept: dirSource{dir}, partial: make(map[tlog.Tile][]byte)}
-}
-
 func (k *keeper) ReadCheckpoint(ctx context.Context) ([]byte, error) {
 	return k.from.ReadCheckpoint(ctx)
 }

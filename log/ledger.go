@@ -65,10 +65,6 @@ type liveLedger struct {
 	writing sync.Mutex // held while a snapshot is written
 }
 
-func newLiveLedger(origin string, caches *state.Dir, r tlog.TileReader, logger *slog.Logger) *liveLedger {
-	return &liveLedger{origin: origin, caches: caches, pages: entries.NewPages(r), logger: logger}
-}
-
 // open reads the last snapshot and what the tree has beyond it. If active, t is the
 // engine's tree; a standby reads the published tree, which its snapshot may be ahead of.
 func (ll *liveLedger) open(ctx context.Context, t *chain.Tree, active bool) error {

@@ -141,7 +141,7 @@ func open(ctx context.Context, cfg Config, caches *state.Dir, followed func() *l
 	}
 	l := &Log{
 		cfg: cfg, caches: caches, index: w.index, ledger: w.ledger,
-		status: newStatus(cfg.State.Held), metrics: newMetrics(),
+		status: &status{held: cfg.State.Held, publisher: ErrStarting, over: make(chan struct{})}, metrics: newMetrics(),
 	}
 	if err == nil {
 		w.ledger.metrics = l.metrics
@@ -299,8 +299,7 @@ type loaded struct {
 // load reads the tree of this size with the help of the caches. The tree must extend
 // head. active: see liveLedger.open.
 func load(ctx context.Context, caches *state.Dir, r tlog.TileReader, active bool, head *tlog.Head, size uint64, logger *slog.Logger) (_ *loaded, err error) {
-	w := &loaded{ledger: newLiveLedger(head.Origin, caches, r, logger)}
-	w.ledger.admitted = head.Size
+	w := &loaded{ledger: &liveLedger{origin: head.Origin, caches: caches, pages: entries.NewPages(r), logger: logger, admitted: head.Size}}
 	if w.index, err = entries.OpenIndex(caches.Path("events"), r, logger); err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/vasistas/vasistas/internal/metrics"
 	"github.com/vasistas/vasistas/log/internal/cosign"
 	"github.com/vasistas/vasistas/log/ledger"
-	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
@@ -77,12 +76,6 @@ func (m *logMetrics) named(size uint64, at time.Time) {
 	m.namedAt.Set(float64(at.Unix()))
 }
 
-// audited counts a head that met the audit policy, at a time in POSIX seconds.
-func (m *logMetrics) audited(size, at uint64) {
-	m.auditedSize.Set(float64(size))
-	m.auditedAt.Set(float64(at))
-}
-
 // forgetRounds says that nothing is named or audited.
 func (m *logMetrics) forgetRounds() {
 	for _, g := range []*metrics.Metric{m.namedSize, m.namedAt, m.auditedSize, m.auditedAt} {
@@ -98,9 +91,6 @@ func (m *logMetrics) changed(changes []ledger.Change) {
 		}
 	}
 }
-
-// answer counts an answer of an auditor's key.
-func (m *logMetrics) answer(auditor string, k round.Kind) { m.answers.Add(1, auditor, string(k)) }
 
 func (m *logMetrics) round(err error) {
 	outcome := "failed"

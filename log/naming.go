@@ -222,7 +222,7 @@ func (n *naming) take(s said) {
 			*out = round.Answer{Auditor: out.Auditor, Key: key, Kind: round.Cosigned, Time: &at}
 			n.lines[key], a.done = line, true
 		}
-		n.r.metrics.answer(out.Auditor, out.Kind)
+		n.r.metrics.answers.Add(1, out.Auditor, string(out.Kind))
 	}
 	a.next = time.Now().Add(retry)
 }

@@ -232,7 +232,8 @@ func (r *rounds) show(cp *tlog.Checkpoint, after uint64) {
 	s := *r.shown.Load()
 	s.audited = newPage(cp.Bytes())
 	r.shown.Store(&s)
-	r.metrics.audited(cp.Size, after)
+	r.metrics.auditedSize.Set(float64(cp.Size))
+	r.metrics.auditedAt.Set(float64(after))
 }
 
 // showRound serves a round.

@@ -81,10 +81,6 @@ type unready struct{ error }
 
 func (e unready) Unwrap() error { return e.error }
 
-func newStatus(held func() error) *status {
-	return &status{held: held, publisher: ErrStarting, over: make(chan struct{})}
-}
-
 // err returns nil if events are admitted.
 func (s *status) err() error {
 	s.mu.Lock()

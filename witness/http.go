@@ -30,7 +30,8 @@ func (w *Witness) serve(rw http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; path {
 	case "/add-checkpoint":
 		start := time.Now()
-		status := w.serveAdd(rw, r)
+		add := func(body []byte) ([]byte, error) { return w.AddCheckpoint(r.Context(), body) }
+		status := cosigning.Serve(rw, r, w.config.MaxBody, add, func(err error) int { return w.fail(rw, r, err) })
 		w.metrics.requests.Add(1, strconv.Itoa(status))
 		w.metrics.seconds.Observe(time.Since(start).Seconds())
 	case "/healthz":
@@ -91,12 +92,6 @@ func (w *Witness) serveGet(rw http.ResponseWriter, r *http.Request, get func() (
 	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	rw.Header().Set("Cache-Control", "no-cache")
 	rw.Write(body)
-}
-
-// serveAdd returns the status that it answered.
-func (w *Witness) serveAdd(rw http.ResponseWriter, r *http.Request) int {
-	add := func(body []byte) ([]byte, error) { return w.AddCheckpoint(r.Context(), body) }
-	return cosigning.Serve(rw, r, w.config.MaxBody, add, func(err error) int { return w.fail(rw, r, err) })
 }
 
 // fail maps an error to its status (tlog-witness, "add-checkpoint") and answers.

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	_ "embed" // the data
 	"encoding/csv"
 	"errors"
@@ -31,8 +32,8 @@ var columns = []string{
 // row is one notification: a warrant that was executed, or an emergency access. Text is as the
 // source has it; "" is an empty cell.
 type row struct {
-	ID        string // year:number
-	Digest    [32]byte
+	ID        string   // year:number
+	Digest    [32]byte // SHA-256 of its cells, each ended by a line feed
 	Agency    string
 	County    string // of the court
 	Number    string // of the warrant; "" also for the ways to say that there is none
@@ -70,7 +71,7 @@ func readRows(r io.Reader) ([]row, error) {
 func parseRow(record []string) (row, error) {
 	cell := func(name string) string { return record[slices.Index(columns, name)] }
 	r := row{
-		ID: cell("row_id"), Digest: digestOf(record), Agency: cell("agency"), County: cell("county_of_court"),
+		ID: cell("row_id"), Digest: sha256.Sum256([]byte(strings.Join(record, "\n") + "\n")), Agency: cell("agency"), County: cell("county_of_court"),
 		Number: warrantNumber(cell("warrant_number")), Natures: list(cell("primary_nature")),
 		ServedOn: list(cell("served_on")), Business: cell("business_name"), Grounds: list(cell("grounds")),
 		Delayed: cell("delay_reasons") != "",

@@ -6,12 +6,10 @@ package main
 import (
 	"cmp"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/world/people"
@@ -200,11 +198,6 @@ func rowAccess(k *people.People, a *accepted, warrant *logged) *draft {
 	}
 	// The digest of the row stands where that of an escrow package would.
 	return newAccess(k.Signer(agencyKey(a.agency)), warrant, accessTerms{noGroup, unit, noAccount, k.Gate(rand.Text()), event.Digest(a.Digest)})
-}
-
-// digestOf is SHA-256 of a row's cells, each ended by a line feed.
-func digestOf(record []string) [32]byte {
-	return sha256.Sum256([]byte(strings.Join(record, "\n") + "\n"))
 }
 
 // batch is the rows as events.

@@ -93,7 +93,7 @@ func TestDemo(t *testing.T) {
 	}
 
 	var again, warnings bytes.Buffer
-	if c := run(t.Context(), []string{"-rows", "80", "-dir", dir, "-listen", "127.0.0.1:0", "-exit"}, nil, &again, &warnings); c != 0 {
+	if c := run(t.Context(), []string{"-rows", "80", "-dir", dir, "-listen", "127.0.0.1:0", "-serve=false"}, nil, &again, &warnings); c != 0 {
 		t.Fatalf("again: exit code %d\n%s%s", c, &again, &warnings)
 	}
 	if want := fmt.Sprintf("%d of them by an earlier run", len(before)); !strings.Contains(again.String(), want) || strings.Contains(again.String(), "Read back") {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strconv"
 )
 
 const usage = `vasistas-demo: the whole system on one machine, on real data
@@ -61,11 +60,6 @@ func parseOptions(args []string, out io.Writer) (*options, error) {
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` of the log; port 0 takes a free one, and so does a\ndefault that is taken")
 	fs.StringVar(&o.dir, "dir", "vasistas-demo-data", "`directory` of the demo")
 	fs.BoolVar(&o.serve, "serve", true, "stay up until Ctrl-C once the story is told")
-	fs.BoolFunc("exit", "end once the story is told, as with -serve=false", func(v string) error {
-		exit, err := strconv.ParseBool(v)
-		o.serve = !exit
-		return err
-	})
 	fs.BoolVar(&o.verbose, "v", false, "tell the whole story, and not one line for each part of it")
 	fs.BoolVar(&o.version, "version", false, "print the version, and do nothing else")
 	fs.Usage = func() {

@@ -106,7 +106,7 @@ func (l *Ledger) wasBarred(auditor string, size uint64, now int64) bool {
 			return true
 		}
 	}
-	bars := func(k dutyKind) bool { return slices.Contains(c.Profile.Bars, k.rule()) }
+	bars := func(k dutyKind) bool { return slices.Contains(c.Profile.Bars, owing[k]) }
 	if bars(dutyAnchor) && l.anchorWasLate(size, now) {
 		return true
 	}
@@ -165,9 +165,6 @@ func Owing() []string {
 	slices.Sort(rules)
 	return slices.Compact(rules)
 }
-
-// rule returns the rule that an overdue duty breaks.
-func (k dutyKind) rule() string { return owing[k] }
 
 // auditorKey returns the number + 1 of an auditor's key under a charter.
 func (l *Ledger) auditorKey(c *Charter, name string) uint32 {

@@ -78,14 +78,11 @@ type digests struct {
 	closed int
 }
 
-func (d *digests) open(x event.Digest) bool {
-	i := slices.Index(d.list[:d.closed], x)
-	if i < 0 {
-		return false
+func (d *digests) open(x event.Digest) {
+	if i := slices.Index(d.list[:d.closed], x); i >= 0 {
+		d.closed--
+		d.list[i], d.list[d.closed] = d.list[d.closed], d.list[i]
 	}
-	d.closed--
-	d.list[i], d.list[d.closed] = d.list[d.closed], d.list[i]
-	return true
 }
 
 // void undoes the deferrals of a key from an index on. It moves until no further

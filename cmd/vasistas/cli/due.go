@@ -65,7 +65,7 @@ func (e *env) runDue(ctx context.Context, f *dueFlags, args []string) error {
 		return err
 	}
 	var kept *kept
-	if isLog(remote.URL) {
+	if _, err := os.Stat(filepath.Join(remote.URL, "state", "checkpoint")); err == nil { // a log's own directory, and no copy
 		if f.state != "" {
 			return usagef("--state: a log's own directory is compared with its vault, which takes the whole log; leave out --state")
 		}
@@ -97,12 +97,6 @@ func (e *env) runDue(ctx context.Context, f *dueFlags, args []string) error {
 		return e.printReport(&f.replayFlags, nil, "", int(d.Result()))
 	}
 	return e.printReport(&f.replayFlags, d, english.Due(d, f.list), int(d.Result()))
-}
-
-// isLog reports whether a directory is a log's own: not a copy, but tree, state and vault.
-func isLog(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "state", "checkpoint"))
-	return err == nil
 }
 
 // ownLog reads a log's own directory.

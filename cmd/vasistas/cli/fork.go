@@ -4,15 +4,9 @@
 package cli
 
 import (
-	"bytes"
-
 	"github.com/vasistas/vasistas/client/verify"
-	"github.com/vasistas/vasistas/cmd/vasistas/english"
 	"github.com/vasistas/vasistas/log/tlog"
 )
-
-// isFork reports whether a file begins like evidence of a fork.
-func isFork(b []byte) bool { return bytes.HasPrefix(b, []byte(`{"small":`)) }
 
 func verifyFork(policy *tlog.Policy, b []byte, origin string) (*tlog.Fork, error) {
 	f, err := tlog.ParseFork(b)
@@ -23,10 +17,6 @@ func verifyFork(policy *tlog.Policy, b []byte, origin string) (*tlog.Fork, error
 		return nil, err
 	}
 	return f, nil
-}
-
-func describeFork(name string, f *tlog.Fork) (any, string) {
-	return forkJSON{name, verify.Proven.String(), f}, english.Fork(f)
 }
 
 // forkJSON is the result for a file with evidence of a fork.

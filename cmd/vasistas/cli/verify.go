@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -104,7 +105,7 @@ func (e *env) runVerify(f *verifyFlags, files []string) error {
 	for _, name := range files {
 		b, err := e.read(name, max(tlog.MaxProofSize, tlog.MaxForkSize, notice.MaxFileSize))
 		in, v, fork := (*verify.Inclusion)(nil), (*notice.Verified)(nil), (*tlog.Fork)(nil)
-		if err == nil && isFork(b) {
+		if err == nil && bytes.HasPrefix(b, []byte(`{"small":`)) { // evidence of a fork
 			fork, err = verifyFork(policy, b, f.origin)
 		} else if err == nil {
 			in, v, err = verifyFile(policy, b, f.anyEntry, o)
@@ -189,7 +190,7 @@ func auditPolicy(b []byte) (*tlog.Policy, error) {
 // describe returns the result for a file, as JSON and as text. charter may be nil.
 func describe(name string, in *verify.Inclusion, v *notice.Verified, fork *tlog.Fork, err error, policy *tlog.Policy, charter *event.Charter) (any, string) {
 	if fork != nil {
-		return describeFork(name, fork)
+		return forkJSON{name, verify.Proven.String(), fork}, english.Fork(fork)
 	}
 	if v != nil {
 		return english.NoticeJSON(name, v, policy), english.Notice(v)
