@@ -201,6 +201,7 @@ func (w *watch) Report() *facts.Report {
 	}
 	if err := w.copy.Failing(); err != nil {
 		r.Failing = "copying the log: " + err.Error()
+		_, r.Back = errors.AsType[*client.RollbackError](err)
 	} else if why := w.failing.Load(); why != nil {
 		r.Failing = *why
 	}

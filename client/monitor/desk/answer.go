@@ -46,7 +46,10 @@ type httpError struct {
 
 func (e *httpError) Error() string { return e.key }
 
-var errNotFound = &httpError{http.StatusNotFound, "error.notfound"}
+var (
+	errNotFound = &httpError{http.StatusNotFound, "error.notfound"}
+	errAt       = &httpError{http.StatusBadRequest, "error.at"}
+)
 
 // parseTemplates returns the layout with the content of each page.
 func parseTemplates() (map[string]*template.Template, error) {
@@ -184,6 +187,10 @@ func (d *Desk) fail(w http.ResponseWriter, q *Request, err error) {
 	if !known {
 		d.c.Logger.Error("a page of the desk", "path", q.HTTP.URL.Path, "err", err)
 		status = &httpError{http.StatusInternalServerError, "error.internal"}
+	}
+	q.present = true // an error is fixed to no head
+	if status == errAt {
+		q.HTTP.URL.RawQuery = q.This("at", "")[len(q.HTTP.URL.Path):]
 	}
 	body, err := d.render(q, &Answer{Template: "error", Data: status.key})
 	if err != nil {

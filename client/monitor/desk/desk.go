@@ -95,6 +95,8 @@ var routes = map[string]page{
 	"entry/*/evidence": evidence,
 	"duties":           duties,
 	"duties.csv":       dutiesCSV,
+	"breaches":         breaches,
+	"breaches.csv":     breachesCSV,
 	"timeline":         timeline,
 	"charts":           charts,
 }

@@ -26,9 +26,11 @@ type entryPage struct {
 	Party    string
 	Event    *event.Event // nil: the entry is no event
 	Breaches []breach
+	Effect   string // of its verdict
 	Chain    []chained
 	More     bool // the chain has more
 	Sealed   *sealing
+	Opened   []opened  // what disclosures have opened of it; the first maxOpened
 	Duties   []dutyRow // that it owes or owed
 	Ended    []dutyRow // that it ended
 	Proof    *tlog.Proof
@@ -36,6 +38,15 @@ type entryPage struct {
 	Earlier  string // address of the entry before; "": none
 	Later    string
 }
+
+// opened is what a disclosure has opened.
+type opened struct {
+	Index  uint64
+	Fields []field
+}
+
+// maxOpened bounds the disclosures of an event that are read.
+const maxOpened = 16
 
 // A breach is a verdict about an entry.
 type breach struct {
@@ -95,6 +106,7 @@ func entryOf(q *Request) (*Answer, error) {
 	for _, w := range d.Violations {
 		p.Breaches = append(p.Breaches, breach{w, q.Party(w.By)})
 	}
+	p.Effect = q.effect(d)
 	for i := range d.Duties {
 		p.Duties = append(p.Duties, q.dutyRow(&d.Duties[i], v.At()))
 	}
@@ -114,6 +126,28 @@ func entryOf(q *Request) (*Answer, error) {
 	return q.fixed(v, "entry", p), nil
 }
 
+// ways are the verdicts about a release that leave it an effect, by the text that names the effect.
+var ways = map[string]string{"release-chain/early": "entry.effect.early", "release-chain/late": "entry.effect.late",
+	"audit/stale": "entry.effect.late", "audit/amended": "entry.effect.late", "audit/barred": "entry.effect.yes"}
+
+// effect says what an entry changed when it was logged.
+func (q *Request) effect(d *index.Detail) string {
+	key := "entry.effect.no"
+	if d.Verdict == index.Kept {
+		return q.T("entry.effect.yes")
+	}
+	for _, v := range d.Violations {
+		switch of := ways[v.Rule+"/"+v.Way]; {
+		case v.Seen != d.Index:
+		case of == "":
+			return q.T("entry.effect.no")
+		case key != "entry.effect.early" && of != "entry.effect.yes" || key == "entry.effect.no":
+			key = of
+		}
+	}
+	return q.T(key)
+}
+
 // chain adds the events that belong together.
 func (q *Request) chain(v *index.View, p *entryPage) error {
 	c, err := v.Related(q.HTTP.Context(), p.Index)
@@ -122,6 +156,18 @@ func (q *Request) chain(v *index.View, p *entryPage) error {
 	}
 	for _, r := range c.Entries {
 		p.Chain = append(p.Chain, chained{q.entryRow(r.Entry), r.Index == p.Index})
+		if r.To != p.Index || r.Type != event.TypeDisclosure || r.Verdict != index.Kept || len(p.Opened) == maxOpened {
+			continue
+		}
+		proof, _, err := q.Log.prove(q.HTTP.Context(), r.Index, v.Size())
+		if err != nil {
+			return err
+		}
+		if env, err := event.ParseEnvelope(proof.Extra); err == nil {
+			t := &teller{Lang: q.Lang}
+			t.opened(env.Event.Body.(*event.Disclosure).Openings)
+			p.Opened = append(p.Opened, opened{r.Index, t.Fields})
+		}
 	}
 	p.More = c.More
 	return nil

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vasistas/vasistas/log/ledger"
 )
 
 func catalogue(t *testing.T, code string) map[string]entry {
@@ -132,5 +134,27 @@ func TestChoose(t *testing.T) {
 		if got := choose(r).Code; got != c.want {
 			t.Errorf("%+v: %s", c, got)
 		}
+	}
+}
+
+// TestWaysWithAnEffect: each verdict of the rules that leaves an entry an effect has a text that says so.
+func TestWaysWithAnEffect(t *testing.T) {
+	found := 0
+	for _, r := range ledger.Rules(rulesVersion) {
+		if langs[0].T("broken."+r.Name) == "broken."+r.Name {
+			t.Errorf("the rule %s has no name", r.Name)
+		}
+		for _, w := range r.Ways {
+			effect := strings.Contains(w.Template, "counts in the chain") || strings.Contains(w.Template, "takes effect")
+			if effect {
+				found++
+			}
+			if known := ways[w.Rule+"/"+w.Code]; effect != (known != "" && known != "entry.effect.yes") {
+				t.Errorf("%s/%s: %q; the rules say %q", w.Rule, w.Code, known, w.Template)
+			}
+		}
+	}
+	if found != 4 {
+		t.Errorf("%d verdicts leave an effect", found)
 	}
 }

@@ -135,6 +135,15 @@ func (l *Lang) Owes(o *ledger.Obligation) string {
 	return clean(o.Text)
 }
 
+// LateSince says since when something was late. Witnesses prove that, or else the debtor states it in the entry that
+// settles it, which is then later than what was proven when that entry was logged.
+func (l *Lang) LateSince(o ledger.Late) string {
+	if o.LateSince.After(o.CuredAfter) {
+		return l.T("late.claimed", l.When(o.LateSince))
+	}
+	return l.When(o.LateSince)
+}
+
 // OwedLate returns what was owed.
 func (l *Lang) OwedLate(o ledger.Late) string { return l.Owes(&o.Obligation) }
 

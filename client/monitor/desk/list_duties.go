@@ -79,7 +79,7 @@ func (q *Request) dutyFilter() (f index.DutyFilter, page uint64, err error) {
 
 // dutyChoices adds what duties can be filtered by. Debtors are the parties that have signed an event.
 func (q *Request) dutyChoices(v *index.View, f *filter) error {
-	var states, rules, debtors []option
+	var states, rules []option
 	for _, s := range dutyStates {
 		states = append(states, option{string(s), q.T("state." + string(s))})
 	}
@@ -88,6 +88,17 @@ func (q *Request) dutyChoices(v *index.View, f *filter) error {
 		rules = append(rules, option{r, q.T("rule." + r)})
 	}
 	f.choose("rule", "list.rule", rules...)
+	if err := q.parties(v, "list.debtor", f); err != nil {
+		return err
+	}
+	months, err := q.months(v)
+	f.choose("month", "list.ended-month", months...)
+	return err
+}
+
+// parties adds a filter by the parties that have signed an event, and the log.
+func (q *Request) parties(v *index.View, label string, f *filter) error {
+	var all []option
 	for _, role := range []event.Role{event.RoleProvider, event.RoleAuthority, event.RoleCustodian} {
 		names, err := v.Values(q.HTTP.Context(), "", string(role))
 		if err != nil {
@@ -98,13 +109,11 @@ func (q *Request) dutyChoices(v *index.View, f *filter) error {
 			if role == event.RoleCustodian {
 				by += " or " + ledger.Log
 			}
-			debtors = append(debtors, option{by, q.Party(by)})
+			all = append(all, option{by, q.Party(by)})
 		}
 	}
-	f.choose("by", "list.debtor", append(debtors, option{ledger.Log, q.Party(ledger.Log)})...)
-	months, err := q.months(v)
-	f.choose("month", "list.ended-month", months...)
-	return err
+	f.choose("by", label, append(all, option{ledger.Log, q.Party(ledger.Log)})...)
+	return nil
 }
 
 // dutyRow puts a duty into words. Overdue is what is owed after Late, at the time at.
@@ -113,7 +122,9 @@ func (q *Request) dutyRow(d *index.Duty, at time.Time) dutyRow {
 	switch {
 	case d.State == index.DutyOverdue:
 		r.Over = q.Span(at.Sub(d.Late))
-	case !d.LateSince.IsZero() && !d.EndedAfter.IsZero():
+	case d.LateSince.After(d.EndedAfter): // no anchor has proved it late
+		r.Over = q.T("late.claimed", q.Span(d.LateSince.Sub(d.Due)))
+	case !d.LateSince.IsZero():
 		r.Over = q.Span(d.EndedAfter.Sub(d.Due))
 	}
 	return r

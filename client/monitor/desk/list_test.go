@@ -9,6 +9,8 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -451,4 +453,140 @@ func TestTimeline(t *testing.T) {
 		t.Errorf("it lacks something: %s", quiet)
 	}
 	b.says(b.path("timeline?all=1"), ": sign of life", ": anchor")
+}
+
+// TestBreaches: the list of breaches says who broke which rule since when, who has closed it by which entry, and what it
+// bars; and the first screen leads there.
+func TestBreaches(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, origin)
+	s := b.story()
+	b.Finding("a1", "form", event.FindingClosed, s["junk"].Index, s["junk"].Index)
+	quorum := b.Size() - 1
+	b.Finding("a1", "form", event.FindingOpen, s["junk"].Index, s["junk"].Index)
+	b.Publish("w1", "w2", "w3")
+	b.open()
+	for query, want := range map[string][]uint64{
+		"":                  {s["bad"].Index, s["junk"].Index},
+		"state=open":        {s["bad"].Index},
+		"state=closed":      {s["junk"].Index},
+		"rule=role":         {s["bad"].Index},
+		"rule=anchor":       nil,
+		"by=log&rule=form":  {s["junk"].Index},
+		"by=authority+none": nil,
+		fmt.Sprintf("state=open&at=%d", quorum): {s["bad"].Index, s["junk"].Index},
+	} {
+		if shown := b.rows(b.path("breaches?" + query)); !slices.Equal(shown, want) {
+			t.Errorf("%q shows %v; want %v", query, shown, want)
+		}
+		if _, rows := b.csv(b.path("breaches.csv?" + query)); len(rows) != len(want) {
+			t.Errorf("%q exports %q", query, rows)
+		}
+	}
+	b.says(b.path("breaches"), "who may sign what:", "not closed all custodians", "the form of an entry:", "closed; auditors that closed it: a2",
+		fmt.Sprintf("see entry %d", quorum), "no custodian; an auditor")
+	if _, rows := b.csv(b.path("breaches.csv?state=closed")); rows[0][6] != fmt.Sprint(quorum) || rows[0][3] == "" {
+		t.Errorf("it was closed by entry %d: %q", quorum, rows)
+	}
+	if status, _ := b.try(b.path("breaches?state=late")); status != http.StatusBadRequest {
+		t.Errorf("an unknown state: %d", status)
+	}
+	if first := b.main(b.path("")); !strings.Contains(first, b.path("breaches")+`">2 breaches are on record. Not closed: 1.</a>`) {
+		t.Errorf("the first screen has no link:\n%s", first)
+	}
+}
+
+// TestOpenedValues: the page of an event shows what disclosures have opened of it, and at an earlier head what they
+// had opened then.
+func TestOpenedValues(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, origin)
+	s := b.story()
+	b.open()
+	warrant := b.path(fmt.Sprint("entry/", s["warrant"].Index))
+	opened := fmt.Sprintf("Opened by entry %d The investigating agency police", s["disclosure"].Index)
+	b.says(warrant, opened)
+	if said := text(b.main(warrant + fmt.Sprintf("?at=%d", s["disclosure"].Index))); strings.Contains(said, "Opened by") {
+		t.Errorf("it was open before its disclosure: %s", said)
+	}
+	if said := text(b.main(b.path(fmt.Sprint("entry/", s["order"].Index)))); strings.Contains(said, "Opened by") {
+		t.Errorf("it is not open: %s", said)
+	}
+}
+
+// TestClaimedLate: what only the debtor's own claim shows to be late says so, and is not cured before it was late.
+func TestClaimedLate(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, origin)
+	b.anchor()
+	w := b.Warrant(b.Now + 2*people.Day)
+	b.Now += 10 * people.Day
+	b.Disclose(w)
+	b.anchor()
+	b.Publish("w1", "w2", "w3")
+	b.open()
+	b.says(b.path(""), "as the debtor itself states: no witness proves it")
+	b.says(b.path("duties?state=late"), "met late 8 days, as the debtor itself states: no witness proves it")
+	b.says(b.path(fmt.Sprint("entry/", w.Index)), "Late by: 8 days, as the debtor itself states")
+}
+
+// TestReleaseEffects: a release that waits, and one that came too late, have an effect, which its page names.
+func TestReleaseEffects(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, origin)
+	b.anchor()
+	warrant := b.Warrant(b.Now + 40*people.Day)
+	access := b.Access(warrant, b.Now+40*people.Day)
+	late := b.ReleaseEvent(access, "c2", []byte("notice"))
+	b.Follow("c1", b.Sign(b.ReleaseEvent(access, "c1", []byte("notice")), "c1")) // it is signed, and never logged
+	early := b.Release(access, "c1")
+	b.Revoke(warrant, event.ScopeAll)
+	answered := b.LogEvent(late, "c2")
+	forged := b.LogBadly(b.ReleaseEvent(access, "c1", []byte("notice")), "c2")
+	b.Publish("w1", "w2", "w3")
+	b.open()
+	for of, says := range map[*written.Logged]string{early: "It waits: it takes effect once", answered: "It counts in the chain", forged: "It had no effect."} {
+		b.says(b.path(fmt.Sprint("entry/", of.Index)), says)
+	}
+}
+
+// TestFixedForever: a page that is fixed to a head says if the log later contradicted itself or went back, and the
+// page of a mistyped head is not fixed to one.
+func TestFixedForever(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, origin)
+	b.story()
+	before, err := os.ReadFile(filepath.Join(b.Dir, "checkpoint"))
+	check(t, err)
+	b.anchor()
+	b.Publish("w1", "w2", "w3")
+	b.open()
+	first := func(path string) string {
+		_, body := b.try(path)
+		_, rest, _ := strings.Cut(body, "</nav>")
+		said, _, _ := strings.Cut(rest, `<main id="main">`)
+		return text(said)
+	}
+	fixed := b.path("entries?at=5")
+	if said := first(fixed); strings.Contains(said, "WRONG") || !strings.Contains(said, "fixed to one head") {
+		t.Errorf("before: %s", said)
+	}
+	check(t, os.WriteFile(filepath.Join(b.Dir, "checkpoint"), before, 0o600))
+	eventually(t, func() error {
+		if said := first(fixed); !strings.Contains(said, "The log now serves a smaller head") {
+			return fmt.Errorf("the log goes back, and the page says: %s", said)
+		}
+		return nil
+	})
+	check(t, os.WriteFile(filepath.Join(b.state, "copy", "fork.json"), []byte("{}"), 0o600))
+	eventually(t, func() error {
+		if said := first(fixed); !strings.Contains(said, "WRONG The log has signed two heads") {
+			return fmt.Errorf("the log has forked, and the page says: %s", said)
+		}
+		return nil
+	})
+	status, page := b.try(b.path("entries?at=junk"))
+	if status != http.StatusBadRequest || strings.Contains(page, "fixed") || strings.Contains(page, "at=junk") || !strings.Contains(page, "must be a number of entries") {
+		t.Errorf("at=junk: %d\n%s", status, page)
+	}
 }

@@ -59,7 +59,7 @@ func (q *Request) At() (uint64, error) {
 	}
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil || n == 0 || strconv.FormatUint(n, 10) != s {
-		return 0, &httpError{http.StatusBadRequest, "error.at"}
+		return 0, errAt
 	}
 	return n, nil
 }
@@ -142,6 +142,7 @@ func (q *Request) Nav() []NavLink {
 		{"custodians", "custodians", "custodians.title"},
 		{"entries", "entries", "nav.entries"},
 		{"duties", "duties", "nav.duties"},
+		{"breaches", "breaches", "breaches.title"},
 		{"timeline", "timeline", "nav.timeline"},
 		{"charts", "charts", "nav.charts"},
 	}

@@ -54,11 +54,13 @@ type Report struct {
 	Months []Month `json:"months,omitempty"` // the last MaxMonths that have an entry, ascending
 
 	// What the monitor says of its copy: its size, why it is not renewed or not read, whether
-	// there is evidence that the log signed two heads of which neither extends the other, and
-	// whether the first charter is the log's own word only.
+	// there is evidence that the log signed two heads of which neither extends the other,
+	// whether the log serves a smaller head than the copy's, and whether the first charter is
+	// the log's own word only.
 	Copied   uint64 `json:"copied"`
 	Failing  string `json:"failing,omitempty"`
 	Forked   bool   `json:"forked,omitempty"`
+	Back     bool   `json:"back,omitempty"`
 	Unpinned bool   `json:"unpinned,omitempty"`
 }
 

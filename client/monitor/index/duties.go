@@ -148,6 +148,9 @@ func (v *View) Breaches(ctx context.Context, f BreachFilter) (p Page[BreachRow],
 	if f.Unclosed {
 		where += " AND closed = 0"
 	}
+	if f.Closed {
+		where += " AND closed = 1"
+	}
 	var args []any
 	for _, c := range []struct{ column, value string }{{"rule", f.Rule}, {"debtor", f.By}} {
 		if c.value != "" {
@@ -162,12 +165,15 @@ func (v *View) Breaches(ctx context.Context, f BreachFilter) (p Page[BreachRow],
 	p.Total = total[0]
 	p.Rows, err = list(ctx, v, func(r *sql.Rows, b *BreachRow) error {
 		var stands string
-		err := r.Scan(&b.Rule, &b.Way, &b.Index, &b.Seen, &b.Last, &b.Count, &b.By, &b.Text, &b.Cure, &stands, &b.Closed, &b.ClosedAt)
-		if stands != "" {
+		var seen int64
+		err := r.Scan(&b.Rule, &b.Way, &b.Index, &b.Seen, &b.Last, &b.Count, &b.By, &b.Text, &b.Cure, &stands, &b.Closed, &b.ClosedAt, &seen)
+		if b.SeenAfter = posix(seen); stands != "" {
 			b.ClosedBy = strings.Split(stands, " ")
 		}
 		return err
-	}, "SELECT rule, way, idx, seen, last, count, debtor, text, cure, stands, closed, CASE closed WHEN 1 THEN since ELSE 0 END FROM "+where+f.order("id")+f.limit(), args...)
+	}, `SELECT rule, way, idx, seen, last, count, debtor, text, cure, stands, closed, CASE closed WHEN 0 THEN 0 ELSE (SELECT min(c.since) FROM breach c
+		WHERE c.id = breach.id AND c.since > ifnull((SELECT max(o.since) FROM breach o WHERE o.id = c.id AND o.since < breach.since AND o.closed = 0), -1)) END,
+		(SELECT logged FROM entry WHERE entry.idx = breach.seen) FROM `+where+f.order("id")+f.limit(), args...)
 	return p, err
 }
 

@@ -166,6 +166,7 @@ type Duty struct {
 // BreachFilter picks breaches. Zero fields pick all.
 type BreachFilter struct {
 	Unclosed bool // those that bar gates
+	Closed   bool // those that an audit quorum, or an amendment, has closed
 	Rule, By string
 	Window
 }
@@ -173,8 +174,9 @@ type BreachFilter struct {
 // BreachRow is a breach on record: see [ledger.Breach].
 type BreachRow struct {
 	ledger.BreachJSON
-	Closed   bool
-	ClosedAt uint64 // the entry that closed it for gates; 0 unless Closed
+	SeenAfter time.Time // the After of the entry Seen
+	Closed    bool
+	ClosedAt  uint64 // the entry that closed it for gates; 0 unless Closed
 }
 
 // CustodyFilter picks releases or heartbeats. Zero fields pick all.
