@@ -9,9 +9,9 @@ import (
 	"embed"
 	"errors"
 	"html/template"
-	"io"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,8 +33,8 @@ type Answer struct {
 	// Type is the media type of Body or Stream, if Template is "".
 	Type string
 	Body []byte
-	// Stream writes a download with the file name Name, without which it is shown. It is not cached.
-	Stream func(io.Writer) error
+	// Stream returns the next part of a download with the file name Name, and nil at its end. It is not cached.
+	Stream func() ([]byte, error)
 	Name   string
 }
 
@@ -117,7 +117,17 @@ func (d *Desk) answer(w http.ResponseWriter, q *Request, make page) {
 		p.mu.Lock()
 		kind, body, zipped := p.kind, p.body, p.gzip
 		p.mu.Unlock()
-		write(w, q.HTTP, http.StatusOK, kind, body, zipped)
+		d.write(w, q.HTTP, http.StatusOK, kind, body, zipped)
+	}
+}
+
+// place waits for one of the places of those who make a page or a part of a download. Those who read have none.
+func (d *Desk) place(q *Request) (leave func(), err error) {
+	select {
+	case d.making <- struct{}{}:
+		return func() { <-d.making }, nil
+	case <-q.HTTP.Context().Done():
+		return nil, q.HTTP.Context().Err()
 	}
 }
 
@@ -129,12 +139,11 @@ func (d *Desk) fill(p *cached, q *Request, make page) (*Answer, error) {
 		return nil, nil
 	}
 	if !q.present || q.Get("at") != "" { // the first screens wait for no page that costs more
-		select {
-		case d.making <- struct{}{}:
-			defer func() { <-d.making }()
-		case <-q.HTTP.Context().Done():
-			return nil, q.HTTP.Context().Err()
+		leave, err := d.place(q)
+		if err != nil {
+			return nil, err
 		}
+		defer leave()
 	}
 	a, err := make(q)
 	if err != nil || a.Stream != nil {
@@ -160,14 +169,6 @@ func (d *Desk) render(q *Request, a *Answer) ([]byte, error) {
 
 // stream writes a download. One that fails ends early, and the reader's client sees that.
 func (d *Desk) stream(w http.ResponseWriter, q *Request, a *Answer) {
-	select {
-	case d.streams <- struct{}{}:
-		defer func() { <-d.streams }()
-	default:
-		w.Header().Set("Retry-After", "2")
-		d.fail(w, q, &httpError{http.StatusServiceUnavailable, "error.busy"})
-		return
-	}
 	w.Header().Set("Content-Type", a.Type)
 	if a.Name != "" {
 		w.Header().Set("Content-Disposition", "attachment; filename="+strconv.Quote(a.Name))
@@ -175,14 +176,68 @@ func (d *Desk) stream(w http.ResponseWriter, q *Request, a *Answer) {
 	if q.HTTP.Method == http.MethodHead {
 		return
 	}
-	if err := a.Stream(w); err != nil {
-		d.c.Logger.Warn("a download of the desk", "path", q.HTTP.URL.Path, "err", err)
-		panic(http.ErrAbortHandler)
+	for {
+		part, err := d.part(q, a)
+		if part == nil && err == nil {
+			return
+		}
+		if err == nil {
+			err = d.send(w, part)
+		}
+		if err != nil {
+			d.c.Logger.Warn("a download of the desk", "path", q.HTTP.URL.Path, "err", err)
+			panic(http.ErrAbortHandler)
+		}
 	}
+}
+
+// part makes the next part of a download.
+func (d *Desk) part(q *Request, a *Answer) ([]byte, error) {
+	leave, err := d.place(q)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return a.Stream()
+}
+
+// Bounds of what slow readers cost. A reader must take a chunk within patience, or within haste while the unread
+// answers of all readers have more than maxUnread bytes.
+const (
+	chunk     = 16 << 10
+	patience  = 10 * time.Second
+	haste     = time.Second
+	maxUnread = 32 << 20
+)
+
+// send writes to a reader who may be slow. After an error the connection is of no use.
+func (d *Desk) send(w http.ResponseWriter, b []byte) error {
+	d.unread.Add(int64(len(b)))
+	defer d.unread.Add(-int64(len(b)))
+	c := http.NewResponseController(w)
+	for part := range slices.Chunk(b, chunk) {
+		wait := patience
+		if d.unread.Load() > maxUnread {
+			wait = haste
+		}
+		_ = c.SetWriteDeadline(time.Now().Add(wait)) // a connection that has none fails in Write
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+		if err := c.Flush(); err != nil {
+			return err
+		}
+	}
+	_ = c.SetWriteDeadline(time.Time{}) // the server sets that of the next request
+	return nil
 }
 
 // fail answers with a page that says what is wrong.
 func (d *Desk) fail(w http.ResponseWriter, q *Request, err error) {
+	if q.HTTP.Context().Err() != nil { // the reader has gone
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	status, known := errors.AsType[*httpError](err)
 	if !known {
 		d.c.Logger.Error("a page of the desk", "path", q.HTTP.URL.Path, "err", err)
@@ -197,18 +252,35 @@ func (d *Desk) fail(w http.ResponseWriter, q *Request, err error) {
 		d.c.Logger.Warn("the page of an error", "err", err)
 		body = []byte(template.HTMLEscapeString(q.T(status.key)))
 	}
-	write(w, q.HTTP, status.status, "text/html; charset=utf-8", body, nil)
+	d.write(w, q.HTTP, status.status, "text/html; charset=utf-8", body, nil)
 }
 
-func write(w http.ResponseWriter, r *http.Request, status int, kind string, body, zipped []byte) {
+func (d *Desk) write(w http.ResponseWriter, r *http.Request, status int, kind string, body, zipped []byte) {
 	w.Header().Set("Content-Type", kind)
-	if zipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if zipped != nil && acceptsGzip(r) {
 		w.Header().Set("Content-Encoding", "gzip")
 		body = zipped
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	w.Write(body)
+	if r.Method == http.MethodHead {
+		return
+	}
+	if err := d.send(w, body); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// acceptsGzip follows RFC 9110, section 12.5.3, for a reader that names gzip.
+func acceptsGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
+		coding, q, _ := strings.Cut(part, ";")
+		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			weight, err := strconv.ParseFloat(strings.TrimPrefix(strings.TrimSpace(q), "q="), 64)
+			return q == "" || err == nil && weight > 0
+		}
+	}
+	return false
 }
 
 func compress(body []byte) []byte {
@@ -230,12 +302,12 @@ var styles = sync.OnceValue(func() map[string][2][]byte {
 	return all
 })
 
-func serveStatic(w http.ResponseWriter, r *http.Request, name string) {
+func (d *Desk) serveStatic(w http.ResponseWriter, r *http.Request, name string) {
 	file, ok := styles()[name]
 	if !ok {
 		http.NotFound(w, r)
 		return
 	}
 	w.Header().Set("Cache-Control", "public, max-age=3600")
-	write(w, r, http.StatusOK, "text/css; charset=utf-8", file[0], file[1])
+	d.write(w, r, http.StatusOK, "text/css; charset=utf-8", file[0], file[1])
 }

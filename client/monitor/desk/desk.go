@@ -24,6 +24,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -61,19 +62,18 @@ func (l *Log) Hash() string { return l.hash }
 
 // Bounds of what visitors cost.
 const (
-	maxCached  = 256 // pages in memory
-	maxMaking  = 16  // pages being made
-	maxStreams = 16  // downloads under way
+	maxCached = 256 // pages in memory
+	maxMaking = 16  // pages and parts of downloads being made
 )
 
 // Desk is an http.Handler. It is safe for concurrent use.
 type Desk struct {
-	c       Config
-	logs    []*Log
-	pages   map[string]*template.Template
-	cache   *lru.Cache[string, *cached]
-	making  chan struct{}
-	streams chan struct{}
+	c      Config
+	logs   []*Log
+	pages  map[string]*template.Template
+	cache  *lru.Cache[string, *cached]
+	making chan struct{}
+	unread atomic.Int64 // bytes of answers that are being sent
 }
 
 // A page is made for a request. The error is an [httpError], or else the fault of this machine.
@@ -106,7 +106,7 @@ func New(c Config) (_ *Desk, err error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	d := &Desk{c: c, making: make(chan struct{}, maxMaking), streams: make(chan struct{}, maxStreams)}
+	d := &Desk{c: c, making: make(chan struct{}, maxMaking)}
 	for _, l := range c.Logs {
 		l.hash = cosigning.OriginHash(l.Origin)
 		if d.log(l.hash) != nil {
@@ -147,7 +147,7 @@ func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if name, ok := strings.CutPrefix(r.URL.Path, "/desk/static/"); ok {
-		serveStatic(w, r, name)
+		d.serveStatic(w, r, name)
 		return
 	}
 	make, err := d.route(q)

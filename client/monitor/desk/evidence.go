@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"strings"
@@ -53,9 +52,10 @@ func evidence(q *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Answer{Type: "application/zip", Name: fmt.Sprintf("evidence-entry-%d.zip", n), Stream: func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
+	return &Answer{Type: "application/zip", Name: fmt.Sprintf("evidence-entry-%d.zip", n), Stream: func() ([]byte, error) {
+		part := b
+		b = nil
+		return part, nil
 	}}, nil
 }
 

@@ -4,14 +4,15 @@
 package desk
 
 import (
+	"bytes"
 	"encoding/csv"
-	"io"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/client/monitor/facts"
 	"github.com/vasistas/vasistas/client/monitor/index"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // maxExported bounds the rows of an export.
@@ -112,7 +113,7 @@ func exported[T any](q *Request, w index.Window, t *table[T]) (*Answer, error) {
 		return nil, err
 	}
 	size := v.Size()
-	first, err := t.read(v, w)
+	page, err := t.read(v, w)
 	if v.Close(); err != nil {
 		return nil, err
 	}
@@ -121,34 +122,42 @@ func exported[T any](q *Request, w index.Window, t *table[T]) (*Answer, error) {
 		return nil, err
 	}
 	name := "head-" + q.Number(size) + "-" + t.name
-	return &Answer{Type: "text/csv; charset=utf-8", Name: name, Stream: func(to io.Writer) error {
-		out := csv.NewWriter(to)
-		notes := []string{q.T("csv.source", q.Log.Origin), q.T("csv.head", q.N(size), root.String()), q.T("csv.times"),
-			q.T("csv.query", q.HTTP.URL.RawQuery)}
-		if first.Total > maxExported {
-			notes = append(notes, q.T("csv.cut", q.N(maxExported), q.N(first.Total)))
-		}
-		for _, n := range notes {
-			record(out, "# "+n)
-		}
-		var heads []string
-		for _, c := range t.columns {
-			heads = append(heads, capital(q.T(c)))
-		}
-		record(out, heads...)
-		for page := first; ; {
-			for i := range page.Rows {
-				record(out, t.cells(&page.Rows[i])...)
-			}
-			w.Offset += uint64(len(page.Rows))
-			if out.Flush(); out.Error() != nil || w.Offset >= min(first.Total, maxExported) || len(page.Rows) == 0 {
-				return out.Error()
-			}
+	total, begun := page.Total, false
+	return &Answer{Type: "text/csv; charset=utf-8", Name: name, Stream: func() ([]byte, error) {
+		var b bytes.Buffer
+		out := csv.NewWriter(&b)
+		if !begun {
+			t.begin(q, out, size, root, total)
+		} else if w.Offset < min(total, maxExported) {
 			if page, err = part(q, size, w, t); err != nil {
-				return err
+				return nil, err
 			}
 		}
+		for i := range page.Rows {
+			record(out, t.cells(&page.Rows[i])...)
+		}
+		w.Offset += uint64(len(page.Rows))
+		begun, page = true, index.Page[T]{} // a slow reader keeps no rows in memory
+		out.Flush()
+		return b.Bytes(), out.Error()
 	}}, nil
+}
+
+// begin writes the notes and the head of a table.
+func (t *table[T]) begin(q *Request, out *csv.Writer, size uint64, root tlog.Hash, total uint64) {
+	notes := []string{q.T("csv.source", q.Log.Origin), q.T("csv.head", q.N(size), root.String()), q.T("csv.times"),
+		q.T("csv.query", q.HTTP.URL.RawQuery)}
+	if total > maxExported {
+		notes = append(notes, q.T("csv.cut", q.N(maxExported), q.N(total)))
+	}
+	for _, n := range notes {
+		record(out, "# "+n)
+	}
+	var heads []string
+	for _, c := range t.columns {
+		heads = append(heads, capital(q.T(c)))
+	}
+	record(out, heads...)
 }
 
 // part reads a part of a table at a size.

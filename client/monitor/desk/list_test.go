@@ -467,13 +467,13 @@ func TestBreaches(t *testing.T) {
 	b.Publish("w1", "w2", "w3")
 	b.open()
 	for query, want := range map[string][]uint64{
-		"":                  {s["bad"].Index, s["junk"].Index},
-		"state=open":        {s["bad"].Index},
-		"state=closed":      {s["junk"].Index},
-		"rule=role":         {s["bad"].Index},
-		"rule=anchor":       nil,
-		"by=log&rule=form":  {s["junk"].Index},
-		"by=authority+none": nil,
+		"":                                      {s["bad"].Index, s["junk"].Index},
+		"state=open":                            {s["bad"].Index},
+		"state=closed":                          {s["junk"].Index},
+		"rule=role":                             {s["bad"].Index},
+		"rule=anchor":                           nil,
+		"by=log&rule=form":                      {s["junk"].Index},
+		"by=authority+none":                     nil,
 		fmt.Sprintf("state=open&at=%d", quorum): {s["bad"].Index, s["junk"].Index},
 	} {
 		if shown := b.rows(b.path("breaches?" + query)); !slices.Equal(shown, want) {
