@@ -79,7 +79,7 @@ func runServe(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 		return err
 	}
 	if l.url != "" {
-		if err := l.join(ctx); err != nil {
+		if err := l.locked(func() error { return l.join(ctx) }); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/vasistas/vasistas/cmd/vasistas/cli"
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/witness/witnesscmd"
 )
 
@@ -181,4 +183,26 @@ func front(ts *testscript.TestScript, _ bool, args []string) {
 	s := httptest.NewServer(proxy)
 	ts.Defer(s.Close)
 	ts.Setenv(args[0], s.URL)
+}
+
+// TestOneAtATime: while one command joins or pins a log, no other changes the files of the logs, and it says why.
+func TestOneAtATime(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := durable.LockDir(filepath.Join(dir, "logs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	for _, args := range [][]string{
+		{"pin", "-dir", dir, "-log", "http://127.0.0.1:1", "-founded", "AAAA"},
+		{"serve", "-dir", dir, "-log", "http://127.0.0.1:1", "-listen", "127.0.0.1:0"},
+	} {
+		var out bytes.Buffer
+		if code := run(t.Context(), args, strings.NewReader(""), io.Discard, &out); code != 1 || !strings.Contains(out.String(), "another command joins or pins a log now") {
+			t.Errorf("%s: %d, %s", args[0], code, &out)
+		}
+	}
 }

@@ -163,18 +163,27 @@ func runJoin(_ context.Context, args []string, _, stderr io.Writer) error {
 		return err
 	}
 	j.Mirrors = *mirrors
-	if err := l.create(j); err != nil {
+	if err := l.locked(func() error { return l.create(j) }); err != nil {
 		return err
 	}
 	fmt.Fprintf(stderr, "Joined the log %s. Its first charter has the leaf hash %s; compare it with that of the other operators.\n", j.Origin, j.Founded)
 	return nil
 }
 
-// create makes the file of a log, and the state of its auditor.
-func (l *layout) create(j *joined) error {
+// locked runs f while no other process joins or pins a log. A monitor that serves keeps no lock.
+func (l *layout) locked(f func() error) error {
 	if err := durable.MkdirAll(l.path("logs"), 0o700); err != nil {
 		return err
 	}
+	lock, err := durable.LockDir(l.path("logs"))
+	if err != nil {
+		return fmt.Errorf("another command joins or pins a log now; try again when it has ended: %w", err)
+	}
+	return errors.Join(f(), lock.Close())
+}
+
+// create makes the file of a log, and the state of its auditor.
+func (l *layout) create(j *joined) error {
 	name := l.logFile(j.Origin)
 	if err := durable.CreateFile(name, j.bytes(), 0o644); err != nil {
 		return err

@@ -216,6 +216,14 @@ func runPin(ctx context.Context, args []string, stdin io.Reader, _, stderr io.Wr
 	if s.url == "" {
 		return command.WrongUse("give -log, the URL by which the log was joined")
 	}
+	if _, err := os.Stat(s.path("logs")); err != nil {
+		return fmt.Errorf("this monitor has joined no log: %w", err)
+	}
+	return s.locked(func() error { return s.confirm(ctx) })
+}
+
+// confirm pins the log at the URL to the hash that it asks for.
+func (s *start) confirm(ctx context.Context) error {
 	known, err := s.logs()
 	if err != nil {
 		return err
