@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -157,6 +158,42 @@ func TestReplacedWhileRead(t *testing.T) {
 		if state == "new" {
 			check(t, open.Close())
 		}
+	}
+}
+
+// TestDamagedLog: whatever becomes of the write-ahead log while readers have it, they get an error or right answers, no
+// file is mapped, and the index is whole again soon.
+func TestDamagedLog(t *testing.T) {
+	for name, harm := range map[string]func(path string) error{
+		"deleted": os.Remove,
+		"empty":   func(path string) error { return os.Truncate(path, 0) },
+		"cut":     func(path string) error { return os.Truncate(path, 4096*3+17) },
+		"garbage": func(path string) error { return overwrite(path, bytes.Repeat([]byte("no pages "), 100_000)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newLog(t)
+			w.Story(rand.New(rand.NewPCG(1, 1)), 200, false)
+			r := newReader(t, w)
+			check(t, r.read())
+			open := r.view(0)
+			check(t, harm(r.path+"-wal"))
+			if _, err := os.Stat(r.path + "-shm"); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("there is a file to map: %v", err)
+			}
+			for range 3 {
+				t.Logf("readers are told: %v; %s", r.scan(), r.x.Notice())
+			}
+			check(t, open.Close())
+			w.Anchor(w.Checkpoint("w1", "w2", "w3"))
+			err := r.read()
+			for range 5 {
+				r.scan()
+				err = r.again()
+			}
+			check(t, err)
+			r.whole()
+			check(t, r.scan())
+		})
 	}
 }
 

@@ -46,7 +46,9 @@ var errDamaged = errors.New("the file is damaged")
 var errOther = errors.New("the file is of another version or log")
 
 // file is an open SQLite file in WAL mode: one connection writes, and each view has a connection
-// and a read transaction of its own.
+// and a read transaction of its own. This process locks the file, and its connections share the
+// index of the WAL in memory: a file for it (-shm) would be mapped, and if another program cuts
+// a mapped file, the kernel kills its reader.
 type file struct {
 	path  string
 	info  os.FileInfo
@@ -61,6 +63,7 @@ type file struct {
 }
 
 func dsn(path string, query url.Values) string {
+	query.Set("vfs", "unix-excl")
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
 }
 
@@ -208,6 +211,9 @@ func damage(err error) error {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return err
+	}
+	if e.Code() == sqlite3.SQLITE_IOERR_SHORT_READ { // of the WAL: it was cut
+		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,

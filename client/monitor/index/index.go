@@ -15,11 +15,12 @@ import (
 	"github.com/vasistas/vasistas/client/monitor/facts"
 )
 
-// Errors of views. Others say what is wrong with the file; the index then rebuilds itself.
+// Errors of views, other than those of a context. The index rebuilds a damaged file by itself.
 var (
 	ErrEmpty = errors.New("the index has no head yet") // Notice says why
 	ErrSize  = errors.New("the index does not reach that size")
 	ErrNone  = errors.New("the index has no such entry")
+	ErrFile  = errors.New("the index can't be read") // wraps what is wrong with the file
 )
 
 // Config says where an index is. All fields but Logger are required.
@@ -172,6 +173,12 @@ func (x *Index) restart() (err error) {
 // Notice says, in English, why the index is not up to date and how far it is; "" if it is.
 func (x *Index) Notice() string {
 	why := x.why.Load()
+	if f := x.file.Load(); why == nil && f != nil {
+		if err := f.damaged.Load(); err != nil {
+			text := "it will be rebuilt: " + (*err).Error()
+			why = &text
+		}
+	}
 	if why == nil {
 		return ""
 	}

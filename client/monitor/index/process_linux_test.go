@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -31,7 +32,7 @@ const (
 	childPath   = "VASISTAS_TEST_INDEX"
 	childLog    = "VASISTAS_TEST_INDEX_LOG"
 	childPolicy = "VASISTAS_TEST_INDEX_POLICY"
-	childKill   = "VASISTAS_TEST_INDEX_KILL" // the entry at which it kills itself
+	childKill   = "VASISTAS_TEST_INDEX_KILL" // the entry at which it kills itself; full: see childFull
 )
 
 func TestMain(m *testing.M) {
@@ -56,16 +57,11 @@ func child(path, dir, text, kill string) error {
 	if err != nil {
 		return err
 	}
-	c, err := client.New(client.Config{URL: dir, Policy: policy})
-	if err != nil {
-		return err
-	}
-	r, err := replica.New(replica.Config{Client: c, Origin: written.Origin, Use: "test"})
-	if err != nil {
-		return err
+	if kill == "full" {
+		return childFull(x, dir, policy)
 	}
 	begun, own := time.Now(), time.Duration(0)
-	f := facts.New(r.Ledger(), func(f *facts.Fact) error {
+	err = tellAll(dir, policy, func(f *facts.Fact) error {
 		if f.Entry != nil && fmt.Sprint(f.Entry.Index) == kill {
 			return syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
@@ -74,13 +70,6 @@ func child(path, dir, text, kill string) error {
 		own += time.Since(from)
 		return err
 	})
-	v, err := r.Update(context.Background())
-	if err == nil {
-		err = r.Replay(context.Background(), f.Observer())
-	}
-	if err == nil {
-		err = f.Head(v.Checkpoint)
-	}
 	if err != nil {
 		return err
 	}
@@ -99,6 +88,76 @@ func child(path, dir, text, kill string) error {
 	cpu := time.Duration(used.Utime.Nano() + used.Stime.Nano())
 	fmt.Println(time.Since(begun).Seconds(), own.Seconds(), cpu.Seconds(), peak/1024)
 	return x.Close()
+}
+
+// tellAll tells a log from its first entry on.
+func tellAll(dir string, policy *tlog.Policy, tell func(*facts.Fact) error) error {
+	c, err := client.New(client.Config{URL: dir, Policy: policy})
+	if err != nil {
+		return err
+	}
+	r, err := replica.New(replica.Config{Client: c, Origin: written.Origin, Use: "test"})
+	if err != nil {
+		return err
+	}
+	f := facts.New(r.Ledger(), tell)
+	v, err := r.Update(context.Background())
+	if err == nil {
+		err = r.Replay(context.Background(), f.Observer())
+	}
+	if err == nil {
+		err = f.Head(v.Checkpoint)
+	}
+	return err
+}
+
+// childFull indexes a log while files can't grow, and again once they can. It prints what the index says.
+func childFull(x *index.Index, dir string, policy *tlog.Policy) error {
+	signal.Ignore(syscall.SIGXFSZ)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	for _, now := range []uint64{64 << 10, limit.Max} {
+		limit.Cur = now
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+			return err
+		}
+		err := tellAll(dir, policy, x.Tell)
+		fmt.Printf("%t %q\n", err == nil, x.Notice())
+	}
+	return x.Close()
+}
+
+// TestFullFileSystem: while the kernel lets no file grow, a process says so, goes on, and indexes the log afterwards.
+func TestFullFileSystem(t *testing.T) {
+	w := newLog(t)
+	w.Story(rand.New(rand.NewPCG(1, 1)), 300, false)
+	w.Publish("w1", "w2", "w3")
+	r := newReader(t, w)
+	check(t, r.x.Close())
+	out, err := childOf(w, r.path, "full").CombinedOutput()
+	if lines := strings.SplitN(string(out), "\n", 3); err != nil || len(lines) != 3 || !strings.Contains(lines[0], "the file can't be written: disk I/O error") || lines[1] != `true ""` {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	r.open()
+	v := r.view(0)
+	defer v.Close()
+	if v.Size() != w.Size() {
+		t.Errorf("the index has the size %d, want %d", v.Size(), w.Size())
+	}
+}
+
+// TestTwoProcesses: while one process has the file, another can neither read nor write it, and says so.
+func TestTwoProcesses(t *testing.T) {
+	w := newLog(t)
+	r := newReader(t, w)
+	check(t, r.read())
+	out, err := childOf(w, r.path, "").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "locked") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	r.whole()
 }
 
 func childOf(w *written.Log, path, kill string) *exec.Cmd {

@@ -56,12 +56,17 @@ func (x *Index) View(ctx context.Context, size uint64) (*View, error) {
 	return v, nil
 }
 
-// failed notes a damaged file, so that the next Tell replaces it.
+// failed notes a damaged file, so that the next Tell replaces it, and wraps ErrFile.
 func (f *file) failed(err error) error {
 	if err = damage(err); errors.Is(err, errDamaged) {
 		f.damaged.CompareAndSwap(nil, &err)
 	}
-	return err
+	for _, known := range []error{ErrEmpty, ErrSize, ErrFile, context.Canceled, context.DeadlineExceeded} {
+		if err == nil || errors.Is(err, known) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrFile, err)
 }
 
 func (v *View) load(ctx context.Context, size uint64) error {
