@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/vasistas/vasistas/client/monitor/index"
 )
 
 //go:embed static/*.css
@@ -239,7 +241,14 @@ func (d *Desk) fail(w http.ResponseWriter, q *Request, err error) {
 		return
 	}
 	status, known := errors.AsType[*httpError](err)
-	if !known {
+	switch {
+	case known:
+	case errors.Is(err, index.ErrFile), errors.Is(err, errCopied):
+		d.c.Logger.Warn("a page of the desk", "path", q.HTTP.URL.Path, "err", err)
+		if status = errNoIndex; errors.Is(err, errCopied) {
+			status = &httpError{http.StatusServiceUnavailable, "error.copied"}
+		}
+	default:
 		d.c.Logger.Error("a page of the desk", "path", q.HTTP.URL.Path, "err", err)
 		status = &httpError{http.StatusInternalServerError, "error.internal"}
 	}

@@ -6,6 +6,7 @@ package desk
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -215,8 +216,15 @@ func (l *Log) proveAt(ctx context.Context, n uint64, head *tlog.Checkpoint) (*tl
 	if err != nil {
 		return nil, err
 	}
-	return c.ProveAt(ctx, &tlog.Verified{Checkpoint: head}, n)
+	p, err := c.ProveAt(ctx, &tlog.Verified{Checkpoint: head}, n)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errCopied, err)
+	}
+	return p, nil
 }
+
+// errCopied wraps what is wrong with a file of the copy, which the mirror repairs.
+var errCopied = errors.New("the copy can't be read")
 
 // root returns the root of the copy's tree at a size.
 func (l *Log) root(ctx context.Context, size uint64) (tlog.Hash, error) {
@@ -225,7 +233,7 @@ func (l *Log) root(ctx context.Context, size uint64) (tlog.Hash, error) {
 	}
 	f, err := tiles.ReadFrontier(ctx, l.Copy.Source(), size)
 	if err != nil {
-		return tlog.Hash{}, err
+		return tlog.Hash{}, fmt.Errorf("%w: %w", errCopied, err)
 	}
 	return f.Root(), nil
 }

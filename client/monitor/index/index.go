@@ -39,6 +39,7 @@ type Index struct {
 
 	mu     sync.Mutex // of one Tell at a time
 	w      *writer    // nil: the log must be told from its first entry on
+	whole  uint64     // size of the last head that was told
 	delays delays
 }
 
@@ -96,10 +97,12 @@ func (x *Index) Tell(f *facts.Fact) error {
 	err := damage(x.tell(f))
 	if err == nil {
 		if f.Head != nil {
+			x.whole = f.Head.Size
 			x.why.Store(nil)
 		}
 		return nil
 	}
+	x.done.Store(x.whole) // the entries since then are undone
 	if x.w != nil {
 		x.w.close()
 		x.w = nil
@@ -122,6 +125,7 @@ func (x *Index) drop(err error) {
 		x.say("the damaged file can't be removed: " + err.Error())
 		return
 	}
+	x.whole = 0
 	x.done.Store(0)
 	if f, err := open(x.c.Path, x.c.Origin); err == nil {
 		x.file.Store(f)
