@@ -84,3 +84,25 @@ func TestHarmedIndex(t *testing.T) {
 		})
 	}
 }
+
+// TestRebuiltPermalink: a page that is fixed to a head says if the index no longer knows the times of this head.
+func TestRebuiltPermalink(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, origin)
+	b.story()
+	b.open()
+	at := b.path(fmt.Sprintf("entry/%d?at=%d", b.Size()-1, b.Size()))
+	if said := text(b.main(at)); strings.Contains(said, "has not seen that head") || strings.Contains(said, "not known yet") {
+		t.Errorf("before: %s", said)
+	}
+	b.anchor()
+	b.publish()
+	check(t, os.Remove(filepath.Join(b.state, "desk", "index.db")))
+	eventually(t, func() error {
+		status, page := b.try(at)
+		if said := text(page); status != http.StatusOK || !strings.Contains(said, "This monitor has not seen that head, or has made its lists again since") || !strings.Contains(said, "not known yet") {
+			return fmt.Errorf("%d: %s", status, said)
+		}
+		return nil
+	})
+}

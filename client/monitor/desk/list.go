@@ -18,10 +18,10 @@ const rowsShown = 50
 
 // An indexed page shows the log as of one size.
 type indexed struct {
-	Page   any    // the page's own data
-	Size   uint64 // of the head
-	Newest uint64 // size of the newest head
-	Fixed  bool   // the reader has named this head
+	Page  any    // the page's own data
+	Size  uint64 // of the head
+	Fixed bool   // the reader has named this head
+	Seen  bool   // the index knows this head, and so the times that its witnesses prove
 }
 
 var (
@@ -53,7 +53,8 @@ func (q *Request) viewAt(size uint64) (*index.View, error) {
 
 // fixed answers with a page made of a view.
 func (q *Request) fixed(v *index.View, template string, data any) *Answer {
-	return &Answer{Template: template, Data: &indexed{Page: data, Size: v.Size(), Newest: v.Newest(), Fixed: q.Get("at") != ""}}
+	_, seen := v.Head()
+	return &Answer{Template: template, Data: &indexed{Page: data, Size: v.Size(), Fixed: q.Get("at") != "", Seen: seen}}
 }
 
 // This returns the address of this page with other parameters, as in Link; the others stay.

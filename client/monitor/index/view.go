@@ -119,9 +119,6 @@ func (v *View) Size() uint64 { return v.size }
 // a rebuilt index.
 func (v *View) Head() (h Head, ok bool) { return v.head, v.headed }
 
-// Newest returns the size of the last head.
-func (v *View) Newest() uint64 { return v.newest }
-
 // At returns the proven time at which duties are overdue or not: the later one of the head's and
 // of the last entry's. Zero: none.
 func (v *View) At() time.Time { return v.at }
