@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -62,16 +63,13 @@ func now(l *written.Log) {
 	l.Publish("w1", "w2", "w3")
 }
 
-// show serves a monitor of logs with its desk, and waits until it has read them.
-func show(t testing.TB, edit func(*monitor.Config), logs ...*written.Log) (url string) {
+// serve serves a monitor of logs with its desk. What it knows of a log is below dir, in the directory of the log's hash.
+func serve(t testing.TB, dir string, edit func(*monitor.Config), logs ...*written.Log) (*desk.Monitor, *httptest.Server) {
 	t.Helper()
-	dir := t.TempDir()
-	c := monitor.Config{Run: mirror.RunOptions{Poll: 20 * time.Millisecond}}
+	c := monitor.Config{Run: mirror.RunOptions{Poll: 10 * time.Millisecond, CheckEvery: time.Hour}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	for _, l := range logs {
-		from, err := client.New(client.Config{URL: l.Dir})
-		check(t, err)
 		c.Mirrors = append(c.Mirrors, mirror.Config{Dir: filepath.Join(dir, cosigning.OriginHash(l.Origin), "copy"), Origin: l.Origin,
-			Sources: []mirror.Source{{Name: "log", Source: from.Source()}}, Policy: l.ParsePolicy(3, "w1", "w2", "w3", "w4").WithSpread(tlog.NoSpread)})
+			Sources: []mirror.Source{{Name: "log", Source: client.Dir(l.Dir)}}, Policy: l.ParsePolicy(3, "w1", "w2", "w3", "w4").WithSpread(tlog.NoSpread)})
 	}
 	if edit != nil {
 		edit(&c)
@@ -79,7 +77,13 @@ func show(t testing.TB, edit func(*monitor.Config), logs ...*written.Log) (url s
 	m, err := desk.Open(c, func(origin string) string { return filepath.Join(dir, cosigning.OriginHash(origin)) })
 	check(t, err)
 	m.Start()
-	server := httptest.NewServer(m)
+	return m, httptest.NewServer(m)
+}
+
+// show serves a monitor of logs, and waits until it has read them.
+func show(t testing.TB, edit func(*monitor.Config), logs ...*written.Log) (url string) {
+	t.Helper()
+	m, server := serve(t, t.TempDir(), edit, logs...)
 	t.Cleanup(func() {
 		server.Close()
 		check(t, m.Close())

@@ -68,7 +68,6 @@ func TestEvidenceOfASlowHead(t *testing.T) {
 		cp.Signatures = append(cp.Signatures, later.Signatures[len(later.Signatures)-1])
 	}
 	check(t, os.WriteFile(filepath.Join(b.Dir, "checkpoint"), cp.Bytes(), 0o600))
-	b.policy = b.ParsePolicy(3, "w1", "w2", "w3", "w4").WithSpread(1 << 20)
 	b.open()
 	dir := b.unzip(b.path(fmt.Sprintf("entry/%d/evidence", w.Index)))
 	readme, err := os.ReadFile(filepath.Join(dir, "README.txt"))

@@ -58,7 +58,7 @@ func TestHarmedIndex(t *testing.T) {
 			for _, p := range pages {
 				want = append(want, b.get(b.path(p)))
 			}
-			check(t, harm(filepath.Join(b.state, "desk", "index.db")))
+			check(t, harm(filepath.Join(b.state, "index.db")))
 			whole := 0
 			eventually(t, func() error {
 				for i, p := range pages {
@@ -97,7 +97,7 @@ func TestRebuiltPermalink(t *testing.T) {
 	}
 	b.anchor()
 	b.publish()
-	check(t, os.Remove(filepath.Join(b.state, "desk", "index.db")))
+	check(t, os.Remove(filepath.Join(b.state, "index.db")))
 	eventually(t, func() error {
 		status, page := b.try(at)
 		if said := text(page); status != http.StatusOK || !strings.Contains(said, "This monitor has not seen that head, or has made its lists again since") || !strings.Contains(said, "not known yet") {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -16,23 +15,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/client"
-	"github.com/vasistas/vasistas/client/monitor"
 	"github.com/vasistas/vasistas/client/monitor/desk"
-	"github.com/vasistas/vasistas/client/monitor/mirror"
 	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
-	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // bed is a log that the test writes, and a monitor with its desk that copies it.
 type bed struct {
 	*written.Log
 	t      testing.TB
-	state  string
-	policy *tlog.Policy // of the copy
+	dir    string // of the monitor
+	state  string // of the log, in dir
 	desk   *desk.Monitor
 	server *httptest.Server
 }
@@ -40,7 +35,8 @@ type bed struct {
 // newBed returns the bed of a log with only its charter.
 func newBed(t testing.TB, origin string) *bed {
 	p := people.New(origin, "")
-	b := &bed{Log: written.Empty(t.TempDir(), p), t: t, state: t.TempDir(), policy: p.ParsePolicy(3, "w1", "w2", "w3", "w4")}
+	b := &bed{Log: written.Empty(t.TempDir(), p), t: t, dir: t.TempDir()}
+	b.state = filepath.Join(b.dir, cosigning.OriginHash(origin))
 	t.Cleanup(func() { b.Report(t.Error) })
 	b.Charter = b.LogEvent(b.Event(p.Charter(func(c *event.Charter) {
 		p.Forms(c)
@@ -54,13 +50,7 @@ func newBed(t testing.TB, origin string) *bed {
 // open starts the monitor, and waits until it shows the published head.
 func (b *bed) open() {
 	b.t.Helper()
-	c := monitor.Config{Logger: slog.New(slog.NewTextHandler(b.t.Output(), nil)), Mirrors: []mirror.Config{{Dir: filepath.Join(b.state, "copy"), Policy: b.policy, Origin: b.Origin,
-		Sources: []mirror.Source{{Name: "log", Source: client.Dir(b.Dir)}}}}, Run: mirror.RunOptions{Poll: 10 * time.Millisecond, CheckEvery: time.Hour}}
-	var err error
-	b.desk, err = desk.Open(c, func(string) string { return filepath.Join(b.state, "desk") })
-	check(b.t, err)
-	b.desk.Start()
-	b.server = httptest.NewServer(b.desk)
+	b.desk, b.server = serve(b.t, b.dir, nil, b.Log)
 	b.await()
 }
 
