@@ -409,7 +409,7 @@ func compare(t *testing.T, r *reader, v *index.View) {
 	var breaches []index.BreachRow
 	unclosed := 0
 	b.l.Breaches(func(x *ledger.Breach, closed bool) {
-		breaches = append(breaches, index.BreachRow{BreachJSON: *x.JSON(), Closed: closed})
+		breaches = append(breaches, index.BreachRow{BreachJSON: *x.JSON(), SeenAfter: b.after[x.Seen], Closed: closed})
 		if !closed {
 			unclosed++
 		}
