@@ -13,7 +13,9 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/replica"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/round"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Auditors is what a log serves of the auditors that its charter asks for; a mirror serves none of
@@ -33,6 +35,7 @@ type Vouched struct {
 	Size uint64 `json:"size"`
 	// At is the latest time such that cosignatures at or after it meet the audit policy.
 	At time.Time `json:"at"`
+	By []string  `json:"by,omitempty"` // the auditors of the charter that cosigned it
 }
 
 var errNotServed = errors.New("the log serves no audit round or audited checkpoint, as no mirror does")
@@ -61,11 +64,22 @@ func AskAuditors(ctx context.Context, log *client.Client, r *replica.Replica) (o
 	} else if vouched, err := r.Ledger().VerifyAudit(in, head.Checkpoint); err != nil { // those that are set aside don't count
 		unknown(fmt.Errorf("the audited checkpoint, by its auditors: %w", err))
 	} else {
-		out.Vouched = &Vouched{head.Checkpoint.Size, time.Unix(int64(min(vouched.LoggedAfter, 1<<37)), 0).UTC()}
+		out.Vouched = &Vouched{head.Checkpoint.Size, time.Unix(int64(min(vouched.LoggedAfter, 1<<37)), 0).UTC(), cosigners(in.Charter, vouched)}
 	}
 	var err error
 	if out.Round, err = log.Round(ctx); err != nil {
 		unknown(err)
 	}
 	return out, fork
+}
+
+// cosigners returns the auditors of a charter whose keys have cosigned a head.
+func cosigners(c *event.Charter, v *tlog.Verified) (by []string) {
+	for i := range c.Parties {
+		p := &c.Parties[i]
+		if p.Role == event.RoleAuditor && slices.ContainsFunc(v.Witnesses, func(w tlog.Cosignature) bool { return slices.Contains(p.Cosigners, w.Witness.Key.String()) }) {
+			by = append(by, p.Name)
+		}
+	}
+	return by
 }

@@ -409,7 +409,8 @@ func (m *Monitor) MetricsText() []byte {
 			m.own.verdict.Set(flag(s.Line.Verdict == v), s.Origin, string(v))
 		}
 		for _, rule := range ledger.Owing() {
-			m.own.overdue.Set(float64(s.Facts.OverdueBy[rule]), s.Origin, rule)
+			overdue, _ := s.Facts.Owing(rule)
+			m.own.overdue.Set(float64(overdue), s.Origin, rule)
 		}
 		late := uint64(0)
 		for _, o := range s.Facts.Total.Owed {

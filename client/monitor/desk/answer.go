@@ -51,6 +51,7 @@ func (e *httpError) Error() string { return e.key }
 var (
 	errNotFound = &httpError{http.StatusNotFound, "error.notfound"}
 	errAt       = &httpError{http.StatusBadRequest, "error.at"}
+	errPresent  = &httpError{http.StatusBadRequest, "error.present"}
 )
 
 // parseTemplates returns the layout with the content of each page.
@@ -183,11 +184,12 @@ func (d *Desk) stream(w http.ResponseWriter, q *Request, a *Answer) {
 		if part == nil && err == nil {
 			return
 		}
-		if err == nil {
-			err = d.send(w, part)
-		}
 		if err != nil {
 			d.c.Logger.Warn("a download of the desk", "path", q.HTTP.URL.Path, "err", err)
+		} else if err = d.send(w, part); err != nil { // the reader is gone, or reads too slowly
+			d.c.Logger.Debug("a download of the desk", "path", q.HTTP.URL.Path, "err", err)
+		}
+		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
 	}
@@ -253,7 +255,7 @@ func (d *Desk) fail(w http.ResponseWriter, q *Request, err error) {
 		status = &httpError{http.StatusInternalServerError, "error.internal"}
 	}
 	q.present = true // an error is fixed to no head
-	if status == errAt {
+	if status == errAt || status == errPresent {
 		q.HTTP.URL.RawQuery = q.This("at", "")[len(q.HTTP.URL.Path):]
 	}
 	body, err := d.render(q, &Answer{Template: "error", Data: status.key})

@@ -33,6 +33,7 @@ func showAll(t testing.TB, logs map[facts.Verdict]*aLog) (url string) {
 	url = show(t, func(c *monitor.Config) {
 		c.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 		c.Run.Poll, c.URLs = 200*time.Millisecond, make(map[string]string)
+		c.Unpinned = func(origin string) bool { return logs[facts.Silent] != nil && origin == logs[facts.Silent].Origin }
 		for _, l := range logs {
 			c.URLs[l.Origin] = l.url
 		}
@@ -78,7 +79,7 @@ const next = `[...document.links].map(a => a.href).concat([...document.forms].fl
 
 // visit opens pages below an address to which links lead from there on: each page once and, if all, each
 // parameter of it once. It returns their addresses.
-func visit(t *testing.T, b *browser.Browser, start string, v browser.View, all bool, look func(*testing.T, *browser.Page)) (seen []string) {
+func visit(t *testing.T, b *browser.Browser, start string, v browser.View, all bool, look func(*testing.T, *browser.Page, string)) (seen []string) {
 	known := map[string]bool{}
 	for queue := []string{start}; len(queue) > 0; queue = queue[1:] {
 		is := parts(t, queue[0])
@@ -95,7 +96,7 @@ func visit(t *testing.T, b *browser.Browser, start string, v browser.View, all b
 		seen = append(seen, queue[0])
 		t.Run(fresh[len(fresh)-1], func(t *testing.T) {
 			p := b.Open(t, queue[0], v)
-			look(t, p)
+			look(t, p, queue[0])
 			for _, to := range browser.Eval[[]string](p, next) {
 				queue = append(queue, strings.TrimSuffix(to, "#main"))
 			}
@@ -111,50 +112,102 @@ func TestBrowser(t *testing.T) {
 	b := browser.Start(t)
 	t.Run("pages", func(t *testing.T) { testPages(t, b, url, logs[facts.OK]) })
 	t.Run("verdicts", func(t *testing.T) { testVerdicts(t, b, url, logs) })
+	t.Run("narrow", func(t *testing.T) { testNarrow(t, b, url, logs[facts.OK]) })
+	t.Run("unpinned", func(t *testing.T) { testUnpinned(t, b, url, logs) })
 	t.Run("markup", func(t *testing.T) { testMarkup(t, b, url, logs[facts.Wrong]) })
 	if *pictures {
 		t.Run("pictures", func(t *testing.T) { takePictures(t, b, url, logs) })
 	}
 }
 
-// testPages: each page is without fault and barrier, wide and narrow, light and dark, in three languages;
-// without JavaScript, and with the keyboard alone.
+// testPages: each page is without fault, with each of its parameters; wide and light in English, narrow and dark in
+// French, without JavaScript in German. What differs only by language has its barriers looked for once; those of dark
+// pages, and what the keyboard reaches, on the pages that have each kind of content.
 func testPages(t *testing.T, b *browser.Browser, url string, l *aLog) {
-	all := visit(t, b, url+l.path(""), browser.View{}, true, func(t *testing.T, p *browser.Page) {
-		if faults := p.Faults(); faults != nil {
-			t.Error(faults)
+	plain := func(address string) bool { return !strings.Contains(address, "?") } // a filter changes the rows, and not the page
+	check := func(t *testing.T, p *browser.Page, full bool, lang string) {
+		for _, f := range p.Faults() {
+			t.Error(f)
 		}
+		if full {
+			for _, f := range p.Barriers() {
+				t.Error(f)
+			}
+		}
+		if got := browser.Eval[string](p, "document.documentElement.lang"); got != lang {
+			t.Errorf("the language is %q; want %q", got, lang)
+		}
+	}
+	all := visit(t, b, url+l.path(""), browser.View{}, true, func(t *testing.T, p *browser.Page, address string) {
+		check(t, p, plain(address), "en")
 	})
 	if len(all) < 15 {
 		t.Errorf("only %d kinds of pages: %q", len(all), all)
 	}
-	// A filter changes the rows, and not the page.
-	all = slices.DeleteFunc(all, func(address string) bool { return strings.Contains(address, "?") })
-	in := func(code, address string) (name, to string) {
-		return code + " " + parts(t, address)[0], address + "?lang=" + code
-	}
-	for _, address := range append(all, url+"/") {
-		t.Run("en "+parts(t, address)[0], func(t *testing.T) { b.Open(t, address, browser.View{}).Check() })
-		name, french := in("fr", address)
-		t.Run(name, func(t *testing.T) {
-			p := b.Open(t, french, browser.View{Width: 360, Dark: true})
-			p.Check()
-			if got := browser.Eval[string](p, "document.documentElement.lang"); got != "fr" {
-				t.Errorf("the language is %q", got)
-			}
+	key := regexp.MustCompile(`/(entries|duties|charts|entry/[0-9]+)?$`)
+	for _, address := range append(slices.DeleteFunc(all, func(a string) bool { return !plain(a) }), url+"/") {
+		name := parts(t, address)[0]
+		t.Run("fr "+name, func(t *testing.T) {
+			p := b.Open(t, address+"?lang=fr", browser.View{Width: 360, Dark: true})
+			check(t, p, key.MatchString(address), "fr")
 		})
-		name, german := in("de", address)
-		t.Run(name, func(t *testing.T) {
-			p := b.Open(t, german, browser.View{NoScript: true})
-			p.Check()
-			if got := browser.Eval[string](p, "document.documentElement.lang"); got != "de" {
-				t.Errorf("the language is %q", got)
+		t.Run("de "+name, func(t *testing.T) {
+			p := b.Open(t, address+"?lang=de", browser.View{NoScript: true})
+			check(t, p, false, "de")
+			if !key.MatchString(address) {
+				return
 			}
 			order, faults := p.Keyboard()
 			if len(faults) > 0 || len(order) < 4 {
 				t.Errorf("the Tab key goes through %q: %q", order, faults)
 			}
 		})
+	}
+}
+
+// testNarrow: a list begins on the first screen of a phone, where its filter is closed unless it is used.
+func testNarrow(t *testing.T, b *browser.Browser, url string, l *aLog) {
+	for _, c := range []struct {
+		page string
+		view browser.View
+		open bool
+	}{
+		{"entries", browser.View{Width: 400, Height: 800, Language: "fr"}, false},
+		{"duties", browser.View{Width: 400, Height: 800, Language: "de"}, false},
+		{"entries?type=warrant", browser.View{Width: 400, Height: 800}, true},
+		{"entries", browser.View{}, true},
+	} {
+		t.Run(fmt.Sprint(c.page, " ", c.view.Width), func(t *testing.T) {
+			p := b.Open(t, url+l.path(c.page), c.view)
+			if open := browser.Eval[bool](p, `document.querySelector(".filter select").checkVisibility({contentVisibilityAuto: true})`); open != c.open {
+				t.Errorf("the filter is open: %v", open)
+			}
+			if top := browser.Eval[float64](p, `document.querySelector("tbody").getBoundingClientRect().top`); !c.open && top > 720 {
+				t.Errorf("the list begins at %v", top)
+			}
+		})
+	}
+}
+
+// testUnpinned: each page of a log that is not pinned says so before its content, and no other page does.
+func testUnpinned(t *testing.T, b *browser.Browser, url string, logs map[facts.Verdict]*aLog) {
+	for lang, says := range map[string]string{"en": "Not pinned.", "fr": "Non confirmé.", "de": "Nicht bestätigt."} {
+		for _, page := range []string{"", "entries", "entry/0"} {
+			if lang != "en" && page != "" {
+				continue // each has the same frame
+			}
+			t.Run(lang+" "+page, func(t *testing.T) {
+				p := b.Open(t, url+logs[facts.Silent].path(page), browser.View{Width: 400, Height: 800, Language: lang})
+				text := browser.Eval[string](p, `document.querySelector("header .notice")?.innerText ?? ""`)
+				top := browser.Eval[float64](p, `document.querySelector(".notice").getBoundingClientRect().top`)
+				if !strings.HasPrefix(text, says) || !strings.Contains(text, logs[facts.Silent].Charter.Leaf.String()) || top > 800 {
+					t.Errorf("at %v: %q", top, text)
+				}
+			})
+		}
+	}
+	if p := b.Open(t, url+logs[facts.OK].path(""), browser.View{}); browser.Eval[bool](p, `document.querySelector(".notice") != null`) {
+		t.Error("a log that is pinned has the notice")
 	}
 }
 
@@ -165,7 +218,9 @@ func testVerdicts(t *testing.T, b *browser.Browser, url string, logs map[facts.V
 			lang := cmp.Or(v.Language, "en")
 			t.Run(string(verdict)+" "+lang, func(t *testing.T) {
 				p := b.Open(t, url+l.path(""), v)
-				p.Check()
+				if verdict != facts.OK { // testPages checks that one
+					p.Check()
+				}
 				said := browser.Eval[string](p, `document.querySelector(".verdict").innerText`)
 				top := browser.Eval[float64](p, `document.querySelector(".verdict").getBoundingClientRect().top`)
 				if want := verdicts[lang][verdict]; said != want || top < 0 || top > 600 {
@@ -179,7 +234,7 @@ func testVerdicts(t *testing.T, b *browser.Browser, url string, logs map[facts.V
 // testMarkup: what a hostile log writes is text on every page.
 func testMarkup(t *testing.T, b *browser.Browser, url string, l *aLog) {
 	shown := false
-	visit(t, b, url+l.path(""), browser.View{Width: 360}, false, func(t *testing.T, p *browser.Page) {
+	visit(t, b, url+l.path(""), browser.View{Width: 360}, false, func(t *testing.T, p *browser.Page, _ string) {
 		if faults := p.Faults(); faults != nil {
 			t.Error(faults)
 		}

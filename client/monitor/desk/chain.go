@@ -98,7 +98,7 @@ func (q *Request) releases(p *chainPage, found index.Page[index.Release], stated
 		if r.Custodian != "" {
 			gap(r.Seq)
 		}
-		rows = append(rows, chainRow{Index: r.Index, Seq: r.Seq, Access: r.Access, After: r.After, Effect: q.verdict(r.Verdict)})
+		rows = append(rows, chainRow{Index: r.Index, Seq: r.Seq, Access: r.Access, After: r.After, Effect: q.Judged(r.Entry)})
 	}
 	gap(0)
 	return rows
@@ -124,7 +124,7 @@ func (q *Request) beats(p *chainPage, rows []index.Heartbeat) {
 		if signed && h.To.Before(next) {
 			p.Heartbeats = append(p.Heartbeats, chainRow{Gap: q.T("chain.silent", q.When(h.To), q.When(next))})
 		}
-		p.Heartbeats = append(p.Heartbeats, chainRow{Index: h.Index, Seq: h.Seq, Period: q.fromTo(h.From, h.To), After: h.After, Effect: q.verdict(h.Verdict)})
+		p.Heartbeats = append(p.Heartbeats, chainRow{Index: h.Index, Seq: h.Seq, Period: q.fromTo(h.From, h.To), After: h.After, Effect: q.Judged(h.Entry)})
 		if signed {
 			next = h.From
 		}

@@ -33,6 +33,7 @@ const maxRows = 40
 const (
 	chartWidth  = 720
 	chartLabel  = 210 // width of the names
+	maxLabel    = 26  // characters of a name
 	chartNumber = 70  // width of the figures
 	chartRowTop = 24  // height of a row
 )
@@ -69,7 +70,7 @@ func (c *chart) Bars() []bar {
 	}
 	var bars []bar
 	for i, r := range c.Rows {
-		b := bar{Label: shorten(r.Name, 26), Y: i*chartRowTop + 4, TextY: i*chartRowTop + 4 + 14, Total: total(r.N), Title: r.Name}
+		b := bar{Label: shorten(r.Name, maxLabel), Y: i*chartRowTop + 4, TextY: i*chartRowTop + 4 + 14, Total: total(r.N), Title: r.Name}
 		x := chartLabel
 		for j, n := range r.N {
 			width := int(float64(n) / float64(most) * (chartWidth - chartLabel - chartNumber))

@@ -14,7 +14,7 @@
 //
 // /desk/HASH/ has the first screen of a log, where HASH is the SHA-256 of its origin in hex, and / that of the
 // only log, or the list of all. Each page takes ?lang=fr, and those made of the index ?at=SIZE, which fixes a
-// page to what the log said at the head of this size.
+// page to what the log said at the head of this size. The others show the present alone, and refuse it.
 package desk
 
 import (
@@ -151,6 +151,9 @@ func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	make, err := d.route(q)
+	if err == nil && q.present && q.Get("at") != "" {
+		err = errPresent
+	}
 	if err != nil {
 		d.fail(w, q, err)
 		return

@@ -30,6 +30,7 @@ import (
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/internal/world/written"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -142,7 +143,7 @@ func TestVerdicts(t *testing.T) {
 			"1 disclosure is still owed.", "This is the first charter. Its leaf hash is the log’s founding hash.", ">w1 <small>"}},
 		{facts.Late, func(l *written.Log) { l.Warrant(l.Now + people.Day); now(l) }, 5, "1 obligation is overdue", "SILENT", []string{
 			"provider messenger owes the disclosure of what entry 1 keeps sealed since", "Log a disclosure that opens it."}},
-		{facts.Wrong, func(l *written.Log) { l.LogBadly(l.WarrantEvent(l.Now+20*people.Day), "court"); now(l) }, 0, "1 breach is not closed", "SILENT", []string{"the log has broken the rule role in entry 1"}},
+		{facts.Wrong, func(l *written.Log) { l.LogBadly(l.WarrantEvent(l.Now+20*people.Day), "court"); now(l) }, 0, "1 breach is not closed", "SILENT", []string{"the log has broken the rule “right to sign” in entry 1"}},
 		{facts.Silent, func(l *written.Log) { l.Publish("w1", "w2", "w3") }, 3, "The charter allows an age of 60 minutes.", "Nothing is overdue, and", []string{"Silence does not mean that all is well", "is 3 days old"}},
 	} {
 		t.Run(string(c.verdict), func(t *testing.T) {
@@ -188,11 +189,49 @@ func TestWasLate(t *testing.T) {
 	now(l)
 	url := show(t, nil, l)
 	body := page(t, url+"/?lang=en")
-	for _, want := range []string{"Since the first entry: 1.", `<a href="/desk/` + cosigning.OriginHash(l.Origin) + `/entry/12?lang=en">entry 12</a>`,
+	for _, want := range []string{"Since the first entry: 1.", `<a href="/desk/` + cosigning.OriginHash(l.Origin) + `/entry/12?lang=en">entry 12, after `,
 		"Added: authority tribunal, with the key " + l.KeyID("tribunal"), "Charter, version 2, entry 13"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %q in\n%s", want, body)
 		}
+	}
+}
+
+// TestPast: where auditors have closed a breach, the first line is OK, says that a rule was broken, and leads to
+// the list; and the first screen says how many auditors vouch, and why another does not.
+func TestPast(t *testing.T) {
+	const origin = "log.example/past"
+	l := newALog(t, origin, func(c *event.Charter) { c.AuditPolicy = people.New(origin, origin).Policy(1, "a1", "a2") })
+	l.Now = time.Now().Unix()
+	junk := l.Append([]byte("no event")).Index
+	for _, a := range []string{"a1", "a2"} {
+		l.Finding(a, "form", event.FindingClosed, junk, junk)
+	}
+	for _, c := range []string{"c1", "c2", "c3"} {
+		l.Heartbeat(c)
+	}
+	l.publish("")
+	l.round.Auditors[1] = round.Answer{Auditor: "a2", Key: l.round.Auditors[1].Key, Kind: round.Refused, Text: "its office is closed"}
+	cp, err := l.People.Checkpoint(l.Head(), uint64(l.Now), "a1")
+	check(t, err)
+	l.round = round.New(cp, written.At(l.Now), l.round.Auditors)
+	l.round.State = round.Met
+	url := show(t, func(c *monitor.Config) { c.URLs = map[string]string{origin: l.url} }, l.Log) + "/desk/" + cosigning.OriginHash(l.Origin) + "/"
+	for lang, words := range map[string][]string{
+		"en": {"1 rule was broken and never cured. 2 of 2 auditors have closed the breach.", "1 of 2 auditors vouches for the first", "Auditor a2: declines to cosign."},
+		"fr": {"1 règle a été enfreinte sans remède.", "1 auditeur sur 2 se porte garant", "a2"},
+		"de": {"1 Regel wurde verletzt, ohne dass es behoben wurde.", "1 von 2 Prüfern steht", "a2"},
+	} {
+		eventually(t, func() error {
+			body := page(t, url+"?lang="+lang)
+			_, line, _ := strings.Cut(body, `<section class="line OK"`)
+			line, rest, _ := strings.Cut(line, "</section>")
+			link := `<a href="/desk/` + cosigning.OriginHash(l.Origin) + "/breaches?lang=" + lang + `">` + words[0]
+			if !strings.Contains(line, link) || !strings.Contains(line, words[1]) || !strings.Contains(rest, words[1]) || !strings.Contains(rest, words[2]) {
+				return fmt.Errorf("in %s: %s", lang, body)
+			}
+			return nil
+		})
 	}
 }
 
@@ -267,9 +306,9 @@ func TestTwoLogs(t *testing.T) {
 	now(one)
 	two.Publish("w1", "w2", "w3")
 	url := show(t, func(c *monitor.Config) { c.Unpinned = func(origin string) bool { return origin == two.Origin } }, one, two)
-	all := page(t, url+"/?lang=en")
-	a, b, ok := strings.Cut(all, two.Origin)
-	if !ok || !strings.Contains(a, ">OK</strong>") || !strings.Contains(a, ">SILENT</strong>") || !strings.Contains(b, "Not pinned.") || strings.Contains(a, "Not pinned.") {
+	all := page(t, url+"/?lang=en") // the worst comes first
+	a, b, ok := strings.Cut(all, one.Origin)
+	if !ok || !strings.Contains(a, two.Origin) || !strings.Contains(a, ">OK</strong>") || !strings.Contains(a, ">SILENT</strong>") || !strings.Contains(a, "Not pinned.") || strings.Contains(b, "Not pinned.") {
 		t.Errorf("all logs:\n%s", all)
 	}
 	for l, unpinned := range map[*written.Log]bool{one: false, two: true} {

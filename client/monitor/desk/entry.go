@@ -16,6 +16,7 @@ import (
 	"github.com/vasistas/vasistas/client/monitor/index"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -53,12 +54,15 @@ const maxOpened = 16
 type breach struct {
 	index.Violation
 	Party string
+	Said  string // of a breach: who broke what
 }
 
 // chained is an entry of a chain.
 type chained struct {
 	entryRow
 	This bool
+	Of   string // the kind of its reference to To
+	To   uint64
 }
 
 // sealing says what an event seals.
@@ -105,7 +109,7 @@ func entryOf(q *Request) (*Answer, error) {
 	}
 	p.Told = q.tell(p.Event, p.Party)
 	for _, w := range d.Violations {
-		p.Breaches = append(p.Breaches, breach{w, q.Party(w.By)})
+		p.Breaches = append(p.Breaches, breach{w, q.Party(w.By), q.broke(&w, d)})
 	}
 	p.Effect = q.effect(d)
 	for i := range d.Duties {
@@ -127,6 +131,19 @@ func entryOf(q *Request) (*Answer, error) {
 	return q.fixed(v, "entry", p), nil
 }
 
+// broke says who broke which rule, or failed to do what; "": the verdict is no breach.
+func (l *Lang) broke(v *index.Violation, d *index.Detail) string {
+	if v.Kind != ledger.KindBreach.String() {
+		return ""
+	}
+	for i := range d.Duties {
+		if o := &d.Duties[i]; o.State == index.DutyLapsed && o.Ended == v.Seen && v.Rule == "unfulfilled" {
+			return l.T("entry.broke.owed", l.Party(v.By), l.Owes(&o.Obligation), l.When(o.Due))
+		}
+	}
+	return l.T("entry.broke", l.Party(v.By), l.named("broken.", v.Rule))
+}
+
 // ways are the verdicts about a release that leave it an effect, by the text that names the effect.
 var ways = map[string]string{"release-chain/early": "entry.effect.early", "release-chain/late": "entry.effect.late",
 	"audit/stale": "entry.effect.late", "audit/amended": "entry.effect.late", "audit/barred": "entry.effect.yes"}
@@ -134,7 +151,9 @@ var ways = map[string]string{"release-chain/early": "entry.effect.early", "relea
 // effect says what an entry changed when it was logged.
 func (q *Request) effect(d *index.Detail) string {
 	key := "entry.effect.no"
-	if d.Verdict == index.Kept {
+	if d.Verdict == index.Kept && d.Broken {
+		return q.T("entry.effect.broken")
+	} else if d.Verdict == index.Kept {
 		return q.T("entry.effect.yes")
 	}
 	for _, v := range d.Violations {
@@ -156,7 +175,7 @@ func (q *Request) chain(v *index.View, p *entryPage) error {
 		return err
 	}
 	for _, r := range c.Entries {
-		p.Chain = append(p.Chain, chained{q.entryRow(r.Entry), r.Index == p.Index})
+		p.Chain = append(p.Chain, chained{q.entryRow(r.Entry), r.Index == p.Index, r.Kind, r.To})
 		if r.To != p.Index || r.Type != event.TypeDisclosure || r.Verdict != index.Kept || len(p.Opened) == maxOpened {
 			continue
 		}

@@ -106,7 +106,7 @@ func (t *teller) lesser(body event.Body, args []any) (string, []any) {
 		t.codes("ground", b.Ground)
 		until := t.T("field.never")
 		if !b.Never {
-			until = t.When(b.Until)
+			until = t.Exact(b.Until)
 		}
 		t.add("deferred-until", value{Text: until})
 	case *event.Disclosure:
@@ -120,8 +120,12 @@ func (t *teller) lesser(body event.Body, args []any) (string, []any) {
 			t.count("size", size)
 		}
 	case *event.Finding:
-		t.add("entries", value{Text: t.T("field.span", strconv.FormatUint(b.First, 10), strconv.FormatUint(b.Last, 10)), Entry: strconv.FormatUint(b.First, 10)})
-		return "finding." + string(b.State), append(args, b.Rule)
+		text := t.T("field.span", t.N(b.First), t.N(b.Last))
+		if b.First == b.Last {
+			text = t.T("entry.number", t.N(b.First))
+		}
+		t.add("entries", value{Text: text, Entry: strconv.FormatUint(b.First, 10)})
+		return "finding." + string(b.State), append(args, t.Rule(b.Rule))
 	}
 	return string(body.Type()), args
 }
@@ -197,14 +201,14 @@ func (l *Lang) when(t time.Time, unknown string) string {
 	if t.IsZero() {
 		return l.T(unknown)
 	}
-	return l.When(t)
+	return l.Exact(t)
 }
 
 // Proven is when for templates.
 func (l *Lang) Proven(t time.Time, unknown string) string { return l.when(t, unknown) }
 
 func (l *Lang) fromTo(from, to time.Time) string {
-	return l.T("field.from-to", l.When(from), l.When(to))
+	return l.T("field.from-to", l.Exact(from), l.Exact(to))
 }
 
 // anchored returns the size of the head in an anchor.
@@ -256,12 +260,15 @@ func (l *Lang) named(prefix, code string) string {
 // code returns the text of a value of a member of an event: those that the schema defines have one, and those of a
 // charter may have one.
 func (l *Lang) code(member, value string) string {
-	prefix, ok := map[string]string{"decision": "decision.", "outcome": "outcome.", "scope": "scope.", "state": "finding."}[member]
+	prefix, ok := map[string]string{"decision": "decision.", "outcome": "outcome.", "scope": "scope.", "state": "finding.", "reason": "refusal."}[member]
 	if !ok {
 		return l.Name(member, value)
 	}
 	return l.named(prefix, value)
 }
+
+// Rule names a rule.
+func (l *Lang) Rule(code string) string { return l.named("rule.", code) }
 
 // capital begins a text with a capital letter.
 func capital(s string) string {

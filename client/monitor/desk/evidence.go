@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/vasistas/vasistas/client/monitor/facts"
 	"github.com/vasistas/vasistas/client/monitor/index"
 	"github.com/vasistas/vasistas/client/verify"
 	"github.com/vasistas/vasistas/log/event"
@@ -25,6 +27,7 @@ const (
 	entryFile  = "entry.json"
 	proofFile  = "entry-%d.tlog-proof"
 	policyFile = "policy.txt"
+	charterOf  = "charter-%d.tlog-proof"
 )
 
 // evidence is a zip file that proves, without this monitor and the log, that an entry is in the log.
@@ -48,7 +51,11 @@ func evidence(q *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := q.bundle(d, p, policy)
+	charter, err := q.charter(v, d)
+	if err != nil {
+		return nil, err
+	}
+	b, err := q.bundle(d, p, policy, charter)
 	if err != nil {
 		return nil, err
 	}
@@ -86,20 +93,33 @@ func (l *Log) evidence(ctx context.Context, n uint64) (*tlog.Proof, *tlog.Policy
 	return p, policy, err
 }
 
+// charter proves the charter that names the signers of an entry. nil: they are in the entry itself, or no charter
+// allowed them to sign it.
+func (q *Request) charter(v *index.View, d *index.Detail) (*tlog.Proof, error) {
+	n, ok, err := v.Charter(q.HTTP.Context(), d.Index)
+	if err != nil || !ok || !slices.ContainsFunc(d.Names, func(n facts.Name) bool { return isRole(n.Member) }) {
+		return nil, err
+	}
+	return q.Log.proveAt(q.HTTP.Context(), n, q.Log.Copy.Head())
+}
+
 // bundle makes the zip file. Its bytes depend on the proof and the language alone.
-func (q *Request) bundle(d *index.Detail, p *tlog.Proof, policy *tlog.Policy) ([]byte, error) {
+func (q *Request) bundle(d *index.Detail, p *tlog.Proof, policy *tlog.Policy, charter *tlog.Proof) ([]byte, error) {
 	var out bytes.Buffer
 	z := zip.NewWriter(&out)
 	proof := fmt.Sprintf(proofFile, p.Index)
-	for _, f := range []struct {
+	type file struct {
 		name string
 		body []byte
-	}{
-		{readmeFile, []byte(q.readme(d, p, policy, proof))},
-		{entryFile, p.Extra},
-		{proof, p.Bytes()},
-		{policyFile, policy.Bytes()},
-	} {
+	}
+	files := []file{{readmeFile, nil}, {entryFile, p.Extra}, {proof, p.Bytes()}, {policyFile, policy.Bytes()}}
+	signed := "" // by whom: the charter's file
+	if charter != nil {
+		signed = fmt.Sprintf(charterOf, charter.Index)
+		files = append(files, file{signed, charter.Bytes()})
+	}
+	files[0].body = []byte(q.readme(d, p, policy, proof, signed))
+	for _, f := range files {
 		w, err := z.Create(f.name)
 		if err == nil {
 			_, err = w.Write(f.body)
@@ -113,7 +133,7 @@ func (q *Request) bundle(d *index.Detail, p *tlog.Proof, policy *tlog.Policy) ([
 }
 
 // readme says in plain words what a bundle proves and how to verify it.
-func (q *Request) readme(d *index.Detail, p *tlog.Proof, policy *tlog.Policy, proof string) string {
+func (q *Request) readme(d *index.Detail, p *tlog.Proof, policy *tlog.Policy, proof, charter string) string {
 	var b strings.Builder
 	head := p.Checkpoint
 	said := func(indent string, lines ...string) {
@@ -131,15 +151,24 @@ func (q *Request) readme(d *index.Detail, p *tlog.Proof, policy *tlog.Policy, pr
 	for _, f := range told.Fields {
 		said("  ", f.Name+": "+f.String())
 	}
+	for i := range d.Violations {
+		if broke := q.broke(&d.Violations[i], d); broke != "" {
+			said("", "", broke+" ("+q.T("entry.seen", q.N(d.Violations[i].Seen))+")", clean(d.Violations[i].Text))
+		}
+	}
 	said("", "", q.T("evidence.times"))
 	said("  ", q.T("entry.after")+": "+q.when(d.After, "entry.after.unknown"), q.T("entry.before")+": "+q.when(d.Before, "entry.before.unknown"))
 	if e != nil {
 		said("  ", q.T("entry.claimed")+": "+q.When(d.Claimed)+". "+q.T("entry.claim"))
 	}
+	said("  ", q.T("evidence.before"))
 	said("", "", q.T("evidence.files"))
 	said("  ", q.T("evidence.file.readme"), q.T("evidence.file.entry"), q.T("evidence.file.proof", proof), q.T("evidence.file.policy"))
+	if charter != "" {
+		said("  ", q.T("evidence.file.charter", charter))
+	}
 	said("", "", q.T("evidence.how"), "")
-	said("    ", verifyCommand(policy, proof))
+	said("    ", verifyCommand(policy, proof, charter))
 	said("", "", q.T("evidence.sure"), "", q.T("evidence.not"), "", q.T("evidence.source", q.N(head.Size), head.Root.String()))
 	if q.Report().Unpinned {
 		said("", "", q.T("evidence.unpinned"))
@@ -148,10 +177,13 @@ func (q *Request) readme(d *index.Detail, p *tlog.Proof, policy *tlog.Policy, pr
 }
 
 // verifyCommand verifies a bundle in its folder.
-func verifyCommand(policy *tlog.Policy, proof string) string {
+func verifyCommand(policy *tlog.Policy, proof, charter string) string {
 	command := "vasistas verify --policy " + policyFile
 	if policy.Spread != tlog.DefaultSpread {
 		command += fmt.Sprintf(" --spread %d", policy.Spread)
+	}
+	if charter != "" {
+		command += " --charter " + charter
 	}
 	return command + " " + proof
 }

@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/client/monitor/facts"
@@ -16,53 +18,57 @@ import (
 
 // What the first screen lists of each kind. All are counted, and listed on the pages behind it.
 const (
-	maxOwed    = 8
-	maxDue     = 5
+	maxOwed    = 8 // one by one; more are counted by debtor and rule
 	maxNamed   = 8
-	maxChanged = 3 // charters
+	maxMost    = 3 // names in the line of a kind
+	maxChanged = 2 // charters
 )
 
 // firstData is what the first screen shows in addition to the facts.
 type firstData struct {
-	Overdue, Week, Month Owed
-	Cured                Cured
-	Names                *Names // nil: no time is proven
-	Sealed               Sealed
-	Charters             []Amended
+	Overdue, Due *owedTable
+	Cured        Cured
+	Names        *Names // nil: no time is proven
+	Sealed       Sealed
+	Charters     []Amended
 }
 
-// Owed is a list of obligations, and how many there are in all.
-type Owed struct {
-	Total uint64
-	List  []ledger.Obligation
+// An owedTable has obligations of one state.
+type owedTable struct {
+	Columns []string // keys of texts
+	Rows    []owedRow
+	More    uint64 // rows that it lacks
+	State   string // of those in the list of obligations
 }
 
-// More returns how many are not listed.
-func (o *Owed) More() uint64 { return o.Total - uint64(len(o.List)) }
+// An owedRow is an obligation, or several of one debtor by one rule.
+type owedRow struct {
+	Who        string
+	What, Link string
+	When, Then string // in the third and the fourth column
+	ThenLink   string
+}
 
 // Cured counts what was late.
 type Cured struct {
 	Month, Ever, Lapsed uint64
-	List                []ledger.Late // the last ones, newest first
+	Table               *owedTable
 }
 
 // Sealed says what is still to be disclosed.
 type Sealed struct {
 	Open, Deferred, Never uint64
-	Next                  Owed // in 30 days, the soonest first; none may be among those that a report lists
+	Soon                  uint64    // of Open, in 30 days
+	Next                  time.Time // of these
 }
 
 // first is the first screen of a log.
 func first(q *Request) (*Answer, error) {
 	r := q.Report()
-	soon := r.At.Add(7 * 24 * time.Hour)
-	week := slices.DeleteFunc(slices.Clone(r.Due), func(o ledger.Obligation) bool { return o.Due.After(soon) })
-	month := slices.DeleteFunc(slices.Clone(r.Due), func(o ledger.Obligation) bool { return !o.Due.After(soon) })
 	d := &firstData{
-		Overdue:  Owed{r.Overdue, limit(r.Owed, maxOwed)},
-		Week:     Owed{r.Due7, limit(week, maxDue)},
-		Month:    Owed{r.Due30 - r.Due7, limit(month, maxDue)},
-		Cured:    cured(r),
+		Overdue:  q.overdue(r),
+		Due:      q.due(r),
+		Cured:    q.cured(r),
 		Names:    q.names(r),
 		Sealed:   sealed(r),
 		Charters: limit(q.amended(r), maxChanged),
@@ -72,7 +78,63 @@ func first(q *Request) (*Answer, error) {
 
 func limit[T any](list []T, n int) []T { return list[:min(len(list), n)] }
 
-func cured(r *facts.Report) (c Cured) {
+// add appends one obligation.
+func (t *owedTable) add(q *Request, o *ledger.Obligation, when string) *owedRow {
+	t.Rows = append(t.Rows, owedRow{Who: q.Party(o.By), What: q.Owes(o), Link: q.Link("entry/" + strconv.FormatUint(o.Index, 10)), When: when})
+	return &t.Rows[len(t.Rows)-1]
+}
+
+// group appends a row for n obligations like one, unless the table is full. key is of the text around the time.
+func (t *owedTable) group(q *Request, n uint64, like *ledger.Obligation, key, when string) *owedRow {
+	switch {
+	case len(t.Rows) == maxOwed:
+		t.More += n
+		return new(owedRow)
+	case n == 1:
+		return t.add(q, like, when)
+	}
+	rule := q.Rule(like.Rule)
+	if like.Way == "notices" {
+		rule = q.T("rule.notices")
+	}
+	t.Rows = append(t.Rows, owedRow{Who: q.Party(like.By), What: q.T("owed.several", n, rule),
+		Link: q.Link("duties", "state", t.State, "rule", like.Rule, "by", like.By), When: q.T(key, when)})
+	return &t.Rows[len(t.Rows)-1]
+}
+
+func (q *Request) overdue(r *facts.Report) *owedTable {
+	t := &owedTable{Columns: []string{"owed.who", "owed.what", "owed.since", "owed.cure"}, State: "overdue"}
+	if r.Overdue <= maxOwed {
+		for i := range r.Owed {
+			t.add(q, &r.Owed[i], q.When(r.Owed[i].Late)).Then = q.Cure(&r.Owed[i])
+		}
+		return t
+	}
+	for i := range r.Debts {
+		if d := &r.Debts[i]; d.First != nil {
+			t.group(q, d.Overdue, d.First, "owed.first", q.When(d.First.Late)).Then = q.Cure(d.First)
+		}
+	}
+	return t
+}
+
+func (q *Request) due(r *facts.Report) *owedTable {
+	t := &owedTable{Columns: []string{"owed.who", "owed.what", "owed.by"}, State: "due"}
+	if r.Due30 <= maxOwed {
+		for i := range r.Due {
+			t.add(q, &r.Due[i], q.When(r.Due[i].Due))
+		}
+		return t
+	}
+	for i := range r.Debts {
+		if d := &r.Debts[i]; d.Next != nil {
+			t.group(q, d.Due30, d.Next, "owed.first", q.When(d.Next.Due))
+		}
+	}
+	return t
+}
+
+func (q *Request) cured(r *facts.Report) (c Cured) {
 	for _, o := range r.Total.Owed {
 		c.Ever, c.Lapsed = c.Ever+o.Late, c.Lapsed+o.Lapsed
 	}
@@ -83,16 +145,37 @@ func cured(r *facts.Report) (c Cured) {
 			}
 		}
 	}
-	c.List = slices.Clone(r.Late)
-	slices.Reverse(c.List)
-	c.List = limit(c.List, maxDue)
+	c.Table = &owedTable{Columns: []string{"owed.who", "owed.what", "cured.from", "cured.by"}, State: "late"}
+	cures := func(row *owedRow, o *ledger.Late) {
+		by := strconv.FormatUint(o.CuredBy, 10)
+		row.Then, row.ThenLink = q.T("entry.number", q.N(o.CuredBy))+", "+q.T("time.after", q.When(o.CuredAfter)), q.Link("entry/"+by)
+	}
+	counts := make(map[[3]string]uint64)
+	for i := range r.Late {
+		counts[[3]string{r.Late[i].By, r.Late[i].Rule, r.Late[i].Way}]++
+	}
+	for _, o := range slices.Backward(r.Late) {
+		key := [3]string{o.By, o.Rule, o.Way}
+		switch n := counts[key]; {
+		case len(r.Late) <= maxOwed:
+			cures(c.Table.add(q, &o.Obligation, q.LateSince(o)), &o)
+		case n > 0:
+			cures(c.Table.group(q, n, &o.Obligation, "owed.last", q.LateSince(o)), &o)
+			delete(counts, key)
+		}
+	}
+	c.Table.More += c.Ever - uint64(len(r.Late))
 	return c
 }
 
 func sealed(r *facts.Report) (s Sealed) {
 	s.Open = r.Open["disclosure"]
-	next := slices.DeleteFunc(slices.Clone(r.Due), func(o ledger.Obligation) bool { return o.Rule != "disclosure" })
-	s.Next = Owed{r.DueBy["disclosure"], limit(next, maxDue)}
+	_, s.Soon = r.Owing("disclosure")
+	for i := range r.Debts {
+		if d := &r.Debts[i]; d.Rule == "disclosure" && d.Next != nil && (s.Next.IsZero() || d.Next.Due.Before(s.Next)) {
+			s.Next = d.Next.Due
+		}
+	}
 	if t := r.Total.Events[event.TypeDeferral]; t != nil {
 		s.Deferred = t.Kept
 		for _, n := range t.Of["never"] {
@@ -115,6 +198,7 @@ type Kind struct {
 	Type        event.Type
 	Key         string // of its text
 	Now, Before uint64
+	Most        string // the most frequent names of the first group
 	Groups      []NamesGroup
 }
 
@@ -182,6 +266,9 @@ func (q *Request) names(r *facts.Report) *Names {
 				kind.Groups = append(kind.Groups, NamesGroup{"member." + member, rows})
 			}
 		}
+		if len(kind.Groups) > 0 {
+			kind.Most = q.most(&kind.Groups[0])
+		}
 		n.Kinds = append(n.Kinds, kind)
 	}
 	return n
@@ -217,7 +304,7 @@ func (q *Request) rows(member string, now, before map[string]uint64) (rows []Nam
 	others := NamesRow{Text: q.T("names.others"), Now: now[facts.Other], Before: before[facts.Other]}
 	for i, v := range order {
 		if i < maxNamed {
-			rows = append(rows, NamesRow{v, q.Name(member, v), now[v], before[v]})
+			rows = append(rows, NamesRow{v, q.code(member, v), now[v], before[v]})
 		} else {
 			others.Now, others.Before = others.Now+now[v], others.Before+before[v]
 		}
@@ -228,13 +315,30 @@ func (q *Request) rows(member string, now, before map[string]uint64) (rows []Nam
 	return rows
 }
 
+// most names the most frequent of this month, with their figures.
+func (q *Request) most(g *NamesGroup) string {
+	var names []string
+	for _, r := range g.Rows {
+		if r.Now > 0 && r.Value != "" && len(names) < maxMost {
+			names = append(names, shorten(r.Text, maxLabel)+" "+q.N(r.Now))
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	return q.T(g.Key) + " " + strings.Join(names, ", ")
+}
+
 // A LogLine is a log in the list of all.
 type LogLine struct {
 	*Request
 	Line *Line
 }
 
-// all is the list of all logs.
+// worst has the verdicts, the worst first.
+var worst = []facts.Verdict{facts.Wrong, facts.Silent, facts.Late, facts.OK}
+
+// all is the list of all logs, the worst first.
 func all(q *Request) (*Answer, error) {
 	var lines []LogLine
 	for _, l := range q.desk.logs {
@@ -242,5 +346,8 @@ func all(q *Request) (*Answer, error) {
 		of.Log, of.report = l, nil
 		lines = append(lines, LogLine{&of, of.Line()})
 	}
+	slices.SortStableFunc(lines, func(a, b LogLine) int {
+		return cmp.Or(slices.Index(worst, a.Line.Verdict)-slices.Index(worst, b.Line.Verdict), cmp.Compare(a.Log.Origin, b.Log.Origin))
+	})
 	return &Answer{Template: "all", Data: lines}, nil
 }

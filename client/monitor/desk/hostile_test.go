@@ -88,21 +88,35 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestDueBeyondTheList: the first screen counts the openings in 30 days that a report has no room to list.
-func TestDueBeyondTheList(t *testing.T) {
-	r := facts.Report{Applied: 600, Head: &facts.Head{Size: 600, LoggedAfter: time.Now()}, At: time.Now(), Due7: 300, Due30: 307,
-		DueBy: map[string]uint64{"return": 300, "disclosure": 7}}
-	for range facts.MaxListed {
-		r.Due = append(r.Due, ledger.Obligation{Rule: "return", Due: r.At.Add(time.Hour)})
+// TestManyOwed: the first screen counts by debtor and rule what is too much to list, each obligation once.
+func TestManyOwed(t *testing.T) {
+	r := facts.Report{Applied: 600, Head: &facts.Head{Size: 600, LoggedAfter: time.Now()}, At: time.Now(), Overdue: 9, Due7: 300, Due30: 307}
+	owed := func(rule string, index uint64) *ledger.Obligation {
+		return &ledger.Obligation{By: "provider p", Rule: rule, Way: "late", Index: index, Due: r.At, Late: r.At}
 	}
-	d, err := desk.New(desk.Config{Logs: []desk.Log{{Origin: "log.example", Report: func() *facts.Report { return &r }}}})
+	r.Owed = []ledger.Obligation{*owed("return", 71)}
+	r.Debts = []facts.Debt{{By: "provider p", Rule: "return", Way: "late", Overdue: 9, Due7: 300, Due30: 300, First: owed("return", 71), Next: owed("return", 72)},
+		{By: "provider p", Rule: "disclosure", Way: "late", Due30: 7, Next: owed("disclosure", 73)},
+		{By: "provider p", Rule: "emergency", Way: "late", Due30: 1, Next: owed("emergency", 76)}}
+	r.Total.Owed = map[string]*facts.Owed{"disclosure": {Late: 300}}
+	for range facts.MaxListed {
+		r.Late = append(r.Late, ledger.Late{Obligation: *owed("disclosure", 74), CuredBy: 75})
+	}
+	d, err := desk.New(desk.Config{Logs: []desk.Log{{Origin: "log.example", Report: func() *facts.Report { return &r }}}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	check(t, err)
 	w := httptest.NewRecorder()
 	d.ServeHTTP(w, httptest.NewRequest("GET", "/?lang=en", nil))
-	_, sealed, _ := strings.Cut(w.Body.String(), `id="sealed"`)
-	sealed, _, _ = strings.Cut(sealed, "</section>")
-	if !strings.Contains(sealed, "7 more") || strings.Contains(sealed, "Nothing.") || strings.Contains(sealed, "<table>") {
-		t.Errorf("of 7 openings, the page says: %s", sealed)
+	body := w.Body.String()
+	for _, want := range []string{"the emergency access 76", "9 obligations: report on a warrant", "300 obligations: report on a warrant", "7 obligations: disclosure", "256 obligations: disclosure", ">44 more<",
+		"Within 7 days: 300. Within 30 days: 307.", "7 of them fall due within 30 days", "state=overdue", "by=provider&#43;p&amp;lang=en&amp;rule=return&amp;state=due"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %q in\n%s", want, body)
+		}
+	}
+	for i := 71; i < 75; i++ {
+		if strings.Contains(body, fmt.Sprintf("entry/%d?", i)) {
+			t.Errorf("obligation %d is listed, and counted", i)
+		}
 	}
 }
 

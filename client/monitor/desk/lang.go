@@ -163,7 +163,7 @@ func clean(s string) string {
 
 func printed(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
+		if unicode.IsPrint(r) || r == '\u00a0' || r == '\u202f' { // French figures have such spaces
 			return r
 		}
 		return unicode.ReplacementChar
@@ -189,6 +189,15 @@ func (l *Lang) When(t time.Time) string {
 	}
 	t = t.UTC()
 	return l.T("time", l.Day(t), t.Format("15"), t.Format("04"))
+}
+
+// Exact is When to the second.
+func (l *Lang) Exact(t time.Time) string {
+	if t.IsZero() {
+		return l.T("time.unknown")
+	}
+	t = t.UTC()
+	return l.T("time.exact", l.Day(t), t.Format("15"), t.Format("04"), t.Format("05"))
 }
 
 // Day returns the day of a time, such as 28 November 2026.

@@ -4,6 +4,7 @@
 package desk
 
 import (
+	"fmt"
 	"io/fs"
 	"maps"
 	"net/http/httptest"
@@ -108,6 +109,22 @@ func TestTextsAreUsed(t *testing.T) {
 	}
 }
 
+// TestFrenchSpaces: no line ends before a mark that French sets apart, and none begins after « alone.
+func TestFrenchSpaces(t *testing.T) {
+	breaks := regexp.MustCompile(`(?:^|[^\x{a0}\x{202f}])[:;?!»]|«[^\x{a0}\x{202f}]`)
+	for key, e := range catalogue(t, "fr") {
+		for _, text := range []string{e.text, e.one} {
+			if at := breaks.FindString(placeholder.ReplaceAllString(text, "1")); at != "" && !strings.Contains(text, "http") {
+				t.Errorf("fr.txt: %s has %q, without a no-break space", key, at)
+			}
+		}
+	}
+	// A figure with such a space stays whole in a sentence.
+	if got, want := langs[1].T("entry.number", langs[1].N(5382)), "inscription 5\u00a0382"; got != want {
+		t.Errorf("%q; want %q", got, want)
+	}
+}
+
 // TestWords: figures, dates and spans in each language.
 func TestWords(t *testing.T) {
 	at := time.Date(2026, 11, 28, 14, 3, 0, 0, time.UTC)
@@ -120,6 +137,29 @@ func TestWords(t *testing.T) {
 		got := []string{l.When(at), l.Day(time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)), l.Month("2026-11"), l.N(5382), l.Span(time.Second), l.Span(90 * time.Minute), l.Span(80 * time.Hour)}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %q; want %q", l.Code, got, want)
+		}
+	}
+}
+
+// TestNames: each rule has a name, and each month, or that none is known, has room in a chart.
+func TestNames(t *testing.T) {
+	for _, l := range langs {
+		for _, r := range ledger.Rules(2) {
+			if !l.Has("rule." + r.Name) {
+				t.Errorf("%s.txt has no name of the rule %s", l.Code, r.Name)
+			}
+		}
+		labels := []string{l.T("timeline.unknown")}
+		for month := range 12 {
+			labels = append(labels, l.Month(fmt.Sprintf("2026-%02d", month+1)))
+		}
+		for _, label := range labels {
+			if shorten(label, maxLabel) != label {
+				t.Errorf("%s: a chart cuts %q", l.Code, label)
+			}
+		}
+		if got := l.code("reason", "breach"); got != "breach" { // no text of the first line
+			t.Errorf("%s: the reason of a refusal is shown as %q", l.Code, got)
 		}
 	}
 }

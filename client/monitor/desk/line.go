@@ -9,7 +9,6 @@ import (
 
 	"github.com/vasistas/vasistas/client/monitor/facts"
 	"github.com/vasistas/vasistas/log/ledger"
-	"github.com/vasistas/vasistas/log/round"
 )
 
 // A Sentence is a sentence in the reader's language. Detail, if any, follows it in English: the words of the
@@ -20,6 +19,7 @@ type Sentence struct{ Text, Detail string }
 type Line struct {
 	Verdict facts.Verdict
 	Reasons []Sentence // the first is the verdict's
+	Past    string     // what was broken and is closed; "": nothing
 	Age     string     // of the head; "" if no time of it is proven
 }
 
@@ -41,8 +41,11 @@ func (q *Request) line(r *facts.Report) *Line {
 	said := r.Line(q.Now)
 	out := &Line{Verdict: said.Verdict}
 	nth := make(map[string]int) // of a code: how many of its reasons were before
+	if p := r.Past; p != nil {
+		out.Past = q.T("line.past", p.Breaches, p.ClosedBy, r.Charter.Auditors)
+	}
 	for _, why := range limit(said.Reasons, maxReasons) {
-		if why.Code == facts.ReasonUnpinned { // the frame says it
+		if why.Code == facts.ReasonUnpinned || why.Code == facts.ReasonPast { // the frame says it
 			continue
 		}
 		s := q.reason(r, why, nth[why.Code])
@@ -61,7 +64,7 @@ func (l *Lang) reason(r *facts.Report, why facts.Reason, nth int) Sentence {
 	switch why.Code {
 	case facts.ReasonBreach:
 		b := r.Unclosed[0]
-		return Sentence{l.T("reason.breach", len(r.Unclosed), l.Party(b.By), b.Rule, l.N(b.Index)), b.Text}
+		return Sentence{l.T("reason.breach", len(r.Unclosed), l.Party(b.By), l.Rule(b.Rule), l.N(b.Index)), b.Text}
 	case facts.ReasonReading:
 		return Sentence{Text: l.T("reason.reading", r.Applied, r.Copied)}
 	case facts.ReasonWitnesses:
@@ -79,8 +82,10 @@ func (l *Lang) reason(r *facts.Report, why facts.Reason, nth int) Sentence {
 		}
 		return Sentence{Text: l.T("reason.unknown")}
 	case facts.ReasonAnswer:
-		if a := declining(r, nth); a != nil {
-			return Sentence{l.T("reason.answer", a.Auditor, l.T("answer."+string(a.Kind))), a.Text}
+		for _, a := range r.Declining(true) {
+			if strings.HasPrefix(why.Text, "auditor "+a.Auditor+": ") {
+				return Sentence{l.T("reason.answer", a.Auditor, l.T("answer."+string(a.Kind))), a.Text}
+			}
 		}
 	case facts.ReasonCopy:
 		return Sentence{l.T("reason.copy"), r.Failing}
@@ -90,24 +95,19 @@ func (l *Lang) reason(r *facts.Report, why facts.Reason, nth int) Sentence {
 	case facts.ReasonClean:
 		return Sentence{Text: l.T("reason.clean", r.Applied, l.When(r.At))}
 	case facts.ReasonVouched:
-		return Sentence{Text: l.T("reason.vouched", r.Vouched.Size, l.When(r.Vouched.At))}
+		return Sentence{Text: l.Vouched(r)}
 	case facts.ReasonFork, facts.ReasonHead, facts.ReasonCharter, facts.ReasonTime, facts.ReasonClock:
 		return Sentence{Text: l.T("reason." + why.Code)}
 	}
 	return Sentence{"", why.Text}
 }
 
-// declining returns the nth auditor's key that has not cosigned.
-func declining(r *facts.Report, n int) *facts.Answer {
-	for i := range r.Auditors {
-		if a := &r.Auditors[i]; a.Kind != round.Cosigned {
-			if n == 0 {
-				return a
-			}
-			n--
-		}
+// Vouched says which auditors vouch for which head.
+func (l *Lang) Vouched(r *facts.Report) string {
+	if len(r.Vouched.By) == 0 { // that of a log whose charter has changed
+		return l.T("vouch.auditors", r.Vouched.Size, l.When(r.Vouched.At))
 	}
-	return nil
+	return l.T("vouch.count", len(r.Vouched.By), r.Charter.Auditors, l.N(r.Vouched.Size), l.When(r.Vouched.At), clean(strings.Join(r.Vouched.By, ", ")))
 }
 
 // Party returns a party of the form of ledger.Violation.By, such as "provider messenger".
@@ -143,9 +143,6 @@ func (l *Lang) LateSince(o ledger.Late) string {
 	}
 	return l.When(o.LateSince)
 }
-
-// OwedLate returns what was owed.
-func (l *Lang) OwedLate(o ledger.Late) string { return l.Owes(&o.Obligation) }
 
 // Cure returns how it is cured.
 func (l *Lang) Cure(o *ledger.Obligation) string {

@@ -7,6 +7,9 @@ import (
 	"bytes"
 	"encoding/csv"
 	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,17 +50,17 @@ func entriesCSV(q *Request) (*Answer, error) {
 		columns = append(columns, "field."+m)
 	}
 	return exported(q, f.Window, &table[index.Entry]{
-		name: "entries.csv", columns: append(columns, "entry.leaf"),
+		name: "entries.csv", columns: append(columns, "type.access", "type.warrant", "field.court", "entry.leaf"),
 		read: func(v *index.View, w index.Window) (index.Page[index.Entry], error) {
 			f.Window = w
 			return v.Entries(q.HTTP.Context(), f)
 		},
 		cells: func(e *index.Entry) []string {
-			cells := []string{q.Number(e.Index), q.kind(e.Type), q.signers(e), stamp(e.After), stamp(e.Before), stamp(e.Claimed), q.verdict(e.Verdict)}
+			cells := []string{q.Number(e.Index), q.kind(e.Type), q.signers(e), stamp(e.After), stamp(e.Before), stamp(e.Claimed), q.Judged(*e)}
 			for _, m := range members {
 				cells = append(cells, values(e.Names, m))
 			}
-			return append(cells, e.Leaf.String())
+			return append(cells, number(e.Access), number(e.Warrant), clean(e.Court), e.Leaf.String())
 		},
 	})
 }
@@ -75,14 +78,18 @@ func dutiesCSV(q *Request) (*Answer, error) {
 			return v.Duties(q.HTTP.Context(), f)
 		},
 		cells: func(d *index.Duty) []string {
-			ended := ""
-			if d.Ended != 0 {
-				ended = q.Number(d.Ended)
-			}
-			return []string{q.Number(d.Index), q.named("rule.", d.Rule), q.Owes(&d.Obligation), q.Party(d.By), stamp(d.Due), stamp(d.Late),
-				q.named("state.", string(d.State)), stamp(d.LateSince), ended, stamp(d.EndedAfter)}
+			return []string{q.Number(d.Index), q.Rule(d.Rule), q.Owes(&d.Obligation), q.Party(d.By), stamp(d.Due), stamp(d.Late),
+				q.named("state.", string(d.State)), stamp(d.LateSince), number(d.Ended), stamp(d.EndedAfter)}
 		},
 	})
+}
+
+// number returns the index of an entry, "" for 0: no entry is about the first charter.
+func number(index uint64) string {
+	if index == 0 {
+		return ""
+	}
+	return strconv.FormatUint(index, 10)
 }
 
 // values returns the values of a member.
@@ -121,13 +128,14 @@ func exported[T any](q *Request, w index.Window, t *table[T]) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := "head-" + q.Number(size) + "-" + t.name
+	head, _ := v.Head()
+	name := q.fileName(size, t.name)
 	total, begun := page.Total, false
 	return &Answer{Type: "text/csv; charset=utf-8", Name: name, Stream: func() ([]byte, error) {
 		var b bytes.Buffer
 		out := csv.NewWriter(&b)
 		if !begun {
-			t.begin(q, out, size, root, total)
+			t.begin(q, out, &head, size, root, total)
 		} else if w.Offset < min(total, maxExported) {
 			if page, err = part(q, size, w, t); err != nil {
 				return nil, err
@@ -143,9 +151,27 @@ func exported[T any](q *Request, w index.Window, t *table[T]) (*Answer, error) {
 	}}, nil
 }
 
+// unsafe is what a file name does not have.
+var unsafe = regexp.MustCompile(`[^A-Za-z0-9.]+`)
+
+// fileName names an export by its log, list, filter and head.
+func (q *Request) fileName(size uint64, list string) string {
+	name, kind := unsafe.ReplaceAllString(q.Log.Origin, "-"), strings.TrimSuffix(list, ".csv")
+	parts := []string{name[:min(len(name), 60)], kind}
+	for _, p := range params {
+		if s := q.Get(p); s != "" && !slices.Contains([]string{"at", "lang", "order", "page", "sort"}, p) {
+			s = strings.Trim(unsafe.ReplaceAllString(s, "-"), "-.")
+			parts = append(parts, s[:min(len(s), 30)])
+		}
+	}
+	return strings.Join(append(parts, "head", q.Number(size)), "-") + ".csv"
+}
+
 // begin writes the notes and the head of a table.
-func (t *table[T]) begin(q *Request, out *csv.Writer, size uint64, root tlog.Hash, total uint64) {
-	notes := []string{q.T("csv.source", q.Log.Origin), q.T("csv.head", q.N(size), root.String()), q.T("csv.times"),
+func (t *table[T]) begin(q *Request, out *csv.Writer, head *index.Head, size uint64, root tlog.Hash, total uint64) {
+	line := q.Line()
+	notes := []string{q.T("csv.source", q.Log.Origin), q.T("csv.head", q.N(size), root.String()), q.T("csv.head.time", q.when(head.LoggedAfter, "time.unknown")),
+		q.T("csv.made", q.HTTP.Host, stamp(q.Now), strings.TrimSpace(q.T("verdict."+string(line.Verdict))+". "+line.Past)), q.T("csv.times"),
 		q.T("csv.query", q.HTTP.URL.RawQuery)}
 	if total > maxExported {
 		notes = append(notes, q.T("csv.cut", q.N(maxExported), q.N(total)))

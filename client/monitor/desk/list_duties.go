@@ -51,8 +51,8 @@ func duties(q *Request) (*Answer, error) {
 	for i := range found.Rows {
 		l.Rows = append(l.Rows, q.dutyRow(&found.Rows[i], v.At()))
 	}
-	l.Columns = q.columns(f.Window, [2]string{"list.index", "index"}, [2]string{"list.rule"}, [2]string{"list.debtor"}, [2]string{"list.due", "due"},
-		[2]string{"list.late-after", "late"}, [2]string{"list.state"}, [2]string{"list.late-for"}, [2]string{"list.ended-by", "ended"})
+	l.Columns = q.columns(f.Window, [2]string{"list.index", "index"}, [2]string{"list.state"}, [2]string{"list.rule"}, [2]string{"list.debtor"}, [2]string{"list.due", "due"},
+		[2]string{"list.late-after", "late"}, [2]string{"list.late-for"}, [2]string{"list.ended-by", "ended"})
 	return q.fixed(v, "duties", l), nil
 }
 

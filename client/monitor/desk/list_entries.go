@@ -20,7 +20,8 @@ type entryRow struct {
 	States []labelled
 }
 
-type labelled struct{ Label, Text string }
+// labelled is a text with a label, and a link if it is about an entry.
+type labelled struct{ Label, Text, Link string }
 
 // entryList is the page of a list of entries.
 type entryList struct {
@@ -91,8 +92,13 @@ func (l *Lang) verdict(v index.Verdict) string {
 	return l.named("verdict.", strings.ReplaceAll(string(v), " ", "-"))
 }
 
-// Verdict returns the text of a verdict.
-func (l *Lang) Verdict(v index.Verdict) string { return l.verdict(v) }
+// Judged returns the text of an entry's verdict, or of a breach that a later entry has shown.
+func (l *Lang) Judged(e index.Entry) string {
+	if e.Broken && e.Verdict == index.Kept {
+		return l.T("verdict.later")
+	}
+	return l.verdict(e.Verdict)
+}
 
 // entryChoices adds what entries can be filtered by.
 func (q *Request) entryChoices(v *index.View, f *filter) error {
@@ -149,11 +155,22 @@ func (q *Request) entryRow(e index.Entry) entryRow {
 	r := entryRow{Entry: e, Kind: q.kind(e.Type), Party: q.signers(&e)}
 	for _, n := range e.Names {
 		if !isRole(n.Member) {
-			r.States = append(r.States, labelled{q.named("field.", n.Member), q.code(n.Member, n.Value)})
+			r.States = append(r.States, labelled{Label: q.named("field.", n.Member), Text: q.code(n.Member, n.Value)})
 		}
 	}
 	if e.Agency != "" && !slices.ContainsFunc(e.Names, func(n facts.Name) bool { return n.Member == "agency" }) {
-		r.States = append(r.States, labelled{q.T("field.agency"), clean(e.Agency)})
+		r.States = append(r.States, labelled{Label: q.T("field.agency"), Text: clean(e.Agency)})
 	}
+	about := func(t event.Type, index uint64, more string) {
+		if index > 0 {
+			r.States = append(r.States, labelled{q.kind(t), q.N(index) + more, q.Link("entry/" + number(index))})
+		}
+	}
+	about(event.TypeAccess, e.Access, "")
+	court := ""
+	if e.Court != "" {
+		court = " (" + clean(e.Court) + ")"
+	}
+	about(event.TypeWarrant, e.Warrant, court)
 	return r
 }

@@ -31,7 +31,7 @@ func TestEachEvent(t *testing.T) {
 	s := b.story()
 	b.open()
 	for name, says := range map[string]string{
-		"charter":      "The founders signed the first charter.",
+		"charter":      "signed the first charter. It says who may sign what in this log",
 		"amended":      "signed version 2 of the charter.",
 		"warrant":      "The authority court granted a warrant to the provider messenger.",
 		"order":        "granted a warrant to the provider messenger, with other limits than were asked for.",
@@ -53,8 +53,8 @@ func TestEachEvent(t *testing.T) {
 		"not":          "reported that a warrant was not executed.",
 		"heartbeat c1": "The custodian c1 stated how many releases it has signed: 1.",
 		"anchor":       "logged an earlier head with its cosignatures.",
-		"open":         "The auditor a1 stated that a breach of the rule form is open.",
-		"closed":       "The auditor a2 stated that a breach of the rule form is closed.",
+		"open":         "The auditor a1 stated that a breach of the rule “form of an event” is open.",
+		"closed":       "The auditor a2 stated that a breach of the rule “form of an event” is closed.",
 		"junk":         "This entry is no event. The log should have refused it.",
 	} {
 		path := b.path(fmt.Sprintf("entry/%d", s[name].Index))
@@ -75,17 +75,25 @@ func TestEntry(t *testing.T) {
 	b.open()
 	at := func(name string) string { return b.path(fmt.Sprintf("entry/%d", s[name].Index)) }
 	link := func(name string) string { return fmt.Sprintf(`href="%s"`, at(name)) }
-	b.says(at("warrant"), "Logged after 1 January 2026, 00:00 UTC", "The signer alone says this. No witness proves it.",
+	b.says(at("warrant"), "Logged after 1 January 2026, 00:00:00 UTC", "The signer alone says this. No witness proves it.",
 		"3 values for the public: disclosed", "met late, Late by: 10 days", "1 value that only the person concerned ever reads")
 	b.says(at("charter"), "not known: no earlier head in the log proves a time", "Nothing. All that it states is on this page.")
 	b.says(at("emergency"), "3 values for the public, to be disclosed by", "on the emergency access")
 	b.says(at("disclosure"), "The investigating agency police", "It ended these obligations: provider messenger: the disclosure of what entry 2 keeps sealed . met late, Late by:")
-	b.says(at("junk"), "Rule form, for which the log must answer:", "It had no effect. Verdict: is no event.")
-	b.says(at("bad"), "A signer that is not proven", "Rule role, for which the log must answer:")
+	b.says(at("junk"), "Rule “form of an event”, for which the log must answer:", "It had no effect. Verdict: is no event.")
+	b.says(at("bad"), "A signer that is not proven", "Rule “right to sign”, for which the log must answer:")
 	page := b.main(at("access"))
 	for _, name := range []string{"warrant", "release", "notices", "refusal"} {
 		if !strings.Contains(page, link(name)) {
 			t.Errorf("the page of the access has no %s", link(name))
+		}
+	}
+	b.says(at("refusal"), fmt.Sprintf("%d: refusal , the custodian c3 (this event): about entry %d", s["refusal"].Index, s["access"].Index))
+	for _, name := range []string{"refusal", "release"} {
+		list := b.path("entries?type=" + name)
+		b.says(list, fmt.Sprintf("access: %d ; warrant: %d (court)", s["access"].Index, s["warrant"].Index))
+		if page := b.main(list); !strings.Contains(page, link("access")) || !strings.Contains(page, link("warrant")) {
+			t.Errorf("the list of the %s leads to no access or no warrant", name)
 		}
 	}
 	for _, path := range []string{"entry/999", "entry/01", "entry/-1", "entry/x", "entry/1/x"} {
@@ -177,6 +185,15 @@ func TestFilter(t *testing.T) {
 		if head := b.Head(); !strings.Contains(said, origin) || !strings.Contains(said, fmt.Sprint(b.Size())) || !strings.Contains(said, head.Root.String()) {
 			t.Errorf("the export does not state its source: %s", said)
 		}
+		if !exportedAt.MatchString(said) || !strings.Contains(said, ": WRONG.") || !strings.Contains(said, "# Witnesses saw this head on ") {
+			t.Errorf("the export does not state its times and the first line: %s", said)
+		}
+	}
+	resp, err := http.Head(b.server.URL + b.path("entries.csv?party=custodian+c3&type=refusal&sort=index"))
+	check(t, err)
+	resp.Body.Close()
+	if name := resp.Header.Get("Content-Disposition"); name != fmt.Sprintf(`attachment; filename="log.example-warrants-entries-custodian-c3-refusal-head-%d.csv"`, b.Size()) {
+		t.Errorf("the name of the export: %s", name)
 	}
 	for _, query := range []string{"page=0", "page=x", "sort=leaf", "order=up", "month=13", "month=2026-13", "party=court", "party=offence+fraud"} {
 		if status, _ := b.try(b.path("entries?" + query)); status != http.StatusBadRequest {
@@ -228,7 +245,10 @@ func TestFixed(t *testing.T) {
 		for _, p := range pages {
 			said = append(said, b.get(b.path(p+map[bool]string{true: "&", false: "?"}[strings.Contains(p, "?")]+at)))
 		}
-		return append(said, b.get(b.path("entries.csv?"+at)), b.get(b.path("duties.csv?"+at)))
+		for _, p := range []string{"entries.csv?", "duties.csv?"} {
+			said = append(said, exportedAt.ReplaceAllString(b.get(b.path(p+at)), ""))
+		}
+		return said
 	}
 	before := fixed()
 	b.Disclose(s["order"])
@@ -248,12 +268,20 @@ func TestFixed(t *testing.T) {
 			t.Errorf("a link leads to another head: %s", link)
 		}
 	}
+	for _, p := range []string{"", "trust", "witnesses", "custodians", "feed.atom"} {
+		if status, page := b.try(b.path(p) + "?" + at); status != http.StatusBadRequest || !strings.Contains(page, "has no past") {
+			t.Errorf("%s shows the present at an earlier head: %d\n%s", p, status, page)
+		}
+	}
 	for at, want := range map[string]int{"0": http.StatusBadRequest, "x": http.StatusBadRequest, "1": http.StatusOK, fmt.Sprint(b.Size() + 1): http.StatusNotFound} {
 		if status, _ := b.try(b.path("entries?at=" + at)); status != want {
 			t.Errorf("at=%s: %d; want %d", at, status, want)
 		}
 	}
 }
+
+// exportedAt is the line of an export about the present.
+var exportedAt = regexp.MustCompile(`(?m)^"?# Exported from the monitor at 127\.0\.0\.1:\d+ at [^ ]+Z\. Its first line said then: [^"\n]*"?$`)
 
 var href = regexp.MustCompile(`href="([^"]*)"`)
 
@@ -449,7 +477,7 @@ func TestTimeline(t *testing.T) {
 	if feb, jan := strings.Index(quiet, "February 2026"), strings.Index(quiet, "January 2026"); feb < 0 || jan < feb {
 		t.Errorf("months at %d and %d: %s", feb, jan, quiet)
 	}
-	if !strings.Contains(quiet, "before the first witnessed time") || !strings.Contains(page, fmt.Sprintf("entry/%d", s["warrant"].Index)) {
+	if !strings.Contains(quiet, "no witnessed time") || !strings.Contains(page, fmt.Sprintf("entry/%d", s["warrant"].Index)) {
 		t.Errorf("it lacks something: %s", quiet)
 	}
 	b.says(b.path("timeline?all=1"), ": sign of life", ": anchor")
@@ -526,7 +554,7 @@ func TestClaimedLate(t *testing.T) {
 	b.Publish("w1", "w2", "w3")
 	b.open()
 	b.says(b.path(""), "as the debtor itself states: no witness proves it")
-	b.says(b.path("duties?state=late"), "met late 8 days, as the debtor itself states: no witness proves it")
+	b.says(b.path("duties?state=late"), "8 days, as the debtor itself states: no witness proves it")
 	b.says(b.path(fmt.Sprint("entry/", w.Index)), "Late by: 8 days, as the debtor itself states")
 }
 
@@ -588,5 +616,46 @@ func TestFixedForever(t *testing.T) {
 	status, page := b.try(b.path("entries?at=junk"))
 	if status != http.StatusBadRequest || strings.Contains(page, "fixed") || strings.Contains(page, "at=junk") || !strings.Contains(page, "must be a number of entries") {
 		t.Errorf("at=junk: %d\n%s", status, page)
+	}
+}
+
+// TestBreachEntry: the page of an entry that owed what was never done says first that this is a breach, and leads to
+// the findings about it, as they lead back. Lists show the breach, and at an earlier head they do not.
+func TestBreachEntry(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, origin)
+	b.anchor()
+	warrant := b.Warrant(b.Now + 40*people.Day)
+	access := b.Access(warrant, b.Now+40*people.Day)
+	b.Follow("c1", b.Sign(b.ReleaseEvent(access, "c1", []byte("notice")), "c1")) // it is signed, and never logged
+	beat := b.Heartbeat("c1")
+	before := b.Size()
+	for range 40 {
+		b.Now += people.Day
+		b.anchor()
+	}
+	finding := b.Finding("a1", "unfulfilled", event.FindingClosed, beat.Index, beat.Index)
+	b.Publish("w1", "w2", "w3")
+	b.open()
+	page := b.path(fmt.Sprint("entry/", beat.Index))
+	b.says(page, "A breach: custodian c1 or the log never met an obligation, the releases that entry", "When it was logged, it had the effect", "a finding about entry")
+	if body := b.main(page); strings.Contains(body, "It had the effect that") || !strings.Contains(body, b.path(fmt.Sprint("entry/", finding.Index))) {
+		t.Errorf("it denies the breach, or has no link to the finding:\n%s", body)
+	}
+	if body := b.main(b.path(fmt.Sprint("entry/", finding.Index))); !strings.Contains(body, page) || !strings.Contains(body, "a finding about entry") {
+		t.Errorf("the finding has no link to the breach:\n%s", body)
+	}
+	for query, want := range map[string][]uint64{"verdict=breach": {beat.Index}, "verdict=breach&type=heartbeat": {beat.Index}, "verdict=breach&type=warrant": nil,
+		fmt.Sprint("verdict=breach&at=", before): nil} {
+		if shown := b.rows(b.path("entries?" + query)); !slices.Equal(shown, want) {
+			t.Errorf("%q shows %v; want %v", query, shown, want)
+		}
+	}
+	b.says(b.path("entries?verdict=breach"), "a breach since")
+	if readme, err := os.ReadFile(filepath.Join(b.unzip(page+"/evidence"), "README.txt")); err != nil || !strings.Contains(string(readme), "A breach: custodian c1 or the log never met") {
+		t.Errorf("its evidence does not speak of the breach: %v\n%s", err, readme)
+	}
+	if said := text(b.main(fmt.Sprint(page, "?at=", before))); strings.Contains(said, "A breach:") {
+		t.Errorf("it was a breach before it was shown: %s", said)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client/monitor/facts"
+	"github.com/vasistas/vasistas/log/round"
 )
 
 // A Request is a request for a page, with what the page's template may call. Data is the page's own.
@@ -155,17 +156,6 @@ func (q *Request) Of(data any) *Request {
 	return &of
 }
 
-// List is Of for a list of obligations.
-func (q *Request) List(o Owed) *Request { return q.Of(&o) }
-
-// MoreOf is Of for the link to the duties that a list has left out.
-func (q *Request) MoreOf(o Owed, state string) *Request {
-	return q.Of(struct {
-		More  uint64
-		State string
-	}{o.More(), state})
-}
-
 // Founding returns the leaf hash of the log's first charter, "" if it is not known.
 func (q *Request) Founding() string {
 	if all := q.Report().Charters; len(all) > 0 && all[len(all)-1].Index == 0 {
@@ -182,10 +172,20 @@ func (q *Request) IndexNotice() string {
 	return clean(q.Log.Index.Notice())
 }
 
-// Current returns the number of the witnesses' keys that have cosigned the newest head.
+// Current counts the witnesses' keys that have cosigned the newest head.
 func (q *Request) Current() (n int) {
 	for _, w := range q.Report().Witnesses {
 		if !w.Time.IsZero() && w.Behind == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Cosigned counts the auditors' keys whose last answer is a cosignature.
+func (q *Request) Cosigned() (n int) {
+	for i := range q.Report().Auditors {
+		if q.Report().Auditors[i].Kind == round.Cosigned {
 			n++
 		}
 	}

@@ -129,7 +129,7 @@ func (c *Counts) clone() Counts {
 // names returns the names by which an applied entry is counted: its signers, and codes that the
 // rules have checked.
 func (f *Facts) names(e *ledger.Entry) (out []Name) {
-	in := f.ledger.CharterAt(e.Index)
+	in := f.ledger.CharterAt(max(e.Index, 1)) // the first charter names its own signers
 	if e.Envelope == nil || in == nil {
 		return nil
 	}

@@ -272,22 +272,31 @@ func compare(t *testing.T, w *written.Log, b *brute, got *facts.Report) {
 	}
 	differs("late", got.Late, late[max(0, len(late)-facts.MaxLate):])
 	delete(got.Open, "anchor")
-	open, due, dueBy := map[string]uint64{}, [2]uint64{}, map[string]uint64{}
+	open, due, debts := map[string]uint64{}, [2]uint64{}, map[string][2]uint64{}
 	for _, o := range b.open() {
 		open[o.Rule]++
 		for i, days := range []time.Duration{7, 30} {
 			if o.Rule != "heartbeat" && !o.Late.Before(got.At) && !o.Due.After(got.At.Add(days*24*time.Hour)) {
 				due[i]++
-				if days == 30 {
-					dueBy[o.Rule]++
-				}
+				by := debts[o.By+" "+o.Rule]
+				by[i]++
+				debts[o.By+" "+o.Rule] = by
 			}
 		}
 	}
 	differs("open", got.Open, open)
 	differs("due", [2]uint64{got.Due7, got.Due30}, due)
-	if !maps.Equal(got.DueBy, dueBy) {
-		t.Errorf("due by rule: %v; want %v", got.DueBy, dueBy)
+	counted := map[string][2]uint64{}
+	for _, d := range got.Debts {
+		if by := counted[d.By+" "+d.Rule]; d.Due30 > 0 {
+			counted[d.By+" "+d.Rule] = [2]uint64{by[0] + d.Due7, by[1] + d.Due30}
+		}
+		if (d.First != nil) != (d.Overdue > 0) || (d.Next != nil) != (d.Due30 > 0) {
+			t.Errorf("a debt without its first or next: %s", text(t, d))
+		}
+	}
+	if !maps.Equal(counted, debts) {
+		t.Errorf("due by debtor and rule: %v; want %v", counted, debts)
 	}
 	courts := uint64(0)
 	for i, e := range b.read {
@@ -392,8 +401,10 @@ func TestFirstLine(t *testing.T) {
 	r = reads.read()
 	want(r, w.Now, facts.Late, "2 obligations are overdue at 2026-01-03T00:00:01Z; the first: the log owes anchor since 2026-01-02T01:00:00Z: ")
 	want(r, w.Now+stale+1, facts.Silent, "witnesses saw")
-	if r.Overdue != 2 || len(r.Owed) != 2 || r.Owed[0].Cure == "" || !maps.Equal(r.OverdueBy, map[string]uint64{"anchor": 1, r.Owed[1].Rule: 1}) {
-		t.Errorf("overdue: %s; by rule %v", text(t, r.Owed), r.OverdueBy)
+	anchors, _ := r.Owing("anchor")
+	disclosures, _ := r.Owing("disclosure")
+	if r.Overdue != 2 || len(r.Owed) != 2 || r.Owed[0].Cure == "" || anchors != 1 || disclosures != 1 || r.Debts[0].First == nil {
+		t.Errorf("overdue: %s; by debtor %s", text(t, r.Owed), text(t, r.Debts))
 	}
 	w.Append([]byte("no event"))
 	r = reads.read()

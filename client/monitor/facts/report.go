@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client/audit"
+	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
 	"github.com/vasistas/vasistas/log/round"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -25,21 +26,22 @@ type Report struct {
 	Charters []*ledger.Charter `json:"-"`
 
 	// At is the time at which the lists below say what is overdue and due.
-	At        time.Time           `json:"at,omitzero"`
-	Open      map[string]uint64   `json:"open,omitempty"` // obligations, by rule
-	Overdue   uint64              `json:"overdue"`
-	OverdueBy map[string]uint64   `json:"overdueBy,omitempty"` // rule
-	Owed      []ledger.Obligation `json:"owed,omitempty"`      // overdue: the first MaxListed
+	At      time.Time           `json:"at,omitzero"`
+	Open    map[string]uint64   `json:"open,omitempty"` // obligations, by rule
+	Overdue uint64              `json:"overdue"`
+	Owed    []ledger.Obligation `json:"owed,omitempty"` // overdue: the first MaxListed
 	// Those that fall due within 7 and 30 days, without those that are overdue, and the first
 	// MaxListed of them. Heartbeats and anchors, which are always due, are only in Open.
 	Due7  uint64              `json:"due7"`
 	Due30 uint64              `json:"due30"`
-	DueBy map[string]uint64   `json:"dueBy,omitempty"` // Due30 by rule
 	Due   []ledger.Obligation `json:"due,omitempty"`
-	Late  []ledger.Late       `json:"late,omitempty"` // the last MaxLate that were met late
+	// Debts count the overdue and the due, by debtor and rule: whose is overdue longest comes first.
+	Debts []Debt        `json:"debts,omitempty"`
+	Late  []ledger.Late `json:"late,omitempty"` // the last MaxLate that were met late
 
 	Unclosed []*ledger.BreachJSON `json:"unclosed,omitempty"` // breaches that no audit quorum has closed
 	Closed   []Closed             `json:"closed,omitempty"`   // the last MaxLate breaches that one has closed
+	Past     *Past                `json:"past,omitempty"`     // all breaches that are closed now; nil: none
 
 	Custodians []Custodian `json:"custodians,omitempty"`
 	Witnesses  []Witness   `json:"witnesses,omitempty"` // of the charter's policy
@@ -64,6 +66,25 @@ type Report struct {
 	Unpinned bool   `json:"unpinned,omitempty"`
 }
 
+// Debt counts what a party owes by one way of a rule.
+type Debt struct {
+	By      string `json:"by"`
+	Rule    string `json:"rule"`
+	Way     string `json:"way"`
+	Overdue uint64 `json:"overdue"`
+	Due7    uint64 `json:"due7"`
+	Due30   uint64 `json:"due30"`
+	// First is the one that is overdue longest, Next the one that is due next; nil: none.
+	First *ledger.Obligation `json:"first,omitempty"`
+	Next  *ledger.Obligation `json:"next,omitempty"`
+}
+
+// Past counts breaches that are closed. No breach is ever cured: each stays on record.
+type Past struct {
+	Breaches uint64 `json:"breaches"`
+	ClosedBy uint64 `json:"closedBy"` // auditors of the charter that have closed each of them, at least
+}
+
 // Head is a head of the log with the times that its witnesses prove.
 type Head struct {
 	Size          uint64    `json:"size"`
@@ -80,6 +101,7 @@ type Charter struct {
 	Leaf      tlog.Hash `json:"leaf"`
 	Stale     uint64    `json:"stale"`     // seconds, of its profile
 	Skew      uint64    `json:"skew"`      // seconds
+	Auditors  uint64    `json:"auditors"`  // that it names
 	Audited   bool      `json:"audited"`   // it asks for auditors
 	Witnessed bool      `json:"witnessed"` // it asks for witnesses
 }
@@ -138,7 +160,7 @@ func (f *Facts) Report() *Report {
 	if in == nil {
 		return r
 	}
-	r.Charter = &Charter{in.Version, in.Index, in.Leaf, in.Profile.Stale, in.Profile.Skew, in.Auditors.NeedsWitnesses(), in.Witnesses.NeedsWitnesses()}
+	r.Charter = &Charter{in.Version, in.Index, in.Leaf, in.Profile.Stale, in.Profile.Skew, uint64(len(auditors(in))), in.Auditors.NeedsWitnesses(), in.Witnesses.NeedsWitnesses()}
 	if r.At = f.ledger.Time(); f.head != nil && f.head.LoggedAfter.After(r.At) {
 		r.At = f.head.LoggedAfter
 	}
@@ -151,7 +173,32 @@ func (f *Facts) Report() *Report {
 			r.Unclosed = append(r.Unclosed, b.Breach.JSON())
 		}
 	}
+	f.ledger.Breaches(func(b *ledger.Breach, closed bool) {
+		if closed {
+			r.past(b, auditors(in))
+		}
+	})
 	return r
+}
+
+// past counts a breach that is closed.
+func (r *Report) past(b *ledger.Breach, auditors []string) {
+	by := uint64(len(slices.DeleteFunc(b.ClosedBy(), func(name string) bool { return !slices.Contains(auditors, name) })))
+	if r.Past == nil {
+		r.Past = &Past{ClosedBy: by}
+	}
+	r.Past.Breaches++
+	r.Past.ClosedBy = min(r.Past.ClosedBy, by)
+}
+
+// auditors returns the names of a charter's auditors.
+func auditors(c *ledger.Charter) (names []string) {
+	for i := range c.Parties {
+		if c.Parties[i].Role == event.RoleAuditor {
+			names = append(names, c.Parties[i].Name)
+		}
+	}
+	return names
 }
 
 const day = 24 * time.Hour
@@ -159,24 +206,45 @@ const day = 24 * time.Hour
 func (f *Facts) obligations(r *Report) {
 	overdue := f.ledger.Overdue(r.At)
 	r.Overdue, r.Owed = uint64(len(overdue)), overdue[:min(len(overdue), MaxListed)]
-	for i := range overdue {
-		if r.OverdueBy == nil {
-			r.OverdueBy = make(map[string]uint64)
-		}
-		r.OverdueBy[overdue[i].Rule]++
-	}
 	due, open := f.ledger.Due(r.At, r.At.Add(30*day))
 	due = slices.DeleteFunc(due, func(o ledger.Obligation) bool { return o.Rule == "heartbeat" || o.Rule == "anchor" })
-	for i := range due {
-		if !due[i].Due.After(r.At.Add(7 * day)) {
+	at := make(map[[3]string]int) // of a debt in r.Debts
+	debt := func(o *ledger.Obligation) *Debt {
+		key := [3]string{o.By, o.Rule, o.Way}
+		i, ok := at[key]
+		if !ok {
+			i, at[key] = len(r.Debts), len(r.Debts)
+			r.Debts = append(r.Debts, Debt{By: o.By, Rule: o.Rule, Way: o.Way})
+		}
+		return &r.Debts[i]
+	}
+	for _, o := range overdue {
+		d := debt(&o)
+		if d.Overdue++; d.First == nil {
+			d.First = &o
+		}
+	}
+	for _, o := range due {
+		d := debt(&o)
+		if d.Due30++; d.Next == nil || o.Due.Before(d.Next.Due) {
+			d.Next = &o
+		}
+		if !o.Due.After(r.At.Add(7 * day)) {
+			d.Due7++
 			r.Due7++
 		}
-		if r.DueBy == nil {
-			r.DueBy = make(map[string]uint64)
-		}
-		r.DueBy[due[i].Rule]++
 	}
 	r.Open, r.Due30, r.Due = open, uint64(len(due)), due[:min(len(due), MaxListed)]
+}
+
+// Owing counts, by rule, what is overdue and what falls due within 30 days.
+func (r *Report) Owing(rule string) (overdue, due30 uint64) {
+	for i := range r.Debts {
+		if d := &r.Debts[i]; d.Rule == rule {
+			overdue, due30 = overdue+d.Overdue, due30+d.Due30
+		}
+	}
+	return overdue, due30
 }
 
 // parties fills in custodians, witnesses and auditors.
@@ -248,6 +316,7 @@ const (
 	ReasonCopy      = "copy"      // Report.Failing
 	ReasonOverdue   = "overdue"   // Report.Owed
 	ReasonClean     = "clean"     // nothing is wrong, silent or late
+	ReasonPast      = "past"      // Report.Past, whatever the verdict
 	ReasonVouched   = "vouched"   // Report.Vouched
 	ReasonUnpinned  = "unpinned"  // Report.Unpinned
 )
@@ -279,10 +348,21 @@ func (r *Report) Line(now time.Time) (l Line) {
 		l.add(OK, ReasonClean, "nothing is overdue and no breach is open in the first %d entries, as of %s", r.Applied, stamp(r.At))
 		switch {
 		case r.Vouched != nil:
-			l.add(OK, ReasonVouched, "the auditors vouch for the first %d entries, at %s or later", r.Vouched.Size, stamp(r.Vouched.At))
+			who := "the auditors vouch"
+			if n := len(r.Vouched.By); n > 0 {
+				who = fmt.Sprintf("%d of %s", n, count(r.Charter.Auditors, "auditor vouches", "auditors vouch"))
+			}
+			l.add(OK, ReasonVouched, "%s for the first %d entries, at %s or later", who, r.Vouched.Size, stamp(r.Vouched.At))
+			for _, a := range r.Declining(false) {
+				l.add(OK, ReasonAnswer, "auditor %s: %s (%s)", a.Auditor, a.Kind, a.Text)
+			}
 		case r.Charter.Audited:
 			l.add(OK, ReasonUnknown, "what the auditors say is not known")
 		}
+	}
+	if p := r.Past; p != nil {
+		l.add(l.Verdict, ReasonPast, "%s and never cured; each is closed, by at least %d of %s", count(p.Breaches, "rule was broken", "rules were broken"),
+			p.ClosedBy, count(r.Charter.Auditors, "auditor", "auditors"))
 	}
 	if r.Unpinned {
 		l.add(l.Verdict, ReasonUnpinned, "unpinned: the log's first charter was not compared with the founders', so this may be another log than theirs")
@@ -334,11 +414,20 @@ func (r *Report) unvouched(l *Line, now time.Time, stale func(time.Time) bool) {
 	for _, why := range r.Unknown {
 		l.add(Silent, ReasonUnknown, "%s", why)
 	}
+	for _, a := range r.Declining(true) {
+		l.add(Silent, ReasonAnswer, "auditor %s: %s (%s)", a.Auditor, a.Kind, a.Text)
+	}
+}
+
+// Declining returns the answers other than cosignatures, those of silent auditors only on demand: a
+// round begins with their silence.
+func (r *Report) Declining(silent bool) (out []*Answer) {
 	for i := range r.Auditors {
-		if a := &r.Auditors[i]; a.Kind != round.Cosigned {
-			l.add(Silent, ReasonAnswer, "auditor %s: %s (%s)", a.Auditor, a.Kind, a.Text)
+		if a := &r.Auditors[i]; a.Kind != round.Cosigned && (silent || a.Kind != round.Silent) {
+			out = append(out, a)
 		}
 	}
+	return out
 }
 
 func stamp(t time.Time) string { return t.Format(time.RFC3339) }

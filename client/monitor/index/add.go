@@ -168,6 +168,9 @@ func (w *writer) refer(f *facts.Fact) error {
 	if f.Entry.Envelope == nil {
 		return nil
 	}
+	if b, ok := f.Entry.Envelope.Event.Body.(*event.Finding); ok {
+		return w.find(f, b)
+	}
 	for kind, ref := range references(f.Entry.Envelope.Event.Body) {
 		if ref == nil || ref.Index >= f.Entry.Index {
 			continue
@@ -184,6 +187,18 @@ func (w *writer) refer(f *facts.Fact) error {
 		}
 	}
 	return nil
+}
+
+// find adds what a finding names: the first MaxRelated entries with the breaches that it covers.
+func (w *writer) find(f *facts.Fact, b *event.Finding) (err error) {
+	n := 0
+	f.Ledger.Breaches(func(of *ledger.Breach, _ bool) {
+		if of.Rule == b.Rule && b.First <= of.Index && of.Index <= b.Last && of.Index < f.Entry.Index && n < MaxRelated {
+			n++
+			err = errors.Join(err, w.exec("INSERT OR IGNORE INTO reference VALUES (?, ?, ?)", int64(f.Entry.Index), int64(of.Index), "finding"))
+		}
+	})
+	return err
 }
 
 func references(b event.Body) map[string]*event.Reference {

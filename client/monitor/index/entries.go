@@ -4,6 +4,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -17,24 +18,27 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// entryRow is an entry, with the ids of its names and of its agency.
+// entryRow is an entry, with the ids of its names, of its agency, and of the names of its warrant.
 type entryRow struct {
 	Entry
-	names  []int64
-	agency int64
+	names, warrant []int64
+	agency         int64
 }
 
 // entries returns entries, in the order of a query that picks indexes.
 func (v *View) entries(ctx context.Context, pick, order string) ([]Entry, error) {
 	rows, err := list(ctx, v, v.scanEntry, fmt.Sprintf(`SELECT e.idx, e.leaf, e.hash, e.type, e.claimed, e.logged, e.verdict, e.names,
-		(SELECT CASE WHEN a.idx < %[1]d THEN a.existed END FROM anchor a WHERE a.size > e.idx ORDER BY a.size LIMIT 1), ifnull(w.entry, 0), ifnull(w.agency, 0)
-		FROM (%[2]s) p CROSS JOIN entry e ON e.idx = p.idx LEFT JOIN warrant w ON w.idx = e.idx AND w.entry < %[1]d%[3]s`, v.size, pick, order))
+		(SELECT CASE WHEN a.idx < %[1]d THEN a.existed END FROM anchor a WHERE a.size > e.idx ORDER BY a.size LIMIT 1), ifnull(w.entry, 0), ifnull(w.agency, 0), EXISTS (SELECT 1 FROM violation x WHERE x.idx = e.idx AND x.seen < %[1]d AND x.kind = 'breach'),
+		ifnull(a.ref, 0), ifnull(g.idx, 0), g.names
+		FROM (%[2]s) p CROSS JOIN entry e ON e.idx = p.idx LEFT JOIN warrant w ON w.idx = e.idx AND w.entry < %[1]d
+		LEFT JOIN reference a ON a.idx = e.idx AND a.kind = 'access' LEFT JOIN reference b ON b.idx = ifnull(a.ref, e.idx) AND b.kind = 'warrant'
+		LEFT JOIN entry g ON g.idx = b.ref%[3]s`, v.size, pick, order))
 	if err != nil {
 		return nil, err
 	}
 	var ids []int64
 	for i := range rows {
-		ids = append(ids, rows[i].names...)
+		ids = append(append(ids, rows[i].names...), rows[i].warrant...)
 		if rows[i].agency != 0 {
 			ids = append(ids, rows[i].agency)
 		}
@@ -50,16 +54,21 @@ func (v *View) entries(ctx context.Context, pick, order string) ([]Entry, error)
 			out[i].Names = append(out[i].Names, facts.Name{Member: symbols[id].member, Value: symbols[id].value})
 		}
 		out[i].Agency = symbols[rows[i].agency].value
+		for _, id := range rows[i].warrant {
+			if s := symbols[id]; s.member == string(event.RoleAuthority) && out[i].Court == "" {
+				out[i].Court = s.value
+			}
+		}
 	}
 	return out, nil
 }
 
 func (v *View) scanEntry(r *sql.Rows, e *entryRow) error {
-	var leaf, hash, names []byte
+	var leaf, hash, names, warrant []byte
 	var claimed, logged int64
 	var existed sql.NullInt64
 	var verdict int
-	if err := r.Scan(&e.Index, &leaf, &hash, &e.Type, &claimed, &logged, &verdict, &names, &existed, &e.Opened, &e.agency); err != nil {
+	if err := r.Scan(&e.Index, &leaf, &hash, &e.Type, &claimed, &logged, &verdict, &names, &existed, &e.Opened, &e.agency, &e.Broken, &e.Access, &e.Warrant, &warrant); err != nil {
 		return err
 	}
 	if len(leaf) != len(e.Leaf) || len(hash) != 0 && len(hash) != len(e.Hash) || verdict < 0 || verdict >= len(verdicts) {
@@ -73,14 +82,25 @@ func (v *View) scanEntry(r *sql.Rows, e *entryRow) error {
 	case v.headed:
 		e.Before = v.head.ExistedBefore
 	}
-	for len(names) > 0 {
-		id, n := binary.Uvarint(names)
-		if n <= 0 {
-			return fmt.Errorf("%w: the names of entry %d", errDamaged, e.Index)
-		}
-		e.names, names = append(e.names, int64(id)), names[n:]
+	var err1, err2 error
+	e.names, err1 = numbers(names)
+	e.warrant, err2 = numbers(warrant)
+	if err := cmp.Or(err1, err2); err != nil {
+		return fmt.Errorf("%w: the names of entry %d", err, e.Index)
 	}
 	return nil
+}
+
+// numbers reads ids of symbols, as names has them.
+func numbers(b []byte) (ids []int64, err error) {
+	for len(b) > 0 {
+		id, n := binary.Uvarint(b)
+		if n <= 0 {
+			return nil, errDamaged
+		}
+		ids, b = append(ids, int64(id)), b[n:]
+	}
+	return ids, nil
 }
 
 // Entries returns the entries that a filter picks, in the log's order.
@@ -90,22 +110,29 @@ func (v *View) Entries(ctx context.Context, f Filter) (p Page[Entry], err error)
 		return p, err
 	}
 	sets, ok, err := v.sets(ctx, &f)
-	if err != nil || !ok {
+	if err != nil || !ok && f.Verdict != Breach {
 		return p, err
 	}
-	if len(sets) == 0 {
+	if len(sets) == 0 && ok {
 		p.Total = hi - lo
 		p.Rows, err = v.entries(ctx, fmt.Sprintf("SELECT idx FROM entry WHERE idx >= %d AND idx < %d", lo, hi)+f.order("idx")+f.limit(), f.order("e.idx"))
 		return p, err
 	}
 	// The first set is walked in the order of the log; a compound query merges several such walks.
 	var walks []string
-	for _, id := range sets[0] {
+	for _, id := range slices.Concat(sets[:min(1, len(sets))]...) {
 		walk := fmt.Sprintf("SELECT idx FROM name n WHERE symbol = %d AND idx >= %d AND idx < %d", id, lo, hi)
 		for _, also := range sets[1:] {
 			walk += " AND EXISTS (SELECT 1 FROM name m WHERE m.symbol IN " + in(also) + " AND m.idx = n.idx)"
 		}
 		walks = append(walks, walk)
+	}
+	if f.Verdict == Breach {
+		later, err := v.later(ctx, f, lo, hi)
+		if err != nil {
+			return p, err
+		}
+		walks = append(walks, later)
 	}
 	all := strings.Join(walks, " UNION ALL ")
 	if p.Total, err = v.count(ctx, "("+all+")"); err != nil {
@@ -113,6 +140,22 @@ func (v *View) Entries(ctx context.Context, f Filter) (p Page[Entry], err error)
 	}
 	p.Rows, err = v.entries(ctx, "SELECT idx FROM ("+all+f.order("idx")+f.limit()+")", f.order("e.idx"))
 	return p, err
+}
+
+// later picks the entries that a filter for breaches picks although they had another verdict when they
+// were logged: a later entry showed the breach.
+func (v *View) later(ctx context.Context, f Filter, lo, hi uint64) (walk string, err error) {
+	walk = fmt.Sprintf(`SELECT DISTINCT n.idx FROM violation n WHERE n.kind = 'breach' AND n.seen < %d AND n.idx >= %d AND n.idx < %d
+		AND (SELECT verdict FROM entry WHERE entry.idx = n.idx) <> %d`, v.size, lo, hi, slices.Index(verdicts, Breach))
+	f.Verdict = ""
+	sets, ok, err := v.sets(ctx, &f)
+	if !ok {
+		walk += " AND FALSE"
+	}
+	for _, set := range sets {
+		walk += " AND EXISTS (SELECT 1 FROM name m WHERE m.symbol IN " + in(set) + " AND m.idx = n.idx)"
+	}
+	return walk, err
 }
 
 // sets returns the sets of symbols of which an entry must have one each. ok is false if no entry has.

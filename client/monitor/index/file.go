@@ -27,7 +27,7 @@ import (
 var schema string
 
 // meaning is raised when the same rows come to mean something else.
-const meaning = 1
+const meaning = 2
 
 // version of the file. A file of another one is rebuilt: its rows follow from the copy.
 func version() uint32 {

@@ -124,6 +124,53 @@ func (b *truth) note(f *facts.Fact) {
 	b.violations, b.changes = append(b.violations, f.Violations...), append(b.changes, slices.Clone(f.Changes)...)
 }
 
+// resolved returns the entry to which a reference leads, if it has the entry's leaf hash.
+func (b *truth) resolved(at int, ref *event.Reference) (i int, ok bool) {
+	if ref == nil || ref.Index >= uint64(at) || b.read[ref.Index].Leaf != ref.Leaf {
+		return 0, false
+	}
+	return int(ref.Index), true
+}
+
+// court returns what Entry says of the access and warrant of an entry.
+func (b *truth) court(i int) (access, warrant uint64, court string) {
+	var ref *event.Reference
+	at := i
+	switch body := b.read[i].Envelope.Event.Body.(type) {
+	case *event.Release:
+		ref = &body.Access
+	case *event.Refusal:
+		ref = &body.Access
+	}
+	if of, ok := b.resolved(i, ref); ok {
+		access, at = uint64(of), of
+	}
+	if b.read[at].Envelope == nil {
+		return access, 0, ""
+	}
+	ref = nil
+	switch body := b.read[at].Envelope.Event.Body.(type) {
+	case *event.Access:
+		ref = body.Warrant
+	case *event.Revocation:
+		ref = &body.Warrant
+	case *event.Response:
+		ref = &body.Warrant
+	case *event.Return:
+		ref = &body.Warrant
+	}
+	of, ok := b.resolved(at, ref)
+	if !ok {
+		return access, 0, ""
+	}
+	for _, n := range b.names[of] {
+		if n.Member == "authority" {
+			return access, uint64(of), n.Value
+		}
+	}
+	return access, uint64(of), ""
+}
+
 func (b *truth) typ(i int) event.Type {
 	if b.read[i].Envelope == nil {
 		return ""
@@ -146,6 +193,11 @@ func (b *truth) verdict(i int) index.Verdict {
 		out = index.Unreadable
 	}
 	return out
+}
+
+// broken reports whether a breach of an entry, or of what it owed, is on record.
+func (b *truth) broken(i int) bool {
+	return slices.ContainsFunc(b.violations, func(v *ledger.Violation) bool { return v.Index == uint64(i) && v.Kind == ledger.KindBreach })
 }
 
 // duties follows the changes to what each obligation has become.
@@ -378,10 +430,11 @@ func compare(t *testing.T, r *reader, v *index.View) {
 		return out
 	}
 	for i, e := range entries(t, v, index.Filter{}) {
-		want := index.Entry{Index: uint64(i), Leaf: b.read[i].Leaf, Type: b.typ(i), After: b.after[i], Before: e.Before, Verdict: b.verdict(i),
+		want := index.Entry{Index: uint64(i), Leaf: b.read[i].Leaf, Type: b.typ(i), After: b.after[i], Before: e.Before, Verdict: b.verdict(i), Broken: b.broken(i),
 			Names: b.names[i], Agency: e.Agency, Opened: e.Opened}
 		if env := b.read[i].Envelope; env != nil {
 			want.Hash, want.Claimed = env.Hash(), env.Event.Time
+			want.Access, want.Warrant, want.Court = b.court(i)
 		}
 		differs(t, fmt.Sprint("entry ", i), e, want)
 		if e.Before.IsZero() || !e.After.IsZero() && e.Before.Before(e.After) {
@@ -390,7 +443,9 @@ func compare(t *testing.T, r *reader, v *index.View) {
 	}
 	for _, typ := range append(event.Types(), "") {
 		for _, verdict := range []index.Verdict{"", index.Kept, index.Breach, index.NoEffect, index.Unreadable} {
-			ok := func(i int) bool { return b.typ(i) == typ && (verdict == "" || b.verdict(i) == verdict) }
+			ok := func(i int) bool {
+				return b.typ(i) == typ && (verdict == "" || b.verdict(i) == verdict || verdict == index.Breach && b.broken(i))
+			}
 			f := index.Filter{Types: []event.Type{typ}, Verdict: verdict}
 			differs(t, fmt.Sprintf("%+v", f), indexes(entries(t, v, f)), pick(ok))
 			if f.From, f.To = b.after[len(b.after)/3], b.after[len(b.after)-3]; f.From.IsZero() {

@@ -48,7 +48,7 @@ type Page[T any] struct {
 type Filter struct {
 	Types   []event.Type
 	Names   []facts.Name // each of them; Name.Member "" is of no use
-	Verdict Verdict      // "": any
+	Verdict Verdict      // "": any; Breach: those that are Broken too
 	// From and To bound [Entry.After]: not before From, before To.
 	From, To time.Time
 	Window
@@ -75,11 +75,16 @@ type Entry struct {
 	After   time.Time    // proven: it was logged after this; zero: not known
 	Before  time.Time    // proven: it existed before this; zero: not known
 	Verdict Verdict
+	Broken  bool // a breach of it, or of what it owed, is on record
 	// Names are its signers by role, and its codes: the same as in [facts.Tally]. What an entry
 	// with a verdict says may be against the charter.
 	Names  []facts.Name
 	Agency string // of a warrant or emergency access, once a disclosure has opened it
 	Opened uint64 // that disclosure's index; 0: none
+	// Access is what a release or refusal is about, Warrant the warrant of that access or the one that
+	// the entry itself names, Court an authority that signed this warrant. 0 and "": none.
+	Access, Warrant uint64
+	Court           string
 }
 
 // Name returns the first value of a member, "" if there is none.
@@ -114,7 +119,7 @@ type Violation struct {
 // Related is an entry of a chain, with the reference that connects it.
 type Related struct {
 	Entry
-	Kind string // what the reference to To is: warrant, access, event, validates, suspension or prev; "" of the chain's first entry
+	Kind string // what the reference to To is: warrant, access, event, validates, suspension, prev or finding; "" of the chain's first entry
 	To   uint64
 }
 

@@ -119,6 +119,15 @@ func (v *View) Size() uint64 { return v.size }
 // a rebuilt index.
 func (v *View) Head() (h Head, ok bool) { return v.head, v.headed }
 
+// Charter returns the index of the charter in force at an entry; ok is false at the first one.
+func (v *View) Charter(ctx context.Context, index uint64) (charter uint64, ok bool, err error) {
+	found, err := list(ctx, v, number, fmt.Sprintf("SELECT idx FROM charter WHERE idx < %d ORDER BY idx DESC LIMIT 1", index))
+	if err != nil || len(found) == 0 {
+		return 0, false, err
+	}
+	return found[0], true, nil
+}
+
 // At returns the proven time at which duties are overdue or not: the later one of the head's and
 // of the last entry's. Zero: none.
 func (v *View) At() time.Time { return v.at }
