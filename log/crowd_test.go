@@ -56,8 +56,14 @@ func TestBadLinesHoldNoStream(t *testing.T) {
 	say(honest, w.warrant())
 	await(`"index":1`)
 	for n := range 5 {
+		var bad []net.Conn
 		for range 4 { // more than there are places
-			say(w.streamConn("sequenced"), []byte("x"))
+			conn := w.streamConn("sequenced")
+			say(conn, []byte("x"))
+			bad = append(bad, conn)
+		}
+		for _, conn := range bad { // none comes after the honest one, which it could displace
+			_, _ = conn.Read(make([]byte, 1))
 		}
 		for _, r := range w.stream(w.warrants(1), "sequenced") {
 			if r.Error != nil {

@@ -38,11 +38,11 @@ const (
 	usesIfFull = 128
 )
 
-// A verifier remembers the tables of at most 256 keys, 13 MiB. Its zero value is empty.
+// A verifier remembers the tables of at most 64 keys, 3.3 MiB. Its zero value is empty.
 type verifier struct {
 	// sets has the tables. A key's hash chooses its set, and a seed that is not known
 	// chooses the hash: nothing directs fresh keys at the set of another key.
-	sets [32]set
+	sets [8]set
 	// uses counts valid signatures of keys without a table: 24 bits of a key's hash, and
 	// its count in the lowest 8. Other keys in the same place lower the count, but more
 	// slowly, since two keys in turns would both stay at one otherwise.
