@@ -83,7 +83,7 @@ func (f *follower) dial(keys replica.Keys) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Config{URL: f.cfg.URL, Policy: policy, Origin: f.cfg.Origin,
+	return client.New(client.Config{URL: f.cfg.URL, Source: f.cfg.Source, Policy: policy, Origin: f.cfg.Origin,
 		HTTPClient: f.cfg.HTTPClient, Timeout: f.cfg.Timeout, SubmitTimeout: f.cfg.Timeout, Retries: 1, UserAgent: "vasistas-gate"})
 }
 

@@ -95,12 +95,14 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// Config names a gate's log, keys and state directory. Members up to Keys are required.
+// Config names a gate's log, keys and state directory. Members up to Keys are required,
+// except Source.
 type Config struct {
 	// Dir is the state directory, made by [Create].
 	Dir string
-	// URL of the log.
-	URL string
+	// URL of the log. Source, if not nil, is read in its place.
+	URL    string
+	Source client.Source
 	// Origin of the log.
 	Origin string
 	// LogKeys sign the log's heads: those of its first charter. Entries name later ones.
@@ -129,7 +131,7 @@ func (c *Config) setDefaults() error {
 	switch {
 	case c.Dir == "" || c.Origin == "" || len(c.LogKeys) == 0:
 		return errors.New("give the state directory, the log's origin and the log's keys")
-	case c.URL == "":
+	case c.URL == "" && c.Source == nil:
 		return errors.New("give the log's URL")
 	case c.Signer == nil || len(c.Keys) == 0:
 		return errors.New("give the custodian's event key and the gate's keys")
