@@ -36,10 +36,9 @@ const (
 // with the logged entry.
 var ErrAnswer = errors.New("the log's answer does not hold")
 
-// VariantError reports that a log answers with an entry of the same event that is not the
-// submitted envelope, and that lacks one of its signatures. It
-// wraps [ErrAnswer]. The entry may have no effect: only the ledger can tell (package
-// ledger). [Client.Prove] fetches the entry.
+// VariantError reports that a log answers with another entry of the submitted event, and that this
+// entry lacks a submitted signature. The error wraps [ErrAnswer]. The entry may have no effect:
+// only the ledger can tell (package ledger). [Client.Prove] fetches the entry.
 type VariantError struct {
 	Index  uint64
 	Leaf   tlog.Hash
@@ -55,9 +54,8 @@ func (e *VariantError) Unwrap() error { return ErrAnswer }
 // Submitted is the log's answer to one event, checked.
 type Submitted struct {
 	Index uint64
-	// Leaf hash of the logged entry (RFC 6962, section 2.1). A duplicate's may differ
-	// from the submitted envelope's, if that has other signatures over the same event:
-	// then it has each submitted signature, too.
+	// Leaf hash of the logged entry (RFC 6962, section 2.1). If the event was logged before, the
+	// logged entry may have more signatures than the submitted envelope, and then another leaf hash.
 	Leaf      tlog.Hash
 	Duplicate bool // the event was logged before
 	// Proof with the entry as extra data, verified under the policy. nil with
@@ -228,8 +226,8 @@ func (c *Client) checkProof(s *Submitted, r *result, envelope []byte) error {
 	return nil
 }
 
-// recorded returns nil if the logged envelope is the submitted event, with each submitted
-// signature, which is the submitter's own to judge.
+// recorded returns nil if the logged envelope has the submitted event and each submitted signature.
+// The submitter knows whether its own signatures are valid.
 func recorded(index uint64, logged, submitted []byte) error {
 	a, err := event.ParseEnvelope(logged)
 	if err != nil {

@@ -53,7 +53,7 @@ type Result struct {
 	Duplicate bool        // it had been logged before
 	Proof     *tlog.Proof // with the logged envelope as extra; nil for Sequenced
 
-	checkpoint []byte // that of Proof, encoded
+	checkpoint []byte // of Proof, encoded
 }
 
 // proof returns Proof as a file.

@@ -35,7 +35,7 @@ type Vouched struct {
 	Size uint64 `json:"size"`
 	// At is the latest time such that cosignatures at or after it meet the audit policy.
 	At time.Time `json:"at"`
-	By []string  `json:"by,omitempty"` // the auditors of the charter that cosigned it
+	By []string  `json:"by,omitempty"` // the charter's auditors that cosigned the head
 }
 
 var errNotServed = errors.New("the log serves no audit round or audited checkpoint, as no mirror does")

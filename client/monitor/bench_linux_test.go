@@ -91,7 +91,7 @@ func (m *installed) serve(logs []*other, do func(pid int), args ...string) (took
 	return took
 }
 
-// often makes serve look at the logs more often than by itself.
+// often makes serve look at the logs more often than by default.
 var often = []string{"-poll", "200ms", "-check", "1s"}
 
 // url returns the address of the monitor that serve has started.

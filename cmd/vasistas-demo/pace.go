@@ -71,6 +71,6 @@ func adapt(p *event.Profile, n uint64) {
 		*figure *= n
 	}
 	p.Anchor.Grace *= 2 * n
-	// Else a machine that is slow only at times is late with thousands, and hides what is late on purpose.
+	// Otherwise a machine that is slow at times has thousands of late disclosures, and they hide the one that is late on purpose.
 	p.DisclosureGrace *= 2 * n
 }

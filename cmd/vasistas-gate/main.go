@@ -174,7 +174,7 @@ func printPending(out io.Writer, list []gate.Amendment) {
 	}
 }
 
-// printStatus prints a status as lines. It comes from another machine, and its texts from the log.
+// printStatus prints a status as lines. Lines cleans the texts, which come from another machine and from the log.
 func printStatus(out io.Writer, s *gate.Status) {
 	line := command.Lines(out)
 	name := s.Custodian

@@ -156,7 +156,7 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	return nil
 }
 
-// printStatus prints a status as lines. It comes from another machine, and its texts from the log.
+// printStatus prints a status as lines. Lines cleans the texts, which come from another machine and from the log.
 func printStatus(out io.Writer, s *monitor.Status) {
 	line := command.Lines(out)
 	line("%-10s %s", s.Line.Verdict, s.Origin)

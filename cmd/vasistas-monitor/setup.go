@@ -170,7 +170,7 @@ func runJoin(_ context.Context, args []string, _, stderr io.Writer) error {
 	return nil
 }
 
-// locked runs f while no other process joins or pins a log. A monitor that serves keeps no lock.
+// locked runs f while no other process joins or pins a log. A monitor holds no such lock while it serves.
 func (l *layout) locked(f func() error) error {
 	if err := durable.MkdirAll(l.path("logs"), 0o700); err != nil {
 		return err

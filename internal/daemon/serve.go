@@ -136,8 +136,8 @@ func (s *Service) Run(ctx context.Context, stdout io.Writer) error {
 }
 
 // Up to leastLimit the collector lets the heap grow to three times its live part, which saves
-// more than half of its runs. Beyond leastLimit, when most of the heap is a log's open state,
-// memory is half more than the live part, plus spareLimit.
+// more than half of its runs. When most of the heap is the open state of a log, the memory limit
+// is one and a half times the live part of the heap, plus spareLimit.
 const (
 	gcPercent  = 200
 	leastLimit = 192 << 20

@@ -36,8 +36,8 @@ import (
 // written. So a crash can damage any part of the last frame, but nothing else;
 // readFrame depends on that.
 //
-// A frame that makes the file longer is written with zeros behind it, which the next
-// frames overwrite: to sync them then changes neither the file's size nor its extents.
+// A frame that makes the file longer is written with zeros after it. The next frames overwrite
+// these zeros, so that syncing them changes neither the size nor the extents of the file.
 const (
 	journalMagic = "vasistas-journal/1"
 	frameMagic   = "\xF7vj1"
@@ -104,7 +104,7 @@ func parseHeader(b []byte) (line []byte, label string, ok bool) {
 type chain struct {
 	seed     uint32 // CRC-32C of the header line
 	previous uint32
-	last     int64 // offset of the frame before; 0, that of the header line, before the first
+	last     int64 // offset of the frame before; 0 before the first frame
 	offset   int64
 }
 
@@ -189,7 +189,7 @@ type replayer struct {
 	buf  []byte
 
 	chain chain // behind the last good frame
-	torn  bool  // what follows it is more than zeros
+	torn  bool  // more than zeros follow the last good frame
 }
 
 // replayJournal reads a journal of size bytes and calls do with each record, in order.
@@ -303,8 +303,8 @@ func (r *replayer) tornOrCorrupt(reason string) error {
 	}
 }
 
-// written reports whether the file has more than zeros from an offset on, one frame and the reserve
-// at most.
+// written reports whether a byte from an offset on is not zero. At most one frame and the reserve
+// follow the offset.
 func (r *replayer) written(from int64) (bool, error) {
 	rest := make([]byte, r.size-from)
 	err := r.readAt(rest, from)

@@ -141,7 +141,7 @@ func (j *Journal) harden(r *replayer) error {
 	return FsyncDir(filepath.Dir(j.name))
 }
 
-// Truncated returns the length in bytes of the torn tail that OpenJournal cut off. Zeros alone are none.
+// Truncated returns the length in bytes of the torn tail that OpenJournal cut off. A tail of zeros is not torn.
 func (j *Journal) Truncated() int64 { return j.truncated }
 
 // Size returns the length in bytes of the durable records in the file, which has zeros behind them.

@@ -61,7 +61,7 @@ func wantRecords(t *testing.T, name string, want ...string) {
 	}
 }
 
-// wantSize checks that the file has the journal's records, and behind them only a reserve of zeros.
+// wantSize checks that the file has the journal's records, and after them only a reserve of zeros.
 func wantSize(t *testing.T, j *durable.Journal, name string) {
 	t.Helper()
 	data, err := os.ReadFile(name)

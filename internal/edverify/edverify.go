@@ -1,12 +1,12 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package edverify verifies Ed25519 signatures of signers that come again and again.
+// Package edverify verifies Ed25519 signatures, and does so faster for keys that sign often.
 //
 // [Verify] has the verdict of crypto/ed25519.Verify on every input: the same equation
-// without cofactor, the same encodings of keys, the same bound of S. For a key that was
-// used a few times it keeps multiples of the key's point, which make a check two to three
-// times as fast. All other checks are crypto/ed25519's own.
+// without cofactor, the same encodings of keys, the same bound of S. Once a key has signed a few
+// times, a table has multiples of the key's point, and makes a check about two to three times as
+// fast. Under other keys, crypto/ed25519 makes the check.
 //
 // Everything here is public, so nothing runs in constant time: no private key may come
 // near the package.
@@ -30,9 +30,9 @@ func Verify(key ed25519.PublicKey, msg, sig []byte) bool { return shared.verify(
 
 var shared verifier
 
-// How often a key must have signed to get a table, which costs four checks: seldom, if
-// there is room. A table that displaces another one may cost 3 % of the checks before
-// it, so that a stream of fresh keys does not slow down the verifier.
+// A key gets a table for usesIfRoom valid signatures while there is room, and otherwise for
+// usesIfFull. A table costs as much as four checks. So tables that displace others cost at most 3 %
+// of the checks, and a stream of fresh keys does not slow down the verifier.
 const (
 	usesIfRoom = 4
 	usesIfFull = 128

@@ -143,7 +143,7 @@ func (s *Witness) Start(ctx context.Context) (err error) {
 // Stop stops the witness, if it runs.
 func (s *Witness) Stop() error { return stop(s.Server, &s.Running) }
 
-// stop stops what a server answers by, if it runs.
+// stop ends the service that a server runs, if there is one.
 func stop[T any, P interface {
 	*T
 	io.Closer

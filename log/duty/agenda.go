@@ -21,7 +21,7 @@ type Agenda struct {
 	anchors  []uint64            // indices of the anchors that no anchor covers, ascending
 	deposits map[uint64]*deposit // by index
 	ahead    []uint64            // releases ahead of their chains: checked at the next entry that can change that
-	// It may have checks of deposits that are gone, and of dates that have moved. A slow log, which an
+	// checks may have checks of deposits that are gone, and of dates that have moved. A slow log, which an
 	// anchor makes begin again, comes to the older ones in time, since the heap returns them first.
 	checks wakes.Heap
 }

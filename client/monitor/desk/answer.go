@@ -124,7 +124,8 @@ func (d *Desk) answer(w http.ResponseWriter, q *Request, make page) {
 	}
 }
 
-// place waits for one of the places of those who make a page or a part of a download. Those who read have none.
+// place waits for one of the maxMaking places. A request holds a place only while a page or a part of a download is
+// made, and not while its reader reads.
 func (d *Desk) place(q *Request) (leave func(), err error) {
 	select {
 	case d.making <- struct{}{}:

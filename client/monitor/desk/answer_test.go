@@ -70,8 +70,8 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{} }
 
-// TestPatience: a reader who takes something all the time gets a whole answer, however long that lasts, and one who
-// takes nothing loses the connection: soon if many answers are unread.
+// TestPatience: a reader who takes bytes all the time gets a whole answer, however long that lasts. A reader who takes
+// nothing loses the connection, and loses it soon if many answers are unread.
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, err := New(Config{})
@@ -122,7 +122,7 @@ func (s *stuck) Write(b []byte) (int, error) {
 	return 0, net.ErrClosed
 }
 
-// TestDownloadsHoldNoPlace: those who read a download slowly keep no other from making one.
+// TestDownloadsHoldNoPlace: slow readers of downloads keep no other reader from a download.
 func TestDownloadsHoldNoPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // which ends if all wait
 		d, err := New(Config{})

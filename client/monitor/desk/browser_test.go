@@ -120,9 +120,9 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
-// testPages: each page is without fault, with each of its parameters; wide and light in English, narrow and dark in
-// French, without JavaScript in German. What differs only by language has its barriers looked for once; those of dark
-// pages, and what the keyboard reaches, on the pages that have each kind of content.
+// testPages: each page, with each of its parameters, has no fault: wide and light in English, narrow and dark in French,
+// without JavaScript in German. Each page is searched for barriers in English. One page of each kind of content is
+// searched for barriers when it is dark, and for what the keyboard does not reach.
 func testPages(t *testing.T, b *browser.Browser, url string, l *aLog) {
 	plain := func(address string) bool { return !strings.Contains(address, "?") } // a filter changes the rows, and not the page
 	check := func(t *testing.T, p *browser.Page, full bool, lang string) {

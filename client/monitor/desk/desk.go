@@ -14,7 +14,7 @@
 //
 // /desk/HASH/ has the first screen of a log, where HASH is the SHA-256 of its origin in hex, and / that of the
 // only log, or the list of all. Each page takes ?lang=fr, and those made of the index ?at=SIZE, which fixes a
-// page to what the log said at the head of this size. The others show the present alone, and refuse it.
+// page to what the log said at the head of this size. The other pages show only the present, and refuse ?at=.
 package desk
 
 import (
@@ -63,7 +63,7 @@ func (l *Log) Hash() string { return l.hash }
 // Bounds of what visitors cost.
 const (
 	maxCached = 256 // pages in memory
-	maxMaking = 16  // pages and parts of downloads being made
+	maxMaking = 16  // pages of the index, and parts of downloads, being made
 )
 
 // Desk is an http.Handler. It is safe for concurrent use.

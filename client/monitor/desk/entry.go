@@ -28,7 +28,7 @@ type entryPage struct {
 	Party    string
 	Event    *event.Event // nil: the entry is no event
 	Breaches []breach
-	Effect   string // of its verdict
+	Effect   string // what its verdict leaves it
 	Chain    []chained
 	More     bool // the chain has more
 	Sealed   *sealing
@@ -144,7 +144,7 @@ func (l *Lang) broke(v *index.Violation, d *index.Detail) string {
 	return l.T("entry.broke", l.Party(v.By), l.named("broken.", v.Rule))
 }
 
-// ways are the verdicts about a release that leave it an effect, by the text that names the effect.
+// ways maps each verdict that leaves a release an effect to the text of that effect.
 var ways = map[string]string{"release-chain/early": "entry.effect.early", "release-chain/late": "entry.effect.late",
 	"audit/stale": "entry.effect.late", "audit/amended": "entry.effect.late", "audit/barred": "entry.effect.yes"}
 
@@ -242,7 +242,7 @@ func (l *Log) proveAt(ctx context.Context, n uint64, head *tlog.Checkpoint) (*tl
 	return p, nil
 }
 
-// errCopied wraps what is wrong with a file of the copy, which the mirror repairs.
+// errCopied wraps the error of a damaged file of the copy. The mirror repairs the file.
 var errCopied = errors.New("the copy can't be read")
 
 // root returns the root of the copy's tree at a size.

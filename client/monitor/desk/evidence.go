@@ -93,8 +93,8 @@ func (l *Log) evidence(ctx context.Context, n uint64) (*tlog.Proof, *tlog.Policy
 	return p, policy, err
 }
 
-// charter proves the charter that names the signers of an entry. nil: they are in the entry itself, or no charter
-// allowed them to sign it.
+// charter returns the proof of the charter that names the signers of an entry. nil: the entry is the first charter, or
+// no charter allowed its signers to sign it.
 func (q *Request) charter(v *index.View, d *index.Detail) (*tlog.Proof, error) {
 	n, ok, err := v.Charter(q.HTTP.Context(), d.Index)
 	if err != nil || !ok || !slices.ContainsFunc(d.Names, func(n facts.Name) bool { return isRole(n.Member) }) {
@@ -113,7 +113,7 @@ func (q *Request) bundle(d *index.Detail, p *tlog.Proof, policy *tlog.Policy, ch
 		body []byte
 	}
 	files := []file{{readmeFile, nil}, {entryFile, p.Extra}, {proof, p.Bytes()}, {policyFile, policy.Bytes()}}
-	signed := "" // by whom: the charter's file
+	signed := "" // the file of the signers' charter
 	if charter != nil {
 		signed = fmt.Sprintf(charterOf, charter.Index)
 		files = append(files, file{signed, charter.Bytes()})

@@ -38,7 +38,7 @@ type owedTable struct {
 	Columns []string // keys of texts
 	Rows    []owedRow
 	More    uint64 // rows that it lacks
-	State   string // of those in the list of obligations
+	State   string // parameter of the list that has all rows
 }
 
 // An owedRow is an obligation, or several of one debtor by one rule.
@@ -58,8 +58,8 @@ type Cured struct {
 // Sealed says what is still to be disclosed.
 type Sealed struct {
 	Open, Deferred, Never uint64
-	Soon                  uint64    // of Open, in 30 days
-	Next                  time.Time // of these
+	Soon                  uint64    // those of Open that fall due within 30 days
+	Next                  time.Time // when the first of Soon falls due
 }
 
 // first is the first screen of a log.
@@ -84,7 +84,7 @@ func (t *owedTable) add(q *Request, o *ledger.Obligation, when string) *owedRow 
 	return &t.Rows[len(t.Rows)-1]
 }
 
-// group appends a row for n obligations like one, unless the table is full. key is of the text around the time.
+// group appends a row for n obligations like one, unless the table is full. key names the text around when.
 func (t *owedTable) group(q *Request, n uint64, like *ledger.Obligation, key, when string) *owedRow {
 	switch {
 	case len(t.Rows) == maxOwed:
@@ -315,7 +315,7 @@ func (q *Request) rows(member string, now, before map[string]uint64) (rows []Nam
 	return rows
 }
 
-// most names the most frequent of this month, with their figures.
+// most returns the most frequent names of this month, with their figures.
 func (q *Request) most(g *NamesGroup) string {
 	var names []string
 	for _, r := range g.Rows {

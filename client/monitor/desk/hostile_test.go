@@ -88,7 +88,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestManyOwed: the first screen counts by debtor and rule what is too much to list, each obligation once.
+// TestManyOwed: the first screen counts obligations by debtor and rule if they are too many to list, each one once.
 func TestManyOwed(t *testing.T) {
 	r := facts.Report{Applied: 600, Head: &facts.Head{Size: 600, LoggedAfter: time.Now()}, At: time.Now(), Overdue: 9, Due7: 300, Due30: 307}
 	owed := func(rule string, index uint64) *ledger.Obligation {

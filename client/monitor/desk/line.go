@@ -19,7 +19,7 @@ type Sentence struct{ Text, Detail string }
 type Line struct {
 	Verdict facts.Verdict
 	Reasons []Sentence // the first is the verdict's
-	Past    string     // what was broken and is closed; "": nothing
+	Past    string     // counts the closed breaches; "": none
 	Age     string     // of the head; "" if no time of it is proven
 }
 
@@ -135,8 +135,8 @@ func (l *Lang) Owes(o *ledger.Obligation) string {
 	return clean(o.Text)
 }
 
-// LateSince says since when something was late. Witnesses prove that, or else the debtor states it in the entry that
-// settles it, which is then later than what was proven when that entry was logged.
+// LateSince says since when an obligation was late. An anchor proves that time, or only the debtor claims it in the entry
+// that settles the obligation. A claimed time is later than the time that was proven when that entry was logged.
 func (l *Lang) LateSince(o ledger.Late) string {
 	if o.LateSince.After(o.CuredAfter) {
 		return l.T("late.claimed", l.When(o.LateSince))

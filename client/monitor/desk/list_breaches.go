@@ -51,7 +51,7 @@ func breaches(q *Request) (*Answer, error) {
 	return q.fixed(v, "breaches", l), nil
 }
 
-// rulesVersion is that of the rules by which a list can be filtered.
+// rulesVersion is the version of the rules that a list can be filtered by.
 const rulesVersion = 2
 
 // breachFilter returns the filter of a request for breaches.

@@ -151,7 +151,7 @@ func exported[T any](q *Request, w index.Window, t *table[T]) (*Answer, error) {
 	}}, nil
 }
 
-// unsafe is what a file name does not have.
+// unsafe matches what a file name must not have.
 var unsafe = regexp.MustCompile(`[^A-Za-z0-9.]+`)
 
 // fileName names an export by its log, list, filter and head.

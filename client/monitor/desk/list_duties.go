@@ -122,7 +122,7 @@ func (q *Request) dutyRow(d *index.Duty, at time.Time) dutyRow {
 	switch {
 	case d.State == index.DutyOverdue:
 		r.Over = q.Span(at.Sub(d.Late))
-	case d.LateSince.After(d.EndedAfter): // no anchor has proved it late
+	case d.LateSince.After(d.EndedAfter): // no anchor has proved the obligation late
 		r.Over = q.T("late.claimed", q.Span(d.LateSince.Sub(d.Due)))
 	case !d.LateSince.IsZero():
 		r.Over = q.Span(d.EndedAfter.Sub(d.Due))

@@ -542,7 +542,8 @@ func TestOpenedValues(t *testing.T) {
 	}
 }
 
-// TestClaimedLate: what only the debtor's own claim shows to be late says so, and is not cured before it was late.
+// TestClaimedLate: if only the debtor's own claim shows that an obligation was late, the page says so. No obligation is
+// cured before it was late.
 func TestClaimedLate(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, origin)
@@ -619,8 +620,8 @@ func TestFixedForever(t *testing.T) {
 	}
 }
 
-// TestBreachEntry: the page of an entry that owed what was never done says first that this is a breach, and leads to
-// the findings about it, as they lead back. Lists show the breach, and at an earlier head they do not.
+// TestBreachEntry: an entry owed what was never done. Its page says first that this is a breach, and leads to the findings
+// about the breach, which lead back. Lists show the breach, and lists at an earlier head do not.
 func TestBreachEntry(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, origin)

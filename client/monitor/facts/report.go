@@ -35,7 +35,8 @@ type Report struct {
 	Due7  uint64              `json:"due7"`
 	Due30 uint64              `json:"due30"`
 	Due   []ledger.Obligation `json:"due,omitempty"`
-	// Debts count the overdue and the due, by debtor and rule: whose is overdue longest comes first.
+	// Debts count what is overdue and what falls due, by debtor and way of a rule. The debt that is
+	// overdue longest comes first.
 	Debts []Debt        `json:"debts,omitempty"`
 	Late  []ledger.Late `json:"late,omitempty"` // the last MaxLate that were met late
 
@@ -74,7 +75,7 @@ type Debt struct {
 	Overdue uint64 `json:"overdue"`
 	Due7    uint64 `json:"due7"`
 	Due30   uint64 `json:"due30"`
-	// First is the one that is overdue longest, Next the one that is due next; nil: none.
+	// First is the obligation that is overdue longest, Next the one that falls due next; nil: none.
 	First *ledger.Obligation `json:"first,omitempty"`
 	Next  *ledger.Obligation `json:"next,omitempty"`
 }
@@ -82,7 +83,7 @@ type Debt struct {
 // Past counts breaches that are closed. No breach is ever cured: each stays on record.
 type Past struct {
 	Breaches uint64 `json:"breaches"`
-	ClosedBy uint64 `json:"closedBy"` // auditors of the charter that have closed each of them, at least
+	ClosedBy uint64 `json:"closedBy"` // the least number of the charter's auditors that have closed one of them
 }
 
 // Head is a head of the log with the times that its witnesses prove.
@@ -101,7 +102,7 @@ type Charter struct {
 	Leaf      tlog.Hash `json:"leaf"`
 	Stale     uint64    `json:"stale"`     // seconds, of its profile
 	Skew      uint64    `json:"skew"`      // seconds
-	Auditors  uint64    `json:"auditors"`  // that it names
+	Auditors  uint64    `json:"auditors"`  // how many it names
 	Audited   bool      `json:"audited"`   // it asks for auditors
 	Witnessed bool      `json:"witnessed"` // it asks for witnesses
 }
@@ -419,8 +420,8 @@ func (r *Report) unvouched(l *Line, now time.Time, stale func(time.Time) bool) {
 	}
 }
 
-// Declining returns the answers other than cosignatures, those of silent auditors only on demand: a
-// round begins with their silence.
+// Declining returns the answers that are not cosignatures. It leaves out silent auditors unless silent
+// is set: each auditor is silent when a round begins.
 func (r *Report) Declining(silent bool) (out []*Answer) {
 	for i := range r.Auditors {
 		if a := &r.Auditors[i]; a.Kind != round.Cosigned && (silent || a.Kind != round.Silent) {

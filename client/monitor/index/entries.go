@@ -142,8 +142,8 @@ func (v *View) Entries(ctx context.Context, f Filter) (p Page[Entry], err error)
 	return p, err
 }
 
-// later picks the entries that a filter for breaches picks although they had another verdict when they
-// were logged: a later entry showed the breach.
+// later picks entries for a filter for breaches whose breach only a later entry showed. Such an entry had
+// another verdict when it was logged.
 func (v *View) later(ctx context.Context, f Filter, lo, hi uint64) (walk string, err error) {
 	walk = fmt.Sprintf(`SELECT DISTINCT n.idx FROM violation n WHERE n.kind = 'breach' AND n.seen < %d AND n.idx >= %d AND n.idx < %d
 		AND (SELECT verdict FROM entry WHERE entry.idx = n.idx) <> %d`, v.size, lo, hi, slices.Index(verdicts, Breach))

@@ -46,9 +46,9 @@ var errDamaged = errors.New("the file is damaged")
 var errOther = errors.New("the file is of another version or log")
 
 // file is an open SQLite file in WAL mode: one connection writes, and each view has a connection
-// and a read transaction of its own. This process locks the file, and its connections share the
-// index of the WAL in memory: a file for it (-shm) would be mapped, and if another program cuts
-// a mapped file, the kernel kills its reader.
+// and a read transaction of its own. This process locks the file, so its connections can share the
+// index of the WAL in memory. Otherwise SQLite maps a file for that index (-shm), and the kernel kills
+// a process that reads a mapped file which another program has cut.
 type file struct {
 	path  string
 	info  os.FileInfo

@@ -20,7 +20,7 @@ var (
 	ErrEmpty = errors.New("the index has no head yet") // Notice says why
 	ErrSize  = errors.New("the index does not reach that size")
 	ErrNone  = errors.New("the index has no such entry")
-	ErrFile  = errors.New("the index can't be read") // wraps what is wrong with the file
+	ErrFile  = errors.New("the index can't be read") // wraps the file's error
 )
 
 // Config says where an index is. All fields but Logger are required.

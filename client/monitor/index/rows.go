@@ -48,7 +48,7 @@ type Page[T any] struct {
 type Filter struct {
 	Types   []event.Type
 	Names   []facts.Name // each of them; Name.Member "" is of no use
-	Verdict Verdict      // "": any; Breach: those that are Broken too
+	Verdict Verdict      // "": any; Breach: also the Broken ones
 	// From and To bound [Entry.After]: not before From, before To.
 	From, To time.Time
 	Window

@@ -188,8 +188,8 @@ func (m *Mirror) Head() *tlog.Checkpoint {
 	return nil
 }
 
-// Moved receives a value after the copy's head has changed, for one reader, who then finds the new
-// one in Head. Changes that the reader did not take yet are one value.
+// Moved receives a value after the copy's head has changed, for one reader. The reader finds the new head
+// in Head. Several changes before the reader takes the value are one value.
 func (m *Mirror) Moved() <-chan struct{} { return m.moved }
 
 // Update makes the copy durable up to the newest head of the sources, and returns that
