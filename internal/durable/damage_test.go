@@ -230,6 +230,33 @@ func TestPowerLoss(t *testing.T) {
 	}
 }
 
+// A crash may leave a large frame as zeros that are longer than a reserve, and the next crash tear a small frame in
+// them.
+func TestTornTwice(t *testing.T) {
+	data, offsets := journalBytes(t, four...)
+	name := filepath.Join(t.TempDir(), "j")
+	if err := os.WriteFile(name, append(bytes.Clone(data[:offsets[2]]), make([]byte, 3*durable.Reserve)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j, _, err := reopen(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Append([]byte(four[2])); err != nil {
+		t.Fatal(err)
+	}
+	end := j.Size()
+	j.Close()
+	torn, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	torn[end-1] = 0
+	if got, err := replayed(torn); err != nil || !slices.Equal(got, four[:2]) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func FuzzReplay(f *testing.F) {
 	data, offsets := journalBytes(f, four...)
 	f.Add(data)

@@ -108,6 +108,8 @@ func (j *Journal) recover(replay func([]byte) error) error {
 	if err != nil {
 		return err
 	}
+	// More zeros than a reserve are a frame that a crash tore before any of it was written.
+	r.torn = r.torn || info.Size()-r.chain.offset > reserve
 	if j.info, j.chain, j.length = info, r.chain, info.Size(); r.torn {
 		j.length, j.truncated = j.chain.offset, info.Size()-j.chain.offset
 	}

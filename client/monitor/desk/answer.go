@@ -257,7 +257,9 @@ func (d *Desk) fail(w http.ResponseWriter, q *Request, err error) {
 	}
 	q.present = true // an error is fixed to no head
 	if status == errAt || status == errPresent {
-		q.HTTP.URL.RawQuery = q.This("at", "")[len(q.HTTP.URL.Path):]
+		v := q.HTTP.URL.Query()
+		v.Del("at")
+		q.HTTP.URL.RawQuery = v.Encode()
 	}
 	body, err := d.render(q, &Answer{Template: "error", Data: status.key})
 	if err != nil {

@@ -51,7 +51,7 @@ func evidence(q *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	charter, err := q.charter(v, d)
+	charter, err := q.charter(v, d, p.Checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -93,14 +93,14 @@ func (l *Log) evidence(ctx context.Context, n uint64) (*tlog.Proof, *tlog.Policy
 	return p, policy, err
 }
 
-// charter returns the proof of the charter that names the signers of an entry. nil: the entry is the first charter, or
+// charter returns the proof, under a head, of the charter that names the signers of an entry. nil: the entry is the first charter, or
 // no charter allowed its signers to sign it.
-func (q *Request) charter(v *index.View, d *index.Detail) (*tlog.Proof, error) {
+func (q *Request) charter(v *index.View, d *index.Detail, head *tlog.Checkpoint) (*tlog.Proof, error) {
 	n, ok, err := v.Charter(q.HTTP.Context(), d.Index)
 	if err != nil || !ok || !slices.ContainsFunc(d.Names, func(n facts.Name) bool { return isRole(n.Member) }) {
 		return nil, err
 	}
-	return q.Log.proveAt(q.HTTP.Context(), n, q.Log.Copy.Head())
+	return q.Log.proveAt(q.HTTP.Context(), n, head)
 }
 
 // bundle makes the zip file. Its bytes depend on the proof and the language alone.
@@ -182,8 +182,9 @@ func verifyCommand(policy *tlog.Policy, proof, charter string) string {
 	if policy.Spread != tlog.DefaultSpread {
 		command += fmt.Sprintf(" --spread %d", policy.Spread)
 	}
-	if charter != "" {
-		command += " --charter " + charter
+	if charter == "" {
+		return command + " " + proof
 	}
-	return command + " " + proof
+	// The charter names the signers, so its own proof is verified too.
+	return command + " --charter " + charter + " " + proof + " " + charter
 }

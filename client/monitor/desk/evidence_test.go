@@ -6,6 +6,7 @@ package desk_test
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/vasistas/vasistas/internal/world/people"
+	"github.com/vasistas/vasistas/log/event"
 )
 
 // TestEvidence: vasistas verify accepts each bundle by the command that its README states, and no other entry in it.
@@ -53,6 +55,25 @@ func TestEvidence(t *testing.T) {
 	if out, err := follow(bin, dir, string(readme)); err == nil {
 		t.Errorf("a changed proof is accepted: %s", out)
 	}
+	dir = b.unzip(b.path(fmt.Sprintf("entry/%d/evidence", s["warrant"].Index)))
+	charter := filepath.Join(dir, "charter-0.tlog-proof")
+	text, err = os.ReadFile(charter)
+	check(t, err)
+	lines := strings.SplitAfter(string(text), "\n")
+	for i, line := range lines {
+		if extra, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "extra "); ok {
+			entry, err := base64.StdEncoding.DecodeString(extra)
+			check(t, err)
+			env, err := event.ParseEnvelope(entry)
+			check(t, err)
+			env.Payload = bytes.ReplaceAll(env.Payload, []byte(`"court"`), []byte(`"crown"`))
+			lines[i] = "extra " + base64.StdEncoding.EncodeToString(env.Bytes()) + "\n"
+		}
+	}
+	check(t, os.WriteFile(charter, []byte(strings.Join(lines, "")), 0o600))
+	if out, err := follow(bin, dir, string(readme)); err == nil || strings.Join(lines, "") == string(text) {
+		t.Errorf("a changed charter is accepted: %s", out)
+	}
 }
 
 // TestEvidenceOfASlowHead: where cosignatures lie further apart than verifiers allow by default, the README says so.
@@ -72,7 +93,7 @@ func TestEvidenceOfASlowHead(t *testing.T) {
 	dir := b.unzip(b.path(fmt.Sprintf("entry/%d/evidence", w.Index)))
 	readme, err := os.ReadFile(filepath.Join(dir, "README.txt"))
 	check(t, err)
-	if want := fmt.Sprintf("vasistas verify --policy policy.txt --spread 800 --charter charter-0.tlog-proof entry-%d.tlog-proof", w.Index); !strings.Contains(string(readme), want) {
+	if want := fmt.Sprintf("vasistas verify --policy policy.txt --spread 800 --charter charter-0.tlog-proof entry-%d.tlog-proof charter-0.tlog-proof", w.Index); !strings.Contains(string(readme), want) {
 		t.Errorf("the README does not say %q:\n%s", want, readme)
 	}
 }

@@ -80,7 +80,7 @@ func (q *Request) breachChoices(v *index.View, f *filter) error {
 	}
 	f.choose("state", "list.state", option{"open", q.T("breaches.open")}, option{"closed", q.T("breaches.closed")})
 	f.choose("rule", "breaches.rule", rules...)
-	return q.parties(v, "breaches.party", f)
+	return q.parties(v, "breaches.party", f, true)
 }
 
 // breachRow puts a breach into words.

@@ -88,7 +88,7 @@ func (q *Request) dutyChoices(v *index.View, f *filter) error {
 		rules = append(rules, option{r, q.T("rule." + r)})
 	}
 	f.choose("rule", "list.rule", rules...)
-	if err := q.parties(v, "list.debtor", f); err != nil {
+	if err := q.parties(v, "list.debtor", f, false); err != nil {
 		return err
 	}
 	months, err := q.months(v)
@@ -96,20 +96,28 @@ func (q *Request) dutyChoices(v *index.View, f *filter) error {
 	return err
 }
 
-// parties adds a filter by the parties that have signed an event, and the log.
-func (q *Request) parties(v *index.View, label string, f *filter) error {
+// parties adds a filter by the parties that have signed an event, and the log. What a custodian owes may be the
+// log's fault; for a breach each party may also answer alone.
+func (q *Request) parties(v *index.View, label string, f *filter, alone bool) error {
+	owing := []event.Role{event.RoleProvider, event.RoleAuthority, event.RoleCustodian}
+	if alone {
+		owing = append(owing, event.RoleDuty, event.RoleAuditor)
+	}
 	var all []option
-	for _, role := range []event.Role{event.RoleProvider, event.RoleAuthority, event.RoleCustodian} {
+	for _, role := range owing {
 		names, err := v.Values(q.HTTP.Context(), "", string(role))
 		if err != nil {
 			return err
 		}
 		for _, name := range names[:min(len(names), maxOptions/2)] {
 			by := string(role) + " " + name
+			if role != event.RoleCustodian || alone {
+				all = append(all, option{by, q.Party(by)})
+			}
 			if role == event.RoleCustodian {
 				by += " or " + ledger.Log
+				all = append(all, option{by, q.Party(by)})
 			}
-			all = append(all, option{by, q.Party(by)})
 		}
 	}
 	f.choose("by", label, append(all, option{ledger.Log, q.Party(ledger.Log)})...)

@@ -494,6 +494,7 @@ func TestBreaches(t *testing.T) {
 	b.Finding("a1", "form", event.FindingOpen, s["junk"].Index, s["junk"].Index)
 	b.Publish("w1", "w2", "w3")
 	b.open()
+	b.says(b.path("breaches?page=9"), "The list ends before this page.")
 	for query, want := range map[string][]uint64{
 		"":                                      {s["bad"].Index, s["junk"].Index},
 		"state=open":                            {s["bad"].Index},
