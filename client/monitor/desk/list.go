@@ -125,6 +125,7 @@ func (f *filter) Kept() (kept []option) {
 
 // A list is a page of rows.
 type list[T any] struct {
+	Columns []column
 	filter
 	Rows       []T
 	First      uint64 // number of the first row, from 1

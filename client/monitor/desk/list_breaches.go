@@ -16,12 +16,6 @@ type breachRow struct {
 	Broken, Party, Status, Bars string
 }
 
-// breachList is the page of a list of breaches.
-type breachList struct {
-	list[breachRow]
-	Columns []column
-}
-
 // breaches is the list of breaches on record.
 func breaches(q *Request) (*Answer, error) {
 	f, page, err := q.breachFilter()
@@ -37,7 +31,7 @@ func breaches(q *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &breachList{}
+	l := &list[breachRow]{}
 	l.filter.q, l.First, l.Total, l.Page = q, f.Offset+1, found.Total, page
 	l.CSV = q.export("breaches.csv", v.Size())
 	if err := q.breachChoices(v, &l.filter); err != nil {

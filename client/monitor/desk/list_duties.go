@@ -22,8 +22,7 @@ type dutyRow struct {
 // dutyList is the page of a list of duties.
 type dutyList struct {
 	list[dutyRow]
-	Columns []column
-	At      time.Time // what is overdue, is at this time
+	At time.Time // what is overdue, is at this time
 }
 
 // duties is the list of duties.

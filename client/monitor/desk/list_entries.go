@@ -23,12 +23,6 @@ type entryRow struct {
 // labelled is a text with a label, and a link if it is about an entry.
 type labelled struct{ Label, Text, Link string }
 
-// entryList is the page of a list of entries.
-type entryList struct {
-	list[entryRow]
-	Columns []column
-}
-
 // entries is the list of entries.
 func entries(q *Request) (*Answer, error) {
 	f, page, err := q.entryFilter()
@@ -44,7 +38,7 @@ func entries(q *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &entryList{}
+	l := &list[entryRow]{}
 	l.filter.q, l.First, l.Total, l.Page = q, f.Offset+1, found.Total, page
 	l.CSV = q.export("entries.csv", v.Size())
 	if err := q.entryChoices(v, &l.filter); err != nil {
