@@ -603,8 +603,10 @@ func TestFixedForever(t *testing.T) {
 	}
 	check(t, os.WriteFile(filepath.Join(b.Dir, "checkpoint"), before, 0o600))
 	eventually(t, func() error {
-		if said := first(fixed); !strings.Contains(said, "The log now serves a smaller head") {
-			return fmt.Errorf("the log goes back, and the page says: %s", said)
+		for _, path := range []string{fixed, b.path("entries"), b.path("")} {
+			if said := first(path); !strings.Contains(said, "The log now serves a smaller head") {
+				return fmt.Errorf("the log goes back, and %s says: %s", path, said)
+			}
 		}
 		return nil
 	})
@@ -615,6 +617,9 @@ func TestFixedForever(t *testing.T) {
 		}
 		return nil
 	})
+	if _, page := b.try(b.path("entries?at=junk&lang=fr")); strings.Contains(page, "%3F") || !strings.Contains(page, "?lang=fr") {
+		t.Errorf("the page of an error leads to another language:\n%s", page)
+	}
 	status, page := b.try(b.path("entries?at=junk"))
 	if status != http.StatusBadRequest || strings.Contains(page, "fixed") || strings.Contains(page, "at=junk") || !strings.Contains(page, "must be a number of entries") {
 		t.Errorf("at=junk: %d\n%s", status, page)
