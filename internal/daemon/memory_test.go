@@ -15,7 +15,7 @@ import (
 // TestMemoryLimit: the limit is always above live memory.
 func TestMemoryLimit(t *testing.T) {
 	for live, want := range map[uint64]int64{
-		0: 192 << 20, 100 << 20: 192 << 20, 400 << 20: 632 << 20, math.MaxUint64: math.MaxInt64/2/2*3 + 32<<20,
+		0: 112 << 20, 50 << 20: 112 << 20, 100 << 20: 182 << 20, 400 << 20: 632 << 20, math.MaxUint64: math.MaxInt64/2/2*3 + 32<<20,
 	} {
 		if got := memoryLimit(live); got != want {
 			t.Errorf("%d live: %d; want %d", live, got, want)

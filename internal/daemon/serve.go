@@ -135,12 +135,12 @@ func (s *Service) Run(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
-// Up to leastLimit the collector lets the heap grow to three times its live part, which saves
+// Up to leastLimit, in bytes, the collector lets the heap grow to three times its live part, which saves
 // more than half of its runs. When most of the heap is the open state of a log, the memory limit
 // is one and a half times the live part of the heap, plus spareLimit.
 const (
 	gcPercent  = 200
-	leastLimit = 192 << 20
+	leastLimit = 112 << 20
 	spareLimit = 32 << 20
 )
 
