@@ -176,8 +176,10 @@ func (l *layout) locked(f func() error) error {
 		return err
 	}
 	lock, err := durable.LockDir(l.path("logs"))
-	if err != nil {
+	if errors.Is(err, durable.ErrLocked) {
 		return fmt.Errorf("another command joins or pins a log now; try again when it has ended: %w", err)
+	} else if err != nil {
+		return err
 	}
 	return errors.Join(f(), lock.Close())
 }
@@ -323,27 +325,13 @@ func (l *layout) load(j *joined) (c auditor.Config, audited bool, err error) {
 		return c, false, nil
 	}
 	for _, a := range algorithms {
-		s, err := l.signer(a.name + ".key")
-		if err != nil {
+		s, err := command.ReadSigner(l.path("keys", a.name+".key"))
+		if errors.Is(err, fs.ErrNotExist) {
+			return c, false, fmt.Errorf("%w; see \"vasistas-monitor init\"", err)
+		} else if err != nil {
 			return c, false, err
 		}
 		c.Signers = append(c.Signers, s)
 	}
 	return c, true, nil
-}
-
-// signer reads a key file: one key, and a line feed.
-func (l *layout) signer(file string) (*tlog.Signer, error) {
-	name := l.path("keys", file)
-	b, err := durable.ReadFile(name, 64<<10)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w; see \"vasistas-monitor init\"", err)
-	} else if err != nil {
-		return nil, err
-	}
-	s, err := tlog.ParseSigner(strings.TrimSuffix(string(b), "\n"))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return s, nil
 }
