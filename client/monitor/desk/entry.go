@@ -30,7 +30,8 @@ type entryPage struct {
 	Breaches []breach
 	Effect   string // what its verdict leaves it
 	Chain    []chained
-	More     bool // the chain has more
+	More     bool   // the chain has more
+	Denied   string // the return that denies an access which the chain has a release for
 	Sealed   *sealing
 	Opened   []opened  // what disclosures have opened of it; the first maxOpened
 	Duties   []dutyRow // that it owes or owed
@@ -174,19 +175,36 @@ func (q *Request) chain(v *index.View, p *entryPage) error {
 	if err != nil {
 		return err
 	}
+	to := map[uint64]uint64{}     // the entry that an entry refers to
+	released := map[uint64]bool{} // warrants for which a custodian opened a key
+	for _, r := range c.Entries {
+		if to[r.Index] = r.To; r.Type == event.TypeRelease && r.Verdict == index.Kept {
+			released[to[r.To]] = true
+		}
+	}
 	for _, r := range c.Entries {
 		p.Chain = append(p.Chain, chained{q.entryRow(r.Entry), r.Index == p.Index, r.Kind, r.To})
-		if r.To != p.Index || r.Type != event.TypeDisclosure || r.Verdict != index.Kept || len(p.Opened) == maxOpened {
+		opens := r.To == p.Index && r.Type == event.TypeDisclosure && len(p.Opened) < maxOpened
+		if r.Verdict != index.Kept || !opens && (r.Type != event.TypeReturn || !released[r.To] || p.Denied != "") {
 			continue
 		}
 		proof, _, err := q.Log.prove(q.HTTP.Context(), r.Index, v.Size())
 		if err != nil {
 			return err
 		}
-		if env, err := event.ParseEnvelope(proof.Extra); err == nil {
+		env, err := event.ParseEnvelope(proof.Extra)
+		if err != nil {
+			continue
+		}
+		switch b := env.Event.Body.(type) {
+		case *event.Disclosure:
 			t := &teller{Lang: q.Lang}
-			t.opened(env.Event.Body.(*event.Disclosure).Openings)
+			t.opened(b.Openings)
 			p.Opened = append(p.Opened, opened{r.Index, t.Fields})
+		case *event.Return:
+			if !b.Executed {
+				p.Denied = q.T("entry.denied", q.N(r.Index), q.N(r.To))
+			}
 		}
 	}
 	p.More = c.More

@@ -4,6 +4,7 @@
 package desk_test
 
 import (
+	"cmp"
 	"encoding/csv"
 	"fmt"
 	"html"
@@ -577,6 +578,30 @@ func TestReleaseEffects(t *testing.T) {
 	b.open()
 	for of, says := range map[*written.Logged]string{early: "It waits: it takes effect once", answered: "It counts in the chain", forged: "It had no effect."} {
 		b.says(b.path(fmt.Sprint("entry/", of.Index)), says)
+	}
+}
+
+// TestDenied: a return that denies an access is set against the releases for its warrant.
+func TestDenied(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, origin)
+	b.anchor()
+	var opened, unused tale = tale{}, tale{}
+	for _, s := range []tale{opened, unused} {
+		s["warrant"] = b.Warrant(b.Now + 40*people.Day)
+		s["access"] = b.Access(s["warrant"], b.Now+40*people.Day)
+	}
+	opened["release"] = b.Release(opened["access"], "c1")
+	for _, s := range []tale{opened, unused} {
+		s["return"] = b.LogEvent(b.Event(&event.Return{Warrant: s["warrant"].Reference}), "messenger")
+	}
+	b.Publish("w1", "w2", "w3")
+	b.open()
+	for what, e := range opened {
+		b.says(b.path(fmt.Sprint("entry/", e.Index)), fmt.Sprintf("Entry %d reports that warrant %d was not executed. But a custodian stated that it opens its share", opened["return"].Index, opened["warrant"].Index))
+		if said := text(b.main(b.path(fmt.Sprint("entry/", unused[cmp.Or(map[string]string{"release": "access"}[what], what)].Index)))); strings.Contains(said, "But a custodian") {
+			t.Errorf("%s without a release: %s", what, said)
+		}
 	}
 }
 
