@@ -213,6 +213,7 @@ func Open(c Config) (_ *Gate, err error) {
 		}
 	}()
 	f := &follower{cfg: &g.cfg, outside: g.outside, keys: replica.Keys(nil).With(c.LogKeys...)}
+	g.follower = f
 	if f.register, err = durable.OpenRegister(filepath.Join(c.Dir, headFile), maxHead); err != nil {
 		return nil, err
 	}
@@ -237,7 +238,6 @@ func Open(c Config) (_ *Gate, err error) {
 	if err := f.loadForks(); err != nil {
 		return nil, err
 	}
-	g.follower = f
 	g.client.Store(f.client)
 	return g, nil
 }
@@ -267,6 +267,9 @@ func (g *Gate) closeFiles() error {
 	var err error
 	if g.journal != nil {
 		err = g.journal.close()
+	}
+	if g.follower != nil && g.follower.register != nil {
+		err = errors.Join(err, g.follower.register.Close())
 	}
 	return errors.Join(err, g.dir.Close())
 }

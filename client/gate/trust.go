@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -156,7 +157,7 @@ func Confirm(dir, what string) ([]Amendment, error) {
 	if strings.Contains(what, ":") {
 		check, name = forkHas, survivorFile
 	}
-	if _, err := durable.ReadFile(filepath.Join(dir, headFile), maxHead+1024); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, headFile)); err != nil {
 		return nil, fmt.Errorf("no gate's state: %w", err)
 	}
 	list, err := check(dir, what)

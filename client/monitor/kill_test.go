@@ -24,6 +24,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/internal/cosigning"
+	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/internal/world"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/round"
@@ -302,8 +303,7 @@ func (p *process) judge() {
 		p.t.Fatalf("the copy: %v", err)
 	}
 	p.sees(size)
-	b, err := os.ReadFile(p.state("head"))
-	check(p.t, err)
+	b := durabletest.Value(p.t, p.state("head"))
 	var record struct {
 		Time       uint64
 		Checkpoint string

@@ -8,6 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"os"
+	"strings"
 	"sync"
 )
 
@@ -15,18 +18,25 @@ import (
 // Nothing was changed; load and decide again.
 var ErrConflict = errors.New("another value was written meanwhile")
 
-// Register is one small value with compare-and-swap, the plain content of a file. A
-// loaded value is always durable, so a caller may sign it.
+// Register is one small value with compare-and-swap: the last record of a journal, whose
+// file keeps earlier values up to 1 MiB. A loaded value is always durable, so a caller may
+// sign it. Earlier versions kept the value as the plain content of the file;
+// [OpenRegister] converts that.
 type Register struct {
 	name string
 	max  int
 
-	mu     sync.Mutex
-	value  []byte // the last value known to be durable
-	doubt  bool   // a swap to intent failed, so the file holds value or intent
-	intent []byte
-	failed error // ErrChanged; never reset
+	mu      sync.Mutex
+	journal *Journal // nil: the outcome of the last write is unknown, and the file must be read
+	value   []byte   // the last value known to be durable; nil: none is
+	intent  []byte   // of a swap that failed, so the file holds value or intent; nil: there is none
+	failed  error    // ErrChanged or fs.ErrClosed; never reset
 }
+
+const (
+	registerLabel = "register"
+	registerLimit = 1 << 20 // bytes of a register's file beyond which the next swap drops earlier values
+)
 
 // CreateRegister makes the register name with its first value of 1 to max bytes, or
 // fails with [fs.ErrExist]. It refuses an empty value ([ErrTooLarge]), since an empty
@@ -36,25 +46,31 @@ func CreateRegister(name string, max int, value []byte) (*Register, error) {
 	if err := r.checkSize(len(value)); err != nil {
 		return nil, err
 	}
-	if err := CreateFile(name, value, 0o600); err != nil {
+	if err := CreateFile(name, registerFile(value), 0o600); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// OpenRegister opens an existing register, else fails with [ErrMissing]. It rewrites the
-// value, since the last owner may have crashed between the rename and its fsync.
+// OpenRegister opens an existing register, else fails with [ErrMissing]. It makes the value
+// durable, since the last owner may have crashed before its fsync. A damaged file is
+// [ErrCorrupt], an empty one [ErrTooLarge].
 func OpenRegister(name string, max int) (*Register, error) {
 	r := &Register{name: name, max: max}
-	value, err := r.read()
-	if err != nil {
+	if err := r.open(); err != nil {
 		return nil, err
 	}
-	if err := WriteFile(name, value, 0o600); err != nil {
-		return nil, err
-	}
-	r.value = value
 	return r, nil
+}
+
+// Close closes the file. Later calls fail with [fs.ErrClosed].
+func (r *Register) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed == nil {
+		r.failed = fmt.Errorf("register %s: %w", r.name, fs.ErrClosed)
+	}
+	return r.release()
 }
 
 // Load returns a copy of the value. It fails only while the outcome of a swap can't be
@@ -62,7 +78,7 @@ func OpenRegister(name string, max int) (*Register, error) {
 func (r *Register) Load() ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.reread(); err != nil {
+	if err := r.open(); err != nil {
 		return nil, err
 	}
 	return bytes.Clone(r.value), nil
@@ -77,50 +93,31 @@ func (r *Register) CompareAndSwap(old, new []byte) error {
 	if err := r.checkSize(len(new)); err != nil {
 		return err
 	}
-	if err := r.reread(); err != nil {
+	if err := r.open(); err != nil {
 		return err
 	}
 	if !bytes.Equal(old, r.value) {
 		return fmt.Errorf("%w: %s", ErrConflict, r.name)
 	}
-	onDisk, err := r.read()
-	if err != nil {
-		return err
+	if r.journal.Size() > registerLimit {
+		if err := r.journal.Rewrite(one(r.value)); err != nil {
+			return r.doubt(err)
+		}
 	}
-	if !bytes.Equal(onDisk, r.value) {
-		return r.fail()
+	r.intent = bytes.Clone(new)
+	if err := r.journal.Append(new); err != nil {
+		return r.doubt(err)
 	}
-	r.doubt, r.intent = true, bytes.Clone(new)
-	if err := WriteFile(r.name, new, 0o600); err != nil {
-		return err
-	}
-	r.value, r.doubt, r.intent = r.intent, false, nil
+	r.value, r.intent = r.intent, nil
 	return nil
 }
 
-// reread determines the outcome of a failed swap. r.mu must be held.
-func (r *Register) reread() error {
-	if r.failed != nil || !r.doubt {
-		return r.failed
+// doubt makes the next call read the file again after a failed write.
+func (r *Register) doubt(err error) error {
+	if errors.Is(err, ErrChanged) {
+		err = r.fail()
 	}
-	onDisk, err := r.read()
-	if err != nil {
-		return err
-	}
-	switch {
-	case bytes.Equal(onDisk, r.value): // not replaced, so still durable
-	case bytes.Equal(onDisk, r.intent):
-		// Replaced, perhaps not durably. A second fsync of the directory could succeed
-		// without effect; a new file and a new rename can't.
-		if err := WriteFile(r.name, onDisk, 0o600); err != nil {
-			return err
-		}
-		r.value = r.intent
-	default:
-		return r.fail()
-	}
-	r.doubt, r.intent = false, nil
-	return nil
+	return errors.Join(err, r.release())
 }
 
 func (r *Register) fail() error {
@@ -128,15 +125,86 @@ func (r *Register) fail() error {
 	return r.failed
 }
 
-func (r *Register) read() ([]byte, error) {
-	value, err := ReadFile(r.name, r.max)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%w: %s", ErrMissing, r.name)
-	case err != nil && !errors.Is(err, ErrTooLarge):
-		return nil, err
+func (r *Register) release() error {
+	j := r.journal
+	if r.journal = nil; j == nil {
+		return nil
 	}
-	return value, r.checkSize(len(value))
+	return j.Close()
+}
+
+// open opens the journal, unless it is open, and so determines the outcome of a failed
+// swap. r.mu must be held.
+func (r *Register) open() error {
+	if r.failed != nil || r.journal != nil {
+		return r.failed
+	}
+	if err := r.convert(); err != nil {
+		return err
+	}
+	var value []byte
+	j, err := OpenJournal(r.name, registerLabel, r.max, func(rec []byte) error {
+		value = bytes.Clone(rec)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err = r.checkSize(len(value)); err == nil && !r.expects(value) {
+		err = r.fail()
+	}
+	if err != nil {
+		return errors.Join(err, j.Close())
+	}
+	r.journal, r.value, r.intent = j, value, nil
+	return nil
+}
+
+// expects returns whether only this process can have written the value.
+func (r *Register) expects(value []byte) bool {
+	return r.value == nil || bytes.Equal(value, r.value) || r.intent != nil && bytes.Equal(value, r.intent)
+}
+
+// convert replaces a file that holds the plain value by a journal.
+func (r *Register) convert() error {
+	file, err := os.Open(r.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s", ErrMissing, r.name)
+	} else if err != nil {
+		return err
+	}
+	magic := make([]byte, len(journalMagic))
+	n, _ := file.ReadAt(magic, 0)
+	if err := file.Close(); err != nil || string(magic) == journalMagic {
+		return err
+	}
+	plain, err := ReadFile(r.name, r.max)
+	switch {
+	case strings.Contains(string(plain), frameMagic):
+		return &CorruptError{Name: r.name, Reason: "bad header line"}
+	case err != nil:
+		return err
+	case n == 0:
+		return r.checkSize(0)
+	case !r.expects(plain):
+		return r.fail()
+	}
+	return WriteFile(r.name, registerFile(plain), 0o600)
+}
+
+// registerFile returns a journal with one record.
+func registerFile(value []byte) []byte {
+	line, err := newHeader(registerLabel)
+	if err != nil {
+		panic(err) // never: the label is valid
+	}
+	frame := addRecord(newFrame(), value)
+	seal(frame, newChain(line))
+	return append(line, frame...)
+}
+
+func one(rec []byte) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) { yield(rec, nil) }
 }
 
 func (r *Register) checkSize(n int) error {

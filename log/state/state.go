@@ -153,7 +153,7 @@ func openDir(dir string, recovering bool) (_ *Dir, err error) {
 		return nil, err
 	}
 	d.head, err = durable.OpenRegister(d.Path("head"), tlog.MaxCheckpointSize)
-	if recovering && (errors.Is(err, durable.ErrMissing) || errors.Is(err, durable.ErrTooLarge)) {
+	if recovering && (errors.Is(err, durable.ErrMissing) || errors.Is(err, durable.ErrTooLarge) || errors.Is(err, durable.ErrCorrupt)) {
 		return d, nil
 	} else if err != nil {
 		err = fmt.Errorf("opening the log: the record of the last signed head: %w; "+HowToRestoreHead, err)
@@ -194,12 +194,16 @@ func readSettings(name string) (set Settings, err error) {
 // Path returns the path of a file in the directory.
 func (d *Dir) Path(name string) string { return filepath.Join(d.dir, name) }
 
-// Close releases the lock, if this Dir took it.
+// Close closes the record of the head, and releases the lock, if this Dir took it.
 func (d *Dir) Close() error {
-	if d.lock == nil {
-		return nil
+	var err error
+	if d.head != nil {
+		err = d.head.Close()
 	}
-	return d.lock.Close()
+	if d.lock != nil {
+		err = errors.Join(err, d.lock.Close())
+	}
+	return err
 }
 
 // Held returns nil: the lock lasts as long as the process.

@@ -276,6 +276,9 @@ func (a *Auditor) release() (err error) {
 	if a.stored != nil {
 		err = a.stored.Close()
 	}
+	if a.register != nil {
+		err = errors.Join(err, a.register.Close())
+	}
 	return errors.Join(err, a.dir.Close())
 }
 

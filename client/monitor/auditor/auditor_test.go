@@ -375,7 +375,7 @@ func TestFaults(t *testing.T) {
 		hit := in.Hit()
 		in.FailAt(1<<30, nil)
 		if !hit {
-			if n < 8 || got.status != http.StatusOK {
+			if n < 4 || got.status != http.StatusOK {
 				t.Fatalf("%d steps, and then %d %s", n, got.status, got.body)
 			}
 			break

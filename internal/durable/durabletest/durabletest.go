@@ -7,7 +7,10 @@
 package durabletest
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -90,4 +93,24 @@ func (i *Injector) fault(op durable.Op, path string) error {
 	}
 	i.hit = true
 	return i.err
+}
+
+// Value returns the value in a register's file, of at most 1 MiB. It reads a copy, so another
+// process may have the register.
+func Value(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	copied := filepath.Join(t.TempDir(), "register")
+	if err := errors.Join(err, os.WriteFile(copied, b, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := durable.OpenRegister(copied, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := r.Load()
+	if err := errors.Join(err, r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return value
 }
