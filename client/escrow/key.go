@@ -148,6 +148,7 @@ type SecretKey struct {
 	kem    event.KEM
 	key    hpke.PrivateKey
 	public event.HPKEKey
+	trial  *trial
 }
 
 // String describes the value and leaves out its secrets.
@@ -159,11 +160,16 @@ func (s SecretKey) GoString() string { return s.String() }
 var _ KeyHolder = (*SecretKey)(nil)
 
 func newSecretKey(kem event.KEM, k hpke.PrivateKey) (*SecretKey, error) {
-	s := &SecretKey{kem, k, event.HPKEKey{KEM: kem, Public: k.PublicKey().Bytes()}}
+	s := &SecretKey{kem: kem, key: k, public: event.HPKEKey{KEM: kem, Public: k.PublicKey().Bytes()}}
 	if err := CheckKey(s.public); err != nil {
 		return nil, err
 	}
-	return s, nil
+	private, err := k.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	s.trial, err = newTrial(kem, private)
+	return s, err
 }
 
 // GenerateKey returns a new key.

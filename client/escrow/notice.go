@@ -116,7 +116,11 @@ func OpenNotice(origin string, h KeyHolder, ciphertext []byte) (*Notice, error) 
 	if kem, _ := NoticeKEM(len(ciphertext)); kem != h.Public().KEM {
 		return nil, ErrOpen
 	}
-	b, err := h.Open(ForSubject, noticeInfo(origin), ciphertext)
+	info := noticeInfo(origin)
+	if k, ok := h.(*SecretKey); ok && !k.trial.opens(info, ciphertext) {
+		return nil, ErrOpen
+	}
+	b, err := h.Open(ForSubject, info, ciphertext)
 	if err != nil {
 		return nil, err
 	}
