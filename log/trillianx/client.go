@@ -210,13 +210,17 @@ type refusal struct{ err error }
 func (r *refusal) Error() string { return "Trillian refuses: " + r.err.Error() }
 func (r *refusal) Unwrap() error { return r.err }
 
-// send sends one request to add leaves at their indices. taken reports whether
+// send sends one request to add leaves from an index on. taken reports whether
 // Trillian stored all of them; if not, one of the indices already had a leaf. After an
 // error other than a refusal the outcome is unknown.
-func (e *Engine) send(ctx context.Context, leaves []*trillian.LogLeaf) (taken bool, err error) {
+func (e *Engine) send(ctx context.Context, first uint64, leaves []leaf) (taken bool, err error) {
+	req := &trillian.AddSequencedLeavesRequest{LogId: e.cfg.Tree}
+	for i, l := range leaves {
+		req.Leaves = append(req.Leaves, &trillian.LogLeaf{LeafValue: l.value, LeafIndex: int64(first) + int64(i), LeafIdentityHash: l.identity[:]})
+	}
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
 	defer cancel()
-	resp, err := e.client.AddSequencedLeaves(ctx, &trillian.AddSequencedLeavesRequest{LogId: e.cfg.Tree, Leaves: leaves})
+	resp, err := e.client.AddSequencedLeaves(ctx, req)
 	switch status.Code(err) {
 	case codes.OK:
 	case codes.InvalidArgument, codes.NotFound, codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented, codes.FailedPrecondition:

@@ -74,10 +74,7 @@ func (e *Engine) remake(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	}
 	whole := t
 	whole.Width = width // its current width
-	b, err := e.make(ctx, whole)
-	if err == nil {
-		err = e.proves(ctx, f, whole, b)
-	}
+	b, err := e.proven(ctx, f, whole)
 	if err != nil {
 		return nil, fmt.Errorf("making %s again: %w", t.Path(), err)
 	}
@@ -86,6 +83,15 @@ func (e *Engine) remake(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	}
 	e.cfg.Logger.Warn("a tile was lost, and was made again", "tile", whole.Path())
 	return t.Cut(b)
+}
+
+// proven makes a tile, in its width in the tree of f, and checks it up to the root of f.
+func (e *Engine) proven(ctx context.Context, f *tiles.Frontier, t tlog.Tile) ([]byte, error) {
+	b, err := e.make(ctx, t)
+	if err == nil {
+		err = e.proves(ctx, f, t, b)
+	}
+	return b, err
 }
 
 // make makes a bundle or a tile out of the leaves or tiles below it.

@@ -8,21 +8,25 @@
 //
 // The tree is a PREORDERED_LOG: the engine, its only writer, gives each leaf its
 // index, so the order of admission is the order of the log. Trillian's servers store
-// the leaves, and its signer integrates them. The engine then reads the leaves back,
-// hashes them, checks their root against the one that Trillian states, and writes
-// entry bundles and tiles durably. Only then does [Engine.Tree] return them.
+// the leaves, and its signer integrates them. The engine then checks that the root that
+// Trillian states is the root of these leaves, and writes entry bundles and tiles
+// durably. Only then does [Engine.Tree] return them.
 //
-// Trillian is not trusted. A missing or changed leaf, a root other than that of the
-// leaves, a tree that shrinks or doesn't extend the one read before: each is an error,
-// on which the engine writes nothing. (Despite its name, Trillian's signed root has no
-// signature.) As with any engine, the log's publisher checks that the tree is the
-// right one.
+// Trillian is not trusted. A root other than that of the leaves, a tree that shrinks or
+// doesn't extend the one before: each is an error, on which the engine writes nothing.
+// (Despite its name, Trillian's signed root has no signature.) The engine reads the
+// leaves' values back behind, 512 a second, and takes no entry while more than
+// [Config.MaxUnread] are unread. A missing or changed leaf is an error of each call of
+// [Engine.Add] and [Engine.Tree] until the leaf is right. Leaves that this process did
+// not write are read before their tiles are written. As with any engine, the log's
+// publisher checks that the tree is the right one.
 //
 // Two writers can't own one index: the database takes the first leaf, and the second
 // writer gets [ErrContested]. Each leaf carries a mark of the process that wrote it, so
 // after an unknown outcome (a time-out, a lost connection) the engine can tell its own
 // leaves from another's. It sends the same leaves to the same indices until it gets an
-// answer, which resolves the outcome, and reads the leaves back.
+// answer, which resolves the outcome. It reads the leaves back unless the tree's root is
+// that of its own leaves.
 //
 // The engine keeps no state of its own. After a restart it continues from the tiles.
 // It makes lost tiles again from Trillian's leaves, and the log checks them against its
@@ -67,6 +71,9 @@ type Config struct {
 	// Patience bounds how long Add waits for an unknown outcome or for Trillian's
 	// signer. 0: 20 s.
 	Patience time.Duration
+	// MaxUnread bounds how many of the newest entries may have values in Trillian that
+	// were not read back, but for one batch that is longer. 0: 262,144.
+	MaxUnread int
 	// CacheBytes bounds the tiles in memory. 0: 64 MiB.
 	CacheBytes int
 	// Progress, if not nil, is called while Open makes missing tiles, with the
@@ -79,6 +86,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
 	c.Patience = cmp.Or(c.Patience, 20*time.Second)
+	c.MaxUnread = cmp.Or(c.MaxUnread, 1<<18)
 	c.CacheBytes = cmp.Or(c.CacheBytes, 64<<20)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
@@ -92,7 +100,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("%d is not the number of a tree", c.Tree)
 	case c.Tiles == nil:
 		return errors.New("the place for tiles is missing")
-	case c.Timeout < 0 || c.Patience < 0 || c.CacheBytes < 0:
+	case c.Timeout < 0 || c.Patience < 0 || c.MaxUnread < 0 || c.CacheBytes < 0:
 		return errors.New("a limit or a duration is negative")
 	}
 	return nil
@@ -114,6 +122,7 @@ type Engine struct {
 	writer [16]byte // the mark of this process in its leaves
 
 	written atomic.Pointer[tiles.Frontier] // edge.frontier, for readers
+	unread  unread
 
 	mu      sync.Mutex    // held while the tree may change
 	edge    edge          // of the tree that is read, checked and written; guarded by mu
@@ -180,6 +189,7 @@ func (e *Engine) load(ctx context.Context) error {
 		return err
 	}
 	e.setEdge(e.edge)
+	e.readBehind()
 	return nil
 }
 
@@ -197,6 +207,9 @@ func (e *Engine) Tree(ctx context.Context) (size uint64, root [32]byte, err erro
 	if err := e.follow(ctx, h, nil); err != nil {
 		return 0, root, err
 	}
+	if err := e.keepUp(ctx, 0); err != nil {
+		return 0, root, err
+	}
 	return e.edge.frontier.Size(), e.edge.frontier.Root(), nil
 }
 
@@ -204,6 +217,7 @@ func (e *Engine) Tree(ctx context.Context) (size uint64, root [32]byte, err erro
 func (e *Engine) Close(context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.unread.stop()
 	if e.swept != nil {
 		<-e.swept
 	}

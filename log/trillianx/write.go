@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/trillian"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -36,7 +35,7 @@ const (
 // pending are the leaves of one call of Add whose outcome is not yet known.
 type pending struct {
 	first  uint64
-	leaves []*trillian.LogLeaf
+	leaves []leaf
 
 	sent   atomic.Int64 // leaves that Trillian has answered for: each index has a leaf
 	doubt  bool         // a request has no answer
@@ -48,6 +47,23 @@ type pending struct {
 
 // end returns the size of the tree with all leaves sent so far.
 func (p *pending) end() uint64 { return p.first + uint64(p.sent.Load()) }
+
+// from returns the leaves from an index on.
+func (p *pending) from(index uint64) []leaf {
+	if p == nil || index < p.first || index > p.first+uint64(len(p.leaves)) {
+		return nil
+	}
+	return p.leaves[index-p.first:]
+}
+
+// compare notes another writer's leaf among those read back from an index on.
+func (p *pending) compare(index uint64, read []leaf) {
+	for i, own := range p.from(index) {
+		if i < len(read) && read[i].identity != own.identity {
+			p.foreign = true
+		}
+	}
+}
 
 // identity returns the mark of a leaf: a hash of its writer, index and leaf hash.
 func (e *Engine) identity(index uint64, hash tiles.Hash) [sha256.Size]byte {
@@ -85,11 +101,14 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 	if h.size > before {
 		return 0, fmt.Errorf("adding entries to the tree in Trillian: %w", ErrContested)
 	}
+	if err := e.keepUp(ctx, len(entries)); err != nil {
+		return 0, fmt.Errorf("adding entries to the tree in Trillian: %w", err)
+	}
 	p := &pending{first: before}
 	for i, b := range entries {
-		index := p.first + uint64(i)
-		id := e.identity(index, tiles.LeafHash(b))
-		p.leaves = append(p.leaves, &trillian.LogLeaf{LeafValue: b, LeafIndex: int64(index), LeafIdentityHash: id[:]})
+		l := leaf{value: b, hash: tiles.LeafHash(b)}
+		l.identity = e.identity(p.first+uint64(i), l.hash)
+		p.leaves = append(p.leaves, l)
 	}
 	e.pending = p
 	if err := e.resolve(ctx); err != nil {
@@ -98,9 +117,9 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 	return p.first, nil
 }
 
-// resolve determines the outcome of the pending leaves: they are integrated, read back
-// and written as tiles, or known not to be in the tree. It sends leaves and reads
-// others back at the same time. mu must be held.
+// resolve determines the outcome of the pending leaves: they are integrated, checked and
+// written as tiles, or known not to be in the tree. It sends leaves and follows the tree
+// at the same time. mu must be held.
 func (e *Engine) resolve(ctx context.Context) error {
 	p := e.pending
 	if p == nil {
@@ -115,7 +134,7 @@ func (e *Engine) resolve(ctx context.Context) error {
 		defer close(done)
 		serr = e.sendAll(sending, p)
 	}()
-	err := e.readBack(ctx, p, done)
+	err := e.await(ctx, p, done)
 	if err != nil {
 		stop()
 	}
@@ -137,15 +156,10 @@ func (e *Engine) resolve(ctx context.Context) error {
 	return nil
 }
 
-// readBack follows the tree until done is closed, after the last send, and the tree
+// await follows the tree until done is closed, after the last send, and the tree
 // has all leaves sent.
-func (e *Engine) readBack(ctx context.Context, p *pending, done <-chan struct{}) error {
+func (e *Engine) await(ctx context.Context, p *pending, done <-chan struct{}) error {
 	const least, most = 3 * time.Millisecond, 100 * time.Millisecond
-	compare := func(index uint64, l leaf) {
-		if i := index - p.first; index >= p.first && i < uint64(len(p.leaves)) && l.identity != [sha256.Size]byte(p.leaves[i].LeafIdentityHash) {
-			p.foreign = true
-		}
-	}
 	// last is the error of the last answer about the head. A read that the end of ctx cuts
 	// off is no answer, except if it is the first.
 	var last error
@@ -168,10 +182,11 @@ func (e *Engine) readBack(ctx context.Context, p *pending, done <-chan struct{})
 				last, answered = err, true
 			}
 			if err == nil && h.size != have {
-				if err := e.follow(ctx, h, compare); err != nil {
+				if err := e.follow(ctx, h, p); err != nil {
 					return err
 				}
 				wait = least
+				continue
 			}
 		}
 		select {
@@ -217,10 +232,10 @@ func (e *Engine) sendAll(ctx context.Context, p *pending) error {
 // requestLength returns how many of the leaves, from index first on, go into a
 // request. The request ends with a bundle if possible, so that each bundle is written
 // once.
-func requestLength(first uint64, leaves []*trillian.LogLeaf) int {
+func requestLength(first uint64, leaves []leaf) int {
 	n, size := 0, 0
 	for n < min(len(leaves), maxLeaves) {
-		if size += len(leaves[n].LeafValue) + leafOverhead; n > 0 && size > maxRequest {
+		if size += len(leaves[n].value) + leafOverhead; n > 0 && size > maxRequest {
 			break
 		}
 		n++
@@ -234,9 +249,9 @@ func requestLength(first uint64, leaves []*trillian.LogLeaf) int {
 // sendOne repeats one request until it is answered. The requests have the same leaves
 // at the same indices: once the database takes one of them, the others change nothing,
 // also if they arrive later.
-func (e *Engine) sendOne(ctx context.Context, p *pending, leaves []*trillian.LogLeaf) (taken bool, err error) {
+func (e *Engine) sendOne(ctx context.Context, p *pending, leaves []leaf) (taken bool, err error) {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		taken, err = e.send(ctx, leaves)
+		taken, err = e.send(ctx, p.end(), leaves)
 		var refused *refusal
 		switch {
 		case err == nil:
@@ -274,9 +289,9 @@ type tileBytes struct {
 	b    []byte
 }
 
-// follow reads, checks and writes the leaves of the tree of h beyond the edge. each,
-// if not nil, is called with each leaf once it is written. mu must be held.
-func (e *Engine) follow(ctx context.Context, h head, each func(index uint64, l leaf)) error {
+// follow checks and writes the leaves of the tree of h beyond the edge: those of p, if
+// not nil, or those that it reads. mu must be held.
+func (e *Engine) follow(ctx context.Context, h head, p *pending) error {
 	from := e.edge.frontier.Size()
 	switch {
 	case h.size < from:
@@ -287,7 +302,7 @@ func (e *Engine) follow(ctx context.Context, h head, each func(index uint64, l l
 			log.ErrTreeConflict, h.size, h.root, e.edge.frontier.Root())
 	}
 	for e.edge.frontier.Size() < h.size {
-		if err := e.segment(ctx, h, each); err != nil {
+		if err := e.segment(ctx, h, p); err != nil {
 			return err
 		}
 		if e.cfg.Progress != nil {
@@ -297,9 +312,19 @@ func (e *Engine) follow(ctx context.Context, h head, each func(index uint64, l l
 	return nil
 }
 
-// segment follows the tree of h by at most segmentBundles bundles.
-func (e *Engine) segment(ctx context.Context, h head, each func(index uint64, l leaf)) error {
+// segment follows the tree of h. If the leaves of p have h's root, they are h's leaves,
+// and segment need not read them. It follows other leaves by at most segmentBundles bundles.
+func (e *Engine) segment(ctx context.Context, h head, p *pending) error {
 	from := e.edge.frontier.Size()
+	if own := p.from(from); h.size-from <= uint64(len(own)) {
+		next, bundles, hashes, err := e.edge.grow(own[:h.size-from])
+		if err != nil {
+			return err
+		}
+		if next.frontier.Root() == h.root {
+			return e.extend(ctx, h, next, bundles, hashes)
+		}
+	}
 	to := min(h.size, (from/tlog.TileWidth+segmentBundles)*tlog.TileWidth)
 	leaves, err := e.readRange(ctx, from, to)
 	if err != nil {
@@ -309,14 +334,24 @@ func (e *Engine) segment(ctx context.Context, h head, each func(index uint64, l 
 	if err != nil {
 		return err
 	}
-	if to < h.size {
-		if err := e.consistent(ctx, to, next.frontier.Root(), h); err != nil {
+	if root := next.frontier.Root(); to == h.size && root != h.root {
+		return fmt.Errorf("%w (the leaves in Trillian's tree of size %d have the root %x, but Trillian states %x)", log.ErrTreeConflict, to, root, h.root)
+	} else if to < h.size {
+		if err := e.consistent(ctx, to, root, h); err != nil {
 			return err
 		}
-	} else {
-		if root := next.frontier.Root(); root != h.root {
-			return fmt.Errorf("%w (the leaves in Trillian's tree of size %d have the root %x, but Trillian states %x)", log.ErrTreeConflict, to, root, h.root)
-		}
+	}
+	if err := e.extend(ctx, h, next, bundles, hashes); err != nil {
+		return err
+	}
+	p.compare(from, leaves)
+	return nil
+}
+
+// extend writes bundles and tiles and makes next the edge. If next is all of h's tree, it
+// writes the partial ones too.
+func (e *Engine) extend(ctx context.Context, h head, next edge, bundles, hashes []tileBytes) error {
+	if next.frontier.Size() == h.size {
 		b, t := next.partial()
 		bundles, hashes = append(bundles, b...), append(hashes, t...)
 	}
@@ -329,11 +364,6 @@ func (e *Engine) segment(ctx context.Context, h head, each func(index uint64, l 
 	}
 	e.setEdge(next)
 	e.sweep(bundles, hashes)
-	if each != nil {
-		for i, l := range leaves {
-			each(from+uint64(i), l)
-		}
-	}
 	return nil
 }
 
