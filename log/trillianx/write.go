@@ -26,8 +26,9 @@ const (
 	// maxRequest bounds a request. A log server's default limit is 4 MiB.
 	maxRequest = 3 << 20
 	// maxLeaves bounds a request too, so that Trillian integrates the first leaves
-	// of a long batch while it stores the last.
-	maxLeaves = 512
+	// of a long batch while it stores the last. Two requests for a batch of the log would
+	// cost Trillian a tenth more processor time.
+	maxLeaves = log.DefaultMaxBatch
 	// leafOverhead is the size of a leaf in a request without its value.
 	leafOverhead = 128
 )
