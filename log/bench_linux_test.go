@@ -64,7 +64,7 @@ func newAppending(b *testing.B, binary string) *appending {
 	a.provider, err = eventkey.Load(b.Context(), key)
 	check(b, err)
 	for i := range 3 {
-		a.spawnWitness(fmt.Sprintf("witness%d.example", i+1))
+		a.spawnWitness(fmt.Sprintf("witness%d.example", i+1), "127.0.0.1:0")
 	}
 	a.setPolicy(3)
 	a.create()
@@ -82,7 +82,7 @@ func (a *appending) startLog() {
 	a.ready()
 }
 
-func (a *appending) spawnWitness(name string) {
+func (a *appending) spawnWitness(name, listen string) {
 	key, err := tlog.GenerateSigner(name, tlog.CosignatureEd25519)
 	check(a.b, err)
 	dir := a.b.TempDir()
@@ -93,7 +93,7 @@ func (a *appending) spawnWitness(name string) {
 	if out, err := exec.Command(binary, "init", "-dir", state, "-key", keyFile).CombinedOutput(); err != nil {
 		a.b.Fatalf("%v\n%s", err, out)
 	}
-	d := launch(a.b, addr, binary, "serve", "-dir", state, "-key", keyFile, "-logs", logs, "-listen", "127.0.0.1:0", "-addr-file", addr)
+	d := launch(a.b, addr, binary, "serve", "-dir", state, "-key", keyFile, "-logs", logs, "-listen", listen, "-addr-file", addr)
 	a.world.witnesses = append(a.world.witnesses, &witnessServer{key: key, Server: &httptest.Server{URL: "http://" + a.listens(d)}})
 	a.witnesses = append(a.witnesses, d)
 }
@@ -160,8 +160,10 @@ func (a *appending) ways(prefix string) []*way {
 }
 
 // used is the processor time that a process has used.
-func used(b *testing.B, d *daemon) (t time.Duration) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.Process.Pid))
+func used(b *testing.B, d *daemon) time.Duration { return usedBy(b, strconv.Itoa(d.Process.Pid)) }
+
+func usedBy(b *testing.B, pid string) (t time.Duration) {
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
 	check(b, err)
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')'):]))
 	for _, f := range fields[12:14] { // utime and stime, in hundredths of a second
