@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// benchWarrant is a warrant of about 1 KiB: with its seals and some decoys.
-func benchWarrant(b *testing.B) *Envelope {
+// benchSubmission is a warrant of about 1 KiB, with its seals and some decoys, and its openings.
+func benchSubmission(b *testing.B) *Submission {
 	b.Helper()
 	e := sample(b, sampleBodies()[1])
 	public, subject := sampleOpenings(b, e)
@@ -24,7 +24,44 @@ func benchWarrant(b *testing.B) *Envelope {
 		b.Fatal(err)
 	}
 	b.Logf("payload %d bytes, entry %d bytes", len(env.Payload), len(env.Bytes()))
-	return env
+	return &Submission{Envelope: env, Openings: public}
+}
+
+func benchWarrant(b *testing.B) *Envelope { return benchSubmission(b).Envelope }
+
+func BenchmarkParseSubmission(b *testing.B) {
+	in, err := benchSubmission(b).Bytes()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.SetBytes(int64(len(in)))
+	for b.Loop() {
+		if _, err := ParseSubmission(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkOpenings matches and encodes openings, as a log does for its vault.
+func BenchmarkOpenings(b *testing.B) {
+	s := benchSubmission(b)
+	in, err := s.Bytes()
+	if err == nil {
+		s, err = ParseSubmission(in)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.Complete(); err != nil {
+			b.Fatal(err)
+		}
+		if _, _, err := s.OpeningsFile(s.Envelope.Hash()); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func BenchmarkParseEnvelope(b *testing.B) {

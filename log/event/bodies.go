@@ -113,13 +113,13 @@ func (k *HPKEKey) fields(c *coder) {
 }
 
 // Bytes returns the key's canonical JSON.
-func (k HPKEKey) Bytes() ([]byte, error) { return appendObject(nil, k.fields) }
+func (k HPKEKey) Bytes() ([]byte, error) { return appendObject(encoding, nil, k.fields) }
 
 // MarshalJSON returns what Bytes does.
 func (k HPKEKey) MarshalJSON() ([]byte, error) { return k.Bytes() }
 
 // UnmarshalJSON reads what Bytes writes.
-func (k *HPKEKey) UnmarshalJSON(b []byte) error { return new(coder).read(b, k.fields) }
+func (k *HPKEKey) UnmarshalJSON(b []byte) error { return read(b, k.fields) }
 
 // consentType is the DSSE payload type of an agency's message. It differs from
 // PayloadType, so no such message passes for an event.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/vasistas/vasistas/internal/strictjson"
 )
@@ -53,7 +54,8 @@ type row struct {
 
 // A coder walks the members of a value in canonical order (RFC 8785, section
 // 3.2.3) and encodes, decodes or describes each. The walk accepts no other order,
-// so it finds unknown, duplicate and misplaced members without a map.
+// so it finds unknown, duplicate and misplaced members without a map. Each reader
+// accepts only what its writer writes: no later step compares the encoding with the input.
 type coder struct {
 	mode mode
 	b    []byte // encoding: the output; decoding: the input
@@ -70,24 +72,38 @@ type coder struct {
 	object *strictjson.Value // decoding a file: the object whose members are read
 }
 
-// begin prepares a coder without error for another walk.
-func (c *coder) begin(m mode, b []byte) { c.mode, c.b, c.i, c.more = m, b, 0, false }
+// coders holds idle coders, since an event may have hundreds of openings.
+var coders = sync.Pool{New: func() any { return new(coder) }}
+
+// walk runs f with a coder, and returns the coder's text and where f stopped in it.
+func walk(m mode, b []byte, f func(*coder)) ([]byte, int, error) {
+	c := coders.Get().(*coder)
+	c.mode, c.b, c.i, c.more = m, b, 0, false
+	f(c)
+	b, i, err := c.b, c.i, c.err
+	c.b, c.err = nil, nil
+	coders.Put(c) // not after a panic
+	return b, i, err
+}
+
+// decode decodes a value from all of b.
+func decode(b []byte, value func(*coder)) error {
+	_, n, err := walk(decoding, b, value)
+	if err == nil && n != len(b) {
+		err = fmt.Errorf("%w: %d bytes after the end", ErrMalformed, len(b)-n)
+	}
+	return err
+}
 
 // read decodes an object from all of b.
-func (c *coder) read(b []byte, fields func(*coder)) error {
-	c.begin(decoding, b)
-	c.braces(func() { fields(c) })
-	if c.err == nil && c.i != len(b) {
-		c.fail("", fmt.Errorf("%d bytes after the end", len(b)-c.i))
-	}
-	return c.err
+func read(b []byte, fields func(*coder)) error {
+	return decode(b, func(c *coder) { c.braces(func() { fields(c) }) })
 }
 
 // appendObject appends the encoding of an object.
-func appendObject(b []byte, fields func(*coder)) ([]byte, error) {
-	c := coder{mode: encoding, b: b}
-	c.braces(func() { fields(&c) })
-	return c.b, c.err
+func appendObject(m mode, b []byte, fields func(*coder)) ([]byte, error) {
+	b, _, err := walk(m, b, func(c *coder) { c.braces(func() { fields(c) }) })
+	return b, err
 }
 
 func (c *coder) encodes() bool { return c.mode <= sorting }
@@ -283,8 +299,9 @@ func readList[T any](c *coder, o order, limit int, v *[]T, elem func(*T, *coder)
 	if c.err == nil && c.peek(']') {
 		c.fail("", errEmptyList)
 	}
-	if c.err == nil && c.peek('"') { // strings, mostly of one length
-		*v = make([]T, 0, min(limit, (c.to(']')+1)/(c.to(',')+1)+1))
+	strings := c.err == nil && c.peek('"')
+	if strings { // few have a comma or a bracket; a wrong guess costs no more than the input has
+		*v = make([]T, 0, min(limit, bytes.Count(c.b[c.i:c.i+c.to(']')], []byte{','})+1))
 	}
 	var previous []byte
 	for n := 0; c.err == nil; n++ {
@@ -305,9 +322,7 @@ func readList[T any](c *coder, o order, limit int, v *[]T, elem func(*T, *coder)
 			return
 		}
 		previous = text
-		if n == 0 && c.peek(',') {
-			// Most elements are as long as the first; a wrong guess costs no more
-			// than the input has.
+		if n == 0 && !strings && c.peek(',') { // most elements are as long as the first
 			*v = slices.Grow(*v, min(limit-1, (c.to(']')+1)/(len(text)+1)))
 		}
 		if !c.peek(',') {

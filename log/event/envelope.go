@@ -55,20 +55,10 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 		return nil, fmt.Errorf("%w: entry has %d bytes, at most %d", ErrTooLarge, len(b), MaxEntrySize)
 	}
 	e := new(Envelope)
-	var c coder
-	if c.read(b, e.fields) == nil {
-		again := scratch.Get().(*[]byte)
-		c.begin(encoding, (*again)[:0])
-		c.braces(func() { e.fields(&c) })
-		if *again = c.b; !bytes.Equal(*again, b) {
-			c.fail("", errors.New("not the canonical encoding"))
-		}
-		scratch.Put(again)
+	err := read(b, e.fields)
+	if err != nil {
+		return nil, fmt.Errorf("not a signed event: %w", err)
 	}
-	if c.err != nil {
-		return nil, fmt.Errorf("not a signed event: %w", c.err)
-	}
-	var err error
 	if e.Event, err = Parse(e.Payload); err != nil {
 		return nil, err
 	}
@@ -104,12 +94,12 @@ func (e *Envelope) Bytes() []byte {
 	for i := range e.Signatures {
 		n += 90 + std.EncodedLen(len(e.Signatures[i].Sig))
 	}
-	b, _ := appendObject(make([]byte, 0, n), e.fields) // an envelope's parts are valid
+	b, _ := appendObject(encoding, make([]byte, 0, n), e.fields) // an envelope's parts are valid
 	return b
 }
 
-// scratch holds buffers for short-lived encodings: of a parsed entry, to compare, and
-// of its payload, to verify signatures.
+// scratch holds buffers for short-lived texts: of an opening, and of a payload, to verify
+// signatures.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // LeafHash returns the RFC 6962 leaf hash of the entry.
@@ -202,6 +192,8 @@ const MaxSubmissionSize = 5 * MaxEntrySize
 // A Submission is a signer's message to a log: the entry, and openings and notices
 // that the log keeps until they are disclosed. Only the entry is logged.
 //
+// After ParseSubmission the elements of Openings must not be changed in place.
+//
 // A submission has one encoding. With openings or notices it is the JCS object of
 // "envelope" (the entry itself), "notices" (base64url, sorted) and "openings"
 // (disclosure texts, sorted); an empty list is absent. With neither it is the bare
@@ -211,8 +203,16 @@ type Submission struct {
 	Openings []Opening // of every public digest of the event, sorted by their text
 	Notices  [][]byte  // ciphertexts of a release's notices, sorted by base64url text
 
-	entry   []byte // the bytes of entryOf, as it was read
-	entryOf *Envelope
+	read asRead
+}
+
+// asRead has texts of a submission as ParseSubmission read them, which share memory with its input.
+// They count as long as the submission's fields are these values.
+type asRead struct {
+	envelope *Envelope
+	entry    []byte
+	openings []Opening
+	list     []byte // the JSON list of openings
 }
 
 // String describes the submission without its secrets.
@@ -233,25 +233,15 @@ func ParseSubmission(b []byte) (*Submission, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Submission{Envelope: env}, nil
+		return &Submission{Envelope: env, read: asRead{envelope: env, entry: b}}, nil
 	}
 	s := new(Submission)
-	var c coder
-	if c.read(b, s.fields) == nil && len(s.Openings)+len(s.Notices) == 0 {
-		c.fail("", errors.New("without openings and notices it is the bare envelope"))
+	err := read(b, s.fields)
+	if err == nil && len(s.Openings)+len(s.Notices) == 0 {
+		err = fmt.Errorf("%w: without openings and notices it is the bare envelope", ErrMalformed)
 	}
-	if c.err != nil {
-		return nil, fmt.Errorf("not a signed event: %w", c.err)
-	}
-	buf := scratch.Get().(*[]byte)
-	defer scratch.Put(buf)
-	again, err := s.appendTo((*buf)[:0])
 	if err != nil {
-		return nil, err
-	}
-	*buf = again
-	if !bytes.Equal(again, b) {
-		return nil, fmt.Errorf("submission: %w: not the canonical encoding", ErrMalformed)
+		return nil, fmt.Errorf("not a signed event: %w", err)
 	}
 	return s, nil
 }
@@ -261,7 +251,11 @@ func (s *Submission) fields(c *coder) {
 		s.envelope(c)
 	}
 	listOf(c, "notices", "bytes", optional, sorted, maxNotices, &s.Notices, "notices' ciphertexts", func(b *[]byte, c *coder) { c.blob("", MaxNoticeSize, b) })
+	start := c.i
 	listOf(c, "openings", "disclosures", optional, sorted, MaxDigests, &s.Openings, "openings of the event's public digests", disclosureElem)
+	if c.mode == decoding && len(s.Openings) > 0 {
+		s.read.openings, s.read.list = s.Openings, bytes.TrimPrefix(c.b[start:c.i:c.i], []byte(`,"openings":`))
+	}
 }
 
 // envelope codes the entry as its own exact bytes.
@@ -283,17 +277,56 @@ func (s *Submission) envelope(c *coder) {
 		c.err = err
 		return
 	}
-	s.Envelope, s.entry = env, c.b[start:c.i:c.i]
-	s.entryOf = env
+	s.Envelope = env
+	s.read.envelope, s.read.entry = env, c.b[start:c.i:c.i]
 }
 
 // Entry returns the exact bytes of the envelope. After ParseSubmission they share
 // memory with its input.
 func (s *Submission) Entry() []byte {
-	if s.entryOf != nil && s.entryOf == s.Envelope {
-		return s.entry
+	if s.read.envelope != nil && s.read.envelope == s.Envelope {
+		return s.read.entry
 	}
 	return s.Envelope.Bytes()
+}
+
+// list returns the JSON list of the openings as it was read, or nil.
+func (s *Submission) list() []byte {
+	if n := len(s.Openings); n > 0 && n == len(s.read.openings) && &s.Openings[0] == &s.read.openings[0] {
+		return s.read.list
+	}
+	return nil
+}
+
+// OpeningsFile returns what [Openings.Bytes] returns for the openings, with the event's hash, and the
+// openings in the order of the file.
+func (s *Submission) OpeningsFile(hash Digest) (file []byte, sorted []Opening, err error) {
+	list := s.list()
+	if list == nil {
+		o := Openings{Event: hash, Public: slices.Clone(s.Openings)}
+		file, err = o.Bytes()
+		return file, o.Public, err
+	}
+	b := make([]byte, 0, len(list)+80)
+	b = append(b, `{"event":"`...)
+	b = url.AppendEncode(b, hash[:])
+	b = append(b, `","public":`...)
+	b = append(b, list...)
+	return append(b, "}\n"...), s.Openings, nil
+}
+
+// digests returns a function that returns the digest of each opening, in their order.
+func (s *Submission) digests() func() (Digest, error) {
+	rest := s.list()
+	if rest == nil {
+		return digests(s.Openings)
+	}
+	return func() (Digest, error) {
+		_, rest, _ = bytes.Cut(rest, []byte{'"'})
+		var text []byte
+		text, rest, _ = bytes.Cut(rest, []byte{'"'})
+		return sha256.Sum256(text), nil
+	}
 }
 
 // Bytes encodes the submission. It sorts Openings and Notices in place.
@@ -308,15 +341,14 @@ func (s *Submission) appendTo(b []byte) ([]byte, error) {
 	if len(s.Openings)+len(s.Notices) == 0 {
 		return append(b, s.Entry()...), nil
 	}
-	c := coder{mode: sorting, b: b}
-	c.braces(func() { s.fields(&c) })
-	if c.err != nil {
-		return nil, fmt.Errorf("submission: %w", c.err)
+	b, err := appendObject(sorting, b, s.fields)
+	if err != nil {
+		return nil, fmt.Errorf("submission: %w", err)
 	}
-	if len(c.b) > MaxSubmissionSize {
-		return nil, fmt.Errorf("submission: %w: %d bytes, at most %d", ErrTooLarge, len(c.b), MaxSubmissionSize)
+	if len(b) > MaxSubmissionSize {
+		return nil, fmt.Errorf("submission: %w: %d bytes, at most %d", ErrTooLarge, len(b), MaxSubmissionSize)
 	}
-	return c.b, nil
+	return b, nil
 }
 
 // Complete checks that the submission has an opening of every public digest of its event,
@@ -326,7 +358,7 @@ func (s *Submission) appendTo(b []byte) ([]byte, error) {
 func (s *Submission) Complete() error {
 	ev := s.Envelope.Event
 	if len(ev.Sealed.Digests(ClassPublic)) > 0 || len(s.Openings) > 0 {
-		if err := ev.MatchAll(ClassPublic, s.Openings); err != nil {
+		if err := ev.matchAll(ClassPublic, s.Openings, s.digests()); err != nil {
 			return fmt.Errorf("openings: %w", err)
 		}
 	}

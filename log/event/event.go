@@ -49,7 +49,6 @@ package event
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -119,7 +118,9 @@ type Reference struct {
 
 // String returns the index and the leaf hash in padded standard base64.
 func (r Reference) String() string {
-	return fmt.Sprintf("%d %s", r.Index, base64.StdEncoding.EncodeToString(r.Leaf[:]))
+	var room [65]byte
+	b := append(strconv.AppendUint(room[:0], r.Index, 10), ' ')
+	return string(std.AppendEncode(b, r.Leaf[:]))
 }
 
 // ParseReference reads what String returns.
@@ -138,10 +139,10 @@ func ParseReference(s string) (r Reference, err error) {
 var errReference = errors.New("want the index of an entry, a space, and its leaf hash in padded base64")
 
 // MarshalJSON writes the reference as it stands in payloads.
-func (r Reference) MarshalJSON() ([]byte, error) { return appendObject(nil, r.fields) }
+func (r Reference) MarshalJSON() ([]byte, error) { return appendObject(encoding, nil, r.fields) }
 
 // UnmarshalJSON reads what MarshalJSON writes.
-func (r *Reference) UnmarshalJSON(b []byte) error { return new(coder).read(b, r.fields) }
+func (r *Reference) UnmarshalJSON(b []byte) error { return read(b, r.fields) }
 
 func (r *Reference) fields(c *coder) {
 	c.uint("index", required, 0, &r.Index, "index of the entry, from 0")
@@ -184,31 +185,30 @@ func New(log string, body Body) (*Event, error) {
 // Sort sorts in place the lists whose order has no meaning, as Bytes requires. It
 // fails if Bytes would fail for another reason.
 func (e *Event) Sort() error {
-	_, err := e.encode(new(coder), sorting, nil)
+	_, err := e.encode(sorting, nil)
 	return err
 }
 
 // Bytes validates the event and returns its canonical payload, at most
 // MaxPayloadSize bytes.
-func (e *Event) Bytes() ([]byte, error) { return e.encode(new(coder), encoding, make([]byte, 0, 1024)) }
+func (e *Event) Bytes() ([]byte, error) { return e.encode(encoding, make([]byte, 0, 1024)) }
 
 // encode appends the event to b, which is empty.
-func (e *Event) encode(c *coder, m mode, b []byte) ([]byte, error) {
+func (e *Event) encode(m mode, b []byte) ([]byte, error) {
 	if e.Body == nil || e.Body.Type() != e.Type {
 		return nil, fmt.Errorf("%w: type %q and body disagree", ErrMalformed, e.Type)
 	}
-	c.begin(m, b)
-	c.braces(func() { e.fields(c) })
-	if c.err != nil {
-		return nil, c.err
+	b, err := appendObject(m, b, e.fields)
+	if err != nil {
+		return nil, err
 	}
-	if len(c.b) > MaxPayloadSize {
-		return nil, fmt.Errorf("%w: payload has %d bytes, at most %d", ErrTooLarge, len(c.b), MaxPayloadSize)
+	if len(b) > MaxPayloadSize {
+		return nil, fmt.Errorf("%w: payload has %d bytes, at most %d", ErrTooLarge, len(b), MaxPayloadSize)
 	}
 	if err := e.check(); err != nil {
 		return nil, err
 	}
-	return c.b, nil
+	return b, nil
 }
 
 func (e *Event) fields(c *coder) {
@@ -260,21 +260,14 @@ func Parse(payload []byte) (*Event, error) {
 		return nil, fmt.Errorf("%w: payload must end with a known type", ErrMalformed)
 	}
 	e := &Event{Body: info.body()}
-	var c coder
-	if err := c.read(payload, e.fields); err != nil {
+	if err := read(payload, e.fields); err != nil {
 		return nil, err
 	}
-	// The walk is strict already. Comparing the event's own encoding proves that no
-	// other payload means the same. encode also checks the event.
-	buf := scratch.Get().(*[]byte)
-	defer scratch.Put(buf)
-	again, err := e.encode(&c, encoding, (*buf)[:0])
-	if err != nil {
-		return nil, err
+	if e.Type != info.t {
+		return nil, fmt.Errorf("%w: type %q and body disagree", ErrMalformed, e.Type)
 	}
-	*buf = again
-	if !bytes.Equal(again, payload) {
-		return nil, fmt.Errorf("%w: not the canonical encoding", ErrMalformed)
+	if err := e.check(); err != nil {
+		return nil, err
 	}
 	return e, nil
 }

@@ -51,24 +51,31 @@ type PublicKey struct {
 
 // ParsePublicKey reads a DER SubjectPublicKeyInfo in its one encoding.
 func ParsePublicKey(spki []byte) (*PublicKey, error) {
-	h := sha256.Sum256(spki)
-	k := &PublicKey{spki: bytes.Clone(spki), id: hex.EncodeToString(h[:])}
-	if raw, ok := bytes.CutPrefix(k.spki, spkiEd25519); ok && len(raw) == ed25519.PublicKeySize {
-		if weakkey.Ed25519(raw) {
-			return nil, fmt.Errorf("%w: the Ed25519 key has small order or is not canonical, so others can sign under it", ErrBadKey)
-		}
-		k.ed = raw
-		return k, nil
+	spki = bytes.Clone(spki)
+	ed, ec, err := parseSPKI(spki)
+	if err != nil {
+		return nil, err
 	}
-	if point, ok := bytes.CutPrefix(k.spki, spkiP256); ok {
+	h := sha256.Sum256(spki)
+	return &PublicKey{spki: spki, id: hex.EncodeToString(h[:]), ed: ed, ec: ec}, nil
+}
+
+// parseSPKI returns one of the two keys. An Ed25519 key shares memory with spki.
+func parseSPKI(spki []byte) (ed25519.PublicKey, *ecdsa.PublicKey, error) {
+	if raw, ok := bytes.CutPrefix(spki, spkiEd25519); ok && len(raw) == ed25519.PublicKeySize {
+		if weakkey.Ed25519(raw) {
+			return nil, nil, fmt.Errorf("%w: the Ed25519 key has small order or is not canonical, so others can sign under it", ErrBadKey)
+		}
+		return raw, nil, nil
+	}
+	if point, ok := bytes.CutPrefix(spki, spkiP256); ok {
 		ec, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrBadKey, err)
+			return nil, nil, fmt.Errorf("%w: %w", ErrBadKey, err)
 		}
-		k.ec = ec
-		return k, nil
+		return nil, ec, nil
 	}
-	return nil, ErrBadKey
+	return nil, nil, ErrBadKey
 }
 
 // NewPublicKey takes an ed25519.PublicKey or a P-256 *ecdsa.PublicKey.

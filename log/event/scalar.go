@@ -378,7 +378,7 @@ func (c *coder) fixedValue(name string, enc *base64.Encoding, v []byte) {
 		return
 	}
 	s, ok := c.plain()
-	if !ok || len(s) != enc.EncodedLen(len(v)) || !lineless(s) {
+	if !ok || len(s) != enc.EncodedLen(len(v)) {
 		c.fail(name, errBase64)
 		return
 	}
@@ -409,21 +409,26 @@ func (c *coder) base64(name string, enc *base64.Encoding, limit int, v *[]byte) 
 		return
 	}
 	s, ok := c.plain()
-	if !ok || len(s) == 0 || len(s) > enc.EncodedLen(limit) || !lineless(s) {
+	if !ok || len(s) == 0 || len(s) > enc.EncodedLen(limit) {
 		c.fail(name, errBase64)
 		return
 	}
-	out, err := enc.AppendDecode(nil, s)
+	out, err := appendDecode(nil, enc, s)
 	if err != nil {
-		c.fail(name, errBase64)
+		c.fail(name, err)
 		return
 	}
 	*v = out
 }
 
-// lineless guards against encoding/base64, which skips line breaks.
-func lineless(s []byte) bool {
-	return bytes.IndexByte(s, '\n') < 0 && bytes.IndexByte(s, '\r') < 0
+// appendDecode decodes the one encoding of some bytes. Package base64 skips line breaks, which make
+// the text too long.
+func appendDecode(b []byte, enc *base64.Encoding, s []byte) ([]byte, error) {
+	out, err := enc.AppendDecode(b, s)
+	if err != nil || enc.EncodedLen(len(out)-len(b)) != len(s) {
+		return b, errBase64
+	}
+	return out, nil
 }
 
 func zero(b []byte) bool {
@@ -464,16 +469,23 @@ func (c *coder) time(name string, p presence, v *time.Time, doc string) {
 }
 
 func parseTime(s []byte) (time.Time, error) {
-	if len(s) != len(timeLayout) || s[len(s)-1] != 'Z' {
+	if len(s) != len(timeLayout) {
 		return time.Time{}, errTime
 	}
-	// Package time has a fast path for the RFC 3339 layout.
-	t, err := time.Parse(time.RFC3339, string(s))
-	if err != nil {
+	// Package time accepts more forms than one.
+	for i, b := range s {
+		if want := timeLayout[i]; b != want && (!digit(want) || !digit(b)) {
+			return time.Time{}, errTime
+		}
+	}
+	var t time.Time
+	if err := t.UnmarshalText(s); err != nil {
 		return time.Time{}, fmt.Errorf("%w: no such time", errTime)
 	}
 	return t, checkTime(t)
 }
+
+func digit(b byte) bool { return '0' <= b && b <= '9' }
 
 // checkTime checks that a time is UTC, in whole seconds, from 1970 to 9999.
 func checkTime(t time.Time) error {

@@ -150,11 +150,11 @@ func (e *Event) Seal(until time.Time, public, subject []Opening) error {
 
 // digests checks all openings of a class and returns their digests, sorted.
 func (e *Event) digests(class Class, openings []Opening) (out []Digest, err error) {
-	for _, o := range openings {
-		if err := e.checkName(class, o); err != nil {
+	for i := range openings {
+		if err := e.checkName(class, &openings[i]); err != nil {
 			return nil, err
 		}
-		d, err := o.Digest()
+		d, err := openings[i].Digest()
 		if err != nil {
 			return nil, err
 		}
@@ -169,14 +169,32 @@ func (e *Event) digests(class Class, openings []Opening) (out []Digest, err erro
 // still closed, in their order. Any bad opening fails the whole call:
 // ErrNoMatch, ErrWrongName or ErrRepeated.
 func (e *Event) Match(class Class, openings []Opening) (closed []Digest, err error) {
+	return e.match(class, openings, digests(openings))
+}
+
+// digests returns a function that returns the digest of each opening, in their order.
+func digests(openings []Opening) func() (Digest, error) {
+	i := -1
+	return func() (Digest, error) {
+		i++
+		return openings[i].Digest()
+	}
+}
+
+func (e *Event) match(class Class, openings []Opening, next func() (Digest, error)) (closed []Digest, err error) {
 	digests := e.Sealed.Digests(class)
 	find := finder(digests)
-	open := make([]bool, len(digests))
-	for _, o := range openings {
+	var room [64]bool
+	open := room[:]
+	if len(digests) > len(room) {
+		open = make([]bool, len(digests))
+	}
+	for i := range openings {
+		o := &openings[i]
 		if err := e.checkName(class, o); err != nil {
 			return nil, err
 		}
-		d, err := o.Digest()
+		d, err := next()
 		if err != nil {
 			return nil, err
 		}
@@ -218,7 +236,11 @@ func finder(list []Digest) func(Digest) int {
 // MatchAll is Match with ErrIncomplete unless every digest of the class is opened,
 // including decoys, with as many openings of each name as the type has.
 func (e *Event) MatchAll(class Class, openings []Opening) error {
-	closed, err := e.Match(class, openings)
+	return e.matchAll(class, openings, digests(openings))
+}
+
+func (e *Event) matchAll(class Class, openings []Opening, next func() (Digest, error)) error {
+	closed, err := e.match(class, openings, next)
 	if err != nil {
 		return err
 	}
@@ -228,7 +250,7 @@ func (e *Event) MatchAll(class Class, openings []Opening) error {
 	return e.checkCounts(class, openings)
 }
 
-func (e *Event) checkName(class Class, o Opening) error {
+func (e *Event) checkName(class Class, o *Opening) error {
 	if o.Name == DecoyName && seals(e.Type, class) {
 		return o.Value.check(KindDecoy)
 	}

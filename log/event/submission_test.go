@@ -6,6 +6,8 @@ package event
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -76,6 +78,13 @@ func FuzzSubmission(f *testing.F) {
 	}
 	f.Add(b)
 	f.Add(sampleSubmission(f).Envelope.Bytes())
+	e := sample(f, sampleBodies()[1])
+	public, _ := sampleOpenings(f, e)
+	b, err = (&Submission{Envelope: sign(f, sampleBodies()[1], edSigner("a")), Openings: public}).Bytes()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := ParseSubmission(b)
 		if err != nil {
@@ -83,6 +92,20 @@ func FuzzSubmission(f *testing.F) {
 		}
 		if again, err := s.Bytes(); err != nil || !bytes.Equal(again, b) {
 			t.Errorf("%q became %q, %v", b, again, err)
+		}
+		// What was read says the same as what would be encoded.
+		made := &Submission{Envelope: s.Envelope, Openings: slices.Clone(s.Openings), Notices: s.Notices}
+		hash := Digest(s.Envelope.Hash())
+		want, _, err1 := made.OpeningsFile(hash)
+		file, sorted, err2 := s.OpeningsFile(hash)
+		if err1 != nil || err2 != nil || !bytes.Equal(file, want) || len(sorted) != len(s.Openings) {
+			t.Errorf("the file is %q, not %q; %v, %v", file, want, err1, err2)
+		}
+		if err1, err2 := made.Complete(), s.Complete(); fmt.Sprint(err1) != fmt.Sprint(err2) {
+			t.Errorf("complete: %v; as it was read: %v", err1, err2)
+		}
+		if !bytes.Equal(s.Entry(), s.Envelope.Bytes()) {
+			t.Errorf("the entry is %q, not %q", s.Entry(), s.Envelope.Bytes())
 		}
 	})
 }

@@ -88,6 +88,15 @@ func prepared(t testing.TB, s *event.Submission) *Record {
 	return r
 }
 
+// encode sorts the record's lists and sets its text.
+func (r *Record) encode() (err error) {
+	o := event.Openings{Event: r.hash, Public: r.openings}
+	if r.text, err = o.Bytes(); err != nil {
+		return err
+	}
+	return r.addNotices()
+}
+
 // someRecords makes n records of a warrant's size without signing n warrants.
 func someRecords(t testing.TB, n int) []*Record {
 	t.Helper()

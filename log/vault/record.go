@@ -41,26 +41,26 @@ func Prepare(s *event.Submission) (*Record, error) {
 	if s == nil || s.Envelope == nil || s.Envelope.Event == nil {
 		return nil, &SubmissionError{Err: fmt.Errorf("%w: no envelope", event.ErrMalformed)}
 	}
-	r := &Record{hash: s.Envelope.Hash(), openings: slices.Clone(s.Openings), notices: slices.Clone(s.Notices)}
+	r := &Record{hash: s.Envelope.Hash(), notices: slices.Clone(s.Notices)}
 	if err := s.Complete(); err != nil {
 		return nil, &SubmissionError{r.hash, err}
 	}
-	if len(r.openings)+len(r.notices) == 0 {
+	if len(s.Openings)+len(r.notices) == 0 {
 		return nil, nil
 	}
-	if err := r.encode(); err != nil {
+	var err error
+	if r.text, r.openings, err = s.OpeningsFile(r.hash); err == nil {
+		err = r.addNotices()
+	}
+	if err != nil {
 		return nil, &SubmissionError{r.hash, err}
 	}
 	return r, nil
 }
 
-// encode sorts the record's lists and sets its text.
-func (r *Record) encode() error {
-	o := event.Openings{Event: r.hash, Public: r.openings}
-	text, err := o.Bytes()
-	if err != nil {
-		return err
-	}
+// addNotices sorts the notices and appends them to the text, which is the file of the openings.
+func (r *Record) addNotices() (err error) {
+	text := r.text
 	lines := make([][]byte, len(r.notices))
 	for i, n := range r.notices {
 		lines[i] = append(url.AppendEncode(nil, n), '\n')
