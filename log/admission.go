@@ -51,7 +51,8 @@ func (ev *admitted) next() ledger.Entry {
 	return ledger.Entry{Leaf: ev.leaf, Envelope: ev.env, Hash: ev.hash, Signatures: ev.signatures, Extends: ev.extends}
 }
 
-// read parses a submission, and checks its origin and its signatures. The error wraps
+// read parses a submission, and checks its origin and its signatures. The submission's bytes are
+// free for other use once submitted is nil. The error wraps
 // event.ErrMalformed, event.ErrTooLarge, [ErrOrigin], event.ErrUnknownSigner or
 // event.ErrBadSignature.
 func (a *admission) read(submission []byte) (*admitted, error) {
@@ -66,11 +67,7 @@ func (a *admission) read(submission []byte) (*admitted, error) {
 	if err != nil {
 		return nil, err
 	}
-	entry := submission
-	if len(s.Openings)+len(s.Notices) > 0 {
-		entry = bytes.Clone(s.Entry())
-	}
-	ev := newAdmitted(s.Envelope, entry)
+	ev := newAdmitted(s.Envelope, bytes.Clone(s.Entry()))
 	ev.submitted, ev.signatures = s, signatures
 	return ev, nil
 }
@@ -110,7 +107,6 @@ func (a *admission) check(ev *admitted) error {
 		return &vault.SubmissionError{Event: ev.hash, Err: err}
 	}
 	ev.extends = ledger.Extends(ev.kind, ev.submitted.Openings)
-	ev.submitted = nil
 	return a.honestTime(ev.env)
 }
 

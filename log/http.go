@@ -6,7 +6,6 @@ package log
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -97,14 +96,12 @@ func serveEvents(in *intake, w http.ResponseWriter, r *http.Request) error {
 // serveOne answers with the proof, or the index for wait=sequenced.
 func serveOne(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) error {
 	rc := http.NewResponseController(w)
-	// An event that is incomplete when admission ends is refused, and does not delay
-	// the end.
-	stop := func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) }
-	reading := context.AfterFunc(in.draining, stop)
-	body := in.bodies.join(stop)
-	entry, err := readEntry(r, func(n int64) bool { return in.bodies.take(body, n) })
+	body := in.bodies.join(func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) })
+	buf := buffers.Get().(*buffer)
+	defer buf.free()
+	err := readEntry(r, buf, func(n int64) bool { return in.bodies.take(body, n) })
 	in.bodies.leave(body)
-	closing := !reading()
+	closing := in.draining.Err() != nil
 	if closing {
 		if err = in.status.err(); err == nil {
 			err = ErrClosing
@@ -118,7 +115,7 @@ func serveOne(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) err
 		}
 		return nil
 	}
-	res, err := in.submit(r.Context(), entry, wait)
+	res, err := in.submit(r.Context(), buf.b, wait)
 	if err != nil {
 		return err
 	}
@@ -144,31 +141,33 @@ func serveOne(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) err
 
 // readEntry reads a body of at most the length of a submission. It takes memory as bytes
 // arrive, whatever Content-Length says, and asks take for it before.
-func readEntry(r *http.Request, take func(n int64) bool) ([]byte, error) {
+func readEntry(r *http.Request, buf *buffer, take func(n int64) bool) error {
 	tooLarge := faulty{fmt.Errorf("%w: a submission has at most %d bytes, and an entry 48000", event.ErrTooLarge, event.MaxSubmissionSize)}
 	if r.ContentLength > event.MaxSubmissionSize {
-		return nil, tooLarge
+		return tooLarge
 	}
-	entry := make([]byte, 0, bytes.MinRead+int(min(2048, max(r.ContentLength, 0))))
-	if !take(int64(cap(entry))) {
-		return nil, errQueueFull
+	if buf.b == nil {
+		buf.b = make([]byte, 0, bytes.MinRead+int(min(2048, max(r.ContentLength, 0))))
+	}
+	if !take(int64(cap(buf.b))) {
+		return errQueueFull
 	}
 	for {
-		if len(entry) == cap(entry) {
-			if !take(int64(cap(entry))) {
-				return nil, errQueueFull
+		if len(buf.b) == cap(buf.b) {
+			if !take(int64(cap(buf.b))) {
+				return errQueueFull
 			}
-			entry = slices.Grow(entry, cap(entry))
+			buf.b = slices.Grow(buf.b, cap(buf.b))
 		}
-		n, err := r.Body.Read(entry[len(entry):cap(entry)])
-		entry = entry[:len(entry)+n]
+		n, err := r.Body.Read(buf.b[len(buf.b):cap(buf.b)])
+		buf.b = buf.b[:len(buf.b)+n]
 		switch {
-		case len(entry) > event.MaxSubmissionSize:
-			return nil, tooLarge
+		case len(buf.b) > event.MaxSubmissionSize:
+			return tooLarge
 		case err == io.EOF:
-			return entry, nil
+			return nil
 		case err != nil:
-			return nil, bodyError(err)
+			return bodyError(err)
 		}
 	}
 }

@@ -213,6 +213,8 @@ func (l *Log) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	l.publisher.stop = stop
 	l.intake.draining, l.drain = context.WithCancel(ctx)
+	// An event that is incomplete when admission ends is refused, and does not delay the end.
+	context.AfterFunc(l.intake.draining, l.intake.bodies.close)
 	working, abandon := context.WithCancel(context.Background())
 	l.abandon = abandon
 	l.sequencing.Go(func() { l.sequencer.run(working) })

@@ -17,6 +17,7 @@ type pool struct {
 	mu   sync.Mutex // guards what follows, and the holders
 	free int64
 	held map[*holder]bool
+	over bool // after close
 }
 
 // holder is one request's part of a pool.
@@ -36,7 +37,7 @@ func newPool(n int64, idle time.Duration) *pool {
 func (p *pool) join(cut func()) *holder { return &holder{since: time.Now(), cut: cut} }
 
 // take adds n to what h holds, at the cost of others if it must. It returns false if there
-// is none to take it from, or h was cut.
+// is none to take it from, h was cut, or the pool has ended.
 func (p *pool) take(h *holder, n int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -45,11 +46,9 @@ func (p *pool) take(h *holder, n int64) bool {
 		if v == nil {
 			return false
 		}
-		v.over = true
-		p.drop(v)
-		v.cut()
+		p.end(v)
 	}
-	if h.over {
+	if h.over || p.over {
 		return false
 	}
 	p.free -= n
@@ -83,6 +82,22 @@ func (p *pool) leave(h *holder) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drop(h)
+}
+
+// close ends all holders, for good.
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
+	for h := range p.held {
+		p.end(h)
+	}
+}
+
+func (p *pool) end(h *holder) {
+	h.over = true
+	p.drop(h)
+	h.cut()
 }
 
 func (p *pool) drop(h *holder) {

@@ -5,14 +5,15 @@ package log
 
 import (
 	"bufio"
-	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"runtime"
+	"strconv"
 	"sync"
 	"time"
 
@@ -44,7 +45,7 @@ type stream struct {
 type job struct {
 	size    int64
 	came    time.Time
-	entry   []byte
+	line    *buffer       // until it is checked
 	checked chan struct{} // closed when these are set:
 	ev      *admitted
 	done    <-chan sequenced
@@ -173,7 +174,8 @@ func (s *stream) next(ctx context.Context, lines *bufio.Reader) *job {
 		if s.room.Acquire(ctx, j.size) != nil {
 			return nil
 		}
-		j.entry = bytes.Clone(b[:len(b)-1])
+		j.line = buffers.Get().(*buffer)
+		j.line.b = append(j.line.b, b[:len(b)-1]...)
 	}
 	return j
 }
@@ -181,10 +183,11 @@ func (s *stream) next(ctx context.Context, lines *bufio.Reader) *job {
 // check admits and checks events; several goroutines run it.
 func (s *stream) check(ctx context.Context, jobs <-chan *job) {
 	for j := range jobs {
-		if j.ev, j.err = s.in.admit(j.entry); j.err == nil {
+		if j.ev, j.err = s.in.admit(j.line.b); j.err == nil {
 			j.done, j.err = s.in.check(ctx, j.ev, s.in.waitLookup)
 		}
-		j.entry = nil // ev has it
+		j.line.free()
+		j.line = nil
 		close(j.checked)
 	}
 }
@@ -247,8 +250,6 @@ func (s *stream) result(ctx context.Context, j *job, flush func() error) (*Resul
 	if j.err != nil {
 		return nil, j.err
 	}
-	ctx, cancel := context.WithDeadline(ctx, j.came.Add(s.in.cfg.MaxWait))
-	defer cancel()
 	if len(j.done) == 0 {
 		if err := flush(); err != nil {
 			return nil, err
@@ -265,7 +266,7 @@ func (s *stream) result(ctx context.Context, j *job, flush func() error) (*Resul
 			return nil, err
 		}
 	}
-	return s.in.result(ctx, seq, s.wait)
+	return s.in.result(ctx, seq, s.wait, j.came.Add(s.in.cfg.MaxWait))
 }
 
 // patient gives the client time for each write.
@@ -306,7 +307,9 @@ func appendLine(b []byte, r *Result, err error) []byte {
 			l.Proof = string(r.proof())
 		}
 	default: // the most frequent line: written without reflection
-		return fmt.Appendf(b, "{\"index\":%d,\"leaf\":%q}\n", r.Index, r.Leaf.String())
+		b = strconv.AppendUint(append(b, `{"index":`...), r.Index, 10)
+		b = base64.StdEncoding.AppendEncode(append(b, `,"leaf":"`...), r.Leaf[:])
+		return append(b, "\"}\n"...)
 	}
 	j, err := json.Marshal(l)
 	if err != nil {

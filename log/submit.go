@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/semaphore"
@@ -59,6 +61,19 @@ type Result struct {
 // proof returns Proof as a file.
 func (r *Result) proof() []byte { return r.Proof.Under(r.checkpoint) }
 
+// A buffer holds a submission until it is admitted. Nothing keeps a part of it.
+type buffer struct{ b []byte }
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// free gives a buffer back. Large ones are rare, and would take a part of what bodies may take.
+func (b *buffer) free() {
+	if cap(b.b) <= 8<<10 {
+		b.b = b.b[:0]
+		buffers.Put(b)
+	}
+}
+
 // intake takes events from submitters: it admits them, gives them to the sequencer, and
 // waits for what becomes of them. It is safe for concurrent use.
 type intake struct {
@@ -101,27 +116,32 @@ func (in *intake) submit(ctx context.Context, submission []byte, wait Wait) (*Re
 		release()
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, in.cfg.MaxWait)
-	defer cancel()
+	end := time.Now().Add(in.cfg.MaxWait)
+	late := time.NewTimer(in.cfg.MaxWait)
+	defer late.Stop()
 	select {
 	case seq := <-done:
 		defer release()
 		in.count(ev, seq)
-		return in.result(ctx, seq, wait)
+		return in.result(ctx, seq, wait, end)
+	case <-late.C:
+		err = context.DeadlineExceeded
 	case <-ctx.Done():
-		// Its place is taken until the sequencer has answered.
-		go func() {
-			in.count(ev, <-done)
-			release()
-		}()
-		return nil, fmt.Errorf("%w: %w", errOutcomeUnknown, ctx.Err())
+		err = ctx.Err()
 	}
+	// Its place is taken until the sequencer has answered.
+	go func() {
+		in.count(ev, <-done)
+		release()
+	}()
+	return nil, fmt.Errorf("%w: %w", errOutcomeUnknown, err)
 }
 
 // check answers for an event that is recorded, and returns nil for any other that may be
 // sequenced. Anyone can submit a public event again, so this goroutine and not the
 // sequencer looks it up.
 func (in *intake) check(ctx context.Context, ev *admitted, lookup func(context.Context) error) (<-chan sequenced, error) {
+	defer func() { ev.submitted = nil }() // it shares memory with the submission's bytes
 	known, err := in.recorded(ctx, ev, lookup)
 	if err != nil {
 		return nil, err
@@ -245,8 +265,8 @@ func (in *intake) count(ev *admitted, seq sequenced) {
 }
 
 // result waits until an event is as far as its submitter wants, after the sequencer has
-// answered.
-func (in *intake) result(ctx context.Context, seq sequenced, wait Wait) (*Result, error) {
+// answered, and not beyond end.
+func (in *intake) result(ctx context.Context, seq sequenced, wait Wait, end time.Time) (*Result, error) {
 	if seq.err != nil {
 		return nil, seq.err
 	}
@@ -254,7 +274,7 @@ func (in *intake) result(ctx context.Context, seq sequenced, wait Wait) (*Result
 	if wait == Sequenced {
 		return r, in.status.held()
 	}
-	pub, err := in.awaitPublication(ctx, seq.Index)
+	pub, err := in.awaitPublication(ctx, seq.Index, end)
 	if err != nil {
 		return nil, err
 	}
@@ -270,20 +290,26 @@ func (in *intake) result(ctx context.Context, seq sequenced, wait Wait) (*Result
 }
 
 // awaitPublication waits for a published checkpoint that contains the entry.
-func (in *intake) awaitPublication(ctx context.Context, index uint64) (*publication, error) {
-	for {
-		pub, changed := in.publisher.current()
-		if pub.size() > index {
-			return pub, nil
-		}
+func (in *intake) awaitPublication(ctx context.Context, index uint64, end time.Time) (*publication, error) {
+	pub, changed := in.publisher.current()
+	if pub.size() > index {
+		return pub, nil
+	}
+	late := time.NewTimer(time.Until(end))
+	defer late.Stop()
+	for pub.size() <= index {
 		select {
 		case <-changed:
+			pub, changed = in.publisher.current()
 		case <-in.status.over:
+			return nil, &noProof{index: index}
+		case <-late.C:
 			return nil, &noProof{index: index}
 		case <-ctx.Done():
 			return nil, &noProof{index: index}
 		}
 	}
+	return pub, nil
 }
 
 // ownEvents is the log as its keeper uses it.
