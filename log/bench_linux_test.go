@@ -234,10 +234,11 @@ func BenchmarkAppendIdle(b *testing.B) {
 	b.ReportMetric(times[len(times)-1], "ms-max")
 }
 
-// BenchmarkAppendMemory fills a log, starts it again, and submits a round of events one
-// by one. It reports the memory while the log is filled, and at that size.
+// BenchmarkAppendMemory fills a log, starts it again, and submits events one by one and in
+// streams, a round of each in turns. It reports the memory while the log is filled, and at that
+// size, and the processor time of an event. It measures the other vasistas-log if one is named.
 func BenchmarkAppendMemory(b *testing.B) {
-	a := newAppending(b, "")
+	a := newAppending(b, *appendOther)
 	heartbeat := func() []byte {
 		now := whole(time.Now())
 		return signed(b, &event.Heartbeat{From: now.Add(-time.Second), To: now}, a.custodian).Bytes()
@@ -253,8 +254,17 @@ func BenchmarkAppendMemory(b *testing.B) {
 	filling := a.peak(a.process)
 	a.startLog()
 	rounds := 0
-	for ; b.Loop(); rounds++ {
-		a.single("sequenced", *appendConns, warrantsOf(b, a.authority, *appendN))
+	var single, stream []float64
+	round := func(cpu *[]float64, run func([][]byte) time.Duration) {
+		entries := warrantsOf(b, a.authority, *appendN)
+		before := used(b, a.process)
+		run(entries)
+		*cpu = append(*cpu, float64((used(b, a.process)-before).Microseconds())/float64(*appendN))
+		rounds++
+	}
+	for b.Loop() {
+		round(&single, func(e [][]byte) time.Duration { return a.single("sequenced", *appendConns, e) })
+		round(&stream, a.stream)
 	}
 	size := a.append(a.warrant()).Checkpoint.Size
 	if least := *appendFill + *appendOwed + rounds**appendN + 2; size < uint64(least) { // with the charter
@@ -262,6 +272,8 @@ func BenchmarkAppendMemory(b *testing.B) {
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(size), "entries")
+	b.ReportMetric(median(single), "single-µs/event")
+	b.ReportMetric(median(stream), "stream-µs/event")
 	b.ReportMetric(filling, "filling-MiB")
 	b.ReportMetric(a.peak(a.process), "log-MiB")
 }

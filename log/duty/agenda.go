@@ -4,10 +4,12 @@
 package duty
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/vasistas/vasistas/internal/wakes"
 	"github.com/vasistas/vasistas/log/event"
@@ -21,18 +23,17 @@ type Agenda struct {
 	anchors  []uint64            // indices of the anchors that no anchor covers, ascending
 	deposits map[uint64]*deposit // by index
 	ahead    []uint64            // releases ahead of their chains: checked at the next entry that can change that
-	// checks may have checks of deposits that are gone, and of dates that have moved. A slow log, which an
-	// anchor makes begin again, comes to the older ones in time, since the heap returns them first.
-	checks wakes.Heap
+	checks   wakes.Heap          // some are of deposits that are gone, or that have an earlier check
 }
 
-// deposit is a logged event that the log must disclose from the vault. Only lost
-// changes, so the keeper may read the rest without the lock.
+// deposit is a logged event that the log must disclose from the vault. Only lost and next
+// change, so the keeper may read the rest without the lock.
 type deposit struct {
 	index   uint64
 	hash    event.Digest
-	release bool // the vault has its notices; else its openings
-	lost    bool // the vault has lost it, and the operator was told
+	release bool  // the vault has its notices; else its openings
+	lost    bool  // the vault has lost it, and the operator was told
+	next    int64 // 1 more than the time of its first check; 0: it has none
 }
 
 // NewAgenda returns the agenda of an empty ledger.
@@ -52,23 +53,38 @@ func (a *Agenda) Take(l *ledger.Ledger, e *ledger.Entry) {
 	}
 }
 
-// Applied is Take, and schedules the checks that the entry makes necessary.
+// Applied is Take, and schedules the checks that the entry makes necessary: a few, however much
+// is open.
 func (a *Agenda) Applied(l *ledger.Ledger, e *ledger.Entry) {
 	a.Take(l, e)
 	if e.Envelope == nil {
 		return
 	}
-	a.check(0, e.Index)
-	switch body := e.Envelope.Event.Body.(type) {
-	case *event.Disclosure:
-		a.check(0, body.Event.Index)
-	case *event.Release: // which may be what others wait for
+	a.schedule(l, e.Index)
+	l.Touched(func(index uint64) {
+		if index != e.Index {
+			a.schedule(l, index)
+		}
+	})
+	switch e.Envelope.Event.Body.(type) {
+	case *event.Release, *event.Anchor, *event.Charter: // which may be what others wait for, or end their chain
 		for _, i := range a.ahead {
 			a.check(0, i)
 		}
 		a.ahead = nil
-	case *event.Anchor, *event.Charter: // an anchor ends seals that claimed too much, and a void key's deferrals end
-		a.CheckAll()
+	}
+}
+
+// schedule schedules the next check of a deposit, if it is one: when its seal ends, or now.
+func (a *Agenda) schedule(l *ledger.Ledger, index uint64) {
+	if a.deposits[index] == nil {
+		return
+	}
+	switch state, until := l.Disclosable(index, time.Time{}); {
+	case state != ledger.StillSealed:
+		a.check(0, index)
+	case !until.IsZero(): // else an amendment may end the seal
+		a.check(until.Unix(), index)
 	}
 }
 
@@ -90,29 +106,46 @@ func depositOf(e *ledger.Entry) *deposit {
 func (a *Agenda) CheckAll() {
 	a.ahead = nil
 	a.checks = make(wakes.Heap, 0, len(a.deposits))
-	for _, i := range slices.Sorted(maps.Keys(a.deposits)) {
-		a.checks = append(a.checks, wakes.Wake{Index: i}) // sorted, so it is a heap
+	for _, d := range a.all() {
+		d.next = 1
+		a.checks = append(a.checks, wakes.Wake{Index: d.index}) // sorted, so it is a heap
 	}
 }
 
 // check schedules a check of a deposit, if it is one, at a witnessed time in POSIX
-// seconds.
+// seconds. An earlier check, which schedules the next one, makes it needless.
 func (a *Agenda) check(at int64, index uint64) {
-	if a.deposits[index] != nil {
-		a.checks.Push(wakes.Wake{Time: at, Index: index})
+	d := a.deposits[index]
+	if d == nil || d.next != 0 && d.next <= at+1 {
+		return
 	}
+	d.next = at + 1
+	if len(a.checks) > 2*len(a.deposits)+1024 {
+		a.checks = slices.DeleteFunc(a.checks, func(w wakes.Wake) bool { return a.first(w) == nil })
+		slices.SortFunc(a.checks, wakes.Compare)
+	}
+	a.checks.Push(wakes.Wake{Time: at, Index: index})
+}
+
+// first returns the deposit whose first check w is; nil: none.
+func (a *Agenda) first(w wakes.Wake) *deposit {
+	if d := a.deposits[w.Index]; d != nil && d.next == w.Time+1 {
+		return d
+	}
+	return nil
 }
 
 // next returns the deposits to check now, ascending, at most n of them.
 func (a *Agenda) next(now int64, n int) []*deposit {
 	var out []*deposit
 	for len(a.checks) > 0 && a.checks[0].Time <= now && len(out) < n {
-		if d := a.deposits[a.checks.Pop().Index]; d != nil {
+		if d := a.first(a.checks.Pop()); d != nil {
+			d.next = 0
 			out = append(out, d)
 		}
 	}
-	slices.SortFunc(out, func(a, b *deposit) int { return int(int64(a.index) - int64(b.index)) })
-	return slices.Compact(out)
+	slices.SortFunc(out, func(a, b *deposit) int { return cmp.Compare(a.index, b.index) })
+	return out
 }
 
 // anchoring returns the time that the last anchor proves (that of the first charter

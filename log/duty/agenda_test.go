@@ -68,7 +68,7 @@ func TestAgendaChecks(t *testing.T) {
 	a.check(10, 9) // there is none
 	next(9, 10)
 	next(10, 10, 1)
-	next(30, 2, 4)
+	next(30, 1, 4)
 	if gone := a.drop(3, 9); len(gone) != 1 || gone[0] != (event.Digest{3}) {
 		t.Errorf("dropped %v", gone)
 	}

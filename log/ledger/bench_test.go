@@ -31,7 +31,9 @@ func (s *unsigned) Entry(i uint64) ([]byte, error) { return s.tree.Entry(i) }
 func newUnsigned(t testing.TB) *unsigned {
 	s := &unsigned{world: emptyWorld(t), root: hash("root")}
 	s.l = New(testLog, s)
-	s.Charter = s.LogEvent(s.Event(testCharter()), "f1", "f2")
+	charter := testCharter()
+	charter.AuditPolicy = "quorum none\n"
+	s.Charter = s.LogEvent(s.Event(charter), "f1", "f2")
 	s.n = 1
 	return s
 }

@@ -147,7 +147,25 @@ func (l *Ledger) compare() {
 		l.compareOne(d.before[t.from:end], d.now)
 		end = t.from
 	}
-	d.touched, d.before = d.touched[:0], d.before[:0]
+	d.before = d.before[:0]
+}
+
+// Touched calls do for each event whose seal the last entry may have moved, ended or opened, and
+// for each release that answers it. Nothing else changes what [Ledger.Disclosable] returns, but a
+// release or an end of a chain, for releases ahead of it.
+func (l *Ledger) Touched(do func(index uint64)) {
+	for i := range l.diff.touched {
+		it := l.diff.touched[i].it
+		if it == nil {
+			continue
+		}
+		do(it.index)
+		if it.access != nil {
+			for j := range it.access.releases {
+				do(it.access.releases[j].index)
+			}
+		}
+	}
 }
 
 func (l *Ledger) compareOne(was []before, now []duty) {

@@ -222,7 +222,7 @@ func (l *Ledger) Add(e Entry) (refused *Violation, violations []*Violation, err 
 
 // commit puts a checked entry into effect.
 func (l *Ledger) commit(x *act, do effect, v *Violation) []*Violation {
-	l.violations, l.diff.changes = nil, l.diff.changes[:0]
+	l.violations, l.diff.changes, l.diff.touched = nil, l.diff.changes[:0], l.diff.touched[:0]
 	if v != nil {
 		l.note(v)
 	}

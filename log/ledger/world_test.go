@@ -163,12 +163,19 @@ func core(l *Ledger) []byte {
 func (w *world) apply(b []byte) {
 	w.t.Helper()
 	e := Read(w.l.Size(), b)
-	before := core(w.l)
+	before, hidden := core(w.l), disclosables(w.l, e.Index)
 	var err error
 	if w.violations, w.changes, err = w.l.Apply(e); err != nil {
 		w.t.Fatal(err)
 	}
 	w.tree.add(b)
+	touched := make(map[uint64]bool)
+	w.l.Touched(func(i uint64) { touched[i] = true })
+	for i, d := range disclosables(w.l, e.Index) {
+		if d != hidden[i] && hidden[i].Disclosability != AheadOfChain && !touched[uint64(i)] {
+			w.t.Fatalf("entry %d changes what hides entry %d, and does not touch it", e.Index, i)
+		}
+	}
 	for _, v := range w.violations {
 		counts := slices.Contains([]*Way{releaseLate, releaseEarly, auditStale, auditAmended, auditBarred}, v.Way)
 		if v.Index == e.Index && !counts && !bytes.Equal(before, core(w.l)) {
@@ -178,6 +185,20 @@ func (w *world) apply(b []byte) {
 	if got, want := w.l.Root(), w.tree.edge.Root(); got != want {
 		w.t.Fatalf("root at size %d differs", w.l.Size())
 	}
+}
+
+type disclosable struct {
+	Disclosability
+	until time.Time
+}
+
+// disclosables returns what [Ledger.Disclosable] returns for each entry below size.
+func disclosables(l *Ledger, size uint64) []disclosable {
+	out := make([]disclosable, size)
+	for i := range out {
+		out[i].Disclosability, out[i].until = l.Disclosable(uint64(i), time.Time{})
+	}
+	return out
 }
 
 // distant is later than any date.
