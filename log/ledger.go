@@ -273,15 +273,15 @@ func (ll *liveLedger) readSnapshot(ctx context.Context, e chain.Edge) (*ledger.L
 	return rules, agenda, nil
 }
 
-// snapshot encodes the ledger, and returns the size of the last snapshot too. writing
+// snapshot returns what encodes the ledger of now, and the size of the last snapshot. writing
 // must be held.
-func (ll *liveLedger) snapshot() (text []byte, saved uint64) {
+func (ll *liveLedger) snapshot() (encode func() []byte, saved uint64) {
 	ll.mu.Lock()
 	defer ll.mu.Unlock()
-	out := binary.BigEndian.AppendUint64([]byte(snapshotMagic), ll.rules.Size())
-	out = ll.agenda.Append(out)
+	head := binary.BigEndian.AppendUint64([]byte(snapshotMagic), ll.rules.Size())
+	agenda, rules := ll.agenda.AppendLater(), ll.rules.SnapshotLater()
 	saved, ll.saved = ll.saved, ll.rules.Size()
-	return checksum.Append(ll.rules.AppendSnapshot(out), 0), saved
+	return func() []byte { return checksum.Append(rules(agenda(head)), 0) }, saved
 }
 
 // snapshotDue returns whether a snapshot should be written.
@@ -300,23 +300,23 @@ func (ll *liveLedger) save() error {
 	return ll.write(ll.snapshot())
 }
 
-// saveLater is save, but leaves the writing to a goroutine. If one is writing
+// saveLater is save, but leaves encoding and writing to a goroutine. If one is writing
 // already, nothing is done.
 func (ll *liveLedger) saveLater() {
 	if !ll.writing.TryLock() {
 		return
 	}
-	text, saved := ll.snapshot()
+	encode, saved := ll.snapshot()
 	go func() {
 		defer ll.writing.Unlock()
-		if err := ll.write(text, saved); err != nil {
+		if err := ll.write(encode, saved); err != nil {
 			ll.logger.Warn("the snapshot of the ledger was not written; a start would take longer", "err", err)
 		}
 	}()
 }
 
-func (ll *liveLedger) write(text []byte, saved uint64) error {
-	err := durable.WriteFile(ll.caches.Path("ledger"), text, 0o600)
+func (ll *liveLedger) write(encode func() []byte, saved uint64) error {
+	err := durable.WriteFile(ll.caches.Path("ledger"), encode(), 0o600)
 	if err != nil {
 		ll.mu.Lock()
 		ll.saved = min(ll.saved, saved)

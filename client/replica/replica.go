@@ -296,7 +296,7 @@ func (r *Replica) Snapshot() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := l.AppendSnapshot(append([]byte(r.c.magic()), header...))
+	b := l.SnapshotLater()(append([]byte(r.c.magic()), header...))
 	if n := len(b) + sha256.Size; len(header) > maxHeader || n > MaxSnapshotSize {
 		return nil, fmt.Errorf("it would have %d bytes, and %d are allowed", n, MaxSnapshotSize)
 	}

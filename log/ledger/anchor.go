@@ -60,12 +60,16 @@ func (x *act) prove(size uint64, existed, after int64) {
 	// An earlier anchor may prove a later time.
 	existed = max(existed, l.after)
 	n := 0
+	var on map[uint64][]uint64
 	for n < len(l.unanchored) && l.unanchored[n].index < size {
 		c := l.unanchored[n]
 		in := l.CharterAt(max(c.index, 1))
 		if latest := existed + int64(in.Profile.Skew); c.time > latest {
 			l.note(timeAhead.by(Log, c.index, x.e.Index, c.time-existed))
-			l.move(c.index, latest)
+			if on == nil {
+				on = l.dependents(c.index)
+			}
+			l.move(c.index, latest, on[c.index])
 		}
 		l.anchoredLate(c, in, after)
 		n++
@@ -82,23 +86,29 @@ func (x *act) prove(size uint64, existed, after int64) {
 // which the entry can have been signed, since its own claim is later. Its seal and its
 // window end no later than the longest that the profile allows from t. Deferrals that are
 // granted stand, but end no later than the longest steps from there. The move makes
-// nothing late before t, which is not before the time that the anchor proves.
-func (l *Ledger) move(index uint64, t int64) {
-	if it := l.open[index]; it != nil {
+// nothing late before t, which is not before the time that the anchor proves. dependents are
+// those of the entry.
+func (l *Ledger) move(index uint64, t int64, dependents []uint64) {
+	it := l.open.get(index)
+	if it != nil {
 		l.touch(it)
 		l.moveItem(it, t)
 		l.watch(it)
 	}
+	for _, i := range dependents {
+		on := l.open.get(i)
+		if it != nil && on.measure == index {
+			on.seal.end = min(on.seal.end, it.seal.end)
+		}
+		if on.warrant != nil {
+			on.warrant.moveEnd(index, t)
+		}
+	}
 	if a, ok := l.released[index]; ok {
-		it := l.open[a]
+		it := l.open.get(a)
 		l.touch(it)
 		r := it.access.release(index)
 		r.base = min(r.base, t)
-	}
-	for _, it := range l.open {
-		if w := it.warrant; w != nil {
-			w.moveEnd(index, t)
-		}
 	}
 	for _, c := range l.chains {
 		l.touchChain(c)
@@ -150,9 +160,24 @@ func (l *Ledger) moveItem(it *item, t int64) {
 		w.notAfter = min(w.notAfter, t+int64(in.Window))
 		s.end = min(s.end, w.notAfter)
 	}
-	for _, on := range l.open {
-		if on.measure == it.index {
-			on.seal.end = min(on.seal.end, s.end)
+}
+
+// dependents returns, for each entry from an index on, the items whose measure it is and the
+// warrants of which it resumed a suspension.
+func (l *Ledger) dependents(from uint64) map[uint64][]uint64 {
+	out := make(map[uint64][]uint64)
+	l.open.all(func(it *item) {
+		if it.measure >= from {
+			out[it.measure] = append(out[it.measure], it.index)
 		}
-	}
+		if it.warrant == nil {
+			return
+		}
+		for _, s := range it.warrant.suspensions {
+			if s.resumedAt != 0 && s.resumedAt >= from {
+				out[s.resumedAt] = append(out[s.resumedAt], it.index)
+			}
+		}
+	})
+	return out
 }

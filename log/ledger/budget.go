@@ -59,7 +59,7 @@ func (x *act) exempt(do effect, v *Violation) bool {
 	case *event.Release:
 		return !x.dead
 	case *event.Refusal:
-		it := x.l.open[b.Access.Index]
+		it := x.l.open.get(b.Access.Index)
 		why, _ := x.l.dead(it)
 		return why == "" && !slices.ContainsFunc(it.access.refusals, func(r refused) bool { return r.key == signer.key })
 	case *event.Heartbeat:

@@ -321,8 +321,9 @@ func (l *Ledger) number(c *Charter) {
 
 // void revokes what a key's events from an index on allow. What they owe stays.
 func (x *act) void(key uint32, from uint64) {
-	for _, it := range x.l.sortedItems() {
-		if x.l.open[it.index] != it {
+	for _, i := range x.l.open.those(func(it *item) bool { return it.names(key) }) {
+		it := x.l.open.get(i)
+		if it == nil {
 			continue // pruned in an earlier step, with the access that it had decided on
 		}
 		x.l.touch(it)
@@ -336,7 +337,7 @@ func (x *act) void(key uint32, from uint64) {
 		if a := it.access; a != nil && a.decision.state == fulfilled && !a.denied && a.decidedAt >= from && slices.Contains(a.decidedBy, key) {
 			a.decision, a.decideBy = debt{}, x.base // from now on
 			x.l.undecided++
-			w := x.l.open[a.warrant]
+			w := x.l.open.get(a.warrant)
 			a.onWarrant, a.warrant = false, 0
 			w.warrant.open--
 			x.l.prune(w)

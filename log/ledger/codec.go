@@ -20,7 +20,33 @@ type codec struct {
 	b       []byte
 	reading bool
 	err     error
-	names   map[string]string // interned, when reading
+
+	names    map[string]string // when reading: each string once
+	borrowed bool              // names stays as it is
+
+	sections []section // when writing: what comes before b
+}
+
+// section is a part of a snapshot: bytes, and then what rest writes.
+type section struct {
+	b    []byte
+	rest func(*codec)
+}
+
+// later leaves what comes next in a snapshot to write, which sees no later change of the ledger.
+func (c *codec) later(write func(*codec)) {
+	c.sections = append(c.sections, section{c.b, write})
+	c.b = nil
+}
+
+// append appends what was written to b.
+func (c *codec) append(b []byte) []byte {
+	out := codec{b: b}
+	for _, s := range c.sections {
+		out.b = append(out.b, s.b...)
+		s.rest(&out)
+	}
+	return append(out.b, c.b...)
 }
 
 func (c *codec) fail(what string) {
@@ -101,7 +127,9 @@ func (c *codec) string(v *string) {
 	s, ok := c.names[string(c.b[:n])]
 	if !ok {
 		s = string(c.b[:n])
-		c.names[s] = s
+		if !c.borrowed {
+			c.names[s] = s
+		}
 	}
 	*v, c.b = s, c.b[n:]
 }

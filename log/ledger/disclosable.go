@@ -27,7 +27,7 @@ func (l *Ledger) Disclosable(index uint64, now time.Time) (d Disclosability, unt
 			return AheadOfChain, time.Time{}
 		}
 	}
-	it := l.open[at]
+	it := l.open.peek(at)
 	if it == nil {
 		return AllOpen, time.Time{}
 	}

@@ -77,7 +77,7 @@ func (x *act) disclosure(d *event.Disclosure) (effect, *Violation, error) {
 // if the reference names one, or a closed event.
 func (x *act) disclosable(ref event.Reference) (*item, *release, *event.Event, *Violation, error) {
 	if a, ok := x.l.released[ref.Index]; ok && ref.Index < x.e.Index {
-		it := x.l.open[a]
+		it := x.l.open.get(a)
 		r := it.access.release(ref.Index)
 		if r.leaf != ref.Leaf {
 			return nil, nil, nil, x.refer(ref, referenceLeaf, ref.Index), nil

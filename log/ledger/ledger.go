@@ -108,17 +108,17 @@ type Ledger struct {
 	charters  []*Charter         // accepted ones, ascending
 	keys      []*event.PublicKey // every key that a charter ever named, by number
 	keyNum    map[string]uint32  // key id -> number
-	open      map[uint64]*item   // by index
-	released  map[uint64]uint64  // release with closed notices -> its access
-	chains    map[uint32]*chain  // by key number
-	ids       map[idKey]idUse    // those below floor mean nothing
-	lastIDs   int                // len(ids) after the last sweep
-	breaches  []*Breach          // in the order in which they showed
-	asides    []aside            // in the order in which they were set aside
-	spent     map[uint32]uint64  // events in the budget of a key, by number; none is 0
-	renewed   int64              // the proven time at which all budgets began again
-	undecided int                // emergency accesses; derived from open
-	totals    Totals             // of obligations that ended
+	open      store
+	released  map[uint64]uint64 // release with closed notices -> its access
+	chains    map[uint32]*chain // by key number
+	ids       map[idKey]idUse   // those below floor mean nothing
+	lastIDs   int               // len(ids) after the last sweep
+	breaches  []*Breach         // in the order in which they showed
+	asides    []aside           // in the order in which they were set aside
+	spent     map[uint32]uint64 // events in the budget of a key, by number; none is 0
+	renewed   int64             // the proven time at which all budgets began again
+	undecided int               // emergency accesses; derived from open
+	totals    Totals            // of obligations that ended
 
 	anchored   uint64     // size of the largest anchored head
 	after      int64      // logged-after: the greatest of all anchors
@@ -126,9 +126,6 @@ type Ledger struct {
 	unanchored []claim    // effective entries from anchored on, ascending
 	first      []claim    // of these, each with an earlier base than all before it; derived
 	wake       wakes.Heap // when open items must be checked, once an anchor proves the time past; derived
-
-	soonest int64  // until then no open item is overdue; derived, a lower bound
-	scanned uint64 // the size at which soonest was exact
 
 	recent     recent
 	roots      [4]knownRoot // a cache of Tree.Root; not state
@@ -152,11 +149,13 @@ type claim struct {
 // New returns the ledger of a log without entries. The first entry must be the
 // log's charter.
 func New(origin string, tree Tree) *Ledger {
-	return &Ledger{
+	l := &Ledger{
 		origin: origin, tree: tree, edge: new(tiles.Frontier),
-		keyNum: make(map[string]uint32), open: make(map[uint64]*item), released: make(map[uint64]uint64),
-		chains: make(map[uint32]*chain), ids: make(map[idKey]idUse), spent: make(map[uint32]uint64), soonest: maxTime,
+		keyNum: make(map[string]uint32), released: make(map[uint64]uint64),
+		chains: make(map[uint32]*chain), ids: make(map[idKey]idUse), spent: make(map[uint32]uint64),
 	}
+	l.open = store{warm: make(map[uint64]*item), most: maxWarm, names: make(map[string]string), late: l.late}
+	return l
 }
 
 // Origin returns the log's origin.
@@ -288,6 +287,7 @@ func (l *Ledger) note(v *Violation) {
 // check returns the verdict about e as the next entry, and its effect. It changes
 // nothing.
 func (l *Ledger) check(e *Entry) (*act, effect, *Violation, error) {
+	l.open.cool()
 	x := &act{l: l, e: e, by: Log, c: l.Charter()}
 	if e.Envelope == nil {
 		if x.c == nil {
@@ -382,7 +382,7 @@ func (x *act) resolveEnvelope(ref event.Reference, want ...event.Type) (*item, *
 	if ref.Index >= x.e.Index {
 		return nil, nil, x.refer(ref, referenceFuture, ref.Index), nil
 	}
-	if it := x.l.open[ref.Index]; it != nil {
+	if it := x.l.open.get(ref.Index); it != nil {
 		switch {
 		case it.leaf != ref.Leaf:
 			return nil, nil, x.refer(ref, referenceLeaf, ref.Index), nil

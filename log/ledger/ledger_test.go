@@ -257,7 +257,7 @@ func TestVoid(t *testing.T) {
 		c.Void = []event.Void{{From: 3, Key: keyID("court2")}, {From: from, Key: keyID("messenger")}}
 		slices.SortFunc(c.Void, func(a, b event.Void) int { return strings.Compare(a.Key, b.Key) })
 	})
-	it := w.l.open[warrant.Index]
+	it := w.l.open.get(warrant.Index)
 	if s := it.seal; s.until != w.Now || s.ordinal != 2 {
 		t.Errorf("until day %d, after %d deferrals; want the day of the amendment", (s.until-testStart)/day, s.ordinal)
 	}

@@ -87,7 +87,7 @@ func (o *orders) warrant() {
 
 // blocked returns whether a warrant must allow no further access in these categories.
 func (o *orders) blocked(w *logged, categories []string) bool {
-	it := o.l.open[w.Index]
+	it := o.l.open.peek(w.Index)
 	if it == nil {
 		return true
 	}
@@ -207,15 +207,16 @@ func (o *orders) same() {
 	if l.undecided != o.l.undecided {
 		o.rt.Fatalf("undecided: %d, and restored %d", o.l.undecided, l.undecided)
 	}
-	for i, it := range o.l.open {
+	o.l.open.all(func(it *item) {
+		i := it.index
 		if o.l.done(it) {
 			o.rt.Fatalf("item %d is done, and open", i)
 		}
-		if w := it.warrant; w != nil && w.open != l.open[i].warrant.open {
-			o.rt.Fatalf("warrant %d: %d accesses open, and restored %d", i, w.open, l.open[i].warrant.open)
+		if w := it.warrant; w != nil && w.open != l.open.peek(i).warrant.open {
+			o.rt.Fatalf("warrant %d: %d accesses open, and restored %d", i, w.open, l.open.peek(i).warrant.open)
 		}
 		if it.access == nil {
-			continue
+			return
 		}
 		a, ok := o.l.Access(i)
 		if b, _ := l.Access(i); !ok || a.Dead != b.Dead || a.Suspended != b.Suspended {
@@ -224,7 +225,7 @@ func (o *orders) same() {
 		if it.access.onWarrant && a.Dead == "" && o.dead(it) {
 			o.rt.Fatalf("access %d is live, and its warrant is not", i)
 		}
-	}
+	})
 	if !bytes.Equal(l.Snapshot(), o.l.Snapshot()) {
 		o.rt.Fatal("another snapshot")
 	}
@@ -232,7 +233,7 @@ func (o *orders) same() {
 
 // dead returns whether what its warrant has lost stops an access.
 func (o *orders) dead(it *item) bool {
-	w := o.l.open[it.access.warrant]
+	w := o.l.open.peek(it.access.warrant)
 	for _, s := range w.warrant.suspensions {
 		if s.resumedAt == 0 {
 			return true

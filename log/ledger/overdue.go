@@ -5,6 +5,7 @@ package ledger
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -202,26 +203,10 @@ func obligation(d duty) Obligation {
 		Due: date(d.due), Late: date(d.late()), Text: c.Text(), Cure: c.Cure, Custodian: d.name}
 }
 
-// rescan makes soonest exact again if the proven time has passed it and enough
-// entries were applied since the last scan to pay for the walk.
-func (l *Ledger) rescan() {
-	if l.after <= l.soonest || l.Size()-l.scanned < uint64(len(l.open)/8) {
-		return
-	}
-	l.soonest, l.scanned = maxTime, l.Size()
-	for _, it := range l.open {
-		l.duties(it, func(d duty) { l.soonest = min(l.soonest, d.late()) })
-	}
-}
-
 // each calls do for every duty at this size. It may skip items that have nothing
 // overdue at the time least.
 func (l *Ledger) each(now, least int64, do func(duty)) {
-	if least > l.soonest {
-		for _, it := range l.open {
-			l.duties(it, do)
-		}
-	}
+	l.open.walk(least, func(it *item) { l.duties(it, do) })
 	for _, c := range l.chains {
 		l.chainDuties(c, do)
 	}
@@ -257,7 +242,7 @@ func (l *Ledger) Overdue(t time.Time) []Obligation {
 // always due. It walks all that is open.
 func (l *Ledger) Due(t, until time.Time) (due []Obligation, open map[string]uint64) {
 	open = make(map[string]uint64)
-	due = l.list(t.Unix(), maxTime, func(d duty) bool {
+	due = l.list(t.Unix(), math.MaxInt64, func(d duty) bool {
 		open[owing[d.kind]]++
 		return t.Unix() <= d.late() && d.due <= until.Unix()
 	})
@@ -324,7 +309,7 @@ func (l *Ledger) pass(index uint64) {
 			}
 		})
 		l.prune(it)
-		if l.open[it.index] == it {
+		if l.open.has(it) {
 			l.watch(it)
 		}
 	}
@@ -338,7 +323,6 @@ func (l *Ledger) pass(index uint64) {
 	}
 	l.renew()
 	l.forget()
-	l.rescan()
 }
 
 // lapses marks a duty as late if the proven time is past its end, and reports whether it

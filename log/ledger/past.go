@@ -125,11 +125,7 @@ func (l *Ledger) wasBarred(auditor string, size uint64, now int64) bool {
 			check(past{kind: d.kind, index: d.index}, d.late())
 		}
 	}
-	if now > l.soonest {
-		for _, it := range l.open {
-			l.duties(it, present)
-		}
-	}
+	l.open.walk(now, func(it *item) { l.duties(it, present) })
 	for _, ch := range l.chains {
 		l.chainDuties(ch, present)
 	}

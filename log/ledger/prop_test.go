@@ -533,7 +533,7 @@ func TestNobodyStopsEveryone(t *testing.T) {
 			h.anchor()
 		}
 		for _, w := range append(r.served, r.seen[:2]...) {
-			if h.l.open[w.Index] != nil {
+			if h.l.open.get(w.Index) != nil {
 				h.Disclose(w)
 			}
 		}

@@ -181,7 +181,7 @@ func (l *Ledger) dead(it *item) (why Term, by uint64) {
 	if !it.access.onWarrant {
 		return why, by
 	}
-	if s := l.open[it.access.warrant].warrant.suspended(); s != nil && (by == 0 || s.since < by) {
+	if s := l.open.peek(it.access.warrant).warrant.suspended(); s != nil && (by == 0 || s.since < by) {
 		return whySuspended, s.since
 	}
 	return why, by
@@ -196,7 +196,7 @@ func (l *Ledger) endedForGood(it *item) (why Term, by uint64) {
 		}
 	}
 	if a.onWarrant {
-		on := l.open[a.warrant]
+		on := l.open.peek(a.warrant)
 		end("had lost its warrant by a revocation", on.warrant.revokedAt)
 		end("had lost its warrant by an amendment", on.voidAt)
 		for _, c := range on.warrant.categories {
@@ -228,7 +228,7 @@ func (l *Ledger) advance(c *chain, p pending) {
 	for len(c.stated) > 0 && c.stated[0].seq <= c.count {
 		c.stated = c.stated[1:]
 	}
-	it := l.open[p.access]
+	it := l.open.get(p.access)
 	if p.dead || it == nil || it.answered(c.name) {
 		return
 	}

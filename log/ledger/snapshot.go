@@ -26,15 +26,18 @@ const magic = "vasistas ledger snapshot 5\n"
 // Snapshot returns the state in its one encoding: equal states have equal bytes. It
 // holds the size and root of the tree, its right edge, and ends with its SHA-256.
 // The hash detects damage, not forgery: keep a snapshot as safe as any other state.
-func (l *Ledger) Snapshot() []byte { return l.AppendSnapshot(nil) }
+func (l *Ledger) Snapshot() []byte { return l.SnapshotLater()(nil) }
 
-// AppendSnapshot appends to b what Snapshot returns, without another copy.
-func (l *Ledger) AppendSnapshot(b []byte) []byte {
-	start := len(b)
-	c := &codec{b: slices.Grow(b, 1024+400*len(l.open)+48*len(l.ids))}
-	c.b = append(c.b, magic...)
+// SnapshotLater returns what appends to b the Snapshot of now. Calling that may take long, and needs
+// no lock of the ledger.
+func (l *Ledger) SnapshotLater() (appendTo func(b []byte) []byte) {
+	c := &codec{b: []byte(magic)}
 	l.code(c)
-	return checksum.Append(c.b, start)
+	size := 1024 + l.open.size() + 80*len(l.ids)
+	return func(b []byte) []byte {
+		start := len(b)
+		return checksum.Append(c.append(slices.Grow(b, size)), start)
+	}
 }
 
 // Restore returns the ledger of a snapshot. The snapshot must be of the caller's
@@ -45,7 +48,7 @@ func Restore(b []byte, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
 		return nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
 	l := New("", tree)
-	c := &codec{b: body, reading: true, names: make(map[string]string)}
+	c := &codec{b: body, reading: true, names: l.open.names}
 	l.code(c)
 	if c.err == nil && len(c.b) > 0 {
 		c.fail("bytes after its end")
@@ -56,12 +59,10 @@ func Restore(b []byte, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
 	if l.Size() != size || l.Root() != root {
 		return nil, fmt.Errorf("%w: it is of size %d and a root that begins with %s", ErrSnapshot, l.Size(), short(l.Root()))
 	}
-	if err := l.derive(); err != nil {
-		return nil, err
+	for _, c := range l.unanchored {
+		l.await(c)
 	}
-	if !bytes.Equal(l.Snapshot(), b) {
-		return nil, fmt.Errorf("%w: not the canonical encoding", ErrSnapshot)
-	}
+	l.lastIDs = len(l.ids)
 	return l, nil
 }
 
@@ -72,10 +73,13 @@ func (l *Ledger) code(c *codec) {
 	c.all(&l.anchored, &l.after, &l.floor)
 	list(c, &l.unanchored, 4, func(x *claim) { c.all(&x.index, &x.time, &x.base, &x.anchor) })
 	c.all(&l.totals.Settled, &l.totals.Late, &l.totals.Lapsed)
-	items := l.sortedItems()
-	list(c, &items, 40, func(it **item) { codePtr(c, it, c.item) })
+	l.codeItems(c)
 	chains := l.sortedChains()
-	list(c, &chains, 8, func(ch **chain) { codePtr(c, ch, c.chain) })
+	list(c, &chains, 8, func(ch **chain) {
+		if codePtr(c, ch, c.chain); c.reading {
+			l.adoptChain(c, *ch)
+		}
+	})
 	l.codeIDs(c)
 	list(c, &l.breaches, 8, func(b **Breach) { codePtr(c, b, c.breach) })
 	c.time(&l.renewed)
@@ -88,15 +92,6 @@ func (l *Ledger) code(c *codec) {
 	})
 	list(c, &r.heads, 2, func(h *anchoredHead) { c.all(&h.size, &h.existed) })
 	list(c, &l.asides, 3, func(a *aside) { c.all(&a.key, &a.from, &a.until) })
-	if !c.reading || c.err != nil {
-		return
-	}
-	for _, it := range items {
-		l.open[it.index] = it
-	}
-	for _, ch := range chains {
-		l.chains[ch.key] = ch
-	}
 }
 
 func codePtr[T any](c *codec, p **T, code func(*T)) {
@@ -192,31 +187,65 @@ func (l *Ledger) readCharter(c *codec, at *Charter, b []byte) *Charter {
 // codeSpent codes what keys have used of their budgets.
 func (l *Ledger) codeSpent(c *codec) {
 	keys := slices.Sorted(maps.Keys(l.spent))
+	last := -1
 	list(c, &keys, 2, func(k *uint32) {
 		n := l.spent[*k]
 		c.all(k, &n)
-		if c.reading {
-			l.spent[*k] = n
+		if !c.reading {
+			return
 		}
+		if int(*k) <= last {
+			c.fail("the order of budgets")
+		}
+		l.spent[*k], last = n, int(*k)
 	})
+}
+
+// usedID is an id and its use.
+type usedID struct {
+	idKey
+	idUse
+}
+
+func compareIDs(a, b usedID) int {
+	return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.id[:], b.id[:]))
 }
 
 // codeIDs codes the ids that are not below the floor.
 func (l *Ledger) codeIDs(c *codec) {
-	keys := slices.Collect(maps.Keys(l.ids))
-	keys = slices.DeleteFunc(keys, func(k idKey) bool { return l.ids[k].time < l.floor })
-	slices.SortFunc(keys, func(a, b idKey) int { return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.id[:], b.id[:])) })
-	list(c, &keys, 36, func(k *idKey) {
-		use := l.ids[*k]
-		c.u32(&k.key)
-		c.raw(k.id[:])
-		c.time(&use.time)
-		c.raw(use.hash[:])
-		c.all(&use.index, &use.effect)
-		if c.reading {
-			l.ids[*k] = use
+	code := func(c *codec, u *usedID) {
+		c.u32(&u.key)
+		c.raw(u.id[:])
+		c.time(&u.time)
+		c.raw(u.hash[:])
+		c.uint(&u.index)
+		c.bool(&u.effect)
+	}
+	if !c.reading {
+		all := make([]usedID, 0, len(l.ids))
+		for k, use := range l.ids {
+			if use.time >= l.floor {
+				all = append(all, usedID{k, use})
+			}
 		}
-	})
+		c.later(func(c *codec) {
+			slices.SortFunc(all, compareIDs)
+			list(c, &all, 0, func(u *usedID) { code(c, u) })
+		})
+		return
+	}
+	n := c.length(0, 36)
+	l.ids = make(map[idKey]idUse, n)
+	var u, last usedID
+	for i := range n {
+		if code(c, &u); c.err == nil && (u.time < l.floor || i > 0 && compareIDs(last, u) >= 0) {
+			c.fail("the order of ids")
+		}
+		if c.err != nil {
+			return
+		}
+		l.ids[u.idKey], last = u.idUse, u
+	}
 }
 
 func (c *codec) item(it *item) {
@@ -261,6 +290,9 @@ func (c *codec) digests(d *digests) {
 		return
 	}
 	d.closed = int(closed)
+	if !slices.IsSortedFunc(d.list[:d.closed], compareDigests) || !slices.IsSortedFunc(d.list[d.closed:], compareDigests) {
+		c.fail("the order of digests")
+	}
 }
 
 func compareDigests(a, b event.Digest) int { return bytes.Compare(a[:], b[:]) }
@@ -372,61 +404,68 @@ func codeArg[T any](c *codec, a *any, code func(*T)) {
 	}
 }
 
-// derive computes the derived state and refuses numbers that point nowhere.
-func (l *Ledger) derive() error {
-	bad := func(what string) error { return fmt.Errorf("%w: %s", ErrSnapshot, what) }
-	if len(l.charters) == 0 && l.Size() > 0 && len(l.open)+len(l.chains) > 0 {
-		return bad("it has no charter")
+// codeItems codes the open items. What derives from them is computed as they are read.
+func (l *Ledger) codeItems(c *codec) {
+	var on []uint64 // warrants that accesses stand on
+	l.open.code(c, func(it *item) { on = append(on, l.adopt(c, it)...) })
+	for _, i := range on {
+		p, r, ok := l.open.find(i)
+		if !ok || !l.open.parts[p].records[r].isWarrant {
+			c.fail("an access without its warrant")
+			return
+		}
+		l.open.parts[p].records[r].open++
 	}
+}
+
+// adopt derives what follows from an item that is read, and refuses numbers that point nowhere. It
+// returns the warrant that the item stands on.
+func (l *Ledger) adopt(c *codec, it *item) (on []uint64) {
 	charter := func(n uint32) bool { return int(n) < len(l.charters) }
-	for _, it := range l.open {
-		if !charter(it.charter) {
-			return bad("an event's charter")
-		}
-		a := it.access
-		if a == nil {
-			continue
-		}
-		if w := l.open[a.warrant]; a.onWarrant && (w == nil || w.warrant == nil) {
-			return bad("an access without its warrant")
-		}
-		if !a.onWarrant && !a.denied && a.decision.state == fulfilled {
-			return bad("a decision without its warrant")
-		}
-		if a.onWarrant {
-			l.open[a.warrant].warrant.open++
+	if !charter(it.charter) {
+		c.fail("an event's charter")
+		return nil
+	}
+	if a := it.access; a != nil {
+		switch {
+		case a.onWarrant:
+			on = append(on, a.warrant)
+		case !a.denied && a.decision.state == fulfilled:
+			c.fail("a decision without its warrant")
 		}
 		if a.emergency && a.decision.state == owed {
 			if l.charters[it.charter].Profile.Emergency == nil {
-				return bad("an emergency")
+				c.fail("an emergency")
+				return nil
 			}
 			l.undecided++
 		}
 		for i := range a.releases {
 			if !charter(a.releases[i].charter) {
-				return bad("a release's charter")
+				c.fail("a release's charter")
+				return nil
 			}
 			l.released[a.releases[i].index] = it.index
 		}
 	}
-	for _, c := range l.chains {
-		ok := charter(c.charter) && int(c.key) < len(l.keys)
-		for i := range c.stated {
-			ok = ok && charter(c.stated[i].charter)
-		}
-		for i := range c.pending {
-			ok = ok && charter(c.pending[i].charter)
-		}
-		if !ok {
-			return bad("a chain")
-		}
+	l.watch(it)
+	return on
+}
+
+// adoptChain takes up a chain that is read.
+func (l *Ledger) adoptChain(c *codec, ch *chain) {
+	ok := int(ch.charter) < len(l.charters) && int(ch.key) < len(l.keys)
+	for i := range ch.stated {
+		ok = ok && int(ch.stated[i].charter) < len(l.charters)
 	}
-	l.lastIDs = len(l.ids)
-	for _, c := range l.unanchored {
-		l.await(c)
+	for i := range ch.pending {
+		ok = ok && int(ch.pending[i].charter) < len(l.charters)
 	}
-	for _, it := range l.open {
-		l.watch(it)
+	for key := range l.chains {
+		ok = ok && key < ch.key
 	}
-	return nil
+	if !ok {
+		c.fail("a chain")
+	}
+	l.chains[ch.key] = ch
 }

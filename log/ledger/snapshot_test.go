@@ -104,7 +104,7 @@ func TestDecisionWithoutWarrant(t *testing.T) {
 	e := w.Event(b)
 	w.Seal(e, w.Now+hour)
 	w.LogEvent(e, "court")
-	a := w.l.open[access.Index].access
+	a := w.l.open.get(access.Index).access
 	if !a.onWarrant {
 		t.Fatal("the decision has no effect")
 	}

@@ -6,6 +6,7 @@ package ledger
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/vasistas/vasistas/internal/wakes"
@@ -222,16 +223,16 @@ func (w *warrant) live() bool { return !w.denied && w.revokedAt == 0 && w.return
 
 // prune drops an item that allows and owes nothing any more.
 func (l *Ledger) prune(it *item) {
-	if l.open[it.index] != it || !l.done(it) {
+	if !l.open.has(it) || !l.done(it) {
 		return
 	}
-	delete(l.open, it.index)
+	l.open.remove(it)
 	if a := it.access; a != nil {
 		for i := range a.releases {
 			delete(l.released, a.releases[i].index)
 		}
 		if a.onWarrant {
-			w := l.open[a.warrant]
+			w := l.open.get(a.warrant)
 			w.warrant.open--
 			l.prune(w)
 		}
@@ -261,20 +262,31 @@ func (l *Ledger) add(it *item) {
 	// A new item owes nothing before.
 	it.touched = l.Size() + 1
 	l.diff.touched = append(l.diff.touched, touched{it: it, from: len(l.diff.before)})
-	l.open[it.index] = it
+	l.open.add(it)
 	if it.access != nil && it.access.onWarrant {
-		l.open[it.access.warrant].warrant.open++
+		l.open.get(it.access.warrant).warrant.open++
 	}
 	l.watch(it)
 	l.prune(it)
 }
 
-func (l *Ledger) sortedItems() []*item {
-	return slices.SortedFunc(maps.Values(l.open), func(a, b *item) int { return cmp.Compare(a.index, b.index) })
-}
-
 func (l *Ledger) sortedChains() []*chain {
 	return slices.SortedFunc(maps.Values(l.chains), func(a, b *chain) int { return cmp.Compare(a.key, b.key) })
+}
+
+// late returns when an item's first duty is late.
+func (l *Ledger) late(it *item) int64 {
+	first := int64(math.MaxInt64)
+	l.duties(it, func(d duty) { first = min(first, d.late()) })
+	return first
+}
+
+// names reports whether a key signed the item, or what changed it since.
+func (it *item) names(key uint32) bool {
+	has := func(keys []uint32) bool { return slices.Contains(keys, key) }
+	return has(it.keys) || it.access != nil && has(it.access.decidedBy) ||
+		slices.ContainsFunc(it.seal.deferrals, func(d deferred) bool { return has(d.keys) }) ||
+		it.warrant != nil && slices.ContainsFunc(it.warrant.suspensions, func(s suspension) bool { return has(s.resumedBy) })
 }
 
 // watch pushes the next time at which the item must be checked.
@@ -286,10 +298,7 @@ func (l *Ledger) watch(it *item) {
 	if a := it.access; a != nil && a.ends >= l.after {
 		next = min(next, a.ends)
 	}
-	l.duties(it, func(d duty) {
-		next = min(next, d.wakes())
-		l.soonest = min(l.soonest, d.late())
-	})
+	l.duties(it, func(d duty) { next = min(next, d.wakes()) })
 	if next < maxTime {
 		l.wake.Push(wakes.Wake{Time: next, Index: it.index})
 	}
@@ -300,7 +309,7 @@ func (l *Ledger) woken() []*item {
 	var out []*item
 	for len(l.wake) > 0 && l.wake[0].Time < l.after {
 		w := l.wake.Pop()
-		if it := l.open[w.Index]; it != nil {
+		if it := l.open.get(w.Index); it != nil {
 			out = append(out, it)
 		}
 	}

@@ -88,7 +88,7 @@ func TestClaimOfAnotherAge(t *testing.T) {
 	if a, _ := w.l.Access(access.Index); a.Ends.Unix() != latest+int64(p.AccessLife) {
 		t.Errorf("the access ends at %v", a.Ends)
 	}
-	if until := w.l.open[access.Index].seal.until; until != latest+int64(p.Seal.Longest) {
+	if until := w.l.open.get(access.Index).seal.until; until != latest+int64(p.Seal.Longest) {
 		t.Errorf("the access is sealed until %v", unix(until))
 	}
 	if late := w.l.Overdue(at(w.Now + 200*day)); !slices.ContainsFunc(late, func(o Obligation) bool { return o.Rule == "emergency" && o.Index == access.Index }) ||
@@ -122,7 +122,7 @@ func TestWindowOfAnotherAge(t *testing.T) {
 	w.anchor()
 	p := w.l.Charter().Profile
 	end := w.Now + int64(p.Skew) + int64(p.Instrument("search").Window)
-	if got := w.l.open[warrant.Index]; got.warrant.notAfter != end || got.seal.end != end {
+	if got := w.l.open.get(warrant.Index); got.warrant.notAfter != end || got.seal.end != end {
 		t.Errorf("the window ends on day %d, and ages count from day %d", (got.warrant.notAfter-testStart)/day, (got.seal.end-testStart)/day)
 	}
 }
@@ -141,7 +141,7 @@ func TestMovedDeferral(t *testing.T) {
 	w.anchor()
 	p := w.l.Charter().Profile
 	want := w.Now + int64(p.Skew) + int64(p.Seal.Longest)
-	if s := w.l.open[access.Index].seal; s.ordinal == 1 {
+	if s := w.l.open.get(access.Index).seal; s.ordinal == 1 {
 		want += 90 * day // the longest step
 		if s.until != want {
 			t.Errorf("sealed until day %d, want %d", (s.until-testStart)/day, (want-testStart)/day)
@@ -306,7 +306,7 @@ func TestAgeOfAnotherAge(t *testing.T) {
 	p := w.l.Charter().Profile
 	end := w.Now + int64(p.Skew) + int64(p.Instrument("search").Window)
 	for name, i := range map[string]uint64{"warrant": warrant.Index, "access": access.Index, "deferral": deferral.Index} {
-		if got := w.l.open[i].seal.end; got != end {
+		if got := w.l.open.get(i).seal.end; got != end {
 			t.Errorf("the age of the %s counts from day %d, want %d", name, (got-testStart)/day, (end-testStart)/day)
 		}
 	}
@@ -322,7 +322,7 @@ func TestNeverNeedsAProvenAge(t *testing.T) {
 		w.LogEvent(e, "com1", "com2", "com3")
 	}
 	never(w.Now + 200*day)
-	if w.l.open[access.Index].seal.never {
+	if w.l.open.get(access.Index).seal.never {
 		t.Error("sealed for ever")
 	}
 	w.wantCodes("seal-limit/never")

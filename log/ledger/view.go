@@ -33,7 +33,7 @@ func (l *Ledger) Breaches(do func(b *Breach, closed bool)) {
 }
 
 // Open returns how many events are open, and how many ids are remembered.
-func (l *Ledger) Open() (events, ids int) { return len(l.open), len(l.ids) }
+func (l *Ledger) Open() (events, ids int) { return l.open.n, len(l.ids) }
 
 // An Access is the state of an open access.
 type Access struct {
@@ -45,7 +45,7 @@ type Access struct {
 
 // Access returns an open access. Any other access is over or never had an effect.
 func (l *Ledger) Access(index uint64) (Access, bool) {
-	it := l.open[index]
+	it := l.open.peek(index)
 	if it == nil || it.access == nil {
 		return Access{}, false
 	}
@@ -105,12 +105,12 @@ func short(h [32]byte) string { return hex.EncodeToString(h[:8]) }
 // is closed: then it will never owe a notice. A release ahead of its chain may.
 func (l *Ledger) Notices(index uint64) (access uint64, closed int, ok bool) {
 	if a, ok := l.released[index]; ok {
-		return a, l.open[a].access.release(index).notices.closed, true
+		return a, l.open.peek(a).access.release(index).notices.closed, true
 	}
 	for _, c := range l.chains {
 		for _, p := range c.pending {
 			if p.index == index && !p.dead {
-				return p.access, p.notices.closed, l.open[p.access] != nil
+				return p.access, p.notices.closed, l.open.peek(p.access) != nil
 			}
 		}
 	}
@@ -137,7 +137,7 @@ func (l *Ledger) Stating(ref event.Reference, notice event.Digest) []Stating {
 			out = append(out, Stating{event.Reference{Index: r.index, Leaf: r.leaf}, r.name, waiting})
 		}
 	}
-	if it := l.open[access]; it != nil && it.access != nil {
+	if it := l.open.peek(access); it != nil && it.access != nil {
 		for i := range it.access.releases {
 			add(&it.access.releases[i], false)
 		}
@@ -178,9 +178,9 @@ func (l *Ledger) Outstanding() Outstanding {
 			out.Last = until
 		}
 	}
-	for _, it := range l.open {
+	l.open.all(func(it *item) {
 		if it.access == nil {
-			continue
+			return
 		}
 		for i := range it.access.releases {
 			count(it, &it.access.releases[i])
@@ -188,11 +188,11 @@ func (l *Ledger) Outstanding() Outstanding {
 		if why, _ := l.endedForGood(it); why == "" {
 			out.Live++
 		}
-	}
+	})
 	for _, c := range l.chains {
 		for i := range c.pending {
-			if p := &c.pending[i]; !p.dead && l.open[p.access] != nil {
-				count(l.open[p.access], &p.release)
+			if p := &c.pending[i]; !p.dead && l.open.peek(p.access) != nil {
+				count(l.open.peek(p.access), &p.release)
 			}
 		}
 	}

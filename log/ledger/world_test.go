@@ -121,6 +121,7 @@ type world struct {
 func emptyWorld(t testing.TB) *world {
 	w := &world{t: t, Log: written.Empty("", parties), tree: new(memTree)}
 	w.l = New(testLog, w.tree)
+	w.l.open.most = 2
 	w.Appended = func(_ event.Reference, b []byte) { w.apply(b) }
 	t.Cleanup(func() { w.Report(t.Error) })
 	return w
@@ -150,9 +151,7 @@ func core(l *Ledger) []byte {
 	for _, x := range l.unanchored {
 		c.uint(&x.index)
 	}
-	for _, it := range l.sortedItems() {
-		c.item(it)
-	}
+	l.open.all(c.item)
 	for _, ch := range l.sortedChains() {
 		c.chain(ch)
 	}
@@ -192,10 +191,10 @@ type disclosable struct {
 	until time.Time
 }
 
-// disclosables returns what [Ledger.Disclosable] returns for each entry below size.
+// disclosables returns what [Ledger.Disclosable] returns for each of the last 50 entries below size.
 func disclosables(l *Ledger, size uint64) []disclosable {
 	out := make([]disclosable, size)
-	for i := range out {
+	for i := max(0, len(out)-50); i < len(out); i++ {
 		out[i].Disclosability, out[i].until = l.Disclosable(uint64(i), time.Time{})
 	}
 	return out

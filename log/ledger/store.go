@@ -1,0 +1,306 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"slices"
+)
+
+const (
+	maxWarm  = 4096 // store.most of a new ledger
+	partSize = 256  // how many records a part of the store may have
+)
+
+// store holds the open items by index. Items that were used lately are objects. All others are
+// the bytes that a snapshot has of them, in parts that the garbage collector need not scan: a
+// million open events are a few thousand objects, and a snapshot copies them as they are.
+type store struct {
+	warm  map[uint64]*item
+	fresh []*item // added since the last freeze, ascending; some may be removed
+	parts []*part // ascending, none of them empty
+	n     int
+	most  int               // how many items may be objects between two entries
+	names map[string]string // the texts of items, each once
+	buf   []byte
+	late  func(*item) int64 // when an item's first duty is late; it must stay the same until a change
+}
+
+// part is a run of items.
+type part struct {
+	records []record // ascending by index
+	text    []byte   // bytes are appended and never overwritten: a snapshot may be reading them
+	live    int      // how many bytes of text the records have
+}
+
+// record locates an item that is not an object, or not only.
+type record struct {
+	index     uint64
+	late      int64  // store.late
+	off, size uint32 // in part.text
+	open      uint32 // warrant.open
+	isWarrant bool
+	isWarm    bool // the item is in store.warm too, which counts
+}
+
+// find returns the place of an index: of its record, or where that belongs.
+func (s *store) find(index uint64) (p, i int, ok bool) {
+	p, ok = slices.BinarySearchFunc(s.parts, index, func(p *part, index uint64) int { return cmp.Compare(p.records[0].index, index) })
+	if ok || p == 0 {
+		return p, 0, ok
+	}
+	p--
+	i, ok = slices.BinarySearchFunc(s.parts[p].records, index, func(r record, index uint64) int { return cmp.Compare(r.index, index) })
+	return p, i, ok
+}
+
+// decode returns a copy of the item of a record. Its texts are those of names, to which it adds
+// missing ones if it may.
+func (s *store) decode(p *part, r *record, add bool) *item {
+	c := &codec{b: p.text[r.off : r.off+r.size], reading: true, names: s.names, borrowed: !add}
+	it := new(item)
+	c.item(it)
+	if it.warrant != nil {
+		it.warrant.open = int(r.open)
+	}
+	return it
+}
+
+// get returns an open item, nil if there is none. The caller may change it until the next entry
+// is checked.
+func (s *store) get(index uint64) *item {
+	if it := s.warm[index]; it != nil {
+		return it
+	}
+	p, i, ok := s.find(index)
+	if !ok {
+		return nil
+	}
+	r := &s.parts[p].records[i]
+	it := s.decode(s.parts[p], r, true)
+	r.isWarm = true
+	s.warm[index] = it
+	return it
+}
+
+// peek returns an open item to read, nil if there is none. It changes nothing.
+func (s *store) peek(index uint64) *item {
+	if it := s.warm[index]; it != nil {
+		return it
+	}
+	p, i, ok := s.find(index)
+	if !ok {
+		return nil
+	}
+	return s.decode(s.parts[p], &s.parts[p].records[i], false)
+}
+
+// has reports whether an item that get or add has returned is still open.
+func (s *store) has(it *item) bool { return s.warm[it.index] == it }
+
+// add adds an item, whose index is greater than all others.
+func (s *store) add(it *item) {
+	s.warm[it.index] = it
+	s.fresh = append(s.fresh, it)
+	s.n++
+}
+
+// remove removes an item that get or add has returned.
+func (s *store) remove(it *item) {
+	delete(s.warm, it.index)
+	s.n--
+	p, i, ok := s.find(it.index)
+	if !ok {
+		return
+	}
+	in := s.parts[p]
+	in.live -= int(in.records[i].size)
+	in.records = slices.Delete(in.records, i, i+1)
+	if len(in.records) == 0 {
+		s.parts = slices.Delete(s.parts, p, p+1)
+		return
+	}
+	s.merge(p)
+	s.merge(p - 1)
+}
+
+// merge joins a part with the next one if they fit into one.
+func (s *store) merge(p int) {
+	if p < 0 || p+1 >= len(s.parts) || len(s.parts[p].records)+len(s.parts[p+1].records) > partSize {
+		return
+	}
+	a, b := s.parts[p], s.parts[p+1]
+	out := &part{records: slices.Grow(slices.Clone(a.records), partSize-len(a.records))}
+	out.records = append(out.records, b.records...)
+	out.text = make([]byte, 0, a.live+b.live)
+	for i := range out.records {
+		from := a
+		if i >= len(a.records) {
+			from = b
+		}
+		out.take(&out.records[i], from.text)
+	}
+	s.parts[p] = out
+	s.parts = slices.Delete(s.parts, p+1, p+2)
+}
+
+// take appends the bytes of a record that are in another text.
+func (p *part) take(r *record, text []byte) {
+	off := len(p.text)
+	p.text = append(p.text, text[r.off:r.off+r.size]...)
+	r.off = uint32(off)
+	p.live += int(r.size)
+}
+
+// pack drops the bytes that no record has, if they are too many.
+func (p *part) pack() {
+	if len(p.text) < 2*p.live {
+		return
+	}
+	old := p.text
+	p.text, p.live = make([]byte, 0, p.live+p.live/4), 0
+	for i := range p.records {
+		p.take(&p.records[i], old)
+	}
+}
+
+// put records the bytes of an item: of one that has a record, or of one after all others.
+func (s *store) put(it *item, text []byte) {
+	r := record{index: it.index, late: s.late(it), isWarrant: it.warrant != nil}
+	if r.isWarrant {
+		r.open = uint32(it.warrant.open)
+	}
+	p, i, ok := s.find(it.index)
+	if !ok {
+		p = len(s.parts) - 1
+		if p < 0 || len(s.parts[p].records) == partSize {
+			if p >= 0 {
+				s.parts[p].text = bytes.Clone(s.parts[p].text) // without the room to grow
+			}
+			s.parts = append(s.parts, &part{records: make([]record, 0, partSize)})
+			p++
+		}
+		i = len(s.parts[p].records)
+		s.parts[p].records = append(s.parts[p].records, record{})
+	}
+	in := s.parts[p]
+	if old := &in.records[i]; bytes.Equal(in.text[old.off:old.off+old.size], text) {
+		r.off, r.size = old.off, old.size
+	} else {
+		in.live += len(text) - int(old.size)
+		r.off, r.size = uint32(len(in.text)), uint32(len(text))
+		in.text = append(in.text, text...)
+	}
+	in.records[i] = r
+	in.pack()
+}
+
+// freeze makes bytes of all items that are objects. Pointers to these must not be used any more.
+func (s *store) freeze() {
+	write := func(it *item) {
+		c := codec{b: s.buf[:0]}
+		c.item(it)
+		s.buf = c.b
+		s.put(it, c.b)
+		delete(s.warm, it.index)
+	}
+	for _, it := range s.fresh {
+		if s.has(it) {
+			write(it)
+		}
+	}
+	s.fresh = s.fresh[:0]
+	for _, it := range s.warm {
+		write(it)
+	}
+}
+
+// cool freezes the items if too many of them are objects.
+func (s *store) cool() {
+	if len(s.warm) > s.most {
+		s.freeze()
+	}
+}
+
+// walk calls do with each item, ascending. It may skip those that have no duty which is late after
+// the time least. do changes nothing.
+func (s *store) walk(least int64, do func(*item)) {
+	for _, p := range s.parts {
+		for i := range p.records {
+			r := &p.records[i]
+			switch {
+			case r.isWarm:
+				do(s.warm[r.index])
+			case r.late <= least:
+				do(s.decode(p, r, false))
+			}
+		}
+	}
+	for _, it := range s.fresh {
+		if s.has(it) {
+			do(it)
+		}
+	}
+}
+
+// all is walk with every item.
+func (s *store) all(do func(*item)) { s.walk(math.MaxInt64, do) }
+
+// those returns the indices of the items that pick takes, ascending.
+func (s *store) those(pick func(*item) bool) (out []uint64) {
+	s.all(func(it *item) {
+		if pick(it) {
+			out = append(out, it.index)
+		}
+	})
+	return out
+}
+
+// size returns how many bytes the items take in a snapshot.
+func (s *store) size() (n int) {
+	for _, p := range s.parts {
+		n += p.live
+	}
+	return n
+}
+
+// code codes the items, ascending by index. Reading calls adopt with each.
+func (s *store) code(c *codec, adopt func(*item)) {
+	if !c.reading {
+		s.freeze()
+		parts := make([]part, len(s.parts))
+		for i, p := range s.parts {
+			parts[i] = part{records: slices.Clone(p.records), text: p.text}
+		}
+		n := s.n
+		c.later(func(c *codec) {
+			c.length(n, 1)
+			for _, p := range parts {
+				for _, r := range p.records {
+					c.raw(p.text[r.off : r.off+r.size])
+				}
+			}
+		})
+		return
+	}
+	last := uint64(0)
+	for i := range c.length(0, 40) {
+		it, rest := new(item), c.b
+		c.item(it)
+		if c.err == nil && i > 0 && it.index <= last {
+			c.fail("the order of events")
+		}
+		if c.err == nil {
+			adopt(it)
+		}
+		if c.err != nil {
+			return
+		}
+		last = it.index
+		s.n++
+		s.put(it, rest[:len(rest)-len(c.b)])
+	}
+}
