@@ -220,8 +220,8 @@ func (ll *liveLedger) takeOver(c *ledger.Charter) {
 //
 //	vasistas log snapshot 1\n
 //	size of the tree, 8 bytes
-//	duty.Agenda.Append
-//	ledger.Ledger.Snapshot
+//	duty.Agenda.SnapshotLater
+//	ledger.Ledger.SnapshotLater
 //	SHA-256 of all of this
 const snapshotMagic = "vasistas log snapshot 1\n"
 
@@ -279,7 +279,7 @@ func (ll *liveLedger) snapshot() (encode func() []byte, saved uint64) {
 	ll.mu.Lock()
 	defer ll.mu.Unlock()
 	head := binary.BigEndian.AppendUint64([]byte(snapshotMagic), ll.rules.Size())
-	agenda, rules := ll.agenda.AppendLater(), ll.rules.SnapshotLater()
+	agenda, rules := ll.agenda.SnapshotLater(), ll.rules.SnapshotLater()
 	saved, ll.saved = ll.saved, ll.rules.Size()
 	return func() []byte { return checksum.Append(rules(agenda(head)), 0) }, saved
 }

@@ -7,7 +7,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
-	"maps"
+	"iter"
 	"slices"
 	"time"
 
@@ -20,32 +20,43 @@ import (
 // of them, and which anchors no later anchor covers.
 // The lock of the ledger guards the agenda too.
 type Agenda struct {
-	anchors  []uint64            // indices of the anchors that no anchor covers, ascending
-	deposits map[uint64]*deposit // by index
-	ahead    []uint64            // releases ahead of their chains: checked at the next entry that can change that
-	checks   wakes.Heap          // some are of deposits that are gone, or that have an earlier check
+	anchors  []uint64   // indices of the anchors that no anchor covers, ascending
+	deposits []deposit  // ascending, some of them gone
+	gone     int        // how many of deposits are
+	ahead    []uint64   // releases ahead of their chains: checked at the next entry that can change that
+	checks   wakes.Heap // some are of deposits that are gone, or that have an earlier check
 }
 
-// deposit is a logged event that the log must disclose from the vault. Only lost and next
-// change, so the keeper may read the rest without the lock.
+// deposit is a logged event that the log must disclose from the vault. It has no pointers, since
+// there may be millions.
 type deposit struct {
 	index   uint64
 	hash    event.Digest
 	release bool  // the vault has its notices; else its openings
 	lost    bool  // the vault has lost it, and the operator was told
+	gone    bool  // it was dropped
 	next    int64 // 1 more than the time of its first check; 0: it has none
 }
 
 // NewAgenda returns the agenda of an empty ledger.
-func NewAgenda() *Agenda { return &Agenda{deposits: make(map[uint64]*deposit)} }
+func NewAgenda() *Agenda { return new(Agenda) }
+
+// find returns a deposit, nil if there is none. It moves with the next one that is added or dropped.
+func (a *Agenda) find(index uint64) *deposit {
+	i, ok := slices.BinarySearchFunc(a.deposits, index, func(d deposit, index uint64) int { return cmp.Compare(d.index, index) })
+	if !ok || a.deposits[i].gone {
+		return nil
+	}
+	return &a.deposits[i]
+}
 
 // Take adds the duties of an entry that the ledger has applied. It schedules no check.
 func (a *Agenda) Take(l *ledger.Ledger, e *ledger.Entry) {
 	if e.Envelope == nil {
 		return
 	}
-	if d := depositOf(e); d != nil {
-		a.deposits[d.index] = d
+	if d, ok := depositOf(e); ok {
+		a.deposits = append(a.deposits, d)
 	}
 	if e.Envelope.Event.Type == event.TypeAnchor {
 		a.anchors = append(a.anchors, e.Index)
@@ -77,7 +88,7 @@ func (a *Agenda) Applied(l *ledger.Ledger, e *ledger.Entry) {
 
 // schedule schedules the next check of a deposit, if it is one: when its seal ends, or now.
 func (a *Agenda) schedule(l *ledger.Ledger, index uint64) {
-	if a.deposits[index] == nil {
+	if a.find(index) == nil {
 		return
 	}
 	switch state, until := l.Disclosable(index, time.Time{}); {
@@ -88,25 +99,21 @@ func (a *Agenda) schedule(l *ledger.Ledger, index uint64) {
 	}
 }
 
-func depositOf(e *ledger.Entry) *deposit {
+func depositOf(e *ledger.Entry) (d deposit, ok bool) {
 	ev := e.Envelope.Event
-	d := &deposit{index: e.Index, hash: e.Hash}
-	if r, ok := ev.Body.(*event.Release); ok {
+	d = deposit{index: e.Index, hash: e.Hash}
+	if r, is := ev.Body.(*event.Release); is {
 		d.release = true
-		if len(r.Notices) == 0 {
-			return nil
-		}
-	} else if len(ev.Sealed.Digests(event.ClassPublic)) == 0 {
-		return nil
+		return d, len(r.Notices) > 0
 	}
-	return d
+	return d, len(ev.Sealed.Digests(event.ClassPublic)) > 0
 }
 
 // CheckAll schedules a check of every deposit now.
 func (a *Agenda) CheckAll() {
 	a.ahead = nil
-	a.checks = make(wakes.Heap, 0, len(a.deposits))
-	for _, d := range a.all() {
+	a.checks = make(wakes.Heap, 0, len(a.deposits)-a.gone)
+	for d := range a.all() {
 		d.next = 1
 		a.checks = append(a.checks, wakes.Wake{Index: d.index}) // sorted, so it is a heap
 	}
@@ -115,12 +122,12 @@ func (a *Agenda) CheckAll() {
 // check schedules a check of a deposit, if it is one, at a witnessed time in POSIX
 // seconds. An earlier check, which schedules the next one, makes it needless.
 func (a *Agenda) check(at int64, index uint64) {
-	d := a.deposits[index]
+	d := a.find(index)
 	if d == nil || d.next != 0 && d.next <= at+1 {
 		return
 	}
 	d.next = at + 1
-	if len(a.checks) > 2*len(a.deposits)+1024 {
+	if len(a.checks) > 2*(len(a.deposits)-a.gone)+1024 {
 		a.checks = slices.DeleteFunc(a.checks, func(w wakes.Wake) bool { return a.first(w) == nil })
 		slices.SortFunc(a.checks, wakes.Compare)
 	}
@@ -129,22 +136,22 @@ func (a *Agenda) check(at int64, index uint64) {
 
 // first returns the deposit whose first check w is; nil: none.
 func (a *Agenda) first(w wakes.Wake) *deposit {
-	if d := a.deposits[w.Index]; d != nil && d.next == w.Time+1 {
+	if d := a.find(w.Index); d != nil && d.next == w.Time+1 {
 		return d
 	}
 	return nil
 }
 
 // next returns the deposits to check now, ascending, at most n of them.
-func (a *Agenda) next(now int64, n int) []*deposit {
-	var out []*deposit
+func (a *Agenda) next(now int64, n int) []deposit {
+	var out []deposit
 	for len(a.checks) > 0 && a.checks[0].Time <= now && len(out) < n {
 		if d := a.first(a.checks.Pop()); d != nil {
 			d.next = 0
-			out = append(out, d)
+			out = append(out, *d)
 		}
 	}
-	slices.SortFunc(out, func(a, b *deposit) int { return cmp.Compare(a.index, b.index) })
+	slices.SortFunc(out, func(a, b deposit) int { return cmp.Compare(a.index, b.index) })
 	return out
 }
 
@@ -177,17 +184,22 @@ func proven(l *ledger.Ledger) int64 {
 // drop removes deposits, and returns their events.
 func (a *Agenda) drop(indices ...uint64) (events []event.Digest) {
 	for _, i := range indices {
-		if d := a.deposits[i]; d != nil {
+		if d := a.find(i); d != nil {
 			events = append(events, d.hash)
-			delete(a.deposits, i)
+			d.gone = true
+			a.gone++
 		}
+	}
+	if a.gone > len(a.deposits)/2 {
+		a.deposits = slices.DeleteFunc(a.deposits, func(d deposit) bool { return d.gone })
+		a.gone = 0
 	}
 	return events
 }
 
 // lose marks a deposit as lost, and returns whether it was not marked before.
 func (a *Agenda) lose(index uint64) bool {
-	d := a.deposits[index]
+	d := a.find(index)
 	if d == nil || d.lost {
 		return false
 	}
@@ -198,7 +210,7 @@ func (a *Agenda) lose(index uint64) bool {
 // Restored records that the vault has an event again, and returns how many others it has
 // lost.
 func (a *Agenda) Restored(hash event.Digest, index uint64) (lost int) {
-	if d := a.deposits[index]; d != nil && d.hash == hash {
+	if d := a.find(index); d != nil && d.hash == hash {
 		d.lost = false
 		a.check(0, index)
 	}
@@ -207,7 +219,7 @@ func (a *Agenda) Restored(hash event.Digest, index uint64) (lost int) {
 
 // lost returns how many deposits the vault has lost.
 func (a *Agenda) lost() (n int) {
-	for _, d := range a.deposits {
+	for d := range a.all() {
 		if d.lost {
 			n++
 		}
@@ -216,43 +228,50 @@ func (a *Agenda) lost() (n int) {
 }
 
 // Owes returns whether the log must disclose something of an entry.
-func (a *Agenda) Owes(index uint64) bool { return a.deposits[index] != nil }
+func (a *Agenda) Owes(index uint64) bool { return a.find(index) != nil }
 
-// all returns all deposits, ascending.
-func (a *Agenda) all() []*deposit {
-	out := make([]*deposit, 0, len(a.deposits))
-	for _, i := range slices.Sorted(maps.Keys(a.deposits)) {
-		out = append(out, a.deposits[i])
+// all iterates over the deposits, ascending. None may be added or dropped meanwhile.
+func (a *Agenda) all() iter.Seq[*deposit] {
+	return func(yield func(*deposit) bool) {
+		for i := range a.deposits {
+			if d := &a.deposits[i]; !d.gone && !yield(d) {
+				return
+			}
+		}
 	}
-	return out
 }
 
 const depositSize = 8 + 1 + 32
 
-// Append appends the agenda without its checks to b:
+// SnapshotLater returns what appends the agenda of now, without its checks, to b. Calling that needs
+// no lock. The agenda is
 //
 //	number of anchors, number of deposits: 8 bytes each
 //	each anchor that no anchor covers: its index, 8 bytes
-//	each deposit: its index, 8 bytes; 1 for a release, else 0; 32 bytes event hash
-func (a *Agenda) Append(b []byte) []byte {
-	b = slices.Grow(b, 16+8*len(a.anchors)+depositSize*len(a.deposits))
-	b = binary.BigEndian.AppendUint64(b, uint64(len(a.anchors)))
-	b = binary.BigEndian.AppendUint64(b, uint64(len(a.deposits)))
-	for _, i := range a.anchors {
-		b = binary.BigEndian.AppendUint64(b, i)
-	}
-	for _, d := range a.all() {
-		b = binary.BigEndian.AppendUint64(b, d.index)
-		kind := byte(0)
-		if d.release {
-			kind = 1
+//	each deposit, ascending: its index, 8 bytes; 1 for a release, else 0; 32 bytes event hash
+func (a *Agenda) SnapshotLater() (appendTo func(b []byte) []byte) {
+	now := &Agenda{anchors: slices.Clone(a.anchors), deposits: slices.Clone(a.deposits), gone: a.gone}
+	return func(b []byte) []byte {
+		deposits := len(now.deposits) - now.gone
+		b = slices.Grow(b, 16+8*len(now.anchors)+depositSize*deposits)
+		b = binary.BigEndian.AppendUint64(b, uint64(len(now.anchors)))
+		b = binary.BigEndian.AppendUint64(b, uint64(deposits))
+		for _, i := range now.anchors {
+			b = binary.BigEndian.AppendUint64(b, i)
 		}
-		b = append(append(b, kind), d.hash[:]...)
+		for d := range now.all() {
+			b = binary.BigEndian.AppendUint64(b, d.index)
+			kind := byte(0)
+			if d.release {
+				kind = 1
+			}
+			b = append(append(b, kind), d.hash[:]...)
+		}
+		return b
 	}
-	return b
 }
 
-// ReadAgenda reads what Append wrote, and returns what follows it.
+// ReadAgenda reads what SnapshotLater appends, and returns what follows it.
 func ReadAgenda(b []byte) (a *Agenda, rest []byte, err error) {
 	next := func() uint64 {
 		n := binary.BigEndian.Uint64(b)
@@ -271,10 +290,13 @@ func ReadAgenda(b []byte) (a *Agenda, rest []byte, err error) {
 	for range anchors {
 		a.anchors = append(a.anchors, next())
 	}
-	for range deposits {
-		d := &deposit{index: next(), release: b[0] == 1, hash: event.Digest(b[1:33])}
+	a.deposits = make([]deposit, deposits)
+	for i := range a.deposits {
+		a.deposits[i] = deposit{index: next(), release: b[0] == 1, hash: event.Digest(b[1:33])}
 		b = b[33:]
-		a.deposits[d.index] = d
+		if i > 0 && a.deposits[i].index <= a.deposits[i-1].index {
+			return nil, nil, damaged
+		}
 	}
 	return a, b, nil
 }

@@ -5,6 +5,7 @@ package duty
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -18,15 +19,20 @@ func TestAgendaEncoding(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := NewAgenda()
 		a.anchors = rapid.SliceOfN(rapid.Uint64(), 0, 4).Draw(t, "anchors")
-		for _, i := range rapid.SliceOfN(rapid.Uint64(), 0, 6).Draw(t, "deposits") {
-			a.deposits[i] = &deposit{index: i, hash: event.Digest{byte(i)}, release: i%2 == 1}
+		indices := rapid.SliceOfNDistinct(rapid.Uint64(), 0, 6, rapid.ID).Draw(t, "deposits")
+		slices.Sort(indices)
+		for _, i := range indices {
+			a.deposits = append(a.deposits, deposit{index: i, hash: event.Digest{byte(i)}, release: i%2 == 1})
 		}
-		b := a.Append([]byte("before"))[len("before"):]
+		if len(indices) > 2 {
+			a.drop(indices[0])
+		}
+		b := a.SnapshotLater()([]byte("before"))[len("before"):]
 		got, rest, err := ReadAgenda(append(b, "after"...))
 		if err != nil || string(rest) != "after" {
 			t.Fatalf("%q, %v", rest, err)
 		}
-		if again := got.Append(nil); !bytes.Equal(again, b) {
+		if again := got.SnapshotLater()(nil); !bytes.Equal(again, b) {
 			t.Fatalf("%x is written as %x", b, again)
 		}
 		if _, _, err := ReadAgenda(b[:rapid.IntRange(0, len(b)-1).Draw(t, "cut")]); err == nil {
@@ -40,7 +46,7 @@ func TestAgendaEncoding(t *testing.T) {
 func TestAgendaChecks(t *testing.T) {
 	a := NewAgenda()
 	for i := range uint64(5) {
-		a.deposits[i] = &deposit{index: i, hash: event.Digest{byte(i)}}
+		a.deposits = append(a.deposits, deposit{index: i, hash: event.Digest{byte(i)}})
 	}
 	next := func(now int64, n int, want ...uint64) {
 		t.Helper()

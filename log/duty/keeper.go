@@ -54,7 +54,7 @@ func (k *Keeper) checkAt(at int64, index uint64) {
 func (k *Keeper) Clean(ctx context.Context) error {
 	keep := make(map[event.Digest]bool)
 	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) {
-		for _, d := range a.deposits {
+		for d := range a.all() {
 			keep[d.hash] = true
 		}
 	})
@@ -65,18 +65,20 @@ func (k *Keeper) Clean(ctx context.Context) error {
 	if len(dropped) > 0 {
 		k.Logger.Info("dropped from the vault what was never logged", "events", len(dropped))
 	}
-	var lost []*deposit
+	var lost []deposit
+	var done []uint64
 	k.Log.Query(func(l *ledger.Ledger, a *Agenda) {
-		for _, d := range a.all() {
+		for d := range a.all() {
 			if k.Vault.Has(d.hash) {
 				continue
 			}
 			if state, _ := l.Disclosable(d.index, time.Time{}); state == ledger.AllOpen {
-				a.drop(d.index)
+				done = append(done, d.index)
 			} else {
-				lost = append(lost, d)
+				lost = append(lost, *d)
 			}
 		}
+		a.drop(done...)
 	})
 	for _, d := range lost {
 		k.lose(d, nil)
@@ -86,7 +88,7 @@ func (k *Keeper) Clean(ctx context.Context) error {
 }
 
 // lose reports, once, that the vault has lost a deposit.
-func (k *Keeper) lose(d *deposit, err error) {
+func (k *Keeper) lose(d deposit, err error) {
 	news := false
 	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) { news = a.lose(d.index) })
 	if !news {
@@ -193,7 +195,7 @@ func (k *Keeper) tend(ctx context.Context, h *Head, changed <-chan struct{}) {
 
 // due makes the checks that are due, and returns the deposits to disclose now. more is
 // true if any check was due. It schedules no check for now or earlier, so it ends.
-func (k *Keeper) due(now int64) (due []*deposit, more bool) {
+func (k *Keeper) due(now int64) (due []deposit, more bool) {
 	k.Log.Query(func(l *ledger.Ledger, a *Agenda) {
 		deposits := a.next(now, Window)
 		more = len(deposits) > 0
@@ -353,7 +355,7 @@ func (k *Keeper) anchor(h *Head) error {
 
 // disclose logs the disclosures of deposits, side by side. A failed one is tried again
 // later.
-func (k *Keeper) disclose(ctx context.Context, due []*deposit, now int64) {
+func (k *Keeper) disclose(ctx context.Context, due []deposit, now int64) {
 	if len(due) == 0 {
 		return
 	}
@@ -396,7 +398,7 @@ func (k *Keeper) disclose(ctx context.Context, due []*deposit, now int64) {
 }
 
 // open submits the disclosures of one deposit.
-func (k *Keeper) open(ctx context.Context, d *deposit, r *vault.Record, now int64) ([]func() error, error) {
+func (k *Keeper) open(ctx context.Context, d deposit, r *vault.Record, now int64) ([]func() error, error) {
 	entry, err := k.Log.Entry(ctx, d.index)
 	if err != nil {
 		return nil, err
