@@ -94,7 +94,7 @@ func (v *Vault) group(files []*batchFile) []*batchFile {
 // scan handles.
 func (v *Vault) rewrite(ctx context.Context, inputs []*batchFile) error {
 	var records []stored
-	from := make(map[event.Digest]*batchFile)
+	from := make(map[event.Digest]uint64)
 	for _, f := range inputs {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("vault: %w", err)
@@ -104,7 +104,7 @@ func (v *Vault) rewrite(ctx context.Context, inputs []*batchFile) error {
 			return err
 		}
 		for _, r := range live {
-			from[r.hash] = f
+			from[r.hash] = f.seq
 		}
 		records = append(records, live...)
 	}
@@ -256,7 +256,7 @@ func (v *Vault) spares(h event.Digest) bool {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	at, ok := v.records[h]
-	return ok && time.Since(at.file.made) < v.cfg.Spare
+	return ok && time.Since(v.batches[at.file].made) < v.cfg.Spare
 }
 
 // Retain erases all records for which keep returns false, and returns their events.

@@ -70,7 +70,8 @@ func (v *Vault) locate(events []event.Digest, found map[event.Digest]*Record) ma
 	out := make(map[*batchFile][]place)
 	for _, h := range events {
 		if at, ok := v.records[h]; ok && found[h] == nil {
-			out[at.file] = append(out[at.file], place{h, int64(at.off), int(at.n)})
+			f := v.batches[at.file]
+			out[f] = append(out[f], place{h, int64(at.off), int(at.n)})
 		}
 	}
 	for _, places := range out {
@@ -142,7 +143,7 @@ func (v *Vault) readError(f *batchFile, places []place, err error) error {
 		v.damage[f.seq] = bad
 	}
 	for _, p := range places {
-		if at, ok := v.records[p.hash]; ok && at.file == f {
+		if at, ok := v.records[p.hash]; ok && at.file == f.seq {
 			v.drop(p.hash)
 			bad.claims = append(bad.claims, p)
 		}
@@ -202,7 +203,10 @@ func (v *Vault) openFiles() []*batchFile {
 func (v *Vault) liveIn(f *batchFile, index []place) []place {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return slices.DeleteFunc(slices.Clone(index), func(p place) bool { return v.records[p.hash].file != f })
+	return slices.DeleteFunc(slices.Clone(index), func(p place) bool {
+		at, ok := v.records[p.hash]
+		return !ok || at.file != f.seq
+	})
 }
 
 // livePlaces is liveIn for a file whose index is unreadable. It visits every record.
@@ -211,7 +215,7 @@ func (v *Vault) livePlaces(f *batchFile) []place {
 	defer v.mu.RUnlock()
 	var places []place
 	for h, at := range v.records {
-		if at.file == f {
+		if at.file == f.seq {
 			places = append(places, place{h, int64(at.off), int(at.n)})
 		}
 	}

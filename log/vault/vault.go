@@ -112,9 +112,9 @@ type Vault struct {
 func (v *Vault) String() string   { return "vault in " + v.files.String() }
 func (v *Vault) GoString() string { return v.String() }
 
-// location is the place of a live record.
+// location is the place of a live record. It has no pointer, since there may be millions.
 type location struct {
-	file *batchFile
+	file uint64 // number of a file in Vault.batches
 	off  uint32
 	n    uint32
 }
@@ -245,7 +245,7 @@ func (v *Vault) add(seq uint64, size int64, index []place, only func(event.Diges
 			continue
 		}
 		v.drop(p.hash)
-		v.records[p.hash] = location{f, uint32(p.off), uint32(p.n)}
+		v.records[p.hash] = location{seq, uint32(p.off), uint32(p.n)}
 		f.live++
 		f.liveBytes += int64(p.n)
 	}
@@ -255,8 +255,9 @@ func (v *Vault) add(seq uint64, size int64, index []place, only func(event.Diges
 func (v *Vault) drop(h event.Digest) bool {
 	at, ok := v.records[h]
 	if ok {
-		at.file.live--
-		at.file.liveBytes -= int64(at.n)
+		f := v.batches[at.file]
+		f.live--
+		f.liveBytes -= int64(at.n)
 		delete(v.records, h)
 	}
 	return ok

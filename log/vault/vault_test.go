@@ -411,7 +411,7 @@ func TestDeleteDuringRewrite(t *testing.T) {
 	if got := onDisk(t, cfg); len(got) != 1 {
 		t.Errorf("on disk: %v", got)
 	}
-	if s := v.Stats(); s.Records != 1 || v.records[records[3].hash].file.live != 1 {
+	if s := v.Stats(); s.Records != 1 || v.batches[v.records[records[3].hash].file].live != 1 {
 		t.Errorf("%+v", s)
 	}
 }
