@@ -236,7 +236,7 @@ func BenchmarkAppendIdle(b *testing.B) {
 
 // BenchmarkAppendMemory fills a log, starts it again, and submits events one by one and in
 // streams, a round of each in turns. It reports the memory while the log is filled, and at that
-// size, and the processor time of an event. It measures the other vasistas-log if one is named.
+// size, and the processor time of the start and of an event. It measures the other vasistas-log if one is named.
 func BenchmarkAppendMemory(b *testing.B) {
 	a := newAppending(b, *appendOther)
 	heartbeat := func() []byte {
@@ -253,6 +253,7 @@ func BenchmarkAppendMemory(b *testing.B) {
 	}
 	filling := a.peak(a.process)
 	a.startLog()
+	started := used(b, a.process)
 	rounds := 0
 	var single, stream []float64
 	round := func(cpu *[]float64, run func([][]byte) time.Duration) {
@@ -272,6 +273,7 @@ func BenchmarkAppendMemory(b *testing.B) {
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(size), "entries")
+	b.ReportMetric(float64(started.Milliseconds()), "start-ms")
 	b.ReportMetric(median(single), "single-µs/event")
 	b.ReportMetric(median(stream), "stream-µs/event")
 	b.ReportMetric(filling, "filling-MiB")

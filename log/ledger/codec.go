@@ -58,7 +58,11 @@ func (c *codec) fail(what string) {
 
 func (c *codec) uint(v *uint64) {
 	if !c.reading {
-		c.b = binary.AppendUvarint(c.b, *v)
+		if *v < 0x80 {
+			c.b = append(c.b, byte(*v))
+		} else {
+			c.b = binary.AppendUvarint(c.b, *v)
+		}
 		return
 	}
 	x, n := binary.Uvarint(c.b)

@@ -53,6 +53,9 @@ func (s *store) find(index uint64) (p, i int, ok bool) {
 		return p, 0, ok
 	}
 	p--
+	if in := s.parts[p].records; in[len(in)-1].index < index {
+		return p, len(in), false
+	}
 	i, ok = slices.BinarySearchFunc(s.parts[p].records, index, func(r record, index uint64) int { return cmp.Compare(r.index, index) })
 	return p, i, ok
 }
@@ -155,6 +158,13 @@ func (p *part) take(r *record, text []byte) {
 	p.live += int(r.size)
 }
 
+// trim drops the room for more bytes, if it is large.
+func (p *part) trim() {
+	if cap(p.text)-len(p.text) > len(p.text)/16 {
+		p.text = bytes.Clone(p.text)
+	}
+}
+
 // pack drops the bytes that no record has, if they are too many.
 func (p *part) pack() {
 	if len(p.text) < 2*p.live {
@@ -177,10 +187,12 @@ func (s *store) put(it *item, text []byte) {
 	if !ok {
 		p = len(s.parts) - 1
 		if p < 0 || len(s.parts[p].records) == partSize {
+			var room []byte
 			if p >= 0 {
-				s.parts[p].text = bytes.Clone(s.parts[p].text) // without the room to grow
+				s.parts[p].trim()
+				room = make([]byte, 0, len(s.parts[p].text)*9/8)
 			}
-			s.parts = append(s.parts, &part{records: make([]record, 0, partSize)})
+			s.parts = append(s.parts, &part{records: make([]record, 0, partSize), text: room})
 			p++
 		}
 		i = len(s.parts[p].records)
@@ -205,17 +217,24 @@ func (s *store) freeze() {
 		c.item(it)
 		s.buf = c.b
 		s.put(it, c.b)
-		delete(s.warm, it.index)
+	}
+	last := uint64(math.MaxUint64)
+	if len(s.fresh) > 0 {
+		last = s.fresh[0].index
+	}
+	for _, it := range s.warm {
+		if it.index < last {
+			write(it)
+		}
 	}
 	for _, it := range s.fresh {
 		if s.has(it) {
 			write(it)
 		}
 	}
+	clear(s.warm)
+	clear(s.fresh)
 	s.fresh = s.fresh[:0]
-	for _, it := range s.warm {
-		write(it)
-	}
 }
 
 // cool freezes the items if too many of them are objects.
