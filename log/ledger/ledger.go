@@ -79,6 +79,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/vasistas/vasistas/internal/tiles"
@@ -127,6 +128,9 @@ type Ledger struct {
 	first      []claim    // of these, each with an earlier base than all before it; derived
 	wake       wakes.Heap // when open items must be checked, once an anchor proves the time past; derived
 
+	soonest int64  // until then no open item is overdue; derived, a lower bound
+	scanned uint64 // the size at which soonest was exact
+
 	recent     recent
 	roots      [4]knownRoot // a cache of Tree.Root; not state
 	violations []*Violation // of the entry that is being applied
@@ -150,7 +154,8 @@ type claim struct {
 // log's charter.
 func New(origin string, tree Tree) *Ledger {
 	l := &Ledger{
-		origin: origin, tree: tree, edge: new(tiles.Frontier),
+		soonest: math.MaxInt64,
+		origin:  origin, tree: tree, edge: new(tiles.Frontier),
 		keyNum: make(map[string]uint32), released: make(map[uint64]uint64),
 		chains: make(map[uint32]*chain), ids: make(map[idKey]idUse), spent: make(map[uint32]uint64),
 	}

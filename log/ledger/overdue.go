@@ -203,10 +203,20 @@ func obligation(d duty) Obligation {
 		Due: date(d.due), Late: date(d.late()), Text: c.Text(), Cure: c.Cure, Custodian: d.name}
 }
 
+// rescan makes soonest exact again if the proven time has passed it and enough
+// entries were applied since the last scan to pay for the walk.
+func (l *Ledger) rescan() {
+	if l.after > l.soonest && l.Size()-l.scanned >= uint64(l.open.n/8) {
+		l.soonest, l.scanned = l.open.soonest(), l.Size()
+	}
+}
+
 // each calls do for every duty at this size. It may skip items that have nothing
 // overdue at the time least.
 func (l *Ledger) each(now, least int64, do func(duty)) {
-	l.open.walk(least, func(it *item) { l.duties(it, do) })
+	if least > l.soonest {
+		l.open.walk(least, func(it *item) { l.duties(it, do) })
+	}
 	for _, c := range l.chains {
 		l.chainDuties(c, do)
 	}
@@ -323,6 +333,7 @@ func (l *Ledger) pass(index uint64) {
 	}
 	l.renew()
 	l.forget()
+	l.rescan()
 }
 
 // lapses marks a duty as late if the proven time is past its end, and reports whether it

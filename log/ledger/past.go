@@ -125,7 +125,9 @@ func (l *Ledger) wasBarred(auditor string, size uint64, now int64) bool {
 			check(past{kind: d.kind, index: d.index}, d.late())
 		}
 	}
-	l.open.walk(now, func(it *item) { l.duties(it, present) })
+	if now > l.soonest {
+		l.open.walk(now, func(it *item) { l.duties(it, present) })
+	}
 	for _, ch := range l.chains {
 		l.chainDuties(ch, present)
 	}

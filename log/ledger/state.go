@@ -298,7 +298,10 @@ func (l *Ledger) watch(it *item) {
 	if a := it.access; a != nil && a.ends >= l.after {
 		next = min(next, a.ends)
 	}
-	l.duties(it, func(d duty) { next = min(next, d.wakes()) })
+	l.duties(it, func(d duty) {
+		next = min(next, d.wakes())
+		l.soonest = min(l.soonest, d.late())
+	})
 	if next < maxTime {
 		l.wake.Push(wakes.Wake{Time: next, Index: it.index})
 	}

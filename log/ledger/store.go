@@ -265,6 +265,22 @@ func (s *store) walk(least int64, do func(*item)) {
 	}
 }
 
+// soonest returns when the first duty of any item is late.
+func (s *store) soonest() int64 {
+	first := int64(math.MaxInt64)
+	for _, p := range s.parts {
+		for i := range p.records {
+			if r := &p.records[i]; !r.isWarm {
+				first = min(first, r.late)
+			}
+		}
+	}
+	for _, it := range s.warm {
+		first = min(first, s.late(it))
+	}
+	return first
+}
+
 // all is walk with every item.
 func (s *store) all(do func(*item)) { s.walk(math.MaxInt64, do) }
 

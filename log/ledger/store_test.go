@@ -1,0 +1,107 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/vasistas/vasistas/log/event"
+)
+
+// TestStore compares the store with a map of encoded items, while items are added, changed and
+// removed, and snapshots are encoded only after later changes.
+func TestStore(t *testing.T) {
+	encode := func(it *item) []byte {
+		c := new(codec)
+		c.item(it)
+		return c.b
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		l := New(testLog, nil)
+		s := &l.open
+		s.late = func(it *item) int64 { return it.time }
+		s.most = rapid.IntRange(0, 300).Draw(rt, "most")
+		model := make(map[uint64][]byte)
+		next := uint64(0)
+		var got, want []func() []byte // snapshots under way, and their bytes
+		snapshot := func() {
+			c := new(codec)
+			s.code(c, nil)
+			got = append(got, func() []byte { return c.append(nil) })
+			out := codec{}
+			out.length(len(model), 1)
+			for _, i := range slices.Sorted(maps.Keys(model)) {
+				out.raw(model[i])
+			}
+			want = append(want, func() []byte { return out.b })
+		}
+		pick := func() *item {
+			keys := slices.Sorted(maps.Keys(model))
+			if len(keys) == 0 {
+				return nil
+			}
+			return s.get(keys[rapid.IntRange(0, len(keys)-1).Draw(rt, "item")])
+		}
+		for range rapid.IntRange(0, 12).Draw(rt, "rounds") {
+			switch rapid.SampledFrom([]string{"add", "add", "remove", "remove", "change", "snapshot"}).Draw(rt, "what") {
+			case "add":
+				for range rapid.IntRange(1, 700).Draw(rt, "n") {
+					next += uint64(rapid.IntRange(1, 2).Draw(rt, "step"))
+					it := &item{index: next, kind: event.TypeDeferral, time: int64(next % 7), authority: "court", keys: []uint32{1}}
+					s.add(it)
+					model[next] = encode(it)
+				}
+			case "remove":
+				for range rapid.IntRange(1, 500).Draw(rt, "n") {
+					if it := pick(); it != nil {
+						s.remove(it)
+						delete(model, it.index)
+					}
+				}
+			case "change":
+				for range rapid.IntRange(1, 300).Draw(rt, "n") {
+					if it := pick(); it != nil {
+						it.keys = append(it.keys, rapid.Uint32().Draw(rt, "key"))
+						it.base++
+						model[it.index] = encode(it)
+					}
+				}
+			case "snapshot":
+				snapshot()
+			}
+			s.cool()
+			least := int64(rapid.IntRange(0, 7).Draw(rt, "least"))
+			seen := make(map[uint64]bool)
+			last := uint64(0)
+			s.walk(least, func(it *item) {
+				if it.index <= last || !bytes.Equal(encode(it), model[it.index]) {
+					rt.Fatalf("item %d after %d", it.index, last)
+				}
+				seen[it.index], last = true, it.index
+			})
+			for i := range model {
+				if !seen[i] && int64(i%7) <= least {
+					rt.Fatalf("item %d is not seen", i)
+				}
+				if it := s.peek(i); it == nil || !bytes.Equal(encode(it), model[i]) {
+					rt.Fatalf("item %d is lost", i)
+				}
+			}
+			if s.n != len(model) || s.peek(next+1) != nil {
+				rt.Fatalf("%d items; want %d", s.n, len(model))
+			}
+		}
+		snapshot()
+		for i := range got {
+			if !bytes.Equal(got[i](), want[i]()) {
+				rt.Fatalf("snapshot %d", i)
+			}
+		}
+	})
+}
