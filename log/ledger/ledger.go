@@ -154,9 +154,8 @@ type claim struct {
 // log's charter.
 func New(origin string, tree Tree) *Ledger {
 	l := &Ledger{
-		soonest: math.MaxInt64,
-		origin:  origin, tree: tree, edge: new(tiles.Frontier),
-		keyNum: make(map[string]uint32), released: make(map[uint64]uint64),
+		origin: origin, tree: tree, edge: new(tiles.Frontier),
+		keyNum: make(map[string]uint32), released: make(map[uint64]uint64), soonest: math.MaxInt64,
 		chains: make(map[uint32]*chain), ids: make(map[idKey]idUse), spent: make(map[uint32]uint64),
 	}
 	l.open = store{warm: make(map[uint64]*item), most: maxWarm, names: make(map[string]string), late: l.late}

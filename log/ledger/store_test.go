@@ -15,7 +15,7 @@ import (
 )
 
 // TestStore compares the store with a map of encoded items, while items are added, changed and
-// removed, and snapshots are encoded only after later changes.
+// removed, and snapshots are encoded meanwhile.
 func TestStore(t *testing.T) {
 	encode := func(it *item) []byte {
 		c := new(codec)
@@ -33,7 +33,9 @@ func TestStore(t *testing.T) {
 		snapshot := func() {
 			c := new(codec)
 			s.code(c, nil)
-			got = append(got, func() []byte { return c.append(nil) })
+			done := make(chan []byte, 1)
+			go func() { done <- c.append(nil) }()
+			got = append(got, func() []byte { return <-done })
 			out := codec{}
 			out.length(len(model), 1)
 			for _, i := range slices.Sorted(maps.Keys(model)) {
