@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/vasistas/vasistas/log/event"
@@ -89,6 +90,36 @@ func TestSnapshot(t *testing.T) {
 		bad[i] ^= 1
 		if _, err := w.restore(bad); !errors.Is(err, ErrSnapshot) {
 			t.Fatalf("a flipped bit in byte %d: %v", i, err)
+		}
+	}
+}
+
+// TestSnapshotOrder checks that a snapshot in another order is refused.
+func TestSnapshotOrder(t *testing.T) {
+	w := rich(t)
+	b := w.l.Snapshot()
+	p := w.l.open.parts[0]
+	text := func(i int) []byte { r := p.records[i]; return p.text[r.off : r.off+r.size] }
+	var digests [][]byte
+	w.l.open.all(func(it *item) {
+		if d := it.seal.digests; d.closed > 1 {
+			digests = [][]byte{d.list[0][:], d.list[1][:]}
+		}
+	})
+	var ids [][]byte
+	for k := range w.l.ids {
+		if len(ids) < 2 && k.key == w.l.keyNum[keyID("court")] {
+			ids = append(ids, bytes.Clone(k.id[:]))
+		}
+	}
+	for what, x := range map[string][][]byte{"events": {text(0), text(1)}, "digests": digests, "ids": ids} {
+		i, j := bytes.Index(b, x[0]), bytes.Index(b, x[1])
+		if i > j {
+			i, j, x = j, i, [][]byte{x[1], x[0]}
+		}
+		swapped := slices.Concat(b[:i], x[1], b[i+len(x[0]):j], x[0], b[j+len(x[1]):])
+		if _, err := w.restore(resum(swapped)); !errors.Is(err, ErrSnapshot) || !strings.Contains(err.Error(), "the order of "+what) {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }
