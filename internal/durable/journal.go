@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 var (
@@ -38,9 +39,8 @@ type Journal struct {
 
 	commit sync.Mutex // held during any change of the file; taken before mu
 	file   *os.File   // guarded by commit, like the next two
-	info   fs.FileInfo
-	chain  chain // the end of the frames; everything below it is durable
-	length int64 // of the file; behind the frames it has zeros
+	inode  inode      // of the file; behind the frames it has zeros
+	chain  chain      // the end of the frames; everything below it is durable
 
 	mu       sync.Mutex
 	next     *batch // records that wait for the next commit
@@ -110,8 +110,8 @@ func (j *Journal) recover(replay func([]byte) error) error {
 	}
 	// More zeros than a reserve are a frame that a crash tore before any of it was written.
 	r.torn = r.torn || info.Size()-r.chain.offset > reserve
-	if j.info, j.chain, j.length = info, r.chain, info.Size(); r.torn {
-		j.length, j.truncated = j.chain.offset, info.Size()-j.chain.offset
+	if j.inode, j.chain = inodeOf(info), r.chain; r.torn {
+		j.inode.size, j.truncated = j.chain.offset, info.Size()-j.chain.offset
 	}
 	j.size.Store(j.chain.offset)
 	if err := j.harden(r); err != nil {
@@ -234,10 +234,10 @@ func (j *Journal) write(frame []byte) error {
 	if err := j.checkOwned(); err != nil {
 		return err
 	}
-	end, length := seal(frame, j.chain), j.length
-	if end.offset > length {
+	end, size := seal(frame, j.chain), j.inode.size
+	if end.offset > size {
 		frame = append(frame, make([]byte, reserve)...)
-		length = end.offset + reserve
+		size = end.offset + reserve
 	}
 	err := Append.Write(j.name, frame, func(p []byte) (int, error) { return j.file.WriteAt(p, j.chain.offset) })
 	if err != nil {
@@ -246,15 +246,15 @@ func (j *Journal) write(frame []byte) error {
 	if err := AppendSync.Do(j.name, func() error { return datasync(j.file) }); err != nil {
 		return err
 	}
-	j.chain, j.length = end, length
+	j.chain, j.inode.size = end, size
 	j.size.Store(end.offset)
 	return nil
 }
 
-// checkOwned detects a second writer, and a file that was moved away or restored: the file must have
-// its length, this journal's last frame, and only zeros where the next one belongs.
+// checkOwned detects a second writer, and a file that was moved away or restored: the name must be that
+// of the file, which has its size, this journal's last frame, and only zeros where the next one belongs.
 func (j *Journal) checkOwned() error {
-	info, err := os.Stat(j.name)
+	named, err := statInode(j.name)
 	if err != nil {
 		return errors.Join(ErrChanged, err)
 	}
@@ -262,17 +262,37 @@ func (j *Journal) checkOwned() error {
 	if j.chain.last == 0 {
 		last = make([]byte, j.chain.offset)
 	}
-	next := make([]byte, min(frameHeader, j.length-j.chain.offset))
+	next := make([]byte, min(frameHeader, j.inode.size-j.chain.offset))
 	_, err1 := j.file.ReadAt(last, j.chain.last)
 	_, err2 := j.file.ReadAt(next, j.chain.offset)
 	sum := crc32.Checksum(last, castagnoli)
 	if h, ok := parseFrame(last, j.chain.seed); ok {
 		sum = h.sum
 	}
-	if !os.SameFile(info, j.info) || info.Size() != j.length || sum != j.chain.previous || len(bytes.Trim(next, "\x00")) > 0 {
+	if named != j.inode || sum != j.chain.previous || len(bytes.Trim(next, "\x00")) > 0 {
 		return errors.Join(fmt.Errorf("%w: %s", ErrChanged, j.name), err1, err2)
 	}
 	return errors.Join(err1, err2)
+}
+
+// inode names a file on this machine, and has its size in bytes.
+type inode struct {
+	dev, ino uint64
+	size     int64
+}
+
+func inodeOf(info fs.FileInfo) inode {
+	s := info.Sys().(*syscall.Stat_t)
+	return inode{uint64(s.Dev), s.Ino, info.Size()}
+}
+
+// statAll is statInode where the system has no way to ask for less than everything.
+func statAll(name string) (inode, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return inode{}, err
+	}
+	return inodeOf(info), nil
 }
 
 // fail makes the journal fail for good and returns the error of all later calls.
@@ -384,7 +404,7 @@ func (j *Journal) replace(file *os.File, c chain) error {
 		return j.fail(fmt.Errorf("rewriting: %w", err))
 	}
 	j.file.Close() // the old file is no longer needed
-	j.file, j.info, j.chain, j.length = file, info, c, c.offset
+	j.file, j.inode, j.chain = file, inodeOf(info), c
 	j.size.Store(c.offset)
 	return nil
 }

@@ -8,3 +8,5 @@ package durable
 import "os"
 
 func datasync(f *os.File) error { return f.Sync() }
+
+func statInode(name string) (inode, error) { return statAll(name) }
