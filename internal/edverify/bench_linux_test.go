@@ -17,7 +17,7 @@ import (
 // BenchmarkVerify measures processor time in turns with crypto/ed25519: of keys with a
 // table, few and many, and of keys that come once.
 func BenchmarkVerify(b *testing.B) {
-	for _, keys := range []int{1, 8, 50} {
+	for _, keys := range []int{1, 8, 50, 1000} {
 		for _, size := range []int{500, 1000} {
 			b.Run(fmt.Sprintf("keys=%d/bytes=%d", keys, size), func(b *testing.B) { compare(b, keys, size, usesIfRoom) })
 		}

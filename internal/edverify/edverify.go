@@ -31,18 +31,23 @@ func Verify(key ed25519.PublicKey, msg, sig []byte) bool { return shared.verify(
 var shared verifier
 
 // A key gets a table for usesIfRoom valid signatures while there is room, and otherwise for
-// usesIfFull. A table costs as much as four checks. So tables that displace others cost at most 3 %
-// of the checks, and a stream of fresh keys does not slow down the verifier.
+// usesIfFull. A table costs as much as four checks, and a small one as much as one. So tables that
+// displace others cost at most 3 % of the checks, and a stream of fresh keys does not slow down the
+// verifier.
 const (
 	usesIfRoom = 4
 	usesIfFull = 128
+
+	largeTables = 64
 )
 
-// A verifier remembers the tables of at most 64 keys, 3.3 MiB. Its zero value is empty.
+// A verifier remembers the tables of at most 1,024 keys, 5.7 MiB: largeTables of 52 KiB, and small
+// ones of 2.5 KiB for the keys that come later. Its zero value is empty.
 type verifier struct {
 	// sets has the tables. A key's hash chooses its set, and a seed that is not known
 	// chooses the hash: nothing directs fresh keys at the set of another key.
-	sets [8]set
+	sets  [128]set
+	large atomic.Int32 // large tables, or more
 	// uses counts valid signatures of keys without a table: 24 bits of a key's hash, and
 	// its count in the lowest 8. Other keys in the same place lower the count, but more
 	// slowly, since two keys in turns would both stay at one otherwise.
@@ -70,7 +75,7 @@ func (v *verifier) verify(key ed25519.PublicKey, msg, sig []byte) bool {
 		return false
 	}
 	if v.count(hash, set.free()) {
-		set.add(key)
+		v.add(set, key)
 	}
 	return true
 }
@@ -112,9 +117,9 @@ func (s *set) free() bool { return s[len(s)-1].Load() == nil }
 
 // add makes a table for key, if there is room or a signer that was not used since the
 // last call without room.
-func (s *set) add(key ed25519.PublicKey) {
-	for i := range s {
-		old := s[i].Load()
+func (v *verifier) add(set *set, key ed25519.PublicKey) {
+	for i := range set {
+		old := set[i].Load()
 		if old != nil && old.used.Load() {
 			continue
 		}
@@ -122,18 +127,30 @@ func (s *set) add(key ed25519.PublicKey) {
 		if err != nil {
 			return // not reached: a signature verified under the key
 		}
-		r := newSigner(key, a)
+		width, spacing := v.layout(old)
+		r := newSigner(key, a, width, spacing)
 		r.used.Store(true) // so that the next key does not displace it at once
-		s[i].CompareAndSwap(old, r)
+		set[i].CompareAndSwap(old, r)
 		return
 	}
-	for i := range s {
-		s[i].Load().used.Store(false)
+	for i := range set {
+		set[i].Load().used.Store(false)
 	}
 }
 
-func newSigner(key ed25519.PublicKey, a *edwards25519.Point) *signer {
-	return &signer{key: [ed25519.PublicKeySize]byte(key), minusA: newTable(new(edwards25519.Point).Negate(a), keyWidth, keySpacing)}
+// layout is that of a table in the place of old, which is nil if there is room.
+func (v *verifier) layout(old *signer) (width, spacing int) {
+	switch {
+	case old != nil:
+		return old.minusA.width, old.minusA.spacing
+	case v.large.Load() < largeTables && v.large.Add(1) <= largeTables:
+		return keyWidth, keySpacing
+	}
+	return smallWidth, smallSpacing
+}
+
+func newSigner(key ed25519.PublicKey, a *edwards25519.Point, width, spacing int) *signer {
+	return &signer{key: [ed25519.PublicKeySize]byte(key), minusA: newTable(new(edwards25519.Point).Negate(a), width, spacing)}
 }
 
 func (s *signer) verify(msg, sig []byte) bool {

@@ -23,6 +23,9 @@ import (
 
 var differentialCases = flag.Int("edverify.cases", 10_000, "cases of TestDifferential")
 
+// layouts are those of tables of keys: width and spacing.
+var layouts = [2][2]int{{keyWidth, keySpacing}, {smallWidth, smallSpacing}}
+
 // alike returns crypto/ed25519's verdict, which a table of the key and Verify must share.
 func alike(t *testing.T, key, msg, sig []byte) bool {
 	t.Helper()
@@ -37,8 +40,10 @@ func alike(t *testing.T, key, msg, sig []byte) bool {
 		}
 		return want
 	}
-	if got := newSigner(key, a).verify(msg, sig); got != want {
-		t.Errorf("key %x, message %x, signature %x: the table says %v, crypto/ed25519 %v", key, msg, sig, got, want)
+	for _, l := range layouts {
+		if got := newSigner(key, a, l[0], l[1]).verify(msg, sig); got != want {
+			t.Errorf("key %x, message %x, signature %x: the table %v says %v, crypto/ed25519 %v", key, msg, sig, l, got, want)
+		}
 	}
 	return want
 }
@@ -144,14 +149,14 @@ func caseKeys(r *rand.Rand) (keys []caseKey) {
 		for part, t := range torsion() {
 			p := new(edwards25519.Point).ScalarBaseMult(a)
 			for _, raw := range encodings(p.Add(p, t)) {
-				keys = append(keys, caseKey{raw, a, part, newSigner(raw, mustPoint(raw))})
+				keys = append(keys, caseKey{raw, a, part, newSigner(raw, mustPoint(raw), layouts[len(keys)%2][0], layouts[len(keys)%2][1])})
 			}
 		}
 	}
 	for y := range int64(19) { // second encodings without a known secret
 		raw := littleEndian(new(big.Int).Add(fieldOrder, big.NewInt(y)))
 		if p, err := new(edwards25519.Point).SetBytes(raw); err == nil {
-			keys = append(keys, caseKey{raw, randomScalar(r), 0, newSigner(raw, p)})
+			keys = append(keys, caseKey{raw, randomScalar(r), 0, newSigner(raw, p, layouts[len(keys)%2][0], layouts[len(keys)%2][1])})
 		}
 	}
 	return keys

@@ -100,11 +100,12 @@ type entry struct {
 // The widths are those which were fastest of all with tables that fit the caches of a
 // processor. A wider table of keys was 5 % faster and 70 % larger.
 const (
-	keyWidth, keySpacing   = 5, 2
-	baseWidth, baseSpacing = 8, 1
+	keyWidth, keySpacing     = 5, 2
+	smallWidth, smallSpacing = 3, 17 // saves two thirds of the time with 2.5 KiB instead of 52
+	baseWidth, baseSpacing   = 8, 1
 
 	scalarBits = 253 // the order of the base point is below 2^253
-	keyDigits  = scalarBits/keyWidth + 1
+	maxDigits  = scalarBits/smallWidth + 1
 )
 
 // baseTable is the table of the base point, of 512 KiB.
@@ -162,7 +163,7 @@ func affine(points []point) []entry {
 // terms sets dst to the points whose sum is k·P, one for each signed digit of k, which
 // is a little-endian scalar below 2^253. Copying all of them before the first addition
 // lets the processor wait for many cache misses at once.
-func (t *table) terms(dst *[keyDigits]niels, k []byte) []niels {
+func (t *table) terms(dst *[maxDigits]niels, k []byte) []niels {
 	var wide [36]byte
 	copy(wide[:], k)
 	carry, half := 0, 1<<(t.width-1)
@@ -191,7 +192,7 @@ func (t *table) terms(dst *[keyDigits]niels, k []byte) []niels {
 // sum returns k·K + s·B for the point K of the table key and the base point B.
 func sum(key *table, k, s []byte) *point {
 	var p point
-	var buf [keyDigits]niels
+	var buf [maxDigits]niels
 	p.setIdentity()
 	terms := key.terms(&buf, k)
 	for r := key.spacing - 1; r >= 0; r-- {

@@ -62,6 +62,42 @@ func TestTableAfterUses(t *testing.T) {
 	}
 }
 
+// The first keys have large tables, and a table has the size of the one that it displaces.
+func TestLargeTables(t *testing.T) {
+	v := new(verifier)
+	count := func() (large, small int) {
+		for i := range v.sets {
+			for k := range v.sets[i] {
+				switch r := v.sets[i][k].Load(); {
+				case r == nil:
+				case r.minusA.spacing == keySpacing:
+					large++
+				default:
+					small++
+				}
+			}
+		}
+		return large, small
+	}
+	for i := range largeTables + 10 {
+		v.mustVerify(t, sign(i, message), usesIfRoom)
+	}
+	if large, small := count(); large != largeTables || small != 10 {
+		t.Fatalf("%d large and %d small tables, want %d and 10", large, small, largeTables)
+	}
+	for i := range v.sets {
+		for k := range v.sets[i] {
+			if r := v.sets[i][k].Load(); r != nil {
+				r.used.Store(false)
+				v.add(&v.sets[i], sign(1000, message).key)
+			}
+		}
+	}
+	if large, _ := count(); large != largeTables {
+		t.Fatalf("%d large tables after others took their places, want %d", large, largeTables)
+	}
+}
+
 // Keys that come again keep their tables while a full verifier sees many fresh keys,
 // which get tables in the place of idle keys only, and only for many uses.
 func TestFreshKeysDisplaceIdleKeys(t *testing.T) {
