@@ -421,7 +421,7 @@ type accepted struct {
 
 // repeats reports whether a is the head prev, which this witness has cosigned.
 func (a *accepted) repeats(prev *accepted) bool {
-	return prev != nil && prev.time > 0 && bytes.Equal(a.head.Text(), prev.head.Text())
+	return prev != nil && prev.time > 0 && a.head.Size == prev.head.Size && bytes.Equal(a.head.Text(), prev.head.Text())
 }
 
 // record returns a as the journal has it: a line "time N", and the checkpoint with the

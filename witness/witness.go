@@ -366,7 +366,7 @@ func (w *Witness) cosignatures(ctx context.Context, s *submission) (*accepted, e
 			return nil, err
 		}
 		if !next.repeats(prev) {
-			return w.record(ctx, s)
+			return w.record(ctx, s, prev, next)
 		}
 		a, err := w.store.refresh(s.log, prev, w.cosign)
 		if !errors.Is(err, errMoved) {
@@ -375,37 +375,35 @@ func (w *Witness) cosignatures(ctx context.Context, s *submission) (*accepted, e
 	}
 }
 
-// record decides, persists and signs, again if the store has reopened its journal in between.
-// It signs while the disk writes; the lines leave once the head is durable.
-func (w *Witness) record(ctx context.Context, s *submission) (*accepted, error) {
+// record persists next, which may follow prev, and signs while the disk writes; the lines leave once
+// the head is durable. If prev is no longer the recorded head, it decides again.
+func (w *Witness) record(ctx context.Context, s *submission, prev, next *accepted) (*accepted, error) {
 	if err := s.log.acquire(ctx, w.config.MaxPerLog); err != nil {
 		return nil, err
 	}
 	defer s.log.release()
 	for {
-		prev := s.log.last.Load()
-		next, err := decide(prev, s)
-		if err != nil {
-			return nil, err
-		}
 		lines := make(chan cosigned, 1)
-		err = w.store.persist(s.log, prev, next, func() {
+		err := w.store.persist(s.log, prev, next, func() {
 			go func() {
 				ours, err := w.cosign(next)
 				lines <- cosigned{ours, err}
 			}()
 		})
-		switch {
-		case errors.Is(err, errMoved):
-			continue
-		case err != nil:
+		if err == nil {
+			signed := <-lines
+			if signed.err != nil {
+				return nil, signed.err
+			}
+			return w.keep(s.log, next, signed.ours), nil
+		}
+		if !errors.Is(err, errMoved) {
 			return nil, err
 		}
-		signed := <-lines
-		if signed.err != nil {
-			return nil, signed.err
+		prev = s.log.last.Load()
+		if next, err = decide(prev, s); err != nil {
+			return nil, err
 		}
-		return w.keep(s.log, next, signed.ours), nil
 	}
 }
 
