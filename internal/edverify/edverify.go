@@ -47,7 +47,7 @@ type verifier struct {
 	// sets has the tables. A key's hash chooses its set, and a seed that is not known
 	// chooses the hash: nothing directs fresh keys at the set of another key.
 	sets  [128]set
-	large atomic.Int32 // large tables, or more
+	large atomic.Int32 // how many large tables were begun
 	// uses counts valid signatures of keys without a table: 24 bits of a key's hash, and
 	// its count in the lowest 8. Other keys in the same place lower the count, but more
 	// slowly, since two keys in turns would both stay at one otherwise.
