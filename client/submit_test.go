@@ -76,7 +76,7 @@ func newRealLog(t *testing.T) *realLog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := tesserax.Open(context.Background(), tree, log.DefaultMaxBatch)
+	engine, err := tesserax.Open(context.Background(), tree)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,9 @@ type still struct {
 }
 
 func (e *still) Add(context.Context, [][]byte) (uint64, error) { return 0, errors.ErrUnsupported }
-func (e *still) Close(context.Context) error                   { return nil }
+func (e *still) Show(context.Context, uint64) error            { return nil }
+
+func (e *still) Close(context.Context) error { return nil }
 
 func (e *still) Tree(context.Context) (uint64, [32]byte, error) { return e.size, e.root, nil }
 

@@ -138,6 +138,9 @@ type Engine interface {
 	// ReadTile returns a tile or entry bundle in the encoding of tlog-tiles, of
 	// exactly t.Width; fs.ErrNotExist if it is not there.
 	ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error)
+	// Show returns once other processes that read the engine's files find there the tree of
+	// this size, at most Tree's. A head of that size is published next.
+	Show(ctx context.Context, size uint64) error
 	// Close waits for what is under way. No call may follow.
 	Close(ctx context.Context) error
 }

@@ -43,7 +43,7 @@ func (w *world) createTree() {
 func (w *world) openTree() (log.Engine, error) {
 	w.t.Helper()
 	if os.Getenv(trillianVar) == "" {
-		return tesserax.Open(w.t.Context(), w.tree(), log.DefaultMaxBatch)
+		return tesserax.Open(w.t.Context(), w.tree())
 	}
 	var place struct {
 		Trillian string

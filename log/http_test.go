@@ -569,7 +569,7 @@ func TestConfig(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1, 2)
 	open := func(change func(*log.Config)) error {
-		engine, err := tesserax.Open(t.Context(), w.tree(), log.DefaultMaxBatch)
+		engine, err := tesserax.Open(t.Context(), w.tree())
 		check(t, err)
 		v, err := vault.Open(w.vaultConfig())
 		check(t, err)
@@ -676,7 +676,7 @@ func TestInit(t *testing.T) {
 				c.state = filepath.Join(dir, "state")
 			}
 			check(t, tesserax.Create(t.Context(), filepath.Join(dir, "tree")))
-			engine, err := tesserax.Open(t.Context(), filepath.Join(dir, "tree"), log.DefaultMaxBatch)
+			engine, err := tesserax.Open(t.Context(), filepath.Join(dir, "tree"))
 			check(t, err)
 			defer engine.Close(t.Context())
 			err = recover.Init(t.Context(), recover.InitConfig{StateDir: c.state, Engine: engine, Keys: c.keys, Charter: c.charter})

@@ -53,12 +53,12 @@ func TestMortalLog(t *testing.T) {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		}
 	}
-	for _, dir := range []string{m.State, m.Vault} {
+	for _, dir := range []string{m.State, m.Vault, m.Tree} {
 		durabletest.Inject(t, dir, func(durable.Op, string) error { step(); return nil })
 	}
 	kept, err := vault.Open(vault.Config{Dir: m.Vault, Identity: m.Identity})
 	check(t, err)
-	engine, err := tesserax.Open(t.Context(), m.Tree, log.DefaultMaxBatch)
+	engine, err := tesserax.Open(t.Context(), m.Tree)
 	check(t, err)
 	policy, err := tlog.ParsePolicy(must(os.ReadFile(m.Policy)))
 	check(t, err)
@@ -133,7 +133,7 @@ func (w *world) mortal(killAt int64) (end <-chan error, kill func()) {
 	return ended, func() { cmd.Process.Kill(); <-gone }
 }
 
-// TestKillAtEachStep kills a log at every step between vault, sequencing, publication
+// TestKillAtEachStep kills a log at every step between vault, journal, tree, publication
 // and disclosure. It checks that no acknowledged event is lost, that what is sealed can
 // be disclosed, and that each is disclosed once and not early.
 func TestKillAtEachStep(t *testing.T) {
@@ -158,7 +158,7 @@ func TestKillAtEachStep(t *testing.T) {
 		}
 	}
 	killed := 0
-	for at := int64(1); at < 90; at += 2 {
+	for at := int64(1); at < 135; at += 3 {
 		ended, kill := w.mortal(at)
 		soon := whole(w.now().Add(2 * time.Second))
 		submit(soon)

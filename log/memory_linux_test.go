@@ -30,7 +30,7 @@ func TestMemory(t *testing.T) {
 		entries, most = 1_000_000, 250<<20
 	}
 	w := newWorld(t, 1, 1)
-	engine, err := tesserax.Open(t.Context(), w.tree(), log.DefaultMaxBatch)
+	engine, err := tesserax.Open(t.Context(), w.tree())
 	check(t, err)
 	for done := 0; done < entries; {
 		n := min(log.DefaultMaxBatch, entries-done)

@@ -327,9 +327,14 @@ func (p *publisher) round(ctx context.Context) error {
 	if err := p.demand.Reachable(len(p.head.Signed().Signatures)); err != nil {
 		return fmt.Errorf("%w: %w", tlog.ErrNoQuorum, err)
 	}
+	shown := make(chan error, 1)
+	go func() { shown <- p.cfg.Engine.Show(ctx, p.head.Signed().Size) }()
 	began := time.Now()
 	cp, err := p.witnesses.Gather(ctx, p.head.Signed(), p.cfg.Interval/4)
 	p.metrics.gather.Observe(time.Since(began).Seconds())
+	if unshown := <-shown; unshown != nil {
+		return fmt.Errorf("writing the tree to publish: %w", unshown)
+	}
 	if err != nil {
 		return err
 	}

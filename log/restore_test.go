@@ -56,7 +56,7 @@ func (w *world) recovery() recover.Config {
 	return recover.Config{
 		StateDir: w.state(), Keys: w.keys, Policy: w.policy, TreeDir: w.tree(),
 		OpenTree: func(ctx context.Context, dir string) (log.Engine, error) {
-			return tesserax.Open(ctx, dir, log.DefaultMaxBatch)
+			return tesserax.Open(ctx, dir)
 		},
 		CreateTree: tesserax.Create, Salvage: tesserax.Salvage,
 	}
@@ -75,7 +75,7 @@ func newTree(t testing.TB, dir string) log.Engine {
 	if err := tesserax.Create(t.Context(), dir); !errors.Is(err, fs.ErrExist) {
 		check(t, err)
 	}
-	to, err := tesserax.Open(t.Context(), dir, log.DefaultMaxBatch)
+	to, err := tesserax.Open(t.Context(), dir)
 	check(t, err)
 	return to
 }
@@ -475,7 +475,7 @@ func TestRecoverInterrupted(t *testing.T) {
 	_, err := recover.Run(ctx, recover.Config{
 		StateDir: w.state(), Keys: w.keys, Policy: w.policy, Source: client.Dir(s.late), TreeDir: w.tree(),
 		OpenTree: func(ctx context.Context, dir string) (log.Engine, error) {
-			e, err := tesserax.Open(ctx, dir, log.DefaultMaxBatch)
+			e, err := tesserax.Open(ctx, dir)
 			if err != nil {
 				return nil, err
 			}
@@ -610,7 +610,7 @@ func TestSecondInstance(t *testing.T) {
 	second.refuses(durable.ErrLocked, "stop it first")
 	// Not even with a tree of its own.
 	other := newWorld(t, 0, 0)
-	engine, err := tesserax.Open(t.Context(), other.tree(), 1)
+	engine, err := tesserax.Open(t.Context(), other.tree())
 	check(t, err)
 	defer engine.Close(t.Context())
 	_, err = log.Open(t.Context(), log.Config{StateDir: w.state(), Engine: engine, Keys: w.keys, Vault: w.vault, Policy: w.policy})

@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/trilliantest"
-	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -365,7 +364,7 @@ func TestAuditOnStandbys(t *testing.T) {
 	dog := c.newAuditor("dog")
 	c.extra = c.auditors(1, dog)
 	check(t, tesserax.Create(t.Context(), c.tree()))
-	engine, err := tesserax.Open(t.Context(), c.tree(), log.DefaultMaxBatch)
+	engine, err := tesserax.Open(t.Context(), c.tree())
 	check(t, err)
 	c.createIn(engine)
 	for range 2 {

@@ -81,7 +81,7 @@ func newFileCluster(t testing.TB, k, n int) *cluster {
 	t.Helper()
 	c := &cluster{world: prepareWorld(t, k, n), db: trilliantest.StartPostgres(t), lease: 2 * time.Second}
 	check(t, tesserax.Create(t.Context(), c.tree()))
-	engine, err := tesserax.Open(t.Context(), c.tree(), log.DefaultMaxBatch)
+	engine, err := tesserax.Open(t.Context(), c.tree())
 	check(t, err)
 	c.createIn(engine)
 	return c
@@ -661,7 +661,7 @@ func (c *cluster) takesOver(db *pgstate.DB, s *log.Standby, then ...func(w *worl
 		if err != nil {
 			return cfg, nil, err
 		}
-		if engine.Engine, err = tesserax.Open(ctx, c.tree(), log.DefaultMaxBatch); err != nil {
+		if engine.Engine, err = tesserax.Open(ctx, c.tree()); err != nil {
 			return cfg, nil, errors.Join(err, kept.Close())
 		}
 		return log.Config{State: term.State(), Engine: &engine, Vault: kept, Keys: c.keys, Policy: c.policy, Logger: slog.New(slog.DiscardHandler)}, kept, nil

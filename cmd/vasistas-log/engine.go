@@ -139,7 +139,7 @@ func (o *engineOptions) openTiles(ctx context.Context) (trillianx.Tiles, error) 
 // openTree opens the tree for its one writer.
 func (o *engineOptions) openTree(ctx context.Context, logger *slog.Logger) (log.Engine, error) {
 	if o.engine == enginePOSIX {
-		return tesserax.Open(ctx, o.tree, log.DefaultMaxBatch)
+		return tesserax.Open(ctx, o.tree)
 	}
 	cfg, err := o.config(ctx, logger)
 	if err != nil {
@@ -199,7 +199,7 @@ func (o *engineOptions) createTree(ctx context.Context, logger *slog.Logger, std
 func (o *engineOptions) recovers(ctx context.Context, cfg *recover.Config, logger *slog.Logger) error {
 	cfg.TreeDir, cfg.CreateTree, cfg.Salvage = o.tree, tesserax.Create, tesserax.Salvage
 	cfg.OpenTree = func(ctx context.Context, dir string) (log.Engine, error) {
-		return tesserax.Open(ctx, dir, log.DefaultMaxBatch)
+		return tesserax.Open(ctx, dir)
 	}
 	if o.engine == enginePOSIX {
 		return nil

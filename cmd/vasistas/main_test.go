@@ -112,7 +112,7 @@ func startLog(ts *testscript.TestScript, _ bool, args []string) {
 	check(ts, vault.Create(kept))
 	v, err := vault.Open(kept)
 	check(ts, err)
-	engine, err := tesserax.Open(ctx, tree, log.DefaultMaxBatch)
+	engine, err := tesserax.Open(ctx, tree)
 	check(ts, err)
 	check(ts, recover.Init(ctx, recover.InitConfig{StateDir: state, Engine: engine, Keys: keys, Charter: founding(ts, keys[0], args[3:])}))
 	l, err := log.Open(ctx, log.Config{

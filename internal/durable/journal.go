@@ -91,6 +91,22 @@ func OpenJournal(name, label string, maxRecord int, replay func(rec []byte) erro
 	return j, nil
 }
 
+// ReadJournal calls do with each record of a journal, up to a torn tail, as OpenJournal does. It
+// needs no owner and changes nothing, so what it reads may not be durable.
+func ReadJournal(name, label string, do func(rec []byte) error) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	_, err = replayJournal(file, name, label, info.Size(), do)
+	return err
+}
+
 func checkMaxRecord(n int) error {
 	if n < 1 || n > maxRecord {
 		return fmt.Errorf("%w: record limit of %d bytes (1 to %d allowed)", ErrTooLarge, n, maxRecord)

@@ -157,7 +157,7 @@ func LogTessera(l *slog.Logger) { klog.SetSlogLogger(l.With("part", "tessera")) 
 
 // OpenEngine opens the log's tree. Only one process may have it open.
 func (w *World) OpenEngine(ctx context.Context) (log.Engine, error) {
-	return tesserax.Open(ctx, w.Path("log", "tree"), log.DefaultMaxBatch)
+	return tesserax.Open(ctx, w.Path("log", "tree"))
 }
 
 // Start starts the log and the witnesses, and waits until the log admits events. After an error

@@ -295,7 +295,7 @@ func (r *recovery) write(ctx context.Context, engine log.Engine, from *tiles.Fro
 		}
 	}
 	if err == nil {
-		err = w.flush(ctx)
+		err = w.show(ctx)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("copying entries: %w", err)
@@ -328,10 +328,21 @@ type batchWriter struct {
 
 func (w *batchWriter) add(ctx context.Context, entry []byte) error {
 	w.batch = append(w.batch, append([]byte(nil), entry...))
-	if len(w.batch) < log.DefaultMaxBatch && !isCharter(entry) {
+	if isCharter(entry) {
+		return w.show(ctx)
+	}
+	if len(w.batch) < log.DefaultMaxBatch {
 		return nil
 	}
 	return w.flush(ctx)
+}
+
+// show adds what is left, and has other readers find it.
+func (w *batchWriter) show(ctx context.Context) error {
+	if err := w.flush(ctx); err != nil {
+		return err
+	}
+	return w.engine.Show(ctx, w.next)
 }
 
 func isCharter(entry []byte) bool {

@@ -38,7 +38,7 @@ func create(t testing.TB) string {
 
 func open(t testing.TB, dir string) *tesserax.Engine {
 	t.Helper()
-	e, err := tesserax.Open(t.Context(), dir, 1024)
+	e, err := tesserax.Open(t.Context(), dir)
 	check(t, err)
 	t.Cleanup(func() { e.Close(t.Context()) })
 	return e
@@ -50,7 +50,7 @@ func TestContract(t *testing.T) {
 	for _, c := range engines.Checks {
 		t.Run(c.Name, func(t *testing.T) {
 			dir := create(t)
-			check(t, c.Run(t.Context(), func() (log.Engine, error) { return tesserax.Open(t.Context(), dir, engines.MaxBatch) }))
+			check(t, c.Run(t.Context(), func() (log.Engine, error) { return tesserax.Open(t.Context(), dir) }))
 		})
 	}
 }
@@ -63,13 +63,13 @@ func TestMissing(t *testing.T) {
 		t.Errorf("created twice: %v", err)
 	}
 	e := open(t, dir)
-	if _, err := tesserax.Open(t.Context(), dir, 1); !errors.Is(err, durable.ErrLocked) {
+	if _, err := tesserax.Open(t.Context(), dir); !errors.Is(err, durable.ErrLocked) {
 		t.Errorf("opened twice: %v", err)
 	}
 	check(t, e.Close(t.Context()))
 	check(t, os.RemoveAll(filepath.Join(dir, ".state")))
 	for _, dir := range []string{dir, t.TempDir(), filepath.Join(t.TempDir(), "none")} {
-		_, err := tesserax.Open(t.Context(), dir, 1)
+		_, err := tesserax.Open(t.Context(), dir)
 		if !errors.Is(err, tesserax.ErrMissing) || !errors.Is(err, log.ErrTreeBehind) {
 			t.Errorf("opened: %v", err)
 		}
@@ -113,6 +113,7 @@ func TestTidy(t *testing.T) {
 	e := open(t, dir)
 	_, err := e.Add(t.Context(), engines.Batch(0, 300))
 	check(t, err)
+	check(t, e.Move(t.Context()))
 	before, err := os.ReadFile(state)
 	check(t, err)
 	_, err = e.Add(t.Context(), engines.Batch(1000, 700))
@@ -157,6 +158,7 @@ func TestSweep(t *testing.T) {
 	for _, n := range []int{100, 100, 50, 5, 1, 300, 1000, 64000, 256} {
 		_, err := e.Add(t.Context(), engines.Batch(size, n))
 		check(t, err)
+		check(t, e.Move(t.Context()))
 		size += n
 		for _, name := range partials() {
 			if _, err := os.Stat(filepath.Join(dir, strings.TrimSuffix(name, ".p"))); err == nil {
@@ -178,30 +180,33 @@ func TestSweep(t *testing.T) {
 }
 
 // TestUnwritableLock checks that a directory in which Tessera can't open its lock file
-// costs an error and not the process, that the tree can be read meanwhile, and that the
-// engine goes on when it can be opened again.
+// costs an error and not the process, that the tree can be read and added to meanwhile, and that
+// Tessera gets the entries when the file can be opened again.
 func TestUnwritableLock(t *testing.T) {
 	t.Parallel()
 	dir := create(t)
 	e := open(t, dir)
-	if _, err := e.Add(t.Context(), [][]byte{[]byte("one")}); err != nil {
-		t.Fatal(err)
-	}
+	add(t, e, 0, 1)
+	check(t, e.Move(t.Context()))
 	lock := filepath.Join(dir, ".state", "treeState.lock")
 	check(t, os.Remove(lock))
 	check(t, os.Mkdir(lock, 0o755)) // which root can't open for writing either
-	for range 3 {
-		if _, err := e.Add(t.Context(), [][]byte{[]byte("two")}); err == nil {
-			t.Fatal("added without the lock file")
+	for i := range 3 {
+		add(t, e, 1+i, 1)
+		if err := e.Move(t.Context()); err == nil {
+			t.Fatal("moved without the lock file")
 		}
-	}
-	if size, _, err := e.Tree(t.Context()); err != nil || size != 1 {
-		t.Errorf("meanwhile the tree has %d entries: %v", size, err)
+		if err := e.Writable(t.Context()); err == nil || !strings.Contains(err.Error(), "treeState.lock") {
+			t.Errorf("writable: %v", err)
+		}
+		holds(t, e, 2+i)
 	}
 	check(t, os.Remove(lock))
-	if first, err := e.Add(t.Context(), [][]byte{[]byte("two")}); err != nil || first != 1 {
-		t.Errorf("afterwards: at %d, %v", first, err)
+	check(t, e.Writable(t.Context()))
+	if _, err := os.Stat(filepath.Join(dir, "tile/entries/000.p/4")); err != nil {
+		t.Error(err)
 	}
+	holds(t, e, 4)
 }
 
 // TestBallast checks that Writable makes the ballast, also again after it was used.

@@ -266,19 +266,16 @@ func (t *Tree) Append(ctx context.Context, entries [][]byte, leaves []tiles.Hash
 	if first != t.Size() {
 		return &StepError{fmt.Errorf("the engine put a batch at index %d, and the tree had %d entries", first, t.Size()), true}
 	}
-	next, bundle, err := t.grown(ctx, entries, leaves)
-	if err != nil {
+	if err := t.Grow(entries, leaves, t.comparer(ctx)); err != nil {
 		return &StepError{TreeError(err), true}
 	}
-	t.bundle = bundle
-	t.adopt(next)
 	return nil
 }
 
-// grown computes what the tree must be with the entries, and compares each tile
-// and bundle that this changes with what the engine has.
-func (t *Tree) grown(ctx context.Context, entries [][]byte, leaves []tiles.Hash) (*tiles.Frontier, []byte, error) {
-	same := t.comparer(ctx)
+// Grow computes the tree with these entries, whose leaf hashes are given. It calls each with
+// every tile and bundle that they change: full ones, and those of the right edge. After an
+// error of each, t is unchanged.
+func (t *Tree) Grow(entries [][]byte, leaves []tiles.Hash, each func(tlog.Tile, []byte) error) error {
 	next, bundle := t.frontier.Clone(), t.bundle
 	for i, e := range entries {
 		if room := tlog.TileWidth - int(next.Size()%tlog.TileWidth); i == 0 || room == tlog.TileWidth {
@@ -289,22 +286,27 @@ func (t *Tree) grown(ctx context.Context, entries [][]byte, leaves []tiles.Hash)
 			bundle = slices.Grow(bundle, n)
 		}
 		bundle = tlog.AppendEntry(bundle, e)
-		if err := next.Append(leaves[i], same); err != nil {
-			return nil, nil, err
+		if err := next.Append(leaves[i], each); err != nil {
+			return err
 		}
 		if next.Size()%tlog.TileWidth == 0 {
-			if err := same(t.bundleTile(next), bundle); err != nil {
-				return nil, nil, err
+			if err := each(t.bundleTile(next), bundle); err != nil {
+				return err
 			}
 			bundle = nil // t.bundle may share its memory
 		}
 	}
 	if len(bundle) > 0 {
-		if err := same(t.bundleTile(next), bundle); err != nil {
-			return nil, nil, err
+		if err := each(t.bundleTile(next), bundle); err != nil {
+			return err
 		}
 	}
-	return next, bundle, next.Partial(same)
+	if err := next.Partial(each); err != nil {
+		return err
+	}
+	t.bundle = bundle
+	t.adopt(next)
+	return nil
 }
 
 // CatchUp finds out what the engine has, after an error. It calls each with every

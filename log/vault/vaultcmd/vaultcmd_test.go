@@ -84,7 +84,7 @@ func makeLog(t *testing.T, subs []*event.Submission) string {
 	dir := t.TempDir()
 	mustRun(t, "init", "-dir", dir)
 	check(t, tesserax.Create(ctx, filepath.Join(dir, "tree")))
-	engine, err := tesserax.Open(ctx, filepath.Join(dir, "tree"), len(subs))
+	engine, err := tesserax.Open(ctx, filepath.Join(dir, "tree"))
 	check(t, err)
 	var entries [][]byte
 	var records []*vault.Record
