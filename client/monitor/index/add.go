@@ -4,7 +4,6 @@
 package index
 
 import (
-	"bytes"
 	"database/sql"
 	"encoding/binary"
 	"encoding/json"
@@ -63,12 +62,12 @@ func (w *writer) add(f *facts.Fact) error {
 	if err != nil {
 		return err
 	}
-	hash, typ, claimed := []byte{}, "", int64(zero)
+	leaf, hash, typ, claimed := f.Entry.Leaf, []byte{}, "", int64(zero)
 	if f.Entry.Envelope != nil {
-		ev, h := f.Entry.Envelope.Event, f.Entry.Envelope.Hash()
+		ev, h := f.Entry.Envelope.Event, f.Entry.Hash
 		hash, typ, claimed = h[:], string(ev.Type), ev.Time.Unix()
 	}
-	err = w.exec("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", int64(f.Entry.Index), f.Entry.Leaf[:], hash, typ, claimed, logged, slices.Index(verdicts, v), ids)
+	err = w.exec("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", int64(f.Entry.Index), leaf[:], hash, typ, claimed, logged, slices.Index(verdicts, v), ids)
 	if err != nil {
 		return err
 	}
@@ -76,11 +75,10 @@ func (w *writer) add(f *facts.Fact) error {
 		return err
 	}
 	for id, n := range count {
-		if err := w.exec("INSERT INTO name VALUES (?, ?, ?)", id, int64(f.Entry.Index), n); err != nil {
-			return err
-		}
+		w.named = append(w.named, nameRow{id, int64(f.Entry.Index), n})
 	}
-	return nil
+	w.full()
+	return w.err
 }
 
 // enter begins the month of an entry, unless it has begun.
@@ -175,14 +173,7 @@ func (w *writer) refer(f *facts.Fact) error {
 		if ref == nil || ref.Index >= f.Entry.Index {
 			continue
 		}
-		var leaf []byte
-		if err := w.get(&leaf, "SELECT leaf FROM entry WHERE idx = ?", int64(ref.Index)); err != nil {
-			return err
-		}
-		if !bytes.Equal(leaf, ref.Leaf[:]) {
-			continue
-		}
-		if err := w.exec("INSERT OR IGNORE INTO reference VALUES (?, ?, ?)", int64(f.Entry.Index), int64(ref.Index), kind); err != nil {
+		if err := w.exec("INSERT OR IGNORE INTO reference SELECT ?, idx, ? FROM entry WHERE idx = ? AND leaf = ?", int64(f.Entry.Index), kind, int64(ref.Index), slices.Clone(ref.Leaf[:])); err != nil {
 			return err
 		}
 	}

@@ -5,11 +5,14 @@ package index
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/vasistas/vasistas/client/monitor/facts"
 )
@@ -18,12 +21,17 @@ import (
 const never = math.MaxInt64
 
 // writer adds facts to a file. What it knows is that of the file with the open transaction: after
-// an error another writer is loaded.
+// an error another writer is loaded. One batch of rows is written while the next one is collected, so
+// that the replay does not wait for SQLite.
 type writer struct {
 	f        *file
-	prepared map[string]*sql.Stmt
-	begun    bool  // a transaction is open
-	err      error // the first one: SQLite may have ended the transaction then
+	prepared map[string]*sql.Stmt // of the batch that is being written, or else the writer's
+	begun    bool                 // a transaction is open
+	err      error                // the first one: SQLite may have ended the transaction then
+
+	rows  []row      // not yet written, in order
+	named []nameRow  // rows of the table name, not yet written
+	under chan error // answers for the batch that is being written; nil: none is
 
 	next   uint64 // the entry that is told next
 	stored uint64 // entries in the file
@@ -66,29 +74,120 @@ func (f *file) load() (*writer, error) {
 
 func (w *writer) stmt(query string) (*sql.Stmt, error) {
 	s := w.prepared[query]
-	if s == nil && w.err == nil {
-		if s, w.err = w.f.conn.PrepareContext(context.Background(), query); w.err == nil {
-			w.prepared[query] = s
-		}
+	if s != nil {
+		return s, nil
 	}
-	return s, w.err
+	s, err := w.f.conn.PrepareContext(context.Background(), query)
+	if err == nil {
+		w.prepared[query] = s
+	}
+	return s, err
 }
 
+// row is a statement that is to be executed.
+type row struct {
+	query string
+	args  []any
+}
+
+// nameRow is a row of the table name.
+type nameRow struct{ symbol, index, n int64 }
+
+// maxRows bounds a batch, and so the memory of a writer.
+const maxRows = 4096
+
+// exec executes a statement with the present batch. Its error is that of a later call, at the latest
+// that of settle.
 func (w *writer) exec(query string, args ...any) error {
-	s, err := w.stmt(query)
-	if err == nil {
-		_, w.err = s.Exec(args...)
+	if w.err == nil {
+		w.rows = append(w.rows, row{query, args})
+		w.full()
 	}
 	return w.err
 }
 
+// full begins to write a batch that is full.
+func (w *writer) full() {
+	if len(w.rows)+len(w.named) < maxRows {
+		return
+	}
+	w.wait()
+	if w.err != nil {
+		return
+	}
+	rows, named, under := w.rows, w.named, make(chan error, 1)
+	w.rows, w.named, w.under = nil, nil, under
+	go func() { under <- w.write(rows, named) }()
+}
+
+// wait waits until no batch is being written.
+func (w *writer) wait() {
+	if w.under != nil {
+		err := <-w.under
+		w.under = nil
+		w.err = cmp.Or(w.err, err)
+	}
+}
+
+// settle writes all rows, so that queries see them.
+func (w *writer) settle() error {
+	w.wait()
+	if w.err == nil && len(w.rows)+len(w.named) > 0 {
+		w.err = w.write(w.rows, w.named)
+		w.rows, w.named = nil, nil
+	}
+	return w.err
+}
+
+// nameRows is how many rows of the table name one statement has.
+const nameRows = 64
+
+var manyNames = "INSERT INTO name VALUES (?, ?, ?)" + strings.Repeat(", (?, ?, ?)", nameRows-1)
+
+// write executes a batch. Rows of the table name go in the order of their key: they are half of all rows.
+func (w *writer) write(rows []row, named []nameRow) error {
+	for _, r := range rows {
+		s, err := w.stmt(r.query)
+		if err == nil {
+			_, err = s.Exec(r.args...)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(named, func(a, b nameRow) int { return cmp.Or(cmp.Compare(a.symbol, b.symbol), cmp.Compare(a.index, b.index)) })
+	args := make([]any, 0, 3*nameRows)
+	for len(named) > 0 {
+		query, n := "INSERT INTO name VALUES (?, ?, ?)", 1
+		if len(named) >= nameRows {
+			query, n = manyNames, nameRows
+		}
+		args = args[:0]
+		for _, r := range named[:n] {
+			args = append(args, r.symbol, r.index, r.n)
+		}
+		named = named[n:]
+		s, err := w.stmt(query)
+		if err == nil {
+			_, err = s.Exec(args...)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // get reads the one row of a query; sql.ErrNoRows is not kept.
 func (w *writer) get(out any, query string, args ...any) error {
-	s, err := w.stmt(query)
-	if err != nil {
+	if err := w.settle(); err != nil {
 		return err
 	}
-	if err = s.QueryRow(args...).Scan(out); !errors.Is(err, sql.ErrNoRows) {
+	s, err := w.stmt(query)
+	if err == nil {
+		err = s.QueryRow(args...).Scan(out)
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
 		w.err = err
 	}
 	return err
@@ -124,6 +223,7 @@ func (w *writer) begin() error {
 
 // close ends a writer, and forgets what is not committed.
 func (w *writer) close() {
+	w.wait()
 	for _, s := range w.prepared {
 		_ = s.Close()
 	}
@@ -188,7 +288,7 @@ func (w *writer) head(f *facts.Fact) error {
 			err = w.exec("INSERT OR REPLACE INTO cosignature VALUES (?, ?, ?, ?)", int64(h.Size), c.Key, c.Name, c.Time.Unix())
 		}
 	}
-	if err = errors.Join(err, w.flush()); err != nil {
+	if err = errors.Join(err, w.flush(), w.settle()); err != nil {
 		return err
 	}
 	if _, err := w.f.conn.ExecContext(context.Background(), "COMMIT"); err != nil {
