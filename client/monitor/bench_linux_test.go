@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/client/monitor"
 	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/internal/world/written"
@@ -55,18 +55,24 @@ func install(b *testing.B, logs []*other) *installed {
 
 func (m *installed) monitor() string { return filepath.Join(m.bin, "vasistas-monitor") }
 
-func (m *installed) run(name string, args ...string) []byte {
+// run runs a program, and returns the processor time that it took.
+func (m *installed) run(name string, args ...string) time.Duration {
 	m.b.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
+	cmd := exec.Command(name, args...)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		m.b.Fatalf("%s %q: %v\n%s", name, args, err, out)
 	}
-	return out
+	return busy(cmd)
+}
+
+// busy returns the processor time of a program that has ended.
+func busy(cmd *exec.Cmd) time.Duration {
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }
 
 // serve runs the monitor until it has copied and applied all of the logs, and then calls do with its
-// process. It returns how long it took to get there.
-func (m *installed) serve(logs []*other, do func(pid int), args ...string) (took time.Duration) {
+// process. It returns how long it took to get there, and the processor time of the whole run.
+func (m *installed) serve(logs []*other, do func(pid int), args ...string) (took, cpu time.Duration) {
 	m.b.Helper()
 	addr := filepath.Join(m.bin, "addr")
 	check(m.b, os.RemoveAll(addr))
@@ -88,7 +94,7 @@ func (m *installed) serve(logs []*other, do func(pid int), args ...string) (took
 	do(cmd.Process.Pid)
 	check(m.b, cmd.Process.Signal(os.Interrupt))
 	check(m.b, cmd.Wait())
-	return took
+	return took, busy(cmd)
 }
 
 // often makes serve look at the logs more often than by default.
@@ -110,13 +116,13 @@ func (m *installed) caught(logs []*other) error {
 		return err
 	}
 	defer resp.Body.Close()
-	var list []*auditor.Status
+	var list []*monitor.Status
 	if err := json.NewDecoder(resp.Body).Decode(&list); err != nil {
 		return err
 	}
 	for _, l := range logs {
 		for _, s := range list {
-			if s.Origin == l.Origin && (s.Copied != l.Size() || s.Applied != l.Size()) {
+			if s.Origin == l.Origin && (s.Copied != l.Size() || s.Applied != l.Size() || s.Facts.Head == nil || s.Facts.Head.Size != l.Size()) {
 				return fmt.Errorf("%+v", s)
 			}
 		}
@@ -143,23 +149,26 @@ func BenchmarkCatchUp(b *testing.B) {
 	l.publish()
 	policy := filepath.Join(b.TempDir(), "policy")
 	check(b, os.WriteFile(policy, l.policy().Bytes(), 0o600))
-	var audited, caught time.Duration
+	var audited, caught, auditBusy, monitorBusy time.Duration
 	var peak float64
 	for b.Loop() {
 		m := install(b, []*other{l})
 		begun := time.Now()
-		m.run(filepath.Join(m.bin, "vasistas"), "audit", "--policy", policy, "--at", written.At(l.Now).Format(time.RFC3339), l.url)
+		auditBusy += m.run(filepath.Join(m.bin, "vasistas"), "audit", "--policy", policy, "--at", written.At(l.Now).Format(time.RFC3339), l.url)
 		audited += time.Since(begun)
-		caught += m.serve([]*other{l}, func(pid int) {
+		took, cpu := m.serve([]*other{l}, func(pid int) {
 			most, _ := memory(b, pid)
 			peak = max(peak, most)
 		}, often...)
+		caught, monitorBusy = caught+took, monitorBusy+cpu
 	}
 	n := float64(l.Size()) * float64(b.N)
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(n/audited.Seconds(), "audited/s")
 	b.ReportMetric(n/caught.Seconds(), "caught-up/s")
 	b.ReportMetric(audited.Seconds()/caught.Seconds(), "ratio")
+	b.ReportMetric(auditBusy.Seconds()/monitorBusy.Seconds(), "cpu-ratio")
+	b.ReportMetric(monitorBusy.Seconds()*1e6/n, "cpu-µs/event")
 	b.ReportMetric(peak, "peak-MiB")
 }
 
@@ -190,7 +199,7 @@ func BenchmarkSteady(b *testing.B) {
 			b.ReportMetric(peak, "catching-up-peak-MiB")
 			b.ReportMetric(now, "caught-up-MiB")
 		}, often...)
-		took := m.serve(logs, func(pid int) {
+		took, _ := m.serve(logs, func(pid int) {
 			tick := time.NewTicker(15 * time.Second) // of polls and checks
 			<-tick.C
 			tick.Stop()

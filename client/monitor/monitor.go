@@ -41,6 +41,7 @@ import (
 	"github.com/vasistas/vasistas/client/monitor/auditor"
 	"github.com/vasistas/vasistas/client/monitor/facts"
 	"github.com/vasistas/vasistas/client/monitor/mirror"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/metrics"
@@ -135,6 +136,9 @@ func Open(c Config) (_ *Monitor, err error) {
 	}()
 	m.own.init()
 	for _, ac := range c.Auditors {
+		ac.Replayed = func(ctx context.Context, from, to uint64) *replica.Replayed {
+			return m.watches[ac.Origin].replayed(ctx, from, to)
+		}
 		a, err := auditor.Open(ac)
 		if err != nil {
 			return nil, fmt.Errorf("the log %s: %w", ac.Origin, err)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,8 @@ type watch struct {
 	replica *replica.Replica
 	facts   *facts.Facts
 	head    *tlog.Checkpoint // the last one that was replayed
+
+	asked atomic.Pointer[question] // of the log's auditor; nil: none
 
 	untold error         // why tell failed: the log is told from the first entry on, after pause
 	since  time.Time     // of untold
@@ -72,10 +75,14 @@ func (w *watch) run(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		why := ""
-		if err := w.look(ctx); err != nil {
+		err := w.look(ctx)
+		if err != nil {
 			why = "reading the copy: " + err.Error()
 		}
 		w.failing.Store(&why)
+		if err != nil || w.head == w.copy.Head() {
+			w.answer(math.MaxUint64)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -137,6 +144,7 @@ func (w *watch) replay(ctx context.Context, cp *tlog.Checkpoint) error {
 	}
 	o.Applied = func() error {
 		w.applied.Store(w.replica.Ledger().Size())
+		w.answer(tlog.TileWidth)
 		return nil
 	}
 	err := w.replica.Replay(ctx, o)
@@ -144,6 +152,60 @@ func (w *watch) replay(ctx context.Context, cp *tlog.Checkpoint) error {
 		err = w.facts.Head(cp)
 	}
 	return err
+}
+
+// question asks for the state of the replay at a size from above from to to.
+type question struct {
+	from, to uint64
+	answer   chan *replica.Replayed
+}
+
+// stalled is how long an auditor waits for a replay that applies nothing.
+const stalled = 5 * time.Second
+
+// replayed is [auditor.Config].Replayed. The auditor does not wait for a replay that is behind it, or
+// that stands still.
+func (w *watch) replayed(ctx context.Context, from, to uint64) *replica.Replayed {
+	q := &question{from, to, make(chan *replica.Replayed, 1)}
+	if w.applied.Load() < from {
+		return nil
+	}
+	w.asked.Store(q)
+	defer w.asked.CompareAndSwap(q, nil)
+	tick := time.NewTicker(stalled)
+	defer tick.Stop()
+	for last := w.applied.Load(); ; {
+		select {
+		case r := <-q.answer:
+			return r
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			now := w.applied.Load()
+			if now == last {
+				return nil
+			}
+			last = now
+		}
+	}
+}
+
+// answer answers the auditor's question, unless the replay gets nearer by at most so many more entries.
+func (w *watch) answer(more uint64) {
+	q := w.asked.Load()
+	if q == nil || w.replica == nil {
+		return
+	}
+	l := w.replica.Ledger()
+	if size := l.Size(); size <= q.to && more <= q.to-size {
+		return
+	}
+	var r *replica.Replayed
+	if size := l.Size(); q.from < size && size <= q.to {
+		r = &replica.Replayed{Snapshot: l.Snapshot(), Size: size, Root: l.Root()}
+	}
+	q.answer <- r
+	w.asked.CompareAndSwap(q, nil)
 }
 
 // dial makes the clients that read the copy and the log. The mirror has checked that heads meet

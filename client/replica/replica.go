@@ -215,14 +215,41 @@ func (r *Replica) Try(ctx context.Context, o Observer, accept func(*ledger.Ledge
 	if r.state == nil {
 		return errNoHead
 	}
-	next, l := r.next, r.state.ledger
+	var from *Replayed
+	if l := r.state.ledger; l.Size() > 0 {
+		from = &Replayed{l.Snapshot(), l.Size(), l.Root()}
+	}
+	return r.TryFrom(ctx, from, o, accept)
+}
+
+// Replayed is the state of a ledger that another replica of the log in this process has made.
+type Replayed struct {
+	Snapshot []byte // of the ledger: see [ledger.Ledger.Snapshot]
+	Size     uint64 // entries applied
+	Root     tlog.Hash
+}
+
+// TryFrom is Try, but the copy starts with what another replica has applied; nil: at the first entry. It
+// is a [SnapshotError] if that is not a prefix of the head's tree.
+func (r *Replica) TryFrom(ctx context.Context, from *Replayed, o Observer, accept func(*ledger.Ledger) error) error {
+	if r.state == nil {
+		return errNoHead
+	}
+	next := r.next
 	if r.next = nil; next == nil {
 		next = r.tree
 	}
 	copied := Replica{tree: next}
-	copied.create(l.Origin())
-	if l.Size() > 0 {
-		if err := copied.state.restore(l.Snapshot(), l.Size(), l.Root()); err != nil {
+	copied.create(r.state.ledger.Origin())
+	if from != nil {
+		root, err := next.Root(ctx, from.Size)
+		if err != nil {
+			return err
+		}
+		if root != from.Root {
+			return &SnapshotError{fmt.Sprintf("the tree of the head has another root at size %d", from.Size)}
+		}
+		if err := copied.state.restore(from.Snapshot, from.Size, from.Root); err != nil {
 			return err
 		}
 	}

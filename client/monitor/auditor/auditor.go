@@ -74,6 +74,7 @@ import (
 
 	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/monitor/mirror"
+	"github.com/vasistas/vasistas/client/replica"
 	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -115,6 +116,10 @@ type Config struct {
 	// CheckEvery is the pause after which a share of the copy is read back, and compared with what
 	// the sources serve. 0: a minute.
 	CheckEvery time.Duration
+	// Replayed waits for another replay of the copy, and returns its state at a size above from and at
+	// most to; nil if it has none soon. An auditor that is far behind starts there, so that one process
+	// does not check each signature twice. nil: there is no other replay.
+	Replayed func(ctx context.Context, from, to uint64) *replica.Replayed
 	// Timeout of one request to the log. 0: 30 seconds.
 	Timeout time.Duration
 	// Requests bounds the requests under way. 0: 64.
@@ -177,6 +182,7 @@ type Auditor struct {
 	decidedFor int
 
 	submit  *client.Client // submits to the log
+	alone   time.Time      // until then no other replay is asked for its state; only look uses it
 	keeping bool           // the copy is kept up to date; only Start and run use it
 	stop    context.CancelFunc
 	done    sync.WaitGroup
@@ -372,8 +378,13 @@ func (a *Auditor) look(ctx context.Context) error {
 		return a.forward(ctx)
 	}
 	late := a.catchUp(ctx, cp.Size)
+	var ahead *replica.Replayed
+	if late == nil {
+		ahead = a.ahead(ctx, cp.Size)
+	}
 	err = a.with(ctx, func() error {
 		if cp.Size > a.copy.ledger.Size() {
+			a.copy.ahead = ahead
 			if err := a.advance(ctx, cp); err != nil {
 				return err
 			}
@@ -384,6 +395,17 @@ func (a *Auditor) look(ctx context.Context) error {
 		late = a.catchUp(ctx, cp.Size)
 	}
 	return errors.Join(err, late, a.forward(ctx))
+}
+
+// ahead returns what another replay has applied, if this auditor is far behind a size. It asks once in a
+// while, since a state takes time to make, and may be of no use.
+func (a *Auditor) ahead(ctx context.Context, size uint64) *replica.Replayed {
+	from := a.copy.applied.Load()
+	if a.cfg.Replayed == nil || size <= from+inline || time.Now().Before(a.alone) {
+		return nil
+	}
+	a.alone = time.Now().Add(10 * time.Minute)
+	return a.cfg.Replayed(ctx, from, size)
 }
 
 // advance applies the entries up to a named head. It keeps evidence of a fork.

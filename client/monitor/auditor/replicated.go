@@ -30,9 +30,10 @@ type replicated struct {
 	keys    keys // of the log: configured, or named by a charter
 	client  *client.Client
 	replica *replica.Replica
-	ledger  *ledger.Ledger // the replica's
-	saved   uint64         // size of the ledger's last snapshot
-	applied atomic.Uint64  // entries applied so far, also while a call is under way
+	ledger  *ledger.Ledger    // the replica's
+	ahead   *replica.Replayed // where the next call of advance may start; or nil
+	saved   uint64            // size of the ledger's last snapshot
+	applied atomic.Uint64     // entries applied so far, also while a call is under way
 
 	unproven replica.Unproven
 }
@@ -161,10 +162,20 @@ func (c *replicated) advance(ctx context.Context, cp *tlog.Checkpoint) (err erro
 
 func (c *replicated) try(ctx context.Context, cp *tlog.Checkpoint) error {
 	defer func() { c.applied.Store(c.ledger.Size()) }()
+	ahead := c.ahead
+	c.ahead = nil
 	if _, err := c.replica.Offer(ctx, cp.Bytes()); err != nil {
 		return err
 	}
 	var err error
+	if ahead != nil && c.ledger.Size() < ahead.Size && ahead.Size <= cp.Size && cp.Size-ahead.Size <= inline {
+		if c.leap(ctx, ahead, cp) {
+			return c.newKeys()
+		}
+		if _, err = c.replica.Offer(ctx, cp.Bytes()); err != nil { // leap has used up the first one
+			return err
+		}
+	}
 	if before := c.ledger.Charter(); before != nil && (cp.Size == c.ledger.Size() || meets(before, cp, c.cfg.Origin) == nil) {
 		err = c.replica.Replay(ctx, c.observer())
 		if err == nil {
@@ -174,6 +185,23 @@ func (c *replicated) try(ctx context.Context, cp *tlog.Checkpoint) error {
 		err = c.tryUnproven(ctx, cp)
 	}
 	return errors.Join(err, c.newKeys())
+}
+
+// leap starts with what the monitor's other replay has applied, and reports whether the head then meets
+// the policy in force. If not, the auditor replays the entries by itself, and learns what is wrong.
+func (c *replicated) leap(ctx context.Context, from *replica.Replayed, cp *tlog.Checkpoint) bool {
+	err := c.replica.TryFrom(ctx, from, c.observer(), func(l *ledger.Ledger) error {
+		if first := l.CharterAt(1); first == nil || first.Leaf != c.cfg.Founded {
+			return errFounded
+		}
+		return c.witnessed(cp, l)
+	})
+	if c.ledger = c.replica.Ledger(); err != nil {
+		c.cfg.Logger.Warn("another replay of the log is of no use", "origin", c.cfg.Origin, "err", err)
+	} else {
+		c.cfg.Logger.Info("started with another replay of the log", "origin", c.cfg.Origin, "size", from.Size)
+	}
+	return err == nil
 }
 
 // tryUnproven applies the entries up to a head that no known policy accepts, to a copy of the ledger.
