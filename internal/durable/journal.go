@@ -24,7 +24,7 @@ var (
 	// ErrFailed: a write, fsync or rename failed earlier, so this Journal takes no more
 	// records. Records that were not acknowledged may be in the file or not; opening it
 	// again shows which. The error also wraps the first failure.
-	ErrFailed = errors.New("a write to the journal failed; start the program again")
+	ErrFailed = errors.New("a write to the journal failed; it takes no more until it is opened again, as at a start")
 	// ErrBusy: Rewrite was called during an Append. Nothing was changed.
 	ErrBusy = errors.New("journal is being appended to")
 )
