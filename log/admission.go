@@ -51,10 +51,9 @@ func (ev *admitted) next() ledger.Entry {
 	return ledger.Entry{Leaf: ev.leaf, Envelope: ev.env, Hash: ev.hash, Signatures: ev.signatures, Extends: ev.extends}
 }
 
-// read parses a submission, and checks its origin and its signatures. The submission's bytes are
-// free for other use once submitted is nil. The error wraps
-// event.ErrMalformed, event.ErrTooLarge, [ErrOrigin], event.ErrUnknownSigner or
-// event.ErrBadSignature.
+// read parses a submission, and checks its origin and its signatures. Its bytes must not change until
+// the field submitted of the result is nil. The error wraps event.ErrMalformed, event.ErrTooLarge,
+// [ErrOrigin], event.ErrUnknownSigner or event.ErrBadSignature.
 func (a *admission) read(submission []byte) (*admitted, error) {
 	s, err := event.ParseSubmission(submission)
 	if err != nil {

@@ -235,8 +235,9 @@ func BenchmarkAppendIdle(b *testing.B) {
 }
 
 // BenchmarkAppendMemory fills a log, starts it again, and submits events one by one and in
-// streams, a round of each in turns. It reports the memory while the log is filled, and at that
-// size, and the processor time of the start and of an event. It measures the other vasistas-log if one is named.
+// streams, a round of each in turns. It reports the memory while the log is filled and afterwards,
+// and the processor time of the start and of an event. It measures the other vasistas-log if one is
+// named.
 func BenchmarkAppendMemory(b *testing.B) {
 	a := newAppending(b, *appendOther)
 	heartbeat := func() []byte {

@@ -130,16 +130,16 @@ const (
 // engine wrote. It has one writer, this process.
 type Engine interface {
 	// Add appends entries in this order, at contiguous indices from first, and
-	// returns once they are durable and integrated. After an error any
-	// of them may be in the tree. One goroutine calls Add.
+	// returns once they are durable, and Tree and ReadTile have them. After an error
+	// any of them may be in the tree. One goroutine calls Add.
 	Add(ctx context.Context, entries [][]byte) (first uint64, err error)
 	// Tree returns the size and root of the tree that can be read.
 	Tree(ctx context.Context) (size uint64, root [32]byte, err error)
 	// ReadTile returns a tile or entry bundle in the encoding of tlog-tiles, of
 	// exactly t.Width; fs.ErrNotExist if it is not there.
 	ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error)
-	// Show returns once other processes that read the engine's files find there the tree of
-	// this size, at most Tree's. A head of that size is published next.
+	// Show makes the tree of this size, at most Tree's, readable to other processes in the
+	// engine's files. A head of that size is published next.
 	Show(ctx context.Context, size uint64) error
 	// Close waits for what is under way. No call may follow.
 	Close(ctx context.Context) error

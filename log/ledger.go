@@ -273,8 +273,8 @@ func (ll *liveLedger) readSnapshot(ctx context.Context, e chain.Edge) (*ledger.L
 	return rules, agenda, nil
 }
 
-// snapshot returns what encodes the ledger of now, and the size of the last snapshot. writing
-// must be held.
+// snapshot returns a function that encodes the ledger as it is now, and the size of the last
+// snapshot. writing must be held.
 func (ll *liveLedger) snapshot() (encode func() []byte, saved uint64) {
 	ll.mu.Lock()
 	defer ll.mu.Unlock()

@@ -37,7 +37,7 @@ func newPool(n int64, idle time.Duration) *pool {
 func (p *pool) join(cut func()) *holder { return &holder{since: time.Now(), cut: cut} }
 
 // take adds n to what h holds, at the cost of others if it must. It returns false if there
-// is none to take it from, h was cut, or the pool has ended.
+// is none to take it from, h was cut, or the pool is closed.
 func (p *pool) take(h *holder, n int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -84,7 +84,7 @@ func (p *pool) leave(h *holder) {
 	p.drop(h)
 }
 
-// close ends all holders, for good.
+// close cuts all holders, and those that come later get nothing.
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -23,7 +23,7 @@ func TestFullDisk(t *testing.T) {
 		check(t, unix.Prlimit(d.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: most, Max: unix.RLIM_INFINITY}, nil))
 	}
 	// Small files, such as the state's and the tree's journal, can still be written; a bundle of many
-	// entries can't. In the last round, the others can't either.
+	// entries can't. In the last round, small files can't either.
 	for round, most := range []uint64{12 << 10, 12 << 10, 1 << 10} {
 		w.stream(w.warrants(20), "cosigned")
 		limit(most)

@@ -26,7 +26,7 @@ import (
 	"github.com/vasistas/vasistas/log/trillianx/s3store"
 )
 
-// scripts/scale builds the programs and runs BenchmarkScale in namespaces of its own, as root.
+// scripts/scale builds the programs and runs BenchmarkScale as root, in namespaces of its own.
 var (
 	scaleBin    = flag.String("scale.bin", "", "`directory` of the programs that BenchmarkScale runs")
 	scaleEvents = flag.Int("scale.events", 3_000, "events that BenchmarkScale appends in each way and round")
@@ -45,7 +45,7 @@ type machine struct {
 	cores    string // as taskset has them
 }
 
-// link is the end of the machine's cable that is at the bridge.
+// link names the bridge's end of the machine's cable.
 func (m *machine) link() string { return "to-" + m.name }
 
 // The parts whose processor time is counted, in the order of the tables' columns.
@@ -100,7 +100,7 @@ func BenchmarkScale(b *testing.B) {
 			}
 		})
 	}
-	fmt.Printf("\n%s", &report) // the name of the benchmark stands in the line
+	fmt.Printf("\n%s", &report) // the current line has the benchmark's name
 }
 
 // header begins a table that ends with a column for each part.
@@ -143,7 +143,7 @@ func newFleet(b *testing.B, on placement) *fleet {
 	signer := []string{"-election_system", "etcd", "-etcd_servers", f.addr("c", 2379), "-master_hold_interval", "1h",
 		"-sequencer_interval", "20ms", "-batch_size", "2048", "-num_sequencers", "2"}
 	f.trillian("a", "signers", "trillian_log_signer", 8092, signer...)
-	f.initLog() // which needs a signer: so that of a is the master
+	f.initLog() // needs a signer, so a's becomes the master
 	f.trillian("b", "signers", "trillian_log_signer", 8092, signer...)
 	return f
 }
@@ -315,8 +315,8 @@ func (f *fleet) spent() (all []time.Duration) {
 	return all
 }
 
-// measured returns medians of rounds of do, which does n of something: how many a second, how many
-// cores the parts kept busy, and the processor time of each part, in µs for each of n.
+// measured runs rounds of do, which handles n events or tiles, and returns medians: how many a second,
+// how many cores the parts kept busy, and each part's processor time, in µs for each of n.
 func (f *fleet) measured(n int, do func()) (medians []float64) {
 	var rounds [][]float64
 	for range *scaleRounds {
@@ -425,7 +425,7 @@ func (f *fleet) read(get func(path string) (int64, error)) int64 {
 	return size.Load()
 }
 
-// drills breaks the active instance in several ways, and measures until another one takes events.
+// drills breaks the active instance in several ways, and measures how long until another takes events.
 func (f *fleet) drills(a, b *instance) {
 	http.DefaultClient.Timeout = time.Second // a request to a machine that is cut off
 	defer func() { http.DefaultClient.Timeout = 0 }()
@@ -442,7 +442,7 @@ func (f *fleet) drills(a, b *instance) {
 	f.follows(a)
 }
 
-// follows waits until an instance that does not act has read all that is published.
+// follows waits until a standby has read all that is published.
 func (f *fleet) follows(e *instance) { e.follows(f.b, f.checkpoint().Size) }
 
 // drill submits events from eight clients, and breaks something once some are acknowledged. It prints

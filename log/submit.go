@@ -61,12 +61,12 @@ type Result struct {
 // proof returns Proof as a file.
 func (r *Result) proof() []byte { return r.Proof.Under(r.checkpoint) }
 
-// A buffer holds a submission until it is admitted. Nothing keeps a part of it.
+// A buffer holds a submission until it is checked. Nothing may keep a part of it.
 type buffer struct{ b []byte }
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
-// free gives a buffer back. Large ones are rare, and would take a part of what bodies may take.
+// free gives a buffer back to the pool, unless it is large: idle buffers are not counted as bodies.
 func (b *buffer) free() {
 	if cap(b.b) <= 8<<10 {
 		b.b = b.b[:0]
@@ -264,8 +264,8 @@ func (in *intake) count(ev *admitted, seq sequenced) {
 	in.metrics.events.Add(1, string(ev.kind), outcome)
 }
 
-// result waits until an event is as far as its submitter wants, after the sequencer has
-// answered, and not beyond end.
+// result waits, until end at most, until an event is as far as its submitter wants, after the
+// sequencer has answered.
 func (in *intake) result(ctx context.Context, seq sequenced, wait Wait, end time.Time) (*Result, error) {
 	if seq.err != nil {
 		return nil, seq.err

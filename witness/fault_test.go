@@ -75,7 +75,7 @@ func checkWorld(t *testing.T, c witness.Config, claims []claim, logs ...*testLog
 	url := serveWitness(t, w)
 	for _, l := range logs {
 		var last claim
-		var recorded uint64 // time of the first claim of the last head; the next ones need no record
+		var recorded uint64 // time of the first claim of the last head; later ones need no record
 		for _, c := range claims {
 			if c.head.Origin != l.origin {
 				continue

@@ -375,8 +375,8 @@ func (w *Witness) cosignatures(ctx context.Context, s *submission) (*accepted, e
 	}
 }
 
-// record persists next, which may follow prev, and signs while the disk writes; the lines leave once
-// the head is durable. If prev is no longer the recorded head, it decides again.
+// record persists next, which was decided upon prev, and signs while the disk writes; the lines leave
+// once the head is durable. If prev is no longer the recorded head, it decides again.
 func (w *Witness) record(ctx context.Context, s *submission, prev, next *accepted) (*accepted, error) {
 	if err := s.log.acquire(ctx, w.config.MaxPerLog); err != nil {
 		return nil, err

@@ -12,9 +12,9 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// A trial tries a secret key on a ciphertext that is most likely another key's. It is
-// circl's HPKE, with X25519 and ML-KEM in assembly on amd64: there it takes three quarters
-// of crypto/hpke's time with X25519, and half with the hybrid.
+// A trial tries a secret key on a ciphertext that is most likely another key's. It uses
+// circl's HPKE, which has X25519 and ML-KEM in assembly on amd64: there a trial takes three
+// quarters of crypto/hpke's time with X25519, and half with the hybrid.
 type trial struct {
 	suite circl.Suite
 	key   kem.PrivateKey
@@ -30,12 +30,12 @@ func newTrial(k event.KEM, private []byte) (*trial, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	key.Public() // circl makes it at the first use, which must not be two at a time
+	key.Public() // circl computes X25519's at the first call, without a lock
 	return &trial{circl.NewSuite(id, circl.KDF_HKDF_SHA256, circl.AEAD_ChaCha20Poly1305), key}, nil
 }
 
-// opens returns whether a ciphertext opens. crypto/hpke refuses some that do: those whose
-// X25519 part has low order.
+// opens reports whether a ciphertext opens. With the hybrid, crypto/hpke refuses some that
+// do: those whose X25519 part has low order.
 func (t *trial) opens(info, sealed []byte) bool {
 	n := t.key.Scheme().CiphertextSize()
 	if len(sealed) < n {

@@ -19,8 +19,8 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// FuzzTrial compares trials with crypto/hpke: of a ciphertext for the key or for another one,
-// with bits flipped, cut or extended.
+// FuzzTrial compares trials with crypto/hpke, on ciphertexts for the key and for another key,
+// and on ciphertexts with a flipped bit, cut or extended.
 func FuzzTrial(f *testing.F) {
 	for seed := range uint64(50) {
 		f.Add(seed, []byte("plaintext"))
@@ -61,7 +61,7 @@ func same(t *testing.T, k *SecretKey, info, sealed []byte, want bool) {
 	}
 }
 
-// TestTrialsAtOnce: the first trials of a key may be at the same time.
+// TestTrialsAtOnce: the first trials of a key may run at once.
 func TestTrialsAtOnce(t *testing.T) {
 	for _, kem := range []event.KEM{event.KEMX25519, event.KEMMLKEMX25519} {
 		for range 20 {
@@ -102,7 +102,7 @@ func TestTrialSpellings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	high := bytes.Repeat([]byte{0xff}, 32) // 2^255-1 or, with the highest bit cleared, the same; u = 18
+	high := bytes.Repeat([]byte{0xff}, 32) // 2^255-1 = p+18; the loop sets the highest bit
 	high[31] = 0x7f
 	encs := [][]byte{high}
 	for i := range byte(19) { // p+i is another spelling of i
@@ -126,7 +126,7 @@ func TestTrialSpellings(t *testing.T) {
 			}
 			dh, err := own.ECDH(pub)
 			if err != nil {
-				dh = make([]byte, 32) // of low order: refused, however the sender goes on
+				dh = make([]byte, 32) // of low order: both refuse it
 			}
 			sealed := sealRFC(t, dh, enc, k.public.Public, []byte("info"), []byte("plain"))
 			same(t, k, []byte("info"), sealed, err == nil)

@@ -35,8 +35,8 @@ func (s *said) String() string {
 	return s.text.String()
 }
 
-// TestOneReplay: an auditor that is far behind takes over what the monitor's own replay has applied. If
-// that replay stands still, because its listener does, the auditor replays the log by itself.
+// TestOneReplay: an auditor that is far behind takes over the state of the monitor's own replay. If that
+// replay stands still, because its listener does, the auditor replays the log by itself.
 func TestOneReplay(t *testing.T) {
 	for _, stands := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stands=%t", stands), func(t *testing.T) {

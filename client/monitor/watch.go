@@ -154,7 +154,7 @@ func (w *watch) replay(ctx context.Context, cp *tlog.Checkpoint) error {
 	return err
 }
 
-// question asks for the state of the replay at a size from above from to to.
+// question asks for the state of the replay at a size above from and at most to.
 type question struct {
 	from, to uint64
 	answer   chan *replica.Replayed
@@ -190,7 +190,7 @@ func (w *watch) replayed(ctx context.Context, from, to uint64) *replica.Replayed
 	}
 }
 
-// answer answers the auditor's question, unless the replay gets nearer by at most so many more entries.
+// answer answers the auditor's question, unless the replay can apply more entries within its bounds.
 func (w *watch) answer(more uint64) {
 	q := w.asked.Load()
 	if q == nil || w.replica == nil {

@@ -229,8 +229,8 @@ type Replayed struct {
 	Root     tlog.Hash
 }
 
-// TryFrom is Try, but the copy starts with what another replica has applied; nil: at the first entry. It
-// is a [SnapshotError] if that is not a prefix of the head's tree.
+// TryFrom is Try, but the copy starts with the state of another replica; nil: at the first entry. A state
+// whose tree is no prefix of the head's is a [SnapshotError].
 func (r *Replica) TryFrom(ctx context.Context, from *Replayed, o Observer, accept func(*ledger.Ledger) error) error {
 	if r.state == nil {
 		return errNoHead

@@ -138,7 +138,7 @@ func usage(b *testing.B) (cpu time.Duration, peak float64) {
 
 // BenchmarkScan scans a log on disk with its replay, and measures next to it how many
 // trial decryptions a second crypto/hpke makes: half before, half after, so that what
-// else the machine does weighs on both. peak-MB is of the whole process.
+// else the machine does weighs on both. peak-MB covers the whole process.
 func BenchmarkScan(b *testing.B) {
 	b.Run(fmt.Sprintf("%s/months=%d", *benchKEM, *benchMonths), scanAll)
 }

@@ -10,8 +10,9 @@
 //     acknowledgement or a signature only after it.
 //   - An error means that the old or the new state holds, never a mixture. Reading
 //     again shows which: a [Register] rereads by itself, a [Journal] fails for good and
-//     must be opened again. A failed fsync is never repeated on the same file, since
-//     the kernel may have dropped the dirty pages and would report a false success.
+//     must be opened again. After a failed fsync the data is written again before the
+//     next one, since the kernel may have dropped the dirty pages and would report a
+//     false success.
 //   - State that must exist is never created silently: opening a missing register or
 //     journal is [ErrMissing], creating an existing one is [fs.ErrExist].
 //   - Damage that no crash explains is reported ([ErrCorrupt]) and not repaired. A
@@ -28,8 +29,8 @@
 //
 // BUG(durable): damage to the last frame of a journal alone, or to everything from one
 // frame's header to the end of the file, looks like a torn write and is cut off;
-// [Journal.Truncated] returns its length. A register then has an earlier value. Only a copy elsewhere could tell the two
-// apart.
+// [Journal.Truncated] returns its length. A register then has an earlier value. Only a copy
+// elsewhere could tell the two apart.
 //
 // BUG(durable): if the fsync of the directory failed after [Journal.Rewrite] renamed a
 // journal into place, opening the journal repeats the fsync of the same directory. File

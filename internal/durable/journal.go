@@ -39,7 +39,7 @@ type Journal struct {
 
 	commit sync.Mutex // held during any change of the file; taken before mu
 	file   *os.File   // guarded by commit, like the next two
-	inode  inode      // of the file; behind the frames it has zeros
+	inode  inode      // of the file, which has zeros behind the frames
 	chain  chain      // the end of the frames; everything below it is durable
 
 	mu       sync.Mutex
@@ -267,8 +267,8 @@ func (j *Journal) write(frame []byte) error {
 	return nil
 }
 
-// checkOwned detects a second writer, and a file that was moved away or restored: the name must be that
-// of the file, which has its size, this journal's last frame, and only zeros where the next one belongs.
+// checkOwned detects a second writer, and a file that was moved away or restored: the name must lead to
+// this file, of its known size, with this journal's last frame and only zeros where the next one belongs.
 func (j *Journal) checkOwned() error {
 	named, err := statInode(j.name)
 	if err != nil {
@@ -291,7 +291,7 @@ func (j *Journal) checkOwned() error {
 	return errors.Join(err1, err2)
 }
 
-// inode names a file on this machine, and has its size in bytes.
+// inode identifies a file on this machine, and has its size in bytes.
 type inode struct {
 	dev, ino uint64
 	size     int64
@@ -302,7 +302,7 @@ func inodeOf(info fs.FileInfo) inode {
 	return inode{uint64(s.Dev), s.Ino, info.Size()}
 }
 
-// statAll is statInode where the system has no way to ask for less than everything.
+// statAll is statInode with stat(2), which reads the times too.
 func statAll(name string) (inode, error) {
 	info, err := os.Stat(name)
 	if err != nil {

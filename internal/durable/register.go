@@ -73,8 +73,9 @@ func (r *Register) Close() error {
 	return r.release()
 }
 
-// Load returns a copy of the value. It fails only while the outcome of a swap can't be
-// reread, and for good after [ErrChanged].
+// Load returns a copy of the value. It fails while the file must be read and can't be: at
+// the first call after CreateRegister, and after a failed swap. It fails for good after
+// [ErrChanged] and Close.
 func (r *Register) Load() ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,7 +161,7 @@ func (r *Register) open() error {
 	return nil
 }
 
-// expects returns whether only this process can have written the value.
+// expects reports whether the file may hold value: this process wrote it, or has read none.
 func (r *Register) expects(value []byte) bool {
 	return r.value == nil || bytes.Equal(value, r.value) || r.intent != nil && bytes.Equal(value, r.intent)
 }

@@ -15,8 +15,8 @@ func datasync(f *os.File) error {
 	return control(f, "fdatasync", syscall.Fdatasync)
 }
 
-// statInode returns the inode at a name. It asks for no times: Linux since 6.13 gives an inode a new time
-// with the first write after its last one was read, and the sync then writes a second block.
+// statInode returns the inode at a name. It asks for no times: since Linux 6.13, the first write after
+// they are read changes them, and the sync then writes a second block.
 func statInode(name string) (inode, error) {
 	var s unix.Statx_t
 	if err := unix.Statx(unix.AT_FDCWD, name, 0, unix.STATX_INO|unix.STATX_SIZE, &s); err != nil {

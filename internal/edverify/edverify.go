@@ -47,7 +47,7 @@ type verifier struct {
 	// sets has the tables. A key's hash chooses its set, and a seed that is not known
 	// chooses the hash: nothing directs fresh keys at the set of another key.
 	sets  [128]set
-	large atomic.Int32 // how many large tables were begun
+	large atomic.Int32 // large tables that were begun
 	// uses counts valid signatures of keys without a table: 24 bits of a key's hash, and
 	// its count in the lowest 8. Other keys in the same place lower the count, but more
 	// slowly, since two keys in turns would both stay at one otherwise.
@@ -138,7 +138,7 @@ func (v *verifier) add(set *set, key ed25519.PublicKey) {
 	}
 }
 
-// layout is that of a table in the place of old, which is nil if there is room.
+// layout returns the layout of a table that replaces old; nil: there is room.
 func (v *verifier) layout(old *signer) (width, spacing int) {
 	switch {
 	case old != nil:

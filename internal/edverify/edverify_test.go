@@ -23,7 +23,7 @@ import (
 
 var differentialCases = flag.Int("edverify.cases", 10_000, "cases of TestDifferential")
 
-// layouts are those of tables of keys: width and spacing.
+// layouts are the width and spacing of keys' tables.
 var layouts = [2][2]int{{keyWidth, keySpacing}, {smallWidth, smallSpacing}}
 
 // alike returns crypto/ed25519's verdict, which a table of the key and Verify must share.

@@ -22,9 +22,9 @@ import (
 type Agenda struct {
 	anchors  []uint64   // indices of the anchors that no anchor covers, ascending
 	deposits []deposit  // ascending, some of them gone
-	gone     int        // how many of deposits are
+	gone     int        // how many of deposits are gone
 	ahead    []uint64   // releases ahead of their chains: checked at the next entry that can change that
-	checks   wakes.Heap // some are of deposits that are gone, or that have an earlier check
+	checks   wakes.Heap // some name deposits that are gone, or that have an earlier check
 }
 
 // deposit is a logged event that the log must disclose from the vault. It has no pointers, since
@@ -41,7 +41,7 @@ type deposit struct {
 // NewAgenda returns the agenda of an empty ledger.
 func NewAgenda() *Agenda { return new(Agenda) }
 
-// find returns a deposit, nil if there is none. It moves with the next one that is added or dropped.
+// find returns a deposit, nil if there is none. The pointer holds until one is added or dropped.
 func (a *Agenda) find(index uint64) *deposit {
 	i, ok := slices.BinarySearchFunc(a.deposits, index, func(d deposit, index uint64) int { return cmp.Compare(d.index, index) })
 	if !ok || a.deposits[i].gone {
@@ -64,8 +64,8 @@ func (a *Agenda) Take(l *ledger.Ledger, e *ledger.Entry) {
 	}
 }
 
-// Applied is Take, and schedules the checks that the entry makes necessary: a few, however much
-// is open.
+// Applied is Take, and schedules the checks that the entry makes necessary, without a walk over
+// all deposits.
 func (a *Agenda) Applied(l *ledger.Ledger, e *ledger.Entry) {
 	a.Take(l, e)
 	if e.Envelope == nil {
@@ -78,7 +78,7 @@ func (a *Agenda) Applied(l *ledger.Ledger, e *ledger.Entry) {
 		}
 	})
 	switch e.Envelope.Event.Body.(type) {
-	case *event.Release, *event.Anchor, *event.Charter: // which may be what others wait for, or end their chain
+	case *event.Release, *event.Anchor, *event.Charter: // they may be what releases ahead wait for, or end their chain
 		for _, i := range a.ahead {
 			a.check(0, i)
 		}
@@ -86,7 +86,7 @@ func (a *Agenda) Applied(l *ledger.Ledger, e *ledger.Entry) {
 	}
 }
 
-// schedule schedules the next check of a deposit, if it is one: when its seal ends, or now.
+// schedule schedules the next check of an entry that is a deposit: when its seal ends, or now.
 func (a *Agenda) schedule(l *ledger.Ledger, index uint64) {
 	if a.find(index) == nil {
 		return
@@ -119,8 +119,8 @@ func (a *Agenda) CheckAll() {
 	}
 }
 
-// check schedules a check of a deposit, if it is one, at a witnessed time in POSIX
-// seconds. An earlier check, which schedules the next one, makes it needless.
+// check schedules a check of an entry that is a deposit, at a witnessed time in POSIX
+// seconds. If the deposit has an earlier check, that one will schedule the next.
 func (a *Agenda) check(at int64, index uint64) {
 	d := a.find(index)
 	if d == nil || d.next != 0 && d.next <= at+1 {
@@ -243,8 +243,8 @@ func (a *Agenda) all() iter.Seq[*deposit] {
 
 const depositSize = 8 + 1 + 32
 
-// SnapshotLater returns what appends the agenda of now, without its checks, to b. Calling that needs
-// no lock. The agenda is
+// SnapshotLater returns a function that appends the agenda as it is now, without its checks. Calling the
+// function needs no lock. It appends
 //
 //	number of anchors, number of deposits: 8 bytes each
 //	each anchor that no anchor covers: its index, 8 bytes
@@ -271,7 +271,7 @@ func (a *Agenda) SnapshotLater() (appendTo func(b []byte) []byte) {
 	}
 }
 
-// ReadAgenda reads what SnapshotLater appends, and returns what follows it.
+// ReadAgenda reads what SnapshotLater's function appends, and returns what follows it.
 func ReadAgenda(b []byte) (a *Agenda, rest []byte, err error) {
 	next := func() uint64 {
 		n := binary.BigEndian.Uint64(b)

@@ -300,7 +300,7 @@ func readList[T any](c *coder, o order, limit int, v *[]T, elem func(*T, *coder)
 		c.fail("", errEmptyList)
 	}
 	strings := c.err == nil && c.peek('"')
-	if strings { // few have a comma or a bracket; a wrong guess costs no more than the input has
+	if strings { // few contain a comma or a bracket; a wrong guess costs no more than the input has
 		*v = make([]T, 0, min(limit, bytes.Count(c.b[c.i:c.i+c.to(']')], []byte{','})+1))
 	}
 	var previous []byte

@@ -206,8 +206,8 @@ type Submission struct {
 	read asRead
 }
 
-// asRead has texts of a submission as ParseSubmission read them, which share memory with its input.
-// They count as long as the submission's fields are these values.
+// asRead has texts of a submission as ParseSubmission read them. They share memory with its input, and
+// hold while the submission's fields have these values.
 type asRead struct {
 	envelope *Envelope
 	entry    []byte
@@ -298,8 +298,8 @@ func (s *Submission) list() []byte {
 	return nil
 }
 
-// OpeningsFile returns what [Openings.Bytes] returns for the openings, with the event's hash, and the
-// openings in the order of the file.
+// OpeningsFile returns the openings as a file, as [Openings.Bytes] does, for the event with this hash,
+// and the openings in the order of the file.
 func (s *Submission) OpeningsFile(hash Digest) (file []byte, sorted []Opening, err error) {
 	list := s.list()
 	if list == nil {
@@ -315,7 +315,7 @@ func (s *Submission) OpeningsFile(hash Digest) (file []byte, sorted []Opening, e
 	return append(b, "}\n"...), s.Openings, nil
 }
 
-// digests returns a function that returns the digest of each opening, in their order.
+// digests returns a function that returns the next opening's digest at each call.
 func (s *Submission) digests() func() (Digest, error) {
 	rest := s.list()
 	if rest == nil {

@@ -421,7 +421,7 @@ func (c *coder) base64(name string, enc *base64.Encoding, limit int, v *[]byte) 
 	*v = out
 }
 
-// appendDecode decodes the one encoding of some bytes. Package base64 skips line breaks, which make
+// appendDecode decodes base64 that has one encoding. Package base64 skips line breaks, but they make
 // the text too long.
 func appendDecode(b []byte, enc *base64.Encoding, s []byte) ([]byte, error) {
 	out, err := enc.AppendDecode(b, s)
@@ -472,7 +472,7 @@ func parseTime(s []byte) (time.Time, error) {
 	if len(s) != len(timeLayout) {
 		return time.Time{}, errTime
 	}
-	// Package time accepts more forms than one.
+	// Package time accepts other forms, too.
 	for i, b := range s {
 		if want := timeLayout[i]; b != want && (!digit(want) || !digit(b)) {
 			return time.Time{}, errTime

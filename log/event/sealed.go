@@ -172,7 +172,7 @@ func (e *Event) Match(class Class, openings []Opening) (closed []Digest, err err
 	return e.match(class, openings, digests(openings))
 }
 
-// digests returns a function that returns the digest of each opening, in their order.
+// digests returns a function that returns the next opening's digest at each call.
 func digests(openings []Opening) func() (Digest, error) {
 	i := -1
 	return func() (Digest, error) {

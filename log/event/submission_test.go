@@ -93,7 +93,7 @@ func FuzzSubmission(f *testing.F) {
 		if again, err := s.Bytes(); err != nil || !bytes.Equal(again, b) {
 			t.Errorf("%q became %q, %v", b, again, err)
 		}
-		// What was read says the same as what would be encoded.
+		// The texts that were read are those that would be encoded.
 		made := &Submission{Envelope: s.Envelope, Openings: slices.Clone(s.Openings), Notices: s.Notices}
 		hash := Digest(s.Envelope.Hash())
 		want, _, err1 := made.OpeningsFile(hash)

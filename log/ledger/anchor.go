@@ -87,7 +87,7 @@ func (x *act) prove(size uint64, existed, after int64) {
 // window end no later than the longest that the profile allows from t. Deferrals that are
 // granted stand, but end no later than the longest steps from there. The move makes
 // nothing late before t, which is not before the time that the anchor proves. dependents are
-// those of the entry.
+// the entry's, as [Ledger.dependents] returns them.
 func (l *Ledger) move(index uint64, t int64, dependents []uint64) {
 	it := l.open.get(index)
 	if it != nil {
@@ -163,7 +163,7 @@ func (l *Ledger) moveItem(it *item, t int64) {
 }
 
 // dependents returns, for each entry from an index on, the items whose measure it is and the
-// warrants of which it resumed a suspension.
+// warrants whose suspension it ended.
 func (l *Ledger) dependents(from uint64) map[uint64][]uint64 {
 	out := make(map[uint64][]uint64)
 	l.open.all(func(it *item) {

@@ -151,8 +151,8 @@ func (l *Ledger) compare() {
 }
 
 // Touched calls do for each event whose seal the last entry may have moved, ended or opened, and
-// for each release that answers it. Nothing else changes what [Ledger.Disclosable] returns, but a
-// release or an end of a chain, for releases ahead of it.
+// for each release that answers that event. For all other entries [Ledger.Disclosable] returns what it
+// did, except for releases ahead of a chain that went on or ended.
 func (l *Ledger) Touched(do func(index uint64)) {
 	for i := range l.diff.touched {
 		it := l.diff.touched[i].it

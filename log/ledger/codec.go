@@ -21,8 +21,8 @@ type codec struct {
 	reading bool
 	err     error
 
-	names    map[string]string // when reading: each string once
-	borrowed bool              // names stays as it is
+	names    map[string]string // when reading: the strings so far, each once
+	borrowed bool              // names must not change
 
 	sections []section // when writing: what comes before b
 }
@@ -33,13 +33,14 @@ type section struct {
 	rest func(*codec)
 }
 
-// later leaves what comes next in a snapshot to write, which sees no later change of the ledger.
+// later has append call write for the next section. By then the ledger may have changed, so write must
+// not read it.
 func (c *codec) later(write func(*codec)) {
 	c.sections = append(c.sections, section{c.b, write})
 	c.b = nil
 }
 
-// append appends what was written to b.
+// append appends the snapshot to b.
 func (c *codec) append(b []byte) []byte {
 	out := codec{b: b}
 	for _, s := range c.sections {

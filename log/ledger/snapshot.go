@@ -28,8 +28,8 @@ const magic = "vasistas ledger snapshot 5\n"
 // The hash detects damage, not forgery: keep a snapshot as safe as any other state.
 func (l *Ledger) Snapshot() []byte { return l.SnapshotLater()(nil) }
 
-// SnapshotLater returns what appends to b the Snapshot of now. Calling that may take long, and needs
-// no lock of the ledger.
+// SnapshotLater returns a function that appends to b what Snapshot returns now. Calling the function
+// may take long, and needs no lock of the ledger.
 func (l *Ledger) SnapshotLater() (appendTo func(b []byte) []byte) {
 	c := &codec{b: []byte(magic)}
 	l.code(c)
@@ -404,9 +404,9 @@ func codeArg[T any](c *codec, a *any, code func(*T)) {
 	}
 }
 
-// codeItems codes the open items. What derives from them is computed as they are read.
+// codeItems codes the open items, and derives the rest of the state from those that it reads.
 func (l *Ledger) codeItems(c *codec) {
-	var on []uint64 // warrants that accesses stand on
+	var on []uint64 // a warrant for each access that stands on it
 	l.open.code(c, func(it *item) { on = append(on, l.adopt(c, it)...) })
 	for _, i := range on {
 		p, r, ok := l.open.find(i)
@@ -418,8 +418,8 @@ func (l *Ledger) codeItems(c *codec) {
 	}
 }
 
-// adopt derives what follows from an item that is read, and refuses numbers that point nowhere. It
-// returns the warrant that the item stands on.
+// adopt derives state from an item that was read, and refuses numbers that point nowhere. It returns
+// the warrant on which an access stands.
 func (l *Ledger) adopt(c *codec, it *item) (on []uint64) {
 	charter := func(n uint32) bool { return int(n) < len(l.charters) }
 	if !charter(it.charter) {
@@ -452,7 +452,7 @@ func (l *Ledger) adopt(c *codec, it *item) (on []uint64) {
 	return on
 }
 
-// adoptChain takes up a chain that is read.
+// adoptChain adds a chain that was read, and refuses numbers that point nowhere and another order.
 func (l *Ledger) adoptChain(c *codec, ch *chain) {
 	ok := int(ch.charter) < len(l.charters) && int(ch.key) < len(l.keys)
 	for i := range ch.stated {

@@ -124,7 +124,6 @@ func TestSnapshotOrder(t *testing.T) {
 	}
 }
 
-// An empty ledger has a snapshot too.
 // TestDecisionWithoutWarrant: a snapshot in which an emergency access has a decision and no warrant is
 // refused, since a void key would undo that decision.
 func TestDecisionWithoutWarrant(t *testing.T) {
@@ -145,6 +144,7 @@ func TestDecisionWithoutWarrant(t *testing.T) {
 	}
 }
 
+// An empty ledger has a snapshot too.
 func TestEmptySnapshot(t *testing.T) {
 	l := New(testLog, new(memTree))
 	if _, err := Restore(l.Snapshot(), 0, l.Root(), new(memTree)); err != nil {

@@ -281,7 +281,7 @@ func (l *Ledger) late(it *item) int64 {
 	return first
 }
 
-// names reports whether a key signed the item, or what changed it since.
+// names reports whether a key signed the item, or its decision, a deferral or the end of a suspension.
 func (it *item) names(key uint32) bool {
 	has := func(keys []uint32) bool { return slices.Contains(keys, key) }
 	return has(it.keys) || it.access != nil && has(it.access.decidedBy) ||

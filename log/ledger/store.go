@@ -16,17 +16,17 @@ const (
 )
 
 // store holds the open items by index. Items that were used lately are objects. All others are
-// the bytes that a snapshot has of them, in parts that the garbage collector need not scan: a
-// million open events are a few thousand objects, and a snapshot copies them as they are.
+// the bytes that a snapshot has of them, in parts that the garbage collector need not scan and a
+// snapshot copies: a million open events are a few thousand objects.
 type store struct {
 	warm  map[uint64]*item
 	fresh []*item // added since the last freeze, ascending; some may be removed
 	parts []*part // ascending, none of them empty
 	n     int
-	most  int               // how many items may be objects between two entries
+	most  int               // if more items are objects, the next entry freezes all
 	names map[string]string // the texts of items, each once
 	buf   []byte
-	late  func(*item) int64 // when an item's first duty is late; it must stay the same until a change
+	late  func(*item) int64 // when an item's first duty is late; only a change of the item may change it
 }
 
 // part is a run of items.
@@ -36,14 +36,14 @@ type part struct {
 	live    int      // how many bytes of text the records have
 }
 
-// record locates an item that is not an object, or not only.
+// record locates the bytes of an item.
 type record struct {
 	index     uint64
 	late      int64  // store.late
 	off, size uint32 // in part.text
 	open      uint32 // warrant.open
 	isWarrant bool
-	isWarm    bool // the item is in store.warm too, which counts
+	isWarm    bool // store.warm has the item, and its object counts
 }
 
 // find returns the place of an index: of its record, or where that belongs.
@@ -60,8 +60,8 @@ func (s *store) find(index uint64) (p, i int, ok bool) {
 	return p, i, ok
 }
 
-// decode returns a copy of the item of a record. Its texts are those of names, to which it adds
-// missing ones if it may.
+// decode returns a new object of a record's item. Its strings are those of names; missing ones are
+// added if add is true.
 func (s *store) decode(p *part, r *record, add bool) *item {
 	c := &codec{b: p.text[r.off : r.off+r.size], reading: true, names: s.names, borrowed: !add}
 	it := new(item)
@@ -101,7 +101,7 @@ func (s *store) peek(index uint64) *item {
 	return s.decode(s.parts[p], &s.parts[p].records[i], false)
 }
 
-// has reports whether an item that get or add has returned is still open.
+// has reports whether an item that get has returned or add has taken is still open.
 func (s *store) has(it *item) bool { return s.warm[it.index] == it }
 
 // add adds an item, whose index is greater than all others.
@@ -111,7 +111,7 @@ func (s *store) add(it *item) {
 	s.n++
 }
 
-// remove removes an item that get or add has returned.
+// remove removes an item that get has returned or add has taken.
 func (s *store) remove(it *item) {
 	delete(s.warm, it.index)
 	s.n--
@@ -150,7 +150,7 @@ func (s *store) merge(p int) {
 	s.parts = slices.Delete(s.parts, p+1, p+2)
 }
 
-// take appends the bytes of a record that are in another text.
+// take appends the bytes of a record, which are in another text.
 func (p *part) take(r *record, text []byte) {
 	off := len(p.text)
 	p.text = append(p.text, text[r.off:r.off+r.size]...)
@@ -158,14 +158,14 @@ func (p *part) take(r *record, text []byte) {
 	p.live += int(r.size)
 }
 
-// trim drops the room for more bytes, if it is large.
+// trim drops the spare room of the text, if it is large.
 func (p *part) trim() {
 	if cap(p.text)-len(p.text) > len(p.text)/16 {
 		p.text = bytes.Clone(p.text)
 	}
 }
 
-// pack drops the bytes that no record has, if they are too many.
+// pack drops the bytes that no record has, if they are half of the text.
 func (p *part) pack() {
 	if len(p.text) < 2*p.live {
 		return
@@ -177,7 +177,7 @@ func (p *part) pack() {
 	}
 }
 
-// put records the bytes of an item: of one that has a record, or of one after all others.
+// put records the bytes of an item, which has a record or comes after all that have one.
 func (s *store) put(it *item, text []byte) {
 	r := record{index: it.index, late: s.late(it), isWarrant: it.warrant != nil}
 	if r.isWarrant {
@@ -210,7 +210,7 @@ func (s *store) put(it *item, text []byte) {
 	in.pack()
 }
 
-// freeze makes bytes of all items that are objects. Pointers to these must not be used any more.
+// freeze makes bytes of all objects. Pointers to these must not be used any more.
 func (s *store) freeze() {
 	write := func(it *item) {
 		c := codec{b: s.buf[:0]}
@@ -244,8 +244,8 @@ func (s *store) cool() {
 	}
 }
 
-// walk calls do with each item, ascending. It may skip those that have no duty which is late after
-// the time least. do changes nothing.
+// walk calls do with each item, ascending. It may skip items whose first duty is late only after the
+// time least. do must change nothing.
 func (s *store) walk(least int64, do func(*item)) {
 	for _, p := range s.parts {
 		for i := range p.records {
@@ -284,7 +284,7 @@ func (s *store) soonest() int64 {
 // all is walk with every item.
 func (s *store) all(do func(*item)) { s.walk(math.MaxInt64, do) }
 
-// those returns the indices of the items that pick takes, ascending.
+// those returns the indices of the items for which pick returns true, ascending.
 func (s *store) those(pick func(*item) bool) (out []uint64) {
 	s.all(func(it *item) {
 		if pick(it) {
@@ -294,7 +294,7 @@ func (s *store) those(pick func(*item) bool) (out []uint64) {
 	return out
 }
 
-// size returns how many bytes the items take in a snapshot.
+// size returns how many bytes the records take in a snapshot.
 func (s *store) size() (n int) {
 	for _, p := range s.parts {
 		n += p.live
@@ -302,7 +302,7 @@ func (s *store) size() (n int) {
 	return n
 }
 
-// code codes the items, ascending by index. Reading calls adopt with each.
+// code codes the items, ascending by index. When reading, it calls adopt with each.
 func (s *store) code(c *codec, adopt func(*item)) {
 	if !c.reading {
 		s.freeze()

@@ -15,7 +15,7 @@ import (
 )
 
 // TestStore compares the store with a map of encoded items, while items are added, changed and
-// removed, and snapshots are encoded meanwhile.
+// removed and snapshots are encoded.
 func TestStore(t *testing.T) {
 	encode := func(it *item) []byte {
 		c := new(codec)

@@ -337,7 +337,7 @@ func (w *batchWriter) add(ctx context.Context, entry []byte) error {
 	return w.flush(ctx)
 }
 
-// show adds what is left, and has other readers find it.
+// show adds what is left, and makes the tree readable to other processes.
 func (w *batchWriter) show(ctx context.Context) error {
 	if err := w.flush(ctx); err != nil {
 		return err

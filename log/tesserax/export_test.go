@@ -15,16 +15,16 @@ const (
 	JournalLabel = journalLabel
 )
 
-// Move hands to Tessera what is staged.
+// Move hands the staged entries to Tessera.
 func (e *Engine) Move(ctx context.Context) error { return e.move(ctx) }
 
-// Hold keeps what is staged from Tessera until release is called.
+// Hold keeps the staged entries from Tessera until release is called.
 func (e *Engine) Hold() (release func()) {
 	e.moving.Lock()
 	return e.moving.Unlock
 }
 
-// OnAdded has do called whenever Tessera has added an entry.
+// OnAdded calls do whenever Tessera has added an entry.
 func (e *Engine) OnAdded(do func(index uint64)) {
 	e.moving.Lock()
 	defer e.moving.Unlock()

@@ -103,8 +103,8 @@ func (e *Engine) tidy(ctx context.Context) error {
 	return nil
 }
 
-// makeEdge makes the partial tiles of the right edge at a size that are missing in the files, which
-// have a tree of the size from. moving must be held.
+// makeEdge writes the missing partial tiles at the right edge of the tree of the given size, out of
+// the files, which have a tree of size from. moving must be held.
 func (e *Engine) makeEdge(ctx context.Context, size, from uint64) error {
 	edge := tiles.Edge(size)
 	if w := int(size % tlog.TileWidth); w > 0 {

@@ -40,7 +40,7 @@ const (
 	maxRecord    = 1 << 20 // a longer batch is several records
 )
 
-// When so much is staged, Add waits for a move. Usually a head is shown before.
+// When so much is staged, Add waits for a move. Usually Show moves it earlier.
 const (
 	mostEntries = 8192
 	mostBytes   = 8 << 20
@@ -48,10 +48,10 @@ const (
 
 // stage is what a tree has beyond Tessera's.
 type stage struct {
-	edge  chain.Edge           // of all entries
+	edge  chain.Edge           // of all entries; without a root if nothing was staged since the start
 	moved uint64               // Tessera has the entries below, durable and compared; the journal has the others
 	bytes int64                // of the journal
-	tiles map[tlog.Tile][]byte // those that the others change, as wide as edge has them; Width is 0
+	tiles map[tlog.Tile][]byte // those that the journal's entries change, as wide as edge has them; Width is 0
 }
 
 // entries is the number of entries that Tessera lacks.
@@ -63,7 +63,7 @@ func (s stage) crowded(n int) bool { return s.entries()+uint64(n) > mostEntries 
 // widthOf returns the width of t's tile in a tree of the given size.
 func widthOf(t tlog.Tile, size uint64) int { return tiles.Width(max(t.Level, 0), t.Index, size) }
 
-// files reads Tessera's tree as of a size: its tiles in the one width that surely has a file, cut.
+// files reads Tessera's tree of a size. It cuts a tile from the one width that surely has a file.
 type files struct {
 	tessera tessera.LogReader
 	size    uint64
@@ -128,7 +128,7 @@ func cut(entries [][]byte) iter.Seq[[][]byte] {
 	}
 }
 
-// grow adds entries to a tree, and the tiles that they change to staged.
+// grow adds entries to a tree, and puts the tiles that they change into staged.
 func grow(t *chain.Tree, entries [][]byte, staged map[tlog.Tile][]byte) error {
 	leaves := make([]tiles.Hash, len(entries))
 	for i, e := range entries {
@@ -267,7 +267,7 @@ func load(ctx context.Context, have files) (*chain.Tree, error) {
 	return chain.Load(ctx, have, &tlog.Head{Size: have.size, Root: f.Root()})
 }
 
-// compare compares what have has of the staged tiles in a tree of the given size.
+// compare compares the files with the staged tiles that belong to a tree of the given size.
 func compare(ctx context.Context, have files, staged map[tlog.Tile][]byte, size uint64) error {
 	for t, b := range staged {
 		if t.Width = widthOf(t, size); t.Width == 0 {
@@ -288,8 +288,8 @@ func compare(ctx context.Context, have files, staged map[tlog.Tile][]byte, size 
 	return nil
 }
 
-// move hands what is staged to Tessera, and forgets it once Tessera's files have it. So a crash at
-// any moment leaves what move begins with.
+// move hands the staged entries to Tessera, and forgets them once Tessera's files have them. After a
+// crash at any moment, move can begin again.
 func (e *Engine) move(ctx context.Context) error {
 	e.moving.Lock()
 	defer e.moving.Unlock()
@@ -316,8 +316,8 @@ func (e *Engine) move(ctx context.Context) error {
 	return err
 }
 
-// hand has Tessera add what it lacks of s. Both what Tessera builds upon and what it wrote must be
-// as s has it; what is not is damage. moving must be held.
+// hand has Tessera add what it lacks of s. The files that Tessera builds upon, and those that it
+// wrote, must be as s has them: a wrong or unreadable one is damage. moving must be held.
 func (e *Engine) hand(ctx context.Context, s stage) (damage, err error) {
 	if err := tryLock(e.dir); err != nil {
 		return nil, fmt.Errorf("writing to the tree: %w", err)
@@ -356,7 +356,7 @@ func (e *Engine) entries(ctx context.Context, from, to uint64) [][]byte {
 			return nil
 		}
 		entries, err := tiles.ReadBundle(ctx, e, n, to)
-		if err != nil { // the caller compares
+		if err != nil { // the caller finds that entries are missing
 			return nil
 		}
 		return entries

@@ -258,9 +258,9 @@ func TestStrangeJournal(t *testing.T) {
 	}
 }
 
-// TestDamagedMove checks that Tessera gets nothing to build on a damaged file, that what it wrote is
-// compared, that both are reported, and that the engine goes on when the file is put right. Readers
-// have the right tiles meanwhile.
+// TestDamagedMove checks that Tessera never builds on a damaged file, that the engine compares what
+// Tessera wrote, reports both, and goes on when the file is right again. Readers get the right tiles
+// meanwhile.
 func TestDamagedMove(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -319,8 +319,8 @@ func TestDamagedMove(t *testing.T) {
 	}
 }
 
-// TestFullStage checks that Add fails once a bounded number of entries waits for Tessera, and goes on
-// when they can be moved.
+// TestFullStage checks that Add fails once too many entries wait for Tessera, and works again when
+// they can be moved.
 func TestFullStage(t *testing.T) {
 	t.Parallel()
 	dir := create(t)

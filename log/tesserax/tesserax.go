@@ -11,11 +11,11 @@
 // never served. The engine doesn't know whether its tree is the right one. The log's
 // publisher checks that.
 //
-// A batch is one synced record of a journal, .state/journal, and its tiles are in memory. Tessera gets
-// many batches at once ([Engine.Show]), since a batch costs it a dozen files. What Tessera builds
-// upon and what it wrote is compared with the tiles; then journal and memory drop them. A
-// start replays the journal, and the next Show gives it to Tessera like any other batch. A tree
-// without a journal is one that an earlier program wrote.
+// A batch of up to 1 MiB is one synced record of a journal, .state/journal, and the engine keeps its
+// tiles in memory. Tessera gets many batches at once ([Engine.Show]), since each call costs it a dozen
+// files. The engine compares the files that Tessera builds upon, and those that it wrote, with its own
+// tiles; then it drops these and the records. A start replays the journal, and the next Show gives
+// Tessera its entries as usual. A tree of an earlier version has no journal.
 //
 // Tessera panics, and ends the process, if it can't open its lock file. So the engine
 // opens that file itself before each write, and gives Tessera nothing to write if the
@@ -24,8 +24,8 @@
 // A file keeps some room of the disk ([Engine.Writable]), which [Engine.UseReserve] frees
 // when the disk is full.
 //
-// BUG(tesserax): the program of before does not read the journal. It lacks the last entries of a log
-// that was killed, and none of a log that was stopped.
+// BUG(tesserax): an earlier version does not read the journal. It lacks the last entries of a log that
+// was killed, or that was stopped while its files could not be written.
 //
 // BUG(tesserax): between the engine's own attempt and Tessera's, the process can run out of
 // file descriptors, and then Tessera panics. Acknowledged entries stay durable.
@@ -77,13 +77,13 @@ type Engine struct {
 
 	adding  sync.Mutex       // held while the journal changes; taken before mu
 	journal *durable.Journal // guarded by adding
-	tree    *chain.Tree      // with what is staged; nil: not read yet. Guarded by adding
-	lost    atomic.Bool      // the journal failed, and may have more than the tree; set with adding held
+	tree    *chain.Tree      // with the staged entries; nil: not read yet. Guarded by adding
+	lost    atomic.Bool      // the journal must be replayed: it may have more than the tree. Set with adding held
 
 	mu     sync.RWMutex
 	stage  stage
-	damage error // Tessera's files are not what the stage says; goes when a later move finds them right
-	stuck  error // of the last move
+	damage error // a file of Tessera is wrong or unreadable; nil once a later move finds all right
+	stuck  error // why the last move failed
 }
 
 var (
@@ -287,8 +287,8 @@ func (e *Engine) Show(ctx context.Context, size uint64) error {
 	return e.makeEdge(ctx, size, s.moved)
 }
 
-// ready returns an error if the tree is not known, or Tessera's files are not as they must be. It
-// looks again.
+// ready returns why the tree is not known, or which of Tessera's files is wrong. It first replays a
+// lost journal, and repeats a move that found damage.
 func (e *Engine) ready(ctx context.Context) error {
 	if e.lost.Load() {
 		e.moving.Lock()
@@ -322,7 +322,7 @@ func (e *Engine) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return t.Cut(b)
 }
 
-// Close implements [log.Engine]. What can't be moved stays in the journal.
+// Close implements [log.Engine]. Entries that can't be moved stay in the journal.
 func (e *Engine) Close(ctx context.Context) (err error) {
 	e.closing.Do(func() {
 		e.move(ctx)
@@ -337,7 +337,7 @@ func (e *Engine) Close(ctx context.Context) (err error) {
 }
 
 // Salvage yields the entries in a tree's directory, in any state, from an index up to
-// the first gap. It reads the files unverified.
+// the first gap: first those in files, then those in the journal. It verifies nothing.
 func Salvage(dir string, from uint64) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for entry := range salvageFiles(dir, from) {

@@ -128,8 +128,8 @@ func leafLie(change func([]*trillian.LogLeaf) []*trillian.LogLeaf) lie {
 }
 
 // lies are changes of answers that the engine must detect after a tree has grown, with
-// its errors: about the root before it writes a tile, about leaves when it reads them
-// behind.
+// its errors: lies about the root before it writes a tile, lies about leaves when it reads
+// them back.
 var lies = []struct {
 	name string
 	lie  lie

@@ -15,7 +15,7 @@
 // Trillian is not trusted. A root other than that of the leaves, a tree that shrinks or
 // doesn't extend the one before: each is an error, on which the engine writes nothing.
 // (Despite its name, Trillian's signed root has no signature.) The engine reads the
-// leaves' values back behind, 512 a second, and takes no entry while more than
+// leaves' values back later, at most 512 a second, and takes no entry while more than
 // [Config.MaxUnread] are unread. A missing or changed leaf is an error of each call of
 // [Engine.Add] and [Engine.Tree] until the leaf is right. Leaves that this process did
 // not write are read before their tiles are written. As with any engine, the log's
@@ -72,7 +72,7 @@ type Config struct {
 	// signer. 0: 20 s.
 	Patience time.Duration
 	// MaxUnread bounds how many of the newest entries may have values in Trillian that
-	// were not read back, but for one batch that is longer. 0: 262,144.
+	// were not read back. One batch may be longer. 0: 262,144.
 	MaxUnread int
 	// CacheBytes bounds the tiles in memory. 0: 64 MiB.
 	CacheBytes int
@@ -213,7 +213,7 @@ func (e *Engine) Tree(ctx context.Context) (size uint64, root [32]byte, err erro
 	return e.edge.frontier.Size(), e.edge.frontier.Root(), nil
 }
 
-// Show implements [log.Engine]: a tile is stored before Tree has it.
+// Show implements [log.Engine]: tiles are stored before Tree returns their size.
 func (e *Engine) Show(context.Context, uint64) error { return nil }
 
 // Close implements [log.Engine].

@@ -16,24 +16,24 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// The engine reads readBundles back in each readPause, 512 entries a second, which is more
+// The engine reads readBundles back after each readPause: at most 512 entries a second, more
 // than a large service logs at its peak.
 const (
 	readBundles = 2
 	readPause   = time.Second
 )
 
-// unread is how far the values in Trillian were read back. The root proves that Trillian got
+// unread has how far the values in Trillian were read back. The root proves that Trillian got
 // the leaves of a batch; only reading proves that its database still has their values.
 type unread struct {
 	mu    sync.Mutex    // held while bundles are read back
 	from  atomic.Uint64 // all values below were read back; written under mu
 	wrong atomic.Bool   // the values from there on are not those of the tree; written under mu
-	stop  func()        // ends reading behind
+	stop  func()        // ends the reading
 }
 
-// readBehind starts to read values back. It begins with the newest MaxUnread entries, which
-// the last process may have left unread.
+// readBehind starts to read values back, from the newest MaxUnread entries on, which the last
+// process may have left unread.
 func (e *Engine) readBehind() {
 	size := e.edge.frontier.Size()
 	e.unread.from.Store(size - min(size, uint64(e.cfg.MaxUnread)))
@@ -60,7 +60,7 @@ func (e *Engine) readBehind() {
 	}()
 }
 
-// keepUp makes room for n entries with unread values. It reads wrong values again.
+// keepUp reads values until n more entries may be unread. It reads a wrong value again.
 func (e *Engine) keepUp(ctx context.Context, n int) error {
 	for {
 		unread := e.written.Load().Size() - e.unread.from.Load()
@@ -95,7 +95,7 @@ func (e *Engine) readValues(ctx context.Context, n int) error {
 			u.wrong.Store(true)
 		}
 		if err != nil {
-			return err // wrong stays: an answer that does not come shows nothing
+			return err // wrong stays: without an answer nothing is known
 		}
 		u.wrong.Store(false)
 		u.from.Store(t.Index*tlog.TileWidth + uint64(t.Width))

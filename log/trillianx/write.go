@@ -25,8 +25,7 @@ import (
 const (
 	// maxRequest bounds a request. A log server's default limit is 4 MiB.
 	maxRequest = 3 << 20
-	// maxLeaves bounds a request too, so that Trillian integrates the first leaves
-	// of a long batch while it stores the last. Two requests for a batch of the log would
+	// maxLeaves bounds a request too: to a batch of the log, for which two requests would
 	// cost Trillian a tenth more processor time.
 	maxLeaves = log.DefaultMaxBatch
 	// leafOverhead is the size of a leaf in a request without its value.
@@ -57,7 +56,7 @@ func (p *pending) from(index uint64) []leaf {
 	return p.leaves[index-p.first:]
 }
 
-// compare notes another writer's leaf among those read back from an index on.
+// compare sets foreign if a leaf read back, from an index on, is another writer's.
 func (p *pending) compare(index uint64, read []leaf) {
 	for i, own := range p.from(index) {
 		if i < len(read) && read[i].identity != own.identity {
@@ -290,8 +289,8 @@ type tileBytes struct {
 	b    []byte
 }
 
-// follow checks and writes the leaves of the tree of h beyond the edge: those of p, if
-// not nil, or those that it reads. mu must be held.
+// follow checks and writes the leaves of the tree of h beyond the edge. It reads leaves
+// unless those of p, which may be nil, are the tree's. mu must be held.
 func (e *Engine) follow(ctx context.Context, h head, p *pending) error {
 	from := e.edge.frontier.Size()
 	switch {
@@ -314,7 +313,7 @@ func (e *Engine) follow(ctx context.Context, h head, p *pending) error {
 }
 
 // segment follows the tree of h. If the leaves of p have h's root, they are h's leaves,
-// and segment need not read them. It follows other leaves by at most segmentBundles bundles.
+// and segment need not read them. Otherwise it reads at most segmentBundles bundles.
 func (e *Engine) segment(ctx context.Context, h head, p *pending) error {
 	from := e.edge.frontier.Size()
 	if own := p.from(from); h.size-from <= uint64(len(own)) {

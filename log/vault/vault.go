@@ -112,9 +112,9 @@ type Vault struct {
 func (v *Vault) String() string   { return "vault in " + v.files.String() }
 func (v *Vault) GoString() string { return v.String() }
 
-// location is the place of a live record. It has no pointer, since there may be millions.
+// location is the place of a live record. It has no pointer, since there may be millions of records.
 type location struct {
-	file uint64 // number of a file in Vault.batches
+	file uint64 // key of the file in Vault.batches
 	off  uint32
 	n    uint32
 }

@@ -117,8 +117,8 @@ type Config struct {
 	// the sources serve. 0: a minute.
 	CheckEvery time.Duration
 	// Replayed waits for another replay of the copy, and returns its state at a size above from and at
-	// most to; nil if it has none soon. An auditor that is far behind starts there, so that one process
-	// does not check each signature twice. nil: there is no other replay.
+	// most to, or nil if it has none soon. An auditor that is far behind starts from that state, so that
+	// one process does not check each signature twice. A nil func: there is no other replay.
 	Replayed func(ctx context.Context, from, to uint64) *replica.Replayed
 	// Timeout of one request to the log. 0: 30 seconds.
 	Timeout time.Duration
@@ -397,8 +397,8 @@ func (a *Auditor) look(ctx context.Context) error {
 	return errors.Join(err, late, a.forward(ctx))
 }
 
-// ahead returns what another replay has applied, if this auditor is far behind a size. It asks once in a
-// while, since a state takes time to make, and may be of no use.
+// ahead returns the state of another replay, if this auditor is far behind size. It asks at most every
+// ten minutes, since a state takes time to make and may not fit.
 func (a *Auditor) ahead(ctx context.Context, size uint64) *replica.Replayed {
 	from := a.copy.applied.Load()
 	if a.cfg.Replayed == nil || size <= from+inline || time.Now().Before(a.alone) {

@@ -43,9 +43,9 @@ func replayedTo(t *testing.T, w *written.Log, size uint64) (out *replica.Replaye
 	return out
 }
 
-// TestLeap: an auditor that starts with another replay reads only the entries after it, and has the same
-// ledger as one that replays all. A state that does not fit the head, and one whose head the charter's
-// policy does not accept, change nothing.
+// TestLeap: an auditor that starts with another replay reads fewer bundles than one that replays all, and
+// has the same ledger. A state that does not fit the head is not used. A head that the charter's policy
+// does not accept, or another charter, is an error.
 func TestLeap(t *testing.T) {
 	w := written.New(t.TempDir(), nil)
 	t.Cleanup(func() { w.Report(t.Error) })
@@ -84,7 +84,7 @@ func TestLeap(t *testing.T) {
 		if !bytes.Equal(c.ledger.Snapshot(), all.ledger.Snapshot()) {
 			t.Errorf("%s: the ledger is not that of a replay of all", name)
 		}
-		if n, all := stored.bundles.Load(), whole.bundles.Load(); from == half && n >= all { // it looks back, too
+		if n, all := stored.bundles.Load(), whole.bundles.Load(); from == half && n >= all { // it reads entries before its start, too
 			t.Errorf("the auditor has read %d bundles, and a replay of all %d", n, all)
 		}
 	}

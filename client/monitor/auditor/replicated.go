@@ -31,7 +31,7 @@ type replicated struct {
 	client  *client.Client
 	replica *replica.Replica
 	ledger  *ledger.Ledger    // the replica's
-	ahead   *replica.Replayed // where the next call of advance may start; or nil
+	ahead   *replica.Replayed // where the next call of advance may start; nil: at the ledger's size
 	saved   uint64            // size of the ledger's last snapshot
 	applied atomic.Uint64     // entries applied so far, also while a call is under way
 
@@ -172,7 +172,7 @@ func (c *replicated) try(ctx context.Context, cp *tlog.Checkpoint) error {
 		if c.leap(ctx, ahead, cp) {
 			return c.newKeys()
 		}
-		if _, err = c.replica.Offer(ctx, cp.Bytes()); err != nil { // leap has used up the first one
+		if _, err = c.replica.Offer(ctx, cp.Bytes()); err != nil { // leap has used the first offer
 			return err
 		}
 	}
@@ -187,8 +187,8 @@ func (c *replicated) try(ctx context.Context, cp *tlog.Checkpoint) error {
 	return errors.Join(err, c.newKeys())
 }
 
-// leap starts with what the monitor's other replay has applied, and reports whether the head then meets
-// the policy in force. If not, the auditor replays the entries by itself, and learns what is wrong.
+// leap starts with the state of the monitor's other replay, and reports whether the head then meets the
+// policy in force. If not, the auditor replays the entries by itself, and finds what is wrong.
 func (c *replicated) leap(ctx context.Context, from *replica.Replayed, cp *tlog.Checkpoint) bool {
 	err := c.replica.TryFrom(ctx, from, c.observer(), func(l *ledger.Ledger) error {
 		if first := l.CharterAt(1); first == nil || first.Leaf != c.cfg.Founded {

@@ -31,7 +31,7 @@ type entryPage struct {
 	Effect   string // what its verdict leaves it
 	Chain    []chained
 	More     bool   // the chain has more
-	Denied   string // the return that denies an access which the chain has a release for
+	Denied   string // names the return that denies an access, if the chain has a release for its warrant
 	Sealed   *sealing
 	Opened   []opened  // what disclosures have opened of it; the first maxOpened
 	Duties   []dutyRow // that it owes or owed

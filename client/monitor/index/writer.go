@@ -25,13 +25,13 @@ const never = math.MaxInt64
 // that the replay does not wait for SQLite.
 type writer struct {
 	f        *file
-	prepared map[string]*sql.Stmt // of the batch that is being written, or else the writer's
+	prepared map[string]*sql.Stmt // used by write; others must have waited for it
 	begun    bool                 // a transaction is open
 	err      error                // the first one: SQLite may have ended the transaction then
 
 	rows  []row      // not yet written, in order
 	named []nameRow  // rows of the table name, not yet written
-	under chan error // answers for the batch that is being written; nil: none is
+	under chan error // the outcome of the batch that is being written; nil: there is none
 
 	next   uint64 // the entry that is told next
 	stored uint64 // entries in the file
@@ -96,8 +96,7 @@ type nameRow struct{ symbol, index, n int64 }
 // maxRows bounds a batch, and so the memory of a writer.
 const maxRows = 4096
 
-// exec executes a statement with the present batch. Its error is that of a later call, at the latest
-// that of settle.
+// exec adds a statement to the batch. A later call, at the latest that of settle, returns its error.
 func (w *writer) exec(query string, args ...any) error {
 	if w.err == nil {
 		w.rows = append(w.rows, row{query, args})
@@ -139,12 +138,12 @@ func (w *writer) settle() error {
 	return w.err
 }
 
-// nameRows is how many rows of the table name one statement has.
+// nameRows is how many rows of the table name one statement inserts.
 const nameRows = 64
 
 var manyNames = "INSERT INTO name VALUES (?, ?, ?)" + strings.Repeat(", (?, ?, ?)", nameRows-1)
 
-// write executes a batch. Rows of the table name go in the order of their key: they are half of all rows.
+// write executes a batch. Rows of the table name, half of all rows, go in the order of their key.
 func (w *writer) write(rows []row, named []nameRow) error {
 	for _, r := range rows {
 		s, err := w.stmt(r.query)

@@ -96,7 +96,7 @@ func (i *Injector) fault(op durable.Op, path string) error {
 }
 
 // Value returns the value in a register's file, of at most 1 MiB. It reads a copy, so another
-// process may have the register.
+// process may have the register open.
 func Value(t testing.TB, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(name)

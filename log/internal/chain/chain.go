@@ -272,9 +272,8 @@ func (t *Tree) Append(ctx context.Context, entries [][]byte, leaves []tiles.Hash
 	return nil
 }
 
-// Grow computes the tree with these entries, whose leaf hashes are given. It calls each with
-// every tile and bundle that they change: full ones, and those of the right edge. After an
-// error of each, t is unchanged.
+// Grow adds entries, whose leaf hashes are given. It calls each with every tile and bundle that
+// they change: full ones, and those of the right edge. After an error of each, t is unchanged.
 func (t *Tree) Grow(entries [][]byte, leaves []tiles.Hash, each func(tlog.Tile, []byte) error) error {
 	next, bundle := t.frontier.Clone(), t.bundle
 	for i, e := range entries {
