@@ -101,7 +101,7 @@ type entry struct {
 // processor. A wider table of keys was 5 % faster and 70 % larger.
 const (
 	keyWidth, keySpacing     = 5, 2
-	smallWidth, smallSpacing = 3, 17 // four fifths of the saving, with 2.5 KiB instead of 52
+	smallWidth, smallSpacing = 3, 17 // 1.6 times crypto/ed25519 instead of 2.8, with 2.5 KiB instead of 52
 	baseWidth, baseSpacing   = 8, 1
 
 	scalarBits = 253 // the order of the base point is below 2^253
