@@ -245,6 +245,10 @@ func (p *publisher) wait(ctx context.Context, began time.Time, failures int) {
 	}
 }
 
+// errUnshown: the engine could not write its files, and did not find them damaged. A library
+// may have dropped the cause, so this counts as a full disk: the entries are durable.
+var errUnshown = errors.New("the engine's files can't be written")
+
 // report logs a round that failed, and the next one that works. A missing quorum stops
 // publication only; a full disk also stops all but what may use the reserve, whose room
 // the state needs too. Any other failure stops admission, because what is admitted might
@@ -266,7 +270,7 @@ func (p *publisher) report(err error) bool {
 		} else if time.Since(p.fresh) > p.cfg.Refresh*3/2 {
 			late = err
 		}
-	case durable.NoRoom(err) && !p.fresh.IsZero():
+	case (durable.NoRoom(err) || errors.Is(err, errUnshown)) && !p.fresh.IsZero():
 		full = fmt.Errorf("%w: there is no room, or no permission, to write: %w", errNotLogged, err)
 	default:
 		reason = err
@@ -332,8 +336,11 @@ func (p *publisher) round(ctx context.Context) error {
 	began := time.Now()
 	cp, err := p.witnesses.Gather(ctx, p.head.Signed(), p.cfg.Interval/4)
 	p.metrics.gather.Observe(time.Since(began).Seconds())
-	if unshown := <-shown; unshown != nil {
-		return fmt.Errorf("writing the tree to publish: %w", unshown)
+	if err := <-shown; err != nil {
+		if _, corrupt := errors.AsType[*tlog.CorruptError](err); !corrupt && !errors.Is(err, ErrTreeBehind) && !errors.Is(err, ErrTreeConflict) {
+			err = fmt.Errorf("%w: %w", errUnshown, err)
+		}
+		return fmt.Errorf("writing the tree to publish: %w", err)
 	}
 	if err != nil {
 		return err

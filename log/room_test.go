@@ -5,6 +5,7 @@ package log_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -71,7 +72,8 @@ const reserve = 1 << 20
 type scarce struct {
 	log.Engine
 	free, reserved atomic.Int64
-	used           func() // is called once the reserve is free; or nil
+	used           func()      // is called once the reserve is free; or nil
+	full           atomic.Bool // its files can't be written unless the reserve is free
 }
 
 func (s *scarce) wrap(e log.Engine) log.Engine {
@@ -89,6 +91,14 @@ func (s *scarce) Add(ctx context.Context, entries [][]byte) (uint64, error) {
 	}
 	s.free.Add(-size)
 	return s.Engine.Add(ctx, entries)
+}
+
+// Show fails without a cause that a program can read, as Tessera does.
+func (s *scarce) Show(ctx context.Context, size uint64) error {
+	if s.full.Load() && s.reserved.Load() > 0 {
+		return errors.New("failed to create temp file: no space left on device")
+	}
+	return s.Engine.Show(ctx, size)
 }
 
 // Writable makes the reserve again if it was used, as the engine on files does.
@@ -148,6 +158,32 @@ func TestReserve(t *testing.T) {
 	w.append(signed(t, &event.Response{Warrant: warrant, Outcome: event.Unable, Ground: "immunity"}, w.provider).Bytes())
 	w.append(signed(t, &event.Revocation{Warrant: warrant, Reason: "ended", Scope: event.ScopeAll}, w.authority).Bytes())
 	w.append(signed(t, &event.Disclosure{Event: warrant, Openings: first.Openings}, w.authority).Bytes())
+	s.free.Store(2 * reserve)
+	w.ready()
+	w.append(w.warrant())
+	w.audit()
+}
+
+// TestReserveServesFiles checks that a log goes on to log revocations if the engine's journal takes
+// entries and its files do not.
+func TestReserveServesFiles(t *testing.T) {
+	t.Parallel()
+	w, s := scarceWorld(t)
+	warrant := w.put(newWarrant(t, origin, warrantTerms{}, w.authority))
+	s.free.Store(100_000)
+	s.full.Store(true)
+	w.mustSequence(w.warrant())
+	eventually(t, func() error {
+		if status, body := w.get("/readyz"); status != http.StatusInsufficientStorage {
+			return fmt.Errorf("%d: %s", status, body)
+		}
+		return nil
+	})
+	if _, err := w.sequence(w.warrant()); !isProblem(err, "storage") {
+		t.Errorf("a warrant: %v", err)
+	}
+	w.append(signed(t, &event.Revocation{Warrant: warrant, Reason: "ended", Scope: event.ScopeAll}, w.authority).Bytes())
+	s.full.Store(false)
 	s.free.Store(2 * reserve)
 	w.ready()
 	w.append(w.warrant())

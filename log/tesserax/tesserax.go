@@ -24,8 +24,8 @@
 // A file keeps some room of the disk ([Engine.Writable]), which [Engine.UseReserve] frees
 // when the disk is full.
 //
-// BUG(tesserax): an earlier version does not read the journal. It lacks the last entries of a log that
-// was killed, or that was stopped while its files could not be written.
+// BUG(tesserax): an earlier version does not read the journal. It lacks the entries that were not
+// published when the log stopped.
 //
 // BUG(tesserax): between the engine's own attempt and Tessera's, the process can run out of
 // file descriptors, and then Tessera panics. Acknowledged entries stay durable.
@@ -322,10 +322,10 @@ func (e *Engine) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return t.Cut(b)
 }
 
-// Close implements [log.Engine]. Entries that can't be moved stay in the journal.
-func (e *Engine) Close(ctx context.Context) (err error) {
+// Close implements [log.Engine]. Entries that were not moved stay in the journal: Tessera goes on for a
+// moment after a move, and its files must have no writer after Close.
+func (e *Engine) Close(context.Context) (err error) {
 	e.closing.Do(func() {
-		e.move(ctx)
 		e.cancel()
 		e.adding.Lock()
 		defer e.adding.Unlock()

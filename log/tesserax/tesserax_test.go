@@ -87,6 +87,7 @@ func TestSalvage(t *testing.T) {
 		_, err := e.Add(t.Context(), all[:n])
 		check(t, err)
 		all = slices.Concat(all[n:], all[:n])
+		check(t, e.Move(t.Context()))
 	}
 	check(t, e.Close(t.Context()))
 	// A rename also works while Tessera's last goroutine still writes.
@@ -118,6 +119,7 @@ func TestTidy(t *testing.T) {
 	check(t, err)
 	_, err = e.Add(t.Context(), engines.Batch(1000, 700))
 	check(t, err)
+	check(t, e.Move(t.Context()))
 	check(t, e.Close(t.Context()))
 	// As if the second batch had failed in its last step. The partial tiles that it filled are gone.
 	check(t, os.WriteFile(state, before, 0o644))
