@@ -13,6 +13,7 @@ const (
 	MostEntries  = mostEntries
 	JournalName  = journalName
 	JournalLabel = journalLabel
+	MarkName     = markName
 )
 
 // Move hands the staged entries to Tessera.

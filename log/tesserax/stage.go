@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"iter"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -35,6 +36,7 @@ import (
 // The root ties a record to its tree. Each record continues the one before.
 const (
 	journalName  = ".state/journal"
+	markName     = ".state/journaled" // exists once there was a journal, so a lost one is noticed
 	journalLabel = "vasistas-tesserax"
 	recordHead   = 8 + 32 + 4
 	maxRecord    = 1 << 20 // a longer batch is several records
@@ -224,11 +226,18 @@ func (e *Engine) replay(ctx context.Context) error {
 		}
 		return grow(tree, entries, s.tiles)
 	})
+	mark := filepath.Join(e.dir, markName)
 	if errors.Is(err, durable.ErrMissing) { // an earlier program had none
+		if _, err := os.Stat(mark); !errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(fmt.Errorf("%w: the tree's journal is missing; restore %s, or recover the tree", log.ErrTreeBehind, name), err)
+		}
 		journal, err = durable.CreateJournal(name, journalLabel, maxRecord+1<<16)
 	}
 	if err != nil {
 		return fmt.Errorf("reading the tree's journal: %w", err)
+	}
+	if err := durable.CreateFile(mark, []byte("1\n"), 0o644); err != nil && !errors.Is(err, fs.ErrExist) {
+		return errors.Join(fmt.Errorf("marking the tree's journal: %w", err), journal.Close())
 	}
 	s.edge = chain.Edge{Size: size}
 	if tree != nil && tree.Size() < size {

@@ -164,7 +164,11 @@ func TestCrash(t *testing.T) {
 	check(t, err)
 	check(t, os.WriteFile(filepath.Join(ahead, tesserax.JournalName), b, 0o600))
 	earlier := crash(t, e, dir)
-	check(t, os.Remove(filepath.Join(earlier, tesserax.JournalName))) // an earlier program's
+	check(t, os.Remove(filepath.Join(earlier, tesserax.JournalName)))
+	if _, err := tesserax.Open(t.Context(), earlier); !errors.Is(err, log.ErrTreeBehind) {
+		t.Errorf("opened without its journal: %v", err)
+	}
+	check(t, os.Remove(filepath.Join(earlier, tesserax.MarkName))) // an earlier program's
 	for _, c := range []struct {
 		dir  string
 		size int
