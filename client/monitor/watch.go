@@ -80,7 +80,7 @@ func (w *watch) run(ctx context.Context) {
 			why = "reading the copy: " + err.Error()
 		}
 		w.failing.Store(&why)
-		if err != nil || w.head == w.copy.Head() {
+		if cp := w.copy.Head(); err != nil || w.head != nil && cp != nil && w.head.Size >= cp.Size {
 			w.answer(math.MaxUint64)
 		}
 		select {
@@ -101,6 +101,7 @@ func (w *watch) look(ctx context.Context) error {
 	}
 	if w.untold != nil && time.Since(w.since) >= w.pause {
 		w.policy, w.replica, w.head, w.untold = nil, nil, nil, nil
+		w.applied.Store(0)
 	}
 	if err := w.dial(); err != nil {
 		return err
