@@ -41,6 +41,7 @@ type liar struct {
 	admin  trillian.TrillianAdminClient
 	addr   string
 	lie    atomic.Pointer[lie]
+	reads  atomic.Int64 // calls of GetLeavesByRange
 }
 
 // lie changes an answer, or makes it an error.
@@ -92,6 +93,7 @@ func (l *liar) GetLatestSignedLogRoot(ctx context.Context, q *trillian.GetLatest
 }
 
 func (l *liar) GetLeavesByRange(ctx context.Context, q *trillian.GetLeavesByRangeRequest) (*trillian.GetLeavesByRangeResponse, error) {
+	l.reads.Add(1)
 	return pass(l, ctx, q, l.client.GetLeavesByRange)
 }
 

@@ -4,12 +4,16 @@
 package trillianx
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
@@ -28,7 +32,7 @@ const (
 type unread struct {
 	mu    sync.Mutex    // held while bundles are read back
 	from  atomic.Uint64 // all values below were read back; written under mu
-	wrong atomic.Bool   // the values from there on are not those of the tree; written under mu
+	wrong atomic.Bool   // the values from there on are wrong, or Trillian's answer is an error; written under mu
 	stop  func()        // ends the reading
 }
 
@@ -87,6 +91,10 @@ func (e *Engine) readValues(ctx context.Context, n int) error {
 		t := tlog.Tile{Level: tlog.Entries, Index: from / tlog.TileWidth}
 		t.Width = tiles.Width(0, t.Index, f.Size())
 		_, err := e.proven(ctx, f, t)
+		if answered(err) {
+			u.wrong.Store(true) // oneByOne takes a while
+			err = cmp.Or(e.oneByOne(ctx, t), err)
+		}
 		var corrupt *tlog.CorruptError
 		if errors.As(err, &corrupt) {
 			err = fmt.Errorf("%w (%w)", log.ErrTreeConflict, err)
@@ -101,4 +109,25 @@ func (e *Engine) readValues(ctx context.Context, n int) error {
 		u.from.Store(t.Index*tlog.TileWidth + uint64(t.Width))
 	}
 	return nil
+}
+
+// oneByOne reads the leaves of a bundle one by one, up to the first error. Trillian's answer
+// for a range that lacks a leaf is an error, and for the missing leaf alone an empty list.
+func (e *Engine) oneByOne(ctx context.Context, bundle tlog.Tile) error {
+	for i := range bundle.Width {
+		if _, err := e.leaves(ctx, bundle.Index*tlog.TileWidth+uint64(i), 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answered reports whether err is an answer of Trillian. While its database is down, Trillian
+// answers UNKNOWN, so such an error alone proves no loss.
+func answered(err error) bool {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		return false
+	}
+	return errors.Is(err, log.ErrTreeUnreadable)
 }
