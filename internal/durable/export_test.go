@@ -3,7 +3,10 @@
 
 package durable
 
-import "bytes"
+import (
+	"bytes"
+	"os"
+)
 
 // InFlight returns the number of running calls of Append.
 func (j *Journal) InFlight() int {
@@ -54,3 +57,19 @@ const (
 	MaxPayload = maxPayload
 	Reserve    = reserve
 )
+
+// Blind makes reads of the journal's file fail until it is opened again.
+func (j *Journal) Blind() error {
+	file, err := os.OpenFile(j.name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	j.commit.Lock()
+	defer j.commit.Unlock()
+	j.file.Close()
+	j.file = file
+	return nil
+}
+
+// Blind is [Journal.Blind] for the register's open journal.
+func (r *Register) Blind() error { return r.journal.Blind() }

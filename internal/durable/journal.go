@@ -269,10 +269,16 @@ func (j *Journal) write(frame []byte) error {
 
 // checkOwned detects a second writer, and a file that was moved away or restored: the name must lead to
 // this file, of its known size, with this journal's last frame and only zeros where the next one belongs.
+// A failed stat or read shows no change, so it is not ErrChanged, unless the name is gone.
 func (j *Journal) checkOwned() error {
 	named, err := statInode(j.name)
-	if err != nil {
-		return errors.Join(ErrChanged, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrChanged, err)
+	} else if err != nil {
+		return err
+	}
+	if named != j.inode {
+		return fmt.Errorf("%w: %s", ErrChanged, j.name)
 	}
 	last := make([]byte, frameHeader)
 	if j.chain.last == 0 {
@@ -281,14 +287,17 @@ func (j *Journal) checkOwned() error {
 	next := make([]byte, min(frameHeader, j.inode.size-j.chain.offset))
 	_, err1 := j.file.ReadAt(last, j.chain.last)
 	_, err2 := j.file.ReadAt(next, j.chain.offset)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
 	sum := crc32.Checksum(last, castagnoli)
 	if h, ok := parseFrame(last, j.chain.seed); ok {
 		sum = h.sum
 	}
-	if named != j.inode || sum != j.chain.previous || len(bytes.Trim(next, "\x00")) > 0 {
-		return errors.Join(fmt.Errorf("%w: %s", ErrChanged, j.name), err1, err2)
+	if sum != j.chain.previous || len(bytes.Trim(next, "\x00")) > 0 {
+		return fmt.Errorf("%w: %s", ErrChanged, j.name)
 	}
-	return errors.Join(err1, err2)
+	return nil
 }
 
 // inode identifies a file on this machine, and has its size in bytes.

@@ -285,3 +285,43 @@ func rewriteFault(t *testing.T, n int, p durabletest.Point, fault error) {
 	}
 	wantRecords(t, name, want...)
 }
+
+// unchecked are faults that keep a journal from being checked before a write, and change nothing. For
+// the first, a file stands where the directory was.
+var unchecked = map[string]struct {
+	fault func(dir string, blind func() error) error
+	want  error
+	heal  func(dir string) error
+}{
+	"stat": {func(dir string, _ func() error) error {
+		return errors.Join(os.Rename(dir, dir+".away"), os.WriteFile(dir, nil, 0o600))
+	}, syscall.ENOTDIR, func(dir string) error {
+		return errors.Join(os.Remove(dir), os.Rename(dir+".away", dir))
+	}},
+	"read": {func(_ string, blind func() error) error { return blind() }, syscall.EBADF, func(string) error { return nil }},
+}
+
+// TestJournalUnchecked: a failed check is no change by another process.
+func TestJournalUnchecked(t *testing.T) {
+	for what, c := range unchecked {
+		t.Run(what, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "d")
+			name := filepath.Join(dir, "j")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			j := create(t, name, "a")
+			defer j.Close()
+			if err := c.fault(dir, j.Blind); err != nil {
+				t.Fatal(err)
+			}
+			if err := j.Append([]byte("b")); !errors.Is(err, c.want) || !errors.Is(err, durable.ErrFailed) || errors.Is(err, durable.ErrChanged) {
+				t.Fatalf("append: %v", err)
+			}
+			if err := c.heal(dir); err != nil {
+				t.Fatal(err)
+			}
+			wantRecords(t, name, "a")
+		})
+	}
+}

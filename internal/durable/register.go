@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -175,8 +176,11 @@ func (r *Register) convert() error {
 		return err
 	}
 	magic := make([]byte, len(journalMagic))
-	n, _ := file.ReadAt(magic, 0)
-	if err := file.Close(); err != nil || string(magic) == journalMagic {
+	n, err := file.ReadAt(magic, 0)
+	if err == io.EOF {
+		err = nil // shorter than the magic
+	}
+	if err := errors.Join(err, file.Close()); err != nil || string(magic) == journalMagic {
 		return err
 	}
 	plain, err := ReadFile(r.name, r.max)

@@ -349,3 +349,44 @@ func TestRegisterConcurrent(t *testing.T) {
 		t.Fatalf("%v, %v", r, err)
 	}
 }
+
+// TestRegisterUnchecked: a register goes on once its file can be checked again.
+func TestRegisterUnchecked(t *testing.T) {
+	for kind, make := range registers {
+		for what, c := range unchecked {
+			t.Run(kind+" "+what, func(t *testing.T) {
+				dir := filepath.Join(t.TempDir(), "d")
+				name := filepath.Join(dir, "r")
+				if err := os.Mkdir(dir, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				make(t, name)
+				r, err := durable.OpenRegister(name, 1<<20)
+				if err == nil {
+					err = c.fault(dir, r.Blind)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := r.CompareAndSwap([]byte("old"), []byte("new")); !errors.Is(err, c.want) || errors.Is(err, durable.ErrChanged) {
+					t.Fatalf("swap: %v", err)
+				}
+				if v, err := r.Load(); what == "stat" && !errors.Is(err, c.want) {
+					t.Fatalf("load: %q, %v", v, err)
+				}
+				if err := c.heal(dir); err != nil {
+					t.Fatal(err)
+				}
+				if got := load(t, r); got != "old" {
+					t.Fatalf("the register holds %q", got)
+				}
+				if err := r.CompareAndSwap([]byte("old"), []byte("new")); err != nil {
+					t.Fatal(err)
+				}
+				if got := held(t, name); got != "new" {
+					t.Fatalf("the file holds %q", got)
+				}
+			})
+		}
+	}
+}
