@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -417,4 +418,18 @@ func mustBundle(t testing.TB, name string) [][]byte {
 	entries, err := tlog.ParseBundle(must(os.ReadFile(name)), tlog.TileWidth)
 	check(t, err)
 	return entries
+}
+
+// TestTornState: a start logs what it cut off the recorded head.
+func TestTornState(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, 1)
+	durabletest.Tear(t, filepath.Join(w.state(), "head"))
+	var out bytes.Buffer
+	w.config.Logger = slog.New(slog.NewTextHandler(&out, nil))
+	w.mustOpen()
+	w.stop()
+	if want := "head bytes="; !strings.Contains(out.String(), want) {
+		t.Errorf("the log lacks %q: %s", want, &out)
+	}
 }

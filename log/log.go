@@ -98,6 +98,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.State != nil {
 		dir, err = state.OpenCaches(cfg.StateDir)
 	} else if dir, err = state.OpenDir(cfg.StateDir); err == nil {
+		dir.WarnTruncated(cfg.Logger)
 		cfg.State = dir
 	}
 	if err != nil {

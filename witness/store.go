@@ -136,9 +136,7 @@ func (s *store) replay() (map[string]*accepted, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the state: %w", err)
 	}
-	if n := j.Truncated(); n > 0 {
-		s.logger.Warn("cut off an incomplete record at the end of the journal; it was never acknowledged", "file", s.name, "bytes", n)
-	}
+	durable.WarnTruncated(s.logger, s.name, j.Truncated())
 	s.journal, s.limit = j, compactAt
 	return last, nil
 }

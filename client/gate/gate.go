@@ -217,12 +217,11 @@ func Open(c Config) (_ *Gate, err error) {
 	if f.register, err = durable.OpenRegister(filepath.Join(c.Dir, headFile), maxHead); err != nil {
 		return nil, err
 	}
+	durable.WarnTruncated(c.Logger, headFile, f.register.Truncated())
 	if g.journal, err = openJournal(filepath.Join(c.Dir, journalFile), c.Signer.KeyID()); err != nil {
 		return nil, err
 	}
-	if n := g.journal.j.Truncated(); n > 0 {
-		c.Logger.Warn("cut off an incomplete record at the end of the journal, as a crash leaves it", "bytes", n)
-	}
+	durable.WarnTruncated(c.Logger, journalFile, g.journal.j.Truncated())
 	f.own = g.journal.seen
 	for _, b := range g.journal.held {
 		h, err := readHeld(b)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/client/gate"
+	"github.com/vasistas/vasistas/internal/durable/durabletest"
 	"github.com/vasistas/vasistas/internal/world"
 	"github.com/vasistas/vasistas/log/event"
 )
@@ -205,4 +207,23 @@ func TestSilentAuditor(t *testing.T) {
 	w.says(s, log, "auditors have signed the head of size")
 	check(t, cat.Start())
 	w.says(s, log, "")
+}
+
+// TestTornState: a start logs what it cut off the state.
+func TestTornState(t *testing.T) {
+	w := newTestbed(t, 1, 1, nil)
+	s, log := w.gates[0], new(lines)
+	check(t, s.Create())
+	w.open(s)
+	s.stop()
+	for _, name := range []string{"head", "journal"} {
+		durabletest.Tear(t, filepath.Join(s.Config.Dir, name))
+	}
+	s.Config.Logger = slog.New(slog.NewTextHandler(log, nil))
+	w.open(s)
+	for _, want := range []string{"file=head bytes=", "file=journal bytes="} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %q: %s", want, log)
+		}
+	}
 }

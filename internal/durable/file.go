@@ -29,8 +29,8 @@
 //
 // BUG(durable): damage to the last frame of a journal alone, or to everything from one
 // frame's header to the end of the file, looks like a torn write and is cut off;
-// [Journal.Truncated] returns its length. A register then has an earlier value. Only a copy
-// elsewhere could tell the two apart.
+// [Journal.Truncated] and [Register.Truncated] return its length. A register then has an earlier
+// value. Only a copy elsewhere could tell the two apart.
 //
 // BUG(durable): if the fsync of the directory failed after [Journal.Rewrite] renamed a
 // journal into place, opening the journal repeats the fsync of the same directory. File

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -161,6 +162,13 @@ func (j *Journal) harden(r *replayer) error {
 
 // Truncated returns the length in bytes of the torn tail that OpenJournal cut off. A tail of zeros is not torn.
 func (j *Journal) Truncated() int64 { return j.truncated }
+
+// WarnTruncated logs that opening a file cut off n bytes, unless n is 0.
+func WarnTruncated(logger *slog.Logger, name string, n int64) {
+	if n > 0 {
+		logger.Warn("cut off an incomplete record, as a crash leaves it; if there was no crash, the file was damaged", "file", name, "bytes", n)
+	}
+}
 
 // Size returns the length in bytes of the durable records in the file, which has zeros behind them.
 func (j *Journal) Size() int64 { return j.size.Load() }

@@ -26,6 +26,7 @@ var ErrConflict = errors.New("another value was written meanwhile")
 type Register struct {
 	name string
 	max  int
+	cut  int64 // see Truncated
 
 	mu      sync.Mutex
 	journal *Journal // nil: the outcome of the last write is unknown, and the file must be read
@@ -61,8 +62,13 @@ func OpenRegister(name string, max int) (*Register, error) {
 	if err := r.open(); err != nil {
 		return nil, err
 	}
+	r.cut = r.journal.Truncated()
 	return r, nil
 }
+
+// Truncated returns the length in bytes of the torn tail that OpenRegister cut off. If no crash
+// tore it, the file was damaged, and the value may be an earlier one.
+func (r *Register) Truncated() int64 { return r.cut }
 
 // Close closes the file. Later calls fail with [fs.ErrClosed].
 func (r *Register) Close() error {

@@ -390,3 +390,39 @@ func TestRegisterUnchecked(t *testing.T) {
 		}
 	}
 }
+
+// TestRegisterTruncated: a cut file gives an earlier value, and Truncated shows it.
+func TestRegisterTruncated(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "r")
+	registers["new"](t, name)
+	for i, want := range []struct {
+		value string
+		cut   int64
+	}{{"new", 0}, {"old", 28 + 4 + 3 - 1}, {"old", 0}} {
+		r, err := durable.OpenRegister(name, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			if err := r.CompareAndSwap([]byte("old"), []byte("new")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := load(t, r); got != want.value || r.Truncated() != want.cut {
+			t.Fatalf("opened %d times: %q, %d bytes cut; want %+v", i+1, got, r.Truncated(), want)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 {
+			continue
+		}
+		data, err := os.ReadFile(name)
+		if err == nil {
+			err = os.Truncate(name, int64(len(bytes.TrimRight(data, "\x00"))-1))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -160,6 +161,13 @@ func openDir(dir string, recovering bool) (_ *Dir, err error) {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// WarnTruncated logs that OpenDir cut an incomplete record off the record of the head, if it did.
+func (d *Dir) WarnTruncated(logger *slog.Logger) {
+	if d.head != nil {
+		durable.WarnTruncated(logger, d.Path("head"), d.head.Truncated())
+	}
 }
 
 func (d *Dir) takeLock() (err error) {

@@ -245,6 +245,7 @@ func Open(c Config) (_ *Auditor, err error) {
 	if a.register, err = durable.OpenRegister(filepath.Join(c.Dir, headFile), maxRecord); err != nil {
 		return nil, fmt.Errorf("%w; %s", err, hint)
 	}
+	durable.WarnTruncated(c.Logger, headFile, a.register.Truncated())
 	a.countForks()
 	r, err := a.recorded()
 	if err != nil {

@@ -4,9 +4,12 @@
 package auditor_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,5 +89,21 @@ func TestCopyBeforeCosignature(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// TestTornState: a start logs what it cut off the recorded head.
+func TestTornState(t *testing.T) {
+	w := newTestbed(t, 1, nil)
+	a := w.Auditors[0]
+	w.run(a)
+	check(t, a.Stop())
+	durabletest.Tear(t, filepath.Join(a.Config.Dir, "head"))
+	var out bytes.Buffer
+	a.Config.Logger = slog.New(slog.NewTextHandler(&out, nil))
+	check(t, a.Start())
+	check(t, a.Stop())
+	if want := "file=head bytes="; !strings.Contains(out.String(), want) {
+		t.Errorf("the log lacks %q: %s", want, &out)
 	}
 }

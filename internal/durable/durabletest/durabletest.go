@@ -114,3 +114,16 @@ func Value(t testing.TB, name string) []byte {
 	}
 	return value
 }
+
+// Tear puts an incomplete record at the end of a journal or register, as a crash leaves one. Opening
+// the file cuts it off.
+func Tear(t testing.TB, name string) {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err == nil {
+		err = os.WriteFile(name, append(b, "torn"...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
