@@ -206,8 +206,7 @@ func (e *Engine) replay(ctx context.Context) error {
 	have := files{e.reader, size}
 	var tree *chain.Tree
 	s := stage{moved: size, tiles: make(map[tlog.Tile][]byte)}
-	name := filepath.Join(e.dir, journalName)
-	journal, err := durable.OpenJournal(name, journalLabel, maxRecord+1<<16, func(rec []byte) error {
+	journal, err := e.openJournal(func(rec []byte) error {
 		at, entries, err := parseRecord(rec)
 		if err != nil {
 			return err
@@ -226,18 +225,8 @@ func (e *Engine) replay(ctx context.Context) error {
 		}
 		return grow(tree, entries, s.tiles)
 	})
-	mark := filepath.Join(e.dir, markName)
-	if errors.Is(err, durable.ErrMissing) { // an earlier program had none
-		if _, err := os.Stat(mark); !errors.Is(err, fs.ErrNotExist) {
-			return errors.Join(fmt.Errorf("%w: the tree's journal is missing; restore %s, or recover the tree", log.ErrTreeBehind, name), err)
-		}
-		journal, err = durable.CreateJournal(name, journalLabel, maxRecord+1<<16)
-	}
 	if err != nil {
-		return fmt.Errorf("reading the tree's journal: %w", err)
-	}
-	if err := durable.CreateFile(mark, []byte("1\n"), 0o644); err != nil && !errors.Is(err, fs.ErrExist) {
-		return errors.Join(fmt.Errorf("marking the tree's journal: %w", err), journal.Close())
+		return err
 	}
 	s.edge = chain.Edge{Size: size}
 	if tree != nil && tree.Size() < size {
@@ -256,6 +245,31 @@ func (e *Engine) replay(ctx context.Context) error {
 	defer e.mu.Unlock()
 	e.stage = s
 	return nil
+}
+
+// openJournal opens the journal, and makes the one that a tree of an earlier program lacks.
+func (e *Engine) openJournal(replay func(rec []byte) error) (*durable.Journal, error) {
+	name, mark := filepath.Join(e.dir, journalName), filepath.Join(e.dir, markName)
+	_, unmarked := os.Stat(mark)
+	if unmarked != nil && !errors.Is(unmarked, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading the tree's journal: %w", unmarked)
+	}
+	journal, err := durable.OpenJournal(name, journalLabel, maxRecord+1<<16, replay)
+	switch missing := errors.Is(err, durable.ErrMissing); {
+	case missing && unmarked == nil:
+		return nil, fmt.Errorf("%w: the tree's journal is missing; restore %s, or recover the tree", log.ErrTreeBehind, name)
+	case missing:
+		journal, err = durable.CreateJournal(name, journalLabel, maxRecord+1<<16)
+	}
+	if err == nil && unmarked != nil {
+		if err = durable.CreateFile(mark, []byte("1\n"), 0o644); err != nil {
+			err = errors.Join(err, journal.Close())
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the tree's journal: %w", err)
+	}
+	return journal, nil
 }
 
 // overtaken compares Tessera's tree with that of the journal, which has fewer entries, and empties the
