@@ -84,6 +84,7 @@ func inBubble(t *testing.T, f func(t *testing.T, w *idleLog)) {
 	w.engine = &still{dir: w.tree()}
 	w.engine.size, w.engine.root, err = engine.Tree(t.Context())
 	check(t, err)
+	check(t, engine.Show(t.Context(), w.engine.size))
 	check(t, engine.Close(t.Context()))
 	synctest.Test(t, func(t *testing.T) {
 		d := make(direct)

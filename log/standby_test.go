@@ -147,13 +147,16 @@ func (c *cluster) active(among ...*instance) *instance {
 	c.t.Helper()
 	var ready *instance
 	eventually(c.t, func() error {
+		err := errors.New("no instance is active")
 		for _, e := range among {
-			if status, _ := e.request("/readyz"); status == http.StatusOK {
+			status, body := e.request("/readyz")
+			if status == http.StatusOK {
 				ready = e
 				return nil
 			}
+			err = fmt.Errorf("%w\n%d: %s", err, status, body)
 		}
-		return errors.New("no instance is active")
+		return err
 	})
 	return ready
 }
