@@ -382,7 +382,6 @@ func (r torn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-
 // TestStreamDrain checks that a stream that stays open ends when the log shuts down,
 // and that what was acknowledged is published.
 func TestStreamDrain(t *testing.T) {
