@@ -82,7 +82,15 @@ func prepareWorld(t testing.TB, k, n int) *world {
 		w.keys = append(w.keys, w.Note(origin, a))
 	}
 	w.setWitnesses(k, n)
+	w.leave()
 	return w
+}
+
+// leave renames the tree at the end of the test: Tessera can make its lock file again for a moment
+// after an engine was closed, in a directory that has still its name.
+func (w *world) leave() {
+	tree := w.tree()
+	w.t.Cleanup(func() { os.Rename(tree, tree+".gone") })
 }
 
 func (w *world) tree() string  { return filepath.Join(w.dir, "tree") }
@@ -94,6 +102,7 @@ func (w *world) copy(t testing.TB) *world {
 	t.Helper()
 	c := *w
 	c.t, c.dir, c.log = t, t.TempDir(), nil
+	c.leave()
 	copyDir(t, w.tree(), c.tree())
 	copyDir(t, w.state(), c.state())
 	copyDir(t, w.vaultConfig().Dir, c.vaultConfig().Dir)

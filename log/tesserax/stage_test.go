@@ -46,7 +46,7 @@ func crash(t testing.TB, e *tesserax.Engine, dir string) string {
 
 func copyOf(t testing.TB, dir string) string {
 	t.Helper()
-	to := filepath.Join(t.TempDir(), "copy")
+	to := tempDir(t)
 	check(t, os.CopyFS(to, os.DirFS(dir)))
 	return to
 }

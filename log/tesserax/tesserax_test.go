@@ -31,8 +31,16 @@ func check(t testing.TB, err error) {
 
 func create(t testing.TB) string {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "tree")
+	dir := tempDir(t)
 	check(t, tesserax.Create(t.Context(), dir))
+	return dir
+}
+
+// tempDir names a directory that the test removes. Tessera can make its lock file again for a moment
+// after Close, in a directory that has still its name.
+func tempDir(t testing.TB) string {
+	dir := filepath.Join(t.TempDir(), "tree")
+	t.Cleanup(func() { os.Rename(dir, dir+".gone") })
 	return dir
 }
 

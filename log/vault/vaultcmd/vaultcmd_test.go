@@ -97,6 +97,7 @@ func makeLog(t *testing.T, subs []*event.Submission) string {
 	check(t, err)
 	size, root, err := engine.Tree(ctx)
 	check(t, err)
+	check(t, engine.Show(ctx, size))
 	check(t, engine.Close(ctx))
 	cp, err := people.New(origin, "").Checkpoint(tlog.Head{Origin: origin, Size: size, Root: root}, 0)
 	check(t, err)
