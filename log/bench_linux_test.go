@@ -58,6 +58,7 @@ func newAppending(b *testing.B, binary string) *appending {
 	// many come at once that a minute has as many as elsewhere a month.
 	a.profile.Lag, a.profile.Skew, a.profile.Spread = 60, 30, 20
 	a.profile.Anchor, a.profile.Stale, a.profile.Round = event.Deadline{Within: 5, Grace: 5}, 8, 2
+	a.profile.Budget.Events = 1_000_000 // of heartbeats that fill a log
 	key := filepath.Join(b.TempDir(), "provider.key")
 	_, err := eventkey.Generate(eventkey.Ed25519, key)
 	check(b, err)
