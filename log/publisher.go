@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/duty"
 	"github.com/vasistas/vasistas/log/internal/chain"
@@ -270,7 +269,7 @@ func (p *publisher) report(err error) bool {
 		} else if time.Since(p.fresh) > p.cfg.Refresh*3/2 {
 			late = err
 		}
-	case (durable.NoRoom(err) || errors.Is(err, errUnshown)) && !p.fresh.IsZero():
+	case noRoom(err) && !p.fresh.IsZero():
 		full = fmt.Errorf("%w: there is no room, or no permission, to write: %w", errNotLogged, err)
 	default:
 		reason = err

@@ -61,7 +61,7 @@ func ends(err error) string {
 	switch {
 	case err == nil, errors.Is(err, ErrLogBehind), errors.Is(err, ErrForked), errors.Is(err, ErrTreeBehind), errors.Is(err, ErrTreeConflict), errors.Is(err, ErrStranger):
 		return ""
-	case durable.NoRoom(err), errors.Is(err, errUnshown):
+	case noRoom(err):
 		return "its disk takes data; it needs no restart"
 	case errors.Is(err, errStandby), errors.Is(err, state.ErrOusted):
 		return "the active instance gives up the lease or dies; submit to the active one"
@@ -138,13 +138,16 @@ func (s *status) full() error {
 	return s.first(s.room, s.state)
 }
 
+// noRoom returns whether an error counts as a full disk.
+func noRoom(err error) bool { return durable.NoRoom(err) || errors.Is(err, errUnshown) }
+
 // set sets the sequencer's or the publisher's reason to admit nothing, or nil. It
 // returns whether that changed.
 func (s *status) set(place *error, reason error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	news := fmt.Sprint(*place) != fmt.Sprint(reason)
-	if noRoom := func(err error) bool { return durable.NoRoom(err) || errors.Is(err, errUnshown) }; noRoom(*place) && noRoom(reason) {
+	if noRoom(*place) && noRoom(reason) {
 		news = false // the messages have names of temporary files
 	}
 	*place = reason

@@ -322,8 +322,8 @@ func (e *Engine) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return t.Cut(b)
 }
 
-// Close implements [log.Engine]. Entries that were not moved stay in the journal: Tessera goes on for a
-// moment after a move, and its files must have no writer after Close.
+// Close implements [log.Engine]. It moves nothing, since Tessera goes on for a moment after a move and
+// does not say when it has ended. Entries that were not moved stay in the journal.
 func (e *Engine) Close(context.Context) (err error) {
 	e.closing.Do(func() {
 		e.cancel()
