@@ -36,16 +36,11 @@ type chainRow struct {
 }
 
 // custodianChain is the page of a custodian's key.
-func custodianChain(q *Request) (*Answer, error) {
+func custodianChain(q *Request, v *index.View) (any, error) {
 	w, page, err := q.window("index")
 	if err != nil {
 		return nil, err
 	}
-	v, err := q.indexed()
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
 	last := index.Window{Desc: true, Limit: index.MaxLimit}
 	releases, err := v.Releases(q.HTTP.Context(), index.CustodyFilter{Key: q.Arg[0], Window: last})
 	if err != nil {
@@ -75,7 +70,7 @@ func custodianChain(q *Request) (*Answer, error) {
 	p.Releases = rows[from:min(from+rowsShown, uint64(len(rows)))]
 	p.More = from+rowsShown < uint64(len(rows))
 	q.beats(p, beats.Rows)
-	return q.fixed(v, "custodian", p), nil
+	return p, nil
 }
 
 // releases returns rows by their number, the largest first, and what is missing between them and what a

@@ -102,12 +102,7 @@ func shorten(s string, most int) string {
 }
 
 // charts is the page of charts.
-func charts(q *Request) (*Answer, error) {
-	v, err := q.indexed()
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
+func charts(q *Request, v *index.View) (any, error) {
 	c := &drawer{Request: q, v: v}
 	for _, t := range []event.Type{event.TypeWarrant, event.TypeAccess, event.TypeRelease} {
 		c.months(t)
@@ -116,10 +111,7 @@ func charts(q *Request) (*Answer, error) {
 		c.members(member)
 	}
 	c.delays()
-	if c.err != nil {
-		return nil, c.err
-	}
-	return q.fixed(v, "charts", c.all), nil
+	return c.all, c.err
 }
 
 // drawer makes charts from a view, up to its first error.
@@ -171,7 +163,7 @@ func (c *drawer) members(member string) {
 		totals[n.Value] += n.N
 	}
 	for value, n := range totals {
-		row := chartRow{Name: c.Name(member, value), N: []uint64{n}}
+		row := chartRow{Name: c.Name(member+".", value), N: []uint64{n}}
 		if param := member; member == "authority" {
 			row.Link = c.Link("entries", "type", "warrant", "party", "authority "+value)
 		} else {

@@ -88,17 +88,17 @@ var routes = map[string]page{
 	"custodians": custodians,
 	"feed.atom":  atom,
 
-	"custodians/*":     custodianChain,
-	"entries":          entries,
-	"entries.csv":      entriesCSV,
-	"entry/*":          entryOf,
+	"custodians/*":     ofIndex("custodian", custodianChain),
+	"entries":          listed("entries", entryListing),
+	"entries.csv":      exported("entries", entryListing),
+	"entry/*":          ofIndex("entry", entryOf),
 	"entry/*/evidence": evidence,
-	"duties":           duties,
-	"duties.csv":       dutiesCSV,
-	"breaches":         breaches,
-	"breaches.csv":     breachesCSV,
-	"timeline":         timeline,
-	"charts":           charts,
+	"duties":           listed("duties", dutyListing),
+	"duties.csv":       exported("duties", dutyListing),
+	"breaches":         listed("breaches", breachListing),
+	"breaches.csv":     exported("breaches", breachListing),
+	"timeline":         ofIndex("timeline", timeline),
+	"charts":           ofIndex("charts", charts),
 }
 
 // New returns the desk of logs with different origins.

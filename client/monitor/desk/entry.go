@@ -75,34 +75,27 @@ type sealing struct {
 	Names           []string
 }
 
-// entryPath reads the number of an entry from a path.
-func (q *Request) entryPath() (uint64, error) {
+// detail returns the entry whose number is in the path.
+func (q *Request) detail(v *index.View) (*index.Detail, error) {
 	n, err := strconv.ParseUint(q.Arg[0], 10, 64)
-	if err != nil || strconv.FormatUint(n, 10) != q.Arg[0] {
-		return 0, errNotFound
+	if err != nil || q.Number(n) != q.Arg[0] {
+		return nil, errNotFound
 	}
-	return n, nil
+	d, err := v.Entry(q.HTTP.Context(), n)
+	if errors.Is(err, index.ErrNone) {
+		err = &httpError{http.StatusNotFound, "error.entry"}
+	}
+	return d, err
 }
 
 // entryOf is the page of an entry.
-func entryOf(q *Request) (*Answer, error) {
-	n, err := q.entryPath()
+func entryOf(q *Request, v *index.View) (any, error) {
+	d, err := q.detail(v)
 	if err != nil {
-		return nil, err
-	}
-	v, err := q.indexed()
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
-	d, err := v.Entry(q.HTTP.Context(), n)
-	if errors.Is(err, index.ErrNone) {
-		return nil, &httpError{http.StatusNotFound, "error.entry"}
-	} else if err != nil {
 		return nil, err
 	}
 	p := &entryPage{Detail: *d, Kind: q.kind(d.Type), Party: q.signers(&d.Entry)}
-	if p.Proof, p.Root, err = q.Log.prove(q.HTTP.Context(), n, v.Size()); err != nil {
+	if p.Proof, p.Root, err = q.Log.prove(q.HTTP.Context(), d.Index, v.Size()); err != nil {
 		return nil, err
 	}
 	if env, err := event.ParseEnvelope(p.Proof.Extra); err == nil {
@@ -123,13 +116,13 @@ func entryOf(q *Request) (*Answer, error) {
 		return nil, err
 	}
 	p.Sealed = q.sealed(p)
-	if n > 0 {
+	if n := d.Index; n > 0 {
 		p.Earlier = q.Link("entry/" + q.Number(n-1))
 	}
-	if n+1 < v.Size() {
-		p.Later = q.Link("entry/" + q.Number(n+1))
+	if next := d.Index + 1; next < v.Size() {
+		p.Later = q.Link("entry/" + q.Number(next))
 	}
-	return q.fixed(v, "entry", p), nil
+	return p, nil
 }
 
 // broke says who broke which rule, or failed to do what; "": the verdict is no breach.
@@ -142,7 +135,7 @@ func (l *Lang) broke(v *index.Violation, d *index.Detail) string {
 			return l.T("entry.broke.owed", l.Party(v.By), l.Owes(&o.Obligation), l.When(o.Due))
 		}
 	}
-	return l.T("entry.broke", l.Party(v.By), l.named("broken.", v.Rule))
+	return l.T("entry.broke", l.Party(v.By), l.Name("broken.", v.Rule))
 }
 
 // ways maps each verdict that leaves a release an effect to the text of that effect.
@@ -218,7 +211,7 @@ func (q *Request) sealed(p *entryPage) *sealing {
 	}
 	s := &sealing{Public: len(p.Event.Sealed.Public), Subject: len(p.Event.Sealed.Subject), Until: p.Event.Sealed.Until}
 	for _, n := range event.Names(p.Event.Type) {
-		s.Names = append(s.Names, q.Name("sealed", n.Name))
+		s.Names = append(s.Names, q.Name("sealed.", n.Name))
 	}
 	for _, d := range p.Detail.Duties {
 		if d.Rule != "disclosure" || d.Way != "late" {

@@ -173,7 +173,7 @@ func (t *teller) opened(openings []event.Opening) {
 		if r, err := event.ParseReference(o.Value.Text()); err == nil && o.Name == "extends" {
 			v = value{Text: strconv.FormatUint(r.Index, 10), Entry: strconv.FormatUint(r.Index, 10)}
 		}
-		t.Fields = append(t.Fields, field{capital(t.named("sealed.", o.Name)), []value{v}})
+		t.Fields = append(t.Fields, field{capital(t.Name("sealed.", o.Name)), []value{v}})
 	}
 }
 
@@ -249,26 +249,18 @@ func isRole(member string) bool {
 	return false
 }
 
-// named returns the text of a code, or the code itself if there is none.
-func (l *Lang) named(prefix, code string) string {
-	if l.Has(prefix + code) {
-		return l.T(prefix + code)
-	}
-	return clean(code)
-}
-
 // code returns the text of a value of a member of an event: those that the schema defines have one, and those of a
 // charter may have one.
 func (l *Lang) code(member, value string) string {
 	prefix, ok := map[string]string{"decision": "decision.", "outcome": "outcome.", "scope": "scope.", "state": "finding.", "reason": "refusal."}[member]
 	if !ok {
-		return l.Name(member, value)
+		prefix = member + "."
 	}
-	return l.named(prefix, value)
+	return l.Name(prefix, value)
 }
 
 // Rule names a rule.
-func (l *Lang) Rule(code string) string { return l.named("rule.", code) }
+func (l *Lang) Rule(code string) string { return l.Name("rule.", code) }
 
 // capital begins a text with a capital letter.
 func capital(s string) string {

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -32,22 +31,16 @@ const (
 
 // evidence is a zip file that proves, without this monitor and the log, that an entry is in the log.
 func evidence(q *Request) (*Answer, error) {
-	n, err := q.entryPath()
-	if err != nil {
-		return nil, err
-	}
 	v, err := q.viewAt(0)
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
-	d, err := v.Entry(q.HTTP.Context(), n)
-	if errors.Is(err, index.ErrNone) {
-		return nil, &httpError{http.StatusNotFound, "error.entry"}
-	} else if err != nil {
+	d, err := q.detail(v)
+	if err != nil {
 		return nil, err
 	}
-	p, policy, err := q.Log.evidence(q.HTTP.Context(), n)
+	p, policy, err := q.Log.evidence(q.HTTP.Context(), d.Index)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +52,7 @@ func evidence(q *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Answer{Type: "application/zip", Name: fmt.Sprintf("evidence-entry-%d.zip", n), Stream: func() ([]byte, error) {
+	return &Answer{Type: "application/zip", Name: fmt.Sprintf("evidence-entry-%d.zip", d.Index), Stream: func() ([]byte, error) {
 		part := b
 		b = nil
 		return part, nil

@@ -137,11 +137,11 @@ func (l *Lang) T(key string, args ...any) string {
 	return l.printer.Sprintf(message.Key(key, key), args...)
 }
 
-// Name returns the text of a code that a charter may define, such as an offence; the code itself if there is
-// no text. kind is the beginning of its key, such as offence.
-func (l *Lang) Name(kind, code string) string {
-	if key := kind + "." + code; l.Has(key) {
-		return l.T(key)
+// Name returns the text of a code, such as an offence, whose key begins with a prefix such as "offence.". A charter may
+// define codes: one without a text stands for itself.
+func (l *Lang) Name(prefix, code string) string {
+	if l.Has(prefix + code) {
+		return l.T(prefix + code)
 	}
 	return clean(code)
 }

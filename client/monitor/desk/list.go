@@ -30,16 +30,25 @@ var (
 	errFilter  = &httpError{http.StatusBadRequest, "error.filter"}
 )
 
-// indexed returns the index as of the head that the request names. The caller closes the view.
-func (q *Request) indexed() (*index.View, error) {
-	size, err := q.At()
-	if err != nil {
-		return nil, err
+// ofIndex returns a page made of the index as of the head that the request names.
+func ofIndex(template string, data func(*Request, *index.View) (any, error)) page {
+	return func(q *Request) (*Answer, error) {
+		size, err := q.At()
+		if err != nil {
+			return nil, err
+		}
+		v, err := q.viewAt(size)
+		if err != nil {
+			return nil, err
+		}
+		defer v.Close()
+		page, err := data(q, v)
+		_, seen := v.Head()
+		return &Answer{Template: template, Data: &indexed{Page: page, Size: v.Size(), Fixed: q.Get("at") != "", Seen: seen}}, err
 	}
-	return q.viewAt(size)
 }
 
-// viewAt is indexed for a size that the caller knows; 0: the newest.
+// viewAt returns the index as of a size; 0: the newest. The caller closes the view.
 func (q *Request) viewAt(size uint64) (*index.View, error) {
 	v, err := q.Log.Index.View(q.HTTP.Context(), size)
 	switch {
@@ -49,12 +58,6 @@ func (q *Request) viewAt(size uint64) (*index.View, error) {
 		return nil, errNoIndex
 	}
 	return v, err
-}
-
-// fixed answers with a page made of a view.
-func (q *Request) fixed(v *index.View, template string, data any) *Answer {
-	_, seen := v.Head()
-	return &Answer{Template: template, Data: &indexed{Page: data, Size: v.Size(), Fixed: q.Get("at") != "", Seen: seen}}
 }
 
 // This returns the address of this page with other parameters, as in Link; the others stay.
@@ -70,12 +73,6 @@ func (q *Request) This(params ...string) string {
 	return u.RequestURI()
 }
 
-// Before returns the number of the page before one, as it stands in an address.
-func (q *Request) Before(page uint64) string { return q.Number(page - 1) }
-
-// After returns the number of the page after one, as it stands in an address.
-func (q *Request) After(page uint64) string { return q.Number(page + 1) }
-
 // Number returns a number as it stands in an address.
 func (q *Request) Number(n uint64) string { return strconv.FormatUint(n, 10) }
 
@@ -89,6 +86,14 @@ type choice struct {
 }
 
 type option struct{ Value, Text string }
+
+// options returns values with their texts.
+func options[T ~string](values []T, text func(T) string) (out []option) {
+	for _, v := range values {
+		out = append(out, option{string(v), text(v)})
+	}
+	return out
+}
 
 // Choices of one parameter. A chosen one is shown even if there are more.
 const maxOptions = 100
@@ -123,42 +128,93 @@ func (f *filter) Kept() (kept []option) {
 	return kept
 }
 
+// A listing is how rows of the index are listed for a request: on a page, where each is an S, and as CSV.
+type listing[R, S any] struct {
+	read    func(*index.View, index.Window) (index.Page[R], error)
+	choices func(*index.View, *filter) error // adds what the rows can be filtered by
+	heads   []head                           // of the page
+	row     func(*index.View, *R) S          // in words
+	columns []string                         // keys of the heads of the export
+	cells   func(*R) []string
+}
+
+// A head is the key of a column's text, and the order of the rows to which it leads; "": none.
+type head struct{ key, sort string }
+
+// sorts are the orders of a listing.
+func (l *listing[R, S]) sorts() (all []string) {
+	for _, h := range l.heads {
+		if h.sort != "" {
+			all = append(all, h.sort)
+		}
+	}
+	return all
+}
+
 // A list is a page of rows.
-type list[T any] struct {
+type list[S any] struct {
 	Columns []column
 	filter
-	Rows       []T
-	First      uint64 // number of the first row, from 1
-	Total      uint64
-	Page       uint64 // from 1
-	CSV        string // address of the export
-	Sort, Desc string // as in the request
+	Rows  []S
+	First uint64 // number of the first row, from 1
+	Total uint64
+	Page  uint64    // from 1
+	CSV   string    // address of the export
+	At    time.Time // what is overdue, is at this time
+}
+
+// asked returns a listing, and the part of it that the request asks for.
+func asked[R, S any](q *Request, of func(*Request) (*listing[R, S], error)) (l *listing[R, S], w index.Window, page uint64, err error) {
+	if l, err = of(q); err == nil {
+		w, page, err = q.window(l.sorts()...)
+	}
+	return l, w, page, err
+}
+
+// listed returns the page of a listing.
+func listed[R, S any](name string, of func(*Request) (*listing[R, S], error)) page {
+	return ofIndex(name, func(q *Request, v *index.View) (any, error) {
+		l, w, page, err := asked(q, of)
+		if err != nil {
+			return nil, err
+		}
+		found, err := l.read(v, w)
+		if err != nil {
+			return nil, err
+		}
+		out := &list[S]{Columns: q.columns(w, l.heads), filter: filter{q: q}, First: w.Offset + 1, Total: found.Total, Page: page,
+			CSV: q.export(name+".csv", v.Size()), At: v.At()}
+		for i := range found.Rows {
+			out.Rows = append(out.Rows, l.row(v, &found.Rows[i]))
+		}
+		return out, l.choices(v, &out.filter)
+	})
 }
 
 // Last is the number of the last row.
-func (l *list[T]) Last() uint64 { return l.First + uint64(len(l.Rows)) - 1 }
+func (l *list[S]) Last() uint64 { return l.First + uint64(len(l.Rows)) - 1 }
 
 // More reports whether there is a page after this one.
-func (l *list[T]) More() bool { return l.Last() < l.Total }
+func (l *list[S]) More() bool { return l.Last() < l.Total }
 
 // Columns by which a list can be sorted have a link; Arrow marks the one that is.
 type column struct{ Label, Link, Sorted string }
 
-// columns returns the heads of a table. A key with a sort is sorted by it when it is followed.
-func (q *Request) columns(sorted index.Window, columns ...[2]string) (out []column) {
-	for _, c := range columns {
-		head := column{Label: q.T(c[0])}
-		if c[1] != "" {
+// columns returns the heads of a table.
+func (q *Request) columns(sorted index.Window, heads []head) (out []column) {
+	for _, h := range heads {
+		c := column{Label: q.T(h.key)}
+		if h.sort != "" {
 			order := ""
-			if by := index.Sort(trimIndex(c[1])); by == sorted.Sort {
-				head.Sorted = "ascending"
+			if by := index.Sort(trimIndex(h.sort)); by == sorted.Sort {
+				c.Sorted = "ascending"
 				if order = "desc"; sorted.Desc {
-					head.Sorted, order = "descending", "asc"
+					c.Sorted, order = "descending", "asc"
 				}
 			}
-			head.Link = q.This("sort", c[1], "order", order, "page", "")
+			c.Link = q.This("sort", h.sort, "order", order, "page", "")
 		}
-		out = append(out, head)
+		out = append(out, c)
 	}
 	return out
 }

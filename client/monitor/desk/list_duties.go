@@ -19,40 +19,24 @@ type dutyRow struct {
 	Over                string // for how long it was or is late; "" if it is not
 }
 
-// dutyList is the page of a list of duties.
-type dutyList struct {
-	list[dutyRow]
-	At time.Time // what is overdue, is at this time
-}
-
-// duties is the list of duties.
-func duties(q *Request) (*Answer, error) {
-	f, page, err := q.dutyFilter()
-	if err != nil {
-		return nil, err
-	}
-	v, err := q.indexed()
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
-	f.Until = v.At().AddDate(0, 0, 30)
-	found, err := v.Duties(q.HTTP.Context(), f)
-	if err != nil {
-		return nil, err
-	}
-	l := &dutyList{At: v.At()}
-	l.filter.q, l.First, l.Total, l.Page = q, f.Offset+1, found.Total, page
-	l.CSV = q.export("duties.csv", v.Size())
-	if err := q.dutyChoices(v, &l.filter); err != nil {
-		return nil, err
-	}
-	for i := range found.Rows {
-		l.Rows = append(l.Rows, q.dutyRow(&found.Rows[i], v.At()))
-	}
-	l.Columns = q.columns(f.Window, [2]string{"list.index", "index"}, [2]string{"list.state"}, [2]string{"list.rule"}, [2]string{"list.debtor"}, [2]string{"list.due", "due"},
-		[2]string{"list.late-after", "late"}, [2]string{"list.late-for"}, [2]string{"list.ended-by", "ended"})
-	return q.fixed(v, "duties", l), nil
+// dutyListing is the list of duties.
+func dutyListing(q *Request) (*listing[index.Duty, dutyRow], error) {
+	f, err := q.dutyFilter()
+	return &listing[index.Duty, dutyRow]{
+		read: func(v *index.View, w index.Window) (index.Page[index.Duty], error) {
+			f.Window, f.Until = w, v.At().AddDate(0, 0, 30)
+			return v.Duties(q.HTTP.Context(), f)
+		},
+		choices: q.dutyChoices,
+		heads: []head{{"list.index", "index"}, {key: "list.state"}, {key: "list.rule"}, {key: "list.debtor"}, {"list.due", "due"}, {"list.late-after", "late"},
+			{key: "list.late-for"}, {"list.ended-by", "ended"}},
+		row:     func(v *index.View, d *index.Duty) dutyRow { return q.dutyRow(d, v.At()) },
+		columns: []string{"list.index", "list.rule", "list.what", "list.debtor", "list.due", "list.late-after", "list.state", "list.late-since", "list.ended-by", "list.ended-after"},
+		cells: func(d *index.Duty) []string {
+			return []string{q.Number(d.Index), q.Rule(d.Rule), q.Owes(&d.Obligation), q.Party(d.By), stamp(d.Due), stamp(d.Late),
+				q.Name("state.", string(d.State)), stamp(d.LateSince), number(d.Ended), stamp(d.EndedAfter)}
+		},
+	}, err
 }
 
 // dutyRules are the rules by which duties are owed.
@@ -61,32 +45,22 @@ var dutyRules = []string{"disclosure", "return", "emergency", "heartbeat", "miss
 var dutyStates = []index.DutyState{index.DutyOpen, index.DutyOverdue, index.DutyDue, index.DutySettled, index.DutyLate, index.DutyLapsed}
 
 // dutyFilter returns the filter of a request for duties.
-func (q *Request) dutyFilter() (f index.DutyFilter, page uint64, err error) {
-	if f.Window, page, err = q.window("index", "due", "late", "ended"); err != nil {
-		return f, 0, err
-	}
+func (q *Request) dutyFilter() (f index.DutyFilter, err error) {
 	f.State, f.By = index.DutyState(q.Get("state")), q.Get("by")
 	if f.State != index.AnyDuty && !slices.Contains(dutyStates, f.State) {
-		return f, 0, errFilter
+		return f, errFilter
 	}
 	if rule := q.Get("rule"); rule != "" {
 		f.Rules = []string{rule}
 	}
 	f.EndedFrom, f.EndedTo, err = monthOf(q.Get("month"))
-	return f, page, err
+	return f, err
 }
 
 // dutyChoices adds what duties can be filtered by. Debtors are the parties that have signed an event.
 func (q *Request) dutyChoices(v *index.View, f *filter) error {
-	var states, rules []option
-	for _, s := range dutyStates {
-		states = append(states, option{string(s), q.T("state." + string(s))})
-	}
-	f.choose("state", "list.state", states...)
-	for _, r := range dutyRules {
-		rules = append(rules, option{r, q.T("rule." + r)})
-	}
-	f.choose("rule", "list.rule", rules...)
+	f.choose("state", "list.state", options(dutyStates, func(s index.DutyState) string { return q.Name("state.", string(s)) })...)
+	f.choose("rule", "list.rule", options(dutyRules, q.Rule)...)
 	if err := q.parties(v, "list.debtor", f, false); err != nil {
 		return err
 	}
@@ -125,7 +99,7 @@ func (q *Request) parties(v *index.View, label string, f *filter, alone bool) er
 
 // dutyRow puts a duty into words. Overdue is what is owed after Late, at the time at.
 func (q *Request) dutyRow(d *index.Duty, at time.Time) dutyRow {
-	r := dutyRow{Duty: *d, What: q.Owes(&d.Obligation), Party: q.Party(d.By), Status: q.named("state.", string(d.State))}
+	r := dutyRow{Duty: *d, What: q.Owes(&d.Obligation), Party: q.Party(d.By), Status: q.Name("state.", string(d.State))}
 	switch {
 	case d.State == index.DutyOverdue:
 		r.Over = q.Span(at.Sub(d.Late))

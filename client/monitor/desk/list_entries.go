@@ -23,67 +23,68 @@ type entryRow struct {
 // labelled is a text with a label, and a link if it is about an entry.
 type labelled struct{ Label, Text, Link string }
 
-// entries is the list of entries.
-func entries(q *Request) (*Answer, error) {
-	f, page, err := q.entryFilter()
-	if err != nil {
-		return nil, err
+// exportedMembers are those that have a column in an export.
+var exportedMembers = []string{"addressed", "decision", "instrument", "offence", "category", "emergency", "group", "scope", "reason", "outcome", "ground", "rule", "state", "agency"}
+
+// entryListing is the list of entries.
+func entryListing(q *Request) (*listing[index.Entry, entryRow], error) {
+	f, err := q.entryFilter()
+	columns := []string{"list.index", "list.type", "list.party", "list.after", "list.before", "list.claimed", "list.verdict"}
+	for _, m := range exportedMembers {
+		columns = append(columns, "field."+m)
 	}
-	v, err := q.indexed()
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
-	found, err := v.Entries(q.HTTP.Context(), f)
-	if err != nil {
-		return nil, err
-	}
-	l := &list[entryRow]{}
-	l.filter.q, l.First, l.Total, l.Page = q, f.Offset+1, found.Total, page
-	l.CSV = q.export("entries.csv", v.Size())
-	if err := q.entryChoices(v, &l.filter); err != nil {
-		return nil, err
-	}
-	for _, e := range found.Rows {
-		l.Rows = append(l.Rows, q.entryRow(e))
-	}
-	l.Columns = q.columns(f.Window, [2]string{"list.index", "index"}, [2]string{"list.type"}, [2]string{"list.party"}, [2]string{"list.what"},
-		[2]string{"list.after"}, [2]string{"list.claimed"}, [2]string{"list.verdict"})
-	return q.fixed(v, "entries", l), nil
+	return &listing[index.Entry, entryRow]{
+		read: func(v *index.View, w index.Window) (index.Page[index.Entry], error) {
+			f.Window = w
+			return v.Entries(q.HTTP.Context(), f)
+		},
+		choices: q.entryChoices,
+		heads: []head{{"list.index", "index"}, {key: "list.type"}, {key: "list.party"}, {key: "list.what"}, {key: "list.after"}, {key: "list.claimed"},
+			{key: "list.verdict"}},
+		row:     func(_ *index.View, e *index.Entry) entryRow { return q.entryRow(*e) },
+		columns: append(columns, "type.access", "type.warrant", "field.court", "entry.leaf"),
+		cells: func(e *index.Entry) []string {
+			cells := []string{q.Number(e.Index), q.kind(e.Type), q.signers(e), stamp(e.After), stamp(e.Before), stamp(e.Claimed), q.Judged(*e)}
+			for _, m := range exportedMembers {
+				cells = append(cells, values(e.Names, m))
+			}
+			return append(cells, number(e.Access), number(e.Warrant), clean(e.Court), e.Leaf.String())
+		},
+	}, err
 }
 
 // entryFilter returns the filter of a request for entries.
-func (q *Request) entryFilter() (f index.Filter, page uint64, err error) {
-	if f.Window, page, err = q.window("index"); err != nil {
-		return f, 0, err
-	}
+func (q *Request) entryFilter() (f index.Filter, err error) {
 	if t := event.Type(q.Get("type")); t != "" {
 		f.Types = []event.Type{t}
 	}
 	if f.From, f.To, err = monthOf(q.Get("month")); err != nil {
-		return f, 0, err
+		return f, err
 	}
 	f.Verdict = index.Verdict(q.Get("verdict"))
 	if by := q.Get("party"); by != "" {
 		role, name, ok := strings.Cut(by, " ")
 		if !ok || !isRole(role) {
-			return f, 0, errFilter
+			return f, errFilter
 		}
 		f.Names = append(f.Names, facts.Name{Member: role, Value: name})
 	}
-	for _, member := range []string{"instrument", "category", "offence"} {
+	for _, member := range filteredMembers {
 		if s := q.Get(member); s != "" {
 			f.Names = append(f.Names, facts.Name{Member: member, Value: s})
 		}
 	}
-	return f, page, nil
+	return f, nil
 }
+
+// filteredMembers are those by which entries can be filtered.
+var filteredMembers = []string{"instrument", "offence", "category"}
 
 var verdicts = []index.Verdict{index.Kept, index.Breach, index.NoEffect, index.Unreadable}
 
 // verdict returns the text of a verdict.
 func (l *Lang) verdict(v index.Verdict) string {
-	return l.named("verdict.", strings.ReplaceAll(string(v), " ", "-"))
+	return l.Name("verdict.", strings.ReplaceAll(string(v), " ", "-"))
 }
 
 // Judged returns the text of an entry's verdict, or of a breach that a later entry has shown.
@@ -96,11 +97,8 @@ func (l *Lang) Judged(e index.Entry) string {
 
 // entryChoices adds what entries can be filtered by.
 func (q *Request) entryChoices(v *index.View, f *filter) error {
-	var types, parties, found []option
-	for _, t := range event.Types() {
-		types = append(types, option{string(t), q.T("type." + string(t))})
-	}
-	f.choose("type", "list.type", types...)
+	f.choose("type", "list.type", options(event.Types(), q.kind)...)
+	var parties []option
 	for _, role := range roles {
 		names, err := v.Values(q.HTTP.Context(), "", string(role))
 		if err != nil {
@@ -117,22 +115,14 @@ func (q *Request) entryChoices(v *index.View, f *filter) error {
 		return err
 	}
 	f.choose("month", "list.month", months...)
-	for _, member := range []string{"instrument", "offence", "category"} {
+	for _, member := range filteredMembers {
 		values, err := v.Values(q.HTTP.Context(), "", member)
 		if err != nil {
 			return err
 		}
-		found = nil
-		for _, value := range values {
-			found = append(found, option{value, q.Name(member, value)})
-		}
-		f.choose(member, "list."+member, found...)
+		f.choose(member, "list."+member, options(values, func(value string) string { return q.Name(member+".", value) })...)
 	}
-	found = nil
-	for _, verdict := range verdicts {
-		found = append(found, option{string(verdict), q.verdict(verdict)})
-	}
-	f.choose("verdict", "list.verdict", found...)
+	f.choose("verdict", "list.verdict", options(verdicts, q.verdict)...)
 	return nil
 }
 
@@ -141,7 +131,7 @@ func (l *Lang) kind(t event.Type) string {
 	if t == "" {
 		return l.T("type.unreadable")
 	}
-	return l.named("type.", string(t))
+	return l.Name("type.", string(t))
 }
 
 // entryRow puts an entry into words.
@@ -149,7 +139,7 @@ func (q *Request) entryRow(e index.Entry) entryRow {
 	r := entryRow{Entry: e, Kind: q.kind(e.Type), Party: q.signers(&e)}
 	for _, n := range e.Names {
 		if !isRole(n.Member) {
-			r.States = append(r.States, labelled{Label: q.named("field.", n.Member), Text: q.code(n.Member, n.Value)})
+			r.States = append(r.States, labelled{Label: q.Name("field.", n.Member), Text: q.code(n.Member, n.Value)})
 		}
 	}
 	if e.Agency != "" && !slices.ContainsFunc(e.Names, func(n facts.Name) bool { return n.Member == "agency" }) {

@@ -27,7 +27,7 @@ type timelineMonth struct {
 }
 
 // timeline is the page of what happened, by month of proven times.
-func timeline(q *Request) (*Answer, error) {
+func timeline(q *Request, v *index.View) (any, error) {
 	w, page, err := q.window("index")
 	if err != nil {
 		return nil, err
@@ -43,11 +43,6 @@ func timeline(q *Request) (*Answer, error) {
 	if !p.Quiet {
 		f.Types = nil
 	}
-	v, err := q.indexed()
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
 	found, err := v.Entries(q.HTTP.Context(), f)
 	if err != nil {
 		return nil, err
@@ -61,7 +56,7 @@ func timeline(q *Request) (*Answer, error) {
 		m := &p.Months[len(p.Months)-1]
 		m.Entries = append(m.Entries, q.entryRow(e))
 	}
-	return q.fixed(v, "timeline", p), nil
+	return p, nil
 }
 
 func monthName(t time.Time) string {
