@@ -22,7 +22,7 @@ import (
 )
 
 func (e *env) charter() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "charter",
 		Short: "Make and amend the charter of a log",
 		Long: `charter makes and changes a log's charter. The charter names the parties and their
@@ -38,11 +38,7 @@ its key or its witnesses, start with recover. These commands use no network;
 		Example: `  vasistas charter show --edit charter.event > v2.json     # then edit v2.json
   vasistas charter diff charter.event v2.json
   vasistas charter sign v2.json --from charter.event --key one.pem --out v2.event`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(e.charterNew(), e.charterSign(), e.charterCheck(), e.charterDiff(), e.charterShow(), e.charterRecover())
-	return c
+	}, e.charterNew(), e.charterSign(), e.charterCheck(), e.charterDiff(), e.charterShow(), e.charterRecover())
 }
 
 type charterSignFlags struct {

@@ -354,15 +354,10 @@ func needsKeys(policy string) bool {
 
 // weakPolicies returns why a charter's policies bear fewer than two keys that lie. An audit
 // policy without auditors is left to unwise.
-func weakPolicies(ch *event.Charter) []string {
-	var out []string
-	for name, text := range map[string]string{"witness": ch.WitnessPolicy, "audit": ch.AuditPolicy} {
-		p, err := tlog.ParsePolicy([]byte(text))
-		if err != nil || name == "audit" && !p.NeedsWitnesses() {
-			continue
-		}
-		if weak := english.Weak(p); weak != "" {
-			out = append(out, fmt.Sprintf("the %s policy: %s", name, weak))
+func weakPolicies(ch *event.Charter) (out []string) {
+	for _, s := range strengths(ch) {
+		if s.Warning != "" {
+			out = append(out, fmt.Sprintf("the %s policy: %s", s.Policy, s.Warning))
 		}
 	}
 	slices.Sort(out)

@@ -2,11 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cli is the command vasistas, as a function that tests call in process. Most commands
-// stand in the file of their name; sign.go also has keygen, log.go append, and audit.go scan.
+// stand in the file of their name; sign.go also has keygen, log.go append and prove, audit.go scan
+// and due, and follow.go mirror.
 //
-// Exit codes: 0 success, 1 failure, 2 wrong usage. verify, audit, due, scan and mirror differ: 0
-// proven, clean, nothing overdue, nothing found or copied; 1 disproven, rules broken, something
-// overdue, a notice found or a fork; 2 undecided. Output that could not be written is a
+// Exit codes: 0 success, 1 failure, 2 wrong usage. verify, audit, due, scan, mirror and open
+// status differ: 0 proven, clean, nothing overdue, nothing found, copied, or enough gates; 1 disproven,
+// rules broken, something overdue, a notice found, a fork, or too few gates; 2 undecided. Output that could not be written is a
 // failure, or undecided.
 //
 // The command keeps no state but the files that its flags name. It trusts its operator's
@@ -45,7 +46,7 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 
-	exitUndecided = 2 // of verify, audit, due, scan and mirror
+	exitUndecided = 2 // of verify, audit, due, scan, mirror and open status
 )
 
 type env struct {
@@ -122,14 +123,14 @@ func plainly(err error) error {
 // have said nothing then.
 func failure(c *cobra.Command) int {
 	switch c.Name() {
-	case "verify", "audit", "scan", "mirror", "due":
+	case "verify", "audit", "scan", "mirror", "due", "status":
 		return exitUndecided
 	}
 	return exitFailed
 }
 
 func newRoot(e *env) *cobra.Command {
-	root := &cobra.Command{
+	root := group(&cobra.Command{
 		Use:   "vasistas",
 		Short: "A transparency log for warrants and escrow access",
 		Long: `vasistas makes keys, signs events, submits them to a log, and proves and verifies
@@ -140,31 +141,30 @@ tlog-policy). It trusts neither the log nor the network.`,
 		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	root.SetVersionTemplate("vasistas {{.Version}}\n")
-	root.AddCommand(
+	},
 		e.keygen(), e.sign(), e.show(), e.append(), e.prove(), e.verify(),
-		e.follow(), e.audit(), e.due(), e.mirror(), e.policy(), e.charter(), e.vault(), e.escrow(), e.open(), e.scan(), e.finding(), e.version(),
-	)
+		e.follow(), e.audit(), e.due(), e.mirror(), e.policy(), e.charter(), e.vault(), e.escrow(), e.open(), e.scan(), e.finding(), e.version())
+	root.SetVersionTemplate("vasistas {{.Version}}\n")
 	complete(root)
 	return root
 }
 
-// do adapts a command's function to cobra. An error without an exit code gets exitFailed.
-func do(f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
-	return orExit(exitFailed, f)
+// group makes a command that has only the commands sub, and shows its help.
+func group(c *cobra.Command, sub ...*cobra.Command) *cobra.Command {
+	c.Args = cobra.NoArgs
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	c.AddCommand(sub...)
+	return c
 }
 
-// orExit is do with another exit code.
-func orExit(code int, f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+// do adapts a command's function to cobra. An error without an exit code gets that of a failure.
+func do(f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		err := f(c.Context(), args)
 		if _, ok := errors.AsType[*exitError](err); err == nil || ok {
 			return err
 		}
-		return &exitError{code: code, err: err}
+		return &exitError{code: failure(c), err: err}
 	}
 }
 

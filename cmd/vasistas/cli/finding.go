@@ -25,18 +25,14 @@ import (
 const maxFinding = 16 << 20
 
 func (e *env) finding() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "finding",
 		Short: "Sign an auditor's findings about breaches",
 		Long: `finding signs what an auditor states about breaches of a rule. A closed finding lifts
 their bar for its auditor alone; once an audit quorum has closed a breach, it bars no
 gate. An open finding bars its author again. The event has the digest of a text,
 which the auditor publishes.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(e.findingNew(), e.findingClose())
-	return c
+	}, e.findingNew(), e.findingClose())
 }
 
 type findingFlags struct {

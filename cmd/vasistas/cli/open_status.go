@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -44,7 +43,7 @@ Exit code: 0 if enough gates have answered or would; 1 if too few would, or the
 access is not in the log, dead or over; 2 if the log could not be replayed.`,
 		Example: `  vasistas open status --case letter.case --policy policy.txt`,
 		Args:    cobra.NoArgs,
-		RunE:    orExit(exitUndecided, func(ctx context.Context, _ []string) error { return e.runOpenStatus(ctx, &f) }),
+		RunE:    do(func(ctx context.Context, _ []string) error { return e.runOpenStatus(ctx, &f) }),
 	}
 	f.logFlags.add(c)
 	c.Flags().StringVar(&f.file, "case", "", "case file, made by 'open request'")
@@ -158,15 +157,7 @@ func (e *env) runOpenStatus(ctx context.Context, f *openStatusFlags) error {
 	if willing < s.Threshold {
 		code = exitFailed
 	}
-	if f.json {
-		err = e.printJSON(s)
-	} else {
-		_, err = io.WriteString(e.stdout, s.text(config.Now))
-	}
-	if err == nil && code != exitOK {
-		err = &exitError{code: code}
-	}
-	return err
+	return e.printReport(&f.replayFlags, s, s.text(config.Now), code)
 }
 
 // status returns what the log and the case say.

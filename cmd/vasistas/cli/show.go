@@ -287,30 +287,21 @@ func (d *proofJSON) text(e *env) {
 }
 
 func (e *env) policy() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "policy",
-		Short: "Work with policy files",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	var asJSON bool
-	check := &cobra.Command{
+	return group(&cobra.Command{Use: "policy", Short: "Work with policy files"}, e.policyCheck(), e.policyExplain(), e.policyOf())
+}
+
+func (e *env) policyCheck() *cobra.Command {
+	return e.ofPolicy(&cobra.Command{
 		Use:   "check FILE",
 		Short: "Check a policy file, and show its logs and witnesses",
 		Long: `check parses a policy file (C2SP tlog-policy) like every part of Vasistas, and shows
 the logs and witnesses that it trusts. An error names the line.`,
 		Example: "  vasistas policy check policy.txt",
-		Args:    cobra.ExactArgs(1),
-		RunE: do(func(_ context.Context, args []string) error {
-			p, err := e.readPolicy(args[0])
-			if err != nil {
-				return err
-			}
-			return e.print(describePolicy(p), asJSON)
-		}),
-	}
-	check.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	explain := &cobra.Command{
+	}, func(p *tlog.Policy, asJSON bool) error { return e.print(describePolicy(p), asJSON) })
+}
+
+func (e *env) policyExplain() *cobra.Command {
+	return e.ofPolicy(&cobra.Command{
 		Use:   "explain FILE",
 		Short: "Say how many keys of a policy file must lie or be silent to do harm",
 		Long: `explain says what a policy (C2SP tlog-policy) bears: how many of its keys must lie
@@ -319,21 +310,26 @@ and how many false times move a head's times. It warns if one key that lies is
 enough. 3 of 4 witnesses bear one that lies and one that is silent. Keys of one name
 in a group that any of them satisfies are one operator's, and count as one key.`,
 		Example: "  vasistas policy explain policy.txt",
-		Args:    cobra.ExactArgs(1),
-		RunE: do(func(_ context.Context, args []string) error {
-			p, err := e.readPolicy(args[0])
-			switch {
-			case err != nil:
-				return err
-			case asJSON:
-				return e.printJSON(english.PolicyJSON(p))
-			}
-			e.printStrength(p)
-			return nil
-		}),
-	}
-	explain.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.AddCommand(check, explain, e.policyOf())
+	}, func(p *tlog.Policy, asJSON bool) error {
+		if asJSON {
+			return e.printJSON(english.PolicyJSON(p))
+		}
+		e.printStrength(p)
+		return nil
+	})
+}
+
+// ofPolicy completes a command that prints something of a policy file.
+func (e *env) ofPolicy(c *cobra.Command, print func(p *tlog.Policy, asJSON bool) error) *cobra.Command {
+	asJSON := c.Flags().Bool("json", false, "print JSON")
+	c.Args = cobra.ExactArgs(1)
+	c.RunE = do(func(_ context.Context, args []string) error {
+		p, err := e.readPolicy(args[0])
+		if err != nil {
+			return err
+		}
+		return print(p, *asJSON)
+	})
 	return c
 }
 

@@ -72,7 +72,7 @@ checkpoint is older than --max-age, or a notice's charters don't prove who signe
   vasistas verify --policy policy.txt --charter charter.event warrant.tlog-proof
   vasistas verify --policy policy.txt --key judge.pem.pub --json *.tlog-proof`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: orExit(int(verify.Undecided), func(_ context.Context, args []string) error { return e.runVerify(&f, args) }),
+		RunE: do(func(_ context.Context, args []string) error { return e.runVerify(&f, args) }),
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.policy, "policy", "", "policy file with the log and the witnesses that you trust")
@@ -262,4 +262,22 @@ func parseEntry(b []byte) (*event.Envelope, error) {
 		return nil, err
 	}
 	return event.ParseEnvelope(b)
+}
+
+func verifyFork(policy *tlog.Policy, b []byte, origin string) (*tlog.Fork, error) {
+	f, err := tlog.ParseFork(b)
+	if err != nil {
+		return nil, &verify.Error{Reason: verify.Malformed, Err: err}
+	}
+	if err := verify.Fork(policy, f, origin); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// forkJSON is the result for a file with evidence of a fork.
+type forkJSON struct {
+	File    string     `json:"file"`
+	Verdict string     `json:"verdict"`
+	Fork    *tlog.Fork `json:"fork"`
 }
