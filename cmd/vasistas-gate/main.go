@@ -8,7 +8,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,7 +20,7 @@ import (
 	"github.com/vasistas/vasistas/internal/daemon/admin"
 )
 
-func main() { command.Main(run) }
+func main() { command.Main(program.Run) }
 
 const usage = `vasistas-gate: a custodian's gate
 
@@ -42,32 +41,28 @@ and don't start a gate with a state from a backup: it would notice and stop.
 Exit codes: 0 done, 1 failed, 2 wrong use. "status" exits with 1 if the gate would open nothing.
 `
 
-// run is the program. It returns the exit code, and ends when ctx ends.
-func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	return command.Run(ctx, "vasistas-gate", usage, map[string]command.Command{
-		"init": runInit, "join": runJoin, "serve": runServe, "status": runStatus, "confirm": runConfirm, "resume": runResume,
-	}, args, stdout, stderr)
-}
+var program = command.Program{Name: "vasistas-gate", Usage: usage, Commands: map[string]command.Command{
+	"init": runInit, "join": runJoin, "serve": runServe, "status": runStatus, "confirm": runConfirm, "resume": runResume,
+}}
 
-func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+func runServe(ctx context.Context, c *command.Call) (err error) {
 	var l layout
 	var service daemon.Service
 	var poll time.Duration
-	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	l.defineRun(flags)
-	service.Define(flags, "127.0.0.1:7390", "with requests under way")
-	command.DurationVar(flags, &poll, "poll", time.Second, "pause between two updates from the log")
-	requests := flags.Int("requests", 64, "requests under way at a time; more wait")
-	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+	l.defineRun(c.Flags)
+	service.Define(c.Flags, "127.0.0.1:7390", "with requests under way")
+	command.DurationVar(c.Flags, &poll, "poll", time.Second, "pause between two updates from the log")
+	requests := c.Flags.Int("requests", 64, "requests under way at a time; more wait")
+	if err := c.Parse(l.complete); err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(stderr, nil))
-	c, err := l.config(ctx)
+	logger := slog.New(slog.NewTextHandler(c.Stderr, nil))
+	cfg, err := l.config(ctx)
 	if err != nil {
 		return err
 	}
-	c.Logger, c.Poll, c.Requests = logger, poll, *requests
-	g, err := gate.Open(c)
+	cfg.Logger, cfg.Poll, cfg.Requests = logger, poll, *requests
+	g, err := gate.Open(cfg)
 	if err != nil {
 		return err
 	}
@@ -78,7 +73,7 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	defer service.Close()
 	g.Start()
 	service.Server, service.Logger = gate.Server(daemon.WithMetrics(g.Handler(), g.Metrics), l.timeout), logger
-	return service.Run(ctx, stdout)
+	return service.Run(ctx, c.Stdout)
 }
 
 // open calls do with an opened gate, which does not serve.
@@ -95,13 +90,12 @@ func (l *layout) open(ctx context.Context, stderr io.Writer, do func(*gate.Gate)
 	return errors.Join(do(g), g.Close())
 }
 
-func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func runStatus(ctx context.Context, c *command.Call) error {
 	var l layout
-	flags := flag.NewFlagSet("status", flag.ContinueOnError)
-	l.defineRun(flags)
-	url := flags.String("gate", "", "`URL` of a running gate, in place of -dir")
-	asJSON := flags.Bool("json", false, "print JSON")
-	if err := command.Parse(flags, args, stderr); err != nil {
+	l.defineRun(c.Flags)
+	url := c.Flags.String("gate", "", "`URL` of a running gate, in place of -dir")
+	asJSON := c.Flags.Bool("json", false, "print JSON")
+	if err := c.Parse(); err != nil {
 		return err
 	}
 	var s *gate.Status
@@ -112,15 +106,15 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	case l.dir == "":
 		return command.WrongUse("give -dir, or the -gate of a running gate")
 	default:
-		s, err = l.localStatus(ctx, stderr)
+		s, err = l.localStatus(ctx, c.Stderr)
 	}
 	if err != nil {
 		return err
 	}
 	if *asJSON {
-		err = command.PrintJSON(stdout, s)
+		err = command.PrintJSON(c.Stdout, s)
 	} else {
-		printStatus(stdout, s)
+		printStatus(c.Stdout, s)
 	}
 	if err == nil && s.Shut != "" {
 		err = errors.New("the gate would open nothing")
@@ -207,47 +201,45 @@ func printStatus(out io.Writer, s *gate.Status) {
 }
 
 // runConfirm writes the operator's decision for the gate, which may be running.
-func runConfirm(_ context.Context, args []string, stdout, stderr io.Writer) error {
+func runConfirm(_ context.Context, c *command.Call) error {
 	var l layout
-	flags := flag.NewFlagSet("confirm", flag.ContinueOnError)
-	l.define(flags)
+	l.define(c.Flags)
 	what := ""
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		what, args = args[0], args[1:]
+	if len(c.Args) > 0 && !strings.HasPrefix(c.Args[0], "-") {
+		what, c.Args = c.Args[0], c.Args[1:]
 	}
-	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+	if err := c.Parse(l.complete); err != nil {
 		return err
 	}
 	if what == "" {
 		return command.WrongUse("give the hash of the charter, or SIZE:ROOT of the head, that status shows")
 	}
 	list, err := gate.Confirm(l.path("state"), what)
-	printPending(stdout, list)
+	printPending(c.Stdout, list)
 	if err != nil {
 		return err
 	}
 	if len(list) == 0 && !strings.Contains(what, ":") {
-		fmt.Fprintln(stdout, "This gate has not read its log yet, so what the charter changes is not known here. See status once the gate runs.")
+		fmt.Fprintln(c.Stdout, "This gate has not read its log yet, so what the charter changes is not known here. See status once the gate runs.")
 	}
-	fmt.Fprintln(stdout, "Recorded. The gate takes it up at its next update from the log, without a restart. See status.")
+	fmt.Fprintln(c.Stdout, "Recorded. The gate takes it up at its next update from the log, without a restart. See status.")
 	return nil
 }
 
-func runResume(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func runResume(ctx context.Context, c *command.Call) error {
 	var l layout
-	flags := flag.NewFlagSet("resume", flag.ContinueOnError)
-	l.defineRun(flags)
-	confirm := flags.Bool("confirm", false, "confirm that no other gate runs with this key, and that the journal is lost (required)")
-	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+	l.defineRun(c.Flags)
+	confirm := c.Flags.Bool("confirm", false, "confirm that no other gate runs with this key, and that the journal is lost (required)")
+	if err := c.Parse(l.complete); err != nil {
 		return err
 	}
 	if !*confirm {
 		return command.WrongUse("resume continues the chain from the log, and the log will show it; if no other gate runs with this key, and its journal is lost, give -confirm")
 	}
-	return l.open(ctx, stderr, func(g *gate.Gate) error {
+	return l.open(ctx, c.Stderr, func(g *gate.Gate) error {
 		seq, err := g.Resume(ctx)
 		if err == nil {
-			fmt.Fprintf(stdout, "The chain goes on after release %d. The next heartbeat states that it was resumed.\n", seq)
+			fmt.Fprintf(c.Stdout, "The chain goes on after release %d. The next heartbeat states that it was resumed.\n", seq)
 		}
 		return err
 	})

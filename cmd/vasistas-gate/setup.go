@@ -11,7 +11,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -83,7 +82,6 @@ func (j *joined) bytes() []byte {
 
 const maxJoined = 64 << 10
 
-// config loads the keys and gate.json.
 func (l *layout) config(ctx context.Context) (gate.Config, error) {
 	c := gate.Config{Dir: l.path("state"), Timeout: l.timeout}
 	b, err := durable.ReadFile(l.path("gate.json"), maxJoined)
@@ -104,12 +102,8 @@ func (l *layout) config(ctx context.Context) (gate.Config, error) {
 	if l.url != "" {
 		c.URL = l.url
 	}
-	for _, s := range j.LogKeys {
-		k, err := tlog.ParseVerifierKey(s)
-		if err != nil {
-			return c, fmt.Errorf("gate.json: %w", err)
-		}
-		c.LogKeys = append(c.LogKeys, k)
+	if c.LogKeys, err = command.Each(j.LogKeys, tlog.ParseVerifierKey); err != nil {
+		return c, fmt.Errorf("gate.json: %w", err)
 	}
 	if c.Signer, err = eventkey.Load(ctx, l.eventKey); err != nil {
 		return c, err
@@ -149,13 +143,12 @@ func (l *layout) loadKeys() ([]gate.KeyHolder, error) {
 
 // runInit makes the gate's keys, one for events and one of each KEM, and prints the option
 // of "vasistas charter new" that names them.
-func runInit(_ context.Context, args []string, stdout, stderr io.Writer) error {
+func runInit(_ context.Context, c *command.Call) error {
 	var l layout
-	flags := flag.NewFlagSet("init", flag.ContinueOnError)
-	l.define(flags)
-	name := flags.String("name", "", "`name` of the custodian in the charter (required)")
-	algorithm := flags.String("type", "ed25519", "algorithm of the event key: ed25519 or p256")
-	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+	l.define(c.Flags)
+	name := c.Flags.String("name", "", "`name` of the custodian in the charter (required)")
+	algorithm := c.Flags.String("type", "ed25519", "algorithm of the event key: ed25519 or p256")
+	if err := c.Parse(l.complete); err != nil {
 		return err
 	}
 	kind, ok := map[string]string{"ed25519": eventkey.Ed25519, "p256": eventkey.ECDSAP256}[*algorithm]
@@ -168,16 +161,16 @@ func runInit(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	if _, err := eventkey.Generate(kind, l.eventKey); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "--party custodian:%s=%s", *name, l.eventKey+eventkey.PublicSuffix)
+	fmt.Fprintf(c.Stdout, "--party custodian:%s=%s", *name, l.eventKey+eventkey.PublicSuffix)
 	for _, kem := range kems {
 		public, err := l.makeKey(kem)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(stdout, ",%s", public)
+		fmt.Fprintf(c.Stdout, ",%s", public)
 	}
-	fmt.Fprintln(stdout)
-	fmt.Fprintf(stderr, "Made the keys of the gate in %s. Give the option above to \"vasistas charter new\", or name these files in a charter\n"+
+	fmt.Fprintln(c.Stdout)
+	fmt.Fprintf(c.Stderr, "Made the keys of the gate in %s. Give the option above to \"vasistas charter new\", or name these files in a charter\n"+
 		"file as the party's keys and gates. Only files that end in .pub may leave this machine.\n", l.path("keys"))
 	return nil
 }
@@ -203,13 +196,11 @@ func (l *layout) makeKey(kem event.KEM) (public string, err error) {
 	return public, durable.CreateFile(public, append(pub, '\n'), 0o644)
 }
 
-// runJoin makes the state for the log of a first charter.
-func runJoin(ctx context.Context, args []string, _, stderr io.Writer) error {
+func runJoin(ctx context.Context, c *command.Call) error {
 	var l layout
-	flags := flag.NewFlagSet("join", flag.ContinueOnError)
-	l.defineRun(flags)
-	file := flags.String("charter", "", "`file` with the log's first charter, from a source that you trust (required)")
-	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+	l.defineRun(c.Flags)
+	file := c.Flags.String("charter", "", "`file` with the log's first charter, from a source that you trust (required)")
+	if err := c.Parse(l.complete); err != nil {
 		return err
 	}
 	if *file == "" || l.url == "" {
@@ -232,13 +223,13 @@ func runJoin(ctx context.Context, args []string, _, stderr io.Writer) error {
 	if err := durable.CreateFile(l.path("gate.json"), j.bytes(), 0o644); err != nil {
 		return err
 	}
-	c, err := l.config(ctx)
+	cfg, err := l.config(ctx)
 	if err != nil {
 		return err
 	}
-	if err := gate.Create(c); err != nil {
+	if err := gate.Create(cfg); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "Joined the log %s. Its first charter has the leaf hash %s; compare it with that of the other operators.\n", j.Origin, j.Founded)
+	fmt.Fprintf(c.Stderr, "Joined the log %s. Its first charter has the leaf hash %s; compare it with that of the other operators.\n", j.Origin, j.Founded)
 	return nil
 }

@@ -33,7 +33,6 @@ import (
 	"github.com/vasistas/vasistas/log/trillianx/s3store"
 )
 
-// The engines.
 const (
 	enginePOSIX    = "posix"
 	engineTrillian = "trillian"
@@ -51,7 +50,6 @@ type engineOptions struct {
 	creates           bool  // the command creates the tree
 }
 
-// define adds the flags, under names with a prefix.
 func (o *engineOptions) define(fs *flag.FlagSet, prefix string) {
 	o.prefix = prefix
 	engine := "`engine` that keeps the tree: posix (the default) or trillian"

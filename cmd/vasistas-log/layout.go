@@ -4,9 +4,13 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +18,9 @@ import (
 
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/log/event"
+	"github.com/vasistas/vasistas/log/pgstate"
+	"github.com/vasistas/vasistas/log/recover"
 	"github.com/vasistas/vasistas/log/tlog"
 	"github.com/vasistas/vasistas/log/vault"
 )
@@ -38,13 +45,11 @@ func (l *layout) define(fs *flag.FlagSet) {
 	l.engineOptions.define(fs, "")
 }
 
-// defineVault adds the flags for the vault.
 func (l *layout) defineVault(fs *flag.FlagSet) {
 	fs.StringVar(&l.vault, "vault", "", "`directory` of the vault, if not DIR/vault")
 	fs.StringVar(&l.identity, "identity", "", "`file` with the vault's age identity, if not DIR/keys/vault.key")
 }
 
-// complete sets the places that were not given.
 func (l *layout) complete() error {
 	if l.dir == "" {
 		return command.WrongUse("-dir is missing: give the directory of the log")
@@ -69,7 +74,6 @@ func (l *layout) vaultConfig() vault.Config {
 	return vault.Config{Dir: l.vault, Identity: l.identity, Spare: spareStray}
 }
 
-// The key files of keygen.
 const (
 	ed25519File = "ed25519.key"
 	mldsaFile   = "mldsa.key"
@@ -135,4 +139,99 @@ func readPolicy(name string) (*tlog.Policy, error) {
 		return nil, fmt.Errorf("policy %s: %w", name, err)
 	}
 	return p, nil
+}
+
+func runKeygen(_ context.Context, c *command.Call) error {
+	dir := c.Flags.String("dir", "", "`directory` of the log (required)")
+	origin := c.Flags.String("origin", "", "origin of the log: a `name` that stays yours for ever, like example.com/warrants (required)")
+	mldsa := c.Flags.Bool("mldsa", true, "also make a post-quantum ML-DSA-44 key")
+	if err := c.Parse(); err != nil {
+		return err
+	}
+	if *dir == "" || *origin == "" {
+		return command.WrongUse("give -dir and -origin")
+	}
+	keys, err := makeKeys(*dir, *origin, *mldsa)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Stderr, "Made the keys of the log %s in %s/keys. Lines for policies:\n", *origin, *dir)
+	for _, k := range keys {
+		fmt.Fprintf(c.Stdout, "log %s\n", k.Verifier())
+	}
+	return nil
+}
+
+// maxCharterFile leaves room for a line feed.
+const maxCharterFile = event.MaxEntrySize + 1
+
+func runInit(ctx context.Context, c *command.Call) (err error) {
+	l := layout{engineOptions: engineOptions{creates: true}}
+	l.define(c.Flags)
+	l.defineVault(c.Flags)
+	charterFile := c.Flags.String("charter", "", "`file` with the first charter, signed by enough founders with \"vasistas charter sign\" (required)")
+	recovery := c.List("vault-recovery", "another age `recipient` (age1pq1..., from age-keygen -pq) that can decrypt the vault; repeat it")
+	if err := c.Parse(l.complete); err != nil {
+		return err
+	}
+	if *charterFile == "" {
+		return command.WrongUse("-charter is missing: make a charter with \"vasistas charter new\"")
+	}
+	charter, err := readEnvelope(*charterFile)
+	if err != nil {
+		return err
+	}
+	keys, err := openKeys(&l)
+	if err != nil {
+		return err
+	}
+	cfg := recover.InitConfig{StateDir: l.state, Keys: keys, Charter: charter}
+	if err := cfg.Check(); err != nil {
+		return err
+	}
+	files := l.vaultConfig()
+	if l.database == "" {
+		if err := refuseSecond(l.state); err != nil {
+			return err
+		}
+	} else {
+		db, err := pgstate.Create(ctx, l.database)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		cfg.State, files.Storage = db.Creator(), db.Vault()
+	}
+	// The vault of an attempt that was cut off will do, unless its recipients may differ.
+	if err := vault.Create(files, *recovery...); err != nil && (len(*recovery) > 0 || !errors.Is(err, fs.ErrExist)) {
+		return err
+	}
+	engine, err := l.createTree(ctx, slog.New(slog.NewTextHandler(c.Stderr, nil)), c.Stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close(ctx)) }()
+	cfg.Engine = engine
+	if err := recover.Init(ctx, cfg); err != nil {
+		return err
+	}
+	if l.engine != enginePOSIX || !sameTree(l.engine, l.tree, filepath.Join(l.dir, "tree")) {
+		if err := writePlace(filepath.Join(l.dir, placeFile), &l.engineOptions); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(c.Stderr, "Made the log %s in %s. Its charter is entry 0.\n", keys[0].Verifier().Name, l.dir)
+	return nil
+}
+
+func readEnvelope(name string) ([]byte, error) {
+	b, err := durable.ReadFile(name, maxCharterFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading an event: %w", err)
+	}
+	b = bytes.TrimSuffix(b, []byte("\n"))
+	if _, err := event.ParseEnvelope(b); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return b, nil
 }

@@ -8,12 +8,19 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"strings"
+	"time"
 
 	"k8s.io/klog/v2"
 
 	"github.com/vasistas/vasistas/internal/command"
+	"github.com/vasistas/vasistas/internal/daemon/admin"
+	"github.com/vasistas/vasistas/internal/problem"
+	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/pgstate"
 	"github.com/vasistas/vasistas/log/vault/vaultcmd"
 )
@@ -39,17 +46,18 @@ and keys. A log does not start with tree and state from a backup: use recover.
 Exit codes: 0 done, 1 failed, 2 wrong use. "status" exits with 1 if the log is not ready.
 `
 
-// run is the program. It returns the exit code, and ends when ctx ends.
-func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+var program = command.Program{Name: "vasistas-log", Usage: usage, Commands: map[string]command.Command{
+	"keygen": runKeygen, "init": runInit, "serve": runServe, "status": runStatus, "recover": runRecover, "vault": runVault,
+}}
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	// Log only warnings and errors of Tessera.
 	klog.SetSlogLogger(slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})).With("part", "tessera"))
-	return command.Run(ctx, "vasistas-log", usage, map[string]command.Command{
-		"keygen": runKeygen, "init": runInit, "serve": runServe, "status": runStatus, "recover": runRecover, "vault": runVault,
-	}, args, stdout, stderr)
+	return program.Run(ctx, args, stdin, stdout, stderr)
 }
 
-func runVault(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	return vaultcmd.Run(ctx, args, stdout, stderr, openShared)
+func runVault(ctx context.Context, c *command.Call) error {
+	return vaultcmd.Run(ctx, c.Args, c.Stdout, c.Stderr, openShared)
 }
 
 // openShared opens the vault that several instances share, for reading and exports.
@@ -63,4 +71,69 @@ func openShared(ctx context.Context, dsn string) (*vaultcmd.Shared, error) {
 		return p.Checkpoint, err
 	}
 	return &vaultcmd.Shared{Storage: db.Vault(), Published: published, Close: db.Close}, nil
+}
+
+const maxMetrics = 4 << 20
+
+// runStatus shows a running log by its health and its metrics, which its operator can reach.
+func runStatus(ctx context.Context, c *command.Call) error {
+	url := c.Flags.String("log", "", "`URL` of a running log: that of -admin-listen, if it has one (required)")
+	asJSON := c.Flags.Bool("json", false, "print JSON")
+	if err := c.Parse(); err != nil {
+		return err
+	}
+	if *url == "" {
+		return command.WrongUse("give the -log that runs")
+	}
+	*url = strings.TrimSuffix(*url, "/")
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	metrics, err := admin.Fetch(ctx, *url+"/metrics", maxMetrics)
+	if _, none := errors.AsType[*problem.Problem](err); none {
+		return fmt.Errorf("%s has no metrics (%w); if the log has an -admin-listen, give that address", *url, err)
+	} else if err != nil {
+		return err
+	}
+	status := log.ReadStatus(metrics)
+	_, err = admin.Fetch(ctx, *url+"/readyz", maxMetrics)
+	if p, unready := errors.AsType[*problem.Problem](err); unready {
+		status.Unready = p.Detail
+	} else if err != nil {
+		return err
+	}
+	if *asJSON {
+		err = command.PrintJSON(c.Stdout, status)
+	} else {
+		printStatus(c.Stdout, status)
+	}
+	if err == nil && status.Unready != "" {
+		err = errors.New("the log is not ready")
+	}
+	return err
+}
+
+func printStatus(out io.Writer, s *log.Status) {
+	line := command.Lines(out)
+	head := func(what string, h *log.StatusHead) {
+		if h != nil {
+			line("%-10s size %d, at %s", what, h.Size, h.At.Format(time.RFC3339))
+		}
+	}
+	if s.Unready == "" {
+		line("ready      yes")
+	} else {
+		line("ready      no: %s", s.Unready)
+	}
+	head("published", s.Published)
+	if s.Waiting != nil {
+		line("waiting    %d entries", *s.Waiting)
+	}
+	head("named", s.Named)
+	head("audited", s.Audited)
+	for _, o := range s.Owed {
+		line("owed       %d of rule %s, %d of them overdue; %d were late since the start", o.Owed, o.Rule, o.Overdue, o.Late)
+	}
+	if s.Lost > 0 {
+		line("VAULT      has lost %d events that the log must disclose: restore the vault", s.Lost)
+	}
 }

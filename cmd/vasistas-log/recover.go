@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -48,13 +47,13 @@ type recovery struct {
 	to           engineOptions // without an engine: the tree does not move
 }
 
-func (r *recovery) parse(args []string, stderr io.Writer) error {
-	fs := flag.NewFlagSet("recover", flag.ContinueOnError)
+func (r *recovery) parse(c *command.Call) error {
+	fs := c.Flags
 	r.define(fs)
 	r.to.define(fs, "to-")
 	fs.StringVar(&r.policy, "policy", "", "`file` with the witness policy that the copy's checkpoint must meet (required with -from)")
 	fs.StringVar(&r.from, "from", "", "`URL or directory` of a copy of the log; not needed for -to-engine if the tree is complete")
-	if err := command.Parse(fs, args, stderr, r.complete); err != nil {
+	if err := c.Parse(r.complete); err != nil {
 		return err
 	}
 	switch {
@@ -68,9 +67,9 @@ func (r *recovery) parse(args []string, stderr io.Writer) error {
 	return nil
 }
 
-func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func runRecover(ctx context.Context, c *command.Call) error {
 	r := recovery{to: engineOptions{creates: true}}
-	if err := r.parse(args, stderr); err != nil {
+	if err := r.parse(c); err != nil {
 		return err
 	}
 	policy, err := readPolicy(r.policy)
@@ -81,7 +80,7 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
-	cfg := recover.Config{StateDir: r.state, Keys: keys, Policy: policy, Progress: bar(stderr)}
+	cfg := recover.Config{StateDir: r.state, Keys: keys, Policy: policy, Progress: bar(c.Stderr)}
 	if r.from != "" {
 		source, err := client.New(client.Config{URL: r.from, Policy: policy})
 		if err != nil {
@@ -89,24 +88,24 @@ func runRecover(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		}
 		cfg.Source = copyOf{source, source.Source()}
 	}
-	if err := r.recovers(ctx, &cfg, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+	if err := r.recovers(ctx, &cfg, slog.New(slog.NewTextHandler(c.Stderr, nil))); err != nil {
 		return err
 	}
-	return r.alone(ctx, stderr, func(ctx context.Context, st state.Store) error {
+	return r.alone(ctx, c.Stderr, func(ctx context.Context, st state.Store) error {
 		cfg.State = st
 		if r.to.engine != "" {
-			return r.move(ctx, cfg, stdout, stderr)
+			return r.move(ctx, cfg, c.Stdout, c.Stderr)
 		}
 		rec, err := recover.Run(ctx, cfg)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(stdout, "The tree has %d entries; %d of them were missing.\n", rec.Size, rec.Added)
+		fmt.Fprintf(c.Stdout, "The tree has %d entries; %d of them were missing.\n", rec.Size, rec.Added)
 		if rec.Salvaged > 0 {
-			fmt.Fprintf(stdout, "The last %d of them are not in the copy; they came from the old tree.\n", rec.Salvaged)
+			fmt.Fprintf(c.Stdout, "The last %d of them are not in the copy; they came from the old tree.\n", rec.Salvaged)
 		}
 		if rec.Old != "" {
-			fmt.Fprintf(stdout, "The tree was rebuilt. The old one, which is unusable, is in %s.\n", rec.Old)
+			fmt.Fprintf(c.Stdout, "The tree was rebuilt. The old one, which is unusable, is in %s.\n", rec.Old)
 		}
 		if rec.Seen > rec.Size {
 			return fmt.Errorf("the copy is too old: a witness, %s, has seen %d entries, and the tree has %d; use a newer copy, without which the log logs nothing", rec.SeenBy, rec.Seen, rec.Size)

@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -33,8 +32,8 @@ type serveOptions struct {
 	lease                      time.Duration // with database
 }
 
-func (o *serveOptions) parse(args []string, stderr io.Writer) error {
-	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
+func (o *serveOptions) parse(c *command.Call) error {
+	fs := c.Flags
 	o.define(fs)
 	o.defineVault(fs)
 	command.DurationVar(fs, &o.lease, "lease", 3*time.Second, "with -database, time after which the lease of the active instance ends without a renewal; whole seconds, the same for all instances")
@@ -45,15 +44,15 @@ func (o *serveOptions) parse(args []string, stderr io.Writer) error {
 	command.DurationVar(fs, &o.interval, "interval", 200*time.Millisecond, "least time between two checkpoints")
 	command.DurationVar(fs, &o.refresh, "refresh", time.Minute, "greatest age of the cosignatures of an idle log")
 	command.DurationVar(fs, &o.timeout, "witness-timeout", 0, "time limit of a request to a witness, if that is less than the charter's profile says")
-	return command.Parse(fs, args, stderr, o.complete)
+	return c.Parse(o.complete)
 }
 
-func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+func runServe(ctx context.Context, c *command.Call) (err error) {
 	var o serveOptions
-	if err := o.parse(args, stderr); err != nil {
+	if err := o.parse(c); err != nil {
 		return err
 	}
-	logger := slog.New(slog.NewTextHandler(stderr, nil))
+	logger := slog.New(slog.NewTextHandler(c.Stderr, nil))
 	if err := o.service.Listen(); err != nil {
 		return err
 	}
@@ -80,14 +79,14 @@ func runServe(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 		}
 	}
 	if o.database != "" {
-		return o.serveShared(ctx, cfg, stdout)
+		return o.serveShared(ctx, cfg, c.Stdout)
 	}
 	l, kept, err := o.openWithRoom(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, kept.Close()) }()
-	err = o.serve(ctx, logger.With("origin", l.Origin()), stdout, daemon.WithMetrics(l.Handler(), l.Metrics), l.Drain)
+	err = o.serve(ctx, logger.With("origin", l.Origin()), c.Stdout, daemon.WithMetrics(l.Handler(), l.Metrics), l.Drain)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.service.Shutdown)
 	defer cancel()
 	err = errors.Join(err, l.Close(closing))
@@ -196,7 +195,6 @@ func instanceName(listener net.Listener) string {
 	return fmt.Sprintf("%s at %s", host, listener.Addr())
 }
 
-// prepare opens vault and engine for a term.
 func (o *serveOptions) prepare(ctx context.Context, cfg log.Config, term *pgstate.Term) (log.Config, io.Closer, error) {
 	files := o.vaultConfig()
 	files.Storage, files.MaxFileSize = term.Vault(), pgstate.MaxVaultFile

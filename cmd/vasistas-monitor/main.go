@@ -8,7 +8,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,7 +27,7 @@ import (
 	"github.com/vasistas/vasistas/log/ledger"
 )
 
-func main() { command.Main(run) }
+func main() { command.Main(program.Run) }
 
 const usage = `vasistas-monitor: copies, serves and audits logs, and cosigns their heads while the rules hold
 
@@ -50,32 +49,23 @@ later cosignature.
 Exit codes: 0 done, 1 failed, 2 wrong use. "status" exits with 1 unless each log is OK.
 `
 
-// run is the program. It returns the exit code, and ends when ctx ends.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	asking := func(run func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error) command.Command {
-		return func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-			return run(ctx, args, stdin, stdout, stderr)
-		}
-	}
-	return command.Run(ctx, "vasistas-monitor", usage, map[string]command.Command{
-		"init": runInit, "join": runJoin, "serve": asking(runServe), "pin": asking(runPin), "status": runStatus, "resume-lost": runResume,
-	}, args, stdout, stderr)
-}
+var program = command.Program{Name: "vasistas-monitor", Usage: usage, Commands: map[string]command.Command{
+	"init": runInit, "join": runJoin, "serve": runServe, "pin": runPin, "status": runStatus, "resume-lost": runResume,
+}}
 
-func runServe(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
-	l := start{stdin: stdin, stderr: stderr}
+func runServe(ctx context.Context, c *command.Call) (err error) {
+	l := start{stdin: c.Stdin, stderr: c.Stderr}
 	var service daemon.Service
 	var poll, check time.Duration
-	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	l.define(flags)
-	service.Define(flags, "127.0.0.1:7400", "with requests under way")
-	flags.StringVar(&l.url, "log", "", "`URL` of a log to join, unless it is joined already, by the charters that the log states: the log is only copied, and unpinned without its founding hash")
-	flags.StringVar(&l.copies, "copies", "", "`directory` of the copies of all logs (default: each is in the directory of its log's state)")
-	command.DurationVar(flags, &poll, "poll", time.Second, "pause between two looks at a log")
-	command.DurationVar(flags, &check, "check", time.Minute, "pause between two checks of a share of each copy")
-	requests := flags.Int("requests", 64, "requests for cosignatures under way at a time for one log")
-	command.DurationVar(flags, &l.timeout, "timeout", 30*time.Second, "time limit of a request to a log")
-	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+	l.define(c.Flags)
+	service.Define(c.Flags, "127.0.0.1:7400", "with requests under way")
+	c.Flags.StringVar(&l.url, "log", "", "`URL` of a log to join, unless it is joined already, by the charters that the log states: the log is only copied, and unpinned without its founding hash")
+	c.Flags.StringVar(&l.copies, "copies", "", "`directory` of the copies of all logs (default: each is in the directory of its log's state)")
+	command.DurationVar(c.Flags, &poll, "poll", time.Second, "pause between two looks at a log")
+	command.DurationVar(c.Flags, &check, "check", time.Minute, "pause between two checks of a share of each copy")
+	requests := c.Flags.Int("requests", 64, "requests for cosignatures under way at a time for one log")
+	command.DurationVar(c.Flags, &l.timeout, "timeout", 30*time.Second, "time limit of a request to a log")
+	if err := c.Parse(l.complete); err != nil {
 		return err
 	}
 	if l.url != "" {
@@ -83,17 +73,17 @@ func runServe(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 			return err
 		}
 	}
-	c, err := l.configs()
+	cfg, err := l.configs()
 	if err != nil {
 		return err
 	}
-	c.Logger, c.Metrics = slog.New(slog.NewTextHandler(stderr, nil)), auditor.NewMetrics()
-	c.Run = mirror.RunOptions{Poll: poll, CheckEvery: check}
-	for i := range c.Auditors {
-		a := &c.Auditors[i]
-		a.Logger, a.Metrics, a.Poll, a.CheckEvery, a.Requests, a.Timeout = c.Logger, c.Metrics, poll, check, *requests, l.timeout
+	cfg.Logger, cfg.Metrics = slog.New(slog.NewTextHandler(c.Stderr, nil)), auditor.NewMetrics()
+	cfg.Run = mirror.RunOptions{Poll: poll, CheckEvery: check}
+	for i := range cfg.Auditors {
+		a := &cfg.Auditors[i]
+		a.Logger, a.Metrics, a.Poll, a.CheckEvery, a.Requests, a.Timeout = cfg.Logger, cfg.Metrics, poll, check, *requests, l.timeout
 	}
-	m, err := desk.Open(c, l.stateDir)
+	m, err := desk.Open(cfg, l.stateDir)
 	if err != nil {
 		return err
 	}
@@ -104,7 +94,7 @@ func runServe(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 	defer service.Close()
 	m.Start()
 	handler := daemon.WithMetrics(m, m.MetricsText)
-	service.Logger, service.Server = c.Logger, &http.Server{
+	service.Logger, service.Server = cfg.Logger, &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -112,18 +102,17 @@ func runServe(ctx context.Context, args []string, stdin io.Reader, stdout, stder
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    8 << 10,
 	}
-	return service.Run(ctx, stdout)
+	return service.Run(ctx, c.Stdout)
 }
 
 const maxStatus = 64 << 20
 
-func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("status", flag.ContinueOnError)
-	url := flags.String("monitor", "", "`URL` of a running monitor (required)")
-	asJSON := flags.Bool("json", false, "print JSON")
+func runStatus(ctx context.Context, c *command.Call) error {
+	url := c.Flags.String("monitor", "", "`URL` of a running monitor (required)")
+	asJSON := c.Flags.Bool("json", false, "print JSON")
 	var timeout time.Duration
-	command.DurationVar(flags, &timeout, "timeout", 30*time.Second, "time limit of the request")
-	if err := command.Parse(flags, args, stderr); err != nil {
+	command.DurationVar(c.Flags, &timeout, "timeout", 30*time.Second, "time limit of the request")
+	if err := c.Parse(); err != nil {
 		return err
 	}
 	if *url == "" {
@@ -144,9 +133,9 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 			bad = append(bad, fmt.Sprintf("%s is %s", s.Origin, s.Line.Verdict))
 		}
 		if !*asJSON {
-			printStatus(stdout, s)
-			fmt.Fprintf(stdout, "desk       %s/desk/%s/\n", strings.TrimSuffix(*url, "/"), cosigning.OriginHash(s.Origin))
-		} else if err := command.PrintJSON(stdout, s); err != nil {
+			printStatus(c.Stdout, s)
+			fmt.Fprintf(c.Stdout, "desk       %s/desk/%s/\n", strings.TrimSuffix(*url, "/"), cosigning.OriginHash(s.Origin))
+		} else if err := command.PrintJSON(c.Stdout, s); err != nil {
 			return err
 		}
 	}
@@ -196,10 +185,8 @@ func printStatus(out io.Writer, s *monitor.Status) {
 	}
 }
 
-// printed bounds each list.
 const printed = 8
 
-// printFacts prints what is overdue and due.
 func printFacts(line func(string, ...any), f *facts.Report) {
 	if f == nil {
 		return
@@ -229,13 +216,12 @@ func printFacts(line func(string, ...any), f *facts.Report) {
 	}
 }
 
-func runResume(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func runResume(ctx context.Context, c *command.Call) error {
 	var l layout
-	flags := flag.NewFlagSet("resume-lost", flag.ContinueOnError)
-	l.define(flags)
-	origin := flags.String("origin", "", "`origin` of the log whose state is lost (required)")
-	name := flags.String("name", "", "the exact `name` of the auditor's keys, to confirm (required)")
-	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+	l.define(c.Flags)
+	origin := c.Flags.String("origin", "", "`origin` of the log whose state is lost (required)")
+	name := c.Flags.String("name", "", "the exact `name` of the auditor's keys, to confirm (required)")
+	if err := c.Parse(l.complete); err != nil {
 		return err
 	}
 	if *origin == "" || *name == "" {
@@ -245,16 +231,16 @@ func runResume(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
-	c, audited, err := l.load(j)
+	cfg, audited, err := l.load(j)
 	if err != nil {
 		return err
 	}
 	if !audited {
 		return fmt.Errorf("the log %s is only copied, and a copy resumes by itself", *origin)
 	}
-	size, err := auditor.ResumeLost(ctx, c, *name)
+	size, err := auditor.ResumeLost(ctx, cfg, *name)
 	if err == nil {
-		fmt.Fprintf(stdout, "Resumed at size %d. If this auditor has cosigned more than the log shows, its promise is broken.\n", size)
+		fmt.Fprintf(c.Stdout, "Resumed at size %d. If this auditor has cosigned more than the log shows, its promise is broken.\n", size)
 	}
 	return err
 }

@@ -201,7 +201,7 @@ func TestOneAtATime(t *testing.T) {
 		{"serve", "-dir", dir, "-log", "http://127.0.0.1:1", "-listen", "127.0.0.1:0"},
 	} {
 		var out bytes.Buffer
-		if code := run(t.Context(), args, strings.NewReader(""), io.Discard, &out); code != 1 || !strings.Contains(out.String(), "another command joins or pins a log now") {
+		if code := program.Run(t.Context(), args, strings.NewReader(""), io.Discard, &out); code != 1 || !strings.Contains(out.String(), "another command joins or pins a log now") {
 			t.Errorf("%s: %d, %s", args[0], code, &out)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -50,27 +49,27 @@ func (l *layout) path(names ...string) string {
 	return filepath.Join(append([]string{l.dir}, names...)...)
 }
 
-// logFile returns the file of a joined log.
 func (l *layout) logFile(origin string) string {
 	return l.path("logs", cosigning.OriginHash(origin)+".json")
 }
 
+type algorithm struct {
+	name string
+	tlog.Algorithm
+}
+
 // algorithms are those of the cosignature keys, with the names of their files.
-var algorithms = []struct {
-	name      string
-	algorithm tlog.Algorithm
-}{{"ed25519", tlog.CosignatureEd25519}, {"mldsa44", tlog.CosignatureMLDSA44}}
+var algorithms = []algorithm{{"ed25519", tlog.CosignatureEd25519}, {"mldsa44", tlog.CosignatureMLDSA44}}
 
 // runInit makes the auditor's keys: one that signs findings and other events, and two that cosign. It
 // prints the option of "vasistas charter new" that names them, and the lines of an audit policy.
-func runInit(_ context.Context, args []string, stdout, stderr io.Writer) error {
+func runInit(_ context.Context, c *command.Call) error {
 	var l layout
-	flags := flag.NewFlagSet("init", flag.ContinueOnError)
-	l.define(flags)
-	name := flags.String("name", "", "`name` of the auditor in the charter (required)")
-	keyName := flags.String("key-name", "", "`name` of the cosignature keys, like watchdog.example/auditor; no witness may have it (required)")
-	url := flags.String("url", "", "`URL` at which logs ask this monitor, for the audit policy")
-	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+	l.define(c.Flags)
+	name := c.Flags.String("name", "", "`name` of the auditor in the charter (required)")
+	keyName := c.Flags.String("key-name", "", "`name` of the cosignature keys, like watchdog.example/auditor; no witness may have it (required)")
+	url := c.Flags.String("url", "", "`URL` at which logs ask this monitor, for the audit policy")
+	if err := c.Parse(l.complete); err != nil {
 		return err
 	}
 	if *name == "" || *keyName == "" {
@@ -80,7 +79,7 @@ func runInit(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	group := "group " + *name + " any"
 	var signers []*tlog.Signer
 	for _, a := range algorithms {
-		s, err := tlog.GenerateSigner(*keyName, a.algorithm)
+		s, err := tlog.GenerateSigner(*keyName, a.Algorithm)
 		if err != nil {
 			return err
 		}
@@ -110,13 +109,12 @@ func runInit(_ context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		option += "," + public
 	}
-	fmt.Fprintf(stdout, "%s\n%s", option, policy.String())
-	fmt.Fprintf(stderr, "Made the keys of the auditor in %s. Give the option above to \"vasistas charter new\"; the other lines are for the\n"+
+	fmt.Fprintf(c.Stdout, "%s\n%s", option, policy.String())
+	fmt.Fprintf(c.Stderr, "Made the keys of the auditor in %s. Give the option above to \"vasistas charter new\"; the other lines are for the\n"+
 		"audit policy. Only files that end in .pub may leave this machine.\n", l.path("keys"))
 	return nil
 }
 
-// joined is the content of a log's file.
 type joined struct {
 	Origin  string    `json:"origin"`
 	URL     string    `json:"url"`
@@ -141,19 +139,17 @@ func (j *joined) bytes() []byte {
 
 const maxJoined = 2 * tlog.MaxPolicySize // bytes: a policy in JSON, and keys
 
-// runJoin makes the state for the log of a first charter.
-func runJoin(_ context.Context, args []string, _, stderr io.Writer) error {
+func runJoin(_ context.Context, c *command.Call) error {
 	var l layout
-	flags := flag.NewFlagSet("join", flag.ContinueOnError)
-	l.define(flags)
+	l.define(c.Flags)
 	j := new(joined)
-	flags.StringVar(&j.Auditor, "name", "", "`name` of the auditor in the charter; without it the log is only copied and served")
-	flags.StringVar(&j.URL, "log", "", "`URL` of the log (required)")
-	file := flags.String("charter", "", "`file` with the log's first charter, from a source that you trust (required)")
-	mirrors := command.List(flags, "mirror", "`URL` or directory of a mirror, to read where the log fails; repeat it")
-	logKeys := command.List(flags, "log-key", "verifier `key` of the log in addition to those of its charter, for a log that lost its key; repeat it")
-	policy := flags.String("policy", "", "`file` with the policy by which heads are copied, after an amendment of the witnesses of a log that is only copied (default: the charter's)")
-	if err := command.Parse(flags, args, stderr, l.complete); err != nil {
+	c.Flags.StringVar(&j.Auditor, "name", "", "`name` of the auditor in the charter; without it the log is only copied and served")
+	c.Flags.StringVar(&j.URL, "log", "", "`URL` of the log (required)")
+	file := c.Flags.String("charter", "", "`file` with the log's first charter, from a source that you trust (required)")
+	mirrors := c.List("mirror", "`URL` or directory of a mirror, to read where the log fails; repeat it")
+	logKeys := c.List("log-key", "verifier `key` of the log in addition to those of its charter, for a log that lost its key; repeat it")
+	policy := c.Flags.String("policy", "", "`file` with the policy by which heads are copied, after an amendment of the witnesses of a log that is only copied (default: the charter's)")
+	if err := c.Parse(l.complete); err != nil {
 		return err
 	}
 	if j.URL == "" || *file == "" {
@@ -166,7 +162,7 @@ func runJoin(_ context.Context, args []string, _, stderr io.Writer) error {
 	if err := l.locked(func() error { return l.create(j) }); err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "Joined the log %s. Its first charter has the leaf hash %s; compare it with that of the other operators.\n", j.Origin, j.Founded)
+	fmt.Fprintf(c.Stderr, "Joined the log %s. Its first charter has the leaf hash %s; compare it with that of the other operators.\n", j.Origin, j.Founded)
 	return nil
 }
 
@@ -226,7 +222,6 @@ func (j *joined) found(file string, logKeys []string, policy string) error {
 	return nil
 }
 
-// logs reads the files of all joined logs.
 func (l *layout) logs() (list []*joined, err error) {
 	files, err := os.ReadDir(l.path("logs"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -245,7 +240,6 @@ func (l *layout) logs() (list []*joined, err error) {
 	return list, nil
 }
 
-// configs returns those of all joined logs.
 func (l *layout) configs() (c monitor.Config, err error) {
 	c.URLs, c.Founded = make(map[string]string), make(map[string]tlog.Hash)
 	c.Unpinned = func(origin string) bool { // "vasistas-monitor pin" changes it
@@ -275,7 +269,6 @@ func (l *layout) configs() (c monitor.Config, err error) {
 	return c, nil
 }
 
-// copyDir returns the directory of the copy of a log.
 func (l *layout) copyDir(origin string) string {
 	hash := cosigning.OriginHash(origin)
 	if l.copies != "" {
@@ -284,10 +277,8 @@ func (l *layout) copyDir(origin string) string {
 	return l.path("state", hash, "copy")
 }
 
-// stateDir returns the directory of the state of a log.
 func (l *layout) stateDir(origin string) string { return l.path("state", cosigning.OriginHash(origin)) }
 
-// readJoined reads the file of a joined log.
 func readJoined(name string) (*joined, error) {
 	b, err := durable.ReadFile(name, maxJoined)
 	if err != nil {
@@ -307,12 +298,8 @@ func (l *layout) load(j *joined) (c auditor.Config, audited bool, err error) {
 	if c.Policy, err = tlog.ParsePolicy([]byte(j.Policy)); err != nil {
 		return c, false, fmt.Errorf("%s: %w", name, err)
 	}
-	for _, s := range j.LogKeys {
-		k, err := tlog.ParseVerifierKey(s)
-		if err != nil {
-			return c, false, fmt.Errorf("%s: %w", name, err)
-		}
-		c.LogKeys = append(c.LogKeys, k)
+	if c.LogKeys, err = command.Each(j.LogKeys, tlog.ParseVerifierKey); err != nil {
+		return c, false, fmt.Errorf("%s: %w", name, err)
 	}
 	for _, url := range append([]string{j.URL}, j.Mirrors...) {
 		source, err := client.New(client.Config{URL: url, UserAgent: "vasistas-monitor", Timeout: l.timeout})
@@ -324,14 +311,9 @@ func (l *layout) load(j *joined) (c auditor.Config, audited bool, err error) {
 	if j.Auditor == "" {
 		return c, false, nil
 	}
-	for _, a := range algorithms {
-		s, err := command.ReadSigner(l.path("keys", a.name+".key"))
-		if errors.Is(err, fs.ErrNotExist) {
-			return c, false, fmt.Errorf("%w; see \"vasistas-monitor init\"", err)
-		} else if err != nil {
-			return c, false, err
-		}
-		c.Signers = append(c.Signers, s)
+	c.Signers, err = command.Each(algorithms, func(a algorithm) (*tlog.Signer, error) { return command.ReadSigner(l.path("keys", a.name+".key")) })
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; see \"vasistas-monitor init\"", err)
 	}
-	return c, true, nil
+	return c, err == nil, err
 }

@@ -121,7 +121,6 @@ func (s *start) stated(ctx context.Context) (first, now *event.Envelope, err err
 	return first, now, nil
 }
 
-// describe prints what a log states of itself.
 func (s *start) describe(first *event.Envelope, now *event.Charter) {
 	say := func(format string, args ...any) { fmt.Fprintf(s.stderr, format+"\n", args...) }
 	ch := first.Event.Body.(*event.Charter)
@@ -205,12 +204,11 @@ func (s *start) move(j *joined, founded tlog.Hash) error {
 }
 
 // runPin pins a log that was joined by its URL alone.
-func runPin(ctx context.Context, args []string, stdin io.Reader, _, stderr io.Writer) error {
-	s := start{stdin: stdin, stderr: stderr}
-	flags := flag.NewFlagSet("pin", flag.ContinueOnError)
-	s.define(flags)
-	flags.StringVar(&s.url, "log", "", "`URL` of the log (required)")
-	if err := command.Parse(flags, args, stderr, s.complete); err != nil {
+func runPin(ctx context.Context, c *command.Call) error {
+	s := start{stdin: c.Stdin, stderr: c.Stderr}
+	s.define(c.Flags)
+	c.Flags.StringVar(&s.url, "log", "", "`URL` of the log (required)")
+	if err := c.Parse(s.complete); err != nil {
 		return err
 	}
 	if s.url == "" {

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -55,15 +54,15 @@ func (fullWriter) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 // TestNotWritten: output that could not be written is a failure, whatever the command says.
 func TestNotWritten(t *testing.T) {
 	commands := map[string]command.Command{
-		"say": func(_ context.Context, _ []string, stdout, _ io.Writer) error {
-			fmt.Fprintln(stdout, "hello")
+		"say": func(_ context.Context, c *command.Call) error {
+			fmt.Fprintln(c.Stdout, "hello")
 			return nil
 		},
-		"act": func(context.Context, []string, io.Writer, io.Writer) error { return nil },
+		"act": func(context.Context, *command.Call) error { return nil },
 	}
 	for args, want := range map[string]int{"say": 1, "version": 1, "--version": 1, "help": 1, "act": 0} {
 		var stderr bytes.Buffer
-		code := command.Run(t.Context(), "prog", "the usage", commands, []string{args}, fullWriter{}, &stderr)
+		code := command.Program{Name: "prog", Usage: "the usage", Commands: commands}.Run(t.Context(), []string{args}, nil, fullWriter{}, &stderr)
 		if code != want || strings.Contains(stderr.String(), "no space left") != (want == 1) {
 			t.Errorf("%s: %d, %q", args, code, stderr.String())
 		}
@@ -73,19 +72,18 @@ func TestNotWritten(t *testing.T) {
 // TestRun: wrong use exits with 2 and a failure with 1, each with a message.
 func TestRun(t *testing.T) {
 	commands := map[string]command.Command{
-		"greet": func(_ context.Context, args []string, stdout, stderr io.Writer) error {
-			fs := flag.NewFlagSet("greet", flag.ContinueOnError)
-			name := fs.String("name", "", "whom")
-			if err := command.Parse(fs, args, stderr); err != nil {
+		"greet": func(_ context.Context, c *command.Call) error {
+			name := c.Flags.String("name", "", "whom")
+			if err := c.Parse(); err != nil {
 				return err
 			}
 			if *name == "" {
 				return command.WrongUse("-name is missing")
 			}
-			fmt.Fprintln(stdout, "hello", *name)
+			fmt.Fprintln(c.Stdout, "hello", *name)
 			return nil
 		},
-		"fail": func(context.Context, []string, io.Writer, io.Writer) error { return errors.New("no disk") },
+		"fail": func(context.Context, *command.Call) error { return errors.New("no disk") },
 	}
 	for _, c := range []struct {
 		args           string
@@ -108,7 +106,7 @@ func TestRun(t *testing.T) {
 		{"wave", 2, "", `there is no command "wave"`},
 	} {
 		var stdout, stderr bytes.Buffer
-		code := command.Run(t.Context(), "prog", "the usage", commands, strings.Fields(c.args), &stdout, &stderr)
+		code := command.Program{Name: "prog", Usage: "the usage", Commands: commands}.Run(t.Context(), strings.Fields(c.args), nil, &stdout, &stderr)
 		if code != c.code || !strings.Contains(stdout.String(), c.stdout) || !strings.Contains(stderr.String(), c.stderr) ||
 			c.stdout == "" && stdout.Len() > 0 || c.stderr == "" && stderr.Len() > 0 {
 			t.Errorf("%q: %d, %q, %q", c.args, code, stdout.String(), stderr.String())

@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/daemon/admin"
@@ -55,16 +57,9 @@ The URL is the one under which a log serves /checkpoint. The witness reads it at
 the start, and refuses to start if it shows that the witness's state is old.
 `
 
-type call struct {
-	args   []string
-	stdout io.Writer
-	stderr io.Writer
-	flags  *flag.FlagSet
-}
-
 var commands = map[string]struct {
 	summary string
-	run     func(ctx context.Context, c *call) error
+	run     command.Command
 }{
 	"keygen":      {"Create an Ed25519 and an ML-DSA-44 cosignature key, each in a file of mode 0600,\nand print the public keys and the lines for a policy.", keygen},
 	"vkey":        {"Print the verifier keys of key files.", vkey},
@@ -76,31 +71,31 @@ var commands = map[string]struct {
 
 // Run runs the command with args, which do not include its name, and returns its exit
 // status: 0, 1 for a failure, 2 for a mistake in the arguments. It returns when ctx ends.
-func Run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	switch {
 	case len(args) == 2 && args[0] == "help":
 		args, stderr = []string{args[1], "-help"}, stdout
 	case len(args) == 0, strings.HasPrefix(args[0], "-") && !slices.Contains([]string{"h", "help", "version"}, strings.TrimLeft(args[0], "-")):
 		args = append([]string{"serve"}, args...)
 	}
-	all := make(map[string]command.Command)
+	p := command.Program{Name: "vasistas-witness", Usage: usage, Commands: make(map[string]command.Command)}
 	for name, cmd := range commands {
-		all[name] = func(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-			err := cmd.run(ctx, &call{args, stdout, stderr, flag.NewFlagSet("vasistas-witness "+name, flag.ContinueOnError)})
+		p.Commands[name] = func(ctx context.Context, c *command.Call) error {
+			err := cmd.run(ctx, c)
 			if errors.Is(err, flag.ErrHelp) {
-				fmt.Fprintf(stderr, "\n%s\n", cmd.summary)
+				fmt.Fprintf(c.Stderr, "\n%s\n", cmd.summary)
 			}
 			return err
 		}
 	}
-	return command.Run(ctx, "vasistas-witness", usage, all, args, stdout, stderr)
+	return p.Run(ctx, args, stdin, stdout, stderr)
 }
 
 // parse parses the flags, of which those in required must be given.
-func (c *call) parse(required ...string) error {
-	return command.Parse(c.flags, c.args, c.stderr, func() error {
+func parse(c *command.Call, required ...string) error {
+	return c.Parse(func() error {
 		given := make(map[string]bool)
-		c.flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		c.Flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 		for _, name := range required {
 			if !given[name] {
 				return command.WrongUse("-%s is missing", name)
@@ -110,26 +105,24 @@ func (c *call) parse(required ...string) error {
 	})
 }
 
-// algorithms are those of keygen, with the names of the key files.
-var algorithms = []struct {
-	short     string
-	algorithm tlog.Algorithm
-}{{"ed25519", tlog.CosignatureEd25519}, {"mldsa44", tlog.CosignatureMLDSA44}}
+type algorithm struct {
+	short string
+	tlog.Algorithm
+}
 
-func keygen(_ context.Context, c *call) error {
-	name := c.flags.String("name", "", "`name` of the witness: a URL without scheme, like witness.example/w1")
-	out := c.flags.String("out", "", "`directory` for the keys; it is created if it is missing")
-	url := c.flags.String("url", "", "submission `prefix` for the policy lines, like https://witness.example/w1")
-	if err := c.parse("name", "out"); err != nil {
+// algorithms are those of keygen, with the names of the key files.
+var algorithms = []algorithm{{"ed25519", tlog.CosignatureEd25519}, {"mldsa44", tlog.CosignatureMLDSA44}}
+
+func keygen(_ context.Context, c *command.Call) error {
+	name := c.Flags.String("name", "", "`name` of the witness: a URL without scheme, like witness.example/w1")
+	out := c.Flags.String("out", "", "`directory` for the keys; it is created if it is missing")
+	url := c.Flags.String("url", "", "submission `prefix` for the policy lines, like https://witness.example/w1")
+	if err := parse(c, "name", "out"); err != nil {
 		return err
 	}
-	var signers []*tlog.Signer
-	for _, a := range algorithms {
-		s, err := tlog.GenerateSigner(*name, a.algorithm)
-		if err != nil {
-			return err
-		}
-		signers = append(signers, s)
+	signers, err := command.Each(algorithms, func(a algorithm) (*tlog.Signer, error) { return tlog.GenerateSigner(*name, a.Algorithm) })
+	if err != nil {
+		return err
 	}
 	lines := policyLines(signers, *url)
 	if _, err := tlog.ParsePolicy([]byte(lines + "quorum " + *name + "\n")); err != nil {
@@ -145,20 +138,20 @@ func keygen(_ context.Context, c *call) error {
 			return err
 		}
 	}
-	return printKeys(c.stdout, signers, *url)
+	return printKeys(c.Stdout, signers, *url)
 }
 
-func vkey(_ context.Context, c *call) error {
-	keys := command.List(c.flags, "key", "`file` of a key; may be repeated")
-	url := c.flags.String("url", "", "submission `prefix` for the policy lines")
-	if err := c.parse("key"); err != nil {
+func vkey(_ context.Context, c *command.Call) error {
+	keys := c.List("key", "`file` of a key; may be repeated")
+	url := c.Flags.String("url", "", "submission `prefix` for the policy lines")
+	if err := parse(c, "key"); err != nil {
 		return err
 	}
-	signers, err := readSigners(*keys)
+	signers, err := command.Each(*keys, command.ReadSigner)
 	if err != nil {
 		return err
 	}
-	return printKeys(c.stdout, signers, *url)
+	return printKeys(c.Stdout, signers, *url)
 }
 
 func printKeys(w io.Writer, signers []*tlog.Signer, url string) error {
@@ -182,7 +175,7 @@ func policyLines(signers []*tlog.Signer, url string) string {
 		k := s.Verifier()
 		short := fmt.Sprintf("%s-%08x", name, k.ID)
 		for _, a := range algorithms {
-			if a.algorithm == k.Algorithm && len(signers) <= len(algorithms) {
+			if a.Algorithm == k.Algorithm && len(signers) <= len(algorithms) {
 				short = name + "-" + a.short
 			}
 		}
@@ -192,18 +185,6 @@ func policyLines(signers []*tlog.Signer, url string) string {
 	return b.String() + group + "\n"
 }
 
-func readSigners(files []string) ([]*tlog.Signer, error) {
-	var signers []*tlog.Signer
-	for _, name := range files {
-		s, err := command.ReadSigner(name)
-		if err != nil {
-			return nil, err
-		}
-		signers = append(signers, s)
-	}
-	return signers, nil
-}
-
 type state struct {
 	dir   *string
 	keys  *[]string
@@ -211,23 +192,23 @@ type state struct {
 	level slog.Level
 }
 
-func (c *call) stateFlags() *state {
+func stateFlags(c *command.Call) *state {
 	return &state{
-		dir:  c.flags.String("dir", "", "state `directory`"),
-		keys: command.List(c.flags, "key", "`file` of a key of the witness; may be repeated"),
+		dir:  c.Flags.String("dir", "", "state `directory`"),
+		keys: c.List("key", "`file` of a key of the witness; may be repeated"),
 	}
 }
 
-func (c *call) logFlags(s *state) {
-	s.logs = command.List(c.flags, "logs", "`file` of at most 1,024 logs, a policy with \"quorum none\"; may be repeated")
-	c.flags.TextVar(&s.level, "log-level", slog.LevelInfo, "least severe messages to log: debug, info, warn or error")
+func (s *state) logFlags(c *command.Call) {
+	s.logs = c.List("logs", "`file` of at most 1,024 logs, a policy with \"quorum none\"; may be repeated")
+	c.Flags.TextVar(&s.level, "log-level", slog.LevelInfo, "least severe messages to log: debug, info, warn or error")
 }
 
-func (c *call) config(s *state) (witness.Config, error) {
+func (s *state) config(c *command.Call) (witness.Config, error) {
 	config := witness.Config{Dir: *s.dir}
-	config.Logger = slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: s.level}))
+	config.Logger = slog.New(slog.NewTextHandler(c.Stderr, &slog.HandlerOptions{Level: s.level}))
 	var err error
-	if config.Signers, err = readSigners(*s.keys); err != nil {
+	if config.Signers, err = command.Each(*s.keys, command.ReadSigner); err != nil {
 		return config, err
 	}
 	if s.logs != nil {
@@ -257,31 +238,31 @@ func readLogs(files []string) ([]tlog.PolicyLog, error) {
 	return logs, nil
 }
 
-func initState(_ context.Context, c *call) error {
-	s := c.stateFlags()
-	if err := c.parse("dir", "key"); err != nil {
+func initState(_ context.Context, c *command.Call) error {
+	s := stateFlags(c)
+	if err := parse(c, "dir", "key"); err != nil {
 		return err
 	}
-	config, err := c.config(s)
+	config, err := s.config(c)
 	if err != nil {
 		return err
 	}
 	if err := witness.Create(config.Dir, config); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.stdout, "created an empty state for %s in %s\n", config.Name(), config.Dir)
+	_, err = fmt.Fprintf(c.Stdout, "created an empty state for %s in %s\n", config.Name(), config.Dir)
 	return err
 }
 
-func resumeLost(ctx context.Context, c *call) error {
-	s := c.stateFlags()
-	c.logFlags(s)
-	name := c.flags.String("name", "", "the exact `name` of the witness, to confirm")
-	skip := command.List(c.flags, "skip", "`origin` of a log whose state stays as it is; may be repeated")
-	if err := c.parse("dir", "key", "logs", "name"); err != nil {
+func resumeLost(ctx context.Context, c *command.Call) error {
+	s := stateFlags(c)
+	s.logFlags(c)
+	name := c.Flags.String("name", "", "the exact `name` of the witness, to confirm")
+	skip := c.List("skip", "`origin` of a log whose state stays as it is; may be repeated")
+	if err := parse(c, "dir", "key", "logs", "name"); err != nil {
 		return err
 	}
-	config, err := c.config(s)
+	config, err := s.config(c)
 	if err != nil {
 		return err
 	}
@@ -291,26 +272,26 @@ func resumeLost(ctx context.Context, c *call) error {
 		if !r.Cosigned {
 			note = " (not cosigned by this witness, which may have cosigned larger heads)"
 		}
-		fmt.Fprintf(c.stdout, "%s: from size %d to size %d%s\n", r.Origin, r.From, r.To, note)
+		fmt.Fprintf(c.Stdout, "%s: from size %d to size %d%s\n", r.Origin, r.From, r.To, note)
 	}
 	return err
 }
 
-func serve(ctx context.Context, c *call) error {
-	s := c.stateFlags()
-	c.logFlags(s)
-	listen := c.flags.String("listen", "127.0.0.1:7380", "`address` to listen on; port 0 takes a free port")
-	addrFile := c.flags.String("addr-file", "", "`file` for the bound address, written once the witness accepts requests;\nits second line is that of -admin-listen")
-	require := c.flags.Bool("require-log-check", false, "refuse to start if the checkpoint of a log with a URL can't be read;\notherwise only warn")
+func serve(ctx context.Context, c *command.Call) error {
+	s := stateFlags(c)
+	s.logFlags(c)
+	listen := c.Flags.String("listen", "127.0.0.1:7380", "`address` to listen on; port 0 takes a free port")
+	addrFile := c.Flags.String("addr-file", "", "`file` for the bound address, written once the witness accepts requests;\nits second line is that of -admin-listen")
+	require := c.Flags.Bool("require-log-check", false, "refuse to start if the checkpoint of a log with a URL can't be read;\notherwise only warn")
 	var operator admin.Listener
-	operator.Define(c.flags)
-	maxBody := c.flags.Int64("max-body", 0, "largest body of a request in `bytes` (default 65536)")
-	maxRequests := c.flags.Int("max-requests", 0, "`number` of requests under way at a time (default 256)")
-	maxConns := c.flags.Int("max-connections", 0, "`number` of open connections (default 512)")
-	if err := c.parse("dir", "key", "logs"); err != nil {
+	operator.Define(c.Flags)
+	maxBody := c.Flags.Int64("max-body", 0, "largest body of a request in `bytes` (default 65536)")
+	maxRequests := c.Flags.Int("max-requests", 0, "`number` of requests under way at a time (default 256)")
+	maxConns := c.Flags.Int("max-connections", 0, "`number` of open connections (default 512)")
+	if err := parse(c, "dir", "key", "logs"); err != nil {
 		return err
 	}
-	config, err := c.config(s)
+	config, err := s.config(c)
 	if err != nil {
 		return err
 	}
@@ -383,5 +364,54 @@ func reload(ctx context.Context, w *witness.Witness, logger *slog.Logger, hup <-
 			continue
 		}
 		logger.Info("read the logs again", "keys", len(logs))
+	}
+}
+
+// maxStatus bounds the answer in bytes: 1,024 logs of at most some hundred bytes each.
+const maxStatus = 4 << 20
+
+func status(ctx context.Context, c *command.Call) error {
+	url := c.Flags.String("witness", "", "`URL` of a running witness: that of -admin-listen, if it has one")
+	asJSON := c.Flags.Bool("json", false, "print JSON")
+	if err := parse(c, "witness"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var s witness.Status
+	err := admin.FetchStatus(ctx, "witness", *url, maxStatus, &s)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; if the witness has an -admin-listen, give that address", err)
+	} else if err != nil {
+		return err
+	}
+	if *asJSON {
+		err = command.PrintJSON(c.Stdout, &s)
+	} else {
+		printStatus(c.Stdout, &s)
+	}
+	if err == nil && s.Unready != "" {
+		err = errors.New("the witness cosigns nothing")
+	}
+	return err
+}
+
+func printStatus(out io.Writer, s *witness.Status) {
+	line := command.Lines(out)
+	line("witness    %s", s.Name)
+	for _, k := range s.Keys {
+		line("key        %s", k)
+	}
+	if s.Unready == "" {
+		line("cosigns    yes")
+	} else {
+		line("cosigns    no: %s", s.Unready)
+	}
+	for i := range s.Logs {
+		if l := &s.Logs[i]; l.Cosigned == nil {
+			line("log        %s: nothing cosigned yet", l.Origin)
+		} else {
+			line("log        %s: size %d, last cosigned at %s; %d answers since the start", l.Origin, l.Size, l.Cosigned.Format(time.RFC3339), l.Answers)
+		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
 	"github.com/vasistas/vasistas/log/ledger"
@@ -93,13 +93,9 @@ to 'vasistas append --ndjson'.`,
   vasistas append --policy policy.txt --ndjson findings`,
 		Args: cobra.NoArgs,
 		RunE: do(func(ctx context.Context, _ []string) error {
-			var ranges [][2]uint64
-			for _, s := range f.ranges {
-				r, err := parseRange(s)
-				if err != nil {
-					return usagef("--range %q: %w", s, err)
-				}
-				ranges = append(ranges, r)
+			ranges, err := command.Each(f.ranges, parseRange)
+			if err != nil {
+				return err
 			}
 			return e.findings(ctx, &f, event.FindingClosed, ranges)
 		}),
@@ -124,7 +120,7 @@ func knownRule(name string) bool {
 // newestRules bounds the versions of the rules that this program looks up.
 const newestRules = 64
 
-// parseRange parses N or N-N.
+// parseRange parses a value of --range, N or N-N.
 func parseRange(s string) (r [2]uint64, err error) {
 	first, last, ok := strings.Cut(s, "-")
 	if !ok {
@@ -132,16 +128,15 @@ func parseRange(s string) (r [2]uint64, err error) {
 	}
 	for i, digits := range []string{first, last} {
 		if r[i], err = strconv.ParseUint(digits, 10, 63); err != nil {
-			return r, errors.New("give the index of an entry, or two with a hyphen between")
+			return r, usagef("--range %q: give the index of an entry, or two with a hyphen between", s)
 		}
 	}
 	if r[1] < r[0] {
-		return r, errors.New("the last entry is before the first")
+		return r, usagef("--range %q: the last entry is before the first", s)
 	}
 	return r, nil
 }
 
-// findings signs one finding for each range.
 func (e *env) findings(ctx context.Context, f *findingFlags, state event.FindingState, ranges [][2]uint64) error {
 	if f.json && f.out == "" {
 		return usagef("--json: give --out FILE for the signed events")
@@ -187,7 +182,6 @@ func (e *env) findings(ctx context.Context, f *findingFlags, state event.Finding
 	return nil
 }
 
-// foundJSON is a finding that was signed.
 type foundJSON struct {
 	Hash   string             `json:"hash"` // of the event
 	Rule   string             `json:"rule"`

@@ -110,7 +110,6 @@ func (e *env) keepCase(name string, c *agency.Case) {
 	}
 }
 
-// renew gets new proofs for a case, if there is a policy.
 func (e *env) renew(ctx context.Context, c *agency.Case, f *logFlags, timeout time.Duration) error {
 	if f.policy == "" {
 		if f.log != "" || f.origin != "" {
@@ -195,7 +194,6 @@ duty key must sign it too.`,
 	return c
 }
 
-// parseGates parses the values of --gate.
 func parseGates(list []string) (map[string]string, error) {
 	out := make(map[string]string)
 	for _, g := range list {
@@ -239,12 +237,8 @@ func (e *env) runRequest(ctx context.Context, f *requestFlags, files []string) (
 			return err
 		}
 	}
-	for _, name := range files {
-		list, err := e.readPackages(name)
-		if err != nil {
-			return err
-		}
-		a.Files = append(a.Files, list)
+	if a.Files, err = command.Each(files, e.readPackages); err != nil {
+		return err
 	}
 	if a.Signer, err = eventkey.Load(ctx, f.key); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/event/eventkey"
@@ -227,17 +228,12 @@ func (e *env) runSign(ctx context.Context, f *signFlags) error {
 	if f.openings == "-" && (f.out == "" || f.out == "-") {
 		return usagef("the event and its openings can't both go to the standard output; give --out FILE or --openings FILE")
 	}
-	var signers []event.Signer
-	for _, ref := range f.keys {
-		s, err := eventkey.Load(ctx, ref)
-		if err != nil {
-			return err
-		}
-		signers = append(signers, s)
+	signers, err := command.Each(f.keys, func(ref string) (event.Signer, error) { return eventkey.Load(ctx, ref) })
+	if err != nil {
+		return err
 	}
 	var charter *charterFile
 	if f.charter != "" {
-		var err error
 		if charter, err = e.readCharter(f.charter); err != nil {
 			return err
 		}
@@ -305,7 +301,6 @@ func (e *env) signed(f *signFlags, signers []event.Signer, charter *charterFile)
 	return envelope, openings, err
 }
 
-// makeEvent makes an event of the body's file and the flags.
 func (e *env) makeEvent(f *signFlags) (*event.Event, error) {
 	if !event.Type(f.kind).Valid() {
 		return nil, usagef("--type %q: give one of %v", f.kind, event.Types())

@@ -208,14 +208,12 @@ func describe(name string, in *verify.Inclusion, v *notice.Verified, fork *tlog.
 	return verifiedJSON{name, r, english.PolicyJSON(policy)}, english.Proof(r)
 }
 
-// verifiedJSON is the result for a proof file.
 type verifiedJSON struct {
 	File string `json:"file"`
 	*verify.Report
 	Strength english.StrengthJSON `json:"strength"`
 }
 
-// verifyFile verifies a proof file or a notice file.
 func verifyFile(policy *tlog.Policy, b []byte, anyEntry bool, o verify.Options) (in *verify.Inclusion, v *notice.Verified, err error) {
 	switch {
 	case notice.Is(b):
@@ -235,18 +233,10 @@ func verifyFile(policy *tlog.Policy, b []byte, anyEntry bool, o verify.Options) 
 }
 
 func loadSigners(names []string) (func(string) *event.PublicKey, error) {
-	var keys []*event.PublicKey
-	for _, name := range names {
-		k, err := eventkey.LoadPublic(name)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, k)
-	}
-	return byID(keys), nil
+	keys, err := command.Each(names, eventkey.LoadPublic)
+	return byID(keys), err
 }
 
-// byID returns a function that finds a key by its id.
 func byID(keys []*event.PublicKey) func(string) *event.PublicKey {
 	ids := make(map[string]*event.PublicKey, len(keys))
 	for _, k := range keys {
@@ -275,7 +265,6 @@ func verifyFork(policy *tlog.Policy, b []byte, origin string) (*tlog.Fork, error
 	return f, nil
 }
 
-// forkJSON is the result for a file with evidence of a fork.
 type forkJSON struct {
 	File    string     `json:"file"`
 	Verdict string     `json:"verdict"`

@@ -103,7 +103,8 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, open func
 }
 
 func (c *vaultCommand) parse(verb string, args []string, stderr io.Writer) error {
-	set := flag.NewFlagSet("vault "+verb, flag.ContinueOnError)
+	call := command.Call{Flags: flag.NewFlagSet("vault "+verb, flag.ContinueOnError), Args: args, Stderr: stderr}
+	set := call.Flags
 	set.StringVar(&c.dir, "dir", "", "`directory` of the log (required)")
 	set.StringVar(&c.tree, "tree", "", "directory of the tree, if not DIR/tree")
 	set.StringVar(&c.state, "state", "", "directory of the state, if not DIR/state")
@@ -114,14 +115,14 @@ func (c *vaultCommand) parse(verb string, args []string, stderr io.Writer) error
 	}
 	switch verb {
 	case "init":
-		c.recovery = command.List(set, "recovery", "age `recipient` that can also decrypt everything (age1pq1..., from age-keygen -pq); repeatable")
+		c.recovery = call.List("recovery", "age `recipient` that can also decrypt everything (age1pq1..., from age-keygen -pq); repeatable")
 	case "export":
 		set.Func("entry", "`index` of an entry; repeatable, or several separated by commas", c.addEntries)
 		set.StringVar(&c.to, "to", "", "the inspector's age `recipient`")
 		set.StringVar(&c.by, "by", "", "exporter's `name`, for the audit file")
 		set.StringVar(&c.out, "out", "", "`file` to write, which must not exist; - is the standard output")
 	}
-	if err := command.Parse(set, args, stderr); err != nil {
+	if err := call.Parse(); err != nil {
 		return err
 	}
 	if c.dir == "" {

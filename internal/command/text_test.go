@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"testing"
 )
 
@@ -37,12 +36,12 @@ func TestClean(t *testing.T) {
 // TestRunIsClean: neither a command's output nor its error reaches the terminal with escapes.
 func TestRunIsClean(t *testing.T) {
 	var out, errs bytes.Buffer
-	commands := map[string]Command{"x": func(_ context.Context, _ []string, stdout, stderr io.Writer) error {
-		fmt.Fprintln(stdout, "out\x1b[2J")
-		fmt.Fprintln(stderr, "note\x1b[2J")
+	commands := map[string]Command{"x": func(_ context.Context, c *Call) error {
+		fmt.Fprintln(c.Stdout, "out\x1b[2J")
+		fmt.Fprintln(c.Stderr, "note\x1b[2J")
 		return errors.New("certificate for evil\x1b[2J.example")
 	}}
-	if code := Run(t.Context(), "p", "", commands, []string{"x"}, &out, &errs); code != 1 {
+	if code := (Program{Name: "p", Commands: commands}).Run(t.Context(), []string{"x"}, nil, &out, &errs); code != 1 {
 		t.Error(code)
 	}
 	if want := "out\ufffd[2J\n"; out.String() != want {
