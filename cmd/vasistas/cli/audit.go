@@ -366,7 +366,6 @@ func (e *env) runDue(ctx context.Context, f *dueFlags, args []string) error {
 	return e.printReport(&f.replayFlags, d, english.Due(d, f.list), int(d.Result()))
 }
 
-// ownLog reads a log's own directory.
 type ownLog struct {
 	client.Source // of the tree
 	state         client.Source
@@ -394,7 +393,6 @@ func readVault(dir string) (*kept, error) {
 	return k, nil
 }
 
-// see notes an entry of the log.
 func (k *kept) see(e *ledger.Entry, _ any) error {
 	if e.Envelope != nil && k.events[e.Envelope.Hash()] {
 		k.entries[e.Index] = true
@@ -411,7 +409,6 @@ func (k *kept) compare(d *audit.Due) {
 	}
 }
 
-// printDue prints what is owed as CSV.
 func (e *env) printDue(d *audit.Due) error {
 	w := csv.NewWriter(e.stdout)
 	w.Write([]string{"state", "debtor", "rule", "way", "entry", "due", "late", "text", "cure", "in vault"})

@@ -182,7 +182,6 @@ func (f *charterFile) report(needed uint64, changes []event.Change) charterRepor
 	return r
 }
 
-// charterShown is what charter show prints.
 type charterShown struct {
 	charterReport
 	Event json.RawMessage `json:"event"`

@@ -316,7 +316,6 @@ func (e *env) replaceParties(text []byte, args []string) ([]byte, error) {
 
 const maxKeyText = 4096
 
-// An edit replaces a value by text.
 type edit struct {
 	start, end int
 	text       []byte

@@ -40,7 +40,6 @@ import (
 	"github.com/vasistas/vasistas/log/vault/vaultcmd"
 )
 
-// Exit codes.
 const (
 	exitOK     = 0
 	exitFailed = 1

@@ -105,7 +105,6 @@ func (e *env) runFollow(ctx context.Context, f *followFlags) error {
 	return err
 }
 
-// printEntries prints the follower's entries, and saves its state.
 func (e *env) printEntries(ctx context.Context, follower *client.Follower, f *followFlags) (err error) {
 	out := bufio.NewWriterSize(e.stdout, 64<<10)
 	bar := e.progress("entries")

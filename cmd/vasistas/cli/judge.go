@@ -25,7 +25,6 @@ type dryRun struct {
 	now    time.Time
 }
 
-// newDryRun replays a log.
 func (e *env) newDryRun(ctx context.Context, cl *client.Client) (*dryRun, error) {
 	r, err := replica.New(replica.Config{Client: cl})
 	if err == nil {
@@ -136,34 +135,21 @@ var errNoEntries = errors.New("the log's entries are not at hand")
 func (noTree) Entry(uint64) ([]byte, error)  { return nil, errNoEntries }
 func (noTree) Root(uint64) ([32]byte, error) { return [32]byte{}, errNoEntries }
 
-// choice is a member of an event with one value of a charter's list.
-type choice struct {
-	what, value string
-	list        []string
-}
-
 // choose checks that each code and name of an event stands in the charter, and lists the valid
 // ones if one does not.
-func choose(ch *event.Charter, ev *event.Event, public []event.Opening) error {
-	for _, c := range append(choices(ch, ev), sealedChoices(ch, public)...) {
-		if c.value == "" || slices.Contains(c.list, c.value) {
-			continue
+func choose(ch *event.Charter, ev *event.Event, public []event.Opening) (err error) {
+	check := func(what string, list []string, values ...string) {
+		for _, v := range values {
+			switch {
+			case err != nil || v == "" || slices.Contains(list, v):
+			case len(list) == 0:
+				err = fmt.Errorf("%s %q: the charter has none", what, v)
+			default:
+				err = fmt.Errorf("%s %q: the charter has only %s", what, v, strings.Join(list, ", "))
+			}
 		}
-		if len(c.list) == 0 {
-			return fmt.Errorf("%s %q: the charter has none", c.what, c.value)
-		}
-		return fmt.Errorf("%s %q: the charter has only %s", c.what, c.value, strings.Join(c.list, ", "))
 	}
-	return nil
-}
-
-func choices(ch *event.Charter, ev *event.Event) (out []choice) {
 	p := &ch.Profile
-	categories := func(list []string) {
-		for _, c := range list {
-			out = append(out, choice{"category", c, p.Categories})
-		}
-	}
 	switch b := ev.Body.(type) {
 	case *event.Warrant:
 		var instruments, providers []string
@@ -175,8 +161,10 @@ func choices(ch *event.Charter, ev *event.Event) (out []choice) {
 				providers = append(providers, party.Name)
 			}
 		}
-		out = append(out, choice{"instrument", b.Instrument, instruments}, choice{"offence", b.Offence, p.Offences}, choice{"provider", b.Provider, providers})
-		categories(b.Categories)
+		check("instrument", instruments, b.Instrument)
+		check("offence", p.Offences, b.Offence)
+		check("provider", providers, b.Provider)
+		check("category", p.Categories, b.Categories...)
 	case *event.Access:
 		var groups, emergencies []string
 		for _, g := range ch.Groups {
@@ -185,32 +173,29 @@ func choices(ch *event.Charter, ev *event.Event) (out []choice) {
 		if p.Emergency != nil {
 			emergencies = p.Emergency.Grounds
 		}
-		out = append(out, choice{"group", b.Group, groups}, choice{"emergency", b.Emergency, emergencies})
-		categories(b.Categories)
+		check("group", groups, b.Group)
+		check("emergency", emergencies, b.Emergency)
+		check("category", p.Categories, b.Categories...)
 	case *event.Revocation:
-		out = append(out, choice{"reason", b.Reason, p.Reasons})
-		categories(b.Categories)
+		check("reason", p.Reasons, b.Reason)
+		check("category", p.Categories, b.Categories...)
 	case *event.Refusal:
-		out = append(out, choice{"reason", b.Reason, p.Reasons})
+		check("reason", p.Reasons, b.Reason)
 	case *event.Response:
-		out = append(out, choice{"ground", b.Ground, p.NonExecution})
-		categories(b.Categories)
+		check("ground", p.NonExecution, b.Ground)
+		check("category", p.Categories, b.Categories...)
 	case *event.Deferral:
-		out = append(out, choice{"ground", b.Ground, p.Grounds})
+		check("ground", p.Grounds, b.Ground)
 	}
-	return out
-}
-
-func sealedChoices(ch *event.Charter, public []event.Opening) (out []choice) {
-	lists := map[string][]string{"grounds": ch.Profile.Grounds, "reasons": ch.Profile.Reasons}
 	for _, o := range public {
-		if list, ok := lists[o.Name]; ok {
-			for _, code := range o.Value.Codes() {
-				out = append(out, choice{o.Name, code, list})
-			}
+		switch o.Name {
+		case "grounds":
+			check(o.Name, p.Grounds, o.Value.Codes()...)
+		case "reasons":
+			check(o.Name, p.Reasons, o.Value.Codes()...)
 		}
 	}
-	return out
+	return err
 }
 
 // sealLimit returns for how long an event may be sealed.

@@ -79,24 +79,29 @@ type gateStatus struct {
 
 // told is what a log says of a case.
 type told struct {
-	c                  *agency.Case
-	l                  *ledger.Ledger
-	access             *uint64
-	releases, refusals map[string]uint64 // by custodian
-	reasons            map[string]string
+	c      *agency.Case
+	l      *ledger.Ledger
+	access *uint64
+	gates  map[string]gateStatus // by custodian; each has its last release and refusal
 }
 
 func (t *told) see(entry *ledger.Entry, _ any) error {
 	if entry.Envelope == nil {
 		return nil
 	}
-	of := func() string {
+	of := func(access event.Reference, note func(*gateStatus)) {
+		if t.access == nil || access.Index != *t.access {
+			return
+		}
+		name := ""
 		if ch := t.l.CharterAt(entry.Index); ch != nil && len(entry.Envelope.Signatures) > 0 {
 			if p := ch.Holder(entry.Envelope.Signatures[0].KeyID); p != nil {
-				return p.Name
+				name = p.Name
 			}
 		}
-		return ""
+		g := t.gates[name]
+		note(&g)
+		t.gates[name] = g
 	}
 	switch body := entry.Envelope.Event.Body.(type) {
 	case *event.Access:
@@ -104,14 +109,9 @@ func (t *told) see(entry *ledger.Entry, _ any) error {
 			t.access = new(entry.Index)
 		}
 	case *event.Release:
-		if t.access != nil && body.Access.Index == *t.access {
-			t.releases[of()] = entry.Index
-		}
+		of(body.Access, func(g *gateStatus) { g.Release = new(entry.Index) })
 	case *event.Refusal:
-		if t.access != nil && body.Access.Index == *t.access {
-			name := of()
-			t.refusals[name], t.reasons[name] = entry.Index, body.Reason
-		}
+		of(body.Access, func(g *gateStatus) { g.Refusal, g.Reason = new(entry.Index), body.Reason })
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func (e *env) runOpenStatus(ctx context.Context, f *openStatusFlags) error {
 	if config.Client, err = client.New(remote); err != nil {
 		return err
 	}
-	t := &told{c: c, releases: make(map[string]uint64), refusals: make(map[string]uint64), reasons: make(map[string]string)}
+	t := &told{c: c, gates: make(map[string]gateStatus)}
 	config.Observe = func(l *ledger.Ledger, _ *tlog.Verified) (replica.Observer, error) {
 		t.l = l
 		return replica.Observer{Before: t.see}, nil
@@ -160,7 +160,6 @@ func (e *env) runOpenStatus(ctx context.Context, f *openStatusFlags) error {
 	return e.printReport(&f.replayFlags, s, s.text(config.Now), code)
 }
 
-// status returns what the log and the case say.
 func (t *told) status(now time.Time) *caseStatus {
 	group := t.c.Group()
 	s := &caseStatus{Size: t.l.Size(), Access: t.access, Threshold: group.Threshold()}
@@ -180,13 +179,12 @@ func (t *told) status(now time.Time) *caseStatus {
 	}
 	s.Live = s.Dead == ""
 	for _, m := range group.Members() {
-		g := gateStatus{Gate: m.Name, URL: t.c.Gates[m.Name], Reason: t.reasons[m.Name]}
-		if index, ok := t.releases[m.Name]; ok && (slices.Contains(a.Answered, m.Name) || a.Ends.IsZero()) {
-			g.Release = &index
+		g := t.gates[m.Name]
+		g.Gate, g.URL = m.Name, t.c.Gates[m.Name]
+		if g.Release != nil && !slices.Contains(a.Answered, m.Name) && !a.Ends.IsZero() {
+			g.Release = nil // it had no effect
+		} else if g.Release != nil {
 			s.Released++
-		}
-		if index, ok := t.refusals[m.Name]; ok {
-			g.Refusal = &index
 		}
 		if i := slices.IndexFunc(t.c.Answers, func(a agency.Answer) bool { return a.Gate == m.Name }); i >= 0 {
 			g.Last = &t.c.Answers[i]

@@ -74,7 +74,6 @@ type sealedValues struct {
 	public, subject []named
 }
 
-// sealedValues returns the values of the file and of the flags.
 func (e *env) sealedValues(f *sealFlags) (v sealedValues, err error) {
 	if f.file != "" {
 		if v, err = readAs(e, f.file, event.MaxOpeningsSize, parseSealedValues); err != nil {
@@ -103,21 +102,19 @@ func parseSealedValues(b []byte) (v sealedValues, err error) {
 	if file.Kind != '{' {
 		return v, errors.New("want an object, in braces")
 	}
+	lists := map[string]*[]named{"public": &v.public, "subject": &v.subject}
 	for i, name := range file.Names {
-		value := file.Values[i]
-		switch {
-		case name == "until" && value.Kind == '"':
-			v.until = value.Text
-		case name == "public" && value.Kind == '{':
-			v.public, err = jsonValues(value)
-		case name == "subject" && value.Kind == '{':
-			v.subject, err = jsonValues(value)
-		case name == "until":
-			err = fmt.Errorf("line %d: until: want a string", value.Line)
-		case name == "public" || name == "subject":
+		switch value, list := file.Values[i], lists[name]; {
+		case list != nil && value.Kind == '{':
+			*list, err = jsonValues(value)
+		case list != nil:
 			err = fmt.Errorf("line %d: %s: want an object, in braces", value.Line, name)
-		default:
+		case name != "until":
 			err = fmt.Errorf("line %d: %s: no such member; the members here are until, public, subject", value.Line, name)
+		case value.Kind != '"':
+			err = fmt.Errorf("line %d: until: want a string", value.Line)
+		default:
+			v.until = value.Text
 		}
 		if err != nil {
 			return v, err
@@ -216,7 +213,6 @@ func (e *env) makeOpenings(ev *event.Event, class event.Class, values []named, f
 	return out, nil
 }
 
-// commas splits each element at its commas.
 func commas(list []string) []string { return strings.Split(strings.Join(list, ","), ",") }
 
 // makeValue returns the value that s stands for. A key may be @FILE, a file with its SPKI in

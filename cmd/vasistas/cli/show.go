@@ -333,7 +333,6 @@ func (e *env) ofPolicy(c *cobra.Command, print func(p *tlog.Policy, asJSON bool)
 	return c
 }
 
-// printStrength prints what a policy bears.
 func (e *env) printStrength(p *tlog.Policy) {
 	for _, line := range english.Strength(p) {
 		e.printf("  - %s\n", line)
