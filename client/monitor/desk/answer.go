@@ -78,7 +78,6 @@ func parseTemplates() (map[string]*template.Template, error) {
 	return pages, nil
 }
 
-// secure sets the headers of every answer.
 func secure(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -174,9 +173,7 @@ func (d *Desk) render(q *Request, a *Answer) ([]byte, error) {
 // stream writes a download. One that fails ends early, and the reader's client sees that.
 func (d *Desk) stream(w http.ResponseWriter, q *Request, a *Answer) {
 	w.Header().Set("Content-Type", a.Type)
-	if a.Name != "" {
-		w.Header().Set("Content-Disposition", "attachment; filename="+strconv.Quote(a.Name))
-	}
+	w.Header().Set("Content-Disposition", "attachment; filename="+strconv.Quote(a.Name))
 	if q.HTTP.Method == http.MethodHead {
 		return
 	}
@@ -196,7 +193,6 @@ func (d *Desk) stream(w http.ResponseWriter, q *Request, a *Answer) {
 	}
 }
 
-// part makes the next part of a download.
 func (d *Desk) part(q *Request, a *Answer) ([]byte, error) {
 	leave, err := d.place(q)
 	if err != nil {

@@ -4,6 +4,8 @@
 package desk
 
 import (
+	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -43,7 +45,6 @@ func (c *chart) Noted() bool {
 	return slices.ContainsFunc(c.Rows, func(r chartRow) bool { return r.Note != "" })
 }
 
-// Height returns the height of the drawing.
 func (c *chart) Height() int { return chartRowTop*len(c.Rows) + 8 }
 
 // A bar is the drawing of a row.
@@ -62,15 +63,14 @@ type barPart struct {
 	Of       int // of the row's figures
 }
 
-// Bars returns the drawings of the rows.
 func (c *chart) Bars() []bar {
 	most := uint64(1)
 	for _, r := range c.Rows {
-		most = max(most, total(r.N))
+		most = max(most, total(slices.Values(r.N)))
 	}
 	var bars []bar
 	for i, r := range c.Rows {
-		b := bar{Label: shorten(r.Name, maxLabel), Y: i*chartRowTop + 4, TextY: i*chartRowTop + 4 + 14, Total: total(r.N), Title: r.Name}
+		b := bar{Label: shorten(r.Name, maxLabel), Y: i*chartRowTop + 4, TextY: i*chartRowTop + 4 + 14, Total: total(slices.Values(r.N)), Title: r.Name}
 		x := chartLabel
 		for j, n := range r.N {
 			width := int(float64(n) / float64(most) * (chartWidth - chartLabel - chartNumber))
@@ -86,8 +86,8 @@ func (c *chart) Bars() []bar {
 	return bars
 }
 
-func total(list []uint64) (n uint64) {
-	for _, v := range list {
+func total(list iter.Seq[uint64]) (n uint64) {
+	for v := range list {
 		n += v
 	}
 	return n
@@ -101,7 +101,6 @@ func shorten(s string, most int) string {
 	return s
 }
 
-// charts is the page of charts.
 func charts(q *Request, v *index.View) (any, error) {
 	c := &drawer{Request: q, v: v}
 	for _, t := range []event.Type{event.TypeWarrant, event.TypeAccess, event.TypeRelease} {
@@ -211,14 +210,7 @@ func (c *drawer) delays() {
 func days(d time.Duration) uint64 { return uint64(max(d, 0) / (24 * time.Hour)) }
 
 func byNumber(a, b chartRow) int {
-	if a.N[0] != b.N[0] {
-		return int(min(max(int64(b.N[0])-int64(a.N[0]), -1), 1))
-	}
-	if a.Name < b.Name {
-		return -1
-	}
-	return 1
+	return cmp.Or(cmp.Compare(b.N[0], a.N[0]), cmp.Compare(a.Name, b.Name))
 }
 
-// last returns the last elements of a list.
 func last[T any](list []T, most int) []T { return list[max(0, len(list)-most):] }

@@ -167,7 +167,6 @@ func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.answer(w, q, make)
 }
 
-// route finds the page of a path.
 func (d *Desk) route(q *Request) (page, error) {
 	path := q.HTTP.URL.Path
 	if path == "/" || path == "/desk" || path == "/desk/" {

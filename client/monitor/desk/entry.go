@@ -26,7 +26,6 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// entryPage is the page of an entry.
 type entryPage struct {
 	index.Detail
 	Told     *told
@@ -48,7 +47,6 @@ type entryPage struct {
 	Later    string
 }
 
-// opened is what a disclosure has opened.
 type opened struct {
 	Index  uint64
 	Fields []field
@@ -57,14 +55,12 @@ type opened struct {
 // maxOpened bounds the disclosures of an event that are read.
 const maxOpened = 16
 
-// A breach is a verdict about an entry.
 type breach struct {
 	index.Violation
 	Party string
 	Said  string // of a breach: who broke what
 }
 
-// chained is an entry of a chain.
 type chained struct {
 	entryRow
 	This bool
@@ -72,7 +68,6 @@ type chained struct {
 	To   uint64
 }
 
-// sealing says what an event seals.
 type sealing struct {
 	Public, Subject int
 	Until           time.Time // when the public values are due
@@ -94,7 +89,6 @@ func (q *Request) detail(v *index.View) (*index.Detail, error) {
 	return d, err
 }
 
-// entryOf is the page of an entry.
 func entryOf(q *Request, v *index.View) (any, error) {
 	d, err := q.detail(v)
 	if err != nil {
@@ -262,7 +256,6 @@ func (l *Log) proveAt(ctx context.Context, n uint64, head *tlog.Checkpoint) (*tl
 // errCopied wraps the error of a damaged file of the copy. The mirror repairs the file.
 var errCopied = errors.New("the copy can't be read")
 
-// root returns the root of the copy's tree at a size.
 func (l *Log) root(ctx context.Context, size uint64) (tlog.Hash, error) {
 	if l.Copy == nil {
 		return tlog.Hash{}, errNotFound
@@ -274,7 +267,6 @@ func (l *Log) root(ctx context.Context, size uint64) (tlog.Hash, error) {
 	return f.Root(), nil
 }
 
-// Files of an evidence bundle.
 const (
 	readmeFile = "README.txt"
 	entryFile  = "entry.json"
@@ -404,7 +396,7 @@ func (q *Request) readme(d *index.Detail, p *tlog.Proof, policy *tlog.Policy, pr
 		}
 	}
 	said("", "", q.T("evidence.times"))
-	said("  ", q.T("entry.after")+": "+q.when(d.After, "entry.after.unknown"), q.T("entry.before")+": "+q.when(d.Before, "entry.before.unknown"))
+	said("  ", q.T("entry.after")+": "+q.Proven(d.After, "entry.after.unknown"), q.T("entry.before")+": "+q.Proven(d.Before, "entry.before.unknown"))
 	if e != nil {
 		said("  ", q.T("entry.claimed")+": "+q.When(d.Claimed)+". "+q.T("entry.claim"))
 	}

@@ -148,7 +148,6 @@ type atomFeed struct {
 	Entries []atomEntry `xml:"entry"`
 }
 
-// atom is the feed of changes of the first line.
 func atom(q *Request) (*Answer, error) {
 	changes := q.Log.feed.changes()
 	id := "urn:vasistas:desk:" + q.Log.hash

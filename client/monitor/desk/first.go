@@ -62,7 +62,6 @@ type Sealed struct {
 	Next                  time.Time // when the first of Soon falls due
 }
 
-// first is the first screen of a log.
 func first(q *Request) (*Answer, error) {
 	r := q.Report()
 	d := &firstData{
@@ -78,7 +77,6 @@ func first(q *Request) (*Answer, error) {
 
 func limit[T any](list []T, n int) []T { return list[:min(len(list), n)] }
 
-// add appends one obligation.
 func (t *owedTable) add(q *Request, o *ledger.Obligation, when string) *owedRow {
 	t.Rows = append(t.Rows, owedRow{Who: q.Party(o.By), What: q.Owes(o), Link: q.Link("entry/" + strconv.FormatUint(o.Index, 10)), When: when})
 	return &t.Rows[len(t.Rows)-1]
@@ -138,12 +136,8 @@ func (q *Request) cured(r *facts.Report) (c Cured) {
 	for _, o := range r.Total.Owed {
 		c.Ever, c.Lapsed = c.Ever+o.Late, c.Lapsed+o.Lapsed
 	}
-	for i := range r.Months {
-		if m := &r.Months[i]; m.Month == r.At.Format("2006-01") {
-			for _, o := range m.Owed {
-				c.Month += o.Late
-			}
-		}
+	for _, o := range counted(r, r.At.Format("2006-01")).Owed {
+		c.Month += o.Late
 	}
 	c.Table = &owedTable{Columns: []string{"owed.who", "owed.what", "cured.from", "cured.by"}, State: "late"}
 	cures := func(row *owedRow, o *ledger.Late) {
@@ -178,9 +172,7 @@ func sealed(r *facts.Report) (s Sealed) {
 	}
 	if t := r.Total.Events[event.TypeDeferral]; t != nil {
 		s.Deferred = t.Kept
-		for _, n := range t.Of["never"] {
-			s.Never += n
-		}
+		s.Never = total(maps.Values(t.Of["never"]))
 	}
 	return s
 }
@@ -237,29 +229,18 @@ func (q *Request) names(r *facts.Report) *Names {
 	}
 	first := time.Date(r.At.Year(), r.At.Month(), 1, 0, 0, 0, 0, time.UTC)
 	n := &Names{Now: first.Format("2006-01"), Before: first.AddDate(0, -1, 0).Format("2006-01")}
-	var now, before facts.Counts
-	for i := range r.Months {
-		switch m := &r.Months[i]; {
-		case m.Month == n.Now:
-			now = m.Counts
-		case m.Month == n.Before:
-			before = m.Counts
+	n.Known = slices.ContainsFunc(r.Months, func(m facts.Month) bool { return m.Month != "" && m.Month <= n.Before })
+	if !n.Known {
+		for _, t := range counted(r, "").Events {
+			n.Untimed += t.Logged
 		}
-		if r.Months[i].Month == "" {
-			for _, t := range r.Months[i].Events {
-				n.Untimed += t.Logged
-			}
-		}
-		n.Known = n.Known || r.Months[i].Month != "" && r.Months[i].Month <= n.Before
 	}
-	if n.Known {
-		n.Untimed = 0
-	}
+	now, before := counted(r, n.Now), counted(r, n.Before)
 	for _, k := range kinds {
-		a, b := tally(&now, k.of), tally(&before, k.of)
+		a, b := tally(now, k.of), tally(before, k.of)
 		kind := Kind{Type: k.of, Key: k.key, Now: a.Kept, Before: b.Kept}
 		if k.only != "" {
-			kind.Now, kind.Before = sum(a.Of[k.only]), sum(b.Of[k.only])
+			kind.Now, kind.Before = total(maps.Values(a.Of[k.only])), total(maps.Values(b.Of[k.only]))
 		}
 		for _, member := range k.members {
 			if rows := q.rows(member, a.Of[member], b.Of[member]); len(rows) > 0 {
@@ -274,18 +255,19 @@ func (q *Request) names(r *facts.Report) *Names {
 	return n
 }
 
+// counted returns the counts of a month; "" has the entries before the first proven time.
+func counted(r *facts.Report, month string) *facts.Counts {
+	if i := slices.IndexFunc(r.Months, func(m facts.Month) bool { return m.Month == month }); i >= 0 {
+		return &r.Months[i].Counts
+	}
+	return new(facts.Counts)
+}
+
 func tally(c *facts.Counts, of event.Type) *facts.Tally {
 	if t := c.Events[of]; t != nil {
 		return t
 	}
 	return new(facts.Tally)
-}
-
-func sum(of map[string]uint64) (n uint64) {
-	for _, v := range of {
-		n += v
-	}
-	return n
 }
 
 // rows returns the most frequent names, and one row for the others.

@@ -154,29 +154,28 @@ const maxShown = 300
 
 // clean replaces what could turn the direction of a line, or hide in it, and cuts what is too long.
 func clean(s string) string {
-	s = printed(s)
+	s = strings.Map(printable, s)
 	if r := []rune(s); len(r) > maxShown {
 		s = string(r[:maxShown]) + "…"
 	}
 	return s
 }
 
-func printed(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) || r == '\u00a0' || r == '\u202f' { // French figures have such spaces
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
+func printable(r rune) rune {
+	if unicode.IsPrint(r) || r == '\u00a0' || r == '\u202f' { // French figures have such spaces
+		return r
+	}
+	return unicode.ReplacementChar
 }
 
 // Lines returns a text of several lines as it may be shown.
 func (l *Lang) Lines(s string) string {
-	lines := strings.Split(s, "\n")
-	for i := range lines {
-		lines[i] = printed(lines[i])
-	}
-	return strings.Join(lines, "\n")
+	return strings.Map(func(r rune) rune {
+		if r == '\n' {
+			return r
+		}
+		return printable(r)
+	}, s)
 }
 
 // Clean returns a string of a log as it may be shown.

@@ -28,7 +28,6 @@ type labelled struct{ Label, Text, Link string }
 // exportedMembers are those that have a column in an export.
 var exportedMembers = []string{"addressed", "decision", "instrument", "offence", "category", "emergency", "group", "scope", "reason", "outcome", "ground", "rule", "state", "agency"}
 
-// entryListing is the list of entries.
 func entryListing(q *Request) (*listing[index.Entry, entryRow], error) {
 	f, err := q.entryFilter()
 	columns := []string{"list.index", "list.type", "list.party", "list.after", "list.before", "list.claimed", "list.verdict"}
@@ -55,7 +54,6 @@ func entryListing(q *Request) (*listing[index.Entry, entryRow], error) {
 	}, err
 }
 
-// entryFilter returns the filter of a request for entries.
 func (q *Request) entryFilter() (f index.Filter, err error) {
 	if t := event.Type(q.Get("type")); t != "" {
 		f.Types = []event.Type{t}
@@ -97,7 +95,6 @@ func (l *Lang) Judged(e index.Entry) string {
 	return l.verdict(e.Verdict)
 }
 
-// entryChoices adds what entries can be filtered by.
 func (q *Request) entryChoices(v *index.View, f *filter) error {
 	f.choose("type", "list.type", options(event.Types(), q.kind)...)
 	var parties []option
@@ -136,7 +133,6 @@ func (l *Lang) kind(t event.Type) string {
 	return l.Name("type.", string(t))
 }
 
-// entryRow puts an entry into words.
 func (q *Request) entryRow(e index.Entry) entryRow {
 	r := entryRow{Entry: e, Kind: q.kind(e.Type), Party: q.signers(&e)}
 	for _, n := range e.Names {
@@ -168,7 +164,6 @@ type dutyRow struct {
 	Over                string // for how long it was or is late; "" if it is not
 }
 
-// dutyListing is the list of duties.
 func dutyListing(q *Request) (*listing[index.Duty, dutyRow], error) {
 	f, err := q.dutyFilter()
 	return &listing[index.Duty, dutyRow]{
@@ -193,7 +188,6 @@ var dutyRules = []string{"disclosure", "return", "emergency", "heartbeat", "miss
 
 var dutyStates = []index.DutyState{index.DutyOpen, index.DutyOverdue, index.DutyDue, index.DutySettled, index.DutyLate, index.DutyLapsed}
 
-// dutyFilter returns the filter of a request for duties.
 func (q *Request) dutyFilter() (f index.DutyFilter, err error) {
 	f.State, f.By = index.DutyState(q.Get("state")), q.Get("by")
 	if f.State != index.AnyDuty && !slices.Contains(dutyStates, f.State) {
@@ -266,7 +260,6 @@ type breachRow struct {
 	Broken, Party, Status, Bars string
 }
 
-// breachListing is the list of breaches on record.
 func breachListing(q *Request) (*listing[index.BreachRow, breachRow], error) {
 	f, err := q.breachFilter()
 	return &listing[index.BreachRow, breachRow]{
@@ -291,7 +284,6 @@ func breachListing(q *Request) (*listing[index.BreachRow, breachRow], error) {
 // rulesVersion is the version of the rules that a list can be filtered by.
 const rulesVersion = 2
 
-// breachFilter returns the filter of a request for breaches.
 func (q *Request) breachFilter() (f index.BreachFilter, err error) {
 	f.Rule, f.By = q.Get("rule"), q.Get("by")
 	switch q.Get("state") {
@@ -306,7 +298,6 @@ func (q *Request) breachFilter() (f index.BreachFilter, err error) {
 	return f, err
 }
 
-// breachChoices adds what breaches can be filtered by.
 func (q *Request) breachChoices(v *index.View, f *filter) error {
 	var rules []string
 	for _, r := range ledger.Rules(rulesVersion) {
@@ -317,7 +308,6 @@ func (q *Request) breachChoices(v *index.View, f *filter) error {
 	return q.parties(v, "breaches.party", f, true)
 }
 
-// breachRow puts a breach into words.
 func (q *Request) breachRow(b *index.BreachRow) breachRow {
 	r := breachRow{BreachRow: *b, Broken: q.Name("broken.", b.Rule), Party: q.Party(b.By), Status: q.T("breaches.open"), Bars: q.T("breaches.bars.open")}
 	if b.Closed {

@@ -31,7 +31,6 @@ func trust(q *Request) (*Answer, error) {
 	return &Answer{Template: "trust", Data: d}, nil
 }
 
-// witnesses is the page of witnesses and auditors.
 func witnesses(q *Request) (*Answer, error) { return &Answer{Template: "witnesses"}, nil }
 
 // maxKeys bounds the custodians' keys on a page.
@@ -96,17 +95,17 @@ func (l *Lang) changes(old, now *event.Charter) (out []string) {
 	say := func(key string, args ...any) { out = append(out, l.T(key, args...)) }
 	for i := range now.Parties {
 		p := &now.Parties[i]
-		keys := Keys(p)
+		keys := l.Keys(*p)
 		switch was := old.Party(p.Role, p.Name); {
 		case was == nil:
 			say("change.added", l.Role(p), strings.Join(keys, ", "))
-		case !slices.Equal(Keys(was), keys):
-			say("change.keys", l.Role(p), strings.Join(Keys(was), ", "), strings.Join(keys, ", "))
+		case !slices.Equal(l.Keys(*was), keys):
+			say("change.keys", l.Role(p), strings.Join(l.Keys(*was), ", "), strings.Join(keys, ", "))
 		}
 	}
 	for i := range old.Parties {
 		if p := &old.Parties[i]; now.Party(p.Role, p.Name) == nil {
-			say("change.removed", l.Role(p), strings.Join(Keys(p), ", "))
+			say("change.removed", l.Role(p), strings.Join(l.Keys(*p), ", "))
 		}
 	}
 	for i := range now.Void {
@@ -137,15 +136,12 @@ func (l *Lang) changes(old, now *event.Charter) (out []string) {
 func (l *Lang) Role(p *event.Party) string { return l.Party(string(p.Role) + " " + p.Name) }
 
 // Keys returns the fingerprints of a party's keys: SHA-256 in hex.
-func Keys(p *event.Party) (ids []string) {
+func (l *Lang) Keys(p event.Party) (ids []string) {
 	for _, k := range p.Keys {
 		ids = append(ids, k.KeyID())
 	}
 	return ids
 }
-
-// Keys returns the fingerprints of a party's keys.
-func (l *Lang) Keys(p event.Party) []string { return Keys(&p) }
 
 // Vkey returns what tells a verifier key from others: its name and hash.
 func (l *Lang) Vkey(key string) string {
@@ -177,7 +173,6 @@ type chainRow struct {
 	Effect string // its verdict
 }
 
-// custodianChain is the page of a custodian's key.
 func custodianChain(q *Request, v *index.View) (any, error) {
 	w, page, err := q.window("index")
 	if err != nil {

@@ -87,8 +87,17 @@ var present = map[string]bool{"": true, "trust": true, "witnesses": true, "custo
 // Fixed reports whether the page is what it will be for ever: it says nothing about the present.
 func (q *Request) Fixed() bool { return q.Get("at") != "" && !q.present }
 
-// Link returns the address of a page about this log, with parameters as name and value in turn. It keeps the
-// language and the head that the reader has chosen; a parameter with the value "" is left out.
+// set sets parameters, which are name and value in turn; one with the value "" is left out.
+func set(v url.Values, params []string) {
+	for i := 0; i+1 < len(params); i += 2 {
+		if v.Set(params[i], params[i+1]); params[i+1] == "" {
+			v.Del(params[i])
+		}
+	}
+}
+
+// Link returns the address of a page about this log, with parameters as for set. It keeps the language and
+// the head that the reader has chosen.
 func (q *Request) Link(page string, params ...string) string {
 	v := url.Values{}
 	if s := q.Get("lang"); s != "" {
@@ -97,11 +106,7 @@ func (q *Request) Link(page string, params ...string) string {
 	if s := q.Get("at"); s != "" && !present[page] {
 		v.Set("at", s)
 	}
-	for i := 0; i+1 < len(params); i += 2 {
-		if v.Set(params[i], params[i+1]); params[i+1] == "" {
-			v.Del(params[i])
-		}
-	}
+	set(v, params)
 	base := "/"
 	if q.Log != nil {
 		base = "/desk/" + q.Log.hash + "/"

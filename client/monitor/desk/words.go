@@ -5,6 +5,7 @@ package desk
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -118,8 +119,8 @@ func (t *teller) lesser(body event.Body, args []any) (string, []any) {
 		t.add("period", value{Text: t.fromTo(b.From, b.To)})
 		return "heartbeat", append(args, strconv.FormatUint(b.Seq, 10))
 	case *event.Anchor:
-		if size, ok := anchored(b.Checkpoint); ok {
-			t.count("size", size)
+		if cp, err := tlog.ParseCheckpoint([]byte(b.Checkpoint)); err == nil {
+			t.count("size", cp.Size)
 		}
 	case *event.Finding:
 		text := t.T("field.span", t.N(b.First), t.N(b.Last))
@@ -198,28 +199,16 @@ func (t *teller) codes(name string, codes ...string) {
 	}
 }
 
-// when returns a time in words, or the text of a key if it is not known.
-func (l *Lang) when(t time.Time, unknown string) string {
+// Proven returns a time in words, or the text of a key if it is not known.
+func (l *Lang) Proven(t time.Time, unknown string) string {
 	if t.IsZero() {
 		return l.T(unknown)
 	}
 	return l.Exact(t)
 }
 
-// Proven is when for templates.
-func (l *Lang) Proven(t time.Time, unknown string) string { return l.when(t, unknown) }
-
 func (l *Lang) fromTo(from, to time.Time) string {
 	return l.T("field.from-to", l.Exact(from), l.Exact(to))
-}
-
-// anchored returns the size of the head in an anchor.
-func anchored(note string) (uint64, bool) {
-	cp, err := tlog.ParseCheckpoint([]byte(note))
-	if err != nil {
-		return 0, false
-	}
-	return cp.Size, true
 }
 
 // signers names those who signed an entry. Those of the first charter are in the charter itself.
@@ -242,14 +231,7 @@ func (l *Lang) signers(e *index.Entry) string {
 // roles are the members of names that say who signed.
 var roles = []event.Role{event.RoleAuthority, event.RoleDuty, event.RoleProvider, event.RoleCustodian, event.RoleAuditor, event.RoleCharter}
 
-func isRole(member string) bool {
-	for _, r := range roles {
-		if string(r) == member {
-			return true
-		}
-	}
-	return false
-}
+func isRole(member string) bool { return slices.Contains(roles, event.Role(member)) }
 
 // code returns the text of a value of a member of an event: those that the schema defines have one, and those of a
 // charter may have one.
