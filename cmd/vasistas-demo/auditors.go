@@ -46,7 +46,6 @@ type bar struct {
 
 func barOf(o *ledger.Obligation) *bar { return &bar{o.Rule, o.Index, o.Text} }
 
-// is reports whether an auditor names this bar.
 func (b *bar) is(r round.Bar) bool {
 	if r.Breach != nil {
 		return r.Breach.Rule == b.rule && r.Breach.Index == b.index
@@ -54,7 +53,6 @@ func (b *bar) is(r round.Bar) bool {
 	return r.Obligation.Rule == b.rule && r.Obligation.Index == b.index
 }
 
-// newAccess escrows a letter and logs an access to it.
 func (s *story) newAccess(ctx context.Context, o *opening) *access {
 	file, pkg := escrowLetter(o, subjectAccount)
 	return s.logAccess(ctx, o, subjectAccount, file, pkg)
@@ -158,11 +156,7 @@ func (s *story) sayAudits(ctx context.Context, results []agency.Result) {
 // awaitOverdue waits until an obligation is overdue at the published head.
 func (s *story) awaitOverdue(ctx context.Context, rule string, index uint64) (owed *ledger.Obligation) {
 	s.replay.await(ctx, fmt.Sprintf("%s of entry %d to be overdue", rule, index), func() bool {
-		for _, o := range s.replay.ledger.Overdue(s.replay.now()) {
-			if o.Rule == rule && o.Index == index {
-				owed = &o
-			}
-		}
+		owed = s.overdue(rule, index)
 		return owed != nil
 	})
 	return owed
@@ -193,7 +187,6 @@ func (s *story) refuseAll(ctx context.Context, r *escrow.Request, code gate.Code
 	}
 }
 
-// checkRefusal checks that a gate refused for this reason.
 func checkRefusal(name string, err error, code gate.Code, b *bar) (*gate.Refusal, error) {
 	no, ok := errors.AsType[*gate.Refusal](err)
 	switch {
@@ -251,7 +244,6 @@ type traffic struct {
 	warrants []event.Reference
 }
 
-// trafficPause is the pause between two of these warrants.
 const trafficPause = 10 * time.Second
 
 // pass logs the next warrant once it is time.
@@ -374,7 +366,6 @@ func (s *story) closeBreach(ctx context.Context, b *bar) {
 	}
 }
 
-// find logs an auditor's closed finding about a breach.
 func (s *story) find(ctx context.Context, auditor string, b *bar) *logged {
 	text := fmt.Appendf(nil, "Entry %d: %s. The parties were heard, and what happened is known.\n", b.index, b.text)
 	try(durable.WriteFile(s.Path("finding.txt"), text, 0o644))

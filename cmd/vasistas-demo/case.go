@@ -114,7 +114,6 @@ func (s *story) order(ctx context.Context, o *opening, seal time.Duration) {
 	o.warrant = must(s.submit(ctx, d.sign(o.until, s.Signer(o.court))))
 }
 
-// orderCase logs the warrant of the case.
 func (s *story) orderCase(ctx context.Context, o *opening) {
 	s.order(ctx, o, caseSeal+s.slack())
 	s.wrap("  ", "The warrant is that of row %s again: the court %s, the agency %s and the offence class are the row's. "+
@@ -129,7 +128,6 @@ func (s *story) signAccess(o *opening, account string, pkg *escrow.Package) (*si
 	return d.sign(o.until, s.Signer(providerName)), recipient
 }
 
-// logAccess logs an access.
 func (s *story) logAccess(ctx context.Context, o *opening, account string, file []byte, pkg *escrow.Package) *access {
 	signed, recipient := s.signAccess(o, account, pkg)
 	return &access{must(s.submit(ctx, signed)), recipient, file, pkg}
@@ -198,7 +196,6 @@ func (s *story) openLetter(ctx context.Context, o *opening, a *access) ([]agency
 	return id.Results, time.Since(begun)
 }
 
-// readLetter opens the letter of the case.
 func (s *story) readLetter(ctx context.Context, o *opening, a *access) {
 	s.wrap("  ", "The provider logs an access (entry %d) to a one-time key that the agency signed for. The agency waits until "+
 		"%d of the %d auditors have cosigned a head with it, and asks all gates; each logs its release, with a notice for the "+

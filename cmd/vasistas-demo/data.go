@@ -94,7 +94,6 @@ func parseRow(record []string) (row, error) {
 	return r, nil
 }
 
-// list splits a list of the source.
 func list(s string) []string {
 	if s == "" {
 		return nil

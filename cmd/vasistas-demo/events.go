@@ -98,13 +98,11 @@ func (e *signedEvent) submission() *event.Submission {
 	return &event.Submission{Envelope: e.env, Openings: e.openings.Public}
 }
 
-// logged is an event with its entry.
 type logged struct {
 	*signedEvent
 	event.Reference
 }
 
-// loggedAt returns an event whose entry has this index.
 func loggedAt(index uint64, e *signedEvent) *logged {
 	return &logged{e, event.Reference{Index: index, Leaf: e.env.LeafHash()}}
 }
@@ -210,7 +208,6 @@ type batch struct {
 	gaps      map[string]int // warrants by what their row does not say
 }
 
-// decideRows decides which rows become events.
 func decideRows(rows []row) *batch {
 	b := &batch{refused: make(map[refusal]int), gaps: make(map[string]int)}
 	for i := range rows {
@@ -253,7 +250,6 @@ func (b *batch) pick(n, kept int) {
 	slices.Reverse(b.histories)
 }
 
-// firstWarrant returns the first event that is a warrant.
 func (b *batch) firstWarrant() int {
 	i := slices.IndexFunc(b.accepted, func(a accepted) bool { return !a.Emergency })
 	if i < 0 {
@@ -262,7 +258,6 @@ func (b *batch) firstWarrant() int {
 	return i
 }
 
-// lastWarrant returns the last event that is a warrant.
 func (b *batch) lastWarrant() int {
 	i := len(b.accepted) - 1
 	for i > 0 && b.accepted[i].Emergency {

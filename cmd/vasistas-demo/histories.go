@@ -124,7 +124,7 @@ func (s *story) late(ctx context.Context, h *history) watch {
 	var cured *logged
 	seen := false
 	return func() bool {
-		o, opened := s.overdue(h.Index), s.replay.opened[h.Index]
+		o, opened := s.overdue("disclosure", h.Index), s.replay.opened[h.Index]
 		switch {
 		case cured == nil && o == nil:
 			if opened != nil {
@@ -160,10 +160,10 @@ func (s *story) late(ctx context.Context, h *history) watch {
 	}
 }
 
-// overdue returns the late disclosure of an entry, nil if there is none at the head.
-func (s *story) overdue(index uint64) *ledger.Obligation {
+// overdue returns what is late of an entry by a rule, nil if nothing is at the head.
+func (s *story) overdue(rule string, index uint64) *ledger.Obligation {
 	for _, o := range s.replay.ledger.Overdue(s.replay.now()) {
-		if o.Rule == "disclosure" && o.Index == index {
+		if o.Rule == rule && o.Index == index {
 			return &o
 		}
 	}
@@ -233,7 +233,6 @@ type replay struct {
 	opened  map[uint64]*opened // by sealed entry; here each disclosure opens all of it
 }
 
-// opened is a disclosure that opened an entry.
 type opened struct {
 	*event.Disclosure
 	by uint64 // its own entry
@@ -270,7 +269,6 @@ func (r *replay) now() time.Time { return time.Unix(int64(r.head.LoggedAfter), 0
 // A watch looks at the log after it has grown, and reports whether it is done.
 type watch func() bool
 
-// await follows the log until all watches are done.
 func (r *replay) await(ctx context.Context, what string, all ...watch) {
 	poll(ctx, what, func() bool {
 		r.catchUp(ctx)

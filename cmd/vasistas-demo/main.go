@@ -79,7 +79,6 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 // recovers it; each goroutine needs a caught of its own.
 type failure struct{ error }
 
-// try ends the step on an error.
 func try(err error) {
 	if err != nil {
 		panic(failure{err})
@@ -278,7 +277,6 @@ func (s *system) auditorsClient() *http.Client {
 	}
 }
 
-// auditPolicy returns the charter's audit policy: auditQuorum of the groups.
 func (s *system) auditPolicy() string {
 	var groups []people.Group
 	for i, a := range s.Auditors {
@@ -362,7 +360,6 @@ func (s *system) charter(rows []row) *event.Charter {
 	return c
 }
 
-// keyFile returns the file of a party's private event key.
 func (s *system) keyFile(role event.Role, name string) string {
 	return s.Path("keys", keyDirs[role], name+".pem")
 }
@@ -396,7 +393,6 @@ func (s *system) startGates(ctx context.Context) {
 	})
 }
 
-// poll asks until it is done.
 func poll(ctx context.Context, what string, done func() bool) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -438,7 +434,6 @@ func (s *system) startMonitor(logger *slog.Logger) {
 	try(durable.WriteFile(s.Path("monitor.url"), []byte(s.deskURL()+"\n"), 0o644))
 }
 
-// deskURL is the address of the desk.
 func (s *system) deskURL() string { return s.desk.URL + "/" }
 
 func (s *system) stopMonitor(ctx context.Context) (err error) {

@@ -40,7 +40,6 @@ refused, and the audit was clean but for the release that was hidden on purpose,
 1 something failed, 2 wrong use.
 `
 
-// options are the flags.
 type options struct {
 	rows     int
 	listen   string

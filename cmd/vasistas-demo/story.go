@@ -329,7 +329,6 @@ func (s *story) commands() {
 	say("%saudit --policy %s", tool, policy)
 }
 
-// quote makes a word for a shell.
 func quote(s string) string {
 	plain := strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") == ""
 	if plain && !strings.HasPrefix(s, "-") {
@@ -481,7 +480,6 @@ func signNow(body event.Body, by ...event.Signer) *signedEvent {
 	return &signedEvent{must(event.Sign(must(event.New(origin, body)), by...)), &event.Openings{}}
 }
 
-// submit logs an event.
 func (s *story) submit(ctx context.Context, e *signedEvent) (*logged, error) {
 	began := time.Now()
 	r, err := s.client.Submit(ctx, e.submission(), client.WaitCosigned)
