@@ -375,6 +375,15 @@ func (v *view) logKeys(size uint64) []string {
 	return now.LogKeys
 }
 
+// reachKeys returns the vkeys that sign a head of this size again. Those of a recovery sign
+// what came before it, since the older keys may be lost.
+func (v *view) reachKeys(size uint64) []string {
+	if v.recovery != nil && v.recovery.Index >= size {
+		return v.recovery.LogKeys
+	}
+	return v.logKeys(size)
+}
+
 // ours returns whether a head that a witness shows is evidence against this log. A key in
 // force signed it, so a copy of this log is at work; or it met the policy that the tree
 // has at its size. A key that an amendment has replaced proves nothing by itself: a thief

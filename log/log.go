@@ -13,7 +13,8 @@
 //     the tree that it computed itself from the last head that it durably recorded,
 //     in a store apart from the tree. Before its first signature after a start, it
 //     offers that head to its witnesses again, and needs answers from so many that
-//     no quorum can have seen a later one.
+//     no quorum can have seen a later one. If one shows a later head of this log, which
+//     the log's own tree contains, the log records that head and asks again.
 //   - It publishes no head that does not meet the witness policy, and
 //     /checkpoint never goes back.
 //   - In any doubt it publishes nothing and says why. It goes on by itself once

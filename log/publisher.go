@@ -71,6 +71,7 @@ func newPublisher(ctx context.Context, cfg Config, h *chain.Head, ll *liveLedger
 		cfg: cfg, head: h, ledger: ll, prover: ll.pages.Prover, clock: c, status: s, metrics: m, logger: cfg.Logger,
 		witnesses: cosign.New(cosign.Config{
 			Policy: cfg.Policy, HTTP: cfg.HTTP, Prover: ll.pages.Prover, Store: cfg.State, Observe: m.witness, Logger: cfg.Logger,
+			Edge: func() chain.Edge { return *ll.edge.Load() },
 		}),
 		grew: make(chan struct{}, 1), done: make(chan struct{}), changed: make(chan struct{}),
 	}
@@ -169,6 +170,15 @@ func (p *publisher) run(ctx context.Context) {
 	for failures := 0; ; {
 		began := time.Now()
 		p.last = p.round(ctx)
+		if later, ok := errors.AsType[*cosign.LaterError](p.last); ok {
+			err := p.reach(ctx, later)
+			if err == nil && p.hearWitnesses(ctx) {
+				continue
+			} else if err == nil {
+				return
+			}
+			p.last = err
+		}
 		if ctx.Err() != nil || !p.report(p.last) {
 			return
 		}
@@ -197,6 +207,12 @@ func (p *publisher) hearWitnesses(ctx context.Context) bool {
 		if err == nil {
 			return true // admission begins with the first head
 		}
+		if later, ok := errors.AsType[*cosign.LaterError](err); ok {
+			clear(heard) // of an earlier head
+			if err = p.reach(ctx, later); err == nil {
+				continue
+			}
+		}
 		if ctx.Err() != nil {
 			return false
 		}
@@ -214,6 +230,18 @@ func (p *publisher) hearWitnesses(ctx context.Context) bool {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// reach records a later head that this log signed and that its tree contains, as after the
+// loss of the state. The log then asks the witnesses of that head for a later one still.
+func (p *publisher) reach(ctx context.Context, later *cosign.LaterError) error {
+	v, size := p.ledger.view.Load(), later.Head.Size
+	if err := p.head.Reach(ctx, later.Head, v.reachKeys(size), p.clock.Now()); err != nil {
+		return fmt.Errorf("%v: %w", later, err)
+	}
+	p.logger.Warn("the recorded head was an old one; going on from a later head, which the tree contains", "witness", later.Witness, "size", size)
+	p.setDemand(v, v.hearing(size))
+	return p.demand.Reachable(len(p.cfg.Keys))
 }
 
 // wait waits until the next round is due.

@@ -17,7 +17,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/durable/durabletest"
+	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tesserax"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -247,6 +250,62 @@ func TestWitnessEvidence(t *testing.T) {
 			w.goesOn()
 		})
 	}
+}
+
+// TestWitnessLater checks that a running log goes on from a later head of its own that a
+// witness shows, if its tree contains that head.
+func TestWitnessLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2, 3)
+	w.start()
+	w.append(w.warrant())
+	asked, grown, reached := make(chan struct{}, 10), make(chan struct{}), make(chan struct{})
+	var later []byte
+	slow := func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		<-reached
+		w.WriteHeader(503)
+	}
+	w.witnesses[0].answer(slow)
+	w.witnesses[1].answer(slow)
+	w.witnesses[2].answer(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		if r.Method == http.MethodGet {
+			w.Write(later)
+			return
+		}
+		asked <- struct{}{}
+		<-grown
+		w.WriteHeader(409)
+		io.WriteString(w, "4\n")
+	})
+	w.mustSequence(w.warrant()) // the head of size 3 is signed, and waits for its witnesses
+	<-asked
+	w.mustSequence(w.warrant())
+	var edge tiles.Frontier
+	for entry := range tesserax.Salvage(w.tree(), 0) {
+		check(t, edge.Append(tiles.LeafHash(entry), func(tlog.Tile, []byte) error { return nil }))
+	}
+	head := tlog.Head{Origin: origin, Size: 4, Root: edge.Root()}
+	sig, err := w.keys[0].Sign(&head, 0)
+	check(t, err)
+	later = (&tlog.Checkpoint{Head: head, Signatures: []tlog.Signature{sig}}).Bytes()
+	close(grown)
+	eventually(t, func() error {
+		cp, err := tlog.ParseCheckpoint(durabletest.Value(t, filepath.Join(w.state(), "head")))
+		if err != nil || cp.Size != 4 || cp.Root != head.Root {
+			return fmt.Errorf("recorded: %+v %w", cp, err)
+		}
+		return nil
+	})
+	if n := failedRounds(w.log); n > 0 {
+		t.Errorf("%v rounds have failed", n)
+	}
+	close(reached)
+	for _, s := range w.witnesses {
+		s.answer(nil)
+	}
+	w.published(4)
+	w.append(w.warrant())
+	w.audit()
 }
 
 // TestWitnessDamage checks that a log with a damaged tile takes no head of its own for

@@ -183,10 +183,12 @@ func (r *recovery) plan(ctx context.Context, old log.Engine, sound, from *tiles.
 		}
 	}
 	p.tail = func() iter.Seq[[]byte] { return r.tail(ctx, old, p.base.Size()) }
-	// Sizes whose roots must match: what is written already, and what the log signed.
+	// Sizes whose roots must match: what is written already, and what the log signed or published.
 	roots := map[uint64]tiles.Hash{from.Size(): {}}
-	if r.head != nil {
-		roots[r.head.Size] = tiles.Hash{}
+	for _, cp := range []*tlog.Checkpoint{r.head, r.published} {
+		if cp != nil {
+			roots[cp.Size] = tiles.Hash{}
+		}
 	}
 	for size := range roots {
 		if size <= p.base.Size() {
@@ -202,6 +204,7 @@ func (r *recovery) plan(ctx context.Context, old log.Engine, sound, from *tiles.
 		return nil, fmt.Errorf("the copy has %d entries, this log has signed a head of %d, and the entries in between are not left in the tree; find a later copy",
 			r.copy.Size, r.head.Size)
 	}
+	r.contained = r.published != nil && roots[r.published.Size] == r.published.Root
 	if roots[from.Size()] != from.Root() {
 		return nil, fmt.Errorf("the new place has %d entries, and they are not the first of this log; give an empty one", from.Size())
 	}

@@ -93,6 +93,9 @@ type recovery struct {
 	head     *tlog.Checkpoint // recorded; nil: it is lost
 	headTime uint64
 	copy     *tlog.Checkpoint // the recorded head, if there is no copy
+	// published is what the log published beyond the copy, and meets the policy; or nil.
+	published *tlog.Checkpoint
+	contained bool // the recovered tree contains published
 }
 
 // Run brings back what a log lacks, from a copy whose checkpoint the log's key signed
@@ -136,6 +139,7 @@ func Run(ctx context.Context, cfg Config) (_ *Result, err error) {
 	if cfg.Source == nil {
 		r.copy, _, err = r.record.Head(ctx, chain.Verifiers(r.Keys))
 	} else if err = r.readCopy(ctx); err == nil {
+		r.readPublished(ctx)
 		err = r.readHead(ctx)
 	}
 	if err != nil {
@@ -173,6 +177,18 @@ func (r *recovery) readCopy(ctx context.Context) error {
 	return nil
 }
 
+// readPublished reads the published checkpoint. One that is damaged, or that the policy does
+// not vouch for, gives way to the copy's.
+func (r *recovery) readPublished(ctx context.Context) {
+	cp, err := r.record.LastPublished(ctx)
+	if err != nil || cp == nil || cp.Size <= r.copy.Size {
+		return
+	}
+	if _, err := r.Policy.Verify(cp, ""); err == nil {
+		r.published = cp
+	}
+}
+
 // readHead reads the recorded head, and refuses a copy that conflicts with it. A lost or
 // damaged head will be replaced by the copy's. At the next start the witnesses say
 // whether the log has signed a later one.
@@ -195,21 +211,23 @@ func (r *recovery) readHead(ctx context.Context) (err error) {
 
 // adopt makes the copy's checkpoint the recorded head and the published
 // checkpoint, if they were behind, and drops the cache of events. Neither goes
-// back.
+// back. A later published checkpoint that the tree contains becomes the recorded head.
 func (r *recovery) adopt(ctx context.Context) error {
 	// The tree may be another one. The removal is durable once the head is.
 	if err := os.Remove(r.caches.Path("events")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if r.head == nil || r.head.Size < r.copy.Size {
-		if err := r.adoptHead(ctx); err != nil {
+	latest := r.copy
+	if r.contained {
+		latest = r.published
+	}
+	if r.head == nil || r.head.Size < latest.Size {
+		if err := r.adoptHead(ctx, latest); err != nil {
 			return err
 		}
 	}
-	if cp, err := r.record.LastPublished(ctx); err == nil && cp != nil && cp.Size > r.copy.Size {
-		if _, err := r.Policy.Verify(cp, ""); err == nil {
-			return nil
-		}
+	if r.published != nil {
+		return nil
 	}
 	p := state.Published{Checkpoint: r.copy.Bytes()}
 	if r.State != nil {
@@ -242,13 +260,13 @@ func (r *recovery) charter(ctx context.Context) (uint64, error) {
 	return c.Index, nil
 }
 
-func (r *recovery) adoptHead(ctx context.Context) error {
+func (r *recovery) adoptHead(ctx context.Context, cp *tlog.Checkpoint) error {
 	// Those that the charter names.
-	keys := slices.DeleteFunc(slices.Clone(r.Keys), func(k *tlog.Signer) bool { return r.copy.Find(k.Verifier()) == nil })
+	keys := slices.DeleteFunc(slices.Clone(r.Keys), func(k *tlog.Signer) bool { return cp.Find(k.Verifier()) == nil })
 	if len(keys) == 0 {
-		return errors.New("none of the keys given signed the copy's checkpoint")
+		return fmt.Errorf("none of the keys given signed the checkpoint of %d entries", cp.Size)
 	}
-	head, err := chain.Sign(keys, r.copy.Head, max(r.headTime, uint64(time.Now().Unix())))
+	head, err := chain.Sign(keys, cp.Head, max(r.headTime, uint64(time.Now().Unix())))
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,15 @@ func (h *Head) Advance(ctx context.Context, e Edge, named []string, now time.Tim
 	return h.sign(ctx, keys, tlog.Head{Origin: h.signed.Origin, Size: e.Size, Root: e.Root}, now)
 }
 
+// Reach advances to a head that the log signed before, of a tree that contains it. A second
+// signature of one head can't conflict with anything; its time does not go back either.
+func (h *Head) Reach(ctx context.Context, cp *tlog.Checkpoint, named []string, now time.Time) error {
+	if t, err := signedAt(cp, Verifiers(h.keys)); err == nil {
+		h.time = max(h.time, t)
+	}
+	return h.Advance(ctx, EdgeOf(&cp.Head), named, now)
+}
+
 // Resign signs the recorded head with other keys, unless they all signed it. A
 // second signature of one head can't conflict with anything.
 func (h *Head) Resign(ctx context.Context, keys []*tlog.Signer, now time.Time) error {

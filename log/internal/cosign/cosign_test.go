@@ -4,6 +4,7 @@
 package cosign
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,10 +12,12 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/internal/chain"
 	"github.com/vasistas/vasistas/log/state"
 	"github.com/vasistas/vasistas/log/tlog"
@@ -146,17 +149,43 @@ func TestConflictByNewKey(t *testing.T) {
 	check(t, err)
 	w := New(Config{HTTP: server.Client(), Store: state.NewDir(t.TempDir()),
 		Observe: func(string, error) {}, Logger: slog.New(slog.DiscardHandler)})
+	own := chain.Edge{Size: 7}
+	w.Edge = func() chain.Edge { return own }
 	keys := []*tlog.VerifierKey{log.Verifier()}
-	for _, want := range []error{tlog.ErrNoQuorum, chain.ErrLogBehind} {
+	gather := func() error {
 		w.SetDemand([]*tlog.Policy{p}, time.Minute, func(cp *tlog.Checkpoint) bool {
 			return slices.ContainsFunc(keys, func(k *tlog.VerifierKey) bool { return cp.Find(k) != nil })
 		})
-		if _, err := w.Gather(t.Context(), sign(log, 7), 0); !errors.Is(err, want) {
+		_, err := w.Gather(t.Context(), sign(log, 7), 0)
+		return err
+	}
+	for _, want := range []error{tlog.ErrNoQuorum, chain.ErrLogBehind} {
+		if err := gather(); !errors.Is(err, want) {
 			t.Errorf("with %d keys of the log: %v; want %v", len(keys), err, want)
 		}
 		keys = append(keys, next.Verifier())
 	}
+	// Once the log's own tree is as large, it contains the later head, or has forked.
+	own.Size = 9
+	if later, ok := errors.AsType[*LaterError](gather()); !ok || later.Head.Size != 9 {
+		t.Errorf("with the same tree: %v", later)
+	}
+	own.Root[0] = 1
+	if err := gather(); !errors.Is(err, chain.ErrForked) {
+		t.Errorf("with another tree: %v", err)
+	}
+	// The log can't read what is in between.
+	own.Size = 10
+	w.Prover = prover.New(unreadable{}, 0)
+	if err := gather(); !errors.Is(err, chain.ErrTreeUnreadable) {
+		t.Errorf("with a tree that can't be read: %v", err)
+	}
 }
+
+// unreadable is a tree that can't be read.
+type unreadable struct{}
+
+func (unreadable) ReadTile(context.Context, tlog.Tile) ([]byte, error) { return nil, syscall.EIO }
 
 // TestDemandDespiteHungWitness checks that a witness that does not answer holds up no new demand.
 func TestDemandDespiteHungWitness(t *testing.T) {

@@ -38,6 +38,9 @@ type Config struct {
 	HTTP   *http.Client
 	Prover *prover.Prover
 	Store  state.Store // keeps evidence
+	// Edge returns the edge of the log's own tree, which may be ahead of the heads. Any
+	// goroutine may call it.
+	Edge func() chain.Edge
 	// Observe is called with the outcome of each request.
 	Observe func(witness string, err error)
 	Logger  *slog.Logger
@@ -201,7 +204,7 @@ func because(failures error) string {
 // Hear asks once, and adds to heard the cosignatures of the head. It returns nil once so
 // many witnesses were heard that no quorum can have seen a later head. A witness that
 // claims to have seen more counts as unheard, unless it shows a head with the log's own
-// signature: then the error wraps [chain.ErrLogBehind] or [chain.ErrForked].
+// signature: then the error wraps a [LaterError], [chain.ErrLogBehind] or [chain.ErrForked].
 func (w *Witnesses) Hear(ctx context.Context, head *tlog.Checkpoint, heard Lines) error {
 	unheard := func(key string) bool { _, ok := heard[key]; return !ok }
 	enough := func() bool { return w.demand.NeedsWitnesses() && !w.demand.anySatisfied(unheard) }
@@ -219,9 +222,20 @@ func (w *Witnesses) Hear(ctx context.Context, head *tlog.Checkpoint, heard Lines
 	return failures
 }
 
-// conflict looks for evidence behind a witness's claim to know better. It returns
-// [chain.ErrLogBehind] or [chain.ErrForked] if there is a head that this log signed and
-// that head does not account for. A claim without such evidence is logged only.
+// LaterError: this log signed Head, which is larger than the head that it asked about,
+// and the log's own tree contains Head. So the log can record Head, and go on from there.
+type LaterError struct {
+	Head    *tlog.Checkpoint
+	Witness string // which shows it
+}
+
+func (e *LaterError) Error() string {
+	return fmt.Sprintf("the witness %s has a later head of this log, of size %d", e.Witness, e.Head.Size)
+}
+
+// conflict looks for evidence behind a witness's claim to know better. If there is a head
+// that this log signed and that head does not account for, it returns a [LaterError],
+// [chain.ErrLogBehind] or [chain.ErrForked]. A claim without such evidence is logged only.
 func (w *Witnesses) conflict(ctx context.Context, head *tlog.Head, a answer) error {
 	if !errors.Is(a.err, errAhead) && !errors.Is(a.err, errConflict) {
 		return nil
@@ -239,11 +253,19 @@ func (w *Witnesses) conflict(ctx context.Context, head *tlog.Head, a answer) err
 	if cp.Origin != head.Origin || !w.ours(cp) {
 		return warn("shows one that this log did not sign", nil)
 	}
+	later, edge := cp.Size > head.Size, chain.EdgeOf(head)
+	if later {
+		edge = w.Edge()
+	}
 	reason := chain.ErrForked
-	if cp.Size > head.Size {
+	if cp.Size > edge.Size {
 		reason = chain.ErrLogBehind
-	} else if root, err := chain.ProvenRoot(ctx, w.Prover, cp.Size, chain.EdgeOf(head)); err != nil {
+	} else if root, err := chain.ProvenRoot(ctx, w.Prover, cp.Size, edge); err != nil && later {
+		return chain.TreeError(err) // this log signed cp: until it has read its tree there, it must sign nothing
+	} else if err != nil {
 		return warn("whether it is right can't be told from this tree", err)
+	} else if root == cp.Root && later {
+		return &LaterError{cp, a.witness.name}
 	} else if root == cp.Root {
 		return warn("shows one that this log's extends", nil)
 	}
