@@ -111,7 +111,7 @@ func serveOne(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) err
 		w.Header().Set("Connection", "close")
 		problemOf(err).Answer(w)
 		if !closing {
-			linger.On(rc, r.Body)
+			linger.After(r)
 		}
 		return nil
 	}

@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +23,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/client"
+	"github.com/vasistas/vasistas/internal/linger/lingertest"
 	"github.com/vasistas/vasistas/internal/trilliantest"
 	"github.com/vasistas/vasistas/log"
 	"github.com/vasistas/vasistas/log/pgstate"
@@ -650,7 +650,7 @@ func TestWarmAhead(t *testing.T) {
 // often it then read the first entries.
 func (c *cluster) takesOver(db *pgstate.DB, s *log.Standby, then ...func(w *world)) int64 {
 	c.t.Helper()
-	web := httptest.NewServer(s.Handler())
+	web := lingertest.NewServer(s.Handler())
 	defer web.Close()
 	w := *c.world
 	w.url = web.URL

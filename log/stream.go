@@ -97,7 +97,7 @@ func serveStream(in *intake, w http.ResponseWriter, r *http.Request, wait Wait) 
 	}
 	wg.Wait()
 	if err == nil {
-		linger.On(s.rc, r.Body)
+		linger.After(r)
 	}
 	return nil
 }

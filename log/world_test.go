@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/linger/lingertest"
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/world/people"
 	"github.com/vasistas/vasistas/log"
@@ -232,7 +233,7 @@ func (w *world) open() error {
 		return errors.Join(err, engine.Close(w.t.Context()), w.vault.Close())
 	}
 	w.log = l
-	w.web = httptest.NewServer(l.Handler())
+	w.web = lingertest.NewServer(l.Handler())
 	w.url = w.web.URL
 	return nil
 }

@@ -13,10 +13,10 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/vasistas/vasistas/internal/cosigning"
+	"github.com/vasistas/vasistas/internal/linger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -157,10 +157,8 @@ func (w *Witness) Serve(ctx context.Context, l net.Listener, h http.Handler) err
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          slog.NewLogLogger(w.config.Logger.Handler(), slog.LevelDebug),
 	}
-	limited := &limitListener{Listener: l, slots: make(chan struct{}, w.config.MaxConnections), closed: make(chan struct{})}
-	srv.ConnState = limited.state
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(limited) }()
+	go func() { served <- srv.Serve(linger.Listener(srv, l, w.config.MaxConnections)) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serving: %w", err)
@@ -175,38 +173,4 @@ func (w *Witness) Serve(ctx context.Context, l net.Listener, h http.Handler) err
 	}
 	<-served
 	return err
-}
-
-// limitListener accepts a connection only while fewer than cap(slots) are open.
-type limitListener struct {
-	net.Listener
-	slots  chan struct{}
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (l *limitListener) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	return c, nil
-}
-
-// state frees the slot of a closed connection.
-func (l *limitListener) state(_ net.Conn, s http.ConnState) {
-	if s == http.StateClosed {
-		<-l.slots
-	}
-}
-
-func (l *limitListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
 }

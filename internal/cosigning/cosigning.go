@@ -173,7 +173,7 @@ func Serve(rw http.ResponseWriter, r *http.Request, limit int64, add func(body [
 	if err != nil {
 		rw.Header().Set("Connection", "close")
 		status := fail(err)
-		linger.On(http.NewResponseController(rw), r.Body)
+		linger.After(r)
 		return status
 	}
 	lines, err := add(body)

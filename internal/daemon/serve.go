@@ -22,11 +22,10 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/vasistas/vasistas/internal/command"
 	"github.com/vasistas/vasistas/internal/daemon/admin"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/linger"
 )
 
 // maxScrapes bounds the requests for metrics at once: a gate's wait for its lock.
@@ -117,7 +116,7 @@ func (s *Service) Run(ctx context.Context, stdout io.Writer) error {
 	s.Server.Handler = s.admin.Serve(s.Server.Handler, s.Logger)
 	s.Server.ErrorLog = slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn)
 	failed := make(chan error, 1)
-	go func() { failed <- s.Server.Serve(netutil.LimitListener(s.Listener, s.MaxConns)) }()
+	go func() { failed <- s.Server.Serve(linger.Listener(s.Server, s.Listener, s.MaxConns)) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serving: %w", err)

@@ -8,18 +8,18 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/vasistas/vasistas/client/monitor/auditor"
+	"github.com/vasistas/vasistas/internal/linger/lingertest"
 	"github.com/vasistas/vasistas/log/event"
 )
 
 // TestSlowBodies: bodies that never end take a bounded amount of memory, and give it back.
 func TestSlowBodies(t *testing.T) {
-	server := httptest.NewServer(auditor.Handler())
+	server := lingertest.NewServer(auditor.Handler())
 	defer server.Close()
 	post := func(body io.Reader) (int, error) {
 		resp, err := http.Post(server.URL+auditor.EventsPath, "application/json", body)

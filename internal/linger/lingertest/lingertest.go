@@ -1,0 +1,20 @@
+// Copyright 2026 The Vasistas authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package lingertest is for tests of handlers that call [linger.After].
+package lingertest
+
+import (
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/vasistas/vasistas/internal/linger"
+)
+
+// NewServer is [httptest.NewServer] with connections of package linger.
+func NewServer(h http.Handler) *httptest.Server {
+	s := httptest.NewUnstartedServer(h)
+	s.Listener = linger.Listener(s.Config, s.Listener, 1000)
+	s.Start()
+	return s
+}
