@@ -160,13 +160,13 @@ func (s *store) logs() []*logState {
 
 // persist gives next its timestamp and makes it the accepted head of l in place of prev. It
 // returns errMoved if prev is no longer the accepted head. Once it returns nil, next is
-// durable. Many calls share one fsync. It calls stamped before it waits for the disk. It
-// needs the lock of l.
-func (s *store) persist(l *logState, prev, next *accepted, stamped func()) error {
+// durable. Many calls share one fsync. It calls sign while the disk writes, once next has its
+// timestamp. It needs the lock of l.
+func (s *store) persist(l *logState, prev, next *accepted, sign func()) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
-	if err := s.append(l, prev, next, stamped); err != nil {
+	if err := s.append(l, prev, next, sign); err != nil {
 		return err
 	}
 	if s.grown() {
@@ -175,14 +175,13 @@ func (s *store) persist(l *logState, prev, next *accepted, stamped func()) error
 	return nil
 }
 
-func (s *store) append(l *logState, prev, next *accepted, stamped func()) (err error) {
+func (s *store) append(l *logState, prev, next *accepted, sign func()) (err error) {
 	s.order.RLock()
 	defer s.order.RUnlock()
 	if err := l.begin(prev, next, &s.clock); err != nil {
 		return err
 	}
-	stamped()
-	err = s.write(next.record())
+	err = s.write(next.record(), sign)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.writing = 0
@@ -204,9 +203,10 @@ func (l *logState) begin(prev, next *accepted, c *clock) (err error) {
 	return err
 }
 
-// write makes a record durable. It needs order for reading.
-func (s *store) write(record []byte) error {
-	err := s.journal.Append(record)
+// write makes a record durable, and calls work meanwhile, unless it is nil. It needs order for
+// reading.
+func (s *store) write(record []byte, work func()) error {
+	err := s.journal.AppendWith(record, work)
 	if err == nil {
 		return nil
 	}
@@ -262,7 +262,7 @@ func (s *store) reserve() (uint64, error) {
 	if err != nil || t <= s.reserved.Load() {
 		return t, err
 	}
-	if err := s.write(clockRecord(t + reserveAhead)); err != nil {
+	if err := s.write(clockRecord(t+reserveAhead), nil); err != nil {
 		return 0, err
 	}
 	s.reserved.Store(t + reserveAhead)

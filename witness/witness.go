@@ -383,19 +383,14 @@ func (w *Witness) record(ctx context.Context, s *submission, prev, next *accepte
 	}
 	defer s.log.release()
 	for {
-		lines := make(chan cosigned, 1)
-		err := w.store.persist(s.log, prev, next, func() {
-			go func() {
-				ours, err := w.cosign(next)
-				lines <- cosigned{ours, err}
-			}()
-		})
+		var ours []tlog.Signature
+		var failed error
+		err := w.store.persist(s.log, prev, next, func() { ours, failed = w.cosign(next) })
 		if err == nil {
-			signed := <-lines
-			if signed.err != nil {
-				return nil, signed.err
+			if failed != nil {
+				return nil, failed
 			}
-			return w.keep(s.log, next, signed.ours), nil
+			return w.keep(s.log, next, ours), nil
 		}
 		if !errors.Is(err, errMoved) {
 			return nil, err
@@ -405,11 +400,6 @@ func (w *Witness) record(ctx context.Context, s *submission, prev, next *accepte
 			return nil, err
 		}
 	}
-}
-
-type cosigned struct {
-	ours []tlog.Signature
-	err  error
 }
 
 // cosign makes this witness's lines for a head at its time. They must not leave or be kept

@@ -198,7 +198,11 @@ type batch struct {
 // one fdatasync, and their records have no particular order. After an error other than
 // [ErrTooLarge] the journal has failed for good ([ErrFailed], except [fs.ErrClosed]),
 // and rec may be in the journal when it is opened again.
-func (j *Journal) Append(rec []byte) error {
+func (j *Journal) Append(rec []byte) error { return j.AppendWith(rec, nil) }
+
+// AppendWith is Append, and calls work once, if not nil, while the disk writes: in this goroutine,
+// which has nothing else to do. After an error, work was called or not.
+func (j *Journal) AppendWith(rec []byte, work func()) error {
 	if len(rec) < 1 || len(rec) > j.maxRecord {
 		return fmt.Errorf("%w: record of %d bytes for %s (1 to %d allowed)", ErrTooLarge, len(rec), j.name, j.maxRecord)
 	}
@@ -207,7 +211,9 @@ func (j *Journal) Append(rec []byte) error {
 		return err
 	}
 	if leader {
-		j.lead(b)
+		j.lead(b, work)
+	} else if work != nil {
+		work()
 	}
 	<-b.done
 	j.mu.Lock()
@@ -234,9 +240,16 @@ func (j *Journal) join(rec []byte) (b *batch, leader bool, err error) {
 	return b, leader, nil
 }
 
-// lead commits b when its turn comes. Until then other calls join b.
-func (j *Journal) lead(b *batch) {
-	j.commit.Lock()
+// lead commits b when its turn comes. Until then other calls join b. It calls work during the
+// write of the batch before or, if there is none, of b.
+func (j *Journal) lead(b *batch, work func()) {
+	if work != nil && !j.commit.TryLock() {
+		work()
+		work = nil
+		j.commit.Lock()
+	} else if work == nil {
+		j.commit.Lock()
+	}
 	defer j.commit.Unlock()
 	defer close(b.done)
 	j.mu.Lock()
@@ -248,13 +261,13 @@ func (j *Journal) lead(b *batch) {
 	if b.err != nil {
 		return
 	}
-	if err := j.write(b.frame); err != nil {
+	if err := j.write(b.frame, work); err != nil {
 		b.err = j.fail(err)
 	}
 }
 
-// write commits one frame. j.commit must be held.
-func (j *Journal) write(frame []byte) error {
+// write commits one frame, and calls work meanwhile, unless it is nil. j.commit must be held.
+func (j *Journal) write(frame []byte, work func()) error {
 	if err := j.checkOwned(); err != nil {
 		return err
 	}
@@ -267,7 +280,16 @@ func (j *Journal) write(frame []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := AppendSync.Do(j.name, func() error { return datasync(j.file) }); err != nil {
+	err = AppendSync.Do(j.name, func() error {
+		if work != nil {
+			if err := startSync(j.file, j.chain.offset, len(frame)); err != nil {
+				return err
+			}
+			work()
+		}
+		return datasync(j.file)
+	})
+	if err != nil {
 		return err
 	}
 	j.chain, j.inode.size = end, size

@@ -4,6 +4,7 @@
 package durable
 
 import (
+	"errors"
 	"os"
 	"syscall"
 
@@ -13,6 +14,18 @@ import (
 // datasync is fdatasync(2), which writes the size of the inode, but not its times.
 func datasync(f *os.File) error {
 	return control(f, "fdatasync", syscall.Fdatasync)
+}
+
+// startSync has the disk begin to write a part of f, for a datasync that follows. It does not wait.
+func startSync(f *os.File, offset int64, n int) error {
+	err := control(f, "sync_file_range", func(fd int) error {
+		return unix.SyncFileRange(fd, offset, int64(n), unix.SYNC_FILE_RANGE_WRITE)
+	})
+	// A sandbox or file system may lack the call. An error of the disk must not pass for that.
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM) {
+		return nil
+	}
+	return err
 }
 
 // statInode returns the inode at a name. It asks for no times: since Linux 6.13, the first write after
