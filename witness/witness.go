@@ -51,6 +51,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/internal/durable"
+	"github.com/vasistas/vasistas/internal/edverify"
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
@@ -321,6 +322,13 @@ func (w *Witness) SetLogs(ctx context.Context, logs []tlog.PolicyLog) error {
 	}
 	for _, l := range w.store.logs() {
 		v.byHash[cosigning.OriginHash(l.origin)] = l
+	}
+	for _, t := range fresh {
+		for _, k := range t.keys {
+			if k.Algorithm == tlog.Ed25519 {
+				edverify.Expect(k.Key)
+			}
+		}
 	}
 	w.view.Store(v)
 	return nil

@@ -4,6 +4,7 @@
 package edverify
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/binary"
 	"hash/maphash"
@@ -60,6 +61,25 @@ func TestTableAfterUses(t *testing.T) {
 	if v.mustVerify(t, s, 1); v.verify(s.key, s.other, s.sig) {
 		t.Fatal("a signature of another message verifies under a table")
 	}
+}
+
+// An expected key has a table before its first use. It displaces no other key.
+func TestExpect(t *testing.T) {
+	v, s := new(verifier), sign(1, message)
+	if v.expect(s.key); !v.has(s.key) {
+		t.Fatal("the key has no table")
+	}
+	if v.mustVerify(t, s, 1); v.verify(s.key, s.other, s.sig) {
+		t.Fatal("a signature of another message verifies under the table")
+	}
+	v.expect(bytes.Repeat([]byte{2}, ed25519.PublicKeySize)) // not a point
+	for i := range 2000 {
+		v.expect(sign(i, message).key)
+	}
+	if v.expect(s.key); !v.has(s.key) {
+		t.Error("the key was displaced")
+	}
+	v.mustVerify(t, sign(1999, message), 2)
 }
 
 // The first keys have large tables, and a table has the size of the one that it displaces.
