@@ -51,6 +51,7 @@ type still struct {
 }
 
 func (e *still) Add(context.Context, [][]byte) (uint64, error) { return 0, errors.ErrUnsupported }
+func (e *still) Wait(context.Context, uint64) error            { return nil }
 func (e *still) Show(context.Context, uint64) error            { return nil }
 
 func (e *still) Close(context.Context) error { return nil }

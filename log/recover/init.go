@@ -138,6 +138,9 @@ func (cfg *InitConfig) storeCharter(ctx context.Context, origin string, leaf til
 		} else if first != 0 {
 			return nil, fmt.Errorf("%w (the engine put the first entry at index %d)", chain.ErrTreeConflict, first)
 		}
+		if err := cfg.Engine.Wait(ctx, 1); err != nil {
+			return nil, fmt.Errorf("storing the charter: %w", err)
+		}
 	case 1: // perhaps of an attempt that was cut off
 		entries, err := tiles.ReadBundle(ctx, cfg.Engine, 0, 1)
 		if err != nil {

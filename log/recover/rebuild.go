@@ -345,6 +345,9 @@ func (w *batchWriter) show(ctx context.Context) error {
 	if err := w.flush(ctx); err != nil {
 		return err
 	}
+	if err := w.engine.Wait(ctx, w.next); err != nil {
+		return err
+	}
 	return w.engine.Show(ctx, w.next)
 }
 
@@ -360,6 +363,9 @@ func (w *batchWriter) flush(ctx context.Context) error {
 	first, err := w.engine.Add(ctx, w.batch)
 	if err == nil && first != w.next {
 		err = fmt.Errorf("the engine put a batch at index %d instead of %d", first, w.next)
+	}
+	if err == nil {
+		err = w.engine.Wait(ctx, first) // for the batch before
 	}
 	w.next += uint64(len(w.batch))
 	w.batch = nil

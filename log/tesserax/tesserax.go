@@ -256,6 +256,9 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 	return first, nil
 }
 
+// Wait implements [log.Engine]: Add returns once the entries can be read.
+func (e *Engine) Wait(context.Context, uint64) error { return nil }
+
 // Tree implements [log.Engine].
 func (e *Engine) Tree(ctx context.Context) (size uint64, root [32]byte, err error) {
 	if err := e.ready(ctx); err != nil {

@@ -30,7 +30,7 @@ type load struct {
 func (l *load) run(ctx context.Context, t testing.TB, e *trillianx.Engine) {
 	for i := 0; ctx.Err() == nil; i++ {
 		batch := engines.Batch(1000*i, 1+i%50)
-		first, err := e.Add(context.WithoutCancel(ctx), batch)
+		first, err := add(context.WithoutCancel(ctx), e, batch)
 		l.mu.Lock()
 		if err != nil {
 			l.failed++
@@ -146,10 +146,10 @@ func TestRestored(t *testing.T) {
 	p.Patience = 10 * time.Second
 	e := p.open(t)
 	all := engines.Batch(0, 500)
-	_, err := e.Add(t.Context(), all[:300])
+	_, err := add(t.Context(), e, all[:300])
 	check(t, err)
 	backup := db.Backup(t)
-	_, err = e.Add(t.Context(), all[300:])
+	_, err = add(t.Context(), e, all[300:])
 	check(t, err)
 	root := holds(t, e, all)
 	db.Restore(t, backup)
@@ -169,7 +169,7 @@ func TestRestored(t *testing.T) {
 	if next.Root() != root {
 		t.Error("readers see another tree")
 	}
-	if _, err := e.Add(t.Context(), engines.Batch(900, 10)); err == nil {
+	if _, err := add(t.Context(), e, engines.Batch(900, 10)); err == nil {
 		t.Error("something was added beyond the hole")
 	}
 	check(t, e.Close(t.Context()))
@@ -179,7 +179,7 @@ func TestRestored(t *testing.T) {
 	if size, _, err := e.Tree(t.Context()); err != nil || size != 300 {
 		t.Fatalf("after a restart: %d entries, %v", size, err)
 	}
-	_, err = e.Add(t.Context(), all[300:])
+	_, err = add(t.Context(), e, all[300:])
 	check(t, err)
 	holds(t, e, all)
 }

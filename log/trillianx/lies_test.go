@@ -203,7 +203,7 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 	p.Addr, p.Patience = l.addr, 10*time.Second
 	e := p.open(t)
 	all := engines.Batch(0, 300)
-	_, err := e.Add(t.Context(), all)
+	_, err := add(t.Context(), e, all)
 	check(t, err)
 	for _, c := range lies {
 		t.Run(c.name, func(t *testing.T) {
@@ -217,7 +217,7 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 				return c.lie(answer)
 			})
 			batch := engines.Batch(len(all), 20)
-			_, err := e.Add(t.Context(), batch)
+			_, err := add(t.Context(), e, batch)
 			aboutRoot := strings.Contains(c.name, "root") || strings.Contains(c.name, "tree")
 			if !aboutRoot {
 				check(t, err) // the tiles are those of the batch
@@ -227,7 +227,7 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 					}
 					return nil
 				})
-				if _, err := e.Add(t.Context(), engines.Batch(0, 1)); err == nil {
+				if _, err := add(t.Context(), e, engines.Batch(0, 1)); err == nil {
 					t.Error("an entry was added upon wrong leaves")
 				}
 			}
@@ -250,7 +250,7 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 			holds(t, e, all)
 			if aboutRoot {
 				l.tell(c.lie)
-				if _, err := e.Add(t.Context(), engines.Batch(0, 1)); !errors.Is(err, c.want) {
+				if _, err := add(t.Context(), e, engines.Batch(0, 1)); !errors.Is(err, c.want) {
 					t.Errorf("adding: %v", err)
 				}
 				l.honest()
@@ -292,7 +292,7 @@ func testLongLies(t *testing.T, tr *trilliantest.Trillian) {
 	e := p.open(t)
 	all := engines.Batch(0, 3000)
 	for from := 0; from < len(all); from += 1000 {
-		_, err := e.Add(t.Context(), all[from:from+1000])
+		_, err := add(t.Context(), e, all[from:from+1000])
 		check(t, err)
 	}
 	check(t, e.Close(t.Context()))
@@ -345,7 +345,7 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 	})
 	for range 5 {
 		batch := engines.Batch(len(all), 30)
-		first, err := e.Add(t.Context(), batch)
+		first, err := add(t.Context(), e, batch)
 		check(t, err)
 		if first != uint64(len(all)) {
 			t.Errorf("a batch is at %d; want %d", first, len(all))
@@ -364,7 +364,7 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 		return nil
 	})
 	batch := engines.Batch(len(all), 30)
-	if _, err := e.Add(t.Context(), batch); err == nil || !strings.Contains(err.Error(), "unknown whether") {
+	if _, err := add(t.Context(), e, batch); err == nil || !strings.Contains(err.Error(), "unknown whether") {
 		t.Fatalf("without an answer: %v", err)
 	}
 	if _, _, err := e.Tree(t.Context()); err == nil {
@@ -389,14 +389,14 @@ func testWriters(t *testing.T, tr *trilliantest.Trillian) {
 	first := p.open(t)
 	second := p.open(t)
 	all := engines.Batch(0, 10)
-	_, err := first.Add(t.Context(), all)
+	_, err := add(t.Context(), first, all)
 	check(t, err)
 	for _, n := range []int{3, 10, 30} { // shorter than what is there, as long, longer
-		if _, err := second.Add(t.Context(), engines.Batch(1000*n, n)); !errors.Is(err, trillianx.ErrContested) {
+		if _, err := add(t.Context(), second, engines.Batch(1000*n, n)); !errors.Is(err, trillianx.ErrContested) {
 			t.Errorf("a second writer, with %d entries: %v", n, err)
 		}
 		batch := engines.Batch(len(all), 10)
-		_, err = first.Add(t.Context(), batch)
+		_, err = add(t.Context(), first, batch)
 		check(t, err)
 		all = append(all, batch...)
 	}
@@ -411,7 +411,7 @@ func testWriters(t *testing.T, tr *trilliantest.Trillian) {
 		wg.Go(func() {
 			for i := range 30 {
 				batch := engines.Batch(100_000*w+100*i, 1+i%7)
-				at, err := e.Add(t.Context(), batch)
+				at, err := add(t.Context(), e, batch)
 				if errors.Is(err, trillianx.ErrContested) {
 					continue
 				} else if err != nil {

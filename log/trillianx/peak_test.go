@@ -61,7 +61,7 @@ func BenchmarkPeak(b *testing.B) {
 				arrived = append(arrived, <-queue)
 			}
 			backlog = max(backlog, len(arrived)+len(queue))
-			_, err := e.Add(b.Context(), randomBatch(len(arrived)))
+			_, err := add(b.Context(), e, randomBatch(len(arrived)))
 			check(b, err)
 			for _, at := range arrived {
 				waited = append(waited, time.Since(at).Seconds()*1000)

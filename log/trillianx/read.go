@@ -37,27 +37,33 @@ func (e *Engine) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return b, nil
 }
 
-// stored reads a tile that is stored in this width or in full.
+// stored reads a tile that is stored in this width, as wide as the written tree has it, or in full.
 func (e *Engine) stored(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
 	defer cancel()
 	b, err := e.cfg.Tiles.Get(ctx, t.Path())
-	if errors.Is(err, fs.ErrNotExist) && t.Width < tlog.TileWidth {
-		full := t
-		full.Width = tlog.TileWidth
-		if b, err = e.cfg.Tiles.Get(ctx, full.Path()); err != nil {
-			return nil, err
-		}
+	if err == nil {
 		cut, err := t.Cut(b)
-		return bytes.Clone(cut), err // a clone, to free the rest of the full tile
-	} else if err != nil {
+		if err == nil && len(cut) != len(b) {
+			err = &tlog.CorruptError{Tile: t, Reason: "it has too many entries or hashes"}
+		}
+		return cut, err
+	}
+	wider := t
+	if f := e.written.Load(); f != nil {
+		wider.Width = tiles.Width(max(t.Level, 0), t.Index, f.Size())
+	}
+	for range 2 {
+		if errors.Is(err, fs.ErrNotExist) && wider.Width > t.Width {
+			b, err = e.cfg.Tiles.Get(ctx, wider.Path())
+		}
+		wider.Width = tlog.TileWidth
+	}
+	if err != nil {
 		return nil, err
 	}
 	cut, err := t.Cut(b)
-	if err == nil && len(cut) != len(b) {
-		err = &tlog.CorruptError{Tile: t, Reason: "it has too many entries or hashes"}
-	}
-	return cut, err
+	return bytes.Clone(cut), err // a clone, to free the rest of the wider tile
 }
 
 // remake makes a lost tile of the written tree again and stores it. It checks the tile

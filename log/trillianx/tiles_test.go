@@ -71,7 +71,7 @@ func testTileFaults(t *testing.T, tr *trilliantest.Trillian) {
 	var all [][]byte
 	grow := func() error {
 		batch := engines.Batch(len(all), 100)
-		_, err := e.Add(t.Context(), batch)
+		_, err := add(t.Context(), e, batch)
 		all = append(all, batch...)
 		return err
 	}
@@ -115,7 +115,7 @@ func testLostTiles(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.Pos
 	p.CacheBytes = 1 // nothing is kept in memory
 	e := p.open(t)
 	all := engines.Batch(0, 1000)
-	_, err := e.Add(t.Context(), all)
+	_, err := add(t.Context(), e, all)
 	check(t, err)
 	// Trillian may have integrated them in several steps, each of which left a
 	// partial tile of its own: the nine of the whole tree are
@@ -167,11 +167,11 @@ func testLostTiles(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.Pos
 func testOtherTiles(t *testing.T, tr *trilliantest.Trillian) {
 	p, q := newPlace(t, tr), newPlace(t, tr)
 	e := p.open(t)
-	_, err := e.Add(t.Context(), engines.Batch(0, 600))
+	_, err := add(t.Context(), e, engines.Batch(0, 600))
 	check(t, err)
 	check(t, e.Close(t.Context()))
 	f := q.open(t)
-	_, err = f.Add(t.Context(), engines.Batch(5000, 700))
+	_, err = add(t.Context(), f, engines.Batch(5000, 700))
 	check(t, err)
 	check(t, f.Close(t.Context()))
 	q.Tiles = tileDir(t, p.dir)

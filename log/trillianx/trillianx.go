@@ -40,7 +40,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,6 +52,7 @@ import (
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
+	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Config describes an engine.
@@ -124,9 +127,10 @@ type Engine struct {
 	written atomic.Pointer[tiles.Frontier] // edge.frontier, for readers
 	unread  unread
 
+	adding  sync.Mutex // held by Add and Tree; taken before mu
+	pending pending
 	mu      sync.Mutex    // held while the tree may change
 	edge    edge          // of the tree that is read, checked and written; guarded by mu
-	pending *pending      // leaves whose outcome is unknown; guarded by mu
 	swept   chan struct{} // closed when the last sweep has ended; guarded by mu
 }
 
@@ -180,7 +184,7 @@ func (e *Engine) load(ctx context.Context) error {
 		return err
 	}
 	e.edge = edge{frontier: f}
-	if err := e.follow(ctx, h, nil); err != nil {
+	if err := e.follow(ctx, h); err != nil {
 		return err
 	}
 	// The last process may have crashed before it wrote these.
@@ -189,35 +193,59 @@ func (e *Engine) load(ctx context.Context) error {
 		return err
 	}
 	e.setEdge(e.edge)
+	e.pending.reset(h.size)
 	e.readBehind()
 	return nil
 }
 
 // Tree implements [log.Engine]. It first follows Trillian's tree.
 func (e *Engine) Tree(ctx context.Context) (size uint64, root [32]byte, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.adding.Lock()
+	defer e.adding.Unlock()
 	if err := e.resolve(ctx); err != nil && !errors.Is(err, ErrContested) {
 		return 0, root, err
 	}
-	h, err := e.head(ctx)
+	_, unread, err := e.reach(ctx, math.MaxUint64)
+	if err = errors.Join(unread, err); err == nil {
+		err = e.keepUp(ctx, 0)
+	}
 	if err != nil {
 		return 0, root, err
 	}
-	if err := e.follow(ctx, h, nil); err != nil {
-		return 0, root, err
-	}
-	if err := e.keepUp(ctx, 0); err != nil {
-		return 0, root, err
-	}
-	return e.edge.frontier.Size(), e.edge.frontier.Root(), nil
+	f := e.written.Load()
+	e.pending.reset(f.Size())
+	return f.Size(), f.Root(), nil
 }
 
-// Show implements [log.Engine]: tiles are stored before Tree returns their size.
-func (e *Engine) Show(context.Context, uint64) error { return nil }
+// Show implements [log.Engine]. If Trillian integrated several batches at once, the partial
+// tiles of a size between them are not stored yet.
+func (e *Engine) Show(ctx context.Context, size uint64) error {
+	edge := tiles.Edge(size)
+	if w := int(size % tlog.TileWidth); w > 0 {
+		edge = append(edge, tlog.Tile{Level: tlog.Entries, Index: size / tlog.TileWidth, Width: w})
+	}
+	for _, t := range edge {
+		if tiles.Width(max(t.Level, 0), t.Index, e.written.Load().Size()) == tlog.TileWidth {
+			continue // readers cut the full one
+		}
+		_, err := e.cfg.Tiles.Get(ctx, t.Path())
+		if errors.Is(err, fs.ErrNotExist) {
+			var b []byte
+			if b, err = e.ReadTile(ctx, t); err == nil {
+				err = e.write(ctx, []tileBytes{{t, b}})
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Close implements [log.Engine].
 func (e *Engine) Close(context.Context) error {
+	e.adding.Lock()
+	defer e.adding.Unlock()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.unread.stop()

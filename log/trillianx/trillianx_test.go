@@ -4,6 +4,7 @@
 package trillianx_test
 
 import (
+	"context"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -52,6 +53,14 @@ func (p *place) open(t testing.TB) *trillianx.Engine {
 	check(t, err)
 	t.Cleanup(func() { e.Close(t.Context()) })
 	return e
+}
+
+// add adds entries, and waits until they are in the tree.
+func add(ctx context.Context, e log.Engine, entries [][]byte) (first uint64, err error) {
+	if first, err = e.Add(ctx, entries); err == nil {
+		err = e.Wait(ctx, first+uint64(len(entries)))
+	}
+	return first, err
 }
 
 // holds checks that the tree holds just these entries, and returns its root.

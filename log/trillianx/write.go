@@ -10,7 +10,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"math"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,37 +33,73 @@ const (
 	leafOverhead = 128
 )
 
-// pending are the leaves of one call of Add whose outcome is not yet known.
+// pending are the leaves that the engine sends, or has sent and not yet seen in the tree. A
+// request is sent only once Trillian has stored the leaves of the one before.
 type pending struct {
-	first  uint64
-	leaves []leaf
+	// Guarded by Engine.adding.
+	doubt  bool  // a request has no answer
+	unsure bool  // another writer's leaf may have one of the indices
+	lost   bool  // another writer's leaf has one
+	refuse error // why Trillian refuses the leaves after those sent
 
-	sent   atomic.Int64 // leaves that Trillian has answered for: each index has a leaf
-	doubt  bool         // a request has no answer
-	lost   bool         // another writer's leaf has one of the indices
-	refuse error        // why Trillian refuses the leaves after those sent
-
-	foreign bool // another writer's leaf was read back
+	mu      sync.Mutex // guards what follows; taken last
+	first   uint64     // the caller knows all entries below
+	leaves  []leaf     // from first on
+	sent    uint64     // Trillian has answered for the leaves below: each index has a leaf
+	foreign uint64     // the first index at which another writer's leaf was read back, or MaxUint64
 }
-
-// end returns the size of the tree with all leaves sent so far.
-func (p *pending) end() uint64 { return p.first + uint64(p.sent.Load()) }
 
 // from returns the leaves from an index on.
 func (p *pending) from(index uint64) []leaf {
-	if p == nil || index < p.first || index > p.first+uint64(len(p.leaves)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if index < p.first || index > p.first+uint64(len(p.leaves)) {
 		return nil
 	}
 	return p.leaves[index-p.first:]
 }
 
-// compare sets foreign if a leaf read back, from an index on, is another writer's.
+// end returns the size of the tree with the leaves sent so far, and with all.
+func (p *pending) end() (sent, all uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sent, p.first + uint64(len(p.leaves))
+}
+
+// compare compares the leaves read back, from an index on, with the own ones.
 func (p *pending) compare(index uint64, read []leaf) {
-	for i, own := range p.from(index) {
-		if i < len(read) && read[i].identity != own.identity {
-			p.foreign = true
+	own := p.from(index)
+	for i := range min(len(own), len(read)) {
+		if read[i].identity != own[i].identity {
+			p.mu.Lock()
+			p.foreign = min(p.foreign, index+uint64(i))
+			p.mu.Unlock()
 		}
 	}
+}
+
+// taken reports whether another writer's leaf was read back below an index.
+func (p *pending) taken(index uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.foreign < index
+}
+
+// drop drops the leaves that were sent, below an index.
+func (p *pending) drop(index uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if index = min(index, p.sent); index > p.first {
+		p.first, p.leaves = index, p.leaves[index-p.first:]
+	}
+}
+
+// reset drops all leaves. The caller knows all entries below size.
+func (p *pending) reset(size uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubt, p.unsure, p.lost, p.refuse = false, false, false, nil
+	p.first, p.leaves, p.sent, p.foreign = size, nil, size, math.MaxUint64
 }
 
 // identity returns the mark of a leaf: a hash of its writer, index and leaf hash.
@@ -72,9 +109,10 @@ func (e *Engine) identity(index uint64, hash tiles.Hash) [sha256.Size]byte {
 	return sha256.Sum256(append(b, hash[:]...))
 }
 
-// Add implements [log.Engine]. If another writer's leaves have extended the tree, Add
-// adds nothing, since an entry may depend on those before it. If Add fails with an
-// unknown outcome, the next call of Add or Tree resolves it first.
+// Add implements [log.Engine]: it returns once Trillian has stored the entries. If another
+// writer's leaves have extended the tree, Add adds nothing, since an entry may depend on
+// those before it. If Add fails with an unknown outcome, the next call of Add or Tree
+// resolves it first.
 func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err error) {
 	if len(entries) == 0 {
 		return 0, errors.New("adding no entries")
@@ -84,145 +122,165 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 			return 0, fmt.Errorf("adding entries: entry %d of the batch has %d bytes", i, len(b))
 		}
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := e.resolve(ctx); err != nil && !errors.Is(err, ErrContested) {
-		return 0, err
+	e.adding.Lock()
+	defer e.adding.Unlock()
+	if first, err = e.next(ctx, len(entries)); err == nil {
+		err = e.store(ctx, first, entries)
 	}
-	// Check the size, since Trillian also accepts leaves beyond a gap.
-	h, err := e.head(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("adding entries to the tree in Trillian: %w", err)
 	}
-	before := e.edge.frontier.Size()
-	if err := e.follow(ctx, h, nil); err != nil {
-		return 0, fmt.Errorf("adding entries to the tree in Trillian: %w", err)
+	return first, nil
+}
+
+// next returns the index after all entries that the caller knows, once n leaves may follow
+// there. Trillian also accepts leaves beyond a gap, so next checks that there is none.
+// adding must be held.
+func (e *Engine) next(ctx context.Context, n int) (uint64, error) {
+	p := &e.pending
+	if p.doubt || p.unsure || p.lost || p.refuse != nil || p.taken(math.MaxUint64) {
+		if err := e.resolve(ctx); err != nil && !errors.Is(err, ErrContested) {
+			return 0, err
+		}
 	}
-	if h.size > before {
-		return 0, fmt.Errorf("adding entries to the tree in Trillian: %w", ErrContested)
+	_, next := p.end()
+	have := e.written.Load().Size()
+	if own := p.from(have); len(own) > 0 { // stored, and not in the tree yet
+		h, err := e.head(ctx)
+		if err == nil && h.size < have {
+			err = behind(h, have)
+		}
+		if err != nil {
+			return 0, err
+		}
+		return next, e.keepUp(ctx, len(own)+n)
 	}
-	if err := e.keepUp(ctx, len(entries)); err != nil {
-		return 0, fmt.Errorf("adding entries to the tree in Trillian: %w", err)
+	size, unread, err := e.reach(ctx, math.MaxUint64)
+	switch {
+	case unread != nil || err != nil:
+		return 0, errors.Join(unread, err)
+	case size > next:
+		p.reset(size)
+		return 0, ErrContested
 	}
-	p := &pending{first: before}
+	return next, e.keepUp(ctx, n)
+}
+
+// store sends entries, and returns once Trillian has stored them. adding must be held.
+func (e *Engine) store(ctx context.Context, first uint64, entries [][]byte) error {
+	leaves := make([]leaf, len(entries))
 	for i, b := range entries {
-		l := leaf{value: b, hash: tiles.LeafHash(b)}
-		l.identity = e.identity(p.first+uint64(i), l.hash)
-		p.leaves = append(p.leaves, l)
+		leaves[i] = leaf{value: b, hash: tiles.LeafHash(b)}
+		leaves[i].identity = e.identity(first+uint64(i), leaves[i].hash)
 	}
-	e.pending = p
-	if err := e.resolve(ctx); err != nil {
-		return 0, fmt.Errorf("adding entries to the tree in Trillian: %w", err)
+	p := &e.pending
+	p.mu.Lock()
+	p.leaves = append(p.leaves, leaves...)
+	p.mu.Unlock()
+	err := e.sendAll(ctx)
+	if err == nil && (p.unsure || p.lost || p.refuse != nil) {
+		return e.resolve(ctx)
 	}
-	return p.first, nil
+	return err
 }
 
 // resolve determines the outcome of the pending leaves: they are integrated, checked and
-// written as tiles, or known not to be in the tree. It sends leaves and follows the tree
-// at the same time. mu must be held.
+// written as tiles, or known not to be in the tree. adding must be held.
 func (e *Engine) resolve(ctx context.Context) error {
-	p := e.pending
-	if p == nil {
-		return nil
+	p := &e.pending
+	for {
+		if err := e.sendAll(ctx); err != nil {
+			return err
+		}
+		sent, all := p.end()
+		if err := e.Wait(ctx, sent); err != nil && !errors.Is(err, ErrContested) {
+			return err
+		}
+		err := p.refuse
+		if err == nil && (p.lost || p.taken(math.MaxUint64)) {
+			sent, err = e.written.Load().Size(), ErrContested
+		}
+		if p.unsure = false; err != nil || sent == all {
+			p.reset(sent)
+			return err
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.cfg.Patience)
-	defer cancel()
-	sending, stop := context.WithCancel(ctx)
-	var serr error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		serr = e.sendAll(sending, p)
-	}()
-	err := e.await(ctx, p, done)
-	if err != nil {
-		stop()
-	}
-	<-done
-	stop()
-	if serr != nil && (err == nil || err == ctx.Err()) {
-		err = serr // the more specific error
-	}
-	if err != nil {
-		return err
-	}
-	e.pending = nil
-	switch {
-	case p.refuse != nil:
-		return p.refuse
-	case p.lost || p.foreign:
-		return ErrContested
-	}
-	return nil
 }
 
-// await follows the tree until done is closed, after the last send, and the tree
-// has all leaves sent.
-func (e *Engine) await(ctx context.Context, p *pending, done <-chan struct{}) error {
+// Wait implements [log.Engine]: it follows the tree until the tree has size leaves.
+func (e *Engine) Wait(ctx context.Context, size uint64) error {
 	const least, most = 3 * time.Millisecond, 100 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Patience)
+	defer cancel()
 	// last is the error of the last answer about the head. A read that the end of ctx cuts
 	// off is no answer, except if it is the first.
 	var last error
-	answered := false
+	answered, before := false, uint64(0)
 	for wait := least; ; wait = min(wait*3/2, most) {
-		over := false
-		select {
-		case <-done:
-			over = true
-		default:
-		}
-		have := e.edge.frontier.Size()
-		if over && have >= p.end() {
+		began := time.Now()
+		have, unread, err := e.reach(ctx, size)
+		switch {
+		case err != nil:
+			return err
+		case have >= size && e.pending.taken(size):
+			return ErrContested
+		case have >= size:
 			return nil
+		case have > before:
+			before, wait = have, least
 		}
-		if have < p.end() {
-			began := time.Now()
-			h, err := e.head(ctx)
-			if cutOff := status.Code(err) == codes.DeadlineExceeded && time.Since(began) < e.cfg.Timeout; !cutOff || !answered {
-				last, answered = err, true
-			}
-			if err == nil && h.size != have {
-				if err := e.follow(ctx, h, p); err != nil {
-					return err
-				}
-				wait = least
-				continue
-			}
+		if cutOff := status.Code(unread) == codes.DeadlineExceeded && time.Since(began) < e.cfg.Timeout; !cutOff || !answered {
+			last, answered = unread, true
 		}
 		select {
 		case <-ctx.Done():
-			return e.notIntegrated(ctx, p, last)
+			if last == nil {
+				last = fmt.Errorf("the leaves are stored, but not integrated: Trillian's tree has %d leaves of %d; check that its signer runs", have, size)
+			}
+			return last
 		case <-time.After(wait):
 		}
 	}
 }
 
-// notIntegrated returns why the tree lacks leaves that were sent. err is the error of
-// the last attempt to read them.
-func (e *Engine) notIntegrated(ctx context.Context, p *pending, err error) error {
-	if err != nil {
-		return err
+// reach follows the tree as it is now, unless size leaves were followed before. It returns how
+// many are; unread is the error of reading the head.
+func (e *Engine) reach(ctx context.Context, size uint64) (have uint64, unread, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.edge.frontier.Size() < size {
+		var h head
+		if h, unread = e.head(ctx); unread == nil {
+			err = e.follow(ctx, h)
+		}
 	}
-	if have := e.edge.frontier.Size(); have < p.end() {
-		return fmt.Errorf("the leaves are stored, but not integrated: Trillian's tree has %d leaves of %d; check that its signer runs", have, p.end())
-	}
-	return ctx.Err() // the sender returns why it has not sent the rest
+	return e.edge.frontier.Size(), unread, err
 }
 
 // sendAll sends the leaves that Trillian has not answered for, in requests of a
-// bounded size, and repeats each until it is answered.
-func (e *Engine) sendAll(ctx context.Context, p *pending) error {
-	for p.refuse == nil && !p.lost && p.end() < p.first+uint64(len(p.leaves)) {
-		rest := p.leaves[p.sent.Load():]
-		rest = rest[:requestLength(p.end(), rest)]
-		taken, err := e.sendOne(ctx, p, rest)
+// bounded size, and repeats each until it is answered. It stops when the leaves of a request may
+// be another writer's. adding must be held.
+func (e *Engine) sendAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Patience)
+	defer cancel()
+	p := &e.pending
+	for p.refuse == nil && !p.lost && !p.unsure {
+		at, all := p.end()
+		if at == all {
+			return nil
+		}
+		rest := p.from(at)
+		rest = rest[:requestLength(at, rest)]
+		taken, err := e.sendOne(ctx, at, rest)
 		if err != nil {
 			return err
 		}
 		if p.refuse == nil {
 			// After a repeated request, Trillian's leaves may be these.
-			p.lost = !taken && !p.doubt
-			p.sent.Add(int64(len(rest)))
+			p.lost, p.unsure = !taken && !p.doubt, !taken && p.doubt
+			p.mu.Lock()
+			p.sent = at + uint64(len(rest))
+			p.mu.Unlock()
 		}
 		p.doubt = false
 	}
@@ -248,10 +306,11 @@ func requestLength(first uint64, leaves []leaf) int {
 
 // sendOne repeats one request until it is answered. The requests have the same leaves
 // at the same indices: once the database takes one of them, the others change nothing,
-// also if they arrive later.
-func (e *Engine) sendOne(ctx context.Context, p *pending, leaves []leaf) (taken bool, err error) {
+// also if they arrive later. adding must be held.
+func (e *Engine) sendOne(ctx context.Context, at uint64, leaves []leaf) (taken bool, err error) {
+	p := &e.pending
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		taken, err = e.send(ctx, p.end(), leaves)
+		taken, err = e.send(ctx, at, leaves)
 		var refused *refusal
 		switch {
 		case err == nil:
@@ -290,19 +349,18 @@ type tileBytes struct {
 }
 
 // follow checks and writes the leaves of the tree of h beyond the edge. It reads leaves
-// unless those of p, which may be nil, are the tree's. mu must be held.
-func (e *Engine) follow(ctx context.Context, h head, p *pending) error {
+// unless the pending ones are the tree's. mu must be held.
+func (e *Engine) follow(ctx context.Context, h head) error {
 	from := e.edge.frontier.Size()
 	switch {
 	case h.size < from:
-		return fmt.Errorf("%w (Trillian's tree has %d leaves, but had %d: its database was restored from a backup, or answers from a replica that lags behind)",
-			log.ErrTreeBehind, h.size, from)
+		return behind(h, from)
 	case h.size == from && h.root != e.edge.frontier.Root():
 		return fmt.Errorf("%w (Trillian's tree of %d leaves has the root %x, but its leaves have the root %x)",
 			log.ErrTreeConflict, h.size, h.root, e.edge.frontier.Root())
 	}
 	for e.edge.frontier.Size() < h.size {
-		if err := e.segment(ctx, h, p); err != nil {
+		if err := e.segment(ctx, h); err != nil {
 			return err
 		}
 		if e.cfg.Progress != nil {
@@ -312,11 +370,17 @@ func (e *Engine) follow(ctx context.Context, h head, p *pending) error {
 	return nil
 }
 
-// segment follows the tree of h. If the leaves of p have h's root, they are h's leaves,
+// behind says that the tree of h lacks leaves that it had.
+func behind(h head, had uint64) error {
+	return fmt.Errorf("%w (Trillian's tree has %d leaves, but had %d: its database was restored from a backup, or answers from a replica that lags behind)",
+		log.ErrTreeBehind, h.size, had)
+}
+
+// segment follows the tree of h. If the pending leaves have h's root, they are h's leaves,
 // and segment need not read them. Otherwise it reads at most segmentBundles bundles.
-func (e *Engine) segment(ctx context.Context, h head, p *pending) error {
+func (e *Engine) segment(ctx context.Context, h head) error {
 	from := e.edge.frontier.Size()
-	if own := p.from(from); h.size-from <= uint64(len(own)) {
+	if own := e.pending.from(from); h.size-from <= uint64(len(own)) {
 		next, bundles, hashes, err := e.edge.grow(own[:h.size-from])
 		if err != nil {
 			return err
@@ -341,11 +405,8 @@ func (e *Engine) segment(ctx context.Context, h head, p *pending) error {
 			return err
 		}
 	}
-	if err := e.extend(ctx, h, next, bundles, hashes); err != nil {
-		return err
-	}
-	p.compare(from, leaves)
-	return nil
+	e.pending.compare(from, leaves)
+	return e.extend(ctx, h, next, bundles, hashes)
 }
 
 // extend writes bundles and tiles and makes next the edge. If next is all of h's tree, it
@@ -371,6 +432,7 @@ func (e *Engine) extend(ctx context.Context, h head, next edge, bundles, hashes 
 func (e *Engine) setEdge(next edge) {
 	e.edge = next
 	e.written.Store(next.frontier)
+	e.pending.drop(next.frontier.Size())
 }
 
 // readRange reads leaves by bundles, several at once.

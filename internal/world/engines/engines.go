@@ -55,6 +55,7 @@ var Checks = []Check{
 	{"SameEntries", checkSameEntries},
 	{"Readers", checkReaders},
 	{"Cancelled", checkCancelled},
+	{"Pipeline", checkPipeline},
 }
 
 // Batch returns n entries, the first of which says from.
@@ -116,6 +117,7 @@ func (t *tree) add(batch [][]byte) {
 		fail("a batch is at %d; want %d", first, len(t.entries))
 	}
 	t.entries = append(t.entries, batch...)
+	check(t.Wait(t.ctx, uint64(len(t.entries))))
 	t.holds()
 }
 
@@ -257,4 +259,41 @@ func checkCancelled(t *tree) {
 	}
 	t.holds()
 	t.add(Batch(200, 10))
+}
+
+// checkPipeline: batches that are added while those before are waited for are contiguous, and each
+// can be read, and shown, in the width that it left.
+func checkPipeline(t *tree) {
+	ends := make(chan int, 3)
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for n := range ends {
+			size := uint64(n)
+			if err == nil {
+				err = t.Wait(t.ctx, size)
+			}
+			if err == nil {
+				_, err = new(tiles.Frontier).Extend(t.ctx, t, size, nil)
+			}
+			if err == nil {
+				err = t.Show(t.ctx, size)
+			}
+		}
+		done <- err
+	}()
+	var err error
+	for i := 0; i < 30 && err == nil; i++ {
+		batch := Batch(len(t.entries), 1+i*29%100)
+		var first uint64
+		if first, err = t.Add(t.ctx, batch); err == nil && first != uint64(len(t.entries)) {
+			err = fmt.Errorf("a batch is at %d; want %d", first, len(t.entries))
+		}
+		t.entries = append(t.entries, batch...)
+		ends <- len(t.entries)
+	}
+	close(ends)
+	check(errors.Join(<-done, err))
+	t.holds()
+	t.reopen()
 }

@@ -99,6 +99,7 @@ func ReadProven(ctx context.Context, r tlog.TileReader, p *prover.Prover, index 
 type Engine interface {
 	tlog.TileReader
 	Add(ctx context.Context, entries [][]byte) (first uint64, err error)
+	Wait(ctx context.Context, size uint64) error
 	Tree(ctx context.Context) (size uint64, root [32]byte, err error)
 }
 
@@ -259,13 +260,39 @@ func (t *Tree) Append(ctx context.Context, entries [][]byte, leaves []tiles.Hash
 	if err := t.Check(ctx); err != nil {
 		return err
 	}
+	at := t.Size()
+	if err := t.Store(ctx, at, entries); err != nil {
+		return err
+	}
+	if err := t.Wait(ctx, at+uint64(len(entries))); err != nil {
+		return err
+	}
+	return t.Take(ctx, entries, leaves)
+}
+
+// Store has the engine store entries from index at on. Like Wait, it changes nothing in t, so
+// it may run while entries before are waited for.
+func (t *Tree) Store(ctx context.Context, at uint64, entries [][]byte) error {
 	first, err := t.engine.Add(ctx, entries)
+	if err == nil && first != at {
+		err = fmt.Errorf("the engine put a batch at index %d, and the tree had %d entries", first, at)
+	}
 	if err != nil {
 		return &StepError{err, true}
 	}
-	if first != t.Size() {
-		return &StepError{fmt.Errorf("the engine put a batch at index %d, and the tree had %d entries", first, t.Size()), true}
+	return nil
+}
+
+// Wait returns once the engine has size entries in its tree.
+func (t *Tree) Wait(ctx context.Context, size uint64) error {
+	if err := t.engine.Wait(ctx, size); err != nil {
+		return &StepError{err, true}
 	}
+	return nil
+}
+
+// Take checks what the engine wrote of entries that were waited for, and adds them.
+func (t *Tree) Take(ctx context.Context, entries [][]byte, leaves []tiles.Hash) error {
 	if err := t.Grow(entries, leaves, t.comparer(ctx)); err != nil {
 		return &StepError{TreeError(err), true}
 	}
