@@ -90,6 +90,11 @@ func (s stepping) Add(ctx context.Context, entries [][]byte) (uint64, error) {
 	return first, err
 }
 
+func (s stepping) Wait(ctx context.Context, size uint64) error {
+	s.step()
+	return s.Engine.Wait(ctx, size)
+}
+
 // mortal starts such a process, and returns how it ends.
 func (w *world) mortal(killAt int64) (end <-chan error, kill func()) {
 	w.t.Helper()

@@ -51,7 +51,7 @@ type liveLedger struct {
 
 	pages *entries.Pages // the sequencer's, except Reader and Prover
 	view  atomic.Pointer[view]
-	edge  atomic.Pointer[chain.Edge] // of the stored tree, all applied; written by the sequencer
+	edge  atomic.Pointer[chain.Edge] // of the checked tree, all applied; written by the sequencer
 	// admitted is how many entries this log or its witnesses have vouched for; beyond it,
 	// the engine's are checked as if they were submitted. Only the tree's owner uses it.
 	admitted uint64
@@ -114,10 +114,10 @@ func (ll *liveLedger) follow(ctx context.Context, t *chain.Tree) error {
 	return nil
 }
 
-// commit records that the tree has every applied entry.
+// commit records that the tree has all applied entries below its size.
 func (ll *liveLedger) commit(t *chain.Tree) {
 	e := t.Edge()
-	ll.pages.Commit()
+	ll.pages.Commit(int(ll.rules.Size() - e.Size))
 	ll.edge.Store(&e)
 	ll.admitted = e.Size
 }
@@ -300,19 +300,26 @@ func (ll *liveLedger) save() error {
 	return ll.write(ll.snapshot())
 }
 
-// saveLater is save, but leaves encoding and writing to a goroutine. If one is writing
+// saveLater is save for entries that are not in the tree yet. It returns a function to call once they
+// are, or never will be. That leaves encoding and writing to a goroutine. If one is writing
 // already, nothing is done.
-func (ll *liveLedger) saveLater() {
+func (ll *liveLedger) saveLater() (save func(stored bool)) {
 	if !ll.writing.TryLock() {
-		return
+		return nil
 	}
 	encode, saved := ll.snapshot()
-	go func() {
-		defer ll.writing.Unlock()
-		if err := ll.write(encode, saved); err != nil {
-			ll.logger.Warn("the snapshot of the ledger was not written; a start would take longer", "err", err)
+	return func(stored bool) {
+		if !stored {
+			ll.writing.Unlock()
+			return
 		}
-	}()
+		go func() {
+			defer ll.writing.Unlock()
+			if err := ll.write(encode, saved); err != nil {
+				ll.logger.Warn("the snapshot of the ledger was not written; a start would take longer", "err", err)
+			}
+		}()
+	}
 }
 
 func (ll *liveLedger) write(encode func() []byte, saved uint64) error {

@@ -19,19 +19,6 @@ import (
 	"github.com/vasistas/vasistas/log/vault"
 )
 
-// submission is an admitted event on its way into the tree.
-type submission struct {
-	*admitted
-	done chan sequenced // has room for the answer, which always comes
-}
-
-// sequenced is the answer to a submission.
-type sequenced struct {
-	entries.Logged
-	duplicate bool // the event was logged before
-	err       error
-}
-
 // errOutcomeUnknown: the engine failed, and the event may or may not be in the
 // tree.
 var errOutcomeUnknown = errors.New("the event may or may not have been logged; submit it again, which logs it once only")
@@ -43,6 +30,10 @@ var errNotLogged = errors.New("the event was not logged")
 // order, drops those that are logged already, refuses those that would break a rule
 // as the next entry, gives the vault what it is to keep, and answers once an event
 // is durable and the tree was checked.
+//
+// It judges a batch while the ones before are stored, and has a batch stored once the engine has
+// stored the one before. Batches end in their order. After an error, none is stored before
+// all those under way have ended, and the tree was read.
 //
 // While it is in doubt about the tree it admits nothing, and reads the tree again until
 // the doubt is gone.
@@ -62,15 +53,23 @@ type sequencer struct {
 	queue chan *submission
 
 	// Owned by run.
+	next     *batch                     // is judged
+	pipe     []*batch                   // those launched, at most maxPipe
+	storing  chan struct{}              // stored of the last one, until that is closed
+	under    map[tiles.Hash]*submission // those in next and pipe, by leaf hash
 	doubt    bool
-	stale    bool          // the ledger is ahead of the tree, or behind it
-	busy     int           // events that were in flight after the last write
-	patience time.Duration // how long to wait for as many again
-	probed   time.Time     // when room looked
+	stale    bool             // the ledger is not that of tree, pipe and next
+	busy     int              // events that were under way after the last batch
+	patience time.Duration    // how long to wait for as many again
+	late     <-chan time.Time // fires when that is over; nil: nothing waits
+	probed   time.Time        // when room looked
 
 	mu     sync.RWMutex // held for writing while queue is closed
 	closed bool
 }
+
+// maxPipe is how many batches are stored at once: Trillian integrates two, and stores one.
+const maxPipe = 3
 
 // maxPatience bounds how long an event waits for others to share its write.
 const maxPatience = 20 * time.Millisecond
@@ -83,6 +82,7 @@ func newSequencer(cfg Config, t *chain.Tree, ll *liveLedger, index *entries.Inde
 	reserve, _ := cfg.Engine.(Reserve)
 	return &sequencer{
 		reserve: reserve, tree: t, ledger: ll, vault: cfg.Vault, index: index, maxBatch: cfg.MaxBatch, idle: cfg.Refresh, status: st, metrics: m, logger: cfg.Logger, wake: wake,
+		next: newBatch(), under: make(map[tiles.Hash]*submission),
 		queue: make(chan *submission, int(cfg.MaxInFlight)+cfg.MaxStreams*streamWindow+duty.Window),
 	}
 }
@@ -96,7 +96,7 @@ func (s *sequencer) submit(ev *admitted) (<-chan sequenced, error) {
 	if s.closed {
 		return nil, ErrClosing
 	}
-	sub := &submission{ev, make(chan sequenced, 1)}
+	sub := &submission{admitted: ev, done: make(chan sequenced, 1)}
 	s.queue <- sub
 	return sub.done, nil
 }
@@ -115,64 +115,89 @@ func (s *sequencer) close() {
 func (s *sequencer) run(ctx context.Context) {
 	timer := time.NewTimer(s.idle)
 	defer timer.Stop()
-	for {
+	for queue := s.queue; queue != nil || len(s.pipe) > 0 || len(s.next.subs) > 0; {
+		if s.ripe(queue == nil) {
+			s.launch(ctx)
+		}
+		in := queue
+		if s.next.last || len(s.next.subs) >= s.maxBatch {
+			in = nil
+		}
+		var done chan struct{}
+		if len(s.pipe) > 0 {
+			done = s.pipe[0].done
+		}
 		select {
-		case first, ok := <-s.queue:
+		case sub, ok := <-in:
 			if !ok {
-				return
+				queue = nil
+			} else {
+				s.judge(ctx, sub)
 			}
-			s.sequence(ctx, s.batch(first))
+		case <-s.late:
+			s.late, s.busy = nil, 0
+		case <-s.storing:
+			s.storing = nil
+		case <-done:
+			s.finish(ctx)
+			s.rest(ctx, timer)
 		case <-timer.C:
-			s.look(ctx)
-		}
-		full := s.status.full() != nil
-		if since := time.Since(s.probed); since > doubtPause && (full || since > s.idle) {
-			s.room(ctx)
-		}
-		if s.doubt || full {
-			timer.Reset(doubtPause)
-		} else {
-			timer.Reset(s.idle)
+			if len(s.pipe) == 0 && len(s.next.subs) == 0 {
+				s.look(ctx)
+			}
+			s.rest(ctx, timer)
 		}
 	}
 }
 
-// batch returns first and what else is waiting. Most clients wait for an answer before
-// they send the next event. So if many were answered at once, batch waits a moment until
+// rest looks for room now and then, unless a batch is being stored, and sets the timer.
+func (s *sequencer) rest(ctx context.Context, timer *time.Timer) {
+	full := s.status.full() != nil
+	if since := time.Since(s.probed); s.storing == nil && since > doubtPause && (full || since > s.idle) {
+		s.room(ctx)
+	}
+	if s.doubt || full {
+		timer.Reset(doubtPause)
+	} else {
+		timer.Reset(s.idle)
+	}
+}
+
+// ripe returns whether the next batch is to be stored now. Most clients wait for an answer before
+// they send the next event. So if many were answered at once, ripe waits a moment until
 // all of them are back, and they share the cost of a write.
-func (s *sequencer) batch(first *submission) []*submission {
-	batch := []*submission{first}
-	var late <-chan time.Time
-	for len(batch) < s.maxBatch {
-		var enough <-chan time.Time
-		if len(s.queue) == 0 {
-			if len(batch) >= s.busy {
-				return batch
-			}
-			if late == nil {
-				late = time.After(s.patience)
-			}
-			enough = late
-		}
-		select {
-		case sub, ok := <-s.queue:
-			if !ok {
-				return batch
-			}
-			batch = append(batch, sub)
-		case <-enough:
-			return batch
-		}
+func (s *sequencer) ripe(closed bool) bool {
+	switch {
+	case len(s.next.subs) == 0 || len(s.pipe) == maxPipe || s.storing != nil:
+		return false
+	case closed || s.next.last || len(s.next.subs) >= s.maxBatch:
+		return true
+	case len(s.queue) > 0:
+		return false
+	case s.underWay() >= s.busy:
+		return true
+	case s.late == nil:
+		s.late = time.After(s.patience)
 	}
-	return batch
+	return false
 }
 
-// measure records how many events were in flight when a write ended, and how long it
+// underWay returns how many events have no answer.
+func (s *sequencer) underWay() int {
+	n := len(s.next.subs) + len(s.queue)
+	for _, b := range s.pipe {
+		n += len(b.subs)
+	}
+	return n
+}
+
+// measure records how many events were under way when a batch ended, and how long it
 // took.
-func (s *sequencer) measure(n int, took time.Duration) {
-	s.busy = min(n+len(s.queue), s.maxBatch)
+func (s *sequencer) measure(b *batch) {
+	took := time.Since(b.began)
+	s.busy = s.underWay()
 	s.patience = min(took/4, maxPatience)
-	s.metrics.batches.Observe(float64(n))
+	s.metrics.batches.Observe(float64(len(b.in)))
 	s.metrics.addSeconds.Observe(took.Seconds())
 }
 
@@ -222,30 +247,61 @@ func (s *sequencer) decide(err error) {
 	}
 }
 
-// sequence answers each submission of a batch.
-func (s *sequencer) sequence(ctx context.Context, batch []*submission) {
+// judge answers a submission that is recorded, and puts any other into the next batch: it applies
+// the event to the ledger, if the rules admit it.
+func (s *sequencer) judge(ctx context.Context, sub *submission) {
 	if err := s.status.working(); err != nil {
-		for _, sub := range batch {
-			sub.done <- sequenced{err: err}
-		}
+		sub.done <- sequenced{err: err}
 		return
 	}
-	fresh, again := s.split(ctx, batch)
-	if len(fresh) == 0 {
+	if first := s.under[sub.leaf]; first != nil {
+		first.again = append(first.again, sub)
 		return
 	}
-	for len(fresh) > 0 {
-		part := upToCharter(fresh)
-		fresh = fresh[len(part):]
-		for i, a := range s.enter(ctx, part) {
-			part[i].done <- a
-			for _, other := range again[part[i].leaf] {
-				a.duplicate = a.err == nil
-				other.done <- a
-			}
+	switch known, err := s.recorded(ctx, sub.admitted); {
+	case err != nil:
+		sub.done <- sequenced{err: err}
+		return
+	case known != nil:
+		sub.done <- sequenced{Logged: *known, duplicate: true}
+		return
+	}
+	b, i := s.next, len(s.next.subs)
+	s.under[sub.leaf] = sub
+	b.subs, b.answers = append(b.subs, sub), append(b.answers, sequenced{})
+	if index, ok := s.ledger.recorded(sub.next()); ok {
+		b.known[i] = index
+	} else if b.answers[i].err = s.ledger.add(sub.next(), sub.entry); b.answers[i].err == nil {
+		b.in = append(b.in, i)
+		b.entries, b.leaves, b.hashes = append(b.entries, sub.entry), append(b.leaves, sub.leaf), append(b.hashes, sub.hash)
+		if sub.record != nil {
+			b.records = append(b.records, sub.record)
 		}
 	}
-	s.wake()
+	// The head that ends with a charter is published, so the engine must be readable at that size.
+	b.last = sub.kind == event.TypeCharter
+}
+
+// launch has the next batch stored.
+func (s *sequencer) launch(ctx context.Context) {
+	b, check := s.next, len(s.pipe) == 0
+	b.began, b.first = time.Now(), s.tree.Size()
+	for _, before := range s.pipe {
+		b.first += uint64(len(before.in))
+	}
+	if s.ledger.snapshotDue() {
+		b.save = s.ledger.saveLater()
+	}
+	s.pipe, s.next, s.storing, s.late = append(s.pipe, b), newBatch(), b.stored, nil
+	go func() {
+		defer close(b.done)
+		if len(b.in) == 0 {
+			close(b.stored)
+		} else if b.err = s.store(ctx, b, check); b.err == nil {
+			close(b.stored)
+			b.err = s.tree.Wait(ctx, b.first+uint64(len(b.in)))
+		}
+	}()
 }
 
 // recorded returns where an envelope is recorded, nil if it isn't: its leaf is in the
@@ -272,122 +328,85 @@ func (s *sequencer) logged(ctx context.Context, index uint64) (*entries.Logged, 
 	return &entries.Logged{Index: index, Entry: entry, Leaf: tiles.LeafHash(entry)}, nil
 }
 
-// enter applies new events to the ledger in their order, stores those that the rules
-// admit, and returns the answers to all.
-func (s *sequencer) enter(ctx context.Context, fresh []*submission) []sequenced {
-	answers := make([]sequenced, len(fresh))
+// store makes a batch durable, first what the vault keeps of it. check is set if no batch is under
+// way; else the check of the batch before is that of the tree.
+func (s *sequencer) store(ctx context.Context, b *batch, check bool) error {
 	if err := s.status.working(); err != nil {
-		for i := range answers {
-			answers[i].err = err
-		}
-		return answers
+		return &chain.StepError{Err: err}
 	}
-	var in []int
-	known := make(map[int]uint64) // by an entry of this batch
-	for i, sub := range fresh {
-		if index, ok := s.ledger.recorded(sub.next()); ok {
-			known[i] = index
-		} else if answers[i].err = s.ledger.add(sub.next(), sub.entry); answers[i].err == nil {
-			in = append(in, i)
+	if len(b.records) > 0 {
+		if err := s.vault.PutBatch(ctx, b.records); err != nil {
+			return &chain.StepError{Err: err}
 		}
 	}
-	if len(in) > 0 && !s.store(ctx, fresh, in, answers) {
-		return answers
-	}
-	for i, index := range known {
-		at, err := s.logged(ctx, index)
-		if answers[i] = (sequenced{duplicate: true, err: err}); err == nil {
-			answers[i].Logged = *at
-		}
-	}
-	return answers
-}
-
-// upToCharter returns the submissions up to the first charter. The head that ends with
-// the charter is published, so the engine must be readable at that size.
-func upToCharter(batch []*submission) []*submission {
-	for i, sub := range batch {
-		if sub.kind == event.TypeCharter {
-			return batch[:i+1]
-		}
-	}
-	return batch
-}
-
-// store makes the applied events durable, first what the vault keeps of them, and
-// answers. After a failure it returns false, and has answered all.
-func (s *sequencer) store(ctx context.Context, fresh []*submission, in []int, answers []sequenced) bool {
-	batch, leaves := make([][]byte, len(in)), make([]tiles.Hash, len(in))
-	var records []*vault.Record
-	for n, i := range in {
-		batch[n], leaves[n] = fresh[i].entry, fresh[i].leaf
-		if fresh[i].record != nil {
-			records = append(records, fresh[i].record)
-		}
-	}
-	first := s.tree.Size()
-	began := time.Now()
-	var err error
-	if len(records) > 0 {
-		if err = s.vault.PutBatch(ctx, records); err != nil {
-			err = &chain.StepError{Err: err}
-		}
-	}
-	if err == nil && s.reserve != nil && s.status.full() != nil {
+	if s.reserve != nil && s.status.full() != nil {
 		if err := s.reserve.UseReserve(); err != nil {
 			s.logger.Warn("the reserve can't be used", "err", err)
 		}
 	}
-	if err == nil {
-		err = s.tree.Append(ctx, batch, leaves)
-	}
-	s.measure(len(in), time.Since(began))
-	if err != nil {
-		s.failed(ctx, fresh, in, answers, err)
-		return false
-	}
-	hashes := make([][32]byte, len(in))
-	for n, i := range in {
-		answers[i].Logged = entries.Logged{Index: first + uint64(n), Entry: fresh[i].entry, Leaf: fresh[i].leaf}
-		hashes[n] = fresh[i].hash
-	}
-	s.index.Add(first, hashes...)
-	s.ledger.commit(s.tree)
-	if s.ledger.snapshotDue() {
-		s.ledger.saveLater()
-	}
-	return true
-}
-
-// split returns the envelopes of a batch that are new, each once, and those that
-// repeat one of them, by its leaf hash. It answers those that are recorded.
-func (s *sequencer) split(ctx context.Context, batch []*submission) (fresh []*submission, again map[tiles.Hash][]*submission) {
-	inBatch := make(map[tiles.Hash]bool, len(batch))
-	again = make(map[tiles.Hash][]*submission)
-	for _, sub := range batch {
-		if inBatch[sub.leaf] {
-			again[sub.leaf] = append(again[sub.leaf], sub)
-			continue
-		}
-		known, err := s.recorded(ctx, sub.admitted)
-		switch {
-		case err != nil:
-			sub.done <- sequenced{err: err}
-		case known != nil:
-			sub.done <- sequenced{Logged: *known, duplicate: true}
-		default:
-			inBatch[sub.leaf] = true
-			fresh = append(fresh, sub)
+	if check {
+		if err := s.tree.Check(ctx); err != nil {
+			return err
 		}
 	}
-	return fresh, again
+	return s.tree.Store(ctx, b.first, b.entries)
 }
 
-// failed finds out after an error which events of a batch are in the tree, and answers
-// accordingly. All others are answered with errNotLogged, also those that a rule
-// refused: the rules saw entries that may not be in the tree.
-func (s *sequencer) failed(ctx context.Context, fresh []*submission, in []int, answers []sequenced, cause error) {
-	s.logger.Error("sequencing failed", "entries", len(in), "err", cause)
+// finish checks the tree with the first batch of the pipe, and answers.
+func (s *sequencer) finish(ctx context.Context) {
+	b := s.pipe[0]
+	if b.err == nil && len(b.in) > 0 {
+		b.err = s.tree.Take(ctx, b.entries, b.leaves)
+	}
+	s.measure(b)
+	if b.err != nil {
+		s.failed(ctx, b.err)
+		return
+	}
+	if len(b.in) > 0 {
+		s.index.Add(b.first, b.hashes...)
+		s.ledger.commit(s.tree)
+	}
+	if b.save != nil {
+		b.save(true)
+	}
+	for n, i := range b.in {
+		b.answers[i].Logged = entries.Logged{Index: b.first + uint64(n), Entry: b.entries[n], Leaf: b.leaves[n]}
+	}
+	for i, index := range b.known {
+		at, err := s.logged(ctx, index)
+		if b.answers[i] = (sequenced{duplicate: true, err: err}); err == nil {
+			b.answers[i].Logged = *at
+		}
+	}
+	s.pipe = s.pipe[1:]
+	s.answer(b)
+	s.wake()
+}
+
+// answer answers the submissions of a batch.
+func (s *sequencer) answer(b *batch) {
+	for i, sub := range b.subs {
+		a := b.answers[i]
+		sub.done <- a
+		a.duplicate = a.err == nil
+		for _, other := range sub.again {
+			other.done <- a
+		}
+		delete(s.under, sub.leaf)
+	}
+}
+
+// failed finds out, after an error of the first batch, which events of the pipe are in the tree, and
+// answers accordingly. All others are answered with errNotLogged, also those that a rule
+// refused: the rules saw entries that may not be in the tree. The next batch is judged again.
+func (s *sequencer) failed(ctx context.Context, cause error) {
+	s.logger.Error("sequencing failed", "batches", len(s.pipe), "entries", len(s.pipe[0].in), "err", cause)
+	for _, b := range s.pipe {
+		if <-b.done; b.save != nil {
+			b.save(false)
+		}
+	}
 	s.stale = true
 	var step *chain.StepError
 	var at map[tiles.Hash]uint64
@@ -397,14 +416,31 @@ func (s *sequencer) failed(ctx context.Context, fresh []*submission, in []int, a
 		s.room(ctx)
 	}
 	s.decide(err)
-	for i := range answers {
-		answers[i].err = fmt.Errorf("%w: %w", errNotLogged, cause)
+	for _, b := range s.pipe {
+		if b.err == nil || !errors.As(b.err, &step) {
+			b.err = cause
+		}
+		for i := range b.answers {
+			if b.answers[i].err = b.err; !errors.As(b.err, new(unready)) {
+				b.answers[i].err = fmt.Errorf("%w: %w", errNotLogged, b.err)
+			}
+		}
+		for n, i := range b.in {
+			if index, ok := at[b.leaves[n]]; ok {
+				b.answers[i] = sequenced{Logged: entries.Logged{Index: index, Entry: b.entries[n], Leaf: b.leaves[n]}}
+			} else if err != nil && step != nil && step.Asked {
+				b.answers[i].err = fmt.Errorf("%w: %w", errOutcomeUnknown, b.err)
+			}
+		}
+		s.answer(b)
 	}
-	for _, i := range in {
-		if index, ok := at[fresh[i].leaf]; ok {
-			answers[i] = sequenced{Logged: entries.Logged{Index: index, Entry: fresh[i].entry, Leaf: fresh[i].leaf}}
-		} else if err != nil && step != nil && step.Asked {
-			answers[i].err = fmt.Errorf("%w: %w", errOutcomeUnknown, cause)
+	again := s.next.subs
+	s.pipe, s.next, s.storing = nil, newBatch(), nil
+	for _, sub := range again {
+		delete(s.under, sub.leaf)
+		for _, sub := range append([]*submission{sub}, sub.again...) {
+			sub.again = nil
+			s.judge(ctx, sub)
 		}
 	}
 }

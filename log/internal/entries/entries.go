@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/vasistas/vasistas/internal/tiles"
@@ -47,8 +48,8 @@ func (p *Pages) Reset(t *chain.Tree) { p.tree, p.pending = t, nil }
 // Add adds an entry that is not stored yet.
 func (p *Pages) Add(entry []byte) { p.pending = append(p.pending, entry) }
 
-// Commit says that what was pending is in the tree.
-func (p *Pages) Commit() { p.pending = p.pending[:0] }
+// Commit says that what was pending is in the tree, except the last entries.
+func (p *Pages) Commit(except int) { p.pending = slices.Delete(p.pending, 0, len(p.pending)-except) }
 
 // Entry returns the bytes of an entry below the ledger's size.
 func (p *Pages) Entry(index uint64) ([]byte, error) {
