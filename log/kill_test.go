@@ -91,8 +91,9 @@ func (s stepping) Add(ctx context.Context, entries [][]byte) (uint64, error) {
 }
 
 func (s stepping) Wait(ctx context.Context, size uint64) error {
+	err := s.Engine.Wait(ctx, size)
 	s.step()
-	return s.Engine.Wait(ctx, size)
+	return err
 }
 
 // mortal starts such a process, and returns how it ends.

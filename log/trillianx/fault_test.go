@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
-// load adds batches until ctx ends, and records the acknowledged indices.
+// load adds batches until ctx ends, the next one while the one before is integrated, and
+// records the acknowledged indices.
 type load struct {
 	mu     sync.Mutex
 	at     map[string]uint64
@@ -28,23 +30,48 @@ type load struct {
 }
 
 func (l *load) run(ctx context.Context, t testing.TB, e *trillianx.Engine) {
-	for i := 0; ctx.Err() == nil; i++ {
-		batch := engines.Batch(1000*i, 1+i%50)
-		first, err := add(context.WithoutCancel(ctx), e, batch)
-		l.mu.Lock()
-		if err != nil {
-			l.failed++
-		} else {
-			for n, b := range batch {
-				l.at[string(b)] = first + uint64(n)
+	under := context.WithoutCancel(ctx)
+	for i := 0; ctx.Err() == nil; {
+		var waits sync.WaitGroup
+		var failed atomic.Bool
+		for range 3 {
+			batch := engines.Batch(1000*i, 1+i%50)
+			i++
+			first, err := e.Add(under, batch)
+			if err != nil {
+				failed.Store(true)
+				l.ended(t, batch, first, err)
+				break
 			}
-			l.last = first + uint64(len(batch))
+			waits.Go(func() {
+				err := e.Wait(under, first+uint64(len(batch)))
+				if err != nil {
+					failed.Store(true)
+				}
+				l.ended(t, batch, first, err)
+			})
 		}
-		l.mu.Unlock()
-		if errors.Is(err, trillianx.ErrContested) {
-			t.Error(err)
+		if waits.Wait(); failed.Load() {
+			_, _, _ = e.Tree(under) // as the log does
 		}
 	}
+}
+
+// ended records how a batch ended.
+func (l *load) ended(t testing.TB, batch [][]byte, first uint64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if errors.Is(err, trillianx.ErrContested) {
+		t.Error(err)
+	}
+	if err != nil {
+		l.failed++
+		return
+	}
+	for n, b := range batch {
+		l.at[string(b)] = first + uint64(n)
+	}
+	l.last = max(l.last, first+uint64(len(batch)))
 }
 
 func (l *load) size() uint64 {

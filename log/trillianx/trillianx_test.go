@@ -101,7 +101,7 @@ func TestTrillian(t *testing.T) {
 	})
 	for name, test := range map[string]func(*testing.T, *trilliantest.Trillian){
 		"Lies": testLies, "LongLies": testLongLies, "LostAnswers": testLostAnswers, "Writers": testWriters,
-		"TileFaults": testTileFaults, "OtherTiles": testOtherTiles,
+		"Pipe": testPipe, "Show": testShow, "TileFaults": testTileFaults, "OtherTiles": testOtherTiles,
 		"Unread":       func(t *testing.T, tr *trilliantest.Trillian) { testUnread(t, tr, db) },
 		"UnreadLost":   func(t *testing.T, tr *trilliantest.Trillian) { testUnreadLost(t, tr, db) },
 		"UnreadOutage": func(t *testing.T, tr *trilliantest.Trillian) { testUnreadOutage(t, tr, db) },
