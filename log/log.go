@@ -26,7 +26,7 @@
 //
 // An event goes forward through named steps: http.go and stream.go take the request;
 // submit.go has admission.go parse, verify and check the event, gives it to
-// sequencer.go (order, drop what is already there, append), and waits until
+// sequencer.go (order, drop what is already there, store, integrate), and waits until
 // publisher.go (sign, record, cosign, publish) has published it.
 //
 // Apart from that, rounds.go and naming.go name published heads for the auditors of the
@@ -34,7 +34,7 @@
 // for them.
 //
 // A file refers only to files after it in this order: standby, log, http, stream,
-// submit, problem, sequencer, rounds, naming, publisher, admission, ledger, metrics,
+// submit, problem, sequencer, batch, rounds, naming, publisher, admission, ledger, metrics,
 // status, config. Below this package are internal/chain (tree and head), internal/entries,
 // internal/cosign (witnesses) and duty (anchors and disclosures); above it, package
 // recover creates and repairs a log offline.

@@ -26,11 +26,14 @@
 // after an unknown outcome (a time-out, a lost connection) the engine can tell its own
 // leaves from another's. It sends the same leaves to the same indices until it gets an
 // answer, which resolves the outcome. It reads the leaves back unless the tree's root is
-// that of its own leaves.
+// that of its own leaves. It sends no leaf before all leaves before it are stored and its own.
 //
 // The engine keeps no state of its own. After a restart it continues from the tiles.
 // It makes lost tiles again from Trillian's leaves, and the log checks them against its
 // recorded head.
+//
+// BUG(trillianx): a database that loses a batch that it has stored can get the next one beyond
+// the gap, since Trillian does not show a leaf before it is in the tree.
 package trillianx
 
 import (
@@ -71,7 +74,7 @@ type Config struct {
 
 	// Timeout bounds one call of Trillian or of Tiles. 0: 10 s.
 	Timeout time.Duration
-	// Patience bounds how long Add waits for an unknown outcome or for Trillian's
+	// Patience bounds how long Add waits for an unknown outcome, and Wait for Trillian's
 	// signer. 0: 20 s.
 	Patience time.Duration
 	// MaxUnread bounds how many of the newest entries may have values in Trillian that
