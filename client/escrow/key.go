@@ -13,6 +13,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/vasistas/vasistas/log/event"
@@ -81,30 +82,33 @@ func publicKey(k event.HPKEKey) (hpke.PublicKey, error) {
 	return pub, nil
 }
 
-// probe is any private key, to test whether its product with a point is zero: that holds
-// for all private keys or for none (RFC 7748, section 6.1).
-var probe = func() *ecdh.PrivateKey {
-	k, err := ecdh.X25519().NewPrivateKey(bytes.Repeat([]byte{0x40}, x25519Size))
-	if err != nil {
-		panic(err) // never: any 32 bytes are a key
-	}
-	return k
-}()
+// smallOrder are the u coordinates below 2^255-19 of the points of order 1, 2, 4 and 8 on Curve25519
+// and its twist (cr.yp.to/ecdh.html). A private key is a multiple of 8 and of no other order that a
+// point may have, so with these points alone each product is zero (RFC 7748, section 6.1).
+var smallOrder = [5][x25519Size]byte{
+	{},
+	{0: 1},
+	{
+		0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a,
+		0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+	},
+	{
+		0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b,
+		0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+	},
+	{ // 2^255-20
+		0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+	},
+}
 
 // checkX25519 refuses points of low order and coordinates of 2^255-19 or more.
-func checkX25519(u []byte) error {
-	high := u[31] == 0x7f && u[0] >= 0xed
-	for _, b := range u[1:31] {
-		high = high && b == 0xff
-	}
-	if u[31]&0x80 != 0 || high {
+func checkX25519(key []byte) error {
+	u, last := [x25519Size]byte(key), smallOrder[4]
+	if u[31]&0x80 != 0 || u[0] > last[0] && [31]byte(u[1:]) == [31]byte(last[1:]) {
 		return fmt.Errorf("%w: the X25519 key is not canonical", ErrKey)
 	}
-	p, err := ecdh.X25519().NewPublicKey(u)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrKey, err)
-	}
-	if _, err := probe.ECDH(p); err != nil {
+	if slices.Contains(smallOrder[:], u) {
 		return fmt.Errorf("%w: the X25519 key has low order", ErrKey)
 	}
 	return nil

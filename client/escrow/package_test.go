@@ -5,6 +5,7 @@ package escrow
 
 import (
 	"bytes"
+	"crypto/ecdh"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -60,6 +61,42 @@ func badKeys(t testing.TB) map[string]event.HPKEKey {
 		out[fmt.Sprintf("hybrid low order %d", i)] = event.HPKEKey{KEM: event.KEMMLKEMX25519, Public: append(bytes.Clone(good[:1184]), u...)}
 	}
 	return out
+}
+
+// TestLowOrder compares the list of points of low order with products (RFC 7748, section 6.1), for
+// points beside each of the list, too.
+func TestLowOrder(t *testing.T) {
+	private, err := ecdh.X25519().GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zero := 0
+	try := func(u [32]byte) {
+		p, err := ecdh.X25519().NewPublicKey(u[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = private.ECDH(p)
+		if err != nil {
+			zero++
+		}
+		if refused := checkX25519(u[:]) != nil; refused != (err != nil) {
+			t.Errorf("%x: refused is %t, and the product's error %v", u, refused, err)
+		}
+	}
+	for _, u := range smallOrder {
+		try(u)
+		for bit := range 250 { // not to spellings of 2^255-19 or more
+			beside := u
+			beside[bit/8] ^= 1 << (bit % 8)
+			if beside[0] <= 0xec {
+				try(beside)
+			}
+		}
+	}
+	if zero != len(smallOrder)+2 { // 0 and 1 are beside each other
+		t.Errorf("%d products are zero", zero)
+	}
 }
 
 // TestBadKeys refuses such keys wherever one may be encrypted to.
