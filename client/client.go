@@ -39,7 +39,6 @@
 package client
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -98,11 +97,9 @@ type Client struct {
 	keeper *keeper    // nil: nothing is kept
 	full   *tileCache // for proofs
 
-	mu       sync.Mutex
-	latest   *tlog.Verified // the largest that was served; it never gets smaller
-	verified *tlog.Verified // the last one that was verified
-	bytes    []byte         // of verified
-	proving  *rooted        // the tree of the last proof
+	mu      sync.Mutex
+	latest  *tlog.Verified // the largest that was served; it never gets smaller
+	proving *rooted        // the tree of the last proof
 }
 
 // New returns a client of one log. It does not connect.
@@ -201,17 +198,11 @@ func (c *Client) verify(checkpoint []byte) (*tlog.Verified, error) {
 	return c.verifyHead(cp)
 }
 
-// verifyHead verifies a checkpoint under the policy. It remembers the last one, since
-// many proofs carry the same.
+// verifyHead verifies a checkpoint under the policy.
 func (c *Client) verifyHead(cp *tlog.Checkpoint) (*tlog.Verified, error) {
-	b := cp.Bytes()
 	c.mu.Lock()
-	v, known := c.verified, c.latest
-	same := v != nil && bytes.Equal(c.bytes, b)
+	known := c.latest
 	c.mu.Unlock()
-	if same {
-		return v, nil
-	}
 	v, err := c.policy.Verify(cp, c.origin)
 	if errors.Is(err, tlog.ErrNoQuorum) && known != nil {
 		if fork, ok := errors.AsType[*ForkError](notBefore(known.Checkpoint, cp)); ok {
@@ -226,9 +217,6 @@ func (c *Client) verifyHead(cp *tlog.Checkpoint) (*tlog.Verified, error) {
 			return nil, err
 		}
 	}
-	c.mu.Lock()
-	c.verified, c.bytes = v, b
-	c.mu.Unlock()
 	return v, nil
 }
 

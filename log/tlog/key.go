@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/cloudflare/circl/sign/mldsa/mldsa44"
 
@@ -68,6 +69,17 @@ type VerifierKey struct {
 	Key       []byte // raw public key
 
 	mldsa *mldsa44.PublicKey // expanded, when Algorithm needs it
+	last  *lastLine          // shared by copies of the key
+}
+
+// lastLine is the last message that verified under a key, and its signature. A verdict depends on key,
+// message and signature alone, so the same bytes need no second check: heads come back in proofs,
+// audits and answers.
+type lastLine struct{ atomic.Pointer[[2]string] }
+
+func (l *lastLine) is(msg, sig []byte) bool {
+	known := l.Load()
+	return known != nil && known[0] == string(msg) && known[1] == string(sig)
 }
 
 // NewVerifierKey makes the verifier key of a raw public key: 32 bytes for
@@ -107,7 +119,7 @@ func newVerifierKey(name string, a Algorithm, key []byte) (*VerifierKey, error) 
 	if len(key) != a.keySize() {
 		return nil, malformed("key of %s: %d bytes for an %v key, which has %d", name, len(key), a, a.keySize())
 	}
-	k := &VerifierKey{Name: name, ID: keyID(name, a, key), Algorithm: a, Key: append([]byte(nil), key...)}
+	k := &VerifierKey{Name: name, ID: keyID(name, a, key), Algorithm: a, Key: append([]byte(nil), key...), last: new(lastLine)}
 	if a == CosignatureMLDSA44 {
 		k.mldsa = new(mldsa44.PublicKey)
 		if err := k.mldsa.UnmarshalBinary(k.Key); err != nil {
@@ -177,31 +189,41 @@ func (k *VerifierKey) Verify(h *Head, s *Signature) (time uint64, err error) {
 	if s.Name != k.Name || s.KeyID != k.ID {
 		return 0, fmt.Errorf("a line of %s+%08x is not one of %s+%08x: %w", s.Name, s.KeyID, k.Name, k.ID, ErrBadSignature)
 	}
-	if k.Algorithm == Ed25519 {
-		if !edverify.Verify(k.Key, h.Text(), s.Bytes) {
+	msg, sig := h.Text(), s.Bytes
+	if k.Algorithm != Ed25519 {
+		if len(sig) < 8 {
+			return 0, fmt.Errorf("%s: a cosignature without a timestamp: %w", k.Name, ErrBadSignature)
+		}
+		time, sig = binary.BigEndian.Uint64(sig), sig[8:]
+		if time == 0 || time > 1<<63-1 {
+			return 0, fmt.Errorf("%s: a cosignature with the timestamp %d: %w", k.Name, time, ErrBadSignature)
+		}
+		if msg, err = k.cosigned(h, time); err != nil {
 			return 0, fmt.Errorf("%s: %w", k.Name, ErrBadSignature)
 		}
-		return 0, nil
 	}
-	if len(s.Bytes) < 8 {
-		return 0, fmt.Errorf("%s: a cosignature without a timestamp: %w", k.Name, ErrBadSignature)
-	}
-	time = binary.BigEndian.Uint64(s.Bytes)
-	if time == 0 || time > 1<<63-1 {
-		return 0, fmt.Errorf("%s: a cosignature with the timestamp %d: %w", k.Name, time, ErrBadSignature)
+	if k.last.is(msg, sig) {
+		return time, nil
 	}
 	ok := false
-	switch k.Algorithm {
-	case CosignatureEd25519:
-		ok = edverify.Verify(k.Key, ed25519Message(h, time), s.Bytes[8:])
-	case CosignatureMLDSA44:
-		msg, err := mldsaMessage(k.Name, h, time)
-		ok = err == nil && mldsa44.Verify(k.mldsa, msg, nil, s.Bytes[8:])
+	if k.Algorithm == CosignatureMLDSA44 {
+		ok = mldsa44.Verify(k.mldsa, msg, nil, sig)
+	} else {
+		ok = edverify.Verify(k.Key, msg, sig)
 	}
 	if !ok {
 		return 0, fmt.Errorf("%s: %w", k.Name, ErrBadSignature)
 	}
+	k.last.Store(&[2]string{string(msg), string(sig)})
 	return time, nil
+}
+
+// cosigned returns the message of a cosignature.
+func (k *VerifierKey) cosigned(h *Head, time uint64) ([]byte, error) {
+	if k.Algorithm == CosignatureMLDSA44 {
+		return mldsaMessage(k.Name, h, time)
+	}
+	return ed25519Message(h, time), nil
 }
 
 // ed25519Message is the text of tlog-cosignature, "Ed25519 signed message".
@@ -319,13 +341,13 @@ func (s *Signer) Sign(h *Head, time uint64) (Signature, error) {
 		return Signature{}, fmt.Errorf("cosigning at the timestamp %d: it is not between 1 and 2^63-1", time)
 	}
 	sig.Bytes = binary.BigEndian.AppendUint64(nil, time)
-	if s.key.Algorithm == CosignatureEd25519 {
-		sig.Bytes = append(sig.Bytes, ed25519.Sign(s.ed, ed25519Message(h, time))...)
-		return sig, nil
-	}
-	msg, err := mldsaMessage(s.key.Name, h, time)
+	msg, err := s.key.cosigned(h, time)
 	if err != nil {
 		return Signature{}, err
+	}
+	if s.key.Algorithm == CosignatureEd25519 {
+		sig.Bytes = append(sig.Bytes, ed25519.Sign(s.ed, msg)...)
+		return sig, nil
 	}
 	raw := make([]byte, mldsa44.SignatureSize)
 	if err := mldsa44.SignTo(s.ml, msg, nil, true, raw); err != nil {
