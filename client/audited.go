@@ -99,7 +99,7 @@ func (c *Client) CharterEvent(ctx context.Context) (*event.Envelope, error) {
 	if c.remote == nil {
 		return nil, errNoURL
 	}
-	b, err := c.remote.get(ctx, "charter", event.MaxEntrySize)
+	b, err := c.remote.get(ctx, "charter", 0, event.MaxEntrySize)
 	if err != nil {
 		return nil, err
 	}
@@ -120,5 +120,5 @@ func (c *Client) readAudit(ctx context.Context, path string, limit int) ([]byte,
 	case c.remote == nil:
 		return nil, errNoURL
 	}
-	return c.remote.get(ctx, path, limit)
+	return c.remote.get(ctx, path, 0, limit)
 }

@@ -57,9 +57,10 @@ type rooted struct {
 	root   tlog.Hash
 	edge   *tiles.Frontier // the partial tiles
 	full   *tileCache
-	prover *prover.Prover // of accepted tiles
-	keeper *keeper        // nil: nothing is kept
-	early  []func() error // writes to the keeper, until persist does them; nil after it
+	roots  *lru.Cache[uint64, tlog.Hash] // of smaller sizes
+	prover *prover.Prover                // of accepted tiles
+	keeper *keeper                       // nil: nothing is kept
+	early  []func() error                // writes to the keeper, until persist does them; nil after it
 }
 
 // openRooted reads the right edge of a tree and checks it against the root. Until
@@ -69,7 +70,7 @@ func openRooted(ctx context.Context, c *Client, size uint64, root tlog.Hash, ful
 	if err != nil {
 		return nil, err
 	}
-	t := &rooted{c: c, size: size, root: root, edge: f, full: full, keeper: c.keeper, early: []func() error{}} // not nil
+	t := &rooted{c: c, size: size, root: root, edge: f, full: full, roots: newCache[uint64, tlog.Hash](4), keeper: c.keeper, early: []func() error{}} // not nil
 	t.prover = prover.New(t, 0)
 	return t, f.Partial(func(id tlog.Tile, b []byte) error {
 		return t.keep(id, func() []byte { return b })
@@ -153,11 +154,16 @@ func (t *rooted) rootAt(ctx context.Context, size uint64) (tlog.Hash, error) {
 	case size == t.size:
 		return t.root, nil
 	}
+	if root, ok := t.roots.Get(size); ok {
+		return root, nil
+	}
 	f, err := tiles.ReadFrontier(ctx, t, size)
 	if err != nil {
 		return tlog.Hash{}, err
 	}
-	return f.Root(), nil
+	root := f.Root()
+	t.roots.Add(size, root)
+	return root, nil
 }
 
 // bundle checks that a bundle is the tree's, and keeps it.
@@ -197,6 +203,41 @@ func (t *rooted) read(ctx context.Context, n uint64) (*bundle, error) {
 		return nil, b.err
 	}
 	return b, t.bundle(ctx, b)
+}
+
+// A tailReader is a source that can leave out the first bytes of a bundle.
+type tailReader interface {
+	readTail(ctx context.Context, t tlog.Tile, skip int) ([]byte, error)
+}
+
+// grown returns the tree's last bundle, whose first entries are known from an earlier head, and reads
+// only the others. It checks the whole bundle. nil: it must be read whole.
+func (t *rooted) grown(ctx context.Context, known *bundle) *bundle {
+	source, ok := t.c.source.(tailReader)
+	id := tlog.Tile{Level: tlog.Entries, Index: known.n, Width: tiles.Width(0, known.n, t.size)}
+	if !ok || id.Width <= len(known.entries) || id.Width == tlog.TileWidth {
+		return nil
+	}
+	skip := 0
+	for _, e := range known.entries {
+		skip += 2 + len(e)
+	}
+	tail, err := source.readTail(ctx, id, skip)
+	if err != nil {
+		return nil
+	}
+	more, err := tlog.ParseBundle(tail, id.Width-len(known.entries))
+	if err != nil {
+		return nil
+	}
+	b := &bundle{n: known.n, entries: slices.Concat(known.entries, more), leaves: slices.Clone(known.leaves)}
+	for _, e := range more {
+		b.leaves = append(b.leaves, tiles.LeafHash(e))
+	}
+	if t.bundle(ctx, b) != nil {
+		return nil
+	}
+	return b
 }
 
 type bundle struct {

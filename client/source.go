@@ -211,25 +211,43 @@ func port(u *url.URL) string {
 }
 
 func (r *remote) ReadCheckpoint(ctx context.Context) ([]byte, error) {
-	return r.get(ctx, "checkpoint", tlog.MaxCheckpointSize)
+	return r.get(ctx, "checkpoint", 0, tlog.MaxCheckpointSize)
 }
 
 func (r *remote) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
-	return readTile(t, func(path string, limit int) ([]byte, error) { return r.get(ctx, path, limit) })
+	return readTile(t, func(path string, limit int) ([]byte, error) { return r.get(ctx, path, 0, limit) })
 }
 
-func (r *remote) get(ctx context.Context, path string, limit int) (b []byte, err error) {
+func (r *remote) readTail(ctx context.Context, t tlog.Tile, skip int) ([]byte, error) {
+	return r.get(ctx, t.Path(), skip, maxTile(t))
+}
+
+// get reads a resource from byte skip on (RFC 9110, section 14). A server that knows no ranges sends
+// all of it.
+func (r *remote) get(ctx context.Context, path string, skip, limit int) (b []byte, err error) {
 	err = r.retry(ctx, func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+"/"+path, nil)
 		if err != nil {
 			return err
 		}
 		req.Header.Set("Accept-Encoding", "gzip")
+		if skip > 0 {
+			req.Header.Set("Range", fmt.Sprintf("bytes=%d-", skip))
+		}
 		resp, err := r.do(req)
 		if err != nil {
 			return err
 		}
 		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusPartialContent {
+			b, err = readBody(resp, limit)
+			b = b[min(skip, len(b)):]
+			return err
+		}
+		part, from := resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", skip)
+		if !strings.HasPrefix(part, from) || resp.Header.Get("Content-Encoding") != "" { // a part of what is compressed
+			return fmt.Errorf("%w: Content-Range %q was not asked for", errBody, part)
+		}
 		b, err = readBody(resp, limit)
 		return err
 	})

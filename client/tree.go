@@ -253,6 +253,18 @@ func (t *Tree) Bundles(ctx context.Context, from uint64) iter.Seq2[Bundle, error
 			yield(Bundle{}, errNoHead)
 			return
 		}
+		give := func(b *bundle) bool {
+			t.recent.Add(b.n, b)
+			first := max(from, b.n*tlog.TileWidth)
+			i := first % tlog.TileWidth
+			return yield(Bundle{First: first, Entries: b.entries[i:], Leaves: b.leaves[i:]}, nil)
+		}
+		if known, ok := t.recent.Get(from / tlog.TileWidth); ok {
+			if b := t.now.grown(ctx, known); b != nil {
+				give(b)
+				return
+			}
+		}
 		for b, err := range readBundles(ctx, t.c.source, from, t.now.size, t.opts.Tiles) {
 			if err == nil {
 				err = t.now.bundle(ctx, b)
@@ -261,10 +273,7 @@ func (t *Tree) Bundles(ctx context.Context, from uint64) iter.Seq2[Bundle, error
 				yield(Bundle{}, err)
 				return
 			}
-			t.recent.Add(b.n, b)
-			first := max(from, b.n*tlog.TileWidth)
-			i := first % tlog.TileWidth
-			if !yield(Bundle{First: first, Entries: b.entries[i:], Leaves: b.leaves[i:]}, nil) {
+			if !give(b) {
 				return
 			}
 		}

@@ -317,7 +317,7 @@ func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) error {
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	if t.Level == tlog.Entries {
 		h.Set("Vary", "Accept-Encoding")
-		if acceptsGzip(req) {
+		if req.Header.Get("Range") == "" && acceptsGzip(req) { // a range counts the bytes of the bundle
 			h.Set("Content-Encoding", "gzip")
 			if req.Method != http.MethodHead {
 				writeGzip(w, b)
@@ -325,8 +325,7 @@ func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) error {
 			return nil
 		}
 	}
-	h.Set("Content-Length", strconv.Itoa(len(b)))
-	w.Write(b)
+	http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(b))
 	return nil
 }
 

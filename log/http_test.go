@@ -254,6 +254,16 @@ func TestReads(t *testing.T) {
 			t.Errorf("%q: compressed", accept)
 		}
 	}
+	req, err := http.NewRequest(http.MethodGet, w.url+"/tile/entries/000", nil)
+	check(t, err)
+	req.Header.Set("Accept-Encoding", "gzip")
+	req.Header.Set("Range", fmt.Sprintf("bytes=%d-", len(b)-9))
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	check(t, err)
+	defer resp.Body.Close()
+	if tail := must(io.ReadAll(resp.Body)); resp.StatusCode != http.StatusPartialContent || resp.Header.Get("Content-Encoding") != "" || !bytes.Equal(tail, b[len(b)-9:]) {
+		t.Errorf("a range of a bundle: %s, %d bytes, %v", resp.Status, len(tail), resp.Header)
+	}
 	// Partial tiles of any width that the tree had, and none beyond.
 	for _, width := range []int{1, 43, 44} {
 		_, b := header("/tile/0/001.p/"+strconv.Itoa(width), "")
