@@ -172,7 +172,7 @@ func newSecretKey(kem event.KEM, k hpke.PrivateKey) (*SecretKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	s.trial, err = newTrial(kem, private)
+	s.trial, err = newTrial(s.public, private)
 	return s, err
 }
 

@@ -57,7 +57,7 @@ func same(t *testing.T, k *SecretKey, info, sealed []byte, want bool) {
 	t.Helper()
 	_, err := k.Open(ForSubject, info, sealed)
 	if opens := k.trial.opens(info, sealed); (err == nil) != want || opens != want {
-		t.Fatalf("crypto/hpke: %v, circl: %v, want %v", err, opens, want)
+		t.Fatalf("crypto/hpke: %v, trial: %v, want %v", err, opens, want)
 	}
 }
 
