@@ -6,6 +6,8 @@ package escrow
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
+	"sync"
 
 	"github.com/cloudflare/circl/dh/x25519"
 	"github.com/cloudflare/circl/kem"
@@ -70,9 +72,16 @@ func (t *trial) opens(info, sealed []byte) bool {
 	if err != nil {
 		return false
 	}
-	_, err = aead.Open(nil, nonce[:chacha20poly1305.NonceSize], sealed[n:], nil)
+	plain := plains.Get().(*[]byte)
+	defer plains.Put(plain)
+	*plain = slices.Grow((*plain)[:0], len(sealed)-n)
+	out, err := aead.Open(*plain, nonce[:chacha20poly1305.NonceSize], sealed[n:], nil)
+	clear(out)
 	return err == nil
 }
+
+// plains has buffers for what a trial opens, which it clears: most notices open under no key.
+var plains = sync.Pool{New: func() any { return new([]byte) }}
 
 // decap returns the shared secret of an encapsulated key (RFC 9180, section 4.1; X-Wing has no HKDF).
 func (t *trial) decap(enc []byte) (secret [32]byte, ok bool) {
