@@ -206,7 +206,9 @@ func (g *Gate) member(f *follower, c *claim) error {
 	if list == nil || !slices.Contains(list.Members, name) {
 		return refuse(CodeGroup, "access %d names the group %s, of which %s is no member", c.access.Index(), c.body.Group, name)
 	}
-	c.name = name
+	if c.name = name; c.group != nil {
+		return nil // in step 8: of the same charter
+	}
 	if c.group, err = escrow.NewGroup(g.cfg.Origin, then.Charter, c.body.Group); err != nil {
 		return refuse(CodeGroup, "%w", err)
 	}

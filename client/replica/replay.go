@@ -4,6 +4,7 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -22,6 +23,17 @@ type state struct {
 	ledger *ledger.Ledger
 	view   *view
 	keys   keyTable
+	// at and hash are the size and root of the ledger, as root returned them last.
+	at   uint64
+	hash tlog.Hash
+}
+
+// root returns the ledger's root. It hashes up to 255 leaves, but once for a size.
+func (s *state) root() tlog.Hash {
+	if size := s.ledger.Size(); s.at != size || size == 0 {
+		s.at, s.hash = size, s.ledger.Root()
+	}
+	return s.hash
 }
 
 // An Observer is called during a replay, which ends with the first error of a call. A
@@ -73,15 +85,18 @@ func (s *state) replay(ctx context.Context, o Observer) error {
 	if err := s.pass(ctx, o); err != nil {
 		return err
 	}
-	if cp := s.view.tree.Head().Checkpoint; s.ledger.Size() != cp.Size || s.ledger.Root() != cp.Root {
+	if cp := s.view.tree.Head().Checkpoint; s.ledger.Size() != cp.Size || s.root() != cp.Root {
 		// Every bundle was accepted, so the cause is here and not in the log.
 		return fmt.Errorf("the replayed tree has size %d and root %x, and the head has size %d and root %x",
-			s.ledger.Size(), s.ledger.Root(), cp.Size, cp.Root)
+			s.ledger.Size(), s.root(), cp.Size, cp.Root)
 	}
 	return nil
 }
 
 func (s *state) pass(ctx context.Context, o Observer) error {
+	if from, size := s.ledger.Size(), s.view.tree.Head().Checkpoint.Size; from/tlog.TileWidth == (size-1)/tlog.TileWidth {
+		return s.passOne(ctx, from, o)
+	}
 	workers := runtime.GOMAXPROCS(0)
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -126,6 +141,33 @@ func (s *state) pass(ctx context.Context, o Observer) error {
 	}
 }
 
+// passOne is pass for entries of one bundle, as a follower of a log has most often: without a queue and
+// its goroutines.
+func (s *state) passOne(ctx context.Context, from uint64, o Observer) error {
+	var b *batch
+	var err error
+	o.wait(func() {
+		for bundle, failed := range s.view.tree.Bundles(ctx, from) {
+			if err = failed; err == nil {
+				b = s.batch(bundle)
+				s.check(b, o)
+			}
+		}
+	})
+	if err = cmp.Or(err, ctx.Err()); err != nil || b == nil {
+		return err
+	}
+	return s.apply(ctx, b, o)
+}
+
+// batch makes a batch of a bundle.
+func (s *state) batch(bundle client.Bundle) *batch {
+	if bundle.First == 0 {
+		s.keys.charter(bundle.Entries[0])
+	}
+	return &batch{Bundle: bundle, ready: make(chan struct{})}
+}
+
 // read makes batches of the tree's bundles. Those before an error are applied: they are
 // proven.
 func (s *state) read(ctx context.Context, from uint64, order, jobs chan<- *batch) error {
@@ -133,10 +175,7 @@ func (s *state) read(ctx context.Context, from uint64, order, jobs chan<- *batch
 		if err != nil {
 			return err
 		}
-		if bundle.First == 0 {
-			s.keys.charter(bundle.Entries[0])
-		}
-		b := &batch{Bundle: bundle, ready: make(chan struct{})}
+		b := s.batch(bundle)
 		select {
 		case order <- b:
 		case <-ctx.Done():

@@ -180,13 +180,13 @@ func (r *Replica) fetch(ctx context.Context, head func(*client.Tree) (*tlog.Veri
 	if r.state == nil {
 		r.create(v.Checkpoint.Origin)
 	}
-	l := r.state.ledger
-	root, err := next.Root(ctx, l.Size())
+	size := r.state.ledger.Size()
+	root, err := next.Root(ctx, size)
 	if err != nil {
 		return nil, err
 	}
-	if root != l.Root() {
-		return nil, &SnapshotError{fmt.Sprintf("it does not fit this log, whose root at size %d is %x, and not %x", l.Size(), root, l.Root())}
+	if own := r.state.root(); root != own {
+		return nil, &SnapshotError{fmt.Sprintf("it does not fit this log, whose root at size %d is %x, and not %x", size, root, own)}
 	}
 	r.next = next
 	return v, nil
