@@ -26,6 +26,9 @@
 //  4. entries: bundles are read ahead; the leaf hashes of a bundle must give the
 //     hash in the tile above. Only then its entries are yielded, in order.
 //
+// A head that adds to a last bundle whose other entries are known takes steps 2 to 4 at once: the new
+// entries, appended to the last head's right edge, must give the root that the checkpoint signs.
+//
 // An entry is yielded as soon as it is proven to be in the signed tree. Memory is
 // bounded by the bundles read ahead, whatever the size of the log. Full tiles of
 // level 0 are not fetched, since they follow from the entries. At the end of each

@@ -70,11 +70,17 @@ func openRooted(ctx context.Context, c *Client, size uint64, root tlog.Hash, ful
 	if err != nil {
 		return nil, err
 	}
-	t := &rooted{c: c, size: size, root: root, edge: f, full: full, roots: newCache[uint64, tlog.Hash](4), keeper: c.keeper, early: []func() error{}} // not nil
-	t.prover = prover.New(t, 0)
+	t := newRooted(c, size, root, f, full)
+	t.early = []func() error{} // not nil
 	return t, f.Partial(func(id tlog.Tile, b []byte) error {
 		return t.keep(id, func() []byte { return b })
 	})
+}
+
+func newRooted(c *Client, size uint64, root tlog.Hash, edge *tiles.Frontier, full *tileCache) *rooted {
+	t := &rooted{c: c, size: size, root: root, edge: edge, full: full, roots: newCache[uint64, tlog.Hash](4), keeper: c.keeper}
+	t.prover = prover.New(t, 0)
+	return t
 }
 
 // persist keeps the tiles read so far. Call it once the head is accepted: a signed head
@@ -205,39 +211,10 @@ func (t *rooted) read(ctx context.Context, n uint64) (*bundle, error) {
 	return b, t.bundle(ctx, b)
 }
 
-// A tailReader is a source that can leave out the first bytes of a bundle.
-type tailReader interface {
-	readTail(ctx context.Context, t tlog.Tile, skip int) ([]byte, error)
-}
-
-// grown returns the tree's last bundle, whose first entries are known from an earlier head, and reads
-// only the others. It checks the whole bundle. nil: it must be read whole.
-func (t *rooted) grown(ctx context.Context, known *bundle) *bundle {
-	source, ok := t.c.source.(tailReader)
-	id := tlog.Tile{Level: tlog.Entries, Index: known.n, Width: tiles.Width(0, known.n, t.size)}
-	if !ok || id.Width <= len(known.entries) || id.Width == tlog.TileWidth {
-		return nil
-	}
-	skip := 0
-	for _, e := range known.entries {
-		skip += 2 + len(e)
-	}
-	tail, err := source.readTail(ctx, id, skip)
-	if err != nil {
-		return nil
-	}
-	more, err := tlog.ParseBundle(tail, id.Width-len(known.entries))
-	if err != nil {
-		return nil
-	}
-	b := &bundle{n: known.n, entries: slices.Concat(known.entries, more), leaves: slices.Clone(known.leaves)}
-	for _, e := range more {
-		b.leaves = append(b.leaves, tiles.LeafHash(e))
-	}
-	if t.bundle(ctx, b) != nil {
-		return nil
-	}
-	return b
+// last reports whether b is the tree's last bundle, and all of it.
+func (t *rooted) last(ctx context.Context, b *bundle) bool {
+	width := tiles.Width(0, b.n, t.size)
+	return width == len(b.entries) && width < tlog.TileWidth && t.bundle(ctx, b) == nil
 }
 
 type bundle struct {

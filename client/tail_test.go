@@ -5,6 +5,7 @@ package client_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -17,7 +18,7 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// TestTail: of a bundle whose first entries are known, only the others are read. Whatever a server
+// TestTail: of a head that adds to a bundle whose first entries are known, only the other entries are read. Whatever a server
 // makes of the range, the entries are the tree's.
 func TestTail(t *testing.T) {
 	part := func(w http.ResponseWriter, from string, body []byte) {
@@ -27,7 +28,7 @@ func TestTail(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		answer   func(w http.ResponseWriter, r *http.Request, skip int) // to a range; nil: as asked
-		requests int32                                                  // for the bundle, once it has grown
+		requests int32                                                  // for tiles, once the bundle has grown
 	}{
 		"range":     {nil, 1},
 		"no ranges": {func(w http.ResponseWriter, r *http.Request, _ int) { w.Write(bundle(200)) }, 1},
@@ -35,35 +36,35 @@ func TestTail(t *testing.T) {
 			w.Header().Set("Content-Encoding", "gzip")
 			w.Write(zipped(bundle(200)))
 		}, 1},
-		"not there": {func(w http.ResponseWriter, r *http.Request, _ int) { http.NotFound(w, r) }, 2},
+		"not there": {func(w http.ResponseWriter, r *http.Request, _ int) { http.NotFound(w, r) }, 3},
 		"no such": {func(w http.ResponseWriter, r *http.Request, _ int) {
 			http.Error(w, "", http.StatusRequestedRangeNotSatisfiable)
-		}, 2},
+		}, 3},
 		"elsewhere": {func(w http.ResponseWriter, r *http.Request, skip int) {
 			part(w, fmt.Sprintf("bytes %d-", skip+1), bundle(200)[skip:])
-		}, 2},
-		"nowhere": {func(w http.ResponseWriter, r *http.Request, skip int) { w.WriteHeader(http.StatusPartialContent) }, 2},
+		}, 3},
+		"nowhere": {func(w http.ResponseWriter, r *http.Request, skip int) { w.WriteHeader(http.StatusPartialContent) }, 3},
 		"cut off": {func(w http.ResponseWriter, r *http.Request, skip int) {
 			part(w, fmt.Sprintf("bytes %d-", skip), bundle(200)[skip+1:])
-		}, 2},
-		"short":    {func(w http.ResponseWriter, r *http.Request, _ int) { w.Write(bundle(1)) }, 2},
-		"too many": {func(w http.ResponseWriter, r *http.Request, _ int) { w.Write(bundle(201)) }, 2},
+		}, 3},
+		"short":    {func(w http.ResponseWriter, r *http.Request, _ int) { w.Write(bundle(1)) }, 3},
+		"too many": {func(w http.ResponseWriter, r *http.Request, _ int) { w.Write(bundle(201)) }, 3},
 		"another": {func(w http.ResponseWriter, r *http.Request, skip int) {
 			b := bundle(200)
 			b[len(b)-1] ^= 1
 			part(w, fmt.Sprintf("bytes %d-", skip), b[skip:])
-		}, 2},
+		}, 3},
 		"zipped part": {func(w http.ResponseWriter, r *http.Request, skip int) {
 			w.Header().Set("Content-Encoding", "gzip")
 			part(w, fmt.Sprintf("bytes %d-", skip), zipped(bundle(200)[skip:]))
-		}, 2},
+		}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newFileLog(t)
 			files := http.FileServer(http.Dir(l.Dir))
 			var requests atomic.Int32
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if strings.HasPrefix(r.URL.Path, "/tile/entries/") {
+				if strings.HasPrefix(r.URL.Path, "/tile/") {
 					requests.Add(1)
 				}
 				if skip := 0; c.answer != nil && r.Header.Get("Range") != "" {
@@ -111,6 +112,15 @@ func TestTail(t *testing.T) {
 			}
 			follow(200, 256)
 			follow(256, 300)
+
+			// A fork of the same last bundle is still told by its proof.
+			fork := l.branch(func(i uint64) []byte { return fmt.Appendf(nil, "entry %d", i/299*1000+i) })
+			fork.grow(310)
+			files = http.FileServer(http.Dir(fork.Dir))
+			_, err = tree.Update(t.Context())
+			if f, ok := errors.AsType[*client.ForkError](err); !ok || f.Small.Size != 300 || f.Large.Size != 310 {
+				t.Errorf("a fork: %v", err)
+			}
 		})
 	}
 }

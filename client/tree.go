@@ -12,6 +12,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/internal/tiles/prover"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -131,6 +132,9 @@ func (t *Tree) accept(ctx context.Context, v *tlog.Verified) (*tlog.Verified, er
 		}
 	}
 	if now == nil || now.size != cp.Size {
+		now = t.grown(ctx, cp)
+	}
+	if now == nil {
 		var err error
 		if now, err = openRooted(ctx, t.c, cp.Size, cp.Root, t.full); err != nil {
 			return nil, err
@@ -146,6 +150,55 @@ func (t *Tree) accept(ctx context.Context, v *tlog.Verified) (*tlog.Verified, er
 	}
 	t.largest, t.retired, t.head, t.now = cp, false, v, now
 	return v, nil
+}
+
+// A tailReader is a source that can leave out the first bytes of a bundle.
+type tailReader interface {
+	readTail(ctx context.Context, t tlog.Tile, skip int) ([]byte, error)
+}
+
+// grown returns the tree of a head that adds entries to the last bundle of t, whose other entries
+// are known: it reads only the new ones. Appended to the right edge of t's tree, their hashes must
+// give the head's root, so the head extends t's and has these entries. nil: that does not hold, or can't
+// be told so.
+func (t *Tree) grown(ctx context.Context, cp *tlog.Checkpoint) *rooted {
+	source, ok := t.c.source.(tailReader)
+	if !ok || t.now == nil || cp.Size < t.now.size || cp.Size/tlog.TileWidth != t.now.size/tlog.TileWidth {
+		return nil
+	}
+	id := tlog.Tile{Level: tlog.Entries, Index: cp.Size / tlog.TileWidth, Width: int(cp.Size % tlog.TileWidth)}
+	known, ok := t.recent.Get(id.Index)
+	if !ok || !slices.Equal(known.leaves, t.now.edge.Tile(0)) {
+		return nil
+	}
+	skip := 0
+	for _, e := range known.entries {
+		skip += 2 + len(e)
+	}
+	tail, err := source.readTail(ctx, id, skip)
+	if err != nil {
+		return nil
+	}
+	more, err := tlog.ParseBundle(tail, id.Width-len(known.entries))
+	if err != nil {
+		return nil
+	}
+	b := &bundle{n: known.n, entries: slices.Concat(known.entries, more), leaves: slices.Clone(known.leaves)}
+	edge := t.now.edge.Clone()
+	for _, e := range more {
+		leaf := tiles.LeafHash(e)
+		b.leaves = append(b.leaves, leaf)
+		if edge.Append(leaf, nil) != nil { // it fills no tile
+			return nil
+		}
+	}
+	if edge.Root() != cp.Root {
+		return nil
+	}
+	t.recent.Add(b.n, b)
+	now := newRooted(t.c, cp.Size, cp.Root, edge, t.full)
+	now.roots.Add(t.now.size, t.now.root)
+	return now
 }
 
 // unfit makes a contradiction with a head of a retired key an error of the state.
@@ -259,11 +312,9 @@ func (t *Tree) Bundles(ctx context.Context, from uint64) iter.Seq2[Bundle, error
 			i := first % tlog.TileWidth
 			return yield(Bundle{First: first, Entries: b.entries[i:], Leaves: b.leaves[i:]}, nil)
 		}
-		if known, ok := t.recent.Get(from / tlog.TileWidth); ok {
-			if b := t.now.grown(ctx, known); b != nil {
-				give(b)
-				return
-			}
+		if b, ok := t.recent.Get(from / tlog.TileWidth); ok && from < t.now.size && t.now.last(ctx, b) {
+			give(b)
+			return
 		}
 		for b, err := range readBundles(ctx, t.c.source, from, t.now.size, t.opts.Tiles) {
 			if err == nil {
