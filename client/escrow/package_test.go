@@ -63,8 +63,8 @@ func badKeys(t testing.TB) map[string]event.HPKEKey {
 	return out
 }
 
-// TestLowOrder compares the list of points of low order with products (RFC 7748, section 6.1), for
-// points beside each of the list, too.
+// TestLowOrder compares the list of points of low order with products (RFC 7748, section 6.1). It also
+// tries points that differ from those in one bit.
 func TestLowOrder(t *testing.T) {
 	private, err := ecdh.X25519().GenerateKey(nil)
 	if err != nil {
@@ -87,14 +87,14 @@ func TestLowOrder(t *testing.T) {
 	for _, u := range smallOrder {
 		try(u)
 		for bit := range 250 { // not to spellings of 2^255-19 or more
-			beside := u
-			beside[bit/8] ^= 1 << (bit % 8)
-			if beside[0] <= 0xec {
-				try(beside)
+			near := u
+			near[bit/8] ^= 1 << (bit % 8)
+			if near[0] <= 0xec {
+				try(near)
 			}
 		}
 	}
-	if zero != len(smallOrder)+2 { // 0 and 1 are beside each other
+	if zero != len(smallOrder)+2 { // 0 and 1 are near each other
 		t.Errorf("%d products are zero", zero)
 	}
 }

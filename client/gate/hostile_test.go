@@ -29,6 +29,10 @@ func TestHangingLog(t *testing.T) {
 		release := make(chan struct{})
 		var asked, late atomic.Bool
 		w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
+			if path == "/tile/0/" && r.Header.Get("Range") != "" {
+				http.NotFound(rw, r) // the gate needs no tile if it can read the new entries alone
+				return
+			}
 			if r.UserAgent() == "vasistas-gate" && strings.HasPrefix(r.URL.Path, path) {
 				asked.Store(true)
 				select {
