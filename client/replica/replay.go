@@ -94,8 +94,8 @@ func (s *state) replay(ctx context.Context, o Observer) error {
 }
 
 func (s *state) pass(ctx context.Context, o Observer) error {
-	if from, size := s.ledger.Size(), s.view.tree.Head().Checkpoint.Size; from/tlog.TileWidth == (size-1)/tlog.TileWidth {
-		return s.passOne(ctx, from, o)
+	if from, size := s.ledger.Size(), s.view.tree.Head().Checkpoint.Size; from > 0 && size-from <= few && from/tlog.TileWidth == (size-1)/tlog.TileWidth {
+		return s.passFew(ctx, from, o)
 	}
 	workers := runtime.GOMAXPROCS(0)
 	ctx, cancel := context.WithCancel(ctx)
@@ -141,15 +141,17 @@ func (s *state) pass(ctx context.Context, o Observer) error {
 	}
 }
 
-// passOne is pass for entries of one bundle, as a follower of a log has most often: without a queue and
-// its goroutines.
-func (s *state) passOne(ctx context.Context, from uint64, o Observer) error {
+// few is the most entries that are not worth a queue and its goroutines.
+const few = 16
+
+// passFew is pass for a few entries of one bundle, as a follower of a log has them most often.
+func (s *state) passFew(ctx context.Context, from uint64, o Observer) error {
 	var b *batch
 	var err error
 	o.wait(func() {
 		for bundle, failed := range s.view.tree.Bundles(ctx, from) {
 			if err = failed; err == nil {
-				b = s.batch(bundle)
+				b = &batch{Bundle: bundle}
 				s.check(b, o)
 			}
 		}
@@ -160,14 +162,6 @@ func (s *state) passOne(ctx context.Context, from uint64, o Observer) error {
 	return s.apply(ctx, b, o)
 }
 
-// batch makes a batch of a bundle.
-func (s *state) batch(bundle client.Bundle) *batch {
-	if bundle.First == 0 {
-		s.keys.charter(bundle.Entries[0])
-	}
-	return &batch{Bundle: bundle, ready: make(chan struct{})}
-}
-
 // read makes batches of the tree's bundles. Those before an error are applied: they are
 // proven.
 func (s *state) read(ctx context.Context, from uint64, order, jobs chan<- *batch) error {
@@ -175,7 +169,10 @@ func (s *state) read(ctx context.Context, from uint64, order, jobs chan<- *batch
 		if err != nil {
 			return err
 		}
-		b := s.batch(bundle)
+		if bundle.First == 0 {
+			s.keys.charter(bundle.Entries[0])
+		}
+		b := &batch{Bundle: bundle, ready: make(chan struct{})}
 		select {
 		case order <- b:
 		case <-ctx.Done():
