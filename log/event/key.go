@@ -11,6 +11,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -156,63 +157,25 @@ func (k *PublicKey) Verify(msg, sig []byte) error {
 		}
 		return nil
 	}
-	_, s, ok := splitDER(sig)
-	if !ok {
+	var ints rs
+	if _, err := asn1.Unmarshal(sig, &ints); err != nil {
 		return fmt.Errorf("%w: not DER", ErrBadSignature)
 	}
-	if !lowS(s) {
+	if ints.S.Cmp(halfN) > 0 {
 		return fmt.Errorf("%w: S is not low", ErrBadSignature)
 	}
 	h := sha256.Sum256(msg)
-	if !ecdsa.VerifyASN1(k.ec, h[:], sig) {
+	if !ecdsa.VerifyASN1(k.ec, h[:], sig) { // it refuses a second encoding, too
 		return ErrBadSignature
 	}
 	return nil
 }
 
+// rs is an ECDSA signature.
+type rs struct{ R, S *big.Int }
+
 // halfN is (n-1)/2 for the order n of P-256.
-var halfN = [32]byte{
-	0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-	0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
-}
-
-func lowS(s []byte) bool {
-	var wide [32]byte
-	copy(wide[32-len(s):], s)
-	return bytes.Compare(wide[:], halfN[:]) <= 0
-}
-
-// splitDER reads SEQUENCE { INTEGER r, INTEGER s } in DER, positive integers
-// of at most 32 bytes, and returns them without sign byte.
-func splitDER(sig []byte) (r, s []byte, ok bool) {
-	// 2*(2+33) is 70, so every length has one byte.
-	if len(sig) < 2 || len(sig) > 72 || sig[0] != 0x30 || int(sig[1]) != len(sig)-2 {
-		return nil, nil, false
-	}
-	r, rest, ok := derInteger(sig[2:])
-	if !ok {
-		return nil, nil, false
-	}
-	s, rest, ok = derInteger(rest)
-	return r, s, ok && len(rest) == 0
-}
-
-func derInteger(b []byte) (n, rest []byte, ok bool) {
-	if len(b) < 3 || b[0] != 0x02 || int(b[1]) > len(b)-2 || b[1] == 0 {
-		return nil, nil, false
-	}
-	n, rest = b[2:2+b[1]], b[2+b[1]:]
-	if n[0]&0x80 != 0 {
-		return nil, nil, false // negative
-	}
-	if n[0] == 0 {
-		if len(n) == 1 || n[1]&0x80 == 0 {
-			return nil, nil, false // zero, or a needless sign byte
-		}
-		n = n[1:]
-	}
-	return n, rest, len(n) <= 32
-}
+var halfN = new(big.Int).Rsh(elliptic.P256().Params().N, 1)
 
 // A Signer holds an event key, in memory or in an HSM or KMS.
 type Signer interface {
@@ -262,14 +225,16 @@ func (s *keySigner) Sign(msg []byte) ([]byte, error) {
 // ECDSA signature gets its low S. It verifies the result.
 func (k *PublicKey) Normalize(msg, sig []byte) ([]byte, error) {
 	if k.ec != nil {
-		r, s, ok := splitDER(sig)
+		ints, ok := parseDER(sig)
 		if !ok {
 			return nil, fmt.Errorf("%w: key store returned no DER signature", ErrBadSignature)
 		}
-		if !lowS(s) {
-			n := k.ec.Curve.Params().N
-			s = new(big.Int).Sub(n, new(big.Int).SetBytes(s)).Bytes()
-			sig = joinDER(r, s)
+		if ints.S.Cmp(halfN) > 0 {
+			ints.S.Sub(k.ec.Curve.Params().N, ints.S)
+			var err error
+			if sig, err = asn1.Marshal(ints); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if err := k.Verify(msg, sig); err != nil {
@@ -278,15 +243,13 @@ func (k *PublicKey) Normalize(msg, sig []byte) ([]byte, error) {
 	return sig, nil
 }
 
-func joinDER(r, s []byte) []byte {
-	var body []byte
-	for _, n := range [][]byte{r, s} {
-		if len(n) == 0 || n[0]&0x80 != 0 {
-			n = append([]byte{0}, n...)
-		}
-		body = append(append(body, 0x02, byte(len(n))), n...)
+// parseDER reads a signature in its one encoding.
+func parseDER(sig []byte) (ints rs, ok bool) {
+	if _, err := asn1.Unmarshal(sig, &ints); err != nil {
+		return ints, false
 	}
-	return append([]byte{0x30, byte(len(body))}, body...)
+	again, err := asn1.Marshal(ints)
+	return ints, err == nil && bytes.Equal(again, sig)
 }
 
 // Sign validates the event and signs it with every signer.
