@@ -315,18 +315,20 @@ func (s *Submission) OpeningsFile(hash Digest) (file []byte, sorted []Opening, e
 	return append(b, "}\n"...), s.Openings, nil
 }
 
-// digests returns a function that returns the next opening's digest at each call.
-func (s *Submission) digests() func() (Digest, error) {
+// digests returns the openings' digests, or nil if their texts are not known.
+func (s *Submission) digests() []Digest {
 	rest := s.list()
 	if rest == nil {
-		return digests(s.Openings)
+		return nil
 	}
-	return func() (Digest, error) {
+	out := make([]Digest, len(s.Openings))
+	for i := range out {
 		_, rest, _ = bytes.Cut(rest, []byte{'"'})
 		var text []byte
 		text, rest, _ = bytes.Cut(rest, []byte{'"'})
-		return sha256.Sum256(text), nil
+		out[i] = sha256.Sum256(text)
 	}
+	return out
 }
 
 // Bytes encodes the submission. It sorts Openings and Notices in place.

@@ -205,10 +205,8 @@ var openingName = stringKind{"name", func(s string) error {
 
 var openingNames = func() []string {
 	out := []string{DecoyName}
-	for i := range names {
-		if !slices.Contains(out, names[i].Name) {
-			out = append(out, names[i].Name)
-		}
+	for _, n := range names {
+		out = append(out, n.Name)
 	}
 	return out
 }()

@@ -169,19 +169,11 @@ func (e *Event) digests(class Class, openings []Opening) (out []Digest, err erro
 // still closed, in their order. Any bad opening fails the whole call:
 // ErrNoMatch, ErrWrongName or ErrRepeated.
 func (e *Event) Match(class Class, openings []Opening) (closed []Digest, err error) {
-	return e.match(class, openings, digests(openings))
+	return e.match(class, openings, nil)
 }
 
-// digests returns a function that returns the next opening's digest at each call.
-func digests(openings []Opening) func() (Digest, error) {
-	i := -1
-	return func() (Digest, error) {
-		i++
-		return openings[i].Digest()
-	}
-}
-
-func (e *Event) match(class Class, openings []Opening, next func() (Digest, error)) (closed []Digest, err error) {
+// match is Match, with the digests of the openings where they are known.
+func (e *Event) match(class Class, openings []Opening, known []Digest) (closed []Digest, err error) {
 	digests := e.Sealed.Digests(class)
 	find := finder(digests)
 	var room [64]bool
@@ -194,8 +186,10 @@ func (e *Event) match(class Class, openings []Opening, next func() (Digest, erro
 		if err := e.checkName(class, o); err != nil {
 			return nil, err
 		}
-		d, err := next()
-		if err != nil {
+		var d Digest
+		if known != nil {
+			d = known[i]
+		} else if d, err = o.Digest(); err != nil {
 			return nil, err
 		}
 		i := find(d)
@@ -236,11 +230,11 @@ func finder(list []Digest) func(Digest) int {
 // MatchAll is Match with ErrIncomplete unless every digest of the class is opened,
 // including decoys, with as many openings of each name as the type has.
 func (e *Event) MatchAll(class Class, openings []Opening) error {
-	return e.matchAll(class, openings, digests(openings))
+	return e.matchAll(class, openings, nil)
 }
 
-func (e *Event) matchAll(class Class, openings []Opening, next func() (Digest, error)) error {
-	closed, err := e.match(class, openings, next)
+func (e *Event) matchAll(class Class, openings []Opening, known []Digest) error {
+	closed, err := e.match(class, openings, known)
 	if err != nil {
 		return err
 	}
