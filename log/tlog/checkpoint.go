@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 )
@@ -42,24 +41,15 @@ func (h *Head) Text() []byte {
 	return b
 }
 
-// validate checks that ParseCheckpoint accepts the text of h, so that no line feed in
-// a field makes it the text of another head.
+// validate checks that ParseCheckpoint reads h out of its text, so that no line feed in a field
+// makes it the text of another head.
 func (h *Head) validate() error {
-	if err := validOrigin(h.Origin); err != nil {
-		return err
+	text := string(h.Text())
+	again, err := parseHead(text)
+	if err == nil && (!validText(text) || strings.Contains(text, "\n\n") || len(again.Extension) != len(h.Extension)) {
+		err = malformed("checkpoint: a line is empty, has a line feed or control character, or is not UTF-8")
 	}
-	if h.Size > math.MaxInt64 {
-		return malformed("checkpoint: the tree size is not below 2^63")
-	}
-	if len(h.Extension) > MaxExtensionLines {
-		return malformed("checkpoint: more than %d extension lines", MaxExtensionLines)
-	}
-	for _, e := range h.Extension {
-		if e == "" || !validText(e) || strings.Contains(e, "\n") {
-			return malformed("checkpoint: an extension line is empty, has a control character or is not UTF-8")
-		}
-	}
-	return nil
+	return err
 }
 
 // Checkpoint is a head with signature lines: a signed note.
