@@ -153,9 +153,9 @@ type remote struct {
 	backoff   time.Duration
 }
 
-// newTransport limits every step, so that a silent peer costs a bounded wait. It does
+// NewTransport limits every step, so that a silent peer costs a bounded wait. It does
 // not decompress: readBody does, within its limit.
-func newTransport() *http.Transport {
+func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
@@ -181,7 +181,7 @@ func newRemote(c *Config) (*remote, error) {
 	}
 	r := &remote{base: strings.TrimSuffix(u.String(), "/"), http: c.HTTPClient, userAgent: c.UserAgent,
 		timeout: c.Timeout, retries: c.Retries, backoff: c.Backoff}
-	if r.http = (&http.Client{Transport: newTransport()}); c.HTTPClient != nil {
+	if r.http = (&http.Client{Transport: NewTransport()}); c.HTTPClient != nil {
 		*r.http = *c.HTTPClient
 	}
 	r.http.CheckRedirect = redirect(r.http.CheckRedirect)

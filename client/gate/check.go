@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -318,14 +317,14 @@ type sealed struct {
 
 // open is step 4: it opens every digest of warrant and access, and checks the values.
 func (c *claim) open() (*sealed, error) {
-	values, err := matchAll(c.access.Envelope(), c.request.AccessOpenings)
+	values, err := c.request.AccessOpenings.Open(c.access.Envelope())
 	if err != nil {
 		return nil, refuse(CodeOpenings, "the access: %w", err).logged(reasonOpenings)
 	}
 	agency, warrant := values, event.Digest{}
 	var named map[string][]event.Value
 	if c.warrant != nil {
-		if named, err = matchAll(c.warrant.Envelope(), c.request.WarrantOpenings); err != nil {
+		if named, err = c.request.WarrantOpenings.Open(c.warrant.Envelope()); err != nil {
 			return nil, refuse(CodeOpenings, "the warrant: %w", err).logged(reasonOpenings)
 		}
 		agency, warrant = named, c.warrant.Envelope().Hash()
@@ -410,21 +409,4 @@ func (c *claim) packages(out *sealed) error {
 		return refuse(CodePackage, "access %d names %d packages, and the first request must have all of them, not %d", c.access.Index(), len(out.packages), n)
 	}
 	return nil
-}
-
-// matchAll opens every digest of an event, and returns the values by name.
-func matchAll(env *event.Envelope, openings *event.Openings) (map[string][]event.Value, error) {
-	if event.Digest(env.Hash()) != openings.Event {
-		return nil, errors.New("the openings are of another event")
-	}
-	values := make(map[string][]event.Value)
-	for class, list := range map[event.Class][]event.Opening{event.ClassPublic: openings.Public, event.ClassSubject: openings.Subject} {
-		if err := env.Event.MatchAll(class, list); err != nil {
-			return nil, fmt.Errorf("%s: %w", class, err)
-		}
-		for _, o := range list {
-			values[o.Name] = append(values[o.Name], o.Value)
-		}
-	}
-	return values, nil
 }

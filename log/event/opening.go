@@ -5,6 +5,7 @@ package event
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -333,6 +334,21 @@ func (o *Openings) Bytes() ([]byte, error) {
 		return nil, fmt.Errorf("openings: %w", err)
 	}
 	return append(b, '\n'), nil
+}
+
+// Open checks that the file opens every digest of an event, and returns the values by name.
+func (o *Openings) Open(env *Envelope) (map[string][]Value, error) {
+	if o.Event != env.Hash() {
+		return nil, errors.New("the openings are of another event")
+	}
+	if err := cmp.Or(env.Event.MatchAll(ClassPublic, o.Public), env.Event.MatchAll(ClassSubject, o.Subject)); err != nil {
+		return nil, err
+	}
+	values := make(map[string][]Value)
+	for _, opening := range slices.Concat(o.Public, o.Subject) {
+		values[opening.Name] = append(values[opening.Name], opening.Value)
+	}
+	return values, nil
 }
 
 // ParseOpenings reads an openings file in its one encoding.

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/vasistas/vasistas/client"
 	"github.com/vasistas/vasistas/client/escrow"
 	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
@@ -201,15 +201,7 @@ func (o *Options) setDefaults() {
 	o.UserAgent = cmp.Or(o.UserAgent, "vasistas")
 	if o.HTTPClient == nil {
 		o.HTTPClient = &http.Client{
-			Transport: &http.Transport{
-				Proxy:                  http.ProxyFromEnvironment,
-				DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-				TLSHandshakeTimeout:    10 * time.Second,
-				MaxResponseHeaderBytes: 64 << 10,
-				DisableCompression:     true,
-				ForceAttemptHTTP2:      true,
-				IdleConnTimeout:        time.Minute,
-			},
+			Transport:     client.NewTransport(),
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
@@ -224,7 +216,7 @@ func (c *Case) ask(ctx context.Context, m escrow.Member, base string, o *Options
 	}
 	signer := c.charter.Party(event.RoleCustodian, m.Name).Keys[0]
 	for pause := o.Backoff; ; pause = min(2*pause, 10*time.Second) {
-		b, err := post(ctx, o, strings.TrimSuffix(base, "/")+escrow.RequestPath, sealed)
+		b, err := o.fetch(ctx, strings.TrimSuffix(base, "/")+escrow.RequestPath, sealed, escrow.MaxAnswerSize)
 		if err == nil {
 			want := escrow.Delivery{Origin: c.group.Origin(), Access: c.accessRef}
 			shares, err := escrow.OpenAnswer(b, &want, m.Index, signer, c.key, c.request.Packages)
@@ -259,13 +251,21 @@ func strongest(keys []event.HPKEKey) event.HPKEKey {
 	return keys[max(i, 0)]
 }
 
-func post(ctx context.Context, o *Options, url string, body []byte) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+// fetch asks a gate and returns its answer of at most limit bytes. body is a request for shares; nil:
+// it is a GET.
+func (o *Options) fetch(ctx context.Context, url string, body []byte, limit int) ([]byte, error) {
+	method := http.MethodGet
+	if body != nil {
+		method = http.MethodPost
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", escrow.RequestType)
-	req.Header.Set("Accept", escrow.AnswerType)
+	if body != nil {
+		req.Header.Set("Content-Type", escrow.RequestType)
+		req.Header.Set("Accept", escrow.AnswerType)
+	}
 	req.Header.Set("User-Agent", o.UserAgent)
 	resp, err := o.HTTPClient.Do(req)
 	if err != nil {
@@ -275,12 +275,12 @@ func post(ctx context.Context, o *Options, url string, body []byte) ([]byte, err
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("it answers %w", problem.Read(resp))
 	}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, escrow.MaxAnswerSize+1))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(b) > escrow.MaxAnswerSize {
-		return nil, fmt.Errorf("it answers %w", &Refusal{Status: http.StatusOK, Detail: fmt.Sprintf("more than %d bytes", escrow.MaxAnswerSize)})
+	if len(b) > limit {
+		return nil, fmt.Errorf("it answers %w", &Refusal{Status: http.StatusOK, Detail: fmt.Sprintf("more than %d bytes", limit)})
 	}
 	return b, nil
 }

@@ -102,11 +102,11 @@ func (a *Ask) underWarrant(body *event.Access) (event.Digest, []string, error) {
 	if !ok {
 		return event.Digest{}, nil, fmt.Errorf("it is a %s", env.Event.Type)
 	}
-	o, err := openingsOf(a.WarrantOpenings, env)
+	_, values, err := openingsOf(a.WarrantOpenings, env)
 	if err != nil {
 		return event.Digest{}, nil, err
 	}
-	if k, err := agencyKeyOf(o); err != nil || k.KeyID() != a.Signer.KeyID() {
+	if k, err := agencyKeyOf(values); err != nil || k.KeyID() != a.Signer.KeyID() {
 		return event.Digest{}, nil, errors.Join(fmt.Errorf("it does not name the key %s as the agency's", a.Signer.KeyID()), err)
 	}
 	body.Warrant, a.sealEnd = &ref, env.Event.Sealed.Until
@@ -119,10 +119,8 @@ func (a *Ask) underWarrant(body *event.Access) (event.Digest, []string, error) {
 		}
 	}
 	var named []string
-	for _, o := range o.Subject {
-		if o.Name == "identifier" {
-			named = append(named, o.Value.Text())
-		}
+	for _, v := range values["identifier"] {
+		named = append(named, v.Text())
 	}
 	accounts := a.Accounts
 	if accounts == nil && len(named) == 1 {

@@ -118,17 +118,18 @@ func (c *Case) Check() (err error) {
 		return errors.New("the access is to another recipient key than this case's")
 	}
 	c.request = escrow.Request{Access: c.Access}
-	if c.request.AccessOpenings, err = openingsOf(c.AccessOpenings, accessEnv); err != nil {
+	var values map[string][]event.Value
+	if c.request.AccessOpenings, values, err = openingsOf(c.AccessOpenings, accessEnv); err != nil {
 		return fmt.Errorf("the access: %w", err)
 	}
-	agencyKey, warrant, err := c.checkWarrant(access)
+	agencyKey, warrant, err := c.checkWarrant(access, values)
 	if err != nil {
 		return err
 	}
-	if err := c.checkConsent(agencyKey, warrant, accessEnv.Event, access); err != nil {
+	if err := checkConsent(agencyKey, warrant, accessEnv.Event, values["agencySignature"]); err != nil {
 		return err
 	}
-	if err := c.checkPackages(); err != nil {
+	if err := c.checkPackages(values["package"]); err != nil {
 		return err
 	}
 	return c.checkGates()
@@ -146,12 +147,12 @@ func (c *Case) access() (*event.Envelope, event.Reference, error) {
 
 // checkWarrant returns the agency's key, from the warrant or, in an emergency, from the
 // access, and the warrant's event hash.
-func (c *Case) checkWarrant(access *event.Access) (*event.PublicKey, event.Digest, error) {
+func (c *Case) checkWarrant(access *event.Access, values map[string][]event.Value) (*event.PublicKey, event.Digest, error) {
 	if access.Warrant == nil {
 		if len(c.Warrant)+len(c.WarrantOpenings) > 0 {
 			return nil, event.Digest{}, errors.New("there is a warrant, but the access is an emergency without one")
 		}
-		k, err := agencyKeyOf(c.request.AccessOpenings)
+		k, err := agencyKeyOf(values)
 		return k, event.Digest{}, err
 	}
 	env, ref, err := entryOf(c.Warrant)
@@ -162,31 +163,27 @@ func (c *Case) checkWarrant(access *event.Access) (*event.PublicKey, event.Diges
 		return nil, event.Digest{}, fmt.Errorf("the access names the warrant in entry %d; the warrant given is another", access.Warrant.Index)
 	}
 	c.request.Warrant = c.Warrant
-	if c.request.WarrantOpenings, err = openingsOf(c.WarrantOpenings, env); err != nil {
+	if c.request.WarrantOpenings, values, err = openingsOf(c.WarrantOpenings, env); err != nil {
 		return nil, event.Digest{}, fmt.Errorf("the warrant: %w", err)
 	}
-	k, err := agencyKeyOf(c.request.WarrantOpenings)
+	k, err := agencyKeyOf(values)
 	return k, env.Hash(), err
 }
 
-func agencyKeyOf(o *event.Openings) (*event.PublicKey, error) {
-	if i := slices.IndexFunc(o.Public, func(o event.Opening) bool { return o.Name == "agencyKey" }); i >= 0 {
-		return o.Public[i].Value.Key()
+func agencyKeyOf(values map[string][]event.Value) (*event.PublicKey, error) {
+	if len(values["agencyKey"]) == 0 {
+		return nil, errors.New("no opening names the agency's key")
 	}
-	return nil, errors.New("no opening names the agency's key")
+	return values["agencyKey"][0].Key()
 }
 
-func (c *Case) checkConsent(k *event.PublicKey, warrant event.Digest, ev *event.Event, access *event.Access) error {
-	msg, err := event.AgencyMessage(ev.Log, warrant, ev.ID, access.Recipient)
+// checkConsent verifies the agency's signature, which every access seals once.
+func checkConsent(k *event.PublicKey, warrant event.Digest, ev *event.Event, signature []event.Value) error {
+	msg, err := event.AgencyMessage(ev.Log, warrant, ev.ID, ev.Body.(*event.Access).Recipient)
 	if err != nil {
 		return err
 	}
-	list := c.request.AccessOpenings.Subject
-	i := slices.IndexFunc(list, func(o event.Opening) bool { return o.Name == "agencySignature" })
-	if i < 0 {
-		return errors.New("no opening has the agency's signature")
-	}
-	sig, err := list[i].Value.Bytes()
+	sig, err := signature[0].Bytes()
 	if err != nil {
 		return err
 	}
@@ -196,16 +193,14 @@ func (c *Case) checkConsent(k *event.PublicKey, warrant event.Digest, ev *event.
 	return nil
 }
 
-func (c *Case) checkPackages() error {
+func (c *Case) checkPackages(named []event.Value) error {
 	var want []event.Digest
-	for _, o := range c.request.AccessOpenings.Subject {
-		if o.Name == "package" {
-			d, err := event.ParseDigest(o.Value.Text())
-			if err != nil {
-				return err
-			}
-			want = append(want, d)
+	for _, v := range named {
+		d, err := event.ParseDigest(v.Text())
+		if err != nil {
+			return err
 		}
+		want = append(want, d)
 	}
 	for _, text := range c.Packages {
 		p, err := escrow.ParsePackageText([]byte(text))
@@ -263,17 +258,12 @@ func entryOf(proof []byte) (*event.Envelope, event.Reference, error) {
 	return env, event.Reference{Index: p.Index, Leaf: env.LeafHash()}, nil
 }
 
-// openingsOf parses an openings file, which must open all of the event.
-func openingsOf(b []byte, env *event.Envelope) (*event.Openings, error) {
+// openingsOf parses an openings file, which must open all of the event, and returns the values by name.
+func openingsOf(b []byte, env *event.Envelope) (*event.Openings, map[string][]event.Value, error) {
 	o, err := event.ParseOpenings(b)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if o.Event != env.Hash() {
-		return nil, errors.New("the openings are of another event")
-	}
-	if err := env.Event.MatchAll(event.ClassPublic, o.Public); err != nil {
-		return nil, err
-	}
-	return o, env.Event.MatchAll(event.ClassSubject, o.Subject)
+	values, err := o.Open(env)
+	return o, values, err
 }

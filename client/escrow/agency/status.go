@@ -7,13 +7,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"sync"
 
 	"github.com/vasistas/vasistas/client/escrow"
-	"github.com/vasistas/vasistas/internal/problem"
 	"github.com/vasistas/vasistas/log/event"
 )
 
@@ -59,20 +56,7 @@ func (c *Case) Standings(ctx context.Context, o Options) map[string]Standing {
 }
 
 func standing(ctx context.Context, o *Options, url string) (s Standing, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/status", nil)
-	if err != nil {
-		return s, err
-	}
-	req.Header.Set("User-Agent", o.UserAgent)
-	resp, err := o.HTTPClient.Do(req)
-	if err != nil {
-		return s, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return s, fmt.Errorf("it answers %w", problem.Read(resp))
-	}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus))
+	b, err := o.fetch(ctx, strings.TrimSuffix(url, "/")+"/status", nil, maxStatus)
 	if err != nil {
 		return s, err
 	}
