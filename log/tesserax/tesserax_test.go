@@ -55,12 +55,10 @@ func open(t testing.TB, dir string) *tesserax.Engine {
 // TestContract: it is an engine as any other.
 func TestContract(t *testing.T) {
 	t.Parallel()
-	for _, c := range engines.Checks {
-		t.Run(c.Name, func(t *testing.T) {
-			dir := create(t)
-			check(t, c.Run(t.Context(), func() (log.Engine, error) { return tesserax.Open(t.Context(), dir) }))
-		})
-	}
+	engines.Run(t, func(t *testing.T) func() (log.Engine, error) {
+		dir := create(t)
+		return func() (log.Engine, error) { return tesserax.Open(t.Context(), dir) }
+	})
 }
 
 // TestMissing: Open refuses a directory without a state, and Create one with a state.

@@ -178,7 +178,7 @@ func TestRestored(t *testing.T) {
 	backup := db.Backup(t)
 	_, err = add(t.Context(), e, all[300:])
 	check(t, err)
-	root := holds(t, e, all)
+	root := engines.Holds(t, e, all)
 	db.Restore(t, backup)
 	eventually(t, func() error {
 		_, _, err := e.Tree(t.Context())
@@ -208,5 +208,5 @@ func TestRestored(t *testing.T) {
 	}
 	_, err = add(t.Context(), e, all[300:])
 	check(t, err)
-	holds(t, e, all)
+	engines.Holds(t, e, all)
 }

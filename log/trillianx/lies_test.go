@@ -247,14 +247,14 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 			}
 			l.honest()
 			all = append(all, batch...)
-			holds(t, e, all)
+			engines.Holds(t, e, all)
 			if aboutRoot {
 				l.tell(c.lie)
 				if _, err := add(t.Context(), e, engines.Batch(0, 1)); !errors.Is(err, c.want) {
 					t.Errorf("adding: %v", err)
 				}
 				l.honest()
-				holds(t, e, all) // it was not even tried
+				engines.Holds(t, e, all) // it was not even tried
 			}
 		})
 	}
@@ -281,7 +281,7 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 			}
 		})
 	}
-	holds(t, p.open(t), all)
+	engines.Holds(t, p.open(t), all)
 }
 
 // testLongLies: a lie among many leaves stops the engine before it writes the part with
@@ -320,7 +320,7 @@ func testLongLies(t *testing.T, tr *trilliantest.Trillian) {
 		t.Errorf("%d files were written; want 10", n)
 	}
 	l.honest()
-	holds(t, p.open(t), all)
+	engines.Holds(t, p.open(t), all)
 }
 
 // testLostAnswers: answers are lost after Trillian has stored the leaves, and
@@ -352,7 +352,7 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 		}
 		all = append(all, batch...)
 	}
-	holds(t, e, all)
+	engines.Holds(t, e, all)
 	// No answer at all: the outcome is unknown, until there is one.
 	q := *p
 	q.Patience = 2 * time.Second
@@ -380,7 +380,7 @@ func testLostAnswers(t *testing.T, tr *trilliantest.Trillian) {
 		}
 		return err
 	})
-	holds(t, p.open(t), all)
+	engines.Holds(t, p.open(t), all)
 }
 
 // testWriters: of two writers, one gets each index, and the other gets an error.
@@ -400,7 +400,7 @@ func testWriters(t *testing.T, tr *trilliantest.Trillian) {
 		check(t, err)
 		all = append(all, batch...)
 	}
-	holds(t, first, all)
+	engines.Holds(t, first, all)
 	// Side by side.
 	q := newPlace(t, tr)
 	mine := make(map[string]uint64)

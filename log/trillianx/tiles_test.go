@@ -101,7 +101,7 @@ func testTileFaults(t *testing.T, tr *trilliantest.Trillian) {
 			t.Fatalf("step %d: the tree has %d entries, %v; want %d", n, size, err, len(all))
 		}
 		if n%8 == 0 || n == points-1 {
-			holds(t, e, all)
+			engines.Holds(t, e, all)
 		}
 	}
 	if hit < points/2 {
@@ -145,7 +145,7 @@ func testLostTiles(t *testing.T, tr *trilliantest.Trillian, db *trilliantest.Pos
 	check(t, os.RemoveAll(p.dir))
 	p.Tiles = tileDir(t, p.dir)
 	e = p.open(t)
-	holds(t, e, all)
+	engines.Holds(t, e, all)
 	if n := len(files(t, p.dir)); n != len(tiles) {
 		t.Errorf("%d files; want %d", n, len(tiles))
 	}
@@ -179,5 +179,5 @@ func testOtherTiles(t *testing.T, tr *trilliantest.Trillian) {
 		f.Close(t.Context())
 		t.Error("it opened over the tiles of another tree")
 	}
-	holds(t, p.open(t), engines.Batch(0, 600))
+	engines.Holds(t, p.open(t), engines.Batch(0, 600))
 }

@@ -4,7 +4,6 @@
 package trillianx_test
 
 import (
-	"context"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -55,22 +54,6 @@ func (p *place) open(t testing.TB) *trillianx.Engine {
 	return e
 }
 
-// add adds entries, and waits until they are in the tree.
-func add(ctx context.Context, e log.Engine, entries [][]byte) (first uint64, err error) {
-	if first, err = e.Add(ctx, entries); err == nil {
-		err = e.Wait(ctx, first+uint64(len(entries)))
-	}
-	return first, err
-}
-
-// holds checks that the tree holds just these entries, and returns its root.
-func holds(t testing.TB, e log.Engine, entries [][]byte) [32]byte {
-	t.Helper()
-	root, err := engines.Holds(t.Context(), e, entries)
-	check(t, err)
-	return root
-}
-
 // eventually polls until f returns nil.
 func eventually(t testing.TB, f func() error) {
 	t.Helper()
@@ -92,16 +75,14 @@ func TestTrillian(t *testing.T) {
 	db := trilliantest.StartPostgres(t)
 	tr := trilliantest.StartTrillian(t, db)
 	t.Run("Contract", func(t *testing.T) {
-		for _, c := range engines.Checks {
-			t.Run(c.Name, func(t *testing.T) {
-				p := newPlace(t, tr)
-				check(t, c.Run(t.Context(), func() (log.Engine, error) { return trillianx.Open(t.Context(), p.Config) }))
-			})
-		}
+		engines.Run(t, func(t *testing.T) func() (log.Engine, error) {
+			p := newPlace(t, tr)
+			return func() (log.Engine, error) { return trillianx.Open(t.Context(), p.Config) }
+		})
 	})
 	for name, test := range map[string]func(*testing.T, *trilliantest.Trillian){
 		"Lies": testLies, "LongLies": testLongLies, "LostAnswers": testLostAnswers, "Writers": testWriters,
-		"Pipe": testPipe, "Show": testShow, "TileFaults": testTileFaults, "OtherTiles": testOtherTiles,
+		"TileFaults": testTileFaults, "OtherTiles": testOtherTiles,
 		"Unread":       func(t *testing.T, tr *trilliantest.Trillian) { testUnread(t, tr, db) },
 		"UnreadLost":   func(t *testing.T, tr *trilliantest.Trillian) { testUnreadLost(t, tr, db) },
 		"UnreadOutage": func(t *testing.T, tr *trilliantest.Trillian) { testUnreadOutage(t, tr, db) },

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"testing"
 
 	"github.com/vasistas/vasistas/internal/tiles"
 	"github.com/vasistas/vasistas/log"
@@ -20,42 +21,20 @@ import (
 // MaxBatch is the longest batch that the checks add.
 const MaxBatch = log.DefaultMaxBatch
 
-// Check is one check. Run needs an empty tree, which it opens one engine at a time.
-type Check struct {
-	Name  string
-	check func(*tree)
-}
-
-// Run returns how the engines of a tree break the contract.
-func (c Check) Run(ctx context.Context, open func() (log.Engine, error)) (err error) {
-	t := &tree{ctx: ctx, open: open}
-	defer func() {
-		switch f := recover().(type) {
-		case nil:
-		case failure:
-			err = f.error
-		default:
-			panic(f)
-		}
-		if t.Engine != nil {
-			err = errors.Join(err, t.Close(ctx))
-		}
-	}()
-	t.reopen()
-	c.check(t)
-	return nil
-}
-
-// Checks are all checks.
-var Checks = []Check{
-	{"Add", checkAdd},
-	{"Refused", checkRefused},
-	{"Widths", checkWidths},
-	{"LargeEntries", checkLargeEntries},
-	{"SameEntries", checkSameEntries},
-	{"Readers", checkReaders},
-	{"Cancelled", checkCancelled},
-	{"Pipeline", checkPipeline},
+// Run runs the checks. empty makes an empty tree, and returns a function that opens its engine; one
+// engine at a time is open.
+func Run(t *testing.T, empty func(t *testing.T) (open func() (log.Engine, error))) {
+	for name, check := range map[string]func(*tree){
+		"Add": checkAdd, "Refused": checkRefused, "Widths": checkWidths, "LargeEntries": checkLargeEntries,
+		"SameEntries": checkSameEntries, "Readers": checkReaders, "Cancelled": checkCancelled,
+	} {
+		t.Run(name, func(t *testing.T) {
+			tree := &tree{TB: t, open: empty(t)}
+			defer tree.close()
+			tree.reopen()
+			check(tree)
+		})
+	}
 }
 
 // Batch returns n entries, the first of which says from.
@@ -67,72 +46,77 @@ func Batch(from, n int) [][]byte {
 	return out
 }
 
-// Holds returns the root of an engine's tree, and an error unless the tree holds just these
+// Holds returns the root of an engine's tree. The test fails unless the tree holds just these
 // entries, every tile and bundle is that of their tree, and the engine says so.
-func Holds(ctx context.Context, e log.Engine, entries [][]byte) (root [32]byte, err error) {
-	size, root, err := e.Tree(ctx)
+func Holds(t testing.TB, e log.Engine, entries [][]byte) [32]byte {
+	t.Helper()
+	size, root, err := e.Tree(t.Context())
 	if err != nil {
-		return root, err
+		t.Fatal(err)
 	}
 	if size != uint64(len(entries)) {
-		return root, fmt.Errorf("the tree has %d entries; want %d", size, len(entries))
+		t.Fatalf("the tree has %d entries; want %d", size, len(entries))
 	}
 	var f tiles.Frontier
-	next, err := f.Extend(ctx, e, size, func(i uint64, entry []byte, _ tiles.Hash) error {
+	next, err := f.Extend(t.Context(), e, size, func(i uint64, entry []byte, _ tiles.Hash) error {
 		if !bytes.Equal(entry, entries[i]) {
 			return fmt.Errorf("%.40q at %d; want %.40q", entry, i, entries[i])
 		}
 		return nil
 	})
-	if err == nil && root != next.Root() {
-		err = fmt.Errorf("the tree has the root %x; want %x", root, next.Root())
+	if err != nil {
+		t.Fatal(err)
 	}
-	return root, err
+	if root != next.Root() {
+		t.Fatalf("the tree has the root %x; want %x", root, next.Root())
+	}
+	return root
 }
 
-// tree is an open engine with what its tree must hold. Its methods panic with a failure,
-// which ends the check.
+// tree is an open engine with what its tree must hold.
 type tree struct {
+	testing.TB
 	log.Engine // nil: closed
-	ctx        context.Context
 	open       func() (log.Engine, error)
 	entries    [][]byte
 }
 
-type failure struct{ error }
-
-func check(err error) {
+func (t *tree) check(err error) {
+	t.Helper()
 	if err != nil {
-		panic(failure{err})
+		t.Fatal(err)
 	}
 }
 
-func fail(format string, args ...any) { check(fmt.Errorf(format, args...)) }
-
 // add adds a batch and checks the tree.
 func (t *tree) add(batch [][]byte) {
-	first, err := t.Add(t.ctx, batch)
-	check(err)
+	t.Helper()
+	first, err := t.Add(t.Context(), batch)
+	t.check(err)
 	if first != uint64(len(t.entries)) {
-		fail("a batch is at %d; want %d", first, len(t.entries))
+		t.Fatalf("a batch is at %d; want %d", first, len(t.entries))
 	}
 	t.entries = append(t.entries, batch...)
-	check(t.Wait(t.ctx, uint64(len(t.entries))))
 	t.holds()
 }
 
 func (t *tree) holds() {
-	_, err := Holds(t.ctx, t, t.entries)
-	check(err)
+	t.Helper()
+	Holds(t, t.Engine, t.entries)
+}
+
+func (t *tree) close() {
+	if e := t.Engine; e != nil {
+		t.Engine = nil
+		t.check(e.Close(t.Context()))
+	}
 }
 
 func (t *tree) reopen() {
-	if e := t.Engine; e != nil {
-		t.Engine = nil
-		check(e.Close(t.ctx))
-	}
+	t.Helper()
+	t.close()
 	e, err := t.open()
-	check(err)
+	t.check(err)
 	t.Engine = e
 	t.holds()
 }
@@ -152,14 +136,14 @@ func checkAdd(t *tree) {
 
 // checkRefused: what can't be added or read is an error, and changes nothing.
 func checkRefused(t *tree) {
-	if _, err := t.Add(t.ctx, nil); err == nil {
-		fail("an empty batch was added")
+	if _, err := t.Add(t.Context(), nil); err == nil {
+		t.Fatal("an empty batch was added")
 	}
 	t.add(Batch(0, 3))
 	for _, tile := range []tlog.Tile{{Level: 0, Index: 0, Width: 4}, {Level: 0, Index: 0, Width: 256}, {Level: 0, Index: 99, Width: 256},
 		{Level: tlog.Entries, Index: 0, Width: 4}, {Level: tlog.Entries, Index: 1, Width: 256}, {Level: 1, Index: 0, Width: 1}} {
-		if b, err := t.ReadTile(t.ctx, tile); !errors.Is(err, fs.ErrNotExist) {
-			fail("%s, which is not there: %d bytes, %v", tile.Path(), len(b), err)
+		if b, err := t.ReadTile(t.Context(), tile); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("%s, which is not there: %d bytes, %v", tile.Path(), len(b), err)
 		}
 	}
 	t.holds()
@@ -177,15 +161,15 @@ func checkWidths(t *tree) {
 			edge = append(edge, tlog.Tile{Level: tlog.Entries, Index: size / tlog.TileWidth, Width: w})
 		}
 		for _, tile := range edge {
-			b, err := t.ReadTile(t.ctx, tile)
-			check(err)
+			b, err := t.ReadTile(t.Context(), tile)
+			t.check(err)
 			shown[tile] = bytes.Clone(b)
 		}
 	}
 	for range 2 {
 		for tile, want := range shown {
-			if b, err := t.ReadTile(t.ctx, tile); err != nil || !bytes.Equal(b, want) {
-				fail("%s: %d bytes, %v; want %d bytes", tile.Path(), len(b), err, len(want))
+			if b, err := t.ReadTile(t.Context(), tile); err != nil || !bytes.Equal(b, want) {
+				t.Fatalf("%s: %d bytes, %v; want %d bytes", tile.Path(), len(b), err, len(want))
 			}
 		}
 		t.reopen()
@@ -213,7 +197,7 @@ func checkSameEntries(t *tree) {
 // checkReaders: while batches are written, readers see whole trees only, each an extension
 // of the one before.
 func checkReaders(t *tree) {
-	ctx, cancel := context.WithCancel(t.ctx)
+	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 2)
 	read := func() error {
 		for seen := new(tiles.Frontier); ; {
@@ -224,7 +208,7 @@ func checkReaders(t *tree) {
 			if err != nil {
 				return err
 			}
-			next, err := seen.Extend(t.ctx, t, size, nil)
+			next, err := seen.Extend(t.Context(), t, size, nil)
 			if err != nil || next.Root() != root {
 				return fmt.Errorf("the tree of size %d does not extend that of size %d: %v", size, seen.Size(), err)
 			}
@@ -235,7 +219,7 @@ func checkReaders(t *tree) {
 	go func() { done <- read() }()
 	defer func() {
 		cancel()
-		check(errors.Join(<-done, <-done))
+		t.check(errors.Join(<-done, <-done))
 	}()
 	for i := range 20 {
 		t.add(Batch(len(t.entries), 1+i*17%100))
@@ -245,55 +229,18 @@ func checkReaders(t *tree) {
 // checkCancelled: after a call that is given up the tree is whole, has its entries in order
 // or none of them, and can be added to.
 func checkCancelled(t *tree) {
-	ctx, cancel := context.WithCancel(t.ctx)
+	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	t.add(Batch(0, 10))
 	lost := Batch(100, 10)
 	_, given := t.Add(ctx, lost)
-	size, _, err := t.Tree(t.ctx)
-	check(err)
+	size, _, err := t.Tree(t.Context())
+	t.check(err)
 	if size != uint64(len(t.entries)) {
 		t.entries = append(t.entries, lost...) // holds compares the size
 	} else if given == nil {
-		fail("a batch was acknowledged, and is not in the tree")
+		t.Fatal("a batch was acknowledged, and is not in the tree")
 	}
 	t.holds()
 	t.add(Batch(200, 10))
-}
-
-// checkPipeline: batches that are added while those before are waited for are contiguous, and each
-// can be read, and shown, in the width that it left.
-func checkPipeline(t *tree) {
-	ends := make(chan int, 3)
-	done := make(chan error, 1)
-	go func() {
-		var err error
-		for n := range ends {
-			size := uint64(n)
-			if err == nil {
-				err = t.Wait(t.ctx, size)
-			}
-			if err == nil {
-				_, err = new(tiles.Frontier).Extend(t.ctx, t, size, nil)
-			}
-			if err == nil {
-				err = t.Show(t.ctx, size)
-			}
-		}
-		done <- err
-	}()
-	var err error
-	for i := 0; i < 30 && err == nil; i++ {
-		batch := Batch(len(t.entries), 1+i*29%100)
-		var first uint64
-		if first, err = t.Add(t.ctx, batch); err == nil && first != uint64(len(t.entries)) {
-			err = fmt.Errorf("a batch is at %d; want %d", first, len(t.entries))
-		}
-		t.entries = append(t.entries, batch...)
-		ends <- len(t.entries)
-	}
-	close(ends)
-	check(errors.Join(<-done, err))
-	t.holds()
-	t.reopen()
 }

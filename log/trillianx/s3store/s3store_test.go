@@ -38,16 +38,14 @@ func TestBucket(t *testing.T) {
 	t.Run("Wrong", func(t *testing.T) { testWrong(t, server) })
 	t.Run("Engine", func(t *testing.T) {
 		tr := trilliantest.StartTrillian(t, trilliantest.StartPostgres(t))
-		for _, c := range engines.Checks {
-			t.Run(c.Name, func(t *testing.T) {
-				bucket, err := s3store.Open(t.Context(), server.URL(t.Name()))
-				check(t, err)
-				cfg := trillianx.Config{Addr: tr.Addr(), Tiles: bucket, Logger: slog.New(slog.DiscardHandler)}
-				cfg.Tree, err = trillianx.NewTree(t.Context(), cfg)
-				check(t, err)
-				check(t, c.Run(t.Context(), func() (log.Engine, error) { return trillianx.Open(t.Context(), cfg) }))
-			})
-		}
+		engines.Run(t, func(t *testing.T) func() (log.Engine, error) {
+			bucket, err := s3store.Open(t.Context(), server.URL(t.Name()))
+			check(t, err)
+			cfg := trillianx.Config{Addr: tr.Addr(), Tiles: bucket, Logger: slog.New(slog.DiscardHandler)}
+			cfg.Tree, err = trillianx.NewTree(t.Context(), cfg)
+			check(t, err)
+			return func() (log.Engine, error) { return trillianx.Open(t.Context(), cfg) }
+		})
 	})
 }
 
