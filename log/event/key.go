@@ -191,32 +191,41 @@ func NewSigner(key crypto.Signer) (Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keySigner{key, public}, nil
+	return SignerOf(public, func(msg []byte) ([]byte, error) {
+		digest, opts := msg, crypto.SignerOpts(crypto.Hash(0))
+		if public.ec != nil {
+			h := sha256.Sum256(msg)
+			digest, opts = h[:], crypto.SHA256
+		}
+		sig, err := key.Sign(rand.Reader, digest, opts)
+		if err != nil {
+			return nil, fmt.Errorf("signing: %w", err)
+		}
+		return sig, nil
+	}), nil
 }
 
-type keySigner struct {
-	key    crypto.Signer
+// SignerOf makes a Signer of what a key store signs, which [PublicKey.Normalize] normalizes.
+func SignerOf(public *PublicKey, sign func(msg []byte) ([]byte, error)) Signer {
+	return &signer{public, sign}
+}
+
+type signer struct {
 	public *PublicKey
+	sign   func(msg []byte) ([]byte, error)
 }
-
-var _ Signer = (*keySigner)(nil)
 
 // String and GoString name the key, so that no message leaks the private key.
-func (s keySigner) String() string   { return "signer " + s.public.id }
-func (s keySigner) GoString() string { return s.String() }
+func (s signer) String() string   { return "signer " + s.public.id }
+func (s signer) GoString() string { return s.String() }
 
-func (s *keySigner) KeyID() string      { return s.public.id }
-func (s *keySigner) Public() *PublicKey { return s.public }
+func (s *signer) KeyID() string      { return s.public.id }
+func (s *signer) Public() *PublicKey { return s.public }
 
-func (s *keySigner) Sign(msg []byte) ([]byte, error) {
-	digest, opts := msg, crypto.SignerOpts(crypto.Hash(0))
-	if s.public.ec != nil {
-		h := sha256.Sum256(msg)
-		digest, opts = h[:], crypto.SHA256
-	}
-	sig, err := s.key.Sign(rand.Reader, digest, opts)
+func (s *signer) Sign(msg []byte) ([]byte, error) {
+	sig, err := s.sign(msg)
 	if err != nil {
-		return nil, fmt.Errorf("signing: %w", err)
+		return nil, err
 	}
 	return s.public.Normalize(msg, sig)
 }

@@ -98,26 +98,3 @@ func Load(ctx context.Context, ref string) (event.Signer, error) {
 	}
 	return loadFile(ref)
 }
-
-// signer is an event.Signer over a key in a file or behind a plug-in.
-type signer struct {
-	sign   func(msg []byte) ([]byte, error)
-	public *event.PublicKey
-}
-
-var _ event.Signer = (*signer)(nil)
-
-// String and GoString name the key, so that no message leaks the private key.
-func (s signer) String() string   { return "signer " + s.public.KeyID() }
-func (s signer) GoString() string { return s.String() }
-
-func (s *signer) KeyID() string            { return s.public.KeyID() }
-func (s *signer) Public() *event.PublicKey { return s.public }
-
-func (s *signer) Sign(msg []byte) ([]byte, error) {
-	sig, err := s.sign(msg)
-	if err != nil {
-		return nil, err
-	}
-	return s.public.Normalize(msg, sig)
-}

@@ -50,7 +50,7 @@ func loadKMS(ctx context.Context, ref string) (event.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
-	return &signer{p.sign, public}, nil
+	return event.SignerOf(public, p.sign), nil
 }
 
 func (p plugin) public(ctx context.Context) (*event.PublicKey, error) {

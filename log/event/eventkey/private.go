@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/youmark/pkcs8"
 	"golang.org/x/term"
 
@@ -44,19 +43,15 @@ func loadFile(name string) (event.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrKeyFile, name, err)
 	}
-	s, err := signature.LoadSigner(key, crypto.SHA256)
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s: it is a %T", ErrKeyFile, name, key)
+	}
+	s, err := event.NewSigner(signer)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrKeyFile, name, err)
 	}
-	key, err = s.PublicKey()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrKeyFile, name, err)
-	}
-	public, err := event.NewPublicKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrKeyFile, name, err)
-	}
-	return &signer{func(msg []byte) ([]byte, error) { return s.SignMessage(bytes.NewReader(msg)) }, public}, nil
+	return s, nil
 }
 
 // parse returns the private key of a PKCS #8 block.
