@@ -6,7 +6,6 @@ package client
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"iter"
 	"slices"
@@ -25,15 +24,6 @@ const (
 	keepTiles   = 64
 	keepBundles = 16
 )
-
-// join returns the bytes of a tile of hashes.
-func join(hashes []tlog.Hash) []byte {
-	b := make([]byte, 0, len(hashes)*sha256.Size)
-	for _, h := range hashes {
-		b = append(b, h[:]...)
-	}
-	return b
-}
 
 type (
 	tileCache   = lru.Cache[tlog.Hash, []tlog.Hash] // full tiles by their hash: right in every tree
@@ -127,7 +117,7 @@ func (t *rooted) tile(ctx context.Context, level int, index uint64) ([]tlog.Hash
 		return nil, &tlog.CorruptError{Tile: id, Reason: "its hash is not the one in the tile above it"}
 	}
 	t.full.Add(want, hashes)
-	return hashes, t.keep(id, func() []byte { return join(hashes) })
+	return hashes, t.keep(id, func() []byte { return tiles.Join(hashes) })
 }
 
 // above returns the hash of a full tile, from the tile above it.
@@ -149,7 +139,7 @@ func (t *rooted) ReadTile(ctx context.Context, id tlog.Tile) ([]byte, error) {
 	if len(hashes) < id.Width {
 		return nil, fmt.Errorf("a tree of size %d does not have %s", t.size, id.Path())
 	}
-	return join(hashes[:id.Width]), nil
+	return tiles.Join(hashes[:id.Width]), nil
 }
 
 // rootAt returns the root of the tree at a size of at most its own.
@@ -195,7 +185,7 @@ func (t *rooted) bundle(ctx context.Context, b *bundle) error {
 		return &tlog.CorruptError{Tile: id, Reason: "its entries are not those of the tree"}
 	}
 	if b.tile {
-		if err := t.keep(tlog.Tile{Index: b.n, Width: id.Width}, func() []byte { return join(b.leaves) }); err != nil {
+		if err := t.keep(tlog.Tile{Index: b.n, Width: id.Width}, func() []byte { return tiles.Join(b.leaves) }); err != nil {
 			return err
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/vasistas/vasistas/log/event"
@@ -91,11 +90,7 @@ func charterAccepts(e *ledger.Entry, violations []*ledger.Violation, cp *tlog.Ch
 	if !ok {
 		return false
 	}
-	var text strings.Builder
-	for _, k := range ch.LogKeys {
-		fmt.Fprintf(&text, "log %s\n", k)
-	}
-	p, err := tlog.ParsePolicy([]byte(text.String() + ch.WitnessPolicy))
+	p, err := tlog.ParsePolicy([]byte(ch.PolicyFile(ch.WitnessPolicy)))
 	if err != nil {
 		return false
 	}

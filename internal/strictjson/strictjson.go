@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -255,28 +256,18 @@ func (p *parser) inside(v *Value) error {
 	return err
 }
 
+var (
+	// whole matches what is no half of a UTF-16 pair though it may look like one: an escaped
+	// backslash, and a pair.
+	whole = regexp.MustCompile(`\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..`)
+	half  = regexp.MustCompile(`\\u[dD][89a-fA-F]`)
+)
+
 // surrogates refuses a string with half of a UTF-16 pair, which encoding/json
 // replaces by U+FFFD.
 func (p *parser) surrogates(raw []byte) error {
-	high := false // the previous escape is the first half of a pair
-	for i := 0; i < len(raw); i++ {
-		low := false
-		was := high
-		high = false
-		if raw[i] == '\\' {
-			i++
-			if raw[i] == 'u' {
-				n, err := strconv.ParseUint(string(raw[i+1:i+5]), 16, 16)
-				if err != nil {
-					return p.fail(err)
-				}
-				high, low = n >= 0xd800 && n < 0xdc00, n >= 0xdc00 && n < 0xe000
-				i += 4
-			}
-		}
-		if was != low {
-			return p.fail(errors.New("a string has half of a surrogate pair"))
-		}
+	if half.Match(whole.ReplaceAll(raw, []byte(" "))) {
+		return p.fail(errors.New("a string has half of a surrogate pair"))
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func (f *Frontier) Append(leaf Hash, full func(t tlog.Tile, b []byte) error) err
 			break
 		}
 		t := tlog.Tile{Level: l, Index: f.size >> (8 * (l + 1)), Width: tlog.TileWidth}
-		if err := full(t, join(f.edge[l])); err != nil {
+		if err := full(t, Join(f.edge[l])); err != nil {
 			return err
 		}
 		h = Subtree(f.edge[l])
@@ -125,14 +125,15 @@ func (f *Frontier) Append(leaf Hash, full func(t tlog.Tile, b []byte) error) err
 // Partial calls do for each partial tile of the right edge, from level 0 up.
 func (f *Frontier) Partial(do func(t tlog.Tile, b []byte) error) error {
 	for _, t := range Edge(f.size) {
-		if err := do(t, join(f.edge[t.Level])); err != nil {
+		if err := do(t, Join(f.edge[t.Level])); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func join(hashes []Hash) []byte {
+// Join returns the bytes of a tile of hashes, which ReadHashes splits.
+func Join(hashes []Hash) []byte {
 	b := make([]byte, 0, len(hashes)*sha256.Size)
 	for _, h := range hashes {
 		b = append(b, h[:]...)

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -54,8 +53,7 @@ func Periods(list ...Period) Value {
 	for i, p := range list {
 		text[i] = p.String()
 	}
-	slices.Sort(text)
-	return Value{list: slices.Compact(text)}
+	return Codes(text...)
 }
 
 // Periods returns the periods of a value of kind periods.

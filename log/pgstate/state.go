@@ -154,9 +154,8 @@ type creator struct{ db *DB }
 // Creator returns the maker of a new log's state.
 func (db *DB) Creator() state.Creator { return creator{db} }
 
-type nothing struct{}
-
-func (nothing) Close() error { return nil }
+// nothing is to be closed.
+var nothing io.Closer = io.NopCloser(nil)
 
 // Begin takes no lock: if two processes create a log, Create fails for one of them.
 func (c creator) Begin(ctx context.Context) (io.Closer, error) {
@@ -165,7 +164,7 @@ func (c creator) Begin(ctx context.Context) (io.Closer, error) {
 	} else if !errors.Is(err, ErrMissing) {
 		return nil, err
 	}
-	return nothing{}, nil
+	return nothing, nil
 }
 
 func (c creator) Create(ctx context.Context, set state.Settings, head []byte) error {

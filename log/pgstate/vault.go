@@ -43,7 +43,7 @@ func (f *files) Path(seq uint64) string { return fmt.Sprintf("batch %d in %s", s
 
 // Lock checks that the term lasts. The fence of each write keeps others out.
 func (f *files) Lock() (io.Closer, error) {
-	return nothing{}, f.term.check(context.Background())
+	return nothing, f.term.check(context.Background())
 }
 
 func (f *files) Recipients() ([]byte, error) {
@@ -151,7 +151,7 @@ func (f *files) Remove(seqs []uint64) error {
 // Probe makes a write that changes nothing, which a database that takes none refuses.
 func (f *files) Probe() error { return f.Remove([]uint64{}) }
 
-func (f *files) LockAudit() (io.Closer, error) { return nothing{}, nil }
+func (f *files) LockAudit() (io.Closer, error) { return nothing, nil }
 
 func (f *files) ReadAudit() (io.ReadCloser, error) {
 	lines, err := column(f.db, `SELECT line FROM vasistas.audit ORDER BY start`, pgx.RowTo[[]byte])

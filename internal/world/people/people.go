@@ -25,6 +25,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vasistas/vasistas/internal/cosigning"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -140,15 +141,11 @@ func (p *People) Checkpoint(h tlog.Head, time uint64, witnesses ...string) (*tlo
 
 // Cosign returns a head with a line of each key, of a time in POSIX seconds.
 func Cosign(h tlog.Head, time uint64, signers ...*tlog.Signer) (*tlog.Checkpoint, error) {
-	cp := &tlog.Checkpoint{Head: h}
-	for _, s := range signers {
-		line, err := s.Sign(&h, time)
-		if err != nil {
-			return nil, err
-		}
-		cp.Signatures = append(cp.Signatures, line)
+	lines, err := cosigning.Cosign(signers, &h, time)
+	if err != nil {
+		return nil, err
 	}
-	return cp, nil
+	return &tlog.Checkpoint{Head: h, Signatures: lines}, nil
 }
 
 // Event returns an event of this log that claims a time.
