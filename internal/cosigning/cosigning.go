@@ -12,11 +12,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 
+	"github.com/vasistas/vasistas/internal/durable"
 	"github.com/vasistas/vasistas/internal/linger"
 	"github.com/vasistas/vasistas/log/tlog"
 )
@@ -197,4 +204,67 @@ func Conflict(rw http.ResponseWriter, size uint64) int {
 // Has reports whether keys has a key.
 func Has(keys []*tlog.VerifierKey, k *tlog.VerifierKey) bool {
 	return slices.ContainsFunc(keys, func(o *tlog.VerifierKey) bool { return o.String() == k.String() })
+}
+
+// maxForks bounds the files of one kind of evidence. The first ones stay, so that an attacker can't
+// displace them.
+const maxForks = 8
+
+// KeepFork writes evidence to a directory, and makes the directory. It keeps no evidence twice, and at
+// most maxForks files of a kind. It is not safe for concurrent use.
+func KeepFork(dir string, f *tlog.Fork) (kept bool, err error) {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return false, err
+	}
+	// Temporary files of a crash only take space.
+	if err := durable.RemoveTemps(dir); err != nil {
+		return false, err
+	}
+	if n, err := Forks(dir, f.Kind()); err != nil || n >= maxForks {
+		return false, err
+	}
+	err = durable.CreateFile(filepath.Join(dir, f.Name()), f.Bytes(), 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Forks returns how many files of a kind of evidence a directory has.
+func Forks(dir, kind string) (n int, err error) {
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	for _, f := range files {
+		if strings.HasPrefix(f.Name(), kind+"-") {
+			n++
+		}
+	}
+	return n, err
+}
+
+// tellEvery is the pause between two lines about one log: strangers may ask once a second.
+const tellEvery = time.Minute
+
+// Teller counts the answers with cosignatures of one log, and logs one now and then.
+type Teller struct {
+	n    atomic.Uint64
+	told atomic.Uint64 // n at the last line
+	next atomic.Int64  // time of the next line, in POSIX nanoseconds
+}
+
+// Count returns the answers since the start.
+func (t *Teller) Count() uint64 { return t.n.Load() }
+
+// Cosigned counts an answer for a head, at a time in POSIX seconds. It logs the first answer, and
+// then at most one a minute, with the number of those since.
+func (t *Teller) Cosigned(logger *slog.Logger, h *tlog.Head, at uint64) {
+	t.n.Add(1)
+	now, next := time.Now().UnixNano(), t.next.Load()
+	if now < next || !t.next.CompareAndSwap(next, now+int64(tellEvery)) {
+		return
+	}
+	n := t.n.Load()
+	logger.Info("cosigned", "origin", h.Origin, "size", h.Size, "time", time.Unix(int64(at), 0).UTC(), "answers", n-t.told.Swap(n))
 }
