@@ -25,7 +25,6 @@ type Deferral struct {
 // never is the until of a deferral without end.
 const never = "never"
 
-// Type returns TypeDeferral.
 func (*Deferral) Type() Type { return TypeDeferral }
 
 func (d *Deferral) fields(c *coder) {
@@ -153,7 +152,6 @@ type Access struct {
 	Categories []string
 }
 
-// Type returns TypeAccess.
 func (*Access) Type() Type { return TypeAccess }
 
 func (a *Access) fields(c *coder) {
@@ -197,7 +195,6 @@ type Release struct {
 	Audit string
 }
 
-// Type returns TypeRelease.
 func (*Release) Type() Type { return TypeRelease }
 
 func (r *Release) fields(c *coder) {
@@ -234,7 +231,6 @@ type Refusal struct {
 	Reason string // a code of the profile
 }
 
-// Type returns TypeRefusal.
 func (*Refusal) Type() Type { return TypeRefusal }
 
 func (r *Refusal) fields(c *coder) {
@@ -254,7 +250,6 @@ type Heartbeat struct {
 	Resumed bool      // the custodian lost its state and restored its chain from the log
 }
 
-// Type returns TypeHeartbeat.
 func (*Heartbeat) Type() Type { return TypeHeartbeat }
 
 func (h *Heartbeat) fields(c *coder) {
@@ -288,7 +283,6 @@ type Disclosure struct {
 	Notices  [][]byte  // ciphertexts, sorted by base64url text
 }
 
-// Type returns TypeDisclosure.
 func (*Disclosure) Type() Type { return TypeDisclosure }
 
 func (d *Disclosure) fields(c *coder) {
@@ -317,7 +311,6 @@ type Anchor struct {
 	Checkpoint string
 }
 
-// Type returns TypeAnchor.
 func (*Anchor) Type() Type { return TypeAnchor }
 
 func (a *Anchor) fields(c *coder) {
@@ -364,7 +357,6 @@ type Finding struct {
 	Digest      Digest // SHA-256 of the finding's text, which the auditor publishes
 }
 
-// Type returns TypeFinding.
 func (*Finding) Type() Type { return TypeFinding }
 
 func (f *Finding) fields(c *coder) {

@@ -91,7 +91,6 @@ func (ch *Charter) PolicyFile(policy string) string {
 	return b.String() + policy
 }
 
-// Type returns TypeCharter.
 func (*Charter) Type() Type { return TypeCharter }
 
 func (ch *Charter) fields(c *coder) {

@@ -40,7 +40,6 @@ type Warrant struct {
 	Validates  *Reference // the emergency access that it decides on; nil: none
 }
 
-// Type returns TypeWarrant.
 func (*Warrant) Type() Type { return TypeWarrant }
 
 func (w *Warrant) fields(c *coder) {
@@ -104,7 +103,6 @@ type Revocation struct {
 	Suspension *Reference // the revocation that is resumed; only with ScopeResumed
 }
 
-// Type returns TypeRevocation.
 func (*Revocation) Type() Type { return TypeRevocation }
 
 func (r *Revocation) fields(c *coder) {
@@ -154,7 +152,6 @@ type Response struct {
 	Categories []string // that are not executed, sorted; only when Partial
 }
 
-// Type returns TypeResponse.
 func (*Response) Type() Type { return TypeResponse }
 
 func (r *Response) fields(c *coder) {
@@ -180,7 +177,6 @@ type Return struct {
 	Days       uint64 // days of communications that were opened
 }
 
-// Type returns TypeReturn.
 func (*Return) Type() Type { return TypeReturn }
 
 func (r *Return) fields(c *coder) {

@@ -191,44 +191,36 @@ func (b *builder) line(line string) error {
 			return errors.New("an empty column")
 		}
 	}
-	want := func(columns int) error {
-		if len(cells) != columns {
-			return fmt.Errorf("%s has %d columns, not %d", cells[0], columns, len(cells))
-		}
-		return nil
+	if n, ok := columns[cells[0]]; ok && len(cells) != n {
+		return fmt.Errorf("%s has %d columns, not %d", cells[0], n, len(cells))
 	}
-	p := &b.f.Profile
-	switch cells[0] {
+	f := b.f
+	switch id := f.Profile.ID; cells[0] {
 	case "profile":
-		if p.ID != "" {
+		if id != "" {
 			return errors.New("a second profile line")
 		}
-		p.ID = cells[len(cells)-1]
-		return want(2)
+		f.Profile.ID = cells[1]
 	case "title":
-		if b.f.Title != "" {
+		if f.Title != "" {
 			return errors.New("a second title")
 		}
-		b.f.Title = cells[len(cells)-1]
-		return want(2)
+		f.Title = cells[1]
 	case "rests":
-		if err := want(3); err != nil {
-			return err
-		}
-		b.f.Basis = append(b.f.Basis, Basis{cells[1], cells[2]})
-		return nil
+		f.Basis = append(f.Basis, Basis{cells[1], cells[2]})
 	case "omits":
-		if err := want(2); err != nil {
-			return err
+		f.Omits = append(f.Omits, cells[1])
+	default:
+		if id == "" {
+			return errors.New("the first line must be: profile | ID")
 		}
-		b.f.Omits = append(b.f.Omits, cells[1])
-		return nil
+		return b.figure(cells)
 	}
-	if p.ID == "" {
-		return errors.New("the first line must be: profile | ID")
-	}
-	return b.figure(cells)
+	return nil
 }
+
+// columns of the lines that are no figures.
+var columns = map[string]int{"profile": 2, "title": 2, "rests": 3, "omits": 2}
 
 func (b *builder) figure(cells []string) error {
 	if len(cells) != 3 && len(cells) != 4 {
