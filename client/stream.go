@@ -75,6 +75,9 @@ func (c *Client) runStream(ctx context.Context, s *stream, wait Wait, yield func
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case err == nil && s.idle():
+			tries = -1
+			continue
 		case err == nil:
 			err = fmt.Errorf("%w: the answers ended early", errBroken)
 		}
@@ -107,17 +110,12 @@ func (c *Client) request(ctx context.Context, s *stream, wait Wait, yield func(S
 	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media != "application/x-ndjson" {
 		return fmt.Errorf("%w: it is of type %q", ErrAnswer, media)
 	}
-	lines := bufio.NewReaderSize(resp.Body, 64<<10)
-	for {
-		line, err := readLine(lines)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, maxLine)
+	lines.Split(wholeLine)
+	for lines.Scan() {
 		var r result
-		if err := json.Unmarshal(line, &r); err != nil {
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 			return fmt.Errorf("%w: %w", ErrAnswer, err)
 		}
 		e, ok := s.pop()
@@ -136,6 +134,24 @@ func (c *Client) request(ctx context.Context, s *stream, wait Wait, yield func(S
 			return errStop
 		}
 	}
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return fmt.Errorf("%w: a line of more than %d bytes", ErrAnswer, maxLine)
+	case err != nil:
+		return fmt.Errorf("%w: %w", errBroken, err)
+	}
+	return nil
+}
+
+// wholeLine is [bufio.ScanLines], but a last line without a line feed is an error.
+func wholeLine(data []byte, atEOF bool) (int, []byte, error) {
+	i := bytes.IndexByte(data, '\n')
+	if i < 0 && atEOF && len(data) > 0 {
+		return 0, nil, io.ErrUnexpectedEOF
+	} else if i < 0 {
+		return 0, nil, nil
+	}
+	return i + 1, data[:i], nil
 }
 
 func (c *Client) streamed(r *result, submission []byte, wait Wait) (*Submitted, error) {
@@ -279,26 +295,4 @@ func (s *stream) inputError() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
-}
-
-// readLine reads a line of at most maxLine bytes, without its line feed.
-func readLine(r *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		if len(line)+len(part) > maxLine {
-			return nil, fmt.Errorf("%w: a line of more than %d bytes", ErrAnswer, maxLine)
-		}
-		line = append(line, part...)
-		switch {
-		case err == nil:
-			return line[:len(line)-1], nil
-		case errors.Is(err, io.EOF) && len(line) == 0:
-			return nil, io.EOF
-		case errors.Is(err, io.EOF):
-			return nil, fmt.Errorf("%w: %w", errBroken, io.ErrUnexpectedEOF)
-		case !errors.Is(err, bufio.ErrBufferFull):
-			return nil, fmt.Errorf("%w: %w", errBroken, err)
-		}
-	}
 }
