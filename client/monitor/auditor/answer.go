@@ -99,7 +99,7 @@ func (a *Auditor) add(ctx context.Context, r *tlog.AddCheckpoint) ([]byte, error
 	}
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	a.catchUp(waiting, head.Size) // checkStored says what is missing
+	said.copied = a.begin(waiting, head.Size)
 	err = a.enter(ctx, head.Size, func() (err error) {
 		ours, err = a.cosign(ctx, r, head, said)
 		return err
@@ -198,6 +198,7 @@ func (a *Auditor) repeat(r *tlog.AddCheckpoint, head *tlog.Checkpoint) (last *re
 type said struct {
 	note    *tlog.Checkpoint // the named head
 	audited *tlog.Checkpoint // nil: none is shown
+	copied  func() error     // waits for an update of the copy
 }
 
 // consult asks the log whether it names this head, and what it shows as audited. The caller must
@@ -228,7 +229,7 @@ func (a *Auditor) cosign(ctx context.Context, r *tlog.AddCheckpoint, head *tlog.
 	if err := a.checkTree(ctx, last, log.note); err != nil {
 		return nil, err
 	}
-	if err := a.checkStored(ctx, log.note); err != nil {
+	if err := a.checkStored(ctx, log); err != nil {
 		return nil, err
 	}
 	now, err := a.judge(log.note, last)

@@ -264,7 +264,7 @@ func Open(c Config) (_ *Auditor, err error) {
 	if err := a.openStored(); err != nil {
 		return nil, err
 	}
-	if a.copy, err = openCopy(&a.cfg, r.head, a.stored.Source()); err != nil {
+	if a.copy, err = openCopy(&a.cfg, r.head, a.stored.Ahead()); err != nil {
 		return nil, err
 	}
 	a.publishKeys()

@@ -86,19 +86,26 @@ func (a *Auditor) keepCopy(ctx context.Context) {
 	})
 }
 
-// catchUp updates the copy, if it is smaller than a size.
-func (a *Auditor) catchUp(ctx context.Context, size uint64) error {
+// begin begins to update the copy, if it is smaller than a size. copied waits until the copy is durable.
+func (a *Auditor) begin(ctx context.Context, size uint64) (copied func() error) {
+	none := func() error { return nil }
 	if a.copied() >= size {
-		return nil
+		return none
 	}
 	if !a.decided.Load() {
-		return errNoPolicy
+		return func() error { return errNoPolicy }
 	}
-	if _, err := a.stored.Update(ctx); err != nil {
-		return fmt.Errorf("the copy of the log: %w", err)
+	durable := a.stored.Begin(ctx)
+	return func() error {
+		if err := durable(); err != nil {
+			return fmt.Errorf("the copy of the log: %w", err)
+		}
+		return nil
 	}
-	return nil
 }
+
+// catchUp updates the copy, if it is smaller than a size.
+func (a *Auditor) catchUp(ctx context.Context, size uint64) error { return a.begin(ctx, size)() }
 
 // copied returns the size of the copy.
 func (a *Auditor) copied() uint64 {
@@ -108,13 +115,13 @@ func (a *Auditor) copied() uint64 {
 	return 0
 }
 
-// checkStored checks that the copy has every entry below a named head.
-func (a *Auditor) checkStored(ctx context.Context, note *tlog.Checkpoint) error {
+// checkStored checks that the copy has every entry below the named head.
+func (a *Auditor) checkStored(ctx context.Context, log said) error {
 	within, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	// The policy that lets the copy take the head may be that of an entry just applied.
-	late := a.catchUp(within, note.Size)
-	if err := a.stored.Holds(ctx, &note.Head); err != nil {
+	late := cmp.Or(log.copied(), a.catchUp(within, log.note.Size))
+	if err := a.stored.Holds(ctx, &log.note.Head); err != nil {
 		return refuse(codeNotReady, "the copy of the log: %w", cmp.Or(late, err))
 	}
 	return nil

@@ -98,6 +98,7 @@ type Mirror struct {
 	// turn is held by Update and Check, and guards what follows, c.Policy and client. It is a
 	// channel, so that a wait can end.
 	turn   chan struct{}
+	fresh  atomic.Pointer[fresh] // what the Update under way adds, if it is in memory; else nil
 	closed bool
 	tree   *client.Tree    // its largest head is the copy's
 	edge   *tiles.Frontier // of head; nil before it is needed
@@ -197,11 +198,33 @@ func (m *Mirror) Moved() <-chan struct{} { return m.moved }
 // head than the copy's, the error is a [client.RollbackError]. After an error the copy has
 // its old head, or, if the disk did not say which, the new one.
 func (m *Mirror) Update(ctx context.Context) (*tlog.Verified, error) {
-	v, err := m.update(ctx)
-	if ctx.Err() == nil {
-		m.failed.Store(&err)
+	v, finish, err := m.update(ctx)
+	if err == nil {
+		finish(func(e error) { err = e })
 	}
-	return v, err
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// Begin is Update, but returns as soon as what the newest head adds is verified. [Mirror.Ahead] serves
+// that from then on, unless it is much. durable waits until the copy has it, or the context ends.
+func (m *Mirror) Begin(ctx context.Context) (durable func() error) {
+	_, finish, err := m.update(ctx)
+	if err != nil {
+		return func() error { return err }
+	}
+	outcome := make(chan error, 1)
+	go finish(func(err error) { outcome <- err })
+	return func() error {
+		select {
+		case err := <-outcome:
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // Failing returns why the last Update failed, nil if it did not.
@@ -212,25 +235,52 @@ func (m *Mirror) Failing() error {
 	return nil
 }
 
-func (m *Mirror) update(ctx context.Context) (*tlog.Verified, error) {
-	if err := m.begin(ctx); err != nil {
-		return nil, err
-	}
-	defer m.end()
-	m.pool.forgive()
-	tree := m.tree.Clone(nil)
-	v, err := m.newest(ctx, tree)
-	if err != nil {
-		return nil, err
-	}
-	if h := m.head.Load(); h == nil || !bytes.Equal(h.bytes, v.Checkpoint.Bytes()) {
-		if err := m.advance(ctx, tree, v.Checkpoint); err != nil {
-			return nil, err
+// update takes the turn and does the steps of an Update up to the one that makes files durable. finish does
+// the others, tells the outcome once it is known, and gives the turn back.
+func (m *Mirror) update(ctx context.Context) (v *tlog.Verified, finish func(tell func(error)), err error) {
+	outcome := func(err error) {
+		if ctx.Err() == nil {
+			m.failed.Store(&err)
 		}
 	}
-	m.tree = tree
-	m.cosign(ctx)
-	return v, nil
+	defer func() {
+		if err != nil {
+			outcome(err)
+		}
+	}()
+	if err := m.begin(ctx); err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			m.end()
+		}
+	}()
+	m.pool.forgive()
+	tree, old := m.tree.Clone(nil), m.head.Load()
+	if v, err = m.newest(ctx, tree); err != nil {
+		return nil, nil, err
+	}
+	commit := func() error { return nil }
+	if old == nil || !bytes.Equal(old.bytes, v.Checkpoint.Bytes()) {
+		if commit, err = m.advance(ctx, tree, v.Checkpoint); err != nil {
+			return nil, nil, err
+		}
+	}
+	return v, func(tell func(error)) {
+		defer m.end()
+		err := commit()
+		m.fresh.Store(nil)
+		if err == nil {
+			m.tree = tree
+			m.cosign(context.WithoutCancel(ctx))
+		}
+		outcome(err)
+		tell(err)
+		if err == nil && old != nil {
+			m.tidy(old.Size, v.Checkpoint.Size)
+		}
+	}, nil
 }
 
 // Use makes the next Update and Check accept heads by another policy: a log may change its

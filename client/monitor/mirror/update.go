@@ -125,14 +125,15 @@ func (m *Mirror) headOf(ctx context.Context, s Source) (*tlog.Verified, error) {
 	return m.c.Policy.Verify(cp, m.c.Origin)
 }
 
-// advance copies what the tree's head adds, and then makes it the copy's head.
-func (m *Mirror) advance(ctx context.Context, tree *client.Tree, to *tlog.Checkpoint) error {
+// advance copies what the tree's head adds, and begins to write it. commit makes it durable, and then
+// the copy's head.
+func (m *Mirror) advance(ctx context.Context, tree *client.Tree, to *tlog.Checkpoint) (commit func() error, err error) {
 	if old := m.head.Load(); old != nil && old.Size == to.Size { // only its cosignatures differ
-		return m.commit(m.edge, to)
+		return func() error { return m.commit(m.edge, to) }, nil
 	}
 	edge, err := m.frontier(ctx, tree)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if m.batch == nil {
 		m.batch = durable.NewBatch(m.c.Dir)
@@ -140,13 +141,27 @@ func (m *Mirror) advance(ctx context.Context, tree *client.Tree, to *tlog.Checkp
 	w := &writer{m: m, batch: m.batch}
 	next, err := m.copyEntries(ctx, tree, edge, to, w)
 	if err == nil {
+		if w.under == nil { // nothing was written before
+			m.fresh.Store(newFresh(to.Size, w.files))
+		}
 		err = w.flush()
 	}
-	if err = errors.Join(err, w.wait()); err != nil {
-		m.batch = nil // what it knows of directories may be wrong
+	wait := func(err error) error {
+		if err = errors.Join(err, w.wait()); err != nil {
+			m.batch = nil // what it knows of directories may be wrong
+		}
 		return err
 	}
-	return m.commit(next, to)
+	if err != nil {
+		m.fresh.Store(nil)
+		return nil, wait(err)
+	}
+	return func() error {
+		if err := wait(nil); err != nil {
+			return err
+		}
+		return m.commit(next, to)
+	}, nil
 }
 
 // frontier returns the right edge of the copy's head, out of tiles of a tree that extends it.
@@ -216,21 +231,21 @@ func (m *Mirror) commit(edge *tiles.Frontier, to *tlog.Checkpoint) error {
 			return err
 		}
 	}
-	old := m.head.Swap(&head{to, b})
+	m.head.Store(&head{to, b})
 	select {
 	case m.moved <- struct{}{}:
 	default:
 	}
 	m.edge = edge
-	if err == nil && old != nil && old.Size < to.Size {
-		m.tidy(old.Size, to.Size)
-	}
 	return err
 }
 
 // tidy removes partial tiles that neither the old nor the present head needs. A reader of the old
 // head's tree cuts a full tile where a partial one is gone (C2SP tlog-tiles, "Partial Tiles").
 func (m *Mirror) tidy(old, size uint64) {
+	if old == size {
+		return
+	}
 	for _, t := range partial(old) {
 		width := tiles.Width(max(t.Level, 0), t.Index, size)
 		dir := filepath.Dir(m.path(t))
@@ -276,7 +291,7 @@ const (
 )
 
 type file struct {
-	name  string
+	tile  tlog.Tile
 	bytes []byte
 }
 
@@ -291,7 +306,7 @@ type writer struct {
 
 // add adds a tile. The caller must not change b.
 func (w *writer) add(t tlog.Tile, b []byte) error {
-	w.files = append(w.files, file{w.m.path(t), b})
+	w.files = append(w.files, file{t, b})
 	if w.bytes += len(b); w.bytes < batchBytes && len(w.files) < batchFiles {
 		return nil
 	}
@@ -325,7 +340,7 @@ func (w *writer) write(files []file) error {
 	for i := range writers {
 		wg.Go(func() {
 			for n := i; n < len(files) && errs[i] == nil; n += writers {
-				errs[i] = w.batch.WriteFile(files[n].name, files[n].bytes, 0o644)
+				errs[i] = w.batch.WriteFile(w.m.path(files[n].tile), files[n].bytes, 0o644)
 			}
 		})
 	}
