@@ -64,13 +64,23 @@ func (o *Observer) wait(wait func()) {
 	}
 }
 
-// batch is a bundle on its way. Only one goroutine at a time has it.
+// batch is a bundle on its way.
 type batch struct {
 	client.Bundle
 	read  []ledger.Entry // parsed, with the states of the signatures
 	notes []any          // results of Observer.Read
-	ready chan struct{}  // closed once read and notes are set
+	ready sync.WaitGroup // of shares
 }
+
+// share is a part of a batch for one worker, so that all of them work at a single bundle. Only one goroutine
+// at a time has it.
+type share struct {
+	*batch
+	from, to int
+}
+
+// most is how many entries a share has at most.
+const most = 64
 
 func (s *state) restore(snapshot []byte, size uint64, root tlog.Hash) (err error) {
 	if s.ledger, err = ledger.Restore(snapshot, size, root, s.view); err == nil {
@@ -104,7 +114,7 @@ func (s *state) pass(ctx context.Context, o Observer) error {
 	defer cancel()
 	// jobs has room for every batch in order, so sending to jobs never blocks.
 	room := 4 * workers
-	order, jobs := make(chan *batch, room), make(chan *batch, room+1)
+	order, jobs := make(chan *batch, room), make(chan share, (room+1)*tlog.TileWidth/most)
 	var readErr error // set before order is closed
 	from := s.ledger.Size()
 	wg.Go(func() {
@@ -118,7 +128,7 @@ func (s *state) pass(ctx context.Context, o Observer) error {
 				if ctx.Err() == nil {
 					s.check(b, o)
 				}
-				close(b.ready)
+				b.ready.Done()
 			}
 		})
 	}
@@ -126,7 +136,7 @@ func (s *state) pass(ctx context.Context, o Observer) error {
 		var b *batch // nil: no more
 		o.wait(func() {
 			if b = <-order; b != nil {
-				<-b.ready
+				b.ready.Wait()
 			}
 		})
 		if b == nil {
@@ -164,7 +174,7 @@ func (s *state) passFew(ctx context.Context, from uint64, o Observer) error {
 
 // read makes batches of the tree's bundles. Those before an error are applied: they are
 // proven.
-func (s *state) read(ctx context.Context, from uint64, order, jobs chan<- *batch) error {
+func (s *state) read(ctx context.Context, from uint64, order chan<- *batch, jobs chan<- share) error {
 	for bundle, err := range s.view.tree.Bundles(ctx, from) {
 		if err != nil {
 			return err
@@ -172,24 +182,27 @@ func (s *state) read(ctx context.Context, from uint64, order, jobs chan<- *batch
 		if bundle.First == 0 {
 			s.keys.charter(bundle.Entries[0])
 		}
-		b := &batch{Bundle: bundle, ready: make(chan struct{})}
+		n := len(bundle.Entries)
+		b := &batch{Bundle: bundle, read: make([]ledger.Entry, n), notes: make([]any, n)}
+		b.ready.Add((n + most - 1) / most)
 		select {
 		case order <- b:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		jobs <- b
+		for from := 0; from < n; from += most {
+			jobs <- share{b, from, min(from+most, n)}
+		}
 	}
 	return nil
 }
 
-// check parses and verifies a batch. Workers run it in any order.
-func (s *state) check(b *batch, o Observer) {
-	b.read, b.notes = make([]ledger.Entry, len(b.Entries)), make([]any, len(b.Entries))
-	for i, raw := range b.Entries {
+// check parses and verifies a share. Workers run it in any order.
+func (s *state) check(b share, o Observer) {
+	for i := b.from; i < b.to; i++ {
 		e := &b.read[i]
 		e.Index, e.Leaf = b.First+uint64(i), b.Leaves[i]
-		if e.Envelope, e.Err = event.ParseEnvelope(raw); e.Err != nil {
+		if e.Envelope, e.Err = event.ParseEnvelope(b.Entries[i]); e.Err != nil {
 			e.Envelope = nil
 			continue
 		}

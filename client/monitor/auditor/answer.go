@@ -93,13 +93,15 @@ func (a *Auditor) add(ctx context.Context, r *tlog.AddCheckpoint) ([]byte, error
 		a.told.Cosigned(a.cfg.Logger, &head.Head, a.last.Load().Time)
 		return tlog.SignatureLines(ours), nil
 	}
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	copying := make(chan func() error, 1)
+	go func() { copying <- a.begin(waiting, head.Size) }() // the copy would take this head soon in any case
 	said, err := a.consult(ctx, head)
 	if err != nil {
 		return nil, err
 	}
-	waiting, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	said.copied = a.begin(waiting, head.Size)
+	said.copied = <-copying
 	err = a.enter(ctx, head.Size, func() (err error) {
 		ours, err = a.cosign(ctx, r, head, said)
 		return err
