@@ -4,10 +4,12 @@
 package index
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,17 +69,17 @@ func (w *writer) add(f *facts.Fact) error {
 		ev, h := f.Entry.Envelope.Event, f.Entry.Hash
 		hash, typ, claimed = h[:], string(ev.Type), ev.Time.Unix()
 	}
-	err = w.exec("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", int64(f.Entry.Index), leaf[:], hash, typ, claimed, logged, slices.Index(verdicts, v), ids)
+	err = w.insert("INTO entry", int64(f.Entry.Index), leaf[:], hash, typ, claimed, logged, slices.Index(verdicts, v), ids)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(w.refer(f), w.body(f, v), w.changes(f, count), w.violations(f), w.breaches(f)); err != nil {
+	if err := errors.Join(w.refer(f, v), w.body(f, v), w.changes(f, count), w.violations(f), w.breaches(f)); err != nil {
 		return err
 	}
 	for id, n := range count {
-		w.named = append(w.named, nameRow{id, int64(f.Entry.Index), n})
+		w.batch.named = append(w.batch.named, nameRow{id, int64(f.Entry.Index), n})
 	}
-	w.full()
+	w.full(len(count))
 	return w.err
 }
 
@@ -92,7 +94,7 @@ func (w *writer) enter(index int64, f *facts.Fact) error {
 	}
 	err := w.flush()
 	w.month, w.name = w.month+1, name
-	return errors.Join(err, w.exec("INSERT INTO month VALUES (?, ?, ?)", w.month, name, index))
+	return errors.Join(err, w.insert("INTO month", w.month, name, index))
 }
 
 // anchor adds what an anchor proves.
@@ -110,7 +112,7 @@ func (w *writer) anchor(f *facts.Fact, v Verdict) error {
 	}
 	before = max(before, w.proven)
 	w.proven = f.Ledger.Time().Unix()
-	return w.exec("INSERT INTO anchor VALUES (?, ?, ?, ?)", int64(f.Entry.Index), int64(f.Ledger.Anchored()), before, w.proven)
+	return w.insert("INTO anchor", int64(f.Entry.Index), int64(f.Ledger.Anchored()), before, w.proven)
 }
 
 // existed returns the time before which the tree of an anchor that has taken effect existed: the
@@ -162,7 +164,7 @@ func (w *writer) names(f *facts.Fact, v Verdict, count map[int64]int64) (row []b
 }
 
 // refer adds the references of an event, as far as they have the leaf hash of their entry.
-func (w *writer) refer(f *facts.Fact) error {
+func (w *writer) refer(f *facts.Fact, v Verdict) error {
 	if f.Entry.Envelope == nil {
 		return nil
 	}
@@ -171,6 +173,12 @@ func (w *writer) refer(f *facts.Fact) error {
 	}
 	for kind, ref := range references(f.Entry.Envelope.Event.Body) {
 		if ref == nil || ref.Index >= f.Entry.Index {
+			continue
+		}
+		if v == Kept && (kind == "warrant" || kind == "access" || kind == "event") { // the rules have checked it
+			if err := w.insert("OR IGNORE INTO reference", int64(f.Entry.Index), int64(ref.Index), kind); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := w.exec("INSERT OR IGNORE INTO reference SELECT ?, idx, ? FROM entry WHERE idx = ? AND leaf = ?", int64(f.Entry.Index), kind, int64(ref.Index), slices.Clone(ref.Leaf[:])); err != nil {
@@ -186,7 +194,7 @@ func (w *writer) find(f *facts.Fact, b *event.Finding) (err error) {
 	f.Ledger.Breaches(func(of *ledger.Breach, _ bool) {
 		if of.Rule == b.Rule && b.First <= of.Index && of.Index <= b.Last && of.Index < f.Entry.Index && n < MaxRelated {
 			n++
-			err = errors.Join(err, w.exec("INSERT OR IGNORE INTO reference VALUES (?, ?, ?)", int64(f.Entry.Index), int64(of.Index), "finding"))
+			err = errors.Join(err, w.insert("OR IGNORE INTO reference", int64(f.Entry.Index), int64(of.Index), "finding"))
 		}
 	})
 	return err
@@ -237,27 +245,27 @@ func (w *writer) body(f *facts.Fact, v Verdict) error {
 			return nil
 		}
 		bars, err := json.Marshal(in.Profile.Bars)
-		return errors.Join(err, w.exec("INSERT INTO charter VALUES (?, ?)", index, string(bars)))
+		return errors.Join(err, w.insert("INTO charter", index, string(bars)))
 	case *event.Release:
 		id, err := key()
-		return errors.Join(err, w.exec("INSERT INTO release VALUES (?, ?, ?, ?)", index, id, int64(b.Seq), int64(b.Access.Index)))
+		return errors.Join(err, w.insert("INTO release", index, id, int64(b.Seq), int64(b.Access.Index)))
 	case *event.Heartbeat:
 		id, err := key()
-		return errors.Join(err, w.exec("INSERT INTO heartbeat VALUES (?, ?, ?, ?, ?, ?)", index, id, int64(b.Seq), b.From.Unix(), b.To.Unix(), b.Resumed))
+		return errors.Join(err, w.insert("INTO heartbeat", index, id, int64(b.Seq), b.From.Unix(), b.To.Unix(), b.Resumed))
 	case *event.Disclosure:
 		i := slices.IndexFunc(f.Names, func(n facts.Name) bool { return n.Member == "agency" })
 		if i < 0 || v != Kept {
 			return nil
 		}
 		id, err := w.text(memberText, f.Names[i].Value)
-		return errors.Join(err, w.exec("INSERT OR IGNORE INTO warrant VALUES (?, ?, ?)", int64(b.Event.Index), index, id))
+		return errors.Join(err, w.insert("OR IGNORE INTO warrant", int64(b.Event.Index), index, id))
 	}
 	return nil
 }
 
 func (w *writer) violations(f *facts.Fact) error {
 	for _, v := range f.Violations {
-		if err := w.exec("INSERT INTO violation (idx, seen, kind, rule, way, debtor, text, cure) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		if err := w.insert("INTO violation (idx, seen, kind, rule, way, debtor, text, cure)",
 			int64(v.Index), int64(v.Seen), v.Kind.String(), v.Rule, v.Code, v.By, v.Text(), v.Cure); err != nil {
 			return err
 		}
@@ -271,13 +279,38 @@ type dutyKey struct {
 	custodian   string
 }
 
-// owed is a row of an obligation that is owed.
-type owed struct{ id, opened int64 }
+// owed is an obligation that is owed. Most are met soon, so the file first learns of one when it ends or when
+// a head is told.
+type owed struct {
+	id, opened int64
+	row        *dutyRow // not yet in the file; nil: it is
+}
+
+// dutyRow has the columns of the table duty but the last one, which is NULL while the obligation is owed.
+type dutyRow struct{ id, kind, idx, by, custodian, text, due, late, opened, since, ended, how int64 }
+
+// maxEarly bounds the obligations that the file does not have.
+const maxEarly = 1 << 16
+
+// oweEarly adds the obligations that the file does not have.
+func (w *writer) oweEarly() (err error) {
+	for _, id := range slices.Sorted(maps.Keys(w.early)) {
+		err = errors.Join(err, w.addDuty(w.early[id], nil))
+	}
+	return err
+}
+
+func (w *writer) addDuty(o *owed, proven any) error {
+	r := o.row
+	o.row = nil
+	delete(w.early, o.id)
+	return w.insert("INTO duty", r.id, r.kind, r.idx, r.by, r.custodian, r.text, r.due, r.late, r.opened, r.since, r.ended, r.how, proven)
+}
 
 func (w *writer) loadDuties() error {
 	return w.each("SELECT d.kind, d.idx, s.value, d.id, d.opened FROM duty d JOIN symbol s ON s.id = d.custodian WHERE d.ended = ? ORDER BY d.id", func(r *sql.Rows) error {
 		var k dutyKey
-		var o owed
+		o := new(owed)
 		err := r.Scan(&k.kind, &k.index, &k.custodian, &o.id, &o.opened)
 		w.duties[k] = append(w.duties[k], o)
 		return err
@@ -289,7 +322,7 @@ func (w *writer) kind(o *ledger.Obligation) (id int64, err error) {
 	if id = w.kinds[k]; id == 0 {
 		id = int64(len(w.kinds) + 1)
 		w.kinds[k] = id
-		err = w.exec("INSERT INTO kind VALUES (?, ?, ?, ?)", id, k[0], k[1], k[2])
+		err = w.insert("INTO kind", id, k[0], k[1], k[2])
 	}
 	return id, err
 }
@@ -338,25 +371,27 @@ func (w *writer) change(c *ledger.Change) error {
 	}
 	k := dutyKey{kind, int64(o.Index), o.Custodian}
 	rows := w.duties[k] // several only of a custodian with several keys
-	was := owed{opened: int64(c.Entry)}
-	if c.Kind != ledger.Opened && len(rows) > 0 {
-		was, rows = rows[0], rows[1:]
-		if err := w.end(was.id, c, &o); err != nil {
-			return err
-		}
-	} else if c.Kind != ledger.Opened { // an anchor is owed all the time, and only a late one is told
-		return w.owe(kind, &o, was.opened, c)
+	opened := int64(c.Entry)
+	switch {
+	case c.Kind != ledger.Opened && len(rows) > 0:
+		opened = rows[0].opened
+		err, rows = w.end(rows[0], c, &o), rows[1:]
+	case c.Kind == ledger.Settled || c.Kind == ledger.Lapsed: // an anchor is owed all the time, and only a late one is told
+		was, err := w.owe(kind, &o, opened, c)
+		return errors.Join(err, w.end(was, c, &o))
+	case c.Kind != ledger.Opened:
+		_, err := w.owe(kind, &o, opened, c)
+		return err
 	}
-	if c.Kind == ledger.Opened || c.Kind == ledger.Moved {
-		rows = append(rows, owed{w.duty + 1, was.opened})
-		if err := w.owe(kind, &o, was.opened, c); err != nil {
-			return err
-		}
+	if err == nil && (c.Kind == ledger.Opened || c.Kind == ledger.Moved) {
+		var now *owed
+		now, err = w.owe(kind, &o, opened, c)
+		rows = append(rows, now)
 	}
 	if w.duties[k] = rows; len(rows) == 0 {
 		delete(w.duties, k)
 	}
-	return nil
+	return err
 }
 
 // ended returns the end of a change, as it stands in a row.
@@ -374,31 +409,35 @@ func ended(c *ledger.Change) (how int, proven any) {
 }
 
 // end ends a row.
-func (w *writer) end(id int64, c *ledger.Change, o *ledger.Obligation) error {
+func (w *writer) end(o *owed, c *ledger.Change, last *ledger.Obligation) (err error) {
 	how, proven := ended(c)
-	if how == howMoved {
-		return w.exec("UPDATE duty SET ended = ?, how = ? WHERE id = ?", int64(c.Entry), how, id)
+	text := int64(0)
+	if how != howMoved {
+		if text, err = w.text(memberText, template(last)); err != nil {
+			return err
+		}
 	}
-	text, err := w.text(memberText, template(o))
-	return errors.Join(err, w.exec("UPDATE duty SET ended = ?, how = ?, proven = ?, text = ? WHERE id = ?", int64(c.Entry), how, proven, text, id))
+	if r := o.row; r != nil {
+		r.ended, r.how, r.text = int64(c.Entry), int64(how), cmp.Or(text, r.text)
+		return w.addDuty(o, proven)
+	}
+	return w.exec("UPDATE duty SET ended = ?, how = ?, proven = ?, text = ifnull(nullif(?, 0), text) WHERE id = ?", int64(c.Entry), how, proven, text, o.id)
 }
 
-// owe adds the row of an obligation that is owed from this change on, or that it ends at once.
-func (w *writer) owe(kind int64, o *ledger.Obligation, opened int64, c *ledger.Change) error {
+// owe returns an obligation that is owed from this change on.
+func (w *writer) owe(kind int64, o *ledger.Obligation, opened int64, c *ledger.Change) (*owed, error) {
 	by, err := w.text(memberBy, o.By)
 	custodian, err2 := w.text(memberBy, o.Custodian)
 	text, err3 := w.text(memberText, template(o))
-	if err := errors.Join(err, err2, err3); err != nil {
-		return err
-	}
-	until, how, proven := int64(never), howOpen, any(nil)
-	if c.Kind == ledger.Settled || c.Kind == ledger.Lapsed {
-		until = int64(c.Entry)
-		how, proven = ended(c)
+	if err := cmp.Or(err, err2, err3); err != nil {
+		return nil, err
 	}
 	w.duty++
-	return w.exec("INSERT INTO duty VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.duty, kind, int64(o.Index), by, custodian, text,
-		o.Due.Unix(), o.Late.Unix(), opened, int64(c.Entry), until, how, proven)
+	out := &owed{w.duty, opened, &dutyRow{w.duty, kind, int64(o.Index), by, custodian, text, o.Due.Unix(), o.Late.Unix(), opened, int64(c.Entry), int64(never), howOpen}}
+	if w.early[out.id] = out; len(w.early) > maxEarly {
+		err = w.oweEarly()
+	}
+	return out, err
 }
 
 // template returns the text of an obligation without its entry, so that equal ones are stored once.
@@ -459,7 +498,7 @@ func (w *writer) breaches(f *facts.Fact) (err error) {
 		}
 		now.since = entry
 		*was = now
-		err = errors.Join(err, w.exec("INSERT INTO breach VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", id-1, entry, int64(never), b.Rule, b.Code,
+		err = errors.Join(err, w.insert("INTO breach", id-1, entry, int64(never), b.Rule, b.Code,
 			int64(b.Index), int64(b.Seen), int64(b.Last), int64(b.Count), b.By, b.Text(), b.Cure, now.stands, closed))
 	})
 	return err

@@ -25,12 +25,11 @@ const never = math.MaxInt64
 // that the replay does not wait for SQLite.
 type writer struct {
 	f        *file
-	prepared map[string]*sql.Stmt // used by write; others must have waited for it
-	begun    bool                 // a transaction is open
-	err      error                // the first one: SQLite may have ended the transaction then
+	prepared map[prepared]*sql.Stmt // used by write; others must have waited for it
+	begun    bool                   // a transaction is open
+	err      error                  // the first one: SQLite may have ended the transaction then
 
-	rows  []row      // not yet written, in order
-	named []nameRow  // rows of the table name, not yet written
+	batch *batch     // not yet written
 	under chan error // the outcome of the batch that is being written; nil: there is none
 
 	next   uint64 // the entry that is told next
@@ -44,8 +43,9 @@ type writer struct {
 	tally  map[int64]int64 // of month, not yet added
 	ids    map[symbol]int64
 	kinds  map[[3]string]int64
-	duties map[dutyKey][]owed
-	duty   int64 // last id
+	duties map[dutyKey][]*owed
+	early  map[int64]*owed // of these, by id, those that the file does not have
+	duty   int64           // last id
 	breach []breachState
 }
 
@@ -54,8 +54,8 @@ const zero = -62135596800
 
 // load makes a writer from what the file has.
 func (f *file) load() (*writer, error) {
-	w := &writer{f: f, prepared: make(map[string]*sql.Stmt), proven: zero, tally: make(map[int64]int64), ids: make(map[symbol]int64),
-		kinds: make(map[[3]string]int64), duties: make(map[dutyKey][]owed)}
+	w := &writer{f: f, prepared: make(map[prepared]*sql.Stmt), batch: newBatch(), proven: zero, tally: make(map[int64]int64), ids: make(map[symbol]int64),
+		kinds: make(map[[3]string]int64), duties: make(map[dutyKey][]*owed), early: make(map[int64]*owed)}
 	err := errors.Join(
 		w.one("SELECT ifnull(max(idx)+1, 0) FROM entry", &w.stored),
 		w.one("SELECT ifnull(max(id), 0) FROM duty", &w.duty),
@@ -72,20 +72,45 @@ func (f *file) load() (*writer, error) {
 	return w, err
 }
 
-func (w *writer) stmt(query string) (*sql.Stmt, error) {
-	s := w.prepared[query]
+// prepared names a statement: a query, or the beginning of one that inserts so many rows of so many columns.
+type prepared struct {
+	query         string
+	rows, columns int
+}
+
+func (w *writer) stmt(p prepared) (*sql.Stmt, error) {
+	s := w.prepared[p]
 	if s != nil {
 		return s, nil
 	}
+	query := p.query
+	if p.rows > 0 {
+		row := "(?" + strings.Repeat(", ?", p.columns-1) + ")"
+		query = "INSERT " + query + " VALUES " + row + strings.Repeat(", "+row, p.rows-1)
+	}
 	s, err := w.f.conn.PrepareContext(context.Background(), query)
 	if err == nil {
-		w.prepared[query] = s
+		w.prepared[p] = s
 	}
 	return s, err
 }
 
-// row is a statement that is to be executed.
-type row struct {
+// batch is what is written at once: rows by the table, as insert has it, and then statements in order.
+type batch struct {
+	rows  map[string]*rows
+	named []nameRow // rows of the table name
+	then  []statement
+	n     int
+}
+
+func newBatch() *batch { return &batch{rows: make(map[string]*rows)} }
+
+type rows struct {
+	columns int
+	args    []any
+}
+
+type statement struct {
 	query string
 	args  []any
 }
@@ -96,27 +121,42 @@ type nameRow struct{ symbol, index, n int64 }
 // maxRows bounds a batch, and so the memory of a writer.
 const maxRows = 4096
 
-// exec adds a statement to the batch. A later call, at the latest that of settle, returns its error.
-func (w *writer) exec(query string, args ...any) error {
+// insert adds a row to the batch. into is the query from "INSERT" to "VALUES". A later call, at the latest that
+// of settle, returns its error.
+func (w *writer) insert(into string, args ...any) error {
 	if w.err == nil {
-		w.rows = append(w.rows, row{query, args})
-		w.full()
+		r := w.batch.rows[into]
+		if r == nil {
+			r = &rows{columns: len(args)}
+			w.batch.rows[into] = r
+		}
+		r.args = append(r.args, args...)
+		w.full(1)
 	}
 	return w.err
 }
 
-// full begins to write a batch that is full.
-func (w *writer) full() {
-	if len(w.rows)+len(w.named) < maxRows {
+// exec adds a statement to the batch, which is executed after all rows are inserted.
+func (w *writer) exec(query string, args ...any) error {
+	if w.err == nil {
+		w.batch.then = append(w.batch.then, statement{query, args})
+		w.full(1)
+	}
+	return w.err
+}
+
+// full counts rows, and begins to write a batch that is full.
+func (w *writer) full(more int) {
+	if w.batch.n += more; w.batch.n < maxRows {
 		return
 	}
 	w.wait()
 	if w.err != nil {
 		return
 	}
-	rows, named, under := w.rows, w.named, make(chan error, 1)
-	w.rows, w.named, w.under = nil, nil, under
-	go func() { under <- w.write(rows, named) }()
+	b, under := w.batch, make(chan error, 1)
+	w.batch, w.under = newBatch(), under
+	go func() { under <- w.write(b) }()
 }
 
 // wait waits until no batch is being written.
@@ -131,58 +171,58 @@ func (w *writer) wait() {
 // settle writes all rows, so that queries see them.
 func (w *writer) settle() error {
 	w.wait()
-	if w.err == nil && len(w.rows)+len(w.named) > 0 {
-		w.err = w.write(w.rows, w.named)
-		w.rows, w.named = nil, nil
+	if w.err == nil && w.batch.n > 0 {
+		w.err = w.write(w.batch)
+		w.batch = newBatch()
 	}
 	return w.err
 }
 
-// nameRows is how many rows of the table name one statement inserts.
-const nameRows = 64
-
-var manyNames = "INSERT INTO name VALUES (?, ?, ?)" + strings.Repeat(", (?, ?, ?)", nameRows-1)
-
 // write executes a batch. Rows of the table name, half of all rows, go in the order of their key.
-func (w *writer) write(rows []row, named []nameRow) error {
-	for _, r := range rows {
-		s, err := w.stmt(r.query)
-		if err == nil {
-			_, err = s.Exec(r.args...)
-		}
-		if err != nil {
-			return err
+func (w *writer) write(b *batch) error {
+	slices.SortFunc(b.named, func(a, b nameRow) int { return cmp.Or(cmp.Compare(a.symbol, b.symbol), cmp.Compare(a.index, b.index)) })
+	named := &rows{columns: 3, args: make([]any, 0, 3*len(b.named))}
+	for _, r := range b.named {
+		named.args = append(named.args, r.symbol, r.index, r.n)
+	}
+	b.rows["INTO name"] = named
+	for into, r := range b.rows {
+		for len(r.args) > 0 {
+			n := 1
+			for n < maxInsert && 8*n*r.columns <= len(r.args) {
+				n *= 8
+			}
+			if err := w.run(prepared{into, n, r.columns}, r.args[:n*r.columns]); err != nil {
+				return err
+			}
+			r.args = r.args[n*r.columns:]
 		}
 	}
-	slices.SortFunc(named, func(a, b nameRow) int { return cmp.Or(cmp.Compare(a.symbol, b.symbol), cmp.Compare(a.index, b.index)) })
-	args := make([]any, 0, 3*nameRows)
-	for len(named) > 0 {
-		query, n := "INSERT INTO name VALUES (?, ?, ?)", 1
-		if len(named) >= nameRows {
-			query, n = manyNames, nameRows
-		}
-		args = args[:0]
-		for _, r := range named[:n] {
-			args = append(args, r.symbol, r.index, r.n)
-		}
-		named = named[n:]
-		s, err := w.stmt(query)
-		if err == nil {
-			_, err = s.Exec(args...)
-		}
-		if err != nil {
+	for _, s := range b.then {
+		if err := w.run(prepared{query: s.query}, s.args); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// get reads the one row of a query; sql.ErrNoRows is not kept.
-func (w *writer) get(out any, query string, args ...any) error {
-	if err := w.settle(); err != nil {
-		return err
+// maxInsert is how many rows one statement inserts: a power of 8.
+const maxInsert = 64
+
+func (w *writer) run(p prepared, args []any) error {
+	s, err := w.stmt(p)
+	if err == nil {
+		_, err = s.Exec(args...)
 	}
-	s, err := w.stmt(query)
+	return err
+}
+
+// get reads the one row of a query of a table that no batch writes; sql.ErrNoRows is not kept.
+func (w *writer) get(out any, query string, args ...any) error {
+	if w.wait(); w.err != nil {
+		return w.err
+	}
+	s, err := w.stmt(prepared{query: query})
 	if err == nil {
 		err = s.QueryRow(args...).Scan(out)
 	}
@@ -281,13 +321,13 @@ func (w *writer) head(f *facts.Fact) error {
 	if err := w.begin(); err != nil {
 		return err
 	}
-	err := w.exec("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?, ?)", int64(h.Size), h.Root[:], h.LoggedAfter.Unix(), h.ExistedBefore.Unix(), h.Unmet)
+	err := w.insert("OR REPLACE INTO head", int64(h.Size), h.Root[:], h.LoggedAfter.Unix(), h.ExistedBefore.Unix(), h.Unmet)
 	for _, c := range f.Witnesses {
 		if err == nil && c.Size == h.Size && !c.Time.IsZero() {
-			err = w.exec("INSERT OR REPLACE INTO cosignature VALUES (?, ?, ?, ?)", int64(h.Size), c.Key, c.Name, c.Time.Unix())
+			err = w.insert("OR REPLACE INTO cosignature", int64(h.Size), c.Key, c.Name, c.Time.Unix())
 		}
 	}
-	if err = errors.Join(err, w.flush(), w.settle()); err != nil {
+	if err = errors.Join(err, w.flush(), w.oweEarly(), w.settle()); err != nil {
 		return err
 	}
 	if _, err := w.f.conn.ExecContext(context.Background(), "COMMIT"); err != nil {
