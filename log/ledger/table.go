@@ -6,6 +6,7 @@ package ledger
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -164,25 +165,39 @@ type Term string
 // Text renders the cause in English. A translation renders the same arguments with
 // its own template for each way.
 func (c Cause) Text() string {
-	var pairs []string
-	for i, name := range c.params() {
-		if i == len(c.Args) {
-			break
+	out := make([]byte, 0, 128)
+	var names []string
+	for rest := c.Template; ; {
+		before, after, found := strings.Cut(rest, "{")
+		out = append(out, before...)
+		if !found {
+			return string(out)
 		}
-		text := fmt.Sprint(c.Args[i])
+		var name string
+		name, rest, _ = strings.Cut(after, "}")
+		i := slices.Index(names, name)
+		if i < 0 {
+			i, names = len(names), append(names, name)
+		}
+		if i >= len(c.Args) {
+			out = append(out, "{"+name+"}"...)
+			continue
+		}
 		switch a := c.Args[i].(type) {
 		case time.Time:
-			text = a.Format(time.RFC3339)
+			out = a.AppendFormat(out, time.RFC3339)
 		case Cause:
-			text = a.Text()
+			out = append(out, a.Text()...)
 		case uint64:
-			if name == "seconds" {
-				pairs = append(pairs, "{seconds} seconds", event.Span(a))
+			if tail, ok := strings.CutPrefix(rest, " seconds"); ok && name == "seconds" {
+				out, rest = append(out, event.Span(a)...), tail
+			} else {
+				out = strconv.AppendUint(out, a, 10)
 			}
+		default:
+			out = fmt.Append(out, a)
 		}
-		pairs = append(pairs, "{"+name+"}", text)
 	}
-	return strings.NewReplacer(pairs...).Replace(c.Template)
 }
 
 // params returns the names of the template's parameters, each once.
