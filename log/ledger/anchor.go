@@ -77,7 +77,7 @@ func (x *act) prove(size uint64, existed, after int64) {
 	l.after = max(l.after, after)
 	l.unanchored = l.unanchored[n:]
 	l.cover(x.e.Index, size, existed)
-	l.anchored = size
+	l.anchored, l.existed = size, existed
 	l.floor = max(l.floor, l.after-int64(x.c.Profile.Lag))
 	l.pass(x.e.Index)
 }

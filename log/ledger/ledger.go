@@ -122,6 +122,7 @@ type Ledger struct {
 	totals    Totals            // of obligations that ended
 
 	anchored   uint64     // size of the largest anchored head
+	existed    int64      // before this its tree existed, by the anchor that came last; not state
 	after      int64      // logged-after: the greatest of all anchors
 	floor      int64      // claims below it are too old; never goes back
 	unanchored []claim    // effective entries from anchored on, ascending

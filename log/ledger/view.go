@@ -24,6 +24,15 @@ func (l *Ledger) Time() time.Time {
 // Anchored returns the size of the largest anchored head.
 func (l *Ledger) Anchored() uint64 { return l.anchored }
 
+// Existed returns the time before which the largest anchored head existed. It is the zero time if that is not
+// proven, or was before this ledger was restored.
+func (l *Ledger) Existed() time.Time {
+	if l.existed == 0 || l.existed == maxTime {
+		return time.Time{}
+	}
+	return unix(l.existed)
+}
+
 // Breaches calls do with each breach on record, in the order in which they were seen, and with
 // whether it is closed for gates. A later call has the same ones first. do does not keep them.
 func (l *Ledger) Breaches(do func(b *Breach, closed bool)) {

@@ -74,7 +74,8 @@ type Facts struct {
 
 	applied uint64
 	total   Counts
-	months  []Month // ascending
+	months  []Month   // ascending
+	since   time.Time // the last proven time
 	late    []ledger.Late
 	closed  []Closed
 	last    map[string]Custodian // by key id: the last release and heartbeat
@@ -140,11 +141,14 @@ func keep[T any](list []T, v T) []T {
 
 // month returns the counts of the month of a proven time, which never goes back.
 func (f *Facts) month(t time.Time) *Counts {
-	name := ""
-	if !t.IsZero() {
+	n, name := len(f.months), ""
+	if n > 0 && t.Equal(f.since) {
+		return &f.months[n-1].Counts
+	}
+	if f.since = t; !t.IsZero() {
 		name = t.Format("2006-01")
 	}
-	if n := len(f.months); n == 0 || f.months[n-1].Month != name {
+	if n == 0 || f.months[n-1].Month != name {
 		if n == MaxMonths {
 			f.months = slices.Delete(f.months, 0, 1)
 		}

@@ -17,7 +17,6 @@ import (
 	"github.com/vasistas/vasistas/client/monitor/facts"
 	"github.com/vasistas/vasistas/log/event"
 	"github.com/vasistas/vasistas/log/ledger"
-	"github.com/vasistas/vasistas/log/tlog"
 )
 
 // Members of symbols that no event has. An entry's type has the member "".
@@ -85,8 +84,11 @@ func (w *writer) add(f *facts.Fact) error {
 
 // enter begins the month of an entry, unless it has begun.
 func (w *writer) enter(index int64, f *facts.Fact) error {
-	name := ""
-	if t := f.Ledger.Time(); !t.IsZero() {
+	name, t := "", f.Ledger.Time()
+	if w.month > 0 && w.since.Equal(t) {
+		return nil
+	}
+	if w.since = t; !t.IsZero() {
 		name = t.Format("2006-01")
 	}
 	if w.month > 0 && w.name == name {
@@ -99,39 +101,15 @@ func (w *writer) enter(index int64, f *facts.Fact) error {
 
 // anchor adds what an anchor proves.
 func (w *writer) anchor(f *facts.Fact, v Verdict) error {
-	if v != Kept {
+	if v != Kept || f.Entry.Envelope.Event.Type != event.TypeAnchor || f.Ledger.Existed().IsZero() {
 		return nil
 	}
-	a, ok := f.Entry.Envelope.Event.Body.(*event.Anchor)
-	if !ok {
-		return nil
-	}
-	before, err := existed(f.Ledger, a)
-	if err != nil || before == zero {
-		return err
-	}
-	before = max(before, w.proven)
-	w.proven = f.Ledger.Time().Unix()
-	return w.insert("INTO anchor", int64(f.Entry.Index), int64(f.Ledger.Anchored()), before, w.proven)
+	before := min(f.Ledger.Existed().Unix(), maxPosix)
+	return w.insert("INTO anchor", int64(f.Entry.Index), int64(f.Ledger.Anchored()), before, f.Ledger.Time().Unix())
 }
 
-// existed returns the time before which the tree of an anchor that has taken effect existed: the
-// ledger uses it and does not keep it.
-func existed(l *ledger.Ledger, a *event.Anchor) (int64, error) {
-	cp, err := tlog.ParseCheckpoint([]byte(a.Checkpoint))
-	if err != nil {
-		return zero, err
-	}
-	in := l.CharterAt(cp.Size)
-	if in == nil || !in.Witnesses.NeedsWitnesses() {
-		return zero, nil
-	}
-	v, err := in.Witnesses.Verify(cp, l.Origin())
-	if err != nil {
-		return zero, err
-	}
-	return int64(min(v.ExistedBefore, 1<<37)), nil
-}
+// maxPosix bounds a time: JSON has no year after 9999.
+const maxPosix = 1 << 37
 
 // names counts the names of an entry, and returns those of the row.
 func (w *writer) names(f *facts.Fact, v Verdict, count map[int64]int64) (row []byte, err error) {

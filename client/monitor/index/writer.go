@@ -13,6 +13,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vasistas/vasistas/client/monitor/facts"
 )
@@ -37,9 +38,9 @@ type writer struct {
 	ahead  [][]byte
 	told   *facts.Head // the last one
 
-	proven int64 // of the last anchor
 	month  int64 // id; 0: none
 	name   string
+	since  time.Time       // the last proven time
 	tally  map[int64]int64 // of month, not yet added
 	ids    map[symbol]int64
 	kinds  map[[3]string]int64
@@ -54,12 +55,11 @@ const zero = -62135596800
 
 // load makes a writer from what the file has.
 func (f *file) load() (*writer, error) {
-	w := &writer{f: f, prepared: make(map[prepared]*sql.Stmt), batch: newBatch(), proven: zero, tally: make(map[int64]int64), ids: make(map[symbol]int64),
+	w := &writer{f: f, prepared: make(map[prepared]*sql.Stmt), batch: newBatch(), tally: make(map[int64]int64), ids: make(map[symbol]int64),
 		kinds: make(map[[3]string]int64), duties: make(map[dutyKey][]*owed), early: make(map[int64]*owed)}
 	err := errors.Join(
 		w.one("SELECT ifnull(max(idx)+1, 0) FROM entry", &w.stored),
 		w.one("SELECT ifnull(max(id), 0) FROM duty", &w.duty),
-		w.one("SELECT ifnull(max(proven), -62135596800) FROM anchor", &w.proven),
 		w.one("SELECT ifnull(max(id), 0), ifnull((SELECT name FROM month ORDER BY id DESC LIMIT 1), '') FROM month", &w.month, &w.name),
 		w.each("SELECT id, rule, way, cure FROM kind", func(r *sql.Rows) error {
 			var k [3]string
