@@ -96,6 +96,9 @@ func (w *watch) run(ctx context.Context) {
 // look replays what the copy has, and then asks the log for its auditors' answers.
 func (w *watch) look(ctx context.Context) error {
 	cp := w.copy.Head()
+	if next := w.copy.Coming(); next != nil && (cp == nil || next.Size > cp.Size) {
+		cp = next
+	}
 	if cp == nil {
 		return nil
 	}
@@ -105,6 +108,9 @@ func (w *watch) look(ctx context.Context) error {
 	}
 	if err := w.dial(); err != nil {
 		return err
+	}
+	if cp.Size < w.replica.Ledger().Size() {
+		return fmt.Errorf("the copy has %d entries, and %d are applied", cp.Size, w.replica.Ledger().Size())
 	}
 	if w.head == nil || string(w.head.Bytes()) != string(cp.Bytes()) {
 		if err := w.replay(ctx, cp); err != nil {
@@ -131,7 +137,8 @@ func (w *watch) look(ctx context.Context) error {
 	return w.untold
 }
 
-// replay applies the entries up to a head of the copy.
+// replay applies the entries up to a head of the copy, perhaps one that the copy is being updated to. The head
+// counts once the copy is durable: what is told of it may be kept.
 func (w *watch) replay(ctx context.Context, cp *tlog.Checkpoint) error {
 	if _, err := w.replica.Offer(ctx, cp.Bytes()); err != nil {
 		return err
@@ -149,6 +156,9 @@ func (w *watch) replay(ctx context.Context, cp *tlog.Checkpoint) error {
 		return nil
 	}
 	err := w.replica.Replay(ctx, o)
+	if err == nil {
+		err = w.copy.Reaches(ctx, cp.Size)
+	}
 	if err == nil {
 		err = w.facts.Head(cp)
 	}
@@ -229,7 +239,7 @@ func (w *watch) dial() error {
 			return err
 		}
 	}
-	read, err := client.New(client.Config{Source: w.copy.Source(), Policy: signed, Origin: w.origin})
+	read, err := client.New(client.Config{Source: w.copy.Ahead(), Policy: signed, Origin: w.origin})
 	if err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ type Mirror struct {
 	// turn is held by Update and Check, and guards what follows, c.Policy and client. It is a
 	// channel, so that a wait can end.
 	turn   chan struct{}
-	fresh  atomic.Pointer[fresh] // what the Update under way adds, if it is in memory; else nil
+	coming atomic.Pointer[coming] // what the Update under way adds; nil: nothing
 	closed bool
 	tree   *client.Tree    // its largest head is the copy's
 	edge   *tiles.Frontier // of head; nil before it is needed
@@ -189,8 +189,8 @@ func (m *Mirror) Head() *tlog.Checkpoint {
 	return nil
 }
 
-// Moved receives a value after the copy's head has changed, for one reader. The reader finds the new head
-// in Head. Several changes before the reader takes the value are one value.
+// Moved receives a value after what Head or Coming returns has changed, for one reader. Several changes before
+// the reader takes the value are one value.
 func (m *Mirror) Moved() <-chan struct{} { return m.moved }
 
 // Update makes the copy durable up to the newest head of the sources, and returns that
@@ -208,8 +208,7 @@ func (m *Mirror) Update(ctx context.Context) (*tlog.Verified, error) {
 	return v, nil
 }
 
-// Begin is Update, but returns as soon as what the newest head adds is verified. [Mirror.Ahead] serves
-// that from then on, unless it is much. durable waits until the copy has it, or the context ends.
+// Begin is Update, but returns as soon as what the newest head adds is verified. durable waits until the copy has it, or the context ends.
 func (m *Mirror) Begin(ctx context.Context) (durable func() error) {
 	_, finish, err := m.update(ctx)
 	if err != nil {
@@ -270,7 +269,7 @@ func (m *Mirror) update(ctx context.Context) (v *tlog.Verified, finish func(tell
 	return v, func(tell func(error)) {
 		defer m.end()
 		err := commit()
-		m.fresh.Store(nil)
+		m.arrive(nil)
 		if err == nil {
 			m.tree = tree
 			m.cosign(context.WithoutCancel(ctx))

@@ -25,35 +25,6 @@ import (
 // returned as it is: readers check tiles, and Check repairs them.
 func (m *Mirror) Source() client.Source { return reader{m} }
 
-// Ahead is Source, but it also serves what an Update under way has verified and not yet made durable: see
-// [Mirror.Begin].
-func (m *Mirror) Ahead() client.Source { return ahead{reader{m}} }
-
-type ahead struct{ reader }
-
-func (a ahead) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
-	if f := a.m.fresh.Load(); f != nil && t.In(f.size) {
-		if b := f.files[whole(t, f.size)]; b != nil {
-			return t.Cut(b)
-		}
-	}
-	return a.reader.ReadTile(ctx, t)
-}
-
-// fresh are the verified files of a head of a size.
-type fresh struct {
-	size  uint64
-	files map[tlog.Tile][]byte
-}
-
-func newFresh(size uint64, files []file) *fresh {
-	f := &fresh{size, make(map[tlog.Tile][]byte)}
-	for _, file := range files {
-		f.files[file.tile] = file.bytes
-	}
-	return f
-}
-
 // whole returns a tile in the width that it has in a tree of a size.
 func whole(t tlog.Tile, size uint64) tlog.Tile {
 	t.Width = tiles.Width(max(t.Level, 0), t.Index, size)

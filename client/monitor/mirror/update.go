@@ -138,12 +138,10 @@ func (m *Mirror) advance(ctx context.Context, tree *client.Tree, to *tlog.Checkp
 	if m.batch == nil {
 		m.batch = durable.NewBatch(m.c.Dir)
 	}
-	w := &writer{m: m, batch: m.batch}
+	w := &writer{m: m, batch: m.batch, to: newComing(to, tree, edge.Size())}
+	m.arrive(w.to)
 	next, err := m.copyEntries(ctx, tree, edge, to, w)
 	if err == nil {
-		if w.under == nil { // nothing was written before
-			m.fresh.Store(newFresh(to.Size, w.files))
-		}
 		err = w.flush()
 	}
 	wait := func(err error) error {
@@ -153,7 +151,7 @@ func (m *Mirror) advance(ctx context.Context, tree *client.Tree, to *tlog.Checkp
 		return err
 	}
 	if err != nil {
-		m.fresh.Store(nil)
+		m.arrive(nil)
 		return nil, wait(err)
 	}
 	return func() error {
@@ -232,12 +230,17 @@ func (m *Mirror) commit(edge *tiles.Frontier, to *tlog.Checkpoint) error {
 		}
 	}
 	m.head.Store(&head{to, b})
+	m.tell()
+	m.edge = edge
+	return err
+}
+
+// tell sends a value to Moved.
+func (m *Mirror) tell() {
 	select {
 	case m.moved <- struct{}{}:
 	default:
 	}
-	m.edge = edge
-	return err
 }
 
 // tidy removes partial tiles that neither the old nor the present head needs. A reader of the old
@@ -298,6 +301,7 @@ type file struct {
 // writer writes files in batches, each while the next one is being read.
 type writer struct {
 	m     *Mirror
+	to    *coming
 	batch *durable.Batch
 	files []file
 	bytes int
@@ -307,6 +311,7 @@ type writer struct {
 // add adds a tile. The caller must not change b.
 func (w *writer) add(t tlog.Tile, b []byte) error {
 	w.files = append(w.files, file{t, b})
+	w.to.add(t, b)
 	if w.bytes += len(b); w.bytes < batchBytes && len(w.files) < batchFiles {
 		return nil
 	}
@@ -348,5 +353,9 @@ func (w *writer) write(files []file) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return w.batch.Sync()
+	err := w.batch.Sync()
+	if err == nil {
+		w.to.wrote(files)
+	}
+	return err
 }
