@@ -141,6 +141,10 @@ func (w *watch) look(ctx context.Context) error {
 // counts once the copy is durable: what is told of it may be kept.
 func (w *watch) replay(ctx context.Context, cp *tlog.Checkpoint) error {
 	if _, err := w.replica.Offer(ctx, cp.Bytes()); err != nil {
+		fork, forked := errors.AsType[*client.ForkError](err)
+		if _, retired := errors.AsType[*client.StateError](err); forked && !retired {
+			w.keep(fork) // with a head whose copy ended early
+		}
 		return err
 	}
 	o := w.facts.Observer()
