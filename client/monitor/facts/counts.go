@@ -78,32 +78,47 @@ func (c *Counts) add(e *ledger.Entry, kept bool, names []Name) {
 	}
 }
 
+// WasLate is a change that is [ledger.Settled], too.
+const WasLate ledger.ChangeKind = "late"
+
 func (c *Counts) change(x *ledger.Change) {
-	switch x.Kind {
+	rule := ""
+	if x.Breach == nil {
+		rule = x.Rule()
+	}
+	c.Change(x.Kind, rule, 1)
+	if x.Kind == ledger.Settled && !x.LateSince.IsZero() {
+		c.Change(WasLate, rule, 1)
+	}
+}
+
+// Change counts n changes of a kind, of obligations by a rule.
+func (c *Counts) Change(kind ledger.ChangeKind, rule string, n uint64) {
+	switch kind {
 	case ledger.Breached:
-		c.Breaches++
+		c.Breaches += n
 		return
 	case ledger.Closed:
-		c.Closed++
+		c.Closed += n
 		return
 	}
 	if c.Owed == nil {
 		c.Owed = make(map[string]*Owed)
 	}
-	o := c.Owed[x.Rule()]
+	o := c.Owed[rule]
 	if o == nil {
 		o = new(Owed)
-		c.Owed[x.Rule()] = o
+		c.Owed[rule] = o
 	}
-	switch x.Kind {
+	switch kind {
 	case ledger.Opened:
-		o.Opened++
+		o.Opened += n
 	case ledger.Settled:
-		if o.Settled++; !x.LateSince.IsZero() {
-			o.Late++
-		}
+		o.Settled += n
+	case WasLate:
+		o.Late += n
 	case ledger.Lapsed:
-		o.Lapsed++
+		o.Lapsed += n
 	}
 }
 

@@ -22,14 +22,11 @@ import (
 // Members of symbols that no event has. An entry's type has the member "".
 const (
 	memberVerdict = "(verdict)"
-	memberChange  = "(change)" // kind is a ledger.ChangeKind or late, and value the rule
+	memberChange  = "(change)" // kind is a ledger.ChangeKind or facts.WasLate, and value the rule
 	memberKey     = "(key)"
 	memberText    = "(text)"
 	memberBy      = "(by)"
 )
-
-// late is the kind of a change that settles late, which has the kind ledger.Settled too.
-const late = "late"
 
 // verdicts by their numbers in the file.
 var verdicts = []Verdict{Kept, Breach, NoEffect, Unreadable}
@@ -323,7 +320,7 @@ func (w *writer) changes(f *facts.Fact, count map[int64]int64) error {
 		}
 		err := errors.Join(tally(string(c.Kind), c.Rule()), w.change(c))
 		if c.Kind == ledger.Settled && !c.LateSince.IsZero() {
-			err = errors.Join(err, tally(late, c.Rule()))
+			err = errors.Join(err, tally(string(facts.WasLate), c.Rule()))
 		}
 		if err != nil {
 			return err

@@ -79,7 +79,7 @@ func (v *View) Months(ctx context.Context) ([]facts.Month, error) {
 func (t *tally) add(c *facts.Counts) {
 	switch {
 	case t.member == memberChange:
-		t.change(c)
+		c.Change(ledger.ChangeKind(t.kind), t.value, t.n)
 	case t.member == "" && t.kind == "":
 		c.Unreadable += t.n
 	case t.member == "" || t.kept:
@@ -102,35 +102,6 @@ func (t *tally) add(c *facts.Counts) {
 		default:
 			of.Of[t.member][t.value] += t.n
 		}
-	}
-}
-
-func (t *tally) change(c *facts.Counts) {
-	switch ledger.ChangeKind(t.kind) {
-	case ledger.Breached:
-		c.Breaches += t.n
-		return
-	case ledger.Closed:
-		c.Closed += t.n
-		return
-	}
-	if c.Owed == nil {
-		c.Owed = make(map[string]*facts.Owed)
-	}
-	o := c.Owed[t.value]
-	if o == nil {
-		o = new(facts.Owed)
-		c.Owed[t.value] = o
-	}
-	switch ledger.ChangeKind(t.kind) {
-	case ledger.Opened:
-		o.Opened += t.n
-	case ledger.Settled:
-		o.Settled += t.n
-	case ledger.Lapsed:
-		o.Lapsed += t.n
-	case late:
-		o.Late += t.n
 	}
 }
 

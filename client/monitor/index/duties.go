@@ -177,8 +177,8 @@ func (v *View) Breaches(ctx context.Context, f BreachFilter) (p Page[BreachRow],
 	return p, err
 }
 
-// custody picks the rows of releases or heartbeats.
-func (v *View) custody(ctx context.Context, table, kind string, f *CustodyFilter) (from string, ok bool, err error) {
+// custody picks the rows of a table of releases or heartbeats.
+func (v *View) custody(ctx context.Context, table string, f *CustodyFilter) (from string, ok bool, err error) {
 	from = fmt.Sprintf("%s r WHERE r.idx < %d", table, v.size)
 	if f.Key != "" {
 		id, err := v.text(ctx, memberKey, f.Key)
@@ -188,7 +188,7 @@ func (v *View) custody(ctx context.Context, table, kind string, f *CustodyFilter
 		from += fmt.Sprintf(" AND r.key = %d", id)
 	}
 	if f.Custodian != "" {
-		found, err := v.find(ctx, "member = 'custodian' AND value = ? AND type = ?", f.Custodian, kind)
+		found, err := v.find(ctx, "member = 'custodian' AND value = ? AND type = ?", f.Custodian, table)
 		if err != nil || len(found) == 0 {
 			return "", false, err
 		}
@@ -201,59 +201,46 @@ func (v *View) custody(ctx context.Context, table, kind string, f *CustodyFilter
 	return from, true, nil
 }
 
-// Releases returns releases in the log's order.
-func (v *View) Releases(ctx context.Context, f CustodyFilter) (p Page[Release], err error) {
-	from, ok, err := v.custody(ctx, "release", "release", &f)
+// chained returns a page of such a table, with the columns that scan reads. of returns a row's entry and custodian.
+func chained[T any](ctx context.Context, v *View, table, columns string, f *CustodyFilter, scan func(*sql.Rows, *T) error, of func(*T) (*Entry, *string)) (p Page[T], err error) {
+	from, ok, err := v.custody(ctx, table, f)
 	if err != nil || !ok {
 		return p, err
 	}
 	if p.Total, err = v.count(ctx, from); err != nil {
 		return p, err
 	}
-	p.Rows, err = list(ctx, v, func(r *sql.Rows, x *Release) error {
-		return r.Scan(&x.Index, &x.Key, &x.Seq, &x.Access)
-	}, "SELECT r.idx, (SELECT value FROM symbol WHERE id = r.key), r.seq, r.access FROM "+from+f.order("r.idx")+f.limit())
+	p.Rows, err = list(ctx, v, scan, "SELECT r.idx, (SELECT value FROM symbol WHERE id = r.key), r.seq, "+columns+" FROM "+from+f.order("r.idx")+f.limit())
 	if err != nil {
 		return p, err
 	}
 	at := make([]*Entry, len(p.Rows))
 	for i := range p.Rows {
-		at[i] = &p.Rows[i].Entry
+		at[i], _ = of(&p.Rows[i])
 	}
 	err = v.fill(ctx, at)
 	for i := range p.Rows {
-		p.Rows[i].Custodian = p.Rows[i].Name("custodian")
+		e, custodian := of(&p.Rows[i])
+		*custodian = e.Name("custodian")
 	}
 	return p, err
 }
 
+// Releases returns releases in the log's order.
+func (v *View) Releases(ctx context.Context, f CustodyFilter) (Page[Release], error) {
+	return chained(ctx, v, "release", "r.access", &f, func(r *sql.Rows, x *Release) error {
+		return r.Scan(&x.Index, &x.Key, &x.Seq, &x.Access)
+	}, func(x *Release) (*Entry, *string) { return &x.Entry, &x.Custodian })
+}
+
 // Heartbeats returns heartbeats in the log's order.
-func (v *View) Heartbeats(ctx context.Context, f CustodyFilter) (p Page[Heartbeat], err error) {
-	from, ok, err := v.custody(ctx, "heartbeat", "heartbeat", &f)
-	if err != nil || !ok {
-		return p, err
-	}
-	if p.Total, err = v.count(ctx, from); err != nil {
-		return p, err
-	}
-	p.Rows, err = list(ctx, v, func(r *sql.Rows, x *Heartbeat) error {
+func (v *View) Heartbeats(ctx context.Context, f CustodyFilter) (Page[Heartbeat], error) {
+	return chained(ctx, v, "heartbeat", "r.begins, r.ends, r.resumed", &f, func(r *sql.Rows, x *Heartbeat) error {
 		var begins, ends int64
 		err := r.Scan(&x.Index, &x.Key, &x.Seq, &begins, &ends, &x.Resumed)
 		x.From, x.To = posix(begins), posix(ends)
 		return err
-	}, "SELECT r.idx, (SELECT value FROM symbol WHERE id = r.key), r.seq, r.begins, r.ends, r.resumed FROM "+from+f.order("r.idx")+f.limit())
-	if err != nil {
-		return p, err
-	}
-	at := make([]*Entry, len(p.Rows))
-	for i := range p.Rows {
-		at[i] = &p.Rows[i].Entry
-	}
-	err = v.fill(ctx, at)
-	for i := range p.Rows {
-		p.Rows[i].Custodian = p.Rows[i].Name("custodian")
-	}
-	return p, err
+	}, func(x *Heartbeat) (*Entry, *string) { return &x.Entry, &x.Custodian })
 }
 
 // fill reads entries whose indexes are known.
