@@ -72,6 +72,11 @@ type batch struct {
 	ready sync.WaitGroup // of shares
 }
 
+func newBatch(b client.Bundle) *batch {
+	n := len(b.Entries)
+	return &batch{Bundle: b, read: make([]ledger.Entry, n), notes: make([]any, n)}
+}
+
 // share is a part of a batch for one worker, so that all of them work at a single bundle. Only one goroutine
 // at a time has it.
 type share struct {
@@ -161,8 +166,8 @@ func (s *state) passFew(ctx context.Context, from uint64, o Observer) error {
 	o.wait(func() {
 		for bundle, failed := range s.view.tree.Bundles(ctx, from) {
 			if err = failed; err == nil {
-				b = &batch{Bundle: bundle}
-				s.check(b, o)
+				b = newBatch(bundle)
+				s.check(share{b, 0, len(b.read)}, o)
 			}
 		}
 	})
@@ -182,8 +187,7 @@ func (s *state) read(ctx context.Context, from uint64, order chan<- *batch, jobs
 		if bundle.First == 0 {
 			s.keys.charter(bundle.Entries[0])
 		}
-		n := len(bundle.Entries)
-		b := &batch{Bundle: bundle, read: make([]ledger.Entry, n), notes: make([]any, n)}
+		b, n := newBatch(bundle), len(bundle.Entries)
 		b.ready.Add((n + most - 1) / most)
 		select {
 		case order <- b:
