@@ -84,7 +84,7 @@ func (ll *liveLedger) open(ctx context.Context, t *chain.Tree, active bool) erro
 	if err := ll.replay(ctx, rules, agenda, t); err != nil {
 		return err
 	}
-	agenda.CheckAll()
+	agenda.CheckIdle()
 	ll.mu.Lock()
 	ll.rules, ll.agenda, ll.saved = rules, agenda, saved
 	ll.mu.Unlock()
@@ -94,7 +94,7 @@ func (ll *liveLedger) open(ctx context.Context, t *chain.Tree, active bool) erro
 }
 
 func (ll *liveLedger) replay(ctx context.Context, rules *ledger.Ledger, agenda *duty.Agenda, t *chain.Tree) error {
-	err := entries.Replay(ctx, rules, ll.pages.Reader, t.Edge(), ll.admitted, func(e *ledger.Entry) { agenda.Take(rules, e) })
+	err := entries.Replay(ctx, rules, ll.pages.Reader, t.Edge(), ll.admitted, func(e *ledger.Entry) { agenda.Applied(rules, e) })
 	if err != nil {
 		return fmt.Errorf("reading what the entries mean: %w", err)
 	}
@@ -102,8 +102,7 @@ func (ll *liveLedger) replay(ctx context.Context, rules *ledger.Ledger, agenda *
 }
 
 // follow applies the entries of the tree that the ledger lacks. Only its owner may use
-// the ledger meanwhile. It schedules no checks of deposits. After an error the ledger
-// is unusable.
+// the ledger meanwhile. After an error the ledger is unusable.
 func (ll *liveLedger) follow(ctx context.Context, t *chain.Tree) error {
 	ll.pages.Reset(t)
 	if err := ll.replay(ctx, ll.rules, ll.agenda, t); err != nil {
@@ -218,12 +217,12 @@ func (ll *liveLedger) takeOver(c *ledger.Charter) {
 // file is missing, damaged, or of another tree, the log computes it from the tree.
 // Its parts are
 //
-//	vasistas log snapshot 1\n
+//	vasistas log snapshot 2\n
 //	size of the tree, 8 bytes
 //	duty.Agenda.SnapshotLater
 //	ledger.Ledger.SnapshotLater
 //	SHA-256 of all of this
-const snapshotMagic = "vasistas log snapshot 1\n"
+const snapshotMagic = "vasistas log snapshot 2\n"
 
 // snapshotEvery is after how many entries a snapshot is written, plus the number of
 // open events. The cost of a snapshot grows with the open events, so it stays a small

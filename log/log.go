@@ -353,7 +353,7 @@ func (w *loaded) use(ctx context.Context, engine Engine, head *tlog.Head, size u
 	if err := w.follow(ctx, head, size); err != nil {
 		return err
 	}
-	w.ledger.Query(func(_ *ledger.Ledger, a *duty.Agenda) { a.CheckAll() })
+	w.ledger.Query(func(_ *ledger.Ledger, a *duty.Agenda) { a.CheckIdle() })
 	return nil
 }
 

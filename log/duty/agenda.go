@@ -50,8 +50,9 @@ func (a *Agenda) find(index uint64) *deposit {
 	return &a.deposits[i]
 }
 
-// Take adds the duties of an entry that the ledger has applied. It schedules no check.
-func (a *Agenda) Take(l *ledger.Ledger, e *ledger.Entry) {
+// Applied adds the duties of an entry that the ledger has applied, and schedules the checks that the
+// entry makes necessary, without a walk over all deposits.
+func (a *Agenda) Applied(l *ledger.Ledger, e *ledger.Entry) {
 	if e.Envelope == nil {
 		return
 	}
@@ -61,15 +62,6 @@ func (a *Agenda) Take(l *ledger.Ledger, e *ledger.Entry) {
 	if e.Envelope.Event.Type == event.TypeAnchor {
 		a.anchors = append(a.anchors, e.Index)
 		a.anchors = slices.DeleteFunc(a.anchors, func(i uint64) bool { return i < l.Anchored() })
-	}
-}
-
-// Applied is Take, and schedules the checks that the entry makes necessary, without a walk over
-// all deposits.
-func (a *Agenda) Applied(l *ledger.Ledger, e *ledger.Entry) {
-	a.Take(l, e)
-	if e.Envelope == nil {
-		return
 	}
 	a.schedule(l, e.Index)
 	l.Touched(func(index uint64) {
@@ -109,13 +101,13 @@ func depositOf(e *ledger.Entry) (d deposit, ok bool) {
 	return d, len(ev.Sealed.Digests(event.ClassPublic)) > 0
 }
 
-// CheckAll schedules a check of every deposit now.
-func (a *Agenda) CheckAll() {
-	a.ahead = nil
-	a.checks = make(wakes.Heap, 0, len(a.deposits)-a.gone)
+// CheckIdle schedules a check now of every deposit that has none: a keeper that is gone made the last one.
+// Entries that were applied meanwhile have scheduled all others.
+func (a *Agenda) CheckIdle() {
 	for d := range a.all() {
-		d.next = 1
-		a.checks = append(a.checks, wakes.Wake{Index: d.index}) // sorted, so it is a heap
+		if d.next == 0 {
+			a.check(0, d.index)
+		}
 	}
 }
 
@@ -127,11 +119,21 @@ func (a *Agenda) check(at int64, index uint64) {
 		return
 	}
 	d.next = at + 1
-	if len(a.checks) > 2*(len(a.deposits)-a.gone)+1024 {
-		a.checks = slices.DeleteFunc(a.checks, func(w wakes.Wake) bool { return a.first(w) == nil })
-		slices.SortFunc(a.checks, wakes.Compare)
-	}
 	a.checks.Push(wakes.Wake{Time: at, Index: index})
+	if len(a.checks) > 2*(len(a.deposits)-a.gone)+1024 {
+		a.sortChecks()
+	}
+}
+
+// sortChecks makes the heap anew of the first check of each deposit.
+func (a *Agenda) sortChecks() {
+	a.checks = a.checks[:0]
+	for d := range a.all() {
+		if d.next != 0 {
+			a.checks = append(a.checks, wakes.Wake{Time: d.next - 1, Index: d.index})
+		}
+	}
+	slices.SortFunc(a.checks, wakes.Compare)
 }
 
 // first returns the deposit whose first check w is; nil: none.
@@ -241,14 +243,15 @@ func (a *Agenda) all() iter.Seq[*deposit] {
 	}
 }
 
-const depositSize = 8 + 1 + 32
+const depositSize = 8 + 8 + 1 + 32
 
-// SnapshotLater returns a function that appends the agenda as it is now, without its checks. Calling the
-// function needs no lock. It appends
+// SnapshotLater returns a function that appends the agenda as it is now. Calling the function needs no
+// lock. It appends
 //
 //	number of anchors, number of deposits: 8 bytes each
 //	each anchor that no anchor covers: its index, 8 bytes
-//	each deposit, ascending: its index, 8 bytes; 1 for a release, else 0; 32 bytes event hash
+//	each deposit, ascending: its index, 8 bytes; 1 more than the time of its first check, 0 for none,
+//	8 bytes; 1 for a release, else 0; 32 bytes event hash
 func (a *Agenda) SnapshotLater() (appendTo func(b []byte) []byte) {
 	now := &Agenda{anchors: slices.Clone(a.anchors), deposits: slices.Clone(a.deposits), gone: a.gone}
 	return func(b []byte) []byte {
@@ -261,6 +264,7 @@ func (a *Agenda) SnapshotLater() (appendTo func(b []byte) []byte) {
 		}
 		for d := range now.all() {
 			b = binary.BigEndian.AppendUint64(b, d.index)
+			b = binary.BigEndian.AppendUint64(b, uint64(d.next))
 			kind := byte(0)
 			if d.release {
 				kind = 1
@@ -292,11 +296,12 @@ func ReadAgenda(b []byte) (a *Agenda, rest []byte, err error) {
 	}
 	a.deposits = make([]deposit, deposits)
 	for i := range a.deposits {
-		a.deposits[i] = deposit{index: next(), release: b[0] == 1, hash: event.Digest(b[1:33])}
-		b = b[33:]
-		if i > 0 && a.deposits[i].index <= a.deposits[i-1].index {
+		d := deposit{index: next(), next: int64(next()), release: b[0] == 1, hash: event.Digest(b[1:33])}
+		if b = b[33:]; d.next < 0 || i > 0 && d.index <= a.deposits[i-1].index {
 			return nil, nil, damaged
 		}
+		a.deposits[i] = d
 	}
+	a.sortChecks()
 	return a, b, nil
 }

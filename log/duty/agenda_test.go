@@ -13,7 +13,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// TestAgendaEncoding checks that what Append writes is read again, with what follows
+// TestAgendaEncoding checks that what SnapshotLater appends is read again, with what follows
 // it, and that a part of it is refused.
 func TestAgendaEncoding(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -22,7 +22,7 @@ func TestAgendaEncoding(t *testing.T) {
 		indices := rapid.SliceOfNDistinct(rapid.Uint64(), 0, 6, rapid.ID).Draw(t, "deposits")
 		slices.Sort(indices)
 		for _, i := range indices {
-			a.deposits = append(a.deposits, deposit{index: i, hash: event.Digest{byte(i)}, release: i%2 == 1})
+			a.deposits = append(a.deposits, deposit{index: i, hash: event.Digest{byte(i)}, release: i%2 == 1, next: int64(i % 3)})
 		}
 		if len(indices) > 2 {
 			a.drop(indices[0])
@@ -62,7 +62,7 @@ func TestAgendaChecks(t *testing.T) {
 	}
 	next(100, 10)
 	for range 10 {
-		a.CheckAll()
+		a.CheckIdle()
 		next(0, 2, 0, 1) // the oldest first
 	}
 	next(0, 10, 2, 3, 4)
