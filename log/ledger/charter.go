@@ -304,8 +304,9 @@ func (x *act) install(c *Charter) {
 	}
 }
 
-// number numbers the charter's keys, in their order.
+// number numbers the charter's names and keys, in their order.
 func (l *Ledger) number(c *Charter) {
+	l.open.names.add(c)
 	for i := range c.Parties {
 		for _, k := range c.Parties[i].Keys {
 			n, ok := l.keyNum[k.KeyID()]

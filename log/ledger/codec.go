@@ -21,8 +21,7 @@ type codec struct {
 	reading bool
 	err     error
 
-	names    map[string]string // when reading: the strings so far, each once
-	borrowed bool              // names must not change
+	names *names
 
 	sections []section // when writing: what comes before b
 }
@@ -57,47 +56,65 @@ func (c *codec) fail(what string) {
 	c.b = nil
 }
 
-func (c *codec) uint(v *uint64) {
+// int codes an integer, which is at most most.
+func (c *codec) int(v, most uint64, what string) uint64 {
 	if !c.reading {
-		if *v < 0x80 {
-			c.b = append(c.b, byte(*v))
+		if v < 0x80 {
+			c.b = append(c.b, byte(v))
 		} else {
-			c.b = binary.AppendUvarint(c.b, *v)
+			c.b = binary.AppendUvarint(c.b, v)
 		}
-		return
+		return v
 	}
-	x, n := binary.Uvarint(c.b)
-	if n <= 0 || n > 1 && c.b[n-1] == 0 {
+	n := 1
+	if len(c.b) > 0 && c.b[0] < 0x80 {
+		v = uint64(c.b[0])
+	} else if v, n = binary.Uvarint(c.b); n <= 0 || c.b[n-1] == 0 {
 		c.fail("an integer")
-		return
+		return 0
 	}
-	*v, c.b = x, c.b[n:]
-}
-
-// bounded codes a value that is never negative and at most most.
-func bounded[T uint8 | uint32 | int64 | dutyState | dutyKind](c *codec, v *T, most uint64, what string) {
-	x := uint64(*v)
-	if c.uint(&x); x > most {
+	c.b = c.b[n:]
+	if v > most {
 		c.fail(what)
+		return 0
 	}
-	*v = T(x)
+	return v
 }
 
-func (c *codec) u32(v *uint32) { bounded(c, v, math.MaxUint32, "an integer") }
-func (c *codec) u8(v *uint8)   { bounded(c, v, math.MaxUint8, "an integer") }
-func (c *codec) time(v *int64) { bounded(c, v, 1<<62, "a time") }
+func (c *codec) uint(v *uint64) { *v = c.int(*v, math.MaxUint64, "") }
+func (c *codec) u32(v *uint32)  { *v = uint32(c.int(uint64(*v), math.MaxUint32, "an integer")) }
+func (c *codec) u8(v *uint8)    { *v = uint8(c.int(uint64(*v), math.MaxUint8, "an integer")) }
+func (c *codec) u32s(v *[]uint32) {
+	list(c, v, 1, c.u32)
+}
+
+const endOfTime = 1 << 62
+
+func (c *codec) time(v *int64) { *v = int64(c.int(uint64(*v), endOfTime, "a time")) }
+
+// near codes a time, as its distance from another one.
+func (c *codec) near(v *int64, from int64) {
+	d := *v - from
+	d = int64(c.int(uint64(d<<1^d>>63), math.MaxUint64, ""))
+	if d = int64(uint64(d)>>1) ^ -(d & 1); c.reading {
+		if *v = from + d; *v < 0 || *v > endOfTime {
+			c.fail("a time")
+			*v = 0
+		}
+	}
+}
+
 func (c *codec) debt(v *debt) {
-	bounded(c, &v.state, uint64(lapsed), "a state")
+	v.state = dutyState(c.int(uint64(v.state), uint64(lapsed), "a state"))
 	c.time(&v.late)
 }
 
 func (c *codec) bool(v *bool) {
-	x := uint8(0)
+	x := uint64(0)
 	if *v {
 		x = 1
 	}
-	bounded(c, &x, 1, "a flag")
-	*v = x == 1
+	*v = c.int(x, 1, "a flag") == 1
 }
 
 func (c *codec) raw(v []byte) {
@@ -129,49 +146,66 @@ func (c *codec) string(v *string) {
 		c.b = append(c.b, *v...)
 		return
 	}
-	s, ok := c.names[string(c.b[:n])]
-	if !ok {
-		s = string(c.b[:n])
-		if !c.borrowed {
-			c.names[s] = s
-		}
-	}
-	*v, c.b = s, c.b[n:]
+	*v, c.b = string(c.b[:n]), c.b[n:]
 }
 
-// all codes values of the state's common types.
-func (c *codec) all(values ...any) {
-	for _, v := range values {
-		switch v := v.(type) {
-		case *uint64:
-			c.uint(v)
-		case *uint32:
-			c.u32(v)
-		case *[]uint32:
-			list(c, v, 1, c.u32)
-		case *int64:
-			c.time(v)
-		case *bool:
-			c.bool(v)
-		case *debt:
-			c.debt(v)
-		case *string:
-			c.string(v)
-		case *[32]byte:
-			c.raw(v[:])
-		case *digests:
-			c.digests(v)
-		default:
-			panic(fmt.Sprintf("ledger: a snapshot has no %T", v))
+// names numbers the names and codes of charters, in the order in which they were given. Items have no others.
+type names struct {
+	list   []string
+	number map[string]uint64
+}
+
+// add numbers those that a charter gives.
+func (n *names) add(c *Charter) {
+	add := func(list ...string) {
+		for _, s := range list {
+			if _, ok := n.number[s]; !ok {
+				n.number[s] = uint64(len(n.list))
+				n.list = append(n.list, s)
+			}
 		}
+	}
+	add("")
+	for i := range c.Parties {
+		add(c.Parties[i].Name)
+	}
+	for i := range c.Groups {
+		add(c.Groups[i].ID)
+	}
+	for i := range c.Profile.Instruments {
+		add(c.Profile.Instruments[i].Code)
+	}
+	add(c.Profile.Categories...)
+	add(c.Profile.Reasons...)
+}
+
+// of returns 1 more than a name's number, 0 if it has none.
+func (n *names) of(s string) uint64 {
+	if i, ok := n.number[s]; ok {
+		return i + 1
+	}
+	return 0
+}
+
+// name codes a name by its number. One that has none follows a 0.
+func (c *codec) name(v *string) {
+	n := uint64(0)
+	if !c.reading {
+		n = c.names.of(*v)
+	}
+	if n = c.int(n, uint64(len(c.names.list)), "a name"); n > 0 {
+		*v = c.names.list[n-1]
+		return
+	}
+	if c.string(v); c.reading && c.names.of(*v) > 0 {
+		c.fail("a name")
 	}
 }
 
 // length codes how many elements follow, of at least size bytes each. A reader
 // refuses a length that the snapshot has no bytes for, before it allocates.
 func (c *codec) length(n, size int) int {
-	x := uint64(n)
-	c.uint(&x)
+	x := c.int(uint64(n), math.MaxUint64, "")
 	if c.reading && x > uint64(len(c.b)/size) {
 		c.fail("a length")
 		return 0

@@ -159,7 +159,7 @@ func New(origin string, tree Tree) *Ledger {
 		keyNum: make(map[string]uint32), released: make(map[uint64]uint64), soonest: math.MaxInt64,
 		chains: make(map[uint32]*chain), ids: make(map[idKey]idUse), spent: make(map[uint32]uint64),
 	}
-	l.open = store{warm: make(map[uint64]*item), most: maxWarm, names: make(map[string]string), late: l.late}
+	l.open = store{warm: make(map[uint64]*item), most: maxWarm, names: names{number: make(map[string]uint64)}, late: l.late}
 	return l
 }
 

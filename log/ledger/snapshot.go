@@ -21,7 +21,7 @@ import (
 
 // magic begins a snapshot and changes with its layout. A snapshot of another layout
 // is refused, so its owner replays the log.
-const magic = "vasistas ledger snapshot 5\n"
+const magic = "vasistas ledger snapshot 6\n"
 
 // Snapshot returns the state in its one encoding: equal states have equal bytes. It
 // holds the size and root of the tree, its right edge, and ends with its SHA-256.
@@ -31,7 +31,7 @@ func (l *Ledger) Snapshot() []byte { return l.SnapshotLater()(nil) }
 // SnapshotLater returns a function that appends to b what Snapshot returns now. Calling the function
 // may take long, and needs no lock of the ledger.
 func (l *Ledger) SnapshotLater() (appendTo func(b []byte) []byte) {
-	c := &codec{b: []byte(magic)}
+	c := &codec{b: []byte(magic), names: &l.open.names}
 	l.code(c)
 	size := 1024 + l.open.size() + 80*len(l.ids)
 	return func(b []byte) []byte {
@@ -48,7 +48,7 @@ func Restore(b []byte, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
 		return nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
 	l := New("", tree)
-	c := &codec{b: body, reading: true, names: l.open.names}
+	c := &codec{b: body, reading: true, names: &l.open.names}
 	l.code(c)
 	if c.err == nil && len(c.b) > 0 {
 		c.fail("bytes after its end")
@@ -70,9 +70,18 @@ func (l *Ledger) code(c *codec) {
 	c.string(&l.origin)
 	l.codeEdge(c)
 	l.codeCharters(c)
-	c.all(&l.anchored, &l.after, &l.floor)
-	list(c, &l.unanchored, 4, func(x *claim) { c.all(&x.index, &x.time, &x.base, &x.anchor) })
-	c.all(&l.totals.Settled, &l.totals.Late, &l.totals.Lapsed)
+	c.uint(&l.anchored)
+	c.time(&l.after)
+	c.time(&l.floor)
+	list(c, &l.unanchored, 4, func(x *claim) {
+		c.uint(&x.index)
+		c.time(&x.time)
+		c.time(&x.base)
+		c.bool(&x.anchor)
+	})
+	for _, n := range []*uint64{&l.totals.Settled, &l.totals.Late, &l.totals.Lapsed} {
+		c.uint(n)
+	}
 	l.codeItems(c)
 	chains := l.sortedChains()
 	list(c, &chains, 8, func(ch **chain) {
@@ -87,11 +96,20 @@ func (l *Ledger) code(c *codec) {
 	r := &l.recent
 	c.uint(&r.oldest)
 	list(c, &r.past, 4, func(p *past) {
-		bounded(c, &p.kind, uint64(dutyAnchor), "a duty")
-		c.all(&p.at, &p.index, &p.late)
+		p.kind = dutyKind(c.int(uint64(p.kind), uint64(dutyAnchor), "a duty"))
+		c.uint(&p.at)
+		c.uint(&p.index)
+		c.time(&p.late)
 	})
-	list(c, &r.heads, 2, func(h *anchoredHead) { c.all(&h.size, &h.existed) })
-	list(c, &l.asides, 3, func(a *aside) { c.all(&a.key, &a.from, &a.until) })
+	list(c, &r.heads, 2, func(h *anchoredHead) {
+		c.uint(&h.size)
+		c.time(&h.existed)
+	})
+	list(c, &l.asides, 3, func(a *aside) {
+		c.u32(&a.key)
+		c.uint(&a.from)
+		c.uint(&a.until)
+	})
 }
 
 func codePtr[T any](c *codec, p **T, code func(*T)) {
@@ -190,7 +208,8 @@ func (l *Ledger) codeSpent(c *codec) {
 	last := -1
 	list(c, &keys, 2, func(k *uint32) {
 		n := l.spent[*k]
-		c.all(k, &n)
+		c.u32(k)
+		c.uint(&n)
 		if !c.reading {
 			return
 		}
@@ -248,84 +267,159 @@ func (l *Ledger) codeIDs(c *codec) {
 	}
 }
 
+var kinds = [...]event.Type{event.TypeWarrant, event.TypeAccess, event.TypeDeferral}
+
 func (c *codec) item(it *item) {
-	c.all(&it.index, &it.leaf)
-	kind := string(it.kind)
-	c.string(&kind)
-	it.kind = event.Type(kind)
-	c.all(&it.charter, &it.time, &it.base, &it.keys, &it.authority, &it.validator, &it.provider, &it.instrument, &it.measure, &it.voidAt)
-	c.seal(&it.seal)
+	c.uint(&it.index)
+	c.raw(it.leaf[:])
+	kind := uint64(max(0, slices.Index(kinds[:], it.kind)))
+	it.kind = kinds[c.int(kind, uint64(len(kinds)-1), "a type")]
+	c.u32(&it.charter)
+	c.time(&it.time)
+	c.near(&it.base, it.time)
+	c.u32s(&it.keys)
+	c.name(&it.authority)
+	c.name(&it.validator)
+	c.name(&it.provider)
+	c.name(&it.instrument)
+	c.uint(&it.measure)
+	c.uint(&it.voidAt)
+	c.seal(&it.seal, it.time)
 	switch it.kind {
 	case event.TypeWarrant:
-		codePtr(c, &it.warrant, c.warrant)
+		codePtr(c, &it.warrant, func(w *warrant) { c.warrant(w, it.time) })
 	case event.TypeAccess:
-		codePtr(c, &it.access, c.access)
-	case event.TypeDeferral:
-	default:
-		c.fail("a type")
+		codePtr(c, &it.access, func(a *access) { c.access(a, it.time) })
 	}
 }
 
-func (c *codec) seal(s *seal) {
-	c.all(&s.end, &s.first, &s.until, &s.never, &s.debt, &s.digests)
-	for i := range s.names {
-		c.u8(&s.names[i])
+// seal codes a seal of an event that claims the time from.
+func (c *codec) seal(s *seal, from int64) {
+	c.near(&s.end, from)
+	c.near(&s.first, from)
+	c.near(&s.until, s.first)
+	c.bool(&s.never)
+	c.debt(&s.debt)
+	c.digests(&s.digests)
+	n := len(s.names)
+	for ; !c.reading && n > 0 && s.names[n-1] == 0; n-- {
+	}
+	n = int(c.int(uint64(n), uint64(len(s.names)), "names"))
+	for i := range n {
+		if c.u8(&s.names[i]); i == n-1 && s.names[i] == 0 {
+			c.fail("names")
+		}
 	}
 	c.uint(&s.ordinal)
-	list(c, &s.deferrals, 3, func(d *deferred) { c.all(&d.index, &d.until, &d.keys) })
+	list(c, &s.deferrals, 3, func(d *deferred) {
+		c.uint(&d.index)
+		c.time(&d.until)
+		c.u32s(&d.keys)
+	})
 }
 
-// digests codes the closed and the open part, each sorted: in memory their order
-// depends on the order of openings.
+// digests codes the closed and the open part, each sorted: their order depended on the order of openings.
 func (c *codec) digests(d *digests) {
 	if !c.reading {
-		d = &digests{slices.Clone(d.list), d.closed}
 		slices.SortFunc(d.list[:d.closed], compareDigests)
 		slices.SortFunc(d.list[d.closed:], compareDigests)
 	}
 	list(c, &d.list, 32, func(x *event.Digest) { c.raw(x[:]) })
-	closed := uint64(d.closed)
-	if c.uint(&closed); closed > uint64(len(d.list)) {
-		c.fail("digests")
-		return
-	}
-	d.closed = int(closed)
-	if !slices.IsSortedFunc(d.list[:d.closed], compareDigests) || !slices.IsSortedFunc(d.list[d.closed:], compareDigests) {
+	d.closed = int(c.int(uint64(d.closed), uint64(len(d.list)), "digests"))
+	if c.reading && !(slices.IsSortedFunc(d.list[:d.closed], compareDigests) && slices.IsSortedFunc(d.list[d.closed:], compareDigests)) {
 		c.fail("the order of digests")
 	}
 }
 
 func compareDigests(a, b event.Digest) int { return bytes.Compare(a[:], b[:]) }
 
-func (c *codec) warrant(w *warrant) {
-	c.all(&w.denied, &w.preserves, &w.notBefore, &w.notAfter, &w.accesses, &w.accounts, &w.opens, &w.revokedAt, &w.refusedAt, &w.returned)
-	list(c, &w.categories, 3, func(x *category) { c.all(&x.code, &x.revokedAt, &x.answeredAt) })
+// warrant codes a warrant that claims the time from.
+func (c *codec) warrant(w *warrant, from int64) {
+	c.bool(&w.denied)
+	c.bool(&w.preserves)
+	c.near(&w.notBefore, from)
+	c.near(&w.notAfter, from)
+	c.uint(&w.accesses)
+	c.uint(&w.accounts)
+	c.uint(&w.opens)
+	c.uint(&w.revokedAt)
+	c.uint(&w.refusedAt)
+	c.debt(&w.returned)
+	list(c, &w.categories, 3, func(x *category) {
+		c.name(&x.code)
+		c.uint(&x.revokedAt)
+		c.uint(&x.answeredAt)
+	})
 	list(c, &w.suspensions, 38, func(s *suspension) {
-		c.all(&s.index, &s.leaf, &s.author, &s.since, &s.resumedAt, &s.resumed, &s.resumedBy)
+		c.uint(&s.index)
+		c.raw(s.leaf[:])
+		c.name(&s.author)
+		c.uint(&s.since)
+		c.uint(&s.resumedAt)
+		c.time(&s.resumed)
+		c.u32s(&s.resumedBy)
 	})
 }
 
-func (c *codec) access(a *access) {
-	c.all(&a.onWarrant, &a.warrant, &a.emergency, &a.accounts, &a.group, &a.ends)
-	list(c, &a.categories, 1, c.string)
-	c.all(&a.decision, &a.decidedAt, &a.decidedBy, &a.decideBy, &a.denied)
+// access codes an access that claims the time from.
+func (c *codec) access(a *access, from int64) {
+	c.bool(&a.onWarrant)
+	c.uint(&a.warrant)
+	c.bool(&a.emergency)
+	c.uint(&a.accounts)
+	c.name(&a.group)
+	c.near(&a.ends, from)
+	list(c, &a.categories, 1, c.name)
+	c.debt(&a.decision)
+	c.uint(&a.decidedAt)
+	c.u32s(&a.decidedBy)
+	c.time(&a.decideBy)
+	c.bool(&a.denied)
 	list(c, &a.releases, 40, c.release)
-	list(c, &a.refusals, 2, func(r *refused) { c.all(&r.key, &r.reason) })
+	list(c, &a.refusals, 2, func(r *refused) {
+		c.u32(&r.key)
+		c.name(&r.reason)
+	})
 }
 
 func (c *codec) release(r *release) {
-	c.all(&r.index, &r.leaf, &r.key, &r.name, &r.base, &r.charter, &r.notices, &r.debt)
+	c.uint(&r.index)
+	c.raw(r.leaf[:])
+	c.u32(&r.key)
+	c.name(&r.name)
+	c.time(&r.base)
+	c.u32(&r.charter)
+	c.digests(&r.notices)
+	c.debt(&r.debt)
 }
 
 func (c *codec) chain(ch *chain) {
-	c.all(&ch.key, &ch.name, &ch.count)
+	c.u32(&ch.key)
+	c.name(&ch.name)
+	c.uint(&ch.count)
 	list(c, &ch.recent, 32, func(h *[32]byte) { c.raw(h[:]) })
 	list(c, &ch.pending, 100, func(p *pending) {
-		c.all(&p.seq, &p.hash, &p.prev, &p.access, &p.dead)
+		c.uint(&p.seq)
+		c.raw(p.hash[:])
+		c.raw(p.prev[:])
+		c.uint(&p.access)
+		c.bool(&p.dead)
 		c.release(&p.release)
 	})
-	list(c, &ch.stated, 36, func(s *stated) { c.all(&s.seq, &s.hash, &s.base, &s.index, &s.charter, &s.debt) })
-	c.all(&ch.broken, &ch.ended, &ch.beat, &ch.beatIndex, &ch.charter, &ch.pulse)
+	list(c, &ch.stated, 36, func(s *stated) {
+		c.uint(&s.seq)
+		c.raw(s.hash[:])
+		c.time(&s.base)
+		c.uint(&s.index)
+		c.u32(&s.charter)
+		c.debt(&s.debt)
+	})
+	c.uint(&ch.broken)
+	c.bool(&ch.ended)
+	c.time(&ch.beat)
+	c.uint(&ch.beatIndex)
+	c.u32(&ch.charter)
+	c.debt(&ch.pulse)
 }
 
 func (c *codec) breach(b *Breach) {
@@ -333,13 +427,27 @@ func (c *codec) breach(b *Breach) {
 		c.fail("a breach")
 	}
 	about := b.About != nil
-	c.all(&b.Index, &b.Seen, &b.By, &about)
+	c.uint(&b.Index)
+	c.uint(&b.Seen)
+	c.string(&b.By)
+	c.bool(&about)
 	if about {
-		codePtr(c, &b.About, func(r *event.Reference) { c.all(&r.Index, (*[32]byte)(&r.Leaf)) })
+		codePtr(c, &b.About, func(r *event.Reference) {
+			c.uint(&r.Index)
+			c.raw(r.Leaf[:])
+		})
 	}
-	c.all(&b.Last, &b.Count)
-	list(c, &b.stands, 5, func(s *stand) { c.all(&s.auditor, &s.key, &s.index, &s.open, &s.voidAt) })
-	c.all(&b.settled, &b.key)
+	c.uint(&b.Last)
+	c.uint(&b.Count)
+	list(c, &b.stands, 5, func(s *stand) {
+		c.string(&s.auditor)
+		c.u32(&s.key)
+		c.uint(&s.index)
+		c.bool(&s.open)
+		c.uint(&s.voidAt)
+	})
+	c.bool(&b.settled)
+	c.u32(&b.key)
 }
 
 // cause codes a way by its name, and its arguments. Only an outer cause may have a

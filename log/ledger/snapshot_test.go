@@ -78,7 +78,7 @@ func TestSnapshot(t *testing.T) {
 		"another root": func() (*Ledger, error) { return Restore(b, w.l.Size(), hash("x"), w.tree) },
 		"no bytes":     func() (*Ledger, error) { return w.restore(nil) },
 		"another layout": func() (*Ledger, error) {
-			return w.restore(bytes.Replace(b, []byte("snapshot 5"), []byte("snapshot 4"), 1))
+			return w.restore(bytes.Replace(b, []byte("snapshot 6"), []byte("snapshot 5"), 1))
 		},
 	} {
 		if _, err := f(); !errors.Is(err, ErrSnapshot) {

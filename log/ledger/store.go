@@ -23,8 +23,8 @@ type store struct {
 	fresh []*item // added since the last freeze, ascending; some may be removed
 	parts []*part // ascending, none of them empty
 	n     int
-	most  int               // if more items are objects, the next entry freezes all
-	names map[string]string // the texts of items, each once
+	most  int // if more items are objects, the next entry freezes all
+	names names
 	buf   []byte
 	late  func(*item) int64 // when an item's first duty is late; only a change of the item may change it
 }
@@ -60,10 +60,9 @@ func (s *store) find(index uint64) (p, i int, ok bool) {
 	return p, i, ok
 }
 
-// decode returns a new object of a record's item. Its strings are those of names; missing ones are
-// added if add is true.
-func (s *store) decode(p *part, r *record, add bool) *item {
-	c := &codec{b: p.text[r.off : r.off+r.size], reading: true, names: s.names, borrowed: !add}
+// decode returns a new object of a record's item.
+func (s *store) decode(p *part, r *record) *item {
+	c := &codec{b: p.text[r.off : r.off+r.size], reading: true, names: &s.names}
 	it := new(item)
 	c.item(it)
 	if it.warrant != nil {
@@ -83,7 +82,7 @@ func (s *store) get(index uint64) *item {
 		return nil
 	}
 	r := &s.parts[p].records[i]
-	it := s.decode(s.parts[p], r, true)
+	it := s.decode(s.parts[p], r)
 	r.isWarm = true
 	s.warm[index] = it
 	return it
@@ -98,7 +97,7 @@ func (s *store) peek(index uint64) *item {
 	if !ok {
 		return nil
 	}
-	return s.decode(s.parts[p], &s.parts[p].records[i], false)
+	return s.decode(s.parts[p], &s.parts[p].records[i])
 }
 
 // has reports whether an item that get has returned or add has taken is still open.
@@ -213,7 +212,7 @@ func (s *store) put(it *item, text []byte) {
 // freeze makes bytes of all objects. Pointers to these must not be used any more.
 func (s *store) freeze() {
 	write := func(it *item) {
-		c := codec{b: s.buf[:0]}
+		c := codec{b: s.buf[:0], names: &s.names}
 		c.item(it)
 		s.buf = c.b
 		s.put(it, c.b)
@@ -254,7 +253,7 @@ func (s *store) walk(least int64, do func(*item)) {
 			case r.isWarm:
 				do(s.warm[r.index])
 			case r.late <= least:
-				do(s.decode(p, r, false))
+				do(s.decode(p, r))
 			}
 		}
 	}

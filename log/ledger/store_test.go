@@ -18,7 +18,7 @@ import (
 // removed and snapshots are encoded.
 func TestStore(t *testing.T) {
 	encode := func(it *item) []byte {
-		c := new(codec)
+		c := &codec{names: new(names)}
 		c.item(it)
 		return c.b
 	}
@@ -31,7 +31,7 @@ func TestStore(t *testing.T) {
 		next := uint64(0)
 		var got, want []func() []byte // snapshots under way, and their bytes
 		snapshot := func() {
-			c := new(codec)
+			c := &codec{names: new(names)}
 			s.code(c, nil)
 			done := make(chan []byte, 1)
 			go func() { done <- c.append(nil) }()

@@ -143,7 +143,7 @@ func newWorld(t testing.TB, edit func(*event.Charter)) *world {
 
 // core is all that an entry in breach, or without effect, must not change.
 func core(l *Ledger) []byte {
-	c := new(codec)
+	c := &codec{names: new(names)}
 	l.codeCharters(c)
 	c.uint(&l.anchored)
 	c.time(&l.after)
