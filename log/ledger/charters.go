@@ -24,7 +24,7 @@ func Charters(origin string, entries []Entry) ([]*Charter, error) {
 		if now := l.Charter(); now != nil && e.Index <= now.Index {
 			return l.charters, fmt.Errorf("the charter in entry %d does not come after entry %d", e.Index, now.Index)
 		}
-		_, do, v, err := l.check(e)
+		_, do, v, err := l.check(*e)
 		if v != nil {
 			err = v
 		}

@@ -134,6 +134,8 @@ type Ledger struct {
 
 	recent     recent
 	roots      [4]knownRoot // a cache of Tree.Root; not state
+	entry      Entry        // that is being checked
+	act        act          // of entry
 	violations []*Violation // of the entry that is being applied
 	diff       diff         // of the entry that is being applied
 }
@@ -190,8 +192,9 @@ type act struct {
 	base    int64    // the later of time and the proven time
 	by      string   // who must answer for a violation
 	signers []*holder
-	spends  bool // it counts in its signer's budget
-	dead    bool // a release that opens nothing
+	uses    []used // what the signers had used the event's id for
+	spends  bool   // it counts in its signer's budget
+	dead    bool   // a release that opens nothing
 }
 
 // effect changes the state. It can't fail: the check has done all that can.
@@ -205,7 +208,7 @@ func (l *Ledger) Apply(e Entry) ([]*Violation, []Change, error) {
 	if e.Index != l.Size() {
 		return nil, nil, fmt.Errorf("%w: entry %d, and %d is next", ErrOrder, e.Index, l.Size())
 	}
-	x, do, v, err := l.check(&e)
+	x, do, v, err := l.check(e)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -217,7 +220,7 @@ func (l *Ledger) Apply(e Entry) ([]*Violation, []Change, error) {
 // unchanged.
 func (l *Ledger) Add(e Entry) (refused *Violation, violations []*Violation, err error) {
 	e.Index = l.Size()
-	x, do, v, err := l.check(&e)
+	x, do, v, err := l.check(e)
 	if err != nil || refuses(v) {
 		return v, nil, err
 	}
@@ -253,7 +256,7 @@ func (x *act) claim() claim {
 // Index: nil if it would have its full effect. It changes nothing.
 func (l *Ledger) Check(e Entry) (*Violation, error) {
 	e.Index = l.Size()
-	_, _, v, err := l.check(&e)
+	_, _, v, err := l.check(e)
 	return v, err
 }
 
@@ -261,7 +264,7 @@ func (l *Ledger) Check(e Entry) (*Violation, error) {
 // signer's chain that opens nothing. It changes nothing.
 func (l *Ledger) Effective(e Entry) (bool, error) {
 	e.Index = l.Size()
-	_, do, _, err := l.check(&e)
+	_, do, _, err := l.check(e)
 	return do != nil, err
 }
 
@@ -289,11 +292,13 @@ func (l *Ledger) note(v *Violation) {
 	}
 }
 
-// check returns the verdict about e as the next entry, and its effect. It changes
-// nothing.
-func (l *Ledger) check(e *Entry) (*act, effect, *Violation, error) {
+// check returns the verdict about e as the next entry, and its effect, which must be used before the next
+// call. It changes nothing.
+func (l *Ledger) check(e Entry) (*act, effect, *Violation, error) {
 	l.open.cool()
-	x := &act{l: l, e: e, by: Log, c: l.Charter()}
+	l.entry = e
+	x := &l.act
+	*x = act{l: l, e: &l.entry, by: Log, c: l.Charter(), signers: x.signers[:0], uses: x.uses[:0]}
 	if e.Envelope == nil {
 		if x.c == nil {
 			return x, nil, x.fail(charterFirst), nil

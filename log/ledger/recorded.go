@@ -22,21 +22,29 @@ type idUse struct {
 	effect bool     // a place in a chain, even a waiting one, is an effect
 }
 
-// use returns what a key has used the event's id for, if that is still known.
-func (l *Ledger) use(key uint32, ev *event.Event) (idUse, bool) {
-	u, ok := l.ids[idKey{key, ev.ID}]
-	return u, ok && u.time >= l.floor
+// used is what a key has used an id for, if that is still known.
+type used struct {
+	idUse
+	key   uint32
+	known bool
+}
+
+func (l *Ledger) use(key uint32, id event.ID) used {
+	u, ok := l.ids[idKey{key, id}]
+	return used{u, key, ok && u.time >= l.floor}
 }
 
 // reused checks that no signer has used the event's id for another event, and that
 // the event is not recorded by the signers' keys.
 func (x *act) reused() *Violation {
 	for _, h := range x.signers {
-		if u, ok := x.l.use(h.key, x.ev); ok && u.hash != cut(x.hash()) {
+		u := x.l.use(h.key, x.ev.ID)
+		if u.known && u.hash != cut(x.hash()) {
 			return x.fail(formID)
 		}
+		x.uses = append(x.uses, u)
 	}
-	if index, effect, ok := x.l.logged(x.ev, x.hash(), x.keyNumbers()); ok && effect {
+	if index, effect, ok := x.l.logged(x.ev, x.hash(), x.uses); ok && effect {
 		return x.fail(formRepeated, index)
 	}
 	return nil
@@ -45,23 +53,22 @@ func (x *act) reused() *Violation {
 // again returns the verdict about an event without effect: if the log has it by the
 // same keys, the log repeats it, and its signers don't answer twice.
 func (x *act) again(v *Violation) *Violation {
-	if index, _, ok := x.l.logged(x.ev, x.hash(), x.keyNumbers()); ok {
+	if index, _, ok := x.l.logged(x.ev, x.hash(), x.uses); ok {
 		return x.fail(formRepeated, index)
 	}
 	return v
 }
 
-// logged returns the entry by which the log has the event by all these keys: the
+// logged returns the entry by which the log has the event by all of some keys: the
 // last one that was the first to have an effect for a key or, with effect false, the
 // first entry of a key that had none.
-func (l *Ledger) logged(ev *event.Event, hash event.Digest, keys []uint32) (index uint64, effect, ok bool) {
+func (l *Ledger) logged(ev *event.Event, hash event.Digest, uses []used) (index uint64, effect, ok bool) {
 	effect = true
-	for _, k := range keys {
-		u, ok := l.use(k, ev)
+	for _, u := range uses {
 		switch {
-		case !ok || u.hash != cut(hash):
+		case !u.known || u.hash != cut(hash):
 			return 0, false, false
-		case u.effect && l.lost(k, ev, hash):
+		case u.effect && l.lost(u.key, ev, hash):
 			u.effect = false
 		}
 		if u.effect == effect {
@@ -70,7 +77,7 @@ func (l *Ledger) logged(ev *event.Event, hash event.Digest, keys []uint32) (inde
 			index, effect = u.index, false
 		}
 	}
-	return index, effect, len(keys) > 0
+	return index, effect, len(uses) > 0
 }
 
 // lost reports whether a release that had a place in its key's chain has it no more:
@@ -94,14 +101,14 @@ func (l *Ledger) Recorded(e Entry) (index uint64, ok bool) {
 	if e.Envelope == nil {
 		return 0, false
 	}
-	keys := make([]uint32, 0, len(e.Envelope.Signatures))
+	uses := make([]used, 0, len(e.Envelope.Signatures))
 	x := &act{l: l, e: &e, ev: e.Envelope.Event}
 	for i, s := range e.Envelope.Signatures {
 		k, named := l.keyNum[s.KeyID]
 		if !named || !x.good(i, l.keys[k]) {
 			return 0, false
 		}
-		keys = append(keys, k)
+		uses = append(uses, l.use(k, x.ev.ID))
 	}
 	if c := l.sameCharter(e.Envelope); c != nil {
 		had := func(s event.Signature) bool {
@@ -109,7 +116,7 @@ func (l *Ledger) Recorded(e Entry) (index uint64, ok bool) {
 		}
 		return c.Index, !slices.ContainsFunc(e.Envelope.Signatures, func(s event.Signature) bool { return !had(s) })
 	}
-	index, effect, ok := l.logged(x.ev, x.hash(), keys)
+	index, effect, ok := l.logged(x.ev, x.hash(), uses)
 	return index, ok && effect
 }
 
@@ -143,8 +150,11 @@ func (x *act) remember(effect bool) {
 		return
 	}
 	h := x.hash()
-	for _, s := range x.signers {
-		if u, ok := x.l.use(s.key, x.ev); ok && (u.effect || !effect) {
+	for i, s := range x.signers {
+		if i == len(x.uses) { // the check ended early
+			x.uses = append(x.uses, x.l.use(s.key, x.ev.ID))
+		}
+		if u := &x.uses[i]; u.known && (u.effect || !effect) {
 			continue // the first event with an id stands
 		}
 		x.l.ids[idKey{s.key, x.ev.ID}] = idUse{x.time, cut(h), x.e.Index, effect}

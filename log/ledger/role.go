@@ -42,7 +42,7 @@ var signerRoles = func() map[event.Type][]event.Role {
 // type, and those that the type needs must be there. It sets signers and by.
 func (x *act) sign() *Violation {
 	env := x.e.Envelope
-	signers := make([]*holder, 0, len(env.Signatures))
+	signers := x.signers
 	var ended *Violation
 	for i, s := range env.Signatures {
 		h, named := x.c.holders[s.KeyID], x.l.Key(s.KeyID) != nil
