@@ -112,8 +112,8 @@ type Ledger struct {
 	open      store
 	released  map[uint64]uint64 // release with closed notices -> its access
 	chains    map[uint32]*chain // by key number
-	ids       map[idKey]idUse   // those below floor mean nothing
-	lastIDs   int               // len(ids) after the last sweep
+	ids       *ids              // those below floor mean nothing
+	lastIDs   int               // ids.n after the last sweep
 	breaches  []*Breach         // in the order in which they showed
 	asides    []aside           // in the order in which they were set aside
 	spent     map[uint32]uint64 // events in the budget of a key, by number; none is 0
@@ -159,7 +159,7 @@ func New(origin string, tree Tree) *Ledger {
 	l := &Ledger{
 		origin: origin, tree: tree, edge: new(tiles.Frontier),
 		keyNum: make(map[string]uint32), released: make(map[uint64]uint64), soonest: math.MaxInt64,
-		chains: make(map[uint32]*chain), ids: make(map[idKey]idUse), spent: make(map[uint32]uint64),
+		chains: make(map[uint32]*chain), ids: newIDs(slices.Values[[]usedID](nil)), spent: make(map[uint32]uint64),
 	}
 	l.open = store{warm: make(map[uint64]*item), most: maxWarm, names: names{number: make(map[string]uint64)}, late: l.late}
 	return l
@@ -192,9 +192,9 @@ type act struct {
 	base    int64    // the later of time and the proven time
 	by      string   // who must answer for a violation
 	signers []*holder
-	uses    []used // what the signers had used the event's id for
-	spends  bool   // it counts in its signer's budget
-	dead    bool   // a release that opens nothing
+	uses    []usedID // what the signers had used the event's id for
+	spends  bool     // it counts in its signer's budget
+	dead    bool     // a release that opens nothing
 }
 
 // effect changes the state. It can't fail: the check has done all that can.

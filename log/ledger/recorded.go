@@ -9,29 +9,15 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// idKey is who used an id; idUse for what.
-type idKey struct {
-	key uint32
-	id  event.ID
-}
+// known reports whether there is a use. No charter but the first, at index 0, has an id to remember.
+func (u *usedID) known() bool { return u.index > 0 }
 
-type idUse struct {
-	time   int64
-	hash   [16]byte // of the event, cut
-	index  uint64   // of the entry
-	effect bool     // a place in a chain, even a waiting one, is an effect
-}
-
-// used is what a key has used an id for, if that is still known.
-type used struct {
-	idUse
-	key   uint32
-	known bool
-}
-
-func (l *Ledger) use(key uint32, id event.ID) used {
-	u, ok := l.ids[idKey{key, id}]
-	return used{u, key, ok && u.time >= l.floor}
+// use returns what a key has used an id for, if that is still known.
+func (l *Ledger) use(key uint32, id event.ID) usedID {
+	if u, _, _ := l.ids.find(key, id); u != nil && u.time >= l.floor {
+		return *u
+	}
+	return usedID{key: key}
 }
 
 // reused checks that no signer has used the event's id for another event, and that
@@ -39,7 +25,7 @@ func (l *Ledger) use(key uint32, id event.ID) used {
 func (x *act) reused() *Violation {
 	for _, h := range x.signers {
 		u := x.l.use(h.key, x.ev.ID)
-		if u.known && u.hash != cut(x.hash()) {
+		if u.known() && u.hash != cut(x.hash()) {
 			return x.fail(formID)
 		}
 		x.uses = append(x.uses, u)
@@ -62,11 +48,11 @@ func (x *act) again(v *Violation) *Violation {
 // logged returns the entry by which the log has the event by all of some keys: the
 // last one that was the first to have an effect for a key or, with effect false, the
 // first entry of a key that had none.
-func (l *Ledger) logged(ev *event.Event, hash event.Digest, uses []used) (index uint64, effect, ok bool) {
+func (l *Ledger) logged(ev *event.Event, hash event.Digest, uses []usedID) (index uint64, effect, ok bool) {
 	effect = true
 	for _, u := range uses {
 		switch {
-		case !u.known || u.hash != cut(hash):
+		case !u.known() || u.hash != cut(hash):
 			return 0, false, false
 		case u.effect && l.lost(u.key, ev, hash):
 			u.effect = false
@@ -101,7 +87,7 @@ func (l *Ledger) Recorded(e Entry) (index uint64, ok bool) {
 	if e.Envelope == nil {
 		return 0, false
 	}
-	uses := make([]used, 0, len(e.Envelope.Signatures))
+	uses := make([]usedID, 0, len(e.Envelope.Signatures))
 	x := &act{l: l, e: &e, ev: e.Envelope.Event}
 	for i, s := range e.Envelope.Signatures {
 		k, named := l.keyNum[s.KeyID]
@@ -154,22 +140,17 @@ func (x *act) remember(effect bool) {
 		if i == len(x.uses) { // the check ended early
 			x.uses = append(x.uses, x.l.use(s.key, x.ev.ID))
 		}
-		if u := &x.uses[i]; u.known && (u.effect || !effect) {
+		if u := &x.uses[i]; u.known() && (u.effect || !effect) {
 			continue // the first event with an id stands
 		}
-		x.l.ids[idKey{s.key, x.ev.ID}] = idUse{x.time, cut(h), x.e.Index, effect}
+		x.l.ids.put(usedID{x.ev.ID, cut(h), x.time, x.e.Index, s.key, effect})
 	}
 }
 
 // forget drops the ids below the floor once enough ids were added.
 func (l *Ledger) forget() {
-	if len(l.ids) < 2*l.lastIDs+1024 {
-		return
+	if l.ids.n >= 2*l.lastIDs+1024 {
+		l.ids = newIDs(l.ids.all(l.floor))
+		l.lastIDs = l.ids.n
 	}
-	for k, use := range l.ids {
-		if use.time < l.floor {
-			delete(l.ids, k)
-		}
-	}
-	l.lastIDs = len(l.ids)
 }

@@ -33,7 +33,7 @@ func (l *Ledger) Snapshot() []byte { return l.SnapshotLater()(nil) }
 func (l *Ledger) SnapshotLater() (appendTo func(b []byte) []byte) {
 	c := &codec{b: []byte(magic), names: &l.open.names}
 	l.code(c)
-	size := 1024 + l.open.size() + 80*len(l.ids)
+	size := 1024 + l.open.size() + 80*l.ids.n
 	return func(b []byte) []byte {
 		start := len(b)
 		return checksum.Append(c.append(slices.Grow(b, size)), start)
@@ -62,7 +62,7 @@ func Restore(b []byte, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
 	for _, c := range l.unanchored {
 		l.await(c)
 	}
-	l.lastIDs = len(l.ids)
+	l.lastIDs = l.ids.n
 	return l, nil
 }
 
@@ -220,12 +220,6 @@ func (l *Ledger) codeSpent(c *codec) {
 	})
 }
 
-// usedID is an id and its use.
-type usedID struct {
-	idKey
-	idUse
-}
-
 func compareIDs(a, b usedID) int {
 	return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.id[:], b.id[:]))
 }
@@ -241,12 +235,7 @@ func (l *Ledger) codeIDs(c *codec) {
 		c.bool(&u.effect)
 	}
 	if !c.reading {
-		all := make([]usedID, 0, len(l.ids))
-		for k, use := range l.ids {
-			if use.time >= l.floor {
-				all = append(all, usedID{k, use})
-			}
-		}
+		all := slices.AppendSeq(make([]usedID, 0, l.ids.n), l.ids.all(l.floor))
 		c.later(func(c *codec) {
 			slices.SortFunc(all, compareIDs)
 			list(c, &all, 0, func(u *usedID) { code(c, u) })
@@ -254,7 +243,6 @@ func (l *Ledger) codeIDs(c *codec) {
 		return
 	}
 	n := c.length(0, 36)
-	l.ids = make(map[idKey]idUse, n)
 	var u, last usedID
 	for i := range n {
 		if code(c, &u); c.err == nil && (u.time < l.floor || i > 0 && compareIDs(last, u) >= 0) {
@@ -263,7 +251,8 @@ func (l *Ledger) codeIDs(c *codec) {
 		if c.err != nil {
 			return
 		}
-		l.ids[u.idKey], last = u.idUse, u
+		l.ids.put(u)
+		last = u
 	}
 }
 

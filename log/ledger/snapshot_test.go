@@ -107,7 +107,7 @@ func TestSnapshotOrder(t *testing.T) {
 		}
 	})
 	var ids [][]byte
-	for k := range w.l.ids {
+	for k := range w.l.ids.all(0) {
 		if len(ids) < 2 && k.key == w.l.keyNum[keyID("court")] {
 			ids = append(ids, bytes.Clone(k.id[:]))
 		}

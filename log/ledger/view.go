@@ -42,7 +42,7 @@ func (l *Ledger) Breaches(do func(b *Breach, closed bool)) {
 }
 
 // Open returns how many events are open, and how many ids are remembered.
-func (l *Ledger) Open() (events, ids int) { return l.open.n, len(l.ids) }
+func (l *Ledger) Open() (events, ids int) { return l.open.n, l.ids.n }
 
 // An Access is the state of an open access.
 type Access struct {
