@@ -136,6 +136,7 @@ type Ledger struct {
 	roots      [4]knownRoot // a cache of Tree.Root; not state
 	entry      Entry        // that is being checked
 	act        act          // of entry
+	release    pending      // of entry, if it is a release
 	violations []*Violation // of the entry that is being applied
 	diff       diff         // of the entry that is being applied
 }

@@ -48,7 +48,8 @@ func (x *act) release(r *event.Release) (effect, *Violation, error) {
 	}
 	late = cmp.Or(late, old)
 	x.dead = late != nil
-	p := pending{seq: r.Seq, hash: x.hash(), prev: r.Prev, access: r.Access.Index, dead: x.dead,
+	p := &x.l.release
+	*p = pending{seq: r.Seq, hash: x.hash(), prev: r.Prev, access: r.Access.Index, dead: x.dead,
 		release: release{index: x.e.Index, leaf: x.e.Leaf, key: signer.key, name: c.name, base: x.base, charter: x.c.number}}
 	if !p.dead {
 		p.notices = digests{slices.Clone(r.Notices), len(r.Notices)}
@@ -67,7 +68,7 @@ func (x *act) release(r *event.Release) (effect, *Violation, error) {
 			return
 		}
 		x.l.touchChain(c)
-		c.pending = append(c.pending, p)
+		c.pending = append(c.pending, *p)
 		slices.SortFunc(c.pending, func(a, b pending) int { return cmp.Compare(a.seq, b.seq) })
 		c.state(stated{seq: r.Seq, hash: p.hash, base: x.base, index: x.e.Index, charter: x.c.number})
 	}, late, nil
@@ -218,7 +219,7 @@ func (l *Ledger) endedForGood(it *item) (why Term, by uint64) {
 
 // advance adds the next release to its chain. The release answers its access unless
 // it is dead, or the access was closed or answered while the release waited.
-func (l *Ledger) advance(c *chain, p pending) {
+func (l *Ledger) advance(c *chain, p *pending) {
 	l.touchChain(c)
 	c.count++
 	c.recent = append(c.recent, p.hash)
@@ -244,7 +245,7 @@ func (x *act) drain(c *chain) {
 		p := c.pending[0]
 		c.pending = c.pending[1:]
 		if p.prev == c.last() {
-			x.l.advance(c, p)
+			x.l.advance(c, &p)
 			continue
 		}
 		c.stated = slices.DeleteFunc(c.stated, func(s stated) bool { return s.index == p.index })
