@@ -4,10 +4,14 @@
 package log
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -51,7 +55,7 @@ type liveLedger struct {
 
 	pages *entries.Pages // the sequencer's, except Reader and Prover
 	view  atomic.Pointer[view]
-	edge  atomic.Pointer[chain.Edge] // of the checked tree, all applied; written by the sequencer
+	edge  atomic.Pointer[chain.Edge] // of the stored tree, all applied; written by the sequencer
 	// admitted is how many entries this log or its witnesses have vouched for; beyond it,
 	// the engine's are checked as if they were submitted. Only the tree's owner uses it.
 	admitted uint64
@@ -113,10 +117,10 @@ func (ll *liveLedger) follow(ctx context.Context, t *chain.Tree) error {
 	return nil
 }
 
-// commit records that the tree has all applied entries below its size.
+// commit records that the tree has every applied entry.
 func (ll *liveLedger) commit(t *chain.Tree) {
 	e := t.Edge()
-	ll.pages.Commit(int(ll.rules.Size() - e.Size))
+	ll.pages.Commit()
 	ll.edge.Store(&e)
 	ll.admitted = e.Size
 }
@@ -220,8 +224,8 @@ func (ll *liveLedger) takeOver(c *ledger.Charter) {
 //	vasistas log snapshot 2\n
 //	size of the tree, 8 bytes
 //	duty.Agenda.SnapshotLater
-//	ledger.Ledger.SnapshotLater
 //	SHA-256 of all of this
+//	ledger.Ledger.SnapshotLater, which has a SHA-256 of its own
 const snapshotMagic = "vasistas log snapshot 2\n"
 
 // snapshotEvery is after how many entries a snapshot is written, plus the number of
@@ -239,30 +243,27 @@ var (
 // this edge.
 func (ll *liveLedger) readSnapshot(ctx context.Context, e chain.Edge) (*ledger.Ledger, *duty.Agenda, error) {
 	name := ll.caches.Path("ledger")
-	text, err := os.ReadFile(name)
+	file, err := os.Open(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err := checksum.Cut(text, snapshotMagic)
-	if err == nil && len(body) < 8 {
-		err = checksum.ErrMagic
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, nil, err
 	}
+	agenda, size, used, err := readAgenda(file, info.Size())
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errSnapshot, err)
 	}
-	size := binary.BigEndian.Uint64(body)
 	if size > e.Size {
 		return nil, nil, fmt.Errorf("%w: %d, and the tree has %d; after a recovery, remove %s", errSnapshotAhead, size, e.Size, name)
-	}
-	agenda, body, err := duty.ReadAgenda(body[8:])
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errSnapshot, err)
 	}
 	root, err := chain.ProvenRoot(ctx, ll.pages.Prover, size, e)
 	if err != nil {
 		return nil, nil, chain.TreeError(err)
 	}
-	rules, err := ledger.Restore(body, size, root, ll.pages)
+	rules, err := ledger.RestoreFrom(io.NewSectionReader(file, used, info.Size()-used), size, root, ll.pages)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -272,15 +273,48 @@ func (ll *liveLedger) readSnapshot(ctx context.Context, e chain.Edge) (*ledger.L
 	return rules, agenda, nil
 }
 
-// snapshot returns a function that encodes the ledger as it is now, and the size of the last
+// readAgenda reads the agenda of a snapshot of n bytes, and the size of the tree. It returns how many bytes
+// that takes.
+func readAgenda(file *os.File, n int64) (agenda *duty.Agenda, size uint64, used int64, err error) {
+	sum, buffered := sha256.New(), bufio.NewReaderSize(file, 64<<10)
+	r := io.TeeReader(buffered, sum)
+	head := make([]byte, len(snapshotMagic)+8)
+	if _, err := io.ReadFull(r, head); err != nil || string(head[:len(snapshotMagic)]) != snapshotMagic {
+		return nil, 0, 0, checksum.ErrMagic
+	}
+	if agenda, err = duty.ReadAgenda(r, n); err != nil {
+		return nil, 0, 0, err
+	}
+	end := make([]byte, sha256.Size)
+	if _, err := io.ReadFull(buffered, end); err != nil || !bytes.Equal(end, sum.Sum(nil)) {
+		return nil, 0, 0, checksum.ErrDamaged
+	}
+	used, err = file.Seek(0, io.SeekCurrent)
+	return agenda, binary.BigEndian.Uint64(head[len(snapshotMagic):]), used - int64(buffered.Buffered()), err
+}
+
+// snapshot returns a function that writes the ledger as it is now, and the size of the last
 // snapshot. writing must be held.
-func (ll *liveLedger) snapshot() (encode func() []byte, saved uint64) {
+func (ll *liveLedger) snapshot() (write func(io.Writer) error, saved uint64) {
 	ll.mu.Lock()
 	defer ll.mu.Unlock()
 	head := binary.BigEndian.AppendUint64([]byte(snapshotMagic), ll.rules.Size())
 	agenda, rules := ll.agenda.SnapshotLater(), ll.rules.SnapshotLater()
 	saved, ll.saved = ll.saved, ll.rules.Size()
-	return func() []byte { return checksum.Append(rules(agenda(head)), 0) }, saved
+	return func(w io.Writer) error {
+		out, sum := bufio.NewWriterSize(w, 256<<10), sha256.New()
+		both := bufio.NewWriterSize(io.MultiWriter(out, sum), 4096)
+		if _, err := both.Write(head); err != nil {
+			return err
+		}
+		if err := errors.Join(agenda(both), both.Flush()); err != nil {
+			return err
+		}
+		if _, err := out.Write(sum.Sum(nil)); err != nil {
+			return err
+		}
+		return errors.Join(rules(out), out.Flush())
+	}, saved
 }
 
 // snapshotDue returns whether a snapshot should be written.
@@ -299,30 +333,23 @@ func (ll *liveLedger) save() error {
 	return ll.write(ll.snapshot())
 }
 
-// saveLater is save for entries that are not in the tree yet. It returns a function to call once they
-// are, or never will be. That leaves encoding and writing to a goroutine. If one is writing
+// saveLater is save, but leaves encoding and writing to a goroutine. If one is writing
 // already, nothing is done.
-func (ll *liveLedger) saveLater() (save func(stored bool)) {
+func (ll *liveLedger) saveLater() {
 	if !ll.writing.TryLock() {
-		return nil
+		return
 	}
-	encode, saved := ll.snapshot()
-	return func(stored bool) {
-		if !stored {
-			ll.writing.Unlock()
-			return
+	write, saved := ll.snapshot()
+	go func() {
+		defer ll.writing.Unlock()
+		if err := ll.write(write, saved); err != nil {
+			ll.logger.Warn("the snapshot of the ledger was not written; a start would take longer", "err", err)
 		}
-		go func() {
-			defer ll.writing.Unlock()
-			if err := ll.write(encode, saved); err != nil {
-				ll.logger.Warn("the snapshot of the ledger was not written; a start would take longer", "err", err)
-			}
-		}()
-	}
+	}()
 }
 
-func (ll *liveLedger) write(encode func() []byte, saved uint64) error {
-	err := durable.WriteFile(ll.caches.Path("ledger"), encode(), 0o600)
+func (ll *liveLedger) write(write func(io.Writer) error, saved uint64) error {
+	err := durable.WriteStream(ll.caches.Path("ledger"), 0o600, write)
 	if err != nil {
 		ll.mu.Lock()
 		ll.saved = min(ll.saved, saved)
@@ -379,15 +406,6 @@ func (v *view) logKeys(size uint64) []string {
 		return slices.Concat(now.LogKeys, v.at(now.Index).LogKeys)
 	}
 	return now.LogKeys
-}
-
-// reachKeys returns the vkeys that sign a head of this size again. Those of a recovery sign
-// what came before it, since the older keys may be lost.
-func (v *view) reachKeys(size uint64) []string {
-	if v.recovery != nil && v.recovery.Index >= size {
-		return v.recovery.LogKeys
-	}
-	return v.logKeys(size)
 }
 
 // ours returns whether a head that a witness shows is evidence against this log. A key in

@@ -323,11 +323,12 @@ func (r *Replica) Snapshot() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := l.SnapshotLater()(append([]byte(r.c.magic()), header...))
-	if n := len(b) + sha256.Size; len(header) > maxHeader || n > MaxSnapshotSize {
+	b := bytes.NewBuffer(append([]byte(r.c.magic()), header...))
+	_ = l.SnapshotLater()(b) // a Buffer has no errors
+	if n := b.Len() + sha256.Size; len(header) > maxHeader || n > MaxSnapshotSize {
 		return nil, fmt.Errorf("it would have %d bytes, and %d are allowed", n, MaxSnapshotSize)
 	}
-	return checksum.Append(b, 0), nil
+	return checksum.Append(b.Bytes(), 0), nil
 }
 
 // parse parses exactly what Replica.Snapshot returns, but for the ledger's part. It sets

@@ -8,8 +8,10 @@
 package checksum
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
+	"io"
 	"strings"
 	"unicode/utf8"
 )
@@ -28,14 +30,36 @@ func Append(b []byte, from int) []byte {
 
 // Cut checks the magic line and the sum, and returns the bytes between them.
 func Cut(b []byte, magic string) ([]byte, error) {
-	if len(b) < len(magic)+sha256.Size || !strings.HasPrefix(string(b[:len(magic)]), magic) {
+	if _, err := CutFile(io.NewSectionReader(bytes.NewReader(b), 0, int64(len(b))), magic); err != nil {
+		return nil, err
+	}
+	return b[len(magic) : len(b)-sha256.Size], nil
+}
+
+// CutFile is Cut for a file of any size.
+func CutFile(r *io.SectionReader, magic string) (*io.SectionReader, error) {
+	head, sum := make([]byte, len(magic)), sha256.New()
+	n := r.Size() - sha256.Size
+	if n < int64(len(magic)) {
 		return nil, ErrMagic
 	}
-	body := b[:len(b)-sha256.Size]
-	if sha256.Sum256(body) != [sha256.Size]byte(b[len(body):]) {
+	if _, err := r.ReadAt(head, 0); err != nil {
+		return nil, err
+	}
+	if string(head) != magic {
+		return nil, ErrMagic
+	}
+	if _, err := io.Copy(sum, io.NewSectionReader(r, 0, n)); err != nil {
+		return nil, err
+	}
+	end := make([]byte, sha256.Size)
+	if _, err := io.ReadFull(io.NewSectionReader(r, n, sha256.Size), end); err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(end, sum.Sum(nil)) {
 		return nil, ErrDamaged
 	}
-	return body[len(magic):], nil
+	return io.NewSectionReader(r, int64(len(magic)), n-int64(len(magic))), nil
 }
 
 // kinds are files by their first bytes. A longer prefix stands before its own beginning.

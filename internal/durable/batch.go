@@ -41,7 +41,7 @@ func (b *Batch) WriteFile(name string, data []byte, perm fs.FileMode) error {
 	if same, err := b.harden(name, data); same || err != nil {
 		return err
 	}
-	return replaceFile(b.temps, name, data, perm)
+	return replaceFile(b.temps, name, perm, all(data))
 }
 
 func (b *Batch) enter(dir string) error {

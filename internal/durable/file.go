@@ -194,7 +194,12 @@ const tempPrefix, tempSuffix = ".durable-", ".tmp"
 // is replaced. On an error, name is either untouched or holds all of data, possibly
 // not yet durably. Only a crash leaves a temporary file behind; see [RemoveTemps].
 func WriteFile(name string, data []byte, perm fs.FileMode) error {
-	if err := replaceFile(filepath.Dir(name), name, data, perm); err != nil {
+	return WriteStream(name, perm, all(data))
+}
+
+// WriteStream is [WriteFile] for the bytes that fill writes, of any size.
+func WriteStream(name string, perm fs.FileMode, fill func(io.Writer) error) error {
+	if err := replaceFile(filepath.Dir(name), name, perm, fill); err != nil {
 		return err
 	}
 	if err := FsyncDir(filepath.Dir(name)); err != nil {
@@ -203,10 +208,10 @@ func WriteFile(name string, data []byte, perm fs.FileMode) error {
 	return nil
 }
 
-// replaceFile is WriteFile without the fsync of the directory, and with the temporary file
+// replaceFile is WriteStream without the fsync of the directory, and with the temporary file
 // in the directory temps.
-func replaceFile(temps, name string, data []byte, perm fs.FileMode) error {
-	tmp, err := temp(temps, name, perm, all(data))
+func replaceFile(temps, name string, perm fs.FileMode, fill func(io.Writer) error) error {
+	tmp, err := temp(temps, name, perm, fill)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"io"
 	"iter"
 	"slices"
 	"time"
@@ -245,50 +246,52 @@ func (a *Agenda) all() iter.Seq[*deposit] {
 
 const depositSize = 8 + 8 + 1 + 32
 
-// SnapshotLater returns a function that appends the agenda as it is now. Calling the function needs no
-// lock. It appends
+// SnapshotLater returns a function that writes the agenda as it is now. Calling the function needs no
+// lock. It writes
 //
 //	number of anchors, number of deposits: 8 bytes each
 //	each anchor that no anchor covers: its index, 8 bytes
 //	each deposit, ascending: its index, 8 bytes; 1 more than the time of its first check, 0 for none,
 //	8 bytes; 1 for a release, else 0; 32 bytes event hash
-func (a *Agenda) SnapshotLater() (appendTo func(b []byte) []byte) {
+func (a *Agenda) SnapshotLater() (write func(io.Writer) error) {
 	now := &Agenda{anchors: slices.Clone(a.anchors), deposits: slices.Clone(a.deposits), gone: a.gone}
-	return func(b []byte) []byte {
-		deposits := len(now.deposits) - now.gone
-		b = slices.Grow(b, 16+8*len(now.anchors)+depositSize*deposits)
-		b = binary.BigEndian.AppendUint64(b, uint64(len(now.anchors)))
-		b = binary.BigEndian.AppendUint64(b, uint64(deposits))
+	return func(w io.Writer) error {
+		b := binary.BigEndian.AppendUint64(nil, uint64(len(now.anchors)))
+		b = binary.BigEndian.AppendUint64(b, uint64(len(now.deposits)-now.gone))
 		for _, i := range now.anchors {
 			b = binary.BigEndian.AppendUint64(b, i)
 		}
+		_, err := w.Write(b)
 		for d := range now.all() {
-			b = binary.BigEndian.AppendUint64(b, d.index)
+			if err != nil {
+				break
+			}
+			b = binary.BigEndian.AppendUint64(b[:0], d.index)
 			b = binary.BigEndian.AppendUint64(b, uint64(d.next))
 			kind := byte(0)
 			if d.release {
 				kind = 1
 			}
-			b = append(append(b, kind), d.hash[:]...)
+			_, err = w.Write(append(append(b, kind), d.hash[:]...))
 		}
-		return b
+		return err
 	}
 }
 
-// ReadAgenda reads what SnapshotLater's function appends, and returns what follows it.
-func ReadAgenda(b []byte) (a *Agenda, rest []byte, err error) {
-	next := func() uint64 {
-		n := binary.BigEndian.Uint64(b)
-		b = b[8:]
-		return n
+// ReadAgenda reads what SnapshotLater's function writes, which has at most size bytes.
+func ReadAgenda(r io.Reader, size int64) (a *Agenda, err error) {
+	var buf [depositSize]byte
+	read := func(n int) []byte {
+		if err == nil {
+			_, err = io.ReadFull(r, buf[:n])
+		}
+		return buf[:n]
 	}
-	damaged := errors.New("it is damaged")
-	if len(b) < 16 {
-		return nil, nil, damaged
-	}
+	next := func() uint64 { return binary.BigEndian.Uint64(read(8)) }
 	anchors, deposits := next(), next()
-	if anchors > uint64(len(b))/8 || deposits > (uint64(len(b))-8*anchors)/depositSize {
-		return nil, nil, damaged
+	damaged := errors.New("it is damaged")
+	if most := uint64(max(size, 0)); anchors > most/8 || deposits > most/depositSize {
+		return nil, damaged
 	}
 	a = NewAgenda()
 	for range anchors {
@@ -296,12 +299,16 @@ func ReadAgenda(b []byte) (a *Agenda, rest []byte, err error) {
 	}
 	a.deposits = make([]deposit, deposits)
 	for i := range a.deposits {
-		d := deposit{index: next(), next: int64(next()), release: b[0] == 1, hash: event.Digest(b[1:33])}
-		if b = b[33:]; d.next < 0 || i > 0 && d.index <= a.deposits[i-1].index {
-			return nil, nil, damaged
+		b := read(depositSize)
+		if err != nil {
+			return nil, err
+		}
+		d := deposit{index: binary.BigEndian.Uint64(b), next: int64(binary.BigEndian.Uint64(b[8:])), release: b[16] == 1, hash: event.Digest(b[17:])}
+		if d.next < 0 || i > 0 && d.index <= a.deposits[i-1].index {
+			return nil, damaged
 		}
 		a.deposits[i] = d
 	}
 	a.sortChecks()
-	return a, b, nil
+	return a, err
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 )
@@ -14,39 +15,83 @@ import (
 // ErrSnapshot: the bytes are no snapshot, or one of another tree.
 var ErrSnapshot = errors.New("not a snapshot of this tree; replay the log from its start")
 
-// codec writes or reads a snapshot in one walk, so both directions agree. Integers
-// are varints in their shortest form.
+// codec writes or reads a snapshot in one walk, so both directions agree. A snapshot is a sequence of
+// blocks: 4 bytes of length, big-endian, and the block. Integers are varints in their shortest form.
 type codec struct {
-	b       []byte
+	b       []byte // the rest of a block
 	reading bool
 	err     error
+	names   *names
 
-	names *names
-
+	from     io.Reader // when reading
+	left     int64     // how many bytes from has
 	sections []section // when writing: what comes before b
 }
 
-// section is a part of a snapshot: bytes, and then what rest writes.
+// section is a part of a snapshot: a block, or what write makes.
 type section struct {
-	b    []byte
-	rest func(*codec)
+	block []byte
+	write func(block func(...[]byte))
 }
 
-// later has append call write for the next section. By then the ledger may have changed, so write must
-// not read it.
-func (c *codec) later(write func(*codec)) {
-	c.sections = append(c.sections, section{c.b, write})
-	c.b = nil
-}
-
-// append appends the snapshot to b.
-func (c *codec) append(b []byte) []byte {
-	out := codec{b: b}
-	for _, s := range c.sections {
-		out.b = append(out.b, s.b...)
-		s.rest(&out)
+// next ends a block, and begins the next one.
+func (c *codec) next() {
+	if !c.reading {
+		c.sections = append(c.sections, section{block: c.b})
+		c.b = nil
+		return
 	}
-	return append(out.b, c.b...)
+	if len(c.b) > 0 {
+		c.fail("bytes after the end of a block")
+	}
+	var length [4]byte
+	c.read(length[:])
+	if n := int64(binary.BigEndian.Uint32(length[:])); n > c.left {
+		c.fail("it is cut off")
+	} else if c.err == nil {
+		c.b = make([]byte, n)
+		c.read(c.b)
+	}
+}
+
+// read reads all of b.
+func (c *codec) read(b []byte) {
+	if int64(len(b)) > c.left {
+		c.fail("it is cut off")
+		return
+	}
+	c.left -= int64(len(b))
+	if _, err := io.ReadFull(c.from, b); err != nil && c.err == nil {
+		c.err = fmt.Errorf("%w: %w", ErrSnapshot, err)
+	}
+}
+
+// later has write make the next blocks. By then the ledger may have changed, so write must not read it.
+func (c *codec) later(write func(block func(...[]byte))) {
+	c.sections = append(c.sections, section{write: write})
+}
+
+// writeTo writes the blocks.
+func (c *codec) writeTo(w io.Writer) (err error) {
+	var b []byte
+	block := func(parts ...[]byte) {
+		b = append(b[:0], 0, 0, 0, 0)
+		for _, p := range parts {
+			b = append(b, p...)
+		}
+		binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+		if err == nil {
+			_, err = w.Write(b)
+		}
+	}
+	for _, s := range c.sections {
+		if s.write != nil {
+			s.write(block)
+		} else {
+			block(s.block)
+		}
+	}
+	return err
 }
 
 func (c *codec) fail(what string) {
@@ -211,6 +256,11 @@ func (c *codec) length(n, size int) int {
 		return 0
 	}
 	return int(x)
+}
+
+// count codes how many elements the next blocks have, of at least size bytes each.
+func (c *codec) count(n, size int) int {
+	return int(c.int(uint64(n), uint64(c.left)/uint64(size), "a length"))
 }
 
 // list codes a slice; an empty one is read as nil.

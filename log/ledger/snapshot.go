@@ -4,11 +4,13 @@
 package ledger
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"time"
@@ -26,31 +28,46 @@ const magic = "vasistas ledger snapshot 6\n"
 // Snapshot returns the state in its one encoding: equal states have equal bytes. It
 // holds the size and root of the tree, its right edge, and ends with its SHA-256.
 // The hash detects damage, not forgery: keep a snapshot as safe as any other state.
-func (l *Ledger) Snapshot() []byte { return l.SnapshotLater()(nil) }
+func (l *Ledger) Snapshot() []byte {
+	var b bytes.Buffer
+	_ = l.SnapshotLater()(&b) // a Buffer has no errors
+	return b.Bytes()
+}
 
-// SnapshotLater returns a function that appends to b what Snapshot returns now. Calling the function
+// SnapshotLater returns a function that writes what Snapshot returns now. Calling the function
 // may take long, and needs no lock of the ledger.
-func (l *Ledger) SnapshotLater() (appendTo func(b []byte) []byte) {
-	c := &codec{b: []byte(magic), names: &l.open.names}
+func (l *Ledger) SnapshotLater() (write func(io.Writer) error) {
+	c := &codec{names: &l.open.names}
 	l.code(c)
-	size := 1024 + l.open.size() + 80*l.ids.n
-	return func(b []byte) []byte {
-		start := len(b)
-		return checksum.Append(c.append(slices.Grow(b, size)), start)
+	return func(w io.Writer) error {
+		sum := sha256.New()
+		both := io.MultiWriter(w, sum)
+		if _, err := io.WriteString(both, magic); err != nil {
+			return err
+		}
+		if err := c.writeTo(both); err != nil {
+			return err
+		}
+		_, err := w.Write(sum.Sum(nil))
+		return err
 	}
 }
 
-// Restore returns the ledger of a snapshot. The snapshot must be of the caller's
-// verified tree, which has this size and root. Errors wrap ErrSnapshot or ErrRules.
+// Restore is RestoreFrom for a snapshot in memory.
 func Restore(b []byte, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
-	body, err := checksum.Cut(b, magic)
+	return RestoreFrom(io.NewSectionReader(bytes.NewReader(b), 0, int64(len(b))), size, root, tree)
+}
+
+// RestoreFrom returns the ledger of a snapshot. The snapshot must be of the caller's
+// verified tree, which has this size and root. Errors wrap ErrSnapshot or ErrRules.
+func RestoreFrom(r *io.SectionReader, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
+	body, err := checksum.CutFile(r, magic)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
 	l := New("", tree)
-	c := &codec{b: body, reading: true, names: &l.open.names}
-	l.code(c)
-	if c.err == nil && len(c.b) > 0 {
+	c := &codec{reading: true, names: &l.open.names, from: bufio.NewReader(body), left: body.Size()}
+	if l.code(c); c.err == nil && len(c.b)+int(c.left) > 0 {
 		c.fail("bytes after its end")
 	}
 	if c.err != nil {
@@ -67,6 +84,9 @@ func Restore(b []byte, size uint64, root [32]byte, tree Tree) (*Ledger, error) {
 }
 
 func (l *Ledger) code(c *codec) {
+	if c.reading {
+		c.next()
+	}
 	c.string(&l.origin)
 	l.codeEdge(c)
 	l.codeCharters(c)
@@ -110,6 +130,9 @@ func (l *Ledger) code(c *codec) {
 		c.uint(&a.from)
 		c.uint(&a.until)
 	})
+	if !c.reading {
+		c.next()
+	}
 }
 
 func codePtr[T any](c *codec, p **T, code func(*T)) {
@@ -188,7 +211,7 @@ func (l *Ledger) readCharter(c *codec, at *Charter, b []byte) *Charter {
 	env, err := event.ParseEnvelope(b)
 	if err == nil {
 		if body, ok := env.Event.Body.(*event.Charter); ok {
-			x := &act{l: l, e: &Entry{Index: at.Index, Leaf: tiles.LeafHash(b), Envelope: env}, ev: env.Event, base: at.Time}
+			x := &act{l: l, by: Log, e: &Entry{Index: at.Index, Leaf: tiles.LeafHash(b), Envelope: env}, ev: env.Event, base: at.Time}
 			ch, v := x.newCharter(body)
 			switch {
 			case v == nil && ch.rules == nil:
@@ -224,7 +247,7 @@ func compareIDs(a, b usedID) int {
 	return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.id[:], b.id[:]))
 }
 
-// codeIDs codes the ids that are not below the floor.
+// codeIDs codes the ids that are not below the floor, in blocks.
 func (l *Ledger) codeIDs(c *codec) {
 	code := func(c *codec, u *usedID) {
 		c.u32(&u.key)
@@ -236,15 +259,25 @@ func (l *Ledger) codeIDs(c *codec) {
 	}
 	if !c.reading {
 		all := slices.AppendSeq(make([]usedID, 0, l.ids.n), l.ids.all(l.floor))
-		c.later(func(c *codec) {
+		c.count(len(all), 36)
+		c.next()
+		c.later(func(block func(...[]byte)) {
 			slices.SortFunc(all, compareIDs)
-			list(c, &all, 0, func(u *usedID) { code(c, u) })
+			for part := range slices.Chunk(all, idsPart) {
+				c := new(codec)
+				for i := range part {
+					code(c, &part[i])
+				}
+				block(c.b)
+			}
 		})
 		return
 	}
-	n := c.length(0, 36)
 	var u, last usedID
-	for i := range n {
+	for i := range c.count(0, 36) {
+		if i%idsPart == 0 {
+			c.next()
+		}
 		if code(c, &u); c.err == nil && (u.time < l.floor || i > 0 && compareIDs(last, u) >= 0) {
 			c.fail("the order of ids")
 		}
@@ -254,161 +287,7 @@ func (l *Ledger) codeIDs(c *codec) {
 		l.ids.put(u)
 		last = u
 	}
-}
-
-var kinds = [...]event.Type{event.TypeWarrant, event.TypeAccess, event.TypeDeferral}
-
-func (c *codec) item(it *item) {
-	c.uint(&it.index)
-	c.raw(it.leaf[:])
-	kind := uint64(max(0, slices.Index(kinds[:], it.kind)))
-	it.kind = kinds[c.int(kind, uint64(len(kinds)-1), "a type")]
-	c.u32(&it.charter)
-	c.time(&it.time)
-	c.near(&it.base, it.time)
-	c.u32s(&it.keys)
-	c.name(&it.authority)
-	c.name(&it.validator)
-	c.name(&it.provider)
-	c.name(&it.instrument)
-	c.uint(&it.measure)
-	c.uint(&it.voidAt)
-	c.seal(&it.seal, it.time)
-	switch it.kind {
-	case event.TypeWarrant:
-		codePtr(c, &it.warrant, func(w *warrant) { c.warrant(w, it.time) })
-	case event.TypeAccess:
-		codePtr(c, &it.access, func(a *access) { c.access(a, it.time) })
-	}
-}
-
-// seal codes a seal of an event that claims the time from.
-func (c *codec) seal(s *seal, from int64) {
-	c.near(&s.end, from)
-	c.near(&s.first, from)
-	c.near(&s.until, s.first)
-	c.bool(&s.never)
-	c.debt(&s.debt)
-	c.digests(&s.digests)
-	n := len(s.names)
-	for ; !c.reading && n > 0 && s.names[n-1] == 0; n-- {
-	}
-	n = int(c.int(uint64(n), uint64(len(s.names)), "names"))
-	for i := range n {
-		if c.u8(&s.names[i]); i == n-1 && s.names[i] == 0 {
-			c.fail("names")
-		}
-	}
-	c.uint(&s.ordinal)
-	list(c, &s.deferrals, 3, func(d *deferred) {
-		c.uint(&d.index)
-		c.time(&d.until)
-		c.u32s(&d.keys)
-	})
-}
-
-// digests codes the closed and the open part, each sorted: their order depended on the order of openings.
-func (c *codec) digests(d *digests) {
-	if !c.reading {
-		slices.SortFunc(d.list[:d.closed], compareDigests)
-		slices.SortFunc(d.list[d.closed:], compareDigests)
-	}
-	list(c, &d.list, 32, func(x *event.Digest) { c.raw(x[:]) })
-	d.closed = int(c.int(uint64(d.closed), uint64(len(d.list)), "digests"))
-	if c.reading && !(slices.IsSortedFunc(d.list[:d.closed], compareDigests) && slices.IsSortedFunc(d.list[d.closed:], compareDigests)) {
-		c.fail("the order of digests")
-	}
-}
-
-func compareDigests(a, b event.Digest) int { return bytes.Compare(a[:], b[:]) }
-
-// warrant codes a warrant that claims the time from.
-func (c *codec) warrant(w *warrant, from int64) {
-	c.bool(&w.denied)
-	c.bool(&w.preserves)
-	c.near(&w.notBefore, from)
-	c.near(&w.notAfter, from)
-	c.uint(&w.accesses)
-	c.uint(&w.accounts)
-	c.uint(&w.opens)
-	c.uint(&w.revokedAt)
-	c.uint(&w.refusedAt)
-	c.debt(&w.returned)
-	list(c, &w.categories, 3, func(x *category) {
-		c.name(&x.code)
-		c.uint(&x.revokedAt)
-		c.uint(&x.answeredAt)
-	})
-	list(c, &w.suspensions, 38, func(s *suspension) {
-		c.uint(&s.index)
-		c.raw(s.leaf[:])
-		c.name(&s.author)
-		c.uint(&s.since)
-		c.uint(&s.resumedAt)
-		c.time(&s.resumed)
-		c.u32s(&s.resumedBy)
-	})
-}
-
-// access codes an access that claims the time from.
-func (c *codec) access(a *access, from int64) {
-	c.bool(&a.onWarrant)
-	c.uint(&a.warrant)
-	c.bool(&a.emergency)
-	c.uint(&a.accounts)
-	c.name(&a.group)
-	c.near(&a.ends, from)
-	list(c, &a.categories, 1, c.name)
-	c.debt(&a.decision)
-	c.uint(&a.decidedAt)
-	c.u32s(&a.decidedBy)
-	c.time(&a.decideBy)
-	c.bool(&a.denied)
-	list(c, &a.releases, 40, c.release)
-	list(c, &a.refusals, 2, func(r *refused) {
-		c.u32(&r.key)
-		c.name(&r.reason)
-	})
-}
-
-func (c *codec) release(r *release) {
-	c.uint(&r.index)
-	c.raw(r.leaf[:])
-	c.u32(&r.key)
-	c.name(&r.name)
-	c.time(&r.base)
-	c.u32(&r.charter)
-	c.digests(&r.notices)
-	c.debt(&r.debt)
-}
-
-func (c *codec) chain(ch *chain) {
-	c.u32(&ch.key)
-	c.name(&ch.name)
-	c.uint(&ch.count)
-	list(c, &ch.recent, 32, func(h *[32]byte) { c.raw(h[:]) })
-	list(c, &ch.pending, 100, func(p *pending) {
-		c.uint(&p.seq)
-		c.raw(p.hash[:])
-		c.raw(p.prev[:])
-		c.uint(&p.access)
-		c.bool(&p.dead)
-		c.release(&p.release)
-	})
-	list(c, &ch.stated, 36, func(s *stated) {
-		c.uint(&s.seq)
-		c.raw(s.hash[:])
-		c.time(&s.base)
-		c.uint(&s.index)
-		c.u32(&s.charter)
-		c.debt(&s.debt)
-	})
-	c.uint(&ch.broken)
-	c.bool(&ch.ended)
-	c.time(&ch.beat)
-	c.uint(&ch.beatIndex)
-	c.u32(&ch.charter)
-	c.debt(&ch.pulse)
+	c.next()
 }
 
 func (c *codec) breach(b *Breach) {

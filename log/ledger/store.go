@@ -176,12 +176,18 @@ func (p *part) pack() {
 	}
 }
 
-// put records the bytes of an item, which has a record or comes after all that have one.
-func (s *store) put(it *item, text []byte) {
+// record returns the record of an item, without a place.
+func (s *store) record(it *item) record {
 	r := record{index: it.index, late: s.late(it), isWarrant: it.warrant != nil}
 	if r.isWarrant {
 		r.open = uint32(it.warrant.open)
 	}
+	return r
+}
+
+// put records the bytes of an item, which has a record or comes after all that have one.
+func (s *store) put(it *item, text []byte) {
+	r := s.record(it)
 	p, i, ok := s.find(it.index)
 	if !ok {
 		p = len(s.parts) - 1
@@ -293,15 +299,8 @@ func (s *store) those(pick func(*item) bool) (out []uint64) {
 	return out
 }
 
-// size returns how many bytes the records take in a snapshot.
-func (s *store) size() (n int) {
-	for _, p := range s.parts {
-		n += p.live
-	}
-	return n
-}
-
-// code codes the items, ascending by index. When reading, it calls adopt with each.
+// code codes the items, ascending by index, in blocks of partSize items. When reading, it calls adopt with
+// each.
 func (s *store) code(c *codec, adopt func(*item)) {
 	if !c.reading {
 		s.freeze()
@@ -309,20 +308,31 @@ func (s *store) code(c *codec, adopt func(*item)) {
 		for i, p := range s.parts {
 			parts[i] = part{records: slices.Clone(p.records), text: p.text}
 		}
-		n := s.n
-		c.later(func(c *codec) {
-			c.length(n, 1)
+		c.count(s.n, 40)
+		c.next()
+		c.later(func(block func(...[]byte)) {
+			var items [][]byte
 			for _, p := range parts {
 				for _, r := range p.records {
-					c.raw(p.text[r.off : r.off+r.size])
+					if items = append(items, p.text[r.off:r.off+r.size]); len(items) == partSize {
+						block(items...)
+						items = items[:0]
+					}
 				}
+			}
+			if len(items) > 0 {
+				block(items...)
 			}
 		})
 		return
 	}
 	last := uint64(0)
-	for i := range c.length(0, 40) {
-		it, rest := new(item), c.b
+	for i := range c.count(0, 40) {
+		if i%partSize == 0 {
+			c.next()
+			s.parts = append(s.parts, &part{text: c.b, live: len(c.b), records: make([]record, 0, partSize)})
+		}
+		p, it, rest := s.parts[len(s.parts)-1], new(item), c.b
 		c.item(it)
 		if c.err == nil && i > 0 && it.index <= last {
 			c.fail("the order of events")
@@ -335,6 +345,9 @@ func (s *store) code(c *codec, adopt func(*item)) {
 		}
 		last = it.index
 		s.n++
-		s.put(it, rest[:len(rest)-len(c.b)])
+		r := s.record(it)
+		r.off, r.size = uint32(len(p.text)-len(rest)), uint32(len(rest)-len(c.b))
+		p.records = append(p.records, r)
 	}
+	c.next()
 }

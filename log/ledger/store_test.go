@@ -31,17 +31,28 @@ func TestStore(t *testing.T) {
 		next := uint64(0)
 		var got, want []func() []byte // snapshots under way, and their bytes
 		snapshot := func() {
+			text := func(c *codec) []byte {
+				var b bytes.Buffer
+				if err := c.writeTo(&b); err != nil {
+					rt.Fatal(err)
+				}
+				return b.Bytes()
+			}
 			c := &codec{names: new(names)}
 			s.code(c, nil)
 			done := make(chan []byte, 1)
-			go func() { done <- c.append(nil) }()
+			go func() { done <- text(c) }()
 			got = append(got, func() []byte { return <-done })
 			out := codec{}
-			out.length(len(model), 1)
-			for _, i := range slices.Sorted(maps.Keys(model)) {
-				out.raw(model[i])
+			out.count(len(model), 1)
+			out.next()
+			for part := range slices.Chunk(slices.Sorted(maps.Keys(model)), partSize) {
+				for _, i := range part {
+					out.raw(model[i])
+				}
+				out.next()
 			}
-			want = append(want, func() []byte { return out.b })
+			want = append(want, func() []byte { return text(&out) })
 		}
 		pick := func() *item {
 			keys := slices.Sorted(maps.Keys(model))
