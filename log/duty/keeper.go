@@ -52,18 +52,29 @@ func (k *Keeper) checkAt(at int64, index uint64) {
 // agenda the disclosed events whose records are gone. Other disclosed records stay until
 // a published head shows the disclosure. Clean reports the records that the vault lacks.
 func (k *Keeper) Clean(ctx context.Context) error {
-	keep := make(map[event.Digest]bool)
+	var keep map[event.Digest]bool
 	k.Log.Query(func(_ *ledger.Ledger, a *Agenda) {
+		keep = make(map[event.Digest]bool, len(a.deposits)-a.gone)
 		for d := range a.all() {
 			keep[d.hash] = true
 		}
 	})
-	dropped, err := k.Vault.Retain(ctx, func(h event.Digest) bool { return keep[h] })
-	if err != nil {
+	kept := 0
+	dropped, err := k.Vault.Retain(ctx, func(h event.Digest) bool {
+		wanted := keep[h]
+		if wanted {
+			kept++
+		}
+		return wanted
+	})
+	switch {
+	case err != nil:
 		return fmt.Errorf("cleaning the vault: %w", err)
-	}
-	if len(dropped) > 0 {
+	case len(dropped) > 0:
 		k.Logger.Info("dropped from the vault what was never logged", "events", len(dropped))
+	case kept == len(keep): // it lacks none
+		k.Metrics.Lost(0)
+		return nil
 	}
 	var lost []deposit
 	var done []uint64

@@ -251,15 +251,8 @@ func (v *Vault) holds(f *batchFile, events []event.Digest) (bool, error) {
 	return slices.ContainsFunc(events, func(h event.Digest) bool { return names(b.index, h) }), nil
 }
 
-// spares reports whether a record is too young to be dropped.
-func (v *Vault) spares(h event.Digest) bool {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	at, ok := v.records[h]
-	return ok && time.Since(v.batches[at.file].made) < v.cfg.Spare
-}
-
-// Retain erases all records for which keep returns false, and returns their events.
+// Retain erases all records for which keep returns false, and returns their events. It calls keep once
+// for each record, in no order.
 // The log calls it at start with its ledger's view: it drops records that were
 // disclosed before a crash, and records that were put but never sequenced.
 func (v *Vault) Retain(ctx context.Context, keep func(event.Digest) bool) ([]event.Digest, error) {
@@ -268,14 +261,22 @@ func (v *Vault) Retain(ctx context.Context, keep func(event.Digest) bool) ([]eve
 	if v.lock == nil || v.closed {
 		return nil, ErrReadOnly
 	}
-	var dropped []event.Digest
-	for _, h := range v.All() {
-		if !keep(h) && !v.spares(h) {
-			dropped = append(dropped, h)
-		}
-	}
+	dropped := v.others(keep)
 	if len(dropped) == 0 {
 		return nil, v.removeDoomed()
 	}
 	return dropped, v.erase(ctx, dropped)
+}
+
+// others returns the records, sorted, for which keep returns false and that are not too young to be dropped.
+func (v *Vault) others(keep func(event.Digest) bool) (out []event.Digest) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for h, at := range v.records {
+		if !keep(h) && time.Since(v.batches[at.file].made) >= v.cfg.Spare {
+			out = append(out, h)
+		}
+	}
+	slices.SortFunc(out, compareEvents)
+	return out
 }

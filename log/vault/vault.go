@@ -71,6 +71,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -382,9 +383,11 @@ func (v *Vault) All() []event.Digest {
 	v.mu.RLock()
 	out := slices.Collect(maps.Keys(v.records))
 	v.mu.RUnlock()
-	slices.SortFunc(out, func(a, b event.Digest) int { return slices.Compare(a[:], b[:]) })
+	slices.SortFunc(out, compareEvents)
 	return out
 }
+
+func compareEvents(a, b event.Digest) int { return bytes.Compare(a[:], b[:]) }
 
 // Delete forgets disclosed records and returns how many there were. Compact removes
 // their ciphertext; until then a crash can bring them back, see [Vault.Retain]. To
