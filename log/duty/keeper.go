@@ -280,7 +280,7 @@ func (k *Keeper) erase(ctx context.Context, h *Head) {
 	}
 }
 
-// count reports what is owed and overdue. It reads everything that is open, so it runs for
+// count reports what is owed and overdue. It reads everything that is overdue, so it runs for
 // at most a fiftieth of the time.
 func (k *Keeper) count(h *Head) {
 	if !k.counted.IsZero() && time.Since(k.counted) < max(5*time.Second, 50*k.costs) {
@@ -291,9 +291,9 @@ func (k *Keeper) count(h *Head) {
 		owed, overdue, open := make(map[string]int), make(map[string]int), 0
 		k.Log.Query(func(l *ledger.Ledger, _ *Agenda) {
 			at := time.Unix(h.Time, 0)
-			_, all := l.Due(at, at)
+			all := l.Owed(at)
 			for _, rule := range ledger.Owing() {
-				owed[rule], overdue[rule] = int(all[rule]), 0
+				owed[rule], overdue[rule] = all[rule], 0
 			}
 			for _, o := range l.Overdue(at) {
 				overdue[o.Rule]++

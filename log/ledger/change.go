@@ -143,7 +143,13 @@ func (l *Ledger) compare() {
 	for i := len(d.touched) - 1; i >= 0; i-- {
 		t := &d.touched[i]
 		d.now = d.now[:0]
-		t.duties(l, func(x duty) { d.now = append(d.now, x) })
+		t.duties(l, func(x duty) {
+			d.now = append(d.now, x)
+			l.owed[x.kind]++
+		})
+		for i := range d.before[t.from:end] {
+			l.owed[d.before[t.from+i].kind]--
+		}
 		l.compareOne(d.before[t.from:end], d.now)
 		end = t.from
 	}

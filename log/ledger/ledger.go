@@ -120,6 +120,7 @@ type Ledger struct {
 	renewed   int64             // the proven time at which all budgets began again
 	undecided int               // emergency accesses; derived from open
 	totals    Totals            // of obligations that ended
+	owed      [dutyAnchor]int   // how much is owed, by kind; derived
 
 	anchored   uint64     // size of the largest anchored head
 	existed    int64      // before this its tree existed, by the anchor that came last; not state

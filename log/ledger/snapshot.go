@@ -424,6 +424,7 @@ func (l *Ledger) adopt(c *codec, it *item) (on []uint64) {
 			l.released[a.releases[i].index] = it.index
 		}
 	}
+	l.duties(it, func(d duty) { l.owed[d.kind]++ })
 	l.watch(it)
 	return on
 }
@@ -442,6 +443,8 @@ func (l *Ledger) adoptChain(c *codec, ch *chain) {
 	}
 	if !ok {
 		c.fail("a chain")
+		return
 	}
+	l.chainDuties(ch, func(d duty) { l.owed[d.kind]++ })
 	l.chains[ch.key] = ch
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -168,6 +169,16 @@ func (w *world) apply(b []byte) {
 		w.t.Fatal(err)
 	}
 	w.tree.add(b)
+	walked := make(map[string]int)
+	_, due := w.l.Due(at(w.Now), at(w.Now))
+	for rule, n := range due {
+		walked[rule] = int(n)
+	}
+	counted := w.l.Owed(at(w.Now))
+	maps.DeleteFunc(counted, func(_ string, n int) bool { return n == 0 })
+	if !maps.Equal(walked, counted) {
+		w.t.Fatalf("%v is owed; counted are %v", walked, counted)
+	}
 	touched := make(map[uint64]bool)
 	w.l.Touched(func(i uint64) { touched[i] = true })
 	for i, d := range disclosables(w.l, e.Index) {
