@@ -126,7 +126,7 @@ func (a *Agenda) check(at int64, index uint64) {
 	}
 }
 
-// sortChecks makes the heap anew of the first check of each deposit.
+// sortChecks makes the heap again, of the first check of each deposit.
 func (a *Agenda) sortChecks() {
 	a.checks = a.checks[:0]
 	for d := range a.all() {
