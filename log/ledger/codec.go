@@ -126,16 +126,23 @@ func (c *codec) int(v, most uint64, what string) uint64 {
 	return v
 }
 
-func (c *codec) uint(v *uint64) { *v = c.int(*v, math.MaxUint64, "") }
-func (c *codec) u32(v *uint32)  { *v = uint32(c.int(uint64(*v), math.MaxUint32, "an integer")) }
-func (c *codec) u8(v *uint8)    { *v = uint8(c.int(uint64(*v), math.MaxUint8, "an integer")) }
-func (c *codec) u32s(v *[]uint32) {
-	list(c, v, 1, c.u32)
+func (c *codec) uint(values ...*uint64) {
+	for _, v := range values {
+		*v = c.int(*v, math.MaxUint64, "")
+	}
 }
+
+func (c *codec) u32(v *uint32)    { *v = uint32(c.int(uint64(*v), math.MaxUint32, "an integer")) }
+func (c *codec) u8(v *uint8)      { *v = uint8(c.int(uint64(*v), math.MaxUint8, "an integer")) }
+func (c *codec) u32s(v *[]uint32) { list(c, v, 1, c.u32) }
 
 const endOfTime = 1 << 62
 
-func (c *codec) time(v *int64) { *v = int64(c.int(uint64(*v), endOfTime, "a time")) }
+func (c *codec) time(values ...*int64) {
+	for _, v := range values {
+		*v = int64(c.int(uint64(*v), endOfTime, "a time"))
+	}
+}
 
 // near codes a time, as its distance from another one.
 func (c *codec) near(v *int64, from int64) {
@@ -154,12 +161,14 @@ func (c *codec) debt(v *debt) {
 	c.time(&v.late)
 }
 
-func (c *codec) bool(v *bool) {
-	x := uint64(0)
-	if *v {
-		x = 1
+func (c *codec) bool(values ...*bool) {
+	for _, v := range values {
+		x := uint64(0)
+		if *v {
+			x = 1
+		}
+		*v = c.int(x, 1, "a flag") == 1
 	}
-	*v = c.int(x, 1, "a flag") == 1
 }
 
 func (c *codec) raw(v []byte) {

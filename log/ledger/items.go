@@ -21,12 +21,10 @@ func (c *codec) item(it *item) {
 	c.time(&it.time)
 	c.near(&it.base, it.time)
 	c.u32s(&it.keys)
-	c.name(&it.authority)
-	c.name(&it.validator)
-	c.name(&it.provider)
-	c.name(&it.instrument)
-	c.uint(&it.measure)
-	c.uint(&it.voidAt)
+	for _, name := range []*string{&it.authority, &it.validator, &it.provider, &it.instrument} {
+		c.name(name)
+	}
+	c.uint(&it.measure, &it.voidAt)
 	c.seal(&it.seal, it.time)
 	switch it.kind {
 	case event.TypeWarrant:
@@ -78,27 +76,19 @@ func compareDigests(a, b event.Digest) int { return bytes.Compare(a[:], b[:]) }
 
 // warrant codes a warrant that claims the time from.
 func (c *codec) warrant(w *warrant, from int64) {
-	c.bool(&w.denied)
-	c.bool(&w.preserves)
+	c.bool(&w.denied, &w.preserves)
 	c.near(&w.notBefore, from)
 	c.near(&w.notAfter, from)
-	c.uint(&w.accesses)
-	c.uint(&w.accounts)
-	c.uint(&w.opens)
-	c.uint(&w.revokedAt)
-	c.uint(&w.refusedAt)
+	c.uint(&w.accesses, &w.accounts, &w.opens, &w.revokedAt, &w.refusedAt)
 	c.debt(&w.returned)
 	list(c, &w.categories, 3, func(x *category) {
 		c.name(&x.code)
-		c.uint(&x.revokedAt)
-		c.uint(&x.answeredAt)
+		c.uint(&x.revokedAt, &x.answeredAt)
 	})
 	list(c, &w.suspensions, 38, func(s *suspension) {
-		c.uint(&s.index)
+		c.uint(&s.index, &s.since, &s.resumedAt)
 		c.raw(s.leaf[:])
 		c.name(&s.author)
-		c.uint(&s.since)
-		c.uint(&s.resumedAt)
 		c.time(&s.resumed)
 		c.u32s(&s.resumedBy)
 	})
@@ -106,18 +96,14 @@ func (c *codec) warrant(w *warrant, from int64) {
 
 // access codes an access that claims the time from.
 func (c *codec) access(a *access, from int64) {
-	c.bool(&a.onWarrant)
-	c.uint(&a.warrant)
-	c.bool(&a.emergency)
-	c.uint(&a.accounts)
+	c.bool(&a.onWarrant, &a.emergency, &a.denied)
+	c.uint(&a.warrant, &a.accounts, &a.decidedAt)
 	c.name(&a.group)
 	c.near(&a.ends, from)
 	list(c, &a.categories, 1, c.name)
 	c.debt(&a.decision)
-	c.uint(&a.decidedAt)
 	c.u32s(&a.decidedBy)
 	c.time(&a.decideBy)
-	c.bool(&a.denied)
 	list(c, &a.releases, 40, c.release)
 	list(c, &a.refusals, 2, func(r *refused) {
 		c.u32(&r.key)
@@ -129,9 +115,9 @@ func (c *codec) release(r *release) {
 	c.uint(&r.index)
 	c.raw(r.leaf[:])
 	c.u32(&r.key)
+	c.u32(&r.charter)
 	c.name(&r.name)
 	c.time(&r.base)
-	c.u32(&r.charter)
 	c.digests(&r.notices)
 	c.debt(&r.debt)
 }
@@ -142,25 +128,22 @@ func (c *codec) chain(ch *chain) {
 	c.uint(&ch.count)
 	list(c, &ch.recent, 32, func(h *[32]byte) { c.raw(h[:]) })
 	list(c, &ch.pending, 100, func(p *pending) {
-		c.uint(&p.seq)
+		c.uint(&p.seq, &p.access)
 		c.raw(p.hash[:])
 		c.raw(p.prev[:])
-		c.uint(&p.access)
 		c.bool(&p.dead)
 		c.release(&p.release)
 	})
 	list(c, &ch.stated, 36, func(s *stated) {
-		c.uint(&s.seq)
+		c.uint(&s.seq, &s.index)
 		c.raw(s.hash[:])
 		c.time(&s.base)
-		c.uint(&s.index)
 		c.u32(&s.charter)
 		c.debt(&s.debt)
 	})
-	c.uint(&ch.broken)
+	c.uint(&ch.broken, &ch.beatIndex)
 	c.bool(&ch.ended)
 	c.time(&ch.beat)
-	c.uint(&ch.beatIndex)
 	c.u32(&ch.charter)
 	c.debt(&ch.pulse)
 }

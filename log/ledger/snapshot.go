@@ -91,17 +91,13 @@ func (l *Ledger) code(c *codec) {
 	l.codeEdge(c)
 	l.codeCharters(c)
 	c.uint(&l.anchored)
-	c.time(&l.after)
-	c.time(&l.floor)
+	c.time(&l.after, &l.floor)
 	list(c, &l.unanchored, 4, func(x *claim) {
 		c.uint(&x.index)
-		c.time(&x.time)
-		c.time(&x.base)
+		c.time(&x.time, &x.base)
 		c.bool(&x.anchor)
 	})
-	for _, n := range []*uint64{&l.totals.Settled, &l.totals.Late, &l.totals.Lapsed} {
-		c.uint(n)
-	}
+	c.uint(&l.totals.Settled, &l.totals.Late, &l.totals.Lapsed)
 	l.codeItems(c)
 	chains := l.sortedChains()
 	list(c, &chains, 8, func(ch **chain) {
@@ -117,8 +113,7 @@ func (l *Ledger) code(c *codec) {
 	c.uint(&r.oldest)
 	list(c, &r.past, 4, func(p *past) {
 		p.kind = dutyKind(c.int(uint64(p.kind), uint64(dutyAnchor), "a duty"))
-		c.uint(&p.at)
-		c.uint(&p.index)
+		c.uint(&p.at, &p.index)
 		c.time(&p.late)
 	})
 	list(c, &r.heads, 2, func(h *anchoredHead) {
@@ -127,8 +122,7 @@ func (l *Ledger) code(c *codec) {
 	})
 	list(c, &l.asides, 3, func(a *aside) {
 		c.u32(&a.key)
-		c.uint(&a.from)
-		c.uint(&a.until)
+		c.uint(&a.from, &a.until)
 	})
 	if !c.reading {
 		c.next()
@@ -295,8 +289,7 @@ func (c *codec) breach(b *Breach) {
 		c.fail("a breach")
 	}
 	about := b.About != nil
-	c.uint(&b.Index)
-	c.uint(&b.Seen)
+	c.uint(&b.Index, &b.Seen)
 	c.string(&b.By)
 	c.bool(&about)
 	if about {
@@ -305,8 +298,7 @@ func (c *codec) breach(b *Breach) {
 			c.raw(r.Leaf[:])
 		})
 	}
-	c.uint(&b.Last)
-	c.uint(&b.Count)
+	c.uint(&b.Last, &b.Count)
 	list(c, &b.stands, 5, func(s *stand) {
 		c.string(&s.auditor)
 		c.u32(&s.key)
@@ -351,7 +343,7 @@ func (c *codec) arg(a *any, outer bool) {
 	c.u8(&kind)
 	switch {
 	case kind == 0:
-		codeArg(c, a, c.uint)
+		codeArg(c, a, func(v *uint64) { c.uint(v) })
 	case kind == 1:
 		codeArg(c, a, c.string)
 	case kind == 2:
