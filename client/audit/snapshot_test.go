@@ -165,7 +165,7 @@ func TestBadSnapshots(t *testing.T) {
 		{`,"own":`, `,"more":1,"own":`},
 		{`"totals":`, `"more":1,"totals":`},
 		{`"totals":{`, `"totals":null,"observer":{`},
-		{"vasistas ledger snapshot 5", "vasistas ledger snapshot 4"},
+		{"vasistas ledger snapshot 6", "vasistas ledger snapshot 5"},
 		{"vasistas replica snapshot 2 audit", "vasistas replica snapshot 3 audit"},
 		{"vasistas replica snapshot 2 audit", "vasistas replica snapshot 2 scan"},
 	} {
