@@ -15,7 +15,7 @@ import (
 type submission struct {
 	*admitted
 	done  chan sequenced // has room for the answer, which always comes
-	again []*submission  // the same envelope, which gets the same answer; run's
+	again []*submission  // of the same envelope, with the same answer; owned by run
 }
 
 // sequenced is the answer to a submission.
@@ -25,23 +25,24 @@ type sequenced struct {
 	err       error
 }
 
-// batch is what is stored together. Its fields are run's, except while store runs.
+// batch has the entries that are stored together, and the answers to their submissions. Run owns
+// its fields, except while the goroutine of launch runs.
 type batch struct {
 	subs    []*submission
-	answers []sequenced    // to subs
-	known   map[int]uint64 // those of subs whose event an entry has, perhaps one under way; and its index
-	in      []int          // those of subs that the rules admit
-	entries [][]byte       // of in, as are the others
+	answers []sequenced    // to subs, in their order
+	known   map[int]uint64 // place in subs of a recorded event -> its entry, which may be under way
+	in      []int          // places in subs of the events that become entries
+	entries [][]byte       // of in, as leaves and hashes are
 	leaves  []tiles.Hash
 	hashes  [][32]byte
-	records []*vault.Record // that the vault is to keep
+	records []*vault.Record // for the vault
 	first   uint64          // index of the first entry
 	last    bool            // the batch ends with a charter
 
 	began  time.Time
 	stored chan struct{}     // closed once the engine has stored the entries; never after an error
-	done   chan struct{}     // closed at the end of store
-	err    error             // of store
+	done   chan struct{}     // closed once the batch is in the tree, or failed
+	err    error             // why it failed
 	save   func(stored bool) // see liveLedger.saveLater; or nil
 }
 

@@ -130,13 +130,13 @@ const (
 // engine wrote. It has one writer, this process.
 type Engine interface {
 	// Add appends entries in this order, at contiguous indices from first, and returns
-	// once they are stored: they are durable, and will be in the tree. After an error any
-	// of them may be. One goroutine calls Add. After an error it calls Tree before Add.
+	// once they are stored: they are durable, and will be in the tree. After an error, any
+	// of them may be stored. One goroutine calls Add. After an error it calls Tree before Add.
 	Add(ctx context.Context, entries [][]byte) (first uint64, err error)
-	// Wait returns once Tree and ReadTile have the first size entries, which are stored. Add may be
-	// called meanwhile.
+	// Wait returns once the tree has the first size entries, all of them stored, and ReadTile
+	// returns its tiles. Add may be called meanwhile.
 	Wait(ctx context.Context, size uint64) error
-	// Tree returns the size and root of the tree that can be read, with all stored entries.
+	// Tree returns the size and root of the tree once it has all stored entries and can be read.
 	Tree(ctx context.Context) (size uint64, root [32]byte, err error)
 	// ReadTile returns a tile or entry bundle in the encoding of tlog-tiles, of
 	// exactly t.Width; fs.ErrNotExist if it is not there.

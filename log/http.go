@@ -317,7 +317,7 @@ func (r *reads) serveTile(w http.ResponseWriter, req *http.Request) error {
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	if t.Level == tlog.Entries {
 		h.Set("Vary", "Accept-Encoding")
-		if req.Header.Get("Range") == "" && acceptsGzip(req) { // a range counts the bytes of the bundle
+		if req.Header.Get("Range") == "" && acceptsGzip(req) { // a range counts uncompressed bytes
 			h.Set("Content-Encoding", "gzip")
 			if req.Method != http.MethodHead {
 				writeGzip(w, b)

@@ -55,7 +55,7 @@ type liveLedger struct {
 
 	pages *entries.Pages // the sequencer's, except Reader and Prover
 	view  atomic.Pointer[view]
-	edge  atomic.Pointer[chain.Edge] // of the stored tree, all applied; written by the sequencer
+	edge  atomic.Pointer[chain.Edge] // of the checked tree, all applied; written by the sequencer
 	// admitted is how many entries this log or its witnesses have vouched for; beyond it,
 	// the engine's are checked as if they were submitted. Only the tree's owner uses it.
 	admitted uint64
@@ -117,10 +117,10 @@ func (ll *liveLedger) follow(ctx context.Context, t *chain.Tree) error {
 	return nil
 }
 
-// commit records that the tree has every applied entry.
+// commit records that the entries below t's size are in the tree.
 func (ll *liveLedger) commit(t *chain.Tree) {
 	e := t.Edge()
-	ll.pages.Commit()
+	ll.pages.Commit(int(ll.rules.Size() - e.Size))
 	ll.edge.Store(&e)
 	ll.admitted = e.Size
 }
@@ -273,8 +273,8 @@ func (ll *liveLedger) readSnapshot(ctx context.Context, e chain.Edge) (*ledger.L
 	return rules, agenda, nil
 }
 
-// readAgenda reads the agenda of a snapshot of n bytes, and the size of the tree. It returns how many bytes
-// that takes.
+// readAgenda reads the first part of a snapshot file of n bytes: the agenda and the size of the tree. used
+// is the length of that part.
 func readAgenda(file *os.File, n int64) (agenda *duty.Agenda, size uint64, used int64, err error) {
 	sum, buffered := sha256.New(), bufio.NewReaderSize(file, 64<<10)
 	r := io.TeeReader(buffered, sum)
@@ -333,19 +333,26 @@ func (ll *liveLedger) save() error {
 	return ll.write(ll.snapshot())
 }
 
-// saveLater is save, but leaves encoding and writing to a goroutine. If one is writing
-// already, nothing is done.
-func (ll *liveLedger) saveLater() {
+// saveLater prepares a snapshot before all applied entries are in the tree. The caller calls save once they
+// are in the tree, or have failed; a goroutine then encodes and writes the snapshot. save is nil if another
+// snapshot is being written.
+func (ll *liveLedger) saveLater() (save func(stored bool)) {
 	if !ll.writing.TryLock() {
-		return
+		return nil
 	}
 	write, saved := ll.snapshot()
-	go func() {
-		defer ll.writing.Unlock()
-		if err := ll.write(write, saved); err != nil {
-			ll.logger.Warn("the snapshot of the ledger was not written; a start would take longer", "err", err)
+	return func(stored bool) {
+		if !stored {
+			ll.writing.Unlock()
+			return
 		}
-	}()
+		go func() {
+			defer ll.writing.Unlock()
+			if err := ll.write(write, saved); err != nil {
+				ll.logger.Warn("the snapshot of the ledger was not written; a start would take longer", "err", err)
+			}
+		}()
+	}
 }
 
 func (ll *liveLedger) write(write func(io.Writer) error, saved uint64) error {
@@ -406,6 +413,15 @@ func (v *view) logKeys(size uint64) []string {
 		return slices.Concat(now.LogKeys, v.at(now.Index).LogKeys)
 	}
 	return now.LogKeys
+}
+
+// reachKeys returns the vkeys that sign a head of this size again. The keys of a recovery sign
+// heads from before the recovery, since the older keys may be lost.
+func (v *view) reachKeys(size uint64) []string {
+	if v.recovery != nil && v.recovery.Index >= size {
+		return v.recovery.LogKeys
+	}
+	return v.logKeys(size)
 }
 
 // ours returns whether a head that a witness shows is evidence against this log. A key in

@@ -13,8 +13,8 @@
 //     the tree that it computed itself from the last head that it durably recorded,
 //     in a store apart from the tree. Before its first signature after a start, it
 //     offers that head to its witnesses again, and needs answers from so many that
-//     no quorum can have seen a later one. If one shows a later head of this log, which
-//     the log's own tree contains, the log records that head and asks again.
+//     no quorum can have seen a later one. If a witness shows a later head of this log, and
+//     the log's own tree contains that head, the log records the head and asks again.
 //   - It publishes no head that does not meet the witness policy, and
 //     /checkpoint never goes back.
 //   - In any doubt it publishes nothing and says why. It goes on by itself once
@@ -26,16 +26,16 @@
 //
 // An event goes forward through named steps: http.go and stream.go take the request;
 // submit.go has admission.go parse, verify and check the event, gives it to
-// sequencer.go (order, drop what is already there, store, integrate), and waits until
+// sequencer.go (order, drop repetitions, store, wait for the tree), and waits until
 // publisher.go (sign, record, cosign, publish) has published it.
 //
 // Apart from that, rounds.go and naming.go name published heads for the auditors of the
 // charter's audit policy, and serve the one that met it last. Publication does not wait
 // for them.
 //
-// A file refers only to files after it in this order: standby, log, http, stream,
-// submit, problem, sequencer, batch, rounds, naming, publisher, admission, ledger, metrics,
-// status, config. Below this package are internal/chain (tree and head), internal/entries,
+// Except for error values, a file refers only to files after it in this order: standby, log,
+// http, stream, submit, pool, problem, sequencer, batch, rounds (one with naming), publisher,
+// admission, ledger, metrics, status, read_status, config. Below this package are internal/chain (tree and head), internal/entries,
 // internal/cosign (witnesses) and duty (anchors and disclosures); above it, package
 // recover creates and repairs a log offline.
 package log

@@ -208,7 +208,7 @@ func (p *publisher) hearWitnesses(ctx context.Context) bool {
 			return true // admission begins with the first head
 		}
 		if later, ok := errors.AsType[*cosign.LaterError](err); ok {
-			clear(heard) // of an earlier head
+			clear(heard) // cosignatures of an earlier head
 			if err = p.reach(ctx, later); err == nil {
 				continue
 			}
@@ -232,8 +232,8 @@ func (p *publisher) hearWitnesses(ctx context.Context) bool {
 	}
 }
 
-// reach records a later head that this log signed and that its tree contains, as after the
-// loss of the state. The log then asks the witnesses of that head for a later one still.
+// reach records a later head that this log signed and that its tree contains: the state was lost
+// or is old. hearWitnesses then asks for a head that is later still.
 func (p *publisher) reach(ctx context.Context, later *cosign.LaterError) error {
 	v, size := p.ledger.view.Load(), later.Head.Size
 	if err := p.head.Reach(ctx, later.Head, v.reachKeys(size), p.clock.Now()); err != nil {

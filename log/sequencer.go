@@ -31,11 +31,11 @@ var errNotLogged = errors.New("the event was not logged")
 // as the next entry, gives the vault what it is to keep, and answers once an event
 // is durable and the tree was checked.
 //
-// It judges a batch while the ones before are stored, and has a batch stored once the engine has
-// stored the one before. Batches end in their order. After an error, none is stored before
-// all those under way have ended, and the tree was read.
+// The sequencer judges a batch while earlier batches are under way, and stores it once the engine has
+// stored the batch before. Batches end in their order. After an error, the sequencer stores none until
+// all batches under way have ended and it has read the tree.
 //
-// While it is in doubt about the tree it admits nothing, and reads the tree again until
+// While the tree is in doubt, the sequencer admits nothing, and reads the tree again until
 // the doubt is gone.
 type sequencer struct {
 	tree     *chain.Tree
@@ -53,22 +53,22 @@ type sequencer struct {
 	queue chan *submission
 
 	// Owned by run.
-	next     *batch                     // is judged
-	pipe     []*batch                   // those launched, at most maxPipe
-	storing  chan struct{}              // stored of the last one, until that is closed
-	under    map[tiles.Hash]*submission // those in next and pipe, by leaf hash
+	next     *batch                     // being judged
+	pipe     []*batch                   // under way, at most maxPipe
+	storing  chan struct{}              // stored of the last batch launched; nil once that batch is stored
+	under    map[tiles.Hash]*submission // submissions in next and pipe, by leaf hash
 	doubt    bool
-	stale    bool             // the ledger is not that of tree, pipe and next
-	busy     int              // events that were under way after the last batch
-	patience time.Duration    // how long to wait for as many again
-	late     <-chan time.Time // fires when that is over; nil: nothing waits
+	stale    bool             // the ledger must be opened again: it is not that of tree, pipe and next
+	busy     int              // events without an answer when the last batch ended
+	patience time.Duration    // how long ripe waits for as many events
+	late     <-chan time.Time // fires when patience is over; nil: ripe does not wait
 	probed   time.Time        // when room looked
 
 	mu     sync.RWMutex // held for writing while queue is closed
 	closed bool
 }
 
-// maxPipe is how many batches are stored at once: Trillian integrates two, and stores one.
+// maxPipe bounds the batches under way: the engine stores one while it integrates two.
 const maxPipe = 3
 
 // maxPatience bounds how long an event waits for others to share its write.
@@ -150,7 +150,7 @@ func (s *sequencer) run(ctx context.Context) {
 	}
 }
 
-// rest looks for room now and then, unless a batch is being stored, and sets the timer.
+// rest calls room now and then, unless a batch is being stored, and sets the timer.
 func (s *sequencer) rest(ctx context.Context, timer *time.Timer) {
 	full := s.status.full() != nil
 	if since := time.Since(s.probed); s.storing == nil && since > doubtPause && (full || since > s.idle) {
@@ -163,9 +163,9 @@ func (s *sequencer) rest(ctx context.Context, timer *time.Timer) {
 	}
 }
 
-// ripe returns whether the next batch is to be stored now. Most clients wait for an answer before
-// they send the next event. So if many were answered at once, ripe waits a moment until
-// all of them are back, and they share the cost of a write.
+// ripe returns whether to store the next batch now. Most clients wait for an answer before they
+// send the next event. So after a batch of many events, ripe waits a moment for as many new ones,
+// which then share the cost of a write.
 func (s *sequencer) ripe(closed bool) bool {
 	switch {
 	case len(s.next.subs) == 0 || len(s.pipe) == maxPipe || s.storing != nil:
@@ -191,8 +191,7 @@ func (s *sequencer) underWay() int {
 	return n
 }
 
-// measure records how many events were under way when a batch ended, and how long it
-// took.
+// measure records how long a batch took, and how many events have no answer yet.
 func (s *sequencer) measure(b *batch) {
 	took := time.Since(b.began)
 	s.busy = s.underWay()
@@ -247,8 +246,8 @@ func (s *sequencer) decide(err error) {
 	}
 }
 
-// judge answers a submission that is recorded, and puts any other into the next batch: it applies
-// the event to the ledger, if the rules admit it.
+// judge answers a submission whose event is recorded, and puts any other into the next batch. If
+// the rules admit the event, judge applies it to the ledger.
 func (s *sequencer) judge(ctx context.Context, sub *submission) {
 	if err := s.status.working(); err != nil {
 		sub.done <- sequenced{err: err}
@@ -282,7 +281,7 @@ func (s *sequencer) judge(ctx context.Context, sub *submission) {
 	b.last = sub.kind == event.TypeCharter
 }
 
-// launch has the next batch stored.
+// launch starts a goroutine that stores the next batch and waits until it is in the tree.
 func (s *sequencer) launch(ctx context.Context) {
 	b, check := s.next, len(s.pipe) == 0
 	b.began, b.first = time.Now(), s.tree.Size()
@@ -328,8 +327,8 @@ func (s *sequencer) logged(ctx context.Context, index uint64) (*entries.Logged, 
 	return &entries.Logged{Index: index, Entry: entry, Leaf: tiles.LeafHash(entry)}, nil
 }
 
-// store makes a batch durable, first what the vault keeps of it. check is set if no batch is under
-// way; else the check of the batch before is that of the tree.
+// store makes a batch durable, and before it the batch's records in the vault. With check it first
+// checks the tree. While other batches are under way, finish checks the tree with the one before.
 func (s *sequencer) store(ctx context.Context, b *batch, check bool) error {
 	if err := s.status.working(); err != nil {
 		return &chain.StepError{Err: err}
@@ -352,7 +351,7 @@ func (s *sequencer) store(ctx context.Context, b *batch, check bool) error {
 	return s.tree.Store(ctx, b.first, b.entries)
 }
 
-// finish checks the tree with the first batch of the pipe, and answers.
+// finish checks the tree with the first batch of the pipe, and answers the batch's submissions.
 func (s *sequencer) finish(ctx context.Context) {
 	b := s.pipe[0]
 	if b.err == nil && len(b.in) > 0 {
@@ -397,9 +396,9 @@ func (s *sequencer) answer(b *batch) {
 	}
 }
 
-// failed finds out, after an error of the first batch, which events of the pipe are in the tree, and
-// answers accordingly. All others are answered with errNotLogged, also those that a rule
-// refused: the rules saw entries that may not be in the tree. The next batch is judged again.
+// failed ends all batches of the pipe after an error of the first one. It reads the tree, and answers
+// the events that are in it. Unless an outcome is unknown, all others get errNotLogged, even if a rule
+// refused them: the rules saw entries that may not be in the tree. The next batch is judged again.
 func (s *sequencer) failed(ctx context.Context, cause error) {
 	s.logger.Error("sequencing failed", "batches", len(s.pipe), "entries", len(s.pipe[0].in), "err", cause)
 	for _, b := range s.pipe {

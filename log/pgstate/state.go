@@ -157,7 +157,7 @@ type creator struct{ db *DB }
 // Creator returns the maker of a new log's state.
 func (db *DB) Creator() state.Creator { return creator{db} }
 
-// nothing is to be closed.
+// nothing is a Closer that does nothing.
 var nothing io.Closer = io.NopCloser(nil)
 
 // Begin takes no lock: if two processes create a log, Create fails for one of them.

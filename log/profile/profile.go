@@ -219,7 +219,7 @@ func (b *builder) line(line string) error {
 	return nil
 }
 
-// columns of the lines that are no figures.
+// columns is the number of columns of each line that is no figure.
 var columns = map[string]int{"profile": 2, "title": 2, "rests": 3, "omits": 2}
 
 func (b *builder) figure(cells []string) error {

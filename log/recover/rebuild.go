@@ -183,7 +183,7 @@ func (r *recovery) plan(ctx context.Context, old log.Engine, sound, from *tiles.
 		}
 	}
 	p.tail = func() iter.Seq[[]byte] { return r.tail(ctx, old, p.base.Size()) }
-	// Sizes whose roots must match: what is written already, and what the log signed or published.
+	// The sizes at which roots must match: of the part already written, and of the heads signed or published.
 	roots := map[uint64]tiles.Hash{from.Size(): {}}
 	for _, cp := range []*tlog.Checkpoint{r.head, r.published} {
 		if cp != nil {
@@ -365,7 +365,7 @@ func (w *batchWriter) flush(ctx context.Context) error {
 		err = fmt.Errorf("the engine put a batch at index %d instead of %d", first, w.next)
 	}
 	if err == nil {
-		err = w.engine.Wait(ctx, first) // for the batch before
+		err = w.engine.Wait(ctx, first) // until the tree has the batch before
 	}
 	w.next += uint64(len(w.batch))
 	w.batch = nil

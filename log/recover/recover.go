@@ -93,7 +93,7 @@ type recovery struct {
 	head     *tlog.Checkpoint // recorded; nil: it is lost
 	headTime uint64
 	copy     *tlog.Checkpoint // the recorded head, if there is no copy
-	// published is what the log published beyond the copy, and meets the policy; or nil.
+	// published is the published checkpoint, if it is larger than the copy's and meets the policy.
 	published *tlog.Checkpoint
 	contained bool // the recovered tree contains published
 }
@@ -177,8 +177,8 @@ func (r *recovery) readCopy(ctx context.Context) error {
 	return nil
 }
 
-// readPublished reads the published checkpoint. One that is damaged, or that the policy does
-// not vouch for, gives way to the copy's.
+// readPublished reads the published checkpoint. If it is damaged, does not meet the policy, or is no
+// larger than the copy's, the copy's replaces it.
 func (r *recovery) readPublished(ctx context.Context) {
 	cp, err := r.record.LastPublished(ctx)
 	if err != nil || cp == nil || cp.Size <= r.copy.Size {
@@ -209,9 +209,9 @@ func (r *recovery) readHead(ctx context.Context) (err error) {
 	return nil
 }
 
-// adopt makes the copy's checkpoint the recorded head and the published
-// checkpoint, if they were behind, and drops the cache of events. Neither goes
-// back. A later published checkpoint that the tree contains becomes the recorded head.
+// adopt makes the copy's checkpoint the recorded head and the published checkpoint, unless these
+// are later, and drops the cache of events. A later published checkpoint becomes the recorded head
+// if the tree contains it. Neither head goes back.
 func (r *recovery) adopt(ctx context.Context) error {
 	// The tree may be another one. The removal is durable once the head is.
 	if err := os.Remove(r.caches.Path("events")); err != nil && !errors.Is(err, fs.ErrNotExist) {

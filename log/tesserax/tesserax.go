@@ -256,7 +256,7 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 	return first, nil
 }
 
-// Wait implements [log.Engine]: Add returns once the entries can be read.
+// Wait implements [log.Engine]. It does nothing, since Add returns only once the entries can be read.
 func (e *Engine) Wait(context.Context, uint64) error { return nil }
 
 // Tree implements [log.Engine].

@@ -41,13 +41,13 @@ func (h *Head) Text() []byte {
 	return b
 }
 
-// validate checks that ParseCheckpoint reads h out of its text, so that no line feed in a field
-// makes it the text of another head.
+// validate checks that ParseCheckpoint would read h again from h's text. A line feed in a field would make
+// it the text of another head.
 func (h *Head) validate() error {
 	text := string(h.Text())
 	again, err := parseHead(text)
 	if err == nil && (!validText(text) || strings.Contains(text, "\n\n") || len(again.Extension) != len(h.Extension)) {
-		err = malformed("checkpoint: a line is empty, has a line feed or control character, or is not UTF-8")
+		err = malformed("checkpoint: a field is empty, has a line feed or control character, or is not UTF-8")
 	}
 	return err
 }

@@ -72,9 +72,9 @@ type VerifierKey struct {
 	last  *lastLine          // shared by copies of the key
 }
 
-// lastLine is the last message that verified under a key, and its signature. A verdict depends on key,
-// message and signature alone, so the same bytes need no second check: heads come back in proofs,
-// audits and answers.
+// lastLine is the last message that verified under a key, and its signature. The same head comes back in
+// proofs, audits and answers, and the same bytes need no second check: a verdict depends only on key,
+// message and signature.
 type lastLine struct{ atomic.Pointer[[2]string] }
 
 func (l *lastLine) is(msg, sig []byte) bool {
@@ -218,7 +218,7 @@ func (k *VerifierKey) Verify(h *Head, s *Signature) (time uint64, err error) {
 	return time, nil
 }
 
-// cosigned returns the message of a cosignature.
+// cosigned returns the message that a cosignature signs.
 func (k *VerifierKey) cosigned(h *Head, time uint64) ([]byte, error) {
 	if k.Algorithm == CosignatureMLDSA44 {
 		return mldsaMessage(k.Name, h, time)

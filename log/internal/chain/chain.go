@@ -270,12 +270,12 @@ func (t *Tree) Append(ctx context.Context, entries [][]byte, leaves []tiles.Hash
 	return t.Take(ctx, entries, leaves)
 }
 
-// Store has the engine store entries from index at on. Like Wait, it changes nothing in t, so
-// it may run while entries before are waited for.
+// Store has the engine store entries from index at on. Store and Wait change nothing in t, so
+// Store may run while another goroutine waits for earlier entries.
 func (t *Tree) Store(ctx context.Context, at uint64, entries [][]byte) error {
 	first, err := t.engine.Add(ctx, entries)
 	if err == nil && first != at {
-		err = fmt.Errorf("the engine put a batch at index %d, and the tree had %d entries", first, at)
+		err = fmt.Errorf("the engine put a batch at index %d instead of %d", first, at)
 	}
 	if err != nil {
 		return &StepError{err, true}
@@ -291,7 +291,7 @@ func (t *Tree) Wait(ctx context.Context, size uint64) error {
 	return nil
 }
 
-// Take checks what the engine wrote of entries that were waited for, and adds them.
+// Take checks what the engine wrote of entries that Wait has waited for, and adds them to t.
 func (t *Tree) Take(ctx context.Context, entries [][]byte, leaves []tiles.Hash) error {
 	if err := t.Grow(entries, leaves, t.comparer(ctx)); err != nil {
 		return &StepError{TreeError(err), true}

@@ -64,8 +64,8 @@ func (h *Head) Advance(ctx context.Context, e Edge, named []string, now time.Tim
 	return h.sign(ctx, keys, tlog.Head{Origin: h.signed.Origin, Size: e.Size, Root: e.Root}, now)
 }
 
-// Reach advances to a head that the log signed before, of a tree that contains it. A second
-// signature of one head can't conflict with anything; its time does not go back either.
+// Reach advances to a head that the log signed before and that the log's tree contains. A second
+// signature of one head can't conflict with anything. The time of the heads does not go back.
 func (h *Head) Reach(ctx context.Context, cp *tlog.Checkpoint, named []string, now time.Time) error {
 	if t, err := signedAt(cp, Verifiers(h.keys)); err == nil {
 		h.time = max(h.time, t)

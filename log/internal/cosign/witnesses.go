@@ -222,20 +222,20 @@ func (w *Witnesses) Hear(ctx context.Context, head *tlog.Checkpoint, heard Lines
 	return failures
 }
 
-// LaterError: this log signed Head, which is larger than the head that it asked about,
-// and the log's own tree contains Head. So the log can record Head, and go on from there.
+// LaterError: a witness shows Head, which this log signed, is larger than the head that the log
+// asked about, and is contained in the log's own tree. The log can record Head and go on from it.
 type LaterError struct {
 	Head    *tlog.Checkpoint
-	Witness string // which shows it
+	Witness string // that shows Head
 }
 
 func (e *LaterError) Error() string {
 	return fmt.Sprintf("the witness %s has a later head of this log, of size %d", e.Witness, e.Head.Size)
 }
 
-// conflict looks for evidence behind a witness's claim to know better. If there is a head
-// that this log signed and that head does not account for, it returns a [LaterError],
-// [chain.ErrLogBehind] or [chain.ErrForked]. A claim without such evidence is logged only.
+// conflict looks for evidence behind a witness's claim to know a later or another head than head. If
+// this log signed what the witness shows, and it is no earlier head of head's tree, conflict returns a
+// [LaterError], [chain.ErrLogBehind] or [chain.ErrForked]. A claim without such evidence is only logged.
 func (w *Witnesses) conflict(ctx context.Context, head *tlog.Head, a answer) error {
 	if !errors.Is(a.err, errAhead) && !errors.Is(a.err, errConflict) {
 		return nil
@@ -261,7 +261,7 @@ func (w *Witnesses) conflict(ctx context.Context, head *tlog.Head, a answer) err
 	if cp.Size > edge.Size {
 		reason = chain.ErrLogBehind
 	} else if root, err := chain.ProvenRoot(ctx, w.Prover, cp.Size, edge); err != nil && later {
-		return chain.TreeError(err) // this log signed cp: until it has read its tree there, it must sign nothing
+		return chain.TreeError(err) // this log signed cp, so it must sign nothing until it has read its tree at that size
 	} else if err != nil {
 		return warn("whether it is right can't be told from this tree", err)
 	} else if root == cp.Root && later {

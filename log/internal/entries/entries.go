@@ -23,7 +23,7 @@ import (
 )
 
 // Pages returns to a ledger the entries of the tree, and those that the ledger
-// applied and that are not stored yet. The owner of the tree owns it; others may use
+// applied and that are not in the tree yet. The owner of the tree owns it; others may use
 // Reader and Prover, which only Use replaces.
 type Pages struct {
 	Reader  tlog.TileReader
@@ -45,10 +45,10 @@ func (p *Pages) Use(r tlog.TileReader) { *p = *NewPages(r) }
 // Reset makes t the tree, and forgets what was pending.
 func (p *Pages) Reset(t *chain.Tree) { p.tree, p.pending = t, nil }
 
-// Add adds an entry that is not stored yet.
+// Add adds an entry that is not in the tree yet.
 func (p *Pages) Add(entry []byte) { p.pending = append(p.pending, entry) }
 
-// Commit says that what was pending is in the tree, except the last entries.
+// Commit records that the pending entries are in the tree, except that many at the end.
 func (p *Pages) Commit(except int) { p.pending = slices.Delete(p.pending, 0, len(p.pending)-except) }
 
 // Entry returns the bytes of an entry below the ledger's size.
