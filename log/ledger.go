@@ -44,9 +44,9 @@ func (e *RuleError) Error() string {
 // liveLedger is the ledger of this log, with the agenda that follows from it.
 //
 // The sequencer writes it, entry by entry and ahead of the tree: it applies an entry
-// before the entry is stored, so that the rules see it when they check the next entry of
-// the same batch. If an entry then is not stored, the ledger is opened again, from its
-// last snapshot and the tree.
+// before the entry is stored, so that the rules see it when they check the next one. If the
+// entry then does not get into the tree, the ledger is opened again, from its last snapshot
+// and the tree.
 type liveLedger struct {
 	origin  string
 	caches  *state.Dir

@@ -304,7 +304,7 @@ func (x *act) install(c *Charter) {
 	}
 }
 
-// number numbers the charter's names and keys, in their order.
+// number numbers the charter's names and keys, in the charter's order.
 func (l *Ledger) number(c *Charter) {
 	l.open.names.add(c)
 	for i := range c.Parties {

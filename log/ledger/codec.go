@@ -18,17 +18,17 @@ var ErrSnapshot = errors.New("not a snapshot of this tree; replay the log from i
 // codec writes or reads a snapshot in one walk, so both directions agree. A snapshot is a sequence of
 // blocks: 4 bytes of length, big-endian, and the block. Integers are varints in their shortest form.
 type codec struct {
-	b       []byte // the rest of a block
+	b       []byte // the rest of the block being read, or the block being written
 	reading bool
 	err     error
 	names   *names
 
 	from     io.Reader // when reading
-	left     int64     // how many bytes from has
-	sections []section // when writing: what comes before b
+	left     int64     // how many bytes from still has
+	sections []section // when writing: the sections before b
 }
 
-// section is a part of a snapshot: a block, or what write makes.
+// section is a part of a snapshot: one block, or the blocks that write makes.
 type section struct {
 	block []byte
 	write func(block func(...[]byte))
@@ -54,7 +54,7 @@ func (c *codec) next() {
 	}
 }
 
-// read reads all of b.
+// read fills b from the reader.
 func (c *codec) read(b []byte) {
 	if int64(len(b)) > c.left {
 		c.fail("it is cut off")
@@ -66,7 +66,8 @@ func (c *codec) read(b []byte) {
 	}
 }
 
-// later has write make the next blocks. By then the ledger may have changed, so write must not read it.
+// later adds the blocks that write makes when writeTo calls it. By then the ledger may have changed, so write must
+// not read it.
 func (c *codec) later(write func(block func(...[]byte))) {
 	c.sections = append(c.sections, section{write: write})
 }
@@ -144,7 +145,7 @@ func (c *codec) time(values ...*int64) {
 	}
 }
 
-// near codes a time, as its distance from another one.
+// near codes a time as its distance from another time.
 func (c *codec) near(v *int64, from int64) {
 	d := *v - from
 	d = int64(c.int(uint64(d<<1^d>>63), math.MaxUint64, ""))
@@ -203,13 +204,13 @@ func (c *codec) string(v *string) {
 	*v, c.b = string(c.b[:n]), c.b[n:]
 }
 
-// names numbers the names and codes of charters, in the order in which they were given. Items have no others.
+// names numbers the names and codes of charters, in the order in which the charters give them. Items have no others.
 type names struct {
 	list   []string
 	number map[string]uint64
 }
 
-// add numbers those that a charter gives.
+// add numbers the names and codes of a charter.
 func (n *names) add(c *Charter) {
 	add := func(list ...string) {
 		for _, s := range list {
@@ -233,7 +234,7 @@ func (n *names) add(c *Charter) {
 	add(c.Profile.Reasons...)
 }
 
-// of returns 1 more than a name's number, 0 if it has none.
+// of returns 1 more than a name's number; 0 if the name has none.
 func (n *names) of(s string) uint64 {
 	if i, ok := n.number[s]; ok {
 		return i + 1
@@ -241,7 +242,7 @@ func (n *names) of(s string) uint64 {
 	return 0
 }
 
-// name codes a name by its number. One that has none follows a 0.
+// name codes a name by its number. A name without a number stands after a 0.
 func (c *codec) name(v *string) {
 	n := uint64(0)
 	if !c.reading {

@@ -11,7 +11,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// usedID is what a key has used an id for.
+// usedID is the use of an id by a key.
 type usedID struct {
 	id     event.ID
 	hash   [16]byte // of the event, cut
@@ -21,12 +21,12 @@ type usedID struct {
 	effect bool // a place in a chain, even a waiting one, is an effect
 }
 
-// ids remembers used ids, in 70 bytes each, without pointers, since there may be millions. It is a hash
-// table with linear probing.
+// ids is a hash table of used ids, with linear probing. There may be millions of ids, so each takes 70 bytes
+// and no pointer.
 type ids struct {
 	seed  maphash.Seed
-	parts [][]usedID // in the order of their entries; all but the last one have idsPart
-	slots []uint64   // 0, or 32 bits of the hash, and 1 more than the place in parts
+	parts [][]usedID // in the order in which they were put; all parts but the last have idsPart uses
+	slots []uint64   // 0: free; else 32 bits of the hash, and 1 more than the place in parts
 	n     int
 }
 
@@ -34,7 +34,7 @@ const idsPart = 1024
 
 func (t *ids) at(place int) *usedID { return &t.parts[place/idsPart][place%idsPart] }
 
-// find returns the use of an id by a key, nil if there is none, and the slot that has it or may take it.
+// find returns the use of an id by a key, nil if there is none, and the slot of the use or a free slot for it.
 func (t *ids) find(key uint32, id event.ID) (u *usedID, slot int, hash uint64) {
 	b := binary.LittleEndian.AppendUint32(append(make([]byte, 0, len(id)+4), id[:]...), key)
 	hash = maphash.Bytes(t.seed, b) >> 32
@@ -57,7 +57,7 @@ func (t *ids) after(slot int) int {
 	return slot
 }
 
-// put records a use, in place of another one of the same id by the same key.
+// put records a use. It replaces a use of the same id by the same key.
 func (t *ids) put(use usedID) {
 	old, slot, hash := t.find(use.key, use.id)
 	if old != nil {
@@ -76,7 +76,7 @@ func (t *ids) put(use usedID) {
 	t.parts[last] = append(t.parts[last], use)
 	t.n++
 	t.slots[slot] = hash<<32 | uint64(t.n)
-	if t.n >= len(t.slots)*13/16 { // one stays free, which ends every search
+	if t.n >= len(t.slots)*13/16 { // a free slot ends every search
 		old := t.slots
 		t.slots = make([]uint64, len(old)+len(old)/2)
 		for _, s := range old {
@@ -91,7 +91,7 @@ func (t *ids) put(use usedID) {
 	}
 }
 
-// all iterates over the uses at the time least and later.
+// all iterates over the uses whose time is least or later.
 func (t *ids) all(least int64) iter.Seq[usedID] {
 	return func(yield func(usedID) bool) {
 		for _, p := range t.parts {
@@ -104,7 +104,7 @@ func (t *ids) all(least int64) iter.Seq[usedID] {
 	}
 }
 
-// newIDs returns the table of some uses.
+// newIDs returns the table of these uses.
 func newIDs(uses iter.Seq[usedID]) *ids {
 	t := &ids{seed: maphash.MakeSeed(), slots: make([]uint64, 16)}
 	for u := range uses {

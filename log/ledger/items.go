@@ -34,7 +34,7 @@ func (c *codec) item(it *item) {
 	}
 }
 
-// seal codes a seal of an event that claims the time from.
+// seal codes the seal of an event whose claimed time is from.
 func (c *codec) seal(s *seal, from int64) {
 	c.near(&s.end, from)
 	c.near(&s.first, from)
@@ -59,7 +59,7 @@ func (c *codec) seal(s *seal, from int64) {
 	})
 }
 
-// digests codes the closed and the open part, each sorted: their order depended on the order of openings.
+// digests codes the closed part and the open part. Each is sorted first, since its order depends on the order of openings.
 func (c *codec) digests(d *digests) {
 	if !c.reading {
 		slices.SortFunc(d.list[:d.closed], compareDigests)
@@ -74,7 +74,7 @@ func (c *codec) digests(d *digests) {
 
 func compareDigests(a, b event.Digest) int { return bytes.Compare(a[:], b[:]) }
 
-// warrant codes a warrant that claims the time from.
+// warrant codes a warrant whose claimed time is from.
 func (c *codec) warrant(w *warrant, from int64) {
 	c.bool(&w.denied, &w.preserves)
 	c.near(&w.notBefore, from)
@@ -94,7 +94,7 @@ func (c *codec) warrant(w *warrant, from int64) {
 	})
 }
 
-// access codes an access that claims the time from.
+// access codes an access whose claimed time is from.
 func (c *codec) access(a *access, from int64) {
 	c.bool(&a.onWarrant, &a.emergency, &a.denied)
 	c.uint(&a.warrant, &a.accounts, &a.decidedAt)

@@ -112,7 +112,7 @@ type Ledger struct {
 	open      store
 	released  map[uint64]uint64 // release with closed notices -> its access
 	chains    map[uint32]*chain // by key number
-	ids       *ids              // those below floor mean nothing
+	ids       *ids              // an id whose time is below floor means nothing
 	lastIDs   int               // ids.n after the last sweep
 	breaches  []*Breach         // in the order in which they showed
 	asides    []aside           // in the order in which they were set aside
@@ -120,10 +120,10 @@ type Ledger struct {
 	renewed   int64             // the proven time at which all budgets began again
 	undecided int               // emergency accesses; derived from open
 	totals    Totals            // of obligations that ended
-	owed      [dutyAnchor]int   // how much is owed, by kind; derived
+	owed      [dutyAnchor]int   // number of owed obligations, by kind; derived
 
 	anchored   uint64     // size of the largest anchored head
-	existed    int64      // before this its tree existed, by the anchor that came last; not state
+	existed    int64      // the tree of the largest anchored head existed before this time, by the last anchor; not state
 	after      int64      // logged-after: the greatest of all anchors
 	floor      int64      // claims below it are too old; never goes back
 	unanchored []claim    // effective entries from anchored on, ascending
@@ -194,7 +194,7 @@ type act struct {
 	base    int64    // the later of time and the proven time
 	by      string   // who must answer for a violation
 	signers []*holder
-	uses    []usedID // what the signers had used the event's id for
+	uses    []usedID // the signers' uses of the event's id, in order
 	spends  bool     // it counts in its signer's budget
 	dead    bool     // a release that opens nothing
 }
@@ -294,8 +294,8 @@ func (l *Ledger) note(v *Violation) {
 	}
 }
 
-// check returns the verdict about e as the next entry, and its effect, which must be used before the next
-// call. It changes nothing.
+// check returns the verdict about e as the next entry, and e's effect. The results hold until the next call.
+// check changes nothing.
 func (l *Ledger) check(e Entry) (*act, effect, *Violation, error) {
 	l.open.cool()
 	l.entry = e

@@ -259,7 +259,7 @@ func (l *Ledger) Due(t, until time.Time) (due []Obligation, open map[string]uint
 	return due, open
 }
 
-// Owed counts all open obligations at time t by rule, as Due does, without a walk.
+// Owed counts all open obligations at time t by rule. Unlike Due, it does not walk all that is open.
 func (l *Ledger) Owed(t time.Time) map[string]int {
 	owed := make(map[string]int)
 	for kind, n := range l.owed {

@@ -9,10 +9,10 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// known reports whether there is a use. No charter but the first, at index 0, has an id to remember.
+// known reports whether u is a use. Entry 0, the first charter, records none, so index 0 means none.
 func (u *usedID) known() bool { return u.index > 0 }
 
-// use returns what a key has used an id for, if that is still known.
+// use returns what a key has used an id for. The result is not known if the key did not use the id, or long ago.
 func (l *Ledger) use(key uint32, id event.ID) usedID {
 	if u, _, _ := l.ids.find(key, id); u != nil && u.time >= l.floor {
 		return *u
@@ -137,7 +137,7 @@ func (x *act) remember(effect bool) {
 	}
 	h := x.hash()
 	for i, s := range x.signers {
-		if i == len(x.uses) { // the check ended early
+		if i == len(x.uses) { // reused was not called, or ended before this signer
 			x.uses = append(x.uses, x.l.use(s.key, x.ev.ID))
 		}
 		if u := &x.uses[i]; u.known() && (u.effect || !effect) {

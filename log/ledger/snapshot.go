@@ -241,7 +241,7 @@ func compareIDs(a, b usedID) int {
 	return cmp.Or(cmp.Compare(a.key, b.key), bytes.Compare(a.id[:], b.id[:]))
 }
 
-// codeIDs codes the ids that are not below the floor, in blocks.
+// codeIDs codes the ids whose times are not below the floor, in blocks.
 func (l *Ledger) codeIDs(c *codec) {
 	code := func(c *codec, u *usedID) {
 		c.u32(&u.key)

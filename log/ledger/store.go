@@ -176,7 +176,7 @@ func (p *part) pack() {
 	}
 }
 
-// record returns the record of an item, without a place.
+// record returns the record of an item, without off and size.
 func (s *store) record(it *item) record {
 	r := record{index: it.index, late: s.late(it), isWarrant: it.warrant != nil}
 	if r.isWarrant {
@@ -185,7 +185,7 @@ func (s *store) record(it *item) record {
 	return r
 }
 
-// put records the bytes of an item, which has a record or comes after all that have one.
+// put records the bytes of an item that has a record, or whose index is above that of all records.
 func (s *store) put(it *item, text []byte) {
 	r := s.record(it)
 	p, i, ok := s.find(it.index)
@@ -299,8 +299,7 @@ func (s *store) those(pick func(*item) bool) (out []uint64) {
 	return out
 }
 
-// code codes the items, ascending by index, in blocks of partSize items. When reading, it calls adopt with
-// each.
+// code codes the items, ascending by index, in blocks of partSize items. A reader calls adopt with each.
 func (s *store) code(c *codec, adopt func(*item)) {
 	if !c.reading {
 		s.freeze()

@@ -24,8 +24,8 @@ func (l *Ledger) Time() time.Time {
 // Anchored returns the size of the largest anchored head.
 func (l *Ledger) Anchored() uint64 { return l.anchored }
 
-// Existed returns the time before which the largest anchored head existed. It is the zero time if that is not
-// proven, or was before this ledger was restored.
+// Existed returns a time before which the largest anchored head existed. It returns the zero time if no such time is
+// proven, or if the anchor came before this ledger was restored.
 func (l *Ledger) Existed() time.Time {
 	if l.existed == 0 || l.existed == maxTime {
 		return time.Time{}

@@ -35,8 +35,8 @@ type tileBytes struct {
 	b    []byte
 }
 
-// follow checks and writes the leaves of the tree of h beyond the edge. It reads leaves
-// unless the pending ones are the tree's. mu must be held.
+// follow checks and writes the leaves of the tree of h beyond the edge. It reads the leaves
+// unless the pending leaves are the tree's. mu must be held.
 func (e *Engine) follow(ctx context.Context, h head) error {
 	from := e.edge.frontier.Size()
 	switch {
@@ -57,7 +57,7 @@ func (e *Engine) follow(ctx context.Context, h head) error {
 	return nil
 }
 
-// behind says that the tree of h lacks leaves that it had.
+// behind returns the error that Trillian's tree shrank from size had to that of h.
 func behind(h head, had uint64) error {
 	return fmt.Errorf("%w (Trillian's tree has %d leaves, but had %d: its database was restored from a backup, or answers from a replica that lags behind)",
 		log.ErrTreeBehind, h.size, had)

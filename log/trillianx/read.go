@@ -37,7 +37,7 @@ func (e *Engine) ReadTile(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	return b, nil
 }
 
-// stored reads a tile that is stored in this width, as wide as the written tree has it, or in full.
+// stored reads a tile. It may be stored in this width, in the width that it has in the written tree, or in full.
 func (e *Engine) stored(ctx context.Context, t tlog.Tile) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
 	defer cancel()

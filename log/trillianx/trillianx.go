@@ -10,7 +10,7 @@
 // index, so the order of admission is the order of the log. Trillian's servers store
 // the leaves, and its signer integrates them. The engine then checks that the root that
 // Trillian states is the root of these leaves, and writes entry bundles and tiles
-// durably. Only then does [Engine.Tree] return them.
+// durably. Only then do [Engine.Wait] and [Engine.Tree] return.
 //
 // Trillian is not trusted. A root other than that of the leaves, a tree that shrinks or
 // doesn't extend the one before: each is an error, on which the engine writes nothing.
@@ -26,14 +26,15 @@
 // after an unknown outcome (a time-out, a lost connection) the engine can tell its own
 // leaves from another's. It sends the same leaves to the same indices until it gets an
 // answer, which resolves the outcome. It reads the leaves back unless the tree's root is
-// that of its own leaves. It sends no leaf before all leaves before it are stored and its own.
+// that of its own leaves. The engine sends a leaf only once all leaves below it are stored,
+// and are the engine's own or known to its caller.
 //
 // The engine keeps no state of its own. After a restart it continues from the tiles.
 // It makes lost tiles again from Trillian's leaves, and the log checks them against its
 // recorded head.
 //
-// BUG(trillianx): a database that loses a batch that it has stored can get the next one beyond
-// the gap, since Trillian does not show a leaf before it is in the tree.
+// BUG(trillianx): if the database loses a batch that it has stored, the next batch can be stored
+// beyond the gap. The engine can't see the loss: Trillian returns no leaf that is not in the tree.
 package trillianx
 
 import (
@@ -201,7 +202,7 @@ func (e *Engine) load(ctx context.Context) error {
 	return nil
 }
 
-// Tree implements [log.Engine]. It first follows Trillian's tree.
+// Tree implements [log.Engine]. It first waits until the tree has all stored entries.
 func (e *Engine) Tree(ctx context.Context) (size uint64, root [32]byte, err error) {
 	e.adding.Lock()
 	defer e.adding.Unlock()
@@ -220,8 +221,8 @@ func (e *Engine) Tree(ctx context.Context) (size uint64, root [32]byte, err erro
 	return f.Size(), f.Root(), nil
 }
 
-// Show implements [log.Engine]. If Trillian integrated several batches at once, the partial
-// tiles of a size between them are not stored yet.
+// Show implements [log.Engine]. If Trillian integrated several batches at once, Show stores the
+// partial tiles of a size between them.
 func (e *Engine) Show(ctx context.Context, size uint64) error {
 	edge := tiles.Edge(size)
 	if w := int(size % tlog.TileWidth); w > 0 {
@@ -229,7 +230,7 @@ func (e *Engine) Show(ctx context.Context, size uint64) error {
 	}
 	for _, t := range edge {
 		if tiles.Width(max(t.Level, 0), t.Index, e.written.Load().Size()) == tlog.TileWidth {
-			continue // readers cut the full one
+			continue // readers cut t out of the full one
 		}
 		_, err := e.cfg.Tiles.Get(ctx, t.Path())
 		if errors.Is(err, fs.ErrNotExist) {

@@ -31,19 +31,19 @@ const (
 	leafOverhead = 128
 )
 
-// pending are the leaves that the engine sends, or has sent and not yet seen in the tree. A
-// request is sent only once Trillian has stored the leaves of the one before.
+// pending are the engine's leaves that it has not seen in the tree, sent or not. The engine sends
+// a request only once Trillian has stored the leaves of the request before.
 type pending struct {
 	// Guarded by Engine.adding.
 	doubt  bool  // a request has no answer
-	unsure bool  // another writer's leaf may have one of the indices
-	lost   bool  // another writer's leaf has one
-	refuse error // why Trillian refuses the leaves after those sent
+	unsure bool  // another writer's leaf may have the index of one that was sent
+	lost   bool  // another writer's leaf has such an index
+	refuse error // why Trillian refuses the leaves from sent on
 
 	mu      sync.Mutex // guards what follows; taken last
-	first   uint64     // the caller knows all entries below
+	first   uint64     // the caller knows all entries below this index
 	leaves  []leaf     // from first on
-	sent    uint64     // Trillian has answered for the leaves below: each index has a leaf
+	sent    uint64     // Trillian has a leaf, perhaps another writer's, at each index below
 	foreign uint64     // the first index at which another writer's leaf was read back, or MaxUint64
 }
 
@@ -57,14 +57,14 @@ func (p *pending) from(index uint64) []leaf {
 	return p.leaves[index-p.first:]
 }
 
-// end returns the size of the tree with the leaves sent so far, and with all.
+// end returns the size of the tree with the leaves sent so far, and with all leaves.
 func (p *pending) end() (sent, all uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.sent, p.first + uint64(len(p.leaves))
 }
 
-// compare compares the leaves read back, from an index on, with the own ones.
+// compare compares leaves that were read back, from an index on, with the engine's own.
 func (p *pending) compare(index uint64, read []leaf) {
 	own := p.from(index)
 	for i := range min(len(own), len(read)) {
@@ -83,7 +83,7 @@ func (p *pending) taken(index uint64) bool {
 	return p.foreign < index
 }
 
-// drop drops the leaves that were sent, below an index.
+// drop drops the leaves below an index, unless they were not sent.
 func (p *pending) drop(index uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -109,7 +109,7 @@ func (e *Engine) identity(index uint64, hash tiles.Hash) [sha256.Size]byte {
 
 // Add implements [log.Engine]: it returns once Trillian has stored the entries. If another
 // writer's leaves have extended the tree, Add adds nothing, since an entry may depend on
-// those before it. If Add fails with an unknown outcome, the next call of Add or Tree
+// the entries before it. If Add fails with an unknown outcome, the next call of Add or Tree
 // resolves it first.
 func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err error) {
 	if len(entries) == 0 {
@@ -132,7 +132,7 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 }
 
 // next returns the index after all entries that the caller knows, once n leaves may follow
-// there. Trillian also accepts leaves beyond a gap, so next checks that there is none.
+// there. Trillian also accepts leaves beyond a gap, so next checks the tree for one.
 // adding must be held.
 func (e *Engine) next(ctx context.Context, n int) (uint64, error) {
 	p := &e.pending
@@ -182,8 +182,8 @@ func (e *Engine) store(ctx context.Context, first uint64, entries [][]byte) erro
 	return err
 }
 
-// resolve determines the outcome of the pending leaves: they are integrated, checked and
-// written as tiles, or known not to be in the tree. adding must be held.
+// resolve determines the outcome of the pending leaves: each is integrated, checked and written
+// in a tile, or known not to be in the tree. adding must be held.
 func (e *Engine) resolve(ctx context.Context) error {
 	p := &e.pending
 	for {
@@ -241,8 +241,8 @@ func (e *Engine) Wait(ctx context.Context, size uint64) error {
 	}
 }
 
-// reach follows the tree as it is now, unless size leaves were followed before. It returns how
-// many are; unread is the error of reading the head.
+// reach follows the tree as it is now, unless the engine has followed size leaves already. It
+// returns how many leaves it has followed; unread is the error of reading the head.
 func (e *Engine) reach(ctx context.Context, size uint64) (have uint64, unread, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -255,9 +255,9 @@ func (e *Engine) reach(ctx context.Context, size uint64) (have uint64, unread, e
 	return e.edge.frontier.Size(), unread, err
 }
 
-// sendAll sends the leaves that Trillian has not answered for, in requests of a
-// bounded size, and repeats each until it is answered. It stops when the leaves of a request may
-// be another writer's. adding must be held.
+// sendAll sends the leaves that Trillian has not answered for, in requests of a bounded size,
+// and repeats each request until Trillian answers it. It stops once Trillian's leaves may be
+// another writer's. adding must be held.
 func (e *Engine) sendAll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.Patience)
 	defer cancel()
@@ -303,8 +303,8 @@ func requestLength(first uint64, leaves []leaf) int {
 }
 
 // sendOne repeats one request until it is answered. The requests have the same leaves
-// at the same indices: once the database takes one of them, the others change nothing,
-// also if they arrive later. adding must be held.
+// at the same indices: once the database takes one request, the others change nothing,
+// even if they arrive later. adding must be held.
 func (e *Engine) sendOne(ctx context.Context, at uint64, leaves []leaf) (taken bool, err error) {
 	p := &e.pending
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
