@@ -26,8 +26,9 @@
 //  4. entries: bundles are read ahead; the leaf hashes of a bundle must give the
 //     hash in the tile above. Only then its entries are yielded, in order.
 //
-// A head that adds to a last bundle whose other entries are known takes steps 2 to 4 at once: the new
-// entries, appended to the last head's right edge, must give the root that the checkpoint signs.
+// If a head adds entries only to the last bundle, whose other entries are known, one step takes the
+// place of 2 to 4: the new entries, appended to the last head's right edge, must give the root that
+// the checkpoint signs. If they don't, the steps are taken in turn.
 //
 // An entry is yielded as soon as it is proven to be in the signed tree. Memory is
 // bounded by the bundles read ahead, whatever the size of the log. Full tiles of
@@ -101,7 +102,7 @@ type Client struct {
 	full   *tileCache // for proofs
 
 	mu      sync.Mutex
-	latest  *tlog.Verified // the largest that was served; it never gets smaller
+	latest  *tlog.Verified // the largest head that was served; it never gets smaller
 	proving *rooted        // the tree of the last proof
 }
 

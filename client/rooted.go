@@ -50,7 +50,7 @@ type rooted struct {
 	roots  *lru.Cache[uint64, tlog.Hash] // of smaller sizes
 	prover *prover.Prover                // of accepted tiles
 	keeper *keeper                       // nil: nothing is kept
-	early  []func() error                // writes to the keeper, until persist does them; nil after it
+	early  []func() error                // writes to the keeper that persist will do; nil: keep writes at once
 }
 
 // openRooted reads the right edge of a tree and checks it against the root. Until
@@ -61,7 +61,7 @@ func openRooted(ctx context.Context, c *Client, size uint64, root tlog.Hash, ful
 		return nil, err
 	}
 	t := newRooted(c, size, root, f, full)
-	t.early = []func() error{} // not nil
+	t.early = []func() error{} // not nil: persist writes
 	return t, f.Partial(func(id tlog.Tile, b []byte) error {
 		return t.keep(id, func() []byte { return b })
 	})
@@ -201,7 +201,7 @@ func (t *rooted) read(ctx context.Context, n uint64) (*bundle, error) {
 	return b, t.bundle(ctx, b)
 }
 
-// last reports whether b is the tree's last bundle, and all of it.
+// last reports whether b is the tree's last bundle, partial and complete.
 func (t *rooted) last(ctx context.Context, b *bundle) bool {
 	width := tiles.Width(0, b.n, t.size)
 	return width == len(b.entries) && width < tlog.TileWidth && t.bundle(ctx, b) == nil

@@ -222,8 +222,8 @@ func (r *remote) readTail(ctx context.Context, t tlog.Tile, skip int) ([]byte, e
 	return r.get(ctx, t.Path(), skip, maxTile(t))
 }
 
-// get reads a resource from byte skip on (RFC 9110, section 14). A server that knows no ranges sends
-// all of it.
+// get reads a resource from byte skip on (RFC 9110, section 14). If the server sends the whole
+// resource, get drops the first skip bytes.
 func (r *remote) get(ctx context.Context, path string, skip, limit int) (b []byte, err error) {
 	err = r.retry(ctx, func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+"/"+path, nil)
@@ -245,7 +245,7 @@ func (r *remote) get(ctx context.Context, path string, skip, limit int) (b []byt
 			return err
 		}
 		part, from := resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", skip)
-		if !strings.HasPrefix(part, from) || resp.Header.Get("Content-Encoding") != "" { // a part of what is compressed
+		if !strings.HasPrefix(part, from) || resp.Header.Get("Content-Encoding") != "" { // a range of a compressed answer has other bytes
 			return fmt.Errorf("%w: Content-Range %q was not asked for", errBody, part)
 		}
 		b, err = readBody(resp, limit)

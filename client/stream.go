@@ -143,7 +143,7 @@ func (c *Client) request(ctx context.Context, s *stream, wait Wait, yield func(S
 	return nil
 }
 
-// wholeLine is [bufio.ScanLines], but a last line without a line feed is an error.
+// wholeLine is a [bufio.SplitFunc] for lines. A last line without a line feed is an error.
 func wholeLine(data []byte, atEOF bool) (int, []byte, error) {
 	i := bytes.IndexByte(data, '\n')
 	if i < 0 && atEOF && len(data) > 0 {

@@ -157,10 +157,10 @@ type tailReader interface {
 	readTail(ctx context.Context, t tlog.Tile, skip int) ([]byte, error)
 }
 
-// grown returns the tree of a head that adds entries to the last bundle of t, whose other entries
-// are known: it reads only the new ones. Appended to the right edge of t's tree, their hashes must
-// give the head's root, so the head extends t's and has these entries. nil: that does not hold, or can't
-// be told so.
+// grown returns the tree of a head that adds entries only to the last bundle of t, if the bundle's other
+// entries are known. It reads only the new entries. Their hashes, appended to the right edge of t's tree,
+// must give the head's root: then the head extends t's head, and has these entries. It returns nil if they
+// don't, or if it can't read them.
 func (t *Tree) grown(ctx context.Context, cp *tlog.Checkpoint) *rooted {
 	source, ok := t.c.source.(tailReader)
 	if !ok || t.now == nil || cp.Size < t.now.size || cp.Size/tlog.TileWidth != t.now.size/tlog.TileWidth {

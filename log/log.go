@@ -35,9 +35,9 @@
 //
 // Except for error values, a file refers only to files after it in this order: standby, log,
 // http, stream, submit, pool, problem, sequencer, batch, rounds (one with naming), publisher,
-// admission, ledger, metrics, status, read_status, config. Below this package are internal/chain (tree and head), internal/entries,
-// internal/cosign (witnesses) and duty (anchors and disclosures); above it, package
-// recover creates and repairs a log offline.
+// admission, ledger, metrics, status, read_status, config. Below this package are
+// internal/chain (tree and head), internal/entries, internal/cosign (witnesses) and duty
+// (anchors and disclosures); above it, package recover creates and repairs a log offline.
 package log
 
 import (

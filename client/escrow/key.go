@@ -83,8 +83,9 @@ func publicKey(k event.HPKEKey) (hpke.PublicKey, error) {
 }
 
 // smallOrder are the u coordinates below 2^255-19 of the points of order 1, 2, 4 and 8 on Curve25519
-// and its twist (cr.yp.to/ecdh.html). A private key is a multiple of 8 and of no other order that a
-// point may have, so with these points alone each product is zero (RFC 7748, section 6.1).
+// and its twist (cr.yp.to/ecdh.html). With a private key, the product of each of these points, and of no
+// other, is zero (RFC 7748, section 6.1): a private key is a multiple of 8, and of no other order that a
+// point may have.
 var smallOrder = [5][x25519Size]byte{
 	{},
 	{0: 1},

@@ -19,13 +19,13 @@ import (
 
 // A trial tries a secret key on a ciphertext that is most likely another key's. circl has X25519 and
 // ML-KEM in assembly on amd64, and the key schedule (RFC 9180, section 5.1) allocates nothing: a trial
-// takes 0.62 of crypto/hpke's time with X25519, and 0.41 with the hybrid. What opens here is opened by
-// crypto/hpke once more.
+// takes 0.62 of crypto/hpke's time with X25519, and 0.41 with the hybrid. crypto/hpke then opens again
+// what a trial has opened.
 type trial struct {
-	suite   string         // of a label: version and suite_id
-	context [1 + 32]byte   // base mode and psk_id_hash, with which the key schedule's context begins
-	public  [32]byte       // with X25519
-	private x25519.Key     // with X25519
+	suite   string         // the beginning of a label: version and suite_id
+	context [1 + 32]byte   // the beginning of the key schedule's context: base mode and psk_id_hash
+	public  [32]byte       // only with X25519
+	private x25519.Key     // only with X25519
 	hybrid  kem.PrivateKey // nil with X25519
 }
 
@@ -40,7 +40,7 @@ func newTrial(k event.HPKEKey, private []byte) (*trial, error) {
 		if t.hybrid, err = xwing.Scheme().UnmarshalBinaryPrivateKey(private); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrKey, err)
 		}
-		t.hybrid.Public() // circl computes X25519's at the first call, without a lock
+		t.hybrid.Public() // the first call computes the X25519 part, without a lock
 	} else {
 		t.public, t.private = [32]byte(k.Public), x25519.Key(private)
 	}
@@ -49,8 +49,8 @@ func newTrial(k event.HPKEKey, private []byte) (*trial, error) {
 	return t, nil
 }
 
-// opens reports whether a ciphertext opens. With the hybrid, crypto/hpke refuses some that
-// do: those whose X25519 part has low order.
+// opens reports whether a ciphertext opens. With the hybrid, crypto/hpke refuses some of these
+// ciphertexts: those whose X25519 part has low order.
 func (t *trial) opens(info, sealed []byte) bool {
 	n := x25519.Size
 	if t.hybrid != nil {
@@ -80,7 +80,7 @@ func (t *trial) opens(info, sealed []byte) bool {
 	return err == nil
 }
 
-// plains has buffers for what a trial opens, which it clears: most notices open under no key.
+// plains has the buffers that trials decrypt into and clear.
 var plains = sync.Pool{New: func() any { return new([]byte) }}
 
 // decap returns the shared secret of an encapsulated key (RFC 9180, section 4.1; X-Wing has no HKDF).
@@ -113,7 +113,7 @@ func expand(prk [32]byte, label string, info []byte, n byte) [32]byte {
 	return hmac(prk, append(append(append(append(b[:64], 0, n), label...), info...), 1))
 }
 
-// hmac is HMAC-SHA256 (RFC 2104) of the bytes from 64 on.
+// hmac is HMAC-SHA256 (RFC 2104) of b[64:]. It overwrites b[:64].
 func hmac(key [32]byte, b []byte) [32]byte {
 	var outer [64 + 32]byte
 	copy(b, key[:])

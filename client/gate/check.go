@@ -206,7 +206,7 @@ func (g *Gate) member(f *follower, c *claim) error {
 		return refuse(CodeGroup, "access %d names the group %s, of which %s is no member", c.access.Index(), c.body.Group, name)
 	}
 	if c.name = name; c.group != nil {
-		return nil // in step 8: of the same charter
+		return nil // in step 8: the charter is the same
 	}
 	if c.group, err = escrow.NewGroup(g.cfg.Origin, then.Charter, c.body.Group); err != nil {
 		return refuse(CodeGroup, "%w", err)

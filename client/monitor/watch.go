@@ -110,7 +110,7 @@ func (w *watch) look(ctx context.Context) error {
 		return err
 	}
 	if cp.Size < w.replica.Ledger().Size() {
-		return fmt.Errorf("the copy has %d entries, and %d are applied", cp.Size, w.replica.Ledger().Size())
+		return fmt.Errorf("the copy has %d entries, but %d are applied", cp.Size, w.replica.Ledger().Size())
 	}
 	if w.head == nil || string(w.head.Bytes()) != string(cp.Bytes()) {
 		if err := w.replay(ctx, cp); err != nil {
@@ -137,13 +137,13 @@ func (w *watch) look(ctx context.Context) error {
 	return w.untold
 }
 
-// replay applies the entries up to a head of the copy, perhaps one that the copy is being updated to. The head
-// counts once the copy is durable: what is told of it may be kept.
+// replay applies the entries up to cp, a head that the copy has or is being updated to. It tells the facts of
+// the head once the copy is durable, since others may keep what they are told.
 func (w *watch) replay(ctx context.Context, cp *tlog.Checkpoint) error {
 	if _, err := w.replica.Offer(ctx, cp.Bytes()); err != nil {
 		fork, forked := errors.AsType[*client.ForkError](err)
 		if _, retired := errors.AsType[*client.StateError](err); forked && !retired {
-			w.keep(fork) // with a head whose copy ended early
+			w.keep(fork) // the copy lacks the replica's head if an update failed
 		}
 		return err
 	}

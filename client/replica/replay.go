@@ -23,12 +23,12 @@ type state struct {
 	ledger *ledger.Ledger
 	view   *view
 	keys   keyTable
-	// at and hash are the size and root of the ledger, as root returned them last.
+	// hash is the ledger's root that root computed last, at the size at.
 	at   uint64
 	hash tlog.Hash
 }
 
-// root returns the ledger's root. It hashes up to 255 leaves, but once for a size.
+// root returns the ledger's root. It computes the root, of up to 255 leaves, only once at each size.
 func (s *state) root() tlog.Hash {
 	if size := s.ledger.Size(); s.at != size || size == 0 {
 		s.at, s.hash = size, s.ledger.Root()
@@ -64,12 +64,12 @@ func (o *Observer) wait(wait func()) {
 	}
 }
 
-// batch is a bundle on its way.
+// batch is a bundle on its way to the ledger.
 type batch struct {
 	client.Bundle
 	read  []ledger.Entry // parsed, with the states of the signatures
 	notes []any          // results of Observer.Read
-	ready sync.WaitGroup // of shares
+	ready sync.WaitGroup // once all shares are checked
 }
 
 func newBatch(b client.Bundle) *batch {
@@ -77,14 +77,14 @@ func newBatch(b client.Bundle) *batch {
 	return &batch{Bundle: b, read: make([]ledger.Entry, n), notes: make([]any, n)}
 }
 
-// share is a part of a batch for one worker, so that all of them work at a single bundle. Only one goroutine
-// at a time has it.
+// share is a part of a batch for one worker, so that all workers can work on a single bundle. A share has one
+// goroutine at a time.
 type share struct {
 	*batch
 	from, to int
 }
 
-// most is how many entries a share has at most.
+// most bounds the entries of a share.
 const most = 64
 
 func (s *state) restore(snapshot []byte, size uint64, root tlog.Hash) (err error) {
@@ -156,10 +156,10 @@ func (s *state) pass(ctx context.Context, o Observer) error {
 	}
 }
 
-// few is the most entries that are not worth a queue and its goroutines.
+// few is the largest number of entries that passFew takes, without a queue and goroutines.
 const few = 16
 
-// passFew is pass for a few entries of one bundle, as a follower of a log has them most often.
+// passFew is pass for a few entries of one bundle. Most heads add no more to what a follower has.
 func (s *state) passFew(ctx context.Context, from uint64, o Observer) error {
 	var b *batch
 	var err error
@@ -219,7 +219,7 @@ func (s *state) check(b share, o Observer) {
 }
 
 func (s *state) apply(ctx context.Context, b *batch, o Observer) error {
-	s.view.ctx = ctx // not longer: other readers have none
+	s.view.ctx = ctx // only during apply: other readers have no context
 	defer func() { s.view.ctx = context.Background() }()
 	if o.Bundle != nil {
 		if err := o.Bundle(b.Bundle); err != nil {

@@ -186,7 +186,7 @@ func (r *Replica) fetch(ctx context.Context, head func(*client.Tree) (*tlog.Veri
 		return nil, err
 	}
 	if own := r.state.root(); root != own {
-		return nil, &SnapshotError{fmt.Sprintf("it does not fit this log, whose root at size %d is %x, and not %x", size, root, own)}
+		return nil, &SnapshotError{fmt.Sprintf("it does not fit this log, whose root at size %d is %x, not %x", size, root, own)}
 	}
 	r.next = next
 	return v, nil

@@ -253,8 +253,8 @@ func strongest(keys []event.HPKEKey) event.HPKEKey {
 	return keys[max(i, 0)]
 }
 
-// fetch asks a gate and returns its answer of at most limit bytes. body is a request for shares; nil:
-// it is a GET.
+// fetch asks a gate and returns its answer of at most limit bytes. If body is nil, fetch sends a GET; else
+// it posts body, a request for shares.
 func (o *Options) fetch(ctx context.Context, url string, body []byte, limit int) ([]byte, error) {
 	method := http.MethodGet
 	if body != nil {

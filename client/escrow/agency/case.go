@@ -182,7 +182,7 @@ func agencyKeyOf(values map[string][]event.Value) (*event.PublicKey, error) {
 	return values["agencyKey"][0].Key()
 }
 
-// checkConsent verifies the agency's signature, which every access seals once.
+// checkConsent verifies the agency's signature, of which every access seals one.
 func checkConsent(k *event.PublicKey, warrant event.Digest, ev *event.Event, signature []event.Value) error {
 	msg, err := event.AgencyMessage(ev.Log, warrant, ev.ID, ev.Body.(*event.Access).Recipient)
 	if err != nil {
@@ -263,7 +263,7 @@ func entryOf(proof []byte) (*event.Envelope, event.Reference, error) {
 	return env, event.Reference{Index: p.Index, Leaf: env.LeafHash()}, nil
 }
 
-// openingsOf parses an openings file, which must open all of the event, and returns the values by name.
+// openingsOf parses an openings file and returns the values by name. The file must open all that the event seals.
 func openingsOf(b []byte, env *event.Envelope) (*event.Openings, map[string][]event.Value, error) {
 	o, err := event.ParseOpenings(b)
 	if err != nil {

@@ -96,7 +96,7 @@ func (a *Auditor) add(ctx context.Context, r *tlog.AddCheckpoint) ([]byte, error
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	copying := make(chan func() error, 1)
-	go func() { copying <- a.begin(waiting, head.Size) }() // the copy would take this head soon in any case
+	go func() { copying <- a.begin(waiting, head.Size) }() // the copy will soon need this head anyway
 	said, err := a.consult(ctx, head)
 	if err != nil {
 		return nil, err

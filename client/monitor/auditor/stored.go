@@ -86,7 +86,7 @@ func (a *Auditor) keepCopy(ctx context.Context) {
 	})
 }
 
-// begin begins to update the copy, if it is smaller than a size. copied waits until the copy is durable.
+// begin begins to update the copy, if the copy is smaller than size. copied waits until the update is durable.
 func (a *Auditor) begin(ctx context.Context, size uint64) (copied func() error) {
 	none := func() error { return nil }
 	if a.copied() >= size {
@@ -104,7 +104,7 @@ func (a *Auditor) begin(ctx context.Context, size uint64) (copied func() error) 
 	}
 }
 
-// catchUp updates the copy, if it is smaller than a size.
+// catchUp updates the copy, if the copy is smaller than size.
 func (a *Auditor) catchUp(ctx context.Context, size uint64) error { return a.begin(ctx, size)() }
 
 // copied returns the size of the copy.

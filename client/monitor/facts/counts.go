@@ -78,7 +78,7 @@ func (c *Counts) add(e *ledger.Entry, kept bool, names []Name) {
 	}
 }
 
-// WasLate is a change that is [ledger.Settled], too.
+// WasLate counts a [ledger.Settled] change once more if the obligation was overdue.
 const WasLate ledger.ChangeKind = "late"
 
 func (c *Counts) change(x *ledger.Change) {
@@ -92,7 +92,7 @@ func (c *Counts) change(x *ledger.Change) {
 	}
 }
 
-// Change counts n changes of a kind, of obligations by a rule.
+// Change counts n changes of one kind, to obligations of one rule.
 func (c *Counts) Change(kind ledger.ChangeKind, rule string, n uint64) {
 	switch kind {
 	case ledger.Breached:

@@ -12,15 +12,15 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// coming is the head whose entries an Update copies, so that they can be read before they are durable.
+// coming is the head up to which an Update copies entries. It lets them be read before they are durable.
 type coming struct {
 	*tlog.Checkpoint
 	tree  *client.Tree  // verified under the head
 	ended chan struct{} // closed once the Update has ended
 
 	mu      sync.Mutex
-	bundles map[uint64][]byte // verified, and perhaps not yet on disk, by index
-	next    uint64            // bundles below are in bundles or on disk
+	bundles map[uint64][]byte // by index: verified bundles, some not yet on disk
+	next    uint64            // each bundle below is in bundles or on disk
 	more    chan struct{}     // closed when next grows
 }
 
@@ -29,7 +29,7 @@ func newComing(to *tlog.Checkpoint, tree *client.Tree, from uint64) *coming {
 		ended: make(chan struct{}), more: make(chan struct{})}
 }
 
-// arrive makes another Update the one under way; nil: none is.
+// arrive makes c the head that is coming, and ends the last one. nil: no Update is under way.
 func (m *Mirror) arrive(c *coming) {
 	if was := m.coming.Swap(c); was != nil {
 		close(was.ended)
@@ -39,7 +39,7 @@ func (m *Mirror) arrive(c *coming) {
 	}
 }
 
-// add adds a verified bundle; hashes can be read from the tree.
+// add adds a verified bundle. It ignores a tile of hashes, which can be read from the tree.
 func (c *coming) add(t tlog.Tile, b []byte) {
 	if t.Level != tlog.Entries {
 		return
@@ -54,7 +54,7 @@ func (c *coming) add(t tlog.Tile, b []byte) {
 	}
 }
 
-// wrote forgets bundles that are on disk.
+// wrote forgets the bundles among files, which are on disk.
 func (c *coming) wrote(files []file) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,8 +65,8 @@ func (c *coming) wrote(files []file) {
 	}
 }
 
-// bundle returns a bundle that is in memory, or a channel to wait for one that was not read yet. A bundle that is
-// neither is on disk.
+// bundle returns a bundle that is in memory. If the bundle was not copied yet, wait is closed when another one is.
+// If both results are nil, the bundle is on disk.
 func (c *coming) bundle(index uint64) (b []byte, wait <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -76,7 +76,7 @@ func (c *coming) bundle(index uint64) (b []byte, wait <-chan struct{}) {
 	return b, wait
 }
 
-// Coming returns the verified head up to which an Update is copying entries, nil if none is.
+// Coming returns the verified head up to which an Update is copying entries; nil if no Update is.
 func (m *Mirror) Coming() *tlog.Checkpoint {
 	if c := m.coming.Load(); c != nil {
 		return c.Checkpoint
@@ -84,10 +84,10 @@ func (m *Mirror) Coming() *tlog.Checkpoint {
 	return nil
 }
 
-// Reaches waits until the copy is durable up to a size. It is an error if no Update is under way that gets there.
+// Reaches waits until the copy is durable up to size. It fails once no Update is under way that could get there.
 func (m *Mirror) Reaches(ctx context.Context, size uint64) error {
 	for {
-		c := m.coming.Load() // before the head
+		c := m.coming.Load() // load it before the head
 		if h := m.head.Load(); h != nil && h.Size >= size {
 			return nil
 		}
@@ -102,7 +102,8 @@ func (m *Mirror) Reaches(ctx context.Context, size uint64) error {
 	}
 }
 
-// Ahead is Source, but it also serves what Coming commits to. It waits for a bundle that is not copied yet.
+// Ahead returns a source that also serves the tiles and bundles of Coming's tree. Reading a bundle that is not
+// copied yet waits for it.
 func (m *Mirror) Ahead() client.Source { return ahead{reader{m}} }
 
 type ahead struct{ reader }

@@ -98,7 +98,7 @@ type Mirror struct {
 	// turn is held by Update and Check, and guards what follows, c.Policy and client. It is a
 	// channel, so that a wait can end.
 	turn   chan struct{}
-	coming atomic.Pointer[coming] // what the Update under way adds; nil: nothing
+	coming atomic.Pointer[coming] // the head of the Update under way; nil: none. Any goroutine may read it
 	closed bool
 	tree   *client.Tree    // its largest head is the copy's
 	edge   *tiles.Frontier // of head; nil before it is needed
@@ -189,8 +189,8 @@ func (m *Mirror) Head() *tlog.Checkpoint {
 	return nil
 }
 
-// Moved receives a value after what Head or Coming returns has changed, for one reader. Several changes before
-// the reader takes the value are one value.
+// Moved returns a channel for one reader. It gets a value once the result of Head or Coming has changed. Several
+// changes before the reader takes the value are one value.
 func (m *Mirror) Moved() <-chan struct{} { return m.moved }
 
 // Update makes the copy durable up to the newest head of the sources, and returns that
@@ -208,7 +208,8 @@ func (m *Mirror) Update(ctx context.Context) (*tlog.Verified, error) {
 	return v, nil
 }
 
-// Begin is Update, but returns as soon as what the newest head adds is verified. durable waits until the copy has it, or the context ends.
+// Begin does what Update does, but returns once the entries of the newest head are verified. durable waits until
+// the copy has that head, the Update fails, or ctx ends.
 func (m *Mirror) Begin(ctx context.Context) (durable func() error) {
 	_, finish, err := m.update(ctx)
 	if err != nil {
@@ -235,7 +236,7 @@ func (m *Mirror) Failing() error {
 }
 
 // update takes the turn and does the steps of an Update up to the one that makes files durable. finish does
-// the others, tells the outcome once it is known, and gives the turn back.
+// the other steps, calls tell with the outcome, and gives the turn back.
 func (m *Mirror) update(ctx context.Context) (v *tlog.Verified, finish func(tell func(error)), err error) {
 	outcome := func(err error) {
 		if ctx.Err() == nil {

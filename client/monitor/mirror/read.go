@@ -25,7 +25,7 @@ import (
 // returned as it is: readers check tiles, and Check repairs them.
 func (m *Mirror) Source() client.Source { return reader{m} }
 
-// whole returns a tile in the width that it has in a tree of a size.
+// whole returns t in the width that it has in a tree of this size.
 func whole(t tlog.Tile, size uint64) tlog.Tile {
 	t.Width = tiles.Width(max(t.Level, 0), t.Index, size)
 	return t

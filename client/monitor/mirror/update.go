@@ -125,8 +125,8 @@ func (m *Mirror) headOf(ctx context.Context, s Source) (*tlog.Verified, error) {
 	return m.c.Policy.Verify(cp, m.c.Origin)
 }
 
-// advance copies what the tree's head adds, and begins to write it. commit makes it durable, and then
-// the copy's head.
+// advance copies the entries that the head to adds, and begins to write them. commit makes the entries durable,
+// and then the head.
 func (m *Mirror) advance(ctx context.Context, tree *client.Tree, to *tlog.Checkpoint) (commit func() error, err error) {
 	if old := m.head.Load(); old != nil && old.Size == to.Size { // only its cosignatures differ
 		return func() error { return m.commit(m.edge, to) }, nil
@@ -235,7 +235,7 @@ func (m *Mirror) commit(edge *tiles.Frontier, to *tlog.Checkpoint) error {
 	return err
 }
 
-// tell sends a value to Moved.
+// tell sends a value to the reader of Moved.
 func (m *Mirror) tell() {
 	select {
 	case m.moved <- struct{}{}:
