@@ -76,7 +76,7 @@ type sealing struct {
 	Names           []string
 }
 
-// detail returns the entry whose number is in the path.
+// detail returns the entry that the path names.
 func (q *Request) detail(v *index.View) (*index.Detail, error) {
 	n, err := strconv.ParseUint(q.Arg[0], 10, 64)
 	if err != nil || q.Number(n) != q.Arg[0] {

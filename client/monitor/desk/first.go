@@ -255,7 +255,7 @@ func (q *Request) names(r *facts.Report) *Names {
 	return n
 }
 
-// counted returns the counts of a month; "" has the entries before the first proven time.
+// counted returns the counts of a month; month "" is that of the entries before the first proven time.
 func counted(r *facts.Report, month string) *facts.Counts {
 	if i := slices.IndexFunc(r.Months, func(m facts.Month) bool { return m.Month == month }); i >= 0 {
 		return &r.Months[i].Counts

@@ -137,8 +137,8 @@ func (l *Lang) T(key string, args ...any) string {
 	return l.printer.Sprintf(message.Key(key, key), args...)
 }
 
-// Name returns the text of a code, such as an offence, whose key begins with a prefix such as "offence.". A charter may
-// define codes: one without a text stands for itself.
+// Name returns the text of a code. The key of the text is a prefix, such as "offence.", and the code. A code without a
+// text, such as one that only a charter defines, stands for itself.
 func (l *Lang) Name(prefix, code string) string {
 	if l.Has(prefix + code) {
 		return l.T(prefix + code)

@@ -37,7 +37,7 @@ var (
 	errFilter  = &httpError{http.StatusBadRequest, "error.filter"}
 )
 
-// ofIndex returns a page made of the index as of the head that the request names.
+// ofIndex returns a page that shows the index as of the head that the request names.
 func ofIndex(template string, data func(*Request, *index.View) (any, error)) page {
 	return func(q *Request) (*Answer, error) {
 		size, err := q.At()
@@ -55,7 +55,7 @@ func ofIndex(template string, data func(*Request, *index.View) (any, error)) pag
 	}
 }
 
-// viewAt returns the index as of a size; 0: the newest. The caller closes the view.
+// viewAt returns the index as of a size; 0: as of the newest head. The caller closes the view.
 func (q *Request) viewAt(size uint64) (*index.View, error) {
 	v, err := q.Log.Index.View(q.HTTP.Context(), size)
 	switch {
@@ -67,7 +67,7 @@ func (q *Request) viewAt(size uint64) (*index.View, error) {
 	return v, err
 }
 
-// This returns the address of this page with other parameters, as for set; the rest stay.
+// This returns the address of this page with some parameters changed, as set changes them.
 func (q *Request) This(params ...string) string {
 	u := *q.HTTP.URL
 	v := u.Query()
@@ -130,20 +130,20 @@ func (f *filter) Kept() (kept []option) {
 	return kept
 }
 
-// A listing is how rows of the index are listed for a request: on a page, where each is an S, and as CSV.
+// A listing says how to list rows of the index for a request: on a page, as values of type S, and as CSV.
 type listing[R, S any] struct {
 	read    func(*index.View, index.Window) (index.Page[R], error)
-	choices func(*index.View, *filter) error // adds what the rows can be filtered by
-	heads   []head                           // of the page
-	row     func(*index.View, *R) S          // in words
-	columns []string                         // keys of the heads of the export
+	choices func(*index.View, *filter) error // adds the filters of the rows
+	heads   []head                           // of the page's columns
+	row     func(*index.View, *R) S          // for the page, in words
+	columns []string                         // keys of the texts above the export's columns
 	cells   func(*R) []string
 }
 
-// A head is the key of a column's text, and the order of the rows to which it leads; "": none.
+// A head has the key of the text above a column, and the order of rows that the head's link gives; "": no link.
 type head struct{ key, sort string }
 
-// sorts are the orders of a listing.
+// sorts returns the orders of a listing.
 func (l *listing[R, S]) sorts() (all []string) {
 	for _, h := range l.heads {
 		if h.sort != "" {
@@ -161,10 +161,10 @@ type list[S any] struct {
 	Total uint64
 	Page  uint64    // from 1
 	CSV   string    // address of the export
-	At    time.Time // what is overdue, is at this time
+	At    time.Time // rows are overdue as of this time
 }
 
-// asked returns a listing, and the part of it that the request asks for.
+// asked returns a listing, and the window and page of it that the request asks for.
 func asked[R, S any](q *Request, of func(*Request) (*listing[R, S], error)) (l *listing[R, S], w index.Window, page uint64, err error) {
 	if l, err = of(q); err == nil {
 		w, page, err = q.window(l.sorts()...)
@@ -307,8 +307,8 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// exported returns the export of a listing, which states its source. Each part is a view of its own at the same
-// size, so a slow reader keeps no snapshot open.
+// exported returns the export of a listing. The export states its source. Each part is read from a view of its own,
+// all at the same size, so a slow reader keeps no snapshot open.
 func exported[R, S any](name string, of func(*Request) (*listing[R, S], error)) page {
 	return func(q *Request) (*Answer, error) {
 		l, w, _, err := asked(q, of)
@@ -368,7 +368,7 @@ func (q *Request) fileName(size uint64, list string) string {
 	return strings.Join(append(parts, "head", q.Number(size)), "-") + ".csv"
 }
 
-// begin writes the notes and the heads of an export.
+// begin writes the notes of an export and the texts above its columns.
 func (q *Request) begin(out *csv.Writer, columns []string, head *index.Head, size uint64, root tlog.Hash, total uint64) {
 	line := q.Line()
 	notes := []string{q.T("csv.source", q.Log.Origin), q.T("csv.head", q.N(size), root.String()), q.T("csv.head.time", q.Proven(head.LoggedAfter, "time.unknown")),
@@ -387,7 +387,7 @@ func (q *Request) begin(out *csv.Writer, columns []string, head *index.Head, siz
 	record(out, heads...)
 }
 
-// part reads a part of a listing at a size. The view is closed.
+// part reads a part of a listing at a size. It closes the view v.
 func (l *listing[R, S]) part(q *Request, size uint64, w index.Window) (page index.Page[R], v *index.View, err error) {
 	if v, err = q.viewAt(size); err == nil {
 		page, err = l.read(v, w)

@@ -25,7 +25,7 @@ type entryRow struct {
 // labelled is a text with a label, and a link if it is about an entry.
 type labelled struct{ Label, Text, Link string }
 
-// exportedMembers are those that have a column in an export.
+// exportedMembers are the members that have a column in an export.
 var exportedMembers = []string{"addressed", "decision", "instrument", "offence", "category", "emergency", "group", "scope", "reason", "outcome", "ground", "rule", "state", "agency"}
 
 func entryListing(q *Request) (*listing[index.Entry, entryRow], error) {
@@ -77,7 +77,7 @@ func (q *Request) entryFilter() (f index.Filter, err error) {
 	return f, nil
 }
 
-// filteredMembers are those by which entries can be filtered.
+// filteredMembers are the members by which entries can be filtered.
 var filteredMembers = []string{"instrument", "offence", "category"}
 
 var verdicts = []index.Verdict{index.Kept, index.Breach, index.NoEffect, index.Unreadable}

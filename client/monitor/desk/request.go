@@ -87,7 +87,7 @@ var present = map[string]bool{"": true, "trust": true, "witnesses": true, "custo
 // Fixed reports whether the page is what it will be for ever: it says nothing about the present.
 func (q *Request) Fixed() bool { return q.Get("at") != "" && !q.present }
 
-// set sets parameters, which are name and value in turn; one with the value "" is left out.
+// set sets parameters, given as name and value in turn. The value "" deletes a parameter.
 func set(v url.Values, params []string) {
 	for i := 0; i+1 < len(params); i += 2 {
 		if v.Set(params[i], params[i+1]); params[i+1] == "" {
@@ -96,8 +96,8 @@ func set(v url.Values, params []string) {
 	}
 }
 
-// Link returns the address of a page about this log, with parameters as for set. It keeps the language and
-// the head that the reader has chosen.
+// Link returns the address of a page about this log, with parameters as set takes them. The address keeps the
+// language and the head that the reader has chosen.
 func (q *Request) Link(page string, params ...string) string {
 	v := url.Values{}
 	if s := q.Get("lang"); s != "" {

@@ -199,7 +199,7 @@ func (t *teller) codes(name string, codes ...string) {
 	}
 }
 
-// Proven returns a time in words, or the text of a key if it is not known.
+// Proven returns a time in words; if the time is zero, the text of the key unknown.
 func (l *Lang) Proven(t time.Time, unknown string) string {
 	if t.IsZero() {
 		return l.T(unknown)

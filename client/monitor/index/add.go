@@ -22,7 +22,7 @@ import (
 // Members of symbols that no event has. An entry's type has the member "".
 const (
 	memberVerdict = "(verdict)"
-	memberChange  = "(change)" // kind is a ledger.ChangeKind or facts.WasLate, and value the rule
+	memberChange  = "(change)" // the kind is a ledger.ChangeKind or facts.WasLate, the value a rule
 	memberKey     = "(key)"
 	memberText    = "(text)"
 	memberBy      = "(by)"
@@ -254,20 +254,20 @@ type dutyKey struct {
 	custodian   string
 }
 
-// owed is an obligation that is owed. Most are met soon, so the file first learns of one when it ends or when
-// a head is told.
+// owed is an obligation that is owed. Most obligations are met soon, so one is written to the file only when it
+// ends or a head is told.
 type owed struct {
 	id, opened int64
-	row        *dutyRow // not yet in the file; nil: it is
+	row        *dutyRow // the row that the file lacks; nil: it has the row
 }
 
-// dutyRow has the columns of the table duty but the last one, which is NULL while the obligation is owed.
+// dutyRow has the columns of the table duty except the last, which is NULL while the obligation is owed.
 type dutyRow struct{ id, kind, idx, by, custodian, text, due, late, opened, since, ended, how int64 }
 
-// maxEarly bounds the obligations that the file does not have.
+// maxEarly bounds the obligations that the file does not have yet.
 const maxEarly = 1 << 16
 
-// oweEarly adds the obligations that the file does not have.
+// oweEarly adds to the file the obligations that it does not have yet.
 func (w *writer) oweEarly() (err error) {
 	for _, id := range slices.Sorted(maps.Keys(w.early)) {
 		err = errors.Join(err, w.addDuty(w.early[id], nil))
@@ -351,7 +351,7 @@ func (w *writer) change(c *ledger.Change) error {
 	case c.Kind != ledger.Opened && len(rows) > 0:
 		opened = rows[0].opened
 		err, rows = w.end(rows[0], c, &o), rows[1:]
-	case c.Kind == ledger.Settled || c.Kind == ledger.Lapsed: // an anchor is owed all the time, and only a late one is told
+	case c.Kind == ledger.Settled || c.Kind == ledger.Lapsed: // an anchor is always owed, and only a late one is told
 		was, err := w.owe(kind, &o, opened, c)
 		return errors.Join(err, w.end(was, c, &o))
 	case c.Kind != ledger.Opened:

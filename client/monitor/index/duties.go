@@ -177,7 +177,7 @@ func (v *View) Breaches(ctx context.Context, f BreachFilter) (p Page[BreachRow],
 	return p, err
 }
 
-// custody picks the rows of a table of releases or heartbeats.
+// custody picks rows of table, "release" or "heartbeat".
 func (v *View) custody(ctx context.Context, table string, f *CustodyFilter) (from string, ok bool, err error) {
 	from = fmt.Sprintf("%s r WHERE r.idx < %d", table, v.size)
 	if f.Key != "" {
@@ -201,7 +201,8 @@ func (v *View) custody(ctx context.Context, table string, f *CustodyFilter) (fro
 	return from, true, nil
 }
 
-// chained returns a page of such a table, with the columns that scan reads. of returns a row's entry and custodian.
+// chained returns a page of table, "release" or "heartbeat", with the columns that scan reads. of returns a row's
+// entry and custodian.
 func chained[T any](ctx context.Context, v *View, table, columns string, f *CustodyFilter, scan func(*sql.Rows, *T) error, of func(*T) (*Entry, *string)) (p Page[T], err error) {
 	from, ok, err := v.custody(ctx, table, f)
 	if err != nil || !ok {

@@ -21,14 +21,14 @@ import (
 // never is the ended of what has not ended.
 const never = math.MaxInt64
 
-// writer adds facts to a file. What it knows is that of the file with the open transaction: after
-// an error another writer is loaded. One batch of rows is written while the next one is collected, so
+// writer adds facts to a file. It knows the state of the file with the open transaction, so after an
+// error another writer is loaded. One batch of rows is written while the next one is collected, so
 // that the replay does not wait for SQLite.
 type writer struct {
 	f        *file
-	prepared map[prepared]*sql.Stmt // used by write; others must have waited for it
+	prepared map[prepared]*sql.Stmt // used by write; all other users call wait first
 	begun    bool                   // a transaction is open
-	err      error                  // the first one: SQLite may have ended the transaction then
+	err      error                  // the first error, with which SQLite may have ended the transaction
 
 	batch *batch     // not yet written
 	under chan error // the outcome of the batch that is being written; nil: there is none
@@ -45,8 +45,8 @@ type writer struct {
 	ids    map[symbol]int64
 	kinds  map[[3]string]int64
 	duties map[dutyKey][]*owed
-	early  map[int64]*owed // of these, by id, those that the file does not have
-	duty   int64           // last id
+	early  map[int64]*owed // the owed that the file does not have yet, by id
+	duty   int64           // last id of a duty
 	breach []breachState
 }
 
@@ -72,7 +72,7 @@ func (f *file) load() (*writer, error) {
 	return w, err
 }
 
-// prepared names a statement: a query, or the beginning of one that inserts so many rows of so many columns.
+// prepared names a statement: a query or, if rows is not 0, an insertion of that many rows whose text begins with query.
 type prepared struct {
 	query         string
 	rows, columns int
@@ -95,7 +95,7 @@ func (w *writer) stmt(p prepared) (*sql.Stmt, error) {
 	return s, err
 }
 
-// batch is what is written at once: rows by the table, as insert has it, and then statements in order.
+// batch is written at once: first the rows, by the text into of insert, and then the statements, in order.
 type batch struct {
 	rows  map[string]*rows
 	named []nameRow // rows of the table name
@@ -121,8 +121,8 @@ type nameRow struct{ symbol, index, n int64 }
 // maxRows bounds a batch, and so the memory of a writer.
 const maxRows = 4096
 
-// insert adds a row to the batch. into is the query from "INSERT" to "VALUES". A later call, at the latest that
-// of settle, returns its error.
+// insert adds a row to the batch. into is the text between "INSERT" and "VALUES". A later call returns the
+// row's error: settle, at the latest.
 func (w *writer) insert(into string, args ...any) error {
 	if w.err == nil {
 		r := w.batch.rows[into]
@@ -145,7 +145,7 @@ func (w *writer) exec(query string, args ...any) error {
 	return w.err
 }
 
-// full counts rows, and begins to write a batch that is full.
+// full adds more to the size of the batch, and begins to write a full batch.
 func (w *writer) full(more int) {
 	if w.batch.n += more; w.batch.n < maxRows {
 		return
@@ -206,7 +206,7 @@ func (w *writer) write(b *batch) error {
 	return nil
 }
 
-// maxInsert is how many rows one statement inserts: a power of 8.
+// maxInsert bounds the rows that one statement inserts. It is a power of 8.
 const maxInsert = 64
 
 func (w *writer) run(p prepared, args []any) error {
@@ -217,7 +217,7 @@ func (w *writer) run(p prepared, args []any) error {
 	return err
 }
 
-// get reads the one row of a query of a table that no batch writes; sql.ErrNoRows is not kept.
+// get reads one row of a table that no batch writes. It keeps each error but sql.ErrNoRows as the writer's.
 func (w *writer) get(out any, query string, args ...any) error {
 	if w.wait(); w.err != nil {
 		return w.err
