@@ -160,7 +160,7 @@ func (s *story) late(ctx context.Context, h *history) watch {
 	}
 }
 
-// overdue returns what is late of an entry by a rule, nil if nothing is at the head.
+// overdue returns the obligation of an entry by a rule that is overdue at the head; nil if none is.
 func (s *story) overdue(rule string, index uint64) *ledger.Obligation {
 	for _, o := range s.replay.ledger.Overdue(s.replay.now()) {
 		if o.Rule == rule && o.Index == index {

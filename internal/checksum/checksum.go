@@ -36,7 +36,7 @@ func Cut(b []byte, magic string) ([]byte, error) {
 	return b[len(magic) : len(b)-sha256.Size], nil
 }
 
-// CutFile is Cut for a file of any size.
+// CutFile is Cut for a file of any size. It does not keep the file in memory.
 func CutFile(r *io.SectionReader, magic string) (*io.SectionReader, error) {
 	head, sum := make([]byte, len(magic)), sha256.New()
 	n := r.Size() - sha256.Size

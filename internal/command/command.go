@@ -44,17 +44,17 @@ type Program struct {
 // A Command runs until it is done or ctx ends.
 type Command = func(ctx context.Context, c *Call) error
 
-// A Call is what a command is called with.
+// A Call has the flags, arguments and streams of a command.
 type Call struct {
-	Flags          *flag.FlagSet // of this command, which defines them
-	Args           []string      // without its name
+	Flags          *flag.FlagSet // the command defines and parses them
+	Args           []string      // without the command's name
 	Stdin          io.Reader
-	Stdout, Stderr io.Writer // of text: see [Clean]
+	Stdout, Stderr io.Writer // for text: see [Clean]
 }
 
 // Run runs the command that args[0] names and returns the exit code. It adds the usual
-// spellings of "version" and "help". What it and the command print is text: see [Clean]. Output
-// that could not be written is a failure.
+// spellings of "version" and "help". Run and the command print text: see [Clean]. It is a failure
+// if output can't be written.
 func (p Program) Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	c := &Call{Stdin: stdin, Stdout: Clean(stdout), Stderr: Clean(stderr)}
 	code := p.run(ctx, args, c)
@@ -116,7 +116,7 @@ func (c *Call) List(name, usage string) *[]string {
 	return &list
 }
 
-// Each returns what f makes of each element, up to its first error.
+// Each returns the results of f for all elements. It ends with the first error.
 func Each[T, U any](list []T, f func(T) (U, error)) (out []U, err error) {
 	for _, v := range list {
 		u, err := f(v)

@@ -197,7 +197,7 @@ func WriteFile(name string, data []byte, perm fs.FileMode) error {
 	return WriteStream(name, perm, all(data))
 }
 
-// WriteStream is [WriteFile] for the bytes that fill writes, of any size.
+// WriteStream is [WriteFile] for bytes that fill writes. They need not fit into memory.
 func WriteStream(name string, perm fs.FileMode, fill func(io.Writer) error) error {
 	if err := replaceFile(filepath.Dir(name), name, perm, fill); err != nil {
 		return err
@@ -208,8 +208,8 @@ func WriteStream(name string, perm fs.FileMode, fill func(io.Writer) error) erro
 	return nil
 }
 
-// replaceFile is WriteStream without the fsync of the directory, and with the temporary file
-// in the directory temps.
+// replaceFile is WriteStream without the fsync of the directory. Its temporary file is in the
+// directory temps.
 func replaceFile(temps, name string, perm fs.FileMode, fill func(io.Writer) error) error {
 	tmp, err := temp(temps, name, perm, fill)
 	if err != nil {

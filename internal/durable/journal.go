@@ -200,8 +200,8 @@ type batch struct {
 // and rec may be in the journal when it is opened again.
 func (j *Journal) Append(rec []byte) error { return j.AppendWith(rec, nil) }
 
-// AppendWith is Append, and calls work once, if not nil, while the disk writes: in this goroutine,
-// which has nothing else to do. After an error, work was called or not.
+// AppendWith is Append, but it calls work, unless work is nil, while the disk writes. It calls work
+// once, in the caller's goroutine. After an error, work may not have been called.
 func (j *Journal) AppendWith(rec []byte, work func()) error {
 	if len(rec) < 1 || len(rec) > j.maxRecord {
 		return fmt.Errorf("%w: record of %d bytes for %s (1 to %d allowed)", ErrTooLarge, len(rec), j.name, j.maxRecord)
@@ -240,8 +240,8 @@ func (j *Journal) join(rec []byte) (b *batch, leader bool, err error) {
 	return b, leader, nil
 }
 
-// lead commits b when its turn comes. Until then other calls join b. It calls work during the
-// write of the batch before or, if there is none, of b.
+// lead commits b when its turn comes. Until then other calls join b. lead calls work while the batch
+// before is written or, if none is, while b is.
 func (j *Journal) lead(b *batch, work func()) {
 	if work != nil && !j.commit.TryLock() {
 		work()
@@ -266,7 +266,7 @@ func (j *Journal) lead(b *batch, work func()) {
 	}
 }
 
-// write commits one frame, and calls work meanwhile, unless it is nil. j.commit must be held.
+// write commits one frame. Unless work is nil, write calls it while the disk writes. j.commit must be held.
 func (j *Journal) write(frame []byte, work func()) error {
 	if err := j.checkOwned(); err != nil {
 		return err

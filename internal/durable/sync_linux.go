@@ -16,12 +16,12 @@ func datasync(f *os.File) error {
 	return control(f, "fdatasync", syscall.Fdatasync)
 }
 
-// startSync has the disk begin to write a part of f, for a datasync that follows. It does not wait.
+// startSync makes the disk begin to write a part of f, before a datasync. It does not wait for the disk.
 func startSync(f *os.File, offset int64, n int) error {
 	err := control(f, "sync_file_range", func(fd int) error {
 		return unix.SyncFileRange(fd, offset, int64(n), unix.SYNC_FILE_RANGE_WRITE)
 	})
-	// A sandbox or file system may lack the call. An error of the disk must not pass for that.
+	// A sandbox or file system may lack the call. Each other error may be the disk's, and counts.
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM) {
 		return nil
 	}

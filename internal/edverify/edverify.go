@@ -5,8 +5,8 @@
 //
 // [Verify] has the verdict of crypto/ed25519.Verify on every input: the same equation
 // without cofactor, the same encodings of keys, the same bound of S. Once a key has signed a few
-// times, a table has multiples of the key's point, and makes a check about two to three times as
-// fast. Under other keys, crypto/ed25519 makes the check.
+// times, or [Expect] was called for it, a table has multiples of the key's point, and makes a check
+// about two to three times as fast. Under other keys, crypto/ed25519 makes the check.
 //
 // Everything here is public, so nothing runs in constant time: no private key may come
 // near the package.
@@ -28,8 +28,8 @@ import (
 // safe for concurrent use.
 func Verify(key ed25519.PublicKey, msg, sig []byte) bool { return shared.verify(key, msg, sig) }
 
-// Expect makes a table for a key that will sign often, if there is room. It takes as long as four
-// checks, and is safe for concurrent use.
+// Expect makes a table for a key that will sign often, if there is room. Making one takes as long as
+// four checks. Expect is safe for concurrent use.
 func Expect(key ed25519.PublicKey) { shared.expect(key) }
 
 var shared verifier

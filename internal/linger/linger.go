@@ -3,11 +3,13 @@
 
 // Package linger delivers an answer to a client that is still sending its request. Most
 // clients read an answer only after they have sent everything, and closing a connection
-// with unread data resets it, which loses the answer. So the server ends the answer, and
-// then keeps reading briefly before it closes the connection.
+// with unread data resets it, which loses the answer. So after a call of [After] the server
+// ends the answer, and then keeps reading briefly before it closes the connection.
 //
-// It reads from the connection and not from the request's body: a body in chunks can't be
-// read any more once a read deadline has passed.
+// The server then reads from the connection and not from the request's body: a body in chunks
+// can't be read any more once a read deadline has passed.
+//
+// [Listener] also bounds the open connections. A connection counts until the reading ends.
 package linger
 
 import (
@@ -25,26 +27,26 @@ import (
 const (
 	most  = 16 << 20         // bytes
 	idle  = 3 * time.Second  // without a byte
-	total = 10 * time.Second // in all, from the call of After on
+	total = 10 * time.Second // in all, since the call of After
 )
 
-// Listener returns the listener that s must serve for [After] to work. It accepts a connection
-// only while fewer than conns are open.
+// Listener returns the listener that s must serve, so that [After] works. The listener accepts a
+// connection only while fewer than conns are open. Listener sets s.ConnContext.
 func Listener(s *http.Server, l net.Listener, conns int) net.Listener {
 	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, key{}, c) }
 	return &listener{Listener: l, slots: make(chan struct{}, conns), closed: make(chan struct{})}
 }
 
-// key is that of the connection in the context of a request.
+// key is the key of the connection in a request's context.
 type key struct{}
 
-// After has the server read on, within the limits, once it has answered r. The answer must have
+// After makes the server read on, within the limits, once it has answered r. The answer must have
 // the header "Connection: close".
 func After(r *http.Request) {
 	if c, ok := r.Context().Value(key{}).(*conn); ok {
 		end := time.Now().Add(total)
 		c.end.Store(&end)
-		// The server reads on too, for a while, if the body has no error yet.
+		// net/http, too, reads on for a while, unless reading the body has failed.
 		_ = c.SetReadDeadline(time.Now().Add(idle))
 	}
 }
@@ -75,15 +77,15 @@ func (l *listener) Close() error {
 	return l.Listener.Close()
 }
 
-// conn is a connection with a slot of its listener.
+// conn is a connection. It holds a slot of its listener until Close returns.
 type conn struct {
 	net.Conn
 	slots   chan struct{}
-	end     atomic.Pointer[time.Time] // of reading after the answer; nil: Close does not read
+	end     atomic.Pointer[time.Time] // when reading after the answer must end; nil: Close does not read
 	closing atomic.Bool
 }
 
-// Close reads what the client still sends, if it must. A second call closes at once.
+// Close reads what the client still sends, if After was called. A second call of Close does not read.
 func (c *conn) Close() error {
 	if !c.closing.CompareAndSwap(false, true) {
 		return c.Conn.Close()
@@ -108,7 +110,7 @@ func (c *conn) read(end time.Time) {
 		}
 		m, err := c.Read(buf)
 		if err != nil && !(errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(deadline)) {
-			return // the handler may have set an earlier deadline meanwhile
+			return // but go on after an earlier deadline, which the handler may have set
 		}
 		n += m
 	}

@@ -257,8 +257,8 @@ func (p *parser) inside(v *Value) error {
 }
 
 var (
-	// whole matches what is no half of a UTF-16 pair though it may look like one: an escaped
-	// backslash, and a pair.
+	// whole matches what half could take for a half of a UTF-16 pair: an escaped backslash, after which
+	// a u is an ordinary letter, and a whole pair.
 	whole = regexp.MustCompile(`\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..`)
 	half  = regexp.MustCompile(`\\u[dD][89a-fA-F]`)
 )

@@ -308,7 +308,7 @@ func (f *Frontier) Partial(do func(t tlog.Tile, b []byte) error) error {
 	return nil
 }
 
-// Join returns the bytes of a tile of hashes, which ReadHashes splits.
+// Join returns the bytes of a tile of these hashes. ReadHashes splits them again.
 func Join(hashes []Hash) []byte {
 	b := make([]byte, 0, len(hashes)*sha256.Size)
 	for _, h := range hashes {

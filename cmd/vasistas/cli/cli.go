@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cli is the command vasistas, as a function that tests call in process. Most commands
-// stand in the file of their name; sign.go also has keygen, log.go append and prove, audit.go scan
-// and due, and follow.go mirror.
+// are in the file of their name. keygen is in sign.go, append and prove in log.go, scan and due
+// in audit.go, and mirror in follow.go.
 //
 // Exit codes: 0 success, 1 failure, 2 wrong usage. verify, audit, due, scan, mirror and open
-// status differ: 0 proven, clean, nothing overdue, nothing found, copied, or enough gates; 1 disproven,
-// rules broken, something overdue, a notice found, a fork, or too few gates; 2 undecided. Output that could not be written is a
-// failure, or undecided.
+// status differ: 0 proven, clean, nothing overdue, nothing found, copied, or enough gates; 1
+// disproven, rules broken, something overdue, a notice found, a fork, or too few gates; 2
+// undecided. If output can't be written, the code is that of a failure, or undecided.
 //
 // The command keeps no state but the files that its flags name. It trusts its operator's
 // files, and of all other input only what the operator's policy accepts (C2SP tlog-policy).
@@ -148,7 +148,7 @@ tlog-policy). It trusts neither the log nor the network.`,
 	return root
 }
 
-// group makes a command that has only the commands sub, and shows its help.
+// group makes c a command that shows its help and has the commands sub.
 func group(c *cobra.Command, sub ...*cobra.Command) *cobra.Command {
 	c.Args = cobra.NoArgs
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
@@ -156,7 +156,7 @@ func group(c *cobra.Command, sub ...*cobra.Command) *cobra.Command {
 	return c
 }
 
-// do adapts a command's function to cobra. An error without an exit code gets that of a failure.
+// do adapts a command's function to cobra. An error without an exit code gets the code of a failure.
 func do(f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		err := f(c.Context(), args)

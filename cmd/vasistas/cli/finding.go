@@ -120,7 +120,7 @@ func knownRule(name string) bool {
 // newestRules bounds the versions of the rules that this program looks up.
 const newestRules = 64
 
-// parseRange parses a value of --range, N or N-N.
+// parseRange parses a value of --range: N or N-N.
 func parseRange(s string) (r [2]uint64, err error) {
 	first, last, ok := strings.Cut(s, "-")
 	if !ok {

@@ -82,7 +82,7 @@ type told struct {
 	c      *agency.Case
 	l      *ledger.Ledger
 	access *uint64
-	gates  map[string]gateStatus // by custodian; each has its last release and refusal
+	gates  map[string]gateStatus // each custodian's last release and refusal
 }
 
 func (t *told) see(entry *ledger.Entry, _ any) error {
@@ -182,7 +182,7 @@ func (t *told) status(now time.Time) *caseStatus {
 		g := t.gates[m.Name]
 		g.Gate, g.URL = m.Name, t.c.Gates[m.Name]
 		if g.Release != nil && !slices.Contains(a.Answered, m.Name) && !a.Ends.IsZero() {
-			g.Release = nil // it had no effect
+			g.Release = nil // the release had no effect
 		} else if g.Release != nil {
 			s.Released++
 		}

@@ -319,7 +319,7 @@ in a group that any of them satisfies are one operator's, and count as one key.`
 	})
 }
 
-// ofPolicy completes a command that prints something of a policy file.
+// ofPolicy makes c a command that reads a policy file and calls print.
 func (e *env) ofPolicy(c *cobra.Command, print func(p *tlog.Policy, asJSON bool) error) *cobra.Command {
 	asJSON := c.Flags().Bool("json", false, "print JSON")
 	c.Args = cobra.ExactArgs(1)

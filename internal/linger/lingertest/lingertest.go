@@ -1,7 +1,7 @@
 // Copyright 2026 The Vasistas authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lingertest is for tests of handlers that call [linger.After].
+// Package lingertest serves handlers that call [linger.After], for their tests.
 package lingertest
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/vasistas/vasistas/internal/linger"
 )
 
-// NewServer is [httptest.NewServer] with connections of package linger.
+// NewServer is [httptest.NewServer] with a [linger.Listener].
 func NewServer(h http.Handler) *httptest.Server {
 	s := httptest.NewUnstartedServer(h)
 	s.Listener = linger.Listener(s.Config, s.Listener, 1000)

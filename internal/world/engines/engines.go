@@ -21,12 +21,13 @@ import (
 // MaxBatch is the longest batch that the checks add.
 const MaxBatch = log.DefaultMaxBatch
 
-// Run runs the checks. empty makes an empty tree, and returns a function that opens its engine; one
-// engine at a time is open.
+// Run runs the checks. empty makes an empty tree, and returns a function that opens the tree's engine.
+// Run has one engine open at a time.
 func Run(t *testing.T, empty func(t *testing.T) (open func() (log.Engine, error))) {
 	for name, check := range map[string]func(*tree){
 		"Add": checkAdd, "Refused": checkRefused, "Widths": checkWidths, "LargeEntries": checkLargeEntries,
 		"SameEntries": checkSameEntries, "Readers": checkReaders, "Cancelled": checkCancelled,
+		"Pipeline": checkPipeline,
 	} {
 		t.Run(name, func(t *testing.T) {
 			tree := &tree{TB: t, open: empty(t)}
@@ -46,8 +47,8 @@ func Batch(from, n int) [][]byte {
 	return out
 }
 
-// Holds returns the root of an engine's tree. The test fails unless the tree holds just these
-// entries, every tile and bundle is that of their tree, and the engine says so.
+// Holds returns the root of an engine's tree. The test fails unless the tree has just these entries, every
+// tile and bundle is that of these entries, and the engine states the tree's size and root.
 func Holds(t testing.TB, e log.Engine, entries [][]byte) [32]byte {
 	t.Helper()
 	size, root, err := e.Tree(t.Context())
@@ -73,7 +74,7 @@ func Holds(t testing.TB, e log.Engine, entries [][]byte) [32]byte {
 	return root
 }
 
-// tree is an open engine with what its tree must hold.
+// tree is an open engine with the entries that its tree must have.
 type tree struct {
 	testing.TB
 	log.Engine // nil: closed
@@ -97,6 +98,7 @@ func (t *tree) add(batch [][]byte) {
 		t.Fatalf("a batch is at %d; want %d", first, len(t.entries))
 	}
 	t.entries = append(t.entries, batch...)
+	t.check(t.Wait(t.Context(), uint64(len(t.entries))))
 	t.holds()
 }
 
@@ -243,4 +245,41 @@ func checkCancelled(t *tree) {
 	}
 	t.holds()
 	t.add(Batch(200, 10))
+}
+
+// checkPipeline adds batches while it waits for earlier ones. Their indices are contiguous, and the tree can
+// be read and shown at the size after each batch.
+func checkPipeline(t *tree) {
+	ends := make(chan int, 3)
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for n := range ends {
+			size := uint64(n)
+			if err == nil {
+				err = t.Wait(t.Context(), size)
+			}
+			if err == nil {
+				_, err = new(tiles.Frontier).Extend(t.Context(), t, size, nil)
+			}
+			if err == nil {
+				err = t.Show(t.Context(), size)
+			}
+		}
+		done <- err
+	}()
+	var err error
+	for i := 0; i < 30 && err == nil; i++ {
+		batch := Batch(len(t.entries), 1+i*29%100)
+		var first uint64
+		if first, err = t.Add(t.Context(), batch); err == nil && first != uint64(len(t.entries)) {
+			err = fmt.Errorf("a batch is at %d; want %d", first, len(t.entries))
+		}
+		t.entries = append(t.entries, batch...)
+		ends <- len(t.entries)
+	}
+	close(ends)
+	t.check(errors.Join(<-done, err))
+	t.holds()
+	t.reopen()
 }
