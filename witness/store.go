@@ -160,8 +160,8 @@ func (s *store) logs() []*logState {
 
 // persist gives next its timestamp and makes it the accepted head of l in place of prev. It
 // returns errMoved if prev is no longer the accepted head. Once it returns nil, next is
-// durable. Many calls share one fsync. It calls sign while the disk writes, once next has its
-// timestamp. It needs the lock of l.
+// durable. Many calls share one fsync. persist calls sign while the disk writes, once next has its
+// timestamp. The caller holds l's lock.
 func (s *store) persist(l *logState, prev, next *accepted, sign func()) error {
 	if err := s.usable(); err != nil {
 		return err
@@ -203,8 +203,8 @@ func (l *logState) begin(prev, next *accepted, c *clock) (err error) {
 	return err
 }
 
-// write makes a record durable, and calls work meanwhile, unless it is nil. It needs order for
-// reading.
+// write makes a record durable. Unless work is nil, write calls it while the disk writes. The caller
+// holds order for reading.
 func (s *store) write(record []byte, work func()) error {
 	err := s.journal.AppendWith(record, work)
 	if err == nil {

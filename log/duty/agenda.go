@@ -71,7 +71,7 @@ func (a *Agenda) Applied(l *ledger.Ledger, e *ledger.Entry) {
 		}
 	})
 	switch e.Envelope.Event.Body.(type) {
-	case *event.Release, *event.Anchor, *event.Charter: // they may be what releases ahead wait for, or end their chain
+	case *event.Release, *event.Anchor, *event.Charter: // releases ahead may wait for this entry, or it ends their chain
 		for _, i := range a.ahead {
 			a.check(0, i)
 		}
@@ -102,8 +102,8 @@ func depositOf(e *ledger.Entry) (d deposit, ok bool) {
 	return d, len(ev.Sealed.Digests(event.ClassPublic)) > 0
 }
 
-// CheckIdle schedules a check now of every deposit that has none: a keeper that is gone made the last one.
-// Entries that were applied meanwhile have scheduled all others.
+// CheckIdle schedules a check now of every deposit without one: an earlier keeper took its last check, and may
+// not have finished. The entries applied since then have scheduled all other checks.
 func (a *Agenda) CheckIdle() {
 	for d := range a.all() {
 		if d.next == 0 {
@@ -126,7 +126,7 @@ func (a *Agenda) check(at int64, index uint64) {
 	}
 }
 
-// sortChecks makes the heap again, of the first check of each deposit.
+// sortChecks makes the heap again from the first check of each deposit.
 func (a *Agenda) sortChecks() {
 	a.checks = a.checks[:0]
 	for d := range a.all() {
@@ -246,8 +246,8 @@ func (a *Agenda) all() iter.Seq[*deposit] {
 
 const depositSize = 8 + 8 + 1 + 32
 
-// SnapshotLater returns a function that writes the agenda as it is now. Calling the function needs no
-// lock. It writes
+// SnapshotLater returns a function that writes the agenda as it is now. Calling write needs no lock.
+// write writes
 //
 //	number of anchors, number of deposits: 8 bytes each
 //	each anchor that no anchor covers: its index, 8 bytes
@@ -278,7 +278,7 @@ func (a *Agenda) SnapshotLater() (write func(io.Writer) error) {
 	}
 }
 
-// ReadAgenda reads what SnapshotLater's function writes, which has at most size bytes.
+// ReadAgenda reads the at most size bytes that a function of SnapshotLater has written.
 func ReadAgenda(r io.Reader, size int64) (a *Agenda, err error) {
 	var buf [depositSize]byte
 	read := func(n int) []byte {

@@ -72,7 +72,7 @@ func (k *Keeper) Clean(ctx context.Context) error {
 		return fmt.Errorf("cleaning the vault: %w", err)
 	case len(dropped) > 0:
 		k.Logger.Info("dropped from the vault what was never logged", "events", len(dropped))
-	case kept == len(keep): // it lacks none
+	case kept == len(keep): // the vault lacks none
 		k.Metrics.Lost(0)
 		return nil
 	}

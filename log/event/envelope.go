@@ -315,7 +315,7 @@ func (s *Submission) OpeningsFile(hash Digest) (file []byte, sorted []Opening, e
 	return append(b, "}\n"...), s.Openings, nil
 }
 
-// digests returns the openings' digests, or nil if their texts are not known.
+// digests returns the digests of the openings' texts, or nil if the texts are not known.
 func (s *Submission) digests() []Digest {
 	rest := s.list()
 	if rest == nil {

@@ -165,7 +165,7 @@ func (k *PublicKey) Verify(msg, sig []byte) error {
 		return fmt.Errorf("%w: S is not low", ErrBadSignature)
 	}
 	h := sha256.Sum256(msg)
-	if !ecdsa.VerifyASN1(k.ec, h[:], sig) { // it refuses a second encoding, too
+	if !ecdsa.VerifyASN1(k.ec, h[:], sig) { // VerifyASN1 refuses a second encoding, too
 		return ErrBadSignature
 	}
 	return nil
@@ -205,7 +205,7 @@ func NewSigner(key crypto.Signer) (Signer, error) {
 	}), nil
 }
 
-// SignerOf makes a Signer of what a key store signs, which [PublicKey.Normalize] normalizes.
+// SignerOf makes a Signer of a key store's sign. [PublicKey.Normalize] normalizes the signatures.
 func SignerOf(public *PublicKey, sign func(msg []byte) ([]byte, error)) Signer {
 	return &signer{public, sign}
 }
@@ -252,7 +252,7 @@ func (k *PublicKey) Normalize(msg, sig []byte) ([]byte, error) {
 	return sig, nil
 }
 
-// parseDER reads a signature in its one encoding.
+// parseDER reads a signature. ok is false unless sig is the one encoding of ints.
 func parseDER(sig []byte) (ints rs, ok bool) {
 	if _, err := asn1.Unmarshal(sig, &ints); err != nil {
 		return ints, false

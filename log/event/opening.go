@@ -338,7 +338,7 @@ func (o *Openings) Bytes() ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// Open checks that the file opens every digest of an event, and returns the values by name.
+// Open checks that the openings open every digest of an event, and returns the values by name.
 func (o *Openings) Open(env *Envelope) (map[string][]Value, error) {
 	if o.Event != env.Hash() {
 		return nil, errors.New("the openings are of another event")

@@ -172,7 +172,7 @@ func (e *Event) Match(class Class, openings []Opening) (closed []Digest, err err
 	return e.match(class, openings, nil)
 }
 
-// match is Match, with the digests of the openings where they are known.
+// match is Match. known has the openings' digests, or is nil.
 func (e *Event) match(class Class, openings []Opening, known []Digest) (closed []Digest, err error) {
 	digests := e.Sealed.Digests(class)
 	find := finder(digests)

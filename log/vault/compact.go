@@ -251,10 +251,9 @@ func (v *Vault) holds(f *batchFile, events []event.Digest) (bool, error) {
 	return slices.ContainsFunc(events, func(h event.Digest) bool { return names(b.index, h) }), nil
 }
 
-// Retain erases all records for which keep returns false, and returns their events. It calls keep once
-// for each record, in no order.
-// The log calls it at start with its ledger's view: it drops records that were
-// disclosed before a crash, and records that were put but never sequenced.
+// Retain erases all records for which keep returns false, and returns their events. It spares records that
+// are too young. It calls keep once for each record, in no particular order. The log calls Retain at its
+// start, to drop records that were disclosed before a crash, and records that were never sequenced.
 func (v *Vault) Retain(ctx context.Context, keep func(event.Digest) bool) ([]event.Digest, error) {
 	v.compactor.Lock()
 	defer v.compactor.Unlock()
@@ -268,7 +267,7 @@ func (v *Vault) Retain(ctx context.Context, keep func(event.Digest) bool) ([]eve
 	return dropped, v.erase(ctx, dropped)
 }
 
-// others returns the records, sorted, for which keep returns false and that are not too young to be dropped.
+// others returns, sorted, the records that keep does not want and that are old enough to be dropped.
 func (v *Vault) others(keep func(event.Digest) bool) (out []event.Digest) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
