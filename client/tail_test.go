@@ -18,8 +18,8 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// TestTail: of a head that adds to a bundle whose first entries are known, only the other entries are read. Whatever a server
-// makes of the range, the entries are the tree's.
+// TestTail: if a head adds to a bundle whose first entries are known, the client reads only the new entries. Whatever a server
+// answers to the range, the entries are the tree's.
 func TestTail(t *testing.T) {
 	part := func(w http.ResponseWriter, from string, body []byte) {
 		w.Header().Set("Content-Range", from)
@@ -27,7 +27,7 @@ func TestTail(t *testing.T) {
 		w.Write(body)
 	}
 	for name, c := range map[string]struct {
-		answer   func(w http.ResponseWriter, r *http.Request, skip int) // to a range; nil: as asked
+		answer   func(w http.ResponseWriter, r *http.Request, skip int) // to a request with a range; nil: the range
 		requests int32                                                  // for tiles, once the bundle has grown
 	}{
 		"range":     {nil, 1},
@@ -113,7 +113,7 @@ func TestTail(t *testing.T) {
 			follow(200, 256)
 			follow(256, 300)
 
-			// A fork of the same last bundle is still told by its proof.
+			// A fork in the same last bundle still gives the evidence of a fork.
 			fork := l.branch(func(i uint64) []byte { return fmt.Appendf(nil, "entry %d", i/299*1000+i) })
 			fork.grow(310)
 			files = http.FileServer(http.Dir(fork.Dir))

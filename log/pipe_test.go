@@ -18,16 +18,16 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// late is an engine that integrates what it has stored only when it may, as Trillian does. It
-// integrates all of that at once.
+// late is an engine that, like Trillian, integrates entries later than it stores them. It integrates
+// all stored entries at once.
 type late struct {
 	log.Engine
 	mu     sync.Mutex
 	stored [][]byte
 	adds   int
-	gate   chan struct{}                            // nil: integrate at once; else once it is closed
-	onAdd  func(entries [][]byte) ([][]byte, error) // what is stored of a batch; nil: all
-	onWait func() error                             // before entries are integrated
+	gate   chan struct{}                            // nil: Wait integrates at once; else once gate is closed
+	onAdd  func(entries [][]byte) ([][]byte, error) // returns what to store of a batch; nil: all
+	onWait func() error                             // called by Wait before entries are integrated
 }
 
 func (l *late) wrap(e log.Engine) log.Engine {
@@ -84,8 +84,8 @@ func (l *late) Tree(ctx context.Context) (uint64, [32]byte, error) {
 	return l.Engine.Tree(ctx)
 }
 
-// hold has entries stored and not integrated until the returned function is called, and returns how
-// many batches there were.
+// hold makes l store entries without integrating them until release is called. adds is the number of
+// batches before.
 func (l *late) hold() (adds int, release func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,7 +99,7 @@ func (l *late) hold() (adds int, release func()) {
 	}
 }
 
-// added waits until the engine got so many batches.
+// added waits until the engine has got this many batches.
 func (l *late) added(t *testing.T, n int) {
 	t.Helper()
 	eventually(t, func() error {
@@ -118,7 +118,7 @@ type answer struct {
 	err   error
 }
 
-// later submits an entry, and returns where the answer comes.
+// later submits an entry, and returns the channel of the answer.
 func (w *world) later(entry []byte) <-chan answer {
 	c := make(chan answer, 1)
 	go func() {
@@ -129,8 +129,8 @@ func (w *world) later(entry []byte) <-chan answer {
 }
 
 // TestPipeFaults fails before and after each step of two batches under way, of which the second
-// depends on the first. It checks that what was acknowledged is in the tree, that what is said not
-// to be logged is not, that nothing follows what is lost, and that the log goes on by itself.
+// depends on the first. It checks that acknowledged entries are in the tree, that entries answered as
+// not logged are not, that nothing follows a lost batch, and that the log goes on by itself.
 func TestPipeFaults(t *testing.T) {
 	t.Parallel()
 	contested := errors.New("another program writes to this tree")
@@ -138,11 +138,11 @@ func TestPipeFaults(t *testing.T) {
 	none := func([][]byte) ([][]byte, error) { return nil, syscall.ENOSPC }
 	for _, c := range []struct {
 		name   string
-		add    func(w *world) func([][]byte) ([][]byte, error) // of the second batch; it may not get there
-		wait   func(w *world, l *late) error                   // of the first batch
-		first  bool                                            // it is acknowledged
+		add    func(w *world) func([][]byte) ([][]byte, error) // for the second batch, if the log stores it
+		wait   func(w *world, l *late) error                   // for the first batch
+		first  bool                                            // whether the first batch is acknowledged
 		second bool
-		size   uint64 // of the log then
+		size   uint64 // of the log in the end
 	}{
 		{"no fault", nil, nil, true, true, 4},
 		{"the first is not integrated in time", nil, func(*world, *late) error { return lost }, true, true, 4},
@@ -225,8 +225,8 @@ func TestPipeFaults(t *testing.T) {
 	}
 }
 
-// TestPipeVault fails each durable step of what the vault keeps of a batch while the batch before is
-// integrated: the latter is acknowledged.
+// TestPipeVault fails each durable step by which the vault keeps a batch's records, while the batch before
+// is integrated. The batch before is acknowledged.
 func TestPipeVault(t *testing.T) {
 	t.Parallel()
 	w, l := newWorld(t, 1, 1), new(late)
@@ -267,8 +267,8 @@ func TestPipeVault(t *testing.T) {
 }
 
 // TestPipeRepeats checks that an envelope that is submitted again while it is under way is logged
-// once and answered when it is, also while the log shuts down, and that a charter ends a batch at
-// whose size the tree is published.
+// once, and that each submission is answered, even while the log shuts down. A charter ends its batch,
+// and the tree is published at that size.
 func TestPipeRepeats(t *testing.T) {
 	t.Parallel()
 	for _, drain := range []bool{false, true} {
@@ -291,7 +291,7 @@ func testPipeRepeats(t *testing.T, drain bool) {
 		answers = append(answers, w.later(e))
 		l.added(t, adds+i+1)
 	}
-	next := w.warrant() // is judged while the pipe is full
+	next := w.warrant() // judged while the pipe is full
 	entries = append(entries, next)
 	answers = append(answers, w.later(next))
 	for _, e := range entries {

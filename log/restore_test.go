@@ -342,14 +342,14 @@ func TestSalvage(t *testing.T) {
 }
 
 // TestLaterHead checks that a log whose state is older than its tree goes on from the later
-// heads that witnesses show, after any fault on the way, and that none of them is lost.
-// Nothing else has these heads: no copy, and no backup.
+// heads that witnesses show, after any fault on the way, and that no such head is lost. Only
+// the witnesses have these heads: no copy and no backup does.
 func TestLaterHead(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)
 	whole := s.clone(t, 2)
 	whole.start()
-	whole.witnesses[0].answer(down) // so it knows of 330 only
+	whole.witnesses[0].answer(down) // so it knows only the head of size 330
 	whole.witnesses[1].answer(down)
 	whole.stream(whole.warrants(300), "sequenced")
 	whole.stop()
@@ -421,7 +421,7 @@ func TestLaterHead(t *testing.T) {
 			t.Errorf("the evidence: %v", kept)
 		}
 	})
-	// reach starts the log, and returns whether it is ready before the patience is over.
+	// reach starts the log, and returns whether the log is ready within the patience.
 	reach := func(t *testing.T, w *world, patience time.Duration) (ready, opened bool) {
 		if err := w.open(); err != nil {
 			return false, false
@@ -452,7 +452,7 @@ func TestLaterHead(t *testing.T) {
 			w := old(t)
 			var in durabletest.Injector
 			remove := in.Inject(t, w.state())
-			if !point.Op.After { // after is before the next one
+			if !point.Op.After { // after a step is before the next one
 				in.FailFrom(n, syscall.ENOSPC)
 				reach(t, w, 100*time.Millisecond)
 			}

@@ -252,8 +252,8 @@ func TestWitnessEvidence(t *testing.T) {
 	}
 }
 
-// TestWitnessLater checks that a running log goes on from a later head of its own that a
-// witness shows, if its tree contains that head.
+// TestWitnessLater checks that a running log goes on from a later head that it signed and a
+// witness shows, if the log's tree contains that head.
 func TestWitnessLater(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2, 3)

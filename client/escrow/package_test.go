@@ -63,8 +63,8 @@ func badKeys(t testing.TB) map[string]event.HPKEKey {
 	return out
 }
 
-// TestLowOrder compares the list of points of low order with products (RFC 7748, section 6.1). It also
-// tries points that differ from those in one bit.
+// TestLowOrder compares checkX25519 with products (RFC 7748, section 6.1), for the points of smallOrder
+// and for points that differ from these in one bit.
 func TestLowOrder(t *testing.T) {
 	private, err := ecdh.X25519().GenerateKey(nil)
 	if err != nil {
@@ -86,7 +86,7 @@ func TestLowOrder(t *testing.T) {
 	}
 	for _, u := range smallOrder {
 		try(u)
-		for bit := range 250 { // not to spellings of 2^255-19 or more
+		for bit := range 250 { // no spelling of 2^255-19 or more
 			near := u
 			near[bit/8] ^= 1 << (bit % 8)
 			if near[0] <= 0xec {
@@ -94,7 +94,7 @@ func TestLowOrder(t *testing.T) {
 			}
 		}
 	}
-	if zero != len(smallOrder)+2 { // 0 and 1 are near each other
+	if zero != len(smallOrder)+2 { // 0 and 1 differ in one bit, so each is tried twice
 		t.Errorf("%d products are zero", zero)
 	}
 }

@@ -30,7 +30,7 @@ func TestHangingLog(t *testing.T) {
 		var asked, late atomic.Bool
 		w.LogServer.Between(func(rw http.ResponseWriter, r *http.Request, h http.Handler) {
 			if path == "/tile/0/" && r.Header.Get("Range") != "" {
-				http.NotFound(rw, r) // the gate needs no tile if it can read the new entries alone
+				http.NotFound(rw, r) // refused, since the gate needs no tile if it can read the new entries alone
 				return
 			}
 			if r.UserAgent() == "vasistas-gate" && strings.HasPrefix(r.URL.Path, path) {

@@ -14,7 +14,7 @@ import (
 	"github.com/vasistas/vasistas/internal/durable/durabletest"
 )
 
-// TestAppendWith: each call does its work once, and while an earlier commit has not ended.
+// TestAppendWith checks that each call does its work once, while an earlier commit is under way.
 func TestAppendWith(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "journal")

@@ -63,7 +63,7 @@ func TestTableAfterUses(t *testing.T) {
 	}
 }
 
-// An expected key has a table before its first use. It displaces no other key.
+// An expected key has a table before its first use. Expecting it displaces no other key.
 func TestExpect(t *testing.T) {
 	v, s := new(verifier), sign(1, message)
 	if v.expect(s.key); !v.has(s.key) {

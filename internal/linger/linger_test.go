@@ -30,7 +30,7 @@ func refuse(w http.ResponseWriter, r *http.Request) {
 	linger.After(r)
 }
 
-// late answers after the time for reading has passed, so that the body has an error.
+// late answers after the read deadline, so reading the body has failed.
 func late(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Unix(1, 0))
@@ -50,7 +50,7 @@ func dial(t *testing.T, s *httptest.Server) net.Conn {
 	return conn
 }
 
-// answers reads an answer of refuse, up to its end.
+// answers checks that conn has the whole answer of refuse, and then its end.
 func answers(t *testing.T, conn net.Conn) {
 	t.Helper()
 	in := bufio.NewReader(conn)
@@ -90,8 +90,8 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// TestAnswerEnds: a client that goes on sending has the whole answer at once, and is read
-// until it closes the connection.
+// TestAnswerEnds: a client that goes on sending gets the whole answer at once, and the server
+// reads until the client closes the connection.
 func TestAnswerEnds(t *testing.T) {
 	s := lingertest.NewServer(http.HandlerFunc(late))
 	defer s.Close()
@@ -111,8 +111,8 @@ func TestAnswerEnds(t *testing.T) {
 	}
 }
 
-// client is a connection whose client sends n bytes with each read after a pause, and for
-// ever. The zero pause sends at once.
+// client is a connection whose client sends for ever: after each pause, it has the bytes of
+// one read.
 type client struct {
 	net.Conn
 	pause    time.Duration
@@ -135,7 +135,7 @@ func (c *client) SetReadDeadline(t time.Time) error { c.deadline = t; return nil
 func (c *client) CloseWrite() error                 { return nil }
 func (c *client) Close() error                      { c.closed.Add(1); return nil }
 
-// once is a listener of one connection.
+// once is a listener whose connections are all conn.
 type once struct {
 	net.Listener
 	conn net.Conn

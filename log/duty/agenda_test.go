@@ -13,8 +13,8 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// TestAgendaEncoding checks that what SnapshotLater writes is read again, and nothing that
-// follows it, and that a part of it is refused.
+// TestAgendaEncoding checks that ReadAgenda reads what SnapshotLater writes and no byte after it, and
+// refuses a part of it.
 func TestAgendaEncoding(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := NewAgenda()

@@ -12,7 +12,7 @@ import (
 	"github.com/vasistas/vasistas/log/event"
 )
 
-// TestIDs compares the table with a map, over uses by two keys, some of them of the same id.
+// TestIDs compares the table with a map, for uses by two keys, some of the same id.
 func TestIDs(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	type place struct {

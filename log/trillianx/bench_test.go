@@ -79,8 +79,8 @@ func median(x []float64) float64 {
 	return x[len(x)/2]
 }
 
-// pipe adds batches as the log does: the next one while the one before is integrated. It returns
-// once their tiles are durable.
+// pipe adds batches as the log does: each while earlier batches are integrated. It returns once the
+// batches' tiles are durable.
 func pipe(b *testing.B, e log.Engine, work [][][]byte) {
 	var g errgroup.Group
 	g.SetLimit(2)
@@ -92,8 +92,8 @@ func pipe(b *testing.B, e log.Engine, work [][][]byte) {
 	check(b, g.Wait())
 }
 
-// BenchmarkAdd compares the engine with a bare generator of the same calls on the same
-// Trillian, in turns.
+// BenchmarkAdd compares the engine with a bare generator of the same calls, in turns on one
+// Trillian.
 func BenchmarkAdd(b *testing.B) {
 	tr := trilliantest.StartTrillian(b, trilliantest.StartPostgres(b))
 	const batches = 8

@@ -20,8 +20,8 @@ import (
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
-// load adds batches until ctx ends, the next one while the one before is integrated, and
-// records the acknowledged indices.
+// load adds batches until ctx ends, each while the batch before is integrated, and records
+// the acknowledged indices.
 type load struct {
 	mu     sync.Mutex
 	at     map[string]uint64

@@ -254,7 +254,7 @@ func testLies(t *testing.T, tr *trilliantest.Trillian) {
 					t.Errorf("adding: %v", err)
 				}
 				l.honest()
-				engines.Holds(t, e, all) // it was not even tried
+				engines.Holds(t, e, all) // the engine did not try to store it
 			}
 		})
 	}

@@ -25,15 +25,15 @@ import (
 	"github.com/vasistas/vasistas/log/trillianx"
 )
 
-// testPipe: while the signer is down, batches are stored one after the other and none is in the
-// tree. Whatever then happens to one of them, those stored before it are in the tree in their order,
-// and nothing follows a gap.
+// testPipe stores batches one after the other while the signer is down, so none is in the tree. Whatever
+// then happens to one batch, the batches stored before it get into the tree in their order, and nothing
+// follows a gap.
 func testPipe(t *testing.T, tr *trilliantest.Trillian) {
 	all := engines.Batch(0, 100)
 	one, two := engines.Batch(100, 70), engines.Batch(170, 50)
 	for _, c := range []struct {
 		name string
-		do   func(t *testing.T, p *place, e *trillianx.Engine, g *bare, l *liar) [][]byte // returns what the tree will have
+		do   func(t *testing.T, p *place, e *trillianx.Engine, g *bare, l *liar) [][]byte // returns the entries that the tree will have
 	}{
 		{"both are stored, and their writer dies", func(t *testing.T, p *place, e *trillianx.Engine, _ *bare, _ *liar) [][]byte {
 			first, err := e.Add(t.Context(), two)
@@ -44,7 +44,7 @@ func testPipe(t *testing.T, tr *trilliantest.Trillian) {
 			if err := e.Wait(t.Context(), 170); err == nil || !strings.Contains(err.Error(), "stored, but not integrated") {
 				t.Errorf("waiting without a signer: %v", err)
 			}
-			check(t, e.Close(t.Context())) // which writes nothing
+			check(t, e.Close(t.Context())) // Close writes nothing
 			return append(append(all, one...), two...)
 		}},
 		{"the first is stored, and its writer dies", func(t *testing.T, _ *place, e *trillianx.Engine, _ *bare, _ *liar) [][]byte {
@@ -156,24 +156,24 @@ func testPipe(t *testing.T, tr *trilliantest.Trillian) {
 				}
 				return err
 			})
-			holds(t, next, want)
-			// The engine goes on, if it was not closed, once it knows the tree.
+			engines.Holds(t, next, want)
+			// Unless it was closed, the engine goes on once it knows the tree.
 			if strings.Contains(c.name, "dies") {
 				return
 			}
 			eventually(t, func() error { _, _, err := e.Tree(t.Context()); return err })
-			holds(t, e, want)
+			engines.Holds(t, e, want)
 			more := engines.Batch(5000, 10)
 			_, err = e.Add(t.Context(), more)
 			check(t, err)
 			eventually(t, func() error { _, _, err := e.Tree(t.Context()); return err })
-			holds(t, e, append(want, more...))
+			engines.Holds(t, e, append(want, more...))
 		})
 	}
 }
 
-// testShow: a tile of a size between two batches that Trillian integrated at once can be read, and
-// is stored once the tree is shown at that size.
+// testShow checks a tile of a size between two batches that Trillian integrated at once: it can be read,
+// and is stored once the tree is shown at that size.
 func testShow(t *testing.T, tr *trilliantest.Trillian) {
 	p := newPlace(t, tr)
 	p.Patience = time.Minute
@@ -207,5 +207,5 @@ func testShow(t *testing.T, tr *trilliantest.Trillian) {
 			}
 		}
 	}
-	holds(t, e, all)
+	engines.Holds(t, e, all)
 }

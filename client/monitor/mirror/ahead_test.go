@@ -18,8 +18,8 @@ import (
 	"github.com/vasistas/vasistas/log/tlog"
 )
 
-// TestAhead: while an update syncs files, its entries can be read by Ahead only, and Reaches says whether the copy
-// has them in the end.
+// TestAhead: while an update syncs files, only Ahead reads the update's entries. Reaches tells whether the copy has
+// them in the end.
 func TestAhead(t *testing.T) {
 	for _, fault := range []error{nil, syscall.EIO} {
 		l := newFileLog(t)

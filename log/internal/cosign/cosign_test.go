@@ -174,7 +174,7 @@ func TestConflictByNewKey(t *testing.T) {
 	if err := gather(); !errors.Is(err, chain.ErrForked) {
 		t.Errorf("with another tree: %v", err)
 	}
-	// The log can't read what is in between.
+	// The log can't read the tree between the two heads.
 	own.Size = 10
 	w.Prover = prover.New(unreadable{}, 0)
 	if err := gather(); !errors.Is(err, chain.ErrTreeUnreadable) {
