@@ -327,8 +327,9 @@ func (s *sequencer) logged(ctx context.Context, index uint64) (*entries.Logged, 
 	return &entries.Logged{Index: index, Entry: entry, Leaf: tiles.LeafHash(entry)}, nil
 }
 
-// store makes a batch durable, and before it the batch's records in the vault. With check it first
-// checks the tree. While other batches are under way, finish checks the tree with the one before.
+// store makes a batch durable, and before it the batch's records in the vault. With check, store
+// also checks the tree before the engine adds to it. While other batches are under way, finish
+// checks the tree with the batch before.
 func (s *sequencer) store(ctx context.Context, b *batch, check bool) error {
 	if err := s.status.working(); err != nil {
 		return &chain.StepError{Err: err}

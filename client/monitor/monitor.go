@@ -10,8 +10,9 @@
 // (package auditor); the copy's checkpoint then has the auditor's cosignature, if the auditor has
 // cosigned that head.
 //
-// It replays each copy, from its first entry on after a start, and keeps what a watchdog shows of the
-// log (package facts). /status has that of each log.
+// It replays each copy, from its first entry on after a start and while it copies new entries, and
+// keeps what a watchdog shows of the log (package facts). A new head counts once the copy is durable.
+// /status has the facts of each log.
 //
 // Logs do not wait for each other: each has goroutines, connections, time limits and memory of its
 // own, whatever its server answers. A copy is served also while its log is down.

@@ -23,10 +23,11 @@
 // # How
 //
 // One goroutine reads the log bundle by bundle. Bundles are parsed and their
-// signatures verified on all cores; the ledger takes them in order. Bundles of up to
-// 256 entries pass through one small queue. Memory is bounded by this queue, by the 16
-// bundles that the tree keeps, and by what the ledger keeps, whatever the size of the
-// log.
+// signatures verified on all cores, in shares of a bundle; the ledger takes the
+// bundles in order. Bundles of up to 256 entries pass through one small queue, except
+// that a few entries of one bundle are checked and applied at once. Memory is bounded
+// by this queue, by the 16 bundles that the tree keeps, and by what the ledger keeps,
+// whatever the size of the log.
 //
 // # Snapshots
 //

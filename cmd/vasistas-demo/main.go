@@ -7,8 +7,8 @@
 // part is the one that the daemons run, over HTTP. The exit code is 0 only if every proof held,
 // every attack was refused, no key was used while auditors were silent, and the log kept its rules.
 //
-// All keys stand in one directory, whose owner can do anything. What an event needs and its row
-// lacks, events.go fills in, and the story tells.
+// All keys stand in one directory, whose owner can do anything. events.go fills in what an event
+// needs and its row lacks, and the story says so.
 package main
 
 import (

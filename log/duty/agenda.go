@@ -247,7 +247,7 @@ func (a *Agenda) all() iter.Seq[*deposit] {
 const depositSize = 8 + 8 + 1 + 32
 
 // SnapshotLater returns a function that writes the agenda as it is now. Calling write needs no lock.
-// write writes
+// It writes
 //
 //	number of anchors, number of deposits: 8 bytes each
 //	each anchor that no anchor covers: its index, 8 bytes

@@ -23,7 +23,7 @@ type store struct {
 	fresh []*item // added since the last freeze, ascending; some may be removed
 	parts []*part // ascending, none of them empty
 	n     int
-	most  int // if more items are objects, the next entry freezes all
+	most  int // if there are more objects, the next check freezes all of them
 	names names
 	buf   []byte
 	late  func(*item) int64 // when an item's first duty is late; only a change of the item may change it

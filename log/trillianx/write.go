@@ -83,7 +83,7 @@ func (p *pending) taken(index uint64) bool {
 	return p.foreign < index
 }
 
-// drop drops the leaves below an index, unless they were not sent.
+// drop drops the leaves below an index that were sent.
 func (p *pending) drop(index uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -132,7 +132,7 @@ func (e *Engine) Add(ctx context.Context, entries [][]byte) (first uint64, err e
 }
 
 // next returns the index after all entries that the caller knows, once n leaves may follow
-// there. Trillian also accepts leaves beyond a gap, so next checks the tree for one.
+// there. Trillian also accepts leaves beyond a gap, so next checks that the tree has not shrunk.
 // adding must be held.
 func (e *Engine) next(ctx context.Context, n int) (uint64, error) {
 	p := &e.pending

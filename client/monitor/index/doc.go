@@ -18,9 +18,9 @@
 //
 // # Memory and disk
 //
-// A writer keeps what is owed, as the ledger does, and the breaches on record. A view keeps the page
-// that it returns, but for [View.Delays], which reads an event's type whole. The file grows
-// with the log, by some 300 bytes an event.
+// A writer keeps what is owed, as the ledger does, the breaches on record, and two batches of rows. A
+// view keeps the page that it returns, but for [View.Delays], which reads an event's type whole. The
+// file grows with the log, by some 300 bytes an event.
 //
 // The driver is SQLite translated to Go; only this package imports it.
 package index

@@ -24,6 +24,9 @@
 //  3. right edge: the partial tiles, in the same way;
 //  4. checkpoint: written last, atomically. This moves the copy's head.
 //
+// During the steps 2 to 4, [Mirror.Ahead] serves the entries already verified, before they
+// are durable. [Mirror.Reaches] tells when they are.
+//
 // A crash at any time leaves the old or the new head. The next Update finds files that an
 // earlier one left, verifies them like any source's, and does not fetch them again.
 // Partial tiles stay for the copy's present and previous head, and are replaced by full
