@@ -188,7 +188,7 @@ func (t *Tree) grown(ctx context.Context, cp *tlog.Checkpoint) *rooted {
 	for _, e := range more {
 		leaf := tiles.LeafHash(e)
 		b.leaves = append(b.leaves, leaf)
-		if edge.Append(leaf, nil) != nil { // it fills no tile
+		if edge.Append(leaf, nil) != nil { // the new entries fill no tile
 			return nil
 		}
 	}

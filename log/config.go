@@ -131,7 +131,8 @@ const (
 type Engine interface {
 	// Add appends entries in this order, at contiguous indices from first, and returns
 	// once they are stored: they are durable, and will be in the tree. After an error, any
-	// of them may be stored. One goroutine calls Add. After an error it calls Tree before Add.
+	// of them may be stored, and the caller calls Tree before the next Add. No two calls of
+	// Add run at once.
 	Add(ctx context.Context, entries [][]byte) (first uint64, err error)
 	// Wait returns once the tree has the first size entries, all of them stored, and ReadTile
 	// returns its tiles. Add may be called meanwhile.

@@ -116,7 +116,7 @@ func (c *conn) read(end time.Time) {
 	}
 }
 
-// CloseWrite tells the client that the answer is complete.
+// CloseWrite tells the client that the answer is complete. net/http calls it, too.
 func (c *conn) CloseWrite() error {
 	if t, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return t.CloseWrite()

@@ -102,7 +102,7 @@ func (c *codec) fail(what string) {
 	c.b = nil
 }
 
-// int codes an integer, which is at most most.
+// int codes an integer. A reader refuses one above most.
 func (c *codec) int(v, most uint64, what string) uint64 {
 	if !c.reading {
 		if v < 0x80 {

@@ -45,9 +45,10 @@ func (x *act) again(v *Violation) *Violation {
 	return v
 }
 
-// logged returns the entry by which the log has the event by all of some keys: the
-// last one that was the first to have an effect for a key or, with effect false, the
-// first entry of a key that had none.
+// logged returns the entry by which the log has the event by the keys of all uses; ok is
+// false if the log lacks it by one of them. If the event had an effect under each key, index
+// is the last entry of the uses. Otherwise effect is false, and index is the last entry of
+// the uses without an effect.
 func (l *Ledger) logged(ev *event.Event, hash event.Digest, uses []usedID) (index uint64, effect, ok bool) {
 	effect = true
 	for _, u := range uses {

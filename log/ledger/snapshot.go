@@ -34,8 +34,8 @@ func (l *Ledger) Snapshot() []byte {
 	return b.Bytes()
 }
 
-// SnapshotLater returns a function that writes what Snapshot returns now. Calling the function
-// may take long, and needs no lock of the ledger.
+// SnapshotLater returns a function that writes what Snapshot would return now. Calling write may
+// take long, and needs no lock of the ledger.
 func (l *Ledger) SnapshotLater() (write func(io.Writer) error) {
 	c := &codec{names: &l.open.names}
 	l.code(c)

@@ -7,8 +7,8 @@
 // the last signed head: it signs only an extension of the recorded head, and
 // records a new head before any of its signatures leaves the process.
 //
-// A Tree and a Head each have one owner, a goroutine; nothing here is safe for
-// concurrent use.
+// A Tree and a Head each have one owner, a goroutine. Only [Tree.Store] and [Tree.Wait]
+// may run at the same time as the owner.
 package chain
 
 import (
